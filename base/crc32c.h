@@ -1,0 +1,27 @@
+// CRC32c, the checksum of SCTP (RFC 9260 appendix A).
+
+#ifndef KYUU_BASE_CRC32C_H_
+#define KYUU_BASE_CRC32C_H_
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+
+namespace kyuu {
+
+// Crc32c returns the CRC32c (polynomial 0x1edc6f41, reflected) of `bytes`, as
+// a number; SCTP stores it with the least significant byte first. To go on
+// from a part computed before, pass its result as `crc`. Uses SSE 4.2 where
+// the processor has it.
+uint32_t Crc32c(absl::Span<const uint8_t> bytes, uint32_t crc = 0);
+
+namespace internal {
+// The portable implementation by tables, always available (for tests).
+uint32_t Crc32cTable(absl::Span<const uint8_t> bytes, uint32_t crc);
+// True if Crc32c uses the processor's instruction.
+bool Crc32cHasHardware();
+}  // namespace internal
+
+}  // namespace kyuu
+
+#endif  // KYUU_BASE_CRC32C_H_

@@ -1,0 +1,56 @@
+#include "base/crc32c.h"
+
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/random.h"
+#include "base/testing.h"
+
+namespace kyuu {
+namespace {
+
+struct Vector {
+  const char* name;
+  std::vector<uint8_t> bytes;
+  uint32_t crc;
+};
+
+// RFC 3720 appendix B.4, and the usual check value.
+std::vector<Vector> Vectors() {
+  std::vector<uint8_t> up(32), down(32);
+  for (uint8_t i = 0; i < 32; ++i) {
+    up[i] = i;
+    down[i] = static_cast<uint8_t>(31 - i);
+  }
+  return {{"zeros", std::vector<uint8_t>(32, 0), 0x8a9136aa},
+          {"ones", std::vector<uint8_t>(32, 0xff), 0x62a8ab43},
+          {"up", up, 0x46dd794e},
+          {"down", down, 0x113fdb5c},
+          {"digits", FromHex("31 32 33 34 35 36 37 38 39"), 0xe3069283},
+          {"empty", {}, 0}};
+}
+
+TEST(Crc32c, MatchesPublishedVectors) {
+  for (const Vector& v : Vectors()) {
+    SCOPED_TRACE(v.name);
+    EXPECT_EQ(Crc32c(v.bytes), v.crc);
+    EXPECT_EQ(internal::Crc32cTable(v.bytes, 0), v.crc);
+  }
+}
+
+TEST(Crc32c, HardwareAndTableAgreeOnEverySizeAndSplit) {
+  SeededRandom random(11);
+  std::vector<uint8_t> bytes(200);
+  random.Fill(absl::MakeSpan(bytes));
+  for (size_t size = 0; size <= bytes.size(); ++size) {
+    const auto part = absl::MakeConstSpan(bytes).first(size);
+    const uint32_t whole = Crc32c(part);
+    ASSERT_EQ(whole, internal::Crc32cTable(part, 0)) << size;
+    ASSERT_EQ(whole,
+              Crc32c(part.subspan(size / 3), Crc32c(part.first(size / 3))));
+  }
+}
+
+}  // namespace
+}  // namespace kyuu

@@ -1,0 +1,3 @@
+"""Named by Bazel's own toolchain files; kyuu has no protocol buffers."""
+
+proto_library = native.proto_library
