@@ -31,6 +31,6 @@ _LIBRARIES = [
 def absl_library(name):
     cc_library(
         name = name,
-        linkopts = ["-Wl,--as-needed"] + ["-l" + lib for lib in _LIBRARIES],
+        linkopts = ["-l" + lib for lib in _LIBRARIES],
         visibility = ["//visibility:public"],
     )
