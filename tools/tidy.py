@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Holds kyuu's source to its own rules (docs/architecture.md, "Rules").
+
+Checks the include graph, file and function sizes, banned tokens, header
+comments, include guards, the corpus of every fuzz target and the formatting.
+Run it as `bazel test //tools:tidy_test` or `tools/tidy.py`; each finding is a
+line `file:line: what`, and the exit status is 1 if there is any.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+
+# What each package may include, beside itself. Test code may also include sim.
+ARROWS = {
+    "base": set(),
+    "stun": {"base"},
+    "dtls": {"base"},
+    "sctp": {"base"},
+    "signaling": {"base"},
+    "net": {"base"},
+    "sim": {"base"},
+    "turn": {"stun", "base"},
+    "ice": {"stun", "base"},
+    "sdp": {"base"},
+    "peer": {"ice", "turn", "stun", "dtls", "sctp", "sdp", "base"},
+}
+# Edges that hold for single headers or files only.
+NARROW = [
+    # (file pattern, included header pattern)
+    (r"ice/(internal/)?(gatherer|relay|server)", r"turn/"),
+    (r"ice/", r"ice/"),
+    (r"sdp/", r"ice/candidate\.h"),
+    (r"sdp/", r"dtls/fingerprint\.h"),
+    (r"peer/peer_connection", r"net/"),
+    (r"peer/internal/(thread|driver|socket|facade)", r"net/"),
+]
+FREE = {"tools", "examples", "fuzz", "bench"}
+ENGINES = {"stun", "turn", "ice", "dtls", "sctp", "sdp", "signaling"}
+
+# Tokens that no code of ours may use, with what to use instead.
+BANNED = [
+    (r"\bstd::string_view\b|#include <string_view>", "use absl::string_view"),
+    (r"\bstd::span\b|#include <span>", "use absl::Span"),
+    (r"\babsl::(optional|variant)\b", "use std::optional, std::variant"),
+    (r"\babsl::Mutex\b", "use std::mutex: Debian's abseil is opaque to TSan"),
+    (r"\b(TODO|FIXME|XXX)\b", "finish it or put it into the README"),
+    (r"\bGTEST_SKIP\b|\bDISABLED_", "a test that is there runs"),
+]
+BANNED_IN_ENGINES = [
+    (r"\babsl::Now\b|\bstd::chrono\b|\bgettimeofday\b|\bclock_gettime\b|[^_.>]\btime\(", "time is an argument"),
+    (r"[^_.>:]\brand\(|\bstd::mt19937|\bstd::random_device|\babsl::BitGen", "randomness is a Random&"),
+    (r"\bstd::(mutex|thread|atomic|condition_variable)\b", "engines have one owner"),
+    (r"\bstd::function\b|\babsl::AnyInvocable\b|\babsl::FunctionRef\b", "engines report by PollEvent"),
+    (r"\bstd::(shared_ptr|make_shared|weak_ptr)\b", "engines own plainly"),
+    (r"#include <iostream>|\bstd::c(out|err)\b|\bprintf\(|\bspdlog::", "engines do not log"),
+    (r"\bthrow\b|\btry \{", "no exceptions"),
+]
+
+HEADER_LINES, SOURCE_LINES, TEST_LINES, FUNCTION_LINES = 250, 500, 900, 70
+
+findings = []
+
+
+def report(path, line, what):
+    findings.append(f"{path}:{line}: {what}")
+
+
+def sources():
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    for path in listed:
+        if path and os.path.exists(os.path.join(ROOT, path)):
+            yield path
+
+
+def is_test(path):
+    return bool(re.search(r"(_test|_testing|test_\w+)\.(cc|h)$", path)
+                or "/testing/" in path or "/test/" in path)
+
+
+def strip_comment(line):
+    return re.sub(r'//.*$', '', line) if '"' not in line else line
+
+
+def check_includes(path, lines):
+    package = path.split("/")[0]
+    if package in FREE or package not in ARROWS:
+        return
+    for number, line in enumerate(lines, 1):
+        match = re.match(r'#include "([\w/.]+)"', line)
+        if not match or "/" not in match[1]:
+            continue
+        header, target = match[1], match[1].split("/")[0]
+        if target not in ARROWS and target not in FREE | {"web"}:
+            continue
+        if target == package or target in ARROWS[package]:
+            if target != package and "/internal/" in header and not is_test(path):
+                report(path, number, f"{header} is internal to {target}")
+            continue
+        # A test composes what its package meets in production.
+        if is_test(path) and target in {"sim"} | FREE | ARROWS.keys():
+            continue
+        if any(re.match(f, path) and re.match(h, header) for f, h in NARROW):
+            continue
+        report(path, number, f"{package} must not include {target} ({header})")
+
+
+def check_sizes(path, lines):
+    limit = (TEST_LINES if is_test(path) else
+             HEADER_LINES if path.endswith(".h") else SOURCE_LINES)
+    if len(lines) > limit:
+        report(path, len(lines), f"{len(lines)} lines; at most {limit}")
+    start = None
+    for number, line in enumerate(lines, 1):
+        opens = re.match(r"[A-Za-z_:<~].*\{$", line) or re.match(r"    .*\) (const )?\{$", line)
+        if start is None and opens and not re.match(
+                r"(inline )?(namespace|class|struct|enum|union|extern|constexpr \w+ k|const )", line):
+            start = number
+        elif line == "}" or line.startswith("};"):
+            if start is not None and number - start + 1 > FUNCTION_LINES and not is_test(path):
+                report(path, start, f"function of {number - start + 1} lines; at most {FUNCTION_LINES}")
+            start = None
+
+
+def check_tokens(path, lines):
+    package = path.split("/")[0]
+    engine = (package in ENGINES or re.match(r"peer/(internal/)?connection", path)) and not is_test(path)
+    for number, line in enumerate(lines, 1):
+        code = strip_comment(line)
+        for pattern, instead in BANNED:
+            if re.search(pattern, line if "TODO" in pattern else code):
+                report(path, number, instead)
+        if engine:
+            for pattern, instead in BANNED_IN_ENGINES:
+                if re.search(pattern, code):
+                    report(path, number, instead)
+
+
+def check_header(path, lines):
+    if not lines or not lines[0].startswith("//"):
+        report(path, 1, "a header begins with a comment that says what it is for")
+    guard = "KYUU_" + re.sub(r"\W", "_", path).upper() + "_"
+    if f"#ifndef {guard}" not in lines:
+        report(path, 1, f"the include guard is {guard}")
+
+
+def check_text(path, lines):
+    for number, line in enumerate(lines, 1):
+        if re.search(r"(?<![\w./~])/(work|root|home)/\w", line) and path != "tools/tidy.py":
+            report(path, number, "no absolute path of a machine")
+
+
+def check_fuzz():
+    corpus = os.path.join(ROOT, "fuzz", "corpus")
+    for name in sorted(os.listdir(os.path.join(ROOT, "fuzz"))):
+        if not name.endswith("_fuzzer.cc"):
+            continue
+        folder = os.path.join(corpus, name[:-3])
+        if not os.path.isdir(folder) or len(os.listdir(folder)) < 3:
+            report("fuzz/" + name, 1, "a fuzz target has a corpus of at least three inputs")
+
+
+def check_format(paths):
+    result = subprocess.run(
+        ["clang-format", "--dry-run", "--Werror", "--style=file", *paths],
+        cwd=ROOT, capture_output=True, text=True)
+    for line in result.stderr.split("\n"):
+        match = re.match(r"(\S+?):(\d+):\d+: error", line)
+        if match:
+            report(match[1], match[2], "not formatted; run clang-format -i")
+    if result.returncode != 0 and not findings:
+        report("clang-format", 0, result.stderr.strip()[:500])
+
+
+def main():
+    code = []
+    for path in sources():
+        if path.startswith("third_party/") or "/testdata/" in path or "/corpus/" in path:
+            continue
+        if not re.search(r"\.(h|cc|bzl|bazel|py|sh|md|js|mjs|css|html|json)$", path):
+            continue
+        with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+            lines = file.read().split("\n")
+        if lines and lines[-1] == "":
+            lines.pop()
+        check_text(path, lines)
+        if not path.endswith((".h", ".cc")):
+            continue
+        code.append(path)
+        check_includes(path, lines)
+        check_sizes(path, lines)
+        check_tokens(path, lines)
+        if path.endswith(".h"):
+            check_header(path, lines)
+    check_fuzz()
+    check_format(code)
+    for finding in findings:
+        print(finding)
+    print(f"tidy: {len(code)} files, {len(findings)} findings")
+    return 1 if findings or not code else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
