@@ -1,0 +1,155 @@
+// One SCTP association, the transport below WebRTC's data channels.
+//
+// RFC 9260 for a single path, with partial reliability (RFC 3758) and stream
+// reset (RFC 6525), carried over DTLS (RFC 8261). Usage:
+//
+//   Association association(Options{}, random);
+//   association.Connect(now);                  // both sides may; WebRTC does
+//   ... drive it as base/engine.h describes until Connected ...
+//   association.Send(now, {StreamId{0}, Ppid{53}, bytes}, {});
+
+#ifndef KYUU_SCTP_ASSOCIATION_H_
+#define KYUU_SCTP_ASSOCIATION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/engine.h"
+#include "base/random.h"
+#include "sctp/message.h"
+#include "sctp/options.h"
+#include "sctp/stats.h"
+
+namespace kyuu::sctp {
+
+namespace internal {
+class Core;
+}  // namespace internal
+
+// Connected: the handshake is complete. What both sides agreed on.
+struct Connected {
+  // Streams 0 .. outgoing_streams - 1 may be sent on.
+  uint16_t outgoing_streams = 0;
+  uint16_t incoming_streams = 0;
+  bool partial_reliability = false;  // RFC 3758.
+  bool stream_reset = false;         // RFC 6525.
+};
+
+// Restarted: the peer lost its state and began anew (RFC 9260 section 5.2).
+// Messages in flight are lost, queued ones are kept, all streams start over.
+struct Restarted {};
+
+enum class ResetDirection : uint8_t {
+  kOutgoing,  // Our streams, as asked for by ResetStreams or by the peer.
+  kIncoming,  // The peer's streams.
+};
+
+// StreamsReset: streams start over at sequence number 0 (RFC 6525). All that
+// was sent on them before was delivered before this event.
+struct StreamsReset {
+  ResetDirection direction = ResetDirection::kOutgoing;
+  // In the order of the request. Empty: all streams, which only a peer does.
+  std::vector<StreamId> streams;
+  // Not OK if the peer refused; only in the kOutgoing direction.
+  absl::Status status;
+};
+
+// WritableAgain: after Send has returned RESOURCE_EXHAUSTED, the send buffer
+// has drained to half of its limit.
+struct WritableAgain {};
+
+// BufferedAmountLow: buffered_amount(stream) fell to its threshold or below.
+struct BufferedAmountLow {
+  StreamId stream{};
+};
+
+// Closed: the end; no event follows. OK after a graceful shutdown and after
+// Close; ABORTED if the peer aborted or violated the protocol, CANCELLED after
+// Abort, DEADLINE_EXCEEDED if the peer went silent.
+struct Closed {
+  absl::Status status;
+};
+
+// Association is an Engine whose packets are SCTP packets: what RFC 8261 puts
+// into one DTLS record. Not thread-safe. `random` must outlive it.
+class Association {
+ public:
+  using Packet = absl::Span<const uint8_t>;
+  using Event = std::variant<Message, Connected, Restarted, StreamsReset,
+                             WritableAgain, BufferedAmountLow, Closed>;
+
+  Association(const Options& options, Random& random);
+  ~Association();
+  Association(Association&&) noexcept;
+  Association& operator=(Association&&) noexcept;
+
+  // Connect begins the handshake. Both sides may connect at the same time, and
+  // a side that never does still answers. Does nothing if the peer's handshake
+  // was faster. FAILED_PRECONDITION once the association has ended.
+  absl::Status Connect(absl::Time now);
+
+  // Send queues a message; before Connected too. The message is moved from
+  // only on success. A message that waits for a stream that the peer does not
+  // grant is dropped at Connected.
+  //   INVALID_ARGUMENT: an empty payload, one above max_message_out, or a
+  //     stream beyond the agreed (or, before, the offered) number.
+  //   RESOURCE_EXHAUSTED: the send buffer is full; WritableAgain will follow.
+  //   FAILED_PRECONDITION: shutting down, ended, or the stream is being reset.
+  absl::Status Send(absl::Time now, Message&& message,
+                    const SendOptions& how = {});
+
+  // ResetStreams makes outgoing streams start over (RFC 6525 section 5.1.2),
+  // after all that is queued on them was sent. StreamsReset{kOutgoing} tells
+  // when the peer agreed; until then Send refuses these streams. Streams that
+  // are being reset already are left alone.
+  //   FAILED_PRECONDITION: the peer does not speak RFC 6525, or not connected.
+  absl::Status ResetStreams(absl::Time now, absl::Span<const StreamId> streams);
+
+  // Shutdown ends the association after everything queued was delivered, both
+  // ways (RFC 9260 section 9.2). Closed{OK} follows.
+  void Shutdown(absl::Time now);
+  // Abort ends it at once with an ABORT chunk that carries `reason` (at most
+  // 128 bytes of it, RFC 9260 section 9.1), and Closed{CANCELLED}.
+  void Abort(absl::Time now, absl::string_view reason);
+  // Close is Abort as a normal end: an ABORT without reason, and Closed{OK}.
+  void Close(absl::Time now);
+
+  // The five verbs of Engine. `out` must hold Options::mtu bytes.
+  void HandlePacket(absl::Time now, Packet packet);
+  void HandleTimeout(absl::Time now);
+  std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Event> PollEvent();
+  absl::Time NextTimeout() const;
+
+  // True between Connected and the beginning of the end.
+  bool is_connected() const;
+  // Payload bytes of a stream that wait for their first transmission; what
+  // RTCDataChannel.bufferedAmount counts.
+  size_t buffered_amount(StreamId stream) const;
+  // The threshold of BufferedAmountLow, 0 unless set. Forgotten at a reset.
+  void SetBufferedAmountLowThreshold(StreamId stream, size_t bytes);
+  // What the peer lets us send at most, once its limit is known from SDP.
+  void SetMaxMessageOut(size_t bytes);
+
+  Stats stats() const;
+  // One line for people: state, TSNs, windows and armed timers.
+  std::string DebugString() const;
+
+ private:
+  std::unique_ptr<internal::Core> core_;
+};
+
+static_assert(Engine<Association>);
+
+}  // namespace kyuu::sctp
+
+#endif  // KYUU_SCTP_ASSOCIATION_H_

@@ -1,0 +1,53 @@
+// What travels over an association: messages, their streams, and how they are
+// to be delivered.
+
+#ifndef KYUU_SCTP_MESSAGE_H_
+#define KYUU_SCTP_MESSAGE_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+
+namespace kyuu::sctp {
+
+// A stream identifier (RFC 9260 section 3.3.1). The two directions of one
+// number are two independent streams.
+enum class StreamId : uint16_t {};
+
+// A payload protocol identifier (RFC 9260 section 3.3.1), in host order.
+// Carried for the application, never looked at here.
+enum class Ppid : uint32_t {};
+
+// Message is one user message, whole: SCTP keeps the bounds of messages.
+struct Message {
+  StreamId stream{};
+  Ppid ppid{};
+  // At least one byte: SCTP has no empty messages (RFC 9260 section 3.3.1).
+  std::vector<uint8_t> payload;
+};
+
+enum class Ordering : uint8_t {
+  // Delivered in the order of sending within its stream.
+  kOrdered,
+  // Delivered as soon as it is complete.
+  kUnordered,
+};
+
+// SendOptions says how hard to try. With both limits unset the message is
+// reliable. Limits take effect only if the peer speaks RFC 3758; towards one
+// that does not, every message is reliable.
+struct SendOptions {
+  Ordering ordering = Ordering::kOrdered;
+  // Gives the message up when a part of it would have to be transmitted more
+  // often than 1 + max_retransmits times (RFC 7496 section 3.1). 0 means once.
+  std::optional<uint16_t> max_retransmits;
+  // Gives the message up when this long has passed since Send, whether it
+  // still waits in the send queue or is in flight (RFC 3758 section 4).
+  std::optional<absl::Duration> lifetime;
+};
+
+}  // namespace kyuu::sctp
+
+#endif  // KYUU_SCTP_MESSAGE_H_

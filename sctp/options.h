@@ -1,0 +1,102 @@
+// The settings of an association, each with its arithmetic.
+
+#ifndef KYUU_SCTP_OPTIONS_H_
+#define KYUU_SCTP_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace kyuu::sctp {
+
+// Options is given to an Association once, at its construction.
+struct Options {
+  // RFC 8841 section 5: 5000 is what WebRTC uses on both sides.
+  uint16_t local_port = 5000;
+  uint16_t remote_port = 5000;
+
+  // The largest SCTP packet in bytes, common header included. 1280 (smallest
+  // IPv6 MTU) - 40 (IPv6) - 8 (UDP) - 24 (DTLS AES-GCM record: 8 nonce + 16
+  // tag) - 13 (DTLS record header) - 4 (TURN ChannelData). Packets are filled
+  // to this size, rounded down to a multiple of 4, so that trains of equal
+  // datagrams form.
+  size_t mtu = 1191;
+
+  // Streams that we ask for, and that we let the peer use. A stream costs
+  // nothing until it is used, so there is no reason to offer fewer than
+  // RFC 8831 section 6.2 asks for.
+  uint16_t outgoing_streams = 65535;
+  uint16_t incoming_streams = 65535;
+
+  // Bytes held for the application or for missing neighbours; advertised as
+  // a_rwnd. 5 MiB is 400 Mbit/s at 100 ms. The message that is being put
+  // together at the cumulative TSN is not counted: see max_message_in.
+  // Against a peer that ignores the window, up to twice this much is held.
+  size_t receive_window_bytes = size_t{5} << 20;
+
+  // What a chunk or message that is held costs besides its payload, so that a
+  // peer cannot fill the memory with one-byte fragments that "cost" nothing.
+  size_t held_overhead_bytes = 96;
+
+  // The largest message accepted from the peer. A larger one is a protocol
+  // violation and aborts the association. RFC 8841 section 6 default is
+  // 64 KiB; 256 KiB is what browsers send at most. A message may be larger
+  // than the receive window: it is put together outside of it.
+  size_t max_message_in = size_t{256} << 10;
+
+  // The largest message that Send takes; the peer's a=max-message-size.
+  size_t max_message_out = size_t{1} << 30;
+
+  // Send takes messages until this much is queued or unacknowledged, payload
+  // and send_overhead_bytes for each message, so one message may overshoot.
+  size_t send_buffer_bytes = size_t{16} << 20;
+  size_t send_overhead_bytes = 128;
+
+  // How far beyond the cumulative TSN data is accepted. The gap blocks of a
+  // SACK cannot express more than 65535 (RFC 9260 section 3.3.4).
+  uint32_t max_tsn_window = 65535;
+  // Holes that the received data may have at one time; data that would open
+  // one more is dropped, to be sent again later.
+  size_t max_gap_intervals = 1024;
+  // Gap blocks and duplicate TSNs reported in one SACK: 4 bytes each.
+  size_t max_sack_gap_blocks = 128;
+  size_t max_sack_duplicates = 20;
+  // A message that lies behind a hole is looked for in at most this many
+  // neighbouring fragments on either side, which bounds the work per packet;
+  // a longer one is delivered when the hole is filled. 512 * 1160 = 580 KiB.
+  size_t max_early_fragments = 512;
+
+  // RFC 9260 section 16 has 1 s, 1 s and 60 s. A round trip over the internet
+  // is below 500 ms nearly always, and a handshake that lost its first packet
+  // is waited for by a person. The floor of 220 ms lies above the 200 ms for
+  // which a peer may delay a SACK. The ceiling keeps recovery prompt after an
+  // outage; ICE consent (RFC 7675) has ended the path after 30 s anyway.
+  absl::Duration rto_initial = absl::Milliseconds(500);
+  absl::Duration rto_min = absl::Milliseconds(220);
+  absl::Duration rto_max = absl::Seconds(3);
+
+  // RFC 9260 section 6.2 allows 500 ms at most and names 200 ms; long delays
+  // slow the peer's congestion window and its loss recovery down.
+  absl::Duration sack_delay = absl::Milliseconds(50);
+
+  // RFC 9260 section 15.
+  absl::Duration heartbeat_interval = absl::Seconds(30);
+  absl::Duration cookie_lifetime = absl::Seconds(60);
+  int max_init_retransmits = 8;
+  // Timeouts in a row, of data, heartbeats, resets or shutdown together,
+  // after which the peer counts as gone.
+  int max_association_retransmits = 10;
+
+  // The congestion window to begin with, in packets (RFC 6928 has 10).
+  size_t initial_cwnd_packets = 10;
+
+  // INVALID_ARGUMENT with the offending name if values contradict each other.
+  // An Association that is constructed with invalid options aborts.
+  absl::Status Validate() const;
+};
+
+}  // namespace kyuu::sctp
+
+#endif  // KYUU_SCTP_OPTIONS_H_

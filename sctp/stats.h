@@ -1,0 +1,71 @@
+// Counters and gauges of an association.
+
+#ifndef KYUU_SCTP_STATS_H_
+#define KYUU_SCTP_STATS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+namespace kyuu::sctp {
+
+// Stats is a snapshot. Counters only grow; gauges say how things are now.
+struct Stats {
+  // Sent and received.
+  uint64_t packets_sent = 0;
+  uint64_t packets_received = 0;
+  uint64_t bytes_sent = 0;  // SCTP packets, common header included.
+  uint64_t bytes_received = 0;
+  uint64_t messages_sent = 0;  // Completely transmitted once.
+  uint64_t messages_received = 0;
+  uint64_t data_chunks_sent = 0;
+  uint64_t data_chunks_received = 0;
+
+  // Loss and its repair.
+  uint64_t chunks_retransmitted = 0;
+  uint64_t fast_recoveries = 0;
+  uint64_t t3_timeouts = 0;
+  uint64_t messages_abandoned = 0;  // RFC 3758, by us.
+  uint64_t messages_skipped = 0;    // Partly received, given up by the peer.
+  uint64_t heartbeats_sent = 0;
+
+  // Packets and chunks that were dropped, by reason.
+  uint64_t drop_malformed_packet = 0;
+  uint64_t drop_bad_checksum = 0;
+  uint64_t drop_bad_port = 0;
+  uint64_t drop_bad_verification_tag = 0;
+  uint64_t drop_malformed_chunk = 0;
+  uint64_t drop_unknown_chunk = 0;
+  uint64_t drop_unexpected_chunk = 0;  // Well-formed, wrong state.
+  uint64_t drop_bad_cookie = 0;        // Forged, expired or stale.
+  uint64_t drop_invalid_init = 0;
+  uint64_t drop_duplicate_data = 0;
+  uint64_t drop_data_outside_window = 0;  // TSN window or too many holes.
+  uint64_t drop_data_no_buffer = 0;
+  uint64_t drop_data_invalid_stream = 0;
+  uint64_t drop_stale_ssn = 0;
+  uint64_t drop_invalid_sack = 0;
+  uint64_t drop_stale_sack = 0;
+  uint64_t drop_invalid_forward_tsn = 0;
+  uint64_t drop_bad_heartbeat_ack = 0;
+  uint64_t drop_invalid_reconfig = 0;
+  uint64_t drop_oversized_reply = 0;     // A reply that would exceed the MTU.
+  uint64_t drop_outgoing_no_stream = 0;  // Sent before the peer named fewer.
+
+  // Gauges.
+  size_t cwnd_bytes = 0;
+  size_t ssthresh_bytes = 0;
+  size_t flight_bytes = 0;
+  size_t peer_rwnd_bytes = 0;
+  size_t receive_held_bytes = 0;   // Counted against our window.
+  size_t send_buffered_bytes = 0;  // Payload not yet transmitted once.
+  size_t send_occupied_bytes = 0;  // Counted against send_buffer_bytes.
+  absl::Duration srtt = absl::ZeroDuration();
+  absl::Duration rttvar = absl::ZeroDuration();
+  absl::Duration rto = absl::ZeroDuration();
+};
+
+}  // namespace kyuu::sctp
+
+#endif  // KYUU_SCTP_STATS_H_
