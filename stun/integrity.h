@@ -1,0 +1,69 @@
+// Keys of STUN's message integrity, with the HMAC's fixed part done in advance.
+
+#ifndef KYUU_STUN_INTEGRITY_H_
+#define KYUU_STUN_INTEGRITY_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "stun/attributes.h"
+
+namespace kyuu::stun {
+
+// IntegrityKey computes HMAC-SHA1 and HMAC-SHA256 under one key. The states of
+// both hashes after their first block (the key XOR ipad, and opad: RFC 2104)
+// are computed once, so that a message costs only its own blocks. 104 bytes,
+// trivially copyable; the key itself is not kept.
+//
+// User names and passwords must have passed OpaqueString (RFC 8265 section
+// 4.2) already; ASCII text without control characters is its own result.
+class IntegrityKey {
+ public:
+  using Sha1Mac = std::array<uint8_t, 20>;
+  using Sha256Mac = std::array<uint8_t, 32>;
+
+  // The key of an empty password. It never verifies a message of a peer who
+  // has one.
+  IntegrityKey();
+  // From the bytes of a key, for example the mac_key of RFC 7635.
+  explicit IntegrityKey(absl::Span<const uint8_t> key);
+
+  // RFC 8489 section 9.1.1: the password itself.
+  static IntegrityKey ShortTerm(absl::string_view password);
+  // RFC 8489 section 9.2.2: hash(username ":" realm ":" password).
+  static IntegrityKey LongTerm(absl::string_view username,
+                               absl::string_view realm,
+                               absl::string_view password,
+                               PasswordHash hash = PasswordHash::kMd5);
+  // From the digest that LongTerm() hashes to, as password files store it: 16
+  // bytes for MD5, 32 for SHA-256.
+  static IntegrityKey FromDigest(absl::Span<const uint8_t> digest);
+
+  // The HMAC over `head` followed by `body`: two parts, since the length field
+  // of a STUN header is hashed with another value than it has.
+  Sha1Mac HmacSha1(absl::Span<const uint8_t> head,
+                   absl::Span<const uint8_t> body) const;
+  Sha256Mac HmacSha256(absl::Span<const uint8_t> head,
+                       absl::Span<const uint8_t> body) const;
+
+ private:
+  std::array<uint32_t, 5> sha1_inner_;
+  std::array<uint32_t, 5> sha1_outer_;
+  std::array<uint32_t, 8> sha256_inner_;
+  std::array<uint32_t, 8> sha256_outer_;
+};
+
+// EqualInConstantTime compares secrets: the time it takes depends on the sizes
+// only. Spans of different sizes are not equal.
+bool EqualInConstantTime(absl::Span<const uint8_t> a,
+                         absl::Span<const uint8_t> b);
+
+// UserhashOf returns SHA-256(username ":" realm) (RFC 8489 section 14.4).
+Userhash UserhashOf(absl::string_view username, absl::string_view realm);
+
+}  // namespace kyuu::stun
+
+#endif  // KYUU_STUN_INTEGRITY_H_
