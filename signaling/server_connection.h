@@ -1,0 +1,139 @@
+// The server's end of one TCP or TLS stream: HTTP/1.1 requests, and WebSocket
+// once one of them asks for the upgrade.
+
+#ifndef KYUU_SIGNALING_SERVER_CONNECTION_H_
+#define KYUU_SIGNALING_SERVER_CONNECTION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/engine.h"
+#include "base/random.h"
+#include "base/timer.h"
+#include "signaling/http.h"
+#include "signaling/websocket.h"
+
+namespace kyuu::signaling {
+
+// The WebSocket subprotocol of kyuu's signaling (docs/signaling_protocol.md).
+inline constexpr char kSubprotocol[] = "kyuu.v1";
+
+struct ServerConnectionOptions {
+  HttpLimits http;
+  WebSocketOptions websocket;  // The role is set by the connection.
+  // From the first byte (or the accept) to the end of a request's header: the
+  // answer to clients that dribble (slow-loris).
+  absl::Duration request_timeout = absl::Seconds(10);
+  // Between requests of a kept-alive connection.
+  absl::Duration idle_timeout = absl::Seconds(60);
+  // Bytes of responses not yet polled; more requests are left unparsed until
+  // they have gone out, and at most this much unparsed input is kept. Beyond
+  // it the client is cut.
+  size_t max_queued_bytes = 4 * 1024 * 1024;
+  size_t max_unparsed_bytes = 256 * 1024;
+};
+
+// A request that wants an answer by Respond(). Requests come one at a time:
+// the next is parsed after the answer.
+struct HttpRequestReceived {
+  HttpRequest request;
+};
+// A well-formed WebSocket handshake (RFC 6455 section 4.2.1) that wants an
+// answer by AcceptUpgrade(), or by Respond() to refuse it. Handshakes that are
+// not well-formed are answered (400, 426) by the connection itself.
+struct UpgradeRequested {
+  HttpRequest request;
+  bool offers_kyuu = false;  // kSubprotocol is among the offered ones.
+};
+// Then WebSocketMessage, and WebSocketClosed or HttpClosed as the last event.
+struct HttpClosed {
+  absl::Status status;  // OK when the connection just ended between requests.
+};
+
+class ServerConnection {
+ public:
+  using Packet = absl::Span<const uint8_t>;
+  using Event = std::variant<HttpRequestReceived, UpgradeRequested,
+                             WebSocketMessage, WebSocketClosed, HttpClosed>;
+
+  // The stream was accepted at `now`. `random` must outlive the connection.
+  ServerConnection(const ServerConnectionOptions& options, Random& random,
+                   absl::Time now);
+
+  void HandlePacket(absl::Time now, Packet in);
+  void HandleTimeout(absl::Time now);
+  std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Event> PollEvent();
+  absl::Time NextTimeout() const;
+
+  // Respond answers the request that was reported last. A Date or Server
+  // header is the caller's to add. FAILED_PRECONDITION if none is open.
+  absl::Status Respond(absl::Time now, HttpResponse response);
+  // AcceptUpgrade answers 101 and turns the stream into a WebSocket;
+  // `subprotocol` is left out of the answer if empty, and must be one that the
+  // client offered. FAILED_PRECONDITION if no handshake is open.
+  absl::Status AcceptUpgrade(absl::Time now, absl::string_view subprotocol);
+
+  // As WebSocket's; FAILED_PRECONDITION before the upgrade.
+  absl::Status Send(absl::Time now, MessageKind kind, std::string data);
+  absl::Status Close(absl::Time now, uint16_t code, absl::string_view reason);
+
+  // The peer's side of the byte stream has ended or failed.
+  void HandleStreamEnd(absl::Time now);
+
+  // The last event has been made and nothing is left to transmit: the stream
+  // may be closed. Events may still wait.
+  bool finished() const;
+  bool upgraded() const { return websocket_.has_value(); }
+  // Bytes waiting for PollTransmit.
+  size_t queued_bytes() const;
+  std::string DebugString() const;
+
+ private:
+  enum class State : uint8_t {
+    kReading,    // Waiting for a request or inside one.
+    kAnswering,  // HttpRequestReceived is out.
+    kUpgrading,  // UpgradeRequested is out.
+    kWebSocket,
+    kClosed,
+  };
+  enum class Timer { kRequest, kIdle, kCount };
+
+  void ParseInput(absl::Time now);
+  void HandleRequest(absl::Time now, HttpRequest request);
+  void HandleHandshake(absl::Time now, HttpRequest request);
+  void Refuse(absl::Time now, int status, absl::string_view text);
+  void Write(absl::Time now, HttpResponse response);
+  void ReadNext(absl::Time now);
+  void Finish(absl::Status status);
+
+  const ServerConnectionOptions options_;
+  Random* random_;
+  State state_ = State::kReading;
+  TimerTable<Timer> timers_;
+  HttpRequestParser parser_;
+  std::string unparsed_;
+  std::string out_;      // Responses; sent before anything of websocket_.
+  size_t out_sent_ = 0;  // Of `out_`.
+  // Of the request being answered.
+  bool keep_alive_ = false;
+  bool head_ = false;
+  std::string websocket_key_;
+  std::string offered_subprotocols_;
+  std::deque<Event> events_;
+  std::optional<WebSocket> websocket_;
+};
+
+static_assert(Engine<ServerConnection>);
+
+}  // namespace kyuu::signaling
+
+#endif  // KYUU_SIGNALING_SERVER_CONNECTION_H_

@@ -1,0 +1,188 @@
+// The WebSocket protocol (RFC 6455) behind its opening handshake: an engine
+// for either role over a byte stream. server_connection.h and
+// client_connection.h put the handshake in front of it.
+
+#ifndef KYUU_SIGNALING_WEBSOCKET_H_
+#define KYUU_SIGNALING_WEBSOCKET_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/engine.h"
+#include "base/random.h"
+#include "base/timer.h"
+#include "signaling/internal/utf8.h"
+#include "signaling/internal/websocket_frame.h"
+
+namespace kyuu::signaling {
+
+enum class WebSocketRole : uint8_t { kServer, kClient };
+enum class MessageKind : uint8_t { kText, kBinary };
+
+// Close codes (RFC 6455 section 7.4.1) that kyuu itself uses.
+inline constexpr uint16_t kCloseNormal = 1000;
+inline constexpr uint16_t kCloseGoingAway = 1001;
+inline constexpr uint16_t kCloseProtocolError = 1002;
+inline constexpr uint16_t kCloseNoStatus = 1005;  // Never on the wire.
+inline constexpr uint16_t kCloseAbnormal = 1006;  // Never on the wire.
+inline constexpr uint16_t kCloseInvalidPayload = 1007;
+inline constexpr uint16_t kClosePolicyViolation = 1008;
+inline constexpr uint16_t kCloseMessageTooBig = 1009;
+inline constexpr uint16_t kCloseServiceRestart = 1012;
+
+struct WebSocketOptions {
+  WebSocketRole role = WebSocketRole::kServer;
+  // A longer message is refused with 1009 as soon as a frame header announces
+  // it. An offer with many candidates is some 10 KiB.
+  size_t max_message_bytes = 64 * 1024;
+  // Bytes sent by the caller and not yet polled. A reader so slow that they
+  // pile up beyond this is cut.
+  size_t max_queued_bytes = 1024 * 1024;
+  // Received messages not yet taken by PollEvent, each counted as its payload
+  // and 64 bytes. One 64 KiB read of empty masked frames (6 bytes each) counts
+  // 683 KiB and fits.
+  size_t max_unread_bytes = 1024 * 1024;
+  // A ping is sent when nothing has arrived for so long...
+  absl::Duration ping_interval = absl::Seconds(25);
+  // ...and the connection is given up when still nothing arrives: a dead peer
+  // is noticed within 35 s.
+  absl::Duration pong_timeout = absl::Seconds(10);
+  // How long Close() waits for the peer's Close frame.
+  absl::Duration close_timeout = absl::Seconds(5);
+};
+
+// Message is one complete message; text is valid UTF-8.
+struct WebSocketMessage {
+  MessageKind kind = MessageKind::kText;
+  std::string data;
+};
+// The last event. Drain PollTransmit once more (a Close frame may be waiting),
+// then close the byte stream.
+//
+//   OK                  the closing handshake is complete
+//   INVALID_ARGUMENT    the peer broke the protocol (1002, 1007, 1009)
+//   RESOURCE_EXHAUSTED  a slow reader, or too much unread (1008)
+//   DEADLINE_EXCEEDED   no answer to a ping, or to Close()
+//   UNAVAILABLE         the stream ended without a Close frame (1006)
+struct WebSocketClosed {
+  absl::Status status;
+  // The code of the closing handshake: the peer's if it began (1005 if it gave
+  // none), else ours; 1006 if there was no handshake.
+  uint16_t code = kCloseAbnormal;
+  std::string reason;  // The peer's, valid UTF-8.
+};
+
+struct WebSocketStats {
+  uint64_t messages_received = 0;
+  uint64_t messages_sent = 0;
+  uint64_t bytes_received = 0;
+  uint64_t pings_received = 0;
+  uint64_t pongs_received = 0;
+  // Bytes that arrived after the end, dropped.
+  uint64_t bytes_after_close = 0;
+};
+
+class WebSocket {
+ public:
+  using Packet = absl::Span<const uint8_t>;
+  using Event = std::variant<WebSocketMessage, WebSocketClosed>;
+
+  // The opening handshake is done at `now`. `random` (masking keys of the
+  // client, RFC 6455 section 5.3) must outlive the engine.
+  WebSocket(const WebSocketOptions& options, Random& random, absl::Time now);
+
+  // HandlePacket takes the next bytes of the stream, cut anywhere.
+  void HandlePacket(absl::Time now, Packet in);
+  void HandleTimeout(absl::Time now);
+  // PollTransmit fills `out` with as many frames as fit; a frame goes on in
+  // the next call where it was cut. Any size of `out` from one byte will do.
+  std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Event> PollEvent();
+  absl::Time NextTimeout() const;
+
+  // Send queues one message, sent as one frame. FAILED_PRECONDITION once
+  // closing; INVALID_ARGUMENT if text is not UTF-8; RESOURCE_EXHAUSTED if the
+  // queue would outgrow max_queued_bytes: the connection is then cut and
+  // Closed follows.
+  absl::Status Send(absl::Time now, MessageKind kind, std::string data);
+  // Close starts the closing handshake behind what is queued. The code must be
+  // one that may be sent (RFC 6455 section 7.4) and the reason at most 123
+  // bytes, else INVALID_ARGUMENT. Closing twice does nothing.
+  absl::Status Close(absl::Time now, uint16_t code, absl::string_view reason);
+  // The byte stream has ended or failed.
+  void HandleStreamEnd(absl::Time now);
+
+  bool open() const { return state_ == State::kOpen; }
+  // Closed and nothing left to transmit: the stream may be closed.
+  bool finished() const { return state_ == State::kClosed && out_.empty(); }
+  size_t queued_bytes() const { return queued_bytes_; }
+  const WebSocketStats& stats() const { return stats_; }
+  std::string DebugString() const;
+
+ private:
+  enum class State : uint8_t { kOpen, kClosing, kClosed };
+  enum class Timer { kPing, kPong, kClose, kCount };
+  // A frame on its way out, header included.
+  struct OutFrame {
+    std::array<uint8_t, internal::kMaxFrameHeaderSize> header{};
+    size_t header_size = 0;
+    std::string payload;  // Masked already where the role asks for it.
+    size_t sent = 0;      // Of header and payload together.
+    bool data = false;    // Counts in queued_bytes_.
+  };
+
+  // Return how many bytes they took.
+  size_t ConsumeHeader(absl::Time now, Packet in);
+  size_t ConsumePayload(absl::Time now, Packet in);
+  void BeginFrame(absl::Time now);
+  void EndFrame(absl::Time now);
+  void HandleControl(absl::Time now);
+  void HandleClose(absl::Time now);
+  void Deliver(absl::Time now);
+  void Enqueue(internal::Opcode opcode, std::string payload);
+  void QueueClose(uint16_t code, absl::string_view reason);
+  // Ends the connection because the peer is at fault: a Close frame goes out.
+  void Fail(absl::Status status, uint16_t code);
+  // Ends it without another word.
+  void Cut(absl::Status status);
+  void Finish(absl::Status status, uint16_t code, std::string reason);
+
+  const WebSocketOptions options_;
+  Random* random_;
+  State state_ = State::kOpen;
+  TimerTable<Timer> timers_;
+
+  // Receiving: the header of the current frame as far as it has arrived, then
+  // its payload.
+  internal::FrameReader reader_;
+  bool in_payload_ = false;
+  uint64_t payload_left_ = 0;
+  size_t mask_offset_ = 0;
+  std::string control_;  // Payload of the current control frame.
+  // The message being assembled; set between its first and last frame.
+  std::optional<MessageKind> assembling_;
+  std::string message_;
+  internal::Utf8Validator utf8_;
+
+  std::deque<OutFrame> out_;
+  size_t queued_bytes_ = 0;
+  std::deque<Event> events_;
+  size_t unread_bytes_ = 0;
+  uint16_t sent_close_code_ = kCloseNoStatus;
+  WebSocketStats stats_;
+};
+
+static_assert(Engine<WebSocket>);
+
+}  // namespace kyuu::signaling
+
+#endif  // KYUU_SIGNALING_WEBSOCKET_H_
