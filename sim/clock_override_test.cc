@@ -1,0 +1,1 @@
+#include "sim/clock_override.h"
