@@ -1,0 +1,162 @@
+// ICE candidates (RFC 8445 section 5.1): the value, its line in SDP (RFC 8839
+// section 5.1, RFC 6544 section 4.5 for TCP), priorities and foundations.
+
+#ifndef KYUU_ICE_CANDIDATE_H_
+#define KYUU_ICE_CANDIDATE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/address.h"
+
+namespace kyuu::ice {
+
+// The types of RFC 8445 section 5.1.1, cheapest way first.
+enum class CandidateType : uint8_t {
+  kHost,
+  kServerReflexive,
+  kPeerReflexive,
+  kRelayed,
+};
+
+// Who opens the connection of a TCP candidate (RFC 6544 section 4.5).
+enum class TcpType : uint8_t { kActive, kPassive, kSimultaneousOpen };
+
+// "host", "srflx", "prflx" or "relay" (RFC 8839 section 5.1).
+absl::string_view ToString(CandidateType type);
+// "active", "passive" or "so".
+absl::string_view ToString(TcpType type);
+
+// CandidateExtension is one name and value from the end of a candidate line,
+// for example {"generation", "0"} or {"network-cost", "10"}.
+struct CandidateExtension {
+  std::string name;
+  std::string value;
+
+  friend bool operator==(const CandidateExtension&,
+                         const CandidateExtension&) = default;
+};
+
+// Candidate is one transport address of an agent. A plain value: the agent
+// gives it meaning.
+struct Candidate {
+  // Limits of the parser, against hostile lines.
+  static constexpr size_t kMaxLineSize = 2048;
+  static constexpr size_t kMaxExtensions = 32;
+  // RFC 8839 section 5.1: 1*32ice-char. The parser takes any visible ASCII.
+  static constexpr size_t kMaxFoundationSize = 32;
+  // RFC 1035 section 2.3.4.
+  static constexpr size_t kMaxNameSize = 255;
+
+  std::string foundation;
+  uint16_t component = 1;  // 1 to 256.
+  Transport transport = Transport::kUdp;
+  uint32_t priority = 0;  // 1 to 2^31 - 1.
+  // Where the candidate is reached. `address.ip` is of the unspecified family
+  // when the line gave `name` in place of an IP literal.
+  TransportAddress address;
+  // An mDNS name ("<uuid>.local") or another host name, as it was written; ""
+  // when `address` is complete.
+  std::string name;
+  CandidateType type = CandidateType::kHost;
+  // raddr and rport: diagnostics only. An agent that hides its addresses
+  // writes 0.0.0.0 (or ::) and 0.
+  std::optional<TransportAddress> related;
+  // Present on every TCP candidate, absent on UDP ones.
+  std::optional<TcpType> tcp_type;
+  // All other name-value pairs, in the order of the line.
+  std::vector<CandidateExtension> extensions;
+
+  // The address to send from: the `Path.local` that reaches the wire (RFC 8445
+  // section 5.1.1.1, "base"). For host and relayed candidates it equals
+  // `address`. Known for local candidates only and never written to a line.
+  TransportAddress base;
+
+  // Parse reads a candidate line, with or without a leading "a=" and
+  // "candidate:". A scope ("fe80::1%3") is dropped, for it means nothing here.
+  // INVALID_ARGUMENT for a malformed line (and any CR, LF, NUL or other control
+  // character), UNIMPLEMENTED for a well-formed one with a transport or type
+  // that this package does not know: such candidates are to be ignored (RFC
+  // 8839 section 5.1).
+  static absl::StatusOr<Candidate> Parse(absl::string_view line);
+
+  // The line without "a=": "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ
+  // host". Never contains CR, LF or NUL: a field that would break the line
+  // (only a caller can put one there) is written as "-".
+  std::string ToString() const;
+
+  // The value of the first extension of that name; nullopt when absent. A view
+  // into this object.
+  std::optional<absl::string_view> Extension(absl::string_view name) const;
+  // The user name fragment that says which generation the candidate belongs to
+  // (RFC 8838 section 4.1, written by browsers); nullopt when absent.
+  std::optional<absl::string_view> ufrag() const { return Extension("ufrag"); }
+
+  bool is_name() const { return !name.empty(); }
+  // True for a name that only multicast DNS may resolve (RFC 6762 section 3).
+  bool is_mdns() const;
+
+  friend bool operator==(const Candidate&, const Candidate&) = default;
+};
+
+// Type preferences, as RFC 8445 section 5.1.2.2 recommends them.
+constexpr uint32_t TypePreference(CandidateType type) {
+  switch (type) {
+    case CandidateType::kHost:
+      return 126;
+    case CandidateType::kPeerReflexive:
+      return 110;
+    case CandidateType::kServerReflexive:
+      return 100;
+    case CandidateType::kRelayed:
+      return 0;
+  }
+  return 0;
+}
+
+// Priority of RFC 8445 section 5.1.2.1:
+//   2^24 * type preference + 2^8 * local preference + 256 - component
+constexpr uint32_t Priority(CandidateType type, uint16_t local_preference,
+                            uint16_t component = 1) {
+  return TypePreference(type) << 24 | uint32_t{local_preference} << 8 |
+         (256u - component);
+}
+
+// PairPriority of RFC 8445 section 6.1.2.3, where `controlling` and
+// `controlled` are the priorities of the two agents' candidates.
+constexpr uint64_t PairPriority(uint32_t controlling, uint32_t controlled) {
+  const uint64_t low = controlling < controlled ? controlling : controlled;
+  const uint64_t high = controlling < controlled ? controlled : controlling;
+  return (low << 32) + 2 * high + (controlling > controlled ? 1 : 0);
+}
+
+// Foundations hands out foundations: the same text for candidates of the same
+// type, base IP address, server IP address and transport, another one for all
+// others (RFC 8445 section 5.1.1.3). They are small numbers in the order of the
+// first request, so that they tell nothing about an address.
+class Foundations {
+ public:
+  // `server` is of the unspecified family for host candidates.
+  std::string Get(CandidateType type, const IpAddress& base,
+                  const IpAddress& server, Transport transport);
+
+ private:
+  struct Key {
+    CandidateType type;
+    IpAddress base;
+    IpAddress server;
+    Transport transport;
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+  std::vector<Key> keys_;
+};
+
+}  // namespace kyuu::ice
+
+#endif  // KYUU_ICE_CANDIDATE_H_
