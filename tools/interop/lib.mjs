@@ -1,0 +1,155 @@
+// What the tests against foreign programs share: starting processes by name,
+// reading their JSON lines, and joining two peers by their signaling lines.
+
+import { execFileSync, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const here = dirname(fileURLToPath(import.meta.url));
+const bin = process.env.KYUU_BIN;
+if (!bin) throw new Error('KYUU_BIN names the folder of kyuu and kyuud; run tools/dev test');
+export const kyuu = join(bin, 'kyuu');
+export const kyuud = join(bin, 'kyuud');
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+// A temporary folder that goes away with the process.
+export function temporaryFolder() {
+  const folder = mkdtempSync(join(tmpdir(), 'kyuu-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+const running = new Set();
+process.on('exit', () => { for (const p of running) p.child.kill('SIGKILL'); });
+
+// A child process with its output kept: `lines` (stdout), `errors` (stderr).
+export class Program {
+  constructor(command, args, options = {}) {
+    this.name = `${command.split('/').pop()} ${args.join(' ')}`;
+    this.lines = [];
+    this.errors = [];
+    this.waiters = [];
+    this.child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], ...options });
+    running.add(this);
+    this.child.stdin.on('error', () => {});
+    createInterface({ input: this.child.stdout }).on('line', (line) => this.#take(line));
+    createInterface({ input: this.child.stderr }).on('line', (line) => {
+      this.errors.push(line);
+      this.#wake();
+    });
+    this.exited = new Promise((resolve, reject) => {
+      this.child.on('error', reject);
+      this.child.on('close', (code, signal) => {
+        running.delete(this);
+        this.code = code ?? signal;
+        this.#wake();
+        resolve(this.code);
+      });
+    });
+  }
+  #take(line) {
+    this.lines.push(line);
+    this.onLine?.(line);
+    this.#wake();
+  }
+  #wake() {
+    for (const w of this.waiters.splice(0)) w();
+  }
+  write(text) { if (this.child.stdin.writable) this.child.stdin.write(text); }
+  // Waits until a line of either output matches; returns the match.
+  async waitFor(pattern, seconds = 30) {
+    const deadline = Date.now() + seconds * 1000;
+    for (;;) {
+      for (const line of [...this.lines, ...this.errors]) {
+        const match = line.match(pattern);
+        if (match) return match;
+      }
+      const left = deadline - Date.now();
+      if (left <= 0 || this.code !== undefined) {
+        throw new Error(`${this.name}: no line ${pattern}\n${this.transcript()}`);
+      }
+      await Promise.race([new Promise((r) => this.waiters.push(r)), sleep(left)]);
+    }
+  }
+  // Waits for the end; kills the process when it takes too long.
+  async finish(seconds = 60) {
+    const timer = setTimeout(() => { this.late = true; this.child.kill('SIGKILL'); }, seconds * 1000);
+    const code = await this.exited;
+    clearTimeout(timer);
+    if (this.late) throw new Error(`${this.name}: still running after ${seconds} s\n${this.transcript()}`);
+    return code;
+  }
+  async stop(signal = 'SIGTERM') {
+    if (this.code === undefined) this.child.kill(signal);
+    return this.finish(10);
+  }
+  // The last JSON line with this "event".
+  event(name) {
+    return this.lines.map((l) => { try { return JSON.parse(l); } catch { return {}; } })
+      .filter((l) => l.event === name).pop();
+  }
+  transcript() {
+    return `--- ${this.name} (exit ${this.code})\n${this.lines.slice(-60).map((l) => l.slice(0, 300)).join('\n')}\n` +
+      `--- its stderr\n${this.errors.slice(-60).join('\n')}`;
+  }
+}
+
+// Starts kyuud on free ports of 127.0.0.1 and waits until it listens.
+export async function startKyuud(...args) {
+  const server = new Program(kyuud, ['--http-listen', '127.0.0.1:0', '--turn-listen', '127.0.0.1:0', ...args]);
+  const [url] = await server.waitFor(/http:\/\/127\.0\.0\.1:\d+/);
+  const [, turnPort] = await server.waitFor(/(?:turn|TURN).*127\.0\.0\.1:(\d+)/);
+  return Object.assign(server, { url, turnPort: +turnPort, turn: `127.0.0.1:${turnPort}` });
+}
+
+export const kyuuPeer = (...args) => new Program(kyuu, ['peer', ...args]);
+
+// pion's peer is Go: built once, from Debian's packages.
+let pion;
+function pionPeer() {
+  if (!pion) {
+    pion = join(temporaryFolder(), 'pion');
+    execFileSync('go', ['build', '-o', pion, 'main.go'], {
+      cwd: join(here, 'peers/pion'),
+      env: { ...process.env, GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '' },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+  }
+  return pion;
+}
+
+export const foreignPeer = {
+  'node-datachannel': (...args) => new Program('node', [join(here, 'peers/w3c.mjs'), '--impl', 'node-datachannel', ...args]),
+  wrtc: (...args) => new Program('node', [join(here, 'peers/w3c.mjs'), '--impl', 'wrtc', ...args]),
+  aiortc: (...args) => new Program('/usr/bin/python3', [join(here, 'peers/aiortc_peer.py'), ...args]),
+  pion: (...args) => new Program(pionPeer(), args),
+};
+
+// Passes the signaling lines of two peers on to each other.
+export function join2(a, b) {
+  const pass = (from, to) => {
+    const forward = (line) => {
+      if (/^\s*\{.*"(type|candidate)"/.test(line) && !/"event"/.test(line)) to.write(line + '\n');
+    };
+    from.lines.forEach(forward);
+    from.onLine = forward;
+  };
+  pass(a, b);
+  pass(b, a);
+}
+
+// Joins two peers, waits for both ends, and returns their results; throws with
+// both transcripts unless each exits with status 0.
+export async function runPair(a, b, seconds = 60) {
+  join2(a, b);
+  let failure;
+  const codes = await Promise.all([a, b].map((p) => p.finish(seconds).catch((e) => { failure ??= e; })));
+  if (failure || codes.some((c) => c !== 0)) {
+    throw new Error(`${failure?.message ?? 'exit status'} ${codes}\n${a.transcript()}\n${b.transcript()}`);
+  }
+  return { a: a.event('result'), b: b.event('result') };
+}
