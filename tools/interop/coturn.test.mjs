@@ -1,0 +1,58 @@
+// coturn's own clients against kyuud: STUN, and TURN in its plain UDP modes.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Program, startKyuud } from './lib.mjs';
+
+let server, echo;
+const echoPort = 34800 + (process.pid % 1000);
+
+before(async () => {
+  server = await startKyuud('--user', 'alice:secret', '--realm', 'example.org');
+  echo = new Program('turnutils_peer', ['-p', String(echoPort), '-L', '127.0.0.1']);
+});
+after(async () => {
+  await echo.stop();
+  assert.equal(await server.stop(), 0, server.transcript());
+});
+
+async function uclient(...args) {
+  const client = new Program('turnutils_uclient', [
+    '-u', 'alice', '-w', 'secret', '-p', String(server.turnPort),
+    '-e', '127.0.0.1', '-r', String(echoPort), ...args, '127.0.0.1']);
+  await client.finish(90);
+  return client;
+}
+
+// uclient exits with 0 even when nothing came back: its counts are the verdict.
+function expectNoLoss(client, least) {
+  const totals = [...client.lines, ...client.errors].join('\n')
+    .match(/tot_send_msgs=(\d+), tot_recv_msgs=(\d+)/g)?.pop();
+  assert.ok(totals, client.transcript());
+  const [, sent, received] = totals.match(/=(\d+).*=(\d+)/).map(Number);
+  assert.ok(sent >= least, client.transcript());
+  assert.equal(received, sent, client.transcript());
+}
+
+test('turnutils_stunclient gets its address', async () => {
+  const client = new Program('turnutils_stunclient', ['-p', String(server.turnPort), '127.0.0.1']);
+  await client.finish(20);
+  const text = [...client.lines, ...client.errors].join('\n');
+  assert.match(text, /UDP reflexive addr: 127\.0\.0\.1:\d+/, client.transcript());
+});
+
+for (const [name, args] of [
+  ['channels', ['-n', '200', '-m', '4', '-l', '170', '-z', '5']],
+  ['Send indications', ['-s', '-n', '200', '-m', '4', '-l', '170', '-z', '5']],
+  ['without RTCP pairs', ['-c', '-n', '200', '-m', '4', '-l', '1000', '-z', '5']],
+  ['client to client', ['-y', '-c', '-n', '100', '-m', '4', '-l', '170', '-z', '5']],
+]) {
+  test(`turnutils_uclient over UDP: ${name}`, async () => expectNoLoss(await uclient(...args), 400));
+}
+
+test('a wrong password gets 401 and no allocation', async () => {
+  const client = await uclient('-n', '1', '-m', '1', '-w', 'wrong');
+  const text = [...client.lines, ...client.errors].join('\n');
+  assert.match(text, /401|Unauthorized|Cannot complete Allocation/i, client.transcript());
+  assert.doesNotMatch(text, /tot_recv_msgs=[1-9]/, client.transcript());
+});
