@@ -1,0 +1,235 @@
+#include "dtls/internal/connection.h"
+
+#include <sys/time.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+#include "dtls/internal/digest.h"
+#include "dtls/internal/record.h"
+
+namespace kyuu::dtls::internal {
+
+namespace {
+
+constexpr uint8_t kApplicationData = 23;  // RFC 5246 section 6.2.1.
+
+// RFC 6347 section 4.2.4.1: the timer doubles up to 60 s.
+constexpr unsigned int kTimerMaxUs = 60'000'000;
+
+}  // namespace
+
+void SetVerification(SSL_CTX* context) {
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                     nullptr);
+  SSL_CTX_set_cert_verify_callback(context, &Connection::VerifyCertificate,
+                                   nullptr);
+}
+
+Connection::Connection(SSL_CTX* context, Side side, const Options& options)
+    : options_(options), ssl_(SSL_new(context)) {
+  KYUU_CHECK(ssl_ != nullptr);
+  SSL_set_app_data(ssl_.get(), this);
+  BIO* bio = BIO_new(Method());
+  KYUU_CHECK(bio != nullptr);
+  BIO_set_data(bio, this);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_.get(), bio, bio);
+  // Without this, flights would go out in datagrams of 256 bytes.
+  SSL_set_mtu(ssl_.get(), static_cast<long>(options.mtu_bytes));
+  DTLS_set_timer_cb(ssl_.get(), &NextTimerInterval);
+  if (side == Side::kClient) {
+    SSL_set_connect_state(ssl_.get());
+  } else {
+    SSL_set_accept_state(ssl_.get());
+  }
+}
+
+const BIO_METHOD* Connection::Method() {
+  static const BIO_METHOD* const method = [] {
+    BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK,
+                                 "kyuu datagrams");
+    KYUU_CHECK(m != nullptr);
+    BIO_meth_set_write(m, &WriteDatagram);
+    BIO_meth_set_read(m, &ReadDatagram);
+    BIO_meth_set_ctrl(m, &Control);
+    return m;
+  }();
+  return method;
+}
+
+// Each write of OpenSSL is one datagram: a sealed record goes straight to its
+// place, all else (flights, alerts) waits to be polled.
+int Connection::WriteDatagram(BIO* bio, const char* data, int size) {
+  auto* self = static_cast<Connection*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (size <= 0) return 0;
+  const size_t length = static_cast<size_t>(size);
+  if (!self->sealed_.empty() && self->sealed_size_ == 0 &&
+      static_cast<uint8_t>(data[0]) == kApplicationData) {
+    KYUU_CHECK(length <= self->sealed_.size());
+    std::memcpy(self->sealed_.data(), data, length);
+    self->sealed_size_ = length;
+    return size;
+  }
+  if (self->outgoing_.size() >= self->options_.outgoing_datagrams_max) {
+    ++self->outgoing_dropped_;
+    return size;
+  }
+  const auto* bytes = reinterpret_cast<const uint8_t*>(data);
+  self->outgoing_.emplace_back(bytes, bytes + length);
+  return size;
+}
+
+int Connection::ReadDatagram(BIO* bio, char* data, int size) {
+  auto* self = static_cast<Connection*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (self->incoming_.empty()) {
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  // As with recv(), what does not fit is lost; OpenSSL's buffer holds the
+  // largest record, and Session passes no more than one datagram.
+  const size_t length =
+      std::min(self->incoming_.size(), static_cast<size_t>(std::max(size, 0)));
+  std::memcpy(data, self->incoming_.data(), length);
+  self->incoming_ = {};
+  return static_cast<int>(length);
+}
+
+long Connection::Control(BIO*, int command, long, void*) {
+  return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+int Connection::VerifyCertificate(X509_STORE_CTX* store, void*) {
+  const auto* ssl = static_cast<const SSL*>(
+      X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  auto* self = static_cast<Connection*>(SSL_get_app_data(ssl));
+  const X509* certificate = X509_STORE_CTX_get0_cert(store);
+  if (certificate != nullptr && self->Judge(certificate) != Verdict::kDiffers) {
+    return 1;
+  }
+  self->mismatch_seen_ = true;
+  X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
+  return 0;  // OpenSSL tells the peer by the alert bad_certificate.
+}
+
+unsigned int Connection::NextTimerInterval(SSL* ssl, unsigned int interval_us) {
+  const auto* self = static_cast<const Connection*>(SSL_get_app_data(ssl));
+  if (interval_us == 0) {
+    const absl::Duration initial =
+        std::clamp(self->options_.retransmission_timeout,
+                   absl::Milliseconds(50), absl::Seconds(3));
+    return static_cast<unsigned int>(absl::ToInt64Microseconds(initial));
+  }
+  return std::min(interval_us * 2, kTimerMaxUs);
+}
+
+Progress Connection::Result(int result) {
+  if (result == 1) return Progress::kDone;
+  switch (SSL_get_error(ssl_.get(), result)) {
+    case SSL_ERROR_NONE:
+      return Progress::kDone;
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+      return Progress::kWaits;
+    case SSL_ERROR_ZERO_RETURN:
+      return Progress::kClosed;
+    default:
+      return Progress::kFailed;
+  }
+}
+
+Progress Connection::Handshake() {
+  ERR_clear_error();
+  return Result(SSL_do_handshake(ssl_.get()));
+}
+
+Progress Connection::Peek() {
+  ERR_clear_error();
+  uint8_t byte = 0;
+  size_t size = 0;
+  return Result(SSL_peek_ex(ssl_.get(), &byte, 1, &size));
+}
+
+Progress Connection::Read(absl::Span<uint8_t> out, size_t& size, bool& fits) {
+  ERR_clear_error();
+  size = 0;
+  fits = true;
+  std::array<uint8_t, 1024> scratch;
+  // Even an empty `out` takes the record, to find it too large.
+  const absl::Span<uint8_t> target =
+      out.empty() ? absl::MakeSpan(scratch) : out;
+  const Progress progress =
+      Result(SSL_read_ex(ssl_.get(), target.data(), target.size(), &size));
+  if (progress != Progress::kDone) return progress;
+  if (out.empty()) fits = size == 0;
+  // OpenSSL hands a record out in parts when the buffer is short. A record that
+  // filled a buffer of kPlaintextMax was complete.
+  if (size < target.size() || size >= kPlaintextMax) return progress;
+  for (size_t rest = 1; rest > 0 && SSL_pending(ssl_.get()) > 0;) {
+    fits = false;
+    rest = 0;
+    SSL_read_ex(ssl_.get(), scratch.data(), scratch.size(), &rest);
+  }
+  return progress;
+}
+
+std::optional<size_t> Connection::Write(absl::Span<const uint8_t> plaintext,
+                                        absl::Span<uint8_t> out) {
+  ERR_clear_error();
+  sealed_ = out;
+  sealed_size_ = 0;
+  size_t written = 0;
+  SSL_write_ex(ssl_.get(), plaintext.data(), plaintext.size(), &written);
+  sealed_ = {};
+  if (sealed_size_ == 0) return std::nullopt;
+  return sealed_size_;
+}
+
+void Connection::Shutdown() {
+  ERR_clear_error();
+  SSL_shutdown(ssl_.get());
+  ERR_clear_error();
+}
+
+bool Connection::HandleTimeout() {
+  ERR_clear_error();
+  return DTLSv1_handle_timeout(ssl_.get()) >= 0;
+}
+
+std::optional<absl::Duration> Connection::TimerRemainder() {
+  timeval remainder{};
+  if (DTLSv1_get_timeout(ssl_.get(), &remainder) != 1) return std::nullopt;
+  return absl::DurationFromTimeval(remainder);
+}
+
+void Connection::SetFingerprints(std::vector<Fingerprint> fingerprints) {
+  fingerprints_ = std::move(fingerprints);
+}
+
+Verdict Connection::Judge(const X509* certificate) const {
+  const std::optional<HashAlgorithm> algorithm = StrongestHash(fingerprints_);
+  if (!algorithm) return Verdict::kUnknown;
+  const Fingerprint actual = DigestOf(certificate, *algorithm);
+  return std::find(fingerprints_.begin(), fingerprints_.end(), actual) ==
+                 fingerprints_.end()
+             ? Verdict::kDiffers
+             : Verdict::kMatches;
+}
+
+Verdict Connection::JudgePeer() const {
+  const X509* certificate = SSL_get0_peer_certificate(ssl_.get());
+  return certificate == nullptr ? Verdict::kDiffers : Judge(certificate);
+}
+
+Fingerprint Connection::PeerFingerprint() const {
+  const X509* certificate = SSL_get0_peer_certificate(ssl_.get());
+  return certificate == nullptr ? Fingerprint()
+                                : DigestOf(certificate, HashAlgorithm::kSha256);
+}
+
+}  // namespace kyuu::dtls::internal

@@ -1,0 +1,113 @@
+// One OpenSSL connection whose wire is memory: a datagram in, datagrams out.
+
+#ifndef KYUU_DTLS_INTERNAL_CONNECTION_H_
+#define KYUU_DTLS_INTERNAL_CONNECTION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "dtls/fingerprint.h"
+#include "dtls/internal/openssl.h"
+
+namespace kyuu::dtls::internal {
+
+// SetVerification makes every session of `context` ask for the peer's
+// certificate and judge it by the fingerprints of its Connection, nothing
+// else: a self-signed certificate has no chain.
+void SetVerification(SSL_CTX* context);
+
+// What a call into OpenSSL came to.
+enum class Progress : uint8_t {
+  kDone,    // It did what it should.
+  kWaits,   // It needs another datagram.
+  kClosed,  // The peer sent close_notify.
+  kFailed,  // The connection is dead; TakeError tells why.
+};
+
+enum class Verdict : uint8_t { kUnknown, kMatches, kDiffers };
+
+// Connection wraps SSL*. OpenSSL holds pointers to this object: it stays where
+// it is. Never BIO_s_mem as a wire: it joins the datagrams of a flight.
+class Connection {
+ public:
+  struct Options {
+    size_t mtu_bytes;
+    absl::Duration retransmission_timeout;
+    size_t outgoing_datagrams_max;
+  };
+  enum class Side : uint8_t { kClient, kServer };
+
+  Connection(SSL_CTX* context, Side side, const Options& options);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // The datagram that OpenSSL reads next; it must stay until OpenSSL took it
+  // (has_incoming() is false) or DropIncoming.
+  void SetIncoming(absl::Span<const uint8_t> datagram) { incoming_ = datagram; }
+  bool has_incoming() const { return !incoming_.empty(); }
+  void DropIncoming() { incoming_ = {}; }
+
+  // Runs the handshake as far as the input reaches.
+  Progress Handshake();
+  // Decrypts the next record and says whether it holds plaintext (kDone), which
+  // Read then returns. An established connection also answers a repeated
+  // flight of the peer here.
+  Progress Peek();
+  // Reads one record into `out` and sets `size`. kDone with `fits` false: it
+  // was larger than `out`, and is dropped.
+  Progress Read(absl::Span<uint8_t> out, size_t& size, bool& fits);
+  // Encrypts one record into `out`; its size, or nullopt.
+  std::optional<size_t> Write(absl::Span<const uint8_t> plaintext,
+                              absl::Span<uint8_t> out);
+  // Sends close_notify if that is possible.
+  void Shutdown();
+  // Sends the last flight again if its timer is due. False: given up.
+  bool HandleTimeout();
+  // The remainder of the retransmission timer; nullopt if it is off.
+  std::optional<absl::Duration> TimerRemainder();
+
+  // How the peer's certificate relates to the fingerprints set so far.
+  void SetFingerprints(std::vector<Fingerprint> fingerprints);
+  const std::vector<Fingerprint>& fingerprints() const { return fingerprints_; }
+  Verdict Judge(const X509* certificate) const;
+  Verdict JudgePeer() const;
+  bool mismatch_seen() const { return mismatch_seen_; }
+  Fingerprint PeerFingerprint() const;
+  std::string version() const { return SSL_get_version(ssl_.get()); }
+  std::string cipher() const { return SSL_get_cipher_name(ssl_.get()); }
+
+  std::deque<std::vector<uint8_t>>& outgoing() { return outgoing_; }
+  uint64_t outgoing_dropped() const { return outgoing_dropped_; }
+
+ private:
+  static int WriteDatagram(BIO* bio, const char* data, int size);
+  static int ReadDatagram(BIO* bio, char* data, int size);
+  static long Control(BIO* bio, int command, long number, void* pointer);
+  static const BIO_METHOD* Method();
+  static int VerifyCertificate(X509_STORE_CTX* store, void*);
+  static unsigned int NextTimerInterval(SSL* ssl, unsigned int interval_us);
+  friend void SetVerification(SSL_CTX* context);
+
+  Progress Result(int result);
+
+  Options options_;
+  absl::Span<const uint8_t> incoming_;
+  std::deque<std::vector<uint8_t>> outgoing_;
+  uint64_t outgoing_dropped_ = 0;
+  // Where the next application record goes; set during Write.
+  absl::Span<uint8_t> sealed_;
+  size_t sealed_size_ = 0;
+  std::vector<Fingerprint> fingerprints_;
+  bool mismatch_seen_ = false;
+  SslPtr ssl_;
+};
+
+}  // namespace kyuu::dtls::internal
+
+#endif  // KYUU_DTLS_INTERNAL_CONNECTION_H_
