@@ -1,0 +1,129 @@
+#include "sdp/internal/line_syntax.h"
+
+#include "sdp/internal/scan.h"
+
+namespace kyuu::sdp::internal {
+namespace {
+
+using Error = std::optional<SyntaxError>;
+
+// o=<username> <sess-id> <sess-version> <nettype> <addrtype> <address>
+Error CheckOrigin(absl::string_view rest) {
+  constexpr absl::string_view kRule = "RFC 8866 section 5.2";
+  const char* const begin = rest.data();
+  const auto wrong = [&](absl::string_view token, absl::string_view message) {
+    return SyntaxError{message, kRule,
+                       static_cast<size_t>(token.data() - begin)};
+  };
+  if (TakeToken(rest).empty()) return SyntaxError{"username missing", kRule};
+  const absl::string_view id = TakeToken(rest);
+  if (!ParseDigits(id)) return wrong(id, "session id must be 0..2^64-1");
+  const absl::string_view version = TakeToken(rest);
+  if (!ParseDigits(version)) {
+    return wrong(version, "session version must be 0..2^64-1");
+  }
+  for (int i = 0; i < 3; ++i) {
+    const absl::string_view token = TakeToken(rest);
+    if (token.empty()) return wrong(token, "origin has six parts");
+  }
+  if (!rest.empty()) return wrong(rest, "origin has six parts");
+  return std::nullopt;
+}
+
+// c=<nettype> <addrtype> <connection-address>
+Error CheckConnection(absl::string_view rest) {
+  for (int i = 0; i < 3; ++i) {
+    if (TakeToken(rest).empty()) {
+      return SyntaxError{"connection has three parts", "RFC 8866 section 5.7"};
+    }
+  }
+  if (rest.empty()) return std::nullopt;
+  return SyntaxError{"connection has three parts", "RFC 8866 section 5.7"};
+}
+
+// t=<start-time> <stop-time>
+Error CheckTiming(absl::string_view rest) {
+  const absl::string_view start = TakeToken(rest);
+  if (ParseDigits(start) && ParseDigits(rest)) return std::nullopt;
+  return SyntaxError{"two times expected", "RFC 8866 section 5.9"};
+}
+
+// b=<bwtype>:<bandwidth>
+Error CheckBandwidth(absl::string_view value) {
+  const size_t colon = value.find(':');
+  if (colon != absl::string_view::npos && IsToken(value.substr(0, colon)) &&
+      ParseDigits(value.substr(colon + 1))) {
+    return std::nullopt;
+  }
+  return SyntaxError{"type and 0..2^64-1 expected", "RFC 8866 section 5.8"};
+}
+
+}  // namespace
+
+int SessionRank(char type) {
+  constexpr absl::string_view kOrder = "vosiuepcbtzka";
+  if (type == 'r') type = 't';  // Every t= line has its own r= lines.
+  const size_t rank = kOrder.find(type);
+  return rank == absl::string_view::npos ? -1 : static_cast<int>(rank);
+}
+
+bool MayRepeat(char type) {
+  return absl::string_view("epbtra").find(type) != absl::string_view::npos;
+}
+
+bool IsSessionOnly(char type) {
+  return absl::string_view("vosuepztr").find(type) != absl::string_view::npos;
+}
+
+std::optional<SyntaxError> ParseMediaLine(absl::string_view rest,
+                                          MediaLine& out) {
+  constexpr absl::string_view kRule = "RFC 8866 section 5.14";
+  const char* const begin = rest.data();
+  const auto wrong = [&](absl::string_view token, absl::string_view message) {
+    return SyntaxError{message, kRule,
+                       static_cast<size_t>(token.data() - begin)};
+  };
+  out.media = TakeToken(rest);
+  if (!IsToken(out.media)) return wrong(out.media, "media must be a token");
+  const absl::string_view ports = TakeToken(rest);
+  const size_t slash = ports.find('/');
+  const auto port = ParseDigits(ports.substr(0, slash), 65535);
+  if (!port) return wrong(ports, "port must be 0..65535");
+  out.port = static_cast<uint16_t>(*port);
+  if (slash != absl::string_view::npos) {
+    const auto count = ParseDigits(ports.substr(slash + 1), 65535);
+    if (count.value_or(0) == 0) {
+      return wrong(ports.substr(slash + 1), "port count must be 1..65535");
+    }
+    out.port_count = static_cast<uint32_t>(*count);
+  }
+  out.protocol = TakeToken(rest);
+  if (out.protocol.empty()) return wrong(out.protocol, "protocol missing");
+  out.formats = rest;
+  if (rest.empty() || rest.front() == ' ') return wrong(rest, "format missing");
+  return std::nullopt;
+}
+
+std::optional<SyntaxError> CheckLine(char type, absl::string_view value) {
+  switch (type) {
+    case 'v':
+      if (value == "0") return std::nullopt;
+      return SyntaxError{"version must be 0", "RFC 8866 section 5.1"};
+    case 'o':
+      return CheckOrigin(value);
+    case 'c':
+      return CheckConnection(value);
+    case 't':
+      return CheckTiming(value);
+    case 'b':
+      return CheckBandwidth(value);
+    case 'm': {
+      MediaLine ignored;
+      return ParseMediaLine(value, ignored);
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace kyuu::sdp::internal

@@ -1,0 +1,44 @@
+// The syntax of SDP's lines other than attributes, and their order (RFC 8866).
+
+#ifndef KYUU_SDP_INTERNAL_LINE_SYNTAX_H_
+#define KYUU_SDP_INTERNAL_LINE_SYNTAX_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/strings/string_view.h"
+#include "sdp/attribute.h"
+
+namespace kyuu::sdp::internal {
+
+// SessionRank gives the place of a type among the lines of the session level
+// (RFC 8866 section 9). Types of one rank may be mixed; -1 is an unknown type,
+// which may stand anywhere.
+int SessionRank(char type);
+
+// MayRepeat is true for the types that may follow themselves there.
+bool MayRepeat(char type);
+
+// IsSessionOnly is true for the types that no media section may have.
+bool IsSessionOnly(char type);
+
+// m=<media> <port>[/<count>] <proto> <fmt> ...
+struct MediaLine {
+  absl::string_view media;
+  uint16_t port = 0;
+  uint32_t port_count = 1;
+  absl::string_view protocol;
+  absl::string_view formats;
+};
+
+// ParseMediaLine reads the value of an m= line into `out`.
+std::optional<SyntaxError> ParseMediaLine(absl::string_view value,
+                                          MediaLine& out);
+
+// CheckLine returns what is wrong with the value of a line that is not a=;
+// nullopt if nothing is, or the type has no syntax here.
+std::optional<SyntaxError> CheckLine(char type, absl::string_view value);
+
+}  // namespace kyuu::sdp::internal
+
+#endif  // KYUU_SDP_INTERNAL_LINE_SYNTAX_H_
