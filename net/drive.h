@@ -1,0 +1,180 @@
+// Drive: runs an addressed engine (base/engine.h) on UDP sockets and a Loop.
+//
+//   net::ReceiveBuffer buffer;
+//   net::Driver driver(*loop, engine, buffer, [&](auto event) { ... });
+//   driver.AddSocket(socket);       // As many as the engine has addresses.
+//   engine.Connect(net::Loop::Now());
+//   driver.Flush();                 // After every command given from outside.
+//
+// A wake-up drains the socket in batches, hands every datagram to the engine,
+// delivers its events, and then sends in one flush what it has to say: runs of
+// equal-size datagrams to one address leave as one train.
+
+#ifndef KYUU_NET_DRIVE_H_
+#define KYUU_NET_DRIVE_H_
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/address.h"
+#include "base/engine.h"
+#include "net/internal/departure.h"
+#include "net/loop.h"
+#include "net/udp_socket.h"
+
+namespace kyuu::net {
+
+struct DriveOptions {
+  // Space offered to PollTransmit for one datagram. Larger than any MTU that
+  // WebRTC assumes (1200), and than Ethernet's 1500.
+  size_t datagram_bytes = 2048;
+  // Receive calls per socket and wake-up, 16 trains each: a flooded socket must
+  // not starve timers and the other sockets.
+  size_t receives_per_turn = 8;
+};
+
+// Driver owns neither the engine nor the sockets nor the buffer; all must
+// outlive it. It may be destroyed by its own event handler.
+//
+// When a socket would block, polling stops until it is writable again: besides
+// the one train in hand nothing is built ahead, so what is sent later tells the
+// engine's state of that moment. While one socket is blocked, the others wait.
+template <typename E>
+requires Engine<E> && std::same_as<typename E::Packet, Datagram>
+class Driver {
+ public:
+  using EventHandler = absl::AnyInvocable<void(typename E::Event)>;
+
+  Driver(Loop& loop, E& engine, ReceiveBuffer& buffer, EventHandler on_event,
+         const DriveOptions& options = {})
+      : engine_(engine),
+        loop_(loop),
+        buffer_(buffer),
+        options_(options),
+        on_event_(std::move(on_event)),
+        departure_(options.datagram_bytes),
+        alarm_(loop, [this] {
+          engine_.HandleTimeout(Loop::Now());
+          Flush();
+        }) {}
+  ~Driver() {
+    if (destroyed_ != nullptr) *destroyed_ = true;
+  }
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+
+  // Datagrams whose Path.local is the socket's bound address (any address of
+  // its port, for a wildcard bind) leave through `socket`.
+  void AddSocket(UdpSocket& socket) {
+    departure_.AddSocket(socket);
+    watches_.push_back(std::make_unique<Watch>(
+        loop_, socket.fd(), Interest::kRead,
+        [this, &socket](Readiness ready) { OnReady(socket, ready); }));
+    sockets_.push_back(&socket);
+  }
+  void RemoveSocket(UdpSocket& socket) {
+    const auto it = std::find(sockets_.begin(), sockets_.end(), &socket);
+    if (it == sockets_.end()) return;
+    departure_.RemoveSocket(socket);
+    watches_.erase(watches_.begin() + (it - sockets_.begin()));
+    sockets_.erase(it);
+  }
+
+  // Delivers events, sends what the engine has to send and arms the timer. Call
+  // it after commands given outside of the event handler; inside it does
+  // nothing, since the flush in progress will see to it.
+  void Flush() {
+    if (destroyed_ != nullptr) return;
+    bool destroyed = false;
+    destroyed_ = &destroyed;
+    while (true) {
+      std::optional<typename E::Event> event = engine_.PollEvent();
+      if (!event) {
+        Transmit();
+        event = engine_.PollEvent();
+        if (!event) break;
+      }
+      on_event_(*std::move(event));
+      if (destroyed) return;
+    }
+    destroyed_ = nullptr;
+    alarm_.Set(engine_.NextTimeout());
+  }
+
+  // Datagrams for which no socket has the source address; dropped.
+  uint64_t unroutable() const { return departure_.unroutable(); }
+
+ private:
+  void OnReady(UdpSocket& socket, Readiness ready) {
+    if (ready.writable) WatchWritable(socket, Interest::kRead);
+    if (ready.readable) {
+      for (size_t i = 0; i < options_.receives_per_turn; ++i) {
+        const absl::Span<const Train> trains = socket.Receive(buffer_);
+        if (trains.empty()) break;
+        const absl::Time now = Loop::Now();
+        for (const Train& train : trains) {
+          for (size_t k = 0; k < train.segments(); ++k) {
+            engine_.HandlePacket(now, Datagram{train.path, train.segment(k)});
+          }
+        }
+      }
+    }
+    Flush();
+  }
+
+  void Transmit() {
+    if (departure_.Resume()) {
+      while (std::optional<Datagram> datagram =
+                 engine_.PollTransmit(Loop::Now(), departure_.Space())) {
+        if (!departure_.Add(*datagram)) break;
+      }
+      departure_.Resume();
+    }
+    if (UdpSocket* blocked = departure_.blocked()) {
+      WatchWritable(*blocked, Interest::kReadWrite);
+    }
+  }
+
+  void WatchWritable(const UdpSocket& socket, Interest interest) {
+    for (size_t i = 0; i < sockets_.size(); ++i) {
+      if (sockets_[i] == &socket) watches_[i]->SetInterest(interest);
+    }
+  }
+
+  E& engine_;
+  Loop& loop_;
+  ReceiveBuffer& buffer_;
+  const DriveOptions options_;
+  EventHandler on_event_;
+  internal::Departure departure_;
+  std::vector<UdpSocket*> sockets_;
+  std::vector<std::unique_ptr<Watch>> watches_;  // One for each of sockets_.
+  Alarm alarm_;
+  bool* destroyed_ = nullptr;  // Set while flushing.
+};
+
+// Drive makes a Driver that runs `engine` on one socket, and starts it.
+template <typename E>
+std::unique_ptr<Driver<E>> Drive(Loop& loop, E& engine, UdpSocket& socket,
+                                 ReceiveBuffer& buffer,
+                                 typename Driver<E>::EventHandler on_event,
+                                 const DriveOptions& options = {}) {
+  auto driver = std::make_unique<Driver<E>>(loop, engine, buffer,
+                                            std::move(on_event), options);
+  driver->AddSocket(socket);
+  driver->Flush();
+  return driver;
+}
+
+}  // namespace kyuu::net
+
+#endif  // KYUU_NET_DRIVE_H_

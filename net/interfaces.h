@@ -1,0 +1,31 @@
+// Interfaces: the addresses of this machine, for ICE gathering.
+
+#ifndef KYUU_NET_INTERFACES_H_
+#define KYUU_NET_INTERFACES_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/address.h"
+
+namespace kyuu::net {
+
+enum class InterfaceKind : uint8_t { kLoopback, kPointToPoint, kOther };
+
+// One address of one interface; an interface with several appears as often.
+struct Interface {
+  std::string name;
+  uint32_t index = 0;
+  IpAddress address;  // With its scope if link-local.
+  InterfaceKind kind = InterfaceKind::kOther;
+};
+
+// Interfaces lists the addresses of all interfaces that are up, in the system's
+// order.
+absl::StatusOr<std::vector<Interface>> Interfaces();
+
+}  // namespace kyuu::net
+
+#endif  // KYUU_NET_INTERFACES_H_

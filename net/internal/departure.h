@@ -1,0 +1,69 @@
+// Departure: forms trains from the datagrams that an engine builds, in place.
+
+#ifndef KYUU_NET_INTERNAL_DEPARTURE_H_
+#define KYUU_NET_INTERNAL_DEPARTURE_H_
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "base/address.h"
+#include "net/udp_socket.h"
+
+namespace kyuu::net::internal {
+
+// Departure holds one train in hand, in a slab of memory where the engine
+// builds datagram after datagram. A datagram that cannot join the train sends
+// it off and starts the next one.
+class Departure {
+ public:
+  explicit Departure(size_t datagram_bytes);
+
+  void AddSocket(UdpSocket& socket) { sockets_.push_back(&socket); }
+  // What is in hand for `socket` is dropped.
+  void RemoveSocket(UdpSocket& socket);
+
+  // Where to build the next datagram; call only when not blocked.
+  absl::Span<uint8_t> Space();
+  // Takes a datagram built within Space(). False if a socket is now blocked.
+  bool Add(const Datagram& datagram);
+  // Sends what is in hand, all of it. False if a socket is (still) blocked.
+  bool Resume();
+
+  // The socket whose writability ends the blockade; null if there is none.
+  UdpSocket* blocked() const { return blocked_; }
+  uint64_t unroutable() const { return unroutable_; }
+
+ private:
+  UdpSocket* SocketFor(const Path& path);
+  bool Joins(const UdpSocket* socket, const Datagram& datagram) const;
+  void Start(UdpSocket* socket, const Datagram& datagram);
+  bool SendTrain();
+
+  const size_t datagram_bytes_;
+  std::vector<UdpSocket*> sockets_;
+  std::unique_ptr<uint8_t[]> slab_;
+  size_t used_ = 0;
+
+  // The train in hand; `socket_` is null when there is none.
+  UdpSocket* socket_ = nullptr;
+  Path path_;
+  std::vector<iovec> pieces_;  // One for each datagram.
+  size_t segment_size_ = 0;
+  size_t bytes_ = 0;
+  bool complete_ = false;  // Its last datagram is shorter than the others.
+
+  // The datagram that could not join a train that could not leave.
+  std::optional<Datagram> next_;
+  UdpSocket* blocked_ = nullptr;
+  uint64_t unroutable_ = 0;
+};
+
+}  // namespace kyuu::net::internal
+
+#endif  // KYUU_NET_INTERNAL_DEPARTURE_H_

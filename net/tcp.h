@@ -1,0 +1,120 @@
+// TcpListener and TcpStream: non-blocking TCP.
+
+#ifndef KYUU_NET_TCP_H_
+#define KYUU_NET_TCP_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/address.h"
+#include "net/fd.h"
+#include "net/loop.h"
+
+namespace kyuu::net {
+
+// What a read found. kEnd is the peer's orderly end of its direction; kFailed
+// leaves the reason in the stream's status().
+enum class ReadState : uint8_t { kData, kWouldBlock, kEnd, kFailed };
+struct ReadResult {
+  ReadState state = ReadState::kWouldBlock;
+  size_t bytes = 0;  // Only with kData, and then positive.
+};
+
+struct StreamOptions {
+  // Bytes that may wait for a peer that does not read. A writer that would
+  // exceed them is refused: a slow reader must not cost the server memory.
+  size_t write_buffer_bytes = 1 << 20;
+};
+
+// TcpStream is one connection. TlsStream has the same members, so code may be
+// written for both as a template. Watch fd() with interest(), call Flush() when
+// it is writable and Read() when it is readable.
+class TcpStream {
+ public:
+  // Starts to connect; the stream may be written to at once. A connection that
+  // fails shows in the first Read().
+  static absl::StatusOr<TcpStream> Connect(const TransportAddress& remote,
+                                           const StreamOptions& options = {});
+  TcpStream(Fd fd, const Path& path, const StreamOptions& options = {});
+  TcpStream(TcpStream&&) = default;
+  TcpStream& operator=(TcpStream&&) = default;
+
+  int fd() const { return fd_.get(); }
+  const Path& path() const { return path_; }
+
+  ReadResult Read(absl::Span<uint8_t> out);
+  // The next byte to be read, left in place; nullopt if none has arrived (or
+  // none will: Read() tells).
+  std::optional<uint8_t> PeekByte() const;
+
+  // Takes all of `bytes` (sends what it can now, keeps the rest) or nothing:
+  // RESOURCE_EXHAUSTED when the write buffer would overflow,
+  // FAILED_PRECONDITION after ShutdownWrite(), the stream's status() if it has
+  // failed.
+  absl::Status Write(absl::Span<const uint8_t> bytes);
+  // Sends what is kept. A failure shows in status() and in Read().
+  void Flush();
+  // Ends our direction once everything written has been sent; reading goes on.
+  void ShutdownWrite();
+
+  // Bytes written but not sent yet.
+  size_t buffered() const { return pending_.size() - sent_; }
+  // What to watch for: always reading, and writing while something waits.
+  Interest interest() const;
+  // Why the connection failed; OK as long as it has not.
+  const absl::Status& status() const { return status_; }
+
+ private:
+  void Fail(int error);
+  bool TrySend(absl::Span<const uint8_t> bytes, size_t& sent);
+
+  Fd fd_;
+  Path path_;
+  StreamOptions options_;
+  std::string pending_;  // [sent_, size()) waits.
+  size_t sent_ = 0;
+  bool connecting_ = false;
+  bool ending_ = false;  // ShutdownWrite() was called.
+  bool shut_ = false;    // ... and done.
+  absl::Status status_;
+};
+
+// TcpListener accepts connections.
+class TcpListener {
+ public:
+  struct Options {
+    TransportAddress bind;  // Port 0: the kernel chooses.
+    bool reuse_port = false;
+    int backlog = 1024;  // Capped by net.core.somaxconn.
+    StreamOptions stream;
+  };
+  // ALREADY_EXISTS if the address is in use; see UdpSocket::Open.
+  static absl::StatusOr<TcpListener> Open(const Options& options);
+
+  int fd() const { return fd_.get(); }
+  const TransportAddress& local() const { return local_; }
+
+  // The next connection; nullopt if none waits. Connections that broke while
+  // they waited are skipped. When the process is out of descriptors, the
+  // waiting connection is closed instead of spinning on it, and counted.
+  std::optional<TcpStream> Accept();
+  uint64_t refused() const { return refused_; }
+
+ private:
+  TcpListener(Fd fd, const TransportAddress& local, const Options& options);
+
+  Fd fd_;
+  Fd spare_;  // Given up for a moment to close a connection we cannot take.
+  TransportAddress local_;
+  StreamOptions stream_options_;
+  uint64_t refused_ = 0;
+};
+
+}  // namespace kyuu::net
+
+#endif  // KYUU_NET_TCP_H_

@@ -1,0 +1,92 @@
+// TlsContext and TlsStream: TLS 1.2 and 1.3 over a TcpStream, by OpenSSL.
+
+#ifndef KYUU_NET_TLS_H_
+#define KYUU_NET_TLS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "net/loop.h"
+#include "net/tcp.h"
+
+namespace kyuu::net {
+
+// TlsContext holds what many connections share. It must outlive none of them:
+// streams keep what they need.
+class TlsContext {
+ public:
+  struct ServerOptions {
+    std::string certificate_file;  // PEM, the chain included.
+    std::string key_file;          // PEM.
+    // Application protocols we speak, best first (RFC 7301). A client that
+    // offers none of them is refused; one that offers no list is welcome.
+    std::vector<std::string> alpn;
+  };
+  struct ClientOptions {
+    // Name to ask for (SNI) and to find in the server's certificate; an address
+    // in numbers is compared with the certificate's addresses.
+    std::string server_name;
+    // PEM file of trusted authorities; empty for the system's.
+    std::string ca_file;
+    std::vector<std::string> alpn;
+    // False accepts any certificate: only for talking to oneself.
+    bool verify = true;
+  };
+
+  // INVALID_ARGUMENT, with the file's name, if a file cannot be used.
+  static absl::StatusOr<TlsContext> Server(const ServerOptions& options);
+  static absl::StatusOr<TlsContext> Client(const ClientOptions& options);
+
+  TlsContext(TlsContext&&) noexcept;
+  TlsContext& operator=(TlsContext&&) noexcept;
+  ~TlsContext();
+
+ private:
+  friend class TlsStream;
+  struct Shared;
+  explicit TlsContext(std::unique_ptr<Shared> shared);
+  std::unique_ptr<Shared> shared_;
+};
+
+// TlsStream is a TLS connection with the members of a TcpStream. Reading and
+// writing also drive the handshake; what is written before its end waits.
+class TlsStream {
+ public:
+  TlsStream(const TlsContext& context, TcpStream stream);
+  TlsStream(TlsStream&&) noexcept;
+  TlsStream& operator=(TlsStream&&) noexcept;
+  ~TlsStream();
+
+  int fd() const;
+  const Path& path() const;
+
+  // Call it until it would block: bytes may wait inside TLS that the descriptor
+  // does not show.
+  ReadResult Read(absl::Span<uint8_t> out);
+  absl::Status Write(absl::Span<const uint8_t> bytes);
+  void Flush();
+  // Sends close_notify, then ends our direction.
+  void ShutdownWrite();
+
+  size_t buffered() const;
+  Interest interest() const;
+  const absl::Status& status() const;
+
+  bool handshake_done() const;
+  // The protocol agreed on by ALPN, or "".
+  std::string alpn() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace kyuu::net
+
+#endif  // KYUU_NET_TLS_H_

@@ -1,0 +1,418 @@
+#include "net/udp_socket.h"
+
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/str_cat.h"
+#include "net/internal/sockaddr.h"
+
+namespace kyuu::net {
+namespace {
+
+using internal::SetOption;
+using internal::SocketAddress;
+
+// A buffer takes the largest train. The odd stride keeps the beginnings of the
+// buffers, often the only parts in use, from sharing the same cache sets.
+constexpr size_t kBufferBytes = 65536;
+constexpr size_t kStride = kBufferBytes + 2304;
+// Ancillary data in: GRO size, ECN, packet info, drop counter.
+constexpr size_t kControlIn = CMSG_SPACE(sizeof(int)) * 2 +
+                              CMSG_SPACE(sizeof(in6_pktinfo)) +
+                              CMSG_SPACE(sizeof(uint32_t));
+// Ancillary data out: GSO size, ECN, packet info.
+constexpr size_t kControlOut = CMSG_SPACE(sizeof(uint16_t)) +
+                               CMSG_SPACE(sizeof(int)) +
+                               CMSG_SPACE(sizeof(in6_pktinfo));
+// Trains per sendmmsg, and refused trains in a row before we stop trying.
+constexpr size_t kSendBatch = 16;
+constexpr int kMaxGsoRefusals = 16;
+// Errors of earlier datagrams that one Receive steps over.
+constexpr int kMaxErrors = 16;
+
+struct alignas(cmsghdr) ControlIn {
+  std::array<uint8_t, kControlIn> bytes;
+};
+
+size_t TotalBytes(absl::Span<const iovec> pieces) {
+  size_t total = 0;
+  for (const iovec& piece : pieces) total += piece.iov_len;
+  return total;
+}
+
+// An empty datagram is one segment too.
+size_t Segments(size_t total, size_t segment_size) {
+  if (segment_size == 0 || total <= segment_size) return 1;
+  return (total + segment_size - 1) / segment_size;
+}
+
+// Collects the pieces that make up `size` bytes from `offset` on.
+void Slice(absl::Span<const iovec> pieces, size_t offset, size_t size,
+           absl::InlinedVector<iovec, 8>& out) {
+  out.clear();
+  for (const iovec& piece : pieces) {
+    if (size == 0) return;
+    if (offset >= piece.iov_len) {
+      offset -= piece.iov_len;
+      continue;
+    }
+    const size_t taken = std::min(size, piece.iov_len - offset);
+    out.push_back({static_cast<uint8_t*>(piece.iov_base) + offset, taken});
+    offset = 0;
+    size -= taken;
+  }
+}
+
+// Message is one msghdr with all it points to.
+struct Message {
+  SocketAddress remote;
+  alignas(cmsghdr) std::array<uint8_t, kControlOut> control;
+
+  void Fill(const Path& path, bool with_source, Ecn ecn, size_t segment_size,
+            absl::Span<const iovec> pieces, msghdr& header) {
+    header = msghdr{};
+    header.msg_name = &remote;
+    header.msg_namelen = internal::ToSockaddr(path.remote, remote);
+    header.msg_iov = const_cast<iovec*>(pieces.data());
+    header.msg_iovlen = pieces.size();
+    size_ = 0;
+    if (segment_size != 0) {
+      Add(SOL_UDP, UDP_SEGMENT, static_cast<uint16_t>(segment_size));
+    }
+    const bool v4 = path.remote.ip.is_v4();
+    if (ecn != Ecn::kNotEct) {
+      Add(v4 ? SOL_IP : SOL_IPV6, v4 ? IP_TOS : IPV6_TCLASS,
+          static_cast<int>(ecn));
+    }
+    if (with_source && !path.local.ip.IsAny()) AddSource(path.local.ip);
+    if (size_ > 0) {
+      header.msg_control = control.data();
+      header.msg_controllen = size_;
+    }
+  }
+
+ private:
+  template <typename T>
+  void Add(int level, int type, const T& value) {
+    cmsghdr header{};
+    header.cmsg_len = CMSG_LEN(sizeof value);
+    header.cmsg_level = level;
+    header.cmsg_type = type;
+    std::memcpy(control.data() + size_, &header, sizeof header);
+    std::memcpy(control.data() + size_ + CMSG_LEN(0), &value, sizeof value);
+    size_ += CMSG_SPACE(sizeof value);
+  }
+
+  void AddSource(const IpAddress& ip) {
+    if (ip.is_v4()) {
+      in_pktinfo info{};
+      info.ipi_spec_dst.s_addr = htonl(ip.v4());
+      Add(SOL_IP, IP_PKTINFO, info);
+    } else if (ip.is_v6()) {
+      in6_pktinfo info{};
+      std::memcpy(&info.ipi6_addr, ip.bytes().data(), sizeof info.ipi6_addr);
+      info.ipi6_ifindex = ip.scope_id();
+      Add(SOL_IPV6, IPV6_PKTINFO, info);
+    }
+  }
+
+  size_t size_ = 0;
+};
+
+template <typename T>
+T ControlValue(const cmsghdr* control) {
+  T value;
+  std::memcpy(&value, CMSG_DATA(control), sizeof value);
+  return value;
+}
+
+void SetBufferSize(int fd, int force, int name, int bytes) {
+  // FORCE exceeds the system's limit, and needs CAP_NET_ADMIN.
+  if (!SetOption(fd, SOL_SOCKET, force, bytes)) {
+    SetOption(fd, SOL_SOCKET, name, bytes);
+  }
+}
+
+}  // namespace
+
+struct ReceiveBuffer::Memory {
+  std::unique_ptr<uint8_t[]> bytes{new uint8_t[kTrains * kStride]};
+  std::array<mmsghdr, kTrains> headers{};
+  std::array<iovec, kTrains> pieces{};
+  std::array<SocketAddress, kTrains> remotes{};
+  std::array<ControlIn, kTrains> controls{};
+  std::array<Train, kTrains> trains;
+};
+
+ReceiveBuffer::ReceiveBuffer() : memory_(std::make_unique<Memory>()) {
+  Memory& m = *memory_;
+  for (size_t i = 0; i < kTrains; ++i) {
+    m.pieces[i] = {m.bytes.get() + i * kStride, kBufferBytes};
+    m.headers[i].msg_hdr.msg_name = &m.remotes[i];
+    m.headers[i].msg_hdr.msg_iov = &m.pieces[i];
+    m.headers[i].msg_hdr.msg_iovlen = 1;
+    m.headers[i].msg_hdr.msg_control = &m.controls[i];
+  }
+}
+
+ReceiveBuffer::~ReceiveBuffer() = default;
+
+absl::StatusOr<UdpSocket> UdpSocket::Open(const UdpOptions& options) {
+  const std::string what = absl::StrCat("udp ", options.bind.ToString());
+  SocketAddress address;
+  const socklen_t size = internal::ToSockaddr(options.bind, address);
+  if (size == 0) {
+    return absl::InvalidArgumentError("udp: an address to bind is needed");
+  }
+  const bool v4 = options.bind.ip.is_v4();
+  Fd fd(socket(address.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+               IPPROTO_UDP));
+  if (!fd.valid()) return internal::ErrnoStatus(errno, what);
+  const int on = 1;
+  if (!v4) SetOption(fd.get(), SOL_IPV6, IPV6_V6ONLY, on);
+  if (options.reuse_port) SetOption(fd.get(), SOL_SOCKET, SO_REUSEPORT, on);
+  if (bind(fd.get(), &address.any, size) != 0) {
+    return internal::ErrnoStatus(errno, what);
+  }
+  SetBufferSize(fd.get(), SO_RCVBUFFORCE, SO_RCVBUF, options.buffer_bytes);
+  SetBufferSize(fd.get(), SO_SNDBUFFORCE, SO_SNDBUF, options.buffer_bytes);
+  SetOption(fd.get(), SOL_SOCKET, SO_RXQ_OVFL, on);
+  SetOption(fd.get(), v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVTOS : IPV6_RECVTCLASS,
+            on);
+  if (options.bind.ip.IsAny()) {
+    SetOption(fd.get(), v4 ? SOL_IP : SOL_IPV6,
+              v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, on);
+  }
+  // PROBE sets DF and leaves path MTU discovery to the protocol above.
+  const int discover =
+      v4 ? (options.dont_fragment ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT)
+         : (options.dont_fragment ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT);
+  SetOption(fd.get(), v4 ? SOL_IP : SOL_IPV6,
+            v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, discover);
+  if (options.offload) SetOption(fd.get(), SOL_UDP, UDP_GRO, on);
+  const TransportAddress local = internal::LocalAddressOf(fd.get());
+  return UdpSocket(std::move(fd), local, options.offload);
+}
+
+UdpSocket::UdpSocket(Fd fd, const TransportAddress& local, bool offload)
+    : fd_(std::move(fd)),
+      local_(local),
+      wildcard_(local.ip.IsAny()),
+      gso_(offload) {}
+
+void UdpSocket::ReadControl(const void* header, Train& train) {
+  msghdr message = *static_cast<const msghdr*>(header);
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr;
+       c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+      train.segment_size = static_cast<size_t>(ControlValue<int>(c));
+    } else if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_TOS) {
+      train.ecn = static_cast<Ecn>(ControlValue<uint8_t>(c) & 3);
+    } else if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+      train.ecn = static_cast<Ecn>(ControlValue<int>(c) & 3);
+    } else if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_PKTINFO) {
+      train.path.local.ip =
+          internal::FromInAddr(ControlValue<in_pktinfo>(c).ipi_addr);
+    } else if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+      const in6_pktinfo info = ControlValue<in6_pktinfo>(c);
+      train.path.local.ip =
+          internal::FromIn6Addr(info.ipi6_addr, info.ipi6_ifindex);
+    } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
+      // The kernel's counter is a running total that wraps.
+      const uint32_t total = ControlValue<uint32_t>(c);
+      stats_.kernel_drops += total - std::exchange(overflow_, total);
+    }
+  }
+}
+
+absl::Span<const Train> UdpSocket::Receive(ReceiveBuffer& buffer) {
+  ReceiveBuffer::Memory& m = *buffer.memory_;
+  for (size_t i = 0; i < ReceiveBuffer::kTrains; ++i) {
+    m.headers[i].msg_hdr.msg_namelen = sizeof m.remotes[i];
+    m.headers[i].msg_hdr.msg_controllen = sizeof m.controls[i];
+  }
+  int count = -1;
+  for (int errors = 0; count < 0 && errors < kMaxErrors; ++errors) {
+    count = recvmmsg(fd_.get(), m.headers.data(), ReceiveBuffer::kTrains, 0,
+                     nullptr);
+    if (count < 0 && errno == EAGAIN) return {};
+    if (count < 0 && errno != EINTR) ++stats_.receive_errors;
+  }
+  size_t kept = 0;
+  for (size_t i = 0; count > 0 && i < static_cast<size_t>(count); ++i) {
+    const mmsghdr& message = m.headers[i];
+    if ((message.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
+      ++stats_.received_truncated;
+      continue;
+    }
+    Train& train = m.trains[kept++];
+    train.path = {local_, internal::FromSockaddr(&m.remotes[i].any)};
+    train.bytes = {m.bytes.get() + i * kStride, message.msg_len};
+    train.segment_size = message.msg_len;
+    train.ecn = Ecn::kNotEct;
+    ReadControl(&message.msg_hdr, train);
+    stats_.received += train.segments();
+    ++stats_.received_trains;
+  }
+  return absl::MakeConstSpan(m.trains).first(kept);
+}
+
+UdpSocket::Outcome UdpSocket::Classify(int error) {
+  switch (error) {
+    case EAGAIN:
+      ++stats_.would_block;
+      return Outcome::kBlocked;
+    case EINTR:
+      return Outcome::kAgain;
+    case ECONNREFUSED:
+      // Tells of an earlier datagram, and is told once.
+      ++stats_.receive_errors;
+      return Outcome::kAgain;
+    default:
+      return Outcome::kRefused;
+  }
+}
+
+// EIO: the device cannot compute checksums, which trains need; that stays.
+// EINVAL: this train does not fit this route, or the kernel is old.
+bool UdpSocket::IsTrainRefusal(int error) {
+  if (error != EIO && error != EINVAL && error != EMSGSIZE) return false;
+  ++stats_.gso_refused;
+  if (error == EIO || ++gso_refusals_ >= kMaxGsoRefusals) gso_ = false;
+  return true;
+}
+
+UdpSocket::Outcome UdpSocket::SendParts(const OutTrain& train,
+                                        size_t part_bytes, size_t& offset) {
+  const size_t total = TotalBytes(train.pieces);
+  absl::InlinedVector<iovec, 8> pieces;
+  Message message;
+  msghdr header;
+  while (offset < total) {
+    const size_t size = std::min(part_bytes, total - offset);
+    const size_t segments = Segments(size, train.segment_size);
+    Slice(train.pieces, offset, size, pieces);
+    message.Fill(train.path, wildcard_, train.ecn,
+                 segments > 1 ? train.segment_size : 0, pieces, header);
+    if (sendmsg(fd_.get(), &header, MSG_NOSIGNAL) >= 0) {
+      stats_.sent += segments;
+      ++stats_.sent_trains;
+      offset += size;
+      continue;
+    }
+    const int error = errno;
+    if (segments > 1 && IsTrainRefusal(error)) {
+      part_bytes = train.segment_size;
+      continue;
+    }
+    const Outcome outcome = Classify(error);
+    if (outcome == Outcome::kBlocked) return outcome;
+    if (outcome == Outcome::kRefused) {
+      stats_.send_errors += segments;
+      offset += size;
+    }
+  }
+  return Outcome::kSent;
+}
+
+// Sends a train in parts that the kernel takes. False if the socket blocks.
+bool UdpSocket::SendLong(const OutTrain& train, Sent& done) {
+  size_t part_segments = 1;
+  if (gso_) {
+    part_segments = std::clamp<size_t>(kMaxTrainBytes / train.segment_size, 1,
+                                       kMaxTrainSegments);
+  }
+  size_t offset = 0;
+  if (SendParts(train, part_segments * train.segment_size, offset) ==
+      Outcome::kBlocked) {
+    done.segments = offset / train.segment_size;
+    return false;
+  }
+  ++done.trains;
+  return true;
+}
+
+// Deals with the first train of a sendmmsg that failed on it.
+bool UdpSocket::AfterError(int error, const OutTrain& train, size_t segments,
+                           Sent& done) {
+  if (segments > 1 && IsTrainRefusal(error)) {
+    size_t offset = 0;
+    if (SendParts(train, train.segment_size, offset) == Outcome::kBlocked) {
+      done.segments = offset / train.segment_size;
+      return false;
+    }
+    ++done.trains;
+    return true;
+  }
+  const Outcome outcome = Classify(error);
+  if (outcome == Outcome::kRefused) {
+    stats_.send_errors += segments;
+    ++done.trains;
+  }
+  return outcome != Outcome::kBlocked;
+}
+
+Sent UdpSocket::Send(absl::Span<const OutTrain> trains) {
+  Sent done;
+  std::array<Message, kSendBatch> messages;
+  std::array<mmsghdr, kSendBatch> headers;
+  std::array<size_t, kSendBatch> segments;
+  while (done.trains < trains.size()) {
+    const OutTrain& first = trains[done.trains];
+    if (first.path.remote.ip.family() != local_.ip.family()) {
+      ++stats_.send_errors;
+      ++done.trains;
+      continue;
+    }
+    size_t count = 0;
+    while (count < kSendBatch && done.trains + count < trains.size()) {
+      const OutTrain& train = trains[done.trains + count];
+      const size_t total = TotalBytes(train.pieces);
+      segments[count] = Segments(total, train.segment_size);
+      // Trains that need to be cut leave by themselves, in their turn.
+      if (segments[count] > 1 &&
+          (!gso_ || segments[count] > kMaxTrainSegments ||
+           total > kMaxTrainBytes)) {
+        break;
+      }
+      if (train.path.remote.ip.family() != local_.ip.family()) break;
+      messages[count].Fill(train.path, wildcard_, train.ecn,
+                           segments[count] > 1 ? train.segment_size : 0,
+                           train.pieces, headers[count].msg_hdr);
+      ++count;
+    }
+    if (count == 0) {
+      if (!SendLong(first, done)) return done;
+      continue;
+    }
+    const int sent = sendmmsg(fd_.get(), headers.data(),
+                              static_cast<unsigned>(count), MSG_NOSIGNAL);
+    if (sent < 0) {
+      if (!AfterError(errno, first, segments[0], done)) return done;
+      continue;
+    }
+    for (size_t i = 0; i < static_cast<size_t>(sent); ++i) {
+      stats_.sent += segments[i];
+      if (segments[i] > 1) gso_refusals_ = 0;
+    }
+    stats_.sent_trains += static_cast<uint64_t>(sent);
+    done.trains += static_cast<size_t>(sent);
+  }
+  return done;
+}
+
+bool UdpSocket::SendOne(const Path& path, absl::Span<const uint8_t> bytes,
+                        Ecn ecn) {
+  const iovec piece = Piece(bytes);
+  const OutTrain train{path, absl::MakeConstSpan(&piece, 1), 0, ecn};
+  return Send(absl::MakeConstSpan(&train, 1)).trains == 1;
+}
+
+}  // namespace kyuu::net

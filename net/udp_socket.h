@@ -1,0 +1,178 @@
+// UdpSocket: UDP in batches and trains.
+//
+// A train is a run of equal-size datagrams (the last may be shorter) between
+// the same two addresses. The kernel hands trains up in one piece (UDP_GRO) and
+// takes them in one piece (UDP_SEGMENT), so that its network stack is walked
+// once per train instead of once per datagram. That is where the time goes:
+// a datagram costs 0.5 us to receive alone and 0.05 us in a train of 32.
+
+#ifndef KYUU_NET_UDP_SOCKET_H_
+#define KYUU_NET_UDP_SOCKET_H_
+
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/address.h"
+#include "net/fd.h"
+
+namespace kyuu::net {
+
+// The ECN field of the IP header (RFC 3168 section 5).
+enum class Ecn : uint8_t { kNotEct = 0, kEct1 = 1, kEct0 = 2, kCe = 3 };
+
+// Train is a received datagram or several: `bytes` holds them back to back,
+// `segment_size` bytes each but perhaps the last.
+struct Train {
+  Path path;  // `local` is the address it was sent to, even on a wildcard bind.
+  absl::Span<const uint8_t> bytes;
+  size_t segment_size = 0;  // Equal to bytes.size() for a lone datagram.
+  Ecn ecn = Ecn::kNotEct;
+
+  // An empty datagram counts as one segment.
+  size_t segments() const {
+    return segment_size == 0 ? 1
+                             : (bytes.size() + segment_size - 1) / segment_size;
+  }
+  absl::Span<const uint8_t> segment(size_t i) const {
+    return bytes.subspan(i * segment_size, segment_size);
+  }
+};
+
+// OutTrain is a datagram or a train to send, gathered from `pieces`: their
+// bytes in order, cut every `segment_size` bytes. Pieces need not end where
+// segments do, so a header and a payload may be two pieces.
+struct OutTrain {
+  Path path;  // `local` only matters on a wildcard bind, as the source address.
+  absl::Span<const iovec> pieces;
+  size_t segment_size = 0;  // 0 sends all of it as one datagram.
+  Ecn ecn = Ecn::kNotEct;
+};
+
+// An iovec over bytes that will only be read.
+inline iovec Piece(absl::Span<const uint8_t> bytes) {
+  return {const_cast<uint8_t*>(bytes.data()), bytes.size()};
+}
+
+// ReceiveBuffer is the memory that UdpSocket::Receive fills. It is large
+// (1 MiB of address space, touched only as far as used), so one serves all the
+// sockets of a loop.
+class ReceiveBuffer {
+ public:
+  // Trains per Receive. More do not make a datagram cheaper (measured at 8 and
+  // 32).
+  static constexpr size_t kTrains = 16;
+
+  ReceiveBuffer();
+  ~ReceiveBuffer();
+
+ private:
+  friend class UdpSocket;
+  struct Memory;
+  std::unique_ptr<Memory> memory_;
+};
+
+// How a socket is opened.
+struct UdpOptions {
+  // The address to bind. Port 0 lets the kernel choose one. IPv6 sockets take
+  // IPv6 only.
+  TransportAddress bind;
+  // SO_REUSEPORT: several sockets share the address, the kernel spreads remote
+  // addresses over them.
+  bool reuse_port = false;
+  // Bytes asked of the kernel for each direction. A burst of 1 MB, a video key
+  // frame, has to fit while the loop is busy. The kernel may grant less.
+  int buffer_bytes = 4 << 20;
+  // Whether to use trains, where the kernel can.
+  bool offload = true;
+  // Whether to set the don't-fragment bit and refuse to send what exceeds the
+  // path's MTU.
+  bool dont_fragment = false;
+};
+
+// What a socket has seen. All counters count datagrams unless they say else.
+struct UdpStats {
+  uint64_t received = 0;
+  uint64_t received_trains = 0;     // Lone datagrams included.
+  uint64_t received_truncated = 0;  // Larger than a buffer; dropped.
+  uint64_t receive_errors = 0;      // ICMP errors reported by the kernel.
+  uint64_t kernel_drops = 0;        // Lost for lack of space (SO_RXQ_OVFL).
+  uint64_t sent = 0;
+  uint64_t sent_trains = 0;  // Lone datagrams included.
+  uint64_t would_block = 0;  // Times that the socket took no more.
+  uint64_t send_errors = 0;  // Refused by the kernel and dropped.
+  uint64_t gso_refused = 0;  // Trains sent one by one instead.
+};
+
+// How far a Send came.
+struct Sent {
+  size_t trains = 0;    // Done with: sent, or refused for good and counted.
+  size_t segments = 0;  // Sent of the train after those.
+};
+
+// UdpSocket is a non-blocking UDP socket. Wait for readiness with a Watch on
+// fd(). Nothing the network does makes it fail: errors of single datagrams are
+// counted.
+class UdpSocket {
+ public:
+  // Segments in one train, and bytes in one: what Linux takes (UDP_MAX_SEGMENTS
+  // before 6.7, and the largest UDP payload over IPv4).
+  static constexpr size_t kMaxTrainSegments = 64;
+  static constexpr size_t kMaxTrainBytes = 65507;
+
+  // ALREADY_EXISTS if the address is in use; INVALID_ARGUMENT, NOT_FOUND or
+  // PERMISSION_DENIED if it cannot be bound.
+  static absl::StatusOr<UdpSocket> Open(const UdpOptions& options);
+
+  UdpSocket(UdpSocket&&) = default;
+  UdpSocket& operator=(UdpSocket&&) = default;
+
+  int fd() const { return fd_.get(); }
+  // The bound address, with the real port.
+  const TransportAddress& local() const { return local_; }
+  const UdpStats& stats() const { return stats_; }
+
+  // Receives up to ReceiveBuffer::kTrains trains; empty when nothing is there.
+  // The views live in `buffer` until its next use.
+  absl::Span<const Train> Receive(ReceiveBuffer& buffer);
+
+  // Sends trains in as few system calls as it can. All are done with unless
+  // the socket would block: then the rest stays with the caller, to be sent
+  // again (from `segments` on) when the socket is writable, or dropped.
+  Sent Send(absl::Span<const OutTrain> trains);
+  // Sends one datagram; false if the socket would block.
+  bool SendOne(const Path& path, absl::Span<const uint8_t> bytes,
+               Ecn ecn = Ecn::kNotEct);
+
+ private:
+  UdpSocket(Fd fd, const TransportAddress& local, bool offload);
+
+  enum class Outcome : uint8_t { kSent, kBlocked, kRefused, kAgain };
+
+  // `header` is a msghdr.
+  void ReadControl(const void* header, Train& train);
+  Outcome Classify(int error);
+  bool IsTrainRefusal(int error);
+  Outcome SendParts(const OutTrain& train, size_t part_bytes, size_t& offset);
+  bool SendLong(const OutTrain& train, Sent& done);
+  bool AfterError(int error, const OutTrain& train, size_t segments,
+                  Sent& done);
+
+  Fd fd_;
+  TransportAddress local_;
+  bool wildcard_;
+  bool gso_;
+  int gso_refusals_ = 0;  // In a row.
+  uint32_t overflow_ = 0;
+  UdpStats stats_;
+};
+
+}  // namespace kyuu::net
+
+#endif  // KYUU_NET_UDP_SOCKET_H_
