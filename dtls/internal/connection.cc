@@ -17,6 +17,9 @@ namespace {
 
 constexpr uint8_t kApplicationData = 23;  // RFC 5246 section 6.2.1.
 
+// OpenSSL refuses to send flights in less.
+constexpr size_t kMtuMin = 256;
+
 // RFC 6347 section 4.2.4.1: the timer doubles up to 60 s.
 constexpr unsigned int kTimerMaxUs = 60'000'000;
 
@@ -39,7 +42,8 @@ Connection::Connection(SSL_CTX* context, Side side, const Options& options)
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_.get(), bio, bio);
   // Without this, flights would go out in datagrams of 256 bytes.
-  SSL_set_mtu(ssl_.get(), static_cast<long>(options.mtu_bytes));
+  SSL_set_mtu(ssl_.get(),
+              static_cast<long>(std::max(options.mtu_bytes, kMtuMin)));
   DTLS_set_timer_cb(ssl_.get(), &NextTimerInterval);
   if (side == Side::kClient) {
     SSL_set_connect_state(ssl_.get());
