@@ -1,0 +1,146 @@
+#include "stun/server.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace kyuu::stun {
+namespace {
+
+// RFC 5780 section 7: what a server with one address cannot do. RESPONSE-PORT
+// and PADDING would only lend themselves to attacks there.
+constexpr uint16_t kBehaviorTypes[] = {ChangeRequest::kType,
+                                       ResponsePort::kType, Padding::kType};
+
+// Addresses that nobody can be at: an answer would go astray, or to many.
+bool CanBeAnswered(const TransportAddress& source) {
+  return source.port != 0 && source.ip.family() != IpFamily::kUnspecified &&
+         !source.ip.IsAny() && !source.ip.IsMulticast();
+}
+
+}  // namespace
+
+std::optional<Server::Plan> Server::Decide(const Datagram& in) {
+  if (!IsStun(in.bytes)) {
+    ++stats_.malformed;
+    return std::nullopt;
+  }
+  const absl::StatusOr<MessageView> request = MessageView::Parse(in.bytes);
+  if (!request.ok() ||
+      (request->HasFingerprint() && !request->CheckFingerprint())) {
+    ++stats_.malformed;
+    return std::nullopt;
+  }
+  if (!request->Is(MessageClass::kRequest, Method::kBinding)) {
+    ++stats_.unexpected;
+    return std::nullopt;
+  }
+  if (!CanBeAnswered(in.path.remote)) {
+    ++stats_.bad_source;
+    return std::nullopt;
+  }
+  ++stats_.requests;
+  Plan plan{.path = in.path,
+            .id = request->transaction_id(),
+            .mapped = in.path.remote,
+            .fingerprint = request->HasFingerprint()};
+  plan.unknown = request->UnknownComprehensionRequired(
+      options_.discovery ? absl::Span<const uint16_t>()
+                         : absl::MakeConstSpan(kBehaviorTypes));
+  if (!plan.unknown.empty()) plan.error = Error::kUnknownAttribute;
+  if (options_.discovery && !plan.error) Redirect(*request, plan);
+  return plan;
+}
+
+void Server::Redirect(const MessageView& request, Plan& plan) const {
+  const auto& [primary, alternate] = *options_.discovery;
+  const TransportAddress& here = plan.path.local;
+  const TransportAddress other{
+      here.ip == primary.ip ? alternate.ip : primary.ip,
+      here.port == primary.port ? alternate.port : primary.port};
+  plan.other = other;
+  if (const auto change = request.Get<ChangeRequest>()) {
+    if (change->change_ip) plan.path.local.ip = other.ip;
+    if (change->change_port) plan.path.local.port = other.port;
+  }
+  if (const auto port = request.Get<ResponsePort>()) {
+    if (request.Has<Padding>() || port->value == 0) {
+      plan.error = Error::kBadRequest;
+    } else {
+      plan.path.remote.port = port->value;
+    }
+  }
+}
+
+std::optional<Datagram> Server::Build(const Plan& plan,
+                                      absl::Span<uint8_t> out) {
+  MessageWriter writer(
+      out, plan.error ? MessageClass::kError : MessageClass::kSuccess,
+      Method::kBinding, plan.id);
+  if (plan.error) {
+    writer.Add(ErrorCode{*plan.error, ""});
+    if (!plan.unknown.empty()) writer.Add(plan.unknown);
+  } else {
+    writer.Add(XorMappedAddress{plan.mapped});
+    if (plan.other) {
+      writer.Add(ResponseOrigin{plan.path.local});
+      writer.Add(OtherAddress{*plan.other});
+    }
+  }
+  if (plan.fingerprint) writer.AddFingerprint();
+  const absl::Span<const uint8_t> bytes = writer.Finish();
+  if (bytes.empty()) return std::nullopt;
+  ++(plan.error ? stats_.errors : stats_.successes);
+  return Datagram{plan.path, bytes};
+}
+
+std::optional<Datagram> Server::Answer(const Datagram& in,
+                                       absl::Span<uint8_t> out) {
+  const std::optional<Plan> plan = Decide(in);
+  if (!plan) return std::nullopt;
+  return Build(*plan, out);
+}
+
+void Server::HandlePacket(absl::Time, Packet in) {
+  if (closed_) return;
+  const std::optional<Plan> plan = Decide(in);
+  if (!plan) return;
+  if (waiting_.size() >= options_.answers_max) {
+    ++stats_.dropped;
+    return;
+  }
+  waiting_.push_back(*plan);
+}
+
+void Server::HandleTimeout(absl::Time) {}
+
+std::optional<Server::Packet> Server::PollTransmit(absl::Time,
+                                                   absl::Span<uint8_t> out) {
+  while (!waiting_.empty()) {
+    const std::optional<Datagram> answer = Build(waiting_.front(), out);
+    waiting_.pop_front();
+    if (answer) return answer;
+  }
+  return std::nullopt;
+}
+
+std::optional<Server::Event> Server::PollEvent() {
+  if (!closed_event_) return std::nullopt;
+  return *std::exchange(closed_event_, std::nullopt);
+}
+
+absl::Time Server::NextTimeout() const { return absl::InfiniteFuture(); }
+
+void Server::Close() {
+  if (closed_) return;
+  closed_ = true;
+  waiting_.clear();
+  closed_event_ = Closed{absl::OkStatus()};
+}
+
+std::string Server::DebugString() const {
+  return absl::StrCat("stun::Server ", stats_.requests, " requests, ",
+                      stats_.errors, " errors, ", waiting_.size(), " waiting");
+}
+
+}  // namespace kyuu::stun

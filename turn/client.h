@@ -1,0 +1,253 @@
+// The TURN client: borrows an address of a server to be reached at.
+
+#ifndef KYUU_TURN_CLIENT_H_
+#define KYUU_TURN_CLIENT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/address.h"
+#include "base/engine.h"
+#include "base/random.h"
+#include "stun/long_term.h"
+#include "stun/message.h"
+#include "stun/protocol.h"
+#include "stun/retransmit.h"
+#include "turn/channel_data.h"
+
+namespace kyuu::turn {
+
+// Client is the engine of one UDP allocation (RFC 8656) made over UDP from one
+// local address. Requests and responses go through the five verbs, relayed
+// datagrams through Wrap() and Unwrap(), which neither queue nor allocate:
+//
+//   turn::Client client(random, {.local = ours, .server = server,
+//                                .username = "u", .password = "p"});
+//   client.Allocate(now);              // later: event Allocated
+//   client.Permit(now, peer);          // later: event PermissionGranted
+//   auto datagram = client.Wrap(now, peer, payload, buffer);
+//   if (auto in = client.Unwrap(received)) Use(in->peer, in->payload);
+//   else client.HandlePacket(now, received);
+//
+// Allocation, permissions and channels are refreshed until Close().
+class Client {
+ public:
+  using Packet = Datagram;
+
+  struct Options {
+    // The bound address of our socket, and the server's.
+    TransportAddress local;
+    TransportAddress server;
+    // The long-term credential (RFC 8489 section 9.2).
+    std::string username;
+    std::string password;
+    // If not empty, a server of another realm is refused: the password was not
+    // meant for it.
+    std::string realm;
+    // REQUESTED-ADDRESS-FAMILY; kUnspecified leaves it out, which means IPv4.
+    IpFamily relayed_family = IpFamily::kUnspecified;
+    // What to ask for; the server may grant another (RFC 8656 section 7.1).
+    absl::Duration lifetime = absl::Minutes(10);
+    stun::RetransmitOptions retransmit;
+    // A channel is bound to a peer when this many datagrams went there: more
+    // than the seven sends of a connectivity check that leads nowhere. 0 keeps
+    // to Send indications unless BindChannel() is called.
+    int channel_after_datagrams = 8;
+    // Peer addresses that may be permitted, and peers that may be sent to, at
+    // one time. A remote description with hundreds of candidates is an attack.
+    size_t permissions_max = 128;
+    size_t peers_max = 256;
+    // How often one request may be challenged (401, 438) before it fails.
+    int challenges_max = 3;
+    // SOFTWARE of requests; none if empty.
+    std::string software;
+  };
+
+  // The allocation is there; `lifetime` is what the server granted.
+  struct Allocated {
+    TransportAddress relayed;
+    TransportAddress mapped;
+    absl::Duration lifetime;
+  };
+  // The server lets datagrams of this address pass.
+  struct PermissionGranted {
+    IpAddress peer;
+  };
+  // The server refused, or no longer answers; nothing passes to or from this
+  // address. Permit() may try again.
+  struct PermissionFailed {
+    IpAddress peer;
+    absl::Status status;
+    std::optional<stun::Error> error;
+  };
+  // Datagrams to this peer now carry 4 bytes of overhead instead of 36 or more.
+  struct ChannelBound {
+    TransportAddress peer;
+    uint16_t channel = 0;
+  };
+  // The end: OK after Close(), else why there is no allocation (any more).
+  // `error` is the server's code if it gave one: with 437 try again from
+  // another local port, with 486 or 508 later or elsewhere.
+  struct Closed {
+    absl::Status status;
+    std::optional<stun::Error> error;
+  };
+  using Event = std::variant<Allocated, PermissionGranted, PermissionFailed,
+                             ChannelBound, Closed>;
+
+  // A relayed datagram as it came out of Unwrap().
+  struct Received {
+    TransportAddress peer;
+    absl::Span<const uint8_t> payload;  // Points into the input.
+  };
+
+  struct Stats {
+    uint64_t requests_sent = 0;  // Retransmissions included.
+    uint64_t retransmissions = 0;
+    uint64_t datagrams_wrapped = 0;
+    uint64_t datagrams_unwrapped = 0;
+    uint64_t wrong_path = 0;       // Not from our server to our address.
+    uint64_t malformed = 0;        // Neither STUN nor ChannelData.
+    uint64_t unexpected = 0;       // Of no open transaction, or no response.
+    uint64_t unauthenticated = 0;  // Integrity missing or wrong.
+    uint64_t unpermitted = 0;      // Data of a peer that was not permitted.
+    uint64_t unbound = 0;          // ChannelData of a channel not bound.
+    uint64_t icmp = 0;             // ICMP errors reported by the server.
+    uint64_t channels_refused = 0;
+  };
+
+  // Longest prefix that Wrap() puts in front of a payload (a Send indication to
+  // an IPv6 peer); up to 3 bytes of padding may follow it.
+  static constexpr size_t kOverheadMax = 20 + 24 + 4;
+
+  // `random` must outlive the client.
+  Client(Random& random, Options options);
+
+  // Starts. FAILED_PRECONDITION if it was started before; INVALID_ARGUMENT if
+  // the options cannot work.
+  absl::Status Allocate(absl::Time now);
+  // Asks the server to let datagrams from and to peer.ip pass. Calling it again
+  // is harmless. FAILED_PRECONDITION unless allocated, INVALID_ARGUMENT if the
+  // peer is not of the relayed address's family, RESOURCE_EXHAUSTED beyond
+  // permissions_max or peers_max.
+  absl::Status Permit(absl::Time now, const TransportAddress& peer);
+  // Binds a channel to the peer, which permits it as well. Errors as Permit().
+  absl::Status BindChannel(absl::Time now, const TransportAddress& peer);
+  // Gives the allocation back (Refresh with lifetime 0), then Closed.
+  void Close(absl::Time now);
+
+  // Wrap builds, inside `out`, the datagram that makes the server send
+  // `payload` to `peer`: ChannelData if a channel is bound, else a Send
+  // indication. `payload` may lie inside `out`; if it begins 4 bytes after
+  // out's start, ChannelData is made without moving it. FAILED_PRECONDITION
+  // unless allocated and permitted (asked for is enough); RESOURCE_EXHAUSTED
+  // if `out` is shorter than payload.size() + kOverheadMax + 3.
+  absl::StatusOr<Datagram> Wrap(absl::Time now, const TransportAddress& peer,
+                                absl::Span<const uint8_t> payload,
+                                absl::Span<uint8_t> out);
+  // Unwrap opens a datagram of the server's that carries data. nullopt for
+  // all others: give those to HandlePacket().
+  std::optional<Received> Unwrap(const Datagram& in);
+
+  void HandlePacket(absl::Time now, Packet in);
+  void HandleTimeout(absl::Time now);
+  std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Event> PollEvent();
+  absl::Time NextTimeout() const;
+
+  bool allocated() const { return state_ == State::kAllocated; }
+  // The relayed address; nothing unless allocated.
+  const TransportAddress& relayed() const { return relayed_; }
+  // The server in use: another than Options::server after ALTERNATE-SERVER.
+  const TransportAddress& server() const { return server_; }
+  // The bound channel of a peer, for drivers that write the header themselves.
+  std::optional<uint16_t> ChannelOf(const TransportAddress& peer) const;
+  const Stats& stats() const { return stats_; }
+  std::string DebugString() const;
+
+ private:
+  enum class State { kIdle, kAllocating, kAllocated, kClosing, kClosed };
+
+  // A request that waits for its answer.
+  struct Request {
+    stun::TransactionId id;
+    stun::Retransmission retransmission;
+    int challenges = 0;
+    bool authenticated = false;  // As it was last sent.
+  };
+  // The allocation itself: Allocate while there is none, then Refresh.
+  struct Lease {
+    std::optional<Request> request;
+    absl::Time refresh_at = absl::InfiniteFuture();
+    absl::Time expires_at = absl::InfiniteFuture();
+  };
+  struct Permission {
+    IpAddress ip;
+    std::optional<Request> request;
+    absl::Time refresh_at = absl::InfiniteFuture();
+    bool granted = false;
+  };
+  struct Peer {
+    TransportAddress address;
+    std::optional<Request> request;  // ChannelBind.
+    absl::Time refresh_at = absl::InfiniteFuture();
+    int datagrams = 0;
+    uint16_t channel = 0;  // 0: none asked for.
+    bool bound = false;
+  };
+
+  Request NewRequest();
+  absl::Status Reachable(const TransportAddress& peer) const;
+  absl::StatusOr<Peer*> AddPeer(const TransportAddress& peer);
+  Permission* FindPermission(const IpAddress& ip);
+  const Permission* FindPermission(const IpAddress& ip) const;
+  void StartChannel(Peer& peer);
+
+  // Responses (client_responses.cc).
+  void HandleResponse(absl::Time now, const stun::MessageView& response);
+  bool Accept(const stun::MessageView& response, Request& request,
+              stun::Method method);
+  void OnAllocateSuccess(absl::Time now, const stun::MessageView& response);
+  void OnRefreshSuccess(absl::Time now, const stun::MessageView& response);
+  void OnLeaseError(const stun::MessageView& response);
+  void OnPermission(absl::Time now, Permission& permission,
+                    const stun::MessageView& response);
+  void OnChannel(absl::Time now, Peer& peer, const stun::MessageView& response);
+  bool FollowAlternate(const stun::MessageView& response);
+  void SetLease(absl::Time now, absl::Duration lifetime);
+  void FailPermission(Permission& permission, absl::Status status,
+                      std::optional<stun::Error> error);
+  void RefuseChannel(Peer& peer);
+  void Finish(absl::Status status, std::optional<stun::Error> error);
+
+  Random& random_;
+  Options options_;
+  TransportAddress server_;
+  stun::LongTermCredential credential_;
+  State state_ = State::kIdle;
+  bool redirected_ = false;
+  TransportAddress relayed_;
+  Lease lease_;
+  std::vector<Permission> permissions_;
+  std::vector<Peer> peers_;  // A peer is never removed: channels stay unique.
+  absl::flat_hash_map<TransportAddress, size_t> peer_index_;
+  std::vector<size_t> channel_peers_;  // Index: channel - kChannelMin.
+  std::deque<Event> events_;
+  Stats stats_;
+};
+
+static_assert(Engine<Client>);
+
+}  // namespace kyuu::turn
+
+#endif  // KYUU_TURN_CLIENT_H_
