@@ -1,0 +1,182 @@
+// What goes into an ICE agent and comes out of it: options, events, counters.
+
+#ifndef KYUU_ICE_AGENT_TYPES_H_
+#define KYUU_ICE_AGENT_TYPES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "ice/candidate.h"
+
+namespace kyuu::ice {
+
+// Who nominates (RFC 8445 section 6.1.1).
+enum class Role : uint8_t { kControlling, kControlled };
+
+// Whether the peer checks too, or only answers (RFC 8445 section 2.5).
+enum class RemoteMode : uint8_t { kFull, kLite };
+
+// The states of RTCIceTransportState (W3C webrtc-pc section 5.6.4).
+enum class AgentState : uint8_t {
+  kNew,           // The peer's credentials are not known.
+  kChecking,      // Nothing works yet.
+  kConnected,     // Data may flow; nothing is nominated yet.
+  kCompleted,     // A nominated pair is in use.
+  kDisconnected,  // The pair in use does not answer; others are tried.
+  kFailed,        // Nothing works, or consent was lost. Restart() may mend it.
+  kClosed,
+};
+
+absl::string_view ToString(Role role);
+absl::string_view ToString(AgentState state);
+
+struct AgentOptions {
+  // Ta, the least time between two checks that no authenticated packet of the
+  // peer called for (RFC 8445 section 14.2).
+  absl::Duration ta = absl::Milliseconds(50);
+  // The least retransmission timeout of a check; with N pairs waiting or in
+  // progress it is N * Ta if that is more (RFC 8445 section 14.3).
+  absl::Duration rto_initial = absl::Milliseconds(500);
+  // Rc: the first transmission and six more, each after twice the time.
+  int max_transmissions = 7;
+  // Rm: the last one is given this many times `rto_initial` to be answered:
+  // 0.5 + 1 + 2 + 4 + 8 + 16 + 16 * 0.5 = 39.5 s in all (RFC 8489 section
+  // 6.2.1).
+  int last_wait_factor = 16;
+  // How long to wait for the peer's checks before failing, even when all pairs
+  // have failed already (RFC 8863 section 4).
+  absl::Duration patience = absl::Milliseconds(39'500);
+
+  // Consent (RFC 7675 section 5.1): a check after 0.8 to 1.2 of the interval,
+  // no more data after `consent_expiry` without an answer.
+  absl::Duration consent_interval = absl::Seconds(5);
+  absl::Duration consent_expiry = absl::Seconds(30);
+  // Tr, for valid pairs kept as a reserve (RFC 8445 section 11).
+  absl::Duration keepalive_interval = absl::Seconds(15);
+  size_t max_backup_pairs = 2;
+  // A check of a valid pair without an answer for this long, or for three
+  // round trips, makes the pair suspect: others are probed and, if they
+  // answer, used. After `disconnected_after` all pairs are checked again.
+  absl::Duration suspect_after = absl::Seconds(1);
+  absl::Duration disconnected_after = absl::Seconds(5);
+
+  // How long the controlling side lets a valid pair wait for better ones still
+  // under way, at most. Data flows meanwhile. A relayed pair waits until the
+  // direct ones had two chances.
+  absl::Duration nomination_wait_direct = absl::Milliseconds(100);
+  absl::Duration nomination_wait_relayed = absl::Seconds(1);
+
+  // How long pairs of the last generation may carry data after a restart has
+  // brought a new one into use.
+  absl::Duration old_generation_linger = absl::Seconds(5);
+
+  // Limits. RFC 8445 section 6.1.2.5 recommends 100 pairs; the rest bounds
+  // what a peer, or a stranger, can make us hold.
+  size_t max_local_candidates = 32;
+  size_t max_remote_candidates = 100;
+  size_t max_pairs = 100;
+  size_t max_transactions = 256;
+  size_t max_pending_responses = 64;
+  size_t max_early_checks = 10;
+  size_t max_pending_names = 16;
+};
+
+// --- Events ---
+
+struct StateChanged {
+  AgentState state;
+};
+// The path to send data on has changed. Before `nominated` it may still move.
+struct SelectedPair {
+  Path path;
+  CandidateType local_type;
+  CandidateType remote_type;
+  bool nominated;
+};
+struct RoleChanged {
+  Role role;
+};
+// Identifies a name to be resolved.
+enum class NameId : uint32_t {};
+// The peer offers a candidate by an mDNS name. Answer with NameResolved(); a
+// driver without mDNS may let it lie.
+struct ResolveName {
+  NameId id;
+  std::string name;
+};
+// The agent is closed. Always the last event.
+struct Closed {
+  absl::Status status;
+};
+
+using AgentEvent =
+    std::variant<StateChanged, SelectedPair, RoleChanged, ResolveName, Closed>;
+
+// Counters. Each packet that changes nothing is in exactly one of `drop_*`.
+struct AgentStats {
+  uint64_t requests_received = 0;  // Authenticated ones.
+  uint64_t responses_received =
+      0;  // Authenticated ones that found their check.
+  uint64_t indications_received = 0;
+  uint64_t checks_sent = 0;  // Retransmissions included.
+  uint64_t consent_sent = 0;
+  uint64_t responses_sent = 0;
+  uint64_t role_conflicts = 0;
+
+  uint64_t drop_not_stun = 0;
+  uint64_t drop_wrong_method = 0;
+  uint64_t drop_bad_fingerprint = 0;
+  uint64_t drop_no_integrity = 0;
+  uint64_t drop_wrong_username = 0;
+  uint64_t drop_wrong_integrity = 0;
+  uint64_t drop_unknown_local = 0;  // Came to an address that is not ours.
+  uint64_t drop_unknown_transaction = 0;
+  uint64_t drop_asymmetric = 0;  // Answer from or to another address.
+  uint64_t drop_malformed = 0;   // Authenticated, but senseless.
+  uint64_t drop_response_queue_full = 0;
+  uint64_t drop_too_big = 0;  // A packet of ours that the buffer was too small
+                              // for.
+  uint64_t drop_closed = 0;
+
+  uint64_t candidate_ignored_transport = 0;  // TCP, or another component.
+  uint64_t candidate_ignored_address = 0;    // Port 0, multicast, loopback, ...
+  uint64_t candidate_ignored_generation = 0;
+  uint64_t candidate_ignored_name = 0;  // Not .local, or unresolved.
+  uint64_t candidate_limit = 0;
+  uint64_t pair_limit = 0;
+  uint64_t early_check_limit = 0;
+};
+
+// The states of a pair (RFC 8445 section 6.1.2.6).
+enum class PairState : uint8_t {
+  kFrozen,
+  kWaiting,
+  kInProgress,
+  kSucceeded,
+  kFailed,
+};
+
+// A snapshot of one pair, for statistics.
+struct PairInfo {
+  Path path;
+  CandidateType local_type;
+  CandidateType remote_type;
+  PairState state;
+  uint64_t priority;
+  bool valid;
+  bool nominated;
+  absl::Duration rtt;  // Smoothed; zero when unknown.
+  uint64_t checks_sent;
+  uint64_t responses_received;
+  uint64_t requests_received;
+};
+
+}  // namespace kyuu::ice
+
+#endif  // KYUU_ICE_AGENT_TYPES_H_
