@@ -1,0 +1,72 @@
+// Sends one file by the rules of docs/application_protocol.md.
+
+#ifndef KYUU_TOOLS_KYUU_FILE_SENDER_H_
+#define KYUU_TOOLS_KYUU_FILE_SENDER_H_
+
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "tools/kyuu/sha256.h"
+
+namespace kyuu::tools {
+
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using FileHandle = std::unique_ptr<std::FILE, CloseFile>;
+
+// The base name of a path, as it is offered to the peer.
+std::string BaseName(absl::string_view path);
+
+// FileSender is one file on its way out. The owner passes messages between it
+// and the two channels:
+//
+//   control << Offer()                    -> file-accept: open "file:ID"
+//   while channel has room: channel << NextChunk()
+//   channel << End(), once at_end()       -> file-result: close the channel
+class FileSender {
+ public:
+  // Bytes of a chunk: the most that docs/application_protocol.md allows.
+  static constexpr size_t kChunkBytes = 65536;
+
+  // Opens `path` for reading. NOT_FOUND, PERMISSION_DENIED or, for what is not
+  // a regular file, INVALID_ARGUMENT, each naming the path.
+  static absl::StatusOr<FileSender> Open(std::string id, std::string path);
+
+  const std::string& id() const { return id_; }
+  const std::string& name() const { return name_; }
+  uint64_t size() const { return size_; }
+  uint64_t offset() const { return offset_; }
+
+  // The file-offer message.
+  std::string Offer() const;
+  // Reads the next chunk; a view until the next call. DATA_LOSS if the file
+  // became shorter than it was when offered, or cannot be read.
+  absl::StatusOr<absl::Span<const uint8_t>> NextChunk();
+  bool at_end() const { return offset_ == size_; }
+  // The message after the last chunk.
+  std::string End();
+
+ private:
+  FileSender() = default;
+
+  std::string id_;
+  std::string path_;
+  std::string name_;
+  uint64_t size_ = 0;
+  uint64_t offset_ = 0;
+  FileHandle file_;
+  Sha256 hash_;
+  std::vector<uint8_t> chunk_;
+};
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUU_FILE_SENDER_H_

@@ -1,0 +1,46 @@
+// Progress of a transfer as one line for a terminal.
+
+#ifndef KYUU_TOOLS_KYUU_PROGRESS_H_
+#define KYUU_TOOLS_KYUU_PROGRESS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace kyuu::tools {
+
+// "523 B", "1.5 kB", "52.4 MB": decimal units, three digits.
+std::string FormatBytes(double bytes);
+// "0:07", "12:30", "1:02:03"; "--:--" for what cannot be told.
+std::string FormatClock(absl::Duration duration);
+
+// Progress computes rate and time left from the last few seconds, so that a
+// stalled transfer shows as one.
+class Progress {
+ public:
+  Progress(std::string name, uint64_t size, absl::Time now)
+      : name_(std::move(name)), size_(size), mark_(now), last_(now) {}
+
+  // Takes how many bytes are through by now.
+  void Update(absl::Time now, uint64_t done);
+  // True at most every 100 ms, and at the end: whether to show a line.
+  bool ShouldShow(absl::Time now);
+  // "a.pdf  43 %  22.4 of 52.4 MB  31.0 MB/s  0:01 left".
+  std::string Line() const;
+
+ private:
+  std::string name_;
+  uint64_t size_;
+  uint64_t done_ = 0;
+  absl::Time mark_;
+  uint64_t mark_done_ = 0;
+  double bytes_per_second_ = 0;
+  absl::Time last_;
+  absl::Time shown_ = absl::InfinitePast();
+};
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUU_PROGRESS_H_

@@ -1,0 +1,42 @@
+#include "tools/kyuu/progress.h"
+
+#include "base/testing.h"
+
+namespace kyuu::tools {
+namespace {
+
+TEST(Progress, FormatsBytesAndDurations) {
+  EXPECT_EQ(FormatBytes(0), "0 B");
+  EXPECT_EQ(FormatBytes(523), "523 B");
+  EXPECT_EQ(FormatBytes(999.6), "1.00 kB");
+  EXPECT_EQ(FormatBytes(1500), "1.50 kB");
+  EXPECT_EQ(FormatBytes(52428800), "52.4 MB");
+  EXPECT_EQ(FormatBytes(123.4e9), "123 GB");
+  EXPECT_EQ(FormatClock(absl::Seconds(7)), "0:07");
+  EXPECT_EQ(FormatClock(absl::Seconds(750)), "12:30");
+  EXPECT_EQ(FormatClock(absl::Seconds(3723)), "1:02:03");
+  EXPECT_EQ(FormatClock(absl::InfiniteDuration()), "--:--");
+}
+
+TEST(Progress, TellsRateAndTimeLeft) {
+  absl::Time now = absl::UnixEpoch();
+  Progress progress("a.pdf", 10'000'000, now);
+  for (int i = 1; i <= 4; ++i) {
+    now += absl::Milliseconds(600);
+    progress.Update(now, static_cast<uint64_t>(i) * 600'000);
+  }
+  EXPECT_EQ(progress.Line(),
+            "a.pdf  24 %  2.40 MB of 10.0 MB  1.00 MB/s  0:07 left");
+}
+
+TEST(Progress, ShowsRarelyButAlwaysTheEnd) {
+  absl::Time now = absl::UnixEpoch();
+  Progress progress("a", 100, now);
+  EXPECT_TRUE(progress.ShouldShow(now));
+  EXPECT_FALSE(progress.ShouldShow(now + absl::Milliseconds(50)));
+  progress.Update(now + absl::Milliseconds(60), 100);
+  EXPECT_TRUE(progress.ShouldShow(now + absl::Milliseconds(60)));
+}
+
+}  // namespace
+}  // namespace kyuu::tools

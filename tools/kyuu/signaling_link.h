@@ -1,0 +1,79 @@
+// The command line's connection to a kyuud: WebSocket over TCP or TLS, and the
+// signaling client on top of it.
+
+#ifndef KYUU_TOOLS_KYUU_SIGNALING_LINK_H_
+#define KYUU_TOOLS_KYUU_SIGNALING_LINK_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/random.h"
+#include "net/loop.h"
+#include "net/tcp.h"
+#include "net/tls.h"
+#include "signaling/client.h"
+#include "signaling/client_connection.h"
+
+namespace kyuu::tools {
+
+// SignalingLink lives on one loop. Events of the signaling client are given to
+// the handler; a server that cannot be reached, or is lost, shows as
+// signaling::ClientClosed, after which nothing follows.
+class SignalingLink {
+ public:
+  using Handler = absl::AnyInvocable<void(signaling::Client::Event)>;
+
+  // Connects to `url` ("ws://host:port/path", "wss://...", or the address of
+  // the page, "http://..."). Resolves the name, which may block for seconds.
+  // INVALID_ARGUMENT or NOT_FOUND with a text for a person. `loop` and `random`
+  // must outlive the link.
+  static absl::StatusOr<std::unique_ptr<SignalingLink>> Connect(
+      net::Loop& loop, Random& random, const std::string& url, Handler handler);
+  ~SignalingLink();
+
+  // Commands go to client(), which exists from the signaling::Ready event on;
+  // Flush() afterwards sends what they made. It does nothing from within the
+  // handler, after which it happens anyway.
+  signaling::Client& client() { return *client_; }
+  void Flush();
+
+  // Says goodbye to the server and stops reporting events.
+  void Close();
+
+ private:
+  using Stream = std::variant<net::TcpStream, net::TlsStream>;
+
+  SignalingLink(net::Loop& loop, Random& random, Stream stream,
+                const signaling::WebSocketUrl& url, Handler handler);
+
+  void OnReady(net::Readiness ready);
+  void Read();
+  // Moves messages between WebSocket and client, and bytes to the stream;
+  // true if anything happened.
+  bool Exchange();
+  bool HandleConnectionEvent(signaling::ClientConnection::Event event);
+  void Lost(const absl::Status& status);
+
+  net::Loop& loop_;
+  Stream stream_;
+  const signaling::WebSocketUrl url_;
+  Handler handler_;
+  signaling::ClientConnection connection_;
+  std::optional<signaling::Client> client_;
+  std::vector<uint8_t> buffer_;
+  std::optional<net::Watch> watch_;
+  std::optional<net::Alarm> alarm_;
+  bool flushing_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUU_SIGNALING_LINK_H_
