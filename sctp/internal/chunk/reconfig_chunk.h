@@ -1,0 +1,115 @@
+// RE-CONFIG: requests about streams, and the answers (RFC 6525 sections 3
+// and 4).
+
+#ifndef KYUU_SCTP_INTERNAL_CHUNK_RECONFIG_CHUNK_H_
+#define KYUU_SCTP_INTERNAL_CHUNK_RECONFIG_CHUNK_H_
+
+#include <cstdint>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "base/bytes.h"
+#include "sctp/internal/chunk/chunk.h"
+#include "sctp/internal/serial.h"
+#include "sctp/message.h"
+
+namespace kyuu::sctp::internal {
+
+// Outgoing SSN Reset Request (section 4.1): the sender starts `streams` over.
+//
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |     Parameter Type = 13       | Parameter Length = 16 + 2 * N |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |           Re-configuration Request Sequence Number            |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |           Re-configuration Response Sequence Number           |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |                Sender's Last Assigned TSN                     |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |  Stream Number 1 (optional)   |    Stream Number 2 (optional) |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+struct OutgoingResetRequest {
+  static constexpr uint16_t kType = 13;
+  ReconfigSn request_sn;
+  ReconfigSn response_sn;
+  Tsn last_assigned_tsn;
+  std::vector<StreamId> streams;  // Empty: all.
+};
+
+// Incoming SSN Reset Request (section 4.2): the receiver is asked to start its
+// `streams` over.
+//
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |     Parameter Type = 14       |  Parameter Length = 8 + 2 * N |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |          Re-configuration Request Sequence Number             |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |  Stream Number 1 (optional)   |    Stream Number 2 (optional) |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+struct IncomingResetRequest {
+  static constexpr uint16_t kType = 14;
+  ReconfigSn request_sn;
+  std::vector<StreamId> streams;  // Empty: all.
+};
+
+// SSN/TSN Reset (15) and Add Streams (17, 18) requests (sections 4.3, 4.5 and
+// 4.6): only the number matters, since we deny them.
+struct OtherRequest {
+  static constexpr uint16_t kSsnTsnReset = 15;
+  static constexpr uint16_t kAddOutgoing = 17;
+  static constexpr uint16_t kAddIncoming = 18;
+  uint16_t type = kSsnTsnReset;
+  ReconfigSn request_sn;
+};
+
+// The results of section 4.4.
+enum class ReconfigResult : uint32_t {
+  kNothingToDo = 0,
+  kPerformed = 1,
+  kDenied = 2,
+  kWrongSsn = 3,
+  kRequestInProgress = 4,
+  kBadSequenceNumber = 5,
+  kInProgress = 6,
+};
+
+// Re-configuration Response (section 4.4).
+//
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |     Parameter Type = 16       |      Parameter Length         |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |         Re-configuration Response Sequence Number             |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |                            Result                             |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+struct ReconfigResponse {
+  static constexpr uint16_t kType = 16;
+  ReconfigSn response_sn;
+  ReconfigResult result{};
+};
+
+using ReconfigParameter =
+    std::variant<OutgoingResetRequest, IncomingResetRequest, OtherRequest,
+                 ReconfigResponse>;
+
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |  Type = 130   |  Chunk Flags  |         Chunk Length          |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   /                 Re-configuration Parameter                    /
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   /            Re-configuration Parameter (optional)              /
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+struct ReconfigChunk {
+  // Section 3.1 allows two at most.
+  absl::InlinedVector<ReconfigParameter, 2> parameters;
+
+  // nullopt for an unknown or broken parameter, none, or more than two.
+  static std::optional<ReconfigChunk> Parse(const ChunkView& chunk);
+  void Write(Writer& writer) const;
+};
+
+}  // namespace kyuu::sctp::internal
+
+#endif  // KYUU_SCTP_INTERNAL_CHUNK_RECONFIG_CHUNK_H_
