@@ -7,6 +7,8 @@
 
 #include <array>
 #include <cstdint>
+#include <iterator>
+#include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -32,7 +34,6 @@ constexpr char kCiphers[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
-constexpr char kGroups[] = "X25519:P-256:P-384";
 
 // OpenSSL reserves room for a handshake message as long as its header claims,
 // up to this; without it 100 KB, ten times over. A self-signed certificate
@@ -55,10 +56,11 @@ absl::StatusOr<SslCtxPtr> MakeContext(X509* certificate, EVP_PKEY* key) {
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_max_cert_list(c, kCertificateBytesMax);
   internal::SetVerification(c);
+  int groups[] = {NID_X25519, NID_X9_62_prime256v1, NID_secp384r1};
   if (SSL_CTX_set_min_proto_version(c, DTLS1_2_VERSION) != 1 ||
       SSL_CTX_set_max_proto_version(c, DTLS1_2_VERSION) != 1 ||
       SSL_CTX_set_cipher_list(c, kCiphers) != 1 ||
-      SSL_CTX_set1_groups_list(c, kGroups) != 1) {
+      SSL_CTX_set1_groups(c, groups, std::size(groups)) != 1) {
     return OpenSslError("SSL_CTX");
   }
   if (SSL_CTX_use_certificate(c, certificate) != 1 ||
@@ -104,7 +106,7 @@ bool FillAndSign(X509* certificate, EVP_PKEY* key, absl::Time now) {
 
 absl::StatusOr<Certificate> Certificate::Generate(absl::Time now) {
   ERR_clear_error();
-  const EvpPkeyPtr key(EVP_EC_gen("P-256"));
+  const EvpPkeyPtr key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
   const X509Ptr certificate(X509_new());
   if (key == nullptr || certificate == nullptr ||
       !FillAndSign(certificate.get(), key.get(), now)) {

@@ -166,12 +166,15 @@ std::optional<absl::Span<const uint8_t>> Session::ReadRecord(
     bool fits = true;
     switch (connection_->Read(out, size, fits)) {
       case Progress::kDone:
+        // Spares a call that would find nothing for nearly every packet.
+        readable_ = !settled_ || connection_->MayHoldMore();
         if (!fits) ++stats_.discarded_plaintexts;
         // An empty record is allowed and says nothing (RFC 5246 section 6.2.1).
         if (!fits || size == 0) break;
         return out.first(size);
       case Progress::kWaits:
         readable_ = false;
+        settled_ = true;
         break;
       case Progress::kClosed:
         readable_ = false;

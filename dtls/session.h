@@ -187,6 +187,8 @@ class Session {
   TimerTable<Timer> timers_;
   // OpenSSL may hold plaintext that was not read.
   bool readable_ = false;
+  // Records that overtook the end of the handshake were all read.
+  bool settled_ = false;
   // Plaintexts read ahead of ReadPlaintext.
   std::deque<std::vector<uint8_t>> kept_;
   size_t kept_bytes_ = 0;

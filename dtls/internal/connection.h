@@ -62,6 +62,9 @@ class Connection {
   // Reads one record into `out` and sets `size`. kDone with `fits` false: it
   // was larger than `out`, and is dropped.
   Progress Read(absl::Span<uint8_t> out, size_t& size, bool& fits);
+  // Whether Read may find more without another datagram; sure to be right only
+  // once Read has come to kWaits after the handshake.
+  bool MayHoldMore() const { return SSL_has_pending(ssl_.get()) == 1; }
   // Encrypts one record into `out`; its size, or nullopt.
   std::optional<size_t> Write(absl::Span<const uint8_t> plaintext,
                               absl::Span<uint8_t> out);
