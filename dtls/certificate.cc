@@ -1,14 +1,11 @@
 #include "dtls/certificate.h"
 
-#include <openssl/bn.h>
-#include <openssl/ec.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 
 #include <array>
 #include <cstdint>
 #include <iterator>
-#include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -77,7 +74,7 @@ bool FillAndSign(X509* certificate, EVP_PKEY* key, absl::Time now) {
   std::array<uint8_t, 8> serial;
   if (RAND_bytes(serial.data(), serial.size()) != 1) return false;
   serial[0] = (serial[0] & 0x7f) | 0x40;  // Positive, and of a fixed length.
-  const std::unique_ptr<BIGNUM, internal::Free<BN_free>> number(
+  const internal::BignumPtr number(
       BN_bin2bn(serial.data(), serial.size(), nullptr));
   if (number == nullptr ||
       BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) ==

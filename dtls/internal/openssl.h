@@ -4,31 +4,33 @@
 #define KYUU_DTLS_INTERNAL_OPENSSL_H_
 
 #include <openssl/bio.h>
+#include <openssl/bn.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include <array>
 #include <memory>
 #include <string>
 
 namespace kyuu::dtls::internal {
 
-// Free<SSL_free> is a deleter for std::unique_ptr.
-template <auto kFunction>
+// The deleter of all of OpenSSL's objects.
 struct Free {
-  template <typename T>
-  void operator()(T* object) const {
-    kFunction(object);
-  }
+  void operator()(BIGNUM* object) const { BN_free(object); }
+  void operator()(BIO* object) const { BIO_free(object); }
+  void operator()(EVP_PKEY* object) const { EVP_PKEY_free(object); }
+  void operator()(SSL* object) const { SSL_free(object); }
+  void operator()(SSL_CTX* object) const { SSL_CTX_free(object); }
+  void operator()(X509* object) const { X509_free(object); }
 };
 
-using BioPtr = std::unique_ptr<BIO, Free<BIO_free>>;
-using EvpPkeyPtr = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-using SslCtxPtr = std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>>;
-using SslPtr = std::unique_ptr<SSL, Free<SSL_free>>;
-using X509Ptr = std::unique_ptr<X509, Free<X509_free>>;
+using BignumPtr = std::unique_ptr<BIGNUM, Free>;
+using BioPtr = std::unique_ptr<BIO, Free>;
+using EvpPkeyPtr = std::unique_ptr<EVP_PKEY, Free>;
+using SslPtr = std::unique_ptr<SSL, Free>;
+using SslCtxPtr = std::unique_ptr<SSL_CTX, Free>;
+using X509Ptr = std::unique_ptr<X509, Free>;
 
 // TakeError returns the reason of the oldest error of this thread's queue, or
 // "unknown error", and empties the queue.
