@@ -26,6 +26,10 @@ struct Interface {
 // order.
 absl::StatusOr<std::vector<Interface>> Interfaces();
 
+// SourceAddress is the address that the system would send from towards
+// `remote`; nothing is sent. UNAVAILABLE if there is no route.
+absl::StatusOr<IpAddress> SourceAddress(const TransportAddress& remote);
+
 }  // namespace kyuu::net
 
 #endif  // KYUU_NET_INTERFACES_H_

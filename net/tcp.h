@@ -62,6 +62,10 @@ class TcpStream {
   // Ends our direction once everything written has been sent; reading goes on.
   void ShutdownWrite();
 
+  // Bytes that one Write() would take now.
+  size_t write_space() const {
+    return options_.write_buffer_bytes - buffered();
+  }
   // Bytes written but not sent yet.
   size_t buffered() const { return pending_.size() - sent_; }
   // What to watch for: always reading, and writing while something waits.

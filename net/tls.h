@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -17,8 +18,8 @@
 
 namespace kyuu::net {
 
-// TlsContext holds what many connections share. It must outlive none of them:
-// streams keep what they need.
+// TlsContext holds what many connections share: which side we are,
+// certificates, protocols. Streams may outlive it.
 class TlsContext {
  public:
   struct ServerOptions {
@@ -43,19 +44,17 @@ class TlsContext {
   static absl::StatusOr<TlsContext> Server(const ServerOptions& options);
   static absl::StatusOr<TlsContext> Client(const ClientOptions& options);
 
-  TlsContext(TlsContext&&) noexcept;
-  TlsContext& operator=(TlsContext&&) noexcept;
-  ~TlsContext();
-
  private:
   friend class TlsStream;
   struct Shared;
-  explicit TlsContext(std::unique_ptr<Shared> shared);
-  std::unique_ptr<Shared> shared_;
+  explicit TlsContext(std::shared_ptr<const Shared> shared)
+      : shared_(std::move(shared)) {}
+  std::shared_ptr<const Shared> shared_;
 };
 
-// TlsStream is a TLS connection with the members of a TcpStream. Reading and
-// writing also drive the handshake; what is written before its end waits.
+// TlsStream is a TLS connection with the members of a TcpStream. Reading also
+// drives the handshake; what is written before its end waits. A connection that
+// ends without close_notify has failed: it may have been cut (DATA_LOSS).
 class TlsStream {
  public:
   TlsStream(const TlsContext& context, TcpStream stream);

@@ -1,0 +1,279 @@
+#include "net/loop.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/testing.h"
+#include "net/loop_testing.h"
+
+namespace kyuu::net {
+namespace {
+
+// Two connected descriptors.
+struct SocketPair {
+  SocketPair() {
+    std::array<int, 2> fds{};
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds.data()),
+              0);
+    a = Fd(fds[0]);
+    b = Fd(fds[1]);
+  }
+  void Poke() { EXPECT_EQ(write(b.get(), "x", 1), 1); }
+  void Take() {
+    char c;
+    EXPECT_EQ(read(a.get(), &c, 1), 1);
+  }
+  Fd a, b;
+};
+
+TEST(LoopTest, TimeDoesNotGoBack) {
+  const absl::Time before = Loop::Now();
+  EXPECT_LE(before, Loop::Now());
+}
+
+TEST(LoopTest, AlarmsFireInOrderOfTheirDeadlines) {
+  TestLoop loop;
+  std::vector<int> order;
+  std::vector<std::unique_ptr<Alarm>> alarms;
+  const absl::Time start = Loop::Now();
+  for (int i : {3, 1, 4, 0, 2}) {
+    alarms.push_back(std::make_unique<Alarm>(*loop, [&order, &loop, i] {
+      order.push_back(i);
+      loop->Stop();
+    }));
+    alarms.back()->Set(start + absl::Milliseconds(i));
+  }
+  loop.RunUntil([&] { return order.size() == 5; });
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
+  EXPECT_GE(Loop::Now(), start + absl::Milliseconds(4));
+}
+
+TEST(LoopTest, AnAlarmSetLaterFiresLater) {
+  TestLoop loop;
+  std::vector<int> order;
+  Alarm moved(*loop, [&] {
+    order.push_back(1);
+    loop->Stop();
+  });
+  Alarm other(*loop, [&] {
+    order.push_back(2);
+    loop->Stop();
+  });
+  const absl::Time now = Loop::Now();
+  moved.Set(now + absl::Milliseconds(1));
+  moved.Set(now + absl::Milliseconds(6));
+  other.Set(now + absl::Milliseconds(3));
+  loop.RunUntil([&] { return order.size() == 2; });
+  EXPECT_EQ(order, (std::vector<int>{2, 1}));
+}
+
+TEST(LoopTest, AStoppedAlarmIsSilentAndCanBeSetAgain) {
+  TestLoop loop;
+  int fired = 0;
+  bool over = false;
+  Alarm alarm(*loop, [&] {
+    ++fired;
+    loop->Stop();
+  });
+  Alarm end(*loop, [&] {
+    over = true;
+    loop->Stop();
+  });
+  alarm.Set(Loop::Now());
+  alarm.Stop();
+  end.Set(Loop::Now() + absl::Milliseconds(2));
+  loop.RunUntil([&] { return over; });
+  EXPECT_EQ(fired, 0);
+  alarm.Set(absl::InfinitePast());
+  loop.RunUntil([&] { return fired == 1; });
+  EXPECT_EQ(alarm.deadline(), absl::InfiniteFuture());
+}
+
+TEST(LoopTest, ManyAlarmsComeAndGo) {
+  TestLoop loop;
+  size_t fired = 0;
+  std::vector<std::unique_ptr<Alarm>> alarms;
+  const absl::Time now = Loop::Now();
+  for (int i = 0; i < 1000; ++i) {
+    alarms.push_back(std::make_unique<Alarm>(*loop, [&] {
+      ++fired;
+      loop->Stop();
+    }));
+    alarms.back()->Set(now + absl::Microseconds((i * 7919) % 1000));
+  }
+  for (size_t i = 0; i < alarms.size(); i += 3) alarms[i].reset();
+  loop.RunUntil([&] { return fired == 666; });
+}
+
+TEST(LoopTest, AnAlarmThatSetsItselfToThePastDoesNotStarveTheRest) {
+  TestLoop loop;
+  SocketPair pair;
+  bool readable = false;
+  std::optional<Alarm> alarm;
+  alarm.emplace(*loop, [&] { alarm->Set(absl::InfinitePast()); });
+  alarm->Set(absl::InfinitePast());
+  Watch watch(*loop, pair.a.get(), Interest::kRead, [&](Readiness) {
+    readable = true;
+    loop->Stop();
+  });
+  pair.Poke();
+  loop.RunUntil([&] { return readable; });
+}
+
+TEST(LoopTest, AnAlarmMayDestroyItselfAndOthers) {
+  TestLoop loop;
+  std::unique_ptr<Alarm> victim = std::make_unique<Alarm>(
+      *loop, [] { FAIL() << "was destroyed before its turn"; });
+  bool fired = false;
+  std::unique_ptr<Alarm> alarm;
+  alarm = std::make_unique<Alarm>(*loop, [&, token = std::make_unique<int>(7)] {
+    alarm.reset();
+    victim.reset();
+    fired = *token == 7;
+    loop->Stop();
+  });
+  alarm->Set(Loop::Now() - absl::Seconds(1));
+  victim->Set(Loop::Now());
+  loop.RunUntil([&] { return fired; });
+}
+
+TEST(LoopTest, AWatchSeesReadingAndWriting) {
+  TestLoop loop;
+  SocketPair pair;
+  int reads = 0, writes = 0;
+  Watch watch(*loop, pair.a.get(), Interest::kRead, [&](Readiness ready) {
+    if (ready.readable) {
+      pair.Take();
+      ++reads;
+    }
+    if (ready.writable) ++writes;
+    loop->Stop();
+  });
+  pair.Poke();
+  loop.RunUntil([&] { return reads == 1; });
+  EXPECT_EQ(writes, 0);
+  watch.SetInterest(Interest::kReadWrite);
+  loop.RunUntil([&] { return writes > 0; });
+}
+
+TEST(LoopTest, AWatchWithoutInterestIsSilentEvenAfterAHangUp) {
+  TestLoop loop;
+  SocketPair pair;
+  int calls = 0;
+  Watch watch(*loop, pair.a.get(), Interest::kRead, [&](Readiness ready) {
+    EXPECT_TRUE(ready.readable);
+    ++calls;
+    loop->Stop();
+  });
+  watch.SetInterest(Interest::kNone);
+  pair.b.Close();
+  bool over = false;
+  Alarm end(*loop, [&] {
+    over = true;
+    loop->Stop();
+  });
+  end.Set(Loop::Now() + absl::Milliseconds(2));
+  loop.RunUntil([&] { return over; });
+  EXPECT_EQ(calls, 0);
+  watch.SetInterest(Interest::kRead);
+  loop.RunUntil([&] { return calls > 0; });
+}
+
+TEST(LoopTest, AWatchDestroyedInTheSameTurnIsNotCalled) {
+  TestLoop loop;
+  SocketPair first, second;
+  std::array<std::unique_ptr<Watch>, 2> watches;
+  int calls = 0;
+  // Whichever comes first destroys both, and a new watch takes a slot.
+  std::unique_ptr<Watch> heir;
+  SocketPair third;
+  const auto handler = [&](Readiness) {
+    ++calls;
+    watches[0].reset();
+    watches[1].reset();
+    heir = std::make_unique<Watch>(*loop, third.a.get(), Interest::kRead,
+                                   [](Readiness) { FAIL(); });
+    loop->Stop();
+  };
+  watches[0] =
+      std::make_unique<Watch>(*loop, first.a.get(), Interest::kRead, handler);
+  watches[1] =
+      std::make_unique<Watch>(*loop, second.a.get(), Interest::kRead, handler);
+  first.Poke();
+  second.Poke();
+  loop.RunUntil([&] { return calls > 0; });
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(LoopTest, TasksFromOtherThreadsRunInOrder) {
+  TestLoop loop;
+  std::vector<int> seen;  // Only touched on the loop's thread.
+  std::thread poster([&loop, &seen] {
+    for (int i = 0; i < 1000; ++i) {
+      loop->Post([&loop, &seen, i] {
+        seen.push_back(i);
+        if (i == 999) loop->Stop();
+      });
+    }
+  });
+  loop.RunUntil([&] { return seen.size() == 1000; });
+  poster.join();
+  EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+}
+
+TEST(LoopTest, ATaskMayPostTasks) {
+  TestLoop loop;
+  bool inner = false;
+  loop->Post([&] {
+    loop->Post([&] {
+      inner = true;
+      loop->Stop();
+    });
+  });
+  loop.RunUntil([&] { return inner; });
+}
+
+TEST(LoopTest, TasksThatNeverRanAreDestroyedWithTheLoop) {
+  auto owned = std::make_shared<int>(1);
+  {
+    TestLoop loop;
+    loop->Post([owned] { FAIL(); });
+    EXPECT_EQ(owned.use_count(), 2);
+  }
+  EXPECT_EQ(owned.use_count(), 1);
+}
+
+TEST(LoopTest, StopFromAnotherThreadEndsRun) {
+  TestLoop loop;
+  std::thread stopper([&loop] { loop->Stop(); });
+  loop->Run();
+  stopper.join();
+}
+
+TEST(LoopTest, SignalsArriveOnTheLoop) {
+  TestLoop loop;
+  std::vector<int> signals;
+  const auto watch = SignalWatch::Create(*loop, {SIGTERM, SIGINT}, [&](int s) {
+    signals.push_back(s);
+    loop->Stop();
+  });
+  ASSERT_OK(watch);
+  ASSERT_EQ(raise(SIGTERM), 0);
+  loop.RunUntil([&] { return signals.size() == 1; });
+  ASSERT_EQ(raise(SIGINT), 0);
+  loop.RunUntil([&] { return signals.size() == 2; });
+  EXPECT_EQ(signals, (std::vector<int>{SIGTERM, SIGINT}));
+}
+
+}  // namespace
+}  // namespace kyuu::net

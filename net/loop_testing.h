@@ -1,0 +1,42 @@
+// TestLoop: a loop for tests, which fails them instead of hanging.
+
+#ifndef KYUU_NET_LOOP_TESTING_H_
+#define KYUU_NET_LOOP_TESTING_H_
+
+#include <memory>
+
+#include "absl/functional/function_ref.h"
+#include "absl/time/time.h"
+#include "gtest/gtest.h"
+#include "net/loop.h"
+
+namespace kyuu::net {
+
+class TestLoop {
+ public:
+  TestLoop()
+      : loop_(Loop::Create().value()), guard_(*loop_, [this] {
+          expired_ = true;
+          loop_->Stop();
+        }) {}
+
+  Loop& operator*() { return *loop_; }
+  Loop* operator->() { return loop_.get(); }
+
+  // Runs until `done`; handlers call Stop() whenever something has changed.
+  void RunUntil(absl::FunctionRef<bool()> done) {
+    guard_.Set(Loop::Now() + absl::Seconds(20));
+    while (!done() && !expired_) loop_->Run();
+    guard_.Stop();
+    ASSERT_FALSE(expired_) << "nothing happened for 20 seconds";
+  }
+
+ private:
+  std::unique_ptr<Loop> loop_;
+  bool expired_ = false;
+  Alarm guard_;
+};
+
+}  // namespace kyuu::net
+
+#endif  // KYUU_NET_LOOP_TESTING_H_

@@ -1,0 +1,334 @@
+#include "net/tls.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/bytes.h"
+#include "base/check.h"
+
+namespace kyuu::net {
+namespace {
+
+// One TLS record (RFC 8446 section 5.1).
+constexpr size_t kRecordBytes = 16384;
+// More than a record's header, tag and padding take.
+constexpr size_t kRecordOverhead = 64;
+// Room for what TLS itself has to say beside the data: tickets, alerts.
+constexpr size_t kControlBytes = 4096;
+
+struct ContextDeleter {
+  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+};
+struct SslDeleter {
+  void operator()(SSL* ssl) const { SSL_free(ssl); }
+};
+
+// The reason of the last failure, and an empty error queue.
+std::string TakeReason() {
+  const unsigned long error = ERR_peek_last_error();
+  ERR_clear_error();
+  const char* reason = ERR_reason_error_string(error);
+  return reason == nullptr ? "unknown reason" : reason;
+}
+
+// Protocols in the form of RFC 7301 section 3.1: length, name, length, name.
+std::optional<std::string> AlpnList(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) {
+    if (name.empty() || name.size() > 255) return std::nullopt;
+    list += static_cast<char>(name.size());
+    list += name;
+  }
+  return list;
+}
+
+const uint8_t* Raw(const std::string& text) {
+  return reinterpret_cast<const uint8_t*>(text.data());
+}
+
+}  // namespace
+
+struct TlsContext::Shared {
+  std::unique_ptr<SSL_CTX, ContextDeleter> context;
+  std::string alpn;         // In the form of RFC 7301.
+  std::string server_name;  // Clients only.
+  bool is_server = false;
+  bool verify = true;
+
+  static int SelectAlpn(SSL*, const uint8_t** out, uint8_t* out_size,
+                        const uint8_t* in, unsigned in_size, void* shared) {
+    const std::string& ours = static_cast<const Shared*>(shared)->alpn;
+    uint8_t* selected = nullptr;
+    if (SSL_select_next_proto(&selected, out_size, Raw(ours),
+                              static_cast<unsigned>(ours.size()), in,
+                              in_size) != OPENSSL_NPN_NEGOTIATED) {
+      return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
+    *out = selected;
+    return SSL_TLSEXT_ERR_OK;
+  }
+};
+
+namespace {
+
+// What both sides agree on: TLS 1.2 at least, and no renegotiation, by which
+// a client can make a server work (CVE-2011-1473).
+absl::Status Prepare(SSL_CTX* context, const std::vector<std::string>& names,
+                     std::string& alpn) {
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+  std::optional<std::string> list = AlpnList(names);
+  if (!list) {
+    return absl::InvalidArgumentError(
+        "tls: a protocol's name has 1 to 255 bytes");
+  }
+  alpn = *std::move(list);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<TlsContext> TlsContext::Server(const ServerOptions& options) {
+  auto shared = std::make_shared<Shared>();
+  shared->is_server = true;
+  shared->context.reset(SSL_CTX_new(TLS_server_method()));
+  SSL_CTX* context = shared->context.get();
+  KYUU_CHECK(context != nullptr);
+  const absl::Status status = Prepare(context, options.alpn, shared->alpn);
+  if (!status.ok()) return status;
+  if (SSL_CTX_use_certificate_chain_file(
+          context, options.certificate_file.c_str()) != 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.certificate_file, ": ", TakeReason()));
+  }
+  if (SSL_CTX_use_PrivateKey_file(context, options.key_file.c_str(),
+                                  SSL_FILETYPE_PEM) != 1 ||
+      SSL_CTX_check_private_key(context) != 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.key_file, ": ", TakeReason()));
+  }
+  if (!shared->alpn.empty()) {
+    SSL_CTX_set_alpn_select_cb(context, &Shared::SelectAlpn, shared.get());
+  }
+  return TlsContext(std::move(shared));
+}
+
+absl::StatusOr<TlsContext> TlsContext::Client(const ClientOptions& options) {
+  auto shared = std::make_shared<Shared>();
+  shared->server_name = options.server_name;
+  shared->verify = options.verify;
+  shared->context.reset(SSL_CTX_new(TLS_client_method()));
+  SSL_CTX* context = shared->context.get();
+  KYUU_CHECK(context != nullptr);
+  const absl::Status status = Prepare(context, options.alpn, shared->alpn);
+  if (!status.ok()) return status;
+  if (options.verify) {
+    if (options.server_name.empty()) {
+      return absl::InvalidArgumentError(
+          "tls: a name is needed to verify the server");
+    }
+    const bool loaded =
+        options.ca_file.empty()
+            ? SSL_CTX_set_default_verify_paths(context) == 1
+            : SSL_CTX_load_verify_file(context, options.ca_file.c_str()) == 1;
+    if (!loaded) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(options.ca_file, ": ", TakeReason()));
+    }
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  }
+  if (!shared->alpn.empty()) {
+    SSL_CTX_set_alpn_protos(context, Raw(shared->alpn),
+                            static_cast<unsigned>(shared->alpn.size()));
+  }
+  return TlsContext(std::move(shared));
+}
+
+struct TlsStream::State {
+  State(std::shared_ptr<const TlsContext::Shared> context, TcpStream stream)
+      : shared(std::move(context)),
+        tcp(std::move(stream)),
+        ssl(SSL_new(shared->context.get())) {
+    KYUU_CHECK(ssl != nullptr);
+    // OpenSSL owns the two ends; bytes move between them and the stream.
+    in = BIO_new(BIO_s_mem());
+    out = BIO_new(BIO_s_mem());
+    KYUU_CHECK(in != nullptr && out != nullptr);
+    BIO_set_mem_eof_return(in, -1);
+    SSL_set_bio(ssl.get(), in, out);
+    if (shared->is_server) {
+      SSL_set_accept_state(ssl.get());
+      return;
+    }
+    SSL_set_connect_state(ssl.get());
+    const std::string& name = shared->server_name;
+    const bool is_address = IpAddress::Parse(name).ok();
+    // SNI is for names only (RFC 6066 section 3).
+    if (!name.empty() && !is_address) {
+      SSL_set_tlsext_host_name(ssl.get(), name.c_str());
+    }
+    if (shared->verify) {
+      if (is_address) {
+        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl.get()), name.c_str());
+      } else {
+        SSL_set1_host(ssl.get(), name.c_str());
+      }
+    }
+    SSL_do_handshake(ssl.get());  // The ClientHello.
+    MoveOut();
+  }
+
+  void Fail(absl::Status why) {
+    if (status.ok()) status = std::move(why);
+    early.clear();
+  }
+
+  // Hands what TLS has produced to the connection.
+  void MoveOut() {
+    std::array<uint8_t, kRecordBytes> chunk;
+    while (BIO_ctrl_pending(out) > 0) {
+      const int n = BIO_read(out, chunk.data(), static_cast<int>(chunk.size()));
+      if (n <= 0) return;
+      const absl::Status written =
+          tcp.Write(absl::MakeConstSpan(chunk).first(static_cast<size_t>(n)));
+      if (!written.ok()) return Fail(written);
+    }
+  }
+
+  bool Encrypt(absl::Span<const uint8_t> bytes) {
+    if (bytes.empty()) return true;
+    size_t written = 0;
+    ERR_clear_error();
+    if (SSL_write_ex(ssl.get(), bytes.data(), bytes.size(), &written) != 1) {
+      Fail(absl::InternalError(absl::StrCat("tls: ", TakeReason())));
+      return false;
+    }
+    MoveOut();
+    return status.ok();
+  }
+
+  // What was written during the handshake follows it, and the end after that.
+  void AfterHandshake() {
+    if (!SSL_is_init_finished(ssl.get())) return;
+    const std::string waiting = std::exchange(early, {});
+    if (!Encrypt(AsBytes(waiting))) return;
+    if (ending && !ended) {
+      ended = true;
+      SSL_shutdown(ssl.get());
+      MoveOut();
+      tcp.ShutdownWrite();
+    }
+  }
+
+  // Moves bytes from the connection to TLS; nullopt if there were some.
+  std::optional<ReadResult> MoveIn() {
+    std::array<uint8_t, kRecordBytes> chunk;
+    const ReadResult got = tcp.Read(absl::MakeSpan(chunk));
+    if (got.state == ReadState::kData) {
+      BIO_write(in, chunk.data(), static_cast<int>(got.bytes));
+      return std::nullopt;
+    }
+    if (got.state == ReadState::kEnd) {
+      Fail(absl::DataLossError(absl::StrCat(
+          "tls ", tcp.path().remote.ToString(), ": ended without notice")));
+      return ReadResult{ReadState::kFailed, 0};
+    }
+    if (got.state == ReadState::kFailed) Fail(tcp.status());
+    return got;
+  }
+
+  std::shared_ptr<const TlsContext::Shared> shared;
+  TcpStream tcp;
+  std::unique_ptr<SSL, SslDeleter> ssl;
+  BIO* in = nullptr;
+  BIO* out = nullptr;
+  std::string early;  // Written before the handshake's end.
+  bool ending = false;
+  bool ended = false;
+  absl::Status status;
+};
+
+TlsStream::TlsStream(const TlsContext& context, TcpStream stream)
+    : state_(std::make_unique<State>(context.shared_, std::move(stream))) {}
+TlsStream::TlsStream(TlsStream&&) noexcept = default;
+TlsStream& TlsStream::operator=(TlsStream&&) noexcept = default;
+TlsStream::~TlsStream() = default;
+
+int TlsStream::fd() const { return state_->tcp.fd(); }
+const Path& TlsStream::path() const { return state_->tcp.path(); }
+
+ReadResult TlsStream::Read(absl::Span<uint8_t> out) {
+  State& s = *state_;
+  while (s.status.ok()) {
+    size_t bytes = 0;
+    ERR_clear_error();
+    const int result = SSL_read_ex(s.ssl.get(), out.data(), out.size(), &bytes);
+    const int error = SSL_get_error(s.ssl.get(), result);
+    const std::string reason = TakeReason();
+    s.MoveOut();  // The handshake's next flight, an alert, a key update.
+    s.AfterHandshake();
+    if (result == 1) return {ReadState::kData, bytes};
+    if (error == SSL_ERROR_ZERO_RETURN) return {ReadState::kEnd, 0};
+    if (error != SSL_ERROR_WANT_READ) {
+      s.Fail(absl::UnavailableError(
+          absl::StrCat("tls ", s.tcp.path().remote.ToString(), ": ", reason)));
+      break;
+    }
+    if (const std::optional<ReadResult> ended = s.MoveIn()) return *ended;
+  }
+  return {ReadState::kFailed, 0};
+}
+
+absl::Status TlsStream::Write(absl::Span<const uint8_t> bytes) {
+  State& s = *state_;
+  if (!s.status.ok()) return s.status;
+  if (s.ending) {
+    return absl::FailedPreconditionError("tls: written to after its end");
+  }
+  const size_t size = s.early.size() + bytes.size();
+  const size_t records = size / kRecordBytes + 1;
+  if (size + records * kRecordOverhead + kControlBytes > s.tcp.write_space()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("tls ", s.tcp.path().remote.ToString(), ": ", buffered(),
+                     " bytes wait to be read by the peer"));
+  }
+  if (!handshake_done()) {
+    s.early.append(AsText(bytes).data(), bytes.size());
+    return absl::OkStatus();
+  }
+  return s.Encrypt(bytes) ? absl::OkStatus() : s.status;
+}
+
+void TlsStream::Flush() { state_->tcp.Flush(); }
+
+void TlsStream::ShutdownWrite() {
+  state_->ending = true;
+  state_->AfterHandshake();
+}
+
+size_t TlsStream::buffered() const {
+  return state_->early.size() + state_->tcp.buffered();
+}
+Interest TlsStream::interest() const { return state_->tcp.interest(); }
+const absl::Status& TlsStream::status() const {
+  return state_->status.ok() ? state_->tcp.status() : state_->status;
+}
+bool TlsStream::handshake_done() const {
+  return SSL_is_init_finished(state_->ssl.get()) == 1;
+}
+std::string TlsStream::alpn() const {
+  const uint8_t* name = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(state_->ssl.get(), &name, &size);
+  return std::string(AsText(absl::MakeConstSpan(name, size)));
+}
+
+}  // namespace kyuu::net

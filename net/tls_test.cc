@@ -1,0 +1,216 @@
+#include "net/tls.h"
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/testing.h"
+#include "net/loop.h"
+#include "net/loop_testing.h"
+#include "net/stream_testing.h"
+#include "net/tcp.h"
+
+namespace kyuu::net {
+namespace {
+
+using TlsEndpoint = Endpoint<TlsStream>;
+
+// Writes a self-signed certificate for "kyuu.test" and 127.0.0.1, and its key.
+void WriteCertificate(const std::string& certificate_file,
+                      const std::string& key_file) {
+  EVP_PKEY* key = EVP_EC_gen("P-256");
+  X509* certificate = X509_new();
+  X509_set_version(certificate, 2);
+  ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+  X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
+  X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+  X509_set_pubkey(certificate, key);
+  X509_NAME* name = X509_get_subject_name(certificate);
+  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
+                             reinterpret_cast<const unsigned char*>("kyuu"), -1,
+                             -1, 0);
+  X509_set_issuer_name(certificate, name);
+  X509_EXTENSION* names = X509V3_EXT_conf_nid(
+      nullptr, nullptr, NID_subject_alt_name, "DNS:kyuu.test,IP:127.0.0.1");
+  X509_add_ext(certificate, names, -1);
+  X509_EXTENSION_free(names);
+  ASSERT_GT(X509_sign(certificate, key, EVP_sha256()), 0);
+  FILE* file = fopen(certificate_file.c_str(), "w");
+  PEM_write_X509(file, certificate);
+  fclose(file);
+  file = fopen(key_file.c_str(), "w");
+  PEM_write_PrivateKey(file, key, nullptr, nullptr, 0, nullptr, nullptr);
+  fclose(file);
+  X509_free(certificate);
+  EVP_PKEY_free(key);
+}
+
+class TlsTest : public testing::Test {
+ protected:
+  TlsTest()
+      : certificate_(absl::StrCat(testing::TempDir(), "/certificate.pem")),
+        key_(absl::StrCat(testing::TempDir(), "/key.pem")) {
+    WriteCertificate(certificate_, key_);
+  }
+
+  // Connects a client to a server, over TCP.
+  void Start(TlsContext::ClientOptions client_options,
+             std::vector<std::string> server_alpn = {}) {
+    const auto server =
+        TlsContext::Server({certificate_, key_, std::move(server_alpn)});
+    ASSERT_OK(server);
+    const auto client = TlsContext::Client(client_options);
+    ASSERT_OK(client);
+    TcpListener listener =
+        TcpListener::Open({.bind = {IpAddress::V4(127, 0, 0, 1), 0}}).value();
+    client_ = std::make_unique<TlsEndpoint>(
+        *loop_,
+        TlsStream(*client, TcpStream::Connect(listener.local()).value()));
+    std::optional<TcpStream> accepted;
+    Watch watch(*loop_, listener.fd(), Interest::kRead, [&](Readiness) {
+      accepted = listener.Accept();
+      loop_->Stop();
+    });
+    loop_.RunUntil([&] { return accepted.has_value(); });
+    server_ = std::make_unique<TlsEndpoint>(
+        *loop_, TlsStream(*server, *std::move(accepted)));
+  }
+  TlsContext::ClientOptions Trusting(std::string name) {
+    return {.server_name = std::move(name), .ca_file = certificate_};
+  }
+
+  const std::string certificate_, key_;
+  TestLoop loop_;
+  std::unique_ptr<TlsEndpoint> client_, server_;
+};
+
+TEST_F(TlsTest, BytesTravelBothWays) {
+  Start(Trusting("kyuu.test"));
+  ASSERT_OK(client_->Write("written before the handshake"));
+  loop_.RunUntil(
+      [&] { return server_->received == "written before the handshake"; });
+  EXPECT_TRUE(server_->stream.handshake_done());
+  ASSERT_OK(server_->Write("answer"));
+  loop_.RunUntil([&] { return client_->received == "answer"; });
+}
+
+TEST_F(TlsTest, AnAddressIsVerifiedToo) {
+  Start(Trusting("127.0.0.1"));
+  ASSERT_OK(client_->Write("x"));
+  loop_.RunUntil([&] { return server_->received == "x"; });
+}
+
+TEST_F(TlsTest, AMegabyteArrivesWholeAndTheEndIsSeen) {
+  Start(Trusting("kyuu.test"));
+  std::string sent;
+  while (sent.size() < 700'000) absl::StrAppend(&sent, sent.size(), ",");
+  ASSERT_OK(client_->Write(sent));
+  client_->Shutdown();
+  loop_.RunUntil([&] { return server_->over; });
+  EXPECT_EQ(server_->last, ReadState::kEnd);
+  EXPECT_EQ(server_->received, sent);
+  ASSERT_OK(server_->Write("still open this way"));
+  loop_.RunUntil([&] { return client_->received == "still open this way"; });
+}
+
+TEST_F(TlsTest, TheWriteBufferIsBounded) {
+  Start(Trusting("kyuu.test"));
+  EXPECT_THAT(client_->Write(std::string(2 << 20, 'x')),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  ASSERT_OK(client_->Write("small"));
+  loop_.RunUntil([&] { return server_->received == "small"; });
+}
+
+TEST_F(TlsTest, AWrongNameIsRefused) {
+  Start(Trusting("other.test"));
+  ASSERT_OK(client_->Write("secret"));
+  loop_.RunUntil([&] { return client_->over && server_->over; });
+  EXPECT_EQ(client_->last, ReadState::kFailed);
+  EXPECT_NE(client_->stream.status().message().find("certificate verify"),
+            absl::string_view::npos);
+  EXPECT_EQ(server_->received, "");
+}
+
+TEST_F(TlsTest, AnUnknownAuthorityIsRefusedUnlessAskedOtherwise) {
+  Start({.server_name = "kyuu.test"});
+  loop_.RunUntil([&] { return client_->over && server_->over; });
+  EXPECT_EQ(client_->last, ReadState::kFailed);
+  client_.reset();
+  server_.reset();
+  Start({.verify = false});
+  ASSERT_OK(client_->Write("x"));
+  loop_.RunUntil([&] { return server_->received == "x"; });
+}
+
+TEST_F(TlsTest, ProtocolsAreAgreedOn) {
+  auto options = Trusting("kyuu.test");
+  options.alpn = {"h2", "http/1.1"};
+  Start(options, {"stun.turn", "http/1.1"});
+  ASSERT_OK(client_->Write("x"));
+  loop_.RunUntil([&] { return server_->received == "x"; });
+  EXPECT_EQ(server_->stream.alpn(), "http/1.1");
+  EXPECT_EQ(client_->stream.alpn(), "http/1.1");
+}
+
+TEST_F(TlsTest, NoCommonProtocolIsRefused) {
+  auto options = Trusting("kyuu.test");
+  options.alpn = {"h2"};
+  Start(options, {"stun.turn"});
+  loop_.RunUntil([&] { return client_->over && server_->over; });
+  EXPECT_EQ(client_->last, ReadState::kFailed);
+}
+
+TEST_F(TlsTest, ACutConnectionIsDataLoss) {
+  Start(Trusting("kyuu.test"));
+  ASSERT_OK(client_->Write("x"));
+  loop_.RunUntil([&] { return server_->received == "x"; });
+  client_.reset();  // Closes without close_notify.
+  loop_.RunUntil([&] { return server_->over; });
+  EXPECT_EQ(server_->last, ReadState::kFailed);
+}
+
+TEST_F(TlsTest, GarbageIsRefused) {
+  Start(Trusting("kyuu.test"));
+  client_.reset();
+  server_.reset();
+  TcpListener listener =
+      TcpListener::Open({.bind = {IpAddress::V4(127, 0, 0, 1), 0}}).value();
+  TcpStream plain = TcpStream::Connect(listener.local()).value();
+  ASSERT_OK(plain.Write(AsBytes("GET / HTTP/1.1\r\n\r\n")));
+  std::optional<TcpStream> accepted;
+  Watch watch(*loop_, listener.fd(), Interest::kRead, [&](Readiness) {
+    accepted = listener.Accept();
+    loop_->Stop();
+  });
+  loop_.RunUntil([&] { return accepted.has_value(); });
+  const auto context = TlsContext::Server({certificate_, key_, {}});
+  TlsEndpoint server(*loop_, TlsStream(*context, *std::move(accepted)));
+  loop_.RunUntil([&] { return server.over; });
+  EXPECT_EQ(server.last, ReadState::kFailed);
+  EXPECT_FALSE(server.stream.status().ok());
+}
+
+TEST_F(TlsTest, MissingFilesAreNamed) {
+  const auto context = TlsContext::Server({"/nowhere.pem", key_, {}});
+  EXPECT_THAT(context, StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_NE(context.status().message().find("/nowhere.pem"),
+            absl::string_view::npos);
+  EXPECT_THAT(TlsContext::Server({certificate_, certificate_, {}}),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(TlsContext::Client({}),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+}  // namespace
+}  // namespace kyuu::net
