@@ -190,6 +190,13 @@ void MessageWriter::AddRaw(uint16_t type, absl::Span<const uint8_t> value) {
   End(start);
 }
 
+absl::Span<uint8_t> MessageWriter::Reserve(uint16_t type, size_t size) {
+  const size_t start = Begin(type);
+  const absl::Span<uint8_t> value = w_.Reserve(size);
+  End(start);
+  return w_.ok() ? value : absl::Span<uint8_t>();
+}
+
 void MessageWriter::SetLength(size_t extra) {
   if (!w_.ok()) return;
   const size_t length = w_.size() + extra - kHeaderSize;

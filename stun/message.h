@@ -156,6 +156,11 @@ class MessageWriter {
   // Appends an attribute by its type, for those that are not of attributes.h.
   void AddRaw(uint16_t type, absl::Span<const uint8_t> value);
 
+  // Appends an attribute whose `size` bytes of value are left as they are in
+  // `out`, and returns them to be filled, or to have been filled already:
+  // empty if they do not fit.
+  absl::Span<uint8_t> Reserve(uint16_t type, size_t size);
+
   // Appends MESSAGE-INTEGRITY (HMAC-SHA1) over all that is written so far.
   void AddIntegrity(const IntegrityKey& key);
   // Appends MESSAGE-INTEGRITY-SHA256, 32 bytes. Goes behind AddIntegrity() if

@@ -24,6 +24,7 @@
 #include "stun/protocol.h"
 #include "stun/retransmit.h"
 #include "turn/channel_data.h"
+#include "turn/internal/client_records.h"
 
 namespace kyuu::turn {
 
@@ -178,57 +179,43 @@ class Client {
  private:
   enum class State { kIdle, kAllocating, kAllocated, kClosing, kClosed };
 
-  // A request that waits for its answer.
-  struct Request {
-    stun::TransactionId id;
-    stun::Retransmission retransmission;
-    int challenges = 0;
-    bool authenticated = false;  // As it was last sent.
-  };
-  // The allocation itself: Allocate while there is none, then Refresh.
-  struct Lease {
-    std::optional<Request> request;
-    absl::Time refresh_at = absl::InfiniteFuture();
-    absl::Time expires_at = absl::InfiniteFuture();
-  };
-  struct Permission {
-    IpAddress ip;
-    std::optional<Request> request;
-    absl::Time refresh_at = absl::InfiniteFuture();
-    bool granted = false;
-  };
-  struct Peer {
-    TransportAddress address;
-    std::optional<Request> request;  // ChannelBind.
-    absl::Time refresh_at = absl::InfiniteFuture();
-    int datagrams = 0;
-    uint16_t channel = 0;  // 0: none asked for.
-    bool bound = false;
-  };
+  using Request = internal::Request;
+  using Permission = internal::Permission;
+  using Peer = internal::Peer;
 
-  Request NewRequest();
-  absl::Status Reachable(const TransportAddress& peer) const;
-  absl::StatusOr<Peer*> AddPeer(const TransportAddress& peer);
+  Request NewRequest() const;
+  absl::StatusOr<Peer*> AddPeer(const TransportAddress& address);
   Permission* FindPermission(const IpAddress& ip);
-  const Permission* FindPermission(const IpAddress& ip) const;
   void StartChannel(Peer& peer);
+  bool RunRequest(absl::Time now, std::optional<Request>& request) const;
+  absl::Span<const uint8_t> Write(stun::MessageWriter& writer,
+                                  Request& request) const;
+  absl::Span<const uint8_t> WriteLease(absl::Span<uint8_t> out);
+  absl::Span<const uint8_t> WritePermission(Permission& permission,
+                                            absl::Span<uint8_t> out);
+  absl::Span<const uint8_t> WriteChannel(Peer& peer, absl::Span<uint8_t> out);
+  bool Sent(absl::Time now, Request& request, absl::Span<const uint8_t> bytes);
 
-  // Responses (client_responses.cc).
-  void HandleResponse(absl::Time now, const stun::MessageView& response);
-  bool Accept(const stun::MessageView& response, Request& request,
-              stun::Method method);
-  void OnAllocateSuccess(absl::Time now, const stun::MessageView& response);
-  void OnRefreshSuccess(absl::Time now, const stun::MessageView& response);
-  void OnLeaseError(const stun::MessageView& response);
+  // What responses do: client_responses.cc.
+  enum class Verdict { kDrop, kRetry, kSuccess, kError };
+  struct Failure {
+    absl::Status status;
+    std::optional<stun::Error> error;
+  };
+  Verdict Judge(const stun::MessageView& response, Request& request,
+                Failure& failure);
+  Verdict Challenge(const stun::MessageView& response, Request& request,
+                    Failure& failure);
+  void OnLease(absl::Time now, const stun::MessageView& response);
+  void OnAllocated(absl::Time now, const stun::MessageView& response);
   void OnPermission(absl::Time now, Permission& permission,
                     const stun::MessageView& response);
   void OnChannel(absl::Time now, Peer& peer, const stun::MessageView& response);
   bool FollowAlternate(const stun::MessageView& response);
   void SetLease(absl::Time now, absl::Duration lifetime);
-  void FailPermission(Permission& permission, absl::Status status,
-                      std::optional<stun::Error> error);
+  void FailPermission(Permission& permission, Failure failure);
   void RefuseChannel(Peer& peer);
-  void Finish(absl::Status status, std::optional<stun::Error> error);
+  void Finish(Failure failure);
 
   Random& random_;
   Options options_;
@@ -237,11 +224,14 @@ class Client {
   State state_ = State::kIdle;
   bool redirected_ = false;
   TransportAddress relayed_;
-  Lease lease_;
+  // Allocate while there is no allocation, then Refresh.
+  std::optional<Request> lease_request_;
+  absl::Time lease_refresh_at_ = absl::InfiniteFuture();
+  // Neither is ever removed, so that indices and channel numbers stay true.
   std::vector<Permission> permissions_;
-  std::vector<Peer> peers_;  // A peer is never removed: channels stay unique.
+  std::vector<Peer> peers_;
   absl::flat_hash_map<TransportAddress, size_t> peer_index_;
-  std::vector<size_t> channel_peers_;  // Index: channel - kChannelMin.
+  std::vector<size_t> channel_peers_;  // [channel - kChannelMin]: in peers_.
   std::deque<Event> events_;
   Stats stats_;
 };
