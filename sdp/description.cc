@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "sdp/internal/error.h"
 #include "sdp/internal/line_syntax.h"
 #include "sdp/internal/scan.h"
 
@@ -20,17 +20,6 @@ using internal::MediaLine;
 using internal::ParseDigits;
 using internal::ParseMediaLine;
 using internal::TakeToken;
-
-constexpr absl::string_view kPositionUrl = "kyuu/sdp.Position";
-
-absl::Status ErrorAt(size_t line, size_t column, absl::string_view message,
-                     absl::string_view rule) {
-  absl::Status status = absl::InvalidArgumentError(absl::StrCat(
-      "SDP line ", line, " column ", column, ": ", message, " (", rule, ")"));
-  status.SetPayload(kPositionUrl,
-                    absl::Cord(absl::StrCat(line, " ", column, " ", rule)));
-  return status;
-}
 
 }  // namespace
 
@@ -52,7 +41,7 @@ class Description::Parser {
   size_t line_number() const { return out_.lines_.size() + 1; }
   absl::Status Error(size_t column, absl::string_view message,
                      absl::string_view rule) const {
-    return ErrorAt(line_number(), column, message, rule);
+    return internal::ErrorAt(line_number(), column, message, rule);
   }
 
   Description& out_;
@@ -278,19 +267,17 @@ MediaSection Description::media(size_t index) const {
   return MediaSection(this, media_[index], end);
 }
 
-std::optional<std::vector<absl::string_view>> Description::BundleGroup() const {
-  const Block block = session();
-  for (size_t i = block.begin_; i < block.end_; ++i) {
-    if (lines_[i].attribute != AttributeType::kGroup) continue;
-    absl::string_view rest = line(i).attribute_value;
+std::vector<std::vector<absl::string_view>> Description::BundleGroups() const {
+  std::vector<std::vector<absl::string_view>> groups;
+  for (absl::string_view rest : session().Values(AttributeType::kGroup)) {
     if (TakeToken(rest) != "BUNDLE") continue;
-    std::vector<absl::string_view> mids;
+    std::vector<absl::string_view>& mids = groups.emplace_back();
     while (!rest.empty()) {
-      if (const auto mid = TakeToken(rest); !mid.empty()) mids.push_back(mid);
+      const absl::string_view mid = TakeToken(rest);
+      if (!mid.empty()) mids.push_back(mid);
     }
-    return mids;
   }
-  return std::nullopt;
+  return groups;
 }
 
 std::optional<absl::string_view> Description::Inherited(
@@ -300,7 +287,7 @@ std::optional<absl::string_view> Description::Inherited(
 }
 
 std::optional<Position> PositionOf(const absl::Status& status) {
-  const auto payload = status.GetPayload(kPositionUrl);
+  const auto payload = status.GetPayload(internal::kPositionUrl);
   if (!payload) return std::nullopt;
   const std::string text(*payload);
   absl::string_view rest = text;

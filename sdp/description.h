@@ -172,9 +172,9 @@ class Description {
   size_t media_count() const { return media_.size(); }
   MediaSection media(size_t index) const;
 
-  // BundleGroup returns the mids of the first a=group:BUNDLE (RFC 8843), the
-  // tagged one first; nullopt when there is no such group.
-  std::optional<std::vector<absl::string_view>> BundleGroup() const;
+  // BundleGroups returns the mids of every a=group:BUNDLE (RFC 8843), in order:
+  // the first one of a group is its tagged section.
+  std::vector<std::vector<absl::string_view>> BundleGroups() const;
 
   // Inherited is the value of the attribute in the media section, else at the
   // session level, which is its default there (RFC 8866 section 6).

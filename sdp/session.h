@@ -20,14 +20,15 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/random.h"
-#include "dtls/fingerprint.h"
-#include "ice/candidate.h"
 #include "sdp/description.h"
+#include "sdp/transport_parameters.h"
 
 namespace kyuu::sdp {
 
@@ -47,45 +48,6 @@ enum class SdpType : uint8_t { kOffer, kPranswer, kAnswer };
 absl::string_view SdpTypeName(SdpType type);
 // ParseSdpType reads "offer", "pranswer" and "answer".
 std::optional<SdpType> ParseSdpType(absl::string_view name);
-
-// LocalTransport is what our descriptions say about us.
-struct LocalTransport {
-  // RFC 8839 section 5.4: 4..256 and 22..256 ice-chars.
-  std::string ice_ufrag;
-  std::string ice_pwd;
-  // At least one. RFC 8122 section 5.
-  std::vector<dtls::Fingerprint> fingerprints;
-  // Written into the description; empty when every candidate is trickled.
-  std::vector<ice::Candidate> candidates;
-  // No candidate follows (RFC 8838 section 8.2).
-  bool end_of_candidates = false;
-};
-
-// TransportParameters is what the peer's description says about its data
-// channel transport, and what the two of us agreed on.
-struct TransportParameters {
-  std::string mid;         // Of the data section; empty if it has none.
-  size_t mline_index = 0;  // Its place among the m= sections.
-  std::string ice_ufrag;
-  std::string ice_pwd;
-  bool ice_lite = false;  // RFC 8445 section 2.5: we then control.
-  bool trickle = false;   // RFC 8838 section 4.1.
-  bool ice2 = false;      // RFC 8445 section 10.
-  std::optional<absl::Duration> ice_pacing;     // RFC 8839 section 5.7.
-  std::vector<dtls::Fingerprint> fingerprints;  // At least one usable.
-  std::string tls_id;  // RFC 8842 section 4; empty if none.
-  // Our role in DTLS: kActive (client) or kPassive (server). nullopt while
-  // only an offer is known.
-  std::optional<Setup> local_setup;
-  uint16_t sctp_port = 5000;  // The peer's (RFC 8841 section 5).
-  // The largest message that the peer takes, in bytes; 0 is "any size".
-  uint64_t max_message_size = 64 * 1024;  // RFC 8841 section 6.1.
-  std::string sctp_init;  // a=sctp-init as it was written; else empty.
-  // Candidates inside the description. Those of a transport or a type unknown
-  // to ice::Candidate are left out (RFC 8839 section 5.1).
-  std::vector<ice::Candidate> candidates;
-  bool end_of_candidates = false;
-};
 
 // Change is what applying one description made different: the caller acts on
 // it, reading remote() for the values.
@@ -110,7 +72,8 @@ struct Change {
   // remote() is nullopt and its transport ends.
   bool data_ended = false;
   // A pending offer was taken back, by Rollback() or because a remote offer
-  // met a local one.
+  // met a local one. remote_ice and local_ice then say which credentials fell
+  // back to their former values.
   bool rolled_back = false;
 };
 
@@ -120,7 +83,7 @@ class Session {
     Limits limits;
     // What we accept per message (RFC 8841 section 6); 0 says "any size".
     uint64_t max_message_size = 256 * 1024;
-    uint16_t sctp_port = 5000;  // RFC 8831 section 6.2 suggests it.
+    uint16_t sctp_port = 5000;  // Of our side. What browsers write.
     // Our role when the offer leaves the choice: RFC 8842 section 5.3
     // recommends kActive. kActive or kPassive.
     Setup answer_setup = Setup::kActive;
@@ -131,21 +94,26 @@ class Session {
     // Candidates kept from one description (RFC 8839 sets no bound); further
     // ones are dropped and counted.
     size_t candidates_max = 100;
+    // Fingerprints that one section may have; more are refused. Browsers
+    // write one.
+    size_t fingerprints_max = 16;
   };
 
   struct Stats {
-    uint64_t candidates_ignored = 0;  // Unknown transport or type.
+    uint64_t candidates_ignored = 0;  // Unknown transport, type or component.
     uint64_t candidates_dropped = 0;  // Beyond candidates_max.
   };
 
-  // `random` is used for the session id of the o= line only, now.
+  // `random` gives the session id of the o= line, now, and is not kept.
   Session(const Options& options, Random& random);
 
-  // CreateOffer and CreateAnswer write a description; SetLocal applies it.
-  // INVALID_ARGUMENT if `local` cannot be written. FAILED_PRECONDITION in a
-  // state without room for one (offer: kStable, kHaveLocalOffer; answer:
-  // kHaveRemoteOffer, kHaveLocalPranswer), or if the peer restarted ICE and
-  // `local` still has the old credentials (RFC 8839 section 4.4.1.1.1).
+  // CreateOffer and CreateAnswer write a description; SetLocal applies it. New
+  // credentials in `local` make an offer an ICE restart.
+  // INVALID_ARGUMENT if `local` cannot be written, or changes only one of the
+  // two credentials. FAILED_PRECONDITION in a state without room for one
+  // (offer: kStable, kHaveLocalOffer; answer: kHaveRemoteOffer,
+  // kHaveLocalPranswer), or if an answer has old credentials where the offer
+  // has new ones, or the other way round (RFC 8839 section 4.4.1.1.1).
   absl::StatusOr<std::string> CreateOffer(const LocalTransport& local);
   absl::StatusOr<std::string> CreateAnswer(const LocalTransport& local);
 
@@ -164,12 +132,13 @@ class Session {
   // FAILED_PRECONDITION in a wrong state. After an error nothing has changed.
   absl::StatusOr<Change> SetRemote(SdpType type, std::string sdp);
 
-  // Rollback takes the pending offer back, ours or the peer's (RFC 9429
-  // section 4.1.10.2). FAILED_PRECONDITION in any other state.
+  // Rollback takes the pending offer back, ours or the peer's, answered
+  // provisionally or not (RFC 9429 section 5.7). FAILED_PRECONDITION in
+  // kStable and kClosed.
   absl::StatusOr<Change> Rollback();
 
   // Close ends it; every later call but the getters fails.
-  void Close() { state_ = SignalingState::kClosed; }
+  void Close();
 
   SignalingState state() const { return state_; }
 
@@ -177,12 +146,21 @@ class Session {
   // of the peer, and after the data section was refused.
   const std::optional<TransportParameters>& remote() const;
   // The mid and the index of our data section, for candidates that are
-  // trickled; from the newest local description, else the remote one.
-  absl::string_view data_mid() const;
+  // trickled: from the newest local description, else the remote one; empty
+  // and 0 before both.
+  std::string data_mid() const;
   size_t data_mline_index() const;
   // True if our side sent the first offer that was answered, or is pending:
   // ICE's controlling side unless the peer is lite (RFC 8445 section 6.1.1).
   bool offerer() const;
+
+  // LocalDescriptionWith is the newest local description with the candidates
+  // gathered since: what W3C calls localDescription, and what is sent to a
+  // peer that does not trickle. The session version stays (RFC 9429 section
+  // 5.2.2). FAILED_PRECONDITION without a local description.
+  absl::StatusOr<std::string> LocalDescriptionWith(
+      absl::Span<const ice::Candidate> candidates,
+      bool end_of_candidates) const;
 
   // The descriptions as W3C names them; nullptr when there is none. They live
   // until the next call that is not a getter.
@@ -192,7 +170,62 @@ class Session {
   const Description* pending_remote_description() const;
 
   const Stats& stats() const { return stats_; }
+
+ private:
+  // One side's view of a negotiation: what was said, and what it means.
+  struct Negotiation {
+    std::optional<Description> local;
+    std::optional<Description> remote;
+    std::optional<TransportParameters> transport;  // From `remote`.
+  };
+  // Written, and not applied yet.
+  struct Created {
+    SdpType type;  // kOffer or kAnswer.
+    Description description;
+  };
+  // What a Change is measured against.
+  struct Snapshot {
+    std::optional<TransportParameters> remote;
+    std::string local_ufrag;
+  };
+
+  absl::StatusOr<std::string> Keep(
+      SdpType type,
+      absl::FunctionRef<absl::StatusOr<std::string>(uint64_t version)> write);
+  Setup AnswerSetup() const;
+  absl::Status CheckAnswerCredentials(const LocalTransport& local) const;
+  Snapshot TakeSnapshot() const;
+  Change Finish(const Snapshot& before, SignalingState next);
+  void Promote();
+  const Description* newest_local() const;
+  std::string local_ufrag() const;
+
+  Options options_;
+  uint64_t session_id_;
+  uint64_t version_ = 0;   // The newest one written.
+  std::string last_text_;  // Written under it.
+  SignalingState state_ = SignalingState::kStable;
+  Negotiation current_;
+  Negotiation pending_;
+  std::optional<Created> created_;
+  std::optional<bool> first_offerer_;
+  Stats stats_;
 };
+
+// NextState is the state machine as data: where an operation leads to, nullopt
+// where it is not allowed (RFC 9429 section 3.2, and 5.7 for the rollback).
+enum class Operation : uint8_t {
+  kLocalOffer,
+  kLocalPranswer,
+  kLocalAnswer,
+  kRemoteOffer,
+  kRemotePranswer,
+  kRemoteAnswer,
+  kRollback,
+  kClose,
+};
+std::optional<SignalingState> NextState(SignalingState state,
+                                        Operation operation);
 
 }  // namespace kyuu::sdp
 
