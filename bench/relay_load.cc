@@ -1,0 +1,272 @@
+// Loads a TURN server over UDP and tells what a relayed packet costs it: CPU
+// time of the server's process per packet that arrived.
+//
+//   relay_load --server 127.0.0.1:3478 --user u:p --pid PID
+//              [--flows 1] [--bytes 1200] [--burst 32] [--packets 200000]
+//              [--direction up|down]
+//
+// "up" is client -> relay -> peer, "down" the way back. Each flow is an
+// allocation with one channel; a burst is `--burst` packets of one flow, sent
+// as one GSO train. Senders keep at most two bursts a flow unacknowledged by
+// the receiver (both ends are in this process), so that no queue overflows and
+// what is lost was lost by the server. Prints one JSON line.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/system_random.h"
+#include "net/loop.h"
+#include "net/udp_socket.h"
+#include "turn/client.h"
+
+namespace kyuu {
+namespace {
+
+struct Options {
+  TransportAddress server;
+  std::string user, password;
+  int pid = 0;
+  size_t flows = 1, bytes = 1200, burst = 32, packets = 200000;
+  bool up = true;
+};
+
+// User and system time of a process so far.
+absl::Duration CpuTime(int pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::istringstream fields(text.substr(text.rfind(')') + 2));
+  std::string skipped;
+  for (int i = 0; i < 11; ++i) fields >> skipped;
+  int64_t user = 0, system = 0;
+  fields >> user >> system;
+  return absl::Seconds(user + system) /
+         static_cast<int64_t>(sysconf(_SC_CLK_TCK));
+}
+
+// One allocation with its socket, a channel to the peer, and its counters.
+struct Flow {
+  explicit Flow(net::UdpSocket s) : socket(std::move(s)) {}
+  net::UdpSocket socket;
+  std::optional<turn::Client> client;
+  uint16_t channel = 0;
+  uint64_t sent = 0;
+  uint64_t received = 0;
+};
+
+class Load {
+ public:
+  explicit Load(const Options& options)
+      : options_(options),
+        peer_(
+            *net::UdpSocket::Open({.bind = {IpAddress::V4(127, 0, 0, 1), 0}})),
+        payload_(options.bytes, 0x5a) {}
+
+  int Run() {
+    for (size_t i = 0; i < options_.flows; ++i) {
+      if (!Allocate(i)) return 1;
+    }
+    const absl::Duration cpu = CpuTime(options_.pid);
+    const absl::Time start = net::Loop::Now();
+    absl::Time progress = start;
+    uint64_t before = 0, received = 0;
+    const uint64_t target = options_.packets / options_.flows;
+    while (received < target * options_.flows) {
+      for (auto& flow : flows_) Send(*flow, target);
+      Receive();
+      received = 0;
+      for (auto& flow : flows_) received += flow->received;
+      const absl::Time now = net::Loop::Now();
+      if (received != before) progress = now;
+      before = received;
+      // What has not come by now was lost: let the window move on.
+      if (now - progress > absl::Milliseconds(200)) break;
+    }
+    const absl::Duration elapsed = progress - start;
+    const absl::Duration spent = CpuTime(options_.pid) - cpu;
+    uint64_t sent = 0;
+    for (auto& flow : flows_) sent += flow->sent;
+    absl::PrintF(
+        "{\"direction\":\"%s\",\"flows\":%d,\"bytes\":%d,\"burst\":%d,"
+        "\"sent\":%d,\"received\":%d,\"seconds\":%.3f,\"packets_per_s\":%.0f,"
+        "\"server_cpu_us_per_packet\":%.3f,\"packets_per_cpu_s\":%.0f}\n",
+        options_.up ? "up" : "down", options_.flows, options_.bytes,
+        options_.burst, sent, received, absl::ToDoubleSeconds(elapsed),
+        static_cast<double>(received) / absl::ToDoubleSeconds(elapsed),
+        absl::ToDoubleMicroseconds(spent) / static_cast<double>(received),
+        static_cast<double>(received) / absl::ToDoubleSeconds(spent));
+    for (auto& flow : flows_) Close(*flow);
+    return received > 0 ? 0 : 1;
+  }
+
+ private:
+  bool Allocate(size_t index) {
+    auto socket =
+        net::UdpSocket::Open({.bind = {IpAddress::V4(127, 0, 0, 1), 0}});
+    if (!socket.ok()) return false;
+    flows_.push_back(std::make_unique<Flow>(*std::move(socket)));
+    Flow& flow = *flows_.back();
+    flow.client.emplace(random_,
+                        turn::Client::Options{.local = flow.socket.local(),
+                                              .server = options_.server,
+                                              .username = options_.user,
+                                              .password = options_.password});
+    KYUU_CHECK(flow.client->Allocate(net::Loop::Now()).ok());
+    const absl::Time deadline = net::Loop::Now() + absl::Seconds(10);
+    while (flow.channel == 0 && net::Loop::Now() < deadline) {
+      Converse(flow);
+      while (auto event = flow.client->PollEvent()) {
+        if (std::holds_alternative<turn::Client::Allocated>(*event)) {
+          KYUU_CHECK(
+              flow.client->BindChannel(net::Loop::Now(), peer_.local()).ok());
+        } else if (auto* bound =
+                       std::get_if<turn::Client::ChannelBound>(&*event)) {
+          flow.channel = bound->channel;
+        } else if (auto* closed = std::get_if<turn::Client::Closed>(&*event)) {
+          std::fprintf(stderr, "flow %zu: %s\n", index,
+                       closed->status.ToString().c_str());
+          return false;
+        }
+      }
+    }
+    return flow.channel != 0;
+  }
+
+  void Converse(Flow& flow) {
+    flow.client->HandleTimeout(net::Loop::Now());
+    while (auto out = flow.client->PollTransmit(net::Loop::Now(),
+                                                absl::MakeSpan(scratch_))) {
+      flow.socket.SendOne(out->path, out->bytes);
+    }
+    for (const net::Train& train : flow.socket.Receive(buffer_)) {
+      for (size_t i = 0; i < train.segments(); ++i) {
+        flow.client->HandlePacket(net::Loop::Now(),
+                                  {train.path, train.segment(i)});
+      }
+    }
+  }
+
+  void Close(Flow& flow) {
+    flow.client->Close(net::Loop::Now());
+    Converse(flow);
+  }
+
+  void Send(Flow& flow, uint64_t target) {
+    if (flow.sent >= target ||
+        flow.sent >= flow.received + 2 * options_.burst) {
+      return;
+    }
+    const size_t count = static_cast<size_t>(
+        std::min<uint64_t>(options_.burst, target - flow.sent));
+    std::array<uint8_t, turn::kChannelHeaderSize> header;
+    turn::WriteChannelHeader(flow.channel, payload_.size(),
+                             absl::MakeSpan(header));
+    pieces_.clear();
+    for (size_t i = 0; i < count; ++i) {
+      if (options_.up) pieces_.push_back(net::Piece(header));
+      pieces_.push_back(net::Piece(payload_));
+    }
+    const size_t size = payload_.size() + (options_.up ? header.size() : 0);
+    net::UdpSocket& socket = options_.up ? flow.socket : peer_;
+    const net::OutTrain train{
+        .path = {.local = socket.local(),
+                 .remote =
+                     options_.up ? options_.server : flow.client->relayed()},
+        .pieces = pieces_,
+        .segment_size = count > 1 ? size : 0};
+    const net::Sent sent = socket.Send(absl::MakeConstSpan(&train, 1));
+    flow.sent += sent.trains == 1 ? count : sent.segments;
+  }
+
+  void Receive() {
+    if (options_.up) {
+      for (const net::Train& train : peer_.Receive(buffer_)) {
+        // The peer sees one relayed address for each flow.
+        for (auto& flow : flows_) {
+          if (flow->client->relayed() == train.path.remote) {
+            flow->received += train.segments();
+          }
+        }
+      }
+      return;
+    }
+    for (auto& flow : flows_) {
+      for (const net::Train& train : flow->socket.Receive(buffer_)) {
+        flow->received += train.segments();
+      }
+    }
+  }
+
+  const Options options_;
+  SystemRandom random_;
+  net::ReceiveBuffer buffer_;
+  net::UdpSocket peer_;
+  std::vector<uint8_t> payload_;
+  std::vector<iovec> pieces_;
+  std::array<uint8_t, 2048> scratch_;
+  std::vector<std::unique_ptr<Flow>> flows_;
+};
+
+std::optional<Options> Parse(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string name = argv[i], value = argv[i + 1];
+    if (name == "--server") {
+      const auto server = TransportAddress::Parse(value);
+      if (!server.ok()) return std::nullopt;
+      options.server = *server;
+    } else if (name == "--user") {
+      const size_t colon = value.find(':');
+      options.user = value.substr(0, colon);
+      options.password = value.substr(colon + 1);
+    } else if (name == "--direction") {
+      options.up = value == "up";
+    } else {
+      uint32_t number = 0;
+      if (!absl::SimpleAtoi(value, &number) || number == 0) return std::nullopt;
+      if (name == "--pid") options.pid = static_cast<int>(number);
+      if (name == "--flows") options.flows = number;
+      if (name == "--bytes") options.bytes = number;
+      if (name == "--burst") options.burst = number;
+      if (name == "--packets") options.packets = number;
+    }
+  }
+  if (options.pid == 0 || options.server.port == 0) return std::nullopt;
+  // One train is at most what a UdpSocket takes.
+  options.burst =
+      std::min({options.burst, net::UdpSocket::kMaxTrainSegments,
+                net::UdpSocket::kMaxTrainBytes / (options.bytes + 4)});
+  return options;
+}
+
+}  // namespace
+}  // namespace kyuu
+
+int main(int argc, char** argv) {
+  const auto options = kyuu::Parse(argc, argv);
+  if (!options) {
+    std::fprintf(
+        stderr,
+        "usage: relay_load --server IP:PORT --user U:P --pid PID ...\n");
+    return 2;
+  }
+  return kyuu::Load(*options).Run();
+}
