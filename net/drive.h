@@ -96,6 +96,8 @@ class Driver {
     if (destroyed_ != nullptr) return;
     bool destroyed = false;
     destroyed_ = &destroyed;
+    // The handler is held here while it runs, so that it may destroy us.
+    EventHandler on_event = std::move(on_event_);
     while (true) {
       std::optional<typename E::Event> event = engine_.PollEvent();
       if (!event) {
@@ -103,9 +105,10 @@ class Driver {
         event = engine_.PollEvent();
         if (!event) break;
       }
-      on_event_(*std::move(event));
+      on_event(*std::move(event));
       if (destroyed) return;
     }
+    on_event_ = std::move(on_event);
     destroyed_ = nullptr;
     alarm_.Set(engine_.NextTimeout());
   }
