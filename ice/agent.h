@@ -24,6 +24,7 @@
 #include "ice/internal/generation.h"
 #include "stun/attributes.h"
 #include "stun/message.h"
+#include "stun/protocol.h"
 
 namespace kyuu::ice {
 
@@ -59,8 +60,6 @@ class Agent {
   // UDP, not component 1, no IP address, port 0. RESOURCE_EXHAUSTED: see
   // AgentOptions. FAILED_PRECONDITION: closed.
   absl::Status AddLocalCandidate(absl::Time now, const Candidate& candidate);
-  // No more local candidates of this generation will come.
-  void EndOfLocalCandidates(absl::Time now);
   // Sets what the peer's description says. INVALID_ARGUMENT: malformed.
   // FAILED_PRECONDITION: others are set already; the peer restarts, so
   // Restart() must come first. Setting the same again changes nothing.
@@ -140,11 +139,12 @@ class Agent {
   };
 
   // agent.cc: candidates and pairs.
-  void AdmitRemoteCandidate(absl::Time now, const Candidate& candidate);
+  void AdmitRemoteCandidate(const Candidate& candidate);
   bool MayBeRemote(const TransportAddress& address) const;
   std::optional<size_t> AddRemote(const TransportAddress& address,
                                   CandidateType type, uint32_t priority,
                                   uint16_t foundation);
+  void PairRemote(size_t index);
   uint16_t Intern(const std::string& foundation);
   std::optional<size_t> FindBase(const TransportAddress& address) const;
   void SwitchRole(Role role);
@@ -157,19 +157,19 @@ class Agent {
   void Respond(const Path& path, const stun::TransactionId& id,
                std::optional<stun::Error> error,
                const stun::UnknownAttributes& unknown, const Generation& g);
-  void HandleCheck(absl::Time now, const Path& path, uint32_t priority,
-                   bool use_candidate);
+  void HandleCheck(const Path& path, uint32_t priority, bool use_candidate);
   void KeepEarlyCheck(const Path& path, const stun::MessageView& message);
   std::optional<Datagram> NextResponse(absl::Span<uint8_t> out);
 
   // agent_checks.cc: our checks (RFC 8445 section 7.2).
   void HandleResponse(absl::Time now, const Path& path,
                       const stun::MessageView& message);
-  void HandleSuccess(absl::Time now, Generation& g, size_t index,
+  void HandleSuccess(absl::Time now, Generation& g,
                      const internal::Transaction& transaction,
                      const TransportAddress& mapped);
-  void HandleError(absl::Time now, Generation& g, size_t index,
-                   const internal::Transaction& transaction, stun::Error error);
+  void HandleError(Generation& g, const internal::Transaction& transaction,
+                   stun::Error error);
+  void FailPair(Generation& g, size_t index);
   void ExpireChecks(absl::Time now);
   bool MayRetransmit(const Pair& pair) const;
   bool ChecksRunning() const;
@@ -179,6 +179,8 @@ class Agent {
                                      absl::Span<uint8_t> out);
   std::optional<Datagram> RepeatCheck(absl::Time now, size_t index,
                                       absl::Span<uint8_t> out);
+  std::optional<Datagram> Transmit(absl::Time now, Pair& pair,
+                                   absl::Span<uint8_t> out);
   std::optional<Datagram> NextKeepalive(absl::Time now, Generation& g,
                                         absl::Span<uint8_t> out);
   std::optional<Datagram> WriteCheck(const Generation& g, const Pair& pair,
@@ -189,9 +191,10 @@ class Agent {
   // agent_selection.cc: nomination, consent, state (RFC 8445 section 8).
   void Update(absl::Time now);
   void ConsiderNomination(absl::Time now);
-  absl::Time NominationTime(size_t best) const;
+  absl::Time NominationTime(const Pair& best) const;
+  bool IsRelayed(const Pair& pair) const;
   void Nominate(size_t index);
-  void Select(absl::Time now, size_t index);
+  void Select(size_t index);
   void Hasten(absl::Time now, const Pair& valid);
   void ReviewConsent(absl::Time now, Generation& g);
   void Resume();
@@ -213,7 +216,6 @@ class Agent {
   std::vector<internal::Base> bases_;
   std::vector<std::string> foundations_;
   uint16_t next_reflexive_foundation_ = 0x8000;
-  bool local_done_ = false;
 
   std::unique_ptr<Generation> current_;
   std::unique_ptr<Generation> previous_;

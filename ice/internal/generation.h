@@ -140,6 +140,7 @@ class Generation {
   bool ever_valid = false;
   // All pairs are checked again because the one in use does not answer.
   bool resumed = false;
+  // InfinitePast() once it has passed.
   absl::Time patience_until = absl::InfiniteFuture();
 
   std::optional<size_t> FindRemote(const TransportAddress& address) const;

@@ -1,0 +1,196 @@
+// The peer's checks: authentication, role conflicts, peer-reflexive candidates
+// and triggered checks (RFC 8445 section 7.3).
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/address.h"
+#include "ice/agent.h"
+#include "ice/internal/generation.h"
+#include "stun/attributes.h"
+#include "stun/message.h"
+
+namespace kyuu::ice {
+
+using internal::RemoteCandidate;
+
+// Returns the generation whose credentials the request was made with; nullptr
+// (and counts) if none. A request that is not authenticated gets no answer,
+// not even an error: whoever forged its source shall get nothing from us (S7;
+// RFC 8489 section 9.1.3 would answer 400 or 401).
+internal::Generation* Agent::Authenticate(const stun::MessageView& message) {
+  const auto username = message.Get<stun::Username>();
+  if (!username || !message.HasIntegrity()) {
+    ++stats_.drop_no_integrity;
+    return nullptr;
+  }
+  for (Generation* g : {current_.get(), previous_.get()}) {
+    if (g == nullptr || !g->AcceptsUsername(username->value)) continue;
+    if (message.CheckIntegrity(g->local_key)) return g;
+    ++stats_.drop_wrong_integrity;
+    return nullptr;
+  }
+  ++stats_.drop_wrong_username;
+  return nullptr;
+}
+
+void Agent::HandleRequest(absl::Time now, const Path& path,
+                          const stun::MessageView& message) {
+  const std::optional<size_t> base = FindBase(path.local);
+  if (!base) {
+    ++stats_.drop_unknown_local;
+    return;
+  }
+  Generation* g = Authenticate(message);
+  if (g == nullptr) return;
+  ++stats_.requests_received;
+  const stun::UnknownAttributes unknown =
+      message.UnknownComprehensionRequired();
+  if (!unknown.empty()) {
+    Respond(path, message.transaction_id(), stun::Error::kUnknownAttribute,
+            unknown, *g);
+    return;
+  }
+  if (g != current_.get()) {
+    // The old generation keeps its consent and nothing else.
+    Respond(path, message.transaction_id(), std::nullopt, {}, *g);
+    return;
+  }
+  if (ResolveRoleConflict(message)) {
+    Respond(path, message.transaction_id(), stun::Error::kRoleConflict, {}, *g);
+    return;
+  }
+  Respond(path, message.transaction_id(), std::nullopt, {}, *g);
+  if (!g->remote) {
+    KeepEarlyCheck(path, message);
+    return;
+  }
+  const auto priority = message.Get<stun::Priority>();
+  HandleCheck(path, priority ? priority->value : 0,
+              message.Has<stun::UseCandidate>());
+  Update(now);
+}
+
+// RFC 8445 section 7.3.1.1. Returns true if the request is to be refused with
+// 487; may switch our role.
+bool Agent::ResolveRoleConflict(const stun::MessageView& message) {
+  std::optional<uint64_t> theirs;
+  if (role_ == Role::kControlling) {
+    if (auto controlling = message.Get<stun::IceControlling>()) {
+      theirs = controlling->value;
+    }
+  } else if (auto controlled = message.Get<stun::IceControlled>()) {
+    theirs = controlled->value;
+  }
+  if (!theirs) return false;
+  ++stats_.role_conflicts;
+  const bool we_control = tie_breaker_ >= *theirs;
+  const Role ours = we_control ? Role::kControlling : Role::kControlled;
+  if (ours == role_) return true;
+  SwitchRole(ours);
+  return false;
+}
+
+void Agent::KeepEarlyCheck(const Path& path, const stun::MessageView& message) {
+  Generation& g = *current_;
+  const absl::string_view username = message.Get<stun::Username>()->value;
+  const absl::string_view ufrag = username.substr(g.local.ufrag.size() + 1);
+  const auto priority = message.Get<stun::Priority>();
+  const bool use_candidate = message.Has<stun::UseCandidate>();
+  for (internal::EarlyCheck& check : g.early) {
+    if (check.path == path && check.remote_ufrag == ufrag) {
+      check.use_candidate |= use_candidate;
+      return;
+    }
+  }
+  if (g.early.size() >= options_.max_early_checks) {
+    ++stats_.early_check_limit;
+    return;
+  }
+  g.early.push_back({path, priority ? priority->value : 0, use_candidate,
+                     std::string(ufrag)});
+}
+
+// What an authenticated request tells: where the peer is, that the way to us
+// is open, and whether it nominates the pair (RFC 8445 sections 7.3.1.3 to
+// 7.3.1.5).
+void Agent::HandleCheck(const Path& path, uint32_t priority,
+                        bool use_candidate) {
+  Generation& g = *current_;
+  const std::optional<size_t> base = FindBase(path.local);
+  if (!base) return;
+  std::optional<size_t> remote = g.FindRemote(path.remote);
+  if (!remote) {
+    // Without PRIORITY, which the RFC requires, it is the last to be chosen.
+    remote = AddRemote(path.remote, CandidateType::kPeerReflexive,
+                       std::clamp(priority, 1u, 0x7fffffffu),
+                       next_reflexive_foundation_++ | 0x8000);
+    if (!remote) return;
+  }
+  std::optional<size_t> index = g.FindPair(*base, *remote);
+  if (!index) {
+    index = g.AddPair(bases_[*base], *base, *remote, role_, options_.max_pairs);
+    if (!index) {
+      ++stats_.pair_limit;
+      return;
+    }
+  }
+  Pair& pair = g.pairs[*index];
+  pair.authenticated = true;
+  ++pair.requests_received;
+  if (use_candidate && role_ == Role::kControlled) pair.peer_nominated = true;
+  // Its check may have been lost on the way, and the way is open now: check
+  // again at once. A late answer to the old one still counts.
+  if (pair.state != PairState::kSucceeded) {
+    if (pair.state != PairState::kInProgress) pair.state = PairState::kWaiting;
+    g.Trigger(*index);
+  }
+}
+
+void Agent::Respond(const Path& path, const stun::TransactionId& id,
+                    std::optional<stun::Error> error,
+                    const stun::UnknownAttributes& unknown,
+                    const Generation& g) {
+  if (responses_.size() - responses_taken_ >= options_.max_pending_responses) {
+    ++stats_.drop_response_queue_full;
+    return;
+  }
+  responses_.push_back({path, id, error, unknown, &g != current_.get()});
+}
+
+std::optional<Datagram> Agent::NextResponse(absl::Span<uint8_t> out) {
+  const Response response = responses_[responses_taken_++];
+  if (responses_taken_ == responses_.size()) {
+    responses_.clear();
+    responses_taken_ = 0;
+  }
+  const Generation* g =
+      response.old_generation ? previous_.get() : current_.get();
+  if (g == nullptr) return std::nullopt;
+  stun::MessageWriter w(out,
+                        response.error ? stun::MessageClass::kError
+                                       : stun::MessageClass::kSuccess,
+                        stun::Method::kBinding, response.id);
+  if (response.error) {
+    w.Add(
+        stun::ErrorCode{*response.error, stun::ReasonPhrase(*response.error)});
+    if (!response.unknown.empty()) w.Add(response.unknown);
+  } else {
+    w.Add(stun::XorMappedAddress{response.path.remote});
+  }
+  w.AddIntegrity(g->local_key);
+  w.AddFingerprint();
+  const absl::Span<const uint8_t> bytes = w.Finish();
+  if (bytes.empty()) {
+    ++stats_.drop_too_big;
+    return std::nullopt;
+  }
+  ++stats_.responses_sent;
+  return Datagram{response.path, bytes};
+}
+
+}  // namespace kyuu::ice
