@@ -19,7 +19,6 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/engine.h"
-#include "base/timer.h"
 #include "signaling/message.h"
 
 namespace kyuu::signaling {
@@ -33,6 +32,8 @@ struct ClientOptions {
   size_t max_calls = 64;
   // Requests waiting for their answer.
   size_t max_requests = 64;
+  // Events and messages not yet polled; more end with RESOURCE_EXHAUSTED.
+  size_t max_queued = 16 * 1024;
   // For an answer to hello, join, call and list.
   absl::Duration request_timeout = absl::Seconds(10);
 };
@@ -168,7 +169,7 @@ class Client {
                           absl::string_view reason = "declined");
   absl::Status EndCall(absl::Time now, absl::string_view call,
                        absl::string_view reason = "hangup");
-  // `kind` is kOffer or kAnswer.
+  // `kind` is kOffer or kAnswer. OUT_OF_RANGE if it is too large to send.
   absl::Status SendDescription(absl::Time now, absl::string_view call,
                                SignalKind kind, absl::string_view sdp);
   absl::Status SendCandidate(absl::Time now, absl::string_view call,
@@ -216,7 +217,7 @@ class Client {
   void On(absl::Time now, const std::string& id, Pong& message);
   void On(absl::Time now, const std::string& id, Error& message);
 
-  void AddPeers(absl::Time now, std::vector<Peer>& peers, bool more);
+  void AddPeer(Peer peer);
   void FinishCall(const std::string& call, std::string reason);
   absl::Status RequireCall(absl::string_view call, CallState state) const;
   // Sends a request that has an answer; returns false at max_requests.
@@ -226,6 +227,7 @@ class Client {
   void Finish(absl::Status status);
 
   const ClientOptions options_;
+  MessageLimits limits_;  // The server's, once it has told them.
   State state_ = State::kHello;
   bool joined_ = false;
   bool joining_ = false;

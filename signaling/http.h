@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -80,10 +79,7 @@ struct HttpLimits {
 //   }
 class HttpRequestParser {
  public:
-  explicit HttpRequestParser(HttpLimits limits = {});
-  HttpRequestParser(HttpRequestParser&&) noexcept;
-  HttpRequestParser& operator=(HttpRequestParser&&) noexcept;
-  ~HttpRequestParser();
+  explicit HttpRequestParser(HttpLimits limits = {}) : limits_(limits) {}
 
   // Feed parses up to the end of the current request and returns how many
   // bytes it took; it takes none while a complete request waits for Take().
@@ -91,7 +87,8 @@ class HttpRequestParser {
   // Transfer-Encoding, or two of one; RFC 9112 section 6.3), not HTTP/1.x,
   // without exactly one Host (HTTP/1.1), or a target in another form than
   // "/path" gives INVALID_ARGUMENT, one beyond the limits OUT_OF_RANGE; the
-  // parser is then of no more use. HttpStatusFor() tells what to answer.
+  // parser is then of no more use. A Transfer-Encoding, which nothing here
+  // needs, gives UNIMPLEMENTED. HttpStatusFor() tells what to answer.
   absl::StatusOr<size_t> Feed(absl::Span<const uint8_t> bytes);
   // The complete request, if there is one.
   std::optional<HttpRequest> Take();
@@ -99,31 +96,31 @@ class HttpRequestParser {
   bool in_request() const;
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  HttpLimits limits_;
+  std::string header_;  // As far as it has arrived.
+  // Once the header is complete.
+  std::optional<HttpRequest> request_;
+  size_t body_left_ = 0;
 };
 
-// HttpResponseParser reads the one response that answers a client's upgrade.
-// Bytes behind a 101 response belong to the new protocol and are not taken.
+// HttpResponseParser reads the header of the one response that answers a
+// client's upgrade. What follows it, a body or the new protocol, is not taken.
 class HttpResponseParser {
  public:
-  explicit HttpResponseParser(HttpLimits limits = {});
-  HttpResponseParser(HttpResponseParser&&) noexcept;
-  HttpResponseParser& operator=(HttpResponseParser&&) noexcept;
-  ~HttpResponseParser();
+  explicit HttpResponseParser(HttpLimits limits = {}) : limits_(limits) {}
 
-  // As HttpRequestParser::Feed. Of a response other than 101 the body is
-  // read too, if its length is given and within the limits.
+  // As HttpRequestParser::Feed.
   absl::StatusOr<size_t> Feed(absl::Span<const uint8_t> bytes);
   std::optional<HttpResponse> Take();
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  HttpLimits limits_;
+  std::string header_;
+  std::optional<HttpResponse> response_;
 };
 
 // The status code that answers a request on which Feed() failed: 400, 413 for
-// the body limit, 431 for the header limit.
+// the body limit, 431 for the header limit, 501 for a transfer coding.
 int HttpStatusFor(const absl::Status& error);
 
 // "Not Found" for 404; "Unknown" for codes kyuu never sends.

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -110,9 +111,12 @@ class ServerConnection {
   void ParseInput(absl::Time now);
   void HandleRequest(absl::Time now, HttpRequest request);
   void HandleHandshake(absl::Time now, HttpRequest request);
-  void Refuse(absl::Time now, int status, absl::string_view text);
-  void Write(absl::Time now, HttpResponse response);
-  void ReadNext(absl::Time now);
+  // Answers for the caller; `end` becomes HttpClosed's status unless the
+  // connection is kept alive.
+  void Refuse(absl::Time now, int code, absl::string_view text,
+              absl::Status end);
+  void Write(absl::Time now, HttpResponse response, absl::Status end);
+  bool Offers(absl::string_view subprotocol) const;
   void Finish(absl::Status status);
 
   const ServerConnectionOptions options_;
@@ -127,7 +131,7 @@ class ServerConnection {
   bool keep_alive_ = false;
   bool head_ = false;
   std::string websocket_key_;
-  std::string offered_subprotocols_;
+  std::vector<std::string> offered_subprotocols_;
   std::deque<Event> events_;
   std::optional<WebSocket> websocket_;
 };

@@ -44,8 +44,9 @@ struct WebSocketOptions {
   // A longer message is refused with 1009 as soon as a frame header announces
   // it. An offer with many candidates is some 10 KiB.
   size_t max_message_bytes = 64 * 1024;
-  // Bytes sent by the caller and not yet polled. A reader so slow that they
-  // pile up beyond this is cut.
+  // Messages sent by the caller and not yet polled, each counted as its
+  // payload and 64 bytes. A reader so slow that they pile up beyond this is
+  // cut.
   size_t max_queued_bytes = 1024 * 1024;
   // Received messages not yet taken by PollEvent, each counted as its payload
   // and 64 bytes. One 64 KiB read of empty masked frames (6 bytes each) counts
@@ -137,19 +138,20 @@ class WebSocket {
     size_t header_size = 0;
     std::string payload;  // Masked already where the role asks for it.
     size_t sent = 0;      // Of header and payload together.
-    bool data = false;    // Counts in queued_bytes_.
+    size_t cost = 0;      // In queued_bytes_; 0 for control frames.
   };
 
   // Return how many bytes they took.
-  size_t ConsumeHeader(absl::Time now, Packet in);
-  size_t ConsumePayload(absl::Time now, Packet in);
-  void BeginFrame(absl::Time now);
-  void EndFrame(absl::Time now);
-  void HandleControl(absl::Time now);
-  void HandleClose(absl::Time now);
-  void Deliver(absl::Time now);
-  void Enqueue(internal::Opcode opcode, std::string payload);
+  size_t ConsumeHeader(Packet in);
+  size_t ConsumePayload(Packet in);
+  void BeginFrame();
+  void EndFrame();
+  void HandleClose();
+  void Deliver();
+  OutFrame MakeFrame(internal::Opcode opcode, std::string payload);
+  void InsertControlFrames();
   void QueueClose(uint16_t code, absl::string_view reason);
+  void DropUnsentData();
   // Ends the connection because the peer is at fault: a Close frame goes out.
   void Fail(absl::Status status, uint16_t code);
   // Ends it without another word.
@@ -175,6 +177,11 @@ class WebSocket {
 
   std::deque<OutFrame> out_;
   size_t queued_bytes_ = 0;
+  // Made into frames, ahead of waiting messages, when they are polled. Only
+  // the latest ping is answered (RFC 6455 section 5.5.3), so that a flood of
+  // them queues one pong.
+  bool ping_due_ = false;
+  std::optional<std::string> pong_due_;
   std::deque<Event> events_;
   size_t unread_bytes_ = 0;
   uint16_t sent_close_code_ = kCloseNoStatus;

@@ -1,0 +1,285 @@
+#include "signaling/client.h"
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "signaling/internal/json.h"
+#include "signaling/internal/utf8.h"
+
+namespace kyuu::signaling {
+namespace {
+
+absl::Status UnknownCall() { return absl::NotFoundError("no such call"); }
+
+}  // namespace
+
+Client::Client(ClientOptions options, absl::Time now)
+    : options_(std::move(options)), limits_(options_.limits) {
+  SendRequest(now, RequestKind::kHello,
+              {"", Hello{kProtocolVersion, options_.client_name}});
+}
+
+void Client::HandlePacket(absl::Time now, Packet in) {
+  if (state_ == State::kClosed) return;
+  ++stats_.messages_received;
+  if (events_.size() + out_.size() > options_.max_queued) {
+    return Finish(absl::ResourceExhaustedError("the server sends too much"));
+  }
+  absl::StatusOr<ServerMessage> message = ParseServerMessage(in, limits_);
+  if (absl::IsUnimplemented(message.status())) {
+    ++stats_.unknown_types;
+    return;
+  }
+  if (!message.ok()) {
+    return Finish(absl::InvalidArgumentError(
+        absl::StrCat("the server does not speak kyuu's protocol: ",
+                     message.status().message())));
+  }
+  std::visit([&](auto& body) { On(now, message->id, body); }, message->body);
+}
+
+void Client::HandleTimeout(absl::Time now) {
+  if (state_ == State::kClosed || requests_.empty()) return;
+  // An answer takes a round trip; without one the server is gone or stuck.
+  if (requests_.begin()->second.deadline <= now) {
+    Finish(absl::DeadlineExceededError("the server does not answer"));
+  }
+}
+
+absl::Time Client::NextTimeout() const {
+  if (state_ == State::kClosed || requests_.empty()) {
+    return absl::InfiniteFuture();
+  }
+  return requests_.begin()->second.deadline;
+}
+
+std::optional<Client::Packet> Client::PollTransmit(absl::Time /*now*/,
+                                                   absl::Span<uint8_t>) {
+  if (out_.empty()) return std::nullopt;
+  std::string text = std::move(out_.front());
+  out_.pop_front();
+  return text;
+}
+
+std::optional<Client::Event> Client::PollEvent() {
+  if (events_.empty()) return std::nullopt;
+  Event event = std::move(events_.front());
+  events_.pop_front();
+  return event;
+}
+
+void Client::HandleConnectionClosed(absl::Time /*now*/, uint16_t code,
+                                    const absl::Status& status) {
+  if (state_ == State::kClosed) return;
+  switch (code) {
+    case 1001:
+    case 1012:
+      return Finish(absl::UnavailableError("the server is shutting down"));
+    case 1008:
+      return Finish(absl::UnavailableError(
+          "the server closed the connection: policy violation"));
+    case 1013:
+      return Finish(absl::UnavailableError("the server is full"));
+    default:
+      return Finish(absl::UnavailableError(absl::StrCat(
+          "the connection to the server is lost",
+          status.ok() ? "" : absl::StrCat(" (", status.message(), ")"))));
+  }
+}
+
+absl::Status Client::JoinRoom(absl::Time now, absl::string_view name,
+                              absl::string_view room, absl::string_view meta) {
+  if (state_ != State::kReady) {
+    return absl::FailedPreconditionError("not connected to the server");
+  }
+  if (joined_ || joining_) {
+    return absl::FailedPreconditionError("already in a room");
+  }
+  const size_t max_name = limits_.max_name_bytes;
+  if (!IsValidName(name, max_name) ||
+      (!room.empty() && !IsValidName(room, max_name))) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a name has 1 to ", max_name,
+        " bytes, no control characters, and no blank at its ends"));
+  }
+  if (!IsValidMeta(meta, limits_)) {
+    return absl::InvalidArgumentError("metadata must be a small JSON object");
+  }
+  if (!SendRequest(now, RequestKind::kJoin,
+                   {"", Join{std::string(name), std::string(room), meta}})) {
+    return absl::ResourceExhaustedError("too many requests");
+  }
+  joining_ = true;
+  name_ = std::string(name);
+  return absl::OkStatus();
+}
+
+absl::Status Client::LeaveRoom(absl::Time now) {
+  if (!joined_) return absl::FailedPreconditionError("not in a room");
+  if (!SendRequest(now, RequestKind::kOther, {"", Leave{}})) {
+    return absl::ResourceExhaustedError("too many requests");
+  }
+  joined_ = false;
+  room_.clear();
+  name_.clear();
+  peers_.clear();
+  while (!calls_.empty()) FinishCall(calls_.begin()->first, "hangup");
+  return absl::OkStatus();
+}
+
+absl::Status Client::SetMeta(absl::Time now, absl::string_view meta) {
+  if (!joined_) return absl::FailedPreconditionError("not in a room");
+  if (!IsValidMeta(meta, limits_)) {
+    return absl::InvalidArgumentError("metadata must be a small JSON object");
+  }
+  if (!SendRequest(now, RequestKind::kOther, {"", Update{meta}})) {
+    return absl::ResourceExhaustedError("too many requests");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Client::StartCall(absl::Time now, absl::string_view to,
+                               absl::string_view meta) {
+  if (!joined_) return absl::FailedPreconditionError("not in a room");
+  if (!IsValidName(to, limits_.max_name_bytes)) {
+    return absl::InvalidArgumentError("this is not a name");
+  }
+  if (!IsValidMeta(meta, limits_)) {
+    return absl::InvalidArgumentError("metadata must be a small JSON object");
+  }
+  if (calls_.size() >= options_.max_calls) {
+    return absl::ResourceExhaustedError("too many calls");
+  }
+  if (!SendRequest(now, RequestKind::kCall, {"", Call{std::string(to), meta}},
+                   std::string(to))) {
+    return absl::ResourceExhaustedError("too many requests");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Client::RequireCall(absl::string_view call,
+                                 CallState state) const {
+  const auto it = calls_.find(call);
+  if (it == calls_.end()) return UnknownCall();
+  if (it->second.state != state) {
+    return absl::FailedPreconditionError("the call is in another state");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Client::AcceptCall(absl::Time /*now*/, absl::string_view call) {
+  const absl::Status status = RequireCall(call, CallState::kIncoming);
+  if (!status.ok()) return status;
+  out_.push_back(WriteMessage(ClientMessage{"", Accept{std::string(call)}}));
+  return absl::OkStatus();
+}
+
+absl::Status Client::RejectCall(absl::Time /*now*/, absl::string_view call,
+                                absl::string_view reason) {
+  const absl::Status status = RequireCall(call, CallState::kIncoming);
+  if (!status.ok()) return status;
+  out_.push_back(WriteMessage(
+      ClientMessage{"", Reject{std::string(call), std::string(reason)}}));
+  calls_.erase(calls_.find(call));
+  return absl::OkStatus();
+}
+
+absl::Status Client::EndCall(absl::Time /*now*/, absl::string_view call,
+                             absl::string_view reason) {
+  const auto it = calls_.find(call);
+  if (it == calls_.end()) return UnknownCall();
+  out_.push_back(WriteMessage(
+      ClientMessage{"", Hangup{std::string(call), std::string(reason)}}));
+  calls_.erase(it);
+  return absl::OkStatus();
+}
+
+absl::Status Client::SendDescription(absl::Time /*now*/, absl::string_view call,
+                                     SignalKind kind, absl::string_view sdp) {
+  if ((kind != SignalKind::kOffer && kind != SignalKind::kAnswer) ||
+      !internal::IsUtf8(sdp)) {
+    return absl::InvalidArgumentError("not a description");
+  }
+  const absl::Status status = RequireCall(call, CallState::kAccepted);
+  if (!status.ok()) return status;
+  std::string text;
+  internal::AppendJsonText(sdp, text);
+  text = WriteMessage(ClientMessage{"", Signal{std::string(call), kind, text}});
+  if (text.size() > limits_.max_message_bytes) {
+    return absl::OutOfRangeError("the description is too large");
+  }
+  out_.push_back(std::move(text));
+  return absl::OkStatus();
+}
+
+absl::Status Client::SendCandidate(absl::Time /*now*/, absl::string_view call,
+                                   const CandidateInit& candidate) {
+  const absl::Status status = RequireCall(call, CallState::kAccepted);
+  if (!status.ok()) return status;
+  if (candidate.candidate.empty()) {
+    out_.push_back(WriteMessage(ClientMessage{
+        "", Signal{std::string(call), SignalKind::kEndOfCandidates, ""}}));
+    return absl::OkStatus();
+  }
+  std::string text = "{\"candidate\":";
+  internal::AppendJsonText(candidate.candidate, text);
+  if (candidate.sdp_mid.has_value()) {
+    absl::StrAppend(&text, ",\"sdpMid\":");
+    internal::AppendJsonText(*candidate.sdp_mid, text);
+  }
+  if (candidate.sdp_m_line_index.has_value()) {
+    absl::StrAppend(&text, ",\"sdpMLineIndex\":", *candidate.sdp_m_line_index);
+  }
+  if (candidate.username_fragment.has_value()) {
+    absl::StrAppend(&text, ",\"usernameFragment\":");
+    internal::AppendJsonText(*candidate.username_fragment, text);
+  }
+  text.push_back('}');
+  if (!internal::IsUtf8(text)) {
+    return absl::InvalidArgumentError("not a candidate");
+  }
+  out_.push_back(WriteMessage(ClientMessage{
+      "", Signal{std::string(call), SignalKind::kCandidate, text}}));
+  return absl::OkStatus();
+}
+
+bool Client::SendRequest(absl::Time now, RequestKind kind,
+                         ClientMessage message, std::string to) {
+  if (requests_.size() >= options_.max_requests) return false;
+  message.id = absl::StrCat(next_request_);
+  requests_[next_request_++] = {kind, std::move(to),
+                                now + options_.request_timeout};
+  out_.push_back(WriteMessage(message));
+  return true;
+}
+
+std::optional<Client::Request> Client::TakeRequest(const std::string& id) {
+  uint64_t number = 0;
+  if (!absl::SimpleAtoi(id, &number)) return std::nullopt;
+  const auto it = requests_.find(number);
+  if (it == requests_.end()) return std::nullopt;
+  Request request = std::move(it->second);
+  requests_.erase(it);
+  return request;
+}
+
+void Client::Finish(absl::Status status) {
+  state_ = State::kClosed;
+  joined_ = false;
+  requests_.clear();
+  out_.clear();
+  events_.push_back(ClientClosed{std::move(status)});
+}
+
+std::string Client::DebugString() const {
+  const char* state = state_ == State::kHello   ? "hello"
+                      : state_ == State::kReady ? "ready"
+                                                : "closed";
+  return absl::StrCat("signaling client ", state, joined_ ? ", joined " : "",
+                      room_, ", ", peers_.size(), " peers, ", calls_.size(),
+                      " calls, ", requests_.size(), " requests, next timeout ",
+                      absl::FormatTime(NextTimeout()));
+}
+
+}  // namespace kyuu::signaling

@@ -1,0 +1,286 @@
+// What the signaling client makes of each message of the server.
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "signaling/client.h"
+#include "signaling/internal/json.h"
+
+namespace kyuu::signaling {
+namespace {
+
+// What to tell a person about a call that ended.
+std::string EndText(absl::string_view peer, absl::string_view reason) {
+  if (reason == "hangup") return absl::StrCat(peer, " hung up");
+  if (reason == "done") return absl::StrCat(peer, " is done");
+  if (reason == "declined") return absl::StrCat(peer, " declined");
+  if (reason == "busy") return absl::StrCat(peer, " is busy");
+  if (reason == "timeout") return absl::StrCat(peer, " did not answer");
+  if (reason == "peer_left") return absl::StrCat(peer, " left");
+  if (reason == "peer_lost") {
+    return absl::StrCat(peer, " lost the connection to the server");
+  }
+  if (reason == "failed") {
+    return absl::StrCat("no connection to ", peer, " could be made");
+  }
+  return absl::StrCat("the call with ", peer, " ended: ", reason);
+}
+
+// The status of a join or call that the server refused.
+absl::Status RefusalStatus(const Error& error, absl::string_view subject) {
+  switch (error.code) {
+    case ErrorCode::kNameTaken:
+      return absl::AlreadyExistsError(absl::StrCat(
+          "the name \"", subject, "\" is taken; choose another one"));
+    case ErrorCode::kInvalidName:
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the name \"", subject, "\" cannot be used: ", error.message));
+    case ErrorCode::kNotFound:
+      return absl::NotFoundError(absl::StrCat("\"", subject, "\" is not here"));
+    case ErrorCode::kRoomFull:
+    case ErrorCode::kServerFull:
+    case ErrorCode::kTooManyCalls:
+    case ErrorCode::kRateLimited:
+      return absl::ResourceExhaustedError(error.message);
+    default:
+      return absl::FailedPreconditionError(
+          absl::StrCat(error.message, " (", ErrorCodeName(error.code), ")"));
+  }
+}
+
+// Reads an RTCIceCandidateInit; nullopt if it is none.
+std::optional<CandidateInit> ReadCandidate(RawJson text) {
+  const auto object = internal::JsonObject::Parse(text, {});
+  if (!object.ok()) return std::nullopt;
+  const auto text_of = [&](absl::string_view name) {
+    const std::optional<internal::JsonValue> value = object->Find(name);
+    return value.has_value() ? internal::JsonText(*value) : std::nullopt;
+  };
+  CandidateInit init;
+  std::optional<std::string> candidate = text_of("candidate");
+  if (!candidate.has_value()) return std::nullopt;
+  init.candidate = *std::move(candidate);
+  init.sdp_mid = text_of("sdpMid");
+  init.username_fragment = text_of("usernameFragment");
+  if (const auto index = object->Find("sdpMLineIndex")) {
+    const std::optional<int64_t> number = internal::JsonInteger(*index);
+    if (number.has_value() && *number >= 0 && *number <= 0xffff) {
+      init.sdp_m_line_index = static_cast<int>(*number);
+    }
+  }
+  return init;
+}
+
+}  // namespace
+
+void Client::On(absl::Time, const std::string& id, Welcome& message) {
+  TakeRequest(id);
+  if (state_ != State::kHello) {
+    ++stats_.stale;
+    return;
+  }
+  if (message.version != kProtocolVersion) {
+    return Finish(absl::InvalidArgumentError(absl::StrCat(
+        "the server speaks version ", message.version,
+        " of the protocol, this program version ", kProtocolVersion)));
+  }
+  state_ = State::kReady;
+  // Depth and members stay ours: they bound what a message costs to read.
+  limits_.max_message_bytes = message.limits.max_message_bytes;
+  limits_.max_name_bytes = message.limits.max_name_bytes;
+  limits_.max_meta_bytes = message.limits.max_meta_bytes;
+  ice_servers_ = message.ice_servers;
+  events_.push_back(Ready{std::move(message.session), std::move(message.server),
+                          std::move(message.ice_servers)});
+}
+
+void Client::On(absl::Time, const std::string&, IceServers& message) {
+  ice_servers_ = message.ice_servers;
+  events_.push_back(IceServersChanged{std::move(message.ice_servers)});
+}
+
+void Client::On(absl::Time now, const std::string& id, Joined& message) {
+  const std::optional<Request> request = TakeRequest(id);
+  if (!request.has_value() || request->kind != RequestKind::kJoin) {
+    ++stats_.stale;
+    return;
+  }
+  joining_ = false;
+  joined_ = true;
+  room_ = std::move(message.room);
+  name_ = std::move(message.name);
+  peers_.clear();
+  for (Peer& peer : message.peers) {
+    if (peers_.size() >= options_.max_peers) break;
+    peers_[peer.name] = std::move(peer.meta);
+  }
+  events_.push_back(JoinedRoom{room_, name_});
+  if (message.more && !message.peers.empty()) {
+    SendRequest(now, RequestKind::kList, {"", List{message.peers.back().name}});
+  }
+}
+
+void Client::On(absl::Time now, const std::string& id, Peers& message) {
+  TakeRequest(id);
+  if (!joined_ || message.room != room_) {
+    ++stats_.stale;
+    return;
+  }
+  const std::string last =
+      message.peers.empty() ? "" : message.peers.back().name;
+  for (Peer& peer : message.peers) AddPeer(std::move(peer));
+  if (message.more && !last.empty() && peers_.size() < options_.max_peers) {
+    SendRequest(now, RequestKind::kList, {"", List{last}});
+  }
+}
+
+void Client::AddPeer(Peer peer) {
+  const auto it = peers_.find(peer.name);
+  if (it == peers_.end() && peers_.size() >= options_.max_peers) {
+    ++stats_.stale;
+    return;
+  }
+  if (it != peers_.end() && it->second == peer.meta) return;
+  const PresenceChange change =
+      it == peers_.end() ? PresenceChange::kJoined : PresenceChange::kUpdated;
+  peers_[peer.name] = peer.meta;
+  events_.push_back(PeerChanged{change, std::move(peer)});
+}
+
+void Client::On(absl::Time, const std::string&, Presence& message) {
+  if (!joined_) {
+    ++stats_.stale;
+    return;
+  }
+  if (message.change != PresenceChange::kLeft) {
+    return AddPeer(std::move(message.peer));
+  }
+  if (peers_.erase(message.peer.name) > 0) {
+    events_.push_back(PeerChanged{message.change, std::move(message.peer)});
+  }
+}
+
+void Client::On(absl::Time, const std::string& id, Updated&) {
+  TakeRequest(id);
+}
+
+void Client::On(absl::Time, const std::string& id, Left&) { TakeRequest(id); }
+
+void Client::On(absl::Time, const std::string&, Pong&) {}
+
+void Client::On(absl::Time, const std::string& id, Calling& message) {
+  const std::optional<Request> request = TakeRequest(id);
+  if (!request.has_value() || request->kind != RequestKind::kCall || !joined_) {
+    ++stats_.stale;
+    return;
+  }
+  // In glare the call is known already, as an incoming one.
+  calls_.try_emplace(message.call, CallRecord{message.to, CallState::kRinging});
+  events_.push_back(CallStarted{std::move(message.call), std::move(message.to),
+                                message.polite});
+}
+
+void Client::On(absl::Time, const std::string&, Incoming& message) {
+  if (!joined_ || calls_.contains(message.call)) {
+    ++stats_.stale;
+    return;
+  }
+  if (calls_.size() >= options_.max_calls) {
+    out_.push_back(WriteMessage(
+        ClientMessage{"", Reject{std::move(message.call), "busy"}}));
+    return;
+  }
+  calls_[message.call] = {message.from, CallState::kIncoming};
+  events_.push_back(IncomingCall{std::move(message.call),
+                                 std::move(message.from), message.polite,
+                                 std::move(message.meta)});
+}
+
+void Client::On(absl::Time, const std::string&, Accepted& message) {
+  const auto it = calls_.find(message.call);
+  if (it == calls_.end() || it->second.state == CallState::kAccepted) {
+    ++stats_.stale;
+    return;
+  }
+  it->second.state = CallState::kAccepted;
+  events_.push_back(CallAccepted{std::move(message.call), it->second.peer});
+}
+
+void Client::On(absl::Time, const std::string&, Rejected& message) {
+  FinishCall(message.call, std::move(message.reason));
+}
+
+void Client::On(absl::Time, const std::string&, Hangup& message) {
+  FinishCall(message.call, std::move(message.reason));
+}
+
+void Client::FinishCall(const std::string& call, std::string reason) {
+  const auto it = calls_.find(call);
+  if (it == calls_.end()) {
+    ++stats_.stale;
+    return;
+  }
+  std::string text = EndText(it->second.peer, reason);
+  events_.push_back(CallEnded{it->first, it->second.peer, std::move(reason),
+                              std::move(text)});
+  calls_.erase(it);
+}
+
+void Client::On(absl::Time, const std::string&, Signal& message) {
+  if (!RequireCall(message.call, CallState::kAccepted).ok()) {
+    ++stats_.stale;
+    return;
+  }
+  CandidateReceived received;
+  switch (message.kind) {
+    case SignalKind::kOffer:
+    case SignalKind::kAnswer: {
+      std::optional<std::string> sdp =
+          internal::JsonText({internal::JsonKind::kString, message.payload});
+      events_.push_back(DescriptionReceived{std::move(message.call),
+                                            message.kind, *std::move(sdp)});
+      return;
+    }
+    case SignalKind::kCandidate: {
+      std::optional<CandidateInit> init = ReadCandidate(message.payload);
+      if (!init.has_value()) {
+        ++stats_.stale;
+        return;
+      }
+      received.candidate = *std::move(init);
+      break;
+    }
+    case SignalKind::kEndOfCandidates:
+      break;
+  }
+  received.call = std::move(message.call);
+  events_.push_back(std::move(received));
+}
+
+void Client::On(absl::Time, const std::string& id, Error& message) {
+  const std::optional<Request> request = TakeRequest(id);
+  const RequestKind kind =
+      request.has_value() ? request->kind : RequestKind::kOther;
+  switch (kind) {
+    case RequestKind::kHello:
+      return Finish(absl::UnavailableError(
+          absl::StrCat("the server refuses: ", message.message)));
+    case RequestKind::kJoin:
+      joining_ = false;
+      events_.push_back(
+          JoinFailed{RefusalStatus(message, std::exchange(name_, ""))});
+      return;
+    case RequestKind::kCall:
+      events_.push_back(
+          CallFailed{request->to, RefusalStatus(message, request->to)});
+      return;
+    case RequestKind::kList:
+    case RequestKind::kOther:
+      events_.push_back(ErrorReceived{std::move(message)});
+  }
+}
+
+}  // namespace kyuu::signaling

@@ -1,0 +1,287 @@
+#include "signaling/server_connection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/bytes.h"
+#include "signaling/internal/websocket_frame.h"
+
+namespace kyuu::signaling {
+
+ServerConnection::ServerConnection(const ServerConnectionOptions& options,
+                                   Random& random, absl::Time now)
+    : options_(options), random_(&random), parser_(options.http) {
+  timers_.Set(Timer::kRequest, now + options_.request_timeout);
+}
+
+void ServerConnection::HandlePacket(absl::Time now, Packet in) {
+  if (state_ == State::kWebSocket) {
+    websocket_->HandlePacket(now, in);
+    return;
+  }
+  if (state_ == State::kClosed) return;
+  if (in.size() > options_.max_unparsed_bytes - unparsed_.size()) {
+    return Finish(absl::ResourceExhaustedError(
+        "HTTP: more requests at once than are answered"));
+  }
+  absl::StrAppend(&unparsed_, AsText(in));
+  ParseInput(now);
+}
+
+void ServerConnection::ParseInput(absl::Time now) {
+  while (state_ == State::kReading && !unparsed_.empty() &&
+         out_.size() - out_sent_ <= options_.max_queued_bytes) {
+    if (!parser_.in_request() && timers_.IsSet(Timer::kIdle)) {
+      timers_.Stop(Timer::kIdle);
+      timers_.Set(Timer::kRequest, now + options_.request_timeout);
+    }
+    const absl::StatusOr<size_t> taken = parser_.Feed(AsBytes(unparsed_));
+    if (!taken.ok()) {
+      keep_alive_ = false;
+      return Refuse(now, HttpStatusFor(taken.status()),
+                    taken.status().message(), taken.status());
+    }
+    unparsed_.erase(0, *taken);
+    if (std::optional<HttpRequest> request = parser_.Take()) {
+      HandleRequest(now, *std::move(request));
+    }
+  }
+}
+
+void ServerConnection::HandleRequest(absl::Time now, HttpRequest request) {
+  timers_.StopAll();
+  keep_alive_ = request.keep_alive;
+  head_ = request.method == "HEAD";
+  if (request.headers.HasToken("Upgrade", "websocket")) {
+    return HandleHandshake(now, std::move(request));
+  }
+  state_ = State::kAnswering;
+  events_.push_back(HttpRequestReceived{std::move(request)});
+}
+
+void ServerConnection::HandleHandshake(absl::Time now, HttpRequest request) {
+  // RFC 6455 section 4.2.1.
+  const HttpHeaders& headers = request.headers;
+  keep_alive_ = false;
+  const absl::Status malformed =
+      absl::InvalidArgumentError("WebSocket: malformed handshake");
+  if (request.method != "GET" || !request.body.empty() ||
+      !headers.HasToken("Connection", "Upgrade")) {
+    return Refuse(now, 400, "WebSocket: a GET with Connection: Upgrade",
+                  malformed);
+  }
+  if (headers.Find("Sec-WebSocket-Version").value_or("") != "13") {
+    return Refuse(now, 426, "WebSocket: version 13 is spoken here", malformed);
+  }
+  std::string nonce;
+  const absl::string_view key = headers.Find("Sec-WebSocket-Key").value_or("");
+  if (headers.Count("Sec-WebSocket-Key") != 1 ||
+      !absl::Base64Unescape(key, &nonce) || nonce.size() != 16) {
+    return Refuse(now, 400, "WebSocket: Sec-WebSocket-Key", malformed);
+  }
+  websocket_key_ = std::string(key);
+  offered_subprotocols_.clear();
+  for (const HttpHeader& field : headers.fields()) {
+    if (!absl::EqualsIgnoreCase(field.name, "Sec-WebSocket-Protocol")) continue;
+    for (absl::string_view offered : absl::StrSplit(field.value, ',')) {
+      offered_subprotocols_.emplace_back(absl::StripAsciiWhitespace(offered));
+    }
+  }
+  state_ = State::kUpgrading;
+  const bool offers_kyuu = Offers(kSubprotocol);
+  events_.push_back(UpgradeRequested{std::move(request), offers_kyuu});
+}
+
+bool ServerConnection::Offers(absl::string_view subprotocol) const {
+  return std::find(offered_subprotocols_.begin(), offered_subprotocols_.end(),
+                   subprotocol) != offered_subprotocols_.end();
+}
+
+void ServerConnection::Refuse(absl::Time now, int code, absl::string_view text,
+                              absl::Status end) {
+  HttpResponse response;
+  response.status = code;
+  response.headers.Add("Content-Type", "text/plain; charset=utf-8");
+  if (code == 426) {
+    response.headers.Add("Upgrade", "websocket");
+    response.headers.Add("Sec-WebSocket-Version", "13");
+  }
+  response.body = absl::StrCat(text, "\n");
+  Write(now, std::move(response), std::move(end));
+}
+
+absl::Status ServerConnection::Respond(absl::Time now, HttpResponse response) {
+  if (state_ != State::kAnswering && state_ != State::kUpgrading) {
+    return absl::FailedPreconditionError("no request is open");
+  }
+  Write(now, std::move(response), absl::OkStatus());
+  ParseInput(now);
+  return absl::OkStatus();
+}
+
+void ServerConnection::Write(absl::Time now, HttpResponse response,
+                             absl::Status end) {
+  if (response.headers.HasToken("Connection", "close")) {
+    keep_alive_ = false;
+  } else if (!keep_alive_) {
+    response.headers.Add("Connection", "close");
+  }
+  out_.erase(0, std::exchange(out_sent_, 0));
+  out_ +=
+      WriteResponse(response, head_ ? HttpBody::kLeftOut : HttpBody::kIncluded);
+  if (!keep_alive_) return Finish(std::move(end));
+  state_ = State::kReading;
+  timers_.Set(Timer::kIdle, now + options_.idle_timeout);
+}
+
+absl::Status ServerConnection::AcceptUpgrade(absl::Time now,
+                                             absl::string_view subprotocol) {
+  if (state_ != State::kUpgrading) {
+    return absl::FailedPreconditionError("no handshake is open");
+  }
+  if (!subprotocol.empty() && !Offers(subprotocol)) {
+    return absl::FailedPreconditionError(
+        "the client did not offer that subprotocol");
+  }
+  HttpResponse response;
+  response.status = 101;
+  response.headers.Add("Upgrade", "websocket");
+  response.headers.Add("Connection", "Upgrade");
+  response.headers.Add("Sec-WebSocket-Accept",
+                       internal::AcceptKey(websocket_key_));
+  if (!subprotocol.empty()) {
+    response.headers.Add("Sec-WebSocket-Protocol", subprotocol);
+  }
+  out_ += WriteResponse(response);
+  state_ = State::kWebSocket;
+  WebSocketOptions websocket = options_.websocket;
+  websocket.role = WebSocketRole::kServer;
+  websocket_.emplace(websocket, *random_, now);
+  // A client may send frames right behind its handshake.
+  const std::string early = std::exchange(unparsed_, std::string());
+  websocket_->HandlePacket(now, AsBytes(early));
+  return absl::OkStatus();
+}
+
+void ServerConnection::HandleTimeout(absl::Time now) {
+  if (websocket_.has_value()) return websocket_->HandleTimeout(now);
+  while (std::optional<Timer> due = timers_.PopDue(now)) {
+    switch (*due) {
+      case Timer::kRequest: {
+        const absl::Status late =
+            absl::DeadlineExceededError("HTTP: no complete request");
+        if (!parser_.in_request()) return Finish(late);
+        // A client that has said something is told why (RFC 9110 section
+        // 15.5.9).
+        keep_alive_ = false;
+        Refuse(now, 408, "the request took too long", late);
+        break;
+      }
+      case Timer::kIdle:
+        Finish(absl::OkStatus());
+        break;
+      case Timer::kCount:
+        break;
+    }
+  }
+}
+
+std::optional<ServerConnection::Packet> ServerConnection::PollTransmit(
+    absl::Time now, absl::Span<uint8_t> out) {
+  if (out_sent_ < out_.size()) {
+    Writer w(out);
+    const size_t size = std::min(out.size(), out_.size() - out_sent_);
+    w.Bytes(AsBytes(out_).subspan(out_sent_, size));
+    out_sent_ += size;
+    if (out_sent_ == out_.size()) {
+      out_ = std::string();
+      out_sent_ = 0;
+    }
+    // Requests may have waited for room.
+    ParseInput(now);
+    if (size == 0) return std::nullopt;
+    return w.written();
+  }
+  if (websocket_.has_value()) return websocket_->PollTransmit(now, out);
+  return std::nullopt;
+}
+
+std::optional<ServerConnection::Event> ServerConnection::PollEvent() {
+  if (!events_.empty()) {
+    Event event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+  }
+  if (!websocket_.has_value()) return std::nullopt;
+  std::optional<WebSocket::Event> event = websocket_->PollEvent();
+  if (!event.has_value()) return std::nullopt;
+  return std::visit([](auto&& e) { return Event(std::move(e)); },
+                    *std::move(event));
+}
+
+absl::Time ServerConnection::NextTimeout() const {
+  return websocket_.has_value() ? websocket_->NextTimeout()
+                                : timers_.NextTimeout();
+}
+
+absl::Status ServerConnection::Send(absl::Time now, MessageKind kind,
+                                    std::string data) {
+  if (!websocket_.has_value()) {
+    return absl::FailedPreconditionError("no WebSocket yet");
+  }
+  return websocket_->Send(now, kind, std::move(data));
+}
+
+absl::Status ServerConnection::Close(absl::Time now, uint16_t code,
+                                     absl::string_view reason) {
+  if (!websocket_.has_value()) {
+    return absl::FailedPreconditionError("no WebSocket yet");
+  }
+  return websocket_->Close(now, code, reason);
+}
+
+void ServerConnection::HandleStreamEnd(absl::Time now) {
+  out_.clear();
+  out_sent_ = 0;
+  if (websocket_.has_value()) return websocket_->HandleStreamEnd(now);
+  const bool between = state_ == State::kReading && !parser_.in_request();
+  Finish(between ? absl::OkStatus()
+                 : absl::UnavailableError("HTTP: connection lost"));
+}
+
+bool ServerConnection::finished() const {
+  if (out_sent_ < out_.size()) return false;
+  return websocket_.has_value() ? websocket_->finished()
+                                : state_ == State::kClosed;
+}
+
+size_t ServerConnection::queued_bytes() const {
+  return out_.size() - out_sent_ +
+         (websocket_.has_value() ? websocket_->queued_bytes() : 0);
+}
+
+void ServerConnection::Finish(absl::Status status) {
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  timers_.StopAll();
+  unparsed_ = std::string();
+  events_.push_back(HttpClosed{std::move(status)});
+}
+
+std::string ServerConnection::DebugString() const {
+  if (websocket_.has_value()) return websocket_->DebugString();
+  static constexpr const char* kNames[] = {"reading", "answering", "upgrading",
+                                           "websocket", "closed"};
+  return absl::StrCat(
+      "HTTP ", kNames[static_cast<size_t>(state_)], ", ", queued_bytes(),
+      " bytes queued, ", unparsed_.size(), " unparsed, request timer ",
+      absl::FormatTime(timers_.deadline(Timer::kRequest)), ", idle timer ",
+      absl::FormatTime(timers_.deadline(Timer::kIdle)));
+}
+
+}  // namespace kyuu::signaling
