@@ -1,0 +1,251 @@
+// Gathering: finds the addresses at which a peer may reach us (RFC 8445 section
+// 5.1.1), and carries relayed datagrams.
+
+#ifndef KYUU_ICE_GATHERER_H_
+#define KYUU_ICE_GATHERER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/address.h"
+#include "base/engine.h"
+#include "base/random.h"
+#include "ice/candidate.h"
+#include "stun/client.h"
+#include "stun/protocol.h"
+#include "stun/retransmit.h"
+#include "turn/client.h"
+
+namespace kyuu::ice {
+
+// What kind of network an address belongs to, best first.
+enum class InterfaceKind : uint8_t {
+  kEthernet,
+  kWifi,
+  kUnknown,
+  kCellular,
+  kVpn,
+  kLoopback,
+};
+
+// A bound UDP socket of ours.
+struct HostAddress {
+  TransportAddress address;
+  InterfaceKind kind = InterfaceKind::kUnknown;
+};
+
+struct TurnServer {
+  TransportAddress address;
+  std::string username;
+  std::string password;
+};
+
+// Which candidates to tell (RFC 8828 mode 4 for kRelay).
+enum class GatherPolicy : uint8_t { kAll, kRelay };
+
+struct GathererOptions {
+  // One local preference falls to each, by kind and then by order.
+  std::vector<HostAddress> hosts;
+  std::vector<TransportAddress> stun_servers;
+  // These are asked as STUN servers too.
+  std::vector<TurnServer> turn_servers;
+  GatherPolicy policy = GatherPolicy::kAll;
+
+  // How long a server may take, counted from its own first request. No server
+  // delays another one.
+  absl::Duration server_deadline = absl::Seconds(3);
+  // Sends at 0, 0.25, 0.75 and 1.75 s fit into the deadline.
+  absl::Duration rto_initial = absl::Milliseconds(250);
+  // The least time between the first requests of two transactions (RFC 8445
+  // appendix B.1: all agents of one implementation together at most one per 5
+  // ms).
+  absl::Duration pace = absl::Milliseconds(5);
+  // A TURN server that has not answered by then is asked from the next host
+  // address as well; the first allocation is kept.
+  absl::Duration next_host_after = absl::Milliseconds(500);
+  // Keeps server-reflexive addresses alive (RFC 8445 section 11: Tr).
+  absl::Duration keepalive_interval = absl::Seconds(15);
+
+  // Limits; what is beyond them is not used.
+  size_t max_hosts = 16;
+  size_t max_servers = 8;  // Of each kind.
+  size_t max_candidates = 64;
+  // Peer addresses remembered for relays that come later.
+  size_t max_peers = 100;
+};
+
+// Gatherer is the engine that talks to STUN and TURN servers.
+//
+// Host candidates come at once, the others as servers answer, then Finished;
+// relayed addresses stay until Close(). Give it every datagram that Expects()
+// claims, and pass what an agent sends from a relayed address through Wrap():
+//
+//   if (auto inner = gatherer.Unwrap(datagram)) agent.HandlePacket(now,
+//   *inner); else if (gatherer.Expects(datagram)) gatherer.HandlePacket(now,
+//   datagram); else agent.HandlePacket(now, datagram);
+//
+// Not thread-safe. `random` must outlive the gatherer.
+class Gatherer {
+ public:
+  using Packet = Datagram;
+
+  // A candidate to hand to the agent and to tell the peer.
+  struct CandidateFound {
+    Candidate candidate;
+  };
+  // A server gave nothing. `code` is 0 unless it answered with an error.
+  struct ServerFailed {
+    TransportAddress server;
+    TransportAddress local;
+    absl::Status status;
+    uint16_t code = 0;
+  };
+  // All servers have answered or failed; no more candidates will come (but for
+  // a server-reflexive address that changes later).
+  struct Finished {};
+  // A relayed address no longer works.
+  struct RelayLost {
+    TransportAddress relayed;
+    absl::Status status;
+  };
+  // Close() is done: allocations are given back. The last event.
+  struct Closed {
+    absl::Status status;
+  };
+  using Event =
+      std::variant<CandidateFound, ServerFailed, Finished, RelayLost, Closed>;
+
+  struct Stats {
+    uint64_t wrapped = 0;
+    uint64_t unwrapped = 0;
+    uint64_t drop_unknown_path = 0;  // Neither server nor transaction of ours.
+    uint64_t drop_unwrappable = 0;   // No such relay, or it refused.
+    uint64_t candidate_limit = 0;
+    uint64_t peer_limit = 0;
+  };
+
+  Gatherer(GathererOptions options, Random& random);
+  ~Gatherer();
+
+  // --- Commands ---
+
+  // Starts, once. FAILED_PRECONDITION afterwards.
+  absl::Status Start(absl::Time now);
+  // Lets datagrams from a remote candidate reach our relayed addresses, those
+  // that come later included.
+  void Permit(absl::Time now, const TransportAddress& peer);
+  // Binds a channel for a path in use; nothing if its local end is no relay.
+  void BindChannel(absl::Time now, const Path& path);
+  // Gives all allocations back.
+  void Close(absl::Time now);
+
+  // --- Relayed data ---
+
+  bool IsRelayed(const TransportAddress& local) const;
+  // Wrap turns a datagram from a relayed address into the one that makes the
+  // server send it, built inside `out` (see turn::Client::Wrap for its size);
+  // the peer is permitted if need be. NOT_FOUND: no such relay; else as
+  // turn::Client::Wrap.
+  absl::StatusOr<Datagram> Wrap(absl::Time now, const Datagram& inner,
+                                absl::Span<uint8_t> out);
+  // Unwrap opens a datagram of a server's that carries data: its path goes
+  // from the peer to the relayed address. Views into `outer`.
+  std::optional<Datagram> Unwrap(const Datagram& outer);
+  // Whether a datagram answers a server's transaction.
+  bool Expects(const Datagram& datagram) const;
+
+  // --- Engine ---
+
+  void HandlePacket(absl::Time now, const Datagram& datagram);
+  void HandleTimeout(absl::Time now);
+  std::optional<Datagram> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Event> PollEvent();
+  absl::Time NextTimeout() const;
+
+  bool finished() const { return state_ != State::kNew && finished_; }
+  // The client that owns a relayed address; nullptr if there is none. For
+  // drivers that write ChannelData headers themselves.
+  const turn::Client* RelayOf(const TransportAddress& local) const;
+  const Stats& stats() const { return stats_; }
+  std::string DebugString() const;
+
+ private:
+  enum class State : uint8_t { kNew, kGathering, kClosing, kClosed };
+  enum class JobState : uint8_t { kQueued, kRunning, kDone, kFailed };
+
+  // One Binding from one host address to one server.
+  struct Binding {
+    size_t host;
+    TransportAddress server;
+    JobState state = JobState::kQueued;
+    std::optional<stun::TransactionId> id;
+    TransportAddress mapped;
+    absl::Time deadline = absl::InfiniteFuture();
+    absl::Time keepalive = absl::InfiniteFuture();
+  };
+  // One TURN server, asked from one host address after the other.
+  struct Attempt {
+    size_t host;
+    std::unique_ptr<turn::Client> client;
+    absl::Time deadline;
+    bool dead = false;
+  };
+  struct Relay {
+    size_t server;
+    JobState state = JobState::kQueued;
+    std::vector<size_t> hosts;  // Not asked yet, in order.
+    std::vector<Attempt> attempts;
+    absl::Time next_attempt = absl::InfiniteFuture();
+    std::optional<size_t> kept;  // In `attempts`.
+    absl::Status failure;
+    uint16_t code = 0;
+  };
+
+  uint16_t LocalPreference(size_t host) const;
+  bool MayReach(size_t host, const TransportAddress& server) const;
+  void FindHosts();
+  void FindReflexive(size_t host, const TransportAddress& server,
+                     const TransportAddress& mapped);
+  void FindRelayed(const Relay& relay, const turn::Client::Allocated& lease);
+  void Emit(Candidate candidate);
+  void StartDue(absl::Time now);
+  void StartBinding(absl::Time now, Binding& binding);
+  void StartAttempt(absl::Time now, Relay& relay);
+  void FailAttempt(absl::Time now, Relay& relay, Attempt& attempt,
+                   const absl::Status& status, uint16_t code);
+  void DrainBindings(absl::Time now);
+  void DrainRelay(absl::Time now, Relay& relay);
+  void Drain(absl::Time now);
+  Attempt* FindAttempt(const Path& path);
+  turn::Client* Kept(const TransportAddress& local) const;
+
+  GathererOptions options_;
+  Random& random_;
+  State state_ = State::kNew;
+  bool finished_ = false;
+  stun::Client stun_;
+  Foundations foundations_;
+  std::vector<Binding> bindings_;
+  std::vector<Relay> relays_;
+  std::vector<Candidate> found_;
+  std::vector<TransportAddress> peers_;
+  absl::Time next_start_ = absl::InfinitePast();
+  std::deque<Event> events_;
+  Stats stats_;
+};
+
+static_assert(Engine<Gatherer>);
+
+}  // namespace kyuu::ice
+
+#endif  // KYUU_ICE_GATHERER_H_
