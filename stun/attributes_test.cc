@@ -270,8 +270,8 @@ TEST(AttributesTest, OverlongTextIsRefused) {
 }
 
 TEST(AttributesTest, PasswordAlgorithmsFindsEntriesBehindParameters) {
-  const auto list =
-      PasswordAlgorithms::Read(FromHex("0009 0003 aabbcc00 0002 0000"), kId);
+  const std::vector<uint8_t> encoded = FromHex("0009 0003 aabbcc00 0002 0000");
+  const auto list = PasswordAlgorithms::Read(encoded, kId);
   ASSERT_TRUE(list);
   EXPECT_TRUE(list->Contains(PasswordHash::kSha256));
   EXPECT_FALSE(list->Contains(PasswordHash::kMd5));
