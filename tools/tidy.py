@@ -54,7 +54,7 @@ BANNED_IN_ENGINES = [
     (r"\babsl::Now\b|\bstd::chrono\b|\bgettimeofday\b|\bclock_gettime\b|[^_.>]\btime\(", "time is an argument"),
     (r"[^_.>:]\brand\(|\bstd::mt19937|\bstd::random_device|\babsl::BitGen", "randomness is a Random&"),
     (r"\bstd::(mutex|thread|atomic|condition_variable)\b", "engines have one owner"),
-    (r"\bstd::function\b|\babsl::AnyInvocable\b|\babsl::FunctionRef\b", "engines report by PollEvent"),
+    (r"\bstd::function\b|\babsl::AnyInvocable\b", "engines report by PollEvent"),
     (r"\bstd::(shared_ptr|make_shared|weak_ptr)\b", "engines own plainly"),
     (r"#include <iostream>|\bstd::c(out|err)\b|\bprintf\(|\bspdlog::", "engines do not log"),
     (r"\bthrow\b|\btry \{", "no exceptions"),
@@ -115,16 +115,19 @@ def check_sizes(path, lines):
              HEADER_LINES if path.endswith(".h") else SOURCE_LINES)
     if len(lines) > limit:
         report(path, len(lines), f"{len(lines)} lines; at most {limit}")
-    start = None
+    # A function of namespace scope begins with a line in the first column that
+    # is no type or namespace, and ends with a brace there.
+    start, head = None, None
     for number, line in enumerate(lines, 1):
-        opens = re.match(r"[A-Za-z_:<~].*\{$", line) or re.match(r"    .*\) (const )?\{$", line)
-        if start is None and opens and not re.match(
-                r"(inline )?(namespace|class|struct|enum|union|extern|constexpr \w+ k|const )", line):
-            start = number
-        elif line == "}" or line.startswith("};"):
-            if start is not None and number - start + 1 > FUNCTION_LINES and not is_test(path):
+        if re.match(r"[A-Za-z_~:\[]", line):
+            head = None if re.match(
+                r"(template.*> )?(inline )?(namespace|class|struct|enum|union|extern|using)\b", line) else number
+        if line.endswith("{") and start is None and head and "(" in " ".join(lines[head - 1:number]):
+            start = head
+        if line.startswith("}"):
+            if start and number - start + 1 > FUNCTION_LINES and not is_test(path):
                 report(path, start, f"function of {number - start + 1} lines; at most {FUNCTION_LINES}")
-            start = None
+            start, head = None, None
 
 
 def check_tokens(path, lines):
