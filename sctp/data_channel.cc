@@ -1,0 +1,323 @@
+#include "sctp/data_channel.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+
+namespace kyuu::sctp {
+
+namespace {
+
+// RFC 8831 section 6.2: 65535 is no stream id.
+constexpr uint32_t kStreams = 65535;
+constexpr size_t kTextMax = 65535;
+
+uint16_t Number(StreamId stream) { return static_cast<uint16_t>(stream); }
+
+size_t TextSize(const ChannelConfig& config) {
+  return config.label.size() + config.protocol.size();
+}
+
+absl::Status Validate(const ChannelConfig& config) {
+  if (config.label.size() > kTextMax || config.protocol.size() > kTextMax) {
+    return absl::InvalidArgumentError(
+        "label and protocol have at most 65535 bytes");
+  }
+  if (config.max_retransmits && config.max_packet_life_time) {
+    return absl::InvalidArgumentError(
+        "max_retransmits and max_packet_life_time exclude each other");
+  }
+  if (config.negotiated_id && Number(*config.negotiated_id) >= kStreams) {
+    return absl::InvalidArgumentError("65535 is no channel id");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+DataChannels::DataChannels(const Options& options, Random& random)
+    : options_(options), association_(options.association, random) {
+  SetMaxMessageSize(max_message_size_);
+}
+
+void DataChannels::Start(absl::Time now, StreamParity parity) {
+  if (parity_) return;
+  parity_ = parity;
+  next_stream_ = parity == StreamParity::kEven ? 0 : 1;
+  last_now_ = std::max(last_now_, now);
+  // Fails only if the association has ended, which Closed tells.
+  association_.Connect(now).IgnoreError();
+  Process(now);
+}
+
+absl::StatusOr<ChannelId> DataChannels::Create(absl::Time now,
+                                               ChannelConfig config) {
+  if (absl::Status s = Validate(config); !s.ok()) return s;
+  if (ended_) return absl::FailedPreconditionError("the association has ended");
+  if (channels_.size() >= options_.channels_max) {
+    return absl::ResourceExhaustedError("too many channels");
+  }
+  std::optional<StreamId> stream = config.negotiated_id;
+  if (stream && (by_stream_.contains(*stream) || unusable_.contains(*stream))) {
+    return absl::AlreadyExistsError("the negotiated id is in use");
+  }
+  if (!stream && connected_) {
+    stream = FreeStream();
+    if (!stream) return absl::ResourceExhaustedError("no stream id is free");
+  }
+  if (stream && connected_ && Number(*stream) >= connected_->outgoing_streams) {
+    return absl::ResourceExhaustedError("the peer grants fewer streams");
+  }
+  const ChannelId id{next_channel_++};
+  Channel& channel = channels_[id];
+  channel.id = id;
+  channel.config = std::move(config);
+  if (channel.config.negotiated_id) {
+    channel.stream = stream;
+    by_stream_[*stream] = &channel;
+  }
+  if (connected_) Open(now, channel, *stream);
+  return id;
+}
+
+void DataChannels::Open(absl::Time now, Channel& channel, StreamId stream) {
+  channel.stream = stream;
+  channel.state = Channel::State::kOpen;
+  by_stream_[stream] = &channel;
+  association_.SetBufferedAmountLowThreshold(stream, channel.low_threshold);
+  ++stats_.channels_opened;
+  events_.push_back(ChannelOpened{.channel = channel.id, .stream = stream});
+  if (channel.config.negotiated_id) {
+    channel.acknowledged = true;
+    DeliverEarly(channel);
+  } else {
+    SendDcep(now, channel);
+  }
+}
+
+void DataChannels::SendDcep(absl::Time now, Channel& channel) {
+  std::vector<uint8_t> payload = channel.incoming
+                                     ? DcepAck{}.Serialize()
+                                     : ToOpen(channel.config).Serialize();
+  const size_t size = payload.size();
+  const absl::Status status = association_.Send(
+      now, Message{*channel.stream, kPpidDcep, std::move(payload)});
+  if (absl::IsResourceExhausted(status)) {
+    dcep_waiting_.insert(channel.id);
+    return;
+  }
+  dcep_waiting_.erase(channel.id);
+  if (!status.ok()) {
+    FinishClosing(channel, status);
+    return;
+  }
+  channel.buffered.Add(size, 0);
+}
+
+std::optional<StreamId> DataChannels::FreeStream() {
+  const uint32_t limit =
+      std::min({kStreams, uint32_t{connected_->outgoing_streams},
+                uint32_t{connected_->incoming_streams}});
+  const uint32_t first = *parity_ == StreamParity::kEven ? 0 : 1;
+  // Goes round, so that an id rests for long before it is used again.
+  for (uint32_t tries = 0; tries <= limit / 2; ++tries) {
+    if (next_stream_ >= limit) next_stream_ = first;
+    const StreamId stream{static_cast<uint16_t>(next_stream_)};
+    next_stream_ += 2;
+    if (Number(stream) < limit && !by_stream_.contains(stream) &&
+        !unusable_.contains(stream)) {
+      return stream;
+    }
+  }
+  return std::nullopt;
+}
+
+absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
+                                std::vector<uint8_t>&& payload) {
+  Channel* channel = FindById(id);
+  if (channel == nullptr) return absl::NotFoundError("no such channel");
+  if (channel->state != Channel::State::kOpen) {
+    return absl::FailedPreconditionError("the channel is not open");
+  }
+  if (payload.size() > max_message_size_) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a message of ", payload.size(),
+                     " bytes; the peer takes at most ", max_message_size_));
+  }
+  // Nothing may overtake the channel's OPEN (RFC 8832 section 6).
+  if (!dcep_waiting_.empty() && dcep_waiting_.contains(id)) {
+    return absl::ResourceExhaustedError("the send buffer is full");
+  }
+  const bool text = type == PayloadType::kText;
+  const size_t counted = payload.size();
+  Message message{.stream = *channel->stream};
+  if (counted == 0) {
+    message.ppid = text ? kPpidStringEmpty : kPpidBinaryEmpty;
+    message.payload.assign(1, 0);
+  } else {
+    message.ppid = text ? kPpidString : kPpidBinary;
+    message.payload = std::move(payload);
+  }
+  const size_t size = message.payload.size();
+  const SendOptions how{.ordering = channel->acknowledged
+                                        ? channel->config.ordering
+                                        : Ordering::kOrdered,
+                        .max_retransmits = channel->config.max_retransmits,
+                        .lifetime = channel->config.max_packet_life_time};
+  const absl::Status status = association_.Send(now, std::move(message), how);
+  if (!status.ok()) {
+    if (counted > 0) payload = std::move(message.payload);
+    return status;
+  }
+  channel->buffered.Add(size, counted);
+  if (buffered_amount(id) > channel->low_threshold) {
+    channel->above_threshold = true;
+  }
+  ++stats_.messages_sent;
+  stats_.bytes_sent += counted;
+  return absl::OkStatus();
+}
+
+absl::Status DataChannels::CloseChannel(absl::Time now, ChannelId id) {
+  Channel* channel = FindById(id);
+  if (channel == nullptr) return absl::NotFoundError("no such channel");
+  channel->closed_here = true;
+  BeginClosing(now, *channel);
+  return absl::OkStatus();
+}
+
+void DataChannels::BeginClosing(absl::Time now, Channel& channel) {
+  if (channel.state == Channel::State::kClosing) return;
+  if (channel.state == Channel::State::kWaiting) {
+    FinishClosing(channel, absl::OkStatus());
+    return;
+  }
+  channel.state = Channel::State::kClosing;
+  const bool unannounced = dcep_waiting_.erase(channel.id) > 0;
+  if (unannounced && !channel.incoming) {
+    FinishClosing(channel, absl::OkStatus());
+    return;
+  }
+  const absl::Status status =
+      association_.ResetStreams(now, absl::MakeConstSpan(&*channel.stream, 1));
+  if (!status.ok()) {
+    // The peer knows no resets: the stream keeps its numbers, and with them
+    // whatever the peer takes for the channel. Nobody else may have it.
+    unusable_.insert(*channel.stream);
+    FinishClosing(channel, absl::OkStatus());
+  }
+}
+
+void DataChannels::FinishClosing(Channel& channel, absl::Status status) {
+  if (channel.stream) {
+    ForgetEarly(*channel.stream);
+    by_stream_.erase(*channel.stream);
+  }
+  if (channel.incoming) peer_text_bytes_ -= TextSize(channel.config);
+  ++stats_.channels_closed;
+  events_.push_back(ChannelClosed{channel.id, std::move(status)});
+  const ChannelId id = channel.id;
+  dcep_waiting_.erase(id);
+  channels_.erase(id);
+}
+
+void DataChannels::CloseAll(const absl::Status& status) {
+  while (!channels_.empty()) FinishClosing(channels_.begin()->second, status);
+}
+
+void DataChannels::Shutdown(absl::Time now) {
+  association_.Shutdown(now);
+  Process(now);
+}
+
+void DataChannels::Close(absl::Time now) {
+  association_.Close(now);
+  Process(now);
+}
+
+void DataChannels::SetMaxMessageSize(size_t bytes) {
+  max_message_size_ = bytes == 0 ? SIZE_MAX : bytes;
+  // The limit is checked here; to DCEP's messages it does not apply.
+  association_.SetMaxMessageOut(
+      std::max(max_message_size_, DcepOpen::kHeaderSize + 2 * kTextMax));
+}
+
+size_t DataChannels::buffered_amount(ChannelId id) const {
+  const auto it = channels_.find(id);
+  if (it == channels_.end() || !it->second.stream) return 0;
+  return it->second.buffered.Counted(
+      association_.buffered_amount(*it->second.stream));
+}
+
+absl::Status DataChannels::SetBufferedAmountLowThreshold(ChannelId id,
+                                                         size_t bytes) {
+  Channel* channel = FindById(id);
+  if (channel == nullptr) return absl::NotFoundError("no such channel");
+  channel->low_threshold = bytes;
+  channel->above_threshold = buffered_amount(id) > bytes;
+  if (channel->state == Channel::State::kOpen) {
+    association_.SetBufferedAmountLowThreshold(*channel->stream, bytes);
+  }
+  return absl::OkStatus();
+}
+
+const ChannelConfig* DataChannels::Find(ChannelId id) const {
+  const auto it = channels_.find(id);
+  return it == channels_.end() ? nullptr : &it->second.config;
+}
+
+DataChannels::Channel* DataChannels::FindByStream(StreamId stream) {
+  const auto it = by_stream_.find(stream);
+  return it == by_stream_.end() ? nullptr : it->second;
+}
+
+DataChannels::Channel* DataChannels::FindById(ChannelId id) {
+  const auto it = channels_.find(id);
+  return it == channels_.end() ? nullptr : &it->second;
+}
+
+void DataChannels::HandlePacket(absl::Time now, Packet packet) {
+  last_now_ = std::max(last_now_, now);
+  if (!parity_) {
+    ++stats_.drop_before_start;
+    return;
+  }
+  association_.HandlePacket(now, packet);
+  Process(now);
+}
+
+void DataChannels::HandleTimeout(absl::Time now) {
+  last_now_ = std::max(last_now_, now);
+  association_.HandleTimeout(now);
+  Process(now);
+}
+
+std::optional<DataChannels::Packet> DataChannels::PollTransmit(
+    absl::Time now, absl::Span<uint8_t> out) {
+  last_now_ = std::max(last_now_, now);
+  std::optional<Packet> packet = association_.PollTransmit(now, out);
+  // Sending drains the buffer, of which events tell.
+  Process(now);
+  return packet;
+}
+
+std::optional<DataChannels::Event> DataChannels::PollEvent() {
+  Process(last_now_);
+  if (events_.empty()) return std::nullopt;
+  Event event = std::move(events_.front());
+  events_.pop_front();
+  if (const auto* message = std::get_if<ChannelMessage>(&event)) {
+    event_bytes_ -= message->payload.size();
+  }
+  return event;
+}
+
+std::string DataChannels::DebugString() const {
+  return absl::StrCat(channels_.size(), " channels, ", events_.size(),
+                      " events, early ", early_bytes_, " bytes; ",
+                      association_.DebugString());
+}
+
+}  // namespace kyuu::sctp

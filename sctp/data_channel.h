@@ -1,0 +1,181 @@
+// Data channels over one SCTP association (RFC 8831, RFC 8832).
+//
+//   DataChannels channels(DataChannels::Options{}, random);
+//   ChannelId chat = *channels.Create(now, {.label = "chat"});
+//   channels.Start(now, StreamParity::kEven);  // When DTLS is connected.
+//   ... drive it as base/engine.h describes until ChannelOpened ...
+//   channels.Send(now, chat, PayloadType::kText, bytes);
+
+#ifndef KYUU_SCTP_DATA_CHANNEL_H_
+#define KYUU_SCTP_DATA_CHANNEL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/engine.h"
+#include "base/random.h"
+#include "sctp/association.h"
+#include "sctp/data_channel_state.h"
+#include "sctp/dcep.h"
+
+namespace kyuu::sctp {
+
+// DataChannels owns the association and the channels on it, and is driven in
+// the association's place. Not thread-safe. `random` must outlive it.
+class DataChannels {
+ public:
+  struct Options {
+    sctp::Options association;
+    // Channels of both sides together, closing ones included. At 300 bytes a
+    // channel 5 MB; an OPEN beyond it is refused by a reset of its stream.
+    size_t channels_max = 16384;
+    // Labels and protocols of the peer's channels, in bytes, all together.
+    size_t peer_text_bytes_max = size_t{1} << 20;
+    // Messages that arrived on a stream before its OPEN (unordered data may
+    // overtake it) or before Create with its negotiated id, all together. One
+    // beyond either limit is dropped and counted.
+    size_t early_bytes_max = size_t{1} << 20;
+    size_t early_messages_max = 1024;
+    // Events that wait to be polled, and the payload in them; beyond either,
+    // messages wait in the receive window, which holds the peer back.
+    size_t events_max = 256;
+    size_t event_bytes_max = size_t{1} << 20;
+  };
+  using Packet = absl::Span<const uint8_t>;  // As Association's.
+  using Event = std::variant<Connected, ChannelOpened, ChannelIncoming,
+                             ChannelMessage, ChannelBufferedAmountLow,
+                             ChannelClosed, WritableAgain, Closed>;
+
+  DataChannels(const Options& options, Random& random);
+
+  // Start connects the association; the transport below must be ready.
+  // `parity` is that of the stream ids of our channels.
+  void Start(absl::Time now, StreamParity parity);
+
+  // Create makes a channel, before Start too. ChannelOpened follows when it can
+  // carry messages: at once when connected, without waiting for the peer.
+  // INVALID_ARGUMENT: label or protocol above 65535 bytes, both limits of
+  //   reliability, or the negotiated id 65535 (RFC 8831 section 6.2).
+  // ALREADY_EXISTS: the negotiated id is in use.
+  // RESOURCE_EXHAUSTED: channels_max, or no stream id is free.
+  // FAILED_PRECONDITION: the association has ended.
+  absl::StatusOr<ChannelId> Create(absl::Time now, ChannelConfig config);
+
+  // Send queues one message; `payload` is moved from only on success.
+  // NOT_FOUND: no such channel. FAILED_PRECONDITION: not open (yet).
+  // INVALID_ARGUMENT: larger than what the peer takes.
+  // RESOURCE_EXHAUSTED: the send buffer is full; WritableAgain will follow.
+  absl::Status Send(absl::Time now, ChannelId channel, PayloadType type,
+                    std::vector<uint8_t>&& payload);
+
+  // CloseChannel sends what is queued, then closes both directions by stream
+  // reset (RFC 8831 section 6.7); ChannelClosed follows. Messages of the peer
+  // that arrive meanwhile are dropped. NOT_FOUND: no such channel.
+  absl::Status CloseChannel(absl::Time now, ChannelId channel);
+
+  // Shutdown ends the association after everything queued was delivered; Close
+  // ends it at once by an ABORT. ChannelClosed for each channel and Closed
+  // follow.
+  void Shutdown(absl::Time now);
+  void Close(absl::Time now);
+
+  // What the peer takes at most, from `a=max-message-size` (RFC 8841 section
+  // 6.1: 0 is no limit). 65536, its default, until set.
+  void SetMaxMessageSize(size_t bytes);
+
+  // Payload bytes given to Send that wait for their first transmission;
+  // neither DCEP nor the byte of an empty message counts. 0 for no channel.
+  size_t buffered_amount(ChannelId channel) const;
+  // ChannelBufferedAmountLow comes when buffered_amount falls from above
+  // `bytes` (0 until set) to it or below. NOT_FOUND: no such channel.
+  absl::Status SetBufferedAmountLowThreshold(ChannelId channel, size_t bytes);
+  // The configuration of a channel that is not closed yet, else nullptr; valid
+  // until the next call of a command or verb.
+  const ChannelConfig* Find(ChannelId channel) const;
+
+  // The verbs of kyuu::Engine.
+  void HandlePacket(absl::Time now, Packet packet);
+  void HandleTimeout(absl::Time now);
+  std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Event> PollEvent();
+  absl::Time NextTimeout() const { return association_.NextTimeout(); }
+
+  bool is_connected() const { return association_.is_connected(); }
+  size_t channel_count() const { return channels_.size(); }
+  const DataChannelStats& stats() const { return stats_; }
+  Stats association_stats() const { return association_.stats(); }
+  std::string DebugString() const;
+
+ private:
+  using Channel = internal::Channel;
+
+  // Takes events of the association until there are enough of our own.
+  void Process(absl::Time now);
+  void On(absl::Time now, Message& message);
+  void On(absl::Time now, const Connected& connected);
+  void On(absl::Time now, const Restarted&);
+  void On(absl::Time now, const StreamsReset& reset);
+  void On(absl::Time now, const WritableAgain&);
+  void On(absl::Time now, const BufferedAmountLow& low);
+  void On(absl::Time now, const Closed& closed);
+  void OnDcep(absl::Time now, StreamId stream, const Message& message);
+  void OnOpen(absl::Time now, StreamId stream, DcepOpen open);
+  void Refuse(absl::Time now, StreamId stream);
+  void Deliver(Channel& channel, Message& message);
+  void KeepEarly(Message& message);
+  void DeliverEarly(Channel& channel);
+  void ForgetEarly(StreamId stream);
+
+  // Puts `channel` on a stream, and announces it unless it is negotiated.
+  void Open(absl::Time now, Channel& channel, StreamId stream);
+  // Sends the OPEN or ACK that a full send buffer held up.
+  void SendDcep(absl::Time now, Channel& channel);
+  std::optional<StreamId> FreeStream();
+  void BeginClosing(absl::Time now, Channel& channel);
+  void FinishClosing(Channel& channel, absl::Status status);
+  void CloseAll(const absl::Status& status);
+  Channel* FindByStream(StreamId stream);
+  Channel* FindById(ChannelId id);
+
+  Options options_;
+  Association association_;
+  absl::Time last_now_ = absl::InfinitePast();
+  std::optional<StreamParity> parity_;
+  std::optional<Connected> connected_;
+  bool ended_ = false;
+  size_t max_message_size_ = 65536;
+  // In the order of creation. Nodes stay where they are.
+  std::map<ChannelId, Channel> channels_;
+  absl::flat_hash_map<StreamId, Channel*> by_stream_;
+  // Streams whose reset the peer refused: never used again.
+  std::set<StreamId> unusable_;
+  uint32_t next_channel_ = 1;
+  uint32_t next_stream_ = 0;  // Where FreeStream looks next.
+  size_t peer_text_bytes_ = 0;
+  std::map<StreamId, std::vector<Message>> early_;
+  size_t early_bytes_ = 0;
+  size_t early_messages_ = 0;
+  // Channels whose DCEP message waits for room in the send buffer.
+  std::set<ChannelId> dcep_waiting_;
+  std::deque<Event> events_;
+  size_t event_bytes_ = 0;
+  DataChannelStats stats_;
+};
+static_assert(Engine<DataChannels>);
+
+}  // namespace kyuu::sctp
+
+#endif  // KYUU_SCTP_DATA_CHANNEL_H_
