@@ -4,7 +4,6 @@
 #ifndef KYUU_ICE_GATHERER_H_
 #define KYUU_ICE_GATHERER_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -23,7 +22,6 @@
 #include "ice/candidate.h"
 #include "stun/client.h"
 #include "stun/protocol.h"
-#include "stun/retransmit.h"
 #include "turn/client.h"
 
 namespace kyuu::ice {
@@ -57,7 +55,8 @@ struct GathererOptions {
   // One local preference falls to each, by kind and then by order.
   std::vector<HostAddress> hosts;
   std::vector<TransportAddress> stun_servers;
-  // These are asked as STUN servers too.
+  // These are asked as STUN servers too. Each gives one relayed address, of its
+  // own address's family. Of two with one address the first counts.
   std::vector<TurnServer> turn_servers;
   GatherPolicy policy = GatherPolicy::kAll;
 
@@ -67,11 +66,10 @@ struct GathererOptions {
   // Sends at 0, 0.25, 0.75 and 1.75 s fit into the deadline.
   absl::Duration rto_initial = absl::Milliseconds(250);
   // The least time between the first requests of two transactions (RFC 8445
-  // appendix B.1: all agents of one implementation together at most one per 5
-  // ms).
+  // section 14.2: 5 ms for all agents of one implementation together).
   absl::Duration pace = absl::Milliseconds(5);
-  // A TURN server that has not answered by then is asked from the next host
-  // address as well; the first allocation is kept.
+  // A TURN server silent for so long is asked from the next host address as
+  // well; the first allocation is kept.
   absl::Duration next_host_after = absl::Milliseconds(500);
   // Keeps server-reflexive addresses alive (RFC 8445 section 11: Tr).
   absl::Duration keepalive_interval = absl::Seconds(15);
@@ -84,17 +82,16 @@ struct GathererOptions {
   size_t max_peers = 100;
 };
 
-// Gatherer is the engine that talks to STUN and TURN servers.
+// Gatherer is the engine that talks to STUN and TURN servers. Host candidates
+// come at once, the others as servers answer, then Finished; relayed addresses
+// stay until Close(). Give it every datagram that Expects() claims, and pass
+// what an agent sends from a relayed address through Wrap():
 //
-// Host candidates come at once, the others as servers answer, then Finished;
-// relayed addresses stay until Close(). Give it every datagram that Expects()
-// claims, and pass what an agent sends from a relayed address through Wrap():
+//   if (auto inner = gatherer.Unwrap(d)) agent.HandlePacket(now, *inner);
+//   else if (gatherer.Expects(d)) gatherer.HandlePacket(now, d);
+//   else agent.HandlePacket(now, d);
 //
-//   if (auto inner = gatherer.Unwrap(datagram)) agent.HandlePacket(now,
-//   *inner); else if (gatherer.Expects(datagram)) gatherer.HandlePacket(now,
-//   datagram); else agent.HandlePacket(now, datagram);
-//
-// Not thread-safe. `random` must outlive the gatherer.
+// `random` must outlive the gatherer.
 class Gatherer {
  public:
   using Packet = Datagram;
@@ -172,7 +169,7 @@ class Gatherer {
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
 
-  bool finished() const { return state_ != State::kNew && finished_; }
+  bool finished() const { return finished_; }
   // The client that owns a relayed address; nullptr if there is none. For
   // drivers that write ChannelData headers themselves.
   const turn::Client* RelayOf(const TransportAddress& local) const;
@@ -198,7 +195,8 @@ class Gatherer {
     size_t host;
     std::unique_ptr<turn::Client> client;
     absl::Time deadline;
-    bool dead = false;
+    bool dead = false;    // Given up.
+    bool closed = false;  // The client has said so.
   };
   struct Relay {
     size_t server;
@@ -216,17 +214,20 @@ class Gatherer {
   void FindHosts();
   void FindReflexive(size_t host, const TransportAddress& server,
                      const TransportAddress& mapped);
-  void FindRelayed(const Relay& relay, const turn::Client::Allocated& lease);
+  void FindRelayed(const Relay& relay, size_t host,
+                   const turn::Client::Allocated& lease);
   void Emit(Candidate candidate);
   void StartDue(absl::Time now);
   void StartBinding(absl::Time now, Binding& binding);
   void StartAttempt(absl::Time now, Relay& relay);
   void FailAttempt(absl::Time now, Relay& relay, Attempt& attempt,
                    const absl::Status& status, uint16_t code);
+  void FailBinding(absl::Time now, Binding& binding, const absl::Status& status,
+                   uint16_t code);
   void DrainBindings(absl::Time now);
-  void DrainRelay(absl::Time now, Relay& relay);
+  void DrainAttempt(absl::Time now, Relay& relay, size_t index);
   void Drain(absl::Time now);
-  Attempt* FindAttempt(const Path& path);
+  const Attempt* FindAttempt(const Path& path) const;
   turn::Client* Kept(const TransportAddress& local) const;
 
   GathererOptions options_;

@@ -1,0 +1,163 @@
+// What the gatherer asks of STUN and TURN servers, and what becomes of it.
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "ice/gatherer.h"
+#include "stun/client.h"
+#include "stun/protocol.h"
+#include "turn/client.h"
+
+namespace kyuu::ice {
+
+void Gatherer::StartBinding(absl::Time now, Binding& binding) {
+  const Path path{options_.hosts[binding.host].address, binding.server,
+                  Transport::kUdp};
+  absl::StatusOr<stun::TransactionId> id = stun_.Bind(now, path);
+  binding.keepalive = absl::InfiniteFuture();
+  if (!id.ok()) {
+    // The deadline, at once: HandleTimeout tells it like any other failure.
+    binding.state = JobState::kRunning;
+    binding.deadline = now;
+    return;
+  }
+  if (binding.state == JobState::kQueued) binding.state = JobState::kRunning;
+  binding.id = *id;
+  binding.deadline = now + options_.server_deadline;
+}
+
+void Gatherer::StartAttempt(absl::Time now, Relay& relay) {
+  const TurnServer& server = options_.turn_servers[relay.server];
+  const size_t host = relay.hosts.front();
+  relay.hosts.erase(relay.hosts.begin());
+  relay.state = JobState::kRunning;
+  relay.next_attempt = now + options_.next_host_after;
+  turn::Client::Options client;
+  client.local = options_.hosts[host].address;
+  client.server = server.address;
+  client.username = server.username;
+  client.password = server.password;
+  if (server.address.ip.is_v6()) client.relayed_family = IpFamily::kV6;
+  client.retransmit.rto_initial = options_.rto_initial;
+  Attempt attempt;
+  attempt.host = host;
+  attempt.client = std::make_unique<turn::Client>(random_, std::move(client));
+  attempt.deadline = now + options_.server_deadline;
+  const absl::Status status = attempt.client->Allocate(now);
+  relay.attempts.push_back(std::move(attempt));
+  if (!status.ok()) FailAttempt(now, relay, relay.attempts.back(), status, 0);
+}
+
+void Gatherer::FailAttempt(absl::Time now, Relay& relay, Attempt& attempt,
+                           const absl::Status& status, uint16_t code) {
+  attempt.dead = true;
+  if (relay.code == 0) {
+    relay.failure = status;
+    relay.code = code;
+  }
+  // What the server refuses once, it refuses from every address.
+  if (code != 0) relay.hosts.clear();
+  relay.next_attempt = now;
+  const bool alive =
+      std::any_of(relay.attempts.begin(), relay.attempts.end(),
+                  [](const Attempt& other) { return !other.dead; });
+  if (alive || !relay.hosts.empty() || relay.state != JobState::kRunning) {
+    return;
+  }
+  relay.state = JobState::kFailed;
+  events_.push_back(ServerFailed{options_.turn_servers[relay.server].address,
+                                 options_.hosts[attempt.host].address,
+                                 relay.failure, relay.code});
+}
+
+void Gatherer::DrainBindings(absl::Time now) {
+  const auto find = [&](const stun::TransactionId& id) {
+    return std::find_if(bindings_.begin(), bindings_.end(),
+                        [&](const Binding& b) { return b.id == id; });
+  };
+  while (std::optional<stun::Client::Event> event = stun_.PollEvent()) {
+    if (const auto* mapped = std::get_if<stun::Client::Mapped>(&*event)) {
+      const auto binding = find(mapped->id);
+      if (binding == bindings_.end()) continue;
+      binding->state = JobState::kDone;
+      binding->id.reset();
+      binding->deadline = absl::InfiniteFuture();
+      binding->keepalive = now + options_.keepalive_interval;
+      if (std::exchange(binding->mapped, mapped->mapped) != mapped->mapped) {
+        FindReflexive(binding->host, binding->server, mapped->mapped);
+      }
+    } else if (const auto* failed =
+                   std::get_if<stun::Client::Failed>(&*event)) {
+      const auto binding = find(failed->id);
+      if (binding == bindings_.end()) continue;
+      FailBinding(now, *binding, failed->status,
+                  static_cast<uint16_t>(failed->error.value_or(stun::Error{})));
+    }
+  }
+}
+
+void Gatherer::FailBinding(absl::Time now, Binding& binding,
+                           const absl::Status& status, uint16_t code) {
+  binding.id.reset();
+  binding.deadline = absl::InfiniteFuture();
+  if (binding.state == JobState::kDone) {
+    // Only a keepalive was lost.
+    binding.keepalive = now + options_.keepalive_interval;
+    return;
+  }
+  binding.state = JobState::kFailed;
+  events_.push_back(ServerFailed{
+      binding.server, options_.hosts[binding.host].address, status, code});
+}
+
+void Gatherer::DrainAttempt(absl::Time now, Relay& relay, size_t index) {
+  Attempt& attempt = relay.attempts[index];
+  while (std::optional<turn::Client::Event> event =
+             attempt.client->PollEvent()) {
+    if (const auto* lease = std::get_if<turn::Client::Allocated>(&*event)) {
+      if (relay.kept || attempt.dead || state_ != State::kGathering) {
+        attempt.client->Close(now);
+        continue;
+      }
+      relay.kept = index;
+      relay.state = JobState::kDone;
+      for (size_t i = 0; i < relay.attempts.size(); ++i) {
+        if (i == index) continue;
+        relay.attempts[i].dead = true;
+        relay.attempts[i].client->Close(now);
+      }
+      FindRelayed(relay, attempt.host, *lease);
+      for (const TransportAddress& peer : peers_) {
+        // Peers of the other family are refused, which is as it should be.
+        (void)attempt.client->Permit(now, peer);
+      }
+    } else if (const auto* closed =
+                   std::get_if<turn::Client::Closed>(&*event)) {
+      attempt.closed = true;
+      if (relay.kept == index) {
+        relay.kept.reset();
+        attempt.dead = true;
+        if (state_ == State::kGathering) {
+          events_.push_back(
+              RelayLost{attempt.client->relayed(), closed->status});
+        }
+      } else if (!attempt.dead) {
+        const absl::Status status = closed->status.ok()
+                                        ? absl::CancelledError("not needed")
+                                        : closed->status;
+        FailAttempt(
+            now, relay, attempt, status,
+            static_cast<uint16_t>(closed->error.value_or(stun::Error{})));
+      }
+    }
+  }
+}
+
+}  // namespace kyuu::ice
