@@ -179,7 +179,8 @@ Error CheckSctpmap(absl::string_view value) {
     return SyntaxError{"sctpmap application must be a token", kRule};
   }
   const size_t offset = value.size() - rest.size();
-  if (!rest.empty() && !ParseDigits(TakeToken(rest), 65535)) {
+  const bool has_streams = !rest.empty() || value.back() == ' ';
+  if (has_streams && !ParseDigits(rest, 65535)) {
     return SyntaxError{"sctpmap streams must be 0..65535", kRule, offset};
   }
   return std::nullopt;

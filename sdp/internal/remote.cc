@@ -150,6 +150,7 @@ class TransportSource {
       const auto group = GroupOf(remote, *mid);
       if (!group.empty() && group[0] != *mid) {
         blocks_.push_back(remote.media(mids.at(group[0])));
+        tagged_ = true;
       }
       bundled_ = !group.empty();
     }
@@ -169,15 +170,17 @@ class TransportSource {
     const Block* block = Find(AttributeType::kIceOptions);
     return block != nullptr && block->HasIceOption(tag);
   }
-  // The block that holds candidates: they are of one m= section.
+  // The m= section that holds the candidates: the one with the credentials.
   const Block& candidates() const {
-    return section_.bundle_only() ? blocks_[blocks_.size() - 2] : blocks_[0];
+    return blocks_[0].Has(AttributeType::kIceUfrag) || !tagged_ ? blocks_[0]
+                                                                : blocks_[1];
   }
 
  private:
   std::vector<Block> blocks_;
   MediaSection section_;
   bool bundled_ = false;
+  bool tagged_ = false;  // blocks_[1] is the tagged section.
 };
 
 absl::Status ReadIce(const TransportSource& source, TransportParameters& out) {
