@@ -1,0 +1,65 @@
+// What an association tells its owner.
+
+#ifndef KYUU_SCTP_EVENT_H_
+#define KYUU_SCTP_EVENT_H_
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "sctp/message.h"
+
+namespace kyuu::sctp {
+
+// Connected: the handshake is complete. What both sides agreed on.
+struct Connected {
+  // Streams 0 .. outgoing_streams - 1 may be sent on.
+  uint16_t outgoing_streams = 0;
+  uint16_t incoming_streams = 0;
+  bool partial_reliability = false;  // RFC 3758.
+  bool stream_reset = false;         // RFC 6525.
+};
+
+// Restarted: the peer lost its state and began anew (RFC 9260 section 5.2).
+// Messages in flight are lost, queued ones are kept, all streams start over.
+struct Restarted {};
+
+enum class ResetDirection : uint8_t {
+  kOutgoing,  // Our streams, as asked for by ResetStreams or by the peer.
+  kIncoming,  // The peer's streams.
+};
+
+// StreamsReset: streams start over at sequence number 0 (RFC 6525). All that
+// was sent on them before was delivered before this event.
+struct StreamsReset {
+  ResetDirection direction = ResetDirection::kOutgoing;
+  // In the order of the request. Empty: all streams, which only a peer does.
+  std::vector<StreamId> streams;
+  // Not OK if the peer refused; only in the kOutgoing direction.
+  absl::Status status;
+};
+
+// WritableAgain: after Send has returned RESOURCE_EXHAUSTED, the send buffer
+// has drained to half of its limit.
+struct WritableAgain {};
+
+// BufferedAmountLow: buffered_amount(stream) fell to its threshold or below.
+struct BufferedAmountLow {
+  StreamId stream{};
+};
+
+// Closed: the end; no event follows. OK after a graceful shutdown and after
+// Close; ABORTED if the peer aborted or violated the protocol, CANCELLED after
+// Abort, DEADLINE_EXCEEDED if the peer went silent.
+struct Closed {
+  absl::Status status;
+};
+
+// The events of an association; a message is one of them.
+using Event = std::variant<Message, Connected, Restarted, StreamsReset,
+                           WritableAgain, BufferedAmountLow, Closed>;
+
+}  // namespace kyuu::sctp
+
+#endif  // KYUU_SCTP_EVENT_H_

@@ -1,0 +1,62 @@
+#include "sctp/internal/congestion_control.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+
+#include "absl/time/time.h"
+#include "sctp/options.h"
+
+namespace kyuu::sctp::internal {
+
+CongestionControl::CongestionControl(const Options& options, size_t mtu)
+    : mtu_(mtu),
+      initial_cwnd_(options.initial_cwnd_packets * mtu),
+      cwnd_(initial_cwnd_),
+      // Section 7.2.1: "The initial value of ssthresh MAY be arbitrarily high".
+      ssthresh_(std::numeric_limits<size_t>::max() / 2) {}
+
+void CongestionControl::OnAck(const AckReport& report) {
+  // Sections 7.2.1 and 7.2.2: the window grows only when the cumulative TSN
+  // moves, when it was in full use, and outside of fast recovery.
+  if (report.cumulative == AckReport::Cumulative::kSame ||
+      report.recovery == AckReport::Recovery::kFast) {
+    return;
+  }
+  const bool in_full_use = report.flight_before + mtu_ > cwnd_;
+  if (cwnd_ <= ssthresh_) {
+    // Every acknowledged byte counts (L is unbounded): a peer that drains its
+    // socket answers a whole train of packets with a single SACK.
+    if (in_full_use) cwnd_ += report.bytes_acked;
+    return;
+  }
+  partial_bytes_acked_ += report.bytes_acked;
+  if (in_full_use && partial_bytes_acked_ >= cwnd_) {
+    partial_bytes_acked_ -= cwnd_;
+    cwnd_ += mtu_;
+  }
+  if (report.flight_after == 0) partial_bytes_acked_ = 0;
+}
+
+void CongestionControl::OnFastRetransmit() {
+  ssthresh_ = std::max(cwnd_ / 2, 4 * mtu_);
+  cwnd_ = ssthresh_;
+  partial_bytes_acked_ = 0;
+}
+
+void CongestionControl::OnTimeout() {
+  ssthresh_ = std::max(cwnd_ / 2, 4 * mtu_);
+  cwnd_ = mtu_;
+  partial_bytes_acked_ = 0;
+}
+
+void CongestionControl::OnIdle(absl::Duration idle, absl::Duration rto) {
+  // Section 7.2.1: an idle path is no longer known, and the window is halved
+  // for each RTO, here not below the window that a new path would get.
+  while (idle >= rto && cwnd_ > initial_cwnd_) {
+    cwnd_ = std::max(cwnd_ / 2, initial_cwnd_);
+    idle -= rto;
+  }
+}
+
+}  // namespace kyuu::sctp::internal

@@ -1,0 +1,48 @@
+// Congestion control of RFC 9260 section 7.2, behind the few calls that any
+// other algorithm would need too.
+
+#ifndef KYUU_SCTP_INTERNAL_CONGESTION_CONTROL_H_
+#define KYUU_SCTP_INTERNAL_CONGESTION_CONTROL_H_
+
+#include <cstddef>
+
+#include "absl/time/time.h"
+#include "sctp/options.h"
+
+namespace kyuu::sctp::internal {
+
+// What a SACK said, in bytes as they went over the wire.
+struct AckReport {
+  size_t bytes_acked = 0;    // Newly acknowledged.
+  size_t flight_before = 0;  // In flight before the SACK.
+  size_t flight_after = 0;
+  enum class Recovery { kNone, kFast } recovery = Recovery::kNone;
+  enum class Cumulative { kSame, kAdvanced } cumulative = Cumulative::kSame;
+};
+
+class CongestionControl {
+ public:
+  CongestionControl(const Options& options, size_t mtu);
+
+  void OnAck(const AckReport& report);
+  // Loss found by SACKs; once per recovery (section 7.2.4, rule 2).
+  void OnFastRetransmit();
+  // T3-rtx expired (section 7.2.3).
+  void OnTimeout();
+  // The sender was silent for `idle` and begins to send again.
+  void OnIdle(absl::Duration idle, absl::Duration rto);
+
+  size_t cwnd() const { return cwnd_; }
+  size_t ssthresh() const { return ssthresh_; }
+
+ private:
+  size_t mtu_;
+  size_t initial_cwnd_;
+  size_t cwnd_;
+  size_t ssthresh_;
+  size_t partial_bytes_acked_ = 0;
+};
+
+}  // namespace kyuu::sctp::internal
+
+#endif  // KYUU_SCTP_INTERNAL_CONGESTION_CONTROL_H_

@@ -1,0 +1,66 @@
+// Which TSNs have arrived, and when to say so (RFC 9260 section 6.2).
+
+#ifndef KYUU_SCTP_INTERNAL_DATA_TRACKER_H_
+#define KYUU_SCTP_INTERNAL_DATA_TRACKER_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/container/inlined_vector.h"
+#include "sctp/internal/chunk/sack_chunk.h"
+#include "sctp/internal/serial.h"
+#include "sctp/internal/tsn_intervals.h"
+#include "sctp/options.h"
+
+namespace kyuu::sctp::internal {
+
+// What a TSN is, seen from here.
+enum class TsnClass : uint8_t {
+  kNext,           // The one after the cumulative TSN.
+  kAhead,          // New, beyond a hole.
+  kDuplicate,      // Has arrived already.
+  kOutsideWindow,  // Too far ahead, or one hole too many.
+};
+
+class DataTracker {
+ public:
+  DataTracker(const Options& options, Tsn peer_initial_tsn);
+
+  Tsn cumulative_tsn() const { return cumulative_tsn_; }
+  bool has_gaps() const { return !gaps_.empty(); }
+  TsnClass Classify(Tsn tsn) const;
+
+  // Record takes a TSN of class kNext or kAhead as arrived.
+  void Record(Tsn tsn);
+  void RecordDuplicate(Tsn tsn);
+  // ForwardTo moves the cumulative TSN to `tsn` at least (RFC 3758 section
+  // 3.6); false if it is there already.
+  bool ForwardTo(Tsn tsn);
+
+  // When the SACK is due. A packet that carried DATA asks for one at once if
+  // it told of a loss, or is the second since the last; else later.
+  enum class Due { kNot, kLater, kNow };
+  Due sack_due() const { return due_; }
+  void OnDataPacket();
+  void RequireSackNow() { due_ = Due::kNow; }
+
+  // TakeSack builds the SACK with as many blocks and duplicates as fit in
+  // `space` bytes, and takes it for sent.
+  SackChunk TakeSack(uint32_t a_rwnd, size_t space);
+
+ private:
+  uint32_t max_window_;
+  size_t max_intervals_;
+  size_t max_blocks_;
+  size_t max_duplicates_;
+
+  Tsn cumulative_tsn_;
+  TsnIntervals gaps_;
+  absl::InlinedVector<Tsn, 8> duplicates_;
+  Due due_ = Due::kNot;
+  int packets_since_sack_ = 0;
+};
+
+}  // namespace kyuu::sctp::internal
+
+#endif  // KYUU_SCTP_INTERNAL_DATA_TRACKER_H_

@@ -1,0 +1,308 @@
+#include "sctp/internal/outstanding_data.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/check.h"
+#include "sctp/internal/chunk/data_chunk.h"
+#include "sctp/internal/chunk/forward_tsn_chunk.h"
+#include "sctp/internal/chunk/sack_chunk.h"
+#include "sctp/internal/send_queue.h"
+#include "sctp/internal/serial.h"
+
+namespace kyuu::sctp::internal {
+namespace {
+
+// A chunk is lost once a packet that left three packets after its own has
+// arrived. This is the rule of three miss indications (RFC 9260 section 7.2.4)
+// counted in packets instead of SACKs: the same where each packet is answered
+// by a SACK, and still right where one SACK answers a whole train. It lets a
+// retransmission be found lost too, which counting by TSN cannot.
+constexpr int32_t kPacketThreshold = 3;
+
+// Streams named in one FORWARD TSN; the rest follows in the next one.
+constexpr size_t kMaxSkipped = 64;
+
+}  // namespace
+
+DataChunk OutstandingData::ChunkOf(Tsn tsn, const Entry& entry) {
+  const OutMessage& message = queue_.Get(entry.message);
+  DataChunk chunk;
+  chunk.flags = entry.flags;
+  chunk.tsn = tsn;
+  chunk.stream = message.stream;
+  chunk.ssn = message.ssn;
+  chunk.ppid = message.ppid;
+  chunk.payload =
+      absl::MakeConstSpan(message.payload).subspan(entry.offset, entry.size);
+  return chunk;
+}
+
+DataChunk OutstandingData::Send(absl::Time now, OutMessage& message,
+                                size_t size) {
+  const Tsn tsn = next_tsn();
+  if (!message.started) message.first_tsn = tsn;
+  Entry entry;
+  entry.message = queue_.current_id();
+  entry.offset = static_cast<uint32_t>(message.offset);
+  entry.size = static_cast<uint16_t>(size);
+  if (message.offset == 0) entry.flags |= DataChunk::kBegin;
+  if (message.offset + size == message.payload.size()) {
+    entry.flags |= DataChunk::kEnd;
+  }
+  if (message.ordering == Ordering::kUnordered) {
+    entry.flags |= DataChunk::kUnordered;
+  }
+  entry.transmissions = 1;
+  entry.packet = packet_;
+  entry.sent_ns = absl::ToUnixNanos(now);
+  flight_bytes_ += WireSize(entry);
+  entries_.push_back(entry);
+  queue_.Advance(size);
+  return ChunkOf(tsn, entry);
+}
+
+size_t OutstandingData::NextLostSize(absl::Time now) {
+  if (lost_from_ < first_tsn_) lost_from_ = first_tsn_;
+  while (lost_ > 0) {
+    const Entry& entry = at(lost_from_);
+    if (entry.state != State::kLost) {
+      ++lost_from_;
+      continue;
+    }
+    const MessageId id = entry.message;
+    if (!AbandonIfExpired(now, queue_.Get(id), id)) return WireSize(entry);
+  }
+  return 0;
+}
+
+DataChunk OutstandingData::Resend(absl::Time now) {
+  Entry& entry = at(lost_from_);
+  KYUU_CHECK(entry.state == State::kLost);
+  LeaveState(entry);
+  entry.state = State::kInFlight;
+  flight_bytes_ += WireSize(entry);
+  if (entry.transmissions < std::numeric_limits<uint16_t>::max()) {
+    ++entry.transmissions;
+  }
+  entry.packet = packet_;
+  entry.sent_ns = absl::ToUnixNanos(now);
+  return ChunkOf(lost_from_, entry);
+}
+
+void OutstandingData::LeaveState(Entry& entry) {
+  if (entry.state == State::kInFlight) flight_bytes_ -= WireSize(entry);
+  if (entry.state == State::kLost) --lost_;
+}
+
+bool OutstandingData::IsValid(const SackChunk& sack) const {
+  const uint32_t ahead = sack.cumulative_tsn_ack - cumulative_tsn_ack();
+  if (ahead > entries_.size()) return false;
+  for (const GapAckBlock& block : sack.gap_ack_blocks) {
+    // The TSN after the cumulative one is missing by definition.
+    if (block.start < 2 || block.end < block.start) return false;
+    if (block.end > entries_.size() - ahead) return false;
+  }
+  return true;
+}
+
+SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
+                                       absl::Duration min_rtt) {
+  SackResult result;
+  const Tsn cumulative = sack.cumulative_tsn_ack;
+  if (cumulative < cumulative_tsn_ack()) {
+    result.kind = SackResult::Kind::kStale;
+    return result;
+  }
+  // All of it is looked at first: it is applied whole or not at all.
+  if (!IsValid(sack)) {
+    result.kind = SackResult::Kind::kInvalid;
+    return result;
+  }
+  newly_acked_ = false;
+  if (cumulative >= first_tsn_) {
+    result.cumulative_advanced = true;
+    PopUpTo(now, cumulative, min_rtt, result);
+    acked_.RemoveUpTo(cumulative);
+  }
+  for (const GapAckBlock& block : sack.gap_ack_blocks) {
+    acked_.Add(cumulative + block.start, cumulative + block.end,
+               [&](Tsn first, Tsn last) {
+                 for (Tsn tsn = first; tsn <= last; ++tsn) {
+                   Acknowledge(now, tsn, min_rtt, result);
+                 }
+               });
+  }
+  UndoReneged();
+  if (newly_acked_) DetectLoss(result);
+  if (result.rtt) rtt_tsn_ = next_tsn();
+  return result;
+}
+
+void OutstandingData::PopUpTo(absl::Time now, Tsn tsn, absl::Duration min_rtt,
+                              SackResult& result) {
+  while (!entries_.empty() && first_tsn_ <= tsn) {
+    Acknowledge(now, first_tsn_, min_rtt, result);
+    const MessageId id = entries_.pop_front().message;
+    ++first_tsn_;
+    OutMessage& message = queue_.Get(id);
+    if (--message.outstanding == 0 && message.complete()) queue_.Release(id);
+  }
+}
+
+void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
+                                  absl::Duration min_rtt, SackResult& result) {
+  Entry& entry = at(tsn);
+  if (entry.state == State::kAcked || entry.state == State::kAbandoned) return;
+  LeaveState(entry);
+  entry.state = State::kAcked;
+  result.bytes_acked += WireSize(entry);
+  newly_acked_ = true;
+  const bool sent_once = entry.transmissions == 1;
+  if (!sent_once || tsn >= rtt_tsn_) {
+    const absl::Duration elapsed =
+        absl::Nanoseconds(absl::ToUnixNanos(now) - entry.sent_ns);
+    if (sent_once) {
+      result.rtt = elapsed;
+    } else if (elapsed < min_rtt) {
+      // The answer came too soon to be about the last transmission.
+      return;
+    }
+  }
+  if (static_cast<int32_t>(entry.packet - newest_acked_packet_) > 0) {
+    newest_acked_packet_ = entry.packet;
+  }
+}
+
+// What is acknowledged in a gap block and then found missing at the head, the
+// peer has thrown away again (RFC 9260 section 6.2.1, rule D iii).
+void OutstandingData::UndoReneged() {
+  if (acked_.empty() || acked_[0].first != first_tsn_) return;
+  const TsnInterval run = acked_[0];
+  acked_.RemoveUpTo(run.last);
+  for (Tsn tsn = run.first; tsn <= run.last; ++tsn) {
+    if (at(tsn).state == State::kAcked) MarkLost(tsn);
+  }
+}
+
+void OutstandingData::DetectLoss(SackResult& result) {
+  Tsn from = first_tsn_;
+  for (const TsnInterval& interval : acked_) {
+    for (Tsn tsn = from; tsn < interval.first; ++tsn) {
+      const Entry& entry = at(tsn);
+      if (entry.state != State::kInFlight) continue;
+      if (static_cast<int32_t>(newest_acked_packet_ - entry.packet) <
+          kPacketThreshold) {
+        continue;
+      }
+      result.loss_detected = true;
+      MarkLost(tsn);
+    }
+    from = interval.last + 1;
+  }
+}
+
+bool OutstandingData::MarkLost(Tsn tsn) {
+  Entry& entry = at(tsn);
+  LeaveState(entry);
+  entry.state = State::kLost;
+  if (lost_ == 0 || tsn < lost_from_) lost_from_ = tsn;
+  ++lost_;
+  if (queue_.partial_reliability() == PartialReliability::kOff ||
+      entry.transmissions < queue_.Get(entry.message).max_transmissions) {
+    return true;
+  }
+  Abandon(entry.message);
+  return false;
+}
+
+void OutstandingData::OnTimeout() {
+  const size_t count = entries_.size();
+  for (size_t i = 0; i < count; ++i) {
+    if (entries_[i].state == State::kInFlight) {
+      MarkLost(first_tsn_ + static_cast<uint32_t>(i));
+    }
+  }
+}
+
+bool OutstandingData::AbandonIfExpired(absl::Time now, OutMessage& message,
+                                       MessageId id) {
+  if (queue_.partial_reliability() == PartialReliability::kOff ||
+      !message.started || message.expires > now) {
+    return false;
+  }
+  Abandon(id);
+  return true;
+}
+
+void OutstandingData::Abandon(MessageId id) {
+  OutMessage& message = queue_.Get(id);
+  if (!message.complete()) {
+    // The peer may have all that was sent, and acknowledged it; then nothing
+    // would tell it that the rest never comes. A TSN that is used up without
+    // being sent gives the FORWARD TSN something to move to.
+    Entry placeholder;
+    placeholder.message = id;
+    placeholder.state = State::kAbandoned;
+    entries_.push_back(placeholder);
+    ++message.fragments;
+    ++message.outstanding;
+  }
+  for (uint32_t i = 0; i < message.fragments; ++i) {
+    const Tsn tsn = message.first_tsn + i;
+    if (tsn < first_tsn_) continue;
+    LeaveState(at(tsn));
+    at(tsn).state = State::kAbandoned;
+  }
+  queue_.Abandon(id);
+}
+
+bool OutstandingData::ShouldForward() const {
+  return !entries_.empty() && entries_.front().state == State::kAbandoned;
+}
+
+ForwardTsnChunk OutstandingData::Forward(size_t space) const {
+  ForwardTsnChunk forward;
+  forward.new_cumulative_tsn = cumulative_tsn_ack();
+  const size_t room =
+      std::min((space - ForwardTsnChunk::kHeaderSize) / 4, kMaxSkipped);
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    if (entries_[i].state != State::kAbandoned) break;
+    const OutMessage& message = queue_.Get(entries_[i].message);
+    if (message.ordering == Ordering::kOrdered) {
+      auto it = std::find_if(forward.skipped.begin(), forward.skipped.end(),
+                             [&](const SkippedStream& skip) {
+                               return skip.stream == message.stream;
+                             });
+      if (it != forward.skipped.end()) {
+        it->ssn = message.ssn;
+      } else if (forward.skipped.size() < room) {
+        forward.skipped.push_back({message.stream, message.ssn});
+      } else {
+        break;
+      }
+    }
+    ++forward.new_cumulative_tsn;
+  }
+  return forward;
+}
+
+void OutstandingData::Clear(Tsn initial_tsn) {
+  while (!entries_.empty()) {
+    const MessageId id = entries_.pop_front().message;
+    OutMessage& message = queue_.Get(id);
+    if (--message.outstanding == 0 && message.complete()) queue_.Release(id);
+  }
+  acked_.Clear();
+  first_tsn_ = initial_tsn;
+  rtt_tsn_ = initial_tsn;
+  flight_bytes_ = 0;
+  lost_ = 0;
+}
+
+}  // namespace kyuu::sctp::internal

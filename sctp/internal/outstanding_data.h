@@ -1,0 +1,129 @@
+// Chunks in flight: acknowledgement, loss detection and retransmission
+// (RFC 9260 sections 6.3.3 and 7.2.4), and partial reliability (RFC 3758).
+
+#ifndef KYUU_SCTP_INTERNAL_OUTSTANDING_DATA_H_
+#define KYUU_SCTP_INTERNAL_OUTSTANDING_DATA_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "absl/time/time.h"
+#include "sctp/internal/chunk/data_chunk.h"
+#include "sctp/internal/chunk/forward_tsn_chunk.h"
+#include "sctp/internal/chunk/sack_chunk.h"
+#include "sctp/internal/ring_queue.h"
+#include "sctp/internal/send_queue.h"
+#include "sctp/internal/serial.h"
+#include "sctp/internal/tsn_intervals.h"
+
+namespace kyuu::sctp::internal {
+
+// What a SACK changed.
+struct SackResult {
+  enum class Kind : uint8_t {
+    kApplied,
+    kStale,    // Older than one seen before; nothing was changed.
+    kInvalid,  // Speaks of TSNs that were never sent; nothing was changed.
+  };
+  Kind kind = Kind::kApplied;
+  bool cumulative_advanced = false;
+  bool loss_detected = false;  // Chunks were marked for retransmission.
+  size_t bytes_acked = 0;
+  // The round trip of the newest chunk that was sent once (Karn: the answer
+  // to a chunk that was sent twice says nothing, section 6.3.1 rule C5).
+  std::optional<absl::Duration> rtt;
+};
+
+// OutstandingData keeps one entry per TSN from the lowest unacknowledged one
+// on, in a ring: what a SACK costs depends on what it changes.
+class OutstandingData {
+ public:
+  // `queue` must outlive this.
+  OutstandingData(Tsn initial_tsn, SendQueue& queue)
+      : queue_(queue), first_tsn_(initial_tsn), rtt_tsn_(initial_tsn) {}
+
+  bool empty() const { return entries_.empty(); }
+  Tsn next_tsn() const {
+    return first_tsn_ + static_cast<uint32_t>(entries_.size());
+  }
+  Tsn cumulative_tsn_ack() const { return first_tsn_ - 1; }
+  // On the wire and neither acknowledged nor found lost, chunk headers
+  // included.
+  size_t flight_bytes() const { return flight_bytes_; }
+  bool has_lost() const { return lost_ > 0; }
+
+  // BeginPacket tells that the chunks that follow share one packet.
+  void BeginPacket() { ++packet_; }
+  // Send records the next `size` bytes of the queue's current message as in
+  // flight and returns the chunk that carries them.
+  DataChunk Send(absl::Time now, OutMessage& message, size_t size);
+  // The size of the next chunk to send again, header and padding included;
+  // gives up what has expired on the way. 0 if there is none.
+  size_t NextLostSize(absl::Time now);
+  // ... which NextLostSize has just measured.
+  DataChunk Resend(absl::Time now);
+
+  SackResult HandleSack(absl::Time now, const SackChunk& sack,
+                        absl::Duration min_rtt);
+  // T3-rtx expired: all in flight counts as lost (section 6.3.3 rule E3).
+  void OnTimeout();
+
+  // AbandonExpired gives up the message that is being sent if its time is up.
+  bool AbandonIfExpired(absl::Time now, OutMessage& message, MessageId id);
+  // True if the lowest outstanding chunks were given up, so that the peer has
+  // to be told (RFC 3758 section 3.5, rules C1 to C3).
+  bool ShouldForward() const;
+  // The FORWARD TSN about them, within `space` bytes.
+  ForwardTsnChunk Forward(size_t space) const;
+
+  // Forgets everything, after a restart or at the end.
+  void Clear(Tsn initial_tsn);
+
+ private:
+  enum class State : uint8_t { kInFlight, kLost, kAcked, kAbandoned };
+  struct Entry {
+    MessageId message{};
+    uint32_t offset = 0;
+    uint16_t size = 0;
+    uint8_t flags = 0;
+    State state = State::kInFlight;
+    uint16_t transmissions = 0;
+    uint32_t packet = 0;  // Number of the packet that carried it last.
+    int64_t sent_ns = 0;  // When.
+  };
+  static size_t WireSize(const Entry& entry) {
+    return DataChunk::kHeaderSize + PaddedSize(entry.size);
+  }
+
+  Entry& at(Tsn tsn) { return entries_[tsn - first_tsn_]; }
+  const Entry& at(Tsn tsn) const { return entries_[tsn - first_tsn_]; }
+  bool IsValid(const SackChunk& sack) const;
+  void Acknowledge(absl::Time now, Tsn tsn, absl::Duration min_rtt,
+                   SackResult& result);
+  void PopUpTo(absl::Time now, Tsn tsn, absl::Duration min_rtt,
+               SackResult& result);
+  void UndoReneged();
+  void DetectLoss(SackResult& result);
+  // False if the message was given up instead.
+  bool MarkLost(Tsn tsn);
+  void Abandon(MessageId id);
+  void LeaveState(Entry& entry);
+  DataChunk ChunkOf(Tsn tsn, const Entry& entry);
+
+  SendQueue& queue_;
+  Tsn first_tsn_;
+  RingQueue<Entry> entries_;
+  TsnIntervals acked_;  // Reported in gap blocks.
+  size_t flight_bytes_ = 0;
+  size_t lost_ = 0;
+  Tsn lost_from_;  // No chunk below it is lost.
+  uint32_t packet_ = 0;
+  uint32_t newest_acked_packet_ = 0;
+  bool newly_acked_ = false;
+  Tsn rtt_tsn_;  // The next chunk to measure a round trip by.
+};
+
+}  // namespace kyuu::sctp::internal
+
+#endif  // KYUU_SCTP_INTERNAL_OUTSTANDING_DATA_H_

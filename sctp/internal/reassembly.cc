@@ -1,0 +1,345 @@
+#include "sctp/internal/reassembly.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "base/check.h"
+#include "sctp/internal/chunk/data_chunk.h"
+#include "sctp/internal/chunk/forward_tsn_chunk.h"
+#include "sctp/internal/event_queue.h"
+#include "sctp/internal/serial.h"
+
+namespace kyuu::sctp::internal {
+namespace {
+
+uint32_t WaitingKey(StreamId stream, Ssn ssn) {
+  return static_cast<uint32_t>(stream) << 16 | ssn.value();
+}
+
+void Append(std::vector<uint8_t>& to, absl::Span<const uint8_t> bytes) {
+  to.insert(to.end(), bytes.begin(), bytes.end());
+}
+
+constexpr size_t kSmallestRing = 64;
+constexpr size_t kLargeRing = 4096;
+
+}  // namespace
+
+Ssn& Reassembly::NextSsns::operator[](StreamId stream) {
+  const uint16_t id = static_cast<uint16_t>(stream);
+  std::unique_ptr<Page>& page = pages_[id >> 8];
+  if (page == nullptr) page = std::make_unique<Page>();
+  return (*page)[id & 0xff];
+}
+
+void Reassembly::NextSsns::Clear() {
+  for (std::unique_ptr<Page>& page : pages_) page.reset();
+}
+
+Reassembly::Reassembly(const Options& options, Tsn peer_initial_tsn,
+                       EventQueue& events, Stats& stats)
+    : options_(options),
+      events_(events),
+      stats_(stats),
+      next_tsn_(peer_initial_tsn) {}
+
+Reassembly::Outcome Reassembly::Add(const DataChunk& chunk, Tsn cumulative) {
+  if (chunk.tsn != next_tsn_) {
+    Hold(chunk);
+    TakeRun(chunk.tsn);
+    return Outcome::kOk;
+  }
+  ++next_tsn_;
+  const Outcome outcome = Continue(chunk);
+  if (outcome != Outcome::kOk) return outcome;
+  return AdvanceTo(cumulative);
+}
+
+Reassembly::Outcome Reassembly::Skip(Tsn tsn, Tsn cumulative) {
+  if (tsn != next_tsn_) return Outcome::kOk;
+  return AdvanceTo(cumulative);
+}
+
+// Takes the chunk at the cumulative TSN into the assembly.
+Reassembly::Outcome Reassembly::Continue(const DataChunk& chunk) {
+  if (chunk.begin()) {
+    if (assembly_.active) {
+      // The sender gave the rest up and never told: only RFC 3758 may do so,
+      // and the message is the peer's to lose.
+      DropAssembly();
+    }
+    if (chunk.payload.size() > options_.max_message_in) {
+      return Outcome::kMessageTooLarge;
+    }
+    Message message{chunk.stream, chunk.ppid, {}};
+    if (chunk.end()) {
+      message.payload.assign(chunk.payload.begin(), chunk.payload.end());
+      Deliver(std::move(message), chunk.unordered(), chunk.ssn,
+              Arrival::kInSequence);
+      return Outcome::kOk;
+    }
+    assembly_.active = true;
+    assembly_.unordered = chunk.unordered();
+    assembly_.stream = chunk.stream;
+    assembly_.ssn = chunk.ssn;
+    assembly_.ppid = chunk.ppid;
+    // Messages of one kind follow each other: one allocation each.
+    assembly_.payload.reserve(std::max(last_size_, 2 * chunk.payload.size()));
+    Append(assembly_.payload, chunk.payload);
+    return Outcome::kOk;
+  }
+  if (!assembly_.active) {
+    if (!forwarded_) return Outcome::kNoBegin;
+    // The rest of a message of which a FORWARD TSN has given up the beginning.
+    ++stats_.drop_unexpected_chunk;
+    return Outcome::kOk;
+  }
+  if (chunk.stream != assembly_.stream ||
+      chunk.unordered() != assembly_.unordered ||
+      (!chunk.unordered() && chunk.ssn != assembly_.ssn)) {
+    return Outcome::kBrokenRun;
+  }
+  if (assembly_.payload.size() + chunk.payload.size() >
+      options_.max_message_in) {
+    return Outcome::kMessageTooLarge;
+  }
+  Append(assembly_.payload, chunk.payload);
+  if (chunk.end()) {
+    last_size_ = assembly_.payload.size();
+    assembly_.active = false;
+    Deliver(Message{assembly_.stream, assembly_.ppid,
+                    std::exchange(assembly_.payload, {})},
+            assembly_.unordered, assembly_.ssn, Arrival::kInSequence);
+  }
+  return Outcome::kOk;
+}
+
+void Reassembly::DropAssembly() {
+  ++stats_.messages_skipped;
+  assembly_ = Assembly();
+}
+
+// Goes through what was held, up to the cumulative TSN.
+Reassembly::Outcome Reassembly::AdvanceTo(Tsn cumulative) {
+  while (next_tsn_ <= cumulative) {
+    const Tsn tsn = next_tsn_;
+    ++next_tsn_;
+    if (ring_used_ == 0 || !slot(tsn).present) {
+      // Taken out early as part of a whole message, or skipped: either way
+      // not the rest of the assembly, which then has none.
+      if (assembly_.active) DropAssembly();
+      if (ring_used_ == 0) {
+        next_tsn_ = cumulative + 1;
+        break;
+      }
+      continue;
+    }
+    Held& held = slot(tsn);
+    const DataChunk chunk{held.flags, tsn,       held.stream,
+                          held.ssn,   held.ppid, held.payload};
+    const Outcome outcome = Continue(chunk);
+    Release(held);
+    if (outcome != Outcome::kOk) return outcome;
+  }
+  if (ring_used_ == 0 && ring_.size() > kLargeRing) ring_ = {};
+  return Outcome::kOk;
+}
+
+void Reassembly::Hold(const DataChunk& chunk) {
+  const size_t distance = chunk.tsn - next_tsn_ + 1;
+  if (distance > ring_.size()) {
+    size_t size = std::max(ring_.size(), kSmallestRing);
+    while (size < distance) size *= 2;
+    std::vector<Held> larger(size);
+    // Which TSN a slot stands for follows from the next TSN, since all held
+    // ones are less than the old size ahead of it.
+    for (size_t i = 0; i < ring_.size() && ring_used_ > 0; ++i) {
+      const Tsn tsn = next_tsn_ + static_cast<uint32_t>(i);
+      larger[tsn.value() & (size - 1)] = std::move(slot(tsn));
+    }
+    ring_ = std::move(larger);
+  }
+  Held& held = slot(chunk.tsn);
+  KYUU_CHECK(!held.present);
+  held.present = true;
+  held.flags = chunk.flags;
+  held.stream = chunk.stream;
+  held.ssn = chunk.ssn;
+  held.ppid = chunk.ppid;
+  held.payload.assign(chunk.payload.begin(), chunk.payload.end());
+  ++ring_used_;
+  held_bytes_ += chunk.payload.size() + options_.held_overhead_bytes;
+}
+
+void Reassembly::Release(Held& held) {
+  held_bytes_ -= held.payload.size() + options_.held_overhead_bytes;
+  held = Held();
+  --ring_used_;
+}
+
+// Delivers the message that `tsn` is a part of if all of it is held.
+void Reassembly::TakeRun(Tsn tsn) {
+  const StreamId stream = slot(tsn).stream;
+  const size_t limit = std::min(options_.max_early_fragments, ring_.size());
+  auto belongs = [&](Tsn at) {
+    const Held& held = slot(at);
+    return held.present && held.stream == stream;
+  };
+  Tsn first = tsn;
+  for (size_t i = 0; (slot(first).flags & DataChunk::kBegin) == 0; ++i) {
+    if (i == limit || first == next_tsn_ || !belongs(first - 1) ||
+        (slot(first - 1).flags & DataChunk::kEnd) != 0) {
+      return;
+    }
+    first = first - 1;
+  }
+  Tsn last = tsn;
+  for (size_t i = 0; (slot(last).flags & DataChunk::kEnd) == 0; ++i) {
+    if (i == limit || last - next_tsn_ + 1 >= ring_.size() ||
+        !belongs(last + 1) || (slot(last + 1).flags & DataChunk::kBegin) != 0) {
+      return;
+    }
+    ++last;
+  }
+  size_t size = 0;
+  for (Tsn at = first; at <= last; ++at) size += slot(at).payload.size();
+  // Left where it is, it ends the association when its turn comes.
+  if (size > options_.max_message_in) return;
+  const bool unordered = (slot(first).flags & DataChunk::kUnordered) != 0;
+  const Ssn ssn = slot(first).ssn;
+  Message message{stream, slot(first).ppid, {}};
+  if (first == last) {
+    message.payload = slot(first).payload;
+  } else {
+    message.payload.reserve(size);
+    for (Tsn at = first; at <= last; ++at) {
+      Append(message.payload, slot(at).payload);
+    }
+  }
+  for (Tsn at = first; at <= last; ++at) Release(slot(at));
+  Deliver(std::move(message), unordered, ssn, Arrival::kBeyondHole);
+}
+
+void Reassembly::Deliver(Message message, bool unordered, Ssn ssn,
+                         Arrival arrival) {
+  if (unordered) {
+    ++stats_.messages_received;
+    events_.PushMessage(std::move(message));
+    return;
+  }
+  const StreamId stream = message.stream;
+  Ssn& next = next_ssns_[stream];
+  if (ssn < next) {
+    ++stats_.drop_stale_ssn;
+    return;
+  }
+  if (ssn != next) {
+    if (arrival == Arrival::kBeyondHole) {
+      const size_t weight =
+          message.payload.size() + options_.held_overhead_bytes;
+      if (waiting_.emplace(WaitingKey(stream, ssn), std::move(message))
+              .second) {
+        held_bytes_ += weight;
+      } else {
+        ++stats_.drop_stale_ssn;
+      }
+      return;
+    }
+    // All TSNs before this one have arrived or were given up, so no message
+    // of the stream that is missing can still come.
+    FlushUpTo(stream, ssn);
+  }
+  ++stats_.messages_received;
+  events_.PushMessage(std::move(message));
+  next = ssn + 1;
+  if (!waiting_.empty()) FlushFrom(stream);
+}
+
+// Delivers the waiting messages of `stream` from the next SSN until before
+// `end`, passing over those that are missing.
+void Reassembly::FlushUpTo(StreamId stream, Ssn end) {
+  Ssn& next = next_ssns_[stream];
+  while (next < end && !waiting_.empty()) {
+    // Up to the end or to where the numbers wrap around.
+    const bool wraps = end.value() < next.value();
+    const uint32_t stop =
+        wraps ? WaitingKey(stream, Ssn(0xffff)) : WaitingKey(stream, end) - 1;
+    auto it = waiting_.lower_bound(WaitingKey(stream, next));
+    if (it == waiting_.end() || it->first > stop) {
+      if (!wraps) break;
+      next = Ssn(0);
+      continue;
+    }
+    next = Ssn(static_cast<uint16_t>(it->first)) + 1;
+    held_bytes_ -= it->second.payload.size() + options_.held_overhead_bytes;
+    ++stats_.messages_received;
+    events_.PushMessage(std::move(it->second));
+    waiting_.erase(it);
+  }
+  next = end;
+}
+
+// Delivers waiting messages of `stream` as long as none is missing.
+void Reassembly::FlushFrom(StreamId stream) {
+  Ssn& next = next_ssns_[stream];
+  for (auto it = waiting_.find(WaitingKey(stream, next)); it != waiting_.end();
+       it = waiting_.find(WaitingKey(stream, next))) {
+    held_bytes_ -= it->second.payload.size() + options_.held_overhead_bytes;
+    ++stats_.messages_received;
+    events_.PushMessage(std::move(it->second));
+    waiting_.erase(it);
+    ++next;
+  }
+}
+
+Reassembly::Outcome Reassembly::ForwardTo(const ForwardTsnChunk& forward,
+                                          Tsn cumulative) {
+  const Tsn end = forward.new_cumulative_tsn;
+  forwarded_ = true;
+  if (next_tsn_ <= end) {
+    // A message that continues here has lost a part.
+    if (assembly_.active) DropAssembly();
+    if (ring_used_ > 0) {
+      const size_t span = std::min<size_t>(end - next_tsn_ + 1, ring_.size());
+      for (size_t i = 0; i < span; ++i) {
+        Held& held = slot(next_tsn_ + static_cast<uint32_t>(i));
+        if (held.present) Release(held);
+      }
+    }
+    next_tsn_ = end + 1;
+  }
+  for (const SkippedStream& skip : forward.skipped) {
+    if (skip.ssn < next_ssns_[skip.stream]) continue;
+    ++stats_.messages_skipped;
+    FlushUpTo(skip.stream, skip.ssn + 1);
+    FlushFrom(skip.stream);
+  }
+  return AdvanceTo(cumulative);
+}
+
+void Reassembly::ResetStreams(absl::Span<const StreamId> streams) {
+  auto drop = [this](auto from, auto to) {
+    for (auto it = from; it != to; ++it) {
+      held_bytes_ -= it->second.payload.size() + options_.held_overhead_bytes;
+      ++stats_.drop_stale_ssn;
+    }
+    waiting_.erase(from, to);
+  };
+  if (streams.empty()) {
+    drop(waiting_.begin(), waiting_.end());
+    next_ssns_.Clear();
+    return;
+  }
+  for (StreamId stream : streams) {
+    drop(waiting_.lower_bound(WaitingKey(stream, Ssn(0))),
+         waiting_.upper_bound(WaitingKey(stream, Ssn(0xffff))));
+    next_ssns_[stream] = Ssn(0);
+  }
+}
+
+}  // namespace kyuu::sctp::internal

@@ -1,0 +1,125 @@
+// From DATA chunks to messages: reassembly of fragments, and the order of
+// streams (RFC 9260 sections 6.5, 6.6 and 6.9).
+
+#ifndef KYUU_SCTP_INTERNAL_REASSEMBLY_H_
+#define KYUU_SCTP_INTERNAL_REASSEMBLY_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "sctp/internal/chunk/data_chunk.h"
+#include "sctp/internal/chunk/forward_tsn_chunk.h"
+#include "sctp/internal/event_queue.h"
+#include "sctp/internal/serial.h"
+#include "sctp/message.h"
+#include "sctp/options.h"
+#include "sctp/stats.h"
+
+namespace kyuu::sctp::internal {
+
+// Reassembly turns chunks into messages in `events`.
+//
+// The fragments of a message have consecutive TSNs (section 6.9), so one
+// message at a time is put together at the cumulative TSN: the assembly. A
+// chunk beyond a hole is held in a ring by its TSN; if that makes a message
+// complete there, it is taken out at once, and delivered at once unless its
+// stream has to wait for an earlier one.
+class Reassembly {
+ public:
+  // Anything but kOk is a violation by the peer, upon which the association
+  // ends: what it acknowledged could not be delivered.
+  enum class Outcome : uint8_t {
+    kOk,
+    kMessageTooLarge,  // Above Options::max_message_in.
+    kNoBegin,          // A fragment that continues nothing.
+    kBrokenRun,        // A fragment of one message inside of another.
+  };
+
+  // `options`, `events` and `stats` must outlive this.
+  Reassembly(const Options& options, Tsn peer_initial_tsn, EventQueue& events,
+             Stats& stats);
+
+  // Add takes a chunk that the tracker has just recorded for the first time;
+  // `cumulative` is the cumulative TSN after it.
+  [[nodiscard]] Outcome Add(const DataChunk& chunk, Tsn cumulative);
+  // Skip is Add for a chunk that counts as received but has no message, as on
+  // a stream that does not exist.
+  [[nodiscard]] Outcome Skip(Tsn tsn, Tsn cumulative);
+
+  // ForwardTo gives up what the peer gave up (RFC 3758 section 3.6).
+  // `cumulative` is the cumulative TSN after it.
+  [[nodiscard]] Outcome ForwardTo(const ForwardTsnChunk& forward,
+                                  Tsn cumulative);
+  // ResetStreams starts streams over; none means all.
+  void ResetStreams(absl::Span<const StreamId> streams);
+
+  // Payload and overhead of what is held: chunks beyond a hole and messages
+  // that wait for their stream. The assembly is not in it; it is bounded by
+  // max_message_in.
+  size_t held_bytes() const { return held_bytes_; }
+
+ private:
+  struct Held {
+    bool present = false;
+    uint8_t flags = 0;
+    StreamId stream{};
+    Ssn ssn;
+    Ppid ppid{};
+    std::vector<uint8_t> payload;
+  };
+  struct Assembly {
+    bool active = false;
+    bool unordered = false;
+    StreamId stream{};
+    Ssn ssn;
+    Ppid ppid{};
+    std::vector<uint8_t> payload;
+  };
+  // The next SSN of every stream, in pages that exist once they are used.
+  class NextSsns {
+   public:
+    Ssn& operator[](StreamId stream);
+    void Clear();
+
+   private:
+    using Page = std::array<Ssn, 256>;
+    std::array<std::unique_ptr<Page>, 256> pages_;
+  };
+
+  Held& slot(Tsn tsn) { return ring_[tsn.value() & (ring_.size() - 1)]; }
+  void Hold(const DataChunk& chunk);
+  void Release(Held& held);
+  void TakeRun(Tsn tsn);
+  Outcome Continue(const DataChunk& chunk);
+  void DropAssembly();
+  Outcome AdvanceTo(Tsn cumulative);
+  enum class Arrival { kInSequence, kBeyondHole };
+  void Deliver(Message message, bool unordered, Ssn ssn, Arrival arrival);
+  void FlushUpTo(StreamId stream, Ssn end);
+  void FlushFrom(StreamId stream);
+
+  const Options& options_;
+  EventQueue& events_;
+  Stats& stats_;
+
+  Tsn next_tsn_;  // What the assembly goes on with.
+  Assembly assembly_;
+  bool forwarded_ = false;  // The peer has used FORWARD TSN.
+  size_t last_size_ = 0;    // Of the last assembled message, as a guess.
+
+  std::vector<Held> ring_;  // A power of two, by TSN.
+  size_t ring_used_ = 0;
+  // Complete ordered messages that wait, by stream and SSN.
+  std::map<uint32_t, Message> waiting_;
+  NextSsns next_ssns_;
+  size_t held_bytes_ = 0;
+};
+
+}  // namespace kyuu::sctp::internal
+
+#endif  // KYUU_SCTP_INTERNAL_REASSEMBLY_H_

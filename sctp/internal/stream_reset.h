@@ -1,0 +1,97 @@
+// Stream reset (RFC 6525): our requests, one at a time, and the answers to
+// those of the peer.
+
+#ifndef KYUU_SCTP_INTERNAL_STREAM_RESET_H_
+#define KYUU_SCTP_INTERNAL_STREAM_RESET_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "sctp/internal/chunk/reconfig_chunk.h"
+#include "sctp/internal/event_queue.h"
+#include "sctp/internal/reassembly.h"
+#include "sctp/internal/send_queue.h"
+#include "sctp/internal/serial.h"
+#include "sctp/message.h"
+#include "sctp/stats.h"
+
+namespace kyuu::sctp::internal {
+
+// What a request of the peer is, by its sequence number (section 5.2.1).
+enum class RequestClass : uint8_t {
+  kNew,     // The number that we expect.
+  kRepeat,  // The one before: our answer was lost, or not final.
+  kBad,     // Any other.
+};
+
+class StreamReset {
+ public:
+  // All references must outlive this. RFC 6525 section 4.1: the numbers of
+  // requests begin at the initial TSNs.
+  StreamReset(Tsn local_initial_tsn, Tsn peer_initial_tsn, SendQueue& queue,
+              Reassembly& reassembly, EventQueue& events, Stats& stats)
+      : queue_(queue),
+        reassembly_(reassembly),
+        events_(events),
+        stats_(stats),
+        next_request_sn_(local_initial_tsn.value()),
+        expected_request_sn_(peer_initial_tsn.value()) {}
+
+  // Request asks for `streams` to be reset once they are drained; those that
+  // are under way already are left alone.
+  void Request(absl::Span<const StreamId> streams);
+
+  // Handle takes a RE-CONFIG from the peer. `cumulative_tsn` is ours.
+  void Handle(const ReconfigChunk& chunk, Tsn cumulative_tsn);
+  // OnCumulativeTsn performs a reset that waited for data.
+  void OnCumulativeTsn(Tsn cumulative_tsn);
+
+  // True if Build has something to write: an answer, a new request, or one to
+  // repeat.
+  bool HasOutput() const;
+  // Builds the RE-CONFIG to send now. `next_tsn` is the next to be assigned;
+  // at most `max_streams` fit.
+  ReconfigChunk Build(Tsn next_tsn, size_t max_streams);
+
+  // A request waits for its answer, so its timer must run.
+  bool awaits_response() const { return in_flight_.has_value(); }
+  // The timer expired: the request is sent again, unchanged.
+  void OnTimeout() { send_request_ = in_flight_.has_value(); }
+  // Set when the peer has answered anything, which shows that it lives.
+  bool TakeAnswered() { return std::exchange(answered_, false); }
+
+ private:
+  RequestClass Classify(ReconfigSn sn) const;
+  void HandleOutgoing(const OutgoingResetRequest& request, Tsn cumulative_tsn);
+  void HandleIncoming(const IncomingResetRequest& request);
+  void HandleOther(const OtherRequest& request);
+  void HandleResponse(const ReconfigResponse& response);
+  void Answer(ReconfigSn sn, ReconfigResult result);
+  void Perform(const OutgoingResetRequest& request);
+  bool CanBegin() const;
+
+  SendQueue& queue_;
+  Reassembly& reassembly_;
+  EventQueue& events_;
+  Stats& stats_;
+
+  // Ours.
+  std::vector<StreamId> wanted_;  // In the order of asking.
+  std::optional<OutgoingResetRequest> in_flight_;
+  bool send_request_ = false;
+  bool answered_ = false;
+  ReconfigSn next_request_sn_;
+
+  // The peer's.
+  ReconfigSn expected_request_sn_;
+  ReconfigResult last_result_ = ReconfigResult::kNothingToDo;
+  std::optional<ReconfigResponse> answer_;
+  std::optional<OutgoingResetRequest> deferred_;
+};
+
+}  // namespace kyuu::sctp::internal
+
+#endif  // KYUU_SCTP_INTERNAL_STREAM_RESET_H_
