@@ -1,0 +1,72 @@
+// Forward: what the TURN server wants done with received bytes.
+
+#ifndef KYUU_TURN_FORWARD_H_
+#define KYUU_TURN_FORWARD_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "base/address.h"
+
+namespace kyuu::turn {
+
+// RelayId names an allocation, and with it its relay socket. Ids are not used
+// again during a server's life.
+enum class RelayId : uint64_t {};
+
+// Forward is a decision about one datagram or a train of them: through which
+// socket to send, whereto, and which parts of the received bytes. It does not
+// copy: `payload` points into what was received, `prefix` into the server, and
+// both are valid until the server is given its next packet.
+//
+// Segment i leaves as one datagram: prefix(i), payload(i) and padding(i) zeros.
+// All segments have segment_bytes() but the last, which may be shorter, so that
+// a train leaves in one send (UDP_SEGMENT) that gathers the pieces.
+struct Forward {
+  // kPeer: through the relay socket of `relay`. kClient: through the listener
+  // whose address is path.local.
+  enum class Exit : uint8_t { kPeer, kClient };
+
+  Exit exit = Exit::kPeer;
+  RelayId relay{};
+  // From our bound address to the destination.
+  Path path;
+  size_t segments = 0;
+
+  absl::Span<const uint8_t> payload(size_t i) const {
+    return received.subspan(i * stride + skip, i + 1 == segments
+                                                   ? last_payload_bytes
+                                                   : payload_bytes);
+  }
+  // Nothing towards a peer; a ChannelData header of 4 bytes, or the 36 or 48
+  // in front of the payload of a Data indication, towards a client.
+  absl::Span<const uint8_t> prefix(size_t i) const {
+    return prefixes.subspan(i * prefix_bytes, prefix_bytes);
+  }
+  // Zeros that follow the payload, 0 to 3.
+  size_t padding(size_t i) const {
+    const size_t size = i + 1 == segments ? last_payload_bytes : payload_bytes;
+    return (alignment - size % alignment) % alignment;
+  }
+  size_t segment_bytes() const {
+    return prefix_bytes + payload_bytes +
+           (segments == 1
+                ? padding(0)
+                : (alignment - payload_bytes % alignment) % alignment);
+  }
+
+  // How the parts lie in memory; read them by the functions above.
+  absl::Span<const uint8_t> received;  // From the first segment's first byte.
+  size_t stride = 0;                   // From one segment to the next.
+  size_t skip = 0;                     // Bytes in front of each payload.
+  size_t payload_bytes = 0;            // Of all segments but the last.
+  size_t last_payload_bytes = 0;
+  absl::Span<const uint8_t> prefixes;
+  size_t prefix_bytes = 0;
+  size_t alignment = 1;
+};
+
+}  // namespace kyuu::turn
+
+#endif  // KYUU_TURN_FORWARD_H_

@@ -1,0 +1,111 @@
+// One allocation of the TURN server: who owns it, which peers it may talk to.
+
+#ifndef KYUU_TURN_INTERNAL_ALLOCATION_H_
+#define KYUU_TURN_INTERNAL_ALLOCATION_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "stun/integrity.h"
+#include "stun/protocol.h"
+#include "turn/forward.h"
+#include "turn/internal/peer_policy.h"
+
+namespace kyuu::turn::internal {
+
+// What an allocation has relayed.
+struct Traffic {
+  uint64_t to_peers = 0;    // Datagrams.
+  uint64_t to_clients = 0;  // Datagrams.
+  uint64_t bytes_to_peers = 0;
+  uint64_t bytes_to_clients = 0;
+};
+
+// PeerTable holds the permissions (RFC 8656 section 9) and channels (section
+// 12) of one allocation. Both lists are short and bounded by ServerOptions;
+// the entry found last is tried first, so that a flow costs one comparison.
+class PeerTable {
+ public:
+  struct Channel {
+    uint16_t number;
+    TransportAddress peer;
+    absl::Time expires;
+  };
+
+  // Whether there is a live permission for `ip`.
+  bool Permits(absl::Time now, const IpAddress& ip) const;
+  // Installs or refreshes; what has expired makes room. False if full.
+  bool Permit(absl::Time now, const IpAddress& ip, absl::Time expires,
+              size_t max);
+  // Whether `count` more addresses fit besides those alive. Drops the expired.
+  bool HasRoom(absl::Time now, size_t count, size_t max);
+
+  // The live channel of that number or peer, or null. The pointer is good
+  // until the table changes.
+  const Channel* ByNumber(absl::Time now, uint16_t number) const;
+  const Channel* ByPeer(absl::Time now, const TransportAddress& peer) const;
+  enum class Bound : uint8_t { kOk, kConflict, kFull };
+  // Binds or refreshes. kConflict if the number or the peer is bound to
+  // another (section 12.2).
+  Bound Bind(absl::Time now, uint16_t number, const TransportAddress& peer,
+             absl::Time expires, size_t max);
+
+  // Drops what `policy` would not give.
+  void Enforce(const PeerPolicy& policy);
+
+ private:
+  struct Permission {
+    IpAddress ip;
+    absl::Time expires;
+  };
+  void Purge(absl::Time now);
+
+  absl::InlinedVector<Permission, 1> permissions_;
+  absl::InlinedVector<Channel, 1> channels_;
+  mutable size_t last_permission_ = 0;
+  mutable size_t last_number_ = 0;
+  mutable size_t last_peer_ = 0;
+};
+
+struct Allocation {
+  RelayId id{};
+  Path client;  // The 5-tuple.
+  std::string username;
+  std::string quota_user;
+  stun::IntegrityKey key;
+  absl::Time credential_expires;
+
+  // The relay socket's address, and the one that clients and peers are told.
+  TransportAddress bind;
+  TransportAddress relayed;
+  size_t pool = 0;
+  absl::Time expires;
+
+  // The Allocate request, for its answer when the socket is open, and for the
+  // same answer to its retransmissions.
+  stun::TransactionId request_id;
+  bool request_fingerprint = false;
+  bool open = false;       // Until then the driver is opening the socket.
+  bool has_socket = true;  // False once the driver could not open any.
+  // EVEN-PORT was asked for; with the next port reserved under this token.
+  bool even_port = false;
+  std::optional<std::array<uint8_t, 8>> reservation;
+  // The port came from a reservation: no other will do.
+  bool reserved_port = false;
+  // An additional IPv6 address was asked for and refused.
+  bool family_refused = false;
+  int attempts = 0;  // Ports tried.
+
+  PeerTable peers;
+  Traffic traffic;
+};
+
+}  // namespace kyuu::turn::internal
+
+#endif  // KYUU_TURN_INTERNAL_ALLOCATION_H_

@@ -1,0 +1,65 @@
+#include "turn/internal/answer.h"
+
+#include "stun/message.h"
+#include "turn/internal/nonce.h"
+
+namespace kyuu::turn::internal {
+
+namespace {
+
+constexpr size_t kAttributeHeader = 4;
+
+size_t Padded(size_t size) { return (size + 3) / 4 * 4; }
+
+}  // namespace
+
+size_t ChallengeSize(absl::string_view realm, bool fingerprint) {
+  return stun::kHeaderSize + kAttributeHeader + 4 +  // ERROR-CODE
+         kAttributeHeader + Padded(realm.size()) +   // REALM
+         kAttributeHeader + NonceMaker::kSize +      // NONCE
+         (fingerprint ? kAttributeHeader + stun::Fingerprint::kSize : 0);
+}
+
+absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
+                                absl::string_view nonce,
+                                absl::string_view software,
+                                absl::Span<uint8_t> out) {
+  const auto cls = answer.error.has_value() ? stun::MessageClass::kError
+                                            : stun::MessageClass::kSuccess;
+  stun::MessageWriter w(out, cls, answer.method, answer.id);
+  if (answer.error.has_value()) {
+    // The words are for people who read captures. To whom has proven nothing
+    // they would only be amplification.
+    w.Add(stun::ErrorCode{*answer.error, answer.key.has_value()
+                                             ? stun::ReasonPhrase(*answer.error)
+                                             : absl::string_view()});
+  }
+  if (!answer.unknown.empty()) w.Add(answer.unknown);
+  if (answer.challenge) {
+    w.Add(stun::Realm{realm});
+    w.Add(stun::Nonce{nonce});
+  }
+  if (answer.relayed.has_value()) {
+    w.Add(stun::XorRelayedAddress{*answer.relayed});
+  }
+  if (answer.lifetime_seconds.has_value()) {
+    w.Add(stun::Lifetime{*answer.lifetime_seconds});
+  }
+  if (answer.mapped.has_value()) w.Add(stun::XorMappedAddress{*answer.mapped});
+  if (answer.reservation.has_value()) {
+    w.Add(stun::ReservationToken{*answer.reservation});
+  }
+  if (answer.family_refused) {
+    w.Add(stun::AddressErrorCode{
+        IpFamily::kV6, stun::Error::kAddressFamilyNotSupported,
+        stun::ReasonPhrase(stun::Error::kAddressFamilyNotSupported)});
+  }
+  if (answer.key.has_value()) {
+    if (!software.empty()) w.Add(stun::Software{software});
+    w.AddIntegrity(*answer.key);
+  }
+  if (answer.fingerprint) w.AddFingerprint();
+  return w.Finish();
+}
+
+}  // namespace kyuu::turn::internal

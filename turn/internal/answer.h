@@ -1,0 +1,55 @@
+// A response of the TURN server that waits to be built.
+
+#ifndef KYUU_TURN_INTERNAL_ANSWER_H_
+#define KYUU_TURN_INTERNAL_ANSWER_H_
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "base/address.h"
+#include "stun/attributes.h"
+#include "stun/integrity.h"
+#include "stun/protocol.h"
+
+namespace kyuu::turn::internal {
+
+// Answer is all that a response is made of, decided when the request came; its
+// bytes are made when the driver polls.
+struct Answer {
+  Path path;
+  stun::TransactionId id;
+  stun::Method method = stun::Method::kBinding;
+  std::optional<stun::Error> error;  // None for success.
+  // 401 and 438: with REALM and a fresh NONCE.
+  bool challenge = false;
+  // 420: what was not understood.
+  stun::UnknownAttributes unknown;
+  // Integrity, for those who have proven themselves.
+  std::optional<stun::IntegrityKey> key;
+  bool fingerprint = false;
+
+  // Of success, where the method has them.
+  std::optional<TransportAddress> mapped;
+  std::optional<TransportAddress> relayed;
+  std::optional<uint32_t> lifetime_seconds;
+  std::optional<std::array<uint8_t, 8>> reservation;
+  bool family_refused = false;  // ADDRESS-ERROR-CODE for IPv6.
+};
+
+// The size of the response to a challenge: what amplification is judged by.
+size_t ChallengeSize(absl::string_view realm, bool fingerprint);
+
+// Build writes `answer` into `out`; empty if it does not fit. 2048 bytes are
+// always enough.
+absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
+                                absl::string_view nonce,
+                                absl::string_view software,
+                                absl::Span<uint8_t> out);
+
+}  // namespace kyuu::turn::internal
+
+#endif  // KYUU_TURN_INTERNAL_ANSWER_H_

@@ -1,0 +1,378 @@
+#include "turn/server.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/bytes.h"
+#include "turn/channel_data.h"
+
+namespace kyuu::turn {
+
+namespace {
+
+// Known to stun/attributes.h, but asking for what this server does not do.
+constexpr uint16_t kUnsupported[] = {
+    stun::DontFragment::kType,  stun::AccessToken::kType,
+    stun::ChangeRequest::kType, stun::ResponsePort::kType,
+    stun::Padding::kType,       stun::ConnectionId::kType,
+};
+
+// RFC 8656 section 21.1 warns of reflection; an answer to whom has proven
+// nothing is at most this many times as long as what it answers.
+constexpr size_t kAmplificationMax = 3;
+
+std::string SecretOr(const std::string& given, Random& random) {
+  if (!given.empty()) return given;
+  std::string secret(32, '\0');
+  random.Fill(
+      absl::MakeSpan(reinterpret_cast<uint8_t*>(secret.data()), secret.size()));
+  return secret;
+}
+
+}  // namespace
+
+Server::Server(Random& random, Options options)
+    : options_(std::move(options)),
+      random_(random),
+      credentials_(options_),
+      nonces_(SecretOr(options_.nonce_secret, random), options_.nonce_lifetime),
+      policy_(options_),
+      limiter_(options_.unauthenticated_per_s, options_.unauthenticated_burst,
+               options_.unauthenticated_sources, random) {
+  for (const Options::RelayAddress& address : options_.relay_addresses) {
+    pools_.emplace_back(options_, address);
+  }
+  forwards_.reserve(64);
+  prefixes_.reserve(64 * 48);
+}
+
+Server::~Server() = default;
+
+// --- Packets ----------------------------------------------------------------
+
+void Server::HandlePacket(absl::Time now, Packet in) {
+  const auto relay = by_relay_.find(in.path.local);
+  if (relay != by_relay_.end()) {
+    FromPeer(now, relay->second->id, in.path.remote, in.bytes, in.bytes.size());
+  } else {
+    FromClient(now, in.path, in.bytes, in.bytes.size());
+  }
+}
+
+absl::Span<const Forward> Server::FromClient(absl::Time now, const Path& path,
+                                             absl::Span<const uint8_t> bytes,
+                                             size_t segment_size) {
+  forwards_.clear();
+  if (closed_) return {};
+  // Nobody listens at port 0: an answer could only hit somebody else.
+  if (path.remote.port == 0) {
+    ++stats_.bad_source;
+    return {};
+  }
+  if (bytes.empty() || segment_size == 0) {
+    ++stats_.malformed;
+    return {};
+  }
+  while (!bytes.empty()) {
+    const absl::Span<const uint8_t> segment = bytes.subspan(0, segment_size);
+    if (IsChannelData(segment)) {
+      bytes.remove_prefix(RelayChannelData(now, path, bytes, segment_size));
+    } else {
+      HandleStun(now, path, segment);
+      bytes.remove_prefix(segment.size());
+    }
+  }
+  return forwards_;
+}
+
+void Server::HandleStun(absl::Time now, const Path& path,
+                        absl::Span<const uint8_t> bytes) {
+  if (!stun::IsStun(bytes)) {
+    ++stats_.malformed;
+    return;
+  }
+  const absl::StatusOr<stun::MessageView> message =
+      stun::MessageView::Parse(bytes);
+  if (!message.ok() ||
+      (message->HasFingerprint() && !message->CheckFingerprint())) {
+    ++stats_.malformed;
+    return;
+  }
+  if (message->cls() == stun::MessageClass::kRequest) {
+    HandleRequest(now, path, *message);
+  } else if (message->Is(stun::MessageClass::kIndication,
+                         stun::Method::kSend)) {
+    RelaySend(now, path, *message);
+  } else if (!message->Is(stun::MessageClass::kIndication,
+                          stun::Method::kBinding)) {
+    ++stats_.unexpected;  // Binding indications only keep NATs open.
+  }
+}
+
+void Server::HandleRequest(absl::Time now, const Path& path,
+                           const stun::MessageView& message) {
+  Request request = {now, path, message, {}, std::nullopt};
+  switch (message.method()) {
+    case stun::Method::kBinding: {
+      ++stats_.requests;
+      if (!message.UnknownComprehensionRequired(kUnsupported).empty()) {
+        return ReplyUnproven(request, stun::Error::kUnknownAttribute);
+      }
+      Answer answer = Success(request);
+      answer.mapped = path.remote;
+      return Push(answer);
+    }
+    case stun::Method::kAllocate:
+    case stun::Method::kRefresh:
+    case stun::Method::kCreatePermission:
+    case stun::Method::kChannelBind:
+      break;
+    default:
+      // RFC 8489 section 6.3: what is not known is discarded.
+      ++stats_.unexpected;
+      return;
+  }
+  ++stats_.requests;
+  const std::optional<Credential> credential = Authenticate(request);
+  if (!credential.has_value()) return;
+  // RFC 8489 section 6.3.1: after authentication.
+  if (!message.UnknownComprehensionRequired(kUnsupported).empty()) {
+    return Reply(request, stun::Error::kUnknownAttribute);
+  }
+  if (message.method() == stun::Method::kAllocate) {
+    return Allocate(request, *credential);
+  }
+  OnAllocation(request);
+}
+
+// Requests about an allocation that must be there (RFC 8656 section 5).
+void Server::OnAllocation(Request& request) {
+  Allocation* allocation = ByClient(request.now, request.path);
+  if (allocation == nullptr) {
+    return Reply(request, stun::Error::kAllocationMismatch);
+  }
+  if (allocation->username != request.username) {
+    return Reply(request, stun::Error::kWrongCredentials);
+  }
+  // Not told to the client yet; it cannot mean this one.
+  if (!allocation->open) return;
+  switch (request.message.method()) {
+    case stun::Method::kRefresh:
+      return Refresh(request, *allocation);
+    case stun::Method::kCreatePermission:
+      return CreatePermission(request, *allocation);
+    default:
+      return ChannelBind(request, *allocation);
+  }
+}
+
+// --- Authentication (RFC 8489 section 9.2.4) --------------------------------
+
+std::optional<Server::Credential> Server::Authenticate(Request& request) {
+  const stun::MessageView& message = request.message;
+  const auto refuse = [&](stun::Error error) -> std::optional<Credential> {
+    ReplyUnproven(request, error);
+    return std::nullopt;
+  };
+  if (!message.HasIntegrity()) return refuse(stun::Error::kUnauthenticated);
+  const auto username = message.Get<stun::Username>();
+  const auto realm = message.Get<stun::Realm>();
+  const auto nonce = message.Get<stun::Nonce>();
+  if (!username.has_value() || !realm.has_value() || !nonce.has_value()) {
+    return refuse(stun::Error::kBadRequest);
+  }
+  if (!nonces_.Check(Utc(request.now), request.path.remote, nonce->value)) {
+    return refuse(stun::Error::kStaleNonce);
+  }
+  if (realm->value != options_.realm) {
+    return refuse(stun::Error::kUnauthenticated);
+  }
+  std::optional<Credential> credential =
+      credentials_.Find(request.now, options_.utc_offset, username->value);
+  if (!credential.has_value() || !message.CheckIntegrity(credential->key)) {
+    return refuse(stun::Error::kUnauthenticated);
+  }
+  request.username = std::string(username->value);
+  request.key = credential->key;
+  return credential;
+}
+
+// --- Answers ----------------------------------------------------------------
+
+Server::Answer Server::Success(const Request& request) const {
+  Answer answer;
+  answer.path = request.path;
+  answer.id = request.message.transaction_id();
+  answer.method = request.message.method();
+  answer.key = request.key;
+  answer.fingerprint = request.message.HasFingerprint();
+  return answer;
+}
+
+void Server::Reply(const Request& request, stun::Error error) {
+  Answer answer = Success(request);
+  answer.error = error;
+  if (error == stun::Error::kUnknownAttribute) {
+    answer.unknown = request.message.UnknownComprehensionRequired(kUnsupported);
+  }
+  Push(answer);
+}
+
+// Answers who has proven nothing: with few bytes, and not too often.
+void Server::ReplyUnproven(const Request& request, stun::Error error) {
+  if (!limiter_.Take(request.now, request.path.remote.ip)) {
+    ++stats_.rate_limited;
+    return;
+  }
+  const size_t received = request.message.bytes().size();
+  const bool fingerprint = request.message.HasFingerprint();
+  const bool challenge = error == stun::Error::kUnauthenticated ||
+                         error == stun::Error::kStaleNonce;
+  // A bare header asks for nothing that could be given (an Allocate needs
+  // REQUESTED-TRANSPORT), so it need not be told how to ask again.
+  if (challenge &&
+      internal::ChallengeSize(options_.realm, fingerprint) >
+          kAmplificationMax * received &&
+      received < stun::kHeaderSize + 8) {
+    error = stun::Error::kBadRequest;
+  }
+  Answer answer = Success(request);
+  answer.error = error;
+  answer.challenge = challenge && error != stun::Error::kBadRequest;
+  if (error == stun::Error::kUnknownAttribute) {
+    answer.unknown = request.message.UnknownComprehensionRequired(kUnsupported);
+  }
+  Push(answer);
+}
+
+void Server::Push(const Answer& answer) {
+  if (answers_.size() >= options_.answers_max) {
+    ++stats_.answers_dropped;
+    return;
+  }
+  ++(answer.error.has_value() ? stats_.errors : stats_.successes);
+  answers_.push_back(answer);
+}
+
+std::optional<Server::Packet> Server::PollTransmit(absl::Time now,
+                                                   absl::Span<uint8_t> out) {
+  while (!answers_.empty()) {
+    const Answer answer = answers_.front();
+    answers_.pop_front();
+    internal::NonceMaker::Nonce nonce{};
+    if (answer.challenge) nonce = nonces_.Make(Utc(now), answer.path.remote);
+    const absl::Span<const uint8_t> bytes = internal::Build(
+        answer, options_.realm, absl::string_view(nonce.data(), nonce.size()),
+        options_.software, out);
+    if (!bytes.empty()) return Datagram{answer.path, bytes};
+    ++stats_.answers_dropped;
+  }
+  return std::nullopt;
+}
+
+std::optional<Server::Event> Server::PollEvent() {
+  if (events_.empty()) return std::nullopt;
+  Event event = std::move(events_.front());
+  events_.pop_front();
+  return event;
+}
+
+// --- Time -------------------------------------------------------------------
+
+absl::Time Server::NextTimeout() const {
+  absl::Time next =
+      expiries_.empty() ? absl::InfiniteFuture() : expiries_.begin()->first;
+  for (const Reservation& reservation : reservations_) {
+    next = std::min(next, reservation.expires);
+  }
+  return next;
+}
+
+void Server::HandleTimeout(absl::Time now) {
+  while (!expiries_.empty() && expiries_.begin()->first <= now) {
+    End(*ById(expiries_.begin()->second), EndReason::kExpired);
+  }
+  for (size_t i = 0; i < reservations_.size();) {
+    if (reservations_[i].expires > now) {
+      ++i;
+      continue;
+    }
+    pools_[reservations_[i].pool].Release(reservations_[i].port);
+    reservations_[i] = reservations_.back();
+    reservations_.pop_back();
+  }
+}
+
+// --- Lookup -----------------------------------------------------------------
+
+Server::Allocation* Server::ByClient(absl::Time now, const Path& path) {
+  const auto it = by_client_.find(path);
+  // What has expired is gone, even if HandleTimeout() comes late.
+  if (it == by_client_.end() || it->second->expires <= now) return nullptr;
+  return it->second;
+}
+
+Server::Allocation* Server::ById(RelayId relay) {
+  const size_t slot = static_cast<uint64_t>(relay) & 0xffffffff;
+  if (slot >= slots_.size() || slots_[slot] == nullptr ||
+      slots_[slot]->id != relay) {
+    return nullptr;
+  }
+  return slots_[slot].get();
+}
+
+// --- Commands ---------------------------------------------------------------
+
+absl::Status Server::Grant(absl::Time now, absl::string_view username,
+                           absl::string_view password, absl::Time expires) {
+  return credentials_.Grant(now, username, password, expires);
+}
+
+void Server::Revoke(absl::string_view username) {
+  if (!credentials_.Revoke(username)) return;
+  const auto it = by_user_.find(username);
+  if (it == by_user_.end()) return;
+  const auto allocations = it->second;  // End() changes the list.
+  for (Allocation* allocation : allocations) {
+    if (allocation->username == username) End(*allocation, EndReason::kRevoked);
+  }
+}
+
+void Server::SetPeers(std::vector<IpPrefix> allow, std::vector<IpPrefix> deny) {
+  policy_.SetLists(std::move(allow), std::move(deny));
+  for (auto& entry : by_client_) entry.second->peers.Enforce(policy_);
+}
+
+void Server::RotateNonceSecret(absl::Time now, absl::string_view secret) {
+  nonces_.Rotate(Utc(now), secret);
+}
+
+void Server::Close() {
+  if (closed_) return;
+  for (auto& slot : slots_) {
+    if (slot != nullptr) End(*slot, EndReason::kClosed);
+  }
+  for (const Reservation& reservation : reservations_) {
+    pools_[reservation.pool].Release(reservation.port);
+  }
+  reservations_.clear();
+  answers_.clear();
+  closed_ = true;
+  events_.push_back(Closed{absl::OkStatus()});
+}
+
+size_t Server::free_ports() const {
+  size_t count = 0;
+  for (const internal::PortPool& pool : pools_) count += pool.free();
+  return count;
+}
+
+std::string Server::DebugString() const {
+  return absl::StrCat("turn::Server allocations=", by_client_.size(),
+                      " free_ports=", free_ports(),
+                      " reservations=", reservations_.size(),
+                      " answers=", answers_.size(), " events=", events_.size(),
+                      closed_ ? " closed" : "");
+}
+
+}  // namespace kyuu::turn

@@ -1,0 +1,320 @@
+// Allocations: made, refreshed, ended (RFC 8656 sections 7 and 8).
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "turn/server.h"
+
+namespace kyuu::turn {
+
+namespace {
+
+uint32_t SecondsLeft(absl::Time expires, absl::Time now) {
+  return static_cast<uint32_t>(
+      absl::ToInt64Seconds(absl::Ceil(expires - now, absl::Seconds(1))));
+}
+
+}  // namespace
+
+// RFC 8656 section 7.2: the larger of what is asked for and the default, up to
+// the maximum.
+absl::Duration Server::GrantLifetime(const stun::MessageView& message) const {
+  const auto lifetime = message.Get<stun::Lifetime>();
+  const absl::Duration wanted = absl::Seconds(lifetime ? lifetime->seconds : 0);
+  return std::max(std::min(wanted, options_.lifetime_max),
+                  options_.lifetime_default);
+}
+
+void Server::Allocate(const Request& request, const Credential& credential) {
+  if (Allocation* old = ByClient(request.now, request.path)) {
+    // A retransmission gets the first answer again (section 7.2).
+    if (old->request_id == request.message.transaction_id() &&
+        old->username == request.username) {
+      if (old->open) Push(AllocateAnswer(*old, request.now));
+      return;
+    }
+    return Reply(request, stun::Error::kAllocationMismatch);
+  }
+  // Late timers must not make a client wait for its own 5-tuple.
+  HandleTimeout(request.now);
+  if (events_.size() >= options_.events_max) {
+    ++stats_.answers_dropped;
+    return;
+  }
+  auto allocation = std::make_unique<Allocation>();
+  const std::optional<stun::Error> error =
+      Admit(request, credential, *allocation);
+  if (error.has_value()) return Reply(request, *error);
+
+  allocation->client = request.path;
+  allocation->username = request.username;
+  allocation->quota_user = credential.quota_user;
+  allocation->key = credential.key;
+  allocation->request_id = request.message.transaction_id();
+  allocation->request_fingerprint = request.message.HasFingerprint();
+  allocation->expires = request.now + GrantLifetime(request.message);
+  Insert(std::move(allocation));
+}
+
+// The checks of RFC 8656 section 7.2 in their order; takes a port.
+std::optional<stun::Error> Server::Admit(const Request& request,
+                                         const Credential& credential,
+                                         Allocation& allocation) {
+  const stun::MessageView& message = request.message;
+  const auto transport = message.Get<stun::RequestedTransport>();
+  if (!transport.has_value()) return stun::Error::kBadRequest;
+  if (transport->protocol != stun::RequestedTransport::kUdp) {
+    return stun::Error::kUnsupportedTransport;
+  }
+  IpFamily family = IpFamily::kV4;
+  if (const auto error = ChooseFamily(message, allocation, family)) {
+    return error;
+  }
+  const auto user = by_user_.find(credential.quota_user);
+  if (by_client_.size() >= options_.allocations_max ||
+      (user != by_user_.end() &&
+       user->second.size() >= options_.allocations_per_user_max)) {
+    return stun::Error::kAllocationQuotaReached;
+  }
+  if (const auto token = message.Get<stun::ReservationToken>()) {
+    if (TakeReservation(*token, allocation, request.now)) return std::nullopt;
+    return stun::Error::kInsufficientCapacity;
+  }
+  if (const auto even = message.Get<stun::EvenPort>()) {
+    allocation.even_port = true;
+    if (even->reserve_next) allocation.reservation.emplace();
+  }
+  if (!TakePort(allocation, family, request.now)) {
+    return stun::Error::kInsufficientCapacity;
+  }
+  return std::nullopt;
+}
+
+std::optional<stun::Error> Server::ChooseFamily(
+    const stun::MessageView& message, Allocation& allocation,
+    IpFamily& family) const {
+  const bool token = message.Has<stun::ReservationToken>();
+  const bool even = message.Has<stun::EvenPort>();
+  const bool requested = message.Has<stun::RequestedAddressFamily>();
+  const bool additional = message.Has<stun::AdditionalAddressFamily>();
+  if ((token && (even || requested || additional)) ||
+      (requested && additional)) {
+    return stun::Error::kBadRequest;
+  }
+  const auto token_value = message.Get<stun::ReservationToken>();
+  const auto even_value = message.Get<stun::EvenPort>();
+  const auto family_value = message.Get<stun::RequestedAddressFamily>();
+  const auto additional_value = message.Get<stun::AdditionalAddressFamily>();
+  if ((token && !token_value) || (even && !even_value) ||
+      (requested && !family_value) || (additional && !additional_value)) {
+    return stun::Error::kBadRequest;  // There, but malformed.
+  }
+  if (additional) {
+    // Section 7.2: only IPv6 can be additional, and no pair of ports with it.
+    if (additional_value->family != IpFamily::kV6 ||
+        (even && even_value->reserve_next)) {
+      return stun::Error::kBadRequest;
+    }
+    allocation.family_refused = true;
+  }
+  if (requested) family = family_value->family;
+  if (token) return std::nullopt;  // It knows its family.
+  const bool have = std::any_of(
+      pools_.begin(), pools_.end(),
+      [family](const auto& pool) { return pool.family() == family; });
+  if (!have) return stun::Error::kAddressFamilyNotSupported;
+  return std::nullopt;
+}
+
+bool Server::TakeReservation(const stun::ReservationToken& token,
+                             Allocation& allocation, absl::Time now) {
+  for (Reservation& reservation : reservations_) {
+    if (reservation.token != token.value || reservation.expires <= now) {
+      continue;
+    }
+    const internal::PortPool& pool = pools_[reservation.pool];
+    allocation.pool = reservation.pool;
+    allocation.bind = {pool.bind(), reservation.port};
+    allocation.relayed = {pool.advertised(), reservation.port};
+    allocation.reserved_port = true;
+    reservation = reservations_.back();
+    reservations_.pop_back();
+    return true;
+  }
+  return false;
+}
+
+// Takes a free port of `family`, and the one above it if a reservation is
+// wanted. False if there is none.
+bool Server::TakePort(Allocation& allocation, IpFamily family, absl::Time now) {
+  using Next = internal::PortPool::Next;
+  const Next next =
+      allocation.reservation.has_value() ? Next::kTake : Next::kLeave;
+  if (next == Next::kTake &&
+      reservations_.size() >= options_.reservations_max) {
+    return false;
+  }
+  const size_t start = pools_.empty() ? 0 : random_.Below(pools_.size());
+  for (size_t i = 0; i < pools_.size(); ++i) {
+    const size_t index = (start + i) % pools_.size();
+    internal::PortPool& pool = pools_[index];
+    if (pool.family() != family) continue;
+    const std::optional<uint16_t> port = allocation.even_port
+                                             ? pool.TakeEven(random_, next)
+                                             : pool.TakeAny(random_);
+    if (!port.has_value()) continue;
+    allocation.pool = index;
+    allocation.bind = {pool.bind(), *port};
+    allocation.relayed = {pool.advertised(), *port};
+    ++allocation.attempts;
+    if (next == Next::kTake) {
+      Reservation reservation;
+      random_.Fill(absl::MakeSpan(reservation.token));
+      reservation.pool = index;
+      reservation.port = static_cast<uint16_t>(*port + 1);
+      reservation.expires = now + options_.reservation_lifetime;
+      allocation.reservation = reservation.token;
+      reservations_.push_back(reservation);
+    }
+    return true;
+  }
+  return false;
+}
+
+// Gives the upper port of a pair back, if it still waits for its client.
+void Server::DropReservation(Allocation& allocation) {
+  if (!allocation.reservation.has_value()) return;
+  for (Reservation& reservation : reservations_) {
+    if (reservation.token != *allocation.reservation) continue;
+    pools_[reservation.pool].Release(reservation.port);
+    reservation = reservations_.back();
+    reservations_.pop_back();
+    return;
+  }
+}
+
+void Server::Insert(std::unique_ptr<Allocation> made) {
+  uint32_t slot = static_cast<uint32_t>(slots_.size());
+  if (free_slots_.empty()) {
+    slots_.emplace_back();
+  } else {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+  }
+  Allocation& allocation = *made;
+  allocation.id = RelayId{uint64_t{++generation_} << 32 | slot};
+  slots_[slot] = std::move(made);
+  by_client_.emplace(allocation.client, &allocation);
+  by_relay_.emplace(allocation.bind, &allocation);
+  by_user_[allocation.quota_user].push_back(&allocation);
+  expiries_.emplace(allocation.expires, allocation.id);
+  events_.push_back(OpenRelay{allocation.id, allocation.bind});
+}
+
+void Server::RelayOpened(absl::Time now, RelayId relay) {
+  Allocation* allocation = ById(relay);
+  if (allocation == nullptr || allocation->open) return;
+  allocation->open = true;
+  events_.push_back(AllocationMade{relay, allocation->client,
+                                   allocation->relayed, allocation->username});
+  Push(AllocateAnswer(*allocation, now));
+}
+
+void Server::RelayFailed(absl::Time now, RelayId relay) {
+  Allocation* allocation = ById(relay);
+  if (allocation == nullptr || allocation->open) return;
+  ++stats_.relays_failed;
+  const IpFamily family = allocation->bind.ip.family();
+  by_relay_.erase(allocation->bind);
+  // Another program has the port; with luck it is the only one.
+  if (!allocation->reserved_port &&
+      allocation->attempts < options_.open_attempts) {
+    pools_[allocation->pool].Release(allocation->bind.port);
+    DropReservation(*allocation);
+    // Cannot fail: what was just given back is there.
+    KYUU_CHECK(TakePort(*allocation, family, now));
+    by_relay_.emplace(allocation->bind, allocation);
+    events_.push_back(OpenRelay{relay, allocation->bind});
+    return;
+  }
+  DropReservation(*allocation);
+  allocation->has_socket = false;
+  Answer answer = AllocateAnswer(*allocation, now);
+  answer.error = stun::Error::kInsufficientCapacity;
+  answer.mapped.reset();
+  answer.relayed.reset();
+  answer.lifetime_seconds.reset();
+  answer.reservation.reset();
+  answer.family_refused = false;
+  End(*allocation, EndReason::kReleased);
+  Push(answer);
+}
+
+Server::Answer Server::AllocateAnswer(const Allocation& allocation,
+                                      absl::Time now) const {
+  Answer answer;
+  answer.path = allocation.client;
+  answer.id = allocation.request_id;
+  answer.method = stun::Method::kAllocate;
+  answer.key = allocation.key;
+  answer.fingerprint = allocation.request_fingerprint;
+  answer.mapped = allocation.client.remote;
+  answer.relayed = allocation.relayed;
+  answer.lifetime_seconds = SecondsLeft(allocation.expires, now);
+  answer.reservation = allocation.reservation;
+  answer.family_refused = allocation.family_refused;
+  return answer;
+}
+
+// RFC 8656 section 8.2.
+void Server::Refresh(const Request& request, Allocation& allocation) {
+  const stun::MessageView& message = request.message;
+  const auto lifetime = message.Get<stun::Lifetime>();
+  const auto family = message.Get<stun::RequestedAddressFamily>();
+  if ((message.Has<stun::Lifetime>() && !lifetime) ||
+      (message.Has<stun::RequestedAddressFamily>() && !family)) {
+    return Reply(request, stun::Error::kBadRequest);
+  }
+  if (family.has_value() && family->family != allocation.bind.ip.family()) {
+    return Reply(request, stun::Error::kPeerAddressFamilyMismatch);
+  }
+  Answer answer = Success(request);
+  if (lifetime.has_value() && lifetime->seconds == 0) {
+    answer.lifetime_seconds = 0;
+    End(allocation, EndReason::kReleased);
+    return Push(answer);
+  }
+  const absl::Duration granted = GrantLifetime(message);
+  SetExpiry(allocation, request.now + granted);
+  answer.lifetime_seconds = SecondsLeft(request.now + granted, request.now);
+  Push(answer);
+}
+
+void Server::SetExpiry(Allocation& allocation, absl::Time expires) {
+  expiries_.erase({allocation.expires, allocation.id});
+  allocation.expires = expires;
+  expiries_.emplace(expires, allocation.id);
+}
+
+// Ends an allocation; the reference is dead afterwards.
+void Server::End(Allocation& allocation, EndReason reason) {
+  if (allocation.has_socket) events_.push_back(CloseRelay{allocation.id});
+  if (allocation.open) {
+    events_.push_back(AllocationEnded{allocation.id, allocation.username,
+                                      reason, allocation.traffic});
+  }
+  pools_[allocation.pool].Release(allocation.bind.port);
+  expiries_.erase({allocation.expires, allocation.id});
+  by_client_.erase(allocation.client);
+  by_relay_.erase(allocation.bind);
+  const auto user = by_user_.find(allocation.quota_user);
+  auto& list = user->second;
+  list.erase(std::find(list.begin(), list.end(), &allocation));
+  if (list.empty()) by_user_.erase(user);
+  const auto slot = static_cast<uint32_t>(static_cast<uint64_t>(allocation.id));
+  free_slots_.push_back(slot);
+  slots_[slot].reset();
+}
+
+}  // namespace kyuu::turn

@@ -1,0 +1,50 @@
+#include "turn/server_options.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace kyuu::turn {
+
+absl::Status ServerOptions::Validate() const {
+  const auto invalid = [](auto... words) {
+    return absl::InvalidArgumentError(absl::StrCat(words...));
+  };
+  // RFC 8489 section 14.9: fewer than 128 characters.
+  if (realm.empty() || realm.size() > 127) {
+    return invalid("the realm needs 1 to 127 characters");
+  }
+  for (const User& user : users) {
+    if (user.name.empty() || user.password.empty()) {
+      return invalid("a user needs a name and a password");
+    }
+    // RFC 8489 section 14.3: fewer than 509 bytes.
+    if (user.name.size() > 508) return invalid("a user name is too long");
+  }
+  if (relay_port_low == 0 || relay_port_low > relay_port_high) {
+    return invalid("the relay ports ", relay_port_low, "-", relay_port_high,
+                   " are no range");
+  }
+  for (const RelayAddress& relay : relay_addresses) {
+    if (relay.bind == IpAddress() || relay.bind.IsAny()) {
+      return invalid("a relay address must be one of an interface, not \"",
+                     relay.bind.ToString(), "\"");
+    }
+    if (relay.advertised != IpAddress() &&
+        relay.advertised.family() != relay.bind.family()) {
+      return invalid(relay.advertised.ToString(), " cannot stand for ",
+                     relay.bind.ToString());
+    }
+  }
+  if (instances < 1 || instance < 0 || instance >= instances) {
+    return invalid("instance ", instance, " of ", instances);
+  }
+  if (lifetime_default <= absl::ZeroDuration() ||
+      lifetime_max < lifetime_default ||
+      permission_lifetime <= absl::ZeroDuration() ||
+      channel_lifetime <= absl::ZeroDuration() ||
+      nonce_lifetime <= absl::ZeroDuration()) {
+    return invalid("lifetimes must be positive, the maximum the longest");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace kyuu::turn

@@ -1,0 +1,113 @@
+// What an operator sets about a TURN server, every default the safe one.
+
+#ifndef KYUU_TURN_SERVER_OPTIONS_H_
+#define KYUU_TURN_SERVER_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+
+namespace kyuu::turn {
+
+struct ServerOptions {
+  // --- Who may use it: any of the three kinds, and Server::Grant() ---
+
+  // At most 127 characters. An unauthenticated answer is at most three times
+  // as long as what it answers for realms of up to 28 (RFC 8656 section 21.1).
+  std::string realm = "kyuu";
+  struct User {
+    std::string name;
+    std::string password;
+  };
+  std::vector<User> users;
+  // Time-limited credentials: user "EXPIRY:NAME" or "EXPIRY" (seconds of Unix
+  // time), password base64(HMAC-SHA1(rest_secret, user)). Empty for none.
+  std::string rest_secret;
+  // What to add to the driver's clock to get UTC, by which EXPIRY and the age
+  // of nonces are judged.
+  absl::Duration utc_offset;
+  // Makes nonces; servers that share it accept each other's. Empty: drawn at
+  // random.
+  std::string nonce_secret;
+  // RFC 8489 section 9.2 suggests to expire them; RFC 5766 section 4: "at
+  // least once every hour".
+  absl::Duration nonce_lifetime = absl::Hours(1);
+
+  // --- Relayed addresses ---
+
+  struct RelayAddress {
+    IpAddress bind;        // Of our own interfaces; not the "any" address.
+    IpAddress advertised;  // What clients are told behind a 1:1 NAT; `bind` if
+                           // unspecified.
+  };
+  std::vector<RelayAddress> relay_addresses;
+  // RFC 8656 section 7.2: the range of dynamic ports is RECOMMENDED.
+  uint16_t relay_port_low = 49152;
+  uint16_t relay_port_high = 65535;
+  // Of several servers that share the addresses (one per core), each takes the
+  // pairs of ports (even, odd) whose number is `instance` modulo `instances`.
+  int instance = 0;
+  int instances = 1;
+  // How many ports are tried when the driver cannot bind one.
+  int open_attempts = 8;
+
+  // --- Peers: whom clients may reach ---
+
+  // Refused are special ranges (loopback, private, link-local, multicast,
+  // documentation, ...; turn/internal/peer_policy.cc has the list) in whatever
+  // IPv6 spelling, and our own addresses, unless a block here has them; and
+  // what is in `deny_peers`, whatever `allow_peers` says.
+  std::vector<IpPrefix> allow_peers;
+  std::vector<IpPrefix> deny_peers;
+  // Our own listeners. No client reaches them by way of a relay, not even if
+  // allowed: an allocation made through an allocation is a loop.
+  std::vector<TransportAddress> listeners;
+  // Whether the relayed addresses of one client are peers to another, as two
+  // clients need that both may only relay. Of our own addresses just the ports
+  // of the relay range can be reached then.
+  enum class OwnRelays : uint8_t { kRefuse, kAllow };
+  OwnRelays own_relays = OwnRelays::kRefuse;
+
+  // --- Lifetimes (RFC 8656 sections 3.2, 9, 12) ---
+
+  absl::Duration lifetime_default = absl::Minutes(10);
+  absl::Duration lifetime_max = absl::Hours(1);
+  absl::Duration permission_lifetime = absl::Minutes(5);
+  absl::Duration channel_lifetime = absl::Minutes(10);
+  absl::Duration reservation_lifetime = absl::Seconds(30);
+
+  // --- Bounds on what clients can make us hold ---
+
+  size_t allocations_max = 16'384;        // Beyond: 486.
+  size_t allocations_per_user_max = 256;  // Beyond: 486.
+  size_t permissions_max = 128;           // Per allocation; beyond: 508.
+  size_t channels_max = 256;              // Per allocation; beyond: 508.
+  size_t reservations_max = 256;          // Beyond: 508.
+  size_t granted_max = 65'536;            // Credentials by Grant().
+  // Answers and events that wait for the driver; beyond, requests are dropped.
+  size_t answers_max = 1024;
+  size_t events_max = 4096;
+
+  // Answers to requests that prove nothing (400, 401, 438), per source of an
+  // IPv4 address or an IPv6 /64. A rate of 0 removes the limit.
+  double unauthenticated_per_s = 50;
+  double unauthenticated_burst = 200;
+  // Sources that are told apart at one time, in a table of fixed size.
+  size_t unauthenticated_sources = 4096;
+
+  // SOFTWARE of authenticated answers; none if empty.
+  std::string software;
+
+  // INVALID_ARGUMENT with the reason if a server cannot work this way, or not
+  // safely: an empty name, password or range, a relay address that is "any".
+  absl::Status Validate() const;
+};
+
+}  // namespace kyuu::turn
+
+#endif  // KYUU_TURN_SERVER_OPTIONS_H_

@@ -1,0 +1,34 @@
+// What a TURN server has done, in numbers.
+
+#ifndef KYUU_TURN_SERVER_STATS_H_
+#define KYUU_TURN_SERVER_STATS_H_
+
+#include <cstdint>
+
+namespace kyuu::turn {
+
+// All count datagrams unless they say else.
+struct ServerStats {
+  uint64_t requests = 0;
+  uint64_t successes = 0;
+  uint64_t errors = 0;
+  uint64_t to_peers = 0;
+  uint64_t to_clients = 0;
+  uint64_t bytes_to_peers = 0;    // Payload.
+  uint64_t bytes_to_clients = 0;  // Payload.
+  // Dropped, by reason.
+  uint64_t malformed = 0;        // Neither STUN nor ChannelData.
+  uint64_t unexpected = 0;       // Responses, unknown methods.
+  uint64_t bad_source = 0;       // UDP port 0.
+  uint64_t rate_limited = 0;     // Unauthenticated, see ServerOptions.
+  uint64_t answers_dropped = 0;  // More than answers_max.
+  uint64_t no_allocation = 0;    // Data without one.
+  uint64_t no_channel = 0;       // ChannelData of a channel not bound.
+  uint64_t no_permission = 0;    // From or to a peer without one.
+  uint64_t forbidden = 0;        // To a peer that is refused by policy.
+  uint64_t relays_failed = 0;    // Ports the driver could not bind.
+};
+
+}  // namespace kyuu::turn
+
+#endif  // KYUU_TURN_SERVER_STATS_H_
