@@ -1,0 +1,144 @@
+// A TURN server that does as a test says, for tests of the client alone.
+
+#ifndef KYUU_TURN_INTERNAL_SCRIPTED_SERVER_H_
+#define KYUU_TURN_INTERNAL_SCRIPTED_SERVER_H_
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "stun/attributes.h"
+#include "stun/integrity.h"
+#include "stun/message.h"
+#include "stun/nonce_cookie.h"
+
+namespace kyuu::turn {
+
+// ScriptedServer answers requests correctly, except where `errors` tells it to
+// refuse a method. It remembers what it was asked, and keeps no other state.
+struct ScriptedServer {
+  std::string username = "user";
+  std::string password = "pass";
+  std::string realm = "realm";
+  std::string nonce = "nonce1";
+  bool sha256 = false;
+  bool sign = true;  // Whether responses carry integrity.
+  std::map<stun::Method, stun::Error> errors;
+  std::optional<TransportAddress> alternate;  // Goes with 300.
+  TransportAddress relayed{IpAddress::V4(198, 51, 100, 1), 50000};
+  TransportAddress mapped{IpAddress::V4(203, 0, 113, 7), 41000};
+  uint32_t lifetime = 600;
+
+  std::vector<stun::Method> methods;  // Of all requests, in order.
+  std::optional<uint32_t> last_lifetime;
+  std::optional<TransportAddress> last_peer;
+  std::optional<uint16_t> last_channel;
+  std::optional<IpFamily> last_family;
+
+  stun::IntegrityKey Key() const {
+    return stun::IntegrityKey::LongTerm(
+        username, realm, password,
+        sha256 ? stun::PasswordHash::kSha256 : stun::PasswordHash::kMd5);
+  }
+
+  std::string Nonce() const {
+    return sha256 ? stun::NonceCookie({.password_algorithms = true,
+                                       .username_anonymity = true}) +
+                        nonce
+                  : nonce;
+  }
+
+  // Answers the request `bytes`.
+  std::vector<uint8_t> Answer(absl::Span<const uint8_t> bytes) {
+    const auto request = stun::MessageView::Parse(bytes);
+    if (!request.ok()) return {};
+    methods.push_back(request->method());
+    if (const auto a = request->Get<stun::Lifetime>())
+      last_lifetime = a->seconds;
+    if (const auto a = request->Get<stun::XorPeerAddress>()) {
+      last_peer = a->address;
+    }
+    if (const auto a = request->Get<stun::ChannelNumber>()) {
+      last_channel = a->value;
+    }
+    if (const auto a = request->Get<stun::RequestedAddressFamily>()) {
+      last_family = a->family;
+    }
+    const auto given = request->Get<stun::Nonce>();
+    const bool valid = sha256 ? request->CheckIntegritySha256(Key())
+                              : request->CheckIntegrity(Key());
+    if (given && given->value != Nonce()) {
+      return Challenge(*request, stun::Error::kStaleNonce);
+    }
+    const auto error = errors.find(request->method());
+    if (error != errors.end() && error->second == stun::Error::kTryAlternate) {
+      return Finish(*request, error->second, valid);
+    }
+    if (!valid) return Challenge(*request, stun::Error::kUnauthenticated);
+    if (error != errors.end()) return Finish(*request, error->second, valid);
+    return Finish(*request, std::nullopt, valid);
+  }
+
+  std::vector<uint8_t> Challenge(const stun::MessageView& request,
+                                 stun::Error error) {
+    std::array<uint8_t, 1500> out;
+    stun::MessageWriter w(absl::MakeSpan(out), stun::MessageClass::kError,
+                          request.method(), request.transaction_id());
+    w.Add(stun::ErrorCode{error, stun::ReasonPhrase(error)});
+    w.Add(stun::Realm{realm});
+    w.Add(stun::Nonce{Nonce()});
+    if (sha256) w.Add(stun::PasswordAlgorithms::Sha256ThenMd5());
+    return Copy(w.Finish());
+  }
+
+  std::vector<uint8_t> Finish(const stun::MessageView& request,
+                              std::optional<stun::Error> error,
+                              bool authenticated) {
+    std::array<uint8_t, 1500> out;
+    stun::MessageWriter w(
+        absl::MakeSpan(out),
+        error ? stun::MessageClass::kError : stun::MessageClass::kSuccess,
+        request.method(), request.transaction_id());
+    if (error) {
+      w.Add(stun::ErrorCode{*error, stun::ReasonPhrase(*error)});
+      if (alternate) w.Add(stun::AlternateServer{*alternate});
+    } else if (request.method() == stun::Method::kAllocate) {
+      w.Add(stun::XorRelayedAddress{relayed});
+      w.Add(stun::XorMappedAddress{mapped});
+      w.Add(stun::Lifetime{lifetime});
+    } else if (request.method() == stun::Method::kRefresh) {
+      w.Add(stun::Lifetime{last_lifetime == 0 ? 0 : lifetime});
+    }
+    if (sign && authenticated) {
+      if (sha256) {
+        w.AddIntegritySha256(Key());
+      } else {
+        w.AddIntegrity(Key());
+      }
+    }
+    return Copy(w.Finish());
+  }
+
+  // A Data indication with a payload of `peer`'s.
+  std::vector<uint8_t> Data(const TransportAddress& peer,
+                            absl::Span<const uint8_t> payload) const {
+    std::array<uint8_t, 1500> out;
+    stun::MessageWriter w(absl::MakeSpan(out), stun::MessageClass::kIndication,
+                          stun::Method::kData, {});
+    w.Add(stun::XorPeerAddress{peer});
+    w.Add(stun::Data{payload});
+    return Copy(w.Finish());
+  }
+
+  static std::vector<uint8_t> Copy(absl::Span<const uint8_t> bytes) {
+    return std::vector<uint8_t>(bytes.begin(), bytes.end());
+  }
+};
+
+}  // namespace kyuu::turn
+
+#endif  // KYUU_TURN_INTERNAL_SCRIPTED_SERVER_H_
