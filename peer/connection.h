@@ -1,0 +1,212 @@
+// A WebRTC peer connection for data channels, as one engine.
+//
+//   peer::Connection connection(certificate, {}, random);
+//   connection.AddLocalAddress({socket_address});
+//   ChannelId chat = *connection.CreateDataChannel(now, {.label = "chat"});
+//   std::string offer = *connection.CreateOffer();
+//   connection.SetLocalDescription(now, SdpType::kOffer);   // Send `offer`.
+//   ... drive it; hand CandidateFound to the peer, then, as they come: ...
+//   connection.SetRemoteDescription(now, SdpType::kAnswer, answer);
+//   connection.AddIceCandidate(now, line, mid, mline_index);
+
+#ifndef KYUU_PEER_CONNECTION_H_
+#define KYUU_PEER_CONNECTION_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/address.h"
+#include "base/engine.h"
+#include "base/random.h"
+#include "dtls/certificate.h"
+#include "dtls/session.h"
+#include "ice/agent.h"
+#include "ice/credentials.h"
+#include "ice/gatherer.h"
+#include "peer/connection_types.h"
+#include "sctp/data_channel.h"
+#include "sdp/session.h"
+
+namespace kyuu::peer {
+
+// Whether CreateOffer restarts ICE (RFC 8445 section 9): new credentials, the
+// path in use stays until a new one works.
+enum class IceRestart : uint8_t { kNo, kYes };
+
+// Connection composes ice, dtls, sctp and sdp. How a datagram travels through
+// it is HandlePacket and PollTransmit in connection_data.cc, and nowhere else.
+//
+// Not thread-safe. `random` must outlive it. It stays where it is: OpenSSL and
+// its parts hold pointers.
+class Connection {
+ public:
+  using Packet = Datagram;
+  using Event = ConnectionEvent;
+
+  // The certificate's key is shared; the object may go.
+  Connection(const dtls::Certificate& certificate, const Options& options,
+             Random& random);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // --- Signaling (RFC 9429) ---
+
+  // AddLocalAddress names a bound UDP socket of the driver, to which it sends
+  // what comes out with this `path.local`. FAILED_PRECONDITION once gathering
+  // has begun, which the first SetLocalDescription does.
+  absl::Status AddLocalAddress(const ice::HostAddress& host);
+
+  // CreateOffer and CreateAnswer write a description, SetLocalDescription
+  // applies it: the text that was returned last, or `sdp` if it is the same.
+  // Errors are those of sdp::Session.
+  absl::StatusOr<std::string> CreateOffer(IceRestart restart = IceRestart::kNo);
+  absl::StatusOr<std::string> CreateAnswer();
+  absl::Status SetLocalDescription(absl::Time now, SdpType type,
+                                   absl::string_view sdp = "");
+  // Errors are those of sdp::Session; after one nothing has changed. A peer
+  // that refuses the data section, or changes its certificate within the
+  // connection (RFC 8842 section 5.5), ends it with Closed.
+  absl::Status SetRemoteDescription(absl::Time now, SdpType type,
+                                    std::string sdp);
+  // Takes a pending offer back (RFC 9429 section 5.7).
+  absl::Status Rollback(absl::Time now);
+  // AddIceCandidate takes a candidate of the peer, before its description too.
+  // `candidate` is "candidate:..." with or without "a="; empty for the end of
+  // candidates. What we do not speak (TCP, other sections' candidates) is
+  // counted and ignored. INVALID_ARGUMENT: malformed. RESOURCE_EXHAUSTED:
+  // pending_candidates_max. FAILED_PRECONDITION: closed.
+  absl::Status AddIceCandidate(absl::Time now, absl::string_view candidate,
+                               absl::string_view mid, size_t mline_index);
+  // Answers ResolveName; nullopt if the name has no address.
+  void NameResolved(absl::Time now, ice::NameId id,
+                    std::optional<IpAddress> ip);
+  // The local description with the candidates found so far, for peers that do
+  // not trickle. FAILED_PRECONDITION without one.
+  absl::StatusOr<std::string> LocalDescription() const;
+
+  // --- Data channels; errors are those of sctp::DataChannels. ---
+
+  absl::StatusOr<ChannelId> CreateDataChannel(absl::Time now,
+                                              ChannelConfig config);
+  absl::Status Send(absl::Time now, ChannelId channel, PayloadType type,
+                    std::vector<uint8_t>&& payload);
+  absl::Status CloseChannel(absl::Time now, ChannelId channel);
+  absl::Status SetBufferedAmountLowThreshold(ChannelId channel, size_t bytes);
+  size_t buffered_amount(ChannelId channel) const;
+
+  // Close hangs up: an ABORT and close_notify tell the peer at once, relays are
+  // given back. All events of channels and Closed follow; drive it until then.
+  void Close(absl::Time now);
+
+  // --- Engine ---
+
+  void HandlePacket(absl::Time now, const Datagram& datagram);
+  void HandleTimeout(absl::Time now);
+  // `out` must hold kDatagramMax bytes. Bulk data comes as runs of datagrams
+  // of one size to one destination, as UDP segmentation offload wants it.
+  static constexpr size_t kDatagramMax = 1500;
+  std::optional<Datagram> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Event> PollEvent();
+  absl::Time NextTimeout() const;
+
+  // --- Queries ---
+
+  SignalingState signaling_state() const { return session_.state(); }
+  GatheringState gathering_state() const { return gathering_state_; }
+  ConnectionState connection_state() const { return connection_state_; }
+  ConnectionStats stats() const;
+  std::string DebugString() const;
+
+ private:
+  struct PendingCandidate {
+    std::string line;
+    std::string mid;
+    size_t mline_index;
+  };
+
+  // connection_signaling.cc: descriptions and candidates.
+  sdp::LocalTransport LocalTransport() const;
+  void ApplyLocal(absl::Time now, const sdp::Change& change);
+  void ApplyRemote(absl::Time now, const sdp::Change& change);
+  void ApplyRemoteIce(absl::Time now);
+  void ApplyCandidate(absl::Time now, const PendingCandidate& pending);
+  void AddRemoteCandidate(absl::Time now, const ice::Candidate& candidate);
+  void StartGathering(absl::Time now);
+  void Announce(const ice::Candidate& candidate);
+  void AnnounceEnd();
+  void TellSignalingState(SignalingState before);
+
+  // connection_data.cc: the two directions of data.
+  void HandleDtls(absl::Time now, const Datagram& datagram);
+  void FeedDtls(absl::Time now, absl::Span<const uint8_t> bytes);
+  std::optional<Datagram> Wrap(absl::Time now, const Datagram& inner,
+                               absl::Span<uint8_t> out);
+  std::optional<Datagram> NextIce(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Datagram> NextDtls(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Datagram> NextData(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Datagram> Count(std::optional<Datagram> datagram);
+
+  // connection.cc: what the parts tell, and the end.
+  void React(absl::Time now);
+  void On(absl::Time now, ice::Agent::Event& event);
+  void On(absl::Time now, ice::Gatherer::Event& event);
+  void On(absl::Time now, dtls::Session::Event& event);
+  void StartDtls(absl::Time now);
+  void UpdateConnectionState();
+  void Hangup(absl::Time now, absl::Status status);
+  void ReviewClosing(absl::Time now);
+
+  Options options_;
+  Random& random_;
+  dtls::Certificate certificate_;
+  sdp::Session session_;
+  ice::Credentials credentials_;  // Those in our next description.
+  std::vector<ice::HostAddress> hosts_;
+  ice::Agent agent_;
+  std::unique_ptr<ice::Gatherer> gatherer_;  // From StartGathering on.
+  std::unique_ptr<dtls::Session> dtls_;      // From StartDtls on.
+  sctp::DataChannels channels_;
+
+  std::vector<ice::Candidate> local_candidates_;
+  std::vector<PendingCandidate> pending_candidates_;
+  // The peer's credentials wait for our restart.
+  bool remote_ice_waits_ = false;
+  bool remote_ice_known_ = false;
+  std::deque<std::vector<uint8_t>> early_dtls_;
+
+  GatheringState gathering_state_ = GatheringState::kNew;
+  ConnectionState connection_state_ = ConnectionState::kNew;
+  std::optional<SelectedPathChanged> selected_;
+  std::optional<dtls::Connected> dtls_session_;
+
+  // Set by Hangup: why, and until when the last packets may take.
+  std::optional<absl::Status> closing_;
+  absl::Time linger_until_ = absl::InfiniteFuture();
+  // The last record (an ABORT), sealed before DTLS closed.
+  std::vector<uint8_t> farewell_;
+  std::optional<Path> farewell_path_;
+  bool closed_told_ = false;
+
+  std::deque<Event> events_;
+  ConnectionCounters counters_;
+  // An SCTP packet on its way down, a plaintext on its way up.
+  std::array<uint8_t, kDatagramMax> packet_;
+  std::array<uint8_t, dtls::kPlaintextMax> plaintext_;
+};
+static_assert(Engine<Connection>);
+
+}  // namespace kyuu::peer
+
+#endif  // KYUU_PEER_CONNECTION_H_

@@ -1,0 +1,163 @@
+// What goes into a peer connection and comes out of it: options, events,
+// counters.
+
+#ifndef KYUU_PEER_CONNECTION_TYPES_H_
+#define KYUU_PEER_CONNECTION_TYPES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "dtls/session.h"
+#include "ice/agent_types.h"
+#include "ice/candidate.h"
+#include "ice/gatherer.h"
+#include "sctp/data_channel.h"
+#include "sdp/session.h"
+
+namespace kyuu::peer {
+
+// The names of W3C's webrtc-pc for what it knows too.
+using sctp::ChannelConfig;
+using sctp::ChannelId;
+using sctp::PayloadType;
+using sdp::SdpType;
+using sdp::SignalingState;
+
+// RTCIceGatheringState.
+enum class GatheringState : uint8_t { kNew, kGathering, kComplete };
+
+// RTCPeerConnectionState: ICE and DTLS together.
+enum class ConnectionState : uint8_t {
+  kNew,
+  kConnecting,
+  kConnected,
+  kDisconnected,  // The path does not answer; it may come back.
+  kFailed,        // No path, or DTLS failed. An ICE restart may mend the first.
+  kClosed,
+};
+
+absl::string_view ToString(GatheringState state);
+absl::string_view ToString(ConnectionState state);
+
+struct Options {
+  std::vector<TransportAddress> stun_servers;
+  std::vector<ice::TurnServer> turn_servers;
+  // kRelay: only the relay's addresses are told and used.
+  ice::GatherPolicy policy = ice::GatherPolicy::kAll;
+
+  // The parts, for those who want to turn their knobs. Addresses, servers and
+  // policy of `gatherer` are taken from above.
+  ice::AgentOptions ice;
+  ice::GathererOptions gatherer;
+  dtls::Options dtls;
+  sctp::DataChannels::Options channels;
+  sdp::Session::Options sdp;
+
+  // Candidates of the peer that came before its description.
+  size_t pending_candidates_max = 100;
+  // DTLS datagrams that came on an authenticated path before the roles were
+  // known (the answer is slower than the peer). A browser's ClientHello is two
+  // of them, sent again after 50 ms, 100 ms, ...
+  size_t early_dtls_datagrams_max = 16;
+  // How long the last packets (ABORT, close_notify, giving allocations back)
+  // may take before Closed.
+  absl::Duration linger = absl::Seconds(1);
+};
+
+// --- Events; those of channels are sctp's. ---
+
+struct SignalingStateChanged {
+  SignalingState state;
+};
+struct GatheringStateChanged {
+  GatheringState state;
+};
+// A candidate of ours to be told the peer; an empty `candidate` says that no
+// more will come (RFC 8838 section 8.2).
+struct CandidateFound {
+  std::string candidate;  // "candidate:1 1 udp ...", without "a=".
+  std::string mid;
+  size_t mline_index = 0;
+};
+struct IceStateChanged {
+  ice::AgentState state;
+};
+struct ConnectionStateChanged {
+  ConnectionState state;
+};
+// The path that carries data has changed.
+struct SelectedPathChanged {
+  Path path;
+  ice::CandidateType local_type;
+  ice::CandidateType remote_type;
+  // Whether a relay of either side lies on the path.
+  bool relayed() const {
+    return local_type == ice::CandidateType::kRelayed ||
+           remote_type == ice::CandidateType::kRelayed;
+  }
+};
+// The peer's candidate has an mDNS name. Answer with NameResolved(), or let it
+// lie.
+struct ResolveName {
+  ice::NameId id;
+  std::string name;
+};
+// A STUN or TURN server gave nothing; the others go on.
+struct ServerFailed {
+  TransportAddress server;
+  absl::Status status;
+  uint16_t code = 0;  // The server's, 0 if it sent none.
+};
+// The last event. OK after Close() and when the peer closed its DTLS session;
+// ABORTED if it aborted SCTP, which is how browsers, and kyuu, hang up;
+// UNAUTHENTICATED if its certificate was wrong; else what failed.
+struct Closed {
+  absl::Status status;
+};
+
+using ConnectionEvent =
+    std::variant<SignalingStateChanged, GatheringStateChanged, CandidateFound,
+                 IceStateChanged, ConnectionStateChanged, SelectedPathChanged,
+                 ResolveName, ServerFailed, sctp::ChannelOpened,
+                 sctp::ChannelIncoming, sctp::ChannelMessage,
+                 sctp::ChannelBufferedAmountLow, sctp::ChannelClosed,
+                 sctp::WritableAgain, Closed>;
+
+// Counters; everything that arrives is in one of them or in a part's.
+struct ConnectionCounters {
+  uint64_t datagrams_received = 0;
+  uint64_t bytes_received = 0;
+  uint64_t datagrams_sent = 0;
+  uint64_t bytes_sent = 0;
+  uint64_t discarded_unknown = 0;       // First byte of no protocol of ours.
+  uint64_t discarded_unknown_path = 0;  // DTLS from an unauthenticated path.
+  uint64_t discarded_early_dtls = 0;    // Beyond early_dtls_datagrams_max.
+  uint64_t discarded_closed = 0;
+  uint64_t discarded_unwrappable = 0;  // Ours, to a relay that is gone.
+  uint64_t ignored_candidates = 0;     // Unknown transports, foreign sections.
+};
+
+// A snapshot of the whole connection.
+struct ConnectionStats {
+  ConnectionCounters counters;
+  std::optional<SelectedPathChanged> selected;  // The path in use.
+  std::optional<absl::Duration> rtt;            // ICE's, of that path.
+  std::vector<ice::PairInfo> pairs;
+  ice::AgentStats ice;
+  std::optional<dtls::Connected> dtls_session;  // Version, cipher, peer.
+  dtls::Stats dtls;
+  sctp::Stats sctp;
+  sctp::DataChannelStats channels;
+};
+
+}  // namespace kyuu::peer
+
+#endif  // KYUU_PEER_CONNECTION_TYPES_H_
