@@ -28,8 +28,7 @@ struct ClientOptions {
   MessageLimits limits;
   // Peers of the room that are remembered; the server's rooms hold 500.
   size_t max_peers = 10000;
-  // Calls of which this client knows, ringing and running.
-  size_t max_calls = 64;
+  size_t max_calls = 64;  // Ringing and running.
   // Requests waiting for their answer.
   size_t max_requests = 64;
   // Events and messages not yet polled; more end with RESOURCE_EXHAUSTED.

@@ -1,0 +1,323 @@
+// Clients against the real server, in memory: the stories of two people.
+
+#include "signaling/client.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/testing.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "signaling/server.h"
+
+namespace kyuu::signaling {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Key;
+using ::testing::Pair;
+using ::testing::UnorderedElementsAre;
+
+// A server with some clients.
+struct World {
+  explicit World(ServerOptions options = {}) : server(options, random) {}
+
+  Client& Add() {
+    const ConnectionId id{clients.size()};
+    EXPECT_OK(server.Connect(now, id));
+    clients.push_back(std::make_unique<Client>(ClientOptions(), now));
+    return *clients.back();
+  }
+  // Add, ready and joined as `name`, its events taken.
+  Client& Join(const std::string& name) {
+    Client& client = Add();
+    Run();
+    EXPECT_OK(client.JoinRoom(now, name));
+    Run();
+    while (client.PollEvent().has_value()) continue;
+    return client;
+  }
+  void Run() {
+    for (bool busy = true; busy;) {
+      busy = false;
+      for (size_t i = 0; i < clients.size(); ++i) {
+        while (auto text = clients[i]->PollTransmit(now, {})) {
+          server.HandlePacket(now, {ConnectionId(i), *std::move(text)});
+          busy = true;
+        }
+      }
+      while (auto event = server.PollEvent()) {
+        busy = true;
+        if (const auto* opened = std::get_if<SessionOpened>(&*event)) {
+          EXPECT_OK(server.SetIceServers(
+              now, opened->connection,
+              {{{"stun:h:3478"}, "", ""}, {{"turn:h:3478"}, "u", "p"}}));
+        }
+      }
+      while (auto message = server.PollTransmit(now, {})) {
+        busy = true;
+        clients[static_cast<size_t>(message->connection)]->HandlePacket(
+            now, std::move(message->text));
+      }
+    }
+  }
+
+  SeededRandom random{3};
+  absl::Time now = absl::FromUnixSeconds(1000);
+  Server server;
+  std::vector<std::unique_ptr<Client>> clients;
+};
+
+// The next event, which must be of type T.
+template <typename T>
+T Expect(Client& client) {
+  auto event = client.PollEvent();
+  if (!event.has_value() || !std::holds_alternative<T>(*event)) {
+    ADD_FAILURE() << (event.has_value() ? "another event" : "no event");
+    return T();
+  }
+  return std::get<T>(*std::move(event));
+}
+
+TEST(ClientTest, TwoPeopleMeetTalkAndPart) {
+  World world;
+  Client& ada = world.Add();
+  world.Run();
+  const Ready ready = Expect<Ready>(ada);
+  EXPECT_EQ(ready.server, "kyuud");
+  EXPECT_EQ(ready.ice_servers.size(), 2u);
+  EXPECT_EQ(ada.ice_servers()[1].credential, "p");
+  ASSERT_OK(ada.JoinRoom(world.now, "ada", "", R"({"kind":"cli"})"));
+  world.Run();
+  EXPECT_EQ(Expect<JoinedRoom>(ada).room, "lobby");
+  Client& bob = world.Join("bob");
+  EXPECT_THAT(bob.peers(),
+              UnorderedElementsAre(Pair("ada", R"({"kind":"cli"})")));
+  EXPECT_EQ(Expect<PeerChanged>(ada).peer.name, "bob");
+
+  ASSERT_OK(ada.StartCall(world.now, "bob"));
+  world.Run();
+  const CallStarted started = Expect<CallStarted>(ada);
+  EXPECT_FALSE(started.polite);
+  const IncomingCall incoming = Expect<IncomingCall>(bob);
+  EXPECT_EQ(incoming.from, "ada");
+  EXPECT_TRUE(incoming.polite);
+  // Nothing about addresses before bob agrees.
+  EXPECT_THAT(
+      ada.SendDescription(world.now, started.call, SignalKind::kOffer, "v=0"),
+      StatusIs(absl::StatusCode::kFailedPrecondition));
+  ASSERT_OK(bob.AcceptCall(world.now, incoming.call));
+  world.Run();
+  EXPECT_EQ(Expect<CallAccepted>(ada).peer, "bob");
+  EXPECT_EQ(Expect<CallAccepted>(bob).peer, "ada");
+
+  const std::string sdp = "v=0\r\ns=\"\\\xc3\xbc\"\r\n";
+  ASSERT_OK(
+      ada.SendDescription(world.now, started.call, SignalKind::kOffer, sdp));
+  CandidateInit candidate;
+  candidate.candidate = "candidate:1 1 udp 2130706431 127.0.0.1 9 typ host";
+  candidate.sdp_mid = "0";
+  candidate.sdp_m_line_index = 0;
+  ASSERT_OK(ada.SendCandidate(world.now, started.call, candidate));
+  ASSERT_OK(ada.SendCandidate(world.now, started.call, {}));
+  world.Run();
+  const auto description = Expect<DescriptionReceived>(bob);
+  EXPECT_EQ(description.sdp, sdp);
+  EXPECT_EQ(description.kind, SignalKind::kOffer);
+  const auto received = Expect<CandidateReceived>(bob);
+  EXPECT_EQ(received.candidate.candidate, candidate.candidate);
+  EXPECT_EQ(received.candidate.sdp_mid, "0");
+  EXPECT_EQ(received.candidate.sdp_m_line_index, 0);
+  EXPECT_EQ(Expect<CandidateReceived>(bob).candidate.candidate, "");
+
+  ASSERT_OK(bob.EndCall(world.now, incoming.call));
+  world.Run();
+  const CallEnded ended = Expect<CallEnded>(ada);
+  EXPECT_EQ(ended.reason, "hangup");
+  EXPECT_EQ(ended.text, "bob hung up");
+  EXPECT_THAT(ada.EndCall(world.now, started.call),
+              StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_OK(bob.LeaveRoom(world.now));
+  world.Run();
+  EXPECT_EQ(Expect<PeerChanged>(ada).change, PresenceChange::kLeft);
+  EXPECT_TRUE(ada.peers().empty());
+}
+
+TEST(ClientTest, TakenNameIsToldAndAnotherMayBeTried) {
+  World world;
+  world.Join("ada");
+  Client& other = world.Add();
+  world.Run();
+  Expect<Ready>(other);
+  ASSERT_OK(other.JoinRoom(world.now, "ada"));
+  EXPECT_THAT(other.JoinRoom(world.now, "eve"),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  world.Run();
+  const JoinFailed failed = Expect<JoinFailed>(other);
+  EXPECT_THAT(failed.status, StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_EQ(failed.status.message(),
+            "the name \"ada\" is taken; choose another one");
+  ASSERT_OK(other.JoinRoom(world.now, "eve"));
+  world.Run();
+  EXPECT_EQ(Expect<JoinedRoom>(other).name, "eve");
+}
+
+TEST(ClientTest, AbsentCalleeIsTold) {
+  World world;
+  Client& ada = world.Join("ada");
+  ASSERT_OK(ada.StartCall(world.now, "bob"));
+  world.Run();
+  const CallFailed failed = Expect<CallFailed>(ada);
+  EXPECT_EQ(failed.to, "bob");
+  EXPECT_THAT(failed.status, StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_EQ(failed.status.message(), "\"bob\" is not here");
+}
+
+TEST(ClientTest, LostServerIsTold) {
+  struct Row {
+    uint16_t code;
+    const char* text;
+  };
+  for (const Row& row : {Row{1006, "is lost"}, Row{1001, "shutting down"},
+                         Row{1013, "full"}, Row{1008, "policy"}}) {
+    World world;
+    Client& ada = world.Join("ada");
+    ada.HandleConnectionClosed(world.now, row.code, absl::OkStatus());
+    ada.HandleConnectionClosed(world.now, row.code, absl::OkStatus());
+    const ClientClosed closed = Expect<ClientClosed>(ada);
+    EXPECT_THAT(closed.status, StatusIs(absl::StatusCode::kUnavailable));
+    EXPECT_THAT(std::string(closed.status.message()), HasSubstr(row.text));
+    EXPECT_FALSE(ada.PollEvent().has_value());
+    EXPECT_THAT(ada.StartCall(world.now, "bob"),
+                StatusIs(absl::StatusCode::kFailedPrecondition));
+  }
+}
+
+TEST(ClientTest, SilentServerIsTold) {
+  const absl::Time now = absl::FromUnixSeconds(1000);
+  Client client({}, now);
+  EXPECT_EQ(client.NextTimeout(), now + absl::Seconds(10));
+  client.HandleTimeout(now + absl::Seconds(9));
+  EXPECT_FALSE(client.PollEvent().has_value());
+  client.HandleTimeout(now + absl::Seconds(10));
+  EXPECT_THAT(Expect<ClientClosed>(client).status,
+              StatusIs(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_EQ(client.NextTimeout(), absl::InfiniteFuture());
+}
+
+TEST(ClientTest, OtherServersAreRefused) {
+  for (
+      const char* text :
+      {"hello", R"({"type":"welcome"})",
+       R"({"type":"welcome","version":2,"session":"s","ice_servers":[],"limits":{},"id":1})",
+       R"({"type":"joined","room":"a"})"}) {
+    Client client({}, absl::FromUnixSeconds(1000));
+    client.HandlePacket(absl::FromUnixSeconds(1000), text);
+    EXPECT_THAT(Expect<ClientClosed>(client).status,
+                StatusIs(absl::StatusCode::kInvalidArgument))
+        << text;
+  }
+  // A newer message type is no reason to part.
+  Client client({}, absl::FromUnixSeconds(1000));
+  client.HandlePacket(absl::FromUnixSeconds(1000), R"({"type":"novelty"})");
+  EXPECT_FALSE(client.PollEvent().has_value());
+  EXPECT_EQ(client.stats().unknown_types, 1u);
+}
+
+TEST(ClientTest, GlareBecomesOneAcceptedCall) {
+  World world;
+  Client& ada = world.Join("ada");
+  Client& bob = world.Join("bob");
+  Expect<PeerChanged>(ada);
+  ASSERT_OK(ada.StartCall(world.now, "bob"));
+  ASSERT_OK(bob.StartCall(world.now, "ada"));
+  world.Run();
+  const CallStarted at_ada = Expect<CallStarted>(ada);
+  Expect<CallAccepted>(ada);
+  Expect<IncomingCall>(bob);
+  const CallStarted at_bob = Expect<CallStarted>(bob);
+  Expect<CallAccepted>(bob);
+  EXPECT_EQ(at_ada.call, at_bob.call);
+  EXPECT_NE(at_ada.polite, at_bob.polite);
+}
+
+TEST(ClientTest, RejectedAndUnansweredCallsAreTold) {
+  World world;
+  Client& ada = world.Join("ada");
+  Client& bob = world.Join("bob");
+  Expect<PeerChanged>(ada);
+  ASSERT_OK(ada.StartCall(world.now, "bob"));
+  world.Run();
+  Expect<CallStarted>(ada);
+  ASSERT_OK(bob.RejectCall(world.now, Expect<IncomingCall>(bob).call));
+  world.Run();
+  EXPECT_EQ(Expect<CallEnded>(ada).text, "bob declined");
+  ASSERT_OK(ada.StartCall(world.now, "bob"));
+  world.Run();
+  Expect<CallStarted>(ada);
+  Expect<IncomingCall>(bob);
+  world.now += absl::Seconds(60);
+  world.server.HandleTimeout(world.now);
+  world.Run();
+  EXPECT_EQ(Expect<CallEnded>(ada).text, "bob did not answer");
+  EXPECT_EQ(Expect<CallEnded>(bob).reason, "timeout");
+}
+
+TEST(ClientTest, LongRoomsAreListedToTheEnd) {
+  ServerOptions options;
+  options.max_list_bytes = 100;
+  World world(options);
+  for (int i = 10; i < 25; ++i) world.Join(absl::StrCat("p", i));
+  Client& ada = world.Join("ada");
+  EXPECT_EQ(ada.peers().size(), 15u);
+}
+
+TEST(ClientTest, CallersMistakesAreStatuses) {
+  World world;
+  Client& ada = world.Add();
+  EXPECT_THAT(ada.JoinRoom(world.now, "ada"),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  world.Run();
+  EXPECT_THAT(ada.JoinRoom(world.now, ""),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(ada.JoinRoom(world.now, "ada", "", "[]"),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(ada.StartCall(world.now, "bob"),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(ada.AcceptCall(world.now, "none"),
+              StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_OK(ada.JoinRoom(world.now, "ada"));
+  world.Run();
+  for (int i = 0; i < 64; ++i) ASSERT_OK(ada.SetMeta(world.now, "{}"));
+  EXPECT_THAT(ada.SetMeta(world.now, "{}"),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+TEST(ClientTest, FloodOfEventsEndsTheConnection) {
+  World world;
+  Client& ada = world.Join("ada");
+  for (int i = 0; i < 20000; ++i) {
+    ada.HandlePacket(world.now, R"({"type":"ice_servers","ice_servers":[]})");
+  }
+  std::optional<Client::Event> last;
+  while (auto event = ada.PollEvent()) last = std::move(event);
+  EXPECT_THAT(std::get<ClientClosed>(*last).status,
+              StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+TEST(ClientTest, CallsBeyondTheLimitAreBusy) {
+  const absl::Time now = absl::FromUnixSeconds(1000);
+  World world;
+  Client& ada = world.Join("ada");
+  for (int i = 0; i < 65; ++i) {
+    ada.HandlePacket(now, absl::StrCat(R"({"type":"incoming","call":"c)", i,
+                                       R"(","from":"x","polite":true})"));
+  }
+  EXPECT_EQ(*ada.PollTransmit(now, {}),
+            R"({"type":"reject","call":"c64","reason":"busy"})");
+}
+
+}  // namespace
+}  // namespace kyuu::signaling
