@@ -146,7 +146,8 @@ class Connection {
   void StartGathering(absl::Time now);
   void Announce(const ice::Candidate& candidate);
   void AnnounceEnd();
-  void TellSignalingState(SignalingState before);
+  void FallBack(absl::Time now);
+  void Applied(absl::Time now, const sdp::Change& change);
 
   // connection_data.cc: the two directions of data.
   void HandleDtls(absl::Time now, const Datagram& datagram);
@@ -156,7 +157,6 @@ class Connection {
   std::optional<Datagram> NextIce(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Datagram> NextDtls(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Datagram> NextData(absl::Time now, absl::Span<uint8_t> out);
-  std::optional<Datagram> Count(std::optional<Datagram> datagram);
 
   // connection.cc: what the parts tell, and the end.
   void React(absl::Time now);
@@ -172,7 +172,9 @@ class Connection {
   Random& random_;
   dtls::Certificate certificate_;
   sdp::Session session_;
-  ice::Credentials credentials_;  // Those in our next description.
+  // Those in the newest description written; those of the last stable state.
+  ice::Credentials credentials_;
+  std::optional<ice::Credentials> stable_credentials_;
   std::vector<ice::HostAddress> hosts_;
   ice::Agent agent_;
   std::unique_ptr<ice::Gatherer> gatherer_;  // From StartGathering on.
@@ -197,13 +199,17 @@ class Connection {
   // The last record (an ABORT), sealed before DTLS closed.
   std::vector<uint8_t> farewell_;
   std::optional<Path> farewell_path_;
+  bool gatherer_closing_ = false;
+  bool gatherer_closed_ = false;
+  bool done_ = false;
   bool closed_told_ = false;
 
   std::deque<Event> events_;
   ConnectionCounters counters_;
-  // An SCTP packet on its way down, a plaintext on its way up.
+  // An SCTP packet on its way down; on its way up, where no peer's path carries
+  // more. Larger records are dropped and counted by dtls.
   std::array<uint8_t, kDatagramMax> packet_;
-  std::array<uint8_t, dtls::kPlaintextMax> plaintext_;
+  std::array<uint8_t, 4096> plaintext_;
 };
 static_assert(Engine<Connection>);
 

@@ -38,17 +38,20 @@ absl::Status Validate(const ChannelConfig& config) {
 }  // namespace
 
 DataChannels::DataChannels(const Options& options, Random& random)
-    : options_(options), association_(options.association, random) {
-  SetMaxMessageSize(max_message_size_);
-}
+    : options_(options), random_(random) {}
 
-void DataChannels::Start(absl::Time now, StreamParity parity) {
-  if (parity_) return;
+void DataChannels::Start(absl::Time now, StreamParity parity,
+                         uint16_t remote_port) {
+  if (association_ || ended_) return;
+  sctp::Options association = options_.association;
+  association.remote_port = remote_port;
+  association_.emplace(association, random_);
+  SetMaxMessageSize(max_message_size_);
   parity_ = parity;
   next_stream_ = parity == StreamParity::kEven ? 0 : 1;
   last_now_ = std::max(last_now_, now);
   // Fails only if the association has ended, which Closed tells.
-  association_.Connect(now).IgnoreError();
+  association_->Connect(now).IgnoreError();
   Process(now);
 }
 
@@ -86,7 +89,7 @@ void DataChannels::Open(absl::Time now, Channel& channel, StreamId stream) {
   channel.stream = stream;
   channel.state = Channel::State::kOpen;
   by_stream_[stream] = &channel;
-  association_.SetBufferedAmountLowThreshold(stream, channel.low_threshold);
+  association_->SetBufferedAmountLowThreshold(stream, channel.low_threshold);
   ++stats_.channels_opened;
   events_.push_back(ChannelOpened{.channel = channel.id, .stream = stream});
   if (channel.config.negotiated_id) {
@@ -102,7 +105,7 @@ void DataChannels::SendDcep(absl::Time now, Channel& channel) {
                                      ? DcepAck{}.Serialize()
                                      : ToOpen(channel.config).Serialize();
   const size_t size = payload.size();
-  const absl::Status status = association_.Send(
+  const absl::Status status = association_->Send(
       now, Message{*channel.stream, kPpidDcep, std::move(payload)});
   if (absl::IsResourceExhausted(status)) {
     dcep_waiting_.insert(channel.id);
@@ -120,7 +123,7 @@ std::optional<StreamId> DataChannels::FreeStream() {
   const uint32_t limit =
       std::min({kStreams, uint32_t{connected_->outgoing_streams},
                 uint32_t{connected_->incoming_streams}});
-  const uint32_t first = *parity_ == StreamParity::kEven ? 0 : 1;
+  const uint32_t first = parity_ == StreamParity::kEven ? 0 : 1;
   // Goes round, so that an id rests for long before it is used again.
   for (uint32_t tries = 0; tries <= limit / 2; ++tries) {
     if (next_stream_ >= limit) next_stream_ = first;
@@ -166,7 +169,7 @@ absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
                                         : Ordering::kOrdered,
                         .max_retransmits = channel->config.max_retransmits,
                         .lifetime = channel->config.max_packet_life_time};
-  const absl::Status status = association_.Send(now, std::move(message), how);
+  const absl::Status status = association_->Send(now, std::move(message), how);
   if (!status.ok()) {
     if (counted > 0) payload = std::move(message.payload);
     return status;
@@ -201,7 +204,7 @@ void DataChannels::BeginClosing(absl::Time now, Channel& channel) {
     return;
   }
   const absl::Status status =
-      association_.ResetStreams(now, absl::MakeConstSpan(&*channel.stream, 1));
+      association_->ResetStreams(now, absl::MakeConstSpan(&*channel.stream, 1));
   if (!status.ok()) {
     // The peer knows no resets: the stream keeps its numbers, and with them
     // whatever the peer takes for the channel. Nobody else may have it.
@@ -228,27 +231,36 @@ void DataChannels::CloseAll(const absl::Status& status) {
 }
 
 void DataChannels::Shutdown(absl::Time now) {
-  association_.Shutdown(now);
+  if (!association_) return Close(now);
+  association_->Shutdown(now);
   Process(now);
 }
 
 void DataChannels::Close(absl::Time now) {
-  association_.Close(now);
+  if (ended_) return;
+  if (!association_) {
+    On(now, Closed{absl::OkStatus()});
+    return;
+  }
+  association_->Close(now);
   Process(now);
 }
 
 void DataChannels::SetMaxMessageSize(size_t bytes) {
   max_message_size_ = bytes == 0 ? SIZE_MAX : bytes;
+  if (!association_) return;
   // The limit is checked here; to DCEP's messages it does not apply.
-  association_.SetMaxMessageOut(
+  association_->SetMaxMessageOut(
       std::max(max_message_size_, DcepOpen::kHeaderSize + 2 * kTextMax));
 }
 
 size_t DataChannels::buffered_amount(ChannelId id) const {
   const auto it = channels_.find(id);
-  if (it == channels_.end() || !it->second.stream) return 0;
+  if (it == channels_.end() || it->second.state == Channel::State::kWaiting) {
+    return 0;
+  }
   return it->second.buffered.Counted(
-      association_.buffered_amount(*it->second.stream));
+      association_->buffered_amount(*it->second.stream));
 }
 
 absl::Status DataChannels::SetBufferedAmountLowThreshold(ChannelId id,
@@ -258,7 +270,7 @@ absl::Status DataChannels::SetBufferedAmountLowThreshold(ChannelId id,
   channel->low_threshold = bytes;
   channel->above_threshold = buffered_amount(id) > bytes;
   if (channel->state == Channel::State::kOpen) {
-    association_.SetBufferedAmountLowThreshold(*channel->stream, bytes);
+    association_->SetBufferedAmountLowThreshold(*channel->stream, bytes);
   }
   return absl::OkStatus();
 }
@@ -280,24 +292,26 @@ DataChannels::Channel* DataChannels::FindById(ChannelId id) {
 
 void DataChannels::HandlePacket(absl::Time now, Packet packet) {
   last_now_ = std::max(last_now_, now);
-  if (!parity_) {
+  if (!association_) {
     ++stats_.drop_before_start;
     return;
   }
-  association_.HandlePacket(now, packet);
+  association_->HandlePacket(now, packet);
   Process(now);
 }
 
 void DataChannels::HandleTimeout(absl::Time now) {
   last_now_ = std::max(last_now_, now);
-  association_.HandleTimeout(now);
+  if (!association_) return;
+  association_->HandleTimeout(now);
   Process(now);
 }
 
 std::optional<DataChannels::Packet> DataChannels::PollTransmit(
     absl::Time now, absl::Span<uint8_t> out) {
   last_now_ = std::max(last_now_, now);
-  std::optional<Packet> packet = association_.PollTransmit(now, out);
+  if (!association_) return std::nullopt;
+  std::optional<Packet> packet = association_->PollTransmit(now, out);
   // Sending drains the buffer, of which events tell.
   Process(now);
   return packet;
@@ -314,10 +328,19 @@ std::optional<DataChannels::Event> DataChannels::PollEvent() {
   return event;
 }
 
+absl::Time DataChannels::NextTimeout() const {
+  return association_ ? association_->NextTimeout() : absl::InfiniteFuture();
+}
+
+Stats DataChannels::association_stats() const {
+  return association_ ? association_->stats() : Stats{};
+}
+
 std::string DataChannels::DebugString() const {
-  return absl::StrCat(channels_.size(), " channels, ", events_.size(),
-                      " events, early ", early_bytes_, " bytes; ",
-                      association_.DebugString());
+  return absl::StrCat(
+      channels_.size(), " channels, ", events_.size(), " events, early ",
+      early_bytes_, " bytes; ",
+      association_ ? association_->DebugString() : "not started");
 }
 
 }  // namespace kyuu::sctp

@@ -62,8 +62,9 @@ class DataChannels {
   DataChannels(const Options& options, Random& random);
 
   // Start connects the association; the transport below must be ready.
-  // `parity` is that of the stream ids of our channels.
-  void Start(absl::Time now, StreamParity parity);
+  // `parity` is that of the stream ids of our channels, `remote_port` the
+  // peer's `a=sctp-port` (RFC 8841 section 5). Once; later calls do nothing.
+  void Start(absl::Time now, StreamParity parity, uint16_t remote_port = 5000);
 
   // Create makes a channel, before Start too. ChannelOpened follows when it can
   // carry messages: at once when connected, without waiting for the peer.
@@ -111,12 +112,14 @@ class DataChannels {
   void HandleTimeout(absl::Time now);
   std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Event> PollEvent();
-  absl::Time NextTimeout() const { return association_.NextTimeout(); }
+  absl::Time NextTimeout() const;
 
-  bool is_connected() const { return association_.is_connected(); }
+  bool is_connected() const { return connected_.has_value() && !ended_; }
+  // Why the association has ended, if it has: known before Closed is polled.
+  const std::optional<absl::Status>& ended() const { return ended_; }
   size_t channel_count() const { return channels_.size(); }
   const DataChannelStats& stats() const { return stats_; }
-  Stats association_stats() const { return association_.stats(); }
+  Stats association_stats() const;
   std::string DebugString() const;
 
  private:
@@ -151,11 +154,12 @@ class DataChannels {
   Channel* FindById(ChannelId id);
 
   Options options_;
-  Association association_;
+  Random& random_;
+  std::optional<Association> association_;  // From Start on.
   absl::Time last_now_ = absl::InfinitePast();
-  std::optional<StreamParity> parity_;
+  StreamParity parity_ = StreamParity::kEven;  // Set by Start.
   std::optional<Connected> connected_;
-  bool ended_ = false;
+  std::optional<absl::Status> ended_;
   size_t max_message_size_ = 65536;
   // In the order of creation. Nodes stay where they are.
   std::map<ChannelId, Channel> channels_;

@@ -29,9 +29,10 @@ std::optional<PayloadType> TypeOf(Ppid ppid) {
 }  // namespace
 
 void DataChannels::Process(absl::Time now) {
+  if (!association_) return;
   while (events_.size() < options_.events_max &&
          event_bytes_ < options_.event_bytes_max) {
-    std::optional<sctp::Event> event = association_.PollEvent();
+    std::optional<sctp::Event> event = association_->PollEvent();
     if (!event) return;
     std::visit([&](auto& e) { On(now, e); }, *event);
   }
@@ -65,7 +66,7 @@ void DataChannels::On(absl::Time, const Restarted&) {
 }
 
 void DataChannels::On(absl::Time, const Closed& closed) {
-  ended_ = true;
+  ended_ = closed.status;
   early_.clear();
   early_bytes_ = early_messages_ = 0;
   CloseAll(closed.status);
@@ -173,7 +174,7 @@ void DataChannels::OnOpen(absl::Time now, StreamId stream, DcepOpen open) {
     ++stats_.drop_duplicate_open;
     return;
   }
-  if (HasStreamParity(stream, *parity_)) {
+  if (HasStreamParity(stream, parity_)) {
     ++stats_.refused_parity;
     Refuse(now, stream);
     return;
@@ -206,7 +207,8 @@ void DataChannels::OnOpen(absl::Time now, StreamId stream, DcepOpen open) {
 void DataChannels::Refuse(absl::Time now, StreamId stream) {
   ForgetEarly(stream);
   // A peer without resets learns nothing, and its data is dropped as early.
-  association_.ResetStreams(now, absl::MakeConstSpan(&stream, 1)).IgnoreError();
+  association_->ResetStreams(now, absl::MakeConstSpan(&stream, 1))
+      .IgnoreError();
 }
 
 void DataChannels::KeepEarly(Message& message) {

@@ -1,0 +1,344 @@
+#include "peer/connection.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+
+namespace kyuu::peer {
+
+absl::string_view ToString(GatheringState state) {
+  switch (state) {
+    case GatheringState::kNew:
+      return "new";
+    case GatheringState::kGathering:
+      return "gathering";
+    case GatheringState::kComplete:
+      return "complete";
+  }
+  return "";
+}
+
+absl::string_view ToString(ConnectionState state) {
+  switch (state) {
+    case ConnectionState::kNew:
+      return "new";
+    case ConnectionState::kConnecting:
+      return "connecting";
+    case ConnectionState::kConnected:
+      return "connected";
+    case ConnectionState::kDisconnected:
+      return "disconnected";
+    case ConnectionState::kFailed:
+      return "failed";
+    case ConnectionState::kClosed:
+      return "closed";
+  }
+  return "";
+}
+
+Connection::Connection(const dtls::Certificate& certificate,
+                       const Options& options, Random& random)
+    : options_(options),
+      random_(random),
+      certificate_(certificate),
+      session_(options.sdp, random),
+      credentials_(ice::Credentials::Generate(random)),
+      // Whoever offers controls; SetRemoteDescription with an offer changes it.
+      agent_(ice::Role::kControlling, credentials_, random, options.ice),
+      channels_(options.channels, random) {}
+
+Connection::~Connection() = default;
+
+absl::StatusOr<ChannelId> Connection::CreateDataChannel(absl::Time now,
+                                                        ChannelConfig config) {
+  return channels_.Create(now, std::move(config));
+}
+
+absl::Status Connection::Send(absl::Time now, ChannelId channel,
+                              PayloadType type,
+                              std::vector<uint8_t>&& payload) {
+  return channels_.Send(now, channel, type, std::move(payload));
+}
+
+absl::Status Connection::CloseChannel(absl::Time now, ChannelId channel) {
+  return channels_.CloseChannel(now, channel);
+}
+
+absl::Status Connection::SetBufferedAmountLowThreshold(ChannelId channel,
+                                                       size_t bytes) {
+  return channels_.SetBufferedAmountLowThreshold(channel, bytes);
+}
+
+size_t Connection::buffered_amount(ChannelId channel) const {
+  return channels_.buffered_amount(channel);
+}
+
+void Connection::HandleTimeout(absl::Time now) {
+  agent_.HandleTimeout(now);
+  if (gatherer_) gatherer_->HandleTimeout(now);
+  if (dtls_) dtls_->HandleTimeout(now);
+  channels_.HandleTimeout(now);
+  if (closing_ && now >= linger_until_) {
+    // An allocation that was not given back in time expires by itself.
+    farewell_.clear();
+    gatherer_closed_ = true;
+    linger_until_ = absl::InfiniteFuture();
+    done_ = true;
+  }
+  React(now);
+}
+
+absl::Time Connection::NextTimeout() const {
+  absl::Time next =
+      std::min({linger_until_, agent_.NextTimeout(), channels_.NextTimeout()});
+  if (done_) return absl::InfiniteFuture();
+  if (gatherer_) next = std::min(next, gatherer_->NextTimeout());
+  if (dtls_) next = std::min(next, dtls_->NextTimeout());
+  return next;
+}
+
+std::optional<Connection::Event> Connection::PollEvent() {
+  if (!events_.empty()) {
+    Event event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+  }
+  while (std::optional<sctp::DataChannels::Event> event =
+             channels_.PollEvent()) {
+    // Its own beginning and end are ours too, and told in ConnectionState.
+    if (std::holds_alternative<sctp::Connected>(*event) ||
+        std::holds_alternative<sctp::Closed>(*event)) {
+      continue;
+    }
+    return std::visit(
+        [](auto& e) -> std::optional<Event> {
+          using T = std::decay_t<decltype(e)>;
+          if constexpr (std::is_constructible_v<Event, T>) {
+            return Event(std::move(e));
+          } else {
+            return std::nullopt;
+          }
+        },
+        *event);
+  }
+  if (!done_ || closed_told_) return std::nullopt;
+  closed_told_ = true;
+  return Closed{*closing_};
+}
+
+void Connection::React(absl::Time now) {
+  for (bool busy = true; busy;) {
+    busy = false;
+    while (std::optional<ice::Agent::Event> event = agent_.PollEvent()) {
+      On(now, *event);
+      busy = true;
+    }
+    while (gatherer_) {
+      std::optional<ice::Gatherer::Event> event = gatherer_->PollEvent();
+      if (!event) break;
+      On(now, *event);
+      busy = true;
+    }
+    while (dtls_) {
+      std::optional<dtls::Session::Event> event = dtls_->PollEvent();
+      if (!event) break;
+      On(now, *event);
+      busy = true;
+    }
+  }
+  if (channels_.ended()) Hangup(now, *channels_.ended());
+}
+
+void Connection::On(absl::Time now, ice::Agent::Event& event) {
+  if (closing_) return;
+  if (const auto* state = std::get_if<ice::StateChanged>(&event)) {
+    events_.push_back(IceStateChanged{state->state});
+    UpdateConnectionState();
+  } else if (const auto* pair = std::get_if<ice::SelectedPair>(&event)) {
+    const bool moved = !selected_ || selected_->path != pair->path ||
+                       selected_->local_type != pair->local_type ||
+                       selected_->remote_type != pair->remote_type;
+    selected_ = SelectedPathChanged{.path = pair->path,
+                                    .local_type = pair->local_type,
+                                    .remote_type = pair->remote_type};
+    if (moved) events_.push_back(*selected_);
+    if (gatherer_ && pair->nominated) gatherer_->BindChannel(now, pair->path);
+    StartDtls(now);
+  } else if (auto* name = std::get_if<ice::ResolveName>(&event)) {
+    events_.push_back(
+        ResolveName{.id = name->id, .name = std::move(name->name)});
+  }
+}
+
+void Connection::On(absl::Time now, ice::Gatherer::Event& event) {
+  if (std::holds_alternative<ice::Gatherer::Closed>(event)) {
+    gatherer_closed_ = true;
+    ReviewClosing(now);
+    return;
+  }
+  if (closing_) return;
+  if (auto* found = std::get_if<ice::Gatherer::CandidateFound>(&event)) {
+    // The agent's own limits are stricter than the gatherer's at most.
+    if (!agent_.AddLocalCandidate(now, found->candidate).ok()) return;
+    local_candidates_.push_back(found->candidate);
+    Announce(found->candidate);
+  } else if (std::holds_alternative<ice::Gatherer::Finished>(event)) {
+    gathering_state_ = GatheringState::kComplete;
+    AnnounceEnd();
+    events_.push_back(GatheringStateChanged{gathering_state_});
+  } else if (auto* failed = std::get_if<ice::Gatherer::ServerFailed>(&event)) {
+    events_.push_back(ServerFailed{.server = failed->server,
+                                   .status = std::move(failed->status),
+                                   .code = failed->code});
+  } else if (auto* lost = std::get_if<ice::Gatherer::RelayLost>(&event)) {
+    // ICE notices by consent, and looks for another path.
+    events_.push_back(
+        ServerFailed{.server = lost->relayed, .status = lost->status});
+  }
+}
+
+void Connection::On(absl::Time now, dtls::Session::Event& event) {
+  if (const auto* closed = std::get_if<dtls::Closed>(&event)) {
+    Hangup(now, closed->status);
+    return;
+  }
+  if (closing_) return;
+  dtls_session_ = std::get<dtls::Connected>(event);
+  // RFC 8832 section 6: the DTLS client has the even ids.
+  channels_.Start(now,
+                  dtls_->role() == dtls::Role::kClient
+                      ? sctp::StreamParity::kEven
+                      : sctp::StreamParity::kOdd,
+                  session_.remote()->sctp_port);
+  UpdateConnectionState();
+}
+
+void Connection::StartDtls(absl::Time now) {
+  const std::optional<sdp::TransportParameters>& remote = session_.remote();
+  if (dtls_ || closing_ || !remote || !remote->local_setup ||
+      !agent_.selected_path()) {
+    return;
+  }
+  dtls::Options options = options_.dtls;
+  // Half again as long as an answer takes, and once more for the peer's work.
+  if (const std::optional<absl::Duration> rtt = agent_.rtt()) {
+    options.retransmission_timeout = 2 * *rtt;
+  }
+  dtls_ = std::make_unique<dtls::Session>(
+      *remote->local_setup == sdp::Setup::kActive ? dtls::Role::kClient
+                                                  : dtls::Role::kServer,
+      certificate_, options);
+  // Refused only if there is none, which sdp does not accept.
+  dtls_->SetRemoteFingerprints(now, remote->fingerprints).IgnoreError();
+  dtls_->Start(now);
+  while (!early_dtls_.empty()) {
+    const std::vector<uint8_t> datagram = std::move(early_dtls_.front());
+    early_dtls_.pop_front();
+    FeedDtls(now, datagram);
+  }
+}
+
+void Connection::UpdateConnectionState() {
+  ConnectionState state = ConnectionState::kClosed;
+  if (closing_) {
+    const bool failed =
+        !closing_->ok() && !absl::IsAborted(*closing_) && !done_;
+    state = failed ? ConnectionState::kFailed : ConnectionState::kClosed;
+  } else {
+    switch (agent_.state()) {
+      case ice::AgentState::kNew:
+        state = ConnectionState::kNew;
+        break;
+      case ice::AgentState::kChecking:
+        state = ConnectionState::kConnecting;
+        break;
+      case ice::AgentState::kConnected:
+      case ice::AgentState::kCompleted:
+        state = dtls_session_ ? ConnectionState::kConnected
+                              : ConnectionState::kConnecting;
+        break;
+      case ice::AgentState::kDisconnected:
+        state = ConnectionState::kDisconnected;
+        break;
+      case ice::AgentState::kFailed:
+        state = ConnectionState::kFailed;
+        break;
+      case ice::AgentState::kClosed:
+        break;
+    }
+  }
+  if (state == connection_state_) return;
+  connection_state_ = state;
+  events_.push_back(ConnectionStateChanged{state});
+}
+
+void Connection::Close(absl::Time now) {
+  Hangup(now, absl::OkStatus());
+  React(now);
+}
+
+void Connection::Hangup(absl::Time now, absl::Status status) {
+  if (closing_) return;
+  closing_ = std::move(status);
+  linger_until_ = now + options_.linger;
+  farewell_path_ = agent_.selected_path();
+  channels_.Close(now);
+  if (dtls_ && farewell_path_) {
+    // The ABORT is sealed now, for DTLS closes too: both are under way within
+    // one flight, and the peer knows after half a round trip.
+    if (const auto abort =
+            channels_.PollTransmit(now, absl::MakeSpan(packet_))) {
+      farewell_.resize(abort->size() + dtls::kRecordOverheadMax);
+      const absl::StatusOr<size_t> size =
+          dtls_->Seal(*abort, absl::MakeSpan(farewell_));
+      farewell_.resize(size.value_or(0));
+    }
+  }
+  if (dtls_) dtls_->Close(now);
+  agent_.Close(now);
+  session_.Close();
+  early_dtls_.clear();
+  pending_candidates_.clear();
+  UpdateConnectionState();
+  ReviewClosing(now);
+}
+
+void Connection::ReviewClosing(absl::Time now) {
+  if (!closing_ || done_ || !farewell_.empty()) return;
+  if (gatherer_ && !gatherer_closed_) {
+    // Not before the last record has left: it may need the relay.
+    if (!gatherer_closing_) {
+      gatherer_closing_ = true;
+      gatherer_->Close(now);
+    }
+    return;
+  }
+  done_ = true;
+  UpdateConnectionState();
+}
+
+ConnectionStats Connection::stats() const {
+  ConnectionStats stats{.counters = counters_,
+                        .rtt = agent_.rtt(),
+                        .pairs = agent_.pairs(),
+                        .ice = agent_.stats(),
+                        .dtls_session = dtls_session_,
+                        .sctp = channels_.association_stats(),
+                        .channels = channels_.stats()};
+  if (agent_.selected_path()) stats.selected = selected_;
+  if (dtls_) stats.dtls = dtls_->stats();
+  return stats;
+}
+
+std::string Connection::DebugString() const {
+  return absl::StrCat(
+      "connection ", ToString(connection_state_), ", signaling ",
+      sdp::SignalingStateName(session_.state()), ", gathering ",
+      ToString(gathering_state_), "\n", agent_.DebugString(), "\n",
+      gatherer_ ? gatherer_->DebugString() : "no gatherer", "\n",
+      dtls_ ? dtls_->DebugString() : "no dtls", "\n", channels_.DebugString());
+}
+
+}  // namespace kyuu::peer
