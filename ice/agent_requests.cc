@@ -142,7 +142,10 @@ void Agent::HandleCheck(const Path& path, uint32_t priority,
   Pair& pair = g.pairs[*index];
   pair.authenticated = true;
   ++pair.requests_received;
-  if (use_candidate && role_ == Role::kControlled) pair.peer_nominated = true;
+  if (use_candidate && role_ == Role::kControlled) {
+    pair.peer_nominated = true;
+    if (pair.valid) Select(*index);
+  }
   // Its check may have been lost on the way, and the way is open now: check
   // again at once. A late answer to the old one still counts.
   if (pair.state != PairState::kSucceeded) {

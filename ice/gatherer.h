@@ -26,7 +26,7 @@
 
 namespace kyuu::ice {
 
-// What kind of network an address belongs to, best first.
+// The kind of network of an address, best first.
 enum class InterfaceKind : uint8_t {
   kEthernet,
   kWifi,
@@ -74,12 +74,11 @@ struct GathererOptions {
   // Keeps server-reflexive addresses alive (RFC 8445 section 11: Tr).
   absl::Duration keepalive_interval = absl::Seconds(15);
 
-  // Limits; what is beyond them is not used.
+  // Limits; what is beyond is not used.
   size_t max_hosts = 16;
   size_t max_servers = 8;  // Of each kind.
   size_t max_candidates = 64;
-  // Peer addresses remembered for relays that come later.
-  size_t max_peers = 100;
+  size_t max_peers = 100;  // Remembered for relays that come later.
 };
 
 // Gatherer is the engine that talks to STUN and TURN servers. Host candidates
@@ -96,7 +95,7 @@ class Gatherer {
  public:
   using Packet = Datagram;
 
-  // A candidate to hand to the agent and to tell the peer.
+  // To be handed to the agent and told to the peer.
   struct CandidateFound {
     Candidate candidate;
   };
@@ -107,8 +106,8 @@ class Gatherer {
     absl::Status status;
     uint16_t code = 0;
   };
-  // All servers have answered or failed; no more candidates will come (but for
-  // a server-reflexive address that changes later).
+  // All servers have answered or failed; from now on candidates come only when
+  // a server-reflexive address changes.
   struct Finished {};
   // A relayed address no longer works.
   struct RelayLost {
@@ -136,7 +135,7 @@ class Gatherer {
 
   // --- Commands ---
 
-  // Starts, once. FAILED_PRECONDITION afterwards.
+  // FAILED_PRECONDITION if it was started before.
   absl::Status Start(absl::Time now);
   // Lets datagrams from a remote candidate reach our relayed addresses, those
   // that come later included.
@@ -170,8 +169,8 @@ class Gatherer {
   absl::Time NextTimeout() const;
 
   bool finished() const { return finished_; }
-  // The client that owns a relayed address; nullptr if there is none. For
-  // drivers that write ChannelData headers themselves.
+  // The client that owns a relayed address, or nullptr: for drivers that write
+  // ChannelData headers themselves.
   const turn::Client* RelayOf(const TransportAddress& local) const;
   const Stats& stats() const { return stats_; }
   std::string DebugString() const;
