@@ -127,6 +127,7 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
   newly_acked_ = false;
   if (cumulative >= first_tsn_) {
     result.cumulative_advanced = true;
+    ++forward_version_;
     PopUpTo(now, cumulative, min_rtt, result);
     acked_.RemoveUpTo(cumulative);
   }
@@ -242,6 +243,7 @@ bool OutstandingData::AbandonIfExpired(absl::Time now, OutMessage& message,
 
 void OutstandingData::Abandon(MessageId id) {
   OutMessage& message = queue_.Get(id);
+  ++forward_version_;
   if (!message.complete()) {
     // The peer may have all that was sent, and acknowledged it; then nothing
     // would tell it that the rest never comes. A TSN that is used up without

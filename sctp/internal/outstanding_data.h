@@ -74,6 +74,8 @@ class OutstandingData {
   // True if the lowest outstanding chunks were given up, so that the peer has
   // to be told (RFC 3758 section 3.5, rules C1 to C3).
   bool ShouldForward() const;
+  // Changes whenever the answer of ShouldForward or Forward may.
+  uint64_t forward_version() const { return forward_version_; }
   // The FORWARD TSN about them, within `space` bytes.
   ForwardTsnChunk Forward(size_t space) const;
 
@@ -118,6 +120,7 @@ class OutstandingData {
   size_t flight_bytes_ = 0;
   size_t lost_ = 0;
   Tsn lost_from_;  // No chunk below it is lost.
+  uint64_t forward_version_ = 0;
   uint32_t packet_ = 0;
   uint32_t newest_acked_packet_ = 0;
   bool newly_acked_ = false;

@@ -83,6 +83,8 @@ class SendQueue {
   // Release frees a message that is complete and has nothing outstanding.
   void Release(MessageId id);
 
+  // True if the stream has a state here: it was sent on since its last reset.
+  bool IsKnown(StreamId stream) const { return streams_.contains(stream); }
   // Streams that are being reset take no messages (RFC 6525 section 5.1.2).
   bool IsPaused(StreamId stream) const;
   void Pause(StreamId stream) { stream_state(stream).paused = true; }

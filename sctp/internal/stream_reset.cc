@@ -149,10 +149,20 @@ void StreamReset::HandleIncoming(const IncomingResetRequest& request) {
   ++expected_request_sn_;
   // Section 5.2.3: our own outgoing request is the answer, since it carries
   // this number as its response number; the result tells that it will come.
-  Request(request.streams);
-  Answer(request.request_sn, request.streams.empty()
-                                 ? ReconfigResult::kDenied
-                                 : ReconfigResult::kInProgress);
+  // Streams that we never sent on are as good as reset already, and a request
+  // for all of them would be one for 65535 states.
+  bool any = false;
+  for (StreamId stream : request.streams) {
+    if (!queue_.IsKnown(stream)) continue;
+    any = true;
+    Request(absl::MakeConstSpan(&stream, 1));
+  }
+  if (request.streams.empty()) {
+    Answer(request.request_sn, ReconfigResult::kDenied);
+  } else {
+    Answer(request.request_sn,
+           any ? ReconfigResult::kInProgress : ReconfigResult::kNothingToDo);
+  }
 }
 
 void StreamReset::HandleOther(const OtherRequest& request) {

@@ -1,0 +1,88 @@
+#include "sctp/association.h"
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/random.h"
+#include "sctp/internal/core.h"
+#include "sctp/message.h"
+#include "sctp/options.h"
+#include "sctp/stats.h"
+
+namespace kyuu::sctp {
+
+Association::Association(const Options& options, Random& random)
+    : core_(std::make_unique<internal::Core>(options, random)) {}
+Association::~Association() = default;
+Association::Association(Association&&) noexcept = default;
+Association& Association::operator=(Association&&) noexcept = default;
+
+absl::Status Association::Connect(absl::Time now) {
+  return core_->Connect(now);
+}
+
+absl::Status Association::Send(absl::Time now, Message&& message,
+                               const SendOptions& how) {
+  return core_->Send(now, std::move(message), how);
+}
+
+absl::Status Association::ResetStreams(absl::Time now,
+                                       absl::Span<const StreamId> streams) {
+  return core_->ResetStreams(now, streams);
+}
+
+void Association::Shutdown(absl::Time now) { core_->Shutdown(now); }
+
+void Association::Abort(absl::Time now, absl::string_view reason) {
+  core_->Abort(now, absl::CancelledError(reason), reason);
+}
+
+void Association::Close(absl::Time now) {
+  core_->Abort(now, absl::OkStatus(), "");
+}
+
+void Association::HandlePacket(absl::Time now, Packet packet) {
+  core_->HandlePacket(now, packet);
+}
+
+void Association::HandleTimeout(absl::Time now) { core_->HandleTimeout(now); }
+
+std::optional<Association::Packet> Association::PollTransmit(
+    absl::Time now, absl::Span<uint8_t> out) {
+  return core_->PollTransmit(now, out);
+}
+
+std::optional<Association::Event> Association::PollEvent() {
+  return core_->PollEvent();
+}
+
+absl::Time Association::NextTimeout() const { return core_->NextTimeout(); }
+
+bool Association::is_connected() const {
+  return core_->state() == internal::State::kEstablished;
+}
+
+size_t Association::buffered_amount(StreamId stream) const {
+  return core_->queue().buffered(stream);
+}
+
+void Association::SetBufferedAmountLowThreshold(StreamId stream, size_t bytes) {
+  core_->queue().SetLowThreshold(stream, bytes);
+}
+
+void Association::SetMaxMessageOut(size_t bytes) {
+  core_->SetMaxMessageOut(bytes);
+}
+
+Stats Association::stats() const { return core_->stats(); }
+
+std::string Association::DebugString() const { return core_->DebugString(); }
+
+}  // namespace kyuu::sctp

@@ -1,0 +1,336 @@
+#include "sctp/internal/core.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/check.h"
+#include "base/random.h"
+#include "sctp/event.h"
+#include "sctp/internal/congestion_control.h"
+#include "sctp/internal/outstanding_data.h"
+#include "sctp/internal/send_queue.h"
+#include "sctp/internal/state_cookie.h"
+#include "sctp/message.h"
+#include "sctp/options.h"
+#include "sctp/stats.h"
+
+namespace kyuu::sctp::internal {
+namespace {
+
+const char* Name(State state) {
+  switch (state) {
+    case State::kClosed:
+      return "CLOSED";
+    case State::kCookieWait:
+      return "COOKIE-WAIT";
+    case State::kCookieEchoed:
+      return "COOKIE-ECHOED";
+    case State::kEstablished:
+      return "ESTABLISHED";
+    case State::kShutdownPending:
+      return "SHUTDOWN-PENDING";
+    case State::kShutdownSent:
+      return "SHUTDOWN-SENT";
+    case State::kShutdownReceived:
+      return "SHUTDOWN-RECEIVED";
+    case State::kShutdownAckSent:
+      return "SHUTDOWN-ACK-SENT";
+    case State::kEnded:
+      return "ENDED";
+  }
+  return "?";
+}
+
+const char* Name(Timer timer) {
+  switch (timer) {
+    case Timer::kT1Init:
+      return "T1-init";
+    case Timer::kT1Cookie:
+      return "T1-cookie";
+    case Timer::kT2Shutdown:
+      return "T2-shutdown";
+    case Timer::kT3Rtx:
+      return "T3-rtx";
+    case Timer::kT5ShutdownGuard:
+      return "T5-shutdown-guard";
+    case Timer::kSack:
+      return "sack";
+    case Timer::kHeartbeat:
+      return "heartbeat";
+    case Timer::kReconfig:
+      return "reconfig";
+    case Timer::kCount:
+      break;
+  }
+  return "?";
+}
+
+}  // namespace
+
+Tcb::Tcb(const Options& options, size_t mtu, const StateCookie& terms,
+         SendQueue& queue, EventQueue& events, Stats& stats)
+    : peer_tag(terms.peer_tag),
+      peer_extensions(terms.peer_extensions),
+      outgoing_streams(
+          std::min(options.outgoing_streams, terms.peer_inbound_streams)),
+      incoming_streams(
+          std::min(options.incoming_streams, terms.peer_outbound_streams)),
+      tracker(options, terms.peer_initial_tsn),
+      reassembly(options, terms.peer_initial_tsn, events, stats),
+      outstanding(terms.local_initial_tsn, queue),
+      reset(terms.local_initial_tsn, terms.peer_initial_tsn, queue, reassembly,
+            events, stats),
+      rto(options),
+      congestion(options, mtu),
+      peer_a_rwnd(terms.peer_a_rwnd),
+      advertised_rwnd(options.receive_window_bytes),
+      forwarded_to(terms.local_initial_tsn - 1) {}
+
+Core::Core(const Options& options, Random& random)
+    : options_(options),
+      random_(random),
+      // Chunks are padded to 4, so a packet of any other size cannot be full.
+      mtu_(options.mtu & ~size_t{3}),
+      cookie_key_(random),
+      events_(options.held_overhead_bytes),
+      queue_(options_, events_, stats_) {
+  KYUU_CHECK(options.Validate().ok());
+}
+
+absl::Time Core::Clamp(absl::Time now) { return now_ = std::max(now_, now); }
+
+absl::Status Core::Connect(absl::Time now) {
+  Clamp(now);
+  if (state_ == State::kEnded) {
+    return absl::FailedPreconditionError("the association has ended");
+  }
+  if (state_ != State::kClosed) return absl::OkStatus();
+  do {
+    local_tag_ = random_.U32();
+  } while (local_tag_ == 0);
+  local_initial_tsn_ = Tsn(random_.U32());
+  state_ = State::kCookieWait;
+  init_transmissions_ = 1;
+  send_init_ = true;
+  timers_.Set(Timer::kT1Init, now_ + HandshakeRto());
+  return absl::OkStatus();
+}
+
+absl::Status Core::Send(absl::Time now, Message&& message,
+                        const SendOptions& how) {
+  Clamp(now);
+  if (state_ > State::kEstablished || shutdown_wanted_) {
+    return absl::FailedPreconditionError("the association is ending");
+  }
+  if (message.payload.empty()) {
+    return absl::InvalidArgumentError("SCTP has no empty messages");
+  }
+  if (message.payload.size() > options_.max_message_out) {
+    return absl::InvalidArgumentError("the message is above max_message_out");
+  }
+  const uint16_t streams =
+      tcb_ ? tcb_->outgoing_streams : options_.outgoing_streams;
+  if (static_cast<uint16_t>(message.stream) >= streams) {
+    return absl::InvalidArgumentError("no such stream");
+  }
+  if (queue_.IsPaused(message.stream)) {
+    return absl::FailedPreconditionError("the stream is being reset");
+  }
+  if (!queue_.HasRoom()) {
+    queue_.OnRefused();
+    return absl::ResourceExhaustedError("the send buffer is full");
+  }
+  queue_.Add(now_, std::move(message), how);
+  return absl::OkStatus();
+}
+
+absl::Status Core::ResetStreams(absl::Time now,
+                                absl::Span<const StreamId> streams) {
+  Clamp(now);
+  if (state_ != State::kEstablished) {
+    return absl::FailedPreconditionError("the association is not connected");
+  }
+  if (!tcb_->peer_extensions.re_config) {
+    return absl::FailedPreconditionError("the peer cannot reset streams");
+  }
+  for (StreamId stream : streams) {
+    if (static_cast<uint16_t>(stream) >= tcb_->outgoing_streams) {
+      return absl::InvalidArgumentError("no such stream");
+    }
+  }
+  tcb_->reset.Request(streams);
+  return absl::OkStatus();
+}
+
+std::optional<Event> Core::PollEvent() {
+  std::optional<Event> event = events_.Pop();
+  if (event && tcb_ && std::holds_alternative<Message>(*event)) {
+    // RFC 9260 section 6.2: a window that was small is announced when it has
+    // opened again. The due timer makes the driver ask for a packet.
+    const size_t half = options_.receive_window_bytes / 2;
+    if (tcb_->advertised_rwnd < half && a_rwnd() >= half &&
+        tcb_->tracker.sack_due() != DataTracker::Due::kNow) {
+      tcb_->tracker.RequireSackNow();
+      timers_.Set(Timer::kSack, now_);
+    }
+  }
+  return event;
+}
+
+void Core::HandleTimeout(absl::Time now) {
+  Clamp(now);
+  while (std::optional<Timer> timer = timers_.PopDue(now_)) HandleTimer(*timer);
+  if (state_ == State::kEnded) tcb_.reset();
+}
+
+void Core::HandleTimer(Timer timer) {
+  switch (timer) {
+    case Timer::kT1Init:
+    case Timer::kT1Cookie:
+      return HandleT1(timer);
+    case Timer::kT2Shutdown:
+      if (!CountTimeout()) return;
+      tcb_->rto.BackOff();
+      send_shutdown_ = state_ == State::kShutdownSent;
+      send_shutdown_ack_ = state_ == State::kShutdownAckSent;
+      timers_.Set(Timer::kT2Shutdown, now_ + tcb_->rto.rto());
+      return;
+    case Timer::kT3Rtx:
+      return HandleT3();
+    case Timer::kT5ShutdownGuard:
+      return AbortWith(
+          absl::DeadlineExceededError("the shutdown took too long"),
+          ErrorCause::kUserInitiatedAbort, "shutdown took too long");
+    case Timer::kSack:
+      tcb_->tracker.RequireSackNow();
+      return;
+    case Timer::kHeartbeat:
+      return HandleHeartbeatTimer();
+    case Timer::kReconfig:
+      return HandleReconfigTimer();
+    case Timer::kCount:
+      break;
+  }
+}
+
+// The timeout before there is a round trip to measure: doubled each time.
+absl::Duration Core::HandshakeRto() const {
+  const int transmissions = state_ == State::kCookieEchoed
+                                ? cookie_transmissions_
+                                : init_transmissions_;
+  absl::Duration rto = options_.rto_initial;
+  for (int i = 1; i < transmissions && rto < options_.rto_max; ++i) rto *= 2;
+  return std::min(rto, options_.rto_max);
+}
+
+// RFC 9260 section 5.1.6.
+void Core::HandleT1(Timer timer) {
+  int& transmissions =
+      timer == Timer::kT1Init ? init_transmissions_ : cookie_transmissions_;
+  if (transmissions > options_.max_init_retransmits) {
+    End(absl::DeadlineExceededError("the peer does not answer the handshake"));
+    return;
+  }
+  ++transmissions;
+  (timer == Timer::kT1Init ? send_init_ : send_cookie_echo_) = true;
+  timers_.Set(timer, now_ + HandshakeRto());
+}
+
+bool Core::CountTimeout() {
+  // RFC 9260 section 8.1.
+  if (++error_count_ <= options_.max_association_retransmits) return true;
+  AbortWith(absl::DeadlineExceededError("the peer has gone silent"),
+            ErrorCause::kProtocolViolation, "too many retransmissions");
+  return false;
+}
+
+// RFC 9260 section 6.3.3.
+void Core::HandleT3() {
+  ++stats_.t3_timeouts;
+  if (!CountTimeout()) return;
+  tcb_->rto.BackOff();
+  tcb_->congestion.OnTimeout();
+  tcb_->recovery_exit.reset();
+  tcb_->fast_retransmit = false;
+  tcb_->outstanding.OnTimeout();
+  tcb_->forward_again = true;
+  if (!tcb_->outstanding.empty()) {
+    timers_.Set(Timer::kT3Rtx, now_ + tcb_->rto.rto());
+  }
+}
+
+// RFC 9260 section 8.3: the timer looks now and then whether anything was
+// heard, instead of being moved by every packet.
+void Core::HandleHeartbeatTimer() {
+  if (heartbeat_) {
+    if (!CountTimeout()) return;
+    tcb_->rto.BackOff();
+  } else if (now_ < last_heard_ + options_.heartbeat_interval) {
+    timers_.Set(Timer::kHeartbeat, last_heard_ + options_.heartbeat_interval);
+    return;
+  }
+  ++stats_.heartbeats_sent;
+  heartbeat_ = Heartbeat{random_.U64(), now_};
+  timers_.Set(Timer::kHeartbeat, now_ + tcb_->rto.rto());
+}
+
+// RFC 6525 section 5.1.1: requests are repeated like data.
+void Core::HandleReconfigTimer() {
+  if (!tcb_->reset.awaits_response()) return;
+  if (!CountTimeout()) return;
+  tcb_->rto.BackOff();
+  tcb_->reset.OnTimeout();
+  timers_.Set(Timer::kReconfig, now_ + tcb_->rto.rto());
+}
+
+Stats Core::stats() const {
+  Stats stats = stats_;
+  stats.receive_held_bytes = events_.held_bytes();
+  stats.send_buffered_bytes = queue_.buffered_bytes();
+  stats.send_occupied_bytes = queue_.occupied_bytes();
+  if (tcb_) {
+    stats.receive_held_bytes += tcb_->reassembly.held_bytes();
+    stats.cwnd_bytes = tcb_->congestion.cwnd();
+    stats.ssthresh_bytes = tcb_->congestion.ssthresh();
+    stats.flight_bytes = tcb_->outstanding.flight_bytes();
+    stats.peer_rwnd_bytes = tcb_->peer_a_rwnd;
+    stats.srtt = tcb_->rto.srtt();
+    stats.rttvar = tcb_->rto.rttvar();
+    stats.rto = tcb_->rto.rto();
+  }
+  return stats;
+}
+
+std::string Core::DebugString() const {
+  std::string text = Name(state_);
+  if (tcb_) {
+    absl::StrAppend(&text, " next_tsn=", tcb_->outstanding.next_tsn().value(),
+                    " acked=", tcb_->outstanding.cumulative_tsn_ack().value(),
+                    " received=", tcb_->tracker.cumulative_tsn().value(),
+                    " cwnd=", tcb_->congestion.cwnd(),
+                    " flight=", tcb_->outstanding.flight_bytes(),
+                    " peer_rwnd=", tcb_->peer_a_rwnd, " a_rwnd=", a_rwnd(),
+                    " errors=", error_count_);
+  }
+  absl::StrAppend(&text, " queued=", queue_.buffered_bytes());
+  for (size_t i = 0; i < TimerTable<Timer>::kSize; ++i) {
+    const Timer timer = static_cast<Timer>(i);
+    if (!timers_.IsSet(timer)) continue;
+    absl::StrAppend(&text, " ", Name(timer), "=",
+                    absl::FormatDuration(timers_.deadline(timer) - now_));
+  }
+  return text;
+}
+
+}  // namespace kyuu::sctp::internal

@@ -1,0 +1,265 @@
+// The inside of an association: its state, and one function per event. The
+// procedures of RFC 9260 are in handshake.cc, receive.cc, data_transfer.cc,
+// transmit.cc and shutdown.cc; core.cc has the commands and the timers.
+
+#ifndef KYUU_SCTP_INTERNAL_CORE_H_
+#define KYUU_SCTP_INTERNAL_CORE_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/bytes.h"
+#include "base/random.h"
+#include "base/timer.h"
+#include "sctp/event.h"
+#include "sctp/internal/chunk/chunk.h"
+#include "sctp/internal/chunk/error_chunk.h"
+#include "sctp/internal/chunk/init_chunk.h"
+#include "sctp/internal/chunk/packet.h"
+#include "sctp/internal/congestion_control.h"
+#include "sctp/internal/data_tracker.h"
+#include "sctp/internal/event_queue.h"
+#include "sctp/internal/outstanding_data.h"
+#include "sctp/internal/reassembly.h"
+#include "sctp/internal/rto.h"
+#include "sctp/internal/send_queue.h"
+#include "sctp/internal/serial.h"
+#include "sctp/internal/state_cookie.h"
+#include "sctp/internal/stream_reset.h"
+#include "sctp/message.h"
+#include "sctp/options.h"
+#include "sctp/stats.h"
+
+namespace kyuu::sctp::internal {
+
+// The states of RFC 9260 section 4, with CLOSED told apart by what was before.
+enum class State : uint8_t {
+  kClosed,  // Nothing has happened; a peer's handshake is answered.
+  kCookieWait,
+  kCookieEchoed,
+  kEstablished,
+  kShutdownPending,
+  kShutdownSent,
+  kShutdownReceived,
+  kShutdownAckSent,
+  kEnded,  // For good; Closed is the last event.
+};
+
+enum class Timer : uint8_t {
+  kT1Init,
+  kT1Cookie,
+  kT2Shutdown,
+  kT3Rtx,
+  kT5ShutdownGuard,
+  kSack,
+  kHeartbeat,
+  kReconfig,
+  kCount,
+};
+
+// What a COOKIE ECHO means beside the association that is there already
+// (RFC 9260 section 5.2.4, table 12).
+enum class CookieAction : uint8_t {
+  kEstablish,  // There is none: the ordinary handshake.
+  kRestart,    // A: the peer began anew.
+  kCollision,  // B: both sides sent an INIT.
+  kDuplicate,  // D: it was sent twice, or crossed ours.
+  kDiscard,    // C, and everything else.
+};
+
+// What both ends know of each other from the INIT ACK or the COOKIE ECHO on:
+// the transmission control block (RFC 9260 section 2.2).
+struct Tcb {
+  Tcb(const Options& options, size_t mtu, const StateCookie& terms,
+      SendQueue& queue, EventQueue& events, Stats& stats);
+
+  uint32_t peer_tag;
+  Extensions peer_extensions;
+  uint16_t outgoing_streams;
+  uint16_t incoming_streams;
+
+  DataTracker tracker;
+  Reassembly reassembly;
+  OutstandingData outstanding;
+  StreamReset reset;
+  Rto rto;
+  CongestionControl congestion;
+
+  size_t peer_a_rwnd;
+  size_t advertised_rwnd;  // In the last SACK.
+  // Fast recovery ends when this TSN is acknowledged (section 7.2.4).
+  std::optional<Tsn> recovery_exit;
+  bool fast_retransmit = false;  // One packet may ignore the window.
+  absl::Time last_data_sent = absl::InfinitePast();
+  // FORWARD TSN (RFC 3758 section 3.5): when it was sent last and about what.
+  bool forward_again = false;
+  uint64_t forward_version = 0;
+  Tsn forwarded_to;
+  absl::Time last_forward = absl::InfinitePast();
+};
+
+class Core {
+ public:
+  Core(const Options& options, Random& random);
+
+  absl::Status Connect(absl::Time now);
+  absl::Status Send(absl::Time now, Message&& message, const SendOptions& how);
+  absl::Status ResetStreams(absl::Time now, absl::Span<const StreamId> streams);
+  void Shutdown(absl::Time now);
+  void Abort(absl::Time now, absl::Status status, absl::string_view reason);
+
+  void HandlePacket(absl::Time now, Bytes packet);
+  void HandleTimeout(absl::Time now);
+  std::optional<Bytes> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Event> PollEvent();
+  absl::Time NextTimeout() const { return timers_.NextTimeout(); }
+
+  State state() const { return state_; }
+  SendQueue& queue() { return queue_; }
+  void SetMaxMessageOut(size_t bytes) { options_.max_message_out = bytes; }
+  Stats stats() const;
+  std::string DebugString() const;
+
+ private:
+  // A packet that is an answer, or the end: one chunk under a tag of its own.
+  struct Reply {
+    uint32_t tag = 0;
+    ChunkType type = ChunkType::kAbort;
+    uint8_t flags = 0;
+    std::optional<ErrorCause> cause;
+    std::string information;
+  };
+  // The INIT ACK to send next; the latest INIT wins.
+  struct InitAckReply {
+    InitChunk init;
+    uint32_t tag = 0;
+    std::array<uint8_t, StateCookie::kSize> cookie{};
+    std::vector<uint8_t> unrecognized;  // At most kMaxReport bytes.
+  };
+  // The HEARTBEAT that waits for its answer.
+  struct Heartbeat {
+    uint64_t nonce = 0;
+    absl::Time sent;
+    bool send = true;
+  };
+  static constexpr size_t kMaxReport = 128;
+
+  // core.cc
+  absl::Time Clamp(absl::Time now);
+  void HandleTimer(Timer timer);
+  void HandleT1(Timer timer);
+  void HandleT3();
+  void HandleHeartbeatTimer();
+  void HandleReconfigTimer();
+  // Counts a timeout; false if it was one too many and the association ended.
+  bool CountTimeout();
+  absl::Duration HandshakeRto() const;
+
+  // receive.cc
+  bool AcceptTag(const CommonHeader& header, const ChunkView& first);
+  void HandleOutOfTheBlue(const CommonHeader& header, const ChunkView& first);
+  // These return false if the rest of the packet is to be passed over.
+  bool HandleChunk(const ChunkView& chunk);
+  bool HandleAssociationChunk(const ChunkView& chunk);
+  bool HandleUnknown(const ChunkView& chunk);
+  void HandleHeartbeat(const ChunkView& chunk);
+  void HandleHeartbeatAck(const ChunkView& chunk);
+  void HandleReconfig(const ChunkView& chunk);
+
+  // handshake.cc
+  void HandleInit(const ChunkView& chunk);
+  void HandleInitAck(const ChunkView& chunk);
+  void HandleCookieEcho(const CommonHeader& header, const ChunkView& chunk);
+  void HandleCookieAck();
+  void HandleStaleCookie();
+  CookieAction ClassifyCookie(const StateCookie& cookie) const;
+  void MakeTcb(const StateCookie& terms);
+  void Establish();
+  void Restart(const StateCookie& cookie);
+  InitChunk OwnInit(ChunkType type, uint32_t tag, Tsn initial_tsn) const;
+
+  // data_transfer.cc
+  void HandleData(const ChunkView& chunk);
+  void HandleSack(const ChunkView& chunk);
+  void HandleForwardTsn(const ChunkView& chunk);
+  void HandleViolation(Reassembly::Outcome outcome);
+  void ApplySack(const SackChunk& sack);
+  void AfterPacket();
+  size_t a_rwnd() const;
+
+  // transmit.cc
+  bool WriteReply(Writer& writer);
+  bool WriteInit(Writer& writer);
+  void WriteChunks(Writer& writer);
+  void WriteControl(Writer& writer);
+  void WriteSack(Writer& writer);
+  void WriteForwardTsn(Writer& writer);
+  void WriteReconfig(Writer& writer);
+  void WriteHeartbeat(Writer& writer);
+  void WriteData(Writer& writer);
+  bool WriteLost(Writer& writer, size_t& last_chunk);
+  void WriteNew(Writer& writer, size_t& last_chunk);
+  bool MaySendData() const;
+  bool HasSendableData() const;
+  size_t NextFragment(const OutMessage& message, size_t space) const;
+
+  // shutdown.cc
+  void HandleShutdown(const ChunkView& chunk);
+  void HandleShutdownAck();
+  void HandleShutdownComplete();
+  void HandleAbort(const ChunkView& chunk);
+  void HandleError(const ChunkView& chunk);
+  void AdvanceShutdown();
+  void AbortWith(absl::Status status, ErrorCause cause,
+                 absl::string_view information);
+  void End(absl::Status status);
+
+  Options options_;
+  Random& random_;
+  size_t mtu_;
+  CookieKey cookie_key_;
+  absl::Time now_ = absl::InfinitePast();
+  State state_ = State::kClosed;
+  TimerTable<Timer> timers_;
+  Stats stats_;
+  EventQueue events_;
+  SendQueue queue_;
+
+  // From Connect or the COOKIE ECHO on.
+  uint32_t local_tag_ = 0;
+  Tsn local_initial_tsn_;
+  int init_transmissions_ = 0;
+  int cookie_transmissions_ = 0;
+  int stale_cookies_ = 0;
+  std::vector<uint8_t> cookie_;  // To echo, in COOKIE-ECHOED.
+  std::unique_ptr<Tcb> tcb_;
+  int error_count_ = 0;
+  bool shutdown_wanted_ = false;
+  absl::Time last_heard_ = absl::InfinitePast();
+  bool packet_had_data_ = false;
+
+  // What is to be sent.
+  std::optional<Reply> reply_;
+  std::optional<InitAckReply> init_ack_;
+  bool send_init_ = false;
+  bool send_cookie_echo_ = false;
+  bool send_cookie_ack_ = false;
+  bool send_shutdown_ = false;
+  bool send_shutdown_ack_ = false;
+  std::optional<std::vector<uint8_t>> heartbeat_ack_;
+  std::optional<Heartbeat> heartbeat_;
+  std::vector<uint8_t> unknown_chunk_;  // To report, at most kMaxReport.
+};
+
+}  // namespace kyuu::sctp::internal
+
+#endif  // KYUU_SCTP_INTERNAL_CORE_H_
