@@ -74,7 +74,7 @@ class Run {
         server_.errors.clear();
         if (arg > 99) {
           server_.errors[static_cast<stun::Method>(arg % 10)] =
-              static_cast<stun::Error>(200 + 2 * arg);
+              static_cast<stun::Error>(100 + 2 * arg);
         }
         server_.sign = arg != 1;
         break;
@@ -106,7 +106,8 @@ class Run {
 
  private:
   static TransportAddress Peer(uint8_t arg) {
-    return {IpAddress::V4(203, 0, 113, arg % 8), static_cast<uint16_t>(arg)};
+    return {IpAddress::V4(203, 0, 113, arg % 8),
+            static_cast<uint16_t>(arg + 1)};
   }
   static absl::Span<const uint8_t> Noise(Reader& r) {
     const size_t size = r.U8();
