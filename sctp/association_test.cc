@@ -63,7 +63,9 @@ TEST(Handshake, SurvivesTheLossOfEachPacket) {
       p.pair.keep_a_to_b = drop;
       p.pair.keep_b_to_a = drop;
       ASSERT_OK(p.a.Connect(p.pair.now()));
-      if (both) ASSERT_OK(p.b.Connect(p.pair.now()));
+      if (both) {
+        ASSERT_OK(p.b.Connect(p.pair.now()));
+      }
       ASSERT_TRUE(p.pair.RunUntil([&] { return p.both_connected(); },
                                   absl::Seconds(3)));
       EXPECT_OK(p.SendText(p.a, 1, "hello"));
