@@ -103,6 +103,7 @@ std::optional<Datagram> Connection::PollTransmit(absl::Time now,
     counters_.bytes_sent += next->bytes.size();
   } else if (closing_) {
     ReviewClosing(now);
+    React(now);
   }
   return next;
 }
