@@ -129,6 +129,7 @@ class Driver {
             engine_.HandlePacket(now, Datagram{train.path, train.segment(k)});
           }
         }
+        if (trains.size() < ReceiveBuffer::kTrains) break;  // Drained.
       }
     }
     Flush();

@@ -1,0 +1,222 @@
+#include "tools/kyuud/config.h"
+
+#include <algorithm>
+#include <map>
+#include <sstream>
+#include <thread>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+
+namespace kyuu::tools {
+namespace {
+
+constexpr int kMaxThreads = 64;
+
+// What the command line says, before it is understood.
+struct Texts {
+  std::string http_listen;
+  std::vector<std::string> turn_listen;
+  std::string relay_address;
+  std::string relay_ports;
+  std::string realm;
+  std::vector<std::string> users;
+  std::vector<std::string> allow_peers;
+  int threads = 0;
+  std::string log_level = "info";
+};
+
+const std::map<std::string, LogLevel>& LogLevels() {
+  static const auto* const levels =
+      new std::map<std::string, LogLevel>{{"debug", LogLevel::kDebug},
+                                          {"info", LogLevel::kInfo},
+                                          {"warning", LogLevel::kWarning},
+                                          {"error", LogLevel::kError},
+                                          {"off", LogLevel::kOff}};
+  return *levels;
+}
+
+void AddOptions(CLI::App& app, Texts& texts) {
+  app.add_option("--http-listen", texts.http_listen,
+                 "Where the page and signaling are served (127.0.0.1:9000)")
+      ->type_name("ADDR:PORT");
+  app.add_option("--turn-listen", texts.turn_listen,
+                 "Where STUN and TURN are served over UDP (127.0.0.1:3478); "
+                 "may be repeated")
+      ->type_name("ADDR:PORT");
+  app.add_option("--relay-address", texts.relay_address,
+                 "The address peers see relayed packets come from; of this "
+                 "machine, or the one a NAT in front of it has")
+      ->type_name("IP");
+  app.add_option("--relay-ports", texts.relay_ports,
+                 "The ports of relayed addresses (49152-65535)")
+      ->type_name("LOW-HIGH");
+  app.add_option("--realm", texts.realm, "The realm of TURN's users (kyuu)")
+      ->type_name("NAME");
+  app.add_option("--user", texts.users,
+                 "Somebody who may relay, beside those who have joined by "
+                 "signaling; may be repeated")
+      ->type_name("NAME:PASSWORD");
+  app.add_option("--allow-peer", texts.allow_peers,
+                 "Peers that may be relayed to although they are loopback, "
+                 "private or otherwise special; may be repeated")
+      ->type_name("CIDR");
+  app.add_option("--threads", texts.threads,
+                 "Event loops that share the relaying (one per processor)")
+      ->type_name("N")
+      ->check(CLI::Range(1, kMaxThreads));
+  app.add_option("--log-level", texts.log_level,
+                 "debug, info, warning, error or off (info)")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember(LogLevels()));
+}
+
+// An error in the form "--flag: what is wrong".
+absl::Status At(absl::string_view flag, const absl::Status& status) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, ": ", status.message()));
+}
+
+absl::StatusOr<std::pair<uint16_t, uint16_t>> ParsePorts(
+    absl::string_view text) {
+  const std::pair<absl::string_view, absl::string_view> ends =
+      absl::StrSplit(text, absl::MaxSplits('-', 1));
+  uint32_t low = 0, high = 0;
+  if (!absl::SimpleAtoi(ends.first, &low) ||
+      !absl::SimpleAtoi(ends.second, &high) || low < 1 || high > 65535 ||
+      low > high) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("not LOW-HIGH: \"", text, "\""));
+  }
+  return std::make_pair(static_cast<uint16_t>(low),
+                        static_cast<uint16_t>(high));
+}
+
+absl::StatusOr<Config> Understand(const Texts& texts) {
+  Config config;
+  if (!texts.http_listen.empty()) {
+    const auto address = TransportAddress::Parse(texts.http_listen);
+    if (!address.ok()) return At("http-listen", address.status());
+    config.http_listen = *address;
+  }
+  if (!texts.turn_listen.empty()) config.turn_listen.clear();
+  for (const std::string& text : texts.turn_listen) {
+    const auto address = TransportAddress::Parse(text);
+    if (!address.ok()) return At("turn-listen", address.status());
+    config.turn_listen.push_back(*address);
+  }
+  if (!texts.relay_address.empty()) {
+    const auto address = IpAddress::Parse(texts.relay_address);
+    if (!address.ok()) return At("relay-address", address.status());
+    if (address->IsAny() || address->IsMulticast()) {
+      return At("relay-address",
+                absl::InvalidArgumentError("not the address of a machine"));
+    }
+    config.relay_address = *address;
+  }
+  if (!texts.relay_ports.empty()) {
+    const auto ports = ParsePorts(texts.relay_ports);
+    if (!ports.ok()) return At("relay-ports", ports.status());
+    config.relay_port_low = ports->first;
+    config.relay_port_high = ports->second;
+  }
+  if (!texts.realm.empty()) config.realm = texts.realm;
+  for (const std::string& text : texts.users) {
+    const size_t colon = text.find(':');
+    if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
+      // The text may be a password: it is not repeated.
+      return At("user", absl::InvalidArgumentError("not NAME:PASSWORD"));
+    }
+    config.users.push_back({text.substr(0, colon), text.substr(colon + 1)});
+  }
+  for (const std::string& text : texts.allow_peers) {
+    const auto prefix = IpPrefix::Parse(text);
+    if (!prefix.ok()) return At("allow-peer", prefix.status());
+    config.allow_peers.push_back(*prefix);
+  }
+  config.threads = texts.threads;
+  if (config.threads == 0) {
+    config.threads = std::clamp(
+        static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
+  }
+  config.log_level = LogLevels().at(texts.log_level);
+  return config;
+}
+
+// Turns KYUU_ variables into flags, for options that were not given. Returns
+// those that mean nothing.
+std::vector<std::string> AddEnvironment(
+    const CLI::App& app,
+    const std::vector<std::pair<std::string, std::string>>& environment,
+    std::vector<std::string>& arguments) {
+  std::vector<std::string> unknown;
+  const std::vector<std::string> given = arguments;
+  for (const auto& [name, value] : environment) {
+    if (!absl::StartsWith(name, "KYUU_")) continue;
+    const std::string flag = absl::StrCat(
+        "--", absl::StrReplaceAll(absl::AsciiStrToLower(name.substr(5)),
+                                  {{"_", "-"}}));
+    const CLI::Option* option = app.get_option_no_throw(flag);
+    if (option == nullptr || option->get_expected_max() == 0) {
+      unknown.push_back(name);
+      continue;
+    }
+    if (std::any_of(given.begin(), given.end(), [&](const std::string& a) {
+          return a == flag || absl::StartsWith(a, flag + "=");
+        })) {
+      continue;
+    }
+    if (option->get_expected_max() == 1) {
+      arguments.push_back(absl::StrCat(flag, "=", value));
+      continue;
+    }
+    for (absl::string_view part : absl::StrSplit(value, ',')) {
+      arguments.push_back(absl::StrCat(flag, "=", part));
+    }
+  }
+  return unknown;
+}
+
+}  // namespace
+
+std::variant<Config, Exit> ReadConfig(
+    const std::vector<std::string>& arguments,
+    const std::vector<std::pair<std::string, std::string>>& environment) {
+  CLI::App app{
+      "kyuud: people find each other here, and their browsers connect. Serves "
+      "the page, signaling, STUN and TURN.\nEach flag can be set by a variable "
+      "(KYUU_HTTP_LISTEN for --http-listen; lists with commas) or in a file.",
+      "kyuud"};
+  Texts texts;
+  AddOptions(app, texts);
+  app.set_config("--config", "", "A file of lines like http-listen=ADDR:PORT")
+      ->type_name("FILE");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  const auto wrong = [](const absl::Status& status) {
+    return Exit{2, absl::StrCat("kyuud: ", status.message(), "\n")};
+  };
+  std::vector<std::string> all = arguments;
+  std::vector<std::string> unknown = AddEnvironment(app, environment, all);
+  // CLI11 takes arguments from the back.
+  std::reverse(all.begin(), all.end());
+  try {
+    app.parse(all);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out, problems;
+    const int code = app.exit(error, out, problems);
+    if (code == 0) return Exit{0, out.str()};
+    return wrong(absl::InvalidArgumentError(error.what()));
+  }
+  absl::StatusOr<Config> config = Understand(texts);
+  if (!config.ok()) return wrong(config.status());
+  config->unknown_variables = std::move(unknown);
+  return *std::move(config);
+}
+
+}  // namespace kyuu::tools

@@ -1,0 +1,61 @@
+// What kyuud is told: by its command line, by KYUU_* variables and by a file.
+
+#ifndef KYUU_TOOLS_KYUUD_CONFIG_H_
+#define KYUU_TOOLS_KYUUD_CONFIG_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/address.h"
+
+namespace kyuu::tools {
+
+enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError, kOff };
+
+// Config is what the flags set; its defaults are the safe ones.
+struct Config {
+  struct User {
+    std::string name;
+    std::string password;
+
+    friend bool operator==(const User&, const User&) = default;
+  };
+
+  TransportAddress http_listen = {IpAddress::V4(127, 0, 0, 1), 9000};
+  std::vector<TransportAddress> turn_listen = {
+      {IpAddress::V4(127, 0, 0, 1), 3478}};
+  std::optional<IpAddress> relay_address;
+  uint16_t relay_port_low = 49152;
+  uint16_t relay_port_high = 65535;
+  std::string realm = "kyuu";
+  std::vector<User> users;
+  std::vector<IpPrefix> allow_peers;
+  int threads = 1;  // The machine's processors unless told otherwise.
+  LogLevel log_level = LogLevel::kInfo;
+  // KYUU_ variables that set nothing. No error, since the environment is shared
+  // with other programs, but worth a warning.
+  std::vector<std::string> unknown_variables;
+};
+
+// An answer that ends the program at once: help, version, or what is wrong.
+struct Exit {
+  int code = 0;
+  std::string text;
+};
+
+// ReadConfig puts the configuration together: a flag overrides a variable of
+// `environment` (KYUU_HTTP_LISTEN for --http-listen; lists are separated by
+// commas), which overrides the file named by --config. An unknown flag or key
+// of the file is an error.
+std::variant<Config, Exit> ReadConfig(
+    const std::vector<std::string>& arguments,
+    const std::vector<std::pair<std::string, std::string>>& environment);
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUUD_CONFIG_H_

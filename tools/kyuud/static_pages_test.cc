@@ -1,0 +1,74 @@
+#include "tools/kyuud/static_pages.h"
+
+#include <string>
+
+#include "base/testing.h"
+#include "signaling/http.h"
+
+namespace kyuu::tools {
+namespace {
+
+using signaling::HttpRequest;
+using signaling::HttpResponse;
+
+StaticPages Pages() {
+  return StaticPages({{"/index.html", "<p>hi"}, {"/js/app.js", "x"}});
+}
+
+HttpRequest Get(const std::string& path) {
+  HttpRequest request;
+  request.method = "GET";
+  request.path = path;
+  return request;
+}
+
+TEST(StaticPagesTest, ThePageIsServedWithItsTypeAndAStrictPolicy) {
+  for (const char* path : {"/", "/index.html"}) {
+    const HttpResponse response = Pages().Answer(Get(path));
+    EXPECT_EQ(response.status, 200);
+    EXPECT_EQ(response.body, "<p>hi");
+    EXPECT_EQ(response.headers.Find("Content-Type"),
+              "text/html; charset=utf-8");
+    EXPECT_EQ(response.headers.Find("X-Content-Type-Options"), "nosniff");
+    const std::string policy(
+        response.headers.Find("Content-Security-Policy").value());
+    EXPECT_THAT(policy, testing::HasSubstr("default-src 'none'"));
+    EXPECT_THAT(policy, testing::Not(testing::HasSubstr("unsafe")));
+  }
+  EXPECT_EQ(Pages().Answer(Get("/js/app.js")).headers.Find("Content-Type"),
+            "text/javascript; charset=utf-8");
+}
+
+TEST(StaticPagesTest, WhatTheClientHasIsNotSentAgain) {
+  const HttpResponse first = Pages().Answer(Get("/"));
+  HttpRequest again = Get("/");
+  again.headers.Add("If-None-Match", *first.headers.Find("ETag"));
+  const HttpResponse second = Pages().Answer(again);
+  EXPECT_EQ(second.status, 304);
+  EXPECT_EQ(second.body, "");
+  again = Get("/js/app.js");
+  again.headers.Add("If-None-Match", *first.headers.Find("ETag"));
+  EXPECT_EQ(Pages().Answer(again).status, 200);
+}
+
+TEST(StaticPagesTest, OnlyWhatIsThereIsServed) {
+  for (const char* path : {"/nothing", "/js", "/js/", "//", ""}) {
+    EXPECT_EQ(Pages().Answer(Get(path)).status, 404) << path;
+  }
+}
+
+TEST(StaticPagesTest, OtherMethodsAreRefused) {
+  HttpRequest request = Get("/");
+  request.method = "POST";
+  const HttpResponse response = Pages().Answer(request);
+  EXPECT_EQ(response.status, 405);
+  EXPECT_EQ(response.headers.Find("Allow"), "GET, HEAD");
+}
+
+TEST(StaticPagesTest, HealthIsTold) {
+  EXPECT_EQ(Pages().Answer(Get("/healthz")).status, 200);
+  EXPECT_EQ(Pages().Answer(Get("/healthz")).body, "ok\n");
+}
+
+}  // namespace
+}  // namespace kyuu::tools
