@@ -303,7 +303,11 @@ Reassembly::Outcome Reassembly::ForwardTo(const ForwardTsnChunk& forward,
   forwarded_ = true;
   if (next_tsn_ <= end) {
     // A message that continues here has lost a part.
-    if (assembly_.active) DropAssembly();
+    if (assembly_.active) {
+      // An ordered one is counted below, by its sequence number.
+      if (assembly_.unordered) ++stats_.messages_skipped;
+      assembly_ = Assembly();
+    }
     if (ring_used_ > 0) {
       const size_t span = std::min<size_t>(end - next_tsn_ + 1, ring_.size());
       for (size_t i = 0; i < span; ++i) {
