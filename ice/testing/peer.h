@@ -161,8 +161,8 @@ class Session {
   void Start(sim::HostId host_a, const std::vector<TransportAddress>& locals_a,
              sim::HostId host_b,
              const std::vector<TransportAddress>& locals_b) {
-    network_.Attach(host_a, locals_a, a_, Handler(b_));
-    network_.Attach(host_b, locals_b, b_, Handler(a_));
+    endpoint_a_ = network_.Attach(host_a, locals_a, a_, Handler(b_));
+    endpoint_b_ = network_.Attach(host_b, locals_b, b_, Handler(a_));
     EXPECT_OK(a_.gatherer.Start(network_.now()));
     EXPECT_OK(b_.gatherer.Start(network_.now()));
     Exchange();
@@ -182,6 +182,8 @@ class Session {
     return network_.RunUntil([&] { return a_.Is(state) && b_.Is(state); },
                              limit);
   }
+  sim::EndpointId endpoint_a() const { return endpoint_a_; }
+  sim::EndpointId endpoint_b() const { return endpoint_b_; }
 
  private:
   std::function<void(Peer::Event)> Handler(Peer& other) {
@@ -194,6 +196,8 @@ class Session {
     };
   }
 
+  sim::EndpointId endpoint_a_{};
+  sim::EndpointId endpoint_b_{};
   sim::Network& network_;
   Peer& a_;
   Peer& b_;
