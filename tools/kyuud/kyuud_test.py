@@ -1,0 +1,358 @@
+#!/usr/bin/env python3
+"""Starts kyuud as people do and looks at what it does from outside.
+
+Run by bazel with the binary's path as argument; Python's own library only.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import unittest
+
+KYUUD = os.path.abspath(sys.argv.pop())
+COOKIE = 0x2112A442
+WAIT = 20  # Seconds until a test gives up; nothing waits for time to pass.
+
+
+class Kyuud:
+    """A running kyuud on ports of the kernel's choice."""
+
+    def __init__(self, *flags):
+        flags = ("--http-listen=127.0.0.1:0", "--turn-listen=127.0.0.1:0") + flags
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("KYUU_")}
+        self.process = subprocess.Popen([KYUUD, *flags], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, env=environment)
+        self.lines = [self.process.stdout.readline(), self.process.stdout.readline()]
+        page = re.search(r"http://127\.0\.0\.1:(\d+)/", self.lines[0])
+        turn = re.search(r"TURN on udp 127\.0\.0\.1:(\d+)", self.lines[1])
+        if not page or not turn:
+            raise AssertionError(f"{self.lines}\n{self.process.communicate()[1]}")
+        self.http_port, self.turn_port = int(page[1]), int(turn[1])
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        _, self.errors = self.process.communicate(timeout=WAIT)
+        return self.process.returncode
+
+
+def http(port, request):
+    with socket.create_connection(("127.0.0.1", port), WAIT) as s:
+        s.sendall(request.replace("\n", "\r\n").encode())
+        answer = b""
+        while True:
+            part = s.recv(65536)
+            if not part:
+                break
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines[1:])
+    return int(lines[0].split()[1]), headers, body
+
+
+def get(port, path, extra=""):
+    return http(port, f"GET {path} HTTP/1.1\nHost: 127.0.0.1:{port}\nConnection: close\n{extra}\n")
+
+
+class WebSocket:
+    """Just enough of RFC 6455 to speak to kyuud."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), WAIT)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.socket.sendall((
+            "GET /v1/ws HTTP/1.1\r\n"
+            f"Host: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+            "Sec-WebSocket-Protocol: kyuu.v1\r\n\r\n").encode())
+        self.buffer = b""
+        while b"\r\n\r\n" not in self.buffer:
+            self.fill()
+        head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
+        if b" 101 " not in head.split(b"\r\n")[0]:
+            raise AssertionError(head)
+
+    def fill(self):
+        part = self.socket.recv(65536)
+        if not part:
+            raise EOFError
+        self.buffer += part
+
+    def take(self, size):
+        while len(self.buffer) < size:
+            self.fill()
+        taken, self.buffer = self.buffer[:size], self.buffer[size:]
+        return taken
+
+    def send(self, **message):
+        data = json.dumps(message).encode()
+        mask = os.urandom(4)
+        size = bytes([0x80 | len(data)]) if len(data) < 126 else struct.pack("!BH", 0xFE, len(data))
+        self.socket.sendall(b"\x81" + size + mask +
+                            bytes(b ^ mask[i % 4] for i, b in enumerate(data)))
+
+    def frame(self):
+        first, size = self.take(2)
+        if size == 126:
+            size, = struct.unpack("!H", self.take(2))
+        return first & 15, self.take(size)
+
+    def receive(self):
+        opcode, data = self.frame()
+        assert opcode == 1, (opcode, data)
+        return json.loads(data)
+
+
+class Turn:
+    """Just enough of a TURN client to ask kyuud."""
+
+    def __init__(self, port, user="", password=""):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(WAIT)
+        self.server = ("127.0.0.1", port)
+        self.user, self.password = user, password
+        self.realm, self.nonce = "", b""
+
+    @staticmethod
+    def attribute(kind, value):
+        return struct.pack("!HH", kind, len(value)) + value + b"\0" * (-len(value) % 4)
+
+    @staticmethod
+    def address(host, port):
+        ip, = struct.unpack("!I", socket.inet_aton(host))
+        return struct.pack("!BBHI", 0, 1, port ^ COOKIE >> 16, ip ^ COOKIE)
+
+    def ask(self, kind, *attributes, sign=True):
+        """Sends a request; returns (class, attributes) of the answer."""
+        body = b"".join(attributes)
+        if sign and self.nonce:
+            body += self.attribute(0x0006, self.user.encode())
+            body += self.attribute(0x0014, self.realm.encode())
+            body += self.attribute(0x0015, self.nonce)
+        transaction = os.urandom(12)
+        header = struct.pack("!HHI", kind, len(body) + (24 if sign and self.nonce else 0), COOKIE)
+        message = header + transaction + body
+        if sign and self.nonce:
+            key = hashlib.md5(f"{self.user}:{self.realm}:{self.password}".encode()).digest()
+            message += self.attribute(0x0008, hmac.new(key, message, hashlib.sha1).digest())
+        self.socket.sendto(message, self.server)
+        while True:
+            answer, source = self.socket.recvfrom(65536)
+            if source == self.server and answer[8:20] == transaction:
+                break
+        found, rest = {}, answer[20:]
+        while rest:
+            number, size = struct.unpack("!HH", rest[:4])
+            found.setdefault(number, rest[4:4 + size])
+            rest = rest[4 + size + -size % 4:]
+        return struct.unpack("!H", answer[:2])[0], found
+
+    def error(self, answer):
+        code = answer[1].get(0x0009)
+        return code[2] * 100 + code[3] if code else 0
+
+    def allocate(self):
+        """Asks as clients do: bare, then signed. Returns the error code or 0."""
+        udp = self.attribute(0x0019, b"\x11\0\0\0")
+        answer = self.ask(0x0003, udp)
+        assert self.error(answer) == 401, answer
+        self.realm, self.nonce = answer[1][0x0014].decode(), answer[1][0x0015]
+        answer = self.ask(0x0003, udp)
+        if self.error(answer) == 0:
+            port, ip = struct.unpack("!HI", answer[1][0x0016][2:8])
+            self.relayed = (socket.inet_ntoa(struct.pack("!I", ip ^ COOKIE)), port ^ COOKIE >> 16)
+        return self.error(answer)
+
+    def bind(self, peer, channel=0x4001):
+        return self.error(self.ask(0x0009, self.attribute(0x000C, struct.pack("!HH", channel, 0)),
+                                   self.attribute(0x0012, self.address(*peer))))
+
+
+def minted(server):
+    """Opens a signaling session; returns it and its TURN client."""
+    session = WebSocket(server.http_port)
+    session.send(type="hello", version=1)
+    welcome = session.receive()
+    assert welcome["type"] == "welcome", welcome
+    servers = [s for s in welcome["ice_servers"] if "credential" in s]
+    return session, welcome, Turn(server.turn_port, servers[0]["username"], servers[0]["credential"])
+
+
+class KyuudTest(unittest.TestCase):
+    def start(self, *flags):
+        server = Kyuud(*flags)
+        self.addCleanup(self.end, server)
+        return server
+
+    def end(self, server):
+        """However it was treated, it ends when told to, and as it should."""
+        if server.process.poll() is None:
+            self.assertEqual(server.stop(), 0)
+        self.assertNotIn("check failed", server.errors)
+
+    def test_the_page_is_served_strictly(self):
+        server = self.start()
+        status, headers, body = get(server.http_port, "/")
+        self.assertEqual(status, 200)
+        self.assertIn(b"<title>", body)
+        self.assertIn("default-src 'none'", headers["content-security-policy"])
+        self.assertEqual(headers["x-content-type-options"], "nosniff")
+        again = get(server.http_port, "/", f"If-None-Match: {headers['etag']}\n")
+        self.assertEqual((again[0], again[2]), (304, b""))
+        self.assertEqual(get(server.http_port, "/healthz")[::2], (200, b"ok\n"))
+        self.assertEqual(get(server.http_port, "/absent")[0], 404)
+        self.assertEqual(get(server.http_port, "/../../etc/passwd")[0], 404)
+        self.assertEqual(http(server.http_port, "nonsense\n\n")[0], 400)
+
+    def test_both_signals_end_it_with_status_0(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            server = self.start("--threads=3")
+            session, _, _ = minted(server)
+            self.assertEqual(server.stop(number), 0, server.process)
+            self.assertEqual(session.frame()[0], 8)  # Told by a Close frame.
+
+    def test_a_second_server_on_the_same_port_says_which(self):
+        for threads in ("--threads=1", "--threads=2"):
+            first = self.start(threads)
+            for flag, port in (("--http-listen", first.http_port), ("--turn-listen", first.turn_port)):
+                flags = ["--http-listen=127.0.0.1:0", "--turn-listen=127.0.0.1:0", threads,
+                         f"{flag}=127.0.0.1:{port}"]
+                flags = [f for f in flags if not f.startswith(flag) or f.endswith(str(port))]
+                second = subprocess.run([KYUUD, *flags], capture_output=True, text=True, timeout=WAIT)
+                self.assertNotEqual(second.returncode, 0)
+                self.assertIn(f"127.0.0.1:{port}", second.stderr)
+            self.assertEqual(first.stop(), 0)
+
+    def test_what_it_does_not_understand_is_an_error(self):
+        for flags in (["--colour=red"], ["--http-listen=localhost"], ["--user=nocolon"]):
+            run = subprocess.run([KYUUD, *flags], capture_output=True, text=True, timeout=WAIT)
+            self.assertEqual(run.returncode, 2)
+            self.assertIn(flags[0].split("=")[0], run.stderr)
+
+    def test_only_its_own_page_opens_a_websocket(self):
+        server = self.start()
+        upgrade = ("GET {} HTTP/1.1\nHost: 127.0.0.1\nUpgrade: websocket\nConnection: Upgrade\n"
+                   "Sec-WebSocket-Version: 13\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\n"
+                   "Sec-WebSocket-Protocol: {}\nOrigin: {}\n\n")
+        port, own = server.http_port, "http://127.0.0.1"
+        self.assertEqual(http(port, upgrade.format("/v1/ws", "kyuu.v1", "http://evil.test"))[0], 403)
+        self.assertEqual(http(port, upgrade.format("/v1/ws", "kyuu.v1", "null"))[0], 403)
+        self.assertEqual(http(port, upgrade.format("/other", "kyuu.v1", own))[0], 404)
+        self.assertEqual(http(port, upgrade.format("/v1/ws", "other", own))[0], 400)
+
+    def test_people_find_each_other(self):
+        server = self.start()
+        ada, bob = minted(server)[0], minted(server)[0]
+        ada.send(type="join", name="ada")
+        self.assertEqual(ada.receive()["type"], "joined")
+        bob.send(type="join", name="ada")
+        self.assertEqual(bob.receive()["code"], "name_taken")
+        bob.send(type="join", name="bob")
+        self.assertEqual([p["name"] for p in bob.receive()["peers"]], ["ada"])
+        self.assertEqual(ada.receive()["type"], "presence")
+        bob.socket.sendall(b"\xff\xff\xff\xff")  # Not WebSocket: only bob is cut.
+        gone = ada.receive()
+        self.assertEqual(gone["type"], "presence")
+        ada.send(type="ping")
+        self.assertEqual(ada.receive()["type"], "pong")
+
+    def test_stun_tells_where_one_comes_from(self):
+        client = Turn(self.start().turn_port)
+        kind, found = client.ask(0x0001)
+        self.assertEqual(kind, 0x0101)
+        port, ip = struct.unpack("!HI", found[0x0020][2:8])
+        self.assertEqual(port ^ COOKIE >> 16, client.socket.getsockname()[1])
+        self.assertEqual(ip ^ COOKIE, 0x7F000001)
+
+    def test_static_users_relay_and_others_do_not(self):
+        server = self.start("--user=alice:secret", "--realm=example.org",
+                            "--relay-ports=50000-50099")
+        self.assertEqual(Turn(server.turn_port, "alice", "wrong").allocate(), 401)
+        self.assertEqual(Turn(server.turn_port, "bob", "secret").allocate(), 401)
+        alice = Turn(server.turn_port, "alice", "secret")
+        self.assertEqual(alice.allocate(), 0)
+        self.assertEqual(alice.realm, "example.org")
+        self.assertEqual(alice.relayed[0], "127.0.0.1")
+        self.assertIn(alice.relayed[1], range(50000, 50100))
+
+    def relay(self, client, peer):
+        """Sends both ways through a channel."""
+        client.socket.sendto(struct.pack("!HH", 0x4001, 5) + b"there\0\0\0", client.server)
+        self.assertEqual(peer.recvfrom(100), (b"there", client.relayed))
+        peer.sendto(b"back", client.relayed)
+        self.assertEqual(client.socket.recv(100), struct.pack("!HH", 0x4001, 4) + b"back")
+
+    def test_a_sessions_credential_relays_until_it_hangs_up(self):
+        server = self.start("--threads=3")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            peer.settimeout(WAIT)
+            # Several clients, so that every thread meets some.
+            for _ in range(6):
+                session, welcome, client = minted(server)
+                urls = sum((s["urls"] for s in welcome["ice_servers"]), [])
+                self.assertIn(f"stun:127.0.0.1:{server.turn_port}", urls)
+                self.assertIn(f"turn:127.0.0.1:{server.turn_port}?transport=udp", urls)
+                self.assertEqual(client.allocate(), 0)
+                self.assertEqual(client.bind(peer.getsockname()), 0)
+                self.relay(client, peer)
+                session.socket.close()
+                # The server learns of it in its own time; then all of it ends.
+                while client.bind(peer.getsockname()) == 0:
+                    pass
+                fresh = Turn(server.turn_port, client.user, client.password)
+                self.assertEqual(fresh.allocate(), 401)
+
+    def test_two_relayed_clients_meet(self):
+        server = self.start("--user=a:1", "--threads=2")
+        one, two = (Turn(server.turn_port, "a", "1") for _ in range(2))
+        self.assertEqual((one.allocate(), two.allocate()), (0, 0))
+        self.assertEqual((one.bind(two.relayed), two.bind(one.relayed)), (0, 0))
+        one.socket.sendto(struct.pack("!HH", 0x4001, 2) + b"hi\0\0", one.server)
+        self.assertEqual(two.socket.recv(100)[:6], struct.pack("!HH", 0x4001, 2) + b"hi")
+
+    def test_special_peers_are_refused_unless_allowed(self):
+        flags = ("--http-listen=127.0.0.1:0", "--turn-listen=0.0.0.0:0", "--user=a:1",
+                 "--relay-address=127.0.0.1")
+        for allowed, expected in (((), 403), (("--allow-peer=127.0.0.0/8",), 0)):
+            server = subprocess.Popen([KYUUD, *flags, *allowed], stdout=subprocess.PIPE,
+                                      stderr=subprocess.DEVNULL, text=True)
+            try:
+                server.stdout.readline()
+                port = int(re.search(r"udp 0\.0\.0\.0:(\d+)", server.stdout.readline())[1])
+                client = Turn(port, "a", "1")
+                self.assertEqual(client.allocate(), 0)
+                self.assertEqual(client.bind(("127.0.0.2", 9)), expected)
+                self.assertEqual(client.bind(("10.0.0.1", 9)), 403)
+                self.assertEqual(client.bind(("127.0.0.1", port)), 403)  # Itself.
+            finally:
+                server.kill()
+                server.wait()
+
+    def test_garbage_at_the_doors_does_no_harm(self):
+        server = self.start()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as noise:
+            for size in range(0, 200):
+                noise.sendto(os.urandom(size), ("127.0.0.1", server.turn_port))
+        for size in (1, 100, 100_000):
+            with socket.create_connection(("127.0.0.1", server.http_port), WAIT) as s:
+                try:
+                    s.sendall(os.urandom(size))
+                except ConnectionError:
+                    pass
+        self.assertEqual(get(server.http_port, "/healthz")[0], 200)
+        self.assertEqual(Turn(server.turn_port).ask(0x0001)[0], 0x0101)
+
+
+if __name__ == "__main__":
+    unittest.main(warnings="ignore")
