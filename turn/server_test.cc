@@ -1,0 +1,522 @@
+#include "turn/server.h"
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/testing.h"
+#include "turn/testing/server_harness.h"
+
+namespace kyuu::turn {
+namespace {
+
+using stun::MessageWriter;
+using stun::Method;
+
+const auto kNothing = [](MessageWriter&) {};
+const auto kUdp = [](MessageWriter& w) { w.Add(stun::RequestedTransport{}); };
+
+template <typename E>
+size_t Count(ServerHarness& harness) {
+  size_t count = 0;
+  for (const Server::Event& event : harness.events()) {
+    count += std::holds_alternative<E>(event);
+  }
+  return count;
+}
+
+TEST(TurnServer, BindingTellsTheMappedAddress) {
+  ServerHarness harness;
+  TestClient client(1000);
+  const Reply reply = harness.Call(client, Method::kBinding, kNothing);
+  ASSERT_TRUE(reply.ok());
+  EXPECT_EQ(reply.Get<stun::XorMappedAddress>()->address, client.path.remote);
+}
+
+TEST(TurnServer, AllocatesAfterAChallenge) {
+  ServerHarness harness;
+  TestClient client(1000);
+  const Reply challenge = harness.Call(client, Method::kAllocate, kUdp);
+  EXPECT_EQ(challenge.error(), 401);
+  EXPECT_EQ(challenge.Get<stun::Realm>()->value, "kyuu");
+  EXPECT_TRUE(challenge.Get<stun::Nonce>().has_value());
+
+  const Reply reply = harness.Allocate(client);
+  ASSERT_TRUE(reply.ok());
+  EXPECT_EQ(reply.Get<stun::XorMappedAddress>()->address, client.path.remote);
+  EXPECT_EQ(client.relayed.ip, kTestRelay);
+  EXPECT_GE(client.relayed.port, 50'000);
+  EXPECT_LE(client.relayed.port, 50'099);
+  EXPECT_EQ(reply.Get<stun::Lifetime>()->seconds, 600u);
+  EXPECT_TRUE(reply.view().CheckIntegrity(
+      stun::IntegrityKey::LongTerm("u", "kyuu", "p")));
+  EXPECT_EQ(Count<Server::AllocationMade>(harness), 1u);
+  EXPECT_EQ(harness.server().allocations(), 1u);
+}
+
+TEST(TurnServer, AuthenticationErrors) {
+  ServerHarness harness;
+  TestClient good(1000);
+  harness.Challenge(good);
+
+  TestClient wrong = good;
+  wrong.password = "x";
+  EXPECT_EQ(harness.Call(wrong, Method::kAllocate, kUdp).error(), 401);
+  TestClient nobody = good;
+  nobody.username = "nobody";
+  EXPECT_EQ(harness.Call(nobody, Method::kAllocate, kUdp).error(), 401);
+  TestClient elsewhere = good;
+  elsewhere.realm = "elsewhere";
+  EXPECT_EQ(harness.Call(elsewhere, Method::kAllocate, kUdp).error(), 401);
+  TestClient stale = good;
+  stale.nonce = std::string(20, 'A');
+  const Reply reply = harness.Call(stale, Method::kAllocate, kUdp);
+  EXPECT_EQ(reply.error(), 438);
+  EXPECT_TRUE(reply.Get<stun::Nonce>().has_value());
+
+  // Integrity, but no user name.
+  std::vector<uint8_t> buffer(256);
+  MessageWriter w(absl::MakeSpan(buffer), stun::MessageClass::kRequest,
+                  Method::kAllocate, {});
+  kUdp(w);
+  w.AddIntegrity(stun::IntegrityKey::LongTerm("u", "kyuu", "p"));
+  EXPECT_EQ(harness.Exchange(good, w.Finish()).error(), 400);
+  EXPECT_EQ(harness.server().allocations(), 0u);
+}
+
+// S13: a nonce is bound to the client's address and port, expires, survives a
+// rotation of the secret for its lifetime, and counts across a fleet.
+TEST(TurnServerSecurity, S13NonceIsBoundExpiresAndRotates) {
+  ServerOptions options = ServerHarness::Options();
+  options.nonce_secret = "fleet";
+  ServerHarness harness(options), twin(options, /*seed=*/2);
+  TestClient client(1000);
+  harness.Challenge(client);
+
+  TestClient thief = client;
+  thief.path.remote.port = 1001;
+  EXPECT_EQ(harness.Call(thief, Method::kAllocate, kUdp).error(), 438);
+  thief.path.remote = {IpAddress::V4(9, 9, 9, 8), 1000};
+  EXPECT_EQ(harness.Call(thief, Method::kAllocate, kUdp).error(), 438);
+  // Another server with the same secret.
+  EXPECT_TRUE(twin.Allocate(client).ok());
+
+  harness.server().RotateNonceSecret(harness.now(), "next");
+  EXPECT_TRUE(harness.Allocate(client).ok());
+  harness.Advance(absl::Minutes(59));
+  EXPECT_EQ(harness.Refresh(client, 600).error(), 437);  // Accepted nonce.
+  harness.Advance(absl::Minutes(2));
+  EXPECT_EQ(harness.Refresh(client, 600).error(), 438);
+}
+
+TEST(TurnServer, RetransmittedAllocateGetsTheSameAnswer) {
+  ServerHarness harness;
+  TestClient client(1000);
+  harness.Challenge(client);
+  const auto request = harness.Build(client, Method::kAllocate, kUdp);
+  const Reply first = harness.Exchange(client, request);
+  ASSERT_TRUE(first.ok());
+  EXPECT_EQ(harness.Exchange(client, request).bytes(), first.bytes());
+  EXPECT_EQ(harness.server().allocations(), 1u);
+  // Another transaction on the same 5-tuple is no retransmission.
+  EXPECT_EQ(harness.Call(client, Method::kAllocate, kUdp).error(), 437);
+}
+
+TEST(TurnServer, RetransmissionsWhileTheSocketOpensAreAbsorbed) {
+  ServerHarness harness;
+  harness.open_relays = false;
+  TestClient client(1000);
+  harness.Challenge(client);
+  const auto request = harness.Build(client, Method::kAllocate, kUdp);
+  EXPECT_TRUE(harness.Exchange(client, request).empty());
+  EXPECT_TRUE(harness.Exchange(client, request).empty());
+  ASSERT_EQ(Count<Server::OpenRelay>(harness), 1u);
+  // Nothing else works on an allocation that nobody was told of.
+  EXPECT_TRUE(harness.Refresh(client, 600).empty());
+  harness.server().RelayOpened(
+      harness.now(),
+      std::get<Server::OpenRelay>(harness.events().front()).relay);
+  EXPECT_TRUE(harness.Exchange(client, request).ok());
+}
+
+TEST(TurnServer, TriesOtherPortsWhenTheDriverCannotBind) {
+  ServerOptions options = ServerHarness::Options();
+  options.open_attempts = 3;
+  ServerHarness harness(options);
+  harness.open_relays = false;
+  const size_t ports = harness.server().free_ports();
+  TestClient client(1000);
+  harness.Challenge(client);
+  const auto request =
+      harness.Build(client, Method::kAllocate, [](MessageWriter& w) {
+        kUdp(w);
+        w.Add(stun::EvenPort{true});
+      });
+  harness.Exchange(client, request);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(harness.events().size(), 1u);
+    const auto open = std::get<Server::OpenRelay>(harness.events().front());
+    EXPECT_EQ(open.bind.port % 2, 0);
+    harness.events().clear();
+    harness.server().RelayFailed(harness.now(), open.relay);
+    harness.server().RelayFailed(harness.now(), RelayId{12345});
+    harness.Drain();
+  }
+  std::vector<uint8_t> out(2048);
+  const auto answer =
+      harness.server().PollTransmit(harness.now(), absl::MakeSpan(out));
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(Reply(answer->bytes).error(), 508);
+  EXPECT_TRUE(harness.events().empty());  // No socket, nothing to close.
+  EXPECT_EQ(harness.server().free_ports(), ports);
+  EXPECT_EQ(harness.server().stats().relays_failed, 3u);
+}
+
+TEST(TurnServer, AllocateRefusals) {
+  const struct {
+    std::string name;
+    std::function<void(MessageWriter&)> fill;
+    int error;
+  } kRows[] = {
+      {"no transport", [](MessageWriter&) {}, 400},
+      {"tcp",
+       [](MessageWriter& w) {
+         w.Add(stun::RequestedTransport{stun::RequestedTransport::kTcp});
+       },
+       442},
+      {"dont-fragment",
+       [](MessageWriter& w) {
+         kUdp(w);
+         w.Add(stun::DontFragment{});
+       },
+       420},
+      {"unknown attribute",
+       [](MessageWriter& w) {
+         kUdp(w);
+         w.AddRaw(0x7777, {});
+       },
+       420},
+      {"ipv6 without an ipv6 relay",
+       [](MessageWriter& w) {
+         kUdp(w);
+         w.Add(stun::RequestedAddressFamily{IpFamily::kV6});
+       },
+       440},
+      {"family that is none",
+       [](MessageWriter& w) {
+         kUdp(w);
+         w.AddRaw(stun::RequestedAddressFamily::kType, {{7, 0, 0, 0}});
+       },
+       440},
+      {"requested and additional family",
+       [](MessageWriter& w) {
+         kUdp(w);
+         w.Add(stun::RequestedAddressFamily{IpFamily::kV4});
+         w.Add(stun::AdditionalAddressFamily{IpFamily::kV6});
+       },
+       400},
+      {"additional ipv4",
+       [](MessageWriter& w) {
+         kUdp(w);
+         w.Add(stun::AdditionalAddressFamily{IpFamily::kV4});
+       },
+       400},
+      {"additional family with a reservation",
+       [](MessageWriter& w) {
+         kUdp(w);
+         w.Add(stun::AdditionalAddressFamily{IpFamily::kV6});
+         w.Add(stun::EvenPort{true});
+       },
+       400},
+      {"token and even port",
+       [](MessageWriter& w) {
+         kUdp(w);
+         w.Add(stun::ReservationToken{});
+         w.Add(stun::EvenPort{});
+       },
+       400},
+      {"token that nobody was given",
+       [](MessageWriter& w) {
+         kUdp(w);
+         w.Add(stun::ReservationToken{});
+       },
+       508},
+  };
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.name);
+    ServerHarness harness;
+    TestClient client(1000);
+    harness.Challenge(client);
+    const Reply reply = harness.Call(client, Method::kAllocate, row.fill);
+    EXPECT_EQ(reply.error(), row.error);
+    EXPECT_EQ(reply.Get<stun::UnknownAttributes>().has_value(),
+              row.error == 420);
+    EXPECT_EQ(harness.server().allocations(), 0u);
+    EXPECT_EQ(harness.server().free_ports(), 100u);
+  }
+}
+
+TEST(TurnServer, AdditionalFamilyIsAnsweredWithWhyNot) {
+  ServerHarness harness;
+  TestClient client(1000);
+  const Reply reply = harness.Allocate(client, [](MessageWriter& w) {
+    w.Add(stun::AdditionalAddressFamily{IpFamily::kV6});
+  });
+  ASSERT_TRUE(reply.ok());
+  const auto refused = reply.Get<stun::AddressErrorCode>();
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->family, IpFamily::kV6);
+  EXPECT_EQ(refused->code, stun::Error::kAddressFamilyNotSupported);
+}
+
+TEST(TurnServer, AllocatesIpv6WhereThereIsARelay) {
+  ServerOptions options = ServerHarness::Options();
+  options.relay_addresses.push_back({*IpAddress::Parse("2001:db8::2"), {}});
+  ServerHarness harness(options);
+  TestClient client(1000);
+  ASSERT_TRUE(harness
+                  .Allocate(client,
+                            [](MessageWriter& w) {
+                              w.Add(
+                                  stun::RequestedAddressFamily{IpFamily::kV6});
+                            })
+                  .ok());
+  EXPECT_TRUE(client.relayed.ip.is_v6());
+  // Peers must be of the relayed address's family.
+  EXPECT_EQ(harness.Permit(client, kTestPeer.ip).error(), 443);
+  EXPECT_EQ(harness.Bind(client, 0x4000, kTestPeer).error(), 443);
+  EXPECT_TRUE(harness.Permit(client, *IpAddress::Parse("2a00::1")).ok());
+  EXPECT_EQ(harness
+                .Call(client, Method::kRefresh,
+                      [](MessageWriter& w) {
+                        w.Add(stun::RequestedAddressFamily{IpFamily::kV4});
+                      })
+                .error(),
+            443);
+}
+
+TEST(TurnServer, AdvertisesTheAddressOfTheNatInFront) {
+  ServerOptions options = ServerHarness::Options();
+  options.relay_addresses = {
+      {IpAddress::V4(10, 0, 0, 5), IpAddress::V4(5, 6, 7, 8)}};
+  ServerHarness harness(options);
+  harness.open_relays = false;
+  TestClient client(1000);
+  EXPECT_TRUE(harness.Allocate(client).empty());
+  const auto open = std::get<Server::OpenRelay>(harness.events().front());
+  EXPECT_EQ(open.bind.ip, IpAddress::V4(10, 0, 0, 5));
+  harness.server().RelayOpened(harness.now(), open.relay);
+  std::vector<uint8_t> out(2048);
+  const Reply reply(
+      harness.server().PollTransmit(harness.now(), absl::MakeSpan(out))->bytes);
+  EXPECT_EQ(reply.Get<stun::XorRelayedAddress>()->address,
+            (TransportAddress{IpAddress::V4(5, 6, 7, 8), open.bind.port}));
+}
+
+TEST(TurnServer, EvenPortReservesTheNextForTheToken) {
+  ServerHarness harness;
+  TestClient rtp(1000), rtcp(1001);
+  const Reply reply = harness.Allocate(
+      rtp, [](MessageWriter& w) { w.Add(stun::EvenPort{true}); });
+  ASSERT_TRUE(reply.ok());
+  EXPECT_EQ(rtp.relayed.port % 2, 0);
+  const auto token = reply.Get<stun::ReservationToken>();
+  ASSERT_TRUE(token.has_value());
+  EXPECT_EQ(harness.server().free_ports(), 98u);
+  ASSERT_TRUE(
+      harness.Allocate(rtcp, [&](MessageWriter& w) { w.Add(*token); }).ok());
+  EXPECT_EQ(rtcp.relayed.port, rtp.relayed.port + 1);
+  // Used up.
+  TestClient third(1002);
+  EXPECT_EQ(
+      harness.Allocate(third, [&](MessageWriter& w) { w.Add(*token); }).error(),
+      508);
+}
+
+TEST(TurnServer, ReservationExpiresAfterThirtySeconds) {
+  ServerHarness harness;
+  TestClient rtp(1000), rtcp(1001);
+  const Reply reply = harness.Allocate(
+      rtp, [](MessageWriter& w) { w.Add(stun::EvenPort{true}); });
+  const auto token = reply.Get<stun::ReservationToken>();
+  EXPECT_EQ(harness.server().NextTimeout(), harness.now() + absl::Seconds(30));
+  harness.Advance(absl::Seconds(30));
+  EXPECT_EQ(harness.server().free_ports(), 99u);
+  EXPECT_EQ(
+      harness.Allocate(rtcp, [&](MessageWriter& w) { w.Add(*token); }).error(),
+      508);
+}
+
+TEST(TurnServer, LifetimesAreClampedRefreshedAndEnd) {
+  ServerHarness harness;
+  TestClient client(1000);
+  const Reply reply = harness.Allocate(
+      client, [](MessageWriter& w) { w.Add(stun::Lifetime{1'000'000}); });
+  EXPECT_EQ(reply.Get<stun::Lifetime>()->seconds, 3600u);
+  EXPECT_EQ(harness.Refresh(client, 5).Get<stun::Lifetime>()->seconds, 600u);
+  EXPECT_EQ(harness.server().NextTimeout(), harness.now() + absl::Minutes(10));
+  harness.server().HandleTimeout(harness.now());  // Early: nothing.
+  EXPECT_EQ(harness.server().allocations(), 1u);
+  harness.Advance(absl::Minutes(10));
+  EXPECT_EQ(harness.server().allocations(), 0u);
+  EXPECT_EQ(Count<Server::CloseRelay>(harness), 1u);
+  EXPECT_EQ(Count<Server::AllocationEnded>(harness), 1u);
+  EXPECT_EQ(harness.Refresh(client, 600).error(), 437);
+  EXPECT_EQ(harness.server().NextTimeout(), absl::InfiniteFuture());
+}
+
+TEST(TurnServer, RefreshToZeroReleasesAndThe5TupleIsFreeAgain) {
+  ServerHarness harness;
+  TestClient client(1000);
+  ASSERT_TRUE(harness.Allocate(client).ok());
+  const Reply reply = harness.Refresh(client, 0);
+  EXPECT_EQ(reply.Get<stun::Lifetime>()->seconds, 0u);
+  EXPECT_EQ(harness.Refresh(client, 0).error(), 437);
+  EXPECT_TRUE(harness.Allocate(client).ok());
+}
+
+TEST(TurnServer, ExpiredAllocationsAreGoneEvenIfTimersAreLate) {
+  ServerHarness harness;
+  TestClient client(1000);
+  ASSERT_TRUE(harness.Allocate(client).ok());
+  const auto request = harness.Build(client, Method::kRefresh, kNothing);
+  const absl::Time late = harness.now() + absl::Minutes(11);
+  harness.server().FromClient(late, client.path, request, request.size());
+  std::vector<uint8_t> out(2048);
+  EXPECT_EQ(
+      Reply(harness.server().PollTransmit(late, absl::MakeSpan(out))->bytes)
+          .error(),
+      437);
+  const auto again = harness.Build(client, Method::kAllocate, kUdp);
+  harness.server().FromClient(late, client.path, again, again.size());
+  EXPECT_EQ(harness.server().allocations(), 1u);
+}
+
+TEST(TurnServer, ChannelBindRules) {
+  ServerHarness harness;
+  TestClient client(1000);
+  ASSERT_TRUE(harness.Allocate(client).ok());
+  const TransportAddress other{kTestPeer.ip, 7001};
+  EXPECT_EQ(harness.Bind(client, 0x3fff, kTestPeer).error(), 400);
+  EXPECT_EQ(harness.Bind(client, 0x8000, kTestPeer).error(), 400);
+  EXPECT_TRUE(harness.Bind(client, 0x4000, kTestPeer).ok());
+  EXPECT_TRUE(harness.Bind(client, 0x4000, kTestPeer).ok());  // Refresh.
+  EXPECT_EQ(harness.Bind(client, 0x4000, other).error(), 400);
+  EXPECT_EQ(harness.Bind(client, 0x4001, kTestPeer).error(), 400);
+  // The range of RFC 5766, which turnutils_uclient uses.
+  EXPECT_TRUE(harness.Bind(client, 0x7fff, other).ok());
+  EXPECT_EQ(harness.Call(client, Method::kChannelBind, kNothing).error(), 400);
+  EXPECT_EQ(harness.Call(client, Method::kCreatePermission, kNothing).error(),
+            400);
+  // Once expired, the number may have another peer.
+  harness.Advance(absl::Minutes(6));
+  EXPECT_TRUE(harness.Refresh(client, 600).ok());
+  harness.Advance(absl::Minutes(5));
+  EXPECT_TRUE(harness.Bind(client, 0x4000, other).ok());
+}
+
+TEST(TurnServer, UnknownMethodsAndResponsesAreDiscarded) {
+  ServerHarness harness;
+  TestClient client(1000);
+  harness.Challenge(client);
+  EXPECT_TRUE(harness.Call(client, Method::kConnect, kNothing).empty());
+  EXPECT_TRUE(harness.Call(client, Method{0x123}, kNothing).empty());
+  std::vector<uint8_t> buffer(64);
+  MessageWriter w(absl::MakeSpan(buffer), stun::MessageClass::kSuccess,
+                  Method::kBinding, {});
+  EXPECT_TRUE(harness.Exchange(client, w.Finish()).empty());
+  EXPECT_EQ(harness.server().stats().unexpected, 3u);
+}
+
+TEST(TurnServer, WrongFingerprintIsNoise) {
+  ServerHarness harness;
+  TestClient client(1000);
+  std::vector<uint8_t> request = harness.Build(
+      client, Method::kBinding, [](MessageWriter& w) { w.AddFingerprint(); });
+  const Reply reply = harness.Exchange(client, request);
+  EXPECT_TRUE(reply.view().CheckFingerprint());  // Mirrored.
+  request.back() ^= 1;
+  EXPECT_TRUE(harness.Exchange(client, request).empty());
+  EXPECT_EQ(harness.server().stats().malformed, 1u);
+}
+
+TEST(TurnServer, CloseEndsEverythingAndIsTheLastEvent) {
+  ServerHarness harness;
+  TestClient client(1000), other(1001);
+  ASSERT_TRUE(
+      harness
+          .Allocate(client,
+                    [](MessageWriter& w) { w.Add(stun::EvenPort{true}); })
+          .ok());
+  ASSERT_TRUE(harness.Allocate(other).ok());
+  harness.server().Close();
+  harness.server().Close();
+  harness.Drain();
+  EXPECT_EQ(Count<Server::CloseRelay>(harness), 2u);
+  EXPECT_EQ(Count<Server::Closed>(harness), 1u);
+  EXPECT_TRUE(std::holds_alternative<Server::Closed>(harness.events().back()));
+  EXPECT_EQ(harness.server().free_ports(), 100u);
+  EXPECT_TRUE(harness.Call(client, Method::kBinding, kNothing).empty());
+  EXPECT_EQ(harness.server().NextTimeout(), absl::InfiniteFuture());
+}
+
+TEST(TurnServer, OptionsAreChecked) {
+  EXPECT_OK(ServerHarness::Options().Validate());
+  const struct {
+    std::string name;
+    std::function<void(ServerOptions&)> spoil;
+  } kRows[] = {
+      {"empty realm", [](auto& o) { o.realm = ""; }},
+      {"long realm", [](auto& o) { o.realm = std::string(128, 'r'); }},
+      {"empty password",
+       [](auto& o) {
+         o.users = {{"u", ""}};
+       }},
+      {"empty name",
+       [](auto& o) {
+         o.users = {{"", "p"}};
+       }},
+      {"ports reversed", [](auto& o) { o.relay_port_low = 60'000; }},
+      {"relay on any",
+       [](auto& o) {
+         o.relay_addresses = {{IpAddress::V4(0), {}}};
+       }},
+      {"families mixed",
+       [](auto& o) {
+         o.relay_addresses = {{kTestRelay, *IpAddress::Parse("2a00::1")}};
+       }},
+      {"instance out of range", [](auto& o) { o.instance = 1; }},
+      {"no lifetime", [](auto& o) { o.lifetime_default = {}; }},
+  };
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.name);
+    ServerOptions options = ServerHarness::Options();
+    row.spoil(options);
+    EXPECT_THAT(options.Validate(),
+                StatusIs(absl::StatusCode::kInvalidArgument));
+  }
+}
+
+TEST(TurnServer, InstancesSplitThePortsInPairs) {
+  std::set<uint16_t> all;
+  for (int instance = 0; instance < 3; ++instance) {
+    ServerOptions options = ServerHarness::Options();
+    options.instance = instance;
+    options.instances = 3;
+    ServerHarness harness(options);
+    std::set<uint16_t> mine;
+    for (uint16_t i = 0; i < 60; ++i) {
+      TestClient client(static_cast<uint16_t>(1000 + i));
+      if (harness.Allocate(client).ok()) mine.insert(client.relayed.port);
+    }
+    EXPECT_GE(mine.size(), 32u);
+    for (uint16_t port : mine) {
+      EXPECT_EQ(port / 2 % 3, instance);
+      EXPECT_TRUE(all.insert(port).second);
+    }
+  }
+  EXPECT_EQ(all.size(), 100u);
+}
+
+}  // namespace
+}  // namespace kyuu::turn
