@@ -35,8 +35,7 @@ NARROW = [
     (r"ice/", r"ice/"),
     (r"sdp/", r"ice/candidate\.h"),
     (r"sdp/", r"dtls/fingerprint\.h"),
-    (r"peer/peer_connection", r"net/"),
-    (r"peer/internal/(thread|driver|socket|facade)", r"net/"),
+    (r"peer/(internal/)?(peer|loop)_connection", r"net/"),
 ]
 FREE = {"tools", "examples", "fuzz", "bench"}
 ENGINES = {"stun", "turn", "ice", "dtls", "sctp", "sdp", "signaling"}
