@@ -275,9 +275,9 @@ void Gatherer::Close(absl::Time now) {
 
 turn::Client* Gatherer::Kept(const TransportAddress& local) const {
   for (const Relay& relay : relays_) {
-    if (!relay.kept) continue;
+    if (!relay.kept || relay.relayed != local) continue;
     turn::Client* client = relay.attempts[*relay.kept].client.get();
-    if (client->allocated() && client->relayed() == local) return client;
+    if (client->allocated()) return client;
   }
   return nullptr;
 }

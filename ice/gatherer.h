@@ -48,7 +48,7 @@ struct TurnServer {
   std::string password;
 };
 
-// Which candidates to tell (RFC 8828 mode 4 for kRelay).
+// Which candidates to tell (RFC 8828; kRelay is its mode 4).
 enum class GatherPolicy : uint8_t { kAll, kRelay };
 
 struct GathererOptions {
@@ -95,9 +95,8 @@ class Gatherer {
  public:
   using Packet = Datagram;
 
-  // To be handed to the agent and told to the peer.
   struct CandidateFound {
-    Candidate candidate;
+    Candidate candidate;  // To be handed to the agent and told to the peer.
   };
   // A server gave nothing. `code` is 0 unless it answered with an error.
   struct ServerFailed {
@@ -109,9 +108,8 @@ class Gatherer {
   // All servers have answered or failed; from now on candidates come only when
   // a server-reflexive address changes.
   struct Finished {};
-  // A relayed address no longer works.
   struct RelayLost {
-    TransportAddress relayed;
+    TransportAddress relayed;  // No longer works.
     absl::Status status;
   };
   // Close() is done: allocations are given back. The last event.
@@ -204,6 +202,7 @@ class Gatherer {
     std::vector<Attempt> attempts;
     absl::Time next_attempt = absl::InfiniteFuture();
     std::optional<size_t> kept;  // In `attempts`.
+    TransportAddress relayed;
     absl::Status failure;
     uint16_t code = 0;
   };

@@ -127,6 +127,7 @@ void Gatherer::DrainAttempt(absl::Time now, Relay& relay, size_t index) {
         continue;
       }
       relay.kept = index;
+      relay.relayed = lease->relayed;
       relay.state = JobState::kDone;
       for (size_t i = 0; i < relay.attempts.size(); ++i) {
         if (i == index) continue;
@@ -145,8 +146,7 @@ void Gatherer::DrainAttempt(absl::Time now, Relay& relay, size_t index) {
         relay.kept.reset();
         attempt.dead = true;
         if (state_ == State::kGathering) {
-          events_.push_back(
-              RelayLost{attempt.client->relayed(), closed->status});
+          events_.push_back(RelayLost{relay.relayed, closed->status});
         }
       } else if (!attempt.dead) {
         const absl::Status status = closed->status.ok()

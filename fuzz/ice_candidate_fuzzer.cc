@@ -1,0 +1,24 @@
+// Candidate lines: what parses is written as a line that parses to the same.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/check.h"
+#include "ice/candidate.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using kyuu::ice::Candidate;
+  const absl::StatusOr<Candidate> candidate = Candidate::Parse(
+      absl::string_view(reinterpret_cast<const char*>(data), size));
+  if (!candidate.ok()) return 0;
+  const std::string line = candidate->ToString();
+  KYUU_CHECK(line.find_first_of(std::string("\r\n\0", 3)) == std::string::npos);
+  const absl::StatusOr<Candidate> again = Candidate::Parse(line);
+  KYUU_CHECK(again.ok());
+  KYUU_CHECK(*again == *candidate);
+  KYUU_CHECK(again->ToString() == line);
+  return 0;
+}

@@ -1,0 +1,372 @@
+// The gatherer on a simulated network with STUN and TURN servers: what it
+// finds, what it tells of servers that fail, what it gives back.
+
+#include "ice/gatherer.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/random.h"
+#include "base/testing.h"
+#include "ice/candidate.h"
+#include "sim/nat.h"
+#include "sim/network.h"
+#include "turn/testing/sim_server.h"
+
+namespace kyuu::ice {
+namespace {
+
+const IpAddress kServerIp = IpAddress::V4(192, 0, 2, 100);
+const TransportAddress kServer{kServerIp, 3478};
+const TransportAddress kDead{IpAddress::V4(192, 0, 2, 200), 3478};
+const IpAddress kOutside = IpAddress::V4(198, 51, 100, 1);
+const TransportAddress kInside{IpAddress::V4(10, 0, 0, 2), 5000};
+const TransportAddress kPublic{IpAddress::V4(192, 0, 2, 1), 5000};
+
+class GathererTest : public ::testing::Test {
+ protected:
+  GathererTest()
+      : network_({.seed = 1}),
+        random_(1),
+        server_(random_,
+                {.users = {{"u", "p"}},
+                 .relay_addresses = {{kServerIp}},
+                 .allow_peers = {IpPrefix::Parse("0.0.0.0/0").value()}}) {
+    const sim::HostId host =
+        network_.AddHost("server", {sim::kInternet, {kServerIp}});
+    server_.Attach(network_, host, {kServer});
+  }
+
+  // Puts the gatherer behind a NAT, or on the internet.
+  void Begin(GathererOptions options, bool behind_nat = true) {
+    sim::ZoneId zone = sim::kInternet;
+    if (behind_nat) {
+      zone_ = network_.AddNat(sim::kInternet,
+                              sim::NatOptions::PortRestrictedCone(kOutside));
+      zone = zone_;
+    }
+    if (options.hosts.empty()) {
+      options.hosts = {{behind_nat ? kInside : kPublic}};
+    }
+    std::vector<IpAddress> ips;
+    std::vector<TransportAddress> locals;
+    for (const HostAddress& host : options.hosts) {
+      ips.push_back(host.address.ip);
+      locals.push_back(host.address);
+    }
+    host_ = network_.AddHost("client", {zone, ips});
+    gatherer_ = std::make_unique<Gatherer>(std::move(options), random_);
+    network_.Attach(host_, locals, *gatherer_, [this](Gatherer::Event event) {
+      if (auto* found = std::get_if<Gatherer::CandidateFound>(&event)) {
+        candidates_.push_back(found->candidate);
+        found_at_.push_back(network_.now() - start_);
+      } else if (auto* failed = std::get_if<Gatherer::ServerFailed>(&event)) {
+        failures_.push_back(*failed);
+      } else if (auto* lost = std::get_if<Gatherer::RelayLost>(&event)) {
+        lost_.push_back(*lost);
+      } else if (std::holds_alternative<Gatherer::Finished>(event)) {
+        finished_at_ = network_.now() - start_;
+      } else {
+        EXPECT_FALSE(closed_);
+        closed_ = true;
+      }
+    });
+    start_ = network_.now();
+    ASSERT_OK(gatherer_->Start(start_));
+  }
+  std::vector<Candidate> Of(CandidateType type) const {
+    std::vector<Candidate> result;
+    for (const Candidate& c : candidates_) {
+      if (c.type == type) result.push_back(c);
+    }
+    return result;
+  }
+
+  sim::Network network_;
+  SeededRandom random_;
+  turn::SimServer server_;
+  sim::ZoneId zone_ = sim::kInternet;
+  sim::HostId host_{};
+  std::unique_ptr<Gatherer> gatherer_;
+  absl::Time start_;
+  std::vector<Candidate> candidates_;
+  std::vector<absl::Duration> found_at_;
+  std::vector<Gatherer::ServerFailed> failures_;
+  std::vector<Gatherer::RelayLost> lost_;
+  absl::Duration finished_at_ = absl::InfiniteDuration();
+  bool closed_ = false;
+};
+
+TEST_F(GathererTest, HostsComeAtOnceAndWithoutServersThatIsAll) {
+  Begin(
+      {.hosts = {{{IpAddress::V4(127, 0, 0, 1), 1}, InterfaceKind::kLoopback},
+                 {{IpAddress::V4(10, 0, 0, 2), 2}, InterfaceKind::kWifi},
+                 {{IpAddress::V4(10, 0, 1, 2), 3}, InterfaceKind::kEthernet}}});
+  network_.RunFor(absl::ZeroDuration());
+  ASSERT_EQ(candidates_.size(), 3u);
+  EXPECT_EQ(finished_at_, absl::ZeroDuration());
+  // Best interface first; priorities and foundations differ.
+  EXPECT_EQ(candidates_[0].address.port, 3);
+  EXPECT_EQ(candidates_[1].address.port, 2);
+  EXPECT_EQ(candidates_[2].address.port, 1);
+  EXPECT_GT(candidates_[0].priority, candidates_[1].priority);
+  EXPECT_GT(candidates_[1].priority, candidates_[2].priority);
+  EXPECT_NE(candidates_[0].foundation, candidates_[1].foundation);
+  EXPECT_EQ(candidates_[0].base, candidates_[0].address);
+  EXPECT_FALSE(candidates_[0].related);
+  EXPECT_THAT(gatherer_->Start(network_.now()),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_F(GathererTest, ServerReflexiveBehindANat) {
+  Begin({.stun_servers = {kServer}});
+  network_.RunFor(absl::Seconds(1));
+  const auto reflexive = Of(CandidateType::kServerReflexive);
+  ASSERT_EQ(reflexive.size(), 1u);
+  EXPECT_EQ(reflexive[0].address.ip, kOutside);
+  EXPECT_EQ(reflexive[0].base, kInside);
+  EXPECT_EQ(reflexive[0].related, kInside);
+  EXPECT_LT(reflexive[0].priority, candidates_[0].priority);
+  EXPECT_LE(finished_at_, absl::Milliseconds(50));
+}
+
+TEST_F(GathererTest, WithoutANatTheReflexiveAddressIsRedundant) {
+  Begin({.stun_servers = {kServer}}, /*behind_nat=*/false);
+  network_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(candidates_.size(), 1u);
+  EXPECT_LE(finished_at_, absl::Milliseconds(50));
+}
+
+TEST_F(GathererTest, RelayedAddress) {
+  Begin({.turn_servers = {{kServer, "u", "p"}}});
+  network_.RunFor(absl::Seconds(1));
+  const auto relayed = Of(CandidateType::kRelayed);
+  ASSERT_EQ(relayed.size(), 1u);
+  EXPECT_EQ(relayed[0].address.ip, kServerIp);
+  EXPECT_EQ(relayed[0].base, relayed[0].address);
+  EXPECT_EQ(relayed[0].related->ip, kOutside);
+  EXPECT_TRUE(gatherer_->IsRelayed(relayed[0].address));
+  EXPECT_FALSE(gatherer_->IsRelayed(kInside));
+  EXPECT_EQ(Of(CandidateType::kServerReflexive).size(), 1u);
+  EXPECT_LE(finished_at_, absl::Milliseconds(100));
+  EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(GathererTest, RelayOnlyPolicyHidesAllOtherAddresses) {
+  Begin(
+      {.turn_servers = {{kServer, "u", "p"}}, .policy = GatherPolicy::kRelay});
+  network_.RunFor(absl::Seconds(1));
+  ASSERT_EQ(candidates_.size(), 1u);
+  EXPECT_EQ(candidates_[0].type, CandidateType::kRelayed);
+  EXPECT_EQ(candidates_[0].related->ToString(), "0.0.0.0:0");
+  EXPECT_EQ(candidates_[0].ToString().find("198.51.100.1"), std::string::npos);
+  EXPECT_EQ(candidates_[0].ToString().find("10.0.0.2"), std::string::npos);
+}
+
+TEST_F(GathererTest, WrongPasswordIsToldWithItsCode) {
+  Begin({.turn_servers = {{kServer, "u", "wrong"}}});
+  network_.RunFor(absl::Seconds(1));
+  EXPECT_TRUE(Of(CandidateType::kRelayed).empty());
+  EXPECT_EQ(Of(CandidateType::kServerReflexive).size(), 1u);
+  ASSERT_EQ(failures_.size(), 1u);
+  EXPECT_EQ(failures_[0].code, 401);
+  EXPECT_EQ(failures_[0].server, kServer);
+  EXPECT_FALSE(failures_[0].status.ok());
+  EXPECT_LE(finished_at_, absl::Milliseconds(200));
+}
+
+TEST_F(GathererTest, DeadServersDelayNobodyElse) {
+  TransportAddress dead_turn = kDead;
+  dead_turn.port = 5349;
+  Begin({.stun_servers = {kDead, kServer},
+         .turn_servers = {{dead_turn, "u", "p"}, {kServer, "u", "p"}}});
+  network_.RunFor(absl::Seconds(10));
+  ASSERT_EQ(candidates_.size(), 3u);  // Host, server-reflexive, relayed.
+  for (absl::Duration found : found_at_) {
+    EXPECT_LE(found, absl::Milliseconds(110));
+  }
+  EXPECT_EQ(failures_.size(), 3u);  // Two Bindings, one allocation.
+  for (const Gatherer::ServerFailed& failed : failures_) {
+    EXPECT_EQ(failed.server.ip, kDead.ip);
+    EXPECT_EQ(failed.code, 0);
+    EXPECT_EQ(failed.status.code(), absl::StatusCode::kDeadlineExceeded);
+  }
+  EXPECT_GE(finished_at_, absl::Seconds(3));
+  EXPECT_LE(finished_at_, absl::Milliseconds(3100));
+}
+
+TEST_F(GathererTest, SurvivesLoss) {
+  for (int seed = 0; seed < 10; ++seed) {
+    SCOPED_TRACE(seed);
+    sim::Network network({.seed = static_cast<uint64_t>(seed)});
+    turn::SimServer server(
+        random_, {.users = {{"u", "p"}}, .relay_addresses = {{kServerIp}}});
+    server.Attach(network,
+                  network.AddHost("server", {sim::kInternet, {kServerIp}}),
+                  {kServer});
+    GathererOptions options;
+    options.hosts = {{kPublic}};
+    options.turn_servers = {{kServer, "u", "p"}};
+    Gatherer gatherer(options, random_);
+    const sim::HostId host =
+        network.AddHost("client", {sim::kInternet, {kPublic.ip}});
+    network.SetLinks(host, {.loss = 0.1});
+    network.Attach(host, {kPublic}, gatherer);
+    ASSERT_OK(gatherer.Start(network.now()));
+    EXPECT_TRUE(network.RunUntil([&] { return gatherer.finished(); },
+                                 absl::Seconds(5)));
+  }
+}
+
+TEST_F(GathererTest, SilentFirstHostGivesWayToTheNext) {
+  const TransportAddress other{IpAddress::V4(10, 0, 1, 2), 5001};
+  Begin({.hosts = {{kInside, InterfaceKind::kEthernet},
+                   {other, InterfaceKind::kWifi}},
+         .turn_servers = {{kServer, "u", "p"}}});
+  network_.set_filter(
+      [](const Datagram& d) { return d.path.local != kInside; });
+  network_.RunFor(absl::Seconds(10));
+  const auto relayed = Of(CandidateType::kRelayed);
+  ASSERT_EQ(relayed.size(), 1u);
+  EXPECT_LE(found_at_.back(), absl::Milliseconds(700));
+  ASSERT_EQ(failures_.size(), 1u) << "only the Binding from the first host";
+  EXPECT_EQ(failures_[0].local, kInside);
+}
+
+TEST_F(GathererTest, ReflexiveAddressIsKeptAlive) {
+  Begin({.stun_servers = {kServer}});
+  network_.nat(zone_).options().mapping_lifetime = absl::Seconds(20);
+  network_.RunFor(absl::Minutes(10));
+  EXPECT_EQ(candidates_.size(), 2u) << "the mapping never changed";
+  // A NAT that restarts gives another address, which is told.
+  network_.nat(zone_).Restart();
+  network_.RunFor(absl::Seconds(20));
+  EXPECT_EQ(Of(CandidateType::kServerReflexive).size(), 2u);
+}
+
+TEST_F(GathererTest, RelayedDataBothWays) {
+  Begin({.turn_servers = {{kServer, "u", "p"}}});
+  network_.RunFor(absl::Seconds(1));
+  const TransportAddress relayed = Of(CandidateType::kRelayed)[0].address;
+  const TransportAddress peer{IpAddress::V4(192, 0, 2, 50), 50};
+  std::string got;
+  const sim::HostId host =
+      network_.AddHost("peer", {sim::kInternet, {peer.ip}});
+  network_.Listen(host, peer, [&](const Datagram& d) {
+    got = std::string(AsText(d.bytes));
+    EXPECT_EQ(d.path.remote, relayed);
+  });
+  // The peer is permitted by sending to it.
+  std::array<uint8_t, 1500> out;
+  const Datagram inner{{relayed, peer, Transport::kUdp}, AsBytes("hello")};
+  for (int i = 0; i < 3; ++i) {
+    auto outer = gatherer_->Wrap(network_.now(), inner, absl::MakeSpan(out));
+    ASSERT_OK(outer);
+    EXPECT_EQ(outer->path.remote, kServer);
+    network_.Send(host_, *outer);
+    network_.RunFor(absl::Seconds(1));
+  }
+  EXPECT_EQ(got, "hello");
+
+  // The other way; a filter sees what comes out of the server.
+  std::string back;
+  network_.set_filter([&](const Datagram& d) {
+    if (d.path.local != kServer) return true;
+    // As it arrives behind the NAT.
+    const Datagram at_client{{kInside, kServer, Transport::kUdp}, d.bytes};
+    if (auto unwrapped = gatherer_->Unwrap(at_client)) {
+      EXPECT_EQ(unwrapped->path.local, relayed);
+      EXPECT_EQ(unwrapped->path.remote, peer);
+      back = std::string(AsText(unwrapped->bytes));
+    }
+    return true;
+  });
+  network_.Send(host, {{peer, relayed, Transport::kUdp}, AsBytes("there")});
+  network_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(back, "there");
+
+  EXPECT_THAT(
+      gatherer_->Wrap(network_.now(), {{kInside, peer, Transport::kUdp}, {}},
+                      absl::MakeSpan(out)),
+      StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_FALSE(gatherer_->Unwrap({{kInside, peer, Transport::kUdp}, {}}));
+}
+
+TEST_F(GathererTest, LostRelayIsTold) {
+  Begin({.turn_servers = {{kServer, "u", "p"}}});
+  network_.RunFor(absl::Seconds(1));
+  const TransportAddress relayed = Of(CandidateType::kRelayed)[0].address;
+  server_.server().Close();
+  network_.RunFor(absl::Minutes(20));
+  ASSERT_EQ(lost_.size(), 1u);
+  EXPECT_EQ(lost_[0].relayed, relayed);
+  EXPECT_FALSE(gatherer_->IsRelayed(relayed));
+}
+
+TEST_F(GathererTest, CloseGivesAllocationsBack) {
+  Begin({.stun_servers = {kDead}, .turn_servers = {{kServer, "u", "p"}}});
+  network_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(server_.server().allocations(), 1u);
+  gatherer_->Close(network_.now());
+  network_.RunFor(absl::Seconds(10));
+  EXPECT_EQ(server_.server().allocations(), 0u);
+  EXPECT_TRUE(closed_);
+  EXPECT_FALSE(gatherer_->PollEvent());
+  EXPECT_EQ(gatherer_->NextTimeout(), absl::InfiniteFuture());
+}
+
+TEST_F(GathererTest, CloseWhileServersAreSilentEnds) {
+  Begin({.stun_servers = {kDead}, .turn_servers = {{kDead, "u", "p"}}});
+  network_.RunFor(absl::Milliseconds(100));
+  gatherer_->Close(network_.now());
+  EXPECT_TRUE(network_.RunUntilIdle());
+  EXPECT_TRUE(closed_);
+}
+
+TEST_F(GathererTest, HostsServersAndPeersAreBounded) {
+  GathererOptions options;
+  for (uint8_t i = 1; i <= 20; ++i) {
+    options.hosts.push_back({{IpAddress::V4(10, 0, 0, i), 1}});
+    options.stun_servers.push_back({IpAddress::V4(192, 0, 2, i), 1});
+    options.turn_servers.push_back(
+        {{IpAddress::V4(192, 0, 3, i), 1}, "u", "p"});
+  }
+  Begin(std::move(options));
+  size_t requests = 0;
+  network_.set_filter([&](const Datagram&) {
+    ++requests;
+    return false;
+  });
+  network_.RunFor(absl::Seconds(30));
+  EXPECT_EQ(candidates_.size(), 16u);
+  EXPECT_TRUE(gatherer_->finished());
+  // 16 hosts, 16 servers asked four times each, and allocations.
+  EXPECT_LE(requests, 16u * 16 * 4 + 8 * 16 * 4);
+  for (uint8_t i = 1; i <= 200; ++i) {
+    gatherer_->Permit(network_.now(), {IpAddress::V4(192, 0, 4, i), 1});
+  }
+  EXPECT_EQ(gatherer_->stats().peer_limit, 100u);
+}
+
+TEST_F(GathererTest, StrangersAreCountedAndIgnored) {
+  Begin({.turn_servers = {{kServer, "u", "p"}}});
+  network_.RunFor(absl::Seconds(1));
+  const std::string noise = "noise";
+  const Datagram stranger{{kInside, kDead, Transport::kUdp}, AsBytes(noise)};
+  EXPECT_FALSE(gatherer_->Expects(stranger));
+  gatherer_->HandlePacket(network_.now(), stranger);
+  EXPECT_EQ(gatherer_->stats().drop_unknown_path, 1u);
+}
+
+}  // namespace
+}  // namespace kyuu::ice
