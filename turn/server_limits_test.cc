@@ -1,0 +1,448 @@
+// The server's bounds: what clients cannot make it hold, send or leak.
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/testing.h"
+#include "gtest/gtest.h"
+#include "turn/internal/credentials.h"
+#include "turn/server.h"
+#include "turn/testing/server_harness.h"
+
+namespace kyuu::turn {
+namespace {
+
+using stun::MessageWriter;
+using stun::Method;
+
+const auto kNothing = [](MessageWriter&) {};
+const auto kUdp = [](MessageWriter& w) { w.Add(stun::RequestedTransport{}); };
+
+TestClient FromSource(const char* source) {
+  TestClient client(0);
+  client.path.remote = *TransportAddress::Parse(source);
+  return client;
+}
+
+// --- Quotas -----------------------------------------------------------------
+
+// S25: whatever 5-tuples a user comes from.
+TEST(TurnServerSecurity, S25UserQuotaCountsAllOfAUsersAllocations) {
+  ServerOptions options = ServerHarness::Options();
+  options.allocations_per_user_max = 2;
+  ServerHarness harness(options);
+  TestClient first(1000), second(1001), third(1002), other(1003, "other", "q");
+  ASSERT_TRUE(harness.Allocate(first).ok());
+  ASSERT_TRUE(harness.Allocate(second).ok());
+  EXPECT_EQ(harness.Allocate(third).error(), 486);
+  EXPECT_TRUE(harness.Allocate(other).ok());
+  ASSERT_TRUE(harness.Refresh(first, 0).ok());
+  EXPECT_TRUE(harness.Allocate(third).ok());
+}
+
+TEST(TurnServerSecurity, S25TotalQuota) {
+  ServerOptions options = ServerHarness::Options();
+  options.allocations_max = 2;
+  ServerHarness harness(options);
+  TestClient first(1000), second(1001), third(1002, "other", "q");
+  ASSERT_TRUE(harness.Allocate(first).ok());
+  ASSERT_TRUE(harness.Allocate(second).ok());
+  EXPECT_EQ(harness.Allocate(third).error(), 486);
+}
+
+TEST(TurnServerSecurity, S25NewExpiriesOfATimeLimitedNameCountTogether) {
+  ServerOptions options = ServerHarness::Options();
+  options.rest_secret = "secret";
+  options.allocations_per_user_max = 1;
+  ServerHarness harness(options);
+  const auto rest = [&](uint16_t port, int64_t expiry) {
+    const std::string name = absl::StrCat(expiry, ":ann");
+    return TestClient(port, name,
+                      internal::Credentials::RestPassword("secret", name));
+  };
+  TestClient first = rest(1000, 1'700'001'000);
+  TestClient second = rest(1001, 1'700'001'001);
+  ASSERT_TRUE(harness.Allocate(first).ok());
+  EXPECT_EQ(harness.Allocate(second).error(), 486);
+}
+
+// S20: per-allocation caps.
+TEST(TurnServerSecurity, S20PermissionsAreCapped) {
+  ServerOptions options = ServerHarness::Options();
+  options.permissions_max = 5;
+  ServerHarness harness(options);
+  TestClient client(1000);
+  ASSERT_TRUE(harness.Allocate(client).ok());
+  for (uint8_t i = 1; i <= 5; ++i) {
+    EXPECT_TRUE(harness.Permit(client, IpAddress::V4(8, 8, 8, i)).ok());
+  }
+  EXPECT_EQ(harness.Permit(client, IpAddress::V4(8, 8, 8, 6)).error(), 508);
+  EXPECT_EQ(
+      harness.Bind(client, 0x4000, {IpAddress::V4(8, 8, 8, 6), 1}).error(),
+      508);
+  EXPECT_TRUE(harness.Permit(client, IpAddress::V4(8, 8, 8, 5)).ok());
+  // What has expired makes room.
+  harness.Advance(absl::Minutes(5));
+  EXPECT_TRUE(harness.Permit(client, IpAddress::V4(8, 8, 8, 6)).ok());
+  // Many in one request count too.
+  EXPECT_EQ(
+      harness
+          .Call(client, Method::kCreatePermission,
+                [](MessageWriter& w) {
+                  for (uint8_t i = 1; i <= 5; ++i) {
+                    w.Add(stun::XorPeerAddress{{IpAddress::V4(8, 8, 8, i), 0}});
+                  }
+                })
+          .error(),
+      508);
+}
+
+TEST(TurnServerSecurity, S20ChannelsAreCapped) {
+  ServerOptions options = ServerHarness::Options();
+  options.channels_max = 3;
+  ServerHarness harness(options);
+  TestClient client(1000);
+  ASSERT_TRUE(harness.Allocate(client).ok());
+  for (uint16_t i = 0; i < 3; ++i) {
+    EXPECT_TRUE(harness
+                    .Bind(client, static_cast<uint16_t>(0x4000 + i),
+                          {kTestPeer.ip, static_cast<uint16_t>(100 + i)})
+                    .ok());
+  }
+  EXPECT_EQ(harness.Bind(client, 0x4003, {kTestPeer.ip, 103}).error(), 508);
+}
+
+TEST(TurnServer, ReservationsAreCapped) {
+  ServerOptions options = ServerHarness::Options();
+  options.reservations_max = 1;
+  ServerHarness harness(options);
+  TestClient first(1000), second(1001);
+  const auto pair = [](MessageWriter& w) { w.Add(stun::EvenPort{true}); };
+  EXPECT_TRUE(harness.Allocate(first, pair).ok());
+  EXPECT_EQ(harness.Allocate(second, pair).error(), 508);
+}
+
+TEST(TurnServer, PortsRunOutWith508) {
+  ServerOptions options = ServerHarness::Options();
+  options.relay_port_high = options.relay_port_low;
+  ServerHarness harness(options);
+  TestClient first(1000), second(1001);
+  EXPECT_TRUE(harness.Allocate(first).ok());
+  EXPECT_EQ(harness.Allocate(second).error(), 508);
+}
+
+TEST(TurnServer, AnswersAndEventsThatNobodyTakesAreBounded) {
+  ServerOptions options = ServerHarness::Options();
+  options.answers_max = 10;
+  options.events_max = 5;
+  ServerHarness harness(options);
+  TestClient client(1000);
+  const auto binding = harness.Build(client, Method::kBinding, kNothing);
+  for (int i = 0; i < 100; ++i) {
+    harness.server().FromClient(harness.now(), client.path, binding,
+                                binding.size());
+  }
+  EXPECT_EQ(harness.server().stats().answers_dropped, 90u);
+  harness.Exchange(client, binding);
+  for (uint16_t i = 0; i < 20; ++i) {
+    TestClient another(static_cast<uint16_t>(1001 + i));
+    harness.Challenge(another);
+    const auto request = harness.Build(another, Method::kAllocate, kUdp);
+    harness.server().FromClient(harness.now(), another.path, request,
+                                request.size());
+    std::vector<uint8_t> out(2048);
+    while (harness.server().PollTransmit(harness.now(), absl::MakeSpan(out))) {
+    }
+  }
+  // Challenge() drains, so each new client could leave one event behind.
+  EXPECT_LE(harness.events().size() + harness.server().allocations(), 40u);
+}
+
+// --- Amplification and floods -----------------------------------------------
+
+// S15: payload sizes of the answers to whom has proven nothing.
+TEST(TurnServerSecurity, S15AnswersAmplifyLittle) {
+  const struct {
+    std::string name;
+    Method method;
+    std::function<void(MessageWriter&)> fill;
+    double limit;
+  } kRows[] = {
+      {"binding", Method::kBinding, kNothing, 1.6},
+      {"bare allocate", Method::kAllocate, kNothing, 3.0},
+      {"allocate", Method::kAllocate, kUdp, 3.0},
+      {"allocate with fingerprint", Method::kAllocate,
+       [](MessageWriter& w) {
+         kUdp(w);
+         w.AddFingerprint();
+       },
+       3.0},
+      {"bare refresh", Method::kRefresh, kNothing, 3.0},
+      {"unknown attribute", Method::kBinding,
+       [](MessageWriter& w) { w.AddRaw(0x7777, {}); }, 3.0},
+  };
+  for (const std::string& realm :
+       {std::string("kyuu"), std::string(28, 'r'), std::string(127, 'r')}) {
+    ServerOptions options = ServerHarness::Options();
+    options.realm = realm;
+    options.software = "this must not be told to strangers";
+    ServerHarness harness(options);
+    for (const auto& row : kRows) {
+      SCOPED_TRACE(absl::StrCat(row.name, ", realm of ", realm.size()));
+      TestClient client(1000);
+      const auto request = harness.Build(client, row.method, row.fill);
+      const Reply reply = harness.Exchange(client, request);
+      ASSERT_FALSE(reply.empty());
+      const double ratio = static_cast<double>(reply.bytes().size()) /
+                           static_cast<double>(request.size());
+      // Long realms can only be told to a request that could succeed.
+      if (realm.size() <= 28 || request.size() < 28) {
+        EXPECT_LE(ratio, row.limit);
+      }
+    }
+  }
+}
+
+TEST(TurnServerSecurity, S15BareAllocateOfTwentyBytesIsChallengedWithSixty) {
+  ServerHarness harness;
+  TestClient client(1000);
+  const Reply reply = harness.Call(client, Method::kAllocate, kNothing);
+  EXPECT_EQ(reply.error(), 401);
+  EXPECT_EQ(reply.bytes().size(), 60u);
+}
+
+TEST(TurnServerSecurity, S15UnprovenAnswersAreLimitedPerPrefix) {
+  ServerOptions options = ServerHarness::Options();
+  options.unauthenticated_per_s = 1;
+  options.unauthenticated_burst = 5;
+  ServerHarness harness(options);
+  const auto count = [&](const char* source) {
+    TestClient client = FromSource(source);
+    int answers = 0;
+    for (int i = 0; i < 20; ++i) {
+      answers += !harness.Call(client, Method::kAllocate, kUdp).empty();
+    }
+    return answers;
+  };
+  EXPECT_EQ(count("9.9.9.1:1000"), 5);
+  EXPECT_EQ(count("9.9.9.1:2000"), 0);  // Another port, the same source.
+  EXPECT_EQ(count("9.9.9.2:1000"), 5);
+  EXPECT_EQ(count("[2a00::1]:1000"), 5);
+  EXPECT_EQ(count("[2a00::ffff:2]:1000"), 0);  // The same /64.
+  EXPECT_EQ(count("[2a00:0:0:1::1]:1000"), 5);
+  harness.Advance(absl::Seconds(2));
+  EXPECT_EQ(count("9.9.9.1:1000"), 2);
+  // Binding is no amplifier and goes on.
+  TestClient client = FromSource("9.9.9.1:1000");
+  EXPECT_TRUE(harness.Call(client, Method::kBinding, kNothing).ok());
+  EXPECT_GT(harness.server().stats().rate_limited, 60u);
+}
+
+TEST(TurnServerSecurity, S15SourcePortZeroIsDropped) {
+  ServerHarness harness;
+  TestClient client = FromSource("9.9.9.1:0");
+  EXPECT_TRUE(harness.Call(client, Method::kBinding, kNothing).empty());
+  TestClient good(1000);
+  ASSERT_TRUE(harness.Allocate(good).ok());
+  ASSERT_TRUE(harness.Permit(good, kTestPeer.ip).ok());
+  EXPECT_TRUE(harness.server()
+                  .FromPeer(harness.now(), *good.relay, {kTestPeer.ip, 0},
+                            AsBytes("x"), 1)
+                  .empty());
+  EXPECT_EQ(harness.server().stats().bad_source, 2u);
+}
+
+// S14: a flood from forged sources leaves nothing behind, and whoever has
+// credentials still gets in. (Memory is bounded by construction: the table of
+// sources has a fixed size; nothing else is written before authentication.)
+TEST(TurnServerSecurity, S14FloodOfUnauthenticatedRequestsLeavesNoState) {
+  ServerHarness harness;
+  const std::string before = harness.server().DebugString();
+  TestClient client(1000);
+  const auto request = harness.Build(client, Method::kAllocate, kUdp);
+  std::vector<uint8_t> out(2048);
+  for (uint32_t i = 0; i < 100'000; ++i) {
+    Path path = client.path;
+    path.remote = {IpAddress::V4(0x0b000000 + i * 7919),
+                   static_cast<uint16_t>(1 + i % 60'000)};
+    harness.server().FromClient(harness.now(), path, request, request.size());
+    while (harness.server().PollTransmit(harness.now(), absl::MakeSpan(out))) {
+    }
+  }
+  EXPECT_EQ(harness.server().DebugString(), before);
+  EXPECT_TRUE(harness.Allocate(client).ok());
+}
+
+// --- Ports ------------------------------------------------------------------
+
+// S18: cycles of every flavour give every port back.
+TEST(TurnServerSecurity, S18NoPortLeaks) {
+  ServerHarness harness;
+  const size_t ports = harness.server().free_ports();
+  TestClient client(1000), second(1001);
+  harness.Challenge(client);
+  harness.Challenge(second);
+  for (int i = 0; i < 3000; ++i) {
+    if (i % 500 == 0) {
+      harness.Challenge(client);
+      harness.Challenge(second);
+    }
+    std::optional<stun::ReservationToken> token;
+    const Reply reply = harness.Allocate(client, [&](MessageWriter& w) {
+      if (i % 4 == 1) w.Add(stun::EvenPort{false});
+      if (i % 4 >= 2) w.Add(stun::EvenPort{true});
+    });
+    ASSERT_TRUE(reply.ok());
+    token = reply.Get<stun::ReservationToken>();
+    ASSERT_EQ(token.has_value(), i % 4 >= 2);
+    if (i % 4 == 3) {
+      ASSERT_TRUE(
+          harness.Allocate(second, [&](MessageWriter& w) { w.Add(*token); })
+              .ok());
+    }
+    if (i % 3 == 0) {
+      ASSERT_TRUE(harness.Refresh(client, 0).ok());
+      if (i % 4 == 3) {
+        ASSERT_TRUE(harness.Refresh(second, 0).ok());
+      }
+      if (i % 4 == 2) harness.Advance(absl::Seconds(31));
+    } else {
+      harness.Advance(absl::Minutes(10));
+    }
+    harness.events().clear();
+    ASSERT_EQ(harness.server().free_ports(), ports) << i;
+    if (i % 3 != 0) {
+      harness.Challenge(client);
+      harness.Challenge(second);
+    }
+  }
+}
+
+// S5: relayed ports cannot be guessed: chi-square over the range, at a
+// significance of about 1e-5.
+TEST(TurnServerSecurity, S5PortsAreUniform) {
+  ServerHarness harness;
+  std::map<uint16_t, int> counts;
+  TestClient client(1000);
+  constexpr int kRounds = 10'000;
+  for (int i = 0; i < kRounds; ++i) {
+    ASSERT_TRUE(harness.Allocate(client).ok());
+    ++counts[client.relayed.port];
+    ASSERT_TRUE(harness.Refresh(client, 0).ok());
+    harness.events().clear();
+  }
+  double chi_square = 0;
+  for (uint16_t port = 50'000; port < 50'100; ++port) {
+    const double delta = counts[port] - kRounds / 100.0;
+    chi_square += delta * delta / (kRounds / 100.0);
+  }
+  EXPECT_LT(chi_square, 170);  // 99 degrees of freedom.
+  EXPECT_GT(chi_square, 45);
+}
+
+// --- Credentials ------------------------------------------------------------
+
+TEST(TurnServer, TimeLimitedCredentialsWorkUntilTheirExpiry) {
+  ServerOptions options = ServerHarness::Options();
+  options.rest_secret = "north";
+  // The driver's clock is not UTC.
+  options.utc_offset = absl::Hours(1000);
+  ServerHarness harness(options);
+  const int64_t utc = absl::ToUnixSeconds(harness.now() + options.utc_offset);
+  const auto make = [&](uint16_t port, const std::string& name) {
+    return TestClient(port, name,
+                      internal::Credentials::RestPassword("north", name));
+  };
+  TestClient good = make(1000, absl::StrCat(utc + 900, ":ann"));
+  EXPECT_TRUE(harness.Allocate(good).ok());
+  TestClient bare = make(1001, absl::StrCat(utc + 900));
+  EXPECT_TRUE(harness.Allocate(bare).ok());
+  TestClient late = make(1002, absl::StrCat(utc - 1, ":ann"));
+  EXPECT_EQ(harness.Allocate(late).error(), 401);
+  TestClient odd = make(1003, absl::StrCat("+", utc + 900, ":ann"));
+  EXPECT_EQ(harness.Allocate(odd).error(), 401);
+  TestClient forged = good;
+  forged.path.remote.port = 1004;
+  forged.nonce.clear();
+  forged.password = "guess";
+  EXPECT_EQ(harness.Allocate(forged).error(), 401);
+  // S26: an expired credential no longer refreshes.
+  harness.Advance(absl::Minutes(9));
+  EXPECT_TRUE(harness.Refresh(good, 3600).ok());
+  harness.Advance(absl::Minutes(7));
+  EXPECT_EQ(harness.Refresh(good, 3600).error(), 401);
+}
+
+TEST(TurnServer, TimeLimitedPasswordIsBase64OfHmacSha1) {
+  // printf 1433895918:ninefingers | openssl dgst -sha1 -hmac north -binary |
+  // base64
+  EXPECT_EQ(
+      internal::Credentials::RestPassword("north", "1433895918:ninefingers"),
+      "jy8hTxmOO7UtEKXqSkSlvakPVYA=");
+}
+
+TEST(TurnServer, GrantedCredentialsDieWithTheirAllocations) {
+  ServerHarness harness;
+  Server& server = harness.server();
+  EXPECT_OK(server.Grant(harness.now(), "s1", "pw1"));
+  EXPECT_OK(server.Grant(harness.now(), "s2", "pw2"));
+  TestClient one(1000, "s1", "pw1"), again(1001, "s1", "pw1"),
+      two(1002, "s2", "pw2");
+  ASSERT_TRUE(harness.Allocate(one).ok());
+  ASSERT_TRUE(harness.Allocate(again).ok());
+  ASSERT_TRUE(harness.Allocate(two).ok());
+  harness.events().clear();
+  server.Revoke("s1");
+  server.Revoke("nobody");
+  harness.Drain();
+  EXPECT_EQ(server.allocations(), 1u);
+  int ended = 0;
+  for (const Server::Event& event : harness.events()) {
+    if (const auto* end = std::get_if<Server::AllocationEnded>(&event)) {
+      EXPECT_EQ(end->reason, Server::EndReason::kRevoked);
+      ++ended;
+    }
+  }
+  EXPECT_EQ(ended, 2);
+  EXPECT_EQ(harness.Refresh(one, 600).error(), 401);
+  EXPECT_TRUE(harness.Refresh(two, 600).ok());
+}
+
+TEST(TurnServer, GrantedCredentialsExpireAndAreCapped) {
+  ServerOptions options = ServerHarness::Options();
+  options.granted_max = 2;
+  ServerHarness harness(options);
+  Server& server = harness.server();
+  const absl::Time soon = harness.now() + absl::Minutes(1);
+  EXPECT_OK(server.Grant(harness.now(), "a", "pw", soon));
+  EXPECT_OK(server.Grant(harness.now(), "b", "pw"));
+  EXPECT_OK(server.Grant(harness.now(), "b", "pw2"));  // Replaces.
+  EXPECT_THAT(server.Grant(harness.now(), "c", "pw"),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(server.Grant(harness.now(), "", "pw"),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  TestClient a(1000, "a", "pw"), b(1001, "b", "pw2");
+  EXPECT_TRUE(harness.Allocate(b).ok());
+  harness.Advance(absl::Minutes(1));
+  EXPECT_EQ(harness.Allocate(a).error(), 401);
+  EXPECT_OK(server.Grant(harness.now(), "c", "pw"));  // In the place of "a".
+}
+
+// S21: names are bytes to us.
+TEST(TurnServerSecurity, S21NamesAreOpaque) {
+  ServerHarness harness;
+  for (const std::string& name :
+       {std::string("%s%n'\";\n\x1b"), std::string(508, 'n'),
+        std::string("nul\0inside", 10), std::string("\xff\xfe")}) {
+    EXPECT_OK(harness.server().Grant(harness.now(), name, "pw"));
+    TestClient client(1000, name, "pw");
+    EXPECT_TRUE(harness.Allocate(client).ok());
+    EXPECT_TRUE(harness.Refresh(client, 0).ok());
+  }
+}
+
+}  // namespace
+}  // namespace kyuu::turn
