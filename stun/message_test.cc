@@ -211,6 +211,24 @@ TEST(MessageWriterTest, FailsBeyondWhatLengthFieldsHold) {
   EXPECT_TRUE(two.Finish().empty());
 }
 
+// The example of README.md.
+TEST(ReadmeTest, ExampleWorks) {
+  const TransactionId id = Rfc5769Id();
+  const IntegrityKey key = kKey;
+  std::array<uint8_t, 256> buffer;
+  MessageWriter w(absl::MakeSpan(buffer), MessageClass::kRequest,
+                  Method::kBinding, id);
+  w.Add(Username{"remote:local"});
+  w.Add(Priority{0x6e0001ff});
+  w.AddIntegrity(key);
+  w.AddFingerprint();
+  absl::Span<const uint8_t> packet = w.Finish();
+
+  absl::StatusOr<MessageView> view = MessageView::Parse(packet);
+  ASSERT_TRUE(view.ok() && view->CheckIntegrity(key));
+  EXPECT_EQ(view->Get<XorMappedAddress>(), std::nullopt);
+}
+
 // A message of both integrities and a fingerprint, with room for more.
 struct Sample {
   std::vector<uint8_t> bytes;
