@@ -190,8 +190,10 @@ std::string WriteResponse(const HttpResponse& response, HttpBody body) {
   for (const HttpHeader& field : response.headers.fields()) {
     absl::StrAppend(&out, field.name, ": ", field.value, "\r\n");
   }
-  // RFC 9110 section 8.6: no Content-Length in 1xx and 204.
-  if (response.status >= 200 && response.status != 204) {
+  // RFC 9110 section 8.6: no Content-Length in 1xx and 204, and in 304 only
+  // that of the answer it stands for.
+  if (response.status >= 200 && response.status != 204 &&
+      response.status != 304) {
     absl::StrAppend(&out, "Content-Length: ", response.body.size(), "\r\n");
   }
   out += "\r\n";

@@ -106,7 +106,8 @@ void Announce(const TransportAddress& http, const TurnCluster& turn,
 std::vector<Page> EmbeddedPages() {
   std::vector<Page> pages;
   for (const web::File& file : web::Files()) {
-    pages.push_back({std::string(file.path), std::string(file.content)});
+    pages.push_back({std::string(file.path), std::string(file.content_type),
+                     std::string(file.content)});
   }
   return pages;
 }

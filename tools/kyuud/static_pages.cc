@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace kyuu::tools {
@@ -20,23 +19,6 @@ constexpr char kContentSecurityPolicy[] =
     "img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; "
     "manifest-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'";
-
-absl::string_view TypeOf(absl::string_view path) {
-  static constexpr std::array<std::pair<absl::string_view, absl::string_view>,
-                              8>
-      kTypes = {{{".html", "text/html; charset=utf-8"},
-                 {".css", "text/css; charset=utf-8"},
-                 {".js", "text/javascript; charset=utf-8"},
-                 {".mjs", "text/javascript; charset=utf-8"},
-                 {".json", "application/json"},
-                 {".webmanifest", "application/manifest+json"},
-                 {".svg", "image/svg+xml"},
-                 {".png", "image/png"}}};
-  for (const auto& [ending, type] : kTypes) {
-    if (absl::EndsWith(path, ending)) return type;
-  }
-  return "application/octet-stream";
-}
 
 std::string TagOf(const std::string& content) {
   std::array<uint8_t, EVP_MAX_MD_SIZE> digest;
@@ -64,7 +46,7 @@ signaling::HttpResponse Text(int status, absl::string_view text) {
 StaticPages::StaticPages(std::vector<Page> pages) {
   for (Page& page : pages) {
     Entry entry;
-    entry.type = std::string(TypeOf(page.path));
+    entry.type = std::move(page.content_type);
     entry.tag = TagOf(page.content);
     entry.content = std::move(page.content);
     if (page.path == "/index.html") entries_["/"] = entry;

@@ -15,6 +15,7 @@ namespace kyuu::tools {
 // One file of the page, in memory.
 struct Page {
   std::string path;  // "/index.html"
+  std::string content_type;
   std::string content;
 };
 

@@ -12,7 +12,8 @@ using signaling::HttpRequest;
 using signaling::HttpResponse;
 
 StaticPages Pages() {
-  return StaticPages({{"/index.html", "<p>hi"}, {"/js/app.js", "x"}});
+  return StaticPages({{"/index.html", "text/html; charset=utf-8", "<p>hi"},
+                      {"/js/app.js", "text/javascript", "x"}});
 }
 
 HttpRequest Get(const std::string& path) {
@@ -36,7 +37,7 @@ TEST(StaticPagesTest, ThePageIsServedWithItsTypeAndAStrictPolicy) {
     EXPECT_THAT(policy, testing::Not(testing::HasSubstr("unsafe")));
   }
   EXPECT_EQ(Pages().Answer(Get("/js/app.js")).headers.Find("Content-Type"),
-            "text/javascript; charset=utf-8");
+            "text/javascript");
 }
 
 TEST(StaticPagesTest, WhatTheClientHasIsNotSentAgain) {
