@@ -127,8 +127,8 @@ int HttpStatusFor(const absl::Status& error);
 absl::string_view HttpReason(int status);
 
 // WriteResponse returns the bytes of `response`. Content-Length is added,
-// except to 1xx, 204 and 304; with `head` (the answer to HEAD) the body is left out
-// and its length is kept. "Connection: close" is the caller's to add.
+// except to 1xx, 204 and 304; with `head` (the answer to HEAD) the body is left
+// out and its length is kept. "Connection: close" is the caller's to add.
 enum class HttpBody { kIncluded, kLeftOut };
 std::string WriteResponse(const HttpResponse& response,
                           HttpBody body = HttpBody::kIncluded);
