@@ -2,6 +2,7 @@
 // nlohmann-json, and what parses is written to what parses to the same.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/bytes.h"
@@ -9,6 +10,23 @@
 #include "nlohmann/json.hpp"
 #include "signaling/internal/json.h"
 #include "signaling/message.h"
+
+namespace {
+
+// nlohmann-json's opinion; none about numbers beyond a double, which it does
+// not read and RFC 8259 section 6 allows.
+std::optional<bool> Accepted(const std::string& text) {
+  try {
+    (void)nlohmann::json::parse(text);
+    return true;
+  } catch (const nlohmann::json::out_of_range&) {
+    return std::nullopt;
+  } catch (const nlohmann::json::exception&) {
+    return false;
+  }
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace kyuu::signaling;  // NOLINT: a fuzzer of one package.
@@ -19,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (text.find('\0') == std::string::npos &&
       text.substr(0, 3) != "\xef\xbb\xbf" &&
       value.status().code() != absl::StatusCode::kOutOfRange) {
-    KYUU_CHECK(value.ok() == nlohmann::json::accept(text));
+    KYUU_CHECK(value.ok() == Accepted(text).value_or(value.ok()));
   }
   const MessageLimits limits;
   const auto parsed = ParseClientMessage(text, limits);

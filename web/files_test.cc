@@ -1,0 +1,42 @@
+#include "web/files.h"
+
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+
+namespace kyuu::web {
+namespace {
+
+TEST(FilesTest, EmbeddedBytesAreTheFiles) {
+  for (const File& file : Files()) {
+    std::ifstream in(absl::StrCat("web", file.path), std::ios::binary);
+    ASSERT_TRUE(in.is_open()) << file.path;
+    const std::string content{std::istreambuf_iterator<char>(in),
+                              std::istreambuf_iterator<char>()};
+    EXPECT_FALSE(content.empty()) << file.path;
+    EXPECT_EQ(file.content, content) << file.path;
+  }
+}
+
+TEST(FilesTest, ThePageObeysItsOwnContentSecurityPolicy) {
+  for (const File& file : Files()) {
+    SCOPED_TRACE(file.path);
+    // Nothing from another host, and nothing inline.
+    EXPECT_FALSE(absl::StrContains(file.content, "https://"));
+    EXPECT_FALSE(absl::StrContains(file.content, "innerHTML"));
+    EXPECT_FALSE(absl::StrContains(file.content, "eval("));
+    if (!absl::EndsWith(file.path, ".html")) continue;
+    EXPECT_EQ(file.content_type, "text/html; charset=utf-8");
+    EXPECT_FALSE(absl::StrContains(file.content, " style=\""));
+    EXPECT_FALSE(absl::StrContains(file.content, "<style"));
+    EXPECT_FALSE(absl::StrContains(file.content, "<script>"));
+    EXPECT_FALSE(absl::StrContains(file.content, " onclick="));
+  }
+}
+
+}  // namespace
+}  // namespace kyuu::web

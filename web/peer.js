@@ -1,0 +1,200 @@
+// One peer connection: perfect negotiation over signaling, and what the
+// connection panel tells about the way it found.
+
+const RESTARTS = 2;
+
+// Events: "state" ({state}: connecting, connected, unsteady, failed, closed),
+// "control" (the control channel is open), "control-message" (an object),
+// "file-channel" (an RTCDataChannel).
+export class Peer extends EventTarget {
+  // `caller` makes the first offer and the control channel. `signal(message)`
+  // sends a message of type "signal" without its call.
+  constructor({ iceServers, relayOnly, polite, caller, signal }) {
+    super();
+    this.polite = polite;
+    this.caller = caller;
+    this.signal = signal;
+    this.makingOffer = false;
+    this.ignoreOffer = false;
+    this.restarts = 0;
+    this.closed = false;
+    this.tasks = Promise.resolve();
+    this.pc = new RTCPeerConnection({
+      iceServers,
+      iceTransportPolicy: relayOnly ? "relay" : "all",
+    });
+    this.pc.onnegotiationneeded = () => this.offer();
+    this.pc.onicecandidate = ({ candidate }) => {
+      if (!candidate) this.signal({ kind: "end-of-candidates" });
+      else if (candidate.candidate) this.signal({ kind: "candidate", candidate: candidate.toJSON() });
+    };
+    this.pc.onconnectionstatechange = () => this.connectionChanged();
+    this.pc.ondatachannel = ({ channel }) => this.incoming(channel);
+    if (caller) {
+      this.useControl(this.pc.createDataChannel("kyuu", { ordered: true, protocol: "kyuu.app.v1" }));
+    }
+  }
+
+  async offer() {
+    try {
+      this.makingOffer = true;
+      await this.pc.setLocalDescription();
+      this.signal({ kind: this.pc.localDescription.type, sdp: this.pc.localDescription.sdp });
+    } catch (error) {
+      console.warn("offer", error);
+    } finally {
+      this.makingOffer = false;
+    }
+  }
+
+  // Takes a signal of the other side. They are handled one after the other:
+  // a candidate must not overtake its description.
+  receive(message) {
+    this.tasks = this.tasks.then(() => this.handle(message)).catch((error) => console.warn("signal", error));
+  }
+
+  async handle({ kind, sdp, candidate }) {
+    if (this.closed) return;
+    if (kind === "offer" || kind === "answer") {
+      const collision = kind === "offer" && (this.makingOffer || this.pc.signalingState !== "stable");
+      this.ignoreOffer = !this.polite && collision;
+      if (this.ignoreOffer) return;
+      await this.pc.setRemoteDescription({ type: kind, sdp });
+      if (kind === "offer") {
+        await this.pc.setLocalDescription();
+        this.signal({ kind: "answer", sdp: this.pc.localDescription.sdp });
+      }
+      return;
+    }
+    try {
+      if (kind === "candidate") await this.pc.addIceCandidate(candidate);
+      else await this.pc.addIceCandidate(null);
+    } catch (error) {
+      if (!this.ignoreOffer) console.warn("candidate", error);
+    }
+  }
+
+  connectionChanged() {
+    const state = this.pc.connectionState;
+    if (state === "connected") {
+      this.restarts = 0;
+      this.emit("state", { state: "connected" });
+    } else if (state === "disconnected") {
+      this.emit("state", { state: "unsteady" });
+    } else if (state === "failed") {
+      if (this.restarts < RESTARTS && this.caller) {
+        this.restarts++;
+        this.emit("state", { state: "unsteady" });
+        this.pc.restartIce();
+      } else if (this.caller) {
+        this.emit("state", { state: "failed" });
+      } else {
+        // The caller restarts; it has until then.
+        this.emit("state", { state: "unsteady" });
+        this.failTimer = setTimeout(() => {
+          if (this.pc.connectionState === "failed") this.emit("state", { state: "failed" });
+        }, 15_000);
+      }
+    } else if (state === "connecting") {
+      this.emit("state", { state: "connecting" });
+    }
+  }
+
+  incoming(channel) {
+    if (channel.label === "kyuu" && !this.caller && !this.control) {
+      this.useControl(channel);
+    } else if (channel.label.startsWith("file:")) {
+      channel.binaryType = "arraybuffer";
+      this.emit("file-channel", channel);
+    }
+  }
+
+  useControl(channel) {
+    this.control = channel;
+    const opened = () => this.emit("control");
+    channel.onclose = () => this.close();
+    channel.onmessage = ({ data }) => {
+      if (typeof data !== "string" || data.length > 16384) return;
+      let message;
+      try {
+        message = JSON.parse(data);
+      } catch {
+        return;
+      }
+      if (message && typeof message.type === "string") this.emit("control-message", message);
+    };
+    if (channel.readyState === "open") queueMicrotask(opened);
+    else channel.onopen = opened;
+  }
+
+  // Sends an object on the control channel; false if it is not open.
+  send(message) {
+    if (this.control?.readyState !== "open") return false;
+    this.control.send(JSON.stringify(message));
+    return true;
+  }
+
+  get usable() {
+    return this.control?.readyState === "open";
+  }
+
+  fileChannel(id) {
+    const channel = this.pc.createDataChannel(`file:${id}`, { ordered: true, protocol: "kyuu.file.v1" });
+    channel.binaryType = "arraybuffer";
+    return channel;
+  }
+
+  close() {
+    if (this.closed) return;
+    this.closed = true;
+    clearTimeout(this.failTimer);
+    this.pc.onconnectionstatechange = null;
+    // What was sent last ("bye") shall still go out.
+    setTimeout(() => this.pc.close(), 200);
+    this.emit("state", { state: "closed" });
+  }
+
+  // How the two are connected, or undefined before they are:
+  // {relayed, local, remote, rtt, sent, received, dtls}; local and remote are
+  // {type, address, protocol}.
+  async path() {
+    if (this.pc.connectionState === "closed") return undefined;
+    const stats = await this.pc.getStats();
+    let transport;
+    for (const report of stats.values()) if (report.type === "transport") transport = report;
+    let pair = transport?.selectedCandidatePairId && stats.get(transport.selectedCandidatePairId);
+    if (!pair) {
+      for (const report of stats.values()) {
+        // Firefox marks the pair; it has no transport report.
+        if (report.type === "candidate-pair" && (report.selected || (report.nominated && report.state === "succeeded"))) {
+          pair = report;
+        }
+      }
+    }
+    if (!pair) return undefined;
+    const end = (id) => {
+      const candidate = stats.get(id) ?? {};
+      return {
+        type: candidate.candidateType ?? "unknown",
+        address: candidate.address ? `${candidate.address.includes(":") ? `[${candidate.address}]` : candidate.address}:${candidate.port}` : "hidden by the browser",
+        protocol: candidate.protocol ?? "",
+        relayProtocol: candidate.relayProtocol,
+      };
+    };
+    const local = end(pair.localCandidateId);
+    const remote = end(pair.remoteCandidateId);
+    return {
+      relayed: local.type === "relay" || remote.type === "relay",
+      local,
+      remote,
+      rtt: pair.currentRoundTripTime,
+      sent: pair.bytesSent,
+      received: pair.bytesReceived,
+      dtls: transport?.dtlsCipher,
+    };
+  }
+
+  emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
