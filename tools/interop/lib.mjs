@@ -11,8 +11,8 @@ import { fileURLToPath } from 'node:url';
 export const here = dirname(fileURLToPath(import.meta.url));
 const bin = process.env.KYUU_BIN;
 if (!bin) throw new Error('KYUU_BIN names the folder of kyuu and kyuud; run tools/dev test');
-export const kyuu = join(bin, 'kyuu');
-export const kyuud = join(bin, 'kyuud');
+export const kyuu = join(bin, 'kyuu/kyuu');
+export const kyuud = join(bin, 'kyuud/kyuud');
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 

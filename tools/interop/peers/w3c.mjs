@@ -72,12 +72,13 @@ function isIntact(i, data) {
 }
 
 const started = Date.now();
+let firstAt, lastAt; // When the first and the last message arrived.
 let sent = 0, received = 0, bytes = 0, ok = true, finished = false, opened = 0;
 function finish() {
   if (finished) return;
   finished = true;
   const complete = ok && received >= +o.expect && opened > 0;
-  event('result', { sent, received, bytes, opened, ok: complete, total_ms: Date.now() - started });
+  event('result', { sent, received, bytes, opened, ok: complete, transfer_ms: lastAt - firstAt, total_ms: Date.now() - started });
   // Everything sent must have left before the end closes the channel.
   setTimeout(() => { pc.close(); setTimeout(() => process.exit(complete ? 0 : 1), 100); }, 300);
 }
@@ -103,6 +104,8 @@ function use(channel) {
     const size = typeof data === 'string' ? data.length : data.byteLength;
     received++;
     bytes += size;
+    lastAt = performance.now();
+    firstAt ??= lastAt;
     if (o.echo) {
       channel.send(typeof data === 'string' ? data : new Uint8Array(data));
     } else if (!isIntact(count, data)) {

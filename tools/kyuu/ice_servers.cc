@@ -1,0 +1,34 @@
+#include "tools/kyuu/ice_servers.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/address.h"
+#include "base/status_macros.h"
+#include "net/resolve.h"
+
+namespace kyuu::tools {
+
+absl::Status AddIceServer(absl::string_view text, ServerKind kind,
+                          absl::string_view username,
+                          absl::string_view password, peer::Options& options) {
+  KYUU_ASSIGN_OR_RETURN(ServerUrl url, ServerUrl::Parse(text, kind));
+  if (url.username.empty()) {
+    url.username = std::string(username);
+    url.password = std::string(password);
+  }
+  KYUU_ASSIGN_OR_RETURN(const std::vector<TransportAddress> addresses,
+                        net::Resolve(url.host, url.port));
+  if (url.kind == ServerKind::kStun) {
+    options.stun_servers.push_back(addresses.front());
+  } else {
+    options.turn_servers.push_back(
+        {addresses.front(), url.username, url.password});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace kyuu::tools

@@ -1,0 +1,45 @@
+// `kyuu peer`: one end of a connection, with signaling on stdin and stdout
+// (docs/kyuu.md).
+
+#ifndef KYUU_TOOLS_KYUU_PEER_COMMAND_H_
+#define KYUU_TOOLS_KYUU_PEER_COMMAND_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/kyuu/pattern.h"
+
+namespace kyuu::tools {
+
+// The options of the command line, as docs/kyuu.md lists them.
+struct PeerOptions {
+  bool offer = true;
+  std::string label = "data";
+  std::string protocol;
+  bool unordered = false;
+  std::optional<uint16_t> max_retransmits;
+  std::optional<int64_t> max_packet_life_time_ms;
+  std::optional<uint16_t> negotiated_id;
+  size_t channels = 1;
+  std::vector<std::string> stun_servers;
+  std::vector<std::string> turn_servers;
+  bool relay = false;
+  bool no_trickle = false;
+  bool echo = false;
+  uint64_t send = 0;
+  std::optional<size_t> size;  // 64 to send; unchecked on receipt.
+  PatternKind kind = PatternKind::kBinary;
+  int64_t interval_ms = 0;
+  uint64_t expect = 0;
+};
+
+// Runs until everything was sent and received, the peer has gone or a signal
+// came. Returns the exit status.
+int RunPeer(const PeerOptions& options);
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUU_PEER_COMMAND_H_
