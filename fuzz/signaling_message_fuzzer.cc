@@ -15,7 +15,7 @@ namespace {
 
 // nlohmann-json's opinion; none about numbers beyond a double, which it does
 // not read and RFC 8259 section 6 allows.
-std::optional<bool> Accepted(const std::string& text) {
+std::optional<bool> OracleAccepts(const std::string& text) {
   try {
     (void)nlohmann::json::parse(text);
     return true;
@@ -37,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (text.find('\0') == std::string::npos &&
       text.substr(0, 3) != "\xef\xbb\xbf" &&
       value.status().code() != absl::StatusCode::kOutOfRange) {
-    KYUU_CHECK(value.ok() == Accepted(text).value_or(value.ok()));
+    KYUU_CHECK(value.ok() == OracleAccepts(text).value_or(value.ok()));
   }
   const MessageLimits limits;
   const auto parsed = ParseClientMessage(text, limits);
