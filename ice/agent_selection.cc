@@ -55,13 +55,17 @@ void Agent::ConsiderNomination(absl::Time now) {
   Generation& g = *current_;
   timers_.Stop(Timer::kNominate);
   if (role_ != Role::kControlling || !g.remote) return;
-  for (const Pair& pair : g.pairs) {
-    if (pair.nominating) return;
+  Pair* nominating = nullptr;
+  for (Pair& pair : g.pairs) {
+    if (pair.nominating) nominating = &pair;
   }
+  if (nominating != nullptr && !nominating->suspect) return;
   if (g.selected && !g.pairs[*g.selected].suspect) return;
   const std::optional<size_t> best =
       g.BestValid(internal::Generation::Among::kHealthy);
   if (!best) return;
+  // The pair being nominated fell silent, and another one works.
+  if (nominating != nullptr) nominating->nominating = false;
   const absl::Time when =
       g.selected ? now : NominationTime(g.pairs[*best]);  // Failover at once.
   if (now >= when) {

@@ -17,6 +17,7 @@
 #include "ice/agent.h"
 #include "ice/testing/peer.h"
 #include "sim/network.h"
+#include "stun/attributes.h"
 #include "stun/message.h"
 
 namespace kyuu::ice {
@@ -366,6 +367,25 @@ TEST(AgentSim, FailsOverToAnotherValidPair) {
   EXPECT_EQ(w.b.agent.state(), AgentState::kCompleted);
   EXPECT_EQ(
       std::count(w.a.states.begin(), w.a.states.end(), AgentState::kFailed), 0);
+}
+
+TEST(AgentSim, NominatesAnotherPairWhenTheFirstDiesMeanwhile) {
+  World w(1, {}, {}, {"192.0.2.1:5000", "198.51.100.1:5001"});
+  // The better pair works until it is nominated.
+  bool dead = false;
+  w.network.set_filter([&](const Datagram& d) {
+    auto message = stun::MessageView::Parse(d.bytes);
+    if (message.ok() && message->Has<stun::UseCandidate>() &&
+        d.path.local == w.locals_a[0]) {
+      dead = true;
+    }
+    return !dead ||
+           (d.path.local != w.locals_a[0] && d.path.remote != w.locals_a[0]);
+  });
+  w.Start();
+  ASSERT_TRUE(w.session.RunUntil(AgentState::kCompleted, absl::Seconds(15)))
+      << w.a.agent.DebugString();
+  EXPECT_EQ(w.a.agent.selected_path()->local, w.locals_a[1]);
 }
 
 TEST(AgentSim, RestartKeepsTheOldPathUntilTheNewOneWorks) {
