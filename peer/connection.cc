@@ -76,6 +76,7 @@ size_t Connection::buffered_amount(ChannelId channel) const {
 }
 
 void Connection::HandleTimeout(absl::Time now) {
+  last_now_ = std::max(last_now_, now);
   agent_.HandleTimeout(now);
   if (gatherer_) gatherer_->HandleTimeout(now);
   if (dtls_) dtls_->HandleTimeout(now);
@@ -122,6 +123,11 @@ std::optional<Connection::Event> Connection::PollEvent() {
           }
         },
         *event);
+  }
+  // The end may have waited behind messages that nobody polled.
+  if (channels_.ended() && !closing_) {
+    Hangup(last_now_, *channels_.ended());
+    return PollEvent();
   }
   if (!done_ || closed_told_) return std::nullopt;
   closed_told_ = true;
@@ -211,7 +217,7 @@ void Connection::On(absl::Time now, dtls::Session::Event& event) {
                   dtls_->role() == dtls::Role::kClient
                       ? sctp::StreamParity::kEven
                       : sctp::StreamParity::kOdd,
-                  session_.remote()->sctp_port);
+                  session_.remote() ? session_.remote()->sctp_port : 5000);
   UpdateConnectionState();
 }
 

@@ -204,6 +204,7 @@ class Connection {
   bool done_ = false;
   bool closed_told_ = false;
 
+  absl::Time last_now_ = absl::InfinitePast();
   std::deque<Event> events_;
   ConnectionCounters counters_;
   // An SCTP packet on its way down; on its way up, where no peer's path carries

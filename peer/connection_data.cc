@@ -28,6 +28,7 @@ constexpr size_t kRelayHeadroom = 4;
 }  // namespace
 
 void Connection::HandlePacket(absl::Time now, const Datagram& datagram) {
+  last_now_ = std::max(last_now_, now);
   ++counters_.datagrams_received;
   counters_.bytes_received += datagram.bytes.size();
   Datagram inner = datagram;

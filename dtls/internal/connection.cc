@@ -148,19 +148,19 @@ Progress Connection::Result(int result) {
 }
 
 Progress Connection::Handshake() {
-  ERR_clear_error();
+  ClearErrors();
   return Result(SSL_do_handshake(ssl_.get()));
 }
 
 Progress Connection::Peek() {
-  ERR_clear_error();
+  ClearErrors();
   uint8_t byte = 0;
   size_t size = 0;
   return Result(SSL_peek_ex(ssl_.get(), &byte, 1, &size));
 }
 
 Progress Connection::Read(absl::Span<uint8_t> out, size_t& size, bool& fits) {
-  ERR_clear_error();
+  ClearErrors();
   size = 0;
   fits = true;
   std::array<uint8_t, 1024> scratch;
@@ -184,7 +184,7 @@ Progress Connection::Read(absl::Span<uint8_t> out, size_t& size, bool& fits) {
 
 std::optional<size_t> Connection::Write(absl::Span<const uint8_t> plaintext,
                                         absl::Span<uint8_t> out) {
-  ERR_clear_error();
+  ClearErrors();
   sealed_ = out;
   sealed_size_ = 0;
   size_t written = 0;
@@ -195,13 +195,13 @@ std::optional<size_t> Connection::Write(absl::Span<const uint8_t> plaintext,
 }
 
 void Connection::Shutdown() {
-  ERR_clear_error();
+  ClearErrors();
   SSL_shutdown(ssl_.get());
-  ERR_clear_error();
+  ClearErrors();
 }
 
 bool Connection::HandleTimeout() {
-  ERR_clear_error();
+  ClearErrors();
   return DTLSv1_handle_timeout(ssl_.get()) >= 0;
 }
 

@@ -32,6 +32,13 @@ using SslPtr = std::unique_ptr<SSL, Free>;
 using SslCtxPtr = std::unique_ptr<SSL_CTX, Free>;
 using X509Ptr = std::unique_ptr<X509, Free>;
 
+// ClearErrors empties the error queue of this thread, which SSL_get_error would
+// take for the last call's. Looking first is cheaper: it is nearly always
+// empty.
+inline void ClearErrors() {
+  if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 // TakeError returns the reason of the oldest error of this thread's queue, or
 // "unknown error", and empties the queue.
 inline std::string TakeError() {
