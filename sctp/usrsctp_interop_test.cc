@@ -1,0 +1,345 @@
+// Against libusrsctp in the same process: what libdatachannel speaks.
+
+#include <errno.h>
+#include <usrsctp.h>
+
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/random.h"
+#include "base/testing.h"
+#include "gtest/gtest.h"
+#include "sctp/association.h"
+
+namespace kyuu::sctp {
+namespace {
+
+// Both ends use port 5000, as WebRTC does. libusrsctp knows its peer by a
+// pointer, here that of this object.
+class Interop {
+ public:
+  enum class Opener { kKyuu, kUsrsctp, kBoth };
+
+  explicit Interop(double loss = 0, uint64_t seed = 1)
+      : loss_(loss), random_(seed), kyuu(Options{}, random_) {
+    static const bool initialised = [] {
+      usrsctp_init_nothreads(0, &Interop::Output, nullptr);
+      usrsctp_sysctl_set_sctp_ecn_enable(0);
+      return true;
+    }();
+    KYUU_CHECK(initialised);
+    usrsctp_register_address(this);
+    socket_ = usrsctp_socket(AF_CONN, SOCK_STREAM, IPPROTO_SCTP, nullptr,
+                             nullptr, 0, nullptr);
+    KYUU_CHECK(socket_ != nullptr);
+    KYUU_CHECK(usrsctp_set_non_blocking(socket_, 1) == 0);
+    Set(SOL_SOCKET, SO_SNDBUF, 4 << 20);
+    Set(SOL_SOCKET, SO_RCVBUF, 4 << 20);
+    Set(IPPROTO_SCTP, SCTP_NODELAY, 1);
+    Set(IPPROTO_SCTP, SCTP_RECVRCVINFO, 1);
+    // Close with an ABORT.
+    linger l{1, 0};
+    KYUU_CHECK(
+        usrsctp_setsockopt(socket_, SOL_SOCKET, SO_LINGER, &l, sizeof(l)) == 0);
+    sctp_assoc_value reset{SCTP_ALL_ASSOC, SCTP_ENABLE_RESET_STREAM_REQ};
+    KYUU_CHECK(usrsctp_setsockopt(socket_, IPPROTO_SCTP,
+                                  SCTP_ENABLE_STREAM_RESET, &reset,
+                                  sizeof(reset)) == 0);
+    sctp_event event{};
+    event.se_assoc_id = SCTP_ALL_ASSOC;
+    event.se_type = SCTP_STREAM_RESET_EVENT;
+    event.se_on = 1;
+    KYUU_CHECK(usrsctp_setsockopt(socket_, IPPROTO_SCTP, SCTP_EVENT, &event,
+                                  sizeof(event)) == 0);
+    sctp_initmsg init{};
+    init.sinit_num_ostreams = 1024;
+    init.sinit_max_instreams = 1024;
+    KYUU_CHECK(usrsctp_setsockopt(socket_, IPPROTO_SCTP, SCTP_INITMSG, &init,
+                                  sizeof(init)) == 0);
+    sctp_paddrparams params{};
+    params.spp_flags = SPP_PMTUD_DISABLE;
+    params.spp_pathmtu = 1191;
+    KYUU_CHECK(usrsctp_setsockopt(socket_, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS,
+                                  &params, sizeof(params)) == 0);
+  }
+  ~Interop() {
+    usrsctp_close(socket_);
+    usrsctp_deregister_address(this);
+  }
+
+  void Connect(Opener opener) {
+    sockaddr_conn address = Address();
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    KYUU_CHECK(usrsctp_bind(socket_, generic, sizeof(address)) == 0);
+    // libusrsctp answers an INIT only while it connects itself, or listens; a
+    // listener would accept on another socket.
+    const int result = usrsctp_connect(socket_, generic, sizeof(address));
+    KYUU_CHECK(result == 0 || errno == EINPROGRESS);
+    if (opener == Opener::kKyuu) to_kyuu_.clear();  // Its INIT is lost.
+    if (opener != Opener::kUsrsctp) {
+      KYUU_CHECK(kyuu.Connect(now_).ok());
+    }
+    ASSERT_TRUE(RunUntil([&] { return kyuu.is_connected(); }));
+    RunFor(absl::Milliseconds(200));
+  }
+
+  template <typename F>
+  bool RunUntil(F done, absl::Duration limit = absl::Minutes(2)) {
+    for (const absl::Time end = now_ + limit; now_ < end && !done();) Step();
+    return done();
+  }
+  void RunFor(absl::Duration duration) {
+    RunUntil([] { return false; }, duration);
+  }
+
+  absl::Status SendFromKyuu(uint16_t stream, absl::string_view text,
+                            const SendOptions& how = {}) {
+    const auto bytes = AsBytes(text);
+    return kyuu.Send(now_,
+                     Message{StreamId{stream}, Ppid{51},
+                             std::vector<uint8_t>(bytes.begin(), bytes.end())},
+                     how);
+  }
+  // False while its buffer is full.
+  bool SendFromUsrsctp(uint16_t stream, const std::string& text) {
+    sctp_sndinfo info{};
+    info.snd_sid = stream;
+    info.snd_ppid = htonl(51);
+    info.snd_flags = SCTP_EOR;
+    return usrsctp_sendv(socket_, text.data(), text.size(), nullptr, 0, &info,
+                         sizeof(info), SCTP_SENDV_SNDINFO, 0) >= 0;
+  }
+  void ResetFromUsrsctp(uint16_t stream) {
+    std::vector<uint8_t> buffer(sizeof(sctp_reset_streams) + 2);
+    auto* request = reinterpret_cast<sctp_reset_streams*>(buffer.data());
+    request->srs_flags = SCTP_STREAM_RESET_OUTGOING;
+    request->srs_number_streams = 1;
+    std::memcpy(request->srs_stream_list, &stream, 2);
+    EXPECT_EQ(
+        usrsctp_setsockopt(socket_, IPPROTO_SCTP, SCTP_RESET_STREAMS, request,
+                           static_cast<socklen_t>(buffer.size())),
+        0)
+        << errno;
+  }
+
+  absl::Time now() const { return now_; }
+
+  std::vector<std::pair<uint16_t, std::string>> at_usrsctp;
+  std::vector<uint16_t> usrsctp_resets;
+  bool usrsctp_closed = false;
+  std::vector<std::pair<uint16_t, std::string>> at_kyuu;
+  std::vector<StreamsReset> kyuu_resets;
+  std::optional<absl::Status> kyuu_closed;
+
+ private:
+  static int Output(void* self, void* buffer, size_t length, uint8_t, uint8_t) {
+    auto* bytes = static_cast<uint8_t*>(buffer);
+    static_cast<Interop*>(self)->to_kyuu_.emplace_back(bytes, bytes + length);
+    return 0;
+  }
+  sockaddr_conn Address() {
+    sockaddr_conn address{};
+    address.sconn_family = AF_CONN;
+    address.sconn_port = htons(5000);
+    address.sconn_addr = this;
+    return address;
+  }
+  void Set(int level, int name, int value) {
+    KYUU_CHECK(
+        usrsctp_setsockopt(socket_, level, name, &value, sizeof(value)) == 0);
+  }
+  bool Lost() { return loss_ > 0 && random_.Fraction() < loss_; }
+
+  void Step() {
+    now_ += absl::Milliseconds(1);
+    usrsctp_handle_timers(1);
+    std::deque<std::vector<uint8_t>> packets = std::move(to_kyuu_);
+    to_kyuu_.clear();
+    for (const std::vector<uint8_t>& packet : packets) {
+      if (!Lost()) kyuu.HandlePacket(now_, packet);
+    }
+    kyuu.HandleTimeout(now_);
+    std::vector<uint8_t> buffer(2048);
+    while (auto packet = kyuu.PollTransmit(now_, absl::MakeSpan(buffer))) {
+      if (Lost()) continue;
+      usrsctp_conninput(this, packet->data(), packet->size(), 0);
+    }
+    TakeEvents();
+    Read();
+  }
+  void TakeEvents() {
+    while (auto event = kyuu.PollEvent()) {
+      if (auto* m = std::get_if<Message>(&*event)) {
+        at_kyuu.emplace_back(static_cast<uint16_t>(m->stream),
+                             std::string(m->payload.begin(), m->payload.end()));
+      } else if (auto* r = std::get_if<StreamsReset>(&*event)) {
+        kyuu_resets.push_back(*r);
+      } else if (auto* c = std::get_if<Closed>(&*event)) {
+        kyuu_closed = c->status;
+      }
+    }
+  }
+  void Read() {
+    for (;;) {
+      std::vector<char> buffer(1 << 18);
+      sctp_rcvinfo info{};
+      socklen_t info_size = sizeof(info);
+      unsigned int type = 0;
+      int flags = 0;
+      sockaddr_storage from{};
+      socklen_t from_size = sizeof(from);
+      const ssize_t n =
+          usrsctp_recvv(socket_, buffer.data(), buffer.size(),
+                        reinterpret_cast<sockaddr*>(&from), &from_size, &info,
+                        &info_size, &type, &flags);
+      if (n == 0 || (n < 0 && errno != EWOULDBLOCK)) usrsctp_closed = true;
+      if (n <= 0) return;
+      if ((flags & MSG_NOTIFICATION) != 0) {
+        const auto* event =
+            reinterpret_cast<const sctp_stream_reset_event*>(buffer.data());
+        if (event->strreset_type == SCTP_STREAM_RESET_EVENT &&
+            (event->strreset_flags & SCTP_STREAM_RESET_INCOMING_SSN) != 0) {
+          usrsctp_resets.push_back(event->strreset_stream_list[0]);
+        }
+        continue;
+      }
+      partial_.append(buffer.data(), static_cast<size_t>(n));
+      if ((flags & MSG_EOR) != 0) {
+        at_usrsctp.emplace_back(info.rcv_sid, std::exchange(partial_, {}));
+      }
+    }
+  }
+
+  double loss_;
+  SeededRandom random_;
+  absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
+  struct socket* socket_ = nullptr;
+  std::deque<std::vector<uint8_t>> to_kyuu_;
+  std::string partial_;
+
+ public:
+  Association kyuu;
+};
+
+TEST(UsrsctpInterop, HandshakesFromEitherSideAndBoth) {
+  for (auto opener : {Interop::Opener::kKyuu, Interop::Opener::kUsrsctp,
+                      Interop::Opener::kBoth}) {
+    Interop i;
+    i.Connect(opener);
+    ASSERT_OK(i.SendFromKyuu(1, "from kyuu"));
+    ASSERT_TRUE(i.SendFromUsrsctp(2, "from usrsctp"));
+    ASSERT_TRUE(i.RunUntil(
+        [&] { return !i.at_kyuu.empty() && !i.at_usrsctp.empty(); }));
+    EXPECT_EQ(i.at_kyuu[0].second, "from usrsctp");
+    EXPECT_EQ(i.at_usrsctp[0].second, "from kyuu");
+  }
+}
+
+TEST(UsrsctpInterop, MessagesOfAllSizesBothWaysUnderLoss) {
+  for (double loss : {0.0, 0.05}) {
+    SCOPED_TRACE(loss);
+    Interop i(loss, 7);
+    i.Connect(Interop::Opener::kBoth);
+    std::vector<std::string> sent;
+    for (size_t size : {1u, 2u, 1000u, 1163u, 1164u, 5000u, 65536u, 262144u}) {
+      std::string text(size, '\0');
+      for (size_t k = 0; k < size; ++k) text[k] = static_cast<char>(k * 7);
+      sent.push_back(text);
+    }
+    for (const std::string& text : sent) {
+      ASSERT_OK(i.SendFromKyuu(3, text));
+      bool taken = false;
+      ASSERT_TRUE(i.RunUntil(
+          [&] { return taken = taken || i.SendFromUsrsctp(4, text); }));
+    }
+    ASSERT_TRUE(i.RunUntil([&] {
+      return i.at_kyuu.size() == sent.size() &&
+             i.at_usrsctp.size() == sent.size();
+    })) << i.at_kyuu.size()
+        << " and " << i.at_usrsctp.size() << " arrived; "
+        << i.kyuu.DebugString();
+    for (size_t k = 0; k < sent.size(); ++k) {
+      EXPECT_TRUE(i.at_kyuu[k].second == sent[k]) << sent[k].size();
+      EXPECT_TRUE(i.at_usrsctp[k].second == sent[k]) << sent[k].size();
+    }
+  }
+}
+
+TEST(UsrsctpInterop, PartialReliabilityUnderLoss) {
+  Interop i(0.1, 3);
+  i.Connect(Interop::Opener::kBoth);
+  for (int k = 0; k < 200; ++k) {
+    SendOptions how;
+    if (k % 2 == 0) how.max_retransmits = 0;
+    if (k % 4 == 2) how.ordering = Ordering::kUnordered;
+    ASSERT_OK(i.SendFromKyuu(static_cast<uint16_t>(k % 4),
+                             std::string(3000, 'x') + std::to_string(k), how));
+  }
+  ASSERT_OK(i.SendFromKyuu(0, "last"));
+  ASSERT_TRUE(i.RunUntil([&] {
+    return i.kyuu.stats().send_occupied_bytes == 0;
+  })) << i.kyuu.DebugString();
+  i.RunFor(absl::Seconds(1));
+  size_t reliable = 0;
+  for (const auto& [stream, text] : i.at_usrsctp) reliable += stream % 2;
+  EXPECT_EQ(reliable, 100u);
+  EXPECT_EQ(i.at_usrsctp.back().second, "last");
+  EXPECT_GT(i.kyuu.stats().messages_abandoned, 0u);
+}
+
+TEST(UsrsctpInterop, StreamResetsBothWays) {
+  for (double loss : {0.0, 0.1}) {
+    SCOPED_TRACE(loss);
+    Interop i(loss, 5);
+    i.Connect(Interop::Opener::kBoth);
+    ASSERT_OK(i.SendFromKyuu(6, "before"));
+    ASSERT_TRUE(i.SendFromUsrsctp(6, "before"));
+    i.RunFor(absl::Seconds(2));
+    ASSERT_OK(i.kyuu.ResetStreams(i.now(), {StreamId{6}}));
+    ASSERT_TRUE(i.RunUntil([&] { return i.kyuu_resets.size() == 1; }));
+    EXPECT_OK(i.kyuu_resets[0].status);
+    EXPECT_EQ(i.usrsctp_resets, std::vector<uint16_t>{6});
+    i.ResetFromUsrsctp(6);
+    ASSERT_TRUE(i.RunUntil([&] { return i.kyuu_resets.size() == 2; }));
+    EXPECT_EQ(i.kyuu_resets[1].direction, ResetDirection::kIncoming);
+    i.RunFor(absl::Seconds(3));
+    ASSERT_OK(i.SendFromKyuu(6, "after"));
+    ASSERT_TRUE(i.SendFromUsrsctp(6, "after"));
+    ASSERT_TRUE(i.RunUntil(
+        [&] { return i.at_kyuu.size() == 2 && i.at_usrsctp.size() == 2; }));
+  }
+}
+
+TEST(UsrsctpInterop, ShutdownFromKyuu) {
+  Interop i;
+  i.Connect(Interop::Opener::kBoth);
+  ASSERT_OK(i.SendFromKyuu(0, std::string(50'000, 'x')));
+  i.kyuu.Shutdown(i.now());
+  ASSERT_TRUE(i.RunUntil([&] { return i.kyuu_closed.has_value(); }));
+  EXPECT_OK(*i.kyuu_closed);
+  ASSERT_EQ(i.at_usrsctp.size(), 1u);
+  EXPECT_TRUE(i.usrsctp_closed);
+}
+
+TEST(UsrsctpInterop, AbortFromKyuu) {
+  Interop i;
+  i.Connect(Interop::Opener::kBoth);
+  i.kyuu.Abort(i.now(), "enough");
+  i.RunFor(absl::Milliseconds(100));
+  ASSERT_TRUE(i.kyuu_closed);
+  EXPECT_EQ(i.kyuu_closed->code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(i.usrsctp_closed);
+}
+
+}  // namespace
+}  // namespace kyuu::sctp
