@@ -138,17 +138,11 @@ void HttpService::Read(Session& session) {
     const net::ReadResult got = session.stream.Read(absl::MakeSpan(scratch_));
     if (got.state == net::ReadState::kWouldBlock) return;
     if (got.state != net::ReadState::kData) {
+      // A client may end its side behind its request: that was answered when it
+      // was read, below.
       session.ended = true;
-      if (session.lingering || got.state == net::ReadState::kFailed) {
-        session.connection.HandleStreamEnd(net::Loop::Now());
-        MarkDirty(session);
-        return;
-      }
-      // An HTTP client may end its side behind the request; what was asked has
-      // been answered already, below.
       session.connection.HandleStreamEnd(net::Loop::Now());
-      MarkDirty(session);
-      return;
+      return MarkDirty(session);
     }
     if (session.lingering) continue;
     session.connection.HandlePacket(

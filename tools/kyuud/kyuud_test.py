@@ -214,6 +214,12 @@ class KyuudTest(unittest.TestCase):
         self.assertEqual(get(server.http_port, "/../../etc/passwd")[0], 404)
         self.assertEqual(http(server.http_port, "nonsense\n\n")[0], 400)
 
+    def test_a_client_may_end_its_side_behind_its_request(self):
+        with socket.create_connection(("127.0.0.1", self.start().http_port), WAIT) as s:
+            s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            s.shutdown(socket.SHUT_WR)
+            self.assertIn(b"200 OK", s.recv(65536))
+
     def test_both_signals_end_it_with_status_0(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             server = self.start("--threads=3")
