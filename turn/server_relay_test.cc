@@ -208,8 +208,8 @@ TEST_F(TurnRelay, PeerDataComesAsDataIndicationsElsewhere) {
 TEST_F(TurnRelay, S4PaddingBytesAreZero) {
   EXPECT_TRUE(harness_.Permit(client_, kTestPeer.ip).ok());
   for (size_t size = 0; size < 200; ++size) {
-    const auto forwards =
-        FromPeer(kTestPeer, std::string(size, '\xff'), size + 1);
+    const std::string payload(size, '\xff');
+    const auto forwards = FromPeer(kTestPeer, payload, size + 1);
     ASSERT_THAT(forwards, SizeIs(1));
     const auto bytes = ServerHarness::Datagram(forwards[0]);
     EXPECT_EQ(bytes.size() % 4, 0u);

@@ -140,12 +140,14 @@ class ServerHarness {
     return Exchange(client, Build(client, method, fill));
   }
 
-  // Fetches realm and nonce with an unsigned request.
+  // Fetches realm and nonce with an unsigned request; leaves the client without
+  // a nonce if the server does not answer.
   void Challenge(TestClient& client) {
     client.nonce.clear();
     const Reply reply =
         Call(client, stun::Method::kRefresh,
              [](stun::MessageWriter& w) { w.Add(stun::Lifetime{600}); });
+    if (reply.Get<stun::Nonce>() == std::nullopt) return;  // Rate limited.
     client.realm = std::string(reply.Get<stun::Realm>()->value);
     client.nonce = std::string(reply.Get<stun::Nonce>()->value);
   }
