@@ -17,8 +17,8 @@ namespace {
 // not read and RFC 8259 section 6 allows.
 std::optional<bool> OracleAccepts(const std::string& text) {
   try {
-    (void)nlohmann::json::parse(text);
-    return true;
+    const nlohmann::json parsed = nlohmann::json::parse(text);
+    return !parsed.is_discarded();
   } catch (const nlohmann::json::out_of_range&) {
     return std::nullopt;
   } catch (const nlohmann::json::exception&) {
