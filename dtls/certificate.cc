@@ -2,6 +2,7 @@
 
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/srtp.h>
 
 #include <array>
 #include <cstdint>
@@ -32,6 +33,10 @@ constexpr char kCiphers[] =
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 
+// Nothing of ours uses the keys, but pion's DTLS, which every pion data channel
+// runs on, ends a handshake in which no SRTP profile is agreed (alert 71).
+constexpr char kSrtpProfiles[] = "SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80";
+
 // OpenSSL reserves room for a handshake message as long as its header claims,
 // up to this; without it 100 KB, ten times over. A self-signed certificate
 // has 300 bytes (P-256) to 1500 (RSA 4096).
@@ -57,7 +62,9 @@ absl::StatusOr<SslCtxPtr> MakeContext(X509* certificate, EVP_PKEY* key) {
   if (SSL_CTX_set_min_proto_version(c, DTLS1_2_VERSION) != 1 ||
       SSL_CTX_set_max_proto_version(c, DTLS1_2_VERSION) != 1 ||
       SSL_CTX_set_cipher_list(c, kCiphers) != 1 ||
-      SSL_CTX_set1_groups(c, groups, std::size(groups)) != 1) {
+      SSL_CTX_set1_groups(c, groups, std::size(groups)) != 1 ||
+      // Zero is success, of this one only.
+      SSL_CTX_set_tlsext_use_srtp(c, kSrtpProfiles) != 0) {
     return OpenSslError("SSL_CTX");
   }
   if (SSL_CTX_use_certificate(c, certificate) != 1 ||
