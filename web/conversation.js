@@ -122,7 +122,7 @@ export class Conversation {
       return;
     }
     panel.dataset.way = path.relayed ? "relayed" : "direct";
-    set("way", path.relayed ? "Relayed through the server (still encrypted end to end)" : "Direct, from browser to browser");
+    set("way", path.relayed ? "Relayed through the server (still encrypted end to end)" : "Direct, from one to the other");
     set("rtt", path.rtt === undefined ? "–" : `${(path.rtt * 1000).toFixed(path.rtt < 0.01 ? 1 : 0)} ms`);
     const end = ({ type, address, protocol, relayProtocol }) =>
       `${WAYS[type] ?? type}: ${address} ${protocol}${relayProtocol ? ` (to the relay: ${relayProtocol})` : ""}`;
@@ -137,7 +137,7 @@ function statusText(transfer) {
   const out = transfer.direction === "out";
   switch (transfer.state) {
     case "offered":
-      return out ? "Waiting for an answer" : "wants to send you this";
+      return out ? "Waiting for an answer" : "Do you want this file?";
     case "queued":
       return "Waiting for its turn";
     case "active": {
