@@ -1,0 +1,256 @@
+// The parts of an association, each alone: intervals, queue, timeouts,
+// windows, cookies and the rules of SACK.
+
+#include <cstdint>
+#include <deque>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/random.h"
+#include "base/testing.h"
+#include "gtest/gtest.h"
+#include "sctp/internal/congestion_control.h"
+#include "sctp/internal/data_tracker.h"
+#include "sctp/internal/ring_queue.h"
+#include "sctp/internal/rto.h"
+#include "sctp/internal/serial.h"
+#include "sctp/internal/state_cookie.h"
+#include "sctp/internal/tsn_intervals.h"
+#include "sctp/options.h"
+
+namespace kyuu::sctp::internal {
+namespace {
+
+using ::testing::ElementsAre;
+using Due = DataTracker::Due;
+
+TEST(Serial, Wraps) {
+  EXPECT_TRUE(Tsn(0xffffffff) < Tsn(0));
+  EXPECT_TRUE(Tsn(5) > Tsn(0xfffffff0));
+  EXPECT_EQ(Tsn(2) - Tsn(0xffffffff), 3u);
+  EXPECT_TRUE(Ssn(65535) < Ssn(3));
+  EXPECT_EQ(Ssn(65535) + 1, Ssn(0));
+}
+
+TEST(TsnIntervals, AgreesWithASet) {
+  SeededRandom random(4);
+  const Tsn base(0xffffffc0);  // The numbers wrap within the test.
+  TsnIntervals intervals;
+  std::set<uint32_t> expected;
+  for (int i = 0; i < 3000; ++i) {
+    const uint32_t first = static_cast<uint32_t>(random.Below(200));
+    const uint32_t last = first + static_cast<uint32_t>(random.Below(6));
+    EXPECT_EQ(intervals.Contains(base + first), expected.contains(first));
+    if (!expected.contains(first)) {
+      EXPECT_EQ(intervals.WouldGrow(base + first),
+                !expected.contains(first - 1) && !expected.contains(first + 1));
+    }
+    std::set<uint32_t> fresh;
+    intervals.Add(base + first, base + last, [&](Tsn from, Tsn to) {
+      for (Tsn t = from; t <= to; ++t) fresh.insert(t - base);
+    });
+    for (uint32_t t = first; t <= last; ++t) {
+      EXPECT_EQ(expected.insert(t).second, fresh.contains(t));
+    }
+    for (size_t k = 1; k < intervals.size(); ++k) {
+      EXPECT_TRUE(intervals[k - 1].last + 1 < intervals[k].first);
+    }
+    if (i % 100 == 99) {
+      const uint32_t up_to = static_cast<uint32_t>(random.Below(200));
+      intervals.RemoveUpTo(base + up_to);
+      expected.erase(expected.begin(), expected.upper_bound(up_to));
+    }
+  }
+}
+
+TEST(RingQueue, AgreesWithADeque) {
+  SeededRandom random(9);
+  RingQueue<std::string> ring;
+  std::deque<std::string> expected;
+  for (int i = 0; i < 20'000; ++i) {
+    if (random.Below(5) < (i / 1000 % 2 == 0 ? 3u : 2u)) {
+      ring.push_back(std::to_string(i));
+      expected.push_back(std::to_string(i));
+    } else if (!expected.empty()) {
+      EXPECT_EQ(ring.pop_front(), expected.front());
+      expected.pop_front();
+    }
+    ASSERT_EQ(ring.size(), expected.size());
+    if (expected.empty()) continue;
+    EXPECT_EQ(ring.front(), expected.front());
+    EXPECT_EQ(ring.back(), expected.back());
+    EXPECT_EQ(ring[expected.size() / 2], expected[expected.size() / 2]);
+  }
+}
+
+// RFC 9260 section 6.3.1.
+TEST(Rto, FollowsTheMeasurements) {
+  Rto rto(Options{});
+  EXPECT_EQ(rto.rto(), absl::Milliseconds(500));
+  rto.Measured(absl::Milliseconds(100));  // C2: SRTT = R, RTTVAR = R / 2.
+  EXPECT_EQ(rto.srtt(), absl::Milliseconds(100));
+  EXPECT_EQ(rto.rttvar(), absl::Milliseconds(50));
+  EXPECT_EQ(rto.rto(), absl::Milliseconds(300));
+  rto.Measured(absl::Milliseconds(180));  // C3.
+  EXPECT_EQ(rto.srtt(), absl::Milliseconds(110));
+  EXPECT_EQ(rto.rttvar(), absl::Microseconds(57'500));
+  EXPECT_EQ(rto.rto(), absl::Milliseconds(340));
+  rto.BackOff();
+  EXPECT_EQ(rto.rto(), absl::Milliseconds(680));
+  for (int i = 0; i < 10; ++i) rto.BackOff();
+  EXPECT_EQ(rto.rto(), absl::Seconds(3));  // C7.
+  for (int i = 0; i < 100; ++i) rto.Measured(absl::Milliseconds(1));
+  EXPECT_EQ(rto.rto(), absl::Milliseconds(220));  // C6.
+  EXPECT_EQ(rto.min_rtt(), absl::Milliseconds(1));
+}
+
+AckReport FullAck(size_t acked, size_t cwnd) {
+  return {.bytes_acked = acked,
+          .flight_before = cwnd,
+          .flight_after = cwnd - acked,
+          .cumulative = AckReport::Cumulative::kAdvanced};
+}
+
+// RFC 9260 section 7.2.
+TEST(CongestionControl, SlowStartThenAvoidance) {
+  CongestionControl cc(Options{}, 1000);
+  EXPECT_EQ(cc.cwnd(), 10'000u);
+  cc.OnAck(FullAck(10'000, 10'000));
+  EXPECT_EQ(cc.cwnd(), 20'000u);
+  cc.OnFastRetransmit();
+  EXPECT_EQ(cc.cwnd(), 10'000u);
+  EXPECT_EQ(cc.ssthresh(), 10'000u);
+  cc.OnAck(FullAck(1, 10'000));  // At the threshold: still slow start.
+  for (int i = 0; i < 10; ++i) cc.OnAck(FullAck(1000, cc.cwnd()));
+  EXPECT_EQ(cc.cwnd(), 10'001u);
+  cc.OnAck(FullAck(1000, cc.cwnd()));
+  EXPECT_EQ(cc.cwnd(), 11'001u);  // One packet per window.
+  cc.OnTimeout();
+  EXPECT_EQ(cc.cwnd(), 1000u);
+  EXPECT_EQ(cc.ssthresh(), 5500u);
+}
+
+TEST(CongestionControl, GrowsOnlyWhenItIsUsedAndNotInRecovery) {
+  CongestionControl cc(Options{}, 1000);
+  AckReport report = FullAck(2000, 10'000);
+  report.flight_before = 5000;
+  cc.OnAck(report);
+  report = FullAck(2000, 10'000);
+  report.recovery = AckReport::Recovery::kFast;
+  cc.OnAck(report);
+  report = FullAck(2000, 10'000);
+  report.cumulative = AckReport::Cumulative::kSame;
+  cc.OnAck(report);
+  EXPECT_EQ(cc.cwnd(), 10'000u);
+}
+
+TEST(CongestionControl, AnIdlePathIsForgotten) {
+  CongestionControl cc(Options{}, 1000);
+  for (int i = 0; i < 3; ++i) cc.OnAck(FullAck(cc.cwnd(), cc.cwnd()));
+  EXPECT_EQ(cc.cwnd(), 80'000u);
+  cc.OnIdle(absl::Milliseconds(250), absl::Milliseconds(220));
+  EXPECT_EQ(cc.cwnd(), 40'000u);
+  cc.OnIdle(absl::InfiniteDuration(), absl::Milliseconds(220));
+  EXPECT_EQ(cc.cwnd(), 10'000u);
+}
+
+TEST(StateCookie, RoundTrip) {
+  SeededRandom random(1);
+  const CookieKey key(random);
+  StateCookie cookie;
+  cookie.created = absl::FromUnixNanos(1'700'000'000'123'456'789);
+  cookie.local_tag = 1;
+  cookie.peer_tag = 2;
+  cookie.local_initial_tsn = Tsn(3);
+  cookie.peer_initial_tsn = Tsn(4);
+  cookie.peer_a_rwnd = 5;
+  cookie.peer_outbound_streams = 6;
+  cookie.peer_inbound_streams = 7;
+  cookie.peer_extensions = {.forward_tsn = true, .re_config = false};
+  cookie.local_tie_tag = 8;
+  cookie.peer_tie_tag = 9;
+  const auto bytes = key.Seal(cookie);
+  EXPECT_EQ(key.Open(bytes), cookie);
+  const CookieKey other(random);
+  EXPECT_FALSE(other.Open(bytes));
+}
+
+// RFC 9260 section 6.2.
+TEST(DataTracker, AsksForASackEverySecondPacket) {
+  DataTracker tracker(Options{}, Tsn(10));
+  EXPECT_EQ(tracker.sack_due(), Due::kNot);
+  tracker.Record(Tsn(10));
+  tracker.OnDataPacket();
+  EXPECT_EQ(tracker.sack_due(), Due::kLater);
+  tracker.Record(Tsn(11));
+  tracker.OnDataPacket();
+  EXPECT_EQ(tracker.sack_due(), Due::kNow);
+  EXPECT_EQ(tracker.TakeSack(100, 1000).cumulative_tsn_ack, Tsn(11));
+  EXPECT_EQ(tracker.sack_due(), Due::kNot);
+}
+
+TEST(DataTracker, AsksAtOnceForGapsAndDuplicates) {
+  DataTracker tracker(Options{}, Tsn(10));
+  tracker.Record(Tsn(12));
+  EXPECT_EQ(tracker.sack_due(), Due::kNow);
+  SackChunk sack = tracker.TakeSack(100, 1000);
+  EXPECT_EQ(sack.cumulative_tsn_ack, Tsn(9));
+  EXPECT_THAT(sack.gap_ack_blocks, ElementsAre(GapAckBlock{3, 3}));
+  EXPECT_EQ(tracker.Classify(Tsn(12)), TsnClass::kDuplicate);
+  tracker.RecordDuplicate(Tsn(12));
+  EXPECT_THAT(tracker.TakeSack(100, 1000).duplicate_tsns, ElementsAre(Tsn(12)));
+  tracker.Record(Tsn(11));
+  tracker.Record(Tsn(10));
+  EXPECT_EQ(tracker.sack_due(), Due::kNow);
+  EXPECT_EQ(tracker.TakeSack(100, 1000).cumulative_tsn_ack, Tsn(12));
+  EXPECT_FALSE(tracker.has_gaps());
+}
+
+TEST(DataTracker, TheBoundsOfASack) {
+  Options options;
+  options.max_sack_gap_blocks = 5;
+  options.max_sack_duplicates = 3;
+  DataTracker tracker(options, Tsn(1));
+  for (uint32_t i = 1; i < 20; ++i) tracker.Record(Tsn(2 * i + 1));
+  for (uint32_t i = 1; i < 20; ++i) tracker.RecordDuplicate(Tsn(2 * i + 1));
+  SackChunk sack = tracker.TakeSack(0, 1000);
+  EXPECT_EQ(sack.gap_ack_blocks.size(), 5u);
+  EXPECT_EQ(sack.duplicate_tsns.size(), 3u);
+  sack = tracker.TakeSack(0, 16 + 8);
+  EXPECT_EQ(sack.gap_ack_blocks.size(), 2u);
+}
+
+TEST(DataTracker, ForwardsOverHoles) {
+  DataTracker tracker(Options{}, Tsn(1));
+  tracker.Record(Tsn(3));
+  tracker.Record(Tsn(5));
+  tracker.Record(Tsn(6));
+  EXPECT_TRUE(tracker.ForwardTo(Tsn(4)));
+  EXPECT_EQ(tracker.cumulative_tsn(), Tsn(6));
+  EXPECT_FALSE(tracker.ForwardTo(Tsn(6)));
+}
+
+TEST(Options, RefusesWhatContradictsItself) {
+  EXPECT_OK(Options{}.Validate());
+  const std::vector<std::pair<const char*, Options>> bad = {
+      {"mtu", {.mtu = 511}},
+      {"mtu", {.mtu = 65536}},
+      {"outgoing_streams", {.outgoing_streams = 0}},
+      {"receive_window_bytes", {.receive_window_bytes = 1499}},
+      {"max_message_in", {.max_message_in = 0}},
+      {"max_tsn_window", {.max_tsn_window = 65536}},
+      {"rto_min", {.rto_min = absl::Seconds(5)}},
+      {"sack_delay", {.sack_delay = absl::Milliseconds(501)}},
+      {"initial_cwnd_packets", {.initial_cwnd_packets = 0}},
+  };
+  for (const auto& [name, options] : bad) {
+    EXPECT_THAT(std::string(options.Validate().message()),
+                ::testing::HasSubstr(name));
+  }
+}
+
+}  // namespace
+}  // namespace kyuu::sctp::internal
