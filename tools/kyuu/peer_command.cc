@@ -405,7 +405,12 @@ void Peer::OnData(peer::ChannelId id, peer::PayloadType type,
                             : IsPatternMessage(kind, index, payload));
     if (!intact) {
       damaged_ = true;
-      Write({{"event", "damaged"}, {"index", index}, {"size", payload.size()}});
+      Write({{"event", "damaged"},
+             {"label", labels_[id]},
+             {"index", index},
+             {"size", payload.size()},
+             {"first", payload.empty() ? 0 : payload[0]},
+             {"text", type == peer::PayloadType::kText}});
     }
   }
   Pump();
@@ -476,7 +481,7 @@ void Peer::BeginClosing() {
 }
 
 void Peer::Finish(const absl::Status& status) {
-  if (!closing_ && !options_.echo && opened_ == 0) Complain(status);
+  if (opened_ == 0 && !interrupted_) Complain(status);
   finished_ = true;
   loop_->Stop();
 }

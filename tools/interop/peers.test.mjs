@@ -1,0 +1,107 @@
+// `kyuu peer` against itself and against foreign stacks: both roles, text and
+// binary, every interesting size, all of them intact.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { foreignPeer, kyuuPeer, runPair, startKyuud } from './lib.mjs';
+
+const peers = { kyuu: kyuuPeer, ...foreignPeer };
+// aiortc takes 64 KiB at most, pion 65535 bytes (shared facts of these stacks).
+const sizes = {
+  kyuu: [0, 1, 65536, 262144],
+  'node-datachannel': [0, 1, 65536, 262144],
+  wrtc: [0, 1, 65536, 262144],
+  aiortc: [0, 1, 65535],
+  pion: [0, 1, 65535],
+};
+
+async function exchange(offerer, answerer, ...args) {
+  const count = 10;
+  const { a, b } = await runPair(
+    peers[offerer]('--role', 'offer', '--send', String(count), '--expect', String(count), ...args),
+    peers[answerer]('--role', 'answer', '--echo'));
+  assert.equal(a.received, count);
+  assert.equal(b.received, count);
+  return { a, b };
+}
+
+for (const name of Object.keys(sizes)) {
+  for (const [offerer, answerer] of name === 'kyuu' ? [['kyuu', 'kyuu']] : [['kyuu', name], [name, 'kyuu']]) {
+    for (const size of sizes[name]) {
+      for (const kind of size === 0 || size === 65536 ? ['binary'] : ['binary', 'text']) {
+        test(`${offerer} offers to ${answerer}: ${kind} messages of ${size} bytes`, () =>
+          exchange(offerer, answerer, '--size', String(size), ...(kind === 'text' ? ['--text'] : [])));
+      }
+    }
+  }
+}
+
+test('text of 64 KiB and 256 KiB with node-datachannel', async () => {
+  await exchange('kyuu', 'node-datachannel', '--size', '65536', '--text');
+  await exchange('node-datachannel', 'kyuu', '--size', '262144', '--text');
+});
+
+for (const other of ['kyuu', 'node-datachannel', 'wrtc']) {
+  test(`unordered, unreliable and several channels with ${other}`, async () => {
+    await exchange('kyuu', other, '--size', '1000', '--unordered', '--max-retransmits', '3');
+    await exchange(other, 'kyuu', '--size', '1000', '--unordered');
+    const { a, b } = await runPair(
+      kyuuPeer('--role', 'offer', '--send', '5', '--expect', '50', '--channels', '10', '--size', '1000'),
+      peers[other]('--role', 'answer', '--echo'));
+    assert.equal(a.received, 50);
+    assert.equal(b.received, 50);
+  });
+}
+
+test('a negotiated channel, and label and protocol', async () => {
+  const args = ['--negotiated', '7', '--label', 'chat', '--protocol', 'x.v1', '--size', '10'];
+  for (const other of ['kyuu', 'node-datachannel', 'wrtc']) {
+    await runPair(
+      kyuuPeer('--role', 'offer', '--send', '3', '--expect', '3', ...args),
+      peers[other]('--role', 'answer', '--echo', '--negotiated', '7', '--label', 'chat'));
+  }
+  const answerer = kyuuPeer('--role', 'answer', '--echo');
+  await runPair(
+    foreignPeer.wrtc('--role', 'offer', '--send', '1', '--expect', '1', '--label', 'chat', '--protocol', 'x.v1'), answerer);
+  assert.match(answerer.lines.join('\n'), /"label":"chat","protocol":"x.v1"/);
+});
+
+test('without trickling', async () => {
+  await runPair(
+    kyuuPeer('--role', 'offer', '--no-trickle', '--send', '3', '--expect', '3', '--size', '10'),
+    kyuuPeer('--role', 'answer', '--no-trickle', '--echo'));
+  await runPair(
+    kyuuPeer('--role', 'offer', '--no-trickle', '--send', '3', '--expect', '3', '--size', '10'),
+    foreignPeer.aiortc('--role', 'answer', '--echo'));
+});
+
+test('through the relay of kyuud, and the path says so', async () => {
+  const server = await startKyuud('--user', 'alice:secret');
+  try {
+    for (const other of ['kyuu', 'node-datachannel', 'wrtc']) {
+      for (const [offerer, answerer] of [['kyuu', other], [other, 'kyuu']]) {
+        const turn = ['--relay', '--turn', `alice:secret@${server.turn}`];
+        const results = await runPair(
+          peers[offerer]('--role', 'offer', '--send', '10', '--expect', '10', '--size', '65536', ...turn),
+          peers[answerer]('--role', 'answer', '--echo', ...turn));
+        assert.equal(results[offerer === 'kyuu' ? 'a' : 'b'].relayed, true, `${offerer} ${answerer}`);
+      }
+    }
+  } finally {
+    assert.equal(await server.stop(), 0, server.transcript());
+  }
+});
+
+test('the other side goes away: one line says so, and the status is 1', async () => {
+  const alone = kyuuPeer('--role', 'answer', '--expect', '1');
+  alone.child.stdin.end();
+  assert.equal(await alone.finish(10), 1);
+  assert.match(alone.errors.join('\n'), /stdin ended before the other side's description came/);
+});
+
+test('a description that is none: an error with its place, and the status is 1', async () => {
+  const peer = kyuuPeer('--role', 'answer', '--expect', '1');
+  peer.write('{"type":"offer","sdp":"v=0\\r\\nnonsense"}\n');
+  assert.equal(await peer.finish(10), 1);
+  assert.match(peer.errors.join('\n'), /line 2/);
+});
