@@ -21,21 +21,21 @@ constexpr uint16_t kUnsupported[] = {
 // nothing is at most this many times as long as what it answers.
 constexpr size_t kAmplificationMax = 3;
 
-std::string SecretOr(const std::string& given, Random& random) {
-  if (!given.empty()) return given;
-  std::string secret(32, '\0');
-  random.Fill(
-      absl::MakeSpan(reinterpret_cast<uint8_t*>(secret.data()), secret.size()));
-  return secret;
+ServerOptions WithSecret(ServerOptions options, Random& random) {
+  if (options.nonce_secret.empty()) {
+    options.nonce_secret = random.IceChars(32);
+  }
+  return options;
 }
 
 }  // namespace
 
 Server::Server(Random& random, Options options)
-    : options_(std::move(options)),
+    : options_(WithSecret(std::move(options), random)),
       random_(random),
       credentials_(options_),
-      nonces_(SecretOr(options_.nonce_secret, random), options_.nonce_lifetime),
+      nonces_(options_.nonce_secret, options_.nonce_lifetime),
+      tokens_(options_.nonce_secret),
       policy_(options_),
       limiter_(options_.unauthenticated_per_s, options_.unauthenticated_burst,
                options_.unauthenticated_sources, random) {
@@ -246,6 +246,11 @@ void Server::ReplyUnproven(const Request& request, stun::Error error) {
 }
 
 void Server::Push(const Answer& answer) {
+  if (answers_.size() >= options_.answers_max && next_answer_ > 0) {
+    answers_.erase(answers_.begin(),
+                   answers_.begin() + static_cast<ptrdiff_t>(next_answer_));
+    next_answer_ = 0;
+  }
   if (answers_.size() >= options_.answers_max) {
     ++stats_.answers_dropped;
     return;
@@ -256,9 +261,8 @@ void Server::Push(const Answer& answer) {
 
 std::optional<Server::Packet> Server::PollTransmit(absl::Time now,
                                                    absl::Span<uint8_t> out) {
-  while (!answers_.empty()) {
-    const Answer answer = answers_.front();
-    answers_.pop_front();
+  while (next_answer_ < answers_.size()) {
+    const Answer& answer = answers_[next_answer_++];
     internal::NonceMaker::Nonce nonce{};
     if (answer.challenge) nonce = nonces_.Make(Utc(now), answer.path.remote);
     const absl::Span<const uint8_t> bytes = internal::Build(
@@ -267,6 +271,8 @@ std::optional<Server::Packet> Server::PollTransmit(absl::Time now,
     if (!bytes.empty()) return Datagram{answer.path, bytes};
     ++stats_.answers_dropped;
   }
+  answers_.clear();
+  next_answer_ = 0;
   return std::nullopt;
 }
 
@@ -357,6 +363,7 @@ void Server::Close() {
   }
   reservations_.clear();
   answers_.clear();
+  next_answer_ = 0;
   closed_ = true;
   events_.push_back(Closed{absl::OkStatus()});
 }
@@ -371,8 +378,8 @@ std::string Server::DebugString() const {
   return absl::StrCat("turn::Server allocations=", by_client_.size(),
                       " free_ports=", free_ports(),
                       " reservations=", reservations_.size(),
-                      " answers=", answers_.size(), " events=", events_.size(),
-                      closed_ ? " closed" : "");
+                      " answers=", answers_.size() - next_answer_,
+                      " events=", events_.size(), closed_ ? " closed" : "");
 }
 
 }  // namespace kyuu::turn

@@ -35,6 +35,7 @@
 #include "turn/internal/peer_policy.h"
 #include "turn/internal/port_pool.h"
 #include "turn/internal/rate_limiter.h"
+#include "turn/internal/reservation_token.h"
 #include "turn/server_options.h"
 #include "turn/server_stats.h"
 
@@ -55,9 +56,7 @@ namespace kyuu::turn {
 // The data path (FromClient with ChannelData or a Send indication, FromPeer)
 // neither copies nor allocates. Nothing is kept about a client that has not
 // proven its credentials. Several servers, one per core, share addresses by
-// ServerOptions::instance.
-//
-// Binding requests are answered too, so that one port serves STUN and TURN.
+// ServerOptions::instance. Binding requests are answered too.
 class Server {
  public:
   using Packet = Datagram;
@@ -218,6 +217,7 @@ class Server {
   Random& random_;
   internal::Credentials credentials_;
   internal::NonceMaker nonces_;
+  internal::ReservationTokens tokens_;
   internal::PeerPolicy policy_;
   internal::RateLimiter limiter_;
   std::vector<internal::PortPool> pools_;  // One per relay address.
@@ -234,7 +234,9 @@ class Server {
 
   std::vector<Forward> forwards_;
   std::vector<uint8_t> prefixes_;
-  std::deque<Answer> answers_;
+  // Taken from `next_answer_` on; begins again when all are taken.
+  std::vector<Answer> answers_;
+  size_t next_answer_ = 0;
   std::deque<Event> events_;
   bool closed_ = false;
   Stats stats_;

@@ -142,7 +142,21 @@ bool Server::TakeReservation(const stun::ReservationToken& token,
     reservations_.pop_back();
     return true;
   }
-  return false;
+  // It may be another instance's, which has set the port aside for as long as
+  // the token counts. Should it give the port out after that, it will find that
+  // it cannot be bound, and take another.
+  const auto place =
+      tokens_.Open(Utc(now), token.value, options_.reservation_lifetime);
+  if (!place.has_value() || place->pool >= pools_.size()) return false;
+  const internal::PortPool& pool = pools_[place->pool];
+  const TransportAddress bind = {pool.bind(), place->port};
+  if (pool.Owns(place->port) || by_relay_.contains(bind)) return false;
+  allocation.pool = place->pool;
+  allocation.bind = bind;
+  allocation.relayed = {pool.advertised(), place->port};
+  allocation.reserved_port = true;
+  allocation.foreign_port = true;
+  return true;
 }
 
 // Takes a free port of `family`, and the one above it if a reservation is
@@ -170,9 +184,9 @@ bool Server::TakePort(Allocation& allocation, IpFamily family, absl::Time now) {
     ++allocation.attempts;
     if (next == Next::kTake) {
       Reservation reservation;
-      random_.Fill(absl::MakeSpan(reservation.token));
       reservation.pool = index;
       reservation.port = static_cast<uint16_t>(*port + 1);
+      reservation.token = tokens_.Make(Utc(now), {index, reservation.port});
       reservation.expires = now + options_.reservation_lifetime;
       allocation.reservation = reservation.token;
       reservations_.push_back(reservation);
@@ -304,7 +318,9 @@ void Server::End(Allocation& allocation, EndReason reason) {
     events_.push_back(AllocationEnded{allocation.id, allocation.username,
                                       reason, allocation.traffic});
   }
-  pools_[allocation.pool].Release(allocation.bind.port);
+  if (!allocation.foreign_port) {
+    pools_[allocation.pool].Release(allocation.bind.port);
+  }
   expiries_.erase({allocation.expires, allocation.id});
   by_client_.erase(allocation.client);
   by_relay_.erase(allocation.bind);

@@ -23,6 +23,12 @@ absl::Status ServerOptions::Validate() const {
     return invalid("the relay ports ", relay_port_low, "-", relay_port_high,
                    " are no range");
   }
+  if (relay_addresses.size() > 256) {
+    return invalid("more than 256 relay addresses");
+  }
+  if (instances > 1 && nonce_secret.empty()) {
+    return invalid("several instances need a nonce secret in common");
+  }
   for (const RelayAddress& relay : relay_addresses) {
     if (relay.bind == IpAddress() || relay.bind.IsAny()) {
       return invalid("a relay address must be one of an interface, not \"",

@@ -31,7 +31,8 @@ struct ServerOptions {
   // What to add to the driver's clock to get UTC, by which EXPIRY and the age
   // of nonces are judged.
   absl::Duration utc_offset;
-  // Makes nonces; servers that share it accept each other's. Empty: drawn at
+  // Makes nonces and reservation tokens; servers that share it accept each
+  // other's, which those of one group (`instances`) must. Empty: drawn at
   // random.
   std::string nonce_secret;
   // RFC 8489 section 9.2 suggests to expire them; RFC 5766 section 4: "at
@@ -45,7 +46,7 @@ struct ServerOptions {
     IpAddress advertised;  // What clients are told behind a 1:1 NAT; `bind` if
                            // unspecified.
   };
-  std::vector<RelayAddress> relay_addresses;
+  std::vector<RelayAddress> relay_addresses;  // At most 256.
   // RFC 8656 section 7.2: the range of dynamic ports is RECOMMENDED.
   uint16_t relay_port_low = 49152;
   uint16_t relay_port_high = 65535;

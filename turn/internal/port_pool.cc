@@ -9,18 +9,22 @@ PortPool::PortPool(const ServerOptions& options,
     : bind_(address.bind),
       advertised_(address.advertised == IpAddress() ? address.bind
                                                     : address.advertised),
-      low_(options.relay_port_low) {
+      low_(options.relay_port_low),
+      instance_(static_cast<uint32_t>(options.instance)),
+      instances_(static_cast<uint32_t>(options.instances)) {
   const uint32_t high = options.relay_port_high;
   position_.assign(high < low_ ? 0 : high - low_ + 1, kTaken);
-  const uint32_t instances = static_cast<uint32_t>(options.instances);
   for (uint32_t port = low_; port <= high; ++port) {
-    // Pairs stay together, or no instance could reserve a next port.
-    if (port / 2 % instances != static_cast<uint32_t>(options.instance)) {
-      continue;
-    }
+    if (!Owns(static_cast<uint16_t>(port))) continue;
     position_[port - low_] = static_cast<uint32_t>(free_.size());
     free_.push_back(static_cast<uint16_t>(port));
   }
+}
+
+// Pairs stay together, or no instance could reserve a next port.
+bool PortPool::Owns(uint16_t port) const {
+  return port >= low_ && port - low_ < static_cast<int>(position_.size()) &&
+         port / 2 % instances_ == instance_;
 }
 
 bool PortPool::IsFree(uint32_t port) const {

@@ -35,6 +35,8 @@ class PortPool {
   // Gives a port back. Aborts if it was not taken.
   void Release(uint16_t port);
 
+  // Whether `port` is one of this pool's, in use or not.
+  bool Owns(uint16_t port) const;
   size_t free() const { return free_.size(); }
 
  private:
@@ -46,6 +48,8 @@ class PortPool {
   IpAddress bind_;
   IpAddress advertised_;
   uint16_t low_;
+  uint32_t instance_;
+  uint32_t instances_;
   std::vector<uint16_t> free_;
   std::vector<uint32_t> position_;  // In free_, by port - low_; or kTaken.
 };
