@@ -8,6 +8,6 @@
 #include "sctp/internal/script.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  kyuu::sctp::internal::Script(absl::MakeConstSpan(data, size)).Run();
+  kyuu::sctp::internal::RunScript(absl::MakeConstSpan(data, size));
   return 0;
 }

@@ -78,25 +78,6 @@ const char* Name(Timer timer) {
 
 }  // namespace
 
-Tcb::Tcb(const Options& options, size_t mtu, const StateCookie& terms,
-         SendQueue& queue, EventQueue& events, Stats& stats)
-    : peer_tag(terms.peer_tag),
-      peer_extensions(terms.peer_extensions),
-      outgoing_streams(
-          std::min(options.outgoing_streams, terms.peer_inbound_streams)),
-      incoming_streams(
-          std::min(options.incoming_streams, terms.peer_outbound_streams)),
-      tracker(options, terms.peer_initial_tsn),
-      reassembly(options, terms.peer_initial_tsn, events, stats),
-      outstanding(terms.local_initial_tsn, queue),
-      reset(terms.local_initial_tsn, terms.peer_initial_tsn, queue, reassembly,
-            events, stats),
-      rto(options),
-      congestion(options, mtu),
-      peer_a_rwnd(terms.peer_a_rwnd),
-      advertised_rwnd(options.receive_window_bytes),
-      forwarded_to(terms.local_initial_tsn - 1) {}
-
 Core::Core(const Options& options, Random& random)
     : options_(options),
       random_(random),
@@ -106,6 +87,10 @@ Core::Core(const Options& options, Random& random)
       events_(options.held_overhead_bytes),
       queue_(options_, events_, stats_) {
   KYUU_CHECK(options.Validate().ok());
+  do {
+    local_tag_ = random_.U32();
+  } while (local_tag_ == 0);
+  local_initial_tsn_ = Tsn(random_.U32());
 }
 
 absl::Time Core::Clamp(absl::Time now) { return now_ = std::max(now_, now); }
@@ -116,10 +101,6 @@ absl::Status Core::Connect(absl::Time now) {
     return absl::FailedPreconditionError("the association has ended");
   }
   if (state_ != State::kClosed) return absl::OkStatus();
-  do {
-    local_tag_ = random_.U32();
-  } while (local_tag_ == 0);
-  local_initial_tsn_ = Tsn(random_.U32());
   state_ = State::kCookieWait;
   init_transmissions_ = 1;
   send_init_ = true;

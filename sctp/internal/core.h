@@ -25,16 +25,12 @@
 #include "sctp/internal/chunk/error_chunk.h"
 #include "sctp/internal/chunk/init_chunk.h"
 #include "sctp/internal/chunk/packet.h"
-#include "sctp/internal/congestion_control.h"
-#include "sctp/internal/data_tracker.h"
 #include "sctp/internal/event_queue.h"
-#include "sctp/internal/outstanding_data.h"
 #include "sctp/internal/reassembly.h"
-#include "sctp/internal/rto.h"
 #include "sctp/internal/send_queue.h"
 #include "sctp/internal/serial.h"
 #include "sctp/internal/state_cookie.h"
-#include "sctp/internal/stream_reset.h"
+#include "sctp/internal/tcb.h"
 #include "sctp/message.h"
 #include "sctp/options.h"
 #include "sctp/stats.h"
@@ -74,37 +70,6 @@ enum class CookieAction : uint8_t {
   kCollision,  // B: both sides sent an INIT.
   kDuplicate,  // D: it was sent twice, or crossed ours.
   kDiscard,    // C, and everything else.
-};
-
-// What both ends know of each other from the INIT ACK or the COOKIE ECHO on:
-// the transmission control block (RFC 9260 section 2.2).
-struct Tcb {
-  Tcb(const Options& options, size_t mtu, const StateCookie& terms,
-      SendQueue& queue, EventQueue& events, Stats& stats);
-
-  uint32_t peer_tag;
-  Extensions peer_extensions;
-  uint16_t outgoing_streams;
-  uint16_t incoming_streams;
-
-  DataTracker tracker;
-  Reassembly reassembly;
-  OutstandingData outstanding;
-  StreamReset reset;
-  Rto rto;
-  CongestionControl congestion;
-
-  size_t peer_a_rwnd;
-  size_t advertised_rwnd;  // In the last SACK.
-  // Fast recovery ends when this TSN is acknowledged (section 7.2.4).
-  std::optional<Tsn> recovery_exit;
-  bool fast_retransmit = false;  // One packet may ignore the window.
-  absl::Time last_data_sent = absl::InfinitePast();
-  // FORWARD TSN (RFC 3758 section 3.5): when it was sent last and about what.
-  bool forward_again = false;
-  uint64_t forward_version = 0;
-  Tsn forwarded_to;
-  absl::Time last_forward = absl::InfinitePast();
 };
 
 class Core {
@@ -234,7 +199,8 @@ class Core {
   EventQueue events_;
   SendQueue queue_;
 
-  // From Connect or the COOKIE ECHO on.
+  // Our side of the handshake. The same in our INIT and in an INIT ACK that
+  // was sent before Connect, so that the one does not devalue the other.
   uint32_t local_tag_ = 0;
   Tsn local_initial_tsn_;
   int init_transmissions_ = 0;

@@ -75,8 +75,9 @@ void Core::HandleInit(const ChunkView& chunk) {
   cookie.peer_outbound_streams = init->outbound_streams;
   cookie.peer_inbound_streams = init->inbound_streams;
   cookie.peer_extensions = init->extensions;
-  if (state_ == State::kCookieWait || state_ == State::kCookieEchoed) {
-    // Section 5.2.1: both opened at once; the answer repeats our own INIT.
+  if (state_ <= State::kCookieEchoed) {
+    // Section 5.2.1: both opened at once; the answer repeats our own INIT. If
+    // that is yet to come, it will say what this answer says.
     cookie.local_tag = local_tag_;
     cookie.local_initial_tsn = local_initial_tsn_;
   } else {

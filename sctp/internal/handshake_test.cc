@@ -50,6 +50,16 @@ TEST(Collision, InitInCookieWaitIsAnsweredWithOurOwnTag) {
   EXPECT_TRUE(p.peer.is_connected());
 }
 
+TEST(Collision, ConnectAfterTheInitAckWasSentLosesNoRoundTrip) {
+  Puppet p;
+  const std::vector<uint8_t> cookie = p.GetCookie(p.MakeInit());
+  ASSERT_OK(p.peer.Connect(p.now));
+  p.Drain();
+  p.SendChunk(CookieEchoChunk{cookie});
+  EXPECT_TRUE(p.DrainFor(ChunkType::kCookieAck));
+  EXPECT_TRUE(p.peer.is_connected());
+}
+
 TEST(Collision, CookieEchoInCookieEchoedConnects) {
   Puppet p;
   BeginConnect(p);
@@ -183,7 +193,9 @@ TEST(Restart, WhileShuttingDownIsRefused) {
 // Action C: a cookie from before the association, without tie tags.
 TEST(Cookie, ADelayedOneIsDiscarded) {
   Puppet p;
-  const std::vector<uint8_t> early = p.GetCookie(p.MakeInit());
+  InitChunk init = p.MakeInit();
+  init.initiate_tag = 0x44444444;
+  const std::vector<uint8_t> early = p.GetCookie(init);
   const uint32_t early_tag = p.peer_tag;
   ASSERT_TRUE(p.Connect());
   p.SendTagged(early_tag, [&](Writer& w) { CookieEchoChunk{early}.Write(w); });

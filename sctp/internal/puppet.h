@@ -5,7 +5,6 @@
 #define KYUU_SCTP_INTERNAL_PUPPET_H_
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -47,7 +46,8 @@ class Puppet {
       : random(seed), peer(options, random) {}
 
   // Sends a packet with `tag` that `write` fills.
-  void SendTagged(uint32_t tag, const std::function<void(Writer&)>& write) {
+  template <typename F>
+  void SendTagged(uint32_t tag, F&& write) {
     std::vector<uint8_t> buffer(65536);
     Writer writer(absl::MakeSpan(buffer));
     CommonHeader{5000, 5000, tag}.Write(writer);
@@ -55,7 +55,8 @@ class Puppet {
     FinishPacket(writer.mutable_written());
     peer.HandlePacket(now, writer.written());
   }
-  void Send(const std::function<void(Writer&)>& write) {
+  template <typename F>
+  void Send(F&& write) {
     SendTagged(peer_tag, write);
   }
   template <typename Chunk>

@@ -19,8 +19,9 @@ namespace kyuu::sctp::internal {
 namespace {
 
 constexpr size_t kMaxReason = 128;
-// Section 9.2: the guard timer is "5 times RTO.Max" at least.
-constexpr int kShutdownGuardFactor = 5;
+// Section 9.2: the guard timer is "5 times RTO.Max" at least, and RTO.Max is
+// 60 s in section 16. The peer may have much to send before it can agree.
+constexpr absl::Duration kShutdownGuard = absl::Minutes(5);
 
 }  // namespace
 
@@ -45,8 +46,7 @@ void Core::AdvanceShutdown() {
   if (state_ == State::kShutdownPending) {
     state_ = State::kShutdownSent;
     send_shutdown_ = true;
-    timers_.Set(Timer::kT5ShutdownGuard,
-                now_ + kShutdownGuardFactor * options_.rto_max);
+    timers_.Set(Timer::kT5ShutdownGuard, now_ + kShutdownGuard);
   } else {
     state_ = State::kShutdownAckSent;
     send_shutdown_ack_ = true;

@@ -1,0 +1,262 @@
+#include "sctp/internal/script.h"
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/bytes.h"
+#include "base/check.h"
+#include "sctp/association.h"
+#include "sctp/internal/chunk/control_chunks.h"
+#include "sctp/internal/chunk/forward_tsn_chunk.h"
+#include "sctp/internal/chunk/reconfig_chunk.h"
+#include "sctp/internal/chunk/sack_chunk.h"
+#include "sctp/internal/puppet.h"
+
+namespace kyuu::sctp::internal {
+namespace {
+
+// Small buffers, so that bounds are met early.
+Options ScriptOptions() {
+  Options options;
+  options.receive_window_bytes = 8192;
+  options.max_message_in = 4096;
+  options.send_buffer_bytes = 16384;
+  options.max_tsn_window = 64;
+  options.max_gap_intervals = 8;
+  options.initial_cwnd_packets = 2;
+  return options;
+}
+
+class Script {
+ public:
+  explicit Script(absl::Span<const uint8_t> bytes)
+      : reader_(bytes), puppet_(ScriptOptions()) {}
+
+  void Run() {
+    Begin(reader_.U8() % 11);
+    for (int steps = 0; !reader_.empty() && steps < 500; ++steps) {
+      Step(reader_.U8() % 16);
+      if (reader_.Peek() % 3 != 0) Drain();
+      Check();
+    }
+    Drain();
+    // Drained, it is quiet until a timer is due.
+    KYUU_CHECK(puppet_.Drain().empty());
+  }
+
+ private:
+  static constexpr int kEnded = 10;
+
+  void Begin(int state) {
+    if (state == 0) return;  // CLOSED
+    if (state <= 2) {        // COOKIE-WAIT, COOKIE-ECHOED
+      KYUU_CHECK(puppet_.peer.Connect(puppet_.now).ok());
+      const auto init = puppet_.DrainFor(ChunkType::kInit);
+      LearnFrom(*InitChunk::Parse(init->view()));
+      if (state == 2) SendInitAck();
+      return;
+    }
+    KYUU_CHECK(puppet_.Connect());
+    if (state == 3) return;          // ESTABLISHED
+    if (state == 4 || state == 5) {  // with data out, limited or not
+      SendOptions how;
+      if (state == 5) how.max_retransmits = 0;
+      Say(3000, 1, how);
+      Say(100, 2, how);
+      Say(3000, 1, how);
+    }
+    if (state == 6) {  // SHUTDOWN-PENDING
+      Say(500, 1, {});
+      puppet_.Drain();
+      puppet_.peer.Shutdown(puppet_.now);
+    }
+    if (state == 7) puppet_.peer.Shutdown(puppet_.now);  // SHUTDOWN-SENT
+    if (state == 8) {                                    // SHUTDOWN-RECEIVED
+      Say(500, 1, {});
+      puppet_.Drain();
+    }
+    if (state == 8 || state == 9) {  // SHUTDOWN-ACK-SENT
+      puppet_.SendChunk(ShutdownChunk{puppet_.peer_initial_tsn - 1});
+    }
+    if (state == kEnded) puppet_.peer.Abort(puppet_.now, "script");
+    puppet_.Drain();
+  }
+
+  void Step(int what) {
+    switch (what) {
+      case 0:
+      case 1:
+      case 2: {
+        const uint8_t tsn = reader_.U8();
+        const uint8_t flags = reader_.U8();
+        const uint8_t place = reader_.U8();
+        puppet_.SendData(tsn, flags & 0xf, place & 3, place >> 2 & 7,
+                         std::string(reader_.U8(), 'd'));
+        return;
+      }
+      case 3:
+      case 4: {
+        SackChunk sack;
+        sack.cumulative_tsn_ack = OurTsn(reader_.U8());
+        sack.a_rwnd = reader_.U16();
+        for (int i = reader_.Peek() % 4; i > 0; --i) {
+          const uint16_t start = reader_.U8();
+          sack.gap_ack_blocks.push_back(
+              {start, static_cast<uint16_t>(start + reader_.U8() % 4)});
+        }
+        return puppet_.SendChunk(sack);
+      }
+      case 5: {
+        ForwardTsnChunk forward;
+        forward.new_cumulative_tsn = Puppet::kInitialTsn + reader_.U8();
+        for (int i = reader_.Peek() % 4; i > 0; --i) {
+          const StreamId stream = static_cast<StreamId>(reader_.U8() & 3);
+          forward.skipped.push_back({stream, Ssn(reader_.U8() & 7)});
+        }
+        return puppet_.SendChunk(forward);
+      }
+      case 6:
+        return SendReconfig();
+      case 7: {
+        const uint8_t type = reader_.U8();
+        const uint8_t flags = reader_.U8();
+        const auto value = reader_.Bytes(reader_.U8() % 64);
+        return puppet_.SendRaw(type, flags, value);
+      }
+      case 8: {
+        // Any packet with any tag.
+        const uint32_t tag =
+            reader_.U8() % 3 == 0 ? reader_.U32() : Puppet::kTag;
+        const auto rest = reader_.Bytes(reader_.U8());
+        return puppet_.SendTagged(tag, [&](Writer& w) { w.Bytes(rest); });
+      }
+      case 9:
+        return puppet_.Wait(absl::Milliseconds(reader_.U8() * 20));
+      case 10: {
+        SendOptions how;
+        const uint8_t kind = reader_.U8();
+        if (kind & 1) how.ordering = Ordering::kUnordered;
+        if (kind & 2) how.max_retransmits = kind >> 5;
+        if (kind & 4) how.lifetime = absl::Milliseconds(kind);
+        return Say(size_t{1} + reader_.U8() * 16, kind >> 3 & 3, how);
+      }
+      case 11: {
+        const StreamId streams[] = {static_cast<StreamId>(reader_.U8() & 3)};
+        puppet_.peer.ResetStreams(puppet_.now, streams).IgnoreError();
+        return;
+      }
+      case 12:
+        return Handshake(reader_.U8() % 5);
+      case 13:
+        TakeEvents();
+        return;
+      case 14:
+        if (reader_.U8() % 8 == 0) puppet_.peer.Shutdown(puppet_.now);
+        return;
+      default:
+        if (reader_.U8() % 16 == 0) puppet_.peer.Close(puppet_.now);
+        puppet_.peer.Connect(puppet_.now).IgnoreError();
+    }
+  }
+
+  void Handshake(int what) {
+    InitChunk init = puppet_.MakeInit();
+    init.initiate_tag += reader_.U8() % 3;
+    if (what == 0) {
+      puppet_.SendTagged(0, [&](Writer& w) { init.Write(w); });
+    } else if (what == 1) {
+      const std::vector<uint8_t> cookie = puppet_.GetCookie(init);
+      if (!cookie.empty()) cookies_.push_back(cookie);
+    } else if (what == 2 && !cookies_.empty()) {
+      const auto& cookie = cookies_[reader_.U8() % cookies_.size()];
+      puppet_.SendChunk(CookieEchoChunk{cookie});
+    } else if (what == 3) {
+      SendInitAck();
+    } else {
+      puppet_.Send(
+          [](Writer& w) { WriteEmptyChunk(w, ChunkType::kCookieAck); });
+    }
+  }
+
+  void SendInitAck() {
+    InitChunk ack = puppet_.MakeInit();
+    ack.type = ChunkType::kInitAck;
+    const std::vector<uint8_t> cookie(40, 'c');
+    ack.cookie = cookie;
+    puppet_.SendChunk(ack);
+  }
+  void SendReconfig() {
+    ReconfigChunk chunk;
+    const uint8_t kind = reader_.U8();
+    const ReconfigSn sn(Puppet::kInitialTsn.value() + (kind >> 4 & 3));
+    const std::vector<StreamId> streams(
+        kind >> 6, static_cast<StreamId>(reader_.U8() & 3));
+    switch (kind % 4) {
+      case 0:
+        chunk.parameters.push_back(OutgoingResetRequest{
+            sn, ReconfigSn(0), Puppet::kInitialTsn + reader_.U8(), streams});
+        break;
+      case 1:
+        chunk.parameters.push_back(IncomingResetRequest{sn, streams});
+        break;
+      case 2:
+        chunk.parameters.push_back(
+            OtherRequest{OtherRequest::kAddOutgoing, sn});
+        break;
+      default:
+        chunk.parameters.push_back(ReconfigResponse{
+            ReconfigSn(puppet_.peer_initial_tsn.value() + (kind >> 4 & 3)),
+            static_cast<ReconfigResult>(reader_.U8() % 8)});
+    }
+    puppet_.SendChunk(chunk);
+  }
+
+  Tsn OurTsn(uint8_t offset) const {
+    return puppet_.peer_initial_tsn + offset - 1;
+  }
+  void LearnFrom(const InitChunk& init) {
+    puppet_.peer_tag = init.initiate_tag;
+    puppet_.peer_initial_tsn = init.initial_tsn;
+  }
+  void Say(size_t size, uint16_t stream, const SendOptions& how) {
+    puppet_.peer
+        .Send(puppet_.now,
+              Message{static_cast<StreamId>(stream), Ppid{51},
+                      std::vector<uint8_t>(size, 's')},
+              how)
+        .IgnoreError();
+  }
+  void Drain() {
+    // A driver that never sleeps would be a bug: each packet needs a cause.
+    KYUU_CHECK(puppet_.Drain().size() < 5000);
+  }
+  void TakeEvents() {
+    for (const Event& event : puppet_.Events()) {
+      KYUU_CHECK(!closed_);
+      closed_ = std::holds_alternative<Closed>(event);
+    }
+  }
+  void Check() {
+    const Stats stats = puppet_.peer.stats();
+    const Options options = ScriptOptions();
+    KYUU_CHECK(stats.receive_held_bytes <=
+               2 * options.receive_window_bytes + options.max_message_in);
+    KYUU_CHECK(stats.send_occupied_bytes <=
+               options.send_buffer_bytes + 4096 + options.send_overhead_bytes);
+    KYUU_CHECK(stats.flight_bytes <= 4 * options.send_buffer_bytes);
+  }
+
+  Reader reader_;
+  Puppet puppet_;
+  std::vector<std::vector<uint8_t>> cookies_;
+  bool closed_ = false;
+};
+
+}  // namespace
+
+void RunScript(absl::Span<const uint8_t> bytes) { Script(bytes).Run(); }
+
+}  // namespace kyuu::sctp::internal
