@@ -141,6 +141,7 @@ void Connection::React(absl::Time now) {
       On(now, *event);
       busy = true;
     }
+    StartDtls(now);
     while (gatherer_) {
       std::optional<ice::Gatherer::Event> event = gatherer_->PollEvent();
       if (!event) break;
@@ -171,7 +172,6 @@ void Connection::On(absl::Time now, ice::Agent::Event& event) {
                                     .remote_type = pair->remote_type};
     if (moved) events_.push_back(*selected_);
     if (gatherer_ && pair->nominated) gatherer_->BindChannel(now, pair->path);
-    StartDtls(now);
   } else if (auto* name = std::get_if<ice::ResolveName>(&event)) {
     events_.push_back(
         ResolveName{.id = name->id, .name = std::move(name->name)});
@@ -227,15 +227,22 @@ void Connection::StartDtls(absl::Time now) {
       !agent_.selected_path()) {
     return;
   }
+  const bool active = *remote->local_setup == sdp::Setup::kActive;
+  // A check of the peer tells that it has our answer. Before that it drops a
+  // ClientHello, which costs a retransmission, or fails over it: libdatachannel
+  // starts ICE a moment before it knows the fingerprint to expect.
+  if (active && !session_.offerer() && !remote->ice_lite &&
+      agent_.stats().requests_received == 0) {
+    return;
+  }
   dtls::Options options = options_.dtls;
   // Half again as long as an answer takes, and once more for the peer's work.
   if (const std::optional<absl::Duration> rtt = agent_.rtt()) {
     options.retransmission_timeout = 2 * *rtt;
   }
   dtls_ = std::make_unique<dtls::Session>(
-      *remote->local_setup == sdp::Setup::kActive ? dtls::Role::kClient
-                                                  : dtls::Role::kServer,
-      certificate_, options);
+      active ? dtls::Role::kClient : dtls::Role::kServer, certificate_,
+      options);
   // Refused only if there is none, which sdp does not accept.
   dtls_->SetRemoteFingerprints(now, remote->fingerprints).IgnoreError();
   dtls_->Start(now);

@@ -87,6 +87,12 @@ absl::StatusOr<std::string> Connection::LocalDescription() const {
 }
 
 void Connection::ApplyLocal(absl::Time now, const sdp::Change& change) {
+  // Without a section yet there is nothing to end: a later offer may bring one.
+  if (change.data_ended && dtls_) {
+    Hangup(now, absl::FailedPreconditionError(
+                    "the peer took the data channel section away"));
+    return;
+  }
   if (credentials_ != agent_.local_credentials()) {
     // New credentials are well-formed and differ, and the agent is open.
     agent_.Restart(now, credentials_).IgnoreError();
