@@ -98,9 +98,11 @@ export class Program {
   }
 }
 
-// Starts kyuud on free ports of 127.0.0.1 and waits until it listens.
+// Starts kyuud on free ports of 127.0.0.1, unless `args` name others, and waits
+// until it listens.
 export async function startKyuud(...args) {
-  const server = new Program(kyuud, ['--http-listen', '127.0.0.1:0', '--turn-listen', '127.0.0.1:0', ...args]);
+  const listen = ['--http-listen', '--turn-listen'].filter((flag) => !args.includes(flag));
+  const server = new Program(kyuud, [...listen.flatMap((flag) => [flag, '127.0.0.1:0']), ...args]);
   const [url] = await server.waitFor(/http:\/\/127\.0\.0\.1:\d+/);
   const [, turnPort] = await server.waitFor(/(?:turn|TURN).*127\.0\.0\.1:(\d+)/);
   return Object.assign(server, { url, turnPort: +turnPort, turn: `127.0.0.1:${turnPort}` });
