@@ -72,7 +72,11 @@ export class Program {
       if (left <= 0 || this.code !== undefined) {
         throw new Error(`${this.name}: no line ${pattern}\n${this.transcript()}`);
       }
-      await Promise.race([new Promise((r) => this.waiters.push(r)), sleep(left)]);
+      // Cleared, since a timer left behind would keep the whole process waiting.
+      await new Promise((resolve) => {
+        const timer = setTimeout(resolve, left);
+        this.waiters.push(() => { clearTimeout(timer); resolve(); });
+      });
     }
   }
   // Waits for the end; kills the process when it takes too long.
