@@ -43,13 +43,51 @@ ice::InterfaceKind KindOf(const net::Interface& interface) {
 
 }  // namespace
 
+absl::StatusOr<std::vector<HostSocket>> OpenHostSockets(LoopbackUse loopback,
+                                                        size_t max) {
+  KYUU_ASSIGN_OR_RETURN(const std::vector<net::Interface> interfaces,
+                        net::Interfaces());
+  std::vector<HostSocket> sockets;
+  const auto open = [&](bool is_loopback) {
+    for (const net::Interface& interface : interfaces) {
+      if ((interface.kind == net::InterfaceKind::kLoopback) != is_loopback ||
+          interface.address.IsLinkLocal() || sockets.size() == max) {
+        continue;
+      }
+      // An address may be tentative, or go at any moment: the others count.
+      absl::StatusOr<net::UdpSocket> socket =
+          net::UdpSocket::Open({.bind = {interface.address, 0}});
+      if (!socket.ok()) continue;
+      sockets.push_back({std::make_unique<net::UdpSocket>(*std::move(socket)),
+                         KindOf(interface)});
+    }
+  };
+  open(false);
+  if (loopback == LoopbackUse::kAlways ||
+      (loopback == LoopbackUse::kIfAlone && sockets.empty())) {
+    open(true);
+  }
+  if (sockets.empty()) {
+    return absl::UnavailableError("this machine has no usable IP address");
+  }
+  return sockets;
+}
+
 absl::StatusOr<std::unique_ptr<LoopConnection>> LoopConnection::Create(
     net::Loop& loop, const dtls::Certificate& certificate,
     const LoopConnectionOptions& options, Random& random,
     EventHandler on_event) {
+  KYUU_ASSIGN_OR_RETURN(std::vector<HostSocket> sockets,
+                        OpenHostSockets(options.loopback, options.sockets_max));
   std::unique_ptr<LoopConnection> connection(new LoopConnection(
       loop, certificate, options, random, std::move(on_event)));
-  KYUU_RETURN_IF_ERROR(connection->OpenSockets(options));
+  for (HostSocket& host : sockets) {
+    connection->driver_.AddSocket(*host.socket);
+    // Before gathering it cannot fail.
+    (void)connection->connection_.AddLocalAddress(
+        {host.socket->local(), host.kind});
+  }
+  connection->sockets_ = std::move(sockets);
   return connection;
 }
 
@@ -59,37 +97,5 @@ LoopConnection::LoopConnection(net::Loop& loop,
                                Random& random, EventHandler on_event)
     : connection_(certificate, options.connection, random),
       driver_(loop, connection_, buffer_, std::move(on_event)) {}
-
-absl::Status LoopConnection::OpenSockets(const LoopConnectionOptions& options) {
-  KYUU_ASSIGN_OR_RETURN(const std::vector<net::Interface> interfaces,
-                        net::Interfaces());
-  const auto open = [&](bool loopback) {
-    for (const net::Interface& interface : interfaces) {
-      if ((interface.kind == net::InterfaceKind::kLoopback) != loopback ||
-          interface.address.IsLinkLocal() ||
-          sockets_.size() == options.sockets_max) {
-        continue;
-      }
-      // An address may be tentative, or go at any moment: the others count.
-      absl::StatusOr<net::UdpSocket> socket =
-          net::UdpSocket::Open({.bind = {interface.address, 0}});
-      if (!socket.ok()) continue;
-      sockets_.push_back(std::make_unique<net::UdpSocket>(*std::move(socket)));
-      driver_.AddSocket(*sockets_.back());
-      // Before gathering it cannot fail.
-      (void)connection_.AddLocalAddress(
-          {sockets_.back()->local(), KindOf(interface)});
-    }
-  };
-  open(false);
-  if (options.loopback == LoopbackUse::kAlways ||
-      (options.loopback == LoopbackUse::kIfAlone && sockets_.empty())) {
-    open(true);
-  }
-  if (sockets_.empty()) {
-    return absl::UnavailableError("this machine has no usable IP address");
-  }
-  return absl::OkStatus();
-}
 
 }  // namespace kyuu::peer

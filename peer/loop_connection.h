@@ -20,6 +20,7 @@
 #include "base/address.h"
 #include "base/random.h"
 #include "dtls/certificate.h"
+#include "ice/gatherer.h"
 #include "net/drive.h"
 #include "net/loop.h"
 #include "net/udp_socket.h"
@@ -30,6 +31,16 @@ namespace kyuu::peer {
 // Whether loopback addresses are used. RFC 8445 section 5.1.1.1 forbids to
 // offer them; two programs on a machine without a network have nothing else.
 enum class LoopbackUse : uint8_t { kIfAlone, kAlways, kNever };
+
+// A socket bound to one address of the machine.
+struct HostSocket {
+  std::unique_ptr<net::UdpSocket> socket;
+  ice::InterfaceKind kind = ice::InterfaceKind::kUnknown;
+};
+// OpenHostSockets opens a socket on each address of the machine, at most `max`,
+// in the order of its interfaces. UNAVAILABLE if there is none.
+absl::StatusOr<std::vector<HostSocket>> OpenHostSockets(LoopbackUse loopback,
+                                                        size_t max);
 
 struct LoopConnectionOptions {
   Options connection;
@@ -62,10 +73,8 @@ class LoopConnection {
                  const LoopConnectionOptions& options, Random& random,
                  EventHandler on_event);
 
-  absl::Status OpenSockets(const LoopConnectionOptions& options);
-
   Connection connection_;
-  std::vector<std::unique_ptr<net::UdpSocket>> sockets_;
+  std::vector<HostSocket> sockets_;
   net::ReceiveBuffer buffer_;
   net::Driver<Connection> driver_;
 };

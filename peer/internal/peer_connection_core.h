@@ -1,0 +1,172 @@
+// Core: a peer connection shared by the thread that drives it and the threads
+// that use it.
+
+#ifndef KYUU_PEER_INTERNAL_PEER_CONNECTION_CORE_H_
+#define KYUU_PEER_INTERNAL_PEER_CONNECTION_CORE_H_
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/address.h"
+#include "base/engine.h"
+#include "base/system_random.h"
+#include "dtls/certificate.h"
+#include "net/loop.h"
+#include "peer/connection.h"
+#include "peer/data_channel.h"
+#include "peer/internal/peer_connection_negotiation.h"
+#include "peer/internal/peer_connection_workplace.h"
+#include "peer/loop_connection.h"
+#include "peer/peer_connection.h"
+
+namespace kyuu::peer::internal {
+
+struct NegotiationNeeded {};
+
+// Core is a monitor around a Connection: the driver's verbs and the
+// application's commands each hold its mutex, handlers run without it. That is
+// why no command ever waits for the loop's thread, and two connections whose
+// handlers call each other cannot block one another. A command leaves the
+// sending to the loop, which it wakes.
+//
+// It is owned by its PeerConnection, its channels, and its workplace until the
+// connection has said goodbye.
+class Core : public std::enable_shared_from_this<Core> {
+ public:
+  using Packet = Datagram;
+  using Event = std::variant<ConnectionEvent, NegotiationNeeded>;
+
+  Core(std::shared_ptr<Workplace> workplace,
+       const dtls::Certificate& certificate, const Options& options,
+       std::vector<HostSocket> sockets, PeerConnectionHandlers handlers);
+  ~Core();
+
+  // Sends the core to work. Once, before any command.
+  void Start();
+
+  // --- For any thread ---
+
+  // Runs `command(Connection&, Negotiation&, absl::Time)` and has the loop do
+  // what follows from it.
+  template <typename Command>
+  auto Do(Command command) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    auto result = command(connection_, negotiation_, Now());
+    Wake();
+    return result;
+  }
+  absl::StatusOr<std::shared_ptr<DataChannel>> CreateDataChannel(
+      ChannelConfig config, DataChannelHandlers handlers);
+  absl::Status Send(DataChannel& channel, PayloadType type,
+                    std::vector<uint8_t>&& payload);
+  void CloseChannel(DataChannel& channel);
+  void SetHandlers(DataChannel& channel, DataChannelHandlers handlers);
+  void SetBufferedAmountLowThreshold(DataChannel& channel, size_t bytes);
+  // See PeerConnection::Close.
+  void Close();
+
+  // Runs `query(const Core&)` on a state that stands still.
+  template <typename Query>
+  auto Ask(Query query) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return query(*this);
+  }
+  // For queries.
+  const Connection& connection() const { return connection_; }
+  const Negotiation& negotiation() const { return negotiation_; }
+  GatheringState gathering_state() const { return gathering_state_; }
+  ice::AgentState ice_state() const { return ice_state_; }
+  ConnectionState connection_state() const { return connection_state_; }
+
+  // --- The driver's verbs ---
+
+  void HandlePacket(absl::Time now, const Datagram& datagram);
+  void HandleTimeout(absl::Time now);
+  std::optional<Datagram> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Event> PollEvent();
+  absl::Time NextTimeout() const;
+
+ private:
+  // With the mutex held.
+  absl::Time Now(absl::Time now = net::Loop::Now());
+  void Wake();
+  std::shared_ptr<DataChannel> Find(ChannelId channel);
+  // Waits until a handler that is running now has returned; not for itself.
+  void AwaitHandler(std::unique_lock<std::mutex>& lock);
+
+  // On the workplace.
+  void Arrive();
+  void Flush();
+  void Depart();
+  // Runs `update()` with the mutex held, unless the connection was closed by
+  // the application, and then `call(handlers)` without.
+  template <typename Update, typename Call>
+  void Deliver(Update update, Call call);
+  // The same for a channel; its handlers are dropped if `update` closes it.
+  template <typename Update, typename Call>
+  void DeliverTo(ChannelId channel, Update update, Call call);
+  void BeginHandler();
+  void EndHandler();
+
+  void On(NegotiationNeeded& event);
+  void On(ConnectionEvent& event);
+  void On(SignalingStateChanged& event);
+  void On(GatheringStateChanged& event);
+  void On(CandidateFound& event);
+  void On(IceStateChanged& event);
+  void On(ConnectionStateChanged& event);
+  void On(SelectedPathChanged& event);
+  void On(ResolveName& event);
+  void On(ServerFailed& event);
+  void On(sctp::ChannelOpened& event);
+  void On(sctp::ChannelIncoming& event);
+  void On(sctp::ChannelMessage& event);
+  void On(sctp::ChannelBufferedAmountLow& event);
+  void On(sctp::ChannelClosed& event);
+  void On(sctp::WritableAgain& event);
+  void On(Closed& event);
+
+  const std::shared_ptr<Workplace> workplace_;
+
+  // The workplace's.
+  std::vector<HostSocket> sockets_;
+  struct Drive;
+  std::unique_ptr<Drive> drive_;  // From Arrive to Depart.
+
+  mutable std::mutex mutex_;
+  std::condition_variable handler_returned_;
+  // All that follows is guarded by the mutex.
+  SystemRandom random_;
+  Connection connection_;
+  Negotiation negotiation_;
+  absl::Time now_ = absl::InfinitePast();
+  // Calls to them are the workplace's alone; null when they are not to be
+  // called any more.
+  std::shared_ptr<PeerConnectionHandlers> handlers_;
+  std::map<ChannelId, std::shared_ptr<DataChannel>> channels_;
+  std::vector<ChannelId> refused_;  // Whose Send met a full buffer.
+  GatheringState gathering_state_ = GatheringState::kNew;
+  ice::AgentState ice_state_ = ice::AgentState::kNew;
+  ConnectionState connection_state_ = ConnectionState::kNew;
+  bool closed_ = false;    // By the application.
+  bool departed_ = false;  // Nobody drives it any more.
+  bool wake_posted_ = false;
+  bool handler_runs_ = false;
+  uint64_t handler_calls_ = 0;
+};
+
+}  // namespace kyuu::peer::internal
+
+#endif  // KYUU_PEER_INTERNAL_PEER_CONNECTION_CORE_H_

@@ -1,0 +1,44 @@
+// Workplace: what a peer::Thread and the connections on it share, and what is
+// left of them while they take their leave.
+
+#ifndef KYUU_PEER_INTERNAL_PEER_CONNECTION_WORKPLACE_H_
+#define KYUU_PEER_INTERNAL_PEER_CONNECTION_WORKPLACE_H_
+
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "net/loop.h"
+#include "net/udp_socket.h"
+
+namespace kyuu::peer::internal {
+
+class Core;
+
+// Owned by its thread, its Thread and the cores on it. All but the loop's
+// Post() and IsCurrent() belongs to the thread.
+struct Workplace {
+  explicit Workplace(std::unique_ptr<net::Loop> l) : loop(std::move(l)) {}
+
+  bool IsCurrent() const { return current == this; }
+  // The loop ends once its Thread is gone and the last core has departed.
+  void Leave() {
+    leaving = true;
+    if (cores.empty()) loop->Stop();
+  }
+  void Depart(const std::shared_ptr<Core>& core) {
+    cores.erase(core);
+    if (leaving) Leave();
+  }
+
+  static inline thread_local const Workplace* current = nullptr;
+
+  const std::unique_ptr<net::Loop> loop;
+  net::ReceiveBuffer buffer;
+  std::set<std::shared_ptr<Core>> cores;  // Until each has said goodbye.
+  bool leaving = false;
+};
+
+}  // namespace kyuu::peer::internal
+
+#endif  // KYUU_PEER_INTERNAL_PEER_CONNECTION_WORKPLACE_H_

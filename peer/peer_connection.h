@@ -1,0 +1,172 @@
+// PeerConnection: a WebRTC peer connection on a thread of its own, with the
+// names and the order of events of W3C's RTCPeerConnection.
+//
+//   auto connection = *peer::PeerConnection::Create(
+//       {.stun_servers = {server}},
+//       {.on_ice_candidate = [&](const IceCandidate& c) { /* To the peer. */ },
+//        .on_data_channel = [&](std::shared_ptr<DataChannel> channel) {...}});
+//   auto channel = *connection->CreateDataChannel(
+//       {.label = "chat"},
+//       {.on_open = [](DataChannel& channel) { channel.Send("hello"); }});
+//   absl::Status status = connection->SetLocalDescription();
+//   ... connection->local_description() to the peer, and its answer to: ...
+//   status = connection->SetRemoteDescription({SdpType::kAnswer, sdp});
+
+#ifndef KYUU_PEER_PEER_CONNECTION_H_
+#define KYUU_PEER_PEER_CONNECTION_H_
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/address.h"
+#include "dtls/certificate.h"
+#include "ice/agent_types.h"
+#include "ice/gatherer.h"
+#include "peer/connection.h"
+#include "peer/connection_types.h"
+#include "peer/data_channel.h"
+#include "peer/loop_connection.h"
+#include "peer/peer_connection_thread.h"
+
+namespace kyuu::peer {
+
+namespace internal {
+class Core;
+}  // namespace internal
+
+// RTCSessionDescription; Rollback() stands for its fourth type.
+struct SessionDescription {
+  SdpType type = SdpType::kOffer;
+  std::string sdp;
+};
+
+// RTCIceCandidate. An empty `candidate` says that no more will come.
+struct IceCandidate {
+  std::string candidate;  // "candidate:...", with or without "a=".
+  std::string sdp_mid;
+  size_t sdp_mline_index = 0;
+};
+
+// RTCConfiguration.
+struct Configuration {
+  // Addresses, already resolved (net::Resolve does it, and blocks).
+  std::vector<TransportAddress> stun_servers;
+  std::vector<ice::TurnServer> turn_servers;
+  ice::GatherPolicy ice_transport_policy = ice::GatherPolicy::kAll;
+  // Made for this connection if unset.
+  std::optional<dtls::Certificate> certificate;
+  LoopbackUse loopback = LoopbackUse::kIfAlone;
+  // Sockets opened at most, one for each address of the machine.
+  size_t sockets_max = 16;
+  // Where the connection works; a thread of its own if null.
+  std::shared_ptr<Thread> thread;
+  // Knobs of the parts. Its servers and policy are taken from above.
+  Options engine;
+};
+
+// The events of RTCPeerConnection, for those who want them. Called on the
+// connection's thread, one at a time.
+struct PeerConnectionHandlers {
+  // Time for SetLocalDescription() and telling it to the peer.
+  absl::AnyInvocable<void()> on_negotiation_needed;
+  absl::AnyInvocable<void(const IceCandidate&)> on_ice_candidate;
+  // A STUN or TURN server gave nothing.
+  absl::AnyInvocable<void(const ServerFailed&)> on_ice_candidate_error;
+  absl::AnyInvocable<void(SignalingState)> on_signaling_state_change;
+  absl::AnyInvocable<void(GatheringState)> on_ice_gathering_state_change;
+  absl::AnyInvocable<void(ice::AgentState)> on_ice_connection_state_change;
+  absl::AnyInvocable<void(ConnectionState)> on_connection_state_change;
+  // The path that carries data, and whether it is relayed.
+  absl::AnyInvocable<void(const SelectedPathChanged&)> on_selected_path_change;
+  // The peer opened a channel. Its own handlers are to be set here.
+  absl::AnyInvocable<void(std::shared_ptr<DataChannel>)> on_data_channel;
+  // The connection ended, and not by Close(): see peer::Closed for the reasons.
+  // The last call of all.
+  absl::AnyInvocable<void(absl::Status)> on_closed;
+};
+
+// PeerConnection may be used from any thread. A call does its work at once,
+// under a mutex that no handler runs under, so handlers may call each other's
+// connections freely. Only those that promise silence wait for a handler that
+// is running: Close(), the destructor, and SetHandlers() of a channel.
+//
+// Handlers may call everything and destroy the connection. As in W3C's events
+// what they cause is told after they have returned, never within a call.
+class PeerConnection {
+ public:
+  // UNAVAILABLE: the machine has no usable address. RESOURCE_EXHAUSTED: no
+  // descriptor is left. INTERNAL: OpenSSL failed.
+  static absl::StatusOr<std::unique_ptr<PeerConnection>> Create(
+      Configuration configuration, PeerConnectionHandlers handlers);
+  // Close(), and the end of a thread of its own (see ~Thread for how long that
+  // may take).
+  ~PeerConnection();
+  PeerConnection(const PeerConnection&) = delete;
+  PeerConnection& operator=(const PeerConnection&) = delete;
+
+  // --- Descriptions. Errors are those of sdp::Session, and change nothing;
+  // FAILED_PRECONDITION is W3C's InvalidStateError. ---
+
+  absl::StatusOr<SessionDescription> CreateOffer(
+      IceRestart restart = IceRestart::kNo);
+  absl::StatusOr<SessionDescription> CreateAnswer();
+  // Without an argument it makes the offer or answer that is due. Candidates
+  // are gathered from the first one on.
+  absl::Status SetLocalDescription();
+  absl::Status SetLocalDescription(const SessionDescription& description);
+  absl::Status SetRemoteDescription(const SessionDescription& description);
+  // Takes a pending offer back.
+  absl::Status Rollback();
+  // With the candidates found so far. The pending one if there is one; nullopt
+  // before the first.
+  std::optional<SessionDescription> local_description() const;
+  std::optional<SessionDescription> remote_description() const;
+
+  // A candidate of the peer, before its description too. INVALID_ARGUMENT:
+  // malformed. RESOURCE_EXHAUSTED: too many before the description.
+  absl::Status AddIceCandidate(const IceCandidate& candidate);
+  // The next offer restarts ICE; on_negotiation_needed asks for it.
+  void RestartIce();
+
+  // --- Data channels ---
+
+  // Before or after the connection exists. With handlers given here no event
+  // is missed. Errors are those of sctp::DataChannels::Create.
+  absl::StatusOr<std::shared_ptr<DataChannel>> CreateDataChannel(
+      ChannelConfig config, DataChannelHandlers handlers = {});
+
+  // --- The rest ---
+
+  // Hangs up: the peer knows after half a round trip. As in W3C no event tells
+  // of it here, nor of anything else any more: once it has returned, no handler
+  // of the connection or its channels is running or will be called (on the
+  // connection's thread: but the one running). It waits for a running handler;
+  // do not hold a lock that one may take.
+  void Close();
+
+  // States are those of the newest event; the signaling state is that of the
+  // newest description.
+  SignalingState signaling_state() const;
+  GatheringState ice_gathering_state() const;
+  ice::AgentState ice_connection_state() const;
+  ConnectionState connection_state() const;
+  ConnectionStats GetStats() const;
+  const std::shared_ptr<Thread>& thread() const { return thread_; }
+
+ private:
+  PeerConnection(std::shared_ptr<Thread> thread,
+                 std::shared_ptr<internal::Core> core);
+
+  const std::shared_ptr<Thread> thread_;
+  const std::shared_ptr<internal::Core> core_;
+};
+
+}  // namespace kyuu::peer
+
+#endif  // KYUU_PEER_PEER_CONNECTION_H_
