@@ -10,6 +10,7 @@
 #include "base/status_macros.h"
 #include "base/system_random.h"
 #include "net/interfaces.h"
+#include "spdlog/spdlog.h"
 
 namespace kyuu::tools {
 namespace {
@@ -187,6 +188,31 @@ absl::StatusOr<std::unique_ptr<TurnCluster>> TurnCluster::Open(
 TurnCluster::~TurnCluster() {
   for (const auto& worker : workers_) worker->loop->Stop();
   for (const auto& worker : workers_) worker->thread.join();
+  LogTotals();
+}
+
+void TurnCluster::LogTotals() const {
+  if (first_ == nullptr) return;  // Open() failed.
+  turn::ServerStats sum;
+  const auto add = [&sum](const turn::ServerStats& stats) {
+    sum.requests += stats.requests;
+    sum.errors += stats.errors;
+    sum.to_peers += stats.to_peers;
+    sum.to_clients += stats.to_clients;
+    sum.malformed += stats.malformed;
+    sum.unexpected += stats.unexpected;
+    sum.rate_limited += stats.rate_limited + stats.answers_dropped;
+    sum.no_allocation += stats.no_allocation + stats.no_channel;
+    sum.no_permission += stats.no_permission + stats.forbidden;
+  };
+  add(first_->stats());
+  for (const auto& worker : workers_) add(worker->node->stats());
+  spdlog::info(
+      "turn: {} requests, {} of them refused; {} datagrams relayed to peers, "
+      "{} to clients; dropped: {} malformed, {} unexpected, {} beyond the "
+      "rate, {} without an allocation or channel, {} without a permission",
+      sum.requests, sum.errors, sum.to_peers, sum.to_clients, sum.malformed,
+      sum.unexpected, sum.rate_limited, sum.no_allocation, sum.no_permission);
 }
 
 void TurnCluster::Grant(const std::string& username,

@@ -27,7 +27,7 @@ class TurnCluster {
   // has one of them; INVALID_ARGUMENT if the configuration cannot work.
   static absl::StatusOr<std::unique_ptr<TurnCluster>> Open(const Config& config,
                                                            net::Loop& main);
-  // Stops and joins the threads.
+  // Stops and joins the threads, and logs what was answered and dropped.
   ~TurnCluster();
   TurnCluster(const TurnCluster&) = delete;
   TurnCluster& operator=(const TurnCluster&) = delete;
@@ -56,6 +56,7 @@ class TurnCluster {
   };
 
   explicit TurnCluster(net::Loop& main) : main_(main) {}
+  void LogTotals() const;
 
   net::Loop& main_;
   std::vector<TransportAddress> listeners_;

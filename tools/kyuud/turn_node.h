@@ -36,6 +36,8 @@ class TurnNode {
   void Grant(absl::string_view username, absl::string_view password);
   void Revoke(absl::string_view username);
 
+  const turn::ServerStats& stats() const { return server_.stats(); }
+
  private:
   struct Listener {
     net::UdpSocket socket;
