@@ -47,23 +47,28 @@ std::string FileSender::Offer() const {
       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-absl::StatusOr<absl::Span<const uint8_t>> FileSender::NextChunk() {
-  const size_t want =
-      static_cast<size_t>(std::min<uint64_t>(kChunkBytes, size_ - offset_));
-  const size_t got = std::fread(chunk_.data(), 1, want, file_.get());
-  if (got != want) {
-    return absl::DataLossError(
-        absl::StrCat(path_, " changed or failed while it was read"));
+absl::StatusOr<absl::Span<const uint8_t>> FileSender::Chunk() {
+  if (chunk_size_ == 0) {
+    const size_t want =
+        static_cast<size_t>(std::min<uint64_t>(kChunkBytes, size_ - offset_));
+    if (std::fread(chunk_.data(), 1, want, file_.get()) != want) {
+      return absl::DataLossError(
+          absl::StrCat(path_, " changed or failed while it was read"));
+    }
+    chunk_size_ = want;
   }
-  offset_ += got;
-  const auto chunk = absl::MakeConstSpan(chunk_).first(got);
-  hash_.Add(chunk);
-  return chunk;
+  return absl::MakeConstSpan(chunk_).first(chunk_size_);
+}
+
+void FileSender::Advance() {
+  hash_.Add(absl::MakeConstSpan(chunk_).first(chunk_size_));
+  offset_ += chunk_size_;
+  chunk_size_ = 0;
 }
 
 std::string FileSender::End() {
-  return nlohmann::json{
-      {"type", "end"}, {"size", size_}, {"sha256", hash_.Finish()}}
+  if (sha256_.empty()) sha256_ = hash_.Finish();
+  return nlohmann::json{{"type", "end"}, {"size", size_}, {"sha256", sha256_}}
       .dump();
 }
 

@@ -29,7 +29,7 @@ std::string BaseName(absl::string_view path);
 // and the two channels:
 //
 //   control << Offer()                    -> file-accept: open "file:ID"
-//   while channel has room: channel << NextChunk()
+//   while channel has room: channel << Chunk(), Advance()
 //   channel << End(), once at_end()       -> file-result: close the channel
 class FileSender {
  public:
@@ -47,12 +47,16 @@ class FileSender {
 
   // The file-offer message.
   std::string Offer() const;
-  // Reads the next chunk; a view until the next call. DATA_LOSS if the file
-  // became shorter than it was when offered, or cannot be read.
-  absl::StatusOr<absl::Span<const uint8_t>> NextChunk();
+  // The next chunk, the same one until Advance(): a view until then. DATA_LOSS
+  // if the file became shorter than it was when offered, or cannot be read.
+  absl::StatusOr<absl::Span<const uint8_t>> Chunk();
+  // The chunk was sent.
+  void Advance();
   bool at_end() const { return offset_ == size_; }
   // The message after the last chunk.
   std::string End();
+  // Of all that was sent; empty before End().
+  const std::string& sha256() const { return sha256_; }
 
  private:
   FileSender() = default;
@@ -65,6 +69,8 @@ class FileSender {
   FileHandle file_;
   Sha256 hash_;
   std::vector<uint8_t> chunk_;
+  size_t chunk_size_ = 0;  // 0: none is read.
+  std::string sha256_;
 };
 
 }  // namespace kyuu::tools

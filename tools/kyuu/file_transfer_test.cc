@@ -64,9 +64,11 @@ TEST_F(FileTransfer, CarriesFilesOfEverySizeIntact) {
     auto receiver = Receiver(absl::StrCat("b", size), sender->size());
     ASSERT_OK(receiver);
     while (!sender->at_end()) {
-      const auto chunk = sender->NextChunk();
+      ASSERT_OK(sender->Chunk());
+      const auto chunk = sender->Chunk();  // Again, as after a full queue.
       ASSERT_OK(chunk);
       ASSERT_OK(receiver->Add(*chunk));
+      sender->Advance();
     }
     const auto path = receiver->Finish(sender->End());
     ASSERT_OK(path);
@@ -78,7 +80,8 @@ TEST_F(FileTransfer, CarriesFilesOfEverySizeIntact) {
 TEST_F(FileTransfer, KeepsNothingOfADamagedFile) {
   auto sender = FileSender::Open("f", Write("a", "hello"));
   ASSERT_OK(sender);
-  ASSERT_OK(sender->NextChunk());
+  ASSERT_OK(sender->Chunk());
+  sender->Advance();
   {
     auto receiver = Receiver("a", 5);
     ASSERT_OK(receiver);
@@ -115,7 +118,8 @@ TEST_F(FileTransfer, NeverOverwritesUnasked) {
   const auto receive = [&](IfExists how, const std::string& content) {
     auto sender = FileSender::Open("f", Write("source", content));
     auto receiver = Receiver("a.tar.gz", content.size(), how);
-    EXPECT_OK(receiver->Add(*sender->NextChunk()));
+    EXPECT_OK(receiver->Add(*sender->Chunk()));
+    sender->Advance();
     return receiver->Finish(sender->End());
   };
   EXPECT_EQ(BaseName(*receive(IfExists::kRename, "one")), "a.tar.gz");
@@ -153,9 +157,10 @@ TEST_F(FileTransfer, NoticesAFileThatShrinks) {
   const std::string path = Write("a", std::string(100000, 'x'));
   auto sender = FileSender::Open("f", path);
   ASSERT_OK(sender);
-  ASSERT_OK(sender->NextChunk());
+  ASSERT_OK(sender->Chunk());
+  sender->Advance();
   std::filesystem::resize_file(path, 70000);
-  EXPECT_THAT(sender->NextChunk(), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(sender->Chunk(), StatusIs(absl::StatusCode::kDataLoss));
 }
 
 }  // namespace

@@ -1,14 +1,19 @@
 // The `kyuu` command: a WebRTC peer and toolbox (docs/kyuu.md).
 
+#include <unistd.h>
+
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 
 #include "CLI/CLI.hpp"
+#include "tools/kyuu/call_commands.h"
 #include "tools/kyuu/peer_command.h"
 #include "tools/kyuu/server_commands.h"
 
 namespace {
 
+using kyuu::tools::CallOptions;
 using kyuu::tools::PeerOptions;
 
 void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
@@ -47,6 +52,48 @@ void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
   peer->add_option("--expect", options.expect, "Messages to receive");
 }
 
+CLI::App* AddCall(CLI::App& app, const char* name, const char* what,
+                  CallOptions& options) {
+  CLI::App* command = app.add_subcommand(name, what);
+  command
+      ->add_option("url", options.url,
+                   "The server: ws://HOST:PORT or the "
+                   "address of its page")
+      ->required();
+  command->add_option("--room", options.room, "Room to join");
+  command->add_flag("--relay", options.relay, "Relayed candidates only");
+  return command;
+}
+
+void AddCalls(CLI::App& app, CallOptions& options) {
+  CLI::App* connect =
+      AddCall(app, "connect", "Join, be called or call, and chat", options);
+  connect->add_option("name", options.name, "Our name")->required();
+  connect->add_option("--call", options.call, "Whom to call");
+
+  CLI::App* send = AddCall(app, "send", "Send files to a peer", options);
+  send->add_option("files", options.files, "The files")->required();
+  send->add_option("--to", options.call, "Whom to send to")->required();
+  send->add_option("--name", options.name, "Our name; the user's by default");
+
+  CLI::App* recv = AddCall(app, "recv", "Wait for files", options);
+  recv->add_option("name", options.name, "Our name")->required();
+  recv->add_flag("--once", options.once, "End after the first call");
+  for (CLI::App* command : {connect, recv}) {
+    command->add_option("--dir", options.folder, "Where files go")
+        ->check(CLI::ExistingDirectory);
+    command->add_flag("--overwrite", options.overwrite,
+                      "Replace files of the same name");
+  }
+}
+
+// A name for one who only sends: unlikely to be taken.
+std::string SenderName() {
+  const char* user = std::getenv("USER");
+  return std::string(user == nullptr || *user == '\0' ? "kyuu" : user) + "-" +
+         std::to_string(getpid());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -57,6 +104,9 @@ int main(int argc, char** argv) {
   std::string role = "offer";
   bool text = false;
   AddPeer(app, peer, role, text);
+
+  CallOptions call;
+  AddCalls(app, call);
 
   std::string url;
   app.add_subcommand("stun", "Ask a STUN server for this machine's address")
@@ -73,6 +123,12 @@ int main(int argc, char** argv) {
   }
   if (app.got_subcommand("stun")) return kyuu::tools::RunStun(url);
   if (app.got_subcommand("turn")) return kyuu::tools::RunTurn(url);
+  if (app.got_subcommand("connect")) return kyuu::tools::RunConnect(call);
+  if (app.got_subcommand("recv")) return kyuu::tools::RunRecv(call);
+  if (app.got_subcommand("send")) {
+    if (call.name.empty()) call.name = SenderName();
+    return kyuu::tools::RunSend(call);
+  }
   peer.offer = role == "offer";
   if (text) peer.kind = kyuu::tools::PatternKind::kText;
   return kyuu::tools::RunPeer(peer);

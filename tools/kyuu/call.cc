@@ -1,0 +1,264 @@
+#include "tools/kyuu/call.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "base/bytes.h"
+#include "base/status_macros.h"
+
+namespace kyuu::tools {
+namespace {
+
+using nlohmann::json;
+
+constexpr char kControlLabel[] = "kyuu";
+constexpr char kControlProtocol[] = "kyuu.app.v1";
+constexpr char kFilePrefix[] = "file:";
+
+template <typename... Fs>
+struct Overload : Fs... {
+  using Fs::operator()...;
+};
+template <typename... Fs>
+Overload(Fs...) -> Overload<Fs...>;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Call>> Call::Create(
+    net::Loop& loop, const dtls::Certificate& certificate,
+    const peer::Options& options, Random& random, std::string name,
+    CallRole role, Handler handler) {
+  std::unique_ptr<Call> call(
+      new Call(random, std::move(name), role, std::move(handler)));
+  KYUU_ASSIGN_OR_RETURN(call->connection_,
+                        peer::LoopConnection::Create(
+                            loop, certificate, {.connection = options}, random,
+                            [raw = call.get()](peer::ConnectionEvent event) {
+                              raw->OnEvent(std::move(event));
+                            }));
+  return call;
+}
+
+Call::Call(Random& random, std::string name, CallRole role, Handler handler)
+    : random_(random),
+      name_(std::move(name)),
+      role_(role),
+      handler_(std::move(handler)) {}
+
+absl::Status Call::Start() {
+  const absl::Time now = net::Loop::Now();
+  KYUU_RETURN_IF_ERROR(
+      engine()
+          .CreateDataChannel(
+              now, {.label = kControlLabel, .protocol = kControlProtocol})
+          .status());
+  KYUU_ASSIGN_OR_RETURN(std::string sdp, engine().CreateOffer());
+  KYUU_RETURN_IF_ERROR(
+      engine().SetLocalDescription(now, peer::SdpType::kOffer));
+  Emit(LocalDescription{signaling::SignalKind::kOffer, std::move(sdp)});
+  connection_->Flush();
+  return absl::OkStatus();
+}
+
+absl::Status Call::Answer() {
+  KYUU_ASSIGN_OR_RETURN(std::string sdp, engine().CreateAnswer());
+  KYUU_RETURN_IF_ERROR(
+      engine().SetLocalDescription(net::Loop::Now(), peer::SdpType::kAnswer));
+  Emit(LocalDescription{signaling::SignalKind::kAnswer, std::move(sdp)});
+  return absl::OkStatus();
+}
+
+void Call::HandleDescription(signaling::SignalKind kind,
+                             const std::string& sdp) {
+  if (over_) return;
+  const bool offer = kind == signaling::SignalKind::kOffer;
+  // Perfect negotiation: the impolite side lets a colliding offer lie; the
+  // polite one yields, which setting it does by itself.
+  if (offer && role_ == CallRole::kCaller &&
+      engine().signaling_state() != peer::SignalingState::kStable) {
+    return;
+  }
+  absl::Status status = engine().SetRemoteDescription(
+      net::Loop::Now(), offer ? peer::SdpType::kOffer : peer::SdpType::kAnswer,
+      sdp);
+  if (status.ok() && offer) status = Answer();
+  if (!status.ok()) {
+    Over(absl::Status(
+        status.code(),
+        absl::StrCat("the other side's description: ", status.message())));
+    return;
+  }
+  connection_->Flush();
+}
+
+void Call::HandleCandidate(const signaling::CandidateInit& candidate) {
+  if (over_) return;
+  // One that cannot be used must not end a call that others may save.
+  (void)engine().AddIceCandidate(
+      net::Loop::Now(), candidate.candidate, candidate.sdp_mid.value_or("0"),
+      static_cast<size_t>(candidate.sdp_m_line_index.value_or(0)));
+  connection_->Flush();
+}
+
+absl::Status Call::SendChat(absl::string_view text) {
+  if (!connected_) {
+    return absl::FailedPreconditionError("not connected yet");
+  }
+  if (text.size() > kChatBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a message may have ", kChatBytesMax, " bytes"));
+  }
+  SendControl({{"type", "chat"},
+               {"text", std::string(text)},
+               {"time", absl::ToUnixMillis(absl::Now())}});
+  return absl::OkStatus();
+}
+
+void Call::HangUp() {
+  if (over_) return;
+  goodbye_ = true;
+  if (connected_) SendControl({{"type", "bye"}});
+  // The channel's end comes behind what is queued on it.
+  if (control_) (void)engine().CloseChannel(net::Loop::Now(), *control_);
+  if (!connected_) engine().Close(net::Loop::Now());
+  connection_->Flush();
+}
+
+void Call::SendControl(const json& message) {
+  const std::string text =
+      message.dump(-1, ' ', false, json::error_handler_t::replace);
+  // Fails only when the connection is ending, which CallOver tells.
+  (void)engine().Send(net::Loop::Now(), *control_, peer::PayloadType::kText,
+                      {text.begin(), text.end()});
+  connection_->Flush();
+}
+
+void Call::OnEvent(peer::ConnectionEvent event) {
+  if (over_) return;
+  std::visit(
+      Overload{
+          [&](peer::CandidateFound& found) {
+            signaling::CandidateInit init;
+            init.candidate = std::move(found.candidate);
+            init.sdp_mid = std::move(found.mid);
+            init.sdp_m_line_index = static_cast<int>(found.mline_index);
+            Emit(LocalCandidate{std::move(init)});
+          },
+          [&](peer::SelectedPathChanged& path) {
+            Emit(PathFound{path.relayed(),
+                           std::string(ice::ToString(path.local_type)),
+                           std::string(ice::ToString(path.remote_type))});
+          },
+          [&](peer::ConnectionStateChanged& changed) {
+            if (changed.state == peer::ConnectionState::kFailed) {
+              Over(absl::UnavailableError(
+                  connected_ ? "the connection was lost"
+                             : "no way to the other side was found"));
+            }
+          },
+          [&](sctp::ChannelOpened& opened) { OnOpened(opened.channel); },
+          [&](sctp::ChannelIncoming& incoming) { OnIncoming(incoming); },
+          [&](sctp::ChannelMessage& message) { OnMessage(message); },
+          [&](sctp::ChannelBufferedAmountLow&) { PumpFiles(); },
+          [&](sctp::WritableAgain&) { PumpFiles(); },
+          [&](sctp::ChannelClosed& closed) { OnClosed(closed); },
+          [&](peer::Closed& closed) {
+            // Browsers hang up by an ABORT.
+            Over(closed.status.ok() || absl::IsAborted(closed.status)
+                     ? absl::OkStatus()
+                     : closed.status);
+          },
+          [](auto&) {},
+      },
+      event);
+}
+
+void Call::OnOpened(peer::ChannelId id) {
+  for (auto& [file_id, sending] : sending_) {
+    if (sending.channel != id) continue;
+    sending.opened = true;
+    Pump(file_id, sending);
+    return;
+  }
+  if (!control_) UseControl(id);
+}
+
+void Call::UseControl(peer::ChannelId id) {
+  control_ = id;
+  connected_ = true;
+  SendControl({{"type", "hello"}, {"name", name_}, {"agent", "kyuu/0.1"}});
+  Emit(Connected{});
+}
+
+void Call::OnIncoming(const sctp::ChannelIncoming& incoming) {
+  if (role_ == CallRole::kCallee && !control_ &&
+      incoming.config.label == kControlLabel) {
+    return UseControl(incoming.channel);
+  }
+  absl::string_view label = incoming.config.label;
+  if (!absl::ConsumePrefix(&label, kFilePrefix)) return;
+  const auto it = receiving_.find(std::string(label));
+  if (it == receiving_.end() || it->second.channel) {
+    // Nobody accepted that file.
+    (void)engine().CloseChannel(net::Loop::Now(), incoming.channel);
+    return;
+  }
+  it->second.channel = incoming.channel;
+}
+
+void Call::OnMessage(sctp::ChannelMessage& message) {
+  if (message.channel == control_) {
+    if (message.type == peer::PayloadType::kText &&
+        message.payload.size() <= kControlBytesMax) {
+      OnControl(AsText(message.payload));
+    }
+    return;
+  }
+  for (auto& [id, receiving] : receiving_) {
+    if (receiving.channel == message.channel) {
+      return OnFileMessage(id, receiving, message);
+    }
+  }
+}
+
+void Call::OnClosed(const sctp::ChannelClosed& closed) {
+  if (closed.channel == control_) {
+    const absl::Status status =
+        goodbye_ ? absl::OkStatus()
+                 : absl::UnavailableError("the other side has gone");
+    FailFiles(absl::UnavailableError("the call ended before the file did"));
+    engine().Close(net::Loop::Now());
+    if (!goodbye_ || over_) Over(status);
+    return;
+  }
+  for (auto& [id, sending] : sending_) {
+    if (sending.channel != closed.channel) continue;
+    return FinishSending(
+        id, absl::UnavailableError("the other side stopped the transfer"));
+  }
+  for (auto& [id, receiving] : receiving_) {
+    if (receiving.channel != closed.channel) continue;
+    return FinishReceiving(
+        id, "", absl::UnavailableError("the other side stopped the transfer"));
+  }
+}
+
+void Call::Over(absl::Status status) {
+  if (over_) return;
+  FailFiles(absl::UnavailableError("the call ended before the file did"));
+  over_ = true;
+  connected_ = false;
+  engine().Close(net::Loop::Now());
+  connection_->Flush();
+  Emit(CallOver{std::move(status)});
+}
+
+}  // namespace kyuu::tools

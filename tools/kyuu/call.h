@@ -1,0 +1,139 @@
+// A call with another peer: chat and files over a peer connection, by
+// docs/application_protocol.md.
+
+#ifndef KYUU_TOOLS_KYUU_CALL_H_
+#define KYUU_TOOLS_KYUU_CALL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/random.h"
+#include "dtls/certificate.h"
+#include "net/loop.h"
+#include "nlohmann/json.hpp"
+#include "peer/loop_connection.h"
+#include "tools/kyuu/call_event.h"
+#include "tools/kyuu/file_receiver.h"
+#include "tools/kyuu/file_sender.h"
+
+namespace kyuu::tools {
+
+// Who made the call: the caller opens the control channel and makes the first
+// offer, and is the impolite side of perfect negotiation.
+enum class CallRole : uint8_t { kCaller, kCallee };
+
+// Call lives on one loop and tells what happens by CallEvent. After CallOver it
+// does nothing more.
+class Call {
+ public:
+  using Handler = absl::AnyInvocable<void(CallEvent)>;
+
+  // Limits of docs/application_protocol.md.
+  static constexpr size_t kControlBytesMax = 16384;
+  static constexpr size_t kChatBytesMax = 8192;
+  static constexpr size_t kOffersMax = 64;
+  // Bytes queued on a file's channel before more is read from disk.
+  static constexpr size_t kQueueBytes = size_t{1} << 20;
+
+  // `name` is ours. `loop` and `random` must outlive the call. The handler
+  // must not destroy the call.
+  static absl::StatusOr<std::unique_ptr<Call>> Create(
+      net::Loop& loop, const dtls::Certificate& certificate,
+      const peer::Options& options, Random& random, std::string name,
+      CallRole role, Handler handler);
+
+  // Makes the first offer; the caller only.
+  absl::Status Start();
+  // What came by signaling.
+  void HandleDescription(signaling::SignalKind kind, const std::string& sdp);
+  void HandleCandidate(const signaling::CandidateInit& candidate);
+
+  bool connected() const { return connected_; }
+  // FAILED_PRECONDITION before Connected; INVALID_ARGUMENT if too long.
+  absl::Status SendChat(absl::string_view text);
+  // Offers a file; its id. Errors are those of FileSender::Open.
+  absl::StatusOr<std::string> OfferFile(const std::string& path);
+  // NOT_FOUND: no such offer. What FileReceiver::Create says; the peer is told.
+  absl::Status AcceptFile(const std::string& id, const std::string& folder,
+                          IfExists if_exists);
+  void RejectFile(const std::string& id, const std::string& reason);
+  // Says goodbye and ends the connection; CallOver follows.
+  void HangUp();
+
+ private:
+  struct Sending {
+    FileSender file;
+    std::optional<peer::ChannelId> channel;
+    bool opened = false;
+    bool ended = false;  // The "end" message is sent.
+  };
+  struct Receiving {
+    FileReceiver file;
+    std::optional<peer::ChannelId> channel;
+    absl::Time reported = absl::InfinitePast();
+  };
+
+  Call(Random& random, std::string name, CallRole role, Handler handler);
+
+  peer::Connection& engine() { return connection_->engine(); }
+  void Emit(CallEvent event) {
+    if (handler_) handler_(std::move(event));
+  }
+
+  // call.cc: the connection.
+  void OnEvent(peer::ConnectionEvent event);
+  void OnOpened(peer::ChannelId id);
+  void OnIncoming(const sctp::ChannelIncoming& incoming);
+  void OnMessage(sctp::ChannelMessage& message);
+  void OnClosed(const sctp::ChannelClosed& closed);
+  void UseControl(peer::ChannelId id);
+  absl::Status Answer();
+  void SendControl(const nlohmann::json& message);
+  void Over(absl::Status status);
+
+  // call_files.cc: messages about files, and files.
+  void OnControl(absl::string_view text);
+  void OnFileOffer(const nlohmann::json& message);
+  void OnFileAnswer(const std::string& type, const std::string& id,
+                    const nlohmann::json& message);
+  void OpenFileChannel(Sending& sending);
+  void PumpFiles();
+  void Pump(const std::string& id, Sending& sending);
+  void OnFileMessage(const std::string& id, Receiving& receiving,
+                     sctp::ChannelMessage& message);
+  void Report(const std::string& id, Receiving& receiving);
+  void FinishSending(const std::string& id, absl::Status status);
+  void FinishReceiving(const std::string& id, std::string path,
+                       absl::Status status);
+  void FailFiles(const absl::Status& status);
+
+  Random& random_;
+  const std::string name_;
+  const CallRole role_;
+  Handler handler_;
+  std::unique_ptr<peer::LoopConnection> connection_;
+  std::optional<peer::ChannelId> control_;
+  bool connected_ = false;
+  bool goodbye_ = false;  // Either side said "bye".
+  bool over_ = false;
+
+  std::map<std::string, FileOffered> offers_;  // Of the peer, unanswered.
+  std::set<std::string> used_ids_;             // Of the peer.
+  std::map<std::string, Sending> sending_;
+  std::map<std::string, Receiving> receiving_;
+  uint64_t next_file_ = 1;
+};
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUU_CALL_H_

@@ -1,0 +1,32 @@
+// `kyuu connect`, `kyuu send` and `kyuu recv`: what people do with calls.
+
+#ifndef KYUU_TOOLS_KYUU_CALL_COMMANDS_H_
+#define KYUU_TOOLS_KYUU_CALL_COMMANDS_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kyuu::tools {
+
+// The options of the three commands, as docs/kyuu.md lists them.
+struct CallOptions {
+  std::string url;
+  std::string name;
+  std::string room;                // Empty: the server's default.
+  bool relay = false;              // Relayed candidates only.
+  std::string call;                // connect: whom to call; send: --to.
+  std::vector<std::string> files;  // send.
+  std::string folder = ".";        // recv, and files offered in connect.
+  bool overwrite = false;
+  bool once = false;  // recv: ends after the first call.
+};
+
+// Each returns the exit status.
+int RunConnect(const CallOptions& options);
+int RunSend(const CallOptions& options);
+int RunRecv(const CallOptions& options);
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUU_CALL_COMMANDS_H_

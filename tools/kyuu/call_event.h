@@ -1,0 +1,70 @@
+// What a call tells its owner.
+
+#ifndef KYUU_TOOLS_KYUU_CALL_EVENT_H_
+#define KYUU_TOOLS_KYUU_CALL_EVENT_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "signaling/client.h"
+
+namespace kyuu::tools {
+
+// To be sent to the peer by signaling.
+struct LocalDescription {
+  signaling::SignalKind kind;
+  std::string sdp;
+};
+struct LocalCandidate {
+  signaling::CandidateInit candidate;  // An empty one ends them.
+};
+// The control channel is open: chat and files may go.
+struct Connected {};
+// The way that data takes.
+struct PathFound {
+  bool relayed = false;
+  std::string local;   // Type of our candidate: "host", "srflx", ...
+  std::string remote;  // Of the peer's.
+};
+struct ChatReceived {
+  std::string text;
+};
+// The peer wants to send a file: AcceptFile or RejectFile.
+struct FileOffered {
+  std::string id;
+  std::string name;
+  uint64_t size = 0;
+};
+enum class FileDirection : uint8_t { kOut, kIn };
+struct FileProgress {
+  FileDirection direction;
+  std::string id;
+  std::string name;
+  uint64_t done = 0;
+  uint64_t size = 0;
+};
+// The last event of a file. OK: it arrived and its hash was right. Otherwise
+// nothing was kept, and the status says why to a person.
+struct FileFinished {
+  FileDirection direction;
+  std::string id;
+  std::string name;
+  std::string path;    // Of a received file.
+  std::string sha256;  // If known.
+  uint64_t size = 0;
+  absl::Status status;
+};
+// The last event. OK if either side hung up.
+struct CallOver {
+  absl::Status status;
+};
+
+using CallEvent = std::variant<LocalDescription, LocalCandidate, Connected,
+                               PathFound, ChatReceived, FileOffered,
+                               FileProgress, FileFinished, CallOver>;
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUU_CALL_EVENT_H_

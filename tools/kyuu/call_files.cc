@@ -1,0 +1,272 @@
+// The file half of a call: offers, answers, and the bytes.
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/bytes.h"
+#include "base/status_macros.h"
+#include "tools/kyuu/call.h"
+
+namespace kyuu::tools {
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t kSizeMax = (uint64_t{1} << 53) - 1;
+// "At most four times a second."
+constexpr absl::Duration kReportInterval = absl::Milliseconds(250);
+
+std::string Text(const json& message, const char* key) {
+  const auto it = message.find(key);
+  return it != message.end() && it->is_string() ? it->get<std::string>()
+                                                : std::string();
+}
+
+bool IsFileId(absl::string_view id) {
+  if (id.empty() || id.size() > 32) return false;
+  for (const char c : id) {
+    const bool good = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                      (c >= '0' && c <= '9') || c == '_' || c == '-';
+    if (!good) return false;
+  }
+  return true;
+}
+
+// A rejection's word, for a person.
+std::string RejectionText(const std::string& reason) {
+  if (reason == "declined") return "the other side declined the file";
+  if (reason == "exists") return "the other side has a file of that name";
+  if (reason == "too_large") return "the file is too large for the other side";
+  if (reason == "busy") return "the other side is busy";
+  if (reason == "bad_name") return "the other side cannot use the file's name";
+  return "the other side refused the file";
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> Call::OfferFile(const std::string& path) {
+  if (!connected_) return absl::FailedPreconditionError("not connected yet");
+  const std::string id = absl::StrCat("f", next_file_++);
+  KYUU_ASSIGN_OR_RETURN(FileSender file, FileSender::Open(id, path));
+  const json offer = json::parse(file.Offer());
+  sending_.emplace(id, Sending{.file = std::move(file)});
+  SendControl(offer);
+  return id;
+}
+
+absl::Status Call::AcceptFile(const std::string& id, const std::string& folder,
+                              IfExists if_exists) {
+  const auto it = offers_.find(id);
+  if (it == offers_.end()) return absl::NotFoundError("no such offer");
+  absl::StatusOr<FileReceiver> file =
+      FileReceiver::Create(folder, it->second.name, it->second.size, if_exists);
+  if (!file.ok()) {
+    RejectFile(
+        id, absl::IsInvalidArgument(file.status()) ? "bad_name" : "declined");
+    return file.status();
+  }
+  offers_.erase(it);
+  receiving_.emplace(id, Receiving{.file = *std::move(file)});
+  SendControl({{"type", "file-accept"}, {"id", id}});
+  return absl::OkStatus();
+}
+
+void Call::RejectFile(const std::string& id, const std::string& reason) {
+  offers_.erase(id);
+  SendControl({{"type", "file-reject"}, {"id", id}, {"reason", reason}});
+}
+
+void Call::OnControl(absl::string_view text) {
+  const json message = json::parse(text.begin(), text.end(), nullptr, false);
+  if (!message.is_object()) return;
+  const std::string type = Text(message, "type");
+  if (type == "chat") {
+    std::string said = Text(message, "text");
+    if (said.size() <= kChatBytesMax) Emit(ChatReceived{std::move(said)});
+  } else if (type == "bye") {
+    goodbye_ = true;
+  } else if (type == "file-offer") {
+    OnFileOffer(message);
+  } else if (const std::string id = Text(message, "id"); IsFileId(id)) {
+    OnFileAnswer(type, id, message);
+  }
+}
+
+void Call::OnFileOffer(const json& message) {
+  FileOffered offer{.id = Text(message, "id"), .name = Text(message, "name")};
+  const auto size = message.find("size");
+  if (!IsFileId(offer.id) || size == message.end() ||
+      !size->is_number_unsigned() || size->get<uint64_t>() > kSizeMax ||
+      !used_ids_.insert(offer.id).second) {
+    return;
+  }
+  offer.size = size->get<uint64_t>();
+  if (!IsSafeFileName(offer.name)) return RejectFile(offer.id, "bad_name");
+  if (offers_.size() + receiving_.size() >= kOffersMax) {
+    return RejectFile(offer.id, "busy");
+  }
+  offers_.emplace(offer.id, offer);
+  Emit(std::move(offer));
+}
+
+void Call::OnFileAnswer(const std::string& type, const std::string& id,
+                        const json& message) {
+  const auto sending = sending_.find(id);
+  if (type == "file-cancel") {
+    // Which direction is meant shows by who has that id running.
+    if (sending != sending_.end()) {
+      FinishSending(id, absl::CancelledError("the other side cancelled"));
+    }
+    if (receiving_.count(id) > 0) {
+      FinishReceiving(id, "", absl::CancelledError("the other side cancelled"));
+    }
+    offers_.erase(id);
+    return;
+  }
+  if (sending == sending_.end()) return;
+  if (type == "file-accept") {
+    OpenFileChannel(sending->second);
+  } else if (type == "file-reject") {
+    FinishSending(id, absl::PermissionDeniedError(
+                          RejectionText(Text(message, "reason"))));
+  } else if (type == "file-result") {
+    const bool ok = message.value("ok", json()) == true;
+    FinishSending(id, ok ? absl::OkStatus()
+                         : absl::DataLossError(
+                               "the file arrived damaged; nothing was kept"));
+  }
+}
+
+void Call::OpenFileChannel(Sending& sending) {
+  if (sending.channel) return;
+  const absl::StatusOr<peer::ChannelId> channel = engine().CreateDataChannel(
+      net::Loop::Now(), {.label = absl::StrCat("file:", sending.file.id()),
+                         .protocol = "kyuu.file.v1"});
+  if (!channel.ok()) return FinishSending(sending.file.id(), channel.status());
+  sending.channel = *channel;
+  (void)engine().SetBufferedAmountLowThreshold(*channel, kQueueBytes / 2);
+  connection_->Flush();
+}
+
+void Call::PumpFiles() {
+  // Finishing a file takes it out of the map: one at a time.
+  std::vector<std::string> ids;
+  for (const auto& [id, sending] : sending_) ids.push_back(id);
+  for (const std::string& id : ids) {
+    if (const auto it = sending_.find(id); it != sending_.end()) {
+      Pump(id, it->second);
+    }
+  }
+}
+
+void Call::Pump(const std::string& id, Sending& sending) {
+  if (!sending.opened || sending.ended) return;
+  const absl::Time now = net::Loop::Now();
+  while (!sending.file.at_end()) {
+    if (engine().buffered_amount(*sending.channel) > kQueueBytes) break;
+    const auto chunk = sending.file.Chunk();
+    if (!chunk.ok()) {
+      SendControl(
+          {{"type", "file-cancel"}, {"id", id}, {"reason", "io_error"}});
+      return FinishSending(id, chunk.status());
+    }
+    const absl::Status sent =
+        engine().Send(now, *sending.channel, peer::PayloadType::kBinary,
+                      {chunk->begin(), chunk->end()});
+    if (absl::IsResourceExhausted(sent)) break;  // WritableAgain follows.
+    if (!sent.ok()) return FinishSending(id, sent);
+    sending.file.Advance();
+  }
+  Emit(FileProgress{
+      FileDirection::kOut, id, sending.file.name(),
+      sending.file.offset() - engine().buffered_amount(*sending.channel),
+      sending.file.size()});
+  if (!sending.file.at_end()) return;
+  const std::string end = sending.file.End();
+  const absl::Status sent =
+      engine().Send(now, *sending.channel, peer::PayloadType::kText,
+                    {end.begin(), end.end()});
+  if (sent.ok()) sending.ended = true;  // Else WritableAgain follows.
+}
+
+void Call::OnFileMessage(const std::string& id, Receiving& receiving,
+                         sctp::ChannelMessage& message) {
+  if (message.type == peer::PayloadType::kBinary) {
+    const absl::Status stored = receiving.file.Add(message.payload);
+    if (stored.ok()) return Report(id, receiving);
+    SendControl({{"type", "file-cancel"},
+                 {"id", id},
+                 {"reason",
+                  absl::IsOutOfRange(stored) ? "protocol_error" : "io_error"}});
+    return FinishReceiving(id, "", stored);
+  }
+  const absl::StatusOr<std::string> path =
+      receiving.file.Finish(AsText(message.payload));
+  SendControl({{"type", "file-result"},
+               {"id", id},
+               {"ok", path.ok()},
+               {"sha256", receiving.file.sha256()}});
+  FinishReceiving(id, path.ok() ? *path : "", path.status());
+}
+
+void Call::Report(const std::string& id, Receiving& receiving) {
+  const FileReceiver& file = receiving.file;
+  const absl::Time now = net::Loop::Now();
+  Emit(FileProgress{FileDirection::kIn, id, file.name(), file.received(),
+                    file.size()});
+  if (now - receiving.reported < kReportInterval) return;
+  receiving.reported = now;
+  SendControl(
+      {{"type", "file-progress"}, {"id", id}, {"received", file.received()}});
+}
+
+void Call::FinishSending(const std::string& id, absl::Status status) {
+  auto node = sending_.extract(id);
+  if (node.empty()) return;
+  Sending& sending = node.mapped();
+  if (sending.channel) {
+    (void)engine().CloseChannel(net::Loop::Now(), *sending.channel);
+  }
+  Emit(FileFinished{.direction = FileDirection::kOut,
+                    .id = node.key(),
+                    .name = sending.file.name(),
+                    .sha256 = sending.file.sha256(),
+                    .size = sending.file.size(),
+                    .status = std::move(status)});
+}
+
+void Call::FinishReceiving(const std::string& id, std::string path,
+                           absl::Status status) {
+  auto node = receiving_.extract(id);
+  if (node.empty()) return;
+  const Receiving& receiving = node.mapped();
+  if (!status.ok() && receiving.channel) {
+    (void)engine().CloseChannel(net::Loop::Now(), *receiving.channel);
+  }
+  Emit(FileFinished{.direction = FileDirection::kIn,
+                    .id = node.key(),
+                    .name = receiving.file.name(),
+                    .path = std::move(path),
+                    .sha256 = receiving.file.sha256(),
+                    .size = receiving.file.size(),
+                    .status = std::move(status)});
+}
+
+void Call::FailFiles(const absl::Status& status) {
+  while (!sending_.empty()) {
+    const std::string id = sending_.begin()->first;
+    FinishSending(id, status);
+  }
+  while (!receiving_.empty()) {
+    const std::string id = receiving_.begin()->first;
+    FinishReceiving(id, "", status);
+  }
+}
+
+}  // namespace kyuu::tools

@@ -1,0 +1,178 @@
+// Two calls on one loop, with signaling by function calls.
+
+#include "tools/kyuu/call.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/system_random.h"
+#include "base/testing.h"
+
+namespace kyuu::tools {
+namespace {
+
+class CallTest : public testing::Test {
+ protected:
+  CallTest()
+      : loop_(*net::Loop::Create()),
+        certificate_(*dtls::Certificate::Generate(absl::Now())),
+        alarm_(*loop_,
+               [this] {
+                 ADD_FAILURE() << "still waiting after 30 s";
+                 loop_->Stop();
+               }),
+        folder_(absl::StrCat(testing::TempDir(), "/call-", getpid())) {
+    alarm_.Set(net::Loop::Now() + absl::Seconds(30));
+    std::filesystem::create_directories(folder_ + "/in");
+    Make(caller_, CallRole::kCaller, callee_, caller_events_);
+    Make(callee_, CallRole::kCallee, caller_, callee_events_);
+  }
+  ~CallTest() override {
+    caller_.reset();
+    callee_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  void Make(std::unique_ptr<Call>& call, CallRole role,
+            std::unique_ptr<Call>& other, std::vector<CallEvent>& events) {
+    auto made = Call::Create(
+        *loop_, certificate_, {}, random_, "someone", role,
+        [this, &other, &events](CallEvent event) {
+          if (auto* sdp = std::get_if<LocalDescription>(&event)) {
+            // By way of the loop, as a server would.
+            loop_->Post([&other, d = *sdp] {
+              other->HandleDescription(d.kind, d.sdp);
+            });
+          } else if (auto* init = std::get_if<LocalCandidate>(&event)) {
+            loop_->Post(
+                [&other, c = init->candidate] { other->HandleCandidate(c); });
+          } else {
+            events.push_back(event);
+            if (react_) react_(event, &events == &caller_events_);
+          }
+        });
+    ASSERT_OK(made);
+    call = *std::move(made);
+  }
+  // Runs the call; `react` gets each event, and whether it is the caller's.
+  void Run(std::function<void(const CallEvent&, bool)> react) {
+    react_ = std::move(react);
+    ASSERT_OK(caller_->Start());
+    loop_->Run();
+  }
+  std::string Write(const std::string& name, size_t size) {
+    std::string content(size, 0);
+    random_.Fill(absl::MakeSpan(reinterpret_cast<uint8_t*>(content.data()),
+                                content.size()));
+    std::ofstream(folder_ + "/" + name, std::ios::binary) << content;
+    return folder_ + "/" + name;
+  }
+  static std::string Read(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  std::unique_ptr<net::Loop> loop_;
+  SystemRandom random_;
+  dtls::Certificate certificate_;
+  net::Alarm alarm_;
+  const std::string folder_;
+  std::unique_ptr<Call> caller_, callee_;
+  std::vector<CallEvent> caller_events_, callee_events_;
+  std::function<void(const CallEvent&, bool)> react_;
+};
+
+TEST_F(CallTest, ChatsBothWaysAndHangsUp) {
+  std::vector<std::string> heard;
+  Run([&](const CallEvent& event, bool caller) {
+    if (caller && std::holds_alternative<Connected>(event)) {
+      EXPECT_OK(caller_->SendChat("hello"));
+    } else if (auto* chat = std::get_if<ChatReceived>(&event)) {
+      heard.push_back(chat->text);
+      if (!caller) {
+        EXPECT_OK(callee_->SendChat("hello yourself"));
+      } else {
+        caller_->HangUp();
+      }
+    } else if (auto* over = std::get_if<CallOver>(&event); over && !caller) {
+      EXPECT_OK(over->status);
+      loop_->Stop();
+    }
+  });
+  EXPECT_THAT(heard, testing::ElementsAre("hello", "hello yourself"));
+}
+
+TEST_F(CallTest, SendsFilesBothWays) {
+  const std::string large = Write("large.bin", 3'000'000);
+  const std::string empty = Write("empty.bin", 0);
+  std::vector<std::string> received;
+  int finished = 0;
+  Run([&](const CallEvent& event, bool caller) {
+    Call& us = caller ? *caller_ : *callee_;
+    if (std::holds_alternative<Connected>(event)) {
+      EXPECT_OK(us.OfferFile(caller ? large : empty));
+    } else if (auto* offer = std::get_if<FileOffered>(&event)) {
+      EXPECT_OK(us.AcceptFile(offer->id, folder_ + "/in", IfExists::kRename));
+    } else if (auto* file = std::get_if<FileFinished>(&event)) {
+      EXPECT_OK(file->status);
+      if (file->direction == FileDirection::kIn) received.push_back(file->path);
+      if (++finished == 4) loop_->Stop();
+    }
+  });
+  ASSERT_EQ(received.size(), 2u);
+  EXPECT_EQ(Read(folder_ + "/in/large.bin"), Read(large));
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/in/empty.bin"));
+}
+
+TEST_F(CallTest, TellsTheSenderOfARejectionAndOfAMissingFile) {
+  const std::string file = Write("a.bin", 10);
+  Run([&](const CallEvent& event, bool caller) {
+    if (caller && std::holds_alternative<Connected>(event)) {
+      EXPECT_THAT(caller_->OfferFile(folder_ + "/absent"),
+                  StatusIs(absl::StatusCode::kNotFound));
+      EXPECT_OK(caller_->OfferFile(file));
+    } else if (auto* offer = std::get_if<FileOffered>(&event)) {
+      callee_->RejectFile(offer->id, "declined");
+    } else if (auto* done = std::get_if<FileFinished>(&event)) {
+      EXPECT_THAT(done->status, StatusIs(absl::StatusCode::kPermissionDenied));
+      loop_->Stop();
+    }
+  });
+}
+
+TEST_F(CallTest, KeepsNothingOfAFileWhenThePeerGoes) {
+  const std::string large = Write("large.bin", 50'000'000);
+  bool stopped = false;
+  Run([&](const CallEvent& event, bool caller) {
+    if (caller && std::holds_alternative<Connected>(event)) {
+      EXPECT_OK(caller_->OfferFile(large));
+    } else if (auto* offer = std::get_if<FileOffered>(&event)) {
+      EXPECT_OK(
+          callee_->AcceptFile(offer->id, folder_ + "/in", IfExists::kRename));
+    } else if (auto* progress = std::get_if<FileProgress>(&event)) {
+      if (!caller && progress->done > 1'000'000 && !stopped) {
+        stopped = true;
+        loop_->Post([this] { caller_->HangUp(); });
+      }
+    } else if (auto* done = std::get_if<FileFinished>(&event);
+               done && !caller) {
+      EXPECT_FALSE(done->status.ok());
+    } else if (std::holds_alternative<CallOver>(event) && !caller) {
+      loop_->Stop();
+    }
+  });
+  EXPECT_TRUE(stopped);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/in"));
+}
+
+}  // namespace
+}  // namespace kyuu::tools
