@@ -34,6 +34,7 @@ namespace {
 
 // How long a goodbye may take on its way to the server and the peer.
 constexpr absl::Duration kLeavingTime = absl::Seconds(2);
+constexpr absl::Duration kLastPackets = absl::Milliseconds(20);
 
 template <typename... Fs>
 struct Overload : Fs... {
@@ -116,8 +117,11 @@ absl::StatusOr<int> Session::Run() {
         Leave(files_left_ > 0 || !progress_.empty() ? 1 : 0);
       }));
   KYUU_ASSIGN_OR_RETURN(certificate_, dtls::Certificate::Generate(absl::Now()));
-  leaving_alarm_ =
-      std::make_unique<net::Alarm>(*loop_, [this] { loop_->Stop(); });
+  leaving_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] {
+    EndSignalingCall(code_ == 0 ? "done" : "failed");
+    if (link_) link_->Close();
+    loop_->Stop();
+  });
   KYUU_ASSIGN_OR_RETURN(
       link_, SignalingLink::Connect(*loop_, random_, options_.url,
                                     [this](signaling::Client::Event event) {
@@ -356,7 +360,11 @@ void Session::OnFinished(const FileFinished& finished) {
 }
 
 void Session::OnOver(const absl::Status& status) {
-  if (leaving_) return;
+  if (leaving_) {
+    // The goodbye has arrived. By way of the alarm: the last packets first.
+    leaving_alarm_->Set(net::Loop::Now() + kLastPackets);
+    return;
+  }
   EndSignalingCall(status.ok() ? "done" : "failed");
   // Destroying the call from within its own handler is not allowed.
   loop_->Post([this] { call_.reset(); });
@@ -431,12 +439,9 @@ void Session::Leave(int code) {
   leaving_ = true;
   code_ = code;
   ClearProgress();
+  // The server last: with the session go its relays, and a goodbye on them.
+  leaving_alarm_->Set(net::Loop::Now() + (call_ ? kLeavingTime : kLastPackets));
   if (call_) call_->HangUp();
-  EndSignalingCall(code == 0 ? "done" : "failed");
-  if (link_) link_->Close();
-  // The goodbyes need a moment; there is nothing else to wait for.
-  leaving_alarm_->Set(net::Loop::Now() +
-                      (call_ ? kLeavingTime : absl::Milliseconds(50)));
 }
 
 int Start(Mode mode, const CallOptions& options) {

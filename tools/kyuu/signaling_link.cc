@@ -89,15 +89,7 @@ void SignalingLink::Read() {
       continue;
     }
     connection_.HandleStreamEnd(net::Loop::Now());
-    const absl::Status status =
-        std::visit([](auto& s) { return s.status(); }, stream_);
     watch_.reset();
-    if (!client_) {
-      // Never opened: say why the stream failed rather than that it did.
-      Lost(absl::UnavailableError(
-          absl::StrCat("cannot reach the server at ", url_.HostHeader(),
-                       status.ok() ? "" : ": ", status.message())));
-    }
     return;
   }
 }
@@ -170,12 +162,21 @@ bool SignalingLink::HandleConnectionEvent(
                      client_->HandleConnectionClosed(now, closed.code,
                                                      closed.status);
                    } else {
-                     Lost(closed.status);
+                     LostBeforeOpening(closed.status);
                    }
                  },
              },
              event);
   return !closed_;
+}
+
+void SignalingLink::LostBeforeOpening(const absl::Status& status) {
+  // Why the stream failed says more than that the handshake did.
+  const absl::Status reason =
+      std::visit([](auto& s) { return s.status(); }, stream_);
+  Lost(absl::UnavailableError(
+      absl::StrCat("cannot reach the server at ", url_.HostHeader(), ": ",
+                   (reason.ok() ? status : reason).message())));
 }
 
 void SignalingLink::Lost(const absl::Status& status) {

@@ -59,6 +59,7 @@ class SignalingLink {
   // true if anything happened.
   bool Exchange();
   bool HandleConnectionEvent(signaling::ClientConnection::Event event);
+  void LostBeforeOpening(const absl::Status& status);
   void Lost(const absl::Status& status);
 
   net::Loop& loop_;
