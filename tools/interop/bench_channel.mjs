@@ -1,5 +1,6 @@
 // MB/s and CPU over one ordered, reliable data channel between two processes,
-// for kyuu and for rivals in the same run. CPU is that of both processes.
+// for kyuu and for rivals in the same run. CPU is that of both processes since
+// the channel opened, so that neither Node's start nor the handshake is in it.
 
 import { readFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
@@ -17,25 +18,22 @@ function cpuSeconds(pid) {
 
 // Runs a sender and a receiver; resolves to what the sender's bytes took.
 async function measure(sender, receiver, count, size) {
-  const cpu = { a: 0, b: 0 };
+  // Now, and when the channel had just opened at both ends.
+  const now = () => [sender, receiver].map((p) => cpuSeconds(p.child.pid));
+  const isOpen = (p) => p.lines.some((line) => line.includes('"event":"channel"'));
+  let before, after = [0, 0];
   const sample = setInterval(() => {
-    cpu.a = Math.max(cpu.a, cpuSeconds(sender.child.pid));
-    cpu.b = Math.max(cpu.b, cpuSeconds(receiver.child.pid));
-  }, 20);
-  let opened;
+    if (isOpen(sender) && isOpen(receiver)) before ??= now();
+    after = now().map((seconds, i) => Math.max(seconds, after[i]));
+  }, 10);
   join2(sender, receiver);
-  const forward = receiver.onLine;
-  receiver.onLine = (line) => {
-    forward(line);
-    if (line.includes('"event":"channel"') || line.includes('"open"')) opened ??= performance.now();
-  };
   await Promise.all([sender.finish(120), receiver.finish(120)]);
   clearInterval(sample);
   const result = receiver.event('result');
   if (!result?.ok) throw new Error(`${sender.transcript()}\n${receiver.transcript()}`);
   const bytes = count * size;
   const seconds = result.mb_per_s ? bytes / 1e6 / result.mb_per_s : result.transfer_ms / 1000;
-  const total = cpu.a + cpu.b;
+  const total = after[0] + after[1] - before[0] - before[1];
   return {
     mb_per_s: +(bytes / 1e6 / seconds).toFixed(1),
     cpu_ns_per_byte: +((total * 1e9) / bytes).toFixed(2),

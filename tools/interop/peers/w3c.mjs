@@ -1,5 +1,5 @@
 // A foreign peer with the W3C interface, speaking the same lines on stdin and
-// stdout as `kyuu peer` (docs/kyuu_peer.md), so that either can be either end.
+// stdout as `kyuu peer` (docs/kyuu.md), so that either can be either end.
 //
 //   node peers/w3c.mjs --impl node-datachannel|wrtc --role offer|answer
 //     [--echo] [--send N --size BYTES [--text]] [--expect N] [--unordered]
@@ -47,28 +47,27 @@ if (o.turn) {
 }
 const pc = new RTCPeerConnection({ iceServers, iceTransportPolicy: o.relay ? 'relay' : 'all' });
 
-// Message i of size n: byte j is i + j modulo 256, or 'a' + (i + j) % 26.
-function makeMessage(i, size) {
-  if (o.text) {
-    return Array.from({ length: size }, (_, j) => String.fromCharCode(97 + ((i + j) % 26))).join('');
-  }
-  const bytes = new Uint8Array(size);
-  for (let j = 0; j < size; j++) bytes[j] = i + j;
-  return bytes;
+// Message i of size n: byte j is i + j modulo 256, or 'a' + (i + j) % 26. Both
+// are cut out of, and compared with, a longer run of the pattern: a loop over
+// the bytes in JavaScript would cost as much as the stack that is measured.
+const size = +o.size;
+const run = o.text
+  ? Array.from({ length: size + 26 }, (_, j) => String.fromCharCode(97 + (j % 26))).join('')
+  : Buffer.from(Array.from({ length: size + 256 }, (_, j) => j & 255));
+function makeMessage(i) {
+  if (o.text) return run.slice(i % 26, (i % 26) + size);
+  return new Uint8Array(run.subarray(i & 255, (i & 255) + size));
 }
 function isIntact(i, data) {
   if (typeof data === 'string') {
-    if (data.length !== +o.size) return false;
-    const first = o.unordered && data.length ? data.charCodeAt(0) - 97 : i;
-    for (let j = 0; j < data.length; j++) {
-      if (data.charCodeAt(j) !== 97 + ((first + j) % 26)) return false;
-    }
-    return true;
+    if (!o.text || data.length !== size) return false;
+    const first = o.unordered && size ? data.charCodeAt(0) - 97 : i % 26;
+    return data === run.slice(first, first + size);
   }
-  const bytes = new Uint8Array(data);
-  if (bytes.length !== +o.size) return false;
-  const first = o.unordered && bytes.length ? bytes[0] : i;
-  return bytes.every((b, j) => b === ((first + j) & 255));
+  const bytes = Buffer.from(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength);
+  if (o.text || bytes.length !== size) return false;
+  const first = o.unordered && size ? bytes[0] : i & 255;
+  return bytes.equals(run.subarray(first, first + size));
 }
 
 const started = Date.now();
@@ -80,12 +79,18 @@ function finish() {
   const complete = ok && received >= +o.expect && opened > 0;
   event('result', { sent, received, bytes, opened, ok: complete, transfer_ms: lastAt - firstAt, total_ms: Date.now() - started });
   // Everything sent must have left before the end closes the channel.
-  setTimeout(() => { pc.close(); setTimeout(() => process.exit(complete ? 0 : 1), 100); }, 300);
+  const leave = () => {
+    if (channels.some((c) => c.readyState === 'open' && c.bufferedAmount > 0)) return setTimeout(leave, 10);
+    setTimeout(() => { pc.close(); setTimeout(() => process.exit(complete ? 0 : 1), 100); }, 300);
+  };
+  leave();
 }
 const isDone = () =>
   !o.echo && sent === +o.send * +o.channels && received >= +o.expect && (+o.send > 0 || +o.expect > 0);
 
+const channels = [];
 function use(channel) {
+  channels.push(channel);
   channel.binaryType = 'arraybuffer';
   let count = 0;
   const onOpen = async () => {
@@ -93,7 +98,7 @@ function use(channel) {
     event('channel', { id: channel.id, label: channel.label, protocol: channel.protocol, ordered: channel.ordered });
     for (let i = 0; i < +o.send; i++) {
       while (channel.bufferedAmount > 1 << 20) await new Promise((r) => setTimeout(r, 2));
-      const message = makeMessage(i, +o.size);
+      const message = makeMessage(i);
       channel.send(message);
       sent++;
     }
@@ -101,16 +106,15 @@ function use(channel) {
   };
   channel.onmessage = ({ data }) => {
     if (data instanceof Blob) throw new Error('a Blob came');
-    const size = typeof data === 'string' ? data.length : data.byteLength;
     received++;
-    bytes += size;
+    bytes += typeof data === 'string' ? data.length : data.byteLength;
     lastAt = performance.now();
     firstAt ??= lastAt;
     if (o.echo) {
       channel.send(typeof data === 'string' ? data : new Uint8Array(data));
     } else if (!isIntact(count, data)) {
       ok = false;
-      event('damaged', { index: count, size });
+      event('damaged', { index: count });
     }
     count++;
     if (isDone()) finish();
