@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "base/bytes.h"
 #include "base/status_macros.h"
+#include "tools/kyuu/overload.h"
 
 namespace kyuu::tools {
 namespace {
@@ -22,13 +23,6 @@ using nlohmann::json;
 constexpr char kControlLabel[] = "kyuu";
 constexpr char kControlProtocol[] = "kyuu.app.v1";
 constexpr char kFilePrefix[] = "file:";
-
-template <typename... Fs>
-struct Overload : Fs... {
-  using Fs::operator()...;
-};
-template <typename... Fs>
-Overload(Fs...) -> Overload<Fs...>;
 
 }  // namespace
 

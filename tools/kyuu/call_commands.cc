@@ -26,6 +26,7 @@
 #include "tools/kyuu/call.h"
 #include "tools/kyuu/ice_servers.h"
 #include "tools/kyuu/lines.h"
+#include "tools/kyuu/overload.h"
 #include "tools/kyuu/progress.h"
 #include "tools/kyuu/signaling_link.h"
 
@@ -35,13 +36,6 @@ namespace {
 // How long a goodbye may take on its way to the server and the peer.
 constexpr absl::Duration kLeavingTime = absl::Seconds(2);
 constexpr absl::Duration kLastPackets = absl::Milliseconds(20);
-
-template <typename... Fs>
-struct Overload : Fs... {
-  using Fs::operator()...;
-};
-template <typename... Fs>
-Overload(Fs...) -> Overload<Fs...>;
 
 enum class Mode : uint8_t { kConnect, kSend, kRecv };
 

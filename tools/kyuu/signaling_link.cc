@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/status_macros.h"
 #include "net/resolve.h"
+#include "tools/kyuu/overload.h"
 
 namespace kyuu::tools {
 namespace {
@@ -21,13 +22,6 @@ namespace {
 constexpr size_t kBufferBytes = 64 * 1024;
 // The path of the kyuu protocol on kyuud (docs/signaling_protocol.md).
 constexpr char kWebSocketPath[] = "/v1/ws";
-
-template <typename... Fs>
-struct Overload : Fs... {
-  using Fs::operator()...;
-};
-template <typename... Fs>
-Overload(Fs...) -> Overload<Fs...>;
 
 }  // namespace
 

@@ -1,0 +1,126 @@
+// The state of one `kyuu peer`, shared by its two source files: signaling and
+// events (peer_command.cc), messages and the result (peer_traffic.cc).
+
+#ifndef KYUU_TOOLS_KYUU_PEER_SESSION_H_
+#define KYUU_TOOLS_KYUU_PEER_SESSION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/system_random.h"
+#include "net/loop.h"
+#include "nlohmann/json.hpp"
+#include "peer/loop_connection.h"
+#include "tools/kyuu/peer_command.h"
+
+namespace kyuu::tools {
+
+// PeerSession is one run of `kyuu peer`: the connection, stdin and the counts.
+class PeerSession {
+ public:
+  explicit PeerSession(const PeerOptions& options)
+      : options_(options), size_(options.size.value_or(64)) {}
+
+  // The exit status, or why it could not even start.
+  absl::StatusOr<int> Run();
+
+ private:
+  struct Channel {
+    uint64_t sent = 0;
+    uint64_t received = 0;
+    absl::Time next_send = absl::InfinitePast();
+    bool closing = false;
+  };
+  // An echo that did not fit into the send buffer.
+  struct Echo {
+    peer::ChannelId channel;
+    peer::PayloadType type;
+    std::vector<uint8_t> payload;
+  };
+
+  peer::Connection& engine() { return connection_->engine(); }
+  static absl::Time Now() { return net::Loop::Now(); }
+
+  // Signaling.
+  void OnLine(std::optional<std::string> line);
+  void OnMessage(const nlohmann::json& message);
+  absl::Status CreateChannels();
+  absl::Status Describe(peer::SdpType type);
+  void WriteDescription(peer::SdpType type, const std::string& sdp);
+
+  // Events.
+  void OnEvent(peer::ConnectionEvent event);
+  void OnChannelEvent(peer::ConnectionEvent& event);
+  void OnChannel(peer::ChannelId id, uint16_t stream, const std::string& label,
+                 const std::string& protocol, bool incoming);
+  void OnData(peer::ChannelId id, peer::PayloadType type,
+              std::vector<uint8_t> payload);
+
+  // Data.
+  void Pump();
+  void PumpChannel(peer::ChannelId id, Channel& channel);
+  void PumpEchoes();
+  bool IsDone() const;
+  void BeginClosing();
+  void Finish(const absl::Status& status);
+  nlohmann::json Result(bool ok);
+
+  // Writes one line; `ok` is false if the other program no longer reads.
+  static void Write(const nlohmann::json& line) {
+    const std::string text =
+        line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    std::printf("%s\n", text.c_str());
+    std::fflush(stdout);
+  }
+  void Complain(const absl::Status& status) {
+    if (status.ok()) return;
+    std::fprintf(stderr, "kyuu peer: %s\n",
+                 std::string(status.message()).c_str());
+  }
+  void Fail(const absl::Status& status) {
+    Complain(status);
+    damaged_ = true;
+    engine().Close(Now());
+    connection_->Flush();
+  }
+
+  const PeerOptions options_;
+  const size_t size_;
+  SystemRandom random_;
+  std::unique_ptr<net::Loop> loop_;
+  std::unique_ptr<peer::LoopConnection> connection_;
+  std::unique_ptr<net::Alarm> pump_alarm_;
+  std::unique_ptr<net::Alarm> closing_alarm_;
+
+  bool described_ = false;  // The peer's description was applied.
+  std::optional<peer::SdpType> waiting_description_;  // For all candidates.
+  std::map<peer::ChannelId, Channel> channels_;
+  std::map<peer::ChannelId, std::string> labels_;  // Of our own channels.
+  std::vector<Echo> echoes_;
+  uint64_t sent_ = 0, echoed_ = 0, received_ = 0, bytes_ = 0, opened_ = 0;
+  bool damaged_ = false;
+  bool closing_ = false;
+  bool finished_ = false;
+  bool interrupted_ = false;
+
+  absl::Time started_ = absl::InfiniteFuture();
+  absl::Time connected_ = absl::InfinitePast();
+  absl::Time first_open_ = absl::InfinitePast();
+  absl::Time first_data_ = absl::InfiniteFuture();
+  absl::Time last_data_ = absl::InfinitePast();
+  std::optional<peer::SelectedPathChanged> path_;
+  std::optional<absl::Duration> rtt_;
+};
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUU_PEER_SESSION_H_

@@ -1,0 +1,203 @@
+// The messages of `kyuu peer`: sending, echoing, comparing, and the result.
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "tools/kyuu/overload.h"
+#include "tools/kyuu/pattern.h"
+#include "tools/kyuu/peer_session.h"
+
+namespace kyuu::tools {
+namespace {
+
+// What may wait in a channel's send queue before the next message is made.
+constexpr size_t kQueueBytes = size_t{1} << 20;
+constexpr size_t kQueueLowBytes = kQueueBytes / 4;
+// How long the orderly closing of channels may take at the end.
+constexpr absl::Duration kClosingTime = absl::Seconds(5);
+
+double Milliseconds(absl::Duration duration) {
+  return static_cast<double>(absl::ToInt64Microseconds(duration)) / 1000;
+}
+
+}  // namespace
+
+using nlohmann::json;
+
+void PeerSession::OnChannelEvent(peer::ConnectionEvent& event) {
+  std::visit(
+      Overload{
+          [&](sctp::ChannelOpened& opened) {
+            OnChannel(opened.channel, static_cast<uint16_t>(opened.stream),
+                      labels_[opened.channel], options_.protocol, false);
+          },
+          [&](sctp::ChannelIncoming& incoming) {
+            OnChannel(incoming.channel, static_cast<uint16_t>(incoming.stream),
+                      incoming.config.label, incoming.config.protocol, true);
+          },
+          [&](sctp::ChannelMessage& message) {
+            OnData(message.channel, message.type, std::move(message.payload));
+          },
+          [&](sctp::ChannelBufferedAmountLow&) { Pump(); },
+          [&](sctp::WritableAgain&) { Pump(); },
+          [&](sctp::ChannelClosed& closed) {
+            Write({{"event", "closed"}, {"id", labels_[closed.channel]}});
+            channels_[closed.channel].closing = true;
+            // The other side hung up on a channel: all is said.
+            bool all = true;
+            for (const auto& [id, channel] : channels_) all &= channel.closing;
+            if (all) engine().Close(Now());
+          },
+          [](auto&) {},
+      },
+      event);
+}
+
+void PeerSession::OnChannel(peer::ChannelId id, uint16_t stream,
+                            const std::string& label,
+                            const std::string& protocol, bool incoming) {
+  if (opened_++ == 0) first_open_ = Now();
+  labels_[id] = label;
+  channels_[id];
+  Write({{"event", "channel"},
+         {"id", stream},
+         {"label", label},
+         {"protocol", protocol},
+         {"incoming", incoming}});
+  (void)engine().SetBufferedAmountLowThreshold(id, kQueueLowBytes);
+  Pump();
+}
+
+void PeerSession::OnData(peer::ChannelId id, peer::PayloadType type,
+                         std::vector<uint8_t> payload) {
+  Channel& channel = channels_[id];
+  last_data_ = Now();
+  if (first_data_ == absl::InfiniteFuture()) first_data_ = last_data_;
+  bytes_ += payload.size();
+  const uint64_t index = channel.received++;
+  ++received_;
+  if (options_.echo) {
+    echoes_.push_back({id, type, std::move(payload)});
+    return Pump();
+  }
+  if (options_.size && options_.expect > 0) {
+    const PatternKind kind = type == peer::PayloadType::kText
+                                 ? PatternKind::kText
+                                 : PatternKind::kBinary;
+    const bool intact =
+        kind == options_.kind && payload.size() == size_ &&
+        (options_.unordered ? IsSomePatternMessage(kind, payload)
+                            : IsPatternMessage(kind, index, payload));
+    if (!intact) {
+      damaged_ = true;
+      Write({{"event", "damaged"},
+             {"label", labels_[id]},
+             {"index", index},
+             {"size", payload.size()},
+             {"first", payload.empty() ? 0 : payload[0]},
+             {"text", type == peer::PayloadType::kText}});
+    }
+  }
+  Pump();
+}
+
+void PeerSession::Pump() {
+  PumpEchoes();
+  absl::Time next = absl::InfiniteFuture();
+  for (auto& [id, channel] : channels_) {
+    PumpChannel(id, channel);
+    if (channel.sent < options_.send && channel.next_send > Now()) {
+      next = std::min(next, channel.next_send);
+    }
+  }
+  pump_alarm_->Set(next);
+  if (IsDone()) BeginClosing();
+}
+
+void PeerSession::PumpChannel(peer::ChannelId id, Channel& channel) {
+  while (!channel.closing && channel.sent < options_.send &&
+         engine().buffered_amount(id) <= kQueueBytes) {
+    if (options_.interval_ms > 0 && Now() < channel.next_send) return;
+    const absl::Status status = engine().Send(
+        Now(), id,
+        options_.kind == PatternKind::kText ? peer::PayloadType::kText
+                                            : peer::PayloadType::kBinary,
+        MakePatternMessage(options_.kind, channel.sent, size_));
+    if (absl::IsResourceExhausted(status)) return;  // WritableAgain follows.
+    if (!status.ok()) return Fail(status);
+    ++channel.sent;
+    ++sent_;
+    channel.next_send = Now() + absl::Milliseconds(options_.interval_ms);
+  }
+}
+
+void PeerSession::PumpEchoes() {
+  size_t done = 0;
+  for (Echo& echo : echoes_) {
+    const absl::Status status =
+        engine().Send(Now(), echo.channel, echo.type, std::move(echo.payload));
+    if (absl::IsResourceExhausted(status)) break;
+    if (status.ok()) ++echoed_;
+    ++done;
+  }
+  echoes_.erase(echoes_.begin(),
+                echoes_.begin() + static_cast<std::ptrdiff_t>(done));
+}
+
+bool PeerSession::IsDone() const {
+  if (options_.echo || (options_.send == 0 && options_.expect == 0)) {
+    return false;
+  }
+  // In the offering role all channels are ours; else any number may come.
+  return opened_ > 0 && (!options_.offer || opened_ == options_.channels) &&
+         sent_ == options_.send * channels_.size() &&
+         received_ >= options_.expect;
+}
+
+// Closes the channels one by one, which delivers what is queued first.
+void PeerSession::BeginClosing() {
+  if (closing_) return;
+  closing_ = true;
+  rtt_ = engine().stats().rtt;
+  for (auto& [id, channel] : channels_) {
+    if (!channel.closing) (void)engine().CloseChannel(Now(), id);
+  }
+  closing_alarm_->Set(Now() + kClosingTime);
+}
+
+void PeerSession::Finish(const absl::Status& status) {
+  if (opened_ == 0 && !interrupted_) Complain(status);
+  finished_ = true;
+  loop_->Stop();
+}
+
+json PeerSession::Result(bool ok) {
+  json result{{"event", "result"},     {"sent", sent_ + echoed_},
+              {"received", received_}, {"bytes", bytes_},
+              {"opened", opened_},     {"ok", ok}};
+  if (connected_ > started_) {
+    result["connect_ms"] = Milliseconds(connected_ - started_);
+  }
+  if (first_open_ > started_) {
+    result["open_ms"] = Milliseconds(first_open_ - started_);
+  }
+  if (last_data_ > first_data_) {
+    result["mb_per_s"] = static_cast<double>(bytes_) / 1e6 /
+                         absl::ToDoubleSeconds(last_data_ - first_data_);
+  }
+  if (path_) {
+    result["path"] = std::string(ice::ToString(path_->local_type)) + "-" +
+                     std::string(ice::ToString(path_->remote_type));
+    result["relayed"] = path_->relayed();
+  }
+  if (rtt_) result["rtt_ms"] = Milliseconds(*rtt_);
+  return result;
+}
+
+}  // namespace kyuu::tools
