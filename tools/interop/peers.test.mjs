@@ -15,11 +15,27 @@ const sizes = {
   pion: [0, 1, 65535],
 };
 
+// Two defects of foreign stacks, seen here and in their sources, are met where
+// they show: libdatachannel starts ICE a moment before it stores the answer, and
+// may then refuse our certificate ("unknown ca"): one more try. @roamhq/wrtc
+// hands messages over out of order that arrive while a channel is announced:
+// ours come a while apart.
+async function pair(offerer, answerer, offererArgs, answererArgs = ['--echo']) {
+  const spaced = offerer === 'kyuu' && answerer === 'wrtc' ? ['--interval', '20'] : [];
+  const attempt = () => runPair(
+    peers[offerer]('--role', 'offer', ...offererArgs, ...spaced),
+    peers[answerer]('--role', 'answer', ...answererArgs));
+  try {
+    return await attempt();
+  } catch (error) {
+    if (offerer !== 'node-datachannel' || !/unknown ca/.test(error.message)) throw error;
+    return attempt();
+  }
+}
+
 async function exchange(offerer, answerer, ...args) {
   const count = 10;
-  const { a, b } = await runPair(
-    peers[offerer]('--role', 'offer', '--send', String(count), '--expect', String(count), ...args),
-    peers[answerer]('--role', 'answer', '--echo'));
+  const { a, b } = await pair(offerer, answerer, ['--send', String(count), '--expect', String(count), ...args]);
   assert.equal(a.received, count);
   assert.equal(b.received, count);
   return { a, b };
@@ -45,9 +61,8 @@ for (const other of ['kyuu', 'node-datachannel', 'wrtc']) {
   test(`unordered, unreliable and several channels with ${other}`, async () => {
     await exchange('kyuu', other, '--size', '1000', '--unordered', '--max-retransmits', '3');
     await exchange(other, 'kyuu', '--size', '1000', '--unordered');
-    const { a, b } = await runPair(
-      kyuuPeer('--role', 'offer', '--send', '5', '--expect', '50', '--channels', '10', '--size', '1000'),
-      peers[other]('--role', 'answer', '--echo'));
+    const { a, b } = await pair('kyuu', other,
+      ['--send', '5', '--expect', '50', '--channels', '10', '--size', '1000']);
     assert.equal(a.received, 50);
     assert.equal(b.received, 50);
   });
@@ -81,9 +96,8 @@ test('through the relay of kyuud, and the path says so', async () => {
     for (const other of ['kyuu', 'node-datachannel', 'wrtc']) {
       for (const [offerer, answerer] of [['kyuu', other], [other, 'kyuu']]) {
         const turn = ['--relay', '--turn', `alice:secret@${server.turn}`];
-        const results = await runPair(
-          peers[offerer]('--role', 'offer', '--send', '10', '--expect', '10', '--size', '65536', ...turn),
-          peers[answerer]('--role', 'answer', '--echo', ...turn));
+        const results = await pair(offerer, answerer,
+          ['--send', '10', '--expect', '10', '--size', '65536', ...turn], ['--echo', ...turn]);
         assert.equal(results[offerer === 'kyuu' ? 'a' : 'b'].relayed, true, `${offerer} ${answerer}`);
       }
     }
