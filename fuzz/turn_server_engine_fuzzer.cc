@@ -180,7 +180,9 @@ class Run {
 
   void Command(uint8_t arg) {
     Server& server = harness_.server();
-    switch (arg % 5) {
+    const TransportAddress lent = {kTestRelay,
+                                   static_cast<uint16_t>(50'000 + arg / 16)};
+    switch (arg % 7) {
       case 0:
         (void)server.Grant(harness_.now(), "g", "p",
                            harness_.now() + absl::Minutes(arg));
@@ -193,6 +195,12 @@ class Run {
         break;
       case 3:
         server.SetPeers({}, {});
+        break;
+      case 4:
+        server.HandleLoan({Server::PortLoan::Change::kBegun, 0, lent});
+        break;
+      case 5:
+        server.HandleLoan({Server::PortLoan::Change::kEnded, 0, lent});
         break;
       default:
         server.RotateNonceSecret(harness_.now(), std::string(1, 'a'));

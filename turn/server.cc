@@ -288,7 +288,7 @@ std::optional<Server::Event> Server::PollEvent() {
 absl::Time Server::NextTimeout() const {
   absl::Time next =
       expiries_.empty() ? absl::InfiniteFuture() : expiries_.begin()->first;
-  for (const Reservation& reservation : reservations_) {
+  for (const internal::Reservation& reservation : reservations_) {
     next = std::min(next, reservation.expires);
   }
   return next;
@@ -303,7 +303,7 @@ void Server::HandleTimeout(absl::Time now) {
       ++i;
       continue;
     }
-    pools_[reservations_[i].pool].Release(reservations_[i].port);
+    GiveBack(reservations_[i].pool, reservations_[i].port);
     reservations_[i] = reservations_.back();
     reservations_.pop_back();
   }
@@ -358,10 +358,11 @@ void Server::Close() {
   for (auto& slot : slots_) {
     if (slot != nullptr) End(*slot, EndReason::kClosed);
   }
-  for (const Reservation& reservation : reservations_) {
-    pools_[reservation.pool].Release(reservation.port);
+  for (const internal::Reservation& reservation : reservations_) {
+    GiveBack(reservation.pool, reservation.port);
   }
   reservations_.clear();
+  while (!lent_.empty()) ReturnPort(TransportAddress(lent_.begin()->first));
   answers_.clear();
   next_answer_ = 0;
   closed_ = true;
@@ -375,11 +376,11 @@ size_t Server::free_ports() const {
 }
 
 std::string Server::DebugString() const {
-  return absl::StrCat("turn::Server allocations=", by_client_.size(),
-                      " free_ports=", free_ports(),
-                      " reservations=", reservations_.size(),
-                      " answers=", answers_.size() - next_answer_,
-                      " events=", events_.size(), closed_ ? " closed" : "");
+  return absl::StrCat(
+      "turn::Server allocations=", by_client_.size(),
+      " free_ports=", free_ports(), " reservations=", reservations_.size(),
+      " lent=", lent_.size(), " answers=", answers_.size() - next_answer_,
+      " events=", events_.size(), closed_ ? " closed" : "");
 }
 
 }  // namespace kyuu::turn

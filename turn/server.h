@@ -4,7 +4,6 @@
 #ifndef KYUU_TURN_SERVER_H_
 #define KYUU_TURN_SERVER_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -35,6 +34,7 @@
 #include "turn/internal/peer_policy.h"
 #include "turn/internal/port_pool.h"
 #include "turn/internal/rate_limiter.h"
+#include "turn/internal/request.h"
 #include "turn/internal/reservation_token.h"
 #include "turn/server_options.h"
 #include "turn/server_stats.h"
@@ -61,6 +61,7 @@ class Server {
  public:
   using Packet = Datagram;
   using Options = ServerOptions;
+  using Stats = ServerStats;
 
   // Open a UDP socket at `bind` and answer with RelayOpened or RelayFailed.
   struct OpenRelay {
@@ -84,13 +85,18 @@ class Server {
     EndReason reason;
     internal::Traffic traffic;
   };
+  // We relay from a port that a token of the instance `owner` reserved, or do
+  // so no longer. To be given, in order, to the owner's HandleLoan().
+  struct PortLoan {
+    enum class Change : uint8_t { kBegun, kEnded } change;
+    int owner;
+    TransportAddress bind;
+  };
   struct Closed {
     absl::Status status;
   };
   using Event = std::variant<OpenRelay, CloseRelay, AllocationMade,
-                             AllocationEnded, Closed>;
-
-  using Stats = ServerStats;
+                             AllocationEnded, PortLoan, Closed>;
 
   // `random` must outlive the server and be fit for secrets in production.
   Server(Random& random, Options options);
@@ -119,8 +125,7 @@ class Server {
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
 
-  // --- Answers to OpenRelay; an id that is gone is ignored ---
-
+  // Answers to OpenRelay; an id that is gone is ignored.
   void RelayOpened(absl::Time now, RelayId relay);
   void RelayFailed(absl::Time now, RelayId relay);
 
@@ -140,6 +145,9 @@ class Server {
   // New nonces use `secret`; those made before stay good for their lifetime.
   void RotateNonceSecret(absl::Time now, absl::string_view secret);
   void SetUtcOffset(absl::Duration offset) { options_.utc_offset = offset; }
+  // Takes what PollEvent() of another instance told: a port of ours is not
+  // given out while it is lent. Ports that are not ours are ignored.
+  void HandleLoan(const PortLoan& loan);
   // Ends all allocations, then tells Closed. Packets are dropped from then on.
   void Close();
 
@@ -153,21 +161,7 @@ class Server {
   using Allocation = internal::Allocation;
   using Credential = internal::Credential;
   using Answer = internal::Answer;
-  // A request on its way through the server.
-  struct Request {
-    absl::Time now;
-    const Path& path;
-    const stun::MessageView& message;
-    std::string username;                   // Once it is proven,
-    std::optional<stun::IntegrityKey> key;  // with its key.
-  };
-  // The upper port of a pair, kept for whoever shows the token.
-  struct Reservation {
-    std::array<uint8_t, 8> token;
-    size_t pool;
-    uint16_t port;
-    absl::Time expires;
-  };
+  using Request = internal::ServerRequest;
 
   // server.cc
   void HandleStun(absl::Time now, const Path& path,
@@ -192,16 +186,21 @@ class Server {
   std::optional<stun::Error> ChooseFamily(const stun::MessageView& message,
                                           Allocation& allocation,
                                           IpFamily& family) const;
-  bool TakeReservation(const stun::ReservationToken& token,
-                       Allocation& allocation, absl::Time now);
   bool TakePort(Allocation& allocation, IpFamily family, absl::Time now);
-  void DropReservation(Allocation& allocation);
   void Insert(std::unique_ptr<Allocation> allocation);
   Answer AllocateAnswer(const Allocation& allocation, absl::Time now) const;
   absl::Duration GrantLifetime(const stun::MessageView& message) const;
   void Refresh(const Request& request, Allocation& allocation);
   void SetExpiry(Allocation& allocation, absl::Time expires);
   void End(Allocation& allocation, EndReason reason);
+
+  // server_reservation.cc
+  bool TakeReservation(const stun::ReservationToken& token,
+                       Allocation& allocation, absl::Time now);
+  void DropReservation(Allocation& allocation);
+  void ReleasePort(Allocation& allocation);
+  void GiveBack(size_t pool, uint16_t port);
+  void ReturnPort(const TransportAddress& bind);
 
   // server_permit.cc
   void CreatePermission(const Request& request, Allocation& allocation);
@@ -230,7 +229,9 @@ class Server {
   absl::flat_hash_map<std::string, absl::InlinedVector<Allocation*, 1>>
       by_user_;
   absl::btree_set<std::pair<absl::Time, RelayId>> expiries_;
-  std::vector<Reservation> reservations_;
+  std::vector<internal::Reservation> reservations_;
+  // Our ports that others relay from: how many have told so.
+  absl::flat_hash_map<TransportAddress, int> lent_;
 
   std::vector<Forward> forwards_;
   std::vector<uint8_t> prefixes_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/check.h"
 #include "turn/server.h"
 
 namespace kyuu::turn {
@@ -127,38 +126,6 @@ std::optional<stun::Error> Server::ChooseFamily(
   return std::nullopt;
 }
 
-bool Server::TakeReservation(const stun::ReservationToken& token,
-                             Allocation& allocation, absl::Time now) {
-  for (Reservation& reservation : reservations_) {
-    if (reservation.token != token.value || reservation.expires <= now) {
-      continue;
-    }
-    const internal::PortPool& pool = pools_[reservation.pool];
-    allocation.pool = reservation.pool;
-    allocation.bind = {pool.bind(), reservation.port};
-    allocation.relayed = {pool.advertised(), reservation.port};
-    allocation.reserved_port = true;
-    reservation = reservations_.back();
-    reservations_.pop_back();
-    return true;
-  }
-  // It may be another instance's, which has set the port aside for as long as
-  // the token counts. Should it give the port out after that, it will find that
-  // it cannot be bound, and take another.
-  const auto place =
-      tokens_.Open(Utc(now), token.value, options_.reservation_lifetime);
-  if (!place.has_value() || place->pool >= pools_.size()) return false;
-  const internal::PortPool& pool = pools_[place->pool];
-  const TransportAddress bind = {pool.bind(), place->port};
-  if (pool.Owns(place->port) || by_relay_.contains(bind)) return false;
-  allocation.pool = place->pool;
-  allocation.bind = bind;
-  allocation.relayed = {pool.advertised(), place->port};
-  allocation.reserved_port = true;
-  allocation.foreign_port = true;
-  return true;
-}
-
 // Takes a free port of `family`, and the one above it if a reservation is
 // wanted. False if there is none.
 bool Server::TakePort(Allocation& allocation, IpFamily family, absl::Time now) {
@@ -179,11 +146,12 @@ bool Server::TakePort(Allocation& allocation, IpFamily family, absl::Time now) {
                                              : pool.TakeAny(random_);
     if (!port.has_value()) continue;
     allocation.pool = index;
+    allocation.port = Allocation::Port::kOwn;
     allocation.bind = {pool.bind(), *port};
     allocation.relayed = {pool.advertised(), *port};
     ++allocation.attempts;
     if (next == Next::kTake) {
-      Reservation reservation;
+      internal::Reservation reservation;
       reservation.pool = index;
       reservation.port = static_cast<uint16_t>(*port + 1);
       reservation.token = tokens_.Make(Utc(now), {index, reservation.port});
@@ -194,18 +162,6 @@ bool Server::TakePort(Allocation& allocation, IpFamily family, absl::Time now) {
     return true;
   }
   return false;
-}
-
-// Gives the upper port of a pair back, if it still waits for its client.
-void Server::DropReservation(Allocation& allocation) {
-  if (!allocation.reservation.has_value()) return;
-  for (Reservation& reservation : reservations_) {
-    if (reservation.token != *allocation.reservation) continue;
-    pools_[reservation.pool].Release(reservation.port);
-    reservation = reservations_.back();
-    reservations_.pop_back();
-    return;
-  }
 }
 
 void Server::Insert(std::unique_ptr<Allocation> made) {
@@ -232,6 +188,12 @@ void Server::RelayOpened(absl::Time now, RelayId relay) {
   allocation->open = true;
   events_.push_back(AllocationMade{relay, allocation->client,
                                    allocation->relayed, allocation->username});
+  if (allocation->port == Allocation::Port::kBorrowed) {
+    events_.push_back(
+        PortLoan{PortLoan::Change::kBegun,
+                 pools_[allocation->pool].Owner(allocation->bind.port),
+                 allocation->bind});
+  }
   Push(AllocateAnswer(*allocation, now));
 }
 
@@ -241,18 +203,16 @@ void Server::RelayFailed(absl::Time now, RelayId relay) {
   ++stats_.relays_failed;
   const IpFamily family = allocation->bind.ip.family();
   by_relay_.erase(allocation->bind);
+  DropReservation(*allocation);
+  ReleasePort(*allocation);
   // Another program has the port; with luck it is the only one.
   if (!allocation->reserved_port &&
-      allocation->attempts < options_.open_attempts) {
-    pools_[allocation->pool].Release(allocation->bind.port);
-    DropReservation(*allocation);
-    // Cannot fail: what was just given back is there.
-    KYUU_CHECK(TakePort(*allocation, family, now));
+      allocation->attempts < options_.open_attempts &&
+      TakePort(*allocation, family, now)) {
     by_relay_.emplace(allocation->bind, allocation);
     events_.push_back(OpenRelay{relay, allocation->bind});
     return;
   }
-  DropReservation(*allocation);
   allocation->has_socket = false;
   Answer answer = AllocateAnswer(*allocation, now);
   answer.error = stun::Error::kInsufficientCapacity;
@@ -318,9 +278,7 @@ void Server::End(Allocation& allocation, EndReason reason) {
     events_.push_back(AllocationEnded{allocation.id, allocation.username,
                                       reason, allocation.traffic});
   }
-  if (!allocation.foreign_port) {
-    pools_[allocation.pool].Release(allocation.bind.port);
-  }
+  ReleasePort(allocation);
   expiries_.erase({allocation.expires, allocation.id});
   by_client_.erase(allocation.client);
   by_relay_.erase(allocation.bind);

@@ -1,5 +1,6 @@
 #include "turn/server_options.h"
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 
 namespace kyuu::turn {
@@ -29,7 +30,11 @@ absl::Status ServerOptions::Validate() const {
   if (instances > 1 && nonce_secret.empty()) {
     return invalid("several instances need a nonce secret in common");
   }
+  absl::flat_hash_set<IpAddress> binds;
   for (const RelayAddress& relay : relay_addresses) {
+    if (!binds.insert(relay.bind).second) {
+      return invalid("two relay addresses are ", relay.bind.ToString());
+    }
     if (relay.bind == IpAddress() || relay.bind.IsAny()) {
       return invalid("a relay address must be one of an interface, not \"",
                      relay.bind.ToString(), "\"");

@@ -51,7 +51,9 @@ struct ServerOptions {
   uint16_t relay_port_low = 49152;
   uint16_t relay_port_high = 65535;
   // Of several servers that share the addresses (one per core), each takes the
-  // pairs of ports (even, odd) whose number is `instance` modulo `instances`.
+  // pairs of ports (even, odd) whose number is `instance` modulo `instances`. A
+  // port that one reserved may be used by another: the driver passes every
+  // Server::PortLoan on. A socket of a relay must refuse an address in use.
   int instance = 0;
   int instances = 1;
   // How many ports are tried when the driver cannot bind one.

@@ -15,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 import unittest
 
 KYUUD = os.path.abspath(sys.argv.pop())
@@ -161,17 +162,21 @@ class Turn:
         code = answer[1].get(0x0009)
         return code[2] * 100 + code[3] if code else 0
 
-    def allocate(self):
+    def allocate(self, *attributes):
         """Asks as clients do: bare, then signed. Returns the error code or 0."""
         udp = self.attribute(0x0019, b"\x11\0\0\0")
         answer = self.ask(0x0003, udp)
         assert self.error(answer) == 401, answer
         self.realm, self.nonce = answer[1][0x0014].decode(), answer[1][0x0015]
-        answer = self.ask(0x0003, udp)
+        answer = self.ask(0x0003, udp, *attributes)
         if self.error(answer) == 0:
+            self.token = answer[1].get(0x0022)
             port, ip = struct.unpack("!HI", answer[1][0x0016][2:8])
             self.relayed = (socket.inet_ntoa(struct.pack("!I", ip ^ COOKIE)), port ^ COOKIE >> 16)
         return self.error(answer)
+
+    def release(self):
+        return self.error(self.ask(0x0004, self.attribute(0x000D, bytes(4))))
 
     def bind(self, peer, channel=0x4001):
         return self.error(self.ask(0x0009, self.attribute(0x000C, struct.pack("!HH", channel, 0)),
@@ -326,6 +331,34 @@ class KyuudTest(unittest.TestCase):
         self.assertEqual((one.bind(two.relayed), two.bind(one.relayed)), (0, 0))
         one.socket.sendto(struct.pack("!HH", 0x4001, 2) + b"hi\0\0", one.server)
         self.assertEqual(two.socket.recv(100)[:6], struct.pack("!HH", 0x4001, 2) + b"hi")
+
+    def test_pairs_of_ports_whichever_thread_meets_the_second_client(self):
+        # Four pairs of ports for the two threads. Each round makes one: were a
+        # port lost, or kept for the 30 s of a reservation, a few rounds would
+        # use them up.
+        server = self.start("--user=a:1", "--threads=2", "--relay-ports=50200-50207",
+                            "--log-level=warning")
+        pair = Turn.attribute(0x0018, b"\x80")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            peer.settimeout(WAIT)
+            for _ in range(24):
+                rtp, rtcp, late = (Turn(server.turn_port, "a", "1") for _ in range(3))
+                # A port comes back to its thread in that one's own time.
+                deadline = time.monotonic() + WAIT
+                while (error := rtp.allocate(pair)) == 508 and time.monotonic() < deadline:
+                    pass
+                self.assertEqual(error, 0)
+                token = Turn.attribute(0x0022, rtp.token)
+                self.assertEqual(rtcp.allocate(token), 0)
+                self.assertEqual(rtcp.relayed[1], rtp.relayed[1] + 1)
+                self.assertEqual(late.allocate(token), 508)
+                for client in (rtp, rtcp):
+                    self.assertEqual(client.bind(peer.getsockname()), 0)
+                    self.relay(client, peer)
+                    self.assertEqual(client.release(), 0)
+                for client in (rtp, rtcp, late):
+                    client.socket.close()
 
     def test_special_peers_are_refused_unless_allowed(self):
         flags = ("--http-listen=127.0.0.1:0", "--turn-listen=0.0.0.0:0", "--user=a:1",

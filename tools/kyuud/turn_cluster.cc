@@ -171,24 +171,42 @@ absl::StatusOr<std::unique_ptr<TurnCluster>> TurnCluster::Open(
     }
   }
   KYUU_RETURN_IF_ERROR(options.Validate());
-  cluster->first_ =
-      std::make_unique<TurnNode>(main, std::move(sockets[0]), options);
+  const auto make_node = [&](net::Loop& loop, size_t i) {
+    options.instance = static_cast<int>(i);
+    return std::make_unique<TurnNode>(
+        loop, std::move(sockets[i]), options,
+        [c = cluster.get()](const turn::Server::PortLoan& loan) {
+          c->TellOwner(loan);
+        });
+  };
+  cluster->first_ = make_node(main, 0);
   for (size_t i = 1; i < sockets.size(); ++i) {
     auto worker = std::make_unique<Worker>();
     KYUU_ASSIGN_OR_RETURN(worker->loop, net::Loop::Create());
-    options.instance = static_cast<int>(i);
-    worker->node = std::make_unique<TurnNode>(*worker->loop,
-                                              std::move(sockets[i]), options);
-    worker->thread = std::thread([loop = worker->loop.get()] { loop->Run(); });
+    worker->node = make_node(*worker->loop, i);
     cluster->workers_.push_back(std::move(worker));
+  }
+  // Only now, because they look at each other (TellOwner).
+  for (const auto& worker : cluster->workers_) {
+    worker->thread = std::thread([loop = worker->loop.get()] { loop->Run(); });
   }
   return cluster;
 }
 
 TurnCluster::~TurnCluster() {
   for (const auto& worker : workers_) worker->loop->Stop();
-  for (const auto& worker : workers_) worker->thread.join();
+  for (const auto& worker : workers_) {
+    if (worker->thread.joinable()) worker->thread.join();
+  }
   LogTotals();
+}
+
+// On the loop of whichever node has borrowed.
+void TurnCluster::TellOwner(const turn::Server::PortLoan& loan) {
+  const auto owner = static_cast<size_t>(loan.owner);
+  net::Loop& loop = owner == 0 ? main_ : *workers_[owner - 1]->loop;
+  TurnNode* node = owner == 0 ? first_.get() : workers_[owner - 1]->node.get();
+  loop.Post([node, loan] { node->HandleLoan(loan); });
 }
 
 void TurnCluster::LogTotals() const {

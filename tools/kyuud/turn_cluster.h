@@ -20,11 +20,13 @@ namespace kyuu::tools {
 // TurnCluster runs one TurnNode on the main loop and, for --threads above one,
 // one on each loop of a thread of its own. The nodes share the listening ports
 // (SO_REUSEPORT): the kernel gives all packets of a client to the same node,
-// which therefore owns its allocations without locks. Relay ports are divided.
+// which therefore owns its allocations without locks. Relay ports are divided;
+// a node that is shown another's reservation token opens the port, and tells.
 class TurnCluster {
  public:
-  // Opens all sockets. ALREADY_EXISTS, with the address, if another program
-  // has one of them; INVALID_ARGUMENT if the configuration cannot work.
+  // Opens all sockets. `main` must outlive the cluster, and not run after it.
+  // ALREADY_EXISTS, with the address, if another program has one of them;
+  // INVALID_ARGUMENT if the configuration cannot work.
   static absl::StatusOr<std::unique_ptr<TurnCluster>> Open(const Config& config,
                                                            net::Loop& main);
   // Stops and joins the threads, and logs what was answered and dropped.
@@ -56,6 +58,7 @@ class TurnCluster {
   };
 
   explicit TurnCluster(net::Loop& main) : main_(main) {}
+  void TellOwner(const turn::Server::PortLoan& loan);
   void LogTotals() const;
 
   net::Loop& main_;

@@ -27,9 +27,10 @@ const char* NameOf(turn::Server::EndReason reason) {
 }  // namespace
 
 TurnNode::TurnNode(net::Loop& loop, std::vector<net::UdpSocket> listeners,
-                   turn::ServerOptions options)
+                   turn::ServerOptions options, TellOwner tell_owner)
     : loop_(loop),
       server_(random_, std::move(options)),
+      tell_owner_(std::move(tell_owner)),
       answers_(kAnswers * kAnswerBytes),
       alarm_(loop, [this] {
         server_.HandleTimeout(net::Loop::Now());
@@ -55,6 +56,11 @@ void TurnNode::Grant(absl::string_view username, absl::string_view password) {
 
 void TurnNode::Revoke(absl::string_view username) {
   server_.Revoke(username);
+  Service();
+}
+
+void TurnNode::HandleLoan(const turn::Server::PortLoan& loan) {
+  server_.HandleLoan(loan);
   Service();
 }
 
@@ -187,6 +193,8 @@ void TurnNode::On(const turn::Server::AllocationEnded& ended) {
   spdlog::info("turn: a relay of {} ended: {}",
                absl::CHexEscape(ended.username), NameOf(ended.reason));
 }
+
+void TurnNode::On(const turn::Server::PortLoan& loan) { tell_owner_(loan); }
 
 void TurnNode::On(const turn::Server::Closed& closed) {
   spdlog::info("turn: closed: {}", closed.status.ToString());

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/strings/string_view.h"
 #include "base/address.h"
 #include "base/system_random.h"
@@ -26,15 +27,20 @@ namespace kyuu::tools {
 // sockets at its word. Everything happens on the loop's thread.
 class TurnNode {
  public:
+  // Passes a loan on to the node that owns the port.
+  using TellOwner = absl::AnyInvocable<void(const turn::Server::PortLoan&)>;
+
   // `loop` must outlive the node.
   TurnNode(net::Loop& loop, std::vector<net::UdpSocket> listeners,
-           turn::ServerOptions options);
+           turn::ServerOptions options, TellOwner tell_owner);
   TurnNode(const TurnNode&) = delete;
   TurnNode& operator=(const TurnNode&) = delete;
 
   // Makes a credential valid, and takes it back with all it was used for.
   void Grant(absl::string_view username, absl::string_view password);
   void Revoke(absl::string_view username);
+  // Another node relays from a port of ours, or does so no longer.
+  void HandleLoan(const turn::Server::PortLoan& loan);
 
   const turn::ServerStats& stats() const { return server_.stats(); }
 
@@ -68,11 +74,13 @@ class TurnNode {
   void On(const turn::Server::CloseRelay& close);
   void On(const turn::Server::AllocationMade& made);
   void On(const turn::Server::AllocationEnded& ended);
+  void On(const turn::Server::PortLoan& loan);
   void On(const turn::Server::Closed& closed);
 
   net::Loop& loop_;
   SystemRandom random_;
   turn::Server server_;
+  TellOwner tell_owner_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   absl::flat_hash_map<turn::RelayId, std::unique_ptr<Relay>> relays_;
   net::ReceiveBuffer buffer_;

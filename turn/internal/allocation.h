@@ -98,8 +98,9 @@ struct Allocation {
   std::optional<std::array<uint8_t, 8>> reservation;
   // The port came from a reservation: no other will do.
   bool reserved_port = false;
-  // And another instance keeps account of it.
-  bool foreign_port = false;
+  // Who keeps account of the port: our own pool, or another instance.
+  enum class Port : uint8_t { kNone, kOwn, kBorrowed };
+  Port port = Port::kNone;
   // An additional IPv6 address was asked for and refused.
   bool family_refused = false;
   int attempts = 0;  // Ports tried.

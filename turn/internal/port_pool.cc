@@ -10,7 +10,7 @@ PortPool::PortPool(const ServerOptions& options,
       advertised_(address.advertised == IpAddress() ? address.bind
                                                     : address.advertised),
       low_(options.relay_port_low),
-      instance_(static_cast<uint32_t>(options.instance)),
+      instance_(options.instance),
       instances_(static_cast<uint32_t>(options.instances)) {
   const uint32_t high = options.relay_port_high;
   position_.assign(high < low_ ? 0 : high - low_ + 1, kTaken);
@@ -21,10 +21,9 @@ PortPool::PortPool(const ServerOptions& options,
   }
 }
 
-// Pairs stay together, or no instance could reserve a next port.
 bool PortPool::Owns(uint16_t port) const {
   return port >= low_ && port - low_ < static_cast<int>(position_.size()) &&
-         port / 2 % instances_ == instance_;
+         Owner(port) == instance_;
 }
 
 bool PortPool::IsFree(uint32_t port) const {
@@ -61,6 +60,10 @@ std::optional<uint16_t> PortPool::TakeEven(Random& random, Next next) {
     return port;
   }
   return std::nullopt;
+}
+
+void PortPool::TakeThis(uint16_t port) {
+  if (IsFree(port)) Take(port);
 }
 
 void PortPool::Release(uint16_t port) {

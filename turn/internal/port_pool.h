@@ -32,11 +32,18 @@ class PortPool {
   // RFC 8656 section 18.7).
   enum class Next : uint8_t { kLeave, kTake };
   std::optional<uint16_t> TakeEven(Random& random, Next next);
+  // Takes `port` if it is free and one of this pool's.
+  void TakeThis(uint16_t port);
   // Gives a port back. Aborts if it was not taken.
   void Release(uint16_t port);
 
   // Whether `port` is one of this pool's, in use or not.
   bool Owns(uint16_t port) const;
+  // The instance whose port it is (ServerOptions::instances): pairs stay
+  // together, or none could reserve a next port.
+  int Owner(uint16_t port) const {
+    return static_cast<int>(port / 2 % instances_);
+  }
   size_t free() const { return free_.size(); }
 
  private:
@@ -48,7 +55,7 @@ class PortPool {
   IpAddress bind_;
   IpAddress advertised_;
   uint16_t low_;
-  uint32_t instance_;
+  int instance_;
   uint32_t instances_;
   std::vector<uint16_t> free_;
   std::vector<uint32_t> position_;  // In free_, by port - low_; or kTaken.

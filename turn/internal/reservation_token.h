@@ -1,4 +1,4 @@
-// RESERVATION-TOKENs that any server of a group can read.
+// Reserved ports, and RESERVATION-TOKENs that any server of a group can read.
 
 #ifndef KYUU_TURN_INTERNAL_RESERVATION_TOKEN_H_
 #define KYUU_TURN_INTERNAL_RESERVATION_TOKEN_H_
@@ -43,6 +43,14 @@ class ReservationTokens {
   Token MakeAt(uint32_t seconds, const Place& place) const;
 
   stun::IntegrityKey key_;
+};
+
+// The upper port of a pair, kept for whoever shows the token.
+struct Reservation {
+  ReservationTokens::Token token;
+  size_t pool;
+  uint16_t port;
+  absl::Time expires;
 };
 
 }  // namespace kyuu::turn::internal

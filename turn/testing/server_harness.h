@@ -128,6 +128,9 @@ class ServerHarness {
   Reply Exchange(const TestClient& client, absl::Span<const uint8_t> bytes) {
     server_.FromClient(now_, client.path, bytes, bytes.size());
     Drain();
+    return Poll(client);
+  }
+  Reply Poll(const TestClient& client) {
     Reply reply;
     while (auto out = server_.PollTransmit(now_, absl::MakeSpan(out_))) {
       if (out->path == client.path) reply = Reply(out->bytes);
