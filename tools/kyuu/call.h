@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -69,6 +70,9 @@ class Call {
   void RejectFile(const std::string& id, const std::string& reason);
   // Says goodbye and ends the connection; CallOver follows.
   void HangUp();
+  // Ends at once, without a word: the peer is known to be gone. CallOver with
+  // `status` follows unless the call is over already.
+  void End(absl::Status status) { Over(std::move(status)); }
 
  private:
   struct Sending {

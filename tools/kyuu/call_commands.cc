@@ -24,9 +24,11 @@
 #include "dtls/certificate.h"
 #include "net/loop.h"
 #include "tools/kyuu/call.h"
+#include "tools/kyuu/file_sender.h"
 #include "tools/kyuu/ice_servers.h"
 #include "tools/kyuu/lines.h"
 #include "tools/kyuu/overload.h"
+#include "tools/kyuu/printable.h"
 #include "tools/kyuu/progress.h"
 #include "tools/kyuu/signaling_link.h"
 
@@ -36,6 +38,8 @@ namespace {
 // How long a goodbye may take on its way to the server and the peer.
 constexpr absl::Duration kLeavingTime = absl::Seconds(2);
 constexpr absl::Duration kLastPackets = absl::Milliseconds(20);
+// A goodbye by way of the server may overtake what the peer said before it.
+constexpr absl::Duration kOvertaken = absl::Seconds(1);
 
 enum class Mode : uint8_t { kConnect, kSend, kRecv };
 
@@ -57,6 +61,7 @@ class Session {
   void StartCalling(const std::string& to);
   void OnAccepted(const std::string& call, const std::string& peer);
   bool MakeCall(CallRole role);
+  void OnPeerHungUp(const signaling::CallEnded& ended);
   void EndSignalingCall(const std::string& reason);
 
   // Call.
@@ -88,6 +93,8 @@ class Session {
   std::unique_ptr<SignalingLink> link_;
   std::unique_ptr<Call> call_;
   std::unique_ptr<net::Alarm> leaving_alarm_;
+  std::unique_ptr<net::Alarm> gone_alarm_;  // Ends call_ with gone_status_.
+  absl::Status gone_status_;
   std::unique_ptr<StdinLines> lines_;
 
   std::string call_id_;  // In signaling; empty without a call.
@@ -103,6 +110,10 @@ class Session {
 };
 
 absl::StatusOr<int> Session::Run() {
+  // Nobody is called for a file that is not there.
+  for (const std::string& file : options_.files) {
+    KYUU_RETURN_IF_ERROR(FileSender::Open("", file).status());
+  }
   KYUU_ASSIGN_OR_RETURN(loop_, net::Loop::Create());
   KYUU_ASSIGN_OR_RETURN(
       const std::unique_ptr<net::SignalWatch> signals,
@@ -115,6 +126,9 @@ absl::StatusOr<int> Session::Run() {
     EndSignalingCall(code_ == 0 ? "done" : "failed");
     if (link_) link_->Close();
     loop_->Stop();
+  });
+  gone_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] {
+    if (call_) call_->End(gone_status_);
   });
   KYUU_ASSIGN_OR_RETURN(
       link_, SignalingLink::Connect(*loop_, random_, options_.url,
@@ -132,6 +146,7 @@ absl::StatusOr<int> Session::Run() {
   call_.reset();
   link_.reset();
   leaving_alarm_.reset();
+  gone_alarm_.reset();
   return code_;
 }
 
@@ -171,7 +186,7 @@ void Session::OnSignaling(signaling::Client::Event event) {
           [&](signaling::CallEnded& ended) {
             if (ended.call != call_id_) return;
             call_id_.clear();
-            if (call_ && call_->connected()) return;  // Data goes on.
+            if (call_ && call_->connected()) return OnPeerHungUp(ended);
             if (call_) return OnOver(absl::UnavailableError(ended.text));
             if (mode_ == Mode::kSend) {
               return FailWith(absl::UnavailableError(ended.text));
@@ -273,6 +288,15 @@ bool Session::MakeCall(CallRole role) {
   return true;
 }
 
+void Session::OnPeerHungUp(const signaling::CallEnded& ended) {
+  // Who has only lost the server is still there. Others are not, and a page
+  // that was closed may not have come to say so itself.
+  if (ended.reason == "peer_lost") return;
+  gone_status_ = ended.reason == "failed" ? absl::UnavailableError(ended.text)
+                                          : absl::OkStatus();
+  gone_alarm_->Set(net::Loop::Now() + kOvertaken);
+}
+
 void Session::EndSignalingCall(const std::string& reason) {
   if (call_id_.empty()) return;
   (void)link_->client().EndCall(net::Loop::Now(), call_id_, reason);
@@ -304,7 +328,7 @@ void Session::OnCall(CallEvent event) {
                  [&](ChatReceived& chat) {
                    ClearProgress();
                    std::printf("%s: %s\n", peer_name_.c_str(),
-                               chat.text.c_str());
+                               Printable(chat.text).c_str());
                    std::fflush(stdout);
                  },
                  [&](FileOffered& offer) { OnFileOffered(offer); },
@@ -340,12 +364,12 @@ void Session::OnFinished(const FileFinished& finished) {
   const bool out = finished.direction == FileDirection::kOut;
   if (finished.status.ok()) {
     std::printf("%s %s  %s  sha256 %s\n", out ? "sent" : "received",
-                (out ? finished.name : finished.path).c_str(),
+                Printable(out ? finished.name : finished.path).c_str(),
                 FormatBytes(static_cast<double>(finished.size)).c_str(),
                 finished.sha256.c_str());
     std::fflush(stdout);
   } else {
-    std::fprintf(stderr, "kyuu: %s: %s\n", finished.name.c_str(),
+    std::fprintf(stderr, "kyuu: %s: %s\n", Printable(finished.name).c_str(),
                  std::string(finished.status.message()).c_str());
     ++files_failed_;
   }
@@ -359,6 +383,7 @@ void Session::OnOver(const absl::Status& status) {
     leaving_alarm_->Set(net::Loop::Now() + kLastPackets);
     return;
   }
+  gone_alarm_->Stop();
   EndSignalingCall(status.ok() ? "done" : "failed");
   // Destroying the call from within its own handler is not allowed.
   loop_->Post([this] { call_.reset(); });
@@ -408,14 +433,14 @@ void Session::OnCommand(const std::string& line) {
 
 void Session::Say(const std::string& text) {
   ClearProgress();
-  std::fprintf(stderr, "%s\n", text.c_str());
+  std::fprintf(stderr, "%s\n", Printable(text).c_str());
 }
 
 void Session::Show(const FileProgress& progress) {
   const absl::Time now = net::Loop::Now();
   const auto it = progress_
                       .try_emplace({progress.direction, progress.id},
-                                   progress.name, progress.size, now)
+                                   Printable(progress.name), progress.size, now)
                       .first;
   it->second.Update(now, progress.done);
   if (!isatty(STDERR_FILENO) || !it->second.ShouldShow(now)) return;

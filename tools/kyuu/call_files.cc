@@ -90,7 +90,9 @@ void Call::OnControl(absl::string_view text) {
     std::string said = Text(message, "text");
     if (said.size() <= kChatBytesMax) Emit(ChatReceived{std::move(said)});
   } else if (type == "bye") {
+    // The connection closes next; a page that is closed does not get to that.
     goodbye_ = true;
+    Over(absl::OkStatus());
   } else if (type == "file-offer") {
     OnFileOffer(message);
   } else if (const std::string id = Text(message, "id"); IsFileId(id)) {
