@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { kyuu, kyuud, Program, sleep, startKyuud } from './lib.mjs';
+import { killLeftovers, kyuu, kyuud, Program, sleep, startKyuud } from './lib.mjs';
 import {
   ALLOCATE, BINARY, BINDING, CLOSE, frame, get, http, PING, Session, Stream, stunMessage, TEXT, TurnSocket, upgrade, within,
 } from './sockets.mjs';
@@ -25,14 +25,18 @@ before(async () => {
   ];
 }, BOUND);
 after(async () => {
-  await wellBehaved?.stop();
-  // It ends as it should, and none of its own checks has failed.
-  assert.equal(await server.stop(), 0, server.transcript());
-  const log = server.errors.join('\n');
-  assert.doesNotMatch(log, /check failed/);
-  // What was no STUN and no channel data was counted: most of the noise below.
-  const malformed = Number(log.match(/dropped: (\d+) malformed/)?.[1]);
-  assert.ok(malformed > 500, `${malformed} malformed datagrams were counted`);
+  try {
+    await wellBehaved?.stop();
+    // It ends as it should, and none of its own checks has failed.
+    assert.equal(await server.stop(), 0, server.transcript());
+    const log = server.errors.join('\n');
+    assert.doesNotMatch(log, /check failed/);
+    // What was no STUN and no channel data was counted: most of the noise below.
+    const malformed = Number(log.match(/dropped: (\d+) malformed/)?.[1]);
+    assert.ok(malformed > 500, `${malformed} malformed datagrams were counted`);
+  } finally {
+    killLeftovers();
+  }
 }, BOUND);
 
 // Two clients who pass numbered candidates to each other all the time.

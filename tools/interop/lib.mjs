@@ -26,6 +26,11 @@ export function temporaryFolder() {
 const running = new Set();
 process.on('exit', () => { for (const p of running) p.child.kill('SIGKILL'); });
 
+// Ends what a failed test has left running: it would keep the process alive.
+export function killLeftovers() {
+  for (const p of running) p.child.kill('SIGKILL');
+}
+
 // A child process with its output kept: `lines` (stdout), `errors` (stderr).
 export class Program {
   constructor(command, args, options = {}) {

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { expectWay, makeFile, Person, PHONE, startBrowser, WAIT } from './browser.mjs';
-import { startKyuud } from './lib.mjs';
+import { killLeftovers, startKyuud } from './lib.mjs';
 
 const MINUTES = { timeout: 5 * 60_000 };
 let browser;
@@ -13,8 +13,12 @@ before(async () => {
   [browser, server] = await Promise.all([startBrowser(), startKyuud()]);
 }, { timeout: WAIT });
 after(async () => {
-  await browser?.close();
-  assert.equal(await server?.stop(), 0);
+  try {
+    await browser?.close();
+    assert.equal(await server?.stop(), 0);
+  } finally {
+    killLeftovers();
+  }
 }, { timeout: WAIT });
 
 // Each test has a room of its own, so that none sees another's people.

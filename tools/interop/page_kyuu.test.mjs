@@ -1,0 +1,303 @@
+// The main job between a browser and a terminal: the page of kyuud and the
+// `kyuu` command call each other, talk, and send each other files. And what the
+// command says when something is wrong.
+
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { expectWay, makeFile, Person, sha256, startBrowser, TRANSFER, WAIT } from './browser.mjs';
+import { killLeftovers, kyuu, Program, startKyuud, temporaryFolder } from './lib.mjs';
+
+const MINUTES = { timeout: 5 * 60_000 };
+let browser;
+let server;
+before(async () => {
+  [browser, server] = await Promise.all([startBrowser(), startKyuud()]);
+}, { timeout: WAIT });
+after(async () => {
+  try {
+    await browser?.close();
+    assert.equal(await server?.stop(), 0);
+  } finally {
+    killLeftovers();
+  }
+}, { timeout: WAIT });
+
+let rooms = 0;
+const newRoom = () => `room-${++rooms}`;
+const command = (...args) => new Program(kyuu, args);
+const lines = (program) => [...program.lines, ...program.errors].join('\n');
+
+async function finished(program, code, seconds = 60) {
+  assert.equal(await program.finish(seconds), code, program.transcript());
+}
+
+// The command ends with status 1 and says why in its last line; `before` it only
+// what it did.
+async function fails(program, pattern, seconds = 60) {
+  await finished(program, 1, seconds);
+  const complaints = program.errors.filter((line) => line.startsWith('kyuu: '));
+  assert.equal(complaints.length, 1, program.transcript());
+  assert.match(complaints[0], pattern);
+  assert.equal(program.errors.at(-1), complaints[0]);
+}
+
+for (const [way, relay] of [['direct', []], ['relayed', ['--relay']]]) {
+  const page = { relay: way === 'relayed' };
+
+  test(`the page calls kyuu connect, and then the other way round: chat, ${way}`, MINUTES, async () => {
+    const room = newRoom();
+    const kim = command('connect', server.url, 'Kim', '--room', room, ...relay);
+    await kim.waitFor(/joined as Kim/);
+    const ada = await Person.join(browser, server.url, 'Ada', { room, ...page });
+    await kim.waitFor(/Ada came/);
+    await ada.sees('Kim').filter({ hasText: 'on a terminal' }).waitFor();
+
+    await ada.call('Kim');
+    await expectWay(way, ada);
+    await kim.waitFor(new RegExp(`${way === 'direct' ? 'direct' : 'relayed'} way to Ada`));
+    await ada.say('Hello terminal, grüß dich');
+    await kim.waitFor(/^Ada: Hello terminal, grüß dich$/);
+    kim.write('Hello page <b>&amp;\n');
+    await ada.hears('Hello page <b>&amp;');
+    await ada.hangUp();
+    await kim.waitFor(/Ada hung up/);
+
+    // It goes on waiting, and calls by itself.
+    kim.write('/call Ada\n');
+    await ada.accept('Kim');
+    await expectWay(way, ada);
+    kim.write('It is me who called\n');
+    await ada.hears('It is me who called');
+    await ada.say('So I see');
+    await kim.waitFor(/^Ada: So I see$/);
+    kim.write('/quit\n');
+    await finished(kim, 0);
+    await ada.state('over').waitFor();
+    assert.match(await ada.at('connection-state').textContent(), /Kim hung up/);
+    ada.noProblems();
+    await ada.leave();
+  });
+
+  test(`kyuu send gives the page 50 MB, ${way}`, MINUTES, async () => {
+    const room = newRoom();
+    const ada = await Person.join(browser, server.url, 'Ada', { room, ...page });
+    const file = makeFile(`from the terminal ${way}.bin`);
+    const sender = command('send', server.url, file.path, '--to', 'Ada', '--name', 'Kim', '--room', room, ...relay);
+    await ada.accept('Kim');
+    await ada.receives(file);
+    await finished(sender, 0, TRANSFER / 1000);
+    assert.match(lines(sender), new RegExp(`sent ${file.name}.* sha256 ${file.sha256}`));
+    assert.match(lines(sender), new RegExp(`${way} way to Ada`));
+    await ada.state('over').waitFor();
+    ada.noProblems();
+    await ada.leave();
+  });
+
+  test(`the page gives kyuu recv 50 MB, ${way}`, MINUTES, async () => {
+    const room = newRoom();
+    const folder = temporaryFolder();
+    const receiver = command('recv', server.url, 'Kim', '--dir', folder, '--room', room, ...relay);
+    await receiver.waitFor(/joined as Kim/);
+    const ada = await Person.join(browser, server.url, 'Ada', { room, ...page });
+    await ada.call('Kim');
+    await expectWay(way, ada);
+    const file = makeFile(`from the page ${way}.bin`);
+    await ada.offer(file);
+    await ada.sent(file);
+    await receiver.waitFor(new RegExp(`received .*sha256 ${file.sha256}`));
+    assert.deepEqual(readdirSync(folder), [file.name]);
+    assert.equal(await sha256(join(folder, file.name)), file.sha256);
+    await ada.hangUp();
+    await receiver.waitFor(/Ada hung up/);
+    // It waits for the next one until it is told to end.
+    receiver.child.kill('SIGINT');
+    await finished(receiver, 0);
+    ada.noProblems();
+    await ada.leave();
+  });
+}
+
+test('kyuu connect --call rings at the page; files go both ways in one call', MINUTES, async () => {
+  const room = newRoom();
+  const folder = temporaryFolder();
+  const ada = await Person.join(browser, server.url, 'Ada', { room });
+  const kim = command('connect', server.url, 'Kim', '--call', 'Ada', '--dir', folder, '--room', room);
+  await ada.accept('Kim');
+  await ada.connected();
+  const [there, back] = [makeFile('there.bin', 3_000_000), makeFile('back.bin', 3_000_000)];
+  await ada.offer(there);
+  kim.write(`/send ${back.path}\n`);
+  await Promise.all([ada.sent(there), ada.receives(back)]);
+  await kim.waitFor(new RegExp(`received .*there\\.bin.*sha256 ${there.sha256}`));
+  await kim.waitFor(new RegExp(`sent back\\.bin.*sha256 ${back.sha256}`));
+  assert.equal(await sha256(join(folder, 'there.bin')), there.sha256);
+  await ada.hangUp();
+  await finished(kim, 0);
+  ada.noProblems();
+  await ada.leave();
+});
+
+test('kyuu recv never overwrites unasked', MINUTES, async () => {
+  const room = newRoom();
+  const folder = temporaryFolder();
+  const kept = join(folder, 'notes.txt');
+  writeFileSync(kept, 'mine');
+  const ada = await Person.join(browser, server.url, 'Ada', { room });
+  const file = makeFile('notes.txt', 1000);
+  for (const [options, expected] of [[[], ['notes (1).txt', 'notes.txt']], [['--overwrite'], ['notes (1).txt', 'notes.txt']]]) {
+    const receiver = command('recv', server.url, 'Kim', '--dir', folder, '--once', '--room', room, ...options);
+    await ada.call('Kim');
+    await ada.connected();
+    await ada.offer(file);
+    await ada.sent(file);
+    await ada.hangUp();
+    await finished(receiver, 0);
+    assert.deepEqual(readdirSync(folder).sort(), expected);
+    if (options.length === 0) assert.equal(readFileSync(kept, 'utf8'), 'mine');
+    else assert.equal(await sha256(kept), file.sha256);
+    await ada.at('hangup').click();
+  }
+  ada.noProblems();
+  await ada.leave();
+});
+
+test('several files, an empty one among them, by one kyuu send to kyuu recv', MINUTES, async () => {
+  const room = newRoom();
+  const folder = temporaryFolder();
+  const files = [makeFile('empty', 0), makeFile('one byte', 1), makeFile('größer.bin', 5_000_000)];
+  const receiver = command('recv', server.url, 'Kim', '--dir', folder, '--once', '--room', room);
+  await receiver.waitFor(/joined as Kim/);
+  const sender = command('send', server.url, ...files.map((f) => f.path), '--to', 'Kim', '--room', room);
+  await finished(sender, 0);
+  await finished(receiver, 0);
+  assert.deepEqual(readdirSync(folder).sort(), files.map((f) => f.name).sort());
+  for (const file of files) assert.equal(await sha256(join(folder, file.name)), file.sha256);
+});
+
+test('a page that declines, the call or the file, is told on the terminal', MINUTES, async () => {
+  const room = newRoom();
+  const file = makeFile('unwanted.bin', 1000);
+  const ada = await Person.join(browser, server.url, 'Ada', { room });
+  const send = () => command('send', server.url, file.path, '--to', 'Ada', '--name', 'Kim', '--room', room);
+  let sender = send();
+  await ada.at('incoming-dialog').waitFor();
+  await ada.at('decline-call').click();
+  await fails(sender, /declined/);
+  sender = send();
+  await ada.accept('Kim');
+  await ada.card(file, 'in').getByTestId('file-decline').click();
+  await finished(sender, 1);
+  assert.match(lines(sender), /declined/);
+  ada.noProblems();
+  await ada.leave();
+});
+
+test('what the page says does not reach into the terminal', MINUTES, async () => {
+  const room = newRoom();
+  const kim = command('connect', server.url, 'Kim', '--room', room);
+  await kim.waitFor(/joined as Kim/);
+  const ada = await Person.join(browser, server.url, 'Ada', { room });
+  await ada.call('Kim');
+  await ada.connected();
+  // Escape sequences could rewrite the screen, a line end could speak for others.
+  await ada.say('red: \u001b[31m bell: \u0007 csi: \u009b31m back: \b end');
+  await kim.waitFor(/^Ada: red: .*end$/);
+  // eslint-disable-next-line no-control-regex
+  assert.doesNotMatch(kim.lines.join('\n'), /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+  await ada.hangUp();
+  await kim.stop('SIGINT');
+  await ada.leave();
+});
+
+// ---------------------------------------------------- when something is wrong
+
+test('a port where nobody listens', MINUTES, async () => {
+  const gone = await startKyuud();
+  await gone.stop();
+  const file = makeFile('nothing.bin', 10);
+  for (const args of [['connect', gone.url, 'Kim'], ['recv', gone.url, 'Kim'], ['send', gone.url, file.path, '--to', 'Ada']]) {
+    const program = command(...args);
+    await fails(program, new RegExp(`${new URL(gone.url).host}.*refused`));
+    assert.equal(program.errors.length, 1, program.transcript());
+  }
+});
+
+test('a server that is none, or a page that is no kyuud', MINUTES, async () => {
+  await fails(command('connect', 'ftp://127.0.0.1/', 'Kim'), /URL|ws:\/\//i);
+  await fails(command('connect', `${server.url}/somewhere/else`, 'Kim'), /404|somewhere/);
+});
+
+test('a taken name and an absent callee', MINUTES, async () => {
+  const room = newRoom();
+  const file = makeFile('for nobody.bin', 10);
+  const ada = await Person.join(browser, server.url, 'Ada', { room });
+  await fails(command('connect', server.url, 'Ada', '--room', room), /name.*Ada|Ada.*(taken|name)|has this name/);
+  await fails(command('recv', server.url, 'Ada', '--room', room), /name.*Ada|Ada.*(taken|name)|has this name/);
+  await fails(command('connect', server.url, 'Kim', '--call', 'Nobody', '--room', room), /Nobody/);
+  await fails(command('send', server.url, file.path, '--to', 'Nobody', '--room', room), /Nobody/);
+  // In a chat it is said, and the chat goes on.
+  const kim = command('connect', server.url, 'Kim', '--room', room);
+  await kim.waitFor(/joined as Kim/);
+  kim.write('/call Nobody\n');
+  await kim.waitFor(/Nobody.*not|no.*Nobody|nobody of/i);
+  kim.write('/call Ada\n');
+  await ada.accept('Kim');
+  await ada.connected();
+  kim.write('/quit\n');
+  await finished(kim, 0);
+  await ada.leave();
+});
+
+test('a file that is not there is said before anybody is called', MINUTES, async () => {
+  const room = newRoom();
+  const ada = await Person.join(browser, server.url, 'Ada', { room });
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, 'folder'));
+  await fails(command('send', server.url, join(folder, 'missing'), '--to', 'Ada', '--room', room), /missing.*No such file/);
+  await fails(command('send', server.url, join(folder, 'folder'), '--to', 'Ada', '--room', room), /folder is not a file/);
+  assert.equal(await ada.at('incoming-dialog').isVisible(), false);
+  assert.equal(await ada.at('notice').isVisible(), false);
+  await ada.leave();
+});
+
+test('a lost server is said, and a call that is connected goes on', MINUTES, async () => {
+  const own = await startKyuud();
+  const idle = command('connect', own.url, 'Idle');
+  await idle.waitFor(/joined as Idle/);
+  const kim = command('connect', own.url, 'Kim');
+  await kim.waitFor(/joined as Kim/);
+  const ada = await Person.join(browser, own.url, 'Ada');
+  await ada.call('Kim');
+  await ada.connected();
+  own.child.kill('SIGKILL');
+  await own.finish();
+  await fails(idle, /server/);
+  await kim.waitFor(/goes on without/);
+  await ada.say('still there?');
+  await kim.waitFor(/^Ada: still there\?$/);
+  kim.write('yes\n');
+  await ada.hears('yes');
+  kim.write('/quit\n');
+  await finished(kim, 0);
+  await ada.state('over').waitFor();
+  await ada.leave();
+});
+
+test('a page that is closed in the middle of a file leaves nothing behind', MINUTES, async () => {
+  const room = newRoom();
+  const folder = temporaryFolder();
+  const receiver = command('recv', server.url, 'Kim', '--dir', folder, '--once', '--room', room);
+  await receiver.waitFor(/joined as Kim/);
+  const ada = await Person.join(browser, server.url, 'Ada', { room });
+  await ada.call('Kim');
+  await ada.connected();
+  const file = makeFile('half.bin');
+  await ada.offer(file);
+  await ada.card(file, 'out').and(ada.page.locator('[data-state=active]')).waitFor();
+  await ada.leave();
+  await finished(receiver, 1);
+  assert.match(lines(receiver), /half\.bin: /);
+  assert.deepEqual(readdirSync(folder), []);
+});
