@@ -16,13 +16,14 @@ after(async () => {
   assert.equal(await server.stop(), 0, server.transcript());
 });
 
-async function uclient(...args) {
+async function uclientAt(turnPort, ...args) {
   const client = new Program('turnutils_uclient', [
-    '-u', 'alice', '-w', 'secret', '-p', String(server.turnPort),
+    '-u', 'alice', '-w', 'secret', '-p', String(turnPort),
     '-e', '127.0.0.1', '-r', String(echoPort), ...args, '127.0.0.1']);
   await client.finish(90);
   return client;
 }
+const uclient = (...args) => uclientAt(server.turnPort, ...args);
 
 // uclient exits with 0 even when nothing came back: its counts are the verdict.
 function expectNoLoss(client, least) {
@@ -41,14 +42,36 @@ test('turnutils_stunclient gets its address', async () => {
   assert.match(text, /UDP reflexive addr: 127\.0\.0\.1:\d+/, client.transcript());
 });
 
+// Each client is a pair, RTP and RTCP, of which the second comes with the token
+// for a port that perhaps another thread reserved; unless there is a -c.
 for (const [name, args] of [
   ['channels', ['-n', '200', '-m', '4', '-l', '170', '-z', '5']],
   ['Send indications', ['-s', '-n', '200', '-m', '4', '-l', '170', '-z', '5']],
   ['without RTCP pairs', ['-c', '-n', '200', '-m', '4', '-l', '1000', '-z', '5']],
+  ['padded channel data', ['-D', '-n', '100', '-m', '4', '-l', '171', '-z', '5']],
+  ['many clients', ['-n', '40', '-m', '20', '-l', '170', '-z', '10']],
   ['client to client', ['-y', '-c', '-n', '100', '-m', '4', '-l', '170', '-z', '5']],
 ]) {
   test(`turnutils_uclient over UDP: ${name}`, async () => expectNoLoss(await uclient(...args), 400));
 }
+
+test('turnutils_uclient over UDP: relayed over IPv6', async () => {
+  const six = await startKyuud('--turn-listen', '127.0.0.1:0', '--turn-listen', '[::1]:0', '--user', 'alice:secret');
+  const echo6 = new Program('turnutils_peer', ['-p', String(echoPort), '-L', '::1']);
+  expectNoLoss(await uclientAt(six.turnPort, '-x', '-e', '::1', '-n', '100', '-m', '4', '-z', '5'), 400);
+  await echo6.stop();
+  assert.equal(await six.stop(), 0, six.transcript());
+  assert.match(six.errors.join('\n'), /relays from \[::1\]/);
+});
+
+// RFC 8656 section 7.2: a server that cannot set the DF bit of single packets
+// answers so. uclient gives up then.
+test('DONT-FRAGMENT gets 420 and no allocation', async () => {
+  const client = await uclient('-g', '-n', '1', '-m', '1');
+  const text = [...client.lines, ...client.errors].join('\n');
+  assert.match(text, /error 420/, client.transcript());
+  assert.doesNotMatch(text, /tot_recv_msgs=[1-9]/, client.transcript());
+});
 
 test('a wrong password gets 401 and no allocation', async () => {
   const client = await uclient('-n', '1', '-m', '1', '-w', 'wrong');
