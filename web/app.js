@@ -415,6 +415,7 @@ function endCall(text, reason) {
   showState("over", text);
   delete byId("state").dataset.way;
   conversation.showPath(undefined);
+  showPanel(false);
   for (const id of ["attach", "message", "send"]) byId(id).disabled = true;
   byId("hangup-text").textContent = "Close";
 }
@@ -430,11 +431,11 @@ byId("hangup").addEventListener("click", () => {
   if (ringing) closeTalk();
 });
 
-byId("panel-toggle").addEventListener("click", () => {
-  const open = byId("panel").hidden;
+function showPanel(open) {
   byId("panel").hidden = !open;
   byId("panel-toggle").setAttribute("aria-expanded", String(open));
-});
+}
+byId("panel-toggle").addEventListener("click", () => showPanel(byId("panel").hidden));
 
 // --------------------------------------------------------- chat and files
 

@@ -13,19 +13,34 @@ const WAYS = {
 export class Conversation {
   constructor() {
     this.log = byId("log");
+    // Who reads the end goes on reading it when the panel or a keyboard takes
+    // room away.
+    this.atEnd = true;
+    this.log.addEventListener("scroll", () => (this.atEnd = this.nearEnd()));
+    new ResizeObserver(() => this.atEnd && this.scrollToEnd()).observe(this.log);
+  }
+
+  nearEnd() {
+    return this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
+  }
+
+  scrollToEnd() {
+    this.log.scrollTop = this.log.scrollHeight;
+    this.atEnd = true;
   }
 
   clear() {
     this.log.replaceChildren();
+    this.atEnd = true;
     this.links?.forEach((url) => URL.revokeObjectURL(url));
     this.links = [];
     this.showPath(undefined);
   }
 
   add(element) {
-    const atEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
+    const follow = this.atEnd;
     this.log.append(element);
-    if (atEnd) this.log.scrollTop = this.log.scrollHeight;
+    if (follow) this.scrollToEnd();
     return element;
   }
 
@@ -91,10 +106,11 @@ export class Conversation {
         card.dataset.sha256 = transfer.sha256;
         if (transfer.blob) this.showReceived(transfer, card, buttons);
       }
+      if (this.atEnd) this.scrollToEnd();
     };
     transfer.addEventListener("change", draw);
     draw();
-    if (!mine) this.log.scrollTop = this.log.scrollHeight;
+    if (!mine) this.scrollToEnd();
   }
 
   showReceived(transfer, card, buttons) {
@@ -104,7 +120,7 @@ export class Conversation {
     buttons.append(link);
     if (transfer.blob.type.startsWith("image/")) {
       const image = make("img", { class: "preview", src: url, alt: transfer.name });
-      image.onload = () => (this.log.scrollTop = this.log.scrollHeight);
+      image.onload = () => this.atEnd && this.scrollToEnd();
       card.prepend(image);
     }
     // It was accepted: save it. Whoever missed it has the button.
@@ -117,7 +133,7 @@ export class Conversation {
     const set = (id, text) => (byId(id).textContent = text);
     if (!path) {
       delete panel.dataset.way;
-      set("way", "not connected yet");
+      set("way", "not connected");
       for (const id of ["rtt", "local", "remote", "volume", "dtls"]) set(id, "–");
       return;
     }
