@@ -367,6 +367,33 @@ TEST(Silence, HeartbeatsKeepAnIdleAssociation) {
   EXPECT_GE(p.a.stats().heartbeats_sent + p.b.stats().heartbeats_sent, 10u);
 }
 
+// More of them behind one lost packet than half the SSNs there are: beyond that
+// an SSN ahead looks like one of the past.
+TEST(Retransmission, LosesNoneOfManySmallMessages) {
+  constexpr size_t kMessages = 70000;
+  Options options;
+  options.receive_window_bytes = size_t{64} << 20;
+  options.send_buffer_bytes = size_t{64} << 20;
+  options.initial_cwnd_packets = 100000;
+  TestPair p({}, options, options);
+  p.Connect();
+  bool lost = false;
+  p.pair.keep_a_to_b = [&](absl::Span<const uint8_t> packet) {
+    return packet.size() < 1000 || std::exchange(lost, true);
+  };
+  for (size_t i = 0; i < kMessages; ++i) {
+    ASSERT_OK(p.SendText(p.a, 0, absl::StrCat(i)));
+  }
+  EXPECT_TRUE(p.pair.RunUntil(
+      [&] { return p.at_b.messages.size() == kMessages; }, absl::Minutes(1)));
+  EXPECT_EQ(p.b.stats().drop_stale_ssn, 0u);
+  EXPECT_EQ(p.b.stats().drop_data_outside_window, 0u);
+  const std::vector<std::string> texts = p.at_b.Texts(0);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    ASSERT_EQ(texts[i], absl::StrCat(i));
+  }
+}
+
 TEST(Retransmission, FastRetransmitNeedsNoTimeout) {
   TestPair p;
   p.Connect();

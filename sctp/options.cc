@@ -28,8 +28,8 @@ absl::Status Options::Validate() const {
     return Invalid("max_message_out is not in 1..2^32-1");
   }
   if (send_buffer_bytes == 0) return Invalid("send_buffer_bytes is 0");
-  if (max_tsn_window == 0 || max_tsn_window > 65535) {
-    return Invalid("max_tsn_window is not in 1..65535");
+  if (max_tsn_window == 0 || max_tsn_window > 32767) {
+    return Invalid("max_tsn_window is not in 1..32767");
   }
   if (max_gap_intervals == 0) return Invalid("max_gap_intervals is 0");
   if (rto_min <= absl::ZeroDuration() || rto_min > rto_initial ||

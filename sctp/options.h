@@ -54,9 +54,10 @@ struct Options {
   size_t send_buffer_bytes = size_t{16} << 20;
   size_t send_overhead_bytes = 128;
 
-  // How far beyond the cumulative TSN data is accepted. The gap blocks of a
-  // SACK cannot express more than 65535 (RFC 9260 section 3.3.4).
-  uint32_t max_tsn_window = 65535;
+  // How far beyond the cumulative TSN data is accepted, and sent. Each TSN may
+  // be a message: farther, its 16-bit SSN would look like one of the past (RFC
+  // 9260 section 6.5 compares them by RFC 1982).
+  uint32_t max_tsn_window = 32767;
   // Holes that the received data may have at one time; data that would open
   // one more is dropped, to be sent again later.
   size_t max_gap_intervals = 1024;

@@ -456,11 +456,11 @@ TEST(Hostile, H17TinyFragmentsCountWithTheirOverhead) {
   Puppet p(options);
   ASSERT_TRUE(p.Connect());
   // Never completed, each on another stream, with one hole in front.
-  for (uint32_t i = 1; i < 60'000; ++i) {
+  for (uint32_t i = 1; i < 30'000; ++i) {
     p.SendData(i, DataChunk::kBegin, static_cast<uint16_t>(i), 5, "x");
   }
   EXPECT_LE(p.peer.stats().receive_held_bytes, options.receive_window_bytes);
-  EXPECT_GT(p.peer.stats().drop_data_no_buffer, 50'000u);
+  EXPECT_GT(p.peer.stats().drop_data_no_buffer, 25'000u);
 }
 
 TEST(Hostile, H17WaitingMessagesCountToo) {

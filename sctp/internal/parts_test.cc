@@ -241,7 +241,7 @@ TEST(Options, RefusesWhatContradictsItself) {
       {"outgoing_streams", {.outgoing_streams = 0}},
       {"receive_window_bytes", {.receive_window_bytes = 1499}},
       {"max_message_in", {.max_message_in = 0}},
-      {"max_tsn_window", {.max_tsn_window = 65536}},
+      {"max_tsn_window", {.max_tsn_window = 32768}},
       {"rto_min", {.rto_min = absl::Seconds(5)}},
       {"sack_delay", {.sack_delay = absl::Milliseconds(501)}},
       {"initial_cwnd_packets", {.initial_cwnd_packets = 0}},

@@ -282,6 +282,10 @@ void Core::WriteNew(Writer& writer, size_t& last_chunk) {
     const size_t size =
         NextFragment(*message, writer.remaining() - DataChunk::kHeaderSize);
     if (size == 0) return;
+    if (outstanding.next_tsn() - outstanding.cumulative_tsn_ack() >
+        options_.max_tsn_window) {
+      return;
+    }
     // Section 6.1 rules A and B. One chunk may always be in flight: towards a
     // closed window, that is the probe.
     const size_t flight = outstanding.flight_bytes();
