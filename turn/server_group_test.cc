@@ -1,7 +1,7 @@
 // Several TURN servers on one address, as one per core: ports reserved at one
 // are given out by another.
 
-#include <array>
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <string>
@@ -258,6 +258,37 @@ TEST(TurnServerGroup, WordThatComesLateFindsThePortFreeOrGivenOut) {
   }
 }
 
+// One borrower has ended and told nobody yet when the next has the port.
+TEST(TurnServerGroup, WordOfTheNextBorrowerMayOvertakeThatOfTheLast) {
+  Group group(FewPorts(), /*instances=*/3);
+  const size_t free = group[0].server().free_ports();
+  TestClient rtp(1000), first(1001), second(1002);
+  const Token token = group.Reserve(0, rtp);
+  ASSERT_TRUE(group.Redeem(1, first, token).ok());
+  EXPECT_EQ(group.Release(1, first), 0);
+  ASSERT_TRUE(group.Redeem(2, second, token).ok());
+  EXPECT_TRUE(group.Deliver(1, 0));
+  EXPECT_TRUE(group.Deliver(2, 0));
+  EXPECT_TRUE(group.Deliver(1, 0));
+  EXPECT_EQ(group[0].server().free_ports(), free - 2);
+  EXPECT_EQ(group.Release(2, second), 0);
+  EXPECT_TRUE(group.Deliver(2, 0));
+  EXPECT_EQ(group[0].server().free_ports(), free - 1);
+}
+
+TEST(TurnServerGroup, OwnAllocationKeepsItsPortWhenTheWordOfAnEndedLoanComes) {
+  Group group(FewPorts());
+  TestClient rtp(1000), borrower(1001), own(1002);
+  const Token token = group.Reserve(0, rtp);
+  ASSERT_TRUE(group.Redeem(1, borrower, token).ok());
+  EXPECT_EQ(group.Release(1, borrower), 0);
+  ASSERT_TRUE(group.Redeem(0, own, token).ok());
+  group.DeliverAll();
+  EXPECT_EQ(group[0].server().free_ports(), 2u);
+  EXPECT_EQ(group.Release(0, own), 0);
+  EXPECT_EQ(group[0].server().free_ports(), 3u);
+}
+
 TEST(TurnServerGroup, LoansOfPortsThatAreNotOursAreIgnored) {
   Group group(FewPorts());
   Server& server = group[0].server();
@@ -301,12 +332,17 @@ TEST(TurnServerGroup, S18NoPortIsLostOrUsedTwice) {
       switch (random.Below(8)) {
         case 0:
         case 1:
-          tokens.push_back(group.Reserve(node, client));
+          if (const Token t = group.Reserve(node, client); t != Token{}) {
+            tokens.push_back(t);
+          }
           if (client.relayed.port != 0) live.push_back({node, client});
           break;
         case 2:
         case 3: {
-          const Token& token = tokens[random.Below(tokens.size())];
+          // Of late: older ones count for nothing.
+          const size_t of_late = std::min<size_t>(tokens.size(), 3);
+          const Token& token =
+              tokens[tokens.size() - 1 - random.Below(of_late)];
           if (group.Redeem(node, client, token).ok()) {
             borrowed += client.relayed.port / 2 % 3 != node;
             live.push_back({node, client});
