@@ -165,9 +165,10 @@ class Turn:
     def allocate(self, *attributes):
         """Asks as clients do: bare, then signed. Returns the error code or 0."""
         udp = self.attribute(0x0019, b"\x11\0\0\0")
-        answer = self.ask(0x0003, udp)
-        assert self.error(answer) == 401, answer
-        self.realm, self.nonce = answer[1][0x0014].decode(), answer[1][0x0015]
+        if not self.nonce:
+            answer = self.ask(0x0003, udp)
+            assert self.error(answer) == 401, answer
+            self.realm, self.nonce = answer[1][0x0014].decode(), answer[1][0x0015]
         answer = self.ask(0x0003, udp, *attributes)
         if self.error(answer) == 0:
             self.token = answer[1].get(0x0022)
