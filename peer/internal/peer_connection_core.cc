@@ -8,6 +8,10 @@ namespace kyuu::peer::internal {
 
 static_assert(Engine<Core>);
 
+// Threads may cause events faster than handlers take them; the sockets must
+// have their turn all the same.
+constexpr size_t kEventsPerTurn = 256;
+
 struct Core::Drive {
   net::Driver<Core> driver;
 };
@@ -17,6 +21,7 @@ Core::Core(std::shared_ptr<Workplace> workplace,
            std::vector<HostSocket> sockets, PeerConnectionHandlers handlers)
     : workplace_(std::move(workplace)),
       sockets_(std::move(sockets)),
+      mutex_(*workplace_),
       connection_(certificate, options, random_),
       handlers_(std::make_shared<PeerConnectionHandlers>(std::move(handlers))) {
   for (const HostSocket& host : sockets_) {
@@ -49,7 +54,7 @@ std::shared_ptr<DataChannel> Core::Find(ChannelId channel) {
   return it == channels_.end() ? nullptr : it->second;
 }
 
-void Core::AwaitHandler(std::unique_lock<std::mutex>& lock) {
+void Core::AwaitHandler(std::unique_lock<Mutex>& lock) {
   if (workplace_->IsCurrent()) return;
   const uint64_t call = handler_calls_;
   handler_returned_.wait(
@@ -58,7 +63,7 @@ void Core::AwaitHandler(std::unique_lock<std::mutex>& lock) {
 
 absl::StatusOr<std::shared_ptr<DataChannel>> Core::CreateDataChannel(
     ChannelConfig config, DataChannelHandlers handlers) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard lock(mutex_);
   const absl::StatusOr<ChannelId> id =
       connection_.CreateDataChannel(Now(), config);
   if (!id.ok()) return id.status();
@@ -72,7 +77,7 @@ absl::StatusOr<std::shared_ptr<DataChannel>> Core::CreateDataChannel(
 
 absl::Status Core::Send(DataChannel& channel, PayloadType type,
                         std::vector<uint8_t>&& payload) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard lock(mutex_);
   if (channel.state_ != DataChannelState::kOpen) {
     return absl::FailedPreconditionError("the channel is not open");
   }
@@ -88,7 +93,7 @@ absl::Status Core::Send(DataChannel& channel, PayloadType type,
 }
 
 void Core::CloseChannel(DataChannel& channel) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard lock(mutex_);
   if (channel.state_ == DataChannelState::kClosing ||
       channel.state_ == DataChannelState::kClosed) {
     return;
@@ -102,7 +107,7 @@ void Core::CloseChannel(DataChannel& channel) {
 void Core::SetHandlers(DataChannel& channel, DataChannelHandlers handlers) {
   // Destroyed without the mutex: they may own anything.
   auto old = std::make_shared<DataChannelHandlers>(std::move(handlers));
-  std::unique_lock<std::mutex> lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (channel.state_ != DataChannelState::kClosed) {
     channel.handlers_.swap(old);
     AwaitHandler(lock);
@@ -111,7 +116,7 @@ void Core::SetHandlers(DataChannel& channel, DataChannelHandlers handlers) {
 }
 
 void Core::SetBufferedAmountLowThreshold(DataChannel& channel, size_t bytes) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard lock(mutex_);
   channel.low_threshold_ = bytes;
   // Fails for a channel that is closed, which no longer matters.
   connection_.SetBufferedAmountLowThreshold(channel.channel_, bytes)
@@ -124,7 +129,7 @@ void Core::Close() {
   std::shared_ptr<PeerConnectionHandlers> handlers;
   std::map<ChannelId, std::shared_ptr<DataChannel>> channels;
   std::vector<std::shared_ptr<DataChannelHandlers>> channel_handlers;
-  std::unique_lock<std::mutex> lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (!closed_) {
     closed_ = true;
     connection_.Close(Now());
@@ -145,34 +150,40 @@ void Core::Close() {
 // --- The driver's verbs ---
 
 void Core::HandlePacket(absl::Time now, const Datagram& datagram) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard lock(mutex_);
   connection_.HandlePacket(Now(now), datagram);
 }
 
 void Core::HandleTimeout(absl::Time now) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard lock(mutex_);
   connection_.HandleTimeout(Now(now));
 }
 
 std::optional<Datagram> Core::PollTransmit(absl::Time now,
                                            absl::Span<uint8_t> out) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard lock(mutex_);
   return connection_.PollTransmit(Now(now), out);
 }
 
 std::optional<Core::Event> Core::PollEvent() {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard lock(mutex_);
+  if (events_in_turn_ == kEventsPerTurn) {
+    Wake();
+    return std::nullopt;
+  }
+  ++events_in_turn_;
   if (std::optional<ConnectionEvent> event = connection_.PollEvent()) {
     return Event(*std::move(event));
   }
   if (negotiation_.TakeNeeded(connection_.signaling_state())) {
     return NegotiationNeeded{};
   }
+  events_in_turn_ = 0;
   return std::nullopt;
 }
 
 absl::Time Core::NextTimeout() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard lock(mutex_);
   return connection_.NextTimeout();
 }
 
@@ -197,15 +208,16 @@ void Core::Arrive() {
 
 void Core::Flush() {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard lock(mutex_);
     wake_posted_ = false;
+    events_in_turn_ = 0;
   }
   if (drive_) drive_->driver.Flush();
 }
 
 void Core::Depart() {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard lock(mutex_);
     departed_ = true;
   }
   drive_.reset();
@@ -220,7 +232,7 @@ void Core::BeginHandler() {
 
 void Core::EndHandler() {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard lock(mutex_);
     handler_runs_ = false;
   }
   handler_returned_.notify_all();
@@ -230,7 +242,7 @@ template <typename Update, typename Call>
 void Core::Deliver(Update update, Call call) {
   std::shared_ptr<PeerConnectionHandlers> handlers;
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard lock(mutex_);
     if (closed_ || handlers_ == nullptr) return;
     update();
     handlers = handlers_;
@@ -246,7 +258,7 @@ void Core::DeliverTo(ChannelId id, Update update, Call call) {
   std::shared_ptr<DataChannel> channel;
   std::shared_ptr<DataChannelHandlers> handlers;
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard lock(mutex_);
     channel = Find(id);
     if (channel == nullptr) return;
     update(*channel);
@@ -418,7 +430,7 @@ void Core::On(sctp::ChannelClosed& event) {
 void Core::On(sctp::WritableAgain&) {
   std::vector<ChannelId> refused;
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard lock(mutex_);
     refused.swap(refused_);
   }
   for (const ChannelId id : refused) {
@@ -438,7 +450,7 @@ void Core::On(Closed& event) {
   // Not called again, they need not keep alive what they own.
   std::shared_ptr<PeerConnectionHandlers> handlers;
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard lock(mutex_);
     handlers = std::move(handlers_);
   }
   // Later, since this is the driver calling. Tasks that still hold us run

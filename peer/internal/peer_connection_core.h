@@ -26,6 +26,7 @@
 #include "net/loop.h"
 #include "peer/connection.h"
 #include "peer/data_channel.h"
+#include "peer/internal/peer_connection_mutex.h"
 #include "peer/internal/peer_connection_negotiation.h"
 #include "peer/internal/peer_connection_workplace.h"
 #include "peer/loop_connection.h"
@@ -62,7 +63,7 @@ class Core : public std::enable_shared_from_this<Core> {
   // what follows from it.
   template <typename Command>
   auto Do(Command command) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard lock(mutex_);
     auto result = command(connection_, negotiation_, Now());
     Wake();
     return result;
@@ -80,7 +81,7 @@ class Core : public std::enable_shared_from_this<Core> {
   // Runs `query(const Core&)` on a state that stands still.
   template <typename Query>
   auto Ask(Query query) const {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard lock(mutex_);
     return query(*this);
   }
   // For queries.
@@ -104,7 +105,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void Wake();
   std::shared_ptr<DataChannel> Find(ChannelId channel);
   // Waits until a handler that is running now has returned; not for itself.
-  void AwaitHandler(std::unique_lock<std::mutex>& lock);
+  void AwaitHandler(std::unique_lock<Mutex>& lock);
 
   // On the workplace.
   void Arrive();
@@ -145,8 +146,8 @@ class Core : public std::enable_shared_from_this<Core> {
   struct Drive;
   std::unique_ptr<Drive> drive_;  // From Arrive to Depart.
 
-  mutable std::mutex mutex_;
-  std::condition_variable handler_returned_;
+  mutable Mutex mutex_;
+  std::condition_variable_any handler_returned_;
   // All that follows is guarded by the mutex.
   SystemRandom random_;
   Connection connection_;
@@ -163,6 +164,7 @@ class Core : public std::enable_shared_from_this<Core> {
   bool closed_ = false;    // By the application.
   bool departed_ = false;  // Nobody drives it any more.
   bool wake_posted_ = false;
+  size_t events_in_turn_ = 0;  // Since the loop did something else.
   bool handler_runs_ = false;
   uint64_t handler_calls_ = 0;
 };

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -27,6 +28,7 @@ class Board {
   void Note(std::string line) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
+      ++counts_[line];
       lines_.push_back(std::move(line));
     }
     changed_.notify_all();
@@ -35,9 +37,10 @@ class Board {
     const std::lock_guard<std::mutex> lock(mutex_);
     return lines_;
   }
-  size_t Count(absl::string_view line) const {
-    const std::vector<std::string> all = lines();
-    return static_cast<size_t>(std::count(all.begin(), all.end(), line));
+  size_t Count(const std::string& line) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto it = counts_.find(line);
+    return it == counts_.end() ? 0 : it->second;
   }
   // Where `line` was noted first; fails the test if it was not.
   size_t At(absl::string_view line) const {
@@ -47,12 +50,10 @@ class Board {
     return static_cast<size_t>(it - all.begin());
   }
   // Fails the test, and returns false, after half a minute.
-  bool Wait(absl::string_view line, size_t times = 1) {
+  bool Wait(const std::string& line, size_t times = 1) {
     std::unique_lock<std::mutex> lock(mutex_);
-    const bool done = changed_.wait_for(lock, std::chrono::seconds(30), [&] {
-      return static_cast<size_t>(
-                 std::count(lines_.begin(), lines_.end(), line)) >= times;
-    });
+    const bool done = changed_.wait_for(lock, std::chrono::seconds(30),
+                                        [&] { return counts_[line] >= times; });
     if (!done) {
       std::string seen;
       for (const std::string& l : lines_) absl::StrAppend(&seen, "\n  ", l);
@@ -65,6 +66,7 @@ class Board {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::string> lines_;
+  std::map<std::string, size_t> counts_;
 };
 
 // Side is one of the two: every handler notes "NAME" or "NAME VALUE", and then
@@ -183,7 +185,8 @@ class Side {
 
 // Pair is two sides, `a` the one that offers.
 struct Pair {
-  ~Pair() {
+  ~Pair() { Drop(); }
+  void Drop() {
     // Silence first: their handlers use both.
     for (Side* side : {&a, &b}) {
       if (const auto connection = side->get()) connection->Close();
