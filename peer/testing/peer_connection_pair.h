@@ -26,11 +26,10 @@ namespace kyuu::peer {
 class Board {
  public:
   void Note(std::string line) {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      ++counts_[line];
-      lines_.push_back(std::move(line));
-    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++counts_[line];
+    lines_.push_back(std::move(line));
+    // Under the lock: whoever has waited for this line may destroy the board.
     changed_.notify_all();
   }
   std::vector<std::string> lines() const {
@@ -49,10 +48,11 @@ class Board {
     if (it == all.end()) ADD_FAILURE() << line << " is missing";
     return static_cast<size_t>(it - all.begin());
   }
-  // Fails the test, and returns false, after half a minute.
+  // Fails the test, and returns false, after two minutes: sanitizers on a busy
+  // machine are slow.
   bool Wait(const std::string& line, size_t times = 1) {
     std::unique_lock<std::mutex> lock(mutex_);
-    const bool done = changed_.wait_for(lock, std::chrono::seconds(30),
+    const bool done = changed_.wait_for(lock, std::chrono::seconds(120),
                                         [&] { return counts_[line] >= times; });
     if (!done) {
       std::string seen;
