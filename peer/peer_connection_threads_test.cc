@@ -230,12 +230,14 @@ TEST(PeerConnectionThreads, ServeManyAtOnce) {
   ASSERT_TRUE(pair.a.board().Wait("open"));
   ASSERT_TRUE(pair.b.board().Wait("open"));
   std::atomic<bool> stop = false;
+  // Each side keeps the newest of its peer's channels; these are the oldest.
+  const std::shared_ptr<DataChannel> chats[] = {pair.a.channel(),
+                                                pair.b.channel()};
   std::vector<std::thread> threads;
   for (size_t t = 0; t < kThreads; ++t) {
     Side& side = t % 2 == 0 ? pair.a : pair.b;
-    threads.emplace_back([&stop, &side] {
-      const std::shared_ptr<PeerConnection> connection = side.get();
-      const std::shared_ptr<DataChannel> channel = side.channel();
+    threads.emplace_back([&stop, connection = side.get(),
+                          channel = chats[t % 2]] {
       for (size_t i = 0; i < kMessages; ++i) EXPECT_OK(channel->Send("chat"));
       while (!stop) {
         channel->Send("more").IgnoreError();
