@@ -3,6 +3,7 @@
 import { Conversation } from "./conversation.js";
 import { byId } from "./elements.js";
 import { bytesText, nextName, suggestName } from "./format.js";
+import { clearNotice, notice, serverStatus, stored } from "./notices.js";
 import { paintAvatar, People } from "./people.js";
 import { Peer } from "./peer.js";
 import { Signaling } from "./signaling.js";
@@ -22,38 +23,6 @@ let signaling;
 let wanted; // The name under which we are, or want to be again.
 let call; // {id, name, polite, outgoing, phase, peer, transfers}
 let incoming; // {call, from, polite}
-
-const stored = (storage, key, value) => {
-  try {
-    if (value === undefined) return storage.getItem(key) ?? undefined;
-    if (value === null) storage.removeItem(key);
-    else storage.setItem(key, value);
-  } catch {
-    // Storage may be forbidden; then nothing is remembered.
-  }
-  return undefined;
-};
-
-// ---------------------------------------------------------------- notices
-
-function notice(text, { action, onaction, kind = "info" } = {}) {
-  byId("notice").hidden = false;
-  byId("notice").dataset.kind = kind;
-  byId("notice-text").textContent = text;
-  const button = byId("notice-action");
-  button.hidden = !action;
-  button.textContent = action ?? "";
-  button.onclick = () => onaction?.();
-}
-
-function clearNotice(kind) {
-  if (kind === undefined || byId("notice").dataset.kind === kind) byId("notice").hidden = true;
-}
-
-function serverStatus(state, text) {
-  byId("server-status").dataset.state = state;
-  byId("server-status").textContent = text;
-}
 
 // ------------------------------------------------------------------- join
 
