@@ -248,10 +248,10 @@ void OutstandingData::Abandon(MessageId id) {
     // The peer may have all that was sent, and acknowledged it; then nothing
     // would tell it that the rest never comes. A TSN that is used up without
     // being sent gives the FORWARD TSN something to move to.
-    Entry placeholder;
-    placeholder.message = id;
-    placeholder.state = State::kAbandoned;
-    entries_.push_back(placeholder);
+    Entry unsent;
+    unsent.message = id;
+    unsent.state = State::kAbandoned;
+    entries_.push_back(unsent);
     ++message.fragments;
     ++message.outstanding;
   }
