@@ -36,7 +36,7 @@ struct World {
   World() {
     for (int i = 0; i < kPeers; ++i) {
       const ConnectionId id{static_cast<uint64_t>(i)};
-      KYUU_CHECK(server.Connect(now, id).ok());
+      KYUU_CHECK(server.Connect(now, id, IpAddress()).ok());
       Say(id, R"({"type":"hello","version":1})");
       KYUU_CHECK(server.SetIceServers(now, id, {}).ok());
       Say(id, absl::StrCat(R"({"type":"join","name":"p)", i, "\"}"));

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "base/address.h"
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/random.h"
@@ -22,6 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   absl::Time now = absl::FromUnixSeconds(1000);
   ServerOptions options;
   options.max_connections = 4;
+  options.max_connections_per_source = 3;
   options.max_rooms = 2;
   options.max_peers_per_room = 3;
   options.max_calls_per_peer = 2;
@@ -60,7 +62,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     };
     switch (r.U8() % 13) {
       case 0:
-        (void)server.Connect(now, id);
+        (void)server.Connect(now, id, kyuu::IpAddress::V4(192, 0, 2, who & 1));
         break;
       case 1:
         server.Disconnect(now, id);

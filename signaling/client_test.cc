@@ -26,7 +26,7 @@ struct World {
 
   Client& Add() {
     const ConnectionId id{clients.size()};
-    EXPECT_OK(server.Connect(now, id));
+    EXPECT_OK(server.Connect(now, id, IpAddress()));
     clients.push_back(std::make_unique<Client>(ClientOptions(), now));
     return *clients.back();
   }

@@ -20,12 +20,19 @@ constexpr size_t kEnvelopeBytes = 64;
 Server::Server(ServerOptions options, Random& random)
     : options_(std::move(options)), random_(&random) {}
 
-absl::Status Server::Connect(absl::Time now, ConnectionId connection) {
+absl::Status Server::Connect(absl::Time now, ConnectionId connection,
+                             const IpAddress& source) {
   if (connections_.size() >= options_.max_connections) {
     return absl::ResourceExhaustedError("the server is full");
   }
   const auto [it, inserted] = connections_.try_emplace(connection);
   if (!inserted) return absl::AlreadyExistsError("connection id in use");
+  it->second.source = internal::SourceOf(source);
+  if (!connections_per_source_.Take(it->second.source,
+                                    options_.max_connections_per_source)) {
+    connections_.erase(it);
+    return absl::ResourceExhaustedError("too many connections of one address");
+  }
   it->second.tokens = options_.message_burst;
   it->second.tokens_at = now;
   it->second.hello_deadline = now + options_.hello_timeout;
@@ -301,6 +308,7 @@ void Server::Forget(ConnectionId id, absl::string_view reason) {
     if (connection.state == State::kJoined) LeaveRoom(id, connection, reason);
     events_.push_back(SessionClosed{id, std::move(connection.session)});
   }
+  connections_per_source_.Return(connection.source);
   connections_.erase(it);
 }
 

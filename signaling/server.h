@@ -21,8 +21,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "base/address.h"
 #include "base/engine.h"
 #include "base/random.h"
+#include "signaling/internal/shares.h"
 #include "signaling/message.h"
 
 namespace kyuu::signaling {
@@ -37,6 +39,9 @@ struct ServerOptions {
   MessageLimits limits;
   absl::Duration ping_interval = absl::Seconds(25);  // Told in `welcome`.
   size_t max_connections = 10000;
+  // Of one source: an IPv4 address or an IPv6 /64. A household or an office
+  // behind one address has room in it; the whole server has not.
+  size_t max_connections_per_source = 500;
   size_t max_rooms = 1000;
   // Each arrival is told to everybody: N arrivals cost N^2/2 messages.
   size_t max_peers_per_room = 500;
@@ -105,10 +110,12 @@ class Server {
   // `random` must outlive the server.
   Server(ServerOptions options, Random& random);
 
-  // Connect announces a connection whose WebSocket is open.
-  // RESOURCE_EXHAUSTED at max_connections, ALREADY_EXISTS for an id in use:
-  // close it (1013) then.
-  absl::Status Connect(absl::Time now, ConnectionId connection);
+  // Connect announces a connection whose WebSocket is open. `source` is the
+  // client's own address, by which shares of what is limited are counted.
+  // RESOURCE_EXHAUSTED at max_connections or the source's share of them,
+  // ALREADY_EXISTS for an id in use: close it (1013) then.
+  absl::Status Connect(absl::Time now, ConnectionId connection,
+                       const IpAddress& source);
   // Disconnect says that a connection is gone: its peer leaves its room, its
   // calls end ("peer_lost"), its session closes.
   void Disconnect(absl::Time now, ConnectionId connection);
@@ -140,6 +147,7 @@ class Server {
   enum class State : uint8_t { kNew, kAwaitingIceServers, kReady, kJoined };
   struct Connection {
     State state = State::kNew;
+    internal::Source source;
     std::string session;
     std::string hello_id;
     absl::Time hello_deadline;
@@ -190,7 +198,9 @@ class Server {
                  absl::string_view after, std::vector<Peer>* peers) const;
   void EndCall(std::string call, ConnectionId by, const ServerMessage& to_other,
                const ServerMessage& to_self);
-  void AcceptCall(const std::string& call, CallRecord& record);
+  // `request_id`: of the callee's `accept`, if it was one.
+  void AcceptCall(const std::string& call, CallRecord& record,
+                  std::string request_id);
   void LeaveRoom(ConnectionId id, Connection& connection,
                  absl::string_view reason);
   void Announce(ConnectionId by, const Connection& connection,
@@ -209,6 +219,7 @@ class Server {
   absl::node_hash_map<std::string, Room> rooms_;
   absl::flat_hash_map<std::string, CallRecord> calls_;
   size_t peer_count_ = 0;
+  internal::Shares connections_per_source_;
   // Deadlines of connections without hello and of ringing calls.
   absl::btree_set<std::pair<absl::Time, ConnectionId>> hello_deadlines_;
   absl::btree_set<std::pair<absl::Time, std::string>> ring_deadlines_;

@@ -61,7 +61,13 @@ struct Fixture {
     return answer.value("type", "") == "error" ? answer.value("code", "")
                                                : answer.value("type", "");
   }
-  void Connect(int id) { ASSERT_OK(server.Connect(now, ConnectionId(id))); }
+  void Connect(int id) {
+    ASSERT_OK(server.Connect(now, ConnectionId(id), Address(id)));
+  }
+  // Each client of these tests has an address of its own.
+  static IpAddress Address(int id) {
+    return IpAddress::V4(0xc0000200u + static_cast<uint32_t>(id));
+  }
   void Hello(int id) {
     Connect(id);
     Say(id, R"({"type":"hello","version":1})");
@@ -246,6 +252,71 @@ TEST(ServerTest, CallFromRingToHangup) {
   EXPECT_EQ(f.Code(1, offer.dump()), "unknown_call");
 }
 
+// Every request that has a direct answer: the answer, and nothing else that
+// anybody gets, repeats the id (docs/signaling_protocol.md, "Form of
+// messages").
+TEST(ServerTest, EveryDirectAnswerRepeatsTheId) {
+  enum class Before : uint8_t { kConnected, kReady, kJoined, kRings, kInCall };
+  struct Row {
+    const char* request;
+    Before before;
+    int who;
+    const char* answer;
+  };
+  const Row rows[] = {
+      {R"({"type":"hello","version":1})", Before::kConnected, 1, "welcome"},
+      {R"({"type":"hello","version":2})", Before::kConnected, 1, "error"},
+      {R"({"type":"ping"})", Before::kConnected, 1, "pong"},
+      {R"({"type":"join","name":"ada"})", Before::kReady, 1, "joined"},
+      {R"({"type":"join","name":""})", Before::kReady, 1, "error"},
+      {R"({"type":"update","meta":{}})", Before::kJoined, 1, "updated"},
+      {R"({"type":"list"})", Before::kJoined, 1, "peers"},
+      {R"({"type":"leave"})", Before::kJoined, 1, "left"},
+      {R"({"type":"call","to":"bob"})", Before::kJoined, 1, "calling"},
+      {R"({"type":"call","to":"ada"})", Before::kRings, 2, "calling"},
+      {R"({"type":"accept"})", Before::kRings, 2, "accepted"},
+      {R"({"type":"reject"})", Before::kRings, 2, "rejected"},
+      {R"({"type":"hangup"})", Before::kRings, 1, "hangup"},
+      {R"({"type":"hangup"})", Before::kInCall, 2, "hangup"},
+      {R"({"type":"accept"})", Before::kInCall, 2, "error"},
+      {R"({"type":"dance"})", Before::kJoined, 1, "error"},
+      {R"({"type":"update"})", Before::kJoined, 1, "error"},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.request);
+    Fixture f;
+    std::string call;
+    if (row.before == Before::kConnected) f.Connect(1);
+    if (row.before == Before::kReady) f.Hello(1);
+    if (row.before >= Before::kJoined) {
+      f.Join(1, "ada");
+      f.Join(2, "bob");
+    }
+    if (row.before >= Before::kRings) {
+      call = f.Ask(1, R"({"type":"call","to":"bob"})").value("call", "");
+    }
+    if (row.before == Before::kInCall) {
+      f.Say(2, json({{"type", "accept"}, {"call", call}}).dump());
+    }
+    f.sent.clear();
+    json request = json::parse(row.request);
+    request["id"] = 77;
+    if (!call.empty()) request["call"] = call;
+    f.Say(row.who, request.dump());
+    int repeated = 0;
+    for (const auto& [who, messages] : f.sent) {
+      for (const json& message : messages) {
+        if (!message.contains("id")) continue;
+        ++repeated;
+        EXPECT_EQ(who, row.who) << message;
+        EXPECT_EQ(message["id"], 77);
+        EXPECT_EQ(message["type"], row.answer);
+      }
+    }
+    EXPECT_EQ(repeated, 1);
+  }
+}
+
 // Each message about a call in each state of it, from caller (1), callee (2)
 // and a stranger (3): the answer's type or error code; "" for none.
 TEST(ServerTest, StateByMessageTable) {
@@ -408,7 +479,7 @@ TEST(ServerTest, BoundsOfConnectionsRoomsPeersAndCalls) {
   Fixture f(options);
   for (int id = 1; id <= 3; ++id) f.Join(id, absl::StrCat("p", id));
   f.Hello(4);
-  EXPECT_THAT(f.server.Connect(f.now, ConnectionId(5)),
+  EXPECT_THAT(f.server.Connect(f.now, ConnectionId(5), Fixture::Address(5)),
               StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_EQ(f.Code(4, R"({"type":"join","name":"p4"})"), "room_full");
   EXPECT_EQ(f.Code(4, R"({"type":"join","name":"p4","room":"b"})"), "joined");
@@ -419,11 +490,48 @@ TEST(ServerTest, BoundsOfConnectionsRoomsPeersAndCalls) {
   EXPECT_EQ(f.Code(1, R"({"type":"call","to":"p2"})"), "calling");
   EXPECT_EQ(f.Code(1, R"({"type":"call","to":"p3"})"), "too_many_calls");
   EXPECT_EQ(f.Code(3, R"({"type":"call","to":"p2"})"), "too_many_calls");
-  EXPECT_THAT(f.server.Connect(f.now, ConnectionId(1)),
+  EXPECT_THAT(f.server.Connect(f.now, ConnectionId(1), Fixture::Address(1)),
               StatusIs(absl::StatusCode::kResourceExhausted));
   f.server.Disconnect(f.now, ConnectionId(4));
-  EXPECT_THAT(f.server.Connect(f.now, ConnectionId(1)),
+  EXPECT_THAT(f.server.Connect(f.now, ConnectionId(1), Fixture::Address(1)),
               StatusIs(absl::StatusCode::kAlreadyExists));
+}
+
+TEST(ServerTest, OneSourceHasItsShareOfTheConnections) {
+  ServerOptions options;
+  options.max_connections = 100;
+  options.max_connections_per_source = 2;
+  Fixture f(options);
+  struct Row {
+    const char* name;
+    const char* greedy[3];
+    const char* honest;
+  };
+  const Row rows[] = {
+      {"IPv4 address", {"192.0.2.1", "192.0.2.1", "192.0.2.1"}, "192.0.2.2"},
+      {"IPv4-mapped is the same",
+       {"198.51.100.1", "::ffff:198.51.100.1", "198.51.100.1"},
+       "::ffff:198.51.100.2"},
+      {"IPv6 /64",
+       {"2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:1:ffff::3"},
+       "2001:db8:0:2::1"},
+  };
+  uint64_t id = 0;
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.name);
+    const auto connect = [&](const char* address) {
+      return f.server.Connect(f.now, ConnectionId(++id),
+                              *IpAddress::Parse(address));
+    };
+    EXPECT_OK(connect(row.greedy[0]));
+    EXPECT_OK(connect(row.greedy[1]));
+    EXPECT_THAT(connect(row.greedy[2]),
+                StatusIs(absl::StatusCode::kResourceExhausted));
+    EXPECT_OK(connect(row.honest));
+    // What is given back may be taken again.
+    f.server.Disconnect(f.now, ConnectionId(id - 2));
+    EXPECT_OK(connect(row.greedy[2]));
+  }
 }
 
 TEST(ServerTest, LongListsComeInPages) {

@@ -23,7 +23,8 @@ void OnMessage(kyuu::signaling::Server& server, absl::Time now,
                std::string text) {
   using namespace kyuu::signaling;  // NOLINT: as in the README.
   const ConnectionId id{1};
-  (void)server.Connect(now, id);  // Once, after the upgrade.
+  const auto source = kyuu::IpAddress::V4(192, 0, 2, 1);
+  (void)server.Connect(now, id, source);  // Once, after the upgrade.
   server.HandlePacket(now, {id, std::move(text)});
   while (auto e = server.PollEvent()) {
     if (auto* s = std::get_if<SessionOpened>(&*e)) {

@@ -31,7 +31,8 @@ void Server::On(const Context& context, const Call& call) {
     // Glare: they call each other. It is one call, and both want it; the one
     // who called second is its callee, and polite.
     Reply(context, {"", Calling{*existing, call.to, true}});
-    AcceptCall(*existing, record);
+    // `calling` was the answer to this request; `accepted` is news to both.
+    AcceptCall(*existing, record, "");
     return;
   }
   Connection& other = connections_.at(callee->second);
@@ -65,7 +66,7 @@ void Server::On(const Context& context, const Accept& accept) {
     return Refuse(context, ErrorCode::kBadState, "this call does not ring here",
                   accept.call);
   }
-  AcceptCall(accept.call, *record);
+  AcceptCall(accept.call, *record, *context.request_id);
 }
 
 void Server::On(const Context& context, const Reject& reject) {
@@ -121,12 +122,13 @@ std::optional<std::string> Server::CallBetween(const Connection& a,
   return std::nullopt;
 }
 
-void Server::AcceptCall(const std::string& call, CallRecord& record) {
+void Server::AcceptCall(const std::string& call, CallRecord& record,
+                        std::string request_id) {
   record.accepted = true;
   ring_deadlines_.erase({record.deadline, call});
   ++stats_.calls_accepted;
   Send(record.caller, {"", Accepted{call}});
-  Send(record.callee, {"", Accepted{call}});
+  Send(record.callee, {std::move(request_id), Accepted{call}});
 }
 
 void Server::EndCall(std::string call, ConnectionId by,

@@ -276,7 +276,7 @@ void HttpService::On(Session& session, signaling::UpgradeRequested requested) {
     return;
   }
   session.host = HostName(request.headers.Find("Host").value_or(""));
-  if (!server_.Connect(now, session.id).ok()) {
+  if (!server_.Connect(now, session.id, session.stream.path().remote.ip).ok()) {
     (void)session.connection.Respond(now, Refusal(503, "The server is full."));
     return;
   }
