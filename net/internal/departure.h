@@ -3,16 +3,15 @@
 #ifndef KYUU_NET_INTERNAL_DEPARTURE_H_
 #define KYUU_NET_INTERNAL_DEPARTURE_H_
 
-#include <sys/uio.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "net/socket_table.h"
+#include "net/train_builder.h"
 #include "net/udp_socket.h"
 
 namespace kyuu::net::internal {
@@ -24,7 +23,7 @@ class Departure {
  public:
   explicit Departure(size_t datagram_bytes);
 
-  void AddSocket(UdpSocket& socket) { sockets_.push_back(&socket); }
+  void AddSocket(UdpSocket& socket) { sockets_.Add(socket); }
   // What is in hand for `socket` is dropped.
   void RemoveSocket(UdpSocket& socket);
 
@@ -40,23 +39,18 @@ class Departure {
   uint64_t unroutable() const { return unroutable_; }
 
  private:
-  UdpSocket* SocketFor(const Path& path);
-  bool Joins(const UdpSocket* socket, const Datagram& datagram) const;
+  UdpSocket* SocketFor(const Path& path) const;
   void Start(UdpSocket* socket, const Datagram& datagram);
   bool SendTrain();
 
   const size_t datagram_bytes_;
-  std::vector<UdpSocket*> sockets_;
+  SocketTable sockets_;
   std::unique_ptr<uint8_t[]> slab_;
   size_t used_ = 0;
 
   // The train in hand; `socket_` is null when there is none.
   UdpSocket* socket_ = nullptr;
-  Path path_;
-  std::vector<iovec> pieces_;  // One for each datagram.
-  size_t segment_size_ = 0;
-  size_t bytes_ = 0;
-  bool complete_ = false;  // Its last datagram is shorter than the others.
+  TrainBuilder train_;
 
   // The datagram that could not join a train that could not leave.
   std::optional<Datagram> next_;

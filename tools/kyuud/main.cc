@@ -22,49 +22,11 @@
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/http_service.h"
 #include "tools/kyuud/static_pages.h"
-#include "tools/kyuud/turn_cluster.h"
+#include "tools/kyuud/turn_service.h"
 #include "web/files.h"
 
 namespace kyuu::tools {
 namespace {
-
-// TurnProvider gives each signaling session a TURN credential of its own.
-class TurnProvider final : public IceProvider {
- public:
-  TurnProvider(TurnCluster& cluster, Random& random)
-      : cluster_(cluster), random_(random) {}
-
-  void Open(const std::string& session, const std::string& host,
-            absl::AnyInvocable<void(Servers)> done) override {
-    signaling::IceServer stun, turn;
-    for (const TransportAddress& listener : cluster_.listeners()) {
-      const std::string at = Advertise(listener, host);
-      stun.urls.push_back(absl::StrCat("stun:", at));
-      turn.urls.push_back(absl::StrCat("turn:", at, "?transport=udp"));
-    }
-    turn.username = session;
-    turn.credential = random_.IceChars(24);
-    const std::string password = turn.credential;
-    cluster_.Grant(session, password,
-                   [done = std::move(done), stun = std::move(stun),
-                    turn = std::move(turn)]() mutable {
-                     done({std::move(stun), std::move(turn)});
-                   });
-  }
-  void Close(const std::string& session) override { cluster_.Revoke(session); }
-
- private:
-  // A server that listens on every address is reached by the name by which the
-  // client has reached us already.
-  static std::string Advertise(const TransportAddress& listener,
-                               const std::string& host) {
-    if (!listener.ip.IsAny() || host.empty()) return listener.ToString();
-    return absl::StrCat(host, ":", listener.port);
-  }
-
-  TurnCluster& cluster_;
-  Random& random_;
-};
 
 void StartLog(LogLevel level) {
   auto logger = spdlog::stderr_color_mt("kyuud");
@@ -84,7 +46,7 @@ std::string Url(const TransportAddress& listen) {
   return absl::StrCat("http://localhost:", listen.port, "/");
 }
 
-void Announce(const TransportAddress& http, const TurnCluster& turn,
+void Announce(const TransportAddress& http, const relay::Cluster& turn,
               const Config& config) {
   std::printf("kyuud: page and signaling at %s (listening on tcp %s)\n",
               Url(http).c_str(), http.ToString().c_str());
@@ -127,15 +89,14 @@ absl::Status Serve(const Config& config) {
   KYUU_ASSIGN_OR_RETURN(net::TcpListener listener,
                         net::TcpListener::Open({.bind = config.http_listen}));
   const TransportAddress http = listener.local();
-  KYUU_ASSIGN_OR_RETURN(const std::unique_ptr<TurnCluster> turn,
-                        TurnCluster::Open(config, *loop));
   SystemRandom random;
-  TurnProvider provider(*turn, random);
+  KYUU_ASSIGN_OR_RETURN(const std::unique_ptr<TurnService> turn,
+                        TurnService::Open(config, *loop, random));
   const StaticPages pages(EmbeddedPages());
-  HttpService http_service(*loop, random, std::move(listener), pages, provider,
+  HttpService http_service(*loop, random, std::move(listener), pages, *turn,
                            {});
   service = &http_service;
-  Announce(http, *turn, config);
+  Announce(http, turn->cluster(), config);
   loop->Run();
   return absl::OkStatus();
 }

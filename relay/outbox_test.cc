@@ -1,4 +1,4 @@
-#include "tools/kyuud/relay_outbox.h"
+#include "relay/outbox.h"
 
 #include <algorithm>
 #include <string>
@@ -10,7 +10,7 @@
 #include "net/udp_socket.h"
 #include "turn/forward.h"
 
-namespace kyuu::tools {
+namespace kyuu::relay {
 namespace {
 
 net::UdpSocket Open() {
@@ -18,7 +18,7 @@ net::UdpSocket Open() {
       .value();
 }
 
-class RelayOutboxTest : public testing::Test {
+class OutboxTest : public testing::Test {
  protected:
   // `segments` payloads of `stride` bytes in `received`, each behind `skip`.
   turn::Forward Cut(const net::UdpSocket& to, const std::string& received,
@@ -50,10 +50,10 @@ class RelayOutboxTest : public testing::Test {
 
   net::UdpSocket from_ = Open(), a_ = Open(), b_ = Open();
   net::ReceiveBuffer buffer_;
-  RelayOutbox outbox_;
+  Outbox outbox_;
 };
 
-TEST_F(RelayOutboxTest, HeadersAreCutOffATrain) {
+TEST_F(OutboxTest, HeadersAreCutOffATrain) {
   const std::string received = "HHHHaaaaaHHHHbbbbbHHHHcc";
   outbox_.Add(from_, Cut(a_, received, 9, 4));
   outbox_.Flush();
@@ -61,7 +61,7 @@ TEST_F(RelayOutboxTest, HeadersAreCutOffATrain) {
   EXPECT_EQ(from_.stats().sent_trains, 1u);
 }
 
-TEST_F(RelayOutboxTest, HeadersArePutInFrontAndOutliveTheirSource) {
+TEST_F(OutboxTest, HeadersArePutInFrontAndOutliveTheirSource) {
   std::string headers = "1111222233334444";
   const std::string received = "abcdefghijk";
   turn::Forward forward = Cut(a_, received, 3, 0);
@@ -78,7 +78,7 @@ TEST_F(RelayOutboxTest, HeadersArePutInFrontAndOutliveTheirSource) {
   EXPECT_EQ(from_.stats().sent_trains, 1u);
 }
 
-TEST_F(RelayOutboxTest, LoneDatagramsOfOneFlowLeaveAsATrain) {
+TEST_F(OutboxTest, LoneDatagramsOfOneFlowLeaveAsATrain) {
   const std::vector<std::string> all = {"one", "two", "six"};
   for (const std::string& text : all) {
     outbox_.Add(from_, Cut(a_, text, 3, 0));
@@ -90,7 +90,7 @@ TEST_F(RelayOutboxTest, LoneDatagramsOfOneFlowLeaveAsATrain) {
   EXPECT_EQ(from_.stats().sent_trains, 2u);
 }
 
-TEST_F(RelayOutboxTest, SizesThatDifferKeepTheirOrder) {
+TEST_F(OutboxTest, SizesThatDifferKeepTheirOrder) {
   const std::vector<std::string> texts = {"12345", "1234", "12345", "",
                                           "",      "12",   "123"};
   for (const std::string& text : texts) {
@@ -105,7 +105,7 @@ TEST_F(RelayOutboxTest, SizesThatDifferKeepTheirOrder) {
   EXPECT_EQ(Arrived(a_), texts);
 }
 
-TEST_F(RelayOutboxTest, MoreThanItHoldsLeavesEarly) {
+TEST_F(OutboxTest, MoreThanItHoldsLeavesEarly) {
   std::vector<std::string> texts;
   for (size_t i = 0; i < 500; ++i) texts.push_back(std::string(1 + i, 'x'));
   for (const std::string& text : texts) {
@@ -117,4 +117,4 @@ TEST_F(RelayOutboxTest, MoreThanItHoldsLeavesEarly) {
 }
 
 }  // namespace
-}  // namespace kyuu::tools
+}  // namespace kyuu::relay

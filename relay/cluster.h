@@ -1,0 +1,97 @@
+// Cluster: TURN nodes on several loops, as one server.
+
+#ifndef KYUU_RELAY_CLUSTER_H_
+#define KYUU_RELAY_CLUSTER_H_
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/address.h"
+#include "net/loop.h"
+#include "relay/node.h"
+#include "relay/options.h"
+
+namespace kyuu::relay {
+
+// Cluster runs one Node on the caller's loop and, for Options::threads above
+// one, one on each loop of a thread of its own. The nodes share the listening
+// ports (SO_REUSEPORT): the kernel gives all packets of a client to the same
+// node, which therefore owns its allocations without locks. Relay ports are
+// divided; a node that is shown another's reservation token opens the port, and
+// tells.
+//
+//   auto cluster = relay::Cluster::Open(
+//       {.listen = {{IpAddress::V4(0, 0, 0, 0), 3478}},
+//        .server = {.users = {{"name", "password"}}}},
+//       *loop, [](const relay::Event& event) { ... });
+class Cluster {
+ public:
+  // Opens all sockets. `main` must outlive the cluster. `on_event` is called on
+  // its thread. ALREADY_EXISTS, with the address, if another program has one of
+  // them; INVALID_ARGUMENT if the options cannot work.
+  static absl::StatusOr<std::unique_ptr<Cluster>> Open(Options options,
+                                                       net::Loop& main,
+                                                       EventHandler on_event);
+  // Closes.
+  ~Cluster();
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+
+  // Makes a credential valid on every node, and then calls `done` on the main
+  // loop; perhaps before it returns. If any node refuses, none has it.
+  void Grant(const std::string& username, const std::string& password,
+             absl::AnyInvocable<void(absl::Status)> done);
+  // Takes it back everywhere; allocations made with it end.
+  void Revoke(const std::string& username);
+  // Ends all allocations, tells their events, and joins the threads.
+  void Close();
+
+  // Where it listens, with the real ports.
+  const std::vector<TransportAddress>& listeners() const { return listeners_; }
+  // Where relayed packets come from.
+  const std::vector<turn::ServerOptions::RelayAddress>& relay_addresses()
+      const {
+    return relay_addresses_;
+  }
+  // The sum over all nodes; to be read after Close().
+  turn::ServerStats stats() const;
+
+ private:
+  struct Worker {
+    std::unique_ptr<net::Loop> loop;
+    std::unique_ptr<Node> node;
+    std::thread thread;
+  };
+
+  using Sockets = std::vector<std::vector<net::UdpSocket>>;  // By node.
+
+  Cluster(net::Loop& main, EventHandler on_event);
+  absl::StatusOr<Sockets> OpenListeners(const Options& options);
+  absl::Status Start(Sockets sockets, turn::ServerOptions options);
+  void TellOwner(const turn::Server::PortLoan& loan);
+  // From a worker's thread; delivered on the main loop.
+  void Queue(const Event& event);
+  void Deliver();
+
+  net::Loop& main_;
+  EventHandler on_event_;
+  std::vector<TransportAddress> listeners_;
+  std::vector<turn::ServerOptions::RelayAddress> relay_addresses_;
+  std::unique_ptr<Node> first_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::mutex mutex_;
+  std::vector<Event> queued_;  // Guarded by mutex_.
+  // Expires with the cluster, for what was posted to the main loop.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace kyuu::relay
+
+#endif  // KYUU_RELAY_CLUSTER_H_

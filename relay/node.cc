@@ -1,0 +1,183 @@
+#include "relay/node.h"
+
+#include <sys/uio.h>
+
+#include <array>
+#include <optional>
+#include <utility>
+#include <variant>
+
+namespace kyuu::relay {
+namespace {
+
+// Answers sent by one system call.
+constexpr size_t kAnswers = 16;
+constexpr size_t kAnswerBytes = 2048;
+// Receive calls per socket and wake-up, so that one flow cannot keep the others
+// waiting.
+constexpr int kReceivesPerTurn = 4;
+
+}  // namespace
+
+Node::Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
+           turn::ServerOptions options, Handlers handlers)
+    : loop_(loop),
+      server_(random_, std::move(options)),
+      handlers_(std::move(handlers)),
+      answers_(kAnswers * kAnswerBytes),
+      alarm_(loop, [this] {
+        server_.HandleTimeout(net::Loop::Now());
+        Service();
+      }) {
+  for (net::UdpSocket& socket : listeners) {
+    auto listener = std::make_unique<Listener>(Listener{std::move(socket), {}});
+    listener->watch = std::make_unique<net::Watch>(
+        loop_, listener->socket.fd(), net::Interest::kRead,
+        [this, l = listener.get()](net::Readiness) { ReadListener(*l); });
+    listener_table_.Add(listener->socket);
+    listeners_.push_back(std::move(listener));
+  }
+  Service();
+}
+
+absl::Status Node::Grant(absl::string_view username,
+                         absl::string_view password) {
+  return server_.Grant(net::Loop::Now(), username, password);
+}
+
+void Node::Revoke(absl::string_view username) {
+  server_.Revoke(username);
+  Service();
+}
+
+void Node::HandleLoan(const turn::Server::PortLoan& loan) {
+  server_.HandleLoan(loan);
+  Service();
+}
+
+void Node::Close() {
+  server_.Close();
+  Service();
+}
+
+void Node::Read(net::UdpSocket& socket,
+                absl::FunctionRef<absl::Span<const turn::Forward>(
+                    absl::Time now, const net::Train& train)>
+                    judge) {
+  for (int i = 0; i < kReceivesPerTurn; ++i) {
+    const absl::Span<const net::Train> trains = socket.Receive(buffer_);
+    const absl::Time now = net::Loop::Now();
+    for (const net::Train& train : trains) Execute(judge(now, train));
+    outbox_.Flush();
+    if (trains.size() < net::ReceiveBuffer::kTrains) break;
+  }
+  Service();  // May close the socket.
+}
+
+void Node::ReadListener(Listener& listener) {
+  Read(listener.socket, [this](absl::Time now, const net::Train& train) {
+    return server_.FromClient(now, train.path, train.bytes, train.segment_size);
+  });
+}
+
+void Node::ReadRelay(Relay& relay) {
+  Read(relay.socket, [this, &relay](absl::Time now, const net::Train& train) {
+    return server_.FromPeer(now, relay.id, train.path.remote, train.bytes,
+                            train.segment_size);
+  });
+}
+
+void Node::Execute(absl::Span<const turn::Forward> forwards) {
+  for (const turn::Forward& forward : forwards) {
+    if (forward.exit == turn::Forward::Exit::kClient) {
+      if (net::UdpSocket* socket = listener_table_.Find(forward.path.local)) {
+        outbox_.Add(*socket, forward);
+      }
+    } else if (const auto it = relays_.find(forward.relay);
+               it != relays_.end()) {
+      outbox_.Add(it->second->socket, forward);
+    }
+  }
+}
+
+void Node::Service() {
+  while (true) {
+    SendAnswers();
+    std::optional<turn::Server::Event> event = server_.PollEvent();
+    if (!event) break;
+    do {
+      std::visit([this](const auto& e) { On(e); }, *event);
+      event = server_.PollEvent();
+    } while (event);
+  }
+  alarm_.Set(server_.NextTimeout());
+}
+
+// Answers that the socket does not take are dropped: clients ask again.
+void Node::SendAnswers() {
+  std::array<iovec, kAnswers> pieces;
+  std::array<net::OutTrain, kAnswers> trains;
+  bool more = true;
+  while (more) {
+    size_t count = 0;
+    net::UdpSocket* socket = nullptr;
+    while (count < kAnswers) {
+      const std::optional<Datagram> answer = server_.PollTransmit(
+          net::Loop::Now(),
+          absl::MakeSpan(answers_).subspan(count * kAnswerBytes, kAnswerBytes));
+      more = answer.has_value();
+      if (!more) break;
+      net::UdpSocket* through = listener_table_.Find(answer->path.local);
+      if (through == nullptr) continue;
+      if (socket != nullptr && socket != through) {
+        socket->Send(absl::MakeConstSpan(trains).first(count));
+        through->SendOne(answer->path, answer->bytes);
+        count = 0;
+        continue;
+      }
+      socket = through;
+      pieces[count] = net::Piece(answer->bytes);
+      trains[count] = {answer->path, absl::MakeConstSpan(&pieces[count], 1)};
+      ++count;
+    }
+    if (count > 0) socket->Send(absl::MakeConstSpan(trains).first(count));
+  }
+}
+
+void Node::On(const turn::Server::OpenRelay& open) {
+  const absl::Time now = net::Loop::Now();
+  net::UdpOptions options;
+  options.bind = open.bind;
+  absl::StatusOr<net::UdpSocket> socket = net::UdpSocket::Open(options);
+  if (!socket.ok()) {
+    handlers_.on_event(OpenFailed{open.bind, socket.status()});
+    return server_.RelayFailed(now, open.relay);
+  }
+  auto relay =
+      std::make_unique<Relay>(Relay{open.relay, *std::move(socket), nullptr});
+  relay->watch = std::make_unique<net::Watch>(
+      loop_, relay->socket.fd(), net::Interest::kRead,
+      [this, r = relay.get()](net::Readiness) { ReadRelay(*r); });
+  relays_[open.relay] = std::move(relay);
+  server_.RelayOpened(now, open.relay);
+}
+
+void Node::On(const turn::Server::CloseRelay& close) {
+  relays_.erase(close.relay);
+}
+
+void Node::On(const turn::Server::AllocationMade& made) {
+  handlers_.on_event(made);
+}
+
+void Node::On(const turn::Server::AllocationEnded& ended) {
+  handlers_.on_event(ended);
+}
+
+void Node::On(const turn::Server::PortLoan& loan) {
+  handlers_.tell_owner(loan);
+}
+
+void Node::On(const turn::Server::Closed&) {}
+
+}  // namespace kyuu::relay

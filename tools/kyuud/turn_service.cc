@@ -1,0 +1,152 @@
+#include "tools/kyuud/turn_service.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "net/interfaces.h"
+#include "spdlog/spdlog.h"
+
+namespace kyuu::tools {
+namespace {
+
+IpPrefix Prefix(absl::string_view text) {
+  return IpPrefix::Parse(text).value();
+}
+
+// Whom relayed packets may reach beside the public internet.
+void SetPeerPolicy(const Config& config, turn::ServerOptions& options) {
+  options.allow_peers = config.allow_peers;
+  // Two clients that can only relay meet between their relayed addresses.
+  options.own_relays = turn::ServerOptions::OwnRelays::kAllow;
+  const bool loopback_only =
+      std::all_of(config.turn_listen.begin(), config.turn_listen.end(),
+                  [](const TransportAddress& a) { return a.ip.IsLoopback(); });
+  if (!loopback_only) return;
+  // Clients are programs of this machine and can reach all of it anyway.
+  options.allow_peers.push_back(Prefix("0.0.0.0/0"));
+  options.allow_peers.push_back(Prefix("::/0"));
+  for (const char* text :
+       {"0.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4", "ff00::/8", "::/128"}) {
+    options.deny_peers.push_back(Prefix(text));
+  }
+}
+
+// Names come from clients: what is not printable is escaped.
+void Log(const relay::AllocationMade& made) {
+  spdlog::info("turn: {} relays from {} for {}", made.client.remote.ToString(),
+               made.relayed.ToString(), absl::CHexEscape(made.username));
+}
+void Log(const relay::AllocationEnded& ended) {
+  spdlog::info("turn: a relay of {} ended: {}",
+               absl::CHexEscape(ended.username),
+               std::string(relay::ToText(ended.reason)));
+}
+void Log(const relay::OpenFailed& failed) {
+  spdlog::debug("turn: {}", failed.status.ToString());
+}
+
+// A server that listens on every address is reached by the name by which the
+// client has reached us already.
+std::string Advertise(const TransportAddress& listener,
+                      const std::string& host) {
+  if (!listener.ip.IsAny() || host.empty()) return listener.ToString();
+  return absl::StrCat(host, ":", listener.port);
+}
+
+}  // namespace
+
+absl::StatusOr<relay::Options> RelayOptions(const Config& config) {
+  relay::Options options;
+  options.listen = config.turn_listen;
+  options.threads = config.threads;
+  turn::ServerOptions& server = options.server;
+  server.realm = config.realm;
+  for (const Config::User& user : config.users) {
+    server.users.push_back({user.name, user.password});
+  }
+  server.relay_port_low = config.relay_port_low;
+  server.relay_port_high = config.relay_port_high;
+  SetPeerPolicy(config, server);
+  if (!config.relay_address) return options;
+  // One of this machine's own addresses is bound; any other must be what a NAT
+  // in front of us translates to.
+  const absl::StatusOr<std::vector<net::Interface>> interfaces =
+      net::Interfaces();
+  if (!interfaces.ok()) return interfaces.status();
+  const IpAddress& given = *config.relay_address;
+  const bool own =
+      given.IsLoopback() ||
+      std::any_of(interfaces->begin(), interfaces->end(),
+                  [&](const net::Interface& i) { return i.address == given; });
+  if (own) {
+    options.relay_addresses.push_back({given, {}});
+  } else {
+    options.relay_addresses.push_back({{}, given});
+  }
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
+    const Config& config, net::Loop& loop, Random& random) {
+  absl::StatusOr<relay::Options> options = RelayOptions(config);
+  if (!options.ok()) return options.status();
+  absl::StatusOr<std::unique_ptr<relay::Cluster>> cluster =
+      relay::Cluster::Open(*std::move(options), loop,
+                           [](const relay::Event& event) {
+                             std::visit([](const auto& e) { Log(e); }, event);
+                           });
+  if (!cluster.ok()) return cluster.status();
+  return std::unique_ptr<TurnService>(
+      new TurnService(*std::move(cluster), random));
+}
+
+TurnService::TurnService(std::unique_ptr<relay::Cluster> cluster,
+                         Random& random)
+    : cluster_(std::move(cluster)), random_(random) {}
+
+TurnService::~TurnService() {
+  cluster_->Close();
+  const turn::ServerStats sum = cluster_->stats();
+  spdlog::info(
+      "turn: {} requests, {} of them refused; {} datagrams relayed to peers, "
+      "{} to clients; dropped: {} malformed, {} unexpected, {} beyond the "
+      "rate, {} without an allocation or channel, {} without a permission",
+      sum.requests, sum.errors, sum.to_peers, sum.to_clients, sum.malformed,
+      sum.unexpected, sum.rate_limited + sum.answers_dropped,
+      sum.no_allocation + sum.no_channel, sum.no_permission + sum.forbidden);
+}
+
+void TurnService::Open(const std::string& session, const std::string& host,
+                       absl::AnyInvocable<void(Servers)> done) {
+  signaling::IceServer stun, turn;
+  for (const TransportAddress& listener : cluster_->listeners()) {
+    const std::string at = Advertise(listener, host);
+    stun.urls.push_back(absl::StrCat("stun:", at));
+    turn.urls.push_back(absl::StrCat("turn:", at, "?transport=udp"));
+  }
+  turn.username = session;
+  turn.credential = random_.IceChars(24);
+  const std::string password = turn.credential;
+  // A session without relay can still connect directly: it is told no server
+  // that would refuse it.
+  cluster_->Grant(session, password,
+                  [done = std::move(done), stun = std::move(stun),
+                   turn = std::move(turn)](absl::Status status) mutable {
+                    if (!status.ok()) {
+                      spdlog::warn("turn: a session gets no credential: {}",
+                                   status.ToString());
+                      return done({std::move(stun)});
+                    }
+                    done({std::move(stun), std::move(turn)});
+                  });
+}
+
+void TurnService::Close(const std::string& session) {
+  cluster_->Revoke(session);
+}
+
+}  // namespace kyuu::tools

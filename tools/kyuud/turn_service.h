@@ -1,0 +1,48 @@
+// TurnService: kyuud's relay, as its configuration wants it.
+
+#ifndef KYUU_TOOLS_KYUUD_TURN_SERVICE_H_
+#define KYUU_TOOLS_KYUUD_TURN_SERVICE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/random.h"
+#include "net/loop.h"
+#include "relay/cluster.h"
+#include "tools/kyuud/config.h"
+#include "tools/kyuud/http_service.h"
+
+namespace kyuu::tools {
+
+// RelayOptions is what `config` means for the relay.
+absl::StatusOr<relay::Options> RelayOptions(const Config& config);
+
+// TurnService gives each signaling session a TURN credential of its own, and
+// logs what the relay tells.
+class TurnService final : public IceProvider {
+ public:
+  // `loop` and `random` must outlive the service. Errors of
+  // relay::Cluster::Open.
+  static absl::StatusOr<std::unique_ptr<TurnService>> Open(const Config& config,
+                                                           net::Loop& loop,
+                                                           Random& random);
+  // Ends all allocations and logs totals.
+  ~TurnService() override;
+
+  void Open(const std::string& session, const std::string& host,
+            absl::AnyInvocable<void(Servers)> done) override;
+  void Close(const std::string& session) override;
+
+  const relay::Cluster& cluster() const { return *cluster_; }
+
+ private:
+  TurnService(std::unique_ptr<relay::Cluster> cluster, Random& random);
+
+  std::unique_ptr<relay::Cluster> cluster_;
+  Random& random_;
+};
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUUD_TURN_SERVICE_H_
