@@ -22,6 +22,10 @@ namespace {
 constexpr uint64_t kWakeToken = UINT64_MAX;
 // Descriptors reported per turn; the others stay ready for the next turn.
 constexpr int kEventsPerTurn = 128;
+// Between attempts to watch what the kernel has refused to.
+constexpr absl::Duration kRetryInterval = absl::Milliseconds(100);
+// The longest wait that epoll_wait can be asked for is a little longer.
+constexpr absl::Duration kLongestWait = absl::Hours(24 * 7);
 
 uint32_t ToEpoll(Interest interest) {
   switch (interest) {
@@ -105,17 +109,32 @@ void Loop::Turn() {
   RunTasks();
 }
 
-void Loop::Wait() {
-  const absl::Time next =
-      heap_.empty() ? absl::InfiniteFuture() : heap_.front().deadline;
-  timespec timeout{};
-  if (next != absl::InfiniteFuture()) {
-    timeout = absl::ToTimespec(std::max(absl::ZeroDuration(), next - Now()));
+int Loop::WaitFor(absl::Time next, epoll_event* events, int size) {
+  const absl::Duration wait = std::max(absl::ZeroDuration(), next - Now());
+  if (precise_) {
+    const timespec timeout = absl::ToTimespec(std::min(wait, kLongestWait));
+    const int count = epoll_pwait2(
+        epoll_.get(), events, size,
+        next == absl::InfiniteFuture() ? nullptr : &timeout, nullptr);
+    // Before Linux 5.11 there is none; filters of system calls answer EPERM.
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+    precise_ = false;
   }
+  // Rounded up: woken too early, the loop would turn without anything to do.
+  const int milliseconds =
+      next == absl::InfiniteFuture()
+          ? -1
+          : static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(
+                std::min(wait, kLongestWait), absl::Milliseconds(1))));
+  return epoll_wait(epoll_.get(), events, size, milliseconds);
+}
+
+void Loop::Wait() {
+  absl::Time next =
+      heap_.empty() ? absl::InfiniteFuture() : heap_.front().deadline;
+  if (!refused_.empty()) next = std::min(next, retry_at_);
   std::array<epoll_event, kEventsPerTurn> events;
-  const int count = epoll_pwait2(
-      epoll_.get(), events.data(), kEventsPerTurn,
-      next == absl::InfiniteFuture() ? nullptr : &timeout, nullptr);
+  const int count = WaitFor(next, events.data(), kEventsPerTurn);
   KYUU_CHECK(count >= 0 || errno == EINTR);
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<size_t>(i)];
@@ -127,6 +146,12 @@ void Loop::Wait() {
       Dispatch(event.data.u64, event.events);
     }
   }
+  if (!refused_.empty() && retry_at_ <= Now()) RetryWatches();
+}
+
+void Loop::RetryWatches() {
+  const std::vector<Watch*> again = std::exchange(refused_, {});
+  for (Watch* watch : again) watch->Settle();
 }
 
 void Loop::Dispatch(uint64_t token, uint32_t events) {
@@ -235,11 +260,12 @@ Watch::Watch(Loop& loop, int fd, Interest interest, Handler handler)
     loop_.free_slots_.pop_back();
   }
   loop_.slots_[slot_].watch = this;
-  if (interest_ != Interest::kNone) Control(EPOLL_CTL_ADD);
+  Settle();
 }
 
 Watch::~Watch() {
-  if (interest_ != Interest::kNone) Control(EPOLL_CTL_DEL);
+  interest_ = Interest::kNone;
+  Settle();
   Loop::Slot& slot = loop_.slots_[slot_];
   slot.watch = nullptr;
   ++slot.generation;
@@ -247,24 +273,45 @@ Watch::~Watch() {
   if (loop_.running_watch_ == this) loop_.running_watch_ = nullptr;
 }
 
-// A descriptor of no interest leaves the epoll set, which would report errors
-// and hang-ups all the same.
 void Watch::SetInterest(Interest interest) {
   if (interest == interest_) return;
-  const Interest before = std::exchange(interest_, interest);
-  Control(interest == Interest::kNone ? EPOLL_CTL_DEL
-          : before == Interest::kNone ? EPOLL_CTL_ADD
-                                      : EPOLL_CTL_MOD);
+  interest_ = interest;
+  Settle();
 }
 
-void Watch::Control(int operation) {
+absl::Status Watch::status() const {
+  if (applied_ == interest_) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      "the system watches no more descriptors (fs.epoll.max_user_watches)");
+}
+
+void Watch::Settle() {
+  std::vector<Watch*>& refused = loop_.refused_;
+  const auto it = std::find(refused.begin(), refused.end(), this);
+  if (it != refused.end()) refused.erase(it);
+  if (applied_ == interest_ || Apply()) return;
+  if (refused.empty()) loop_.retry_at_ = Loop::Now() + kRetryInterval;
+  refused.push_back(this);
+}
+
+// A descriptor of no interest leaves the epoll set, which would report errors
+// and hang-ups all the same.
+bool Watch::Apply() {
+  const int operation = interest_ == Interest::kNone  ? EPOLL_CTL_DEL
+                        : applied_ == Interest::kNone ? EPOLL_CTL_ADD
+                                                      : EPOLL_CTL_MOD;
   epoll_event event{};
   event.events = ToEpoll(interest_);
   event.data.u64 = uint64_t{loop_.slots_[slot_].generation} << 32 | slot_;
   const int result = epoll_ctl(loop_.epoll_.get(), operation, fd_, &event);
-  // Adding fails for a descriptor that is closed or watched already; removing
-  // fails, and does no harm, for one that was closed too early.
-  KYUU_CHECK(result == 0 || operation == EPOLL_CTL_DEL);
+  if (result != 0 && operation != EPOLL_CTL_DEL) {
+    // Anything else says that the descriptor is closed or watched already.
+    KYUU_CHECK(errno == ENOSPC || errno == ENOMEM);
+    return false;
+  }
+  // Removing fails, and does no harm, for one that was closed too early.
+  applied_ = interest_;
+  return true;
 }
 
 Alarm::Alarm(Loop& loop, Handler handler)

@@ -22,6 +22,8 @@
 #include "absl/time/time.h"
 #include "net/fd.h"
 
+struct epoll_event;
+
 namespace kyuu::net {
 
 class Alarm;
@@ -71,6 +73,9 @@ class Loop {
   Loop(Fd epoll, Fd wake);
   void Turn();
   void Wait();
+  // epoll_pwait2, or epoll_wait where the system lacks it.
+  int WaitFor(absl::Time next, epoll_event* events, int size);
+  void RetryWatches();
   void Dispatch(uint64_t token, uint32_t events);
   void RunAlarms();
   void RunTasks();
@@ -86,6 +91,9 @@ class Loop {
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_slots_;
   std::vector<Due> heap_;
+  std::vector<Watch*> refused_;  // By the kernel; to be tried again.
+  absl::Time retry_at_;          // While refused_ is not empty.
+  bool precise_ = true;          // The system has epoll_pwait2.
   Watch* running_watch_ = nullptr;
   Alarm* running_alarm_ = nullptr;
 
@@ -107,6 +115,11 @@ struct Readiness {
 
 // Watch calls `handler` whenever `fd` is ready (level triggered: again and
 // again until the cause is gone). It does not own `fd`, which must outlive it.
+//
+// The kernel may refuse to watch one more descriptor (ENOMEM; ENOSPC at
+// fs.epoll.max_user_watches, which all programs of the user share). The watch
+// is then silent, says so in status(), and is tried again every 100 ms: who can
+// do without the descriptor asks status() and closes it, everybody else waits.
 class Watch {
  public:
   using Handler = absl::AnyInvocable<void(Readiness)>;
@@ -119,16 +132,21 @@ class Watch {
   // Cheap when nothing changes.
   void SetInterest(Interest interest);
   Interest interest() const { return interest_; }
+  // RESOURCE_EXHAUSTED while the kernel refuses what SetInterest() asked for.
+  absl::Status status() const;
 
  private:
   friend class Loop;
 
-  void Control(int operation);
+  // Tells the kernel about `interest_`; false if it refuses for now.
+  bool Apply();
+  void Settle();
 
   Loop& loop_;
   const int fd_;
   uint32_t slot_;
   Interest interest_;
+  Interest applied_ = Interest::kNone;  // What the kernel knows.
   Handler handler_;
 };
 

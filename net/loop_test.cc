@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "absl/time/time.h"
 #include "base/testing.h"
 #include "net/loop_testing.h"
+#include "net/testing/syscall_faults.h"
 
 namespace kyuu::net {
 namespace {
@@ -258,6 +260,103 @@ TEST(LoopTest, StopFromAnotherThreadEndsRun) {
   std::thread stopper([&loop] { loop->Stop(); });
   loop->Run();
   stopper.join();
+}
+
+// Before Linux 5.11, and under filters of system calls.
+TEST(LoopFaultTest, WithoutEpollPwait2AlarmsAndDescriptorsWorkAllTheSame) {
+  for (const int error : {ENOSYS, EPERM}) {
+    SyscallFaults faults;
+    faults.Fail(Syscall::kEpollPwait2, error);
+    TestLoop loop;
+    SocketPair pair;
+    const absl::Time start = Loop::Now();
+    bool fired = false, read = false;
+    Alarm alarm(*loop, [&] {
+      fired = true;
+      pair.Poke();
+    });
+    alarm.Set(start + absl::Microseconds(1500));
+    Watch watch(*loop, pair.a.get(), Interest::kRead, [&](Readiness) {
+      pair.Take();
+      read = true;
+      loop->Stop();
+    });
+    loop.RunUntil([&] { return read; });
+    EXPECT_TRUE(fired);
+    EXPECT_GE(Loop::Now(), start + absl::Microseconds(1500));
+    EXPECT_EQ(faults.calls(Syscall::kEpollPwait2), 1u);
+    // Rounded up: no turns without anything to do while it waits.
+    EXPECT_LE(faults.calls(Syscall::kEpollWait), 4u);
+  }
+}
+
+TEST(LoopFaultTest, AnInterruptedWaitGoesOn) {
+  SyscallFaults faults;
+  faults.Fail(Syscall::kEpollPwait2, EINTR, 3);
+  TestLoop loop;
+  bool fired = false;
+  Alarm alarm(*loop, [&] {
+    fired = true;
+    loop->Stop();
+  });
+  alarm.Set(Loop::Now() + absl::Milliseconds(1));
+  loop.RunUntil([&] { return fired; });
+}
+
+// fs.epoll.max_user_watches belongs to all programs of a user.
+TEST(LoopFaultTest, AWatchThatTheKernelRefusesSaysSoAndIsTriedAgain) {
+  for (const int error : {ENOSPC, ENOMEM}) {
+    SyscallFaults faults;
+    TestLoop loop;
+    SocketPair pair;
+    bool readable = false;
+    faults.Fail(Syscall::kEpollCtl, error, 2, pair.a.get());
+    Watch watch(*loop, pair.a.get(), Interest::kRead, [&](Readiness) {
+      readable = true;
+      loop->Stop();
+    });
+    EXPECT_THAT(watch.status(), StatusIs(absl::StatusCode::kResourceExhausted));
+    pair.Poke();
+    loop.RunUntil([&] { return readable; });
+    EXPECT_OK(watch.status());
+    EXPECT_GE(faults.calls(Syscall::kEpollCtl), 3u);
+  }
+}
+
+TEST(LoopFaultTest, ARefusedChangeOfInterestIsTriedAgain) {
+  SyscallFaults faults;
+  TestLoop loop;
+  SocketPair pair;
+  bool writable = false;
+  Watch watch(*loop, pair.a.get(), Interest::kRead, [&](Readiness ready) {
+    writable = ready.writable;
+    loop->Stop();
+  });
+  faults.Fail(Syscall::kEpollCtl, ENOMEM, 1, pair.a.get());
+  watch.SetInterest(Interest::kReadWrite);
+  EXPECT_THAT(watch.status(), StatusIs(absl::StatusCode::kResourceExhausted));
+  loop.RunUntil([&] { return writable; });
+  EXPECT_OK(watch.status());
+}
+
+TEST(LoopFaultTest, ARefusedWatchMayBeDestroyed) {
+  SyscallFaults faults;
+  TestLoop loop;
+  SocketPair pair;
+  faults.Fail(Syscall::kEpollCtl, ENOSPC, SyscallFaults::kAlways, pair.a.get());
+  std::optional<Watch> watch;
+  watch.emplace(*loop, pair.a.get(), Interest::kRead,
+                [](Readiness) { FAIL() << "was never watched"; });
+  watch.reset();
+  faults.Heal(Syscall::kEpollCtl);
+  bool over = false;
+  Alarm end(*loop, [&] {
+    over = true;
+    loop->Stop();
+  });
+  end.Set(Loop::Now() + absl::Milliseconds(120));
+  pair.Poke();
+  loop.RunUntil([&] { return over; });
 }
 
 TEST(LoopTest, SignalsArriveOnTheLoop) {

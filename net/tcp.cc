@@ -1,8 +1,10 @@
 #include "net/tcp.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -16,6 +18,14 @@ namespace {
 
 using internal::SetOption;
 using internal::SocketAddress;
+
+// Calls made again after EINTR, which non-blocking sockets hardly know.
+constexpr int kMaxInterruptions = 16;
+// Broken connections that one Accept() steps over.
+constexpr int kMaxBroken = 64;
+// Waiting connections that one Accept() sheds: a queue is longer only if more
+// come than a loop can close.
+constexpr int kMaxShed = 256;
 
 TransportAddress PeerOf(int fd) {
   SocketAddress address{};
@@ -52,6 +62,7 @@ TcpStream::TcpStream(Fd fd, const Path& path, const StreamOptions& options)
   // Messages are written whole; waiting to merge them only adds delay.
   const int on = 1;
   SetOption(fd_.get(), IPPROTO_TCP, TCP_NODELAY, on);
+  SetOption(fd_.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, options_.unsent_bytes);
 }
 
 void TcpStream::Fail(int error) {
@@ -63,7 +74,7 @@ void TcpStream::Fail(int error) {
 }
 
 ReadResult TcpStream::Read(absl::Span<uint8_t> out) {
-  while (status_.ok()) {
+  for (int i = 0; status_.ok() && i < kMaxInterruptions; ++i) {
     const ssize_t n = recv(fd_.get(), out.data(), out.size(), 0);
     if (n > 0) return {ReadState::kData, static_cast<size_t>(n)};
     if (n == 0) return {ReadState::kEnd, 0};
@@ -71,7 +82,7 @@ ReadResult TcpStream::Read(absl::Span<uint8_t> out) {
     if (errno == EAGAIN) return {ReadState::kWouldBlock, 0};
     if (errno != EINTR) Fail(errno);
   }
-  return {ReadState::kFailed, 0};
+  return {status_.ok() ? ReadState::kWouldBlock : ReadState::kFailed, 0};
 }
 
 std::optional<uint8_t> TcpStream::PeekByte() const {
@@ -83,15 +94,18 @@ std::optional<uint8_t> TcpStream::PeekByte() const {
 // Sends from the front of `bytes` until all is sent or the socket blocks, and
 // adds to `sent`. False if the connection has failed.
 bool TcpStream::TrySend(absl::Span<const uint8_t> bytes, size_t& sent) {
-  while (!bytes.empty()) {
+  for (int i = 0; !bytes.empty() && i < kMaxInterruptions;) {
     const ssize_t n = send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n >= 0) {
+    if (n > 0) {
       connecting_ = false;
       sent += static_cast<size_t>(n);
+      taken_bytes_ += static_cast<uint64_t>(n);
       bytes.remove_prefix(static_cast<size_t>(n));
+    } else if (n == 0 || errno == EINTR) {
+      ++i;
     } else if (errno == EAGAIN || (connecting_ && errno == ENOTCONN)) {
       return true;
-    } else if (errno != EINTR) {
+    } else {
       Fail(errno);
       return false;
     }
@@ -151,6 +165,21 @@ void TcpStream::ShutdownWrite() {
   Flush();
 }
 
+void TcpStream::Cut() {
+  if (!fd_.valid()) return;
+  const linger now{1, 0};
+  SetOption(fd_.get(), SOL_SOCKET, SO_LINGER, now);
+  fd_.Close();
+  Fail(ECONNABORTED);
+}
+
+size_t TcpStream::unacknowledged() const {
+  int bytes = 0;
+  return ioctl(fd_.get(), SIOCOUTQ, &bytes) == 0 && bytes > 0
+             ? static_cast<size_t>(bytes)
+             : 0;
+}
+
 Interest TcpStream::interest() const {
   return connecting_ || buffered() > 0 ? Interest::kReadWrite : Interest::kRead;
 }
@@ -185,29 +214,72 @@ TcpListener::TcpListener(Fd fd, const TransportAddress& local,
       local_(local),
       stream_options_(options.stream) {}
 
+TcpListener::Outcome TcpListener::Classify(int error) {
+  switch (error) {
+    case EAGAIN:
+      return Outcome::kEmpty;
+    case EMFILE:
+    case ENFILE:
+      return Outcome::kNoDescriptor;
+    // Errors of the connection and of the network, which Linux passes on
+    // (accept(2), "Error handling"); EPERM is a firewall's word.
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ETIMEDOUT:
+      return Outcome::kBroken;
+    // ENOBUFS, ENOMEM, and whatever no one has thought of.
+    default:
+      return Outcome::kExhausted;
+  }
+}
+
 std::optional<TcpStream> TcpListener::Accept() {
-  while (true) {
+  exhausted_ = false;
+  for (int i = 0; i < kMaxBroken; ++i) {
     SocketAddress address{};
     socklen_t size = sizeof address;
     Fd fd(
         accept4(fd_.get(), &address.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd.valid()) {
+      ++stats_.accepted;
       const Path path{internal::LocalAddressOf(fd.get()),
                       internal::FromSockaddr(&address.any), Transport::kTcp};
       return TcpStream(std::move(fd), path, stream_options_);
     }
-    if (errno == EMFILE || errno == ENFILE) {
-      if (!spare_.valid()) return std::nullopt;
-      ++refused_;
-      spare_.Close();
-      Fd(accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)).Close();
-      spare_ = Fd(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    const Outcome outcome = Classify(errno);
+    if (outcome == Outcome::kEmpty) return std::nullopt;
+    if (outcome == Outcome::kBroken) {
+      ++stats_.broken;
       continue;
     }
-    if (errno != EINTR && errno != ECONNABORTED && errno != EPROTO) {
-      return std::nullopt;
-    }
+    if (outcome == Outcome::kNoDescriptor) Shed();
+    break;
   }
+  exhausted_ = true;
+  ++stats_.exhausted;
+  return std::nullopt;
+}
+
+// The spare is given up only once and taken again only once, so this ends
+// whatever the kernel says. Others may be quicker to take it: then there is
+// none until a later call finds a descriptor free.
+void TcpListener::Shed() {
+  spare_.Close();
+  for (int i = 0; i < kMaxShed; ++i) {
+    const Fd surplus(accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!surplus.valid()) break;
+    ++stats_.shed;
+  }
+  spare_ = Fd(open("/dev/null", O_RDONLY | O_CLOEXEC));
 }
 
 }  // namespace kyuu::net

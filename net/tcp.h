@@ -29,6 +29,11 @@ struct StreamOptions {
   // Bytes that may wait for a peer that does not read. A writer that would
   // exceed them is refused: a slow reader must not cost the server memory.
   size_t write_buffer_bytes = 1 << 20;
+  // Bytes that the kernel takes ahead of what the network does
+  // (TCP_NOTSENT_LOWAT): without a limit it keeps megabytes for a peer that
+  // does not read, beside our own buffer. Two large TLS records and more keep
+  // a fast path busy until we are called again.
+  uint32_t unsent_bytes = 64 * 1024;
 };
 
 // TcpStream is one connection. TlsStream has the same members, so code may be
@@ -61,13 +66,22 @@ class TcpStream {
   void Flush();
   // Ends our direction once everything written has been sent; reading goes on.
   void ShutdownWrite();
+  // Ends both directions at once by a reset (RFC 9293 section 3.10.7.4):
+  // whatever is kept, here or in the kernel, is thrown away. Watches of fd() go
+  // first.
+  void Cut();
 
   // Bytes that one Write() would take now.
   size_t write_space() const {
     return options_.write_buffer_bytes - buffered();
   }
-  // Bytes written but not sent yet.
+  // Bytes written but not taken by the kernel yet.
   size_t buffered() const { return pending_.size() - sent_; }
+  // Bytes that the kernel has taken, in all: a stream that has progress to show
+  // has a peer that reads.
+  uint64_t taken_bytes() const { return taken_bytes_; }
+  // Bytes that the kernel has taken and the peer has not acknowledged.
+  size_t unacknowledged() const;
   // What to watch for: always reading, and writing while something waits.
   Interest interest() const;
   // Why the connection failed; OK as long as it has not.
@@ -82,10 +96,19 @@ class TcpStream {
   StreamOptions options_;
   std::string pending_;  // [sent_, size()) waits.
   size_t sent_ = 0;
+  uint64_t taken_bytes_ = 0;
   bool connecting_ = false;
   bool ending_ = false;  // ShutdownWrite() was called.
   bool shut_ = false;    // ... and done.
   absl::Status status_;
+};
+
+// What a listener has seen.
+struct AcceptStats {
+  uint64_t accepted = 0;
+  uint64_t broken = 0;     // Gone before they were accepted.
+  uint64_t shed = 0;       // Closed unread for want of descriptors.
+  uint64_t exhausted = 0;  // Times that Accept() gave up.
 };
 
 // TcpListener accepts connections.
@@ -103,20 +126,33 @@ class TcpListener {
   int fd() const { return fd_.get(); }
   const TransportAddress& local() const { return local_; }
 
-  // The next connection; nullopt if none waits. Connections that broke while
-  // they waited are skipped. When the process is out of descriptors, the
-  // waiting connection is closed instead of spinning on it, and counted.
+  // The next connection; nullopt if none can be had now: then either none
+  // waits, or exhausted() is true.
+  //
+  // Every errno of accept4 ends the call. Connections that broke while they
+  // waited (ECONNABORTED, EPROTO, EPERM and what accept(2) names beside them)
+  // are stepped over. Without descriptors (EMFILE, ENFILE; Linux says so before
+  // it looks at the queue) what waits is closed, so that clients learn of it.
   std::optional<TcpStream> Accept();
-  uint64_t refused() const { return refused_; }
+  // True if the last Accept() failed for want of descriptors or memory, or for
+  // a reason that no further call mends: the listener stays readable, so stop
+  // watching it for some 10 to 100 ms.
+  bool exhausted() const { return exhausted_; }
+  const AcceptStats& stats() const { return stats_; }
 
  private:
+  enum class Outcome : uint8_t { kEmpty, kBroken, kNoDescriptor, kExhausted };
+
   TcpListener(Fd fd, const TransportAddress& local, const Options& options);
+  static Outcome Classify(int error);
+  void Shed();
 
   Fd fd_;
   Fd spare_;  // Given up for a moment to close a connection we cannot take.
   TransportAddress local_;
   StreamOptions stream_options_;
-  uint64_t refused_ = 0;
+  bool exhausted_ = false;
+  AcceptStats stats_;
 };
 
 }  // namespace kyuu::net

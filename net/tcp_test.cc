@@ -1,20 +1,26 @@
 #include "net/tcp.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/testing.h"
 #include "net/loop.h"
 #include "net/loop_testing.h"
 #include "net/stream_testing.h"
+#include "net/testing/syscall_faults.h"
 
 namespace kyuu::net {
 namespace {
@@ -146,21 +152,162 @@ TEST_F(TcpTest, ATakenPortIsAlreadyExists) {
               StatusIs(absl::StatusCode::kAlreadyExists));
 }
 
-TEST_F(TcpTest, OutOfDescriptorsTheWaitingConnectionIsClosed) {
-  auto client =
-      TcpEndpoint(*loop_, TcpStream::Connect(listener_.local()).value());
-  rlimit limit{};
-  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
-  const rlimit none{0, limit.rlim_max};
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
-  bool ready = false;
-  Watch watch(*loop_, listener_.fd(), Interest::kRead, [&](Readiness) {
+// Takes all descriptors below a real limit, as traffic does.
+class Exhausted {
+ public:
+  Exhausted() {
+    EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &limit_), 0);
+    const rlimit few{std::min<rlim_t>(limit_.rlim_max, 128), limit_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+    while (true) {
+      Fd fd(open("/dev/null", O_RDONLY | O_CLOEXEC));
+      if (!fd.valid()) break;
+      taken_.push_back(std::move(fd));
+    }
+  }
+  ~Exhausted() {
+    taken_.clear();
+    setrlimit(RLIMIT_NOFILE, &limit_);
+  }
+
+ private:
+  rlimit limit_{};
+  std::vector<Fd> taken_;
+};
+
+TEST_F(TcpTest, OutOfDescriptorsWhatWaitsIsShedAndTheLoopIsLeft) {
+  std::vector<std::unique_ptr<TcpEndpoint>> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.push_back(std::make_unique<TcpEndpoint>(
+        *loop_, TcpStream::Connect(listener_.local()).value()));
+  }
+  SyscallFaults calls;
+  {
+    const Exhausted exhausted;
     EXPECT_FALSE(listener_.Accept().has_value());
-    ready = true;
-    loop_->Stop();
-  });
-  loop_.RunUntil([&] { return ready; });
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    EXPECT_TRUE(listener_.exhausted());
+    EXPECT_EQ(listener_.stats().shed, 3u);
+    // The queue is empty, and the kernel says EMFILE all the same.
+    EXPECT_FALSE(listener_.Accept().has_value());
+    EXPECT_TRUE(listener_.exhausted());
+    EXPECT_LE(calls.calls(Syscall::kAccept), 7u);
+  }
+  for (auto& client : clients) {
+    loop_.RunUntil([&] { return client->over; });
+  }
+  // With descriptors it goes on as if nothing had been.
+  TcpEndpoint late(*loop_, TcpStream::Connect(listener_.local()).value());
+  ASSERT_OK(late.Write("hello"));
+  TcpEndpoint server(*loop_, Accept());
+  loop_.RunUntil([&] { return server.received == "hello"; });
+  EXPECT_FALSE(listener_.exhausted());
+}
+
+TEST_F(TcpTest, EveryErrnoOfAcceptEndsTheCall) {
+  struct Row {
+    int error;
+    bool exhausted;  // Once it is all that accept4 says.
+  };
+  const Row rows[] = {
+      {EAGAIN, false},      {EINTR, true},      {ECONNABORTED, true},
+      {EPROTO, true},       {EPERM, true},      {ENETDOWN, true},
+      {ENOPROTOOPT, true},  {EHOSTDOWN, true},  {ENONET, true},
+      {EHOSTUNREACH, true}, {EOPNOTSUPP, true}, {ENETUNREACH, true},
+      {ETIMEDOUT, true},    {EMFILE, true},     {ENFILE, true},
+      {ENOBUFS, true},      {ENOMEM, true},     {EBADF, true},
+      {EINVAL, true},       {ENOTSOCK, true},   {EFAULT, true},
+  };
+  for (const Row& row : rows) {
+    for (const bool queue_is_full : {false, true}) {
+      SCOPED_TRACE(absl::StrCat("errno ", row.error, " full ", queue_is_full));
+      std::optional<TcpStream> client;
+      if (queue_is_full) client = TcpStream::Connect(listener_.local()).value();
+      {
+        SyscallFaults faults;
+        faults.Fail(Syscall::kAccept, row.error);
+        EXPECT_FALSE(listener_.Accept().has_value());
+        EXPECT_EQ(listener_.exhausted(), row.exhausted);
+        EXPECT_LE(faults.calls(Syscall::kAccept), 64u);
+      }
+      // Nothing that accept4 has said is remembered.
+      EXPECT_EQ(listener_.Accept().has_value(), queue_is_full);
+      EXPECT_FALSE(listener_.exhausted());
+    }
+  }
+}
+
+TEST_F(TcpTest, ConnectionsThatBrokeAreSteppedOver) {
+  const auto client = TcpStream::Connect(listener_.local());
+  ASSERT_OK(client);
+  SyscallFaults faults;
+  faults.Fail(Syscall::kAccept, ECONNABORTED, 2);
+  faults.Fail(Syscall::kAccept, EPERM, 1);
+  EXPECT_TRUE(listener_.Accept().has_value());
+  EXPECT_EQ(listener_.stats().broken, 3u);
+}
+
+TEST_F(TcpTest, ASpareThatCannotBeHadAgainIsNotWaitedFor) {
+  SyscallFaults faults;
+  faults.Fail(Syscall::kAccept, EMFILE);
+  faults.Fail(Syscall::kOpen, EMFILE);
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(listener_.Accept().has_value());
+  EXPECT_EQ(faults.calls(Syscall::kOpen), 3u);
+  EXPECT_EQ(listener_.stats().exhausted, 3u);
+}
+
+TEST_F(TcpTest, EveryErrnoOfReadingAndWritingEndsTheCall) {
+  for (const int error : {EINTR, ECONNRESET, ETIMEDOUT, ENOBUFS, ENOMEM, EPIPE,
+                          EHOSTUNREACH, EBADF}) {
+    SCOPED_TRACE(error);
+    auto [client, server] = Pair();
+    std::array<uint8_t, 8> buffer;
+    SyscallFaults faults;
+    faults.Fail(Syscall::kRecv, error, SyscallFaults::kAlways,
+                client->stream.fd());
+    faults.Fail(Syscall::kSend, error, SyscallFaults::kAlways,
+                server->stream.fd());
+    const ReadResult got = client->stream.Read(absl::MakeSpan(buffer));
+    EXPECT_EQ(got.state,
+              error == EINTR ? ReadState::kWouldBlock : ReadState::kFailed);
+    EXPECT_EQ(server->stream.Write(AsBytes("x")).ok(), error == EINTR);
+    EXPECT_LE(faults.calls(Syscall::kSend), 16u);
+    EXPECT_LE(faults.calls(Syscall::kRecv), 16u);
+  }
+}
+
+TEST_F(TcpTest, ACutThrowsAwayWhatThePeerHasNotRead) {
+  auto [client, server] = Pair({.write_buffer_bytes = 8 << 20});
+  server->reading = false;
+  server->watch.SetInterest(Interest::kNone);
+  ASSERT_OK(client->Write(std::string(8 << 20, 'x')));
+  EXPECT_GT(client->stream.buffered(), 0u);
+  EXPECT_GT(client->stream.taken_bytes(), 0u);
+  client->watch.SetInterest(Interest::kNone);
+  client->stream.Cut();
+  EXPECT_EQ(client->stream.buffered(), 0u);
+  EXPECT_FALSE(client->stream.status().ok());
+  client->stream.Cut();  // Nothing more to do.
+  server->reading = true;
+  server->watch.SetInterest(Interest::kRead);
+  loop_.RunUntil([&, &s = *server] { return s.over; });
+  EXPECT_EQ(server->last, ReadState::kFailed);
+}
+
+// What the kernel keeps for a peer that does not read counts as well.
+TEST_F(TcpTest, TheKernelTakesLittleAheadOfTheNetwork) {
+  auto client = std::make_unique<TcpEndpoint>(
+      *loop_,
+      TcpStream::Connect(listener_.local(), {.write_buffer_bytes = 16 << 20})
+          .value());
+  // A small window: nearly all that was taken waits in our kernel.
+  const TcpStream server = Accept();
+  const int small = 4096;
+  setsockopt(server.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  loop_.RunUntil(
+      [&, &c = *client] { return c.stream.interest() == Interest::kRead; });
+  ASSERT_OK(client->Write(std::string(16 << 20, 'x')));
+  EXPECT_LT(client->stream.unacknowledged(), 1u << 20);
+  EXPECT_GT(client->stream.buffered(), 14u << 20);
 }
 
 class Tcp6Test : public TcpTest {
