@@ -9,7 +9,6 @@ _OVERLAYS = {
     "nlohmann_json": "nlohmann_json",
     "cli11": "cli11",
     "spdlog": "spdlog",
-    "zlib": "zlib",
     "boost.beast": "boost.beast",
     "usrsctp": "usrsctp",
     "rules_cc": "rules_cc",

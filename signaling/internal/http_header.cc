@@ -1,3 +1,8 @@
+// The registry's boost modules ask for a separately compiled Beast and Asio.
+// This is the only file that includes them, so header-only is less work.
+#undef BOOST_ASIO_SEPARATE_COMPILATION
+#undef BOOST_BEAST_SEPARATE_COMPILATION
+
 #include "signaling/internal/http_header.h"
 
 #include <algorithm>
