@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "benchmark/benchmark.h"
 #include "peer/peer_connection.h"
 
@@ -43,12 +44,14 @@ class Call {
     a_ = *PeerConnection::Create(
         {.loopback = LoopbackUse::kAlways},
         {.on_ice_candidate = [this](const IceCandidate& candidate) {
+          // Too late only: an end is at hand.
           b_->AddIceCandidate(candidate).IgnoreError();
         }});
     b_ = *PeerConnection::Create(
         {.loopback = LoopbackUse::kAlways},
         {.on_ice_candidate =
              [this](const IceCandidate& candidate) {
+               // Too late only: an end is at hand.
                a_->AddIceCandidate(candidate).IgnoreError();
              },
          .on_data_channel =
@@ -62,10 +65,10 @@ class Call {
         {.label = "bench"},
         {.on_open = [this](DataChannel&) { opened_.Add(); },
          .on_writable = [this](DataChannel&) { writable_.Add(); }});
-    a_->SetLocalDescription().IgnoreError();
-    b_->SetRemoteDescription(*a_->local_description()).IgnoreError();
-    b_->SetLocalDescription().IgnoreError();
-    a_->SetRemoteDescription(*b_->local_description()).IgnoreError();
+    KYUU_CHECK(a_->SetLocalDescription().ok());
+    KYUU_CHECK(b_->SetRemoteDescription(*a_->local_description()).ok());
+    KYUU_CHECK(b_->SetLocalDescription().ok());
+    KYUU_CHECK(a_->SetRemoteDescription(*b_->local_description()).ok());
     opened_.Await(1);
   }
   ~Call() {

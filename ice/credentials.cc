@@ -14,15 +14,23 @@ namespace {
 constexpr size_t kUfragSize = 8;
 constexpr size_t kPasswordSize = 24;
 
-bool IsIceChars(absl::string_view text, size_t min, size_t max) {
-  return text.size() >= min && text.size() <= max &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
-                  c == '+' || c == '/';
-         });
+bool IsIceChars(absl::string_view text, size_t min) {
+  return text.size() >= min && text.size() <= kCredentialSizeMax &&
+         std::all_of(text.begin(), text.end(), IsIceChar);
 }
 
 }  // namespace
+
+bool IsIceChar(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '+' ||
+         c == '/' || c == '-' || c == '_' || c == '=' || c == '#';
+}
+
+bool IsUfrag(absl::string_view text) { return IsIceChars(text, kUfragSizeMin); }
+
+bool IsPassword(absl::string_view text) {
+  return IsIceChars(text, kPasswordSizeMin);
+}
 
 Credentials Credentials::Generate(Random& random) {
   Credentials credentials;
@@ -32,10 +40,10 @@ Credentials Credentials::Generate(Random& random) {
 }
 
 absl::Status Credentials::Validate() const {
-  if (!IsIceChars(ufrag, 4, 256)) {
+  if (!IsUfrag(ufrag)) {
     return absl::InvalidArgumentError("ice-ufrag is not 4 to 256 ice-chars");
   }
-  if (!IsIceChars(password, 22, 256)) {
+  if (!IsPassword(password)) {
     return absl::InvalidArgumentError("ice-pwd is not 22 to 256 ice-chars");
   }
   return absl::OkStatus();

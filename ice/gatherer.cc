@@ -251,6 +251,7 @@ void Gatherer::Permit(absl::Time now, const TransportAddress& peer) {
   }
   for (Relay& relay : relays_) {
     if (relay.kept) {
+      // An allocation that has ended needs no permission.
       (void)relay.attempts[*relay.kept].client->Permit(now, peer);
     }
   }
@@ -258,6 +259,7 @@ void Gatherer::Permit(absl::Time now, const TransportAddress& peer) {
 
 void Gatherer::BindChannel(absl::Time now, const Path& path) {
   if (turn::Client* client = Kept(path.local)) {
+    // Without a channel its data goes in indications.
     (void)client->BindChannel(now, path.remote);
   }
 }

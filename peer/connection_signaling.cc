@@ -145,6 +145,7 @@ void Connection::FallBack(absl::Time now) {
   if (!stable_credentials_) return;
   credentials_ = *stable_credentials_;
   if (credentials_ == agent_.local_credentials()) return;
+  // They differ, and the agent is open.
   agent_.Restart(now, credentials_).IgnoreError();
   if (session_.remote()) ApplyRemoteIce(now);
 }
@@ -168,7 +169,9 @@ void Connection::ApplyRemoteIce(absl::Time now) {
   if (absl::IsFailedPrecondition(status) && !gatherer_) {
     // Another first offer after a rollback; ours were told to nobody yet.
     credentials_ = ice::Credentials::Generate(random_);
+    // They differ, and the agent is open.
     agent_.Restart(now, credentials_).IgnoreError();
+    // sdp asked ice::IsUfrag and IsPassword before.
     agent_.SetRemoteCredentials(now, credentials, mode).IgnoreError();
   }
   for (const ice::Candidate& candidate : remote->candidates) {

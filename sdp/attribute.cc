@@ -1,9 +1,11 @@
 #include "sdp/attribute.h"
 
+#include <algorithm>
 #include <array>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "ice/credentials.h"
 #include "sdp/internal/scan.h"
 
 namespace kyuu::sdp {
@@ -66,13 +68,6 @@ constexpr std::array<uint8_t, kNameSizeMax + 2> kFirstOfSize = [] {
 constexpr std::array<absl::string_view, 4> kSetupNames = {
     "active", "passive", "actpass", "holdconn"};
 
-// RFC 8839 section 5.4 has letters, digits, '+' and '/'. The other four are
-// in use by deployed endpoints, and browsers take them.
-bool IsIceChar(char c) {
-  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '+' ||
-         c == '/' || c == '-' || c == '_' || c == '=' || c == '#';
-}
-
 Error Range(absl::string_view value, uint64_t max, absl::string_view message,
             absl::string_view rule) {
   if (ParseDigits(value, max)) return std::nullopt;
@@ -83,16 +78,16 @@ bool IsPositive(absl::string_view value, uint64_t max) {
   return ParseDigits(value, max).value_or(0) > 0;
 }
 
-Error CheckIceSecret(absl::string_view value, size_t size_min,
-                     absl::string_view message) {
+// ice decides whether a credential is one; this only says where it is wrong.
+Error CheckCredential(absl::string_view value, bool right,
+                      absl::string_view sizes) {
   constexpr absl::string_view kRule = "RFC 8839 section 5.4";
-  if (value.size() < size_min || value.size() > 256) {
-    return SyntaxError{message, kRule};
-  }
-  for (size_t i = 0; i < value.size(); ++i) {
-    if (!IsIceChar(value[i])) return SyntaxError{"not an ice-char", kRule, i};
-  }
-  return std::nullopt;
+  if (right) return std::nullopt;
+  const auto* wrong =
+      std::find_if_not(value.begin(), value.end(), ice::IsIceChar);
+  if (wrong == value.end()) return SyntaxError{sizes, kRule};
+  return SyntaxError{"not an ice-char", kRule,
+                     static_cast<size_t>(wrong - value.begin())};
 }
 
 // candidate:<foundation> <component> <transport> <priority> <address> <port>
@@ -231,9 +226,11 @@ Error CheckValue(AttributeType attribute, absl::string_view value) {
       return Range(value, 0xffffffff, "pacing must be milliseconds",
                    "RFC 8839 section 5.7");
     case AttributeType::kIcePwd:
-      return CheckIceSecret(value, 22, "password must have 22..256 characters");
+      return CheckCredential(value, ice::IsPassword(value),
+                             "password must have 22..256 characters");
     case AttributeType::kIceUfrag:
-      return CheckIceSecret(value, 4, "ufrag must have 4..256 characters");
+      return CheckCredential(value, ice::IsUfrag(value),
+                             "ufrag must have 4..256 characters");
     case AttributeType::kMaxMessageSize:
       return Range(value, UINT64_MAX, "size must be 0..2^64-1",
                    "RFC 8841 section 6");

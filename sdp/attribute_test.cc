@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/testing.h"
+#include "ice/credentials.h"
 
 namespace kyuu::sdp {
 namespace {
@@ -79,6 +80,24 @@ TEST(AttributeTest, SyntaxTable) {
   for (const Row& row : rows) {
     EXPECT_EQ(!CheckAttribute(row.attribute, row.value), row.right)
         << AttributeName(row.attribute) << ":" << row.value;
+  }
+}
+
+// What a description may say must be what an agent takes: a credential that
+// only one of them refuses leaves a connection that is "new" for ever.
+TEST(AttributeTest, CredentialsAreWhatIceTakes) {
+  for (int c = 0; c < 256; ++c) {
+    const std::string text = std::string(22, 'p') + static_cast<char>(c);
+    const bool right = (ice::Credentials{text, text}.Validate()).ok();
+    EXPECT_EQ(!CheckAttribute(AttributeType::kIceUfrag, text), right) << c;
+    EXPECT_EQ(!CheckAttribute(AttributeType::kIcePwd, text), right) << c;
+  }
+  for (size_t size = 0; size < 260; ++size) {
+    const std::string text(size, 'x');
+    EXPECT_EQ(!CheckAttribute(AttributeType::kIceUfrag, text),
+              ice::IsUfrag(text));
+    EXPECT_EQ(!CheckAttribute(AttributeType::kIcePwd, text),
+              ice::IsPassword(text));
   }
 }
 

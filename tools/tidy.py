@@ -34,7 +34,7 @@ NARROW = [
     # (file pattern, included header pattern)
     (r"ice/(internal/)?(gatherer|relay|server)", r"turn/"),
     (r"ice/", r"ice/"),
-    (r"sdp/", r"ice/candidate\.h"),
+    (r"sdp/", r"ice/(candidate|credentials)\.h"),
     (r"sdp/", r"dtls/fingerprint\.h"),
     (r"peer/(internal/)?(peer|loop)_connection", r"net/"),
 ]
@@ -144,6 +144,22 @@ def check_tokens(path, lines):
                     report(path, number, instead)
 
 
+def check_statuses(path, lines):
+    """absl::Status is [[nodiscard]], so only two spellings drop one. Each says
+    why nobody needs it: behind it, or in front of its statement."""
+    if is_test(path) or path.startswith("fuzz/"):
+        return
+    for number, line in enumerate(lines, 1):
+        code = re.sub(r'"(\\.|[^"\\])*"', '""', line)
+        if not re.search(r"\(void\)\s*[\w*][^;]*\(|\.IgnoreError\(\)", code) or "//" in code:
+            continue
+        start = number - 1
+        while start and not re.search(r"[;{}:,]$|^\s*//|^\s*$", lines[start - 1]):
+            start -= 1
+        if not start or not re.match(r"\s*//", lines[start - 1]):
+            report(path, number, "a dropped status needs a comment that says why")
+
+
 def check_header(path, lines):
     if not lines or not lines[0].startswith("//"):
         report(path, 1, "a header begins with a comment that says what it is for")
@@ -198,6 +214,7 @@ def main():
         check_includes(path, lines)
         check_sizes(path, lines)
         check_tokens(path, lines)
+        check_statuses(path, lines)
         if path.endswith(".h"):
             check_header(path, lines)
     check_fuzz()

@@ -18,12 +18,14 @@ int main() {
   alice = *PeerConnection::Create(
       {.loopback = LoopbackUse::kAlways},
       {.on_ice_candidate = [&](const IceCandidate& candidate) {
+        // Refused only once the other has closed.
         bob->AddIceCandidate(candidate).IgnoreError();
       }});
   bob = *PeerConnection::Create(
       {.loopback = LoopbackUse::kAlways},
       {.on_ice_candidate =
            [&](const IceCandidate& candidate) {
+             // Refused only once the other has closed.
              alice->AddIceCandidate(candidate).IgnoreError();
            },
        .on_data_channel =
@@ -32,6 +34,7 @@ int main() {
                  {.on_message = [](DataChannel& channel, Message message) {
                    std::printf("bob got: %s\n",
                                std::string(message.text()).c_str());
+                   // The peer has hung up if it is refused; on_close tells.
                    channel.Send("hello, alice").IgnoreError();
                  }});
            }});
@@ -39,6 +42,8 @@ int main() {
   auto chat = alice->CreateDataChannel(
       {.label = "chat"}, {.on_open =
                               [](DataChannel& channel) {
+                                // The peer has hung up if it is refused;
+                                // on_close tells.
                                 channel.Send("hello, bob").IgnoreError();
                               },
                           .on_message =

@@ -145,6 +145,7 @@ class Script {
       }
       case 11: {
         const StreamId streams[] = {static_cast<StreamId>(reader_.U8() & 3)};
+        // A script may ask for what is out of place.
         puppet_.peer.ResetStreams(puppet_.now, streams).IgnoreError();
         return;
       }
@@ -158,6 +159,7 @@ class Script {
         return;
       default:
         if (reader_.U8() % 16 == 0) puppet_.peer.Close(puppet_.now);
+        // A script may ask for what is out of place.
         puppet_.peer.Connect(puppet_.now).IgnoreError();
     }
   }
@@ -227,7 +229,7 @@ class Script {
               Message{static_cast<StreamId>(stream), Ppid{51},
                       std::vector<uint8_t>(size, 's')},
               how)
-        .IgnoreError();
+        .IgnoreError();  // A full queue is a script's right.
   }
   void Drain() {
     // A driver that never sleeps would be a bug: each packet needs a cause.

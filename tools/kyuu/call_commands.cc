@@ -173,11 +173,13 @@ void Session::OnSignaling(signaling::Client::Event event) {
           },
           [&](signaling::IncomingCall& call) {
             if (call_ || mode_ == Mode::kSend) {
+              // Refused only without a connection, whose end is told apart.
               (void)link_->client().RejectCall(now, call.call, "busy");
               return;
             }
             call_id_ = call.call;
             role_ = CallRole::kCallee;
+            // Refused only without a connection, whose end is told apart.
             (void)link_->client().AcceptCall(now, call.call);
           },
           [&](signaling::CallAccepted& accepted) {
@@ -299,6 +301,7 @@ void Session::OnPeerHungUp(const signaling::CallEnded& ended) {
 
 void Session::EndSignalingCall(const std::string& reason) {
   if (call_id_.empty()) return;
+  // Refused only without a connection, whose end is told apart.
   (void)link_->client().EndCall(net::Loop::Now(), call_id_, reason);
   call_id_.clear();
   link_->Flush();
@@ -310,11 +313,15 @@ void Session::OnCall(CallEvent event) {
   const absl::Time now = net::Loop::Now();
   std::visit(Overload{
                  [&](LocalDescription& description) {
+                   // Refused only without a connection, whose end is told
+                   // apart.
                    (void)link_->client().SendDescription(
                        now, call_id_, description.kind, description.sdp);
                    link_->Flush();
                  },
                  [&](LocalCandidate& candidate) {
+                   // Refused only without a connection, whose end is told
+                   // apart.
                    (void)link_->client().SendCandidate(now, call_id_,
                                                        candidate.candidate);
                    link_->Flush();

@@ -152,6 +152,7 @@ void Call::OpenFileChannel(Sending& sending) {
                          .protocol = "kyuu.file.v1"});
   if (!channel.ok()) return FinishSending(sending.file.id(), channel.status());
   sending.channel = *channel;
+  // The channel was made two lines above.
   (void)engine().SetBufferedAmountLowThreshold(*channel, kQueueBytes / 2);
   connection_->Flush();
 }
@@ -233,6 +234,7 @@ void Call::FinishSending(const std::string& id, absl::Status status) {
   if (node.empty()) return;
   Sending& sending = node.mapped();
   if (sending.channel) {
+    // Refused if it has closed by itself.
     (void)engine().CloseChannel(net::Loop::Now(), *sending.channel);
   }
   Emit(FileFinished{.direction = FileDirection::kOut,
@@ -249,6 +251,7 @@ void Call::FinishReceiving(const std::string& id, std::string path,
   if (node.empty()) return;
   const Receiving& receiving = node.mapped();
   if (!status.ok() && receiving.channel) {
+    // Refused if it has closed by itself.
     (void)engine().CloseChannel(net::Loop::Now(), *receiving.channel);
   }
   Emit(FileFinished{.direction = FileDirection::kIn,

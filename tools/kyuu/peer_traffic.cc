@@ -70,6 +70,7 @@ void PeerSession::OnChannel(peer::ChannelId id, uint16_t stream,
          {"label", label},
          {"protocol", protocol},
          {"incoming", incoming}});
+  // Refused if it has closed again; its event follows.
   (void)engine().SetBufferedAmountLowThreshold(id, kQueueLowBytes);
   Pump();
 }
@@ -166,6 +167,7 @@ void PeerSession::BeginClosing() {
   closing_ = true;
   rtt_ = engine().stats().rtt;
   for (auto& [id, channel] : channels_) {
+    // Refused if it has closed by itself.
     if (!channel.closing) (void)engine().CloseChannel(Now(), id);
   }
   closing_alarm_->Set(Now() + kClosingTime);

@@ -182,6 +182,7 @@ void SignalingLink::Lost(const absl::Status& status) {
 void SignalingLink::Close() {
   handler_ = nullptr;
   const absl::Time now = net::Loop::Now();
+  // Refused if the connection is over already.
   (void)connection_.Close(now, signaling::kCloseNormal, "");
   while (auto bytes = connection_.PollTransmit(now, absl::MakeSpan(buffer_))) {
     if (!std::visit([&](auto& s) { return s.Write(*bytes); }, stream_).ok()) {

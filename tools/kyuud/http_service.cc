@@ -251,6 +251,7 @@ void HttpService::On(Session& session,
                      signaling::HttpRequestReceived received) {
   spdlog::debug("http: {} {}", session.stream.path().remote.ToString(),
                 received.request.method);
+  // The request is this one: it waits for exactly one answer.
   (void)session.connection.Respond(net::Loop::Now(),
                                    pages_.Answer(received.request));
 }
@@ -259,16 +260,19 @@ void HttpService::On(Session& session, signaling::UpgradeRequested requested) {
   const absl::Time now = net::Loop::Now();
   const signaling::HttpRequest& request = requested.request;
   if (request.path != kSignalingPath) {
+    // The request waits for exactly one answer.
     (void)session.connection.Respond(
         now, Refusal(404, absl::StrCat("Signaling is at ", kSignalingPath)));
     return;
   }
   if (!IsOwnOrigin(request)) {
+    // The request waits for exactly one answer.
     (void)session.connection.Respond(
         now, Refusal(403, "Only the page of this server may connect."));
     return;
   }
   if (!requested.offers_kyuu) {
+    // The request waits for exactly one answer.
     (void)session.connection.Respond(
         now,
         Refusal(400, absl::StrCat("The subprotocol ", signaling::kSubprotocol,
@@ -277,15 +281,18 @@ void HttpService::On(Session& session, signaling::UpgradeRequested requested) {
   }
   session.host = HostName(request.headers.Find("Host").value_or(""));
   if (!server_.Connect(now, session.id, session.stream.path().remote.ip).ok()) {
+    // The request waits for exactly one answer.
     (void)session.connection.Respond(now, Refusal(503, "The server is full."));
     return;
   }
   session.signaling = true;
+  // The request waits for exactly one answer.
   (void)session.connection.AcceptUpgrade(now, signaling::kSubprotocol);
 }
 
 void HttpService::On(Session& session, signaling::WebSocketMessage message) {
   if (message.kind != signaling::MessageKind::kText) {
+    // Refused if it is closing already.
     (void)session.connection.Close(net::Loop::Now(), 1003,
                                    "messages are JSON text");
     return;
@@ -330,6 +337,7 @@ void HttpService::On(const signaling::CloseConnection& close) {
   Session* session = Find(close.connection);
   if (session == nullptr) return;
   session->signaling = false;  // The server has forgotten it already.
+  // Refused if it is closing already.
   (void)session->connection.Close(net::Loop::Now(), close.code, close.reason);
   MarkDirty(*session);
 }
@@ -337,6 +345,7 @@ void HttpService::On(const signaling::CloseConnection& close) {
 void HttpService::CloseAll() {
   for (const auto& [id, session] : sessions_) {
     if (session->dead || !session->connection.upgraded()) continue;
+    // Refused if it is closing already.
     (void)session->connection.Close(net::Loop::Now(),
                                     signaling::kCloseGoingAway,
                                     "the server is shutting down");
