@@ -89,7 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   view->CheckIntegrity(key);
   view->CheckIntegritySha256(key);
   view->CheckFingerprint();
-  view->UnknownComprehensionRequired();
+  view->UnknownComprehensionRequired(kyuu::stun::kStunAttributes);
   kyuu::stun::Check(*view, key);
   return 0;
 }

@@ -10,6 +10,7 @@
 #include "ice/agent.h"
 #include "ice/candidate.h"
 #include "ice/internal/generation.h"
+#include "ice/internal/understood.h"
 #include "stun/attributes.h"
 #include "stun/message.h"
 
@@ -64,7 +65,7 @@ void Agent::HandleResponse(absl::Time now, const Path& path,
   const auto error = message.Get<stun::ErrorCode>();
   // Unknown comprehension-required attributes: RFC 8489 sections 6.3.3, 6.3.4.
   if ((success && !mapped) || (!success && !error) ||
-      !message.UnknownComprehensionRequired().empty()) {
+      !message.UnknownComprehensionRequired(internal::kIceAttributes).empty()) {
     ++stats_.drop_malformed;
     return;
   }

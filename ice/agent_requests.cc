@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "ice/agent.h"
 #include "ice/internal/generation.h"
+#include "ice/internal/understood.h"
 #include "stun/attributes.h"
 #include "stun/message.h"
 
@@ -49,7 +50,7 @@ void Agent::HandleRequest(absl::Time now, const Path& path,
   if (g == nullptr) return;
   ++stats_.requests_received;
   const stun::UnknownAttributes unknown =
-      message.UnknownComprehensionRequired();
+      message.UnknownComprehensionRequired(internal::kIceAttributes);
   if (!unknown.empty()) {
     Respond(path, message.transaction_id(), stun::Error::kUnknownAttribute,
             unknown, *g);

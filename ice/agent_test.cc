@@ -514,6 +514,25 @@ TEST_F(AgentTest, UnknownRequiredAttributeIsRefusedWith420) {
   EXPECT_EQ(PollAll(), 0);
 }
 
+// An attribute that the codec can read is not one that ICE does something
+// about.
+TEST_F(AgentTest, AttributesOfOtherUsagesAreRefusedWith420) {
+  Begin();
+  PollAll();
+  for (const uint16_t type :
+       {stun::ChannelNumber::kType, stun::Lifetime::kType,
+        stun::ChangeRequest::kType, stun::DontFragment::kType,
+        stun::ResponsePort::kType, stun::ConnectionId::kType}) {
+    SCOPED_TRACE(stun::AttributeName(type));
+    Receive(Make({.use_candidate = true, .controlling = 1, .unknown = type}));
+    auto response = Poll();
+    ASSERT_TRUE(response);
+    const auto unknown = response->view().Get<stun::UnknownAttributes>();
+    ASSERT_TRUE(unknown);
+    EXPECT_EQ(unknown->types[0], type);
+  }
+}
+
 TEST_F(AgentTest, UnknownOptionalAttributeIsIgnored) {
   Begin();
   PollAll();

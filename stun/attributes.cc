@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "stun/attribute_set.h"
+
 namespace kyuu::stun {
 
 namespace internal {
@@ -345,15 +347,17 @@ constexpr NamedType kNames[] = {
     {MobilityTicket::kType, "MOBILITY-TICKET"},
 };
 
-// One bit for each known comprehension-required type; all are below 64.
-constexpr uint64_t KnownMask() {
-  uint64_t mask = 0;
+// What an AttributeSet can hold must be all that a message can ask for.
+constexpr bool RequiredTypesFitASet() {
   for (const NamedType& row : kNames) {
-    if (row.type < 64) mask |= uint64_t{1} << row.type;
+    if (IsComprehensionRequired(row.type) &&
+        row.type >= AttributeSet::kTypeEnd) {
+      return false;
+    }
   }
-  return mask;
+  return true;
 }
-constexpr uint64_t kKnownMask = KnownMask();
+static_assert(RequiredTypesFitASet());
 
 }  // namespace
 
@@ -362,10 +366,6 @@ absl::string_view AttributeName(uint16_t type) {
     if (row.type == type) return row.name;
   }
   return "";
-}
-
-bool IsKnownComprehensionRequired(uint16_t type) {
-  return type < 64 && (kKnownMask >> type & 1) != 0;
 }
 
 }  // namespace kyuu::stun

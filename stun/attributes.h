@@ -1,5 +1,5 @@
-// Every registered STUN attribute of RFC 8489, 8445, 8656, 5780, 6062, 7635 and
-// 8016 as a small value.
+// The STUN attributes that RFC 8489, 8445, 8656, 5780, 6062, 7635 and 8016
+// register, as small values.
 //
 //   writer.Add(stun::Priority{0x6e0001ff});
 //   std::optional<stun::Priority> p = view.Get<stun::Priority>();
@@ -235,9 +235,6 @@ absl::string_view AttributeName(uint16_t type);
 // True for types below 0x8000: who does not know one must refuse the message
 // (RFC 8489 section 14).
 constexpr bool IsComprehensionRequired(uint16_t type) { return type < 0x8000; }
-
-// True for the comprehension-required types of this file.
-bool IsKnownComprehensionRequired(uint16_t type);
 
 }  // namespace kyuu::stun
 

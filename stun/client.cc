@@ -101,7 +101,7 @@ Client::Event Client::Conclude(absl::Time now, const Transaction& transaction,
         error};
   }
   // Section 6.3.3: what we must understand but do not, makes it a failure.
-  if (!response.UnknownComprehensionRequired().empty()) {
+  if (!response.UnknownComprehensionRequired(kStunAttributes).empty()) {
     return Failed{transaction.id, transaction.path,
                   absl::InternalError("response with unknown attributes"),
                   std::nullopt};

@@ -117,13 +117,10 @@ bool MessageView::ReadFrame(uint16_t type, size_t offset, size_t size) {
 }
 
 UnknownAttributes MessageView::UnknownComprehensionRequired(
-    absl::Span<const uint16_t> unsupported) const {
+    AttributeSet understood) const {
   UnknownAttributes unknown;
   for (AttributeCursor c = attributes(); c.Next();) {
-    if (!IsComprehensionRequired(c.type())) continue;
-    if (!IsKnownComprehensionRequired(c.type()) ||
-        std::find(unsupported.begin(), unsupported.end(), c.type()) !=
-            unsupported.end()) {
+    if (IsComprehensionRequired(c.type()) && !understood.Contains(c.type())) {
       unknown.Insert(c.type());
     }
   }

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/bytes.h"
+#include "stun/attribute_set.h"
 #include "stun/attributes.h"
 #include "stun/integrity.h"
 #include "stun/protocol.h"
@@ -98,11 +99,10 @@ class MessageView {
         bytes_.subspan(kHeaderSize, attributes_end_ - kHeaderSize), id_);
   }
 
-  // The comprehension-required attributes that must be refused with 420:
-  // those unknown to stun/attributes.h, and those listed in `unsupported`,
-  // which the caller knows but does not do.
-  UnknownAttributes UnknownComprehensionRequired(
-      absl::Span<const uint16_t> unsupported = {}) const;
+  // The comprehension-required attributes that are not `understood`: a request
+  // with any is refused with 420 and their list (RFC 8489 section 6.3.1), an
+  // indication (6.3.2) and a response (6.3.3, 6.3.4) discarded or failed.
+  UnknownAttributes UnknownComprehensionRequired(AttributeSet understood) const;
 
   bool HasIntegrity() const { return integrity_ != 0; }
   bool HasIntegritySha256() const { return integrity_sha256_ != 0; }

@@ -12,6 +12,9 @@
 namespace kyuu::stun {
 namespace {
 
+constexpr AttributeSet kIce =
+    kStunAttributes | AttributeSet::Of<Priority, UseCandidate>();
+
 const IntegrityKey kKey = IntegrityKey::ShortTerm(kRfc5769Password);
 
 TransactionId Rfc5769Id() {
@@ -44,7 +47,7 @@ TEST(MessageVectorTest, Rfc5769Section21Request) {
   EXPECT_TRUE(view->CheckIntegrity(kKey));
   EXPECT_TRUE(view->CheckFingerprint());
   EXPECT_FALSE(view->CheckIntegrity(IntegrityKey::ShortTerm("wrong")));
-  EXPECT_TRUE(view->UnknownComprehensionRequired().empty());
+  EXPECT_TRUE(view->UnknownComprehensionRequired(kIce).empty());
 }
 
 TEST(MessageVectorTest, Rfc5769Section22Ipv4Response) {
@@ -271,7 +274,7 @@ TEST(MessageOrderTest, AttributesAfterIntegrityAreIgnored) {
     ASSERT_OK(view);
     EXPECT_EQ(view->Get<Priority>(), std::nullopt);
     EXPECT_FALSE(view->Has<Priority>());
-    EXPECT_TRUE(view->UnknownComprehensionRequired().empty());
+    EXPECT_TRUE(view->UnknownComprehensionRequired(kIce).empty());
     EXPECT_EQ(view->Get<Username>(), Username{"u"});
     EXPECT_EQ(view->CheckIntegrity(kKey), !sha256);
     EXPECT_EQ(view->CheckIntegritySha256(kKey), sha256);
@@ -356,12 +359,13 @@ TEST(MessageUnknownTest, ListsWhatMustBeUnderstoodOnceAndBounded) {
   for (uint16_t i = 0; i < 40; ++i) w.AddRaw(0x7000 + i, {});
   const auto view = MessageView::Parse(w.Finish());
   ASSERT_OK(view);
-  UnknownAttributes unknown = view->UnknownComprehensionRequired();
+  UnknownAttributes unknown = view->UnknownComprehensionRequired(
+      kStunAttributes | AttributeSet::Of<DontFragment>());
   EXPECT_EQ(unknown.count, UnknownAttributes::kMax);
   EXPECT_EQ(unknown.types[0], 0x7f00);
   EXPECT_EQ(unknown.types[1], 0x7000);
-  const uint16_t unsupported[] = {DontFragment::kType};
-  unknown = view->UnknownComprehensionRequired(unsupported);
+  // Known to the codec, but not to this engine.
+  unknown = view->UnknownComprehensionRequired(kStunAttributes);
   EXPECT_EQ(unknown.types[1], DontFragment::kType);
 }
 

@@ -9,8 +9,8 @@ namespace {
 
 // RFC 5780 section 7: what a server with one address cannot do. RESPONSE-PORT
 // and PADDING would only lend themselves to attacks there.
-constexpr uint16_t kBehaviorTypes[] = {ChangeRequest::kType,
-                                       ResponsePort::kType, Padding::kType};
+constexpr AttributeSet kDiscoveryAttributes =
+    kStunAttributes | AttributeSet::Of<ChangeRequest, ResponsePort, Padding>();
 
 // Addresses that nobody can be at: an answer would go astray, or to many.
 bool CanBeAnswered(const TransportAddress& source) {
@@ -45,8 +45,7 @@ std::optional<Server::Plan> Server::Decide(const Datagram& in) {
             .mapped = in.path.remote,
             .fingerprint = request->HasFingerprint()};
   plan.unknown = request->UnknownComprehensionRequired(
-      options_.discovery ? absl::Span<const uint16_t>()
-                         : absl::MakeConstSpan(kBehaviorTypes));
+      options_.discovery ? kDiscoveryAttributes : kStunAttributes);
   if (!plan.unknown.empty()) plan.error = Error::kUnknownAttribute;
   if (options_.discovery && !plan.error) Redirect(*request, plan);
   return plan;

@@ -3,6 +3,7 @@
 #include <array>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/random.h"
 #include "base/testing.h"
 #include "gtest/gtest.h"
@@ -98,6 +99,44 @@ TEST(ServerTest, UnknownAttributesAreRefusedWithTheirList) {
   ASSERT_EQ(unknown->count, 2);
   EXPECT_EQ(unknown->types[0], 0x7001);
   EXPECT_EQ(unknown->types[1], 0x7002);
+}
+
+// RFC 8489 section 6.3.1: of all that the codec can read, only what this server
+// does something about is understood. The next attribute that the codec learns
+// is refused until it is added to one of these lists.
+TEST(ServerTest, OnlyAttributesOfItsOwnListAreUnderstood) {
+  const AttributeSet understood =
+      AttributeSet::Of<MappedAddress, Username, ErrorCode, UnknownAttributes,
+                       Realm, Nonce, PasswordAlgorithm, Userhash,
+                       XorMappedAddress>();
+  const AttributeSet discovery =
+      understood | AttributeSet::Of<ChangeRequest, ResponsePort, Padding>();
+  const TransportAddress alternate{IpAddress::V4(192, 0, 2, 2), 3479};
+  std::array<uint8_t, 600> out;
+  for (const bool two_addresses : {false, true}) {
+    Server::Options options;
+    if (two_addresses) {
+      options.discovery = Server::Discovery{kPath.local, alternate};
+    }
+    Server server(options);
+    for (uint16_t type = 0; type < 0x80; ++type) {
+      // Those that are not attributes to be looked up.
+      if (type == MessageIntegrity::kType ||
+          type == MessageIntegritySha256::kType) {
+        continue;
+      }
+      SCOPED_TRACE(absl::StrCat(type, " ", AttributeName(type)));
+      Request request;
+      const auto answer = server.Answer({kPath, request.AddRaw(type).bytes()},
+                                        absl::MakeSpan(out));
+      ASSERT_TRUE(answer);
+      const auto unknown =
+          MessageView::Parse(answer->bytes)->Get<UnknownAttributes>();
+      const bool refused = unknown && unknown->count == 1;
+      EXPECT_EQ(refused,
+                !(two_addresses ? discovery : understood).Contains(type));
+    }
+  }
 }
 
 // Whatever is asked over IPv4, the answer is at most 1.6 times as long.

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "stun/attributes.h"
 #include "turn/client.h"
+#include "turn/internal/understood.h"
 
 namespace kyuu::turn {
 namespace {
@@ -119,7 +120,8 @@ Client::Verdict Client::Judge(const MessageView& response, Request& request,
     failure = {StatusOf(*error), error};
     return Verdict::kError;
   }
-  if (!response.UnknownComprehensionRequired().empty()) {
+  if (!response.UnknownComprehensionRequired(internal::kTurnAttributes)
+           .empty()) {
     failure = {absl::InternalError("response with unknown attributes"),
                std::nullopt};
     return Verdict::kError;

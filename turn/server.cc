@@ -5,17 +5,17 @@
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
 #include "turn/channel_data.h"
+#include "turn/internal/understood.h"
 
 namespace kyuu::turn {
 
 namespace {
 
-// Known to stun/attributes.h, but asking for what this server does not do.
-constexpr uint16_t kUnsupported[] = {
-    stun::DontFragment::kType,  stun::AccessToken::kType,
-    stun::ChangeRequest::kType, stun::ResponsePort::kType,
-    stun::Padding::kType,       stun::ConnectionId::kType,
-};
+// RFC 8489 section 6.3.1: what a request asks for and we do not know.
+stun::UnknownAttributes Unknown(const stun::MessageView& message) {
+  return message.UnknownComprehensionRequired(
+      internal::UnderstoodIn(message.method()));
+}
 
 // RFC 8656 section 21.1 warns of reflection; an answer to whom has proven
 // nothing is at most this many times as long as what it answers.
@@ -115,7 +115,7 @@ void Server::HandleRequest(absl::Time now, const Path& path,
   switch (message.method()) {
     case stun::Method::kBinding: {
       ++stats_.requests;
-      if (!message.UnknownComprehensionRequired(kUnsupported).empty()) {
+      if (!Unknown(message).empty()) {
         return ReplyUnproven(request, stun::Error::kUnknownAttribute);
       }
       Answer answer = Success(request);
@@ -136,7 +136,7 @@ void Server::HandleRequest(absl::Time now, const Path& path,
   const std::optional<Credential> credential = Authenticate(request);
   if (!credential.has_value()) return;
   // RFC 8489 section 6.3.1: after authentication.
-  if (!message.UnknownComprehensionRequired(kUnsupported).empty()) {
+  if (!Unknown(message).empty()) {
     return Reply(request, stun::Error::kUnknownAttribute);
   }
   if (message.method() == stun::Method::kAllocate) {
@@ -213,7 +213,7 @@ void Server::Reply(const Request& request, stun::Error error) {
   Answer answer = Success(request);
   answer.error = error;
   if (error == stun::Error::kUnknownAttribute) {
-    answer.unknown = request.message.UnknownComprehensionRequired(kUnsupported);
+    answer.unknown = Unknown(request.message);
   }
   Push(answer);
 }
@@ -240,7 +240,7 @@ void Server::ReplyUnproven(const Request& request, stun::Error error) {
   answer.error = error;
   answer.challenge = challenge && error != stun::Error::kBadRequest;
   if (error == stun::Error::kUnknownAttribute) {
-    answer.unknown = request.message.UnknownComprehensionRequired(kUnsupported);
+    answer.unknown = Unknown(request.message);
   }
   Push(answer);
 }

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "turn/channel_data.h"
+#include "turn/internal/understood.h"
 #include "turn/server.h"
 
 namespace kyuu::turn {
@@ -103,10 +104,11 @@ void Server::RelaySend(absl::Time now, const Path& path,
                        const stun::MessageView& message) {
   const auto peer = message.Get<stun::XorPeerAddress>();
   const auto data = message.Get<stun::Data>();
-  // DONT-FRAGMENT is not done, so it counts as not understood.
-  constexpr uint16_t kUnsupportedHere[] = {stun::DontFragment::kType};
   if (!peer.has_value() || !data.has_value() ||
-      !message.UnknownComprehensionRequired(kUnsupportedHere).empty()) {
+      !message
+           .UnknownComprehensionRequired(
+               internal::UnderstoodIn(stun::Method::kSend))
+           .empty()) {
     ++stats_.malformed;
     return;
   }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/testing.h"
 #include "turn/testing/server_harness.h"
 
@@ -170,6 +171,50 @@ TEST(TurnServer, TriesOtherPortsWhenTheDriverCannotBind) {
   EXPECT_TRUE(harness.events().empty());  // No socket, nothing to close.
   EXPECT_EQ(harness.server().free_ports(), ports);
   EXPECT_EQ(harness.server().stats().relays_failed, 3u);
+}
+
+// RFC 8489 section 6.3.1: of all that the codec can read, only what the server
+// does something about is understood. The next attribute that the codec learns
+// is refused until it is added to one of these lists.
+TEST(TurnServer, OnlyAttributesOfItsOwnListAreUnderstood) {
+  using stun::AttributeSet;
+  const AttributeSet binding =
+      AttributeSet::Of<stun::MappedAddress, stun::Username, stun::ErrorCode,
+                       stun::UnknownAttributes, stun::Realm, stun::Nonce,
+                       stun::PasswordAlgorithm, stun::Userhash,
+                       stun::XorMappedAddress>();
+  const AttributeSet turn =
+      binding |
+      AttributeSet::Of<
+          stun::ChannelNumber, stun::Lifetime, stun::XorPeerAddress, stun::Data,
+          stun::XorRelayedAddress, stun::RequestedAddressFamily, stun::EvenPort,
+          stun::RequestedTransport, stun::ReservationToken>();
+  ServerHarness harness;
+  TestClient client(1000);
+  ASSERT_TRUE(harness.Allocate(client).ok());
+  for (const Method method :
+       {Method::kBinding, Method::kAllocate, Method::kRefresh,
+        Method::kCreatePermission, Method::kChannelBind}) {
+    const AttributeSet& understood =
+        method == Method::kBinding ? binding : turn;
+    for (uint16_t type = 0; type < 0x80; ++type) {
+      // These are not looked up, and a second of those is not looked at.
+      if (type == stun::MessageIntegrity::kType ||
+          type == stun::MessageIntegritySha256::kType ||
+          type == stun::Username::kType || type == stun::Realm::kType ||
+          type == stun::Nonce::kType) {
+        continue;
+      }
+      SCOPED_TRACE(absl::StrCat(stun::MethodName(method), " with ", type, " ",
+                                stun::AttributeName(type)));
+      const Reply reply = harness.Call(
+          client, method, [&](MessageWriter& w) { w.AddRaw(type, {}); });
+      ASSERT_FALSE(reply.empty());
+      EXPECT_EQ(reply.error() == 420, !understood.Contains(type));
+      const auto unknown = reply.Get<stun::UnknownAttributes>();
+      EXPECT_TRUE(!unknown || unknown->types[0] == type);
+    }
+  }
 }
 
 TEST(TurnServer, AllocateRefusals) {
