@@ -48,7 +48,7 @@ for (const [way, relay] of [['direct', []], ['relayed', ['--relay']]]) {
 
   test(`the page calls kyuu connect, and then the other way round: chat, ${way}`, MINUTES, async () => {
     const room = newRoom();
-    const kim = command('connect', server.url, 'Kim', '--room', room, ...relay);
+    const kim = command('connect', server.url, 'Kim', '--yes', '--room', room, ...relay);
     await kim.waitFor(/joined as Kim/);
     const ada = await Person.join(browser, server.url, 'Ada', { room, ...page });
     await kim.waitFor(/Ada came/);
@@ -98,7 +98,7 @@ for (const [way, relay] of [['direct', []], ['relayed', ['--relay']]]) {
   test(`the page gives kyuu recv 50 MB, ${way}`, MINUTES, async () => {
     const room = newRoom();
     const folder = temporaryFolder();
-    const receiver = command('recv', server.url, 'Kim', '--dir', folder, '--room', room, ...relay);
+    const receiver = command('recv', server.url, 'Kim', '--yes', '--dir', folder, '--room', room, ...relay);
     await receiver.waitFor(/joined as Kim/);
     const ada = await Person.join(browser, server.url, 'Ada', { room, ...page });
     await ada.call('Kim');
@@ -123,7 +123,7 @@ test('kyuu connect --call rings at the page; files go both ways in one call', MI
   const room = newRoom();
   const folder = temporaryFolder();
   const ada = await Person.join(browser, server.url, 'Ada', { room });
-  const kim = command('connect', server.url, 'Kim', '--call', 'Ada', '--dir', folder, '--room', room);
+  const kim = command('connect', server.url, 'Kim', '--from', 'Ada', '--call', 'Ada', '--dir', folder, '--room', room);
   await ada.accept('Kim');
   await ada.connected();
   const [there, back] = [makeFile('there.bin', 3_000_000), makeFile('back.bin', 3_000_000)];
@@ -147,7 +147,7 @@ test('kyuu recv never overwrites unasked', MINUTES, async () => {
   const ada = await Person.join(browser, server.url, 'Ada', { room });
   const file = makeFile('notes.txt', 1000);
   for (const [options, expected] of [[[], ['notes (1).txt', 'notes.txt']], [['--overwrite'], ['notes (1).txt', 'notes.txt']]]) {
-    const receiver = command('recv', server.url, 'Kim', '--dir', folder, '--once', '--room', room, ...options);
+    const receiver = command('recv', server.url, 'Kim', '--yes', '--dir', folder, '--once', '--room', room, ...options);
     await ada.call('Kim');
     await ada.connected();
     await ada.offer(file);
@@ -167,7 +167,7 @@ test('several files, an empty one among them, by one kyuu send to kyuu recv', MI
   const room = newRoom();
   const folder = temporaryFolder();
   const files = [makeFile('empty', 0), makeFile('one byte', 1), makeFile('größer.bin', 5_000_000)];
-  const receiver = command('recv', server.url, 'Kim', '--dir', folder, '--once', '--room', room);
+  const receiver = command('recv', server.url, 'Kim', '--yes', '--dir', folder, '--once', '--room', room);
   await receiver.waitFor(/joined as Kim/);
   const sender = command('send', server.url, ...files.map((f) => f.path), '--to', 'Kim', '--room', room);
   await finished(sender, 0);
@@ -196,7 +196,7 @@ test('a page that declines, the call or the file, is told on the terminal', MINU
 
 test('what the page says does not reach into the terminal', MINUTES, async () => {
   const room = newRoom();
-  const kim = command('connect', server.url, 'Kim', '--room', room);
+  const kim = command('connect', server.url, 'Kim', '--yes', '--room', room);
   await kim.waitFor(/joined as Kim/);
   const ada = await Person.join(browser, server.url, 'Ada', { room });
   await ada.call('Kim');
@@ -217,7 +217,7 @@ test('a port where nobody listens', MINUTES, async () => {
   const gone = await startKyuud();
   await gone.stop();
   const file = makeFile('nothing.bin', 10);
-  for (const args of [['connect', gone.url, 'Kim'], ['recv', gone.url, 'Kim'], ['send', gone.url, file.path, '--to', 'Ada']]) {
+  for (const args of [['connect', gone.url, 'Kim'], ['recv', gone.url, 'Kim', '--yes'], ['send', gone.url, file.path, '--to', 'Ada']]) {
     const program = command(...args);
     await fails(program, new RegExp(`${new URL(gone.url).host}.*refused`));
     assert.equal(program.errors.length, 1, program.transcript());
@@ -234,7 +234,7 @@ test('a taken name and an absent callee', MINUTES, async () => {
   const file = makeFile('for nobody.bin', 10);
   const ada = await Person.join(browser, server.url, 'Ada', { room });
   await fails(command('connect', server.url, 'Ada', '--room', room), /name.*Ada|Ada.*(taken|name)|has this name/);
-  await fails(command('recv', server.url, 'Ada', '--room', room), /name.*Ada|Ada.*(taken|name)|has this name/);
+  await fails(command('recv', server.url, 'Ada', '--yes', '--room', room), /name.*Ada|Ada.*(taken|name)|has this name/);
   await fails(command('connect', server.url, 'Kim', '--call', 'Nobody', '--room', room), /Nobody/);
   await fails(command('send', server.url, file.path, '--to', 'Nobody', '--room', room), /Nobody/);
   // In a chat it is said, and the chat goes on.
@@ -262,33 +262,40 @@ test('a file that is not there is said before anybody is called', MINUTES, async
   await ada.leave();
 });
 
-test('a lost server is said, and a call that is connected goes on', MINUTES, async () => {
-  const own = await startKyuud();
+test('a lost server is said, a call that is connected goes on, and all come back', MINUTES, async () => {
+  let own = await startKyuud();
   const idle = command('connect', own.url, 'Idle');
   await idle.waitFor(/joined as Idle/);
-  const kim = command('connect', own.url, 'Kim');
+  const kim = command('connect', own.url, 'Kim', '--from', 'Ada');
   await kim.waitFor(/joined as Kim/);
   const ada = await Person.join(browser, own.url, 'Ada');
   await ada.call('Kim');
   await ada.connected();
   own.child.kill('SIGKILL');
   await own.finish();
-  await fails(idle, /server/);
-  await kim.waitFor(/goes on without/);
+  await idle.waitFor(/server.*trying again in \d+ s/);
+  await kim.waitFor(/trying again.*goes on without/);
   await ada.say('still there?');
   await kim.waitFor(/^Ada: still there\?$/);
   kim.write('yes\n');
   await ada.hears('yes');
+  own = await startKyuud('--http-listen', new URL(own.url).host);
+  await idle.waitFor(/back as Idle/, 60);
+  await kim.waitFor(/back as Kim/, 60);
+  await ada.say('and now?');
+  await kim.waitFor(/^Ada: and now\?$/);
   kim.write('/quit\n');
   await finished(kim, 0);
   await ada.state('over').waitFor();
   await ada.leave();
+  await idle.stop('SIGINT');
+  await own.stop();
 });
 
 test('a page that is closed in the middle of a file leaves nothing behind', MINUTES, async () => {
   const room = newRoom();
   const folder = temporaryFolder();
-  const receiver = command('recv', server.url, 'Kim', '--dir', folder, '--once', '--room', room);
+  const receiver = command('recv', server.url, 'Kim', '--yes', '--dir', folder, '--once', '--room', room);
   await receiver.waitFor(/joined as Kim/);
   const ada = await Person.join(browser, server.url, 'Ada', { room });
   await ada.call('Kim');

@@ -31,7 +31,7 @@ absl::StatusOr<std::unique_ptr<Call>> Call::Create(
     const peer::Options& options, Random& random, std::string name,
     CallRole role, Handler handler) {
   std::unique_ptr<Call> call(
-      new Call(random, std::move(name), role, std::move(handler)));
+      new Call(loop, random, std::move(name), role, std::move(handler)));
   KYUU_ASSIGN_OR_RETURN(call->connection_,
                         peer::LoopConnection::Create(
                             loop, certificate, {.connection = options}, random,
@@ -41,11 +41,15 @@ absl::StatusOr<std::unique_ptr<Call>> Call::Create(
   return call;
 }
 
-Call::Call(Random& random, std::string name, CallRole role, Handler handler)
+Call::Call(net::Loop& loop, Random& random, std::string name, CallRole role,
+           Handler handler)
     : random_(random),
       name_(std::move(name)),
       role_(role),
-      handler_(std::move(handler)) {}
+      handler_(std::move(handler)),
+      offer_alarm_(loop, [this] { OfferMore(); }),
+      unfinished_(
+          absl::UnavailableError("the call ended before the file did")) {}
 
 absl::Status Call::Start() {
   const absl::Time now = net::Loop::Now();
@@ -119,6 +123,7 @@ absl::Status Call::SendChat(absl::string_view text) {
 void Call::HangUp() {
   if (over_) return;
   goodbye_ = true;
+  unfinished_ = absl::CancelledError("stopped before it was through");
   if (connected_) SendControl({{"type", "bye"}});
   // The channel's end comes behind what is queued on it.
   if (control_) (void)engine().CloseChannel(net::Loop::Now(), *control_);
@@ -228,7 +233,7 @@ void Call::OnClosed(const sctp::ChannelClosed& closed) {
     const absl::Status status =
         goodbye_ ? absl::OkStatus()
                  : absl::UnavailableError("the other side has gone");
-    FailFiles(absl::UnavailableError("the call ended before the file did"));
+    FailFiles(unfinished_);
     engine().Close(net::Loop::Now());
     if (!goodbye_ || over_) Over(status);
     return;
@@ -247,7 +252,7 @@ void Call::OnClosed(const sctp::ChannelClosed& closed) {
 
 void Call::Over(absl::Status status) {
   if (over_) return;
-  FailFiles(absl::UnavailableError("the call ended before the file did"));
+  FailFiles(unfinished_);
   over_ = true;
   connected_ = false;
   engine().Close(net::Loop::Now());

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "base/random.h"
 #include "dtls/certificate.h"
 #include "net/loop.h"
@@ -43,6 +45,14 @@ class Call {
   static constexpr size_t kControlBytesMax = 16384;
   static constexpr size_t kChatBytesMax = 8192;
   static constexpr size_t kOffersMax = 64;
+  // Files of the peer in one call; more are "busy", which ends at the next.
+  static constexpr size_t kFileIdsMax = size_t{1} << 16;
+  // Files of ours that the peer has heard of and that are not through. Below
+  // kOffersMax, which older peers count so; the others wait here.
+  static constexpr size_t kOfferWindow = 16;
+  // A peer that is "busy" is asked again after this, and for so long.
+  static constexpr absl::Duration kBusyPause = absl::Seconds(1);
+  static constexpr absl::Duration kBusyMax = absl::Minutes(5);
   // Bytes queued on a file's channel before more is read from disk.
   static constexpr size_t kQueueBytes = size_t{1} << 20;
 
@@ -62,12 +72,20 @@ class Call {
   bool connected() const { return connected_; }
   // FAILED_PRECONDITION before Connected; INVALID_ARGUMENT if too long.
   absl::Status SendChat(absl::string_view text);
-  // Offers a file; its id. Errors are those of FileSender::Open.
-  absl::StatusOr<std::string> OfferFile(const std::string& path);
+  // Offers files, at most kOfferWindow at once and the others as those are
+  // through; several are a batch, for one answer. Errors are those of
+  // FileSender::Open, before anything is offered; one that shows later comes
+  // as FileFinished.
+  absl::Status OfferFiles(const std::vector<std::string>& paths);
   // NOT_FOUND: no such offer. What FileReceiver::Create says; the peer is told.
   absl::Status AcceptFile(const std::string& id, const std::string& folder,
                           IfExists if_exists);
+  // `reason` is a word of docs/application_protocol.md.
   void RejectFile(const std::string& id, const std::string& reason);
+  // Files of either direction that are not through.
+  bool has_files() const {
+    return !sending_.empty() || !waiting_.empty() || !receiving_.empty();
+  }
   // Says goodbye and ends the connection; CallOver follows.
   void HangUp();
   // Ends at once, without a word: the peer is known to be gone. CallOver with
@@ -75,8 +93,14 @@ class Call {
   void End(absl::Status status) { Over(std::move(status)); }
 
  private:
+  // A file of ours that is not offered yet, or again.
+  struct Waiting {
+    std::string path;
+    std::optional<Batch> batch;
+  };
   struct Sending {
     FileSender file;
+    Waiting source;
     std::optional<peer::ChannelId> channel;
     bool opened = false;
     bool ended = false;  // The "end" message is sent.
@@ -87,7 +111,8 @@ class Call {
     absl::Time reported = absl::InfinitePast();
   };
 
-  Call(Random& random, std::string name, CallRole role, Handler handler);
+  Call(net::Loop& loop, Random& random, std::string name, CallRole role,
+       Handler handler);
 
   peer::Connection& engine() { return connection_->engine(); }
   void Emit(CallEvent event) {
@@ -110,6 +135,8 @@ class Call {
   void OnFileOffer(const nlohmann::json& message);
   void OnFileAnswer(const std::string& type, const std::string& id,
                     const nlohmann::json& message);
+  void OnRejected(const std::string& id, const std::string& reason);
+  void OfferMore();
   void OpenFileChannel(Sending& sending);
   void PumpFiles();
   void Pump(const std::string& id, Sending& sending);
@@ -133,9 +160,15 @@ class Call {
 
   std::map<std::string, FileOffered> offers_;  // Of the peer, unanswered.
   std::set<std::string> used_ids_;             // Of the peer.
+  std::deque<Waiting> waiting_;
+  absl::Time busy_until_ = absl::InfiniteFuture();  // Set by the first "busy".
+  net::Alarm offer_alarm_;
   std::map<std::string, Sending> sending_;
   std::map<std::string, Receiving> receiving_;
   uint64_t next_file_ = 1;
+  uint64_t next_batch_ = 1;
+  // Why files that are not through will have failed.
+  absl::Status unfinished_;
 };
 
 }  // namespace kyuu::tools

@@ -3,6 +3,7 @@
 #ifndef KYUU_TOOLS_KYUU_CALL_COMMANDS_H_
 #define KYUU_TOOLS_KYUU_CALL_COMMANDS_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,9 @@ struct CallOptions {
   std::string folder = ".";        // recv, and files offered in connect.
   bool overwrite = false;
   bool once = false;  // recv: ends after the first call.
+  bool yes = false;   // connect, recv: takes everything from everybody.
+  std::vector<std::string> from;     // connect, recv: and of these.
+  std::optional<uint64_t> size_max;  // Of a file that is taken, in bytes.
 };
 
 // Each returns the exit status.

@@ -4,6 +4,7 @@
 #define KYUU_TOOLS_KYUU_CALL_EVENT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -31,11 +32,22 @@ struct PathFound {
 struct ChatReceived {
   std::string text;
 };
+// Files that a sender offers together, for one answer to all of them.
+struct Batch {
+  std::string id;
+  uint64_t files = 0;
+  uint64_t bytes = 0;
+};
 // The peer wants to send a file: AcceptFile or RejectFile.
 struct FileOffered {
   std::string id;
   std::string name;
   uint64_t size = 0;
+  std::optional<Batch> batch;  // As the sender says.
+};
+// The peer takes an offer back that has no answer yet.
+struct FileWithdrawn {
+  std::string id;
 };
 enum class FileDirection : uint8_t { kOut, kIn };
 struct FileProgress {
@@ -46,7 +58,7 @@ struct FileProgress {
   uint64_t size = 0;
 };
 // The last event of a file. OK: it arrived and its hash was right. Otherwise
-// nothing was kept, and the status says why to a person.
+// the status says why to a person, and what was kept, if anything was.
 struct FileFinished {
   FileDirection direction;
   std::string id;
@@ -61,9 +73,10 @@ struct CallOver {
   absl::Status status;
 };
 
-using CallEvent = std::variant<LocalDescription, LocalCandidate, Connected,
-                               PathFound, ChatReceived, FileOffered,
-                               FileProgress, FileFinished, CallOver>;
+using CallEvent =
+    std::variant<LocalDescription, LocalCandidate, Connected, PathFound,
+                 ChatReceived, FileOffered, FileWithdrawn, FileProgress,
+                 FileFinished, CallOver>;
 
 }  // namespace kyuu::tools
 

@@ -1,6 +1,7 @@
 // The file half of a call: offers, answers, and the bytes.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/status_macros.h"
 #include "tools/kyuu/call.h"
+#include "tools/kyuu/file_name.h"
 
 namespace kyuu::tools {
 namespace {
@@ -38,26 +40,121 @@ bool IsFileId(absl::string_view id) {
   return true;
 }
 
-// A rejection's word, for a person.
-std::string RejectionText(const std::string& reason) {
+// Words of docs/application_protocol.md, for a person.
+std::string ReasonText(const std::string& reason) {
   if (reason == "declined") return "the other side declined the file";
-  if (reason == "exists") return "the other side has a file of that name";
+  if (reason == "exists") return "the other side has something of that name";
   if (reason == "too_large") return "the file is too large for the other side";
   if (reason == "busy") return "the other side is busy";
   if (reason == "bad_name") return "the other side cannot use the file's name";
+  if (reason == "no_space") return "the other side has no room for the file";
+  if (reason == "cannot_store") return "the other side cannot store files";
   return "the other side refused the file";
+}
+
+absl::Status CancelStatus(const std::string& reason) {
+  if (reason == "no_space") return absl::UnavailableError(ReasonText(reason));
+  if (reason == "io_error") {
+    return absl::UnavailableError(
+        "the other side could not read or store the file");
+  }
+  return absl::CancelledError("the other side cancelled");
+}
+
+// A file-result, in which damage was the only fault once and still is where
+// no reason stands.
+absl::Status ResultStatus(const json& message) {
+  if (message.value("ok", json()) == true) return absl::OkStatus();
+  const std::string reason = Text(message, "reason");
+  if (reason == "no_space") return absl::UnavailableError(ReasonText(reason));
+  if (reason == "cannot_store") {
+    return absl::UnavailableError(
+        "the file arrived intact, but the other side could not store it");
+  }
+  return absl::DataLossError("the file arrived damaged; nothing was kept");
+}
+
+// The word for what FileReceiver says before the first byte.
+const char* RejectionOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+      return "bad_name";
+    case absl::StatusCode::kResourceExhausted:
+      return "no_space";
+    case absl::StatusCode::kOutOfRange:
+      return "too_large";
+    case absl::StatusCode::kAlreadyExists:
+      return "exists";
+    default:
+      return "cannot_store";
+  }
+}
+// And after the last.
+const char* ResultReasonOf(const absl::Status& status) {
+  return absl::IsDataLoss(status) || absl::IsInvalidArgument(status) ? "damaged"
+         : absl::IsResourceExhausted(status) ? "no_space"
+                                             : "cannot_store";
+}
+
+std::optional<uint64_t> Count(const json& message, const char* key) {
+  const auto it = message.find(key);
+  if (it == message.end() || !it->is_number_unsigned()) return std::nullopt;
+  const uint64_t count = it->get<uint64_t>();
+  return count <= kSizeMax ? std::optional(count) : std::nullopt;
+}
+
+std::optional<Batch> ReadBatch(const json& offer) {
+  const auto it = offer.find("batch");
+  if (it == offer.end() || !it->is_object()) return std::nullopt;
+  const std::string id = Text(*it, "id");
+  const std::optional<uint64_t> files = Count(*it, "files");
+  const std::optional<uint64_t> bytes = Count(*it, "bytes");
+  if (!IsFileId(id) || !files || !bytes) return std::nullopt;
+  return Batch{id, *files, *bytes};
 }
 
 }  // namespace
 
-absl::StatusOr<std::string> Call::OfferFile(const std::string& path) {
+absl::Status Call::OfferFiles(const std::vector<std::string>& paths) {
   if (!connected_) return absl::FailedPreconditionError("not connected yet");
-  const std::string id = absl::StrCat("f", next_file_++);
-  KYUU_ASSIGN_OR_RETURN(FileSender file, FileSender::Open(id, path));
-  const json offer = json::parse(file.Offer());
-  sending_.emplace(id, Sending{.file = std::move(file)});
-  SendControl(offer);
-  return id;
+  Batch batch{.id = absl::StrCat("b", next_batch_++), .files = paths.size()};
+  for (const std::string& path : paths) {
+    // Opened once more when its turn comes: a thousand files are too many
+    // descriptors.
+    KYUU_ASSIGN_OR_RETURN(const FileSender file, FileSender::Open("", path));
+    batch.bytes += file.size();
+  }
+  for (const std::string& path : paths) {
+    waiting_.push_back(
+        {path, paths.size() > 1 ? std::optional(batch) : std::nullopt});
+  }
+  OfferMore();
+  return absl::OkStatus();
+}
+
+void Call::OfferMore() {
+  while (connected_ && !waiting_.empty() && sending_.size() < kOfferWindow) {
+    Waiting next = std::move(waiting_.front());
+    waiting_.pop_front();
+    const std::string id = absl::StrCat("f", next_file_++);
+    absl::StatusOr<FileSender> file = FileSender::Open(id, next.path);
+    if (!file.ok()) {
+      Emit(FileFinished{.direction = FileDirection::kOut,
+                        .id = id,
+                        .name = BaseName(next.path),
+                        .status = file.status()});
+      continue;
+    }
+    json offer = json::parse(file->Offer());
+    if (next.batch) {
+      offer["batch"] = {{"id", next.batch->id},
+                        {"files", next.batch->files},
+                        {"bytes", next.batch->bytes}};
+    }
+    sending_.emplace(
+        id, Sending{.file = *std::move(file), .source = std::move(next)});
+    SendControl(offer);
+  }
 }
 
 absl::Status Call::AcceptFile(const std::string& id, const std::string& folder,
@@ -67,8 +164,7 @@ absl::Status Call::AcceptFile(const std::string& id, const std::string& folder,
   absl::StatusOr<FileReceiver> file =
       FileReceiver::Create(folder, it->second.name, it->second.size, if_exists);
   if (!file.ok()) {
-    RejectFile(
-        id, absl::IsInvalidArgument(file.status()) ? "bad_name" : "declined");
+    RejectFile(id, RejectionOf(file.status()));
     return file.status();
   }
   offers_.erase(it);
@@ -104,11 +200,13 @@ void Call::OnFileOffer(const json& message) {
   FileOffered offer{.id = Text(message, "id"), .name = Text(message, "name")};
   const auto size = message.find("size");
   if (!IsFileId(offer.id) || size == message.end() ||
-      !size->is_number_unsigned() || size->get<uint64_t>() > kSizeMax ||
-      !used_ids_.insert(offer.id).second) {
+      !size->is_number_unsigned() || size->get<uint64_t>() > kSizeMax) {
     return;
   }
+  if (used_ids_.size() >= kFileIdsMax) return RejectFile(offer.id, "busy");
+  if (!used_ids_.insert(offer.id).second) return;
   offer.size = size->get<uint64_t>();
+  offer.batch = ReadBatch(message);
   if (!IsSafeFileName(offer.name)) return RejectFile(offer.id, "bad_name");
   if (offers_.size() + receiving_.size() >= kOffersMax) {
     return RejectFile(offer.id, "busy");
@@ -122,27 +220,35 @@ void Call::OnFileAnswer(const std::string& type, const std::string& id,
   const auto sending = sending_.find(id);
   if (type == "file-cancel") {
     // Which direction is meant shows by who has that id running.
-    if (sending != sending_.end()) {
-      FinishSending(id, absl::CancelledError("the other side cancelled"));
-    }
-    if (receiving_.count(id) > 0) {
-      FinishReceiving(id, "", absl::CancelledError("the other side cancelled"));
-    }
-    offers_.erase(id);
+    const absl::Status status = CancelStatus(Text(message, "reason"));
+    if (sending != sending_.end()) FinishSending(id, status);
+    if (receiving_.count(id) > 0) FinishReceiving(id, "", status);
+    if (offers_.erase(id) > 0) Emit(FileWithdrawn{id});
     return;
   }
   if (sending == sending_.end()) return;
   if (type == "file-accept") {
+    busy_until_ = absl::InfiniteFuture();
     OpenFileChannel(sending->second);
   } else if (type == "file-reject") {
-    FinishSending(id, absl::PermissionDeniedError(
-                          RejectionText(Text(message, "reason"))));
+    OnRejected(id, Text(message, "reason"));
   } else if (type == "file-result") {
-    const bool ok = message.value("ok", json()) == true;
-    FinishSending(id, ok ? absl::OkStatus()
-                         : absl::DataLossError(
-                               "the file arrived damaged; nothing was kept"));
+    FinishSending(id, ResultStatus(message));
   }
+}
+
+// "busy" means later, by another id: none is used twice.
+void Call::OnRejected(const std::string& id, const std::string& reason) {
+  const absl::Time now = net::Loop::Now();
+  if (reason == "busy" && busy_until_ == absl::InfiniteFuture()) {
+    busy_until_ = now + kBusyMax;
+  }
+  if (reason != "busy" || now >= busy_until_) {
+    return FinishSending(id, absl::PermissionDeniedError(ReasonText(reason)));
+  }
+  auto node = sending_.extract(id);
+  waiting_.push_front(std::move(node.mapped().source));
+  offer_alarm_.Set(now + kBusyPause);
 }
 
 void Call::OpenFileChannel(Sending& sending) {
@@ -205,16 +311,19 @@ void Call::OnFileMessage(const std::string& id, Receiving& receiving,
     if (stored.ok()) return Report(id, receiving);
     SendControl({{"type", "file-cancel"},
                  {"id", id},
-                 {"reason",
-                  absl::IsOutOfRange(stored) ? "protocol_error" : "io_error"}});
+                 {"reason", absl::IsOutOfRange(stored) ? "protocol_error"
+                            : absl::IsResourceExhausted(stored) ? "no_space"
+                                                                : "io_error"}});
     return FinishReceiving(id, "", stored);
   }
   const absl::StatusOr<std::string> path =
       receiving.file.Finish(AsText(message.payload));
-  SendControl({{"type", "file-result"},
-               {"id", id},
-               {"ok", path.ok()},
-               {"sha256", receiving.file.sha256()}});
+  json result{{"type", "file-result"},
+              {"id", id},
+              {"ok", path.ok()},
+              {"sha256", receiving.file.sha256()}};
+  if (!path.ok()) result["reason"] = ResultReasonOf(path.status());
+  SendControl(result);
   FinishReceiving(id, path.ok() ? *path : "", path.status());
 }
 
@@ -243,6 +352,7 @@ void Call::FinishSending(const std::string& id, absl::Status status) {
                     .sha256 = sending.file.sha256(),
                     .size = sending.file.size(),
                     .status = std::move(status)});
+  OfferMore();
 }
 
 void Call::FinishReceiving(const std::string& id, std::string path,
@@ -264,6 +374,13 @@ void Call::FinishReceiving(const std::string& id, std::string path,
 }
 
 void Call::FailFiles(const absl::Status& status) {
+  // Those that were never offered first: nothing may take a place that is free.
+  for (const Waiting& waiting : std::exchange(waiting_, {})) {
+    Emit(FileFinished{.direction = FileDirection::kOut,
+                      .id = absl::StrCat("f", next_file_++),
+                      .name = BaseName(waiting.path),
+                      .status = status});
+  }
   while (!sending_.empty()) {
     const std::string id = sending_.begin()->first;
     FinishSending(id, status);

@@ -4,10 +4,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -119,7 +121,7 @@ TEST_F(CallTest, SendsFilesBothWays) {
   Run([&](const CallEvent& event, bool caller) {
     Call& us = caller ? *caller_ : *callee_;
     if (std::holds_alternative<Connected>(event)) {
-      EXPECT_OK(us.OfferFile(caller ? large : empty));
+      EXPECT_OK(us.OfferFiles({caller ? large : empty}));
     } else if (auto* offer = std::get_if<FileOffered>(&event)) {
       EXPECT_OK(us.AcceptFile(offer->id, folder_ + "/in", IfExists::kRename));
     } else if (auto* file = std::get_if<FileFinished>(&event)) {
@@ -137,9 +139,9 @@ TEST_F(CallTest, TellsTheSenderOfARejectionAndOfAMissingFile) {
   const std::string file = Write("a.bin", 10);
   Run([&](const CallEvent& event, bool caller) {
     if (caller && std::holds_alternative<Connected>(event)) {
-      EXPECT_THAT(caller_->OfferFile(folder_ + "/absent"),
+      EXPECT_THAT(caller_->OfferFiles({folder_ + "/absent"}),
                   StatusIs(absl::StatusCode::kNotFound));
-      EXPECT_OK(caller_->OfferFile(file));
+      EXPECT_OK(caller_->OfferFiles({file}));
     } else if (auto* offer = std::get_if<FileOffered>(&event)) {
       callee_->RejectFile(offer->id, "declined");
     } else if (auto* done = std::get_if<FileFinished>(&event)) {
@@ -149,12 +151,88 @@ TEST_F(CallTest, TellsTheSenderOfARejectionAndOfAMissingFile) {
   });
 }
 
+TEST_F(CallTest, MoreFilesThanTheLimitAllArriveAsOneBatch) {
+  std::vector<std::string> files;
+  for (size_t i = 0; i < 3 * Call::kOffersMax; ++i) {
+    files.push_back(Write(absl::StrCat("n", i), i));
+  }
+  size_t open = 0, open_most = 0, sent = 0, received = 0;
+  Run([&](const CallEvent& event, bool caller) {
+    if (caller && std::holds_alternative<Connected>(event)) {
+      EXPECT_OK(caller_->OfferFiles(files));
+    } else if (auto* offer = std::get_if<FileOffered>(&event)) {
+      ASSERT_TRUE(offer->batch.has_value());
+      EXPECT_EQ(offer->batch->id, "b1");
+      EXPECT_EQ(offer->batch->files, files.size());
+      EXPECT_EQ(offer->batch->bytes, files.size() * (files.size() - 1) / 2);
+      open_most = std::max(open_most, ++open);
+      EXPECT_OK(
+          callee_->AcceptFile(offer->id, folder_ + "/in", IfExists::kRename));
+    } else if (auto* file = std::get_if<FileFinished>(&event)) {
+      EXPECT_OK(file->status);
+      if (file->direction == FileDirection::kIn) --open;
+      (file->direction == FileDirection::kIn ? received : sent) += 1;
+      if (sent == files.size() && received == files.size()) loop_->Stop();
+    }
+  });
+  EXPECT_LE(open_most, Call::kOfferWindow + 1);
+  for (size_t i = 0; i < files.size(); ++i) {
+    EXPECT_EQ(Read(absl::StrCat(folder_, "/in/n", i)), Read(files[i]));
+  }
+}
+
+TEST_F(CallTest, BusyMeansLater) {
+  const std::string file = Write("a.bin", 10);
+  int offers = 0;
+  std::set<std::string> ids;
+  Run([&](const CallEvent& event, bool caller) {
+    if (caller && std::holds_alternative<Connected>(event)) {
+      EXPECT_OK(caller_->OfferFiles({file}));
+    } else if (auto* offer = std::get_if<FileOffered>(&event)) {
+      EXPECT_TRUE(ids.insert(offer->id).second) << "an id used twice";
+      if (++offers == 1) return callee_->RejectFile(offer->id, "busy");
+      EXPECT_OK(
+          callee_->AcceptFile(offer->id, folder_ + "/in", IfExists::kRename));
+    } else if (auto* done = std::get_if<FileFinished>(&event); done && caller) {
+      EXPECT_OK(done->status);
+      loop_->Stop();
+    }
+  });
+  EXPECT_EQ(offers, 2);
+}
+
+TEST_F(CallTest, ThePeerLearnsWhyAFileCannotBeStored) {
+  const std::string file = Write("a.bin", 10);
+  std::filesystem::create_directory(folder_ + "/in/a.bin");
+  std::vector<std::string> texts;
+  Run([&](const CallEvent& event, bool caller) {
+    if (caller && std::holds_alternative<Connected>(event)) {
+      EXPECT_OK(caller_->OfferFiles({file}));
+    } else if (auto* offer = std::get_if<FileOffered>(&event)) {
+      // First a folder that is not there, then something in the way.
+      const bool first = texts.empty();
+      EXPECT_FALSE(callee_
+                       ->AcceptFile(offer->id,
+                                    folder_ + (first ? "/absent" : "/in"),
+                                    IfExists::kOverwrite)
+                       .ok());
+    } else if (auto* done = std::get_if<FileFinished>(&event); done && caller) {
+      texts.emplace_back(done->status.message());
+      if (texts.size() == 2) return loop_->Stop();
+      EXPECT_OK(caller_->OfferFiles({file}));
+    }
+  });
+  EXPECT_THAT(
+      texts, testing::ElementsAre("the other side cannot store files",
+                                  "the other side has something of that name"));
+}
+
 TEST_F(CallTest, KeepsNothingOfAFileWhenThePeerGoes) {
   const std::string large = Write("large.bin", 50'000'000);
   bool stopped = false;
   Run([&](const CallEvent& event, bool caller) {
     if (caller && std::holds_alternative<Connected>(event)) {
-      EXPECT_OK(caller_->OfferFile(large));
+      EXPECT_OK(caller_->OfferFiles({large}));
     } else if (auto* offer = std::get_if<FileOffered>(&event)) {
       EXPECT_OK(
           callee_->AcceptFile(offer->id, folder_ + "/in", IfExists::kRename));

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,64 +17,117 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "base/status_macros.h"
 #include "nlohmann/json.hpp"
+#include "tools/kyuu/file_name.h"
+#include "tools/kyuu/printable.h"
 
 namespace kyuu::tools {
 namespace {
 
-// "a (2).tar.gz" of "a.tar.gz" and 2; the name itself for 0.
-std::string NumberedName(const std::string& name, int number) {
-  if (number == 0) return name;
-  const size_t dot = name.find('.', 1);
-  const std::string stem = name.substr(0, dot);
-  return absl::StrCat(stem, " (", number, ")",
-                      dot == std::string::npos ? "" : name.substr(dot));
+// Names that are tried: "a.pdf" to "a (999).pdf".
+constexpr int kNumbersMax = 1000;
+// The kernel is told to write from time to time, so that the last fdatasync
+// does not stand still for all of a large file.
+constexpr uint64_t kWritebackBytes = uint64_t{32} << 20;
+
+// What the system says, by what a person and the sender can do about it.
+absl::Status Failure(int error, absl::string_view what) {
+  const absl::Status status = absl::ErrnoToStatus(error, what);
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return absl::ResourceExhaustedError(status.message());
+    case EFBIG:
+      return absl::OutOfRangeError(status.message());
+    case EINVAL:
+    case EILSEQ:
+    case ENAMETOOLONG:
+      return absl::InvalidArgumentError(status.message());
+    default:
+      return status;
+  }
+}
+
+absl::StatusOr<std::string> CreatePartial(const std::string& folder,
+                                          absl::string_view name, int& fd) {
+  // The rest of the name takes 13 bytes, whatever the peer's is.
+  std::string path =
+      absl::StrCat(folder, "/.", Utf8Prefix(name, 200), ".XXXXXX.part");
+  fd = mkostemps(path.data(), 5, O_CLOEXEC);
+  if (fd < 0) return Failure(errno, absl::StrCat("cannot write to ", folder));
+  return path;
 }
 
 }  // namespace
 
-bool IsSafeFileName(absl::string_view name) {
-  if (name.empty() || name.size() > 255 || name == "." || name == "..") {
-    return false;
-  }
-  for (const char c : name) {
-    if (c == '/' || c == '\\' || c == 0x7f || static_cast<uint8_t>(c) < 0x20) {
-      return false;
-    }
-  }
-  return true;
+const FileSystem& FileSystem::System() {
+  static const FileSystem kSystem{
+      .rename_no_replace =
+          [](const char* from, const char* to) {
+            return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+          },
+      .rename = [](const char* from,
+                   const char* to) { return ::rename(from, to); },
+      .allocate =
+          [](int fd, uint64_t bytes) {
+            return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0,
+                             static_cast<off_t>(bytes));
+          },
+      .create =
+          [](const char* path) {
+            return open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+          },
+  };
+  return kSystem;
+}
+
+absl::Status FileReceiver::Probe(const std::string& folder) {
+  int fd = -1;
+  KYUU_ASSIGN_OR_RETURN(const std::string path,
+                        CreatePartial(folder, "kyuu", fd));
+  close(fd);
+  unlink(path.c_str());
+  return absl::OkStatus();
 }
 
 absl::StatusOr<FileReceiver> FileReceiver::Create(const std::string& folder,
-                                                  std::string name,
+                                                  const std::string& name,
                                                   uint64_t size,
-                                                  IfExists if_exists) {
+                                                  IfExists if_exists,
+                                                  const FileSystem& system) {
   if (!IsSafeFileName(name)) {
     return absl::InvalidArgumentError("the peer's file name cannot be used");
   }
-  FileReceiver receiver;
-  // The prefix keeps the name below 255 bytes, whatever the peer's is.
-  std::string path =
-      absl::StrCat(folder, "/.", name.substr(0, 200), ".XXXXXX", ".part");
-  const int fd = mkstemps(path.data(), 5);
-  if (fd < 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot write to ", folder));
-  }
-  receiver.file_.reset(fdopen(fd, "wb"));
+  FileReceiver receiver(system);
   receiver.folder_ = folder;
-  receiver.name_ = std::move(name);
-  receiver.partial_path_ = std::move(path);
+  receiver.name_ = name;
+  receiver.stored_name_ = StoredFileName(name);
   receiver.size_ = size;
   receiver.if_exists_ = if_exists;
+  absl::Status tried = receiver.TryName();
+  if (absl::IsInvalidArgument(tried)) {
+    receiver.stored_name_ = PortableFileName(receiver.stored_name_);
+    tried = receiver.TryName();
+  }
+  KYUU_RETURN_IF_ERROR(tried);
+  int fd = -1;
+  KYUU_ASSIGN_OR_RETURN(receiver.partial_path_,
+                        CreatePartial(folder, receiver.stored_name_, fd));
+  receiver.file_.reset(fdopen(fd, "wb"));
+  KYUU_RETURN_IF_ERROR(receiver.TakeRoom());
   return receiver;
 }
 
 FileReceiver::FileReceiver(FileReceiver&& other) noexcept
-    : folder_(std::move(other.folder_)),
+    : system_(other.system_),
+      folder_(std::move(other.folder_)),
       name_(std::move(other.name_)),
+      stored_name_(std::move(other.stored_name_)),
       partial_path_(std::exchange(other.partial_path_, "")),
       size_(other.size_),
       received_(other.received_),
+      flushed_(other.flushed_),
       if_exists_(other.if_exists_),
       file_(std::move(other.file_)),
       hash_(std::move(other.hash_)),
@@ -83,16 +137,66 @@ FileReceiver::~FileReceiver() {
   if (!partial_path_.empty()) unlink(partial_path_.c_str());
 }
 
+// A name that the file system does not take shows now, and so does a folder in
+// the way; that another file has it is for the end, when it may be gone.
+absl::Status FileReceiver::TryName() {
+  const std::string path = absl::StrCat(folder_, "/", stored_name_);
+  const int fd = system_->create(path.c_str());
+  if (fd >= 0) {
+    close(fd);
+    unlink(path.c_str());
+    return absl::OkStatus();
+  }
+  if (errno != EEXIST && errno != EISDIR) {
+    return Failure(errno, absl::StrCat("cannot create ", PrintableLine(path)));
+  }
+  struct stat info;
+  if (if_exists_ == IfExists::kOverwrite && lstat(path.c_str(), &info) == 0 &&
+      S_ISDIR(info.st_mode)) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(PrintableLine(path), " is a folder"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FileReceiver::TakeRoom() {
+  if (size_ == 0) return absl::OkStatus();
+  const std::string what =
+      absl::StrCat("no room for ", PrintableLine(name_), " in ", folder_);
+  int taken = 0;
+  // A signal may interrupt it, though none comes again and again.
+  for (int tries = 0; tries < 10; ++tries) {
+    taken = system_->allocate(fileno(file_.get()), size_);
+    if (taken == 0 || errno != EINTR) break;
+  }
+  if (taken == 0) return absl::OkStatus();
+  if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG) {
+    return Failure(errno, what);
+  }
+  // A file system that cannot take room ahead can at least be asked.
+  struct statvfs info;
+  if (fstatvfs(fileno(file_.get()), &info) != 0) return absl::OkStatus();
+  if (size_ / info.f_frsize >= info.f_bavail) return Failure(ENOSPC, what);
+  return absl::OkStatus();
+}
+
 absl::Status FileReceiver::Add(absl::Span<const uint8_t> chunk) {
   if (chunk.size() > FileSender::kChunkBytes ||
       chunk.size() > size_ - received_ || !sha256_.empty()) {
     return absl::OutOfRangeError("the peer sends more than it offered");
   }
   if (std::fwrite(chunk.data(), 1, chunk.size(), file_.get()) != chunk.size()) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot store ", name_));
+    return Failure(errno, absl::StrCat("cannot store ", PrintableLine(name_)));
   }
   hash_.Add(chunk);
   received_ += chunk.size();
+  if (received_ - flushed_ >= kWritebackBytes) {
+    // A hint: what fails here shows at the end.
+    (void)sync_file_range(fileno(file_.get()), static_cast<off_t>(flushed_),
+                          static_cast<off_t>(received_ - flushed_),
+                          SYNC_FILE_RANGE_WRITE);
+    flushed_ = received_;
+  }
   return absl::OkStatus();
 }
 
@@ -108,7 +212,7 @@ absl::StatusOr<std::string> FileReceiver::Finish(
   sha256_ = hash_.Finish();
   if (received_ != size_ || end.value("sha256", nlohmann::json()) != sha256_) {
     return absl::DataLossError(
-        absl::StrCat(name_,
+        absl::StrCat(PrintableLine(name_),
                      " is damaged: its hash or size is not the "
                      "sender's; nothing was kept"));
   }
@@ -118,28 +222,59 @@ absl::StatusOr<std::string> FileReceiver::Finish(
 absl::StatusOr<std::string> FileReceiver::Publish() {
   const mode_t mask = umask(0);
   umask(mask);
-  if (std::fflush(file_.get()) != 0 ||
-      fchmod(fileno(file_.get()), 0666 & ~mask) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot store ", name_));
+  const int fd = fileno(file_.get());
+  // The bytes before the name: a name that survives a power cut with nothing
+  // in it would be worse than none.
+  if (std::fflush(file_.get()) != 0 || fdatasync(fd) != 0) {
+    return Failure(errno, absl::StrCat("cannot store ", PrintableLine(name_)));
   }
-  for (int number = 0; number < 1000; ++number) {
+  // FAT knows no modes and may refuse them; the file is as good without.
+  (void)fchmod(fd, 0666 & ~mask);
+  absl::StatusOr<std::string> path = Rename();
+  if (path.ok()) {
+    partial_path_.clear();
+    return path;
+  }
+  // It has arrived: it stays.
+  const std::string kept = std::exchange(partial_path_, "");
+  return absl::Status(path.status().code(),
+                      absl::StrCat(path.status().message(),
+                                   "; the file is intact and kept as ", kept));
+}
+
+absl::StatusOr<std::string> FileReceiver::Rename() {
+  for (int number = 0; number < kNumbersMax; ++number) {
     const std::string path =
-        absl::StrCat(folder_, "/", NumberedName(name_, number));
-    // link() fails where the name exists: no other program can lose a file.
-    const int failed = if_exists_ == IfExists::kOverwrite
-                           ? rename(partial_path_.c_str(), path.c_str())
-                           : link(partial_path_.c_str(), path.c_str());
-    if (failed == 0) {
-      if (if_exists_ != IfExists::kOverwrite) unlink(partial_path_.c_str());
-      partial_path_.clear();
-      return path;
-    }
-    if (errno != EEXIST) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", path));
+        absl::StrCat(folder_, "/", NumberedFileName(stored_name_, number));
+    const int failed =
+        if_exists_ == IfExists::kOverwrite
+            ? system_->rename(partial_path_.c_str(), path.c_str())
+            : RenameUnlessExists(path);
+    if (failed == 0) return path;
+    if (errno != EEXIST || if_exists_ == IfExists::kOverwrite) {
+      return Failure(errno,
+                     absl::StrCat("cannot create ", PrintableLine(path)));
     }
   }
   return absl::AlreadyExistsError(
-      absl::StrCat("too many files are called ", name_));
+      absl::StrCat("too many files are called ", PrintableLine(stored_name_)));
+}
+
+int FileReceiver::RenameUnlessExists(const std::string& path) {
+  if (system_->rename_no_replace(partial_path_.c_str(), path.c_str()) == 0) {
+    return 0;
+  }
+  if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) return -1;
+  // A file system that does not know the flag. Who creates the name owns it,
+  // and may put the file in its place: no other program can lose one.
+  const int fd = system_->create(path.c_str());
+  if (fd < 0) return -1;
+  close(fd);
+  if (system_->rename(partial_path_.c_str(), path.c_str()) == 0) return 0;
+  const int error = errno;
+  unlink(path.c_str());
+  errno = error;
+  return -1;
 }
 
 }  // namespace kyuu::tools

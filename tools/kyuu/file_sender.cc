@@ -1,5 +1,6 @@
 #include "tools/kyuu/file_sender.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "nlohmann/json.hpp"
+#include "tools/kyuu/file_name.h"
 
 namespace kyuu::tools {
 
@@ -25,16 +27,18 @@ std::string BaseName(absl::string_view path) {
 
 absl::StatusOr<FileSender> FileSender::Open(std::string id, std::string path) {
   FileSender sender;
-  sender.file_.reset(std::fopen(path.c_str(), "rb"));
-  if (sender.file_ == nullptr) {
+  // Without O_NONBLOCK a FIFO would keep us until somebody writes to it.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path));
   }
+  sender.file_.reset(fdopen(fd, "rb"));
   struct stat info;
   if (fstat(fileno(sender.file_.get()), &info) != 0 || !S_ISREG(info.st_mode)) {
     return absl::InvalidArgumentError(absl::StrCat(path, " is not a file"));
   }
   sender.id_ = std::move(id);
-  sender.name_ = BaseName(path);
+  sender.name_ = CleanFileName(BaseName(path));
   sender.path_ = std::move(path);
   sender.size_ = static_cast<uint64_t>(info.st_size);
   sender.chunk_.resize(kChunkBytes);

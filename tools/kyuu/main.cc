@@ -3,12 +3,16 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 
 #include "CLI/CLI.hpp"
+#include "absl/status/status.h"
 #include "tools/kyuu/call_commands.h"
+#include "tools/kyuu/password.h"
 #include "tools/kyuu/peer_command.h"
+#include "tools/kyuu/printable.h"
 #include "tools/kyuu/server_commands.h"
 
 namespace {
@@ -84,6 +88,17 @@ void AddCalls(CLI::App& app, CallOptions& options) {
         ->check(CLI::ExistingDirectory);
     command->add_flag("--overwrite", options.overwrite,
                       "Replace files of the same name");
+    command->add_flag("--yes", options.yes,
+                      "Take every call and every file unasked");
+    command
+        ->add_option("--from", options.from,
+                     "Take calls and files of this name unasked; "
+                     "repeatable")
+        ->allow_extra_args(false);
+    command
+        ->add_option("--max-size", options.size_max,
+                     "Refuse larger files: bytes, or 10MB, 2GB")
+        ->transform(CLI::AsSizeValue(true));
   }
 }
 
@@ -92,6 +107,23 @@ std::string SenderName() {
   const char* user = std::getenv("USER");
   return std::string(user == nullptr || *user == '\0' ? "kyuu" : user) + "-" +
          std::to_string(getpid());
+}
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "kyuu: %s\n",
+               kyuu::tools::PrintableLine(status.message()).c_str());
+  return 1;
+}
+
+int Turn(const std::string& url) {
+  const auto known = kyuu::tools::WithPassword(url);
+  if (!known.ok()) return Fail(known.status());
+  if (*known == url && url.find('@') != std::string::npos) {
+    std::fprintf(stderr,
+                 "kyuu: a password on the command line is seen by everybody "
+                 "on this machine; USER@HOST asks for it\n");
+  }
+  return kyuu::tools::RunTurn(*known);
 }
 
 }  // namespace
@@ -113,7 +145,9 @@ int main(int argc, char** argv) {
       ->add_option("url", url, "stun:HOST[:PORT]")
       ->required();
   app.add_subcommand("turn", "Send a datagram through a TURN relay and back")
-      ->add_option("url", url, "turn:USER:PASSWORD@HOST[:PORT]")
+      ->add_option("url", url,
+                   "turn:USER@HOST[:PORT]; the password is asked for, or "
+                   "that of KYUU_TURN_PASSWORD")
       ->required();
 
   try {
@@ -122,12 +156,17 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   if (app.got_subcommand("stun")) return kyuu::tools::RunStun(url);
-  if (app.got_subcommand("turn")) return kyuu::tools::RunTurn(url);
+  if (app.got_subcommand("turn")) return Turn(url);
   if (app.got_subcommand("connect")) return kyuu::tools::RunConnect(call);
   if (app.got_subcommand("recv")) return kyuu::tools::RunRecv(call);
   if (app.got_subcommand("send")) {
     if (call.name.empty()) call.name = SenderName();
     return kyuu::tools::RunSend(call);
+  }
+  for (std::string& server : peer.turn_servers) {
+    const auto known = kyuu::tools::WithPassword(server);
+    if (!known.ok()) return Fail(known.status());
+    server = *known;
   }
   peer.offer = role == "offer";
   if (text) peer.kind = kyuu::tools::PatternKind::kText;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "tools/kyuu/printable.h"
 
 namespace kyuu::tools {
 
@@ -56,7 +57,7 @@ bool Progress::ShouldShow(absl::Time now) {
   return true;
 }
 
-std::string Progress::Line() const {
+std::string Progress::Line(size_t columns) const {
   const double percent = size_ == 0 ? 100
                                     : 100.0 * static_cast<double>(done_) /
                                           static_cast<double>(size_);
@@ -65,10 +66,13 @@ std::string Progress::Line() const {
           ? absl::InfiniteDuration()
           : absl::Seconds(static_cast<double>(size_ - done_) /
                           bytes_per_second_);
-  return absl::StrFormat("%s  %.0f %%  %s of %s  %s/s  %s left", name_, percent,
-                         FormatBytes(static_cast<double>(done_)),
-                         FormatBytes(static_cast<double>(size_)),
-                         FormatBytes(bytes_per_second_), FormatClock(left));
+  const std::string rest =
+      absl::StrFormat("  %.0f %%  %s of %s  %s/s  %s left", percent,
+                      FormatBytes(static_cast<double>(done_)),
+                      FormatBytes(static_cast<double>(size_)),
+                      FormatBytes(bytes_per_second_), FormatClock(left));
+  const size_t room = columns > rest.size() ? columns - rest.size() : 0;
+  return Clip(absl::StrCat(Clip(name_, room), rest), columns);
 }
 
 }  // namespace kyuu::tools

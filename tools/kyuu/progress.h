@@ -3,6 +3,7 @@
 #ifndef KYUU_TOOLS_KYUU_PROGRESS_H_
 #define KYUU_TOOLS_KYUU_PROGRESS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -27,8 +28,9 @@ class Progress {
   void Update(absl::Time now, uint64_t done);
   // True at most every 100 ms, and at the end: whether to show a line.
   bool ShouldShow(absl::Time now);
-  // "a.pdf  43 %  22.4 of 52.4 MB  31.0 MB/s  0:01 left".
-  std::string Line() const;
+  // "a.pdf  43 %  22.4 of 52.4 MB  31.0 MB/s  0:01 left", the name clipped so
+  // that it all fits into `columns`.
+  std::string Line(size_t columns) const;
 
  private:
   std::string name_;

@@ -1,6 +1,7 @@
 #include "tools/kyuu/progress.h"
 
 #include "base/testing.h"
+#include "tools/kyuu/printable.h"
 
 namespace kyuu::tools {
 namespace {
@@ -25,8 +26,18 @@ TEST(Progress, TellsRateAndTimeLeft) {
     now += absl::Milliseconds(600);
     progress.Update(now, static_cast<uint64_t>(i) * 600'000);
   }
-  EXPECT_EQ(progress.Line(),
+  EXPECT_EQ(progress.Line(80),
             "a.pdf  24 %  2.40 MB of 10.0 MB  1.00 MB/s  0:07 left");
+}
+
+// A line that is wider than the terminal scrolls it ten times a second.
+TEST(Progress, FitsTheTerminal) {
+  const absl::Time now = absl::UnixEpoch();
+  Progress progress(std::string(300, 'n') + ".pdf", 100, now);
+  for (size_t columns = 0; columns < 120; ++columns) {
+    EXPECT_LE(DisplayWidth(progress.Line(columns)), columns);
+  }
+  EXPECT_THAT(progress.Line(80), testing::HasSubstr(".pdf  0 %"));
 }
 
 TEST(Progress, ShowsRarelyButAlwaysTheEnd) {

@@ -1,0 +1,260 @@
+// What a CallSession hears from the server, and says to it.
+
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "tools/kyuu/call_session.h"
+#include "tools/kyuu/ice_servers.h"
+#include "tools/kyuu/overload.h"
+
+namespace kyuu::tools {
+namespace {
+
+// A goodbye by way of the server may overtake what the peer said before it.
+constexpr absl::Duration kOvertaken = absl::Seconds(1);
+// The server may hold our name for a connection that it thinks alive
+// (docs/signaling_protocol.md, "Connections that break").
+constexpr absl::Duration kNameHeld = absl::Seconds(40);
+constexpr absl::Duration kJoinPause = absl::Seconds(3);
+
+}  // namespace
+
+void CallSession::OnSignaling(signaling::Client::Event event) {
+  if (leaving_) return;
+  std::visit(
+      Overload{
+          [&](signaling::Ready&) { Join(); },
+          [&](signaling::JoinedRoom&) { OnJoined(); },
+          [&](signaling::JoinFailed& failed) { OnJoinFailed(failed.status); },
+          [&](signaling::PeerChanged& changed) { OnPeer(changed); },
+          [&](signaling::CallStarted& started) { call_id_ = started.call; },
+          [&](signaling::CallFailed& failed) { OnCallFailed(failed.status); },
+          [&](signaling::IncomingCall& call) { OnIncoming(call); },
+          [&](signaling::CallAccepted& accepted) {
+            OnAccepted(accepted.call, accepted.peer);
+          },
+          [&](signaling::CallEnded& ended) { OnEnded(ended); },
+          [&](signaling::DescriptionReceived& received) {
+            if (call_ && received.call == call_id_) {
+              call_->HandleDescription(received.kind, received.sdp);
+            }
+          },
+          [&](signaling::CandidateReceived& received) {
+            if (call_ && received.call == call_id_) {
+              call_->HandleCandidate(received.candidate);
+            }
+          },
+          [&](signaling::ErrorReceived& error) {
+            terminal_.Say(error.error.message);
+          },
+          [&](signaling::ClientClosed& closed) { OnLost(closed.status); },
+          [](auto&) {},
+      },
+      event);
+}
+
+void CallSession::Join() {
+  if (server_->client() == nullptr) return;
+  const absl::Status status = server_->client()->JoinRoom(
+      net::Loop::Now(), options_.name, options_.room,
+      R"({"app":"kyuu","kind":"cli"})");
+  if (!status.ok()) FailWith(status);
+  server_->Flush();
+}
+
+void CallSession::OnJoined() {
+  if (std::exchange(joined_, true)) {
+    terminal_.Say(absl::StrCat("back as ", options_.name));
+    return questions_.ShowAgain();
+  }
+  if (rules_.calls) return StartCalling(options_.call);
+  std::vector<std::string> names;
+  for (const auto& [name, meta] : server_->client()->peers()) {
+    names.push_back(name);
+  }
+  terminal_.Say(absl::StrCat(
+      "joined as ", options_.name, "; ",
+      names.empty() ? "nobody else is here"
+                    : absl::StrCat("here: ", absl::StrJoin(names, ", "))));
+  if (!options_.call.empty()) return StartCalling(options_.call);
+  terminal_.Say(rules_.talks ? "type /call NAME, or wait to be called"
+                             : "waiting for files");
+}
+
+void CallSession::OnJoinFailed(const absl::Status& status) {
+  if (joined_ && absl::IsAlreadyExists(status) &&
+      net::Loop::Now() - lost_at_ < kNameHeld) {
+    join_alarm_->Set(net::Loop::Now() + kJoinPause);
+    return;
+  }
+  FailWith(status);
+}
+
+void CallSession::OnPeer(const signaling::PeerChanged& change) {
+  if (!rules_.talks) return;
+  if (change.change == signaling::PresenceChange::kJoined) {
+    terminal_.Say(absl::StrCat(change.peer.name, " came"));
+  } else if (change.change == signaling::PresenceChange::kLeft) {
+    terminal_.Say(absl::StrCat(change.peer.name, " left"));
+  }
+  questions_.ShowAgain();
+}
+
+void CallSession::OnIncoming(const signaling::IncomingCall& call) {
+  if (call_ || !rules_.takes) {
+    RejectCall(call.call, "busy");
+    if (rules_.takes) {
+      terminal_.Say(absl::StrCat("missed a call from ", call.from));
+    }
+    return;
+  }
+  const Verdict verdict = consent_.Of(call.from);
+  if (verdict == Verdict::kAsk) {
+    questions_.Ask(absl::StrCat("call:", call.call),
+                   absl::StrCat(call.from,
+                                " calls. Take the call? You will learn each "
+                                "other's network addresses."),
+                   [this, id = call.call, from = call.from](Verdict answer) {
+                     AnswerCall(id, from, answer);
+                   });
+    return;
+  }
+  if (verdict == Verdict::kNo) {
+    terminal_.Say(absl::StrCat("refused a call from ", call.from,
+                               ": neither --yes nor --from \"", call.from,
+                               "\" was given"));
+  }
+  AnswerCall(call.call, call.from, verdict);
+}
+
+void CallSession::AnswerCall(const std::string& call, const std::string& from,
+                             Verdict verdict) {
+  if (verdict == Verdict::kNo) return RejectCall(call, "declined");
+  if (call_) {
+    terminal_.Say(absl::StrCat("missed a call from ", from));
+    return RejectCall(call, "busy");
+  }
+  if (server_->client() == nullptr) return;
+  call_id_ = call;
+  role_ = CallRole::kCallee;
+  // Refused only without a connection, whose end is told apart.
+  (void)server_->client()->AcceptCall(net::Loop::Now(), call);
+}
+
+void CallSession::RejectCall(const std::string& call,
+                             const std::string& reason) {
+  if (server_->client() == nullptr) return;
+  // Refused only without a connection, whose end is told apart.
+  (void)server_->client()->RejectCall(net::Loop::Now(), call, reason);
+}
+
+void CallSession::StartCalling(const std::string& to) {
+  if (server_->client() == nullptr) {
+    return terminal_.Say("not now: the server is away");
+  }
+  role_ = CallRole::kCaller;
+  const absl::Status status =
+      server_->client()->StartCall(net::Loop::Now(), to);
+  if (!status.ok()) return OnCallFailed(status);
+  terminal_.Say(
+      absl::StrCat("calling ", to, "; waiting for ", to, " to accept"));
+}
+
+void CallSession::OnCallFailed(const absl::Status& status) {
+  if (call_wanted_) return FailWith(status);
+  terminal_.Say(status.message());
+}
+
+void CallSession::OnAccepted(const std::string& call, const std::string& peer) {
+  if (call_) return;
+  call_id_ = call;
+  peer_name_ = peer;
+  if (!MakeCall()) return;
+  if (role_ == CallRole::kCaller) {
+    if (const absl::Status status = call_->Start(); !status.ok()) {
+      FailWith(status);
+    }
+  }
+}
+
+bool CallSession::MakeCall() {
+  peer::Options options;
+  if (options_.relay) options.policy = ice::GatherPolicy::kRelay;
+  for (const signaling::IceServer& server : server_->client()->ice_servers()) {
+    for (const std::string& url : server.urls) {
+      // A server that cannot be used, or of a kind that is not there yet, must
+      // not keep peers apart that can do without it.
+      (void)AddIceServer(url, ServerKind::kStun, server.username,
+                         server.credential, options);
+    }
+  }
+  absl::StatusOr<std::unique_ptr<Call>> made = Call::Create(
+      *loop_, *certificate_, options, random_, options_.name, role_,
+      [this](CallEvent event) { OnCall(std::move(event)); });
+  if (!made.ok()) {
+    FailWith(made.status());
+    return false;
+  }
+  call_ = *std::move(made);
+  return true;
+}
+
+void CallSession::OnEnded(const signaling::CallEnded& ended) {
+  if (ended.call != call_id_) {
+    questions_.Withdraw(absl::StrCat("call:", ended.call));
+    if (ended.reason != "hangup") terminal_.Say(ended.text);
+    return;
+  }
+  call_id_.clear();
+  if (call_ && call_->connected()) {
+    // Who has only lost the server is still there. Others are not, and a page
+    // that was closed may not have come to say so itself.
+    if (ended.reason == "peer_lost") return;
+    gone_status_ = ended.reason == "failed" ? absl::UnavailableError(ended.text)
+                                            : absl::OkStatus();
+    gone_alarm_->Set(net::Loop::Now() + kOvertaken);
+    return;
+  }
+  const absl::Status status = absl::UnavailableError(ended.text);
+  if (call_) return call_->End(status);
+  OnCallFailed(status);
+}
+
+void CallSession::OnLost(const absl::Status& status) {
+  questions_.WithdrawAll("call:");
+  const bool connected = call_ && call_->connected();
+  const bool returns = rules_.returns && joined_;
+  if (!connected && (!returns || call_wanted_)) return FailWith(status);
+  lost_at_ = net::Loop::Now();
+  join_alarm_->Stop();
+  call_id_.clear();
+  // What is half made needs the server's help; what is made does not.
+  if (call_ && !connected) call_->End(status);
+  std::string text(status.message());
+  if (returns) {
+    absl::StrAppend(
+        &text, "; trying again in ",
+        std::max<int64_t>(1, absl::ToInt64Seconds(server_->Retry())), " s");
+  }
+  if (connected) absl::StrAppend(&text, " (the call goes on without it)");
+  terminal_.Say(text);
+  questions_.ShowAgain();
+}
+
+void CallSession::EndSignalingCall(const std::string& reason) {
+  if (call_id_.empty()) return;
+  if (server_->client() != nullptr) {
+    // Refused only without a connection, whose end is told apart.
+    (void)server_->client()->EndCall(net::Loop::Now(), call_id_, reason);
+  }
+  call_id_.clear();
+  server_->Flush();
+}
+
+}  // namespace kyuu::tools

@@ -1,0 +1,393 @@
+#include "tools/kyuu/call_session.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status_macros.h"
+#include "tools/kyuu/file_receiver.h"
+#include "tools/kyuu/file_sender.h"
+#include "tools/kyuu/overload.h"
+#include "tools/kyuu/progress.h"
+
+namespace kyuu::tools {
+namespace {
+
+// How long a goodbye may take on its way to the server and the peer.
+constexpr absl::Duration kLeavingTime = absl::Seconds(2);
+constexpr absl::Duration kLastPackets = absl::Milliseconds(20);
+// What a pipe may say before the call that it is for.
+constexpr size_t kHeldLinesMax = 1000;
+
+TerminalKind KindOf(int fd) {
+  return isatty(fd) != 0 ? TerminalKind::kPerson : TerminalKind::kPipe;
+}
+
+std::string ProgressKey(FileDirection direction, const std::string& id) {
+  return absl::StrCat(direction == FileDirection::kOut ? "out " : "in ", id);
+}
+
+}  // namespace
+
+CallSession::Rules CallSession::RulesOf(CallMode mode) {
+  switch (mode) {
+    case CallMode::kConnect:
+      return {.takes = true, .talks = true, .returns = true};
+    case CallMode::kSend:
+      return {.calls = true};
+    case CallMode::kRecv:
+      return {.takes = true, .returns = true};
+  }
+  return {};
+}
+
+CallSession::CallSession(CallMode mode, const CallOptions& options)
+    : rules_(RulesOf(mode)),
+      options_(options),
+      terminal_(stdout, stderr, KindOf(STDERR_FILENO)),
+      consent_{.everybody = options.yes,
+               .from = options.from,
+               .size_max = options.size_max,
+               .person = KindOf(STDIN_FILENO) == TerminalKind::kPerson
+                             ? Consent::Person::kThere
+                             : Consent::Person::kNobody},
+      questions_([this](const std::string& text) { terminal_.Ask(text); }),
+      call_wanted_(!options.call.empty()) {}
+
+// What can be known to fail before anybody is called.
+absl::Status CallSession::Prepare() {
+  for (const std::string& file : options_.files) {
+    KYUU_RETURN_IF_ERROR(FileSender::Open("", file).status());
+  }
+  if (!rules_.takes) return absl::OkStatus();
+  if (!rules_.talks) KYUU_RETURN_IF_ERROR(FileReceiver::Probe(options_.folder));
+  const bool can_take = consent_.everybody || !consent_.from.empty() ||
+                        consent_.person == Consent::Person::kThere;
+  if (!can_take && !rules_.talks) {
+    return absl::FailedPreconditionError(
+        "there is no terminal on which to ask whether a file is wanted: name "
+        "who may send with --from NAME, or take everything with --yes");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> CallSession::Run() {
+  KYUU_RETURN_IF_ERROR(Prepare());
+  KYUU_ASSIGN_OR_RETURN(loop_, net::Loop::Create());
+  KYUU_ASSIGN_OR_RETURN(const std::unique_ptr<net::SignalWatch> signals,
+                        net::SignalWatch::Create(*loop_, {SIGINT, SIGTERM},
+                                                 [this](int) { Interrupt(); }));
+  KYUU_ASSIGN_OR_RETURN(certificate_, dtls::Certificate::Generate(absl::Now()));
+  leaving_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] {
+    EndSignalingCall(code_ == 0 ? "done" : "failed");
+    server_->Close();
+    loop_->Stop();
+  });
+  gone_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] {
+    if (call_) call_->End(gone_status_);
+  });
+  join_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] { Join(); });
+  server_ = std::make_unique<ServerLine>(
+      *loop_, random_, options_.url, [this](signaling::Client::Event event) {
+        OnSignaling(std::move(event));
+      });
+  KYUU_RETURN_IF_ERROR(server_->Connect());
+  if (rules_.talks ||
+      (rules_.takes && consent_.person == Consent::Person::kThere)) {
+    lines_ = std::make_unique<StdinLines>(
+        *loop_,
+        [this](std::optional<std::string> line) { OnLine(std::move(line)); });
+  }
+  loop_->Run();
+  lines_.reset();
+  call_.reset();
+  server_.reset();
+  for (auto* alarm : {&leaving_alarm_, &gone_alarm_, &join_alarm_}) {
+    alarm->reset();
+  }
+  return code_;
+}
+
+// --- The call ---
+
+void CallSession::OnCall(CallEvent event) {
+  const absl::Time now = net::Loop::Now();
+  signaling::Client* const client = server_->client();
+  std::visit(
+      Overload{
+          [&](LocalDescription& description) {
+            if (client == nullptr) return;
+            // Refused only when the line breaks, which OnLost tells.
+            (void)client->SendDescription(now, call_id_, description.kind,
+                                          description.sdp);
+            server_->Flush();
+          },
+          [&](LocalCandidate& candidate) {
+            if (client == nullptr) return;
+            // Refused only when the line breaks, which OnLost tells.
+            (void)client->SendCandidate(now, call_id_, candidate.candidate);
+            server_->Flush();
+          },
+          [&](Connected&) { OnConnected(); },
+          [&](PathFound& path) { OnPath(path); },
+          [&](ChatReceived& chat) {
+            terminal_.Chat(peer_name_, chat.text);
+            questions_.ShowAgain();
+          },
+          [&](FileOffered& offer) { OnFileOffered(offer); },
+          [&](FileWithdrawn& withdrawn) { OnWithdrawn(withdrawn.id); },
+          [&](FileProgress& progress) {
+            if (!questions_.empty()) return;
+            terminal_.Show(ProgressKey(progress.direction, progress.id),
+                           progress.name, progress.done, progress.size, now);
+          },
+          [&](FileFinished& finished) { OnFinished(finished); },
+          [&](CallOver& over) { OnOver(over.status); },
+      },
+      event);
+}
+
+void CallSession::OnConnected() {
+  talked_ = true;
+  call_wanted_ = false;
+  terminal_.Say(absl::StrCat("connected to ", peer_name_));
+  if (!options_.files.empty()) {
+    files_left_ = options_.files.size();
+    if (const absl::Status status = call_->OfferFiles(options_.files);
+        !status.ok()) {
+      return FailWith(status);
+    }
+    terminal_.Say(absl::StrCat("waiting for ", peer_name_, " to take ",
+                               files_left_ == 1 ? "the file" : "the files"));
+  }
+  for (const std::string& line : std::exchange(held_lines_, {})) Talk(line);
+  // A pipe has said all it had to say.
+  if (lines_ended_ && rules_.talks) Leave(0);
+}
+
+void CallSession::OnPath(const PathFound& path) {
+  std::string text =
+      absl::StrCat(path.relayed ? "relayed" : "direct", " way to ", peer_name_,
+                   " (", path.local, " to ", path.remote, ")");
+  if (text == path_text_) return;
+  path_text_ = std::move(text);
+  terminal_.Say(path_text_);
+}
+
+// Files that were offered together are one question, as far as they are what
+// the sender announced; each other one is a question of its own.
+void CallSession::OnFileOffered(const FileOffered& offer) {
+  if (!rules_.takes) return call_->RejectFile(offer.id, "declined");
+  if (consent_.TooLarge(offer.size)) {
+    terminal_.Say(absl::StrCat(
+        "refused ", offer.name, " of ", peer_name_, ": its ",
+        FormatBytes(static_cast<double>(offer.size)), " are too many"));
+    return call_->RejectFile(offer.id, "too_large");
+  }
+  std::string key = absl::StrCat("file:", offer.id);
+  if (offer.batch) {
+    const std::string batch_key = absl::StrCat("file:batch ", offer.batch->id);
+    Offered& batch =
+        offered_
+            .try_emplace(batch_key, Offered{.files_left = offer.batch->files,
+                                            .bytes_left = offer.batch->bytes})
+            .first->second;
+    if (batch.files_left > 0 && offer.size <= batch.bytes_left) {
+      key = batch_key;
+      --batch.files_left;
+      batch.bytes_left -= offer.size;
+    }
+  }
+  Offered& offered = offered_[key];
+  offered.waiting.push_back(offer);
+  if (offered.verdict) return AnswerFiles(offered, *offered.verdict);
+  if (offered.waiting.size() == 1) Decide(offered, key);
+}
+
+void CallSession::Decide(Offered& offered, const std::string& key) {
+  const Verdict verdict = consent_.Of(peer_name_);
+  const FileOffered& offer = offered.waiting.front();
+  const bool many = offer.batch && offer.batch->files > 1 &&
+                    absl::StrCat("file:batch ", offer.batch->id) == key;
+  const std::string what =
+      many ? absl::StrCat(offer.batch->files, " files (",
+                          FormatBytes(static_cast<double>(offer.batch->bytes)),
+                          " in all), the first is ", offer.name)
+           : absl::StrCat(offer.name, " (",
+                          FormatBytes(static_cast<double>(offer.size)), ")");
+  if (verdict == Verdict::kAsk) {
+    return questions_.Ask(
+        key,
+        absl::StrCat(peer_name_, " sends ", what, ". Take ",
+                     many ? "them?" : "it?"),
+        [this, key](Verdict answer) { AnswerFiles(offered_[key], answer); });
+  }
+  terminal_.Say(absl::StrCat(
+      peer_name_, verdict == Verdict::kYes ? " sends " : " may not send ", what,
+      verdict == Verdict::kYes ? ""
+                               : absl::StrCat(": neither --yes nor --from \"",
+                                              peer_name_, "\" was given")));
+  AnswerFiles(offered, verdict);
+}
+
+void CallSession::AnswerFiles(Offered& offered, Verdict verdict) {
+  offered.verdict = verdict;
+  for (const FileOffered& offer : std::exchange(offered.waiting, {})) {
+    if (!call_) return;
+    if (verdict == Verdict::kNo) {
+      call_->RejectFile(offer.id, "declined");
+      continue;
+    }
+    const absl::Status status = call_->AcceptFile(
+        offer.id, options_.folder,
+        options_.overwrite ? IfExists::kOverwrite : IfExists::kRename);
+    if (status.ok()) continue;
+    terminal_.Complain(offer.name, status);
+    ++files_failed_;
+  }
+}
+
+void CallSession::OnWithdrawn(const std::string& id) {
+  questions_.Withdraw(absl::StrCat("file:", id));
+  offered_.erase(absl::StrCat("file:", id));
+  for (auto& [key, offered] : offered_) {
+    auto& waiting = offered.waiting;
+    for (auto it = waiting.begin(); it != waiting.end();) {
+      it = it->id == id ? waiting.erase(it) : it + 1;
+    }
+  }
+}
+
+void CallSession::OnFinished(const FileFinished& finished) {
+  const bool out = finished.direction == FileDirection::kOut;
+  terminal_.Forget(ProgressKey(finished.direction, finished.id));
+  if (finished.status.ok()) {
+    terminal_.Print(absl::StrCat(
+        out ? "sent " : "received ", out ? finished.name : finished.path, "  ",
+        FormatBytes(static_cast<double>(finished.size)), "  sha256 ",
+        finished.sha256));
+  } else {
+    terminal_.Complain(finished.name, finished.status);
+    ++files_failed_;
+  }
+  questions_.ShowAgain();
+  if (!out || files_left_ == 0 || --files_left_ > 0) return;
+  if (rules_.calls) Leave(files_failed_ > 0 ? 1 : 0);
+}
+
+void CallSession::OnOver(const absl::Status& status) {
+  questions_.WithdrawAll("file:");
+  offered_.clear();
+  path_text_.clear();
+  if (leaving_) {
+    // The goodbye has arrived. By way of the alarm: the last packets first.
+    leaving_alarm_->Set(net::Loop::Now() + kLastPackets);
+    return;
+  }
+  gone_alarm_->Stop();
+  EndSignalingCall(status.ok() ? "done" : "failed");
+  // Destroying the call from within its own handler is not allowed.
+  loop_->Post([this] { call_.reset(); });
+  const bool failed = !status.ok() || files_failed_ > 0;
+  if (rules_.calls) {
+    return FailWith(status.ok() ? absl::UnavailableError(
+                                      "the other side hung up before the "
+                                      "files were through")
+                                : status);
+  }
+  if (status.ok()) {
+    terminal_.Say(absl::StrCat(peer_name_, " hung up"));
+  } else {
+    terminal_.Complain(status);
+  }
+  if (options_.once || !options_.call.empty()) Leave(failed ? 1 : 0);
+}
+
+// --- The person ---
+
+void CallSession::OnLine(std::optional<std::string> line) {
+  if (leaving_) return;
+  if (!line) return OnEndOfLines();
+  if (questions_.HandleLine(*line)) {
+    server_->Flush();
+    return;
+  }
+  if (!line->empty() && rules_.talks) {
+    if (call_wanted_ && *line != "/quit") {
+      if (held_lines_.size() < kHeldLinesMax) {
+        held_lines_.push_back(*std::move(line));
+      }
+    } else {
+      Talk(*line);
+    }
+  }
+  questions_.ShowAgain();
+  server_->Flush();
+}
+
+void CallSession::OnEndOfLines() {
+  lines_ended_ = true;
+  consent_.person = Consent::Person::kNobody;
+  while (questions_.HandleLine("n")) {
+  }
+  server_->Flush();
+  if (!rules_.talks || call_wanted_) return;
+  if (talked_ || call_ || KindOf(STDIN_FILENO) == TerminalKind::kPerson) {
+    return Leave(0);
+  }
+  FailWith(absl::UnavailableError("stdin ended before anybody was connected"));
+}
+
+void CallSession::Talk(const std::string& line) {
+  if (line[0] == '/') {
+    OnCommand(line);
+  } else if (!call_ || !call_->connected()) {
+    terminal_.Say("nobody is connected yet");
+  } else if (const absl::Status sent = call_->SendChat(line); !sent.ok()) {
+    terminal_.Say(sent.message());
+  }
+}
+
+void CallSession::OnCommand(const std::string& line) {
+  const size_t blank = line.find(' ');
+  const std::string word = line.substr(0, blank);
+  const std::string rest =
+      blank == std::string::npos ? "" : line.substr(blank + 1);
+  if (word == "/quit") return Leave(0);
+  if (word == "/hangup" && call_) return call_->HangUp();
+  if (word == "/call" && !rest.empty() && !call_) return StartCalling(rest);
+  if (word == "/send" && !rest.empty() && call_) {
+    const absl::Status status = call_->OfferFiles({rest});
+    if (!status.ok()) terminal_.Say(status.message());
+    return;
+  }
+  terminal_.Say("/call NAME, /send FILE, /hangup or /quit");
+}
+
+// A person who ends a chat or a wait has not failed; a transfer has.
+void CallSession::Interrupt() {
+  const bool unfinished = files_left_ > 0 || (call_ && call_->has_files());
+  Leave(unfinished || (!rules_.talks && files_failed_ > 0) ? 1 : 0);
+}
+
+void CallSession::Leave(int code) {
+  if (leaving_) return;
+  leaving_ = true;
+  code_ = code;
+  // The server last: with the session go its relays, and a goodbye on them.
+  leaving_alarm_->Set(net::Loop::Now() + (call_ ? kLeavingTime : kLastPackets));
+  if (call_) call_->HangUp();
+}
+
+}  // namespace kyuu::tools

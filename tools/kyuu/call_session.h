@@ -1,0 +1,143 @@
+// One run of `kyuu connect`, `send` or `recv`.
+
+#ifndef KYUU_TOOLS_KYUU_CALL_SESSION_H_
+#define KYUU_TOOLS_KYUU_CALL_SESSION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/system_random.h"
+#include "dtls/certificate.h"
+#include "net/loop.h"
+#include "tools/kyuu/call.h"
+#include "tools/kyuu/call_commands.h"
+#include "tools/kyuu/consent.h"
+#include "tools/kyuu/lines.h"
+#include "tools/kyuu/server_line.h"
+#include "tools/kyuu/terminal.h"
+
+namespace kyuu::tools {
+
+enum class CallMode : uint8_t { kConnect, kSend, kRecv };
+
+// CallSession is the server, at most one call at a time, and the terminal. A
+// call does not hang on the line to the server: that breaks and is made again
+// while the call goes on.
+class CallSession {
+ public:
+  CallSession(CallMode mode, const CallOptions& options);
+  ~CallSession() { call_.reset(); }
+
+  // The exit status, or why it could not even start: FAILED_PRECONDITION for
+  // options that make no sense here.
+  absl::StatusOr<int> Run();
+  Terminal& terminal() { return terminal_; }
+
+ private:
+  // What the three commands differ in.
+  struct Rules {
+    bool takes = false;  // Calls and files of others.
+    bool talks = false;  // A line typed is a line sent.
+    bool calls = false;  // Is over with the call that it makes.
+    // The line to the server is made again, however often it breaks.
+    bool returns = false;
+  };
+  static Rules RulesOf(CallMode mode);
+
+  // A batch of files of the peer.
+  struct Offered {
+    std::optional<Verdict> verdict;
+    uint64_t files_left = 0;
+    uint64_t bytes_left = 0;
+    std::vector<FileOffered> waiting;  // For the verdict.
+  };
+
+  // call_server.cc: the server.
+  void OnSignaling(signaling::Client::Event event);
+  void Join();
+  void OnJoined();
+  void OnJoinFailed(const absl::Status& status);
+  void OnPeer(const signaling::PeerChanged& change);
+  void OnIncoming(const signaling::IncomingCall& call);
+  void AnswerCall(const std::string& call, const std::string& from,
+                  Verdict verdict);
+  void RejectCall(const std::string& call, const std::string& reason);
+  void StartCalling(const std::string& to);
+  void OnCallFailed(const absl::Status& status);
+  void OnAccepted(const std::string& call, const std::string& peer);
+  void OnEnded(const signaling::CallEnded& ended);
+  void OnLost(const absl::Status& status);
+  bool MakeCall();
+  void EndSignalingCall(const std::string& reason);
+
+  // call_session.cc: the call.
+  absl::Status Prepare();
+  void OnCall(CallEvent event);
+  void OnConnected();
+  void OnPath(const PathFound& path);
+  void OnFileOffered(const FileOffered& offer);
+  void Decide(Offered& offered, const std::string& key);
+  void AnswerFiles(Offered& offered, Verdict verdict);
+  void OnWithdrawn(const std::string& id);
+  void OnFinished(const FileFinished& finished);
+  void OnOver(const absl::Status& status);
+
+  // The person.
+  void OnLine(std::optional<std::string> line);
+  void OnEndOfLines();
+  void OnCommand(const std::string& line);
+  void Talk(const std::string& line);
+  void Interrupt();
+
+  void Leave(int code);
+  void FailWith(const absl::Status& status) {
+    terminal_.Complain(status);
+    Leave(1);
+  }
+
+  const Rules rules_;
+  const CallOptions options_;
+  Terminal terminal_;
+  Consent consent_;
+  Questions questions_;
+  SystemRandom random_;
+  std::unique_ptr<net::Loop> loop_;
+  std::optional<dtls::Certificate> certificate_;
+  std::unique_ptr<ServerLine> server_;
+  std::unique_ptr<Call> call_;
+  std::unique_ptr<net::Alarm> leaving_alarm_;
+  std::unique_ptr<net::Alarm> gone_alarm_;  // Ends call_ with gone_status_.
+  std::unique_ptr<net::Alarm> join_alarm_;  // Joins again.
+  absl::Status gone_status_;
+  std::unique_ptr<StdinLines> lines_;
+
+  bool joined_ = false;  // Once, at least.
+  absl::Time lost_at_ = absl::InfinitePast();
+  std::string call_id_;  // In signaling; empty without a call.
+  std::string peer_name_;
+  std::string path_text_;
+  CallRole role_ = CallRole::kCallee;
+  // The call that the command line asked for has neither begun nor failed.
+  bool call_wanted_ = false;
+  // What was typed before that call began.
+  std::vector<std::string> held_lines_;
+  bool lines_ended_ = false;
+  bool talked_ = false;  // Somebody was connected, once at least.
+  std::map<std::string, Offered> offered_;  // By key, of this call.
+  size_t files_left_ = 0;
+  size_t files_failed_ = 0;
+  bool leaving_ = false;
+  int code_ = 0;
+};
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUU_CALL_SESSION_H_
