@@ -73,9 +73,15 @@ void TcpStream::Fail(int error) {
   sent_ = 0;
 }
 
-ReadResult TcpStream::Read(absl::Span<uint8_t> out) {
+ReadResult TcpStream::Read(absl::Span<uint8_t> out) { return Receive(out, 0); }
+
+ReadResult TcpStream::Peek(absl::Span<uint8_t> out) {
+  return Receive(out, MSG_PEEK);
+}
+
+ReadResult TcpStream::Receive(absl::Span<uint8_t> out, int flags) {
   for (int i = 0; status_.ok() && i < kMaxInterruptions; ++i) {
-    const ssize_t n = recv(fd_.get(), out.data(), out.size(), 0);
+    const ssize_t n = recv(fd_.get(), out.data(), out.size(), flags);
     if (n > 0) return {ReadState::kData, static_cast<size_t>(n)};
     if (n == 0) return {ReadState::kEnd, 0};
     // A socket that is still connecting answers EAGAIN.
@@ -83,12 +89,6 @@ ReadResult TcpStream::Read(absl::Span<uint8_t> out) {
     if (errno != EINTR) Fail(errno);
   }
   return {status_.ok() ? ReadState::kWouldBlock : ReadState::kFailed, 0};
-}
-
-std::optional<uint8_t> TcpStream::PeekByte() const {
-  uint8_t byte = 0;
-  if (recv(fd_.get(), &byte, 1, MSG_PEEK) != 1) return std::nullopt;
-  return byte;
 }
 
 // Sends from the front of `bytes` until all is sent or the socket blocks, and

@@ -53,9 +53,8 @@ class TcpStream {
   const Path& path() const { return path_; }
 
   ReadResult Read(absl::Span<uint8_t> out);
-  // The next byte to be read, left in place; nullopt if none has arrived (or
-  // none will: Read() tells).
-  std::optional<uint8_t> PeekByte() const;
+  // As Read(), but what is read stays to be read again.
+  ReadResult Peek(absl::Span<uint8_t> out);
 
   // Takes all of `bytes` (sends what it can now, keeps the rest) or nothing:
   // RESOURCE_EXHAUSTED when the write buffer would overflow,
@@ -89,6 +88,7 @@ class TcpStream {
 
  private:
   void Fail(int error);
+  ReadResult Receive(absl::Span<uint8_t> out, int flags);
   bool TrySend(absl::Span<const uint8_t> bytes, size_t& sent);
 
   Fd fd_;

@@ -134,13 +134,12 @@ TEST_F(TcpTest, AResetShowsAsFailure) {
 
 TEST_F(TcpTest, PeekLeavesTheByte) {
   auto [client, server] = Pair();
-  EXPECT_EQ(server->stream.PeekByte(), std::nullopt);
+  uint8_t byte = 0;
+  EXPECT_EQ(server->stream.Peek({&byte, 1}).state, ReadState::kWouldBlock);
   server->reading = false;
   ASSERT_OK(client->Write("GET"));
-  std::optional<uint8_t> byte;
   loop_.RunUntil([&, &s = *server] {
-    byte = s.stream.PeekByte();
-    return byte.has_value();
+    return s.stream.Peek({&byte, 1}).state == ReadState::kData;
   });
   EXPECT_EQ(byte, uint8_t{'G'});
   server->reading = true;

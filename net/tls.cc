@@ -266,11 +266,25 @@ int TlsStream::fd() const { return state_->tcp.fd(); }
 const Path& TlsStream::path() const { return state_->tcp.path(); }
 
 ReadResult TlsStream::Read(absl::Span<uint8_t> out) {
+  return ReadOrPeek(Take::kBytes, out);
+}
+ReadResult TlsStream::Peek(absl::Span<uint8_t> out) {
+  return ReadOrPeek(Take::kLook, out);
+}
+bool TlsStream::has_pending() const {
+  return state_->status.ok() && (SSL_pending(state_->ssl.get()) > 0 ||
+                                 BIO_ctrl_pending(state_->in) > 0);
+}
+
+ReadResult TlsStream::ReadOrPeek(Take take, absl::Span<uint8_t> out) {
   State& s = *state_;
   while (s.status.ok()) {
     size_t bytes = 0;
     ERR_clear_error();
-    const int result = SSL_read_ex(s.ssl.get(), out.data(), out.size(), &bytes);
+    const int result =
+        take == Take::kBytes
+            ? SSL_read_ex(s.ssl.get(), out.data(), out.size(), &bytes)
+            : SSL_peek_ex(s.ssl.get(), out.data(), out.size(), &bytes);
     const int error = SSL_get_error(s.ssl.get(), result);
     const std::string reason = TakeReason();
     s.MoveOut();  // The handshake's next flight, an alert, a key update.
@@ -314,6 +328,12 @@ void TlsStream::ShutdownWrite() {
   state_->AfterHandshake();
 }
 
+void TlsStream::Cut() { state_->tcp.Cut(); }
+
+uint64_t TlsStream::taken_bytes() const { return state_->tcp.taken_bytes(); }
+size_t TlsStream::unacknowledged() const {
+  return state_->tcp.unacknowledged();
+}
 size_t TlsStream::buffered() const {
   return state_->early.size() + state_->tcp.buffered();
 }

@@ -68,12 +68,19 @@ class TlsStream {
   // Call it until it would block: bytes may wait inside TLS that the descriptor
   // does not show.
   ReadResult Read(absl::Span<uint8_t> out);
+  ReadResult Peek(absl::Span<uint8_t> out);
+  // Bytes have arrived that the descriptor no longer shows: call Read().
+  bool has_pending() const;
   absl::Status Write(absl::Span<const uint8_t> bytes);
   void Flush();
   // Sends close_notify, then ends our direction.
   void ShutdownWrite();
 
+  void Cut();
+
   size_t buffered() const;
+  uint64_t taken_bytes() const;
+  size_t unacknowledged() const;
   Interest interest() const;
   const absl::Status& status() const;
 
@@ -83,6 +90,9 @@ class TlsStream {
 
  private:
   struct State;
+  enum class Take : uint8_t { kBytes, kLook };
+  ReadResult ReadOrPeek(Take take, absl::Span<uint8_t> out);
+
   std::unique_ptr<State> state_;
 };
 

@@ -1,11 +1,5 @@
 #include "net/tls.h"
 
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
-
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,50 +14,15 @@
 #include "net/loop_testing.h"
 #include "net/stream_testing.h"
 #include "net/tcp.h"
+#include "net/testing/certificate.h"
 
 namespace kyuu::net {
 namespace {
 
 using TlsEndpoint = Endpoint<TlsStream>;
 
-// Writes a self-signed certificate for "kyuu.test" and 127.0.0.1, and its key.
-void WriteCertificate(const std::string& certificate_file,
-                      const std::string& key_file) {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
-  X509* certificate = X509_new();
-  X509_set_version(certificate, 2);
-  ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-  X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
-  X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-  X509_set_pubkey(certificate, key);
-  X509_NAME* name = X509_get_subject_name(certificate);
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-                             reinterpret_cast<const unsigned char*>("kyuu"), -1,
-                             -1, 0);
-  X509_set_issuer_name(certificate, name);
-  X509_EXTENSION* names = X509V3_EXT_conf_nid(
-      nullptr, nullptr, NID_subject_alt_name, "DNS:kyuu.test,IP:127.0.0.1");
-  X509_add_ext(certificate, names, -1);
-  X509_EXTENSION_free(names);
-  ASSERT_GT(X509_sign(certificate, key, EVP_sha256()), 0);
-  FILE* file = fopen(certificate_file.c_str(), "w");
-  PEM_write_X509(file, certificate);
-  fclose(file);
-  file = fopen(key_file.c_str(), "w");
-  PEM_write_PrivateKey(file, key, nullptr, nullptr, 0, nullptr, nullptr);
-  fclose(file);
-  X509_free(certificate);
-  EVP_PKEY_free(key);
-}
-
 class TlsTest : public testing::Test {
  protected:
-  TlsTest()
-      : certificate_(absl::StrCat(testing::TempDir(), "/certificate.pem")),
-        key_(absl::StrCat(testing::TempDir(), "/key.pem")) {
-    WriteCertificate(certificate_, key_);
-  }
-
   // Connects a client to a server, over TCP.
   void Start(TlsContext::ClientOptions client_options,
              std::vector<std::string> server_alpn = {}) {
@@ -90,7 +49,9 @@ class TlsTest : public testing::Test {
     return {.server_name = std::move(name), .ca_file = certificate_};
   }
 
-  const std::string certificate_, key_;
+  const TestCertificate files_;
+  const std::string& certificate_ = files_.certificate_file();
+  const std::string& key_ = files_.key_file();
   TestLoop loop_;
   std::unique_ptr<TlsEndpoint> client_, server_;
 };

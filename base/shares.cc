@@ -1,11 +1,11 @@
-#include "signaling/internal/shares.h"
+#include "base/shares.h"
 
 #include <algorithm>
 #include <array>
 
 #include "base/check.h"
 
-namespace kyuu::signaling::internal {
+namespace kyuu {
 
 Source SourceOf(const IpAddress& address) {
   if (!address.is_v6()) return address;
@@ -31,4 +31,4 @@ size_t Shares::held(const Source& source) const {
   return it == held_.end() ? 0 : it->second;
 }
 
-}  // namespace kyuu::signaling::internal
+}  // namespace kyuu

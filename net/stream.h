@@ -1,0 +1,87 @@
+// Stream: a TCP or a TLS connection, whichever it is.
+
+#ifndef KYUU_NET_STREAM_H_
+#define KYUU_NET_STREAM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "base/address.h"
+#include "net/loop.h"
+#include "net/tcp.h"
+#include "net/tls.h"
+
+namespace kyuu::net {
+
+// Stream has the members of TcpStream (net/tcp.h), where they are documented.
+class Stream {
+ public:
+  Stream(TcpStream tcp) : stream_(std::move(tcp)) {}  // NOLINT: a conversion.
+  Stream(TlsStream tls) : stream_(std::move(tls)) {}  // NOLINT
+
+  // The connection inside, to be wrapped in TLS; only if it is not yet, and
+  // this stream is then of no more use.
+  TcpStream TakeTcp() { return std::move(std::get<TcpStream>(stream_)); }
+
+  bool is_tls() const { return std::holds_alternative<TlsStream>(stream_); }
+
+  int fd() const {
+    return std::visit([](const auto& s) { return s.fd(); }, stream_);
+  }
+  const Path& path() const {
+    return std::visit([](const auto& s) -> const Path& { return s.path(); },
+                      stream_);
+  }
+  ReadResult Read(absl::Span<uint8_t> out) {
+    return std::visit([&](auto& s) { return s.Read(out); }, stream_);
+  }
+  ReadResult Peek(absl::Span<uint8_t> out) {
+    return std::visit([&](auto& s) { return s.Peek(out); }, stream_);
+  }
+  absl::Status Write(absl::Span<const uint8_t> bytes) {
+    return std::visit([&](auto& s) { return s.Write(bytes); }, stream_);
+  }
+  void Flush() {
+    std::visit([](auto& s) { s.Flush(); }, stream_);
+  }
+  void ShutdownWrite() {
+    std::visit([](auto& s) { s.ShutdownWrite(); }, stream_);
+  }
+  void Cut() {
+    std::visit([](auto& s) { s.Cut(); }, stream_);
+  }
+  // Bytes have arrived that the descriptor no longer shows (TLS only): read on.
+  bool has_pending() const {
+    const auto* tls = std::get_if<TlsStream>(&stream_);
+    return tls != nullptr && tls->has_pending();
+  }
+  size_t buffered() const {
+    return std::visit([](const auto& s) { return s.buffered(); }, stream_);
+  }
+  uint64_t taken_bytes() const {
+    return std::visit([](const auto& s) { return s.taken_bytes(); }, stream_);
+  }
+  size_t unacknowledged() const {
+    return std::visit([](const auto& s) { return s.unacknowledged(); },
+                      stream_);
+  }
+  Interest interest() const {
+    return std::visit([](const auto& s) { return s.interest(); }, stream_);
+  }
+  const absl::Status& status() const {
+    return std::visit(
+        [](const auto& s) -> const absl::Status& { return s.status(); },
+        stream_);
+  }
+
+ private:
+  std::variant<TcpStream, TlsStream> stream_;
+};
+
+}  // namespace kyuu::net
+
+#endif  // KYUU_NET_STREAM_H_

@@ -1,0 +1,249 @@
+// StreamDriver: runs a byte engine (base/engine.h) on a Stream and a Loop, as
+// net/drive.h does for datagrams.
+//
+//   net::StreamBuffer buffer;                       // One for a whole loop.
+//   net::StreamDriver<Connection> driver(
+//       *loop, std::move(stream), connection, buffer,
+//       [&](auto event) { ... },
+//       [&](net::StreamEnd end, const absl::Status& why) { ... });
+//   connection.Send(...);
+//   driver.Flush();                                 // After every command.
+//
+// Whatever the peer does or leaves undone, a stream comes to an end: one that
+// takes nothing of what waits for `write_timeout` is cut, and so is one that
+// the engine has finished with and that does not end within `linger`.
+
+#ifndef KYUU_NET_STREAM_DRIVER_H_
+#define KYUU_NET_STREAM_DRIVER_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "net/internal/stream_deadlines.h"
+#include "net/loop.h"
+#include "net/stream.h"
+#include "net/stream_engine.h"
+#include "net/stream_memory.h"
+#include "net/stream_options.h"
+
+namespace kyuu::net {
+
+// StreamDriver owns the stream, but neither the engine nor the buffer nor the
+// memory; all must outlive it. Any handler may destroy it. The end handler is
+// called once, as the last thing; the engine's events come before.
+//
+// Nothing is built ahead of the stream: the engine is polled when the kernel
+// has taken what was polled before.
+template <StreamEngine E>
+class StreamDriver {
+ public:
+  using EventHandler = absl::AnyInvocable<void(typename E::Event)>;
+  using EndHandler = absl::AnyInvocable<void(StreamEnd, const absl::Status&)>;
+
+  StreamDriver(Loop& loop, Stream stream, E& engine, StreamBuffer& buffer,
+               EventHandler on_event, EndHandler on_end,
+               const StreamDriverOptions& options = {},
+               StreamMemory* memory = nullptr)
+      : stream_(std::move(stream)),
+        engine_(engine),
+        buffer_(buffer),
+        options_(options),
+        deadlines_(options.write_timeout, options.linger),
+        on_event_(std::move(on_event)),
+        on_end_(std::move(on_end)),
+        share_(memory),
+        watch_(loop, stream_.fd(), stream_.interest(),
+               [this](Readiness ready) { OnReady(ready); }),
+        alarm_(loop, [this] { OnAlarm(); }) {
+    Arm();
+  }
+  ~StreamDriver() {
+    if (destroyed_ != nullptr) *destroyed_ = true;
+  }
+  StreamDriver(const StreamDriver&) = delete;
+  StreamDriver& operator=(const StreamDriver&) = delete;
+
+  // Delivers events, sends what the engine has to say and arms the timer. Call
+  // it after commands given outside of the event handler; inside it does
+  // nothing, since the flush in progress will see to it.
+  void Flush() {
+    if (destroyed_ != nullptr || phase_ == Phase::kOver) return;
+    if (DeliverAndTransmit()) Settle();
+  }
+
+  // Gives the peer up: the stream is reset, and the end handler called, unless
+  // it was before.
+  void Cut() {
+    if (phase_ != Phase::kOver) Over(StreamEnd::kCut, absl::OkStatus());
+  }
+
+  const Path& path() const { return stream_.path(); }
+  // Bytes that wait in the engine and in the stream.
+  size_t held_bytes() const { return share_.held(); }
+
+ private:
+  enum class Phase : uint8_t { kOpen, kLingering, kOver };
+
+  // False if the handler has destroyed us.
+  bool DeliverAndTransmit() {
+    bool destroyed = false;
+    destroyed_ = &destroyed;
+    // The handler is held here while it runs, so that it may destroy us.
+    EventHandler on_event = std::move(on_event_);
+    while (phase_ != Phase::kOver) {
+      std::optional<typename E::Event> event = engine_.PollEvent();
+      if (!event) {
+        Transmit();
+        event = engine_.PollEvent();
+        if (!event) break;
+      }
+      on_event(*std::move(event));
+      if (destroyed) return false;
+    }
+    on_event_ = std::move(on_event);
+    destroyed_ = nullptr;
+    return true;
+  }
+
+  void Transmit() {
+    while (phase_ == Phase::kOpen && stream_.buffered() == 0 &&
+           stream_.status().ok()) {
+      const auto packet = engine_.PollTransmit(Loop::Now(), buffer_.bytes());
+      // A failure shows in the stream's status.
+      if (!packet || !stream_.Write(*packet).ok()) return;
+    }
+  }
+
+  void OnReady(Readiness ready) {
+    if (ready.writable) stream_.Flush();
+    if (ready.readable && !Read()) return;
+    Flush();
+  }
+
+  // False if we were destroyed.
+  bool Read() {
+    for (size_t i = 0; i < options_.reads_per_turn; ++i) {
+      if (peer_ended_ || !WantsInput()) return true;
+      const ReadResult got = stream_.Read(buffer_.bytes());
+      if (got.state == ReadState::kEnd) {
+        peer_ended_ = true;
+        if (phase_ == Phase::kOpen) {
+          engine_.HandleStreamEnd(Loop::Now(), absl::OkStatus());
+        }
+      }
+      if (got.state != ReadState::kData) return true;
+      if (phase_ == Phase::kLingering) continue;  // Too late to be heard.
+      engine_.HandlePacket(
+          Loop::Now(), absl::MakeConstSpan(buffer_.bytes()).first(got.bytes));
+      if (!DeliverAndTransmit()) return false;
+      if (phase_ == Phase::kOver) return true;
+    }
+    return true;
+  }
+
+  bool WantsInput() const {
+    return phase_ != Phase::kOpen || internal::WantsInput(engine_);
+  }
+
+  // Sees whether the stream is at its end, and waits for what is next.
+  void Settle() {
+    if (phase_ == Phase::kOver) return;
+    if (!stream_.status().ok()) return Fail(StreamEnd::kFailed);
+    if (phase_ == Phase::kOpen && internal::Abandoned(engine_)) {
+      return Over(StreamEnd::kCut, absl::OkStatus());
+    }
+    if (engine_.finished() && stream_.buffered() == 0) {
+      if (peer_ended_) return Over(StreamEnd::kClosed, absl::OkStatus());
+      if (phase_ == Phase::kOpen) {
+        phase_ = Phase::kLingering;
+        stream_.ShutdownWrite();
+        deadlines_.BeginLinger(Loop::Now(), stream_);
+      }
+    }
+    Arm();
+  }
+
+  void Arm() {
+    share_.Hold(stream_.buffered() + internal::HeldBytes(engine_));
+    Interest interest = stream_.interest();
+    if (peer_ended_ || !WantsInput()) {
+      interest =
+          interest == Interest::kReadWrite ? Interest::kWrite : Interest::kNone;
+    }
+    watch_.SetInterest(interest);
+    deadlines_.Observe(Loop::Now(), stream_);
+    alarm_.Set(ReadsOn()
+                   ? absl::InfinitePast()
+                   : std::min(deadlines_.NextTimeout(),
+                              phase_ == Phase::kOpen ? engine_.NextTimeout()
+                                                     : absl::InfiniteFuture()));
+  }
+
+  // What TLS holds already is not shown by the descriptor.
+  bool ReadsOn() const {
+    return stream_.has_pending() && !peer_ended_ && WantsInput();
+  }
+
+  void OnAlarm() {
+    const absl::Time now = Loop::Now();
+    switch (deadlines_.Judge(now, stream_)) {
+      case internal::StreamDeadlines::Verdict::kStalled:
+        return Fail(StreamEnd::kStalled);
+      case internal::StreamDeadlines::Verdict::kOver:
+        return Over(StreamEnd::kClosed, absl::OkStatus());
+      case internal::StreamDeadlines::Verdict::kWait:
+        break;
+    }
+    if (phase_ == Phase::kOpen) engine_.HandleTimeout(now);
+    if (ReadsOn() && !Read()) return;
+    Flush();
+  }
+
+  // The engine learns that nothing more leaves, and may have events about it.
+  void Fail(StreamEnd end) {
+    const absl::Status why =
+        end == StreamEnd::kFailed
+            ? stream_.status()
+            : absl::DeadlineExceededError("the peer does not read");
+    if (phase_ == Phase::kOpen) engine_.HandleStreamEnd(Loop::Now(), why);
+    phase_ = Phase::kLingering;  // Nothing more is transmitted.
+    if (!DeliverAndTransmit()) return;
+    if (phase_ != Phase::kOver) Over(end, why);
+  }
+
+  void Over(StreamEnd end, const absl::Status& why) {
+    phase_ = Phase::kOver;
+    share_.Hold(0);
+    watch_.SetInterest(Interest::kNone);
+    alarm_.Stop();
+    if (end != StreamEnd::kClosed) stream_.Cut();
+    // Last: it may destroy us.
+    EndHandler on_end = std::move(on_end_);
+    if (on_end) on_end(end, why);
+  }
+
+  Stream stream_;
+  E& engine_;
+  StreamBuffer& buffer_;
+  const StreamDriverOptions options_;
+  internal::StreamDeadlines deadlines_;
+  EventHandler on_event_;
+  EndHandler on_end_;
+  MemoryShare share_;
+  Phase phase_ = Phase::kOpen;
+  bool peer_ended_ = false;
+  bool* destroyed_ = nullptr;  // Set while handlers run.
+  Watch watch_;
+  Alarm alarm_;
+};
+
+}  // namespace kyuu::net
+
+#endif  // KYUU_NET_STREAM_DRIVER_H_

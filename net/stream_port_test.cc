@@ -1,0 +1,211 @@
+#include "net/stream_port.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/testing.h"
+#include "net/loop.h"
+#include "net/loop_testing.h"
+#include "net/stream_testing.h"
+#include "net/tcp.h"
+#include "net/testing/certificate.h"
+#include "net/testing/syscall_faults.h"
+#include "net/tls.h"
+
+namespace kyuu::net {
+namespace {
+
+class StreamPortTest : public testing::Test {
+ protected:
+  void Open(StreamPortOptions options = {}) {
+    std::vector<TcpListener> listeners;
+    for (const char* bind : {"127.0.0.1:0", "[::1]:0"}) {
+      listeners.push_back(
+          TcpListener::Open({.bind = TransportAddress::Parse(bind).value()})
+              .value());
+      addresses_.push_back(listeners.back().local());
+      fds_.push_back(listeners.back().fd());
+    }
+    port_.emplace(
+        *loop_, std::move(listeners), std::move(options),
+        [this](AcceptedStream accepted) {
+          accepted_.push_back(std::move(accepted));
+          loop_->Stop();
+        },
+        [this](StreamRefusal why, const TransportAddress&) {
+          refusals_.push_back(why);
+          loop_->Stop();
+        });
+  }
+  std::unique_ptr<Endpoint<TcpStream>> Client(absl::string_view says,
+                                              size_t door = 0) {
+    auto client = std::make_unique<Endpoint<TcpStream>>(
+        *loop_, TcpStream::Connect(addresses_[door]).value());
+    if (!says.empty()) {
+      EXPECT_OK(client->Write(says));
+    }
+    return client;
+  }
+  void RunUntilAccepted(size_t count) {
+    loop_.RunUntil([&] { return accepted_.size() == count; });
+  }
+
+  TestLoop loop_;
+  std::vector<TransportAddress> addresses_;
+  std::vector<int> fds_;
+  std::optional<StreamPort> port_;
+  std::vector<StreamRefusal> refusals_;
+  std::vector<AcceptedStream> accepted_;  // Before the port, by permits.
+};
+
+TEST(StreamKindTest, TheFirstByteTells) {
+  for (int byte = 0; byte < 256; ++byte) {
+    const StreamKind kind = KindOf(static_cast<uint8_t>(byte));
+    const bool letter =
+        (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
+    EXPECT_EQ(kind == StreamKind::kHttp, letter) << byte;
+    EXPECT_EQ(kind == StreamKind::kTls, byte == 0x16) << byte;
+    EXPECT_EQ(kind == StreamKind::kTurn, byte < 4 || byte == 0x40) << byte;
+  }
+}
+
+TEST_F(StreamPortTest, EachKindIsHandedOutWithItsFirstByteUnread) {
+  Open();
+  const auto http = Client("GET /");
+  RunUntilAccepted(1);
+  EXPECT_EQ(accepted_[0].kind, StreamKind::kHttp);
+  uint8_t byte = 0;
+  EXPECT_EQ(accepted_[0].stream.Read({&byte, 1}).state, ReadState::kData);
+  EXPECT_EQ(byte, 'G');
+  const auto turn = Client(absl::string_view("\0\1", 2), 1);
+  RunUntilAccepted(2);
+  EXPECT_EQ(accepted_[1].kind, StreamKind::kTurn);
+  const auto tls = Client("\x16\x03\x01");
+  RunUntilAccepted(3);
+  EXPECT_EQ(accepted_[2].kind, StreamKind::kTls);
+  EXPECT_EQ(port_->open_streams(), 3u);
+  accepted_.clear();
+  EXPECT_EQ(port_->open_streams(), 0u);
+}
+
+TEST_F(StreamPortTest, TlsIsTakenOffAndTheByteInsideTells) {
+  const TestCertificate certificate;
+  StreamPortOptions options;
+  options.tls = TlsContext::Server(
+                    {certificate.certificate_file(), certificate.key_file()})
+                    .value();
+  Open(std::move(options));
+  Endpoint<TlsStream> client(
+      *loop_,
+      TlsStream(TlsContext::Client({.server_name = "kyuu.test",
+                                    .ca_file = certificate.certificate_file()})
+                    .value(),
+                TcpStream::Connect(addresses_[0]).value()));
+  ASSERT_OK(client.Write("GET / HTTP/1.1"));
+  RunUntilAccepted(1);
+  EXPECT_TRUE(accepted_[0].stream.is_tls());
+  EXPECT_EQ(accepted_[0].kind, StreamKind::kHttp);
+  // And plain HTTP is still told from it.
+  const auto plain = Client("GET /");
+  RunUntilAccepted(2);
+  EXPECT_FALSE(accepted_[1].stream.is_tls());
+}
+
+TEST_F(StreamPortTest, TheSilentAreNotWaitedFor) {
+  Open({.first_byte_timeout = absl::Milliseconds(5)});
+  const auto client = Client("");
+  loop_.RunUntil([&] { return client->over; });
+  EXPECT_EQ(port_->stats().silent, 1u);
+  EXPECT_EQ(port_->open_streams(), 0u);
+}
+
+TEST_F(StreamPortTest, WhoLeavesWithoutAWordIsForgotten) {
+  Open();
+  auto client = Client("");
+  loop_.RunUntil([&] { return port_->open_streams() == 1; });
+  client.reset();
+  Alarm tick(*loop_, [&] {
+    tick.Set(Loop::Now() + absl::Milliseconds(1));
+    loop_->Stop();
+  });
+  tick.Set(Loop::Now());
+  loop_.RunUntil([&] { return port_->stats().silent == 1; });
+  EXPECT_EQ(port_->open_streams(), 0u);
+}
+
+// P4: one source does not shut out the others.
+TEST_F(StreamPortTest, ASourceHasAShare) {
+  Open({.max_streams = 3, .max_streams_per_source = 2});
+  const auto one = Client("a"), two = Client("b");
+  RunUntilAccepted(2);
+  const auto three = Client("c");
+  loop_.RunUntil([&] { return three->over; });
+  EXPECT_EQ(refusals_, std::vector{StreamRefusal::kSource});
+  EXPECT_EQ(port_->stats().refused_source, 1u);
+  const auto other = Client("d", 1);
+  RunUntilAccepted(3);
+  const auto late = Client("e", 1);
+  loop_.RunUntil([&] { return late->over; });
+  EXPECT_EQ(refusals_.back(), StreamRefusal::kTotal);
+  EXPECT_EQ(port_->stats().refused_total, 1u);
+  // A place that was given back is there for the next one.
+  accepted_.pop_back();
+  const auto again = Client("f", 1);
+  RunUntilAccepted(3);
+}
+
+TEST_F(StreamPortTest, AProxyHasNoShare) {
+  Open({.max_streams_per_source = 1,
+        .shared_sources = {IpPrefix::Parse("127.0.0.0/8").value()}});
+  const auto one = Client("a"), two = Client("b");
+  RunUntilAccepted(2);
+}
+
+// P1, T1: out of descriptors the loop goes on, without work and without an end
+// of its own, and the port recovers by itself.
+TEST_F(StreamPortTest, WithoutDescriptorsItPausesAndRecovers) {
+  for (const int error : {EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EBADF}) {
+    SCOPED_TRACE(error);
+    accepted_.clear();
+    addresses_.clear();
+    port_.reset();
+    refusals_.clear();
+    Open();
+    SyscallFaults faults;
+    faults.Fail(Syscall::kAccept, error);
+    const auto client = Client("GET");
+    loop_.RunUntil([&] { return refusals_.size() == 4; });
+    // 10, 20, 40 ms apart: far from a spin.
+    EXPECT_LE(faults.calls(Syscall::kAccept), 4u * 64);
+    EXPECT_EQ(port_->stats().exhausted, 4u);
+    EXPECT_EQ(refusals_.back(), StreamRefusal::kExhausted);
+    faults.Heal(Syscall::kAccept);
+    RunUntilAccepted(1);
+  }
+}
+
+TEST_F(StreamPortTest, WhoCannotBeWatchedIsReset) {
+  Open();
+  SyscallFaults faults;
+  const auto client = Client("GET");
+  // The accepted descriptor is the lowest one that is free.
+  const int next = dup(0);
+  close(next);
+  faults.Fail(Syscall::kEpollCtl, ENOSPC, 1, next);
+  loop_.RunUntil([&] { return client->over; });
+  EXPECT_EQ(port_->stats().unwatched, 1u);
+  EXPECT_EQ(refusals_, std::vector{StreamRefusal::kUnwatched});
+  EXPECT_EQ(port_->open_streams(), 0u);
+}
+
+}  // namespace
+}  // namespace kyuu::net
