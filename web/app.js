@@ -2,11 +2,12 @@
 
 import { Conversation } from "./conversation.js";
 import { byId } from "./elements.js";
-import { bytesText, nextName, suggestName } from "./format.js";
+import { bytesText, nextName, suggestName, visible } from "./format.js";
 import { clearNotice, notice, serverStatus, stored } from "./notices.js";
 import { paintAvatar, People } from "./people.js";
 import { Peer } from "./peer.js";
 import { Signaling } from "./signaling.js";
+import { TabNames } from "./tabs.js";
 import { Transfers } from "./transfer.js";
 
 const parameters = new URLSearchParams(location.search);
@@ -16,13 +17,20 @@ const CONNECT_WITHIN = 45_000;
 // An old connection of ours may hold the name until the server notices.
 const NAME_HELD = 40_000;
 const CHAT_BYTES = 8000;
+const RINGING = 16; // Calls that wait behind the one that rings.
 
 const people = new People();
 const conversation = new Conversation();
 let signaling;
 let wanted; // The name under which we are, or want to be again.
 let call; // {id, name, polite, outgoing, phase, peer, transfers}
-let incoming; // {call, from, polite}
+let incoming; // {call, from, polite}: rings, in the dialog
+const ringing = []; // Calls that came while it did.
+let joinWhenUp; // The name that could not be joined because the server was away.
+const tabs = new TabNames();
+// Names of others reach the page's text only like this.
+const shown = visible;
+const tooLong = (text) => new TextEncoder().encode(text ?? "").length > 64;
 
 // ------------------------------------------------------------------- join
 
@@ -33,14 +41,19 @@ function view(name) {
 function joinFailed(name, error) {
   const texts = {
     name_taken: `The name “${name}” is taken. How about “${nextName(name)}”?`,
-    invalid_name: "This name cannot be used: at most 64 bytes, and no blank at either end.",
+    other_tab: `Another tab of this browser is “${name}” already. How about “${nextName(name)}” here?`,
+    invalid_name: tooLong(room)
+      ? "The room's name in the address (?room=) cannot be used: at most 64 bytes."
+      : "This name cannot be used: at most 64 bytes, and no blank at either end.",
+    no_name: "A name is needed, so that others can call you.",
     room_full: "This room is full. Try again later.",
     server_full: "The server is full. Try again later.",
     lost: "The server cannot be reached at the moment. Trying again…",
   };
   byId("join-error").textContent = texts[error.code] ?? `The server says: ${error.message}`;
   byId("join-error").hidden = false;
-  if (error.code === "name_taken") byId("name").value = nextName(name);
+  if (error.code === "name_taken" || error.code === "other_tab") byId("name").value = nextName(name);
+  joinWhenUp = error.code === "lost" ? name : undefined;
   byId("name").focus();
   byId("name").select();
 }
@@ -48,13 +61,15 @@ function joinFailed(name, error) {
 async function join(name) {
   const joined = await signaling.request({ type: "join", name, room, meta: { app: "kyuu", kind: "web" } });
   wanted = name;
+  joinWhenUp = undefined;
+  tabs.hold(name, room);
   stored(localStorage, "kyuu-name", name);
   stored(sessionStorage, "kyuu-joined", name);
-  byId("my-name").textContent = name;
+  byId("my-name").textContent = visible(name);
   byId("leave").hidden = false;
   byId("join-error").hidden = true;
   paintAvatar(byId("radar-me"), name);
-  document.title = `${name} · kyuu`;
+  document.title = `${visible(name)} · kyuu`;
   let { peers, more } = joined;
   people.reset(peers);
   if (document.body.dataset.view === "join") view("lobby");
@@ -67,7 +82,10 @@ async function join(name) {
 byId("join-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const name = byId("name").value.trim();
-  if (!name) return;
+  if (!name) {
+    joinFailed(name, { code: "no_name" });
+    return;
+  }
   byId("join-button").disabled = true;
   try {
     await join(name);
@@ -83,9 +101,11 @@ byId("suggest").addEventListener("click", () => {
 });
 
 byId("leave").addEventListener("click", async () => {
+  if (call?.transfers?.active && !confirm("Files are under way. Leave all the same?")) return;
   if (call) endCall("You left", "hangup");
   closeTalk();
   wanted = undefined;
+  tabs.release();
   stored(sessionStorage, "kyuu-joined", null);
   byId("leave").hidden = true;
   document.title = "kyuu";
@@ -125,6 +145,8 @@ async function rejoin(since = Date.now()) {
 
 function lostServer(retryAt) {
   serverStatus("offline", "Offline");
+  people.setAway(true);
+  ringing.length = 0;
   if (incoming) closeIncoming();
   if (call && call.phase !== "connected") endCall("The connection to the server is lost");
   else if (call) call.id = undefined; // The two go on without the server.
@@ -151,17 +173,17 @@ function startSignaling() {
     clearTimeout(lostServer.timer);
     clearNotice("server");
     serverStatus("online", "Online");
-    const before = stored(sessionStorage, "kyuu-joined");
-    if (!wanted && before && document.body.dataset.view === "join") wanted = before;
-    rejoin();
+    people.setAway(false);
+    onUp();
   });
   on("down", ({ retryAt }) => lostServer(retryAt));
   on("presence", (message) => people.apply(message));
   on("incoming", onIncoming);
   on("accepted", (message) => onAccepted(message.call));
   on("rejected", ({ call: id, reason }) => {
-    if (call?.id === id) endCall(reason === "busy" ? `${call.name} is in another call` : `${call.name} declined`);
+    if (call?.id === id) endCall(reason === "busy" ? `${shown(call.name)} is in another call` : `${shown(call.name)} declined`);
   });
+  on("ice_servers", () => call?.peer?.useServers(signaling.iceServers));
   on("hangup", onHangup);
   on("signal", (message) => {
     if (call?.id === message.call) call.peer?.receive(message);
@@ -170,6 +192,28 @@ function startSignaling() {
     if (code === "unknown_call" || (code === "bad_state" && id !== call?.id)) return; // Crossed with an ending.
     notice(`The server says: ${message}`, { kind: "error" });
   });
+}
+
+async function onUp() {
+  // A relay's credentials may be new; a call that goes on needs them before it
+  // looks for another way.
+  call?.peer?.useServers(signaling.iceServers);
+  const before = stored(sessionStorage, "kyuu-joined");
+  if (!wanted && before && document.body.dataset.view === "join") {
+    // A tab that was duplicated remembers the name of the first one.
+    if (await tabs.heldElsewhere(before, room)) {
+      stored(sessionStorage, "kyuu-joined", null);
+      byId("name").value = before;
+      joinFailed(before, { code: "other_tab" });
+      return;
+    }
+    wanted = before;
+  }
+  if (!wanted && joinWhenUp) {
+    wanted = joinWhenUp;
+    byId("join-error").hidden = true;
+  }
+  rejoin();
 }
 
 // ------------------------------------------------------------------ calls
@@ -184,6 +228,7 @@ const STATE_TEXT = {
 function setPhase(phase, text) {
   call.phase = phase;
   showState(phase, text ?? STATE_TEXT[phase]);
+  people.setBusy(call.name, phase);
   const usable = phase === "connected" || phase === "unsteady";
   for (const id of ["attach", "message", "send"]) byId(id).disabled = !usable;
   byId("hangup-text").textContent = phase === "calling" ? "Cancel" : "Hang up";
@@ -198,9 +243,8 @@ function openTalk(name) {
   conversation.clear();
   byId("idle").hidden = true;
   byId("talk").hidden = false;
-  byId("peer-name").textContent = name;
+  byId("peer-name").textContent = visible(name);
   paintAvatar(byId("peer-avatar"), name);
-  people.setBusy(name);
   view("talk");
 }
 
@@ -230,9 +274,9 @@ people.addEventListener("call", async ({ detail: name }) => {
   } catch (error) {
     if (call !== mine) return;
     const texts = {
-      not_found: `${name} is not here any more.`,
-      too_many_calls: `${name} is in too many calls.`,
-      bad_state: `There is a call with ${name} already, perhaps in another window.`,
+      not_found: `${shown(name)} is not here any more.`,
+      too_many_calls: `${shown(name)} is called by too many others at the moment.`,
+      bad_state: `There is a call with ${shown(name)} already, perhaps in another window.`,
     };
     endCall(texts[error.code] ?? error.message);
     notice(texts[error.code] ?? error.message, { kind: "error" });
@@ -241,21 +285,54 @@ people.addEventListener("call", async ({ detail: name }) => {
 
 function onIncoming(message) {
   if (call?.name === message.from && call.outgoing && !call.id) return; // Glare: our answer is under way.
-  if (call || incoming) {
+  if (call) {
+    missed(message.from);
     signaling.send({ type: "reject", call: message.call, reason: "busy" });
     return;
   }
+  // One rings at a time; the others wait for their turn, and so do their callers.
+  if (incoming) {
+    if (ringing.length < RINGING) ringing.push(message);
+    else signaling.send({ type: "reject", call: message.call, reason: "busy" });
+    return;
+  }
+  ring(message);
+}
+
+function ring(message) {
   incoming = message;
-  byId("incoming-name").textContent = message.from;
+  byId("incoming-name").textContent = visible(message.from);
   paintAvatar(byId("incoming-avatar"), message.from);
   byId("incoming").showModal();
-  document.title = `${message.from} is calling · kyuu`;
+  document.title = `${visible(message.from)} is calling · kyuu`;
+}
+
+function missed(name) {
+  people.dispatchEvent(new CustomEvent("missed", { detail: name }));
+  const text = `You missed a call from ${shown(name)}.`;
+  notice(text);
+  if (call) conversation.note(text);
 }
 
 function closeIncoming() {
   incoming = undefined;
   if (byId("incoming").open) byId("incoming").close();
-  document.title = wanted ? `${wanted} · kyuu` : "kyuu";
+  document.title = wanted ? `${visible(wanted)} · kyuu` : "kyuu";
+}
+
+// The next of those that wait; who called while another call was taken learns
+// that.
+function ringNext() {
+  if (incoming) return;
+  if (call) {
+    for (const { call: id, from } of ringing.splice(0)) {
+      missed(from);
+      signaling.send({ type: "reject", call: id, reason: "busy" });
+    }
+    return;
+  }
+  const next = ringing.shift();
+  if (next) ring(next);
 }
 
 function answer(accepted) {
@@ -264,12 +341,15 @@ function answer(accepted) {
   closeIncoming();
   if (!accepted) {
     signaling.send({ type: "reject", call: id, reason: "declined" });
+    ringNext();
     return;
   }
   call = { id, name: from, polite, outgoing: false };
   openTalk(from);
   setPhase("connecting");
   signaling.send({ type: "accept", call: id });
+  ringNext();
+  byId("hangup").focus();
 }
 
 byId("accept").addEventListener("click", () => answer(true));
@@ -280,10 +360,16 @@ byId("incoming").addEventListener("cancel", (event) => {
 });
 
 function onHangup({ call: id, reason }) {
+  const waiting = ringing.findIndex((other) => other.call === id);
+  if (waiting >= 0) {
+    missed(ringing.splice(waiting, 1)[0].from);
+    return;
+  }
   if (incoming?.call === id) {
     const { from } = incoming;
     closeIncoming();
-    if (reason === "timeout") notice(`You missed a call from ${from}.`);
+    missed(from);
+    ringNext();
     return;
   }
   if (call?.id !== id) return;
@@ -292,13 +378,13 @@ function onHangup({ call: id, reason }) {
     return;
   }
   const texts = {
-    timeout: `${call.name} did not answer`,
-    peer_left: `${call.name} left`,
-    peer_lost: `${call.name} lost the connection to the server`,
-    failed: `No connection to ${call.name} could be made`,
+    timeout: `${shown(call.name)} did not answer`,
+    peer_left: `${shown(call.name)} left`,
+    peer_lost: `${shown(call.name)} lost the connection to the server`,
+    failed: `No connection to ${shown(call.name)} could be made`,
   };
   call.id = undefined;
-  endCall(texts[reason] ?? `${call.name} hung up`);
+  endCall(texts[reason] ?? `${shown(call.name)} hung up`);
 }
 
 function onAccepted(id) {
@@ -327,7 +413,9 @@ function onAccepted(id) {
   on(call.transfers, "transfer", (transfer) =>
     conversation.file(transfer, {
       accept: () => mine.transfers.accept(transfer),
+      acceptAll: () => mine.transfers.acceptAll(transfer),
       decline: () => mine.transfers.decline(transfer),
+      declineAll: () => mine.transfers.declineAll(transfer),
       cancel: () => mine.transfers.cancel(transfer),
     }),
   );
@@ -337,11 +425,11 @@ function onPeerState(state) {
   if (state === "connected" && call.peer.usable) setPhase("connected");
   else if (state === "unsteady" && call.phase === "connected") setPhase("unsteady");
   else if (state === "failed") failed();
-  else if (state === "closed") endCall(call.saidBye ? `${call.name} hung up` : `The connection to ${call.name} ended`, call.saidBye ? "done" : "failed");
+  else if (state === "closed") endCall(call.saidBye ? `${shown(call.name)} hung up` : `The connection to ${shown(call.name)} ended`, call.saidBye ? "done" : "failed");
 }
 
 function failed() {
-  endCall(`No connection to ${call.name} could be made${relayOnly ? " through the relay" : ""}.`, "failed");
+  endCall(`No connection to ${shown(call.name)} could be made${relayOnly ? " through the relay" : ""}.`, "failed");
 }
 
 async function watchPath(mine) {
@@ -367,7 +455,7 @@ function onControl(message) {
     conversation.message("peer", message.text, Number.isFinite(message.time) ? message.time : Date.now());
   } else if (message.type === "bye") {
     call.saidBye = true;
-    endCall(`${call.name} hung up`, "done");
+    endCall(`${shown(call.name)} ${message.reason === "page" ? "closed or reloaded the page" : "hung up"}`, "done");
   }
 }
 
@@ -387,6 +475,7 @@ function endCall(text, reason) {
   showPanel(false);
   for (const id of ["attach", "message", "send"]) byId(id).disabled = true;
   byId("hangup-text").textContent = "Close";
+  ringNext();
 }
 
 byId("hangup").addEventListener("click", () => {
@@ -434,7 +523,7 @@ byId("chat-form").addEventListener("submit", (event) => {
 
 function sendFiles(files) {
   if (!call?.peer?.usable) return;
-  for (const file of files) call.transfers.offer(file);
+  if (files.length > 0) call.transfers.offerAll(files);
 }
 
 byId("attach").addEventListener("click", () => byId("files").click());
@@ -464,13 +553,18 @@ addEventListener("beforeunload", (event) => {
   if (call?.transfers?.active) event.preventDefault();
 });
 addEventListener("pagehide", () => {
-  call?.peer?.send({ type: "bye" });
+  call?.peer?.send({ type: "bye", reason: "page" });
   if (call?.id) signaling.send({ type: "hangup", call: call.id, reason: "hangup" });
 });
 
 byId("notice-close").addEventListener("click", () => clearNotice());
 byId("relay-only").hidden = !relayOnly;
+// "localhost" is another machine for everybody else.
+if (/^(localhost|127\.|\[::1\])/.test(location.hostname)) {
+  byId("empty").textContent = "Nobody else yet. Open this page in another window: who is there appears here at once. (At this address only this machine can open it.)";
+}
 byId("name").value = parameters.get("name") ?? stored(localStorage, "kyuu-name") ?? suggestName();
 if (!globalThis.RTCPeerConnection) notice("This browser cannot make peer connections.", { kind: "error" });
 byId("attach").title = `Send files (also by dropping them here; of any size, ${bytesText(1e9)} and more)`;
+byId("name").focus();
 startSignaling();

@@ -1,7 +1,7 @@
 // What is seen of a call: messages, files, and how the two are connected.
 
 import { byId, icon, ICONS, make } from "./elements.js";
-import { bytesText, durationText, timeText } from "./format.js";
+import { bytesText, durationText, savedName, timeText, visible, visibleLines } from "./format.js";
 
 const WAYS = {
   host: "local network address",
@@ -54,19 +54,20 @@ export class Conversation {
       make(
         "div",
         { class: `bubble ${from}`, testid: "chat-message", "data-from": from },
-        make("p", { text }),
+        make("p", { dir: "auto", text: visibleLines(text) }),
         make("time", { text: timeText(at) }),
       ),
     );
   }
 
-  // A card that follows `transfer`. `actions`: {accept, decline, cancel}.
+  // A card that follows `transfer`. `actions`: {accept, acceptAll, decline,
+  // declineAll, cancel}.
   file(transfer, actions) {
     const mine = transfer.direction === "out";
     const bar = make("div", { class: "fill" });
     const track = make(
       "div",
-      { class: "track", testid: "file-progress", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100", "aria-label": `Progress of ${transfer.name}` },
+      { class: "track", testid: "file-progress", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100", "aria-label": `Progress of ${visible(transfer.name)}` },
       bar,
     );
     const status = make("p", { class: "file-status", testid: "file-status" });
@@ -79,7 +80,7 @@ export class Conversation {
           "div",
           { class: "file-head" },
           make("span", { class: "file-icon" }, icon(ICONS.file)),
-          make("div", { class: "file-title" }, make("b", { testid: "file-name", text: transfer.name, title: transfer.name }), make("small", { text: bytesText(transfer.size) })),
+          make("div", { class: "file-title" }, make("b", { testid: "file-name", title: visible(transfer.name) }, make("bdi", { text: visible(transfer.name) })), make("small", { text: bytesText(transfer.size) })),
         ),
         track,
         status,
@@ -99,7 +100,10 @@ export class Conversation {
       drawn = transfer.state;
       buttons.replaceChildren();
       if (transfer.state === "offered" && !mine) {
-        buttons.append(button("Decline", "file-decline", "plain", actions.decline), button("Accept", "file-accept", "primary", actions.accept));
+        buttons.append(button(transfer.batch ? "Decline all" : "Decline", "file-decline", "plain", transfer.batch ? actions.declineAll : actions.decline), button(transfer.batch ? "Accept this one" : "Accept", "file-accept", transfer.batch ? "plain" : "primary", actions.accept));
+        if (transfer.batch) {
+          buttons.append(button(`Accept all ${transfer.batch.files} (${bytesText(transfer.batch.bytes)})`, "file-accept-all", "primary", actions.acceptAll));
+        }
       } else if (!transfer.over) {
         buttons.append(button("Cancel", "file-cancel", "plain", actions.cancel));
       } else if (transfer.state === "done") {
@@ -116,10 +120,10 @@ export class Conversation {
   showReceived(transfer, card, buttons) {
     const url = URL.createObjectURL(transfer.blob);
     this.links.push(url);
-    const link = make("a", { class: "button primary", href: url, download: transfer.name, testid: "file-save", text: "Save" });
+    const link = make("a", { class: "button primary", href: url, download: savedName(transfer.name), testid: "file-save", text: "Save" });
     buttons.append(link);
     if (transfer.blob.type.startsWith("image/")) {
-      const image = make("img", { class: "preview", src: url, alt: transfer.name });
+      const image = make("img", { class: "preview", src: url, alt: visible(transfer.name) });
       image.onload = () => this.atEnd && this.scrollToEnd();
       card.prepend(image);
     }
@@ -154,6 +158,7 @@ function statusText(transfer) {
   switch (transfer.state) {
     case "offered":
       return out ? "Waiting for an answer" : "Do you want this file?";
+    case "waiting":
     case "queued":
       return "Waiting for its turn";
     case "active": {

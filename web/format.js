@@ -1,5 +1,26 @@
 // Numbers and names as people read them.
 
+// What is shown by nothing, or changes how other characters are shown.
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
+// Emoji that belong together, which stay as they are.
+const EMOJI = /\p{Emoji}\p{Emoji_Modifier}?\ufe0f?(?:\u200d\p{Emoji}\p{Emoji_Modifier}?\ufe0f?)*/u;
+const PARTS = new RegExp(`${EMOJI.source}|${HIDDEN.source}`, "gu");
+
+// Text that somebody else has chosen, with control, bidi and invisible
+// characters spelt out, so that it cannot look like another text.
+export function visible(text) {
+  return text.replace(PARTS, (part) =>
+    [...part].length === 1 && HIDDEN.test(part) ? `<U+${part.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}>` : part,
+  );
+}
+
+// The same for what may have several lines.
+export const visibleLines = (text) => text.split(/\r?\n/).map(visible).join("\n");
+
+// The name under which a received file is saved (docs/application_protocol.md,
+// "Names").
+export const savedName = (name) => name.replace(new RegExp(HIDDEN.source, "gu"), "_").replace(/^\./, "_");
+
 export function bytesText(bytes) {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let i = 0;
@@ -68,7 +89,7 @@ export function hashOf(name) {
 }
 
 export function initialsOf(name) {
-  const words = name.trim().split(/\s+/);
+  const words = name.replace(new RegExp(HIDDEN.source, "gu"), "").trim().split(/\s+/);
   const letters = words.length > 1 ? [words[0], words[words.length - 1]] : [words[0]];
-  return letters.map((word) => Array.from(word)[0]).join("").toUpperCase();
+  return letters.map((word) => Array.from(word)[0] ?? "?").join("").toUpperCase();
 }

@@ -19,6 +19,7 @@ export class Peer extends EventTarget {
     this.restarts = 0;
     this.closed = false;
     this.tasks = Promise.resolve();
+    this.servers = JSON.stringify(iceServers);
     this.pc = new RTCPeerConnection({
       iceServers,
       iceTransportPolicy: relayOnly ? "relay" : "all",
@@ -32,6 +33,19 @@ export class Peer extends EventTarget {
     this.pc.ondatachannel = ({ channel }) => this.incoming(channel);
     if (caller) {
       this.useControl(this.pc.createDataChannel("kyuu", { ordered: true, protocol: "kyuu.app.v1" }));
+    }
+  }
+
+  // New servers, or new credentials for them. What is gathered from now on uses
+  // them; a path through the relay is made anew by them before the old one ends.
+  async useServers(iceServers) {
+    if (this.closed || JSON.stringify(iceServers) === this.servers) return;
+    this.servers = JSON.stringify(iceServers);
+    try {
+      this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers });
+      if (this.caller && (await this.path())?.relayed) this.pc.restartIce();
+    } catch (error) {
+      console.warn("servers", error);
     }
   }
 

@@ -1,7 +1,8 @@
-// Who is here: the list, and the radar above it.
+// Who is here: the list, and the radar above it. News come faster than anybody
+// reads: they are drawn once a frame, and only what has changed.
 
 import { byId, make } from "./elements.js";
-import { hashOf, initialsOf } from "./format.js";
+import { hashOf, initialsOf, visible } from "./format.js";
 
 // An avatar's look follows from its name (style.css has twelve hues).
 export function paintAvatar(element, name) {
@@ -9,74 +10,161 @@ export function paintAvatar(element, name) {
   element.dataset.hue = hashOf(name) % 12;
 }
 
+const RADAR = 16; // Blips on it.
+const FILTER_FROM = 8; // People from whom on a filter helps.
+
 const kindText = (meta) => (meta?.kind === "cli" ? "on a terminal" : meta?.kind === "web" ? "in a browser" : "");
+const collator = new Intl.Collator(undefined, { numeric: true });
+const compare = (a, b) => collator.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
 
 // Event "call" ({detail}: a name).
 export class People extends EventTarget {
   constructor() {
     super();
     this.peers = new Map(); // name -> meta
-    this.busyWith = undefined;
+    this.names = []; // Sorted, as they are shown.
+    this.rows = new Map(); // name -> what is shown of it
+    this.changed = new Set(); // Names whose rows are not what they should be.
+    this.all = false; // Every button may have changed.
+    this.talk = undefined; // {name, phase} of the call there is.
+    this.away = false; // The server is, so that nobody can be called.
+    byId("people-filter").addEventListener("input", () => this.later({ all: true }));
   }
 
   reset(peers) {
+    const before = new Set(this.peers.keys());
     this.peers = new Map(peers.map(({ name, meta }) => [name, meta ?? {}]));
-    this.draw();
+    for (const name of [...before, ...this.peers.keys()]) this.changed.add(name);
+    this.later({});
   }
 
   apply({ change, peer }) {
     if (change === "left") this.peers.delete(peer.name);
     else this.peers.set(peer.name, peer.meta ?? {});
-    this.draw();
+    this.changed.add(peer.name);
+    this.later({});
   }
 
   // The one with whom there is a call; others cannot be called meanwhile.
-  setBusy(name) {
-    this.busyWith = name;
-    this.draw();
+  setBusy(name, phase) {
+    if (this.talk?.name === name && this.talk?.phase === phase) return;
+    this.talk = name === undefined ? undefined : { name, phase };
+    this.later({ all: true });
+  }
+
+  setAway(away) {
+    if (this.away === away) return;
+    this.away = away;
+    this.later({ all: true });
+  }
+
+  later({ all = false }) {
+    this.all ||= all;
+    if (this.frame) return;
+    // A page that is not seen has no frames; the list shall be right all the same.
+    const draw = () => {
+      this.frame = undefined;
+      this.draw();
+    };
+    this.frame = document.hidden ? setTimeout(draw, 250) : requestAnimationFrame(draw);
   }
 
   draw() {
-    const names = [...this.peers.keys()].sort((a, b) => a.localeCompare(b));
-    byId("people-count").textContent = names.length;
-    byId("empty").hidden = names.length > 0;
     const list = byId("people");
-    const focused = document.activeElement?.closest?.("[data-testid=person]")?.dataset.name;
-    list.replaceChildren(...names.map((name) => this.row(name)));
-    if (focused !== undefined) list.querySelector(`[data-name="${CSS.escape(focused)}"] button`)?.focus();
-    const radar = byId("radar");
-    for (const old of radar.querySelectorAll(".blip")) old.remove();
-    names.slice(0, 16).forEach((name, i) => radar.append(this.blip(name, i, Math.min(names.length, 16))));
-    radar.hidden = false;
+    let moved = false;
+    for (const name of this.changed) {
+      const here = this.peers.has(name);
+      const row = this.rows.get(name);
+      if (row && !here) {
+        row.element.remove();
+        this.rows.delete(name);
+        moved = true;
+      } else if (!row && here) {
+        this.rows.set(name, this.row(name));
+        moved = true;
+      }
+    }
+    if (moved) {
+      this.names = [...this.rows.keys()].sort(compare);
+      // Each row to its place; those that stand right are not touched.
+      let next = list.firstElementChild;
+      for (const name of this.names) {
+        const { element } = this.rows.get(name);
+        if (element === next) next = next.nextElementSibling;
+        else list.insertBefore(element, next);
+      }
+      this.drawRadar();
+    }
+    const refresh = this.all ? this.names : this.changed;
+    for (const name of refresh) {
+      const row = this.rows.get(name);
+      if (row) this.refresh(name, row);
+    }
+    this.filter(moved || this.all);
+    this.changed.clear();
+    this.all = false;
+    byId("people-count").textContent = this.names.length;
+    byId("empty").hidden = this.names.length > 0;
+  }
+
+  filter(due) {
+    const box = byId("people-filter");
+    box.hidden = this.names.length < FILTER_FROM && box.value === "";
+    if (!due) return;
+    const wanted = box.value.trim().toLowerCase();
+    if (wanted === "" && !this.filtered) return;
+    this.filtered = wanted !== "";
+    for (const [name, { element }] of this.rows) element.hidden = !name.toLowerCase().includes(wanted);
   }
 
   row(name) {
     const avatar = make("span", { class: "avatar", "aria-hidden": "true" });
     paintAvatar(avatar, name);
-    const kind = kindText(this.peers.get(name));
-    const here = this.busyWith === name;
-    const row = make(
+    const kind = make("small");
+    const button = make("button", {
+      class: "plain",
+      type: "button",
+      testid: "call",
+      onclick: () => this.dispatchEvent(new CustomEvent("call", { detail: name })),
+    });
+    const element = make(
       "li",
-      { testid: "person", "data-name": name, class: here ? "current" : "" },
+      { testid: "person", "data-name": name },
       avatar,
-      make("span", { class: "person-name" }, make("b", { text: name }), kind && make("small", { text: kind })),
-      make("button", {
-        class: "plain",
-        type: "button",
-        testid: "call",
-        text: here ? "In call" : "Call",
-        "aria-label": `Call ${name}`,
-        disabled: this.busyWith !== undefined,
-        onclick: () => this.dispatchEvent(new CustomEvent("call", { detail: name })),
-      }),
+      make("span", { class: "person-name" }, make("b", {}, make("bdi", { text: visible(name) })), kind),
+      button,
     );
-    return row;
+    return { element, kind, button };
+  }
+
+  refresh(name, { element, kind, button }) {
+    const set = (target, key, value) => target[key] !== value && (target[key] = value);
+    const here = this.talk?.name === name;
+    set(element, "className", here ? "current" : "");
+    set(kind, "textContent", kindText(this.peers.get(name)));
+    set(button, "textContent", !here ? "Call" : this.talk.phase === "calling" ? "Calling" : "In call");
+    set(button, "disabled", this.talk !== undefined || this.away);
+    const title = this.away ? "The server is away" : "";
+    set(button, "title", title);
+    const label = `Call ${visible(name)}`;
+    if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
+  }
+
+  drawRadar() {
+    const radar = byId("radar");
+    radar.hidden = false;
+    const shown = this.names.slice(0, RADAR);
+    const key = JSON.stringify(shown);
+    if (this.radar === key) return;
+    this.radar = key;
+    for (const old of radar.querySelectorAll(".blip")) old.remove();
+    shown.forEach((name, i) => radar.append(this.blip(name, i, shown.length)));
   }
 
   // Two rings; where on them follows from the order, with a turn by name so
   // that it does not look like a clock.
   blip(name, i, count) {
-    const blip = make("span", { class: "avatar blip", title: name });
+    const blip = make("span", { class: "avatar blip", title: visible(name) });
     paintAvatar(blip, name);
     const angle = (i / count) * 2 * Math.PI + 0.6 + (hashOf(name) % 100) / 400;
     const radius = i % 2 === 0 ? 39 : 24;

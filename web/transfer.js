@@ -7,10 +7,28 @@ const CHUNK = 65536; // The most that the protocol allows...
 const READ = 1024 * 1024; // ...cut from pieces of the file of this size.
 const QUEUE_HIGH = 1024 * 1024;
 const QUEUE_LOW = 256 * 1024;
-const MAX_OFFERS = 64;
+const MAX_OFFERS = 64; // Of the other side, without an answer...
+const MAX_FILES = 65536; // ...and in all.
+const WINDOW = 16; // Files of ours that the other side has heard of.
+const BUSY_PAUSE = 1000; // Then a receiver that was busy is asked again,
+const BUSY_MAX = 5 * 60_000; // for so long.
 const SPOOL = 8 * 1024 * 1024; // Received bytes held before they become a Blob.
 
-// One file, either direction. `state`: "offered", "queued", "active",
+const OFFER_REASONS = {
+  declined: "",
+  exists: "something of this name is there already",
+  too_large: "too large",
+  busy: "too many files at once",
+  bad_name: "its name cannot be used",
+  no_space: "no room for it there",
+  cannot_store: "the other side cannot store files",
+};
+const RESULT_REASONS = {
+  no_space: "no room for it there",
+  cannot_store: "it arrived intact, but could not be stored there",
+};
+
+// One file, either direction. `state`: "waiting", "offered", "queued", "active",
 // "checking", "done", "declined", "cancelled", "failed". "change" tells of
 // every change; `text` says why it failed.
 class Transfer extends EventTarget {
@@ -74,6 +92,9 @@ export class Transfers extends EventTarget {
     this.peer = peer;
     this.outgoing = new Map();
     this.incoming = new Map();
+    this.waiting = []; // Of ours, not offered yet, or again.
+    this.batches = new Map(); // Of the other side: id -> {answer, files, bytes}.
+    this.nextBatch = 1;
     this.sending = Promise.resolve();
     peer.addEventListener("file-channel", ({ detail }) => this.receiveOn(detail));
   }
@@ -82,15 +103,49 @@ export class Transfers extends EventTarget {
     return [...this.outgoing.values(), ...this.incoming.values()].some((t) => !t.over);
   }
 
-  offer(file) {
-    const transfer = new Transfer("out", newId(), cleanName(file.name), file.size, file.type);
-    transfer.file = file;
+  // Offers files, a few at once and the others as those are through; several
+  // are a batch, for one answer.
+  offerAll(files) {
+    const batch = files.length > 1 ? { id: `b${this.nextBatch++}`, files: files.length, bytes: files.reduce((sum, file) => sum + file.size, 0) } : undefined;
+    for (const file of files) {
+      const transfer = new Transfer("out", newId(), cleanName(file.name), file.size, file.type);
+      transfer.file = file;
+      transfer.batch = batch;
+      transfer.state = "waiting";
+      this.outgoing.set(transfer.id, transfer);
+      transfer.addEventListener("change", () => transfer.over && this.offerMore());
+      this.waiting.push(transfer);
+      this.announce(transfer);
+    }
+    this.offerMore();
+  }
+
+  offerMore() {
+    let open = [...this.outgoing.values()].filter((t) => !t.over && t.state !== "waiting").length;
+    while (open < WINDOW && this.waiting.length > 0) {
+      const transfer = this.waiting.shift();
+      if (transfer.over) continue;
+      const { id, name, size, mime, batch } = transfer;
+      const offer = { type: "file-offer", id, name, size, mime: mime || undefined, batch };
+      transfer.set("offered");
+      if (!this.peer.send(offer)) transfer.set("failed", "not connected");
+      open++;
+    }
+  }
+
+  // "busy" means later, by another id: none is used twice.
+  postpone(transfer) {
+    this.busySince ??= Date.now();
+    if (Date.now() - this.busySince > BUSY_MAX) {
+      transfer.set("declined", OFFER_REASONS.busy);
+      return;
+    }
+    this.outgoing.delete(transfer.id);
+    transfer.id = newId();
     this.outgoing.set(transfer.id, transfer);
-    this.announce(transfer);
-    const offer = { type: "file-offer", id: transfer.id, name: transfer.name, size: file.size };
-    if (file.type) offer.mime = file.type;
-    if (!this.peer.send(offer)) transfer.set("failed", "not connected");
-    return transfer;
+    transfer.set("waiting");
+    this.waiting.unshift(transfer);
+    setTimeout(() => this.offerMore(), BUSY_PAUSE);
   }
 
   accept(transfer) {
@@ -104,6 +159,26 @@ export class Transfers extends EventTarget {
     this.peer.send({ type: "file-accept", id: transfer.id });
   }
 
+  // Takes this one and all that come with it, as far as they are what the
+  // other side has announced.
+  acceptAll(transfer) {
+    const batch = this.batches.get(transfer.batch?.id);
+    if (batch) batch.answer = "accept";
+    for (const other of this.incoming.values()) {
+      if (other.batch && other.batch.id === transfer.batch?.id) this.accept(other);
+    }
+    this.accept(transfer);
+  }
+
+  declineAll(transfer) {
+    const batch = this.batches.get(transfer.batch?.id);
+    if (batch) batch.answer = "decline";
+    for (const other of this.incoming.values()) {
+      if (other.batch && other.batch.id === transfer.batch?.id) this.decline(other);
+    }
+    this.decline(transfer);
+  }
+
   decline(transfer) {
     if (transfer.state !== "offered") return;
     this.peer.send({ type: "file-reject", id: transfer.id, reason: "declined" });
@@ -112,7 +187,7 @@ export class Transfers extends EventTarget {
 
   cancel(transfer, reason = "user", text = "") {
     if (transfer.over) return;
-    this.peer.send({ type: "file-cancel", id: transfer.id, reason });
+    if (transfer.state !== "waiting") this.peer.send({ type: "file-cancel", id: transfer.id, reason });
     transfer.set(reason === "user" ? "cancelled" : "failed", text);
     this.release(transfer);
   }
@@ -130,16 +205,15 @@ export class Transfers extends EventTarget {
     switch (type) {
       case "file-accept":
         if (out?.state === "offered") {
+          this.busySince = undefined;
           out.set("queued");
           // One after the other: each gets the whole rate.
           this.sending = this.sending.then(() => this.send(out));
         }
         return true;
       case "file-reject":
-        if (out && !out.over) {
-          const why = { declined: "", exists: "a file of this name is there already", too_large: "too large", busy: "too many files at once", bad_name: "its name cannot be used" };
-          out.set("declined", why[message.reason] ?? "");
-        }
+        if (out?.state === "offered" && message.reason === "busy") this.postpone(out);
+        else if (out && !out.over) out.set("declined", OFFER_REASONS[message.reason] ?? "");
         return true;
       case "file-progress":
         if (out?.state === "active" && Number.isInteger(message.received)) {
@@ -150,14 +224,14 @@ export class Transfers extends EventTarget {
       case "file-result":
         if (out && !out.over) {
           if (message.ok) out.moved = out.size;
-          out.set(message.ok ? "done" : "failed", message.ok ? "" : "it arrived damaged");
+          out.set(message.ok ? "done" : "failed", message.ok ? "" : (RESULT_REASONS[message.reason] ?? "it arrived damaged"));
           this.release(out);
         }
         return true;
       case "file-cancel":
         for (const transfer of any) {
           if (transfer && !transfer.over) {
-            transfer.set("cancelled", message.reason === "user" ? "by the other side" : "the other side had a problem");
+            transfer.set("cancelled", message.reason === "user" ? "by the other side" : message.reason === "no_space" ? "no room for it there" : "the other side had a problem");
             this.release(transfer);
           }
         }
@@ -167,16 +241,35 @@ export class Transfers extends EventTarget {
     }
   }
 
-  offered({ id, name, size, mime }) {
+  offered({ id, name, size, mime, batch }) {
     if (!/^[A-Za-z0-9_-]{1,32}$/.test(id) || !Number.isSafeInteger(size) || size < 0 || this.incoming.has(id)) return;
     const waiting = [...this.incoming.values()].filter((t) => t.state === "offered").length;
-    if (!validName(name) || waiting >= MAX_OFFERS) {
+    if (!validName(name) || waiting >= MAX_OFFERS || this.incoming.size >= MAX_FILES) {
       this.peer.send({ type: "file-reject", id, reason: validName(name) ? "busy" : "bad_name" });
       return;
     }
     const transfer = new Transfer("in", id, name, size, typeof mime === "string" ? mime : "");
     this.incoming.set(id, transfer);
+    const known = this.joinBatch(transfer, batch);
     this.announce(transfer);
+    if (known?.answer === "accept") this.accept(transfer);
+    else if (known?.answer === "decline") this.decline(transfer);
+  }
+
+  // The batch of an offer, if it has one whose announcement it keeps to.
+  joinBatch(transfer, announced) {
+    const count = (value) => Number.isSafeInteger(value) && value >= 0;
+    if (!/^[A-Za-z0-9_-]{1,32}$/.test(announced?.id ?? "") || !count(announced.files) || !count(announced.bytes)) return undefined;
+    let batch = this.batches.get(announced.id);
+    if (!batch) {
+      batch = { files: announced.files, bytes: announced.bytes };
+      this.batches.set(announced.id, batch);
+    }
+    if (batch.files < 1 || transfer.size > batch.bytes) return undefined;
+    batch.files--;
+    batch.bytes -= transfer.size;
+    transfer.batch = { id: announced.id, files: announced.files, bytes: announced.bytes };
+    return batch;
   }
 
   async send(transfer) {
@@ -286,6 +379,7 @@ export class Transfers extends EventTarget {
 
   // The call is over.
   fail() {
+    this.waiting = [];
     for (const transfer of [...this.outgoing.values(), ...this.incoming.values()]) {
       transfer.set("failed", "the connection ended");
     }

@@ -265,6 +265,41 @@ for (const signal of ['SIGKILL', 'SIGTERM']) {
 
 // -------------------------------------------------------------- exit statuses
 
+test('--version, and a word that is no command', MINUTES, async () => {
+  const version = command('--version');
+  await finished(version, 0);
+  assert.match(output(version), /^kyuu \d+\.\d+\.\d+$/);
+  for (const [args, text] of [
+    [['bogus'], /^kyuu: there is no command "bogus"; kyuu --help/],
+    [[], /^kyuu: /],
+    [['recv', server.url, 'Kim', '--dir', '/nowhere/at/all'], /^kyuu: .*nowhere/],
+  ]) {
+    const program = command(...args);
+    await finished(program, 2);
+    assert.match(output(program), text);
+    assert.equal(program.errors.length, 1, program.transcript());
+  }
+});
+
+test('the address of the page is as good as that of the server', MINUTES, async () => {
+  const room = newRoom();
+  const [there, here] = [temporaryFolder(), temporaryFolder()];
+  const kim = await receiver(room, '--dir', here, '--yes', '--once');
+  await finished(command('send', `${server.url}/?room=${room}&relay=0`, file(there, 'a'), '--to', 'Kim'), 0);
+  await finished(kim, 0);
+});
+
+test('kyuu turn takes its password from the environment', MINUTES, async (t) => {
+  const own = await startKyuud('--user', 'alice:secret');
+  t.after(() => own.stop());
+  const good = new Program(kyuu, ['turn', `alice@${own.turn}`], { env: { ...process.env, KYUU_TURN_PASSWORD: 'secret' } });
+  await finished(good, 0);
+  assert.equal(good.errors.length, 0, good.transcript());
+  const seen = command('turn', `alice:secret@${own.turn}`);
+  await finished(seen, 0);
+  assert.match(output(seen), /seen by everybody/);
+});
+
 test('what a pipe says waits for the call, and the call ends with it', MINUTES, async () => {
   const room = newRoom();
   const kim = command('connect', server.url, 'Kim', '--room', room, '--from', 'Ada');

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { foreignPeer, kyuuPeer, runPair, startKyuud } from './lib.mjs';
+import { foreignPeer, join2, kyuuPeer, runPair, sleep, startKyuud } from './lib.mjs';
 
 const peers = { kyuu: kyuuPeer, ...foreignPeer };
 // aiortc takes 64 KiB at most, pion 65535 bytes (shared facts of these stacks).
@@ -104,6 +104,69 @@ test('through the relay of kyuud, and the path says so', async () => {
   } finally {
     assert.equal(await server.stop(), 0, server.transcript());
   }
+});
+
+// Passes signaling on and resolves when both said that they are ready.
+async function joined(a, b) {
+  await Promise.all([a, b].map((p) => p.waitFor(/"event":"ready"/)));
+  join2(a, b);
+}
+const ended = async (...peers) => {
+  for (const peer of peers) assert.equal(await peer.finish(30), 0, peer.transcript());
+};
+
+test('kyuu peer --wait begins when it is told to', async () => {
+  const a = kyuuPeer('--role', 'offer', '--wait', '--send', '3', '--expect', '3', '--size', '10');
+  const b = kyuuPeer('--role', 'answer', '--echo');
+  await joined(a, b);
+  await sleep(300);
+  assert.equal(a.lines.some((line) => line.includes('"sdp"')), false, a.transcript());
+  a.write('{"type":"start"}\n');
+  await ended(a, b);
+});
+
+test('channels close alone, ICE restarts, and bye ends; the times stay those of the connect', async () => {
+  const a = kyuuPeer('--role', 'offer', '--channels', '2');
+  const b = kyuuPeer('--role', 'answer', '--channels', '2', '--echo');
+  await joined(a, b);
+  await a.waitFor(/"event":"channel"/);
+  await b.waitFor(/"event":"channel"/);
+  await sleep(500);
+  const answers = () => a.lines.filter((line) => line.includes('"type":"offer"')).length;
+  a.write('{"type":"restart"}\n');
+  while (answers() < 2) await sleep(20);
+  await sleep(500);
+  a.write('{"type":"close"}\n');
+  await a.waitFor(/"event":"closed"/);
+  await sleep(300);
+  assert.equal(a.code, undefined, a.transcript());
+  a.write('{"type":"bye"}\n');
+  await ended(a, b);
+  const result = a.event('result');
+  assert.ok(result.connect_ms > 0 && result.connect_ms < 5000, JSON.stringify(result));
+  assert.ok(result.open_ms >= result.connect_ms, JSON.stringify(result));
+  assert.match(result.dtls.version, /^DTLSv1\.\d$/);
+  assert.ok(result.dtls.cipher.length > 5);
+  for (const end of ['local', 'remote']) assert.match(result[end].address, /:\d+$/);
+});
+
+// Teardown must not outrun delivery: what was sent last is read.
+test('kyuu peer ends after the last message, and the other side has them all', async () => {
+  for (const [name, foreign] of Object.entries(peers)) {
+    for (let run = 0; run < 3; ++run) {
+      const { b } = await runPair(
+        kyuuPeer('--role', 'offer', '--send', '100', '--size', '1000'),
+        foreign('--role', 'answer', '--expect', '100', '--size', '1000'));
+      assert.equal(b.received, 100, name);
+    }
+  }
+});
+
+test('rates of both directions', async () => {
+  const { a } = await runPair(
+    kyuuPeer('--role', 'offer', '--send', '200', '--expect', '200', '--size', '65536'),
+    kyuuPeer('--role', 'answer', '--echo'));
+  assert.ok(a.send_mb_per_s > 0 && a.receive_mb_per_s > 0, JSON.stringify(a));
 });
 
 test('the other side goes away: one line says so, and the status is 1', async () => {

@@ -1,16 +1,33 @@
 #include "tools/kyuu/ice_servers.h"
 
+#include <cstddef>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "base/address.h"
 #include "base/status_macros.h"
 #include "net/resolve.h"
 
 namespace kyuu::tools {
+
+void AddResolved(const ServerUrl& url,
+                 absl::Span<const TransportAddress> addresses,
+                 peer::Options& options) {
+  std::map<IpFamily, size_t> taken;
+  for (const TransportAddress& address : addresses) {
+    if (++taken[address.ip.family()] > kAddressesPerFamilyMax) continue;
+    if (url.kind == ServerKind::kStun) {
+      options.stun_servers.push_back(address);
+    } else {
+      options.turn_servers.push_back({address, url.username, url.password});
+    }
+  }
+}
 
 absl::Status AddIceServer(absl::string_view text, ServerKind kind,
                           absl::string_view username,
@@ -22,12 +39,7 @@ absl::Status AddIceServer(absl::string_view text, ServerKind kind,
   }
   KYUU_ASSIGN_OR_RETURN(const std::vector<TransportAddress> addresses,
                         net::Resolve(url.host, url.port));
-  if (url.kind == ServerKind::kStun) {
-    options.stun_servers.push_back(addresses.front());
-  } else {
-    options.turn_servers.push_back(
-        {addresses.front(), url.username, url.password});
-  }
+  AddResolved(url, addresses, options);
   return absl::OkStatus();
 }
 

@@ -10,6 +10,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "tools/kyuu/call_commands.h"
+#include "tools/kyuu/page_url.h"
 #include "tools/kyuu/password.h"
 #include "tools/kyuu/peer_command.h"
 #include "tools/kyuu/printable.h"
@@ -20,12 +21,17 @@ namespace {
 using kyuu::tools::CallOptions;
 using kyuu::tools::PeerOptions;
 
+// That of MODULE.bazel.
+constexpr char kVersion[] = "kyuu 0.1.0";
+
 void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
              bool& text) {
   CLI::App* peer = app.add_subcommand(
       "peer", "One end of a connection; signaling on stdin and stdout");
   peer->add_option("--role", role, "offer or answer")
       ->check(CLI::IsMember({"offer", "answer"}));
+  peer->add_flag("--wait", options.wait,
+                 "Begin when stdin says {\"type\":\"start\"}");
   peer->add_option("--label", options.label, "Label of the channel");
   peer->add_option("--protocol", options.protocol, "Protocol of the channel");
   peer->add_flag("--unordered", options.unordered, "Deliver out of order");
@@ -126,11 +132,37 @@ int Turn(const std::string& url) {
   return kyuu::tools::RunTurn(*known);
 }
 
+// The address may name the room and the way, as it does for the page.
+absl::Status FitPageUrl(CallOptions& options) {
+  const auto page = kyuu::tools::PageUrl::Parse(options.url);
+  if (!page.ok()) return page.status();
+  options.url = page->url;
+  if (options.room.empty()) options.room = page->room;
+  options.relay = options.relay || page->relay;
+  return absl::OkStatus();
+}
+
+// Names what is wrong, in one line.
+int Misused(const CLI::App& app, int argc, char** argv,
+            const CLI::ParseError& error) {
+  const std::string word = argc > 1 ? argv[1] : "";
+  std::string why = error.what();
+  const auto named = app.get_subcommands(
+      [&word](const CLI::App* command) { return command->get_name() == word; });
+  if (!word.empty() && word[0] != '-' && named.empty()) {
+    why = "there is no command \"" + word + "\"";
+  }
+  std::fprintf(stderr, "kyuu: %s; kyuu --help lists what there is\n",
+               kyuu::tools::PrintableLine(why).c_str());
+  return 2;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("kyuu: talk to WebRTC peers from the command line", "kyuu");
   app.require_subcommand(1);
+  app.set_version_flag("--version", kVersion);
 
   PeerOptions peer;
   std::string role = "offer";
@@ -153,10 +185,15 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    // --help and --version are errors, too.
+    if (error.get_exit_code() == 0) return app.exit(error);
+    return Misused(app, argc, argv, error);
   }
   if (app.got_subcommand("stun")) return kyuu::tools::RunStun(url);
   if (app.got_subcommand("turn")) return Turn(url);
+  if (const absl::Status status = FitPageUrl(call); !status.ok()) {
+    return Fail(status);
+  }
   if (app.got_subcommand("connect")) return kyuu::tools::RunConnect(call);
   if (app.got_subcommand("recv")) return kyuu::tools::RunRecv(call);
   if (app.got_subcommand("send")) {

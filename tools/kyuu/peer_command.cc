@@ -1,5 +1,6 @@
 #include "tools/kyuu/peer_command.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -29,8 +30,7 @@ absl::StatusOr<int> PeerSession::Run() {
       const std::unique_ptr<net::SignalWatch> signals,
       net::SignalWatch::Create(*loop_, {SIGINT, SIGTERM}, [this](int) {
         interrupted_ = true;
-        engine().Close(Now());
-        connection_->Flush();
+        Close();
       }));
   peer::LoopConnectionOptions options;
   if (options_.relay) {
@@ -55,16 +55,12 @@ absl::StatusOr<int> PeerSession::Run() {
     Pump();
     connection_->Flush();
   });
-  closing_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] {
-    engine().Close(Now());
-    connection_->Flush();
-  });
+  closing_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] { Close(); });
   if (options_.offer || options_.negotiated_id) {
     KYUU_RETURN_IF_ERROR(CreateChannels());
   }
-  if (options_.offer) {
-    KYUU_RETURN_IF_ERROR(Describe(peer::SdpType::kOffer));
-  }
+  Write({{"event", "ready"}});
+  if (!options_.wait) Start();
   const StdinLines lines(*loop_, [this](std::optional<std::string> line) {
     OnLine(std::move(line));
   });
@@ -121,6 +117,8 @@ void PeerSession::OnMessage(const json& message) {
         Fail(answered);
       }
     }
+  } else if (const std::string type = text("type"); !type.empty()) {
+    OnCommand(type);
   } else if (message.contains("candidate")) {
     const auto index = message.find("sdpMLineIndex");
     Complain(engine().AddIceCandidate(
@@ -129,6 +127,33 @@ void PeerSession::OnMessage(const json& message) {
             ? index->get<size_t>()
             : 0));
   }
+}
+
+// What another program asks of this one, beside signaling.
+void PeerSession::OnCommand(const std::string& type) {
+  if (type == "start") return Start();
+  if (type == "close") return CloseChannels();
+  if (type == "bye") return End();
+  if (type == "restart") {
+    if (engine().signaling_state() != peer::SignalingState::kStable) {
+      return Complain(absl::FailedPreconditionError(
+          "no restart while a negotiation is under way"));
+    }
+    return Complain(Describe(peer::SdpType::kOffer, peer::IceRestart::kYes));
+  }
+  Complain(absl::InvalidArgumentError("unknown type " + type));
+}
+
+void PeerSession::Start() {
+  if (started_here_) return;
+  started_here_ = true;
+  if (options_.offer) {
+    if (const absl::Status status = Describe(peer::SdpType::kOffer);
+        !status.ok()) {
+      return Fail(status);
+    }
+  }
+  Pump();
 }
 
 absl::Status PeerSession::CreateChannels() {
@@ -154,11 +179,14 @@ absl::Status PeerSession::CreateChannels() {
   return absl::OkStatus();
 }
 
-absl::Status PeerSession::Describe(peer::SdpType type) {
-  started_ = Now();
-  KYUU_ASSIGN_OR_RETURN(const std::string sdp, type == peer::SdpType::kOffer
-                                                   ? engine().CreateOffer()
-                                                   : engine().CreateAnswer());
+absl::Status PeerSession::Describe(peer::SdpType type,
+                                   peer::IceRestart restart) {
+  // Of the first description: a renegotiation is no new connect.
+  started_ = std::min(started_, Now());
+  KYUU_ASSIGN_OR_RETURN(const std::string sdp,
+                        type == peer::SdpType::kOffer
+                            ? engine().CreateOffer(restart)
+                            : engine().CreateAnswer());
   KYUU_RETURN_IF_ERROR(engine().SetLocalDescription(Now(), type));
   if (options_.no_trickle) {
     waiting_description_ = type;
@@ -235,7 +263,7 @@ int RunPeer(const PeerOptions& options) {
   const absl::StatusOr<int> status = peer.Run();
   if (status.ok()) return *status;
   std::fprintf(stderr, "kyuu peer: %s\n",
-               std::string(status.status().message()).c_str());
+               PrintableLine(status.status().message()).c_str());
   return 1;
 }
 

@@ -17,13 +17,14 @@ namespace kyuu::tools {
 // The options of the command line, as docs/kyuu.md lists them.
 struct PeerOptions {
   bool offer = true;
+  bool wait = false;  // Nothing of ours begins before {"type":"start"}.
   std::string label = "data";
   std::string protocol;
   bool unordered = false;
   std::optional<uint16_t> max_retransmits;
   std::optional<int64_t> max_packet_life_time_ms;
   std::optional<uint16_t> negotiated_id;
-  size_t channels = 1;
+  size_t channels = 1;  // To open; answering: to wait for before it is done.
   std::vector<std::string> stun_servers;
   std::vector<std::string> turn_servers;
   bool relay = false;
@@ -36,8 +37,9 @@ struct PeerOptions {
   uint64_t expect = 0;
 };
 
-// Runs until everything was sent and received, the peer has gone or a signal
-// came. Returns the exit status.
+// Runs until everything was sent and received, the peer has gone, stdin said
+// "bye" or a signal came; what was sent has arrived by then. Returns the exit
+// status.
 int RunPeer(const PeerOptions& options);
 
 }  // namespace kyuu::tools

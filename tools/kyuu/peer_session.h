@@ -21,6 +21,7 @@
 #include "nlohmann/json.hpp"
 #include "peer/loop_connection.h"
 #include "tools/kyuu/peer_command.h"
+#include "tools/kyuu/printable.h"
 
 namespace kyuu::tools {
 
@@ -38,7 +39,15 @@ class PeerSession {
     uint64_t sent = 0;
     uint64_t received = 0;
     absl::Time next_send = absl::InfinitePast();
-    bool closing = false;
+    bool closing = false;  // By either side.
+    bool closed = false;
+  };
+  // How far this end is with ending.
+  enum class Ending : uint8_t {
+    kNot,
+    kChannels,  // They close; the peer has not read everything yet.
+    kWaiting,   // For the peer to end the connection.
+    kClosed,    // The connection was closed here.
   };
   // An echo that did not fit into the send buffer.
   struct Echo {
@@ -53,8 +62,11 @@ class PeerSession {
   // Signaling.
   void OnLine(std::optional<std::string> line);
   void OnMessage(const nlohmann::json& message);
+  void OnCommand(const std::string& type);
+  void Start();
   absl::Status CreateChannels();
-  absl::Status Describe(peer::SdpType type);
+  absl::Status Describe(peer::SdpType type,
+                        peer::IceRestart restart = peer::IceRestart::kNo);
   void WriteDescription(peer::SdpType type, const std::string& sdp);
 
   // Events.
@@ -70,27 +82,29 @@ class PeerSession {
   void PumpChannel(peer::ChannelId id, Channel& channel);
   void PumpEchoes();
   bool IsDone() const;
-  void BeginClosing();
+  void OnChannelClosed(peer::ChannelId id);
+  void CloseChannels();
+  void End();
+  void Close();
   void Finish(const absl::Status& status);
   nlohmann::json Result(bool ok);
 
-  // Writes one line; `ok` is false if the other program no longer reads.
+  // Writes one line, in ASCII: labels are the other side's.
   static void Write(const nlohmann::json& line) {
     const std::string text =
-        line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+        line.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
     std::printf("%s\n", text.c_str());
     std::fflush(stdout);
   }
   void Complain(const absl::Status& status) {
     if (status.ok()) return;
     std::fprintf(stderr, "kyuu peer: %s\n",
-                 std::string(status.message()).c_str());
+                 PrintableLine(status.message()).c_str());
   }
   void Fail(const absl::Status& status) {
     Complain(status);
     damaged_ = true;
-    engine().Close(Now());
-    connection_->Flush();
+    Close();
   }
 
   const PeerOptions options_;
@@ -101,14 +115,17 @@ class PeerSession {
   std::unique_ptr<net::Alarm> pump_alarm_;
   std::unique_ptr<net::Alarm> closing_alarm_;
 
-  bool described_ = false;  // The peer's description was applied.
+  bool started_here_ = false;  // What is ours may begin.
+  bool described_ = false;     // The peer's description was applied.
   std::optional<peer::SdpType> waiting_description_;  // For all candidates.
   std::map<peer::ChannelId, Channel> channels_;
   std::map<peer::ChannelId, std::string> labels_;  // Of our own channels.
   std::vector<Echo> echoes_;
   uint64_t sent_ = 0, echoed_ = 0, received_ = 0, bytes_ = 0, opened_ = 0;
+  uint64_t bytes_sent_ = 0;
   bool damaged_ = false;
-  bool closing_ = false;
+  Ending ending_ = Ending::kNot;
+  bool commanded_close_ = false;  // Of the channels, by us.
   bool finished_ = false;
   bool interrupted_ = false;
 
@@ -117,8 +134,10 @@ class PeerSession {
   absl::Time first_open_ = absl::InfinitePast();
   absl::Time first_data_ = absl::InfiniteFuture();
   absl::Time last_data_ = absl::InfinitePast();
+  absl::Time first_send_ = absl::InfiniteFuture();
+  absl::Time all_sent_ = absl::InfinitePast();  // Nothing was queued any more.
   std::optional<peer::SelectedPathChanged> path_;
-  std::optional<absl::Duration> rtt_;
+  peer::ConnectionStats stats_;  // As the ending began.
 };
 
 }  // namespace kyuu::tools

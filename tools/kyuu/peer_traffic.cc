@@ -19,8 +19,12 @@ namespace {
 // What may wait in a channel's send queue before the next message is made.
 constexpr size_t kQueueBytes = size_t{1} << 20;
 constexpr size_t kQueueLowBytes = kQueueBytes / 4;
-// How long the orderly closing of channels may take at the end.
+// How long the peer may take to read what was sent and to end the connection.
+// Then it ends here: a peer that has gone must not keep us.
 constexpr absl::Duration kClosingTime = absl::Seconds(5);
+// And how long it has for the latter when nothing is left to be read: its
+// program may take its last messages and events a moment after its SCTP has.
+constexpr absl::Duration kGoingTime = absl::Milliseconds(300);
 
 double Milliseconds(absl::Duration duration) {
   return static_cast<double>(absl::ToInt64Microseconds(duration)) / 1000;
@@ -46,14 +50,7 @@ void PeerSession::OnChannelEvent(peer::ConnectionEvent& event) {
           },
           [&](sctp::ChannelBufferedAmountLow&) { Pump(); },
           [&](sctp::WritableAgain&) { Pump(); },
-          [&](sctp::ChannelClosed& closed) {
-            Write({{"event", "closed"}, {"id", labels_[closed.channel]}});
-            channels_[closed.channel].closing = true;
-            // The other side hung up on a channel: all is said.
-            bool all = true;
-            for (const auto& [id, channel] : channels_) all &= channel.closing;
-            if (all) engine().Close(Now());
-          },
+          [&](sctp::ChannelClosed& closed) { OnChannelClosed(closed.channel); },
           [](auto&) {},
       },
       event);
@@ -109,6 +106,7 @@ void PeerSession::OnData(peer::ChannelId id, peer::PayloadType type,
 }
 
 void PeerSession::Pump() {
+  if (!started_here_) return;
   PumpEchoes();
   absl::Time next = absl::InfiniteFuture();
   for (auto& [id, channel] : channels_) {
@@ -118,7 +116,7 @@ void PeerSession::Pump() {
     }
   }
   pump_alarm_->Set(next);
-  if (IsDone()) BeginClosing();
+  if (IsDone()) End();
 }
 
 void PeerSession::PumpChannel(peer::ChannelId id, Channel& channel) {
@@ -134,6 +132,8 @@ void PeerSession::PumpChannel(peer::ChannelId id, Channel& channel) {
     if (!status.ok()) return Fail(status);
     ++channel.sent;
     ++sent_;
+    bytes_sent_ += size_;
+    first_send_ = std::min(first_send_, Now());
     channel.next_send = Now() + absl::Milliseconds(options_.interval_ms);
   }
 }
@@ -141,10 +141,15 @@ void PeerSession::PumpChannel(peer::ChannelId id, Channel& channel) {
 void PeerSession::PumpEchoes() {
   size_t done = 0;
   for (Echo& echo : echoes_) {
+    const size_t size = echo.payload.size();
     const absl::Status status =
         engine().Send(Now(), echo.channel, echo.type, std::move(echo.payload));
     if (absl::IsResourceExhausted(status)) break;
-    if (status.ok()) ++echoed_;
+    if (status.ok()) {
+      ++echoed_;
+      bytes_sent_ += size;
+      first_send_ = std::min(first_send_, Now());
+    }
     ++done;
   }
   echoes_.erase(echoes_.begin(),
@@ -155,22 +160,61 @@ bool PeerSession::IsDone() const {
   if (options_.echo || (options_.send == 0 && options_.expect == 0)) {
     return false;
   }
-  // In the offering role all channels are ours; else any number may come.
-  return opened_ > 0 && (!options_.offer || opened_ == options_.channels) &&
+  return opened_ >= options_.channels &&
          sent_ == options_.send * channels_.size() &&
          received_ >= options_.expect;
 }
 
-// Closes the channels one by one, which delivers what is queued first.
-void PeerSession::BeginClosing() {
-  if (closing_) return;
-  closing_ = true;
-  rtt_ = engine().stats().rtt;
-  for (auto& [id, channel] : channels_) {
-    // Refused if it has closed by itself.
-    if (!channel.closing) (void)engine().CloseChannel(Now(), id);
+void PeerSession::OnChannelClosed(peer::ChannelId id) {
+  Write({{"event", "closed"}, {"id", labels_[id]}});
+  channels_[id].closing = channels_[id].closed = true;
+  all_sent_ = Now();
+  const bool all =
+      std::all_of(channels_.begin(), channels_.end(),
+                  [](const auto& entry) { return entry.second.closed; });
+  if (!all || ending_ == Ending::kClosed) return;
+  // Both directions of every channel are reset. Who closed them ends the
+  // connection; an ABORT at once would overtake, in some stacks, what their
+  // program has not taken yet.
+  if (ending_ == Ending::kChannels) {
+    closing_alarm_->Set(Now() + kGoingTime);
+  } else if (!commanded_close_) {
+    ending_ = Ending::kWaiting;
+    closing_alarm_->Set(Now() + kClosingTime);
   }
+}
+
+// Closes the channels one by one, which delivers what is queued first.
+void PeerSession::CloseChannels() {
+  commanded_close_ = true;
+  stats_ = engine().stats();
+  for (auto& [id, channel] : channels_) {
+    if (!std::exchange(channel.closing, true)) {
+      // Refused if it has closed by itself.
+      (void)engine().CloseChannel(Now(), id);
+    }
+  }
+  connection_->Flush();
+}
+
+// Ends when the peer has read everything, or cannot be waited for any longer.
+void PeerSession::End() {
+  if (ending_ == Ending::kChannels || ending_ == Ending::kClosed) return;
+  ending_ = Ending::kChannels;
+  CloseChannels();
   closing_alarm_->Set(Now() + kClosingTime);
+  const bool none =
+      std::all_of(channels_.begin(), channels_.end(),
+                  [](const auto& entry) { return entry.second.closed; });
+  if (none) closing_alarm_->Set(Now() + kGoingTime);
+}
+
+void PeerSession::Close() {
+  if (ending_ == Ending::kClosed) return;
+  if (!stats_.selected) stats_ = engine().stats();
+  ending_ = Ending::kClosed;
+  engine().Close(Now());
+  connection_->Flush();
 }
 
 void PeerSession::Finish(const absl::Status& status) {
@@ -189,16 +233,31 @@ json PeerSession::Result(bool ok) {
   if (first_open_ > started_) {
     result["open_ms"] = Milliseconds(first_open_ - started_);
   }
+  const auto rate = [](uint64_t bytes, absl::Duration time) {
+    return static_cast<double>(bytes) / 1e6 / absl::ToDoubleSeconds(time);
+  };
   if (last_data_ > first_data_) {
-    result["mb_per_s"] = static_cast<double>(bytes_) / 1e6 /
-                         absl::ToDoubleSeconds(last_data_ - first_data_);
+    result["mb_per_s"] = rate(bytes_, last_data_ - first_data_);
+    result["receive_mb_per_s"] = result["mb_per_s"];
+  }
+  if (all_sent_ > first_send_) {
+    result["send_mb_per_s"] = rate(bytes_sent_, all_sent_ - first_send_);
   }
   if (path_) {
     result["path"] = std::string(ice::ToString(path_->local_type)) + "-" +
                      std::string(ice::ToString(path_->remote_type));
     result["relayed"] = path_->relayed();
+    result["local"] = {{"type", std::string(ice::ToString(path_->local_type))},
+                       {"address", path_->path.local.ToString()}};
+    result["remote"] = {
+        {"type", std::string(ice::ToString(path_->remote_type))},
+        {"address", path_->path.remote.ToString()}};
   }
-  if (rtt_) result["rtt_ms"] = Milliseconds(*rtt_);
+  if (stats_.dtls_session) {
+    result["dtls"] = {{"version", stats_.dtls_session->version},
+                      {"cipher", stats_.dtls_session->cipher}};
+  }
+  if (stats_.rtt) result["rtt_ms"] = Milliseconds(*stats_.rtt);
   return result;
 }
 

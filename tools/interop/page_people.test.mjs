@@ -1,0 +1,196 @@
+// What the page says of people and does with many of them: a crowd, names that
+// hide something, calls that cross, files by the hundred, tabs and rooms.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { makeFile, Person, startBrowser, TRANSFER, WAIT } from './browser.mjs';
+import { killLeftovers, startKyuud } from './lib.mjs';
+
+const MINUTES = { timeout: 5 * 60_000 };
+let browser;
+let server;
+before(async () => {
+  [browser, server] = await Promise.all([startBrowser(), startKyuud()]);
+}, { timeout: WAIT });
+after(async () => {
+  try {
+    await browser?.close();
+    assert.equal(await server?.stop(), 0);
+  } finally {
+    killLeftovers();
+  }
+}, { timeout: WAIT });
+
+let rooms = 0;
+async function people(...names) {
+  const room = `people-${++rooms}`;
+  const joined = [];
+  for (const name of names) joined.push(await Person.join(browser, server.url, name, { room }));
+  return joined;
+}
+async function goodbye(...all) {
+  for (const person of all) person.noProblems();
+  for (const person of all) await person.leave();
+}
+const texts = (person, id) => person.at(id).allTextContents();
+
+// A server of the test's own, so that the crowd is as large and as quick as it
+// wants: `peers` are there, and `send` says more.
+function scripted(peers) {
+  const crowd = { send: undefined };
+  crowd.prepare = (page) => page.routeWebSocket(/\/v1\/ws$/, (socket) => {
+    crowd.send = (message) => socket.send(JSON.stringify(message));
+    socket.onMessage((text) => {
+      const { type, id } = JSON.parse(text);
+      if (type === 'hello') crowd.send({ type: 'welcome', id, session: 's', server: 'test', ice_servers: [] });
+      if (type === 'join') crowd.send({ type: 'joined', id, room: '', name: 'Ada', peers: peers.slice(0, 100), more: true });
+      if (type === 'list') {
+        const { after: from } = JSON.parse(text);
+        const start = peers.findIndex((p) => p.name === from) + 1;
+        crowd.send({ type: 'peers', id, peers: peers.slice(start, start + 100), more: start + 100 < peers.length });
+      }
+      if (type === 'ping') crowd.send({ type: 'pong', id });
+    });
+  });
+  return crowd;
+}
+
+// How long the page's main thread worked on each task, in milliseconds of its own
+// CPU: what others do on this machine does not count.
+function mainThreadTasks({ traceEvents }) {
+  const main = new Set(traceEvents.filter((e) => e.name === 'thread_name' && e.args.name === 'CrRendererMain').map((e) => `${e.pid} ${e.tid}`));
+  return traceEvents.filter((e) => e.tdur !== undefined && main.has(`${e.pid} ${e.tid}`)).map((e) => e.tdur / 1000);
+}
+
+test('five hundred people who change two hundred times a second freeze nothing', MINUTES, async () => {
+  const peers = Array.from({ length: 500 }, (_, i) => ({ name: `p${i}`, meta: { app: 'kyuu', kind: 'web' } }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const crowd = scripted(peers);
+  const ada = await Person.open(browser, server.url, { prepare: crowd.prepare });
+  await ada.joinAs('Ada');
+  await ada.page.waitForFunction(() => document.querySelector('[data-testid=people-count]').textContent === '500');
+  // In the order of numbers, not of letters.
+  assert.deepEqual(await ada.page.locator('[data-testid=person]').evaluateAll((rows) => rows.slice(0, 12).map((row) => row.dataset.name)),
+    Array.from({ length: 12 }, (_, i) => `p${i}`));
+
+  await browser.startTracing(ada.page, { categories: ['toplevel'] });
+  const until = Date.now() + 5000;
+  let sent = 0;
+  for (const start = Date.now(); Date.now() < until;) {
+    while (sent < (Date.now() - start) / 5) {
+      const peer = peers[(sent * 37) % peers.length];
+      const change = sent % 3 === 0 ? 'updated' : sent % 6 < 3 ? 'left' : 'joined';
+      crowd.send({ type: 'presence', change, peer: { ...peer, meta: { ...peer.meta, kind: sent % 2 ? 'cli' : 'web' } } });
+      sent++;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.ok(sent >= 900, `only ${sent} changes`);
+  const tasks = mainThreadTasks(JSON.parse(await browser.stopTracing()));
+  assert.ok(tasks.length > 100, 'the trace is of no use');
+  const slow = tasks.filter((ms) => ms > 50);
+  assert.ok(Math.max(...tasks) < 200, `tasks of ${slow.map(Math.round)} ms`);
+  // What is shown is what is so.
+  for (const peer of peers) crowd.send({ type: 'presence', change: 'joined', peer });
+  await ada.page.waitForFunction(() => document.querySelectorAll('[data-testid=person]').length === 500);
+
+  await ada.at('people-filter').fill('P49');
+  await ada.page.waitForFunction(() =>
+    [...document.querySelectorAll('[data-testid=person]')].filter((row) => !row.hidden).map((row) => row.dataset.name).join() ===
+      'p49,p490,p491,p492,p493,p494,p495,p496,p497,p498,p499');
+  ada.noProblems();
+  await ada.leave();
+});
+
+test('names show what they hide', MINUTES, async () => {
+  const crowd = scripted([{ name: 'Ada\u200b', meta: {} }, { name: 'a\u202egpj.exe', meta: {} }, { name: '👩‍🚀 Eve', meta: {} }]);
+  const ada = await Person.open(browser, server.url, { prepare: crowd.prepare });
+  await ada.joinAs('Ada');
+  await ada.page.waitForFunction(() => document.querySelectorAll('[data-testid=person]').length === 3);
+  const shown = (await texts(ada, 'person')).join(' ');
+  assert.match(shown, /Ada<U\+200B>/);
+  assert.match(shown, /a<U\+202E>gpj\.exe/);
+  assert.match(shown, /👩‍🚀 Eve/);
+  crowd.send({ type: 'incoming', call: 'c1', from: 'x\u202egnir', polite: true });
+  await ada.at('incoming-dialog').waitFor();
+  assert.equal(await ada.at('incoming-name').textContent(), 'x<U+202E>gnir');
+  await ada.leave();
+
+  const [bob, eve] = await people('Bob', 'Eve');
+  await bob.call('Eve');
+  await eve.accept('Bob');
+  await eve.connected();
+  const file = makeFile('holiday\u202egpj.exe', 1000);
+  await bob.offer(file);
+  const card = eve.page.locator('[data-testid=file-card]');
+  assert.equal(await card.getByTestId('file-name').textContent(), 'holiday<U+202E>gpj.exe');
+  const download = eve.page.waitForEvent('download');
+  await card.getByTestId('file-accept').click();
+  assert.equal((await download).suggestedFilename(), 'holiday_gpj.exe');
+  await goodbye(bob, eve);
+});
+
+test('a call that comes while another rings waits, and a missed one is said', MINUTES, async () => {
+  const [ada, bob, eve, kim] = await people('Ada', 'Bob', 'Eve', 'Kim');
+  await bob.call('Ada');
+  await ada.at('incoming-dialog').waitFor();
+  assert.match(await bob.sees('Ada').getByTestId('call').textContent(), /Calling/);
+  await eve.call('Ada');
+  await kim.call('Ada');
+  // Nobody was told that Ada is in a call: she is not.
+  await kim.at('hangup').click();
+  await ada.at('notice').filter({ hasText: 'You missed a call from Kim' }).waitFor();
+  assert.equal(await eve.at('connection-state').getAttribute('data-state'), 'calling');
+  await ada.at('decline-call').click();
+  await bob.state('over').waitFor();
+  await ada.accept('Eve');
+  await eve.connected();
+  // In a call others are told so, and Ada learns of them.
+  await bob.at('hangup').click();
+  await bob.call('Ada');
+  await bob.state('over').waitFor();
+  assert.match(await bob.at('connection-state').textContent(), /Ada is in another call/);
+  await ada.at('notice').filter({ hasText: 'You missed a call from Bob' }).waitFor();
+  await goodbye(ada, bob, eve, kim);
+});
+
+test('a hundred files are one answer, and all arrive', MINUTES, async () => {
+  const [ada, bob] = await people('Ada', 'Bob');
+  await ada.call('Bob');
+  await bob.accept('Ada');
+  await ada.connected();
+  const files = Array.from({ length: 100 }, (_, i) => makeFile(`many ${i}.bin`, 1000 + i));
+  const downloads = [];
+  bob.page.on('download', (download) => downloads.push(download.suggestedFilename()));
+  await ada.at('file-input').setInputFiles(files.map((file) => file.path));
+  await bob.at('file-accept-all').first().click();
+  await ada.page.waitForFunction(() => document.querySelectorAll('[data-testid=file-card][data-state=done]').length === 100,
+    undefined, { timeout: TRANSFER });
+  await bob.page.waitForFunction(() => document.querySelectorAll('[data-testid=file-card][data-state=done]').length === 100);
+  for (const file of files) assert.equal(await bob.card(file, 'in').getAttribute('data-sha256'), file.sha256);
+  await goodbye(ada, bob);
+});
+
+test('a tab that was duplicated takes another name at once', MINUTES, async () => {
+  const [ada] = await people('Ada');
+  const twin = await ada.context.newPage();
+  await twin.addInitScript(() => sessionStorage.setItem('kyuu-joined', 'Ada'));
+  await twin.goto(ada.page.url());
+  await twin.getByTestId('join-error').filter({ hasText: 'Another tab of this browser is “Ada” already' }).waitFor();
+  assert.equal(await twin.getByTestId('name-input').inputValue(), 'Ada 2');
+  await twin.getByTestId('join-button').click();
+  await ada.sees('Ada 2').waitFor();
+  // A reload is no twin.
+  await ada.page.reload();
+  await ada.page.locator('body[data-view=lobby]').waitFor();
+  assert.equal(await ada.at('my-name').textContent(), 'Ada');
+  await goodbye(ada);
+});
+
+test('what is wrong with a room is not said of the name', MINUTES, async () => {
+  const ada = await Person.open(browser, server.url, { room: 'r'.repeat(65) });
+  await ada.at('name-input').fill('Ada');
+  await ada.at('join-button').click();
+  await ada.at('join-error').filter({ hasText: "The room's name in the address" }).waitFor();
+  await ada.leave();
+});
