@@ -224,12 +224,15 @@ absl::Status ClientConnection::Close(absl::Time now, uint16_t code,
   return websocket_->Close(now, code, reason);
 }
 
-void ClientConnection::HandleStreamEnd(absl::Time now) {
+void ClientConnection::HandleStreamEnd(absl::Time now,
+                                       const absl::Status& why) {
   out_.clear();
   out_sent_ = 0;
   if (websocket_.has_value()) return websocket_->HandleStreamEnd(now);
   Finish(absl::UnavailableError(
-      "the server closed the connection during the WebSocket handshake"));
+      why.ok() ? "the server closed the connection during the WebSocket "
+                 "handshake"
+               : why.message()));
 }
 
 bool ClientConnection::finished() const {

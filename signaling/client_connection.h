@@ -75,11 +75,15 @@ class ClientConnection {
   // As WebSocket's; FAILED_PRECONDITION before WebSocketOpened.
   absl::Status Send(absl::Time now, MessageKind kind, std::string data);
   absl::Status Close(absl::Time now, uint16_t code, absl::string_view reason);
-  // The byte stream has ended or failed.
-  void HandleStreamEnd(absl::Time now);
+  // The byte stream has ended (OK) or failed.
+  void HandleStreamEnd(absl::Time now, const absl::Status& why);
 
   // Closed and nothing left to transmit.
   bool finished() const;
+  // As WebSocket's.
+  bool abandoned() const {
+    return websocket_.has_value() && websocket_->abandoned();
+  }
   std::string DebugString() const;
 
  private:

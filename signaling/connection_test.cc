@@ -145,6 +145,9 @@ TEST(ServerConnectionTest, MalformedHandshakesAreAnswered) {
       {"key not base64", "dGhl", "!!!!", "HTTP/1.1 400 "},
       {"no connection", "Connection: Upgrade\r\n", "", "HTTP/1.1 400 "},
       {"post", "GET", "POST", "HTTP/1.1 400 "},
+      {"HTTP/1.0", "HTTP/1.1", "HTTP/1.0", "HTTP/1.1 400 "},
+      {"two origins", "Origin: http://example.com\r\n",
+       "Origin: http://a\r\nOrigin: http://b\r\n", "HTTP/1.1 400 "},
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(row.name);
@@ -185,6 +188,91 @@ TEST(ServerConnectionTest, SilentClientIsClosedWithoutAWord) {
   server.connection.HandleTimeout(kStart + absl::Seconds(10));
   EXPECT_EQ(Sent(server.connection), "");
   EXPECT_TRUE(server.connection.finished());
+}
+
+// P2: pipelined requests of a client that does not read.
+TEST(ServerConnectionTest, TheNextRequestWaitsUntilTheAnswersHaveLeft) {
+  ServerConnectionOptions options;
+  options.max_queued_bytes = 1000;
+  ServerEnd server(options);
+  std::string requests;
+  for (int i = 0; i < 100; ++i) requests += "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  server.Receive(requests);
+  const std::string body(900, 'x');
+  int answered = 0;
+  while (server.connection.PollEvent()) {
+    ASSERT_OK(server.connection.Respond(kStart, Ok(body)));
+    ++answered;
+  }
+  EXPECT_EQ(answered, 2);
+  EXPECT_LT(server.connection.held_bytes(), 8000u);
+  // Once they have left, it goes on.
+  while (!Sent(server.connection).empty()) {
+    while (server.connection.PollEvent()) {
+      ASSERT_OK(server.connection.Respond(kStart, Ok(body)));
+      ++answered;
+    }
+  }
+  EXPECT_EQ(answered, 100);
+}
+
+TEST(ServerConnectionTest, AClientThatSendsMuchHasToWait) {
+  ServerEnd server;
+  EXPECT_TRUE(server.connection.wants_input());
+  std::string requests;
+  while (requests.size() < 40'000)
+    requests += "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  server.Receive(requests);
+  EXPECT_FALSE(server.connection.wants_input());
+  EXPECT_GE(server.connection.held_bytes(), 39'000u);
+}
+
+TEST(ServerConnectionTest, RequestsAreAnsweredBehindTheClientsEnd) {
+  ServerEnd server;
+  server.Receive("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  server.connection.HandleStreamEnd(kStart, absl::OkStatus());
+  server.Expect<HttpRequestReceived>();
+  ASSERT_OK(server.connection.Respond(kStart, Ok("one")));
+  EXPECT_OK(server.Expect<HttpClosed>().status);
+  EXPECT_FALSE(server.connection.finished());
+  EXPECT_THAT(Sent(server.connection), HasSubstr("one"));
+  EXPECT_TRUE(server.connection.finished());
+}
+
+TEST(ServerConnectionTest, AFailedStreamEndsItAtOnce) {
+  ServerEnd server;
+  server.Receive("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  server.Expect<HttpRequestReceived>();
+  ASSERT_OK(server.connection.Respond(kStart, Ok("one")));
+  server.connection.HandleStreamEnd(kStart, absl::UnavailableError("reset"));
+  EXPECT_OK(server.Expect<HttpClosed>().status);
+  EXPECT_TRUE(server.connection.finished());
+}
+
+// RFC 9110 section 6.6.1.
+TEST(ServerConnectionTest, ResponsesHaveADateIfTheClockIsKnown) {
+  ServerConnectionOptions options;
+  options.utc_offset = absl::FromUnixSeconds(784111777) - kStart;
+  ServerEnd server(options);
+  server.Receive("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  server.Expect<HttpRequestReceived>();
+  ASSERT_OK(server.connection.Respond(kStart, Ok("")));
+  EXPECT_THAT(Sent(server.connection),
+              HasSubstr("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"));
+}
+
+TEST(ServerConnectionTest, AReaderThatIsTooSlowIsAbandoned) {
+  ServerConnectionOptions options;
+  options.websocket.max_queued_bytes = 1000;
+  ServerEnd server(options);
+  server.Receive(kHandshake);
+  server.Expect<UpgradeRequested>();
+  ASSERT_OK(server.connection.AcceptUpgrade(kStart, kSubprotocol));
+  EXPECT_FALSE(server.connection.abandoned());
+  EXPECT_THAT(server.connection.Send(kStart, MessageKind::kText,
+                                     std::string(2000, 'x')),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_TRUE(server.connection.abandoned());
 }
 
 TEST(ServerConnectionTest, UnreadRequestsAreBounded) {
@@ -292,7 +380,7 @@ TEST(ClientConnectionTest, SilenceAndLossAreTold) {
   EXPECT_THAT(std::get<WebSocketClosed>(*silent.client.PollEvent()).status,
               StatusIs(absl::StatusCode::kDeadlineExceeded));
   Pair lost(To("ws://h/"));
-  lost.client.HandleStreamEnd(kStart);
+  lost.client.HandleStreamEnd(kStart, absl::OkStatus());
   EXPECT_THAT(std::get<WebSocketClosed>(*lost.client.PollEvent()).status,
               StatusIs(absl::StatusCode::kUnavailable));
 }

@@ -73,10 +73,20 @@ absl::StatusOr<size_t> CollectHeader(absl::string_view bytes, size_t limit,
   const size_t before = header.size();
   absl::StrAppend(&header,
                   bytes.substr(0, limit + 1 - std::min(limit + 1, before)));
+  // No method and no version begins with anything but a letter.
+  if (!header.empty() &&
+      !absl::ascii_isalpha(static_cast<unsigned char>(header[0]))) {
+    return absl::InvalidArgumentError("HTTP: this is not HTTP");
+  }
   const size_t end = header.find(
       kHeaderEnd.data(), before - std::min(before, kHeaderEnd.size() - 1),
       kHeaderEnd.size());
   if (end != std::string::npos) header.resize(end + kHeaderEnd.size());
+  for (size_t i = before; i < header.size(); ++i) {
+    if (header[i] == '\n' && header[i - 1] != '\r') {
+      return absl::InvalidArgumentError("HTTP: bare LF");
+    }
+  }
   if (header.size() > limit) {
     return absl::OutOfRangeError(
         absl::StrCat("header above ", limit, " bytes"));
@@ -98,6 +108,11 @@ absl::StatusOr<size_t> HttpRequestParser::Feed(
         internal::ParseRequestHeader(header_, limits_.max_body_bytes));
     request_ = std::move(parsed.request);
     body_left_ = parsed.body_bytes;
+    if (body_left_ > 0 && request_->minor_version > 0 &&
+        request_->headers.HasToken("Expect", "100-continue")) {
+      body_left_ = 0;
+      request_->keep_alive = false;
+    }
     header_.clear();
     bytes.remove_prefix(taken);
   }
@@ -163,8 +178,12 @@ absl::string_view HttpReason(int status) {
       return "Method Not Allowed";
     case 408:
       return "Request Timeout";
+    case 410:
+      return "Gone";
     case 413:
       return "Content Too Large";
+    case 421:
+      return "Misdirected Request";
     case 426:
       return "Upgrade Required";
     case 429:

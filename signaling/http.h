@@ -43,12 +43,16 @@ class HttpHeaders {
 struct HttpRequest {
   std::string method;  // "GET"; case-sensitive.
   std::string target;  // As sent: "/a%20b?x=1".
+  // Whom the client means: the authority of a target in absolute form (which
+  // wins, RFC 9112 section 3.2.2), else the Host header; "" if there is none.
+  std::string host;
   // The target's path, percent-decoded, "." and ".." removed: never leaves "/".
   std::string path;
   std::string query;  // Without the '?', not decoded.
   HttpHeaders headers;
   std::string body;
   bool keep_alive = false;  // RFC 9112 section 9.3.
+  int minor_version = 1;    // HTTP/1.0 or HTTP/1.1.
 
   // The decoded value of the first `name=value` in the query; nullopt if there
   // is none.
@@ -84,16 +88,24 @@ class HttpRequestParser {
   // Feed parses up to the end of the current request and returns how many
   // bytes it took; it takes none while a complete request waits for Take().
   // A request that is malformed, ambiguous (Content-Length together with
-  // Transfer-Encoding, or two of one; RFC 9112 section 6.3), not HTTP/1.x,
-  // without exactly one Host (HTTP/1.1), or a target in another form than
-  // "/path" gives INVALID_ARGUMENT, one beyond the limits OUT_OF_RANGE; the
-  // parser is then of no more use. A Transfer-Encoding, which nothing here
+  // Transfer-Encoding, or two of one, even if they agree; RFC 9112 section
+  // 6.3), not HTTP/1.x, without exactly one Host (HTTP/1.1), or a target in
+  // another form than "/path" or "http://host/path" gives INVALID_ARGUMENT, one
+  // beyond the limits OUT_OF_RANGE; the parser is then of no more use. What can
+  // no longer become a request is told at the byte that shows it: TLS at its
+  // first, a bare LF at once. A Transfer-Encoding, which nothing here
   // needs, gives UNIMPLEMENTED. HttpStatusFor() tells what to answer.
   absl::StatusOr<size_t> Feed(absl::Span<const uint8_t> bytes);
-  // The complete request, if there is one.
+  // The complete request, if there is one. One that says "Expect: 100-continue"
+  // is complete without its body, as nothing here needs one (RFC 9110 section
+  // 10.1.1: the final answer may come at once), and is the last one.
   std::optional<HttpRequest> Take();
   // True if some bytes of a request have been taken and it is not complete.
   bool in_request() const;
+  // What of the request is held here.
+  size_t held_bytes() const {
+    return header_.size() + (request_.has_value() ? request_->body.size() : 0);
+  }
 
  private:
   HttpLimits limits_;

@@ -127,7 +127,12 @@ TEST(HttpRequestTest, RefusesWhatCouldBeReadInTwoWays) {
       {"HTTP/2.0", "GET / HTTP/2.0\r\n" + host + "\r\n", 400},
       {"HTTP/1.2", "GET / HTTP/1.2\r\n" + host + "\r\n", 400},
       {"no version", "GET /\r\n\r\n", 400},
-      {"absolute form", "GET http://a/ HTTP/1.1\r\n" + host + "\r\n", 400},
+      {"user in the absolute form",
+       "GET http://u@a/ HTTP/1.1\r\n" + host + "\r\n", 400},
+      {"absolute form of another scheme",
+       "GET ftp://a/ HTTP/1.1\r\n" + host + "\r\n", 400},
+      {"one line of two lengths",
+       "POST / HTTP/1.1\r\n" + host + "Content-Length: 3, 3\r\n\r\n", 400},
       {"asterisk", "OPTIONS * HTTP/1.1\r\n" + host + "\r\n", 400},
       {"bad escape", "GET /%zz HTTP/1.1\r\n" + host + "\r\n", 400},
       {"escaped NUL", "GET /%00 HTTP/1.1\r\n" + host + "\r\n", 400},
@@ -141,6 +146,39 @@ TEST(HttpRequestTest, RefusesWhatCouldBeReadInTwoWays) {
     EXPECT_EQ(HttpStatusFor(request.status()), row.status)
         << row.name << ": " << request.status();
   }
+}
+
+// RFC 9112 section 3.2.2: a server MUST accept it, and its host wins.
+TEST(HttpRequestTest, TheAbsoluteFormNamesTheHost) {
+  for (const auto& [target, path] :
+       std::vector<std::pair<std::string, std::string>>{
+           {"http://b:81/x?y", "/x"},
+           {"HTTPS://b:81", "/"},
+           {"http://b:81?y", "/"}}) {
+    const auto request =
+        Parse(absl::StrCat("GET ", target, " HTTP/1.1\r\nHost: a\r\n\r\n"));
+    ASSERT_OK(request) << target;
+    EXPECT_EQ(request->host, "b:81");
+    EXPECT_EQ(request->path, path);
+  }
+  EXPECT_EQ(Parse("GET / HTTP/1.1\r\nHost: a\r\n\r\n")->host, "a");
+}
+
+TEST(HttpRequestTest, WhatCannotBecomeARequestIsToldAtOnce) {
+  for (const char* text :
+       {"\x16", "\x01", "GET / HTTP/1.1\n", "GET /\r\nA\n"}) {
+    EXPECT_THAT(Parse(text), StatusIs(absl::StatusCode::kInvalidArgument))
+        << text;
+  }
+}
+
+// RFC 9110 section 10.1.1: the final answer may come without the body.
+TEST(HttpRequestTest, WhoExpectsAnAnswerFirstIsNotWaitedFor) {
+  const auto request = Parse(
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
+      "Expect: 100-continue\r\n\r\n");
+  ASSERT_OK(request);
+  EXPECT_FALSE(request->keep_alive);
 }
 
 TEST(HttpRequestTest, EveryTruncationWaitsAndEveryBitFlipIsSafe) {

@@ -34,8 +34,16 @@ void ServerConnection::HandlePacket(absl::Time now, Packet in) {
 }
 
 void ServerConnection::ParseInput(absl::Time now) {
+  ParseRequests(now);
+  if (!input_ended_ || state_ != State::kReading || !unparsed_.empty()) return;
+  Finish(parser_.in_request()
+             ? absl::UnavailableError("HTTP: ended inside a request")
+             : absl::OkStatus());
+}
+
+void ServerConnection::ParseRequests(absl::Time now) {
   while (state_ == State::kReading && !unparsed_.empty() &&
-         out_.size() - out_sent_ <= options_.max_queued_bytes) {
+         out_.size() - out_sent_ < options_.max_queued_bytes) {
     if (!parser_.in_request() && timers_.IsSet(Timer::kIdle)) {
       timers_.Stop(Timer::kIdle);
       timers_.Set(Timer::kRequest, now + options_.request_timeout);
@@ -71,9 +79,15 @@ void ServerConnection::HandleHandshake(absl::Time now, HttpRequest request) {
   const absl::Status malformed =
       absl::InvalidArgumentError("WebSocket: malformed handshake");
   if (request.method != "GET" || !request.body.empty() ||
+      request.minor_version == 0 ||
       !headers.HasToken("Connection", "Upgrade")) {
-    return Refuse(now, 400, "WebSocket: a GET with Connection: Upgrade",
+    return Refuse(now, 400,
+                  "WebSocket: a GET with Connection: Upgrade, above HTTP 1.0",
                   malformed);
+  }
+  // Of two origins nobody knows which one a proxy in front has judged.
+  if (headers.Count("Origin") > 1) {
+    return Refuse(now, 400, "WebSocket: more than one Origin", malformed);
   }
   if (headers.Find("Sec-WebSocket-Version").value_or("") != "13") {
     return Refuse(now, 426, "WebSocket: version 13 is spoken here", malformed);
@@ -130,6 +144,12 @@ void ServerConnection::Write(absl::Time now, HttpResponse response,
     keep_alive_ = false;
   } else if (!keep_alive_) {
     response.headers.Add("Connection", "close");
+  }
+  if (options_.utc_offset.has_value() && response.headers.Count("Date") == 0) {
+    // RFC 9110 section 5.6.7.
+    response.headers.Add("Date", absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT",
+                                                  now + *options_.utc_offset,
+                                                  absl::UTCTimeZone()));
   }
   out_.erase(0, std::exchange(out_sent_, 0));
   out_ +=
@@ -245,13 +265,28 @@ absl::Status ServerConnection::Close(absl::Time now, uint16_t code,
   return websocket_->Close(now, code, reason);
 }
 
-void ServerConnection::HandleStreamEnd(absl::Time now) {
+void ServerConnection::HandleStreamEnd(absl::Time now,
+                                       const absl::Status& why) {
+  if (websocket_.has_value()) {
+    out_.clear();
+    out_sent_ = 0;
+    return websocket_->HandleStreamEnd(now);
+  }
+  if (why.ok()) {
+    input_ended_ = true;
+    return ParseInput(now);
+  }
   out_.clear();
   out_sent_ = 0;
-  if (websocket_.has_value()) return websocket_->HandleStreamEnd(now);
   const bool between = state_ == State::kReading && !parser_.in_request();
-  Finish(between ? absl::OkStatus()
-                 : absl::UnavailableError("HTTP: connection lost"));
+  Finish(between
+             ? absl::OkStatus()
+             : absl::UnavailableError(absl::StrCat("HTTP: ", why.message())));
+}
+
+size_t ServerConnection::held_bytes() const {
+  return out_.size() - out_sent_ + unparsed_.size() + parser_.held_bytes() +
+         (websocket_.has_value() ? websocket_->held_bytes() : 0);
 }
 
 bool ServerConnection::finished() const {

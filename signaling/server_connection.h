@@ -35,11 +35,15 @@ struct ServerConnectionOptions {
   absl::Duration request_timeout = absl::Seconds(10);
   // Between requests of a kept-alive connection.
   absl::Duration idle_timeout = absl::Seconds(60);
-  // Bytes of responses not yet polled; more requests are left unparsed until
-  // they have gone out, and at most this much unparsed input is kept. Beyond
-  // it the client is cut.
-  size_t max_queued_bytes = 4 * 1024 * 1024;
-  size_t max_unparsed_bytes = 256 * 1024;
+  // Bytes of responses not yet polled, beyond which the next request is left
+  // unparsed: a client that asks without reading costs this and one response.
+  size_t max_queued_bytes = 64 * 1024;
+  // Input kept meanwhile. wants_input() is false from half of it on; a client
+  // whose driver does not ask is cut beyond it.
+  size_t max_unparsed_bytes = 64 * 1024;
+  // The wall clock at `now` is `now + utc_offset`, for the Date of responses
+  // (RFC 9110 section 6.6.1); without it there is none.
+  std::optional<absl::Duration> utc_offset;
 };
 
 // A request that wants an answer by Respond(). Requests come one at a time:
@@ -75,8 +79,8 @@ class ServerConnection {
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
 
-  // Respond answers the request that was reported last. A Date or Server
-  // header is the caller's to add. FAILED_PRECONDITION if none is open.
+  // Respond answers the request that was reported last. FAILED_PRECONDITION if
+  // none is open.
   absl::Status Respond(absl::Time now, HttpResponse response);
   // AcceptUpgrade answers 101 and turns the stream into a WebSocket;
   // `subprotocol` is left out of the answer if empty, and must be one that the
@@ -87,13 +91,25 @@ class ServerConnection {
   absl::Status Send(absl::Time now, MessageKind kind, std::string data);
   absl::Status Close(absl::Time now, uint16_t code, absl::string_view reason);
 
-  // The peer's side of the byte stream has ended or failed.
-  void HandleStreamEnd(absl::Time now);
+  // OK: the peer's side of the byte stream has ended in order; a client may do
+  // so behind its requests, which are answered all the same. Otherwise the
+  // stream has failed, and nothing more can be sent.
+  void HandleStreamEnd(absl::Time now, const absl::Status& why);
 
   // The last event has been made and nothing is left to transmit: the stream
   // may be closed. Events may still wait.
   bool finished() const;
   bool upgraded() const { return websocket_.has_value(); }
+  // As WebSocket's.
+  bool abandoned() const {
+    return websocket_.has_value() && websocket_->abandoned();
+  }
+  // False while more input would only be kept.
+  bool wants_input() const {
+    return unparsed_.size() < options_.max_unparsed_bytes / 2;
+  }
+  // Memory that the client makes us hold.
+  size_t held_bytes() const;
   // Bytes waiting for PollTransmit.
   size_t queued_bytes() const;
   std::string DebugString() const;
@@ -109,6 +125,7 @@ class ServerConnection {
   enum class Timer { kRequest, kIdle, kCount };
 
   void ParseInput(absl::Time now);
+  void ParseRequests(absl::Time now);
   void HandleRequest(absl::Time now, HttpRequest request);
   void HandleHandshake(absl::Time now, HttpRequest request);
   // Answers for the caller; `end` becomes HttpClosed's status unless the
@@ -125,6 +142,7 @@ class ServerConnection {
   TimerTable<Timer> timers_;
   HttpRequestParser parser_;
   std::string unparsed_;
+  bool input_ended_ = false;
   std::string out_;      // Responses; sent before anything of websocket_.
   size_t out_sent_ = 0;  // Of `out_`.
   // Of the request being answered.

@@ -194,6 +194,7 @@ void WebSocket::HandleTimeout(absl::Time now) {
         timers_.Set(Timer::kPong, now + options_.pong_timeout);
         break;
       case Timer::kPong:
+        abandoned_ = true;
         Cut(absl::DeadlineExceededError("WebSocket: no answer to a ping"));
         break;
       case Timer::kClose:
@@ -256,6 +257,7 @@ absl::Status WebSocket::Send(absl::Time /*now*/, MessageKind kind,
   if (data.size() + kMessageBytes > options_.max_queued_bytes - queued_bytes_) {
     absl::Status status = absl::ResourceExhaustedError(absl::StrCat(
         "slow reader: more than ", options_.max_queued_bytes, " bytes wait"));
+    abandoned_ = true;
     Cut(status);
     return status;
   }

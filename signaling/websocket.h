@@ -125,6 +125,13 @@ class WebSocket {
   bool open() const { return state_ == State::kOpen; }
   // Closed and nothing left to transmit: the stream may be closed.
   bool finished() const { return state_ == State::kClosed && out_.empty(); }
+  // The peer was given up, as it does not read or is not there: the byte stream
+  // is to be reset, whatever waits in it.
+  bool abandoned() const { return abandoned_; }
+  // Memory that the peer makes us hold: what waits in both directions.
+  size_t held_bytes() const {
+    return queued_bytes_ + unread_bytes_ + message_.size();
+  }
   size_t queued_bytes() const { return queued_bytes_; }
   const WebSocketStats& stats() const { return stats_; }
   std::string DebugString() const;
@@ -185,6 +192,7 @@ class WebSocket {
   std::deque<Event> events_;
   size_t unread_bytes_ = 0;
   uint16_t sent_close_code_ = kCloseNoStatus;
+  bool abandoned_ = false;
   WebSocketStats stats_;
 };
 

@@ -85,9 +85,30 @@ HttpHeaders Headers(const Message& message) {
 }
 
 // Splits the target, decodes the path and resolves its dots (RFC 3986 section
-// 5.2.4); the path never leaves "/".
+// 5.2.4); the path never leaves "/". A target in absolute form names the host
+// and wins over the Host header (RFC 9112 section 3.2.2).
 bool SplitTarget(HttpRequest& request) {
-  const absl::string_view target = request.target;
+  absl::string_view target = request.target;
+  request.host = std::string(request.headers.Find("Host").value_or(""));
+  const size_t scheme = target.find("://");
+  if (absl::StartsWithIgnoreCase(target, "http://") ||
+      absl::StartsWithIgnoreCase(target, "https://")) {
+    target.remove_prefix(scheme + 3);
+    const size_t authority =
+        std::min(target.find_first_of("/?"), target.size());
+    request.host = std::string(target.substr(0, authority));
+    // User names in a request are a trick (RFC 9110 section 4.2.4).
+    if (request.host.empty() || request.host.find('@') != std::string::npos) {
+      return false;
+    }
+    target.remove_prefix(authority);
+    if (target.empty()) target = "/";
+  }
+  if (absl::StartsWith(target, "?")) {
+    request.query = std::string(target.substr(1));
+    request.path = "/";
+    return true;
+  }
   if (!absl::StartsWith(target, "/")) return false;
   const size_t question = target.find('?');
   if (question != absl::string_view::npos) {
@@ -126,6 +147,7 @@ absl::StatusOr<ParsedRequest> ParseRequestHeader(absl::string_view header,
   request.target = ToString(parser.get().target());
   request.headers = Headers(parser.get());
   request.keep_alive = parser.get().keep_alive();
+  request.minor_version = parser.get().version() == 10 ? 0 : 1;
   // RFC 9112 section 6.3: whoever reads the length in another way than a proxy
   // in front lets requests be smuggled, so nothing ambiguous passes.
   const size_t lengths = request.headers.Count("Content-Length");
@@ -133,7 +155,13 @@ absl::StatusOr<ParsedRequest> ParseRequestHeader(absl::string_view header,
     if (lengths > 0) return Malformed("two body lengths");
     return absl::UnimplementedError("HTTP: transfer coding");
   }
-  if (lengths > 1) return Malformed("two body lengths");
+  // "3, 3" in one line is two lengths as well: whoever refuses the one and
+  // takes the other is at odds with himself.
+  if (lengths > 1 ||
+      absl::StrContains(request.headers.Find("Content-Length").value_or(""),
+                        ',')) {
+    return Malformed("two body lengths");
+  }
   result.body_bytes = static_cast<size_t>(parser.content_length().value_or(0));
   // RFC 9112 section 3.2.
   const size_t hosts = request.headers.Count("Host");

@@ -82,7 +82,7 @@ void SignalingLink::Read() {
           net::Loop::Now(), absl::MakeConstSpan(buffer_).first(result.bytes));
       continue;
     }
-    connection_.HandleStreamEnd(net::Loop::Now());
+    connection_.HandleStreamEnd(net::Loop::Now(), absl::OkStatus());
     watch_.reset();
     return;
   }
@@ -133,7 +133,7 @@ bool SignalingLink::Exchange() {
     const absl::Status written =
         std::visit([&](auto& s) { return s.Write(*bytes); }, stream_);
     if (!written.ok()) {
-      connection_.HandleStreamEnd(now);
+      connection_.HandleStreamEnd(now, written);
       break;
     }
   }

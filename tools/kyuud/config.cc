@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "base/status_macros.h"
 
 namespace kyuu::tools {
 namespace {
@@ -21,7 +22,11 @@ constexpr int kMaxThreads = 64;
 
 // What the command line says, before it is understood.
 struct Texts {
-  std::string http_listen;
+  std::vector<std::string> http_listen;
+  std::string public_url;
+  std::vector<std::string> origins;
+  std::vector<std::string> proxies;
+  size_t connections_per_address = Config().connections_per_address;
   std::vector<std::string> turn_listen;
   std::string relay_address;
   std::string relay_ports;
@@ -44,8 +49,26 @@ const std::map<std::string, LogLevel>& LogLevels() {
 
 void AddOptions(CLI::App& app, Texts& texts) {
   app.add_option("--http-listen", texts.http_listen,
-                 "Where the page and signaling are served (127.0.0.1:9000)")
+                 "Where the page and signaling are served (127.0.0.1:9000); "
+                 "may be repeated, for IPv4 and IPv6")
       ->type_name("ADDR:PORT");
+  app.add_option("--public-url", texts.public_url,
+                 "Where people find this server, if a proxy in front or a name "
+                 "presents it (https://example.org/kyuu)")
+      ->type_name("URL");
+  app.add_option("--origin", texts.origins,
+                 "Other sites whose pages may connect (https://app.example), "
+                 "or \"*\"; may be repeated")
+      ->type_name("ORIGIN");
+  app.add_option("--proxy", texts.proxies,
+                 "Proxies in front, whose connections are many people's; may "
+                 "be repeated")
+      ->type_name("CIDR");
+  app.add_option("--connections-per-address", texts.connections_per_address,
+                 "How many connections one address (or IPv6 /64) may have "
+                 "(2500, and a quarter of all)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1'000'000));
   app.add_option("--turn-listen", texts.turn_listen,
                  "Where STUN and TURN are served over UDP (127.0.0.1:3478); "
                  "may be repeated")
@@ -98,13 +121,39 @@ absl::StatusOr<std::pair<uint16_t, uint16_t>> ParsePorts(
                         static_cast<uint16_t>(high));
 }
 
+absl::Status UnderstandHttp(const Texts& texts, Config& config) {
+  if (!texts.http_listen.empty()) config.http_listen.clear();
+  for (const std::string& text : texts.http_listen) {
+    const auto address = TransportAddress::Parse(text);
+    if (!address.ok()) return At("http-listen", address.status());
+    config.http_listen.push_back(*address);
+  }
+  if (!texts.public_url.empty()) {
+    const auto url = PublicUrl::Parse(texts.public_url);
+    if (!url.ok()) return At("public-url", url.status());
+    config.public_url = *url;
+  }
+  for (const std::string& text : texts.origins) {
+    if (text == "*") {
+      config.any_origin = true;
+      continue;
+    }
+    const auto origin = WebOrigin::Parse(text);
+    if (!origin.ok()) return At("origin", origin.status());
+    config.origins.push_back(*origin);
+  }
+  for (const std::string& text : texts.proxies) {
+    const auto prefix = IpPrefix::Parse(text);
+    if (!prefix.ok()) return At("proxy", prefix.status());
+    config.proxies.push_back(*prefix);
+  }
+  config.connections_per_address = texts.connections_per_address;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Config> Understand(const Texts& texts) {
   Config config;
-  if (!texts.http_listen.empty()) {
-    const auto address = TransportAddress::Parse(texts.http_listen);
-    if (!address.ok()) return At("http-listen", address.status());
-    config.http_listen = *address;
-  }
+  KYUU_RETURN_IF_ERROR(UnderstandHttp(texts, config));
   if (!texts.turn_listen.empty()) config.turn_listen.clear();
   for (const std::string& text : texts.turn_listen) {
     const auto address = TransportAddress::Parse(text);

@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/address.h"
+#include "tools/kyuud/routes.h"
 
 namespace kyuu::tools {
 
@@ -26,7 +27,15 @@ struct Config {
     friend bool operator==(const User&, const User&) = default;
   };
 
-  TransportAddress http_listen = {IpAddress::V4(127, 0, 0, 1), 9000};
+  std::vector<TransportAddress> http_listen = {
+      {IpAddress::V4(127, 0, 0, 1), 9000}};
+  std::optional<PublicUrl> public_url;
+  std::vector<WebOrigin> origins;
+  bool any_origin = false;  // --origin "*".
+  // Proxies in front, behind each of which are many clients.
+  std::vector<IpPrefix> proxies;
+  // Connections of one address, and sessions.
+  size_t connections_per_address = 2'500;
   std::vector<TransportAddress> turn_listen = {
       {IpAddress::V4(127, 0, 0, 1), 3478}};
   std::optional<IpAddress> relay_address;
@@ -35,6 +44,8 @@ struct Config {
   std::string realm = "kyuu";
   std::vector<User> users;
   std::vector<IpPrefix> allow_peers;
+  // Relayed addresses at once: what the descriptors allow of it.
+  size_t relays_max = 16'384;
   int threads = 1;  // The machine's processors unless told otherwise.
   LogLevel log_level = LogLevel::kInfo;
   // KYUU_ variables that set nothing. No error, since the environment is shared

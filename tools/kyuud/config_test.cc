@@ -42,7 +42,8 @@ std::string WriteFile(const std::string& text) {
 
 TEST(ConfigTest, NothingIsNeeded) {
   const Config config = Read({});
-  EXPECT_EQ(config.http_listen.ToString(), "127.0.0.1:9000");
+  ASSERT_EQ(config.http_listen.size(), 1u);
+  EXPECT_EQ(config.http_listen[0].ToString(), "127.0.0.1:9000");
   ASSERT_EQ(config.turn_listen.size(), 1u);
   EXPECT_EQ(config.turn_listen[0].ToString(), "127.0.0.1:3478");
   EXPECT_GE(config.threads, 1);
@@ -52,6 +53,13 @@ TEST(ConfigTest, NothingIsNeeded) {
 TEST(ConfigTest, FlagsAreRead) {
   const Config config = Read({"--http-listen",
                               "[::]:80",
+                              "--http-listen=0.0.0.0:80",
+                              "--public-url=https://example.org/kyuu/",
+                              "--origin=https://app.test",
+                              "--origin",
+                              "*",
+                              "--proxy=10.0.0.1",
+                              "--connections-per-address=7",
                               "--turn-listen=0.0.0.0:1",
                               "--turn-listen",
                               "[::1]:2",
@@ -70,7 +78,15 @@ TEST(ConfigTest, FlagsAreRead) {
                               "3",
                               "--log-level",
                               "off"});
-  EXPECT_EQ(config.http_listen.ToString(), "[::]:80");
+  ASSERT_EQ(config.http_listen.size(), 2u);
+  EXPECT_EQ(config.http_listen[0].ToString(), "[::]:80");
+  EXPECT_EQ(config.http_listen[1].ToString(), "0.0.0.0:80");
+  EXPECT_EQ(config.public_url->origin.ToString(), "https://example.org");
+  EXPECT_EQ(config.public_url->path, "/kyuu");
+  ASSERT_EQ(config.origins.size(), 1u);
+  EXPECT_TRUE(config.any_origin);
+  ASSERT_EQ(config.proxies.size(), 1u);
+  EXPECT_EQ(config.connections_per_address, 7u);
   ASSERT_EQ(config.turn_listen.size(), 2u);
   EXPECT_EQ(config.turn_listen[1].ToString(), "[::1]:2");
   EXPECT_EQ(config.relay_address, IpAddress::V4(203, 0, 113, 5));
@@ -96,7 +112,8 @@ TEST(ConfigTest, FlagsOverrideVariablesWhichOverrideTheFile) {
                               {"HOME", "/"}});
   EXPECT_EQ(config.realm, "flag");
   EXPECT_EQ(config.threads, 4);
-  EXPECT_EQ(config.http_listen.port, 7);
+  ASSERT_EQ(config.http_listen.size(), 1u);
+  EXPECT_EQ(config.http_listen[0].port, 7);
   EXPECT_EQ(config.turn_listen.size(), 2u);
   EXPECT_EQ(config.users.size(), 2u);
 }

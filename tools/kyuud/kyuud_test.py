@@ -10,6 +10,7 @@ import hmac
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import struct
@@ -26,14 +27,18 @@ WAIT = 20  # Seconds until a test gives up; nothing waits for time to pass.
 class Kyuud:
     """A running kyuud on ports of the kernel's choice."""
 
-    def __init__(self, *flags):
+    def __init__(self, *flags, stderr=subprocess.PIPE, files=None):
         flags = ("--http-listen=127.0.0.1:0", "--turn-listen=127.0.0.1:0") + flags
+        limit = files and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, files))
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KYUU_")}
         self.process = subprocess.Popen([KYUUD, *flags], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, env=environment)
-        self.lines = [self.process.stdout.readline(), self.process.stdout.readline()]
+                                        stderr=stderr, text=True, env=environment,
+                                        preexec_fn=limit)
+        self.lines = []
+        while not self.lines or (self.lines[-1] and "TURN on udp" not in self.lines[-1]):
+            self.lines.append(self.process.stdout.readline())
         page = re.search(r"http://127\.0\.0\.1:(\d+)/", self.lines[0])
-        turn = re.search(r"TURN on udp 127\.0\.0\.1:(\d+)", self.lines[1])
+        turn = re.search(r"TURN on udp 127\.0\.0\.1:(\d+)", self.lines[-1])
         if not page or not turn:
             raise AssertionError(f"{self.lines}\n{self.process.communicate()[1]}")
         self.http_port, self.turn_port = int(page[1]), int(turn[1])
@@ -195,8 +200,8 @@ def minted(server):
 
 
 class KyuudTest(unittest.TestCase):
-    def start(self, *flags):
-        server = Kyuud(*flags)
+    def start(self, *flags, **options):
+        server = Kyuud(*flags, **options)
         self.addCleanup(self.end, server)
         return server
 
@@ -204,7 +209,7 @@ class KyuudTest(unittest.TestCase):
         """However it was treated, it ends when told to, and as it should."""
         if server.process.poll() is None:
             self.assertEqual(server.stop(), 0)
-        self.assertNotIn("check failed", server.errors)
+        self.assertNotIn("check failed", server.errors or "")
 
     def test_the_page_is_served_strictly(self):
         server = self.start()
@@ -261,6 +266,129 @@ class KyuudTest(unittest.TestCase):
         self.assertEqual(http(port, upgrade.format("/v1/ws", "kyuu.v1", "null"))[0], 403)
         self.assertEqual(http(port, upgrade.format("/other", "kyuu.v1", own))[0], 404)
         self.assertEqual(http(port, upgrade.format("/v1/ws", "other", own))[0], 400)
+
+    def upgrade(self, port, host, origin=""):
+        origin = origin and f"Origin: {origin}\n"
+        with socket.create_connection(("127.0.0.1", port), WAIT) as s:
+            s.sendall(("GET /v1/ws HTTP/1.1\n"
+                       f"Host: {host}\nUpgrade: websocket\nConnection: Upgrade\n{origin}"
+                       "Sec-WebSocket-Version: 13\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\n"
+                       "Sec-WebSocket-Protocol: kyuu.v1\n\n").replace("\n", "\r\n").encode())
+            return int(s.recv(65536).split()[1])
+
+    def test_names_and_origins_are_judged_by_what_they_mean(self):
+        server = self.start()
+        port = server.http_port
+        self.assertEqual(self.upgrade(port, f"localhost:{port}", f"http://localhost:{port}"), 101)
+        # DNS rebinding: a name of somebody else that leads here.
+        self.assertEqual(self.upgrade(port, "evil.test", "http://evil.test"), 421)
+        self.assertEqual(http(port, "GET / HTTP/1.1\nHost: evil.test\nConnection: close\n\n")[0], 421)
+        self.assertEqual(server.stop(), 0)
+        # Who was refused, from where and why, is in the log.
+        self.assertRegex(server.errors, r"127\.0\.0\.1:\d+ is refused: 421 .*evil\.test")
+        server = self.start("--public-url=https://example.org/kyuu", "--origin=https://app.test")
+        port = server.http_port
+        self.assertEqual(self.upgrade(port, "example.org", "https://example.org:443"), 101)
+        self.assertEqual(self.upgrade(port, "example.org:9000", "https://example.org"), 101)
+        self.assertEqual(self.upgrade(port, "example.org", "https://app.test"), 101)
+        self.assertEqual(self.upgrade(port, "example.org", "https://evil.test"), 403)
+        below = "GET /kyuu/ HTTP/1.1\nHost: example.org\nConnection: close\n\n"
+        self.assertIn(b"<title>", http(port, below)[2])
+
+    def test_a_request_that_a_proxy_has_stripped_is_told_so(self):
+        server = self.start()
+        status, headers, body = get(server.http_port, "/v1/ws")
+        self.assertEqual((status, headers["upgrade"]), (426, "websocket"))
+        self.assertIn(b"proxy", body)
+        self.assertIn("date", headers)
+
+    def test_it_listens_on_both_families_at_once(self):
+        server = self.start("--http-listen=[::1]:0", "--log-level=debug")
+        port = int(re.search(r"http://\[::1\]:(\d+)/", server.lines[1])[1])
+        with socket.create_connection(("::1", port), WAIT) as s:
+            s.sendall(f"GET /healthz HTTP/1.1\r\nHost: [::1]:{port}\r\n\r\n".encode())
+            self.assertIn(b"200 OK", s.recv(65536))
+
+    def test_without_descriptors_it_sheds_and_recovers(self):
+        for limit in (64, 1024):
+            server = self.start("--threads=1", files=(limit, limit))
+            crowd = []
+            for _ in range(limit + 10):
+                try:
+                    crowd.append(socket.create_connection(("127.0.0.1", server.http_port), WAIT))
+                except OSError:
+                    break
+            self.assertEqual(Turn(server.turn_port).ask(0x0001)[0], 0x0101)
+            for s in crowd:
+                s.close()
+            deadline = time.monotonic() + WAIT
+            while True:
+                try:
+                    self.assertEqual(get(server.http_port, "/healthz")[0], 200)
+                    break
+                except (OSError, IndexError):
+                    self.assertLess(time.monotonic(), deadline)
+            self.assertEqual(server.stop(), 0)
+
+    def test_the_soft_limit_is_raised_and_divided(self):
+        server = self.start(files=(256, 4096))
+        self.assertEqual(server.stop(), 0)
+        self.assertRegex(server.errors, r"4096 descriptors \(the limit was 256.*connections, \d+ relays")
+        self.assertIn("is low", server.errors)
+
+    def test_one_address_leaves_room_for_others(self):
+        server = self.start("--connections-per-address=50")
+        crowd = []
+        for _ in range(300):
+            try:
+                crowd.append(socket.create_connection(("127.0.0.1", server.http_port), WAIT))
+            except ConnectionError:  # Refused while it still connects.
+                pass
+        with socket.create_connection(("127.0.0.1", server.http_port), WAIT,
+                                      source_address=("127.0.0.9", 0)) as s:
+            s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertIn(b"200 OK", s.recv(65536))
+        for s in crowd:
+            s.close()
+        self.assertEqual(server.stop(), 0)
+        self.assertIn("its address has its share", server.errors)
+
+    def test_a_log_that_nobody_reads_stops_nothing(self):
+        for gone in (False, True):
+            reader, writer = os.pipe()
+            server = self.start("--user=a:1", "--threads=1", "--log-level=debug", stderr=writer)
+            os.close(writer)
+            if gone:
+                os.close(reader)
+            # More lines than a pipe holds.
+            for _ in range(1000):
+                self.assertEqual(get(server.http_port, "/healthz")[0], 200)
+            self.assertEqual(Turn(server.turn_port, "a", "1").allocate(), 0)
+            self.assertEqual(server.stop(), 0)
+            if not gone:
+                os.close(reader)
+
+    def test_signals_that_are_no_order_to_end(self):
+        server = self.start()
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE):
+            server.process.send_signal(number)
+            self.assertEqual(get(server.http_port, "/healthz")[0], 200)
+        self.assertEqual(server.stop(), 0)
+        self.assertIn("configuration of the start is kept", server.errors)
+        self.assertRegex(server.errors, r"\d+ connections, \d+ sessions")
+
+    def test_what_is_no_http_is_told_at_once(self):
+        server = self.start()
+        for noise in (b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\nHost: x\n\n"):
+            with socket.create_connection(("127.0.0.1", server.http_port), 5) as s:
+                s.sendall(noise)
+                self.assertIn(b" 400 ", s.recv(65536))
+        with socket.create_connection(("127.0.0.1", server.http_port), 5) as s:
+            s.sendall(b"\0\1\0\0")  # TURN is not served here.
+            try:
+                self.assertEqual(s.recv(10), b"")
+            except ConnectionError:
+                pass
 
     def test_people_find_each_other(self):
         server = self.start()

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -11,16 +12,20 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "base/system_random.h"
+#include "net/limits.h"
 #include "net/loop.h"
+#include "net/stream_port.h"
 #include "net/tcp.h"
-#include "spdlog/sinks/stdout_color_sinks.h"
 #include "spdlog/spdlog.h"
 #include "tools/kyuud/config.h"
-#include "tools/kyuud/http_service.h"
+#include "tools/kyuud/front_door.h"
+#include "tools/kyuud/log.h"
 #include "tools/kyuud/static_pages.h"
 #include "tools/kyuud/turn_service.h"
 #include "web/files.h"
@@ -28,15 +33,36 @@
 namespace kyuu::tools {
 namespace {
 
-void StartLog(LogLevel level) {
-  auto logger = spdlog::stderr_color_mt("kyuud");
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
-                      spdlog::pattern_time_type::utc);
-  static constexpr spdlog::level::level_enum kLevels[] = {
-      spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
-      spdlog::level::err, spdlog::level::off};
-  logger->set_level(kLevels[static_cast<size_t>(level)]);
-  spdlog::set_default_logger(std::move(logger));
+// Descriptors beside connections and relays: standard ones, the log, signals,
+// spares; and for each loop its own two and its listeners, of which a wildcard
+// makes some.
+size_t ReservedDescriptors(const Config& config) {
+  return 20 + config.http_listen.size() * 2 +
+         static_cast<size_t>(config.threads) *
+             (2 + 4 * config.turn_listen.size());
+}
+
+// Raises the limit and divides it, and tells what came of it.
+net::DescriptorBudget BudgetDescriptors(const Config& config) {
+  const net::DescriptorLimit limit = net::RaiseDescriptorLimit();
+  const size_t ports =
+      config.relay_port_high - config.relay_port_low + size_t{1};
+  const net::DescriptorBudget wanted{net::StreamPortOptions().max_streams,
+                                     std::min(Config().relays_max, ports)};
+  const net::DescriptorBudget budget =
+      net::DivideDescriptors(limit.soft, ReservedDescriptors(config), wanted);
+  spdlog::info(
+      "kyuud: {} descriptors (the limit was {}, the hard one is {}): {} "
+      "connections, {} relays",
+      limit.soft, limit.before, limit.hard, budget.connections, budget.relays);
+  if (budget.connections < wanted.connections ||
+      budget.relays < wanted.relays) {
+    spdlog::warn(
+        "kyuud: a limit of {} descriptors is low: {} connections and {} relays "
+        "would fit a higher one (ulimit -n, LimitNOFILE=)",
+        limit.soft, wanted.connections, wanted.relays);
+  }
+  return budget;
 }
 
 // What a person types into a browser: a wildcard address is no destination.
@@ -46,10 +72,12 @@ std::string Url(const TransportAddress& listen) {
   return absl::StrCat("http://localhost:", listen.port, "/");
 }
 
-void Announce(const TransportAddress& http, const relay::Cluster& turn,
-              const Config& config) {
-  std::printf("kyuud: page and signaling at %s (listening on tcp %s)\n",
-              Url(http).c_str(), http.ToString().c_str());
+void Announce(const std::vector<TransportAddress>& http,
+              const relay::Cluster& turn, const Config& config) {
+  for (const TransportAddress& listen : http) {
+    std::printf("kyuud: page and signaling at %s (listening on tcp %s)\n",
+                Url(listen).c_str(), listen.ToString().c_str());
+  }
   std::vector<std::string> relays;
   for (const auto& relay : turn.relay_addresses()) {
     relays.push_back(relay.advertised.family() == IpFamily::kUnspecified
@@ -74,28 +102,77 @@ std::vector<Page> EmbeddedPages() {
   return pages;
 }
 
-absl::Status Serve(const Config& config) {
+FrontDoorOptions DoorOptions(const Config& config,
+                             const net::DescriptorBudget& budget) {
+  FrontDoorOptions options;
+  const size_t share = std::clamp<size_t>(budget.connections / 4, 1,
+                                          config.connections_per_address);
+  options.port.max_streams = budget.connections;
+  options.port.max_streams_per_source = share;
+  options.port.shared_sources = config.proxies;
+  options.signaling.max_connections_per_source =
+      config.proxies.empty() ? share : options.signaling.max_connections;
+  // Read once: connections that want a Date live for a minute.
+  options.connection.utc_offset = absl::Now() - net::Loop::Now();
+  options.routes.public_url = config.public_url;
+  options.routes.origins = config.origins;
+  options.routes.any_origin = config.any_origin;
+  options.routes.exposure =
+      std::all_of(config.http_listen.begin(), config.http_listen.end(),
+                  [](const TransportAddress& a) { return a.ip.IsLoopback(); })
+          ? Exposure::kLoopback
+          : Exposure::kNetwork;
+  return options;
+}
+
+absl::StatusOr<std::vector<net::TcpListener>> OpenListeners(
+    const Config& config) {
+  std::vector<net::TcpListener> listeners;
+  for (const TransportAddress& bind : config.http_listen) {
+    KYUU_ASSIGN_OR_RETURN(net::TcpListener listener,
+                          net::TcpListener::Open({.bind = bind}));
+    listeners.push_back(std::move(listener));
+  }
+  return listeners;
+}
+
+absl::Status Serve(Config config) {
+  const net::DescriptorBudget budget = BudgetDescriptors(config);
+  config.relays_max = budget.relays;
   KYUU_ASSIGN_OR_RETURN(const std::unique_ptr<net::Loop> loop,
                         net::Loop::Create());
   // Before any thread starts, so that all of them leave signals to this loop.
-  HttpService* service = nullptr;
+  FrontDoor* door = nullptr;
   KYUU_ASSIGN_OR_RETURN(
       const std::unique_ptr<net::SignalWatch> signals,
-      net::SignalWatch::Create(*loop, {SIGTERM, SIGINT}, [&](int number) {
-        spdlog::info("kyuud: ending on signal {}", number);
-        if (service != nullptr) service->CloseAll();
-        loop->Stop();
-      }));
-  KYUU_ASSIGN_OR_RETURN(net::TcpListener listener,
-                        net::TcpListener::Open({.bind = config.http_listen}));
-  const TransportAddress http = listener.local();
+      net::SignalWatch::Create(
+          *loop, {SIGTERM, SIGINT, SIGHUP, SIGUSR1}, [&](int number) {
+            if (number == SIGHUP) {
+              spdlog::info(
+                  "kyuud: SIGHUP: nothing is read anew; the configuration of "
+                  "the start is kept");
+            } else if (number == SIGUSR1) {
+              spdlog::info("kyuud: {}",
+                           door == nullptr ? "starting" : door->Status());
+            } else {
+              spdlog::info("kyuud: ending on signal {}", number);
+              if (door != nullptr) door->CloseAll();
+              loop->Stop();
+            }
+          }));
+  KYUU_ASSIGN_OR_RETURN(std::vector<net::TcpListener> listeners,
+                        OpenListeners(config));
+  std::vector<TransportAddress> http;
+  for (const net::TcpListener& listener : listeners) {
+    http.push_back(listener.local());
+  }
   SystemRandom random;
   KYUU_ASSIGN_OR_RETURN(const std::unique_ptr<TurnService> turn,
                         TurnService::Open(config, *loop, random));
   const StaticPages pages(EmbeddedPages());
-  HttpService http_service(*loop, random, std::move(listener), pages, *turn,
-                           {});
-  service = &http_service;
+  FrontDoor front_door(*loop, random, std::move(listeners), pages, *turn,
+                       DoorOptions(config, budget));
+  door = &front_door;
   Announce(http, turn->cluster(), config);
   loop->Run();
   return absl::OkStatus();
@@ -120,6 +197,7 @@ int Main(int argc, char** argv) {
     spdlog::warn("kyuud: the variable {} sets nothing", name);
   }
   const absl::Status status = Serve(config);
+  EndLog();
   if (status.ok()) return 0;
   std::fprintf(stderr, "kyuud: %s\n", std::string(status.message()).c_str());
   return 1;

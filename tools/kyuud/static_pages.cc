@@ -6,8 +6,13 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "tools/kyuud/routes.h"
 
 namespace kyuu::tools {
 namespace {
@@ -31,19 +36,37 @@ std::string TagOf(const std::string& content) {
                       "\"");
 }
 
-signaling::HttpResponse Text(int status, absl::string_view text) {
-  signaling::HttpResponse response;
-  response.status = status;
-  response.headers.Add("Content-Type", "text/plain; charset=utf-8");
-  response.headers.Add("X-Content-Type-Options", "nosniff");
-  response.headers.Add("Cache-Control", "no-store");
-  response.body = absl::StrCat(text, "\n");
-  return response;
+// RFC 9309: the page is one file, but calls and rooms in queries are nobody's
+// to list.
+constexpr char kRobots[] = "User-agent: *\nDisallow: /";
+// What browsers ask for before they have read the page: a square.
+constexpr char kIcon[] =
+    "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\">"
+    "<rect width=\"16\" height=\"16\" rx=\"3\" fill=\"#2b6cb0\"/>"
+    "<path d=\"M4 8h8M9 5l3 3-3 3\" stroke=\"#fff\" stroke-width=\"2\" "
+    "fill=\"none\"/></svg>";
+
+// RFC 9110 section 13.1.2: the comparison is weak, since a proxy that
+// compresses the page makes our tag a weak one.
+bool Has(const signaling::HttpRequest& request, absl::string_view tag) {
+  for (const signaling::HttpHeader& field : request.headers.fields()) {
+    if (!absl::EqualsIgnoreCase(field.name, "If-None-Match")) continue;
+    for (absl::string_view element : absl::StrSplit(field.value, ',')) {
+      element = absl::StripAsciiWhitespace(element);
+      if (element == "*") return true;
+      absl::ConsumePrefix(&element, "W/");
+      if (element == tag) return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace
 
 StaticPages::StaticPages(std::vector<Page> pages) {
+  pages.insert(pages.begin(),
+               {{"/robots.txt", "text/plain; charset=utf-8", kRobots},
+                {"/favicon.ico", "image/svg+xml", kIcon}});
   for (Page& page : pages) {
     Entry entry;
     entry.type = std::move(page.content_type);
@@ -57,19 +80,23 @@ StaticPages::StaticPages(std::vector<Page> pages) {
 signaling::HttpResponse StaticPages::Answer(
     const signaling::HttpRequest& request) const {
   if (request.method != "GET" && request.method != "HEAD") {
-    signaling::HttpResponse response = Text(405, "Only GET and HEAD.");
+    signaling::HttpResponse response = TextResponse(405, "Only GET and HEAD.");
     response.headers.Add("Allow", "GET, HEAD");
     return response;
   }
-  if (request.path == "/healthz") return Text(200, "ok");
+  if (request.path == "/healthz" || request.path == "/readyz") {
+    return TextResponse(200, "ok");
+  }
   const auto it = entries_.find(request.path);
-  if (it == entries_.end()) return Text(404, "There is nothing here.");
+  if (it == entries_.end()) {
+    return TextResponse(404, "There is nothing here.");
+  }
   const Entry& entry = it->second;
   signaling::HttpResponse response;
   response.headers.Add("ETag", entry.tag);
   // May be kept, but is asked for each time: a new server has a new page.
   response.headers.Add("Cache-Control", "no-cache");
-  if (request.headers.HasToken("If-None-Match", entry.tag)) {
+  if (Has(request, entry.tag)) {
     response.status = 304;
     return response;
   }

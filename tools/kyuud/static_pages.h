@@ -25,8 +25,9 @@ class StaticPages {
  public:
   explicit StaticPages(std::vector<Page> pages);
 
-  // "/" is "/index.html". 404 for what is not there, 405 for methods other
-  // than GET and HEAD, 304 for what the client has.
+  // "/" is "/index.html". /healthz and /readyz say "ok" to load balancers, who
+  // ask nothing that is not answered here. 404 for what is not there, 405 for
+  // methods other than GET and HEAD, 304 for what the client has.
   signaling::HttpResponse Answer(const signaling::HttpRequest& request) const;
 
  private:

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "base/testing.h"
 #include "signaling/http.h"
 
@@ -50,6 +51,26 @@ TEST(StaticPagesTest, WhatTheClientHasIsNotSentAgain) {
   again = Get("/js/app.js");
   again.headers.Add("If-None-Match", *first.headers.Find("ETag"));
   EXPECT_EQ(Pages().Answer(again).status, 200);
+}
+
+// RFC 9110 section 13.1.2: weak, as a proxy that compresses makes it.
+TEST(StaticPagesTest, AWeakTagIsTheSameTag) {
+  const HttpResponse first = Pages().Answer(Get("/"));
+  for (const std::string& text :
+       {absl::StrCat("W/", *first.headers.Find("ETag")),
+        absl::StrCat("\"a\", W/", *first.headers.Find("ETag"), ", \"b\""),
+        std::string("*")}) {
+    HttpRequest again = Get("/");
+    again.headers.Add("If-None-Match", text);
+    EXPECT_EQ(Pages().Answer(again).status, 304) << text;
+  }
+}
+
+TEST(StaticPagesTest, WhatRobotsAndBrowsersAskForIsThere) {
+  EXPECT_EQ(Pages().Answer(Get("/readyz")).body, "ok\n");
+  EXPECT_EQ(Pages().Answer(Get("/robots.txt")).status, 200);
+  EXPECT_EQ(Pages().Answer(Get("/favicon.ico")).headers.Find("Content-Type"),
+            "image/svg+xml");
 }
 
 TEST(StaticPagesTest, OnlyWhatIsThereIsServed) {

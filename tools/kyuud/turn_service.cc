@@ -68,6 +68,9 @@ absl::StatusOr<relay::Options> RelayOptions(const Config& config) {
   for (const Config::User& user : config.users) {
     server.users.push_back({user.name, user.password});
   }
+  // Each thread's server counts its own.
+  server.allocations_max = std::max<size_t>(
+      1, config.relays_max / static_cast<size_t>(config.threads));
   server.relay_port_low = config.relay_port_low;
   server.relay_port_high = config.relay_port_high;
   SetPeerPolicy(config, server);

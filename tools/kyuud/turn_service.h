@@ -11,7 +11,7 @@
 #include "net/loop.h"
 #include "relay/cluster.h"
 #include "tools/kyuud/config.h"
-#include "tools/kyuud/http_service.h"
+#include "tools/kyuud/ice_provider.h"
 
 namespace kyuu::tools {
 

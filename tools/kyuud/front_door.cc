@@ -1,0 +1,319 @@
+#include "tools/kyuud/front_door.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "spdlog/spdlog.h"
+
+namespace kyuu::tools {
+
+using signaling::ConnectionId;
+
+namespace {
+
+// WebSocket: messages of a kind that is not spoken here.
+constexpr uint16_t kCloseUnsupportedData = 1003;
+
+absl::string_view ToText(net::StreamRefusal why) {
+  switch (why) {
+    case net::StreamRefusal::kTotal:
+      return "all connections are taken";
+    case net::StreamRefusal::kSource:
+      return "its address has its share of connections "
+             "(--connections-per-address)";
+    case net::StreamRefusal::kUnwatched:
+      return "the system watches no more descriptors";
+    case net::StreamRefusal::kExhausted:
+      return "the process has no descriptor or memory left";
+  }
+  return "?";
+}
+
+}  // namespace
+
+// Guest is one connection.
+struct FrontDoor::Guest {
+  using Driver = net::StreamDriver<signaling::ServerConnection>;
+
+  Guest(ConnectionId i, net::StreamPermit p,
+        const signaling::ServerConnectionOptions& options, Random& random)
+      : id(i),
+        permit(std::move(p)),
+        connection(options, random, net::Loop::Now()) {}
+
+  std::string who() const { return driver->path().remote.ToString(); }
+
+  const ConnectionId id;
+  const net::StreamPermit permit;
+  signaling::ServerConnection connection;
+  std::string name;  // By which it has reached us.
+  // Whether the signaling server knows it.
+  enum class Session : uint8_t { kNone, kOpen };
+  Session session = Session::kNone;
+  std::optional<Driver> driver;
+};
+
+FrontDoor::FrontDoor(net::Loop& loop, Random& random,
+                     std::vector<net::TcpListener> listeners,
+                     const StaticPages& pages, IceProvider& ice,
+                     FrontDoorOptions options)
+    : loop_(loop),
+      random_(random),
+      pages_(pages),
+      ice_(ice),
+      options_(std::move(options)),
+      routes_(options_.routes),
+      server_(options_.signaling, random),
+      memory_(options_.max_memory_bytes, [this] { RunSoon(); }),
+      alarm_(loop, [this] { Run(); }),
+      port_(
+          loop, std::move(listeners), options_.port,
+          [this](net::AcceptedStream accepted) { Admit(std::move(accepted)); },
+          [this](net::StreamRefusal why, const TransportAddress& from) {
+            LogRefusal(from.port == 0 ? "a connection" : from.ToString(),
+                       ToText(why));
+          }) {}
+
+FrontDoor::~FrontDoor() = default;
+
+void FrontDoor::Admit(net::AcceptedStream accepted) {
+  if (accepted.kind == net::StreamKind::kTurn) {
+    LogRefusal(accepted.stream.path().remote.ToString(),
+               "TURN is served over UDP only");
+    return accepted.stream.Cut();
+  }
+  // TLS and whatever else is no HTTP is told so by the connection, at once.
+  const ConnectionId id{next_id_++};
+  auto owned = std::make_unique<Guest>(id, std::move(accepted.permit),
+                                       options_.connection, random_);
+  Guest& guest = *owned;
+  guests_[static_cast<uint64_t>(id)] = std::move(owned);
+  guest.driver.emplace(
+      loop_, std::move(accepted.stream), guest.connection, buffer_,
+      [this, &guest](signaling::ServerConnection::Event event) {
+        std::visit([&](auto&& e) { On(guest, std::move(e)); },
+                   std::move(event));
+      },
+      [this, &guest](net::StreamEnd end, const absl::Status& why) {
+        OnEnd(guest, end, why);
+      },
+      options_.driver, &memory_);
+}
+
+void FrontDoor::OnEnd(Guest& guest, net::StreamEnd end,
+                      const absl::Status& why) {
+  if (end == net::StreamEnd::kStalled) {
+    LogRefusal(guest.who(), "it does not read what it has asked for");
+  } else if (!why.ok()) {
+    spdlog::debug("http: {}: {}", guest.who(), why.ToString());
+  }
+  if (std::exchange(guest.session, Guest::Session::kNone) ==
+      Guest::Session::kOpen) {
+    server_.Disconnect(net::Loop::Now(), guest.id);
+    RunSoon();
+  }
+  guests_.erase(static_cast<uint64_t>(guest.id));
+}
+
+FrontDoor::Guest* FrontDoor::Find(ConnectionId id) {
+  const auto it = guests_.find(static_cast<uint64_t>(id));
+  return it == guests_.end() ? nullptr : it->second.get();
+}
+
+void FrontDoor::RunSoon() { alarm_.Set(absl::InfinitePast()); }
+
+void FrontDoor::Run() {
+  server_.HandleTimeout(net::Loop::Now());
+  do {
+    PumpServer();
+    // A flush has events, and those may have answers: they come into the next
+    // round. Its end may be the guest's.
+    for (const uint64_t id : std::exchange(dirty_, {})) {
+      if (Guest* guest = Find(ConnectionId{id})) guest->driver->Flush();
+    }
+    if (memory_.over()) ShedMemory();
+    PumpServer();
+  } while (!dirty_.empty());
+  alarm_.Set(server_.NextTimeout());
+}
+
+void FrontDoor::PumpServer() {
+  while (true) {
+    while (std::optional<signaling::Envelope> envelope =
+               server_.PollTransmit(net::Loop::Now(), {})) {
+      Guest* guest = Find(envelope->connection);
+      if (guest == nullptr) continue;
+      // A reader too slow for its queue is cut by its WebSocket, which says so
+      // by an event.
+      const absl::Status sent = guest->connection.Send(
+          net::Loop::Now(), signaling::MessageKind::kText,
+          std::move(envelope->text));
+      if (!sent.ok()) spdlog::debug("signaling: {}", sent.ToString());
+      if (dirty_.empty() || dirty_.back() != static_cast<uint64_t>(guest->id)) {
+        dirty_.push_back(static_cast<uint64_t>(guest->id));
+      }
+    }
+    std::optional<signaling::Server::Event> event = server_.PollEvent();
+    if (!event) return;
+    std::visit([this](const auto& e) { On(e); }, *event);
+  }
+}
+
+// Down to seven eighths, so that the next message does not begin it anew.
+void FrontDoor::ShedMemory() {
+  std::vector<std::pair<size_t, uint64_t>> by_size;
+  by_size.reserve(guests_.size());
+  for (const auto& [id, guest] : guests_) {
+    by_size.emplace_back(guest->driver->held_bytes(), id);
+  }
+  std::sort(by_size.rbegin(), by_size.rend());
+  const size_t goal = memory_.limit_bytes() / 8 * 7;
+  for (const auto& [size, id] : by_size) {
+    if (memory_.used_bytes() <= goal) return;
+    Guest* guest = Find(ConnectionId{id});
+    if (guest == nullptr) continue;
+    ++memory_cuts_;
+    LogRefusal(guest->who(),
+               absl::StrCat("all clients together make us hold too much, and "
+                            "it most: ",
+                            size, " bytes"));
+    guest->driver->Cut();
+  }
+}
+
+void FrontDoor::LogRefusal(absl::string_view who, absl::string_view why) {
+  const std::optional<uint64_t> held_back = refusals_.Pass(net::Loop::Now());
+  if (!held_back) return;
+  if (*held_back > 0) {
+    spdlog::info("http: {} more were refused meanwhile", *held_back);
+  }
+  spdlog::info("http: {} is refused: {}", std::string(who), std::string(why));
+}
+
+void FrontDoor::Refuse(Guest& guest, const Refusal& refusal) {
+  // What comes from clients is escaped.
+  LogRefusal(guest.who(),
+             absl::StrCat(refusal.status, " ", absl::CHexEscape(refusal.text)));
+  // Fails only without an open request, and this one is.
+  (void)guest.connection.Respond(net::Loop::Now(),
+                                 TextResponse(refusal.status, refusal.text));
+}
+
+void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
+  signaling::HttpRequest& request = received.request;
+  spdlog::debug("http: {} {}", guest.who(), request.method);
+  if (const auto refusal = routes_.RefuseHost(request)) {
+    return Refuse(guest, *refusal);
+  }
+  request.path = routes_.PathOf(request);
+  // Fails only without an open request, and this one is.
+  (void)guest.connection.Respond(net::Loop::Now(),
+                                 request.path == kSignalingPath
+                                     ? UpgradeRequired()
+                                     : pages_.Answer(request));
+}
+
+void FrontDoor::On(Guest& guest, signaling::UpgradeRequested requested) {
+  const absl::Time now = net::Loop::Now();
+  const signaling::HttpRequest& request = requested.request;
+  if (const auto refusal =
+          routes_.RefuseUpgrade(request, requested.offers_kyuu)) {
+    return Refuse(guest, *refusal);
+  }
+  guest.name = routes_.NameOf(request);
+  const absl::Status connected =
+      server_.Connect(now, guest.id, guest.driver->path().remote.ip);
+  if (!connected.ok()) {
+    return Refuse(guest, {503, std::string(connected.message())});
+  }
+  guest.session = Guest::Session::kOpen;
+  // Fails only without an open handshake that offers the protocol.
+  (void)guest.connection.AcceptUpgrade(now, signaling::kSubprotocol);
+  RunSoon();
+}
+
+void FrontDoor::On(Guest& guest, signaling::WebSocketMessage message) {
+  if (message.kind != signaling::MessageKind::kText) {
+    // Fails only before the upgrade.
+    (void)guest.connection.Close(net::Loop::Now(), kCloseUnsupportedData,
+                                 "messages are JSON text");
+    return;
+  }
+  server_.HandlePacket(net::Loop::Now(), {guest.id, std::move(message.data)});
+  RunSoon();
+}
+
+void FrontDoor::On(Guest& guest, signaling::WebSocketClosed closed) {
+  if (closed.status.code() == absl::StatusCode::kResourceExhausted) {
+    LogRefusal(guest.who(), closed.status.message());
+  } else {
+    spdlog::debug("signaling: {} closed: {} {}", guest.who(), closed.code,
+                  closed.status.ToString());
+  }
+  if (std::exchange(guest.session, Guest::Session::kNone) ==
+      Guest::Session::kOpen) {
+    server_.Disconnect(net::Loop::Now(), guest.id);
+    RunSoon();
+  }
+}
+
+void FrontDoor::On(Guest& guest, signaling::HttpClosed closed) {
+  if (closed.status.ok()) return;
+  if (closed.status.code() == absl::StatusCode::kInvalidArgument) {
+    return LogRefusal(guest.who(), closed.status.message());
+  }
+  spdlog::debug("http: {}: {}", guest.who(), closed.status.ToString());
+}
+
+void FrontDoor::On(const signaling::SessionOpened& opened) {
+  const Guest* guest = Find(opened.connection);
+  ice_.Open(
+      opened.session, guest == nullptr ? "" : guest->name,
+      [this, id = opened.connection,
+       alive = std::weak_ptr<bool>(alive_)](IceProvider::Servers servers) {
+        if (alive.expired()) return;
+        // The session may be over: then there is nobody to tell.
+        (void)server_.SetIceServers(net::Loop::Now(), id, std::move(servers));
+        RunSoon();
+      });
+}
+
+void FrontDoor::On(const signaling::SessionClosed& closed) {
+  ice_.Close(closed.session);
+}
+
+void FrontDoor::On(const signaling::CloseConnection& close) {
+  Guest* guest = Find(close.connection);
+  if (guest == nullptr) return;
+  // The server has forgotten it already.
+  guest->session = Guest::Session::kNone;
+  LogRefusal(guest->who(), close.reason);
+  // Fails only before the upgrade.
+  (void)guest->connection.Close(net::Loop::Now(), close.code, close.reason);
+  dirty_.push_back(static_cast<uint64_t>(guest->id));
+}
+
+void FrontDoor::CloseAll() {
+  for (const auto& [id, guest] : guests_) {
+    if (!guest->connection.upgraded()) continue;
+    // Fails only before the upgrade.
+    (void)guest->connection.Close(net::Loop::Now(), signaling::kCloseGoingAway,
+                                  "the server is shutting down");
+    dirty_.push_back(id);
+  }
+  Run();
+}
+
+std::string FrontDoor::Status() const {
+  return absl::StrCat(
+      port_.open_streams(), " connections, ", server_.connection_count(),
+      " sessions, ", server_.peer_count(), " peers in ", server_.room_count(),
+      " rooms, ", server_.call_count(), " calls; ", memory_.used_bytes(),
+      " bytes held, ", memory_cuts_,
+      " cut for memory; port: ", CountersToString(port_.stats()));
+}
+
+}  // namespace kyuu::tools

@@ -1,0 +1,107 @@
+// FrontDoor: the one TCP port of kyuud, and who comes in by it.
+
+#ifndef KYUU_TOOLS_KYUUD_FRONT_DOOR_H_
+#define KYUU_TOOLS_KYUUD_FRONT_DOOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "base/random.h"
+#include "net/loop.h"
+#include "net/stream_driver.h"
+#include "net/stream_port.h"
+#include "net/tcp.h"
+#include "signaling/server.h"
+#include "signaling/server_connection.h"
+#include "tools/kyuud/ice_provider.h"
+#include "tools/kyuud/log.h"
+#include "tools/kyuud/routes.h"
+#include "tools/kyuud/static_pages.h"
+
+namespace kyuu::tools {
+
+struct FrontDoorOptions {
+  signaling::ServerOptions signaling;
+  signaling::ServerConnectionOptions connection;
+  net::StreamPortOptions port;
+  net::StreamDriverOptions driver;
+  RouteOptions routes;
+  // What all clients together may make us hold: answers and messages that they
+  // do not read, requests and messages that they do not end. Whoever makes us
+  // hold most is cut first. A quarter of a small machine.
+  size_t max_memory_bytes = 128 << 20;
+};
+
+// FrontDoor drives, on one loop, a signaling::ServerConnection for each TCP
+// connection and one signaling::Server for all of them.
+class FrontDoor {
+ public:
+  // All references must outlive it.
+  FrontDoor(net::Loop& loop, Random& random,
+            std::vector<net::TcpListener> listeners, const StaticPages& pages,
+            IceProvider& ice, FrontDoorOptions options);
+  ~FrontDoor();
+  FrontDoor(const FrontDoor&) = delete;
+  FrontDoor& operator=(const FrontDoor&) = delete;
+
+  // Tells all WebSockets that we are going away (1001), as far as they can be
+  // told without waiting.
+  void CloseAll();
+  // One line for people: who is here, what was refused, what is held.
+  std::string Status() const;
+
+ private:
+  struct Guest;
+
+  void Admit(net::AcceptedStream accepted);
+  void OnEnd(Guest& guest, net::StreamEnd end, const absl::Status& why);
+  // Runs once per turn of the loop, after all that has arrived was handled: so
+  // many messages to one client leave in one piece.
+  void RunSoon();
+  void Run();
+  void PumpServer();
+  void ShedMemory();
+  Guest* Find(signaling::ConnectionId id);
+  void Refuse(Guest& guest, const Refusal& refusal);
+  // A line at info about somebody who was turned away, unless there are many.
+  void LogRefusal(absl::string_view who, absl::string_view why);
+
+  void On(Guest& guest, signaling::HttpRequestReceived received);
+  void On(Guest& guest, signaling::UpgradeRequested requested);
+  void On(Guest& guest, signaling::WebSocketMessage message);
+  void On(Guest& guest, signaling::WebSocketClosed closed);
+  void On(Guest& guest, signaling::HttpClosed closed);
+  void On(const signaling::SessionOpened& opened);
+  void On(const signaling::SessionClosed& closed);
+  void On(const signaling::CloseConnection& close);
+
+  net::Loop& loop_;
+  Random& random_;
+  const StaticPages& pages_;
+  IceProvider& ice_;
+  const FrontDoorOptions options_;
+  const Routes routes_;
+  signaling::Server server_;
+  net::StreamBuffer buffer_;
+  net::StreamMemory memory_;
+  LogLimiter refusals_;
+  uint64_t memory_cuts_ = 0;
+  uint64_t next_id_ = 1;
+  std::deque<uint64_t> dirty_;
+  net::Alarm alarm_;
+  net::StreamPort port_;  // Before the guests, who hold its permits.
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Guest>> guests_;
+  // Expires with the door, for answers that come later.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUUD_FRONT_DOOR_H_

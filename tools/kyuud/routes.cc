@@ -1,0 +1,234 @@
+#include "tools/kyuud/routes.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/address.h"
+#include "base/status_macros.h"
+
+namespace kyuu::tools {
+namespace {
+
+using signaling::HttpRequest;
+
+uint16_t DefaultPort(absl::string_view scheme) {
+  if (scheme == "http") return 80;
+  return scheme == "https" ? 443 : 0;
+}
+
+// "host", "host:81" or "[::1]:81", taken apart. A port that is left out is 0.
+struct Authority {
+  std::string host;  // In lower case.
+  uint16_t port = 0;
+};
+
+std::optional<Authority> ParseAuthority(absl::string_view text) {
+  Authority result;
+  size_t end = text.find(':');
+  if (absl::StartsWith(text, "[")) {
+    const size_t bracket = text.find(']');
+    if (bracket == absl::string_view::npos) return std::nullopt;
+    end = bracket + 1;
+  }
+  result.host = absl::AsciiStrToLower(text.substr(0, end));
+  // A name may end in the root's dot; it is the same name.
+  absl::string_view host = result.host;
+  if (absl::ConsumeSuffix(&host, ".")) result.host = std::string(host);
+  if (result.host.empty() ||
+      result.host.find_first_of("/?#@\\ ") != std::string::npos) {
+    return std::nullopt;
+  }
+  if (end >= text.size()) return result;
+  const absl::string_view port = text.substr(end);
+  uint32_t number = 0;
+  if (port == ":") return result;
+  if (port[0] != ':' || !absl::SimpleAtoi(port.substr(1), &number) ||
+      number == 0 || number > 65535) {
+    return std::nullopt;
+  }
+  result.port = static_cast<uint16_t>(number);
+  return result;
+}
+
+std::optional<IpAddress> AddressOf(absl::string_view host) {
+  if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");
+  const absl::StatusOr<IpAddress> ip = IpAddress::Parse(host);
+  if (!ip.ok()) return std::nullopt;
+  return *ip;
+}
+
+// RFC 6761 section 6.3: names below localhost never leave the machine.
+bool IsLoopbackName(absl::string_view host) {
+  if (host == "localhost" || absl::EndsWith(host, ".localhost")) return true;
+  const std::optional<IpAddress> ip = AddressOf(host);
+  return ip.has_value() && ip->IsLoopback();
+}
+
+// The first of a list: the proxy nearest to the client wrote it.
+std::string ForwardedHost(const HttpRequest& request) {
+  const absl::string_view list =
+      request.headers.Find("X-Forwarded-Host").value_or("");
+  return std::string(
+      absl::StripAsciiWhitespace(list.substr(0, list.find(','))));
+}
+
+bool IsProbe(absl::string_view path) {
+  return path == "/healthz" || path == "/readyz";
+}
+
+}  // namespace
+
+absl::StatusOr<WebOrigin> WebOrigin::Parse(absl::string_view text) {
+  const absl::Status wrong = absl::InvalidArgumentError(
+      absl::StrCat("not SCHEME://HOST[:PORT]: \"", text, "\""));
+  const size_t end = text.find("://");
+  if (end == 0 || end == absl::string_view::npos) return wrong;
+  const std::optional<Authority> authority =
+      ParseAuthority(text.substr(end + 3));
+  if (!authority) return wrong;
+  WebOrigin origin;
+  origin.scheme = absl::AsciiStrToLower(text.substr(0, end));
+  origin.host = authority->host;
+  origin.port =
+      authority->port == 0 ? DefaultPort(origin.scheme) : authority->port;
+  return origin;
+}
+
+std::string WebOrigin::ToString() const {
+  const std::string base = absl::StrCat(scheme, "://", host);
+  return port == DefaultPort(scheme) ? base : absl::StrCat(base, ":", port);
+}
+
+absl::StatusOr<PublicUrl> PublicUrl::Parse(absl::string_view text) {
+  const absl::Status wrong = absl::InvalidArgumentError(
+      absl::StrCat("not http(s)://HOST[:PORT][/PATH]: \"", text, "\""));
+  const size_t scheme = text.find("://");
+  if (scheme == absl::string_view::npos) return wrong;
+  const size_t slash = std::min(text.find('/', scheme + 3), text.size());
+  PublicUrl url;
+  KYUU_ASSIGN_OR_RETURN(url.origin, WebOrigin::Parse(text.substr(0, slash)));
+  if (DefaultPort(url.origin.scheme) == 0) return wrong;
+  absl::string_view path = text.substr(slash);
+  if (path.find_first_of("?#%") != absl::string_view::npos) return wrong;
+  while (absl::ConsumeSuffix(&path, "/")) {
+  }
+  url.path = std::string(path);
+  return url;
+}
+
+std::string Routes::PathOf(const HttpRequest& request) const {
+  absl::string_view path = request.path;
+  if (options_.public_url && !options_.public_url->path.empty()) {
+    absl::string_view rest = path;
+    if (absl::ConsumePrefix(&rest, options_.public_url->path) &&
+        absl::StartsWith(rest, "/")) {
+      path = rest;
+    }
+  }
+  return std::string(path);
+}
+
+bool Routes::IsServed(absl::string_view text) const {
+  const std::optional<Authority> authority = ParseAuthority(text);
+  if (!authority) return false;
+  if (IsLoopbackName(authority->host)) return true;
+  if (options_.public_url &&
+      authority->host == options_.public_url->origin.host) {
+    return true;
+  }
+  if (options_.exposure == Exposure::kLoopback) return false;
+  // Nobody can point a name that is an address elsewhere.
+  return !options_.public_url || AddressOf(authority->host).has_value();
+}
+
+std::optional<Refusal> Routes::RefuseHost(const HttpRequest& request) const {
+  if (IsProbe(PathOf(request))) return std::nullopt;
+  // A client of HTTP/1.0 names no host, and is no browser.
+  if (request.headers.Count("Host") == 0 && request.host.empty()) {
+    return std::nullopt;
+  }
+  if (!ParseAuthority(request.host)) {
+    return Refusal{400, "The host that was asked for is none."};
+  }
+  if (IsServed(request.host)) return std::nullopt;
+  return Refusal{
+      421, absl::StrCat("This server is not known as \"", request.host,
+                        "\". If it should be, start it with --public-url.")};
+}
+
+bool Routes::MayConnect(const HttpRequest& request,
+                        const WebOrigin& origin) const {
+  if (options_.any_origin) return true;
+  if (std::find(options_.origins.begin(), options_.origins.end(), origin) !=
+      options_.origins.end()) {
+    return true;
+  }
+  if (DefaultPort(origin.scheme) == 0) return false;
+  if (options_.public_url && options_.public_url->origin == origin) return true;
+  for (const std::string& text : {request.host, ForwardedHost(request)}) {
+    const std::optional<Authority> authority = ParseAuthority(text);
+    if (!authority || authority->host != origin.host) continue;
+    if (!IsLoopbackName(origin.host)) return true;
+    const uint16_t port =
+        authority->port == 0 ? DefaultPort(origin.scheme) : authority->port;
+    if (port == origin.port) return true;
+  }
+  return false;
+}
+
+std::optional<Refusal> Routes::RefuseUpgrade(const HttpRequest& request,
+                                             bool offers_kyuu) const {
+  if (PathOf(request) != kSignalingPath) {
+    return Refusal{404, absl::StrCat("Signaling is at ", kSignalingPath, ".")};
+  }
+  if (std::optional<Refusal> refusal = RefuseHost(request)) return refusal;
+  if (const auto text = request.headers.Find("Origin")) {
+    const absl::StatusOr<WebOrigin> origin = WebOrigin::Parse(*text);
+    const bool may =
+        origin.ok() ? MayConnect(request, *origin) : options_.any_origin;
+    if (!may) {
+      return Refusal{403, absl::StrCat("Pages of \"", *text,
+                                       "\" may not connect here. If they "
+                                       "should, start kyuud with --origin.")};
+    }
+  }
+  if (!offers_kyuu) {
+    return Refusal{400, "The subprotocol kyuu.v1 has to be offered."};
+  }
+  return std::nullopt;
+}
+
+std::string Routes::NameOf(const HttpRequest& request) const {
+  const std::string forwarded = ForwardedHost(request);
+  const std::optional<Authority> authority =
+      ParseAuthority(forwarded.empty() ? request.host : forwarded);
+  return authority ? authority->host : "";
+}
+
+signaling::HttpResponse TextResponse(int status, absl::string_view text) {
+  signaling::HttpResponse response;
+  response.status = status;
+  response.headers.Add("Content-Type", "text/plain; charset=utf-8");
+  response.headers.Add("X-Content-Type-Options", "nosniff");
+  response.headers.Add("Cache-Control", "no-store");
+  response.body = absl::StrCat(text, "\n");
+  return response;
+}
+
+signaling::HttpResponse UpgradeRequired() {
+  signaling::HttpResponse response = TextResponse(
+      426,
+      "A WebSocket is spoken here. If this was one, a proxy in front has not "
+      "passed on its Upgrade and Connection headers, or speaks HTTP/1.0.");
+  response.headers.Add("Upgrade", "websocket");
+  response.headers.Add("Connection", "Upgrade");
+  return response;
+}
+
+}  // namespace kyuu::tools
