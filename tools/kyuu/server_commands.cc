@@ -9,15 +9,18 @@
 #include <variant>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/status_macros.h"
 #include "base/system_random.h"
+#include "net/connect.h"
 #include "net/drive.h"
 #include "net/interfaces.h"
 #include "net/loop.h"
@@ -38,10 +41,21 @@ int Report(const absl::Status& status) {
   return 1;
 }
 
-absl::StatusOr<TransportAddress> Find(const ServerUrl& url) {
+// Tries every address of the server's name, the families in turn, until one
+// works: one without a route costs nothing, one that is silent its time.
+absl::Status TryEach(
+    const ServerUrl& url,
+    absl::FunctionRef<absl::Status(const TransportAddress&)> attempt) {
   KYUU_ASSIGN_OR_RETURN(const std::vector<TransportAddress> addresses,
                         net::Resolve(url.host, url.port));
-  return addresses.front();
+  std::vector<std::string> failures;
+  for (const TransportAddress& address : net::Interleave(addresses)) {
+    const absl::Status status = attempt(address);
+    if (status.ok()) return status;
+    if (addresses.size() == 1) return status;
+    failures.emplace_back(status.message());
+  }
+  return absl::UnavailableError(absl::StrJoin(failures, "; "));
 }
 
 // A socket that can reach `server`, bound to the address that the kernel
@@ -51,10 +65,7 @@ absl::StatusOr<net::UdpSocket> OpenTowards(const TransportAddress& server) {
   return net::UdpSocket::Open({.bind = {source, 0}});
 }
 
-absl::Status Stun(const std::string& text) {
-  KYUU_ASSIGN_OR_RETURN(const ServerUrl url,
-                        ServerUrl::Parse(text, ServerKind::kStun));
-  KYUU_ASSIGN_OR_RETURN(const TransportAddress server, Find(url));
+absl::Status StunAt(const TransportAddress& server) {
   KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop, net::Loop::Create());
   KYUU_ASSIGN_OR_RETURN(net::UdpSocket socket, OpenTowards(server));
   SystemRandom random;
@@ -84,6 +95,12 @@ absl::Status Stun(const std::string& text) {
   driver.Flush();
   loop->Run();
   return result;
+}
+
+absl::Status Stun(const std::string& text) {
+  KYUU_ASSIGN_OR_RETURN(const ServerUrl url,
+                        ServerUrl::Parse(text, ServerKind::kStun));
+  return TryEach(url, StunAt);
 }
 
 // TurnProbe is an Engine's driver for two allocations: the generic Driver
@@ -257,11 +274,12 @@ absl::Status Turn(const std::string& text) {
     return absl::InvalidArgumentError(
         "a TURN server needs USER:PASSWORD@HOST:PORT");
   }
-  KYUU_ASSIGN_OR_RETURN(const TransportAddress server, Find(url));
-  KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop, net::Loop::Create());
-  SystemRandom random;
-  TurnProbe probe(*loop, random, server, url);
-  return probe.Run();
+  return TryEach(url, [&](const TransportAddress& server) -> absl::Status {
+    KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop, net::Loop::Create());
+    SystemRandom random;
+    TurnProbe probe(*loop, random, server, url);
+    return probe.Run();
+  });
 }
 
 }  // namespace

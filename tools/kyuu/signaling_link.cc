@@ -10,8 +10,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/types/span.h"
-#include "base/bytes.h"
 #include "base/status_macros.h"
 #include "net/resolve.h"
 #include "tools/kyuu/overload.h"
@@ -19,7 +17,6 @@
 namespace kyuu::tools {
 namespace {
 
-constexpr size_t kBufferBytes = 64 * 1024;
 // The path of the kyuu protocol on kyuud (docs/signaling_protocol.md).
 constexpr char kWebSocketPath[] = "/v1/ws";
 
@@ -32,116 +29,56 @@ absl::StatusOr<std::unique_ptr<SignalingLink>> SignalingLink::Connect(
   if (parsed.target == "/") parsed.target = kWebSocketPath;
   KYUU_ASSIGN_OR_RETURN(const std::vector<TransportAddress> addresses,
                         net::Resolve(parsed.host, parsed.port));
-  KYUU_ASSIGN_OR_RETURN(net::TcpStream tcp,
-                        net::TcpStream::Connect(addresses.front()));
-  if (!parsed.secure) {
-    return std::unique_ptr<SignalingLink>(new SignalingLink(
-        loop, random, Stream(std::move(tcp)), parsed, std::move(handler)));
+  std::optional<net::TlsContext> tls;
+  if (parsed.secure) {
+    KYUU_ASSIGN_OR_RETURN(
+        tls, net::TlsContext::Client({.server_name = parsed.host}));
   }
-  KYUU_ASSIGN_OR_RETURN(const net::TlsContext context,
-                        net::TlsContext::Client({.server_name = parsed.host}));
-  return std::unique_ptr<SignalingLink>(new SignalingLink(
-      loop, random, Stream(net::TlsStream(context, std::move(tcp))), parsed,
-      std::move(handler)));
+  std::unique_ptr<SignalingLink> link(new SignalingLink(
+      loop, random, parsed, std::move(tls), std::move(handler)));
+  link->connector_.emplace(
+      loop, addresses, [l = link.get()](absl::StatusOr<net::TcpStream> tcp) {
+        l->OnConnected(std::move(tcp));
+      });
+  return link;
 }
 
-SignalingLink::SignalingLink(net::Loop& loop, Random& random, Stream stream,
+SignalingLink::SignalingLink(net::Loop& loop, Random& random,
                              const signaling::WebSocketUrl& url,
+                             std::optional<net::TlsContext> tls,
                              Handler handler)
     : loop_(loop),
-      stream_(std::move(stream)),
+      random_(random),
       url_(url),
+      tls_(std::move(tls)),
       handler_(std::move(handler)),
-      connection_({.url = url}, random, net::Loop::Now()),
-      buffer_(kBufferBytes) {
-  const int fd = std::visit([](auto& s) { return s.fd(); }, stream_);
-  watch_.emplace(loop_, fd, net::Interest::kReadWrite,
-                 [this](net::Readiness ready) { OnReady(ready); });
-  alarm_.emplace(loop_, [this] {
-    connection_.HandleTimeout(net::Loop::Now());
-    if (client_) client_->HandleTimeout(net::Loop::Now());
-    Flush();
-  });
-}
+      client_alarm_(loop, [this] {
+        if (client_) client_->HandleTimeout(net::Loop::Now());
+        Flush();
+      }) {}
 
 SignalingLink::~SignalingLink() = default;
 
-void SignalingLink::OnReady(net::Readiness ready) {
-  if (ready.readable) Read();
-  if (ready.writable) std::visit([](auto& s) { s.Flush(); }, stream_);
-  Flush();
+void SignalingLink::OnConnected(absl::StatusOr<net::TcpStream> tcp) {
+  connector_.reset();
+  if (!tcp.ok()) return Lost(tcp.status());
+  net::Stream stream = tls_
+                           ? net::Stream(net::TlsStream(*tls_, *std::move(tcp)))
+                           : net::Stream(*std::move(tcp));
+  connection_.emplace(signaling::ClientConnectionOptions{.url = url_}, random_,
+                      net::Loop::Now());
+  driver_.emplace(
+      loop_, std::move(stream), *connection_, buffer_,
+      [this](signaling::ClientConnection::Event event) {
+        OnEvent(std::move(event));
+      },
+      [this](net::StreamEnd, const absl::Status& why) {
+        Lost(why.ok() ? absl::UnavailableError("the connection is over") : why);
+      });
+  driver_->Flush();
 }
 
-void SignalingLink::Read() {
-  while (true) {
-    const net::ReadResult result = std::visit(
-        [&](auto& s) { return s.Read(absl::MakeSpan(buffer_)); }, stream_);
-    if (result.state == net::ReadState::kWouldBlock) return;
-    if (result.state == net::ReadState::kData) {
-      connection_.HandlePacket(
-          net::Loop::Now(), absl::MakeConstSpan(buffer_).first(result.bytes));
-      continue;
-    }
-    connection_.HandleStreamEnd(net::Loop::Now(), absl::OkStatus());
-    watch_.reset();
-    return;
-  }
-}
-
-void SignalingLink::Flush() {
-  if (flushing_ || closed_) return;
-  flushing_ = true;
-  while (Exchange()) {
-  }
-  flushing_ = false;
-  if (closed_) return;
-  absl::Time next = connection_.NextTimeout();
-  if (client_) next = std::min(next, client_->NextTimeout());
-  alarm_->Set(next);
-  if (watch_) {
-    watch_->SetInterest(
-        std::visit([](auto& s) { return s.interest(); }, stream_));
-  }
-}
-
-bool SignalingLink::Exchange() {
-  const absl::Time now = net::Loop::Now();
-  bool progress = false;
-  while (auto event = connection_.PollEvent()) {
-    progress = true;
-    if (!HandleConnectionEvent(*std::move(event))) return false;
-  }
-  while (client_) {
-    auto event = client_->PollEvent();
-    if (!event) break;
-    progress = true;
-    const bool last = std::holds_alternative<signaling::ClientClosed>(*event);
-    if (last) closed_ = true;
-    if (handler_) handler_(*std::move(event));
-    if (closed_) return false;
-  }
-  while (client_) {
-    auto message = client_->PollTransmit(now, {});
-    if (!message) break;
-    progress = true;
-    // A failure here shows as WebSocketClosed.
-    (void)connection_.Send(now, signaling::MessageKind::kText,
-                           *std::move(message));
-  }
-  while (auto bytes = connection_.PollTransmit(now, absl::MakeSpan(buffer_))) {
-    progress = true;
-    const absl::Status written =
-        std::visit([&](auto& s) { return s.Write(*bytes); }, stream_);
-    if (!written.ok()) {
-      connection_.HandleStreamEnd(now, written);
-      break;
-    }
-  }
-  return progress;
-}
-
-bool SignalingLink::HandleConnectionEvent(
-    signaling::ClientConnection::Event event) {
+void SignalingLink::OnEvent(signaling::ClientConnection::Event event) {
   const absl::Time now = net::Loop::Now();
   std::visit(Overload{
                  [&](signaling::WebSocketOpened&) {
@@ -156,40 +93,61 @@ bool SignalingLink::HandleConnectionEvent(
                      client_->HandleConnectionClosed(now, closed.code,
                                                      closed.status);
                    } else {
-                     LostBeforeOpening(closed.status);
+                     Lost(closed.status);
                    }
                  },
              },
              event);
-  return !closed_;
+  Exchange();
 }
 
-void SignalingLink::LostBeforeOpening(const absl::Status& status) {
-  // Why the stream failed says more than that the handshake did.
-  const absl::Status reason =
-      std::visit([](auto& s) { return s.status(); }, stream_);
-  Lost(absl::UnavailableError(
-      absl::StrCat("cannot reach the server at ", url_.HostHeader(), ": ",
-                   (reason.ok() ? status : reason).message())));
+void SignalingLink::Flush() {
+  if (exchanging_ || closed_) return;
+  Exchange();
+  if (driver_) driver_->Flush();
+}
+
+void SignalingLink::Exchange() {
+  if (!client_ || closed_ || std::exchange(exchanging_, true)) return;
+  bool progress = true;
+  while (progress && !closed_) {
+    progress = false;
+    while (!closed_) {
+      auto event = client_->PollEvent();
+      if (!event) break;
+      progress = true;
+      closed_ = std::holds_alternative<signaling::ClientClosed>(*event);
+      if (handler_) handler_(*std::move(event));
+    }
+    while (!closed_) {
+      auto message = client_->PollTransmit(net::Loop::Now(), {});
+      if (!message) break;
+      progress = true;
+      // A failure here shows as WebSocketClosed.
+      (void)connection_->Send(net::Loop::Now(), signaling::MessageKind::kText,
+                              *std::move(message));
+    }
+  }
+  exchanging_ = false;
+  if (!closed_) client_alarm_.Set(client_->NextTimeout());
 }
 
 void SignalingLink::Lost(const absl::Status& status) {
-  if (closed_) return;
-  closed_ = true;
-  if (handler_) handler_(signaling::ClientClosed{status});
+  if (std::exchange(closed_, true) || !handler_) return;
+  handler_(signaling::ClientClosed{absl::UnavailableError(
+      absl::StrCat("cannot reach the server at ", url_.HostHeader(), ": ",
+                   status.message()))});
 }
 
 void SignalingLink::Close() {
   handler_ = nullptr;
-  const absl::Time now = net::Loop::Now();
-  // Refused if the connection is over already.
-  (void)connection_.Close(now, signaling::kCloseNormal, "");
-  while (auto bytes = connection_.PollTransmit(now, absl::MakeSpan(buffer_))) {
-    if (!std::visit([&](auto& s) { return s.Write(*bytes); }, stream_).ok()) {
-      break;
-    }
+  connector_.reset();
+  client_alarm_.Stop();
+  if (connection_) {
+    // Fails only before the handshake's end, when there is nobody to tell.
+    (void)connection_->Close(net::Loop::Now(), signaling::kCloseNormal, "");
   }
-  std::visit([](auto& s) { s.ShutdownWrite(); }, stream_);
+  if (driver_) driver_->Flush();
   closed_ = true;
 }
 

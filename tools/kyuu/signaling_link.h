@@ -4,18 +4,17 @@
 #ifndef KYUU_TOOLS_KYUU_SIGNALING_LINK_H_
 #define KYUU_TOOLS_KYUU_SIGNALING_LINK_H_
 
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
-#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/random.h"
+#include "net/connect.h"
 #include "net/loop.h"
+#include "net/stream_driver.h"
 #include "net/tcp.h"
 #include "net/tls.h"
 #include "signaling/client.h"
@@ -48,30 +47,30 @@ class SignalingLink {
   void Close();
 
  private:
-  using Stream = std::variant<net::TcpStream, net::TlsStream>;
+  using Driver = net::StreamDriver<signaling::ClientConnection>;
 
-  SignalingLink(net::Loop& loop, Random& random, Stream stream,
-                const signaling::WebSocketUrl& url, Handler handler);
+  SignalingLink(net::Loop& loop, Random& random,
+                const signaling::WebSocketUrl& url,
+                std::optional<net::TlsContext> tls, Handler handler);
 
-  void OnReady(net::Readiness ready);
-  void Read();
-  // Moves messages between WebSocket and client, and bytes to the stream;
-  // true if anything happened.
-  bool Exchange();
-  bool HandleConnectionEvent(signaling::ClientConnection::Event event);
-  void LostBeforeOpening(const absl::Status& status);
+  void OnConnected(absl::StatusOr<net::TcpStream> tcp);
+  void OnEvent(signaling::ClientConnection::Event event);
+  // Moves messages between WebSocket and client.
+  void Exchange();
   void Lost(const absl::Status& status);
 
   net::Loop& loop_;
-  Stream stream_;
+  Random& random_;
   const signaling::WebSocketUrl url_;
+  const std::optional<net::TlsContext> tls_;
   Handler handler_;
-  signaling::ClientConnection connection_;
+  std::optional<net::Connector> connector_;  // Until connected.
+  std::optional<signaling::ClientConnection> connection_;
   std::optional<signaling::Client> client_;
-  std::vector<uint8_t> buffer_;
-  std::optional<net::Watch> watch_;
-  std::optional<net::Alarm> alarm_;
-  bool flushing_ = false;
+  net::StreamBuffer buffer_;
+  std::optional<Driver> driver_;
+  net::Alarm client_alarm_;
+  bool exchanging_ = false;
   bool closed_ = false;
 };
 
