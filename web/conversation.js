@@ -100,9 +100,14 @@ export class Conversation {
       drawn = transfer.state;
       buttons.replaceChildren();
       if (transfer.state === "offered" && !mine) {
-        buttons.append(button(transfer.batch ? "Decline all" : "Decline", "file-decline", "plain", transfer.batch ? actions.declineAll : actions.decline), button(transfer.batch ? "Accept this one" : "Accept", "file-accept", transfer.batch ? "plain" : "primary", actions.accept));
-        if (transfer.batch) {
-          buttons.append(button(`Accept all ${transfer.batch.files} (${bytesText(transfer.batch.bytes)})`, "file-accept-all", "primary", actions.acceptAll));
+        // The first of a batch asks for all of it.
+        const all = transfer.heads;
+        buttons.append(button("Decline", "file-decline", "plain", actions.decline), button("Accept", "file-accept", all ? "plain" : "primary", actions.accept));
+        if (all) {
+          buttons.append(
+            button(`Decline all ${all.files}`, "file-decline-all", "plain", actions.declineAll),
+            button(`Accept all ${all.files} (${bytesText(all.bytes)})`, "file-accept-all", "primary", actions.acceptAll),
+          );
         }
       } else if (!transfer.over) {
         buttons.append(button("Cancel", "file-cancel", "plain", actions.cancel));

@@ -261,7 +261,8 @@ export class Transfers extends EventTarget {
     const count = (value) => Number.isSafeInteger(value) && value >= 0;
     if (!/^[A-Za-z0-9_-]{1,32}$/.test(announced?.id ?? "") || !count(announced.files) || !count(announced.bytes)) return undefined;
     let batch = this.batches.get(announced.id);
-    if (!batch) {
+    const first = !batch;
+    if (first) {
       batch = { files: announced.files, bytes: announced.bytes };
       this.batches.set(announced.id, batch);
     }
@@ -269,6 +270,7 @@ export class Transfers extends EventTarget {
     batch.files--;
     batch.bytes -= transfer.size;
     transfer.batch = { id: announced.id, files: announced.files, bytes: announced.bytes };
+    if (first && announced.files > 1) transfer.heads = transfer.batch;
     return batch;
   }
 

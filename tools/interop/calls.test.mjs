@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { killLeftovers, kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
+import { killLeftovers, kyuu, Program, runPair, sleep, startKyuud, temporaryFolder } from './lib.mjs';
 
 const MINUTES = { timeout: 3 * 60_000 };
 let server;
@@ -151,6 +151,16 @@ test('more files than the receiver takes at once all arrive', MINUTES, async () 
   assert.deepEqual(readdirSync(here).sort(), names.sort());
 });
 
+test('recv ends with the call', MINUTES, async () => {
+  const room = newRoom();
+  const [there, here] = [temporaryFolder(), temporaryFolder()];
+  const kim = await receiver(room, '--dir', here, '--yes', '--once');
+  await finished(sender(room, [file(there, 'a')]), 0);
+  const start = Date.now();
+  await finished(kim, 0);
+  assert.ok(Date.now() - start < 1900, `${Date.now() - start} ms after the sender`);
+});
+
 test('many files are one question', MINUTES, async () => {
   const room = newRoom();
   const [there, here] = [temporaryFolder(), temporaryFolder()];
@@ -287,6 +297,32 @@ test('the address of the page is as good as that of the server', MINUTES, async 
   const kim = await receiver(room, '--dir', here, '--yes', '--once');
   await finished(command('send', `${server.url}/?room=${room}&relay=0`, file(there, 'a'), '--to', 'Kim'), 0);
   await finished(kim, 0);
+});
+
+test('a name that is several addresses is tried at each of them', MINUTES, async (t) => {
+  const own = await startKyuud('--user', 'alice:secret');
+  t.after(() => own.stop());
+  const hosts = file(temporaryFolder(), 'hosts', '::1 two.test\n127.0.0.1 two.test\n127.0.0.1 localhost\n');
+  // A machine of its own idea of names; without the right to that, the one that
+  // every machine has of itself.
+  const [name, inside] = (() => {
+    try {
+      execFileSync('unshare', ['-m', 'mount', '--bind', hosts, '/etc/hosts'], { stdio: 'pipe' });
+      return ['two.test', (line) => ['unshare', ['-m', 'sh', '-c', `mount --bind ${hosts} /etc/hosts && exec ${line}`]]];
+    } catch {
+      return ['localhost', (line) => ['sh', ['-c', `exec ${line}`]]];
+    }
+  })();
+  const env = { ...process.env, KYUU_TURN_PASSWORD: 'secret' };
+  const stun = new Program(...inside(`${kyuu} stun ${name}:${own.turnPort}`));
+  await finished(stun, 0);
+  assert.match(output(stun), /127\.0\.0\.1:\d+ sees this machine/);
+  await finished(new Program(...inside(`${kyuu} turn alice@${name}:${own.turnPort}`), { env }), 0);
+  // The relay of such a name serves a connection, too.
+  const turn = ['--relay', '--turn', `alice@${name}:${own.turnPort}`];
+  const ends = [['--role', 'offer', '--send', '3'], ['--role', 'answer', '--expect', '3']].map((args) =>
+    new Program(...inside(`${kyuu} peer ${[...args, ...turn].join(' ')}`), { env }));
+  await runPair(...ends);
 });
 
 test('kyuu turn takes its password from the environment', MINUTES, async (t) => {

@@ -301,17 +301,18 @@ void CallSession::OnOver(const absl::Status& status) {
   loop_->Post([this] { call_.reset(); });
   const bool failed = !status.ok() || files_failed_ > 0;
   if (rules_.calls) {
-    return FailWith(status.ok() ? absl::UnavailableError(
-                                      "the other side hung up before the "
-                                      "files were through")
-                                : status);
-  }
-  if (status.ok()) {
+    FailWith(status.ok() ? absl::UnavailableError("the other side hung up "
+                                                  "before the files were "
+                                                  "through")
+                         : status);
+  } else if (status.ok()) {
     terminal_.Say(absl::StrCat(peer_name_, " hung up"));
   } else {
     terminal_.Complain(status);
   }
   if (options_.once || !options_.call.empty()) Leave(failed ? 1 : 0);
+  // Nobody is left to say goodbye to.
+  if (leaving_) leaving_alarm_->Set(net::Loop::Now() + kLastPackets);
 }
 
 // --- The person ---

@@ -27,6 +27,7 @@
 #include "net/resolve.h"
 #include "net/udp_socket.h"
 #include "stun/client.h"
+#include "tools/kyuu/printable.h"
 #include "tools/kyuu/server_url.h"
 #include "turn/client.h"
 
@@ -37,20 +38,29 @@ constexpr absl::string_view kProbe = "kyuu turn: through the relay and back";
 
 int Report(const absl::Status& status) {
   if (status.ok()) return 0;
-  std::fprintf(stderr, "kyuu: %s\n", std::string(status.message()).c_str());
+  std::fprintf(stderr, "kyuu: %s\n", PrintableLine(status.message()).c_str());
   return 1;
 }
+
+// How long a server may take for all of its answers, and how long one address
+// of several is waited for before the next is tried.
+constexpr absl::Duration kAnswerTime = absl::Seconds(40);
+constexpr absl::Duration kNextAddressTime = absl::Seconds(3);
 
 // Tries every address of the server's name, the families in turn, until one
 // works: one without a route costs nothing, one that is silent its time.
 absl::Status TryEach(
     const ServerUrl& url,
-    absl::FunctionRef<absl::Status(const TransportAddress&)> attempt) {
+    absl::FunctionRef<absl::Status(const TransportAddress&, absl::Duration)>
+        attempt) {
   KYUU_ASSIGN_OR_RETURN(const std::vector<TransportAddress> addresses,
                         net::Resolve(url.host, url.port));
   std::vector<std::string> failures;
-  for (const TransportAddress& address : net::Interleave(addresses)) {
-    const absl::Status status = attempt(address);
+  const std::vector<TransportAddress> order = net::Interleave(addresses);
+  for (const TransportAddress& address : order) {
+    const bool last = &address == &order.back();
+    const absl::Status status =
+        attempt(address, last ? kAnswerTime : kNextAddressTime);
     if (status.ok()) return status;
     if (addresses.size() == 1) return status;
     failures.emplace_back(status.message());
@@ -65,7 +75,7 @@ absl::StatusOr<net::UdpSocket> OpenTowards(const TransportAddress& server) {
   return net::UdpSocket::Open({.bind = {source, 0}});
 }
 
-absl::Status StunAt(const TransportAddress& server) {
+absl::Status StunAt(const TransportAddress& server, absl::Duration patience) {
   KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop, net::Loop::Create());
   KYUU_ASSIGN_OR_RETURN(net::UdpSocket socket, OpenTowards(server));
   SystemRandom random;
@@ -89,6 +99,12 @@ absl::Status StunAt(const TransportAddress& server) {
     loop->Stop();
   });
   driver.AddSocket(socket);
+  net::Alarm deadline(*loop, [&] {
+    result = absl::DeadlineExceededError(absl::StrCat(
+        "no address from ", server.ToString(), ": it does not answer"));
+    loop->Stop();
+  });
+  deadline.Set(net::Loop::Now() + patience);
   KYUU_RETURN_IF_ERROR(
       client.Bind(net::Loop::Now(), {.local = socket.local(), .remote = server})
           .status());
@@ -108,11 +124,12 @@ absl::Status Stun(const std::string& text) {
 class TurnProbe {
  public:
   TurnProbe(net::Loop& loop, Random& random, const TransportAddress& server,
-            const ServerUrl& url)
+            const ServerUrl& url, absl::Duration patience)
       : loop_(loop),
         random_(random),
         server_(server),
         url_(url),
+        patience_(patience),
         deadline_(loop, [this] {
           End(absl::DeadlineExceededError(
               absl::StrCat("nothing came back through ", server_.ToString())));
@@ -120,7 +137,7 @@ class TurnProbe {
 
   absl::Status Run() {
     for (Side& side : sides_) KYUU_RETURN_IF_ERROR(Start(side));
-    deadline_.Set(net::Loop::Now() + absl::Seconds(40));
+    deadline_.Set(net::Loop::Now() + patience_);
     loop_.Run();
     return result_;
   }
@@ -257,6 +274,7 @@ class TurnProbe {
   Random& random_;
   const TransportAddress server_;
   const ServerUrl& url_;
+  const absl::Duration patience_;
   net::Alarm deadline_;
   net::ReceiveBuffer buffer_;
   std::array<uint8_t, 2048> out_;
@@ -274,12 +292,15 @@ absl::Status Turn(const std::string& text) {
     return absl::InvalidArgumentError(
         "a TURN server needs USER:PASSWORD@HOST:PORT");
   }
-  return TryEach(url, [&](const TransportAddress& server) -> absl::Status {
-    KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop, net::Loop::Create());
-    SystemRandom random;
-    TurnProbe probe(*loop, random, server, url);
-    return probe.Run();
-  });
+  return TryEach(url,
+                 [&](const TransportAddress& server,
+                     absl::Duration patience) -> absl::Status {
+                   KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop,
+                                         net::Loop::Create());
+                   SystemRandom random;
+                   TurnProbe probe(*loop, random, server, url, patience);
+                   return probe.Run();
+                 });
 }
 
 }  // namespace
