@@ -353,6 +353,59 @@ class KyuudTest(unittest.TestCase):
         self.assertEqual(server.stop(), 0)
         self.assertIn("its address has its share", server.errors)
 
+    def established(self, s):
+        return s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1
+
+    def test_who_does_not_read_a_websocket_is_cut(self):
+        server = self.start()
+        ada, bob = minted(server)[0], minted(server)[0]
+        for name, session in (("ada", ada), ("bob", bob)):
+            session.send(type="join", name=name)
+        self.until(ada, "joined"), self.until(bob, "joined")
+        ada.send(type="call", to="bob")
+        call = self.until(ada, "calling")["call"]
+        self.until(bob, "incoming")
+        bob.send(type="accept", call=call)
+        self.until(ada, "accepted")
+        # Six MB for bob, who reads nothing from now on: more than queue, kernel
+        # and his window hold.
+        for _ in range(200):
+            ada.send(type="signal", call=call, kind="offer", sdp="v" * 30_000)
+        self.until(ada, "hangup")
+        deadline = time.monotonic() + WAIT
+        while self.established(bob.socket):
+            self.assertLess(time.monotonic(), deadline)
+        self.assertEqual(server.stop(), 0)
+        self.assertIn("is refused: slow reader", server.errors)
+
+    def test_who_does_not_read_answers_costs_little(self):
+        server = self.start()
+        request = f"GET /app.js HTTP/1.1\r\nHost: 127.0.0.1:{server.http_port}\r\n\r\n".encode()
+        def memory():
+            with open(f"/proc/{server.process.pid}/status", encoding="ascii") as f:
+                return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
+        before, readers = memory(), []
+        for _ in range(20):
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.connect(("127.0.0.1", server.http_port))
+            s.setblocking(False)
+            try:
+                while True:
+                    s.send(request * 100)
+            except BlockingIOError:
+                readers.append(s)
+        self.assertEqual(get(server.http_port, "/healthz")[0], 200)
+        self.assertLess(memory() - before, 20 * 500)
+        for s in readers:
+            s.close()
+
+    def until(self, session, kind):
+        while True:
+            message = session.receive()
+            if message["type"] == kind:
+                return message
+
     def test_a_log_that_nobody_reads_stops_nothing(self):
         for gone in (False, True):
             reader, writer = os.pipe()
