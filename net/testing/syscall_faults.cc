@@ -1,7 +1,8 @@
 #include "net/testing/syscall_faults.h"
 
-#include <dlfcn.h>
-#include <sys/types.h>
+#include <linux/fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -49,17 +50,16 @@ int FaultFor(Syscall call, int fd) {
   return 0;
 }
 
-// Fails as told, or makes the call `name` of the C library.
-template <typename Result, typename... Arguments>
-Result Make(Syscall call, const char* name, int fd, Arguments... arguments) {
+// Fails as told, or makes the system call `number`. Not by way of the C
+// library's function: to look that up is too much for calls that come before
+// a sanitizer's runtime is ready.
+template <typename... Arguments>
+int Make(Syscall call, long number, int fd, Arguments... arguments) {
   if (const int error = FaultFor(call, fd); error != 0) {
     errno = error;
     return -1;
   }
-  using Function = Result (*)(Arguments...);
-  const auto real = reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
-  KYUU_CHECK(real != nullptr);
-  return real(arguments...);
+  return static_cast<int>(syscall(number, arguments...));
 }
 
 }  // namespace
@@ -104,80 +104,90 @@ void SyscallFaults::Forget() {
 using kyuu::net::Make;
 using kyuu::net::Syscall;
 
+namespace {
+
+// What the kernel calls a set of signals has 64 of them.
+constexpr size_t kSignalSetBytes = 8;
+constexpr void* kNone = nullptr;
+
+}  // namespace
+
 extern "C" {
 
 int accept4(int fd, void* address, void* size, int flags) {
-  return Make<int>(Syscall::kAccept, "accept4", fd, fd, address, size, flags);
+  return Make(Syscall::kAccept, SYS_accept4, fd, fd, address, size, flags);
 }
 int bind(int fd, const void* address, unsigned size) {
-  return Make<int>(Syscall::kBind, "bind", fd, fd, address, size);
+  return Make(Syscall::kBind, SYS_bind, fd, fd, address, size);
 }
 int connect(int fd, const void* address, unsigned size) {
-  return Make<int>(Syscall::kConnect, "connect", fd, fd, address, size);
+  return Make(Syscall::kConnect, SYS_connect, fd, fd, address, size);
 }
 // `fd` is the watched descriptor, not the set's.
 int epoll_ctl(int epoll, int operation, int fd, void* event) {
-  return Make<int>(Syscall::kEpollCtl, "epoll_ctl", fd, epoll, operation, fd,
-                   event);
+  return Make(Syscall::kEpollCtl, SYS_epoll_ctl, fd, epoll, operation, fd,
+              event);
 }
 int epoll_pwait2(int fd, void* events, int size, const void* timeout,
                  const void* signals) {
-  return Make<int>(Syscall::kEpollPwait2, "epoll_pwait2", fd, fd, events, size,
-                   timeout, signals);
+  return Make(Syscall::kEpollPwait2, SYS_epoll_pwait2, fd, fd, events, size,
+              timeout, signals, kSignalSetBytes);
 }
 int epoll_wait(int fd, void* events, int size, int timeout) {
-  return Make<int>(Syscall::kEpollWait, "epoll_wait", fd, fd, events, size,
-                   timeout);
+  return Make(Syscall::kEpollWait, SYS_epoll_pwait, fd, fd, events, size,
+              timeout, kNone, kSignalSetBytes);
 }
 int listen(int fd, int backlog) {
-  return Make<int>(Syscall::kListen, "listen", fd, fd, backlog);
+  return Make(Syscall::kListen, SYS_listen, fd, fd, backlog);
 }
 int open(const char* path, int flags, ...) {
   va_list rest;
   va_start(rest, flags);
   const unsigned mode = va_arg(rest, unsigned);
   va_end(rest);
-  return Make<int>(Syscall::kOpen, "open", -1, path, flags, mode);
+  return Make(Syscall::kOpen, SYS_openat, -1, AT_FDCWD, path, flags, mode);
 }
 ssize_t recv(int fd, void* out, size_t size, int flags) {
-  return Make<ssize_t>(Syscall::kRecv, "recv", fd, fd, out, size, flags);
+  return Make(Syscall::kRecv, SYS_recvfrom, fd, fd, out, size, flags, kNone,
+              kNone);
 }
 ssize_t recvfrom(int fd, void* out, size_t size, int flags, void* address,
                  void* address_size) {
-  return Make<ssize_t>(Syscall::kRecvfrom, "recvfrom", fd, fd, out, size, flags,
-                       address, address_size);
+  return Make(Syscall::kRecvfrom, SYS_recvfrom, fd, fd, out, size, flags,
+              address, address_size);
 }
 int recvmmsg(int fd, void* messages, unsigned count, int flags, void* timeout) {
-  return Make<int>(Syscall::kRecvmmsg, "recvmmsg", fd, fd, messages, count,
-                   flags, timeout);
+  return Make(Syscall::kRecvmmsg, SYS_recvmmsg, fd, fd, messages, count, flags,
+              timeout);
 }
 ssize_t recvmsg(int fd, void* message, int flags) {
-  return Make<ssize_t>(Syscall::kRecvmsg, "recvmsg", fd, fd, message, flags);
+  return Make(Syscall::kRecvmsg, SYS_recvmsg, fd, fd, message, flags);
 }
 ssize_t send(int fd, const void* bytes, size_t size, int flags) {
-  return Make<ssize_t>(Syscall::kSend, "send", fd, fd, bytes, size, flags);
+  return Make(Syscall::kSend, SYS_sendto, fd, fd, bytes, size, flags, kNone,
+              0ul);
 }
 int sendmmsg(int fd, void* messages, unsigned count, int flags) {
-  return Make<int>(Syscall::kSendmmsg, "sendmmsg", fd, fd, messages, count,
-                   flags);
+  return Make(Syscall::kSendmmsg, SYS_sendmmsg, fd, fd, messages, count, flags);
 }
 ssize_t sendmsg(int fd, const void* message, int flags) {
-  return Make<ssize_t>(Syscall::kSendmsg, "sendmsg", fd, fd, message, flags);
+  return Make(Syscall::kSendmsg, SYS_sendmsg, fd, fd, message, flags);
 }
 ssize_t sendto(int fd, const void* bytes, size_t size, int flags,
                const void* address, unsigned address_size) {
-  return Make<ssize_t>(Syscall::kSendto, "sendto", fd, fd, bytes, size, flags,
-                       address, address_size);
+  return Make(Syscall::kSendto, SYS_sendto, fd, fd, bytes, size, flags, address,
+              address_size);
 }
 int setrlimit(int resource, const void* limit) {
-  return Make<int>(Syscall::kSetrlimit, "setrlimit", -1, resource, limit);
+  return Make(Syscall::kSetrlimit, SYS_prlimit64, -1, 0, resource, limit,
+              kNone);
 }
 int setsockopt(int fd, int level, int name, const void* value, unsigned size) {
-  return Make<int>(Syscall::kSetsockopt, "setsockopt", fd, fd, level, name,
-                   value, size);
+  return Make(Syscall::kSetsockopt, SYS_setsockopt, fd, fd, level, name, value,
+              size);
 }
 int socket(int family, int type, int protocol) {
-  return Make<int>(Syscall::kSocket, "socket", -1, family, type, protocol);
+  return Make(Syscall::kSocket, SYS_socket, -1, family, type, protocol);
 }
 
 }  // extern "C"
