@@ -108,6 +108,9 @@ class Run {
     Server& server = harness_.server();
     KYUU_CHECK(server.allocations() <= 12);
     server.Close();
+    while (server.PollEvent()) {
+    }
+    harness_.Advance(absl::Minutes(5));
     KYUU_CHECK(server.free_ports() == ports_);
     KYUU_CHECK(server.NextTimeout() == absl::InfiniteFuture());
   }
@@ -180,8 +183,6 @@ class Run {
 
   void Command(uint8_t arg) {
     Server& server = harness_.server();
-    const TransportAddress lent = {kTestRelay,
-                                   static_cast<uint16_t>(50'000 + arg / 16)};
     switch (arg % 7) {
       case 0:
         (void)server.Grant(harness_.now(), "g", "p",
@@ -197,10 +198,10 @@ class Run {
         server.SetPeers({}, {});
         break;
       case 4:
-        server.HandleLoan({Server::PortLoan::Change::kBegun, 0, lent});
+        server.SetAddresses({}, {kTestServer}, {});
         break;
       case 5:
-        server.HandleLoan({Server::PortLoan::Change::kEnded, 0, lent});
+        server.SetAddresses(Options().relay_addresses, {kTestServer}, {});
         break;
       default:
         server.RotateNonceSecret(harness_.now(), std::string(1, 'a'));

@@ -1,81 +1,13 @@
 #include "relay/cluster.h"
 
-#include <algorithm>
-#include <optional>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "base/system_random.h"
 #include "net/interfaces.h"
 
 namespace kyuu::relay {
 namespace {
-
-using RelayAddress = turn::ServerOptions::RelayAddress;
-
-// The address from which a wildcard listener of `family` relays: the first one
-// by which others can reach this machine.
-std::optional<IpAddress> MainAddress(
-    const std::vector<net::Interface>& interfaces, IpFamily family) {
-  std::optional<IpAddress> loopback;
-  for (const net::Interface& i : interfaces) {
-    if (i.address.family() != family || i.address.IsLinkLocal()) continue;
-    if (i.kind != net::InterfaceKind::kLoopback) return i.address;
-    if (!loopback) loopback = i.address;
-  }
-  return loopback;
-}
-
-// The addresses to relay from: those that `options` name, and for families of
-// which it names none those of the listeners.
-absl::StatusOr<std::vector<RelayAddress>> RelayAddresses(
-    const Options& options, const std::vector<net::Interface>& interfaces) {
-  std::vector<RelayAddress> addresses;
-  const auto named = [&](IpFamily family) {
-    return std::any_of(
-        options.relay_addresses.begin(), options.relay_addresses.end(),
-        [family](const RelayAddress& a) {
-          return a.bind.family() == family || a.advertised.family() == family;
-        });
-  };
-  const auto known = [&](const IpAddress& bind) {
-    return std::any_of(addresses.begin(), addresses.end(),
-                       [&](const RelayAddress& a) { return a.bind == bind; });
-  };
-  for (const TransportAddress& listen : options.listen) {
-    if (named(listen.ip.family())) continue;
-    const std::optional<IpAddress> ip =
-        listen.ip.IsAny() ? MainAddress(interfaces, listen.ip.family())
-                          : listen.ip;
-    if (!ip) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("no address to relay from for ", listen.ToString()));
-    }
-    if (!known(*ip)) addresses.push_back({*ip, {}});
-  }
-  for (RelayAddress address : options.relay_addresses) {
-    if (address.bind == IpAddress()) {
-      const IpFamily family = address.advertised.family();
-      std::optional<IpAddress> bind;
-      for (const TransportAddress& listen : options.listen) {
-        if (listen.ip.family() == family && !listen.ip.IsAny() && !bind) {
-          bind = listen.ip;
-        }
-      }
-      if (!bind) bind = MainAddress(interfaces, family);
-      if (!bind) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("this machine has no address to relay from as ",
-                         address.advertised.ToString()));
-      }
-      address.bind = *bind;
-    }
-    addresses.push_back(address);
-  }
-  return addresses;
-}
 
 // Opens the `count` sockets that share `address`. The first is opened alone:
 // with SO_REUSEPORT a second server of the same user would not be refused.
@@ -106,8 +38,11 @@ std::string Secret() {
 
 }  // namespace
 
-Cluster::Cluster(net::Loop& main, EventHandler on_event)
-    : main_(main), on_event_(std::move(on_event)) {}
+Cluster::Cluster(Options options, net::Loop& main, EventHandler on_event)
+    : options_(std::move(options)),
+      main_(main),
+      on_event_(std::move(on_event)),
+      waiting_(static_cast<size_t>(options_.threads)) {}
 
 absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Open(Options options,
                                                        net::Loop& main,
@@ -115,38 +50,31 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Open(Options options,
   if (options.threads < 1) {
     return absl::InvalidArgumentError("a relay needs a thread");
   }
-  std::unique_ptr<Cluster> cluster(new Cluster(main, std::move(on_event)));
-  KYUU_ASSIGN_OR_RETURN(const std::vector<net::Interface> interfaces,
-                        net::Interfaces());
-  turn::ServerOptions server = options.server;
-  server.utc_offset =
-      absl::Now() - absl::UnixEpoch() - (net::Loop::Now() - absl::UnixEpoch());
-  if (server.nonce_secret.empty()) server.nonce_secret = Secret();
-  server.instances = options.threads;
-  KYUU_ASSIGN_OR_RETURN(server.relay_addresses,
-                        RelayAddresses(options, interfaces));
-  cluster->relay_addresses_ = server.relay_addresses;
-  KYUU_ASSIGN_OR_RETURN(Sockets sockets, cluster->OpenListeners(options));
-  for (const TransportAddress& listener : cluster->listeners_) {
-    if (!listener.ip.IsAny()) {
-      server.listeners.push_back(listener);
-      continue;
-    }
-    for (const net::Interface& i : interfaces) {
-      server.listeners.push_back({i.address, listener.port});
-    }
+  if (options.server.nonce_secret.empty()) {
+    options.server.nonce_secret = Secret();
   }
-  KYUU_RETURN_IF_ERROR(server.Validate());
-  KYUU_RETURN_IF_ERROR(cluster->Start(std::move(sockets), std::move(server)));
+  std::unique_ptr<Cluster> cluster(
+      new Cluster(std::move(options), main, std::move(on_event)));
+  KYUU_RETURN_IF_ERROR(cluster->Start());
   return cluster;
 }
 
-absl::StatusOr<Cluster::Sockets> Cluster::OpenListeners(
-    const Options& options) {
-  Sockets sockets(static_cast<size_t>(options.threads));
-  for (const TransportAddress& listen : options.listen) {
+absl::Status Cluster::Start() {
+  KYUU_ASSIGN_OR_RETURN(Sockets sockets, OpenListeners());
+  // Before the addresses are read, so that no change is missed.
+  KYUU_ASSIGN_OR_RETURN(interfaces_, net::InterfaceWatch::Create(
+                                         main_, [this] { FollowAddresses(); }));
+  KYUU_ASSIGN_OR_RETURN(const std::vector<net::Interface> interfaces,
+                        net::Interfaces());
+  addresses_ = AddressesOf(options_, listeners_, interfaces);
+  return MakeNodes(std::move(sockets));
+}
+
+absl::StatusOr<Cluster::Sockets> Cluster::OpenListeners() {
+  Sockets sockets(static_cast<size_t>(options_.threads));
+  for (const TransportAddress& listen : options_.listen) {
     KYUU_ASSIGN_OR_RETURN(std::vector<net::UdpSocket> shared,
-                          OpenShared(listen, options.threads));
+                          OpenShared(listen, options_.threads));
     listeners_.push_back(shared[0].local());
     for (size_t i = 0; i < shared.size(); ++i) {
       sockets[i].push_back(std::move(shared[i]));
@@ -155,35 +83,107 @@ absl::StatusOr<Cluster::Sockets> Cluster::OpenListeners(
   return sockets;
 }
 
-absl::Status Cluster::Start(Sockets sockets, turn::ServerOptions options) {
-  const auto tell_owner = [this](const turn::Server::PortLoan& loan) {
-    TellOwner(loan);
+std::vector<TransportAddress> Cluster::AllListeners() const {
+  std::vector<TransportAddress> all = options_.server.listeners;
+  all.insert(all.end(), listeners_.begin(), listeners_.end());
+  return all;
+}
+
+absl::Status Cluster::MakeNodes(Sockets sockets) {
+  turn::ServerOptions server = options_.server;
+  server.listeners = AllListeners();
+  server.relay_addresses = addresses_.relay;
+  server.own_addresses = addresses_.own;
+  KYUU_RETURN_IF_ERROR(server.Validate());
+  ledger_ = std::make_unique<SharedLedger>(server);
+  const auto hand_over = [this](int instance, Node::Handover handover) {
+    HandOver(instance, std::move(handover));
   };
-  options.instance = 0;
+  server.instance = 0;
   first_ = std::make_unique<Node>(
-      main_, std::move(sockets[0]), options,
+      main_, std::move(sockets[0]), server, *ledger_,
       Node::Handlers{[this](const Event& event) { on_event_(event); },
-                     tell_owner});
+                     hand_over});
+  KYUU_RETURN_IF_ERROR(CheckPolicy(options_, listeners_, addresses_,
+                                   [this](const TransportAddress& peer) {
+                                     return first_->server().AllowsPeer(peer);
+                                   }));
   for (size_t i = 1; i < sockets.size(); ++i) {
     auto worker = std::make_unique<Worker>();
     KYUU_ASSIGN_OR_RETURN(worker->loop, net::Loop::Create());
-    options.instance = static_cast<int>(i);
+    server.instance = static_cast<int>(i);
     worker->node = std::make_unique<Node>(
-        *worker->loop, std::move(sockets[i]), options,
+        *worker->loop, std::move(sockets[i]), server, *ledger_,
         Node::Handlers{[this](const Event& event) { Queue(event); },
-                       tell_owner});
+                       hand_over});
     workers_.push_back(std::move(worker));
   }
-  // Only now, because they look at each other (TellOwner).
+  // Only now, because they look at each other (HandOver).
   for (const auto& worker : workers_) {
     worker->thread = std::thread([loop = worker->loop.get()] { loop->Run(); });
   }
   return absl::OkStatus();
 }
 
+// Allocations on an address that is gone stay: it may come back, and their
+// clients go on then.
+void Cluster::FollowAddresses() {
+  const absl::StatusOr<std::vector<net::Interface>> interfaces =
+      net::Interfaces();
+  if (!interfaces.ok() || first_ == nullptr) return;
+  Addresses now = AddressesOf(options_, listeners_, *interfaces);
+  if (now == addresses_) return;
+  const bool relay_changed = now.relay != addresses_.relay;
+  addresses_ = std::move(now);
+  // First those that refuse: an address that has come is ours before anything
+  // is lent on it.
+  first_->SetAddresses(addresses_.relay, AllListeners(), addresses_.own);
+  for (const auto& worker : workers_) {
+    worker->loop->Post([node = worker->node.get(), a = addresses_,
+                        listeners = AllListeners()] {
+      node->SetAddresses(a.relay, listeners, a.own);
+    });
+  }
+  ledger_->SetRelayAddresses(addresses_.relay);
+  if (relay_changed) on_event_(AddressesChanged{addresses_.relay});
+}
+
+net::Loop& Cluster::LoopOf(size_t instance) const {
+  return instance == 0 ? main_ : *workers_[instance - 1]->loop;
+}
+
+Node& Cluster::NodeOf(size_t instance) const {
+  return instance == 0 ? *first_ : *workers_[instance - 1]->node;
+}
+
+// On any node's loop.
+void Cluster::HandOver(int instance, Node::Handover handover) {
+  const auto index = static_cast<size_t>(instance);
+  Waiting& waiting = waiting_[index];
+  const size_t bytes = handover.bytes.size();
+  if (waiting.bytes.fetch_add(bytes) + bytes > options_.handover_bytes_max) {
+    waiting.bytes.fetch_sub(bytes);
+    waiting.dropped.fetch_add(bytes);
+    return;
+  }
+  LoopOf(index).Post([this, index, alive = std::weak_ptr<bool>(alive_),
+                      handover = std::move(handover)] {
+    if (alive.expired()) return;
+    waiting_[index].bytes.fetch_sub(handover.bytes.size());
+    NodeOf(index).Deliver(handover);
+  });
+}
+
+uint64_t Cluster::handover_bytes_dropped() const {
+  uint64_t sum = 0;
+  for (const Waiting& waiting : waiting_) sum += waiting.dropped;
+  return sum;
+}
+
 Cluster::~Cluster() { Close(); }
 
 void Cluster::Close() {
+  interfaces_.reset();
   for (const auto& worker : workers_) {
     if (!worker->thread.joinable()) continue;
     worker->loop->Post([node = worker->node.get(), loop = worker->loop.get()] {
@@ -218,16 +218,6 @@ void Cluster::Deliver() {
     events.swap(queued_);
   }
   for (const Event& event : events) on_event_(event);
-}
-
-// On the loop of whichever node has borrowed.
-void Cluster::TellOwner(const turn::Server::PortLoan& loan) {
-  const auto owner = static_cast<size_t>(loan.owner);
-  net::Loop& loop = owner == 0 ? main_ : *workers_[owner - 1]->loop;
-  Node* node = owner == 0 ? first_.get() : workers_[owner - 1]->node.get();
-  loop.Post([node, loan, alive = std::weak_ptr<bool>(alive_)] {
-    if (!alive.expired()) node->HandleLoan(loan);
-  });
 }
 
 turn::ServerStats Cluster::stats() const {

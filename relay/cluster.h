@@ -3,7 +3,9 @@
 #ifndef KYUU_RELAY_CLUSTER_H_
 #define KYUU_RELAY_CLUSTER_H_
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,9 +16,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/address.h"
+#include "net/interface_watch.h"
 #include "net/loop.h"
+#include "net/udp_socket.h"
+#include "relay/addresses.h"
 #include "relay/node.h"
 #include "relay/options.h"
+#include "relay/shared_ledger.h"
 
 namespace kyuu::relay {
 
@@ -35,7 +41,8 @@ class Cluster {
  public:
   // Opens all sockets. `main` must outlive the cluster. `on_event` is called on
   // its thread. ALREADY_EXISTS, with the address, if another program has one of
-  // them; INVALID_ARGUMENT if the options cannot work.
+  // them; INVALID_ARGUMENT if the options cannot work; FAILED_PRECONDITION if
+  // the peer policy fails its self-test (relay/addresses.h).
   static absl::StatusOr<std::unique_ptr<Cluster>> Open(Options options,
                                                        net::Loop& main,
                                                        EventHandler on_event);
@@ -55,13 +62,18 @@ class Cluster {
 
   // Where it listens, with the real ports.
   const std::vector<TransportAddress>& listeners() const { return listeners_; }
-  // Where relayed packets come from.
+  // Where relayed packets come from, as of now.
   const std::vector<turn::ServerOptions::RelayAddress>& relay_addresses()
       const {
-    return relay_addresses_;
+    return addresses_.relay;
   }
+  // Allocations of all nodes, as of now.
+  size_t allocations() const { return ledger_->lent(); }
   // The sum over all nodes; to be read after Close().
   turn::ServerStats stats() const;
+  // Datagrams between relayed addresses that a loop was too busy to take
+  // (Options::handover_bytes_max), in bytes.
+  uint64_t handover_bytes_dropped() const;
 
  private:
   struct Worker {
@@ -69,23 +81,37 @@ class Cluster {
     std::unique_ptr<Node> node;
     std::thread thread;
   };
-
+  // Bytes handed over to a node that it has not taken yet.
+  struct Waiting {
+    std::atomic<size_t> bytes{0};
+    std::atomic<uint64_t> dropped{0};
+  };
   using Sockets = std::vector<std::vector<net::UdpSocket>>;  // By node.
 
-  Cluster(net::Loop& main, EventHandler on_event);
-  absl::StatusOr<Sockets> OpenListeners(const Options& options);
-  absl::Status Start(Sockets sockets, turn::ServerOptions options);
-  void TellOwner(const turn::Server::PortLoan& loan);
+  Cluster(Options options, net::Loop& main, EventHandler on_event);
+  absl::Status Start();
+  absl::StatusOr<Sockets> OpenListeners();
+  absl::Status MakeNodes(Sockets sockets);
+  // All that no client may reach by relay.
+  std::vector<TransportAddress> AllListeners() const;
+  void FollowAddresses();
+  void HandOver(int instance, Node::Handover handover);
+  net::Loop& LoopOf(size_t instance) const;
+  Node& NodeOf(size_t instance) const;
   // From a worker's thread; delivered on the main loop.
   void Queue(const Event& event);
   void Deliver();
 
+  const Options options_;
   net::Loop& main_;
   EventHandler on_event_;
   std::vector<TransportAddress> listeners_;
-  std::vector<turn::ServerOptions::RelayAddress> relay_addresses_;
+  Addresses addresses_;
+  std::unique_ptr<SharedLedger> ledger_;
+  std::vector<Waiting> waiting_;  // By node.
   std::unique_ptr<Node> first_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<net::InterfaceWatch> interfaces_;
   std::mutex mutex_;
   std::vector<Event> queued_;  // Guarded by mutex_.
   // Expires with the cluster, for what was posted to the main loop.

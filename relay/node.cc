@@ -7,6 +7,8 @@
 #include <utility>
 #include <variant>
 
+#include "absl/time/clock.h"
+
 namespace kyuu::relay {
 namespace {
 
@@ -17,12 +19,23 @@ constexpr size_t kAnswerBytes = 2048;
 // waiting.
 constexpr int kReceivesPerTurn = 4;
 
+// What to add to the loop's clock to get UTC.
+absl::Duration UtcOffset() {
+  return (absl::Now() - absl::UnixEpoch()) -
+         (net::Loop::Now() - absl::UnixEpoch());
+}
+
+turn::ServerOptions WithUtc(turn::ServerOptions options) {
+  options.utc_offset = UtcOffset();
+  return options;
+}
+
 }  // namespace
 
 Node::Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
-           turn::ServerOptions options, Handlers handlers)
+           turn::ServerOptions options, turn::Ledger& ledger, Handlers handlers)
     : loop_(loop),
-      server_(random_, std::move(options)),
+      server_(random_, WithUtc(std::move(options)), ledger),
       handlers_(std::move(handlers)),
       answers_(kAnswers * kAnswerBytes),
       alarm_(loop, [this] {
@@ -50,8 +63,21 @@ void Node::Revoke(absl::string_view username) {
   Service();
 }
 
-void Node::HandleLoan(const turn::Server::PortLoan& loan) {
-  server_.HandleLoan(loan);
+void Node::Deliver(const Handover& handover) {
+  const absl::Time now = net::Loop::Now();
+  for (const Handover::Item& item : handover.items) {
+    const auto bytes =
+        absl::MakeConstSpan(handover.bytes).subspan(item.begin, item.size);
+    Execute(server_.FromPeer(now, item.relay, item.source, bytes,
+                             item.segment_size));
+  }
+  Flush();
+}
+
+void Node::SetAddresses(std::vector<turn::ServerOptions::RelayAddress> relay,
+                        std::vector<TransportAddress> listeners,
+                        std::vector<IpAddress> own) {
+  server_.SetAddresses(std::move(relay), std::move(listeners), std::move(own));
   Service();
 }
 
@@ -64,11 +90,16 @@ void Node::Read(net::UdpSocket& socket,
                 absl::FunctionRef<absl::Span<const turn::Forward>(
                     absl::Time now, const net::Train& train)>
                     judge) {
+  // The wall clock may have been set, or the machine slept: it is read anew.
+  server_.SetUtcOffset(UtcOffset());
   for (int i = 0; i < kReceivesPerTurn; ++i) {
     const absl::Span<const net::Train> trains = socket.Receive(buffer_);
     const absl::Time now = net::Loop::Now();
     for (const net::Train& train : trains) Execute(judge(now, train));
-    outbox_.Flush();
+    // What data depends on leaves before it: a client must hear that its
+    // channel is bound before something comes by that channel.
+    SendAnswers();
+    Flush();
     if (trains.size() < net::ReceiveBuffer::kTrains) break;
   }
   Service();  // May close the socket.
@@ -93,10 +124,34 @@ void Node::Execute(absl::Span<const turn::Forward> forwards) {
       if (net::UdpSocket* socket = listener_table_.Find(forward.path.local)) {
         outbox_.Add(*socket, forward);
       }
+    } else if (forward.exit == turn::Forward::Exit::kRelay) {
+      Collect(forward);
     } else if (const auto it = relays_.find(forward.relay);
                it != relays_.end()) {
       outbox_.Add(it->second->socket, forward);
     }
+  }
+}
+
+void Node::Collect(const turn::Forward& forward) {
+  const auto instance = static_cast<size_t>(forward.instance);
+  if (handovers_.size() <= instance) handovers_.resize(instance + 1);
+  Handover& handover = handovers_[instance];
+  const size_t begin = handover.bytes.size();
+  for (size_t i = 0; i < forward.segments; ++i) {
+    const absl::Span<const uint8_t> payload = forward.payload(i);
+    handover.bytes.insert(handover.bytes.end(), payload.begin(), payload.end());
+  }
+  handover.items.push_back({forward.relay, forward.path.local, begin,
+                            handover.bytes.size() - begin,
+                            forward.payload_bytes});
+}
+
+void Node::Flush() {
+  outbox_.Flush();
+  for (size_t i = 0; i < handovers_.size(); ++i) {
+    if (handovers_[i].items.empty()) continue;
+    handlers_.hand_over(static_cast<int>(i), std::exchange(handovers_[i], {}));
   }
 }
 
@@ -158,6 +213,12 @@ void Node::On(const turn::Server::OpenRelay& open) {
   relay->watch = std::make_unique<net::Watch>(
       loop_, relay->socket.fd(), net::Interest::kRead,
       [this, r = relay.get()](net::Readiness) { ReadRelay(*r); });
+  // The host has no room to watch it: a relay that hears nothing is none.
+  if (const absl::Status watched = relay->watch->status(); !watched.ok()) {
+    handlers_.on_event(OpenFailed{open.bind, watched});
+    relay.reset();
+    return server_.RelayFailed(now, open.relay);
+  }
   relays_[open.relay] = std::move(relay);
   server_.RelayOpened(now, open.relay);
 }
@@ -174,8 +235,8 @@ void Node::On(const turn::Server::AllocationEnded& ended) {
   handlers_.on_event(ended);
 }
 
-void Node::On(const turn::Server::PortLoan& loan) {
-  handlers_.tell_owner(loan);
+void Node::On(const turn::Server::AllocationRefused& refused) {
+  handlers_.on_event(refused);
 }
 
 void Node::On(const turn::Server::Closed&) {}

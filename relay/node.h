@@ -29,27 +29,48 @@ namespace kyuu::relay {
 // sockets at its word. Everything happens on the loop's thread.
 class Node {
  public:
+  // Datagrams on their way from relayed addresses of one node to those of
+  // another, copied because receive buffers are each loop's own.
+  struct Handover {
+    struct Item {
+      turn::RelayId relay;
+      TransportAddress source;
+      size_t begin = 0;
+      size_t size = 0;
+      size_t segment_size = 0;
+    };
+    std::vector<Item> items;
+    std::vector<uint8_t> bytes;
+  };
+
   // What a node says to others, on its loop.
   struct Handlers {
     EventHandler on_event;
-    // Passes a loan on to the node that owns the port.
-    absl::AnyInvocable<void(const turn::Server::PortLoan&)> tell_owner;
+    // Takes datagrams to the node `instance`, to be given to its Deliver(). May
+    // be empty for a node alone.
+    absl::AnyInvocable<void(int instance, Handover)> hand_over;
   };
 
-  // `loop` must outlive the node.
+  // `loop` and `ledger`, which all nodes of a machine share, must outlive the
+  // node.
   Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
-       turn::ServerOptions options, Handlers handlers);
+       turn::ServerOptions options, turn::Ledger& ledger, Handlers handlers);
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
   // Makes a credential valid, and takes it back with all it was used for.
   absl::Status Grant(absl::string_view username, absl::string_view password);
   void Revoke(absl::string_view username);
-  // Another node relays from a port of ours, or does so no longer.
-  void HandleLoan(const turn::Server::PortLoan& loan);
+  // Takes what another node had for relays of this one.
+  void Deliver(const Handover& handover);
+  // As turn::Server::SetAddresses.
+  void SetAddresses(std::vector<turn::ServerOptions::RelayAddress> relay,
+                    std::vector<TransportAddress> listeners,
+                    std::vector<IpAddress> own);
   // Ends all allocations; their AllocationEnded are told before it returns.
   void Close();
 
+  const turn::Server& server() const { return server_; }
   const turn::ServerStats& stats() const { return server_.stats(); }
 
  private:
@@ -70,6 +91,10 @@ class Node {
             absl::FunctionRef<absl::Span<const turn::Forward>(
                 absl::Time now, const net::Train& train)>
                 judge);
+  // Keeps what goes to a relay of another node.
+  void Collect(const turn::Forward& forward);
+  // Sends what has been collected.
+  void Flush();
   // Collects decisions for the outbox.
   void Execute(absl::Span<const turn::Forward> forwards);
   // Handles the server's events, sends its answers and arms the timer.
@@ -80,7 +105,7 @@ class Node {
   void On(const turn::Server::CloseRelay& close);
   void On(const turn::Server::AllocationMade& made);
   void On(const turn::Server::AllocationEnded& ended);
-  void On(const turn::Server::PortLoan& loan);
+  void On(const turn::Server::AllocationRefused& refused);
   void On(const turn::Server::Closed& closed);
 
   net::Loop& loop_;
@@ -92,6 +117,7 @@ class Node {
   absl::flat_hash_map<turn::RelayId, std::unique_ptr<Relay>> relays_;
   net::ReceiveBuffer buffer_;
   Outbox outbox_;
+  std::vector<Handover> handovers_;  // By instance; empty ones wait for use.
   std::vector<uint8_t> answers_;
   net::Alarm alarm_;
 };

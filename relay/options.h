@@ -17,7 +17,8 @@ struct Options {
   // each address of the machine; port 0 lets the kernel choose.
   std::vector<TransportAddress> listen;
 
-  // Where relayed packets come from. Empty: from the listeners' addresses. A
+  // Where relayed packets come from. In a family of which none is named: from
+  // the address that the client has reached, if others can reach it too. A
   // `bind` without family stands for the machine's main address of the family
   // of `advertised`, for a NAT in front of it.
   std::vector<turn::ServerOptions::RelayAddress> relay_addresses;
@@ -25,10 +26,16 @@ struct Options {
   // Loops that share the work, the caller's among them.
   int threads = 1;
 
-  // Users, realm, ports, peers and limits. The cluster itself sets
-  // relay_addresses, listeners, instance, instances, utc_offset and, if empty,
-  // nonce_secret.
+  // Users, realm, ports, peers and limits; `listeners` are those of other
+  // services on this machine, which no client reaches by relay. The cluster
+  // itself sets relay_addresses, own_addresses, instance, utc_offset and, if
+  // empty, nonce_secret, and adds its own listeners.
   turn::ServerOptions server;
+
+  // What waits at one loop of datagrams that other loops hand over between
+  // relayed addresses; beyond, they are dropped and counted. A loop that is so
+  // far behind would deliver them too late anyway.
+  size_t handover_bytes_max = 4 << 20;
 };
 
 // For logs and accounting: what the servers tell. Delivered on the caller's
@@ -40,11 +47,19 @@ struct OpenFailed {
   TransportAddress bind;
   absl::Status status;
 };
-using Event = std::variant<AllocationMade, AllocationEnded, OpenFailed>;
+using AllocationRefused = turn::Server::AllocationRefused;
+// The machine's addresses have changed, and with them where it relays from.
+struct AddressesChanged {
+  std::vector<turn::ServerOptions::RelayAddress> relay;
+};
+using Event = std::variant<AllocationMade, AllocationEnded, AllocationRefused,
+                           OpenFailed, AddressesChanged>;
 using EventHandler = absl::AnyInvocable<void(const Event&)>;
 
 // ToText is the reason of an AllocationEnded, in words.
 absl::string_view ToText(turn::Server::EndReason reason);
+// And that of an AllocationRefused.
+absl::string_view ToText(turn::Ledger::Refusal refusal);
 
 }  // namespace kyuu::relay
 

@@ -25,11 +25,14 @@ enum class RelayId : uint64_t {};
 // a train leaves in one send (UDP_SEGMENT) that gathers the pieces.
 struct Forward {
   // kPeer: through the relay socket of `relay`. kClient: through the listener
-  // whose address is path.local.
-  enum class Exit : uint8_t { kPeer, kClient };
+  // whose address is path.local. kRelay: to the server `instance` of the same
+  // ledger, as FromPeer(relay, path.local, payloads) there: from one relayed
+  // address of ours to another, and never through a socket.
+  enum class Exit : uint8_t { kPeer, kClient, kRelay };
 
   Exit exit = Exit::kPeer;
   RelayId relay{};
+  int instance = 0;  // With kRelay.
   // From our bound address to the destination.
   Path path;
   size_t segments = 0;

@@ -1,6 +1,7 @@
 #include "turn/server.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
@@ -31,22 +32,28 @@ ServerOptions WithSecret(ServerOptions options, Random& random) {
 }  // namespace
 
 Server::Server(Random& random, Options options)
+    : Server(random, options, std::make_unique<LocalLedger>(options), nullptr) {
+}
+
+Server::Server(Random& random, Options options, Ledger& ledger)
+    : Server(random, std::move(options), nullptr, &ledger) {}
+
+Server::Server(Random& random, Options options,
+               std::unique_ptr<LocalLedger> own, Ledger* shared)
     : options_(WithSecret(std::move(options), random)),
       random_(random),
       credentials_(options_),
       nonces_(options_.nonce_secret, options_.nonce_lifetime),
-      tokens_(options_.nonce_secret),
       policy_(options_),
       limiter_(options_.unauthenticated_per_s, options_.unauthenticated_burst,
-               options_.unauthenticated_sources, random) {
-  for (const Options::RelayAddress& address : options_.relay_addresses) {
-    pools_.emplace_back(options_, address);
-  }
+               options_.unauthenticated_sources, random),
+      own_ledger_(std::move(own)),
+      ledger_(shared == nullptr ? *own_ledger_ : *shared) {
   forwards_.reserve(64);
   prefixes_.reserve(64 * 48);
 }
 
-Server::~Server() = default;
+Server::~Server() { ledger_.ReturnAll(options_.instance); }
 
 // --- Packets ----------------------------------------------------------------
 
@@ -63,6 +70,7 @@ absl::Span<const Forward> Server::FromClient(absl::Time now, const Path& path,
                                              absl::Span<const uint8_t> bytes,
                                              size_t segment_size) {
   forwards_.clear();
+  prefixes_.clear();
   if (closed_) return {};
   // Nobody listens at port 0: an answer could only hit somebody else.
   if (path.remote.port == 0) {
@@ -82,7 +90,7 @@ absl::Span<const Forward> Server::FromClient(absl::Time now, const Path& path,
       bytes.remove_prefix(segment.size());
     }
   }
-  return forwards_;
+  return Decided();
 }
 
 void Server::HandleStun(absl::Time now, const Path& path,
@@ -277,36 +285,31 @@ std::optional<Server::Packet> Server::PollTransmit(absl::Time now,
 }
 
 std::optional<Server::Event> Server::PollEvent() {
+  // Asked again, the driver has done what the last event said.
+  if (closing_.has_value()) ledger_.Return(*std::exchange(closing_, {}));
   if (events_.empty()) return std::nullopt;
   Event event = std::move(events_.front());
   events_.pop_front();
+  if (const auto* close = std::get_if<CloseRelay>(&event)) {
+    closing_ = close->bind;
+  }
+  if (std::holds_alternative<Closed>(event)) {
+    ledger_.ReturnAll(options_.instance);
+  }
   return event;
 }
 
 // --- Time -------------------------------------------------------------------
 
 absl::Time Server::NextTimeout() const {
-  absl::Time next =
-      expiries_.empty() ? absl::InfiniteFuture() : expiries_.begin()->first;
-  for (const internal::Reservation& reservation : reservations_) {
-    next = std::min(next, reservation.expires);
-  }
-  return next;
+  return expiries_.empty() ? absl::InfiniteFuture() : expiries_.begin()->first;
 }
 
 void Server::HandleTimeout(absl::Time now) {
   while (!expiries_.empty() && expiries_.begin()->first <= now) {
     End(*ById(expiries_.begin()->second), EndReason::kExpired);
   }
-  for (size_t i = 0; i < reservations_.size();) {
-    if (reservations_[i].expires > now) {
-      ++i;
-      continue;
-    }
-    GiveBack(reservations_[i].pool, reservations_[i].port);
-    reservations_[i] = reservations_.back();
-    reservations_.pop_back();
-  }
+  ledger_.Expire(now);
 }
 
 // --- Lookup -----------------------------------------------------------------
@@ -358,29 +361,30 @@ void Server::Close() {
   for (auto& slot : slots_) {
     if (slot != nullptr) End(*slot, EndReason::kClosed);
   }
-  for (const internal::Reservation& reservation : reservations_) {
-    GiveBack(reservation.pool, reservation.port);
-  }
-  reservations_.clear();
-  while (!lent_.empty()) ReturnPort(TransportAddress(lent_.begin()->first));
   answers_.clear();
   next_answer_ = 0;
   closed_ = true;
   events_.push_back(Closed{absl::OkStatus()});
 }
 
-size_t Server::free_ports() const {
-  size_t count = 0;
-  for (const internal::PortPool& pool : pools_) count += pool.free();
-  return count;
+void Server::SetAddresses(std::vector<Options::RelayAddress> relay,
+                          std::vector<TransportAddress> listeners,
+                          std::vector<IpAddress> own) {
+  options_.relay_addresses = std::move(relay);
+  options_.listeners = std::move(listeners);
+  options_.own_addresses = std::move(own);
+  policy_.SetAddresses(options_);
+  if (own_ledger_ != nullptr) {
+    own_ledger_->SetRelayAddresses(options_.relay_addresses);
+  }
+  for (auto& entry : by_client_) entry.second->peers.Enforce(policy_);
 }
 
 std::string Server::DebugString() const {
-  return absl::StrCat(
-      "turn::Server allocations=", by_client_.size(),
-      " free_ports=", free_ports(), " reservations=", reservations_.size(),
-      " lent=", lent_.size(), " answers=", answers_.size() - next_answer_,
-      " events=", events_.size(), closed_ ? " closed" : "");
+  return absl::StrCat("turn::Server allocations=", by_client_.size(),
+                      " free_ports=", free_ports(),
+                      " answers=", answers_.size() - next_answer_,
+                      " events=", events_.size(), closed_ ? " closed" : "");
 }
 
 }  // namespace kyuu::turn

@@ -32,10 +32,11 @@
 #include "turn/internal/credentials.h"
 #include "turn/internal/nonce.h"
 #include "turn/internal/peer_policy.h"
-#include "turn/internal/port_pool.h"
 #include "turn/internal/rate_limiter.h"
 #include "turn/internal/request.h"
-#include "turn/internal/reservation_token.h"
+#include "turn/ledger.h"
+#include "turn/local_ledger.h"
+#include "turn/server_events.h"
 #include "turn/server_options.h"
 #include "turn/server_stats.h"
 
@@ -55,51 +56,30 @@ namespace kyuu::turn {
 //
 // The data path (FromClient with ChannelData or a Send indication, FromPeer)
 // neither copies nor allocates. Nothing is kept about a client that has not
-// proven its credentials. Several servers, one per core, share addresses by
-// ServerOptions::instance. Binding requests are answered too.
+// proven its credentials. Several servers, one per core, share addresses and
+// quotas by a Ledger. Binding requests are answered too.
 class Server {
  public:
   using Packet = Datagram;
   using Options = ServerOptions;
   using Stats = ServerStats;
 
-  // Open a UDP socket at `bind` and answer with RelayOpened or RelayFailed.
-  struct OpenRelay {
-    RelayId relay;
-    TransportAddress bind;
-  };
-  struct CloseRelay {
-    RelayId relay;
-  };
-  // For logs and accounting.
-  struct AllocationMade {
-    RelayId relay;
-    Path client;
-    TransportAddress relayed;
-    std::string username;
-  };
-  enum class EndReason : uint8_t { kReleased, kExpired, kRevoked, kClosed };
-  struct AllocationEnded {
-    RelayId relay;
-    std::string username;
-    EndReason reason;
-    internal::Traffic traffic;
-  };
-  // We relay from a port that a token of the instance `owner` reserved, or do
-  // so no longer. To be given, in order, to the owner's HandleLoan().
-  struct PortLoan {
-    enum class Change : uint8_t { kBegun, kEnded } change;
-    int owner;
-    TransportAddress bind;
-  };
-  struct Closed {
-    absl::Status status;
-  };
+  // What PollEvent() tells: turn/server_events.h.
+  using OpenRelay = server_events::OpenRelay;
+  using CloseRelay = server_events::CloseRelay;
+  using AllocationMade = server_events::AllocationMade;
+  using EndReason = server_events::EndReason;
+  using AllocationEnded = server_events::AllocationEnded;
+  using AllocationRefused = server_events::AllocationRefused;
+  using Closed = server_events::Closed;
   using Event = std::variant<OpenRelay, CloseRelay, AllocationMade,
-                             AllocationEnded, PortLoan, Closed>;
+                             AllocationEnded, AllocationRefused, Closed>;
 
-  // `random` must outlive the server and be fit for secrets in production.
+  // `random` must outlive the server and be fit for secrets in production; so
+  // must `ledger`, which all servers of one machine share. Without one the
+  // server keeps its own.
   Server(Random& random, Options options);
+  Server(Random& random, Options options, Ledger& ledger);
   ~Server();
 
   // --- The data path, and requests ---
@@ -109,7 +89,8 @@ class Server {
   absl::Span<const Forward> FromClient(absl::Time now, const Path& path,
                                        absl::Span<const uint8_t> bytes,
                                        size_t segment_size);
-  // Takes what a relay socket received from `source`.
+  // Takes what a relay socket received from `source`, or what another server
+  // of the ledger has for `relay` (Forward::Exit::kRelay).
   absl::Span<const Forward> FromPeer(absl::Time now, RelayId relay,
                                      const TransportAddress& source,
                                      absl::Span<const uint8_t> bytes,
@@ -128,6 +109,12 @@ class Server {
   // Answers to OpenRelay; an id that is gone is ignored.
   void RelayOpened(absl::Time now, RelayId relay);
   void RelayFailed(absl::Time now, RelayId relay);
+  // A relay socket has an address no more, or others have come: replaces
+  // relay_addresses, listeners and own_addresses of ServerOptions. Allocations
+  // go on. The ledger, if shared, is told by its owner.
+  void SetAddresses(std::vector<Options::RelayAddress> relay,
+                    std::vector<TransportAddress> listeners,
+                    std::vector<IpAddress> own);
 
   // --- Commands ---
 
@@ -145,15 +132,14 @@ class Server {
   // New nonces use `secret`; those made before stay good for their lifetime.
   void RotateNonceSecret(absl::Time now, absl::string_view secret);
   void SetUtcOffset(absl::Duration offset) { options_.utc_offset = offset; }
-  // Takes what PollEvent() of another instance told: a port of ours is not
-  // given out while it is lent. Ports that are not ours are ignored.
-  void HandleLoan(const PortLoan& loan);
   // Ends all allocations, then tells Closed. Packets are dropped from then on.
   void Close();
 
   size_t allocations() const { return by_client_.size(); }
   // Ports not in use, of all relay addresses.
-  size_t free_ports() const;
+  size_t free_ports() const { return ledger_.free_ports(); }
+  // Whether any client could be allowed to send to `peer` now. For self-tests.
+  bool AllowsPeer(const TransportAddress& peer) const;
   const Stats& stats() const { return stats_; }
   std::string DebugString() const;
 
@@ -164,6 +150,8 @@ class Server {
   using Request = internal::ServerRequest;
 
   // server.cc
+  Server(Random& random, Options options, std::unique_ptr<LocalLedger> own,
+         Ledger* shared);
   void HandleStun(absl::Time now, const Path& path,
                   absl::Span<const uint8_t> bytes);
   void HandleRequest(absl::Time now, const Path& path,
@@ -186,21 +174,13 @@ class Server {
   std::optional<stun::Error> ChooseFamily(const stun::MessageView& message,
                                           Allocation& allocation,
                                           IpFamily& family) const;
-  bool TakePort(Allocation& allocation, IpFamily family, absl::Time now);
+  RelayId NewId();
   void Insert(std::unique_ptr<Allocation> allocation);
   Answer AllocateAnswer(const Allocation& allocation, absl::Time now) const;
   absl::Duration GrantLifetime(const stun::MessageView& message) const;
   void Refresh(const Request& request, Allocation& allocation);
   void SetExpiry(Allocation& allocation, absl::Time expires);
   void End(Allocation& allocation, EndReason reason);
-
-  // server_reservation.cc
-  bool TakeReservation(const stun::ReservationToken& token,
-                       Allocation& allocation, absl::Time now);
-  void DropReservation(Allocation& allocation);
-  void ReleasePort(Allocation& allocation);
-  void GiveBack(size_t pool, uint16_t port);
-  void ReturnPort(const TransportAddress& bind);
 
   // server_permit.cc
   void CreatePermission(const Request& request, Allocation& allocation);
@@ -209,6 +189,18 @@ class Server {
   // server_relay.cc
   size_t RelayChannelData(absl::Time now, const Path& path,
                           absl::Span<const uint8_t> bytes, size_t segment_size);
+  // How data of an allocation gets to a peer.
+  struct Way {
+    enum class By : uint8_t { kNone, kNetwork, kRelay } by;
+    Ledger::Holder holder;  // Of the peer, with kRelay.
+  };
+  Way WayTo(const Allocation& from, const TransportAddress& peer) const;
+  bool MayPermit(const Allocation& from, const IpAddress& ip) const;
+  void ToPeer(absl::Time now, Allocation& from, const Way& way,
+              const TransportAddress& peer, Forward forward);
+  void ToClient(absl::Time now, RelayId relay, const TransportAddress& source,
+                Forward forward);
+  absl::Span<const Forward> Decided();
   void RelaySend(absl::Time now, const Path& path,
                  const stun::MessageView& message);
 
@@ -216,10 +208,10 @@ class Server {
   Random& random_;
   internal::Credentials credentials_;
   internal::NonceMaker nonces_;
-  internal::ReservationTokens tokens_;
   internal::PeerPolicy policy_;
   internal::RateLimiter limiter_;
-  std::vector<internal::PortPool> pools_;  // One per relay address.
+  std::unique_ptr<LocalLedger> own_ledger_;  // Unless one is shared.
+  Ledger& ledger_;
 
   std::vector<std::unique_ptr<Allocation>> slots_;
   std::vector<uint32_t> free_slots_;
@@ -229,9 +221,6 @@ class Server {
   absl::flat_hash_map<std::string, absl::InlinedVector<Allocation*, 1>>
       by_user_;
   absl::btree_set<std::pair<absl::Time, RelayId>> expiries_;
-  std::vector<internal::Reservation> reservations_;
-  // Our ports that others relay from: how many have told so.
-  absl::flat_hash_map<TransportAddress, int> lent_;
 
   std::vector<Forward> forwards_;
   std::vector<uint8_t> prefixes_;
@@ -239,6 +228,8 @@ class Server {
   std::vector<Answer> answers_;
   size_t next_answer_ = 0;
   std::deque<Event> events_;
+  // The relay socket that the driver is closing.
+  std::optional<TransportAddress> closing_;
   bool closed_ = false;
   Stats stats_;
 };

@@ -14,6 +14,28 @@ uint32_t SecondsLeft(absl::Time expires, absl::Time now) {
       absl::ToInt64Seconds(absl::Ceil(expires - now, absl::Seconds(1))));
 }
 
+// RFC 8656 section 15: 486 is about a user's own share, 508 about ours.
+stun::Error ErrorFor(Ledger::Refusal refusal) {
+  switch (refusal) {
+    case Ledger::Refusal::kFamily:
+      return stun::Error::kAddressFamilyNotSupported;
+    case Ledger::Refusal::kUserQuota:
+    case Ledger::Refusal::kSourceQuota:
+      return stun::Error::kAllocationQuotaReached;
+    case Ledger::Refusal::kTotal:
+    case Ledger::Refusal::kPorts:
+    case Ledger::Refusal::kToken:
+      break;
+  }
+  return stun::Error::kInsufficientCapacity;
+}
+
+void Hold(internal::Allocation& allocation, const Ledger::Lease& lease) {
+  allocation.bind = lease.bind;
+  allocation.relayed = lease.relayed;
+  allocation.reservation = lease.reservation;
+}
+
 }  // namespace
 
 // RFC 8656 section 7.2: the larger of what is asked for and the default, up to
@@ -42,6 +64,7 @@ void Server::Allocate(const Request& request, const Credential& credential) {
     return;
   }
   auto allocation = std::make_unique<Allocation>();
+  allocation->id = NewId();
   const std::optional<stun::Error> error =
       Admit(request, credential, *allocation);
   if (error.has_value()) return Reply(request, *error);
@@ -66,27 +89,27 @@ std::optional<stun::Error> Server::Admit(const Request& request,
   if (transport->protocol != stun::RequestedTransport::kUdp) {
     return stun::Error::kUnsupportedTransport;
   }
-  IpFamily family = IpFamily::kV4;
-  if (const auto error = ChooseFamily(message, allocation, family)) {
+  Ledger::Claim claim;
+  if (const auto error = ChooseFamily(message, allocation, claim.family)) {
     return error;
   }
-  const auto user = by_user_.find(credential.quota_user);
-  if (by_client_.size() >= options_.allocations_max ||
-      (user != by_user_.end() &&
-       user->second.size() >= options_.allocations_per_user_max)) {
-    return stun::Error::kAllocationQuotaReached;
-  }
+  claim.holder = {options_.instance, allocation.id};
+  claim.client = request.path;
+  claim.user = credential.quota_user;
+  if (credential.granted) claim.trust = Ledger::Trust::kGranted;
   if (const auto token = message.Get<stun::ReservationToken>()) {
-    if (TakeReservation(*token, allocation, request.now)) return std::nullopt;
-    return stun::Error::kInsufficientCapacity;
+    claim.token = token->value;
+  } else if (const auto even = message.Get<stun::EvenPort>()) {
+    claim.ports =
+        even->reserve_next ? Ledger::Ports::kEvenAndNext : Ledger::Ports::kEven;
   }
-  if (const auto even = message.Get<stun::EvenPort>()) {
-    allocation.even_port = true;
-    if (even->reserve_next) allocation.reservation.emplace();
+  const Ledger::Result result = ledger_.Take(request.now, claim, random_);
+  if (const auto* refusal = std::get_if<Ledger::Refusal>(&result)) {
+    events_.push_back(
+        AllocationRefused{request.path, request.username, *refusal});
+    return ErrorFor(*refusal);
   }
-  if (!TakePort(allocation, family, request.now)) {
-    return stun::Error::kInsufficientCapacity;
-  }
+  Hold(allocation, std::get<Ledger::Lease>(result));
   return std::nullopt;
 }
 
@@ -118,50 +141,12 @@ std::optional<stun::Error> Server::ChooseFamily(
     allocation.family_refused = true;
   }
   if (requested) family = family_value->family;
-  if (token) return std::nullopt;  // It knows its family.
-  const bool have = std::any_of(
-      pools_.begin(), pools_.end(),
-      [family](const auto& pool) { return pool.family() == family; });
-  if (!have) return stun::Error::kAddressFamilyNotSupported;
   return std::nullopt;
 }
 
-// Takes a free port of `family`, and the one above it if a reservation is
-// wanted. False if there is none.
-bool Server::TakePort(Allocation& allocation, IpFamily family, absl::Time now) {
-  using Next = internal::PortPool::Next;
-  const Next next =
-      allocation.reservation.has_value() ? Next::kTake : Next::kLeave;
-  if (next == Next::kTake &&
-      reservations_.size() >= options_.reservations_max) {
-    return false;
-  }
-  const size_t start = pools_.empty() ? 0 : random_.Below(pools_.size());
-  for (size_t i = 0; i < pools_.size(); ++i) {
-    const size_t index = (start + i) % pools_.size();
-    internal::PortPool& pool = pools_[index];
-    if (pool.family() != family) continue;
-    const std::optional<uint16_t> port = allocation.even_port
-                                             ? pool.TakeEven(random_, next)
-                                             : pool.TakeAny(random_);
-    if (!port.has_value()) continue;
-    allocation.pool = index;
-    allocation.port = Allocation::Port::kOwn;
-    allocation.bind = {pool.bind(), *port};
-    allocation.relayed = {pool.advertised(), *port};
-    ++allocation.attempts;
-    if (next == Next::kTake) {
-      internal::Reservation reservation;
-      reservation.pool = index;
-      reservation.port = static_cast<uint16_t>(*port + 1);
-      reservation.token = tokens_.Make(Utc(now), {index, reservation.port});
-      reservation.expires = now + options_.reservation_lifetime;
-      allocation.reservation = reservation.token;
-      reservations_.push_back(reservation);
-    }
-    return true;
-  }
-  return false;
+RelayId Server::NewId() {
+  const size_t slot = free_slots_.empty() ? slots_.size() : free_slots_.back();
+  return RelayId{uint64_t{++generation_} << 32 | slot};
 }
 
 void Server::Insert(std::unique_ptr<Allocation> made) {
@@ -173,7 +158,6 @@ void Server::Insert(std::unique_ptr<Allocation> made) {
     free_slots_.pop_back();
   }
   Allocation& allocation = *made;
-  allocation.id = RelayId{uint64_t{++generation_} << 32 | slot};
   slots_[slot] = std::move(made);
   by_client_.emplace(allocation.client, &allocation);
   by_relay_.emplace(allocation.bind, &allocation);
@@ -186,14 +170,9 @@ void Server::RelayOpened(absl::Time now, RelayId relay) {
   Allocation* allocation = ById(relay);
   if (allocation == nullptr || allocation->open) return;
   allocation->open = true;
+  allocation->made = now;
   events_.push_back(AllocationMade{relay, allocation->client,
                                    allocation->relayed, allocation->username});
-  if (allocation->port == Allocation::Port::kBorrowed) {
-    events_.push_back(
-        PortLoan{PortLoan::Change::kBegun,
-                 pools_[allocation->pool].Owner(allocation->bind.port),
-                 allocation->bind});
-  }
   Push(AllocateAnswer(*allocation, now));
 }
 
@@ -201,18 +180,17 @@ void Server::RelayFailed(absl::Time now, RelayId relay) {
   Allocation* allocation = ById(relay);
   if (allocation == nullptr || allocation->open) return;
   ++stats_.relays_failed;
-  const IpFamily family = allocation->bind.ip.family();
-  by_relay_.erase(allocation->bind);
-  DropReservation(*allocation);
-  ReleasePort(*allocation);
   // Another program has the port; with luck it is the only one.
-  if (!allocation->reserved_port &&
-      allocation->attempts < options_.open_attempts &&
-      TakePort(*allocation, family, now)) {
+  by_relay_.erase(allocation->bind);
+  const Ledger::Result result =
+      ledger_.Exchange(now, allocation->bind, random_);
+  if (const auto* lease = std::get_if<Ledger::Lease>(&result)) {
+    Hold(*allocation, *lease);
     by_relay_.emplace(allocation->bind, allocation);
     events_.push_back(OpenRelay{relay, allocation->bind});
     return;
   }
+  allocation->bind = {};
   allocation->has_socket = false;
   Answer answer = AllocateAnswer(*allocation, now);
   answer.error = stun::Error::kInsufficientCapacity;
@@ -273,12 +251,15 @@ void Server::SetExpiry(Allocation& allocation, absl::Time expires) {
 
 // Ends an allocation; the reference is dead afterwards.
 void Server::End(Allocation& allocation, EndReason reason) {
-  if (allocation.has_socket) events_.push_back(CloseRelay{allocation.id});
-  if (allocation.open) {
-    events_.push_back(AllocationEnded{allocation.id, allocation.username,
-                                      reason, allocation.traffic});
+  // The port comes back when the driver has closed the socket (PollEvent).
+  if (allocation.has_socket) {
+    events_.push_back(CloseRelay{allocation.id, allocation.bind});
   }
-  ReleasePort(allocation);
+  if (allocation.open) {
+    events_.push_back(AllocationEnded{
+        allocation.id, allocation.username, reason, allocation.traffic,
+        allocation.client, allocation.relayed, allocation.made});
+  }
   expiries_.erase({allocation.expires, allocation.id});
   by_client_.erase(allocation.client);
   by_relay_.erase(allocation.bind);

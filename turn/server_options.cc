@@ -27,13 +27,14 @@ absl::Status ServerOptions::Validate() const {
   if (relay_addresses.size() > 256) {
     return invalid("more than 256 relay addresses");
   }
-  if (instances > 1 && nonce_secret.empty()) {
-    return invalid("several instances need a nonce secret in common");
-  }
-  absl::flat_hash_set<IpAddress> binds;
+  absl::flat_hash_set<IpAddress> binds, told;
   for (const RelayAddress& relay : relay_addresses) {
     if (!binds.insert(relay.bind).second) {
       return invalid("two relay addresses are ", relay.bind.ToString());
+    }
+    if (!told.insert(relay.told()).second) {
+      return invalid("two relay addresses are told as ",
+                     relay.told().ToString());
     }
     if (relay.bind == IpAddress() || relay.bind.IsAny()) {
       return invalid("a relay address must be one of an interface, not \"",
@@ -45,8 +46,8 @@ absl::Status ServerOptions::Validate() const {
                      relay.bind.ToString());
     }
   }
-  if (instances < 1 || instance < 0 || instance >= instances) {
-    return invalid("instance ", instance, " of ", instances);
+  if (!(granted_source_share > 0 && granted_source_share <= 1)) {
+    return invalid("a share of the ports is above 0 and at most 1");
   }
   if (lifetime_default <= absl::ZeroDuration() ||
       lifetime_max < lifetime_default ||

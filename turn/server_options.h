@@ -45,17 +45,20 @@ struct ServerOptions {
     IpAddress bind;        // Of our own interfaces; not the "any" address.
     IpAddress advertised;  // What clients are told behind a 1:1 NAT; `bind` if
                            // unspecified.
+
+    const IpAddress& told() const {
+      return advertised == IpAddress() ? bind : advertised;
+    }
+    friend bool operator==(const RelayAddress&, const RelayAddress&) = default;
   };
   std::vector<RelayAddress> relay_addresses;  // At most 256.
   // RFC 8656 section 7.2: the range of dynamic ports is RECOMMENDED.
   uint16_t relay_port_low = 49152;
   uint16_t relay_port_high = 65535;
-  // Of several servers that share the addresses (one per core), each takes the
-  // pairs of ports (even, odd) whose number is `instance` modulo `instances`. A
-  // port that one reserved may be used by another: the driver passes every
-  // Server::PortLoan on. A socket of a relay must refuse an address in use.
+  // Of several servers that share the addresses (one per core) each has a
+  // number of its own and all have one Ledger. A socket of a relay must refuse
+  // an address in use.
   int instance = 0;
-  int instances = 1;
   // How many ports are tried when the driver cannot bind one.
   int open_attempts = 8;
 
@@ -63,16 +66,21 @@ struct ServerOptions {
 
   // Refused are special ranges (loopback, private, link-local, multicast,
   // documentation, ...; turn/internal/peer_policy.cc has the list) in whatever
-  // IPv6 spelling, and our own addresses, unless a block here has them; and
-  // what is in `deny_peers`, whatever `allow_peers` says.
+  // IPv6 spelling, unless a block here has them; and what is in `deny_peers`,
+  // whatever `allow_peers` says. Our own addresses are opened only by a block
+  // of just that address, or for loopback by a block within loopback: who
+  // allows a private network does not mean the server's own services there.
   std::vector<IpPrefix> allow_peers;
   std::vector<IpPrefix> deny_peers;
-  // Our own listeners. No client reaches them by way of a relay, not even if
-  // allowed: an allocation made through an allocation is a loop.
+  // Our own listeners, TURN's and those of other services beside it. No client
+  // reaches them by way of a relay, not even if allowed: an allocation made
+  // through an allocation is a loop. An "any" address is at each of ours.
   std::vector<TransportAddress> listeners;
+  // The addresses of this machine, beside those of listeners and relays.
+  std::vector<IpAddress> own_addresses;
   // Whether the relayed addresses of one client are peers to another, as two
-  // clients need that both may only relay. Of our own addresses just the ports
-  // of the relay range can be reached then.
+  // clients need that both may only relay. Just those that are lent at that
+  // moment can be reached then, and without the network (Forward::Exit).
   enum class OwnRelays : uint8_t { kRefuse, kAllow };
   OwnRelays own_relays = OwnRelays::kRefuse;
 
@@ -86,12 +94,18 @@ struct ServerOptions {
 
   // --- Bounds on what clients can make us hold ---
 
-  size_t allocations_max = 16'384;        // Beyond: 486.
+  // All servers of one Ledger together.
+  size_t allocations_max = 16'384;        // Beyond: 508.
   size_t allocations_per_user_max = 256;  // Beyond: 486.
-  size_t permissions_max = 128;           // Per allocation; beyond: 508.
-  size_t channels_max = 256;              // Per allocation; beyond: 508.
-  size_t reservations_max = 256;          // Beyond: 508.
-  size_t granted_max = 65'536;            // Credentials by Grant().
+  // Per IPv4 address or IPv6 /64; beyond: 486. A school behind one NAT fits.
+  size_t allocations_per_source_max = 1024;
+  // The part of a relay address's ports that one source may have with granted
+  // credentials, which anybody gets who asks; at least one port.
+  double granted_source_share = 0.5;
+  size_t permissions_max = 128;   // Per allocation; beyond: 508.
+  size_t channels_max = 256;      // Per allocation; beyond: 508.
+  size_t reservations_max = 256;  // Beyond: 508.
+  size_t granted_max = 65'536;    // Credentials by Grant().
   // Answers and events that wait for the driver; beyond, requests are dropped.
   size_t answers_max = 1024;
   size_t events_max = 4096;

@@ -225,12 +225,80 @@ TEST(TurnServerSecurity, S3ListenersStayForbiddenEvenIfTheirAddressIsAllowed) {
   options.allow_peers = {*IpPrefix::Parse("127.0.0.0/8")};
   ServerHarness harness(options);
   TestClient client(1000);
+  client.path.remote.ip = IpAddress::V4(127, 0, 0, 1);
   ASSERT_TRUE(harness.Allocate(client).ok());
   const IpAddress loopback = IpAddress::V4(127, 0, 0, 1);
   EXPECT_TRUE(harness.Bind(client, 0x4000, {loopback, 5000}).ok());
   EXPECT_EQ(harness.Bind(client, 0x4001, {loopback, 3478}).error(), 403);
   EXPECT_EQ(harness.Bind(client, 0x4001, {loopback, 3479}).error(), 403);
   EXPECT_EQ(harness.Bind(client, 0x4001, {loopback, 0}).error(), 403);
+}
+
+// Who allows a private network does not mean the server's services there.
+TEST(TurnServerSecurity, S3OwnAddressesInsideOfAllowedBlocksStayForbidden) {
+  ServerOptions options = ServerHarness::Options();
+  options.listeners = {{IpAddress::V4(0), 3478}};
+  options.own_addresses = {
+      *IpAddress::Parse("10.9.9.1"), *IpAddress::Parse("10.9.9.2"),
+      *IpAddress::Parse("11.1.1.9"), *IpAddress::Parse("127.0.0.1")};
+  options.allow_peers = {*IpPrefix::Parse("10.0.0.0/8"),
+                         *IpPrefix::Parse("10.9.9.2/32"),
+                         *IpPrefix::Parse("0.0.0.0/0")};
+  ServerHarness harness(options);
+  const Server& server = harness.server();
+  const auto allows = [&server](const char* ip, uint16_t port) {
+    return server.AllowsPeer({*IpAddress::Parse(ip), port});
+  };
+  for (const uint16_t port : std::vector<uint16_t>{22, 3478, 50'000}) {
+    EXPECT_FALSE(allows("10.9.9.1", port));
+    EXPECT_FALSE(allows("11.1.1.9", port)) << "a public one too";
+    EXPECT_FALSE(allows("127.0.0.1", port));
+    EXPECT_FALSE(allows("127.7.7.7", port)) << "no interface lists it";
+    EXPECT_FALSE(allows("::1", port));
+    EXPECT_TRUE(allows("10.9.9.3", port));
+  }
+  EXPECT_TRUE(allows("10.9.9.2", 22)) << "named by itself";
+  EXPECT_FALSE(allows("10.9.9.2", 3478)) << "but no listener";
+}
+
+// A relay on a loopback address serves clients there; others never get to it.
+TEST(TurnServerSecurity, S3RelaysOnLoopbackAreReachedFromLoopbackOnly) {
+  ServerOptions options = ServerHarness::Options();
+  const IpAddress loopback = IpAddress::V4(127, 0, 0, 1);
+  options.relay_addresses = {{IpAddress::V4(5, 5, 5, 5), {}}, {loopback, {}}};
+  options.own_relays = ServerOptions::OwnRelays::kAllow;
+  ServerHarness harness(options);
+  TestClient far(1000), near(1001), other(1002);
+  near.path.local.ip = near.path.remote.ip = loopback;
+  other.path.local.ip = other.path.remote.ip = loopback;
+  ASSERT_TRUE(harness.Allocate(far).ok());
+  EXPECT_EQ(harness.Permit(far, loopback).error(), 403) << "nothing is lent";
+  ASSERT_TRUE(harness.Allocate(near).ok());
+  ASSERT_TRUE(harness.Allocate(other).ok());
+  EXPECT_EQ(near.relayed.ip, loopback);
+  EXPECT_EQ(harness.Permit(far, loopback).error(), 403);
+  EXPECT_EQ(harness.Bind(far, 0x4000, near.relayed).error(), 403);
+  EXPECT_TRUE(harness.Permit(other, loopback).ok());
+  EXPECT_TRUE(harness.Bind(other, 0x4000, near.relayed).ok());
+  EXPECT_TRUE(harness.Bind(other, 0x4001, far.relayed).ok());
+}
+
+// Addresses change while the server runs.
+TEST(TurnServerSecurity, S3AddressesThatComeAreForbiddenFromThenOn) {
+  ServerOptions options = ServerHarness::Options();
+  ServerHarness harness(options);
+  TestClient client(1000);
+  ASSERT_TRUE(harness.Allocate(client).ok());
+  const IpAddress ip = IpAddress::V4(11, 1, 1, 9);
+  ASSERT_TRUE(harness.Permit(client, ip).ok());
+  harness.server().SetAddresses(options.relay_addresses, options.listeners,
+                                {ip});
+  const auto send = harness.SendIndication({ip, 22}, "x");
+  EXPECT_THAT(harness.server().FromClient(harness.now(), client.path, send,
+                                          send.size()),
+              SizeIs(0));
+  EXPECT_EQ(harness.server().stats().no_permission, 1u);
+  EXPECT_EQ(harness.Permit(client, ip).error(), 403);
 }
 
 TEST(TurnServerSecurity, CreatePermissionIsAllOrNothing) {

@@ -17,11 +17,11 @@ void Server::CreatePermission(const Request& request, Allocation& allocation) {
     if (attributes.type() != stun::XorPeerAddress::kType) continue;
     const auto peer = attributes.As<stun::XorPeerAddress>();
     if (!peer.has_value()) return Reply(request, stun::Error::kBadRequest);
-    const IpAddress& ip = peer->address.ip;
+    const IpAddress ip = policy_.AsTold(peer->address).ip;
     if (ip.family() != allocation.bind.ip.family()) {
       return Reply(request, stun::Error::kPeerAddressFamilyMismatch);
     }
-    if (!policy_.AllowsIp(ip)) {
+    if (!MayPermit(allocation, ip)) {
       ++stats_.forbidden;
       return Reply(request, stun::Error::kForbidden);
     }
@@ -52,11 +52,11 @@ void Server::ChannelBind(const Request& request, Allocation& allocation) {
       number->value > kChannelMaxRfc5766) {
     return Reply(request, stun::Error::kBadRequest);
   }
-  const TransportAddress& address = peer->address;
+  const TransportAddress address = policy_.AsTold(peer->address);
   if (address.ip.family() != allocation.bind.ip.family()) {
     return Reply(request, stun::Error::kPeerAddressFamilyMismatch);
   }
-  if (!policy_.AllowsPeer(address) || address == allocation.client.local) {
+  if (WayTo(allocation, address).by == Way::By::kNone) {
     ++stats_.forbidden;
     return Reply(request, stun::Error::kForbidden);
   }

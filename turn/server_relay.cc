@@ -62,17 +62,18 @@ size_t Server::RelayChannelData(absl::Time now, const Path& path,
     return first_size;
   }
 
+  // Bound for ten minutes: what is lent may have changed since.
+  Way way{Way::By::kNetwork, {}};
+  if (policy_.IsOwnRelay(channel->peer.ip)) {
+    way = WayTo(*allocation, channel->peer);
+  }
   Forward forward;
-  forward.exit = Forward::Exit::kPeer;
-  forward.relay = allocation->id;
-  forward.path = {allocation->bind, channel->peer, Transport::kUdp};
   forward.segments = 1;
   forward.stride = segment_size;
   forward.skip = kChannelHeaderSize;
   forward.payload_bytes = first->payload.size();
   forward.last_payload_bytes = first->payload.size();
   size_t used = first_size;
-  size_t payload_bytes = first->payload.size();
   // A train leaves as one as long as its datagrams are equal; a shorter one
   // ends it. Empty datagrams cannot be part of one.
   while (used < bytes.size() &&
@@ -85,17 +86,11 @@ size_t Server::RelayChannelData(absl::Time now, const Path& path,
       break;
     }
     forward.last_payload_bytes = next->payload.size();
-    payload_bytes += next->payload.size();
     ++forward.segments;
     used += segment.size();
   }
   forward.received = bytes.first(used);
-  forwards_.push_back(forward);
-
-  stats_.to_peers += forward.segments;
-  stats_.bytes_to_peers += payload_bytes;
-  allocation->traffic.to_peers += forward.segments;
-  allocation->traffic.bytes_to_peers += payload_bytes;
+  ToPeer(now, *allocation, way, channel->peer, forward);
   return used;
 }
 
@@ -117,30 +112,92 @@ void Server::RelaySend(absl::Time now, const Path& path,
     ++stats_.no_allocation;
     return;
   }
-  if (!allocation->peers.Permits(now, peer->address.ip)) {
+  const TransportAddress to = policy_.AsTold(peer->address);
+  if (!allocation->peers.Permits(now, to.ip)) {
     ++stats_.no_permission;
     return;
   }
-  // A permission is for an address; which of its ports is judged here.
-  if (!policy_.AllowsPeer(peer->address) ||
-      peer->address == allocation->client.local) {
-    ++stats_.forbidden;
-    return;
-  }
   Forward forward;
-  forward.exit = Forward::Exit::kPeer;
-  forward.relay = allocation->id;
-  forward.path = {allocation->bind, peer->address, Transport::kUdp};
   forward.segments = 1;
   forward.received = data->value;
   forward.stride = data->value.size();
   forward.payload_bytes = data->value.size();
   forward.last_payload_bytes = data->value.size();
-  forwards_.push_back(forward);
-  ++stats_.to_peers;
-  stats_.bytes_to_peers += data->value.size();
-  ++allocation->traffic.to_peers;
-  allocation->traffic.bytes_to_peers += data->value.size();
+  // A permission is for an address; which of its ports is judged here.
+  ToPeer(now, *allocation, WayTo(*allocation, to), to, forward);
+}
+
+// What is between one relayed address of ours and another is handed over
+// inside: behind a NAT that does not hairpin there is no other way, and nothing
+// but what is lent at this moment can be reached so.
+Server::Way Server::WayTo(const Allocation& from,
+                          const TransportAddress& peer) const {
+  using Verdict = internal::PeerPolicy::Verdict;
+  const Verdict verdict = policy_.JudgePeer(peer);
+  if (verdict == Verdict::kRefused || peer == from.client.local) {
+    return {Way::By::kNone, {}};
+  }
+  if (verdict == Verdict::kAllowed) return {Way::By::kNetwork, {}};
+  const bool reachable = !peer.ip.IsLoopback() || from.relayed.ip.IsLoopback();
+  const auto holder = ledger_.Find(peer);
+  if (holder.has_value() && reachable) return {Way::By::kRelay, *holder};
+  return {policy_.OpensOwn(peer.ip) ? Way::By::kNetwork : Way::By::kNone, {}};
+}
+
+bool Server::MayPermit(const Allocation& from, const IpAddress& ip) const {
+  using Verdict = internal::PeerPolicy::Verdict;
+  const Verdict verdict = policy_.JudgeIp(ip);
+  if (verdict != Verdict::kOwnRelay) return verdict == Verdict::kAllowed;
+  return ledger_.IsLent(ip) &&
+         (!ip.IsLoopback() || from.relayed.ip.IsLoopback());
+}
+
+bool Server::AllowsPeer(const TransportAddress& peer) const {
+  using Verdict = internal::PeerPolicy::Verdict;
+  const TransportAddress told = policy_.AsTold(peer);
+  const Verdict verdict = policy_.JudgePeer(told);
+  if (verdict != Verdict::kOwnRelay) return verdict == Verdict::kAllowed;
+  return ledger_.Find(told).has_value() || policy_.OpensOwn(told.ip);
+}
+
+// `forward` has the payload; where it goes is set here.
+void Server::ToPeer(absl::Time now, Allocation& from, const Way& way,
+                    const TransportAddress& peer, Forward forward) {
+  if (way.by == Way::By::kNone) {
+    stats_.forbidden += forward.segments;
+    return;
+  }
+  const size_t payload_bytes = (forward.segments - 1) * forward.payload_bytes +
+                               forward.last_payload_bytes;
+  stats_.to_peers += forward.segments;
+  stats_.bytes_to_peers += payload_bytes;
+  from.traffic.to_peers += forward.segments;
+  from.traffic.bytes_to_peers += payload_bytes;
+  if (way.by == Way::By::kNetwork) {
+    forward.exit = Forward::Exit::kPeer;
+    forward.relay = from.id;
+    forward.path = {from.bind, peer, Transport::kUdp};
+    forwards_.push_back(forward);
+  } else if (way.holder.instance == options_.instance) {
+    ToClient(now, way.holder.relay, from.relayed, forward);
+  } else {
+    forward.exit = Forward::Exit::kRelay;
+    forward.instance = way.holder.instance;
+    forward.relay = way.holder.relay;
+    forward.path = {from.relayed, peer, Transport::kUdp};
+    forwards_.push_back(forward);
+  }
+}
+
+// The decisions with their prefixes, which lie one after the other.
+absl::Span<const Forward> Server::Decided() {
+  size_t at = 0;
+  for (Forward& forward : forwards_) {
+    const size_t size = forward.segments * forward.prefix_bytes;
+    forward.prefixes = absl::MakeConstSpan(prefixes_).subspan(at, size);
+    at += size;
+  }
+  return forwards_;
 }
 
 absl::Span<const Forward> Server::FromPeer(absl::Time now, RelayId relay,
@@ -148,49 +205,57 @@ absl::Span<const Forward> Server::FromPeer(absl::Time now, RelayId relay,
                                            absl::Span<const uint8_t> bytes,
                                            size_t segment_size) {
   forwards_.clear();
-  const size_t stride = std::max<size_t>(segment_size, 1);
-  const size_t segments =
-      bytes.empty() ? 1 : (bytes.size() + stride - 1) / stride;
+  prefixes_.clear();
+  Forward forward;
+  forward.received = bytes;
+  forward.stride = std::max<size_t>(segment_size, 1);
+  forward.segments =
+      bytes.empty() ? 1 : (bytes.size() + forward.stride - 1) / forward.stride;
+  forward.payload_bytes = std::min(forward.stride, bytes.size());
+  forward.last_payload_bytes =
+      bytes.size() - (forward.segments - 1) * forward.stride;
+  ToClient(now, relay, policy_.AsTold(source), forward);
+  return Decided();
+}
+
+// `forward` has the payload, which comes from `source`.
+void Server::ToClient(absl::Time now, RelayId relay,
+                      const TransportAddress& source, Forward forward) {
+  const size_t segments = forward.segments;
   Allocation* allocation = closed_ ? nullptr : ById(relay);
   if (allocation == nullptr || !allocation->open ||
       allocation->expires <= now) {
     stats_.no_allocation += segments;
-    return {};
+    return;
   }
   if (source.port == 0) {
     stats_.bad_source += segments;
-    return {};
+    return;
   }
   // Also with a channel: it outlives the permission (section 12).
   if (!allocation->peers.Permits(now, source.ip)) {
     stats_.no_permission += segments;
-    return {};
+    return;
   }
-
-  Forward forward;
+  const auto* channel = allocation->peers.ByPeer(now, source);
+  if (channel == nullptr && forward.payload_bytes > kDataPayloadMax) {
+    stats_.malformed += segments;
+    return;
+  }
   forward.exit = Forward::Exit::kClient;
   forward.relay = relay;
   forward.path = allocation->client;
-  forward.segments = segments;
-  forward.received = bytes;
-  forward.stride = stride;
-  forward.payload_bytes = std::min(stride, bytes.size());
-  forward.last_payload_bytes = bytes.size() - (segments - 1) * stride;
-  const auto* channel = allocation->peers.ByPeer(now, source);
-  if (channel == nullptr && forward.payload_bytes > kDataPayloadMax) {
-    ++stats_.malformed;
-    return {};
-  }
   forward.prefix_bytes = channel != nullptr  ? kChannelHeaderSize
                          : source.ip.is_v4() ? kDataPrefixV4
                                              : kDataPrefixV6;
   // ChannelData is padded over streams only (section 12.5), STUN always.
   forward.alignment =
       channel == nullptr || forward.path.transport == Transport::kTcp ? 4 : 1;
-  prefixes_.resize(segments * forward.prefix_bytes);
+  const size_t begin = prefixes_.size();
+  prefixes_.resize(begin + segments * forward.prefix_bytes);
   for (size_t i = 0; i < segments; ++i) {
     const absl::Span<uint8_t> prefix = absl::MakeSpan(prefixes_).subspan(
-        i * forward.prefix_bytes, forward.prefix_bytes);
+        begin + i * forward.prefix_bytes, forward.prefix_bytes);
     const size_t size =
         i + 1 == segments ? forward.last_payload_bytes : forward.payload_bytes;
     if (channel != nullptr) {
@@ -200,14 +265,14 @@ absl::Span<const Forward> Server::FromPeer(absl::Time now, RelayId relay,
                       prefix);
     }
   }
-  forward.prefixes = prefixes_;
   forwards_.push_back(forward);
 
+  const size_t bytes =
+      (segments - 1) * forward.payload_bytes + forward.last_payload_bytes;
   stats_.to_clients += segments;
-  stats_.bytes_to_clients += bytes.size();
+  stats_.bytes_to_clients += bytes;
   allocation->traffic.to_clients += segments;
-  allocation->traffic.bytes_to_clients += bytes.size();
-  return forwards_;
+  allocation->traffic.bytes_to_clients += bytes;
 }
 
 }  // namespace kyuu::turn

@@ -28,7 +28,7 @@ struct Texts {
   std::vector<std::string> proxies;
   size_t connections_per_address = Config().connections_per_address;
   std::vector<std::string> turn_listen;
-  std::string relay_address;
+  std::vector<std::string> relay_addresses;
   std::string relay_ports;
   std::string realm;
   std::vector<std::string> users;
@@ -73,10 +73,11 @@ void AddOptions(CLI::App& app, Texts& texts) {
                  "Where STUN and TURN are served over UDP (127.0.0.1:3478); "
                  "may be repeated")
       ->type_name("ADDR:PORT");
-  app.add_option("--relay-address", texts.relay_address,
+  app.add_option("--relay-address", texts.relay_addresses,
                  "The address peers see relayed packets come from; of this "
-                 "machine, or the one a NAT in front of it has")
-      ->type_name("IP");
+                 "machine, or the one a NAT in front of it has (PUBLIC/PRIVATE "
+                 "tells of which of ours); may be repeated, for IPv4 and IPv6")
+      ->type_name("IP[/IP]");
   app.add_option("--relay-ports", texts.relay_ports,
                  "The ports of relayed addresses (49152-65535)")
       ->type_name("LOW-HIGH");
@@ -151,6 +152,29 @@ absl::Status UnderstandHttp(const Texts& texts, Config& config) {
   return absl::OkStatus();
 }
 
+// "PUBLIC" or "PUBLIC/PRIVATE".
+absl::StatusOr<Config::RelayAddress> ParseRelayAddress(absl::string_view text) {
+  const std::vector<std::string> parts =
+      absl::StrSplit(text, absl::MaxSplits('/', 1));
+  std::vector<IpAddress> addresses;
+  for (const std::string& part : parts) {
+    const auto address = IpAddress::Parse(part);
+    if (!address.ok()) return address.status();
+    if (address->IsAny() || address->IsMulticast()) {
+      return absl::InvalidArgumentError("not the address of a machine");
+    }
+    addresses.push_back(*address);
+  }
+  if (addresses.size() == 1) {
+    return Config::RelayAddress{addresses[0], std::nullopt};
+  }
+  if (addresses[0].family() != addresses[1].family()) {
+    return absl::InvalidArgumentError("an IPv4 and an IPv6 address: \"" +
+                                      std::string(text) + "\"");
+  }
+  return Config::RelayAddress{addresses[0], addresses[1]};
+}
+
 absl::StatusOr<Config> Understand(const Texts& texts) {
   Config config;
   KYUU_RETURN_IF_ERROR(UnderstandHttp(texts, config));
@@ -160,14 +184,10 @@ absl::StatusOr<Config> Understand(const Texts& texts) {
     if (!address.ok()) return At("turn-listen", address.status());
     config.turn_listen.push_back(*address);
   }
-  if (!texts.relay_address.empty()) {
-    const auto address = IpAddress::Parse(texts.relay_address);
+  for (const std::string& text : texts.relay_addresses) {
+    const auto address = ParseRelayAddress(text);
     if (!address.ok()) return At("relay-address", address.status());
-    if (address->IsAny() || address->IsMulticast()) {
-      return At("relay-address",
-                absl::InvalidArgumentError("not the address of a machine"));
-    }
-    config.relay_address = *address;
+    config.relay_addresses.push_back(*address);
   }
   if (!texts.relay_ports.empty()) {
     const auto ports = ParsePorts(texts.relay_ports);
@@ -182,7 +202,13 @@ absl::StatusOr<Config> Understand(const Texts& texts) {
       // The text may be a password: it is not repeated.
       return At("user", absl::InvalidArgumentError("not NAME:PASSWORD"));
     }
-    config.users.push_back({text.substr(0, colon), text.substr(colon + 1)});
+    const std::string name = text.substr(0, colon);
+    if (std::any_of(config.users.begin(), config.users.end(),
+                    [&](const Config::User& u) { return u.name == name; })) {
+      return At("user", absl::InvalidArgumentError(
+                            absl::StrCat("\"", name, "\" is there twice")));
+    }
+    config.users.push_back({name, text.substr(colon + 1)});
   }
   for (const std::string& text : texts.allow_peers) {
     const auto prefix = IpPrefix::Parse(text);

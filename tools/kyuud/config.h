@@ -38,7 +38,15 @@ struct Config {
   size_t connections_per_address = 2'500;
   std::vector<TransportAddress> turn_listen = {
       {IpAddress::V4(127, 0, 0, 1), 3478}};
-  std::optional<IpAddress> relay_address;
+  // Where relayed packets are seen to come from, and which of our addresses
+  // that is, if another and said.
+  struct RelayAddress {
+    IpAddress told;
+    std::optional<IpAddress> bind;
+
+    friend bool operator==(const RelayAddress&, const RelayAddress&) = default;
+  };
+  std::vector<RelayAddress> relay_addresses;
   uint16_t relay_port_low = 49152;
   uint16_t relay_port_high = 65535;
   std::string realm = "kyuu";

@@ -89,7 +89,9 @@ TEST(ConfigTest, FlagsAreRead) {
   EXPECT_EQ(config.connections_per_address, 7u);
   ASSERT_EQ(config.turn_listen.size(), 2u);
   EXPECT_EQ(config.turn_listen[1].ToString(), "[::1]:2");
-  EXPECT_EQ(config.relay_address, IpAddress::V4(203, 0, 113, 5));
+  EXPECT_EQ(config.relay_addresses,
+            (std::vector<Config::RelayAddress>{
+                {IpAddress::V4(203, 0, 113, 5), std::nullopt}}));
   EXPECT_EQ(config.relay_port_low, 50000);
   EXPECT_EQ(config.relay_port_high, 50009);
   EXPECT_EQ(config.realm, "example.org");
@@ -128,8 +130,16 @@ TEST(ConfigTest, WhatIsWrongIsNamed) {
               testing::HasSubstr("--http-listen"));
   EXPECT_THAT(Problem({"--turn-listen", "1.2.3.4:99999"}),
               testing::HasSubstr("--turn-listen"));
-  EXPECT_THAT(Problem({"--relay-address", "0.0.0.0"}),
-              testing::HasSubstr("--relay-address"));
+  for (const char* wrong : {"0.0.0.0", "1.2.3.4/", "1.2.3.4/::1", "1.2.3.4/5/6",
+                            "/1.2.3.4", "1.2.3.4/0.0.0.0"}) {
+    EXPECT_THAT(Problem({"--relay-address", wrong}),
+                testing::HasSubstr("--relay-address"))
+        << wrong;
+  }
+  EXPECT_THAT(
+      Problem({"--user=a:b", "--user=c:d", "--user=a:e"}),
+      testing::AllOf(testing::HasSubstr("--user"), testing::HasSubstr("twice"),
+                     testing::Not(testing::HasSubstr("a:e"))));
   for (const char* ports : {"5", "9-8", "0-5", "1-65536", "a-b", "1-2-3"}) {
     EXPECT_THAT(Problem({"--relay-ports", ports}),
                 testing::HasSubstr("--relay-ports"));
@@ -141,6 +151,16 @@ TEST(ConfigTest, WhatIsWrongIsNamed) {
               testing::HasSubstr("--log-level"));
   EXPECT_THAT(Problem({"--colour", "red"}), testing::HasSubstr("--colour"));
   EXPECT_THAT(Problem({"stray"}), testing::HasSubstr("stray"));
+}
+
+// Public addresses of two families, with the private ones behind them.
+TEST(ConfigTest, RelayAddressesMayBeSeveralAndPairs) {
+  const Config config = Read(
+      {"--relay-address", "203.0.113.5/10.0.0.5", "--relay-address=2a00::5"});
+  EXPECT_EQ(config.relay_addresses,
+            (std::vector<Config::RelayAddress>{
+                {IpAddress::V4(203, 0, 113, 5), IpAddress::V4(10, 0, 0, 5)},
+                {*IpAddress::Parse("2a00::5"), std::nullopt}}));
 }
 
 TEST(ConfigTest, APasswordIsNotRepeated) {

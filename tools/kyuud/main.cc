@@ -168,7 +168,7 @@ absl::Status Serve(Config config) {
   }
   SystemRandom random;
   KYUU_ASSIGN_OR_RETURN(const std::unique_ptr<TurnService> turn,
-                        TurnService::Open(config, *loop, random));
+                        TurnService::Open(config, http, *loop, random));
   const StaticPages pages(EmbeddedPages());
   FrontDoor front_door(*loop, random, std::move(listeners), pages, *turn,
                        DoorOptions(config, budget));

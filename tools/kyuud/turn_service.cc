@@ -7,6 +7,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "net/interfaces.h"
 #include "spdlog/spdlog.h"
 
@@ -26,13 +27,10 @@ void SetPeerPolicy(const Config& config, turn::ServerOptions& options) {
       std::all_of(config.turn_listen.begin(), config.turn_listen.end(),
                   [](const TransportAddress& a) { return a.ip.IsLoopback(); });
   if (!loopback_only) return;
-  // Clients are programs of this machine and can reach all of it anyway.
-  options.allow_peers.push_back(Prefix("0.0.0.0/0"));
-  options.allow_peers.push_back(Prefix("::/0"));
-  for (const char* text :
-       {"0.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4", "ff00::/8", "::/128"}) {
-    options.deny_peers.push_back(Prefix(text));
-  }
+  // Clients are programs of this machine, and so may their peers be: nothing
+  // else is opened, since a proxy on this machine would open it to everybody.
+  options.allow_peers.push_back(Prefix("127.0.0.0/8"));
+  options.allow_peers.push_back(Prefix("::1/128"));
 }
 
 // Names come from clients: what is not printable is escaped.
@@ -41,12 +39,44 @@ void Log(const relay::AllocationMade& made) {
                made.relayed.ToString(), absl::CHexEscape(made.username));
 }
 void Log(const relay::AllocationEnded& ended) {
-  spdlog::info("turn: a relay of {} ended: {}",
-               absl::CHexEscape(ended.username),
-               std::string(relay::ToText(ended.reason)));
+  const auto& traffic = ended.traffic;
+  spdlog::info(
+      "turn: {} for {} at {} ended: {}; {} s, to peers {} bytes in {} "
+      "datagrams, to the client {} bytes in {} datagrams",
+      ended.relayed.ToString(), absl::CHexEscape(ended.username),
+      ended.client.remote.ToString(), std::string(relay::ToText(ended.reason)),
+      absl::ToInt64Seconds(net::Loop::Now() - ended.made),
+      traffic.bytes_to_peers, traffic.to_peers, traffic.bytes_to_clients,
+      traffic.to_clients);
+}
+// Clients ask again and again: one line a second tells of all.
+void Log(const relay::AllocationRefused& refused) {
+  static absl::Time next = absl::InfinitePast();
+  static uint64_t untold = 0;
+  const absl::Time now = net::Loop::Now();
+  if (now < next) {
+    ++untold;
+    return;
+  }
+  next = now + absl::Seconds(1);
+  spdlog::warn("turn: {} at {} gets no relay: {} ({} others since the last)",
+               absl::CHexEscape(refused.username),
+               refused.client.remote.ToString(),
+               std::string(relay::ToText(refused.reason)),
+               std::exchange(untold, 0));
 }
 void Log(const relay::OpenFailed& failed) {
   spdlog::debug("turn: {}", failed.status.ToString());
+}
+void Log(const relay::AddressesChanged& changed) {
+  std::vector<std::string> relays;
+  for (const auto& relay : changed.relay) {
+    relays.push_back(relay.told().ToString());
+  }
+  spdlog::info(
+      "turn: the addresses of this machine have changed; relaying "
+      "from {}",
+      relays.empty() ? "none" : absl::StrJoin(relays, " and "));
 }
 
 // A server that listens on every address is reached by the name by which the
@@ -59,8 +89,10 @@ std::string Advertise(const TransportAddress& listener,
 
 }  // namespace
 
-absl::StatusOr<relay::Options> RelayOptions(const Config& config) {
+absl::StatusOr<relay::Options> RelayOptions(
+    const Config& config, std::vector<TransportAddress> services) {
   relay::Options options;
+  options.server.listeners = std::move(services);
   options.listen = config.turn_listen;
   options.threads = config.threads;
   turn::ServerOptions& server = options.server;
@@ -68,34 +100,38 @@ absl::StatusOr<relay::Options> RelayOptions(const Config& config) {
   for (const Config::User& user : config.users) {
     server.users.push_back({user.name, user.password});
   }
-  // Each thread's server counts its own.
-  server.allocations_max = std::max<size_t>(
-      1, config.relays_max / static_cast<size_t>(config.threads));
+  server.allocations_max = config.relays_max;
   server.relay_port_low = config.relay_port_low;
   server.relay_port_high = config.relay_port_high;
   SetPeerPolicy(config, server);
-  if (!config.relay_address) return options;
+  if (config.relay_addresses.empty()) return options;
   // One of this machine's own addresses is bound; any other must be what a NAT
   // in front of us translates to.
   const absl::StatusOr<std::vector<net::Interface>> interfaces =
       net::Interfaces();
   if (!interfaces.ok()) return interfaces.status();
-  const IpAddress& given = *config.relay_address;
-  const bool own =
-      given.IsLoopback() ||
-      std::any_of(interfaces->begin(), interfaces->end(),
-                  [&](const net::Interface& i) { return i.address == given; });
-  if (own) {
-    options.relay_addresses.push_back({given, {}});
-  } else {
-    options.relay_addresses.push_back({{}, given});
+  for (const Config::RelayAddress& given : config.relay_addresses) {
+    const bool own = given.told.IsLoopback() ||
+                     std::any_of(interfaces->begin(), interfaces->end(),
+                                 [&given](const net::Interface& i) {
+                                   return i.address == given.told;
+                                 });
+    if (given.bind.has_value()) {
+      options.relay_addresses.push_back({*given.bind, given.told});
+    } else if (own) {
+      options.relay_addresses.push_back({given.told, {}});
+    } else {
+      options.relay_addresses.push_back({{}, given.told});
+    }
   }
   return options;
 }
 
 absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
-    const Config& config, net::Loop& loop, Random& random) {
-  absl::StatusOr<relay::Options> options = RelayOptions(config);
+    const Config& config, std::vector<TransportAddress> services,
+    net::Loop& loop, Random& random) {
+  absl::StatusOr<relay::Options> options =
+      RelayOptions(config, std::move(services));
   if (!options.ok()) return options.status();
   absl::StatusOr<std::unique_ptr<relay::Cluster>> cluster =
       relay::Cluster::Open(*std::move(options), loop,

@@ -5,8 +5,10 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/address.h"
 #include "base/random.h"
 #include "net/loop.h"
 #include "relay/cluster.h"
@@ -15,8 +17,10 @@
 
 namespace kyuu::tools {
 
-// RelayOptions is what `config` means for the relay.
-absl::StatusOr<relay::Options> RelayOptions(const Config& config);
+// RelayOptions is what `config` means for the relay. `services` are the other
+// ports of this process, which no client may reach by relay.
+absl::StatusOr<relay::Options> RelayOptions(
+    const Config& config, std::vector<TransportAddress> services);
 
 // TurnService gives each signaling session a TURN credential of its own, and
 // logs what the relay tells.
@@ -24,9 +28,9 @@ class TurnService final : public IceProvider {
  public:
   // `loop` and `random` must outlive the service. Errors of
   // relay::Cluster::Open.
-  static absl::StatusOr<std::unique_ptr<TurnService>> Open(const Config& config,
-                                                           net::Loop& loop,
-                                                           Random& random);
+  static absl::StatusOr<std::unique_ptr<TurnService>> Open(
+      const Config& config, std::vector<TransportAddress> services,
+      net::Loop& loop, Random& random);
   // Ends all allocations and logs totals.
   ~TurnService() override;
 

@@ -92,11 +92,15 @@ void PeerTable::Purge(absl::Time now) {
   EraseIf(channels_, [now](const Channel& c) { return c.expires <= now; });
 }
 
+// Of relayed addresses it is judged with each datagram whether they are lent.
 void PeerTable::Enforce(const PeerPolicy& policy) {
-  EraseIf(permissions_,
-          [&policy](const Permission& p) { return !policy.AllowsIp(p.ip); });
-  EraseIf(channels_,
-          [&policy](const Channel& c) { return !policy.AllowsPeer(c.peer); });
+  using Verdict = PeerPolicy::Verdict;
+  EraseIf(permissions_, [&policy](const Permission& p) {
+    return policy.JudgeIp(p.ip) == Verdict::kRefused;
+  });
+  EraseIf(channels_, [&policy](const Channel& c) {
+    return policy.JudgePeer(c.peer) == Verdict::kRefused;
+  });
 }
 
 }  // namespace kyuu::turn::internal

@@ -16,16 +16,9 @@
 #include "stun/protocol.h"
 #include "turn/forward.h"
 #include "turn/internal/peer_policy.h"
+#include "turn/server_events.h"
 
 namespace kyuu::turn::internal {
-
-// What an allocation has relayed.
-struct Traffic {
-  uint64_t to_peers = 0;    // Datagrams.
-  uint64_t to_clients = 0;  // Datagrams.
-  uint64_t bytes_to_peers = 0;
-  uint64_t bytes_to_clients = 0;
-};
 
 // PeerTable holds the permissions (RFC 8656 section 9) and channels (section
 // 12) of one allocation. Both lists are short and bounded by ServerOptions;
@@ -79,12 +72,11 @@ struct Allocation {
   std::string username;
   std::string quota_user;
   stun::IntegrityKey key;
-  absl::Time credential_expires;
 
   // The relay socket's address, and the one that clients and peers are told.
   TransportAddress bind;
   TransportAddress relayed;
-  size_t pool = 0;
+  absl::Time made;
   absl::Time expires;
 
   // The Allocate request, for its answer when the socket is open, and for the
@@ -93,20 +85,13 @@ struct Allocation {
   bool request_fingerprint = false;
   bool open = false;       // Until then the driver is opening the socket.
   bool has_socket = true;  // False once the driver could not open any.
-  // EVEN-PORT was asked for; with the next port reserved under this token.
-  bool even_port = false;
+  // The next port is reserved under this token (EVEN-PORT).
   std::optional<std::array<uint8_t, 8>> reservation;
-  // The port came from a reservation: no other will do.
-  bool reserved_port = false;
-  // Who keeps account of the port: our own pool, or another instance.
-  enum class Port : uint8_t { kNone, kOwn, kBorrowed };
-  Port port = Port::kNone;
   // An additional IPv6 address was asked for and refused.
   bool family_refused = false;
-  int attempts = 0;  // Ports tried.
 
   PeerTable peers;
-  Traffic traffic;
+  server_events::Traffic traffic;
 };
 
 }  // namespace kyuu::turn::internal

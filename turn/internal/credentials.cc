@@ -82,8 +82,8 @@ std::optional<Credential> Credentials::Find(absl::Time now,
   }
   if (auto it = granted_.find(username); it != granted_.end()) {
     if (it->second.expires <= now) return std::nullopt;
-    return Credential{it->second.key, it->second.expires,
-                      std::string(username)};
+    return Credential{it->second.key, it->second.expires, std::string(username),
+                      true};
   }
   if (rest_secret_.empty()) return std::nullopt;
   const std::optional<RestName> rest = ParseRestName(username);

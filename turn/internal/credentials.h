@@ -23,6 +23,8 @@ struct Credential {
   // Whose allocations count together: the name, without the expiry that a
   // time-limited name begins with.
   std::string quota_user;
+  // Made by Grant(): anybody's who asks.
+  bool granted = false;
 };
 
 class Credentials {

@@ -68,6 +68,12 @@ bool IsSpecialV6(absl::Span<const uint8_t> b) {
   return Embedded(b, 0) == 0x2620004f && b[4] == 0x80 && b[5] == 0;  // AS112.
 }
 
+// As it comes over the wire: the scope of a link-local address is our own word
+// for one of our networks.
+IpAddress Unscoped(const IpAddress& ip) {
+  return ip.is_v6() ? IpAddress::FromBytes(ip.bytes()) : ip;
+}
+
 }  // namespace
 
 bool IsSpecial(const IpAddress& ip) {
@@ -76,17 +82,26 @@ bool IsSpecial(const IpAddress& ip) {
 }
 
 PeerPolicy::PeerPolicy(const ServerOptions& options)
-    : listeners_(options.listeners),
-      own_relays_(options.own_relays),
-      relay_port_low_(options.relay_port_low),
-      relay_port_high_(options.relay_port_high) {
+    : own_relays_(options.own_relays) {
   SetLists(options.allow_peers, options.deny_peers);
-  for (const TransportAddress& listener : listeners_) {
+  SetAddresses(options);
+}
+
+void PeerPolicy::SetAddresses(const ServerOptions& options) {
+  relayed_.clear();
+  told_.clear();
+  own_.clear();
+  for (const IpAddress& ip : options.own_addresses) own_.insert(Unscoped(ip));
+  listeners_ = options.listeners;
+  for (TransportAddress& listener : listeners_) {
+    listener.ip = Unscoped(listener.ip);
     if (!listener.ip.IsAny()) own_.insert(listener.ip);
   }
   for (const ServerOptions::RelayAddress& relay : options.relay_addresses) {
     own_.insert(relay.bind);
-    if (relay.advertised != IpAddress()) own_.insert(relay.advertised);
+    own_.insert(relay.told());
+    relayed_.insert(relay.told());
+    if (relay.told() != relay.bind) told_[relay.bind] = relay.told();
   }
 }
 
@@ -103,27 +118,46 @@ bool PeerPolicy::IsListed(const std::vector<IpPrefix>& list,
   });
 }
 
-bool PeerPolicy::AllowsIp(const IpAddress& ip) const {
-  if (IsListed(deny_, ip)) return false;
-  if (IsListed(allow_, ip)) return true;
-  if (own_.contains(ip)) {
-    return own_relays_ == ServerOptions::OwnRelays::kAllow;
-  }
-  return !IsSpecial(ip);
+bool PeerPolicy::OpensOwn(const IpAddress& ip) const {
+  const int whole = ip.is_v4() ? 32 : 128;
+  return std::any_of(allow_.begin(), allow_.end(),
+                     [&ip, whole](const IpPrefix& prefix) {
+                       return prefix.Contains(ip) &&
+                              (prefix.length == whole ||
+                               (ip.IsLoopback() && prefix.base.IsLoopback() &&
+                                prefix.length >= 8));
+                     });
 }
 
-bool PeerPolicy::AllowsPeer(const TransportAddress& peer) const {
-  if (peer.port == 0 || !AllowsIp(peer.ip)) return false;
-  const bool own = own_.contains(peer.ip);
+PeerPolicy::Verdict PeerPolicy::JudgeIp(const IpAddress& ip) const {
+  if (IsListed(deny_, ip)) return Verdict::kRefused;
+  // All of 127/8 and ::1 are this machine, whether an interface lists it or
+  // not.
+  if (own_.contains(ip) || ip.IsLoopback()) {
+    if (OpensOwn(ip)) return Verdict::kAllowed;
+    return own_relays_ == ServerOptions::OwnRelays::kAllow && IsOwnRelay(ip)
+               ? Verdict::kOwnRelay
+               : Verdict::kRefused;
+  }
+  return IsListed(allow_, ip) || !IsSpecial(ip) ? Verdict::kAllowed
+                                                : Verdict::kRefused;
+}
+
+PeerPolicy::Verdict PeerPolicy::JudgePeer(const TransportAddress& peer) const {
+  const Verdict verdict = JudgeIp(peer.ip);
+  if (peer.port == 0 || verdict == Verdict::kRefused) return Verdict::kRefused;
+  const bool own = own_.contains(peer.ip) || peer.ip.IsLoopback();
   for (const TransportAddress& listener : listeners_) {
     // A listener on "any" is at each of our addresses.
     if (peer.port == listener.port &&
         (peer.ip == listener.ip || (own && listener.ip.IsAny()))) {
-      return false;
+      return Verdict::kRefused;
     }
   }
-  return !own || IsListed(allow_, peer.ip) ||
-         (peer.port >= relay_port_low_ && peer.port <= relay_port_high_);
+  // Named or not: what is lent is reached inside of the server.
+  return own_relays_ == ServerOptions::OwnRelays::kAllow && IsOwnRelay(peer.ip)
+             ? Verdict::kOwnRelay
+             : verdict;
 }
 
 }  // namespace kyuu::turn::internal

@@ -7,23 +7,14 @@ namespace kyuu::turn::internal {
 PortPool::PortPool(const ServerOptions& options,
                    const ServerOptions::RelayAddress& address)
     : bind_(address.bind),
-      advertised_(address.advertised == IpAddress() ? address.bind
-                                                    : address.advertised),
-      low_(options.relay_port_low),
-      instance_(options.instance),
-      instances_(static_cast<uint32_t>(options.instances)) {
+      advertised_(address.told()),
+      low_(options.relay_port_low) {
   const uint32_t high = options.relay_port_high;
   position_.assign(high < low_ ? 0 : high - low_ + 1, kTaken);
   for (uint32_t port = low_; port <= high; ++port) {
-    if (!Owns(static_cast<uint16_t>(port))) continue;
     position_[port - low_] = static_cast<uint32_t>(free_.size());
     free_.push_back(static_cast<uint16_t>(port));
   }
-}
-
-bool PortPool::Owns(uint16_t port) const {
-  return port >= low_ && port - low_ < static_cast<int>(position_.size()) &&
-         Owner(port) == instance_;
 }
 
 bool PortPool::IsFree(uint32_t port) const {
@@ -60,10 +51,6 @@ std::optional<uint16_t> PortPool::TakeEven(Random& random, Next next) {
     return port;
   }
   return std::nullopt;
-}
-
-void PortPool::TakeThis(uint16_t port) {
-  if (IsFree(port)) Take(port);
 }
 
 void PortPool::Release(uint16_t port) {

@@ -18,12 +18,13 @@ namespace kyuu::turn::internal {
 // guessed (RFC 8656 section 7.2). All but TakeEven take constant time.
 class PortPool {
  public:
-  // The ports of `options` that belong to its instance.
+  // All ports of the range of `options`.
   PortPool(const ServerOptions& options,
            const ServerOptions::RelayAddress& address);
 
   const IpAddress& bind() const { return bind_; }
   const IpAddress& advertised() const { return advertised_; }
+  void set_advertised(const IpAddress& ip) { advertised_ = ip; }
   IpFamily family() const { return bind_.family(); }
 
   // nullopt if none is free.
@@ -32,18 +33,9 @@ class PortPool {
   // RFC 8656 section 18.7).
   enum class Next : uint8_t { kLeave, kTake };
   std::optional<uint16_t> TakeEven(Random& random, Next next);
-  // Takes `port` if it is free and one of this pool's.
-  void TakeThis(uint16_t port);
   // Gives a port back. Aborts if it was not taken.
   void Release(uint16_t port);
 
-  // Whether `port` is one of this pool's, in use or not.
-  bool Owns(uint16_t port) const;
-  // The instance whose port it is (ServerOptions::instances): pairs stay
-  // together, or none could reserve a next port.
-  int Owner(uint16_t port) const {
-    return static_cast<int>(port / 2 % instances_);
-  }
   size_t free() const { return free_.size(); }
 
  private:
@@ -55,8 +47,6 @@ class PortPool {
   IpAddress bind_;
   IpAddress advertised_;
   uint16_t low_;
-  int instance_;
-  uint32_t instances_;
   std::vector<uint16_t> free_;
   std::vector<uint32_t> position_;  // In free_, by port - low_; or kTaken.
 };

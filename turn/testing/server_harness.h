@@ -21,6 +21,7 @@
 #include "base/random.h"
 #include "stun/message.h"
 #include "turn/channel_data.h"
+#include "turn/local_ledger.h"
 #include "turn/server.h"
 
 namespace kyuu::turn {
@@ -87,8 +88,14 @@ class ServerHarness {
     return options;
   }
 
-  explicit ServerHarness(ServerOptions options = Options(), uint64_t seed = 1)
-      : random_(seed), server_(random_, std::move(options)) {}
+  // On `ledger`, if one is shared.
+  explicit ServerHarness(ServerOptions options = Options(), uint64_t seed = 1,
+                         Ledger* ledger = nullptr)
+      : random_(seed),
+        own_ledger_(options),
+        server_(
+            random_, options,
+            ledger == nullptr ? static_cast<Ledger&>(own_ledger_) : *ledger) {}
 
   Server& server() { return server_; }
   absl::Time now() const { return now_; }
@@ -239,6 +246,7 @@ class ServerHarness {
  private:
   SeededRandom random_;
   absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
+  LocalLedger own_ledger_;
   Server server_;
   std::deque<Server::Event> events_;
   std::optional<RelayId> last_opened_;

@@ -1,0 +1,276 @@
+// The relay as programs use it: real sockets and loops, clients on loopback.
+
+#include "relay/cluster.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/system_random.h"
+#include "base/testing.h"
+#include "net/loop.h"
+#include "net/loop_testing.h"
+#include "net/udp_socket.h"
+#include "relay/options.h"
+#include "turn/client.h"
+
+namespace kyuu::relay {
+namespace {
+
+const IpAddress kLoopback = IpAddress::V4(127, 0, 0, 1);
+const IpAddress kPublic = IpAddress::V4(5, 5, 5, 5);
+
+Options TestOptions(int threads) {
+  Options options;
+  options.listen = {{kLoopback, 0}};
+  options.threads = threads;
+  options.server.users = {{"u", "p"}};
+  options.server.relay_port_low = 51'000;
+  options.server.relay_port_high = 51'999;
+  options.server.own_relays = turn::ServerOptions::OwnRelays::kAllow;
+  return options;
+}
+
+// A TURN client with its socket on the loop.
+class Client {
+ public:
+  Client(net::TestLoop& loop, const TransportAddress& server,
+         std::function<void()> changed)
+      : loop_(loop),
+        changed_(std::move(changed)),
+        socket_(net::UdpSocket::Open({.bind = {kLoopback, 0}}).value()),
+        turn_(random_, {.local = socket_.local(),
+                        .server = server,
+                        .username = "u",
+                        .password = "p"}),
+        watch_(*loop, socket_.fd(), net::Interest::kRead,
+               [this](net::Readiness) { Read(); }),
+        alarm_(*loop, [this] {
+          turn_.HandleTimeout(net::Loop::Now());
+          Pump();
+        }) {
+    EXPECT_OK(turn_.Allocate(net::Loop::Now()));
+    Pump();
+  }
+
+  turn::Client& turn() { return turn_; }
+  bool allocated() const { return turn_.allocated(); }
+  bool failed() const { return failed_; }
+  size_t granted() const { return granted_; }
+  const std::vector<std::pair<TransportAddress, std::string>>& received()
+      const {
+    return received_;
+  }
+  void Permit(const TransportAddress& peer) {
+    EXPECT_OK(turn_.Permit(net::Loop::Now(), peer));
+    Pump();
+  }
+  void Send(const TransportAddress& peer, absl::string_view text) {
+    std::vector<uint8_t> out(2048);
+    const auto datagram =
+        turn_.Wrap(net::Loop::Now(), peer, AsBytes(text), absl::MakeSpan(out));
+    ASSERT_OK(datagram);
+    socket_.SendOne(datagram->path, datagram->bytes);
+    Pump();
+  }
+  void Close() {
+    turn_.Close(net::Loop::Now());
+    Pump();
+  }
+
+ private:
+  void Read() {
+    for (const net::Train& train : socket_.Receive(buffer_)) {
+      for (size_t i = 0; i < train.segments(); ++i) {
+        const Datagram in{train.path, train.segment(i)};
+        if (const auto data = turn_.Unwrap(in)) {
+          received_.emplace_back(data->peer,
+                                 std::string(AsText(data->payload)));
+        } else {
+          turn_.HandlePacket(net::Loop::Now(), in);
+        }
+      }
+    }
+    Pump();
+    changed_();
+  }
+  void Pump() {
+    std::vector<uint8_t> out(2048);
+    while (auto p = turn_.PollTransmit(net::Loop::Now(), absl::MakeSpan(out))) {
+      socket_.SendOne(p->path, p->bytes);
+    }
+    while (auto event = turn_.PollEvent()) {
+      if (std::holds_alternative<turn::Client::PermissionGranted>(*event)) {
+        ++granted_;
+      }
+      if (std::holds_alternative<turn::Client::Closed>(*event)) failed_ = true;
+    }
+    alarm_.Set(turn_.NextTimeout());
+  }
+
+  net::TestLoop& loop_;
+  std::function<void()> changed_;
+  SystemRandom random_;
+  net::UdpSocket socket_;
+  turn::Client turn_;
+  net::ReceiveBuffer buffer_;
+  bool failed_ = false;
+  size_t granted_ = 0;
+  std::vector<std::pair<TransportAddress, std::string>> received_;
+  net::Watch watch_;
+  net::Alarm alarm_;
+};
+
+class ClusterTest : public testing::Test {
+ protected:
+  std::unique_ptr<Cluster> Open(Options options) {
+    auto cluster =
+        Cluster::Open(std::move(options), *loop_, [this](const Event& event) {
+          events_.push_back(event);
+          loop_->Stop();
+        });
+    EXPECT_OK(cluster);
+    return *std::move(cluster);
+  }
+  std::unique_ptr<Client> Connect(const Cluster& cluster) {
+    return std::make_unique<Client>(loop_, cluster.listeners()[0],
+                                    [this] { loop_->Stop(); });
+  }
+  template <typename E>
+  size_t Count() const {
+    size_t count = 0;
+    for (const Event& event : events_) {
+      count += std::holds_alternative<E>(event) ? 1 : 0;
+    }
+    return count;
+  }
+
+  net::TestLoop loop_;
+  std::vector<Event> events_;
+};
+
+// T5: the public address is none of ours, and nothing translates it back. Of
+// eight clients on two loops some pairs are of one loop, some of both.
+TEST_F(ClusterTest, RelayToRelayBehindANatThatDoesNotHairpin) {
+  Options options = TestOptions(2);
+  options.relay_addresses = {{kLoopback, kPublic}};
+  const auto cluster = Open(options);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 8; ++i) clients.push_back(Connect(*cluster));
+  for (const auto& client : clients) {
+    loop_.RunUntil([&] { return client->allocated(); });
+    EXPECT_EQ(client->turn().relayed().ip, kPublic);
+  }
+  for (const auto& client : clients) {
+    client->Permit(clients[0]->turn().relayed());
+    loop_.RunUntil([&] { return client->granted() > 0; });
+  }
+  for (size_t i = 0; i < clients.size(); ++i) {
+    for (size_t k = 0; k < clients.size(); ++k) {
+      const TransportAddress to = clients[k]->turn().relayed();
+      clients[i]->Permit(to);
+      for (int n = 0; n < 12; ++n) clients[i]->Send(to, "data");
+    }
+  }
+  for (const auto& client : clients) {
+    loop_.RunUntil([&] { return client->received().size() == 8u * 12; });
+    for (const auto& [from, text] : client->received()) {
+      EXPECT_EQ(text, "data");
+      EXPECT_EQ(from.ip, kPublic) << "the source is translated too";
+    }
+  }
+  EXPECT_EQ(cluster->handover_bytes_dropped(), 0u);
+}
+
+// T7 and T6: whichever loops the clients meet.
+TEST_F(ClusterTest, QuotasAndPortsAreExactAcrossLoops) {
+  Options options = TestOptions(4);
+  options.server.relay_port_high = 51'005;
+  options.server.allocations_per_user_max = 5;
+  const auto cluster = Open(options);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 20; ++i) clients.push_back(Connect(*cluster));
+  size_t allocated = 0;
+  for (const auto& client : clients) {
+    loop_.RunUntil([&] { return client->allocated() || client->failed(); });
+    allocated += client->allocated() ? 1 : 0;
+  }
+  EXPECT_EQ(allocated, 5u);
+  EXPECT_EQ(cluster->allocations(), 5u);
+  loop_.RunUntil([&] { return Count<AllocationRefused>() == 15; });
+  // What comes back is whose turn it is next.
+  for (const auto& client : clients) {
+    if (client->allocated()) client->Close();
+  }
+  loop_.RunUntil([&] { return Count<AllocationEnded>() == 5; });
+  const auto again = Connect(*cluster);
+  loop_.RunUntil([&] { return again->allocated(); });
+}
+
+TEST_F(ClusterTest, AnEndIsToldWithWhatWasRelayedAlsoWhenAllCloses) {
+  const auto cluster = Open(TestOptions(3));
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 6; ++i) clients.push_back(Connect(*cluster));
+  for (const auto& client : clients) {
+    loop_.RunUntil([&] { return client->allocated(); });
+  }
+  const TransportAddress to = clients[1]->turn().relayed();
+  clients[1]->Permit(clients[0]->turn().relayed());
+  clients[0]->Permit(to);
+  loop_.RunUntil(
+      [&] { return clients[0]->granted() > 0 && clients[1]->granted() > 0; });
+  clients[0]->Send(to, "12345");
+  loop_.RunUntil([&] { return !clients[1]->received().empty(); });
+  cluster->Close();
+  ASSERT_EQ(Count<AllocationMade>(), 6u);
+  ASSERT_EQ(Count<AllocationEnded>(), 6u);
+  uint64_t to_peers = 0, to_clients = 0;
+  for (const Event& event : events_) {
+    const auto* ended = std::get_if<AllocationEnded>(&event);
+    if (ended == nullptr) continue;
+    EXPECT_EQ(ended->reason, turn::Server::EndReason::kClosed);
+    EXPECT_EQ(ended->relayed.ip, kLoopback);
+    EXPECT_LE(ended->made, net::Loop::Now());
+    EXPECT_GT(ended->made, net::Loop::Now() - absl::Minutes(1));
+    to_peers += ended->traffic.bytes_to_peers;
+    to_clients += ended->traffic.bytes_to_clients;
+  }
+  EXPECT_EQ(to_peers, 5u);
+  EXPECT_EQ(to_clients, 5u);
+}
+
+// T27: no node has a credential that another refused.
+TEST_F(ClusterTest, ARefusedGrantIsTold) {
+  Options options = TestOptions(2);
+  options.server.granted_max = 1;
+  const auto cluster = Open(options);
+  std::vector<absl::Status> results;
+  const auto done = [&](absl::Status status) {
+    results.push_back(std::move(status));
+    loop_->Stop();
+  };
+  cluster->Grant("first", "p", done);
+  cluster->Grant("second", "p", done);
+  loop_.RunUntil([&] { return results.size() == 2; });
+  EXPECT_OK(results[0]);
+  EXPECT_THAT(results[1], StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+TEST_F(ClusterTest, ATakenAddressIsAlreadyExists) {
+  const auto cluster = Open(TestOptions(2));
+  Options options = TestOptions(1);
+  options.listen = cluster->listeners();
+  EXPECT_THAT(Cluster::Open(options, *loop_, [](const Event&) {}),
+              StatusIs(absl::StatusCode::kAlreadyExists));
+  options.threads = 0;
+  EXPECT_THAT(Cluster::Open(options, *loop_, [](const Event&) {}),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+}  // namespace
+}  // namespace kyuu::relay

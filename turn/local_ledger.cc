@@ -1,0 +1,316 @@
+#include "turn/local_ledger.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+namespace kyuu::turn {
+namespace {
+
+// An IPv4 address, or the /64 of an IPv6 one: what one customer has.
+IpAddress SourceOf(const IpAddress& ip) {
+  if (!ip.is_v6()) return ip;
+  std::array<uint8_t, 16> bytes{};
+  std::copy_n(ip.bytes().begin(), 8, bytes.begin());
+  return IpAddress::V6(bytes);
+}
+
+}  // namespace
+
+LocalLedger::LocalLedger(const ServerOptions& options) : options_(options) {
+  SetRelayAddresses(options.relay_addresses);
+}
+
+void LocalLedger::SetRelayAddresses(
+    const std::vector<RelayAddress>& addresses) {
+  for (const auto& pool : pools_) pool->present = false;
+  std::vector<std::unique_ptr<Pool>> ordered;
+  for (const RelayAddress& address : addresses) {
+    const auto old =
+        std::find_if(pools_.begin(), pools_.end(), [&](const auto& pool) {
+          return pool != nullptr && pool->ports.bind() == address.bind;
+        });
+    if (old == pools_.end()) {
+      ordered.push_back(std::make_unique<Pool>(options_, address));
+      continue;
+    }
+    (*old)->present = true;
+    (*old)->ports.set_advertised(address.told());
+    ordered.push_back(std::move(*old));
+  }
+  for (auto& pool : pools_) {
+    if (pool != nullptr) ordered.push_back(std::move(pool));
+  }
+  pools_ = std::move(ordered);
+  DropAbsent();
+}
+
+void LocalLedger::DropAbsent() {
+  pools_.erase(std::remove_if(pools_.begin(), pools_.end(),
+                              [](const auto& pool) {
+                                return !pool->present && pool->lent == 0 &&
+                                       pool->reserved == 0;
+                              }),
+               pools_.end());
+}
+
+LocalLedger::Pool* LocalLedger::PoolOf(const IpAddress& bind) const {
+  for (const auto& pool : pools_) {
+    if (pool->ports.bind() == bind) return pool.get();
+  }
+  return nullptr;
+}
+
+TransportAddress LocalLedger::ToldAs(const TransportAddress& bind) const {
+  return {PoolOf(bind.ip)->ports.advertised(), bind.port};
+}
+
+void LocalLedger::Count(const Party& party, int change) {
+  const auto add = [change](size_t& count) {
+    count = static_cast<size_t>(static_cast<int64_t>(count) + change);
+  };
+  const auto user = users_.try_emplace(party.user).first;
+  add(user->second);
+  if (user->second == 0) users_.erase(user);
+  const auto source = sources_.try_emplace(party.source).first;
+  add(source->second.all);
+  if (party.trust == Trust::kGranted) add(source->second.granted);
+  if (source->second.all == 0) sources_.erase(source);
+}
+
+std::optional<Ledger::Refusal> LocalLedger::Quota(const Party& party) const {
+  if (leases_.size() >= options_.allocations_max) return Refusal::kTotal;
+  const auto user = users_.find(party.user);
+  if (user != users_.end() &&
+      user->second >= options_.allocations_per_user_max) {
+    return Refusal::kUserQuota;
+  }
+  const auto source = sources_.find(party.source);
+  if (source == sources_.end()) return std::nullopt;
+  if (source->second.all >= options_.allocations_per_source_max) {
+    return Refusal::kSourceQuota;
+  }
+  // Who is anybody does not get all the ports, however few there are.
+  const double ports = options_.relay_port_high - options_.relay_port_low + 1.0;
+  const double share =
+      std::max(1.0, std::floor(ports * options_.granted_source_share));
+  if (party.trust == Trust::kGranted &&
+      static_cast<double>(source->second.granted) >= share) {
+    return Refusal::kSourceQuota;
+  }
+  return std::nullopt;
+}
+
+std::vector<LocalLedger::Pool*> LocalLedger::Candidates(
+    const Claim& claim) const {
+  const IpAddress& reached = claim.client.local.ip;
+  const bool local = claim.client.remote.ip.IsLoopback();
+  std::vector<Pool*> pools;
+  for (const auto& pool : pools_) {
+    const internal::PortPool& ports = pool->ports;
+    if (!pool->present || ports.family() != claim.family) continue;
+    // Peers of a client elsewhere reach neither our loopback nor it.
+    if (ports.bind().IsLoopback() && !local) continue;
+    if (ports.bind() == reached) return {pool.get()};
+    pools.push_back(pool.get());
+  }
+  // A client on loopback that asks for the other family stays on loopback,
+  // where its peers are.
+  if (reached.IsLoopback()) {
+    std::stable_partition(pools.begin(), pools.end(), [](const Pool* pool) {
+      return pool->ports.bind().IsLoopback();
+    });
+  }
+  // The others are not asked when the first is out of ports: they may be of
+  // networks that this client's peers do not reach.
+  if (pools.size() > 1) pools.resize(1);
+  return pools;
+}
+
+Ledger::Result LocalLedger::Take(absl::Time now, const Claim& claim,
+                                 Random& random) {
+  Expire(now);
+  Party party{claim.user, SourceOf(claim.client.remote.ip), claim.trust};
+  if (claim.token.has_value()) return TakeReserved(claim, std::move(party));
+  const std::vector<Pool*> pools = Candidates(claim);
+  if (pools.empty()) return Refusal::kFamily;
+  if (const auto refusal = Quota(party)) return *refusal;
+  if (claim.ports == Ports::kEvenAndNext &&
+      reservations_.size() >= options_.reservations_max) {
+    return Refusal::kPorts;
+  }
+  const std::optional<TransportAddress> bind =
+      TakePort(pools, claim.ports, random);
+  if (!bind.has_value()) return Refusal::kPorts;
+  Entry entry{claim, party, {}, std::nullopt};
+  if (claim.ports == Ports::kEvenAndNext) {
+    entry.reservation = Reserve(now, *bind, claim, std::move(party), random);
+  }
+  return Enter(*bind, std::move(entry));
+}
+
+std::optional<TransportAddress> LocalLedger::TakePort(
+    const std::vector<Pool*>& pools, Ports ports, Random& random) {
+  using Next = internal::PortPool::Next;
+  for (Pool* pool : pools) {
+    std::optional<uint16_t> port;
+    if (ports == Ports::kAny) {
+      port = pool->ports.TakeAny(random);
+    } else {
+      port = pool->ports.TakeEven(
+          random, ports == Ports::kEven ? Next::kLeave : Next::kTake);
+    }
+    if (port.has_value()) {
+      return TransportAddress{pool->ports.bind(), *port};
+    }
+  }
+  return std::nullopt;
+}
+
+Ledger::Lease LocalLedger::Enter(const TransportAddress& bind, Entry entry) {
+  ++PoolOf(bind.ip)->lent;
+  Count(entry.party, 1);
+  const Lease lease{bind, ToldAs(bind), entry.reservation};
+  leases_.emplace(bind, std::move(entry));
+  return lease;
+}
+
+Ledger::Token LocalLedger::Reserve(absl::Time now, const TransportAddress& bind,
+                                   const Claim& claim, Party party,
+                                   Random& random) {
+  Reservation reservation;
+  random.Fill(absl::MakeSpan(reservation.token));
+  reservation.bind = {bind.ip, static_cast<uint16_t>(bind.port + 1)};
+  reservation.instance = claim.holder.instance;
+  reservation.expires = now + options_.reservation_lifetime;
+  Count(party, 1);
+  reservation.party = std::move(party);
+  ++PoolOf(bind.ip)->reserved;
+  reservations_.push_back(reservation);
+  return reservation.token;
+}
+
+Ledger::Result LocalLedger::TakeReserved(const Claim& claim, Party party) {
+  for (size_t i = 0; i < reservations_.size(); ++i) {
+    if (reservations_[i].token != *claim.token) continue;
+    // Whoever shows the token: two of a user's calls need not share an address.
+    if (const auto refusal = Quota(party)) return *refusal;
+    const TransportAddress bind = reservations_[i].bind;
+    EraseReservation(i);
+    return Enter(bind, {claim, std::move(party), {}, std::nullopt});
+  }
+  return Refusal::kToken;
+}
+
+// The port is its finder's now.
+void LocalLedger::EraseReservation(size_t index) {
+  Reservation& reservation = reservations_[index];
+  Count(reservation.party, -1);
+  --PoolOf(reservation.bind.ip)->reserved;
+  reservation = std::move(reservations_.back());
+  reservations_.pop_back();
+}
+
+void LocalLedger::DropReservation(const Token& token) {
+  for (size_t i = 0; i < reservations_.size(); ++i) {
+    if (reservations_[i].token != token) continue;
+    const TransportAddress bind = reservations_[i].bind;
+    PoolOf(bind.ip)->ports.Release(bind.port);
+    return EraseReservation(i);
+  }
+}
+
+Ledger::Result LocalLedger::Exchange(absl::Time now,
+                                     const TransportAddress& bind,
+                                     Random& random) {
+  auto node = leases_.extract(bind);
+  if (node.empty()) return Refusal::kPorts;
+  Entry entry = std::move(node.mapped());
+  Pool* pool = PoolOf(bind.ip);
+  --pool->lent;
+  Count(entry.party, -1);
+  if (entry.reservation.has_value()) {
+    DropReservation(*entry.reservation);
+    entry.reservation.reset();
+  }
+  entry.refused.push_back(bind.port);
+  const bool again =
+      !entry.claim.token.has_value() &&
+      entry.refused.size() < static_cast<size_t>(options_.open_attempts);
+  const std::optional<TransportAddress> next =
+      again ? TakePort({pool}, entry.claim.ports, random) : std::nullopt;
+  if (!next.has_value()) {
+    for (const uint16_t port : entry.refused) pool->ports.Release(port);
+    DropAbsent();
+    return Refusal::kPorts;
+  }
+  if (entry.claim.ports == Ports::kEvenAndNext) {
+    entry.reservation = Reserve(now, *next, entry.claim, entry.party, random);
+  }
+  return Enter(*next, std::move(entry));
+}
+
+void LocalLedger::Return(const TransportAddress& bind) {
+  auto node = leases_.extract(bind);
+  if (node.empty()) return;
+  const Entry& entry = node.mapped();
+  Pool* pool = PoolOf(bind.ip);
+  --pool->lent;
+  Count(entry.party, -1);
+  pool->ports.Release(bind.port);
+  for (const uint16_t port : entry.refused) pool->ports.Release(port);
+  DropAbsent();
+}
+
+void LocalLedger::Expire(absl::Time now) {
+  for (size_t i = 0; i < reservations_.size();) {
+    if (reservations_[i].expires > now) {
+      ++i;
+    } else {
+      DropReservation(Token(reservations_[i].token));
+    }
+  }
+  DropAbsent();
+}
+
+void LocalLedger::ReturnAll(int instance) {
+  std::vector<TransportAddress> held;
+  for (const auto& [bind, entry] : leases_) {
+    if (entry.claim.holder.instance == instance) held.push_back(bind);
+  }
+  for (const TransportAddress& bind : held) Return(bind);
+  for (size_t i = 0; i < reservations_.size();) {
+    if (reservations_[i].instance != instance) {
+      ++i;
+    } else {
+      DropReservation(Token(reservations_[i].token));
+    }
+  }
+}
+
+std::optional<Ledger::Holder> LocalLedger::Find(
+    const TransportAddress& relayed) const {
+  for (const auto& pool : pools_) {
+    if (pool->ports.advertised() != relayed.ip) continue;
+    const auto it = leases_.find({pool->ports.bind(), relayed.port});
+    if (it != leases_.end()) return it->second.claim.holder;
+  }
+  return std::nullopt;
+}
+
+bool LocalLedger::IsLent(const IpAddress& relayed) const {
+  return std::any_of(pools_.begin(), pools_.end(), [&](const auto& pool) {
+    return pool->lent > 0 && pool->ports.advertised() == relayed;
+  });
+}
+
+size_t LocalLedger::free_ports() const {
+  size_t count = 0;
+  for (const auto& pool : pools_) {
+    if (pool->present) count += pool->ports.free();
+  }
+  return count;
+}
+
+}  // namespace kyuu::turn

@@ -1,0 +1,105 @@
+// LocalLedger: a Ledger of plain values, for one server, or behind a lock.
+
+#ifndef KYUU_TURN_LOCAL_LEDGER_H_
+#define KYUU_TURN_LOCAL_LEDGER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "base/random.h"
+#include "turn/internal/port_pool.h"
+#include "turn/ledger.h"
+#include "turn/server_options.h"
+
+namespace kyuu::turn {
+
+class LocalLedger final : public Ledger {
+ public:
+  // Takes relay addresses, ports and limits from `options`.
+  explicit LocalLedger(const ServerOptions& options);
+
+  // Replaces the relay addresses, the preferred ones first. Leases on those
+  // that are gone stay until they are returned: an address may come back.
+  void SetRelayAddresses(const std::vector<RelayAddress>& addresses);
+
+  Result Take(absl::Time now, const Claim& claim, Random& random) override;
+  Result Exchange(absl::Time now, const TransportAddress& bind,
+                  Random& random) override;
+  void Return(const TransportAddress& bind) override;
+  void Expire(absl::Time now) override;
+  void ReturnAll(int instance) override;
+  std::optional<Holder> Find(const TransportAddress& relayed) const override;
+  bool IsLent(const IpAddress& relayed) const override;
+  size_t free_ports() const override;
+
+  size_t lent() const { return leases_.size(); }
+  size_t reserved() const { return reservations_.size(); }
+
+ private:
+  struct Pool {
+    Pool(const ServerOptions& options, const RelayAddress& address)
+        : ports(options, address) {}
+
+    internal::PortPool ports;
+    size_t lent = 0;
+    size_t reserved = 0;
+    bool present = true;
+  };
+  // What counts against quotas.
+  struct Party {
+    std::string user;
+    IpAddress source;
+    Trust trust = Trust::kConfigured;
+  };
+  struct Entry {
+    Claim claim;
+    Party party;
+    std::vector<uint16_t> refused;  // Ports that could not be opened.
+    std::optional<Token> reservation;
+  };
+  struct Reservation {
+    Token token;
+    TransportAddress bind;
+    int instance;
+    Party party;
+    absl::Time expires;
+  };
+  struct Shares {
+    size_t all = 0;
+    size_t granted = 0;
+  };
+
+  std::optional<Refusal> Quota(const Party& party) const;
+  std::vector<Pool*> Candidates(const Claim& claim) const;
+  Result TakeReserved(const Claim& claim, Party party);
+  // A port of one of the pools; kPorts if none has any.
+  std::optional<TransportAddress> TakePort(const std::vector<Pool*>& pools,
+                                           Ports ports, Random& random);
+  Token Reserve(absl::Time now, const TransportAddress& bind,
+                const Claim& claim, Party party, Random& random);
+  void DropReservation(const Token& token);
+  void EraseReservation(size_t index);
+  Lease Enter(const TransportAddress& bind, Entry entry);
+  void Count(const Party& party, int change);
+  Pool* PoolOf(const IpAddress& bind) const;
+  TransportAddress ToldAs(const TransportAddress& bind) const;
+  void DropAbsent();
+
+  const ServerOptions options_;
+  std::vector<std::unique_ptr<Pool>> pools_;  // The preferred ones first.
+  absl::flat_hash_map<TransportAddress, Entry> leases_;  // By bind.
+  std::vector<Reservation> reservations_;
+  absl::flat_hash_map<std::string, size_t> users_;
+  absl::flat_hash_map<IpAddress, Shares> sources_;
+};
+
+}  // namespace kyuu::turn
+
+#endif  // KYUU_TURN_LOCAL_LEDGER_H_
