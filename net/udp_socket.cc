@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
@@ -31,10 +32,10 @@ constexpr size_t kControlIn = CMSG_SPACE(sizeof(int)) * 2 +
 constexpr size_t kControlOut = CMSG_SPACE(sizeof(uint16_t)) +
                                CMSG_SPACE(sizeof(int)) +
                                CMSG_SPACE(sizeof(in6_pktinfo));
-// Trains per sendmmsg, and refused trains in a row before we stop trying.
+// Trains per sendmmsg.
 constexpr size_t kSendBatch = 16;
-constexpr int kMaxGsoRefusals = 16;
-// Errors of earlier datagrams that one Receive steps over.
+// Errors that one Receive, or one datagram to send, steps over: those of
+// earlier datagrams are told once each, and what the kernel repeats must end.
 constexpr int kMaxErrors = 16;
 
 struct alignas(cmsghdr) ControlIn {
@@ -133,6 +134,13 @@ T ControlValue(const cmsghdr* control) {
   return value;
 }
 
+// To the tick: what it is for lasts seconds.
+absl::Time CoarseNow() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  return absl::TimeFromTimespec(time);
+}
+
 void SetBufferSize(int fd, int force, int name, int bytes) {
   // FORCE exceeds the system's limit, and needs CAP_NET_ADMIN.
   if (!SetOption(fd, SOL_SOCKET, force, bytes)) {
@@ -198,14 +206,17 @@ absl::StatusOr<UdpSocket> UdpSocket::Open(const UdpOptions& options) {
             v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, discover);
   if (options.offload) SetOption(fd.get(), SOL_UDP, UDP_GRO, on);
   const TransportAddress local = internal::LocalAddressOf(fd.get());
-  return UdpSocket(std::move(fd), local, options.offload);
+  return UdpSocket(std::move(fd), local, options);
 }
 
-UdpSocket::UdpSocket(Fd fd, const TransportAddress& local, bool offload)
+// A kernel that knows trains takes "no segments" as the socket's default.
+UdpSocket::UdpSocket(Fd fd, const TransportAddress& local,
+                     const UdpOptions& options)
     : fd_(std::move(fd)),
       local_(local),
       wildcard_(local.ip.IsAny()),
-      gso_(offload) {}
+      gso_(options.offload && SetOption(fd_.get(), SOL_UDP, UDP_SEGMENT, 0)),
+      train_retry_(options.train_retry) {}
 
 void UdpSocket::ReadControl(const void* header, Train& train) {
   msghdr message = *static_cast<const msghdr*>(header);
@@ -280,13 +291,35 @@ UdpSocket::Outcome UdpSocket::Classify(int error) {
   }
 }
 
-// EIO: the device cannot compute checksums, which trains need; that stays.
-// EINVAL: this train does not fit this route, or the kernel is old.
-bool UdpSocket::IsTrainRefusal(int error) {
+// EIO: the device of this route cannot compute checksums, which trains need.
+// EINVAL, EMSGSIZE: a segment is larger than the route's MTU.
+bool UdpSocket::IsTrainRefusal(int error, const OutTrain& train) {
   if (error != EIO && error != EINVAL && error != EMSGSIZE) return false;
   ++stats_.gso_refused;
-  if (error == EIO || ++gso_refusals_ >= kMaxGsoRefusals) gso_ = false;
+  const IpAddress& ip = train.path.remote.ip;
+  refusals_.erase(
+      std::remove_if(refusals_.begin(), refusals_.end(),
+                     [&ip](const Refusal& r) { return r.ip == ip; }),
+      refusals_.end());
+  if (refusals_.size() >= kRefusals) refusals_.erase(refusals_.begin());
+  refusals_.push_back(
+      {ip, error == EIO ? 0 : train.segment_size, CoarseNow() + train_retry_});
   return true;
+}
+
+bool UdpSocket::MayTrain(const OutTrain& train) {
+  if (!gso_) return false;
+  if (refusals_.empty()) return true;
+  const absl::Time now = CoarseNow();
+  refusals_.erase(
+      std::remove_if(refusals_.begin(), refusals_.end(),
+                     [now](const Refusal& r) { return r.until <= now; }),
+      refusals_.end());
+  return std::none_of(refusals_.begin(), refusals_.end(),
+                      [&train](const Refusal& r) {
+                        return r.ip == train.path.remote.ip &&
+                               r.segment_bytes <= train.segment_size;
+                      });
 }
 
 UdpSocket::Outcome UdpSocket::SendParts(const OutTrain& train,
@@ -295,6 +328,7 @@ UdpSocket::Outcome UdpSocket::SendParts(const OutTrain& train,
   absl::InlinedVector<iovec, 8> pieces;
   Message message;
   msghdr header;
+  int errors = 0;
   while (offset < total) {
     const size_t size = std::min(part_bytes, total - offset);
     const size_t segments = Segments(size, train.segment_size);
@@ -305,18 +339,21 @@ UdpSocket::Outcome UdpSocket::SendParts(const OutTrain& train,
       stats_.sent += segments;
       ++stats_.sent_trains;
       offset += size;
+      errors = 0;
       continue;
     }
     const int error = errno;
-    if (segments > 1 && IsTrainRefusal(error)) {
+    if (segments > 1 && IsTrainRefusal(error, train)) {
       part_bytes = train.segment_size;
       continue;
     }
-    const Outcome outcome = Classify(error);
+    Outcome outcome = Classify(error);
     if (outcome == Outcome::kBlocked) return outcome;
+    if (++errors >= kMaxErrors) outcome = Outcome::kRefused;
     if (outcome == Outcome::kRefused) {
       stats_.send_errors += segments;
       offset += size;
+      errors = 0;
     }
   }
   return Outcome::kSent;
@@ -325,7 +362,7 @@ UdpSocket::Outcome UdpSocket::SendParts(const OutTrain& train,
 // Sends a train in parts that the kernel takes. False if the socket blocks.
 bool UdpSocket::SendLong(const OutTrain& train, Sent& done) {
   size_t part_segments = 1;
-  if (gso_) {
+  if (MayTrain(train)) {
     part_segments = std::clamp<size_t>(kMaxTrainBytes / train.segment_size, 1,
                                        kMaxTrainSegments);
   }
@@ -342,7 +379,7 @@ bool UdpSocket::SendLong(const OutTrain& train, Sent& done) {
 // Deals with the first train of a sendmmsg that failed on it.
 bool UdpSocket::AfterError(int error, const OutTrain& train, size_t segments,
                            Sent& done) {
-  if (segments > 1 && IsTrainRefusal(error)) {
+  if (segments > 1 && IsTrainRefusal(error, train)) {
     size_t offset = 0;
     if (SendParts(train, train.segment_size, offset) == Outcome::kBlocked) {
       done.segments = offset / train.segment_size;
@@ -364,6 +401,7 @@ Sent UdpSocket::Send(absl::Span<const OutTrain> trains) {
   std::array<Message, kSendBatch> messages;
   std::array<mmsghdr, kSendBatch> headers;
   std::array<size_t, kSendBatch> segments;
+  int errors = 0;
   while (done.trains < trains.size()) {
     const OutTrain& first = trains[done.trains];
     if (first.path.remote.ip.family() != local_.ip.family()) {
@@ -377,9 +415,8 @@ Sent UdpSocket::Send(absl::Span<const OutTrain> trains) {
       const size_t total = TotalBytes(train.pieces);
       segments[count] = Segments(total, train.segment_size);
       // Trains that need to be cut leave by themselves, in their turn.
-      if (segments[count] > 1 &&
-          (!gso_ || segments[count] > kMaxTrainSegments ||
-           total > kMaxTrainBytes)) {
+      if (segments[count] > 1 && (segments[count] > kMaxTrainSegments ||
+                                  total > kMaxTrainBytes || !MayTrain(train))) {
         break;
       }
       if (train.path.remote.ip.family() != local_.ip.family()) break;
@@ -395,12 +432,16 @@ Sent UdpSocket::Send(absl::Span<const OutTrain> trains) {
     const int sent = sendmmsg(fd_.get(), headers.data(),
                               static_cast<unsigned>(count), MSG_NOSIGNAL);
     if (sent < 0) {
-      if (!AfterError(errno, first, segments[0], done)) return done;
+      // The last of too many is what it would be without another try.
+      const int error = ++errors < kMaxErrors ? errno : EPERM;
+      const size_t before = done.trains;
+      if (!AfterError(error, first, segments[0], done)) return done;
+      if (done.trains > before) errors = 0;
       continue;
     }
+    errors = 0;
     for (size_t i = 0; i < static_cast<size_t>(sent); ++i) {
       stats_.sent += segments[i];
-      if (segments[i] > 1) gso_refusals_ = 0;
     }
     stats_.sent_trains += static_cast<uint64_t>(sent);
     done.trains += static_cast<size_t>(sent);

@@ -15,11 +15,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/counters.h"
 #include "net/fd.h"
 
 namespace kyuu::net {
@@ -91,6 +94,9 @@ struct UdpOptions {
   int buffer_bytes = 4 << 20;
   // Whether to use trains, where the kernel can.
   bool offload = true;
+  // How long trains that a route has refused go datagram by datagram. Routes
+  // change; a verdict that stays would outlive them.
+  absl::Duration train_retry = absl::Seconds(5);
   // Whether to set the don't-fragment bit and refuse to send what exceeds the
   // path's MTU.
   bool dont_fragment = false;
@@ -108,7 +114,20 @@ struct UdpStats {
   uint64_t would_block = 0;  // Times that the socket took no more.
   uint64_t send_errors = 0;  // Refused by the kernel and dropped.
   uint64_t gso_refused = 0;  // Trains sent one by one instead.
+
+  static constexpr Counter<UdpStats> kCounters[] = {
+      KYUU_COUNTER(UdpStats, received),
+      KYUU_COUNTER(UdpStats, received_trains),
+      KYUU_COUNTER(UdpStats, received_truncated),
+      KYUU_COUNTER(UdpStats, receive_errors),
+      KYUU_COUNTER(UdpStats, kernel_drops),
+      KYUU_COUNTER(UdpStats, sent),
+      KYUU_COUNTER(UdpStats, sent_trains),
+      KYUU_COUNTER(UdpStats, would_block),
+      KYUU_COUNTER(UdpStats, send_errors),
+      KYUU_COUNTER(UdpStats, gso_refused)};
 };
+static_assert(Countable<UdpStats>);
 
 // How far a Send came.
 struct Sent {
@@ -151,14 +170,24 @@ class UdpSocket {
                Ecn ecn = Ecn::kNotEct);
 
  private:
-  UdpSocket(Fd fd, const TransportAddress& local, bool offload);
+  UdpSocket(Fd fd, const TransportAddress& local, const UdpOptions& options);
 
   enum class Outcome : uint8_t { kSent, kBlocked, kRefused, kAgain };
 
   // `header` is a msghdr.
   void ReadControl(const void* header, Train& train);
   Outcome Classify(int error);
-  bool IsTrainRefusal(int error);
+  // A train that its route does not take: what is learnt holds for that
+  // destination alone, since other clients are reached by the same socket.
+  struct Refusal {
+    IpAddress ip;
+    size_t segment_bytes = 0;  // The smallest refused; 0: any.
+    absl::Time until;
+  };
+  static constexpr size_t kRefusals = 8;
+  // Whether `error` says so; notes it then.
+  bool IsTrainRefusal(int error, const OutTrain& train);
+  bool MayTrain(const OutTrain& train);
   Outcome SendParts(const OutTrain& train, size_t part_bytes, size_t& offset);
   bool SendLong(const OutTrain& train, Sent& done);
   bool AfterError(int error, const OutTrain& train, size_t segments,
@@ -167,8 +196,9 @@ class UdpSocket {
   Fd fd_;
   TransportAddress local_;
   bool wildcard_;
-  bool gso_;
-  int gso_refusals_ = 0;  // In a row.
+  bool gso_;  // The kernel can.
+  absl::Duration train_retry_;
+  std::vector<Refusal> refusals_;  // At most kRefusals, the oldest first.
   uint32_t overflow_ = 0;
   UdpStats stats_;
 };

@@ -62,7 +62,7 @@ class Ledger {
   enum class Refusal : uint8_t {
     kFamily,       // No relay address of that family at all.
     kUserQuota,    // allocations_per_user_max.
-    kSourceQuota,  // allocations_per_source_max, granted_source_share.
+    kSourceQuota,  // allocations_per_source_max, source_share.
     kTotal,        // allocations_max.
     kPorts,        // None is free, or no pair, or reservations_max.
     kToken,        // Unknown or expired.

@@ -74,9 +74,8 @@ void LocalLedger::Count(const Party& party, int change) {
   add(user->second);
   if (user->second == 0) users_.erase(user);
   const auto source = sources_.try_emplace(party.source).first;
-  add(source->second.all);
-  if (party.trust == Trust::kGranted) add(source->second.granted);
-  if (source->second.all == 0) sources_.erase(source);
+  add(source->second);
+  if (source->second == 0) sources_.erase(source);
 }
 
 std::optional<Ledger::Refusal> LocalLedger::Quota(const Party& party) const {
@@ -88,15 +87,17 @@ std::optional<Ledger::Refusal> LocalLedger::Quota(const Party& party) const {
   }
   const auto source = sources_.find(party.source);
   if (source == sources_.end()) return std::nullopt;
-  if (source->second.all >= options_.allocations_per_source_max) {
+  if (source->second >= options_.allocations_per_source_max) {
     return Refusal::kSourceQuota;
   }
-  // Who is anybody does not get all the ports, however few there are.
   const double ports = options_.relay_port_high - options_.relay_port_low + 1.0;
-  const double share =
-      std::max(1.0, std::floor(ports * options_.granted_source_share));
-  if (party.trust == Trust::kGranted &&
-      static_cast<double>(source->second.granted) >= share) {
+  const double share = std::max(1.0, std::floor(ports * options_.source_share));
+  const bool trusted =
+      party.source.IsLoopback() && party.trust == Trust::kConfigured;
+  // Nobody else gets all the ports, however few there are. Who may have them
+  // all is refused for want of ports instead.
+  if (!trusted && share < ports &&
+      static_cast<double>(source->second) >= share) {
     return Refusal::kSourceQuota;
   }
   return std::nullopt;

@@ -71,11 +71,6 @@ class LocalLedger final : public Ledger {
     Party party;
     absl::Time expires;
   };
-  struct Shares {
-    size_t all = 0;
-    size_t granted = 0;
-  };
-
   std::optional<Refusal> Quota(const Party& party) const;
   std::vector<Pool*> Candidates(const Claim& claim) const;
   Result TakeReserved(const Claim& claim, Party party);
@@ -97,7 +92,7 @@ class LocalLedger final : public Ledger {
   absl::flat_hash_map<TransportAddress, Entry> leases_;  // By bind.
   std::vector<Reservation> reservations_;
   absl::flat_hash_map<std::string, size_t> users_;
-  absl::flat_hash_map<IpAddress, Shares> sources_;
+  absl::flat_hash_map<IpAddress, size_t> sources_;
 };
 
 }  // namespace kyuu::turn

@@ -115,10 +115,11 @@ TEST_F(LedgerTest, FindKnowsWhatIsLentNowAndWhose) {
 
 TEST_F(LedgerTest, EveryPortOfASmallRangeIsLent) {
   LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 4));
+  const auto client = [](int i) { return "11.1.1." + std::to_string(2 + i); };
   for (int i = 0; i < 4; ++i) {
-    EXPECT_EQ(Told(ledger, Claim("11.1.1.1", "11.1.1.2")), "11.1.1.1");
+    EXPECT_EQ(Told(ledger, Claim("11.1.1.1", client(i))), "11.1.1.1");
   }
-  EXPECT_EQ(std::get<Refusal>(Take(ledger, Claim("11.1.1.1", "11.1.1.2"))),
+  EXPECT_EQ(std::get<Refusal>(Take(ledger, Claim("11.1.1.1", client(9)))),
             Refusal::kPorts);
 }
 
@@ -149,27 +150,37 @@ TEST_F(LedgerTest, QuotasCountUsersSourcesAndAllTogether) {
   EXPECT_EQ(refusal("9.9.9.9", "a"), -1);
 }
 
-TEST_F(LedgerTest, OneSourceOfAnonymousSessionsLeavesPortsForTheOthers) {
-  LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 10));
-  int taken = 0;
-  for (int i = 0; i < 10; ++i) {
-    // Each with a credential of its own: only the source is the same.
-    Ledger::Claim claim =
-        Claim("11.1.1.1", "9.9.9.9", "session" + std::to_string(i));
-    claim.trust = Ledger::Trust::kGranted;
-    const auto result = Take(ledger, claim);
-    if (std::holds_alternative<Ledger::Lease>(result)) {
-      ++taken;
-    } else {
-      EXPECT_EQ(std::get<Refusal>(result), Refusal::kSourceQuota);
+TEST_F(LedgerTest, OneSourceLeavesPortsForTheOthers) {
+  for (const auto trust :
+       {Ledger::Trust::kGranted, Ledger::Trust::kConfigured}) {
+    LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 10));
+    int taken = 0;
+    for (int i = 0; i < 10; ++i) {
+      // Each with a credential of its own: only the source is the same.
+      Ledger::Claim claim =
+          Claim("11.1.1.1", "9.9.9.9", "session" + std::to_string(i));
+      claim.trust = trust;
+      const auto result = Take(ledger, claim);
+      if (std::holds_alternative<Ledger::Lease>(result)) {
+        ++taken;
+      } else {
+        EXPECT_EQ(std::get<Refusal>(result), Refusal::kSourceQuota);
+      }
     }
+    EXPECT_EQ(taken, 5);
+    EXPECT_EQ(Told(ledger, Claim("11.1.1.1", "9.9.9.8")), "11.1.1.1");
   }
-  EXPECT_EQ(taken, 5);
-  Ledger::Claim other = Claim("11.1.1.1", "9.9.9.8", "session");
-  other.trust = Ledger::Trust::kGranted;
-  EXPECT_EQ(Told(ledger, other), "11.1.1.1");
-  // The operator's own users are not held to it.
-  EXPECT_EQ(Told(ledger, Claim("11.1.1.1", "9.9.9.9")), "11.1.1.1");
+}
+
+TEST_F(LedgerTest, ProgramsOfThisMachineAreTrustedUnlessTheyAreAnybody) {
+  LocalLedger ledger(Options({{Ip("127.0.0.1"), {}}}, 4));
+  Ledger::Claim session = Claim("127.0.0.1", "127.0.0.1");
+  session.trust = Ledger::Trust::kGranted;
+  EXPECT_EQ(Told(ledger, session), "127.0.0.1");
+  EXPECT_EQ(Told(ledger, session), "127.0.0.1");
+  EXPECT_EQ(Told(ledger, session), "refused");
+  EXPECT_EQ(Told(ledger, Claim("127.0.0.1", "127.0.0.1")), "127.0.0.1");
+  EXPECT_EQ(Told(ledger, Claim("127.0.0.1", "127.0.0.1")), "127.0.0.1");
 }
 
 TEST_F(LedgerTest, EvenASingleSharedPortIsLentToASession) {

@@ -46,7 +46,7 @@ absl::Status ServerOptions::Validate() const {
                      relay.bind.ToString());
     }
   }
-  if (!(granted_source_share > 0 && granted_source_share <= 1)) {
+  if (!(source_share > 0 && source_share <= 1)) {
     return invalid("a share of the ports is above 0 and at most 1");
   }
   if (lifetime_default <= absl::ZeroDuration() ||

@@ -99,9 +99,10 @@ struct ServerOptions {
   size_t allocations_per_user_max = 256;  // Beyond: 486.
   // Per IPv4 address or IPv6 /64; beyond: 486. A school behind one NAT fits.
   size_t allocations_per_source_max = 1024;
-  // The part of a relay address's ports that one source may have with granted
-  // credentials, which anybody gets who asks; at least one port.
-  double granted_source_share = 0.5;
+  // The part of a relay address's ports that one source may have, at least one
+  // port; beyond: 486. Programs of this machine with credentials that were not
+  // made by Grant() are trusted with all of them.
+  double source_share = 0.5;
   size_t permissions_max = 128;   // Per allocation; beyond: 508.
   size_t channels_max = 256;      // Per allocation; beyond: 508.
   size_t reservations_max = 256;  // Beyond: 508.

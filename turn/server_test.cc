@@ -536,7 +536,7 @@ TEST(TurnServer, OptionsAreChecked) {
          o.relay_addresses = {{kTestRelay, *IpAddress::Parse("5.5.5.5")},
                               {*IpAddress::Parse("5.5.5.5"), {}}};
        }},
-      {"no share", [](auto& o) { o.granted_source_share = 0; }},
+      {"no share", [](auto& o) { o.source_share = 0; }},
       {"no lifetime", [](auto& o) { o.lifetime_default = {}; }},
   };
   for (const auto& row : kRows) {

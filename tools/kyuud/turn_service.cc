@@ -59,11 +59,10 @@ void Log(const relay::AllocationRefused& refused) {
     return;
   }
   next = now + absl::Seconds(1);
-  spdlog::warn("turn: {} at {} gets no relay: {} ({} others since the last)",
-               absl::CHexEscape(refused.username),
-               refused.client.remote.ToString(),
-               std::string(relay::ToText(refused.reason)),
-               std::exchange(untold, 0));
+  spdlog::warn(
+      "turn: {} at {} gets no relay: {} ({} others since the last)",
+      absl::CHexEscape(refused.username), refused.client.remote.ToString(),
+      std::string(relay::ToText(refused.reason)), std::exchange(untold, 0));
 }
 void Log(const relay::OpenFailed& failed) {
   spdlog::debug("turn: {}", failed.status.ToString());

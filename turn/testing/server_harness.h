@@ -85,6 +85,7 @@ class ServerHarness {
     options.relay_port_low = 50'000;
     options.relay_port_high = 50'099;
     options.listeners = {kTestServer};
+    options.source_share = 1;  // Its one address stands for many clients.
     return options;
   }
 
