@@ -97,7 +97,7 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
   KYUU_RETURN_IF_ERROR(server.Validate());
   ledger_ = std::make_unique<SharedLedger>(server);
   const auto hand_over = [this](int instance, Node::Handover handover) {
-    HandOver(instance, std::move(handover));
+    return HandOver(instance, std::move(handover));
   };
   server.instance = 0;
   first_ = std::make_unique<Node>(
@@ -157,14 +157,13 @@ Node& Cluster::NodeOf(size_t instance) const {
 }
 
 // On any node's loop.
-void Cluster::HandOver(int instance, Node::Handover handover) {
+bool Cluster::HandOver(int instance, Node::Handover handover) {
   const auto index = static_cast<size_t>(instance);
   Waiting& waiting = waiting_[index];
   const size_t bytes = handover.bytes.size();
   if (waiting.bytes.fetch_add(bytes) + bytes > options_.handover_bytes_max) {
     waiting.bytes.fetch_sub(bytes);
-    waiting.dropped.fetch_add(bytes);
-    return;
+    return false;
   }
   LoopOf(index).Post([this, index, alive = std::weak_ptr<bool>(alive_),
                       handover = std::move(handover)] {
@@ -172,12 +171,7 @@ void Cluster::HandOver(int instance, Node::Handover handover) {
     waiting_[index].bytes.fetch_sub(handover.bytes.size());
     NodeOf(index).Deliver(handover);
   });
-}
-
-uint64_t Cluster::handover_bytes_dropped() const {
-  uint64_t sum = 0;
-  for (const Waiting& waiting : waiting_) sum += waiting.dropped;
-  return sum;
+  return true;
 }
 
 Cluster::~Cluster() { Close(); }
@@ -220,25 +214,31 @@ void Cluster::Deliver() {
   for (const Event& event : events) on_event_(event);
 }
 
-turn::ServerStats Cluster::stats() const {
-  turn::ServerStats sum;
-  const auto add = [&sum](const turn::ServerStats& stats) {
-    sum.requests += stats.requests;
-    sum.errors += stats.errors;
-    sum.to_peers += stats.to_peers;
-    sum.to_clients += stats.to_clients;
-    sum.malformed += stats.malformed;
-    sum.unexpected += stats.unexpected;
-    sum.rate_limited += stats.rate_limited;
-    sum.answers_dropped += stats.answers_dropped;
-    sum.no_allocation += stats.no_allocation;
-    sum.no_channel += stats.no_channel;
-    sum.no_permission += stats.no_permission;
-    sum.forbidden += stats.forbidden;
-  };
-  if (first_ != nullptr) add(first_->stats());
-  for (const auto& worker : workers_) add(worker->node->stats());
+Stats Cluster::stats() const {
+  Stats sum;
+  if (first_ != nullptr) sum.Add(first_->stats());
+  for (const auto& worker : workers_) sum.Add(worker->node->stats());
   return sum;
+}
+
+void Cluster::CollectStats(absl::AnyInvocable<void(const Stats&)> done) {
+  // Only touched on the main loop.
+  struct Pending {
+    size_t left;
+    Stats sum;
+    absl::AnyInvocable<void(const Stats&)> done;
+  };
+  auto pending = std::make_shared<Pending>(
+      Pending{workers_.size(), first_->stats(), std::move(done)});
+  if (workers_.empty()) return pending->done(pending->sum);
+  for (const auto& worker : workers_) {
+    worker->loop->Post([this, node = worker->node.get(), pending]() mutable {
+      main_.Post([stats = node->stats(), pending = std::move(pending)] {
+        pending->sum.Add(stats);
+        if (--pending->left == 0) pending->done(pending->sum);
+      });
+    });
+  }
 }
 
 void Cluster::Grant(const std::string& username, const std::string& password,

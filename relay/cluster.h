@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,6 +22,7 @@
 #include "relay/node.h"
 #include "relay/options.h"
 #include "relay/shared_ledger.h"
+#include "relay/stats.h"
 
 namespace kyuu::relay {
 
@@ -69,11 +69,11 @@ class Cluster {
   }
   // Allocations of all nodes, as of now.
   size_t allocations() const { return ledger_->lent(); }
-  // The sum over all nodes; to be read after Close().
-  turn::ServerStats stats() const;
-  // Datagrams between relayed addresses that a loop was too busy to take
-  // (Options::handover_bytes_max), in bytes.
-  uint64_t handover_bytes_dropped() const;
+  // Sums the counters of all nodes and hands them to `done` on the main loop;
+  // perhaps before it returns.
+  void CollectStats(absl::AnyInvocable<void(const Stats&)> done);
+  // The same at once, after Close().
+  Stats stats() const;
 
  private:
   struct Worker {
@@ -84,7 +84,6 @@ class Cluster {
   // Bytes handed over to a node that it has not taken yet.
   struct Waiting {
     std::atomic<size_t> bytes{0};
-    std::atomic<uint64_t> dropped{0};
   };
   using Sockets = std::vector<std::vector<net::UdpSocket>>;  // By node.
 
@@ -95,7 +94,7 @@ class Cluster {
   // All that no client may reach by relay.
   std::vector<TransportAddress> AllListeners() const;
   void FollowAddresses();
-  void HandOver(int instance, Node::Handover handover);
+  bool HandOver(int instance, Node::Handover handover);
   net::Loop& LoopOf(size_t instance) const;
   Node& NodeOf(size_t instance) const;
   // From a worker's thread; delivered on the main loop.

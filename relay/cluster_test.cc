@@ -184,7 +184,58 @@ TEST_F(ClusterTest, RelayToRelayBehindANatThatDoesNotHairpin) {
       EXPECT_EQ(from.ip, kPublic) << "the source is translated too";
     }
   }
-  EXPECT_EQ(cluster->handover_bytes_dropped(), 0u);
+  Stats stats;
+  bool collected = false;
+  cluster->CollectStats([&](const Stats& sum) {
+    stats = sum;
+    collected = true;
+    loop_->Stop();
+  });
+  loop_.RunUntil([&] { return collected; });
+  EXPECT_EQ(stats.server.to_clients, 8u * 8 * 12);
+  EXPECT_EQ(stats.node.handed_over, stats.node.taken_over);
+  EXPECT_EQ(stats.node.handover_drops, 0u);
+  EXPECT_EQ(stats.relays.sent, 0u) << "nothing of it meets the kernel";
+  EXPECT_EQ(stats.relays.received, 0u);
+  EXPECT_EQ(
+      stats.listeners.sent,
+      stats.server.to_clients + stats.server.successes + stats.server.errors);
+}
+
+// A loop that is behind is not buried in what the others have for it.
+TEST_F(ClusterTest, HandoversThatFindNoRoomAreDroppedAndCounted) {
+  Options options = TestOptions(2);
+  options.handover_bytes_max = 0;
+  const auto cluster = Open(options);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 8; ++i) clients.push_back(Connect(*cluster));
+  for (const auto& client : clients) {
+    loop_.RunUntil([&] { return client->allocated(); });
+  }
+  for (const auto& client : clients) {
+    client->Permit(clients[0]->turn().relayed());
+    loop_.RunUntil([&] { return client->granted() > 0; });
+  }
+  for (const auto& client : clients) {
+    for (const auto& other : clients) {
+      client->Permit(other->turn().relayed());
+      client->Send(other->turn().relayed(), "data");
+    }
+  }
+  uint64_t counted = 0;
+  bool asking = false;
+  loop_.RunUntil([&] {
+    if (counted == 64) return true;
+    if (!asking) {
+      asking = true;
+      cluster->CollectStats([&](const Stats& sum) {
+        counted = sum.server.to_clients + sum.node.handover_drops;
+        asking = false;
+        loop_->Stop();
+      });
+    }
+    return counted == 64;
+  });
 }
 
 // T7 and T6: whichever loops the clients meet.

@@ -65,6 +65,7 @@ void Node::Revoke(absl::string_view username) {
 
 void Node::Deliver(const Handover& handover) {
   const absl::Time now = net::Loop::Now();
+  stats_.taken_over += handover.datagrams;
   for (const Handover::Item& item : handover.items) {
     const auto bytes =
         absl::MakeConstSpan(handover.bytes).subspan(item.begin, item.size);
@@ -79,6 +80,21 @@ void Node::SetAddresses(std::vector<turn::ServerOptions::RelayAddress> relay,
                         std::vector<IpAddress> own) {
   server_.SetAddresses(std::move(relay), std::move(listeners), std::move(own));
   Service();
+}
+
+Stats Node::stats() const {
+  Stats stats;
+  stats.server = server_.stats();
+  stats.node = stats_;
+  stats.node.trains_dropped = outbox_.dropped_trains();
+  for (const auto& listener : listeners_) {
+    AddCounters(stats.listeners, listener->socket.stats());
+  }
+  stats.relays = closed_relays_;
+  for (const auto& [id, relay] : relays_) {
+    AddCounters(stats.relays, relay->socket.stats());
+  }
+  return stats;
 }
 
 void Node::Close() {
@@ -123,12 +139,16 @@ void Node::Execute(absl::Span<const turn::Forward> forwards) {
     if (forward.exit == turn::Forward::Exit::kClient) {
       if (net::UdpSocket* socket = listener_table_.Find(forward.path.local)) {
         outbox_.Add(*socket, forward);
+      } else {
+        stats_.no_socket += forward.segments;
       }
     } else if (forward.exit == turn::Forward::Exit::kRelay) {
       Collect(forward);
     } else if (const auto it = relays_.find(forward.relay);
                it != relays_.end()) {
       outbox_.Add(it->second->socket, forward);
+    } else {
+      stats_.no_socket += forward.segments;
     }
   }
 }
@@ -142,6 +162,7 @@ void Node::Collect(const turn::Forward& forward) {
     const absl::Span<const uint8_t> payload = forward.payload(i);
     handover.bytes.insert(handover.bytes.end(), payload.begin(), payload.end());
   }
+  handover.datagrams += forward.segments;
   handover.items.push_back({forward.relay, forward.path.local, begin,
                             handover.bytes.size() - begin,
                             forward.payload_bytes});
@@ -151,7 +172,10 @@ void Node::Flush() {
   outbox_.Flush();
   for (size_t i = 0; i < handovers_.size(); ++i) {
     if (handovers_[i].items.empty()) continue;
-    handlers_.hand_over(static_cast<int>(i), std::exchange(handovers_[i], {}));
+    const size_t datagrams = handovers_[i].datagrams;
+    const bool taken = handlers_.hand_over(static_cast<int>(i),
+                                           std::exchange(handovers_[i], {}));
+    (taken ? stats_.handed_over : stats_.handover_drops) += datagrams;
   }
 }
 
@@ -205,6 +229,7 @@ void Node::On(const turn::Server::OpenRelay& open) {
   options.bind = open.bind;
   absl::StatusOr<net::UdpSocket> socket = net::UdpSocket::Open(options);
   if (!socket.ok()) {
+    ++stats_.open_failures;
     handlers_.on_event(OpenFailed{open.bind, socket.status()});
     return server_.RelayFailed(now, open.relay);
   }
@@ -215,6 +240,7 @@ void Node::On(const turn::Server::OpenRelay& open) {
       [this, r = relay.get()](net::Readiness) { ReadRelay(*r); });
   // The host has no room to watch it: a relay that hears nothing is none.
   if (const absl::Status watched = relay->watch->status(); !watched.ok()) {
+    ++stats_.open_failures;
     handlers_.on_event(OpenFailed{open.bind, watched});
     relay.reset();
     return server_.RelayFailed(now, open.relay);
@@ -224,7 +250,10 @@ void Node::On(const turn::Server::OpenRelay& open) {
 }
 
 void Node::On(const turn::Server::CloseRelay& close) {
-  relays_.erase(close.relay);
+  const auto it = relays_.find(close.relay);
+  if (it == relays_.end()) return;
+  AddCounters(closed_relays_, it->second->socket.stats());
+  relays_.erase(it);
 }
 
 void Node::On(const turn::Server::AllocationMade& made) {

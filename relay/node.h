@@ -20,6 +20,7 @@
 #include "net/udp_socket.h"
 #include "relay/options.h"
 #include "relay/outbox.h"
+#include "relay/stats.h"
 #include "turn/server.h"
 
 namespace kyuu::relay {
@@ -41,14 +42,15 @@ class Node {
     };
     std::vector<Item> items;
     std::vector<uint8_t> bytes;
+    size_t datagrams = 0;
   };
 
   // What a node says to others, on its loop.
   struct Handlers {
     EventHandler on_event;
-    // Takes datagrams to the node `instance`, to be given to its Deliver(). May
-    // be empty for a node alone.
-    absl::AnyInvocable<void(int instance, Handover)> hand_over;
+    // Takes datagrams to the node `instance`, to be given to its Deliver();
+    // false if it has no room for them. May be empty for a node alone.
+    absl::AnyInvocable<bool(int instance, Handover)> hand_over;
   };
 
   // `loop` and `ledger`, which all nodes of a machine share, must outlive the
@@ -71,7 +73,7 @@ class Node {
   void Close();
 
   const turn::Server& server() const { return server_; }
-  const turn::ServerStats& stats() const { return server_.stats(); }
+  Stats stats() const;
 
  private:
   struct Listener {
@@ -117,6 +119,8 @@ class Node {
   absl::flat_hash_map<turn::RelayId, std::unique_ptr<Relay>> relays_;
   net::ReceiveBuffer buffer_;
   Outbox outbox_;
+  NodeStats stats_;
+  net::UdpStats closed_relays_;
   std::vector<Handover> handovers_;  // By instance; empty ones wait for use.
   std::vector<uint8_t> answers_;
   net::Alarm alarm_;

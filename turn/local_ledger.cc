@@ -67,14 +67,15 @@ TransportAddress LocalLedger::ToldAs(const TransportAddress& bind) const {
 }
 
 void LocalLedger::Count(const Party& party, int change) {
-  const auto add = [change](size_t& count) {
-    count = static_cast<size_t>(static_cast<int64_t>(count) + change);
-  };
   const auto user = users_.try_emplace(party.user).first;
-  add(user->second);
+  user->second += change;
   if (user->second == 0) users_.erase(user);
-  const auto source = sources_.try_emplace(party.source).first;
-  add(source->second);
+  CountSource(party.source, change);
+}
+
+void LocalLedger::CountSource(const IpAddress& ip, int change) {
+  const auto source = sources_.try_emplace(ip).first;
+  source->second += change;
   if (source->second == 0) sources_.erase(source);
 }
 
@@ -146,7 +147,7 @@ Ledger::Result LocalLedger::Take(absl::Time now, const Claim& claim,
   if (!bind.has_value()) return Refusal::kPorts;
   Entry entry{claim, party, {}, std::nullopt};
   if (claim.ports == Ports::kEvenAndNext) {
-    entry.reservation = Reserve(now, *bind, claim, std::move(party), random);
+    entry.reservation = Reserve(now, *bind, claim, party, random);
   }
   return Enter(*bind, std::move(entry));
 }
@@ -178,15 +179,16 @@ Ledger::Lease LocalLedger::Enter(const TransportAddress& bind, Entry entry) {
 }
 
 Ledger::Token LocalLedger::Reserve(absl::Time now, const TransportAddress& bind,
-                                   const Claim& claim, Party party,
+                                   const Claim& claim, const Party& party,
                                    Random& random) {
   Reservation reservation;
   random.Fill(absl::MakeSpan(reservation.token));
   reservation.bind = {bind.ip, static_cast<uint16_t>(bind.port + 1)};
   reservation.instance = claim.holder.instance;
   reservation.expires = now + options_.reservation_lifetime;
-  Count(party, 1);
-  reservation.party = std::move(party);
+  // A share of its source's only: it is no allocation of the user's yet.
+  CountSource(party.source, 1);
+  reservation.source = party.source;
   ++PoolOf(bind.ip)->reserved;
   reservations_.push_back(reservation);
   return reservation.token;
@@ -207,7 +209,7 @@ Ledger::Result LocalLedger::TakeReserved(const Claim& claim, Party party) {
 // The port is its finder's now.
 void LocalLedger::EraseReservation(size_t index) {
   Reservation& reservation = reservations_[index];
-  Count(reservation.party, -1);
+  CountSource(reservation.source, -1);
   --PoolOf(reservation.bind.ip)->reserved;
   reservation = std::move(reservations_.back());
   reservations_.pop_back();

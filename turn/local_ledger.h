@@ -68,7 +68,7 @@ class LocalLedger final : public Ledger {
     Token token;
     TransportAddress bind;
     int instance;
-    Party party;
+    IpAddress source;
     absl::Time expires;
   };
   std::optional<Refusal> Quota(const Party& party) const;
@@ -78,11 +78,12 @@ class LocalLedger final : public Ledger {
   std::optional<TransportAddress> TakePort(const std::vector<Pool*>& pools,
                                            Ports ports, Random& random);
   Token Reserve(absl::Time now, const TransportAddress& bind,
-                const Claim& claim, Party party, Random& random);
+                const Claim& claim, const Party& party, Random& random);
   void DropReservation(const Token& token);
   void EraseReservation(size_t index);
   Lease Enter(const TransportAddress& bind, Entry entry);
   void Count(const Party& party, int change);
+  void CountSource(const IpAddress& ip, int change);
   Pool* PoolOf(const IpAddress& bind) const;
   TransportAddress ToldAs(const TransportAddress& bind) const;
   void DropAbsent();

@@ -245,6 +245,20 @@ TEST_F(LedgerTest, AReservedPortIsGivenOnceToWhoeverShowsTheToken) {
   EXPECT_EQ(ledger.reserved(), 0u);
 }
 
+TEST_F(LedgerTest, AReservationIsNoAllocationOfItsUser) {
+  ServerOptions options = Options({{Ip("11.1.1.1"), {}}});
+  options.allocations_per_user_max = 2;
+  LocalLedger ledger(options);
+  Ledger::Claim claim = Claim("11.1.1.1", "11.1.1.2");
+  claim.ports = Ports::kEvenAndNext;
+  for (int i = 0; i < 10; ++i) {
+    const auto lease = Take(ledger, claim);
+    ASSERT_TRUE(std::holds_alternative<Ledger::Lease>(lease)) << i;
+    ledger.Return(std::get<Ledger::Lease>(lease).bind);
+  }
+  EXPECT_EQ(ledger.reserved(), 10u);
+}
+
 TEST_F(LedgerTest, AReservationEndsInTimeAndCountsUntilThen) {
   ServerOptions options = Options({{Ip("11.1.1.1"), {}}}, 4);
   options.allocations_per_source_max = 2;

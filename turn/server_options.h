@@ -103,10 +103,10 @@ struct ServerOptions {
   // port; beyond: 486. Programs of this machine with credentials that were not
   // made by Grant() are trusted with all of them.
   double source_share = 0.5;
-  size_t permissions_max = 128;   // Per allocation; beyond: 508.
-  size_t channels_max = 256;      // Per allocation; beyond: 508.
-  size_t reservations_max = 256;  // Beyond: 508.
-  size_t granted_max = 65'536;    // Credentials by Grant().
+  size_t permissions_max = 128;    // Per allocation; beyond: 508.
+  size_t channels_max = 256;       // Per allocation; beyond: 508.
+  size_t reservations_max = 1024;  // Beyond: 508.
+  size_t granted_max = 65'536;     // Credentials by Grant().
   // Answers and events that wait for the driver; beyond, requests are dropped.
   size_t answers_max = 1024;
   size_t events_max = 4096;

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "base/counters.h"
+
 namespace kyuu::turn {
 
 // All count datagrams unless they say else.
@@ -27,7 +29,27 @@ struct ServerStats {
   uint64_t no_permission = 0;    // From or to a peer without one.
   uint64_t forbidden = 0;        // To a peer that is refused by policy.
   uint64_t relays_failed = 0;    // Ports the driver could not bind.
+
+  static constexpr Counter<ServerStats> kCounters[] = {
+      KYUU_COUNTER(ServerStats, requests),
+      KYUU_COUNTER(ServerStats, successes),
+      KYUU_COUNTER(ServerStats, errors),
+      KYUU_COUNTER(ServerStats, to_peers),
+      KYUU_COUNTER(ServerStats, to_clients),
+      KYUU_COUNTER(ServerStats, bytes_to_peers),
+      KYUU_COUNTER(ServerStats, bytes_to_clients),
+      KYUU_COUNTER(ServerStats, malformed),
+      KYUU_COUNTER(ServerStats, unexpected),
+      KYUU_COUNTER(ServerStats, bad_source),
+      KYUU_COUNTER(ServerStats, rate_limited),
+      KYUU_COUNTER(ServerStats, answers_dropped),
+      KYUU_COUNTER(ServerStats, no_allocation),
+      KYUU_COUNTER(ServerStats, no_channel),
+      KYUU_COUNTER(ServerStats, no_permission),
+      KYUU_COUNTER(ServerStats, forbidden),
+      KYUU_COUNTER(ServerStats, relays_failed)};
 };
+static_assert(Countable<ServerStats>);
 
 }  // namespace kyuu::turn
 

@@ -514,6 +514,25 @@ class KyuudTest(unittest.TestCase):
         one.socket.sendto(struct.pack("!HH", 0x4001, 2) + b"hi\0\0", one.server)
         self.assertEqual(two.socket.recv(100)[:6], struct.pack("!HH", 0x4001, 2) + b"hi")
 
+    def test_an_end_is_logged_with_what_was_relayed_also_at_sigterm(self):
+        for threads in (1, 3):
+            server = self.start("--user=a:1", f"--threads={threads}")
+            clients = [Turn(server.turn_port, "a", "1") for _ in range(6)]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+                peer.bind(("127.0.0.1", 0))
+                peer.settimeout(WAIT)
+                for client in clients:
+                    self.assertEqual((client.allocate(), client.bind(peer.getsockname())), (0, 0))
+                    self.relay(client, peer)
+            self.assertEqual(clients[0].release(), 0)
+            self.assertEqual(server.stop(), 0)
+            ends = re.findall(r"turn: (\S+) for a at (\S+) ended: ([a-z ]+); \d+ s, to peers 5 bytes "
+                              r"in 1 datagrams, to the client 4 bytes in 1 datagrams", server.errors)
+            self.assertEqual({f"127.0.0.1:{c.relayed[1]}" for c in clients}, {e[0] for e in ends})
+            self.assertEqual({f"127.0.0.1:{c.socket.getsockname()[1]}" for c in clients},
+                             {e[1] for e in ends})
+            self.assertEqual(sorted(e[2] for e in ends), ["released"] + 5 * ["server closed"])
+
     def test_pairs_of_ports_whichever_thread_meets_the_second_client(self):
         # Four pairs of ports for the two threads. Each round makes one: were a
         # port lost, or kept for the 30 s of a reservation, a few rounds would

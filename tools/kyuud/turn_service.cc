@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/counters.h"
 #include "net/interfaces.h"
 #include "spdlog/spdlog.h"
 
@@ -148,14 +149,11 @@ TurnService::TurnService(std::unique_ptr<relay::Cluster> cluster,
 
 TurnService::~TurnService() {
   cluster_->Close();
-  const turn::ServerStats sum = cluster_->stats();
-  spdlog::info(
-      "turn: {} requests, {} of them refused; {} datagrams relayed to peers, "
-      "{} to clients; dropped: {} malformed, {} unexpected, {} beyond the "
-      "rate, {} without an allocation or channel, {} without a permission",
-      sum.requests, sum.errors, sum.to_peers, sum.to_clients, sum.malformed,
-      sum.unexpected, sum.rate_limited + sum.answers_dropped,
-      sum.no_allocation + sum.no_channel, sum.no_permission + sum.forbidden);
+  const relay::Stats sum = cluster_->stats();
+  spdlog::info("turn: in all {}", CountersToString(sum.server));
+  spdlog::info("turn: loops {}", CountersToString(sum.node));
+  spdlog::info("turn: listeners {}", CountersToString(sum.listeners));
+  spdlog::info("turn: relay sockets {}", CountersToString(sum.relays));
 }
 
 void TurnService::Open(const std::string& session, const std::string& host,
