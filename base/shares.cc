@@ -15,12 +15,14 @@ Source SourceOf(const IpAddress& address) {
 }
 
 bool Shares::Take(const Source& source, size_t limit) {
+  if (source == Source()) return true;
   if (held(source) >= limit) return false;
   ++held_[source];
   return true;
 }
 
 void Shares::Return(const Source& source) {
+  if (source == Source()) return;
   const auto it = held_.find(source);
   KYUU_CHECK(it != held_.end());
   if (--it->second == 0) held_.erase(it);

@@ -27,7 +27,7 @@ constexpr size_t kSdpBytes = 1200;
 
 ServerOptions Unlimited() {
   ServerOptions options;
-  options.message_burst = 1e18;
+  options.message_rate.burst = 1e18;
   return options;
 }
 
@@ -38,7 +38,11 @@ struct World {
       const ConnectionId id{static_cast<uint64_t>(i)};
       KYUU_CHECK(server.Connect(now, id, IpAddress()).ok());
       Say(id, R"({"type":"hello","version":1})");
-      KYUU_CHECK(server.SetIceServers(now, id, {}).ok());
+      const auto opened = server.PollEvent();
+      KYUU_CHECK(
+          server
+              .SetIceServers(now, std::get<SessionOpened>(*opened).session, {})
+              .ok());
       Say(id, absl::StrCat(R"({"type":"join","name":"p)", i, "\"}"));
     }
     std::string sdp = "\"";

@@ -2,13 +2,23 @@
 
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "signaling/close_code.h"
 #include "signaling/internal/json.h"
+#include "signaling/internal/name.h"
 #include "signaling/internal/utf8.h"
 
 namespace kyuu::signaling {
 namespace {
+
+// Requests are numbered from 1.
+constexpr absl::string_view kHelloId = "0";
+
+// As the server does.
+constexpr uint64_t kAcknowledgeEvery = 16;
 
 absl::Status UnknownCall() { return absl::NotFoundError("no such call"); }
 
@@ -16,16 +26,28 @@ absl::Status UnknownCall() { return absl::NotFoundError("no such call"); }
 
 Client::Client(ClientOptions options, absl::Time now)
     : options_(std::move(options)), limits_(options_.limits) {
-  SendRequest(now, RequestKind::kHello,
-              {"", Hello{kProtocolVersion, options_.client_name}});
+  SayHello(now);
+}
+
+void Client::SayHello(absl::Time now) {
+  Hello hello = {kProtocolVersion, options_.client_name, std::nullopt};
+  if (options_.on_loss == OnLoss::kKeep) {
+    hello.resume.emplace();
+    if (!secret_.empty()) hello.resume = {session_, secret_, received_};
+  }
+  state_ = State::kHello;
+  hello_ = WriteMessage(ClientMessage{std::string(kHelloId), hello});
+  timers_.StopAll();
+  timers_.Set(Timer::kHello, now + options_.request_timeout);
 }
 
 void Client::HandlePacket(absl::Time now, Packet in) {
-  if (state_ == State::kClosed) return;
+  if (state_ == State::kClosed || state_ == State::kAway) return;
   ++stats_.messages_received;
   if (events_.size() + out_.size() > options_.max_queued) {
     return Finish(absl::ResourceExhaustedError("the server sends too much"));
   }
+  CountReceived();
   absl::StatusOr<ServerMessage> message = ParseServerMessage(in, limits_);
   if (absl::IsUnimplemented(message.status())) {
     ++stats_.unknown_types;
@@ -37,28 +59,60 @@ void Client::HandlePacket(absl::Time now, Packet in) {
                      message.status().message())));
   }
   std::visit([&](auto& body) { On(now, message->id, body); }, message->body);
+  ArmRequests();
+}
+
+void Client::CountReceived() {
+  if (state_ != State::kReady || secret_.empty()) return;
+  ++received_;
+  if (received_ < received_acknowledged_ + kAcknowledgeEvery) return;
+  received_acknowledged_ = received_;
+  out_.push_back(WriteMessage(ClientMessage{"", Ack{received_}}));
 }
 
 void Client::HandleTimeout(absl::Time now) {
-  if (state_ == State::kClosed || requests_.empty()) return;
-  // An answer takes a round trip; without one the server is gone or stuck.
-  if (requests_.begin()->second.deadline <= now) {
-    Finish(absl::DeadlineExceededError("the server does not answer"));
+  while (const std::optional<Timer> due = timers_.PopDue(now)) {
+    switch (*due) {
+      case Timer::kHello:
+      case Timer::kRequest:
+        // An answer takes a round trip; without one the server is gone or
+        // stuck.
+        LoseConnection(
+            absl::DeadlineExceededError("the server does not answer"));
+        break;
+      case Timer::kCount:
+        break;
+    }
   }
 }
 
-absl::Time Client::NextTimeout() const {
-  if (state_ == State::kClosed || requests_.empty()) {
-    return absl::InfiniteFuture();
+absl::Time Client::NextTimeout() const { return timers_.NextTimeout(); }
+
+void Client::ArmRequests() {
+  if (state_ != State::kReady || requests_.empty()) {
+    return timers_.Stop(Timer::kRequest);
   }
-  return requests_.begin()->second.deadline;
+  timers_.Set(Timer::kRequest, requests_.begin()->second.deadline);
 }
 
 std::optional<Client::Packet> Client::PollTransmit(absl::Time /*now*/,
                                                    absl::Span<uint8_t>) {
+  if (!hello_.empty()) return std::exchange(hello_, "");
+  if (state_ != State::kReady) return std::nullopt;
+  if (resent_ < sent_.messages().size()) {
+    return std::string(sent_.messages()[resent_++]);
+  }
   if (out_.empty()) return std::nullopt;
   std::string text = std::move(out_.front());
   out_.pop_front();
+  if (!secret_.empty()) {
+    sent_.Push(absl::Cord(text));
+    ++resent_;
+    while (sent_.bytes() > options_.max_kept_bytes) {
+      sent_.Forget();
+      --resent_;
+    }
+  }
   return text;
 }
 
@@ -71,21 +125,41 @@ std::optional<Client::Event> Client::PollEvent() {
 
 void Client::HandleConnectionClosed(absl::Time /*now*/, uint16_t code,
                                     const absl::Status& status) {
-  if (state_ == State::kClosed) return;
   switch (code) {
-    case 1001:
-    case 1012:
-      return Finish(absl::UnavailableError("the server is shutting down"));
-    case 1008:
-      return Finish(absl::UnavailableError(
+    case kCloseGoingAway:
+    case kCloseServiceRestart:
+      return LoseConnection(
+          absl::UnavailableError("the server is shutting down"));
+    case kClosePolicyViolation:
+      return LoseConnection(absl::UnavailableError(
           "the server closed the connection: policy violation"));
-    case 1013:
-      return Finish(absl::UnavailableError("the server is full"));
+    case kCloseTryAgainLater:
+      return LoseConnection(absl::UnavailableError("the server is full"));
+    case kCloseResumedElsewhere:
+      return Finish(absl::UnavailableError(
+          "another connection has taken over this session"));
     default:
-      return Finish(absl::UnavailableError(absl::StrCat(
+      return LoseConnection(absl::UnavailableError(absl::StrCat(
           "the connection to the server is lost",
           status.ok() ? "" : absl::StrCat(" (", status.message(), ")"))));
   }
+}
+
+void Client::LoseConnection(absl::Status status) {
+  if (state_ == State::kClosed || state_ == State::kAway) return;
+  if (options_.on_loss == OnLoss::kEnd) return Finish(std::move(status));
+  state_ = State::kAway;
+  hello_.clear();
+  timers_.StopAll();
+  events_.push_back(ConnectionLost{std::move(status)});
+}
+
+absl::Status Client::HandleConnectionOpened(absl::Time now) {
+  if (state_ != State::kAway) {
+    return absl::FailedPreconditionError("the connection is not lost");
+  }
+  SayHello(now);
+  return absl::OkStatus();
 }
 
 absl::Status Client::JoinRoom(absl::Time now, absl::string_view name,
@@ -97,8 +171,8 @@ absl::Status Client::JoinRoom(absl::Time now, absl::string_view name,
     return absl::FailedPreconditionError("already in a room");
   }
   const size_t max_name = limits_.max_name_bytes;
-  if (!IsValidName(name, max_name) ||
-      (!room.empty() && !IsValidName(room, max_name))) {
+  if (!internal::IsValidName(name, max_name) ||
+      (!room.empty() && !internal::IsValidName(room, max_name))) {
     return absl::InvalidArgumentError(absl::StrCat(
         "a name has 1 to ", max_name,
         " bytes, no control characters, and no blank at its ends"));
@@ -106,10 +180,9 @@ absl::Status Client::JoinRoom(absl::Time now, absl::string_view name,
   if (!IsValidMeta(meta, limits_)) {
     return absl::InvalidArgumentError("metadata must be a small JSON object");
   }
-  if (!SendRequest(now, RequestKind::kJoin,
-                   {"", Join{std::string(name), std::string(room), meta}})) {
-    return absl::ResourceExhaustedError("too many requests");
-  }
+  KYUU_RETURN_IF_ERROR(
+      SendRequest(now, RequestKind::kJoin,
+                  {"", Join{std::string(name), std::string(room), meta}}));
   joining_ = true;
   name_ = std::string(name);
   return absl::OkStatus();
@@ -117,9 +190,7 @@ absl::Status Client::JoinRoom(absl::Time now, absl::string_view name,
 
 absl::Status Client::LeaveRoom(absl::Time now) {
   if (!joined_) return absl::FailedPreconditionError("not in a room");
-  if (!SendRequest(now, RequestKind::kOther, {"", Leave{}})) {
-    return absl::ResourceExhaustedError("too many requests");
-  }
+  KYUU_RETURN_IF_ERROR(SendRequest(now, RequestKind::kOther, {"", Leave{}}));
   joined_ = false;
   room_.clear();
   name_.clear();
@@ -133,16 +204,13 @@ absl::Status Client::SetMeta(absl::Time now, absl::string_view meta) {
   if (!IsValidMeta(meta, limits_)) {
     return absl::InvalidArgumentError("metadata must be a small JSON object");
   }
-  if (!SendRequest(now, RequestKind::kOther, {"", Update{meta}})) {
-    return absl::ResourceExhaustedError("too many requests");
-  }
-  return absl::OkStatus();
+  return SendRequest(now, RequestKind::kOther, {"", Update{meta}});
 }
 
 absl::Status Client::StartCall(absl::Time now, absl::string_view to,
                                absl::string_view meta) {
   if (!joined_) return absl::FailedPreconditionError("not in a room");
-  if (!IsValidName(to, limits_.max_name_bytes)) {
+  if (!internal::IsValidName(to, limits_.max_name_bytes)) {
     return absl::InvalidArgumentError("this is not a name");
   }
   if (!IsValidMeta(meta, limits_)) {
@@ -151,11 +219,8 @@ absl::Status Client::StartCall(absl::Time now, absl::string_view to,
   if (calls_.size() >= options_.max_calls) {
     return absl::ResourceExhaustedError("too many calls");
   }
-  if (!SendRequest(now, RequestKind::kCall, {"", Call{std::string(to), meta}},
-                   std::string(to))) {
-    return absl::ResourceExhaustedError("too many requests");
-  }
-  return absl::OkStatus();
+  return SendRequest(now, RequestKind::kCall, {"", Call{std::string(to), meta}},
+                     std::string(to));
 }
 
 absl::Status Client::RequireCall(absl::string_view call,
@@ -171,16 +236,15 @@ absl::Status Client::RequireCall(absl::string_view call,
 absl::Status Client::AcceptCall(absl::Time /*now*/, absl::string_view call) {
   const absl::Status status = RequireCall(call, CallState::kIncoming);
   if (!status.ok()) return status;
-  out_.push_back(WriteMessage(ClientMessage{"", Accept{std::string(call)}}));
-  return absl::OkStatus();
+  return Post(WriteMessage(ClientMessage{"", Accept{std::string(call)}}));
 }
 
 absl::Status Client::RejectCall(absl::Time /*now*/, absl::string_view call,
                                 absl::string_view reason) {
   const absl::Status status = RequireCall(call, CallState::kIncoming);
   if (!status.ok()) return status;
-  out_.push_back(WriteMessage(
-      ClientMessage{"", Reject{std::string(call), std::string(reason)}}));
+  KYUU_RETURN_IF_ERROR(Post(WriteMessage(
+      ClientMessage{"", Reject{std::string(call), std::string(reason)}})));
   calls_.erase(calls_.find(call));
   return absl::OkStatus();
 }
@@ -189,8 +253,8 @@ absl::Status Client::EndCall(absl::Time /*now*/, absl::string_view call,
                              absl::string_view reason) {
   const auto it = calls_.find(call);
   if (it == calls_.end()) return UnknownCall();
-  out_.push_back(WriteMessage(
-      ClientMessage{"", Hangup{std::string(call), std::string(reason)}}));
+  KYUU_RETURN_IF_ERROR(Post(WriteMessage(
+      ClientMessage{"", Hangup{std::string(call), std::string(reason)}})));
   calls_.erase(it);
   return absl::OkStatus();
 }
@@ -209,8 +273,7 @@ absl::Status Client::SendDescription(absl::Time /*now*/, absl::string_view call,
   if (text.size() > limits_.max_message_bytes) {
     return absl::OutOfRangeError("the description is too large");
   }
-  out_.push_back(std::move(text));
-  return absl::OkStatus();
+  return Post(std::move(text));
 }
 
 absl::Status Client::SendCandidate(absl::Time /*now*/, absl::string_view call,
@@ -218,9 +281,8 @@ absl::Status Client::SendCandidate(absl::Time /*now*/, absl::string_view call,
   const absl::Status status = RequireCall(call, CallState::kAccepted);
   if (!status.ok()) return status;
   if (candidate.candidate.empty()) {
-    out_.push_back(WriteMessage(ClientMessage{
+    return Post(WriteMessage(ClientMessage{
         "", Signal{std::string(call), SignalKind::kEndOfCandidates, ""}}));
-    return absl::OkStatus();
   }
   std::string text = "{\"candidate\":";
   internal::AppendJsonText(candidate.candidate, text);
@@ -239,19 +301,36 @@ absl::Status Client::SendCandidate(absl::Time /*now*/, absl::string_view call,
   if (!internal::IsUtf8(text)) {
     return absl::InvalidArgumentError("not a candidate");
   }
-  out_.push_back(WriteMessage(ClientMessage{
+  return Post(WriteMessage(ClientMessage{
       "", Signal{std::string(call), SignalKind::kCandidate, text}}));
+}
+
+absl::Status Client::RequestCredentials(absl::Time now) {
+  if (state_ != State::kReady) {
+    return absl::FailedPreconditionError("not connected to the server");
+  }
+  return SendRequest(now, RequestKind::kOther, {"", Credentials{}});
+}
+
+absl::Status Client::SendRequest(absl::Time now, RequestKind kind,
+                                 ClientMessage message, std::string to) {
+  if (requests_.size() >= options_.max_requests) {
+    return absl::ResourceExhaustedError("too many requests");
+  }
+  message.id = absl::StrCat(next_request_);
+  KYUU_RETURN_IF_ERROR(Post(WriteMessage(message)));
+  requests_[next_request_++] = {kind, std::move(to),
+                                now + options_.request_timeout};
+  ArmRequests();
   return absl::OkStatus();
 }
 
-bool Client::SendRequest(absl::Time now, RequestKind kind,
-                         ClientMessage message, std::string to) {
-  if (requests_.size() >= options_.max_requests) return false;
-  message.id = absl::StrCat(next_request_);
-  requests_[next_request_++] = {kind, std::move(to),
-                                now + options_.request_timeout};
-  out_.push_back(WriteMessage(message));
-  return true;
+absl::Status Client::Post(std::string text) {
+  if (out_.size() >= options_.max_queued) {
+    return absl::ResourceExhaustedError("too many messages are waiting");
+  }
+  out_.push_back(std::move(text));
+  return absl::OkStatus();
 }
 
 std::optional<Client::Request> Client::TakeRequest(const std::string& id) {
@@ -268,6 +347,8 @@ void Client::Finish(absl::Status status) {
   state_ = State::kClosed;
   joined_ = false;
   requests_.clear();
+  timers_.StopAll();
+  hello_.clear();
   out_.clear();
   events_.push_back(ClientClosed{std::move(status)});
 }
@@ -275,6 +356,7 @@ void Client::Finish(absl::Status status) {
 std::string Client::DebugString() const {
   const char* state = state_ == State::kHello   ? "hello"
                       : state_ == State::kReady ? "ready"
+                      : state_ == State::kAway  ? "away"
                                                 : "closed";
   return absl::StrCat("signaling client ", state, joined_ ? ", joined " : "",
                       room_, ", ", peers_.size(), " peers, ", calls_.size(),

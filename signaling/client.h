@@ -19,116 +19,18 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/engine.h"
+#include "base/timer.h"
+#include "signaling/client_events.h"
+#include "signaling/internal/outbox.h"
 #include "signaling/message.h"
 
 namespace kyuu::signaling {
 
-struct ClientOptions {
-  std::string client_name = "kyuu";
-  MessageLimits limits;
-  // Peers of the room that are remembered; the server's rooms hold 500.
-  size_t max_peers = 10000;
-  size_t max_calls = 64;  // Ringing and running.
-  // Requests waiting for their answer.
-  size_t max_requests = 64;
-  // Events and messages not yet polled; more end with RESOURCE_EXHAUSTED.
-  size_t max_queued = 16 * 1024;
-  // For an answer to hello, join, call and list.
-  absl::Duration request_timeout = absl::Seconds(10);
-};
-
-// RTCIceCandidateInit. An empty `candidate` ends the candidates of this
-// description.
-struct CandidateInit {
-  std::string candidate;  // "candidate:..."
-  std::optional<std::string> sdp_mid;
-  std::optional<int> sdp_m_line_index;
-  std::optional<std::string> username_fragment;
-};
-
-// Events. A status carries a text for the person at the terminal.
-struct Ready {
-  std::string session;
-  std::string server;
-  std::vector<IceServer> ice_servers;
-};
-struct IceServersChanged {
-  std::vector<IceServer> ice_servers;
-};
-// peers() lists who is there.
-struct JoinedRoom {
-  std::string room;
-  std::string name;
-};
-// ALREADY_EXISTS: the name is taken. INVALID_ARGUMENT: the name cannot be
-// used. RESOURCE_EXHAUSTED: the room or the server is full. Join() may be
-// tried again.
-struct JoinFailed {
-  absl::Status status;
-};
-struct PeerChanged {
-  PresenceChange change = PresenceChange::kJoined;
-  Peer peer;
-};
-// The answer to StartCall(): it rings there. In glare (both call each other)
-// both get the same call, accepted.
-struct CallStarted {
-  std::string call;
-  std::string to;
-  bool polite = false;  // The role of perfect negotiation.
-};
-// NOT_FOUND: nobody of that name is here.
-struct CallFailed {
-  std::string to;
-  absl::Status status;
-};
-struct IncomingCall {
-  std::string call;
-  std::string from;
-  bool polite = true;
-  std::string meta;
-};
-// Both ends get it; offers may be sent from here on.
-struct CallAccepted {
-  std::string call;
-  std::string peer;
-};
-// `reason` is the protocol's word; `text` says it to a person.
-struct CallEnded {
-  std::string call;
-  std::string peer;
-  std::string reason;
-  std::string text;
-};
-struct DescriptionReceived {
-  std::string call;
-  SignalKind kind = SignalKind::kOffer;  // Or kAnswer.
-  std::string sdp;
-};
-struct CandidateReceived {
-  std::string call;
-  CandidateInit candidate;
-};
-// An error that belongs to no join and no call request.
-struct ErrorReceived {
-  Error error;
-};
-// The last event. UNAVAILABLE: the server is lost. DEADLINE_EXCEEDED: it does
-// not answer. INVALID_ARGUMENT: what it says is not this protocol.
-struct ClientClosed {
-  absl::Status status;
-};
-
-struct ClientStats {
-  uint64_t messages_received = 0;
-  uint64_t unknown_types = 0;  // Newer than this client; ignored.
-  uint64_t stale = 0;          // About calls or requests long gone.
-};
-
 class Client {
  public:
   using Packet = std::string;  // One text message.
-  using Event = std::variant<Ready, IceServersChanged, JoinedRoom, JoinFailed,
+  using Event = std::variant<Ready, Resumed, SessionLost, ConnectionLost,
+                             IceServersChanged, JoinedRoom, JoinFailed,
                              PeerChanged, CallStarted, CallFailed, IncomingCall,
                              CallAccepted, CallEnded, DescriptionReceived,
                              CandidateReceived, ErrorReceived, ClientClosed>;
@@ -143,10 +45,14 @@ class Client {
   std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
-  // The WebSocket has closed: ClientClosed follows, with a text for a person
-  // made from `code` and `status`.
+  // The WebSocket has closed: ClientClosed or ConnectionLost follows, with a
+  // text for a person made from `code` and `status`.
   void HandleConnectionClosed(absl::Time now, uint16_t code,
                               const absl::Status& status);
+  // A new WebSocket is open behind ConnectionLost: Resumed or SessionLost and
+  // Ready follow. FAILED_PRECONDITION if the client has not lost its
+  // connection.
+  absl::Status HandleConnectionOpened(absl::Time now);
 
   // Commands give FAILED_PRECONDITION out of order (before Ready, before or
   // after joining, a call of another state), INVALID_ARGUMENT for names and
@@ -173,6 +79,8 @@ class Client {
                                SignalKind kind, absl::string_view sdp);
   absl::Status SendCandidate(absl::Time now, absl::string_view call,
                              const CandidateInit& candidate);
+  // Answered by IceServersChanged, with credentials that are good for a while.
+  absl::Status RequestCredentials(absl::Time now);
 
   bool ready() const { return state_ == State::kReady; }
   bool joined() const { return joined_; }
@@ -187,13 +95,18 @@ class Client {
   std::string DebugString() const;
 
  private:
-  enum class State : uint8_t { kHello, kReady, kClosed };
+  enum class State : uint8_t { kHello, kReady, kAway, kClosed };
+  enum class Timer : uint8_t {
+    kHello,    // `welcome` does not come.
+    kRequest,  // An answer does not come.
+    kCount,
+  };
   enum class CallState : uint8_t { kRinging, kIncoming, kAccepted };
   struct CallRecord {
     std::string peer;
     CallState state = CallState::kRinging;
   };
-  enum class RequestKind : uint8_t { kHello, kJoin, kList, kCall, kOther };
+  enum class RequestKind : uint8_t { kJoin, kList, kCall, kOther };
   struct Request {
     RequestKind kind = RequestKind::kOther;
     std::string to;  // kCall.
@@ -214,14 +127,28 @@ class Client {
   void On(absl::Time now, const std::string& id, Hangup& message);
   void On(absl::Time now, const std::string& id, Signal& message);
   void On(absl::Time now, const std::string& id, Pong& message);
+  void On(absl::Time now, const std::string& id, Ack& message);
   void On(absl::Time now, const std::string& id, Error& message);
 
+  void SayHello(absl::Time now);
+  void Resume(absl::Time now, const ResumeGrant& grant);
+  void LoseSession();
+  // The connection is of no more use.
+  void LoseConnection(absl::Status status);
+  // One more message behind `welcome` has come.
+  void CountReceived();
+  void Acknowledge(uint64_t received);
+  void ArmRequests();
+  // Asks for the peers behind the name `after`.
+  void ListOn(absl::Time now, const std::string& after);
   void AddPeer(Peer peer);
   void FinishCall(const std::string& call, std::string reason);
   absl::Status RequireCall(absl::string_view call, CallState state) const;
-  // Sends a request that has an answer; returns false at max_requests.
-  bool SendRequest(absl::Time now, RequestKind kind, ClientMessage message,
-                   std::string to = {});
+  // Sends a request that has an answer. RESOURCE_EXHAUSTED at max_requests.
+  absl::Status SendRequest(absl::Time now, RequestKind kind,
+                           ClientMessage message, std::string to = {});
+  // Sends a message. RESOURCE_EXHAUSTED at max_queued.
+  absl::Status Post(std::string text);
   std::optional<Request> TakeRequest(const std::string& id);
   void Finish(absl::Status status);
 
@@ -238,6 +165,14 @@ class Client {
   // By number, oldest first: deadlines are in the same order.
   absl::btree_map<uint64_t, Request> requests_;
   uint64_t next_request_ = 1;
+  TimerTable<Timer> timers_;
+  std::string session_;
+  std::string secret_;     // Empty for a session that cannot be resumed.
+  uint64_t received_ = 0;  // Messages behind `welcome`.
+  uint64_t received_acknowledged_ = 0;
+  internal::Outbox sent_;  // Handed out, and not acknowledged.
+  size_t resent_ = 0;      // Of those, since the session went on.
+  std::string hello_;      // To be sent before anything else.
   std::deque<std::string> out_;
   std::deque<Event> events_;
   ClientStats stats_;

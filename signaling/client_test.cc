@@ -52,10 +52,14 @@ struct World {
         busy = true;
         if (const auto* opened = std::get_if<SessionOpened>(&*event)) {
           EXPECT_OK(server.SetIceServers(
-              now, opened->connection,
+              now, opened->session,
               {{{"stun:h:3478"}, "", ""}, {{"turn:h:3478"}, "u", "p"}}));
         }
       }
+      // Presence may wait a moment.
+      now = std::max(
+          now, std::min(server.NextTimeout(), now + absl::Milliseconds(100)));
+      server.HandleTimeout(now);
       while (auto message = server.PollTransmit(now, {})) {
         busy = true;
         clients[static_cast<size_t>(message->connection)]->HandlePacket(
@@ -267,7 +271,7 @@ TEST(ClientTest, RejectedAndUnansweredCallsAreTold) {
 
 TEST(ClientTest, LongRoomsAreListedToTheEnd) {
   ServerOptions options;
-  options.max_list_bytes = 100;
+  options.rooms.max_list_bytes = 100;
   World world(options);
   for (int i = 10; i < 25; ++i) world.Join(absl::StrCat("p", i));
   Client& ada = world.Join("ada");

@@ -1,68 +1,124 @@
 #include "signaling/server.h"
 
 #include <algorithm>
-#include <array>
+#include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "signaling/close_code.h"
 
 namespace kyuu::signaling {
 namespace {
 
-constexpr uint16_t kClosePolicyViolation = 1008;
+// Messages of the client after which they are acknowledged: seldom enough to
+// cost nothing, often enough for a client that keeps a hundred or so.
+constexpr uint64_t kAcknowledgeEvery = 16;
 
-// What a message costs in a queue beside its text.
-constexpr size_t kEnvelopeBytes = 64;
+// The part of the credentials' lifetime after which new ones are asked for.
+constexpr double kCredentialsRenewal = 0.75;
+
+RoomOptions RoomsOf(const ServerOptions& options) {
+  RoomOptions rooms = options.rooms;
+  rooms.max_name_bytes = options.limits.max_name_bytes;
+  return rooms;
+}
 
 }  // namespace
 
 Server::Server(ServerOptions options, Random& random)
-    : options_(std::move(options)), random_(&random) {}
+    : options_(std::move(options)),
+      sessions_(options_, random),
+      directory_(RoomsOf(options_), options_.calls, random) {}
 
 absl::Status Server::Connect(absl::Time now, ConnectionId connection,
-                             const IpAddress& source) {
+                             const IpAddress& address) {
   if (connections_.size() >= options_.max_connections) {
     return absl::ResourceExhaustedError("the server is full");
   }
-  const auto [it, inserted] = connections_.try_emplace(connection);
-  if (!inserted) return absl::AlreadyExistsError("connection id in use");
-  it->second.source = internal::SourceOf(source);
-  if (!connections_per_source_.Take(it->second.source,
+  if (connections_.contains(connection)) {
+    return absl::AlreadyExistsError("connection id in use");
+  }
+  const internal::Source source = internal::SourceOf(address);
+  if (!connections_per_source_.Take(source,
                                     options_.max_connections_per_source)) {
-    connections_.erase(it);
     return absl::ResourceExhaustedError("too many connections of one address");
   }
-  it->second.tokens = options_.message_burst;
-  it->second.tokens_at = now;
-  it->second.hello_deadline = now + options_.hello_timeout;
-  hello_deadlines_.emplace(it->second.hello_deadline, connection);
+  Session& session = sessions_.Add(now, source);
+  session.connection = connection;
+  connections_[connection] = {session.member, source};
+  sessions_.Set(internal::Sessions::Timer::kHello, session,
+                now + options_.hello_timeout);
   return absl::OkStatus();
 }
 
-void Server::Disconnect(absl::Time /*now*/, ConnectionId connection) {
-  Forget(connection, "peer_lost");
+void Server::Disconnect(absl::Time now, ConnectionId connection,
+                        Departure departure) {
+  const auto it = connections_.find(connection);
+  if (it == connections_.end()) return;
+  Session& session = *sessions_.Find(it->second.member);
+  ForgetConnection(connection);
+  if (departure == Departure::kLost && session.is_numbered()) {
+    session.stage = Session::Open();
+    if (sessions_.BeginGrace(now, session)) {
+      ++stats_.sessions_kept;
+      return;
+    }
+    ++stats_.sessions_given_up;
+  }
+  session.connection.reset();
+  End(now, session);
+  Settle(now);
 }
 
-absl::Status Server::SetIceServers(absl::Time /*now*/, ConnectionId connection,
-                                   std::vector<IceServer> ice_servers) {
+void Server::ForgetConnection(ConnectionId connection) {
   const auto it = connections_.find(connection);
-  if (it == connections_.end() || it->second.state == State::kNew) {
-    return absl::NotFoundError("no such session");
+  connections_per_source_.Return(it->second.source);
+  connections_.erase(it);
+}
+
+absl::Status Server::SetIceServers(absl::Time now, absl::string_view id,
+                                   std::vector<IceServer> ice_servers) {
+  Session* session = sessions_.Find(id);
+  if (session == nullptr) return absl::NotFoundError("no such session");
+  if (options_.credentials_lifetime != absl::InfiniteDuration()) {
+    sessions_.Set(internal::Sessions::Timer::kCredentials, *session,
+                  now + options_.credentials_lifetime * kCredentialsRenewal);
   }
-  if (it->second.state != State::kAwaitingIceServers) {
-    Send(connection, {"", IceServers{std::move(ice_servers)}});
-    return absl::OkStatus();
+  if (!session->is_open()) {
+    SendWelcome(now, *session, std::move(ice_servers));
+  } else {
+    std::string request_id;
+    if (!session->credential_requests.empty()) {
+      request_id = std::move(session->credential_requests.front());
+      session->credential_requests.pop_front();
+    }
+    Send(*session, {std::move(request_id), IceServers{std::move(ice_servers)}});
   }
-  it->second.state = State::kReady;
+  Settle(now);
+  return absl::OkStatus();
+}
+
+void Server::SendWelcome(absl::Time /*now*/, Session& session,
+                         std::vector<IceServer> ice_servers) {
+  auto welcoming = std::get<Session::Welcoming>(std::move(session.stage));
+  session.stage = Session::Open();
   Welcome welcome;
   welcome.server = options_.server_name;
-  welcome.session = it->second.session;
+  welcome.session = session.id;
   welcome.ice_servers = std::move(ice_servers);
   welcome.limits = options_.limits;
   welcome.ping_interval = options_.ping_interval;
-  Send(connection, {std::move(it->second.hello_id), std::move(welcome)});
-  return absl::OkStatus();
+  if (session.resumable()) {
+    welcome.resume = {session.secret, options_.grace, welcoming.origin,
+                      session.received};
+    session.received_acknowledged = session.received;
+  }
+  Enqueue(*session.connection,
+          absl::Cord(WriteMessage(ServerMessage{std::move(welcoming.hello_id),
+                                                std::move(welcome)})));
+  for (const absl::Cord& text : session.outbox.messages()) {
+    Enqueue(*session.connection, text);
+  }
 }
 
 void Server::HandlePacket(absl::Time now, Packet in) {
@@ -71,81 +127,94 @@ void Server::HandlePacket(absl::Time now, Packet in) {
     ++stats_.unknown_connection;
     return;
   }
+  Session& session = *sessions_.Find(it->second.member);
   ++stats_.messages_received;
   if (queued_bytes_ > options_.max_queued_bytes) {
-    ++stats_.messages_dropped;
-    return;
+    // Nobody may think that this message was read. Who can resume its session
+    // says it again.
+    ++stats_.overloaded;
+    Close(now, session, kCloseTryAgainLater, "the server is overloaded",
+          Departure::kLost);
+    return Settle(now);
   }
-  if (!TakeToken(now, in.connection, it->second)) return;
+  if (!session.is_new()) ++session.received;
+  AcknowledgeReceived(session);
+  if (!TakeToken(now, session)) return Settle(now);
   const auto parsed = ParseClientMessage(in.text, options_.limits);
   if (const auto* refused = std::get_if<MessageRefused>(&parsed)) {
     ++stats_.messages_refused;
-    Send(in.connection, {refused->id, refused->error});
-    return;
+    Send(session, {refused->id, refused->error});
+    return Settle(now);
   }
   const ClientMessage& message = std::get<ClientMessage>(parsed);
-  const Context context = {now, in.connection, &it->second, &message.id};
+  const Context context = {now, session, message.id};
   std::visit([&](const auto& body) { On(context, body); }, message.body);
+  Settle(now);
 }
 
-bool Server::TakeToken(absl::Time now, ConnectionId id,
-                       Connection& connection) {
-  const absl::Duration elapsed =
-      std::max(now - connection.tokens_at, absl::ZeroDuration());
-  connection.tokens =
-      std::min(options_.message_burst,
-               connection.tokens + absl::ToDoubleSeconds(elapsed) *
-                                       options_.messages_per_second);
-  connection.tokens_at = std::max(now, connection.tokens_at);
+bool Server::TakeToken(absl::Time now, Session& session) {
   // Who has been quiet long enough is forgiven.
-  if (connection.tokens >= options_.message_burst) connection.dropped = 0;
-  if (connection.tokens >= 1) {
-    connection.tokens -= 1;
-    return true;
-  }
+  if (session.message_rate.IsFull(now)) session.dropped = 0;
+  const absl::Duration wait = session.message_rate.Take(now);
+  if (wait == absl::ZeroDuration()) return true;
   ++stats_.rate_limited;
-  if (++connection.dropped > options_.max_dropped_messages) {
-    CloseFor(id, kClosePolicyViolation, "too many messages");
+  if (++session.dropped > options_.max_dropped_messages) {
+    Close(now, session, kClosePolicyViolation, "too many messages",
+          Departure::kGoodbye);
     return false;
   }
   Error error;
   error.code = ErrorCode::kRateLimited;
   error.message = "too many messages; this one was dropped";
-  error.retry_after = absl::Ceil(
-      absl::Seconds((1 - connection.tokens) / options_.messages_per_second),
-      absl::Milliseconds(1));
-  Send(id, {"", std::move(error)});
+  error.retry_after = wait;
+  Send(session, {"", std::move(error)});
   return false;
 }
 
+void Server::AcknowledgeReceived(Session& session) {
+  if (!session.resumable() || !session.is_open() ||
+      session.received < session.received_acknowledged + kAcknowledgeEvery) {
+    return;
+  }
+  session.received_acknowledged = session.received;
+  Send(session, {"", Ack{session.received}});
+}
+
 void Server::HandleTimeout(absl::Time now) {
-  while (!hello_deadlines_.empty() && hello_deadlines_.begin()->first <= now) {
-    CloseFor(hello_deadlines_.begin()->second, kClosePolicyViolation,
-             "no hello");
+  while (const auto due = sessions_.PopDue(now)) {
+    Session& session = *due->session;
+    switch (due->timer) {
+      case internal::Sessions::Timer::kHello:
+        Close(now, session, kClosePolicyViolation, "no hello",
+              Departure::kGoodbye);
+        break;
+      case internal::Sessions::Timer::kGrace:
+        ++stats_.sessions_given_up;
+        sessions_.EndGrace(session);
+        End(now, session);
+        break;
+      case internal::Sessions::Timer::kCredentials:
+        // A client that is away gets new ones when it comes back.
+        if (!session.connection.has_value()) break;
+        events_.push_back(CredentialsWanted{*session.connection, session.id});
+        break;
+    }
   }
-  while (!ring_deadlines_.empty() && ring_deadlines_.begin()->first <= now) {
-    const std::string call = ring_deadlines_.begin()->second;
-    const ServerMessage over = {"", Hangup{call, "timeout"}};
-    EndCall(call, calls_.at(call).caller, over, over);
-  }
+  directory_.HandleTimeout(now);
+  Settle(now);
 }
 
 absl::Time Server::NextTimeout() const {
-  absl::Time next = absl::InfiniteFuture();
-  if (!hello_deadlines_.empty()) next = hello_deadlines_.begin()->first;
-  if (!ring_deadlines_.empty()) {
-    next = std::min(next, ring_deadlines_.begin()->first);
-  }
-  return next;
+  return std::min(sessions_.NextTimeout(), directory_.NextTimeout());
 }
 
 std::optional<Server::Packet> Server::PollTransmit(
     absl::Time /*now*/, absl::Span<uint8_t> /*out*/) {
   if (out_.empty()) return std::nullopt;
-  Envelope envelope = std::move(out_.front());
+  Outgoing next = std::move(out_.front());
   out_.pop_front();
-  queued_bytes_ -= envelope.text.size() + kEnvelopeBytes;
-  return envelope;
+  queued_bytes_ -= next.text.size() + internal::kQueuedMessageBytes;
+  return Envelope{next.connection, std::string(next.text)};
 }
 
 std::optional<Server::Event> Server::PollEvent() {
@@ -155,200 +224,108 @@ std::optional<Server::Event> Server::PollEvent() {
   return event;
 }
 
-void Server::On(const Context& context, const Hello& hello) {
-  Connection& connection = *context.connection;
-  if (connection.state != State::kNew) {
-    return Refuse(context, ErrorCode::kBadState, "hello was said before");
-  }
-  if (hello.version != kProtocolVersion) {
-    return Refuse(context, ErrorCode::kUnsupportedVersion,
-                  absl::StrCat("version ", kProtocolVersion,
-                               " of the protocol is spoken here"));
-  }
-  hello_deadlines_.erase({connection.hello_deadline, context.id});
-  connection.state = State::kAwaitingIceServers;
-  connection.hello_id = *context.request_id;
-  std::array<char, 16> secret;
-  random_->Fill(
-      absl::MakeSpan(reinterpret_cast<uint8_t*>(secret.data()), secret.size()));
-  connection.session =
-      absl::BytesToHexString(absl::string_view(secret.data(), secret.size()));
-  events_.push_back(SessionOpened{context.id, connection.session});
+void Server::End(absl::Time now, Session& session) {
+  (void)directory_.Leave(now, session.member, "peer_lost");
+  if (!session.is_new()) events_.push_back(SessionClosed{session.id});
+  sessions_.Remove(session);
 }
 
-void Server::On(const Context& context, const Join& join) {
-  Connection& connection = *context.connection;
-  if (connection.state != State::kReady) {
-    return Refuse(context, ErrorCode::kBadState,
-                  connection.state == State::kJoined
-                      ? "already in a room; leave it first"
-                      : "say hello and wait for welcome first");
-  }
-  const std::string& name =
-      join.room.empty() ? options_.default_room : join.room;
-  if (!IsValidName(join.name, options_.limits.max_name_bytes) ||
-      !IsValidName(name, options_.limits.max_name_bytes)) {
-    return Refuse(
-        context, ErrorCode::kInvalidName,
-        absl::StrCat("a name has 1 to ", options_.limits.max_name_bytes,
-                     " bytes, no control characters, and no blank "
-                     "at its ends"));
-  }
-  auto room = rooms_.find(name);
-  if (room == rooms_.end()) {
-    if (rooms_.size() >= options_.max_rooms) {
-      return Refuse(context, ErrorCode::kServerFull,
-                    "the server has no place for another room");
+void Server::Close(absl::Time now, Session& session, uint16_t code,
+                   absl::string_view reason, Departure departure) {
+  const ConnectionId connection = *session.connection;
+  events_.push_back(CloseConnection{connection, code, std::string(reason)});
+  Disconnect(now, connection, departure);
+}
+
+void Server::Settle(absl::Time now) {
+  while (true) {
+    if (const std::optional<Effect> effect = directory_.PollEffect()) {
+      std::visit([this](const auto& e) { On(e); }, *effect);
+    } else if (!doomed_.empty()) {
+      Session* session = sessions_.Find(doomed_.back());
+      doomed_.pop_back();
+      if (session == nullptr) continue;
+      ++stats_.sessions_given_up;
+      if (session->connection.has_value()) {
+        const ConnectionId connection = *session->connection;
+        events_.push_back(CloseConnection{connection, kCloseTryAgainLater,
+                                          "too much is waiting"});
+        ForgetConnection(connection);
+      } else {
+        sessions_.EndGrace(*session);
+      }
+      End(now, *session);
+    } else {
+      return;
     }
-    room = rooms_.try_emplace(name).first;
-  } else if (room->second.contains(join.name)) {
-    return Refuse(context, ErrorCode::kNameTaken,
-                  "somebody in the room has this name");
-  } else if (room->second.size() >= options_.max_peers_per_room) {
-    return Refuse(context, ErrorCode::kRoomFull, "the room is full");
   }
-  room->second.emplace(join.name, context.id);
-  ++peer_count_;
-  connection.state = State::kJoined;
-  connection.room = name;
-  connection.peer = {join.name, std::string(join.meta)};
-  Joined joined;
-  joined.room = name;
-  joined.name = join.name;
-  joined.more = ListPeers(room->second, join.name, "", &joined.peers);
-  Reply(context, {"", std::move(joined)});
-  Announce(context.id, connection, PresenceChange::kJoined);
-}
-
-void Server::On(const Context& context, const Update& update) {
-  if (!RequireJoined(context)) return;
-  context.connection->peer.meta = std::string(update.meta);
-  Reply(context, {"", Updated{}});
-  Announce(context.id, *context.connection, PresenceChange::kUpdated);
-}
-
-void Server::On(const Context& context, const List& list) {
-  if (!RequireJoined(context)) return;
-  Peers peers;
-  peers.room = context.connection->room;
-  peers.more = ListPeers(rooms_.at(peers.room), context.connection->peer.name,
-                         list.after, &peers.peers);
-  Reply(context, {"", std::move(peers)});
-}
-
-void Server::On(const Context& context, const Leave&) {
-  if (!RequireJoined(context)) return;
-  LeaveRoom(context.id, *context.connection, "peer_left");
-  Reply(context, {"", Left{}});
-}
-
-void Server::On(const Context& context, const Ping&) {
-  Reply(context, {"", Pong{}});
-}
-
-bool Server::RequireJoined(const Context& context) {
-  if (context.connection->state == State::kJoined) return true;
-  Refuse(context, ErrorCode::kNotJoined, "join a room first");
-  return false;
-}
-
-bool Server::ListPeers(const Room& room, absl::string_view self,
-                       absl::string_view after,
-                       std::vector<Peer>* peers) const {
-  size_t bytes = 0;
-  for (auto it = after.empty() ? room.begin() : room.upper_bound(after);
-       it != room.end(); ++it) {
-    if (it->first == self) continue;
-    const Peer& peer = connections_.at(it->second).peer;
-    bytes += peer.name.size() + peer.meta.size() + 24;
-    // At least one, so that who asks on gets on.
-    if (bytes > options_.max_list_bytes && !peers->empty()) return true;
-    peers->push_back(peer);
-  }
-  return false;
-}
-
-void Server::LeaveRoom(ConnectionId id, Connection& connection,
-                       absl::string_view reason) {
-  while (!connection.calls.empty()) {
-    const std::string call = connection.calls.back();
-    const ServerMessage over = {"", Hangup{call, std::string(reason)}};
-    EndCall(call, id, over, over);
-  }
-  const auto room = rooms_.find(connection.room);
-  KYUU_CHECK(room != rooms_.end());
-  room->second.erase(connection.peer.name);
-  --peer_count_;
-  if (room->second.empty()) {
-    rooms_.erase(room);
-  } else {
-    Announce(id, connection, PresenceChange::kLeft);
-  }
-  connection.state = State::kReady;
-  connection.room.clear();
-  connection.peer = {};
-}
-
-void Server::Announce(ConnectionId by, const Connection& connection,
-                      PresenceChange change) {
-  const std::string text =
-      WriteMessage(ServerMessage{"", Presence{change, connection.peer}});
-  for (const auto& [name, id] : rooms_.at(connection.room)) {
-    if (id != by) SendText(id, text);
-  }
-}
-
-void Server::Forget(ConnectionId id, absl::string_view reason) {
-  const auto it = connections_.find(id);
-  if (it == connections_.end()) return;
-  Connection& connection = it->second;
-  if (connection.state == State::kNew) {
-    hello_deadlines_.erase({connection.hello_deadline, id});
-  } else {
-    if (connection.state == State::kJoined) LeaveRoom(id, connection, reason);
-    events_.push_back(SessionClosed{id, std::move(connection.session)});
-  }
-  connections_per_source_.Return(connection.source);
-  connections_.erase(it);
-}
-
-void Server::CloseFor(ConnectionId id, uint16_t code,
-                      absl::string_view reason) {
-  events_.push_back(CloseConnection{id, code, std::string(reason)});
-  Forget(id, "peer_lost");
 }
 
 void Server::Reply(const Context& context, ServerMessage message) {
-  message.id = *context.request_id;
-  Send(context.id, message);
+  message.id = context.request_id;
+  Send(context.session, message);
 }
 
 void Server::Refuse(const Context& context, ErrorCode code,
-                    absl::string_view message, absl::string_view call) {
+                    absl::string_view message) {
+  Refusal refusal;
+  refusal.code = code;
+  refusal.message = std::string(message);
+  Refuse(context, refusal);
+}
+
+void Server::Refuse(const Context& context, const Refusal& refusal) {
   ++stats_.messages_refused;
-  Error error;
-  error.code = code;
-  error.message = std::string(message);
-  error.call = std::string(call);
-  Reply(context, {"", std::move(error)});
+  Reply(context, {"", Error{refusal.code, refusal.message, refusal.call,
+                            refusal.retry_after}});
 }
 
-void Server::Send(ConnectionId to, const ServerMessage& message) {
-  SendText(to, WriteMessage(message));
+bool Server::TakeRate(const Context& context, internal::TokenBucket& bucket,
+                      absl::string_view what) {
+  const absl::Duration wait = bucket.Take(context.now);
+  if (wait == absl::ZeroDuration()) return true;
+  ++stats_.rate_limited;
+  Refusal refusal;
+  refusal.code = ErrorCode::kRateLimited;
+  refusal.message = absl::StrCat("too many ", what, " in a short time");
+  refusal.retry_after = wait;
+  Refuse(context, refusal);
+  return false;
 }
 
-void Server::SendText(ConnectionId to, std::string text) {
-  queued_bytes_ += text.size() + kEnvelopeBytes;
-  out_.push_back({to, std::move(text)});
+void Server::SendTo(Member member, const ServerMessage& message) {
+  Session* session = sessions_.Find(member);
+  if (session != nullptr) Send(*session, message);
+}
+
+void Server::Send(Session& session, const ServerMessage& message) {
+  SendText(session, absl::Cord(WriteMessage(message)));
+}
+
+void Server::SendText(Session& session, const absl::Cord& text) {
+  if (session.is_numbered() && !sessions_.Keep(session, text)) {
+    doomed_.push_back(session.member);
+  }
+  // A session that is being resumed gets it behind its `welcome`.
+  if (!session.connection.has_value() ||
+      (session.is_numbered() && !session.is_open())) {
+    return;
+  }
+  Enqueue(*session.connection, text);
+}
+
+void Server::Enqueue(ConnectionId connection, absl::Cord text) {
+  queued_bytes_ += text.size() + internal::kQueuedMessageBytes;
+  out_.push_back({connection, std::move(text)});
 }
 
 std::string Server::DebugString() const {
   return absl::StrCat(
-      "signaling server: ", connections_.size(), " connections, ", peer_count_,
-      " peers in ", rooms_.size(), " rooms, ", calls_.size(), " calls, ",
-      hello_deadlines_.size(), " hello timers, ", ring_deadlines_.size(),
-      " ring timers, ", queued_bytes_, " bytes queued, received ",
-      stats_.messages_received, ", refused ", stats_.messages_refused);
+      "signaling server: ", connections_.size(), " connections, ",
+      sessions_.in_grace(), " sessions waiting, ", peer_count(), " peers in ",
+      room_count(), " rooms, ", call_count(), " calls, ", queued_bytes_,
+      " bytes queued, ", kept_bytes(), " kept, next timeout ",
+      absl::FormatTime(NextTimeout()), "; ", CountersToString(stats_));
 }
 
 }  // namespace kyuu::signaling

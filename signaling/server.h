@@ -1,5 +1,7 @@
-// The signaling server: rooms, presence, the directory of who is there, and
-// calls between peers. An engine over messages; WebSockets are the caller's.
+// The signaling server: kyuu's protocol for many connections. It turns messages
+// into commands of the directory (directory.h) and what comes of them into
+// messages, and keeps each peer's session beyond its connection. An engine over
+// messages; WebSockets are the caller's.
 
 #ifndef KYUU_SIGNALING_SERVER_H_
 #define KYUU_SIGNALING_SERVER_H_
@@ -13,57 +15,22 @@
 #include <variant>
 #include <vector>
 
-#include "absl/container/btree_map.h"
-#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/node_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "base/engine.h"
 #include "base/random.h"
+#include "signaling/directory.h"
+#include "signaling/internal/session.h"
 #include "signaling/internal/shares.h"
 #include "signaling/message.h"
+#include "signaling/server_options.h"
 
 namespace kyuu::signaling {
-
-// ConnectionId names a connection; the caller chooses it and does not use it
-// again while the connection lasts.
-enum class ConnectionId : uint64_t {};
-
-struct ServerOptions {
-  std::string server_name = "kyuud";  // Told in `welcome`.
-  std::string default_room = "lobby";
-  MessageLimits limits;
-  absl::Duration ping_interval = absl::Seconds(25);  // Told in `welcome`.
-  size_t max_connections = 10000;
-  // Of one source: an IPv4 address or an IPv6 /64. A household or an office
-  // behind one address has room in it; the whole server has not.
-  size_t max_connections_per_source = 500;
-  size_t max_rooms = 1000;
-  // Each arrival is told to everybody: N arrivals cost N^2/2 messages.
-  size_t max_peers_per_room = 500;
-  // Ringing and running ones of one peer, both directions.
-  size_t max_calls_per_peer = 16;
-  // JSON bytes of the peers in one `joined` or `peers`; the rest is asked for
-  // with `list`, so that a short request has no endless answer.
-  size_t max_list_bytes = 32 * 1024;
-  // A client's messages: in the long run, and at once (a call starts with some
-  // 20 candidates).
-  double messages_per_second = 50;
-  double message_burst = 200;
-  // So many messages dropped by the rate limit close the connection.
-  size_t max_dropped_messages = 1000;
-  // From Connect() to `hello`.
-  absl::Duration hello_timeout = absl::Seconds(10);
-  // How long an unanswered call rings.
-  absl::Duration ring_timeout = absl::Seconds(60);
-  // Bytes waiting for PollTransmit for all connections together. Beyond it
-  // clients' messages are dropped (and counted) until the caller has polled.
-  size_t max_queued_bytes = 64 * 1024 * 1024;
-};
 
 // Envelope is a text message from or to a connection.
 struct Envelope {
@@ -77,10 +44,16 @@ struct SessionOpened {
   ConnectionId connection{};
   std::string session;
 };
-// The session is over and its credentials are to be revoked. Comes once for
+// A client has come back to its session, or asks for credentials, or those that
+// it has are soon stale. Answer with SetIceServers(): servers whose credentials
+// are good from now on. Those that it has go on working for running calls.
+struct CredentialsWanted {
+  ConnectionId connection{};
+  std::string session;
+};
+// The session is over: its credentials make no new allocations. Comes once for
 // each SessionOpened.
 struct SessionClosed {
-  ConnectionId connection{};
   std::string session;
 };
 // Send what PollTransmit has, then close this connection (RFC 6455 close code
@@ -91,37 +64,35 @@ struct CloseConnection {
   std::string reason;
 };
 
-struct ServerStats {
-  uint64_t messages_received = 0;
-  uint64_t messages_refused = 0;  // Answered by an error.
-  uint64_t messages_dropped = 0;  // For max_queued_bytes.
-  uint64_t rate_limited = 0;
-  uint64_t signals_relayed = 0;
-  uint64_t calls_started = 0;
-  uint64_t calls_accepted = 0;
-  uint64_t unknown_connection = 0;  // Messages of connections not known.
-};
+// How a connection ended: kGoodbye if the client has said so (it closed the
+// WebSocket, with 1000, 1001 or no code), kLost in all other cases.
+enum class Departure : uint8_t { kLost, kGoodbye };
 
 class Server {
  public:
   using Packet = Envelope;
-  using Event = std::variant<SessionOpened, SessionClosed, CloseConnection>;
+  using Event = std::variant<SessionOpened, CredentialsWanted, SessionClosed,
+                             CloseConnection>;
 
   // `random` must outlive the server.
   Server(ServerOptions options, Random& random);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
 
   // Connect announces a connection whose WebSocket is open. `source` is the
-  // client's own address, by which shares of what is limited are counted.
+  // client's own address, by which shares of what is limited are counted;
+  // IpAddress() if it is not known (behind a proxy): no share, then.
   // RESOURCE_EXHAUSTED at max_connections or the source's share of them,
   // ALREADY_EXISTS for an id in use: close it (1013) then.
   absl::Status Connect(absl::Time now, ConnectionId connection,
                        const IpAddress& source);
-  // Disconnect says that a connection is gone: its peer leaves its room, its
-  // calls end ("peer_lost"), its session closes.
-  void Disconnect(absl::Time now, ConnectionId connection);
-  // SetIceServers answers SessionOpened: `welcome` is sent. Later calls send
-  // the new list as `ice_servers`. NOT_FOUND if the session is over.
-  absl::Status SetIceServers(absl::Time now, ConnectionId connection,
+  // Disconnect says that a connection is gone. A session that can be resumed
+  // waits for its client if the connection was lost. Others end: the peer
+  // leaves its room, its calls end ("peer_lost").
+  void Disconnect(absl::Time now, ConnectionId connection, Departure departure);
+  // SetIceServers answers SessionOpened and CredentialsWanted. Called unasked
+  // it sends the new list as `ice_servers`. NOT_FOUND if the session is over.
+  absl::Status SetIceServers(absl::Time now, absl::string_view session,
                              std::vector<IceServer> ice_servers);
 
   // HandlePacket takes one text message of a client.
@@ -136,46 +107,37 @@ class Server {
   absl::Time NextTimeout() const;
 
   size_t connection_count() const { return connections_.size(); }
-  size_t peer_count() const { return peer_count_; }
-  size_t room_count() const { return rooms_.size(); }
-  size_t call_count() const { return calls_.size(); }
+  // Sessions that wait for their clients.
+  size_t waiting_session_count() const { return sessions_.in_grace(); }
+  size_t peer_count() const { return directory_.peer_count(); }
+  size_t room_count() const { return directory_.room_count(); }
+  size_t call_count() const { return directory_.call_count(); }
   size_t queued_bytes() const { return queued_bytes_; }
+  // Of messages that clients have not acknowledged.
+  size_t kept_bytes() const { return sessions_.kept_bytes(); }
   const ServerStats& stats() const { return stats_; }
   std::string DebugString() const;
 
  private:
-  enum class State : uint8_t { kNew, kAwaitingIceServers, kReady, kJoined };
+  using Session = internal::Session;
   struct Connection {
-    State state = State::kNew;
+    Member member{};  // Whose session it serves.
     internal::Source source;
-    std::string session;
-    std::string hello_id;
-    absl::Time hello_deadline;
-    double tokens = 0;
-    absl::Time tokens_at;
-    size_t dropped = 0;
-    // While kJoined.
-    std::string room;
-    Peer peer;
-    std::vector<std::string> calls;
   };
-  // Peers by name, in the order of lists.
-  using Room = absl::btree_map<std::string, ConnectionId>;
-  struct CallRecord {
-    ConnectionId caller{};
-    ConnectionId callee{};
-    bool accepted = false;
-    absl::Time deadline;  // While ringing.
+  struct Outgoing {
+    ConnectionId connection{};
+    absl::Cord text;
   };
   // The message being handled, for answers and errors.
   struct Context {
     absl::Time now;
-    ConnectionId id;
-    Connection* connection;
-    const std::string* request_id;
+    Session& session;
+    const std::string& request_id;
   };
 
-  bool TakeToken(absl::Time now, ConnectionId id, Connection& connection);
+  bool TakeToken(absl::Time now, Session& session);
+  void AcknowledgeReceived(Session& session);
+
   void On(const Context& context, const Hello& hello);
   void On(const Context& context, const Join& join);
   void On(const Context& context, const Update& update);
@@ -187,43 +149,47 @@ class Server {
   void On(const Context& context, const Hangup& hangup);
   void On(const Context& context, const Signal& signal);
   void On(const Context& context, const Ping& ping);
+  void On(const Context& context, const Credentials& credentials);
+  void On(const Context& context, const Ack& ack);
 
-  bool RequireJoined(const Context& context);
-  // The call of that id in which the connection takes part, or nullptr after
-  // an error was sent.
-  CallRecord* FindCall(const Context& context, absl::string_view call);
-  std::optional<std::string> CallBetween(const Connection& a,
-                                         ConnectionId b) const;
-  bool ListPeers(const Room& room, absl::string_view self,
-                 absl::string_view after, std::vector<Peer>* peers) const;
-  void EndCall(std::string call, ConnectionId by, const ServerMessage& to_other,
-               const ServerMessage& to_self);
-  // `request_id`: of the callee's `accept`, if it was one.
-  void AcceptCall(const std::string& call, CallRecord& record,
-                  std::string request_id);
-  void LeaveRoom(ConnectionId id, Connection& connection,
-                 absl::string_view reason);
-  void Announce(ConnectionId by, const Connection& connection,
-                PresenceChange change);
-  void Forget(ConnectionId id, absl::string_view reason);
-  void CloseFor(ConnectionId id, uint16_t code, absl::string_view reason);
+  void On(const effect::PeersChanged& changed);
+  void On(const effect::CallRings& rings);
+  void On(const effect::CallAccepted& accepted);
+  void On(const effect::CallRejected& rejected);
+  void On(const effect::CallEnded& ended);
+
+  void Resume(const Context& context, Session& resumed, uint64_t received);
+  void SendWelcome(absl::Time now, Session& session,
+                   std::vector<IceServer> ice_servers);
+  void ForgetConnection(ConnectionId connection);
+  // Ends the session and what it takes part in; frees `session`.
+  void End(absl::Time now, Session& session);
+  // Closes its connection and, unless it waits for another one, ends it.
+  void Close(absl::Time now, Session& session, uint16_t code,
+             absl::string_view reason, Departure departure);
+  // Works off what the step has caused, until nothing more comes of it.
+  void Settle(absl::Time now);
+
+  // Answers errors for the message; the answer otherwise.
   void Reply(const Context& context, ServerMessage message);
-  void Refuse(const Context& context, ErrorCode code, absl::string_view message,
-              absl::string_view call = {});
-  void Send(ConnectionId to, const ServerMessage& message);
-  void SendText(ConnectionId to, std::string text);
+  void Refuse(const Context& context, ErrorCode code,
+              absl::string_view message);
+  void Refuse(const Context& context, const Refusal& refusal);
+  bool TakeRate(const Context& context, internal::TokenBucket& bucket,
+                absl::string_view what);
+  void Send(Session& session, const ServerMessage& message);
+  void SendTo(Member member, const ServerMessage& message);
+  void SendText(Session& session, const absl::Cord& text);
+  void Enqueue(ConnectionId connection, absl::Cord text);
 
   const ServerOptions options_;
-  Random* random_;
-  absl::node_hash_map<ConnectionId, Connection> connections_;
-  absl::node_hash_map<std::string, Room> rooms_;
-  absl::flat_hash_map<std::string, CallRecord> calls_;
-  size_t peer_count_ = 0;
+  internal::Sessions sessions_;
+  Directory directory_;
+  absl::flat_hash_map<ConnectionId, Connection> connections_;
   internal::Shares connections_per_source_;
-  // Deadlines of connections without hello and of ringing calls.
-  absl::btree_set<std::pair<absl::Time, ConnectionId>> hello_deadlines_;
-  absl::btree_set<std::pair<absl::Time, std::string>> ring_deadlines_;
-  std::deque<Envelope> out_;
+  // Sessions beyond their bounds, to be ended when the step is done.
+  std::vector<Member> doomed_;
+  std::deque<Outgoing> out_;
   size_t queued_bytes_ = 0;
   std::deque<Event> events_;
   ServerStats stats_;

@@ -20,7 +20,14 @@ using ::testing::StartsWith;
 
 // A server and the clients' view of it: what each connection was sent.
 struct Fixture {
-  explicit Fixture(ServerOptions options = {}) : server(options, random) {}
+  explicit Fixture(ServerOptions options = {})
+      : server(Prompt(std::move(options)), random) {}
+  // Presence is told at once: most tests are about what is told.
+  static ServerOptions Prompt(ServerOptions options) {
+    options.rooms.presence_window = absl::ZeroDuration();
+    options.rooms.presence_bytes_per_second = 1e30;
+    return options;
+  }
 
   void Collect() {
     while (auto m = server.PollTransmit(now, {})) {
@@ -31,7 +38,7 @@ struct Fixture {
         opened_sessions.push_back(opened->session);
         if (give_ice_servers) {
           EXPECT_OK(
-              server.SetIceServers(now, opened->connection,
+              server.SetIceServers(now, opened->session,
                                    {{{"turn:h:3478"}, opened->session, "pw"}}));
         }
       } else if (const auto* over = std::get_if<SessionClosed>(&*event)) {
@@ -109,7 +116,7 @@ TEST(ServerTest, WelcomeWaitsForIceServersAndTellsThem) {
   EXPECT_THAT(f.sent[1], IsEmpty());
   EXPECT_EQ(f.Code(1, R"({"type":"join","name":"a"})"), "bad_state");
   f.sent.clear();
-  ASSERT_OK(f.server.SetIceServers(f.now, ConnectionId(1),
+  ASSERT_OK(f.server.SetIceServers(f.now, f.opened_sessions.at(0),
                                    {{{"turn:h:1"}, "u", "p"}}));
   f.Collect();
   ASSERT_EQ(f.Types(1), std::vector<std::string>{"welcome"});
@@ -120,7 +127,7 @@ TEST(ServerTest, WelcomeWaitsForIceServersAndTellsThem) {
   EXPECT_EQ(welcome["ice_servers"][0]["credential"], "p");
   EXPECT_EQ(welcome["limits"]["message_bytes"], 65536);
   f.sent.clear();
-  ASSERT_OK(f.server.SetIceServers(f.now, ConnectionId(1), {}));
+  ASSERT_OK(f.server.SetIceServers(f.now, f.opened_sessions.at(0), {}));
   f.Collect();
   EXPECT_EQ(f.Types(1), std::vector<std::string>{"ice_servers"});
 }
@@ -128,14 +135,14 @@ TEST(ServerTest, WelcomeWaitsForIceServersAndTellsThem) {
 TEST(ServerTest, SessionClosesOnceWhateverEndsIt) {
   Fixture f;
   f.Join(1, "ada");
-  f.server.Disconnect(f.now, ConnectionId(1));
-  f.server.Disconnect(f.now, ConnectionId(1));
+  f.server.Disconnect(f.now, ConnectionId(1), Departure::kLost);
+  f.server.Disconnect(f.now, ConnectionId(1), Departure::kLost);
   f.Collect();
   EXPECT_EQ(f.closed_sessions, f.opened_sessions);
   EXPECT_EQ(f.server.connection_count(), 0u);
   EXPECT_EQ(f.server.peer_count(), 0u);
   EXPECT_EQ(f.server.room_count(), 0u);
-  EXPECT_THAT(f.server.SetIceServers(f.now, ConnectionId(1), {}),
+  EXPECT_THAT(f.server.SetIceServers(f.now, f.opened_sessions.at(0), {}),
               StatusIs(absl::StatusCode::kNotFound));
   f.Say(1, R"({"type":"ping"})");
   EXPECT_EQ(f.server.stats().unknown_connection, 1u);
@@ -419,7 +426,7 @@ TEST(ServerTest, WhoeverGoesEndsItsCalls) {
     Fixture f;
     const std::string call = f.Call();
     if (lost) {
-      f.server.Disconnect(f.now, ConnectionId(1));
+      f.server.Disconnect(f.now, ConnectionId(1), Departure::kLost);
       f.Collect();
     } else {
       f.Say(1, R"({"type":"leave"})");
@@ -444,8 +451,8 @@ TEST(ServerTest, ConnectionWithoutHelloIsClosed) {
 
 TEST(ServerTest, RateLimitDropsThenClosesAndForgives) {
   ServerOptions options;
-  options.message_burst = 5;
-  options.messages_per_second = 10;
+  options.message_rate.burst = 5;
+  options.message_rate.per_second = 10;
   options.max_dropped_messages = 3;
   Fixture f(options);
   f.Hello(1);
@@ -473,9 +480,9 @@ TEST(ServerTest, RateLimitDropsThenClosesAndForgives) {
 TEST(ServerTest, BoundsOfConnectionsRoomsPeersAndCalls) {
   ServerOptions options;
   options.max_connections = 4;
-  options.max_rooms = 2;
-  options.max_peers_per_room = 3;
-  options.max_calls_per_peer = 1;
+  options.rooms.max_rooms = 1;
+  options.rooms.max_peers_per_room = 3;
+  options.calls.max_calls_per_peer = 1;
   Fixture f(options);
   for (int id = 1; id <= 3; ++id) f.Join(id, absl::StrCat("p", id));
   f.Hello(4);
@@ -492,7 +499,7 @@ TEST(ServerTest, BoundsOfConnectionsRoomsPeersAndCalls) {
   EXPECT_EQ(f.Code(3, R"({"type":"call","to":"p2"})"), "too_many_calls");
   EXPECT_THAT(f.server.Connect(f.now, ConnectionId(1), Fixture::Address(1)),
               StatusIs(absl::StatusCode::kResourceExhausted));
-  f.server.Disconnect(f.now, ConnectionId(4));
+  f.server.Disconnect(f.now, ConnectionId(4), Departure::kLost);
   EXPECT_THAT(f.server.Connect(f.now, ConnectionId(1), Fixture::Address(1)),
               StatusIs(absl::StatusCode::kAlreadyExists));
 }
@@ -529,15 +536,15 @@ TEST(ServerTest, OneSourceHasItsShareOfTheConnections) {
                 StatusIs(absl::StatusCode::kResourceExhausted));
     EXPECT_OK(connect(row.honest));
     // What is given back may be taken again.
-    f.server.Disconnect(f.now, ConnectionId(id - 2));
+    f.server.Disconnect(f.now, ConnectionId(id - 2), Departure::kLost);
     EXPECT_OK(connect(row.greedy[2]));
   }
 }
 
 TEST(ServerTest, LongListsComeInPages) {
   ServerOptions options;
-  options.max_list_bytes = 200;
-  options.message_burst = 1000;
+  options.rooms.max_list_bytes = 200;
+  options.message_rate.burst = 1000;
   Fixture f(options);
   for (int id = 10; id < 40; ++id) f.Join(id, absl::StrCat("p", id));
   f.Hello(1);
@@ -555,19 +562,23 @@ TEST(ServerTest, LongListsComeInPages) {
   EXPECT_EQ(names.back(), "p39");
 }
 
-TEST(ServerTest, QueueIsBoundedByDroppingInput) {
+// Nobody may think that a message was read which was not.
+TEST(ServerTest, WhoOverfillsTheQueueIsCutAndKnowsIt) {
   ServerOptions options;
   options.max_queued_bytes = 10000;
-  options.message_burst = 1e9;
+  options.message_rate.burst = 1e9;
   Fixture f(options);
   f.Hello(1);
+  f.Hello(2);
   for (int i = 0; i < 1000; ++i) {
     f.server.HandlePacket(f.now, {ConnectionId(1), R"({"type":"ping"})"});
   }
   EXPECT_LE(f.server.queued_bytes(), 10100u);
-  EXPECT_GT(f.server.stats().messages_dropped, 0u);
+  EXPECT_EQ(f.server.stats().overloaded, 1u);
   f.Collect();
-  EXPECT_EQ(f.Code(1, R"({"type":"ping"})"), "pong");
+  EXPECT_EQ(f.closed[1], "the server is overloaded");
+  EXPECT_EQ(f.closed_sessions, std::vector{f.opened_sessions[0]});
+  EXPECT_EQ(f.Code(2, R"({"type":"ping"})"), "pong");
 }
 
 TEST(ServerTest, TheSameSeedGivesTheSameTranscript) {

@@ -20,6 +20,7 @@
 #include "base/engine.h"
 #include "base/random.h"
 #include "base/timer.h"
+#include "signaling/close_code.h"
 #include "signaling/internal/utf8.h"
 #include "signaling/internal/websocket_frame.h"
 
@@ -27,17 +28,6 @@ namespace kyuu::signaling {
 
 enum class WebSocketRole : uint8_t { kServer, kClient };
 enum class MessageKind : uint8_t { kText, kBinary };
-
-// Close codes (RFC 6455 section 7.4.1) that kyuu itself uses.
-inline constexpr uint16_t kCloseNormal = 1000;
-inline constexpr uint16_t kCloseGoingAway = 1001;
-inline constexpr uint16_t kCloseProtocolError = 1002;
-inline constexpr uint16_t kCloseNoStatus = 1005;  // Never on the wire.
-inline constexpr uint16_t kCloseAbnormal = 1006;  // Never on the wire.
-inline constexpr uint16_t kCloseInvalidPayload = 1007;
-inline constexpr uint16_t kClosePolicyViolation = 1008;
-inline constexpr uint16_t kCloseMessageTooBig = 1009;
-inline constexpr uint16_t kCloseServiceRestart = 1012;
 
 struct WebSocketOptions {
   WebSocketRole role = WebSocketRole::kServer;

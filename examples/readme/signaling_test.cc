@@ -28,8 +28,7 @@ void OnMessage(kyuu::signaling::Server& server, absl::Time now,
   server.HandlePacket(now, {id, std::move(text)});
   while (auto e = server.PollEvent()) {
     if (auto* s = std::get_if<SessionOpened>(&*e)) {
-      (void)server.SetIceServers(now, s->connection,
-                                 {{{"stun:127.0.0.1:3478"}}});
+      (void)server.SetIceServers(now, s->session, {{{"stun:127.0.0.1:3478"}}});
     }
   }
   while (auto m = server.PollTransmit(now, {})) Send(m->connection, m->text);

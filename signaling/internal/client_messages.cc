@@ -76,8 +76,7 @@ std::optional<CandidateInit> ReadCandidate(RawJson text) {
 
 }  // namespace
 
-void Client::On(absl::Time, const std::string& id, Welcome& message) {
-  TakeRequest(id);
+void Client::On(absl::Time now, const std::string&, Welcome& message) {
   if (state_ != State::kHello) {
     ++stats_.stale;
     return;
@@ -87,19 +86,80 @@ void Client::On(absl::Time, const std::string& id, Welcome& message) {
         "the server speaks version ", message.version,
         " of the protocol, this program version ", kProtocolVersion)));
   }
+  timers_.Stop(Timer::kHello);
   state_ = State::kReady;
   // Depth and members stay ours: they bound what a message costs to read.
   limits_.max_message_bytes = message.limits.max_message_bytes;
   limits_.max_name_bytes = message.limits.max_name_bytes;
   limits_.max_meta_bytes = message.limits.max_meta_bytes;
   ice_servers_ = message.ice_servers;
+  if (message.resume.has_value() && !secret_.empty() &&
+      message.resume->origin == SessionOrigin::kResumed) {
+    return Resume(now, *message.resume);
+  }
+  if (!session_.empty()) LoseSession();
+  session_ = message.session;
+  secret_ = message.resume.has_value() ? message.resume->secret : "";
+  received_ = 0;
+  received_acknowledged_ = 0;
+  sent_ = internal::Outbox();
+  resent_ = 0;
   events_.push_back(Ready{std::move(message.session), std::move(message.server),
                           std::move(message.ice_servers)});
 }
 
-void Client::On(absl::Time, const std::string&, IceServers& message) {
+void Client::Resume(absl::Time now, const ResumeGrant& grant) {
+  if (!sent_.CanResumeAfter(grant.received)) {
+    return Finish(absl::UnavailableError(
+        "the server has missed messages that cannot be said again"));
+  }
+  ++stats_.resumed;
+  Acknowledge(grant.received);
+  resent_ = 0;
+  received_acknowledged_ = received_;
+  for (auto& [number, request] : requests_) {
+    request.deadline = now + options_.request_timeout;
+  }
+  events_.push_back(Resumed{ice_servers_});
+}
+
+void Client::Acknowledge(uint64_t received) {
+  const size_t before = sent_.messages().size();
+  if (!sent_.Acknowledge(received)) {
+    ++stats_.stale;
+    return;
+  }
+  resent_ -= std::min(resent_, before - sent_.messages().size());
+}
+
+void Client::LoseSession() {
+  ++stats_.sessions_lost;
+  SessionLost lost = {std::exchange(room_, ""), std::exchange(name_, ""), {}};
+  for (const auto& [call, record] : calls_) lost.calls.push_back(call);
+  const absl::Status status =
+      absl::UnavailableError("the server has lost this session");
+  const bool was_joining = std::exchange(joining_, false);
+  for (const auto& [number, request] : requests_) {
+    if (request.kind != RequestKind::kCall) continue;
+    events_.push_back(CallFailed{request.to, status});
+  }
+  if (was_joining) events_.push_back(JoinFailed{status});
+  joined_ = false;
+  peers_.clear();
+  calls_.clear();
+  requests_.clear();
+  out_.clear();
+  events_.push_back(std::move(lost));
+}
+
+void Client::On(absl::Time, const std::string& id, IceServers& message) {
+  TakeRequest(id);
   ice_servers_ = message.ice_servers;
   events_.push_back(IceServersChanged{std::move(message.ice_servers)});
+}
+
+void Client::On(absl::Time, const std::string&, Ack& message) {
+  Acknowledge(message.received);
 }
 
 void Client::On(absl::Time now, const std::string& id, Joined& message) {
@@ -119,7 +179,7 @@ void Client::On(absl::Time now, const std::string& id, Joined& message) {
   }
   events_.push_back(JoinedRoom{room_, name_});
   if (message.more && !message.peers.empty()) {
-    SendRequest(now, RequestKind::kList, {"", List{message.peers.back().name}});
+    ListOn(now, message.peers.back().name);
   }
 }
 
@@ -133,7 +193,14 @@ void Client::On(absl::Time now, const std::string& id, Peers& message) {
       message.peers.empty() ? "" : message.peers.back().name;
   for (Peer& peer : message.peers) AddPeer(std::move(peer));
   if (message.more && !last.empty() && peers_.size() < options_.max_peers) {
-    SendRequest(now, RequestKind::kList, {"", List{last}});
+    ListOn(now, last);
+  }
+}
+
+void Client::ListOn(absl::Time now, const std::string& after) {
+  // Without it the list is as far as it has come.
+  if (!SendRequest(now, RequestKind::kList, {"", List{after}}).ok()) {
+    ++stats_.stale;
   }
 }
 
@@ -261,13 +328,14 @@ void Client::On(absl::Time, const std::string&, Signal& message) {
 }
 
 void Client::On(absl::Time, const std::string& id, Error& message) {
+  if (state_ == State::kHello) {
+    return Finish(absl::UnavailableError(
+        absl::StrCat("the server refuses: ", message.message)));
+  }
   const std::optional<Request> request = TakeRequest(id);
   const RequestKind kind =
       request.has_value() ? request->kind : RequestKind::kOther;
   switch (kind) {
-    case RequestKind::kHello:
-      return Finish(absl::UnavailableError(
-          absl::StrCat("the server refuses: ", message.message)));
     case RequestKind::kJoin:
       joining_ = false;
       events_.push_back(

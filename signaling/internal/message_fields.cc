@@ -1,48 +1,28 @@
 #include "signaling/internal/message_fields.h"
 
-#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
-namespace kyuu::signaling {
+namespace kyuu::signaling::internal {
 namespace {
 
-struct CodeName {
-  ErrorCode code;
-  absl::string_view name;
-};
-constexpr std::array<CodeName, 15> kCodeNames = {{
-    {ErrorCode::kBadMessage, "bad_message"},
-    {ErrorCode::kUnknownType, "unknown_type"},
-    {ErrorCode::kUnsupportedVersion, "unsupported_version"},
-    {ErrorCode::kTooLarge, "too_large"},
-    {ErrorCode::kRateLimited, "rate_limited"},
-    {ErrorCode::kBadState, "bad_state"},
-    {ErrorCode::kNotJoined, "not_joined"},
-    {ErrorCode::kInvalidName, "invalid_name"},
-    {ErrorCode::kNameTaken, "name_taken"},
-    {ErrorCode::kNotFound, "not_found"},
-    {ErrorCode::kUnknownCall, "unknown_call"},
-    {ErrorCode::kTooManyCalls, "too_many_calls"},
-    {ErrorCode::kRoomFull, "room_full"},
-    {ErrorCode::kServerFull, "server_full"},
-    {ErrorCode::kUnknown, "unknown"},
-}};
+// A message wraps metadata in at most three more levels.
+constexpr size_t kWrapping = 4;
 
-absl::string_view KindName(internal::JsonKind kind) {
+absl::string_view KindName(JsonKind kind) {
   switch (kind) {
-    case internal::JsonKind::kBool:
+    case JsonKind::kBool:
       return "true or false";
-    case internal::JsonKind::kNumber:
+    case JsonKind::kNumber:
       return "a whole number";
-    case internal::JsonKind::kString:
+    case JsonKind::kString:
       return "a string";
-    case internal::JsonKind::kObject:
+    case JsonKind::kObject:
       return "an object";
-    case internal::JsonKind::kArray:
+    case JsonKind::kArray:
       return "an array";
-    case internal::JsonKind::kNull:
+    case JsonKind::kNull:
       break;
   }
   return "null";
@@ -50,14 +30,14 @@ absl::string_view KindName(internal::JsonKind kind) {
 
 }  // namespace
 
-absl::string_view ErrorCodeName(ErrorCode code) {
-  for (const CodeName& entry : kCodeNames) {
-    if (entry.code == code) return entry.name;
-  }
-  return "unknown";
+JsonLimits JsonLimitsOf(const MessageLimits& limits) {
+  return {.max_depth = limits.max_depth, .max_members = limits.max_members};
 }
 
-namespace internal {
+JsonLimits JsonLimitsOfWrapped(const MessageLimits& limits) {
+  return {.max_depth = limits.max_depth + kWrapping,
+          .max_members = limits.max_members};
+}
 
 std::optional<JsonValue> Fields::Get(absl::string_view name, JsonKind kind,
                                      Need need, size_t max_bytes) {
@@ -106,6 +86,14 @@ int64_t Fields::Integer(absl::string_view name, Need need, int64_t otherwise) {
   return number.value_or(otherwise);
 }
 
+uint64_t Fields::Count(absl::string_view name, Need need, uint64_t otherwise) {
+  const int64_t number = Integer(name, need, static_cast<int64_t>(otherwise));
+  if (number >= 0) return static_cast<uint64_t>(number);
+  Fail(ErrorCode::kBadMessage,
+       absl::StrCat("\"", name, "\" must not be negative"));
+  return otherwise;
+}
+
 bool Fields::Bool(absl::string_view name, Need need) {
   const std::optional<JsonValue> value =
       Get(name, JsonKind::kBool, need, kAnySize);
@@ -124,8 +112,30 @@ RawJson Fields::RawText(absl::string_view name) {
   return value.has_value() ? value->raw : RawJson();
 }
 
-JsonValue Fields::Array(absl::string_view name, Need need) {
-  return Get(name, JsonKind::kArray, need, kAnySize).value_or(JsonValue());
+std::vector<std::string> Fields::Texts(absl::string_view name) {
+  std::vector<std::string> texts;
+  for (const JsonValue& element : Elements(name)) {
+    std::optional<std::string> text = JsonText(element);
+    if (!text.has_value()) {
+      Fail(ErrorCode::kBadMessage,
+           absl::StrCat("\"", name, "\" must hold strings"));
+      break;
+    }
+    texts.push_back(*std::move(text));
+  }
+  return texts;
+}
+
+bool Fields::Has(absl::string_view name) const {
+  const std::optional<JsonValue> value = object_->Find(name);
+  return value.has_value() && value->kind != JsonKind::kNull;
+}
+
+std::vector<JsonValue> Fields::Elements(absl::string_view name) {
+  const std::optional<JsonValue> array =
+      Get(name, JsonKind::kArray, Need::kRequired, kAnySize);
+  if (!array.has_value()) return {};
+  return JsonElements(*array, JsonLimitsOfWrapped(*limits_).max_depth);
 }
 
 void Fields::Fail(ErrorCode code, std::string message) {
@@ -135,59 +145,4 @@ void Fields::Fail(ErrorCode code, std::string message) {
   error_->message = std::move(message);
 }
 
-Signal ReadSignal(Fields& fields) {
-  Signal signal;
-  signal.call = fields.Text("call", Need::kRequired);
-  const std::string kind = fields.Text("kind", Need::kRequired);
-  if (fields.error().has_value()) return signal;
-  if (kind == "offer" || kind == "answer") {
-    signal.kind = kind == "offer" ? SignalKind::kOffer : SignalKind::kAnswer;
-    signal.payload = fields.RawText("sdp");
-  } else if (kind == "candidate") {
-    signal.kind = SignalKind::kCandidate;
-    signal.payload = fields.RawObject("candidate", Need::kRequired);
-  } else if (kind == "end-of-candidates") {
-    signal.kind = SignalKind::kEndOfCandidates;
-  } else {
-    fields.Fail(ErrorCode::kBadMessage,
-                "\"kind\" must be offer, answer, candidate or "
-                "end-of-candidates");
-  }
-  return signal;
-}
-
-absl::string_view SignalKindName(SignalKind kind) {
-  switch (kind) {
-    case SignalKind::kOffer:
-      return "offer";
-    case SignalKind::kAnswer:
-      return "answer";
-    case SignalKind::kCandidate:
-      return "candidate";
-    case SignalKind::kEndOfCandidates:
-      break;
-  }
-  return "end-of-candidates";
-}
-
-absl::string_view PresenceChangeName(PresenceChange change) {
-  switch (change) {
-    case PresenceChange::kJoined:
-      return "joined";
-    case PresenceChange::kLeft:
-      return "left";
-    case PresenceChange::kUpdated:
-      break;
-  }
-  return "updated";
-}
-
-ErrorCode ErrorCodeFrom(absl::string_view name) {
-  for (const CodeName& entry : kCodeNames) {
-    if (entry.name == name) return entry.code;
-  }
-  return ErrorCode::kUnknown;
-}
-
-}  // namespace internal
-}  // namespace kyuu::signaling
+}  // namespace kyuu::signaling::internal

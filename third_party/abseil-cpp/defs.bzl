@@ -28,9 +28,10 @@ _LIBRARIES = [
     "absl_stacktrace",
 ]
 
-def absl_library(name):
+def absl_library(name, more = []):
+    """Declares `name`; `more` are libraries that only few of abseil's need."""
     cc_library(
         name = name,
-        linkopts = ["-l" + lib for lib in _LIBRARIES],
+        linkopts = ["-l" + lib for lib in more + _LIBRARIES],
         visibility = ["//visibility:public"],
     )

@@ -32,6 +32,22 @@ absl::string_view ToText(net::StreamRefusal why) {
   return "?";
 }
 
+// A client that means to come back closes by another code, or not at all.
+signaling::Departure DepartureOf(const signaling::WebSocketClosed& closed) {
+  const bool is_goodbye =
+      closed.status.ok() && (closed.code == signaling::kCloseNormal ||
+                             closed.code == signaling::kCloseGoingAway ||
+                             closed.code == signaling::kCloseNoStatus);
+  return is_goodbye ? signaling::Departure::kGoodbye
+                    : signaling::Departure::kLost;
+}
+
+// Whose share of sessions, rooms and calls a client has. On loopback it is
+// most likely a proxy that stands for many, so that no share is counted.
+IpAddress ShareOf(const IpAddress& remote) {
+  return remote.IsLoopback() ? IpAddress() : remote;
+}
+
 }  // namespace
 
 // Guest is one connection.
@@ -112,7 +128,7 @@ void FrontDoor::OnEnd(Guest& guest, net::StreamEnd end,
   }
   if (std::exchange(guest.session, Guest::Session::kNone) ==
       Guest::Session::kOpen) {
-    server_.Disconnect(net::Loop::Now(), guest.id);
+    server_.Disconnect(net::Loop::Now(), guest.id, signaling::Departure::kLost);
     RunSoon();
   }
   guests_.erase(static_cast<uint64_t>(guest.id));
@@ -225,7 +241,7 @@ void FrontDoor::On(Guest& guest, signaling::UpgradeRequested requested) {
   }
   guest.name = routes_.NameOf(request);
   const absl::Status connected =
-      server_.Connect(now, guest.id, guest.driver->path().remote.ip);
+      server_.Connect(now, guest.id, ShareOf(guest.driver->path().remote.ip));
   if (!connected.ok()) {
     return Refuse(guest, {503, std::string(connected.message())});
   }
@@ -255,7 +271,7 @@ void FrontDoor::On(Guest& guest, signaling::WebSocketClosed closed) {
   }
   if (std::exchange(guest.session, Guest::Session::kNone) ==
       Guest::Session::kOpen) {
-    server_.Disconnect(net::Loop::Now(), guest.id);
+    server_.Disconnect(net::Loop::Now(), guest.id, DepartureOf(closed));
     RunSoon();
   }
 }
@@ -269,16 +285,24 @@ void FrontDoor::On(Guest& guest, signaling::HttpClosed closed) {
 }
 
 void FrontDoor::On(const signaling::SessionOpened& opened) {
-  const Guest* guest = Find(opened.connection);
-  ice_.Open(
-      opened.session, guest == nullptr ? "" : guest->name,
-      [this, id = opened.connection,
-       alive = std::weak_ptr<bool>(alive_)](IceProvider::Servers servers) {
-        if (alive.expired()) return;
-        // The session may be over: then there is nobody to tell.
-        (void)server_.SetIceServers(net::Loop::Now(), id, std::move(servers));
-        RunSoon();
-      });
+  AskForServers(opened.connection, opened.session);
+}
+
+void FrontDoor::On(const signaling::CredentialsWanted& wanted) {
+  AskForServers(wanted.connection, wanted.session);
+}
+
+void FrontDoor::AskForServers(ConnectionId id, const std::string& session) {
+  const Guest* guest = Find(id);
+  ice_.Open(session, guest == nullptr ? "" : guest->name,
+            [this, session, alive = std::weak_ptr<bool>(alive_)](
+                IceProvider::Servers servers) {
+              if (alive.expired()) return;
+              // The session may be over: then there is nobody to tell.
+              (void)server_.SetIceServers(net::Loop::Now(), session,
+                                          std::move(servers));
+              RunSoon();
+            });
 }
 
 void FrontDoor::On(const signaling::SessionClosed& closed) {

@@ -69,6 +69,7 @@ class FrontDoor {
   void PumpServer();
   void ShedMemory();
   Guest* Find(signaling::ConnectionId id);
+  void AskForServers(signaling::ConnectionId id, const std::string& session);
   void Refuse(Guest& guest, const Refusal& refusal);
   // A line at info about somebody who was turned away, unless there are many.
   void LogRefusal(absl::string_view who, absl::string_view why);
@@ -79,6 +80,7 @@ class FrontDoor {
   void On(Guest& guest, signaling::WebSocketClosed closed);
   void On(Guest& guest, signaling::HttpClosed closed);
   void On(const signaling::SessionOpened& opened);
+  void On(const signaling::CredentialsWanted& wanted);
   void On(const signaling::SessionClosed& closed);
   void On(const signaling::CloseConnection& close);
 

@@ -17,7 +17,9 @@ class IceProvider {
   using Servers = std::vector<signaling::IceServer>;
   virtual ~IceProvider() = default;
   // Makes servers with credentials for `session`, whose client reached us by
-  // the name `host`, and hands them to `done` on the loop, now or later.
+  // the name `host`, and hands them to `done` on the loop, now or later. May
+  // come again for a session: it was resumed, or wants new credentials. What
+  // was handed out before stays good until Close().
   virtual void Open(const std::string& session, const std::string& host,
                     absl::AnyInvocable<void(Servers)> done) = 0;
   // The session is over; its credentials end.

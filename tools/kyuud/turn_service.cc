@@ -165,23 +165,31 @@ void TurnService::Open(const std::string& session, const std::string& host,
     turn.urls.push_back(absl::StrCat("turn:", at, "?transport=udp"));
   }
   turn.username = session;
-  turn.credential = random_.IceChars(24);
-  const std::string password = turn.credential;
+  // One password for the session's life: a call that runs uses it, and its
+  // client is told the same again when it has come back.
+  const auto [known, is_new] = passwords_.try_emplace(session);
+  if (is_new) known->second = random_.IceChars(24);
+  const std::string password = known->second;
+  turn.credential = password;
+  if (!is_new) return done({std::move(stun), std::move(turn)});
   // A session without relay can still connect directly: it is told no server
   // that would refuse it.
-  cluster_->Grant(session, password,
-                  [done = std::move(done), stun = std::move(stun),
-                   turn = std::move(turn)](absl::Status status) mutable {
-                    if (!status.ok()) {
-                      spdlog::warn("turn: a session gets no credential: {}",
-                                   status.ToString());
-                      return done({std::move(stun)});
-                    }
-                    done({std::move(stun), std::move(turn)});
-                  });
+  cluster_->Grant(
+      session, password,
+      [this, session, done = std::move(done), stun = std::move(stun),
+       turn = std::move(turn)](absl::Status status) mutable {
+        if (!status.ok()) {
+          spdlog::warn("turn: a session gets no credential: {}",
+                       status.ToString());
+          passwords_.erase(session);
+          return done({std::move(stun)});
+        }
+        done({std::move(stun), std::move(turn)});
+      });
 }
 
 void TurnService::Close(const std::string& session) {
+  passwords_.erase(session);
   cluster_->Revoke(session);
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "base/address.h"
 #include "base/random.h"
@@ -45,6 +46,8 @@ class TurnService final : public IceProvider {
 
   std::unique_ptr<relay::Cluster> cluster_;
   Random& random_;
+  // Of the sessions that are not over.
+  absl::flat_hash_map<std::string, std::string> passwords_;
 };
 
 }  // namespace kyuu::tools

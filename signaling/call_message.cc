@@ -1,0 +1,126 @@
+#include "signaling/call_message.h"
+
+#include <array>
+
+namespace kyuu::signaling {
+
+using internal::Fields;
+using internal::Need;
+using internal::ObjectWriter;
+
+namespace {
+
+struct KindName {
+  SignalKind kind;
+  absl::string_view name;
+};
+constexpr std::array<KindName, 4> kKindNames = {{
+    {SignalKind::kOffer, "offer"},
+    {SignalKind::kAnswer, "answer"},
+    {SignalKind::kCandidate, "candidate"},
+    {SignalKind::kEndOfCandidates, "end-of-candidates"},
+}};
+
+std::string ReadReason(Fields& f) {
+  return f.Text("reason", Need::kOptional, f.limits().max_name_bytes);
+}
+
+}  // namespace
+
+void Read(Fields& f, Call& m) {
+  m.to = f.Text("to", Need::kRequired);
+  m.meta = f.RawObject("meta", Need::kOptional, f.limits().max_meta_bytes);
+}
+void Write(const Call& m, ObjectWriter& w) {
+  w.Type(m).Text("to", m.to).Raw("meta", m.meta);
+}
+
+void Read(Fields& f, Accept& m) { m.call = f.Text("call", Need::kRequired); }
+void Write(const Accept& m, ObjectWriter& w) { w.Type(m).Text("call", m.call); }
+
+void Read(Fields& f, Reject& m) {
+  m.call = f.Text("call", Need::kRequired);
+  m.reason = ReadReason(f);
+}
+void Write(const Reject& m, ObjectWriter& w) {
+  w.Type(m).Text("call", m.call).TextIfAny("reason", m.reason);
+}
+
+void Read(Fields& f, Hangup& m) {
+  m.call = f.Text("call", Need::kRequired);
+  m.reason = ReadReason(f);
+}
+void Write(const Hangup& m, ObjectWriter& w) {
+  w.Type(m).Text("call", m.call).TextIfAny("reason", m.reason);
+}
+
+void Read(Fields& f, Signal& m) {
+  m.call = f.Text("call", Need::kRequired);
+  const std::string kind = f.Text("kind", Need::kRequired);
+  if (f.error().has_value()) return;
+  for (const KindName& entry : kKindNames) {
+    if (entry.name != kind) continue;
+    m.kind = entry.kind;
+    switch (m.kind) {
+      case SignalKind::kOffer:
+      case SignalKind::kAnswer:
+        m.payload = f.RawText("sdp");
+        return;
+      case SignalKind::kCandidate:
+        m.payload = f.RawObject("candidate", Need::kRequired);
+        return;
+      case SignalKind::kEndOfCandidates:
+        return;
+    }
+  }
+  f.Fail(ErrorCode::kBadMessage,
+         "\"kind\" must be offer, answer, candidate or end-of-candidates");
+}
+void Write(const Signal& m, ObjectWriter& w) {
+  w.Type(m).Text("call", m.call);
+  for (const KindName& entry : kKindNames) {
+    if (entry.kind == m.kind) w.Text("kind", entry.name);
+  }
+  if (m.kind == SignalKind::kOffer || m.kind == SignalKind::kAnswer) {
+    w.Raw("sdp", m.payload);
+  } else if (m.kind == SignalKind::kCandidate) {
+    w.Raw("candidate", m.payload);
+  }
+}
+
+void Read(Fields& f, Calling& m) {
+  m.call = f.Text("call", Need::kRequired);
+  m.to = f.Text("to", Need::kRequired);
+  m.polite = f.Bool("polite", Need::kRequired);
+}
+void Write(const Calling& m, ObjectWriter& w) {
+  w.Type(m).Text("call", m.call).Text("to", m.to);
+  w.Bool("polite", m.polite);
+}
+
+void Read(Fields& f, Incoming& m) {
+  m.call = f.Text("call", Need::kRequired);
+  m.from = f.Text("from", Need::kRequired);
+  m.polite = f.Bool("polite", Need::kRequired);
+  m.meta = std::string(
+      f.RawObject("meta", Need::kOptional, f.limits().max_meta_bytes));
+}
+void Write(const Incoming& m, ObjectWriter& w) {
+  w.Type(m).Text("call", m.call).Text("from", m.from);
+  w.Bool("polite", m.polite).Raw("meta", m.meta);
+}
+
+void Read(Fields& f, Accepted& m) { m.call = f.Text("call", Need::kRequired); }
+void Write(const Accepted& m, ObjectWriter& w) {
+  w.Type(m).Text("call", m.call);
+}
+
+void Read(Fields& f, Rejected& m) {
+  m.call = f.Text("call", Need::kRequired);
+  m.reason = f.Text("reason", Need::kOptional);
+}
+void Write(const Rejected& m, ObjectWriter& w) {
+  w.Type(m).Text("call", m.call).TextIfAny("reason", m.reason);
+}
+
+}  // namespace kyuu::signaling

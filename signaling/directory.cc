@@ -1,0 +1,198 @@
+#include "signaling/directory.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace kyuu::signaling {
+namespace {
+
+using internal::Calls;
+
+Refusal Refused(ErrorCode code, absl::string_view message,
+                absl::string_view call = {}) {
+  Refusal refusal;
+  refusal.code = code;
+  refusal.message = std::string(message);
+  refusal.call = std::string(call);
+  return refusal;
+}
+
+Refusal NotJoined() {
+  return Refused(ErrorCode::kNotJoined, "join a room first");
+}
+
+}  // namespace
+
+Directory::Directory(RoomOptions rooms, CallOptions calls, Random& random)
+    : rooms_(std::move(rooms)), calls_(calls, random) {}
+
+std::variant<Joining, Refusal> Directory::Join(absl::Time now, Member member,
+                                               const IpAddress& source,
+                                               absl::string_view name,
+                                               absl::string_view room,
+                                               absl::string_view meta) {
+  if (IsInRoom(member)) {
+    return Refused(ErrorCode::kBadState, "already in a room; leave it first");
+  }
+  auto joined =
+      rooms_.Join(now, member, internal::SourceOf(source), name, room, meta);
+  TakeChanges();
+  return joined;
+}
+
+std::optional<Refusal> Directory::Update(absl::Time now, Member member,
+                                         absl::string_view meta) {
+  if (!IsInRoom(member)) return NotJoined();
+  rooms_.Update(now, member, meta);
+  TakeChanges();
+  return std::nullopt;
+}
+
+std::variant<Page, Refusal> Directory::List(Member member,
+                                            absl::string_view after) const {
+  if (!IsInRoom(member)) return NotJoined();
+  return rooms_.List(member, after);
+}
+
+std::optional<Refusal> Directory::Leave(absl::Time now, Member member,
+                                        absl::string_view reason) {
+  if (!IsInRoom(member)) return NotJoined();
+  for (const std::string& call : calls_.Of(member)) {
+    const Calls::Record record = calls_.End(call);
+    for (const Member to : {record.caller, record.callee}) {
+      effects_.push_back(effect::CallEnded{to, call, std::string(reason)});
+    }
+  }
+  rooms_.Leave(now, member);
+  TakeChanges();
+  return std::nullopt;
+}
+
+std::variant<CallStart, Refusal> Directory::StartCall(absl::Time now,
+                                                      Member caller,
+                                                      absl::string_view to,
+                                                      absl::string_view meta) {
+  const internal::Rooms::Place* place = rooms_.PlaceOf(caller);
+  if (place == nullptr) return NotJoined();
+  const std::optional<Member> callee = rooms_.Find(caller, to);
+  if (!callee.has_value()) {
+    return Refused(ErrorCode::kNotFound, "nobody of this name is in the room");
+  }
+  if (*callee == caller) {
+    return Refused(ErrorCode::kNotFound, "this is your own name");
+  }
+  if (const std::optional<std::string> call = calls_.Between(caller, *callee)) {
+    const Calls::Record& record = *calls_.Find(*call);
+    if (record.state == Calls::State::kAccepted || record.caller == caller) {
+      return Refused(ErrorCode::kBadState,
+                     "there is a call with this peer already", *call);
+    }
+    // Glare: they call each other. It is one call, and both want it; the one
+    // who called second is its callee, and polite.
+    calls_.Accept(*call);
+    effects_.push_back(effect::CallAccepted{*callee, *call});
+    effects_.push_back(effect::CallAccepted{caller, *call});
+    return CallStart{*call, true};
+  }
+  auto started = calls_.Start(now, caller, place->source, *callee);
+  if (auto* refusal = std::get_if<Refusal>(&started)) return *refusal;
+  std::string& call = std::get<std::string>(started);
+  effects_.push_back(
+      effect::CallRings{*callee, call, place->name, std::string(meta)});
+  return CallStart{std::move(call), false};
+}
+
+std::variant<const Calls::Record*, Refusal> Directory::FindCall(
+    Member member, const std::string& call) const {
+  const Calls::Record* record = calls_.Find(call);
+  if (record != nullptr && record->Concerns(member)) return record;
+  return Refused(ErrorCode::kUnknownCall, "there is no such call");
+}
+
+std::variant<const Calls::Record*, Refusal> Directory::FindRinging(
+    Member member, const std::string& call) const {
+  auto found = FindCall(member, call);
+  if (const auto* record = std::get_if<const Calls::Record*>(&found)) {
+    if ((*record)->state != Calls::State::kRinging ||
+        (*record)->callee != member) {
+      return Refused(ErrorCode::kBadState, "this call does not ring here",
+                     call);
+    }
+  }
+  return found;
+}
+
+std::optional<Refusal> Directory::AcceptCall(Member member,
+                                             const std::string& call) {
+  auto found = FindRinging(member, call);
+  if (auto* refusal = std::get_if<Refusal>(&found)) return *refusal;
+  calls_.Accept(call);
+  const Calls::Record& record = *std::get<const Calls::Record*>(found);
+  effects_.push_back(effect::CallAccepted{record.caller, call});
+  return std::nullopt;
+}
+
+std::optional<Refusal> Directory::RejectCall(Member member,
+                                             const std::string& call,
+                                             absl::string_view reason) {
+  auto found = FindRinging(member, call);
+  if (auto* refusal = std::get_if<Refusal>(&found)) return *refusal;
+  const Calls::Record record = calls_.End(call);
+  effects_.push_back(
+      effect::CallRejected{record.caller, call, std::string(reason)});
+  return std::nullopt;
+}
+
+std::optional<Refusal> Directory::EndCall(Member member,
+                                          const std::string& call,
+                                          absl::string_view reason) {
+  auto found = FindCall(member, call);
+  if (auto* refusal = std::get_if<Refusal>(&found)) return *refusal;
+  const Calls::Record record = calls_.End(call);
+  effects_.push_back(
+      effect::CallEnded{record.Other(member), call, std::string(reason)});
+  return std::nullopt;
+}
+
+std::variant<Member, Refusal> Directory::OtherSide(
+    Member member, const std::string& call) const {
+  auto found = FindCall(member, call);
+  if (auto* refusal = std::get_if<Refusal>(&found)) return *refusal;
+  const Calls::Record& record = *std::get<const Calls::Record*>(found);
+  if (record.state != Calls::State::kAccepted) {
+    return Refused(ErrorCode::kBadState, "this call is not accepted yet", call);
+  }
+  return record.Other(member);
+}
+
+void Directory::HandleTimeout(absl::Time now) {
+  while (const std::optional<std::string> call = calls_.PopUnanswered(now)) {
+    const Calls::Record record = calls_.End(*call);
+    for (const Member to : {record.caller, record.callee}) {
+      effects_.push_back(effect::CallEnded{to, *call, "timeout"});
+    }
+  }
+  rooms_.HandleTimeout(now);
+  TakeChanges();
+}
+
+absl::Time Directory::NextTimeout() const {
+  return std::min(calls_.NextTimeout(), rooms_.NextTimeout());
+}
+
+std::optional<Effect> Directory::PollEffect() {
+  if (effects_.empty()) return std::nullopt;
+  Effect effect = std::move(effects_.front());
+  effects_.pop_front();
+  return effect;
+}
+
+void Directory::TakeChanges() {
+  while (auto changes = rooms_.PollChanges()) {
+    effects_.push_back(*std::move(changes));
+  }
+}
+
+}  // namespace kyuu::signaling

@@ -1,0 +1,96 @@
+// The directory: rooms, who is in them, and calls, as values. Commands go in,
+// effects (what others are to be told) come out. It knows no connection, no
+// session and no message format: those are a dialect's (server.h).
+
+#ifndef KYUU_SIGNALING_DIRECTORY_H_
+#define KYUU_SIGNALING_DIRECTORY_H_
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "base/random.h"
+#include "signaling/directory_types.h"
+#include "signaling/internal/calls.h"
+#include "signaling/internal/rooms.h"
+
+namespace kyuu::signaling {
+
+class Directory {
+ public:
+  // `random` must outlive the directory.
+  Directory(RoomOptions rooms, CallOptions calls, Random& random);
+
+  // Commands. A Refusal says that nothing has changed.
+
+  // `source` is the member's own address, IpAddress() if it is not known. An
+  // empty `room` is the default room; `meta` is a JSON object.
+  std::variant<Joining, Refusal> Join(absl::Time now, Member member,
+                                      const IpAddress& source,
+                                      absl::string_view name,
+                                      absl::string_view room,
+                                      absl::string_view meta);
+  std::optional<Refusal> Update(absl::Time now, Member member,
+                                absl::string_view meta);
+  // The peers of the member's room behind the name `after`.
+  std::variant<Page, Refusal> List(Member member,
+                                   absl::string_view after) const;
+  // The member's calls end with it, for that reason ("peer_left").
+  std::optional<Refusal> Leave(absl::Time now, Member member,
+                               absl::string_view reason);
+
+  std::variant<CallStart, Refusal> StartCall(absl::Time now, Member caller,
+                                             absl::string_view to,
+                                             absl::string_view meta);
+  std::optional<Refusal> AcceptCall(Member member, const std::string& call);
+  std::optional<Refusal> RejectCall(Member member, const std::string& call,
+                                    absl::string_view reason);
+  std::optional<Refusal> EndCall(Member member, const std::string& call,
+                                 absl::string_view reason);
+  // Whom a description or candidate of `member` goes to. Those carry
+  // addresses: nobody gets them before the callee has agreed.
+  std::variant<Member, Refusal> OtherSide(Member member,
+                                          const std::string& call) const;
+
+  bool IsInRoom(Member member) const {
+    return rooms_.PlaceOf(member) != nullptr;
+  }
+  const std::string& RoomOf(Member member) const {
+    return rooms_.PlaceOf(member)->room;
+  }
+
+  void HandleTimeout(absl::Time now);
+  absl::Time NextTimeout() const;
+  // The oldest thing to tell somebody. To the one whose command it was the
+  // command's result says it, except that a CallEnded comes for each call that
+  // Leave() ends.
+  std::optional<Effect> PollEffect();
+
+  size_t room_count() const { return rooms_.room_count(); }
+  size_t peer_count() const { return rooms_.peer_count(); }
+  size_t call_count() const { return calls_.size(); }
+
+ private:
+  // The call of that id if `member` takes part in it.
+  std::variant<const internal::Calls::Record*, Refusal> FindCall(
+      Member member, const std::string& call) const;
+  // As FindCall, and it rings at `member`.
+  std::variant<const internal::Calls::Record*, Refusal> FindRinging(
+      Member member, const std::string& call) const;
+
+  // Presence that the last step has made goes behind its other effects.
+  void TakeChanges();
+
+  internal::Rooms rooms_;
+  internal::Calls calls_;
+  std::deque<Effect> effects_;
+};
+
+}  // namespace kyuu::signaling
+
+#endif  // KYUU_SIGNALING_DIRECTORY_H_

@@ -1,0 +1,131 @@
+// What is asked of a directory and what it answers: values without JSON and
+// without connections.
+
+#ifndef KYUU_SIGNALING_DIRECTORY_TYPES_H_
+#define KYUU_SIGNALING_DIRECTORY_TYPES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "signaling/error_code.h"
+#include "signaling/peer.h"
+#include "signaling/rate.h"
+
+namespace kyuu::signaling {
+
+// Member names somebody who may be in a room. The caller chooses it and never
+// uses it again.
+enum class Member : uint64_t {};
+
+// Limits "per source" hold for an IPv4 address or an IPv6 /64, so that nobody
+// alone can use up what is for all. They do not hold for a source that the
+// caller does not tell (IpAddress()), as behind a proxy.
+struct RoomOptions {
+  std::string default_room = "lobby";
+  size_t max_name_bytes = 64;
+  // Beside the default room, for which there is always a place.
+  size_t max_rooms = 1000;
+  size_t max_rooms_per_source = 20;
+  // Each arrival is told to everybody: N arrivals cost N^2/2 messages.
+  size_t max_peers_per_room = 500;
+  // In one room: a fifth of it.
+  size_t max_peers_per_source = 100;
+  // JSON bytes of the peers in one Page; the rest is asked for with List(), so
+  // that a short request has no endless answer.
+  size_t max_list_bytes = 32 * 1024;
+  // What happens in a room within this time is told at once, a name's last
+  // state only. Shorter than what a person notices.
+  absl::Duration presence_window = absl::Milliseconds(100);
+  // What a room may cost to be told, all its peers together: changes wait (and
+  // become one) while more than this would be sent. 500 peers with 2 kB of
+  // metadata each are 1 MB for one change.
+  double presence_bytes_per_second = 4e6;
+};
+struct CallOptions {
+  // Ringing and running ones of one peer, both directions.
+  size_t max_calls_per_peer = 16;
+  // Ringing calls that one source has started.
+  size_t max_ringing_per_source = 8;
+  // Calls that one source starts: two people in an office of hundred do not
+  // call more often than this together.
+  Rate calls_per_source = {.per_second = 5, .burst = 50};
+  // Calls of one caller (or one source) to one callee: who rings and hangs up
+  // again and again is not heard.
+  Rate calls_per_pair = {.per_second = 0.2, .burst = 5};
+  // How long an unanswered call rings.
+  absl::Duration ring_timeout = absl::Seconds(60);
+};
+
+// Why a command had no effect.
+struct Refusal {
+  ErrorCode code = ErrorCode::kBadState;
+  std::string message;  // English, for a person.
+  std::string call;     // The call concerned, if any.
+  absl::Duration retry_after;
+};
+
+// The peers of a room behind some name, without the one who asks.
+struct Page {
+  std::vector<Peer> peers;
+  bool more = false;  // Go on behind the last one.
+};
+struct Joining {
+  std::string room;
+  std::string name;
+  Page others;
+};
+struct CallStart {
+  std::string call;
+  // The caller's role in perfect negotiation: polite if the callee had called
+  // already, and both are told that the call is accepted.
+  bool polite = false;
+};
+
+// What somebody is to be told because of what another one did.
+namespace effect {
+
+// What has changed in a room, for each of its peers but the one whom a change
+// is about.
+struct PeersChanged {
+  struct Change {
+    Member about{};
+    PresenceChange change = PresenceChange::kJoined;
+    Peer peer;  // No metadata with kLeft.
+  };
+  std::vector<Member> receivers;
+  std::vector<Change> changes;
+};
+struct CallRings {
+  Member to{};
+  std::string call;
+  std::string from;
+  std::string meta;
+};
+struct CallAccepted {
+  Member to{};
+  std::string call;
+};
+struct CallRejected {
+  Member to{};
+  std::string call;
+  std::string reason;
+};
+struct CallEnded {
+  Member to{};
+  std::string call;
+  std::string reason;
+};
+
+}  // namespace effect
+
+using Effect =
+    std::variant<effect::PeersChanged, effect::CallRings, effect::CallAccepted,
+                 effect::CallRejected, effect::CallEnded>;
+
+}  // namespace kyuu::signaling
+
+#endif  // KYUU_SIGNALING_DIRECTORY_TYPES_H_

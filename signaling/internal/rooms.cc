@@ -1,0 +1,207 @@
+#include "signaling/internal/rooms.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "signaling/internal/name.h"
+
+namespace kyuu::signaling::internal {
+namespace {
+
+// What a peer costs in a list or a presence message beside name and metadata.
+constexpr size_t kPeerBytes = 24;
+constexpr size_t kPresenceBytes = 60;
+
+Refusal Refused(ErrorCode code, absl::string_view message) {
+  Refusal refusal;
+  refusal.code = code;
+  refusal.message = std::string(message);
+  return refusal;
+}
+
+}  // namespace
+
+std::variant<Rooms::RoomMap::iterator, Refusal> Rooms::Open(
+    const std::string& name, const Source& source) {
+  const auto known = rooms_.find(name);
+  if (known != rooms_.end()) return known;
+  // The default room needs nobody's share: nobody can keep all others out of
+  // it by making rooms.
+  const bool is_default = name == options_.default_room;
+  if (!is_default) {
+    const size_t made = rooms_.size() - rooms_.count(options_.default_room);
+    if (made >= options_.max_rooms) {
+      return Refused(ErrorCode::kServerFull,
+                     "the server has no place for another room");
+    }
+    if (!founded_.Take(source, options_.max_rooms_per_source)) {
+      return Refused(ErrorCode::kServerFull,
+                     "too many rooms were made from your address");
+    }
+  }
+  const auto room = rooms_.try_emplace(name).first;
+  room->second.founder = is_default ? Source() : source;
+  return room;
+}
+
+std::variant<Joining, Refusal> Rooms::Join(absl::Time now, Member member,
+                                           const Source& source,
+                                           absl::string_view name,
+                                           absl::string_view room_name,
+                                           absl::string_view meta) {
+  KYUU_CHECK(!places_.contains(member));
+  std::string place =
+      room_name.empty() ? options_.default_room : std::string(room_name);
+  if (!IsValidName(name, options_.max_name_bytes) ||
+      !IsValidName(place, options_.max_name_bytes)) {
+    return Refused(ErrorCode::kInvalidName,
+                   absl::StrCat("a name has 1 to ", options_.max_name_bytes,
+                                " bytes, no control characters, and no blank "
+                                "at its ends"));
+  }
+  const auto known = rooms_.find(place);
+  if (known != rooms_.end()) {
+    const Room& room = known->second;
+    if (room.people.contains(name)) {
+      return Refused(ErrorCode::kNameTaken,
+                     "somebody in the room has this name");
+    }
+    if (room.people.size() >= options_.max_peers_per_room) {
+      return Refused(ErrorCode::kRoomFull, "the room is full");
+    }
+    if (room.places.held(source) >= options_.max_peers_per_source) {
+      return Refused(ErrorCode::kRoomFull,
+                     "too many are in the room from your address");
+    }
+  }
+  auto opened = Open(place, source);
+  if (auto* refusal = std::get_if<Refusal>(&opened)) return *refusal;
+  const auto it = std::get<RoomMap::iterator>(opened);
+  Room& room = it->second;
+  KYUU_CHECK(room.places.Take(source, options_.max_peers_per_source));
+  const std::string self(name);
+  room.people[self] = {member, std::string(meta)};
+  places_[member] = {place, self, source};
+  Change(now, it, self, {.known = false, .about = member});
+  return Joining{std::move(place), self, ListRoom(room, self, "")};
+}
+
+void Rooms::Update(absl::Time now, Member member, absl::string_view meta) {
+  const Place& place = places_.at(member);
+  const auto room = rooms_.find(place.room);
+  room->second.people.at(place.name).meta = std::string(meta);
+  Change(now, room, place.name, {.known = true, .about = member});
+}
+
+Page Rooms::List(Member member, absl::string_view after) const {
+  const Place& place = places_.at(member);
+  return ListRoom(rooms_.at(place.room), place.name, after);
+}
+
+Page Rooms::ListRoom(const Room& room, absl::string_view self,
+                     absl::string_view after) const {
+  Page page;
+  size_t bytes = 0;
+  for (auto it = after.empty() ? room.people.begin()
+                               : room.people.upper_bound(after);
+       it != room.people.end(); ++it) {
+    if (it->first == self) continue;
+    bytes += it->first.size() + it->second.meta.size() + kPeerBytes;
+    // At least one, so that who asks on gets on.
+    if (bytes > options_.max_list_bytes && !page.peers.empty()) {
+      page.more = true;
+      break;
+    }
+    page.peers.push_back({it->first, it->second.meta});
+  }
+  return page;
+}
+
+void Rooms::Leave(absl::Time now, Member member) {
+  const auto it = places_.find(member);
+  KYUU_CHECK(it != places_.end());
+  const Place place = std::move(it->second);
+  places_.erase(it);
+  const auto room = rooms_.find(place.room);
+  room->second.people.erase(place.name);
+  room->second.places.Return(place.source);
+  if (room->second.people.empty()) {
+    windows_.Stop(place.room);
+    if (place.room != options_.default_room) {
+      founded_.Return(room->second.founder);
+    }
+    rooms_.erase(room);
+    return;
+  }
+  Change(now, room, place.name, {.known = true, .about = member});
+}
+
+std::optional<Member> Rooms::Find(Member member, absl::string_view name) const {
+  const Room& room = rooms_.at(places_.at(member).room);
+  const auto it = room.people.find(name);
+  if (it == room.people.end()) return std::nullopt;
+  return it->second.member;
+}
+
+const Rooms::Place* Rooms::PlaceOf(Member member) const {
+  const auto it = places_.find(member);
+  return it == places_.end() ? nullptr : &it->second;
+}
+
+void Rooms::Change(absl::Time now, RoomMap::iterator room,
+                   const std::string& name, Untold untold) {
+  // Only the first change since the others were told says what they know.
+  const auto [it, inserted] = room->second.untold.try_emplace(name, untold);
+  if (!inserted) it->second.about = untold.about;
+  if (now >= room->second.tell_after) {
+    windows_.Stop(room->first);
+    return Tell(now, room->second);
+  }
+  windows_.Set(room->first, room->second.tell_after);
+}
+
+void Rooms::HandleTimeout(absl::Time now) {
+  while (const std::optional<std::string> room = windows_.PopDue(now)) {
+    Tell(now, rooms_.at(*room));
+  }
+}
+
+void Rooms::Tell(absl::Time now, Room& room) {
+  effect::PeersChanged told;
+  size_t bytes = 0;
+  for (const auto& [name, untold] : room.untold) {
+    const auto person = room.people.find(name);
+    const bool is_here = person != room.people.end();
+    if (!is_here && !untold.known) continue;  // Came and went unseen.
+    effect::PeersChanged::Change change;
+    change.about = untold.about;
+    change.change = !is_here       ? PresenceChange::kLeft
+                    : untold.known ? PresenceChange::kUpdated
+                                   : PresenceChange::kJoined;
+    change.peer.name = name;
+    if (is_here) change.peer.meta = person->second.meta;
+    bytes += name.size() + change.peer.meta.size() + kPresenceBytes;
+    told.changes.push_back(std::move(change));
+  }
+  room.untold.clear();
+  if (told.changes.empty()) return;
+  for (const auto& [name, person] : room.people) {
+    told.receivers.push_back(person.member);
+  }
+  const double cost = static_cast<double>(bytes * told.receivers.size());
+  room.tell_after =
+      now + std::max(options_.presence_window,
+                     absl::Seconds(cost / options_.presence_bytes_per_second));
+  changes_.push_back(std::move(told));
+}
+
+std::optional<effect::PeersChanged> Rooms::PollChanges() {
+  if (changes_.empty()) return std::nullopt;
+  effect::PeersChanged told = std::move(changes_.front());
+  changes_.pop_front();
+  return told;
+}
+
+}  // namespace kyuu::signaling::internal

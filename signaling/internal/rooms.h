@@ -1,0 +1,96 @@
+// Who is where: rooms, the people in them, and what the others have yet to be
+// told about them.
+
+#ifndef KYUU_SIGNALING_INTERNAL_ROOMS_H_
+#define KYUU_SIGNALING_INTERNAL_ROOMS_H_
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/node_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/deadline_queue.h"
+#include "signaling/directory_types.h"
+#include "signaling/internal/shares.h"
+
+namespace kyuu::signaling::internal {
+
+class Rooms {
+ public:
+  explicit Rooms(RoomOptions options) : options_(std::move(options)) {}
+
+  // Where a member is.
+  struct Place {
+    std::string room;
+    std::string name;
+    Source source;
+  };
+
+  std::variant<Joining, Refusal> Join(absl::Time now, Member member,
+                                      const Source& source,
+                                      absl::string_view name,
+                                      absl::string_view room,
+                                      absl::string_view meta);
+  // The member is in a room (PlaceOf() is not nullptr) for all of these.
+  void Update(absl::Time now, Member member, absl::string_view meta);
+  Page List(Member member, absl::string_view after) const;
+  void Leave(absl::Time now, Member member);
+  // Whoever has this name in the member's room.
+  std::optional<Member> Find(Member member, absl::string_view name) const;
+
+  // nullptr for a member that is in no room.
+  const Place* PlaceOf(Member member) const;
+
+  void HandleTimeout(absl::Time now);
+  absl::Time NextTimeout() const { return windows_.NextTimeout(); }
+  std::optional<effect::PeersChanged> PollChanges();
+
+  size_t room_count() const { return rooms_.size(); }
+  size_t peer_count() const { return places_.size(); }
+
+ private:
+  struct Person {
+    Member member{};
+    std::string meta;
+  };
+  // What has happened to a name since the others were last told.
+  struct Untold {
+    bool known = false;  // The others know somebody of this name.
+    Member about{};      // Who is not told, being it himself.
+  };
+  struct Room {
+    Source founder;
+    absl::btree_map<std::string, Person> people;  // In the order of lists.
+    Shares places;                                // By source.
+    absl::btree_map<std::string, Untold> untold;
+    absl::Time tell_after = absl::InfinitePast();
+  };
+  using RoomMap = absl::node_hash_map<std::string, Room>;
+
+  // The room of that name, made if there is none.
+  std::variant<RoomMap::iterator, Refusal> Open(const std::string& name,
+                                                const Source& source);
+  Page ListRoom(const Room& room, absl::string_view self,
+                absl::string_view after) const;
+  void Change(absl::Time now, RoomMap::iterator room, const std::string& name,
+              Untold untold);
+  void Tell(absl::Time now, Room& room);
+
+  const RoomOptions options_;
+  RoomMap rooms_;
+  Shares founded_;  // Rooms, by the source that made them.
+  absl::flat_hash_map<Member, Place> places_;
+  // Rooms with something untold, until they may tell it.
+  DeadlineQueue<std::string> windows_;
+  std::deque<effect::PeersChanged> changes_;
+};
+
+}  // namespace kyuu::signaling::internal
+
+#endif  // KYUU_SIGNALING_INTERNAL_ROOMS_H_

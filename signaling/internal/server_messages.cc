@@ -1,0 +1,234 @@
+// What the signaling server makes of each message of a client, and of each
+// effect of the directory.
+
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "signaling/close_code.h"
+#include "signaling/server.h"
+
+namespace kyuu::signaling {
+
+void Server::On(const Context& context, const Hello& hello) {
+  Session& session = context.session;
+  if (!session.is_new()) {
+    return Refuse(context, ErrorCode::kBadState, "hello was said before");
+  }
+  if (hello.version != kProtocolVersion) {
+    return Refuse(context, ErrorCode::kUnsupportedVersion,
+                  absl::StrCat("version ", kProtocolVersion,
+                               " of the protocol is spoken here"));
+  }
+  const bool resumable =
+      hello.resume.has_value() && options_.grace > absl::ZeroDuration();
+  if (resumable && !hello.resume->session.empty()) {
+    if (Session* old = sessions_.FindResumable(*hello.resume)) {
+      return Resume(context, *old, hello.resume->received);
+    }
+    ++stats_.resumes_refused;
+  }
+  sessions_.Stop(internal::Sessions::Timer::kHello, session);
+  sessions_.Name(session, resumable);
+  session.stage = Session::Welcoming{context.request_id, SessionOrigin::kNew};
+  events_.push_back(SessionOpened{*session.connection, session.id});
+}
+
+void Server::Resume(const Context& context, Session& resumed,
+                    uint64_t received) {
+  if (resumed.connection.has_value()) {
+    // Its client knows better than we do that it is dead.
+    const ConnectionId dead = *resumed.connection;
+    ForgetConnection(dead);
+    events_.push_back(
+        CloseConnection{dead, kCloseResumedElsewhere,
+                        "another connection resumed the session"});
+  } else {
+    sessions_.EndGrace(resumed);
+  }
+  ++stats_.sessions_resumed;
+  const ConnectionId connection = *context.session.connection;
+  connections_.at(connection).member = resumed.member;
+  resumed.connection = connection;
+  resumed.source = context.session.source;
+  resumed.stage =
+      Session::Welcoming{context.request_id, SessionOrigin::kResumed};
+  sessions_.Acknowledge(resumed, received);
+  events_.push_back(CredentialsWanted{connection, resumed.id});
+  // The session that began with this connection has become the old one.
+  sessions_.Remove(context.session);
+}
+
+void Server::On(const Context& context, const Join& join) {
+  Session& session = context.session;
+  if (!session.is_open()) {
+    return Refuse(context, ErrorCode::kBadState,
+                  "say hello and wait for welcome first");
+  }
+  if (!TakeRate(context, session.presence_rate, "changes")) return;
+  auto joined = directory_.Join(context.now, session.member, session.source,
+                                join.name, join.room, join.meta);
+  if (const auto* refusal = std::get_if<Refusal>(&joined)) {
+    return Refuse(context, *refusal);
+  }
+  Joining& joining = std::get<Joining>(joined);
+  Reply(context,
+        {"", Joined{std::move(joining.room), std::move(joining.name),
+                    std::move(joining.others.peers), joining.others.more}});
+}
+
+void Server::On(const Context& context, const Update& update) {
+  Session& session = context.session;
+  if (directory_.IsInRoom(session.member) &&
+      !TakeRate(context, session.presence_rate, "changes")) {
+    return;
+  }
+  if (const auto refusal =
+          directory_.Update(context.now, session.member, update.meta)) {
+    return Refuse(context, *refusal);
+  }
+  Reply(context, {"", Updated{}});
+}
+
+void Server::On(const Context& context, const List& list) {
+  auto listed = directory_.List(context.session.member, list.after);
+  if (const auto* refusal = std::get_if<Refusal>(&listed)) {
+    return Refuse(context, *refusal);
+  }
+  Page& page = std::get<Page>(listed);
+  Reply(context, {"", Peers{directory_.RoomOf(context.session.member),
+                            std::move(page.peers), page.more}});
+}
+
+void Server::On(const Context& context, const Leave&) {
+  if (const auto refusal =
+          directory_.Leave(context.now, context.session.member, "peer_left")) {
+    return Refuse(context, *refusal);
+  }
+  // How its calls ended stands before the answer.
+  while (const auto effect = directory_.PollEffect()) {
+    std::visit([this](const auto& e) { On(e); }, *effect);
+  }
+  Reply(context, {"", Left{}});
+}
+
+void Server::On(const Context& context, const Ping&) {
+  Reply(context, {"", Pong{}});
+}
+
+void Server::On(const Context& context, const Credentials&) {
+  Session& session = context.session;
+  if (!session.is_open()) {
+    return Refuse(context, ErrorCode::kBadState,
+                  "say hello and wait for welcome first");
+  }
+  if (session.credential_requests.size() >= options_.max_credential_requests) {
+    return Refuse(context, ErrorCode::kRateLimited,
+                  "credentials have been asked for already");
+  }
+  session.credential_requests.push_back(context.request_id);
+  events_.push_back(CredentialsWanted{*session.connection, session.id});
+}
+
+void Server::On(const Context& context, const Ack& ack) {
+  Session& session = context.session;
+  if (!session.is_numbered()) {
+    return Refuse(context, ErrorCode::kBadState,
+                  "this session cannot be resumed");
+  }
+  const size_t before = session.outbox.messages().size();
+  if (!sessions_.Acknowledge(session, ack.received)) {
+    return Refuse(context, ErrorCode::kBadMessage,
+                  "so many messages were not sent");
+  }
+  // Who is told much has much to acknowledge; that is no message of his own.
+  if (session.outbox.messages().size() < before) session.message_rate.Return();
+}
+
+void Server::On(const Context& context, const Call& call) {
+  Session& session = context.session;
+  if (directory_.IsInRoom(session.member) &&
+      !TakeRate(context, session.call_rate, "calls")) {
+    return;
+  }
+  auto started =
+      directory_.StartCall(context.now, session.member, call.to, call.meta);
+  if (const auto* refusal = std::get_if<Refusal>(&started)) {
+    if (refusal->code == ErrorCode::kRateLimited) ++stats_.rate_limited;
+    return Refuse(context, *refusal);
+  }
+  const CallStart& start = std::get<CallStart>(started);
+  if (start.polite) {
+    ++stats_.calls_accepted;
+  } else {
+    ++stats_.calls_started;
+  }
+  Reply(context, {"", Calling{start.call, call.to, start.polite}});
+}
+
+void Server::On(const Context& context, const Accept& accept) {
+  if (const auto refusal =
+          directory_.AcceptCall(context.session.member, accept.call)) {
+    return Refuse(context, *refusal);
+  }
+  ++stats_.calls_accepted;
+  Reply(context, {"", Accepted{accept.call}});
+}
+
+void Server::On(const Context& context, const Reject& reject) {
+  const std::string reason = reject.reason.empty() ? "declined" : reject.reason;
+  if (const auto refusal =
+          directory_.RejectCall(context.session.member, reject.call, reason)) {
+    return Refuse(context, *refusal);
+  }
+  Reply(context, {"", Rejected{reject.call, reason}});
+}
+
+void Server::On(const Context& context, const Hangup& hangup) {
+  const std::string reason = hangup.reason.empty() ? "hangup" : hangup.reason;
+  if (const auto refusal =
+          directory_.EndCall(context.session.member, hangup.call, reason)) {
+    return Refuse(context, *refusal);
+  }
+  Reply(context, {"", Hangup{hangup.call, reason}});
+}
+
+void Server::On(const Context& context, const Signal& signal) {
+  const auto other = directory_.OtherSide(context.session.member, signal.call);
+  if (const auto* refusal = std::get_if<Refusal>(&other)) {
+    return Refuse(context, *refusal);
+  }
+  ++stats_.signals_relayed;
+  SendTo(std::get<Member>(other), {"", signal});
+}
+
+void Server::On(const effect::PeersChanged& changed) {
+  for (const effect::PeersChanged::Change& change : changed.changes) {
+    // Written once for all; the queues share it.
+    const absl::Cord text(
+        WriteMessage(ServerMessage{"", Presence{change.change, change.peer}}));
+    for (const Member to : changed.receivers) {
+      Session* session = to == change.about ? nullptr : sessions_.Find(to);
+      if (session != nullptr) SendText(*session, text);
+    }
+  }
+}
+
+void Server::On(const effect::CallRings& rings) {
+  SendTo(rings.to, {"", Incoming{rings.call, rings.from, true, rings.meta}});
+}
+
+void Server::On(const effect::CallAccepted& accepted) {
+  SendTo(accepted.to, {"", Accepted{accepted.call}});
+}
+
+void Server::On(const effect::CallRejected& rejected) {
+  SendTo(rejected.to, {"", Rejected{rejected.call, rejected.reason}});
+}
+
+void Server::On(const effect::CallEnded& ended) {
+  SendTo(ended.to, {"", Hangup{ended.call, ended.reason}});
+}
+
+}  // namespace kyuu::signaling

@@ -1,0 +1,88 @@
+// How often something may be done: tokens that come back with time.
+
+#ifndef KYUU_SIGNALING_INTERNAL_TOKEN_BUCKET_H_
+#define KYUU_SIGNALING_INTERNAL_TOKEN_BUCKET_H_
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "base/deadline_queue.h"
+#include "signaling/rate.h"
+
+namespace kyuu::signaling::internal {
+
+class TokenBucket {
+ public:
+  // Full at `now`.
+  TokenBucket(Rate rate, absl::Time now)
+      : rate_(rate), tokens_(rate.burst), at_(now) {}
+
+  // Take takes a token and returns zero; or, if there is none, returns how
+  // long it takes until there is one.
+  absl::Duration Take(absl::Time now) {
+    Refill(now);
+    if (tokens_ < 1) {
+      return absl::Ceil(absl::Seconds((1 - tokens_) / rate_.per_second),
+                        absl::Milliseconds(1));
+    }
+    tokens_ -= 1;
+    return absl::ZeroDuration();
+  }
+  // Gives back what the last Take took.
+  void Return() { tokens_ = std::min(rate_.burst, tokens_ + 1); }
+
+  bool IsFull(absl::Time now) {
+    Refill(now);
+    return tokens_ >= rate_.burst;
+  }
+  // When it is full again if nothing is taken.
+  absl::Time FullAt(absl::Time now) {
+    Refill(now);
+    return now + absl::Seconds((rate_.burst - tokens_) / rate_.per_second);
+  }
+
+ private:
+  void Refill(absl::Time now) {
+    const absl::Duration elapsed = std::max(now - at_, absl::ZeroDuration());
+    tokens_ = std::min(rate_.burst, tokens_ + absl::ToDoubleSeconds(elapsed) *
+                                                  rate_.per_second);
+    at_ = std::max(now, at_);
+  }
+
+  Rate rate_;
+  double tokens_;
+  absl::Time at_;
+};
+
+// RateTable holds a bucket for each key that has taken from it lately. A full
+// bucket says nothing and is forgotten, so that it holds at most as many as
+// were taken from within the time of a refill.
+template <typename Key>
+class RateTable {
+ public:
+  explicit RateTable(Rate rate) : rate_(rate) {}
+
+  // As TokenBucket::Take.
+  absl::Duration Take(absl::Time now, const Key& key) {
+    while (std::optional<Key> full = full_at_.PopDue(now)) {
+      buckets_.erase(*full);
+    }
+    TokenBucket& bucket =
+        buckets_.try_emplace(key, TokenBucket(rate_, now)).first->second;
+    const absl::Duration wait = bucket.Take(now);
+    full_at_.Set(key, bucket.FullAt(now));
+    return wait;
+  }
+  size_t size() const { return buckets_.size(); }
+
+ private:
+  const Rate rate_;
+  absl::flat_hash_map<Key, TokenBucket> buckets_;
+  DeadlineQueue<Key> full_at_;
+};
+
+}  // namespace kyuu::signaling::internal
+
+#endif  // KYUU_SIGNALING_INTERNAL_TOKEN_BUCKET_H_

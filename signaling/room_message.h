@@ -1,0 +1,87 @@
+// Messages about a room and who is in it (docs/signaling_protocol.md). Values,
+// and their JSON form.
+
+#ifndef KYUU_SIGNALING_ROOM_MESSAGE_H_
+#define KYUU_SIGNALING_ROOM_MESSAGE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "signaling/internal/message_fields.h"
+#include "signaling/internal/object_writer.h"
+#include "signaling/message_limits.h"
+#include "signaling/peer.h"
+
+namespace kyuu::signaling {
+
+// From the client.
+struct Join {
+  static constexpr absl::string_view kType = "join";
+  std::string name;
+  std::string room;  // Empty: the server's default room.
+  RawJson meta = "{}";
+};
+struct Update {
+  static constexpr absl::string_view kType = "update";
+  RawJson meta = "{}";
+};
+struct List {
+  static constexpr absl::string_view kType = "list";
+  std::string after;  // Go on behind this name.
+};
+struct Leave {
+  static constexpr absl::string_view kType = "leave";
+};
+
+// From the server.
+struct Joined {
+  static constexpr absl::string_view kType = "joined";
+  std::string room;
+  std::string name;
+  std::vector<Peer> peers;  // The others, by name.
+  bool more = false;        // Ask with `list` for those behind the last one.
+};
+struct Peers {
+  static constexpr absl::string_view kType = "peers";
+  std::string room;
+  std::vector<Peer> peers;
+  bool more = false;
+};
+struct Presence {
+  static constexpr absl::string_view kType = "presence";
+  PresenceChange change = PresenceChange::kJoined;
+  Peer peer;  // No metadata with kLeft.
+};
+struct Updated {
+  static constexpr absl::string_view kType = "updated";
+};
+struct Left {
+  static constexpr absl::string_view kType = "left";
+};
+
+// Each message's JSON form: `kType`, and how its members are read and written.
+// Read leaves what is wrong in Fields::error().
+void Read(internal::Fields& f, Join& m);
+void Write(const Join& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Update& m);
+void Write(const Update& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, List& m);
+void Write(const List& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Leave& m);
+void Write(const Leave& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Joined& m);
+void Write(const Joined& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Peers& m);
+void Write(const Peers& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Presence& m);
+void Write(const Presence& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Updated& m);
+void Write(const Updated& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Left& m);
+void Write(const Left& m, internal::ObjectWriter& w);
+
+}  // namespace kyuu::signaling
+
+#endif  // KYUU_SIGNALING_ROOM_MESSAGE_H_

@@ -1,0 +1,102 @@
+// How a signaling server is set up, and what it counts.
+
+#ifndef KYUU_SIGNALING_SERVER_OPTIONS_H_
+#define KYUU_SIGNALING_SERVER_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+#include "base/counters.h"
+#include "signaling/directory_types.h"
+#include "signaling/message_limits.h"
+#include "signaling/rate.h"
+
+namespace kyuu::signaling {
+
+// ConnectionId names a connection; the caller chooses it and does not use it
+// again while the connection lasts.
+enum class ConnectionId : uint64_t {};
+
+struct ServerOptions {
+  std::string server_name = "kyuud";  // Told in `welcome`.
+  MessageLimits limits;
+  absl::Duration ping_interval = absl::Seconds(25);  // Told in `welcome`.
+  size_t max_connections = 10000;
+  // Of one source: an IPv4 address or an IPv6 /64. A household or an office
+  // behind one address has room in it; the whole server has not.
+  size_t max_connections_per_source = 500;
+  // From Connect() to `hello`.
+  absl::Duration hello_timeout = absl::Seconds(10);
+
+  // A client's messages: in the long run, and at once (a call starts with some
+  // 20 candidates).
+  Rate message_rate = {.per_second = 50, .burst = 200};
+  // Of these, `join` and `update`, each of which is told to a whole room.
+  Rate presence_rate = {.per_second = 1, .burst = 20};
+  // And `call`; a mesh of 16 calls at once.
+  Rate call_rate = {.per_second = 0.5, .burst = 20};
+  // So many messages dropped by the rate limit close the connection.
+  size_t max_dropped_messages = 1000;
+
+  // How long a session whose connection was lost waits for its client, who
+  // knows how to resume it; a phone changes its network in some seconds. Zero:
+  // it does not wait.
+  absl::Duration grace = absl::Seconds(30);
+  size_t max_sessions_in_grace = 5000;
+  size_t max_sessions_in_grace_per_source = 100;
+  // What is kept for a session until its client has acknowledged it: for the
+  // time of the grace, some calls with their candidates.
+  size_t max_outbox_bytes = 256 * 1024;
+  // The same for all sessions together.
+  size_t max_kept_bytes = 64 * 1024 * 1024;
+  // `credentials` messages of one session that wait for their answer.
+  size_t max_credential_requests = 4;
+  // How long the credentials last that SetIceServers() tells: after 3/4 of it
+  // new ones are asked for. For ever if they end with the session.
+  absl::Duration credentials_lifetime = absl::InfiniteDuration();
+
+  RoomOptions rooms;
+  CallOptions calls;
+
+  // Bytes waiting for PollTransmit for all connections together. Beyond it a
+  // client whose message comes is cut off, so that it knows (1013).
+  size_t max_queued_bytes = 64 * 1024 * 1024;
+};
+
+struct ServerStats {
+  uint64_t messages_received = 0;
+  uint64_t messages_refused = 0;  // Answered by an error.
+  uint64_t rate_limited = 0;      // Messages dropped, and their senders told.
+  uint64_t overloaded = 0;        // Connections cut for max_queued_bytes.
+  uint64_t signals_relayed = 0;
+  uint64_t calls_started = 0;
+  uint64_t calls_accepted = 0;
+  uint64_t unknown_connection = 0;  // Messages of connections not known.
+  uint64_t sessions_kept = 0;       // Beyond their connections.
+  uint64_t sessions_resumed = 0;
+  uint64_t resumes_refused = 0;  // A new session instead of the one asked for.
+  // Of sessions that nobody resumed, or that had no place or too much to keep.
+  uint64_t sessions_given_up = 0;
+
+  static constexpr Counter<ServerStats> kCounters[] = {
+      KYUU_COUNTER(ServerStats, messages_received),
+      KYUU_COUNTER(ServerStats, messages_refused),
+      KYUU_COUNTER(ServerStats, rate_limited),
+      KYUU_COUNTER(ServerStats, overloaded),
+      KYUU_COUNTER(ServerStats, signals_relayed),
+      KYUU_COUNTER(ServerStats, calls_started),
+      KYUU_COUNTER(ServerStats, calls_accepted),
+      KYUU_COUNTER(ServerStats, unknown_connection),
+      KYUU_COUNTER(ServerStats, sessions_kept),
+      KYUU_COUNTER(ServerStats, sessions_resumed),
+      KYUU_COUNTER(ServerStats, resumes_refused),
+      KYUU_COUNTER(ServerStats, sessions_given_up),
+  };
+};
+static_assert(Countable<ServerStats>);
+
+}  // namespace kyuu::signaling
+
+#endif  // KYUU_SIGNALING_SERVER_OPTIONS_H_
