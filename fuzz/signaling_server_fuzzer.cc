@@ -53,8 +53,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if (const auto* s = std::get_if<SessionOpened>(&*event)) {
         KYUU_CHECK(sessions.insert(s->session).second);
         (void)server.SetIceServers(now, s->session, {});
-      } else if (const auto* s = std::get_if<CredentialsWanted>(&*event)) {
-        (void)server.SetIceServers(now, s->session, {});
+      } else if (const auto* c = std::get_if<CredentialsWanted>(&*event)) {
+        (void)server.SetIceServers(now, c->session, {});
       } else if (const auto* over = std::get_if<SessionClosed>(&*event)) {
         KYUU_CHECK(sessions.erase(over->session) == 1);
       }
