@@ -225,6 +225,7 @@ std::optional<Server::Event> Server::PollEvent() {
 }
 
 void Server::End(absl::Time now, Session& session) {
+  // Who is in no room has nothing to leave.
   (void)directory_.Leave(now, session.member, "peer_lost");
   if (!session.is_new()) events_.push_back(SessionClosed{session.id});
   sessions_.Remove(session);
