@@ -16,8 +16,9 @@ namespace kyuu {
 using Source = IpAddress;
 Source SourceOf(const IpAddress& address);
 
-// Shares counts the things that each source holds. Its size is bounded by the
-// number of all things together, which its owner bounds.
+// Shares counts the things that each source holds; nothing for the source that
+// is not known, Source(), which has no limit of its own. Its size is bounded by
+// the number of all things together, which its owner bounds.
 class Shares {
  public:
   // Take counts one more for `source`; false, and nothing is counted, if it

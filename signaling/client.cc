@@ -171,11 +171,9 @@ absl::Status Client::JoinRoom(absl::Time now, absl::string_view name,
     return absl::FailedPreconditionError("already in a room");
   }
   const size_t max_name = limits_.max_name_bytes;
-  if (!internal::IsValidName(name, max_name) ||
-      (!room.empty() && !internal::IsValidName(room, max_name))) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "a name has 1 to ", max_name,
-        " bytes, no control characters, and no blank at its ends"));
+  KYUU_RETURN_IF_ERROR(internal::PrepareName(name, max_name).status());
+  if (!room.empty()) {
+    KYUU_RETURN_IF_ERROR(internal::PrepareName(room, max_name).status());
   }
   if (!IsValidMeta(meta, limits_)) {
     return absl::InvalidArgumentError("metadata must be a small JSON object");
@@ -210,9 +208,8 @@ absl::Status Client::SetMeta(absl::Time now, absl::string_view meta) {
 absl::Status Client::StartCall(absl::Time now, absl::string_view to,
                                absl::string_view meta) {
   if (!joined_) return absl::FailedPreconditionError("not in a room");
-  if (!internal::IsValidName(to, limits_.max_name_bytes)) {
-    return absl::InvalidArgumentError("this is not a name");
-  }
+  KYUU_RETURN_IF_ERROR(
+      internal::PrepareName(to, limits_.max_name_bytes).status());
   if (!IsValidMeta(meta, limits_)) {
     return absl::InvalidArgumentError("metadata must be a small JSON object");
   }

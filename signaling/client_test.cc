@@ -10,6 +10,7 @@
 #include "base/testing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "signaling/close_code.h"
 #include "signaling/server.h"
 
 namespace kyuu::signaling {
@@ -40,6 +41,11 @@ struct World {
     return client;
   }
   void Run() {
+    Run([](Envelope) {});
+  }
+  // `other` gets what is sent to connections that are not of these clients.
+  template <typename Other>
+  void Run(Other other) {
     for (bool busy = true; busy;) {
       busy = false;
       for (size_t i = 0; i < clients.size(); ++i) {
@@ -50,10 +56,15 @@ struct World {
       }
       while (auto event = server.PollEvent()) {
         busy = true;
-        if (const auto* opened = std::get_if<SessionOpened>(&*event)) {
+        const auto provide = [&](const std::string& session) {
           EXPECT_OK(server.SetIceServers(
-              now, opened->session,
+              now, session,
               {{{"stun:h:3478"}, "", ""}, {{"turn:h:3478"}, "u", "p"}}));
+        };
+        if (const auto* opened = std::get_if<SessionOpened>(&*event)) {
+          provide(opened->session);
+        } else if (const auto* w = std::get_if<CredentialsWanted>(&*event)) {
+          provide(w->session);
         }
       }
       // Presence may wait a moment.
@@ -62,8 +73,12 @@ struct World {
       server.HandleTimeout(now);
       while (auto message = server.PollTransmit(now, {})) {
         busy = true;
-        clients[static_cast<size_t>(message->connection)]->HandlePacket(
-            now, std::move(message->text));
+        const size_t i = static_cast<size_t>(message->connection);
+        if (i < clients.size()) {
+          clients[i]->HandlePacket(now, std::move(message->text));
+        } else {
+          other(*std::move(message));
+        }
       }
     }
   }
@@ -72,6 +87,49 @@ struct World {
   absl::Time now = absl::FromUnixSeconds(1000);
   Server server;
   std::vector<std::unique_ptr<Client>> clients;
+};
+
+// A client that keeps its session, and its connections to a server.
+struct Keeper {
+  explicit Keeper(World& w) : world(w), client(Options(), w.now) { Connect(); }
+  static ClientOptions Options() {
+    ClientOptions options;
+    options.on_loss = OnLoss::kKeep;
+    return options;
+  }
+  void Connect() {
+    id = ConnectionId(next_id++);
+    EXPECT_OK(world.server.Connect(world.now, id, IpAddress()));
+  }
+  void Lose() {
+    world.server.Disconnect(world.now, id, Departure::kLost);
+    client.HandleConnectionClosed(world.now, kCloseAbnormal, absl::OkStatus());
+  }
+  void Return() {
+    Connect();
+    EXPECT_OK(client.HandleConnectionOpened(world.now));
+    Run();
+  }
+  // Everybody's messages, this client's too.
+  void Run() {
+    for (bool busy = true; busy;) {
+      busy = false;
+      while (auto text = client.PollTransmit(world.now, {})) {
+        world.server.HandlePacket(world.now, {id, *std::move(text)});
+        busy = true;
+      }
+      world.Run([&](Envelope envelope) {
+        if (envelope.connection != id) return;
+        client.HandlePacket(world.now, std::move(envelope.text));
+        busy = true;
+      });
+    }
+  }
+
+  World& world;
+  Client client;
+  ConnectionId id{};
+  uint64_t next_id = 1000;
 };
 
 // The next event, which must be of type T.
@@ -321,6 +379,172 @@ TEST(ClientTest, CallsBeyondTheLimitAreBusy) {
   }
   EXPECT_EQ(*ada.PollTransmit(now, {}),
             R"({"type":"reject","call":"c64","reason":"busy"})");
+}
+
+TEST(ClientTest, ACallGoesOnOverALostConnection) {
+  World world;
+  Client& bob = world.Join("bob");
+  Keeper ada(world);
+  ada.Run();
+  Expect<Ready>(ada.client);
+  ASSERT_OK(ada.client.JoinRoom(world.now, "ada"));
+  ada.Run();
+  Expect<JoinedRoom>(ada.client);
+  Expect<PeerChanged>(bob);
+  ASSERT_OK(ada.client.StartCall(world.now, "bob"));
+  ada.Run();
+  const std::string call = Expect<CallStarted>(ada.client).call;
+  ASSERT_OK(bob.AcceptCall(world.now, Expect<IncomingCall>(bob).call));
+  ada.Run();
+  Expect<CallAccepted>(ada.client);
+  Expect<CallAccepted>(bob);
+
+  ada.Lose();
+  Expect<ConnectionLost>(ada.client);
+  EXPECT_EQ(ada.client.NextTimeout(), absl::InfiniteFuture());
+  // Both sides go on talking meanwhile.
+  ASSERT_OK(bob.SendDescription(world.now, call, SignalKind::kOffer, "b"));
+  world.Run();
+  ASSERT_OK(
+      ada.client.SendDescription(world.now, call, SignalKind::kOffer, "a1"));
+  ASSERT_OK(
+      ada.client.SendDescription(world.now, call, SignalKind::kAnswer, "a2"));
+  ada.Return();
+  EXPECT_EQ(Expect<Resumed>(ada.client).ice_servers.size(), 2u);
+  EXPECT_EQ(Expect<DescriptionReceived>(ada.client).sdp, "b");
+  EXPECT_EQ(Expect<DescriptionReceived>(bob).sdp, "a1");
+  EXPECT_EQ(Expect<DescriptionReceived>(bob).sdp, "a2");
+  EXPECT_FALSE(bob.PollEvent().has_value());
+  EXPECT_EQ(ada.client.stats().resumed, 1u);
+}
+
+// What was under way when the connection broke is said again, and only that.
+TEST(ClientTest, ARequestLostWithTheConnectionIsAnsweredOnce) {
+  for (const bool arrived : {false, true}) {
+    SCOPED_TRACE(arrived);
+    World world;
+    Keeper ada(world);
+    ada.Run();
+    Expect<Ready>(ada.client);
+    ASSERT_OK(ada.client.JoinRoom(world.now, "ada"));
+    auto text = ada.client.PollTransmit(world.now, {});
+    ASSERT_TRUE(text.has_value());
+    if (arrived) {
+      world.server.HandlePacket(world.now, {ada.id, *std::move(text)});
+    }
+    ada.Lose();
+    Expect<ConnectionLost>(ada.client);
+    ada.Return();
+    Expect<Resumed>(ada.client);
+    EXPECT_EQ(Expect<JoinedRoom>(ada.client).name, "ada");
+    EXPECT_FALSE(ada.client.PollEvent().has_value());
+    EXPECT_EQ(world.server.peer_count(), 1u);
+  }
+}
+
+TEST(ClientTest, AServerThatForgotTheSessionIsTold) {
+  World world;
+  Keeper ada(world);
+  ada.Run();
+  Expect<Ready>(ada.client);
+  ASSERT_OK(ada.client.JoinRoom(world.now, "ada", "red"));
+  ada.Run();
+  Expect<JoinedRoom>(ada.client);
+  ada.Lose();
+  Expect<ConnectionLost>(ada.client);
+  EXPECT_THAT(ada.client.JoinRoom(world.now, "ada"),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  world.now += absl::Seconds(30);
+  world.server.HandleTimeout(world.now);
+  ada.Return();
+  const SessionLost lost = Expect<SessionLost>(ada.client);
+  EXPECT_EQ(lost.room, "red");
+  EXPECT_EQ(lost.name, "ada");
+  Expect<Ready>(ada.client);
+  EXPECT_FALSE(ada.client.joined());
+  ASSERT_OK(ada.client.JoinRoom(world.now, lost.name, lost.room));
+  ada.Run();
+  EXPECT_EQ(Expect<JoinedRoom>(ada.client).room, "red");
+  EXPECT_EQ(ada.client.stats().sessions_lost, 1u);
+}
+
+TEST(ClientTest, AServerThatDoesNotAnswerIsAnotherLostConnection) {
+  World world;
+  Keeper ada(world);
+  ada.Run();
+  Expect<Ready>(ada.client);
+  ASSERT_OK(ada.client.JoinRoom(world.now, "ada"));
+  ada.client.HandleTimeout(world.now + absl::Seconds(10));
+  EXPECT_THAT(Expect<ConnectionLost>(ada.client).status,
+              StatusIs(absl::StatusCode::kDeadlineExceeded));
+  // Nor does the next one say welcome.
+  EXPECT_OK(ada.client.HandleConnectionOpened(world.now));
+  EXPECT_THAT(ada.client.HandleConnectionOpened(world.now),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  ada.client.HandleTimeout(ada.client.NextTimeout());
+  Expect<ConnectionLost>(ada.client);
+  ada.Return();
+  Expect<Resumed>(ada.client);
+  Expect<JoinedRoom>(ada.client);
+}
+
+TEST(ClientTest, WhoIsTakenOverDoesNotComeBack) {
+  World world;
+  Keeper ada(world);
+  ada.Run();
+  Expect<Ready>(ada.client);
+  ada.client.HandleConnectionClosed(world.now, kCloseResumedElsewhere,
+                                    absl::OkStatus());
+  Expect<ClientClosed>(ada.client);
+}
+
+TEST(ClientTest, NothingGrowsWithoutBoundWhileTheServerIsAway) {
+  World world;
+  Client& bob = world.Join("bob");
+  Keeper ada(world);
+  ada.Run();
+  ASSERT_OK(ada.client.JoinRoom(world.now, "ada"));
+  ada.Run();
+  ASSERT_OK(bob.StartCall(world.now, "ada"));
+  ada.Run();
+  while (auto event = ada.client.PollEvent()) {
+    if (const auto* call = std::get_if<IncomingCall>(&*event)) {
+      ASSERT_OK(ada.client.AcceptCall(world.now, call->call));
+      ada.Run();
+      ada.Lose();
+      absl::Status status;
+      int sent = 0;
+      while (status.ok() && sent < 100000) {
+        status = ada.client.SendCandidate(world.now, call->call, {});
+        ++sent;
+      }
+      EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted));
+      EXPECT_EQ(sent, 16 * 1024 + 1);
+      return;
+    }
+  }
+  FAIL() << "no call came";
+}
+
+TEST(ClientTest, CredentialsOnRequest) {
+  World world;
+  Client& ada = world.Join("ada");
+  ASSERT_OK(ada.RequestCredentials(world.now));
+  world.Run();
+  EXPECT_EQ(Expect<IceServersChanged>(ada).ice_servers.size(), 2u);
+  EXPECT_EQ(ada.NextTimeout(), absl::InfiniteFuture());
+}
+
+TEST(ClientTest, LimitsOfCalls) {
+  World world;
+  Client& ada = world.Join("ada");
+  for (int i = 0; i < 64; ++i) {
+    ada.HandlePacket(world.now,
+                     absl::StrCat(R"({"type":"incoming","call":"c)", i,
+                                  R"(","from":"x","polite":true})"));
+  }
+  EXPECT_THAT(ada.StartCall(world.now, "bob"),
+              StatusIs(absl::StatusCode::kResourceExhausted));
 }
 
 }  // namespace

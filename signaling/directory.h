@@ -61,7 +61,7 @@ class Directory {
     return rooms_.PlaceOf(member) != nullptr;
   }
   const std::string& RoomOf(Member member) const {
-    return rooms_.PlaceOf(member)->room;
+    return rooms_.RoomOf(member);
   }
 
   void HandleTimeout(absl::Time now);

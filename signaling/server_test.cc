@@ -188,7 +188,9 @@ TEST(ServerTest, ErrorsOfJoin) {
   EXPECT_EQ(f.Code(2, R"({"type":"join","name":"ada"})"), "name_taken");
   EXPECT_EQ(f.Code(2, R"({"type":"join","name":""})"), "invalid_name");
   EXPECT_EQ(f.Code(2, R"({"type":"join","name":"a\n"})"), "invalid_name");
-  EXPECT_EQ(f.Code(2, R"({"type":"join","name":"b","room":" x"})"),
+  EXPECT_EQ(f.Code(2,
+                   "{\"type\":\"join\",\"name\":\"b\","
+                   "\"room\":\"x\u202e\"}"),
             "invalid_name");
   EXPECT_EQ(f.Code(2, R"({"type":"call","to":"ada"})"), "not_joined");
   EXPECT_EQ(f.Code(2, R"({"type":"list"})"), "not_joined");
@@ -579,6 +581,45 @@ TEST(ServerTest, WhoOverfillsTheQueueIsCutAndKnowsIt) {
   EXPECT_EQ(f.closed[1], "the server is overloaded");
   EXPECT_EQ(f.closed_sessions, std::vector{f.opened_sessions[0]});
   EXPECT_EQ(f.Code(2, R"({"type":"ping"})"), "pong");
+}
+
+TEST(ServerTest, WhatACallCounts) {
+  Fixture f;
+  const std::string call = f.Call();
+  f.Say(
+      1,
+      json({{"type", "signal"}, {"call", call}, {"kind", "end-of-candidates"}})
+          .dump());
+  EXPECT_THAT(NonzeroCounters(f.server.stats()),
+              ElementsAre("messages_received", "signals_relayed",
+                          "calls_started", "calls_accepted"));
+  EXPECT_EQ(f.server.stats().messages_received, 7u);
+  EXPECT_EQ(f.server.stats().signals_relayed, 1u);
+  EXPECT_EQ(f.server.stats().calls_started, 1u);
+  EXPECT_EQ(f.server.stats().calls_accepted, 1u);
+}
+
+// Each is told to a whole room; the rest of a client's messages are not.
+TEST(ServerTest, ChangesOfPresenceAndCallsHaveRatesOfTheirOwn) {
+  ServerOptions options;
+  options.presence_rate = {.per_second = 1, .burst = 3};
+  options.call_rate = {.per_second = 1, .burst = 1};
+  Fixture f(options);
+  f.Join(1, "ada");
+  EXPECT_EQ(f.Code(1, R"({"type":"update","meta":{}})"), "updated");
+  EXPECT_EQ(f.Code(1, R"({"type":"update","meta":{}})"), "updated");
+  const json refused = f.Ask(1, R"({"type":"update","meta":{},"id":3})");
+  EXPECT_EQ(refused["code"], "rate_limited");
+  EXPECT_EQ(refused["id"], 3);
+  EXPECT_EQ(refused["retry_after_ms"], 1000);
+  EXPECT_EQ(f.Code(1, R"({"type":"list"})"), "peers");
+  EXPECT_EQ(f.Code(1, R"({"type":"call","to":"bob"})"), "not_found");
+  EXPECT_EQ(f.Code(1, R"({"type":"call","to":"bob"})"), "rate_limited");
+  // To leave is always possible.
+  EXPECT_EQ(f.Code(1, R"({"type":"leave"})"), "left");
+  EXPECT_EQ(f.Code(1, R"({"type":"join","name":"ada"})"), "rate_limited");
+  f.now += absl::Seconds(1);
+  EXPECT_EQ(f.Code(1, R"({"type":"join","name":"ada"})"), "joined");
 }
 
 TEST(ServerTest, TheSameSeedGivesTheSameTranscript) {

@@ -143,13 +143,18 @@ async function rejoin(since = Date.now()) {
   }
 }
 
-function lostServer(retryAt) {
-  serverStatus("offline", "Offline");
-  people.setAway(true);
+// What the server knew of us is gone.
+function forgetServer() {
   ringing.length = 0;
   if (incoming) closeIncoming();
   if (call && call.phase !== "connected") endCall("The connection to the server is lost");
   else if (call) call.id = undefined; // The two go on without the server.
+}
+
+function lostServer(retryAt, kept) {
+  serverStatus("offline", "Offline");
+  people.setAway(true);
+  if (!kept) forgetServer();
   const tell = () => {
     if (signaling.up) return;
     const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
@@ -169,14 +174,15 @@ function startSignaling() {
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   signaling = new Signaling(url.href);
   const on = (type, handle) => signaling.addEventListener(type, ({ detail }) => handle(detail));
-  on("up", () => {
+  on("up", ({ resume }) => {
     clearTimeout(lostServer.timer);
     clearNotice("server");
     serverStatus("online", "Online");
     people.setAway(false);
-    onUp();
+    if (!resume?.resumed) onUp();
   });
-  on("down", ({ retryAt }) => lostServer(retryAt));
+  on("down", ({ retryAt, kept }) => lostServer(retryAt, kept));
+  on("gone", forgetServer);
   on("presence", (message) => people.apply(message));
   on("incoming", onIncoming);
   on("accepted", (message) => onAccepted(message.call));

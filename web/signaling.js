@@ -4,6 +4,9 @@
 const PING_EVERY = 15_000; // Browsers cannot send WebSocket pings.
 const ANSWER_WITHIN = 10_000;
 const RETRY_MAX = 30_000;
+const ACKNOWLEDGE_EVERY = 16;
+const KEPT_MAX = 1000; // Messages that the server has not acknowledged.
+const CLOSE_RETURNING = 4000; // Not a goodbye: the session is to wait for us.
 
 export class RequestError extends Error {
   constructor(code, message, call) {
@@ -13,8 +16,11 @@ export class RequestError extends Error {
   }
 }
 
-// Events: "up" (welcome has come, `detail` is it), "down" ({retryAt}), and
-// each message of the server that answers nothing, by its type.
+// Events: "up" (welcome has come, `detail` is it; if its resume.resumed, all
+// goes on as it was), "down" ({retryAt, kept}: whether the session may go on),
+// "gone" (a session that was kept does not go on: the room is left, and calls
+// are over for the server), and each message of the server that answers
+// nothing, by its type.
 export class Signaling extends EventTarget {
   constructor(url) {
     super();
@@ -24,6 +30,7 @@ export class Signaling extends EventTarget {
     this.nextId = 1;
     this.failures = 0;
     this.up = false;
+    this.begin({});
     this.open();
     // A phone that wakes up, or a network that is back: try at once.
     addEventListener("online", () => this.retryNow());
@@ -32,26 +39,79 @@ export class Signaling extends EventTarget {
     });
   }
 
+  // A session as `welcome` tells it; what either side says is numbered.
+  begin({ session, resume }) {
+    clearTimeout(this.graceTimer);
+    this.session = session;
+    this.secret = resume?.secret; // None if the server cannot resume.
+    this.grace = (resume?.grace_s ?? 0) * 1000;
+    this.received = 0;
+    this.acknowledged = 0;
+    this.kept = []; // Sent, and not acknowledged.
+    this.forgotten = 0; // Messages sent before those.
+  }
+
+  // Goes on with the session, or begins a new one.
+  welcome(message) {
+    this.failures = 0;
+    clearTimeout(this.graceTimer);
+    if (message.resume?.resumed) {
+      this.acknowledged = this.received;
+      this.delivered(message.resume.received);
+      for (const text of this.kept) this.socket.send(text);
+    } else {
+      if (this.secret) this.gone();
+      this.begin(message);
+    }
+    this.up = true;
+    this.iceServers = message.ice_servers;
+    this.schedulePing();
+    this.emit("up", message);
+  }
+
+  // All messages up to that number have arrived.
+  delivered(number) {
+    this.kept.splice(0, number - this.forgotten);
+    this.forgotten = Math.max(this.forgotten, number);
+  }
+
+  gone() {
+    this.secret = undefined;
+    this.rejectAll();
+    this.emit("gone");
+  }
+
+  rejectAll() {
+    for (const { reject, timer } of this.pending.values()) {
+      clearTimeout(timer);
+      reject(new RequestError("lost", "The connection to the server is lost."));
+    }
+    this.pending.clear();
+  }
+
   open() {
     clearTimeout(this.retryTimer);
     this.retryTimer = undefined;
     const socket = new WebSocket(this.url, "kyuu.v1");
     this.socket = socket;
-    const giveUp = setTimeout(() => socket.close(), ANSWER_WITHIN);
-    socket.onopen = async () => {
-      try {
-        const welcome = await this.request({ type: "hello", version: 1, client: "kyuu-web/1" });
+    const giveUp = setTimeout(() => socket.close(CLOSE_RETURNING), ANSWER_WITHIN);
+    socket.onopen = () => {
+      const resume = this.secret ? { session: this.session, secret: this.secret, received: this.received } : {};
+      socket.send(JSON.stringify({ type: "hello", version: 1, client: "kyuu-web/1", resume }));
+    };
+    socket.onmessage = (event) => {
+      if (this.socket !== socket) return;
+      const message = parsed(event.data);
+      if (this.up) {
+        this.count();
+        if (message) this.receive(message);
+      } else if (message?.type === "welcome") {
         clearTimeout(giveUp);
-        this.failures = 0;
-        this.up = true;
-        this.iceServers = welcome.ice_servers;
-        this.schedulePing();
-        this.emit("up", welcome);
-      } catch {
-        socket.close();
+        this.welcome(message);
+      } else {
+        socket.close(CLOSE_RETURNING);
       }
     };
-    socket.onmessage = (event) => this.receive(event.data);
     socket.onclose = () => {
       clearTimeout(giveUp);
       if (this.socket === socket) this.lost();
@@ -61,15 +121,14 @@ export class Signaling extends EventTarget {
   lost() {
     clearTimeout(this.pingTimer);
     this.socket = undefined;
+    const wasUp = this.up;
     this.up = false;
-    for (const { reject, timer } of this.pending.values()) {
-      clearTimeout(timer);
-      reject(new RequestError("lost", "The connection to the server is lost."));
-    }
-    this.pending.clear();
+    const kept = this.secret !== undefined;
+    if (!kept) this.rejectAll();
+    else if (wasUp) this.graceTimer = setTimeout(() => this.gone(), this.grace);
     const delay = Math.min(RETRY_MAX, 1000 * 2 ** this.failures++) * (0.75 + Math.random() / 2);
     this.retryTimer = setTimeout(() => this.open(), delay);
-    this.emit("down", { retryAt: Date.now() + delay });
+    this.emit("down", { retryAt: Date.now() + delay, kept });
   }
 
   retryNow() {
@@ -87,18 +146,24 @@ export class Signaling extends EventTarget {
         // A socket that is not there any more may take minutes to close.
         if (socket && this.socket === socket) {
           socket.onclose = null;
-          socket.close();
+          socket.close(CLOSE_RETURNING);
           this.lost();
         }
       }
     }, PING_EVERY);
   }
 
-  receive(text) {
-    let message;
-    try {
-      message = JSON.parse(text);
-    } catch {
+  // One more message behind `welcome` has come.
+  count() {
+    this.received += 1;
+    if (!this.secret || this.received < this.acknowledged + ACKNOWLEDGE_EVERY) return;
+    this.acknowledged = this.received;
+    this.send({ type: "ack", received: this.received });
+  }
+
+  receive(message) {
+    if (message.type === "ack") {
+      this.delivered(message.received);
       return;
     }
     if (message.type === "ice_servers") this.iceServers = message.ice_servers;
@@ -133,14 +198,29 @@ export class Signaling extends EventTarget {
     });
   }
 
-  // Sends a message that has none; false if there is no connection.
+  // Sends a message that has none, at once or when the session goes on; false
+  // if there is neither.
   send(message) {
-    if (!this.socket || this.socket.readyState !== WebSocket.OPEN) return false;
-    this.socket.send(JSON.stringify(message));
-    return true;
+    const text = JSON.stringify(message);
+    if (this.secret) {
+      if (this.kept.length >= KEPT_MAX) return false;
+      this.kept.push(text);
+    }
+    const open = this.up && this.socket?.readyState === WebSocket.OPEN;
+    if (open) this.socket.send(text);
+    return open || this.secret !== undefined;
   }
 
   emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+// The message of the server; undefined for what is none.
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }

@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
-#include "signaling/internal/name.h"
 
 namespace kyuu::signaling::internal {
 namespace {
@@ -23,15 +22,21 @@ Refusal Refused(ErrorCode code, absl::string_view message) {
 
 }  // namespace
 
+Rooms::Rooms(RoomOptions options)
+    : options_(std::move(options)),
+      default_room_(
+          PrepareName(options_.default_room, options_.max_name_bytes).value()) {
+}
+
 std::variant<Rooms::RoomMap::iterator, Refusal> Rooms::Open(
-    const std::string& name, const Source& source) {
-  const auto known = rooms_.find(name);
+    const PreparedName& name, const Source& source) {
+  const auto known = rooms_.find(name.folded);
   if (known != rooms_.end()) return known;
   // The default room needs nobody's share: nobody can keep all others out of
   // it by making rooms.
-  const bool is_default = name == options_.default_room;
+  const bool is_default = name.folded == default_room_.folded;
   if (!is_default) {
-    const size_t made = rooms_.size() - rooms_.count(options_.default_room);
+    const size_t made = rooms_.size() - rooms_.count(default_room_.folded);
     if (made >= options_.max_rooms) {
       return Refused(ErrorCode::kServerFull,
                      "the server has no place for another room");
@@ -41,51 +46,68 @@ std::variant<Rooms::RoomMap::iterator, Refusal> Rooms::Open(
                      "too many rooms were made from your address");
     }
   }
-  const auto room = rooms_.try_emplace(name).first;
+  const auto room = rooms_.try_emplace(name.folded).first;
+  room->second.shown = is_default ? default_room_.shown : name.shown;
   room->second.founder = is_default ? Source() : source;
   return room;
 }
 
+std::optional<Refusal> Rooms::CheckPlace(const Room& room,
+                                         const PreparedName& name,
+                                         const std::string& look_alike,
+                                         const Source& source) const {
+  if (room.people.contains(name.shown)) {
+    return Refused(ErrorCode::kNameTaken, "somebody in the room has this name");
+  }
+  if (room.look_alikes.contains(look_alike)) {
+    return Refused(ErrorCode::kNameTaken,
+                   "somebody in the room has a name that looks the same");
+  }
+  if (room.people.size() >= options_.max_peers_per_room) {
+    return Refused(ErrorCode::kRoomFull, "the room is full");
+  }
+  if (room.places.held(source) >= options_.max_peers_per_source) {
+    return Refused(ErrorCode::kRoomFull,
+                   "too many are in the room from your address");
+  }
+  return std::nullopt;
+}
+
 std::variant<Joining, Refusal> Rooms::Join(absl::Time now, Member member,
                                            const Source& source,
-                                           absl::string_view name,
+                                           absl::string_view wanted,
                                            absl::string_view room_name,
                                            absl::string_view meta) {
   KYUU_CHECK(!places_.contains(member));
-  std::string place =
-      room_name.empty() ? options_.default_room : std::string(room_name);
-  if (!IsValidName(name, options_.max_name_bytes) ||
-      !IsValidName(place, options_.max_name_bytes)) {
+  const auto name = PrepareName(wanted, options_.max_name_bytes);
+  if (!name.ok()) {
+    return Refused(ErrorCode::kInvalidName, name.status().message());
+  }
+  absl::StatusOr<PreparedName> place = default_room_;
+  if (!room_name.empty()) {
+    place = PrepareName(room_name, options_.max_name_bytes);
+  }
+  if (!place.ok()) {
     return Refused(ErrorCode::kInvalidName,
-                   absl::StrCat("a name has 1 to ", options_.max_name_bytes,
-                                " bytes, no control characters, and no blank "
-                                "at its ends"));
+                   absl::StrCat("of the room: ", place.status().message()));
   }
-  const auto known = rooms_.find(place);
+  std::string look_alike = LookAlike(*name);
+  const auto known = rooms_.find(place->folded);
   if (known != rooms_.end()) {
-    const Room& room = known->second;
-    if (room.people.contains(name)) {
-      return Refused(ErrorCode::kNameTaken,
-                     "somebody in the room has this name");
-    }
-    if (room.people.size() >= options_.max_peers_per_room) {
-      return Refused(ErrorCode::kRoomFull, "the room is full");
-    }
-    if (room.places.held(source) >= options_.max_peers_per_source) {
-      return Refused(ErrorCode::kRoomFull,
-                     "too many are in the room from your address");
+    if (auto refusal = CheckPlace(known->second, *name, look_alike, source)) {
+      return *std::move(refusal);
     }
   }
-  auto opened = Open(place, source);
+  auto opened = Open(*place, source);
   if (auto* refusal = std::get_if<Refusal>(&opened)) return *refusal;
   const auto it = std::get<RoomMap::iterator>(opened);
   Room& room = it->second;
   KYUU_CHECK(room.places.Take(source, options_.max_peers_per_source));
-  const std::string self(name);
-  room.people[self] = {member, std::string(meta)};
-  places_[member] = {place, self, source};
-  Change(now, it, self, {.known = false, .about = member});
-  return Joining{std::move(place), self, ListRoom(room, self, "")};
+  room.look_alikes.insert(look_alike);
+  room.people[name->shown] = {member, std::string(meta), std::move(look_alike)};
+  places_[member] = {place->folded, name->shown, source};
+  Change(now, it, name->shown, {.known = false, .about = member});
+  return Joining{room.shown, name->shown, ListRoom(room, name->shown, "")};
 }
 
 void Rooms::Update(absl::Time now, Member member, absl::string_view meta) {
@@ -125,11 +147,13 @@ void Rooms::Leave(absl::Time now, Member member) {
   const Place place = std::move(it->second);
   places_.erase(it);
   const auto room = rooms_.find(place.room);
-  room->second.people.erase(place.name);
+  const auto person = room->second.people.find(place.name);
+  room->second.look_alikes.erase(person->second.look_alike);
+  room->second.people.erase(person);
   room->second.places.Return(place.source);
   if (room->second.people.empty()) {
     windows_.Stop(place.room);
-    if (place.room != options_.default_room) {
+    if (place.room != default_room_.folded) {
       founded_.Return(room->second.founder);
     }
     rooms_.erase(room);
@@ -140,7 +164,9 @@ void Rooms::Leave(absl::Time now, Member member) {
 
 std::optional<Member> Rooms::Find(Member member, absl::string_view name) const {
   const Room& room = rooms_.at(places_.at(member).room);
-  const auto it = room.people.find(name);
+  const auto prepared = PrepareName(name, options_.max_name_bytes);
+  if (!prepared.ok()) return std::nullopt;
+  const auto it = room.people.find(prepared->shown);
   if (it == room.people.end()) return std::nullopt;
   return it->second.member;
 }

@@ -12,22 +12,24 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/container/node_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/deadline_queue.h"
 #include "signaling/directory_types.h"
+#include "signaling/internal/name.h"
 #include "signaling/internal/shares.h"
 
 namespace kyuu::signaling::internal {
 
 class Rooms {
  public:
-  explicit Rooms(RoomOptions options) : options_(std::move(options)) {}
+  explicit Rooms(RoomOptions options);
 
   // Where a member is.
   struct Place {
-    std::string room;
+    std::string room;  // Its key.
     std::string name;
     Source source;
   };
@@ -44,6 +46,10 @@ class Rooms {
   // Whoever has this name in the member's room.
   std::optional<Member> Find(Member member, absl::string_view name) const;
 
+  // The name of the member's room.
+  const std::string& RoomOf(Member member) const {
+    return rooms_.at(places_.at(member).room).shown;
+  }
   // nullptr for a member that is in no room.
   const Place* PlaceOf(Member member) const;
 
@@ -58,6 +64,7 @@ class Rooms {
   struct Person {
     Member member{};
     std::string meta;
+    std::string look_alike;
   };
   // What has happened to a name since the others were last told.
   struct Untold {
@@ -65,17 +72,25 @@ class Rooms {
     Member about{};      // Who is not told, being it himself.
   };
   struct Room {
+    std::string shown;
     Source founder;
     absl::btree_map<std::string, Person> people;  // In the order of lists.
-    Shares places;                                // By source.
+    // No two names in a room look alike: a person could not tell who calls.
+    absl::flat_hash_set<std::string> look_alikes;
+    Shares places;  // By source.
     absl::btree_map<std::string, Untold> untold;
     absl::Time tell_after = absl::InfinitePast();
   };
+  // By names folded for comparison.
   using RoomMap = absl::node_hash_map<std::string, Room>;
 
   // The room of that name, made if there is none.
-  std::variant<RoomMap::iterator, Refusal> Open(const std::string& name,
+  std::variant<RoomMap::iterator, Refusal> Open(const PreparedName& name,
                                                 const Source& source);
+  // Why somebody who is called `name` does not fit in; OK otherwise.
+  std::optional<Refusal> CheckPlace(const Room& room, const PreparedName& name,
+                                    const std::string& look_alike,
+                                    const Source& source) const;
   Page ListRoom(const Room& room, absl::string_view self,
                 absl::string_view after) const;
   void Change(absl::Time now, RoomMap::iterator room, const std::string& name,
@@ -83,6 +98,7 @@ class Rooms {
   void Tell(absl::Time now, Room& room);
 
   const RoomOptions options_;
+  const PreparedName default_room_;
   RoomMap rooms_;
   Shares founded_;  // Rooms, by the source that made them.
   absl::flat_hash_map<Member, Place> places_;

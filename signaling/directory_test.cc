@@ -1,0 +1,300 @@
+// Rooms, presence and calls as values: what one source may take from others,
+// and what the others are told.
+
+#include "signaling/directory.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/random.h"
+#include "base/testing.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace kyuu::signaling {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+const IpAddress kGreedy = IpAddress::V4(192, 0, 2, 1);
+const IpAddress kHonest = IpAddress::V4(192, 0, 2, 2);
+
+struct Fixture {
+  explicit Fixture(RoomOptions rooms = {}, CallOptions calls = {})
+      : directory(rooms, calls, random) {}
+
+  // The error's code, or "" if it joined.
+  std::string Join(uint64_t member, const std::string& name,
+                   const std::string& room = "",
+                   const IpAddress& source = kHonest) {
+    const auto joined =
+        directory.Join(now, Member(member), source, name, room, "{}");
+    return CodeOf(std::get_if<Refusal>(&joined));
+  }
+  std::string Call(uint64_t member, const std::string& to) {
+    auto started = directory.StartCall(now, Member(member), to, "{}");
+    if (const auto* start = std::get_if<CallStart>(&started)) {
+      call = start->call;
+    }
+    return CodeOf(std::get_if<Refusal>(&started));
+  }
+  static std::string CodeOf(const Refusal* refusal) {
+    return refusal == nullptr ? "" : std::string(ErrorCodeName(refusal->code));
+  }
+  // "+name" for who came, "-name" for who left, "=name" for who has changed, of
+  // each PeersChanged since the last time.
+  std::vector<std::string> Told() {
+    std::vector<std::string> told;
+    while (const auto next = directory.PollEffect()) {
+      const auto* changed = std::get_if<effect::PeersChanged>(&*next);
+      if (changed == nullptr) continue;
+      std::string text;
+      for (const auto& change : changed->changes) {
+        text += change.change == PresenceChange::kJoined ? "+"
+                : change.change == PresenceChange::kLeft ? "-"
+                                                         : "=";
+        text += change.peer.name;
+        last_meta = change.peer.meta;
+      }
+      receivers = changed->receivers.size();
+      told.push_back(std::move(text));
+    }
+    return told;
+  }
+  void Pass(absl::Duration time) {
+    now += time;
+    directory.HandleTimeout(now);
+  }
+
+  SeededRandom random{5};
+  absl::Time now = absl::FromUnixSeconds(1000);
+  Directory directory;
+  std::string call;
+  std::string last_meta;
+  size_t receivers = 0;
+};
+
+TEST(DirectoryTest, OneSourceHasItsShareOfTheRooms) {
+  RoomOptions options;
+  options.max_rooms = 5;
+  options.max_rooms_per_source = 2;
+  Fixture f(options);
+  EXPECT_EQ(f.Join(1, "a", "r1", kGreedy), "");
+  EXPECT_EQ(f.Join(2, "a", "r2", kGreedy), "");
+  EXPECT_EQ(f.Join(3, "a", "r3", kGreedy), "server_full");
+  EXPECT_EQ(f.Join(3, "a", "r3", kHonest), "");
+  // A room that somebody else has made costs nothing.
+  EXPECT_EQ(f.Join(4, "b", "r3", kGreedy), "");
+  // What has gone gives its share back.
+  EXPECT_FALSE(f.directory.Leave(f.now, Member(1), "peer_left").has_value());
+  EXPECT_EQ(f.Join(5, "a", "r5", kGreedy), "");
+}
+
+TEST(DirectoryTest, TheLobbyIsOpenHoweverManyRoomsThereAre) {
+  RoomOptions options;
+  options.max_rooms = 3;
+  options.max_rooms_per_source = 100;
+  Fixture f(options);
+  for (uint64_t i = 1; i <= 3; ++i) {
+    EXPECT_EQ(f.Join(i, "a", absl::StrCat("r", i), kGreedy), "");
+  }
+  EXPECT_EQ(f.Join(4, "a", "r4"), "server_full");
+  EXPECT_EQ(f.Join(4, "a"), "");
+  EXPECT_EQ(f.Join(5, "b", "lobby"), "");
+}
+
+TEST(DirectoryTest, OneSourceHasItsShareOfTheLobby) {
+  RoomOptions options;
+  options.max_peers_per_room = 5;
+  options.max_peers_per_source = 3;
+  Fixture f(options);
+  for (uint64_t i = 1; i <= 3; ++i) {
+    EXPECT_EQ(f.Join(i, absl::StrCat("greedy", i), "", kGreedy), "");
+  }
+  EXPECT_EQ(f.Join(4, "greedy4", "", kGreedy), "room_full");
+  EXPECT_EQ(f.Join(4, "ada"), "");
+  EXPECT_EQ(f.Join(5, "bob"), "");
+  EXPECT_EQ(f.Join(6, "eve"), "room_full");
+  EXPECT_FALSE(f.directory.Leave(f.now, Member(1), "peer_left").has_value());
+  EXPECT_EQ(f.Join(7, "greedy5", "", kGreedy), "");
+}
+
+TEST(DirectoryTest, ASourceThatIsNotKnownHasNoShare) {
+  RoomOptions options;
+  options.max_rooms_per_source = 1;
+  options.max_peers_per_source = 1;
+  Fixture f(options);
+  for (uint64_t i = 1; i <= 10; ++i) {
+    EXPECT_EQ(f.Join(i, absl::StrCat("x", i), "", IpAddress()), "");
+    EXPECT_EQ(f.Join(100 + i, "a", absl::StrCat("r", i), IpAddress()), "");
+  }
+}
+
+TEST(DirectoryTest, OneSourceHasItsShareOfWhatRings) {
+  CallOptions options;
+  options.max_ringing_per_source = 2;
+  options.max_calls_per_peer = 100;
+  Fixture f({}, options);
+  for (uint64_t i = 1; i <= 4; ++i) {
+    f.Join(i, absl::StrCat("greedy", i), "", kGreedy);
+  }
+  f.Join(10, "bob");
+  f.Join(11, "friend");
+  EXPECT_EQ(f.Call(1, "bob"), "");
+  EXPECT_EQ(f.Call(2, "bob"), "");
+  EXPECT_EQ(f.Call(3, "bob"), "too_many_calls");
+  EXPECT_EQ(f.Call(11, "bob"), "");
+  // A call that is accepted, or that has ended, rings no more.
+  EXPECT_FALSE(f.directory.EndCall(Member(11), f.call, "hangup").has_value());
+  f.Pass(absl::Seconds(60));
+  EXPECT_EQ(f.directory.call_count(), 0u);
+  EXPECT_EQ(f.Call(3, "bob"), "");
+  EXPECT_FALSE(f.directory.AcceptCall(Member(10), f.call).has_value());
+  EXPECT_EQ(f.Call(1, "bob"), "");
+  EXPECT_EQ(f.Call(2, "bob"), "");
+  EXPECT_EQ(f.Call(4, "bob"), "too_many_calls");
+}
+
+TEST(DirectoryTest, OneSourceCallsSoOften) {
+  CallOptions options;
+  options.calls_per_source = {.per_second = 1, .burst = 2};
+  Fixture f({}, options);
+  f.Join(1, "eve", "", kGreedy);
+  f.Join(2, "mallory", "", kGreedy);
+  f.Join(10, "ada");
+  f.Join(11, "bob");
+  f.Join(12, "carl");
+  EXPECT_EQ(f.Call(1, "ada"), "");
+  EXPECT_EQ(f.Call(2, "bob"), "");
+  EXPECT_EQ(f.Call(1, "carl"), "rate_limited");
+  EXPECT_EQ(f.Call(10, "carl"), "");
+  f.now += absl::Seconds(1);
+  EXPECT_EQ(f.Call(1, "carl"), "");
+}
+
+// Twenty times a second: the callee hears five, then one in five seconds.
+TEST(DirectoryTest, WhoRingsAndHangsUpAgainAndAgainIsNotHeard) {
+  for (const IpAddress& source : {kGreedy, IpAddress()}) {
+    Fixture f;
+    f.Join(1, "eve", "", source);
+    f.Join(2, "bob");
+    f.Join(3, "friend");
+    int heard = 0;
+    for (int i = 0; i < 200; ++i) {
+      f.now += absl::Milliseconds(50);
+      if (!f.Call(1, "bob").empty()) continue;
+      ++heard;
+      EXPECT_FALSE(
+          f.directory.EndCall(Member(1), f.call, "hangup").has_value());
+    }
+    EXPECT_EQ(heard, 6);
+    EXPECT_EQ(f.Call(3, "bob"), "");
+  }
+}
+
+TEST(DirectoryTest, PresenceIsToldAtOnceAndThenOnceInAWindow) {
+  Fixture f;
+  f.Join(1, "ada");
+  f.Pass(absl::Seconds(1));
+  EXPECT_THAT(f.Told(), ElementsAre("+ada"));
+  f.Join(2, "bob");
+  EXPECT_THAT(f.Told(), ElementsAre("+bob"));
+  // The next 50 changes, of three people, are one.
+  f.Join(3, "eve");
+  for (int i = 0; i < 49; ++i) {
+    f.now += absl::Milliseconds(1);
+    EXPECT_FALSE(
+        f.directory.Update(f.now, Member(2), absl::StrCat("{\"n\":", i, "}"))
+            .has_value());
+  }
+  EXPECT_FALSE(f.directory.Leave(f.now, Member(1), "peer_left").has_value());
+  EXPECT_THAT(f.Told(), IsEmpty());
+  EXPECT_EQ(f.directory.NextTimeout(), f.now + absl::Milliseconds(51));
+  f.Pass(absl::Milliseconds(51));
+  EXPECT_THAT(f.Told(), ElementsAre("-ada=bob+eve"));
+  EXPECT_EQ(f.receivers, 2u);
+  EXPECT_EQ(f.directory.NextTimeout(), absl::InfiniteFuture());
+}
+
+TEST(DirectoryTest, WhoComesAndGoesWithinAWindowIsNotSeen) {
+  Fixture f;
+  f.Join(1, "ada");
+  f.Told();
+  for (int i = 0; i < 20; ++i) {
+    f.Join(2, "eve");
+    EXPECT_FALSE(f.directory.Leave(f.now, Member(2), "peer_left").has_value());
+  }
+  f.Pass(absl::Seconds(1));
+  EXPECT_THAT(f.Told(), IsEmpty());
+  // And who goes and comes has changed.
+  f.Join(2, "eve");
+  f.Pass(absl::Seconds(1));
+  EXPECT_THAT(f.Told(), ElementsAre("+eve"));
+  f.directory.Update(f.now, Member(1), "{}");
+  f.Told();
+  f.directory.Leave(f.now, Member(2), "peer_left");
+  f.Join(3, "eve");
+  f.Pass(absl::Seconds(1));
+  EXPECT_THAT(f.Told(), ElementsAre("=eve"));
+}
+
+// 100 peers of which four change 2 kB of metadata as often as they like: what
+// the room is told costs what the option says.
+TEST(DirectoryTest, WhatARoomIsToldHasABudget) {
+  RoomOptions options;
+  options.presence_bytes_per_second = 1e6;
+  Fixture f(options);
+  for (uint64_t i = 1; i <= 100; ++i) f.Join(i, absl::StrCat("peer", 100 + i));
+  f.Pass(absl::Seconds(10));
+  f.Told();
+  const std::string meta =
+      absl::StrCat("{\"x\":\"", std::string(2000, 'x'), "\"}");
+  size_t bytes = 0;
+  for (int i = 0; i < 1000; ++i) {
+    f.directory.Update(f.now, Member(1 + static_cast<uint64_t>(i % 4)), meta);
+    f.Pass(absl::Milliseconds(10));
+    while (const auto next = f.directory.PollEffect()) {
+      const auto& changed = std::get<effect::PeersChanged>(*next);
+      for (const auto& change : changed.changes) {
+        bytes += change.peer.meta.size() * changed.receivers.size();
+      }
+    }
+  }
+  EXPECT_LE(bytes, 11'000'000u);
+  EXPECT_GE(bytes, 8'000'000u);
+}
+
+TEST(DirectoryTest, NamesThatLookAlikeAreTheSame) {
+  Fixture f;
+  EXPECT_EQ(f.Join(1, "Ada"), "");
+  for (const char* name : {"Ada", " Ada\u00a0", "ADA", "\u0410d\u0430"}) {
+    EXPECT_EQ(f.Join(2, name), "name_taken") << name;
+  }
+  for (const char* name : {"Ada\u200b", "Ada\u202e", "\u200d", "a\u0085"}) {
+    EXPECT_EQ(f.Join(2, name), "invalid_name") << name;
+  }
+  EXPECT_EQ(f.Join(2, "  Bob "), "");
+  // One is called by any spelling of the same characters.
+  EXPECT_EQ(f.Call(1, "Bob"), "");
+  EXPECT_EQ(f.Call(2, "bob"), "not_found");
+  // Who has left has left the name.
+  f.directory.Leave(f.now, Member(1), "peer_left");
+  EXPECT_EQ(f.Join(3, "\u0410d\u0430"), "");
+}
+
+TEST(DirectoryTest, ARoomHasOneNameHoweverItIsSpelt) {
+  Fixture f;
+  EXPECT_EQ(f.Join(1, "ada", "Red Room"), "");
+  EXPECT_EQ(f.Join(2, "bob", " red\u00a0room "), "");
+  EXPECT_EQ(f.directory.room_count(), 1u);
+  EXPECT_EQ(f.directory.RoomOf(Member(2)), "Red Room");
+  EXPECT_EQ(f.Join(3, "eve", "LOBBY"), "");
+  EXPECT_EQ(f.directory.RoomOf(Member(3)), "lobby");
+  EXPECT_EQ(f.Join(4, "eve", "red\u2028room"), "invalid_name");
+}
+
+}  // namespace
+}  // namespace kyuu::signaling
