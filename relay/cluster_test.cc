@@ -2,6 +2,7 @@
 
 #include "relay/cluster.h"
 
+#include <cerrno>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,6 +16,7 @@
 #include "base/testing.h"
 #include "net/loop.h"
 #include "net/loop_testing.h"
+#include "net/testing/syscall_faults.h"
 #include "net/udp_socket.h"
 #include "relay/options.h"
 #include "turn/client.h"
@@ -310,6 +312,31 @@ TEST_F(ClusterTest, ARefusedGrantIsTold) {
   loop_.RunUntil([&] { return results.size() == 2; });
   EXPECT_OK(results[0]);
   EXPECT_THAT(results[1], StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+// T25: the host's limit of watches is reached by others, or there is no
+// descriptor left: a client is refused, and served when there is room again.
+TEST_F(ClusterTest, ARelayThatCannotBeOpenedOrWatchedIsRefused) {
+  const auto cluster = Open(TestOptions(1));
+  const auto first = Connect(*cluster);
+  loop_.RunUntil([&] { return first->allocated(); });
+  for (const auto& [call, error] :
+       {std::pair(net::Syscall::kEpollCtl, ENOSPC),
+        std::pair(net::Syscall::kSocket, EMFILE),
+        std::pair(net::Syscall::kBind, EADDRINUSE)}) {
+    const auto refused = Connect(*cluster);
+    {
+      net::SyscallFaults faults;
+      faults.Fail(call, error);
+      loop_.RunUntil([&] { return refused->failed(); });
+    }
+    const auto again = Connect(*cluster);
+    loop_.RunUntil([&] { return again->allocated(); });
+  }
+  EXPECT_GE(Count<OpenFailed>(), 3u);
+  EXPECT_TRUE(first->allocated());
+  cluster->Close();
+  EXPECT_EQ(cluster->stats().node.open_failures, Count<OpenFailed>());
 }
 
 TEST_F(ClusterTest, ATakenAddressIsAlreadyExists) {
