@@ -99,6 +99,7 @@ Addresses AddressesOf(const Options& options,
       if (!bind.has_value()) continue;
       address.bind = *bind;
     }
+    address.whom = RelayAddress::For::kEverybody;  // The operator's word.
     add(address);
   }
   for (const TransportAddress& listener : listeners) {

@@ -73,7 +73,8 @@ class Ledger {
 
   // Lends a port until Return(). The relay address is the one that the client
   // has reached if it is one of ours; otherwise the first of the family that
-  // others reach too: loopback is for clients on loopback.
+  // others reach too: loopback is for clients on loopback. When that is out of
+  // ports, those that are for everybody (RelayAddress::For).
   virtual Result Take(absl::Time now, const Claim& claim, Random& random) = 0;
   // Another port for a lease whose socket could not be opened. The old one
   // stays taken until Return() of the new one, so that none is tried twice;

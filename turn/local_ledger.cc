@@ -37,6 +37,7 @@ void LocalLedger::SetRelayAddresses(
     }
     (*old)->present = true;
     (*old)->ports.set_advertised(address.told());
+    (*old)->whom = address.whom;
     ordered.push_back(std::move(*old));
   }
   for (auto& pool : pools_) {
@@ -114,19 +115,24 @@ std::vector<LocalLedger::Pool*> LocalLedger::Candidates(
     if (!pool->present || ports.family() != claim.family) continue;
     // Peers of a client elsewhere reach neither our loopback nor it.
     if (ports.bind().IsLoopback() && !local) continue;
-    if (ports.bind() == reached) return {pool.get()};
     pools.push_back(pool.get());
   }
-  // A client on loopback that asks for the other family stays on loopback,
-  // where its peers are.
-  if (reached.IsLoopback()) {
-    std::stable_partition(pools.begin(), pools.end(), [](const Pool* pool) {
-      return pool->ports.bind().IsLoopback();
-    });
+  // The one that was reached comes first. A client on loopback that asks for
+  // the other family stays on loopback, where its peers are.
+  std::stable_partition(pools.begin(), pools.end(), [&](const Pool* pool) {
+    const IpAddress& bind = pool->ports.bind();
+    return bind == reached || (reached.IsLoopback() && bind.IsLoopback());
+  });
+  // The others are asked when it is out of ports if they are for everybody;
+  // else they may be of networks that this client's peers do not reach.
+  if (pools.size() > 1) {
+    pools.erase(std::remove_if(pools.begin() + 1, pools.end(),
+                               [](const Pool* pool) {
+                                 return pool->whom !=
+                                        RelayAddress::For::kEverybody;
+                               }),
+                pools.end());
   }
-  // The others are not asked when the first is out of ports: they may be of
-  // networks that this client's peers do not reach.
-  if (pools.size() > 1) pools.resize(1);
   return pools;
 }
 

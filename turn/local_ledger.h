@@ -45,12 +45,13 @@ class LocalLedger final : public Ledger {
  private:
   struct Pool {
     Pool(const ServerOptions& options, const RelayAddress& address)
-        : ports(options, address) {}
+        : ports(options, address), whom(address.whom) {}
 
     internal::PortPool ports;
     size_t lent = 0;
     size_t reserved = 0;
     bool present = true;
+    RelayAddress::For whom = RelayAddress::For::kItsOwnNetwork;
   };
   // What counts against quotas.
   struct Party {

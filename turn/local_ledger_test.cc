@@ -78,6 +78,26 @@ TEST_F(LedgerTest, TheRelayAddressFitsTheAddressThatWasReached) {
   EXPECT_EQ(Told(ledger, Claim("11.1.1.9", "11.1.1.2")), "11.1.1.1");
 }
 
+// Two addresses that the operator has named serve as one larger range.
+TEST_F(LedgerTest, AddressesForEverybodyLendWhenTheFirstIsOutOfPorts) {
+  using RelayAddress = ServerOptions::RelayAddress;
+  const auto whom = RelayAddress::For::kEverybody;
+  LocalLedger named(
+      Options({{Ip("11.1.1.1"), {}, whom}, {Ip("11.1.1.9"), {}, whom}}, 2));
+  LocalLedger cards(Options({{Ip("11.1.1.1"), {}}, {Ip("10.9.9.1"), {}}}, 2));
+  std::vector<std::string> told, told_cards;
+  for (int i = 0; i < 5; ++i) {
+    const std::string client = "11.1.1." + std::to_string(20 + i);
+    told.push_back(Told(named, Claim("11.1.1.9", client)));
+    told_cards.push_back(Told(cards, Claim("11.1.1.1", client)));
+  }
+  EXPECT_EQ(told, (std::vector<std::string>{"11.1.1.9", "11.1.1.9", "11.1.1.1",
+                                            "11.1.1.1", "refused"}));
+  EXPECT_EQ(told_cards,
+            (std::vector<std::string>{"11.1.1.1", "11.1.1.1", "refused",
+                                      "refused", "refused"}));
+}
+
 TEST_F(LedgerTest, LoopbackIsForClientsOnLoopback) {
   LocalLedger ledger(Options({{Ip("127.0.0.1"), {}}}));
   const auto result = Take(ledger, Claim("11.1.1.1", "11.1.1.2"));

@@ -45,6 +45,10 @@ struct ServerOptions {
     IpAddress bind;        // Of our own interfaces; not the "any" address.
     IpAddress advertised;  // What clients are told behind a 1:1 NAT; `bind` if
                            // unspecified.
+    // Whom it is for: clients that have reached us at it (and, of the first of
+    // its family, those that have reached us at none of them), or everybody.
+    enum class For : uint8_t { kItsOwnNetwork, kEverybody };
+    For whom = For::kItsOwnNetwork;
 
     const IpAddress& told() const {
       return advertised == IpAddress() ? bind : advertised;
