@@ -37,6 +37,12 @@ class AttributeSet {
   constexpr bool Contains(uint16_t type) const {
     return type < kTypeEnd && (bits_ >> type & 1) != 0;
   }
+  // True if all of `other` are in this set.
+  constexpr bool ContainsAll(AttributeSet other) const {
+    return (other.bits_ & ~bits_) == 0;
+  }
+  // Adds a type below kTypeEnd.
+  constexpr void Insert(uint16_t type) { bits_ |= uint64_t{1} << type; }
   friend constexpr AttributeSet operator|(AttributeSet a, AttributeSet b) {
     return AttributeSet(a.bits_ | b.bits_);
   }

@@ -361,6 +361,12 @@ static_assert(RequiredTypesFitASet());
 
 }  // namespace
 
+IpFamily EncodedFamily(absl::Span<const uint8_t> value) {
+  Reader r(value);
+  r.Skip(1);
+  return internal::FamilyFromWire(r.U8());
+}
+
 absl::string_view AttributeName(uint16_t type) {
   for (const NamedType& row : kNames) {
     if (row.type == type) return row.name;

@@ -228,6 +228,11 @@ struct Icmp {
   friend bool operator==(const Icmp&, const Icmp&) = default;
 };
 
+// EncodedFamily returns the family that the value of an address attribute says
+// it is of; kUnspecified if it says another. IpAddress reads an IPv4 address
+// that is mapped into IPv6 as the IPv4 address; this tells the two apart.
+IpFamily EncodedFamily(absl::Span<const uint8_t> value);
+
 // AttributeName returns the registry's name, for example "XOR-MAPPED-ADDRESS",
 // or "" for a type that is not of this file.
 absl::string_view AttributeName(uint16_t type);

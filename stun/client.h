@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/counters.h"
 #include "base/engine.h"
 #include "base/random.h"
 #include "stun/attributes.h"
@@ -84,7 +85,16 @@ class Client {
     uint64_t malformed = 0;   // Not STUN, or a wrong FINGERPRINT.
     uint64_t unexpected = 0;  // Not a Binding response, or of no transaction.
     uint64_t wrong_path = 0;  // From another address than was asked.
+
+    static constexpr Counter<Stats> kCounters[] = {
+        KYUU_COUNTER(Stats, requests_sent),
+        KYUU_COUNTER(Stats, retransmissions),
+        KYUU_COUNTER(Stats, responses),
+        KYUU_COUNTER(Stats, malformed),
+        KYUU_COUNTER(Stats, unexpected),
+        KYUU_COUNTER(Stats, wrong_path)};
   };
+  static_assert(Countable<Stats>);
 
   // `random` must outlive the client.
   Client(Random& random, Options options);

@@ -252,5 +252,11 @@ TEST_F(ClientTest, DiscoversBehaviorTogetherWithTheServer) {
   EXPECT_EQ(mapped.other_address, alternate);
 }
 
+// Sums and names of what is counted, as logs and metrics read it.
+TEST(ClientStatsTest, CountersHaveTheNamesOfTheirFields) {
+  const Client::Stats stats{.requests_sent = 2, .responses = 1};
+  EXPECT_EQ(CountersToString(stats), "requests_sent=2 responses=1");
+}
+
 }  // namespace
 }  // namespace kyuu::stun

@@ -109,6 +109,7 @@ bool MessageView::ReadFrame(uint16_t type, size_t offset, size_t size) {
       place = &fingerprint_;
       break;
     default:
+      if (attributes_end_ == 0) Note(type, offset);
       return true;
   }
   if (*place == 0) *place = offset;
@@ -116,12 +117,46 @@ bool MessageView::ReadFrame(uint16_t type, size_t offset, size_t size) {
   return true;
 }
 
+// Notes an attribute that counts; of two of one type the first.
+void MessageView::Note(uint16_t type, size_t offset) {
+  const size_t place = PlaceOf(type);
+  if (place < kPlaces && first_[place] == 0) {
+    first_[place] = static_cast<uint16_t>(offset / 4);
+  }
+  if (!IsComprehensionRequired(type)) return;
+  if (place < kPlaces) {
+    required_.Insert(type);
+  } else {
+    has_required_beyond_set_ = true;
+  }
+}
+
+std::optional<absl::Span<const uint8_t>> MessageView::Find(
+    uint16_t type) const {
+  const size_t place = PlaceOf(type);
+  if (place < kPlaces) {
+    if (first_[place] == 0) return std::nullopt;
+    Reader r(bytes_.subspan(size_t{first_[place]} * 4));
+    r.Skip(2);
+    const size_t size = r.U16();
+    return r.Bytes(size);
+  }
+  for (AttributeCursor c = attributes(); c.Next();) {
+    if (c.type() == type) return c.value();
+  }
+  return std::nullopt;
+}
+
 UnknownAttributes MessageView::UnknownComprehensionRequired(
     AttributeSet understood) const {
   UnknownAttributes unknown;
+  if (!has_required_beyond_set_ && understood.ContainsAll(required_)) {
+    return unknown;
+  }
   for (AttributeCursor c = attributes(); c.Next();) {
     if (IsComprehensionRequired(c.type()) && !understood.Contains(c.type())) {
       unknown.Insert(c.type());
+      if (unknown.count == UnknownAttributes::kMax) break;
     }
   }
   return unknown;

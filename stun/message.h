@@ -4,6 +4,7 @@
 #ifndef KYUU_STUN_MESSAGE_H_
 #define KYUU_STUN_MESSAGE_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -78,21 +79,19 @@ class MessageView {
   absl::Span<const uint8_t> bytes() const { return bytes_; }
 
   // Get returns the first attribute `A`; nullopt if there is none or its value
-  // is malformed. Has() tells these two apart.
+  // is malformed. Has() tells these two apart. Neither walks over the message:
+  // Parse() has noted where each attribute is.
   template <typename A>
   std::optional<A> Get() const {
-    for (AttributeCursor c = attributes(); c.Next();) {
-      if (c.type() == A::kType) return A::Read(c.value(), id_);
-    }
-    return std::nullopt;
+    const auto value = Find(A::kType);
+    return value ? A::Read(*value, id_) : std::nullopt;
   }
   template <typename A>
   bool Has() const {
-    for (AttributeCursor c = attributes(); c.Next();) {
-      if (c.type() == A::kType) return true;
-    }
-    return false;
+    return Find(A::kType).has_value();
   }
+  // Find returns the value of the first attribute of `type` as it was sent.
+  std::optional<absl::Span<const uint8_t>> Find(uint16_t type) const;
   // All that count, integrity and fingerprint excepted.
   AttributeCursor attributes() const {
     return AttributeCursor(
@@ -117,14 +116,31 @@ class MessageView {
   bool CheckFingerprint() const;
 
  private:
+  // The first 64 types of either range have a place each: all that are
+  // registered by RFCs.
+  static constexpr size_t kPlaces = 2 * AttributeSet::kTypeEnd;
+
   MessageView() = default;
+  // The place of a type, kPlaces if it has none.
+  static constexpr size_t PlaceOf(uint16_t type) {
+    const size_t low = type & 0x7fff;
+    if (low >= AttributeSet::kTypeEnd) return kPlaces;
+    return IsComprehensionRequired(type) ? low : AttributeSet::kTypeEnd + low;
+  }
   bool ReadFrame(uint16_t type, size_t offset, size_t size);
+  void Note(uint16_t type, size_t offset);
 
   absl::Span<const uint8_t> bytes_;
   TransactionId id_;
   uint16_t type_ = 0;
   // Where the attributes that count end.
   size_t attributes_end_ = 0;
+  // Of each place, where its first attribute begins, in steps of 4 bytes; 0 if
+  // there is none.
+  std::array<uint16_t, kPlaces> first_{};
+  // The comprehension-required types that are there.
+  AttributeSet required_;
+  bool has_required_beyond_set_ = false;
   // Offsets of the attributes' headers; 0 if there is none.
   size_t integrity_ = 0;
   size_t integrity_sha256_ = 0;

@@ -369,6 +369,33 @@ TEST(MessageUnknownTest, ListsWhatMustBeUnderstoodOnceAndBounded) {
   EXPECT_EQ(unknown.types[1], DontFragment::kType);
 }
 
+// Parse() notes where attributes are: what Find() and Get() say must be what a
+// walk over the message says, for types of every range.
+TEST(MessageFindTest, FindsTheFirstOfEachTypeWithoutAWalk) {
+  std::vector<uint8_t> buffer(2000);
+  MessageWriter w(absl::MakeSpan(buffer), MessageClass::kRequest,
+                  Method::kBinding, {});
+  const uint16_t types[] = {0x0000, 0x0024, 0x003f, 0x0040, 0x7fff,
+                            0x8000, 0x8022, 0x803f, 0x8040, 0xffff};
+  uint8_t value = 0;
+  for (int round = 0; round < 2; ++round) {
+    for (const uint16_t type : types) w.AddRaw(type, {{++value, 0, 0, 0}});
+  }
+  const auto view = MessageView::Parse(w.Finish());
+  ASSERT_OK(view);
+  value = 0;
+  for (const uint16_t type : types) {
+    const auto found = view->Find(type);
+    ASSERT_TRUE(found) << type;
+    EXPECT_EQ(found->size(), 4);
+    EXPECT_EQ(found->front(), ++value) << type;
+  }
+  for (const int type : {0x0001, 0x003e, 0x0041, 0x8001, 0x8041}) {
+    EXPECT_FALSE(view->Find(static_cast<uint16_t>(type))) << type;
+  }
+  EXPECT_EQ(view->Get<Priority>()->value, uint32_t{2} << 24);
+}
+
 class MessageNoiseTest : public testing::TestWithParam<absl::string_view> {};
 
 TEST_P(MessageNoiseTest, NoTruncationParses) {

@@ -20,11 +20,25 @@ bool CanBeAnswered(const TransportAddress& source) {
 
 }  // namespace
 
-std::optional<Server::Plan> Server::Decide(const Datagram& in) {
-  if (!IsStun(in.bytes)) {
+std::optional<Server::Plan> Server::DecideClassic(const Datagram& in) {
+  const std::optional<ClassicBinding> binding = ReadClassicBinding(in.bytes);
+  if (!binding) {
     ++stats_.malformed;
     return std::nullopt;
   }
+  if (!CanBeAnswered(in.path.remote)) {
+    ++stats_.bad_source;
+    return std::nullopt;
+  }
+  ++stats_.requests;
+  ++stats_.classic_requests;
+  Plan plan{.path = in.path, .mapped = in.path.remote, .classic = *binding};
+  if (!binding->unknown.empty()) plan.error = Error::kUnknownAttribute;
+  return plan;
+}
+
+std::optional<Server::Plan> Server::Decide(const Datagram& in) {
+  if (!IsStun(in.bytes)) return DecideClassic(in);
   const absl::StatusOr<MessageView> request = MessageView::Parse(in.bytes);
   if (!request.ok() ||
       (request->HasFingerprint() && !request->CheckFingerprint())) {
@@ -71,8 +85,8 @@ void Server::Redirect(const MessageView& request, Plan& plan) const {
   }
 }
 
-std::optional<Datagram> Server::Build(const Plan& plan,
-                                      absl::Span<uint8_t> out) {
+absl::Span<const uint8_t> Server::Write(const Plan& plan,
+                                        absl::Span<uint8_t> out) {
   MessageWriter writer(
       out, plan.error ? MessageClass::kError : MessageClass::kSuccess,
       Method::kBinding, plan.id);
@@ -87,7 +101,14 @@ std::optional<Datagram> Server::Build(const Plan& plan,
     }
   }
   if (plan.fingerprint) writer.AddFingerprint();
-  const absl::Span<const uint8_t> bytes = writer.Finish();
+  return writer.Finish();
+}
+
+std::optional<Datagram> Server::Build(const Plan& plan,
+                                      absl::Span<uint8_t> out) {
+  const absl::Span<const uint8_t> bytes =
+      plan.classic ? WriteClassicAnswer(*plan.classic, plan.mapped, out)
+                   : Write(plan, out);
   if (bytes.empty()) return std::nullopt;
   ++(plan.error ? stats_.errors : stats_.successes);
   return Datagram{plan.path, bytes};

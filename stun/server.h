@@ -15,8 +15,10 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/counters.h"
 #include "base/engine.h"
 #include "stun/attributes.h"
+#include "stun/classic.h"
 #include "stun/message.h"
 #include "stun/protocol.h"
 
@@ -24,7 +26,8 @@ namespace kyuu::stun {
 
 // Server answers Binding requests (RFC 8489 section 12, the "Basic STUN
 // Server"), and, given a second address, also those of NAT behaviour discovery
-// (RFC 5780 section 6). It keeps no state about clients.
+// (RFC 5780 section 6). Clients of RFC 3489 get MAPPED-ADDRESS (RFC 5389
+// section 12.2). It keeps no state about clients.
 //
 // An answer carries what is needed and no more: 32 bytes to a bare request of
 // 20 over IPv4, 1.6 times as much, so that a forged source address gains
@@ -55,14 +58,22 @@ class Server {
   using Event = std::variant<Closed>;
 
   struct Stats {
-    uint64_t requests = 0;  // Binding requests of good form.
+    uint64_t requests = 0;          // Binding requests of good form.
+    uint64_t classic_requests = 0;  // Of these, as in RFC 3489.
     uint64_t successes = 0;
     uint64_t errors = 0;      // Answered with 420 or 400.
     uint64_t malformed = 0;   // Not STUN, or a wrong FINGERPRINT.
     uint64_t unexpected = 0;  // STUN, but no Binding request.
     uint64_t bad_source = 0;  // Port 0 or an address that cannot be answered.
     uint64_t dropped = 0;     // More than answers_max at once.
+
+    static constexpr Counter<Stats> kCounters[] = {
+        KYUU_COUNTER(Stats, requests),   KYUU_COUNTER(Stats, classic_requests),
+        KYUU_COUNTER(Stats, successes),  KYUU_COUNTER(Stats, errors),
+        KYUU_COUNTER(Stats, malformed),  KYUU_COUNTER(Stats, unexpected),
+        KYUU_COUNTER(Stats, bad_source), KYUU_COUNTER(Stats, dropped)};
   };
+  static_assert(Countable<Stats>);
 
   explicit Server(Options options) : options_(options) {}
 
@@ -93,11 +104,16 @@ class Server {
     bool fingerprint = false;
     // OTHER-ADDRESS, if RFC 5780 is done.
     std::optional<TransportAddress> other;
+    // A client of RFC 3489: of the rest only `path` and `mapped` matter.
+    std::optional<ClassicBinding> classic;
   };
 
   std::optional<Plan> Decide(const Datagram& in);
+  std::optional<Plan> DecideClassic(const Datagram& in);
   // RFC 5780 section 6.1: which of our four addresses answers, and whereto.
   void Redirect(const MessageView& request, Plan& plan) const;
+  static absl::Span<const uint8_t> Write(const Plan& plan,
+                                         absl::Span<uint8_t> out);
   std::optional<Datagram> Build(const Plan& plan, absl::Span<uint8_t> out);
 
   Options options_;

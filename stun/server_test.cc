@@ -228,6 +228,24 @@ TEST(ServerTest, AsAnEngineItAnswersInOrderAndBoundsItsQueue) {
   EXPECT_FALSE(server.PollEvent());
 }
 
+// RFC 5389 section 12.2.
+TEST(ServerTest, ClientsOfRfc3489AreAnswered) {
+  Server server({});
+  std::array<uint8_t, 600> out;
+  const std::vector<uint8_t> bare =
+      FromHex("0001 0000 00112233 445566778899aabbccddeeff");
+  const auto answer = server.Answer({kPath, bare}, absl::MakeSpan(out));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->bytes.size(), 32);
+  EXPECT_EQ(answer->bytes[4], 0x00);  // Its own id, not the cookie.
+  const std::vector<uint8_t> change =
+      FromHex("0001 0008 00112233 445566778899aabbccddeeff 0003 0004 00000006");
+  server.Answer({kPath, change}, absl::MakeSpan(out));
+  EXPECT_EQ(server.stats().classic_requests, 2);
+  EXPECT_EQ(server.stats().successes, 1);
+  EXPECT_EQ(server.stats().errors, 1);
+}
+
 // RFC 5780 section 6.1.
 TEST(ServerDiscoveryTest, WithoutASecondAddressItIsRefused) {
   Server server({});
