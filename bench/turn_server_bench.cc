@@ -35,7 +35,7 @@ struct Flows {
     ServerOptions options = ServerHarness::Options();
     options.relay_port_high = 60'000;
     options.allocations_per_user_max = 10'000;
-    options.unauthenticated_per_s = 0;
+    options.unauthenticated_gain_bytes_per_s = 0;
     return options;
   }
   ServerHarness harness;

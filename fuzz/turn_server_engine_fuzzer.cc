@@ -189,7 +189,8 @@ class Run {
                            harness_.now() + absl::Minutes(arg));
         break;
       case 1:
-        server.Revoke("g");
+        if (arg % 2 == 0) server.Revoke(harness_.now(), "g");
+        if (arg % 4 != 0) server.EndAllocations("g");
         break;
       case 2:
         server.SetPeers({}, {{kTestPeer.ip, 32}});

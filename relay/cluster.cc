@@ -277,4 +277,13 @@ void Cluster::Revoke(const std::string& username) {
   }
 }
 
+void Cluster::EndAllocations(const std::string& username) {
+  first_->EndAllocations(username);
+  for (const auto& worker : workers_) {
+    worker->loop->Post([node = worker->node.get(), username] {
+      node->EndAllocations(username);
+    });
+  }
+}
+
 }  // namespace kyuu::relay

@@ -55,8 +55,10 @@ class Cluster {
   // loop; perhaps before it returns. If any node refuses, none has it.
   void Grant(const std::string& username, const std::string& password,
              absl::AnyInvocable<void(absl::Status)> done);
-  // Takes it back everywhere; allocations made with it end.
+  // Takes it back everywhere: nothing new is made with it. What was made goes
+  // on for ServerOptions::revoked_grace, or until EndAllocations().
   void Revoke(const std::string& username);
+  void EndAllocations(const std::string& username);
   // Ends all allocations, tells their events, and joins the threads.
   void Close();
 

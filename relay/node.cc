@@ -59,7 +59,12 @@ absl::Status Node::Grant(absl::string_view username,
 }
 
 void Node::Revoke(absl::string_view username) {
-  server_.Revoke(username);
+  server_.Revoke(net::Loop::Now(), username);
+  Service();
+}
+
+void Node::EndAllocations(absl::string_view username) {
+  server_.EndAllocations(username);
   Service();
 }
 

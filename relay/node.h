@@ -60,9 +60,11 @@ class Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  // Makes a credential valid, and takes it back with all it was used for.
+  // Makes a credential valid, and takes it back: for new allocations only, see
+  // turn::Server::Revoke(). EndAllocations() ends those that there are.
   absl::Status Grant(absl::string_view username, absl::string_view password);
   void Revoke(absl::string_view username);
+  void EndAllocations(absl::string_view username);
   // Takes what another node had for relays of this one.
   void Deliver(const Handover& handover);
   // As turn::Server::SetAddresses.

@@ -14,10 +14,6 @@ using stun::MessageClass;
 using stun::MessageWriter;
 using stun::Method;
 
-// Closing should not take long: sends at 0, 0.5 and 1.5 s, over at 3.5 s.
-constexpr int kClosingSendsMax = 3;
-constexpr int kClosingLastWaitFactor = 4;
-
 // XOR-PEER-ADDRESS with its frame, of either family.
 size_t PeerAttributeSize(const TransportAddress& peer) {
   return peer.ip.is_v4() ? 4 + 8 : 4 + 20;
@@ -30,17 +26,6 @@ Client::Client(Random& random, Options options)
       options_(std::move(options)),
       server_(options_.server),
       credential_(options_.username, options_.password) {}
-
-Client::Request Client::NewRequest() const {
-  stun::RetransmitOptions retransmit = options_.retransmit;
-  if (state_ == State::kClosing) {
-    retransmit.sends_max = std::min(retransmit.sends_max, kClosingSendsMax);
-    retransmit.last_wait_factor =
-        std::min(retransmit.last_wait_factor, kClosingLastWaitFactor);
-  }
-  return Request{.id = stun::TransactionId::Generate(random_),
-                 .retransmission = stun::Retransmission(retransmit)};
-}
 
 absl::Status Client::Allocate(absl::Time) {
   if (state_ != State::kIdle) {
@@ -55,15 +40,13 @@ absl::Status Client::Allocate(absl::Time) {
     return absl::InvalidArgumentError("username or software too long");
   }
   state_ = State::kAllocating;
-  lease_request_ = NewRequest();
+  StartRequest(internal::kTheAllocation);
   return absl::OkStatus();
 }
 
 Client::Permission* Client::FindPermission(const IpAddress& ip) {
-  const auto it =
-      std::find_if(permissions_.begin(), permissions_.end(),
-                   [&ip](const Permission& p) { return p.ip == ip; });
-  return it == permissions_.end() ? nullptr : &*it;
+  const auto it = permission_index_.find(ip);
+  return it == permission_index_.end() ? nullptr : &permissions_[it->second];
 }
 
 // Finds or adds the peer and its permission; asks for the latter if need be.
@@ -83,14 +66,16 @@ absl::StatusOr<Client::Peer*> Client::AddPeer(const TransportAddress& address) {
     if (permissions_.size() >= options_.permissions_max) {
       return absl::ResourceExhaustedError("too many permissions");
     }
+    permission_index_.emplace(address.ip, permissions_.size());
     permission = &permissions_.emplace_back(Permission{.ip = address.ip});
   }
-  if (!permission->live()) permission->request = NewRequest();
+  const auto index = static_cast<uint32_t>(permission - permissions_.data());
+  if (!permission->live()) {
+    StartRequest({Subject::Kind::kPermission, index});
+  }
   if (it != peer_index_.end()) return &peers_[it->second];
   peer_index_.emplace(address, peers_.size());
-  return &peers_.emplace_back(Peer{
-      .address = address,
-      .permission = static_cast<size_t>(permission - permissions_.data())});
+  return &peers_.emplace_back(Peer{.address = address, .permission = index});
 }
 
 absl::Status Client::Permit(absl::Time, const TransportAddress& peer) {
@@ -107,12 +92,13 @@ absl::Status Client::BindChannel(absl::Time, const TransportAddress& peer) {
 // RFC 8656 section 12: each peer has a channel number of its own, for good.
 void Client::StartChannel(Peer& peer) {
   if (peer.bound || peer.request) return;
+  const auto index = static_cast<uint32_t>(&peer - peers_.data());
   if (peer.channel == 0) {
     if (channel_peers_.size() > kChannelMax - kChannelMin) return;
     peer.channel = static_cast<uint16_t>(kChannelMin + channel_peers_.size());
-    channel_peers_.push_back(static_cast<size_t>(&peer - peers_.data()));
+    channel_peers_.push_back(index);
   }
-  peer.request = NewRequest();
+  StartRequest({Subject::Kind::kChannel, index});
 }
 
 void Client::Close(absl::Time) {
@@ -120,18 +106,30 @@ void Client::Close(absl::Time) {
   // An Allocate that is under way may have succeeded at the server by now.
   const bool maybe_allocated =
       state_ == State::kAllocated ||
-      (state_ == State::kAllocating && lease_request_->authenticated);
+      (state_ == State::kAllocating && allocation_request_->authenticated);
   if (!maybe_allocated) return Finish({absl::OkStatus(), std::nullopt});
   state_ = State::kClosing;
-  lease_request_ = NewRequest();
-  lease_refresh_at_ = absl::InfiniteFuture();
-  permissions_.clear();
-  peers_.clear();
-  peer_index_.clear();
-  channel_peers_.clear();
+  ForgetPeers();
+  StartRequest(internal::kTheAllocation);
 }
 
-absl::StatusOr<Datagram> Client::Wrap(absl::Time,
+// Ends all that hangs on the allocation, with every request and timer.
+void Client::ForgetPeers() {
+  allocation_request_.reset();
+  permissions_.clear();
+  peers_.clear();
+  permission_index_.clear();
+  peer_index_.clear();
+  channel_peers_.clear();
+  transactions_.clear();
+  due_.clear();
+  timers_.Clear();
+  stats_.held_dropped += held_.size();
+  held_.clear();
+  held_bytes_ = 0;
+}
+
+absl::StatusOr<Datagram> Client::Wrap(absl::Time now,
                                       const TransportAddress& address,
                                       absl::Span<const uint8_t> payload,
                                       absl::Span<uint8_t> out) {
@@ -140,21 +138,86 @@ absl::StatusOr<Datagram> Client::Wrap(absl::Time,
     return absl::FailedPreconditionError("peer is not permitted");
   }
   Peer& peer = peers_[it->second];
-  if (!permissions_[peer.permission].live()) {
+  const Permission& permission = permissions_[peer.permission];
+  if (!permission.live()) {
     return absl::FailedPreconditionError("peer is not permitted");
   }
   if (payload.size() + kOverheadMax + 3 > std::min<size_t>(out.size(), 65535)) {
     return absl::ResourceExhaustedError("no room for the datagram");
   }
-  const Path path{.local = options_.local, .remote = server_};
+  if (!permission.asked() || !held_.empty()) {
+    return Hold(now, peer, payload, out);
+  }
   if (peer.datagrams < options_.channel_after_datagrams &&
       ++peer.datagrams == options_.channel_after_datagrams) {
     StartChannel(peer);
   }
   ++stats_.datagrams_wrapped;
+  return WriteData(peer, payload, out);
+}
+
+// Takes the payload over, and returns what must leave before it: a datagram
+// that is held already, or the request.
+absl::StatusOr<Datagram> Client::Hold(absl::Time now, Peer& peer,
+                                      absl::Span<const uint8_t> payload,
+                                      absl::Span<uint8_t> out) {
+  if (held_bytes_ + payload.size() > options_.held_bytes_max) {
+    return absl::ResourceExhaustedError("too much waits for a permission");
+  }
+  held_bytes_ += payload.size();
+  held_.push_back({static_cast<size_t>(&peer - peers_.data()),
+                   {payload.begin(), payload.end()}});
+  ++stats_.datagrams_wrapped;
+  ++stats_.datagrams_held;
+  // The first that is held may be another's, which was refused meanwhile.
+  while (!permissions_[peers_[held_.front().peer].permission].live()) {
+    held_bytes_ -= held_.front().payload.size();
+    held_.pop_front();
+    ++stats_.held_dropped;
+  }
+  const auto index =
+      static_cast<uint32_t>(peers_[held_.front().peer].permission);
+  const Subject subject{Subject::Kind::kPermission, index};
+  if (!permissions_[index].asked()) {
+    const absl::Span<const uint8_t> request = WriteRequest(subject, out);
+    if (!request.empty()) {
+      Send(now, subject, request);
+      return Datagram{path(), request};
+    }
+  } else if (const std::optional<Packet> held = PollHeld(out)) {
+    return *held;
+  }
+  // Neither fits, so this payload is not taken.
+  held_bytes_ -= payload.size();
+  held_.pop_back();
+  --stats_.datagrams_wrapped;
+  --stats_.datagrams_held;
+  return absl::ResourceExhaustedError("no room for what leaves before it");
+}
+
+// The next datagram that was held and may leave.
+std::optional<Client::Packet> Client::PollHeld(absl::Span<uint8_t> out) {
+  while (!held_.empty()) {
+    const Peer& peer = peers_[held_.front().peer];
+    const Permission& permission = permissions_[peer.permission];
+    if (permission.live() && !permission.asked()) return std::nullopt;
+    const internal::Held held = std::move(held_.front());
+    held_.pop_front();
+    held_bytes_ -= held.payload.size();
+    if (permission.live() &&
+        held.payload.size() + kOverheadMax + 3 <= out.size()) {
+      return WriteData(peer, held.payload, out);
+    }
+    ++stats_.held_dropped;
+  }
+  return std::nullopt;
+}
+
+Datagram Client::WriteData(const Peer& peer, absl::Span<const uint8_t> payload,
+                           absl::Span<uint8_t> out) {
   const size_t header_size =
       peer.bound ? kChannelHeaderSize
-                 : stun::kHeaderSize + PeerAttributeSize(address) + 4;
+                 : stun::kHeaderSize + PeerAttributeSize(peer.address) + 4;
   // First the payload to its place, for it may lie where the header goes.
   const absl::Span<uint8_t> place = out.subspan(header_size, payload.size());
   if (!payload.empty() && payload.data() != place.data()) {
@@ -162,13 +225,13 @@ absl::StatusOr<Datagram> Client::Wrap(absl::Time,
   }
   if (peer.bound) {
     WriteChannelHeader(peer.channel, payload.size(), out);
-    return Datagram{path, out.first(header_size + payload.size())};
+    return Datagram{path(), out.first(header_size + payload.size())};
   }
   MessageWriter writer(out, MessageClass::kIndication, Method::kSend,
                        stun::TransactionId::Generate(random_));
-  writer.Add(stun::XorPeerAddress{address});
+  writer.Add(stun::XorPeerAddress{peer.address});
   writer.Reserve(stun::Data::kType, payload.size());
-  return Datagram{path, writer.Finish()};
+  return Datagram{path(), writer.Finish()};
 }
 
 std::optional<Client::Received> Client::Unwrap(const Datagram& in) {
@@ -213,128 +276,6 @@ std::optional<Client::Received> Client::Unwrap(const Datagram& in) {
   return Received{peer->address, data->value};
 }
 
-// Lets the request's clock run; true if it failed for want of an answer.
-bool Client::RunRequest(absl::Time now, std::optional<Request>& request) const {
-  if (!request) return false;
-  request->retransmission.HandleTimeout(now);
-  return request->retransmission.failed();
-}
-
-void Client::HandleTimeout(absl::Time now) {
-  if (RunRequest(now, lease_request_)) {
-    const std::optional<stun::Error> hint = lease_request_->unverified;
-    return Finish({absl::DeadlineExceededError(
-                       absl::StrCat("no answer from ", server_.ToString(),
-                                    hint ? " but an unverified error" : "")),
-                   hint});
-  }
-  if (state_ != State::kAllocated) return;
-  if (lease_refresh_at_ <= now) {
-    lease_refresh_at_ = absl::InfiniteFuture();
-    lease_request_ = NewRequest();
-  }
-  for (Permission& permission : permissions_) {
-    if (RunRequest(now, permission.request)) {
-      FailPermission(permission, {absl::DeadlineExceededError("no answer"),
-                                  permission.request->unverified});
-    }
-    if (permission.refresh_at <= now) {
-      permission.refresh_at = absl::InfiniteFuture();
-      permission.request = NewRequest();
-    }
-  }
-  for (Peer& peer : peers_) {
-    if (RunRequest(now, peer.request)) RefuseChannel(peer);
-    if (peer.refresh_at <= now) {
-      peer.refresh_at = absl::InfiniteFuture();
-      peer.request = NewRequest();
-    }
-  }
-}
-
-// Adds what all requests have, and finishes the message.
-absl::Span<const uint8_t> Client::Write(MessageWriter& writer,
-                                        Request& request) const {
-  if (!options_.software.empty()) {
-    writer.Add(stun::Software{options_.software});
-  }
-  credential_.Authenticate(writer);
-  request.authenticated = credential_.ready();
-  return writer.Finish();
-}
-
-// RFC 8656 sections 7.1 and 8.1.
-absl::Span<const uint8_t> Client::WriteLease(absl::Span<uint8_t> out) {
-  const bool allocating = state_ == State::kAllocating;
-  MessageWriter writer(out, MessageClass::kRequest,
-                       allocating ? Method::kAllocate : Method::kRefresh,
-                       lease_request_->id);
-  const absl::Duration lifetime =
-      state_ == State::kClosing ? absl::ZeroDuration() : options_.lifetime;
-  if (allocating) {
-    writer.Add(stun::RequestedTransport{stun::RequestedTransport::kUdp});
-    if (options_.relayed_family != IpFamily::kUnspecified) {
-      writer.Add(stun::RequestedAddressFamily{options_.relayed_family});
-    }
-  }
-  writer.Add(
-      stun::Lifetime{static_cast<uint32_t>(absl::ToInt64Seconds(lifetime))});
-  return Write(writer, *lease_request_);
-}
-
-// RFC 8656 section 10.1.
-absl::Span<const uint8_t> Client::WritePermission(Permission& permission,
-                                                  absl::Span<uint8_t> out) {
-  MessageWriter writer(out, MessageClass::kRequest, Method::kCreatePermission,
-                       permission.request->id);
-  writer.Add(stun::XorPeerAddress{TransportAddress{permission.ip, 0}});
-  return Write(writer, *permission.request);
-}
-
-// RFC 8656 section 12.1.
-absl::Span<const uint8_t> Client::WriteChannel(Peer& peer,
-                                               absl::Span<uint8_t> out) {
-  MessageWriter writer(out, MessageClass::kRequest, Method::kChannelBind,
-                       peer.request->id);
-  writer.Add(stun::ChannelNumber{peer.channel});
-  writer.Add(stun::XorPeerAddress{peer.address});
-  return Write(writer, *peer.request);
-}
-
-// Notes that the request left. A buffer too small for it counts as a datagram
-// lost: false.
-bool Client::Sent(absl::Time now, Request& request,
-                  absl::Span<const uint8_t> bytes) {
-  request.retransmission.OnSent(now);
-  if (bytes.empty()) return false;
-  ++stats_.requests_sent;
-  if (request.retransmission.sends() > 1) ++stats_.retransmissions;
-  return true;
-}
-
-std::optional<Client::Packet> Client::PollTransmit(absl::Time now,
-                                                   absl::Span<uint8_t> out) {
-  const Path path{.local = options_.local, .remote = server_};
-  const auto due = [](const std::optional<Request>& request) {
-    return request && request->retransmission.send_due();
-  };
-  if (due(lease_request_)) {
-    const absl::Span<const uint8_t> bytes = WriteLease(out);
-    if (Sent(now, *lease_request_, bytes)) return Datagram{path, bytes};
-  }
-  for (Permission& permission : permissions_) {
-    if (!due(permission.request)) continue;
-    const absl::Span<const uint8_t> bytes = WritePermission(permission, out);
-    if (Sent(now, *permission.request, bytes)) return Datagram{path, bytes};
-  }
-  for (Peer& peer : peers_) {
-    if (!due(peer.request)) continue;
-    const absl::Span<const uint8_t> bytes = WriteChannel(peer, out);
-    if (Sent(now, *peer.request, bytes)) return Datagram{path, bytes};
-  }
-  return std::nullopt;
-}
-
 std::optional<Client::Event> Client::PollEvent() {
   if (events_.empty()) return std::nullopt;
   Event event = std::move(events_.front());
@@ -342,22 +283,7 @@ std::optional<Client::Event> Client::PollEvent() {
   return event;
 }
 
-absl::Time Client::NextTimeout() const {
-  absl::Time next = lease_refresh_at_;
-  const auto consider = [&next](const std::optional<Request>& request) {
-    if (request) next = std::min(next, request->retransmission.deadline());
-  };
-  consider(lease_request_);
-  for (const Permission& permission : permissions_) {
-    consider(permission.request);
-    next = std::min(next, permission.refresh_at);
-  }
-  for (const Peer& peer : peers_) {
-    consider(peer.request);
-    next = std::min(next, peer.refresh_at);
-  }
-  return next;
-}
+absl::Time Client::NextTimeout() const { return timers_.NextTimeout(); }
 
 std::optional<uint16_t> Client::ChannelOf(const TransportAddress& peer) const {
   const auto it = peer_index_.find(peer);

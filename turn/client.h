@@ -11,26 +11,30 @@
 #include <variant>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/deadline_queue.h"
 #include "base/engine.h"
 #include "base/random.h"
 #include "stun/long_term.h"
 #include "stun/message.h"
 #include "stun/protocol.h"
-#include "stun/retransmit.h"
 #include "turn/channel_data.h"
+#include "turn/client_options.h"
+#include "turn/client_stats.h"
 #include "turn/internal/client_records.h"
 
 namespace kyuu::turn {
 
 // Client is the engine of one UDP allocation (RFC 8656) made over UDP from one
 // local address. Requests and responses go through the five verbs, relayed
-// datagrams through Wrap() and Unwrap(), which neither queue nor allocate:
+// datagrams through Wrap() and Unwrap(), which neither queue nor allocate once
+// the server was asked to let them pass:
 //
 //   turn::Client client(random, {.local = ours, .server = server,
 //                                .username = "u", .password = "p"});
@@ -45,34 +49,8 @@ class Client {
  public:
   using Packet = Datagram;
 
-  struct Options {
-    // The bound address of our socket, and the server's.
-    TransportAddress local;
-    TransportAddress server;
-    // The long-term credential (RFC 8489 section 9.2).
-    std::string username;
-    std::string password;
-    // If not empty, a server of another realm is refused: the password was not
-    // meant for it.
-    std::string realm;
-    // REQUESTED-ADDRESS-FAMILY; kUnspecified leaves it out, which means IPv4.
-    IpFamily relayed_family = IpFamily::kUnspecified;
-    // What to ask for; the server may grant another (RFC 8656 section 7.1).
-    absl::Duration lifetime = absl::Minutes(10);
-    stun::RetransmitOptions retransmit;
-    // A channel is bound to a peer when this many datagrams went there: more
-    // than the seven sends of a connectivity check that leads nowhere. 0 keeps
-    // to Send indications unless BindChannel() is called.
-    int channel_after_datagrams = 8;
-    // Peer addresses that may be permitted, and peers that may be sent to, at
-    // one time. A remote description with hundreds of candidates is an attack.
-    size_t permissions_max = 128;
-    size_t peers_max = 256;
-    // How often one request may be challenged (401, 438) before it fails.
-    int challenges_max = 3;
-    // SOFTWARE of requests; none if empty.
-    std::string software;
-  };
+  using Options = ClientOptions;
+  using Stats = ClientStats;
 
   // The allocation is there; `lifetime` is what the server granted.
   struct Allocated {
@@ -84,8 +62,8 @@ class Client {
   struct PermissionGranted {
     IpAddress peer;
   };
-  // The server refused, or no longer answers; nothing passes to or from this
-  // address. Permit() may try again.
+  // The server refused, or has not answered for so long that the permission has
+  // run out; nothing passes to or from this address. Permit() may try again.
   struct PermissionFailed {
     IpAddress peer;
     absl::Status status;
@@ -110,21 +88,6 @@ class Client {
   struct Received {
     TransportAddress peer;
     absl::Span<const uint8_t> payload;  // Points into the input.
-  };
-
-  struct Stats {
-    uint64_t requests_sent = 0;  // Retransmissions included.
-    uint64_t retransmissions = 0;
-    uint64_t datagrams_wrapped = 0;
-    uint64_t datagrams_unwrapped = 0;
-    uint64_t wrong_path = 0;       // Not from our server to our address.
-    uint64_t malformed = 0;        // Neither STUN nor ChannelData.
-    uint64_t unexpected = 0;       // Of no open transaction, or no response.
-    uint64_t unauthenticated = 0;  // Integrity missing or wrong.
-    uint64_t unpermitted = 0;      // Data of a peer that was not permitted.
-    uint64_t unbound = 0;          // ChannelData of a channel not bound.
-    uint64_t icmp = 0;             // ICMP errors reported by the server.
-    uint64_t channels_refused = 0;
   };
 
   // Longest prefix that Wrap() puts in front of a payload (a Send indication to
@@ -152,7 +115,14 @@ class Client {
   // indication. `payload` may lie inside `out`; if it begins 4 bytes after
   // out's start, ChannelData is made without moving it. FAILED_PRECONDITION
   // unless allocated and permitted (asked for is enough); RESOURCE_EXHAUSTED
-  // if `out` is shorter than payload.size() + kOverheadMax + 3.
+  // if `out` is shorter than payload.size() + kOverheadMax + 3, or than the
+  // request below, or beyond held_bytes_max.
+  //
+  // Data never leaves before the request that it depends on, in whatever order
+  // the caller drains this client and what it carries: while CreatePermission
+  // has not left, Wrap() keeps a copy of the payload and returns the *request*;
+  // the payload follows from PollTransmit(), or from the next Wrap(), which
+  // keeps its own in turn. So: send what Wrap() returns, then drain.
   absl::StatusOr<Datagram> Wrap(absl::Time now, const TransportAddress& peer,
                                 absl::Span<const uint8_t> payload,
                                 absl::Span<uint8_t> out);
@@ -182,19 +152,35 @@ class Client {
   using Request = internal::Request;
   using Permission = internal::Permission;
   using Peer = internal::Peer;
+  using Subject = internal::Subject;
+  using Timer = internal::ClientTimer;
 
+  // Requests: client_requests.cc.
   Request NewRequest() const;
+  std::optional<Request>& RequestOf(Subject subject);
+  void StartRequest(Subject subject, int challenges = 0);
+  void EndRequest(Subject subject);
+  void OnRto(absl::Time now, Subject subject);
+  void OnLifetime(Subject subject);
+  absl::Span<const uint8_t> Finished(stun::MessageWriter& writer,
+                                     Request& request) const;
+  absl::Span<const uint8_t> WriteRequest(Subject subject,
+                                         absl::Span<uint8_t> out);
+  absl::Span<const uint8_t> WriteAllocation(Request& request,
+                                            absl::Span<uint8_t> out) const;
+  bool Send(absl::Time now, Subject subject, absl::Span<const uint8_t> bytes);
+
   absl::StatusOr<Peer*> AddPeer(const TransportAddress& address);
   Permission* FindPermission(const IpAddress& ip);
   void StartChannel(Peer& peer);
-  bool RunRequest(absl::Time now, std::optional<Request>& request) const;
-  absl::Span<const uint8_t> Write(stun::MessageWriter& writer,
-                                  Request& request) const;
-  absl::Span<const uint8_t> WriteLease(absl::Span<uint8_t> out);
-  absl::Span<const uint8_t> WritePermission(Permission& permission,
-                                            absl::Span<uint8_t> out);
-  absl::Span<const uint8_t> WriteChannel(Peer& peer, absl::Span<uint8_t> out);
-  bool Sent(absl::Time now, Request& request, absl::Span<const uint8_t> bytes);
+  absl::StatusOr<Datagram> Hold(absl::Time now, Peer& peer,
+                                absl::Span<const uint8_t> payload,
+                                absl::Span<uint8_t> out);
+  std::optional<Packet> PollHeld(absl::Span<uint8_t> out);
+  Datagram WriteData(const Peer& peer, absl::Span<const uint8_t> payload,
+                     absl::Span<uint8_t> out);
+  void ForgetPeers();
+  Path path() const { return {.local = options_.local, .remote = server_}; }
 
   // What responses do: client_responses.cc.
   enum class Verdict { kDrop, kRetry, kSuccess, kError };
@@ -202,19 +188,20 @@ class Client {
     absl::Status status;
     std::optional<stun::Error> error;
   };
-  Verdict Judge(const stun::MessageView& response, Request& request,
+  Verdict Judge(const stun::MessageView& response, Subject subject,
                 Failure& failure);
-  Verdict Challenge(const stun::MessageView& response, Request& request,
+  Verdict Challenge(const stun::MessageView& response, Subject subject,
                     Failure& failure);
-  void OnLease(absl::Time now, const stun::MessageView& response);
+  void OnAllocation(absl::Time now, const stun::MessageView& response);
   void OnAllocated(absl::Time now, const stun::MessageView& response);
-  void OnPermission(absl::Time now, Permission& permission,
+  void OnPermission(absl::Time now, Subject subject,
                     const stun::MessageView& response);
-  void OnChannel(absl::Time now, Peer& peer, const stun::MessageView& response);
+  void OnChannel(absl::Time now, Subject subject,
+                 const stun::MessageView& response);
   bool FollowAlternate(const stun::MessageView& response);
-  void SetLease(absl::Time now, absl::Duration lifetime);
-  void FailPermission(Permission& permission, Failure failure);
-  void RefuseChannel(Peer& peer);
+  void SetAllocationLifetime(absl::Time now, absl::Duration lifetime);
+  void FailPermission(Subject subject, Failure failure);
+  void RefuseChannel(Subject subject);
   void Finish(Failure failure);
 
   Random& random_;
@@ -225,13 +212,19 @@ class Client {
   bool redirected_ = false;
   TransportAddress relayed_;
   // Allocate while there is no allocation, then Refresh.
-  std::optional<Request> lease_request_;
-  absl::Time lease_refresh_at_ = absl::InfiniteFuture();
+  std::optional<Request> allocation_request_;
   // Neither is ever removed, so that indices and channel numbers stay true.
   std::vector<Permission> permissions_;
   std::vector<Peer> peers_;
+  absl::flat_hash_map<IpAddress, size_t> permission_index_;
   absl::flat_hash_map<TransportAddress, size_t> peer_index_;
   std::vector<size_t> channel_peers_;  // [channel - kChannelMin]: in peers_.
+  // Whose request waits for which answer, and whose is due to be sent.
+  absl::flat_hash_map<stun::TransactionId, Subject> transactions_;
+  absl::btree_set<Subject> due_;
+  DeadlineQueue<internal::TimerKey> timers_;
+  std::deque<internal::Held> held_;
+  size_t held_bytes_ = 0;
   std::deque<Event> events_;
   Stats stats_;
 };

@@ -16,17 +16,21 @@ using stun::MessageClass;
 using stun::MessageView;
 using stun::Method;
 
-// RFC 8656 section 9: a permission lives 300 s. 60 s are left for the refresh,
-// whose retransmissions take 39.5 s.
+// RFC 8656 section 9: a permission's lifetime is 300 s. 60 s are left for the
+// refresh, whose retransmissions take 39.5 s.
+constexpr absl::Duration kPermissionLifetime = absl::Minutes(5);
 constexpr absl::Duration kPermissionRefresh = absl::Minutes(4);
-// Section 12: a channel lives 600 s.
+// Section 12: a channel binding's lifetime is 600 s.
+constexpr absl::Duration kChannelLifetime = absl::Minutes(10);
 constexpr absl::Duration kChannelRefresh = absl::Minutes(9);
 // Section 8.1: refresh the allocation when a minute is left of its lifetime, or
 // half of it if it is short; but once a second at most, and once in an hour at
-// least, whatever the server says.
-constexpr absl::Duration kLeaseMargin = absl::Minutes(1);
-constexpr absl::Duration kLeaseRefreshMin = absl::Seconds(1);
-constexpr absl::Duration kLeaseRefreshMax = absl::Hours(1);
+// least, whatever the server says. Of a lifetime too short for it, one
+// transaction is tried to its end.
+constexpr absl::Duration kAllocationMargin = absl::Minutes(1);
+constexpr absl::Duration kAllocationRefreshMin = absl::Seconds(1);
+constexpr absl::Duration kAllocationRefreshMax = absl::Hours(1);
+constexpr absl::Duration kTransactionMax = absl::Seconds(40);
 
 absl::Status StatusOf(Error error) {
   const std::string text =
@@ -74,27 +78,27 @@ void Client::HandlePacket(absl::Time now, Packet in) {
     ++stats_.unexpected;
     return;
   }
-  const stun::TransactionId& id = response->transaction_id();
-  if (lease_request_ && lease_request_->id == id) {
-    return OnLease(now, *response);
+  const auto transaction = transactions_.find(response->transaction_id());
+  if (transaction == transactions_.end()) {
+    ++stats_.unexpected;
+    return;
   }
-  for (Permission& permission : permissions_) {
-    if (permission.request && permission.request->id == id) {
-      return OnPermission(now, permission, *response);
-    }
+  const Subject subject = transaction->second;
+  switch (subject.kind) {
+    case Subject::Kind::kAllocation:
+      return OnAllocation(now, *response);
+    case Subject::Kind::kPermission:
+      return OnPermission(now, subject, *response);
+    case Subject::Kind::kChannel:
+      return OnChannel(now, subject, *response);
   }
-  for (Peer& peer : peers_) {
-    if (peer.request && peer.request->id == id) {
-      return OnChannel(now, peer, *response);
-    }
-  }
-  ++stats_.unexpected;
 }
 
 // Judge decides what a response with the request's transaction id is worth,
 // and answers challenges (RFC 8489 section 9.2.5).
-Client::Verdict Client::Judge(const MessageView& response, Request& request,
+Client::Verdict Client::Judge(const MessageView& response, Subject subject,
                               Failure& failure) {
+  Request& request = *RequestOf(subject);
   std::optional<Error> error;
   if (response.cls() == MessageClass::kError) {
     const auto code = response.Get<stun::ErrorCode>();
@@ -115,7 +119,7 @@ Client::Verdict Client::Judge(const MessageView& response, Request& request,
     request.unverified = error;
     return Verdict::kDrop;
   }
-  if (challenge) return Challenge(response, request, failure);
+  if (challenge) return Challenge(response, subject, failure);
   if (error) {
     failure = {StatusOf(*error), error};
     return Verdict::kError;
@@ -129,8 +133,9 @@ Client::Verdict Client::Judge(const MessageView& response, Request& request,
   return Verdict::kSuccess;
 }
 
-Client::Verdict Client::Challenge(const MessageView& response, Request& request,
+Client::Verdict Client::Challenge(const MessageView& response, Subject subject,
                                   Failure& failure) {
+  const Request& request = *RequestOf(subject);
   const Error error = response.Get<stun::ErrorCode>()->code;
   failure = {StatusOf(error), error};
   // 401 to a request with our credential: it is wrong, and stays so.
@@ -148,13 +153,11 @@ Client::Verdict Client::Challenge(const MessageView& response, Request& request,
     failure.status = std::move(status);
     return Verdict::kError;
   }
-  const int challenges = request.challenges + 1;
-  request = NewRequest();
-  request.challenges = challenges;
+  StartRequest(subject, request.challenges + 1);
   return Verdict::kRetry;
 }
 
-void Client::OnLease(absl::Time now, const MessageView& response) {
+void Client::OnAllocation(absl::Time now, const MessageView& response) {
   const Method method =
       state_ == State::kAllocating ? Method::kAllocate : Method::kRefresh;
   if (response.method() != method) {
@@ -162,7 +165,7 @@ void Client::OnLease(absl::Time now, const MessageView& response) {
     return;
   }
   Failure failure;
-  switch (Judge(response, *lease_request_, failure)) {
+  switch (Judge(response, internal::kTheAllocation, failure)) {
     case Verdict::kDrop:
     case Verdict::kRetry:
       return;
@@ -174,12 +177,12 @@ void Client::OnLease(absl::Time now, const MessageView& response) {
     case Verdict::kSuccess:
       break;
   }
-  lease_request_.reset();
+  EndRequest(internal::kTheAllocation);
   if (state_ == State::kClosing) return Finish({});
   if (state_ == State::kAllocating) return OnAllocated(now, response);
   const auto lifetime = response.Get<stun::Lifetime>();
-  SetLease(now,
-           lifetime ? absl::Seconds(lifetime->seconds) : options_.lifetime);
+  SetAllocationLifetime(
+      now, lifetime ? absl::Seconds(lifetime->seconds) : options_.lifetime);
 }
 
 // RFC 8656 section 7.3.
@@ -197,14 +200,17 @@ void Client::OnAllocated(absl::Time now, const MessageView& response) {
   state_ = State::kAllocated;
   relayed_ = relayed->address;
   const absl::Duration granted = absl::Seconds(lifetime->seconds);
-  SetLease(now, granted);
+  SetAllocationLifetime(now, granted);
   events_.push_back(Allocated{relayed_, mapped->address, granted});
 }
 
-void Client::SetLease(absl::Time now, absl::Duration lifetime) {
-  const absl::Duration wait = std::max(lifetime - kLeaseMargin, lifetime / 2);
-  lease_refresh_at_ =
-      now + std::clamp(wait, kLeaseRefreshMin, kLeaseRefreshMax);
+void Client::SetAllocationLifetime(absl::Time now, absl::Duration lifetime) {
+  const absl::Duration wait =
+      std::clamp(std::max(lifetime - kAllocationMargin, lifetime / 2),
+                 kAllocationRefreshMin, kAllocationRefreshMax);
+  timers_.Set({Timer::kRefresh, internal::kTheAllocation}, now + wait);
+  timers_.Set({Timer::kLifetime, internal::kTheAllocation},
+              now + std::max(lifetime, wait + kTransactionMax));
 }
 
 // ALTERNATE-SERVER (RFC 8489 section 10): once, and not to where only a
@@ -221,69 +227,75 @@ bool Client::FollowAlternate(const MessageView& response) {
   redirected_ = true;
   server_ = to;
   credential_.Reset();
-  lease_request_ = NewRequest();
+  StartRequest(internal::kTheAllocation);
   return true;
 }
 
-void Client::OnPermission(absl::Time now, Permission& permission,
+void Client::OnPermission(absl::Time now, Subject subject,
                           const MessageView& response) {
   if (response.method() != Method::kCreatePermission) {
     ++stats_.unexpected;
     return;
   }
   Failure failure;
-  switch (Judge(response, *permission.request, failure)) {
+  switch (Judge(response, subject, failure)) {
     case Verdict::kDrop:
     case Verdict::kRetry:
       return;
     case Verdict::kError:
-      return FailPermission(permission, std::move(failure));
+      return FailPermission(subject, std::move(failure));
     case Verdict::kSuccess:
       break;
   }
-  permission.request.reset();
-  permission.refresh_at = now + kPermissionRefresh;
+  EndRequest(subject);
+  timers_.Set({Timer::kRefresh, subject}, now + kPermissionRefresh);
+  timers_.Set({Timer::kLifetime, subject}, now + kPermissionLifetime);
+  Permission& permission = permissions_[subject.index];
   if (!std::exchange(permission.granted, true)) {
     events_.push_back(PermissionGranted{permission.ip});
   }
 }
 
-void Client::FailPermission(Permission& permission, Failure failure) {
-  permission.request.reset();
-  permission.refresh_at = absl::InfiniteFuture();
+void Client::FailPermission(Subject subject, Failure failure) {
+  EndRequest(subject);
+  timers_.Stop({Timer::kRefresh, subject});
+  timers_.Stop({Timer::kLifetime, subject});
+  Permission& permission = permissions_[subject.index];
   permission.granted = false;
   events_.push_back(PermissionFailed{permission.ip, std::move(failure.status),
                                      failure.error});
 }
 
-void Client::OnChannel(absl::Time now, Peer& peer,
+void Client::OnChannel(absl::Time now, Subject subject,
                        const MessageView& response) {
   if (response.method() != Method::kChannelBind) {
     ++stats_.unexpected;
     return;
   }
   Failure failure;
-  switch (Judge(response, *peer.request, failure)) {
+  switch (Judge(response, subject, failure)) {
     case Verdict::kDrop:
     case Verdict::kRetry:
       return;
     case Verdict::kError:
-      return RefuseChannel(peer);
+      return RefuseChannel(subject);
     case Verdict::kSuccess:
       break;
   }
-  peer.request.reset();
-  peer.refresh_at = now + kChannelRefresh;
+  EndRequest(subject);
+  timers_.Set({Timer::kRefresh, subject}, now + kChannelRefresh);
+  timers_.Set({Timer::kLifetime, subject}, now + kChannelLifetime);
+  Peer& peer = peers_[subject.index];
   if (!std::exchange(peer.bound, true)) {
     events_.push_back(ChannelBound{peer.address, peer.channel});
   }
 }
 
-// Without a channel Send indications do, so this is no event.
-void Client::RefuseChannel(Peer& peer) {
-  peer.request.reset();
-  peer.refresh_at = absl::InfiniteFuture();
-  peer.bound = false;
+// Without a channel Send indications do, so this is no event. What is bound
+// already stays so until its lifetime ends: the peer's data may come that way.
+void Client::RefuseChannel(Subject subject) {
+  EndRequest(subject);
+  timers_.Stop({Timer::kRefresh, subject});
   ++stats_.channels_refused;
 }
 
@@ -292,12 +304,7 @@ void Client::Finish(Failure failure) {
   if (state_ == State::kClosing) failure = {};
   state_ = State::kClosed;
   relayed_ = {};
-  lease_request_.reset();
-  lease_refresh_at_ = absl::InfiniteFuture();
-  permissions_.clear();
-  peers_.clear();
-  peer_index_.clear();
-  channel_peers_.clear();
+  ForgetPeers();
   events_.push_back(Closed{std::move(failure.status), failure.error});
 }
 

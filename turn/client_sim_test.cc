@@ -52,8 +52,8 @@ class RelayedHost {
   }
   void HandleTimeout(absl::Time now) { client_.HandleTimeout(now); }
   std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out) {
-    if (auto request = client_.PollTransmit(now, out)) return request;
-    if (outgoing_.empty()) return std::nullopt;
+    // Data first, though the client may have a request that it depends on.
+    if (outgoing_.empty()) return client_.PollTransmit(now, out);
     const std::string payload = std::move(outgoing_.front());
     outgoing_.pop_front();
     const auto datagram = client_.Wrap(now, kPeer, AsBytes(payload), out);
@@ -104,6 +104,7 @@ class World {
     if (const auto* allocated = std::get_if<Client::Allocated>(&event)) {
       EXPECT_EQ(allocated->mapped.ip, kNat);
       EXPECT_OK(host_.client().BindChannel(network_.now(), kPeer));
+      for (std::string& payload : first_flight_) host_.Send(payload);
     }
     if (const auto* closed = std::get_if<Client::Closed>(&event)) {
       closed_ = closed->status;
@@ -119,6 +120,8 @@ class World {
                    .allow_peers = {*IpPrefix::Parse("203.0.113.0/24")}}};
   RelayedHost host_;
   std::optional<absl::Status> closed_;
+  // Sent as soon as there is an allocation.
+  std::vector<std::string> first_flight_;
 };
 
 TEST(ClientSimTest, DataPassesInBothDirections) {
@@ -127,6 +130,26 @@ TEST(ClientSimTest, DataPassesInBothDirections) {
   for (int i = 0; i < 100; ++i) world.host_.Send(std::to_string(i));
   world.network_.RunFor(absl::Seconds(1));
   EXPECT_EQ(world.host_.received().size(), 100);
+}
+
+// A host that sends before it drains, as an agent does whose check is due when
+// the permission has just been asked for: nothing of it is lost, and nothing
+// waits for an answer.
+TEST(ClientSimTest, TheFirstFlightIsEchoedAfterOneRoundTrip) {
+  const absl::Duration delay = absl::Milliseconds(100);
+  World world(1, {.delay = delay});
+  world.first_flight_ = {"check", "data", "more data"};
+  ASSERT_OK(world.host_.client().Allocate(world.network_.now()));
+  ASSERT_TRUE(world.network_.RunUntil(
+      [&] { return world.host_.client().allocated(); }, absl::Minutes(1)));
+  const absl::Time start = world.network_.now();
+  ASSERT_TRUE(world.network_.RunUntil(
+      [&] { return world.host_.received().size() == 3; }, absl::Seconds(10)));
+  // The host's own link is all but the whole way. A check that was dropped
+  // would be repeated after 500 ms.
+  const double round_trips =
+      absl::FDivDuration(world.network_.now() - start, 2 * delay);
+  EXPECT_LE(round_trips, 1.4);
 }
 
 TEST(ClientSimTest, SurvivesLossReorderingAndDuplication) {

@@ -439,6 +439,214 @@ TEST_F(ClientTest, ARefusedChannelLeavesSendIndications) {
   EXPECT_EQ(Wrap(client, kPeer, "x")[0], 0);
 }
 
+// An unanswered refresh says nothing about the binding, which lives until its
+// end at the server: the peer's data goes on coming that way.
+TEST_F(ClientTest, AnUnansweredChannelRefreshKeepsTheBindingTillItsEnd) {
+  Client client(random_, kOptions);
+  StartAllocated(client);
+  ASSERT_OK(client.BindChannel(now_, kPeer));
+  Run(client);
+  const absl::Time bound = now_;
+  const std::vector<uint8_t> data = FromHex("4000 0001 78 000000");
+  // ChannelBind falls on deaf ears from now on; all else is answered.
+  const auto run = [&](absl::Time until) {
+    while (client.NextTimeout() <= until) {
+      now_ = client.NextTimeout();
+      client.HandleTimeout(now_);
+      while (auto packet = client.PollTransmit(now_, absl::MakeSpan(buffer_))) {
+        const auto request = stun::MessageView::Parse(packet->bytes);
+        if (request->method() == Method::kChannelBind) continue;
+        client.HandlePacket(now_,
+                            {packet->path, server_.Answer(packet->bytes)});
+      }
+    }
+    now_ = until;
+  };
+  run(bound + absl::Minutes(10) - absl::Milliseconds(1));
+  EXPECT_TRUE(client.Unwrap({kPath, data}));
+  EXPECT_EQ(Wrap(client, kPeer, "x")[0], 0x40);
+  run(bound + absl::Minutes(10));
+  EXPECT_FALSE(client.Unwrap({kPath, data}));
+  EXPECT_EQ(Wrap(client, kPeer, "x")[0], 0);
+  EXPECT_EQ(client.stats().channels_expired, 1);
+  // It is asked for again when there is something to send.
+  for (int i = 0; i < 8; ++i) {
+    Wrap(client, kPeer, "x");
+    Run(client);
+  }
+  EXPECT_EQ(Wrap(client, kPeer, "x")[0], 0x40);
+}
+
+// The same of a permission.
+TEST_F(ClientTest, AnUnansweredPermissionRefreshKeepsItTillItsEnd) {
+  Client client(random_, kOptions);
+  StartPermitted(client);
+  const absl::Time granted = now_;
+  const std::vector<uint8_t> data = server_.Data(kPeer, AsBytes("x"));
+  const auto run = [&](absl::Time until) {
+    while (client.NextTimeout() <= until) {
+      now_ = client.NextTimeout();
+      client.HandleTimeout(now_);
+      while (client.PollTransmit(now_, absl::MakeSpan(buffer_))) {
+      }
+    }
+    now_ = until;
+  };
+  run(granted + absl::Minutes(5) - absl::Milliseconds(1));
+  EXPECT_FALSE(client.PollEvent());
+  EXPECT_TRUE(client.Unwrap({kPath, data}));
+  EXPECT_FALSE(Wrap(client, kPeer, "x").empty());
+  run(granted + absl::Minutes(5));
+  EXPECT_EQ(Take<Client::PermissionFailed>(client).peer, kPeer.ip);
+  EXPECT_FALSE(client.Unwrap({kPath, data}));
+}
+
+// And of the allocation: a path that is down for half a minute at the wrong
+// time does not end a call.
+TEST_F(ClientTest, TheAllocationIsRefreshedUntilItsEnd) {
+  Client client(random_, kOptions);
+  StartAllocated(client);
+  const absl::Time made = now_;
+  bool answered = false;
+  while (client.NextTimeout() <= made + absl::Minutes(10)) {
+    now_ = client.NextTimeout();
+    client.HandleTimeout(now_);
+    // Down from 8:50 to 9:45; the refresh begins at 9:00.
+    if (now_ < made + absl::Minutes(9) + absl::Seconds(45)) {
+      while (client.PollTransmit(now_, absl::MakeSpan(buffer_))) {
+      }
+    } else {
+      Run(client);
+      answered = true;
+      break;
+    }
+  }
+  EXPECT_TRUE(answered);
+  EXPECT_TRUE(client.allocated());
+  while (client.NextTimeout() != absl::InfiniteFuture()) {
+    now_ = client.NextTimeout();
+    client.HandleTimeout(now_);
+    while (client.PollTransmit(now_, absl::MakeSpan(buffer_))) {
+    }
+  }
+  EXPECT_EQ(Take<Client::Closed>(client).status.code(),
+            absl::StatusCode::kDeadlineExceeded);
+}
+
+// Data that depends on a request does not leave before it, in whatever order
+// the caller asks (here: data first).
+TEST_F(ClientTest, DataNeverLeavesBeforeItsPermissionIsAskedFor) {
+  Client client(random_, kOptions);
+  StartAllocated(client);
+  ASSERT_OK(client.Permit(now_, kPeer));
+  const auto method = [](absl::Span<const uint8_t> bytes) {
+    return stun::MessageView::Parse(bytes)->method();
+  };
+  const auto payload = [](absl::Span<const uint8_t> bytes) {
+    return std::string(
+        AsText(stun::MessageView::Parse(bytes)->Get<stun::Data>()->value));
+  };
+  EXPECT_EQ(method(Wrap(client, kPeer, "one")), Method::kCreatePermission);
+  // The next ones queue behind the first.
+  EXPECT_EQ(payload(Wrap(client, kPeer, "two")), "one");
+  EXPECT_EQ(payload(Wrap(client, kPeer, "three")), "two");
+  const auto last = client.PollTransmit(now_, absl::MakeSpan(buffer_));
+  ASSERT_TRUE(last);
+  EXPECT_EQ(payload(last->bytes), "three");
+  EXPECT_FALSE(client.PollTransmit(now_, absl::MakeSpan(buffer_)));
+  // The request has left, though it is not answered: no more detours.
+  EXPECT_EQ(payload(Wrap(client, kPeer, "four")), "four");
+  EXPECT_EQ(client.stats().datagrams_held, 3);
+  EXPECT_EQ(client.stats().held_dropped, 0);
+}
+
+TEST_F(ClientTest, ChannelDataNeverLeavesBeforeTheChannelIsBound) {
+  Client client(random_, kOptions);
+  StartAllocated(client);
+  ASSERT_OK(client.BindChannel(now_, kPeer));
+  std::vector<Method> methods;
+  for (int i = 0; i < 4; ++i) {
+    const std::vector<uint8_t> bytes = Wrap(client, kPeer, "x");
+    ASSERT_FALSE(IsChannelData(bytes));
+    methods.push_back(stun::MessageView::Parse(bytes)->method());
+  }
+  while (auto packet = client.PollTransmit(now_, absl::MakeSpan(buffer_))) {
+    methods.push_back(stun::MessageView::Parse(packet->bytes)->method());
+  }
+  EXPECT_EQ(methods,
+            (std::vector<Method>{Method::kCreatePermission, Method::kSend,
+                                 Method::kSend, Method::kSend,
+                                 Method::kChannelBind, Method::kSend}));
+}
+
+// The request needs more room than the datagram: nothing leaves, nothing is
+// taken, and the request leaves when there is room.
+TEST_F(ClientTest, DataWaitsForABufferThatHoldsItsRequest) {
+  Client client(random_, kOptions);
+  StartAllocated(client);
+  ASSERT_OK(client.Permit(now_, kPeer));
+  EXPECT_THAT(client.Wrap(now_, kPeer, AsBytes("x"),
+                          absl::MakeSpan(buffer_).first(1 + 48 + 3)),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_EQ(client.stats().datagrams_held, 0);
+  EXPECT_EQ(client.stats().datagrams_wrapped, 0);
+  const std::vector<uint8_t> bytes = Wrap(client, kPeer, "x");
+  EXPECT_EQ(stun::MessageView::Parse(bytes)->method(),
+            Method::kCreatePermission);
+}
+
+TEST_F(ClientTest, EachStepIsCountedOnceAndNothingElse) {
+  Client client(random_, kOptions);
+  StartPermitted(client);
+  Client::Stats before = client.stats();
+  const auto counted = [&] {
+    const Client::Stats now = client.stats();
+    return CountersToString(CountersSince(std::exchange(before, now), now));
+  };
+  // Allocate twice (401), CreatePermission.
+  EXPECT_EQ(CountersToString(before), "requests_sent=3");
+  Wrap(client, kPeer, "x");
+  EXPECT_EQ(counted(), "datagrams_wrapped=1");
+  client.Unwrap({kPath, server_.Data(kPeer, AsBytes("x"))});
+  EXPECT_EQ(counted(), "datagrams_unwrapped=1");
+  client.HandlePacket(now_, {kPath, server_.Data(kPeer, AsBytes("x"))});
+  EXPECT_EQ(counted(), "");
+  client.HandlePacket(now_, {kPath, FromHex("0101 0000 2112a442"
+                                            "000000000000000000000000")});
+  EXPECT_EQ(counted(), "unexpected=1");
+  client.HandlePacket(now_, {kPath, FromHex("00")});
+  EXPECT_EQ(counted(), "malformed=1");
+  client.HandlePacket(now_, {{kServer, kLocal}, FromHex("00")});
+  EXPECT_EQ(counted(), "wrong_path=1");
+  // A refresh and its first retransmission.
+  for (int i = 0; i < 2; ++i) {
+    now_ = client.NextTimeout();
+    client.HandleTimeout(now_);
+    EXPECT_TRUE(client.PollTransmit(now_, absl::MakeSpan(buffer_)));
+  }
+  EXPECT_EQ(counted(), "requests_sent=2 retransmissions=1");
+}
+
+TEST_F(ClientTest, WhatIsHeldIsBounded) {
+  Client::Options options = kOptions;
+  options.held_bytes_max = 10;
+  Client client(random_, options);
+  StartAllocated(client);
+  ASSERT_OK(client.Permit(now_, kPeer));
+  EXPECT_THAT(client.Wrap(now_, kPeer, AsBytes("more than ten"),
+                          absl::MakeSpan(buffer_)),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  const std::vector<uint8_t> request = Wrap(client, kPeer, "nine byte");
+  EXPECT_THAT(client.Wrap(now_, kPeer, AsBytes("xx"), absl::MakeSpan(buffer_)),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  // Refused before it could leave.
+  server_.errors[Method::kCreatePermission] = Error::kForbidden;
+  client.HandlePacket(now_, {kPath, server_.Answer(request)});
+  EXPECT_FALSE(client.PollTransmit(now_, absl::MakeSpan(buffer_)));
+  EXPECT_EQ(client.stats().datagrams_held, 1);
+  EXPECT_EQ(client.stats().held_dropped, 1);
+}
+
 TEST_F(ClientTest, APayloadInPlaceIsNotMoved) {
   Client client(random_, kOptions);
   StartAllocated(client);

@@ -18,9 +18,38 @@ stun::UnknownAttributes Unknown(const stun::MessageView& message) {
       internal::UnderstoodIn(message.method()));
 }
 
-// RFC 8656 section 21.1 warns of reflection; an answer to whom has proven
-// nothing is at most this many times as long as what it answers.
-constexpr size_t kAmplificationMax = 3;
+internal::RateLimiter::Limits LimitsOf(const ServerOptions& options) {
+  return {.gain_bytes_per_s = options.unauthenticated_gain_bytes_per_s,
+          .gain_bytes_burst = options.unauthenticated_gain_bytes_burst,
+          .failures_per_s = options.auth_failures_per_s,
+          .failures_burst = options.auth_failures_burst,
+          .proven_factor = options.proven_factor,
+          .proven_for = options.proven_for,
+          .sources = options.unauthenticated_sources};
+}
+
+// RFC 8489 section 9.2.4. Our nonces announce no choice of password algorithms,
+// so that a client has nothing to choose from; one that does it all the same
+// must at least agree with itself, and with MD5, which we take.
+bool PasswordAlgorithmIsSound(const stun::MessageView& message) {
+  if (!message.Has<stun::PasswordAlgorithm>() &&
+      !message.Has<stun::PasswordAlgorithms>()) {
+    return true;
+  }
+  const auto chosen = message.Get<stun::PasswordAlgorithm>();
+  const auto offered = message.Get<stun::PasswordAlgorithms>();
+  return chosen.has_value() && offered.has_value() &&
+         chosen->algorithm == stun::PasswordHash::kMd5 &&
+         offered->Contains(chosen->algorithm);
+}
+
+// Whether the integrity is that of `key`. RFC 8489 section 9.2.4: the SHA-256
+// form counts if it is there; beside it the SHA-1 form must be right too.
+bool IntegrityHolds(const stun::MessageView& message,
+                    const stun::IntegrityKey& key) {
+  return message.CheckIntegrity(key) &&
+         (!message.HasIntegritySha256() || message.CheckIntegritySha256(key));
+}
 
 ServerOptions WithSecret(ServerOptions options, Random& random) {
   if (options.nonce_secret.empty()) {
@@ -45,8 +74,7 @@ Server::Server(Random& random, Options options,
       credentials_(options_),
       nonces_(options_.nonce_secret, options_.nonce_lifetime),
       policy_(options_),
-      limiter_(options_.unauthenticated_per_s, options_.unauthenticated_burst,
-               options_.unauthenticated_sources, random),
+      limiter_(LimitsOf(options_), random),
       own_ledger_(std::move(own)),
       ledger_(shared == nullptr ? *own_ledger_ : *shared) {
   forwards_.reserve(64);
@@ -95,10 +123,7 @@ absl::Span<const Forward> Server::FromClient(absl::Time now, const Path& path,
 
 void Server::HandleStun(absl::Time now, const Path& path,
                         absl::Span<const uint8_t> bytes) {
-  if (!stun::IsStun(bytes)) {
-    ++stats_.malformed;
-    return;
-  }
+  if (!stun::IsStun(bytes)) return HandleClassic(path, bytes);
   const absl::StatusOr<stun::MessageView> message =
       stun::MessageView::Parse(bytes);
   if (!message.ok() ||
@@ -117,9 +142,28 @@ void Server::HandleStun(absl::Time now, const Path& path,
   }
 }
 
+// What has no magic cookie may be a Binding request of RFC 3489. Its answer is
+// as short as those of today, 1.6 times the shortest request; an error is no
+// longer than that.
+void Server::HandleClassic(const Path& path, absl::Span<const uint8_t> bytes) {
+  std::optional<stun::ClassicBinding> binding = stun::ReadClassicBinding(bytes);
+  if (!binding.has_value()) {
+    ++stats_.malformed;
+    return;
+  }
+  ++stats_.requests;
+  ++stats_.classic_requests;
+  Answer answer;
+  answer.path = path;
+  answer.mapped = path.remote;
+  if (!binding->unknown.empty()) answer.error = stun::Error::kUnknownAttribute;
+  answer.classic = *binding;
+  Push(answer);
+}
+
 void Server::HandleRequest(absl::Time now, const Path& path,
                            const stun::MessageView& message) {
-  Request request = {now, path, message, {}, std::nullopt};
+  Request request = {now, path, message, nullptr, {}, std::nullopt};
   switch (message.method()) {
     case stun::Method::kBinding: {
       ++stats_.requests;
@@ -141,6 +185,7 @@ void Server::HandleRequest(absl::Time now, const Path& path,
       return;
   }
   ++stats_.requests;
+  request.allocation = ByClient(now, path);
   const std::optional<Credential> credential = Authenticate(request);
   if (!credential.has_value()) return;
   // RFC 8489 section 6.3.1: after authentication.
@@ -150,12 +195,13 @@ void Server::HandleRequest(absl::Time now, const Path& path,
   if (message.method() == stun::Method::kAllocate) {
     return Allocate(request, *credential);
   }
-  OnAllocation(request);
+  OnAllocation(request, *credential);
 }
 
 // Requests about an allocation that must be there (RFC 8656 section 5).
-void Server::OnAllocation(Request& request) {
-  Allocation* allocation = ByClient(request.now, request.path);
+void Server::OnAllocation(const Request& request,
+                          const Credential& credential) {
+  Allocation* allocation = request.allocation;
   if (allocation == nullptr) {
     return Reply(request, stun::Error::kAllocationMismatch);
   }
@@ -164,6 +210,9 @@ void Server::OnAllocation(Request& request) {
   }
   // Not told to the client yet; it cannot mean this one.
   if (!allocation->open) return;
+  // A name that was granted anew carries its allocations on.
+  allocation->key = *request.key;
+  allocation->credential_expires = credential.expires;
   switch (request.message.method()) {
     case stun::Method::kRefresh:
       return Refresh(request, *allocation);
@@ -192,17 +241,52 @@ std::optional<Server::Credential> Server::Authenticate(Request& request) {
   if (!nonces_.Check(Utc(request.now), request.path.remote, nonce->value)) {
     return refuse(stun::Error::kStaleNonce);
   }
+  if (!PasswordAlgorithmIsSound(message)) {
+    return refuse(stun::Error::kBadRequest);
+  }
   if (realm->value != options_.realm) {
     return refuse(stun::Error::kUnauthenticated);
   }
+  // From here on the source is no forged one, for it has the nonce that went
+  // there. It could still be guessing, and an HMAC costs more than a refusal;
+  // but who owns an allocation is not locked out by a neighbour who guesses.
+  const IpAddress& source = request.path.remote.ip;
+  const bool owner = request.allocation != nullptr &&
+                     request.allocation->username == username->value;
+  if (!owner && !limiter_.MayTry(request.now, source)) {
+    ++stats_.auth_limited;
+    return std::nullopt;
+  }
   std::optional<Credential> credential =
-      credentials_.Find(request.now, options_.utc_offset, username->value);
-  if (!credential.has_value() || !message.CheckIntegrity(credential->key)) {
+      CheckCredential(request, username->value);
+  if (!credential.has_value()) {
+    limiter_.Failed(request.now, source);
     return refuse(stun::Error::kUnauthenticated);
   }
+  limiter_.Proven(request.now, source);
   request.username = std::string(username->value);
   request.key = credential->key;
   return credential;
+}
+
+// The credential that the request was made with: that of the name, or what the
+// 5-tuple's own allocation was made with, within its grace.
+std::optional<Server::Credential> Server::CheckCredential(
+    const Request& request, absl::string_view username) const {
+  std::optional<Credential> credential =
+      credentials_.Find(request.now, options_.utc_offset, username);
+  if (credential.has_value() &&
+      IntegrityHolds(request.message, credential->key)) {
+    return credential;
+  }
+  const Allocation* allocation = request.allocation;
+  if (allocation == nullptr || allocation->username != username ||
+      allocation->credential_expires + options_.revoked_grace <= request.now ||
+      !IntegrityHolds(request.message, allocation->key)) {
+    return std::nullopt;
+  }
+  return Credential{allocation->key, allocation->credential_expires,
+                    allocation->quota_user};
 }
 
 // --- Answers ----------------------------------------------------------------
@@ -226,42 +310,35 @@ void Server::Reply(const Request& request, stun::Error error) {
   Push(answer);
 }
 
-// Answers who has proven nothing: with few bytes, and not too often.
+// Answers who has proven nothing. RFC 8656 section 21.1 warns of reflection:
+// what such answers are longer than what they answer is limited.
 void Server::ReplyUnproven(const Request& request, stun::Error error) {
-  if (!limiter_.Take(request.now, request.path.remote.ip)) {
-    ++stats_.rate_limited;
-    return;
-  }
-  const size_t received = request.message.bytes().size();
-  const bool fingerprint = request.message.HasFingerprint();
-  const bool challenge = error == stun::Error::kUnauthenticated ||
-                         error == stun::Error::kStaleNonce;
-  // A bare header asks for nothing that could be given (an Allocate needs
-  // REQUESTED-TRANSPORT), so it need not be told how to ask again.
-  if (challenge &&
-      internal::ChallengeSize(options_.realm, fingerprint) >
-          kAmplificationMax * received &&
-      received < stun::kHeaderSize + 8) {
-    error = stun::Error::kBadRequest;
-  }
   Answer answer = Success(request);
   answer.error = error;
-  answer.challenge = challenge && error != stun::Error::kBadRequest;
+  answer.challenge = error == stun::Error::kUnauthenticated ||
+                     error == stun::Error::kStaleNonce;
   if (error == stun::Error::kUnknownAttribute) {
     answer.unknown = Unknown(request.message);
+  }
+  if (!limiter_.TakeGain(request.now, request.path.remote.ip,
+                         request.message.bytes().size(),
+                         internal::ErrorSize(answer, options_.realm))) {
+    ++stats_.rate_limited;
+    return;
   }
   Push(answer);
 }
 
 void Server::Push(const Answer& answer) {
-  if (answers_.size() >= options_.answers_max && next_answer_ > 0) {
+  if (answers_.size() - next_answer_ >= options_.answers_max) {
+    ++stats_.answers_dropped;
+    return;
+  }
+  // Not sooner than half of the list is taken, or each push would move it.
+  if (next_answer_ >= options_.answers_max) {
     answers_.erase(answers_.begin(),
                    answers_.begin() + static_cast<ptrdiff_t>(next_answer_));
     next_answer_ = 0;
-  }
-  if (answers_.size() >= options_.answers_max) {
-    ++stats_.answers_dropped;
-    return;
   }
   ++(answer.error.has_value() ? stats_.errors : stats_.successes);
   answers_.push_back(answer);
@@ -301,13 +378,14 @@ std::optional<Server::Event> Server::PollEvent() {
 
 // --- Time -------------------------------------------------------------------
 
-absl::Time Server::NextTimeout() const {
-  return expiries_.empty() ? absl::InfiniteFuture() : expiries_.begin()->first;
-}
+absl::Time Server::NextTimeout() const { return lifetimes_.NextTimeout(); }
 
 void Server::HandleTimeout(absl::Time now) {
-  while (!expiries_.empty() && expiries_.begin()->first <= now) {
-    End(*ById(expiries_.begin()->second), EndReason::kExpired);
+  while (const std::optional<RelayId> due = lifetimes_.PopDue(now)) {
+    Allocation& allocation = *ById(*due);
+    const bool revoked =
+        allocation.credential_expires + options_.revoked_grace <= now;
+    End(allocation, revoked ? EndReason::kRevoked : EndReason::kExpired);
   }
   ledger_.Expire(now);
 }
@@ -337,14 +415,26 @@ absl::Status Server::Grant(absl::Time now, absl::string_view username,
   return credentials_.Grant(now, username, password, expires);
 }
 
-void Server::Revoke(absl::string_view username) {
+void Server::Revoke(absl::Time now, absl::string_view username) {
   if (!credentials_.Revoke(username)) return;
   const auto it = by_user_.find(username);
   if (it == by_user_.end()) return;
+  for (Allocation* allocation : it->second) {
+    if (allocation->username != username) continue;
+    allocation->credential_expires =
+        std::min(allocation->credential_expires, now);
+    SetExpiry(*allocation, allocation->expires);
+  }
+}
+
+size_t Server::EndAllocations(absl::string_view username) {
+  const auto it = by_user_.find(credentials_.QuotaUserOf(username));
+  if (it == by_user_.end()) return 0;
   const auto allocations = it->second;  // End() changes the list.
   for (Allocation* allocation : allocations) {
-    if (allocation->username == username) End(*allocation, EndReason::kRevoked);
+    End(*allocation, EndReason::kRevoked);
   }
+  return allocations.size();
 }
 
 void Server::SetPeers(std::vector<IpPrefix> allow, std::vector<IpPrefix> deny) {

@@ -10,11 +10,9 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <variant>
 #include <vector>
 
-#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
@@ -22,6 +20,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/deadline_queue.h"
 #include "base/engine.h"
 #include "base/random.h"
 #include "stun/message.h"
@@ -45,19 +44,17 @@ namespace kyuu::turn {
 // Server is an engine without sockets. The driver owns the listeners and, at
 // the server's word, one relay socket per allocation:
 //
-//   for (const Forward& f : server.FromClient(now, path, bytes, segment_size))
-//     Send(f);                       // From a listener: requests and data.
-//   for (const Forward& f : server.FromPeer(now, relay, source, bytes, size))
-//     Send(f);                       // From a relay socket.
+//   // From a listener (requests and data), and from a relay socket:
+//   for (auto& f : server.FromClient(now, path, bytes, segment_size)) Send(f);
+//   for (auto& f : server.FromPeer(now, relay, source, bytes, size)) Send(f);
 //   while (auto answer = server.PollTransmit(now, buffer)) Send(*answer);
 //   while (auto event = server.PollEvent()) ...
 //     OpenRelay:  open a socket; server.RelayOpened(now, id) or RelayFailed()
 //     CloseRelay: close it
 //
-// The data path (FromClient with ChannelData or a Send indication, FromPeer)
-// neither copies nor allocates. Nothing is kept about a client that has not
-// proven its credentials. Several servers, one per core, share addresses and
-// quotas by a Ledger. Binding requests are answered too.
+// The data path (FromClient with data, FromPeer) neither copies nor allocates.
+// Nothing is kept about a client that has not proven its credentials. Several
+// servers share addresses and quotas by a Ledger. Binding is answered too.
 class Server {
  public:
   using Packet = Datagram;
@@ -81,8 +78,6 @@ class Server {
   Server(Random& random, Options options);
   Server(Random& random, Options options, Ledger& ledger);
   ~Server();
-
-  // --- The data path, and requests ---
 
   // Takes what a listener received: a datagram, or a train of them (`bytes` cut
   // every `segment_size`). The decisions live until the next packet.
@@ -116,16 +111,20 @@ class Server {
                     std::vector<TransportAddress> listeners,
                     std::vector<IpAddress> own);
 
-  // --- Commands ---
-
   // Makes a credential, or replaces that of the same name, until `expires` (on
   // the driver's clock). Static users of the same name come first.
   // INVALID_ARGUMENT if empty; RESOURCE_EXHAUSTED beyond granted_max.
   absl::Status Grant(absl::Time now, absl::string_view username,
                      absl::string_view password,
                      absl::Time expires = absl::InfiniteFuture());
-  // Takes a granted credential back; allocations made with it end at once.
-  void Revoke(absl::string_view username);
+  // Takes a granted credential back. No allocation is made with it any more;
+  // those that there are go on, refreshes included, for
+  // ServerOptions::revoked_grace at most: a call outlives its signaling.
+  void Revoke(absl::Time now, absl::string_view username);
+  // Ends the allocations of a user at once (EndReason::kRevoked); a
+  // time-limited user name stands for all of its NAME. Returns how many there
+  // were.
+  size_t EndAllocations(absl::string_view username);
   // Replaces the lists of ServerOptions; permissions and channels that would
   // no longer be given end at once.
   void SetPeers(std::vector<IpPrefix> allow, std::vector<IpPrefix> deny);
@@ -154,14 +153,17 @@ class Server {
          Ledger* shared);
   void HandleStun(absl::Time now, const Path& path,
                   absl::Span<const uint8_t> bytes);
+  void HandleClassic(const Path& path, absl::Span<const uint8_t> bytes);
   void HandleRequest(absl::Time now, const Path& path,
                      const stun::MessageView& message);
   std::optional<Credential> Authenticate(Request& request);
+  std::optional<Credential> CheckCredential(const Request& request,
+                                            absl::string_view username) const;
   Answer Success(const Request& request) const;
   void Reply(const Request& request, stun::Error error);
   void ReplyUnproven(const Request& request, stun::Error error);
   void Push(const Answer& answer);
-  void OnAllocation(Request& request);
+  void OnAllocation(const Request& request, const Credential& credential);
   Allocation* ByClient(absl::Time now, const Path& path);
   Allocation* ById(RelayId relay);
   absl::Time Utc(absl::Time now) const { return now + options_.utc_offset; }
@@ -179,6 +181,7 @@ class Server {
   Answer AllocateAnswer(const Allocation& allocation, absl::Time now) const;
   absl::Duration GrantLifetime(const stun::MessageView& message) const;
   void Refresh(const Request& request, Allocation& allocation);
+  absl::Time Bounded(const Allocation& allocation, absl::Time expires) const;
   void SetExpiry(Allocation& allocation, absl::Time expires);
   void End(Allocation& allocation, EndReason reason);
 
@@ -220,7 +223,7 @@ class Server {
   absl::flat_hash_map<TransportAddress, Allocation*> by_relay_;
   absl::flat_hash_map<std::string, absl::InlinedVector<Allocation*, 1>>
       by_user_;
-  absl::btree_set<std::pair<absl::Time, RelayId>> expiries_;
+  DeadlineQueue<RelayId> lifetimes_;  // Of allocations (RFC 8656 section 3.2).
 
   std::vector<Forward> forwards_;
   std::vector<uint8_t> prefixes_;
@@ -233,7 +236,6 @@ class Server {
   bool closed_ = false;
   Stats stats_;
 };
-
 static_assert(Engine<Server>);
 
 }  // namespace kyuu::turn

@@ -48,7 +48,7 @@ absl::Duration Server::GrantLifetime(const stun::MessageView& message) const {
 }
 
 void Server::Allocate(const Request& request, const Credential& credential) {
-  if (Allocation* old = ByClient(request.now, request.path)) {
+  if (const Allocation* old = request.allocation) {
     // A retransmission gets the first answer again (section 7.2).
     if (old->request_id == request.message.transaction_id() &&
         old->username == request.username) {
@@ -73,9 +73,11 @@ void Server::Allocate(const Request& request, const Credential& credential) {
   allocation->username = request.username;
   allocation->quota_user = credential.quota_user;
   allocation->key = credential.key;
+  allocation->credential_expires = credential.expires;
   allocation->request_id = request.message.transaction_id();
   allocation->request_fingerprint = request.message.HasFingerprint();
-  allocation->expires = request.now + GrantLifetime(request.message);
+  allocation->expires =
+      Bounded(*allocation, request.now + GrantLifetime(request.message));
   Insert(std::move(allocation));
 }
 
@@ -162,7 +164,7 @@ void Server::Insert(std::unique_ptr<Allocation> made) {
   by_client_.emplace(allocation.client, &allocation);
   by_relay_.emplace(allocation.bind, &allocation);
   by_user_[allocation.quota_user].push_back(&allocation);
-  expiries_.emplace(allocation.expires, allocation.id);
+  lifetimes_.Set(allocation.id, allocation.expires);
   events_.push_back(OpenRelay{allocation.id, allocation.bind});
 }
 
@@ -237,16 +239,21 @@ void Server::Refresh(const Request& request, Allocation& allocation) {
     End(allocation, EndReason::kReleased);
     return Push(answer);
   }
-  const absl::Duration granted = GrantLifetime(message);
-  SetExpiry(allocation, request.now + granted);
-  answer.lifetime_seconds = SecondsLeft(request.now + granted, request.now);
+  SetExpiry(allocation, request.now + GrantLifetime(message));
+  answer.lifetime_seconds = SecondsLeft(allocation.expires, request.now);
   Push(answer);
 }
 
+// No allocation outlives its credential by more than the grace.
+absl::Time Server::Bounded(const Allocation& allocation,
+                           absl::Time expires) const {
+  return std::min(expires,
+                  allocation.credential_expires + options_.revoked_grace);
+}
+
 void Server::SetExpiry(Allocation& allocation, absl::Time expires) {
-  expiries_.erase({allocation.expires, allocation.id});
-  allocation.expires = expires;
-  expiries_.emplace(expires, allocation.id);
+  allocation.expires = Bounded(allocation, expires);
+  lifetimes_.Set(allocation.id, allocation.expires);
 }
 
 // Ends an allocation; the reference is dead afterwards.
@@ -260,7 +267,7 @@ void Server::End(Allocation& allocation, EndReason reason) {
         allocation.id, allocation.username, reason, allocation.traffic,
         allocation.client, allocation.relayed, allocation.made});
   }
-  expiries_.erase({allocation.expires, allocation.id});
+  lifetimes_.Stop(allocation.id);
   by_client_.erase(allocation.client);
   by_relay_.erase(allocation.bind);
   const auto user = by_user_.find(allocation.quota_user);

@@ -146,6 +146,8 @@ TEST(TurnServerGroup, PortsComeBackHoweverTheAllocationEnds) {
        [](Group& g, const TestClient& c) { (void)g[1].Refresh(c, 0); }},
       {"expired",
        [](Group& g, const TestClient&) { g.Advance(absl::Hours(2)); }},
+      {"revoked",
+       [](Group& g, const TestClient&) { g[1].server().EndAllocations("g"); }},
       {"closed", [](Group& g, const TestClient&) { g[1].server().Close(); }},
   };
   for (const auto& row : kRows) {
@@ -181,7 +183,7 @@ TEST(TurnServerGroup, APortIsFreeWhenTheDriverHasClosedItsSocket) {
 }
 
 // Whatever happens in whatever order, no port is lost and none is used twice.
-TEST(TurnServerGroup, S18NoPortIsLostOrUsedTwice) {
+TEST(TurnServerGroup, NoPortIsLostOrUsedTwice) {
   for (uint64_t seed = 1; seed <= 30; ++seed) {
     SCOPED_TRACE(seed);
     SeededRandom random(seed);

@@ -29,8 +29,8 @@ TestClient FromSource(const char* source) {
 
 // --- Quotas -----------------------------------------------------------------
 
-// S25: whatever 5-tuples a user comes from.
-TEST(TurnServerSecurity, S25UserQuotaCountsAllOfAUsersAllocations) {
+// Whatever 5-tuples a user comes from.
+TEST(TurnServerSecurity, UserQuotaCountsAllOfAUsersAllocations) {
   ServerOptions options = ServerHarness::Options();
   options.allocations_per_user_max = 2;
   ServerHarness harness(options);
@@ -43,18 +43,18 @@ TEST(TurnServerSecurity, S25UserQuotaCountsAllOfAUsersAllocations) {
   EXPECT_TRUE(harness.Allocate(third).ok());
 }
 
-TEST(TurnServerSecurity, S25TotalQuota) {
+TEST(TurnServerSecurity, TotalQuota) {
   ServerOptions options = ServerHarness::Options();
   options.allocations_max = 2;
   ServerHarness harness(options);
   TestClient first(1000), second(1001), third(1002, "other", "q");
   ASSERT_TRUE(harness.Allocate(first).ok());
   ASSERT_TRUE(harness.Allocate(second).ok());
-  // Ours, not the user's (RFC 8656 section 15).
+  // RFC 8656 section 15: 486 would mean this user.
   EXPECT_EQ(harness.Allocate(third).error(), 508);
 }
 
-TEST(TurnServerSecurity, S25NewExpiriesOfATimeLimitedNameCountTogether) {
+TEST(TurnServerSecurity, NewExpiriesOfATimeLimitedNameCountTogether) {
   ServerOptions options = ServerHarness::Options();
   options.rest_secret = "secret";
   options.allocations_per_user_max = 1;
@@ -70,8 +70,8 @@ TEST(TurnServerSecurity, S25NewExpiriesOfATimeLimitedNameCountTogether) {
   EXPECT_EQ(harness.Allocate(second).error(), 486);
 }
 
-// S20: per-allocation caps.
-TEST(TurnServerSecurity, S20PermissionsAreCapped) {
+// Per-allocation caps.
+TEST(TurnServerSecurity, PermissionsAreCapped) {
   ServerOptions options = ServerHarness::Options();
   options.permissions_max = 5;
   ServerHarness harness(options);
@@ -101,7 +101,34 @@ TEST(TurnServerSecurity, S20PermissionsAreCapped) {
       508);
 }
 
-TEST(TurnServerSecurity, S20ChannelsAreCapped) {
+// A datagram has room for thousands of addresses; what comes after the first
+// that there is no room for is not looked at.
+TEST(TurnServerSecurity, CreatePermissionEndsAtTheFirstAddressTooMany) {
+  ServerOptions options = ServerHarness::Options();
+  options.permissions_max = 5;
+  ServerHarness harness(options);
+  TestClient client(1000);
+  ASSERT_TRUE(harness.Allocate(client).ok());
+  const auto call = [&](uint32_t distinct, uint32_t count,
+                        std::optional<IpAddress> last) {
+    return harness.Call(client, Method::kCreatePermission,
+                        [&](MessageWriter& w) {
+                          for (uint32_t i = 0; i < count; ++i) {
+                            w.Add(stun::XorPeerAddress{
+                                {IpAddress::V4(0x08080800 + i % distinct), 0}});
+                          }
+                          if (last) w.Add(stun::XorPeerAddress{{*last, 0}});
+                        });
+  };
+  // The one that is forbidden stands behind it.
+  EXPECT_EQ(call(100, 100, IpAddress::V4(127, 0, 0, 1)).error(), 508);
+  EXPECT_EQ(harness.server().stats().forbidden, 0u);
+  EXPECT_EQ(call(4, 4, IpAddress::V4(127, 0, 0, 1)).error(), 403);
+  // The same ones again and again are no more than themselves.
+  EXPECT_TRUE(call(5, 100, std::nullopt).ok());
+}
+
+TEST(TurnServerSecurity, ChannelsAreCapped) {
   ServerOptions options = ServerHarness::Options();
   options.channels_max = 3;
   ServerHarness harness(options);
@@ -166,85 +193,7 @@ TEST(TurnServer, AnswersAndEventsThatNobodyTakesAreBounded) {
 
 // --- Amplification and floods -----------------------------------------------
 
-// S15: payload sizes of the answers to whom has proven nothing.
-TEST(TurnServerSecurity, S15AnswersAmplifyLittle) {
-  const struct {
-    std::string name;
-    Method method;
-    std::function<void(MessageWriter&)> fill;
-    double limit;
-  } kRows[] = {
-      {"binding", Method::kBinding, kNothing, 1.6},
-      {"bare allocate", Method::kAllocate, kNothing, 3.0},
-      {"allocate", Method::kAllocate, kUdp, 3.0},
-      {"allocate with fingerprint", Method::kAllocate,
-       [](MessageWriter& w) {
-         kUdp(w);
-         w.AddFingerprint();
-       },
-       3.0},
-      {"bare refresh", Method::kRefresh, kNothing, 3.0},
-      {"unknown attribute", Method::kBinding,
-       [](MessageWriter& w) { w.AddRaw(0x7777, {}); }, 3.0},
-  };
-  for (const std::string& realm :
-       {std::string("kyuu"), std::string(28, 'r'), std::string(127, 'r')}) {
-    ServerOptions options = ServerHarness::Options();
-    options.realm = realm;
-    options.software = "this must not be told to strangers";
-    ServerHarness harness(options);
-    for (const auto& row : kRows) {
-      SCOPED_TRACE(absl::StrCat(row.name, ", realm of ", realm.size()));
-      TestClient client(1000);
-      const auto request = harness.Build(client, row.method, row.fill);
-      const Reply reply = harness.Exchange(client, request);
-      ASSERT_FALSE(reply.empty());
-      const double ratio = static_cast<double>(reply.bytes().size()) /
-                           static_cast<double>(request.size());
-      // Long realms can only be told to a request that could succeed.
-      if (realm.size() <= 28 || request.size() < 28) {
-        EXPECT_LE(ratio, row.limit);
-      }
-    }
-  }
-}
-
-TEST(TurnServerSecurity, S15BareAllocateOfTwentyBytesIsChallengedWithSixty) {
-  ServerHarness harness;
-  TestClient client(1000);
-  const Reply reply = harness.Call(client, Method::kAllocate, kNothing);
-  EXPECT_EQ(reply.error(), 401);
-  EXPECT_EQ(reply.bytes().size(), 60u);
-}
-
-TEST(TurnServerSecurity, S15UnprovenAnswersAreLimitedPerPrefix) {
-  ServerOptions options = ServerHarness::Options();
-  options.unauthenticated_per_s = 1;
-  options.unauthenticated_burst = 5;
-  ServerHarness harness(options);
-  const auto count = [&](const char* source) {
-    TestClient client = FromSource(source);
-    int answers = 0;
-    for (int i = 0; i < 20; ++i) {
-      answers += !harness.Call(client, Method::kAllocate, kUdp).empty();
-    }
-    return answers;
-  };
-  EXPECT_EQ(count("9.9.9.1:1000"), 5);
-  EXPECT_EQ(count("9.9.9.1:2000"), 0);  // Another port, the same source.
-  EXPECT_EQ(count("9.9.9.2:1000"), 5);
-  EXPECT_EQ(count("[2a00::1]:1000"), 5);
-  EXPECT_EQ(count("[2a00::ffff:2]:1000"), 0);  // The same /64.
-  EXPECT_EQ(count("[2a00:0:0:1::1]:1000"), 5);
-  harness.Advance(absl::Seconds(2));
-  EXPECT_EQ(count("9.9.9.1:1000"), 2);
-  // Binding is no amplifier and goes on.
-  TestClient client = FromSource("9.9.9.1:1000");
-  EXPECT_TRUE(harness.Call(client, Method::kBinding, kNothing).ok());
-  EXPECT_GT(harness.server().stats().rate_limited, 60u);
-}
-
-TEST(TurnServerSecurity, S15SourcePortZeroIsDropped) {
+TEST(TurnServerSecurity, SourcePortZeroIsDropped) {
   ServerHarness harness;
   TestClient client = FromSource("9.9.9.1:0");
   EXPECT_TRUE(harness.Call(client, Method::kBinding, kNothing).empty());
@@ -258,10 +207,10 @@ TEST(TurnServerSecurity, S15SourcePortZeroIsDropped) {
   EXPECT_EQ(harness.server().stats().bad_source, 2u);
 }
 
-// S14: a flood from forged sources leaves nothing behind, and whoever has
+// A flood from forged sources leaves nothing behind, and whoever has
 // credentials still gets in. (Memory is bounded by construction: the table of
 // sources has a fixed size; nothing else is written before authentication.)
-TEST(TurnServerSecurity, S14FloodOfUnauthenticatedRequestsLeavesNoState) {
+TEST(TurnServerSecurity, FloodOfUnauthenticatedRequestsLeavesNoState) {
   ServerHarness harness;
   const std::string before = harness.server().DebugString();
   TestClient client(1000);
@@ -281,8 +230,8 @@ TEST(TurnServerSecurity, S14FloodOfUnauthenticatedRequestsLeavesNoState) {
 
 // --- Ports ------------------------------------------------------------------
 
-// S18: cycles of every flavour give every port back.
-TEST(TurnServerSecurity, S18NoPortLeaks) {
+// Cycles of every flavour give every port back.
+TEST(TurnServerSecurity, NoPortLeaks) {
   ServerHarness harness;
   const size_t ports = harness.server().free_ports();
   TestClient client(1000), second(1001);
@@ -324,9 +273,9 @@ TEST(TurnServerSecurity, S18NoPortLeaks) {
   }
 }
 
-// S5: relayed ports cannot be guessed: chi-square over the range, at a
+// Relayed ports cannot be guessed: chi-square over the range, at a
 // significance of about 1e-5.
-TEST(TurnServerSecurity, S5PortsAreUniform) {
+TEST(TurnServerSecurity, PortsAreUniform) {
   ServerHarness harness;
   std::map<uint16_t, int> counts;
   TestClient client(1000);
@@ -372,11 +321,10 @@ TEST(TurnServer, TimeLimitedCredentialsWorkUntilTheirExpiry) {
   forged.nonce.clear();
   forged.password = "guess";
   EXPECT_EQ(harness.Allocate(forged).error(), 401);
-  // S26: an expired credential no longer refreshes.
-  harness.Advance(absl::Minutes(9));
-  EXPECT_TRUE(harness.Refresh(good, 3600).ok());
-  harness.Advance(absl::Minutes(7));
-  EXPECT_EQ(harness.Refresh(good, 3600).error(), 401);
+  // Expired, it makes no new allocation. (What it made goes on for the grace.)
+  harness.Advance(absl::Minutes(16));
+  TestClient again = make(1005, good.username);
+  EXPECT_EQ(harness.Allocate(again).error(), 401);
 }
 
 TEST(TurnServer, TimeLimitedPasswordIsBase64OfHmacSha1) {
@@ -385,33 +333,6 @@ TEST(TurnServer, TimeLimitedPasswordIsBase64OfHmacSha1) {
   EXPECT_EQ(
       internal::Credentials::RestPassword("north", "1433895918:ninefingers"),
       "jy8hTxmOO7UtEKXqSkSlvakPVYA=");
-}
-
-TEST(TurnServer, GrantedCredentialsDieWithTheirAllocations) {
-  ServerHarness harness;
-  Server& server = harness.server();
-  EXPECT_OK(server.Grant(harness.now(), "s1", "pw1"));
-  EXPECT_OK(server.Grant(harness.now(), "s2", "pw2"));
-  TestClient one(1000, "s1", "pw1"), again(1001, "s1", "pw1"),
-      two(1002, "s2", "pw2");
-  ASSERT_TRUE(harness.Allocate(one).ok());
-  ASSERT_TRUE(harness.Allocate(again).ok());
-  ASSERT_TRUE(harness.Allocate(two).ok());
-  harness.events().clear();
-  server.Revoke("s1");
-  server.Revoke("nobody");
-  harness.Drain();
-  EXPECT_EQ(server.allocations(), 1u);
-  int ended = 0;
-  for (const Server::Event& event : harness.events()) {
-    if (const auto* end = std::get_if<Server::AllocationEnded>(&event)) {
-      EXPECT_EQ(end->reason, Server::EndReason::kRevoked);
-      ++ended;
-    }
-  }
-  EXPECT_EQ(ended, 2);
-  EXPECT_EQ(harness.Refresh(one, 600).error(), 401);
-  EXPECT_TRUE(harness.Refresh(two, 600).ok());
 }
 
 TEST(TurnServer, GrantedCredentialsExpireAndAreCapped) {
@@ -434,8 +355,8 @@ TEST(TurnServer, GrantedCredentialsExpireAndAreCapped) {
   EXPECT_OK(server.Grant(harness.now(), "c", "pw"));  // In the place of "a".
 }
 
-// S21: names are bytes to us.
-TEST(TurnServerSecurity, S21NamesAreOpaque) {
+// Names are bytes to us.
+TEST(TurnServerSecurity, NamesAreOpaque) {
   ServerHarness harness;
   for (const std::string& name :
        {std::string("%s%n'\";\n\x1b"), std::string(508, 'n'),

@@ -2,6 +2,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "turn/channel_data.h"
 
 namespace kyuu::turn {
 
@@ -49,13 +50,28 @@ absl::Status ServerOptions::Validate() const {
   if (!(source_share > 0 && source_share <= 1)) {
     return invalid("a share of the ports is above 0 and at most 1");
   }
+  // RFC 8656 section 12.
+  if (channel_max < kChannelMin || channel_max > kChannelMaxRfc5766) {
+    return invalid("the highest channel must be of 0x4000 to 0x7fff");
+  }
   if (lifetime_default <= absl::ZeroDuration() ||
       lifetime_max < lifetime_default ||
       permission_lifetime <= absl::ZeroDuration() ||
       channel_lifetime <= absl::ZeroDuration() ||
-      nonce_lifetime <= absl::ZeroDuration()) {
+      nonce_lifetime <= absl::ZeroDuration() ||
+      revoked_grace < absl::ZeroDuration()) {
     return invalid("lifetimes must be positive, the maximum the longest");
   }
+  // An answer that is longer than the whole budget would never be given; 401
+  // has at most 80 bytes beside the realm.
+  if (unauthenticated_gain_bytes_per_s > 0 &&
+      unauthenticated_gain_bytes_burst < 80 + 127) {
+    return invalid("unauthenticated_gain_bytes_burst must be 207 at least");
+  }
+  if (auth_failures_per_s > 0 && auth_failures_burst < 1) {
+    return invalid("auth_failures_burst must be 1 at least");
+  }
+  if (proven_factor < 1) return invalid("proven_factor must be 1 at least");
   return absl::OkStatus();
 }
 

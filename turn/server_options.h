@@ -17,8 +17,8 @@ namespace kyuu::turn {
 struct ServerOptions {
   // --- Who may use it: any of the three kinds, and Server::Grant() ---
 
-  // At most 127 characters. An unauthenticated answer is at most three times
-  // as long as what it answers for realms of up to 28 (RFC 8656 section 21.1).
+  // At most 127 characters. Each counts against what a stranger can be sent,
+  // see unauthenticated_gain_bytes_burst.
   std::string realm = "kyuu";
   struct User {
     std::string name;
@@ -88,6 +88,12 @@ struct ServerOptions {
   enum class OwnRelays : uint8_t { kRefuse, kAllow };
   OwnRelays own_relays = OwnRelays::kRefuse;
 
+  // The highest channel number that a client may bind. RFC 8656 section 12
+  // ends the range at 0x4fff, RFC 5766 at 0x7fff, and clients of the latter use
+  // all of it; nothing else begins with those bytes on this port. 0x4fff is the
+  // strict choice: numbers above it then get 400.
+  uint16_t channel_max = 0x7fff;
+
   // --- Lifetimes (RFC 8656 sections 3.2, 9, 12) ---
 
   absl::Duration lifetime_default = absl::Minutes(10);
@@ -95,6 +101,11 @@ struct ServerOptions {
   absl::Duration permission_lifetime = absl::Minutes(5);
   absl::Duration channel_lifetime = absl::Minutes(10);
   absl::Duration reservation_lifetime = absl::Seconds(30);
+  // How long a credential that has expired or was revoked still serves the
+  // allocations that were made with it: a call goes on when its signaling has
+  // broken. No new allocation is made with it. Zero ends their refreshes with
+  // the credential.
+  absl::Duration revoked_grace = absl::Hours(6);
 
   // --- Bounds on what clients can make us hold ---
 
@@ -115,10 +126,25 @@ struct ServerOptions {
   size_t answers_max = 1024;
   size_t events_max = 4096;
 
-  // Answers to requests that prove nothing (400, 401, 438), per source of an
-  // IPv4 address or an IPv6 /64. A rate of 0 removes the limit.
-  double unauthenticated_per_s = 50;
-  double unauthenticated_burst = 200;
+  // --- Bounds on what a stranger can make us do, for each source: an IPv4
+  // address or an IPv6 /64 (RFC 8656 section 21.1) ---
+
+  // Bytes by which errors to whom has proven nothing (400, 401, 420, 438) may
+  // be longer than the requests: what a forged source can turn against its
+  // owner. 401 to an Allocate of 28 bytes is 32 longer with a realm of 4
+  // characters, 56 with one of 28: a thousand clients behind one address are
+  // answered at once. A rate of 0 removes the limit.
+  double unauthenticated_gain_bytes_per_s = 16'384;
+  double unauthenticated_gain_bytes_burst = 65'536;
+  // Wrong credentials that are looked at, beyond the first `burst`; others are
+  // dropped before their HMAC is computed. Only requests with a nonce that we
+  // gave to this very address count, and those of an allocation's own client
+  // are always looked at. A rate of 0 removes the limit.
+  double auth_failures_per_s = 10;
+  double auth_failures_burst = 100;
+  // A source with a good credential gets so many times the bytes for so long.
+  double proven_factor = 10;
+  absl::Duration proven_for = absl::Minutes(10);
   // Sources that are told apart at one time, in a table of fixed size.
   size_t unauthenticated_sources = 4096;
 

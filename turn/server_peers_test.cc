@@ -39,7 +39,7 @@ struct Allocations {
   TestClient v4, v6;
 };
 
-// The list of S1, in every spelling that it names.
+// Special ranges, in every spelling that they have.
 const char* const kForbidden[] = {"127.0.0.1",
                                   "127.255.0.1",
                                   "0.0.0.0",
@@ -90,7 +90,7 @@ const char* const kForbidden[] = {"127.0.0.1",
                                   "4000::1",
                                   "192.88.99.1"};
 
-TEST(TurnServerSecurity, S1ForbiddenPeersGet403OnEveryPath) {
+TEST(TurnServerSecurity, ForbiddenPeersGet403OnEveryPath) {
   ServerHarness harness(TwoFamilies());
   const Allocations owners(harness);
   uint64_t refused = 0;
@@ -113,25 +113,59 @@ TEST(TurnServerSecurity, S1ForbiddenPeersGet403OnEveryPath) {
   EXPECT_EQ(harness.server().stats().to_peers, 0u);
 }
 
-// A peer that is mapped in the message itself (::ffff:127.0.0.1 as 16 bytes).
-TEST(TurnServerSecurity, S1MappedSpellingInTheMessageIsTheIpv4Address) {
+// A peer that is mapped in the message itself (::ffff:a.b.c.d as 16 bytes) is
+// of IPv6 on the wire, whatever it reads as (RFC 8656 sections 10.2 and 12.2).
+TEST(TurnServerSecurity, MappedPeersAreOfNoAllocationsFamily) {
   ServerHarness harness(TwoFamilies());
   const Allocations owners(harness);
+  const auto add = [](stun::MessageWriter& w, const IpAddress& v4) {
+    std::array<uint8_t, 20> value{};
+    Writer raw(absl::MakeSpan(value));
+    raw.U8(0);
+    raw.U8(2);
+    raw.U16(80 ^ 0x2112);
+    // The mask is the cookie, then the transaction id, which is zeros here.
+    const uint8_t prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    for (size_t i = 0; i < 12; ++i) {
+      const uint32_t mask = i < 4 ? stun::kMagicCookie >> (24 - 8 * i) : 0;
+      raw.U8(static_cast<uint8_t>(prefix[i] ^ mask));
+    }
+    raw.Bytes(v4.bytes());
+    w.AddRaw(stun::XorPeerAddress::kType, value);
+  };
   for (const TestClient* client : {&owners.v4, &owners.v6}) {
-    const Reply reply = harness.Call(
-        *client, stun::Method::kCreatePermission, [](stun::MessageWriter& w) {
-          // XOR'ed with the cookie and id: written by hand below.
-          std::array<uint8_t, 16> mapped{};
-          mapped[10] = mapped[11] = 0xff;
-          mapped[12] = 127;
-          mapped[15] = 1;
-          w.Add(stun::XorPeerAddress{{IpAddress::V6(mapped), 80}});
-        });
-    EXPECT_EQ(reply.error(), client == &owners.v4 ? 403 : 443);
+    for (const IpAddress& ip : {IpAddress::V4(127, 0, 0, 1), kTestPeer.ip}) {
+      for (const stun::Method method :
+           {stun::Method::kCreatePermission, stun::Method::kChannelBind}) {
+        std::vector<uint8_t> buffer(400);
+        stun::MessageWriter w(absl::MakeSpan(buffer),
+                              stun::MessageClass::kRequest, method, {});
+        add(w, ip);
+        w.Add(stun::ChannelNumber{0x4000});
+        w.Add(stun::Username{client->username});
+        w.Add(stun::Realm{client->realm});
+        w.Add(stun::Nonce{client->nonce});
+        w.AddIntegrity(stun::IntegrityKey::LongTerm(
+            client->username, client->realm, client->password));
+        EXPECT_EQ(harness.Exchange(*client, w.Finish()).error(), 443);
+      }
+    }
   }
+  // Nor does data go there by another spelling.
+  ASSERT_TRUE(harness.Permit(owners.v4, kTestPeer.ip).ok());
+  std::vector<uint8_t> buffer(400);
+  stun::MessageWriter w(absl::MakeSpan(buffer), stun::MessageClass::kIndication,
+                        stun::Method::kSend, {});
+  add(w, kTestPeer.ip);
+  w.Add(stun::Data{AsBytes("x")});
+  const auto indication = w.Finish();
+  EXPECT_THAT(harness.server().FromClient(harness.now(), owners.v4.path,
+                                          indication, indication.size()),
+              SizeIs(0));
+  EXPECT_EQ(harness.server().stats().malformed, 1u);
 }
 
-TEST(TurnServerSecurity, S1PublicPeersAreAllowed) {
+TEST(TurnServerSecurity, PublicPeersAreAllowed) {
   ServerHarness harness(TwoFamilies());
   const Allocations owners(harness);
   for (const char* text : {"8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1",
@@ -143,7 +177,7 @@ TEST(TurnServerSecurity, S1PublicPeersAreAllowed) {
   }
 }
 
-TEST(TurnServerSecurity, S1BlocksThatAreAllowedByNamePass) {
+TEST(TurnServerSecurity, BlocksThatAreAllowedByNamePass) {
   ServerOptions options = TwoFamilies();
   options.allow_peers = {*IpPrefix::Parse("192.168.7.0/24"),
                          *IpPrefix::Parse("fd00:7::/32")};
@@ -163,8 +197,8 @@ TEST(TurnServerSecurity, S1BlocksThatAreAllowedByNamePass) {
   EXPECT_EQ(permit("8.8.8.8"), 403);
 }
 
-// S2: an IPv6 block is compared as a number, not byte by byte.
-TEST(TurnServerSecurity, S2Ipv6BlocksAreComparedWhole) {
+// An IPv6 block is compared as a number, not byte by byte.
+TEST(TurnServerSecurity, Ipv6BlocksAreComparedWhole) {
   ServerOptions options = TwoFamilies();
   options.deny_peers = {*IpPrefix::Parse("2a00:db8::1:0/111")};
   ServerHarness harness(options);
@@ -178,8 +212,8 @@ TEST(TurnServerSecurity, S2Ipv6BlocksAreComparedWhole) {
   EXPECT_EQ(permit("2a00:db8::2:0"), 0);
 }
 
-// S3: no way to ourselves: listeners, and relays unless that is wanted.
-TEST(TurnServerSecurity, S3OwnAddressesAreForbiddenByDefault) {
+// No way to ourselves: listeners, and relays unless that is wanted.
+TEST(TurnServerSecurity, OwnAddressesAreForbiddenByDefault) {
   ServerOptions options = ServerHarness::Options();
   // Public addresses, so that only being ours can be the reason.
   options.relay_addresses = {{IpAddress::V4(5, 5, 5, 5), {}}};
@@ -194,7 +228,7 @@ TEST(TurnServerSecurity, S3OwnAddressesAreForbiddenByDefault) {
   EXPECT_EQ(harness.Bind(client, 0x4000, options.listeners[0]).error(), 403);
 }
 
-TEST(TurnServerSecurity, S3RelayToRelayReachesNothingButTheRelayRange) {
+TEST(TurnServerSecurity, RelayToRelayReachesNothingButTheRelayRange) {
   ServerOptions options = ServerHarness::Options();
   options.relay_addresses = {{IpAddress::V4(5, 5, 5, 5), {}}};
   options.listeners = {{IpAddress::V4(5, 5, 5, 5), 3478}};
@@ -217,7 +251,7 @@ TEST(TurnServerSecurity, S3RelayToRelayReachesNothingButTheRelayRange) {
   }
 }
 
-TEST(TurnServerSecurity, S3ListenersStayForbiddenEvenIfTheirAddressIsAllowed) {
+TEST(TurnServerSecurity, ListenersStayForbiddenEvenIfTheirAddressIsAllowed) {
   ServerOptions options = ServerHarness::Options();
   options.relay_addresses = {{IpAddress::V4(127, 0, 0, 1), {}}};
   options.listeners = {{IpAddress::V4(0), 3478},
@@ -316,8 +350,8 @@ TEST(TurnServerSecurity, CreatePermissionIsAllOrNothing) {
               SizeIs(0));
 }
 
-// S16: an allocation is its maker's.
-TEST(TurnServerSecurity, S16AnotherValidUserGets441) {
+// An allocation is its maker's.
+TEST(TurnServerSecurity, AnotherValidUserGets441) {
   ServerHarness harness;
   TestClient client(1000);
   ASSERT_TRUE(harness.Allocate(client).ok());

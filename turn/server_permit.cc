@@ -1,32 +1,46 @@
 // Permissions and channels (RFC 8656 sections 10 and 12).
 
-#include <algorithm>
-
-#include "absl/container/inlined_vector.h"
+#include "absl/container/flat_hash_set.h"
 #include "turn/channel_data.h"
 #include "turn/server.h"
 
 namespace kyuu::turn {
 
-// Section 10.2: all of the addresses, or none.
+namespace {
+
+// RFC 8656 sections 10.2 and 12.2: a peer is of the relayed address's family.
+// An IPv4 address in IPv6's clothes (::ffff:a.b.c.d) is of IPv6 on the wire,
+// though it reads as what it is.
+bool IsOfFamily(absl::Span<const uint8_t> value,
+                const TransportAddress& address, IpFamily family) {
+  return address.ip.family() == family && stun::EncodedFamily(value) == family;
+}
+
+}  // namespace
+
+// Section 10.2: all of the addresses, or none. One request can name thousands,
+// so it is over with the first that there is no room for.
 void Server::CreatePermission(const Request& request, Allocation& allocation) {
-  absl::InlinedVector<IpAddress, 4> wanted;
+  const IpFamily family = allocation.bind.ip.family();
+  absl::flat_hash_set<IpAddress> wanted;
   size_t added = 0;
   stun::AttributeCursor attributes = request.message.attributes();
   while (attributes.Next()) {
     if (attributes.type() != stun::XorPeerAddress::kType) continue;
     const auto peer = attributes.As<stun::XorPeerAddress>();
     if (!peer.has_value()) return Reply(request, stun::Error::kBadRequest);
-    const IpAddress ip = policy_.AsTold(peer->address).ip;
-    if (ip.family() != allocation.bind.ip.family()) {
+    if (!IsOfFamily(attributes.value(), peer->address, family)) {
       return Reply(request, stun::Error::kPeerAddressFamilyMismatch);
+    }
+    const IpAddress ip = policy_.AsTold(peer->address).ip;
+    if (!wanted.insert(ip).second) continue;
+    if (wanted.size() > options_.permissions_max) {
+      return Reply(request, stun::Error::kInsufficientCapacity);
     }
     if (!MayPermit(allocation, ip)) {
       ++stats_.forbidden;
       return Reply(request, stun::Error::kForbidden);
     }
-    if (std::find(wanted.begin(), wanted.end(), ip) != wanted.end()) continue;
-    wanted.push_back(ip);
     if (!allocation.peers.Permits(request.now, ip)) ++added;
   }
   if (wanted.empty()) return Reply(request, stun::Error::kBadRequest);
@@ -46,14 +60,13 @@ void Server::ChannelBind(const Request& request, Allocation& allocation) {
   using Bound = internal::PeerTable::Bound;
   const auto number = request.message.Get<stun::ChannelNumber>();
   const auto peer = request.message.Get<stun::XorPeerAddress>();
-  // RFC 8656 ends the range at 0x4fff; clients of RFC 5766 go up to 0x7fff.
-  // Nothing else begins with these bytes on this port.
   if (!number.has_value() || !peer.has_value() || number->value < kChannelMin ||
-      number->value > kChannelMaxRfc5766) {
+      number->value > options_.channel_max) {
     return Reply(request, stun::Error::kBadRequest);
   }
   const TransportAddress address = policy_.AsTold(peer->address);
-  if (address.ip.family() != allocation.bind.ip.family()) {
+  if (!IsOfFamily(*request.message.Find(stun::XorPeerAddress::kType),
+                  peer->address, allocation.bind.ip.family())) {
     return Reply(request, stun::Error::kPeerAddressFamilyMismatch);
   }
   if (WayTo(allocation, address).by == Way::By::kNone) {

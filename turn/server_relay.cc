@@ -100,6 +100,8 @@ void Server::RelaySend(absl::Time now, const Path& path,
   const auto peer = message.Get<stun::XorPeerAddress>();
   const auto data = message.Get<stun::Data>();
   if (!peer.has_value() || !data.has_value() ||
+      stun::EncodedFamily(*message.Find(stun::XorPeerAddress::kType)) !=
+          peer->address.ip.family() ||
       !message
            .UnknownComprehensionRequired(
                internal::UnderstoodIn(stun::Method::kSend))

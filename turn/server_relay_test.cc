@@ -204,8 +204,8 @@ TEST_F(TurnRelay, PeerDataComesAsDataIndicationsElsewhere) {
   EXPECT_NE(ids[0], ids[1]);
 }
 
-// S4: padding is zeros, wherever the payload ends.
-TEST_F(TurnRelay, S4PaddingBytesAreZero) {
+// Padding is zeros, wherever the payload ends.
+TEST_F(TurnRelay, PaddingBytesAreZero) {
   EXPECT_TRUE(harness_.Permit(client_, kTestPeer.ip).ok());
   for (size_t size = 0; size < 200; ++size) {
     const std::string payload(size, '\xff');
@@ -256,8 +256,8 @@ TEST_F(TurnRelay, Ipv6PeersHaveLongerPrefixes) {
   EXPECT_EQ(AsText(view->Get<stun::Data>()->value), "hi");
 }
 
-// S19: nothing of a peer reaches the client without a live permission.
-TEST_F(TurnRelay, S19PeerDataNeedsALivePermission) {
+// Nothing of a peer reaches the client without a live permission.
+TEST_F(TurnRelay, PeerDataNeedsALivePermission) {
   EXPECT_THAT(FromPeer(kTestPeer, "x", 1), SizeIs(0));
   EXPECT_EQ(stats().no_permission, 1u);
   BindChannel();
@@ -279,7 +279,7 @@ TEST_F(TurnRelay, S19PeerDataNeedsALivePermission) {
   EXPECT_EQ(stats().no_channel, 1u);
 }
 
-TEST_F(TurnRelay, S19PolicyChangeRevokesLivePermissionsAndChannels) {
+TEST_F(TurnRelay, PolicyChangeRevokesLivePermissionsAndChannels) {
   BindChannel();
   const TransportAddress stays{IpAddress::V4(1, 1, 1, 1), 53};
   EXPECT_TRUE(harness_.Bind(client_, 0x4002, stays).ok());
@@ -307,6 +307,25 @@ TEST_F(TurnRelay, NothingPassesOutsideOfAnOpenAllocation) {
   EXPECT_EQ(stats().no_allocation, 4u);
 }
 
+TEST_F(TurnRelay, EachStepIsCountedOnceAndNothingElse) {
+  BindChannel();
+  ServerStats before = stats();
+  const auto counted = [&] {
+    const ServerStats now = stats();
+    return CountersToString(CountersSince(std::exchange(before, now), now));
+  };
+  EXPECT_TRUE(harness_.Refresh(client_, 600).ok());
+  EXPECT_EQ(counted(), "requests=1 successes=1");
+  EXPECT_FALSE(harness_.Bind(client_, 0x3fff, kTestPeer).ok());
+  EXPECT_EQ(counted(), "requests=1 errors=1");
+  const auto sent = ServerHarness::ChannelMessage(kChannel, "four");
+  FromClient(sent, sent.size());
+  EXPECT_EQ(counted(), "to_peers=1 bytes_to_peers=4");
+  harness_.server().FromPeer(harness_.now(), *client_.relay, kTestPeer,
+                             AsBytes("eleven bytes"), 6);
+  EXPECT_EQ(counted(), "to_clients=2 bytes_to_clients=12");
+}
+
 TEST_F(TurnRelay, RelayIdsAreNotUsedAgain) {
   const RelayId first = *client_.relay;
   EXPECT_TRUE(harness_.Refresh(client_, 0).ok());
@@ -329,8 +348,8 @@ TEST_F(TurnRelay, HandlePacketFindsTheSocketByAddress) {
   EXPECT_EQ(server.forwards()[0].exit, Forward::Exit::kPeer);
 }
 
-// S7: lengths that claim more than there is.
-TEST_F(TurnRelay, S7LengthsBeyondTheDatagramAreDropped) {
+// Lengths that claim more than there is.
+TEST_F(TurnRelay, LengthsBeyondTheDatagramAreDropped) {
   BindChannel();
   const auto drop = [&](std::vector<uint8_t> bytes) {
     EXPECT_THAT(FromClient(bytes, bytes.size()), SizeIs(0)) << ToHex(bytes);
@@ -359,8 +378,8 @@ TEST_F(TurnRelay, S7LengthsBeyondTheDatagramAreDropped) {
   }
 }
 
-// S9: what stands behind MESSAGE-INTEGRITY does not count.
-TEST_F(TurnRelay, S9AttributesBehindIntegrityAreIgnored) {
+// What stands behind MESSAGE-INTEGRITY does not count.
+TEST_F(TurnRelay, AttributesBehindIntegrityAreIgnored) {
   auto request = harness_.Build(client_, stun::Method::kRefresh,
                                 [](stun::MessageWriter&) {});
   const auto lifetime_zero = FromHex("000d 0004 00000000");
@@ -371,8 +390,8 @@ TEST_F(TurnRelay, S9AttributesBehindIntegrityAreIgnored) {
   EXPECT_EQ(harness_.server().allocations(), 1u);
 }
 
-// S10: of two equal attributes the first counts, for the check as for the send.
-TEST_F(TurnRelay, S10FirstOfDuplicatePeersIsCheckedAndUsed) {
+// Of two equal attributes the first counts, for the check as for the send.
+TEST_F(TurnRelay, FirstOfDuplicatePeersIsCheckedAndUsed) {
   EXPECT_TRUE(harness_.Permit(client_, kTestPeer.ip).ok());
   const TransportAddress forbidden{IpAddress::V4(127, 0, 0, 1), 80};
   const auto indication = [&](const TransportAddress& first,

@@ -14,15 +14,19 @@ struct ServerStats {
   uint64_t requests = 0;
   uint64_t successes = 0;
   uint64_t errors = 0;
+  uint64_t classic_requests = 0;  // Of `requests`: Binding as in RFC 3489.
   uint64_t to_peers = 0;
   uint64_t to_clients = 0;
   uint64_t bytes_to_peers = 0;    // Payload.
   uint64_t bytes_to_clients = 0;  // Payload.
   // Dropped, by reason.
-  uint64_t malformed = 0;        // Neither STUN nor ChannelData.
-  uint64_t unexpected = 0;       // Responses, unknown methods.
-  uint64_t bad_source = 0;       // UDP port 0.
-  uint64_t rate_limited = 0;     // Unauthenticated, see ServerOptions.
+  uint64_t malformed = 0;   // Neither STUN nor ChannelData.
+  uint64_t unexpected = 0;  // Responses, unknown methods.
+  uint64_t bad_source = 0;  // UDP port 0.
+  // Errors to whom has proven nothing, beyond the budget of their source.
+  uint64_t rate_limited = 0;
+  // Requests of a source whose credentials were wrong too often.
+  uint64_t auth_limited = 0;
   uint64_t answers_dropped = 0;  // More than answers_max.
   uint64_t no_allocation = 0;    // Data without one.
   uint64_t no_channel = 0;       // ChannelData of a channel not bound.
@@ -34,6 +38,7 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, requests),
       KYUU_COUNTER(ServerStats, successes),
       KYUU_COUNTER(ServerStats, errors),
+      KYUU_COUNTER(ServerStats, classic_requests),
       KYUU_COUNTER(ServerStats, to_peers),
       KYUU_COUNTER(ServerStats, to_clients),
       KYUU_COUNTER(ServerStats, bytes_to_peers),
@@ -42,6 +47,7 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, unexpected),
       KYUU_COUNTER(ServerStats, bad_source),
       KYUU_COUNTER(ServerStats, rate_limited),
+      KYUU_COUNTER(ServerStats, auth_limited),
       KYUU_COUNTER(ServerStats, answers_dropped),
       KYUU_COUNTER(ServerStats, no_allocation),
       KYUU_COUNTER(ServerStats, no_channel),

@@ -85,9 +85,9 @@ TEST(TurnServer, AuthenticationErrors) {
   EXPECT_EQ(harness.server().allocations(), 0u);
 }
 
-// S13: a nonce is bound to the client's address and port, expires, survives a
+// A nonce is bound to the client's address and port, expires, survives a
 // rotation of the secret for its lifetime, and counts across a fleet.
-TEST(TurnServerSecurity, S13NonceIsBoundExpiresAndRotates) {
+TEST(TurnServerSecurity, NonceIsBoundExpiresAndRotates) {
   ServerOptions options = ServerHarness::Options();
   options.nonce_secret = "fleet";
   ServerHarness harness(options), twin(options, /*seed=*/2);
@@ -459,6 +459,100 @@ TEST(TurnServer, ChannelBindRules) {
   EXPECT_TRUE(harness.Refresh(client, 600).ok());
   harness.Advance(absl::Minutes(5));
   EXPECT_TRUE(harness.Bind(client, 0x4000, other).ok());
+}
+
+// RFC 8656 section 12 has 0x4000 to 0x4fff; RFC 5766 had more.
+TEST(TurnServer, TheRangeOfChannelsIsAnOption) {
+  for (const uint16_t max : {uint16_t{0x4fff}, uint16_t{0x7fff}}) {
+    ServerOptions options = ServerHarness::Options();
+    options.channel_max = max;
+    ServerHarness harness(options);
+    TestClient client(1000);
+    ASSERT_TRUE(harness.Allocate(client).ok());
+    EXPECT_TRUE(harness.Bind(client, max, kTestPeer).ok());
+    EXPECT_EQ(
+        harness.Bind(client, static_cast<uint16_t>(max + 1), {kTestPeer.ip, 1})
+            .error(),
+        400);
+  }
+}
+
+// RFC 8489 section 9.2.4.
+TEST(TurnServer, PasswordAlgorithmsMustAgree) {
+  using stun::PasswordAlgorithm;
+  using stun::PasswordAlgorithms;
+  using stun::PasswordHash;
+  const std::vector<uint8_t> sha256_only = FromHex("0002 0000");
+  const struct {
+    std::string name;
+    std::function<void(MessageWriter&)> fill;
+    int error;
+  } kRows[] = {
+      {"neither", kNothing, 0},
+      {"one of those offered",
+       [](MessageWriter& w) {
+         w.Add(PasswordAlgorithm{PasswordHash::kMd5, {}});
+         w.Add(PasswordAlgorithms::Sha256ThenMd5());
+       },
+       0},
+      {"without those offered",
+       [](MessageWriter& w) {
+         w.Add(PasswordAlgorithm{PasswordHash::kMd5, {}});
+       },
+       400},
+      {"offered and none chosen",
+       [](MessageWriter& w) { w.Add(PasswordAlgorithms::Sha256ThenMd5()); },
+       400},
+      {"none of those offered",
+       [&](MessageWriter& w) {
+         w.Add(PasswordAlgorithm{PasswordHash::kMd5, {}});
+         w.Add(PasswordAlgorithms{sha256_only});
+       },
+       400},
+      {"one that we do not do",
+       [](MessageWriter& w) {
+         w.Add(PasswordAlgorithm{PasswordHash::kSha256, {}});
+         w.Add(PasswordAlgorithms::Sha256ThenMd5());
+       },
+       400},
+      {"malformed",
+       [](MessageWriter& w) {
+         w.AddRaw(PasswordAlgorithm::kType, {});
+         w.Add(PasswordAlgorithms::Sha256ThenMd5());
+       },
+       400},
+  };
+  ServerHarness harness;
+  TestClient client(1000);
+  ASSERT_TRUE(harness.Allocate(client).ok());
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.name);
+    EXPECT_EQ(harness.Call(client, Method::kRefresh, row.fill).error(),
+              row.error);
+  }
+}
+
+// RFC 8489 section 9.2.4: the SHA-256 form is looked at where it is there.
+TEST(TurnServer, EachIntegrityThatIsThereMustBeRight) {
+  ServerHarness harness;
+  TestClient client(1000);
+  ASSERT_TRUE(harness.Allocate(client).ok());
+  const auto right = stun::IntegrityKey::LongTerm("u", client.realm, "p");
+  const auto wrong = stun::IntegrityKey::LongTerm("u", client.realm, "x");
+  for (const bool sha1_right : {false, true}) {
+    for (const bool sha256_right : {false, true}) {
+      std::vector<uint8_t> buffer(400);
+      MessageWriter w(absl::MakeSpan(buffer), stun::MessageClass::kRequest,
+                      Method::kRefresh, {});
+      w.Add(stun::Username{"u"});
+      w.Add(stun::Realm{client.realm});
+      w.Add(stun::Nonce{client.nonce});
+      w.AddIntegrity(sha1_right ? right : wrong);
+      w.AddIntegritySha256(sha256_right ? right : wrong);
+      EXPECT_EQ(harness.Exchange(client, w.Finish()).error(),
+                sha1_right && sha256_right ? 0 : 401);
+    }
+  }
 }
 
 TEST(TurnServer, UnknownMethodsAndResponsesAreDiscarded) {

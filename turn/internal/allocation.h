@@ -71,7 +71,11 @@ struct Allocation {
   Path client;  // The 5-tuple.
   std::string username;
   std::string quota_user;
+  // What it was made with, or last refreshed. Still good for this allocation
+  // until ServerOptions::revoked_grace after `credential_expires`; it lives no
+  // longer.
   stun::IntegrityKey key;
+  absl::Time credential_expires = absl::InfiniteFuture();
 
   // The relay socket's address, and the one that clients and peers are told.
   TransportAddress bind;

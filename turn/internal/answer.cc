@@ -13,17 +13,26 @@ size_t Padded(size_t size) { return (size + 3) / 4 * 4; }
 
 }  // namespace
 
-size_t ChallengeSize(absl::string_view realm, bool fingerprint) {
-  return stun::kHeaderSize + kAttributeHeader + 4 +  // ERROR-CODE
-         kAttributeHeader + Padded(realm.size()) +   // REALM
-         kAttributeHeader + NonceMaker::kSize +      // NONCE
-         (fingerprint ? kAttributeHeader + stun::Fingerprint::kSize : 0);
+size_t ErrorSize(const Answer& answer, absl::string_view realm) {
+  size_t size = stun::kHeaderSize + kAttributeHeader + 4;  // ERROR-CODE
+  if (!answer.unknown.empty()) {
+    size += kAttributeHeader + Padded(2 * answer.unknown.count);
+  }
+  if (answer.challenge) {
+    size += kAttributeHeader + Padded(realm.size()) +  // REALM
+            kAttributeHeader + NonceMaker::kSize;      // NONCE
+  }
+  if (answer.fingerprint) size += kAttributeHeader + stun::Fingerprint::kSize;
+  return size;
 }
 
 absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
                                 absl::string_view nonce,
                                 absl::string_view software,
                                 absl::Span<uint8_t> out) {
+  if (answer.classic.has_value()) {
+    return stun::WriteClassicAnswer(*answer.classic, *answer.mapped, out);
+  }
   const auto cls = answer.error.has_value() ? stun::MessageClass::kError
                                             : stun::MessageClass::kSuccess;
   stun::MessageWriter w(out, cls, answer.method, answer.id);

@@ -12,6 +12,7 @@
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "stun/attributes.h"
+#include "stun/classic.h"
 #include "stun/integrity.h"
 #include "stun/protocol.h"
 
@@ -31,6 +32,8 @@ struct Answer {
   // Integrity, for those who have proven themselves.
   std::optional<stun::IntegrityKey> key;
   bool fingerprint = false;
+  // A client of RFC 3489: all but `path` and `mapped` is of no account.
+  std::optional<stun::ClassicBinding> classic;
 
   // Of success, where the method has them.
   std::optional<TransportAddress> mapped;
@@ -40,8 +43,9 @@ struct Answer {
   bool family_refused = false;  // ADDRESS-ERROR-CODE for IPv6.
 };
 
-// The size of the response to a challenge: what amplification is judged by.
-size_t ChallengeSize(absl::string_view realm, bool fingerprint);
+// The size of `answer`, an error for whom has proven nothing: what its gain is
+// judged by.
+size_t ErrorSize(const Answer& answer, absl::string_view realm);
 
 // Build writes `answer` into `out`; empty if it does not fit. 2048 bytes are
 // always enough.

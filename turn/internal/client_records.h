@@ -1,11 +1,15 @@
-// What a turn::Client remembers of its requests, permissions and peers.
+// What a turn::Client remembers of its requests, permissions and peers, and
+// when each of them wants something.
 
 #ifndef KYUU_TURN_INTERNAL_CLIENT_RECORDS_H_
 #define KYUU_TURN_INTERNAL_CLIENT_RECORDS_H_
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "base/address.h"
@@ -13,6 +17,42 @@
 #include "stun/retransmit.h"
 
 namespace kyuu::turn::internal {
+
+// What a request is about: the allocation, the permission or the peer of that
+// index. In the order in which requests leave.
+struct Subject {
+  enum class Kind : uint8_t { kAllocation, kPermission, kChannel } kind;
+  uint32_t index = 0;
+
+  friend auto operator<=>(const Subject&, const Subject&) = default;
+};
+inline constexpr Subject kTheAllocation{Subject::Kind::kAllocation, 0};
+
+// The timers of a client. Each subject has one of each.
+enum class ClientTimer : uint8_t {
+  // The request goes unanswered: RTO, doubled Rc - 1 times, then Rm times the
+  // first RTO (RFC 8489 section 6.2.1).
+  kRto,
+  // Some time before the end of the lifetime, to refresh it: the allocation's
+  // (RFC 8656 section 8.1), a permission's (section 9), a channel binding's
+  // (section 12).
+  kRefresh,
+  // The end of the lifetime: no refresh has come through.
+  kLifetime,
+};
+
+// A timer of a subject, as the key of a DeadlineQueue.
+struct TimerKey {
+  ClientTimer timer;
+  Subject subject;
+
+  friend auto operator<=>(const TimerKey&, const TimerKey&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const TimerKey& key) {
+    return H::combine(std::move(h), key.timer, key.subject.kind,
+                      key.subject.index);
+  }
+};
 
 // A request that waits for its answer.
 struct Request {
@@ -23,23 +63,30 @@ struct Request {
   // The code of an error response that was dropped for lack of integrity: a
   // hint, should nothing better come.
   std::optional<stun::Error> unverified;
+
+  bool has_left() const { return retransmission.sends() > 0; }
 };
 struct Permission {
   IpAddress ip;
   std::optional<Request> request;  // CreatePermission.
-  absl::Time refresh_at = absl::InfiniteFuture();
   bool granted = false;
 
   bool live() const { return granted || request.has_value(); }
+  // Whether the server has heard of it before whatever leaves now.
+  bool asked() const { return granted || (request && request->has_left()); }
 };
 struct Peer {
   TransportAddress address;
   size_t permission = 0;           // Index.
   std::optional<Request> request;  // ChannelBind.
-  absl::Time refresh_at = absl::InfiniteFuture();
   int datagrams = 0;
   uint16_t channel = 0;  // 0: none was asked for.
   bool bound = false;
+};
+// A datagram whose permission has not been asked for yet.
+struct Held {
+  size_t peer;  // Index.
+  std::vector<uint8_t> payload;
 };
 
 }  // namespace kyuu::turn::internal

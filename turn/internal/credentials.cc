@@ -73,6 +73,15 @@ bool Credentials::Revoke(absl::string_view username) {
   return true;
 }
 
+std::string Credentials::QuotaUserOf(absl::string_view username) const {
+  if (!rest_secret_.empty() && !static_.contains(username) &&
+      !granted_.contains(username)) {
+    const std::optional<RestName> rest = ParseRestName(username);
+    if (rest.has_value() && !rest->name.empty()) return std::string(rest->name);
+  }
+  return std::string(username);
+}
+
 std::optional<Credential> Credentials::Find(absl::Time now,
                                             absl::Duration utc_offset,
                                             absl::string_view username) const {
@@ -92,8 +101,7 @@ std::optional<Credential> Credentials::Find(absl::Time now,
   if (expires <= now) return std::nullopt;
   return Credential{stun::IntegrityKey::LongTerm(
                         username, realm_, RestPassword(rest_secret_, username)),
-                    expires,
-                    std::string(rest->name.empty() ? username : rest->name)};
+                    expires, QuotaUserOf(username)};
 }
 
 std::string Credentials::RestPassword(absl::string_view secret,

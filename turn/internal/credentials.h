@@ -35,6 +35,9 @@ class Credentials {
                      absl::string_view password, absl::Time expires);
   // Whether there was one.
   bool Revoke(absl::string_view username);
+  // Whose quota the allocations of `username` count for: the NAME of a
+  // time-limited user name, else the user name.
+  std::string QuotaUserOf(absl::string_view username) const;
 
   // nullopt if nobody has that name, or no longer. Static users come first,
   // then granted ones, then the time-limited form.

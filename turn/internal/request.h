@@ -10,6 +10,7 @@
 #include "base/address.h"
 #include "stun/integrity.h"
 #include "stun/message.h"
+#include "turn/internal/allocation.h"
 
 namespace kyuu::turn::internal {
 
@@ -18,6 +19,8 @@ struct ServerRequest {
   absl::Time now;
   const Path& path;
   const stun::MessageView& message;
+  // The allocation of the 5-tuple, if there is one.
+  Allocation* allocation = nullptr;
   std::string username;                   // Once it is proven,
   std::optional<stun::IntegrityKey> key;  // with its key.
 };

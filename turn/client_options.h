@@ -1,0 +1,49 @@
+// What a program sets about a TURN client.
+
+#ifndef KYUU_TURN_CLIENT_OPTIONS_H_
+#define KYUU_TURN_CLIENT_OPTIONS_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "stun/retransmit.h"
+
+namespace kyuu::turn {
+
+struct ClientOptions {
+  // The bound address of our socket, and the server's.
+  TransportAddress local;
+  TransportAddress server;
+  // The long-term credential (RFC 8489 section 9.2).
+  std::string username;
+  std::string password;
+  // If not empty, a server of another realm is refused: the password was not
+  // meant for it.
+  std::string realm;
+  // REQUESTED-ADDRESS-FAMILY; kUnspecified leaves it out, which means IPv4.
+  IpFamily relayed_family = IpFamily::kUnspecified;
+  // What to ask for; the server may grant another (RFC 8656 section 7.1).
+  absl::Duration lifetime = absl::Minutes(10);
+  stun::RetransmitOptions retransmit;
+  // A channel is bound to a peer when this many datagrams went there: more
+  // than the seven sends of a connectivity check that leads nowhere. 0 keeps
+  // to Send indications unless BindChannel() is called.
+  int channel_after_datagrams = 8;
+  // Peer addresses that may be permitted, and peers that may be sent to, at
+  // one time. A remote description with hundreds of candidates is an attack.
+  size_t permissions_max = 128;
+  size_t peers_max = 256;
+  // Bytes of payload that wait for the request which they depend on to leave
+  // first; see Wrap().
+  size_t held_bytes_max = 65'536;
+  // How often one request may be challenged (401, 438) before it fails.
+  int challenges_max = 3;
+  // SOFTWARE of requests; none if empty.
+  std::string software;
+};
+
+}  // namespace kyuu::turn
+
+#endif  // KYUU_TURN_CLIENT_OPTIONS_H_

@@ -1,0 +1,213 @@
+// The requests of a turn::Client: built, sent, sent again, given up, and when
+// each of them is due.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "stun/attributes.h"
+#include "turn/client.h"
+
+namespace kyuu::turn {
+namespace {
+
+using stun::MessageClass;
+using stun::MessageWriter;
+using stun::Method;
+
+// Closing should not take long: sends at 0, 0.5 and 1.5 s, over at 3.5 s.
+constexpr int kClosingSendsMax = 3;
+constexpr int kClosingLastWaitFactor = 4;
+
+}  // namespace
+
+Client::Request Client::NewRequest() const {
+  stun::RetransmitOptions retransmit = options_.retransmit;
+  if (state_ == State::kClosing) {
+    retransmit.sends_max = std::min(retransmit.sends_max, kClosingSendsMax);
+    retransmit.last_wait_factor =
+        std::min(retransmit.last_wait_factor, kClosingLastWaitFactor);
+  }
+  return Request{.id = stun::TransactionId::Generate(random_),
+                 .retransmission = stun::Retransmission(retransmit)};
+}
+
+std::optional<Client::Request>& Client::RequestOf(Subject subject) {
+  switch (subject.kind) {
+    case Subject::Kind::kAllocation:
+      return allocation_request_;
+    case Subject::Kind::kPermission:
+      return permissions_[subject.index].request;
+    case Subject::Kind::kChannel:
+      break;
+  }
+  return peers_[subject.index].request;
+}
+
+// Makes a request of the subject due, in the place of one that is under way.
+void Client::StartRequest(Subject subject, int challenges) {
+  EndRequest(subject);
+  Request& request = RequestOf(subject).emplace(NewRequest());
+  request.challenges = challenges;
+  transactions_.emplace(request.id, subject);
+  due_.insert(subject);
+}
+
+void Client::EndRequest(Subject subject) {
+  std::optional<Request>& request = RequestOf(subject);
+  if (!request.has_value()) return;
+  transactions_.erase(request->id);
+  due_.erase(subject);
+  timers_.Stop({Timer::kRto, subject});
+  request.reset();
+}
+
+void Client::HandleTimeout(absl::Time now) {
+  while (const std::optional<internal::TimerKey> due = timers_.PopDue(now)) {
+    switch (due->timer) {
+      case Timer::kRto:
+        OnRto(now, due->subject);
+        break;
+      case Timer::kRefresh:
+        StartRequest(due->subject);
+        break;
+      case Timer::kLifetime:
+        OnLifetime(due->subject);
+        break;
+    }
+  }
+}
+
+void Client::OnRto(absl::Time now, Subject subject) {
+  Request& request = *RequestOf(subject);
+  request.retransmission.HandleTimeout(now);
+  if (!request.retransmission.failed()) {
+    due_.insert(subject);
+    return;
+  }
+  // What is refreshed lives on until its end, and so long it is worth asking
+  // again: a path that was down may be back.
+  if (timers_.IsSet({Timer::kLifetime, subject})) return StartRequest(subject);
+  const std::optional<stun::Error> hint = request.unverified;
+  Failure failure{absl::DeadlineExceededError(
+                      absl::StrCat("no answer from ", server_.ToString(),
+                                   hint ? " but an unverified error" : "")),
+                  hint};
+  switch (subject.kind) {
+    case Subject::Kind::kAllocation:
+      return Finish(std::move(failure));
+    case Subject::Kind::kPermission:
+      return FailPermission(subject, std::move(failure));
+    case Subject::Kind::kChannel:
+      return RefuseChannel(subject);
+  }
+}
+
+// No refresh came through in time.
+void Client::OnLifetime(Subject subject) {
+  const std::optional<Request>& request = RequestOf(subject);
+  const std::optional<stun::Error> hint =
+      request ? request->unverified : std::nullopt;
+  Failure failure{absl::DeadlineExceededError(absl::StrCat(
+                      "no refresh came through to ", server_.ToString())),
+                  hint};
+  switch (subject.kind) {
+    case Subject::Kind::kAllocation:
+      return Finish(std::move(failure));
+    case Subject::Kind::kPermission:
+      return FailPermission(subject, std::move(failure));
+    case Subject::Kind::kChannel:
+      break;
+  }
+  // RFC 8656 section 12: the number stays this peer's, and may be bound again
+  // once there is something to send.
+  Peer& peer = peers_[subject.index];
+  EndRequest(subject);
+  timers_.Stop({Timer::kRefresh, subject});
+  peer.bound = false;
+  peer.datagrams = 0;
+  ++stats_.channels_expired;
+}
+
+// Adds what all requests have, and finishes the message.
+absl::Span<const uint8_t> Client::Finished(MessageWriter& writer,
+                                           Request& request) const {
+  if (!options_.software.empty()) {
+    writer.Add(stun::Software{options_.software});
+  }
+  credential_.Authenticate(writer);
+  request.authenticated = credential_.ready();
+  return writer.Finish();
+}
+
+absl::Span<const uint8_t> Client::WriteRequest(Subject subject,
+                                               absl::Span<uint8_t> out) {
+  Request& request = *RequestOf(subject);
+  switch (subject.kind) {
+    case Subject::Kind::kAllocation:
+      return WriteAllocation(request, out);
+    case Subject::Kind::kPermission: {
+      // RFC 8656 section 10.1.
+      MessageWriter writer(out, MessageClass::kRequest,
+                           Method::kCreatePermission, request.id);
+      writer.Add(stun::XorPeerAddress{
+          TransportAddress{permissions_[subject.index].ip, 0}});
+      return Finished(writer, request);
+    }
+    case Subject::Kind::kChannel:
+      break;
+  }
+  // RFC 8656 section 12.1.
+  const Peer& peer = peers_[subject.index];
+  MessageWriter writer(out, MessageClass::kRequest, Method::kChannelBind,
+                       request.id);
+  writer.Add(stun::ChannelNumber{peer.channel});
+  writer.Add(stun::XorPeerAddress{peer.address});
+  return Finished(writer, request);
+}
+
+// RFC 8656 sections 7.1 and 8.1.
+absl::Span<const uint8_t> Client::WriteAllocation(
+    Request& request, absl::Span<uint8_t> out) const {
+  const bool allocating = state_ == State::kAllocating;
+  MessageWriter writer(out, MessageClass::kRequest,
+                       allocating ? Method::kAllocate : Method::kRefresh,
+                       request.id);
+  const absl::Duration lifetime =
+      state_ == State::kClosing ? absl::ZeroDuration() : options_.lifetime;
+  if (allocating) {
+    writer.Add(stun::RequestedTransport{stun::RequestedTransport::kUdp});
+    if (options_.relayed_family != IpFamily::kUnspecified) {
+      writer.Add(stun::RequestedAddressFamily{options_.relayed_family});
+    }
+  }
+  writer.Add(
+      stun::Lifetime{static_cast<uint32_t>(absl::ToInt64Seconds(lifetime))});
+  return Finished(writer, request);
+}
+
+// Notes that the request left. A buffer too small for it counts as a datagram
+// lost: false.
+bool Client::Send(absl::Time now, Subject subject,
+                  absl::Span<const uint8_t> bytes) {
+  Request& request = *RequestOf(subject);
+  due_.erase(subject);
+  request.retransmission.OnSent(now);
+  timers_.Set({Timer::kRto, subject}, request.retransmission.deadline());
+  if (bytes.empty()) return false;
+  ++stats_.requests_sent;
+  if (request.retransmission.sends() > 1) ++stats_.retransmissions;
+  return true;
+}
+
+std::optional<Client::Packet> Client::PollTransmit(absl::Time now,
+                                                   absl::Span<uint8_t> out) {
+  while (!due_.empty()) {
+    const Subject subject = *due_.begin();
+    const absl::Span<const uint8_t> bytes = WriteRequest(subject, out);
+    if (Send(now, subject, bytes)) return Datagram{path(), bytes};
+  }
+  return PollHeld(out);
+}
+
+}  // namespace kyuu::turn
