@@ -106,7 +106,7 @@ TEST(TurnServerGroup, NoPortIsFreeWhileAClientIsRefused) {
   }
 }
 
-// T7: a user has one quota, not one for each core.
+// A user has one quota, not one for each core.
 TEST(TurnServerGroup, QuotasAreExactAcrossServers) {
   ServerOptions options = ServerHarness::Options();
   options.allocations_per_user_max = 3;
@@ -147,7 +147,9 @@ TEST(TurnServerGroup, PortsComeBackHoweverTheAllocationEnds) {
       {"expired",
        [](Group& g, const TestClient&) { g.Advance(absl::Hours(2)); }},
       {"revoked",
-       [](Group& g, const TestClient&) { g[1].server().EndAllocations("g"); }},
+       [](Group& g, const TestClient& c) {
+         g[1].server().EndAllocations(c.username);
+       }},
       {"closed", [](Group& g, const TestClient&) { g[1].server().Close(); }},
   };
   for (const auto& row : kRows) {
