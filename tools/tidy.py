@@ -33,7 +33,6 @@ ARROWS = {
 NARROW = [
     # (file pattern, included header pattern)
     (r"ice/(internal/)?(gatherer|relay|server)", r"turn/"),
-    (r"ice/", r"ice/"),
     (r"sdp/", r"ice/(candidate|credentials)\.h"),
     (r"sdp/", r"dtls/fingerprint\.h"),
     (r"peer/(internal/)?(peer|loop)_connection", r"net/"),
@@ -61,8 +60,12 @@ BANNED_IN_ENGINES = [
 ]
 
 HEADER_LINES, SOURCE_LINES, TEST_LINES, FUNCTION_LINES = 250, 500, 900, 70
+# Lines of other files, by the end of their names.
+OTHER_LINES = [(".test.mjs", 900), ("_test.py", 900), (".js", 500), (".mjs", 500), (".py", 600),
+               (".css", 750), ("BUILD.bazel", 500), (".bzl", 250)]
 
 findings = []
+used_rows = set()
 
 
 def report(path, line, what):
@@ -105,9 +108,19 @@ def check_includes(path, lines):
         # A test composes what its package meets in production.
         if is_test(path) and target in {"sim"} | FREE | ARROWS.keys():
             continue
-        if any(re.match(f, path) and re.match(h, header) for f, h in NARROW):
+        row = next((r for r in NARROW if re.match(r[0], path) and re.match(r[1], header)), None)
+        if row is not None:
+            used_rows.add(row)
             continue
         report(path, number, f"{package} must not include {target} ({header})")
+
+
+def check_length(path, lines):
+    for end, limit in OTHER_LINES:
+        if path.endswith(end):
+            if len(lines) > limit:
+                report(path, len(lines), f"{len(lines)} lines; at most {limit}")
+            return
 
 
 def check_sizes(path, lines):
@@ -115,19 +128,50 @@ def check_sizes(path, lines):
              HEADER_LINES if path.endswith(".h") else SOURCE_LINES)
     if len(lines) > limit:
         report(path, len(lines), f"{len(lines)} lines; at most {limit}")
-    # A function of namespace scope begins with a line in the first column that
-    # is no type or namespace, and ends with a brace there.
-    start, head = None, None
-    for number, line in enumerate(lines, 1):
-        if re.match(r"[A-Za-z_~:\[]", line):
-            head = None if re.match(
-                r"(template.*> )?(inline )?(namespace|class|struct|enum|union|extern|using)\b", line) else number
-        if line.endswith("{") and start is None and head and "(" in " ".join(lines[head - 1:number]):
-            start = head
-        if line.startswith("}"):
-            if start and number - start + 1 > FUNCTION_LINES and not is_test(path):
-                report(path, start, f"function of {number - start + 1} lines; at most {FUNCTION_LINES}")
-            start, head = None, None
+    if is_test(path):
+        return
+    for start, length in functions(lines):
+        if length > FUNCTION_LINES:
+            report(path, start, f"function of {length} lines; at most {FUNCTION_LINES}")
+
+
+def functions(lines):
+    """(first line, number of lines) of each function: in namespaces, in class
+    bodies and in extern "C"; what is inside of a function belongs to it."""
+    scopes = []  # "scope", "function" or "block" for each brace that is open.
+    head, head_line = "", 0
+    for number, line in enumerate(code_of(lines), 1):
+        for part in re.findall(r"[{};]|[^{};]+", line):
+            if part not in "{};":
+                if part.strip() and not head.strip():
+                    head_line = number
+                head += part
+                continue
+            if part == "{":
+                if scopes and scopes[-1][0] != "scope":
+                    kind = "block"
+                elif "(" in re.sub(r"\b(alignas|__attribute__|decltype|requires) ?\(", "", head):
+                    kind = "function"
+                elif re.search(r"\b(namespace|class|struct|union|extern)\b", head):
+                    kind = "scope"
+                else:
+                    kind = "block"
+                scopes.append((kind, head_line))
+            elif part == "}" and scopes:
+                kind, start = scopes.pop()
+                if kind == "function":
+                    yield start, number - start + 1
+            head = ""
+
+
+def code_of(lines):
+    """The lines without comments, preprocessor lines and what is in quotes."""
+    text = re.sub(r'R"\((.|\n)*?\)"', lambda m: '""' + "\n" * m[0].count("\n"), "\n".join(lines))
+    text = re.sub(r"/\*(.|\n)*?\*/", lambda m: "\n" * m[0].count("\n"), text)
+    for line in text.split("\n"):
+        line = re.sub(r"(?<!\w)'(\\.[^']*|[^'\\])'", "0", line)
+        line = re.sub(r'"(\\.|[^"\\])*"', '""', line)
+        yield "" if line.lstrip().startswith("#") else line.split("//")[0]
 
 
 def check_tokens(path, lines):
@@ -208,6 +252,7 @@ def main():
         if lines and lines[-1] == "":
             lines.pop()
         check_text(path, lines)
+        check_length(path, lines)
         if not path.endswith((".h", ".cc")):
             continue
         code.append(path)
@@ -217,6 +262,8 @@ def main():
         check_statuses(path, lines)
         if path.endswith(".h"):
             check_header(path, lines)
+    for pattern, header in set(NARROW) - used_rows:
+        report("tools/tidy.py", 0, f"no include needs the edge ({pattern}, {header})")
     check_fuzz()
     check_format(code)
     for finding in findings:
