@@ -180,7 +180,9 @@ void Loop::RunAlarms() {
   for (size_t left = heap_.size(); left > 0; --left) {
     if (heap_.empty() || heap_.front().deadline > now) return;
     Alarm* alarm = heap_.front().alarm;
-    if (alarm->deadline_ > now) {  // It was set to later meanwhile.
+    // It was set to later meanwhile: to its place, even if it is due by now, so
+    // that alarms run in the order of their deadlines.
+    if (alarm->deadline_ > heap_.front().deadline) {
       if (alarm->deadline_ == absl::InfiniteFuture()) {
         Remove(0);
       } else {

@@ -79,6 +79,25 @@ TEST(LoopTest, AnAlarmSetLaterFiresLater) {
   EXPECT_EQ(order, (std::vector<int>{2, 1}));
 }
 
+TEST(LoopTest, AlarmsThatAreOverdueFireInTheOrderOfTheirDeadlines) {
+  TestLoop loop;
+  std::vector<int> order;
+  Alarm moved(*loop, [&] {
+    order.push_back(1);
+    loop->Stop();
+  });
+  Alarm other(*loop, [&] {
+    order.push_back(2);
+    loop->Stop();
+  });
+  const absl::Time now = Loop::Now();
+  moved.Set(now - absl::Milliseconds(5));
+  moved.Set(now - absl::Milliseconds(1));
+  other.Set(now - absl::Milliseconds(3));
+  loop.RunUntil([&] { return order.size() == 2; });
+  EXPECT_EQ(order, (std::vector<int>{2, 1}));
+}
+
 TEST(LoopTest, AStoppedAlarmIsSilentAndCanBeSetAgain) {
   TestLoop loop;
   int fired = 0;
