@@ -85,6 +85,28 @@ class Script {
     puppet_.Drain();
   }
 
+  void SendSack() {
+    SackChunk sack;
+    sack.cumulative_tsn_ack = OurTsn(reader_.U8());
+    sack.a_rwnd = reader_.U16();
+    for (int i = reader_.Peek() % 4; i > 0; --i) {
+      const uint16_t start = reader_.U8();
+      sack.gap_ack_blocks.push_back(
+          {start, static_cast<uint16_t>(start + reader_.U8() % 4)});
+    }
+    puppet_.SendChunk(sack);
+  }
+
+  void SendForwardTsn() {
+    ForwardTsnChunk forward;
+    forward.new_cumulative_tsn = Puppet::kInitialTsn + reader_.U8();
+    for (int i = reader_.Peek() % 4; i > 0; --i) {
+      const StreamId stream = static_cast<StreamId>(reader_.U8() & 3);
+      forward.skipped.push_back({stream, Ssn(reader_.U8() & 7)});
+    }
+    puppet_.SendChunk(forward);
+  }
+
   void Step(int what) {
     switch (what) {
       case 0:
@@ -98,26 +120,10 @@ class Script {
         return;
       }
       case 3:
-      case 4: {
-        SackChunk sack;
-        sack.cumulative_tsn_ack = OurTsn(reader_.U8());
-        sack.a_rwnd = reader_.U16();
-        for (int i = reader_.Peek() % 4; i > 0; --i) {
-          const uint16_t start = reader_.U8();
-          sack.gap_ack_blocks.push_back(
-              {start, static_cast<uint16_t>(start + reader_.U8() % 4)});
-        }
-        return puppet_.SendChunk(sack);
-      }
-      case 5: {
-        ForwardTsnChunk forward;
-        forward.new_cumulative_tsn = Puppet::kInitialTsn + reader_.U8();
-        for (int i = reader_.Peek() % 4; i > 0; --i) {
-          const StreamId stream = static_cast<StreamId>(reader_.U8() & 3);
-          forward.skipped.push_back({stream, Ssn(reader_.U8() & 7)});
-        }
-        return puppet_.SendChunk(forward);
-      }
+      case 4:
+        return SendSack();
+      case 5:
+        return SendForwardTsn();
       case 6:
         return SendReconfig();
       case 7: {
