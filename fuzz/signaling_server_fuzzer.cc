@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -16,11 +18,10 @@
 #include "base/random.h"
 #include "signaling/server.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace kyuu::signaling;  // NOLINT: a fuzzer of one package.
-  kyuu::Reader r(absl::MakeConstSpan(data, size));
-  kyuu::SeededRandom random(1);
-  absl::Time now = absl::FromUnixSeconds(1000);
+namespace kyuu::signaling {
+namespace {
+
+ServerOptions Small() {
   ServerOptions options;
   options.max_connections = 4;
   options.max_connections_per_source = 3;
@@ -33,110 +34,139 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   options.message_rate.burst = 20;
   options.max_dropped_messages = 5;
   options.max_queued_bytes = 10000;
-  Server server(options, random);
-  std::array<std::string, 5> calls;  // The last call each one heard of.
-  std::set<std::string> sessions;
-  ResumeRequest resume_as;  // The last session that was welcomed.
-  const auto drain = [&] {
-    while (auto m = server.PollTransmit(now, {})) {
-      const auto message = ParseServerMessage(m->text, options.limits);
+  return options;
+}
+
+class Play {
+ public:
+  explicit Play(absl::Span<const uint8_t> input) : r_(input) {}
+
+  void Run() {
+    while (!r_.empty()) {
+      Step();
+      KYUU_CHECK(server_.connection_count() <= 4 && server_.room_count() <= 2);
+      KYUU_CHECK(server_.queued_bytes() <= 20000);
+      KYUU_CHECK(server_.waiting_session_count() <= 2);
+      KYUU_CHECK(server_.kept_bytes() <= 4000);
+    }
+    for (uint64_t id = 0; id < 5; ++id) {
+      server_.Disconnect(now_, ConnectionId{id}, Departure::kLost);
+    }
+    // The grace of those that nobody has come back to.
+    server_.HandleTimeout(now_ + options_.grace);
+    Drain();
+    KYUU_CHECK(sessions_.empty() && server_.waiting_session_count() == 0);
+    KYUU_CHECK(server_.kept_bytes() == 0 && server_.connection_count() == 0);
+    KYUU_CHECK(server_.peer_count() == 0 && server_.room_count() == 0);
+    KYUU_CHECK(server_.call_count() == 0);
+    KYUU_CHECK(server_.NextTimeout() == absl::InfiniteFuture());
+  }
+
+ private:
+  void Drain() {
+    while (auto m = server_.PollTransmit(now_, {})) {
+      const auto message = ParseServerMessage(m->text, options_.limits);
       KYUU_CHECK(message.ok());
-      std::string& call = calls[static_cast<size_t>(m->connection)];
+      std::string& call = calls_[static_cast<size_t>(m->connection)];
       if (const auto* c = std::get_if<Calling>(&message->body)) call = c->call;
       if (const auto* c = std::get_if<Incoming>(&message->body)) call = c->call;
       const auto* welcome = std::get_if<Welcome>(&message->body);
       if (welcome != nullptr && welcome->resume.has_value()) {
-        resume_as = {welcome->session, welcome->resume->secret, 0};
+        resume_as_ = {welcome->session, welcome->resume->secret, 0};
       }
     }
-    while (auto event = server.PollEvent()) {
+    while (auto event = server_.PollEvent()) {
       if (const auto* s = std::get_if<SessionOpened>(&*event)) {
-        KYUU_CHECK(sessions.insert(s->session).second);
-        (void)server.SetIceServers(now, s->session, {});
+        KYUU_CHECK(sessions_.insert(s->session).second);
+        // The session may be over by now.
+        (void)server_.SetIceServers(now_, s->session, {});
       } else if (const auto* c = std::get_if<CredentialsWanted>(&*event)) {
-        (void)server.SetIceServers(now, c->session, {});
+        // The session may be over by now.
+        (void)server_.SetIceServers(now_, c->session, {});
       } else if (const auto* over = std::get_if<SessionClosed>(&*event)) {
-        KYUU_CHECK(sessions.erase(over->session) == 1);
+        KYUU_CHECK(sessions_.erase(over->session) == 1);
       }
     }
-  };
-  while (!r.empty()) {
-    const uint8_t op = r.U8();
+  }
+
+  void Step() {
+    const uint8_t op = r_.U8();
     const size_t who = op % 5;
     const ConnectionId id{who};
-    const auto say = [&](std::string text) {
-      if ((op & 0x80) != 0 && !text.empty()) {
-        text[r.U8() % text.size()] ^= static_cast<char>(r.U8());
-      }
-      server.HandlePacket(now, {id, std::move(text)});
-    };
-    switch (r.U8() % 14) {
+    switch (const uint8_t what = r_.U8() % 14) {
       case 0:
-        (void)server.Connect(now, id, kyuu::IpAddress::V4(192, 0, 2, who & 1));
-        break;
+        // Refused when the server is full.
+        (void)server_.Connect(now_, id, IpAddress::V4(192, 0, 2, who & 1));
+        return;
       case 1:
-        server.Disconnect(
-            now, id, r.U8() % 4 == 0 ? Departure::kGoodbye : Departure::kLost);
-        break;
+        return server_.Disconnect(
+            now_, id,
+            r_.U8() % 4 == 0 ? Departure::kGoodbye : Departure::kLost);
       case 2:
-        now += absl::Seconds(r.U8() % 70);
-        server.HandleTimeout(now);
-        break;
+        now_ += absl::Seconds(r_.U8() % 70);
+        return server_.HandleTimeout(now_);
       case 3:
-        drain();
-        break;
-      case 4:
-        say(r.U8() % 2 == 0
-                ? R"({"type":"hello","version":1})"
-                : absl::StrCat(
-                      R"({"type":"hello","version":1,"resume":{"session":")",
-                      resume_as.session, R"(","secret":")", resume_as.secret,
-                      R"(","received":)", r.U8() % 8, "}}"));
-        break;
-      case 5:
-        say(absl::StrCat(R"({"type":"join","name":"n)", r.U8() % 4,
-                         R"(","room":"r)", r.U8() % 3, "\"}"));
-        break;
-      case 6:
-        say(absl::StrCat(R"({"type":"call","to":"n)", r.U8() % 4, "\"}"));
-        break;
-      case 7:
-        say(absl::StrCat(R"({"type":"accept","call":")", calls[who], "\"}"));
-        break;
-      case 8:
-        say(absl::StrCat(R"({"type":"reject","call":")", calls[who], "\"}"));
-        break;
-      case 9:
-        say(absl::StrCat(R"({"type":"hangup","call":")", calls[who], "\"}"));
-        break;
-      case 10:
-        say(absl::StrCat(R"({"type":"signal","kind":"offer","sdp":"","call":")",
-                         calls[who], "\"}"));
-        break;
-      case 11:
-        say(r.U8() % 2 ? R"({"type":"leave"})" : R"({"type":"list"})");
-        break;
-      case 12:
-        say(r.U8() % 2 ? R"({"type":"credentials"})"
-                       : R"({"type":"ack","received":3})");
-        break;
-      default:
-        say(std::string(r.Text(std::min<size_t>(r.U8(), r.remaining()))));
+        return Drain();
+      default: {
+        std::string text = Words(what, calls_[who]);
+        if ((op & 0x80) != 0 && !text.empty()) {
+          text[r_.U8() % text.size()] ^= static_cast<char>(r_.U8());
+        }
+        server_.HandlePacket(now_, {id, std::move(text)});
+      }
     }
-    KYUU_CHECK(server.connection_count() <= 4 && server.room_count() <= 2);
-    KYUU_CHECK(server.queued_bytes() <= 20000);
-    KYUU_CHECK(server.waiting_session_count() <= 2);
-    KYUU_CHECK(server.kept_bytes() <= 4000);
   }
-  for (uint64_t id = 0; id < 5; ++id)
-    server.Disconnect(now, ConnectionId{id}, Departure::kLost);
-  // The grace of those that nobody has come back to.
-  server.HandleTimeout(now + options.grace);
-  drain();
-  KYUU_CHECK(sessions.empty() && server.waiting_session_count() == 0);
-  KYUU_CHECK(server.kept_bytes() == 0 && server.connection_count() == 0);
-  KYUU_CHECK(server.peer_count() == 0 && server.room_count() == 0);
-  KYUU_CHECK(server.call_count() == 0);
-  KYUU_CHECK(server.NextTimeout() == absl::InfiniteFuture());
+
+  // A message of the protocol, or anything.
+  std::string Words(uint8_t what, const std::string& call) {
+    switch (what) {
+      case 4:
+        if (r_.U8() % 2 == 0) return R"({"type":"hello","version":1})";
+        return absl::StrCat(
+            R"({"type":"hello","version":1,"resume":{"session":")",
+            resume_as_.session, R"(","secret":")", resume_as_.secret,
+            R"(","received":)", r_.U8() % 8, "}}");
+      case 5: {
+        const int name = r_.U8() % 4;
+        return absl::StrCat(R"({"type":"join","name":"n)", name,
+                            R"(","room":"r)", r_.U8() % 3, "\"}");
+      }
+      case 6:
+        return absl::StrCat(R"({"type":"call","to":"n)", r_.U8() % 4, "\"}");
+      case 7:
+        return absl::StrCat(R"({"type":"accept","call":")", call, "\"}");
+      case 8:
+        return absl::StrCat(R"({"type":"reject","call":")", call, "\"}");
+      case 9:
+        return absl::StrCat(R"({"type":"hangup","call":")", call, "\"}");
+      case 10:
+        return absl::StrCat(
+            R"({"type":"signal","kind":"offer","sdp":"","call":")", call,
+            "\"}");
+      case 11:
+        return r_.U8() % 2 != 0 ? R"({"type":"leave"})" : R"({"type":"list"})";
+      case 12:
+        return r_.U8() % 2 != 0 ? R"({"type":"credentials"})"
+                                : R"({"type":"ack","received":3})";
+      default:
+        return std::string(r_.Text(std::min<size_t>(r_.U8(), r_.remaining())));
+    }
+  }
+
+  Reader r_;
+  SeededRandom random_{1};
+  absl::Time now_ = absl::FromUnixSeconds(1000);
+  const ServerOptions options_ = Small();
+  Server server_{options_, random_};
+  std::array<std::string, 5> calls_;  // The last call each one heard of.
+  std::set<std::string> sessions_;
+  ResumeRequest resume_as_;  // The last session that was welcomed.
+};
+
+}  // namespace
+}  // namespace kyuu::signaling
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  kyuu::signaling::Play(absl::MakeConstSpan(data, size)).Run();
   return 0;
 }
