@@ -141,6 +141,7 @@ void Connection::React(absl::Time now) {
       On(now, *event);
       busy = true;
     }
+    FollowPath(now);
     StartDtls(now);
     while (gatherer_) {
       std::optional<ice::Gatherer::Event> event = gatherer_->PollEvent();
@@ -251,6 +252,16 @@ void Connection::StartDtls(absl::Time now) {
     early_dtls_.pop_front();
     FeedDtls(now, datagram);
   }
+}
+
+void Connection::FollowPath(absl::Time now) {
+  // While consent is not answered (RFC 7675), data would not be either.
+  const std::optional<Path> path =
+      agent_.state() == ice::AgentState::kDisconnected ? std::nullopt
+                                                       : agent_.selected_path();
+  if (closing_ || path == sctp_path_) return;
+  sctp_path_ = path;
+  path ? channels_.PathReady(now) : channels_.PathLost(now);
 }
 
 void Connection::UpdateConnectionState() {

@@ -164,6 +164,8 @@ class Connection {
   void On(absl::Time now, ice::Gatherer::Event& event);
   void On(absl::Time now, dtls::Session::Event& event);
   void StartDtls(absl::Time now);
+  // Tells SCTP whether ICE has a path that works, or another one.
+  void FollowPath(absl::Time now);
   void UpdateConnectionState();
   void Hangup(absl::Time now, absl::Status status);
   void ReviewClosing(absl::Time now);
@@ -191,6 +193,7 @@ class Connection {
   GatheringState gathering_state_ = GatheringState::kNew;
   ConnectionState connection_state_ = ConnectionState::kNew;
   std::optional<SelectedPathChanged> selected_;
+  std::optional<Path> sctp_path_;  // That channels_ was told of.
   std::optional<dtls::Connected> dtls_session_;
 
   // Set by Hangup: why, and until when the last packets may take.

@@ -58,7 +58,11 @@ struct Options {
   ice::AgentOptions ice;
   ice::GathererOptions gatherer;
   dtls::Options dtls;
-  sctp::DataChannels::Options channels;
+  // SCTP judges no peer to be gone: ICE's consent and DTLS do, and ICE may
+  // restart. Its limits are off.
+  sctp::DataChannels::Options channels{
+      .association = {.max_init_retransmits = std::nullopt,
+                      .max_association_retransmits = std::nullopt}};
   sdp::Session::Options sdp;
 
   // Candidates of the peer that came before its description.

@@ -48,6 +48,10 @@ void Association::Close(absl::Time now) {
   core_->Abort(now, absl::OkStatus(), "");
 }
 
+void Association::PathLost(absl::Time now) { core_->PathLost(now); }
+
+void Association::PathReady(absl::Time now) { core_->PathReady(now); }
+
 void Association::HandlePacket(absl::Time now, Packet packet) {
   core_->HandlePacket(now, packet);
 }

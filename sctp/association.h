@@ -77,6 +77,14 @@ class Association {
   // Close is Abort as a normal end: an ABORT without reason, and Closed{OK}.
   void Close(absl::Time now);
 
+  // PathLost tells that nothing sent would arrive: timers that wait for the
+  // peer stand still, so no silence is held against it. PathReady tells that
+  // there is a path (again, or another one): what the peer has not answered
+  // in time, or was cut off, is sent at once, and the path is probed. Without
+  // these calls there always is a path.
+  void PathLost(absl::Time now);
+  void PathReady(absl::Time now);
+
   // The five verbs of Engine. `out` must hold Options::mtu bytes.
   void HandlePacket(absl::Time now, Packet packet);
   void HandleTimeout(absl::Time now);

@@ -50,6 +50,7 @@ void DataChannels::Start(absl::Time now, StreamParity parity,
   parity_ = parity;
   next_stream_ = parity == StreamParity::kEven ? 0 : 1;
   last_now_ = std::max(last_now_, now);
+  if (path_ == Path::kLost) association_->PathLost(now);
   // Fails only if the association has ended, which Closed tells.
   association_->Connect(now).IgnoreError();
   Process(now);
@@ -244,6 +245,16 @@ void DataChannels::Close(absl::Time now) {
   }
   association_->Close(now);
   Process(now);
+}
+
+void DataChannels::PathLost(absl::Time now) {
+  path_ = Path::kLost;
+  if (association_) association_->PathLost(now);
+}
+
+void DataChannels::PathReady(absl::Time now) {
+  path_ = Path::kReady;
+  if (association_) association_->PathReady(now);
 }
 
 void DataChannels::SetMaxMessageSize(size_t bytes) {

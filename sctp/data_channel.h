@@ -93,6 +93,10 @@ class DataChannels {
   void Shutdown(absl::Time now);
   void Close(absl::Time now);
 
+  // As Association's; before Start too.
+  void PathLost(absl::Time now);
+  void PathReady(absl::Time now);
+
   // What the peer takes at most, from `a=max-message-size` (RFC 8841 section
   // 6.1: 0 is no limit). 65536, its default, until set.
   void SetMaxMessageSize(size_t bytes);
@@ -156,6 +160,8 @@ class DataChannels {
   Options options_;
   Random& random_;
   std::optional<Association> association_;  // From Start on.
+  enum class Path : uint8_t { kLost, kReady };
+  Path path_ = Path::kReady;
   absl::Time last_now_ = absl::InfinitePast();
   StreamParity parity_ = StreamParity::kEven;  // Set by Start.
   std::optional<Connected> connected_;

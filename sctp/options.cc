@@ -47,7 +47,8 @@ absl::Status Options::Validate() const {
   if (cookie_lifetime <= absl::ZeroDuration()) {
     return Invalid("cookie_lifetime is not positive");
   }
-  if (max_init_retransmits < 0 || max_association_retransmits < 0) {
+  if (max_init_retransmits.value_or(0) < 0 ||
+      max_association_retransmits.value_or(0) < 0) {
     return Invalid("a retransmission limit is negative");
   }
   if (initial_cwnd_packets == 0) return Invalid("initial_cwnd_packets is 0");

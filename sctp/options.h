@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -85,10 +86,13 @@ struct Options {
   // RFC 9260 section 15.
   absl::Duration heartbeat_interval = absl::Seconds(30);
   absl::Duration cookie_lifetime = absl::Seconds(60);
-  int max_init_retransmits = 8;
-  // Timeouts in a row, of data, heartbeats, resets or shutdown together,
-  // after which the peer counts as gone.
-  int max_association_retransmits = 10;
+  // Repetitions of INIT, and of COOKIE ECHO, after which the peer counts as
+  // absent. Unset, as in the next one: never; whoever owns the path judges.
+  std::optional<int> max_init_retransmits = 8;
+  // Timeouts in a row, of data, heartbeats, resets or shutdown, after which the
+  // peer counts as gone (section 8.1). They are counted no faster than one
+  // timer alone would expire, and whatever the peer answers begins anew.
+  std::optional<int> max_association_retransmits = 10;
 
   // The congestion window to begin with, in packets (RFC 6928 has 10).
   size_t initial_cwnd_packets = 10;

@@ -17,6 +17,7 @@ CongestionControl::CongestionControl(const Options& options, size_t mtu)
       ssthresh_(std::numeric_limits<size_t>::max() / 2) {}
 
 void CongestionControl::OnAck(const AckReport& report) {
+  if (report.bytes_acked > 0) silent_ = false;
   // Sections 7.2.1 and 7.2.2: the window grows only when the cumulative TSN
   // moves, when it was in full use, and outside of fast recovery.
   if (report.cumulative == AckReport::Cumulative::kSame ||
@@ -45,8 +46,16 @@ void CongestionControl::OnFastRetransmit() {
 }
 
 void CongestionControl::OnTimeout() {
-  ssthresh_ = std::max(cwnd_ / 2, 4 * mtu_);
+  if (!silent_) ssthresh_ = std::max(cwnd_ / 2, 4 * mtu_);
+  silent_ = true;
   cwnd_ = mtu_;
+  partial_bytes_acked_ = 0;
+}
+
+void CongestionControl::OnPathReady() {
+  // The window may be down to one packet by timeouts already.
+  if (cwnd_ > initial_cwnd_) ssthresh_ = std::min(ssthresh_, cwnd_);
+  cwnd_ = initial_cwnd_;
   partial_bytes_acked_ = 0;
 }
 

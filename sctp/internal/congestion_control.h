@@ -27,8 +27,13 @@ class CongestionControl {
   void OnAck(const AckReport& report);
   // Loss found by SACKs; once per recovery (section 7.2.4, rule 2).
   void OnFastRetransmit();
-  // T3-rtx expired (section 7.2.3).
+  // T3-rtx expired (section 7.2.3). ssthresh remembers the window of before
+  // the first of several expiries in a row: like TCP (RFC 5681 section 3.1),
+  // and unlike section 7.2.3, an outage is one loss, however long it lasts.
   void OnTimeout();
+  // There is a path again, perhaps another one: slow start from the beginning
+  // to where the window was reduced to.
+  void OnPathReady();
   // The sender was silent for `idle` and begins to send again.
   void OnIdle(absl::Duration idle, absl::Duration rto);
 
@@ -41,6 +46,7 @@ class CongestionControl {
   size_t cwnd_;
   size_t ssthresh_;
   size_t partial_bytes_acked_ = 0;
+  bool silent_ = false;  // Nothing was acknowledged since T3 expired.
 };
 
 }  // namespace kyuu::sctp::internal

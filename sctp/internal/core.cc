@@ -52,30 +52,6 @@ const char* Name(State state) {
   return "?";
 }
 
-const char* Name(Timer timer) {
-  switch (timer) {
-    case Timer::kT1Init:
-      return "T1-init";
-    case Timer::kT1Cookie:
-      return "T1-cookie";
-    case Timer::kT2Shutdown:
-      return "T2-shutdown";
-    case Timer::kT3Rtx:
-      return "T3-rtx";
-    case Timer::kT5ShutdownGuard:
-      return "T5-shutdown-guard";
-    case Timer::kSack:
-      return "sack";
-    case Timer::kHeartbeat:
-      return "heartbeat";
-    case Timer::kReconfig:
-      return "reconfig";
-    case Timer::kCount:
-      break;
-  }
-  return "?";
-}
-
 }  // namespace
 
 Core::Core(const Options& options, Random& random)
@@ -102,9 +78,8 @@ absl::Status Core::Connect(absl::Time now) {
   }
   if (state_ != State::kClosed) return absl::OkStatus();
   state_ = State::kCookieWait;
-  init_transmissions_ = 1;
   send_init_ = true;
-  timers_.Set(Timer::kT1Init, now_ + HandshakeRto());
+  Arm(Timer::kT1Init);
   return absl::OkStatus();
 }
 
@@ -175,106 +150,6 @@ void Core::HandleTimeout(absl::Time now) {
   if (state_ == State::kEnded) tcb_.reset();
 }
 
-void Core::HandleTimer(Timer timer) {
-  switch (timer) {
-    case Timer::kT1Init:
-    case Timer::kT1Cookie:
-      return HandleT1(timer);
-    case Timer::kT2Shutdown:
-      if (!CountTimeout()) return;
-      tcb_->rto.BackOff();
-      send_shutdown_ = state_ == State::kShutdownSent;
-      send_shutdown_ack_ = state_ == State::kShutdownAckSent;
-      timers_.Set(Timer::kT2Shutdown, now_ + tcb_->rto.rto());
-      return;
-    case Timer::kT3Rtx:
-      return HandleT3();
-    case Timer::kT5ShutdownGuard:
-      return AbortWith(
-          absl::DeadlineExceededError("the shutdown took too long"),
-          ErrorCause::kUserInitiatedAbort, "shutdown took too long");
-    case Timer::kSack:
-      tcb_->tracker.RequireSackNow();
-      return;
-    case Timer::kHeartbeat:
-      return HandleHeartbeatTimer();
-    case Timer::kReconfig:
-      return HandleReconfigTimer();
-    case Timer::kCount:
-      break;
-  }
-}
-
-// The timeout before there is a round trip to measure: doubled each time.
-absl::Duration Core::HandshakeRto() const {
-  const int transmissions = state_ == State::kCookieEchoed
-                                ? cookie_transmissions_
-                                : init_transmissions_;
-  absl::Duration rto = options_.rto_initial;
-  for (int i = 1; i < transmissions && rto < options_.rto_max; ++i) rto *= 2;
-  return std::min(rto, options_.rto_max);
-}
-
-// RFC 9260 section 5.1.6.
-void Core::HandleT1(Timer timer) {
-  int& transmissions =
-      timer == Timer::kT1Init ? init_transmissions_ : cookie_transmissions_;
-  if (transmissions > options_.max_init_retransmits) {
-    End(absl::DeadlineExceededError("the peer does not answer the handshake"));
-    return;
-  }
-  ++transmissions;
-  (timer == Timer::kT1Init ? send_init_ : send_cookie_echo_) = true;
-  timers_.Set(timer, now_ + HandshakeRto());
-}
-
-bool Core::CountTimeout() {
-  // RFC 9260 section 8.1.
-  if (++error_count_ <= options_.max_association_retransmits) return true;
-  AbortWith(absl::DeadlineExceededError("the peer has gone silent"),
-            ErrorCause::kProtocolViolation, "too many retransmissions");
-  return false;
-}
-
-// RFC 9260 section 6.3.3.
-void Core::HandleT3() {
-  ++stats_.t3_timeouts;
-  if (!CountTimeout()) return;
-  tcb_->rto.BackOff();
-  tcb_->congestion.OnTimeout();
-  tcb_->recovery_exit.reset();
-  tcb_->fast_retransmit = false;
-  tcb_->outstanding.OnTimeout();
-  tcb_->forward_again = true;
-  if (!tcb_->outstanding.empty()) {
-    timers_.Set(Timer::kT3Rtx, now_ + tcb_->rto.rto());
-  }
-}
-
-// RFC 9260 section 8.3: the timer looks now and then whether anything was
-// heard, instead of being moved by every packet.
-void Core::HandleHeartbeatTimer() {
-  if (heartbeat_) {
-    if (!CountTimeout()) return;
-    tcb_->rto.BackOff();
-  } else if (now_ < last_heard_ + options_.heartbeat_interval) {
-    timers_.Set(Timer::kHeartbeat, last_heard_ + options_.heartbeat_interval);
-    return;
-  }
-  ++stats_.heartbeats_sent;
-  heartbeat_ = Heartbeat{random_.U64(), now_};
-  timers_.Set(Timer::kHeartbeat, now_ + tcb_->rto.rto());
-}
-
-// RFC 6525 section 5.1.1: requests are repeated like data.
-void Core::HandleReconfigTimer() {
-  if (!tcb_->reset.awaits_response()) return;
-  if (!CountTimeout()) return;
-  tcb_->rto.BackOff();
-  tcb_->reset.OnTimeout();
-  timers_.Set(Timer::kReconfig, now_ + tcb_->rto.rto());
-}
-
 Stats Core::stats() const {
   Stats stats = stats_;
   stats.receive_held_bytes = events_.held_bytes();
@@ -288,7 +163,7 @@ Stats Core::stats() const {
     stats.peer_rwnd_bytes = tcb_->peer_a_rwnd;
     stats.srtt = tcb_->rto.srtt();
     stats.rttvar = tcb_->rto.rttvar();
-    stats.rto = tcb_->rto.rto();
+    stats.rto = Timeout(Timer::kT3Rtx);
   }
   return stats;
 }
@@ -305,9 +180,10 @@ std::string Core::DebugString() const {
                     " errors=", error_count_);
   }
   absl::StrAppend(&text, " queued=", queue_.buffered_bytes());
-  for (size_t i = 0; i < TimerTable<Timer>::kSize; ++i) {
+  if (timers_.paused()) absl::StrAppend(&text, " no path");
+  for (size_t i = 0; i < Timers::kSize; ++i) {
     const Timer timer = static_cast<Timer>(i);
-    if (!timers_.IsSet(timer)) continue;
+    if (timers_.deadline(timer) == absl::InfiniteFuture()) continue;
     absl::StrAppend(&text, " ", Name(timer), "=",
                     absl::FormatDuration(timers_.deadline(timer) - now_));
   }

@@ -1,6 +1,6 @@
 // The inside of an association: its state, and one function per event. The
 // procedures of RFC 9260 are in handshake.cc, receive.cc, data_transfer.cc,
-// transmit.cc and shutdown.cc; core.cc has the commands and the timers.
+// transmit.cc, shutdown.cc and timeouts.cc; core.cc has the commands.
 
 #ifndef KYUU_SCTP_INTERNAL_CORE_H_
 #define KYUU_SCTP_INTERNAL_CORE_H_
@@ -19,7 +19,6 @@
 #include "absl/types/span.h"
 #include "base/bytes.h"
 #include "base/random.h"
-#include "base/timer.h"
 #include "sctp/event.h"
 #include "sctp/internal/chunk/chunk.h"
 #include "sctp/internal/chunk/error_chunk.h"
@@ -31,6 +30,7 @@
 #include "sctp/internal/serial.h"
 #include "sctp/internal/state_cookie.h"
 #include "sctp/internal/tcb.h"
+#include "sctp/internal/timers.h"
 #include "sctp/message.h"
 #include "sctp/options.h"
 #include "sctp/stats.h"
@@ -48,18 +48,6 @@ enum class State : uint8_t {
   kShutdownReceived,
   kShutdownAckSent,
   kEnded,  // For good; Closed is the last event.
-};
-
-enum class Timer : uint8_t {
-  kT1Init,
-  kT1Cookie,
-  kT2Shutdown,
-  kT3Rtx,
-  kT5ShutdownGuard,
-  kSack,
-  kHeartbeat,
-  kReconfig,
-  kCount,
 };
 
 // What a COOKIE ECHO means beside the association that is there already
@@ -81,6 +69,8 @@ class Core {
   absl::Status ResetStreams(absl::Time now, absl::Span<const StreamId> streams);
   void Shutdown(absl::Time now);
   void Abort(absl::Time now, absl::Status status, absl::string_view reason);
+  void PathLost(absl::Time now);
+  void PathReady(absl::Time now);
 
   void HandlePacket(absl::Time now, Bytes packet);
   void HandleTimeout(absl::Time now);
@@ -120,14 +110,20 @@ class Core {
 
   // core.cc
   absl::Time Clamp(absl::Time now);
+
+  // timeouts.cc
   void HandleTimer(Timer timer);
-  void HandleT1(Timer timer);
-  void HandleT3();
-  void HandleHeartbeatTimer();
-  void HandleReconfigTimer();
+  // Sends what `timer` waits for the answer to once more, and arms it again.
+  void Repeat(Timer timer);
+  void RepeatData();
   // Counts a timeout; false if it was one too many and the association ended.
-  bool CountTimeout();
-  absl::Duration HandshakeRto() const;
+  bool CountTimeout(Timer timer);
+  // The peer has answered something, so it lives (RFC 9260 section 8.1).
+  void PeerAnswered();
+  // How long `timer` waits: the RTO, doubled for each time it expired.
+  absl::Duration Timeout(Timer timer) const;
+  void Arm(Timer timer) { timers_.Set(timer, now_ + Timeout(timer)); }
+  void SendHeartbeat();
 
   // receive.cc
   bool AcceptTag(const CommonHeader& header, const ChunkView& first);
@@ -194,7 +190,7 @@ class Core {
   CookieKey cookie_key_;
   absl::Time now_ = absl::InfinitePast();
   State state_ = State::kClosed;
-  TimerTable<Timer> timers_;
+  Timers timers_;
   Stats stats_;
   EventQueue events_;
   SendQueue queue_;
@@ -203,12 +199,11 @@ class Core {
   // was sent before Connect, so that the one does not devalue the other.
   uint32_t local_tag_ = 0;
   Tsn local_initial_tsn_;
-  int init_transmissions_ = 0;
-  int cookie_transmissions_ = 0;
   int stale_cookies_ = 0;
   std::vector<uint8_t> cookie_;  // To echo, in COOKIE-ECHOED.
   std::unique_ptr<Tcb> tcb_;
   int error_count_ = 0;
+  absl::Time next_error_ = absl::InfinitePast();  // None counts before it.
   bool shutdown_wanted_ = false;
   absl::Time last_heard_ = absl::InfinitePast();
   bool packet_had_data_ = false;

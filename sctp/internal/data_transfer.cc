@@ -158,16 +158,19 @@ void Core::ApplySack(const SackChunk& sack) {
     ++stats_.drop_invalid_sack;
     return;
   }
+  // Whatever it acknowledges, it is an answer. Section 8.1 would not count one
+  // that only repeats what is known, which a peer sends that takes FORWARD TSNs
+  // or has its window closed.
+  PeerAnswered();
   if (result.kind == SackResult::Kind::kStale) {
     ++stats_.drop_stale_sack;
     return;
   }
   tcb_->peer_a_rwnd = sack.a_rwnd;
-  if (result.rtt) tcb_->rto.Measured(*result.rtt);
-  // Section 8.1, and section 6.1 rule A: a peer whose window is closed answers
-  // probes without taking them, and is alive.
-  if (result.bytes_acked > 0 || sack.a_rwnd == 0) error_count_ = 0;
-
+  if (result.rtt) {
+    tcb_->rto.Measured(*result.rtt);
+    timers_.ResetBackoff(Timer::kT3Rtx);
+  }
   if (tcb_->recovery_exit && sack.cumulative_tsn_ack >= *tcb_->recovery_exit) {
     tcb_->recovery_exit.reset();
   }
@@ -194,7 +197,7 @@ void Core::ApplySack(const SackChunk& sack) {
   if (outstanding.empty()) {
     timers_.Stop(Timer::kT3Rtx);
   } else if (result.cumulative_advanced || !timers_.IsSet(Timer::kT3Rtx)) {
-    timers_.Set(Timer::kT3Rtx, now_ + tcb_->rto.rto());
+    Arm(Timer::kT3Rtx);
   }
 }
 
@@ -207,7 +210,7 @@ void Core::AfterPacket() {
       // Section 9.2: each packet with data is answered by SACK and SHUTDOWN.
       tcb_->tracker.RequireSackNow();
       send_shutdown_ = true;
-      timers_.Set(Timer::kT2Shutdown, now_ + tcb_->rto.rto());
+      Arm(Timer::kT2Shutdown);
     }
     if (tcb_->tracker.sack_due() == DataTracker::Due::kLater &&
         !timers_.IsSet(Timer::kSack)) {

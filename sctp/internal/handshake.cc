@@ -148,11 +148,11 @@ void Core::HandleInitAck(const ChunkView& chunk) {
   MakeTcb(terms);
   state_ = State::kCookieEchoed;
   cookie_.assign(init->cookie.begin(), init->cookie.end());
-  cookie_transmissions_ = 1;
   send_init_ = false;
   send_cookie_echo_ = true;
   timers_.Stop(Timer::kT1Init);
-  timers_.Set(Timer::kT1Cookie, now_ + HandshakeRto());
+  timers_.ResetBackoff(Timer::kT1Cookie);
+  Arm(Timer::kT1Cookie);
 }
 
 void Core::MakeTcb(const StateCookie& terms) {
@@ -247,7 +247,7 @@ void Core::Restart(const StateCookie& cookie) {
   heartbeat_.reset();
   heartbeat_ack_.reset();
   unknown_chunk_.clear();
-  error_count_ = 0;
+  PeerAnswered();
   send_init_ = false;
   send_cookie_echo_ = false;
   send_shutdown_ = false;
@@ -301,7 +301,7 @@ void Core::HandleStaleCookie() {
   send_cookie_echo_ = false;
   send_init_ = true;
   timers_.Stop(Timer::kT1Cookie);
-  timers_.Set(Timer::kT1Init, now_ + HandshakeRto());
+  Arm(Timer::kT1Init);
 }
 
 }  // namespace kyuu::sctp::internal

@@ -230,8 +230,9 @@ void Core::HandleHeartbeatAck(const ChunkView& chunk) {
     return;
   }
   tcb_->rto.Measured(now_ - heartbeat_->sent);
-  error_count_ = 0;
+  PeerAnswered();
   heartbeat_.reset();
+  timers_.ResetBackoff(Timer::kHeartbeat);
   timers_.Set(Timer::kHeartbeat, now_ + options_.heartbeat_interval);
 }
 
@@ -243,7 +244,10 @@ void Core::HandleReconfig(const ChunkView& chunk) {
     return;
   }
   tcb_->reset.Handle(*reconfig, tcb_->tracker.cumulative_tsn());
-  if (tcb_->reset.TakeAnswered()) error_count_ = 0;
+  if (tcb_->reset.TakeAnswered()) {
+    PeerAnswered();
+    timers_.ResetBackoff(Timer::kReconfig);
+  }
   if (!tcb_->reset.awaits_response()) timers_.Stop(Timer::kReconfig);
 }
 

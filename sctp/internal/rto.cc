@@ -24,6 +24,4 @@ void Rto::Measured(absl::Duration rtt) {
   rto_ = std::clamp(srtt_ + 4 * rttvar_, min_, max_);
 }
 
-void Rto::BackOff() { rto_ = std::min(2 * rto_, max_); }
-
 }  // namespace kyuu::sctp::internal

@@ -1,4 +1,5 @@
-// The retransmission timeout (RFC 9260 section 6.3.1).
+// The retransmission timeout (RFC 9260 section 6.3.1), before any back-off
+// (section 6.3.3 rule E2), which each timer has for itself: timers.h.
 
 #ifndef KYUU_SCTP_INTERNAL_RTO_H_
 #define KYUU_SCTP_INTERNAL_RTO_H_
@@ -12,10 +13,8 @@ class Rto {
  public:
   explicit Rto(const Options& options);
 
-  // Measured takes a round trip, rules C2 and C3. It undoes any backoff.
+  // Measured takes a round trip, rules C2 and C3.
   void Measured(absl::Duration rtt);
-  // BackOff doubles the timeout, section 6.3.3 rule E2.
-  void BackOff();
 
   absl::Duration rto() const { return rto_; }
   // Zero before the first measurement.

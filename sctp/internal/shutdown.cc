@@ -54,7 +54,7 @@ void Core::AdvanceShutdown() {
   timers_.Stop(Timer::kT3Rtx);
   timers_.Stop(Timer::kHeartbeat);
   timers_.Stop(Timer::kReconfig);
-  timers_.Set(Timer::kT2Shutdown, now_ + tcb_->rto.rto());
+  Arm(Timer::kT2Shutdown);
 }
 
 void Core::HandleShutdown(const ChunkView& chunk) {
@@ -82,7 +82,7 @@ void Core::HandleShutdown(const ChunkView& chunk) {
       state_ = State::kShutdownAckSent;
       send_shutdown_ = false;
       send_shutdown_ack_ = true;
-      timers_.Set(Timer::kT2Shutdown, now_ + tcb_->rto.rto());
+      Arm(Timer::kT2Shutdown);
       return;
     case State::kShutdownAckSent:
       send_shutdown_ack_ = true;

@@ -178,7 +178,7 @@ void Core::WriteForwardTsn(Writer& writer) {
   tcb_->last_forward = now_;
   forward.Write(writer);
   if (!timers_.IsSet(Timer::kT3Rtx)) {
-    timers_.Set(Timer::kT3Rtx, now_ + tcb_->rto.rto());
+    Arm(Timer::kT3Rtx);
   }
 }
 
@@ -202,7 +202,7 @@ void Core::WriteReconfig(Writer& writer) {
     tcb_->reset.OnTimeout();
   }
   if (tcb_->reset.awaits_response() && !timers_.IsSet(Timer::kReconfig)) {
-    timers_.Set(Timer::kReconfig, now_ + tcb_->rto.rto());
+    Arm(Timer::kReconfig);
   }
 }
 
@@ -228,7 +228,7 @@ void Core::WriteData(Writer& writer) {
   if (last_chunk == 0) return;
   tcb_->last_data_sent = now_;
   if (!timers_.IsSet(Timer::kT3Rtx)) {
-    timers_.Set(Timer::kT3Rtx, now_ + tcb_->rto.rto());
+    Arm(Timer::kT3Rtx);
   }
   // The last packet for now asks for its SACK at once (RFC 7053) where no
   // second packet would call for it, or where the window is small.
@@ -261,7 +261,7 @@ bool Core::WriteLost(Writer& writer, size_t& last_chunk) {
     ++stats_.chunks_retransmitted;
     // Section 6.3.2 rule R1 and section 7.2.4 rule 4.
     if (chunk.tsn == outstanding.cumulative_tsn_ack() + 1) {
-      timers_.Set(Timer::kT3Rtx, now_ + tcb_->rto.rto());
+      Arm(Timer::kT3Rtx);
     }
   }
   tcb_->fast_retransmit = false;

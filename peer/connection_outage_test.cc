@@ -1,0 +1,112 @@
+// Outages: the connection outlives those that ICE may mend.
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/testing.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "peer/connection.h"
+#include "peer/testing/call.h"
+#include "sim/clock_override.h"
+#include "sim/network.h"
+
+namespace kyuu::peer {
+namespace {
+
+using testing::Call;
+using Bytes = std::vector<uint8_t>;
+
+const TransportAddress kA{IpAddress::V4(192, 0, 2, 1), 5001};
+const TransportAddress kB{IpAddress::V4(192, 0, 2, 2), 5002};
+
+// Two hosts on one network, 20 ms apart.
+struct Direct {
+  Direct()
+      : network({.seed = 1}),
+        clock(network.clock()),
+        host_a(network.AddHost("a", {sim::kInternet, {kA.ip}})),
+        host_b(network.AddHost("b", {sim::kInternet, {kB.ip}})),
+        call(network, {}) {
+    call.Attach(host_a, {kA}, host_b, {kB});
+    SetLoss(0);
+  }
+  void SetLoss(double loss) {
+    const sim::LinkOptions link{.delay = absl::Milliseconds(5), .loss = loss};
+    network.SetLinks(host_a, link);
+    network.SetLinks(host_b, link);
+  }
+  absl::Status Send(ChannelId channel, const std::string& text) {
+    return call.a.connection.Send(network.now(), channel, PayloadType::kText,
+                                  Bytes(text.begin(), text.end()));
+  }
+
+  sim::Network network;
+  sim::ScopedClockOverride clock;
+  sim::HostId host_a;
+  sim::HostId host_b;
+  Call call;
+};
+
+TEST(ConnectionOutage, DataUnderWayDoesNotEndWhatIceMayMend) {
+  for (int seconds : {10, 20, 26, 29, 35, 60}) {
+    SCOPED_TRACE(absl::StrCat(seconds, " s"));
+    Direct d;
+    const ChannelId channel =
+        *d.call.a.connection.CreateDataChannel(d.network.now(), {.label = "x"});
+    const ChannelId closing =
+        *d.call.a.connection.CreateDataChannel(d.network.now(), {.label = "y"});
+    d.call.Negotiate(d.call.a);
+    ASSERT_TRUE(d.call.Connected());
+    d.network.RunFor(absl::Seconds(2));
+    d.SetLoss(1);
+    ASSERT_OK(d.Send(channel, "during"));
+    ASSERT_OK(d.call.a.connection.CloseChannel(d.network.now(), closing));
+    d.network.RunFor(absl::Seconds(seconds));
+    d.SetLoss(0);
+    d.network.RunFor(absl::Seconds(5));
+    ASSERT_FALSE(d.call.a.closed) << *d.call.a.closed;
+    if (!d.call.a.connected()) {
+      d.call.Negotiate(d.call.a, IceRestart::kYes);
+      d.network.RunFor(absl::Seconds(5));
+    }
+    ASSERT_OK(d.Send(channel, "after"));
+    d.network.RunFor(absl::Seconds(1));
+    EXPECT_EQ(d.call.b.messages.size(), 2u);
+    EXPECT_FALSE(d.call.a.closed);
+    EXPECT_FALSE(d.call.b.closed);
+  }
+}
+
+// ICE knows first, and SCTP does not wait for a timer that has backed off.
+TEST(ConnectionOutage, DataFollowsConsentAtOnce) {
+  Direct d;
+  const ChannelId channel =
+      *d.call.a.connection.CreateDataChannel(d.network.now(), {.label = "x"});
+  d.call.Negotiate(d.call.a);
+  ASSERT_TRUE(d.call.Connected());
+  d.network.RunFor(absl::Seconds(2));
+  d.SetLoss(1);
+  ASSERT_OK(d.Send(channel, "during"));
+  ASSERT_TRUE(d.network.RunUntil(
+      [&] {
+        return d.call.a.connection.connection_state() ==
+               ConnectionState::kDisconnected;
+      },
+      absl::Seconds(30)));
+  d.network.RunFor(absl::Seconds(10));
+  d.SetLoss(0);
+  ASSERT_TRUE(d.network.RunUntil(
+      [&] {
+        return d.call.a.connection.connection_state() ==
+               ConnectionState::kConnected;
+      },
+      absl::Seconds(10)));
+  d.network.RunFor(absl::Milliseconds(20));  // A round trip.
+  EXPECT_EQ(d.call.b.messages.size(), 1u);
+}
+
+}  // namespace
+}  // namespace kyuu::peer
