@@ -9,6 +9,11 @@
 // A wake-up drains the socket in batches, hands every datagram to the engine,
 // delivers its events, and then sends in one flush what it has to say: runs of
 // equal-size datagrams to one address leave as one train.
+//
+// An engine whose peer counts its answers (SCTP's finds losses that way) may
+// have a sixth verb, `bool transmit_urgent() const`: while it is true between
+// two packets of one wake-up, PollTransmit is asked for what would be another
+// packet at the end of it, and events are delivered after each receive call.
 
 #ifndef KYUU_NET_DRIVE_H_
 #define KYUU_NET_DRIVE_H_
@@ -40,6 +45,12 @@ struct DriveOptions {
   // Receive calls per socket and wake-up, 16 trains each: a flooded socket must
   // not starve timers and the other sockets.
   size_t receives_per_turn = 8;
+};
+
+// UrgentEngine has something to say after a single packet, now and then.
+template <typename E>
+concept UrgentEngine = requires(const E& view) {
+  { view.transmit_urgent() } -> std::same_as<bool>;
 };
 
 // Driver owns neither the engine nor the sockets nor the buffer; all must
@@ -92,8 +103,16 @@ class Driver {
   // Delivers events, sends what the engine has to send and arms the timer. Call
   // it after commands given outside of the event handler; inside it does
   // nothing, since the flush in progress will see to it.
-  void Flush() {
-    if (destroyed_ != nullptr) return;
+  void Flush() { Settle(); }
+
+  // Datagrams for which no socket has the source address; dropped.
+  uint64_t unroutable() const { return departure_.unroutable(); }
+
+ private:
+  enum class Alive : uint8_t { kNo, kYes };
+
+  Alive Settle() {
+    if (destroyed_ != nullptr) return Alive::kYes;
     bool destroyed = false;
     destroyed_ = &destroyed;
     // The handler is held here while it runs, so that it may destroy us.
@@ -106,41 +125,63 @@ class Driver {
         if (!event) break;
       }
       on_event(*std::move(event));
-      if (destroyed) return;
+      if (destroyed) return Alive::kNo;
     }
     on_event_ = std::move(on_event);
     destroyed_ = nullptr;
     alarm_.Set(engine_.NextTimeout());
+    return Alive::kYes;
   }
 
-  // Datagrams for which no socket has the source address; dropped.
-  uint64_t unroutable() const { return departure_.unroutable(); }
+  // Builds what the engine must say before it takes the next packet; it leaves
+  // with the flush that follows. False: nothing is urgent.
+  bool TransmitUrgent() {
+    if constexpr (UrgentEngine<E>) {
+      if (!engine_.transmit_urgent()) return false;
+      if (departure_.Resume()) Build();
+      return true;
+    }
+    return false;
+  }
 
- private:
   void OnReady(UdpSocket& socket, Readiness ready) {
     if (ready.writable) WatchWritable(socket, Interest::kRead);
     if (ready.readable) {
       for (size_t i = 0; i < options_.receives_per_turn; ++i) {
         const absl::Span<const Train> trains = socket.Receive(buffer_);
         if (trains.empty()) break;
+        const bool drained = trains.size() < ReceiveBuffer::kTrains;
         const absl::Time now = Loop::Now();
+        bool urgent = false;
         for (const Train& train : trains) {
           for (size_t k = 0; k < train.segments(); ++k) {
             engine_.HandlePacket(now, Datagram{train.path, train.segment(k)});
+            if (TransmitUrgent()) urgent = true;
           }
         }
-        if (trains.size() < ReceiveBuffer::kTrains) break;  // Drained.
+        if (drained) break;
+        // A handler may have destroyed this driver, or closed the socket.
+        if (urgent && (Settle() == Alive::kNo || !Has(socket))) return;
       }
     }
     Flush();
   }
 
+  bool Has(const UdpSocket& socket) const {
+    return std::find(sockets_.begin(), sockets_.end(), &socket) !=
+           sockets_.end();
+  }
+
+  void Build() {
+    while (std::optional<Datagram> datagram =
+               engine_.PollTransmit(Loop::Now(), departure_.Space())) {
+      if (!departure_.Add(*datagram)) break;
+    }
+  }
+
   void Transmit() {
     if (departure_.Resume()) {
-      while (std::optional<Datagram> datagram =
-                 engine_.PollTransmit(Loop::Now(), departure_.Space())) {
-        if (!departure_.Add(*datagram)) break;
-      }
+      Build();
       departure_.Resume();
     }
     if (UdpSocket* blocked = departure_.blocked()) {

@@ -195,6 +195,35 @@ TEST_F(DriveTest, ABlockedSocketStopsPollingUntilItIsWritable) {
   EXPECT_EQ(sa.stats().sent, uint64_t{kCount});
 }
 
+// Counter answers with the number of packets it has seen; what it has to say
+// about every third one is urgent.
+class Counter : public Chatter {
+ public:
+  void HandlePacket(absl::Time now, Packet in) {
+    Chatter::HandlePacket(now, in);
+    outbox.clear();
+    outbox.push_back({in.path, absl::StrCat(packets)});
+  }
+  bool transmit_urgent() const { return !outbox.empty() && packets % 3 == 0; }
+};
+
+TEST_F(DriveTest, UrgentAnswersLeaveBetweenThePacketsOfABatch) {
+  UdpSocket sa = Open(), sb = Open();
+  Chatter a;
+  Counter b;
+  // All ten wait in the socket when `b` is driven.
+  auto da = Drive(*loop_, a, sa, buffer_, Recorder(heard_a_));
+  for (int i = 0; i < 10; ++i) {
+    a.outbox.push_back({{sa.local(), sb.local()}, "x"});
+  }
+  da->Flush();
+  auto db = Drive(*loop_, b, sb, buffer_, [](Chatter::Event) {});
+  loop_.RunUntil([&] { return heard_a_.size() == 4; });
+  std::vector<std::string> texts;
+  for (const Chatter::Heard& heard : heard_a_) texts.push_back(heard.text);
+  EXPECT_EQ(texts, (std::vector<std::string>{"3", "6", "9", "10"}));
+}
+
 TEST_F(DriveTest, TheEventHandlerMayDestroyTheDriver) {
   UdpSocket sa = Open(), sb = Open();
   Chatter b;

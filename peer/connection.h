@@ -120,6 +120,8 @@ class Connection {
   std::optional<Datagram> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
+  // Whether SCTP has to answer before the next packet: see net/drive.h.
+  bool transmit_urgent() const { return channels_.transmit_urgent(); }
 
   // --- Queries ---
 

@@ -69,6 +69,8 @@ std::optional<Association::Event> Association::PollEvent() {
 
 absl::Time Association::NextTimeout() const { return core_->NextTimeout(); }
 
+bool Association::transmit_urgent() const { return core_->transmit_urgent(); }
+
 bool Association::is_connected() const {
   return core_->state() == internal::State::kEstablished;
 }

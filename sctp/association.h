@@ -92,6 +92,12 @@ class Association {
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
 
+  // True if the peer should hear of the packet that was handled last, before
+  // the next one is: a gap in its data was found or filled, or an eighth of
+  // the window has arrived. A driver that hands packets over in batches asks
+  // after each (RFC 9260 section 6.7; net/drive.h).
+  bool transmit_urgent() const;
+
   // True between Connected and the beginning of the end.
   bool is_connected() const;
   // Payload bytes of a stream that wait for their first transmission; what

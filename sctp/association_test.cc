@@ -22,6 +22,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 TEST(Handshake, OneSideConnects) {
   TestPair p;
@@ -452,6 +453,66 @@ TEST(Transfer, EarlierLossDoesNotHoldUpOtherStreams) {
   p.pair.RunFor(absl::Milliseconds(20));
   EXPECT_THAT(p.at_b.Texts(1), IsEmpty());
   EXPECT_EQ(p.at_b.Texts(2).size(), 1u);
+}
+
+// Takes the packets of `from` off the wire, hands them to `to` in one batch as
+// a driver does, and counts the SACKs that come back.
+struct Batch {
+  std::vector<std::vector<uint8_t>> packets;
+  int sacks = 0;
+
+  void Poll(Association& from, absl::Time now) {
+    std::vector<uint8_t> buffer(2048);
+    while (auto packet = from.PollTransmit(now, absl::MakeSpan(buffer))) {
+      packets.emplace_back(packet->begin(), packet->end());
+    }
+  }
+  void Deliver(Association& to, absl::Time now) {
+    Batch back;
+    for (const std::vector<uint8_t>& packet : packets) {
+      to.HandlePacket(now, packet);
+      if (to.transmit_urgent()) back.Poll(to, now);
+      while (to.PollEvent()) {
+      }
+    }
+    back.Poll(to, now);
+    for (const auto& packet : back.packets) sacks += packet[12] == 3;
+  }
+};
+
+TEST(Acknowledgement, EachPacketOfABatchBehindAHoleHasItsSack) {
+  for (int lost : {-1, 0, 3, 8}) {
+    SCOPED_TRACE(lost);
+    TestPair p;
+    p.Connect();
+    for (int i = 0; i < 9; ++i) {
+      ASSERT_OK(p.SendText(p.a, 0, std::string(1100, 'x')));
+    }
+    Batch batch;
+    batch.Poll(p.a, p.pair.now());
+    ASSERT_THAT(batch.packets, SizeIs(9));
+    if (lost >= 0) batch.packets.erase(batch.packets.begin() + lost);
+    batch.Deliver(p.b, p.pair.now());
+    // One for each packet behind the hole, one for all without.
+    EXPECT_EQ(batch.sacks, lost < 0 ? 1 : std::max(1, 8 - lost));
+  }
+}
+
+TEST(Acknowledgement, AWindowThatArrivesInOneBatchIsAcknowledgedInParts) {
+  Options options;
+  options.initial_cwnd_packets = 200;
+  Options small;
+  small.receive_window_bytes = 64'000;
+  TestPair p({}, options, small);
+  p.Connect();
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_OK(p.SendText(p.a, 0, std::string(1100, 'x')));
+  }
+  Batch batch;
+  batch.Poll(p.a, p.pair.now());
+  ASSERT_THAT(batch.packets, SizeIs(40));
+  batch.Deliver(p.b, p.pair.now());
+  EXPECT_GE(batch.sacks, 40 * 1100 / 8800);
 }
 
 }  // namespace

@@ -117,6 +117,10 @@ class DataChannels {
   std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
+  // As Association's.
+  bool transmit_urgent() const {
+    return association_ && association_->transmit_urgent();
+  }
 
   bool is_connected() const { return connected_.has_value() && !ended_; }
   // Why the association has ended, if it has: known before Closed is polled.

@@ -165,6 +165,11 @@ std::optional<Datagram> Core::PollTransmit(absl::Time now,
   return connection_.PollTransmit(Now(now), out);
 }
 
+bool Core::transmit_urgent() const {
+  const std::lock_guard lock(mutex_);
+  return connection_.transmit_urgent();
+}
+
 std::optional<Core::Event> Core::PollEvent() {
   const std::lock_guard lock(mutex_);
   if (events_in_turn_ == kEventsPerTurn) {

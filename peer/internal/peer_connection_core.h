@@ -98,6 +98,7 @@ class Core : public std::enable_shared_from_this<Core> {
   std::optional<Datagram> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
+  bool transmit_urgent() const;
 
  private:
   // With the mutex held.

@@ -78,6 +78,7 @@ class Core {
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const { return timers_.NextTimeout(); }
 
+  bool transmit_urgent() const;
   State state() const { return state_; }
   SendQueue& queue() { return queue_; }
   void SetMaxMessageOut(size_t bytes) { options_.max_message_out = bytes; }

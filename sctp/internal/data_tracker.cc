@@ -32,6 +32,7 @@ TsnClass DataTracker::Classify(Tsn tsn) const {
 void DataTracker::Record(Tsn tsn) {
   if (tsn != cumulative_tsn_ + 1) {
     gaps_.Add(tsn);
+    tells_ = true;
     // Section 6.7: an endpoint that finds a gap "SHOULD send a SACK
     // immediately", and goes on to do so while the gap is there.
     due_ = Due::kNow;
@@ -40,6 +41,7 @@ void DataTracker::Record(Tsn tsn) {
   cumulative_tsn_ = tsn;
   if (gaps_.empty()) return;
   due_ = Due::kNow;
+  tells_ = true;
   if (gaps_[0].first == tsn + 1) {
     cumulative_tsn_ = gaps_[0].last;
     gaps_.RemoveUpTo(cumulative_tsn_);
@@ -49,6 +51,7 @@ void DataTracker::Record(Tsn tsn) {
 void DataTracker::RecordDuplicate(Tsn tsn) {
   // Section 6.2: duplicates alone are acknowledged without delay.
   due_ = Due::kNow;
+  tells_ = true;
   if (duplicates_.size() < max_duplicates_) duplicates_.push_back(tsn);
 }
 
@@ -90,6 +93,7 @@ SackChunk DataTracker::TakeSack(uint32_t a_rwnd, size_t space) {
       duplicates_.begin() + static_cast<std::ptrdiff_t>(duplicates));
   duplicates_.clear();
   due_ = Due::kNot;
+  tells_ = false;
   packets_since_sack_ = 0;
   return sack;
 }

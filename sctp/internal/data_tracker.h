@@ -43,6 +43,10 @@ class DataTracker {
   Due sack_due() const { return due_; }
   void OnDataPacket();
   void RequireSackNow() { due_ = Due::kNow; }
+  // True if the SACK that is due tells of a gap, a duplicate, or that a gap was
+  // filled: the peer counts such SACKs (section 7.2.4), so the next packet is
+  // worth another one.
+  bool sack_tells_of_gaps() const { return due_ == Due::kNow && tells_; }
 
   // TakeSack builds the SACK with as many blocks and duplicates as fit in
   // `space` bytes, and takes it for sent.
@@ -58,6 +62,7 @@ class DataTracker {
   TsnIntervals gaps_;
   absl::InlinedVector<Tsn, 8> duplicates_;
   Due due_ = Due::kNot;
+  bool tells_ = false;  // Something that the peer counts came since the SACK.
   int packets_since_sack_ = 0;
 };
 

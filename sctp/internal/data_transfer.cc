@@ -19,10 +19,26 @@
 
 namespace kyuu::sctp::internal {
 
+namespace {
+
+// SACKs in which a full window is acknowledged at least.
+constexpr size_t kSacksPerWindow = 8;
+
+}  // namespace
+
 size_t Core::a_rwnd() const {
   const size_t held = tcb_->reassembly.held_bytes() + events_.held_bytes();
   return options_.receive_window_bytes -
          std::min(options_.receive_window_bytes, held);
+}
+
+bool Core::transmit_urgent() const {
+  // A peer that waits for room must hear of it well before the window is used
+  // up, or both sides work in turns.
+  return tcb_ && (tcb_->tracker.sack_tells_of_gaps() ||
+                  (tcb_->tracker.sack_due() == DataTracker::Due::kNow &&
+                   tcb_->received_since_sack >=
+                       options_.receive_window_bytes / kSacksPerWindow));
 }
 
 void Core::HandleData(const ChunkView& view) {
@@ -74,6 +90,7 @@ void Core::HandleData(const ChunkView& view) {
     return;
   }
   ++stats_.data_chunks_received;
+  tcb_->received_since_sack += chunk->payload.size();
   tracker.Record(chunk->tsn);
   if (chunk->immediate()) tracker.RequireSackNow();
   Reassembly::Outcome outcome = Reassembly::Outcome::kOk;

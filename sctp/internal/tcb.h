@@ -60,7 +60,8 @@ struct Tcb {
   CongestionControl congestion;
 
   size_t peer_a_rwnd;
-  size_t advertised_rwnd;  // In the last SACK.
+  size_t advertised_rwnd;          // In the last SACK.
+  size_t received_since_sack = 0;  // Payload bytes.
   // Fast recovery ends when this TSN is acknowledged (section 7.2.4).
   std::optional<Tsn> recovery_exit;
   bool fast_retransmit = false;  // One packet may ignore the window.

@@ -137,6 +137,7 @@ void Core::WriteSack(Writer& writer) {
       .TakeSack(static_cast<uint32_t>(tcb_->advertised_rwnd),
                 writer.remaining())
       .Write(writer);
+  tcb_->received_since_sack = 0;
   timers_.Stop(Timer::kSack);
 }
 
