@@ -81,6 +81,7 @@ void Connection::HandleTimeout(absl::Time now) {
   if (gatherer_) gatherer_->HandleTimeout(now);
   if (dtls_) dtls_->HandleTimeout(now);
   channels_.HandleTimeout(now);
+  if (now >= shutdown_by_) Hangup(now, absl::OkStatus());
   if (closing_ && now >= linger_until_) {
     // An allocation that was not given back in time expires by itself.
     farewell_.clear();
@@ -92,8 +93,8 @@ void Connection::HandleTimeout(absl::Time now) {
 }
 
 absl::Time Connection::NextTimeout() const {
-  absl::Time next =
-      std::min({linger_until_, agent_.NextTimeout(), channels_.NextTimeout()});
+  absl::Time next = std::min({linger_until_, shutdown_by_, agent_.NextTimeout(),
+                              channels_.NextTimeout()});
   if (done_) return absl::InfiniteFuture();
   if (gatherer_) next = std::min(next, gatherer_->NextTimeout());
   if (dtls_) next = std::min(next, dtls_->NextTimeout());
@@ -298,6 +299,13 @@ void Connection::UpdateConnectionState() {
   events_.push_back(ConnectionStateChanged{state});
 }
 
+void Connection::Shutdown(absl::Time now) {
+  if (closing_ || shutdown_by_ != absl::InfiniteFuture()) return;
+  shutdown_by_ = now + options_.shutdown_timeout;
+  channels_.Shutdown(now);
+  React(now);
+}
+
 void Connection::Close(absl::Time now) {
   Hangup(now, absl::OkStatus());
   React(now);
@@ -306,6 +314,7 @@ void Connection::Close(absl::Time now) {
 void Connection::Hangup(absl::Time now, absl::Status status) {
   if (closing_) return;
   closing_ = std::move(status);
+  shutdown_by_ = absl::InfiniteFuture();
   linger_until_ = now + options_.linger;
   farewell_path_ = agent_.selected_path();
   channels_.Close(now);

@@ -106,6 +106,11 @@ class Connection {
   absl::Status SetBufferedAmountLowThreshold(ChannelId channel, size_t bytes);
   size_t buffered_amount(ChannelId channel) const;
 
+  // Shutdown is the graceful end: what was sent is delivered, the channels are
+  // closed so that the peer sees the end of each, then the association, DTLS
+  // and ICE. All events of channels and Closed{OK} follow. Without an answer of
+  // the peer it becomes Close after Options::shutdown_timeout.
+  void Shutdown(absl::Time now);
   // Close hangs up: an ABORT and close_notify tell the peer at once, relays are
   // given back. All events of channels and Closed follow; drive it until then.
   void Close(absl::Time now);
@@ -198,6 +203,8 @@ class Connection {
   std::optional<Path> sctp_path_;  // That channels_ was told of.
   std::optional<dtls::Connected> dtls_session_;
 
+  // From Shutdown on: when it becomes a Close.
+  absl::Time shutdown_by_ = absl::InfiniteFuture();
   // Set by Hangup: why, and until when the last packets may take.
   std::optional<absl::Status> closing_;
   absl::Time linger_until_ = absl::InfiniteFuture();

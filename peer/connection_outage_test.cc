@@ -108,5 +108,46 @@ TEST(ConnectionOutage, DataFollowsConsentAtOnce) {
   EXPECT_EQ(d.call.b.messages.size(), 1u);
 }
 
+// Everything arrives, each channel ends in good order, and so do both sides.
+TEST(ConnectionShutdown, RightAfterTheLastSendLosesNothing) {
+  for (double loss : {0.0, 0.05}) {
+    SCOPED_TRACE(loss);
+    Direct d;
+    std::vector<ChannelId> channels;
+    for (int i = 0; i < 3; ++i) {
+      channels.push_back(*d.call.a.connection.CreateDataChannel(
+          d.network.now(), {.label = absl::StrCat(i)}));
+    }
+    d.call.Negotiate(d.call.a);
+    ASSERT_TRUE(d.call.Connected());
+    d.network.RunFor(absl::Seconds(1));
+    d.SetLoss(loss);
+    for (int i = 0; i < 60; ++i) {
+      ASSERT_OK(d.Send(channels[i % 3], std::string(5000, 'x')));
+    }
+    d.call.a.connection.Shutdown(d.network.now());
+    ASSERT_TRUE(d.network.RunUntil(
+        [&] { return d.call.a.closed && d.call.b.closed; }, absl::Seconds(15)));
+    EXPECT_OK(*d.call.a.closed);
+    EXPECT_OK(*d.call.b.closed);
+    EXPECT_EQ(d.call.b.messages.size(), 60u);
+  }
+}
+
+TEST(ConnectionShutdown, DoesNotWaitForASilentPeer) {
+  Direct d;
+  const ChannelId channel =
+      *d.call.a.connection.CreateDataChannel(d.network.now(), {.label = "x"});
+  d.call.Negotiate(d.call.a);
+  ASSERT_TRUE(d.call.Connected());
+  d.network.RunFor(absl::Seconds(1));
+  d.SetLoss(1);
+  ASSERT_OK(d.Send(channel, "unheard"));
+  d.call.a.connection.Shutdown(d.network.now());
+  d.network.RunFor(absl::Seconds(22));
+  ASSERT_TRUE(d.call.a.closed);
+  EXPECT_OK(*d.call.a.closed);
+}
+
 }  // namespace
 }  // namespace kyuu::peer

@@ -71,6 +71,9 @@ struct Options {
   // known (the answer is slower than the peer). A browser's ClientHello is two
   // of them, sent again after 50 ms, 100 ms, ...
   size_t early_dtls_datagrams_max = 16;
+  // How long Shutdown waits for the peer to take what was sent and to close its
+  // side: a few times channels.close_channels_timeout's round trips.
+  absl::Duration shutdown_timeout = absl::Seconds(20);
   // How long the last packets (ABORT, close_notify, giving allocations back)
   // may take before Closed.
   absl::Duration linger = absl::Seconds(1);

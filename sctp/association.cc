@@ -71,6 +71,8 @@ absl::Time Association::NextTimeout() const { return core_->NextTimeout(); }
 
 bool Association::transmit_urgent() const { return core_->transmit_urgent(); }
 
+uint64_t Association::restarts() const { return core_->restarts(); }
+
 bool Association::is_connected() const {
   return core_->state() == internal::State::kEstablished;
 }

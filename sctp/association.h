@@ -56,15 +56,16 @@ class Association {
   // grant is dropped at Connected.
   //   INVALID_ARGUMENT: an empty payload, one above max_message_out, or a
   //     stream beyond the agreed (or, before, the offered) number.
-  //   RESOURCE_EXHAUSTED: the send buffer is full; WritableAgain will follow.
-  //   FAILED_PRECONDITION: shutting down, ended, or the stream is being reset.
+  //   RESOURCE_EXHAUSTED: the stream's send buffer, or the whole, is full;
+  //     WritableAgain will follow.
+  //   FAILED_PRECONDITION: shutting down, or ended.
   absl::Status Send(absl::Time now, Message&& message,
                     const SendOptions& how = {});
 
   // ResetStreams makes outgoing streams start over (RFC 6525 section 5.1.2),
-  // after all that is queued on them was sent. StreamsReset{kOutgoing} tells
-  // when the peer agreed; until then Send refuses these streams. Streams that
-  // are being reset already are left alone.
+  // after all that is queued on them was delivered. StreamsReset{kOutgoing}
+  // tells when the peer agreed; what is sent meanwhile belongs to the time
+  // after. Streams that are being reset already are left alone.
   //   FAILED_PRECONDITION: the peer does not speak RFC 6525, or not connected.
   absl::Status ResetStreams(absl::Time now, absl::Span<const StreamId> streams);
 
@@ -98,6 +99,9 @@ class Association {
   // after each (RFC 9260 section 6.7; net/drive.h).
   bool transmit_urgent() const;
 
+  // How often the peer has restarted the association: ahead of the events
+  // Restarted, which wait behind messages.
+  uint64_t restarts() const;
   // True between Connected and the beginning of the end.
   bool is_connected() const;
   // Payload bytes of a stream that wait for their first transmission; what

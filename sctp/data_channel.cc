@@ -59,19 +59,25 @@ void DataChannels::Start(absl::Time now, StreamParity parity,
 absl::StatusOr<ChannelId> DataChannels::Create(absl::Time now,
                                                ChannelConfig config) {
   if (absl::Status s = Validate(config); !s.ok()) return s;
-  if (ended_) return absl::FailedPreconditionError("the association has ended");
+  if (ended_ || shutdown_by_) {
+    return absl::FailedPreconditionError("the association has ended");
+  }
   if (channels_.size() >= options_.channels_max) {
     return absl::ResourceExhaustedError("too many channels");
   }
   std::optional<StreamId> stream = config.negotiated_id;
-  if (stream && (by_stream_.contains(*stream) || unusable_.contains(*stream))) {
+  if (const auto it = stream ? streams_.find(*stream) : streams_.end();
+      it != streams_.end() && (it->second.incoming || it->second.parting ||
+                               it->second.refused || it->second.unusable)) {
     return absl::AlreadyExistsError("the negotiated id is in use");
   }
-  if (!stream && connected_) {
+  // While a restart waits to be told of, everything waits for it.
+  const bool current = is_current();
+  if (!stream && current) {
     stream = FreeStream();
     if (!stream) return absl::ResourceExhaustedError("no stream id is free");
   }
-  if (stream && connected_ && Number(*stream) >= connected_->outgoing_streams) {
+  if (stream && current && Number(*stream) >= connected_->outgoing_streams) {
     return absl::ResourceExhaustedError("the peer grants fewer streams");
   }
   const ChannelId id{next_channel_++};
@@ -80,16 +86,16 @@ absl::StatusOr<ChannelId> DataChannels::Create(absl::Time now,
   channel.config = std::move(config);
   if (channel.config.negotiated_id) {
     channel.stream = stream;
-    by_stream_[*stream] = &channel;
+    streams_[*stream].incoming = id;
   }
-  if (connected_) Open(now, channel, *stream);
+  if (current) Open(now, channel, *stream);
   return id;
 }
 
 void DataChannels::Open(absl::Time now, Channel& channel, StreamId stream) {
   channel.stream = stream;
   channel.state = Channel::State::kOpen;
-  by_stream_[stream] = &channel;
+  streams_[stream].incoming = channel.id;
   association_->SetBufferedAmountLowThreshold(stream, channel.low_threshold);
   ++stats_.channels_opened;
   events_.push_back(ChannelOpened{.channel = channel.id, .stream = stream});
@@ -106,13 +112,10 @@ void DataChannels::SendDcep(absl::Time now, Channel& channel) {
                                      ? DcepAck{}.Serialize()
                                      : ToOpen(channel.config).Serialize();
   const size_t size = payload.size();
+  // One for each channel, and so bounded by channels_max.
   const absl::Status status = association_->Send(
-      now, Message{*channel.stream, kPpidDcep, std::move(payload)});
-  if (absl::IsResourceExhausted(status)) {
-    dcep_waiting_.insert(channel.id);
-    return;
-  }
-  dcep_waiting_.erase(channel.id);
+      now, Message{*channel.stream, kPpidDcep, std::move(payload)},
+      {.priority = channel.config.priority, .budget = Budget::kControl});
   if (!status.ok()) {
     FinishClosing(channel, status);
     return;
@@ -130,10 +133,7 @@ std::optional<StreamId> DataChannels::FreeStream() {
     if (next_stream_ >= limit) next_stream_ = first;
     const StreamId stream{static_cast<uint16_t>(next_stream_)};
     next_stream_ += 2;
-    if (Number(stream) < limit && !by_stream_.contains(stream) &&
-        !unusable_.contains(stream)) {
-      return stream;
-    }
+    if (Number(stream) < limit && !streams_.contains(stream)) return stream;
   }
   return std::nullopt;
 }
@@ -150,9 +150,8 @@ absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
         absl::StrCat("a message of ", payload.size(),
                      " bytes; the peer takes at most ", max_message_size_));
   }
-  // Nothing may overtake the channel's OPEN (RFC 8832 section 6).
-  if (!dcep_waiting_.empty() && dcep_waiting_.contains(id)) {
-    return absl::ResourceExhaustedError("the send buffer is full");
+  if (!is_current()) {
+    return absl::FailedPreconditionError("the peer restarted the association");
   }
   const bool text = type == PayloadType::kText;
   const size_t counted = payload.size();
@@ -169,7 +168,8 @@ absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
                                         ? channel->config.ordering
                                         : Ordering::kOrdered,
                         .max_retransmits = channel->config.max_retransmits,
-                        .lifetime = channel->config.max_packet_life_time};
+                        .lifetime = channel->config.max_packet_life_time,
+                        .priority = channel->config.priority};
   const absl::Status status = association_->Send(now, std::move(message), how);
   if (!status.ok()) {
     if (counted > 0) payload = std::move(message.payload);
@@ -199,32 +199,57 @@ void DataChannels::BeginClosing(absl::Time now, Channel& channel) {
     return;
   }
   channel.state = Channel::State::kClosing;
-  const bool unannounced = dcep_waiting_.erase(channel.id) > 0;
-  if (unannounced && !channel.incoming) {
-    FinishClosing(channel, absl::OkStatus());
-    return;
-  }
-  const absl::Status status =
-      association_->ResetStreams(now, absl::MakeConstSpan(&*channel.stream, 1));
-  if (!status.ok()) {
-    // The peer knows no resets: the stream keeps its numbers, and with them
-    // whatever the peer takes for the channel. Nobody else may have it.
-    unusable_.insert(*channel.stream);
+  // The peer may have asked for the reset, and had it.
+  if (channel.outgoing_reset) return;
+  if (!ResetOutgoing(now, *channel.stream, channel.id).ok()) {
     FinishClosing(channel, absl::OkStatus());
   }
 }
 
+absl::Status DataChannels::ResetOutgoing(absl::Time now, StreamId stream,
+                                         std::optional<ChannelId> channel) {
+  // Restarted will close it.
+  if (!is_current()) return absl::OkStatus();
+  StreamUse& use = streams_[stream];
+  use.resets.push_back(channel);
+  if (use.resets.size() > 1) return absl::OkStatus();
+  absl::Status status =
+      association_->ResetStreams(now, absl::MakeConstSpan(&stream, 1));
+  if (!status.ok()) {
+    // The peer knows no resets: the stream keeps its numbers, and with them
+    // whatever the peer takes for the channel. Nobody else may have it.
+    use.resets.clear();
+    use.unusable = true;
+  }
+  return status;
+}
+
 void DataChannels::FinishClosing(Channel& channel, absl::Status status) {
-  if (channel.stream) {
-    ForgetEarly(*channel.stream);
-    by_stream_.erase(*channel.stream);
+  const ChannelId id = channel.id;
+  if (const std::optional<StreamId> stream = channel.stream) {
+    StreamUse& use = streams_[*stream];
+    if (use.incoming == id) {
+      use.incoming.reset();
+      ForgetEarly(*stream);
+    }
+    if (use.parting == id) use.parting.reset();
+    Tidy(*stream);
   }
   if (channel.incoming) peer_text_bytes_ -= TextSize(channel.config);
   ++stats_.channels_closed;
-  events_.push_back(ChannelClosed{channel.id, std::move(status)});
-  const ChannelId id = channel.id;
-  dcep_waiting_.erase(id);
+  events_.push_back(ChannelClosed{id, std::move(status)});
   channels_.erase(id);
+}
+
+void DataChannels::FinishParting(StreamId stream) {
+  const auto it = streams_.find(stream);
+  if (it == streams_.end() || !it->second.parting) return;
+  FinishClosing(*FindById(*it->second.parting), absl::OkStatus());
+}
+
+void DataChannels::Tidy(StreamId stream) {
+  const auto it = streams_.find(stream);
+  if (it != streams_.end() && it->second.idle()) streams_.erase(it);
 }
 
 void DataChannels::CloseAll(const absl::Status& status) {
@@ -233,8 +258,20 @@ void DataChannels::CloseAll(const absl::Status& status) {
 
 void DataChannels::Shutdown(absl::Time now) {
   if (!association_) return Close(now);
-  association_->Shutdown(now);
+  if (ended_ || shutdown_by_) return;
+  shutdown_by_ = now + options_.close_channels_timeout;
+  std::vector<ChannelId> ids;
+  for (const auto& [id, channel] : channels_) ids.push_back(id);
+  for (const ChannelId id : ids) {
+    // Others may have gone with it.
+    if (FindById(id) != nullptr) BeginClosing(now, *FindById(id));
+  }
   Process(now);
+}
+
+void DataChannels::AdvanceShutdown(absl::Time now) {
+  if (!shutdown_by_ || ended_) return;
+  if (channels_.empty() || now >= *shutdown_by_) association_->Shutdown(now);
 }
 
 void DataChannels::Close(absl::Time now) {
@@ -292,8 +329,10 @@ const ChannelConfig* DataChannels::Find(ChannelId id) const {
 }
 
 DataChannels::Channel* DataChannels::FindByStream(StreamId stream) {
-  const auto it = by_stream_.find(stream);
-  return it == by_stream_.end() ? nullptr : it->second;
+  const auto it = streams_.find(stream);
+  return it == streams_.end() || !it->second.incoming
+             ? nullptr
+             : FindById(*it->second.incoming);
 }
 
 DataChannels::Channel* DataChannels::FindById(ChannelId id) {
@@ -340,7 +379,11 @@ std::optional<DataChannels::Event> DataChannels::PollEvent() {
 }
 
 absl::Time DataChannels::NextTimeout() const {
-  return association_ ? association_->NextTimeout() : absl::InfiniteFuture();
+  if (!association_) return absl::InfiniteFuture();
+  // Once it has passed, the association's own deadline counts.
+  const bool waits = shutdown_by_ && !ended_ && *shutdown_by_ > last_now_;
+  return std::min(association_->NextTimeout(),
+                  waits ? *shutdown_by_ : absl::InfiniteFuture());
 }
 
 Stats DataChannels::association_stats() const {

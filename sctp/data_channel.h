@@ -14,13 +14,13 @@
 #include <deque>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -53,6 +53,8 @@ class DataChannels {
     // messages wait in the receive window, which holds the peer back.
     size_t events_max = 256;
     size_t event_bytes_max = size_t{1} << 20;
+    // How long Shutdown waits for the peer's side of closing channels.
+    absl::Duration close_channels_timeout = absl::Seconds(10);
   };
   using Packet = absl::Span<const uint8_t>;  // As Association's.
   using Event = std::variant<Connected, ChannelOpened, ChannelIncoming,
@@ -78,19 +80,25 @@ class DataChannels {
   // Send queues one message; `payload` is moved from only on success.
   // NOT_FOUND: no such channel. FAILED_PRECONDITION: not open (yet).
   // INVALID_ARGUMENT: larger than what the peer takes.
-  // RESOURCE_EXHAUSTED: the send buffer is full; WritableAgain will follow.
+  // RESOURCE_EXHAUSTED: the send buffer of the channel, or of all together, is
+  //   full; WritableAgain with its stream will follow.
   absl::Status Send(absl::Time now, ChannelId channel, PayloadType type,
                     std::vector<uint8_t>&& payload);
 
-  // CloseChannel sends what is queued, then closes both directions by stream
+  // CloseChannel delivers what is queued, then closes both directions by stream
   // reset (RFC 8831 section 6.7); ChannelClosed follows. Messages of the peer
   // that arrive meanwhile are dropped. NOT_FOUND: no such channel.
   absl::Status CloseChannel(absl::Time now, ChannelId channel);
 
-  // Shutdown ends the association after everything queued was delivered; Close
-  // ends it at once by an ABORT. ChannelClosed for each channel and Closed
-  // follow.
+  // Shutdown is the graceful end: it closes all channels as CloseChannel does,
+  // and then the association (RFC 9260 section 9.2). ChannelClosed for each
+  // channel and Closed{OK} follow; nothing can be created meanwhile. A peer
+  // that does not answer the resets is not waited for beyond
+  // close_channels_timeout, nor beyond five minutes for the rest: call Close
+  // if that is too long.
   void Shutdown(absl::Time now);
+  // Close ends the association at once by an ABORT. ChannelClosed for each
+  // channel and Closed{OK} follow.
   void Close(absl::Time now);
 
   // As Association's; before Start too.
@@ -133,12 +141,36 @@ class DataChannels {
  private:
   using Channel = internal::Channel;
 
+  // Who uses a stream id. The two directions change hands one by one: what
+  // arrives after the peer's reset belongs to the next channel, although ours
+  // may still wait for the answer to its reset. What the next channel sends
+  // meanwhile waits behind that reset, in the association.
+  struct StreamUse {
+    std::optional<ChannelId> incoming;  // Takes what arrives.
+    // Its incoming direction is over, its outgoing one is not yet.
+    std::optional<ChannelId> parting;
+    // For whom ResetStreams was called, or will be once the one in front is
+    // done; nullopt for a channel that was refused.
+    absl::InlinedVector<std::optional<ChannelId>, 1> resets;
+    // What arrives until the peer's reset belongs to a refused channel.
+    bool refused = false;
+    // The peer does not reset it: never used again.
+    bool unusable = false;
+
+    bool idle() const {
+      return !incoming && !parting && resets.empty() && !refused && !unusable;
+    }
+  };
+
   // Takes events of the association until there are enough of our own.
   void Process(absl::Time now);
   void On(absl::Time now, Message& message);
   void On(absl::Time now, const Connected& connected);
-  void On(absl::Time now, const Restarted&);
+  void On(absl::Time now, const Restarted& restarted);
   void On(absl::Time now, const StreamsReset& reset);
+  void OnIncomingReset(absl::Time now, StreamId stream);
+  void OnOutgoingReset(absl::Time now, StreamId stream,
+                       const absl::Status& status);
   void On(absl::Time now, const WritableAgain&);
   void On(absl::Time now, const BufferedAmountLow& low);
   void On(absl::Time now, const Closed& closed);
@@ -152,13 +184,28 @@ class DataChannels {
 
   // Puts `channel` on a stream, and announces it unless it is negotiated.
   void Open(absl::Time now, Channel& channel, StreamId stream);
-  // Sends the OPEN or ACK that a full send buffer held up.
+  void OpenWaiting(absl::Time now);
   void SendDcep(absl::Time now, Channel& channel);
+  // Asks for the reset of our direction of `stream`, for `channel` or for one
+  // that was refused. FAILED_PRECONDITION: the peer knows no resets.
+  absl::Status ResetOutgoing(absl::Time now, StreamId stream,
+                             std::optional<ChannelId> channel);
+  // Something of the next channel has arrived, so the one before is over for
+  // the peer.
+  void FinishParting(StreamId stream);
+  // Goes on with Shutdown once there are no channels any more.
+  void AdvanceShutdown(absl::Time now);
+  // Whether the peer is the one that our channels were opened with.
+  bool is_current() const {
+    return connected_ && association_->restarts() == restarts_;
+  }
   std::optional<StreamId> FreeStream();
   void BeginClosing(absl::Time now, Channel& channel);
   void FinishClosing(Channel& channel, absl::Status status);
   void CloseAll(const absl::Status& status);
+  // The channel that takes what arrives on `stream`.
   Channel* FindByStream(StreamId stream);
+  void Tidy(StreamId stream);
   Channel* FindById(ChannelId id);
 
   Options options_;
@@ -173,17 +220,16 @@ class DataChannels {
   size_t max_message_size_ = 65536;
   // In the order of creation. Nodes stay where they are.
   std::map<ChannelId, Channel> channels_;
-  absl::flat_hash_map<StreamId, Channel*> by_stream_;
-  // Streams whose reset the peer refused: never used again.
-  std::set<StreamId> unusable_;
+  absl::flat_hash_map<StreamId, StreamUse> streams_;
+  uint64_t restarts_ = 0;  // Those that Restarted told of.
+  // From Shutdown on, until when the channels' end is waited for.
+  std::optional<absl::Time> shutdown_by_;
   uint32_t next_channel_ = 1;
   uint32_t next_stream_ = 0;  // Where FreeStream looks next.
   size_t peer_text_bytes_ = 0;
   std::map<StreamId, std::vector<Message>> early_;
   size_t early_bytes_ = 0;
   size_t early_messages_ = 0;
-  // Channels whose DCEP message waits for room in the send buffer.
-  std::set<ChannelId> dcep_waiting_;
   std::deque<Event> events_;
   size_t event_bytes_ = 0;
   DataChannelStats stats_;

@@ -33,14 +33,19 @@ void DataChannels::Process(absl::Time now) {
   while (events_.size() < options_.events_max &&
          event_bytes_ < options_.event_bytes_max) {
     std::optional<sctp::Event> event = association_->PollEvent();
-    if (!event) return;
+    if (!event) break;
     std::visit([&](auto& e) { On(now, e); }, *event);
   }
+  AdvanceShutdown(now);
 }
 
 void DataChannels::On(absl::Time now, const Connected& connected) {
   connected_ = connected;
   events_.push_back(connected);
+  OpenWaiting(now);
+}
+
+void DataChannels::OpenWaiting(absl::Time now) {
   for (auto it = channels_.begin(); it != channels_.end();) {
     Channel& channel = it->second;
     ++it;  // Opening may fail, and takes the channel away.
@@ -48,7 +53,7 @@ void DataChannels::On(absl::Time now, const Connected& connected) {
     const std::optional<StreamId> stream =
         channel.stream ? channel.stream : FreeStream();
     if (!stream ||
-        static_cast<uint16_t>(*stream) >= connected.outgoing_streams) {
+        static_cast<uint16_t>(*stream) >= connected_->outgoing_streams) {
       FinishClosing(channel, absl::ResourceExhaustedError(
                                  "the peer grants fewer streams"));
       continue;
@@ -57,12 +62,27 @@ void DataChannels::On(absl::Time now, const Connected& connected) {
   }
 }
 
-void DataChannels::On(absl::Time, const Restarted&) {
-  // The peer knows none of our channels any more.
+void DataChannels::On(absl::Time now, const Restarted& restarted) {
+  // The peer knows none of our channels any more, and has never heard of those
+  // that wait.
   early_.clear();
   early_bytes_ = early_messages_ = 0;
-  unusable_.clear();
-  CloseAll(absl::AbortedError("the peer restarted the association"));
+  const absl::Status status =
+      absl::AbortedError("the peer restarted the association");
+  for (auto it = channels_.begin(); it != channels_.end();) {
+    Channel& channel = it->second;
+    ++it;
+    if (channel.state != Channel::State::kWaiting) {
+      FinishClosing(channel, status);
+    }
+  }
+  streams_.clear();
+  for (const auto& [id, channel] : channels_) {
+    if (channel.stream) streams_[*channel.stream].incoming = id;
+  }
+  connected_ = restarted.terms;
+  ++restarts_;
+  if (is_current()) OpenWaiting(now);
 }
 
 void DataChannels::On(absl::Time, const Closed& closed) {
@@ -73,18 +93,16 @@ void DataChannels::On(absl::Time, const Closed& closed) {
   events_.push_back(closed);
 }
 
-void DataChannels::On(absl::Time now, const WritableAgain&) {
-  while (!dcep_waiting_.empty()) {
-    const size_t before = dcep_waiting_.size();
-    Channel* channel = FindById(*dcep_waiting_.begin());
-    SendDcep(now, *channel);
-    if (dcep_waiting_.size() == before) return;  // Full again.
-  }
-  events_.push_back(WritableAgain{});
+void DataChannels::On(absl::Time, const WritableAgain& writable) {
+  events_.push_back(writable);
 }
 
 void DataChannels::On(absl::Time, const BufferedAmountLow& low) {
   Channel* channel = FindByStream(low.stream);
+  if (const auto it = streams_.find(low.stream);
+      channel == nullptr && it != streams_.end() && it->second.parting) {
+    channel = FindById(*it->second.parting);
+  }
   // DCEP alone in the buffer was no amount, and its leaving is no event.
   if (channel == nullptr || !channel->above_threshold) return;
   if (buffered_amount(channel->id) > channel->low_threshold) return;
@@ -102,11 +120,12 @@ void DataChannels::On(absl::Time now, Message& message) {
     return;
   }
   Channel* channel = FindByStream(message.stream);
-  if (channel == nullptr || channel->state == Channel::State::kWaiting) {
-    KeepEarly(message);
+  if (channel != nullptr && channel->state != Channel::State::kWaiting) {
+    Deliver(*channel, message);
     return;
   }
-  Deliver(*channel, message);
+  FinishParting(message.stream);
+  KeepEarly(message);
 }
 
 void DataChannels::Deliver(Channel& channel, Message& message) {
@@ -154,7 +173,10 @@ void DataChannels::OnDcep(absl::Time now, StreamId stream,
   if (!dcep.ok()) {
     ++stats_.drop_malformed_dcep;
     // RFC 8832 section 6: an OPEN that cannot be honoured closes its stream.
-    if (FindByStream(stream) == nullptr) Refuse(now, stream);
+    if (FindByStream(stream) == nullptr) {
+      FinishParting(stream);
+      Refuse(now, stream);
+    }
     return;
   }
   if (DcepOpen* open = std::get_if<DcepOpen>(&*dcep)) {
@@ -170,10 +192,12 @@ void DataChannels::OnDcep(absl::Time now, StreamId stream,
 }
 
 void DataChannels::OnOpen(absl::Time now, StreamId stream, DcepOpen open) {
-  if (FindByStream(stream) != nullptr) {
+  const auto use = streams_.find(stream);
+  if (use != streams_.end() && (use->second.incoming || use->second.refused)) {
     ++stats_.drop_duplicate_open;
     return;
   }
+  FinishParting(stream);
   if (HasStreamParity(stream, parity_)) {
     ++stats_.refused_parity;
     Refuse(now, stream);
@@ -196,7 +220,8 @@ void DataChannels::OnOpen(absl::Time now, StreamId stream, DcepOpen open) {
   channel.incoming = true;
   channel.acknowledged = true;
   channel.state = Channel::State::kOpen;
-  by_stream_[stream] = &channel;
+  streams_[stream].incoming = id;
+  association_->SetBufferedAmountLowThreshold(stream, 0);
   ++stats_.channels_accepted;
   events_.push_back(ChannelIncoming{
       .channel = id, .stream = stream, .config = channel.config});
@@ -206,13 +231,15 @@ void DataChannels::OnOpen(absl::Time now, StreamId stream, DcepOpen open) {
 
 void DataChannels::Refuse(absl::Time now, StreamId stream) {
   ForgetEarly(stream);
-  // A peer without resets learns nothing, and its data is dropped as early.
-  association_->ResetStreams(now, absl::MakeConstSpan(&stream, 1))
-      .IgnoreError();
+  if (std::exchange(streams_[stream].refused, true)) return;
+  // A peer without resets learns nothing, and its data is dropped.
+  ResetOutgoing(now, stream, std::nullopt).IgnoreError();
 }
 
 void DataChannels::KeepEarly(Message& message) {
-  if (early_messages_ >= options_.early_messages_max ||
+  const auto use = streams_.find(message.stream);
+  const bool refused = use != streams_.end() && use->second.refused;
+  if (refused || early_messages_ >= options_.early_messages_max ||
       early_bytes_ + message.payload.size() > options_.early_bytes_max) {
     ++stats_.drop_early_data;
     return;
@@ -251,32 +278,71 @@ void DataChannels::On(absl::Time now, const StreamsReset& reset) {
     }
   }
   for (const StreamId stream : streams) {
-    Channel* channel = FindByStream(stream);
-    if (channel == nullptr) {
-      if (reset.direction == ResetDirection::kIncoming) ForgetEarly(stream);
-      continue;
-    }
-    if (channel->state == Channel::State::kWaiting) continue;
     if (reset.direction == ResetDirection::kIncoming) {
-      // Everything that the peer sent on the channel was delivered before.
-      channel->incoming_reset = true;
-      BeginClosing(now, *channel);
-      channel = FindByStream(stream);
-      if (channel == nullptr) continue;
+      OnIncomingReset(now, stream);
     } else {
-      if (!reset.status.ok()) unusable_.insert(stream);
-      // A peer that refuses will not reset its side either.
-      if (!reset.status.ok()) channel->incoming_reset = true;
-      channel->outgoing_reset = true;
-      // The peer's reset of all of ours is its way to ask for the end.
-      BeginClosing(now, *channel);
-      channel = FindByStream(stream);
-      if (channel == nullptr) continue;
+      OnOutgoingReset(now, stream, reset.status);
     }
-    if (channel->outgoing_reset && channel->incoming_reset) {
+    Tidy(stream);
+  }
+}
+
+void DataChannels::OnIncomingReset(absl::Time now, StreamId stream) {
+  Channel* channel = FindByStream(stream);
+  if (channel != nullptr) {
+    if (channel->state == Channel::State::kWaiting) return;
+    // Everything that the peer sent on the channel was delivered before.
+    FinishParting(stream);
+    StreamUse& use = streams_[stream];
+    use.parting = std::exchange(use.incoming, std::nullopt);
+    channel->incoming_reset = true;
+    const ChannelId id = channel->id;
+    BeginClosing(now, *channel);
+    channel = FindById(id);  // Gone, if the peer knows no resets.
+    if (channel != nullptr && channel->outgoing_reset) {
       FinishClosing(*channel, absl::OkStatus());
     }
+    return;
   }
+  ForgetEarly(stream);
+  if (const auto it = streams_.find(stream); it != streams_.end()) {
+    // The end of what we refused, or something that no peer has a reason for.
+    it->second.refused = false;
+    return;
+  }
+  // A channel of the peer alone. It ends when our direction was reset too.
+  if (streams_.size() >= options_.channels_max) {
+    ++stats_.ignored_resets;
+    return;
+  }
+  // A peer that resets but cannot be reset keeps its channel, as it asked for.
+  ResetOutgoing(now, stream, std::nullopt).IgnoreError();
+}
+
+void DataChannels::OnOutgoingReset(absl::Time now, StreamId stream,
+                                   const absl::Status& status) {
+  const auto it = streams_.find(stream);
+  if (it == streams_.end()) return;
+  StreamUse& use = it->second;
+  std::optional<ChannelId> owner = use.incoming;
+  if (!use.resets.empty()) {
+    owner = use.resets.front();
+    use.resets.erase(use.resets.begin());
+    if (!use.resets.empty() &&
+        !association_->ResetStreams(now, absl::MakeConstSpan(&stream, 1))
+             .ok()) {
+      use.resets.clear();
+    }
+  }
+  if (!status.ok()) use.unusable = true;
+  Channel* channel = owner ? FindById(*owner) : nullptr;
+  if (channel == nullptr || channel->state == Channel::State::kWaiting) return;
+  channel->outgoing_reset = true;
+  // A peer that refuses will not reset its side either.
+  if (!status.ok()) channel->incoming_reset = true;
+  // The peer's reset of all of ours is its way to ask for the end.
+  BeginClosing(now, *channel);
+  if (channel->incoming_reset) FinishClosing(*channel, absl::OkStatus());
 }
 
 }  // namespace kyuu::sctp

@@ -101,6 +101,7 @@ struct DataChannelStats {
   uint64_t drop_after_close = 0;      // On a channel that we closed.
   uint64_t drop_unknown_ppid = 0;     // Neither data nor DCEP.
   uint64_t drop_partial_message = 0;  // Deprecated parts that do not join.
+  uint64_t ignored_resets = 0;        // Of streams without a channel, too many.
 };
 
 namespace internal {
@@ -137,7 +138,7 @@ struct Channel {
   State state = State::kWaiting;
   // Unset while a channel that is not negotiated waits.
   std::optional<StreamId> stream;
-  bool incoming = false;
+  bool incoming = false;  // The peer opened it.
   // Until the ACK comes, everything is sent ordered (RFC 8832 section 6).
   bool acknowledged = false;
   // Whether CloseChannel was called, so that data of the peer is dropped.

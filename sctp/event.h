@@ -22,8 +22,11 @@ struct Connected {
 };
 
 // Restarted: the peer lost its state and began anew (RFC 9260 section 5.2).
-// Messages in flight are lost, queued ones are kept, all streams start over.
-struct Restarted {};
+// Messages that were queued or in flight are lost, all streams start over. What
+// both sides agreed on now is in `terms`.
+struct Restarted {
+  Connected terms;
+};
 
 enum class ResetDirection : uint8_t {
   kOutgoing,  // Our streams, as asked for by ResetStreams or by the peer.
@@ -40,9 +43,11 @@ struct StreamsReset {
   absl::Status status;
 };
 
-// WritableAgain: after Send has returned RESOURCE_EXHAUSTED, the send buffer
-// has drained to half of its limit.
-struct WritableAgain {};
+// WritableAgain: after Send has returned RESOURCE_EXHAUSTED for `stream`, both
+// its send buffer and the whole have drained to half of their limits.
+struct WritableAgain {
+  StreamId stream{};
+};
 
 // BufferedAmountLow: buffered_amount(stream) fell to its threshold or below.
 struct BufferedAmountLow {

@@ -35,6 +35,14 @@ enum class Ordering : uint8_t {
   kUnordered,
 };
 
+// Whether a message counts against the send buffers.
+enum class Budget : uint8_t {
+  kCounted,
+  // Never refused for lack of room: for the few small messages of a protocol
+  // above, like DCEP, that bounds them itself.
+  kControl,
+};
+
 // SendOptions says how hard to try. With both limits unset the message is
 // reliable. Limits take effect only if the peer speaks RFC 3758; towards one
 // that does not, every message is reliable.
@@ -45,7 +53,12 @@ struct SendOptions {
   std::optional<uint16_t> max_retransmits;
   // Gives the message up when this long has passed since Send, whether it
   // still waits in the send queue or is in flight (RFC 3758 section 4).
+  // One that can be sent at once is, even with a lifetime of 0.
   std::optional<absl::Duration> lifetime;
+  // The weight of the message's stream against others, in bytes sent (RFC 8831
+  // section 6.4, RFC 8260 section 3.6). 0 counts as 1.
+  uint16_t priority = 256;
+  Budget budget = Budget::kCounted;
 };
 
 }  // namespace kyuu::sctp

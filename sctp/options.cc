@@ -27,7 +27,9 @@ absl::Status Options::Validate() const {
   if (max_message_out == 0 || max_message_out > 0xffffffff) {
     return Invalid("max_message_out is not in 1..2^32-1");
   }
-  if (send_buffer_bytes == 0) return Invalid("send_buffer_bytes is 0");
+  if (stream_send_buffer_bytes == 0 || send_buffer_bytes == 0) {
+    return Invalid("a send buffer is 0");
+  }
   if (max_tsn_window == 0 || max_tsn_window > 32767) {
     return Invalid("max_tsn_window is not in 1..32767");
   }

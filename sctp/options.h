@@ -50,9 +50,12 @@ struct Options {
   // The largest message that Send takes; the peer's a=max-message-size.
   size_t max_message_out = size_t{1} << 30;
 
-  // Send takes messages until this much is queued or unacknowledged, payload
-  // and send_overhead_bytes for each message, so one message may overshoot.
-  size_t send_buffer_bytes = size_t{16} << 20;
+  // Send takes messages until this much is queued or unacknowledged on the
+  // message's stream, and on all streams together: payload and
+  // send_overhead_bytes for each message, so one message may overshoot. 16 MiB
+  // is what browsers give a channel; four full ones fill the whole.
+  size_t stream_send_buffer_bytes = size_t{16} << 20;
+  size_t send_buffer_bytes = size_t{64} << 20;
   size_t send_overhead_bytes = 128;
 
   // How far beyond the cumulative TSN data is accepted, and sent. Each TSN may

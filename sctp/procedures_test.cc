@@ -79,6 +79,39 @@ TEST(PartialReliability, AllowsAsManyRetransmissionsAsAsked) {
   EXPECT_EQ(p.a.stats().messages_abandoned, 1u);
 }
 
+TEST(PartialReliability, WhatCanGoAtOnceGoesWithALifetimeOfZero) {
+  TestPair p;
+  p.Connect();
+  const SendOptions at_once{.lifetime = absl::ZeroDuration()};
+  for (int i = 0; i < 10; ++i) {
+    // Three fragments: the later ones did not have to wait either.
+    ASSERT_OK(p.SendText(p.a, 0, std::string(3000, 'x'), at_once));
+    // A driver takes a moment until it asks.
+    p.pair.RunFor(absl::Seconds(1));
+  }
+  EXPECT_THAT(p.at_b.messages, SizeIs(10));
+  // More than the window: the rest would have to wait.
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_OK(p.SendText(p.a, 0, std::string(1000, 'x'), at_once));
+  }
+  p.pair.RunFor(absl::Seconds(1));
+  EXPECT_GE(p.at_b.messages.size(), 20u);
+  EXPECT_LT(p.at_b.messages.size(), 60u);
+  EXPECT_EQ(p.a.stats().messages_abandoned, 110 - p.at_b.messages.size());
+  EXPECT_EQ(p.a.stats().send_occupied_bytes, 0u);
+}
+
+// ... and nobody asked for a packet: what is out of date is not sent late.
+TEST(PartialReliability, ALifetimeEndsWhileNobodyAsksForPackets) {
+  TestPair p;
+  p.Connect();
+  ASSERT_OK(p.SendText(p.a, 0, "x", {.lifetime = absl::Milliseconds(100)}));
+  std::vector<uint8_t> buffer(2000);
+  EXPECT_FALSE(p.a.PollTransmit(p.pair.now() + absl::Milliseconds(120),
+                                absl::MakeSpan(buffer)));
+  EXPECT_EQ(p.a.stats().messages_abandoned, 1u);
+}
+
 TEST(PartialReliability, LifetimeEndsInTheQueue) {
   TestPair p;
   p.Connect();
@@ -149,8 +182,9 @@ TEST(StreamReset, StartsAStreamOverInBothDirections) {
   p.Connect();
   ASSERT_OK(p.SendText(p.a, 7, "before"));
   ASSERT_OK(p.a.ResetStreams(p.pair.now(), {StreamId{7}}));
-  EXPECT_THAT(p.SendText(p.a, 7, "too early"),
-              StatusIs(absl::StatusCode::kFailedPrecondition));
+  // It belongs to the time after, and waits for it.
+  ASSERT_OK(p.SendText(p.a, 7, "between"));
+  EXPECT_EQ(p.a.buffered_amount(StreamId{7}), 13u);
   p.pair.RunFor(absl::Milliseconds(100));
   ASSERT_THAT(p.at_a.resets, SizeIs(1));
   EXPECT_EQ(p.at_a.resets[0].direction, ResetDirection::kOutgoing);
@@ -163,7 +197,35 @@ TEST(StreamReset, StartsAStreamOverInBothDirections) {
   EXPECT_THAT(p.at_a.resets, SizeIs(2));
   ASSERT_OK(p.SendText(p.a, 7, "after"));
   p.pair.RunFor(absl::Milliseconds(100));
-  EXPECT_THAT(p.at_b.Texts(7), ElementsAre("before", "after"));
+  EXPECT_THAT(p.at_b.Texts(7), ElementsAre("before", "between", "after"));
+}
+
+// A peer that takes the request for the end (aiortc, libdatachannel) would lose
+// what comes after it.
+TEST(StreamReset, IsAskedForOnceEverythingIsAcknowledged) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    sim::LinkOptions link{.delay = absl::Milliseconds(20), .loss = 0.05};
+    TestPair p({.seed = seed, .a_to_b = link, .b_to_a = link});
+    p.Connect();
+    for (int i = 0; i < 50; ++i) {
+      ASSERT_OK(p.SendText(p.a, 7, std::string(4000, 'x')));
+    }
+    ASSERT_OK(p.a.ResetStreams(p.pair.now(), {StreamId{7}}));
+    std::optional<size_t> had;
+    p.pair.keep_a_to_b = [&](absl::Span<const uint8_t> packet) {
+      // RE-CONFIG (130), in front or behind a SACK.
+      const bool reset =
+          packet[12] == 130 ||
+          (packet[12] == 3 && packet.size() > 28 && packet[28] == 130);
+      if (reset && !had) had = p.at_b.messages.size();
+      return true;
+    };
+    ASSERT_TRUE(p.pair.RunUntil([&] { return !p.at_a.resets.empty(); },
+                                absl::Minutes(2)));
+    ASSERT_TRUE(had);
+    EXPECT_EQ(*had, 50u);
+  }
 }
 
 TEST(StreamReset, LosesNothingThatWasSentBefore) {
@@ -322,6 +384,25 @@ TEST(Abort, CloseIsOrderlyHereAndAnAbortThere) {
   p.pair.RunFor(absl::Seconds(1));
   EXPECT_OK(*p.at_b.closed);
   EXPECT_EQ(p.at_a.closed->code(), absl::StatusCode::kAborted);
+}
+
+// A peer that has closed its stream sees that end, and then the abort.
+TEST(Abort, CarriesWhatThePeerWaitsFor) {
+  TestPair p;
+  p.Connect();
+  ASSERT_OK(p.SendText(p.b, 3, "last"));
+  p.pair.RunFor(absl::Milliseconds(100));
+  ASSERT_OK(p.b.ResetStreams(p.pair.now(), {StreamId{3}}));
+  ASSERT_OK(p.SendText(p.b, 4, "unacknowledged"));
+  std::vector<uint8_t> buffer(2000);
+  while (auto packet = p.b.PollTransmit(p.pair.now(), absl::MakeSpan(buffer))) {
+    p.a.HandlePacket(p.pair.now(), *packet);
+  }
+  p.a.Close(p.pair.now());
+  p.pair.RunFor(absl::Milliseconds(100));
+  ASSERT_TRUE(p.at_b.closed);
+  EXPECT_THAT(p.at_b.resets, SizeIs(1));
+  EXPECT_EQ(p.b.stats().flight_bytes, 0u);
 }
 
 TEST(Abort, WhoMissedItLearnsWithTheNextPacket) {

@@ -100,11 +100,7 @@ absl::Status Core::Send(absl::Time now, Message&& message,
   if (static_cast<uint16_t>(message.stream) >= streams) {
     return absl::InvalidArgumentError("no such stream");
   }
-  if (queue_.IsPaused(message.stream)) {
-    return absl::FailedPreconditionError("the stream is being reset");
-  }
-  if (!queue_.HasRoom()) {
-    queue_.OnRefused();
+  if (!queue_.TakeRoom(message.stream, how)) {
     return absl::ResourceExhaustedError("the send buffer is full");
   }
   queue_.Add(now_, std::move(message), how);

@@ -80,6 +80,7 @@ class Core {
 
   bool transmit_urgent() const;
   State state() const { return state_; }
+  uint64_t restarts() const { return stats_.restarts; }
   SendQueue& queue() { return queue_; }
   void SetMaxMessageOut(size_t bytes) { options_.max_message_out = bytes; }
   Stats stats() const;
@@ -93,6 +94,7 @@ class Core {
     uint8_t flags = 0;
     std::optional<ErrorCause> cause;
     std::string information;
+    std::vector<uint8_t> control;  // Chunks in front of an ABORT.
   };
   // The INIT ACK to send next; the latest INIT wins.
   struct InitAckReply {
@@ -146,6 +148,7 @@ class Core {
   CookieAction ClassifyCookie(const StateCookie& cookie) const;
   void MakeTcb(const StateCookie& terms);
   void Establish();
+  Connected Terms() const;
   void Restart(const StateCookie& cookie);
   InitChunk OwnInit(ChunkType type, uint32_t tag, Tsn initial_tsn) const;
 
@@ -164,6 +167,7 @@ class Core {
   void WriteChunks(Writer& writer);
   void WriteControl(Writer& writer);
   void WriteSack(Writer& writer);
+  std::vector<uint8_t> LastControl();
   void WriteForwardTsn(Writer& writer);
   void WriteReconfig(Writer& writer);
   void WriteHeartbeat(Writer& writer);

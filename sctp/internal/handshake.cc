@@ -234,7 +234,7 @@ void Core::Restart(const StateCookie& cookie) {
     return;
   }
   queue_.RestartAll();
-  tcb_->outstanding.Clear(cookie.local_initial_tsn);
+  ++stats_.restarts;
   local_tag_ = cookie.local_tag;
   local_initial_tsn_ = cookie.local_initial_tsn;
   MakeTcb(cookie);
@@ -253,7 +253,7 @@ void Core::Restart(const StateCookie& cookie) {
   send_shutdown_ = false;
   send_shutdown_ack_ = false;
   send_cookie_ack_ = true;
-  events_.Push(Restarted{});
+  events_.Push(Restarted{Terms()});
   if (shutdown_wanted_) state_ = State::kShutdownPending;
 }
 
@@ -264,6 +264,15 @@ void Core::HandleCookieAck() {
     return;
   }
   Establish();
+}
+
+Connected Core::Terms() const {
+  return {
+      .outgoing_streams = tcb_->outgoing_streams,
+      .incoming_streams = tcb_->incoming_streams,
+      .partial_reliability = tcb_->peer_extensions.forward_tsn,
+      .stream_reset = tcb_->peer_extensions.re_config,
+  };
 }
 
 void Core::Establish() {
@@ -278,12 +287,7 @@ void Core::Establish() {
                                      ? PartialReliability::kOn
                                      : PartialReliability::kOff);
   queue_.LimitStreams(tcb_->outgoing_streams);
-  events_.Push(Connected{
-      .outgoing_streams = tcb_->outgoing_streams,
-      .incoming_streams = tcb_->incoming_streams,
-      .partial_reliability = tcb_->peer_extensions.forward_tsn,
-      .stream_reset = tcb_->peer_extensions.re_config,
-  });
+  events_.Push(Terms());
   if (shutdown_wanted_) {
     state_ = State::kShutdownPending;
     AdvanceShutdown();

@@ -76,7 +76,12 @@ size_t OutstandingData::NextLostSize(absl::Time now) {
       continue;
     }
     const MessageId id = entry.message;
-    if (!AbandonIfExpired(now, queue_.Get(id), id)) return WireSize(entry);
+    // It had to wait for its loss to be noticed.
+    if (queue_.partial_reliability() == PartialReliability::kOff ||
+        queue_.Get(id).expires > now) {
+      return WireSize(entry);
+    }
+    Abandon(id);
   }
   return 0;
 }
@@ -231,16 +236,6 @@ void OutstandingData::OnTimeout() {
   }
 }
 
-bool OutstandingData::AbandonIfExpired(absl::Time now, OutMessage& message,
-                                       MessageId id) {
-  if (queue_.partial_reliability() == PartialReliability::kOff ||
-      !message.started || message.expires > now) {
-    return false;
-  }
-  Abandon(id);
-  return true;
-}
-
 void OutstandingData::Abandon(MessageId id) {
   OutMessage& message = queue_.Get(id);
   ++forward_version_;
@@ -292,19 +287,6 @@ ForwardTsnChunk OutstandingData::Forward(size_t space) const {
     ++forward.new_cumulative_tsn;
   }
   return forward;
-}
-
-void OutstandingData::Clear(Tsn initial_tsn) {
-  while (!entries_.empty()) {
-    const MessageId id = entries_.pop_front().message;
-    OutMessage& message = queue_.Get(id);
-    if (--message.outstanding == 0 && message.complete()) queue_.Release(id);
-  }
-  acked_.Clear();
-  first_tsn_ = initial_tsn;
-  rtt_tsn_ = initial_tsn;
-  flight_bytes_ = 0;
-  lost_ = 0;
 }
 
 }  // namespace kyuu::sctp::internal

@@ -69,8 +69,8 @@ class OutstandingData {
   // T3-rtx expired: all in flight counts as lost (section 6.3.3 rule E3).
   void OnTimeout();
 
-  // AbandonExpired gives up the message that is being sent if its time is up.
-  bool AbandonIfExpired(absl::Time now, OutMessage& message, MessageId id);
+  // Abandon gives up a message that was begun (RFC 3758 section 3.5 rule A3).
+  void Abandon(MessageId id);
   // True if the lowest outstanding chunks were given up, so that the peer has
   // to be told (RFC 3758 section 3.5, rules C1 to C3).
   bool ShouldForward() const;
@@ -78,9 +78,6 @@ class OutstandingData {
   uint64_t forward_version() const { return forward_version_; }
   // The FORWARD TSN about them, within `space` bytes.
   ForwardTsnChunk Forward(size_t space) const;
-
-  // Forgets everything, after a restart or at the end.
-  void Clear(Tsn initial_tsn);
 
  private:
   enum class State : uint8_t { kInFlight, kLost, kAcked, kAbandoned };
@@ -109,7 +106,6 @@ class OutstandingData {
   void DetectLoss(SackResult& result);
   // False if the message was given up instead.
   bool MarkLost(Tsn tsn);
-  void Abandon(MessageId id);
   void LeaveState(Entry& entry);
   DataChunk ChunkOf(Tsn tsn, const Entry& entry);
 

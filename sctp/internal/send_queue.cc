@@ -1,9 +1,11 @@
 #include "sctp/internal/send_queue.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "base/check.h"
@@ -12,6 +14,16 @@
 #include "sctp/message.h"
 
 namespace kyuu::sctp::internal {
+namespace {
+
+// A message that nobody asked for when its time was up did not have to wait
+// for the peer, only for its own side: that much is not held against it.
+constexpr absl::Duration kPollGrace = absl::Milliseconds(10);
+
+// Virtual time is in bytes per weight, in steps this fine.
+constexpr int kFractionBits = 16;
+
+}  // namespace
 
 SendQueue::Stream& SendQueue::stream_state(StreamId stream) {
   std::unique_ptr<Stream>& state = streams_[stream];
@@ -22,6 +34,19 @@ SendQueue::Stream& SendQueue::stream_state(StreamId stream) {
 const SendQueue::Stream* SendQueue::FindStream(StreamId stream) const {
   auto it = streams_.find(stream);
   return it == streams_.end() ? nullptr : it->second.get();
+}
+
+bool SendQueue::TakeRoom(StreamId id, const SendOptions& how) {
+  if (how.budget == Budget::kControl) return true;
+  const Stream* state = FindStream(id);
+  const size_t occupied = state == nullptr ? 0 : state->occupied;
+  if (occupied < options_.stream_send_buffer_bytes &&
+      occupied_bytes_ < options_.send_buffer_bytes) {
+    return true;
+  }
+  Stream& stream = stream_state(id);
+  if (!std::exchange(stream.refused, true)) refused_.push_back(id);
+  return false;
 }
 
 void SendQueue::Add(absl::Time now, Message&& message, const SendOptions& how) {
@@ -38,39 +63,65 @@ void SendQueue::Add(absl::Time now, Message&& message, const SendOptions& how) {
   out.ppid = message.ppid;
   out.payload = std::move(message.payload);
   out.ordering = how.ordering;
+  out.priority = std::max(how.priority, uint16_t{1});
   if (how.max_retransmits) {
     out.max_transmissions = uint32_t{1} + *how.max_retransmits;
   }
   if (how.lifetime) out.expires = now + *how.lifetime;
+  out.pause = pauses_;
 
   Stream& stream = stream_state(out.stream);
   stream.messages.push_back(id);
+  ++stream.alive;
   stream.buffered += out.payload.size();
   buffered_bytes_ += out.payload.size();
+  stream.occupied += out.payload.size() + options_.send_overhead_bytes;
   occupied_bytes_ += out.payload.size() + options_.send_overhead_bytes;
-  ++queued_;
-  if (!stream.active) {
-    stream.active = true;
-    active_.push_back(out.stream);
+  if (stream.paused) {
+    ++stream.held;
+  } else {
+    Activate(out.stream, stream);
   }
 }
 
+// Gives the stream a turn if it has a message for it.
+void SendQueue::Activate(StreamId id, Stream& stream) {
+  if (stream.active || stream.messages.size() <= stream.held) return;
+  stream.active = true;
+  const OutMessage& message = Get(stream.messages.front());
+  const uint64_t cost =
+      (uint64_t{message.payload.size()} << kFractionBits) / message.priority;
+  stream.finish = std::max(stream.finish, virtual_time_) + cost;
+  turns_.push_back({stream.finish, next_turn_++, id});
+  std::push_heap(turns_.begin(), turns_.end());
+}
+
+void SendQueue::PopTurn() {
+  virtual_time_ = turns_.front().finish;
+  std::pop_heap(turns_.begin(), turns_.end());
+  turns_.pop_back();
+}
+
+bool SendQueue::IsExpired(absl::Time now, const OutMessage& message) const {
+  return partial_reliability_ == PartialReliability::kOn &&
+         message.expires <= now &&
+         (message.pause != pauses_ || message.expires + kPollGrace <= now);
+}
+
 OutMessage* SendQueue::Current(absl::Time now) {
-  while (!active_.empty()) {
-    if (current_ == kNone) {
-      current_ = stream_state(active_.front()).messages.front();
-    }
+  if (current_ != kNone && Get(current_).started) return &Get(current_);
+  while (!turns_.empty()) {
+    current_ = stream_state(turns_.front().stream).messages.front();
     OutMessage& message = Get(current_);
-    if (message.started || message.expires > now ||
-        partial_reliability_ == PartialReliability::kOff) {
-      return &message;
-    }
+    if (!IsExpired(now, message)) return &message;
     // RFC 3758 section 4: expired before its first transmission, so it takes
     // neither a TSN nor an SSN with it.
     ++stats_.messages_abandoned;
     message.abandoned = true;
-    PopCurrent();
+    PopTurn();
+    Finish(current_);
   }
+  current_ = kNone;
   return nullptr;
 }
 
@@ -78,6 +129,7 @@ void SendQueue::Advance(size_t bytes) {
   OutMessage& message = Get(current_);
   Stream& stream = stream_state(message.stream);
   if (!message.started) {
+    PopTurn();
     message.started = true;
     if (message.ordering == Ordering::kOrdered) {
       message.ssn = stream.next_ssn;
@@ -90,7 +142,7 @@ void SendQueue::Advance(size_t bytes) {
   Unbuffer(message.stream, stream, bytes);
   if (message.complete()) {
     ++stats_.messages_sent;
-    PopCurrent();
+    Finish(current_);
   }
 }
 
@@ -103,24 +155,19 @@ void SendQueue::Unbuffer(StreamId id, Stream& stream, size_t bytes) {
   }
 }
 
-// Takes the current message out of its stream, whose turn ends with it.
-void SendQueue::PopCurrent() {
-  const MessageId id = std::exchange(current_, kNone);
+void SendQueue::Finish(MessageId id) {
+  current_ = kNone;
   OutMessage& message = Get(id);
-  const StreamId stream_id = active_.pop_front();
+  const StreamId stream_id = message.stream;
   Stream& stream = stream_state(stream_id);
   KYUU_CHECK(stream.messages.pop_front() == id);
-  --queued_;
   const size_t rest = message.payload.size() - message.offset;
   if (rest > 0) {
     message.offset = message.payload.size();
     Unbuffer(stream_id, stream, rest);
   }
-  if (stream.messages.empty()) {
-    stream.active = false;
-  } else {
-    active_.push_back(stream_id);
-  }
+  stream.active = false;
+  Activate(stream_id, stream);
   if (message.outstanding == 0) Release(id);
 }
 
@@ -131,24 +178,47 @@ void SendQueue::Abandon(MessageId id) {
   message.abandoned = true;
   if (waiting) {
     KYUU_CHECK(id == current_);
-    PopCurrent();
+    Finish(id);
   }
   if (message.outstanding > 0) {
     // Only the entry stays, until the peer has moved past it.
     occupied_bytes_ -= message.payload.size();
+    stream_state(message.stream).occupied -= message.payload.size();
     message.payload = {};
   }
 }
 
 void SendQueue::Release(MessageId id) {
   OutMessage& message = Get(id);
-  occupied_bytes_ -= message.payload.size() + options_.send_overhead_bytes;
+  const StreamId stream_id = message.stream;
+  Stream& stream = stream_state(stream_id);
+  const size_t size = message.payload.size() + options_.send_overhead_bytes;
+  const size_t half = options_.send_buffer_bytes / 2;
+  const bool was_above = occupied_bytes_ > half;
+  occupied_bytes_ -= size;
+  stream.occupied -= size;
+  --stream.alive;
   message = OutMessage();
   free_.push_back(id);
-  if (refused_ && occupied_bytes_ <= options_.send_buffer_bytes / 2) {
-    refused_ = false;
-    events_.Push(WritableAgain{});
+  Settle(stream_id, stream);
+  TellWritable(stream_id, stream);
+  if (was_above && occupied_bytes_ <= half) TellAllWritable();
+}
+
+void SendQueue::TellWritable(StreamId id, Stream& stream) {
+  if (!stream.refused ||
+      stream.occupied > options_.stream_send_buffer_bytes / 2 ||
+      occupied_bytes_ > options_.send_buffer_bytes / 2) {
+    return;
   }
+  stream.refused = false;
+  std::erase(refused_, id);
+  events_.Push(WritableAgain{id});
+}
+
+void SendQueue::TellAllWritable() {
+  const std::vector<StreamId> refused = refused_;
+  for (StreamId id : refused) TellWritable(id, stream_state(id));
 }
 
 bool SendQueue::IsPaused(StreamId stream) const {
@@ -156,34 +226,55 @@ bool SendQueue::IsPaused(StreamId stream) const {
   return state != nullptr && state->paused;
 }
 
-bool SendQueue::IsDrained(StreamId stream) const {
-  const Stream* state = FindStream(stream);
-  return state == nullptr || state->messages.empty();
+void SendQueue::Pause(StreamId id) {
+  Stream& stream = stream_state(id);
+  if (stream.paused) return;
+  stream.paused = true;
+  ++settling_;
+  Settle(id, stream);
 }
 
-void SendQueue::Restart(StreamId stream, Numbering numbering) {
-  auto it = streams_.find(stream);
+void SendQueue::Settle(StreamId id, Stream& stream) {
+  if (!stream.paused || stream.alive != stream.held) return;
+  settled_.push_back(id);
+  --settling_;
+}
+
+std::vector<StreamId> SendQueue::TakeSettled(size_t max) {
+  const auto end = settled_.begin() +
+                   static_cast<std::ptrdiff_t>(std::min(max, settled_.size()));
+  std::vector<StreamId> taken(settled_.begin(), end);
+  settled_.erase(settled_.begin(), end);
+  return taken;
+}
+
+void SendQueue::Restart(StreamId id, Numbering numbering) {
+  auto it = streams_.find(id);
   if (it == streams_.end()) return;
-  it->second->paused = false;
+  Stream& stream = *it->second;
+  stream.paused = false;
+  stream.held = 0;
+  if (numbering == Numbering::kFromZero) stream.next_ssn = Ssn(0);
+  Activate(id, stream);
   // A stream that starts over is as good as one that was never used.
-  if (numbering == Numbering::kFromZero) {
-    it->second->next_ssn = Ssn(0);
-    if (it->second->messages.empty()) streams_.erase(it);
+  if (numbering == Numbering::kFromZero && stream.alive == 0 &&
+      stream.low_threshold == 0 && !stream.refused) {
+    streams_.erase(it);
   }
 }
 
 void SendQueue::RestartAll() {
-  if (current_ != kNone && Get(current_).started) Abandon(current_);
-  for (auto& [id, stream] : streams_) {
-    stream->next_ssn = Ssn(0);
-    stream->paused = false;
+  for (const auto& [id, stream] : streams_) {
+    stats_.drop_outgoing_restart += stream->messages.size();
   }
+  const std::vector<StreamId> refused = std::move(refused_);
+  Clear();
+  for (StreamId id : refused) events_.Push(WritableAgain{id});
 }
 
 void SendQueue::DropWaiting(StreamId id, Stream& stream) {
   while (!stream.messages.empty()) {
     const MessageId message = stream.messages.pop_front();
-    --queued_;
     ++stats_.drop_outgoing_no_stream;
     Unbuffer(id, stream, Get(message).payload.size());
     Release(message);
@@ -194,13 +285,15 @@ void SendQueue::DropWaiting(StreamId id, Stream& stream) {
 void SendQueue::LimitStreams(uint16_t count) {
   // Called before anything was sent, so no message was begun.
   current_ = kNone;
-  for (size_t i = active_.size(); i > 0; --i) {
-    const StreamId id = active_.pop_front();
-    if (static_cast<uint16_t>(id) < count) {
-      active_.push_back(id);
-    } else {
-      DropWaiting(id, stream_state(id));
-    }
+  const auto beyond =
+      std::partition(turns_.begin(), turns_.end(), [&](const Turn& turn) {
+        return static_cast<uint16_t>(turn.stream) < count;
+      });
+  const std::vector<Turn> dropped(beyond, turns_.end());
+  turns_.erase(beyond, turns_.end());
+  std::make_heap(turns_.begin(), turns_.end());
+  for (const Turn& turn : dropped) {
+    DropWaiting(turn.stream, stream_state(turn.stream));
   }
 }
 
@@ -208,12 +301,13 @@ void SendQueue::Clear() {
   pool_.clear();
   free_.clear();
   streams_.clear();
-  active_.clear();
+  turns_.clear();
   current_ = kNone;
-  queued_ = 0;
+  settled_.clear();
+  settling_ = 0;
+  refused_.clear();
   buffered_bytes_ = 0;
   occupied_bytes_ = 0;
-  refused_ = false;
 }
 
 size_t SendQueue::buffered(StreamId stream) const {
@@ -221,13 +315,15 @@ size_t SendQueue::buffered(StreamId stream) const {
   return state == nullptr ? 0 : state->buffered;
 }
 
-void SendQueue::SetLowThreshold(StreamId stream, size_t bytes) {
-  Stream& state = stream_state(stream);
+void SendQueue::SetLowThreshold(StreamId id, size_t bytes) {
+  // Zero is what a stream without a state has.
+  if (bytes == 0 && !IsKnown(id)) return;
+  Stream& state = stream_state(id);
   const bool was_above = state.buffered > state.low_threshold;
   state.low_threshold = bytes;
   // Raising the threshold over the amount counts as falling below it.
   if (was_above && state.buffered <= bytes && state.buffered > 0) {
-    events_.Push(BufferedAmountLow{stream});
+    events_.Push(BufferedAmountLow{id});
   }
 }
 

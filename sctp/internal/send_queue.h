@@ -31,9 +31,11 @@ struct OutMessage {
   Ppid ppid{};
   std::vector<uint8_t> payload;
   Ordering ordering = Ordering::kOrdered;
+  uint16_t priority = 0;
   // Transmissions of a chunk that are allowed.
   uint32_t max_transmissions = UINT32_MAX;
   absl::Time expires = absl::InfiniteFuture();
+  uint32_t pause = 0;  // Pauses of the transmission before it was queued.
 
   // Once the first fragment exists. Those of a message have consecutive TSNs.
   bool started = false;
@@ -50,9 +52,10 @@ struct OutMessage {
 // Whether limited messages may be given up: only if the peer agrees.
 enum class PartialReliability : uint8_t { kOff, kOn };
 
-// SendQueue holds the messages and picks the one to send from next: streams
-// take turns, message by message. A message that was begun is finished first,
-// since fragments of different messages cannot be told apart otherwise.
+// SendQueue holds the messages and picks the one to send from next: the stream
+// that, by the bytes it has sent and its weight, is due (self-clocked fair
+// queueing). A message that was begun is finished first, since fragments of
+// different messages cannot be told apart otherwise.
 class SendQueue {
  public:
   // `options`, `events` and `stats` must outlive this.
@@ -66,16 +69,23 @@ class SendQueue {
     partial_reliability_ = value;
   }
 
-  // True if Add may be called: the bound of Options::send_buffer_bytes.
-  bool HasRoom() const { return occupied_bytes_ < options_.send_buffer_bytes; }
+  // True if Add may be called: the bounds of Options::send_buffer_bytes and
+  // stream_send_buffer_bytes. If false, WritableAgain will follow.
+  bool TakeRoom(StreamId stream, const SendOptions& how);
   void Add(absl::Time now, Message&& message, const SendOptions& how);
 
-  // Current is the message to cut the next fragment from, or null. Messages
-  // whose time is up before they were begun are dropped on the way there.
+  // Current is the message to cut the next fragment from, or null; another one
+  // may be current the next time, unless Advance was called. Messages whose
+  // time is up before they were begun are dropped on the way there.
   OutMessage* Current(absl::Time now);
   MessageId current_id() const { return current_; }
   // Advance tells that `bytes` of the current message became a fragment.
   void Advance(size_t bytes);
+  // OnWindowFull tells that what is queued has to wait.
+  void OnWindowFull() { ++pauses_; }
+  // Whether the time of a message that could have been sent is up. One that
+  // did not have to wait goes out whatever its lifetime is.
+  bool IsExpired(absl::Time now, const OutMessage& message) const;
 
   OutMessage& Get(MessageId id) { return pool_[static_cast<size_t>(id)]; }
   // Abandon gives a message up that was begun: the rest of it is never sent.
@@ -85,16 +95,20 @@ class SendQueue {
 
   // True if the stream has a state here: it was sent on since its last reset.
   bool IsKnown(StreamId stream) const { return streams_.contains(stream); }
-  // Streams that are being reset take no messages (RFC 6525 section 5.1.2).
+  // A paused stream is to be reset (RFC 6525 section 5.1.2): what is added from
+  // now on waits for Restart.
   bool IsPaused(StreamId stream) const;
-  void Pause(StreamId stream) { stream_state(stream).paused = true; }
-  // True if nothing of the stream waits to be cut into chunks.
-  bool IsDrained(StreamId stream) const;
+  void Pause(StreamId stream);
+  // Paused streams of which everything was acknowledged or given up.
+  bool has_settled() const { return !settled_.empty(); }
+  std::vector<StreamId> TakeSettled(size_t max);
+  // Whether a paused stream waits for the acknowledgement of what was sent.
+  bool is_settling() const { return settling_ > 0; }
   // Restart lets a stream go on, from SSN 0 or as it was.
   enum class Numbering { kContinue, kFromZero };
   void Restart(StreamId stream, Numbering numbering);
-  // After a restart of the association: messages that were begun are gone,
-  // all streams begin at SSN 0.
+  // After a restart of the association: what was queued or begun was meant
+  // for the peer of before and is dropped, counted; all streams begin anew.
   void RestartAll();
   // Drops what waits on streams from `count` on; counted.
   void LimitStreams(uint16_t count);
@@ -105,26 +119,44 @@ class SendQueue {
   void SetLowThreshold(StreamId stream, size_t bytes);
   size_t buffered_bytes() const { return buffered_bytes_; }
   size_t occupied_bytes() const { return occupied_bytes_; }
-  // No message waits for its next fragment.
-  bool empty() const { return queued_ == 0; }
-  // Set when Add was refused; WritableAgain follows when it is half empty.
-  void OnRefused() { refused_ = true; }
+  // No message waits for its next fragment, but for those behind a reset.
+  bool empty() const { return turns_.empty() && current_ == kNone; }
 
  private:
   struct Stream {
-    RingQueue<MessageId> messages;
-    Ssn next_ssn;
+    RingQueue<MessageId> messages;  // That wait for their next fragment.
+    uint64_t finish = 0;  // The virtual time at which the last turn ended.
     size_t buffered = 0;
     size_t low_threshold = 0;
-    bool active = false;  // In `active_`.
+    size_t occupied = 0;
+    uint32_t alive = 0;  // Messages neither acknowledged nor given up.
+    uint32_t held = 0;   // Those of them that wait for the reset.
+    Ssn next_ssn;
+    bool active = false;  // In `turns_`, or current.
     bool paused = false;
+    bool refused = false;  // A message, so WritableAgain is owed.
+  };
+  // A stream whose first message waits for its turn. The heap's top is next.
+  struct Turn {
+    uint64_t finish;
+    uint64_t number;  // First come, first served.
+    StreamId stream;
+    friend bool operator<(const Turn& a, const Turn& b) {
+      return a.finish != b.finish ? a.finish > b.finish : a.number > b.number;
+    }
   };
   static constexpr MessageId kNone{UINT32_MAX};
 
   Stream& stream_state(StreamId stream);
   const Stream* FindStream(StreamId stream) const;
   void Unbuffer(StreamId id, Stream& stream, size_t bytes);
-  void PopCurrent();
+  void Activate(StreamId id, Stream& stream);
+  void PopTurn();
+  // Takes the first message out of its stream, whose turn ends with it.
+  void Finish(MessageId id);
+  void Settle(StreamId id, Stream& stream);
+  void TellWritable(StreamId id, Stream& stream);
+  void TellAllWritable();
   void DropWaiting(StreamId id, Stream& stream);
 
   const Options& options_;
@@ -135,12 +167,16 @@ class SendQueue {
   std::deque<OutMessage> pool_;
   std::vector<MessageId> free_;
   absl::flat_hash_map<StreamId, std::unique_ptr<Stream>> streams_;
-  RingQueue<StreamId> active_;  // Streams with messages, in turn.
-  MessageId current_ = kNone;   // At the head of the stream in front.
-  size_t queued_ = 0;
+  std::vector<Turn> turns_;    // A heap.
+  MessageId current_ = kNone;  // The one that was begun.
+  uint64_t virtual_time_ = 0;
+  uint64_t next_turn_ = 0;
+  uint32_t pauses_ = 0;
+  std::vector<StreamId> settled_;
+  size_t settling_ = 0;
+  std::vector<StreamId> refused_;
   size_t buffered_bytes_ = 0;
   size_t occupied_bytes_ = 0;
-  bool refused_ = false;
 };
 
 }  // namespace kyuu::sctp::internal

@@ -42,7 +42,7 @@ void Core::AdvanceShutdown() {
   if (state_ != State::kShutdownPending && state_ != State::kShutdownReceived) {
     return;
   }
-  if (!queue_.empty() || !tcb_->outstanding.empty()) return;
+  if (queue_.buffered_bytes() > 0 || !tcb_->outstanding.empty()) return;
   if (state_ == State::kShutdownPending) {
     state_ = State::kShutdownSent;
     send_shutdown_ = true;
@@ -132,13 +132,14 @@ void Core::HandleError(const ChunkView& chunk) {
 
 void Core::AbortWith(absl::Status status, ErrorCause cause,
                      absl::string_view information) {
-  const std::optional<uint32_t> tag =
-      tcb_ ? std::optional(tcb_->peer_tag) : std::nullopt;
-  End(std::move(status));
   // Before the peer's tag is known there is nobody to tell.
-  if (tag) {
-    reply_ = Reply{*tag, ChunkType::kAbort, 0, cause, std::string(information)};
+  std::optional<Reply> last;
+  if (tcb_) {
+    last = Reply{tcb_->peer_tag, ChunkType::kAbort,        0,
+                 cause,          std::string(information), LastControl()};
   }
+  End(std::move(status));
+  reply_ = std::move(last);
 }
 
 // Closed is the last event and nothing else is sent but a last reply. The

@@ -16,20 +16,7 @@
 namespace kyuu::sctp::internal {
 
 void StreamReset::Request(absl::Span<const StreamId> streams) {
-  for (StreamId stream : streams) {
-    // A stream that is paused is under way.
-    if (queue_.IsPaused(stream)) continue;
-    queue_.Pause(stream);
-    wanted_.push_back(stream);
-  }
-}
-
-bool StreamReset::CanBegin() const {
-  // Section 5.1.1: one request at a time.
-  return !in_flight_ &&
-         std::any_of(wanted_.begin(), wanted_.end(), [this](StreamId stream) {
-           return queue_.IsDrained(stream);
-         });
+  for (StreamId stream : streams) queue_.Pause(stream);
 }
 
 bool StreamReset::HasOutput() const {
@@ -41,19 +28,9 @@ ReconfigChunk StreamReset::Build(Tsn next_tsn, size_t max_streams) {
   if (CanBegin()) {
     OutgoingResetRequest request;
     request.request_sn = next_request_sn_;
-    // What was sent on the streams ends here; what is in flight before it
-    // still arrives (section 5.1.2 rule A2).
+    // What was sent on the streams ends before (section 5.1.2 rule A2).
     request.last_assigned_tsn = next_tsn - 1;
-    auto taken = std::stable_partition(
-        wanted_.begin(), wanted_.end(), [&](StreamId stream) {
-          if (request.streams.size() == max_streams ||
-              !queue_.IsDrained(stream)) {
-            return true;
-          }
-          request.streams.push_back(stream);
-          return false;
-        });
-    wanted_.erase(taken, wanted_.end());
+    request.streams = queue_.TakeSettled(max_streams);
     ++next_request_sn_;
     in_flight_ = std::move(request);
     send_request_ = true;

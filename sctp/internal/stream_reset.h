@@ -40,8 +40,10 @@ class StreamReset {
         next_request_sn_(local_initial_tsn.value()),
         expected_request_sn_(peer_initial_tsn.value()) {}
 
-  // Request asks for `streams` to be reset once they are drained; those that
-  // are under way already are left alone.
+  // Request asks for `streams` to be reset once all that was sent on them is
+  // acknowledged; those that are under way already are left alone. RFC 6525
+  // section 5.1.2 would allow to ask as soon as it is sent, but there are peers
+  // that drop what comes after the request.
   void Request(absl::Span<const StreamId> streams);
 
   // Handle takes a RE-CONFIG from the peer. `cumulative_tsn` is ours.
@@ -58,6 +60,10 @@ class StreamReset {
 
   // A request waits for its answer, so its timer must run.
   bool awaits_response() const { return in_flight_.has_value(); }
+  // The answer that is due, without anything that would need one.
+  std::optional<ReconfigResponse> TakeAnswer() {
+    return std::exchange(answer_, std::nullopt);
+  }
   // The timer expired: the request is sent again, unchanged.
   void OnTimeout() { send_request_ = in_flight_.has_value(); }
   // Set when the peer has answered anything, which shows that it lives.
@@ -71,7 +77,8 @@ class StreamReset {
   void HandleResponse(const ReconfigResponse& response);
   void Answer(ReconfigSn sn, ReconfigResult result);
   void Perform(const OutgoingResetRequest& request);
-  bool CanBegin() const;
+  // Section 5.1.1: one request at a time.
+  bool CanBegin() const { return !in_flight_ && queue_.has_settled(); }
 
   SendQueue& queue_;
   Reassembly& reassembly_;
@@ -79,7 +86,6 @@ class StreamReset {
   Stats& stats_;
 
   // Ours.
-  std::vector<StreamId> wanted_;  // In the order of asking.
   std::optional<OutgoingResetRequest> in_flight_;
   bool send_request_ = false;
   bool answered_ = false;

@@ -2,9 +2,11 @@
 // sections 6.1, 6.10 and 7.2).
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -14,6 +16,7 @@
 #include "sctp/internal/chunk/data_chunk.h"
 #include "sctp/internal/chunk/error_chunk.h"
 #include "sctp/internal/chunk/packet.h"
+#include "sctp/internal/chunk/reconfig_chunk.h"
 #include "sctp/internal/core.h"
 
 namespace kyuu::sctp::internal {
@@ -25,6 +28,9 @@ constexpr size_t kSmallestFragment = 64;
 // With fewer packets than this allowed in flight, waiting for a delayed SACK
 // costs throughput (RFC 7053 section 4).
 constexpr size_t kSmallWindowPackets = 10;
+// A SACK with a few gaps and the answer to a reset, in front of an ABORT whose
+// reason has 128 bytes, in the smallest packet that Options allows.
+constexpr size_t kMaxLastControl = 128;
 
 }  // namespace
 
@@ -64,6 +70,7 @@ bool Core::WriteReply(Writer& writer) {
   if (!reply_) return false;
   CommonHeader{options_.local_port, options_.remote_port, reply_->tag}.Write(
       writer);
+  writer.Bytes(reply_->control);
   if (reply_->cause) {
     WriteCauseChunk(writer, reply_->type, reply_->flags, *reply_->cause,
                     AsBytes(reply_->information));
@@ -139,6 +146,24 @@ void Core::WriteSack(Writer& writer) {
       .Write(writer);
   tcb_->received_since_sack = 0;
   timers_.Stop(Timer::kSack);
+}
+
+// What an ABORT leaves behind for a peer that has closed its channels: that its
+// data and its reset have arrived (RFC 9260 section 3.3.7 allows control chunks
+// in front of an ABORT).
+std::vector<uint8_t> Core::LastControl() {
+  std::array<uint8_t, kMaxLastControl> buffer{};
+  Writer writer(absl::MakeSpan(buffer));
+  if (tcb_->tracker.sack_due() != DataTracker::Due::kNot) {
+    tcb_->tracker.RequireSackNow();
+    WriteSack(writer);
+  }
+  if (const auto answer = tcb_->reset.TakeAnswer();
+      answer && writer.remaining() >= 4 + 12) {
+    ReconfigChunk{{*answer}}.Write(writer);
+  }
+  const Bytes written = writer.written();
+  return {written.begin(), written.end()};
 }
 
 void Core::WriteHeartbeat(Writer& writer) {
@@ -235,7 +260,8 @@ void Core::WriteData(Writer& writer) {
   // second packet would call for it, or where the window is small.
   const bool small_window =
       tcb_->congestion.cwnd() < kSmallWindowPackets * mtu_;
-  if ((was_idle && queue_.empty()) || small_window ||
+  // Or where the end of a stream waits for it.
+  if ((queue_.empty() && (was_idle || queue_.is_settling())) || small_window ||
       state_ != State::kEstablished) {
     writer.mutable_written()[last_chunk + 1] |= DataChunk::kImmediate;
   }
@@ -276,7 +302,8 @@ void Core::WriteNew(Writer& writer, size_t& last_chunk) {
     tcb_->congestion.OnIdle(now_ - tcb_->last_data_sent, tcb_->rto.rto());
   }
   while (OutMessage* message = queue_.Current(now_)) {
-    if (outstanding.AbandonIfExpired(now_, *message, queue_.current_id())) {
+    if (message->started && queue_.IsExpired(now_, *message)) {
+      outstanding.Abandon(queue_.current_id());
       continue;
     }
     if (writer.remaining() <= DataChunk::kHeaderSize) return;
@@ -285,6 +312,7 @@ void Core::WriteNew(Writer& writer, size_t& last_chunk) {
     if (size == 0) return;
     if (outstanding.next_tsn() - outstanding.cumulative_tsn_ack() >
         options_.max_tsn_window) {
+      queue_.OnWindowFull();
       return;
     }
     // Section 6.1 rules A and B. One chunk may always be in flight: towards a
@@ -293,6 +321,7 @@ void Core::WriteNew(Writer& writer, size_t& last_chunk) {
     const size_t wire = DataChunk::kHeaderSize + PaddedSize(size);
     if (flight > 0 && (flight >= tcb_->congestion.cwnd() ||
                        flight + wire > tcb_->peer_a_rwnd)) {
+      queue_.OnWindowFull();
       return;
     }
     last_chunk = writer.size();
