@@ -63,8 +63,8 @@ class Run {
         const Datagram outer{{Host(1), kTurn, Transport::kUdp},
                              arg % 2 != 0 ? Noise(r) : data_};
         data_ = server_.Data(Peer(arg), outer.bytes);
-        return (void)gatherer_.Unwrap(
-            {outer.path, arg % 2 != 0 ? outer.bytes : data_});
+        return (void)gatherer_.Take(
+            now_, {outer.path, arg % 2 != 0 ? outer.bytes : data_});
       }
       case 7:
         if (arg > 99) {

@@ -95,7 +95,7 @@ struct World {
 
 TEST(AgentSim, HostToHostConnectsInTwoRoundTrips) {
   World w;
-  ASSERT_TRUE(w.Connect()) << w.a.agent.DebugString();
+  ASSERT_TRUE(w.Connect()) << w.a.ice.agent().DebugString();
   // Signaling 40 ms, a check and the nomination 20 ms each, no waiting.
   const absl::Duration taken =
       w.network.now() - (sim::Clock().now() + absl::Milliseconds(40));
@@ -108,10 +108,10 @@ TEST(AgentSim, HostToHostConnectsInTwoRoundTrips) {
                                                      AgentState::kConnected,
                                                      AgentState::kCompleted}));
   }
-  EXPECT_EQ(w.a.agent.selected_path()->remote, w.locals_b[0]);
-  EXPECT_EQ(w.b.agent.selected_path()->remote, w.locals_a[0]);
-  EXPECT_EQ(w.a.agent.rtt(), absl::Milliseconds(20));
-  EXPECT_TRUE(w.b.agent.IsKnownPath(*w.b.agent.selected_path()));
+  EXPECT_EQ(w.a.ice.agent().selected_path()->remote, w.locals_b[0]);
+  EXPECT_EQ(w.b.ice.agent().selected_path()->remote, w.locals_a[0]);
+  EXPECT_EQ(w.a.ice.agent().rtt(), absl::Milliseconds(20));
+  EXPECT_TRUE(w.b.ice.agent().IsKnownPath(*w.b.ice.agent().selected_path()));
 }
 
 TEST(AgentSim, DataMayFlowBeforeNomination) {
@@ -125,8 +125,8 @@ TEST(AgentSim, DataMayFlowBeforeNomination) {
   w.Start();
   ASSERT_TRUE(w.session.RunUntil(AgentState::kConnected, absl::Seconds(1)));
   const std::string hello = "\x80hello";
-  w.network.Send(w.host_a, {*w.a.agent.selected_path(), AsBytes(hello)});
-  w.network.Send(w.host_b, {*w.b.agent.selected_path(), AsBytes(hello)});
+  w.network.Send(w.host_a, {*w.a.ice.agent().selected_path(), AsBytes(hello)});
+  w.network.Send(w.host_b, {*w.b.ice.agent().selected_path(), AsBytes(hello)});
   w.network.RunFor(absl::Milliseconds(50));
   EXPECT_EQ(w.a.data.size(), 1u);
   EXPECT_EQ(w.b.data.size(), 1u);
@@ -144,7 +144,7 @@ TEST(AgentSim, ConnectsUnderLossReorderingAndDuplication) {
     w.network.SetLinks(w.host_b, link);
     w.Start();
     EXPECT_TRUE(w.session.RunUntil(AgentState::kCompleted, absl::Seconds(20)))
-        << w.a.agent.DebugString() << w.b.agent.DebugString();
+        << w.a.ice.agent().DebugString() << w.b.ice.agent().DebugString();
   }
 }
 
@@ -153,8 +153,8 @@ TEST(AgentSim, StaysConnectedUnderLoss) {
   ASSERT_TRUE(w.Connect());
   w.SetLoss(0.2);
   w.network.RunFor(absl::Minutes(30));
-  EXPECT_EQ(w.a.agent.state(), AgentState::kCompleted);
-  EXPECT_EQ(w.b.agent.state(), AgentState::kCompleted);
+  EXPECT_EQ(w.a.ice.agent().state(), AgentState::kCompleted);
+  EXPECT_EQ(w.b.ice.agent().state(), AgentState::kCompleted);
 }
 
 TEST(AgentSim, BothControlling) {
@@ -163,7 +163,7 @@ TEST(AgentSim, BothControlling) {
     World w(seed, {}, {}, {"192.0.2.1:5000"}, {"192.0.2.2:6000"},
             Role::kControlling, Role::kControlling);
     ASSERT_TRUE(w.Connect());
-    EXPECT_NE(w.a.agent.role(), w.b.agent.role());
+    EXPECT_NE(w.a.ice.agent().role(), w.b.ice.agent().role());
   }
 }
 
@@ -173,7 +173,7 @@ TEST(AgentSim, BothControlled) {
     World w(seed, {}, {}, {"192.0.2.1:5000"}, {"192.0.2.2:6000"},
             Role::kControlled, Role::kControlled);
     ASSERT_TRUE(w.Connect());
-    EXPECT_NE(w.a.agent.role(), w.b.agent.role());
+    EXPECT_NE(w.a.ice.agent().role(), w.b.ice.agent().role());
   }
 }
 
@@ -190,9 +190,9 @@ TEST(AgentSim, RoleConflictIsMendedByTheResponseAlone) {
              message->cls() != stun::MessageClass::kRequest;
     });
     w.Start();
-    EXPECT_TRUE(
-        w.network.RunUntil([&] { return w.a.agent.role() != w.b.agent.role(); },
-                           absl::Seconds(2)));
+    EXPECT_TRUE(w.network.RunUntil(
+        [&] { return w.a.ice.agent().role() != w.b.ice.agent().role(); },
+        absl::Seconds(2)));
   }
 }
 
@@ -226,13 +226,13 @@ TEST(AgentSim, LateTrickledCandidateConnects) {
   World w;
   w.network.Attach(w.host_a, w.locals_a, w.a);
   w.network.Attach(w.host_b, w.locals_b, w.b);
-  ASSERT_OK(w.a.gatherer.Start(w.network.now()));
-  ASSERT_OK(w.b.gatherer.Start(w.network.now()));
+  w.a.ice.Gather(w.network.now());
+  w.b.ice.Gather(w.network.now());
   w.session.Exchange();
   w.network.RunFor(absl::Seconds(20));
   while (w.b.PollEvent()) {
   }
-  EXPECT_EQ(w.a.agent.state(), AgentState::kChecking);
+  EXPECT_EQ(w.a.ice.agent().state(), AgentState::kChecking);
   while (auto event = w.a.PollEvent()) {
     auto* signal = std::get_if<testing::Signal>(&*event);
     if (signal != nullptr && !signal->candidate.empty()) {
@@ -252,32 +252,32 @@ TEST(AgentSim, LateTrickledCandidateConnects) {
   while (w.a.PollEvent()) {
   }
   EXPECT_EQ(w.a.selected().remote_type, CandidateType::kHost);
-  EXPECT_EQ(w.a.agent.pairs().size(), 1u);
+  EXPECT_EQ(w.a.ice.agent().pairs().size(), 1u);
 }
 
 TEST(AgentSim, ChecksBeforeTheAnswerAreAnsweredAndRemembered) {
   World w;
   w.network.Attach(w.host_a, w.locals_a, w.a);
   w.network.Attach(w.host_b, w.locals_b, w.b);
-  ASSERT_OK(w.a.gatherer.Start(w.network.now()));
-  ASSERT_OK(w.b.gatherer.Start(w.network.now()));
+  w.a.ice.Gather(w.network.now());
+  w.b.ice.Gather(w.network.now());
   w.network.RunFor(absl::Milliseconds(1));
   while (w.b.PollEvent()) {
   }
   while (w.a.PollEvent()) {
   }
-  ASSERT_OK(w.b.agent.SetRemoteCredentials(w.network.now(),
-                                           w.a.agent.local_credentials()));
+  ASSERT_OK(w.b.ice.SetRemoteCredentials(w.network.now(),
+                                         w.a.ice.agent().local_credentials()));
   w.b.HandleSignal(w.network.now(),
                    "candidate:1 1 udp 7 192.0.2.1 5000 typ host");
   w.network.RunFor(absl::Milliseconds(100));
   // b has a valid pair though a does not know b yet, and may send on it.
-  EXPECT_EQ(w.b.agent.state(), AgentState::kConnected);
-  EXPECT_EQ(w.a.agent.state(), AgentState::kNew);
-  EXPECT_TRUE(
-      w.a.agent.IsKnownPath({w.locals_a[0], w.locals_b[0], Transport::kUdp}));
-  ASSERT_OK(w.a.agent.SetRemoteCredentials(w.network.now(),
-                                           w.b.agent.local_credentials()));
+  EXPECT_EQ(w.b.ice.agent().state(), AgentState::kConnected);
+  EXPECT_EQ(w.a.ice.agent().state(), AgentState::kNew);
+  EXPECT_TRUE(w.a.ice.agent().IsKnownPath(
+      {w.locals_a[0], w.locals_b[0], Transport::kUdp}));
+  ASSERT_OK(w.a.ice.SetRemoteCredentials(w.network.now(),
+                                         w.b.ice.agent().local_credentials()));
   EXPECT_TRUE(
       w.session.RunUntil(AgentState::kCompleted, absl::Milliseconds(100)));
 }
@@ -317,13 +317,13 @@ TEST(AgentSim, ConsentLossEndsSending) {
   const absl::Time start = w.network.now();
   ASSERT_TRUE(w.network.RunUntil(
       [&] { return w.a.Is(AgentState::kDisconnected); }, absl::Seconds(15)));
-  EXPECT_TRUE(w.a.agent.selected_path());
+  EXPECT_TRUE(w.a.ice.agent().selected_path());
   ASSERT_TRUE(w.network.RunUntil([&] { return w.a.Is(AgentState::kFailed); },
                                  absl::Seconds(40)));
   // 30 s after the last response, which was at most a consent interval ago.
   EXPECT_GE(w.network.now() - start, absl::Seconds(24));
   EXPECT_LE(w.network.now() - start, absl::Seconds(30));
-  EXPECT_FALSE(w.a.agent.selected_path());
+  EXPECT_FALSE(w.a.ice.agent().selected_path());
   // b still sends checks, being answered all the time; a only answers.
   int requests = 0;
   w.network.set_filter([&](const Datagram& d) {
@@ -351,20 +351,20 @@ TEST(AgentSim, FailsOverToAnotherValidPair) {
   World w(1, {}, {}, {"192.0.2.1:5000", "198.51.100.1:5001"});
   ASSERT_TRUE(w.Connect());
   w.network.RunFor(absl::Seconds(1));
-  const TransportAddress first = w.a.agent.selected_path()->local;
+  const TransportAddress first = w.a.ice.agent().selected_path()->local;
   w.network.RemoveAddress(w.host_a, first.ip);
   // Noticed by a consent check, at most 6 s later, and a second to suspect.
   ASSERT_TRUE(w.network.RunUntil(
       [&] {
-        auto path_a = w.a.agent.selected_path();
-        auto path_b = w.b.agent.selected_path();
+        auto path_a = w.a.ice.agent().selected_path();
+        auto path_b = w.b.ice.agent().selected_path();
         return path_a->local != first && path_b->remote != first;
       },
       absl::Seconds(10)));
   ASSERT_TRUE(w.session.RunUntil(AgentState::kCompleted, absl::Seconds(10)));
   w.network.RunFor(absl::Minutes(2));
-  EXPECT_EQ(w.a.agent.state(), AgentState::kCompleted);
-  EXPECT_EQ(w.b.agent.state(), AgentState::kCompleted);
+  EXPECT_EQ(w.a.ice.agent().state(), AgentState::kCompleted);
+  EXPECT_EQ(w.b.ice.agent().state(), AgentState::kCompleted);
   EXPECT_EQ(
       std::count(w.a.states.begin(), w.a.states.end(), AgentState::kFailed), 0);
 }
@@ -384,23 +384,23 @@ TEST(AgentSim, NominatesAnotherPairWhenTheFirstDiesMeanwhile) {
   });
   w.Start();
   ASSERT_TRUE(w.session.RunUntil(AgentState::kCompleted, absl::Seconds(15)))
-      << w.a.agent.DebugString();
-  EXPECT_EQ(w.a.agent.selected_path()->local, w.locals_a[1]);
+      << w.a.ice.agent().DebugString();
+  EXPECT_EQ(w.a.ice.agent().selected_path()->local, w.locals_a[1]);
 }
 
 TEST(AgentSim, RestartKeepsTheOldPathUntilTheNewOneWorks) {
   World w;
   ASSERT_TRUE(w.Connect());
-  const Path old_path = *w.a.agent.selected_path();
+  const Path old_path = *w.a.ice.agent().selected_path();
   ASSERT_OK(
-      w.a.agent.Restart(w.network.now(), Credentials::Generate(*w.a.random)));
+      w.a.ice.Restart(w.network.now(), Credentials::Generate(*w.a.random)));
   ASSERT_OK(
-      w.b.agent.Restart(w.network.now(), Credentials::Generate(*w.b.random)));
+      w.b.ice.Restart(w.network.now(), Credentials::Generate(*w.b.random)));
   // Data keeps flowing although nothing of the new generation is known.
-  EXPECT_EQ(w.a.agent.selected_path(), old_path);
-  EXPECT_TRUE(w.a.agent.IsKnownPath(old_path));
+  EXPECT_EQ(w.a.ice.agent().selected_path(), old_path);
+  EXPECT_TRUE(w.a.ice.agent().IsKnownPath(old_path));
   w.network.RunFor(absl::Minutes(2));
-  EXPECT_EQ(w.a.agent.selected_path(), old_path) << "consent was kept";
+  EXPECT_EQ(w.a.ice.agent().selected_path(), old_path) << "consent was kept";
   w.session.Exchange();
   w.network.After(absl::Milliseconds(50), [&] {
     w.a.HandleSignal(w.network.now(),
@@ -409,9 +409,9 @@ TEST(AgentSim, RestartKeepsTheOldPathUntilTheNewOneWorks) {
                      "candidate:1 1 udp 7 192.0.2.1 5000 typ host");
   });
   ASSERT_TRUE(w.session.RunUntil(AgentState::kCompleted, absl::Seconds(2)));
-  EXPECT_EQ(w.a.agent.selected_path(), old_path);
+  EXPECT_EQ(w.a.ice.agent().selected_path(), old_path);
   w.network.RunFor(absl::Minutes(2));
-  EXPECT_EQ(w.a.agent.state(), AgentState::kCompleted);
+  EXPECT_EQ(w.a.ice.agent().state(), AgentState::kCompleted);
   EXPECT_EQ(
       std::count(w.a.states.begin(), w.a.states.end(), AgentState::kFailed), 0);
 }
@@ -423,9 +423,9 @@ TEST(AgentSim, RestartMendsAFailedAgent) {
   ASSERT_TRUE(w.session.RunUntil(AgentState::kFailed, absl::Minutes(1)));
   w.SetLoss(0);
   ASSERT_OK(
-      w.a.agent.Restart(w.network.now(), Credentials::Generate(*w.a.random)));
+      w.a.ice.Restart(w.network.now(), Credentials::Generate(*w.a.random)));
   ASSERT_OK(
-      w.b.agent.Restart(w.network.now(), Credentials::Generate(*w.b.random)));
+      w.b.ice.Restart(w.network.now(), Credentials::Generate(*w.b.random)));
   w.session.Exchange();
   w.network.After(absl::Milliseconds(50), [&] {
     w.a.HandleSignal(w.network.now(),
@@ -443,19 +443,19 @@ TEST(AgentSim, FailsAfterPatienceOnly) {
   ASSERT_TRUE(w.session.RunUntil(AgentState::kFailed, absl::Minutes(2)));
   EXPECT_GE(w.network.now() - start, absl::Milliseconds(39'500));
   EXPECT_LE(w.network.now() - start, absl::Seconds(41));
-  EXPECT_EQ(w.a.agent.stats().checks_sent, 7u);
+  EXPECT_EQ(w.a.ice.agent().stats().checks_sent, 7u);
 }
 
 TEST(AgentSim, FailsAfterPatienceWithoutAnyCandidate) {
   World w(1, {}, {}, {}, {});
   w.network.Attach(w.host_a, {}, w.a);
-  ASSERT_OK(w.a.agent.SetRemoteCredentials(w.network.now(),
-                                           w.b.agent.local_credentials()));
-  w.a.agent.EndOfRemoteCandidates(w.network.now());
+  ASSERT_OK(w.a.ice.SetRemoteCredentials(w.network.now(),
+                                         w.b.ice.agent().local_credentials()));
+  w.a.ice.EndOfRemoteCandidates(w.network.now());
   w.network.RunFor(absl::Seconds(39));
-  EXPECT_EQ(w.a.agent.state(), AgentState::kChecking);
+  EXPECT_EQ(w.a.ice.agent().state(), AgentState::kChecking);
   w.network.RunFor(absl::Seconds(1));
-  EXPECT_EQ(w.a.agent.state(), AgentState::kFailed);
+  EXPECT_EQ(w.a.ice.agent().state(), AgentState::kFailed);
 }
 
 TEST(AgentSim, Ipv6AndIpv4PreferTheFirstAndFallBack) {
@@ -464,26 +464,26 @@ TEST(AgentSim, Ipv6AndIpv4PreferTheFirstAndFallBack) {
   w.network.set_filter(
       [](const Datagram& d) { return d.path.local.ip.is_v4(); });
   ASSERT_TRUE(w.Connect());
-  EXPECT_TRUE(w.a.agent.selected_path()->local.ip.is_v4());
+  EXPECT_TRUE(w.a.ice.agent().selected_path()->local.ip.is_v4());
 
   World six(1, {}, {}, {"[2001:db8::1]:5000", "192.0.2.1:5000"},
             {"[2001:db8::2]:6000", "192.0.2.2:6000"});
   ASSERT_TRUE(six.Connect());
-  EXPECT_TRUE(six.a.agent.selected_path()->local.ip.is_v6());
+  EXPECT_TRUE(six.a.ice.agent().selected_path()->local.ip.is_v6());
 }
 
 TEST(AgentSim, LinkLocalAddressesMeetWithTheirScopes) {
   World w(1, {}, {}, {"[fe80::1%1]:5000"}, {"[fe80::2%1]:6000"});
-  ASSERT_TRUE(w.Connect()) << w.a.agent.DebugString();
-  EXPECT_EQ(w.a.agent.selected_path()->remote.ip.scope_id(), 1u);
+  ASSERT_TRUE(w.Connect()) << w.a.ice.agent().DebugString();
+  EXPECT_EQ(w.a.ice.agent().selected_path()->remote.ip.scope_id(), 1u);
 }
 
 TEST(AgentSim, MdnsNameIsAskedForAndUsed) {
   World w;
   w.network.Attach(w.host_a, w.locals_a, w.a);
   w.network.Attach(w.host_b, w.locals_b, w.b);
-  ASSERT_OK(w.a.gatherer.Start(w.network.now()));
-  ASSERT_OK(w.b.gatherer.Start(w.network.now()));
+  w.a.ice.Gather(w.network.now());
+  w.b.ice.Gather(w.network.now());
   w.session.Exchange();
   w.network.RunFor(absl::Milliseconds(100));
   while (w.b.PollEvent()) {
@@ -492,13 +492,13 @@ TEST(AgentSim, MdnsNameIsAskedForAndUsed) {
                    "candidate:1 1 udp 7 0123-4567.local 6000 typ host");
   std::optional<ResolveName> asked;
   while (auto event = w.a.PollEvent()) {
-    auto* of_agent = std::get_if<AgentEvent>(&*event);
+    auto* of_agent = std::get_if<IceTransport::Event>(&*event);
     if (of_agent == nullptr) continue;
     if (auto* resolve = std::get_if<ResolveName>(of_agent)) asked = *resolve;
   }
   ASSERT_TRUE(asked);
   EXPECT_EQ(asked->name, "0123-4567.local");
-  w.a.agent.NameResolved(w.network.now(), asked->id, w.locals_b[0].ip);
+  w.a.ice.NameResolved(w.network.now(), asked->id, w.locals_b[0].ip);
   EXPECT_TRUE(w.session.RunUntil(AgentState::kCompleted, absl::Seconds(1)));
 }
 
@@ -517,15 +517,15 @@ TEST(AgentSim, SameSeedSameTranscript) {
 TEST(AgentSim, ClosedIsTheLastEvent) {
   World w;
   ASSERT_TRUE(w.Connect());
-  w.a.agent.Close(w.network.now());
-  const auto event = w.a.agent.PollEvent();
+  w.a.ice.Close(w.network.now());
+  const auto event = w.a.ice.PollEvent();
   ASSERT_TRUE(event && std::holds_alternative<Closed>(*event));
-  EXPECT_FALSE(w.a.agent.PollEvent());
-  EXPECT_EQ(w.a.agent.NextTimeout(), absl::InfiniteFuture());
-  EXPECT_FALSE(w.a.agent.selected_path());
+  EXPECT_FALSE(w.a.ice.PollEvent());
+  EXPECT_EQ(w.a.ice.agent().NextTimeout(), absl::InfiniteFuture());
+  EXPECT_FALSE(w.a.ice.agent().selected_path());
   w.network.RunFor(absl::Seconds(20));
-  EXPECT_FALSE(w.a.agent.PollEvent());
-  EXPECT_GT(w.a.agent.stats().drop_closed, 0u);
+  EXPECT_FALSE(w.a.ice.PollEvent());
+  EXPECT_GT(w.a.ice.agent().stats().drop_closed, 0u);
 }
 
 }  // namespace

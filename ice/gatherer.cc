@@ -46,20 +46,22 @@ Gatherer::Gatherer(GathererOptions options, Random& random)
     : options_(std::move(options)),
       random_(random),
       stun_(random, StunOptions(options_)) {
-  std::vector<HostAddress>& hosts = options_.hosts;
-  std::stable_sort(hosts.begin(), hosts.end(),
-                   [](const HostAddress& a, const HostAddress& b) {
-                     const bool a_local = a.address.ip.IsLinkLocal();
-                     const bool b_local = b.address.ip.IsLinkLocal();
-                     return std::pair(a.kind, a_local) <
-                            std::pair(b.kind, b_local);
-                   });
-  Truncate(hosts, options_.max_hosts);
   Truncate(options_.stun_servers, options_.max_servers);
   Truncate(options_.turn_servers, options_.max_servers);
 }
 
 Gatherer::~Gatherer() = default;
+
+absl::Status Gatherer::AddHost(const HostAddress& host) {
+  if (state_ != State::kNew) {
+    return absl::FailedPreconditionError("gathering has begun");
+  }
+  if (options_.hosts.size() >= options_.max_hosts) {
+    return absl::ResourceExhaustedError("too many host addresses");
+  }
+  options_.hosts.push_back(host);
+  return absl::OkStatus();
+}
 
 // Distinct for each host (RFC 8445 section 5.1.2.1), with room between them
 // for several relays of one host.
@@ -88,6 +90,15 @@ absl::Status Gatherer::Start(absl::Time now) {
     return absl::FailedPreconditionError("gathering was started before");
   }
   state_ = State::kGathering;
+  std::vector<HostAddress>& hosts = options_.hosts;
+  std::stable_sort(hosts.begin(), hosts.end(),
+                   [](const HostAddress& a, const HostAddress& b) {
+                     const bool a_local = a.address.ip.IsLinkLocal();
+                     const bool b_local = b.address.ip.IsLinkLocal();
+                     return std::pair(a.kind, a_local) <
+                            std::pair(b.kind, b_local);
+                   });
+  Truncate(hosts, options_.max_hosts);
   FindHosts();
   std::vector<TransportAddress> servers;
   const auto add = [&](const TransportAddress& server) {
@@ -284,10 +295,6 @@ turn::Client* Gatherer::Kept(const TransportAddress& local) const {
   return nullptr;
 }
 
-const turn::Client* Gatherer::RelayOf(const TransportAddress& local) const {
-  return Kept(local);
-}
-
 bool Gatherer::IsRelayed(const TransportAddress& local) const {
   return Kept(local) != nullptr;
 }
@@ -308,15 +315,15 @@ absl::StatusOr<Datagram> Gatherer::Wrap(absl::Time now, const Datagram& inner,
   }
   if (outer.ok()) {
     ++stats_.wrapped;
-  } else {
+  } else if (!absl::IsUnavailable(outer.status())) {
     ++stats_.drop_unwrappable;
   }
   return outer;
 }
 
-const Gatherer::Attempt* Gatherer::FindAttempt(const Path& path) const {
-  for (const Relay& relay : relays_) {
-    for (const Attempt& attempt : relay.attempts) {
+Gatherer::Attempt* Gatherer::FindAttempt(const Path& path) {
+  for (Relay& relay : relays_) {
+    for (Attempt& attempt : relay.attempts) {
       if (!attempt.closed && attempt.client->server() == path.remote &&
           options_.hosts[attempt.host].address == path.local) {
         return &attempt;
@@ -326,31 +333,30 @@ const Gatherer::Attempt* Gatherer::FindAttempt(const Path& path) const {
   return nullptr;
 }
 
-std::optional<Datagram> Gatherer::Unwrap(const Datagram& outer) {
-  const Attempt* attempt = FindAttempt(outer.path);
-  if (attempt == nullptr) return std::nullopt;
-  const std::optional<turn::Client::Received> received =
-      attempt->client->Unwrap(outer);
-  if (!received) return std::nullopt;
-  ++stats_.unwrapped;
-  return Datagram{{attempt->client->relayed(), received->peer, Transport::kUdp},
-                  received->payload};
-}
-
-bool Gatherer::Expects(const Datagram& datagram) const {
-  return FindAttempt(datagram.path) != nullptr || stun_.Expects(datagram.bytes);
+Gatherer::Taken Gatherer::Take(absl::Time now, const Datagram& datagram) {
+  if (stun_.Expects(datagram.bytes)) {
+    stun_.HandlePacket(now, datagram);
+    Drain(now);
+    return {.claimed = true, .relayed = std::nullopt};
+  }
+  Attempt* attempt = FindAttempt(datagram.path);
+  if (attempt == nullptr) return {};
+  turn::Client& client = *attempt->client;
+  if (const std::optional<turn::Client::Received> received =
+          client.Unwrap(datagram)) {
+    ++stats_.unwrapped;
+    return {
+        .claimed = true,
+        .relayed = Datagram{{client.relayed(), received->peer, Transport::kUdp},
+                            received->payload}};
+  }
+  client.HandlePacket(now, datagram);
+  Drain(now);
+  return {.claimed = true, .relayed = std::nullopt};
 }
 
 void Gatherer::HandlePacket(absl::Time now, const Datagram& datagram) {
-  if (stun_.Expects(datagram.bytes)) {
-    stun_.HandlePacket(now, datagram);
-  } else if (const Attempt* attempt = FindAttempt(datagram.path)) {
-    attempt->client->HandlePacket(now, datagram);
-  } else {
-    ++stats_.drop_unknown_path;
-    return;
-  }
-  Drain(now);
+  if (!Take(now, datagram).claimed) ++stats_.drop_unknown_path;
 }
 
 void Gatherer::HandleTimeout(absl::Time now) {

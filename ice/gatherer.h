@@ -83,12 +83,7 @@ struct GathererOptions {
 
 // Gatherer is the engine that talks to STUN and TURN servers. Host candidates
 // come at once, the others as servers answer, then Finished; relayed addresses
-// stay until Close(). Give it every datagram that Expects() claims, and pass
-// what an agent sends from a relayed address through Wrap():
-//
-//   if (auto inner = gatherer.Unwrap(d)) agent.HandlePacket(now, *inner);
-//   else if (gatherer.Expects(d)) gatherer.HandlePacket(now, d);
-//   else agent.HandlePacket(now, d);
+// stay until Close(). ice::IceTransport is the gatherer together with an agent.
 //
 // `random` must outlive the gatherer.
 class Gatherer {
@@ -133,6 +128,9 @@ class Gatherer {
 
   // --- Commands ---
 
+  // Adds a socket to GathererOptions::hosts. FAILED_PRECONDITION if gathering
+  // has begun, RESOURCE_EXHAUSTED beyond max_hosts.
+  absl::Status AddHost(const HostAddress& host);
   // FAILED_PRECONDITION if it was started before.
   absl::Status Start(absl::Time now);
   // Lets datagrams from a remote candidate reach our relayed addresses, those
@@ -148,15 +146,21 @@ class Gatherer {
   bool IsRelayed(const TransportAddress& local) const;
   // Wrap turns a datagram from a relayed address into the one that makes the
   // server send it, built inside `out` (see turn::Client::Wrap for its size);
-  // the peer is permitted if need be. NOT_FOUND: no such relay; else as
-  // turn::Client::Wrap.
+  // the peer is permitted if need be. NOT_FOUND: no such relay; UNAVAILABLE:
+  // the request that lets it pass has to leave first, poll it and try again;
+  // else as turn::Client::Wrap.
   absl::StatusOr<Datagram> Wrap(absl::Time now, const Datagram& inner,
                                 absl::Span<uint8_t> out);
-  // Unwrap opens a datagram of a server's that carries data: its path goes
-  // from the peer to the relayed address. Views into `outer`.
-  std::optional<Datagram> Unwrap(const Datagram& outer);
-  // Whether a datagram answers a server's transaction.
-  bool Expects(const Datagram& datagram) const;
+  // What Take() made of a datagram.
+  struct Taken {
+    bool claimed = false;  // It came from a server of ours.
+    // The data it carried: its path goes from the peer to the relayed address.
+    // Views into the datagram.
+    std::optional<Datagram> relayed;
+  };
+  // Take is HandlePacket for a datagram that may be a server's or a peer's.
+  // What is not claimed was not touched.
+  Taken Take(absl::Time now, const Datagram& datagram);
 
   // --- Engine ---
 
@@ -167,9 +171,6 @@ class Gatherer {
   absl::Time NextTimeout() const;
 
   bool finished() const { return finished_; }
-  // The client that owns a relayed address, or nullptr: for drivers that write
-  // ChannelData headers themselves.
-  const turn::Client* RelayOf(const TransportAddress& local) const;
   const Stats& stats() const { return stats_; }
   std::string DebugString() const;
 
@@ -225,7 +226,7 @@ class Gatherer {
   void DrainBindings(absl::Time now);
   void DrainAttempt(absl::Time now, Relay& relay, size_t index);
   void Drain(absl::Time now);
-  const Attempt* FindAttempt(const Path& path) const;
+  Attempt* FindAttempt(const Path& path);
   turn::Client* Kept(const TransportAddress& local) const;
 
   GathererOptions options_;

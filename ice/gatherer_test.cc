@@ -269,14 +269,21 @@ TEST_F(GathererTest, RelayedDataBothWays) {
   // The peer is permitted by sending to it.
   std::array<uint8_t, 1500> out;
   const Datagram inner{{relayed, peer, Transport::kUdp}, AsBytes("hello")};
-  for (int i = 0; i < 3; ++i) {
-    auto outer = gatherer_->Wrap(network_.now(), inner, absl::MakeSpan(out));
-    ASSERT_OK(outer);
-    EXPECT_EQ(outer->path.remote, kServer);
-    network_.Send(host_, *outer);
-    network_.RunFor(absl::Seconds(1));
-  }
+  // The server would drop what comes before its permission.
+  EXPECT_THAT(gatherer_->Wrap(network_.now(), inner, absl::MakeSpan(out)),
+              StatusIs(absl::StatusCode::kUnavailable));
+  const auto request =
+      gatherer_->PollTransmit(network_.now(), absl::MakeSpan(out));
+  ASSERT_TRUE(request);
+  network_.Send(host_, *request);
+  const auto outer =
+      gatherer_->Wrap(network_.now(), inner, absl::MakeSpan(out));
+  ASSERT_OK(outer);
+  EXPECT_EQ(outer->path.remote, kServer);
+  network_.Send(host_, *outer);
+  network_.RunFor(absl::Seconds(1));
   EXPECT_EQ(got, "hello");
+  EXPECT_EQ(gatherer_->stats().drop_unwrappable, 0u);
 
   // The other way; a filter sees what comes out of the server.
   std::string back;
@@ -284,7 +291,7 @@ TEST_F(GathererTest, RelayedDataBothWays) {
     if (d.path.local != kServer) return true;
     // As it arrives behind the NAT.
     const Datagram at_client{{kInside, kServer, Transport::kUdp}, d.bytes};
-    if (auto unwrapped = gatherer_->Unwrap(at_client)) {
+    if (auto unwrapped = gatherer_->Take(network_.now(), at_client).relayed) {
       EXPECT_EQ(unwrapped->path.local, relayed);
       EXPECT_EQ(unwrapped->path.remote, peer);
       back = std::string(AsText(unwrapped->bytes));
@@ -299,7 +306,9 @@ TEST_F(GathererTest, RelayedDataBothWays) {
       gatherer_->Wrap(network_.now(), {{kInside, peer, Transport::kUdp}, {}},
                       absl::MakeSpan(out)),
       StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_FALSE(gatherer_->Unwrap({{kInside, peer, Transport::kUdp}, {}}));
+  EXPECT_FALSE(
+      gatherer_->Take(network_.now(), {{kInside, peer, Transport::kUdp}, {}})
+          .claimed);
 }
 
 TEST_F(GathererTest, LostRelayIsTold) {
@@ -363,7 +372,8 @@ TEST_F(GathererTest, StrangersAreCountedAndIgnored) {
   network_.RunFor(absl::Seconds(1));
   const std::string noise = "noise";
   const Datagram stranger{{kInside, kDead, Transport::kUdp}, AsBytes(noise)};
-  EXPECT_FALSE(gatherer_->Expects(stranger));
+  EXPECT_FALSE(gatherer_->Take(network_.now(), stranger).claimed);
+  EXPECT_EQ(gatherer_->stats().drop_unknown_path, 0u);
   gatherer_->HandlePacket(network_.now(), stranger);
   EXPECT_EQ(gatherer_->stats().drop_unknown_path, 1u);
 }

@@ -153,7 +153,7 @@ class World {
         a.Is(AgentState::kCompleted) && b.Is(AgentState::kCompleted);
     outcome.a = a.selected();
     outcome.b = b.selected();
-    outcome.debug = a.agent.DebugString() + b.agent.DebugString();
+    outcome.debug = a.ice.agent().DebugString() + b.ice.agent().DebugString();
     network.Detach(session.endpoint_a());
     network.Detach(session.endpoint_b());
     return outcome;

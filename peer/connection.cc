@@ -8,18 +8,6 @@
 
 namespace kyuu::peer {
 
-absl::string_view ToString(GatheringState state) {
-  switch (state) {
-    case GatheringState::kNew:
-      return "new";
-    case GatheringState::kGathering:
-      return "gathering";
-    case GatheringState::kComplete:
-      return "complete";
-  }
-  return "";
-}
-
 absl::string_view ToString(ConnectionState state) {
   switch (state) {
     case ConnectionState::kNew:
@@ -38,6 +26,19 @@ absl::string_view ToString(ConnectionState state) {
   return "";
 }
 
+namespace {
+
+ice::IceTransportOptions IceOptions(const Options& options) {
+  ice::IceTransportOptions ice{options.ice, options.gatherer};
+  ice.gatherer.hosts.clear();  // AddLocalAddress() names them.
+  ice.gatherer.stun_servers = options.stun_servers;
+  ice.gatherer.turn_servers = options.turn_servers;
+  ice.gatherer.policy = options.policy;
+  return ice;
+}
+
+}  // namespace
+
 Connection::Connection(const dtls::Certificate& certificate,
                        const Options& options, Random& random)
     : options_(options),
@@ -46,7 +47,7 @@ Connection::Connection(const dtls::Certificate& certificate,
       session_(options.sdp, random),
       credentials_(ice::Credentials::Generate(random)),
       // Whoever offers controls; SetRemoteDescription with an offer changes it.
-      agent_(ice::Role::kControlling, credentials_, random, options.ice),
+      ice_(ice::Role::kControlling, credentials_, random, IceOptions(options)),
       channels_(options.channels, random) {}
 
 Connection::~Connection() = default;
@@ -77,15 +78,14 @@ size_t Connection::buffered_amount(ChannelId channel) const {
 
 void Connection::HandleTimeout(absl::Time now) {
   last_now_ = std::max(last_now_, now);
-  agent_.HandleTimeout(now);
-  if (gatherer_) gatherer_->HandleTimeout(now);
+  ice_.HandleTimeout(now);
   if (dtls_) dtls_->HandleTimeout(now);
   channels_.HandleTimeout(now);
   if (now >= shutdown_by_) Hangup(now, absl::OkStatus());
   if (closing_ && now >= linger_until_) {
     // An allocation that was not given back in time expires by itself.
     farewell_.clear();
-    gatherer_closed_ = true;
+    ice_closed_ = true;
     linger_until_ = absl::InfiniteFuture();
     done_ = true;
   }
@@ -93,10 +93,9 @@ void Connection::HandleTimeout(absl::Time now) {
 }
 
 absl::Time Connection::NextTimeout() const {
-  absl::Time next = std::min({linger_until_, shutdown_by_, agent_.NextTimeout(),
+  absl::Time next = std::min({linger_until_, shutdown_by_, ice_.NextTimeout(),
                               channels_.NextTimeout()});
   if (done_) return absl::InfiniteFuture();
-  if (gatherer_) next = std::min(next, gatherer_->NextTimeout());
   if (dtls_) next = std::min(next, dtls_->NextTimeout());
   return next;
 }
@@ -138,18 +137,12 @@ std::optional<Connection::Event> Connection::PollEvent() {
 void Connection::React(absl::Time now) {
   for (bool busy = true; busy;) {
     busy = false;
-    while (std::optional<ice::Agent::Event> event = agent_.PollEvent()) {
+    while (std::optional<ice::IceTransport::Event> event = ice_.PollEvent()) {
       On(now, *event);
       busy = true;
     }
     FollowPath(now);
     StartDtls(now);
-    while (gatherer_) {
-      std::optional<ice::Gatherer::Event> event = gatherer_->PollEvent();
-      if (!event) break;
-      On(now, *event);
-      busy = true;
-    }
     while (dtls_) {
       std::optional<dtls::Session::Event> event = dtls_->PollEvent();
       if (!event) break;
@@ -160,7 +153,12 @@ void Connection::React(absl::Time now) {
   if (channels_.ended()) Hangup(now, *channels_.ended());
 }
 
-void Connection::On(absl::Time now, ice::Agent::Event& event) {
+void Connection::On(absl::Time now, ice::IceTransport::Event& event) {
+  if (std::holds_alternative<ice::Closed>(event)) {
+    ice_closed_ = true;
+    ReviewClosing(now);
+    return;
+  }
   if (closing_) return;
   if (const auto* state = std::get_if<ice::StateChanged>(&event)) {
     events_.push_back(IceStateChanged{state->state});
@@ -173,29 +171,14 @@ void Connection::On(absl::Time now, ice::Agent::Event& event) {
                                     .local_type = pair->local_type,
                                     .remote_type = pair->remote_type};
     if (moved) events_.push_back(*selected_);
-    if (gatherer_ && pair->nominated) gatherer_->BindChannel(now, pair->path);
   } else if (auto* name = std::get_if<ice::ResolveName>(&event)) {
     events_.push_back(
         ResolveName{.id = name->id, .name = std::move(name->name)});
-  }
-}
-
-void Connection::On(absl::Time now, ice::Gatherer::Event& event) {
-  if (std::holds_alternative<ice::Gatherer::Closed>(event)) {
-    gatherer_closed_ = true;
-    ReviewClosing(now);
-    return;
-  }
-  if (closing_) return;
-  if (auto* found = std::get_if<ice::Gatherer::CandidateFound>(&event)) {
-    // The agent's own limits are stricter than the gatherer's at most.
-    if (!agent_.AddLocalCandidate(now, found->candidate).ok()) return;
-    local_candidates_.push_back(found->candidate);
+  } else if (auto* found = std::get_if<ice::Gatherer::CandidateFound>(&event)) {
     Announce(found->candidate);
-  } else if (std::holds_alternative<ice::Gatherer::Finished>(event)) {
-    gathering_state_ = GatheringState::kComplete;
-    AnnounceEnd();
-    events_.push_back(GatheringStateChanged{gathering_state_});
+  } else if (auto* gathering = std::get_if<GatheringStateChanged>(&event)) {
+    if (gathering->state == GatheringState::kComplete) AnnounceEnd();
+    events_.push_back(*gathering);
   } else if (auto* failed = std::get_if<ice::Gatherer::ServerFailed>(&event)) {
     events_.push_back(ServerFailed{.server = failed->server,
                                    .status = std::move(failed->status),
@@ -226,7 +209,7 @@ void Connection::On(absl::Time now, dtls::Session::Event& event) {
 void Connection::StartDtls(absl::Time now) {
   const std::optional<sdp::TransportParameters>& remote = session_.remote();
   if (dtls_ || closing_ || !remote || !remote->local_setup ||
-      !agent_.selected_path()) {
+      !ice_.selected_path()) {
     return;
   }
   const bool active = *remote->local_setup == sdp::Setup::kActive;
@@ -234,12 +217,12 @@ void Connection::StartDtls(absl::Time now) {
   // ClientHello, which costs a retransmission, or fails over it: libdatachannel
   // starts ICE a moment before it knows the fingerprint to expect.
   if (active && !session_.offerer() && !remote->ice_lite &&
-      agent_.stats().requests_received == 0) {
+      ice_.agent().stats().requests_received == 0) {
     return;
   }
   dtls::Options options = options_.dtls;
   // Half again as long as an answer takes, and once more for the peer's work.
-  if (const std::optional<absl::Duration> rtt = agent_.rtt()) {
+  if (const std::optional<absl::Duration> rtt = ice_.agent().rtt()) {
     options.retransmission_timeout = 2 * *rtt;
   }
   dtls_ = std::make_unique<dtls::Session>(
@@ -258,8 +241,9 @@ void Connection::StartDtls(absl::Time now) {
 void Connection::FollowPath(absl::Time now) {
   // While consent is not answered (RFC 7675), data would not be either.
   const std::optional<Path> path =
-      agent_.state() == ice::AgentState::kDisconnected ? std::nullopt
-                                                       : agent_.selected_path();
+      ice_.agent().state() == ice::AgentState::kDisconnected
+          ? std::nullopt
+          : ice_.selected_path();
   if (closing_ || path == sctp_path_) return;
   sctp_path_ = path;
   path ? channels_.PathReady(now) : channels_.PathLost(now);
@@ -272,7 +256,7 @@ void Connection::UpdateConnectionState() {
         !closing_->ok() && !absl::IsAborted(*closing_) && !done_;
     state = failed ? ConnectionState::kFailed : ConnectionState::kClosed;
   } else {
-    switch (agent_.state()) {
+    switch (ice_.agent().state()) {
       case ice::AgentState::kNew:
         state = ConnectionState::kNew;
         break;
@@ -316,9 +300,8 @@ void Connection::Hangup(absl::Time now, absl::Status status) {
   closing_ = std::move(status);
   shutdown_by_ = absl::InfiniteFuture();
   linger_until_ = now + options_.linger;
-  farewell_path_ = agent_.selected_path();
   channels_.Close(now);
-  if (dtls_ && farewell_path_) {
+  if (dtls_ && ice_.selected_path()) {
     // The ABORT is sealed now, for DTLS closes too: both are under way within
     // one flight, and the peer knows after half a round trip.
     if (const auto abort =
@@ -330,22 +313,19 @@ void Connection::Hangup(absl::Time now, absl::Status status) {
     }
   }
   if (dtls_) dtls_->Close(now);
-  agent_.Close(now);
   session_.Close();
   early_dtls_.clear();
   pending_candidates_.clear();
   UpdateConnectionState();
-  ReviewClosing(now);
+  // With a path, the last records go first; PollTransmit looks again.
+  if (!dtls_ || !ice_.selected_path()) ReviewClosing(now);
 }
 
 void Connection::ReviewClosing(absl::Time now) {
   if (!closing_ || done_ || !farewell_.empty()) return;
-  if (gatherer_ && !gatherer_closed_) {
-    // Not before the last record has left: it may need the relay.
-    if (!gatherer_closing_) {
-      gatherer_closing_ = true;
-      gatherer_->Close(now);
-    }
+  if (!ice_closed_) {
+    // Not before the last record has left: it needs the path.
+    if (!std::exchange(ice_closing_, true)) ice_.Close(now);
     return;
   }
   done_ = true;
@@ -354,13 +334,15 @@ void Connection::ReviewClosing(absl::Time now) {
 
 ConnectionStats Connection::stats() const {
   ConnectionStats stats{.counters = counters_,
-                        .rtt = agent_.rtt(),
-                        .pairs = agent_.pairs(),
-                        .ice = agent_.stats(),
+                        .rtt = ice_.agent().rtt(),
+                        .pairs = ice_.agent().pairs(),
+                        .ice = ice_.agent().stats(),
+                        .gatherer = ice_.gatherer().stats(),
+                        .transport = ice_.stats(),
                         .dtls_session = dtls_session_,
                         .sctp = channels_.association_stats(),
                         .channels = channels_.stats()};
-  if (agent_.selected_path()) stats.selected = selected_;
+  if (ice_.selected_path()) stats.selected = selected_;
   if (dtls_) stats.dtls = dtls_->stats();
   return stats;
 }
@@ -369,8 +351,7 @@ std::string Connection::DebugString() const {
   return absl::StrCat(
       "connection ", ToString(connection_state_), ", signaling ",
       sdp::SignalingStateName(session_.state()), ", gathering ",
-      ToString(gathering_state_), "\n", agent_.DebugString(), "\n",
-      gatherer_ ? gatherer_->DebugString() : "no gatherer", "\n",
+      ToString(gathering_state()), "\n", ice_.DebugString(), "\n",
       dtls_ ? dtls_->DebugString() : "no dtls", "\n", channels_.DebugString());
 }
 

@@ -31,9 +31,9 @@
 #include "base/random.h"
 #include "dtls/certificate.h"
 #include "dtls/session.h"
-#include "ice/agent.h"
 #include "ice/credentials.h"
 #include "ice/gatherer.h"
+#include "ice/transport.h"
 #include "peer/connection_types.h"
 #include "sctp/data_channel.h"
 #include "sdp/session.h"
@@ -131,7 +131,7 @@ class Connection {
   // --- Queries ---
 
   SignalingState signaling_state() const { return session_.state(); }
-  GatheringState gathering_state() const { return gathering_state_; }
+  GatheringState gathering_state() const { return ice_.gathering_state(); }
   ConnectionState connection_state() const { return connection_state_; }
   ConnectionStats stats() const;
   std::string DebugString() const;
@@ -149,26 +149,20 @@ class Connection {
   void ApplyRemote(absl::Time now, const sdp::Change& change);
   void ApplyRemoteIce(absl::Time now);
   void ApplyCandidate(absl::Time now, const PendingCandidate& pending);
-  void AddRemoteCandidate(absl::Time now, const ice::Candidate& candidate);
-  void StartGathering(absl::Time now);
   void Announce(const ice::Candidate& candidate);
   void AnnounceEnd();
   void FallBack(absl::Time now);
   void Applied(absl::Time now, const sdp::Change& change);
 
   // connection_data.cc: the two directions of data.
-  void HandleDtls(absl::Time now, const Datagram& datagram);
+  void HandleDtls(absl::Time now, absl::Span<const uint8_t> bytes);
   void FeedDtls(absl::Time now, absl::Span<const uint8_t> bytes);
-  std::optional<Datagram> Wrap(absl::Time now, const Datagram& inner,
-                               absl::Span<uint8_t> out);
-  std::optional<Datagram> NextIce(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Datagram> NextDtls(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Datagram> NextData(absl::Time now, absl::Span<uint8_t> out);
 
   // connection.cc: what the parts tell, and the end.
   void React(absl::Time now);
-  void On(absl::Time now, ice::Agent::Event& event);
-  void On(absl::Time now, ice::Gatherer::Event& event);
+  void On(absl::Time now, ice::IceTransport::Event& event);
   void On(absl::Time now, dtls::Session::Event& event);
   void StartDtls(absl::Time now);
   // Tells SCTP whether ICE has a path that works, or another one.
@@ -184,20 +178,16 @@ class Connection {
   // Those in the newest description written; those of the last stable state.
   ice::Credentials credentials_;
   std::optional<ice::Credentials> stable_credentials_;
-  std::vector<ice::HostAddress> hosts_;
-  ice::Agent agent_;
-  std::unique_ptr<ice::Gatherer> gatherer_;  // From StartGathering on.
-  std::unique_ptr<dtls::Session> dtls_;      // From StartDtls on.
+  ice::IceTransport ice_;
+  std::unique_ptr<dtls::Session> dtls_;  // From StartDtls on.
   sctp::DataChannels channels_;
 
-  std::vector<ice::Candidate> local_candidates_;
   std::vector<PendingCandidate> pending_candidates_;
   // The peer's credentials wait for our restart.
   bool remote_ice_waits_ = false;
   bool remote_ice_known_ = false;
   std::deque<std::vector<uint8_t>> early_dtls_;
 
-  GatheringState gathering_state_ = GatheringState::kNew;
   ConnectionState connection_state_ = ConnectionState::kNew;
   std::optional<SelectedPathChanged> selected_;
   std::optional<Path> sctp_path_;  // That channels_ was told of.
@@ -210,9 +200,8 @@ class Connection {
   absl::Time linger_until_ = absl::InfiniteFuture();
   // The last record (an ABORT), sealed before DTLS closed.
   std::vector<uint8_t> farewell_;
-  std::optional<Path> farewell_path_;
-  bool gatherer_closing_ = false;
-  bool gatherer_closed_ = false;
+  bool ice_closing_ = false;
+  bool ice_closed_ = false;
   bool done_ = false;
   bool closed_told_ = false;
 

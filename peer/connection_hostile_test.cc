@@ -54,10 +54,10 @@ struct Attacked {
 uint64_t Discarded(const Connection& connection) {
   const ConnectionStats s = connection.stats();
   const ice::AgentStats& i = s.ice;
-  return s.counters.discarded_unknown + s.counters.discarded_unknown_path +
-         s.counters.discarded_early_dtls + i.drop_not_stun +
-         i.drop_wrong_method + i.drop_bad_fingerprint + i.drop_no_integrity +
-         i.drop_wrong_username + i.drop_wrong_integrity +
+  return s.counters.discarded_unknown + s.transport.drop_unknown_path +
+         s.transport.drop_unknown_protocol + s.counters.discarded_early_dtls +
+         i.drop_not_stun + i.drop_wrong_method + i.drop_bad_fingerprint +
+         i.drop_no_integrity + i.drop_wrong_username + i.drop_wrong_integrity +
          i.drop_unknown_transaction + i.drop_malformed + i.drop_unknown_local +
          i.drop_asymmetric + s.dtls.discarded_malformed +
          s.dtls.discarded_without_effect;
@@ -124,7 +124,8 @@ TEST(ConnectionHostile, EveryFirstByteFromAStrangerIsCounted) {
   }
   t.AtB(kStranger, {});
   EXPECT_EQ(Discarded(t.b.connection) - before, 256u * 7 + 1);
-  EXPECT_EQ(t.b.connection.stats().counters.discarded_unknown_path, 44u * 7);
+  // DTLS and RTP (RFC 7983 section 7).
+  EXPECT_EQ(t.b.connection.stats().transport.drop_unknown_path, (44u + 64) * 7);
   EXPECT_TRUE(t.b.connected());
 }
 

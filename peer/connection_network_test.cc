@@ -151,7 +151,7 @@ TEST(ConnectionNetwork, RelayOnlyUsesTheRelayAndNothingElse) {
   ASSERT_TRUE(homes.Talk());
   EXPECT_TRUE(homes.Relayed(homes.call.a));
   EXPECT_FALSE(direct) << "a datagram passed the relay by";
-  EXPECT_EQ(homes.call.a.connection.stats().counters.discarded_unwrappable, 0u);
+  EXPECT_EQ(homes.call.a.connection.stats().transport.drop_unwrappable, 0u);
 }
 
 TEST(ConnectionNetwork, RelayedBulkTravelsInChannelData) {

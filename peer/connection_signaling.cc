@@ -9,25 +9,23 @@
 namespace kyuu::peer {
 
 absl::Status Connection::AddLocalAddress(const ice::HostAddress& host) {
-  if (gatherer_ || closing_) {
-    return absl::FailedPreconditionError("gathering has begun");
-  }
-  hosts_.push_back(host);
-  return absl::OkStatus();
+  if (closing_) return absl::FailedPreconditionError("closed");
+  return ice_.AddHost(last_now_, host);
 }
 
 sdp::LocalTransport Connection::LocalTransport() const {
   return {.ice_ufrag = credentials_.ufrag,
           .ice_pwd = credentials_.password,
           .fingerprints = {certificate_.fingerprint()},
-          .candidates = local_candidates_,
-          .end_of_candidates = gathering_state_ == GatheringState::kComplete};
+          .candidates = ice_.candidates(),
+          .end_of_candidates = gathering_state() == GatheringState::kComplete};
 }
 
 absl::StatusOr<std::string> Connection::CreateOffer(IceRestart restart) {
   // Before the first description there is nothing to restart.
-  if (restart == IceRestart::kYes && gatherer_ &&
-      credentials_ == agent_.local_credentials()) {
+  if (restart == IceRestart::kYes &&
+      gathering_state() != GatheringState::kNew &&
+      credentials_ == ice_.agent().local_credentials()) {
     credentials_ = ice::Credentials::Generate(random_);
   }
   return session_.CreateOffer(LocalTransport());
@@ -37,8 +35,8 @@ absl::StatusOr<std::string> Connection::CreateAnswer() {
   // RFC 8839 section 4.4.1.1.1: a restart is answered by one, and by nothing
   // else.
   if (!remote_ice_waits_) {
-    credentials_ = agent_.local_credentials();
-  } else if (credentials_ == agent_.local_credentials()) {
+    credentials_ = ice_.agent().local_credentials();
+  } else if (credentials_ == ice_.agent().local_credentials()) {
     credentials_ = ice::Credentials::Generate(random_);
   }
   return session_.CreateAnswer(LocalTransport());
@@ -83,7 +81,7 @@ absl::Status Connection::Rollback(absl::Time now) {
 
 absl::StatusOr<std::string> Connection::LocalDescription() const {
   return session_.LocalDescriptionWith(
-      local_candidates_, gathering_state_ == GatheringState::kComplete);
+      ice_.candidates(), gathering_state() == GatheringState::kComplete);
 }
 
 void Connection::ApplyLocal(absl::Time now, const sdp::Change& change) {
@@ -93,15 +91,15 @@ void Connection::ApplyLocal(absl::Time now, const sdp::Change& change) {
                     "the peer took the data channel section away"));
     return;
   }
-  if (credentials_ != agent_.local_credentials()) {
+  if (credentials_ != ice_.agent().local_credentials()) {
     // New credentials are well-formed and differ, and the agent is open.
-    agent_.Restart(now, credentials_).IgnoreError();
-    for (const ice::Candidate& candidate : local_candidates_) {
+    ice_.Restart(now, credentials_).IgnoreError();
+    for (const ice::Candidate& candidate : ice_.candidates()) {
       Announce(candidate);
     }
-    if (gathering_state_ == GatheringState::kComplete) AnnounceEnd();
+    if (gathering_state() == GatheringState::kComplete) AnnounceEnd();
   }
-  StartGathering(now);
+  ice_.Gather(now);
   if (remote_ice_waits_) ApplyRemoteIce(now);
   Applied(now, change);
 }
@@ -132,7 +130,7 @@ void Connection::ApplyRemote(absl::Time now, const sdp::Change& change) {
 // What both directions have in common once a description is in force.
 void Connection::Applied(absl::Time now, const sdp::Change& change) {
   if (change.state == SignalingState::kStable) {
-    stable_credentials_ = agent_.local_credentials();
+    stable_credentials_ = ice_.agent().local_credentials();
   }
   if (session_.remote()) {
     channels_.SetMaxMessageSize(session_.remote()->max_message_size);
@@ -144,9 +142,9 @@ void Connection::Applied(absl::Time now, const sdp::Change& change) {
 void Connection::FallBack(absl::Time now) {
   if (!stable_credentials_) return;
   credentials_ = *stable_credentials_;
-  if (credentials_ == agent_.local_credentials()) return;
+  if (credentials_ == ice_.agent().local_credentials()) return;
   // They differ, and the agent is open.
-  agent_.Restart(now, credentials_).IgnoreError();
+  ice_.Restart(now, credentials_).IgnoreError();
   if (session_.remote()) ApplyRemoteIce(now);
 }
 
@@ -156,28 +154,29 @@ void Connection::ApplyRemoteIce(absl::Time now) {
   remote_ice_waits_ = false;
   if (!remote_ice_known_) {
     // RFC 8445 section 6.1.1; a conflict found by checks may change it later.
-    agent_.SetRole(now, session_.offerer() || remote->ice_lite
-                            ? ice::Role::kControlling
-                            : ice::Role::kControlled);
+    ice_.SetRole(now, session_.offerer() || remote->ice_lite
+                          ? ice::Role::kControlling
+                          : ice::Role::kControlled);
   }
   remote_ice_known_ = true;
   const ice::Credentials credentials{.ufrag = remote->ice_ufrag,
                                      .password = remote->ice_pwd};
   const ice::RemoteMode mode =
       remote->ice_lite ? ice::RemoteMode::kLite : ice::RemoteMode::kFull;
-  absl::Status status = agent_.SetRemoteCredentials(now, credentials, mode);
-  if (absl::IsFailedPrecondition(status) && !gatherer_) {
+  absl::Status status = ice_.SetRemoteCredentials(now, credentials, mode);
+  if (absl::IsFailedPrecondition(status) &&
+      gathering_state() == GatheringState::kNew) {
     // Another first offer after a rollback; ours were told to nobody yet.
     credentials_ = ice::Credentials::Generate(random_);
     // They differ, and the agent is open.
-    agent_.Restart(now, credentials_).IgnoreError();
+    ice_.Restart(now, credentials_).IgnoreError();
     // sdp asked ice::IsUfrag and IsPassword before.
-    agent_.SetRemoteCredentials(now, credentials, mode).IgnoreError();
+    ice_.SetRemoteCredentials(now, credentials, mode).IgnoreError();
   }
   for (const ice::Candidate& candidate : remote->candidates) {
-    AddRemoteCandidate(now, candidate);
+    ice_.AddRemoteCandidate(now, candidate);
   }
-  if (remote->end_of_candidates) agent_.EndOfRemoteCandidates(now);
+  if (remote->end_of_candidates) ice_.EndOfRemoteCandidates(now);
   for (const PendingCandidate& pending :
        std::exchange(pending_candidates_, {})) {
     ApplyCandidate(now, pending);
@@ -220,7 +219,7 @@ void Connection::ApplyCandidate(absl::Time now,
     return;
   }
   if (pending.line.empty()) {
-    agent_.EndOfRemoteCandidates(now);
+    ice_.EndOfRemoteCandidates(now);
     return;
   }
   const absl::StatusOr<ice::Candidate> candidate =
@@ -229,40 +228,18 @@ void Connection::ApplyCandidate(absl::Time now,
     ++counters_.ignored_candidates;
     return;
   }
-  AddRemoteCandidate(now, *candidate);
-}
-
-void Connection::AddRemoteCandidate(absl::Time now,
-                                    const ice::Candidate& candidate) {
-  if (gatherer_ && !candidate.is_name()) {
-    gatherer_->Permit(now, candidate.address);
-  }
-  agent_.AddRemoteCandidate(now, candidate);
+  ice_.AddRemoteCandidate(now, *candidate);
 }
 
 void Connection::NameResolved(absl::Time now, ice::NameId id,
                               std::optional<IpAddress> ip) {
-  agent_.NameResolved(now, id, ip);
+  ice_.NameResolved(now, id, ip);
   React(now);
-}
-
-void Connection::StartGathering(absl::Time now) {
-  if (gatherer_) return;
-  ice::GathererOptions options = options_.gatherer;
-  options.hosts = hosts_;
-  options.stun_servers = options_.stun_servers;
-  options.turn_servers = options_.turn_servers;
-  options.policy = options_.policy;
-  gatherer_ = std::make_unique<ice::Gatherer>(std::move(options), random_);
-  gathering_state_ = GatheringState::kGathering;
-  events_.push_back(GatheringStateChanged{gathering_state_});
-  // Fails only when called twice.
-  gatherer_->Start(now).IgnoreError();
 }
 
 void Connection::Announce(const ice::Candidate& candidate) {
   ice::Candidate told = candidate;
-  told.extensions.push_back({"ufrag", agent_.local_credentials().ufrag});
+  told.extensions.push_back({"ufrag", ice_.agent().local_credentials().ufrag});
   events_.push_back(CandidateFound{.candidate = told.ToString(),
                                    .mid = session_.data_mid(),
                                    .mline_index = session_.data_mline_index()});

@@ -19,20 +19,20 @@
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
 #include "ice/gatherer.h"
+#include "ice/transport.h"
 #include "sctp/data_channel.h"
 #include "sdp/session.h"
 
 namespace kyuu::peer {
 
 // The names of W3C's webrtc-pc for what it knows too.
+using ice::GatheringState;
+using ice::GatheringStateChanged;
 using sctp::ChannelConfig;
 using sctp::ChannelId;
 using sctp::PayloadType;
 using sdp::SdpType;
 using sdp::SignalingState;
-
-// RTCIceGatheringState.
-enum class GatheringState : uint8_t { kNew, kGathering, kComplete };
 
 // RTCPeerConnectionState: ICE and DTLS together.
 enum class ConnectionState : uint8_t {
@@ -44,7 +44,6 @@ enum class ConnectionState : uint8_t {
   kClosed,
 };
 
-absl::string_view ToString(GatheringState state);
 absl::string_view ToString(ConnectionState state);
 
 struct Options {
@@ -83,9 +82,6 @@ struct Options {
 
 struct SignalingStateChanged {
   SignalingState state;
-};
-struct GatheringStateChanged {
-  GatheringState state;
 };
 // A candidate of ours to be told the peer; an empty `candidate` says that no
 // more will come (RFC 8838 section 8.2).
@@ -144,12 +140,10 @@ struct ConnectionCounters {
   uint64_t bytes_received = 0;
   uint64_t datagrams_sent = 0;
   uint64_t bytes_sent = 0;
-  uint64_t discarded_unknown = 0;       // First byte of no protocol of ours.
-  uint64_t discarded_unknown_path = 0;  // DTLS from an unauthenticated path.
-  uint64_t discarded_early_dtls = 0;    // Beyond early_dtls_datagrams_max.
+  uint64_t discarded_unknown = 0;     // SRTP, on a path of the peer.
+  uint64_t discarded_early_dtls = 0;  // Beyond early_dtls_datagrams_max.
   uint64_t discarded_closed = 0;
-  uint64_t discarded_unwrappable = 0;  // Ours, to a relay that is gone.
-  uint64_t ignored_candidates = 0;     // Unknown transports, foreign sections.
+  uint64_t ignored_candidates = 0;  // Unknown transports, foreign sections.
 };
 
 // A snapshot of the whole connection.
@@ -159,6 +153,8 @@ struct ConnectionStats {
   std::optional<absl::Duration> rtt;            // ICE's, of that path.
   std::vector<ice::PairInfo> pairs;
   ice::AgentStats ice;
+  ice::Gatherer::Stats gatherer;
+  ice::IceTransportStats transport;
   std::optional<dtls::Connected> dtls_session;  // Version, cipher, peer.
   dtls::Stats dtls;
   sctp::Stats sctp;

@@ -32,7 +32,7 @@ ARROWS = {
 # Edges that hold for single headers or files only.
 NARROW = [
     # (file pattern, included header pattern)
-    (r"ice/(internal/)?(gatherer|relay|server)", r"turn/"),
+    (r"ice/(internal/)?(gatherer|relay|server|transport)", r"turn/"),
     (r"sdp/", r"ice/(candidate|credentials)\.h"),
     (r"sdp/", r"dtls/fingerprint\.h"),
     (r"peer/(internal/)?(peer|loop)_connection", r"net/"),

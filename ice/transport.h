@@ -1,0 +1,170 @@
+// One ICE transport (RTCIceTransport): the agent, the gatherer and its relays
+// as one engine that takes datagrams and gives payload.
+
+#ifndef KYUU_ICE_TRANSPORT_H_
+#define KYUU_ICE_TRANSPORT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/address.h"
+#include "base/engine.h"
+#include "base/random.h"
+#include "ice/agent.h"
+#include "ice/agent_types.h"
+#include "ice/candidate.h"
+#include "ice/credentials.h"
+#include "ice/gatherer.h"
+
+namespace kyuu::ice {
+
+// RTCIceGatheringState. It goes back to kGathering when addresses are gathered
+// anew.
+enum class GatheringState : uint8_t { kNew, kGathering, kComplete };
+
+// What an IceTransport tells beyond its agent's events.
+struct GatheringStateChanged {
+  GatheringState state;
+};
+
+struct IceTransportOptions {
+  AgentOptions agent;
+  GathererOptions gatherer;
+};
+
+// Counters of what the transport itself drops; those of its parts are in
+// agent().stats() and gatherer().stats().
+struct IceTransportStats {
+  uint64_t payloads_received = 0;
+  uint64_t payloads_sent = 0;
+  // The first byte is of no protocol (RFC 7983 section 7).
+  uint64_t drop_unknown_protocol = 0;
+  // Payload from a path that no authenticated check came along.
+  uint64_t drop_unknown_path = 0;
+  // Payload of ours without a path to send it on.
+  uint64_t drop_no_path = 0;
+  // A packet of ours from a relayed address whose relay is gone or refuses.
+  uint64_t drop_unwrappable = 0;
+  // A candidate of ours beyond the agent's limits.
+  uint64_t drop_candidate = 0;
+};
+
+// IceTransport finds the path between two peers, keeps it, and carries payload
+// on it; whether a relay lies between is its own affair.
+//
+//   ice::IceTransport transport(role, credentials, random, {});
+//   transport.AddHost(now, {socket_address});
+//   transport.Gather(now);
+//   if (auto payload = transport.HandlePacket(now, datagram)) Use(*payload);
+//   if (auto datagram = transport.Send(now, payload, out)) Transmit(*datagram);
+//
+// A request that a packet depends on (CreatePermission for what goes through a
+// relay) leaves before that packet, whatever the order of the calls.
+//
+// Not thread-safe. `random` must outlive it.
+class IceTransport {
+ public:
+  using Packet = Datagram;
+  // CandidateFound: to be told the peer. Closed is the last event.
+  using Event =
+      std::variant<StateChanged, SelectedPair, RoleChanged, ResolveName,
+                   Gatherer::CandidateFound, GatheringStateChanged,
+                   Gatherer::ServerFailed, Gatherer::RelayLost, Closed>;
+
+  // `local` must be valid (Credentials::Validate).
+  IceTransport(Role role, const Credentials& local, Random& random,
+               const IceTransportOptions& options = {});
+
+  // --- Commands ---
+
+  // Names a bound UDP socket of the driver. As Gatherer::AddHost.
+  absl::Status AddHost(absl::Time now, const HostAddress& host);
+  // Begins to gather; once begun it does nothing.
+  void Gather(absl::Time now);
+  // As the Agent's commands of these names.
+  void SetRole(absl::Time now, Role role);
+  absl::Status SetRemoteCredentials(absl::Time now, const Credentials& remote,
+                                    RemoteMode mode = RemoteMode::kFull);
+  void AddRemoteCandidate(absl::Time now, const Candidate& candidate);
+  void EndOfRemoteCandidates(absl::Time now);
+  void NameResolved(absl::Time now, NameId id, std::optional<IpAddress> ip);
+  absl::Status Restart(absl::Time now, const Credentials& local);
+  // Stops checks at once and gives the relays' allocations back; Closed is told
+  // when that is done.
+  void Close(absl::Time now);
+
+  // --- Payload ---
+
+  // Bytes to leave free in front of a payload given to Send(), so that it need
+  // not be moved.
+  size_t headroom() const;
+  // Makes the datagram that carries `payload` on selected_path(), inside `out`;
+  // `payload` may lie in `out`. If a request must leave first, that request is
+  // returned and the payload comes from the next PollTransmit(). nullopt, and
+  // counted, if there is no path or the relay cannot take it.
+  std::optional<Datagram> Send(absl::Time now,
+                               absl::Span<const uint8_t> payload,
+                               absl::Span<uint8_t> out);
+
+  // --- Engine ---
+
+  // Takes a datagram, and returns the payload in it if it carries some: what
+  // is neither STUN nor ChannelData (RFC 7983: first byte 20 to 63 or 128 to
+  // 191) and came along a path of the peer. A view into `datagram`: bulk data
+  // is neither copied nor queued, which is why this verb has a result here.
+  std::optional<Datagram> HandlePacket(absl::Time now,
+                                       const Datagram& datagram);
+  void HandleTimeout(absl::Time now);
+  // `out` must hold 1500 bytes.
+  std::optional<Datagram> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Event> PollEvent();
+  absl::Time NextTimeout() const;
+
+  // --- Queries ---
+
+  std::optional<Path> selected_path() const { return agent_.selected_path(); }
+  // Our candidates, in the order found.
+  const std::vector<Candidate>& candidates() const { return candidates_; }
+  GatheringState gathering_state() const { return gathering_state_; }
+  const Agent& agent() const { return agent_; }
+  const Gatherer& gatherer() const { return gatherer_; }
+  const IceTransportStats& stats() const { return stats_; }
+  std::string DebugString() const;
+
+ private:
+  // A packet that waits until the request it depends on has left.
+  struct Held {
+    Path path;
+    std::vector<uint8_t> bytes;
+  };
+
+  std::optional<Datagram> Wrap(absl::Time now, const Datagram& inner,
+                               absl::Span<uint8_t> out);
+  std::optional<Datagram> HandleInner(absl::Time now, const Datagram& inner);
+
+  std::optional<Event> On(Gatherer::Event& event);
+
+  Agent agent_;
+  Gatherer gatherer_;
+  std::vector<Candidate> candidates_;
+  GatheringState gathering_state_ = GatheringState::kNew;
+  GatheringState told_gathering_state_ = GatheringState::kNew;
+  std::optional<Held> held_;
+  absl::Time last_now_ = absl::InfinitePast();
+  IceTransportStats stats_;
+};
+
+static_assert(Engine<IceTransport>);
+
+absl::string_view ToString(GatheringState state);
+
+}  // namespace kyuu::ice
+
+#endif  // KYUU_ICE_TRANSPORT_H_

@@ -1,0 +1,173 @@
+// Agent, gatherer and relays as one: what leaves first, and whose a datagram
+// is.
+
+#include "ice/transport.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/random.h"
+#include "base/testing.h"
+#include "ice/agent.h"
+#include "ice/testing/peer.h"
+#include "sim/network.h"
+#include "stun/message.h"
+#include "turn/testing/sim_server.h"
+
+namespace kyuu::ice {
+namespace {
+
+using testing::Peer;
+using testing::Session;
+
+const IpAddress kServerIp = IpAddress::V4(203, 0, 113, 1);
+const TransportAddress kServer{kServerIp, 3478};
+const TransportAddress kA{IpAddress::V4(192, 0, 2, 1), 5000};
+const TransportAddress kB{IpAddress::V4(192, 0, 2, 2), 6000};
+
+// Two hosts and a relay, 12.5 ms from the middle each: the round trip to the
+// server is 25 ms, and through one relay or two 50 ms.
+struct Relayed {
+  explicit Relayed(GatherPolicy policy_a, GatherPolicy policy_b,
+                   uint64_t seed = 1)
+      : network({.seed = seed}),
+        random(seed),
+        server(random, ServerOptions()),
+        host_a(network.AddHost("a", {sim::kInternet, {kA.ip}})),
+        host_b(network.AddHost("b", {sim::kInternet, {kB.ip}})),
+        host_server(network.AddHost("server", {sim::kInternet, {kServerIp}})),
+        a(Role::kControlling, 2 * seed, Options(kA, policy_a)),
+        b(Role::kControlled, 2 * seed + 1, Options(kB, policy_b)),
+        session(network, a, b, absl::ZeroDuration()) {
+    const sim::LinkOptions near{.delay = absl::Microseconds(6250)};
+    network.SetLinks(host_a, near);
+    network.SetLinks(host_b, near);
+    network.SetLinks(host_server, near);
+    server.Attach(network, host_server, {kServer});
+  }
+  static turn::ServerOptions ServerOptions() {
+    turn::ServerOptions options;
+    options.users = {{"u", "p"}};
+    options.relay_addresses = {{kServerIp, {}}};
+    options.allow_peers = {*IpPrefix::Parse("0.0.0.0/0")};
+    options.listeners = {kServer};
+    options.own_relays = turn::ServerOptions::OwnRelays::kAllow;
+    return options;
+  }
+  static GathererOptions Options(const TransportAddress& host,
+                                 GatherPolicy policy) {
+    GathererOptions options;
+    options.hosts = {{host}};
+    if (policy == GatherPolicy::kRelay) {
+      options.turn_servers = {{kServer, "u", "p"}};
+    }
+    options.policy = policy;
+    return options;
+  }
+  void Start() {
+    start_ = network.now();
+    session.Start(host_a, {kA}, host_b, {kB});
+  }
+  // How long after Start() both are in `state`.
+  absl::Duration Until(AgentState state) {
+    EXPECT_TRUE(session.RunUntil(state, absl::Seconds(20)))
+        << a.ice.DebugString() << b.ice.DebugString();
+    return network.now() - start_;
+  }
+
+  sim::Network network;
+  SeededRandom random;
+  turn::SimServer server;
+  sim::HostId host_a;
+  sim::HostId host_b;
+  sim::HostId host_server;
+  Peer a;
+  Peer b;
+  Session session;
+
+ private:
+  absl::Time start_;
+};
+
+TEST(Transport, RelayToRelayTakesTheRoundTripsThatPhysicsAsks) {
+  Relayed r(GatherPolicy::kRelay, GatherPolicy::kRelay);
+  r.Start();
+  // Two round trips to the server for the allocation (25 ms each), one through
+  // the relays for the check and one for the nomination (50 ms each). The
+  // permission travels in front of the check.
+  EXPECT_LE(r.Until(AgentState::kConnected),
+            absl::Milliseconds(2 * 25 + 50 + 1));
+  EXPECT_LE(r.Until(AgentState::kCompleted),
+            absl::Milliseconds(2 * 25 + 2 * 50 + 1));
+  EXPECT_EQ(r.server.server().stats().no_permission, 0u);
+}
+
+TEST(Transport, HostToRelayTakesTheRoundTripsThatPhysicsAsks) {
+  Relayed r(GatherPolicy::kAll, GatherPolicy::kRelay);
+  r.Start();
+  EXPECT_LE(r.Until(AgentState::kConnected),
+            absl::Milliseconds(2 * 25 + 50 + 1));
+}
+
+// Whatever is sent first to a peer that was never permitted.
+TEST(Transport, PayloadWaitsForTheRequestThatLetsItPass) {
+  Relayed r(GatherPolicy::kRelay, GatherPolicy::kRelay);
+  std::vector<stun::Method> methods;
+  r.network.set_filter([&](const Datagram& d) {
+    const auto message = stun::MessageView::Parse(d.bytes);
+    if (message.ok() && d.path.local == kA &&
+        message->cls() != stun::MessageClass::kSuccess) {
+      methods.push_back(message->method());
+    }
+    return true;
+  });
+  r.Start();
+  r.Until(AgentState::kCompleted);
+  const auto first = [&](stun::Method method) {
+    return std::find(methods.begin(), methods.end(), method);
+  };
+  EXPECT_LT(first(stun::Method::kCreatePermission), first(stun::Method::kSend));
+  EXPECT_NE(first(stun::Method::kSend), methods.end());
+  EXPECT_EQ(r.a.ice.stats().drop_unwrappable, 0u);
+}
+
+TEST(Transport, PayloadTravelsOnTheSelectedPathAndNowhereElse) {
+  Relayed r(GatherPolicy::kRelay, GatherPolicy::kAll);
+  std::array<uint8_t, 1500> out;
+  EXPECT_FALSE(r.a.ice.Send(r.network.now(), AsBytes("\x17no path"),
+                            absl::MakeSpan(out)));
+  EXPECT_EQ(r.a.ice.stats().drop_no_path, 1u);
+  r.Start();
+  r.Until(AgentState::kCompleted);
+  r.network.RunFor(absl::Seconds(1));
+  EXPECT_EQ(r.a.ice.headroom(), 4u);
+  const auto datagram =
+      r.a.ice.Send(r.network.now(), AsBytes("\x17hello"), absl::MakeSpan(out));
+  ASSERT_TRUE(datagram);
+  EXPECT_EQ(datagram->path.remote, kServer);
+  r.network.Send(r.host_a, *datagram);
+  r.network.RunFor(absl::Seconds(1));
+  EXPECT_EQ(r.b.data, std::vector<std::string>{"\x17hello"});
+  EXPECT_EQ(r.b.ice.stats().payloads_received, 1u);
+
+  // Nobody else may say anything, nor in another tongue.
+  const TransportAddress stranger{kServerIp, 9};
+  r.network.Send(r.host_server,
+                 {{stranger, kB, Transport::kUdp}, AsBytes("\x17stranger")});
+  r.network.Send(r.host_server,
+                 {{stranger, kB, Transport::kUdp}, AsBytes("noise")});
+  r.network.RunFor(absl::Seconds(1));
+  EXPECT_EQ(r.b.data.size(), 1u);
+  EXPECT_EQ(r.b.ice.stats().drop_unknown_path, 1u);
+  EXPECT_EQ(r.b.ice.stats().drop_unknown_protocol, 1u);
+}
+
+}  // namespace
+}  // namespace kyuu::ice
