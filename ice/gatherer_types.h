@@ -1,0 +1,73 @@
+// What a gatherer is told: our sockets, the servers, and its limits.
+
+#ifndef KYUU_ICE_GATHERER_TYPES_H_
+#define KYUU_ICE_GATHERER_TYPES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/address.h"
+
+namespace kyuu::ice {
+
+// The kind of network of an address, best first.
+enum class InterfaceKind : uint8_t {
+  kEthernet,
+  kWifi,
+  kUnknown,
+  kCellular,
+  kVpn,
+  kLoopback,
+};
+
+// A bound UDP socket of ours.
+struct HostAddress {
+  TransportAddress address;
+  InterfaceKind kind = InterfaceKind::kUnknown;
+};
+
+struct TurnServer {
+  TransportAddress address;
+  std::string username;
+  std::string password;
+};
+
+// Which candidates to tell (RFC 8828; kRelay is its mode 4).
+enum class GatherPolicy : uint8_t { kAll, kRelay };
+
+struct GathererOptions {
+  // One local preference falls to each, by kind and then by order.
+  std::vector<HostAddress> hosts;
+  std::vector<TransportAddress> stun_servers;
+  // These are asked as STUN servers too. Each gives one relayed address, of its
+  // own address's family. Of two with one address the first counts.
+  std::vector<TurnServer> turn_servers;
+  GatherPolicy policy = GatherPolicy::kAll;
+
+  // How long a server may take, counted from its own first request. No server
+  // delays another one.
+  absl::Duration server_deadline = absl::Seconds(3);
+  // Sends at 0, 0.25, 0.75 and 1.75 s fit into the deadline.
+  absl::Duration rto_initial = absl::Milliseconds(250);
+  // The least time between the first requests of two transactions (RFC 8445
+  // section 14.2: 5 ms for all agents of one implementation together).
+  absl::Duration pace = absl::Milliseconds(5);
+  // A TURN server silent for so long is asked from the next host address as
+  // well; the first allocation is kept.
+  absl::Duration next_host_after = absl::Milliseconds(500);
+  // Keeps server-reflexive addresses alive (RFC 8445 section 11: Tr).
+  absl::Duration keepalive_interval = absl::Seconds(15);
+
+  // Limits; what is beyond is not used.
+  size_t max_hosts = 16;
+  size_t max_servers = 8;  // Of each kind.
+  size_t max_candidates = 64;
+  size_t max_peers = 100;  // Remembered for relays that come later.
+};
+
+}  // namespace kyuu::ice
+
+#endif  // KYUU_ICE_GATHERER_TYPES_H_
