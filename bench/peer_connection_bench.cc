@@ -34,8 +34,8 @@ const dtls::Certificate& Identity() {
 class Two {
  public:
   Two() {
-    KYUU_CHECK(a_.AddLocalAddress({kA}).ok());
-    KYUU_CHECK(b_.AddLocalAddress({kB}).ok());
+    KYUU_CHECK(a_.AddLocalAddress(now_, {kA}).ok());
+    KYUU_CHECK(b_.AddLocalAddress(now_, {kB}).ok());
     chat_ = *a_.CreateDataChannel(now_, {.label = "bench"});
     const std::string offer = *a_.CreateOffer();
     KYUU_CHECK(a_.SetLocalDescription(now_, SdpType::kOffer).ok());

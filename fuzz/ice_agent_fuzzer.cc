@@ -106,6 +106,13 @@ class Fuzzer {
         return agent_.NameResolved(now_, ice::NameId{input_.U8()},
                                    Address(input_.U8()).ip);
       case 13:
+        if ((op & 16) != 0) return agent_.Probe(now_);
+        if ((op & 32) != 0) {
+          return (void)agent_.CheckStranger(
+              now_,
+              {Address(input_.U8()), Address(input_.U8()), sent_.transport});
+        }
+        if ((op & 64) != 0) return RemoveLocal(input_.U8());
         return agent_.EndOfRemoteCandidates(now_);
       case 14:
         return agent_.SetRole(now_, (op & 16) != 0 ? ice::Role::kControlling
@@ -125,6 +132,12 @@ class Fuzzer {
     c.type = static_cast<ice::CandidateType>(choice >> 6);
     c.priority = ice::Priority(c.type, choice);
     (void)agent_.AddLocalCandidate(now_, c);
+  }
+  void RemoveLocal(uint8_t choice) {
+    ice::Candidate c;
+    c.address = Address(choice);
+    c.type = static_cast<ice::CandidateType>(choice >> 6);
+    agent_.RemoveLocalCandidate(now_, c);
   }
   void AddRemote(uint8_t choice) {
     ice::Candidate c;

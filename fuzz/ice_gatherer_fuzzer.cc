@@ -77,6 +77,15 @@ class Run {
         return;
       case 8:
         if (arg == 7) gatherer_.Close(now_);
+        if (arg == 8) gatherer_.Restart(now_);
+        if (arg >= 9 && arg < 12) {
+          return (void)gatherer_.RemoveHost(
+              now_, Host(static_cast<uint8_t>(arg - 9)));
+        }
+        if (arg >= 12 && arg < 16) {
+          return (void)gatherer_.AddHost(
+              now_, {Host(static_cast<uint8_t>(arg - 12))});
+        }
         return (void)gatherer_.Start(now_);
       case 9:
         return TakeEvents();
@@ -157,6 +166,9 @@ class Run {
       if (std::holds_alternative<Gatherer::Finished>(*event)) {
         KYUU_CHECK(!std::exchange(finished_, true));
       }
+      // Once for each time that it begins.
+      if (std::holds_alternative<Gatherer::Started>(*event)) finished_ = false;
+      candidates_ -= std::holds_alternative<Gatherer::CandidateGone>(*event);
       candidates_ += std::holds_alternative<Gatherer::CandidateFound>(*event);
     }
     KYUU_CHECK(candidates_ <= 6);

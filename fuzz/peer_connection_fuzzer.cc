@@ -37,8 +37,8 @@ const kyuu::dtls::Certificate& Identity() {
 class World {
  public:
   World() : seeded_(1), override_(clock_) {
-    KYUU_CHECK(a_.AddLocalAddress({kA}).ok());
-    KYUU_CHECK(b_.AddLocalAddress({kB}).ok());
+    KYUU_CHECK(a_.AddLocalAddress(absl::InfinitePast(), {kA}).ok());
+    KYUU_CHECK(b_.AddLocalAddress(absl::InfinitePast(), {kB}).ok());
     KYUU_CHECK(a_.CreateDataChannel(now(), {.label = "x"}).ok());
   }
 

@@ -31,8 +31,7 @@ constexpr size_t kMaxUsername = 508;
 
 }  // namespace
 
-using internal::Base;
-using internal::RemoteCandidate;
+using internal::Nomination;
 
 Agent::Agent(Role role, const Credentials& local, Random& random,
              const AgentOptions& options)
@@ -58,47 +57,16 @@ void Agent::SwitchRole(Role role) {
   role_ = role;
   current_->Relabel(bases_, role);
   for (Pair& pair : current_->pairs) {
-    pair.nominating = false;
-    pair.peer_nominated = false;
+    if (pair.nomination != Nomination::kNominated) {
+      pair.nomination = Nomination::kNone;
+    }
   }
 }
 
-absl::Status Agent::AddLocalCandidate(absl::Time now,
-                                      const Candidate& candidate) {
-  if (state_ == AgentState::kClosed) {
-    return absl::FailedPreconditionError("the agent is closed");
-  }
-  const TransportAddress& base =
-      candidate.base.ip == IpAddress() ? candidate.address : candidate.base;
-  if (candidate.transport != Transport::kUdp || candidate.component != 1 ||
-      candidate.address.ip == IpAddress() || candidate.address.port == 0 ||
-      base.ip.family() != candidate.address.ip.family() || base.port == 0) {
-    return absl::InvalidArgumentError(
-        "a local candidate is UDP, of component 1, with addresses");
-  }
-  const auto known = [&](const LocalCandidate& local) {
-    return local.address == candidate.address && local.type == candidate.type;
-  };
-  if (std::none_of(locals_.begin(), locals_.end(), known)) {
-    if (locals_.size() >= options_.max_local_candidates) {
-      return absl::ResourceExhaustedError("too many local candidates");
-    }
-    locals_.push_back({candidate.address, candidate.type});
-  }
-  if (std::optional<size_t> index = FindBase(base)) {
-    // Redundant, unless it tells the better label (RFC 8445 section 6.1.2.4).
-    Base& old = bases_[*index];
-    if (candidate.priority <= old.priority) return absl::OkStatus();
-    old = {base, candidate.type, candidate.priority,
-           Intern(candidate.foundation)};
-    current_->Relabel(bases_, role_);
-  } else {
-    bases_.push_back({base, candidate.type, candidate.priority,
-                      Intern(candidate.foundation)});
-    for (size_t i = 0; i < current_->remotes.size(); ++i) PairRemote(i);
-  }
+void Agent::SetPacing(absl::Time now, absl::Duration ta) {
+  options_.ta = std::max(ta, absl::Milliseconds(5));
+  next_slot_ = std::min(next_slot_, now + options_.ta);
   Update(now);
-  return absl::OkStatus();
 }
 
 absl::Status Agent::SetRemoteCredentials(absl::Time now,
@@ -124,155 +92,15 @@ absl::Status Agent::SetRemoteCredentials(absl::Time now,
     SwitchRole(Role::kControlling);
   }
   for (const Candidate& candidate : std::exchange(unbound_, {})) {
-    AdmitRemoteCandidate(candidate);
+    AdmitRemoteCandidate(now, candidate);
   }
   for (const internal::EarlyCheck& check : std::exchange(g.early, {})) {
     if (check.remote_ufrag == remote.ufrag) {
-      HandleCheck(check.path, check.priority, check.use_candidate);
+      HandleCheck(now, check.path, check.priority, check.use_candidate);
     }
   }
   Update(now);
   return absl::OkStatus();
-}
-
-void Agent::AddRemoteCandidate(absl::Time now, const Candidate& candidate) {
-  if (state_ == AgentState::kClosed) return;
-  if (current_->remote) {
-    AdmitRemoteCandidate(candidate);
-    Update(now);
-  } else if (unbound_.size() < options_.max_remote_candidates) {
-    unbound_.push_back(candidate);
-  } else {
-    ++stats_.candidate_limit;
-  }
-}
-
-void Agent::AdmitRemoteCandidate(const Candidate& candidate) {
-  Generation& g = *current_;
-  if (candidate.transport != Transport::kUdp || candidate.component != 1) {
-    ++stats_.candidate_ignored_transport;
-    return;
-  }
-  if (candidate.ufrag() && *candidate.ufrag() != g.remote->ufrag) {
-    ++stats_.candidate_ignored_generation;
-    return;
-  }
-  if (candidate.is_name()) {
-    // Other names than mDNS ones would let the peer make us ask a server of
-    // its choice (S12).
-    if (!candidate.is_mdns()) {
-      ++stats_.candidate_ignored_name;
-    } else if (names_.size() >= options_.max_pending_names) {
-      ++stats_.candidate_limit;
-    } else {
-      names_.push_back({NameId{next_name_++}, candidate, false});
-    }
-    return;
-  }
-  if (!MayBeRemote(candidate.address)) {
-    ++stats_.candidate_ignored_address;
-    return;
-  }
-  const uint16_t foundation = Intern(candidate.foundation);
-  if (std::optional<size_t> known = g.FindRemote(candidate.address)) {
-    // A peer-reflexive candidate learned from a check gets its true labels; of
-    // two signalled ones the better counts.
-    RemoteCandidate& remote = g.remotes[*known];
-    if (remote.type == CandidateType::kPeerReflexive ||
-        remote.priority < candidate.priority) {
-      remote.type = candidate.type;
-      remote.priority = candidate.priority;
-      remote.foundation = foundation;
-      g.Relabel(bases_, role_);
-      PairRemote(*known);
-    }
-    return;
-  }
-  AddRemote(candidate.address, candidate.type, candidate.priority, foundation);
-}
-
-bool Agent::MayBeRemote(const TransportAddress& address) const {
-  const IpAddress& ip = address.ip;
-  if (ip == IpAddress() || address.port == 0 || ip.IsAny() ||
-      ip.IsMulticast() || ip == IpAddress::V4(0xffffffff)) {
-    return false;
-  }
-  // Only who is on this machine himself may send us to its inside (S6).
-  return !ip.IsLoopback() ||
-         std::any_of(bases_.begin(), bases_.end(), [](const Base& base) {
-           return base.address.ip.IsLoopback();
-         });
-}
-
-std::optional<size_t> Agent::AddRemote(const TransportAddress& address,
-                                       CandidateType type, uint32_t priority,
-                                       uint16_t foundation) {
-  Generation& g = *current_;
-  if (g.remotes.size() >= options_.max_remote_candidates) {
-    ++stats_.candidate_limit;
-    return std::nullopt;
-  }
-  const IpAddress ip = IpAddress::FromBytes(address.ip.bytes());
-  g.remotes.push_back({{ip, address.port}, type, priority, foundation});
-  PairRemote(g.remotes.size() - 1);
-  return g.remotes.size() - 1;
-}
-
-void Agent::PairRemote(size_t index) {
-  Generation& g = *current_;
-  // What was learned from a check is paired with the base it came to only
-  // (RFC 8445 section 7.3.1.4); see HandleCheck.
-  if (g.remotes[index].type == CandidateType::kPeerReflexive) return;
-  for (size_t i = 0; i < bases_.size(); ++i) {
-    if (!MayPair(bases_[i], g.remotes[index]) || g.FindPair(i, index)) continue;
-    if (!g.AddPair(bases_[i], i, index, role_, options_.max_pairs)) {
-      ++stats_.pair_limit;
-    }
-  }
-}
-
-uint16_t Agent::Intern(const std::string& foundation) {
-  auto it = std::find(foundations_.begin(), foundations_.end(), foundation);
-  if (it == foundations_.end()) {
-    // Each belongs to a candidate that was let in, or was looked at: restarts
-    // without end must not fill the table.
-    if (foundations_.size() >=
-        options_.max_local_candidates + 2 * options_.max_remote_candidates) {
-      return next_reflexive_foundation_++ | 0x8000;
-    }
-    it = foundations_.insert(it, foundation);
-  }
-  return static_cast<uint16_t>(it - foundations_.begin());
-}
-
-std::optional<size_t> Agent::FindBase(const TransportAddress& address) const {
-  for (size_t i = 0; i < bases_.size(); ++i) {
-    if (internal::SameAddress(bases_[i].address, address)) return i;
-  }
-  return std::nullopt;
-}
-
-void Agent::EndOfRemoteCandidates(absl::Time now) {
-  current_->remote_done = true;
-  Update(now);
-}
-
-void Agent::NameResolved(absl::Time now, NameId id,
-                         std::optional<IpAddress> ip) {
-  const auto it =
-      std::find_if(names_.begin(), names_.end(),
-                   [&](const PendingName& name) { return name.id == id; });
-  if (it == names_.end()) return;
-  Candidate candidate = std::move(it->candidate);
-  names_.erase(it);
-  if (ip) {
-    candidate.name.clear();
-    candidate.address.ip = *ip;
-    AdmitRemoteCandidate(candidate);
-  } else {
-    ++stats_.candidate_ignored_name;
-  }
-  Update(now);
 }
 
 absl::Status Agent::Restart(absl::Time now, const Credentials& local) {
@@ -347,21 +175,32 @@ void Agent::HandlePacket(absl::Time now, const Datagram& datagram) {
 }
 
 void Agent::HandleTimeout(absl::Time now) {
-  if (state_ == AgentState::kClosed) return;
+  if (state_ == AgentState::kClosed || now < timers_.NextTimeout()) return;
   while (std::optional<Timer> due = timers_.PopDue(now)) {
     switch (*due) {
-      case Timer::kNominate:  // Update() looks again.
+      case Timer::kRto:
+        ExpireChecks(now);
+        break;
+      case Timer::kSuspect:
+      case Timer::kConsent:
+        ReviewConsent(now, *current_);
+        if (previous_) ReviewConsent(now, *previous_);
+        break;
+      case Timer::kKeepalive:     // PollTransmit() sends it.
+      case Timer::kDisconnected:  // Update() looks again.
+      case Timer::kPac:
+      case Timer::kNominate:
         break;
       case Timer::kOldGeneration:
         previous_.reset();
+        break;
+      case Timer::kNames:
+        ExpireNames(now);
         break;
       case Timer::kCount:
         break;
     }
   }
-  ExpireChecks(now);
-  ReviewConsent(now, *current_);
-  if (previous_) ReviewConsent(now, *previous_);
   Update(now);
 }
 
@@ -371,11 +210,16 @@ std::optional<Datagram> Agent::PollTransmit(absl::Time now,
     if (auto datagram = NextResponse(out)) return datagram;
   }
   if (state_ == AgentState::kClosed) return std::nullopt;
-  if (auto datagram = NextKeepalive(now, *current_, out)) return datagram;
-  if (previous_) {
-    if (auto datagram = NextKeepalive(now, *previous_, out)) return datagram;
+  // Bulk data comes by here for each datagram: nothing due, nothing looked at.
+  if (now < std::min(timers_.deadline(Timer::kRto),
+                     timers_.deadline(Timer::kKeepalive))) {
+    return std::nullopt;
   }
-  return NextCheck(now, out);
+  std::optional<Datagram> datagram = NextKeepalive(now, *current_, out);
+  if (!datagram && previous_) datagram = NextKeepalive(now, *previous_, out);
+  if (!datagram) datagram = NextCheck(now, out);
+  Arm();
+  return datagram;
 }
 
 std::optional<AgentEvent> Agent::PollEvent() {
@@ -394,7 +238,8 @@ std::optional<AgentEvent> Agent::PollEvent() {
   if (const Pair* pair = PairInUse()) {
     const Generation& g = current_->InUse() ? *current_ : *previous_;
     const SelectedPair selected{pair->path, pair->local_type,
-                                g.remotes[pair->remote].type, pair->nominated};
+                                g.remotes[pair->remote].type,
+                                pair->nominated()};
     if (!told_.pair || told_.pair->path != selected.path ||
         told_.pair->local_type != selected.local_type ||
         told_.pair->remote_type != selected.remote_type ||

@@ -21,8 +21,8 @@
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
 #include "ice/credentials.h"
+#include "ice/internal/agent_records.h"
 #include "ice/internal/generation.h"
-#include "stun/attributes.h"
 #include "stun/message.h"
 #include "stun/protocol.h"
 
@@ -60,6 +60,10 @@ class Agent {
   // UDP, not component 1, no IP address, port 0. RESOURCE_EXHAUSTED: see
   // AgentOptions. FAILED_PRECONDITION: closed.
   absl::Status AddLocalCandidate(absl::Time now, const Candidate& candidate);
+  // Takes back what AddLocalCandidate added; an unknown one is no error. The
+  // pairs of a base without candidates are gone at once, and another pair is in
+  // use after this call if there is one.
+  void RemoveLocalCandidate(absl::Time now, const Candidate& candidate);
   // Sets what the peer's description says. INVALID_ARGUMENT: malformed.
   // FAILED_PRECONDITION: others are set already; the peer restarts, so
   // Restart() must come first. Setting the same again changes nothing.
@@ -69,6 +73,9 @@ class Agent {
   // no use (TCP, another generation's `ufrag`, a forbidden address, one too
   // many) is counted and ignored.
   void AddRemoteCandidate(absl::Time now, const Candidate& candidate);
+  // Replaces AgentOptions::ta by what both sides agreed on (RFC 8839 section
+  // 5.7), but not below the 5 ms of RFC 8445 section 14.2.
+  void SetPacing(absl::Time now, absl::Duration ta);
   // The peer will send no more candidates (RFC 8838 section 8.2).
   void EndOfRemoteCandidates(absl::Time now);
   // Answers ResolveName; nullopt if the name has no address.
@@ -78,6 +85,13 @@ class Agent {
   // use until a new one works. INVALID_ARGUMENT: malformed, or the same ufrag.
   // FAILED_PRECONDITION: closed.
   absl::Status Restart(absl::Time now, const Credentials& local);
+  // Payload was sent on the path in use and nothing has come back on it for
+  // AgentOptions::probe_after: asks at once whether it still works.
+  void Probe(absl::Time now);
+  // Payload came along a path that no check came along: if it comes to the
+  // address in use, the NAT of the peer may have forgotten its mapping, and a
+  // check finds out. True if one was made.
+  bool CheckStranger(absl::Time now, const Path& path);
   // Stops everything; Closed is the only event from now on.
   void Close(absl::Time now);
 
@@ -98,6 +112,8 @@ class Agent {
   const Credentials& local_credentials() const { return current_->local; }
   // Where to send data; nullopt while there is no path with consent.
   std::optional<Path> selected_path() const;
+  // selected_path(), if it is nominated in this generation.
+  std::optional<Path> nominated_path() const;
   // Whether an authenticated check came along `path` (in this generation or
   // the last one), so that data from there may be looked at.
   bool IsKnownPath(const Path& path) const;
@@ -111,36 +127,18 @@ class Agent {
   using Generation = internal::Generation;
   using Pair = internal::Pair;
 
-  enum class Timer { kNominate, kOldGeneration, kCount };
-
-  // A request that waits to be answered.
-  struct Response {
-    Path path;
-    stun::TransactionId id;
-    std::optional<stun::Error> error;
-    stun::UnknownAttributes unknown;
-    bool old_generation;
-  };
-  struct LocalCandidate {
-    TransportAddress address;
-    CandidateType type;
-  };
-  struct PendingName {
-    NameId id;
-    Candidate candidate;
-    bool asked;
-  };
-  // What PollEvent() has told last.
-  struct Told {
-    AgentState state = AgentState::kNew;
-    Role role;
-    std::optional<SelectedPair> pair;
-    bool closed = false;
-  };
+  using Timer = internal::Timer;
+  using Response = internal::Response;
+  using LocalCandidate = internal::LocalCandidate;
+  using PendingName = internal::PendingName;
+  using Told = internal::Told;
 
   // agent.cc: candidates and pairs.
-  void AdmitRemoteCandidate(const Candidate& candidate);
-  bool MayBeRemote(const TransportAddress& address) const;
+  void AdmitRemoteCandidate(absl::Time now, const Candidate& candidate);
+  bool MayReachInside(const internal::Base& base,
+                      const internal::RemoteCandidate& remote) const;
+  void RemoveBase(absl::Time now, size_t index);
+  void ExpireNames(absl::Time now);
   std::optional<size_t> AddRemote(const TransportAddress& address,
                                   CandidateType type, uint32_t priority,
                                   uint16_t foundation);
@@ -157,7 +155,8 @@ class Agent {
   void Respond(const Path& path, const stun::TransactionId& id,
                std::optional<stun::Error> error,
                const stun::UnknownAttributes& unknown, const Generation& g);
-  void HandleCheck(const Path& path, uint32_t priority, bool use_candidate);
+  void HandleCheck(absl::Time now, const Path& path, uint32_t priority,
+                   bool use_candidate);
   void KeepEarlyCheck(const Path& path, const stun::MessageView& message);
   std::optional<Datagram> NextResponse(absl::Span<uint8_t> out);
 
@@ -190,14 +189,20 @@ class Agent {
 
   // agent_selection.cc: nomination, consent, state (RFC 8445 section 8).
   void Update(absl::Time now);
+  void Arm();
   void ConsiderNomination(absl::Time now);
   absl::Time NominationTime(const Pair& best) const;
   bool IsRelayed(const Pair& pair) const;
   void Nominate(size_t index);
-  void Select(size_t index);
+  void Select(absl::Time now, size_t index);
+  bool ShouldRenominate(absl::Time now, const Pair& best);
+  void Suspect(absl::Time now, size_t index);
+  absl::Duration ProbeInterval(const Pair& pair) const;
   void Hasten(absl::Time now, const Pair& valid);
   void ReviewConsent(absl::Time now, Generation& g);
   void Resume();
+  absl::Duration CheckTimeout(const Pair& pair) const;
+  int TransmissionsMax(const Pair& pair) const;
   absl::Duration SuspectAfter(const Pair& pair) const;
   absl::Duration ConsentInterval();
   AgentState ComputeState(absl::Time now) const;

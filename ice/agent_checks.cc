@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -17,6 +18,7 @@
 namespace kyuu::ice {
 
 using internal::Base;
+using internal::Nomination;
 using internal::Transaction;
 
 namespace {
@@ -95,6 +97,9 @@ void Agent::HandleSuccess(absl::Time now, Generation& g,
   pair.last_response = now;
   pair.unanswered_since = absl::InfiniteFuture();
   pair.suspect = false;
+  if (std::exchange(pair.probes, 0) > 0) {
+    pair.next_keepalive = now + ConsentInterval();
+  }
   pair.authenticated = true;
   if (&g != current_.get()) return;
 
@@ -113,20 +118,28 @@ void Agent::HandleSuccess(absl::Time now, Generation& g,
     pair.valid_since = now;
     pair.next_keepalive = now + ConsentInterval();
     g.ever_valid = true;
+    g.moved = false;
     g.Unfreeze(pair.foundation);
     Hasten(now, pair);
   }
   if (transaction.use_candidate && role_ == Role::kControlling) {
-    pair.nominating = false;
-    Select(transaction.pair);
+    Select(now, transaction.pair);
   }
   // The answer to an older check must not end the nominating one.
-  if (!pair.nominating) {
+  if (pair.nomination != Nomination::kNominating) {
     pair.state = PairState::kSucceeded;
     g.Untrigger(transaction.pair);
   }
-  if (role_ == Role::kControlled && pair.peer_nominated) {
-    Select(transaction.pair);
+  // Once: the answer to a later check says nothing about what is nominated.
+  if (role_ == Role::kControlled && pair.nomination == Nomination::kByPeer) {
+    Select(now, transaction.pair);
+  }
+  if (std::exchange(pair.rebound, false)) {
+    // The payload that came from here was the peer's. Where it was before is
+    // asked too, and is in use again if it answers.
+    g.strangers = 0;
+    const std::optional<size_t> in_use = g.InUse();
+    if (in_use && *in_use != transaction.pair) Suspect(now, *in_use);
   }
 }
 
@@ -153,7 +166,7 @@ void Agent::HandleError(Generation& g, const Transaction& transaction,
   // Any other error ends the check it answers (section 7.2.5.2.4). For a
   // consent check it is no consent, and time will tell.
   if (pair.state != PairState::kInProgress ||
-      pair.transaction != transaction.id) {
+      pair.check.transaction != transaction.id) {
     return;
   }
   FailPair(g, transaction.pair);
@@ -163,10 +176,9 @@ void Agent::FailPair(Generation& g, size_t index) {
   Pair& pair = g.pairs[index];
   pair.state = PairState::kFailed;
   pair.valid = false;
-  pair.nominated = false;
-  pair.nominating = false;
+  pair.nomination = Nomination::kNone;
   pair.suspect = false;
-  pair.deadline = absl::InfiniteFuture();
+  pair.check.deadline = absl::InfiniteFuture();
   pair.unanswered_since = absl::InfiniteFuture();
   g.Untrigger(index);
   if (g.selected == index) g.selected.reset();
@@ -176,13 +188,14 @@ void Agent::ExpireChecks(absl::Time now) {
   Generation& g = *current_;
   for (size_t i = 0; i < g.pairs.size(); ++i) {
     Pair& pair = g.pairs[i];
-    if (pair.state != PairState::kInProgress || pair.deadline > now) continue;
-    if (pair.transmissions >= options_.max_transmissions) {
+    if (pair.state != PairState::kInProgress || pair.check.deadline > now)
+      continue;
+    if (pair.check.transmissions >= TransmissionsMax(pair)) {
       FailPair(g, i);
     } else if (!MayRetransmit(pair)) {
       // Another pair was nominated meanwhile (RFC 8445 section 8.1.2).
       pair.state = pair.valid ? PairState::kSucceeded : PairState::kWaiting;
-      pair.deadline = absl::InfiniteFuture();
+      pair.check.deadline = absl::InfiniteFuture();
     }
   }
 }
@@ -192,11 +205,30 @@ void Agent::ExpireChecks(absl::Time now) {
 bool Agent::ChecksRunning() const {
   const Generation& g = *current_;
   if (!g.remote || (g.ever_valid && !g.InUse())) return false;
-  return !g.selected || g.resumed;
+  // A relay costs its operator: what may be better is looked for all the same.
+  return !g.selected || g.resumed || IsRelayed(g.pairs[*g.selected]);
+}
+
+// A pair that works, or that the peer says so of, is worth more packets: they
+// harm nobody, and one that is lost holds up the data.
+int Agent::TransmissionsMax(const Pair& pair) const {
+  return options_.max_transmissions *
+         (pair.nomination == Nomination::kNone ? 1 : 2);
+}
+
+// How long the last transmission may take to be answered.
+absl::Duration Agent::CheckTimeout(const Pair& pair) const {
+  if (pair.nomination != Nomination::kNone &&
+      pair.check.transmissions < TransmissionsMax(pair)) {
+    return pair.check.rto;
+  }
+  const size_t sent = std::min(static_cast<size_t>(pair.check.transmissions),
+                               options_.waits.size());
+  return pair.check.rto * options_.waits[sent - 1];
 }
 
 bool Agent::MayRetransmit(const Pair& pair) const {
-  return pair.nominating || pair.peer_nominated || ChecksRunning();
+  return pair.nomination != Nomination::kNone || ChecksRunning();
 }
 
 absl::Time Agent::NextCheckTime() const {
@@ -209,10 +241,10 @@ absl::Time Agent::NextCheckTime() const {
   }
   for (const Pair& pair : g.pairs) {
     if (pair.state != PairState::kInProgress) continue;
-    const bool repeat =
-        pair.transmissions < options_.max_transmissions && MayRetransmit(pair);
-    next = std::min(
-        next, repeat ? std::max(pair.deadline, next_slot_) : pair.deadline);
+    const bool repeat = pair.check.transmissions < TransmissionsMax(pair) &&
+                        MayRetransmit(pair);
+    next = std::min(next, repeat ? std::max(pair.check.deadline, next_slot_)
+                                 : pair.check.deadline);
   }
   return next;
 }
@@ -235,10 +267,10 @@ std::optional<Datagram> Agent::NextCheck(absl::Time now,
     // Retransmissions that are due go before new checks.
     for (size_t i = 0; i < g.pairs.size(); ++i) {
       const Pair& pair = g.pairs[i];
-      if (pair.state == PairState::kInProgress && pair.deadline <= now &&
-          pair.transmissions < options_.max_transmissions &&
+      if (pair.state == PairState::kInProgress && pair.check.deadline <= now &&
+          pair.check.transmissions < TransmissionsMax(pair) &&
           MayRetransmit(pair) &&
-          (!next || pair.deadline < g.pairs[*next].deadline)) {
+          (!next || pair.check.deadline < g.pairs[*next].check.deadline)) {
         next = i;
       }
     }
@@ -260,12 +292,21 @@ std::optional<Datagram> Agent::StartCheck(absl::Time now, size_t index,
   g.Untrigger(index);
   pair.state = PairState::kInProgress;
   // RFC 8445 section 14.3.
-  pair.rto = std::max(options_.rto_initial,
-                      options_.ta * static_cast<int64_t>(g.CountActive()));
-  pair.transmissions = 0;
-  pair.transaction = stun::TransactionId::Generate(*random_);
-  g.AddTransaction({pair.transaction, static_cast<uint16_t>(index), role_,
-                    pair.nominating, /*retransmitted=*/false, now},
+  pair.check.rto =
+      std::max(options_.rto_initial,
+               options_.ta * static_cast<int64_t>(g.CountActive()));
+  const bool nominating = pair.nomination == Nomination::kNominating;
+  if (pair.nomination != Nomination::kNone) {
+    pair.check.rto = std::max(2 * pair.rtt, options_.nomination_rto_min);
+  }
+  // What had its seven packets and never answered gets one more, not as many.
+  const bool hopeless =
+      pair.responses_received == 0 &&
+      pair.checks_sent >= static_cast<uint64_t>(options_.max_transmissions);
+  pair.check.transmissions = hopeless ? options_.max_transmissions - 1 : 0;
+  pair.check.transaction = stun::TransactionId::Generate(*random_);
+  g.AddTransaction({pair.check.transaction, static_cast<uint16_t>(index), role_,
+                    nominating, /*retransmitted=*/false, now},
                    options_.max_transactions);
   return Transmit(now, pair, out);
 }
@@ -273,23 +314,20 @@ std::optional<Datagram> Agent::StartCheck(absl::Time now, size_t index,
 std::optional<Datagram> Agent::RepeatCheck(absl::Time now, size_t index,
                                            absl::Span<uint8_t> out) {
   Pair& pair = current_->pairs[index];
-  pair.rto *= 2;
-  current_->MarkRetransmitted(pair.transaction);
+  current_->MarkRetransmitted(pair.check.transaction);
   return Transmit(now, pair, out);
 }
 
 std::optional<Datagram> Agent::Transmit(absl::Time now, Pair& pair,
                                         absl::Span<uint8_t> out) {
-  ++pair.transmissions;
+  ++pair.check.transmissions;
   ++pair.checks_sent;
-  pair.first_sent = std::min(pair.first_sent, now);
-  pair.last_sent = now;
-  pair.deadline =
-      now + (pair.transmissions < options_.max_transmissions
-                 ? pair.rto
-                 : options_.rto_initial * options_.last_wait_factor);
+  pair.check.first_sent = std::min(pair.check.first_sent, now);
+  pair.check.last_sent = now;
+  pair.check.deadline = now + CheckTimeout(pair);
   ++stats_.checks_sent;
-  return WriteCheck(*current_, pair, pair.transaction, pair.nominating, out);
+  return WriteCheck(*current_, pair, pair.check.transaction,
+                    pair.nomination == Nomination::kNominating, out);
 }
 
 std::optional<Datagram> Agent::NextKeepalive(absl::Time now, Generation& g,
@@ -302,11 +340,15 @@ std::optional<Datagram> Agent::NextKeepalive(absl::Time now, Generation& g,
     g.AddTransaction({id, static_cast<uint16_t>(i), role_,
                       /*use_candidate=*/false, /*retransmitted=*/false, now},
                      options_.max_transactions);
+    if (pair.probes > 0) {
+      pair.probes = std::min(pair.probes + 1, options_.probes);
+    }
     const bool missing = pair.unanswered_since != absl::InfiniteFuture();
     if (!missing) pair.unanswered_since = now;
     if (g.InUse() == i) {
-      pair.next_keepalive =
-          now + (pair.suspect ? options_.suspect_after : ConsentInterval());
+      pair.next_keepalive = now + (pair.probes > 0 ? ProbeInterval(pair)
+                                   : pair.suspect  ? options_.suspect_after
+                                                   : ConsentInterval());
     } else {
       pair.next_keepalive =
           now + (missing ? ConsentInterval() : options_.keepalive_interval);

@@ -17,6 +17,7 @@
 
 namespace kyuu::ice {
 
+using internal::Nomination;
 using internal::RemoteCandidate;
 
 // Returns the generation whose credentials the request was made with; nullptr
@@ -71,7 +72,7 @@ void Agent::HandleRequest(absl::Time now, const Path& path,
     return;
   }
   const auto priority = message.Get<stun::Priority>();
-  HandleCheck(path, priority ? priority->value : 0,
+  HandleCheck(now, path, priority ? priority->value : 0,
               message.Has<stun::UseCandidate>());
   Update(now);
 }
@@ -119,7 +120,7 @@ void Agent::KeepEarlyCheck(const Path& path, const stun::MessageView& message) {
 // What an authenticated request tells: where the peer is, that the way to us
 // is open, and whether it nominates the pair (RFC 8445 sections 7.3.1.3 to
 // 7.3.1.5).
-void Agent::HandleCheck(const Path& path, uint32_t priority,
+void Agent::HandleCheck(absl::Time now, const Path& path, uint32_t priority,
                         bool use_candidate) {
   Generation& g = *current_;
   const std::optional<size_t> base = FindBase(path.local);
@@ -144,8 +145,11 @@ void Agent::HandleCheck(const Path& path, uint32_t priority,
   pair.authenticated = true;
   ++pair.requests_received;
   if (use_candidate && role_ == Role::kControlled) {
-    pair.peer_nominated = true;
-    if (pair.valid) Select(*index);
+    if (pair.valid) {
+      Select(now, *index);
+    } else {
+      pair.nomination = Nomination::kByPeer;
+    }
   }
   // Its check may have been lost on the way, and the way is open now: check
   // again at once. A late answer to the old one still counts.
@@ -153,6 +157,48 @@ void Agent::HandleCheck(const Path& path, uint32_t priority,
     if (pair.state != PairState::kInProgress) pair.state = PairState::kWaiting;
     g.Trigger(*index);
   }
+}
+
+bool Agent::CheckStranger(absl::Time now, const Path& path) {
+  Generation& g = *current_;
+  const std::optional<size_t> in_use = g.InUse();
+  if (!in_use ||
+      !internal::SameAddress(path.local, g.pairs[*in_use].path.local)) {
+    return false;
+  }
+  // A forged source gets a few checks of ours, and nothing more.
+  if (g.strangers >= options_.max_strangers) {
+    ++stats_.stranger_limit;
+    return false;
+  }
+  if (now < g.next_stranger) return false;
+  const Pair used = g.pairs[*in_use];
+  std::optional<size_t> remote = g.FindRemote(path.remote);
+  if (!remote) {
+    remote = AddRemote(path.remote, CandidateType::kPeerReflexive,
+                       TypePreference(CandidateType::kPeerReflexive) << 24 |
+                           (g.remotes[used.remote].priority & 0x00ffffff),
+                       next_reflexive_foundation_++ | 0x8000);
+    if (!remote) return false;
+  }
+  std::optional<size_t> index = g.FindPair(used.base, *remote);
+  if (!index) {
+    index = g.AddPair(bases_[used.base], used.base, *remote, role_,
+                      options_.max_pairs);
+    if (!index) {
+      ++stats_.pair_limit;
+      return false;
+    }
+  }
+  ++g.strangers;
+  ++stats_.strangers_checked;
+  g.next_stranger = now + std::max(used.rtt, absl::Milliseconds(50));
+  Pair& pair = g.pairs[*index];
+  pair.rebound = true;
+  pair.immediate = true;
+  g.Trigger(*index);
+  Update(now);
+  return true;
 }
 
 void Agent::Respond(const Path& path, const stun::TransactionId& id,

@@ -16,6 +16,8 @@
 
 namespace kyuu::ice {
 
+using internal::Nomination;
+
 // Everything that follows from the state as it is now. Called after each
 // change; calling it more often does nothing.
 void Agent::Update(absl::Time now) {
@@ -33,9 +35,8 @@ void Agent::Update(absl::Time now) {
     if (pair.next_keepalive > now + longest) {
       pair.next_keepalive = now + ConsentInterval();
     }
-    const bool dead = pair.suspect && now >= pair.unanswered_since +
-                                                 options_.disconnected_after;
-    if (dead && !g.resumed) Resume();
+    // Nothing that works is left: others may.
+    if (pair.suspect && !g.resumed) Resume();
     if (!pair.suspect) g.resumed = false;
   }
   if (previous_) {
@@ -49,6 +50,7 @@ void Agent::Update(absl::Time now) {
     }
   }
   state_ = ComputeState(now);
+  Arm();
 }
 
 void Agent::ConsiderNomination(absl::Time now) {
@@ -57,15 +59,18 @@ void Agent::ConsiderNomination(absl::Time now) {
   if (role_ != Role::kControlling || !g.remote) return;
   Pair* nominating = nullptr;
   for (Pair& pair : g.pairs) {
-    if (pair.nominating) nominating = &pair;
+    if (pair.nomination == Nomination::kNominating) nominating = &pair;
   }
   if (nominating != nullptr && !nominating->suspect) return;
-  if (g.selected && !g.pairs[*g.selected].suspect) return;
   const std::optional<size_t> best =
       g.BestValid(internal::Generation::Among::kHealthy);
   if (!best) return;
+  if (g.selected && !g.pairs[*g.selected].suspect) {
+    if (ShouldRenominate(now, g.pairs[*best])) Nominate(*best);
+    return;
+  }
   // The pair being nominated fell silent, and another one works.
-  if (nominating != nullptr) nominating->nominating = false;
+  if (nominating != nullptr) nominating->nomination = Nomination::kNone;
   const absl::Time when =
       g.selected ? now : NominationTime(g.pairs[*best]);  // Failover at once.
   if (now >= when) {
@@ -73,6 +78,19 @@ void Agent::ConsiderNomination(absl::Time now) {
   } else {
     timers_.Set(Timer::kNominate, when);
   }
+}
+
+// A direct way that was found after a relayed one was nominated is nominated
+// anew (RFC 8445 section 8.1.1 ends there; the last nomination counts for all
+// peers known). It must work for a while first.
+bool Agent::ShouldRenominate(absl::Time now, const Pair& best) {
+  if (!IsRelayed(current_->pairs[*current_->selected]) || IsRelayed(best)) {
+    return false;
+  }
+  const absl::Time when = best.valid_since + options_.renomination_wait;
+  if (now >= when) return true;
+  timers_.Set(Timer::kNominate, when);
+  return false;
 }
 
 bool Agent::IsRelayed(const Pair& pair) const {
@@ -91,7 +109,6 @@ absl::Time Agent::NominationTime(const Pair& best) const {
   const absl::Time latest =
       best.valid_since + (relayed ? options_.nomination_wait_relayed
                                   : options_.nomination_wait_direct);
-  if (!names_.empty()) return latest;
   absl::Time when = best.valid_since;
   // Direct candidates may still be on their way to us.
   if (relayed && !g.remote_done) {
@@ -104,35 +121,39 @@ absl::Time Agent::NominationTime(const Pair& best) const {
     const bool patient = relayed && !IsRelayed(pair);
     if (pair.checks_sent < (patient ? 2u : 1u)) return latest;
     when = std::max(
-        when, patient
-                  ? pair.last_sent + std::max(best.rtt, absl::Milliseconds(50))
-                  : pair.first_sent + best.rtt * 5 / 4 + absl::Milliseconds(5));
+        when,
+        patient
+            ? pair.check.last_sent + std::max(best.rtt, absl::Milliseconds(50))
+            : pair.check.first_sent + best.rtt * 5 / 4 + absl::Milliseconds(5));
   }
   return std::min(when, latest);
 }
 
 void Agent::Nominate(size_t index) {
   Pair& pair = current_->pairs[index];
-  pair.nominating = true;
+  pair.nomination = Nomination::kNominating;
   pair.immediate = true;
   current_->Trigger(index);
 }
 
-void Agent::Select(size_t index) {
+void Agent::Select(absl::Time now, size_t index) {
   Generation& g = *current_;
   Pair& pair = g.pairs[index];
-  pair.nominated = true;
+  pair.nomination = Nomination::kNominated;
   if (g.selected == index) return;
   if (g.selected && role_ == Role::kControlled) {
     // A peer that nominates aggressively means the best of all pairs (RFC 5245
     // section 8.1.1.2); one that nominates anew means the one that works.
     const Pair& old = g.pairs[*g.selected];
-    if (old.valid && !old.suspect && old.priority >= pair.priority) return;
+    if (old.valid && !old.suspect && old.priority >= pair.priority) {
+      if (now < old.nominated_at + options_.aggressive_nomination) return;
+    }
   }
   if (g.selected && role_ == Role::kControlling) {
-    g.pairs[*g.selected].nominated = false;
+    g.pairs[*g.selected].nomination = Nomination::kNone;
   }
   g.selected = index;
+  pair.nominated_at = now;
 }
 
 // The round trip of a path that works is a fair guess for a better one: do not
@@ -140,16 +161,34 @@ void Agent::Select(size_t index) {
 void Agent::Hasten(absl::Time now, const Pair& valid) {
   const absl::Duration wait = std::max(2 * valid.rtt, absl::Milliseconds(100));
   for (Pair& pair : current_->pairs) {
-    if (pair.state != PairState::kInProgress || pair.transmissions != 1 ||
+    if (pair.state != PairState::kInProgress || pair.check.transmissions != 1 ||
         pair.priority < valid.priority) {
       continue;
     }
-    pair.deadline =
-        std::min(pair.deadline, std::max(now, pair.last_sent + wait));
+    pair.check.deadline = std::min(pair.check.deadline,
+                                   std::max(now, pair.check.last_sent + wait));
   }
 }
 
+void Agent::Probe(absl::Time now) {
+  if (state_ == AgentState::kClosed) return;
+  const std::optional<size_t> in_use = current_->InUse();
+  if (!in_use) return;
+  Pair& pair = current_->pairs[*in_use];
+  if (pair.suspect || pair.probes > 0) return;
+  ++stats_.probes_started;
+  pair.probes = 1;
+  pair.unanswered_since = absl::InfiniteFuture();
+  pair.next_keepalive = now;
+  Update(now);
+}
+
+absl::Duration Agent::ProbeInterval(const Pair& pair) const {
+  return std::max(options_.probe_interval, pair.rtt * 3 / 2);
+}
+
 absl::Duration Agent::SuspectAfter(const Pair& pair) const {
+  if (pair.probes > 0) return options_.probes * ProbeInterval(pair);
   return std::max(options_.suspect_after, 3 * pair.rtt);
 }
 
@@ -168,13 +207,29 @@ void Agent::ReviewConsent(absl::Time now, Generation& g) {
       FailPair(g, i);
     } else if (!pair.suspect &&
                now >= pair.unanswered_since + SuspectAfter(pair)) {
-      pair.suspect = true;
-      if (in_use != i) continue;
-      // Ask it again, and the reserves whether one of them still works.
-      for (Pair& other : g.pairs) {
-        if (other.kept) other.next_keepalive = now;
+      if (in_use == i && &g == current_.get()) {
+        Suspect(now, i);
+      } else {
+        pair.suspect = true;
       }
     }
+  }
+}
+
+// The pair in use does not answer. It is asked again, and so are the reserves,
+// whether one of them still works; those that share our address with it
+// probably share its fate, and have to answer first.
+void Agent::Suspect(absl::Time now, size_t index) {
+  Generation& g = *current_;
+  const uint16_t base = g.pairs[index].base;
+  for (size_t i = 0; i < g.pairs.size(); ++i) {
+    Pair& pair = g.pairs[i];
+    if (!pair.valid || (i != index && !pair.kept)) continue;
+    pair.next_keepalive = now;
+    if (pair.base != base || now == pair.last_response) continue;
+    pair.suspect = true;
+    pair.probes = 0;
+    pair.unanswered_since = std::min(pair.unanswered_since, now);
   }
 }
 
@@ -184,6 +239,12 @@ void Agent::Resume() {
   g.resumed = true;
   for (Pair& pair : g.pairs) {
     if (pair.valid || pair.state == PairState::kInProgress) continue;
+    // A peer that comes and goes must not make us ask for ever where nobody is.
+    if (pair.responses_received == 0 &&
+        pair.checks_sent >=
+            2 * static_cast<uint64_t>(options_.max_transmissions)) {
+      continue;
+    }
     pair.state = PairState::kWaiting;
   }
 }
@@ -201,37 +262,47 @@ AgentState Agent::ComputeState(absl::Time now) const {
   if (g.ever_valid) return AgentState::kFailed;
   // Even with no pair left, the peer may still reach us from an address that
   // nobody told (RFC 8863 section 4).
-  return g.AnyPending() || !names_.empty() ||
-                 g.patience_until != absl::InfinitePast()
-             ? AgentState::kChecking
-             : AgentState::kFailed;
+  if (!g.AnyPending() && g.patience_until == absl::InfinitePast()) {
+    return AgentState::kFailed;
+  }
+  return g.moved ? AgentState::kDisconnected : AgentState::kChecking;
 }
 
-absl::Time Agent::NextTimeout() const {
-  if (state_ == AgentState::kClosed) return absl::InfiniteFuture();
-  const Generation& now_current = *current_;
-  absl::Time next = std::min(timers_.NextTimeout(), NextCheckTime());
-  if (state_ == AgentState::kChecking &&
-      now_current.patience_until != absl::InfinitePast()) {
-    next = std::min(next, now_current.patience_until);
-  }
+// Finds the deadlines of all pairs: once for each change of the state, not for
+// each datagram that passes.
+void Agent::Arm() {
+  ++stats_.pair_scans;
+  timers_.Set(Timer::kRto, NextCheckTime());
+  const bool patient = current_->remote && !PairInUse() &&
+                       current_->patience_until != absl::InfinitePast();
+  timers_.Set(Timer::kPac,
+              patient ? current_->patience_until : absl::InfiniteFuture());
+  absl::Time keepalive = absl::InfiniteFuture();
+  absl::Time suspect = absl::InfiniteFuture();
+  absl::Time consent = absl::InfiniteFuture();
+  absl::Time disconnected = absl::InfiniteFuture();
   const Pair* in_use = PairInUse();
   for (const Generation* g : {current_.get(), previous_.get()}) {
     if (g == nullptr) continue;
     for (const Pair& pair : g->pairs) {
       if (!pair.valid) continue;
-      next = std::min(next, pair.last_response + options_.consent_expiry);
-      if (pair.kept) next = std::min(next, pair.next_keepalive);
+      consent = std::min(consent, pair.last_response + options_.consent_expiry);
+      if (pair.kept) keepalive = std::min(keepalive, pair.next_keepalive);
       if (!pair.suspect) {
-        next = std::min(next, pair.unanswered_since + SuspectAfter(pair));
+        suspect = std::min(suspect, pair.unanswered_since + SuspectAfter(pair));
       } else if (&pair == in_use && state_ != AgentState::kDisconnected) {
-        next =
-            std::min(next, pair.unanswered_since + options_.disconnected_after);
+        disconnected = std::min(
+            disconnected, pair.unanswered_since + options_.disconnected_after);
       }
     }
   }
-  return next;
+  timers_.Set(Timer::kKeepalive, keepalive);
+  timers_.Set(Timer::kSuspect, suspect);
+  timers_.Set(Timer::kConsent, consent);
+  timers_.Set(Timer::kDisconnected, disconnected);
 }
+
+absl::Time Agent::NextTimeout() const { return timers_.NextTimeout(); }
 
 const internal::Pair* Agent::PairInUse() const {
   for (const Generation* g : {current_.get(), previous_.get()}) {
@@ -247,7 +318,17 @@ std::optional<Path> Agent::selected_path() const {
   return pair->path;
 }
 
+std::optional<Path> Agent::nominated_path() const {
+  const std::optional<size_t> in_use = current_->InUse();
+  if (!in_use || in_use != current_->selected) return std::nullopt;
+  return current_->pairs[*in_use].path;
+}
+
 bool Agent::IsKnownPath(const Path& path) const {
+  const Pair* in_use = PairInUse();
+  if (in_use != nullptr && in_use->authenticated && in_use->path == path) {
+    return true;
+  }
   for (const Generation* g : {current_.get(), previous_.get()}) {
     if (g == nullptr) continue;
     for (const Pair& pair : g->pairs) {
@@ -272,7 +353,7 @@ std::vector<PairInfo> Agent::pairs() const {
   for (const Pair& pair : current_->pairs) {
     infos.push_back(
         {pair.path, pair.local_type, current_->remotes[pair.remote].type,
-         pair.state, pair.priority, pair.valid, pair.nominated, pair.rtt,
+         pair.state, pair.priority, pair.valid, pair.nominated(), pair.rtt,
          pair.checks_sent, pair.responses_received, pair.requests_received});
   }
   return infos;

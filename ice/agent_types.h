@@ -3,6 +3,7 @@
 #ifndef KYUU_ICE_AGENT_TYPES_H_
 #define KYUU_ICE_AGENT_TYPES_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -43,12 +44,16 @@ struct AgentOptions {
   // The least retransmission timeout of a check; with N pairs waiting or in
   // progress it is N * Ta if that is more (RFC 8445 section 14.3).
   absl::Duration rto_initial = absl::Milliseconds(500);
-  // Rc: the first transmission and six more, each after twice the time.
+  // Rc: the first transmission and six more, at most as many as `waits`.
   int max_transmissions = 7;
-  // Rm: the last one is given this many times `rto_initial` to be answered:
-  // 0.5 + 1 + 2 + 4 + 8 + 16 + 16 * 0.5 = 39.5 s in all (RFC 8489 section
-  // 6.2.1).
-  int last_wait_factor = 16;
+  // The check of a pair that is nominated, by either side, is repeated up to
+  // twice as often, after two round trips, and never faster than this.
+  absl::Duration nomination_rto_min = absl::Milliseconds(100);
+  // The waits after them, in timeouts. RFC 8489 section 6.2.1 doubles from the
+  // first on, which costs whoever loses two packets 1.5 s; here the same seven
+  // packets in the same time begin with four at equal distance:
+  // 0.5 * (1 + 1 + 1 + 4 + 8 + 16 + 48) = 39.5 s in all.
+  std::array<int, 7> waits = {1, 1, 1, 4, 8, 16, 48};
   // How long to wait for the peer's checks before failing, even when all pairs
   // have failed already (RFC 8863 section 4).
   absl::Duration patience = absl::Milliseconds(39'500);
@@ -64,6 +69,20 @@ struct AgentOptions {
   // round trips, makes the pair suspect: others are probed and, if they
   // answer, used. After `disconnected_after` all pairs are checked again.
   absl::Duration suspect_after = absl::Seconds(1);
+  // Payload under way without anything coming back for this long, or for two
+  // round trips, is a hint to ask at once: `probes` checks, one and a half
+  // round trips apart but at least `probe_interval`, and the pair is suspect.
+  absl::Duration probe_after = absl::Milliseconds(250);
+  absl::Duration probe_interval = absl::Milliseconds(100);
+  int probes = 3;
+  // A direct pair that works for this long takes over from a relayed one.
+  absl::Duration renomination_wait = absl::Milliseconds(500);
+  // A peer that nominates another pair so long after the first one does not
+  // nominate aggressively (RFC 5245 section 8.1.1.2): the newer one counts.
+  absl::Duration aggressive_nomination = absl::Seconds(1);
+  // Payload may come from an address that nobody told, when a NAT of the peer
+  // forgot its mapping: checks sent to such ones, as nobody knows better.
+  size_t max_strangers = 8;
   absl::Duration disconnected_after = absl::Seconds(5);
 
   // How long the controlling side lets a valid pair wait for better ones still
@@ -71,6 +90,10 @@ struct AgentOptions {
   // direct ones had two chances.
   absl::Duration nomination_wait_direct = absl::Milliseconds(100);
   absl::Duration nomination_wait_relayed = absl::Seconds(1);
+
+  // How long a name may take to be resolved; then it is ignored. Nothing waits
+  // for names: not the nomination, not the verdict "failed".
+  absl::Duration name_deadline = absl::Seconds(10);
 
   // How long pairs of the last generation may carry data after a restart has
   // brought a new one into use.
@@ -104,8 +127,8 @@ struct RoleChanged {
 };
 // Identifies a name to be resolved.
 enum class NameId : uint32_t {};
-// The peer offers a candidate by an mDNS name. Answer with NameResolved(); a
-// driver without mDNS may let it lie.
+// The peer offers a candidate by an mDNS name. Answer with NameResolved()
+// within AgentOptions::name_deadline; a driver without mDNS may let it lie.
 struct ResolveName {
   NameId id;
   std::string name;
@@ -145,11 +168,19 @@ struct AgentStats {
   uint64_t drop_closed = 0;
 
   uint64_t candidate_ignored_transport = 0;  // TCP, or another component.
-  uint64_t candidate_ignored_address = 0;    // Port 0, multicast, loopback, ...
+  uint64_t candidate_ignored_address = 0;    // Port 0, multicast, ...
   uint64_t candidate_ignored_generation = 0;
   uint64_t candidate_ignored_name = 0;  // Not .local, or unresolved.
   uint64_t candidate_limit = 0;
+  // Peer-reflexive ones that never worked and made room for a signalled one.
+  uint64_t candidate_evicted = 0;
   uint64_t pair_limit = 0;
+  uint64_t probes_started = 0;  // Payload went unanswered.
+  // How often all pairs were looked at for their deadlines: for each change and
+  // each packet of ours, not for each datagram of payload.
+  uint64_t pair_scans = 0;
+  uint64_t strangers_checked = 0;  // Payload came from an unknown address.
+  uint64_t stranger_limit = 0;
   uint64_t early_check_limit = 0;
 };
 

@@ -29,10 +29,6 @@ void Truncate(std::vector<T>& list, size_t size) {
     list.erase(list.begin() + static_cast<long>(size), list.end());
 }
 
-bool IsIpv6LinkLocal(const IpAddress& ip) {
-  return ip.is_v6() && ip.IsLinkLocal();
-}
-
 stun::Client::Options StunOptions(const GathererOptions& options) {
   stun::Client::Options stun;
   stun.retransmit.rto_initial = options.rto_initial;
@@ -48,150 +44,106 @@ Gatherer::Gatherer(GathererOptions options, Random& random)
       stun_(random, StunOptions(options_)) {
   Truncate(options_.stun_servers, options_.max_servers);
   Truncate(options_.turn_servers, options_.max_servers);
-}
-
-Gatherer::~Gatherer() = default;
-
-absl::Status Gatherer::AddHost(const HostAddress& host) {
-  if (state_ != State::kNew) {
-    return absl::FailedPreconditionError("gathering has begun");
-  }
-  if (options_.hosts.size() >= options_.max_hosts) {
-    return absl::ResourceExhaustedError("too many host addresses");
-  }
-  options_.hosts.push_back(host);
-  return absl::OkStatus();
-}
-
-// Distinct for each host (RFC 8445 section 5.1.2.1), with room between them
-// for several relays of one host.
-uint16_t Gatherer::LocalPreference(size_t host) const {
-  return static_cast<uint16_t>(65535 - host * 256);
-}
-
-bool Gatherer::MayReach(size_t host, const TransportAddress& server) const {
-  const IpAddress& from = options_.hosts[host].address.ip;
-  const IpAddress& to = server.ip;
-  if (server.port == 0 || from.family() != to.family()) return false;
-  if (IsIpv6LinkLocal(from) != IsIpv6LinkLocal(to)) return false;
-  if (from.IsLoopback()) return to.IsLoopback();
-  if (!to.IsLoopback()) return true;
-  // A server on this machine answers any of its addresses; the loopback one is
-  // surest to be let through.
-  return std::none_of(options_.hosts.begin(), options_.hosts.end(),
-                      [&](const HostAddress& other) {
-                        return other.address.ip.IsLoopback() &&
-                               other.address.ip.family() == to.family();
-                      });
-}
-
-absl::Status Gatherer::Start(absl::Time now) {
-  if (state_ != State::kNew) {
-    return absl::FailedPreconditionError("gathering was started before");
-  }
-  state_ = State::kGathering;
-  std::vector<HostAddress>& hosts = options_.hosts;
-  std::stable_sort(hosts.begin(), hosts.end(),
+  // Those beyond max_hosts are the worst.
+  std::stable_sort(options_.hosts.begin(), options_.hosts.end(),
                    [](const HostAddress& a, const HostAddress& b) {
                      const bool a_local = a.address.ip.IsLinkLocal();
                      const bool b_local = b.address.ip.IsLinkLocal();
                      return std::pair(a.kind, a_local) <
                             std::pair(b.kind, b_local);
                    });
-  Truncate(hosts, options_.max_hosts);
-  FindHosts();
-  std::vector<TransportAddress> servers;
+  for (const HostAddress& host : options_.hosts) {
+    if (!AddHost(absl::InfinitePast(), host).ok()) break;
+  }
+}
+
+Gatherer::~Gatherer() = default;
+
+absl::Status Gatherer::Start(absl::Time now) {
+  if (state_ != State::kNew) {
+    return absl::FailedPreconditionError("gathering was started before");
+  }
+  state_ = State::kGathering;
+  Begin(now);
   const auto add = [&](const TransportAddress& server) {
-    if (std::find(servers.begin(), servers.end(), server) != servers.end()) {
+    if (std::find(reflectors_.begin(), reflectors_.end(), server) !=
+        reflectors_.end()) {
       return false;
     }
-    servers.push_back(server);
+    reflectors_.push_back(server);
     return true;
   };
   for (size_t i = 0; i < options_.turn_servers.size(); ++i) {
     if (!add(options_.turn_servers[i].address)) continue;
-    Relay relay;
-    relay.server = i;
-    for (size_t host = 0; host < options_.hosts.size(); ++host) {
-      if (MayReach(host, options_.turn_servers[i].address)) {
-        relay.hosts.push_back(host);
-      }
-    }
-    if (relay.hosts.empty()) continue;
-    relay.next_attempt = now;
-    relays_.push_back(std::move(relay));
+    relays_.emplace_back().server = i;
   }
   for (const TransportAddress& server : options_.stun_servers) add(server);
-  if (options_.policy == GatherPolicy::kAll) {
-    for (const TransportAddress& server : servers) {
-      for (size_t host = 0; host < options_.hosts.size(); ++host) {
-        if (MayReach(host, server)) bindings_.push_back({host, server});
-      }
-    }
-  }
+  for (const Host& host : hosts_) FindHost(host);
+  for (const Host& host : hosts_) StartHost(now, host);
   StartDue(now);
   Drain(now);
   return absl::OkStatus();
 }
 
-void Gatherer::FindHosts() {
-  if (options_.policy != GatherPolicy::kAll) return;
-  for (size_t i = 0; i < options_.hosts.size(); ++i) {
-    Candidate candidate;
-    candidate.type = CandidateType::kHost;
-    candidate.address = options_.hosts[i].address;
-    candidate.base = candidate.address;
-    candidate.priority = Priority(candidate.type, LocalPreference(i));
-    candidate.foundation = foundations_.Get(candidate.type, candidate.base.ip,
-                                            IpAddress(), Transport::kUdp);
-    Emit(std::move(candidate));
-  }
+void Gatherer::Begin(absl::Time now) {
+  finished_ = false;
+  finish_at_ = now + options_.finish_after;
+  events_.push_back(Started{});
 }
 
-void Gatherer::FindReflexive(size_t host, const TransportAddress& server,
-                             const TransportAddress& mapped) {
-  const TransportAddress& base = options_.hosts[host].address;
-  if (options_.policy != GatherPolicy::kAll || mapped.port == 0 ||
-      mapped.ip.family() != base.ip.family()) {
-    return;
+void Gatherer::Restart(absl::Time now) {
+  if (state_ != State::kGathering) return;
+  Begin(now);
+  keepalives_ = true;
+  for (Binding& binding : bindings_) {
+    if (binding.id) stun_.Cancel(*binding.id);
+    binding.id.reset();
+    binding.state = JobState::kQueued;
+    binding.deadline = absl::InfiniteFuture();
   }
-  // Redundant if there is no NAT, or if another server said the same (RFC 8445
-  // section 5.1.3).
-  for (const Candidate& other : found_) {
-    if (other.address == mapped && other.base == base) return;
+  for (Relay& relay : relays_) {
+    if (relay.kept) {
+      // A server that restarted knows nothing of it, and says so.
+      (void)relay.attempts[*relay.kept].client->Refresh(now);
+    } else {
+      relay.retry.reset();
+      AskAgain(now, relay);
+    }
   }
-  Candidate candidate;
-  candidate.type = CandidateType::kServerReflexive;
-  candidate.address = mapped;
-  candidate.base = base;
-  candidate.related = base;
-  candidate.priority = Priority(candidate.type, LocalPreference(host));
-  candidate.foundation =
-      foundations_.Get(candidate.type, base.ip, server.ip, Transport::kUdp);
-  Emit(std::move(candidate));
+  StartDue(now);
+  Drain(now);
 }
 
-void Gatherer::FindRelayed(const Relay& relay, size_t host,
-                           const turn::Client::Allocated& lease) {
-  const TransportAddress& server = options_.turn_servers[relay.server].address;
-  FindReflexive(host, server, lease.mapped);
-  Candidate candidate;
-  candidate.type = CandidateType::kRelayed;
-  candidate.address = lease.relayed;
-  candidate.base = lease.relayed;
-  // The related address would tell what the policy hides (RFC 8828 section
-  // 5.2, S11).
-  candidate.related = lease.mapped;
-  if (options_.policy == GatherPolicy::kRelay) {
-    candidate.related = TransportAddress{
-        lease.relayed.ip.is_v4() ? IpAddress::V4(0) : IpAddress::V6({}), 0};
-  }
-  candidate.priority =
-      Priority(candidate.type,
-               static_cast<uint16_t>(LocalPreference(host) - relay.server));
-  candidate.foundation = foundations_.Get(candidate.type, lease.relayed.ip,
-                                          server.ip, Transport::kUdp);
-  Emit(std::move(candidate));
+void Gatherer::StopKeepalives() { keepalives_ = false; }
+
+// Asks the server of a relay from all host addresses, from now on.
+void Gatherer::AskAgain(absl::Time now, Relay& relay) {
+  const bool running =
+      std::any_of(relay.attempts.begin(), relay.attempts.end(),
+                  [](const Attempt& attempt) { return !attempt.dead; });
+  relay.hosts = HostsReaching(options_.turn_servers[relay.server].address);
+  std::erase_if(relay.hosts, [&](const TransportAddress& host) {
+    return std::any_of(
+        relay.attempts.begin(), relay.attempts.end(),
+        [&](const Attempt& a) { return !a.dead && a.local == host; });
+  });
+  if (relay.hosts.empty() && !running) return;
+  relay.state = running ? JobState::kRunning : JobState::kQueued;
+  relay.next_attempt = now;
+  relay.code = 0;
+}
+
+// The allocation is gone, and another one is asked for: at once, and should
+// that fail, in the background.
+void Gatherer::LoseRelay(absl::Time now, Relay& relay, absl::Status status) {
+  relay.kept.reset();
+  events_.push_back(RelayLost{relay.relayed, std::move(status)});
+  Forget(relay.relayed, relay.relayed);
+  relay.hosts = HostsReaching(options_.turn_servers[relay.server].address);
+  relay.next_attempt = now;
+  relay.retry = options_.relay_retry_initial;
+  relay.state = relay.hosts.empty() ? JobState::kIdle : JobState::kQueued;
+  if (!relay.hosts.empty()) Begin(now);
 }
 
 void Gatherer::Emit(Candidate candidate) {
@@ -214,8 +166,8 @@ void Gatherer::StartDue(absl::Time now) {
   }
   for (Binding& binding : bindings_) {
     if (now < next_start_) return;
-    const bool due =
-        binding.state == JobState::kQueued || now >= binding.keepalive;
+    const bool due = binding.state == JobState::kQueued ||
+                     (keepalives_ && now >= binding.keepalive);
     if (!due) continue;
     StartBinding(now, binding);
     next_start_ = now + options_.pace;
@@ -232,14 +184,20 @@ void Gatherer::Drain(absl::Time now) {
       DrainAttempt(now, relay, i);
       all_closed &= relay.attempts[i].closed;
     }
+    if (!relay.kept) {
+      std::erase_if(relay.attempts,
+                    [](const Attempt& a) { return a.dead && a.closed; });
+    }
   }
   const auto open = [](const auto& job) {
     return job.state == JobState::kQueued || job.state == JobState::kRunning;
   };
   if (state_ == State::kGathering && !finished_ &&
-      std::none_of(bindings_.begin(), bindings_.end(), open) &&
-      std::none_of(relays_.begin(), relays_.end(), open)) {
+      (now >= finish_at_ ||
+       (std::none_of(bindings_.begin(), bindings_.end(), open) &&
+        std::none_of(relays_.begin(), relays_.end(), open)))) {
     finished_ = true;
+    finish_at_ = absl::InfiniteFuture();
     events_.push_back(Finished{});
   }
   if (state_ == State::kClosing && all_closed) {
@@ -325,7 +283,7 @@ Gatherer::Attempt* Gatherer::FindAttempt(const Path& path) {
   for (Relay& relay : relays_) {
     for (Attempt& attempt : relay.attempts) {
       if (!attempt.closed && attempt.client->server() == path.remote &&
-          options_.hosts[attempt.host].address == path.local) {
+          attempt.local == path.local) {
         return &attempt;
       }
     }
@@ -409,11 +367,14 @@ absl::Time Gatherer::NextTimeout() const {
     return absl::InfiniteFuture();
   }
   const bool gathering = state_ == State::kGathering;
+  if (gathering) next = std::min(next, finish_at_);
   for (const Binding& binding : bindings_) {
     if (!gathering) break;
     next = std::min(next, binding.deadline);
     if (binding.state == JobState::kQueued) next = std::min(next, next_start_);
-    next = std::min(next, std::max(binding.keepalive, next_start_));
+    if (keepalives_) {
+      next = std::min(next, std::max(binding.keepalive, next_start_));
+    }
   }
   for (const Relay& relay : relays_) {
     if (gathering && !relay.hosts.empty() && !relay.kept) {

@@ -29,7 +29,10 @@ namespace kyuu::ice {
 
 // Gatherer is the engine that talks to STUN and TURN servers. Host candidates
 // come at once, the others as servers answer, then Finished; relayed addresses
-// stay until Close(). ice::IceTransport is the gatherer together with an agent.
+// stay until Close(), and are asked for again when they are lost. Addresses of
+// ours may come and go, and everything may be gathered anew, at any time; each
+// time Finished is told once more. ice::IceTransport is the gatherer together
+// with an agent.
 //
 // `random` must outlive the gatherer.
 class Gatherer {
@@ -39,6 +42,11 @@ class Gatherer {
   struct CandidateFound {
     Candidate candidate;  // To be handed to the agent and told to the peer.
   };
+  // No longer a way to us: its host address is gone, the relay was lost, or the
+  // NAT gave another address.
+  struct CandidateGone {
+    Candidate candidate;
+  };
   // A server gave nothing. `code` is 0 unless it answered with an error.
   struct ServerFailed {
     TransportAddress server;
@@ -46,8 +54,10 @@ class Gatherer {
     absl::Status status;
     uint16_t code = 0;
   };
-  // All servers have answered or failed; from now on candidates come only when
-  // a server-reflexive address changes.
+  // Gathering has begun, or begins again. Finished follows.
+  struct Started {};
+  // All servers have answered or failed, or have had `finish_after`; from now
+  // on candidates come only late or when something changes.
   struct Finished {};
   struct RelayLost {
     TransportAddress relayed;  // No longer works.
@@ -57,8 +67,8 @@ class Gatherer {
   struct Closed {
     absl::Status status;
   };
-  using Event =
-      std::variant<CandidateFound, ServerFailed, Finished, RelayLost, Closed>;
+  using Event = std::variant<Started, CandidateFound, CandidateGone,
+                             ServerFailed, Finished, RelayLost, Closed>;
 
   struct Stats {
     uint64_t wrapped = 0;
@@ -74,9 +84,19 @@ class Gatherer {
 
   // --- Commands ---
 
-  // Adds a socket to GathererOptions::hosts. FAILED_PRECONDITION if gathering
-  // has begun, RESOURCE_EXHAUSTED beyond max_hosts.
-  absl::Status AddHost(const HostAddress& host);
+  // Adds a socket to GathererOptions::hosts; once started, gathers from it. A
+  // known address is no error. RESOURCE_EXHAUSTED beyond max_hosts;
+  // FAILED_PRECONDITION: closed.
+  absl::Status AddHost(absl::Time now, const HostAddress& host);
+  // The socket is gone, and with it what was gathered from it. NOT_FOUND.
+  absl::Status RemoveHost(absl::Time now, const TransportAddress& address);
+  // Gathers anew (RFC 8445 section 9): asks every server again, and relays in
+  // use whether they still are. Candidates found again are not told again.
+  // Nothing before Start() and after Close().
+  void Restart(absl::Time now);
+  // Stops keeping server-reflexive addresses alive until the next Restart():
+  // a nominated path keeps itself.
+  void StopKeepalives();
   // FAILED_PRECONDITION if it was started before.
   absl::Status Start(absl::Time now);
   // Lets datagrams from a remote candidate reach our relayed addresses, those
@@ -122,11 +142,15 @@ class Gatherer {
 
  private:
   enum class State : uint8_t { kNew, kGathering, kClosing, kClosed };
-  enum class JobState : uint8_t { kQueued, kRunning, kDone, kFailed };
+  enum class JobState : uint8_t { kIdle, kQueued, kRunning, kDone, kFailed };
 
+  struct Host {
+    HostAddress host;
+    uint16_t preference;  // RFC 8445 section 5.1.2.1.
+  };
   // One Binding from one host address to one server.
   struct Binding {
-    size_t host;
+    TransportAddress local;
     TransportAddress server;
     JobState state = JobState::kQueued;
     std::optional<stun::TransactionId> id;
@@ -136,7 +160,7 @@ class Gatherer {
   };
   // One TURN server, asked from one host address after the other.
   struct Attempt {
-    size_t host;
+    TransportAddress local;
     std::unique_ptr<turn::Client> client;
     absl::Time deadline;
     bool dead = false;    // Given up.
@@ -144,24 +168,38 @@ class Gatherer {
   };
   struct Relay {
     size_t server;
-    JobState state = JobState::kQueued;
-    std::vector<size_t> hosts;  // Not asked yet, in order.
+    JobState state = JobState::kIdle;
+    std::vector<TransportAddress> hosts;  // Not asked yet, in order.
     std::vector<Attempt> attempts;
     absl::Time next_attempt = absl::InfiniteFuture();
     std::optional<size_t> kept;  // In `attempts`.
     TransportAddress relayed;
     absl::Status failure;
     uint16_t code = 0;
+    // How long to wait after the next failure; nullopt until one was lost.
+    std::optional<absl::Duration> retry;
   };
 
-  uint16_t LocalPreference(size_t host) const;
-  bool MayReach(size_t host, const TransportAddress& server) const;
-  void FindHosts();
-  void FindReflexive(size_t host, const TransportAddress& server,
+  // gatherer_hosts.cc: our addresses.
+  uint16_t NewPreference(const HostAddress& host) const;
+  uint16_t LocalPreference(const TransportAddress& host) const;
+  bool MayReach(const TransportAddress& host,
+                const TransportAddress& server) const;
+  std::vector<TransportAddress> HostsReaching(
+      const TransportAddress& server) const;
+  void StartHost(absl::Time now, const Host& host);
+  void FindHost(const Host& host);
+  void FindReflexive(const TransportAddress& base,
+                     const TransportAddress& server,
                      const TransportAddress& mapped);
-  void FindRelayed(const Relay& relay, size_t host,
+  void FindRelayed(const Relay& relay, const TransportAddress& host,
                    const turn::Client::Allocated& lease);
+  void Forget(const TransportAddress& base, const TransportAddress& address);
+  void ForgetReflexive(const Binding& binding, const TransportAddress& mapped);
   void Emit(Candidate candidate);
+  void Begin(absl::Time now);
+  void LoseRelay(absl::Time now, Relay& relay, absl::Status status);
+  void AskAgain(absl::Time now, Relay& relay);
   void StartDue(absl::Time now);
   void StartBinding(absl::Time now, Binding& binding);
   void StartAttempt(absl::Time now, Relay& relay);
@@ -179,8 +217,13 @@ class Gatherer {
   Random& random_;
   State state_ = State::kNew;
   bool finished_ = false;
+  // When Finished is told at the latest.
+  absl::Time finish_at_ = absl::InfiniteFuture();
   stun::Client stun_;
   Foundations foundations_;
+  std::vector<Host> hosts_;                   // Best first.
+  std::vector<TransportAddress> reflectors_;  // All servers, for Bindings.
+  bool keepalives_ = true;
   std::vector<Binding> bindings_;
   std::vector<Relay> relays_;
   std::vector<Candidate> found_;

@@ -18,8 +18,7 @@
 namespace kyuu::ice {
 
 void Gatherer::StartBinding(absl::Time now, Binding& binding) {
-  const Path path{options_.hosts[binding.host].address, binding.server,
-                  Transport::kUdp};
+  const Path path{binding.local, binding.server, Transport::kUdp};
   absl::StatusOr<stun::TransactionId> id = stun_.Bind(now, path);
   binding.keepalive = absl::InfiniteFuture();
   if (!id.ok()) {
@@ -35,19 +34,19 @@ void Gatherer::StartBinding(absl::Time now, Binding& binding) {
 
 void Gatherer::StartAttempt(absl::Time now, Relay& relay) {
   const TurnServer& server = options_.turn_servers[relay.server];
-  const size_t host = relay.hosts.front();
+  const TransportAddress host = relay.hosts.front();
   relay.hosts.erase(relay.hosts.begin());
-  relay.state = JobState::kRunning;
+  if (relay.state == JobState::kQueued) relay.state = JobState::kRunning;
   relay.next_attempt = now + options_.next_host_after;
   turn::Client::Options client;
-  client.local = options_.hosts[host].address;
+  client.local = host;
   client.server = server.address;
   client.username = server.username;
   client.password = server.password;
   if (server.address.ip.is_v6()) client.relayed_family = IpFamily::kV6;
   client.retransmit.rto_initial = options_.rto_initial;
   Attempt attempt;
-  attempt.host = host;
+  attempt.local = host;
   attempt.client = std::make_unique<turn::Client>(random_, std::move(client));
   attempt.deadline = now + options_.server_deadline;
   const absl::Status status = attempt.client->Allocate(now);
@@ -68,13 +67,18 @@ void Gatherer::FailAttempt(absl::Time now, Relay& relay, Attempt& attempt,
   const bool alive =
       std::any_of(relay.attempts.begin(), relay.attempts.end(),
                   [](const Attempt& other) { return !other.dead; });
-  if (alive || !relay.hosts.empty() || relay.state != JobState::kRunning) {
-    return;
+  if (alive || !relay.hosts.empty()) return;
+  if (relay.state == JobState::kRunning) {
+    relay.state = JobState::kFailed;
+    events_.push_back(ServerFailed{options_.turn_servers[relay.server].address,
+                                   attempt.local, relay.failure, relay.code});
   }
-  relay.state = JobState::kFailed;
-  events_.push_back(ServerFailed{options_.turn_servers[relay.server].address,
-                                 options_.hosts[attempt.host].address,
-                                 relay.failure, relay.code});
+  if (relay.retry) {
+    relay.hosts = HostsReaching(options_.turn_servers[relay.server].address);
+    relay.next_attempt = now + *relay.retry;
+    relay.retry = std::min(2 * *relay.retry, options_.relay_retry_max);
+    relay.code = 0;
+  }
 }
 
 void Gatherer::DrainBindings(absl::Time now) {
@@ -90,8 +94,11 @@ void Gatherer::DrainBindings(absl::Time now) {
       binding->id.reset();
       binding->deadline = absl::InfiniteFuture();
       binding->keepalive = now + options_.keepalive_interval;
-      if (std::exchange(binding->mapped, mapped->mapped) != mapped->mapped) {
-        FindReflexive(binding->host, binding->server, mapped->mapped);
+      const TransportAddress old =
+          std::exchange(binding->mapped, mapped->mapped);
+      if (old != mapped->mapped) {
+        FindReflexive(binding->local, binding->server, mapped->mapped);
+        if (old.port != 0) ForgetReflexive(*binding, old);
       }
     } else if (const auto* failed =
                    std::get_if<stun::Client::Failed>(&*event)) {
@@ -113,8 +120,7 @@ void Gatherer::FailBinding(absl::Time now, Binding& binding,
     return;
   }
   binding.state = JobState::kFailed;
-  events_.push_back(ServerFailed{
-      binding.server, options_.hosts[binding.host].address, status, code});
+  events_.push_back(ServerFailed{binding.server, binding.local, status, code});
 }
 
 void Gatherer::DrainAttempt(absl::Time now, Relay& relay, size_t index) {
@@ -129,12 +135,14 @@ void Gatherer::DrainAttempt(absl::Time now, Relay& relay, size_t index) {
       relay.kept = index;
       relay.relayed = lease->relayed;
       relay.state = JobState::kDone;
+      relay.hosts.clear();
+      relay.retry.reset();
       for (size_t i = 0; i < relay.attempts.size(); ++i) {
         if (i == index) continue;
         relay.attempts[i].dead = true;
         relay.attempts[i].client->Close(now);
       }
-      FindRelayed(relay, attempt.host, *lease);
+      FindRelayed(relay, attempt.local, *lease);
       for (const TransportAddress& peer : peers_) {
         // Peers of the other family are refused, which is as it should be.
         (void)attempt.client->Permit(now, peer);
@@ -143,10 +151,11 @@ void Gatherer::DrainAttempt(absl::Time now, Relay& relay, size_t index) {
                    std::get_if<turn::Client::Closed>(&*event)) {
       attempt.closed = true;
       if (relay.kept == index) {
-        relay.kept.reset();
         attempt.dead = true;
         if (state_ == State::kGathering) {
-          events_.push_back(RelayLost{relay.relayed, closed->status});
+          LoseRelay(now, relay, closed->status);
+        } else {
+          relay.kept.reset();
         }
       } else if (!attempt.dead) {
         const absl::Status status = closed->status.ok()

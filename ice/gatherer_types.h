@@ -39,7 +39,8 @@ struct TurnServer {
 enum class GatherPolicy : uint8_t { kAll, kRelay };
 
 struct GathererOptions {
-  // One local preference falls to each, by kind and then by order.
+  // One local preference falls to each, by kind and then by order. More may
+  // come and go: Gatherer::AddHost, RemoveHost.
   std::vector<HostAddress> hosts;
   std::vector<TransportAddress> stun_servers;
   // These are asked as STUN servers too. Each gives one relayed address, of its
@@ -47,6 +48,10 @@ struct GathererOptions {
   std::vector<TurnServer> turn_servers;
   GatherPolicy policy = GatherPolicy::kAll;
 
+  // When Finished is told at the latest, counted from the start or restart:
+  // servers that are silent until then hold up nobody who waits for the end.
+  // Should they answer after all, their candidates are told too.
+  absl::Duration finish_after = absl::Seconds(1);
   // How long a server may take, counted from its own first request. No server
   // delays another one.
   absl::Duration server_deadline = absl::Seconds(3);
@@ -58,6 +63,10 @@ struct GathererOptions {
   // A TURN server silent for so long is asked from the next host address as
   // well; the first allocation is kept.
   absl::Duration next_host_after = absl::Milliseconds(500);
+  // A relay that was lost (its server restarted, its host address went) is
+  // asked for again at once, then after this long, doubled each time.
+  absl::Duration relay_retry_initial = absl::Seconds(1);
+  absl::Duration relay_retry_max = absl::Minutes(1);
   // Keeps server-reflexive addresses alive (RFC 8445 section 11: Tr).
   absl::Duration keepalive_interval = absl::Seconds(15);
 

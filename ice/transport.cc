@@ -37,6 +37,12 @@ Protocol Classify(absl::Span<const uint8_t> bytes) {
 // ChannelData's header, in front of what is relayed.
 constexpr size_t kRelayHeadroom = 4;
 
+// RFC 9147 section 4: the content type of what flows once keys are agreed on.
+constexpr uint8_t kDtlsApplicationData = 23;
+
+// A path that answers checks but no payload is not asked more often.
+constexpr absl::Duration kProbeDistance = absl::Seconds(1);
+
 }  // namespace
 
 absl::string_view ToString(GatheringState state) {
@@ -53,17 +59,26 @@ absl::string_view ToString(GatheringState state) {
 
 IceTransport::IceTransport(Role role, const Credentials& local, Random& random,
                            const IceTransportOptions& options)
-    : agent_(role, local, random, options.agent),
+    : options_(options.agent),
+      agent_(role, local, random, options.agent),
       gatherer_(options.gatherer, random) {}
 
-absl::Status IceTransport::AddHost(absl::Time, const HostAddress& host) {
-  return gatherer_.AddHost(host);
+absl::Status IceTransport::AddHost(absl::Time now, const HostAddress& host) {
+  const absl::Status status = gatherer_.AddHost(now, host);
+  TakeGathered(now);
+  return status;
+}
+
+absl::Status IceTransport::RemoveHost(absl::Time now,
+                                      const TransportAddress& address) {
+  const absl::Status status = gatherer_.RemoveHost(now, address);
+  TakeGathered(now);
+  return status;
 }
 
 void IceTransport::Gather(absl::Time now) {
-  last_now_ = std::max(last_now_, now);
   if (!gatherer_.Start(now).ok()) return;
-  gathering_state_ = GatheringState::kGathering;
+  TakeGathered(now);
 }
 
 void IceTransport::SetRole(absl::Time now, Role role) {
@@ -83,6 +98,10 @@ void IceTransport::AddRemoteCandidate(absl::Time now,
   agent_.AddRemoteCandidate(now, candidate);
 }
 
+void IceTransport::SetPacing(absl::Time now, absl::Duration ta) {
+  agent_.SetPacing(now, ta);
+}
+
 void IceTransport::EndOfRemoteCandidates(absl::Time now) {
   agent_.EndOfRemoteCandidates(now);
 }
@@ -94,23 +113,31 @@ void IceTransport::NameResolved(absl::Time now, NameId id,
 }
 
 absl::Status IceTransport::Restart(absl::Time now, const Credentials& local) {
-  return agent_.Restart(now, local);
+  const absl::Status status = agent_.Restart(now, local);
+  if (!status.ok()) return status;
+  gatherer_.Restart(now);
+  TakeGathered(now);
+  return absl::OkStatus();
 }
 
 void IceTransport::Close(absl::Time now) {
   agent_.Close(now);
   gatherer_.Close(now);
   held_.reset();
+  events_.clear();
+  TakeGathered(now);
 }
 
 std::optional<Datagram> IceTransport::HandlePacket(absl::Time now,
                                                    const Datagram& datagram) {
-  last_now_ = std::max(last_now_, now);
   const Protocol protocol = Classify(datagram.bytes);
   if (protocol == Protocol::kStun || protocol == Protocol::kTurnChannel) {
     const Gatherer::Taken taken = gatherer_.Take(now, datagram);
     if (taken.relayed) return HandleInner(now, *taken.relayed);
-    if (taken.claimed) return std::nullopt;
+    if (taken.claimed) {
+      TakeGathered(now);
+      return std::nullopt;
+    }
   }
   return HandleInner(now, datagram);
 }
@@ -125,9 +152,17 @@ std::optional<Datagram> IceTransport::HandleInner(absl::Time now,
     case Protocol::kPayload:
       if (!agent_.IsKnownPath(inner.path)) {
         ++stats_.drop_unknown_path;
+        // An application record: the peer's own, from behind a NAT that gave
+        // it another address, or nobody's.
+        if (inner.bytes[0] == kDtlsApplicationData) {
+          agent_.CheckStranger(now, inner.path);
+        }
         return std::nullopt;
       }
       ++stats_.payloads_received;
+      if (inner.path == selected_path()) {
+        unanswered_since_ = absl::InfiniteFuture();
+      }
       return inner;
     case Protocol::kTurnChannel:
     case Protocol::kUnknown:
@@ -138,14 +173,18 @@ std::optional<Datagram> IceTransport::HandleInner(absl::Time now,
 }
 
 void IceTransport::HandleTimeout(absl::Time now) {
-  last_now_ = std::max(last_now_, now);
   gatherer_.HandleTimeout(now);
+  TakeGathered(now);
+  if (now >= ProbeTime()) {
+    next_probe_ = now + kProbeDistance;
+    agent_.Probe(now);
+  }
   agent_.HandleTimeout(now);
 }
 
 std::optional<Datagram> IceTransport::PollTransmit(absl::Time now,
                                                    absl::Span<uint8_t> out) {
-  last_now_ = std::max(last_now_, now);
+  FollowSelection(now);
   // Requests first: what comes after depends on them.
   if (auto request = gatherer_.PollTransmit(now, out)) return request;
   if (held_) {
@@ -168,14 +207,16 @@ size_t IceTransport::headroom() const {
 std::optional<Datagram> IceTransport::Send(absl::Time now,
                                            absl::Span<const uint8_t> payload,
                                            absl::Span<uint8_t> out) {
-  last_now_ = std::max(last_now_, now);
   const std::optional<Path> path = selected_path();
   if (!path || payload.size() > out.size()) {
     ++stats_.drop_no_path;
     return std::nullopt;
   }
   std::optional<Datagram> datagram = Wrap(now, {*path, payload}, out);
-  if (datagram) ++stats_.payloads_sent;
+  if (datagram) {
+    ++stats_.payloads_sent;
+    unanswered_since_ = std::min(unanswered_since_, now);
+  }
   return datagram;
 }
 
@@ -205,48 +246,80 @@ std::optional<Datagram> IceTransport::Wrap(absl::Time now,
 }
 
 std::optional<IceTransport::Event> IceTransport::PollEvent() {
-  if (gathering_state_ == GatheringState::kGathering &&
-      std::exchange(told_gathering_state_, gathering_state_) !=
-          gathering_state_) {
-    return GatheringStateChanged{gathering_state_};
-  }
-  while (std::optional<Gatherer::Event> event = gatherer_.PollEvent()) {
-    if (std::optional<Event> told = On(*event)) return told;
+  if (!events_.empty()) {
+    Event event = std::move(events_.front());
+    events_.pop_front();
+    return event;
   }
   while (std::optional<AgentEvent> event = agent_.PollEvent()) {
     if (std::holds_alternative<Closed>(*event)) continue;  // The gatherer's is.
-    if (const auto* selected = std::get_if<SelectedPair>(&*event)) {
-      if (selected->nominated) gatherer_.BindChannel(last_now_, selected->path);
-    }
     return std::visit([](auto& e) { return Event(std::move(e)); }, *event);
   }
   return std::nullopt;
 }
 
-std::optional<IceTransport::Event> IceTransport::On(Gatherer::Event& event) {
-  if (auto* found = std::get_if<Gatherer::CandidateFound>(&event)) {
-    if (!agent_.AddLocalCandidate(last_now_, found->candidate).ok()) {
+// What gathering found or lost is the agent's at once, whoever polls events
+// when: an address that is gone is not sent from again.
+void IceTransport::TakeGathered(absl::Time now) {
+  while (std::optional<Gatherer::Event> event = gatherer_.PollEvent()) {
+    On(now, *event);
+  }
+}
+
+void IceTransport::On(absl::Time now, Gatherer::Event& event) {
+  if (std::holds_alternative<Gatherer::Started>(event)) {
+    if (gathering_state_ == GatheringState::kGathering) return;
+    gathering_state_ = GatheringState::kGathering;
+    events_.push_back(GatheringStateChanged{gathering_state_});
+  } else if (auto* found = std::get_if<Gatherer::CandidateFound>(&event)) {
+    if (!agent_.AddLocalCandidate(now, found->candidate).ok()) {
       ++stats_.drop_candidate;
-      return std::nullopt;
+      return;
     }
     candidates_.push_back(found->candidate);
-    return std::move(*found);
+    events_.push_back(std::move(*found));
+  } else if (auto* gone = std::get_if<Gatherer::CandidateGone>(&event)) {
+    agent_.RemoveLocalCandidate(now, gone->candidate);
+    std::erase_if(candidates_, [&](const Candidate& candidate) {
+      return candidate.address == gone->candidate.address &&
+             candidate.type == gone->candidate.type;
+    });
+    events_.push_back(std::move(*gone));
+  } else if (std::holds_alternative<Gatherer::Finished>(event)) {
+    gathering_state_ = GatheringState::kComplete;
+    events_.push_back(GatheringStateChanged{gathering_state_});
+  } else if (auto* failed = std::get_if<Gatherer::ServerFailed>(&event)) {
+    events_.push_back(std::move(*failed));
+  } else if (auto* lost = std::get_if<Gatherer::RelayLost>(&event)) {
+    events_.push_back(std::move(*lost));
+  } else {
+    events_.push_back(Closed{std::get<Gatherer::Closed>(event).status});
   }
-  if (std::holds_alternative<Gatherer::Finished>(event)) {
-    gathering_state_ = told_gathering_state_ = GatheringState::kComplete;
-    return GatheringStateChanged{gathering_state_};
+}
+
+// A channel costs less than indications, and nothing to bind; a nominated pair
+// keeps itself, so that no server need be asked for addresses any more.
+void IceTransport::FollowSelection(absl::Time now) {
+  const std::optional<Path> nominated = agent_.nominated_path();
+  if (nominated == nominated_) return;
+  nominated_ = nominated;
+  if (!nominated) return;
+  gatherer_.BindChannel(now, *nominated);
+  gatherer_.StopKeepalives();
+}
+
+// When the silence after our payload has lasted too long.
+absl::Time IceTransport::ProbeTime() const {
+  if (unanswered_since_ == absl::InfiniteFuture() || !selected_path()) {
+    return absl::InfiniteFuture();
   }
-  if (auto* failed = std::get_if<Gatherer::ServerFailed>(&event)) {
-    return std::move(*failed);
-  }
-  if (auto* lost = std::get_if<Gatherer::RelayLost>(&event)) {
-    return std::move(*lost);
-  }
-  return Closed{std::get<Gatherer::Closed>(event).status};
+  const absl::Duration wait = std::max(
+      options_.probe_after, 2 * agent_.rtt().value_or(absl::ZeroDuration()));
+  return std::max(unanswered_since_ + wait, next_probe_);
 }
 
 absl::Time IceTransport::NextTimeout() const {
-  return std::min(agent_.NextTimeout(), gatherer_.NextTimeout());
+  return std::min({agent_.NextTimeout(), gatherer_.NextTimeout(), ProbeTime()});
 }
 
 std::string IceTransport::DebugString() const {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <variant>
@@ -75,8 +76,9 @@ class IceTransport {
   // CandidateFound: to be told the peer. Closed is the last event.
   using Event =
       std::variant<StateChanged, SelectedPair, RoleChanged, ResolveName,
-                   Gatherer::CandidateFound, GatheringStateChanged,
-                   Gatherer::ServerFailed, Gatherer::RelayLost, Closed>;
+                   Gatherer::CandidateFound, Gatherer::CandidateGone,
+                   GatheringStateChanged, Gatherer::ServerFailed,
+                   Gatherer::RelayLost, Closed>;
 
   // `local` must be valid (Credentials::Validate).
   IceTransport(Role role, const Credentials& local, Random& random,
@@ -84,8 +86,11 @@ class IceTransport {
 
   // --- Commands ---
 
-  // Names a bound UDP socket of the driver. As Gatherer::AddHost.
+  // Names a bound UDP socket of the driver, or tells that it is gone: pairs
+  // that used it are, too, and another path is in use after the call if there
+  // is one. At any time. As the Gatherer's commands.
   absl::Status AddHost(absl::Time now, const HostAddress& host);
+  absl::Status RemoveHost(absl::Time now, const TransportAddress& address);
   // Begins to gather; once begun it does nothing.
   void Gather(absl::Time now);
   // As the Agent's commands of these names.
@@ -93,8 +98,11 @@ class IceTransport {
   absl::Status SetRemoteCredentials(absl::Time now, const Credentials& remote,
                                     RemoteMode mode = RemoteMode::kFull);
   void AddRemoteCandidate(absl::Time now, const Candidate& candidate);
+  void SetPacing(absl::Time now, absl::Duration ta);
   void EndOfRemoteCandidates(absl::Time now);
   void NameResolved(absl::Time now, NameId id, std::optional<IpAddress> ip);
+  // Agent::Restart, and gathers anew. The old path stays in use until a new one
+  // works. Candidates known already are not told again: see candidates().
   absl::Status Restart(absl::Time now, const Credentials& local);
   // Stops checks at once and gives the relays' allocations back; Closed is told
   // when that is done.
@@ -149,15 +157,23 @@ class IceTransport {
                                absl::Span<uint8_t> out);
   std::optional<Datagram> HandleInner(absl::Time now, const Datagram& inner);
 
-  std::optional<Event> On(Gatherer::Event& event);
+  absl::Time ProbeTime() const;
+  void FollowSelection(absl::Time now);
+  void TakeGathered(absl::Time now);
+  void On(absl::Time now, Gatherer::Event& event);
 
+  // Ours, beside those of the parts.
+  AgentOptions options_;
   Agent agent_;
   Gatherer gatherer_;
   std::vector<Candidate> candidates_;
   GatheringState gathering_state_ = GatheringState::kNew;
-  GatheringState told_gathering_state_ = GatheringState::kNew;
+  std::deque<Event> events_;  // Of the gatherer.
   std::optional<Held> held_;
-  absl::Time last_now_ = absl::InfinitePast();
+  // When the first payload left after which none came back.
+  absl::Time unanswered_since_ = absl::InfiniteFuture();
+  absl::Time next_probe_ = absl::InfinitePast();
+  std::optional<Path> nominated_;  // As last seen by FollowSelection().
   IceTransportStats stats_;
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,7 +40,7 @@ struct Relayed {
                    uint64_t seed = 1)
       : network({.seed = seed}),
         random(seed),
-        server(random, ServerOptions()),
+        server(std::make_unique<turn::SimServer>(random, ServerOptions())),
         host_a(network.AddHost("a", {sim::kInternet, {kA.ip}})),
         host_b(network.AddHost("b", {sim::kInternet, {kB.ip}})),
         host_server(network.AddHost("server", {sim::kInternet, {kServerIp}})),
@@ -50,7 +51,7 @@ struct Relayed {
     network.SetLinks(host_a, near);
     network.SetLinks(host_b, near);
     network.SetLinks(host_server, near);
-    server.Attach(network, host_server, {kServer});
+    server->Attach(network, host_server, {kServer});
   }
   static turn::ServerOptions ServerOptions() {
     turn::ServerOptions options;
@@ -71,6 +72,13 @@ struct Relayed {
     options.policy = policy;
     return options;
   }
+  // All allocations are forgotten.
+  void RestartServer() {
+    network.Detach(server->endpoint());
+    server = std::make_unique<turn::SimServer>(random, ServerOptions());
+    server->Attach(network, host_server, {kServer});
+  }
+  std::vector<Gatherer::RelayLost> lost_a() const { return a.lost; }
   void Start() {
     start_ = network.now();
     session.Start(host_a, {kA}, host_b, {kB});
@@ -84,7 +92,7 @@ struct Relayed {
 
   sim::Network network;
   SeededRandom random;
-  turn::SimServer server;
+  std::unique_ptr<turn::SimServer> server;
   sim::HostId host_a;
   sim::HostId host_b;
   sim::HostId host_server;
@@ -106,7 +114,7 @@ TEST(Transport, RelayToRelayTakesTheRoundTripsThatPhysicsAsks) {
             absl::Milliseconds(2 * 25 + 50 + 1));
   EXPECT_LE(r.Until(AgentState::kCompleted),
             absl::Milliseconds(2 * 25 + 2 * 50 + 1));
-  EXPECT_EQ(r.server.server().stats().no_permission, 0u);
+  EXPECT_EQ(r.server->server().stats().no_permission, 0u);
 }
 
 TEST(Transport, HostToRelayTakesTheRoundTripsThatPhysicsAsks) {
@@ -167,6 +175,34 @@ TEST(Transport, PayloadTravelsOnTheSelectedPathAndNowhereElse) {
   EXPECT_EQ(r.b.data.size(), 1u);
   EXPECT_EQ(r.b.ice.stats().drop_unknown_path, 1u);
   EXPECT_EQ(r.b.ice.stats().drop_unknown_protocol, 1u);
+}
+
+TEST(Transport, ARestartMendsARelayThatItsServerForgot) {
+  Relayed r(GatherPolicy::kRelay, GatherPolicy::kRelay);
+  r.Start();
+  r.Until(AgentState::kCompleted);
+  const TransportAddress before = r.a.ice.selected_path()->local;
+  r.RestartServer();
+  r.network.RunFor(absl::Seconds(10));
+  ASSERT_OK(r.a.ice.Restart(r.network.now(), Credentials::Generate(r.random)));
+  ASSERT_OK(r.b.ice.Restart(r.network.now(), Credentials::Generate(r.random)));
+  r.session.Exchange();
+  EXPECT_TRUE(r.network.RunUntil(
+      [&] { return r.a.ice.gathering_state() == GatheringState::kGathering; },
+      absl::Seconds(1)));
+  ASSERT_TRUE(r.network.RunUntil(
+      [&] {
+        return r.a.Is(AgentState::kCompleted) &&
+               r.b.Is(AgentState::kCompleted) &&
+               r.a.ice.selected_path()->local != before;
+      },
+      absl::Seconds(5)))
+      << r.a.ice.DebugString() << r.b.ice.DebugString();
+  EXPECT_EQ(r.lost_a().size(), 1u);
+  // The lost address is no candidate any more.
+  for (const Candidate& candidate : r.a.ice.candidates()) {
+    EXPECT_NE(candidate.address, before);
+  }
 }
 
 }  // namespace

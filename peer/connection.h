@@ -1,7 +1,7 @@
 // A WebRTC peer connection for data channels, as one engine.
 //
 //   peer::Connection connection(certificate, {}, random);
-//   connection.AddLocalAddress({socket_address});
+//   connection.AddLocalAddress(now, {socket_address});
 //   ChannelId chat = *connection.CreateDataChannel(now, {.label = "chat"});
 //   std::string offer = *connection.CreateOffer();
 //   connection.SetLocalDescription(now, SdpType::kOffer);   // Send `offer`.
@@ -64,9 +64,14 @@ class Connection {
   // --- Signaling (RFC 9429) ---
 
   // AddLocalAddress names a bound UDP socket of the driver, to which it sends
-  // what comes out with this `path.local`. FAILED_PRECONDITION once gathering
-  // has begun, which the first SetLocalDescription does.
-  absl::Status AddLocalAddress(const ice::HostAddress& host);
+  // what comes out with this `path.local`; RemoveLocalAddress tells that it is
+  // gone. At any time: once gathering has begun, which the first
+  // SetLocalDescription does, candidates of a new address are told as they are
+  // found, and a path that used a lost one moves to another one at once.
+  // Errors are those of ice::Gatherer. FAILED_PRECONDITION: closed.
+  absl::Status AddLocalAddress(absl::Time now, const ice::HostAddress& host);
+  absl::Status RemoveLocalAddress(absl::Time now,
+                                  const TransportAddress& address);
 
   // CreateOffer and CreateAnswer write a description, SetLocalDescription
   // applies it: the text that was returned last, or `sdp` if it is the same.

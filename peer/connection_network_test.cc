@@ -50,8 +50,8 @@ struct Homes {
         zone_a(network.AddNat(sim::kInternet, nat_a)),
         zone_b(network.AddNat(sim::kInternet, nat_b)),
         call(network, WithServers(std::move(options))) {
-    turn.Attach(network, network.AddHost("turn", {sim::kInternet, {kServerIp}}),
-                {kServer});
+    host_turn = network.AddHost("turn", {sim::kInternet, {kServerIp}});
+    turn.Attach(network, host_turn, {kServer});
     const IpAddress ip_a = IpAddress::V4(192, 168, 1, 2);
     const IpAddress ip_b = IpAddress::V4(10, 0, 0, 2);
     host_a = network.AddHost("a", {zone_a, {ip_a}});
@@ -105,6 +105,7 @@ struct Homes {
   turn::SimServer turn;
   sim::ZoneId zone_a;
   sim::ZoneId zone_b;
+  sim::HostId host_turn;
   sim::HostId host_a;
   sim::HostId host_b;
   Call call;
@@ -215,7 +216,7 @@ TEST(ConnectionNetwork, WrongTurnPasswordIsTold) {
   wrong.turn_servers = {{kServer, "u", "wrong"}};
   Side side(testing::CertificateOf(0), wrong, 5);
   const TransportAddress local{IpAddress::V4(192, 168, 1, 2), 6000};
-  ASSERT_OK(side.connection.AddLocalAddress({local}));
+  ASSERT_OK(side.connection.AddLocalAddress(homes.network.now(), {local}));
   homes.network.Attach(homes.host_a, {local}, side.connection,
                        [&](const Connection::Event& e) { side.Add(e); });
   ASSERT_OK(side.connection.CreateOffer());
@@ -224,6 +225,78 @@ TEST(ConnectionNetwork, WrongTurnPasswordIsTold) {
   ASSERT_TRUE(homes.network.RunUntil([&] { return !side.failures.empty(); },
                                      absl::Seconds(10)));
   EXPECT_EQ(side.failures[0].code, 401);
+}
+
+// Every relay's permission is asked for before what needs it.
+TEST(ConnectionNetwork, RelayToRelayConnectsInTheRoundTripsThatPhysicsAsks) {
+  CallOptions options;
+  options.a.policy = ice::GatherPolicy::kRelay;
+  options.b.policy = ice::GatherPolicy::kRelay;
+  Homes homes(sim::NatOptions::FullCone(IpAddress::V4(198, 51, 100, 1)),
+              sim::NatOptions::FullCone(IpAddress::V4(198, 51, 100, 2)),
+              std::move(options));
+  const absl::Time start = homes.network.now();
+  homes.call.Negotiate(homes.call.a);
+  ASSERT_TRUE(homes.call.Connected());
+  // 10 ms a link: a round trip to the server is 40 ms, through the relays 80.
+  // Offer 20, allocation 80, check 80, DTLS 160; and no wait of 500 ms.
+  EXPECT_LE(homes.network.now() - start, absl::Milliseconds(400));
+}
+
+TEST(ConnectionNetwork, ARestartMendsACallWhoseRelayForgotIt) {
+  CallOptions options;
+  options.a.policy = ice::GatherPolicy::kRelay;
+  Homes homes(sim::NatOptions::FullCone(IpAddress::V4(198, 51, 100, 1)),
+              sim::NatOptions::FullCone(IpAddress::V4(198, 51, 100, 2)),
+              std::move(options));
+  ASSERT_TRUE(homes.Talk());
+  const TransportAddress before = homes.call.a.paths.back().path.local;
+  homes.network.Detach(homes.turn.endpoint());
+  turn::SimServer fresh(homes.turn_random, ServerOptions());
+  fresh.Attach(homes.network, homes.host_turn, {kServer});
+  homes.network.RunFor(absl::Seconds(10));
+  homes.call.Negotiate(homes.call.a, IceRestart::kYes);
+  ASSERT_TRUE(homes.network.RunUntil(
+      [&] {
+        return homes.call.a.connected() && homes.call.b.connected() &&
+               homes.call.a.paths.back().path.local != before;
+      },
+      absl::Seconds(15)))
+      << homes.call.DebugString();
+}
+
+TEST(ConnectionNetwork, AnAddressThatChangesIsFollowed) {
+  for (IceRestart restart : {IceRestart::kNo, IceRestart::kYes}) {
+    sim::Network network({.seed = 3});
+    sim::ScopedClockOverride clock(network.clock());
+    const TransportAddress a{IpAddress::V4(192, 0, 2, 1), 5001};
+    const TransportAddress b{IpAddress::V4(192, 0, 2, 2), 5002};
+    const TransportAddress fresh{IpAddress::V4(192, 0, 2, 77), 5003};
+    const sim::HostId host_a = network.AddHost("a", {sim::kInternet, {a.ip}});
+    Call call(network, {});
+    call.Attach(host_a, {a}, network.AddHost("b", {sim::kInternet, {b.ip}}),
+                {b});
+    ASSERT_OK(call.a.connection.CreateDataChannel(network.now(), {}));
+    call.Negotiate(call.a);
+    ASSERT_TRUE(call.Connected());
+    network.RunFor(absl::Seconds(5));
+    network.RemoveAddress(host_a, a.ip);
+    ASSERT_OK(call.a.connection.RemoveLocalAddress(network.now(), a));
+    network.AddInterface(host_a, {sim::kInternet, {fresh.ip}});
+    network.Bind(call.endpoint_a(), fresh);
+    const absl::Time start = network.now();
+    ASSERT_OK(call.a.connection.AddLocalAddress(start, {fresh}));
+    if (restart == IceRestart::kYes) call.Negotiate(call.a, restart);
+    ASSERT_TRUE(network.RunUntil(
+        [&] {
+          return call.a.connected() && call.b.connected() &&
+                 call.b.paths.back().path.remote == fresh;
+        },
+        absl::Seconds(15)))
+        << call.DebugString();
+    EXPECT_LE(network.now() - start, absl::Seconds(1));
+    EXPECT_FALSE(call.a.closed || call.b.closed);
+  }
 }
 
 // One run of everything: NATs, a relay, loss, a chat, the end.

@@ -1,5 +1,6 @@
 // Descriptions and candidates: what sdp agreed on, handed to the other parts.
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,17 +9,31 @@
 
 namespace kyuu::peer {
 
-absl::Status Connection::AddLocalAddress(const ice::HostAddress& host) {
+absl::Status Connection::AddLocalAddress(absl::Time now,
+                                         const ice::HostAddress& host) {
   if (closing_) return absl::FailedPreconditionError("closed");
-  return ice_.AddHost(last_now_, host);
+  const absl::Status status = ice_.AddHost(now, host);
+  React(now);
+  return status;
+}
+
+absl::Status Connection::RemoveLocalAddress(absl::Time now,
+                                            const TransportAddress& address) {
+  if (closing_) return absl::FailedPreconditionError("closed");
+  const absl::Status status = ice_.RemoveHost(now, address);
+  React(now);
+  return status;
 }
 
 sdp::LocalTransport Connection::LocalTransport() const {
-  return {.ice_ufrag = credentials_.ufrag,
-          .ice_pwd = credentials_.password,
-          .fingerprints = {certificate_.fingerprint()},
-          .candidates = ice_.candidates(),
-          .end_of_candidates = gathering_state() == GatheringState::kComplete};
+  return {
+      .ice_ufrag = credentials_.ufrag,
+      .ice_pwd = credentials_.password,
+      .fingerprints = {certificate_.fingerprint()},
+      .candidates = ice_.candidates(),
+      // A restart, which has other credentials, gathers anew.
+      .end_of_candidates = gathering_state() == GatheringState::kComplete &&
+                           credentials_ == ice_.agent().local_credentials()};
 }
 
 absl::StatusOr<std::string> Connection::CreateOffer(IceRestart restart) {
@@ -172,6 +187,12 @@ void Connection::ApplyRemoteIce(absl::Time now) {
     ice_.Restart(now, credentials_).IgnoreError();
     // sdp asked ice::IsUfrag and IsPassword before.
     ice_.SetRemoteCredentials(now, credentials, mode).IgnoreError();
+  }
+  // RFC 8839 section 5.7: the slower of the two, if both want another than the
+  // default.
+  if (options_.sdp.ice_pacing && remote->ice_pacing) {
+    ice_.SetPacing(now,
+                   std::max(*options_.sdp.ice_pacing, *remote->ice_pacing));
   }
   for (const ice::Candidate& candidate : remote->candidates) {
     ice_.AddRemoteCandidate(now, candidate);

@@ -233,7 +233,7 @@ TEST(Connection, CloseBeforeAnythingHappened) {
   EXPECT_EQ(a.channels_closed.size(), 1u);
   EXPECT_FALSE(a.connection.CreateOffer().ok());
   EXPECT_FALSE(a.connection.CreateDataChannel(direct.now(), {}).ok());
-  EXPECT_FALSE(a.connection.AddLocalAddress({kA}).ok());
+  EXPECT_FALSE(a.connection.AddLocalAddress(direct.now(), {kA}).ok());
   EXPECT_FALSE(a.connection.AddIceCandidate(direct.now(), "", "0", 0).ok());
 }
 

@@ -28,6 +28,7 @@ namespace kyuu::peer {
 // The names of W3C's webrtc-pc for what it knows too.
 using ice::GatheringState;
 using ice::GatheringStateChanged;
+using ice::ToString;
 using sctp::ChannelConfig;
 using sctp::ChannelId;
 using sctp::PayloadType;

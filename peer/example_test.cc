@@ -29,8 +29,8 @@ TEST(Example, TwoConnectionsSayHello) {
   const TransportAddress address_b{IpAddress::V4(192, 0, 2, 2), 2000};
 
   Connection a(certificate, {}, random), b(certificate, {}, random);
-  ASSERT_OK(a.AddLocalAddress({address_a}));
-  ASSERT_OK(b.AddLocalAddress({address_b}));
+  ASSERT_OK(a.AddLocalAddress(now, {address_a}));
+  ASSERT_OK(b.AddLocalAddress(now, {address_b}));
   ChannelId chat = *a.CreateDataChannel(now, {.label = "chat"});
   std::string offer = *a.CreateOffer();
   ASSERT_OK(a.SetLocalDescription(now, SdpType::kOffer));

@@ -20,27 +20,13 @@
 #include "base/address.h"
 #include "base/random.h"
 #include "dtls/certificate.h"
-#include "ice/gatherer.h"
 #include "net/drive.h"
 #include "net/loop.h"
 #include "net/udp_socket.h"
 #include "peer/connection.h"
+#include "peer/host_sockets.h"
 
 namespace kyuu::peer {
-
-// Whether loopback addresses are used. RFC 8445 section 5.1.1.1 forbids to
-// offer them; two programs on a machine without a network have nothing else.
-enum class LoopbackUse : uint8_t { kIfAlone, kAlways, kNever };
-
-// A socket bound to one address of the machine.
-struct HostSocket {
-  std::unique_ptr<net::UdpSocket> socket;
-  ice::InterfaceKind kind = ice::InterfaceKind::kUnknown;
-};
-// OpenHostSockets opens a socket on each address of the machine, at most `max`,
-// in the order of its interfaces. UNAVAILABLE if there is none.
-absl::StatusOr<std::vector<HostSocket>> OpenHostSockets(LoopbackUse loopback,
-                                                        size_t max);
 
 struct LoopConnectionOptions {
   Options connection;
@@ -51,7 +37,8 @@ struct LoopConnectionOptions {
 };
 
 // LoopConnection opens a UDP socket on each address of the machine, hands them
-// to a Connection and drives it. It belongs to the loop's thread.
+// to a Connection and drives it; addresses that come and go are followed. It
+// belongs to the loop's thread.
 class LoopConnection {
  public:
   using EventHandler = absl::AnyInvocable<void(ConnectionEvent)>;
@@ -71,12 +58,15 @@ class LoopConnection {
  private:
   LoopConnection(net::Loop& loop, const dtls::Certificate& certificate,
                  const LoopConnectionOptions& options, Random& random,
-                 EventHandler on_event);
+                 HostSockets sockets, EventHandler on_event);
+
+  void FollowAddresses();
 
   Connection connection_;
-  std::vector<HostSocket> sockets_;
+  HostSockets sockets_;
   net::ReceiveBuffer buffer_;
   net::Driver<Connection> driver_;
+  net::Alarm alarm_;
 };
 
 }  // namespace kyuu::peer

@@ -51,8 +51,8 @@ absl::StatusOr<std::unique_ptr<PeerConnection>> PeerConnection::Create(
     KYUU_ASSIGN_OR_RETURN(configuration.thread, Thread::Start());
   }
   KYUU_ASSIGN_OR_RETURN(
-      std::vector<HostSocket> sockets,
-      OpenHostSockets(configuration.loopback, configuration.sockets_max));
+      HostSockets sockets,
+      HostSockets::Open(configuration.loopback, configuration.sockets_max));
   Options& options = configuration.engine;
   options.stun_servers = std::move(configuration.stun_servers);
   options.turn_servers = std::move(configuration.turn_servers);

@@ -31,7 +31,7 @@
 #include "peer/connection.h"
 #include "peer/connection_types.h"
 #include "peer/data_channel.h"
-#include "peer/loop_connection.h"
+#include "peer/host_sockets.h"
 #include "peer/peer_connection_thread.h"
 
 namespace kyuu::peer {

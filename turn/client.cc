@@ -101,6 +101,15 @@ void Client::StartChannel(Peer& peer) {
   StartRequest({Subject::Kind::kChannel, index});
 }
 
+absl::Status Client::Refresh(absl::Time) {
+  if (state_ != State::kAllocated) {
+    return absl::FailedPreconditionError("no allocation");
+  }
+  lease_refresh_at_ = absl::InfiniteFuture();
+  if (!lease_request_) lease_request_ = NewRequest();
+  return absl::OkStatus();
+}
+
 void Client::Close(absl::Time) {
   if (state_ == State::kClosing || state_ == State::kClosed) return;
   // An Allocate that is under way may have succeeded at the server by now.

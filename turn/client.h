@@ -107,6 +107,9 @@ class Client {
   absl::Status Permit(absl::Time now, const TransportAddress& peer);
   // Binds a channel to the peer, which permits it as well. Errors as Permit().
   absl::Status BindChannel(absl::Time now, const TransportAddress& peer);
+  // Refreshes the allocation now: a server that lost it says so, and Closed
+  // tells. FAILED_PRECONDITION unless allocated.
+  absl::Status Refresh(absl::Time now);
   // Gives the allocation back (Refresh with lifetime 0), then Closed.
   void Close(absl::Time now);
 

@@ -150,6 +150,43 @@ std::optional<size_t> Generation::AddPair(const Base& base, size_t base_index,
   return worst;
 }
 
+void Generation::RemovePairs(absl::FunctionRef<bool(const Pair&)> unwanted) {
+  constexpr size_t kGone = SIZE_MAX;
+  std::vector<size_t> place(pairs.size());
+  size_t left = 0;
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    place[i] = unwanted(pairs[i]) ? kGone : left++;
+  }
+  for (size_t i = 0; i < place.size(); ++i) {
+    if (place[i] != kGone) pairs[place[i]] = pairs[i];
+  }
+  pairs.erase(pairs.begin() + static_cast<long>(left), pairs.end());
+  if (selected) {
+    const size_t to = place[*selected];
+    selected = to == kGone ? std::nullopt : std::optional<size_t>(to);
+  }
+  for (size_t& index : triggered_) index = place[index];
+  std::erase(triggered_, kGone);
+  std::erase_if(transactions_,
+                [&](const Transaction& t) { return place[t.pair] == kGone; });
+  for (Transaction& transaction : transactions_) {
+    transaction.pair = static_cast<uint16_t>(place[transaction.pair]);
+  }
+}
+
+std::optional<size_t> Generation::UselessReflexive() const {
+  for (size_t i = 0; i < remotes.size(); ++i) {
+    if (remotes[i].type != CandidateType::kPeerReflexive) continue;
+    const bool worked =
+        std::any_of(pairs.begin(), pairs.end(), [&](const Pair& pair) {
+          return pair.remote == i &&
+                 (pair.valid || pair.responses_received > 0);
+        });
+    if (!worked) return i;
+  }
+  return std::nullopt;
+}
+
 void Generation::Relabel(const std::vector<Base>& bases, Role role) {
   for (Pair& pair : pairs) {
     const Base& base = bases[pair.base];
@@ -218,10 +255,18 @@ void Generation::Keep(std::optional<size_t> in_use, size_t max_backups) {
   for (Pair& pair : pairs) pair.kept = false;
   if (in_use) pairs[*in_use].kept = true;
   for (size_t n = 0; n < max_backups; ++n) {
+    // One from another address of ours first: what dies is mostly an interface.
     Pair* best = nullptr;
+    bool best_elsewhere = false;
     for (Pair& pair : pairs) {
       if (!pair.valid || pair.kept) continue;
-      if (best == nullptr || pair.priority > best->priority) best = &pair;
+      const bool elsewhere =
+          n == 0 && in_use && pair.base != pairs[*in_use].base;
+      if (best == nullptr || std::pair(elsewhere, pair.priority) >
+                                 std::pair(best_elsewhere, best->priority)) {
+        best = &pair;
+        best_elsewhere = elsewhere;
+      }
     }
     if (best == nullptr) return;
     best->kept = true;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
@@ -40,6 +41,25 @@ struct RemoteCandidate {
   uint16_t foundation = 0;
 };
 
+// How far the nomination of a pair is (RFC 8445 section 8.1).
+enum class Nomination : uint8_t {
+  kNone,
+  kNominating,  // USE-CANDIDATE goes into the check under way (we control).
+  kByPeer,      // The peer sent it before the pair was valid (it controls).
+  kNominated,
+};
+
+// The check of a pair that is under way, or was the last one.
+struct Check {
+  stun::TransactionId transaction;
+  int transmissions = 0;
+  absl::Duration rto;
+  absl::Time first_sent = absl::InfiniteFuture();
+  absl::Time last_sent = absl::InfinitePast();
+  // When to send again, or to give up.
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
 // Pair is a base and a remote candidate. Its identity is (base, remote); what
 // type its ends have is a label.
 struct Pair {
@@ -48,11 +68,7 @@ struct Pair {
   PairState state = PairState::kFrozen;
   // In the valid list: a check succeeded and consent has not expired.
   bool valid = false;
-  bool nominated = false;
-  // USE-CANDIDATE goes into the check under way (we control).
-  bool nominating = false;
-  // The peer sent USE-CANDIDATE before the pair was valid (it controls).
-  bool peer_nominated = false;
+  Nomination nomination = Nomination::kNone;
   // An authenticated packet came this way.
   bool authenticated = false;
   // In the triggered-check queue.
@@ -63,23 +79,22 @@ struct Pair {
   bool kept = false;
   // Does not answer.
   bool suspect = false;
+  // Checked because payload came from there: the peer's old address is
+  // forgotten by its NAT if this one answers.
+  bool rebound = false;
+  // Probes under way; 0 while nobody doubts that it works.
+  int probes = 0;
   CandidateType local_type = CandidateType::kHost;  // Once valid.
 
   uint32_t foundation = 0;
   uint64_t priority = 0;
   Path path;
 
-  // The check under way.
-  stun::TransactionId transaction;
-  int transmissions = 0;
-  absl::Duration rto;
-  absl::Time first_sent = absl::InfiniteFuture();
-  absl::Time last_sent = absl::InfinitePast();
-  // When to send again, or to give up.
-  absl::Time deadline = absl::InfiniteFuture();
+  Check check;
 
   absl::Duration rtt;  // Smoothed; zero when unknown.
   absl::Time valid_since = absl::InfiniteFuture();
+  absl::Time nominated_at = absl::InfinitePast();
   absl::Time last_response = absl::InfinitePast();
   // When the first check after `last_response` was sent.
   absl::Time unanswered_since = absl::InfiniteFuture();
@@ -89,6 +104,7 @@ struct Pair {
   uint64_t responses_received = 0;
   uint64_t requests_received = 0;
 
+  bool nominated() const { return nomination == Nomination::kNominated; }
   bool pending() const {
     return state == PairState::kFrozen || state == PairState::kWaiting ||
            state == PairState::kInProgress || triggered;
@@ -138,8 +154,14 @@ class Generation {
   std::optional<size_t> selected;
   bool remote_done = false;  // End of candidates.
   bool ever_valid = false;
+  // The address that was in use went away, and nothing has worked since.
+  bool moved = false;
   // All pairs are checked again because the one in use does not answer.
   bool resumed = false;
+  // When the next check of an address that nobody told may be made, and how
+  // many were made since one answered.
+  absl::Time next_stranger = absl::InfinitePast();
+  size_t strangers = 0;
   // InfinitePast() once it has passed.
   absl::Time patience_until = absl::InfiniteFuture();
 
@@ -151,6 +173,10 @@ class Generation {
   std::optional<size_t> AddPair(const Base& base, size_t base_index,
                                 size_t remote_index, Role role,
                                 size_t max_pairs);
+  // Removes the pairs for which `unwanted` holds, with all that refers to them.
+  void RemovePairs(absl::FunctionRef<bool(const Pair&)> unwanted);
+  // A peer-reflexive candidate of which no pair ever worked; nullopt if none.
+  std::optional<size_t> UselessReflexive() const;
   // Recomputes priorities and foundations, after a change of role or labels.
   void Relabel(const std::vector<Base>& bases, Role role);
 

@@ -67,6 +67,9 @@ class Peer {
     if (auto* failed = std::get_if<Gatherer::ServerFailed>(&*event)) {
       failures.push_back(*failed);
     }
+    if (auto* relay = std::get_if<Gatherer::RelayLost>(&*event)) {
+      lost.push_back(*relay);
+    }
     if (auto* state = std::get_if<StateChanged>(&*event)) {
       states.push_back(state->state);
     }
@@ -96,6 +99,7 @@ class Peer {
   std::vector<AgentState> states;
   std::vector<SelectedPair> selections;
   std::vector<Gatherer::ServerFailed> failures;
+  std::vector<Gatherer::RelayLost> lost;
   // Payloads that came on a path known to the agent.
   std::vector<std::string> data;
 };

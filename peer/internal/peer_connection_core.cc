@@ -14,19 +14,20 @@ constexpr size_t kEventsPerTurn = 256;
 
 struct Core::Drive {
   net::Driver<Core> driver;
+  net::Alarm alarm;  // For the next look at the machine's addresses.
 };
 
 Core::Core(std::shared_ptr<Workplace> workplace,
            const dtls::Certificate& certificate, const Options& options,
-           std::vector<HostSocket> sockets, PeerConnectionHandlers handlers)
+           HostSockets sockets, PeerConnectionHandlers handlers)
     : workplace_(std::move(workplace)),
       sockets_(std::move(sockets)),
       mutex_(*workplace_),
       connection_(certificate, options, random_),
       handlers_(std::make_shared<PeerConnectionHandlers>(std::move(handlers))) {
-  for (const HostSocket& host : sockets_) {
-    // Before gathering it cannot fail.
-    (void)connection_.AddLocalAddress({host.socket->local(), host.kind});
+  for (const HostSocket& host : sockets_.sockets()) {
+    // There is room for as many as were opened; if not, ICE does without.
+    (void)connection_.AddLocalAddress(net::Loop::Now(), host.address());
   }
 }
 
@@ -200,15 +201,41 @@ void Core::Start() {
 
 void Core::Arrive() {
   workplace_->cores.insert(shared_from_this());
-  drive_.reset(new Drive{.driver = {*workplace_->loop, *this,
-                                    workplace_->buffer, [this](Event event) {
-                                      std::visit([this](auto& e) { On(e); },
-                                                 event);
-                                    }}});
-  for (const HostSocket& host : sockets_) {
+  drive_.reset(
+      new Drive{.driver = {*workplace_->loop, *this, workplace_->buffer,
+                           [this](Event event) {
+                             std::visit([this](auto& e) { On(e); }, event);
+                           }},
+                .alarm = {*workplace_->loop, [this] { FollowAddresses(); }}});
+  for (const HostSocket& host : sockets_.sockets()) {
     drive_->driver.AddSocket(*host.socket);
   }
+  drive_->alarm.Set(net::Loop::Now() + HostSockets::kRefreshInterval);
   drive_->driver.Flush();
+}
+
+void Core::FollowAddresses() {
+  drive_->alarm.Set(net::Loop::Now() + HostSockets::kRefreshInterval);
+  const HostSockets::Changes changes = sockets_.Refresh();
+  if (changes.empty()) return;
+  for (const HostSocket& gone : changes.gone) {
+    drive_->driver.RemoveSocket(*gone.socket);
+  }
+  for (const HostSocket* added : changes.added) {
+    drive_->driver.AddSocket(*added->socket);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    for (const HostSocket& gone : changes.gone) {
+      // Refused once closed, and then nobody needs them.
+      (void)connection_.RemoveLocalAddress(Now(), gone.address().address);
+    }
+    for (const HostSocket* added : changes.added) {
+      // As above.
+      (void)connection_.AddLocalAddress(Now(), added->address());
+    }
+  }
+  drive_->driver.Flush();  // Last: it may depart.
 }
 
 void Core::Flush() {
@@ -226,7 +253,7 @@ void Core::Depart() {
     departed_ = true;
   }
   drive_.reset();
-  sockets_.clear();
+  sockets_.Clear();
   workplace_->Depart(shared_from_this());
 }
 

@@ -26,10 +26,10 @@
 #include "net/loop.h"
 #include "peer/connection.h"
 #include "peer/data_channel.h"
+#include "peer/host_sockets.h"
 #include "peer/internal/peer_connection_mutex.h"
 #include "peer/internal/peer_connection_negotiation.h"
 #include "peer/internal/peer_connection_workplace.h"
-#include "peer/loop_connection.h"
 #include "peer/peer_connection.h"
 
 namespace kyuu::peer::internal {
@@ -51,7 +51,7 @@ class Core : public std::enable_shared_from_this<Core> {
 
   Core(std::shared_ptr<Workplace> workplace,
        const dtls::Certificate& certificate, const Options& options,
-       std::vector<HostSocket> sockets, PeerConnectionHandlers handlers);
+       HostSockets sockets, PeerConnectionHandlers handlers);
   ~Core();
 
   // Sends the core to work. Once, before any command.
@@ -110,6 +110,7 @@ class Core : public std::enable_shared_from_this<Core> {
 
   // On the workplace.
   void Arrive();
+  void FollowAddresses();
   void Flush();
   void Depart();
   // Runs `update()` with the mutex held, unless the connection was closed by
@@ -143,7 +144,7 @@ class Core : public std::enable_shared_from_this<Core> {
   const std::shared_ptr<Workplace> workplace_;
 
   // The workplace's.
-  std::vector<HostSocket> sockets_;
+  HostSockets sockets_;
   struct Drive;
   std::unique_ptr<Drive> drive_;  // From Arrive to Depart.
 

@@ -97,9 +97,11 @@ class Call {
   void Attach(sim::HostId host_a, const std::vector<TransportAddress>& locals_a,
               sim::HostId host_b,
               const std::vector<TransportAddress>& locals_b) {
-    AttachSide(host_a, locals_a, a, b);
+    endpoint_a_ = AttachSide(host_a, locals_a, a, b);
     AttachSide(host_b, locals_b, b, a);
   }
+  // Where a's addresses are bound.
+  sim::EndpointId endpoint_a() const { return endpoint_a_; }
 
   // Negotiates: `from` offers, the other answers.
   void Negotiate(Side& from, IceRestart restart = IceRestart::kNo) {
@@ -136,28 +138,31 @@ class Call {
   bool trickle = true;
 
  private:
-  void AttachSide(sim::HostId host, const std::vector<TransportAddress>& locals,
-                  Side& side, Side& other) {
+  sim::EndpointId AttachSide(sim::HostId host,
+                             const std::vector<TransportAddress>& locals,
+                             Side& side, Side& other) {
     for (const TransportAddress& local : locals) {
-      ASSERT_OK(side.connection.AddLocalAddress({local}));
+      EXPECT_OK(side.connection.AddLocalAddress(network_.now(), {local}));
     }
-    network_.Attach(host, locals, side.connection,
-                    [this, &side, &other](const Connection::Event& event) {
-                      side.Add(event);
-                      const auto* found = std::get_if<CandidateFound>(&event);
-                      if (found == nullptr || !trickle) return;
-                      network_.After(delay_, [this, &other, found = *found] {
-                        // Refused once the other has closed.
-                        other.connection
-                            .AddIceCandidate(network_.now(), found.candidate,
-                                             found.mid, found.mline_index)
-                            .IgnoreError();
-                      });
-                    });
+    return network_.Attach(
+        host, locals, side.connection,
+        [this, &side, &other](const Connection::Event& event) {
+          side.Add(event);
+          const auto* found = std::get_if<CandidateFound>(&event);
+          if (found == nullptr || !trickle) return;
+          network_.After(delay_, [this, &other, found = *found] {
+            // Refused once the other has closed.
+            other.connection
+                .AddIceCandidate(network_.now(), found.candidate, found.mid,
+                                 found.mline_index)
+                .IgnoreError();
+          });
+        });
   }
 
   sim::Network& network_;
   absl::Duration delay_;
+  sim::EndpointId endpoint_a_{};
 };
 
 }  // namespace kyuu::peer::testing

@@ -60,6 +60,8 @@ class SimServer {
   }
 
   Server& server() { return server_; }
+  // To detach it from the network: a server that is switched off.
+  sim::EndpointId endpoint() const { return endpoint_; }
 
   void HandlePacket(absl::Time now, Packet in) {
     server_.HandlePacket(now, in);

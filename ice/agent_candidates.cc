@@ -1,0 +1,267 @@
+// Candidates of both sides as they come and go, and the pairs they make (RFC
+// 8445 section 6.1.2, RFC 8838).
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "ice/agent.h"
+#include "ice/agent_types.h"
+#include "ice/candidate.h"
+#include "ice/internal/generation.h"
+
+namespace kyuu::ice {
+
+using internal::Base;
+using internal::RemoteCandidate;
+
+absl::Status Agent::AddLocalCandidate(absl::Time now,
+                                      const Candidate& candidate) {
+  if (state_ == AgentState::kClosed) {
+    return absl::FailedPreconditionError("the agent is closed");
+  }
+  const TransportAddress& base =
+      candidate.base.ip == IpAddress() ? candidate.address : candidate.base;
+  if (candidate.transport != Transport::kUdp || candidate.component != 1 ||
+      candidate.address.ip == IpAddress() || candidate.address.port == 0 ||
+      base.ip.family() != candidate.address.ip.family() || base.port == 0) {
+    return absl::InvalidArgumentError(
+        "a local candidate is UDP, of component 1, with addresses");
+  }
+  const auto known = [&](const LocalCandidate& local) {
+    return local.address == candidate.address && local.type == candidate.type;
+  };
+  if (std::none_of(locals_.begin(), locals_.end(), known)) {
+    if (locals_.size() >= options_.max_local_candidates) {
+      return absl::ResourceExhaustedError("too many local candidates");
+    }
+    locals_.push_back({candidate.address, candidate.type, base});
+  }
+  if (std::optional<size_t> index = FindBase(base)) {
+    // Redundant, unless it tells the better label (RFC 8445 section 6.1.2.4).
+    Base& old = bases_[*index];
+    if (candidate.priority <= old.priority) return absl::OkStatus();
+    old = {base, candidate.type, candidate.priority,
+           Intern(candidate.foundation)};
+    current_->Relabel(bases_, role_);
+  } else {
+    bases_.push_back({base, candidate.type, candidate.priority,
+                      Intern(candidate.foundation)});
+    for (size_t i = 0; i < current_->remotes.size(); ++i) PairRemote(i);
+  }
+  Update(now);
+  return absl::OkStatus();
+}
+
+void Agent::RemoveLocalCandidate(absl::Time now, const Candidate& candidate) {
+  const auto local = std::find_if(
+      locals_.begin(), locals_.end(), [&](const LocalCandidate& l) {
+        return l.address == candidate.address && l.type == candidate.type;
+      });
+  if (local == locals_.end()) return;
+  const TransportAddress base = local->base;
+  locals_.erase(local);
+  const std::optional<size_t> index = FindBase(base);
+  if (!index || std::any_of(locals_.begin(), locals_.end(),
+                            [&](const LocalCandidate& other) {
+                              return other.base == base;
+                            })) {
+    return;
+  }
+  RemoveBase(now, *index);
+  Update(now);
+}
+
+void Agent::RemoveBase(absl::Time now, size_t index) {
+  bases_.erase(bases_.begin() + static_cast<long>(index));
+  for (Generation* g : {current_.get(), previous_.get()}) {
+    if (g == nullptr) continue;
+    const bool worked = g->InUse().has_value();
+    g->RemovePairs([&](const Pair& pair) { return pair.base == index; });
+    for (Pair& pair : g->pairs) {
+      if (pair.base > index) --pair.base;
+    }
+    if (g != current_.get() || g->InUse() || !worked) continue;
+    // It was our address that went, not the peer's consent: an address that
+    // comes, or one that failed before, may still reach it.
+    g->ever_valid = false;
+    g->moved = true;
+    g->patience_until = now + options_.patience;
+    Resume();
+  }
+}
+
+void Agent::AddRemoteCandidate(absl::Time now, const Candidate& candidate) {
+  if (state_ == AgentState::kClosed) return;
+  if (current_->remote) {
+    AdmitRemoteCandidate(now, candidate);
+    Update(now);
+  } else if (unbound_.size() < options_.max_remote_candidates) {
+    unbound_.push_back(candidate);
+  } else {
+    ++stats_.candidate_limit;
+  }
+}
+
+void Agent::AdmitRemoteCandidate(absl::Time now, const Candidate& candidate) {
+  Generation& g = *current_;
+  if (candidate.transport != Transport::kUdp || candidate.component != 1) {
+    ++stats_.candidate_ignored_transport;
+    return;
+  }
+  if (candidate.ufrag() && *candidate.ufrag() != g.remote->ufrag) {
+    ++stats_.candidate_ignored_generation;
+    return;
+  }
+  if (candidate.is_name()) {
+    // Other names than mDNS ones would let the peer make us ask a server of
+    // its choice (S12).
+    if (!candidate.is_mdns()) {
+      ++stats_.candidate_ignored_name;
+    } else if (names_.size() >= options_.max_pending_names) {
+      ++stats_.candidate_limit;
+    } else {
+      names_.push_back({NameId{next_name_++}, candidate,
+                        now + options_.name_deadline, false});
+      timers_.Set(Timer::kNames, names_.front().deadline);
+    }
+    return;
+  }
+  const IpAddress& ip = candidate.address.ip;
+  if (ip == IpAddress() || candidate.address.port == 0 || ip.IsAny() ||
+      ip.IsMulticast() || ip == IpAddress::V4(0xffffffff)) {
+    ++stats_.candidate_ignored_address;
+    return;
+  }
+  const uint16_t foundation = Intern(candidate.foundation);
+  if (std::optional<size_t> known = g.FindRemote(candidate.address)) {
+    // A peer-reflexive candidate learned from a check gets its true labels; of
+    // two signalled ones the better counts.
+    RemoteCandidate& remote = g.remotes[*known];
+    if (remote.type == CandidateType::kPeerReflexive ||
+        remote.priority < candidate.priority) {
+      remote.type = candidate.type;
+      remote.priority = candidate.priority;
+      remote.foundation = foundation;
+      g.Relabel(bases_, role_);
+      PairRemote(*known);
+    }
+    return;
+  }
+  AddRemote(candidate.address, candidate.type, candidate.priority, foundation);
+}
+
+// Only who is on this machine himself may send us to its inside. Judged for a
+// pair, and again with each address of ours: a candidate that came before our
+// own is not to be refused for that.
+bool Agent::MayReachInside(const Base& base,
+                           const RemoteCandidate& remote) const {
+  return !remote.address.ip.IsLoopback() || base.address.ip.IsLoopback() ||
+         std::any_of(bases_.begin(), bases_.end(), [](const Base& other) {
+           return other.address.ip.IsLoopback();
+         });
+}
+
+std::optional<size_t> Agent::AddRemote(const TransportAddress& address,
+                                       CandidateType type, uint32_t priority,
+                                       uint16_t foundation) {
+  Generation& g = *current_;
+  const IpAddress ip = IpAddress::FromBytes(address.ip.bytes());
+  const RemoteCandidate remote{{ip, address.port}, type, priority, foundation};
+  size_t index = g.remotes.size();
+  if (index < options_.max_remote_candidates) {
+    g.remotes.push_back(remote);
+  } else {
+    // What the peer told counts more than where a check once came from: a
+    // replayed check must not fill the list with addresses that never answer.
+    const std::optional<size_t> useless = type == CandidateType::kPeerReflexive
+                                              ? std::nullopt
+                                              : g.UselessReflexive();
+    if (!useless) {
+      ++stats_.candidate_limit;
+      return std::nullopt;
+    }
+    ++stats_.candidate_evicted;
+    index = *useless;
+    g.RemovePairs(
+        [&](const internal::Pair& pair) { return pair.remote == index; });
+    g.remotes[index] = remote;
+  }
+  PairRemote(index);
+  return index;
+}
+
+void Agent::PairRemote(size_t index) {
+  Generation& g = *current_;
+  // What was learned from a check is paired with the base it came to only
+  // (RFC 8445 section 7.3.1.4); see HandleCheck.
+  if (g.remotes[index].type == CandidateType::kPeerReflexive) return;
+  for (size_t i = 0; i < bases_.size(); ++i) {
+    if (!MayPair(bases_[i], g.remotes[index]) ||
+        !MayReachInside(bases_[i], g.remotes[index]) || g.FindPair(i, index)) {
+      continue;
+    }
+    if (!g.AddPair(bases_[i], i, index, role_, options_.max_pairs)) {
+      ++stats_.pair_limit;
+    }
+  }
+}
+
+uint16_t Agent::Intern(const std::string& foundation) {
+  auto it = std::find(foundations_.begin(), foundations_.end(), foundation);
+  if (it == foundations_.end()) {
+    // Each belongs to a candidate that was let in, or was looked at: restarts
+    // without end must not fill the table.
+    if (foundations_.size() >=
+        options_.max_local_candidates + 2 * options_.max_remote_candidates) {
+      return next_reflexive_foundation_++ | 0x8000;
+    }
+    it = foundations_.insert(it, foundation);
+  }
+  return static_cast<uint16_t>(it - foundations_.begin());
+}
+
+std::optional<size_t> Agent::FindBase(const TransportAddress& address) const {
+  for (size_t i = 0; i < bases_.size(); ++i) {
+    if (internal::SameAddress(bases_[i].address, address)) return i;
+  }
+  return std::nullopt;
+}
+
+void Agent::EndOfRemoteCandidates(absl::Time now) {
+  current_->remote_done = true;
+  Update(now);
+}
+
+void Agent::NameResolved(absl::Time now, NameId id,
+                         std::optional<IpAddress> ip) {
+  const auto it =
+      std::find_if(names_.begin(), names_.end(),
+                   [&](const PendingName& name) { return name.id == id; });
+  if (it == names_.end()) return;
+  Candidate candidate = std::move(it->candidate);
+  names_.erase(it);
+  if (ip) {
+    candidate.name.clear();
+    candidate.address.ip = *ip;
+    AdmitRemoteCandidate(now, candidate);
+  } else {
+    ++stats_.candidate_ignored_name;
+  }
+  Update(now);
+}
+
+void Agent::ExpireNames(absl::Time now) {
+  while (!names_.empty() && now >= names_.front().deadline) {
+    names_.erase(names_.begin());
+    ++stats_.candidate_ignored_name;
+  }
+  if (!names_.empty()) timers_.Set(Timer::kNames, names_.front().deadline);
+}
+
+}  // namespace kyuu::ice

@@ -1,0 +1,271 @@
+// What happens to data while paths die, move and get better: measured in time
+// and round trips.
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/random.h"
+#include "base/testing.h"
+#include "ice/agent.h"
+#include "ice/testing/peer.h"
+#include "sim/nat.h"
+#include "sim/network.h"
+#include "turn/testing/sim_server.h"
+
+namespace kyuu::ice {
+namespace {
+
+using testing::Peer;
+using testing::Session;
+
+const IpAddress kServerIp = IpAddress::V4(203, 0, 113, 1);
+const TransportAddress kServer{kServerIp, 3478};
+// DTLS application data, as far as ICE can tell.
+const std::string kPayload = "\x17payload";
+
+TransportAddress At(const char* text) {
+  return TransportAddress::Parse(text).value();
+}
+
+GathererOptions Options(const std::vector<TransportAddress>& hosts) {
+  GathererOptions options;
+  for (const TransportAddress& host : hosts) options.hosts.push_back({host});
+  return options;
+}
+
+// Two peers 25 ms apart each way, perhaps behind a NAT, perhaps with a relay.
+struct World {
+  World(const std::vector<TransportAddress>& addresses_a,
+        const std::vector<TransportAddress>& addresses_b, sim::ZoneId zone_a,
+        sim::Network& net, GathererOptions options_a, uint64_t seed = 1)
+      : network(net),
+        locals_a(addresses_a),
+        locals_b(addresses_b),
+        host_a(AddHost("a", zone_a, locals_a)),
+        host_b(AddHost("b", sim::kInternet, locals_b)),
+        a(Role::kControlling, 2 * seed, std::move(options_a)),
+        b(Role::kControlled, 2 * seed + 1, Options(locals_b)),
+        session(network, a, b) {}
+
+  sim::HostId AddHost(const char* name, sim::ZoneId zone,
+                      const std::vector<TransportAddress>& locals) {
+    std::vector<IpAddress> ips;
+    for (const TransportAddress& local : locals) ips.push_back(local.ip);
+    const sim::HostId host = network.AddHost(name, {zone, ips});
+    network.SetLinks(host, {.delay = absl::Microseconds(12'500)});
+    return host;
+  }
+  void Start() { session.Start(host_a, locals_a, host_b, locals_b); }
+  bool Connect() {
+    Start();
+    return session.RunUntil(AgentState::kCompleted, absl::Seconds(5));
+  }
+  void Send(Peer& from, sim::HostId host) {
+    std::array<uint8_t, 1500> out;
+    if (auto datagram = from.ice.Send(network.now(), AsBytes(kPayload),
+                                      absl::MakeSpan(out))) {
+      network.Send(host, *datagram);
+    }
+  }
+  // Both send each 20 ms.
+  void Talk(absl::Duration duration) {
+    const absl::Time end = network.now() + duration;
+    while (network.now() < end) {
+      Send(a, host_a);
+      Send(b, host_b);
+      network.RunFor(absl::Milliseconds(20));
+    }
+  }
+  // How long it takes, talking, until both receive again; at most 30 s.
+  absl::Duration Gap() {
+    const absl::Time start = network.now();
+    network.RunFor(absl::Milliseconds(30));  // What is under way arrives.
+    const size_t at_a = a.data.size();
+    const size_t at_b = b.data.size();
+    while (network.now() < start + absl::Seconds(30) &&
+           (a.data.size() == at_a || b.data.size() == at_b)) {
+      Talk(absl::Milliseconds(20));
+    }
+    return network.now() - start;
+  }
+
+  sim::Network& network;
+  std::vector<TransportAddress> locals_a;
+  std::vector<TransportAddress> locals_b;
+  sim::HostId host_a;
+  sim::HostId host_b;
+  Peer a;
+  Peer b;
+  Session session;
+};
+
+const std::vector<TransportAddress> kTwoA = {At("192.0.2.1:5000"),
+                                             At("198.51.100.1:5001")};
+const std::vector<TransportAddress> kTwoB = {At("192.0.2.2:6000"),
+                                             At("198.51.100.2:6001")};
+
+TEST(AgentFailover, DataFindsAnotherPathWithinASecond) {
+  sim::Network network({.seed = 1});
+  World w(kTwoA, kTwoB, sim::kInternet, network, Options(kTwoA));
+  ASSERT_TRUE(w.Connect());
+  w.Talk(absl::Seconds(2));
+  const Path dead = *w.a.ice.selected_path();
+  network.set_filter([&](const Datagram& d) {
+    return !(d.path.local == dead.local && d.path.remote == dead.remote) &&
+           !(d.path.local == dead.remote && d.path.remote == dead.local);
+  });
+  EXPECT_LE(w.Gap(), absl::Seconds(1));
+  EXPECT_NE(*w.a.ice.selected_path(), dead);
+  EXPECT_GE(w.a.ice.agent().stats().probes_started, 1u);
+}
+
+TEST(AgentFailover, AnAddressThatFallsSilentIsLeftWithinASecond) {
+  sim::Network network({.seed = 1});
+  World w(kTwoA, kTwoB, sim::kInternet, network, Options(kTwoA));
+  ASSERT_TRUE(w.Connect());
+  w.Talk(absl::Seconds(2));
+  const TransportAddress dead = w.a.ice.selected_path()->local;
+  network.set_filter([&](const Datagram& d) {
+    return d.path.local != dead && d.path.remote != dead;
+  });
+  EXPECT_LE(w.Gap(), absl::Seconds(1));
+}
+
+// The peer's NAT forgets its mapping: what it sends comes from elsewhere.
+TEST(AgentFailover, ReboundPeerIsHeardAfterARoundTrip) {
+  sim::Network network({.seed = 1});
+  const IpAddress outside = IpAddress::V4(198, 51, 100, 9);
+  const sim::ZoneId home = network.AddNat(
+      sim::kInternet, sim::NatOptions::PortRestrictedCone(outside));
+  const std::vector<TransportAddress> inside = {At("10.0.0.2:5000")};
+  const std::vector<TransportAddress> server = {At("192.0.2.2:6000")};
+  World w(inside, server, home, network, Options(inside));
+  ASSERT_TRUE(w.Connect());
+  w.Talk(absl::Seconds(2));
+  network.nat(home).Restart();
+  // A round trip is 50 ms; the goal is two of them and 50 ms, and talking goes
+  // in steps of 20 ms.
+  EXPECT_LE(w.Gap(), absl::Milliseconds(2 * 50 + 50 + 20));
+  EXPECT_GE(w.b.ice.agent().stats().strangers_checked, 1u);
+}
+
+TEST(AgentFailover, StrangersGetFewChecks) {
+  sim::Network network({.seed = 1});
+  World w({At("192.0.2.1:5000")}, {At("192.0.2.2:6000")}, sim::kInternet,
+          network, Options({At("192.0.2.1:5000")}));
+  ASSERT_TRUE(w.Connect());
+  const TransportAddress victim = At("198.51.100.66:1");
+  size_t sent = 0;
+  network.set_filter([&](const Datagram& d) {
+    sent += d.path.remote.ip == victim.ip;
+    return true;
+  });
+  for (uint16_t i = 0; i < 1000; ++i) {
+    w.b.HandlePacket(network.now(),
+                     {{w.locals_b[0],
+                       {victim.ip, static_cast<uint16_t>(1000 + i)},
+                       Transport::kUdp},
+                      AsBytes(kPayload)});
+    network.RunFor(absl::Milliseconds(10));
+  }
+  network.RunFor(absl::Minutes(2));
+  EXPECT_LE(sent, AgentOptions().max_strangers * 7);
+  EXPECT_EQ(w.b.ice.agent().stats().strangers_checked,
+            AgentOptions().max_strangers);
+  EXPECT_GT(w.b.ice.agent().stats().stranger_limit, 0u);
+  EXPECT_EQ(w.b.ice.stats().drop_unknown_path, 1000u);
+  EXPECT_TRUE(w.b.Is(AgentState::kCompleted));
+}
+
+TEST(AgentFailover, ADirectWayFoundLaterIsTaken) {
+  sim::Network network({.seed = 1});
+  SeededRandom random(1);
+  turn::ServerOptions server_options;
+  server_options.users = {{"u", "p"}};
+  server_options.relay_addresses = {{kServerIp, {}}};
+  server_options.allow_peers = {*IpPrefix::Parse("0.0.0.0/0")};
+  server_options.listeners = {kServer};
+  turn::SimServer server(random, server_options);
+  server.Attach(network,
+                network.AddHost("server", {sim::kInternet, {kServerIp}}),
+                {kServer});
+  const std::vector<TransportAddress> locals_a = {At("192.0.2.1:5000")};
+  const std::vector<TransportAddress> locals_b = {At("192.0.2.2:6000")};
+  GathererOptions options = Options(locals_a);
+  options.turn_servers = {{kServer, "u", "p"}};
+  World w(locals_a, locals_b, sim::kInternet, network, options);
+  bool open = false;
+  network.set_filter([&](const Datagram& d) {
+    return open || d.path.local.ip == kServerIp ||
+           d.path.remote.ip == kServerIp;
+  });
+  ASSERT_TRUE(w.Connect());
+  EXPECT_EQ(w.a.selected().local_type, CandidateType::kRelayed);
+  network.RunFor(absl::Seconds(2));
+  open = true;
+  network.RunFor(absl::Seconds(10));
+  for (Peer* peer : {&w.a, &w.b}) {
+    EXPECT_EQ(peer->selected().local_type, CandidateType::kHost);
+    EXPECT_EQ(peer->selected().remote_type, CandidateType::kHost);
+    EXPECT_TRUE(peer->selected().nominated);
+    EXPECT_TRUE(peer->Is(AgentState::kCompleted));
+  }
+}
+
+// Time until both have nominated, over 300 seeds.
+TEST(AgentFailover, LostPacketsCostLittle) {
+  for (const auto& [loss, p90, p99] :
+       {std::tuple(0.1, 600, 1200), std::tuple(0.3, 1800, 3500)}) {
+    std::vector<absl::Duration> taken;
+    for (uint64_t seed = 1; seed <= 300; ++seed) {
+      sim::Network network({.seed = seed});
+      World w({At("192.0.2.1:5000")}, {At("192.0.2.2:6000")}, sim::kInternet,
+              network, Options({At("192.0.2.1:5000")}), seed);
+      network.SetLinks(w.host_a,
+                       {.delay = absl::Microseconds(12'500), .loss = loss});
+      const absl::Time start = network.now();
+      w.Start();
+      ASSERT_TRUE(
+          w.session.RunUntil(AgentState::kCompleted, absl::Seconds(60)));
+      taken.push_back(network.now() - start);
+    }
+    std::sort(taken.begin(), taken.end());
+    std::printf("loss %.0f %%: p50 %d p90 %d p99 %d ms\n", loss * 100,
+                static_cast<int>(absl::ToInt64Milliseconds(taken[150])),
+                static_cast<int>(absl::ToInt64Milliseconds(taken[270])),
+                static_cast<int>(absl::ToInt64Milliseconds(taken[297])));
+    EXPECT_LE(taken[270], absl::Milliseconds(p90)) << loss;
+    EXPECT_LE(taken[297], absl::Milliseconds(p99)) << loss;
+  }
+}
+
+TEST(AgentFailover, PayloadDoesNotLookAtThePairs) {
+  sim::Network network({.seed = 1});
+  World w(kTwoA, kTwoB, sim::kInternet, network, Options(kTwoA));
+  ASSERT_TRUE(w.Connect());
+  network.RunFor(absl::Seconds(1));
+  std::array<uint8_t, 1500> out;
+  const uint64_t before = w.a.ice.agent().stats().pair_scans;
+  const absl::Time now = network.now();
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(w.a.ice.Send(now, AsBytes(kPayload), absl::MakeSpan(out)));
+    EXPECT_FALSE(w.a.ice.PollTransmit(now, absl::MakeSpan(out)));
+    w.a.HandlePacket(now, {*w.a.ice.selected_path(), AsBytes(kPayload)});
+    w.a.ice.HandleTimeout(now);
+    EXPECT_GT(w.a.ice.NextTimeout(), now);
+  }
+  EXPECT_EQ(w.a.data.size(), 1000u);
+  EXPECT_EQ(w.a.ice.agent().stats().pair_scans, before);
+}
+
+}  // namespace
+}  // namespace kyuu::ice

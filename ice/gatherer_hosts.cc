@@ -1,0 +1,237 @@
+// Our addresses as they come and go, and the candidates they give.
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "ice/candidate.h"
+#include "ice/gatherer.h"
+#include "turn/client.h"
+
+namespace kyuu::ice {
+namespace {
+
+bool IsIpv6LinkLocal(const IpAddress& ip) {
+  return ip.is_v6() && ip.IsLinkLocal();
+}
+
+}  // namespace
+
+// Distinct for each host (RFC 8445 section 5.1.2.1), with room between them for
+// several relays of one host: 16 places for each kind of network, and as many
+// for its link-local addresses. The place does not move when others come.
+uint16_t Gatherer::NewPreference(const HostAddress& host) const {
+  const int first = static_cast<int>(host.kind) * 32 +
+                    (host.address.ip.IsLinkLocal() ? 16 : 0);
+  for (int place = first; place < first + 15; ++place) {
+    const auto preference = static_cast<uint16_t>(65535 - place * 256);
+    if (std::none_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
+          return other.preference == preference;
+        })) {
+      return preference;
+    }
+  }
+  return static_cast<uint16_t>(65535 - (first + 15) * 256);
+}
+
+uint16_t Gatherer::LocalPreference(const TransportAddress& host) const {
+  for (const Host& known : hosts_) {
+    if (known.host.address == host) return known.preference;
+  }
+  return 0;
+}
+
+bool Gatherer::MayReach(const TransportAddress& host,
+                        const TransportAddress& server) const {
+  const IpAddress& from = host.ip;
+  const IpAddress& to = server.ip;
+  if (server.port == 0 || from.family() != to.family()) return false;
+  if (IsIpv6LinkLocal(from) != IsIpv6LinkLocal(to)) return false;
+  if (from.IsLoopback()) return to.IsLoopback();
+  if (!to.IsLoopback()) return true;
+  // A server on this machine answers any of its addresses; the loopback one is
+  // surest to be let through.
+  return std::none_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
+    return other.host.address.ip.IsLoopback() &&
+           other.host.address.ip.family() == to.family();
+  });
+}
+
+std::vector<TransportAddress> Gatherer::HostsReaching(
+    const TransportAddress& server) const {
+  std::vector<TransportAddress> reaching;
+  for (const Host& host : hosts_) {
+    if (MayReach(host.host.address, server)) {
+      reaching.push_back(host.host.address);
+    }
+  }
+  return reaching;
+}
+
+absl::Status Gatherer::AddHost(absl::Time now, const HostAddress& host) {
+  if (state_ == State::kClosing || state_ == State::kClosed) {
+    return absl::FailedPreconditionError("closed");
+  }
+  for (const Host& known : hosts_) {
+    if (known.host.address == host.address) return absl::OkStatus();
+  }
+  if (hosts_.size() >= options_.max_hosts) {
+    return absl::ResourceExhaustedError("too many host addresses");
+  }
+  const Host added{host, NewPreference(host)};
+  hosts_.insert(std::upper_bound(hosts_.begin(), hosts_.end(), added,
+                                 [](const Host& a, const Host& b) {
+                                   return a.preference > b.preference;
+                                 }),
+                added);
+  if (state_ == State::kNew) return absl::OkStatus();
+  Begin(now);
+  FindHost(added);
+  StartHost(now, added);
+  StartDue(now);
+  Drain(now);
+  return absl::OkStatus();
+}
+
+absl::Status Gatherer::RemoveHost(absl::Time now,
+                                  const TransportAddress& address) {
+  const auto host = std::find_if(
+      hosts_.begin(), hosts_.end(),
+      [&](const Host& known) { return known.host.address == address; });
+  if (host == hosts_.end()) return absl::NotFoundError("no such host address");
+  hosts_.erase(host);
+  for (const Binding& binding : bindings_) {
+    if (binding.local == address && binding.id) stun_.Cancel(*binding.id);
+  }
+  std::erase_if(bindings_,
+                [&](const Binding& b) { return b.local == address; });
+  const absl::Status gone = absl::UnavailableError("the host address is gone");
+  for (Relay& relay : relays_) {
+    std::erase(relay.hosts, address);
+    for (size_t i = 0; i < relay.attempts.size(); ++i) {
+      Attempt& attempt = relay.attempts[i];
+      if (attempt.local != address || attempt.closed) continue;
+      // Nothing can be given back from an address that is gone.
+      attempt.closed = true;
+      if (relay.kept == i) {
+        attempt.dead = true;
+        LoseRelay(now, relay, gone);
+      } else if (!attempt.dead) {
+        FailAttempt(now, relay, attempt, gone, 0);
+      }
+    }
+  }
+  for (size_t i = found_.size(); i-- > 0;) {
+    if (found_[i].base == address) Forget(address, found_[i].address);
+  }
+  if (state_ == State::kGathering) StartDue(now);
+  Drain(now);
+  return absl::OkStatus();
+}
+
+// What is to be asked from an address.
+void Gatherer::StartHost(absl::Time now, const Host& host) {
+  const TransportAddress& local = host.host.address;
+  if (options_.policy == GatherPolicy::kAll) {
+    for (const TransportAddress& server : reflectors_) {
+      if (MayReach(local, server)) bindings_.push_back({local, server});
+    }
+  }
+  for (Relay& relay : relays_) {
+    if (relay.kept ||
+        !MayReach(local, options_.turn_servers[relay.server].address)) {
+      continue;
+    }
+    relay.hosts.push_back(local);
+    if (relay.state != JobState::kRunning) {
+      relay.state = JobState::kQueued;
+      relay.next_attempt = now;
+    }
+  }
+}
+
+void Gatherer::FindHost(const Host& host) {
+  if (options_.policy != GatherPolicy::kAll) return;
+  Candidate candidate;
+  candidate.type = CandidateType::kHost;
+  candidate.address = host.host.address;
+  candidate.base = candidate.address;
+  candidate.priority = Priority(candidate.type, host.preference);
+  candidate.foundation = foundations_.Get(candidate.type, candidate.base.ip,
+                                          IpAddress(), Transport::kUdp);
+  Emit(std::move(candidate));
+}
+
+void Gatherer::FindReflexive(const TransportAddress& base,
+                             const TransportAddress& server,
+                             const TransportAddress& mapped) {
+  if (options_.policy != GatherPolicy::kAll || mapped.port == 0 ||
+      mapped.ip.family() != base.ip.family()) {
+    return;
+  }
+  // Redundant if there is no NAT, or if another server said the same (RFC 8445
+  // section 5.1.3).
+  for (const Candidate& other : found_) {
+    if (other.address == mapped && other.base == base) return;
+  }
+  Candidate candidate;
+  candidate.type = CandidateType::kServerReflexive;
+  candidate.address = mapped;
+  candidate.base = base;
+  candidate.related = base;
+  candidate.priority = Priority(candidate.type, LocalPreference(base));
+  candidate.foundation =
+      foundations_.Get(candidate.type, base.ip, server.ip, Transport::kUdp);
+  Emit(std::move(candidate));
+}
+
+void Gatherer::FindRelayed(const Relay& relay, const TransportAddress& host,
+                           const turn::Client::Allocated& lease) {
+  const TransportAddress& server = options_.turn_servers[relay.server].address;
+  FindReflexive(host, server, lease.mapped);
+  Candidate candidate;
+  candidate.type = CandidateType::kRelayed;
+  candidate.address = lease.relayed;
+  candidate.base = lease.relayed;
+  // The related address would tell what the policy hides (RFC 8828 section
+  // 5.2).
+  candidate.related = lease.mapped;
+  if (options_.policy == GatherPolicy::kRelay) {
+    candidate.related = TransportAddress{
+        lease.relayed.ip.is_v4() ? IpAddress::V4(0) : IpAddress::V6({}), 0};
+  }
+  candidate.priority =
+      Priority(candidate.type,
+               static_cast<uint16_t>(LocalPreference(host) - relay.server));
+  candidate.foundation = foundations_.Get(candidate.type, lease.relayed.ip,
+                                          server.ip, Transport::kUdp);
+  Emit(std::move(candidate));
+}
+
+void Gatherer::Forget(const TransportAddress& base,
+                      const TransportAddress& address) {
+  const auto it =
+      std::find_if(found_.begin(), found_.end(), [&](const Candidate& c) {
+        return c.base == base && c.address == address;
+      });
+  if (it == found_.end()) return;
+  events_.push_back(CandidateGone{std::move(*it)});
+  found_.erase(it);
+}
+
+// The NAT gave `binding` another address than `mapped`. Unless another server
+// still sees it, nobody reaches us there.
+void Gatherer::ForgetReflexive(const Binding& binding,
+                               const TransportAddress& mapped) {
+  const bool seen = std::any_of(
+      bindings_.begin(), bindings_.end(), [&](const Binding& other) {
+        return other.local == binding.local && other.mapped == mapped;
+      });
+  if (!seen) Forget(binding.local, mapped);
+}
+
+}  // namespace kyuu::ice

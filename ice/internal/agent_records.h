@@ -1,0 +1,60 @@
+// What an ice::Agent remembers beside its generations, and its timers.
+
+#ifndef KYUU_ICE_INTERNAL_AGENT_RECORDS_H_
+#define KYUU_ICE_INTERNAL_AGENT_RECORDS_H_
+
+#include <optional>
+
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "ice/agent_types.h"
+#include "ice/candidate.h"
+#include "stun/attributes.h"
+#include "stun/message.h"
+#include "stun/protocol.h"
+
+namespace kyuu::ice::internal {
+
+enum class Timer {
+  kRto,            // The next check, first or repeated (RFC 8445 14.3).
+  kKeepalive,      // The next check of a pair kept: consent, Tr (11).
+  kSuspect,        // A check of a valid pair has gone unanswered too long.
+  kConsent,        // Consent of a pair expires (RFC 7675 section 5.1).
+  kDisconnected,   // The pair in use has been silent too long.
+  kPac,            // The patience of RFC 8863 ends.
+  kNominate,       // Nothing better is to be waited for.
+  kOldGeneration,  // The generation before the restart is given up.
+  kNames,          // A name was not resolved in time.
+  kCount,
+};
+
+// A request that waits to be answered.
+struct Response {
+  Path path;
+  stun::TransactionId id;
+  std::optional<stun::Error> error;
+  stun::UnknownAttributes unknown;
+  bool old_generation;
+};
+struct LocalCandidate {
+  TransportAddress address;
+  CandidateType type;
+  TransportAddress base;
+};
+struct PendingName {
+  NameId id;
+  Candidate candidate;
+  absl::Time deadline;
+  bool asked;
+};
+// What PollEvent() has told last.
+struct Told {
+  AgentState state = AgentState::kNew;
+  Role role;
+  std::optional<SelectedPair> pair;
+  bool closed = false;
+};
+
+}  // namespace kyuu::ice::internal
+
+#endif  // KYUU_ICE_INTERNAL_AGENT_RECORDS_H_
