@@ -110,7 +110,7 @@ class Fuzzer {
         if ((op & 32) != 0) {
           return (void)agent_.CheckStranger(
               now_,
-              {Address(input_.U8()), Address(input_.U8()), sent_.transport});
+              {Address(input_.U8()), Address(input_.U8()), Transport::kUdp});
         }
         if ((op & 64) != 0) return RemoveLocal(input_.U8());
         return agent_.EndOfRemoteCandidates(now_);
