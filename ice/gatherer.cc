@@ -273,7 +273,7 @@ absl::StatusOr<Datagram> Gatherer::Wrap(absl::Time now, const Datagram& inner,
   }
   if (outer.ok()) {
     ++stats_.wrapped;
-  } else if (!absl::IsUnavailable(outer.status())) {
+  } else {
     ++stats_.drop_unwrappable;
   }
   return outer;

@@ -112,9 +112,8 @@ class Gatherer {
   bool IsRelayed(const TransportAddress& local) const;
   // Wrap turns a datagram from a relayed address into the one that makes the
   // server send it, built inside `out` (see turn::Client::Wrap for its size);
-  // the peer is permitted if need be. NOT_FOUND: no such relay; UNAVAILABLE:
-  // the request that lets it pass has to leave first, poll it and try again;
-  // else as turn::Client::Wrap.
+  // the peer is permitted if need be, by a request that is returned instead and
+  // leaves first. NOT_FOUND: no such relay; else as turn::Client::Wrap.
   absl::StatusOr<Datagram> Wrap(absl::Time now, const Datagram& inner,
                                 absl::Span<uint8_t> out);
   // What Take() made of a datagram.

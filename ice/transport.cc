@@ -123,7 +123,6 @@ absl::Status IceTransport::Restart(absl::Time now, const Credentials& local) {
 void IceTransport::Close(absl::Time now) {
   agent_.Close(now);
   gatherer_.Close(now);
-  held_.reset();
   events_.clear();
   TakeGathered(now);
 }
@@ -187,12 +186,6 @@ std::optional<Datagram> IceTransport::PollTransmit(absl::Time now,
   FollowSelection(now);
   // Requests first: what comes after depends on them.
   if (auto request = gatherer_.PollTransmit(now, out)) return request;
-  if (held_) {
-    const Held held = *std::exchange(held_, std::nullopt);
-    if (auto datagram = Wrap(now, {held.path, held.bytes}, out)) {
-      return datagram;
-    }
-  }
   while (const auto check = agent_.PollTransmit(now, out)) {
     if (auto datagram = Wrap(now, *check, out)) return datagram;
   }
@@ -220,8 +213,8 @@ std::optional<Datagram> IceTransport::Send(absl::Time now,
   return datagram;
 }
 
-// Makes what leaves the machine of `inner`. Returns a request instead, and
-// holds `inner`, if one must leave first.
+// Makes what leaves the machine of `inner`: a relay may give a request that
+// must leave first, and keep `inner` until PollTransmit().
 std::optional<Datagram> IceTransport::Wrap(absl::Time now,
                                            const Datagram& inner,
                                            absl::Span<uint8_t> out) {
@@ -236,11 +229,6 @@ std::optional<Datagram> IceTransport::Wrap(absl::Time now,
   }
   const absl::StatusOr<Datagram> outer = gatherer_.Wrap(now, inner, out);
   if (outer.ok()) return *outer;
-  if (absl::IsUnavailable(outer.status()) && !held_) {
-    held_ = Held{inner.path, {inner.bytes.begin(), inner.bytes.end()}};
-    if (auto request = gatherer_.PollTransmit(now, out)) return request;
-    held_.reset();
-  }
   ++stats_.drop_unwrappable;
   return std::nullopt;
 }

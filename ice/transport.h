@@ -147,12 +147,6 @@ class IceTransport {
   std::string DebugString() const;
 
  private:
-  // A packet that waits until the request it depends on has left.
-  struct Held {
-    Path path;
-    std::vector<uint8_t> bytes;
-  };
-
   std::optional<Datagram> Wrap(absl::Time now, const Datagram& inner,
                                absl::Span<uint8_t> out);
   std::optional<Datagram> HandleInner(absl::Time now, const Datagram& inner);
@@ -169,7 +163,6 @@ class IceTransport {
   std::vector<Candidate> candidates_;
   GatheringState gathering_state_ = GatheringState::kNew;
   std::deque<Event> events_;  // Of the gatherer.
-  std::optional<Held> held_;
   // When the first payload left after which none came back.
   absl::Time unanswered_since_ = absl::InfiniteFuture();
   absl::Time next_probe_ = absl::InfinitePast();

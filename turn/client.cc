@@ -105,8 +105,8 @@ absl::Status Client::Refresh(absl::Time) {
   if (state_ != State::kAllocated) {
     return absl::FailedPreconditionError("no allocation");
   }
-  lease_refresh_at_ = absl::InfiniteFuture();
-  if (!lease_request_) lease_request_ = NewRequest();
+  timers_.Stop({Timer::kRefresh, internal::kTheAllocation});
+  if (!allocation_request_) StartRequest(internal::kTheAllocation);
   return absl::OkStatus();
 }
 
