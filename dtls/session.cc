@@ -21,10 +21,8 @@ using internal::Verdict;
 // 6347 section 4.1); the handshake and alerts need a few of them.
 constexpr uint64_t kRecordsMax = (uint64_t{1} << 48) - (1 << 20);
 
-// OpenSSL's clock may jump, ours does not: no remainder of its timer is
-// believed that its largest interval (60 s) could not have.
-constexpr absl::Duration kTimerMin = absl::Milliseconds(1);
-constexpr absl::Duration kTimerMax = absl::Seconds(60);
+constexpr absl::Duration kTimeoutMin = absl::Milliseconds(50);
+constexpr absl::Duration kFirstTimeoutMax = absl::Seconds(3);
 
 }  // namespace
 
@@ -38,7 +36,6 @@ Session::Session(Role role, const Certificate& certificate,
                                 : Connection::Side::kServer,
           Connection::Options{
               .mtu_bytes = options.mtu_bytes,
-              .retransmission_timeout = options.retransmission_timeout,
               .outgoing_datagrams_max = options.outgoing_datagrams_max})) {}
 
 Session::Session(Session&&) noexcept = default;
@@ -255,16 +252,12 @@ void Session::Peek() {
 void Session::HandleTimeout(absl::Time now) {
   while (const std::optional<Timer> due = timers_.PopDue(now)) {
     switch (*due) {
-      case Timer::kRetransmission: {
-        const size_t waiting = connection_->outgoing().size();
-        if (!connection_->HandleTimeout()) {
-          Fail();
-        } else if (connection_->outgoing().size() > waiting) {
-          ++stats_.retransmissions;
-        }
+      case Timer::kRetransmission:
+        ++stats_.retransmissions;
+        ++expiries_;
+        if (!connection_->Retransmit()) Fail();
         Sync(now);
         break;
-      }
       case Timer::kHandshake:
         Finish(absl::DeadlineExceededError(
             state_ == State::kUnverified ? "the peer's fingerprint did not come"
@@ -298,16 +291,28 @@ std::optional<Session::Event> Session::PollEvent() {
 
 void Session::Sync(absl::Time now) {
   stats_.discarded_outgoing = connection_->outgoing_dropped();
-  // OpenSSL's timer stays armed at times after the handshake, for nothing.
-  const std::optional<absl::Duration> remainder =
-      state_ == State::kHandshake ? connection_->TimerRemainder()
-                                  : std::nullopt;
-  if (remainder) {
-    timers_.Set(Timer::kRetransmission,
-                now + std::clamp(*remainder, kTimerMin, kTimerMax));
-  } else {
+  // A flight may stay without an answer after the handshake, for nothing.
+  const uint64_t flight =
+      state_ == State::kHandshake ? connection_->waiting_flight() : 0;
+  if (flight != flight_) {
+    flight_ = flight;
+    expiries_ = 0;
     timers_.Stop(Timer::kRetransmission);
   }
+  if (flight != 0 && !timers_.IsSet(Timer::kRetransmission)) {
+    timers_.Set(Timer::kRetransmission, now + RetransmissionTimeout());
+  }
+}
+
+absl::Duration Session::RetransmissionTimeout() const {
+  absl::Duration timeout = std::clamp(options_.retransmission_timeout,
+                                      kTimeoutMin, kFirstTimeoutMax);
+  for (int i = 0;
+       i < expiries_ && timeout < options_.retransmission_timeout_max; ++i) {
+    timeout *= 2;
+  }
+  return std::max(kTimeoutMin,
+                  std::min(timeout, options_.retransmission_timeout_max));
 }
 
 void Session::Fail() {

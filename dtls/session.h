@@ -38,12 +38,15 @@ struct Options {
   // every path that carries IPv6 (1280 - 40 - 8) with room for a relay's
   // header.
   size_t mtu_bytes = 1200;
-  // The first retransmission of a flight; doubled each time up to 60 s (RFC
-  // 6347 section 4.2.4.1). Clamped to 50 ms..3 s. Twice the round-trip time
-  // that ICE measured is a good value: RFC 6347's 1 s assumes none.
+  // The first retransmission of a flight; doubled each time up to
+  // retransmission_timeout_max (RFC 6347 section 4.2.4.1 has 60 s; a person
+  // waits for this one). Clamped to 50 ms..3 s. Twice the round-trip time that
+  // ICE measured is a good value: RFC 6347's 1 s assumes none.
   absl::Duration retransmission_timeout = absl::Seconds(1);
+  absl::Duration retransmission_timeout_max = absl::Seconds(3);
   // The handshake ends the session unless it is over, and the peer's
-  // certificate verified, after this long.
+  // certificate verified, after this long; never, if it is infinite, for whom
+  // another layer judges whether the peer is there.
   absl::Duration handshake_timeout = absl::Seconds(30);
   // Datagrams of our flights that wait to be polled. The largest flight (a
   // client's certificate chain of 16 KiB) is 15 datagrams; beyond the limit
@@ -91,7 +94,7 @@ struct Stats {
 };
 
 // Session is one DTLS association. Not thread-safe. OpenSSL does the work, and
-// with it come its clock (README.md) and its randomness.
+// with it comes its randomness.
 //
 // Data takes two extra calls, since it neither waits in the session nor needs
 // an event: Seal for a packet on its way out, ReadPlaintext for one that came.
@@ -173,7 +176,8 @@ class Session {
   void KeepReadable();
   // Reads the next record into `out`; nullopt if there is none.
   std::optional<absl::Span<const uint8_t>> ReadRecord(absl::Span<uint8_t> out);
-  // Takes over what OpenSSL says about its timer and its wire.
+  absl::Duration RetransmissionTimeout() const;
+  // Takes over what OpenSSL says about its flights and its wire.
   void Sync(absl::Time now);
   // OpenSSL gave up: closes with its reason.
   void Fail();
@@ -185,6 +189,9 @@ class Session {
   // OpenSSL's objects and the two ends of its wire, at an address that stays.
   std::unique_ptr<internal::Connection> connection_;
   TimerTable<Timer> timers_;
+  // The flight that the timer runs for, and how often it expired.
+  uint64_t flight_ = 0;
+  int expiries_ = 0;
   // OpenSSL may hold plaintext that was not read.
   bool readable_ = false;
   // Records that overtook the end of the handshake were all read.

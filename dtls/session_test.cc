@@ -171,6 +171,72 @@ TEST(Session, SurvivesTheLossOfEachDatagram) {
   }
 }
 
+// The times at which a flight that nobody answers is sent.
+TEST(Session, FlightsAreRepeatedByTheEnginesClockAlone) {
+  // How far the wall clock steps after each second: not, an hour ahead, back.
+  for (absl::Duration step :
+       {absl::ZeroDuration(), absl::Hours(1), -absl::Hours(1)}) {
+    SCOPED_TRACE(absl::FormatDuration(step));
+    sim::Clock wall;
+    sim::ScopedClockOverride clock(wall);
+    Session session(Role::kClient, CertificateOf(0),
+                    {.retransmission_timeout = absl::Milliseconds(50),
+                     .handshake_timeout = absl::InfiniteDuration()});
+    const absl::Time start = absl::FromUnixSeconds(5);
+    absl::Time now = start;
+    std::vector<int64_t> sent_ms;
+    session.Start(now);
+    while (now < start + absl::Minutes(10)) {
+      if (!Drain(session, now).empty()) {
+        sent_ms.push_back(absl::ToInt64Milliseconds(now - start));
+      }
+      now = session.NextTimeout();
+      ASSERT_FALSE(session.closed());
+      if (step > absl::ZeroDuration()) wall.AdvanceTo(wall.now() + step);
+      session.HandleTimeout(now);
+    }
+    sent_ms.resize(10);
+    EXPECT_EQ(sent_ms, (std::vector<int64_t>{0, 50, 150, 350, 750, 1550, 3150,
+                                             6150, 9150, 12150}));
+    EXPECT_GE(session.stats().retransmissions, 200u);
+  }
+}
+
+// A long outage in the middle of the handshake, wherever that is.
+TEST(Session, AnOutageDelaysTheHandshakeAndNoMore) {
+  for (int after = 0; after < 6; ++after) {
+    SCOPED_TRACE(absl::StrCat("after ", after, " datagrams"));
+    Two two(1, {.retransmission_timeout = absl::Milliseconds(50),
+                .handshake_timeout = absl::InfiniteDuration()});
+    two.Trust();
+    int count = 0;
+    bool cut = true;
+    const auto keep = [&](absl::Span<const uint8_t>) {
+      return !cut || count++ < after;
+    };
+    two.pair.keep_a_to_b = keep;
+    two.pair.keep_b_to_a = keep;
+    two.Connect(absl::Seconds(40));
+    cut = false;
+    EXPECT_TRUE(two.Connect(absl::Seconds(30)));
+  }
+}
+
+TEST(Session, HeavyLossCostsSecondsNotAMinute) {
+  std::vector<absl::Duration> times;
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
+    Two two(seed, {.retransmission_timeout = absl::Milliseconds(50)});
+    two.Trust();
+    two.pair.a_to_b.options().loss = two.pair.b_to_a.options().loss = 0.3;
+    const absl::Time start = two.pair.now();
+    ASSERT_TRUE(two.Connect()) << "seed " << seed;
+    times.push_back(two.pair.now() - start);
+  }
+  std::sort(times.begin(), times.end());
+  EXPECT_LE(times[94], absl::Milliseconds(3500));
+  EXPECT_LE(times[98], absl::Seconds(10));
+}
+
 TEST(Session, SurvivesHeavyLossReorderingAndDuplication) {
   for (uint64_t seed = 1; seed <= 10; ++seed) {
     Two two(seed, {.mtu_bytes = 400,
@@ -341,8 +407,9 @@ TEST(Session, SilentPeerRunsIntoTheDeadline) {
   two.pair.a_to_b.options().loss = 1;
   EXPECT_FALSE(two.Connect(absl::Seconds(31)));
   EXPECT_THAT(*two.log_a.closed, StatusIs(absl::StatusCode::kDeadlineExceeded));
-  // 1 s, 2 s, 4 s, 8 s: the fifth would come after 31 s.
-  EXPECT_EQ(two.a.stats().retransmissions, 4u);
+  // After 1 s, 3 s, and then every 3 s.
+  // After 1 s, 3 s, and then every 3 s.
+  EXPECT_EQ(two.a.stats().retransmissions, 11u);
   EXPECT_EQ(two.a.NextTimeout(), absl::InfiniteFuture());
 }
 

@@ -57,7 +57,8 @@ struct Options {
   // policy of `gatherer` are taken from above.
   ice::AgentOptions ice;
   ice::GathererOptions gatherer;
-  dtls::Options dtls;
+  // No deadline of its own: ICE judges whether the peer is there.
+  dtls::Options dtls{.handshake_timeout = absl::InfiniteDuration()};
   // SCTP judges no peer to be gone: ICE's consent and DTLS do, and ICE may
   // restart. Its limits are off.
   sctp::DataChannels::Options channels{

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -20,8 +22,18 @@ constexpr uint8_t kApplicationData = 23;  // RFC 5246 section 6.2.1.
 // OpenSSL refuses to send flights in less.
 constexpr size_t kMtuMin = 256;
 
-// RFC 6347 section 4.2.4.1: the timer doubles up to 60 s.
-constexpr unsigned int kTimerMaxUs = 60'000'000;
+// An interval of OpenSSL's timer that no handshake lasts.
+constexpr unsigned int kNeverUs = 4'000'000'000;
+
+// OpenSSL gives up after 12 timeouts (DTLS1_TMO_ALERT_COUNT), so these are the
+// repetitions that it makes itself, numbering the records anew. The others
+// repeat the flight as it was. That is as good, unless the peer has it and only
+// its last flight was lost: then an outage is followed by a wait that is at
+// most as long.
+constexpr int kOwn[] = {0, 1, 2, 3, 4, 5, 6, 9, 14, 24, 44, 84};
+
+// From 3.2 on OpenSSL shows a copy of its deadline.
+constexpr unsigned long kVersionWithCopy = 0x30200000L;
 
 }  // namespace
 
@@ -85,6 +97,10 @@ int Connection::WriteDatagram(BIO* bio, const char* data, int size) {
   }
   const auto* bytes = reinterpret_cast<const uint8_t*>(data);
   self->outgoing_.emplace_back(bytes, bytes + length);
+  if (self->waiting_ && !self->retransmitting_ &&
+      self->flight_.size() < self->options_.outgoing_datagrams_max) {
+    self->flight_.push_back(self->outgoing_.back());
+  }
   return size;
 }
 
@@ -104,8 +120,31 @@ int Connection::ReadDatagram(BIO* bio, char* data, int size) {
   return static_cast<int>(length);
 }
 
-long Connection::Control(BIO*, int command, long, void*) {
+long Connection::Control(BIO* bio, int command, long, void* pointer) {
+  if (command == BIO_CTRL_DGRAM_SET_NEXT_TIMEOUT && pointer != nullptr) {
+    static_cast<Connection*>(BIO_get_data(bio))
+        ->OnTimer(static_cast<timeval*>(pointer));
+  }
   return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+void Connection::OnTimer(timeval* deadline) {
+  if (OpenSSL_version_num() < kVersionWithCopy) deadline_ = deadline;
+  if (deadline->tv_sec == 0 && deadline->tv_usec == 0) {
+    waiting_ = false;
+    flight_.clear();
+    return;
+  }
+  if (deadline_ != nullptr) {
+    // So that a step of the wall clock makes nothing of it.
+    deadline_->tv_sec = std::numeric_limits<int32_t>::max();
+  }
+  // It starts with each message of a flight.
+  if (waiting_) return;
+  waiting_ = true;
+  ++flights_;
+  flight_.clear();
+  retransmissions_ = 0;
 }
 
 int Connection::VerifyCertificate(X509_STORE_CTX* store, void*) {
@@ -121,15 +160,8 @@ int Connection::VerifyCertificate(X509_STORE_CTX* store, void*) {
   return 0;  // OpenSSL tells the peer by the alert bad_certificate.
 }
 
-unsigned int Connection::NextTimerInterval(SSL* ssl, unsigned int interval_us) {
-  const auto* self = static_cast<const Connection*>(SSL_get_app_data(ssl));
-  if (interval_us == 0) {
-    const absl::Duration initial =
-        std::clamp(self->options_.retransmission_timeout,
-                   absl::Milliseconds(50), absl::Seconds(3));
-    return static_cast<unsigned int>(absl::ToInt64Microseconds(initial));
-  }
-  return std::min(interval_us * 2, kTimerMaxUs);
+unsigned int Connection::NextTimerInterval(SSL*, unsigned int) {
+  return kNeverUs;
 }
 
 Progress Connection::Result(int result) {
@@ -200,15 +232,25 @@ void Connection::Shutdown() {
   ClearErrors();
 }
 
-bool Connection::HandleTimeout() {
-  ClearErrors();
-  return DTLSv1_handle_timeout(ssl_.get()) >= 0;
-}
-
-std::optional<absl::Duration> Connection::TimerRemainder() {
-  timeval remainder{};
-  if (DTLSv1_get_timeout(ssl_.get(), &remainder) != 1) return std::nullopt;
-  return absl::DurationFromTimeval(remainder);
+bool Connection::Retransmit() {
+  const bool own = std::find(std::begin(kOwn), std::end(kOwn),
+                             retransmissions_++) != std::end(kOwn);
+  if (deadline_ != nullptr && own) {
+    deadline_->tv_sec = 1;  // Long ago.
+    ClearErrors();
+    retransmitting_ = true;
+    const long result = DTLSv1_handle_timeout(ssl_.get());
+    retransmitting_ = false;
+    return result >= 0;
+  }
+  for (const std::vector<uint8_t>& datagram : flight_) {
+    if (outgoing_.size() >= options_.outgoing_datagrams_max) {
+      ++outgoing_dropped_;
+    } else {
+      outgoing_.push_back(datagram);
+    }
+  }
+  return true;
 }
 
 void Connection::SetFingerprints(std::vector<Fingerprint> fingerprints) {

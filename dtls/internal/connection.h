@@ -38,7 +38,6 @@ class Connection {
  public:
   struct Options {
     size_t mtu_bytes;
-    absl::Duration retransmission_timeout;
     size_t outgoing_datagrams_max;
   };
   enum class Side : uint8_t { kClient, kServer };
@@ -70,10 +69,11 @@ class Connection {
                               absl::Span<uint8_t> out);
   // Sends close_notify if that is possible.
   void Shutdown();
-  // Sends the last flight again if its timer is due. False: given up.
-  bool HandleTimeout();
-  // The remainder of the retransmission timer; nullopt if it is off.
-  std::optional<absl::Duration> TimerRemainder();
+  // The flight that waits for the peer's next one, counted from 1; 0 for none.
+  // OpenSSL's own timer reads the wall clock, and never expires here.
+  uint64_t waiting_flight() const { return waiting_ ? flights_ : 0; }
+  // Sends that flight again, whatever time it is. False: given up.
+  bool Retransmit();
 
   // How the peer's certificate relates to the fingerprints set so far.
   void SetFingerprints(std::vector<Fingerprint> fingerprints);
@@ -94,7 +94,9 @@ class Connection {
   static long Control(BIO* bio, int command, long number, void* pointer);
   static const BIO_METHOD* Method();
   static int VerifyCertificate(X509_STORE_CTX* store, void*);
-  static unsigned int NextTimerInterval(SSL* ssl, unsigned int interval_us);
+  static unsigned int NextTimerInterval(SSL*, unsigned int);
+  // OpenSSL starts its timer, or stops it where `deadline` is zero.
+  void OnTimer(timeval* deadline);
   friend void SetVerification(SSL_CTX* context);
 
   Progress Result(int result);
@@ -103,6 +105,14 @@ class Connection {
   absl::Span<const uint8_t> incoming_;
   std::deque<std::vector<uint8_t>> outgoing_;
   uint64_t outgoing_dropped_ = 0;
+  bool waiting_ = false;
+  uint64_t flights_ = 0;
+  // The waiting flight as it was sent, and how often it was sent again.
+  std::vector<std::vector<uint8_t>> flight_;
+  int retransmissions_ = 0;
+  bool retransmitting_ = false;
+  // OpenSSL's own deadline, where it lets us see it (below 3.2).
+  timeval* deadline_ = nullptr;
   // Where the next application record goes; set during Write.
   absl::Span<uint8_t> sealed_;
   size_t sealed_size_ = 0;

@@ -26,9 +26,16 @@ void CongestionControl::OnAck(const AckReport& report) {
   }
   const bool in_full_use = report.flight_before + mtu_ > cwnd_;
   if (cwnd_ <= ssthresh_) {
+    if (!in_full_use) return;
     // Every acknowledged byte counts (L is unbounded): a peer that drains its
-    // socket answers a whole train of packets with a single SACK.
-    if (in_full_use) cwnd_ += report.bytes_acked;
+    // socket answers a whole train of packets with a single SACK. After a
+    // timeout it may have had all of it before, which says nothing about what
+    // the path carries now (RFC 3465 section 2.3: L is 1).
+    const size_t growth = report.recovery == AckReport::Recovery::kTimeout
+                              ? std::min(report.bytes_acked, mtu_)
+                              : report.bytes_acked;
+    // What is beyond the threshold grows as slowly as there.
+    cwnd_ = std::min(cwnd_ + growth, std::max(ssthresh_, cwnd_) + mtu_);
     return;
   }
   partial_bytes_acked_ += report.bytes_acked;
@@ -36,6 +43,9 @@ void CongestionControl::OnAck(const AckReport& report) {
     partial_bytes_acked_ -= cwnd_;
     cwnd_ += mtu_;
   }
+  // A window that was not used has not shown that it could be larger.
+  if (!in_full_use)
+    partial_bytes_acked_ = std::min(partial_bytes_acked_, cwnd_);
   if (report.flight_after == 0) partial_bytes_acked_ = 0;
 }
 

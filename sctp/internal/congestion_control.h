@@ -16,7 +16,8 @@ struct AckReport {
   size_t bytes_acked = 0;    // Newly acknowledged.
   size_t flight_before = 0;  // In flight before the SACK.
   size_t flight_after = 0;
-  enum class Recovery { kNone, kFast } recovery = Recovery::kNone;
+  // kTimeout: what was in flight when T3 expired is not all acknowledged yet.
+  enum class Recovery { kNone, kFast, kTimeout } recovery = Recovery::kNone;
   enum class Cumulative { kSame, kAdvanced } cumulative = Cumulative::kSame;
 };
 

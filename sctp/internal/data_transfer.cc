@@ -193,7 +193,15 @@ void Core::ApplySack(const SackChunk& sack) {
   }
   report.bytes_acked = result.bytes_acked;
   report.flight_after = outstanding.flight_bytes();
-  if (tcb_->recovery_exit) report.recovery = AckReport::Recovery::kFast;
+  if (tcb_->recovery_exit) {
+    report.recovery = AckReport::Recovery::kFast;
+  } else if (tcb_->timeout_exit) {
+    report.recovery = AckReport::Recovery::kTimeout;
+    // This SACK still speaks of what was sent before.
+    if (sack.cumulative_tsn_ack >= *tcb_->timeout_exit) {
+      tcb_->timeout_exit.reset();
+    }
+  }
   if (result.cumulative_advanced) {
     report.cumulative = AckReport::Cumulative::kAdvanced;
   }

@@ -134,6 +134,33 @@ TEST(CongestionControl, SlowStartThenAvoidance) {
   EXPECT_EQ(cc.cwnd(), 10'000u);
 }
 
+// One SACK for all that had arrived before a timeout opened the whole window.
+TEST(CongestionControl, AfterATimeoutGrowsByOnePacketAnAcknowledgement) {
+  CongestionControl cc(Options{}, 1000);
+  for (int i = 0; i < 5; ++i) cc.OnAck(FullAck(cc.cwnd(), cc.cwnd()));
+  EXPECT_EQ(cc.cwnd(), 320'000u);
+  cc.OnTimeout();
+  AckReport report = FullAck(200'000, 200'000);
+  report.recovery = AckReport::Recovery::kTimeout;
+  cc.OnAck(report);
+  EXPECT_EQ(cc.cwnd(), 2000u);
+  // Nor does a large SACK carry it far beyond the threshold.
+  cc.OnAck(FullAck(300'000, 300'000));
+  EXPECT_EQ(cc.cwnd(), 161'000u);
+}
+
+TEST(CongestionControl, AnUnusedWindowSavesNothingUp) {
+  CongestionControl cc(Options{}, 1000);
+  cc.OnFastRetransmit();
+  cc.OnAck(FullAck(1, cc.cwnd()));  // Above the threshold.
+  const size_t before = cc.cwnd();
+  AckReport report = FullAck(1000, 2000);
+  for (int i = 0; i < 100; ++i) cc.OnAck(report);
+  EXPECT_EQ(cc.cwnd(), before);
+  for (int i = 0; i < 3; ++i) cc.OnAck(FullAck(1000, cc.cwnd()));
+  EXPECT_EQ(cc.cwnd(), before + 1000);
+}
+
 TEST(CongestionControl, GrowsOnlyWhenItIsUsedAndNotInRecovery) {
   CongestionControl cc(Options{}, 1000);
   AckReport report = FullAck(2000, 10'000);

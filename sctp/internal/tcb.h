@@ -64,6 +64,8 @@ struct Tcb {
   size_t received_since_sack = 0;  // Payload bytes.
   // Fast recovery ends when this TSN is acknowledged (section 7.2.4).
   std::optional<Tsn> recovery_exit;
+  // What was in flight when T3 expired ends with this TSN.
+  std::optional<Tsn> timeout_exit;
   bool fast_retransmit = false;  // One packet may ignore the window.
   absl::Time last_data_sent = absl::InfinitePast();
   // FORWARD TSN (RFC 3758 section 3.5): when it was sent last and about what.

@@ -86,6 +86,7 @@ void Core::Repeat(Timer timer) {
 // RFC 9260 section 6.3.3.
 void Core::RepeatData() {
   tcb_->recovery_exit.reset();
+  tcb_->timeout_exit = tcb_->outstanding.next_tsn() - 1;
   tcb_->fast_retransmit = false;
   tcb_->outstanding.OnTimeout();
   tcb_->forward_again = true;
