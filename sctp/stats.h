@@ -26,8 +26,9 @@ struct Stats {
   uint64_t chunks_retransmitted = 0;
   uint64_t fast_recoveries = 0;
   uint64_t t3_timeouts = 0;
-  uint64_t messages_abandoned = 0;  // RFC 3758, by us.
-  uint64_t messages_skipped = 0;    // Partly received, given up by the peer.
+  uint64_t spurious_reductions = 0;  // Of these, undone: nothing was lost.
+  uint64_t messages_abandoned = 0;   // RFC 3758, by us.
+  uint64_t messages_skipped = 0;     // Partly received, given up by the peer.
   uint64_t heartbeats_sent = 0;
 
   // Packets and chunks that were dropped, by reason.

@@ -50,16 +50,28 @@ void CongestionControl::OnAck(const AckReport& report) {
 }
 
 void CongestionControl::OnFastRetransmit() {
+  prior_cwnd_ = cwnd_;
+  prior_ssthresh_ = ssthresh_;
   ssthresh_ = std::max(cwnd_ / 2, 4 * mtu_);
   cwnd_ = ssthresh_;
   partial_bytes_acked_ = 0;
 }
 
 void CongestionControl::OnTimeout() {
-  if (!silent_) ssthresh_ = std::max(cwnd_ / 2, 4 * mtu_);
+  if (!silent_) {
+    prior_cwnd_ = cwnd_;
+    prior_ssthresh_ = ssthresh_;
+    ssthresh_ = std::max(cwnd_ / 2, 4 * mtu_);
+  }
   silent_ = true;
   cwnd_ = mtu_;
   partial_bytes_acked_ = 0;
+}
+
+void CongestionControl::OnSpurious() {
+  cwnd_ = std::max(cwnd_, prior_cwnd_);
+  ssthresh_ = std::max(ssthresh_, prior_ssthresh_);
+  silent_ = false;
 }
 
 void CongestionControl::OnPathReady() {

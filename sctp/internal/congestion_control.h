@@ -32,6 +32,9 @@ class CongestionControl {
   // the first of several expiries in a row: like TCP (RFC 5681 section 3.1),
   // and unlike section 7.2.3, an outage is one loss, however long it lasts.
   void OnTimeout();
+  // What OnFastRetransmit or OnTimeout was called for last was no loss: the
+  // window is as it was before.
+  void OnSpurious();
   // There is a path again, perhaps another one: slow start from the beginning
   // to where the window was reduced to.
   void OnPathReady();
@@ -47,6 +50,9 @@ class CongestionControl {
   size_t cwnd_;
   size_t ssthresh_;
   size_t partial_bytes_acked_ = 0;
+  // Before the last reduction.
+  size_t prior_cwnd_ = 0;
+  size_t prior_ssthresh_ = 0;
   bool silent_ = false;  // Nothing was acknowledged since T3 expired.
 };
 

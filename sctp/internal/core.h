@@ -158,6 +158,7 @@ class Core {
   void HandleForwardTsn(const ChunkView& chunk);
   void HandleViolation(Reassembly::Outcome outcome);
   void ApplySack(const SackChunk& sack);
+  void OnLossJudged(bool found);
   void AfterPacket();
   size_t a_rwnd() const;
 

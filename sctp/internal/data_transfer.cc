@@ -170,7 +170,7 @@ void Core::ApplySack(const SackChunk& sack) {
   AckReport report;
   report.flight_before = outstanding.flight_bytes();
   const SackResult result =
-      outstanding.HandleSack(now_, sack, tcb_->rto.min_rtt());
+      outstanding.HandleSack(now_, sack, tcb_->rto.round_trip());
   if (result.kind == SackResult::Kind::kInvalid) {
     ++stats_.drop_invalid_sack;
     return;
@@ -206,13 +206,13 @@ void Core::ApplySack(const SackChunk& sack) {
     report.cumulative = AckReport::Cumulative::kAdvanced;
   }
   tcb_->congestion.OnAck(report);
-  if (result.loss_detected && !tcb_->recovery_exit) {
-    // Section 7.2.4: one reduction for all losses of one window.
-    ++stats_.fast_recoveries;
-    tcb_->congestion.OnFastRetransmit();
-    tcb_->recovery_exit = outstanding.next_tsn() - 1;
-    tcb_->fast_retransmit = true;
+  if (result.reduction_was_spurious) {
+    ++stats_.spurious_reductions;
+    tcb_->congestion.OnSpurious();
+    tcb_->recovery_exit.reset();
+    tcb_->timeout_exit.reset();
   }
+  OnLossJudged(result.loss_detected);
   // RFC 3758 section 3.5 rule C3, at most once per round trip.
   if (outstanding.ShouldForward() &&
       now_ - tcb_->last_forward >= tcb_->rto.srtt()) {
@@ -224,6 +224,18 @@ void Core::ApplySack(const SackChunk& sack) {
   } else if (result.cumulative_advanced || !timers_.IsSet(Timer::kT3Rtx)) {
     Arm(Timer::kT3Rtx);
   }
+}
+
+void Core::OnLossJudged(bool found) {
+  if (found && !tcb_->recovery_exit) {
+    // Section 7.2.4: one reduction for all losses of one window.
+    ++stats_.fast_recoveries;
+    tcb_->outstanding.BeginEpisode();
+    tcb_->congestion.OnFastRetransmit();
+    tcb_->recovery_exit = tcb_->outstanding.next_tsn() - 1;
+    tcb_->fast_retransmit = true;
+  }
+  timers_.Set(Timer::kReordering, tcb_->outstanding.loss_due());
 }
 
 // What is left to do when all chunks of a packet are taken in.

@@ -18,13 +18,6 @@
 namespace kyuu::sctp::internal {
 namespace {
 
-// A chunk is lost once a packet that left three packets after its own has
-// arrived. This is the rule of three miss indications (RFC 9260 section 7.2.4)
-// counted in packets instead of SACKs: the same where each packet is answered
-// by a SACK, and still right where one SACK answers a whole train. It lets a
-// retransmission be found lost too, which counting by TSN cannot.
-constexpr int32_t kPacketThreshold = 3;
-
 // Streams named in one FORWARD TSN; the rest follows in the next one.
 constexpr size_t kMaxSkipped = 64;
 
@@ -117,7 +110,7 @@ bool OutstandingData::IsValid(const SackChunk& sack) const {
 }
 
 SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
-                                       absl::Duration min_rtt) {
+                                       const RoundTrip& round_trip) {
   SackResult result;
   const Tsn cumulative = sack.cumulative_tsn_ack;
   if (cumulative < cumulative_tsn_ack()) {
@@ -130,6 +123,8 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
     return result;
   }
   newly_acked_ = false;
+  loss_.BeginAck();
+  const absl::Duration min_rtt = round_trip.min;
   if (cumulative >= first_tsn_) {
     result.cumulative_advanced = true;
     ++forward_version_;
@@ -145,7 +140,8 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
                });
   }
   UndoReneged();
-  if (newly_acked_) DetectLoss(result);
+  HandleDuplicates(sack, result);
+  if (newly_acked_) result.loss_detected = DetectLoss(now, round_trip);
   if (result.rtt) rtt_tsn_ = next_tsn();
   return result;
 }
@@ -165,24 +161,41 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
                                   absl::Duration min_rtt, SackResult& result) {
   Entry& entry = at(tsn);
   if (entry.state == State::kAcked || entry.state == State::kAbandoned) return;
+  if (entry.state == State::kLost) {
+    // It was on its way all the time, and is not sent again.
+    loss_.OnReordering();
+    if (episode_.OnSpurious(tsn)) result.reduction_was_spurious = true;
+  }
   LeaveState(entry);
   entry.state = State::kAcked;
   result.bytes_acked += WireSize(entry);
   newly_acked_ = true;
   const bool sent_once = entry.transmissions == 1;
-  if (!sent_once || tsn >= rtt_tsn_) {
-    const absl::Duration elapsed =
-        absl::Nanoseconds(absl::ToUnixNanos(now) - entry.sent_ns);
-    if (sent_once) {
-      result.rtt = elapsed;
-    } else if (elapsed < min_rtt) {
-      // The answer came too soon to be about the last transmission.
-      return;
-    }
+  const absl::Duration elapsed =
+      absl::Nanoseconds(absl::ToUnixNanos(now) - entry.sent_ns);
+  if (sent_once && tsn >= rtt_tsn_) result.rtt = elapsed;
+  // The answer came too soon to be about the last transmission.
+  if (!sent_once && elapsed < min_rtt) return;
+  loss_.OnAcked(entry.packet, elapsed,
+                sent_once ? LossDetection::Transmission::kFirst
+                          : LossDetection::Transmission::kRepeated);
+}
+
+// RFC 9260 section 6.2: what the peer has got twice. Of what we have sent once
+// it is the network's doing, and says nothing.
+void OutstandingData::HandleDuplicates(const SackChunk& sack,
+                                       SackResult& result) {
+  for (Tsn tsn : sack.duplicate_tsns) {
+    if (!episode_.Contains(tsn)) continue;
+    loss_.OnSpurious(cumulative_tsn_ack(), next_tsn());
+    if (episode_.OnSpurious(tsn)) result.reduction_was_spurious = true;
   }
-  if (static_cast<int32_t>(entry.packet - newest_acked_packet_) > 0) {
-    newest_acked_packet_ = entry.packet;
-  }
+}
+
+void OutstandingData::BeginEpisode() {
+  episode_.Begin();
+  for (Tsn tsn : just_lost_) episode_.OnLost(tsn);
+  just_lost_.clear();
 }
 
 // What is acknowledged in a gap block and then found missing at the head, the
@@ -196,21 +209,27 @@ void OutstandingData::UndoReneged() {
   }
 }
 
-void OutstandingData::DetectLoss(SackResult& result) {
+bool OutstandingData::DetectLoss(absl::Time now, const RoundTrip& round_trip) {
+  loss_due_ = absl::InfiniteFuture();
+  just_lost_.clear();
+  bool found = false;
   Tsn from = first_tsn_;
   for (const TsnInterval& interval : acked_) {
     for (Tsn tsn = from; tsn < interval.first; ++tsn) {
       const Entry& entry = at(tsn);
       if (entry.state != State::kInFlight) continue;
-      if (static_cast<int32_t>(newest_acked_packet_ - entry.packet) <
-          kPacketThreshold) {
+      const absl::Time lost_at = loss_.LostAt(
+          entry.packet, absl::FromUnixNanos(entry.sent_ns), round_trip);
+      if (lost_at > now) {
+        loss_due_ = std::min(loss_due_, lost_at);
         continue;
       }
-      result.loss_detected = true;
+      found = true;
       MarkLost(tsn);
     }
     from = interval.last + 1;
   }
+  return found;
 }
 
 bool OutstandingData::MarkLost(Tsn tsn) {
@@ -219,6 +238,8 @@ bool OutstandingData::MarkLost(Tsn tsn) {
   entry.state = State::kLost;
   if (lost_ == 0 || tsn < lost_from_) lost_from_ = tsn;
   ++lost_;
+  episode_.OnLost(tsn);
+  if (just_lost_.size() < LossEpisode::kMax) just_lost_.push_back(tsn);
   if (queue_.partial_reliability() == PartialReliability::kOff ||
       entry.transmissions < queue_.Get(entry.message).max_transmissions) {
     return true;
@@ -228,12 +249,15 @@ bool OutstandingData::MarkLost(Tsn tsn) {
 }
 
 void OutstandingData::OnTimeout() {
+  just_lost_.clear();
+  loss_due_ = absl::InfiniteFuture();
   const size_t count = entries_.size();
   for (size_t i = 0; i < count; ++i) {
     if (entries_[i].state == State::kInFlight) {
       MarkLost(first_tsn_ + static_cast<uint32_t>(i));
     }
   }
+  BeginEpisode();
 }
 
 void OutstandingData::Abandon(MessageId id) {

@@ -7,11 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "sctp/internal/chunk/data_chunk.h"
 #include "sctp/internal/chunk/forward_tsn_chunk.h"
 #include "sctp/internal/chunk/sack_chunk.h"
+#include "sctp/internal/loss_detection.h"
 #include "sctp/internal/ring_queue.h"
 #include "sctp/internal/send_queue.h"
 #include "sctp/internal/serial.h"
@@ -29,6 +31,8 @@ struct SackResult {
   Kind kind = Kind::kApplied;
   bool cumulative_advanced = false;
   bool loss_detected = false;  // Chunks were marked for retransmission.
+  // All that was found lost since the last reduction was on its way.
+  bool reduction_was_spurious = false;
   size_t bytes_acked = 0;
   // The round trip of the newest chunk that was sent once (Karn: the answer
   // to a chunk that was sent twice says nothing, section 6.3.1 rule C5).
@@ -65,7 +69,14 @@ class OutstandingData {
   DataChunk Resend(absl::Time now);
 
   SackResult HandleSack(absl::Time now, const SackChunk& sack,
-                        absl::Duration min_rtt);
+                        const RoundTrip& round_trip);
+  // Looks for what has become lost by time; true if anything has.
+  bool DetectLoss(absl::Time now, const RoundTrip& round_trip);
+  // When to call DetectLoss, unless a SACK comes first.
+  absl::Time loss_due() const { return loss_due_; }
+  // The congestion window is about to be reduced for what was just found lost,
+  // or for all that is in flight.
+  void BeginEpisode();
   // T3-rtx expired: all in flight counts as lost (section 6.3.3 rule E3).
   void OnTimeout();
 
@@ -102,8 +113,8 @@ class OutstandingData {
                    SackResult& result);
   void PopUpTo(absl::Time now, Tsn tsn, absl::Duration min_rtt,
                SackResult& result);
+  void HandleDuplicates(const SackChunk& sack, SackResult& result);
   void UndoReneged();
-  void DetectLoss(SackResult& result);
   // False if the message was given up instead.
   bool MarkLost(Tsn tsn);
   void LeaveState(Entry& entry);
@@ -118,7 +129,10 @@ class OutstandingData {
   Tsn lost_from_;  // No chunk below it is lost.
   uint64_t forward_version_ = 0;
   uint32_t packet_ = 0;
-  uint32_t newest_acked_packet_ = 0;
+  LossDetection loss_;
+  LossEpisode episode_;
+  std::vector<Tsn> just_lost_;  // Before their episode begins.
+  absl::Time loss_due_ = absl::InfiniteFuture();
   bool newly_acked_ = false;
   Tsn rtt_tsn_;  // The next chunk to measure a round trip by.
 };

@@ -5,6 +5,7 @@
 #define KYUU_SCTP_INTERNAL_RTO_H_
 
 #include "absl/time/time.h"
+#include "sctp/internal/loss_detection.h"
 #include "sctp/options.h"
 
 namespace kyuu::sctp::internal {
@@ -20,6 +21,7 @@ class Rto {
   // Zero before the first measurement.
   absl::Duration srtt() const { return srtt_; }
   absl::Duration rttvar() const { return rttvar_; }
+  RoundTrip round_trip() const { return {.min = min_rtt_, .smoothed = srtt_}; }
   // The shortest round trip seen; infinite before the first.
   absl::Duration min_rtt() const { return min_rtt_; }
 

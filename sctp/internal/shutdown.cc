@@ -52,6 +52,7 @@ void Core::AdvanceShutdown() {
     send_shutdown_ack_ = true;
   }
   timers_.Stop(Timer::kT3Rtx);
+  timers_.Stop(Timer::kReordering);
   timers_.Stop(Timer::kHeartbeat);
   timers_.Stop(Timer::kReconfig);
   Arm(Timer::kT2Shutdown);

@@ -28,6 +28,9 @@ void Core::HandleTimer(Timer timer) {
       return AbortWith(
           absl::DeadlineExceededError("the shutdown took too long"),
           ErrorCause::kUserInitiatedAbort, "shutdown took too long");
+    case Timer::kReordering:
+      return OnLossJudged(
+          tcb_->outstanding.DetectLoss(now_, tcb_->rto.round_trip()));
     case Timer::kSack:
       tcb_->tracker.RequireSackNow();
       return;

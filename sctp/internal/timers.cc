@@ -19,6 +19,8 @@ const char* Name(Timer timer) {
       return "T3-rtx";
     case Timer::kT5ShutdownGuard:
       return "T5-shutdown-guard";
+    case Timer::kReordering:
+      return "reordering";
     case Timer::kSack:
       return "sack";
     case Timer::kHeartbeat:

@@ -20,6 +20,7 @@ enum class Timer : uint8_t {
   kT2Shutdown,       // The answer to SHUTDOWN or SHUTDOWN ACK (section 9.2).
   kT3Rtx,            // The acknowledgement of data (section 6.3.2).
   kT5ShutdownGuard,  // The whole shutdown (section 9.2).
+  kReordering,       // Data that others have overtaken (RFC 8985 section 6.3).
   kSack,             // A SACK that may wait (section 6.2).
   kHeartbeat,        // The next HEARTBEAT, or the answer to one (section 8.3).
   kReconfig,         // The answer to a RE-CONFIG (RFC 6525 section 5.1.1).
@@ -38,7 +39,8 @@ class Timers {
 
   // Whether the timer waits for an answer of the peer to what was sent.
   static bool AwaitsPeer(Timer timer) {
-    return timer != Timer::kT5ShutdownGuard && timer != Timer::kSack;
+    return timer != Timer::kT5ShutdownGuard && timer != Timer::kReordering &&
+           timer != Timer::kSack;
   }
 
   void Set(Timer timer, absl::Time deadline);
