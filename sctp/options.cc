@@ -33,6 +33,7 @@ absl::Status Options::Validate() const {
   if (max_tsn_window == 0 || max_tsn_window > 32767) {
     return Invalid("max_tsn_window is not in 1..32767");
   }
+  if (max_waiting_resets == 0) return Invalid("max_waiting_resets is 0");
   if (max_gap_intervals == 0) return Invalid("max_gap_intervals is 0");
   if (rto_min <= absl::ZeroDuration() || rto_min > rto_initial ||
       rto_initial > rto_max) {

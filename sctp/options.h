@@ -68,6 +68,10 @@ struct Options {
   // Gap blocks and duplicate TSNs reported in one SACK: 4 bytes each.
   size_t max_sack_gap_blocks = 128;
   size_t max_sack_duplicates = 20;
+  // StreamsReset events that may wait to be polled; a peer's further requests
+  // are answered "in progress", so that it asks again (RFC 6525 section 4.4).
+  // One names up to 600 streams, 2 bytes each.
+  size_t max_waiting_resets = 64;
   // A message that lies behind a hole is looked for in at most this many
   // neighbouring fragments on either side, which bounds the work per packet;
   // a longer one is delivered when the hole is filled. 512 * 1160 = 580 KiB.

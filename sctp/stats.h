@@ -53,6 +53,7 @@ struct Stats {
   uint64_t drop_invalid_reconfig = 0;
   uint64_t drop_oversized_reply = 0;     // A reply that would exceed the MTU.
   uint64_t drop_outgoing_no_stream = 0;  // Sent before the peer named fewer.
+  uint64_t deferred_resets = 0;          // Beyond max_waiting_resets.
   uint64_t drop_outgoing_restart = 0;    // Queued for the peer of before.
   uint64_t restarts = 0;                 // RFC 9260 section 5.2, by the peer.
 

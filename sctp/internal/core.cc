@@ -67,6 +67,8 @@ Core::Core(const Options& options, Random& random)
     local_tag_ = random_.U32();
   } while (local_tag_ == 0);
   local_initial_tsn_ = Tsn(random_.U32());
+  // Up to 36 years, which leaves room for the time itself.
+  cookie_shift_ = absl::Nanoseconds(random_.U64() >> 4);
 }
 
 absl::Time Core::Clamp(absl::Time now) { return now_ = std::max(now_, now); }

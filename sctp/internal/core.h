@@ -110,6 +110,12 @@ class Core {
     bool send = true;
   };
   static constexpr size_t kMaxReport = 128;
+  // An ERROR about what the peer has sent, at most kMaxReport bytes of it. One
+  // for each packet that we send: the latest.
+  struct Report {
+    ErrorCause cause{};
+    std::vector<uint8_t> information;
+  };
 
   // core.cc
   absl::Time Clamp(absl::Time now);
@@ -138,6 +144,7 @@ class Core {
   void HandleHeartbeat(const ChunkView& chunk);
   void HandleHeartbeatAck(const ChunkView& chunk);
   void HandleReconfig(const ChunkView& chunk);
+  void ReportError(ErrorCause cause, Bytes information);
 
   // handshake.cc
   void HandleInit(const ChunkView& chunk);
@@ -169,6 +176,7 @@ class Core {
   void WriteControl(Writer& writer);
   void WriteSack(Writer& writer);
   std::vector<uint8_t> LastControl();
+  void WriteReport(Writer& writer);
   void WriteForwardTsn(Writer& writer);
   void WriteReconfig(Writer& writer);
   void WriteHeartbeat(Writer& writer);
@@ -194,6 +202,9 @@ class Core {
   Random& random_;
   size_t mtu_;
   CookieKey cookie_key_;
+  // Added to the time in a cookie, which goes over the wire in clear: our clock
+  // tells how long the machine is up, and whose other associations these are.
+  absl::Duration cookie_shift_;
   absl::Time now_ = absl::InfinitePast();
   State state_ = State::kClosed;
   Timers timers_;
@@ -224,7 +235,7 @@ class Core {
   bool send_shutdown_ack_ = false;
   std::optional<std::vector<uint8_t>> heartbeat_ack_;
   std::optional<Heartbeat> heartbeat_;
-  std::vector<uint8_t> unknown_chunk_;  // To report, at most kMaxReport.
+  std::optional<Report> report_;
 };
 
 }  // namespace kyuu::sctp::internal

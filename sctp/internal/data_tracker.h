@@ -63,7 +63,9 @@ class DataTracker {
   absl::InlinedVector<Tsn, 8> duplicates_;
   Due due_ = Due::kNot;
   bool tells_ = false;  // Something that the peer counts came since the SACK.
-  int packets_since_sack_ = 0;
+  // The very first packet is acknowledged at once: its sender's window is
+  // small, and it has no round trip measured yet.
+  int packets_since_sack_ = 1;
 };
 
 }  // namespace kyuu::sctp::internal

@@ -2,12 +2,15 @@
 // 6.2, 6.3 and 7.2, and RFC 3758 section 3.6.
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/bytes.h"
 #include "sctp/internal/chunk/chunk.h"
 #include "sctp/internal/chunk/data_chunk.h"
 #include "sctp/internal/chunk/error_chunk.h"
@@ -97,6 +100,10 @@ void Core::HandleData(const ChunkView& view) {
   if (static_cast<uint16_t>(chunk->stream) >= tcb_->incoming_streams) {
     // Section 6.5: it is acknowledged like any other, and not delivered.
     ++stats_.drop_data_invalid_stream;
+    std::array<uint8_t, 4> identifier{};
+    Writer(absl::MakeSpan(identifier))
+        .U16(static_cast<uint16_t>(chunk->stream));
+    ReportError(ErrorCause::kInvalidStreamIdentifier, identifier);
     outcome = tcb_->reassembly.Skip(chunk->tsn, tracker.cumulative_tsn());
   } else {
     outcome = tcb_->reassembly.Add(*chunk, tracker.cumulative_tsn());

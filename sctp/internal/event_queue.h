@@ -20,7 +20,10 @@ class EventQueue {
  public:
   explicit EventQueue(size_t overhead) : overhead_(overhead) {}
 
-  void Push(Event event) { events_.push_back(std::move(event)); }
+  void Push(Event event) {
+    if (std::holds_alternative<StreamsReset>(event)) ++resets_;
+    events_.push_back(std::move(event));
+  }
   void PushMessage(Message message) {
     held_bytes_ += message.payload.size() + overhead_;
     events_.push_back(std::move(message));
@@ -30,16 +33,20 @@ class EventQueue {
     Event event = events_.pop_front();
     if (const Message* message = std::get_if<Message>(&event)) {
       held_bytes_ -= message->payload.size() + overhead_;
+    } else if (std::holds_alternative<StreamsReset>(event)) {
+      --resets_;
     }
     return event;
   }
   bool empty() const { return events_.empty(); }
+  size_t waiting_resets() const { return resets_; }
   // Payload and overhead of the messages that wait.
   size_t held_bytes() const { return held_bytes_; }
 
  private:
   size_t overhead_;
   size_t held_bytes_ = 0;
+  size_t resets_ = 0;
   RingQueue<Event> events_;
 };
 

@@ -68,7 +68,7 @@ void Core::HandleInit(const ChunkView& chunk) {
     return;
   }
   StateCookie cookie;
-  cookie.created = now_;
+  cookie.created = now_ + cookie_shift_;
   cookie.peer_tag = init->initiate_tag;
   cookie.peer_initial_tsn = init->initial_tsn;
   cookie.peer_a_rwnd = init->a_rwnd;
@@ -146,6 +146,15 @@ void Core::HandleInitAck(const ChunkView& chunk) {
   terms.peer_inbound_streams = init->inbound_streams;
   terms.peer_extensions = init->extensions;
   MakeTcb(terms);
+  // Section 3.2.2: reported beside the COOKIE ECHO.
+  std::vector<uint8_t> unrecognized;
+  for (Bytes parameter : init->unrecognized) {
+    unrecognized.resize(PaddedSize(unrecognized.size()));
+    unrecognized.insert(unrecognized.end(), parameter.begin(), parameter.end());
+  }
+  if (!unrecognized.empty()) {
+    ReportError(ErrorCause::kUnrecognizedParameters, unrecognized);
+  }
   state_ = State::kCookieEchoed;
   cookie_.assign(init->cookie.begin(), init->cookie.end());
   send_init_ = false;
@@ -192,7 +201,7 @@ void Core::HandleCookieEcho(const CommonHeader& header,
   }
   const CookieAction action = ClassifyCookie(*cookie);
   // Rule 5; a duplicate says nothing new, however old it is (section 5.2.4).
-  const absl::Duration age = now_ - cookie->created;
+  const absl::Duration age = now_ + cookie_shift_ - cookie->created;
   if (age > options_.cookie_lifetime && action != CookieAction::kDuplicate) {
     ++stats_.drop_bad_cookie;
     std::array<uint8_t, 4> staleness{};
@@ -246,7 +255,7 @@ void Core::Restart(const StateCookie& cookie) {
   timers_.Set(Timer::kHeartbeat, now_ + options_.heartbeat_interval);
   heartbeat_.reset();
   heartbeat_ack_.reset();
-  unknown_chunk_.clear();
+  report_.reset();
   PeerAnswered();
   send_init_ = false;
   send_cookie_echo_ = false;

@@ -54,8 +54,8 @@ DataChunk OutstandingData::Send(absl::Time now, OutMessage& message,
   entry.transmissions = 1;
   entry.packet = packet_;
   entry.sent_ns = absl::ToUnixNanos(now);
-  flight_bytes_ += WireSize(entry);
   entries_.push_back(entry);
+  EnterFlight(tsn, at(tsn));
   queue_.Advance(size);
   return ChunkOf(tsn, entry);
 }
@@ -82,9 +82,8 @@ size_t OutstandingData::NextLostSize(absl::Time now) {
 DataChunk OutstandingData::Resend(absl::Time now) {
   Entry& entry = at(lost_from_);
   KYUU_CHECK(entry.state == State::kLost);
-  LeaveState(entry);
-  entry.state = State::kInFlight;
-  flight_bytes_ += WireSize(entry);
+  LeaveState(lost_from_, entry);
+  EnterFlight(lost_from_, entry);
   if (entry.transmissions < std::numeric_limits<uint16_t>::max()) {
     ++entry.transmissions;
   }
@@ -93,9 +92,31 @@ DataChunk OutstandingData::Resend(absl::Time now) {
   return ChunkOf(lost_from_, entry);
 }
 
-void OutstandingData::LeaveState(Entry& entry) {
-  if (entry.state == State::kInFlight) flight_bytes_ -= WireSize(entry);
+void OutstandingData::EnterFlight(Tsn tsn, Entry& entry) {
+  entry.state = State::kInFlight;
+  flight_bytes_ += WireSize(entry);
+  if (in_flight_++ == 0) {
+    oldest_ = tsn;
+  } else {
+    at(newest_).later = tsn;
+    entry.earlier = newest_;
+  }
+  newest_ = tsn;
+}
+
+void OutstandingData::LeaveState(Tsn tsn, Entry& entry) {
   if (entry.state == State::kLost) --lost_;
+  if (entry.state != State::kInFlight) return;
+  flight_bytes_ -= WireSize(entry);
+  if (--in_flight_ == 0) return;
+  if (tsn == oldest_) {
+    oldest_ = entry.later;
+  } else if (tsn == newest_) {
+    newest_ = entry.earlier;
+  } else {
+    at(entry.earlier).later = entry.later;
+    at(entry.later).earlier = entry.earlier;
+  }
 }
 
 bool OutstandingData::IsValid(const SackChunk& sack) const {
@@ -166,7 +187,7 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
     loss_.OnReordering();
     if (episode_.OnSpurious(tsn)) result.reduction_was_spurious = true;
   }
-  LeaveState(entry);
+  LeaveState(tsn, entry);
   entry.state = State::kAcked;
   result.bytes_acked += WireSize(entry);
   newly_acked_ = true;
@@ -213,28 +234,25 @@ bool OutstandingData::DetectLoss(absl::Time now, const RoundTrip& round_trip) {
   loss_due_ = absl::InfiniteFuture();
   just_lost_.clear();
   bool found = false;
-  Tsn from = first_tsn_;
-  for (const TsnInterval& interval : acked_) {
-    for (Tsn tsn = from; tsn < interval.first; ++tsn) {
-      const Entry& entry = at(tsn);
-      if (entry.state != State::kInFlight) continue;
-      const absl::Time lost_at = loss_.LostAt(
-          entry.packet, absl::FromUnixNanos(entry.sent_ns), round_trip);
-      if (lost_at > now) {
-        loss_due_ = std::min(loss_due_, lost_at);
-        continue;
-      }
-      found = true;
-      MarkLost(tsn);
+  // Those that left earlier are lost earlier.
+  while (in_flight_ > 0) {
+    const Tsn tsn = oldest_;
+    const Entry& entry = at(tsn);
+    const absl::Time lost_at = loss_.LostAt(
+        entry.packet, absl::FromUnixNanos(entry.sent_ns), round_trip);
+    if (lost_at > now) {
+      loss_due_ = lost_at;
+      break;
     }
-    from = interval.last + 1;
+    found = true;
+    MarkLost(tsn);
   }
   return found;
 }
 
 bool OutstandingData::MarkLost(Tsn tsn) {
   Entry& entry = at(tsn);
-  LeaveState(entry);
+  LeaveState(tsn, entry);
   entry.state = State::kLost;
   if (lost_ == 0 || tsn < lost_from_) lost_from_ = tsn;
   ++lost_;
@@ -251,12 +269,7 @@ bool OutstandingData::MarkLost(Tsn tsn) {
 void OutstandingData::OnTimeout() {
   just_lost_.clear();
   loss_due_ = absl::InfiniteFuture();
-  const size_t count = entries_.size();
-  for (size_t i = 0; i < count; ++i) {
-    if (entries_[i].state == State::kInFlight) {
-      MarkLost(first_tsn_ + static_cast<uint32_t>(i));
-    }
-  }
+  while (in_flight_ > 0) MarkLost(oldest_);
   BeginEpisode();
 }
 
@@ -277,7 +290,7 @@ void OutstandingData::Abandon(MessageId id) {
   for (uint32_t i = 0; i < message.fragments; ++i) {
     const Tsn tsn = message.first_tsn + i;
     if (tsn < first_tsn_) continue;
-    LeaveState(at(tsn));
+    LeaveState(tsn, at(tsn));
     at(tsn).state = State::kAbandoned;
   }
   queue_.Abandon(id);

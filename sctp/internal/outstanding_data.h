@@ -100,6 +100,9 @@ class OutstandingData {
     State state = State::kInFlight;
     uint16_t transmissions = 0;
     uint32_t packet = 0;  // Number of the packet that carried it last.
+    // Its neighbours among those in flight, in the order of sending.
+    Tsn earlier;
+    Tsn later;
     int64_t sent_ns = 0;  // When.
   };
   static size_t WireSize(const Entry& entry) {
@@ -117,7 +120,8 @@ class OutstandingData {
   void UndoReneged();
   // False if the message was given up instead.
   bool MarkLost(Tsn tsn);
-  void LeaveState(Entry& entry);
+  void EnterFlight(Tsn tsn, Entry& entry);
+  void LeaveState(Tsn tsn, Entry& entry);
   DataChunk ChunkOf(Tsn tsn, const Entry& entry);
 
   SendQueue& queue_;
@@ -125,6 +129,11 @@ class OutstandingData {
   RingQueue<Entry> entries_;
   TsnIntervals acked_;  // Reported in gap blocks.
   size_t flight_bytes_ = 0;
+  // Those in flight, from the one that was sent longest ago: what a SACK costs
+  // depends on what it tells, not on the holes that there are.
+  size_t in_flight_ = 0;
+  Tsn oldest_;
+  Tsn newest_;
   size_t lost_ = 0;
   Tsn lost_from_;  // No chunk below it is lost.
   uint64_t forward_version_ = 0;

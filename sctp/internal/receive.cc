@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -55,13 +56,20 @@ void Core::HandlePacket(absl::Time now, Bytes packet) {
   }
   if (!AcceptTag(view.header, *chunk)) return;
   last_heard_ = now_;
+  bool first = true;
   for (; chunk && state_ != State::kEnded; chunk = NextChunk(reader)) {
     if (chunk->type == ChunkType::kCookieEcho) {
+      // Section 5.1: it comes first. Each further one would cost an HMAC.
+      if (!std::exchange(first, false)) {
+        ++stats_.drop_unexpected_chunk;
+        continue;
+      }
       HandleCookieEcho(view.header, *chunk);
       // Whatever follows a refused cookie belongs to no association.
       if (view.header.verification_tag != local_tag_ || !tcb_) break;
       continue;
     }
+    first = false;
     if (!HandleChunk(*chunk)) break;
   }
   if (!reader.ok()) ++stats_.drop_malformed_chunk;
@@ -194,15 +202,21 @@ bool Core::HandleUnknown(const ChunkView& chunk) {
   const UnknownAction action = UnknownChunkAction(chunk.type);
   if (action == UnknownAction::kStopAndReport ||
       action == UnknownAction::kSkipAndReport) {
-    // One report per packet that we send, and none that would be a burden.
-    if (chunk.whole.size() <= kMaxReport) {
-      unknown_chunk_.assign(chunk.whole.begin(), chunk.whole.end());
-    } else {
-      ++stats_.drop_oversized_reply;
-    }
+    ReportError(ErrorCause::kUnrecognizedChunkType, chunk.whole);
   }
   return action == UnknownAction::kSkip ||
          action == UnknownAction::kSkipAndReport;
+}
+
+void Core::ReportError(ErrorCause cause, Bytes information) {
+  if (information.size() > kMaxReport) {
+    // It would be a burden.
+    ++stats_.drop_oversized_reply;
+    return;
+  }
+  if (!report_) report_.emplace();
+  report_->cause = cause;
+  report_->information.assign(information.begin(), information.end());
 }
 
 // RFC 9260 section 8.3.

@@ -85,6 +85,12 @@ void StreamReset::HandleOutgoing(const OutgoingResetRequest& request,
     case RequestClass::kNew:
       break;
   }
+  if (events_.waiting_resets() >= max_waiting_resets_) {
+    // As if it had not come, but for the peer to know that it has.
+    ++stats_.deferred_resets;
+    answer_ = ReconfigResponse{request.request_sn, ReconfigResult::kInProgress};
+    return;
+  }
   ++expected_request_sn_;
   // The peer may answer an incoming reset request of ours this way, and the
   // next request supersedes one whose data never came.

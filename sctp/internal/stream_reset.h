@@ -32,11 +32,13 @@ class StreamReset {
   // All references must outlive this. RFC 6525 section 4.1: the numbers of
   // requests begin at the initial TSNs.
   StreamReset(Tsn local_initial_tsn, Tsn peer_initial_tsn, SendQueue& queue,
-              Reassembly& reassembly, EventQueue& events, Stats& stats)
+              Reassembly& reassembly, EventQueue& events, Stats& stats,
+              size_t max_waiting_resets)
       : queue_(queue),
         reassembly_(reassembly),
         events_(events),
         stats_(stats),
+        max_waiting_resets_(max_waiting_resets),
         next_request_sn_(local_initial_tsn.value()),
         expected_request_sn_(peer_initial_tsn.value()) {}
 
@@ -84,6 +86,7 @@ class StreamReset {
   Reassembly& reassembly_;
   EventQueue& events_;
   Stats& stats_;
+  size_t max_waiting_resets_;
 
   // Ours.
   std::optional<OutgoingResetRequest> in_flight_;

@@ -40,7 +40,7 @@ struct Tcb {
         reassembly(options, terms.peer_initial_tsn, events, stats),
         outstanding(terms.local_initial_tsn, queue),
         reset(terms.local_initial_tsn, terms.peer_initial_tsn, queue,
-              reassembly, events, stats),
+              reassembly, events, stats, options.max_waiting_resets),
         rto(options),
         congestion(options, mtu),
         peer_a_rwnd(terms.peer_a_rwnd),

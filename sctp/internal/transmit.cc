@@ -97,6 +97,7 @@ void Core::WriteChunks(Writer& writer) {
     if (!send_cookie_echo_) return;
     send_cookie_echo_ = false;
     CookieEchoChunk{cookie_}.Write(writer);
+    WriteReport(writer);
     return;
   }
   WriteControl(writer);
@@ -114,12 +115,7 @@ void Core::WriteControl(Writer& writer) {
   }
   WriteSack(writer);
   WriteHeartbeat(writer);
-  if (!unknown_chunk_.empty() &&
-      writer.remaining() >= 8 + PaddedSize(unknown_chunk_.size())) {
-    WriteCauseChunk(writer, ChunkType::kError, 0,
-                    ErrorCause::kUnrecognizedChunkType, unknown_chunk_);
-    unknown_chunk_.clear();
-  }
+  WriteReport(writer);
   WriteForwardTsn(writer);
   WriteReconfig(writer);
   if (send_shutdown_ && writer.remaining() >= 8) {
@@ -146,6 +142,16 @@ void Core::WriteSack(Writer& writer) {
       .Write(writer);
   tcb_->received_since_sack = 0;
   timers_.Stop(Timer::kSack);
+}
+
+void Core::WriteReport(Writer& writer) {
+  if (!report_ ||
+      writer.remaining() < 8 + PaddedSize(report_->information.size())) {
+    return;
+  }
+  WriteCauseChunk(writer, ChunkType::kError, 0, report_->cause,
+                  report_->information);
+  report_.reset();
 }
 
 // What an ABORT leaves behind for a peer that has closed its channels: that its
