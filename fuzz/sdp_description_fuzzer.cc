@@ -15,16 +15,22 @@ using kyuu::sdp::Description;
 
 void ReadAll(const Description& description) {
   KYUU_CHECK(description.line_count() >= 4);
-  KYUU_CHECK(!description.origin().username.empty());
+  const bool strict = description.Strict().ok();
+  KYUU_CHECK(!strict || !description.origin().username.empty());
   description.BundleGroups();
   for (size_t i = 0; i < description.media_count(); ++i) {
     const auto media = description.media(i);
     KYUU_CHECK(!media.media().empty() && !media.formats().empty());
     KYUU_CHECK(media.port_count() > 0 && !media.protocol().empty());
-    KYUU_CHECK(!media.is_legacy_data_channel() || media.sctp_port());
-    KYUU_CHECK(!media.Has(AttributeType::kSetup) || media.setup());
-    KYUU_CHECK(!media.Has(AttributeType::kIcePacing) || media.ice_pacing_ms());
-    KYUU_CHECK(!media.mid() || !media.mid()->empty());
+    const auto holds = [&](AttributeType attribute, bool value) {
+      KYUU_CHECK(!strict || !media.Has(attribute) || value);
+    };
+    holds(AttributeType::kSctpPort, media.sctp_port().has_value());
+    holds(AttributeType::kSetup, media.setup().has_value());
+    holds(AttributeType::kIcePacing, media.ice_pacing_ms().has_value());
+    KYUU_CHECK(media.port() == 0 || !media.mid() || !media.mid()->empty());
+    KYUU_CHECK(!media.is_legacy_data_channel() ||
+               media.Has(AttributeType::kSctpPort) || media.sctp_port());
     media.max_message_size();
     media.sctpmap_streams();
     media.direction();

@@ -87,47 +87,41 @@ std::optional<TcpType> ParseTcpType(absl::string_view text) {
   return std::nullopt;
 }
 
+// raddr and rport serve diagnostics only: another form of them is kept as any
+// extension is.
+std::optional<TransportAddress> ParseRelated(absl::string_view address,
+                                             absl::string_view& rest) {
+  absl::string_view ahead = rest;
+  const std::optional<IpAddress> ip = ParseIp(address);
+  uint32_t port = 0;
+  if (!ip || Next(ahead) != "rport" ||
+      !ParseNumber(Next(ahead), 5, 0, 65535, port)) {
+    return std::nullopt;
+  }
+  rest = ahead;
+  return TransportAddress{*ip, static_cast<uint16_t>(port)};
+}
+
 // Reads what follows the type: the related address, then name-value pairs.
-absl::Status ParseExtensions(absl::string_view rest, Candidate& candidate) {
+void ParseExtensions(absl::string_view rest, Candidate& candidate) {
   bool first = true;
   while (true) {
     const absl::string_view name = Next(rest);
-    if (name.empty()) break;
     const absl::string_view value = Next(rest);
-    if (!AllVisible(name) || !AllVisible(value)) return Malformed("extension");
+    if (value.empty()) return;
     const bool leading = std::exchange(first, false);
     if (leading && name == "raddr") {
-      absl::string_view ahead = rest;
-      const std::optional<IpAddress> ip = ParseIp(value);
-      uint32_t port = 0;
-      // A related address by name, or without its port, is kept as any other
-      // extension: it serves diagnostics only.
-      if (ip && Next(ahead) == "rport") {
-        if (!ParseNumber(Next(ahead), 5, 0, 65535, port)) {
-          return Malformed("rport");
-        }
-        candidate.related = TransportAddress{*ip, static_cast<uint16_t>(port)};
-        rest = ahead;
-        continue;
+      candidate.related = ParseRelated(value, rest);
+      if (candidate.related) continue;
+    }
+    if (name == "tcptype") {
+      if (candidate.transport == Transport::kTcp && !candidate.tcp_type) {
+        candidate.tcp_type = ParseTcpType(value);
       }
+    } else if (candidate.extensions.size() < Candidate::kMaxExtensions) {
+      candidate.extensions.push_back({std::string(name), std::string(value)});
     }
-    if (name == "tcptype" && !candidate.tcp_type) {
-      candidate.tcp_type = ParseTcpType(value);
-      if (!candidate.tcp_type) return Malformed("tcptype");
-      continue;
-    }
-    if (candidate.extensions.size() == Candidate::kMaxExtensions) {
-      return Malformed("number of extensions");
-    }
-    candidate.extensions.push_back({std::string(name), std::string(value)});
   }
-  if (candidate.transport == Transport::kTcp && !candidate.tcp_type) {
-    return Malformed("tcptype");
-  }
-  if (candidate.transport == Transport::kUdp && candidate.tcp_type) {
-    return Malformed("tcptype of a UDP candidate");
-  }
-  return absl::OkStatus();
 }
 
 // A field that would end the line or shift its words must not get there.
@@ -176,18 +170,17 @@ absl::StatusOr<Candidate> Candidate::Parse(absl::string_view line) {
   Candidate candidate;
   uint32_t number = 0;
   const absl::string_view foundation = Next(rest);
-  if (!AllVisible(foundation) || foundation.size() > kMaxFoundationSize) {
-    return Malformed("foundation");
-  }
+  if (foundation.empty()) return Malformed("foundation");
   candidate.foundation = std::string(foundation);
   if (!ParseNumber(Next(rest), 3, 1, 256, number)) {
     return Malformed("component");
   }
   candidate.component = static_cast<uint16_t>(number);
   const absl::string_view transport = Next(rest);
-  if (!ParseNumber(Next(rest), 10, 1, kMaxPriority, candidate.priority)) {
+  if (!ParseNumber(Next(rest), 10, 0, UINT32_MAX, number)) {
     return Malformed("priority");
   }
+  candidate.priority = std::clamp<uint32_t>(number, 1, kMaxPriority);
   const absl::string_view address = Next(rest);
   if (const std::optional<IpAddress> ip = ParseIp(address)) {
     candidate.address.ip = *ip;
@@ -200,7 +193,7 @@ absl::StatusOr<Candidate> Candidate::Parse(absl::string_view line) {
   candidate.address.port = static_cast<uint16_t>(number);
   if (Next(rest) != "typ") return Malformed("typ");
   const absl::string_view type = Next(rest);
-  if (!AllVisible(transport) || !AllVisible(type)) return Malformed("type");
+  if (type.empty()) return Malformed("type");
 
   const std::optional<CandidateType> known_type = ParseType(type);
   if (!known_type) {
@@ -216,8 +209,10 @@ absl::StatusOr<Candidate> Candidate::Parse(absl::string_view line) {
     return absl::UnimplementedError(
         absl::StrCat("candidate line: unknown transport ", transport));
   }
-  if (absl::Status status = ParseExtensions(rest, candidate); !status.ok()) {
-    return status;
+  ParseExtensions(rest, candidate);
+  if (candidate.transport == Transport::kTcp && !candidate.tcp_type) {
+    return absl::UnimplementedError(
+        "candidate line: TCP without a known tcptype");
   }
   return candidate;
 }

@@ -46,14 +46,13 @@ struct CandidateExtension {
 // Candidate is one transport address of an agent. A plain value: the agent
 // gives it meaning.
 struct Candidate {
-  // Limits of the parser, against hostile lines.
+  // Limits of the parser, against hostile lines. Extensions beyond are dropped.
   static constexpr size_t kMaxLineSize = 2048;
   static constexpr size_t kMaxExtensions = 32;
-  // RFC 8839 section 5.1: 1*32ice-char. The parser takes any visible ASCII.
-  static constexpr size_t kMaxFoundationSize = 32;
   // RFC 1035 section 2.3.4.
   static constexpr size_t kMaxNameSize = 255;
 
+  // 1*32ice-char (RFC 8839 section 5.1); the parser takes any visible ASCII.
   std::string foundation;
   uint16_t component = 1;  // 1 to 256.
   Transport transport = Transport::kUdp;
@@ -79,9 +78,12 @@ struct Candidate {
   TransportAddress base;
 
   // Parse reads a candidate line, with or without a leading "a=" and
-  // "candidate:". A scope ("fe80::1%3") is dropped, for it means nothing here.
-  // INVALID_ARGUMENT for a malformed line (and any CR, LF, NUL or other control
-  // character), UNIMPLEMENTED for a well-formed one with a transport or type
+  // "candidate:". It is the one reader of this grammar. What says how to reach
+  // the candidate must be right; what does not is not judged: a scope
+  // ("fe80::1%3"), an odd related address, a tcptype beside UDP and a last word
+  // without a partner are dropped, a priority out of its range is brought into
+  // it. INVALID_ARGUMENT for a malformed line (and any CR, LF, NUL or other
+  // control character), UNIMPLEMENTED for one with a transport, type or tcptype
   // that this package does not know: such candidates are to be ignored (RFC
   // 8839 section 5.1).
   static absl::StatusOr<Candidate> Parse(absl::string_view line);

@@ -97,14 +97,10 @@ TEST(CandidateLine, RefusesMalformedOnes) {
   constexpr BadLine kBad[] = {
       {"empty", ""},
       {"only the prefix", "candidate:"},
-      {"foundation too long",
-       "123456789012345678901234567890123 1 udp 7 192.0.2.1 1 typ host"},
       {"component 0", "1 0 udp 7 192.0.2.1 1 typ host"},
       {"component 257", "1 257 udp 7 192.0.2.1 1 typ host"},
       {"component -1", "1 -1 udp 7 192.0.2.1 1 typ host"},
       {"component 2^32+1", "1 4294967297 udp 7 192.0.2.1 1 typ host"},
-      {"priority 0", "1 1 udp 0 192.0.2.1 1 typ host"},
-      {"priority 2^31", "1 1 udp 2147483648 192.0.2.1 1 typ host"},
       {"priority 2^32", "1 1 udp 4294967296 192.0.2.1 1 typ host"},
       {"priority 2^64", "1 1 udp 18446744073709551616 192.0.2.1 1 typ host"},
       {"priority signed", "1 1 udp +7 192.0.2.1 1 typ host"},
@@ -115,12 +111,6 @@ TEST(CandidateLine, RefusesMalformedOnes) {
       {"bracketed address", "1 1 udp 7 [2001:db8::1] 1 typ host"},
       {"no typ", "1 1 udp 7 192.0.2.1 1 type host"},
       {"no type", "1 1 udp 7 192.0.2.1 1 typ"},
-      {"rport 65536",
-       "1 1 udp 7 192.0.2.1 1 typ srflx raddr 192.0.2.2 rport 65536"},
-      {"half an extension", "1 1 udp 7 192.0.2.1 1 typ host generation"},
-      {"tcp without tcptype", "1 1 tcp 7 192.0.2.1 1 typ host"},
-      {"udp with tcptype", "1 1 udp 7 192.0.2.1 1 typ host tcptype so"},
-      {"unknown tcptype", "1 1 tcp 7 192.0.2.1 1 typ host tcptype x"},
       {"newline", "1 1 udp 7 192.0.2.1 1 typ host\r\na=ice-lite"},
       {"line feed", "1 1 udp 7 192.0.2.1 1 typ host\n"},
       {"tab", "1\t1 udp 7 192.0.2.1 1 typ host"},
@@ -136,10 +126,47 @@ TEST(CandidateLine, RefusesMalformedOnes) {
           .ok());
 }
 
+// Where a candidate is reached is in the line; the rest of it is not judged.
+TEST(CandidateLine, OddWordsThatNobodyNeedsAreTaken) {
+  struct OddLine {
+    const char* line;
+    const char* taken_as;
+  };
+  constexpr OddLine kOdd[] = {
+      {"123456789012345678901234567890123 1 udp 7 192.0.2.1 1 typ host",
+       "candidate:123456789012345678901234567890123 1 udp 7 192.0.2.1 1 typ "
+       "host"},
+      {"1 1 udp 0 192.0.2.1 1 typ host",
+       "candidate:1 1 udp 1 192.0.2.1 1 typ host"},
+      {"1 1 udp 2147483648 192.0.2.1 1 typ host",
+       "candidate:1 1 udp 2147483647 192.0.2.1 1 typ host"},
+      {"1 1 udp 4294967295 192.0.2.1 1 typ host",
+       "candidate:1 1 udp 2147483647 192.0.2.1 1 typ host"},
+      {"1 1 udp 7 192.0.2.1 1 typ host generation",
+       "candidate:1 1 udp 7 192.0.2.1 1 typ host"},
+      {"1 1 udp 7 192.0.2.1 1 typ host tcptype so",
+       "candidate:1 1 udp 7 192.0.2.1 1 typ host"},
+      {"1 1 udp 7 192.0.2.1 1 typ srflx raddr 192.0.2.2 rport 65536",
+       "candidate:1 1 udp 7 192.0.2.1 1 typ srflx raddr 192.0.2.2 rport "
+       "65536"},
+      {"1  1   udp 7 192.0.2.1 1 typ host ",
+       "candidate:1 1 udp 7 192.0.2.1 1 typ host"},
+  };
+  for (const OddLine& odd : kOdd) {
+    const auto candidate = Candidate::Parse(odd.line);
+    ASSERT_OK(candidate) << odd.line;
+    EXPECT_EQ(candidate->ToString(), odd.taken_as);
+  }
+}
+
 TEST(CandidateLine, UnknownTransportsAndTypesAreToBeIgnored) {
   EXPECT_THAT(Candidate::Parse("1 1 ssltcp 7 192.0.2.1 1 typ host"),
               StatusIs(absl::StatusCode::kUnimplemented));
   EXPECT_THAT(Candidate::Parse("1 1 udp 7 192.0.2.1 1 typ overlay"),
+              StatusIs(absl::StatusCode::kUnimplemented));
+  EXPECT_THAT(Candidate::Parse("1 1 tcp 7 192.0.2.1 1 typ host"),
+              StatusIs(absl::StatusCode::kUnimplemented));
+  EXPECT_THAT(Candidate::Parse("1 1 tcp 7 192.0.2.1 1 typ host tcptype x"),
               StatusIs(absl::StatusCode::kUnimplemented));
 }
 
@@ -149,7 +176,8 @@ TEST(CandidateLine, LengthAndExtensionsAreBounded) {
     absl::StrAppend(&line, " n", i, " v");
   }
   EXPECT_OK(Candidate::Parse(line));
-  EXPECT_FALSE(Candidate::Parse(line + " one-more v").ok());
+  EXPECT_EQ(Candidate::Parse(line + " one-more v")->extensions.size(),
+            Candidate::kMaxExtensions);
   const std::string long_value(Candidate::kMaxLineSize, 'v');
   EXPECT_FALSE(
       Candidate::Parse("1 1 udp 7 192.0.2.1 1 typ host x " + long_value).ok());

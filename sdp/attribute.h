@@ -53,6 +53,7 @@ absl::string_view AttributeName(AttributeType attribute);
 // Setup is the value of a=setup (RFC 4145 section 4): who opens the DTLS
 // association. kActive is the DTLS client.
 enum class Setup : uint8_t { kActive, kPassive, kActpass, kHoldconn };
+// ParseSetup takes any case of letters, as browsers do.
 std::optional<Setup> ParseSetup(absl::string_view value);
 absl::string_view SetupName(Setup setup);
 

@@ -10,6 +10,11 @@
 //     if (media.mid() == "0") Use(media.ice_ufrag(), media.ice_pwd());
 //   }
 //
+// A line that nobody needs never refuses a description. What stands against the
+// grammar without standing in the way is kept as findings(), with line, column
+// and rule; accessors read such a value as if it were missing. Who wants the
+// letter of the RFCs asks Strict().
+//
 // Views returned by any accessor point into the Description: they live until
 // it is assigned to, moved from or destroyed.
 
@@ -26,6 +31,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "sdp/attribute.h"
+#include "sdp/finding.h"
 
 namespace kyuu::sdp {
 
@@ -136,10 +142,12 @@ struct Origin {
 struct Limits {
   // A browser's offer of twenty media sections is about 100 KB.
   size_t bytes_max = 512 * 1024;
-  // The longest known line is a=sctp-init in base64, below 2 KB.
-  size_t line_bytes_max = 16 * 1024;
+  // RFC 8866 sets none; the longest known line, of SNAP, has less than 2 KB.
+  size_t line_bytes_max = 512 * 1024;
   size_t lines_max = 32 * 1024;
   size_t media_sections_max = 512;
+  // Findings kept; further ones are only counted. At 64 bytes each.
+  size_t findings_max = 64;
 };
 
 class Description {
@@ -150,11 +158,22 @@ class Description {
   // Parse takes the text over (std::move it in to save a copy).
   //
   // Line ends are CRLF; LF alone, a missing last line end and blank lines at
-  // the end are accepted. INVALID_ARGUMENT for everything that RFC 8866
-  // section 9, or the syntax of an attribute in attribute.h, forbids; the
-  // message and PositionOf() tell where. RESOURCE_EXHAUSTED beyond `limits`.
+  // the end are accepted. INVALID_ARGUMENT if there are no lines to be read
+  // (RFC 8866 section 9: control characters, no <type>=<value>, v=, o=, s= or
+  // t= missing or out of order, an m= line without a port or format), or where
+  // a section that is not rejected has an ice-ufrag, ice-pwd, mid or sctpmap
+  // that is none; the message and PositionOf() tell where. RESOURCE_EXHAUSTED
+  // beyond `limits`.
   static absl::StatusOr<Description> Parse(std::string text,
                                            const Limits& limits = {});
+
+  // What Parse() found and went past. Candidates are read, and judged, by those
+  // who use them.
+  const std::vector<Finding>& findings() const { return findings_; }
+  size_t findings_dropped() const { return findings_dropped_; }
+  // Strict is OK if every line, candidates included, is as RFC 8866 section 9
+  // and attribute.h have it; else the first finding, as Parse() has errors.
+  absl::Status Strict() const;
 
   // ToString writes the description with CRLF line ends: the parsed bytes
   // themselves if they conformed.
@@ -188,9 +207,8 @@ class Description {
   // Where a line is in text_; 12 bytes, so that even a description of the
   // shortest lines costs at most four times its size.
   struct LineSpan {
-    uint32_t begin;      // Of the type letter.
-    uint32_t size;       // Without the line end.
-    uint16_t name_size;  // Of an attribute's name.
+    uint32_t begin;  // Of the type letter.
+    uint32_t size;   // Without the line end.
     char type;
     AttributeType attribute;
   };
@@ -198,7 +216,9 @@ class Description {
   std::string text_;
   std::vector<LineSpan> lines_;
   std::vector<uint32_t> media_;  // Indexes of the m= lines.
-  bool conforming_ = true;       // text_ is what ToString() returns.
+  std::vector<Finding> findings_;
+  size_t findings_dropped_ = 0;
+  bool conforming_ = true;  // text_ is what ToString() returns.
 };
 
 // Position says where a description is wrong, and by which rule.

@@ -244,10 +244,14 @@ absl::StatusOr<Change> Session::SetRemote(SdpType type, std::string sdp) {
   context.current = current_.transport ? &*current_.transport : nullptr;
   context.candidates_max = options_.candidates_max;
   context.fingerprints_max = options_.fingerprints_max;
+  context.findings_max = options_.limits.findings_max;
   KYUU_ASSIGN_OR_RETURN(internal::RemoteReading reading,
                         internal::ReadRemote(remote_description, context));
   stats_.candidates_ignored += reading.candidates_ignored;
   stats_.candidates_dropped += reading.candidates_dropped;
+  findings_ = remote_description.findings();
+  findings_.insert(findings_.end(), reading.findings.begin(),
+                   reading.findings.end());
 
   const Snapshot before = TakeSnapshot();
   const bool implicit_rollback =

@@ -100,7 +100,8 @@ class Session {
   };
 
   struct Stats {
-    uint64_t candidates_ignored = 0;  // Unknown transport, type or component.
+    // Malformed, or of an unknown transport, type or component.
+    uint64_t candidates_ignored = 0;
     uint64_t candidates_dropped = 0;  // Beyond candidates_max.
   };
 
@@ -169,6 +170,9 @@ class Session {
   const Description* current_remote_description() const;
   const Description* pending_remote_description() const;
 
+  // What the newest remote description says against the grammar, where nothing
+  // depends on it. At most Limits::findings_max for each of its readers.
+  const std::vector<Finding>& findings() const { return findings_; }
   const Stats& stats() const { return stats_; }
 
  private:
@@ -209,6 +213,7 @@ class Session {
   Negotiation pending_;
   std::optional<Created> created_;
   std::optional<bool> first_offerer_;
+  std::vector<Finding> findings_;
   Stats stats_;
 };
 

@@ -55,8 +55,8 @@ TEST(SessionRefusalsTest, Offers) {
        "acceptable hash"},
       {"no setup", {{"a=setup:actpass\r\n", ""}}, "setup missing"},
       {"holdconn", {{"actpass", "holdconn"}}, "setup:holdconn"},
-      {"no sctp-port", {{"a=sctp-port:5000\r\n", ""}}, "sctp-port missing"},
-      {"sctp-port 0", {{"sctp-port:5000", "sctp-port:0"}}, "sctp-port is 0"},
+      {"sctp-port 65536", {{":5000", ":65536"}}, "sctp-port must be"},
+      {"unknown setup", {{"actpass", "both"}}, "setup is no role"},
       {"group names a stranger",
        {{"BUNDLE 0", "BUNDLE 0 1"}},
        "which no m= section has"},
@@ -73,9 +73,11 @@ TEST(SessionRefusalsTest, Offers) {
       {"SDES",
        {{"a=mid:0", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\na=mid:0"}},
        "a=crypto"},
-      {"candidate address",
-       {{"a=mid:0", "a=candidate:1 1 udp 9 !! 9 typ host\r\na=mid:0"}},
-       "RFC 8839 section 5.1"},
+      {"short password in a bundle-only section",
+       {{"application 9", "application 0"},
+        {"a=mid:0", "a=bundle-only\r\na=mid:0"},
+        {"remoteremoteremotermt1", "short"}},
+       "ice-pwd malformed"},
   };
   for (const Row& row : rows) {
     SeededRandom random(1);

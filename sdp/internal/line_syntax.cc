@@ -84,7 +84,7 @@ std::optional<SyntaxError> ParseMediaLine(absl::string_view rest,
                        static_cast<size_t>(token.data() - begin)};
   };
   out.media = TakeToken(rest);
-  if (!IsToken(out.media)) return wrong(out.media, "media must be a token");
+  if (out.media.empty()) return wrong(out.media, "media missing");
   const absl::string_view ports = TakeToken(rest);
   const size_t slash = ports.find('/');
   const auto port = ParseDigits(ports.substr(0, slash), 65535);
@@ -92,16 +92,27 @@ std::optional<SyntaxError> ParseMediaLine(absl::string_view rest,
   out.port = static_cast<uint16_t>(*port);
   if (slash != absl::string_view::npos) {
     const auto count = ParseDigits(ports.substr(slash + 1), 65535);
-    if (count.value_or(0) == 0) {
-      return wrong(ports.substr(slash + 1), "port count must be 1..65535");
-    }
-    out.port_count = static_cast<uint32_t>(*count);
+    if (count.value_or(0) != 0) out.port_count = static_cast<uint32_t>(*count);
   }
   out.protocol = TakeToken(rest);
   if (out.protocol.empty()) return wrong(out.protocol, "protocol missing");
   out.formats = rest;
   if (rest.empty() || rest.front() == ' ') return wrong(rest, "format missing");
   return std::nullopt;
+}
+
+std::optional<SyntaxError> CheckMediaLine(absl::string_view value,
+                                          const MediaLine& line) {
+  constexpr absl::string_view kRule = "RFC 8866 section 5.14";
+  if (!IsToken(line.media)) return SyntaxError{"media must be a token", kRule};
+  const absl::string_view before_protocol =
+      value.substr(0, static_cast<size_t>(line.protocol.data() - value.data()));
+  const size_t slash = before_protocol.find('/', line.media.size());
+  if (slash == absl::string_view::npos) return std::nullopt;
+  absl::string_view rest = before_protocol.substr(slash + 1);
+  const auto count = ParseDigits(TakeToken(rest), 65535);
+  if (count.value_or(0) != 0) return std::nullopt;
+  return SyntaxError{"port count must be 1..65535", kRule, slash + 1};
 }
 
 std::optional<SyntaxError> CheckLine(char type, absl::string_view value) {
@@ -117,10 +128,6 @@ std::optional<SyntaxError> CheckLine(char type, absl::string_view value) {
       return CheckTiming(value);
     case 'b':
       return CheckBandwidth(value);
-    case 'm': {
-      MediaLine ignored;
-      return ParseMediaLine(value, ignored);
-    }
     default:
       return std::nullopt;
   }

@@ -22,7 +22,7 @@ bool MayRepeat(char type);
 // IsSessionOnly is true for the types that no media section may have.
 bool IsSessionOnly(char type);
 
-// m=<media> <port>[/<count>] <proto> <fmt> ...
+// m=<media> <port>[/<count>] <proto> <fmt> ... A count that is none reads as 1.
 struct MediaLine {
   absl::string_view media;
   uint16_t port = 0;
@@ -31,12 +31,15 @@ struct MediaLine {
   absl::string_view formats;
 };
 
-// ParseMediaLine reads the value of an m= line into `out`.
+// ParseMediaLine reads the value of an m= line into `out`; what it returns
+// leaves no section to be read. CheckMediaLine returns what else is wrong.
 std::optional<SyntaxError> ParseMediaLine(absl::string_view value,
                                           MediaLine& out);
+std::optional<SyntaxError> CheckMediaLine(absl::string_view value,
+                                          const MediaLine& line);
 
-// CheckLine returns what is wrong with the value of a line that is not a=;
-// nullopt if nothing is, or the type has no syntax here.
+// CheckLine returns what is wrong with the value of a line that is neither a=
+// nor m=; nullopt if nothing is, or the type has no syntax here.
 std::optional<SyntaxError> CheckLine(char type, absl::string_view value);
 
 }  // namespace kyuu::sdp::internal

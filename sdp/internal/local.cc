@@ -103,7 +103,8 @@ void WriteSessionLevel(Builder& out, const LocalIdentity& identity,
 void WriteRejected(Builder& out, const Slot& slot) {
   out.Add('m', MediaValue(slot, 0)).Add('c', kNoAddress);
   if (slot.media != "application") out.Flag(AttributeType::kInactive);
-  if (!slot.mid.empty()) out.Attribute(AttributeType::kMid, slot.mid);
+  // As the peer wrote it, whatever that is.
+  if (!slot.mid.empty()) out.Add('a', absl::StrCat("mid:", slot.mid));
 }
 
 void WriteData(Builder& out, Slot slot, const LocalIdentity& identity,

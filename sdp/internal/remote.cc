@@ -8,6 +8,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "ice/candidate.h"
+#include "ice/credentials.h"
 #include "sdp/internal/error.h"
 
 namespace kyuu::sdp::internal {
@@ -195,11 +197,18 @@ absl::Status ReadIce(const TransportSource& source, TransportParameters& out) {
   }
   out.ice_ufrag = std::string(*ufrag->ice_ufrag());
   out.ice_pwd = std::string(*pwd->ice_pwd());
+  // Parse() does not judge a section with port 0, which a bundle-only one has.
+  if (!ice::IsUfrag(out.ice_ufrag) || !ice::IsPassword(out.ice_pwd)) {
+    return ErrorIn(source.section(), "ice-ufrag or ice-pwd malformed",
+                   "RFC 8839 section 5.4");
+  }
   out.ice_lite = source.Find(AttributeType::kIceLite) != nullptr;
   out.trickle = source.HasIceOption("trickle");
   out.ice2 = source.HasIceOption("ice2");
   if (const Block* pacing = source.Find(AttributeType::kIcePacing)) {
-    out.ice_pacing = absl::Milliseconds(*pacing->ice_pacing_ms());
+    if (const auto milliseconds = pacing->ice_pacing_ms()) {
+      out.ice_pacing = absl::Milliseconds(*milliseconds);
+    }
   }
   return absl::OkStatus();
 }
@@ -234,6 +243,9 @@ absl::Status ReadDtls(const TransportSource& source,
   }
   const Block* setup = source.Find(AttributeType::kSetup);
   if (setup == nullptr) return ErrorIn(section, "setup missing", kRule);
+  if (!setup->setup()) {
+    return ErrorIn(section, "setup is no role", "RFC 4145 section 4");
+  }
   out.remote_setup = *setup->setup();
   const bool answer = context.offer != nullptr;
   if (out.remote_setup == Setup::kHoldconn ||
@@ -244,52 +256,66 @@ absl::Status ReadDtls(const TransportSource& source,
                    "RFC 8842 section 5");
   }
   if (const Block* tls_id = source.Find(AttributeType::kTlsId)) {
+    // Compared only, so its form does not matter.
     out.tls_id = std::string(*tls_id->tls_id());
   }
   return absl::OkStatus();
 }
 
-absl::Status ReadSctp(const MediaSection& section, TransportParameters& out) {
+// A missing port, or 0, is read as browsers read it. RFC 8841 section 5 wants
+// one, and no two endpoints were ever seen to use another.
+constexpr uint16_t kSctpPortDefault = 5000;
+
+absl::Status ReadSctp(const MediaSection& section, RemoteReading& reading) {
+  TransportParameters& out = *reading.transport;
   const auto port = section.sctp_port();
-  if (!port) {
-    return ErrorIn(section, "sctp-port missing", "RFC 9429 section 5.8.2");
+  if (!port && section.Has(AttributeType::kSctpPort)) {
+    return ErrorIn(section, "sctp-port must be 0..65535", "RFC 8841 section 5");
   }
-  if (*port == 0) {
-    return ErrorIn(section, "sctp-port is 0", "RFC 8841 section 5");
+  out.sctp_port = port.value_or(0);
+  if (out.sctp_port == 0) {
+    out.sctp_port = kSctpPortDefault;
+    reading.findings.push_back(
+        {Finding::Code::kSctpPort, section.line(0).number, 1,
+         AttributeType::kSctpPort, "missing or 0", "RFC 8841 section 5"});
   }
-  out.sctp_port = *port;
   if (const auto size = section.max_message_size()) {
     out.max_message_size = *size;
   }
-  if (const auto init = section.Value(AttributeType::kSctpInit)) {
+  const auto init = section.Value(AttributeType::kSctpInit);
+  if (init && !CheckAttribute(AttributeType::kSctpInit, *init)) {
     out.sctp_init = std::string(*init);
   }
   return absl::OkStatus();
 }
 
-absl::Status ReadCandidates(const Block& block, size_t candidates_max,
-                            RemoteReading& reading) {
+// A candidate that cannot be used is no fault of the description: it is counted
+// and the others are used (RFC 8839 section 5.1).
+void ReadCandidates(const Block& block, const RemoteContext& context,
+                    RemoteReading& reading) {
   std::vector<ice::Candidate>& candidates = reading.transport->candidates;
   for (size_t i = 0; i < block.line_count(); ++i) {
     const Line line = block.line(i);
     if (line.attribute != AttributeType::kCandidate) continue;
-    if (candidates.size() == candidates_max) {
+    if (candidates.size() == context.candidates_max) {
       ++reading.candidates_dropped;
       continue;
     }
-    auto candidate = ice::Candidate::Parse(line.value);
+    auto candidate = ice::Candidate::Parse(line.attribute_value);
     if (candidate.ok() && candidate->component == 1) {
       candidates.push_back(*std::move(candidate));
-    } else if (candidate.ok() || absl::IsUnimplemented(candidate.status())) {
-      ++reading.candidates_ignored;
-    } else {
-      return ErrorAt(line.number, 1, candidate.status().message(),
-                     "RFC 8839 section 5.1");
+      continue;
+    }
+    ++reading.candidates_ignored;
+    if (!candidate.ok() && !absl::IsUnimplemented(candidate.status()) &&
+        reading.findings.size() < context.findings_max) {
+      reading.findings.push_back({Finding::Code::kCandidate, line.number, 1,
+                                  line.attribute, "not a candidate",
+                                  "RFC 8839 section 5.1"});
     }
   }
   reading.transport->end_of_candidates =
       block.Has(AttributeType::kEndOfCandidates);
-  return absl::OkStatus();
 }
 
 // What may differ from the transport in use, and what only together.
@@ -405,9 +431,8 @@ absl::StatusOr<RemoteReading> ReadRemote(const Description& remote,
   out.mline_index = *index;
   KYUU_RETURN_IF_ERROR(ReadIce(source, out));
   KYUU_RETURN_IF_ERROR(ReadDtls(source, context, out));
-  KYUU_RETURN_IF_ERROR(ReadSctp(section, out));
-  KYUU_RETURN_IF_ERROR(
-      ReadCandidates(source.candidates(), context.candidates_max, reading));
+  KYUU_RETURN_IF_ERROR(ReadSctp(section, reading));
+  ReadCandidates(source.candidates(), context, reading);
   if (context.current != nullptr && context.current->mline_index == *index) {
     KYUU_RETURN_IF_ERROR(CheckContinuity(section, out, context));
   }

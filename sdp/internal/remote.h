@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "sdp/description.h"
@@ -25,11 +26,14 @@ struct RemoteContext {
   size_t candidates_max = 0;
   // More fingerprints than these are an error.
   size_t fingerprints_max = 0;
+  // More findings than these are not kept.
+  size_t findings_max = 0;
 };
 
 struct RemoteReading {
   // nullopt: no data section, or a rejected one.
   std::optional<TransportParameters> transport;
+  std::vector<Finding> findings;  // Beside those of the description.
   uint64_t candidates_ignored = 0;
   uint64_t candidates_dropped = 0;
 };
