@@ -61,7 +61,8 @@ void Check(const Session& session) {
   KYUU_CHECK(!peer.fingerprints.empty() && peer.sctp_port != 0);
   KYUU_CHECK(!stable || peer.local_setup == Setup::kActive ||
              peer.local_setup == Setup::kPassive);
-  KYUU_CHECK(session.data_mline_index() == peer.mline_index || !stable);
+  KYUU_CHECK(session.Shares(session.tag_mid(), session.tag_mline_index()) ||
+             !stable);
 }
 
 }  // namespace

@@ -262,14 +262,14 @@ void Connection::Announce(const ice::Candidate& candidate) {
   ice::Candidate told = candidate;
   told.extensions.push_back({"ufrag", ice_.agent().local_credentials().ufrag});
   events_.push_back(CandidateFound{.candidate = told.ToString(),
-                                   .mid = session_.data_mid(),
-                                   .mline_index = session_.data_mline_index()});
+                                   .mid = session_.tag_mid(),
+                                   .mline_index = session_.tag_mline_index()});
 }
 
 void Connection::AnnounceEnd() {
   events_.push_back(CandidateFound{.candidate = "",
-                                   .mid = session_.data_mid(),
-                                   .mline_index = session_.data_mline_index()});
+                                   .mid = session_.tag_mid(),
+                                   .mline_index = session_.tag_mline_index()});
 }
 
 }  // namespace kyuu::peer

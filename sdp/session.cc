@@ -1,53 +1,16 @@
 #include "sdp/session.h"
 
-#include <array>
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "sdp/internal/bundle.h"
 #include "sdp/internal/local.h"
 #include "sdp/internal/remote.h"
 
 namespace kyuu::sdp {
 namespace {
-
-constexpr size_t kStates = 6;
-constexpr size_t kOperations = 8;
-using enum SignalingState;
-
-constexpr std::optional<SignalingState> kNo = std::nullopt;
-
-// RFC 9429 section 3.2, figure 2; section 5.7 for the rollback of provisional
-// answers; the remote offer in have-local-offer is W3C's implicit rollback.
-constexpr std::array<std::array<std::optional<SignalingState>, kOperations>,
-                     kStates>
-    kTransitions = {{
-        // stable
-        {kHaveLocalOffer, kNo, kNo, kHaveRemoteOffer, kNo, kNo, kNo, kClosed},
-        // have-local-offer
-        {kHaveLocalOffer, kNo, kNo, kHaveRemoteOffer, kHaveRemotePranswer,
-         kStable, kStable, kClosed},
-        // have-remote-offer
-        {kNo, kHaveLocalPranswer, kStable, kHaveRemoteOffer, kNo, kNo, kStable,
-         kClosed},
-        // have-local-pranswer
-        {kNo, kHaveLocalPranswer, kStable, kNo, kNo, kNo, kStable, kClosed},
-        // have-remote-pranswer
-        {kNo, kNo, kNo, kNo, kHaveRemotePranswer, kStable, kStable, kClosed},
-        // closed
-        {kNo, kNo, kNo, kNo, kNo, kNo, kNo, kClosed},
-    }};
-
-constexpr std::array<absl::string_view, kStates> kStateNames = {
-    "stable",
-    "have-local-offer",
-    "have-remote-offer",
-    "have-local-pranswer",
-    "have-remote-pranswer",
-    "closed"};
-
-constexpr std::array<absl::string_view, 3> kTypeNames = {"offer", "pranswer",
-                                                         "answer"};
 
 Operation LocalOperation(SdpType type) {
   return static_cast<Operation>(static_cast<size_t>(Operation::kLocalOffer) +
@@ -75,31 +38,19 @@ const Description* Pointer(const std::optional<Description>& description) {
 
 }  // namespace
 
-absl::string_view SignalingStateName(SignalingState state) {
-  return kStateNames[static_cast<size_t>(state)];
-}
-
-absl::string_view SdpTypeName(SdpType type) {
-  return kTypeNames[static_cast<size_t>(type)];
-}
-
-std::optional<SdpType> ParseSdpType(absl::string_view name) {
-  for (size_t i = 0; i < kTypeNames.size(); ++i) {
-    if (name == kTypeNames[i]) return static_cast<SdpType>(i);
-  }
-  return std::nullopt;
-}
-
-std::optional<SignalingState> NextState(SignalingState state,
-                                        Operation operation) {
-  return kTransitions[static_cast<size_t>(state)]
-                     [static_cast<size_t>(operation)];
-}
-
 // RFC 9429 section 5.2.1: 64 bits with the highest one zero, so that it fits
 // any integer.
 Session::Session(const Options& options, Random& random)
     : options_(options), session_id_(random.U64() >> 1) {}
+
+internal::LocalIdentity Session::Identity(uint64_t version) const {
+  return {session_id_,
+          version,
+          options_.max_message_size,
+          options_.sctp_port,
+          options_.ice_pacing,
+          options_.msid_semantic};
+}
 
 absl::StatusOr<std::string> Session::Keep(
     SdpType type,
@@ -132,13 +83,8 @@ absl::StatusOr<std::string> Session::CreateOffer(const LocalTransport& local) {
     }
   }
   return Keep(SdpType::kOffer, [&](uint64_t version) {
-    const internal::LocalIdentity identity{session_id_,
-                                           version,
-                                           options_.max_message_size,
-                                           options_.sctp_port,
-                                           options_.ice_pacing,
-                                           options_.msid_semantic};
-    return internal::WriteOffer(identity, local, Pointer(current_.local),
+    return internal::WriteOffer(Identity(version), local,
+                                Pointer(current_.local),
                                 Pointer(current_.remote));
   });
 }
@@ -182,14 +128,8 @@ absl::StatusOr<std::string> Session::CreateAnswer(const LocalTransport& local) {
   }
   KYUU_RETURN_IF_ERROR(CheckAnswerCredentials(local));
   return Keep(SdpType::kAnswer, [&](uint64_t version) {
-    const internal::LocalIdentity identity{session_id_,
-                                           version,
-                                           options_.max_message_size,
-                                           options_.sctp_port,
-                                           options_.ice_pacing,
-                                           options_.msid_semantic};
     return internal::WriteAnswer(
-        identity, local, *pending_.remote,
+        Identity(version), local, *pending_.remote,
         pending_.transport ? &*pending_.transport : nullptr, AnswerSetup());
   });
 }
@@ -206,7 +146,8 @@ absl::StatusOr<Change> Session::SetLocal(SdpType type) {
         absl::StrCat("no ", SdpTypeName(created), " was created"));
   }
   const Snapshot before = TakeSnapshot();
-  pending_.local = std::move(created_->description);
+  pending_.local = created_->description;
+  pending_.local_type = type;
   if (type != SdpType::kOffer && pending_.transport) {
     const MediaSection data =
         pending_.local->media(pending_.transport->mline_index);
@@ -257,11 +198,18 @@ absl::StatusOr<Change> Session::SetRemote(SdpType type, std::string sdp) {
   const bool implicit_rollback =
       type == SdpType::kOffer && state_ == SignalingState::kHaveLocalOffer;
   if (implicit_rollback) pending_ = Negotiation{};
+  created_.reset();
   pending_.remote = std::move(remote_description);
+  pending_.remote_type = type;
   pending_.transport = std::move(reading.transport);
   if (type != SdpType::kOffer && pending_.transport) {
+    // An association that goes on keeps its roles (RFC 8842 section 5.5).
+    const bool goes_on = current_.transport &&
+                         current_.transport->local_setup &&
+                         SameDtls(*pending_.transport, *current_.transport);
     pending_.transport->local_setup =
-        Opposite(pending_.transport->remote_setup);
+        goes_on ? *current_.transport->local_setup
+                : Opposite(pending_.transport->remote_setup);
   }
   if (type == SdpType::kAnswer) {
     if (!first_offerer_) first_offerer_ = true;
@@ -279,6 +227,7 @@ absl::StatusOr<Change> Session::Rollback() {
   if (!next) return WrongState("rollback", state_);
   const Snapshot before = TakeSnapshot();
   pending_ = Negotiation{};
+  created_.reset();
   Change change = Finish(before, *next);
   change.rolled_back = true;
   change.ice_restart = false;
@@ -304,7 +253,12 @@ Session::Snapshot Session::TakeSnapshot() const {
 
 Change Session::Finish(const Snapshot& before, SignalingState next) {
   state_ = next;
-  created_.reset();
+  if (next == SignalingState::kStable) {
+    // W3C webrtc-pc section 4.4.1.5: what is needed is asked anew.
+    created_.reset();
+    negotiation_needed_told_ = false;
+    if (local_ufrag() != ufrag_to_replace_) ufrag_to_replace_.clear();
+  }
   Change change;
   change.state = next;
   const std::string ufrag = local_ufrag();
@@ -342,22 +296,90 @@ std::string Session::local_ufrag() const {
               : std::string();
 }
 
-std::string Session::data_mid() const {
-  const Description* local = newest_local();
-  if (local != nullptr) {
-    const auto data = internal::FindData(*local);
-    if (data) return std::string(local->media(*data).mid().value_or(""));
-  }
-  return remote() ? remote()->mid : std::string();
+const Description* Session::newest_remote() const {
+  return Pointer(pending_.remote ? pending_.remote : current_.remote);
 }
 
-size_t Session::data_mline_index() const {
-  const Description* local = newest_local();
-  if (local != nullptr) {
-    const auto data = internal::FindData(*local);
-    if (data) return *data;
+// The tagged section, in the newest local description, else the remote one.
+std::optional<size_t> Session::Tag() const {
+  if (const Description* local = newest_local()) {
+    if (const auto data = internal::FindData(*local)) {
+      return internal::TransportOf(*local, *data)[0];
+    }
   }
-  return remote() ? remote()->mline_index : 0;
+  if (!remote()) return std::nullopt;
+  return internal::TransportOf(*newest_remote(), remote()->mline_index)[0];
+}
+
+std::string Session::tag_mid() const {
+  const auto tag = Tag();
+  if (!tag) return "";
+  const Description* local = newest_local();
+  const Description* said =
+      local != nullptr && internal::FindData(*local) ? local : newest_remote();
+  return std::string(said->media(*tag).mid().value_or(""));
+}
+
+size_t Session::tag_mline_index() const { return Tag().value_or(0); }
+
+bool Session::Shares(absl::string_view mid, size_t mline_index) const {
+  if (!remote()) return false;
+  for (const size_t index :
+       internal::TransportOf(*newest_remote(), remote()->mline_index)) {
+    const auto shared = newest_remote()->media(index).mid();
+    if (mid.empty() ? index == mline_index : shared == mid) return true;
+  }
+  return false;
+}
+
+std::vector<Section> Session::sections() const {
+  const Description* said = newest_local();
+  if (said == nullptr) said = newest_remote();
+  std::vector<Section> sections;
+  if (said == nullptr) return sections;
+  const auto data = internal::FindData(*said);
+  const std::vector<size_t> shared =
+      data ? internal::TransportOf(*said, *data) : std::vector<size_t>{};
+  for (size_t i = 0; i < said->media_count(); ++i) {
+    const MediaSection media = said->media(i);
+    Section& section = sections.emplace_back();
+    section.mid = std::string(media.mid().value_or(""));
+    section.media = std::string(media.media());
+    section.direction = media.direction().value_or(Direction::kSendrecv);
+    if (std::find(shared.begin(), shared.end(), i) == shared.end()) continue;
+    section.use = i == *data ? Section::Use::kAccepted : Section::Use::kParked;
+    section.transport = std::string(said->media(shared[0]).mid().value_or(""));
+  }
+  return sections;
+}
+
+bool Session::TakeNegotiationNeeded() {
+  if (state_ != SignalingState::kStable) return false;
+  const auto has_data = [](const std::optional<Description>& description) {
+    if (!description) return false;
+    for (size_t i = 0; i < description->media_count(); ++i) {
+      if (description->media(i).is_data_channel()) return true;
+    }
+    return false;
+  };
+  // A data section that was refused was negotiated too: asking once more would
+  // never end.
+  const bool needed =
+      restart_wanted() || (data_wanted_ && !(has_data(current_.local) &&
+                                             has_data(current_.remote)));
+  return needed && !std::exchange(negotiation_needed_told_, needed);
+}
+
+std::optional<SdpType> Session::local_type() const {
+  if (pending_.local) return pending_.local_type;
+  if (current_.local) return current_.local_type;
+  return std::nullopt;
+}
+
+std::optional<SdpType> Session::remote_type() const {
+  if (pending_.remote) return pending_.remote_type;
+  if (current_.remote) return current_.remote_type;
+  return std::nullopt;
 }
 
 bool Session::offerer() const {

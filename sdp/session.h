@@ -8,8 +8,12 @@
 //
 // Session decides nothing about ICE, DTLS or SCTP: it tells what was agreed in
 // remote() and what differs from before in Change. It has no clock and sends
-// nothing. Audio and video sections in an offer are refused in the answer and
-// keep their places from then on.
+// nothing. It alone knows what is negotiated, and whether that is enough.
+//
+// The unit is the transport, named by the tagged section of its BUNDLE group
+// (RFC 9143), not the m= section. Audio and video that share the transport of
+// data are parked: answered as inactive, with the formats that were offered, so
+// that the transport lives. All other media is refused. Both keep their places.
 
 #ifndef KYUU_SDP_SESSION_H_
 #define KYUU_SDP_SESSION_H_
@@ -27,55 +31,17 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/random.h"
+#include "sdp/change.h"
 #include "sdp/description.h"
+#include "sdp/finding.h"
+#include "sdp/signaling_state.h"
 #include "sdp/transport_parameters.h"
 
 namespace kyuu::sdp {
 
-// SignalingState is RFC 9429 section 3.2's figure.
-enum class SignalingState : uint8_t {
-  kStable,
-  kHaveLocalOffer,
-  kHaveRemoteOffer,
-  kHaveLocalPranswer,
-  kHaveRemotePranswer,
-  kClosed,
-};
-absl::string_view SignalingStateName(SignalingState state);
-
-// SdpType says what a description is for. Rollback() is the fourth type.
-enum class SdpType : uint8_t { kOffer, kPranswer, kAnswer };
-absl::string_view SdpTypeName(SdpType type);
-// ParseSdpType reads "offer", "pranswer" and "answer".
-std::optional<SdpType> ParseSdpType(absl::string_view name);
-
-// Change is what applying one description made different: the caller acts on
-// it, reading remote() for the values.
-struct Change {
-  SignalingState state = SignalingState::kStable;
-  // remote() carries peer credentials that ICE does not know yet: at the first
-  // exchange, at a restart, or after a rollback.
-  bool remote_ice = false;
-  // The same for our own credentials, now in a local description.
-  bool local_ice = false;
-  // The credentials just named replace others: an ICE restart (RFC 8839
-  // section 4.4.1.1.1).
-  bool ice_restart = false;
-  // The peer's fingerprints (or tls-id) replace others: a new DTLS association
-  // is needed (RFC 8842 section 5.1).
-  bool dtls_restart = false;
-  // remote() carries candidates, or the end of them, not seen before.
-  bool remote_candidates = false;
-  // An answer was applied, provisional or final: local_setup is set.
-  bool answered = false;
-  // The final answer refused the data section, or a rollback took it back:
-  // remote() is nullopt and its transport ends.
-  bool data_ended = false;
-  // A pending offer was taken back, by Rollback() or because a remote offer
-  // met a local one. remote_ice and local_ice then say which credentials fell
-  // back to their former values.
-  bool rolled_back = false;
-};
+namespace internal {
+struct LocalIdentity;
+}  // namespace internal
 
 class Session {
  public:
@@ -120,8 +86,10 @@ class Session {
 
   // SetLocal applies the description that CreateOffer or CreateAnswer returned
   // last; with `sdp`, it must be that one unaltered (RFC 9429 section 5.4),
-  // else INVALID_ARGUMENT. FAILED_PRECONDITION in a wrong state, or if nothing
-  // was created since the state last changed.
+  // else INVALID_ARGUMENT. As W3C's [[LastCreatedOffer]] and
+  // [[LastCreatedAnswer]] it may be set again, an answer first as a provisional
+  // one, until the peer's next description, a rollback or the end of the
+  // exchange. FAILED_PRECONDITION in a wrong state, or if nothing was created.
   absl::StatusOr<Change> SetLocal(SdpType type);
   absl::StatusOr<Change> SetLocal(SdpType type, absl::string_view sdp);
 
@@ -146,11 +114,24 @@ class Session {
   // The peer's parameters, pending ones first; nullopt before any description
   // of the peer, and after the data section was refused.
   const std::optional<TransportParameters>& remote() const;
-  // The mid and the index of our data section, for candidates that are
-  // trickled: from the newest local description, else the remote one; empty
-  // and 0 before both.
-  std::string data_mid() const;
-  size_t data_mline_index() const;
+  // The m= sections of the newest local description, else of the remote one.
+  std::vector<Section> sections() const;
+  // The mid and the index of the tagged section of data's transport, for
+  // candidates that are trickled: from the newest local description, else the
+  // remote one; empty and 0 before both.
+  std::string tag_mid() const;
+  size_t tag_mline_index() const;
+  // Whether a candidate of the peer belongs to data's transport: told under any
+  // mid that shares it (RFC 9143 section 7.1.3), or an index if `mid` is empty.
+  bool Shares(absl::string_view mid, size_t mline_index) const;
+
+  // W3C webrtc-pc section 4.7.3: whether an offer is due, because data channels
+  // are wanted and no data section was negotiated, or ICE is to restart. True
+  // once for each need, and only in kStable.
+  void WantData() { data_wanted_ = true; }
+  void WantRestart() { ufrag_to_replace_ = local_ufrag(); }
+  bool restart_wanted() const { return !ufrag_to_replace_.empty(); }
+  bool TakeNegotiationNeeded();
   // True if our side sent the first offer that was answered, or is pending:
   // ICE's controlling side unless the peer is lite (RFC 8445 section 6.1.1).
   bool offerer() const;
@@ -169,6 +150,9 @@ class Session {
   const Description* pending_local_description() const;
   const Description* current_remote_description() const;
   const Description* pending_remote_description() const;
+  // What the newest ones are for, pending ones first; nullopt without one.
+  std::optional<SdpType> local_type() const;
+  std::optional<SdpType> remote_type() const;
 
   // What the newest remote description says against the grammar, where nothing
   // depends on it. At most Limits::findings_max for each of its readers.
@@ -180,9 +164,11 @@ class Session {
   struct Negotiation {
     std::optional<Description> local;
     std::optional<Description> remote;
+    SdpType local_type = SdpType::kOffer;
+    SdpType remote_type = SdpType::kOffer;
     std::optional<TransportParameters> transport;  // From `remote`.
   };
-  // Written, and not applied yet.
+  // Written last.
   struct Created {
     SdpType type;  // kOffer or kAnswer.
     Description description;
@@ -196,12 +182,15 @@ class Session {
   absl::StatusOr<std::string> Keep(
       SdpType type,
       absl::FunctionRef<absl::StatusOr<std::string>(uint64_t version)> write);
+  internal::LocalIdentity Identity(uint64_t version) const;
   Setup AnswerSetup() const;
   absl::Status CheckAnswerCredentials(const LocalTransport& local) const;
   Snapshot TakeSnapshot() const;
   Change Finish(const Snapshot& before, SignalingState next);
   void Promote();
   const Description* newest_local() const;
+  const Description* newest_remote() const;
+  std::optional<size_t> Tag() const;
   std::string local_ufrag() const;
 
   Options options_;
@@ -213,24 +202,12 @@ class Session {
   Negotiation pending_;
   std::optional<Created> created_;
   std::optional<bool> first_offerer_;
+  bool data_wanted_ = false;
+  std::string ufrag_to_replace_;          // By a restart; empty for none.
+  bool negotiation_needed_told_ = false;  // Of the present need.
   std::vector<Finding> findings_;
   Stats stats_;
 };
-
-// NextState is the state machine as data: where an operation leads to, nullopt
-// where it is not allowed (RFC 9429 section 3.2, and 5.7 for the rollback).
-enum class Operation : uint8_t {
-  kLocalOffer,
-  kLocalPranswer,
-  kLocalAnswer,
-  kRemoteOffer,
-  kRemotePranswer,
-  kRemoteAnswer,
-  kRollback,
-  kClose,
-};
-std::optional<SignalingState> NextState(SignalingState state,
-                                        Operation operation);
 
 }  // namespace kyuu::sdp
 

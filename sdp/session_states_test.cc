@@ -373,6 +373,115 @@ TEST(SessionStatesTest, RefusedDataEndsTheTransportAndItsPlaceIsUsedAgain) {
   EXPECT_EQ(description.media_count(), 1u);
 }
 
+TEST(SessionStatesTest, OneDescriptionMayBeSetSeveralTimes) {
+  Couple couple;
+  const std::string offer = couple.a.CreateOffer(TransportOf('a')).value();
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_OK(couple.a.SetLocal(SdpType::kOffer, offer));
+  }
+  ASSERT_OK(couple.b.SetRemote(SdpType::kOffer, offer));
+  const std::string answer = couple.b.CreateAnswer(TransportOf('b')).value();
+  ASSERT_OK(couple.b.SetLocal(SdpType::kPranswer, answer));
+  ASSERT_OK(couple.b.SetLocal(SdpType::kPranswer, answer));
+  ASSERT_OK(couple.b.SetLocal(SdpType::kAnswer, answer));
+  ASSERT_OK(couple.a.SetRemote(SdpType::kPranswer, answer));
+  ASSERT_OK(couple.a.SetRemote(SdpType::kAnswer, answer));
+  EXPECT_EQ(couple.a.state(), kStable);
+  // Not beyond the exchange it was made for.
+  EXPECT_THAT(couple.a.SetLocal(SdpType::kOffer, offer), kWrongState);
+  // Nor against another offer than the one it answers.
+  ASSERT_OK(couple.b.SetRemote(SdpType::kOffer,
+                               couple.a.CreateOffer(TransportOf('a')).value()));
+  EXPECT_THAT(couple.b.SetLocal(SdpType::kAnswer, answer), kWrongState);
+}
+
+// Firefox 153 answers an ICE restart with setup:active though it is the server.
+TEST(SessionStatesTest, AnAnswerWithTheOtherRoleKeepsTheAssociation) {
+  Couple couple;
+  couple.Negotiate(couple.b, TransportOf('b'), couple.a, TransportOf('a'));
+  ASSERT_EQ(couple.a.remote()->local_setup, sdp::Setup::kActive);
+  const std::string offer = couple.a.CreateOffer(TransportOf('a', '2')).value();
+  ASSERT_OK(couple.a.SetLocal(SdpType::kOffer));
+  ASSERT_OK(couple.b.SetRemote(SdpType::kOffer, offer));
+  const std::string answer =
+      absl::StrReplaceAll(couple.b.CreateAnswer(TransportOf('b', '2')).value(),
+                          {{"setup:passive", "setup:active"}});
+  const auto change = couple.a.SetRemote(SdpType::kAnswer, answer);
+  ASSERT_OK(change);
+  EXPECT_TRUE(change->ice_restart);
+  EXPECT_FALSE(change->dtls_restart);
+  EXPECT_EQ(couple.a.remote()->local_setup, sdp::Setup::kActive);
+}
+
+// W3C webrtc-pc section 4.7.3.
+TEST(SessionStatesTest, NegotiationIsNeededOnceForEachNeed) {
+  Couple couple;
+  EXPECT_FALSE(couple.a.TakeNegotiationNeeded());
+  couple.a.WantData();
+  EXPECT_TRUE(couple.a.TakeNegotiationNeeded());
+  couple.a.WantData();
+  EXPECT_FALSE(couple.a.TakeNegotiationNeeded());
+  // An exchange about audio alone leaves the need.
+  ASSERT_OK(
+      couple.a.SetRemote(SdpType::kOffer,
+                         "v=0\r\no=- 7 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
+                         "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:x\r\n"));
+  EXPECT_FALSE(couple.a.TakeNegotiationNeeded());
+  ASSERT_OK(couple.a.CreateAnswer(TransportOf('a')));
+  ASSERT_OK(couple.a.SetLocal(SdpType::kAnswer));
+  EXPECT_TRUE(couple.a.TakeNegotiationNeeded());
+  EXPECT_FALSE(couple.a.TakeNegotiationNeeded());
+
+  Couple other;
+  other.a.WantData();
+  other.Negotiate();
+  EXPECT_FALSE(other.a.TakeNegotiationNeeded());
+  // The other side gets data that it did not ask for, and needs nothing.
+  other.b.WantData();
+  EXPECT_FALSE(other.b.TakeNegotiationNeeded());
+  other.a.WantRestart();
+  EXPECT_TRUE(other.a.restart_wanted());
+  EXPECT_TRUE(other.a.TakeNegotiationNeeded());
+  other.Negotiate(other.a, TransportOf('a', '2'), other.b,
+                  TransportOf('b', '2'));
+  EXPECT_FALSE(other.a.restart_wanted());
+  EXPECT_FALSE(other.a.TakeNegotiationNeeded());
+}
+
+TEST(SessionStatesTest, ParkedSectionsStayParkedInOurOffers) {
+  SeededRandom random(1);
+  Session session({}, random);
+  const std::string offer = absl::StrReplaceAll(
+      ForeignOffer(), {{"BUNDLE 0", "BUNDLE a 0"},
+                       {"m=application",
+                        "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:a\r\n"
+                        "a=rtpmap:111 opus/48000/2\r\na=rtcp-mux\r\n"
+                        "a=ice-ufrag:rem1\r\n"
+                        "a=ice-pwd:remoteremoteremotermt1\r\nm=application"}});
+  ASSERT_OK(session.SetRemote(SdpType::kOffer, offer));
+  ASSERT_OK(session.CreateAnswer(TransportOf('a')));
+  ASSERT_OK(session.SetLocal(SdpType::kAnswer));
+  const Description ours =
+      Description::Parse(session.CreateOffer(TransportOf('a')).value()).value();
+  ASSERT_EQ(ours.media_count(), 2u);
+  EXPECT_EQ(ours.BundleGroups()[0], (std::vector<absl::string_view>{"a", "0"}));
+  EXPECT_EQ(ours.media(0).port(), 9);
+  EXPECT_EQ(ours.media(0).direction(), Direction::kInactive);
+  EXPECT_EQ(ours.media(0).ice_ufrag(), "aaa1");
+  EXPECT_TRUE(ours.media(0).Has(AttributeType::kRtcpMux));
+  EXPECT_EQ(ours.media(0).setup(), sdp::Setup::kActpass);
+  // The peer stops audio: the transport lives on under the other tag.
+  const auto change = session.SetRemote(
+      SdpType::kOffer,
+      absl::StrReplaceAll(
+          offer, {{"BUNDLE a 0", "BUNDLE 0"}, {"m=audio 9", "m=audio 0"}}));
+  ASSERT_OK(change);
+  EXPECT_FALSE(change->remote_ice);
+  EXPECT_EQ(session.remote()->tag, "0");
+  EXPECT_THAT(session.CreateAnswer(TransportOf('a')).value(),
+              HasSubstr("m=audio 0 "));
+}
+
 TEST(SessionStatesTest, RejectedSectionsKeepTheirPlacesInOurOffers) {
   SeededRandom random(1);
   Session session({}, random);
@@ -390,7 +499,7 @@ TEST(SessionStatesTest, RejectedSectionsKeepTheirPlacesInOurOffers) {
   EXPECT_EQ(ours.media(0).formats(), "111 0");
   EXPECT_EQ(ours.media(0).mid(), "a");
   EXPECT_EQ(ours.media(1).mid(), "0");
-  EXPECT_EQ(session.data_mline_index(), 1u);
+  EXPECT_EQ(session.tag_mline_index(), 1u);
 }
 
 TEST(SessionStatesTest, AnOfferWithoutDataIsAnsweredWithNothing) {

@@ -103,7 +103,7 @@ TEST(SessionTest, TwoSessionsAgree) {
   EXPECT_FALSE(offered.answered);
   EXPECT_FALSE(couple.a.remote());
   EXPECT_TRUE(couple.a.offerer());
-  EXPECT_EQ(couple.a.data_mid(), "0");
+  EXPECT_EQ(couple.a.tag_mid(), "0");
 
   const Change got = couple.b.SetRemote(SdpType::kOffer, offer).value();
   EXPECT_TRUE(got.remote_ice);
@@ -144,7 +144,7 @@ TEST(SessionTest, TwoSessionsAgree) {
   EXPECT_EQ(couple.a.current_remote_description()->ToString(), answer);
 }
 
-TEST(SessionTest, BrowsersOffersAreAnsweredWithTheDataSectionAlone) {
+TEST(SessionTest, BrowsersOffersAreAnsweredWithMediaParked) {
   for (const absl::string_view name : kBrowserOffers) {
     SeededRandom random(5);
     Session session({}, random);
@@ -164,15 +164,19 @@ TEST(SessionTest, BrowsersOffersAreAnsweredWithTheDataSectionAlone) {
       EXPECT_EQ(section.protocol(), offered.media(i).protocol()) << name;
       EXPECT_EQ(section.formats(), offered.media(i).formats()) << name;
       EXPECT_EQ(section.mid(), offered.media(i).mid()) << name;
-      EXPECT_EQ(section.rejected(), i != last) << name;
+      EXPECT_EQ(section.port(), 9) << name;
+      EXPECT_EQ(section.Has(AttributeType::kInactive), i != last) << name;
+      EXPECT_EQ(section.Has(AttributeType::kRtcpMux), i != last) << name;
+      EXPECT_EQ(section.ice_ufrag(), "bbb1") << name;
+      EXPECT_EQ(section.setup(), sdp::Setup::kActive) << name;
     }
-    EXPECT_THAT(ours.BundleGroups(),
-                ElementsAre(ElementsAre(absl::StrCat(last))));
+    EXPECT_EQ(ours.BundleGroups(), offered.BundleGroups()) << name;
     EXPECT_TRUE(ours.session().HasIceOption("trickle"));
     EXPECT_FALSE(ours.session().HasIceOption("ice2"));
     EXPECT_EQ(ours.media(last).setup(), sdp::Setup::kActive);
     ASSERT_OK(session.SetLocal(SdpType::kAnswer));
-    EXPECT_EQ(session.data_mline_index(), last);
+    EXPECT_EQ(session.tag_mline_index(), 0u);
+    EXPECT_EQ(session.remote()->mline_index, last);
   }
 }
 
@@ -212,13 +216,90 @@ TEST(SessionTest, JsepExampleB1) {
   EXPECT_EQ(remote.tls_id, "17f0f4ba8a5f1213faca591b58ba52a7");
   EXPECT_EQ(remote.max_message_size, 65536u);
   const std::string answer = session.CreateAnswer(TransportOf('b')).value();
-  EXPECT_THAT(answer, HasSubstr("a=group:BUNDLE d1\r\n"));
-  EXPECT_THAT(answer, HasSubstr("m=audio 0 UDP/TLS/RTP/SAVPF 96 0 8 97 98\r\n"
-                                "c=IN IP4 0.0.0.0\r\na=inactive\r\n"
-                                "a=mid:a1\r\n"));
+  EXPECT_EQ(remote.tag, "a1");
+  EXPECT_THAT(answer, HasSubstr("a=group:BUNDLE a1 d1\r\n"));
+  EXPECT_THAT(
+      answer,
+      HasSubstr(absl::StrCat(
+          "m=audio 9 UDP/TLS/RTP/SAVPF 96 0 8 97 98\r\nc=IN IP4 0.0.0.0\r\n"
+          "a=mid:a1\r\na=inactive\r\na=rtpmap:96 opus/48000/2\r\n"
+          "a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
+          "a=rtpmap:97 telephone-event/8000\r\n"
+          "a=rtpmap:98 telephone-event/48000\r\na=fmtp:97 0-15\r\n"
+          "a=fmtp:98 0-15\r\na=rtcp-mux\r\na=ice-ufrag:bbb1\r\n"
+          "a=ice-pwd:bbbbbbbbbbbbbbbbbbbbbbb1\r\na=fingerprint:",
+          FingerprintOf('b').ToString(),
+          "\r\na=setup:active\r\nm=application 9 ")));
   EXPECT_THAT(answer, HasSubstr("m=application 9 UDP/DTLS/SCTP"));
   EXPECT_THAT(answer, Not(HasSubstr("bundle-only")));
   EXPECT_OK(session.SetLocal(SdpType::kAnswer));
+}
+
+// Its candidates come under mid a1, index 0; and under d1 they would be meant
+// for the same transport.
+TEST(SessionTest, CandidatesBelongToTheTransportNotToTheSection) {
+  SeededRandom random(5);
+  Session session({}, random);
+  EXPECT_FALSE(session.Shares("a1", 0));
+  ASSERT_OK(
+      session.SetRemote(SdpType::kOffer, ReadTestdata("rfc9429-offer-B1")));
+  EXPECT_TRUE(session.Shares("a1", 0));
+  EXPECT_TRUE(session.Shares("d1", 7));
+  EXPECT_TRUE(session.Shares("", 0));
+  EXPECT_TRUE(session.Shares("", 1));
+  EXPECT_FALSE(session.Shares("", 2));
+  EXPECT_FALSE(session.Shares("v1", 0));
+  // Ours are told, and written, with the tagged section.
+  ASSERT_OK(session.CreateAnswer(TransportOf('b')));
+  ASSERT_OK(session.SetLocal(SdpType::kAnswer));
+  EXPECT_EQ(session.tag_mid(), "a1");
+  EXPECT_EQ(session.tag_mline_index(), 0u);
+  const auto ours = Description::Parse(
+      session
+          .LocalDescriptionWith(
+              {*ice::Candidate::Parse("1 1 udp 7 192.0.2.1 5 typ host")}, true)
+          .value());
+  EXPECT_TRUE(ours->media(0).Has(AttributeType::kCandidate));
+  EXPECT_EQ(ours->media(0).port(), 5);
+  EXPECT_FALSE(ours->media(1).Has(AttributeType::kCandidate));
+}
+
+TEST(SessionTest, EmbeddedCandidatesOfTheTaggedSectionAreTheTransports) {
+  SeededRandom random(5);
+  Session session({}, random);
+  // Chromium's balanced offer has ports of its own for each section, which go
+  // with the bundle; Firefox's credentials stand with each section.
+  for (const absl::string_view name : {"chromium-156-offer-audio-video-data",
+                                       "firefox-153-offer-audio-video-data"}) {
+    ASSERT_OK(session.SetRemote(SdpType::kOffer, ReadTestdata(name)));
+    const Description offer = *Description::Parse(ReadTestdata(name));
+    const uint16_t port = offer.media(0).port();
+    ASSERT_FALSE(session.remote()->candidates.empty());
+    EXPECT_EQ(session.remote()->candidates[0].address.port, port) << name;
+    EXPECT_EQ(session.remote()->tag, "0") << name;
+  }
+}
+
+TEST(SessionTest, SectionsSayWhatTheyAreUsedFor) {
+  SeededRandom random(5);
+  Session session({}, random);
+  EXPECT_TRUE(session.sections().empty());
+  ASSERT_OK(session.SetRemote(
+      SdpType::kOffer,
+      absl::StrReplaceAll(ReadTestdata("chromium-156-offer-audio-video-data"),
+                          {{"BUNDLE 0 1 2", "BUNDLE 0 2"}})));
+  ASSERT_OK(session.CreateAnswer(TransportOf('b')));
+  ASSERT_OK(session.SetLocal(SdpType::kAnswer));
+  const std::vector<Section> sections = session.sections();
+  ASSERT_EQ(sections.size(), 3u);
+  EXPECT_EQ(sections[0].use, Section::Use::kParked);
+  EXPECT_EQ(sections[0].media, "audio");
+  EXPECT_EQ(sections[0].direction, Direction::kInactive);
+  EXPECT_EQ(sections[0].transport, "0");
+  EXPECT_EQ(sections[1].use, Section::Use::kRejected);
+  EXPECT_EQ(sections[1].transport, "");
+  EXPECT_EQ(sections[2].use, Section::Use::kAccepted);
+  EXPECT_EQ(sections[2].transport, "0");
 }
 
 TEST(SessionTest, TheFormFromBeforeTheRfcIsAnsweredInKind) {
@@ -345,8 +426,10 @@ TEST(SessionTest, OnlyTheCreatedDescriptionCanBeSet) {
   EXPECT_THAT(session.SetLocal(SdpType::kOffer, offer + "a=x\r\n"), kInvalid);
   EXPECT_EQ(session.state(), SignalingState::kStable);
   EXPECT_OK(session.SetLocal(SdpType::kOffer, offer));
-  // It is used up.
-  EXPECT_THAT(session.SetLocal(SdpType::kOffer), kWrongState);
+  // Again, and no other.
+  EXPECT_OK(session.SetLocal(SdpType::kOffer, offer));
+  EXPECT_THAT(session.SetLocal(SdpType::kOffer, offer + "a=x\r\n"), kInvalid);
+  ASSERT_OK(session.Rollback());
   EXPECT_THAT(session.SetLocal(SdpType::kOffer, offer), kWrongState);
 }
 

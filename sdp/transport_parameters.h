@@ -35,6 +35,9 @@ struct LocalTransport {
 struct TransportParameters {
   std::string mid;         // Of the data section; empty if it has none.
   size_t mline_index = 0;  // Its place among the m= sections.
+  // The mid of the tagged section, by which the transport is known (RFC 9143
+  // section 7.1.3): that of the data section itself unless others share it.
+  std::string tag;
   std::string ice_ufrag;
   std::string ice_pwd;
   bool ice_lite = false;  // RFC 8445 section 2.5: we then control.

@@ -1,12 +1,16 @@
 #include "sdp/internal/local.h"
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "sdp/builder.h"
-#include "sdp/internal/remote.h"
+#include "sdp/internal/bundle.h"
 
 namespace kyuu::sdp::internal {
 namespace {
@@ -15,18 +19,27 @@ constexpr absl::string_view kNoAddress = "IN IP4 0.0.0.0";
 
 // One m= section to be written.
 struct Slot {
+  enum class Use : uint8_t { kRejected, kParked, kData };
+  Use use = Use::kData;
   absl::string_view media = "application";
   absl::string_view protocol = "UDP/DTLS/SCTP";
   std::string formats = "webrtc-datachannel";
   std::string mid;  // Empty for none: only a peer without mids has it so.
   bool legacy = false;
+  // What a parked section says of its formats; unset for the other uses.
+  std::optional<MediaSection> parked;
 };
 
-Slot SlotOf(const MediaSection& section) {
-  return Slot{section.media(), section.protocol(),
-              std::string(section.formats()),
-              std::string(section.mid().value_or("")),
-              section.is_legacy_data_channel()};
+Slot SlotOf(const MediaSection& section, Slot::Use use) {
+  Slot slot{use,
+            section.media(),
+            section.protocol(),
+            std::string(section.formats()),
+            std::string(section.mid().value_or("")),
+            section.is_legacy_data_channel(),
+            std::nullopt};
+  if (use == Slot::Use::kParked) slot.parked = section;
+  return slot;
 }
 
 // The default destination (RFC 8839 section 4.2.1.2): the UDP candidate that
@@ -77,15 +90,16 @@ std::string MediaValue(const Slot& slot, uint16_t port) {
 }
 
 void WriteSessionLevel(Builder& out, const LocalIdentity& identity,
-                       absl::string_view bundled_mid,
+                       absl::Span<const std::string> bundle,
                        absl::string_view ice_options) {
   // RFC 9429 section 5.2.1: no meaningful name or address.
   out.Add('v', "0");
   out.Add('o', absl::StrCat("- ", identity.session_id, " ",
                             identity.session_version, " ", kNoAddress));
   out.Add('s', "-").Add('t', "0 0");
-  if (!bundled_mid.empty()) {
-    out.Attribute(AttributeType::kGroup, absl::StrCat("BUNDLE ", bundled_mid));
+  if (!bundle.empty()) {
+    out.Attribute(AttributeType::kGroup,
+                  absl::StrCat("BUNDLE ", absl::StrJoin(bundle, " ")));
   }
   if (!ice_options.empty()) {
     out.Attribute(AttributeType::kIceOptions, ice_options);
@@ -107,20 +121,49 @@ void WriteRejected(Builder& out, const Slot& slot) {
   if (!slot.mid.empty()) out.Add('a', absl::StrCat("mid:", slot.mid));
 }
 
-void WriteData(Builder& out, Slot slot, const LocalIdentity& identity,
-               const LocalTransport& local, Setup setup) {
-  // Before RFC 8841 the format was the port of SCTP.
-  if (slot.legacy) slot.formats = absl::StrCat(identity.sctp_port);
-  const Destination destination = DefaultDestination(local.candidates);
-  out.Add('m', MediaValue(slot, destination.port));
-  out.Add('c', destination.address);
-  if (!slot.mid.empty()) out.Attribute(AttributeType::kMid, slot.mid);
+// What belongs to the transport, and so is the same in all sections that share
+// it. Only the tagged section names candidates: the others have none.
+void WriteTransport(Builder& out, const LocalTransport& local, Setup setup) {
   out.Attribute(AttributeType::kIceUfrag, local.ice_ufrag);
   out.Attribute(AttributeType::kIcePwd, local.ice_pwd);
   for (const dtls::Fingerprint& fingerprint : local.fingerprints) {
     out.Attribute(AttributeType::kFingerprint, fingerprint.ToString());
   }
   out.Attribute(AttributeType::kSetup, SetupName(setup));
+}
+
+void WriteHead(Builder& out, const Slot& slot, const LocalTransport& local) {
+  const Destination destination = DefaultDestination(local.candidates);
+  out.Add('m', MediaValue(slot, destination.port));
+  out.Add('c', destination.address);
+  if (!slot.mid.empty()) out.Attribute(AttributeType::kMid, slot.mid);
+}
+
+// A media section that shares the transport of data is kept open, or the
+// transport would go with it (RFC 9143 section 7.3.3): both sides' formats, and
+// no media.
+void WriteParked(Builder& out, const Slot& slot, const LocalTransport& local,
+                 Setup setup) {
+  WriteHead(out, slot, local);
+  out.Flag(AttributeType::kInactive);
+  const MediaSection& parked = *slot.parked;
+  for (size_t i = 1; i < parked.line_count(); ++i) {
+    const Line line = parked.line(i);
+    if (line.attribute_name == "rtpmap" || line.attribute_name == "fmtp" ||
+        line.attribute == AttributeType::kRtcpMux) {
+      out.Copy(line);
+    }
+  }
+  WriteTransport(out, local, setup);
+  WriteCandidates(out, local.candidates, local.end_of_candidates);
+}
+
+void WriteData(Builder& out, Slot slot, const LocalIdentity& identity,
+               const LocalTransport& local, Setup setup) {
+  // Before RFC 8841 the format was the port of SCTP.
+  if (slot.legacy) slot.formats = absl::StrCat(identity.sctp_port);
+  WriteHead(out, slot, local);
+  WriteTransport(out, local, setup);
   if (slot.legacy) {
     out.Attribute(
         AttributeType::kSctpmap,
@@ -131,6 +174,29 @@ void WriteData(Builder& out, Slot slot, const LocalIdentity& identity,
   out.Attribute(AttributeType::kMaxMessageSize,
                 absl::StrCat(identity.max_message_size));
   WriteCandidates(out, local.candidates, local.end_of_candidates);
+}
+
+// Writes all sections. `tag` is the index of the tagged one.
+void WriteSlots(Builder& out, absl::Span<const Slot> slots, size_t tag,
+                const LocalIdentity& identity, const LocalTransport& local,
+                Setup setup) {
+  LocalTransport untagged = local;
+  untagged.candidates.clear();
+  untagged.end_of_candidates = false;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const LocalTransport& told = i == tag ? local : untagged;
+    switch (slots[i].use) {
+      case Slot::Use::kRejected:
+        WriteRejected(out, slots[i]);
+        break;
+      case Slot::Use::kParked:
+        WriteParked(out, slots[i], told, setup);
+        break;
+      case Slot::Use::kData:
+        WriteData(out, slots[i], identity, told, setup);
+        break;
+    }
+  }
 }
 
 absl::Status CheckLocal(const LocalTransport& local) {
@@ -166,31 +232,48 @@ absl::StatusOr<std::string> WriteOffer(const LocalIdentity& identity,
                      i < current_local->media_count();
        ++i) {
     const MediaSection ours = current_local->media(i);
-    slots.push_back(SlotOf(ours));
-    if (ours.port() == 0 || current_remote->media(i).rejected()) {
+    const bool rejected =
+        ours.port() == 0 || current_remote->media(i).rejected();
+    if (rejected) {
       if (!recyclable) recyclable = i;
-    } else {
+    } else if (ours.is_data_channel()) {
       data = i;
     }
+    slots.push_back(SlotOf(ours, rejected ? Slot::Use::kRejected
+                                 : ours.is_data_channel()
+                                     ? Slot::Use::kData
+                                     : Slot::Use::kParked));
   }
-  if (!data) {
+  std::vector<std::string> bundle;
+  size_t tag;
+  if (data) {
+    // The group stays, without those that were rejected since.
+    const std::vector<size_t> shared = TransportOf(*current_local, *data);
+    std::vector<size_t> kept;
+    std::copy_if(
+        shared.begin(), shared.end(), std::back_inserter(kept),
+        [&](size_t i) { return slots[i].use != Slot::Use::kRejected; });
+    tag = kept[0];
+    for (const size_t i : kept) bundle.push_back(slots[i].mid);
+    if (slots[tag].mid.empty()) bundle.clear();
+  } else {
     // RFC 9429 section 5.2.2: a place with port 0 is used again, with a new
     // mid.
     data = recyclable.value_or(slots.size());
     if (*data == slots.size()) slots.emplace_back();
     slots[*data] = Slot{};
     slots[*data].mid = FreshMid(current_local, *data);
-  }
-  Builder out;
-  WriteSessionLevel(out, identity, slots[*data].mid, "trickle ice2");
-  for (size_t i = 0; i < slots.size(); ++i) {
-    if (i == *data) {
-      // The role is offered anew each time (RFC 8842 section 5.5).
-      WriteData(out, slots[i], identity, local, Setup::kActpass);
-    } else {
-      WriteRejected(out, slots[i]);
+    tag = *data;
+    bundle.push_back(slots[tag].mid);
+    // Parked sections were so for the sake of a data section that is gone.
+    for (Slot& slot : slots) {
+      if (slot.use == Slot::Use::kParked) slot.use = Slot::Use::kRejected;
     }
   }
+  Builder out;
+  WriteSessionLevel(out, identity, bundle, "trickle ice2");
+  // The role is offered anew each time (RFC 8842 section 5.5).
+  WriteSlots(out, slots, tag, identity, local, Setup::kActpass);
   return out.Finish();
 }
 
@@ -200,29 +283,34 @@ absl::StatusOr<std::string> WriteAnswer(const LocalIdentity& identity,
                                         const TransportParameters* accepted,
                                         Setup setup) {
   if (auto status = CheckLocal(local); !status.ok()) return status;
-  // Only what was offered is answered: the BUNDLE group with the one mid that
-  // is accepted, the ICE options (RFC 9429 section 5.3.1). RFC 9143 section
-  // 7.3.3 would have us reject data too where it is bundled behind a rejected
-  // section; browsers give it a transport of its own, and take it unbundled.
-  absl::string_view bundled_mid;
+  std::vector<Slot> slots;
+  for (size_t i = 0; i < offer.media_count(); ++i) {
+    slots.push_back(SlotOf(offer.media(i), Slot::Use::kRejected));
+  }
+  // Only what was offered is answered: the BUNDLE group with the mids that are
+  // accepted, the ICE options (RFC 9429 section 5.3.1).
+  std::vector<std::string> bundle;
   std::string ice_options;
+  size_t tag = 0;
   if (accepted != nullptr) {
-    if (!GroupOf(offer, accepted->mid).empty()) bundled_mid = accepted->mid;
+    const std::vector<size_t> shared =
+        TransportOf(offer, accepted->mline_index);
+    tag = shared[0];
+    const bool bundled = !GroupOf(offer, accepted->mid).empty();
+    for (const size_t i : shared) {
+      slots[i] = SlotOf(offer.media(i), i == accepted->mline_index
+                                            ? Slot::Use::kData
+                                            : Slot::Use::kParked);
+      if (bundled) bundle.push_back(slots[i].mid);
+    }
     ice_options = accepted->trickle ? "trickle" : "";
     if (accepted->ice2) {
       absl::StrAppend(&ice_options, ice_options.empty() ? "" : " ", "ice2");
     }
   }
   Builder out;
-  WriteSessionLevel(out, identity, bundled_mid, ice_options);
-  for (size_t i = 0; i < offer.media_count(); ++i) {
-    const Slot slot = SlotOf(offer.media(i));
-    if (accepted != nullptr && i == accepted->mline_index) {
-      WriteData(out, slot, identity, local, setup);
-    } else {
-      WriteRejected(out, slot);
-    }
-  }
+  WriteSessionLevel(out, identity, bundle, ice_options);
+  WriteSlots(out, slots, tag, identity, local, setup);
   return out.Finish();
 }
 
@@ -231,7 +319,8 @@ absl::StatusOr<std::string> WithCandidates(
     bool end_of_candidates) {
   const auto data = FindData(description);
   if (!data) return description.ToString();
-  const MediaSection section = description.media(*data);
+  const MediaSection section =
+      description.media(TransportOf(description, *data)[0]);
   const size_t begin = section.line(0).number - 1;
   const size_t end = begin + section.line_count();
   const Destination destination = DefaultDestination(candidates);
@@ -239,7 +328,8 @@ absl::StatusOr<std::string> WithCandidates(
   for (size_t i = 0; i < description.line_count(); ++i) {
     const Line line = description.line(i);
     if (i == begin) {
-      out.Add('m', MediaValue(SlotOf(section), destination.port));
+      out.Add('m', MediaValue(SlotOf(section, Slot::Use::kParked),
+                              destination.port));
     } else if (i > begin && i < end && line.type == 'c') {
       out.Add('c', destination.address);
     } else if (i <= begin || i >= end ||

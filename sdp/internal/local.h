@@ -27,15 +27,17 @@ struct LocalIdentity {
 
 // WriteOffer writes an offer of one data section. After an earlier negotiation
 // (`current_local`, `current_remote`; else null) every m= section keeps its
-// place, and the data section takes its old one, else the first place that was
-// rejected, else a new one. INVALID_ARGUMENT if `local` cannot be written.
+// place and its use, and the data section takes its old one, else the first
+// place that was rejected, else a new one. INVALID_ARGUMENT if `local` cannot
+// be written.
 absl::StatusOr<std::string> WriteOffer(const LocalIdentity& identity,
                                        const LocalTransport& local,
                                        const Description* current_local,
                                        const Description* current_remote);
 
 // WriteAnswer answers `offer`: the data section `accepted` with the role
-// `setup`, all others rejected. `accepted` is null to reject everything.
+// `setup`, media that shares its transport parked, all others rejected.
+// `accepted` is null to reject everything.
 absl::StatusOr<std::string> WriteAnswer(const LocalIdentity& identity,
                                         const LocalTransport& local,
                                         const Description& offer,
@@ -43,7 +45,7 @@ absl::StatusOr<std::string> WriteAnswer(const LocalIdentity& identity,
                                         Setup setup);
 
 // WithCandidates is `description` with the candidates, which must be ours,
-// added to its data section, and the default destination set accordingly. A
+// added to its tagged section, and the default destination set accordingly. A
 // description without a data section comes back as it is.
 absl::StatusOr<std::string> WithCandidates(
     const Description& description, absl::Span<const ice::Candidate> candidates,

@@ -10,6 +10,7 @@
 #include "base/status_macros.h"
 #include "ice/candidate.h"
 #include "ice/credentials.h"
+#include "sdp/internal/bundle.h"
 #include "sdp/internal/error.h"
 
 namespace kyuu::sdp::internal {
@@ -140,26 +141,26 @@ absl::Status CheckReoffer(const Description& offer,
   return absl::OkStatus();
 }
 
-// Where the transport attributes of a section stand: with itself, else with
-// the tagged section of its bundle (RFC 9143 section 7.1.3), else at the
-// session level.
+// Where the attributes of the data section's transport stand: with the tagged
+// section of its bundle (RFC 9143 section 7.1.3), else with itself, which older
+// endpoints prefer, else at the session level.
 class TransportSource {
  public:
-  TransportSource(const Description& remote, const Mids& mids, size_t index)
-      : blocks_{remote.media(index)}, section_(remote.media(index)) {
-    const auto mid = section_.mid();
-    if (mid) {
-      const auto group = GroupOf(remote, *mid);
-      if (!group.empty() && group[0] != *mid) {
-        blocks_.push_back(remote.media(mids.at(group[0])));
-        tagged_ = true;
-      }
-      bundled_ = !group.empty();
+  TransportSource(const Description& remote, size_t data)
+      : section_(remote.media(data)),
+        bundled_(!GroupOf(remote, section_.mid().value_or("")).empty()) {
+    for (const size_t index : TransportOf(remote, data)) {
+      sections_.push_back(remote.media(index));
     }
+    blocks_.push_back(sections_[0]);
+    if (sections_.size() > 1) blocks_.push_back(section_);
     blocks_.push_back(remote.session());
   }
 
   const MediaSection& section() const { return section_; }
+  const MediaSection& tagged() const { return sections_[0]; }
+  // All that share the transport, the tagged one first.
+  const std::vector<MediaSection>& sections() const { return sections_; }
   bool bundled() const { return bundled_; }
   // The first block that has the attribute; nullptr if none does.
   const Block* Find(AttributeType attribute) const {
@@ -172,17 +173,12 @@ class TransportSource {
     const Block* block = Find(AttributeType::kIceOptions);
     return block != nullptr && block->HasIceOption(tag);
   }
-  // The m= section that holds the candidates: the one with the credentials.
-  const Block& candidates() const {
-    return blocks_[0].Has(AttributeType::kIceUfrag) || !tagged_ ? blocks_[0]
-                                                                : blocks_[1];
-  }
 
  private:
-  std::vector<Block> blocks_;
   MediaSection section_;
-  bool bundled_ = false;
-  bool tagged_ = false;  // blocks_[1] is the tagged section.
+  bool bundled_;
+  std::vector<MediaSection> sections_;
+  std::vector<Block> blocks_;
 };
 
 absl::Status ReadIce(const TransportSource& source, TransportParameters& out) {
@@ -314,8 +310,21 @@ void ReadCandidates(const Block& block, const RemoteContext& context,
                                   "RFC 8839 section 5.1"});
     }
   }
-  reading.transport->end_of_candidates =
-      block.Has(AttributeType::kEndOfCandidates);
+}
+
+// The tagged section has the transport's candidates. Only where it has none are
+// those of a section with the same credentials meant for it; one with others
+// had a transport of its own, which is gone with the bundle.
+void ReadAllCandidates(const TransportSource& source,
+                       const RemoteContext& context, RemoteReading& reading) {
+  TransportParameters& out = *reading.transport;
+  for (const MediaSection& section : source.sections()) {
+    if (section.ice_ufrag().value_or(out.ice_ufrag) == out.ice_ufrag) {
+      out.end_of_candidates |= section.Has(AttributeType::kEndOfCandidates);
+      if (!out.candidates.empty()) continue;
+      ReadCandidates(section, context, reading);
+    }
+  }
 }
 
 // What may differ from the transport in use, and what only together.
@@ -356,7 +365,10 @@ absl::Status CheckContinuity(const MediaSection& section,
   const bool role_kept = now.remote_setup == Setup::kActpass ||
                          !before.local_setup ||
                          now.remote_setup != *before.local_setup;
-  if (role_kept) return absl::OkStatus();
+  // RFC 8842 section 5.5 has the answer repeat the role. Firefox 153 answers
+  // an ICE restart as if the association were new; but its certificate is the
+  // same, so the association goes on, in the roles it has.
+  if (role_kept || context.offer != nullptr) return absl::OkStatus();
   return ErrorIn(section, "setup conflicts with the role in use",
                  "RFC 9429 section 5.8.3");
 }
@@ -382,24 +394,6 @@ std::optional<size_t> ChooseData(const Description& remote,
 
 }  // namespace
 
-std::optional<size_t> FindData(const Description& description) {
-  for (size_t i = 0; i < description.media_count(); ++i) {
-    const MediaSection section = description.media(i);
-    if (section.is_data_channel() && !section.rejected()) return i;
-  }
-  return std::nullopt;
-}
-
-std::vector<absl::string_view> GroupOf(const Description& description,
-                                       absl::string_view mid) {
-  for (std::vector<absl::string_view>& group : description.BundleGroups()) {
-    if (std::find(group.begin(), group.end(), mid) != group.end()) {
-      return std::move(group);
-    }
-  }
-  return {};
-}
-
 absl::StatusOr<RemoteReading> ReadRemote(const Description& remote,
                                          const RemoteContext& context) {
   KYUU_ASSIGN_OR_RETURN(const Mids mids, CollectMids(remote));
@@ -413,7 +407,7 @@ absl::StatusOr<RemoteReading> ReadRemote(const Description& remote,
   const auto index = ChooseData(remote, context);
   if (!index) return reading;
 
-  const TransportSource source(remote, mids, *index);
+  const TransportSource source(remote, *index);
   const MediaSection& section = source.section();
   if (!section.is_data_channel()) {
     return ErrorIn(section, "not the data channel that was offered",
@@ -429,10 +423,11 @@ absl::StatusOr<RemoteReading> ReadRemote(const Description& remote,
   TransportParameters& out = reading.transport.emplace();
   out.mid = std::string(section.mid().value_or(""));
   out.mline_index = *index;
+  out.tag = std::string(source.tagged().mid().value_or(""));
   KYUU_RETURN_IF_ERROR(ReadIce(source, out));
   KYUU_RETURN_IF_ERROR(ReadDtls(source, context, out));
   KYUU_RETURN_IF_ERROR(ReadSctp(section, reading));
-  ReadCandidates(source.candidates(), context, reading);
+  ReadAllCandidates(source, context, reading);
   if (context.current != nullptr && context.current->mline_index == *index) {
     KYUU_RETURN_IF_ERROR(CheckContinuity(section, out, context));
   }

@@ -43,15 +43,6 @@ struct RemoteReading {
 absl::StatusOr<RemoteReading> ReadRemote(const Description& remote,
                                          const RemoteContext& context);
 
-// FindData returns the index of the first data channel section that is not
-// rejected. In an answer, as in RFC 9429 section 5.3.1, port 0 is a rejection
-// whatever else the section says.
-std::optional<size_t> FindData(const Description& description);
-
-// GroupOf returns the mids of the BUNDLE group that has `mid`; empty if none.
-std::vector<absl::string_view> GroupOf(const Description& description,
-                                       absl::string_view mid);
-
 }  // namespace kyuu::sdp::internal
 
 #endif  // KYUU_SDP_INTERNAL_REMOTE_H_
