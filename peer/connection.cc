@@ -37,6 +37,19 @@ ice::IceTransportOptions IceOptions(const Options& options) {
   return ice;
 }
 
+// What is promised to the peer and what is kept of it come from one number.
+sdp::Session::Options SdpOptions(const Options& options) {
+  sdp::Session::Options sdp = options.sdp;
+  sdp.max_message_size = options.max_message_size;
+  return sdp;
+}
+
+sctp::DataChannels::Options ChannelOptions(const Options& options) {
+  sctp::DataChannels::Options channels = options.channels;
+  channels.association.max_message_in = options.max_message_size;
+  return channels;
+}
+
 }  // namespace
 
 Connection::Connection(const dtls::Certificate& certificate,
@@ -44,17 +57,20 @@ Connection::Connection(const dtls::Certificate& certificate,
     : options_(options),
       random_(random),
       certificate_(certificate),
-      session_(options.sdp, random),
+      session_(SdpOptions(options), random),
       credentials_(ice::Credentials::Generate(random)),
       // Whoever offers controls; SetRemoteDescription with an offer changes it.
       ice_(ice::Role::kControlling, credentials_, random, IceOptions(options)),
-      channels_(options.channels, random) {}
+      channels_(ChannelOptions(options), random) {}
 
 Connection::~Connection() = default;
 
 absl::StatusOr<ChannelId> Connection::CreateDataChannel(absl::Time now,
                                                         ChannelConfig config) {
-  return channels_.Create(now, std::move(config));
+  const absl::StatusOr<ChannelId> channel =
+      channels_.Create(now, std::move(config));
+  if (channel.ok()) session_.WantData();
+  return channel;
 }
 
 absl::Status Connection::Send(absl::Time now, ChannelId channel,
@@ -82,20 +98,22 @@ void Connection::HandleTimeout(absl::Time now) {
   if (dtls_) dtls_->HandleTimeout(now);
   channels_.HandleTimeout(now);
   if (now >= shutdown_by_) Hangup(now, absl::OkStatus());
-  if (closing_ && now >= linger_until_) {
+  if (closing_ && !closing_->over() && now >= closing_->deadline) {
     // An allocation that was not given back in time expires by itself.
-    farewell_.clear();
-    ice_closed_ = true;
-    linger_until_ = absl::InfiniteFuture();
-    done_ = true;
+    closing_->farewell.clear();
+    closing_->step = Closing::Step::kOver;
+    UpdateConnectionState();
   }
   React(now);
 }
 
 absl::Time Connection::NextTimeout() const {
-  absl::Time next = std::min({linger_until_, shutdown_by_, ice_.NextTimeout(),
-                              channels_.NextTimeout()});
-  if (done_) return absl::InfiniteFuture();
+  absl::Time next =
+      std::min({shutdown_by_, ice_.NextTimeout(), channels_.NextTimeout()});
+  if (closing_) {
+    if (closing_->over()) return absl::InfiniteFuture();
+    next = std::min(next, closing_->deadline);
+  }
   if (dtls_) next = std::min(next, dtls_->NextTimeout());
   return next;
 }
@@ -129,9 +147,9 @@ std::optional<Connection::Event> Connection::PollEvent() {
     Hangup(last_now_, *channels_.ended());
     return PollEvent();
   }
-  if (!done_ || closed_told_) return std::nullopt;
-  closed_told_ = true;
-  return Closed{*closing_};
+  if (!closing_ || closing_->step != Closing::Step::kOver) return std::nullopt;
+  closing_->step = Closing::Step::kTold;
+  return Closed{closing_->status};
 }
 
 void Connection::React(absl::Time now) {
@@ -153,10 +171,13 @@ void Connection::React(absl::Time now) {
   if (channels_.ended()) Hangup(now, *channels_.ended());
 }
 
-void Connection::On(absl::Time now, ice::IceTransport::Event& event) {
+void Connection::On(absl::Time, ice::IceTransport::Event& event) {
   if (std::holds_alternative<ice::Closed>(event)) {
-    ice_closed_ = true;
-    ReviewClosing(now);
+    // It closes at our word alone, when the last records have left.
+    if (closing_ && !closing_->over()) {
+      closing_->step = Closing::Step::kOver;
+      UpdateConnectionState();
+    }
     return;
   }
   if (closing_) return;
@@ -252,8 +273,8 @@ void Connection::FollowPath(absl::Time now) {
 void Connection::UpdateConnectionState() {
   ConnectionState state = ConnectionState::kClosed;
   if (closing_) {
-    const bool failed =
-        !closing_->ok() && !absl::IsAborted(*closing_) && !done_;
+    const bool failed = !closing_->status.ok() &&
+                        !absl::IsAborted(closing_->status) && !closing_->over();
     state = failed ? ConnectionState::kFailed : ConnectionState::kClosed;
   } else {
     switch (ice_.agent().state()) {
@@ -297,19 +318,19 @@ void Connection::Close(absl::Time now) {
 
 void Connection::Hangup(absl::Time now, absl::Status status) {
   if (closing_) return;
-  closing_ = std::move(status);
+  closing_ = Closing{std::move(status), now + options_.linger, {}};
   shutdown_by_ = absl::InfiniteFuture();
-  linger_until_ = now + options_.linger;
   channels_.Close(now);
   if (dtls_ && ice_.selected_path()) {
     // The ABORT is sealed now, for DTLS closes too: both are under way within
     // one flight, and the peer knows after half a round trip.
     if (const auto abort =
             channels_.PollTransmit(now, absl::MakeSpan(packet_))) {
-      farewell_.resize(abort->size() + dtls::kRecordOverheadMax);
+      std::vector<uint8_t>& farewell = closing_->farewell;
+      farewell.resize(abort->size() + dtls::kRecordOverheadMax);
       const absl::StatusOr<size_t> size =
-          dtls_->Seal(*abort, absl::MakeSpan(farewell_));
-      farewell_.resize(size.value_or(0));
+          dtls_->Seal(*abort, absl::MakeSpan(farewell));
+      farewell.resize(size.value_or(0));
     }
   }
   if (dtls_) dtls_->Close(now);
@@ -321,15 +342,14 @@ void Connection::Hangup(absl::Time now, absl::Status status) {
   if (!dtls_ || !ice_.selected_path()) ReviewClosing(now);
 }
 
+// Not before the last record has left: it needs the path.
 void Connection::ReviewClosing(absl::Time now) {
-  if (!closing_ || done_ || !farewell_.empty()) return;
-  if (!ice_closed_) {
-    // Not before the last record has left: it needs the path.
-    if (!std::exchange(ice_closing_, true)) ice_.Close(now);
+  if (!closing_ || closing_->step != Closing::Step::kLastRecords ||
+      !closing_->farewell.empty()) {
     return;
   }
-  done_ = true;
-  UpdateConnectionState();
+  closing_->step = Closing::Step::kGivingBack;
+  ice_.Close(now);
 }
 
 ConnectionStats Connection::stats() const {

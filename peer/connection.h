@@ -81,16 +81,24 @@ class Connection {
   absl::Status SetLocalDescription(absl::Time now, SdpType type,
                                    absl::string_view sdp = "");
   // Errors are those of sdp::Session; after one nothing has changed. A peer
-  // that refuses the data section, or changes its certificate within the
-  // connection (RFC 8842 section 5.5), ends it with Closed.
+  // that takes the data section in use away, or changes its certificate within
+  // the connection (RFC 8842 section 5.5), ends it with Closed. One that merely
+  // answers without data does not: a later offer may bring some.
   absl::Status SetRemoteDescription(absl::Time now, SdpType type,
                                     std::string sdp);
-  // Takes a pending offer back (RFC 9429 section 5.7).
+  // Takes a pending offer back (RFC 9429 section 5.7), and what it had ICE do.
   absl::Status Rollback(absl::Time now);
+  // The next offer restarts ICE, until one is answered.
+  void RestartIce() { session_.WantRestart(); }
+  // W3C webrtc-pc section 4.7.3: whether an offer is due, because of a channel
+  // or of RestartIce(). True once for each need; ask when PollEvent is empty.
+  bool TakeNegotiationNeeded() { return session_.TakeNegotiationNeeded(); }
   // AddIceCandidate takes a candidate of the peer, before its description too.
   // `candidate` is "candidate:..." with or without "a="; empty for the end of
-  // candidates. What we do not speak (TCP, other sections' candidates) is
-  // counted and ignored. INVALID_ARGUMENT: malformed. RESOURCE_EXHAUSTED:
+  // candidates. It is taken under any section that shares data's transport;
+  // what we do not speak (TCP, other transports' candidates) is counted and
+  // ignored. One whose `ufrag` no description has named yet waits for it.
+  // INVALID_ARGUMENT: malformed. RESOURCE_EXHAUSTED:
   // pending_candidates_max. FAILED_PRECONDITION: closed.
   absl::Status AddIceCandidate(absl::Time now, absl::string_view candidate,
                                absl::string_view mid, size_t mline_index);
@@ -100,6 +108,8 @@ class Connection {
   // The local description with the candidates found so far, for peers that do
   // not trickle. FAILED_PRECONDITION without one.
   absl::StatusOr<std::string> LocalDescription() const;
+  // What is negotiated: states, descriptions, sections.
+  const sdp::Session& session() const { return session_; }
 
   // --- Data channels; errors are those of sctp::DataChannels. ---
 
@@ -145,18 +155,23 @@ class Connection {
   struct PendingCandidate {
     std::string line;
     std::string mid;
-    size_t mline_index;
+    size_t mline_index = 0;
+    std::string ufrag;  // Which generation it is of, if it says so.
   };
 
   // connection_signaling.cc: descriptions and candidates.
   sdp::LocalTransport LocalTransport() const;
-  void ApplyLocal(absl::Time now, const sdp::Change& change);
-  void ApplyRemote(absl::Time now, const sdp::Change& change);
-  void ApplyRemoteIce(absl::Time now);
+  absl::Status ApplyLocal(absl::Time now, const sdp::Change& change);
+  absl::Status ApplyRemote(absl::Time now, const sdp::Change& change);
+  absl::Status ApplyRemoteIce(absl::Time now);
+  absl::Status RestartIce(absl::Time now);
+  absl::Status UndoIce(absl::Time now);
+  void EndData(absl::Time now);
+  std::string RemoteUfrag() const;
+  bool IsOfAnotherGeneration(const PendingCandidate& pending) const;
   void ApplyCandidate(absl::Time now, const PendingCandidate& pending);
   void Announce(const ice::Candidate& candidate);
   void AnnounceEnd();
-  void FallBack(absl::Time now);
   void Applied(absl::Time now, const sdp::Change& change);
 
   // connection_data.cc: the two directions of data.
@@ -200,15 +215,23 @@ class Connection {
 
   // From Shutdown on: when it becomes a Close.
   absl::Time shutdown_by_ = absl::InfiniteFuture();
-  // Set by Hangup: why, and until when the last packets may take.
-  std::optional<absl::Status> closing_;
-  absl::Time linger_until_ = absl::InfiniteFuture();
-  // The last record (an ABORT), sealed before DTLS closed.
-  std::vector<uint8_t> farewell_;
-  bool ice_closing_ = false;
-  bool ice_closed_ = false;
-  bool done_ = false;
-  bool closed_told_ = false;
+  // From Hangup on: why, and what is left to do.
+  struct Closing {
+    enum class Step : uint8_t {
+      kLastRecords,  // They leave first: they need the path.
+      kGivingBack,   // ICE closes, and its relays' allocations.
+      kOver,         // Closed is to be told.
+      kTold,
+    };
+    absl::Status status;
+    absl::Time deadline;  // Whatever the peer and the servers do.
+    // The last SCTP packet (an ABORT), sealed before DTLS closed.
+    std::vector<uint8_t> farewell;
+    Step step = Step::kLastRecords;
+
+    bool over() const { return step >= Step::kOver; }
+  };
+  std::optional<Closing> closing_;
 
   absl::Time last_now_ = absl::InfinitePast();
   std::deque<Event> events_;

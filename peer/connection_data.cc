@@ -67,7 +67,8 @@ std::optional<Datagram> Connection::PollTransmit(absl::Time now,
 std::optional<Datagram> Connection::NextDtls(absl::Time now,
                                              absl::Span<uint8_t> out) {
   // Before the alert: what was sealed before it.
-  if (!dtls_ || !farewell_.empty() || !ice_.selected_path()) {
+  if (!dtls_ || (closing_ && !closing_->farewell.empty()) ||
+      !ice_.selected_path()) {
     return std::nullopt;
   }
   while (const auto flight = dtls_->PollTransmit(now, out)) {
@@ -78,8 +79,8 @@ std::optional<Datagram> Connection::NextDtls(absl::Time now,
 
 std::optional<Datagram> Connection::NextData(absl::Time now,
                                              absl::Span<uint8_t> out) {
-  if (!farewell_.empty()) {
-    const std::vector<uint8_t> record = std::exchange(farewell_, {});
+  if (closing_ && !closing_->farewell.empty()) {
+    const std::vector<uint8_t> record = std::exchange(closing_->farewell, {});
     return ice_.Send(now, record, out);
   }
   if (closing_ || !dtls_ || !dtls_->connected()) return std::nullopt;

@@ -210,9 +210,12 @@ TEST(ConnectionHostile, MalformedDescriptionsAreRefusedWithoutEffect) {
   EXPECT_TRUE(t.call.Connected());
 }
 
-TEST(ConnectionHostile, RefusedDataSectionEndsTheConnection) {
+TEST(ConnectionHostile, DataTakenAwayUnderUseEndsTheConnection) {
   Attacked t;
   ASSERT_OK(t.a.connection.CreateDataChannel(t.now(), {}));
+  t.call.Negotiate(t.a);
+  ASSERT_TRUE(t.call.Connected());
+  t.network.RunFor(absl::Seconds(1));
   ASSERT_OK(t.a.connection.CreateOffer());
   ASSERT_OK(t.a.connection.SetLocalDescription(t.now(), SdpType::kOffer));
   const std::string refusal =

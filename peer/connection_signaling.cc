@@ -38,7 +38,7 @@ sdp::LocalTransport Connection::LocalTransport() const {
 
 absl::StatusOr<std::string> Connection::CreateOffer(IceRestart restart) {
   // Before the first description there is nothing to restart.
-  if (restart == IceRestart::kYes &&
+  if ((restart == IceRestart::kYes || session_.restart_wanted()) &&
       gathering_state() != GatheringState::kNew &&
       credentials_ == ice_.agent().local_credentials()) {
     credentials_ = ice::Credentials::Generate(random_);
@@ -66,9 +66,9 @@ absl::Status Connection::SetLocalDescription(absl::Time now, SdpType type,
   if (before != change->state) {
     events_.push_back(SignalingStateChanged{change->state});
   }
-  ApplyLocal(now, *change);
+  const absl::Status status = ApplyLocal(now, *change);
   React(now);
-  return absl::OkStatus();
+  return status;
 }
 
 absl::Status Connection::SetRemoteDescription(absl::Time now, SdpType type,
@@ -79,19 +79,27 @@ absl::Status Connection::SetRemoteDescription(absl::Time now, SdpType type,
   if (before != change->state) {
     events_.push_back(SignalingStateChanged{change->state});
   }
-  ApplyRemote(now, *change);
+  // sdp asks ice what credentials are, so what it takes does not fail here.
+  const absl::Status status = ApplyRemote(now, *change);
   React(now);
-  return absl::OkStatus();
+  return status;
 }
 
 absl::Status Connection::Rollback(absl::Time now) {
+  const std::string ufrag = RemoteUfrag();
   absl::StatusOr<sdp::Change> change = session_.Rollback();
   if (!change.ok()) return change.status();
   events_.push_back(SignalingStateChanged{change->state});
-  if (change->local_ice) FallBack(now);
-  remote_ice_waits_ = false;
+  // Candidates of the offer that is taken back go with it.
+  pending_candidates_.erase(
+      std::remove_if(pending_candidates_.begin(), pending_candidates_.end(),
+                     [&](const PendingCandidate& pending) {
+                       return pending.ufrag.empty() || pending.ufrag == ufrag;
+                     }),
+      pending_candidates_.end());
+  const absl::Status status = UndoIce(now);
   React(now);
-  return absl::OkStatus();
+  return status;
 }
 
 absl::StatusOr<std::string> Connection::LocalDescription() const {
@@ -99,47 +107,40 @@ absl::StatusOr<std::string> Connection::LocalDescription() const {
       ice_.candidates(), gathering_state() == GatheringState::kComplete);
 }
 
-void Connection::ApplyLocal(absl::Time now, const sdp::Change& change) {
-  // Without a section yet there is nothing to end: a later offer may bring one.
-  if (change.data_ended && dtls_) {
-    Hangup(now, absl::FailedPreconditionError(
-                    "the peer took the data channel section away"));
-    return;
+absl::Status Connection::ApplyLocal(absl::Time now, const sdp::Change& change) {
+  if (change.data_ended) {
+    EndData(now);
+    if (closing_) return absl::OkStatus();
   }
-  if (credentials_ != ice_.agent().local_credentials()) {
-    // New credentials are well-formed and differ, and the agent is open.
-    ice_.Restart(now, credentials_).IgnoreError();
-    for (const ice::Candidate& candidate : ice_.candidates()) {
-      Announce(candidate);
-    }
-    if (gathering_state() == GatheringState::kComplete) AnnounceEnd();
-  }
+  KYUU_RETURN_IF_ERROR(RestartIce(now));
   ice_.Gather(now);
-  if (remote_ice_waits_) ApplyRemoteIce(now);
+  if (remote_ice_waits_) KYUU_RETURN_IF_ERROR(ApplyRemoteIce(now));
   Applied(now, change);
+  return absl::OkStatus();
 }
 
-void Connection::ApplyRemote(absl::Time now, const sdp::Change& change) {
+absl::Status Connection::ApplyRemote(absl::Time now,
+                                     const sdp::Change& change) {
   if (change.data_ended) {
-    Hangup(now, absl::FailedPreconditionError(
-                    "the peer refused the data channel section"));
-    return;
+    EndData(now);
+    if (closing_) return absl::OkStatus();
   }
   if (change.dtls_restart && dtls_) {
     Hangup(now, absl::UnauthenticatedError(
                     "the peer changed its certificate within a connection"));
-    return;
+    return absl::OkStatus();
   }
-  if (change.rolled_back && change.local_ice) FallBack(now);
+  if (change.rolled_back) KYUU_RETURN_IF_ERROR(UndoIce(now));
   if (change.remote_ice && change.ice_restart && remote_ice_known_ &&
       change.state == SignalingState::kHaveRemoteOffer) {
     // Checks with the new credentials begin with our answer's.
     remote_ice_waits_ = true;
   } else if (!remote_ice_waits_ &&
              (change.remote_ice || change.remote_candidates)) {
-    ApplyRemoteIce(now);
+    KYUU_RETURN_IF_ERROR(ApplyRemoteIce(now));
   }
   Applied(now, change);
+  return absl::OkStatus();
 }
 
 // What both directions have in common once a description is in force.
@@ -153,19 +154,60 @@ void Connection::Applied(absl::Time now, const sdp::Change& change) {
   if (change.answered) StartDtls(now);
 }
 
-// Our offer with new credentials was taken back: the old ones count again.
-void Connection::FallBack(absl::Time now) {
-  if (!stable_credentials_) return;
-  credentials_ = *stable_credentials_;
-  if (credentials_ == ice_.agent().local_credentials()) return;
-  // They differ, and the agent is open.
-  ice_.Restart(now, credentials_).IgnoreError();
-  if (session_.remote()) ApplyRemoteIce(now);
+// The final answer has no data section. Where there was none before, a later
+// offer may bring one; an association in use ends, and ours with it, for a
+// connection has but one (RFC 8842 section 5.5).
+void Connection::EndData(absl::Time now) {
+  if (!dtls_) return;
+  Hangup(now, absl::FailedPreconditionError(
+                  "the data channel section was taken away"));
 }
 
-void Connection::ApplyRemoteIce(absl::Time now) {
+// Begins the generation that credentials_ names, unless it is the present one,
+// and tells our candidates anew under it.
+absl::Status Connection::RestartIce(absl::Time now) {
+  if (credentials_ == ice_.agent().local_credentials()) return absl::OkStatus();
+  KYUU_RETURN_IF_ERROR(ice_.Restart(now, credentials_));
+  for (const ice::Candidate& candidate : ice_.candidates()) {
+    Announce(candidate);
+  }
+  if (gathering_state() == GatheringState::kComplete) AnnounceEnd();
+  return absl::OkStatus();
+}
+
+// A pending offer was taken back, and ICE with it: to the credentials of the
+// last complete exchange, else to those of nobody.
+absl::Status Connection::UndoIce(absl::Time now) {
+  remote_ice_waits_ = false;
+  if (stable_credentials_) {
+    credentials_ = *stable_credentials_;
+    if (credentials_ == ice_.agent().local_credentials()) {
+      return absl::OkStatus();
+    }
+    // The peer has our candidates under these.
+    KYUU_RETURN_IF_ERROR(ice_.Restart(now, credentials_));
+    return ApplyRemoteIce(now);
+  }
+  if (!remote_ice_known_) return absl::OkStatus();
+  remote_ice_known_ = false;
+  if (dtls_session_) {
+    Hangup(now, absl::FailedPreconditionError(
+                    "the offer that the connection stands on was taken back"));
+    return absl::OkStatus();
+  }
+  dtls_.reset();
+  early_dtls_.clear();
+  credentials_ = ice::Credentials::Generate(random_);
+  return RestartIce(now);
+}
+
+std::string Connection::RemoteUfrag() const {
+  return session_.remote() ? session_.remote()->ice_ufrag : std::string();
+}
+
+absl::Status Connection::ApplyRemoteIce(absl::Time now) {
   const std::optional<sdp::TransportParameters>& remote = session_.remote();
-  if (!remote) return;
+  if (!remote) return absl::OkStatus();
   remote_ice_waits_ = false;
   if (!remote_ice_known_) {
     // RFC 8445 section 6.1.1; a conflict found by checks may change it later.
@@ -179,15 +221,16 @@ void Connection::ApplyRemoteIce(absl::Time now) {
   const ice::RemoteMode mode =
       remote->ice_lite ? ice::RemoteMode::kLite : ice::RemoteMode::kFull;
   absl::Status status = ice_.SetRemoteCredentials(now, credentials, mode);
-  if (absl::IsFailedPrecondition(status) &&
-      gathering_state() == GatheringState::kNew) {
-    // Another first offer after a rollback; ours were told to nobody yet.
-    credentials_ = ice::Credentials::Generate(random_);
-    // They differ, and the agent is open.
-    ice_.Restart(now, credentials_).IgnoreError();
-    // sdp asked ice::IsUfrag and IsPassword before.
-    ice_.SetRemoteCredentials(now, credentials, mode).IgnoreError();
+  if (absl::IsFailedPrecondition(status)) {
+    // Our offer stands, and another endpoint answers it than the one that did
+    // provisionally (RFC 9429 section 4.1.10.2). A generation has one peer, so
+    // it begins anew, under the name by which this one knows it too.
+    KYUU_RETURN_IF_ERROR(
+        ice_.Restart(now, ice::Credentials::Generate(random_)));
+    KYUU_RETURN_IF_ERROR(ice_.Restart(now, credentials_));
+    status = ice_.SetRemoteCredentials(now, credentials, mode);
   }
+  KYUU_RETURN_IF_ERROR(status);
   // RFC 8839 section 5.7: the slower of the two, if both want another than the
   // default.
   if (options_.sdp.ice_pacing && remote->ice_pacing) {
@@ -198,10 +241,14 @@ void Connection::ApplyRemoteIce(absl::Time now) {
     ice_.AddRemoteCandidate(now, candidate);
   }
   if (remote->end_of_candidates) ice_.EndOfRemoteCandidates(now);
-  for (const PendingCandidate& pending :
-       std::exchange(pending_candidates_, {})) {
-    ApplyCandidate(now, pending);
+  for (PendingCandidate& pending : std::exchange(pending_candidates_, {})) {
+    if (IsOfAnotherGeneration(pending)) {
+      pending_candidates_.push_back(std::move(pending));
+    } else {
+      ApplyCandidate(now, pending);
+    }
   }
+  return absl::OkStatus();
 }
 
 absl::Status Connection::AddIceCandidate(absl::Time now,
@@ -216,31 +263,45 @@ absl::Status Connection::AddIceCandidate(absl::Time now,
   PendingCandidate pending{.line = std::string(candidate),
                            .mid = std::string(mid),
                            .mline_index = mline_index};
-  if (!session_.remote() || remote_ice_waits_) {
-    if (pending_candidates_.size() >= options_.pending_candidates_max) {
-      return absl::ResourceExhaustedError(
-          "too many candidates before their description");
-    }
+  if (const auto parsed = ice::Candidate::Parse(candidate); parsed.ok()) {
+    pending.ufrag = std::string(parsed->ufrag().value_or(""));
+  }
+  const bool undescribed = !session_.remote() || remote_ice_waits_;
+  if (!undescribed && !IsOfAnotherGeneration(pending)) {
+    ApplyCandidate(now, pending);
+    React(now);
+    return absl::OkStatus();
+  }
+  if (pending_candidates_.size() < options_.pending_candidates_max) {
     pending_candidates_.push_back(std::move(pending));
     return absl::OkStatus();
   }
-  ApplyCandidate(now, pending);
-  React(now);
+  if (undescribed) {
+    return absl::ResourceExhaustedError(
+        "too many candidates before their description");
+  }
+  // As likely of a generation gone by as of one to come.
+  ++counters_.ignored_candidates;
   return absl::OkStatus();
 }
 
+bool Connection::IsOfAnotherGeneration(const PendingCandidate& pending) const {
+  return !pending.ufrag.empty() && pending.ufrag != RemoteUfrag();
+}
+
+// A candidate belongs to the transport, whatever section of the bundle it is
+// told under (RFC 9143 section 7.1.3). The end of candidates is the tagged
+// section's to tell.
 void Connection::ApplyCandidate(absl::Time now,
                                 const PendingCandidate& pending) {
-  const sdp::TransportParameters& remote = *session_.remote();
-  const bool ours = pending.mid.empty()
-                        ? pending.mline_index == remote.mline_index
-                        : pending.mid == remote.mid;
-  if (!ours) {
+  if (!session_.Shares(pending.mid, pending.mline_index)) {
     ++counters_.ignored_candidates;
     return;
   }
   if (pending.line.empty()) {
-    ice_.EndOfRemoteCandidates(now);
+    if (pending.mid.empty() || pending.mid == session_.remote()->tag) {
+      ice_.EndOfRemoteCandidates(now);
+    }
     return;
   }
   const absl::StatusOr<ice::Candidate> candidate =

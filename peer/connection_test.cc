@@ -360,7 +360,7 @@ TEST(Connection, LostPeerIsNoticed) {
 
 TEST(Connection, MessageSizesOfTheDescriptionAreKept) {
   CallOptions options;
-  options.b.sdp.max_message_size = 1000;
+  options.b.max_message_size = 1000;
   Direct direct(options);
   Side& a = direct.call.a;
   const ChannelId c = *a.connection.CreateDataChannel(direct.now(), {});

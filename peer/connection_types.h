@@ -53,8 +53,14 @@ struct Options {
   // kRelay: only the relay's addresses are told and used.
   ice::GatherPolicy policy = ice::GatherPolicy::kAll;
 
+  // The largest message that we take, in bytes, at least 1: what is told the
+  // peer (RFC 8841 section 6), and what it may send without being aborted. What
+  // we may send, the peer's description says.
+  size_t max_message_size = 256 * 1024;
+
   // The parts, for those who want to turn their knobs. Addresses, servers and
-  // policy of `gatherer` are taken from above.
+  // policy of `gatherer`, and the sizes of messages that come in, are taken
+  // from above.
   ice::AgentOptions ice;
   ice::GathererOptions gatherer;
   // No deadline of its own: ICE judges whether the peer is there.

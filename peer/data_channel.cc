@@ -56,7 +56,9 @@ void DataChannel::Close() { core_->CloseChannel(*this); }
 
 size_t DataChannel::buffered_amount() const {
   return core_->Ask([&](const internal::Core& core) {
-    return core.connection().buffered_amount(channel_);
+    return state_ == DataChannelState::kClosed
+               ? buffered_at_close_
+               : core.connection().buffered_amount(channel_);
   });
 }
 

@@ -110,6 +110,7 @@ class DataChannel {
   DataChannelState state_ = DataChannelState::kConnecting;
   std::optional<uint16_t> id_;
   size_t low_threshold_ = 0;
+  size_t buffered_at_close_ = 0;
 };
 
 }  // namespace kyuu::peer

@@ -1,5 +1,7 @@
 #include "peer/peer_connection.h"
 
+#include <mutex>
+#include <optional>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -10,7 +12,6 @@ namespace kyuu::peer {
 namespace {
 
 using internal::Core;
-using internal::Negotiation;
 
 // Empty before the first description.
 std::string LocalText(const Connection& connection) {
@@ -18,9 +19,7 @@ std::string LocalText(const Connection& connection) {
 }
 
 absl::StatusOr<SessionDescription> MakeOffer(Connection& connection,
-                                             const Negotiation& negotiation,
                                              IceRestart restart) {
-  if (negotiation.restart_wanted()) restart = IceRestart::kYes;
   KYUU_ASSIGN_OR_RETURN(std::string sdp, connection.CreateOffer(restart));
   return SessionDescription{SdpType::kOffer, std::move(sdp)};
 }
@@ -30,13 +29,24 @@ absl::StatusOr<SessionDescription> MakeAnswer(Connection& connection) {
   return SessionDescription{SdpType::kAnswer, std::move(sdp)};
 }
 
-absl::Status ApplyLocal(Connection& connection, Negotiation& negotiation,
-                        absl::Time now, const SessionDescription& local) {
-  KYUU_RETURN_IF_ERROR(
-      connection.SetLocalDescription(now, local.type, local.sdp));
-  negotiation.OnLocal(local.type, connection.signaling_state(),
-                      LocalText(connection));
-  return absl::OkStatus();
+// The identity of connections that are given none. Made once, and again in good
+// time before it expires, because a key costs more than all else in a set-up.
+absl::StatusOr<dtls::Certificate> DefaultCertificate() {
+  struct Made {
+    dtls::Certificate certificate;
+    absl::Time until;
+  };
+  constexpr absl::Duration kRenewal = absl::Hours(24);
+  static std::mutex mutex;
+  static auto* const made = new std::optional<Made>;  // Guarded by `mutex`.
+  const std::lock_guard<std::mutex> lock(mutex);
+  const absl::Time now = absl::Now();
+  if (!*made || now >= (*made)->until) {
+    KYUU_ASSIGN_OR_RETURN(dtls::Certificate certificate,
+                          dtls::Certificate::Generate(now));
+    *made = Made{std::move(certificate), now + kRenewal};
+  }
+  return (*made)->certificate;
 }
 
 }  // namespace
@@ -44,8 +54,7 @@ absl::Status ApplyLocal(Connection& connection, Negotiation& negotiation,
 absl::StatusOr<std::unique_ptr<PeerConnection>> PeerConnection::Create(
     Configuration configuration, PeerConnectionHandlers handlers) {
   if (!configuration.certificate) {
-    KYUU_ASSIGN_OR_RETURN(configuration.certificate,
-                          dtls::Certificate::Generate(absl::Now()));
+    KYUU_ASSIGN_OR_RETURN(configuration.certificate, DefaultCertificate());
   }
   if (configuration.thread == nullptr) {
     KYUU_ASSIGN_OR_RETURN(configuration.thread, Thread::Start());
@@ -73,84 +82,84 @@ PeerConnection::~PeerConnection() { Close(); }
 
 absl::StatusOr<SessionDescription> PeerConnection::CreateOffer(
     IceRestart restart) {
-  return core_->Do(
-      [&](Connection& connection, Negotiation& negotiation, absl::Time) {
-        return MakeOffer(connection, negotiation, restart);
-      });
+  return core_->Do([&](Connection& connection, absl::Time) {
+    return MakeOffer(connection, restart);
+  });
 }
 
 absl::StatusOr<SessionDescription> PeerConnection::CreateAnswer() {
-  return core_->Do([](Connection& connection, Negotiation&, absl::Time) {
+  return core_->Do([](Connection& connection, absl::Time) {
     return MakeAnswer(connection);
   });
 }
 
 absl::Status PeerConnection::SetLocalDescription() {
-  return core_->Do([](Connection& connection, Negotiation& negotiation,
-                      absl::Time now) -> absl::Status {
+  return core_->Do([](Connection& connection, absl::Time now) -> absl::Status {
     const SignalingState state = connection.signaling_state();
     const bool answer = state == SignalingState::kHaveRemoteOffer ||
                         state == SignalingState::kHaveLocalPranswer;
-    KYUU_ASSIGN_OR_RETURN(
-        const SessionDescription local,
-        answer ? MakeAnswer(connection)
-               : MakeOffer(connection, negotiation, IceRestart::kNo));
-    return ApplyLocal(connection, negotiation, now, local);
+    KYUU_ASSIGN_OR_RETURN(const SessionDescription local,
+                          answer ? MakeAnswer(connection)
+                                 : MakeOffer(connection, IceRestart::kNo));
+    return connection.SetLocalDescription(now, local.type, local.sdp);
   });
 }
 
 absl::Status PeerConnection::SetLocalDescription(
     const SessionDescription& description) {
-  return core_->Do(
-      [&](Connection& connection, Negotiation& negotiation, absl::Time now) {
-        return ApplyLocal(connection, negotiation, now, description);
-      });
+  return core_->Do([&](Connection& connection, absl::Time now) {
+    return connection.SetLocalDescription(now, description.type,
+                                          description.sdp);
+  });
 }
 
 absl::Status PeerConnection::SetRemoteDescription(
     const SessionDescription& description) {
-  return core_->Do([&](Connection& connection, Negotiation& negotiation,
-                       absl::Time now) -> absl::Status {
-    KYUU_RETURN_IF_ERROR(connection.SetRemoteDescription(now, description.type,
-                                                         description.sdp));
-    negotiation.OnRemote(description, connection.signaling_state(),
-                         LocalText(connection));
-    return absl::OkStatus();
+  return core_->Do([&](Connection& connection, absl::Time now) {
+    return connection.SetRemoteDescription(now, description.type,
+                                           description.sdp);
   });
 }
 
 absl::Status PeerConnection::Rollback() {
-  return core_->Do([](Connection& connection, Negotiation& negotiation,
-                      absl::Time now) -> absl::Status {
-    KYUU_RETURN_IF_ERROR(connection.Rollback(now));
-    negotiation.OnRollback();
-    return absl::OkStatus();
+  return core_->Do([](Connection& connection, absl::Time now) {
+    return connection.Rollback(now);
   });
 }
 
 std::optional<SessionDescription> PeerConnection::local_description() const {
   return core_->Ask([](const Core& core) -> std::optional<SessionDescription> {
-    const std::optional<SdpType> type = core.negotiation().local_type();
+    const std::optional<SdpType> type =
+        core.connection().session().local_type();
     if (!type) return std::nullopt;
     return SessionDescription{*type, LocalText(core.connection())};
   });
 }
 
 std::optional<SessionDescription> PeerConnection::remote_description() const {
-  return core_->Ask(
-      [](const Core& core) { return core.negotiation().remote(); });
+  return core_->Ask([](const Core& core) -> std::optional<SessionDescription> {
+    const sdp::Session& session = core.connection().session();
+    const std::optional<SdpType> type = session.remote_type();
+    if (!type) return std::nullopt;
+    const sdp::Description* pending = session.pending_remote_description();
+    return SessionDescription{
+        *type,
+        std::string((pending != nullptr ? pending
+                                        : session.current_remote_description())
+                        ->text())};
+  });
 }
 
 absl::Status PeerConnection::AddIceCandidate(const IceCandidate& candidate) {
-  return core_->Do([&](Connection& connection, Negotiation&, absl::Time now) {
+  return core_->Do([&](Connection& connection, absl::Time now) {
     return connection.AddIceCandidate(
         now, candidate.candidate, candidate.sdp_mid, candidate.sdp_mline_index);
   });
 }
 
 void PeerConnection::RestartIce() {
-  core_->Do([](Connection& connection, Negotiation& negotiation, absl::Time) {
-    negotiation.WantRestart(LocalText(connection));
+  core_->Do([](Connection& connection, absl::Time) {
+    connection.RestartIce();
     return true;
   });
 }

@@ -59,7 +59,8 @@ struct Configuration {
   std::vector<TransportAddress> stun_servers;
   std::vector<ice::TurnServer> turn_servers;
   ice::GatherPolicy ice_transport_policy = ice::GatherPolicy::kAll;
-  // Made for this connection if unset.
+  // If unset, one that all such connections of the process share, and that is
+  // made anew each day. Whoever must not be known again gives its own.
   std::optional<dtls::Certificate> certificate;
   LoopbackUse loopback = LoopbackUse::kIfAlone;
   // Sockets opened at most, one for each address of the machine.
@@ -96,8 +97,11 @@ struct PeerConnectionHandlers {
 // connections freely. Only those that promise silence wait for a handler that
 // is running: Close(), the destructor, and SetHandlers() of a channel.
 //
-// Handlers may call everything and destroy the connection. As in W3C's events
-// what they cause is told after they have returned, never within a call.
+// Handlers may call everything and destroy the connection, or another one. On a
+// Thread nothing waits: two handlers that close each other's connections would
+// wait for ever. There silence begins when the handler that is running has
+// returned. As in W3C's events what handlers cause is told after they have
+// returned, never within a call.
 class PeerConnection {
  public:
   // UNAVAILABLE: the machine has no usable address. RESOURCE_EXHAUSTED: no
@@ -145,9 +149,9 @@ class PeerConnection {
 
   // Hangs up: the peer knows after half a round trip. As in W3C no event tells
   // of it here, nor of anything else any more: once it has returned, no handler
-  // of the connection or its channels is running or will be called (on the
-  // connection's thread: but the one running). It waits for a running handler;
-  // do not hold a lock that one may take.
+  // of the connection or its channels is running or will be called (on a
+  // Thread: but the one running). It waits for a running handler, except on a
+  // Thread; do not hold a lock that one may take.
   void Close();
 
   // States are those of the newest event; the signaling state is that of the

@@ -307,6 +307,51 @@ TEST_F(PeerConnectionTest, AsksForNegotiationOnceForEachNeed) {
   EXPECT_EQ(b_.board().Count("negotiationneeded"), 0u);
 }
 
+// An exchange without data leaves the need for it.
+TEST_F(PeerConnectionTest, AsksAgainAfterAnExchangeWithoutData) {
+  Create();
+  ASSERT_OK(a_->CreateDataChannel({.label = "one"}));
+  ASSERT_TRUE(a_.board().Wait("negotiationneeded", 1));
+  ASSERT_OK(a_->SetRemoteDescription(
+      {SdpType::kOffer,
+       "v=0\r\no=- 7 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
+       "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:x\r\n"}));
+  ASSERT_OK(a_->SetLocalDescription());
+  EXPECT_TRUE(a_.board().Wait("negotiationneeded", 2));
+  ASSERT_OK(a_->SetLocalDescription());
+  EXPECT_NE(a_->local_description()->sdp.find("m=application 9"),
+            std::string::npos);
+}
+
+std::string Fingerprint(const SessionDescription& description) {
+  const size_t at = description.sdp.find("a=fingerprint:");
+  return description.sdp.substr(at, description.sdp.find('\r', at) - at);
+}
+
+TEST_F(PeerConnectionTest, SharesOneCertificateUnlessGivenAnother) {
+  Create();
+  ASSERT_OK(a_->CreateDataChannel({}));
+  ASSERT_OK(a_->SetLocalDescription());
+  ASSERT_OK(b_->CreateDataChannel({}));
+  ASSERT_OK(b_->SetLocalDescription());
+  EXPECT_EQ(Fingerprint(*a_->local_description()),
+            Fingerprint(*b_->local_description()));
+}
+
+// As in W3C: what could not be sent any more is still told.
+TEST_F(PeerConnectionTest, BufferedAmountOutlivesTheConnection) {
+  Create();
+  pair_.Connect();
+  ASSERT_TRUE(a_.board().Wait("open"));
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_OK(a_.channel()->Send(std::vector<uint8_t>(100'000)));
+  }
+  const size_t before = a_.channel()->buffered_amount();
+  a_->Close();
+  EXPECT_GT(a_.channel()->buffered_amount(), 0u);
+  EXPECT_LE(a_.channel()->buffered_amount(), before);
+}
+
 std::string Ufrag(const SessionDescription& description) {
   const size_t at = description.sdp.find("a=ice-ufrag:");
   return description.sdp.substr(at, description.sdp.find('\r', at) - at);

@@ -16,7 +16,7 @@
 namespace kyuu::peer {
 namespace {
 
-// Threads whose Thread died on them, which cannot join themselves. Detached,
+// Threads whose Thread died on one of them, which must not wait. Detached,
 // they might still use OpenSSL while the process's end takes it apart; this
 // object was made after OpenSSL's, so it goes first.
 class Orphans {
@@ -39,7 +39,10 @@ class Orphans {
   void Adopt(std::thread thread, std::weak_ptr<internal::Workplace> workplace) {
     const std::lock_guard<std::mutex> lock(mutex_);
     orphans_.remove_if([](Orphan& orphan) {
-      if (!orphan.workplace.expired()) return false;
+      if (!orphan.workplace.expired() ||
+          orphan.thread.get_id() == std::this_thread::get_id()) {
+        return false;
+      }
       orphan.thread.join();
       return true;
     });
@@ -88,7 +91,8 @@ Thread::~Thread() {
   if (!thread_.joinable()) return;  // It never started.
   // Not at once: connections just made on it have not arrived yet.
   Post([workplace = workplace_.get()] { workplace->Leave(); });
-  if (IsCurrent()) {
+  // One that waited here for another could be what that other waits for.
+  if (internal::Workplace::current != nullptr) {
     Orphans::Get().Adopt(std::move(thread_), workplace_);
   } else {
     thread_.join();

@@ -28,9 +28,9 @@ class Thread {
   static absl::StatusOr<std::shared_ptr<Thread>> Start();
 
   // Waits until the connections that were on it have taken their leave, which
-  // takes no time without relays and at most Options::linger with them. On the
-  // thread itself it returns at once, and the thread ends when they have; the
-  // end of the process waits for it.
+  // takes no time without relays and at most Options::linger with them. On a
+  // Thread, this one or another, it returns at once, and the thread ends when
+  // they have; the end of the process waits for it.
   ~Thread();
   Thread(const Thread&) = delete;
   Thread& operator=(const Thread&) = delete;

@@ -170,6 +170,42 @@ TEST(PeerConnectionThreads, CloseWaitsForAHandlerAndThenThereIsSilence) {
   EXPECT_EQ(calls, 1);
 }
 
+// A bridge closes one side when the other one talks, on a thread for each: both
+// handlers run, and each closes what the other belongs to.
+TEST(PeerConnectionThreads, HandlersMayCloseEachOthersConnections) {
+  for (const bool destroy : {false, true}) {
+    Pair pair;
+    std::atomic<int> inside = 0;
+    const auto both_inside = [&inside] {
+      ++inside;
+      while (inside < 2) std::this_thread::yield();
+    };
+    Board done;
+    const auto end = [&](Side& other) {
+      both_inside();
+      if (destroy) {
+        other.Drop();
+      } else {
+        other->Close();
+      }
+      done.Note("done");
+    };
+    pair.a.Create({}, pair.b, [&](const std::string& name) {
+      if (name == "message") end(pair.b);
+    });
+    pair.b.Create({}, pair.a, [&](const std::string& name) {
+      if (name == "message") end(pair.a);
+    });
+    pair.Connect();
+    ASSERT_TRUE(pair.a.board().Wait("open"));
+    ASSERT_TRUE(pair.b.board().Wait("open"));
+    EXPECT_OK(pair.a.channel()->Send("x"));
+    EXPECT_OK(pair.b.channel()->Send("y"));
+    EXPECT_TRUE(done.Wait("done", 2));
+    pair.Drop();
+  }
+}
+
 TEST(PeerConnectionThreads, ReplacedHandlersAreSilent) {
   Pair pair;
   pair.a.Create({}, pair.b);

@@ -178,6 +178,8 @@ class Description {
   // ToString writes the description with CRLF line ends: the parsed bytes
   // themselves if they conformed.
   std::string ToString() const;
+  // text is what was parsed, with its line ends.
+  absl::string_view text() const { return text_; }
   // AppendTo is ToString into a buffer of the caller's.
   void AppendTo(std::string& out) const;
 

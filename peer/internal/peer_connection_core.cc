@@ -56,7 +56,7 @@ std::shared_ptr<DataChannel> Core::Find(ChannelId channel) {
 }
 
 void Core::AwaitHandler(std::unique_lock<Mutex>& lock) {
-  if (workplace_->IsCurrent()) return;
+  if (Workplace::current != nullptr) return;
   const uint64_t call = handler_calls_;
   handler_returned_.wait(
       lock, [&] { return !handler_runs_ || handler_calls_ != call; });
@@ -71,7 +71,6 @@ absl::StatusOr<std::shared_ptr<DataChannel>> Core::CreateDataChannel(
   auto channel = std::make_shared<DataChannel>(
       shared_from_this(), *id, std::move(config), std::move(handlers));
   channels_[*id] = channel;
-  negotiation_.WantChannel();
   Wake();
   return channel;
 }
@@ -133,6 +132,9 @@ void Core::Close() {
   std::unique_lock lock(mutex_);
   if (!closed_) {
     closed_ = true;
+    for (const auto& [id, channel] : channels_) {
+      channel->buffered_at_close_ = connection_.buffered_amount(id);
+    }
     connection_.Close(Now());
     ice_state_ = ice::AgentState::kClosed;
     connection_state_ = ConnectionState::kClosed;
@@ -181,9 +183,7 @@ std::optional<Core::Event> Core::PollEvent() {
   if (std::optional<ConnectionEvent> event = connection_.PollEvent()) {
     return Event(*std::move(event));
   }
-  if (negotiation_.TakeNeeded(connection_.signaling_state())) {
-    return NegotiationNeeded{};
-  }
+  if (connection_.TakeNegotiationNeeded()) return NegotiationNeeded{};
   events_in_turn_ = 0;
   return std::nullopt;
 }

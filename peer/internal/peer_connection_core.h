@@ -28,7 +28,6 @@
 #include "peer/data_channel.h"
 #include "peer/host_sockets.h"
 #include "peer/internal/peer_connection_mutex.h"
-#include "peer/internal/peer_connection_negotiation.h"
 #include "peer/internal/peer_connection_workplace.h"
 #include "peer/peer_connection.h"
 
@@ -59,12 +58,12 @@ class Core : public std::enable_shared_from_this<Core> {
 
   // --- For any thread ---
 
-  // Runs `command(Connection&, Negotiation&, absl::Time)` and has the loop do
-  // what follows from it.
+  // Runs `command(Connection&, absl::Time)` and has the loop do what follows
+  // from it.
   template <typename Command>
   auto Do(Command command) {
     const std::lock_guard lock(mutex_);
-    auto result = command(connection_, negotiation_, Now());
+    auto result = command(connection_, Now());
     Wake();
     return result;
   }
@@ -86,7 +85,6 @@ class Core : public std::enable_shared_from_this<Core> {
   }
   // For queries.
   const Connection& connection() const { return connection_; }
-  const Negotiation& negotiation() const { return negotiation_; }
   GatheringState gathering_state() const { return gathering_state_; }
   ice::AgentState ice_state() const { return ice_state_; }
   ConnectionState connection_state() const { return connection_state_; }
@@ -105,7 +103,8 @@ class Core : public std::enable_shared_from_this<Core> {
   absl::Time Now(absl::Time now = net::Loop::Now());
   void Wake();
   std::shared_ptr<DataChannel> Find(ChannelId channel);
-  // Waits until a handler that is running now has returned; not for itself.
+  // Waits until a handler that is running now has returned; not on a Thread of
+  // peer, where it could be for itself, or for one that waits for it.
   void AwaitHandler(std::unique_lock<Mutex>& lock);
 
   // On the workplace.
@@ -153,7 +152,6 @@ class Core : public std::enable_shared_from_this<Core> {
   // All that follows is guarded by the mutex.
   SystemRandom random_;
   Connection connection_;
-  Negotiation negotiation_;
   absl::Time now_ = absl::InfinitePast();
   // Calls to them are the workplace's alone; null when they are not to be
   // called any more.

@@ -1,0 +1,239 @@
+// Where descriptions and ICE meet: what sdp takes, ICE takes; what is taken
+// back is undone in both; a candidate belongs to the transport.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "base/testing.h"
+#include "gtest/gtest.h"
+#include "peer/connection.h"
+#include "peer/testing/call.h"
+#include "sim/clock_override.h"
+#include "sim/network.h"
+
+namespace kyuu::peer {
+namespace {
+
+using testing::Call;
+using testing::CallOptions;
+using testing::Side;
+
+const TransportAddress kA{IpAddress::V4(192, 0, 2, 1), 5001};
+const TransportAddress kB{IpAddress::V4(192, 0, 2, 2), 5002};
+
+struct Direct {
+  explicit Direct(CallOptions options = {})
+      : network({.seed = options.seed}),
+        clock(network.clock()),
+        call(network, options),
+        a(call.a),
+        b(call.b) {
+    call.Attach(network.AddHost("a", {sim::kInternet, {kA.ip}}), {kA},
+                network.AddHost("b", {sim::kInternet, {kB.ip}}), {kB});
+  }
+  absl::Time now() const { return network.now(); }
+  std::string Offer(Side& side) {
+    const auto offer = side.connection.CreateOffer();
+    EXPECT_OK(offer);
+    EXPECT_OK(side.connection.SetLocalDescription(now(), SdpType::kOffer));
+    return offer.value_or("");
+  }
+  absl::Status SetRemote(Side& side, SdpType type, const std::string& sdp) {
+    return side.connection.SetRemoteDescription(now(), type, sdp);
+  }
+  std::string Answer(Side& side, SdpType type = SdpType::kAnswer) {
+    const auto answer = side.connection.CreateAnswer();
+    EXPECT_OK(answer);
+    EXPECT_OK(side.connection.SetLocalDescription(now(), type));
+    return answer.value_or("");
+  }
+
+  sim::Network network;
+  sim::ScopedClockOverride clock;
+  Call call;
+  Side& a;
+  Side& b;
+};
+
+// A browser's page with media: data shares the transport of audio.
+std::string WithAudio(const std::string& sdp) {
+  const size_t at = sdp.find("a=ice-ufrag");
+  const size_t end = sdp.find("a=sctp-port");
+  const std::string transport = sdp.substr(at, end - at);
+  return absl::StrReplaceAll(
+      sdp, {{"a=group:BUNDLE 0", "a=group:BUNDLE a 0"},
+            {"m=application",
+             absl::StrCat("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
+                          "c=IN IP4 0.0.0.0\r\na=mid:a\r\na=sendrecv\r\n"
+                          "a=rtpmap:111 opus/48000/2\r\na=rtcp-mux\r\n",
+                          transport, "m=application")}});
+}
+
+TEST(ConnectionNegotiation, CredentialsThatBrowsersTakeReachIce) {
+  for (const char* ufrag : {"ab-cd_ef", "abc=", "abc#", "a+b/"}) {
+    Direct t;
+    ASSERT_OK(t.a.connection.CreateDataChannel(t.now(), {}));
+    t.Offer(t.a);
+    const std::string answer = absl::StrCat(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"
+        "c=IN IP4 0.0.0.0\r\na=mid:0\r\na=ice-ufrag:",
+        ufrag, "\r\na=ice-pwd:", ufrag, "0123456789012345678901\r\n",
+        "a=fingerprint:", testing::CertificateOf(1).fingerprint().ToString(),
+        "\r\na=setup:active\r\na=sctp-port:5000\r\n"
+        "a=candidate:1 1 udp 7 192.0.2.2 5002 typ host\r\n");
+    ASSERT_OK(t.SetRemote(t.a, SdpType::kAnswer, answer));
+    t.network.RunFor(absl::Seconds(1));
+    EXPECT_EQ(t.a.connection.connection_state(), ConnectionState::kConnecting);
+    EXPECT_GT(t.a.connection.stats().ice.checks_sent, 0u) << ufrag;
+  }
+}
+
+// A page that was reloaded offers anew; what its former self said is undone.
+TEST(ConnectionNegotiation, AfterARollbackAnotherPeersOfferConnects) {
+  for (const bool provisional : {false, true}) {
+    Direct t;
+    SeededRandom random(99);
+    Connection former(testing::CertificateOf(0), {}, random);
+    ASSERT_OK(former.AddLocalAddress({{IpAddress::V4(192, 0, 2, 9), 9}}));
+    ASSERT_OK(former.CreateDataChannel(t.now(), {}));
+    const std::string first = *former.CreateOffer();
+    if (!provisional) t.Offer(t.b);
+    ASSERT_OK(t.SetRemote(t.b, SdpType::kOffer, first));
+    ASSERT_OK(t.b.connection.AddIceCandidate(
+        t.now(), "candidate:1 1 udp 7 192.0.2.9 9 typ host", "0", 0));
+    if (provisional) t.Answer(t.b, SdpType::kPranswer);
+    t.network.RunFor(absl::Seconds(1));
+    ASSERT_OK(t.b.connection.Rollback(t.now()));
+    ASSERT_OK(t.a.connection.CreateDataChannel(t.now(), {}));
+    t.call.Negotiate(t.a);
+    EXPECT_TRUE(t.call.Connected(absl::Seconds(5))) << t.call.DebugString();
+    EXPECT_EQ(t.b.connection.stats().ice.drop_wrong_username, 0u);
+  }
+}
+
+// The second answer is another endpoint's: ours is known to both by one offer.
+TEST(ConnectionNegotiation, AnAnswerMayComeFromAnotherThanTheProvisionalOne) {
+  Direct t;
+  SeededRandom random(99);
+  Connection fork(testing::CertificateOf(1), {}, random);
+  ASSERT_OK(t.a.connection.CreateDataChannel(t.now(), {}));
+  const std::string offer = t.Offer(t.a);
+  ASSERT_OK(fork.SetRemoteDescription(t.now(), SdpType::kOffer, offer));
+  ASSERT_OK(t.SetRemote(t.a, SdpType::kPranswer, *fork.CreateAnswer()));
+  t.network.RunFor(absl::Seconds(1));
+  ASSERT_OK(t.SetRemote(t.b, SdpType::kOffer, offer));
+  ASSERT_OK(t.SetRemote(t.a, SdpType::kAnswer, t.Answer(t.b)));
+  EXPECT_TRUE(t.call.Connected(absl::Seconds(5))) << t.call.DebugString();
+}
+
+TEST(ConnectionNegotiation, CandidatesWaitForTheDescriptionTheyName) {
+  Direct t;
+  t.call.trickle = false;
+  ASSERT_OK(t.a.connection.CreateDataChannel(t.now(), {}));
+  t.call.Negotiate(t.a);
+  t.network.RunFor(absl::Seconds(1));
+  ASSERT_OK(t.b.connection.AddIceCandidate(
+      t.now(), "candidate:1 1 udp 7 192.0.2.9 9 typ host ufrag next1", "0", 0));
+  // It is neither used nor lost: bounded, and beyond the bound counted.
+  for (int i = 0; i < 150; ++i) {
+    EXPECT_OK(t.b.connection.AddIceCandidate(
+        t.now(), "candidate:1 1 udp 7 192.0.2.9 9 typ host ufrag next1", "0",
+        0));
+  }
+  EXPECT_EQ(t.b.connection.stats().counters.ignored_candidates, 51u);
+}
+
+TEST(ConnectionNegotiation, MediaThatSharesTheTransportIsParkedAndDataFlows) {
+  Direct t;
+  t.call.trickle = false;
+  const ChannelId chat =
+      *t.a.connection.CreateDataChannel(t.now(), {.label = "chat"});
+  t.Offer(t.a);
+  t.network.RunFor(absl::Seconds(1));  // Gathered.
+  const std::string offer = WithAudio(*t.a.connection.LocalDescription());
+  ASSERT_OK(t.SetRemote(t.b, SdpType::kOffer, offer));
+  const std::string answer = t.Answer(t.b);
+  EXPECT_TRUE(absl::StrContains(answer, "a=group:BUNDLE a 0\r\n"));
+  EXPECT_TRUE(absl::StrContains(answer, "m=audio 9 UDP/TLS/RTP/SAVPF 111"));
+  EXPECT_TRUE(absl::StrContains(answer, "a=inactive\r\n"));
+  // Under any mid of the bundle.
+  for (const char* mid : {"a", "0"}) {
+    ASSERT_OK(t.b.connection.AddIceCandidate(
+        t.now(),
+        absl::StrCat("candidate:9 1 udp 7 ", kA.ip.ToString(), " ", kA.port,
+                     " typ host"),
+        mid, 0));
+  }
+  EXPECT_EQ(t.b.connection.stats().counters.ignored_candidates, 0u);
+  // Ours has data alone, so it is answered so.
+  const size_t audio = answer.find("m=audio");
+  const size_t data = answer.find("m=application");
+  std::string ours = answer;
+  ours.erase(audio, data - audio);
+  ASSERT_OK(
+      t.SetRemote(t.a, SdpType::kAnswer,
+                  absl::StrReplaceAll(ours, {{"BUNDLE a 0", "BUNDLE 0"}})));
+  ASSERT_TRUE(t.call.Connected()) << t.call.DebugString();
+  t.network.RunFor(absl::Seconds(1));
+  EXPECT_OK(t.a.connection.Send(t.now(), chat, PayloadType::kText, {'x'}));
+  EXPECT_TRUE(t.network.RunUntil([&] { return t.b.messages.size() == 1; },
+                                 absl::Seconds(1)));
+}
+
+TEST(ConnectionNegotiation, AnAnswerWithoutDataClosesNothing) {
+  Direct t;
+  ASSERT_OK(t.a.connection.CreateDataChannel(t.now(), {}));
+  t.Offer(t.a);
+  ASSERT_OK(t.SetRemote(t.a, SdpType::kAnswer,
+                        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+                        "m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n"
+                        "c=IN IP4 0.0.0.0\r\na=mid:0\r\n"));
+  t.network.RunFor(absl::Seconds(2));
+  EXPECT_FALSE(t.a.closed);
+  EXPECT_EQ(t.a.connection.signaling_state(), SignalingState::kStable);
+  // It was asked, and not in vain for ever: the next offer brings it.
+  EXPECT_FALSE(t.a.connection.TakeNegotiationNeeded());
+  t.call.Negotiate(t.a);
+  EXPECT_TRUE(t.call.Connected()) << t.call.DebugString();
+}
+
+TEST(ConnectionNegotiation, OneDescriptionMayBeSetSeveralTimes) {
+  Direct t;
+  ASSERT_OK(t.a.connection.CreateDataChannel(t.now(), {}));
+  const std::string offer = t.Offer(t.a);
+  ASSERT_OK(
+      t.a.connection.SetLocalDescription(t.now(), SdpType::kOffer, offer));
+  ASSERT_OK(t.SetRemote(t.b, SdpType::kOffer, offer));
+  const std::string answer = t.Answer(t.b, SdpType::kPranswer);
+  ASSERT_OK(
+      t.b.connection.SetLocalDescription(t.now(), SdpType::kAnswer, answer));
+  ASSERT_OK(t.SetRemote(t.a, SdpType::kPranswer, answer));
+  ASSERT_OK(t.SetRemote(t.a, SdpType::kAnswer, answer));
+  EXPECT_TRUE(t.call.Connected());
+}
+
+// What a description promises is what is kept, and nothing else is.
+TEST(ConnectionNegotiation, OneNumberSaysWhatIsTaken) {
+  CallOptions options;
+  options.b.max_message_size = 1 << 20;
+  options.b.sdp.max_message_size = 5;  // Not heeded.
+  Direct t(options);
+  const ChannelId c = *t.a.connection.CreateDataChannel(t.now(), {});
+  t.call.Negotiate(t.a);
+  ASSERT_TRUE(t.call.Connected());
+  t.network.RunFor(absl::Seconds(1));
+  EXPECT_EQ(t.a.connection.session().remote()->max_message_size, 1u << 20);
+  EXPECT_OK(t.a.connection.Send(t.now(), c, PayloadType::kBinary,
+                                std::vector<uint8_t>(1 << 20)));
+  EXPECT_TRUE(t.network.RunUntil([&] { return t.b.messages.size() == 1; },
+                                 absl::Seconds(30)));
+  EXPECT_TRUE(t.a.connected() && t.b.connected());
+}
+
+}  // namespace
+}  // namespace kyuu::peer
