@@ -118,30 +118,33 @@ absl::Time Connection::NextTimeout() const {
   return next;
 }
 
-std::optional<Connection::Event> Connection::PollEvent() {
-  if (!events_.empty()) {
-    Event event = std::move(events_.front());
-    events_.pop_front();
-    return event;
-  }
+std::optional<Connection::Event> Connection::NextChannelEvent() {
   while (std::optional<sctp::DataChannels::Event> event =
              channels_.PollEvent()) {
-    // Its own beginning and end are ours too, and told in ConnectionState.
-    if (std::holds_alternative<sctp::Connected>(*event) ||
-        std::holds_alternative<sctp::Closed>(*event)) {
-      continue;
-    }
-    return std::visit(
+    std::optional<Event> ours = std::visit(
         [](auto& e) -> std::optional<Event> {
           using T = std::decay_t<decltype(e)>;
-          if constexpr (std::is_constructible_v<Event, T>) {
+          // Its own beginning and end are ours too, told in ConnectionState.
+          if constexpr (std::is_constructible_v<Event, T> &&
+                        !std::is_same_v<T, sctp::Closed>) {
             return Event(std::move(e));
           } else {
             return std::nullopt;
           }
         },
         *event);
+    if (ours) return ours;
   }
+  return std::nullopt;
+}
+
+std::optional<Connection::Event> Connection::PollEvent() {
+  if (!events_.empty()) {
+    Event event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+  }
+  if (std::optional<Event> event = NextChannelEvent()) return event;
   // The end may have waited behind messages that nobody polled.
   if (channels_.ended() && !closing_) {
     Hangup(last_now_, *channels_.ended());
@@ -337,6 +340,10 @@ void Connection::Hangup(absl::Time now, absl::Status status) {
   session_.Close();
   early_dtls_.clear();
   pending_candidates_.clear();
+  // The channels' ends come before that of what carried them.
+  while (std::optional<Event> event = NextChannelEvent()) {
+    events_.push_back(*std::move(event));
+  }
   UpdateConnectionState();
   // With a path, the last records go first; PollTransmit looks again.
   if (!dtls_ || !ice_.selected_path()) ReviewClosing(now);

@@ -181,6 +181,7 @@ class Connection {
   std::optional<Datagram> NextData(absl::Time now, absl::Span<uint8_t> out);
 
   // connection.cc: what the parts tell, and the end.
+  std::optional<Event> NextChannelEvent();
   void React(absl::Time now);
   void On(absl::Time now, ice::IceTransport::Event& event);
   void On(absl::Time now, dtls::Session::Event& event);

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -215,6 +216,25 @@ TEST(ConnectionNegotiation, OneDescriptionMayBeSetSeveralTimes) {
   ASSERT_OK(t.SetRemote(t.a, SdpType::kPranswer, answer));
   ASSERT_OK(t.SetRemote(t.a, SdpType::kAnswer, answer));
   EXPECT_TRUE(t.call.Connected());
+}
+
+// A page hears of its channels' ends before that of the connection.
+TEST(ConnectionNegotiation, ChannelsEndBeforeTheirConnection) {
+  Direct t;
+  ASSERT_OK(t.a.connection.CreateDataChannel(t.now(), {}));
+  t.call.Negotiate(t.a);
+  ASSERT_TRUE(t.call.Connected());
+  t.network.RunFor(absl::Seconds(1));
+  t.a.connection.Close(t.now());
+  std::vector<std::string> order;
+  while (const auto event = t.a.connection.PollEvent()) {
+    if (std::holds_alternative<sctp::ChannelClosed>(*event)) {
+      order.push_back("channel");
+    } else if (std::holds_alternative<ConnectionStateChanged>(*event)) {
+      order.push_back("connection");
+    }
+  }
+  EXPECT_EQ(order, (std::vector<std::string>{"channel", "connection"}));
 }
 
 // What a description promises is what is kept, and nothing else is.

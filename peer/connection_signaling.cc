@@ -225,9 +225,10 @@ absl::Status Connection::ApplyRemoteIce(absl::Time now) {
     // Our offer stands, and another endpoint answers it than the one that did
     // provisionally (RFC 9429 section 4.1.10.2). A generation has one peer, so
     // it begins anew, under the name by which this one knows it too.
+    const ice::Credentials ours = ice_.agent().local_credentials();
     KYUU_RETURN_IF_ERROR(
         ice_.Restart(now, ice::Credentials::Generate(random_)));
-    KYUU_RETURN_IF_ERROR(ice_.Restart(now, credentials_));
+    KYUU_RETURN_IF_ERROR(ice_.Restart(now, ours));
     status = ice_.SetRemoteCredentials(now, credentials, mode);
   }
   KYUU_RETURN_IF_ERROR(status);
