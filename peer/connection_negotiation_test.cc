@@ -100,7 +100,8 @@ TEST(ConnectionNegotiation, AfterARollbackAnotherPeersOfferConnects) {
     Direct t;
     SeededRandom random(99);
     Connection former(testing::CertificateOf(0), {}, random);
-    ASSERT_OK(former.AddLocalAddress({{IpAddress::V4(192, 0, 2, 9), 9}}));
+    ASSERT_OK(
+        former.AddLocalAddress(t.now(), {{IpAddress::V4(192, 0, 2, 9), 9}}));
     ASSERT_OK(former.CreateDataChannel(t.now(), {}));
     const std::string first = *former.CreateOffer();
     if (!provisional) t.Offer(t.b);

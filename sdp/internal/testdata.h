@@ -17,12 +17,9 @@
 namespace kyuu::sdp {
 
 inline constexpr std::array<absl::string_view, 6> kBrowserOffers = {
-    "chromium-156-offer-audio-video-data",
-    "chromium-156-offer-data-mdns",
-    "firefox-153-offer-audio-video-data",
-    "firefox-153-offer-data-plain",
-    "chromium-156-offer-max-bundle",
-    "firefox-153-offer-max-bundle",
+    "chromium-156-offer-audio-video-data", "chromium-156-offer-data-mdns",
+    "firefox-153-offer-audio-video-data",  "firefox-153-offer-data-plain",
+    "chromium-156-offer-max-bundle",       "firefox-153-offer-max-bundle",
 };
 
 inline constexpr std::array<absl::string_view, 4> kJsepExamples = {
