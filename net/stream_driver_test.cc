@@ -228,7 +228,7 @@ TEST_F(StreamDriverTest, APeerThatReadsSlowlyIsNotCut) {
 
 TEST_F(StreamDriverTest, WhoDoesNotEndItsSideIsNotWaitedFor) {
   talker_.done = true;
-  Start({.linger = absl::Milliseconds(5)});
+  Start({.linger = absl::Milliseconds(100)});
   RunUntilEnd();
   EXPECT_EQ(end_, StreamEnd::kClosed);
 }

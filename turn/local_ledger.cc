@@ -9,6 +9,10 @@ namespace kyuu::turn {
 namespace {
 
 // An IPv4 address, or the /64 of an IPv6 one: what one customer has.
+bool OnThisMachine(const Path& client) {
+  return client.local.ip.IsLoopback() || client.remote.ip.IsLoopback();
+}
+
 IpAddress SourceOf(const IpAddress& ip) {
   if (!ip.is_v6()) return ip;
   std::array<uint8_t, 16> bytes{};
@@ -108,7 +112,7 @@ std::optional<Ledger::Refusal> LocalLedger::Quota(const Party& party) const {
 std::vector<LocalLedger::Pool*> LocalLedger::Candidates(
     const Claim& claim) const {
   const IpAddress& reached = claim.client.local.ip;
-  const bool local = claim.client.remote.ip.IsLoopback();
+  const bool local = OnThisMachine(claim.client);
   std::vector<Pool*> pools;
   for (const auto& pool : pools_) {
     const internal::PortPool& ports = pool->ports;
@@ -139,7 +143,11 @@ std::vector<LocalLedger::Pool*> LocalLedger::Candidates(
 Ledger::Result LocalLedger::Take(absl::Time now, const Claim& claim,
                                  Random& random) {
   Expire(now);
-  Party party{claim.user, SourceOf(claim.client.remote.ip), claim.trust};
+  // Whatever address of this machine a program of it sends from.
+  const IpAddress source = OnThisMachine(claim.client)
+                               ? claim.client.local.ip
+                               : SourceOf(claim.client.remote.ip);
+  Party party{claim.user, source, claim.trust};
   if (claim.token.has_value()) return TakeReserved(claim, std::move(party));
   const std::vector<Pool*> pools = Candidates(claim);
   if (pools.empty()) return Refusal::kFamily;

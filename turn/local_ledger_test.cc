@@ -103,6 +103,8 @@ TEST_F(LedgerTest, LoopbackIsForClientsOnLoopback) {
   const auto result = Take(ledger, Claim("11.1.1.1", "11.1.1.2"));
   EXPECT_EQ(std::get<Refusal>(result), Refusal::kFamily);
   EXPECT_EQ(Told(ledger, Claim("127.0.0.1", "127.0.0.1")), "127.0.0.1");
+  // Only this machine reaches its loopback, from whichever of its addresses.
+  EXPECT_EQ(Told(ledger, Claim("127.0.0.1", "11.1.1.1")), "127.0.0.1");
 }
 
 TEST_F(LedgerTest, WhatIsToldIsTheAdvertisedAddress) {

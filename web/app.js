@@ -49,11 +49,12 @@ function joinFailed(name, error) {
     room_full: "This room is full. Try again later.",
     server_full: "The server is full. Try again later.",
     lost: "The server cannot be reached at the moment. Trying again…",
+    timeout: "The server cannot be reached at the moment. Trying again…",
   };
   byId("join-error").textContent = texts[error.code] ?? `The server says: ${error.message}`;
   byId("join-error").hidden = false;
   if (error.code === "name_taken" || error.code === "other_tab") byId("name").value = nextName(name);
-  joinWhenUp = error.code === "lost" ? name : undefined;
+  joinWhenUp = error.code === "lost" || error.code === "timeout" ? name : undefined;
   byId("name").focus();
   byId("name").select();
 }
