@@ -199,9 +199,11 @@ absl::StatusOr<UdpSocket> UdpSocket::Open(const UdpOptions& options) {
               v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, on);
   }
   // PROBE sets DF and leaves path MTU discovery to the protocol above.
+  // Both families have the same numbers for it.
+  static_assert(IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE &&
+                IP_PMTUDISC_DONT == IPV6_PMTUDISC_DONT);
   const int discover =
-      v4 ? (options.dont_fragment ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT)
-         : (options.dont_fragment ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT);
+      options.dont_fragment ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT;
   SetOption(fd.get(), v4 ? SOL_IP : SOL_IPV6,
             v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, discover);
   if (options.offload) SetOption(fd.get(), SOL_UDP, UDP_GRO, on);

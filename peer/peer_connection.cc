@@ -44,7 +44,7 @@ absl::StatusOr<dtls::Certificate> DefaultCertificate() {
   if (!*made || now >= (*made)->until) {
     KYUU_ASSIGN_OR_RETURN(dtls::Certificate certificate,
                           dtls::Certificate::Generate(now));
-    *made = Made{std::move(certificate), now + kRenewal};
+    *made = Made{certificate, now + kRenewal};
   }
   return (*made)->certificate;
 }

@@ -172,6 +172,8 @@ absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
                         .priority = channel->config.priority};
   const absl::Status status = association_->Send(now, std::move(message), how);
   if (!status.ok()) {
+    // A Send() that fails has taken nothing.
+    // NOLINTNEXTLINE(bugprone-use-after-move)
     if (counted > 0) payload = std::move(message.payload);
     return status;
   }

@@ -199,8 +199,7 @@ std::optional<ClientConnection::Event> ClientConnection::PollEvent() {
   if (!websocket_.has_value()) return std::nullopt;
   std::optional<WebSocket::Event> event = websocket_->PollEvent();
   if (!event.has_value()) return std::nullopt;
-  return std::visit([](auto&& e) { return Event(std::move(e)); },
-                    *std::move(event));
+  return std::visit([](auto& e) { return Event(std::move(e)); }, *event);
 }
 
 absl::Time ClientConnection::NextTimeout() const {

@@ -240,8 +240,7 @@ std::optional<ServerConnection::Event> ServerConnection::PollEvent() {
   if (!websocket_.has_value()) return std::nullopt;
   std::optional<WebSocket::Event> event = websocket_->PollEvent();
   if (!event.has_value()) return std::nullopt;
-  return std::visit([](auto&& e) { return Event(std::move(e)); },
-                    *std::move(event));
+  return std::visit([](auto& e) { return Event(std::move(e)); }, *event);
 }
 
 absl::Time ServerConnection::NextTimeout() const {

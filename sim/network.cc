@@ -29,7 +29,7 @@ struct Network::Port {
 
 struct Network::Host {
   struct Card {
-    Card(const Interface& interface)
+    explicit Card(const Interface& interface)
         : zone(static_cast<int>(interface.zone)),
           up(interface.up),
           down(interface.down) {}

@@ -225,7 +225,7 @@ void LocalLedger::EraseReservation(size_t index) {
   Reservation& reservation = reservations_[index];
   CountSource(reservation.source, -1);
   --PoolOf(reservation.bind.ip)->reserved;
-  reservation = std::move(reservations_.back());
+  reservation = reservations_.back();
   reservations_.pop_back();
 }
 

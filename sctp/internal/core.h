@@ -113,7 +113,7 @@ class Core {
   // An ERROR about what the peer has sent, at most kMaxReport bytes of it. One
   // for each packet that we send: the latest.
   struct Report {
-    ErrorCause cause{};
+    ErrorCause cause;
     std::vector<uint8_t> information;
   };
 

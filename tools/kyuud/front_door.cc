@@ -110,8 +110,7 @@ void FrontDoor::Admit(net::AcceptedStream accepted) {
   guest.driver.emplace(
       loop_, std::move(accepted.stream), guest.connection, buffer_,
       [this, &guest](signaling::ServerConnection::Event event) {
-        std::visit([&](auto&& e) { On(guest, std::move(e)); },
-                   std::move(event));
+        std::visit([&](auto& e) { On(guest, std::move(e)); }, event);
       },
       [this, &guest](net::StreamEnd end, const absl::Status& why) {
         OnEnd(guest, end, why);

@@ -163,6 +163,7 @@ absl::Status Serve(Config config) {
   KYUU_ASSIGN_OR_RETURN(std::vector<net::TcpListener> listeners,
                         OpenListeners(config));
   std::vector<TransportAddress> http;
+  http.reserve(listeners.size());
   for (const net::TcpListener& listener : listeners) {
     http.push_back(listener.local());
   }
