@@ -174,7 +174,7 @@ TEST(PeerConnectionThreads, CloseWaitsForAHandlerAndThenThereIsSilence) {
 // handlers run, and each closes what the other belongs to.
 TEST(PeerConnectionThreads, HandlersMayCloseEachOthersConnections) {
   for (const bool destroy : {false, true}) {
-    Pair pair;
+    Pair pair, second;
     std::atomic<int> inside = 0;
     const auto both_inside = [&inside] {
       ++inside;
@@ -190,19 +190,26 @@ TEST(PeerConnectionThreads, HandlersMayCloseEachOthersConnections) {
       }
       done.Note("done");
     };
+    // Of two calls, so that the message which starts one handler does not wait
+    // for the thread that is in the other.
     pair.a.Create({}, pair.b, [&](const std::string& name) {
-      if (name == "message") end(pair.b);
+      if (name == "message") end(second.a);
     });
-    pair.b.Create({}, pair.a, [&](const std::string& name) {
+    second.a.Create({}, second.b, [&](const std::string& name) {
       if (name == "message") end(pair.a);
     });
-    pair.Connect();
-    ASSERT_TRUE(pair.a.board().Wait("open"));
-    ASSERT_TRUE(pair.b.board().Wait("open"));
-    EXPECT_OK(pair.a.channel()->Send("x"));
-    EXPECT_OK(pair.b.channel()->Send("y"));
+    pair.b.Create({}, pair.a);
+    second.b.Create({}, second.a);
+    for (Pair* call : {&pair, &second}) {
+      call->Connect();
+      ASSERT_TRUE(call->a.board().Wait("open"));
+      ASSERT_TRUE(call->b.board().Wait("open"));
+    }
+    EXPECT_OK(pair.b.channel()->Send("x"));
+    EXPECT_OK(second.b.channel()->Send("y"));
     EXPECT_TRUE(done.Wait("done", 2));
     pair.Drop();
+    second.Drop();
   }
 }
 
