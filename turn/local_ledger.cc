@@ -8,11 +8,12 @@
 namespace kyuu::turn {
 namespace {
 
-// An IPv4 address, or the /64 of an IPv6 one: what one customer has.
+// Only programs of this machine reach its loopback, or send from it.
 bool OnThisMachine(const Path& client) {
   return client.local.ip.IsLoopback() || client.remote.ip.IsLoopback();
 }
 
+// An IPv4 address, or the /64 of an IPv6 one: what one customer has.
 IpAddress SourceOf(const IpAddress& ip) {
   if (!ip.is_v6()) return ip;
   std::array<uint8_t, 16> bytes{};
