@@ -71,6 +71,7 @@ class Cluster {
   }
   // Allocations of all nodes, as of now.
   size_t allocations() const { return ledger_->lent(); }
+  size_t free_ports() const { return ledger_->free_ports(); }
   // Sums the counters of all nodes and hands them to `done` on the main loop;
   // perhaps before it returns.
   void CollectStats(absl::AnyInvocable<void(const Stats&)> done);

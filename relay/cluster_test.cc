@@ -19,6 +19,7 @@
 #include "net/testing/syscall_faults.h"
 #include "net/udp_socket.h"
 #include "relay/options.h"
+#include "stun/message.h"
 #include "turn/client.h"
 
 namespace kyuu::relay {
@@ -263,6 +264,78 @@ TEST_F(ClusterTest, QuotasAndPortsAreExactAcrossLoops) {
   loop_.RunUntil([&] { return Count<AllocationEnded>() == 5; });
   const auto again = Connect(*cluster);
   loop_.RunUntil([&] { return again->allocated(); });
+}
+
+// A stranger, who asks for an allocation and proves nothing; then for his
+// address, so that he knows when all answers are there.
+class Stranger {
+ public:
+  Stranger(net::TestLoop& loop, const TransportAddress& server)
+      : socket_(net::UdpSocket::Open({.bind = {kLoopback, 0}}).value()),
+        watch_(*loop, socket_.fd(), net::Interest::kRead,
+               [this, &loop](net::Readiness) {
+                 for (const auto& train : socket_.Receive(buffer_)) {
+                   for (size_t i = 0; i < train.segments(); ++i) {
+                     Count(train.segment(i));
+                   }
+                 }
+                 loop->Stop();
+               }) {
+    for (int i = 0; i < 10; ++i) Send(server, stun::Method::kAllocate);
+    Send(server, stun::Method::kBinding);
+  }
+
+  bool done() const { return done_; }
+  int challenges() const { return challenges_; }
+
+ private:
+  void Send(const TransportAddress& server, stun::Method method) {
+    std::vector<uint8_t> out(100);
+    stun::MessageWriter w(absl::MakeSpan(out), stun::MessageClass::kRequest,
+                          method, stun::TransactionId::Generate(random_));
+    socket_.SendOne({socket_.local(), server, Transport::kUdp}, w.Finish());
+  }
+  void Count(absl::Span<const uint8_t> bytes) {
+    const auto message = stun::MessageView::Parse(bytes);
+    ASSERT_OK(message);
+    if (message->method() == stun::Method::kBinding) {
+      done_ = true;
+    } else {
+      challenges_ += message->Has<stun::Nonce>() ? 1 : 0;
+    }
+  }
+
+  SystemRandom random_;
+  net::UdpSocket socket_;
+  net::ReceiveBuffer buffer_;
+  bool done_ = false;
+  int challenges_ = 0;
+  net::Watch watch_;
+};
+
+// T7: as many as one loop would answer, however many there are.
+TEST_F(ClusterTest, StrangersOfOneAddressAreLimitedAcrossLoops) {
+  for (const int threads : {1, 4}) {
+    SCOPED_TRACE(threads);
+    Options options = TestOptions(threads);
+    // 401 to the bare request of 20 bytes is 40 longer.
+    options.server.unauthenticated_gain_bytes_per_s = 0.001;
+    options.server.unauthenticated_gain_bytes_burst = 30 * 40;
+    const auto cluster = Open(options);
+    std::vector<std::unique_ptr<Stranger>> strangers;
+    for (int i = 0; i < 16; ++i) {
+      strangers.push_back(
+          std::make_unique<Stranger>(loop_, cluster->listeners()[0]));
+    }
+    int challenges = 0;
+    for (const auto& stranger : strangers) {
+      loop_.RunUntil([&] { return stranger->done(); });
+      challenges += stranger->challenges();
+    }
+    EXPECT_EQ(challenges, 30);
+    cluster->Close();
+    EXPECT_EQ(cluster->stats().server.rate_limited, 16u * 10 - 30);
+  }
 }
 
 TEST_F(ClusterTest, AnEndIsToldWithWhatWasRelayedAlsoWhenAllCloses) {

@@ -3,26 +3,43 @@
 #ifndef KYUU_RELAY_SHARED_LEDGER_H_
 #define KYUU_RELAY_SHARED_LEDGER_H_
 
+#include <array>
 #include <cstddef>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
 
+#include "absl/hash/hash.h"
+#include "absl/time/time.h"
 #include "base/address.h"
 #include "base/random.h"
+#include "base/shares.h"
+#include "base/system_random.h"
 #include "turn/ledger.h"
 #include "turn/local_ledger.h"
 #include "turn/server_options.h"
+#include "turn/strangers.h"
 
 namespace kyuu::relay {
 
 // SharedLedger puts a lock around a LocalLedger. It is taken for each Allocate
 // and each end of an allocation, and for data only where a peer's address is a
 // relayed one of ours; all it guards is looking up and writing down.
+//
+// What strangers cost has locks of its own, one for each part of the sources: a
+// flood of them keeps neither allocations nor, on several threads, itself
+// waiting.
 class SharedLedger final : public turn::Ledger {
  public:
   explicit SharedLedger(const turn::ServerOptions& options)
-      : ledger_(options) {}
+      : ledger_(options, random_) {
+    turn::Strangers::Limits limits = turn::Strangers::LimitsOf(options);
+    limits.sources = (limits.sources + kParts - 1) / kParts;
+    for (std::unique_ptr<Part>& part : strangers_) {
+      part = std::make_unique<Part>(limits, random_);
+    }
+  }
 
   void SetRelayAddresses(const std::vector<RelayAddress>& addresses) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -66,8 +83,40 @@ class SharedLedger final : public turn::Ledger {
     const std::lock_guard<std::mutex> lock(mutex_);
     return ledger_.free_ports();
   }
+  bool TakeGain(absl::Time now, const IpAddress& ip, size_t request_bytes,
+                size_t answer_bytes) override {
+    Part& part = PartOf(ip);
+    const std::lock_guard<std::mutex> lock(part.mutex);
+    return part.strangers.TakeGain(now, ip, request_bytes, answer_bytes);
+  }
+  bool TakeTry(absl::Time now, const IpAddress& ip) override {
+    Part& part = PartOf(ip);
+    const std::lock_guard<std::mutex> lock(part.mutex);
+    return part.strangers.TakeTry(now, ip);
+  }
+  void Proven(absl::Time now, const IpAddress& ip) override {
+    Part& part = PartOf(ip);
+    const std::lock_guard<std::mutex> lock(part.mutex);
+    part.strangers.Proven(now, ip);
+  }
 
  private:
+  static constexpr size_t kParts = 16;
+  // The sources that fall into it. Each on its own cache lines.
+  struct alignas(128) Part {
+    Part(const turn::Strangers::Limits& limits, Random& random)
+        : strangers(limits, random) {}
+
+    std::mutex mutex;
+    turn::Strangers strangers;  // Guarded by mutex.
+  };
+  // All of a source are in one part, so that its budget is exact.
+  Part& PartOf(const IpAddress& ip) const {
+    return *strangers_[absl::HashOf(SourceOf(ip)) % kParts];
+  }
+
+  SystemRandom random_;  // For the constructor.
+  std::array<std::unique_ptr<Part>, kParts> strangers_;
   mutable std::mutex mutex_;
   turn::LocalLedger ledger_;  // Guarded by mutex_.
 };

@@ -1,4 +1,5 @@
-// The ports and shares that the TURN servers of one machine have in common.
+// What the TURN servers of one machine have in common: ports, shares, and what
+// strangers may cost.
 
 #ifndef KYUU_TURN_LEDGER_H_
 #define KYUU_TURN_LEDGER_H_
@@ -20,11 +21,12 @@
 namespace kyuu::turn {
 
 // Ledger knows which relay ports are lent to which allocation, and how many
-// each user and each source address has. One ledger may serve several servers
-// (one per core), so that ports and quotas are exact whichever of them a client
-// meets. Like Random it is an interface because the engines stay without locks:
-// a server alone keeps a LocalLedger; a driver of several puts a lock around
-// one (relay/shared_ledger.h).
+// each user and each source address has, and what each source costs before it
+// has proven anything. One ledger may serve several servers (one per core), so
+// that ports, quotas and rates are exact whichever of them a client meets. Like
+// Random it is an interface because the engines stay without locks: a server
+// alone keeps a LocalLedger; a driver of several puts a lock around one
+// (relay/shared_ledger.h).
 //
 // A source is an IPv4 address or an IPv6 /64.
 class Ledger {
@@ -94,6 +96,14 @@ class Ledger {
   virtual bool IsLent(const IpAddress& relayed) const = 0;
   // Ports neither lent nor reserved, of all relay addresses.
   virtual size_t free_ports() const = 0;
+
+  // What strangers cost: as the methods of Strangers (turn/strangers.h). Asked
+  // for requests that prove nothing, and for an allocation's own client once in
+  // half of ServerOptions::proven_for; never for data.
+  virtual bool TakeGain(absl::Time now, const IpAddress& ip,
+                        size_t request_bytes, size_t answer_bytes) = 0;
+  virtual bool TakeTry(absl::Time now, const IpAddress& ip) = 0;
+  virtual void Proven(absl::Time now, const IpAddress& ip) = 0;
 };
 
 }  // namespace kyuu::turn

@@ -1,9 +1,10 @@
 #include "turn/local_ledger.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <utility>
+
+#include "base/shares.h"
 
 namespace kyuu::turn {
 namespace {
@@ -13,17 +14,10 @@ bool OnThisMachine(const Path& client) {
   return client.local.ip.IsLoopback() || client.remote.ip.IsLoopback();
 }
 
-// An IPv4 address, or the /64 of an IPv6 one: what one customer has.
-IpAddress SourceOf(const IpAddress& ip) {
-  if (!ip.is_v6()) return ip;
-  std::array<uint8_t, 16> bytes{};
-  std::copy_n(ip.bytes().begin(), 8, bytes.begin());
-  return IpAddress::V6(bytes);
-}
-
 }  // namespace
 
-LocalLedger::LocalLedger(const ServerOptions& options) : options_(options) {
+LocalLedger::LocalLedger(const ServerOptions& options, Random& random)
+    : options_(options), strangers_(Strangers::LimitsOf(options), random) {
   SetRelayAddresses(options.relay_addresses);
 }
 
@@ -329,6 +323,19 @@ size_t LocalLedger::free_ports() const {
     if (pool->present) count += pool->ports.free();
   }
   return count;
+}
+
+bool LocalLedger::TakeGain(absl::Time now, const IpAddress& ip,
+                           size_t request_bytes, size_t answer_bytes) {
+  return strangers_.TakeGain(now, ip, request_bytes, answer_bytes);
+}
+
+bool LocalLedger::TakeTry(absl::Time now, const IpAddress& ip) {
+  return strangers_.TakeTry(now, ip);
+}
+
+void LocalLedger::Proven(absl::Time now, const IpAddress& ip) {
+  strangers_.Proven(now, ip);
 }
 
 }  // namespace kyuu::turn

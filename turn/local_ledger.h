@@ -17,13 +17,14 @@
 #include "turn/internal/port_pool.h"
 #include "turn/ledger.h"
 #include "turn/server_options.h"
+#include "turn/strangers.h"
 
 namespace kyuu::turn {
 
 class LocalLedger final : public Ledger {
  public:
   // Takes relay addresses, ports and limits from `options`.
-  explicit LocalLedger(const ServerOptions& options);
+  LocalLedger(const ServerOptions& options, Random& random);
 
   // Replaces the relay addresses, the preferred ones first. Leases on those
   // that are gone stay until they are returned: an address may come back.
@@ -38,6 +39,10 @@ class LocalLedger final : public Ledger {
   std::optional<Holder> Find(const TransportAddress& relayed) const override;
   bool IsLent(const IpAddress& relayed) const override;
   size_t free_ports() const override;
+  bool TakeGain(absl::Time now, const IpAddress& ip, size_t request_bytes,
+                size_t answer_bytes) override;
+  bool TakeTry(absl::Time now, const IpAddress& ip) override;
+  void Proven(absl::Time now, const IpAddress& ip) override;
 
   size_t lent() const { return leases_.size(); }
   size_t reserved() const { return reservations_.size(); }
@@ -95,6 +100,7 @@ class LocalLedger final : public Ledger {
   std::vector<Reservation> reservations_;
   absl::flat_hash_map<std::string, size_t> users_;
   absl::flat_hash_map<IpAddress, size_t> sources_;
+  Strangers strangers_;
 };
 
 }  // namespace kyuu::turn

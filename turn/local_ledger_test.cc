@@ -61,7 +61,8 @@ TEST_F(LedgerTest, TheRelayAddressFitsTheAddressThatWasReached) {
                               {Ip("10.9.9.1"), {}},
                               {Ip("127.0.0.1"), {}},
                               {Ip("2a00:1::1"), {}},
-                              {Ip("::1"), {}}}));
+                              {Ip("::1"), {}}}),
+                     random_);
   for (int i = 0; i < 20; ++i) {
     EXPECT_EQ(Told(ledger, Claim("11.1.1.1", "11.1.1.2")), "11.1.1.1");
     EXPECT_EQ(Told(ledger, Claim("10.9.9.1", "10.9.9.2")), "10.9.9.1");
@@ -83,8 +84,10 @@ TEST_F(LedgerTest, AddressesForEverybodyLendWhenTheFirstIsOutOfPorts) {
   using RelayAddress = ServerOptions::RelayAddress;
   const auto whom = RelayAddress::For::kEverybody;
   LocalLedger named(
-      Options({{Ip("11.1.1.1"), {}, whom}, {Ip("11.1.1.9"), {}, whom}}, 2));
-  LocalLedger cards(Options({{Ip("11.1.1.1"), {}}, {Ip("10.9.9.1"), {}}}, 2));
+      Options({{Ip("11.1.1.1"), {}, whom}, {Ip("11.1.1.9"), {}, whom}}, 2),
+      random_);
+  LocalLedger cards(Options({{Ip("11.1.1.1"), {}}, {Ip("10.9.9.1"), {}}}, 2),
+                    random_);
   std::vector<std::string> told, told_cards;
   for (int i = 0; i < 5; ++i) {
     const std::string client = "11.1.1." + std::to_string(20 + i);
@@ -99,7 +102,7 @@ TEST_F(LedgerTest, AddressesForEverybodyLendWhenTheFirstIsOutOfPorts) {
 }
 
 TEST_F(LedgerTest, LoopbackIsForClientsOnLoopback) {
-  LocalLedger ledger(Options({{Ip("127.0.0.1"), {}}}));
+  LocalLedger ledger(Options({{Ip("127.0.0.1"), {}}}), random_);
   const auto result = Take(ledger, Claim("11.1.1.1", "11.1.1.2"));
   EXPECT_EQ(std::get<Refusal>(result), Refusal::kFamily);
   EXPECT_EQ(Told(ledger, Claim("127.0.0.1", "127.0.0.1")), "127.0.0.1");
@@ -108,7 +111,7 @@ TEST_F(LedgerTest, LoopbackIsForClientsOnLoopback) {
 }
 
 TEST_F(LedgerTest, WhatIsToldIsTheAdvertisedAddress) {
-  LocalLedger ledger(Options({{Ip("10.0.0.1"), Ip("8.8.4.4")}}));
+  LocalLedger ledger(Options({{Ip("10.0.0.1"), Ip("8.8.4.4")}}), random_);
   const auto result = Take(ledger, Claim("10.0.0.1", "9.9.9.9"));
   const auto& lease = std::get<Ledger::Lease>(result);
   EXPECT_EQ(lease.bind.ip, Ip("10.0.0.1"));
@@ -120,7 +123,7 @@ TEST_F(LedgerTest, WhatIsToldIsTheAdvertisedAddress) {
 }
 
 TEST_F(LedgerTest, FindKnowsWhatIsLentNowAndWhose) {
-  LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 2));
+  LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 2), random_);
   Ledger::Claim claim = Claim("11.1.1.1", "11.1.1.2");
   claim.holder.instance = 3;
   EXPECT_FALSE(ledger.IsLent(Ip("11.1.1.1")));
@@ -136,7 +139,7 @@ TEST_F(LedgerTest, FindKnowsWhatIsLentNowAndWhose) {
 }
 
 TEST_F(LedgerTest, EveryPortOfASmallRangeIsLent) {
-  LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 4));
+  LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 4), random_);
   const auto client = [](int i) { return "11.1.1." + std::to_string(2 + i); };
   for (int i = 0; i < 4; ++i) {
     EXPECT_EQ(Told(ledger, Claim("11.1.1.1", client(i))), "11.1.1.1");
@@ -150,7 +153,7 @@ TEST_F(LedgerTest, QuotasCountUsersSourcesAndAllTogether) {
   options.allocations_per_user_max = 2;
   options.allocations_per_source_max = 3;
   options.allocations_max = 6;
-  LocalLedger ledger(options);
+  LocalLedger ledger(options, random_);
   const auto refusal = [&](absl::string_view client, std::string user) {
     const auto result =
         Take(ledger, Claim(Ip(client).is_v4() ? "11.1.1.1" : "2a00::1", client,
@@ -175,7 +178,7 @@ TEST_F(LedgerTest, QuotasCountUsersSourcesAndAllTogether) {
 TEST_F(LedgerTest, OneSourceLeavesPortsForTheOthers) {
   for (const auto trust :
        {Ledger::Trust::kGranted, Ledger::Trust::kConfigured}) {
-    LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 10));
+    LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 10), random_);
     int taken = 0;
     for (int i = 0; i < 10; ++i) {
       // Each with a credential of its own: only the source is the same.
@@ -195,7 +198,7 @@ TEST_F(LedgerTest, OneSourceLeavesPortsForTheOthers) {
 }
 
 TEST_F(LedgerTest, ProgramsOfThisMachineAreTrustedUnlessTheyAreAnybody) {
-  LocalLedger ledger(Options({{Ip("127.0.0.1"), {}}}, 4));
+  LocalLedger ledger(Options({{Ip("127.0.0.1"), {}}}, 4), random_);
   Ledger::Claim session = Claim("127.0.0.1", "127.0.0.1");
   session.trust = Ledger::Trust::kGranted;
   EXPECT_EQ(Told(ledger, session), "127.0.0.1");
@@ -206,7 +209,7 @@ TEST_F(LedgerTest, ProgramsOfThisMachineAreTrustedUnlessTheyAreAnybody) {
 }
 
 TEST_F(LedgerTest, EvenASingleSharedPortIsLentToASession) {
-  LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 1));
+  LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 1), random_);
   Ledger::Claim claim = Claim("11.1.1.1", "9.9.9.9");
   claim.trust = Ledger::Trust::kGranted;
   EXPECT_EQ(Told(ledger, claim), "11.1.1.1");
@@ -215,7 +218,7 @@ TEST_F(LedgerTest, EvenASingleSharedPortIsLentToASession) {
 // Three of four ports are another program's: the fourth is found each time.
 TEST_F(LedgerTest, PortsThatCannotBeOpenedAreNotTriedTwice) {
   for (int round = 0; round < 50; ++round) {
-    LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 4));
+    LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 4), random_);
     Ledger::Result result = Take(ledger, Claim("11.1.1.1", "11.1.1.2"));
     std::set<uint16_t> tried;
     int tries = 0;
@@ -236,7 +239,7 @@ TEST_F(LedgerTest, PortsThatCannotBeOpenedAreNotTriedTwice) {
 TEST_F(LedgerTest, OpenAttemptsAreBounded) {
   ServerOptions options = Options({{Ip("11.1.1.1"), {}}});
   options.open_attempts = 3;
-  LocalLedger ledger(options);
+  LocalLedger ledger(options, random_);
   Ledger::Result result = Take(ledger, Claim("11.1.1.1", "11.1.1.2"));
   int tries = 1;
   while (std::holds_alternative<Ledger::Lease>(result)) {
@@ -251,7 +254,7 @@ TEST_F(LedgerTest, OpenAttemptsAreBounded) {
 }
 
 TEST_F(LedgerTest, AReservedPortIsGivenOnceToWhoeverShowsTheToken) {
-  LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 4));
+  LocalLedger ledger(Options({{Ip("11.1.1.1"), {}}}, 4), random_);
   Ledger::Claim claim = Claim("11.1.1.1", "11.1.1.2");
   claim.ports = Ports::kEvenAndNext;
   const auto first = std::get<Ledger::Lease>(Take(ledger, claim));
@@ -270,7 +273,7 @@ TEST_F(LedgerTest, AReservedPortIsGivenOnceToWhoeverShowsTheToken) {
 TEST_F(LedgerTest, AReservationIsNoAllocationOfItsUser) {
   ServerOptions options = Options({{Ip("11.1.1.1"), {}}});
   options.allocations_per_user_max = 2;
-  LocalLedger ledger(options);
+  LocalLedger ledger(options, random_);
   Ledger::Claim claim = Claim("11.1.1.1", "11.1.1.2");
   claim.ports = Ports::kEvenAndNext;
   for (int i = 0; i < 10; ++i) {
@@ -284,7 +287,7 @@ TEST_F(LedgerTest, AReservationIsNoAllocationOfItsUser) {
 TEST_F(LedgerTest, AReservationEndsInTimeAndCountsUntilThen) {
   ServerOptions options = Options({{Ip("11.1.1.1"), {}}}, 4);
   options.allocations_per_source_max = 2;
-  LocalLedger ledger(options);
+  LocalLedger ledger(options, random_);
   Ledger::Claim claim = Claim("11.1.1.1", "11.1.1.2");
   claim.ports = Ports::kEvenAndNext;
   const auto lease = std::get<Ledger::Lease>(Take(ledger, claim));
@@ -301,7 +304,7 @@ TEST_F(LedgerTest, AReservationEndsInTimeAndCountsUntilThen) {
 
 // An address goes while it is in use, and comes back.
 TEST_F(LedgerTest, AddressesComeAndGo) {
-  LocalLedger ledger(Options({}));
+  LocalLedger ledger(Options({}), random_);
   const Ledger::Claim claim = Claim("11.1.1.1", "11.1.1.2");
   EXPECT_EQ(std::get<Refusal>(Take(ledger, claim)), Refusal::kFamily);
   ledger.SetRelayAddresses({{Ip("11.1.1.1"), {}}});

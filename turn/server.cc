@@ -18,16 +18,6 @@ stun::UnknownAttributes Unknown(const stun::MessageView& message) {
       internal::UnderstoodIn(message.method()));
 }
 
-internal::RateLimiter::Limits LimitsOf(const ServerOptions& options) {
-  return {.gain_bytes_per_s = options.unauthenticated_gain_bytes_per_s,
-          .gain_bytes_burst = options.unauthenticated_gain_bytes_burst,
-          .failures_per_s = options.auth_failures_per_s,
-          .failures_burst = options.auth_failures_burst,
-          .proven_factor = options.proven_factor,
-          .proven_for = options.proven_for,
-          .sources = options.unauthenticated_sources};
-}
-
 // RFC 8489 section 9.2.4. Our nonces announce no choice of password algorithms,
 // so that a client has nothing to choose from; one that does it all the same
 // must at least agree with itself, and with MD5, which we take.
@@ -61,8 +51,8 @@ ServerOptions WithSecret(ServerOptions options, Random& random) {
 }  // namespace
 
 Server::Server(Random& random, Options options)
-    : Server(random, options, std::make_unique<LocalLedger>(options), nullptr) {
-}
+    : Server(random, options, std::make_unique<LocalLedger>(options, random),
+             nullptr) {}
 
 Server::Server(Random& random, Options options, Ledger& ledger)
     : Server(random, std::move(options), nullptr, &ledger) {}
@@ -74,7 +64,6 @@ Server::Server(Random& random, Options options,
       credentials_(options_),
       nonces_(options_.nonce_secret, options_.nonce_lifetime),
       policy_(options_),
-      limiter_(LimitsOf(options_), random),
       own_ledger_(std::move(own)),
       ledger_(shared == nullptr ? *own_ledger_ : *shared) {
   forwards_.reserve(64);
@@ -251,19 +240,23 @@ std::optional<Server::Credential> Server::Authenticate(Request& request) {
   // there. It could still be guessing, and an HMAC costs more than a refusal;
   // but who owns an allocation is not locked out by a neighbour who guesses.
   const IpAddress& source = request.path.remote.ip;
-  const bool owner = request.allocation != nullptr &&
-                     request.allocation->username == username->value;
-  if (!owner && !limiter_.MayTry(request.now, source)) {
+  Allocation* const own = request.allocation;
+  const bool owner = own != nullptr && own->username == username->value;
+  const bool known = owner && request.now < own->prove_again;
+  const bool may = known || ledger_.TakeTry(request.now, source);
+  if (!may && !owner) {
     ++stats_.auth_limited;
     return std::nullopt;
   }
   std::optional<Credential> credential =
       CheckCredential(request, username->value);
   if (!credential.has_value()) {
-    limiter_.Failed(request.now, source);
+    // It was taken for granted that he would not fail.
+    if (known) (void)ledger_.TakeTry(request.now, source);
     return refuse(stun::Error::kUnauthenticated);
   }
-  limiter_.Proven(request.now, source);
+  if (!known) ledger_.Proven(request.now, source);
+  if (owner && !known) own->prove_again = ProveAgain(request.now);
   request.username = std::string(username->value);
   request.key = credential->key;
   return credential;
@@ -320,9 +313,9 @@ void Server::ReplyUnproven(const Request& request, stun::Error error) {
   if (error == stun::Error::kUnknownAttribute) {
     answer.unknown = Unknown(request.message);
   }
-  if (!limiter_.TakeGain(request.now, request.path.remote.ip,
-                         request.message.bytes().size(),
-                         internal::ErrorSize(answer, options_.realm))) {
+  if (!ledger_.TakeGain(request.now, request.path.remote.ip,
+                        request.message.bytes().size(),
+                        internal::ErrorSize(answer, options_.realm))) {
     ++stats_.rate_limited;
     return;
   }

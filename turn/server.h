@@ -31,7 +31,6 @@
 #include "turn/internal/credentials.h"
 #include "turn/internal/nonce.h"
 #include "turn/internal/peer_policy.h"
-#include "turn/internal/rate_limiter.h"
 #include "turn/internal/request.h"
 #include "turn/ledger.h"
 #include "turn/local_ledger.h"
@@ -167,6 +166,10 @@ class Server {
   Allocation* ByClient(absl::Time now, const Path& path);
   Allocation* ById(RelayId relay);
   absl::Time Utc(absl::Time now) const { return now + options_.utc_offset; }
+  // When the ledger is told next that an allocation's client is known.
+  absl::Time ProveAgain(absl::Time now) const {
+    return now + options_.proven_for / 2;
+  }
 
   // server_allocate.cc
   void Allocate(const Request& request, const Credential& credential);
@@ -212,7 +215,6 @@ class Server {
   internal::Credentials credentials_;
   internal::NonceMaker nonces_;
   internal::PeerPolicy policy_;
-  internal::RateLimiter limiter_;
   std::unique_ptr<LocalLedger> own_ledger_;  // Unless one is shared.
   Ledger& ledger_;
 

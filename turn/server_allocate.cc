@@ -74,6 +74,7 @@ void Server::Allocate(const Request& request, const Credential& credential) {
   allocation->quota_user = credential.quota_user;
   allocation->key = credential.key;
   allocation->credential_expires = credential.expires;
+  allocation->prove_again = ProveAgain(request.now);
   allocation->request_id = request.message.transaction_id();
   allocation->request_fingerprint = request.message.HasFingerprint();
   allocation->expires =

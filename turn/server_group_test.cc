@@ -22,7 +22,8 @@ using Token = stun::ReservationToken;
 
 class Group {
  public:
-  explicit Group(ServerOptions options, int instances = 2) : ledger_(options) {
+  explicit Group(ServerOptions options, int instances = 2)
+      : ledger_(options, random_) {
     options.nonce_secret = "group";
     for (int i = 0; i < instances; ++i) {
       options.instance = i;
@@ -79,6 +80,7 @@ class Group {
   }
 
  private:
+  SeededRandom random_{99};
   LocalLedger ledger_;
   std::vector<std::unique_ptr<ServerHarness>> nodes_;
 };
@@ -310,6 +312,71 @@ TEST(TurnServerGroup, OnlyLentRelayedAddressesAreReached) {
   ASSERT_TRUE(group[1].Refresh(b, 0).ok());
   EXPECT_TRUE(group.Send(0, a, data, data.size()).empty());
   EXPECT_EQ(group[0].server().stats().forbidden, 118u + 1u);
+}
+
+// T7: a burst of strangers is answered as often as one server would answer it,
+// for each address and each /64.
+TEST(TurnServerGroup, WhatStrangersAreSentIsLimitedForAllServersTogether) {
+  for (const int instances : {1, 4}) {
+    SCOPED_TRACE(instances);
+    ServerOptions options = ServerHarness::Options();
+    // 401 to the Allocate below is 60 bytes to 28.
+    options.unauthenticated_gain_bytes_per_s = 32;
+    options.unauthenticated_gain_bytes_burst = 7 * 32;
+    Group group(options, instances);
+    const auto count = [&](const char* text) {
+      TestClient client(0);
+      client.path.remote = TransportAddress::Parse(text).value();
+      int answers = 0;
+      for (int i = 0; i < 40; ++i) {
+        ++client.path.remote.port;  // Each of which meets another server.
+        answers += !group[static_cast<size_t>(i % instances)]
+                        .Call(client, stun::Method::kAllocate,
+                              [](MessageWriter& w) {
+                                w.Add(stun::RequestedTransport{});
+                              })
+                        .empty();
+      }
+      return answers;
+    };
+    EXPECT_EQ(count("9.9.9.1:1000"), 7);
+    EXPECT_EQ(count("9.9.9.2:1000"), 7);
+    EXPECT_EQ(count("[2a00::1]:1000"), 7);
+    EXPECT_EQ(count("[2a00::ffff:2]:1000"), 0);  // The same /64.
+    group.Advance(absl::Seconds(2));
+    EXPECT_EQ(count("9.9.9.1:3000"), 2);
+    // Who proves himself to one of them has the larger budget at all: ten times
+    // the burst, less what the challenge of another's gained.
+    TestClient client(1000);
+    ASSERT_TRUE(group[0].Allocate(client).ok());
+    int answers = 0;
+    for (int i = 0; i < 200; ++i) {
+      TestClient stranger(static_cast<uint16_t>(2000 + i));
+      group[static_cast<size_t>(i % instances)].Challenge(stranger);
+      answers += !stranger.nonce.empty();
+    }
+    EXPECT_EQ(answers, 69);
+  }
+}
+
+// So are guesses, whichever servers they are spread over.
+TEST(TurnServerGroup, WrongCredentialsAreLimitedForAllServersTogether) {
+  ServerOptions options = ServerHarness::Options();
+  options.auth_failures_per_s = 1;
+  options.auth_failures_burst = 5;
+  Group group(options, /*instances=*/4);
+  int answers = 0;
+  for (int i = 0; i < 100; ++i) {
+    TestClient guesser(static_cast<uint16_t>(1000 + i));
+    ServerHarness& server = group[static_cast<size_t>(i % 4)];
+    server.Challenge(guesser);
+    guesser.password = "wrong";
+    answers += server.Allocate(guesser).error() == 401;
+  }
+  EXPECT_EQ(answers, 5);
+  TestClient other(1000);
+  other.path.remote.ip = IpAddress::V4(9, 9, 9, 10);
+  EXPECT_TRUE(group[3].Allocate(other).ok());
 }
 
 }  // namespace

@@ -127,7 +127,8 @@ struct ServerOptions {
   size_t events_max = 4096;
 
   // --- Bounds on what a stranger can make us do, for each source: an IPv4
-  // address or an IPv6 /64 (RFC 8656 section 21.1) ---
+  // address or an IPv6 /64 (RFC 8656 section 21.1). All servers of one Ledger
+  // together ---
 
   // Bytes by which errors to whom has proven nothing (400, 401, 420, 438) may
   // be longer than the requests: what a forged source can turn against its
@@ -145,7 +146,8 @@ struct ServerOptions {
   // A source with a good credential gets so many times the bytes for so long.
   double proven_factor = 10;
   absl::Duration proven_for = absl::Minutes(10);
-  // Sources that are told apart at one time, in a table of fixed size.
+  // Sources that are told apart at one time, by all servers of one Ledger, in a
+  // table of fixed size.
   size_t unauthenticated_sources = 4096;
 
   // SOFTWARE of authenticated answers; none if empty.

@@ -76,6 +76,8 @@ struct Allocation {
   // longer.
   stun::IntegrityKey key;
   absl::Time credential_expires = absl::InfiniteFuture();
+  // Until then its client's source counts as proven (Ledger::Proven).
+  absl::Time prove_again = absl::InfinitePast();
 
   // The relay socket's address, and the one that clients and peers are told.
   TransportAddress bind;

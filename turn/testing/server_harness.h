@@ -93,7 +93,7 @@ class ServerHarness {
   explicit ServerHarness(ServerOptions options = Options(), uint64_t seed = 1,
                          Ledger* ledger = nullptr)
       : random_(seed),
-        own_ledger_(options),
+        own_ledger_(options, random_),
         server_(
             random_, options,
             ledger == nullptr ? static_cast<Ledger&>(own_ledger_) : *ledger) {}

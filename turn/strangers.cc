@@ -1,21 +1,33 @@
-#include "turn/internal/rate_limiter.h"
+#include "turn/strangers.h"
 
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "base/shares.h"
 
-namespace kyuu::turn::internal {
+namespace kyuu::turn {
 
-RateLimiter::RateLimiter(const Limits& limits, Random& random)
+Strangers::Limits Strangers::LimitsOf(const ServerOptions& options) {
+  return {.gain_bytes_per_s = options.unauthenticated_gain_bytes_per_s,
+          .gain_bytes_burst = options.unauthenticated_gain_bytes_burst,
+          .tries_per_s = options.auth_failures_per_s,
+          .tries_burst = options.auth_failures_burst,
+          .proven_factor = options.proven_factor,
+          .proven_for = options.proven_for,
+          .sources = options.unauthenticated_sources};
+}
+
+Strangers::Strangers(const Limits& limits, Random& random)
     : limits_(limits),
       hash_key_{random.U64() | 1, random.U64()},
       buckets_((std::max<size_t>(limits.sources, 1) + kWays - 1) / kWays *
                kWays) {}
 
 // Multiply and mix, keyed: a sender must not be able to aim at a bucket.
-uint64_t RateLimiter::Hash(const IpAddress& ip) const {
-  Reader r(ip.bytes());
-  uint64_t x = ip.is_v4() ? r.U32() : r.U64();
+uint64_t Strangers::Hash(const IpAddress& ip) const {
+  const Source source = SourceOf(ip);
+  Reader r(source.bytes());
+  uint64_t x = source.is_v4() ? r.U32() : r.U64();
   x = (x + hash_key_[1]) * hash_key_[0];
   x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
   x = (x ^ x >> 32) * hash_key_[0];
@@ -23,31 +35,31 @@ uint64_t RateLimiter::Hash(const IpAddress& ip) const {
   return x == 0 ? 1 : x;
 }
 
-absl::Span<RateLimiter::Bucket> RateLimiter::WaysOf(uint64_t source) {
+absl::Span<Strangers::Bucket> Strangers::WaysOf(uint64_t source) {
   const size_t set = source % (buckets_.size() / kWays);
   return absl::MakeSpan(buckets_).subspan(set * kWays, kWays);
 }
 
-double RateLimiter::GainBurst(const Bucket& bucket, absl::Time now) const {
+double Strangers::GainBurst(const Bucket& bucket, absl::Time now) const {
   return limits_.gain_bytes_burst *
          (bucket.proven_until > now ? limits_.proven_factor : 1);
 }
 
-void RateLimiter::Fill(Bucket& bucket, absl::Time now) const {
-  // A driver's clock does not go back; if it does, nothing is taken away.
-  const double seconds =
-      std::max(0.0, absl::ToDoubleSeconds(now - bucket.filled));
+void Strangers::Fill(Bucket& bucket, absl::Time now) const {
+  // Servers on several threads read their clocks before they get here: what one
+  // brings late has been filled in already.
+  if (now < bucket.filled) return;
+  const double seconds = absl::ToDoubleSeconds(now - bucket.filled);
   const double factor = bucket.proven_until > now ? limits_.proven_factor : 1;
   bucket.gain =
       std::min(GainBurst(bucket, now),
                bucket.gain + seconds * limits_.gain_bytes_per_s * factor);
-  bucket.failures =
-      std::min(limits_.failures_burst,
-               bucket.failures + seconds * limits_.failures_per_s);
+  bucket.tries = std::min(limits_.tries_burst,
+                          bucket.tries + seconds * limits_.tries_per_s);
   bucket.filled = now;
 }
 
-double RateLimiter::Worth(const Bucket& bucket, absl::Time now) const {
+double Strangers::Worth(const Bucket& bucket, absl::Time now) const {
   if (bucket.source == 0) return 0;
   // A copy: who is only looked at keeps its time of filling.
   Bucket full = bucket;
@@ -56,13 +68,13 @@ double RateLimiter::Worth(const Bucket& bucket, absl::Time now) const {
     return burst > 0 ? 1 - left / burst : 0.0;
   };
   const double most = std::max(used(full.gain, GainBurst(full, now)),
-                               used(full.failures, limits_.failures_burst));
+                               used(full.tries, limits_.tries_burst));
   // Only who received our nonce can have proven anything, so a flood of forged
   // sources pushes none of those out.
   return 1 + most + (full.proven_until > now ? 2 : 0);
 }
 
-RateLimiter::Bucket& RateLimiter::Find(absl::Time now, const IpAddress& ip) {
+Strangers::Bucket& Strangers::Find(absl::Time now, const IpAddress& ip) {
   const uint64_t source = Hash(ip);
   const absl::Span<Bucket> ways = WaysOf(source);
   auto place = std::find_if(
@@ -75,15 +87,15 @@ RateLimiter::Bucket& RateLimiter::Find(absl::Time now, const IpAddress& ip) {
                              });
     *place = {.source = source,
               .gain = limits_.gain_bytes_burst,
-              .failures = limits_.failures_burst,
+              .tries = limits_.tries_burst,
               .filled = now};
   }
   Fill(*place, now);
   return *place;
 }
 
-bool RateLimiter::TakeGain(absl::Time now, const IpAddress& ip,
-                           size_t request_bytes, size_t answer_bytes) {
+bool Strangers::TakeGain(absl::Time now, const IpAddress& ip,
+                         size_t request_bytes, size_t answer_bytes) {
   if (limits_.gain_bytes_per_s <= 0 || answer_bytes <= request_bytes) {
     return true;
   }
@@ -94,17 +106,17 @@ bool RateLimiter::TakeGain(absl::Time now, const IpAddress& ip,
   return true;
 }
 
-bool RateLimiter::MayTry(absl::Time now, const IpAddress& ip) {
-  return limits_.failures_per_s <= 0 || Find(now, ip).failures >= 1;
+bool Strangers::TakeTry(absl::Time now, const IpAddress& ip) {
+  if (limits_.tries_per_s <= 0) return true;
+  Bucket& bucket = Find(now, ip);
+  if (bucket.tries < 1) return false;
+  bucket.tries -= 1;
+  return true;
 }
 
-void RateLimiter::Failed(absl::Time now, const IpAddress& ip) {
+void Strangers::Proven(absl::Time now, const IpAddress& ip) {
   Bucket& bucket = Find(now, ip);
-  bucket.failures = std::max(0.0, bucket.failures - 1);
-}
-
-void RateLimiter::Proven(absl::Time now, const IpAddress& ip) {
-  Bucket& bucket = Find(now, ip);
+  bucket.tries = std::min(limits_.tries_burst, bucket.tries + 1);
   // The larger budget is there at once: the others behind this address are
   // asking now.
   if (bucket.proven_until <= now) {
@@ -113,4 +125,4 @@ void RateLimiter::Proven(absl::Time now, const IpAddress& ip) {
   bucket.proven_until = now + limits_.proven_for;
 }
 
-}  // namespace kyuu::turn::internal
+}  // namespace kyuu::turn
