@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "net/fd.h"
 #include "net/loop.h"
@@ -25,6 +26,10 @@ class InterfaceWatch {
       Loop& loop, Handler handler);
   InterfaceWatch(const InterfaceWatch&) = delete;
   InterfaceWatch& operator=(const InterfaceWatch&) = delete;
+
+  // RESOURCE_EXHAUSTED while the loop cannot watch one more descriptor (see
+  // Watch): nothing is told for now.
+  absl::Status status() const { return watch_.status(); }
 
  private:
   InterfaceWatch(Loop& loop, Fd fd, Handler handler);

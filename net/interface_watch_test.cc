@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "base/address.h"
@@ -73,6 +74,39 @@ TEST_F(InterfaceWatchTest, ManyChangesAtOnceAreTold) {
   Run("for i in $(seq 1 200); do echo addr add 12.0.0.$i/32 dev lo; done | "
       "ip -batch -");
   loop.RunUntil([&] { return told > 0 && Has("12.0.0.200"); });
+}
+
+// The kernel makes temporary addresses beside one that it is told to manage.
+TEST_F(InterfaceWatchTest, WhatAnIpv6AddressIsGoodForIsTold) {
+  const auto find = [](auto predicate) -> std::optional<Interface> {
+    for (const Interface& i : Interfaces().value()) {
+      if (predicate(i)) return i;
+    }
+    return std::nullopt;
+  };
+  const auto is = [](const char* ip) {
+    return [address = IpAddress::Parse(ip).value()](const Interface& i) {
+      return i.address == address;
+    };
+  };
+  Run("ip link add cable type veth peer name end");
+  Run("echo 2 > /proc/sys/net/ipv6/conf/cable/use_tempaddr");
+  TestLoop loop;
+  const auto watch = InterfaceWatch::Create(*loop, [&] { loop->Stop(); });
+  ASSERT_OK(watch);
+  Run("ip link set end up");
+  Run("ip link set cable up");
+  Run("ip -6 addr add 2001:db8:1::1/64 dev cable nodad preferred_lft 0");
+  Run("ip -6 addr add 2001:db8::1/64 dev cable nodad mngtmpaddr");
+  const auto temporary = [](const Interface& i) { return i.temporary; };
+  loop.RunUntil([&] { return find(temporary).has_value(); });
+  EXPECT_FALSE(find(temporary)->deprecated);
+  ASSERT_TRUE(find(is("2001:db8:1::1")));
+  EXPECT_TRUE(find(is("2001:db8:1::1"))->deprecated);
+  EXPECT_FALSE(find(is("2001:db8:1::1"))->temporary);
+  ASSERT_TRUE(find(is("2001:db8::1")));
+  EXPECT_FALSE(find(is("2001:db8::1"))->deprecated);
+  EXPECT_FALSE(find(is("2001:db8::1"))->temporary);
 }
 
 }  // namespace

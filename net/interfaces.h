@@ -20,6 +20,12 @@ struct Interface {
   uint32_t index = 0;
   IpAddress address;  // With its scope if link-local.
   InterfaceKind kind = InterfaceKind::kOther;
+  // Of IPv6 only, and false where the system does not tell. The preferred
+  // lifetime is over: what runs may run on, nothing new begins (RFC 4862
+  // section 5.5.4).
+  bool deprecated = false;
+  // Made to hinder tracking, and replaced daily (RFC 8981).
+  bool temporary = false;
 };
 
 // Interfaces lists the addresses of all interfaces that are up, in the system's

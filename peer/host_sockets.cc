@@ -1,6 +1,8 @@
 #include "peer/host_sockets.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <iterator>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -8,7 +10,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
-#include "base/status_macros.h"
+#include "absl/types/span.h"
+#include "base/address.h"
 
 namespace kyuu::peer {
 namespace {
@@ -50,12 +53,28 @@ bool IsPrivateBridge(const net::Interface& interface) {
                      });
 }
 
-}  // namespace
+// RFC 8445 section 5.1.1.1 leaves them out: site-local unicast (fec0::/10, RFC
+// 3879) and IPv4-compatible addresses (::/96).
+bool IsObsolete(const IpAddress& ip) {
+  if (!ip.is_v6() || ip.IsAny() || ip.IsLoopback()) return false;
+  const absl::Span<const uint8_t> bytes = ip.bytes();
+  return (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0xc0) ||
+         std::all_of(bytes.begin(), bytes.begin() + 12,
+                     [](uint8_t byte) { return byte == 0; });
+}
 
-std::vector<net::Interface> ChooseAddresses(
+bool SameNetwork(const net::Interface& a, const net::Interface& b) {
+  return a.index == b.index && a.name == b.name && a.address.is_v6() &&
+         b.address.is_v6() &&
+         a.address.bytes().first(8) == b.address.bytes().first(8);
+}
+
+// Those of the kind in use, the less preferred included.
+std::vector<net::Interface> UsableAddresses(
     const std::vector<net::Interface>& interfaces, LoopbackUse loopback) {
   std::vector<net::Interface> network, link_local, bridges, inside;
   for (const net::Interface& interface : interfaces) {
+    if (IsObsolete(interface.address)) continue;
     if (interface.kind == net::InterfaceKind::kLoopback) {
       inside.push_back(interface);
     } else if (IsPrivateBridge(interface)) {
@@ -66,14 +85,59 @@ std::vector<net::Interface> ChooseAddresses(
       network.push_back(interface);
     }
   }
-  std::vector<net::Interface> chosen = !network.empty()      ? network
+  std::vector<net::Interface> usable = !network.empty()      ? network
                                        : !link_local.empty() ? link_local
                                                              : bridges;
   if (loopback == LoopbackUse::kAlways ||
-      (loopback == LoopbackUse::kIfAlone && chosen.empty())) {
-    chosen.insert(chosen.end(), inside.begin(), inside.end());
+      (loopback == LoopbackUse::kIfAlone && usable.empty())) {
+    usable.insert(usable.end(), inside.begin(), inside.end());
   }
-  return chosen;
+  return usable;
+}
+
+std::vector<net::Interface> PreferredAmong(std::vector<net::Interface> usable) {
+  const auto fresh = [](const net::Interface& i) {
+    return i.address.is_v6() && !i.deprecated &&
+           i.kind != net::InterfaceKind::kLoopback;
+  };
+  if (std::any_of(usable.begin(), usable.end(), fresh)) {
+    std::erase_if(usable, [](const net::Interface& i) { return i.deprecated; });
+  }
+  std::vector<net::Interface> temporary;
+  std::copy_if(usable.begin(), usable.end(), std::back_inserter(temporary),
+               [](const net::Interface& i) { return i.temporary; });
+  std::erase_if(usable, [&](const net::Interface& i) {
+    return !i.temporary && std::any_of(temporary.begin(), temporary.end(),
+                                       [&](const net::Interface& other) {
+                                         return SameNetwork(i, other);
+                                       });
+  });
+  return usable;
+}
+
+// Without a list: the addresses that the system would send to the internet
+// from. Nothing is sent; the destinations are those of documentation (RFC 5737,
+// RFC 3849), which the default routes lead to.
+std::vector<net::Interface> RoutedAddresses() {
+  static constexpr const char* kFarAway[] = {"192.0.2.1", "2001:db8::1"};
+  static constexpr const char* kHere[] = {"127.0.0.1", "::1"};
+  std::vector<net::Interface> routed;
+  const auto add = [&](const char* to, net::InterfaceKind kind) {
+    const absl::StatusOr<IpAddress> ip =
+        net::SourceAddress({IpAddress::Parse(to).value(), 9});
+    if (!ip.ok() || ip->IsAny()) return;
+    routed.push_back({.address = *ip, .kind = kind});
+  };
+  for (const char* to : kFarAway) add(to, net::InterfaceKind::kOther);
+  for (const char* to : kHere) add(to, net::InterfaceKind::kLoopback);
+  return routed;
+}
+
+}  // namespace
+
+std::vector<net::Interface> ChooseAddresses(
+    const std::vector<net::Interface>& interfaces, LoopbackUse loopback) {
+  return PreferredAmong(UsableAddresses(interfaces, loopback));
 }
 
 size_t HostSockets::OpenNew(const std::vector<net::Interface>& chosen) {
@@ -96,10 +160,14 @@ size_t HostSockets::OpenNew(const std::vector<net::Interface>& chosen) {
 
 absl::StatusOr<HostSockets> HostSockets::Open(LoopbackUse loopback,
                                               size_t max) {
-  KYUU_ASSIGN_OR_RETURN(const std::vector<net::Interface> interfaces,
-                        net::Interfaces());
-  HostSockets sockets(loopback, max);
-  if (sockets.OpenNew(ChooseAddresses(interfaces, loopback)) == 0) {
+  return Open(loopback, max, net::Interfaces);
+}
+
+absl::StatusOr<HostSockets> HostSockets::Open(LoopbackUse loopback, size_t max,
+                                              Lister list) {
+  HostSockets sockets(loopback, max, std::move(list));
+  sockets.Refresh();
+  if (sockets.sockets_.empty()) {
     return absl::UnavailableError("this machine has no usable IP address");
   }
   return sockets;
@@ -107,26 +175,55 @@ absl::StatusOr<HostSockets> HostSockets::Open(LoopbackUse loopback,
 
 HostSockets::Changes HostSockets::Refresh() {
   Changes changes;
-  const absl::StatusOr<std::vector<net::Interface>> interfaces =
-      net::Interfaces();
-  if (!interfaces.ok()) return changes;
-  const std::vector<net::Interface> chosen =
-      ChooseAddresses(*interfaces, loopback_);
-  if (chosen.empty()) return changes;
+  const absl::StatusOr<std::vector<net::Interface>> listed = list_();
+  // A list that fails now and then (ENOBUFS) says nothing about the sockets.
+  if (!listed.ok() && listed_) return changes;
+  listed_ = listed.ok();
+  const std::vector<net::Interface> usable =
+      UsableAddresses(listed.ok() ? *listed : RoutedAddresses(), loopback_);
+  if (usable.empty()) return changes;
   const auto gone = std::stable_partition(
       sockets_.begin(), sockets_.end(), [&](const HostSocket& host) {
-        return std::any_of(chosen.begin(), chosen.end(),
+        return std::any_of(usable.begin(), usable.end(),
                            [&](const net::Interface& interface) {
                              return interface.address == host.ip;
                            });
       });
   std::move(gone, sockets_.end(), std::back_inserter(changes.gone));
   sockets_.erase(gone, sockets_.end());
-  const size_t opened = OpenNew(chosen);
+  const size_t opened = OpenNew(PreferredAmong(usable));
   for (size_t i = sockets_.size() - opened; i < sockets_.size(); ++i) {
     changes.added.push_back(&sockets_[i]);
   }
   return changes;
+}
+
+HostWatch::HostWatch(net::Loop& loop, Handler on_change)
+    : loop_(loop),
+      on_change_(std::make_shared<Handler>(std::move(on_change))),
+      alarm_(loop, [this] { Review(); }) {
+  Listen();
+  // An address may have come before we listened.
+  alarm_.Set(net::Loop::Now());
+}
+
+void HostWatch::Listen() {
+  absl::StatusOr<std::unique_ptr<net::InterfaceWatch>> watch =
+      net::InterfaceWatch::Create(loop_, [this] { Tell(); });
+  status_ = watch.ok() ? (*watch)->status() : watch.status();
+  if (status_.ok()) watch_ = *std::move(watch);
+}
+
+void HostWatch::Review() {
+  if (!status_.ok()) Listen();
+  alarm_.Set(net::Loop::Now() +
+             (status_.ok() ? kReviewInterval : kPollInterval));
+  Tell();  // Last: it may destroy us.
+}
+
+void HostWatch::Tell() {
+  const std::shared_ptr<Handler> handler = on_change_;
+  (*handler)();
 }
 
 }  // namespace kyuu::peer

@@ -1,5 +1,5 @@
-// HostSockets: a UDP socket on each address of the machine, as addresses come
-// and go.
+// HostSockets: a UDP socket on each address of the machine. HostWatch: when to
+// look again, as addresses come and go.
 
 #ifndef KYUU_PEER_HOST_SOCKETS_H_
 #define KYUU_PEER_HOST_SOCKETS_H_
@@ -7,14 +7,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "ice/gatherer_types.h"
+#include "net/interface_watch.h"
 #include "net/interfaces.h"
+#include "net/loop.h"
 #include "net/udp_socket.h"
 
 namespace kyuu::peer {
@@ -36,18 +41,27 @@ struct HostSocket {
 // first that there is: addresses of networks; link-local ones, which a cable
 // between two machines has; those of bridges that programs make for containers
 // and virtual machines. Loopback ones as `loopback` says.
+//
+// Of the IPv6 ones among them (RFC 8445 section 5.1.1.1, RFC 6724 section 5): a
+// deprecated one only if there is no other, a temporary one instead of all
+// others of its network (/64) on its interface, and never what RFC 8445 leaves
+// out (site-local, IPv4-compatible).
 std::vector<net::Interface> ChooseAddresses(
     const std::vector<net::Interface>& interfaces, LoopbackUse loopback);
 
 // HostSockets belongs to one thread at a time.
 class HostSockets {
  public:
-  // How often to call Refresh(): a network that changed is noticed within it.
-  static constexpr absl::Duration kRefreshInterval = absl::Seconds(2);
+  using Lister =
+      absl::AnyInvocable<absl::StatusOr<std::vector<net::Interface>>()>;
 
   // Opens a socket on each address that ChooseAddresses() gives, at most `max`.
-  // UNAVAILABLE if there is none.
+  // UNAVAILABLE if there is none. Where the system does not list its addresses
+  // (no netlink for us), the two are used that it sends to the internet from.
   static absl::StatusOr<HostSockets> Open(LoopbackUse loopback, size_t max);
+  // The same with another source of addresses, which each Refresh() asks again.
+  static absl::StatusOr<HostSockets> Open(LoopbackUse loopback, size_t max,
+                                          Lister list);
 
   struct Changes {
     std::vector<const HostSocket*> added;  // Valid until the next Refresh().
@@ -55,21 +69,59 @@ class HostSockets {
     bool empty() const { return added.empty() && gone.empty(); }
   };
   // Asks the machine again. Nothing changes if it cannot tell, or if it has no
-  // address left: one may come back.
+  // address left: one may come back. A socket stays while its address is there
+  // and of the kind in use, even when a better one of that kind would be
+  // chosen now: what runs over it shall run on (RFC 4862 section 5.5.4).
   Changes Refresh();
 
   absl::Span<const HostSocket> sockets() const { return sockets_; }
   void Clear() { sockets_.clear(); }
 
  private:
-  HostSockets(LoopbackUse loopback, size_t max)
-      : loopback_(loopback), max_(max) {}
+  HostSockets(LoopbackUse loopback, size_t max, Lister list)
+      : loopback_(loopback), max_(max), list_(std::move(list)) {}
   // Opens what is in `chosen` and not open; returns how many.
   size_t OpenNew(const std::vector<net::Interface>& chosen);
 
   LoopbackUse loopback_;
   size_t max_;
+  Lister list_;
+  bool listed_ = false;  // The system has listed its addresses once.
   std::vector<HostSocket> sockets_;
+};
+
+// HostWatch says when to call HostSockets::Refresh(): at once where the system
+// tells of changes, and every now and then in any case, as a socket may have
+// been refused for want of descriptors.
+class HostWatch {
+ public:
+  using Handler = absl::AnyInvocable<void()>;
+
+  // Where the system tells nothing.
+  static constexpr absl::Duration kPollInterval = absl::Seconds(2);
+  // Where it does.
+  static constexpr absl::Duration kReviewInterval = absl::Seconds(60);
+
+  // Calls `on_change` on `loop`, which must outlive it, for the first time in
+  // the loop's next turn. The handler may destroy the HostWatch.
+  HostWatch(net::Loop& loop, Handler on_change);
+  HostWatch(const HostWatch&) = delete;
+  HostWatch& operator=(const HostWatch&) = delete;
+
+  // OK while the system tells of changes. Else the reason why it does not: it
+  // is asked every kPollInterval, and whether it tells now.
+  const absl::Status& status() const { return status_; }
+
+ private:
+  void Listen();
+  void Review();
+  void Tell();
+
+  net::Loop& loop_;
+  std::shared_ptr<Handler> on_change_;          // Outlives us while it runs.
+  std::unique_ptr<net::InterfaceWatch> watch_;  // Null while it tells nothing.
+  absl::Status status_;
+  net::Alarm alarm_;
 };
 
 }  // namespace kyuu::peer

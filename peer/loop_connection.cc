@@ -28,18 +28,16 @@ LoopConnection::LoopConnection(net::Loop& loop,
     : connection_(certificate, options.connection, random),
       sockets_(std::move(sockets)),
       driver_(loop, connection_, buffer_, std::move(on_event)),
-      alarm_(loop, [this] { FollowAddresses(); }) {
+      watch_(loop, [this] { FollowAddresses(); }) {
   for (const HostSocket& host : sockets_.sockets()) {
     driver_.AddSocket(*host.socket);
     // There is room for as many as were opened; if not, ICE does without.
     (void)connection_.AddLocalAddress(net::Loop::Now(), host.address());
   }
-  alarm_.Set(net::Loop::Now() + HostSockets::kRefreshInterval);
 }
 
 void LoopConnection::FollowAddresses() {
   const absl::Time now = net::Loop::Now();
-  alarm_.Set(now + HostSockets::kRefreshInterval);
   const HostSockets::Changes changes = sockets_.Refresh();
   if (changes.empty()) return;
   for (const HostSocket& gone : changes.gone) {

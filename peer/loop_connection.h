@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/address.h"
 #include "base/random.h"
@@ -54,6 +55,9 @@ class LoopConnection {
   Connection& engine() { return connection_; }
   // Sends what commands to the engine have made, and arms its timer.
   void Flush() { driver_.Flush(); }
+  // Why the system does not tell of addresses that come and go, which are then
+  // seen later; OK if it does. See HostWatch::status().
+  const absl::Status& address_watch_status() const { return watch_.status(); }
 
  private:
   LoopConnection(net::Loop& loop, const dtls::Certificate& certificate,
@@ -66,7 +70,7 @@ class LoopConnection {
   HostSockets sockets_;
   net::ReceiveBuffer buffer_;
   net::Driver<Connection> driver_;
-  net::Alarm alarm_;
+  HostWatch watch_;
 };
 
 }  // namespace kyuu::peer

@@ -14,7 +14,7 @@ constexpr size_t kEventsPerTurn = 256;
 
 struct Core::Drive {
   net::Driver<Core> driver;
-  net::Alarm alarm;  // For the next look at the machine's addresses.
+  HostWatch watch;
 };
 
 Core::Core(std::shared_ptr<Workplace> workplace,
@@ -206,16 +206,14 @@ void Core::Arrive() {
                            [this](Event event) {
                              std::visit([this](auto& e) { On(e); }, event);
                            }},
-                .alarm = {*workplace_->loop, [this] { FollowAddresses(); }}});
+                .watch = {*workplace_->loop, [this] { FollowAddresses(); }}});
   for (const HostSocket& host : sockets_.sockets()) {
     drive_->driver.AddSocket(*host.socket);
   }
-  drive_->alarm.Set(net::Loop::Now() + HostSockets::kRefreshInterval);
   drive_->driver.Flush();
 }
 
 void Core::FollowAddresses() {
-  drive_->alarm.Set(net::Loop::Now() + HostSockets::kRefreshInterval);
   const HostSockets::Changes changes = sockets_.Refresh();
   if (changes.empty()) return;
   for (const HostSocket& gone : changes.gone) {
