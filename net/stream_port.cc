@@ -70,7 +70,7 @@ void StreamPort::Accept(Door& door) {
 
 void StreamPort::Admit(TcpStream tcp) {
   if (open_ >= options_.max_streams) {
-    ++stats_.refused_total;
+    ++stats_.refused_full;
     return Refuse(StreamRefusal::kTotal, std::move(tcp));
   }
   const IpAddress& ip = tcp.path().remote.ip;

@@ -57,7 +57,7 @@ struct StreamPortOptions {
 
 struct StreamPortStats {
   uint64_t accepted = 0;        // Handed out.
-  uint64_t refused_total = 0;   // At max_streams; reset.
+  uint64_t refused_full = 0;    // At max_streams; reset.
   uint64_t refused_source = 0;  // At max_streams_per_source; reset.
   uint64_t unwatched = 0;       // The kernel watches no more; reset.
   uint64_t silent = 0;          // Said nothing in time, or left.
@@ -65,7 +65,7 @@ struct StreamPortStats {
 
   static constexpr Counter<StreamPortStats> kCounters[] = {
       KYUU_COUNTER(StreamPortStats, accepted),
-      KYUU_COUNTER(StreamPortStats, refused_total),
+      KYUU_COUNTER(StreamPortStats, refused_full),
       KYUU_COUNTER(StreamPortStats, refused_source),
       KYUU_COUNTER(StreamPortStats, unwatched),
       KYUU_COUNTER(StreamPortStats, silent),

@@ -156,7 +156,7 @@ TEST_F(StreamPortTest, ASourceHasAShare) {
   const auto late = Client("e", 1);
   loop_.RunUntil([&] { return late->over; });
   EXPECT_EQ(refusals_.back(), StreamRefusal::kTotal);
-  EXPECT_EQ(port_->stats().refused_total, 1u);
+  EXPECT_EQ(port_->stats().refused_full, 1u);
   // A place that was given back is there for the next one.
   accepted_.pop_back();
   const auto again = Client("f", 1);

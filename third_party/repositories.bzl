@@ -9,6 +9,7 @@ _OVERLAYS = {
     "nlohmann_json": "nlohmann_json",
     "cli11": "cli11",
     "spdlog": "spdlog",
+    "prometheus-cpp": "prometheus-cpp",
     "icu": "icu",
     "boost.beast": "boost.beast",
     "usrsctp": "usrsctp",

@@ -4,6 +4,7 @@
 #include <map>
 #include <sstream>
 #include <thread>
+#include <utility>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
@@ -26,6 +27,7 @@ struct Texts {
   std::string public_url;
   std::vector<std::string> origins;
   std::vector<std::string> proxies;
+  std::vector<std::string> metrics_from;
   size_t connections_per_address = Config().connections_per_address;
   std::vector<std::string> turn_listen;
   std::vector<std::string> relay_addresses;
@@ -63,6 +65,11 @@ void AddOptions(CLI::App& app, Texts& texts) {
   app.add_option("--proxy", texts.proxies,
                  "Proxies in front, whose connections are many people's; may "
                  "be repeated")
+      ->type_name("CIDR");
+  app.add_option("--metrics-from", texts.metrics_from,
+                 "Who may read /metrics, or \"none\" (loopback; nobody if a "
+                 "proxy is in front, by --proxy or --public-url); may be "
+                 "repeated")
       ->type_name("CIDR");
   app.add_option("--connections-per-address", texts.connections_per_address,
                  "How many connections one address (or IPv6 /64) may have "
@@ -122,32 +129,48 @@ absl::StatusOr<std::pair<uint16_t, uint16_t>> ParsePorts(
                         static_cast<uint16_t>(high));
 }
 
-absl::Status UnderstandHttp(const Texts& texts, Config& config) {
-  if (!texts.http_listen.empty()) config.http_listen.clear();
-  for (const std::string& text : texts.http_listen) {
-    const auto address = TransportAddress::Parse(text);
-    if (!address.ok()) return At("http-listen", address.status());
-    config.http_listen.push_back(*address);
+// Reads each of `texts` by `parse` into `values`, which keep their defaults if
+// there is none.
+template <typename Value>
+absl::Status ReadAll(absl::string_view flag,
+                     const std::vector<std::string>& texts,
+                     absl::StatusOr<Value> (*parse)(absl::string_view),
+                     std::vector<Value>& values) {
+  if (!texts.empty()) values.clear();
+  for (const std::string& text : texts) {
+    absl::StatusOr<Value> value = parse(text);
+    if (!value.ok()) return At(flag, value.status());
+    values.push_back(*std::move(value));
   }
+  return absl::OkStatus();
+}
+
+// The texts without `word`, and whether it was there.
+bool TakeOut(absl::string_view word, std::vector<std::string>& texts) {
+  const auto end = std::remove(texts.begin(), texts.end(), word);
+  const bool found = end != texts.end();
+  texts.erase(end, texts.end());
+  return found;
+}
+
+absl::Status UnderstandHttp(Texts& texts, Config& config) {
+  KYUU_RETURN_IF_ERROR(ReadAll("http-listen", texts.http_listen,
+                               TransportAddress::Parse, config.http_listen));
   if (!texts.public_url.empty()) {
     const auto url = PublicUrl::Parse(texts.public_url);
     if (!url.ok()) return At("public-url", url.status());
     config.public_url = *url;
   }
-  for (const std::string& text : texts.origins) {
-    if (text == "*") {
-      config.any_origin = true;
-      continue;
-    }
-    const auto origin = WebOrigin::Parse(text);
-    if (!origin.ok()) return At("origin", origin.status());
-    config.origins.push_back(*origin);
-  }
-  for (const std::string& text : texts.proxies) {
-    const auto prefix = IpPrefix::Parse(text);
-    if (!prefix.ok()) return At("proxy", prefix.status());
-    config.proxies.push_back(*prefix);
-  }
+  config.any_origin = TakeOut("*", texts.origins);
+  KYUU_RETURN_IF_ERROR(
+      ReadAll("origin", texts.origins, WebOrigin::Parse, config.origins));
+  KYUU_RETURN_IF_ERROR(
+      ReadAll("proxy", texts.proxies, IpPrefix::Parse, config.proxies));
+  const bool nobody = TakeOut("none", texts.metrics_from);
+  const bool proxied = config.public_url.has_value() || !config.proxies.empty();
+  if (nobody || proxied) config.metrics_from.clear();
+  KYUU_RETURN_IF_ERROR(ReadAll("metrics-from", texts.metrics_from,
+                               IpPrefix::Parse, config.metrics_from));
   config.connections_per_address = texts.connections_per_address;
   return absl::OkStatus();
 }
@@ -175,20 +198,32 @@ absl::StatusOr<Config::RelayAddress> ParseRelayAddress(absl::string_view text) {
   return Config::RelayAddress{addresses[0], addresses[1]};
 }
 
-absl::StatusOr<Config> Understand(const Texts& texts) {
+absl::Status ReadUsers(const std::vector<std::string>& texts,
+                       std::vector<Config::User>& users) {
+  for (const std::string& text : texts) {
+    const size_t colon = text.find(':');
+    if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
+      // The text may be a password: it is not repeated.
+      return At("user", absl::InvalidArgumentError("not NAME:PASSWORD"));
+    }
+    const std::string name = text.substr(0, colon);
+    if (std::any_of(users.begin(), users.end(),
+                    [&](const Config::User& u) { return u.name == name; })) {
+      return At("user", absl::InvalidArgumentError(
+                            absl::StrCat("\"", name, "\" is there twice")));
+    }
+    users.push_back({name, text.substr(colon + 1)});
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Config> Understand(Texts texts) {
   Config config;
   KYUU_RETURN_IF_ERROR(UnderstandHttp(texts, config));
-  if (!texts.turn_listen.empty()) config.turn_listen.clear();
-  for (const std::string& text : texts.turn_listen) {
-    const auto address = TransportAddress::Parse(text);
-    if (!address.ok()) return At("turn-listen", address.status());
-    config.turn_listen.push_back(*address);
-  }
-  for (const std::string& text : texts.relay_addresses) {
-    const auto address = ParseRelayAddress(text);
-    if (!address.ok()) return At("relay-address", address.status());
-    config.relay_addresses.push_back(*address);
-  }
+  KYUU_RETURN_IF_ERROR(ReadAll("turn-listen", texts.turn_listen,
+                               TransportAddress::Parse, config.turn_listen));
+  KYUU_RETURN_IF_ERROR(ReadAll("relay-address", texts.relay_addresses,
+                               ParseRelayAddress, config.relay_addresses));
   if (!texts.relay_ports.empty()) {
     const auto ports = ParsePorts(texts.relay_ports);
     if (!ports.ok()) return At("relay-ports", ports.status());
@@ -196,25 +231,9 @@ absl::StatusOr<Config> Understand(const Texts& texts) {
     config.relay_port_high = ports->second;
   }
   if (!texts.realm.empty()) config.realm = texts.realm;
-  for (const std::string& text : texts.users) {
-    const size_t colon = text.find(':');
-    if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
-      // The text may be a password: it is not repeated.
-      return At("user", absl::InvalidArgumentError("not NAME:PASSWORD"));
-    }
-    const std::string name = text.substr(0, colon);
-    if (std::any_of(config.users.begin(), config.users.end(),
-                    [&](const Config::User& u) { return u.name == name; })) {
-      return At("user", absl::InvalidArgumentError(
-                            absl::StrCat("\"", name, "\" is there twice")));
-    }
-    config.users.push_back({name, text.substr(colon + 1)});
-  }
-  for (const std::string& text : texts.allow_peers) {
-    const auto prefix = IpPrefix::Parse(text);
-    if (!prefix.ok()) return At("allow-peer", prefix.status());
-    config.allow_peers.push_back(*prefix);
-  }
+  KYUU_RETURN_IF_ERROR(ReadUsers(texts.users, config.users));
+  KYUU_RETURN_IF_ERROR(ReadAll("allow-peer", texts.allow_peers, IpPrefix::Parse,
+                               config.allow_peers));
   config.threads = texts.threads;
   if (config.threads == 0) {
     config.threads = std::clamp(
@@ -288,7 +307,7 @@ std::variant<Config, Exit> ReadConfig(
     if (code == 0) return Exit{0, out.str()};
     return wrong(absl::InvalidArgumentError(error.what()));
   }
-  absl::StatusOr<Config> config = Understand(texts);
+  absl::StatusOr<Config> config = Understand(std::move(texts));
   if (!config.ok()) return wrong(config.status());
   config->unknown_variables = std::move(unknown);
   return *std::move(config);

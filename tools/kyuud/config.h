@@ -34,6 +34,10 @@ struct Config {
   bool any_origin = false;  // --origin "*".
   // Proxies in front, behind each of which are many clients.
   std::vector<IpPrefix> proxies;
+  // Who may read /metrics: loopback unless told otherwise, and then only while
+  // nothing says that a proxy is in front, which would speak for the world.
+  std::vector<IpPrefix> metrics_from = {IpPrefix::Parse("127.0.0.0/8").value(),
+                                        IpPrefix::Parse("::1").value()};
   // Connections of one address, and sessions.
   size_t connections_per_address = 2'500;
   std::vector<TransportAddress> turn_listen = {

@@ -59,6 +59,7 @@ TEST(ConfigTest, FlagsAreRead) {
                               "--origin",
                               "*",
                               "--proxy=10.0.0.1",
+                              "--metrics-from=10.1.0.0/16",
                               "--connections-per-address=7",
                               "--turn-listen=0.0.0.0:1",
                               "--turn-listen",
@@ -86,6 +87,8 @@ TEST(ConfigTest, FlagsAreRead) {
   ASSERT_EQ(config.origins.size(), 1u);
   EXPECT_TRUE(config.any_origin);
   ASSERT_EQ(config.proxies.size(), 1u);
+  ASSERT_EQ(config.metrics_from.size(), 1u);
+  EXPECT_EQ(config.metrics_from[0].ToString(), "10.1.0.0/16");
   EXPECT_EQ(config.connections_per_address, 7u);
   ASSERT_EQ(config.turn_listen.size(), 2u);
   EXPECT_EQ(config.turn_listen[1].ToString(), "[::1]:2");
@@ -161,6 +164,19 @@ TEST(ConfigTest, RelayAddressesMayBeSeveralAndPairs) {
             (std::vector<Config::RelayAddress>{
                 {IpAddress::V4(203, 0, 113, 5), IpAddress::V4(10, 0, 0, 5)},
                 {*IpAddress::Parse("2a00::5"), std::nullopt}}));
+}
+
+// Behind a proxy everybody is local.
+TEST(ConfigTest, MetricsAreForThisMachineUnlessAProxyIsInFront) {
+  EXPECT_EQ(Read({}).metrics_from.size(), 2u);
+  EXPECT_TRUE(Read({"--proxy=10.0.0.1"}).metrics_from.empty());
+  EXPECT_TRUE(Read({"--public-url=https://a.test"}).metrics_from.empty());
+  EXPECT_TRUE(Read({"--metrics-from=none"}).metrics_from.empty());
+  EXPECT_EQ(
+      Read({"--proxy=::1", "--metrics-from=::1"}).metrics_from[0].ToString(),
+      "::1/128");
+  EXPECT_THAT(Problem({"--metrics-from=all"}),
+              testing::HasSubstr("--metrics-from"));
 }
 
 TEST(ConfigTest, APasswordIsNotRepeated) {

@@ -121,6 +121,7 @@ void FrontDoor::Admit(net::AcceptedStream accepted) {
 void FrontDoor::OnEnd(Guest& guest, net::StreamEnd end,
                       const absl::Status& why) {
   if (end == net::StreamEnd::kStalled) {
+    ++stats_.stalled;
     LogRefusal(guest.who(), "it does not read what it has asked for");
   } else if (!why.ok()) {
     spdlog::debug("http: {}: {}", guest.who(), why.ToString());
@@ -190,7 +191,7 @@ void FrontDoor::ShedMemory() {
     if (memory_.used_bytes() <= goal) return;
     Guest* guest = Find(ConnectionId{id});
     if (guest == nullptr) continue;
-    ++memory_cuts_;
+    ++stats_.memory_cuts;
     LogRefusal(guest->who(),
                absl::StrCat("all clients together make us hold too much, and "
                             "it most: ",
@@ -209,6 +210,7 @@ void FrontDoor::LogRefusal(absl::string_view who, absl::string_view why) {
 }
 
 void FrontDoor::Refuse(Guest& guest, const Refusal& refusal) {
+  ++stats_.refused;
   // What comes from clients is escaped.
   LogRefusal(guest.who(),
              absl::StrCat(refusal.status, " ", absl::CHexEscape(refusal.text)));
@@ -220,10 +222,14 @@ void FrontDoor::Refuse(Guest& guest, const Refusal& refusal) {
 void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   signaling::HttpRequest& request = received.request;
   spdlog::debug("http: {} {}", guest.who(), request.method);
+  ++stats_.requests;
   if (const auto refusal = routes_.RefuseHost(request)) {
     return Refuse(guest, *refusal);
   }
   request.path = routes_.PathOf(request);
+  if (request.path == kMetricsPath && metrics_) {
+    return AnswerMetrics(guest, request);
+  }
   // Fails only without an open request, and this one is.
   (void)guest.connection.Respond(net::Loop::Now(),
                                  request.path == kSignalingPath
@@ -231,8 +237,36 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
                                      : pages_.Answer(request));
 }
 
+void FrontDoor::AnswerMetrics(Guest& guest,
+                              const signaling::HttpRequest& request) {
+  if (const auto refusal =
+          routes_.RefuseMetrics(request, guest.driver->path().remote.ip)) {
+    return Refuse(guest, *refusal);
+  }
+  if (request.method != "GET" && request.method != "HEAD") {
+    // Fails only without an open request, and this one is.
+    (void)guest.connection.Respond(net::Loop::Now(), MethodNotAllowed());
+    return;
+  }
+  metrics_([this, id = guest.id,
+            alive = std::weak_ptr<bool>(alive_)](std::string text) {
+    Guest* asker = alive.expired() ? nullptr : Find(id);
+    if (asker == nullptr) return;
+    signaling::HttpResponse response;
+    response.headers.Add("Content-Type", kMetricsContentType);
+    response.headers.Add("X-Content-Type-Options", "nosniff");
+    response.headers.Add("Cache-Control", "no-store");
+    response.body = std::move(text);
+    // Fails if the connection has ended meanwhile: there is nobody to tell.
+    (void)asker->connection.Respond(net::Loop::Now(), std::move(response));
+    dirty_.push_back(static_cast<uint64_t>(id));
+    RunSoon();
+  });
+}
+
 void FrontDoor::On(Guest& guest, signaling::UpgradeRequested requested) {
   const absl::Time now = net::Loop::Now();
+  ++stats_.requests;
   const signaling::HttpRequest& request = requested.request;
   if (const auto refusal =
           routes_.RefuseUpgrade(request, requested.offers_kyuu)) {
@@ -245,6 +279,7 @@ void FrontDoor::On(Guest& guest, signaling::UpgradeRequested requested) {
     return Refuse(guest, {503, std::string(connected.message())});
   }
   guest.session = Guest::Session::kOpen;
+  ++stats_.websockets;
   // Fails only without an open handshake that offers the protocol.
   (void)guest.connection.AcceptUpgrade(now, signaling::kSubprotocol);
   RunSoon();
@@ -278,6 +313,7 @@ void FrontDoor::On(Guest& guest, signaling::WebSocketClosed closed) {
 void FrontDoor::On(Guest& guest, signaling::HttpClosed closed) {
   if (closed.status.ok()) return;
   if (closed.status.code() == absl::StatusCode::kInvalidArgument) {
+    ++stats_.malformed;
     return LogRefusal(guest.who(), closed.status.message());
   }
   spdlog::debug("http: {}: {}", guest.who(), closed.status.ToString());
@@ -330,13 +366,26 @@ void FrontDoor::CloseAll() {
   Run();
 }
 
+void FrontDoor::Tell(Metrics& metrics) const {
+  metrics.port = port_.stats();
+  metrics.door = stats_;
+  metrics.signaling = server_.stats();
+  metrics.now = {.connections = port_.open_streams(),
+                 .held_bytes = memory_.used_bytes(),
+                 .sessions = server_.connection_count(),
+                 .waiting_sessions = server_.waiting_session_count(),
+                 .peers = server_.peer_count(),
+                 .rooms = server_.room_count(),
+                 .calls = server_.call_count()};
+}
+
 std::string FrontDoor::Status() const {
   return absl::StrCat(
       port_.open_streams(), " connections, ", server_.connection_count(),
       " sessions, ", server_.peer_count(), " peers in ", server_.room_count(),
       " rooms, ", server_.call_count(), " calls; ", memory_.used_bytes(),
-      " bytes held, ", memory_cuts_,
-      " cut for memory; port: ", CountersToString(port_.stats()));
+      " bytes held; http: ", CountersToString(stats_),
+      "; port: ", CountersToString(port_.stats()));
 }
 
 }  // namespace kyuu::tools

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/strings/string_view.h"
 #include "base/random.h"
 #include "net/loop.h"
@@ -20,8 +21,10 @@
 #include "net/tcp.h"
 #include "signaling/server.h"
 #include "signaling/server_connection.h"
+#include "tools/kyuud/door_stats.h"
 #include "tools/kyuud/ice_provider.h"
 #include "tools/kyuud/log.h"
+#include "tools/kyuud/metrics.h"
 #include "tools/kyuud/routes.h"
 #include "tools/kyuud/static_pages.h"
 
@@ -54,6 +57,13 @@ class FrontDoor {
   // Tells all WebSockets that we are going away (1001), as far as they can be
   // told without waiting.
   void CloseAll();
+  // Who makes the text of /metrics: it hands it to its argument, on the loop,
+  // now or later. Without one there is no such page.
+  using MetricsSource =
+      absl::AnyInvocable<void(absl::AnyInvocable<void(std::string)> done)>;
+  void ServeMetrics(MetricsSource source) { metrics_ = std::move(source); }
+  // Writes down what the door knows of them.
+  void Tell(Metrics& metrics) const;
   // One line for people: who is here, what was refused, what is held.
   std::string Status() const;
 
@@ -71,6 +81,7 @@ class FrontDoor {
   Guest* Find(signaling::ConnectionId id);
   void AskForServers(signaling::ConnectionId id, const std::string& session);
   void Refuse(Guest& guest, const Refusal& refusal);
+  void AnswerMetrics(Guest& guest, const signaling::HttpRequest& request);
   // A line at info about somebody who was turned away, unless there are many.
   void LogRefusal(absl::string_view who, absl::string_view why);
 
@@ -94,7 +105,8 @@ class FrontDoor {
   net::StreamBuffer buffer_;
   net::StreamMemory memory_;
   LogLimiter refusals_;
-  uint64_t memory_cuts_ = 0;
+  DoorStats stats_;
+  MetricsSource metrics_;
   uint64_t next_id_ = 1;
   std::deque<uint64_t> dirty_;
   net::Alarm alarm_;

@@ -137,6 +137,12 @@ void StartLog(LogLevel level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
+uint64_t DroppedLogLines() {
+  const auto* sink =
+      dynamic_cast<LogSink*>(spdlog::default_logger()->sinks().front().get());
+  return sink == nullptr ? 0 : sink->dropped();
+}
+
 void EndLog() { spdlog::shutdown(); }
 
 std::optional<uint64_t> LogLimiter::Pass(absl::Time now) {

@@ -61,6 +61,8 @@ class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
 // StartLog makes spdlog's default logger write to stderr by a LogSink, and
 // ignores SIGPIPE, which a closed stderr or socket would raise.
 void StartLog(LogLevel level);
+// Lines that were dropped since the start.
+uint64_t DroppedLogLines();
 // Writes what waits, as far as somebody reads it, and ends the thread.
 void EndLog();
 

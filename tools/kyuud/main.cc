@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -26,6 +27,8 @@
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/front_door.h"
 #include "tools/kyuud/log.h"
+#include "tools/kyuud/metrics.h"
+#include "tools/kyuud/process_stats.h"
 #include "tools/kyuud/static_pages.h"
 #include "tools/kyuud/turn_service.h"
 #include "web/files.h"
@@ -117,6 +120,7 @@ FrontDoorOptions DoorOptions(const Config& config,
   options.routes.public_url = config.public_url;
   options.routes.origins = config.origins;
   options.routes.any_origin = config.any_origin;
+  options.routes.metrics_from = config.metrics_from;
   options.routes.exposure =
       std::all_of(config.http_listen.begin(), config.http_listen.end(),
                   [](const TransportAddress& a) { return a.ip.IsLoopback(); })
@@ -134,6 +138,18 @@ absl::StatusOr<std::vector<net::TcpListener>> OpenListeners(
     listeners.push_back(std::move(listener));
   }
   return listeners;
+}
+
+Metrics Tell(const FrontDoor& door, const TurnService& turn,
+             const relay::Stats& stats) {
+  Metrics metrics;
+  metrics.relay = stats;
+  metrics.allocations = turn.cluster().allocations();
+  metrics.free_relay_ports = turn.cluster().free_ports();
+  door.Tell(metrics);
+  metrics.dropped_log_lines = DroppedLogLines();
+  metrics.process = ReadProcessStats();
+  return metrics;
 }
 
 absl::Status Serve(Config config) {
@@ -174,6 +190,12 @@ absl::Status Serve(Config config) {
   FrontDoor front_door(*loop, random, std::move(listeners), pages, *turn,
                        DoorOptions(config, budget));
   door = &front_door;
+  front_door.ServeMetrics([&](absl::AnyInvocable<void(std::string)> done) {
+    turn->CollectStats(
+        [&, done = std::move(done)](const relay::Stats& stats) mutable {
+          done(ToPrometheus(Tell(front_door, *turn, stats)));
+        });
+  });
   Announce(http, turn->cluster(), config);
   loop->Run();
   return absl::OkStatus();

@@ -162,6 +162,23 @@ std::optional<Refusal> Routes::RefuseHost(const HttpRequest& request) const {
                         "\". If it should be, start it with --public-url.")};
 }
 
+std::optional<Refusal> Routes::RefuseMetrics(const HttpRequest& request,
+                                             const IpAddress& remote) const {
+  for (const absl::string_view name :
+       {"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP",
+        "Via"}) {
+    if (request.headers.Count(name) > 0) {
+      return Refusal{403, "Metrics are not for who comes by a proxy."};
+    }
+  }
+  if (std::any_of(options_.metrics_from.begin(), options_.metrics_from.end(),
+                  [&](const IpPrefix& p) { return p.Contains(remote); })) {
+    return std::nullopt;
+  }
+  return Refusal{403, absl::StrCat("Metrics are not for ", remote.ToString(),
+                                   " (--metrics-from).")};
+}
+
 bool Routes::MayConnect(const HttpRequest& request,
                         const WebOrigin& origin) const {
   if (options_.any_origin) return true;
@@ -218,6 +235,12 @@ signaling::HttpResponse TextResponse(int status, absl::string_view text) {
   response.headers.Add("X-Content-Type-Options", "nosniff");
   response.headers.Add("Cache-Control", "no-store");
   response.body = absl::StrCat(text, "\n");
+  return response;
+}
+
+signaling::HttpResponse MethodNotAllowed() {
+  signaling::HttpResponse response = TextResponse(405, "Only GET and HEAD.");
+  response.headers.Add("Allow", "GET, HEAD");
   return response;
 }
 

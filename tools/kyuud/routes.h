@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/address.h"
 #include "signaling/http.h"
 
 namespace kyuu::tools {
@@ -52,10 +53,13 @@ struct RouteOptions {
   // server usable, and its relay payable, from any page on the web.
   std::vector<WebOrigin> origins;
   bool any_origin = false;
+  // Who may read the metrics.
+  std::vector<IpPrefix> metrics_from;
 };
 
 // Where WebSockets are accepted; the same as in docs/signaling_protocol.md.
 inline constexpr absl::string_view kSignalingPath = "/v1/ws";
+inline constexpr absl::string_view kMetricsPath = "/metrics";
 
 // Why a request is refused, for the client and for the log.
 struct Refusal {
@@ -74,6 +78,8 @@ struct Refusal {
 //   (X-Forwarded-Host) names it, from the public URL, or from `origins`. The
 //   scheme's own port equals no port. A proxy may drop the port or put our own
 //   in its place, so ports count only where no proxy is: on loopback names.
+// - Metrics are for the addresses in `metrics_from`. What a proxy has passed on
+//   is somebody else's request, whatever address the proxy has.
 class Routes {
  public:
   explicit Routes(RouteOptions options) : options_(std::move(options)) {}
@@ -85,6 +91,9 @@ class Routes {
   // /readyz are for machines that know no names.
   std::optional<Refusal> RefuseHost(
       const signaling::HttpRequest& request) const;
+  // Whether the metrics are refused to who asks from `remote`.
+  std::optional<Refusal> RefuseMetrics(const signaling::HttpRequest& request,
+                                       const IpAddress& remote) const;
   // Whether a well-formed WebSocket handshake is refused.
   std::optional<Refusal> RefuseUpgrade(const signaling::HttpRequest& request,
                                        bool offers_kyuu) const;
@@ -102,6 +111,8 @@ class Routes {
 
 // A response with a line of text.
 signaling::HttpResponse TextResponse(int status, absl::string_view text);
+// To whatever is neither GET nor HEAD.
+signaling::HttpResponse MethodNotAllowed();
 // The answer to a request for kSignalingPath that is no WebSocket handshake:
 // commonly one from which a proxy has taken the Upgrade (RFC 9110 section
 // 15.5.22).

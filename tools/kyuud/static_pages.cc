@@ -80,9 +80,7 @@ StaticPages::StaticPages(std::vector<Page> pages) {
 signaling::HttpResponse StaticPages::Answer(
     const signaling::HttpRequest& request) const {
   if (request.method != "GET" && request.method != "HEAD") {
-    signaling::HttpResponse response = TextResponse(405, "Only GET and HEAD.");
-    response.headers.Add("Allow", "GET, HEAD");
-    return response;
+    return MethodNotAllowed();
   }
   if (request.path == "/healthz" || request.path == "/readyz") {
     return TextResponse(200, "ok");

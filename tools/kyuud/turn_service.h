@@ -5,9 +5,11 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "base/address.h"
 #include "base/random.h"
@@ -40,6 +42,10 @@ class TurnService final : public IceProvider {
   void Close(const std::string& session) override;
 
   const relay::Cluster& cluster() const { return *cluster_; }
+  // As relay::Cluster::CollectStats.
+  void CollectStats(absl::AnyInvocable<void(const relay::Stats&)> done) {
+    cluster_->CollectStats(std::move(done));
+  }
 
  private:
   TurnService(std::unique_ptr<relay::Cluster> cluster, Random& random);

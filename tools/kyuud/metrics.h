@@ -1,0 +1,41 @@
+// Metrics: all that kyuud counts, as Prometheus reads it (docs/metrics.md).
+
+#ifndef KYUU_TOOLS_KYUUD_METRICS_H_
+#define KYUU_TOOLS_KYUUD_METRICS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "net/stream_port.h"
+#include "relay/stats.h"
+#include "signaling/server_options.h"
+#include "tools/kyuud/door_stats.h"
+#include "tools/kyuud/process_stats.h"
+
+namespace kyuu::tools {
+
+// Metrics is what is so at one moment.
+struct Metrics {
+  relay::Stats relay;  // Of all loops.
+  size_t allocations = 0;
+  size_t free_relay_ports = 0;
+  net::StreamPortStats port;
+  DoorStats door;
+  signaling::ServerStats signaling;
+  DoorGauges now;
+  uint64_t dropped_log_lines = 0;
+  ProcessStats process;
+};
+
+// The type of the text (version 0.0.4 of the format).
+inline constexpr char kMetricsContentType[] =
+    "text/plain; version=0.0.4; charset=utf-8";
+
+// One family for each counter: kyuu_TABLE_NAME_total, by its name in the table
+// of its struct (base/counters.h), so that none can be forgotten; and gauges.
+std::string ToPrometheus(const Metrics& metrics);
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUUD_METRICS_H_
