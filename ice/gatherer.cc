@@ -65,19 +65,7 @@ absl::Status Gatherer::Start(absl::Time now) {
   }
   state_ = State::kGathering;
   Begin(now);
-  const auto add = [&](const TransportAddress& server) {
-    if (std::find(reflectors_.begin(), reflectors_.end(), server) !=
-        reflectors_.end()) {
-      return false;
-    }
-    reflectors_.push_back(server);
-    return true;
-  };
-  for (size_t i = 0; i < options_.turn_servers.size(); ++i) {
-    if (!add(options_.turn_servers[i].address)) continue;
-    relays_.emplace_back().server = i;
-  }
-  for (const TransportAddress& server : options_.stun_servers) add(server);
+  AddServers();
   for (const Host& host : hosts_) FindHost(host);
   for (const Host& host : hosts_) StartHost(now, host);
   StartDue(now);
@@ -95,6 +83,9 @@ void Gatherer::Restart(absl::Time now) {
   if (state_ != State::kGathering) return;
   Begin(now);
   keepalives_ = true;
+  for (const TransportAddress& server : AddServers()) {
+    for (const Host& host : hosts_) AddReflexiveJobs(host, server);
+  }
   for (Binding& binding : bindings_) {
     if (binding.id) stun_.Cancel(*binding.id);
     binding.id.reset();

@@ -94,6 +94,11 @@ class Gatherer {
   // use whether they still are. Candidates found again are not told again.
   // Nothing before Start() and after Close().
   void Restart(absl::Time now);
+  // Gives servers of a known address new credentials, and adds the others up to
+  // max_servers. They are asked by the next Start() or Restart(); an allocation
+  // in use stays, and when it is lost the new credentials ask for another one.
+  void UpdateServers(std::vector<TransportAddress> stun_servers,
+                     std::vector<TurnServer> turn_servers);
   // Stops keeping server-reflexive addresses alive until the next Restart():
   // a nominated path keeps itself.
   void StopKeepalives();
@@ -187,6 +192,7 @@ class Gatherer {
   std::vector<TransportAddress> HostsReaching(
       const TransportAddress& server) const;
   void StartHost(absl::Time now, const Host& host);
+  void AddReflexiveJobs(const Host& host, const TransportAddress& server);
   void FindHost(const Host& host);
   void FindReflexive(const TransportAddress& base,
                      const TransportAddress& server,
@@ -197,6 +203,8 @@ class Gatherer {
   void ForgetReflexive(const Binding& binding, const TransportAddress& mapped);
   void Emit(Candidate candidate);
   void Begin(absl::Time now);
+  // gatherer_servers.cc: the servers. Those that have no jobs yet, to be asked.
+  std::vector<TransportAddress> AddServers();
   void LoseRelay(absl::Time now, Relay& relay, absl::Status status);
   void AskAgain(absl::Time now, Relay& relay);
   void StartDue(absl::Time now);

@@ -136,10 +136,8 @@ absl::Status Gatherer::RemoveHost(absl::Time now,
 // What is to be asked from an address.
 void Gatherer::StartHost(absl::Time now, const Host& host) {
   const TransportAddress& local = host.host.address;
-  if (options_.policy == GatherPolicy::kAll) {
-    for (const TransportAddress& server : reflectors_) {
-      if (MayReach(local, server)) bindings_.push_back({local, server});
-    }
+  for (const TransportAddress& server : reflectors_) {
+    AddReflexiveJobs(host, server);
   }
   for (Relay& relay : relays_) {
     if (relay.kept ||
@@ -151,6 +149,14 @@ void Gatherer::StartHost(absl::Time now, const Host& host) {
       relay.state = JobState::kQueued;
       relay.next_attempt = now;
     }
+  }
+}
+
+void Gatherer::AddReflexiveJobs(const Host& host,
+                                const TransportAddress& server) {
+  if (options_.policy == GatherPolicy::kAll &&
+      MayReach(host.host.address, server)) {
+    bindings_.push_back({host.host.address, server});
   }
 }
 

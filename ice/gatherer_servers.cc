@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,6 +17,51 @@
 #include "turn/client.h"
 
 namespace kyuu::ice {
+
+void Gatherer::UpdateServers(std::vector<TransportAddress> stun_servers,
+                             std::vector<TurnServer> turn_servers) {
+  // Relays know their server by its index: what is known stays where it is.
+  for (TurnServer& server : turn_servers) {
+    const auto known = std::find_if(
+        options_.turn_servers.begin(), options_.turn_servers.end(),
+        [&](const TurnServer& s) { return s.address == server.address; });
+    if (known != options_.turn_servers.end()) {
+      *known = std::move(server);
+    } else if (options_.turn_servers.size() < options_.max_servers) {
+      options_.turn_servers.push_back(std::move(server));
+    }
+  }
+  for (const TransportAddress& server : stun_servers) {
+    if (options_.stun_servers.size() >= options_.max_servers) break;
+    if (std::find(options_.stun_servers.begin(), options_.stun_servers.end(),
+                  server) == options_.stun_servers.end()) {
+      options_.stun_servers.push_back(server);
+    }
+  }
+}
+
+std::vector<TransportAddress> Gatherer::AddServers() {
+  std::vector<TransportAddress> added;
+  const auto add = [&](const TransportAddress& server) {
+    if (std::find(reflectors_.begin(), reflectors_.end(), server) !=
+        reflectors_.end()) {
+      return;
+    }
+    reflectors_.push_back(server);
+    added.push_back(server);
+  };
+  for (size_t i = 0; i < options_.turn_servers.size(); ++i) {
+    const TransportAddress& server = options_.turn_servers[i].address;
+    const bool known =
+        std::any_of(relays_.begin(), relays_.end(), [&](const Relay& relay) {
+          return options_.turn_servers[relay.server].address == server;
+        });
+    if (!known) relays_.emplace_back().server = i;
+    add(server);
+  }
+  for (const TransportAddress& server : options_.stun_servers) add(server);
+  return added;
+}
 
 void Gatherer::StartBinding(absl::Time now, Binding& binding) {
   const Path path{binding.local, binding.server, Transport::kUdp};

@@ -311,6 +311,37 @@ TEST_F(GathererTest, ALostRelayIsAskedForAgain) {
   EXPECT_TRUE(gatherer_->IsRelayed(Of(CandidateType::kRelayed)[1].address));
 }
 
+TEST_F(GathererTest, ARestartUsesNewCredentialsAndNewServers) {
+  Begin({.turn_servers = {{kServer, "u", "p"}}});
+  network_.RunFor(absl::Seconds(1));
+  ASSERT_EQ(Of(CandidateType::kRelayed).size(), 1u);
+  // The server restarts, and knows nobody of before.
+  network_.Detach(server_.endpoint());
+  turn::SimServer fresh(
+      random_, {.users = {{"v", "q"}}, .relay_addresses = {{kServerIp}}});
+  fresh.Attach(network_, server_host_, {kServer});
+  const TransportAddress other_ip{IpAddress::V4(192, 0, 2, 101), 3478};
+  turn::SimServer other(
+      random_, {.users = {{"w", "r"}}, .relay_addresses = {{other_ip.ip}}});
+  other.Attach(network_,
+               network_.AddHost("other", {sim::kInternet, {other_ip.ip}}),
+               {other_ip});
+
+  gatherer_->UpdateServers({}, {{kServer, "v", "q"}, {other_ip, "w", "r"}});
+  network_.RunFor(absl::Seconds(1));
+  EXPECT_TRUE(lost_.empty());
+  EXPECT_EQ(Of(CandidateType::kRelayed).size(), 1u);
+  gatherer_->Restart(network_.now());
+  network_.RunFor(absl::Seconds(5));
+  EXPECT_EQ(lost_.size(), 1u);
+  const std::vector<Candidate> relayed = Of(CandidateType::kRelayed);
+  ASSERT_EQ(relayed.size(), 3u);
+  for (const Candidate& candidate : {relayed[1], relayed[2]}) {
+    EXPECT_TRUE(gatherer_->IsRelayed(candidate.address));
+  }
+  EXPECT_NE(relayed[1].address.ip, relayed[2].address.ip);
+}
+
 TEST_F(GathererTest, RelayedDataBothWays) {
   Begin({.turn_servers = {{kServer, "u", "p"}}});
   network_.RunFor(absl::Seconds(1));

@@ -81,6 +81,11 @@ void IceTransport::Gather(absl::Time now) {
   TakeGathered(now);
 }
 
+void IceTransport::UpdateServers(std::vector<TransportAddress> stun_servers,
+                                 std::vector<TurnServer> turn_servers) {
+  gatherer_.UpdateServers(std::move(stun_servers), std::move(turn_servers));
+}
+
 void IceTransport::SetRole(absl::Time now, Role role) {
   agent_.SetRole(now, role);
 }

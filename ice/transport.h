@@ -93,6 +93,9 @@ class IceTransport {
   absl::Status RemoveHost(absl::Time now, const TransportAddress& address);
   // Begins to gather; once begun it does nothing.
   void Gather(absl::Time now);
+  // As the Gatherer's: they are asked by Gather() or the next Restart().
+  void UpdateServers(std::vector<TransportAddress> stun_servers,
+                     std::vector<TurnServer> turn_servers);
   // As the Agent's commands of these names.
   void SetRole(absl::Time now, Role role);
   absl::Status SetRemoteCredentials(absl::Time now, const Credentials& remote,

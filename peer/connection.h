@@ -40,10 +40,6 @@
 
 namespace kyuu::peer {
 
-// Whether CreateOffer restarts ICE (RFC 8445 section 9): new credentials, the
-// path in use stays until a new one works.
-enum class IceRestart : uint8_t { kNo, kYes };
-
 // Connection composes ice, dtls, sctp and sdp. How a datagram travels through
 // it is HandlePacket and PollTransmit in connection_data.cc, and nowhere else.
 //
@@ -72,7 +68,10 @@ class Connection {
   absl::Status AddLocalAddress(absl::Time now, const ice::HostAddress& host);
   absl::Status RemoveLocalAddress(absl::Time now,
                                   const TransportAddress& address);
-
+  // New servers, or new credentials (setConfiguration): an ICE restart asks
+  // them.
+  void UpdateServers(std::vector<TransportAddress> stun_servers,
+                     std::vector<ice::TurnServer> turn_servers);
   // CreateOffer and CreateAnswer write a description, SetLocalDescription
   // applies it: the text that was returned last, or `sdp` if it is the same.
   // Errors are those of sdp::Session.

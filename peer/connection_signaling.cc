@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -23,6 +24,11 @@ absl::Status Connection::RemoveLocalAddress(absl::Time now,
   const absl::Status status = ice_.RemoveHost(now, address);
   React(now);
   return status;
+}
+
+void Connection::UpdateServers(std::vector<TransportAddress> stun_servers,
+                               std::vector<ice::TurnServer> turn_servers) {
+  ice_.UpdateServers(std::move(stun_servers), std::move(turn_servers));
 }
 
 sdp::LocalTransport Connection::LocalTransport() const {

@@ -47,6 +47,10 @@ enum class ConnectionState : uint8_t {
 
 absl::string_view ToString(ConnectionState state);
 
+// Whether CreateOffer restarts ICE (RFC 8445 section 9): new credentials, the
+// path in use stays until a new one works.
+enum class IceRestart : uint8_t { kNo, kYes };
+
 struct Options {
   std::vector<TransportAddress> stun_servers;
   std::vector<ice::TurnServer> turn_servers;

@@ -47,6 +47,9 @@ Call::Call(net::Loop& loop, Random& random, std::string name, CallRole role,
       name_(std::move(name)),
       role_(role),
       handler_(std::move(handler)),
+      mend_alarm_(
+          loop,
+          [this] { Over(absl::UnavailableError("the connection was lost")); }),
       offer_alarm_(loop, [this] { OfferMore(); }),
       unfinished_(
           absl::UnavailableError("the call ended before the file did")) {}
@@ -66,6 +69,39 @@ absl::Status Call::Start() {
   return absl::OkStatus();
 }
 
+absl::Status Call::RestartIce() {
+  const absl::Time now = net::Loop::Now();
+  // An offer without an answer went to nobody.
+  if (engine().signaling_state() == peer::SignalingState::kHaveLocalOffer) {
+    KYUU_RETURN_IF_ERROR(engine().Rollback(now));
+  }
+  KYUU_ASSIGN_OR_RETURN(std::string sdp,
+                        engine().CreateOffer(peer::IceRestart::kYes));
+  KYUU_RETURN_IF_ERROR(
+      engine().SetLocalDescription(now, peer::SdpType::kOffer));
+  Emit(LocalDescription{signaling::SignalKind::kOffer, std::move(sdp)});
+  return absl::OkStatus();
+}
+
+void Call::UseServers(const peer::Options& servers) {
+  if (!over_) {
+    engine().UpdateServers(servers.stun_servers, servers.turn_servers);
+  }
+}
+
+void Call::HandleSignalingBack() {
+  if (over_ || !connected_ || role_ != CallRole::kCaller) return;
+  const bool stable =
+      engine().signaling_state() == peer::SignalingState::kStable;
+  const bool well =
+      engine().connection_state() == peer::ConnectionState::kConnected;
+  if (stable && well && !relayed_) return;
+  if (absl::Status status = RestartIce(); !status.ok()) {
+    return Over(std::move(status));
+  }
+  connection_->Flush();
+}
+
 absl::Status Call::Answer() {
   KYUU_ASSIGN_OR_RETURN(std::string sdp, engine().CreateAnswer());
   KYUU_RETURN_IF_ERROR(
@@ -82,6 +118,11 @@ void Call::HandleDescription(signaling::SignalKind kind,
   // polite one yields, which setting it does by itself.
   if (offer && role_ == CallRole::kCaller &&
       engine().signaling_state() != peer::SignalingState::kStable) {
+    return;
+  }
+  // An answer to an offer that was taken back.
+  if (!offer &&
+      engine().signaling_state() != peer::SignalingState::kHaveLocalOffer) {
     return;
   }
   absl::Status status = engine().SetRemoteDescription(
@@ -152,16 +193,13 @@ void Call::OnEvent(peer::ConnectionEvent event) {
             Emit(LocalCandidate{std::move(init)});
           },
           [&](peer::SelectedPathChanged& path) {
+            relayed_ = path.relayed();
             Emit(PathFound{path.relayed(),
                            std::string(ice::ToString(path.local_type)),
                            std::string(ice::ToString(path.remote_type))});
           },
           [&](peer::ConnectionStateChanged& changed) {
-            if (changed.state == peer::ConnectionState::kFailed) {
-              Over(absl::UnavailableError(
-                  connected_ ? "the connection was lost"
-                             : "no way to the other side was found"));
-            }
+            OnState(changed.state);
           },
           [&](sctp::ChannelOpened& opened) { OnOpened(opened.channel); },
           [&](sctp::ChannelIncoming& incoming) { OnIncoming(incoming); },
@@ -178,6 +216,29 @@ void Call::OnEvent(peer::ConnectionEvent event) {
           [](auto&) {},
       },
       event);
+}
+
+void Call::OnState(peer::ConnectionState state) {
+  if (state == peer::ConnectionState::kConnected) {
+    mending_ = false;
+    mend_alarm_.Stop();
+  }
+  if (state != peer::ConnectionState::kFailed) return;
+  if (!connected_) {
+    return Over(absl::UnavailableError("no way to the other side was found"));
+  }
+  // Both wait; the caller restarts.
+  if (!mending_) {
+    mending_ = true;
+    mend_alarm_.Set(net::Loop::Now() + kMendMax);
+    Emit(WayLost{});
+  }
+  // An offer that is under way restarts it already.
+  if (role_ != CallRole::kCaller ||
+      engine().signaling_state() != peer::SignalingState::kStable) {
+    return;
+  }
+  if (absl::Status status = RestartIce(); !status.ok()) Over(std::move(status));
 }
 
 void Call::OnOpened(peer::ChannelId id) {
@@ -255,6 +316,7 @@ void Call::Over(absl::Status status) {
   FailFiles(unfinished_);
   over_ = true;
   connected_ = false;
+  mend_alarm_.Stop();
   engine().Close(net::Loop::Now());
   connection_->Flush();
   Emit(CallOver{std::move(status)});

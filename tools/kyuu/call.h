@@ -55,6 +55,8 @@ class Call {
   static constexpr absl::Duration kBusyMax = absl::Minutes(5);
   // Bytes queued on a file's channel before more is read from disk.
   static constexpr size_t kQueueBytes = size_t{1} << 20;
+  // How long a way that was lost may take to be mended by ICE restarts.
+  static constexpr absl::Duration kMendMax = absl::Minutes(1);
 
   // `name` is ours. `loop` and `random` must outlive the call. The handler
   // must not destroy the call.
@@ -65,6 +67,12 @@ class Call {
 
   // Makes the first offer; the caller only.
   absl::Status Start();
+  // Other STUN and TURN servers, or new credentials for them; the next ICE
+  // restart asks them.
+  void UseServers(const peer::Options& servers);
+  // Signaling works again, and what was under way by it is lost: the caller
+  // restarts ICE if there is need for it, as with a relay of that server.
+  void HandleSignalingBack();
   // What came by signaling.
   void HandleDescription(signaling::SignalKind kind, const std::string& sdp);
   void HandleCandidate(const signaling::CandidateInit& candidate);
@@ -126,7 +134,9 @@ class Call {
   void OnMessage(sctp::ChannelMessage& message);
   void OnClosed(const sctp::ChannelClosed& closed);
   void UseControl(peer::ChannelId id);
+  void OnState(peer::ConnectionState state);
   absl::Status Answer();
+  absl::Status RestartIce();
   void SendControl(const nlohmann::json& message);
   void Over(absl::Status status);
 
@@ -155,6 +165,10 @@ class Call {
   std::unique_ptr<peer::LoopConnection> connection_;
   std::optional<peer::ChannelId> control_;
   bool connected_ = false;
+  bool relayed_ = false;  // The way goes through a relay.
+  bool mending_ = false;  // It was lost.
+  // Ends a call whose way was lost, at the end of kMendMax.
+  net::Alarm mend_alarm_;
   bool goodbye_ = false;  // Either side said "bye".
   bool over_ = false;
 

@@ -29,6 +29,8 @@ struct PathFound {
   std::string local;   // Type of our candidate: "host", "srflx", ...
   std::string remote;  // Of the peer's.
 };
+// The way does not answer any more; another one is looked for.
+struct WayLost {};
 struct ChatReceived {
   std::string text;
 };
@@ -75,8 +77,8 @@ struct CallOver {
 
 using CallEvent =
     std::variant<LocalDescription, LocalCandidate, Connected, PathFound,
-                 ChatReceived, FileOffered, FileWithdrawn, FileProgress,
-                 FileFinished, CallOver>;
+                 WayLost, ChatReceived, FileOffered, FileWithdrawn,
+                 FileProgress, FileFinished, CallOver>;
 
 }  // namespace kyuu::tools
 

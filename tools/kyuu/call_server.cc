@@ -1,5 +1,7 @@
 // What a CallSession hears from the server, and says to it.
 
+#include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -9,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "nlohmann/json.hpp"
 #include "tools/kyuu/call_session.h"
 #include "tools/kyuu/ice_servers.h"
 #include "tools/kyuu/overload.h"
@@ -22,6 +25,9 @@ constexpr absl::Duration kOvertaken = absl::Seconds(1);
 // (docs/signaling_protocol.md, "Connections that break").
 constexpr absl::Duration kNameHeld = absl::Seconds(40);
 constexpr absl::Duration kJoinPause = absl::Seconds(3);
+// How long who wants to send waits for a server that is away: as long as a call
+// rings.
+constexpr absl::Duration kAwayMax = absl::Minutes(1);
 
 }  // namespace
 
@@ -33,8 +39,16 @@ void CallSession::OnSignaling(signaling::Client::Event event) {
           [&](signaling::JoinedRoom&) { OnJoined(); },
           [&](signaling::JoinFailed& failed) { OnJoinFailed(failed.status); },
           [&](signaling::PeerChanged& changed) { OnPeer(changed); },
-          [&](signaling::CallStarted& started) { call_id_ = started.call; },
-          [&](signaling::CallFailed& failed) { OnCallFailed(failed.status); },
+          [&](signaling::CallStarted& started) {
+            (continuation_ ? continuation_->new_id : call_id_) = started.call;
+          },
+          [&](signaling::CallFailed& failed) {
+            // Of the session that is lost, of which OnJoined makes good.
+            if (absl::IsUnavailable(failed.status) && call_wanted_) return;
+            // Somebody who does not continue calls, or is not back yet.
+            if (continuation_) return;
+            OnCallFailed(failed.status);
+          },
           [&](signaling::IncomingCall& call) { OnIncoming(call); },
           [&](signaling::CallAccepted& accepted) {
             OnAccepted(accepted.call, accepted.peer);
@@ -53,7 +67,16 @@ void CallSession::OnSignaling(signaling::Client::Event event) {
           [&](signaling::ErrorReceived& error) {
             terminal_.Say(error.error.message);
           },
-          [&](signaling::ClientClosed& closed) { OnLost(closed.status); },
+          [&](signaling::IceServersChanged&) { UseServers(); },
+          [&](signaling::Resumed&) { OnBack(); },
+          [&](signaling::ConnectionLost& lost) {
+            OnConnectionLost(lost.status);
+          },
+          [&](signaling::SessionLost&) { OnSessionLost(); },
+          [&](signaling::ClientClosed& closed) {
+            OnSessionLost();
+            OnConnectionLost(closed.status);
+          },
           [](auto&) {},
       },
       event);
@@ -70,8 +93,11 @@ void CallSession::Join() {
 
 void CallSession::OnJoined() {
   if (std::exchange(joined_, true)) {
-    terminal_.Say(absl::StrCat("back as ", options_.name));
-    return questions_.ShowAgain();
+    OnBack();
+    ContinueCall();
+    const bool calls_again = call_wanted_ && !call_ && call_id_.empty();
+    if (calls_again) StartCalling(options_.call);
+    return;
   }
   if (rules_.calls) return StartCalling(options_.call);
   std::vector<std::string> names;
@@ -88,6 +114,7 @@ void CallSession::OnJoined() {
 }
 
 void CallSession::OnJoinFailed(const absl::Status& status) {
+  if (absl::IsUnavailable(status)) return;  // The session was lost meanwhile.
   if (joined_ && absl::IsAlreadyExists(status) &&
       net::Loop::Now() - lost_at_ < kNameHeld) {
     join_alarm_->Set(net::Loop::Now() + kJoinPause);
@@ -97,6 +124,7 @@ void CallSession::OnJoinFailed(const absl::Status& status) {
 }
 
 void CallSession::OnPeer(const signaling::PeerChanged& change) {
+  if (change.peer.name == peer_name_) ContinueCall();
   if (!rules_.talks) return;
   if (change.change == signaling::PresenceChange::kJoined) {
     terminal_.Say(absl::StrCat(change.peer.name, " came"));
@@ -107,6 +135,12 @@ void CallSession::OnPeer(const signaling::PeerChanged& change) {
 }
 
 void CallSession::OnIncoming(const signaling::IncomingCall& call) {
+  if (IsContinuation(call)) {
+    continuation_->new_id = call.call;
+    // Refused only without a connection, whose end is told apart.
+    (void)server_->client()->AcceptCall(net::Loop::Now(), call.call);
+    return;
+  }
   if (call_ || !rules_.takes) {
     RejectCall(call.call, "busy");
     if (rules_.takes) {
@@ -162,8 +196,10 @@ void CallSession::StartCalling(const std::string& to) {
   const absl::Status status =
       server_->client()->StartCall(net::Loop::Now(), to);
   if (!status.ok()) return OnCallFailed(status);
-  terminal_.Say(
-      absl::StrCat("calling ", to, "; waiting for ", to, " to accept"));
+  terminal_.Say(server_->up() ? absl::StrCat("calling ", to, "; waiting for ",
+                                             to, " to accept")
+                              : absl::StrCat("the server is away; ", to,
+                                             " is called when it is back"));
 }
 
 void CallSession::OnCallFailed(const absl::Status& status) {
@@ -172,6 +208,13 @@ void CallSession::OnCallFailed(const absl::Status& status) {
 }
 
 void CallSession::OnAccepted(const std::string& call, const std::string& peer) {
+  if (continuation_ && continuation_->new_id == call) {
+    continuation_.reset();
+    call_id_ = call;
+    UseServers();
+    call_->HandleSignalingBack();
+    return;
+  }
   if (call_) return;
   call_id_ = call;
   peer_name_ = peer;
@@ -183,7 +226,7 @@ void CallSession::OnAccepted(const std::string& call, const std::string& peer) {
   }
 }
 
-bool CallSession::MakeCall() {
+peer::Options CallSession::Servers() {
   peer::Options options;
   if (options_.relay) options.policy = ice::GatherPolicy::kRelay;
   for (const signaling::IceServer& server : server_->client()->ice_servers()) {
@@ -194,8 +237,16 @@ bool CallSession::MakeCall() {
                          server.credential, options);
     }
   }
+  return options;
+}
+
+void CallSession::UseServers() {
+  if (call_ && server_->client() != nullptr) call_->UseServers(Servers());
+}
+
+bool CallSession::MakeCall() {
   absl::StatusOr<std::unique_ptr<Call>> made = Call::Create(
-      *loop_, *certificate_, options, random_, options_.name, role_,
+      *loop_, *certificate_, Servers(), random_, options_.name, role_,
       [this](CallEvent event) { OnCall(std::move(event)); });
   if (!made.ok()) {
     FailWith(made.status());
@@ -206,16 +257,24 @@ bool CallSession::MakeCall() {
 }
 
 void CallSession::OnEnded(const signaling::CallEnded& ended) {
+  if (continuation_ && continuation_->new_id == ended.call) {
+    // Somebody who does not continue calls; this one goes on all the same.
+    continuation_->new_id.clear();
+    return;
+  }
   if (ended.call != call_id_) {
     questions_.Withdraw(absl::StrCat("call:", ended.call));
     if (ended.reason != "hangup") terminal_.Say(ended.text);
     return;
   }
+  if (call_ && call_->connected() && ended.reason == "peer_lost") {
+    // Who has only lost the server is still there.
+    continuation_ = Continuation{std::exchange(call_id_, ""), ""};
+    return ContinueCall();
+  }
   call_id_.clear();
   if (call_ && call_->connected()) {
-    // Who has only lost the server is still there. Others are not, and a page
-    // that was closed may not have come to say so itself.
-    if (ended.reason == "peer_lost") return;
+    // A page that was closed may not have come to say so itself.
     gone_status_ = ended.reason == "failed" ? absl::UnavailableError(ended.text)
                                             : absl::OkStatus();
     gone_alarm_->Set(net::Loop::Now() + kOvertaken);
@@ -226,25 +285,63 @@ void CallSession::OnEnded(const signaling::CallEnded& ended) {
   OnCallFailed(status);
 }
 
-void CallSession::OnLost(const absl::Status& status) {
-  questions_.WithdrawAll("call:");
+void CallSession::OnConnectionLost(const absl::Status& status) {
+  const absl::Time now = net::Loop::Now();
   const bool connected = call_ && call_->connected();
-  const bool returns = rules_.returns && joined_;
-  if (!connected && (!returns || call_wanted_)) return FailWith(status);
-  lost_at_ = net::Loop::Now();
-  join_alarm_->Stop();
-  call_id_.clear();
-  // What is half made needs the server's help; what is made does not.
-  if (call_ && !connected) call_->End(status);
-  std::string text(status.message());
-  if (returns) {
-    absl::StrAppend(
-        &text, "; trying again in ",
-        std::max<int64_t>(1, absl::ToInt64Seconds(server_->Retry())), " s");
-  }
-  if (connected) absl::StrAppend(&text, " (the call goes on without it)");
-  terminal_.Say(text);
+  lost_at_ = now;
+  away_since_ = std::min(away_since_, now);
+  const bool waits =
+      joined_ && (rules_.waits || connected || now - away_since_ < kAwayMax);
+  if (!waits) return FailWith(status);
+  terminal_.Say(
+      absl::StrCat(status.message(), "; trying again in ",
+                   std::max<int64_t>(1, absl::ToInt64Seconds(server_->Retry())),
+                   " s", connected ? " (the call goes on without it)" : ""));
   questions_.ShowAgain();
+}
+
+// The server knows nothing of us any more, or no server does.
+void CallSession::OnSessionLost() {
+  questions_.WithdrawAll("call:");
+  join_alarm_->Stop();
+  if (continuation_) continuation_->new_id.clear();
+  const std::string id = std::exchange(call_id_, "");
+  if (id.empty() || !call_) return;
+  if (call_->connected()) {
+    continuation_ = Continuation{id, ""};
+  } else {
+    // What is half made needed the server's help.
+    call_->End(absl::UnavailableError("the server has lost the call"));
+  }
+}
+
+void CallSession::OnBack() {
+  away_since_ = absl::InfiniteFuture();
+  terminal_.Say(absl::StrCat("back as ", options_.name));
+  UseServers();
+  questions_.ShowAgain();
+}
+
+void CallSession::ContinueCall() {
+  signaling::Client* const client = server_->client();
+  if (!continuation_ || !continuation_->new_id.empty() || client == nullptr ||
+      role_ != CallRole::kCaller || !client->peers().contains(peer_name_)) {
+    return;
+  }
+  const std::string meta =
+      nlohmann::json{{"continues", continuation_->old_id}}.dump();
+  // Refused only before joining, after which this is tried again.
+  (void)client->StartCall(net::Loop::Now(), peer_name_, meta);
+  server_->Flush();
+}
+
+bool CallSession::IsContinuation(const signaling::IncomingCall& call) const {
+  if (!continuation_ || role_ != CallRole::kCallee || call.from != peer_name_) {
+    return false;
+  }
+  const nlohmann::json meta = nlohmann::json::parse(call.meta, nullptr, false);
+  const auto it = meta.find("continues");
+  return it != meta.end() && *it == continuation_->old_id;
 }
 
 void CallSession::EndSignalingCall(const std::string& reason) {

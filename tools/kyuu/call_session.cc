@@ -43,11 +43,11 @@ std::string ProgressKey(FileDirection direction, const std::string& id) {
 CallSession::Rules CallSession::RulesOf(CallMode mode) {
   switch (mode) {
     case CallMode::kConnect:
-      return {.takes = true, .talks = true, .returns = true};
+      return {.takes = true, .talks = true, .waits = true};
     case CallMode::kSend:
       return {.calls = true};
     case CallMode::kRecv:
-      return {.takes = true, .returns = true};
+      return {.takes = true, .waits = true};
   }
   return {};
 }
@@ -127,20 +127,25 @@ void CallSession::OnCall(CallEvent event) {
   std::visit(
       Overload{
           [&](LocalDescription& description) {
-            if (client == nullptr) return;
-            // Refused only when the line breaks, which OnLost tells.
+            if (client == nullptr || call_id_.empty()) return;
+            // Refused only for a call that has just ended.
             (void)client->SendDescription(now, call_id_, description.kind,
                                           description.sdp);
             server_->Flush();
           },
           [&](LocalCandidate& candidate) {
-            if (client == nullptr) return;
-            // Refused only when the line breaks, which OnLost tells.
+            if (client == nullptr || call_id_.empty()) return;
+            // Refused only for a call that has just ended.
             (void)client->SendCandidate(now, call_id_, candidate.candidate);
             server_->Flush();
           },
           [&](Connected&) { OnConnected(); },
           [&](PathFound& path) { OnPath(path); },
+          [&](WayLost&) {
+            path_text_.clear();
+            terminal_.Say(absl::StrCat("the way to ", peer_name_,
+                                       " is lost; looking for another one"));
+          },
           [&](ChatReceived& chat) {
             terminal_.Chat(peer_name_, chat.text);
             questions_.ShowAgain();
@@ -290,6 +295,7 @@ void CallSession::OnOver(const absl::Status& status) {
   questions_.WithdrawAll("file:");
   offered_.clear();
   path_text_.clear();
+  continuation_.reset();
   if (leaving_) {
     // The goodbye has arrived. By way of the alarm: the last packets first.
     leaving_alarm_->Set(net::Loop::Now() + kLastPackets);

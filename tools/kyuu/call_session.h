@@ -30,7 +30,9 @@ enum class CallMode : uint8_t { kConnect, kSend, kRecv };
 
 // CallSession is the server, at most one call at a time, and the terminal. A
 // call does not hang on the line to the server: that breaks and is made again
-// while the call goes on.
+// while the call goes on. If the server has forgotten the call by then, the
+// caller tells it again (docs/application_protocol.md, "A call that outlives
+// its signaling").
 class CallSession {
  public:
   CallSession(CallMode mode, const CallOptions& options);
@@ -47,8 +49,8 @@ class CallSession {
     bool takes = false;  // Calls and files of others.
     bool talks = false;  // A line typed is a line sent.
     bool calls = false;  // Is over with the call that it makes.
-    // The line to the server is made again, however often it breaks.
-    bool returns = false;
+    // Waits for the server for ever, whether somebody is connected or not.
+    bool waits = false;
   };
   static Rules RulesOf(CallMode mode);
 
@@ -74,7 +76,14 @@ class CallSession {
   void OnCallFailed(const absl::Status& status);
   void OnAccepted(const std::string& call, const std::string& peer);
   void OnEnded(const signaling::CallEnded& ended);
-  void OnLost(const absl::Status& status);
+  void OnConnectionLost(const absl::Status& status);
+  void OnSessionLost();
+  void OnBack();
+  void UseServers();
+  // Has the server know again of a call that goes on.
+  void ContinueCall();
+  bool IsContinuation(const signaling::IncomingCall& call) const;
+  peer::Options Servers();
   bool MakeCall();
   void EndSignalingCall(const std::string& reason);
 
@@ -121,7 +130,16 @@ class CallSession {
 
   bool joined_ = false;  // Once, at least.
   absl::Time lost_at_ = absl::InfinitePast();
+  // Since when the server is away; InfiniteFuture while it is not.
+  absl::Time away_since_ = absl::InfiniteFuture();
   std::string call_id_;  // In signaling; empty without a call.
+  // A call that goes on though signaling has ended it: its old id, and the new
+  // one while that is not accepted yet.
+  struct Continuation {
+    std::string old_id;
+    std::string new_id;
+  };
+  std::optional<Continuation> continuation_;
   std::string peer_name_;
   std::string path_text_;
   CallRole role_ = CallRole::kCallee;

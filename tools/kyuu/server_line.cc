@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/status_macros.h"
+#include "tools/kyuu/overload.h"
 
 namespace kyuu::tools {
 namespace {
@@ -23,31 +24,33 @@ absl::Duration RetryDelay(int failures, Random& random) {
 }
 
 ServerLine::ServerLine(net::Loop& loop, Random& random, std::string url,
-                       SignalingLink::Handler handler)
+                       Handler handler)
     : loop_(loop),
       random_(random),
       url_(std::move(url)),
       handler_(std::move(handler)),
+      client_alarm_(loop,
+                    [this] {
+                      if (client_) client_->HandleTimeout(net::Loop::Now());
+                      Flush();
+                    }),
       retry_(loop, [this] {
         if (const absl::Status status = Connect(); !status.ok()) {
-          handler_(signaling::ClientClosed{status});
+          handler_(signaling::ConnectionLost{status});
         }
       }) {}
 
 absl::Status ServerLine::Connect() {
+  if (std::exchange(client_over_, false)) {
+    client_.reset();
+    welcomed_ = false;
+  }
   link_.reset();
   KYUU_ASSIGN_OR_RETURN(
-      link_,
-      SignalingLink::Connect(
-          loop_, random_, url_, [this](signaling::Client::Event event) {
-            if (std::holds_alternative<signaling::Ready>(event)) {
-              up_ = true;
-              failures_ = 0;
-            } else if (std::holds_alternative<signaling::ClientClosed>(event)) {
-              up_ = false;
-            }
-            handler_(std::move(event));
-          }));
+      link_, SignalingLink::Connect(loop_, random_, url_,
+                                    [this](SignalingLink::Event event) {
+                                      OnLink(std::move(event));
+                                    }));
   link_->Flush();
   return absl::OkStatus();
 }
@@ -58,8 +61,87 @@ absl::Duration ServerLine::Retry() {
   return delay;
 }
 
+signaling::Client* ServerLine::client() {
+  return client_ && welcomed_ && !client_over_ ? &*client_ : nullptr;
+}
+
+void ServerLine::OnLink(SignalingLink::Event event) {
+  if (closed_) return;
+  const absl::Time now = net::Loop::Now();
+  std::visit(
+      Overload{
+          [&](signaling::WebSocketOpened&) {
+            opened_ = true;
+            if (client_) {
+              // It waits for just this.
+              (void)client_->HandleConnectionOpened(now);
+              return;
+            }
+            client_.emplace(
+                signaling::ClientOptions{.on_loss = signaling::OnLoss::kKeep},
+                now);
+          },
+          [&](signaling::WebSocketMessage& message) {
+            if (client_) client_->HandlePacket(now, std::move(message.data));
+          },
+          [&](signaling::WebSocketClosed& closed) {
+            OnConnectionClosed(closed);
+          },
+      },
+      event);
+  Exchange();
+}
+
+void ServerLine::OnConnectionClosed(const signaling::WebSocketClosed& closed) {
+  if (std::exchange(opened_, false)) {
+    return client_->HandleConnectionClosed(net::Loop::Now(), closed.code,
+                                           closed.status);
+  }
+  // The client knows of no connection that could be lost.
+  handler_(signaling::ConnectionLost{closed.status});
+}
+
+void ServerLine::Flush() {
+  if (exchanging_ || closed_) return;
+  Exchange();
+  if (link_) link_->Flush();
+}
+
+void ServerLine::Exchange() {
+  if (!client_ || closed_ || std::exchange(exchanging_, true)) return;
+  bool progress = true;
+  while (progress) {
+    progress = false;
+    while (auto event = client_->PollEvent()) {
+      progress = true;
+      if (std::holds_alternative<signaling::Ready>(*event) ||
+          std::holds_alternative<signaling::Resumed>(*event)) {
+        up_ = true;
+        welcomed_ = true;
+        failures_ = 0;
+      }
+      client_over_ = std::holds_alternative<signaling::ClientClosed>(*event);
+      if (client_over_ ||
+          std::holds_alternative<signaling::ConnectionLost>(*event)) {
+        up_ = false;
+        opened_ = false;
+        link_->Drop();
+      }
+      handler_(*std::move(event));
+    }
+    while (auto message = client_->PollTransmit(net::Loop::Now(), {})) {
+      progress = true;
+      link_->Send(*std::move(message));
+    }
+  }
+  exchanging_ = false;
+  if (!closed_) client_alarm_.Set(client_->NextTimeout());
+}
+
 void ServerLine::Close() {
+  closed_ = true;
   retry_.Stop();
+  client_alarm_.Stop();
   if (link_) link_->Close();
 }
 

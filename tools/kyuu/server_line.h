@@ -4,6 +4,7 @@
 #define KYUU_TOOLS_KYUU_SERVER_LINE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
@@ -11,6 +12,7 @@
 #include "absl/time/time.h"
 #include "base/random.h"
 #include "net/loop.h"
+#include "signaling/client.h"
 #include "tools/kyuu/signaling_link.h"
 
 namespace kyuu::tools {
@@ -20,36 +22,57 @@ namespace kyuu::tools {
 // a quarter more or less so that not all come back at once.
 absl::Duration RetryDelay(int failures, Random& random);
 
-// ServerLine lives on one loop. Its owner hears every event of the signaling
-// client, ClientClosed whenever a line was lost or could not be made, and then
-// calls Retry or lets it be.
+// ServerLine lives on one loop. It is one signaling client, whose session goes
+// on when a connection breaks and another one is made in its grace
+// (docs/signaling_protocol.md, "Resumption").
+//
+// Its owner hears every event of the client, and ConnectionLost for each
+// attempt that fails. After that, and after ClientClosed, it calls Retry or
+// lets it be. Behind ClientClosed a new client begins, which knows nothing of
+// the old one's room and calls.
 class ServerLine {
  public:
-  // `loop` and `random` must outlive it.
-  ServerLine(net::Loop& loop, Random& random, std::string url,
-             SignalingLink::Handler handler);
+  using Handler = absl::AnyInvocable<void(signaling::Client::Event)>;
+
+  // `loop` and `random` must outlive it. The handler must not destroy it.
+  ServerLine(net::Loop& loop, Random& random, std::string url, Handler handler);
 
   // INVALID_ARGUMENT for a URL that is none, else what SignalingLink says.
   absl::Status Connect();
   // Connects again after RetryDelay, which it returns.
   absl::Duration Retry();
 
-  // Null while there is no line: between ClientClosed and Ready.
-  signaling::Client* client() { return up_ ? &link_->client() : nullptr; }
-  void Flush() {
-    if (link_) link_->Flush();
-  }
+  // Null before the first Ready and behind ClientClosed. While the connection
+  // is lost it takes commands about the room and its calls, and keeps them.
+  signaling::Client* client();
+  // Between Ready or Resumed and ConnectionLost.
+  bool up() const { return up_; }
+  // Sends what commands to client() have made. It does nothing from within the
+  // handler, after which it happens anyway.
+  void Flush();
   // Says goodbye; nothing follows.
   void Close();
 
  private:
+  void OnLink(SignalingLink::Event event);
+  void OnConnectionClosed(const signaling::WebSocketClosed& closed);
+  // Moves messages and events between link and client.
+  void Exchange();
+
   net::Loop& loop_;
   Random& random_;
   const std::string url_;
-  SignalingLink::Handler handler_;
+  Handler handler_;
   std::unique_ptr<SignalingLink> link_;
+  std::optional<signaling::Client> client_;
+  net::Alarm client_alarm_;
   net::Alarm retry_;
+  bool opened_ = false;  // The client has a WebSocket.
   bool up_ = false;
+  bool welcomed_ = false;     // client_ was, once at least.
+  bool client_over_ = false;  // It has said ClientClosed.
+  bool exchanging_ = false;
+  bool closed_ = false;
   int failures_ = 0;
 };
 

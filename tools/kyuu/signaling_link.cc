@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "net/resolve.h"
-#include "tools/kyuu/overload.h"
+#include "signaling/close_code.h"
 
 namespace kyuu::tools {
 namespace {
@@ -51,11 +51,7 @@ SignalingLink::SignalingLink(net::Loop& loop, Random& random,
       random_(random),
       url_(url),
       tls_(std::move(tls)),
-      handler_(std::move(handler)),
-      client_alarm_(loop, [this] {
-        if (client_) client_->HandleTimeout(net::Loop::Now());
-        Flush();
-      }) {}
+      handler_(std::move(handler)) {}
 
 SignalingLink::~SignalingLink() = default;
 
@@ -69,86 +65,56 @@ void SignalingLink::OnConnected(absl::StatusOr<net::TcpStream> tcp) {
                       net::Loop::Now());
   driver_.emplace(
       loop_, std::move(stream), *connection_, buffer_,
-      [this](signaling::ClientConnection::Event event) {
-        OnEvent(std::move(event));
-      },
+      [this](Event event) { OnEvent(std::move(event)); },
       [this](net::StreamEnd, const absl::Status& why) {
         Lost(why.ok() ? absl::UnavailableError("the connection is over") : why);
       });
   driver_->Flush();
 }
 
-void SignalingLink::OnEvent(signaling::ClientConnection::Event event) {
-  const absl::Time now = net::Loop::Now();
-  std::visit(Overload{
-                 [&](signaling::WebSocketOpened&) {
-                   client_.emplace(signaling::ClientOptions{}, now);
-                 },
-                 [&](signaling::WebSocketMessage& message) {
-                   if (client_)
-                     client_->HandlePacket(now, std::move(message.data));
-                 },
-                 [&](signaling::WebSocketClosed& closed) {
-                   if (client_) {
-                     client_->HandleConnectionClosed(now, closed.code,
-                                                     closed.status);
-                   } else {
-                     Lost(closed.status);
-                   }
-                 },
-             },
-             event);
-  Exchange();
+void SignalingLink::OnEvent(Event event) {
+  if (closed_) return;
+  if (auto* closed = std::get_if<signaling::WebSocketClosed>(&event)) {
+    if (!opened_) return Lost(closed->status);
+    closed_ = true;
+  }
+  opened_ = true;
+  handler_(std::move(event));
+}
+
+void SignalingLink::Send(std::string message) {
+  if (closed_ || !connection_) return;
+  // A failure here shows as WebSocketClosed.
+  (void)connection_->Send(net::Loop::Now(), signaling::MessageKind::kText,
+                          std::move(message));
 }
 
 void SignalingLink::Flush() {
-  if (exchanging_ || closed_) return;
-  Exchange();
   if (driver_) driver_->Flush();
-}
-
-void SignalingLink::Exchange() {
-  if (!client_ || closed_ || std::exchange(exchanging_, true)) return;
-  bool progress = true;
-  while (progress && !closed_) {
-    progress = false;
-    while (!closed_) {
-      auto event = client_->PollEvent();
-      if (!event) break;
-      progress = true;
-      closed_ = std::holds_alternative<signaling::ClientClosed>(*event);
-      if (handler_) handler_(*std::move(event));
-    }
-    while (!closed_) {
-      auto message = client_->PollTransmit(net::Loop::Now(), {});
-      if (!message) break;
-      progress = true;
-      // A failure here shows as WebSocketClosed.
-      (void)connection_->Send(net::Loop::Now(), signaling::MessageKind::kText,
-                              *std::move(message));
-    }
-  }
-  exchanging_ = false;
-  if (!closed_) client_alarm_.Set(client_->NextTimeout());
 }
 
 void SignalingLink::Lost(const absl::Status& status) {
-  if (std::exchange(closed_, true) || !handler_) return;
-  handler_(signaling::ClientClosed{absl::UnavailableError(
-      absl::StrCat("cannot reach the server at ", url_.HostHeader(), ": ",
-                   status.message()))});
+  if (std::exchange(closed_, true)) return;
+  handler_(signaling::WebSocketClosed{
+      absl::UnavailableError(absl::StrCat("cannot reach the server at ",
+                                          url_.HostHeader(), ": ",
+                                          status.message())),
+      signaling::kCloseAbnormal, ""});
 }
 
 void SignalingLink::Close() {
-  handler_ = nullptr;
   connector_.reset();
-  client_alarm_.Stop();
-  if (connection_) {
+  if (connection_ && !closed_) {
     // Fails only before the handshake's end, when there is nobody to tell.
     (void)connection_->Close(net::Loop::Now(), signaling::kCloseNormal, "");
   }
-  if (driver_) driver_->Flush();
   closed_ = true;
+  Flush();
+}
+
+void SignalingLink::Drop() {
+  connector_.reset();
+  if (!std::exchange(closed_, true) && driver_) driver_->Cut();
 }
 
 }  // namespace kyuu::tools

@@ -1,5 +1,4 @@
-// The command line's connection to a kyuud: WebSocket over TCP or TLS, and the
-// signaling client on top of it.
+// One connection of the command line to a kyuud: WebSocket over TCP or TLS.
 
 #ifndef KYUU_TOOLS_KYUU_SIGNALING_LINK_H_
 #define KYUU_TOOLS_KYUU_SIGNALING_LINK_H_
@@ -17,34 +16,34 @@
 #include "net/stream_driver.h"
 #include "net/tcp.h"
 #include "net/tls.h"
-#include "signaling/client.h"
 #include "signaling/client_connection.h"
 
 namespace kyuu::tools {
 
-// SignalingLink lives on one loop. Events of the signaling client are given to
-// the handler; a server that cannot be reached, or is lost, shows as
-// signaling::ClientClosed, after which nothing follows.
+// SignalingLink lives on one loop. What its WebSocket tells goes to the
+// handler; a server that cannot be reached, or is lost, shows as
+// signaling::WebSocketClosed, after which nothing follows.
 class SignalingLink {
  public:
-  using Handler = absl::AnyInvocable<void(signaling::Client::Event)>;
+  using Event = signaling::ClientConnection::Event;
+  using Handler = absl::AnyInvocable<void(Event)>;
 
   // Connects to `url` ("ws://host:port/path", "wss://...", or the address of
   // the page, "http://..."). Resolves the name, which may block for seconds.
   // INVALID_ARGUMENT or NOT_FOUND with a text for a person. `loop` and `random`
-  // must outlive the link.
+  // must outlive the link. The handler must not destroy it.
   static absl::StatusOr<std::unique_ptr<SignalingLink>> Connect(
       net::Loop& loop, Random& random, const std::string& url, Handler handler);
   ~SignalingLink();
 
-  // Commands go to client(), which exists from the signaling::Ready event on;
-  // Flush() afterwards sends what they made. It does nothing from within the
-  // handler, after which it happens anyway.
-  signaling::Client& client() { return *client_; }
+  // From WebSocketOpened to WebSocketClosed; Flush() afterwards sends it.
+  void Send(std::string message);
   void Flush();
 
-  // Says goodbye to the server and stops reporting events.
+  // Says goodbye to the server and tells nothing more.
   void Close();
+  // Gives the connection up without a word, and tells nothing more.
+  void Drop();
 
  private:
   using Driver = net::StreamDriver<signaling::ClientConnection>;
@@ -54,9 +53,7 @@ class SignalingLink {
                 std::optional<net::TlsContext> tls, Handler handler);
 
   void OnConnected(absl::StatusOr<net::TcpStream> tcp);
-  void OnEvent(signaling::ClientConnection::Event event);
-  // Moves messages between WebSocket and client.
-  void Exchange();
+  void OnEvent(Event event);
   void Lost(const absl::Status& status);
 
   net::Loop& loop_;
@@ -66,11 +63,9 @@ class SignalingLink {
   Handler handler_;
   std::optional<net::Connector> connector_;  // Until connected.
   std::optional<signaling::ClientConnection> connection_;
-  std::optional<signaling::Client> client_;
   net::StreamBuffer buffer_;
   std::optional<Driver> driver_;
-  net::Alarm client_alarm_;
-  bool exchanging_ = false;
+  bool opened_ = false;
   bool closed_ = false;
 };
 
