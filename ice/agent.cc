@@ -33,6 +33,12 @@ constexpr size_t kMaxUsername = 508;
 
 using internal::Nomination;
 
+absl::Duration AgreedPacing(std::optional<absl::Duration> ours,
+                            std::optional<absl::Duration> theirs) {
+  return std::max({ours.value_or(kPacingDefault),
+                   theirs.value_or(kPacingDefault), kPacingMin});
+}
+
 Agent::Agent(Role role, const Credentials& local, Random& random,
              const AgentOptions& options)
     : options_(options),
@@ -64,7 +70,7 @@ void Agent::SwitchRole(Role role) {
 }
 
 void Agent::SetPacing(absl::Time now, absl::Duration ta) {
-  options_.ta = std::max(ta, absl::Milliseconds(5));
+  options_.ta = std::max(ta, kPacingMin);
   next_slot_ = std::min(next_slot_, now + options_.ta);
   Update(now);
 }

@@ -73,8 +73,8 @@ class Agent {
   // no use (TCP, another generation's `ufrag`, a forbidden address, one too
   // many) is counted and ignored.
   void AddRemoteCandidate(absl::Time now, const Candidate& candidate);
-  // Replaces AgentOptions::ta by what both sides agreed on (RFC 8839 section
-  // 5.7), but not below the 5 ms of RFC 8445 section 14.2.
+  // Replaces AgentOptions::ta by what both sides agreed on (AgreedPacing), but
+  // not below kPacingMin.
   void SetPacing(absl::Time now, absl::Duration ta);
   // The peer will send no more candidates (RFC 8838 section 8.2).
   void EndOfRemoteCandidates(absl::Time now);
@@ -178,6 +178,7 @@ class Agent {
                                      absl::Span<uint8_t> out);
   std::optional<Datagram> RepeatCheck(absl::Time now, size_t index,
                                       absl::Span<uint8_t> out);
+  void BeginTransaction(absl::Time now, size_t index);
   std::optional<Datagram> Transmit(absl::Time now, Pair& pair,
                                    absl::Span<uint8_t> out);
   std::optional<Datagram> NextKeepalive(absl::Time now, Generation& g,
@@ -202,6 +203,8 @@ class Agent {
   void ReviewConsent(absl::Time now, Generation& g);
   void Resume();
   absl::Duration CheckTimeout(const Pair& pair) const;
+  bool IsTrusted(const Pair& pair) const;
+  int QuickChecks(const Pair& pair) const;
   int TransmissionsMax(const Pair& pair) const;
   absl::Duration SuspectAfter(const Pair& pair) const;
   absl::Duration ConsentInterval();

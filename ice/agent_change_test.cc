@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -118,6 +119,19 @@ TEST_F(AgentChangeTest, ChecksKeepToThePacingAgreedOn) {
     }
   }
   EXPECT_EQ(now_ - start, 9 * absl::Milliseconds(5));
+}
+
+TEST(AgreedPacing, TheLargerOfBothAndSilenceMeansTheDefault) {
+  constexpr std::optional<absl::Duration> kSilent;
+  const auto ms = [](int n) { return absl::Milliseconds(n); };
+  EXPECT_EQ(AgreedPacing(kSilent, kSilent), ms(50));
+  EXPECT_EQ(AgreedPacing(ms(5), kSilent), ms(50));
+  EXPECT_EQ(AgreedPacing(kSilent, ms(5)), ms(50));
+  EXPECT_EQ(AgreedPacing(ms(200), kSilent), ms(200));
+  EXPECT_EQ(AgreedPacing(kSilent, ms(200)), ms(200));
+  EXPECT_EQ(AgreedPacing(ms(5), ms(20)), ms(20));
+  EXPECT_EQ(AgreedPacing(ms(20), ms(5)), ms(20));
+  EXPECT_EQ(AgreedPacing(ms(0), ms(1)), ms(5));
 }
 
 // Two hosts with two addresses each, 10 ms apart.

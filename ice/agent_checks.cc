@@ -209,22 +209,40 @@ bool Agent::ChecksRunning() const {
   return !g.selected || g.resumed || IsRelayed(g.pairs[*g.selected]);
 }
 
-// A pair that works, or that the peer says so of, is worth more packets: they
-// harm nobody, and one that is lost holds up the data.
+// That somebody is there who wants our checks is sure once he has answered one.
+// His own check may be a replay, and then its source is anybody's address; but
+// not if he told that address.
+bool Agent::IsTrusted(const Pair& pair) const {
+  if (pair.responses_received > 0) return true;
+  const bool wanted = pair.heard() || pair.nomination != Nomination::kNone;
+  return wanted &&
+         current_->remotes[pair.remote].type != CandidateType::kPeerReflexive;
+}
+
+// How many of a pair's checks follow each other without waiting for the
+// retransmission timeout: a lost one holds up the data.
+int Agent::QuickChecks(const Pair& pair) const {
+  if (!pair.heard() && pair.nomination == Nomination::kNone) return 0;
+  return IsTrusted(pair) ? options_.quick_checks
+                         : std::min(3, options_.quick_checks);
+}
+
 int Agent::TransmissionsMax(const Pair& pair) const {
-  return options_.max_transmissions *
-         (pair.nomination == Nomination::kNone ? 1 : 2);
+  return options_.max_transmissions +
+         (IsTrusted(pair) ? options_.quick_checks : 0);
 }
 
 // How long the last transmission may take to be answered.
 absl::Duration Agent::CheckTimeout(const Pair& pair) const {
-  if (pair.nomination != Nomination::kNone &&
-      pair.check.transmissions < TransmissionsMax(pair)) {
-    return pair.check.rto;
+  const int quick = QuickChecks(pair);
+  if (pair.check.transmissions <= quick) {
+    return std::max(2 * pair.rtt, options_.quick_interval);
   }
-  const size_t sent = std::min(static_cast<size_t>(pair.check.transmissions),
-                               options_.waits.size());
-  return pair.check.rto * options_.waits[sent - 1];
+  const int slow = pair.check.transmissions - (IsTrusted(pair) ? quick : 0);
+  return pair.check.rto *
+         options_
+             .waits[std::min(static_cast<size_t>(slow), options_.waits.size()) -
+                    1];
 }
 
 bool Agent::MayRetransmit(const Pair& pair) const {
@@ -295,27 +313,36 @@ std::optional<Datagram> Agent::StartCheck(absl::Time now, size_t index,
   pair.check.rto =
       std::max(options_.rto_initial,
                options_.ta * static_cast<int64_t>(g.CountActive()));
-  const bool nominating = pair.nomination == Nomination::kNominating;
-  if (pair.nomination != Nomination::kNone) {
-    pair.check.rto = std::max(2 * pair.rtt, options_.nomination_rto_min);
-  }
-  // What had its seven packets and never answered gets one more, not as many.
-  const bool hopeless =
-      pair.responses_received == 0 &&
-      pair.checks_sent >= static_cast<uint64_t>(options_.max_transmissions);
-  pair.check.transmissions = hopeless ? options_.max_transmissions - 1 : 0;
-  pair.check.transaction = stun::TransactionId::Generate(*random_);
-  g.AddTransaction({pair.check.transaction, static_cast<uint16_t>(index), role_,
-                    nominating, /*retransmitted=*/false, now},
-                   options_.max_transactions);
+  // What had all its packets and never answered gets one more, not as many.
+  const int most = TransmissionsMax(pair);
+  const bool hopeless = pair.responses_received == 0 &&
+                        pair.checks_sent >= static_cast<uint64_t>(most);
+  pair.check.transmissions = hopeless ? most - 1 : 0;
+  BeginTransaction(now, index);
   return Transmit(now, pair, out);
 }
 
 std::optional<Datagram> Agent::RepeatCheck(absl::Time now, size_t index,
                                            absl::Span<uint8_t> out) {
   Pair& pair = current_->pairs[index];
-  current_->MarkRetransmitted(pair.check.transaction);
+  if (pair.check.transmissions <= QuickChecks(pair)) {
+    BeginTransaction(now, index);
+  } else {
+    current_->MarkRetransmitted(pair.check.transaction);
+  }
   return Transmit(now, pair, out);
+}
+
+// The pair's next check is another transaction; answers to the ones before it
+// still count (RFC 8445 section 7.3.1.4).
+void Agent::BeginTransaction(absl::Time now, size_t index) {
+  Pair& pair = current_->pairs[index];
+  pair.check.transaction = stun::TransactionId::Generate(*random_);
+  current_->AddTransaction(
+      {pair.check.transaction, static_cast<uint16_t>(index), role_,
+       pair.nomination == Nomination::kNominating, /*retransmitted=*/false,
+       now},
+      options_.max_transactions);
 }
 
 std::optional<Datagram> Agent::Transmit(absl::Time now, Pair& pair,

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -37,18 +38,33 @@ enum class AgentState : uint8_t {
 absl::string_view ToString(Role role);
 absl::string_view ToString(AgentState state);
 
+// Ta where nothing else is agreed on, and its least value (RFC 8445 section
+// 14.2).
+constexpr absl::Duration kPacingDefault = absl::Milliseconds(50);
+constexpr absl::Duration kPacingMin = absl::Milliseconds(5);
+
+// AgreedPacing returns Ta for both sides of a session: the larger of what each
+// says in its description (a=ice-pacing), where silence means the default (RFC
+// 8839 section 5.5).
+absl::Duration AgreedPacing(std::optional<absl::Duration> ours,
+                            std::optional<absl::Duration> theirs);
+
 struct AgentOptions {
   // Ta, the least time between two checks that no authenticated packet of the
-  // peer called for (RFC 8445 section 14.2).
-  absl::Duration ta = absl::Milliseconds(50);
+  // peer called for (RFC 8445 section 14.2), until SetPacing() says otherwise.
+  absl::Duration ta = kPacingDefault;
   // The least retransmission timeout of a check; with N pairs waiting or in
   // progress it is N * Ta if that is more (RFC 8445 section 14.3).
   absl::Duration rto_initial = absl::Milliseconds(500);
   // Rc: the first transmission and six more, at most as many as `waits`.
   int max_transmissions = 7;
-  // The check of a pair that is nominated, by either side, is repeated up to
-  // twice as often, after two round trips, and never faster than this.
-  absl::Duration nomination_rto_min = absl::Milliseconds(100);
+  // A pair that the peer was heard on, or that is nominated, is checked anew,
+  // each time by a new transaction, after two round trips but never sooner than
+  // `quick_interval`, up to `quick_checks` times; then as any other. Of an
+  // address that only an unanswered check told (which may be a replayed one),
+  // these are three of its max_transmissions.
+  absl::Duration quick_interval = absl::Milliseconds(100);
+  int quick_checks = 7;
   // The waits after them, in timeouts. RFC 8489 section 6.2.1 doubles from the
   // first on, which costs whoever loses two packets 1.5 s; here the same seven
   // packets in the same time begin with four at equal distance:

@@ -1,6 +1,7 @@
 // Where descriptions and ICE meet: what sdp takes, ICE takes; what is taken
 // back is undone in both; a candidate belongs to the transport.
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <variant>
@@ -254,6 +255,49 @@ TEST(ConnectionNegotiation, OneNumberSaysWhatIsTaken) {
   EXPECT_TRUE(t.network.RunUntil([&] { return t.b.messages.size() == 1; },
                                  absl::Seconds(30)));
   EXPECT_TRUE(t.a.connected() && t.b.connected());
+}
+
+// The least time between two checks that `ours` makes, of which nobody answers
+// one, when the peer's offer says `theirs`.
+absl::Duration Pacing(std::optional<absl::Duration> ours,
+                      std::optional<absl::Duration> theirs) {
+  CallOptions options;
+  options.a.sdp.ice_pacing = theirs;
+  options.b.sdp.ice_pacing = ours;
+  Direct t(options);
+  t.call.trickle = false;
+  std::vector<absl::Time> sent;
+  t.network.set_filter([&](const Datagram& d) {
+    if (d.path.local == kB) sent.push_back(t.now());
+    return false;
+  });
+  EXPECT_OK(t.a.connection.CreateDataChannel(t.now(), {}));
+  EXPECT_OK(t.SetRemote(t.b, SdpType::kOffer, t.Offer(t.a)));
+  t.Answer(t.b);
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_OK(t.b.connection.AddIceCandidate(
+        t.now(),
+        absl::StrCat("candidate:", i, " 1 udp 2122260223 198.51.100.", i + 1,
+                     " 9 typ host"),
+        "0", 0));
+  }
+  t.network.RunFor(absl::Seconds(2));
+  absl::Duration least = absl::InfiniteDuration();
+  for (size_t i = 1; i < sent.size(); ++i) {
+    least = std::min(least, sent[i] - sent[i - 1]);
+  }
+  return least;
+}
+
+// RFC 8839 section 5.5: whoever says nothing wants 50 ms.
+TEST(ConnectionNegotiation, ChecksKeepToTheSlowerPacingOfBoth) {
+  const auto ms = [](int n) { return absl::Milliseconds(n); };
+  EXPECT_EQ(Pacing(std::nullopt, std::nullopt), ms(50));
+  EXPECT_EQ(Pacing(std::nullopt, ms(120)), ms(120));
+  EXPECT_EQ(Pacing(ms(120), std::nullopt), ms(120));
+  EXPECT_EQ(Pacing(ms(5), std::nullopt), ms(50));
+  EXPECT_EQ(Pacing(ms(5), ms(20)), ms(20));
+  EXPECT_EQ(Pacing(ms(5), ms(5)), ms(5));
 }
 
 }  // namespace

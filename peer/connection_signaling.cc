@@ -238,12 +238,8 @@ absl::Status Connection::ApplyRemoteIce(absl::Time now) {
     status = ice_.SetRemoteCredentials(now, credentials, mode);
   }
   KYUU_RETURN_IF_ERROR(status);
-  // RFC 8839 section 5.7: the slower of the two, if both want another than the
-  // default.
-  if (options_.sdp.ice_pacing && remote->ice_pacing) {
-    ice_.SetPacing(now,
-                   std::max(*options_.sdp.ice_pacing, *remote->ice_pacing));
-  }
+  ice_.SetPacing(
+      now, ice::AgreedPacing(options_.sdp.ice_pacing, remote->ice_pacing));
   for (const ice::Candidate& candidate : remote->candidates) {
     ice_.AddRemoteCandidate(now, candidate);
   }

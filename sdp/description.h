@@ -69,7 +69,7 @@ class Block {
   std::optional<absl::string_view> ice_pwd() const;
   // HasIceOption looks for one tag ("trickle", "ice2") in a=ice-options.
   bool HasIceOption(absl::string_view tag) const;
-  // RFC 8839 section 5.7: the pacing wanted, in milliseconds.
+  // RFC 8839 section 5.5: the pacing wanted, in milliseconds.
   std::optional<uint32_t> ice_pacing_ms() const;
   // RFC 4145 section 4, as RFC 8842 uses it.
   std::optional<Setup> setup() const;

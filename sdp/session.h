@@ -53,7 +53,7 @@ class Session {
     // Our role when the offer leaves the choice: RFC 8842 section 5.3
     // recommends kActive. kActive or kPassive.
     Setup answer_setup = Setup::kActive;
-    // Announced as a=ice-pacing (RFC 8839 section 5.7) when set.
+    // Announced as a=ice-pacing (RFC 8839 section 5.5) when set.
     std::optional<absl::Duration> ice_pacing;
     // Write "a=msid-semantic: WMS", as browsers do. No one needs it.
     bool msid_semantic = false;

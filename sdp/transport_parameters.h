@@ -43,7 +43,7 @@ struct TransportParameters {
   bool ice_lite = false;  // RFC 8445 section 2.5: we then control.
   bool trickle = false;   // RFC 8838 section 4.1.
   bool ice2 = false;      // RFC 8445 section 10.
-  std::optional<absl::Duration> ice_pacing;     // RFC 8839 section 5.7.
+  std::optional<absl::Duration> ice_pacing;     // RFC 8839 section 5.5.
   std::vector<dtls::Fingerprint> fingerprints;  // At least one usable.
   std::string tls_id;                    // RFC 8842 section 4; empty if none.
   Setup remote_setup = Setup::kActpass;  // As the peer wrote it.

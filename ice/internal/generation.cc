@@ -18,7 +18,8 @@
 namespace kyuu::ice::internal {
 namespace {
 
-constexpr size_t kTransactionsPerPair = 4;
+// All that one pair's quick checks may have under way.
+constexpr size_t kTransactionsPerPair = 8;
 
 uint32_t PairFoundation(uint16_t base, uint16_t remote) {
   return uint32_t{base} << 16 | remote;

@@ -104,6 +104,8 @@ struct Pair {
   uint64_t responses_received = 0;
   uint64_t requests_received = 0;
 
+  // The peer was heard on it: its check came, or its answer.
+  bool heard() const { return requests_received + responses_received > 0; }
   bool nominated() const { return nomination == Nomination::kNominated; }
   bool pending() const {
     return state == PairState::kFrozen || state == PairState::kWaiting ||
