@@ -140,6 +140,12 @@ absl::StatusOr<std::vector<Interface>> Interfaces() {
   return interfaces;
 }
 
+bool IsHere(const std::vector<Interface>& interfaces, const IpAddress& ip) {
+  return ip.IsLoopback() ||
+         std::any_of(interfaces.begin(), interfaces.end(),
+                     [&ip](const Interface& i) { return i.address == ip; });
+}
+
 absl::StatusOr<IpAddress> SourceAddress(const TransportAddress& remote) {
   internal::SocketAddress address;
   const socklen_t size = internal::ToSockaddr(remote, address);

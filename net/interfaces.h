@@ -32,6 +32,10 @@ struct Interface {
 // order.
 absl::StatusOr<std::vector<Interface>> Interfaces();
 
+// IsHere tells whether `ip` is one of `interfaces`, or loopback, all of which
+// every machine has.
+bool IsHere(const std::vector<Interface>& interfaces, const IpAddress& ip);
+
 // SourceAddress is the address that the system would send from towards
 // `remote`; nothing is sent. UNAVAILABLE if there is no route.
 absl::StatusOr<IpAddress> SourceAddress(const TransportAddress& remote);

@@ -199,6 +199,7 @@ absl::StatusOr<TcpListener> TcpListener::Open(const Options& options) {
   SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, on);
   if (options.bind.ip.is_v6()) SetOption(fd.get(), SOL_IPV6, IPV6_V6ONLY, on);
   if (options.reuse_port) SetOption(fd.get(), SOL_SOCKET, SO_REUSEPORT, on);
+  if (options.await_address) internal::AwaitAddress(fd.get());
   if (bind(fd.get(), &address.any, size) != 0 ||
       listen(fd.get(), options.backlog) != 0) {
     return internal::ErrnoStatus(errno, what);

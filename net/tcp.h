@@ -117,7 +117,8 @@ class TcpListener {
   struct Options {
     TransportAddress bind;  // Port 0: the kernel chooses.
     bool reuse_port = false;
-    int backlog = 1024;  // Capped by net.core.somaxconn.
+    bool await_address = false;  // As UdpOptions'.
+    int backlog = 1024;          // Capped by net.core.somaxconn.
     StreamOptions stream;
   };
   // ALREADY_EXISTS if the address is in use; see UdpSocket::Open.

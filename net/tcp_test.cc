@@ -146,6 +146,18 @@ TEST_F(TcpTest, PeekLeavesTheByte) {
   loop_.RunUntil([&, &s = *server] { return s.received == "GET"; });
 }
 
+TEST_F(TcpTest, AnAddressThatIsNotThereYetCanBeAwaited) {
+  for (const char* text : {"203.0.113.1:0", "[2001:db8::1]:0"}) {
+    const TransportAddress bind = TransportAddress::Parse(text).value();
+    EXPECT_THAT(TcpListener::Open({.bind = bind}),
+                StatusIs(absl::StatusCode::kNotFound));
+    auto listener = TcpListener::Open({.bind = bind, .await_address = true});
+    ASSERT_OK(listener);
+    EXPECT_EQ(listener->local().ip, bind.ip);
+    EXPECT_FALSE(listener->Accept());
+  }
+}
+
 TEST_F(TcpTest, ATakenPortIsAlreadyExists) {
   EXPECT_THAT(TcpListener::Open({.bind = listener_.local()}),
               StatusIs(absl::StatusCode::kAlreadyExists));

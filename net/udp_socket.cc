@@ -186,6 +186,7 @@ absl::StatusOr<UdpSocket> UdpSocket::Open(const UdpOptions& options) {
   const int on = 1;
   if (!v4) SetOption(fd.get(), SOL_IPV6, IPV6_V6ONLY, on);
   if (options.reuse_port) SetOption(fd.get(), SOL_SOCKET, SO_REUSEPORT, on);
+  if (options.await_address) internal::AwaitAddress(fd.get());
   if (bind(fd.get(), &address.any, size) != 0) {
     return internal::ErrnoStatus(errno, what);
   }

@@ -89,6 +89,9 @@ struct UdpOptions {
   // SO_REUSEPORT: several sockets share the address, the kernel spreads remote
   // addresses over them.
   bool reuse_port = false;
+  // The address need not be this machine's yet (IP_FREEBIND): what comes to it
+  // once it is, comes here. For listeners that are started before the network.
+  bool await_address = false;
   // Bytes asked of the kernel for each direction. A burst of 1 MB, a video key
   // frame, has to fit while the loop is busy. The kernel may grant less.
   int buffer_bytes = 4 << 20;

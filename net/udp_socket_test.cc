@@ -88,6 +88,20 @@ TEST_F(UdpSocketTest, AForeignOrMissingAddressIsRefused) {
               StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
+// T15: the network is there later than the server.
+TEST_F(UdpSocketTest, AnAddressThatIsNotThereYetCanBeAwaited) {
+  for (const char* address : {"203.0.113.1:0", "[2001:db8::1]:0"}) {
+    UdpSocket socket =
+        UdpSocket::Open({.bind = At(address), .await_address = true}).value();
+    EXPECT_EQ(socket.local().ip, At(address).ip);
+    EXPECT_NE(socket.local().port, 0);
+    EXPECT_TRUE(socket.Receive(buffer_).empty());
+    EXPECT_THAT(
+        UdpSocket::Open({.bind = socket.local(), .await_address = true}),
+        StatusIs(absl::StatusCode::kAlreadyExists));
+  }
+}
+
 TEST_F(UdpSocketTest, ReusePortSharesAnAddress) {
   UdpOptions options{.bind = At("127.0.0.1:0"), .reuse_port = true};
   UdpSocket first = UdpSocket::Open(options).value();

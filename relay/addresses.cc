@@ -42,6 +42,7 @@ std::optional<IpAddress> BindFor(
     const std::vector<net::Interface>& interfaces) {
   for (const TransportAddress& listener : listeners) {
     if (listener.ip.family() == advertised.family() && !listener.ip.IsAny()) {
+      if (!net::IsHere(interfaces, listener.ip)) return std::nullopt;
       return listener.ip;
     }
   }
@@ -94,18 +95,22 @@ Addresses AddressesOf(const Options& options,
                        });
   };
   for (RelayAddress address : options.relay_addresses) {
-    if (address.bind == IpAddress()) {
+    if (address.bind == IpAddress() &&
+        net::IsHere(interfaces, address.advertised)) {
+      address = {address.advertised, {}};
+    } else if (address.bind == IpAddress()) {
       const auto bind = BindFor(address.advertised, listeners, interfaces);
       if (!bind.has_value()) continue;
       address.bind = *bind;
     }
+    if (!net::IsHere(interfaces, address.bind)) continue;
     address.whom = RelayAddress::For::kEverybody;  // The operator's word.
     add(address);
   }
   for (const TransportAddress& listener : listeners) {
     if (named(listener.ip.family())) continue;
     if (!listener.ip.IsAny()) {
-      add({listener.ip, {}});
+      if (net::IsHere(interfaces, listener.ip)) add({listener.ip, {}});
       continue;
     }
     for (const IpAddress& ip : Usable(interfaces, listener.ip.family())) {

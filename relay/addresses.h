@@ -27,7 +27,7 @@ struct Addresses {
 // are those that `options` name and, in families of which it names none, those
 // of the listeners: of one on the "any" address each that the machine has,
 // public ones first, loopback last, link-local ones not at all. What the
-// machine does not have yet is left out. `listeners` are the real ones.
+// machine does not have now is left out. `listeners` are the real ones.
 Addresses AddressesOf(const Options& options,
                       const std::vector<TransportAddress>& listeners,
                       const std::vector<net::Interface>& interfaces);

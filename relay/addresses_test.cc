@@ -71,6 +71,39 @@ TEST(AddressesTest, NamedAddressesTakeThePlaceOfAFamilysOthers) {
             Texts{"10.9.9.1 as 5.5.5.5"});
 }
 
+// Each is left out until it is there, and while it is away.
+TEST(AddressesTest, NamedAddressesAreWaitedFor) {
+  std::vector<net::Interface> machine = Machine();
+  EXPECT_EQ(
+      Relays(AddressesOf({}, {At("11.1.1.7:1"), At("10.9.9.1:1")}, machine)),
+      Texts{"10.9.9.1"});
+  Options options;
+  options.relay_addresses = {{Ip("11.1.1.7"), Ip("5.5.5.5")}};
+  EXPECT_EQ(Relays(AddressesOf(options, {At("0.0.0.0:1")}, machine)), Texts{});
+  machine.push_back({"eth0", 3, Ip("11.1.1.7"), net::InterfaceKind::kOther});
+  EXPECT_EQ(
+      Relays(AddressesOf({}, {At("11.1.1.7:1"), At("10.9.9.1:1")}, machine)),
+      (Texts{"11.1.1.7", "10.9.9.1"}));
+  EXPECT_EQ(Relays(AddressesOf(options, {At("0.0.0.0:1")}, machine)),
+            Texts{"11.1.1.7 as 5.5.5.5"});
+}
+
+// Whether an address is the machine's own or a NAT's in front of it is asked
+// whenever addresses change: our own may be there later than we.
+TEST(AddressesTest, AnAddressThatComesLaterIsNoNats) {
+  Options options;
+  options.relay_addresses = {{{}, Ip("11.1.1.7")}};
+  std::vector<net::Interface> machine = Machine();
+  EXPECT_EQ(Relays(AddressesOf(options, {At("0.0.0.0:1")}, machine)),
+            Texts{"11.1.1.1 as 11.1.1.7"});
+  machine.push_back({"eth0", 3, Ip("11.1.1.7"), net::InterfaceKind::kOther});
+  EXPECT_EQ(Relays(AddressesOf(options, {At("0.0.0.0:1")}, machine)),
+            Texts{"11.1.1.7"});
+  options.relay_addresses = {{{}, Ip("127.0.0.1")}};
+  EXPECT_EQ(Relays(AddressesOf(options, {At("0.0.0.0:1")}, machine)),
+            Texts{"127.0.0.1"});
+}
+
 // Started before the network: no loopback stands in for what is to come.
 TEST(AddressesTest, AMachineWithoutNetworkRelaysForItselfOnly) {
   std::vector<net::Interface> machine = {Machine()[0]};

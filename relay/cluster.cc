@@ -14,8 +14,9 @@ namespace {
 absl::StatusOr<std::vector<net::UdpSocket>> OpenShared(TransportAddress address,
                                                        int count) {
   std::vector<net::UdpSocket> sockets;
-  KYUU_ASSIGN_OR_RETURN(net::UdpSocket alone,
-                        net::UdpSocket::Open({.bind = address}));
+  KYUU_ASSIGN_OR_RETURN(
+      net::UdpSocket alone,
+      net::UdpSocket::Open({.bind = address, .await_address = true}));
   address = alone.local();
   if (count == 1) {
     sockets.push_back(std::move(alone));
@@ -25,10 +26,30 @@ absl::StatusOr<std::vector<net::UdpSocket>> OpenShared(TransportAddress address,
   for (int i = 0; i < count; ++i) {
     KYUU_ASSIGN_OR_RETURN(
         net::UdpSocket socket,
-        net::UdpSocket::Open({.bind = address, .reuse_port = true}));
+        net::UdpSocket::Open(
+            {.bind = address, .reuse_port = true, .await_address = true}));
     sockets.push_back(std::move(socket));
   }
   return sockets;
+}
+
+// The machine's addresses: those of its interfaces, and those that `options`
+// name and that can be bound all the same, by a route of kind "local".
+absl::StatusOr<std::vector<net::Interface>> Machine(const Options& options) {
+  KYUU_ASSIGN_OR_RETURN(std::vector<net::Interface> interfaces,
+                        net::Interfaces());
+  std::vector<IpAddress> named;
+  for (const TransportAddress& a : options.listen) named.push_back(a.ip);
+  for (const auto& a : options.relay_addresses) named.push_back(a.bind);
+  for (const IpAddress& ip : named) {
+    if (ip == IpAddress() || ip.IsAny() || net::IsHere(interfaces, ip)) {
+      continue;
+    }
+    if (net::UdpSocket::Open({.bind = {ip, 0}}).ok()) {
+      interfaces.push_back({.name = "", .index = 0, .address = ip});
+    }
+  }
+  return interfaces;
 }
 
 std::string Secret() {
@@ -65,7 +86,7 @@ absl::Status Cluster::Start() {
   KYUU_ASSIGN_OR_RETURN(interfaces_, net::InterfaceWatch::Create(
                                          main_, [this] { FollowAddresses(); }));
   KYUU_ASSIGN_OR_RETURN(const std::vector<net::Interface> interfaces,
-                        net::Interfaces());
+                        Machine(options_));
   addresses_ = AddressesOf(options_, listeners_, interfaces);
   return MakeNodes(std::move(sockets));
 }
@@ -129,7 +150,7 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
 // clients go on then.
 void Cluster::FollowAddresses() {
   const absl::StatusOr<std::vector<net::Interface>> interfaces =
-      net::Interfaces();
+      Machine(options_);
   if (!interfaces.ok() || first_ == nullptr) return;
   Addresses now = AddressesOf(options_, listeners_, *interfaces);
   if (now == addresses_) return;

@@ -14,13 +14,14 @@ namespace kyuu::relay {
 
 struct Options {
   // Where STUN and TURN are served over UDP. An "any" address is served at
-  // each address of the machine; port 0 lets the kernel choose.
+  // each address of the machine; one that the machine does not have yet, once
+  // it has it; port 0 lets the kernel choose.
   std::vector<TransportAddress> listen;
 
   // Where relayed packets come from. In a family of which none is named: from
   // the address that the client has reached, if others can reach it too. A
-  // `bind` without family stands for the machine's main address of the family
-  // of `advertised`, for a NAT in front of it.
+  // `bind` without family stands for `advertised` while the machine has it, and
+  // else for its main address of that family, with a NAT in front of it.
   std::vector<turn::ServerOptions::RelayAddress> relay_addresses;
 
   // Loops that share the work, the caller's among them.

@@ -99,4 +99,11 @@ absl::Status ErrnoStatus(int error, absl::string_view what) {
   }
 }
 
+void AwaitAddress(int fd) {
+  // Each family knows one of them.
+  const int on = 1;
+  SetOption(fd, SOL_IP, IP_FREEBIND, on);
+  SetOption(fd, SOL_IPV6, IPV6_FREEBIND, on);
+}
+
 }  // namespace kyuu::net::internal

@@ -43,6 +43,10 @@ bool SetOption(int fd, int level, int name, const T& value) {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
 
+// Lets `fd` be bound to an address that is not there yet. A kernel that cannot
+// refuses the bind, as ever.
+void AwaitAddress(int fd);
+
 }  // namespace kyuu::net::internal
 
 #endif  // KYUU_NET_INTERNAL_SOCKADDR_H_

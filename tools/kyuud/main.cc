@@ -19,6 +19,7 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "base/system_random.h"
+#include "net/interfaces.h"
 #include "net/limits.h"
 #include "net/loop.h"
 #include "net/stream_port.h"
@@ -90,7 +91,9 @@ void Announce(const std::vector<TransportAddress>& http,
   for (const TransportAddress& listener : turn.listeners()) {
     std::printf(
         "kyuud: STUN and TURN on udp %s, relaying from %s ports %d-%d\n",
-        listener.ToString().c_str(), absl::StrJoin(relays, " and ").c_str(),
+        listener.ToString().c_str(),
+        relays.empty() ? "no address yet,"
+                       : absl::StrJoin(relays, " and ").c_str(),
         config.relay_port_low, config.relay_port_high);
   }
   std::fflush(stdout);
@@ -129,12 +132,35 @@ FrontDoorOptions DoorOptions(const Config& config,
   return options;
 }
 
+// Says which listeners nobody reaches yet: for a server that is started before
+// its network all is well, for a mistyped address this is the only sign.
+void WarnOfAbsentAddresses(const Config& config) {
+  const auto interfaces = net::Interfaces();
+  if (!interfaces.ok()) return;
+  std::vector<IpAddress> absent;
+  for (const auto* listens : {&config.http_listen, &config.turn_listen}) {
+    for (const TransportAddress& listen : *listens) {
+      if (!listen.ip.IsAny() && !net::IsHere(*interfaces, listen.ip)) {
+        absent.push_back(listen.ip);
+      }
+    }
+  }
+  std::sort(absent.begin(), absent.end());
+  absent.erase(std::unique(absent.begin(), absent.end()), absent.end());
+  for (const IpAddress& ip : absent) {
+    spdlog::warn(
+        "kyuud: {} is no address of this machine; it is served once it is",
+        ip.ToString());
+  }
+}
+
 absl::StatusOr<std::vector<net::TcpListener>> OpenListeners(
     const Config& config) {
   std::vector<net::TcpListener> listeners;
   for (const TransportAddress& bind : config.http_listen) {
-    KYUU_ASSIGN_OR_RETURN(net::TcpListener listener,
-                          net::TcpListener::Open({.bind = bind}));
+    KYUU_ASSIGN_OR_RETURN(
+        net::TcpListener listener,
+        net::TcpListener::Open({.bind = bind, .await_address = true}));
     listeners.push_back(std::move(listener));
   }
   return listeners;
@@ -183,6 +209,7 @@ absl::Status Serve(Config config) {
   for (const net::TcpListener& listener : listeners) {
     http.push_back(listener.local());
   }
+  WarnOfAbsentAddresses(config);
   SystemRandom random;
   KYUU_ASSIGN_OR_RETURN(const std::unique_ptr<TurnService> turn,
                         TurnService::Open(config, http, *loop, random));

@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/counters.h"
-#include "net/interfaces.h"
 #include "spdlog/spdlog.h"
 
 namespace kyuu::tools {
@@ -89,8 +88,8 @@ std::string Advertise(const TransportAddress& listener,
 
 }  // namespace
 
-absl::StatusOr<relay::Options> RelayOptions(
-    const Config& config, std::vector<TransportAddress> services) {
+relay::Options RelayOptions(const Config& config,
+                            std::vector<TransportAddress> services) {
   relay::Options options;
   options.server.listeners = std::move(services);
   options.listen = config.turn_listen;
@@ -104,22 +103,9 @@ absl::StatusOr<relay::Options> RelayOptions(
   server.relay_port_low = config.relay_port_low;
   server.relay_port_high = config.relay_port_high;
   SetPeerPolicy(config, server);
-  if (config.relay_addresses.empty()) return options;
-  // One of this machine's own addresses is bound; any other must be what a NAT
-  // in front of us translates to.
-  const absl::StatusOr<std::vector<net::Interface>> interfaces =
-      net::Interfaces();
-  if (!interfaces.ok()) return interfaces.status();
   for (const Config::RelayAddress& given : config.relay_addresses) {
-    const bool own = given.told.IsLoopback() ||
-                     std::any_of(interfaces->begin(), interfaces->end(),
-                                 [&given](const net::Interface& i) {
-                                   return i.address == given.told;
-                                 });
     if (given.bind.has_value()) {
       options.relay_addresses.push_back({*given.bind, given.told});
-    } else if (own) {
-      options.relay_addresses.push_back({given.told, {}});
     } else {
       options.relay_addresses.push_back({{}, given.told});
     }
@@ -130,11 +116,8 @@ absl::StatusOr<relay::Options> RelayOptions(
 absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
     const Config& config, std::vector<TransportAddress> services,
     net::Loop& loop, Random& random) {
-  absl::StatusOr<relay::Options> options =
-      RelayOptions(config, std::move(services));
-  if (!options.ok()) return options.status();
   absl::StatusOr<std::unique_ptr<relay::Cluster>> cluster =
-      relay::Cluster::Open(*std::move(options), loop,
+      relay::Cluster::Open(RelayOptions(config, std::move(services)), loop,
                            [](const relay::Event& event) {
                              std::visit([](const auto& e) { Log(e); }, event);
                            });

@@ -22,8 +22,8 @@ namespace kyuu::tools {
 
 // RelayOptions is what `config` means for the relay. `services` are the other
 // ports of this process, which no client may reach by relay.
-absl::StatusOr<relay::Options> RelayOptions(
-    const Config& config, std::vector<TransportAddress> services);
+relay::Options RelayOptions(const Config& config,
+                            std::vector<TransportAddress> services);
 
 // TurnService gives each signaling session a TURN credential of its own, and
 // logs what the relay tells.
