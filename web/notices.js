@@ -1,7 +1,17 @@
-// What the page says besides the conversation: the notice line, the state of
-// the server in the bar; and what the browser remembers for it.
+// What the page says besides the conversation: which view is seen, the title,
+// the notice line, the state of the server in the bar; and what the browser
+// remembers for it.
 
 import { byId } from "./elements.js";
+
+export function view(name) {
+  document.body.dataset.view = name;
+}
+
+// Without a text, the page's own.
+export function title(text) {
+  document.title = text ? `${text} · kyuu` : "kyuu";
+}
 
 export function notice(text, { action, onaction, kind = "info" } = {}) {
   byId("notice").hidden = false;

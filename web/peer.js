@@ -1,7 +1,8 @@
 // One peer connection: perfect negotiation over signaling, and what the
 // connection panel tells about the way it found.
 
-const RESTARTS = 2;
+// How long a way that was lost may take to be mended by ICE restarts.
+const MEND_WITHIN = 60_000;
 
 // Events: "state" ({state}: connecting, connected, unsteady, failed, closed),
 // "control" (the control channel is open), "control-message" (an object),
@@ -16,7 +17,6 @@ export class Peer extends EventTarget {
     this.signal = signal;
     this.makingOffer = false;
     this.ignoreOffer = false;
-    this.restarts = 0;
     this.closed = false;
     this.tasks = Promise.resolve();
     this.servers = JSON.stringify(iceServers);
@@ -39,14 +39,34 @@ export class Peer extends EventTarget {
   // New servers, or new credentials for them. What is gathered from now on uses
   // them; a path through the relay is made anew by them before the old one ends.
   async useServers(iceServers) {
-    if (this.closed || JSON.stringify(iceServers) === this.servers) return;
+    if (!this.configure(iceServers)) return;
+    if (this.caller && (await this.relayed())) this.pc.restartIce();
+  }
+
+  // True if they are other ones.
+  configure(iceServers) {
+    if (this.closed || JSON.stringify(iceServers) === this.servers) return false;
     this.servers = JSON.stringify(iceServers);
     try {
       this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers });
-      if (this.caller && (await this.path())?.relayed) this.pc.restartIce();
     } catch (error) {
       console.warn("servers", error);
     }
+    return true;
+  }
+
+  async relayed() {
+    return (await this.path().catch(() => undefined))?.relayed ?? false;
+  }
+
+  // Signaling works again, and what was under way by it is lost: an offer is
+  // taken back, and the caller restarts ICE if there is need for it.
+  async signalingBack(iceServers) {
+    this.configure(iceServers);
+    if (this.closed || !this.caller) return;
+    const pending = this.pc.signalingState === "have-local-offer";
+    if (pending) await this.pc.setLocalDescription({ type: "rollback" });
+    if (pending || this.pc.connectionState !== "connected" || (await this.relayed())) this.pc.restartIce();
   }
 
   async offer() {
@@ -69,6 +89,7 @@ export class Peer extends EventTarget {
 
   async handle({ kind, sdp, candidate }) {
     if (this.closed) return;
+    if (kind === "answer" && this.pc.signalingState !== "have-local-offer") return; // To an offer that was taken back.
     if (kind === "offer" || kind === "answer") {
       const collision = kind === "offer" && (this.makingOffer || this.pc.signalingState !== "stable");
       this.ignoreOffer = !this.polite && collision;
@@ -91,24 +112,16 @@ export class Peer extends EventTarget {
   connectionChanged() {
     const state = this.pc.connectionState;
     if (state === "connected") {
-      this.restarts = 0;
+      clearTimeout(this.failTimer);
+      this.failTimer = undefined;
       this.emit("state", { state: "connected" });
     } else if (state === "disconnected") {
       this.emit("state", { state: "unsteady" });
     } else if (state === "failed") {
-      if (this.restarts < RESTARTS && this.caller) {
-        this.restarts++;
-        this.emit("state", { state: "unsteady" });
-        this.pc.restartIce();
-      } else if (this.caller) {
-        this.emit("state", { state: "failed" });
-      } else {
-        // The caller restarts; it has until then.
-        this.emit("state", { state: "unsteady" });
-        this.failTimer = setTimeout(() => {
-          if (this.pc.connectionState === "failed") this.emit("state", { state: "failed" });
-        }, 15_000);
-      }
+      // The caller restarts; an offer that is under way does that already.
+      this.failTimer ??= setTimeout(() => this.emit("state", { state: "failed" }), MEND_WITHIN);
+      this.emit("state", { state: "unsteady" });
+      if (this.caller && this.pc.signalingState === "stable") this.pc.restartIce();
     } else if (state === "connecting") {
       this.emit("state", { state: "connecting" });
     }

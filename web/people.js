@@ -38,6 +38,10 @@ export class People extends EventTarget {
     this.later({});
   }
 
+  has(name) {
+    return this.peers.has(name);
+  }
+
   apply({ change, peer }) {
     if (change === "left") this.peers.delete(peer.name);
     else this.peers.set(peer.name, peer.meta ?? {});

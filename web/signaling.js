@@ -6,7 +6,11 @@ const ANSWER_WITHIN = 10_000;
 const RETRY_MAX = 30_000;
 const ACKNOWLEDGE_EVERY = 16;
 const KEPT_MAX = 1000; // Messages that the server has not acknowledged.
+const SUBPROTOCOL = "kyuu.v1";
 const CLOSE_RETURNING = 4000; // Not a goodbye: the session is to wait for us.
+
+// Beside the page, wherever a proxy has put it.
+const ENDPOINT = new URL("v1/ws", document.baseURI);
 
 export class RequestError extends Error {
   constructor(code, message, call) {
@@ -16,22 +20,24 @@ export class RequestError extends Error {
   }
 }
 
+// open() once begins; then it goes on by itself.
+//
 // Events: "up" (welcome has come, `detail` is it; if its resume.resumed, all
 // goes on as it was), "down" ({retryAt, kept}: whether the session may go on),
 // "gone" (a session that was kept does not go on: the room is left, and calls
 // are over for the server), and each message of the server that answers
 // nothing, by its type.
 export class Signaling extends EventTarget {
-  constructor(url) {
+  constructor() {
     super();
-    this.url = url;
+    this.url = new URL(ENDPOINT);
+    this.url.protocol = ENDPOINT.protocol === "https:" ? "wss:" : "ws:";
     this.iceServers = [];
     this.pending = new Map();
     this.nextId = 1;
     this.failures = 0;
     this.up = false;
     this.begin({});
-    this.open();
     // A phone that wakes up, or a network that is back: try at once.
     addEventListener("online", () => this.retryNow());
     document.addEventListener("visibilitychange", () => {
@@ -92,7 +98,7 @@ export class Signaling extends EventTarget {
   open() {
     clearTimeout(this.retryTimer);
     this.retryTimer = undefined;
-    const socket = new WebSocket(this.url, "kyuu.v1");
+    const socket = new WebSocket(this.url.href, SUBPROTOCOL);
     this.socket = socket;
     const giveUp = setTimeout(() => socket.close(CLOSE_RETURNING), ANSWER_WITHIN);
     socket.onopen = () => {
@@ -222,5 +228,29 @@ function parsed(text) {
     return JSON.parse(text);
   } catch {
     return undefined;
+  }
+}
+
+// Why no WebSocket can be opened here, for a person; undefined if nobody
+// answers at all. A browser does not tell a page what its WebSocket was
+// answered; another request, with the same Origin, can be read.
+export async function whyRefused() {
+  let answer;
+  try {
+    answer = await fetch(ENDPOINT, { method: "POST" });
+  } catch {
+    return undefined;
+  }
+  const text = (await answer.text().catch(() => "")).trim().slice(0, 300);
+  switch (answer.status) {
+    case 403:
+    case 421:
+      return `The server refuses this page. ${text}`;
+    case 426:
+      return "The server is there, but WebSockets do not get through to it: a proxy in front of it has to pass on the headers Upgrade and Connection.";
+    case 404:
+      return `There is no kyuud behind this page: ${ENDPOINT.pathname} is not found. A proxy in front has to pass on what is below the page's folder.`;
+    default:
+      return `The server cannot be used at the moment: it answers ${answer.status}${text ? ` (${text})` : ""}.`;
   }
 }

@@ -5,8 +5,9 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { after, before } from 'node:test';
 import { chromium } from 'playwright-core';
-import { temporaryFolder } from './lib.mjs';
+import { killLeftovers, startKyuud, temporaryFolder } from './lib.mjs';
 
 // All in milliseconds. The machine may be small and busy: these bound a hang,
 // they do not measure.
@@ -157,6 +158,45 @@ export class Person {
   }
 
   async leave() { await this.context.close(); }
+}
+
+// What the tests of a file share: one Chromium and one kyuud, from before the
+// first test to behind the last one. Each newRoom() is another one, so that no
+// test sees another's people.
+export function sharedStage() {
+  let rooms = 0;
+  const stage = {
+    browser: undefined,
+    server: undefined,
+    newRoom: () => `room-${++rooms}`,
+    // Joins `names` to a new room; `each` has options for single ones.
+    async people(names, options = {}, each = []) {
+      const room = stage.newRoom();
+      const joined = [];
+      for (const [i, name] of names.entries()) {
+        joined.push(await Person.join(stage.browser, stage.server.url, name, { room, ...options, ...each[i] }));
+      }
+      return joined;
+    },
+  };
+  before(async () => {
+    [stage.browser, stage.server] = await Promise.all([startBrowser(), startKyuud()]);
+  }, { timeout: WAIT });
+  after(async () => {
+    try {
+      await stage.browser?.close();
+      assert.equal(await stage.server?.stop(), 0);
+    } finally {
+      killLeftovers();
+    }
+  }, { timeout: WAIT });
+  return stage;
+}
+
+// They leave, and nothing was wrong but what `allowed` matches.
+export async function goodbye(people, allowed) {
+  for (const person of people) person.noProblems(allowed);
+  for (const person of people) await person.leave();
 }
 
 // What both see of a connection whose way is `way`.

@@ -2,39 +2,13 @@
 // talk, and send each other files; and what they read when something is wrong.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { expectWay, makeFile, Person, PHONE, startBrowser, WAIT } from './browser.mjs';
-import { killLeftovers, startKyuud } from './lib.mjs';
+import { test } from 'node:test';
+import { expectWay, goodbye, makeFile, Person, PHONE, sharedStage, startBrowser } from './browser.mjs';
+import { startKyuud } from './lib.mjs';
 
 const MINUTES = { timeout: 5 * 60_000 };
-let browser;
-let server;
-before(async () => {
-  [browser, server] = await Promise.all([startBrowser(), startKyuud()]);
-}, { timeout: WAIT });
-after(async () => {
-  try {
-    await browser?.close();
-    assert.equal(await server?.stop(), 0);
-  } finally {
-    killLeftovers();
-  }
-}, { timeout: WAIT });
-
-// Each test has a room of its own, so that none sees another's people.
-let rooms = 0;
-async function people(names, options = {}, each = []) {
-  const room = `room-${++rooms}`;
-  const joined = [];
-  for (const [i, name] of names.entries()) {
-    joined.push(await Person.join(browser, server.url, name, { room, ...options, ...each[i] }));
-  }
-  return joined;
-}
-async function goodbye(...all) {
-  for (const person of all) person.noProblems();
-  for (const person of all) await person.leave();
-}
+const stage = sharedStage();
+const { people } = stage;
 
 async function mainJob(way, options, ...each) {
   const [ada, bob] = await people(['Ada', 'Bob'], options, each);
@@ -59,7 +33,7 @@ async function mainJob(way, options, ...each) {
   await bob.hangUp();
   await ada.state('over').waitFor();
   assert.match(await ada.at('connection-state').textContent(), /Bob hung up/);
-  await goodbye(ada, bob);
+  await goodbye([ada, bob]);
 }
 
 test('two pages: chat and 50 MB both ways, directly', MINUTES, () => mainJob('direct'));
@@ -72,7 +46,7 @@ test('one who wants only the relay takes the other along', MINUTES, async () => 
   await expectWay('relayed', ada, bob);
   await ada.say('only through the relay');
   await bob.hears('only through the relay');
-  await goodbye(ada, bob);
+  await goodbye([ada, bob]);
 });
 
 test('on a phone everything is in reach', MINUTES, async () => {
@@ -95,12 +69,13 @@ test('on a phone everything is in reach', MINUTES, async () => {
     assert.ok(box && box.x >= 0 && box.y >= 0 && box.x + box.width <= 390 && box.y + box.height <= 844, `${id} ${JSON.stringify(box)}`);
     assert.ok(box.height >= 36, `${id} is only ${box.height} px high`);
   }
-  await goodbye(ada, bob);
+  await goodbye([ada, bob]);
 });
 
 test('a taken name is said, and another one proposed', MINUTES, async () => {
-  const [ada] = await people(['Ada']);
-  const late = await Person.open(browser, server.url, { room: `room-${rooms}` });
+  const room = stage.newRoom();
+  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
+  const late = await Person.open(stage.browser, stage.server.url, { room });
   await late.at('name-input').fill('Ada');
   await late.at('join-button').click();
   await late.at('join-error').waitFor();
@@ -110,7 +85,7 @@ test('a taken name is said, and another one proposed', MINUTES, async () => {
   assert.notEqual(proposed, 'Ada');
   await late.at('join-button').click();
   await ada.sees(proposed).waitFor();
-  await goodbye(ada, late);
+  await goodbye([ada, late]);
 });
 
 test('who has just left cannot be called, and that is said', MINUTES, async () => {
@@ -127,7 +102,7 @@ test('who has just left cannot be called, and that is said', MINUTES, async () =
   await ada.call('Bob');
   await ada.at('notice').waitFor();
   assert.match(await ada.at('notice-text').textContent(), /Bob is not here any more/);
-  await goodbye(ada);
+  await goodbye([ada]);
 });
 
 test('who leaves while it rings ends the call on both sides', MINUTES, async () => {
@@ -138,7 +113,7 @@ test('who leaves while it rings ends the call on both sides', MINUTES, async () 
   await ada.state('over').waitFor();
   assert.match(await ada.at('connection-state').textContent(), /Bob (left|lost the connection to the server)/);
   assert.equal(await ada.sees('Bob').count(), 0);
-  await goodbye(ada);
+  await goodbye([ada]);
 });
 
 test('a declined call and a declined file are said', MINUTES, async () => {
@@ -156,7 +131,7 @@ test('a declined call and a declined file are said', MINUTES, async () => {
   await ada.card(file, 'in').getByTestId('file-decline').click();
   await bob.card(file, 'out').and(bob.page.locator('[data-state=declined]')).waitFor();
   assert.match(await bob.card(file, 'out').getByTestId('file-status').textContent(), /Declined/);
-  await goodbye(ada, bob);
+  await goodbye([ada, bob]);
 });
 
 test('a tab that is closed in the middle of a file ends it on the other side', MINUTES, async () => {
@@ -171,14 +146,14 @@ test('a tab that is closed in the middle of a file ends it on the other side', M
   await bob.leave();
   await ada.state('over').waitFor();
   await ada.card(file, 'in').and(ada.page.locator('[data-state=failed]')).waitFor();
-  await goodbye(ada);
+  await goodbye([ada]);
 });
 
 test('a lost server is said; the talk goes on, and all come back when it does', MINUTES, async () => {
   let own = await startKyuud();
-  const ada = await Person.join(browser, own.url, 'Ada');
-  const bob = await Person.join(browser, own.url, 'Bob');
-  const eve = await Person.open(browser, own.url);
+  const ada = await Person.join(stage.browser, own.url, 'Ada');
+  const bob = await Person.join(stage.browser, own.url, 'Bob');
+  const eve = await Person.open(stage.browser, own.url);
   await ada.call('Bob');
   await bob.accept('Ada');
   await expectWay('direct', ada, bob);
@@ -231,12 +206,12 @@ test('a lost server is said; the talk goes on, and all come back when it does', 
 test("with the browser's own privacy settings they meet all the same", MINUTES, async (t) => {
   const strict = await startBrowser({ loopback: false });
   t.after(() => strict.close());
-  const ada = await Person.join(strict, server.url, 'Ada', { room: 'strict' });
-  const bob = await Person.join(strict, server.url, 'Bob', { room: 'strict' });
+  const ada = await Person.join(strict, stage.server.url, 'Ada', { room: 'strict' });
+  const bob = await Person.join(strict, stage.server.url, 'Bob', { room: 'strict' });
   await ada.call('Bob');
   await bob.accept('Ada');
   await ada.connected();
   await ada.say('no addresses shown');
   await bob.hears('no addresses shown');
-  await goodbye(ada, bob);
+  await goodbye([ada, bob]);
 });

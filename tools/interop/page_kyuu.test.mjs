@@ -5,27 +5,13 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { expectWay, makeFile, Person, sha256, startBrowser, TRANSFER, WAIT } from './browser.mjs';
-import { killLeftovers, kyuu, Program, startKyuud, temporaryFolder } from './lib.mjs';
+import { test } from 'node:test';
+import { expectWay, makeFile, Person, sha256, sharedStage, TRANSFER } from './browser.mjs';
+import { kyuu, Program, startKyuud, temporaryFolder } from './lib.mjs';
 
 const MINUTES = { timeout: 5 * 60_000 };
-let browser;
-let server;
-before(async () => {
-  [browser, server] = await Promise.all([startBrowser(), startKyuud()]);
-}, { timeout: WAIT });
-after(async () => {
-  try {
-    await browser?.close();
-    assert.equal(await server?.stop(), 0);
-  } finally {
-    killLeftovers();
-  }
-}, { timeout: WAIT });
-
-let rooms = 0;
-const newRoom = () => `room-${++rooms}`;
+const stage = sharedStage();
+const { newRoom } = stage;
 const command = (...args) => new Program(kyuu, args);
 const lines = (program) => [...program.lines, ...program.errors].join('\n');
 
@@ -48,9 +34,9 @@ for (const [way, relay] of [['direct', []], ['relayed', ['--relay']]]) {
 
   test(`the page calls kyuu connect, and then the other way round: chat, ${way}`, MINUTES, async () => {
     const room = newRoom();
-    const kim = command('connect', server.url, 'Kim', '--yes', '--room', room, ...relay);
+    const kim = command('connect', stage.server.url, 'Kim', '--yes', '--room', room, ...relay);
     await kim.waitFor(/joined as Kim/);
-    const ada = await Person.join(browser, server.url, 'Ada', { room, ...page });
+    const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room, ...page });
     await kim.waitFor(/Ada came/);
     await ada.sees('Kim').filter({ hasText: 'on a terminal' }).waitFor();
 
@@ -82,9 +68,9 @@ for (const [way, relay] of [['direct', []], ['relayed', ['--relay']]]) {
 
   test(`kyuu send gives the page 50 MB, ${way}`, MINUTES, async () => {
     const room = newRoom();
-    const ada = await Person.join(browser, server.url, 'Ada', { room, ...page });
+    const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room, ...page });
     const file = makeFile(`from the terminal ${way}.bin`);
-    const sender = command('send', server.url, file.path, '--to', 'Ada', '--name', 'Kim', '--room', room, ...relay);
+    const sender = command('send', stage.server.url, file.path, '--to', 'Ada', '--name', 'Kim', '--room', room, ...relay);
     await ada.accept('Kim');
     await ada.receives(file);
     await finished(sender, 0, TRANSFER / 1000);
@@ -98,9 +84,9 @@ for (const [way, relay] of [['direct', []], ['relayed', ['--relay']]]) {
   test(`the page gives kyuu recv 50 MB, ${way}`, MINUTES, async () => {
     const room = newRoom();
     const folder = temporaryFolder();
-    const receiver = command('recv', server.url, 'Kim', '--yes', '--dir', folder, '--room', room, ...relay);
+    const receiver = command('recv', stage.server.url, 'Kim', '--yes', '--dir', folder, '--room', room, ...relay);
     await receiver.waitFor(/joined as Kim/);
-    const ada = await Person.join(browser, server.url, 'Ada', { room, ...page });
+    const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room, ...page });
     await ada.call('Kim');
     await expectWay(way, ada);
     const file = makeFile(`from the page ${way}.bin`);
@@ -122,8 +108,8 @@ for (const [way, relay] of [['direct', []], ['relayed', ['--relay']]]) {
 test('kyuu connect --call rings at the page; files go both ways in one call', MINUTES, async () => {
   const room = newRoom();
   const folder = temporaryFolder();
-  const ada = await Person.join(browser, server.url, 'Ada', { room });
-  const kim = command('connect', server.url, 'Kim', '--from', 'Ada', '--call', 'Ada', '--dir', folder, '--room', room);
+  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
+  const kim = command('connect', stage.server.url, 'Kim', '--from', 'Ada', '--call', 'Ada', '--dir', folder, '--room', room);
   await ada.accept('Kim');
   await ada.connected();
   const [there, back] = [makeFile('there.bin', 3_000_000), makeFile('back.bin', 3_000_000)];
@@ -144,10 +130,10 @@ test('kyuu recv never overwrites unasked', MINUTES, async () => {
   const folder = temporaryFolder();
   const kept = join(folder, 'notes.txt');
   writeFileSync(kept, 'mine');
-  const ada = await Person.join(browser, server.url, 'Ada', { room });
+  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
   const file = makeFile('notes.txt', 1000);
   for (const [options, expected] of [[[], ['notes (1).txt', 'notes.txt']], [['--overwrite'], ['notes (1).txt', 'notes.txt']]]) {
-    const receiver = command('recv', server.url, 'Kim', '--yes', '--dir', folder, '--once', '--room', room, ...options);
+    const receiver = command('recv', stage.server.url, 'Kim', '--yes', '--dir', folder, '--once', '--room', room, ...options);
     await ada.call('Kim');
     await ada.connected();
     await ada.offer(file);
@@ -167,9 +153,9 @@ test('several files, an empty one among them, by one kyuu send to kyuu recv', MI
   const room = newRoom();
   const folder = temporaryFolder();
   const files = [makeFile('empty', 0), makeFile('one byte', 1), makeFile('größer.bin', 5_000_000)];
-  const receiver = command('recv', server.url, 'Kim', '--yes', '--dir', folder, '--once', '--room', room);
+  const receiver = command('recv', stage.server.url, 'Kim', '--yes', '--dir', folder, '--once', '--room', room);
   await receiver.waitFor(/joined as Kim/);
-  const sender = command('send', server.url, ...files.map((f) => f.path), '--to', 'Kim', '--room', room);
+  const sender = command('send', stage.server.url, ...files.map((f) => f.path), '--to', 'Kim', '--room', room);
   await finished(sender, 0);
   await finished(receiver, 0);
   assert.deepEqual(readdirSync(folder).sort(), files.map((f) => f.name).sort());
@@ -179,8 +165,8 @@ test('several files, an empty one among them, by one kyuu send to kyuu recv', MI
 test('a page that declines, the call or the file, is told on the terminal', MINUTES, async () => {
   const room = newRoom();
   const file = makeFile('unwanted.bin', 1000);
-  const ada = await Person.join(browser, server.url, 'Ada', { room });
-  const send = () => command('send', server.url, file.path, '--to', 'Ada', '--name', 'Kim', '--room', room);
+  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
+  const send = () => command('send', stage.server.url, file.path, '--to', 'Ada', '--name', 'Kim', '--room', room);
   let sender = send();
   await ada.at('incoming-dialog').waitFor();
   await ada.at('decline-call').click();
@@ -196,9 +182,9 @@ test('a page that declines, the call or the file, is told on the terminal', MINU
 
 test('what the page says does not reach into the terminal', MINUTES, async () => {
   const room = newRoom();
-  const kim = command('connect', server.url, 'Kim', '--yes', '--room', room);
+  const kim = command('connect', stage.server.url, 'Kim', '--yes', '--room', room);
   await kim.waitFor(/joined as Kim/);
-  const ada = await Person.join(browser, server.url, 'Ada', { room });
+  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
   await ada.call('Kim');
   await ada.connected();
   // Escape sequences could rewrite the screen, a line end could speak for others.
@@ -226,19 +212,19 @@ test('a port where nobody listens', MINUTES, async () => {
 
 test('a server that is none, or a page that is no kyuud', MINUTES, async () => {
   await fails(command('connect', 'ftp://127.0.0.1/', 'Kim'), /URL|ws:\/\//i);
-  await fails(command('connect', `${server.url}/somewhere/else`, 'Kim'), /404|somewhere/);
+  await fails(command('connect', `${stage.server.url}/somewhere/else`, 'Kim'), /404|somewhere/);
 });
 
 test('a taken name and an absent callee', MINUTES, async () => {
   const room = newRoom();
   const file = makeFile('for nobody.bin', 10);
-  const ada = await Person.join(browser, server.url, 'Ada', { room });
-  await fails(command('connect', server.url, 'Ada', '--room', room), /name.*Ada|Ada.*(taken|name)|has this name/);
-  await fails(command('recv', server.url, 'Ada', '--yes', '--room', room), /name.*Ada|Ada.*(taken|name)|has this name/);
-  await fails(command('connect', server.url, 'Kim', '--call', 'Nobody', '--room', room), /Nobody/);
-  await fails(command('send', server.url, file.path, '--to', 'Nobody', '--room', room), /Nobody/);
+  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
+  await fails(command('connect', stage.server.url, 'Ada', '--room', room), /name.*Ada|Ada.*(taken|name)|has this name/);
+  await fails(command('recv', stage.server.url, 'Ada', '--yes', '--room', room), /name.*Ada|Ada.*(taken|name)|has this name/);
+  await fails(command('connect', stage.server.url, 'Kim', '--call', 'Nobody', '--room', room), /Nobody/);
+  await fails(command('send', stage.server.url, file.path, '--to', 'Nobody', '--room', room), /Nobody/);
   // In a chat it is said, and the chat goes on.
-  const kim = command('connect', server.url, 'Kim', '--room', room);
+  const kim = command('connect', stage.server.url, 'Kim', '--room', room);
   await kim.waitFor(/joined as Kim/);
   kim.write('/call Nobody\n');
   await kim.waitFor(/Nobody.*not|no.*Nobody|nobody of/i);
@@ -252,11 +238,11 @@ test('a taken name and an absent callee', MINUTES, async () => {
 
 test('a file that is not there is said before anybody is called', MINUTES, async () => {
   const room = newRoom();
-  const ada = await Person.join(browser, server.url, 'Ada', { room });
+  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
   const folder = temporaryFolder();
   mkdirSync(join(folder, 'folder'));
-  await fails(command('send', server.url, join(folder, 'missing'), '--to', 'Ada', '--room', room), /missing.*No such file/);
-  await fails(command('send', server.url, join(folder, 'folder'), '--to', 'Ada', '--room', room), /folder is not a file/);
+  await fails(command('send', stage.server.url, join(folder, 'missing'), '--to', 'Ada', '--room', room), /missing.*No such file/);
+  await fails(command('send', stage.server.url, join(folder, 'folder'), '--to', 'Ada', '--room', room), /folder is not a file/);
   assert.equal(await ada.at('incoming-dialog').isVisible(), false);
   assert.equal(await ada.at('notice').isVisible(), false);
   await ada.leave();
@@ -268,7 +254,7 @@ test('a lost server is said, a call that is connected goes on, and all come back
   await idle.waitFor(/joined as Idle/);
   const kim = command('connect', own.url, 'Kim', '--from', 'Ada');
   await kim.waitFor(/joined as Kim/);
-  const ada = await Person.join(browser, own.url, 'Ada');
+  const ada = await Person.join(stage.browser, own.url, 'Ada');
   await ada.call('Kim');
   await ada.connected();
   own.child.kill('SIGKILL');
@@ -295,9 +281,9 @@ test('a lost server is said, a call that is connected goes on, and all come back
 test('a page that is closed in the middle of a file leaves nothing behind', MINUTES, async () => {
   const room = newRoom();
   const folder = temporaryFolder();
-  const receiver = command('recv', server.url, 'Kim', '--yes', '--dir', folder, '--once', '--room', room);
+  const receiver = command('recv', stage.server.url, 'Kim', '--yes', '--dir', folder, '--once', '--room', room);
   await receiver.waitFor(/joined as Kim/);
-  const ada = await Person.join(browser, server.url, 'Ada', { room });
+  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
   await ada.call('Kim');
   await ada.connected();
   const file = makeFile('half.bin');

@@ -2,36 +2,13 @@
 // hide something, calls that cross, files by the hundred, tabs and rooms.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { makeFile, Person, PHONE, startBrowser, TRANSFER, WAIT } from './browser.mjs';
-import { killLeftovers, startKyuud } from './lib.mjs';
+import { test } from 'node:test';
+import { goodbye, makeFile, Person, PHONE, sharedStage, TRANSFER, WAIT } from './browser.mjs';
 
 const MINUTES = { timeout: 5 * 60_000 };
-let browser;
-let server;
-before(async () => {
-  [browser, server] = await Promise.all([startBrowser(), startKyuud()]);
-}, { timeout: WAIT });
-after(async () => {
-  try {
-    await browser?.close();
-    assert.equal(await server?.stop(), 0);
-  } finally {
-    killLeftovers();
-  }
-}, { timeout: WAIT });
+const stage = sharedStage();
+const people = (...names) => stage.people(names);
 
-let rooms = 0;
-async function people(...names) {
-  const room = `people-${++rooms}`;
-  const joined = [];
-  for (const name of names) joined.push(await Person.join(browser, server.url, name, { room }));
-  return joined;
-}
-async function goodbye(...all) {
-  for (const person of all) person.noProblems();
-  for (const person of all) await person.leave();
-}
 const texts = (person, id) => person.at(id).allTextContents();
 
 // A server of the test's own, so that the crowd is as large and as quick as it
@@ -67,7 +44,7 @@ test('five hundred people who change two hundred times a second freeze nothing',
   const peers = Array.from({ length: 500 }, (_, i) => ({ name: `p${i}`, meta: { app: 'kyuu', kind: 'web' } }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const crowd = scripted(peers);
-  const ada = await Person.open(browser, server.url, { prepare: crowd.prepare });
+  const ada = await Person.open(stage.browser, stage.server.url, { prepare: crowd.prepare });
   await ada.joinAs('Ada');
   await ada.page.waitForFunction(() => document.querySelector('[data-testid=people-count]').textContent === '500');
   // In the order of numbers, not of letters.
@@ -79,7 +56,7 @@ test('five hundred people who change two hundred times a second freeze nothing',
     new MutationObserver((records) => { for (const r of records) added += r.addedNodes.length; })
       .observe(document.querySelector('[data-testid=people]'), { childList: true });
   });
-  await browser.startTracing(ada.page, { categories: ['toplevel'] });
+  await stage.browser.startTracing(ada.page, { categories: ['toplevel'] });
   const start = Date.now();
   for (let sent = 0; sent < 1000;) {
     while (sent < Math.min(1000, (Date.now() - start) / 5)) {
@@ -91,7 +68,7 @@ test('five hundred people who change two hundred times a second freeze nothing',
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   const seconds = (Date.now() - start) / 1000;
-  const tasks = mainThreadTasks(JSON.parse(await browser.stopTracing()));
+  const tasks = mainThreadTasks(JSON.parse(await stage.browser.stopTracing()));
   assert.ok(tasks.length > 100, 'the trace is of no use');
   const slow = tasks.filter((ms) => ms > 50);
   assert.ok(Math.max(...tasks) < 200, `tasks of ${slow.map(Math.round)} ms`);
@@ -113,7 +90,7 @@ test('five hundred people who change two hundred times a second freeze nothing',
 
 test('names show what they hide', MINUTES, async () => {
   const crowd = scripted([{ name: 'Ada\u200b', meta: {} }, { name: 'a\u202egpj.exe', meta: {} }, { name: '👩‍🚀 Eve', meta: {} }]);
-  const ada = await Person.open(browser, server.url, { prepare: crowd.prepare });
+  const ada = await Person.open(stage.browser, stage.server.url, { prepare: crowd.prepare });
   await ada.joinAs('Ada');
   await ada.page.waitForFunction(() => document.querySelectorAll('[data-testid=person]').length === 3);
   const shown = (await texts(ada, 'person')).join(' ');
@@ -136,7 +113,7 @@ test('names show what they hide', MINUTES, async () => {
   const download = eve.page.waitForEvent('download');
   await card.getByTestId('file-accept').click();
   assert.equal((await download).suggestedFilename(), 'holiday_gpj.exe');
-  await goodbye(bob, eve);
+  await goodbye([bob, eve]);
 });
 
 test('a call that comes while another rings waits, and a missed one is said', MINUTES, async () => {
@@ -160,12 +137,11 @@ test('a call that comes while another rings waits, and a missed one is said', MI
   await bob.state('over').waitFor();
   assert.match(await bob.at('connection-state').textContent(), /Ada is in another call/);
   await ada.at('notice').filter({ hasText: 'You missed a call from Bob' }).waitFor();
-  await goodbye(ada, bob, eve, kim);
+  await goodbye([ada, bob, eve, kim]);
 });
 
 test('a hundred files are one answer, on a phone too, and all arrive', MINUTES, async () => {
-  const [ada] = await people('Ada');
-  const bob = await Person.join(browser, server.url, 'Bob', { room: `people-${rooms}`, ...PHONE });
+  const [ada, bob] = await stage.people(['Ada', 'Bob'], {}, [{}, PHONE]);
   await ada.call('Bob');
   await bob.accept('Ada');
   await ada.connected();
@@ -183,7 +159,7 @@ test('a hundred files are one answer, on a phone too, and all arrive', MINUTES, 
     undefined, { timeout: TRANSFER });
   await bob.page.waitForFunction(() => document.querySelectorAll('[data-testid=file-card][data-state=done]').length === 100);
   for (const file of files) assert.equal(await bob.card(file, 'in').getAttribute('data-sha256'), file.sha256);
-  await goodbye(ada, bob);
+  await goodbye([ada, bob]);
 });
 
 test('a tab that was duplicated takes another name at once', MINUTES, async () => {
@@ -199,11 +175,11 @@ test('a tab that was duplicated takes another name at once', MINUTES, async () =
   await ada.page.reload();
   await ada.page.locator('body[data-view=lobby]').waitFor();
   assert.equal(await ada.at('my-name').textContent(), 'Ada');
-  await goodbye(ada);
+  await goodbye([ada]);
 });
 
 test('what is wrong with a room is not said of the name', MINUTES, async () => {
-  const ada = await Person.open(browser, server.url, { room: 'r'.repeat(65) });
+  const ada = await Person.open(stage.browser, stage.server.url, { room: 'r'.repeat(65) });
   await ada.at('name-input').fill('Ada');
   await ada.at('join-button').click();
   await ada.at('join-error').filter({ hasText: "The room's name in the address" }).waitFor();

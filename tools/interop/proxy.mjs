@@ -1,7 +1,9 @@
-// A way to a server that a test can cut and mend: a TCP proxy on loopback.
+// Proxies on loopback: a way to a server that a test can cut and mend, and one
+// that shows a server below a path.
 
-import { connect, createServer } from 'node:net';
 import { once } from 'node:events';
+import { createServer as createHttpServer, request } from 'node:http';
+import { connect, createServer } from 'node:net';
 
 export class Proxy {
   // Forwards to the server at `url`; `proxy.url` is where it listens itself.
@@ -34,5 +36,55 @@ export class Proxy {
   close() {
     this.cut();
     this.server.close();
+  }
+}
+
+// An HTTP proxy that serves what is at `url` below `path` ("/kyuu"), and takes
+// that off. `host`: what it tells the server that it was asked for, if not
+// what the client said; `upgrades: false` does not pass WebSockets on.
+export class PathProxy {
+  static async to(url, path, { host, upgrades = true } = {}) {
+    const proxy = new PathProxy();
+    const { hostname, port } = new URL(url);
+    const forward = (incoming) => {
+      const headers = { ...incoming.headers, ...(host && { host }) };
+      if (!upgrades) delete headers.upgrade;
+      return request({ hostname, port, method: incoming.method, path: incoming.url.slice(path.length), headers });
+    };
+    const isOurs = (incoming, answer) => {
+      if (incoming.url.startsWith(`${path}/`)) return true;
+      answer();
+      return false;
+    };
+    proxy.server = createHttpServer((incoming, response) => {
+      if (!isOurs(incoming, () => response.writeHead(404).end())) return;
+      incoming.pipe(forward(incoming)
+        .on('response', (answer) => answer.pipe(response.writeHead(answer.statusCode, answer.headers)))
+        .on('error', () => response.destroy()));
+    });
+    proxy.server.on('upgrade', (incoming, socket) => {
+      socket.on('error', () => {});
+      const end = (answer) => socket.end(`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}\r\nConnection: close\r\n\r\n`);
+      if (!isOurs(incoming, () => socket.destroy())) return;
+      forward(incoming)
+        .on('response', end)
+        .on('upgrade', (answer, outer) => {
+          const lines = Object.entries(answer.headers).map(([name, value]) => `${name}: ${value}\r\n`);
+          socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('')}\r\n`);
+          outer.on('error', () => socket.destroy());
+          socket.on('close', () => outer.destroy());
+          outer.pipe(socket).pipe(outer);
+        })
+        .on('error', () => socket.destroy())
+        .end();
+    });
+    proxy.server.listen(0, '127.0.0.1');
+    await once(proxy.server, 'listening');
+    proxy.url = `http://127.0.0.1:${proxy.server.address().port}${path}`;
+    return proxy;
+  }
+  close() {
+    this.server.close();
+    this.server.closeAllConnections();
   }
 }

@@ -230,6 +230,12 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   if (request.path == kMetricsPath && metrics_) {
     return AnswerMetrics(guest, request);
   }
+  if (request.path == kSignalingPath) {
+    // A page cannot read what its WebSocket was answered, but this.
+    if (const auto refusal = routes_.RefuseUpgrade(request, true)) {
+      return Refuse(guest, *refusal);
+    }
+  }
   // Fails only without an open request, and this one is.
   (void)guest.connection.Respond(net::Loop::Now(),
                                  request.path == kSignalingPath

@@ -1,0 +1,141 @@
+// The page and its server: below a path, behind proxies that are set up wrong,
+// when the way to the server is cut, and when the server starts anew.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { expectWay, goodbye, Person, sharedStage } from './browser.mjs';
+import { kyuu, Program, startKyuud } from './lib.mjs';
+import { PathProxy, Proxy } from './proxy.mjs';
+
+const MINUTES = { timeout: 3 * 60_000 };
+const stage = sharedStage();
+// What the browser itself logs of vain attempts.
+const VAIN = /WebSocket connection to 'ws:.*failed|Failed to load resource/;
+
+const status = (person, state) => person.page.locator(`[data-testid=server-status][data-state=${state}]`).waitFor();
+
+test('the page works below a path, and its address is good for kyuu', MINUTES, async (t) => {
+  const proxy = await PathProxy.to(stage.server.url, '/kyuu');
+  t.after(() => proxy.close());
+  const room = stage.newRoom();
+  const ada = await Person.join(stage.browser, proxy.url, 'Ada', { room });
+  const kim = new Program(kyuu, ['connect', `${proxy.url}/?room=${room}`, 'Kim', '--call', 'Ada']);
+  await ada.accept('Kim');
+  await expectWay('direct', ada);
+  await ada.say('from below');
+  await kim.waitFor(/^Ada: from below$/);
+  kim.write('/quit\n');
+  assert.equal(await kim.finish(20), 0, kim.transcript());
+  // Every picture and script is there; the way home leads home.
+  assert.equal(await ada.page.locator('a.brand').evaluate((a) => a.href), `${proxy.url}/`);
+  await goodbye([ada]);
+});
+
+// Opens the page of a server that will not take it; returns what it says.
+async function refusal(t, ...how) {
+  const proxy = await PathProxy.to(stage.server.url, ...how);
+  t.after(() => proxy.close());
+  const context = await stage.browser.newContext();
+  t.after(() => context.close());
+  const page = await context.newPage();
+  await page.goto(`${proxy.url}/`);
+  const notice = page.getByTestId('notice-text');
+  await notice.filter({ hasText: /./ }).waitFor();
+  await page.waitForTimeout(1500);
+  return { text: await notice.textContent(), proxy };
+}
+
+test('a page that may not connect says so, and what to do', MINUTES, async (t) => {
+  const { text, proxy } = await refusal(t, '/kyuu', { host: 'localhost:1' });
+  const { origin } = new URL(proxy.url);
+  assert.ok(text.includes('refuses this page'), text);
+  assert.ok(text.includes(origin) && text.includes('--origin'), text);
+  assert.doesNotMatch(text, /lost/);
+});
+
+test('a proxy that does not pass WebSockets on is named', MINUTES, async (t) => {
+  const { text } = await refusal(t, '/kyuu', { upgrades: false });
+  assert.match(text, /WebSockets do not get through.*Upgrade and Connection/);
+});
+
+// Two pages in a call, Ada's behind a proxy that can be cut.
+async function pair(t, options = {}) {
+  const server = await startKyuud();
+  const proxy = await Proxy.to(server.url);
+  t.after(() => proxy.close());
+  const ada = await Person.join(stage.browser, proxy.url, 'Ada', { prepare: exposePeer, ...options });
+  const bob = await Person.join(stage.browser, server.url, 'Bob', { prepare: exposePeer, ...options });
+  await ada.call('Bob');
+  await bob.accept('Ada');
+  await expectWay(options.relay ? 'relayed' : 'direct', ada, bob);
+  return { server, proxy, ada, bob };
+}
+// The test asks for ICE restarts in the page's place.
+const exposePeer = (page) => page.addInitScript(() => {
+  const Original = RTCPeerConnection;
+  globalThis.RTCPeerConnection = class extends Original {
+    constructor(...args) {
+      super(...args);
+      globalThis.testPeer = this;
+    }
+  };
+});
+const ufrags = (person) => person.page.evaluate(() =>
+  [testPeer.localDescription, testPeer.remoteDescription].map(({ sdp }) => sdp.match(/a=ice-ufrag:(.+)/)[1].trim()));
+async function restarted(person, before) {
+  await person.page.waitForFunction((old) => {
+    const now = [testPeer.localDescription, testPeer.remoteDescription].map(({ sdp }) => sdp.match(/a=ice-ufrag:(.+)/)[1].trim());
+    return testPeer.signalingState === 'stable' && testPeer.connectionState === 'connected' && now.every((u, i) => u !== old[i]);
+  }, before);
+}
+async function talkAgain(ada, bob, text) {
+  await ada.say(text);
+  await bob.hears(text);
+  await bob.say(`${text}, too`);
+  await ada.hears(`${text}, too`);
+}
+
+test('an ICE restart while the server is away is done when it is back', MINUTES, async (t) => {
+  const { server, proxy, ada, bob } = await pair(t);
+  const before = await ufrags(bob);
+  proxy.cut();
+  await status(ada, 'offline');
+  await ada.page.evaluate(() => testPeer.restartIce());
+  await ada.say('still here');
+  await bob.hears('still here');
+  proxy.mend();
+  await status(ada, 'online');
+  await restarted(bob, before);
+  await talkAgain(ada, bob, 'restarted');
+  await goodbye([ada, bob], VAIN);
+  await server.stop();
+});
+
+for (const way of ['direct', 'relayed']) {
+  test(`a ${way} call outlives a server that starts anew, and restarts ICE by it`, MINUTES, async (t) => {
+    let { server, ada, bob } = await pair(t, { relay: way === 'relayed' });
+    const before = await ufrags(bob);
+    const ports = ['--http-listen', new URL(server.url).host, '--turn-listen', server.turn];
+    server.child.kill('SIGKILL');
+    await server.finish();
+    await Promise.all([ada, bob].map((person) => status(person, 'offline')));
+    server = await startKyuud(...ports);
+    await Promise.all([ada, bob].map((person) => status(person, 'online')));
+    // The relay is gone: the page sees that by itself.
+    if (way === 'direct') {
+      await ada.page.waitForFunction(() => document.querySelector('[data-name=Bob]'));
+      await bob.page.waitForFunction(() => document.querySelector('[data-name=Ada]'));
+      // Until the two have found each other again, an offer reaches nobody, and
+      // is taken back then.
+      await ada.page.evaluate(() => testPeer.restartIce());
+    }
+    await restarted(bob, before);
+    await expectWay(way, ada, bob);
+    await talkAgain(ada, bob, 'anew');
+    assert.equal(await bob.at('incoming-dialog').isVisible(), false);
+    await bob.hangUp();
+    await ada.state('over').waitFor();
+    await goodbye([ada, bob], VAIN);
+    await server.stop();
+  });
+}

@@ -1,0 +1,340 @@
+// The call: at most one at a time. It does not hang on the connection to the
+// server (docs/application_protocol.md, "A call that outlives its signaling").
+
+import { byId } from "./elements.js";
+import { visible } from "./format.js";
+import { notice, view } from "./notices.js";
+import { paintAvatar } from "./people.js";
+import { Peer } from "./peer.js";
+import { Ringing } from "./ringing.js";
+import { Transfers } from "./transfer.js";
+
+const CONNECT_WITHIN = 45_000;
+
+const STATE_TEXT = {
+  calling: "Calling…",
+  connecting: "Connecting…",
+  unsteady: "Connection is unsteady, trying to mend it…",
+  connected: "Connected",
+};
+
+// Names of others reach the page's text only like this.
+const shown = visible;
+
+function showState(state, text) {
+  byId("state").dataset.state = state;
+  byId("state").textContent = text;
+}
+
+function showPanel(open) {
+  byId("panel").hidden = !open;
+  byId("panel-toggle").setAttribute("aria-expanded", String(open));
+}
+
+export class Calls {
+  constructor({ signaling, membership, people, conversation, relayOnly }) {
+    this.signaling = signaling;
+    this.membership = membership;
+    this.people = people;
+    this.conversation = conversation;
+    this.relayOnly = relayOnly;
+    // {id, name, polite, outgoing, phase, peer, transfers}. While the server
+    // knows nothing of a call that goes on it has, instead of `id`, `lostId`, by
+    // which both sides know it, and `nextId` of the one that is to continue it.
+    this.current = undefined;
+    this.ringing = new Ringing({ signaling, idle: () => !this.current, me: () => membership.name });
+    this.ringing.addEventListener("accepted", ({ detail }) => this.accept(detail));
+    this.ringing.addEventListener("missed", ({ detail }) => this.missed(detail));
+    people.addEventListener("call", ({ detail }) => this.start(detail));
+    byId("hangup").addEventListener("click", () => this.hangUp());
+    byId("panel-toggle").addEventListener("click", () => showPanel(byId("panel").hidden));
+    addEventListener("pagehide", () => {
+      const call = this.current;
+      call?.peer?.send({ type: "bye", reason: "page" });
+      if (call?.id) signaling.send({ type: "hangup", call: call.id, reason: "hangup" });
+    });
+    this.listen();
+  }
+
+  listen() {
+    const on = (type, handle) => this.signaling.addEventListener(type, ({ detail }) => handle(detail));
+    on("up", ({ resume }) => resume?.resumed && this.current?.peer?.useServers(this.signaling.iceServers));
+    on("gone", () => this.forgetServer());
+    on("presence", () => this.continueCall());
+    on("incoming", (message) => this.onIncoming(message));
+    on("accepted", ({ call }) => this.onAccepted(call));
+    on("rejected", ({ call: id, reason }) => {
+      const call = this.current;
+      if (!call) return;
+      if (call.nextId === id) call.nextId = undefined; // It goes on all the same.
+      else if (call.id === id) this.end(reason === "busy" ? `${shown(call.name)} is in another call` : `${shown(call.name)} declined`);
+    });
+    on("ice_servers", () => this.current?.peer?.useServers(this.signaling.iceServers));
+    on("hangup", (message) => this.onHangup(message));
+    on("signal", (message) => {
+      if (this.current?.id === message.call) this.current.peer?.receive(message);
+    });
+    on("error", ({ code, message, call: id }) => {
+      if (code === "unknown_call" || (code === "bad_state" && id !== this.current?.id)) return; // Crossed with an ending.
+      notice(`The server says: ${message}`, { kind: "error" });
+    });
+    this.membership.addEventListener("joined", () => this.continueCall());
+  }
+
+  // What the server knew of us is gone.
+  forgetServer() {
+    this.ringing.clear();
+    const call = this.current;
+    if (!call) return;
+    if (call.peer?.usable) this.suspend();
+    else this.end("The connection to the server is lost");
+  }
+
+  // The two go on without the server.
+  suspend() {
+    const call = this.current;
+    call.lostId = call.id ?? call.lostId;
+    call.id = call.nextId = undefined;
+  }
+
+  // Has the server know again of a call that goes on.
+  async continueCall() {
+    const call = this.current;
+    if (!call?.lostId || call.id || call.nextId || call.continuing || call.polite) return;
+    if (!this.signaling.up || !this.membership.name || !this.people.has(call.name)) return;
+    call.continuing = true;
+    try {
+      const answer = await this.signaling.request({ type: "call", to: call.name, meta: { continues: call.lostId } });
+      if (this.current === call && call.lostId) call.nextId = answer.call;
+      else this.signaling.send({ type: "hangup", call: answer.call });
+    } catch {
+      // They are not back yet, or it is not for them to be called.
+    }
+    call.continuing = false;
+  }
+
+  onIncoming(message) {
+    const call = this.current;
+    const continues = message.meta?.continues;
+    if (call?.lostId && !call.id && call.polite && call.name === message.from && call.lostId === continues) {
+      call.nextId = message.call;
+      this.signaling.send({ type: "accept", call: message.call });
+      return;
+    }
+    if (call?.name === message.from && call.outgoing && !call.id && !call.lostId) return; // Glare: our answer is under way.
+    this.ringing.add(message);
+  }
+
+  missed(name) {
+    const text = `You missed a call from ${shown(name)}.`;
+    notice(text);
+    if (this.current) this.conversation.note(text);
+  }
+
+  // ------------------------------------------------------------- beginning
+
+  setPhase(phase, text) {
+    const call = this.current;
+    call.phase = phase;
+    showState(phase, text ?? STATE_TEXT[phase]);
+    this.people.setBusy(call.name, phase);
+    const usable = phase === "connected" || phase === "unsteady";
+    for (const id of ["attach", "message", "send"]) byId(id).disabled = !usable;
+    byId("hangup-text").textContent = phase === "calling" ? "Cancel" : "Hang up";
+  }
+
+  openTalk(name) {
+    this.conversation.clear();
+    byId("idle").hidden = true;
+    byId("talk").hidden = false;
+    byId("peer-name").textContent = visible(name);
+    paintAvatar(byId("peer-avatar"), name);
+    view("talk");
+  }
+
+  closeTalk() {
+    byId("idle").hidden = false;
+    byId("talk").hidden = true;
+    if (this.membership.name) view("lobby");
+  }
+
+  async start(name) {
+    if (this.current) return;
+    this.closeTalk();
+    const call = (this.current = { name, outgoing: true });
+    this.openTalk(name);
+    this.setPhase("calling");
+    try {
+      const answer = await this.signaling.request({ type: "call", to: name });
+      if (this.current !== call) {
+        this.signaling.send({ type: "hangup", call: answer.call });
+        return;
+      }
+      call.id = answer.call;
+      call.polite = answer.polite;
+      // They called us in the same moment: one call, already accepted.
+      if (this.ringing.current?.call === answer.call) this.ringing.stop();
+    } catch (error) {
+      if (this.current !== call) return;
+      const texts = {
+        not_found: `${shown(name)} is not here any more.`,
+        too_many_calls: `${shown(name)} is called by too many others at the moment.`,
+        bad_state: `There is a call with ${shown(name)} already, perhaps in another window.`,
+      };
+      this.end(texts[error.code] ?? error.message);
+      notice(texts[error.code] ?? error.message, { kind: "error" });
+    }
+  }
+
+  accept({ call: id, from, polite }) {
+    this.current = { id, name: from, polite, outgoing: false };
+    this.openTalk(from);
+    this.setPhase("connecting");
+    this.signaling.send({ type: "accept", call: id });
+    byId("hangup").focus();
+  }
+
+  onAccepted(id) {
+    const call = this.current;
+    if (call && call.nextId === id) {
+      call.id = id;
+      call.lostId = call.nextId = undefined;
+      call.peer.signalingBack(this.signaling.iceServers);
+      return;
+    }
+    if (call?.id !== id || call.peer) return;
+    this.setPhase("connecting");
+    const peer = new Peer({
+      iceServers: this.signaling.iceServers,
+      relayOnly: this.relayOnly,
+      polite: call.polite,
+      caller: !call.polite,
+      signal: (message) => call.id && this.signaling.send({ type: "signal", call: call.id, ...message }),
+    });
+    call.peer = peer;
+    call.transfers = new Transfers(peer);
+    call.timer = setTimeout(() => this.current === call && call.phase === "connecting" && this.failed(), CONNECT_WITHIN);
+    const on = (target, type, handle) => target.addEventListener(type, ({ detail }) => this.current === call && handle(detail));
+    on(peer, "state", ({ state }) => this.onPeerState(state));
+    on(peer, "control", () => {
+      peer.send({ type: "hello", name: this.membership.name ?? "", agent: "kyuu-web/1" });
+      this.setPhase("connected");
+      this.watchPath(call);
+      byId("message").focus();
+    });
+    on(peer, "control-message", (message) => this.onControl(message));
+    on(call.transfers, "transfer", (transfer) =>
+      this.conversation.file(transfer, {
+        accept: () => call.transfers.accept(transfer),
+        acceptAll: () => call.transfers.acceptAll(transfer),
+        decline: () => call.transfers.decline(transfer),
+        declineAll: () => call.transfers.declineAll(transfer),
+        cancel: () => call.transfers.cancel(transfer),
+      }),
+    );
+  }
+
+  // -------------------------------------------------------------- its life
+
+  onPeerState(state) {
+    const call = this.current;
+    if (state === "connected" && call.peer.usable) this.setPhase("connected");
+    else if (state === "unsteady" && call.phase === "connected") this.setPhase("unsteady");
+    else if (state === "failed") this.failed();
+    else if (state === "closed") this.end(`The connection to ${shown(call.name)} ended`, "failed");
+  }
+
+  failed() {
+    this.end(`No connection to ${shown(this.current.name)} could be made${this.relayOnly ? " through the relay" : ""}.`, "failed");
+  }
+
+  async watchPath(call) {
+    while (this.current === call) {
+      const path = await call.peer.path().catch(() => undefined);
+      if (this.current !== call) return;
+      if (path) {
+        this.conversation.showPath(path);
+        byId("state").dataset.way = path.relayed ? "relayed" : "direct";
+        if (call.phase === "connected") {
+          const rtt = path.rtt === undefined ? "" : ` · ${(path.rtt * 1000).toFixed(path.rtt < 0.01 ? 1 : 0)} ms`;
+          const text = `${path.relayed ? "Connected through the relay" : "Connected directly"}${rtt}`;
+          if (byId("state").textContent !== text) showState("connected", text);
+        }
+      }
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+
+  onControl(message) {
+    const call = this.current;
+    if (call.transfers.handle(message)) return;
+    if (message.type === "chat" && typeof message.text === "string") {
+      this.conversation.message("peer", message.text, Number.isFinite(message.time) ? message.time : Date.now());
+    } else if (message.type === "bye") {
+      this.end(`${shown(call.name)} ${message.reason === "page" ? "closed or reloaded the page" : "hung up"}`, "done");
+    }
+  }
+
+  // ---------------------------------------------------------------- its end
+
+  onHangup({ call: id, reason }) {
+    if (this.ringing.end(id)) return;
+    const call = this.current;
+    if (!call) return;
+    if (call.nextId === id) call.nextId = undefined;
+    if (call.id !== id) return;
+    if (reason === "peer_lost" && call.peer?.usable) {
+      this.suspend(); // They lost the server, not us.
+      this.continueCall();
+      return;
+    }
+    const texts = {
+      timeout: `${shown(call.name)} did not answer`,
+      peer_left: `${shown(call.name)} left`,
+      peer_lost: `${shown(call.name)} lost the connection to the server`,
+      failed: `No connection to ${shown(call.name)} could be made`,
+    };
+    call.id = undefined;
+    this.end(texts[reason] ?? `${shown(call.name)} hung up`);
+  }
+
+  // `reason` is told to the other side, if there is one to tell.
+  end(text, reason) {
+    const ended = this.current;
+    this.current = undefined;
+    clearTimeout(ended.timer);
+    const id = ended.id ?? ended.nextId;
+    if (id && reason) this.signaling.send({ type: "hangup", call: id, reason });
+    ended.transfers?.fail();
+    ended.peer?.close();
+    this.people.setBusy(undefined);
+    this.conversation.note(text);
+    showState("over", text);
+    delete byId("state").dataset.way;
+    this.conversation.showPath(undefined);
+    showPanel(false);
+    for (const button of ["attach", "message", "send"]) byId(button).disabled = true;
+    byId("hangup-text").textContent = "Close";
+    this.ringing.next();
+  }
+
+  hangUp() {
+    const call = this.current;
+    if (!call) {
+      this.closeTalk();
+      return;
+    }
+    call.peer?.send({ type: "bye" });
+    this.end("You hung up", "hangup");
+    if (call.phase === "calling") this.closeTalk();
+  }
+
+  // The person leaves the room; false if they think better of it.
+  leave() {
+    const call = this.current;
+    if (call?.transfers?.active && !confirm("Files are under way. Leave all the same?")) return false;
+    if (call) this.end("You left", "hangup");
+    this.closeTalk();
+    return true;
+  }
+}

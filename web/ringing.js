@@ -1,0 +1,109 @@
+// Calls that come in: one rings, in the dialog; others wait for their turn, and
+// so do their callers.
+
+import { byId } from "./elements.js";
+import { visible } from "./format.js";
+import { title } from "./notices.js";
+import { paintAvatar } from "./people.js";
+
+const WAITING_MAX = 16;
+
+// Events "accepted" ({detail}: the message `incoming`) and "missed" ({detail}: a
+// name).
+export class Ringing extends EventTarget {
+  // `idle()`: whether another call may ring now. `me()`: our own name.
+  constructor({ signaling, idle, me }) {
+    super();
+    this.signaling = signaling;
+    this.idle = idle;
+    this.me = me;
+    this.current = undefined; // {call, from, polite}
+    this.waiting = [];
+    byId("accept").addEventListener("click", () => this.answer(true));
+    byId("decline").addEventListener("click", () => this.answer(false));
+    byId("incoming").addEventListener("cancel", (event) => {
+      event.preventDefault();
+      this.answer(false);
+    });
+  }
+
+  reject(message, reason) {
+    this.signaling.send({ type: "reject", call: message.call, reason });
+  }
+
+  missed({ from }) {
+    this.dispatchEvent(new CustomEvent("missed", { detail: from }));
+  }
+
+  add(message) {
+    if (!this.idle()) {
+      this.missed(message);
+      this.reject(message, "busy");
+    } else if (!this.current) {
+      this.ring(message);
+    } else if (this.waiting.length < WAITING_MAX) {
+      this.waiting.push(message);
+    } else {
+      this.reject(message, "busy");
+    }
+  }
+
+  ring(message) {
+    this.current = message;
+    byId("incoming-name").textContent = visible(message.from);
+    paintAvatar(byId("incoming-avatar"), message.from);
+    byId("incoming").showModal();
+    title(`${visible(message.from)} is calling`);
+  }
+
+  stop() {
+    this.current = undefined;
+    if (byId("incoming").open) byId("incoming").close();
+    title(this.me() && visible(this.me()));
+  }
+
+  // The next of those that wait; who called while another call was taken learns
+  // that.
+  next() {
+    if (this.current) return;
+    if (!this.idle()) {
+      for (const message of this.waiting.splice(0)) {
+        this.missed(message);
+        this.reject(message, "busy");
+      }
+      return;
+    }
+    const message = this.waiting.shift();
+    if (message) this.ring(message);
+  }
+
+  answer(accepted) {
+    const message = this.current;
+    if (!message) return;
+    this.stop();
+    if (accepted) this.dispatchEvent(new CustomEvent("accepted", { detail: message }));
+    else this.reject(message, "declined");
+    this.next();
+  }
+
+  // The call does not ring any more. True if it did.
+  end(id) {
+    const waiting = this.waiting.findIndex(({ call }) => call === id);
+    if (waiting >= 0) {
+      this.missed(this.waiting.splice(waiting, 1)[0]);
+      return true;
+    }
+    if (this.current?.call !== id) return false;
+    const message = this.current;
+    this.stop();
+    this.missed(message);
+    this.next();
+    return true;
+  }
+
+  // What the server knew of them is gone.
+  clear() {
+    this.waiting.length = 0;
+    if (this.current) this.stop();
+  }
+}
