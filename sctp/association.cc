@@ -73,9 +73,7 @@ bool Association::transmit_urgent() const { return core_->transmit_urgent(); }
 
 uint64_t Association::restarts() const { return core_->restarts(); }
 
-bool Association::is_connected() const {
-  return core_->state() == internal::State::kEstablished;
-}
+bool Association::is_connected() const { return core_->is_connected(); }
 
 size_t Association::buffered_amount(StreamId stream) const {
   return core_->queue().buffered(stream);

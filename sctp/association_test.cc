@@ -217,6 +217,20 @@ TEST(Transfer, PacketsOfABulkTransferAreOfEqualSize) {
   EXPECT_LT(others, 6);
 }
 
+TEST(Transfer, TellsHowFastThePathDelivers) {
+  sim::PairOptions link;
+  link.a_to_b.delay = link.b_to_a.delay = absl::Milliseconds(20);
+  link.a_to_b.rate_bits_per_s = 10'000'000;
+  TestPair p(link);
+  p.Connect();
+  EXPECT_EQ(p.a.stats().delivery_rate, 0);
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_OK(p.SendText(p.a, 0, std::string(100'000, 'x')));
+  }
+  p.pair.RunFor(absl::Milliseconds(700));
+  EXPECT_NEAR(p.a.stats().delivery_rate, 1.25e6, 0.1e6);
+}
+
 TEST(Transfer, SameSeedSameBytes) {
   auto run = [](uint64_t seed) {
     sim::LinkOptions link{.loss = 0.1, .duplicate = 0.05, .reorder = 0.1};

@@ -65,6 +65,7 @@ struct Stats {
   size_t receive_held_bytes = 0;   // Counted against our window.
   size_t send_buffered_bytes = 0;  // Payload not yet transmitted once.
   size_t send_occupied_bytes = 0;  // Counted against send_buffer_bytes.
+  double delivery_rate = 0;        // Bytes per second, by the last SACK.
   absl::Duration srtt = absl::ZeroDuration();
   absl::Duration rttvar = absl::ZeroDuration();
   absl::Duration rto = absl::ZeroDuration();

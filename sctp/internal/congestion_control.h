@@ -1,59 +1,86 @@
-// Congestion control of RFC 9260 section 7.2, behind the few calls that any
-// other algorithm would need too.
+// What a congestion control is to an association: what it hears, and what it
+// says.
 
 #ifndef KYUU_SCTP_INTERNAL_CONGESTION_CONTROL_H_
 #define KYUU_SCTP_INTERNAL_CONGESTION_CONTROL_H_
 
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
 
 #include "absl/time/time.h"
 #include "sctp/options.h"
 
 namespace kyuu::sctp::internal {
 
-// What a SACK said, in bytes as they went over the wire.
-struct AckReport {
+// A chunk that leaves. All sizes are in bytes as they go over the wire, chunk
+// headers included.
+struct SentSample {
+  absl::Time now;
+  size_t bytes = 0;
+  // kIdle: nothing was outstanding before it.
+  enum class Before : uint8_t { kBusy, kIdle } before = Before::kBusy;
+  absl::Duration rto;
+};
+
+// How fast data arrived at the peer: `delivered` bytes were acknowledged in the
+// `interval` that ends with the newest chunk of a SACK and began when that was
+// sent. Zero if the SACK acknowledged nothing that tells.
+struct RateSample {
+  size_t delivered = 0;
+  absl::Duration interval = absl::ZeroDuration();
+
+  // In bytes per second; 0 for no sample.
+  double rate() const {
+    return interval <= absl::ZeroDuration()
+               ? 0
+               : static_cast<double>(delivered) /
+                     absl::ToDoubleSeconds(interval);
+  }
+};
+
+// What a SACK said.
+struct AckSample {
+  absl::Time now;
   size_t bytes_acked = 0;    // Newly acknowledged.
   size_t flight_before = 0;  // In flight before the SACK.
   size_t flight_after = 0;
   // kTimeout: what was in flight when T3 expired is not all acknowledged yet.
-  enum class Recovery { kNone, kFast, kTimeout } recovery = Recovery::kNone;
-  enum class Cumulative { kSame, kAdvanced } cumulative = Cumulative::kSame;
+  enum class Recovery : uint8_t {
+    kNone,
+    kFast,
+    kTimeout
+  } recovery = Recovery::kNone;
+  enum class Cumulative : uint8_t {
+    kSame,
+    kAdvanced
+  } cumulative = Cumulative::kSame;
+  RateSample rate;
 };
 
-class CongestionControl {
- public:
-  CongestionControl(const Options& options, size_t mtu);
-
-  void OnAck(const AckReport& report);
-  // Loss found by SACKs; once per recovery (section 7.2.4, rule 2).
-  void OnFastRetransmit();
-  // T3-rtx expired (section 7.2.3). ssthresh remembers the window of before
-  // the first of several expiries in a row: like TCP (RFC 5681 section 3.1),
-  // and unlike section 7.2.3, an outage is one loss, however long it lasts.
-  void OnTimeout();
-  // What OnFastRetransmit or OnTimeout was called for last was no loss: the
-  // window is as it was before.
-  void OnSpurious();
-  // There is a path again, perhaps another one: slow start from the beginning
-  // to where the window was reduced to.
-  void OnPathReady();
-  // The sender was silent for `idle` and begins to send again.
-  void OnIdle(absl::Duration idle, absl::Duration rto);
-
-  size_t cwnd() const { return cwnd_; }
-  size_t ssthresh() const { return ssthresh_; }
-
- private:
-  size_t mtu_;
-  size_t initial_cwnd_;
-  size_t cwnd_;
-  size_t ssthresh_;
-  size_t partial_bytes_acked_ = 0;
-  // Before the last reduction.
-  size_t prior_cwnd_ = 0;
-  size_t prior_ssthresh_ = 0;
-  bool silent_ = false;  // Nothing was acknowledged since T3 expired.
+// CongestionControl decides how much may be in flight, and how fast it leaves.
+// It never sees a TSN: which chunks are lost is loss_detection.h's to find.
+template <typename C>
+concept CongestionControl =
+    std::constructible_from<C, const Options&, size_t /* mtu */> &&
+    requires(C control, const C& view, absl::Time now, const SentSample& sent,
+             const AckSample& acked) {
+  control.OnSent(sent);
+  control.OnAcked(acked);
+  // SACKs tell of a loss; once per recovery (RFC 9260 section 7.2.4, rule 2).
+  control.OnLost(now);
+  // T3-rtx expired (section 7.2.3).
+  control.OnTimeout(now);
+  // What OnLost or OnTimeout was called for last was no loss.
+  control.OnSpurious(now);
+  // There is a path again, perhaps another one.
+  control.OnPathReady(now);
+  // What may be in flight, in bytes.
+  { view.cwnd() } -> std::same_as<size_t>;
+  // Up to where slow start goes; for stats().
+  { view.ssthresh() } -> std::same_as<size_t>;
+  // In bytes per second; infinite for as fast as the window allows.
+  { view.pacing_rate() } -> std::same_as<double>;
 };
 
 }  // namespace kyuu::sctp::internal

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,43 +16,14 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "sctp/event.h"
-#include "sctp/internal/congestion_control.h"
-#include "sctp/internal/outstanding_data.h"
 #include "sctp/internal/send_queue.h"
-#include "sctp/internal/state_cookie.h"
+#include "sctp/internal/states.h"
+#include "sctp/internal/tcb.h"
 #include "sctp/message.h"
 #include "sctp/options.h"
 #include "sctp/stats.h"
 
 namespace kyuu::sctp::internal {
-namespace {
-
-const char* Name(State state) {
-  switch (state) {
-    case State::kClosed:
-      return "CLOSED";
-    case State::kCookieWait:
-      return "COOKIE-WAIT";
-    case State::kCookieEchoed:
-      return "COOKIE-ECHOED";
-    case State::kEstablished:
-      return "ESTABLISHED";
-    case State::kShutdownPending:
-      return "SHUTDOWN-PENDING";
-    case State::kShutdownSent:
-      return "SHUTDOWN-SENT";
-    case State::kShutdownReceived:
-      return "SHUTDOWN-RECEIVED";
-    case State::kShutdownAckSent:
-      return "SHUTDOWN-ACK-SENT";
-    case State::kEnded:
-      return "ENDED";
-  }
-  return "?";
-}
-
-}  // namespace
-
 Core::Core(const Options& options, Random& random)
     : options_(options),
       random_(random),
@@ -75,20 +45,37 @@ absl::Time Core::Clamp(absl::Time now) { return now_ = std::max(now_, now); }
 
 absl::Status Core::Connect(absl::Time now) {
   Clamp(now);
-  if (state_ == State::kEnded) {
+  if (In<state::Ended>()) {
     return absl::FailedPreconditionError("the association has ended");
   }
-  if (state_ != State::kClosed) return absl::OkStatus();
-  state_ = State::kCookieWait;
-  send_init_ = true;
+  if (!In<state::Closed>()) return absl::OkStatus();
+  state_.emplace<state::CookieWait>();
   Arm(Timer::kT1Init);
   return absl::OkStatus();
+}
+
+bool Core::is_connected() const {
+  const Tcb* tcb = FindTcb();
+  return tcb != nullptr && tcb->In<state::Established>();
+}
+
+// Whether Shutdown was called, by us or by the peer, or all is over.
+bool Core::is_ending() const {
+  if (const auto* wait = std::get_if<state::CookieWait>(&state_)) {
+    return wait->afterwards == Afterwards::kShutDown;
+  }
+  const Tcb* tcb = FindTcb();
+  if (tcb == nullptr) return In<state::Ended>();
+  if (const auto* echoed = std::get_if<state::CookieEchoed>(&tcb->phase)) {
+    return echoed->afterwards == Afterwards::kShutDown;
+  }
+  return !tcb->In<state::Established>();
 }
 
 absl::Status Core::Send(absl::Time now, Message&& message,
                         const SendOptions& how) {
   Clamp(now);
-  if (state_ > State::kEstablished || shutdown_wanted_) {
+  if (is_ending()) {
     return absl::FailedPreconditionError("the association is ending");
   }
   if (message.payload.empty()) {
@@ -97,8 +84,9 @@ absl::Status Core::Send(absl::Time now, Message&& message,
   if (message.payload.size() > options_.max_message_out) {
     return absl::InvalidArgumentError("the message is above max_message_out");
   }
+  const Tcb* tcb = FindTcb();
   const uint16_t streams =
-      tcb_ ? tcb_->outgoing_streams : options_.outgoing_streams;
+      tcb != nullptr ? tcb->outgoing_streams : options_.outgoing_streams;
   if (static_cast<uint16_t>(message.stream) >= streams) {
     return absl::InvalidArgumentError("no such stream");
   }
@@ -112,30 +100,32 @@ absl::Status Core::Send(absl::Time now, Message&& message,
 absl::Status Core::ResetStreams(absl::Time now,
                                 absl::Span<const StreamId> streams) {
   Clamp(now);
-  if (state_ != State::kEstablished) {
+  Tcb* tcb = FindTcb();
+  if (tcb == nullptr || !tcb->In<state::Established>()) {
     return absl::FailedPreconditionError("the association is not connected");
   }
-  if (!tcb_->peer_extensions.re_config) {
+  if (!tcb->peer_extensions.re_config) {
     return absl::FailedPreconditionError("the peer cannot reset streams");
   }
   for (StreamId stream : streams) {
-    if (static_cast<uint16_t>(stream) >= tcb_->outgoing_streams) {
+    if (static_cast<uint16_t>(stream) >= tcb->outgoing_streams) {
       return absl::InvalidArgumentError("no such stream");
     }
   }
-  tcb_->reset.Request(streams);
+  tcb->reset.Request(streams);
   return absl::OkStatus();
 }
 
 std::optional<Event> Core::PollEvent() {
   std::optional<Event> event = events_.Pop();
-  if (event && tcb_ && std::holds_alternative<Message>(*event)) {
+  Tcb* tcb = FindTcb();
+  if (event && tcb != nullptr && std::holds_alternative<Message>(*event)) {
     // RFC 9260 section 6.2: a window that was small is announced when it has
     // opened again. The due timer makes the driver ask for a packet.
     const size_t half = options_.receive_window_bytes / 2;
-    if (tcb_->advertised_rwnd < half && a_rwnd() >= half &&
-        tcb_->tracker.sack_due() != DataTracker::Due::kNow) {
-      tcb_->tracker.RequireSackNow();
+    if (tcb->advertised_rwnd < half && a_rwnd(*tcb) >= half &&
+        tcb->tracker.sack_due() != DataTracker::Due::kNow) {
+      tcb->tracker.RequireSackNow();
       timers_.Set(Timer::kSack, now_);
     }
   }
@@ -145,7 +135,6 @@ std::optional<Event> Core::PollEvent() {
 void Core::HandleTimeout(absl::Time now) {
   Clamp(now);
   while (std::optional<Timer> timer = timers_.PopDue(now_)) HandleTimer(*timer);
-  if (state_ == State::kEnded) tcb_.reset();
 }
 
 Stats Core::stats() const {
@@ -153,29 +142,42 @@ Stats Core::stats() const {
   stats.receive_held_bytes = events_.held_bytes();
   stats.send_buffered_bytes = queue_.buffered_bytes();
   stats.send_occupied_bytes = queue_.occupied_bytes();
-  if (tcb_) {
-    stats.receive_held_bytes += tcb_->reassembly.held_bytes();
-    stats.cwnd_bytes = tcb_->congestion.cwnd();
-    stats.ssthresh_bytes = tcb_->congestion.ssthresh();
-    stats.flight_bytes = tcb_->outstanding.flight_bytes();
-    stats.peer_rwnd_bytes = tcb_->peer_a_rwnd;
-    stats.srtt = tcb_->rto.srtt();
-    stats.rttvar = tcb_->rto.rttvar();
+  if (const Tcb* tcb = FindTcb()) {
+    stats.receive_held_bytes += tcb->reassembly.held_bytes();
+    stats.cwnd_bytes = tcb->congestion.cwnd();
+    stats.ssthresh_bytes = tcb->congestion.ssthresh();
+    stats.flight_bytes = tcb->outstanding.flight_bytes();
+    stats.peer_rwnd_bytes = tcb->peer_a_rwnd;
+    stats.delivery_rate = tcb->rate.rate();
+    stats.srtt = tcb->rto.srtt();
+    stats.rttvar = tcb->rto.rttvar();
     stats.rto = Timeout(Timer::kT3Rtx);
   }
   return stats;
 }
 
+const char* Core::StateName() const {
+  const auto name_of = [](const auto& state) { return state.kName; };
+  const auto name_in = [&](const auto& state) {
+    if constexpr (requires { state.phase; }) {
+      return std::visit(name_of, state.phase);
+    } else {
+      return name_of(state);
+    }
+  };
+  return std::visit(name_in, state_);
+}
+
 std::string Core::DebugString() const {
-  std::string text = Name(state_);
-  if (tcb_) {
-    absl::StrAppend(&text, " next_tsn=", tcb_->outstanding.next_tsn().value(),
-                    " acked=", tcb_->outstanding.cumulative_tsn_ack().value(),
-                    " received=", tcb_->tracker.cumulative_tsn().value(),
-                    " cwnd=", tcb_->congestion.cwnd(),
-                    " flight=", tcb_->outstanding.flight_bytes(),
-                    " peer_rwnd=", tcb_->peer_a_rwnd, " a_rwnd=", a_rwnd(),
-                    " errors=", error_count_);
+  std::string text = StateName();
+  if (const Tcb* tcb = FindTcb()) {
+    absl::StrAppend(&text, " next_tsn=", tcb->outstanding.next_tsn().value(),
+                    " acked=", tcb->outstanding.cumulative_tsn_ack().value(),
+                    " received=", tcb->tracker.cumulative_tsn().value(),
+                    " cwnd=", tcb->congestion.cwnd(),
+                    " flight=", tcb->outstanding.flight_bytes(),
+                    " peer_rwnd=", tcb->peer_a_rwnd, " a_rwnd=", a_rwnd(*tcb),
+                    " errors=", tcb->error_count);
   }
   absl::StrAppend(&text, " queued=", queue_.buffered_bytes());
   if (timers_.paused()) absl::StrAppend(&text, " no path");

@@ -8,9 +8,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -29,6 +29,7 @@
 #include "sctp/internal/send_queue.h"
 #include "sctp/internal/serial.h"
 #include "sctp/internal/state_cookie.h"
+#include "sctp/internal/states.h"
 #include "sctp/internal/tcb.h"
 #include "sctp/internal/timers.h"
 #include "sctp/message.h"
@@ -36,19 +37,6 @@
 #include "sctp/stats.h"
 
 namespace kyuu::sctp::internal {
-
-// The states of RFC 9260 section 4, with CLOSED told apart by what was before.
-enum class State : uint8_t {
-  kClosed,  // Nothing has happened; a peer's handshake is answered.
-  kCookieWait,
-  kCookieEchoed,
-  kEstablished,
-  kShutdownPending,
-  kShutdownSent,
-  kShutdownReceived,
-  kShutdownAckSent,
-  kEnded,  // For good; Closed is the last event.
-};
 
 // What a COOKIE ECHO means beside the association that is there already
 // (RFC 9260 section 5.2.4, table 12).
@@ -79,7 +67,7 @@ class Core {
   absl::Time NextTimeout() const { return timers_.NextTimeout(); }
 
   bool transmit_urgent() const;
-  State state() const { return state_; }
+  bool is_connected() const;
   uint64_t restarts() const { return stats_.restarts; }
   SendQueue& queue() { return queue_; }
   void SetMaxMessageOut(size_t bytes) { options_.max_message_out = bytes; }
@@ -101,99 +89,106 @@ class Core {
     InitChunk init;
     uint32_t tag = 0;
     std::array<uint8_t, StateCookie::kSize> cookie{};
-    std::vector<uint8_t> unrecognized;  // At most kMaxReport bytes.
+    std::vector<uint8_t> unrecognized;  // At most Tcb::kMaxReport bytes.
   };
-  // The HEARTBEAT that waits for its answer.
-  struct Heartbeat {
-    uint64_t nonce = 0;
-    absl::Time sent;
-    bool send = true;
-  };
-  static constexpr size_t kMaxReport = 128;
-  // An ERROR about what the peer has sent, at most kMaxReport bytes of it. One
-  // for each packet that we send: the latest.
-  struct Report {
-    ErrorCause cause;
-    std::vector<uint8_t> information;
-  };
+  enum class Payload : uint8_t { kNew, kLost };
 
   // core.cc
   absl::Time Clamp(absl::Time now);
+  template <typename S>
+  bool In() const {
+    return std::holds_alternative<S>(state_);
+  }
+  bool is_ending() const;
+  const char* StateName() const;
+  // The control block; null before the INIT ACK and after the end.
+  Tcb* FindTcb() { return std::get_if<Tcb>(&state_); }
+  const Tcb* FindTcb() const { return std::get_if<Tcb>(&state_); }
 
   // timeouts.cc
   void HandleTimer(Timer timer);
+  void HandleHandshakeTimer(Timer timer);
+  void RepeatHandshake(Timer timer);
+  void HandleTimer(Tcb& tcb, Timer timer);
   // Sends what `timer` waits for the answer to once more, and arms it again.
-  void Repeat(Timer timer);
-  void RepeatData();
-  // Counts a timeout; false if it was one too many and the association ended.
-  bool CountTimeout(Timer timer);
+  void Repeat(Tcb& tcb, Timer timer);
+  void RepeatData(Tcb& tcb);
+  // Counts a timeout; false if it was one too many and the association ended,
+  // and the control block with it.
+  [[nodiscard]] bool CountTimeout(Tcb& tcb, Timer timer);
   // The peer has answered something, so it lives (RFC 9260 section 8.1).
-  void PeerAnswered();
+  void PeerAnswered(Tcb& tcb);
   // How long `timer` waits: the RTO, doubled for each time it expired.
   absl::Duration Timeout(Timer timer) const;
   void Arm(Timer timer) { timers_.Set(timer, now_ + Timeout(timer)); }
-  void SendHeartbeat();
+  void SendHeartbeat(Tcb& tcb);
 
   // receive.cc
   bool AcceptTag(const CommonHeader& header, const ChunkView& first);
   void HandleOutOfTheBlue(const CommonHeader& header, const ChunkView& first);
-  // These return false if the rest of the packet is to be passed over.
+  // These return false if the rest of the packet is to be passed over, as
+  // after the end, which takes the control block with it.
   bool HandleChunk(const ChunkView& chunk);
-  bool HandleAssociationChunk(const ChunkView& chunk);
-  bool HandleUnknown(const ChunkView& chunk);
-  void HandleHeartbeat(const ChunkView& chunk);
-  void HandleHeartbeatAck(const ChunkView& chunk);
-  void HandleReconfig(const ChunkView& chunk);
-  void ReportError(ErrorCause cause, Bytes information);
+  bool HandleAssociationChunk(Tcb& tcb, const ChunkView& chunk);
+  bool HandleUnknown(Tcb& tcb, const ChunkView& chunk);
+  void HandleHeartbeat(Tcb& tcb, const ChunkView& chunk);
+  void HandleHeartbeatAck(Tcb& tcb, const ChunkView& chunk);
+  void HandleReconfig(Tcb& tcb, const ChunkView& chunk);
+  void ReportError(Tcb& tcb, ErrorCause cause, Bytes information);
 
   // handshake.cc
   void HandleInit(const ChunkView& chunk);
   void HandleInitAck(const ChunkView& chunk);
   void HandleCookieEcho(const CommonHeader& header, const ChunkView& chunk);
-  void HandleCookieAck();
-  void HandleStaleCookie();
+  void HandleCookieAck(Tcb& tcb);
+  void HandleStaleCookie(Tcb& tcb);
   CookieAction ClassifyCookie(const StateCookie& cookie) const;
-  void MakeTcb(const StateCookie& terms);
-  void Establish();
-  Connected Terms() const;
-  void Restart(const StateCookie& cookie);
+  Tcb& MakeTcb(const StateCookie& terms, Phase phase);
+  void Establish(Tcb& tcb, Afterwards afterwards);
+  void BeginData(Tcb& tcb);
+  void Restart(Tcb& old, const StateCookie& cookie);
   InitChunk OwnInit(ChunkType type, uint32_t tag, Tsn initial_tsn) const;
 
   // data_transfer.cc
-  void HandleData(const ChunkView& chunk);
-  void HandleSack(const ChunkView& chunk);
-  void HandleForwardTsn(const ChunkView& chunk);
-  void HandleViolation(Reassembly::Outcome outcome);
-  void ApplySack(const SackChunk& sack);
-  void OnLossJudged(bool found);
-  void AfterPacket();
-  size_t a_rwnd() const;
+  void HandleData(Tcb& tcb, const ChunkView& chunk);
+  void HandleSack(Tcb& tcb, const ChunkView& chunk);
+  void HandleForwardTsn(Tcb& tcb, const ChunkView& chunk);
+  // False if the outcome ended the association.
+  [[nodiscard]] bool Accept(Reassembly::Outcome outcome);
+  void ApplySack(Tcb& tcb, const SackChunk& sack);
+  void OnLossJudged(Tcb& tcb, bool found);
+  void AfterPacket(Tcb& tcb);
+  size_t held_bytes(const Tcb& tcb) const;
+  size_t a_rwnd(const Tcb& tcb) const;
 
   // transmit.cc
   bool WriteReply(Writer& writer);
   bool WriteInit(Writer& writer);
-  void WriteChunks(Writer& writer);
-  void WriteControl(Writer& writer);
-  void WriteSack(Writer& writer);
-  std::vector<uint8_t> LastControl();
-  void WriteReport(Writer& writer);
-  void WriteForwardTsn(Writer& writer);
-  void WriteReconfig(Writer& writer);
-  void WriteHeartbeat(Writer& writer);
-  void WriteData(Writer& writer);
-  bool WriteLost(Writer& writer, size_t& last_chunk);
-  void WriteNew(Writer& writer, size_t& last_chunk);
-  bool MaySendData() const;
-  bool HasSendableData() const;
+  void WriteChunks(Tcb& tcb, Writer& writer);
+  void WriteControl(Tcb& tcb, Writer& writer);
+  void WriteSack(Tcb& tcb, Writer& writer);
+  std::vector<uint8_t> LastControl(Tcb& tcb);
+  void WriteReport(Tcb& tcb, Writer& writer);
+  void WriteForwardTsn(Tcb& tcb, Writer& writer);
+  void WriteReconfig(Tcb& tcb, Writer& writer);
+  void WriteHeartbeat(Tcb& tcb, Writer& writer);
+  void WriteData(Tcb& tcb, Writer& writer);
+  bool WriteLost(Tcb& tcb, Writer& writer, size_t& last_chunk);
+  void WriteNew(Tcb& tcb, Writer& writer, size_t& last_chunk);
+  // The one place that says whether a packet with data may leave: whether
+  // the phase, the windows and the pace allow `size` bytes of `payload`.
+  bool MayTransmit(const Tcb& tcb, Payload payload, size_t size) const;
+  bool HasSendableData(const Tcb& tcb) const;
+  void OnSent(Tcb& tcb, size_t size, SentSample::Before before);
   size_t NextFragment(const OutMessage& message, size_t space) const;
 
   // shutdown.cc
-  void HandleShutdown(const ChunkView& chunk);
-  void HandleShutdownAck();
-  void HandleShutdownComplete();
+  void HandleShutdown(Tcb& tcb, const ChunkView& chunk);
+  void HandleShutdownAck(const Tcb& tcb);
+  void HandleShutdownComplete(const Tcb& tcb);
   void HandleAbort(const ChunkView& chunk);
-  void HandleError(const ChunkView& chunk);
-  void AdvanceShutdown();
+  void HandleError(Tcb& tcb, const ChunkView& chunk);
+  void AdvanceShutdown(Tcb& tcb);
   void AbortWith(absl::Status status, ErrorCause cause,
                  absl::string_view information);
   void End(absl::Status status);
@@ -206,7 +201,6 @@ class Core {
   // tells how long the machine is up, and whose other associations these are.
   absl::Duration cookie_shift_;
   absl::Time now_ = absl::InfinitePast();
-  State state_ = State::kClosed;
   Timers timers_;
   Stats stats_;
   EventQueue events_;
@@ -216,26 +210,12 @@ class Core {
   // was sent before Connect, so that the one does not devalue the other.
   uint32_t local_tag_ = 0;
   Tsn local_initial_tsn_;
-  int stale_cookies_ = 0;
-  std::vector<uint8_t> cookie_;  // To echo, in COOKIE-ECHOED.
-  std::unique_ptr<Tcb> tcb_;
-  int error_count_ = 0;
-  absl::Time next_error_ = absl::InfinitePast();  // None counts before it.
-  bool shutdown_wanted_ = false;
-  absl::Time last_heard_ = absl::InfinitePast();
-  bool packet_had_data_ = false;
 
-  // What is to be sent.
+  // Answers under tags of their own, whatever the state.
   std::optional<Reply> reply_;
   std::optional<InitAckReply> init_ack_;
-  bool send_init_ = false;
-  bool send_cookie_echo_ = false;
-  bool send_cookie_ack_ = false;
-  bool send_shutdown_ = false;
-  bool send_shutdown_ack_ = false;
-  std::optional<std::vector<uint8_t>> heartbeat_ack_;
-  std::optional<Heartbeat> heartbeat_;
-  std::optional<Report> report_;
+
+  std::variant<state::Closed, state::CookieWait, Tcb, state::Ended> state_;
 };
 
 }  // namespace kyuu::sctp::internal

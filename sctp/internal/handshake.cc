@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
+#include <utility>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -31,6 +32,15 @@ bool IsAcceptable(const InitChunk& init) {
          init.inbound_streams != 0;
 }
 
+Connected TermsOf(const Tcb& tcb) {
+  return {
+      .outgoing_streams = tcb.outgoing_streams,
+      .incoming_streams = tcb.incoming_streams,
+      .partial_reliability = tcb.peer_extensions.forward_tsn,
+      .stream_reset = tcb.peer_extensions.re_config,
+  };
+}
+
 }  // namespace
 
 InitChunk Core::OwnInit(ChunkType type, uint32_t tag, Tsn initial_tsn) const {
@@ -53,7 +63,7 @@ void Core::HandleInit(const ChunkView& chunk) {
     ++stats_.drop_invalid_init;
     return;
   }
-  if (state_ == State::kEnded) {
+  if (In<state::Ended>()) {
     // Section 5.1: no association is wanted any more.
     if (!reply_) {
       reply_ =
@@ -61,11 +71,14 @@ void Core::HandleInit(const ChunkView& chunk) {
     }
     return;
   }
-  if (state_ == State::kShutdownAckSent) {
-    // Section 9.2: "it should discard the INIT chunk and retransmit the
-    // SHUTDOWN ACK chunk".
-    send_shutdown_ack_ = true;
-    return;
+  Tcb* tcb = FindTcb();
+  if (tcb != nullptr) {
+    if (auto* sent = std::get_if<state::ShutdownAckSent>(&tcb->phase)) {
+      // Section 9.2: "it should discard the INIT chunk and retransmit the
+      // SHUTDOWN ACK chunk".
+      sent->shutdown_ack = Duty::kDue;
+      return;
+    }
   }
   StateCookie cookie;
   cookie.created = now_ + cookie_shift_;
@@ -75,7 +88,7 @@ void Core::HandleInit(const ChunkView& chunk) {
   cookie.peer_outbound_streams = init->outbound_streams;
   cookie.peer_inbound_streams = init->inbound_streams;
   cookie.peer_extensions = init->extensions;
-  if (state_ <= State::kCookieEchoed) {
+  if (tcb == nullptr || tcb->In<state::CookieEchoed>()) {
     // Section 5.2.1: both opened at once; the answer repeats our own INIT. If
     // that is yet to come, it will say what this answer says.
     cookie.local_tag = local_tag_;
@@ -86,10 +99,10 @@ void Core::HandleInit(const ChunkView& chunk) {
     } while (cookie.local_tag == 0 || cookie.local_tag == local_tag_);
     cookie.local_initial_tsn = Tsn(random_.U32());
   }
-  if (tcb_) {
+  if (tcb != nullptr) {
     // Section 5.2.2: the tags of now tell a restart from a stale cookie.
     cookie.local_tie_tag = local_tag_;
-    cookie.peer_tie_tag = tcb_->peer_tag;
+    cookie.peer_tie_tag = tcb->peer_tag;
   }
   InitAckReply reply;
   reply.init =
@@ -97,7 +110,8 @@ void Core::HandleInit(const ChunkView& chunk) {
   reply.tag = init->initiate_tag;
   reply.cookie = cookie_key_.Seal(cookie);
   for (Bytes report : init->unrecognized) {
-    if (PaddedSize(reply.unrecognized.size() + report.size()) > kMaxReport) {
+    if (PaddedSize(reply.unrecognized.size() + report.size()) >
+        Tcb::kMaxReport) {
       ++stats_.drop_oversized_reply;
       break;
     }
@@ -109,7 +123,8 @@ void Core::HandleInit(const ChunkView& chunk) {
 }
 
 void Core::HandleInitAck(const ChunkView& chunk) {
-  if (state_ != State::kCookieWait) {
+  const auto* wait = std::get_if<state::CookieWait>(&state_);
+  if (wait == nullptr) {
     // Section 5.2.3.
     ++stats_.drop_unexpected_chunk;
     return;
@@ -145,7 +160,11 @@ void Core::HandleInitAck(const ChunkView& chunk) {
   terms.peer_outbound_streams = init->outbound_streams;
   terms.peer_inbound_streams = init->inbound_streams;
   terms.peer_extensions = init->extensions;
-  MakeTcb(terms);
+  Tcb& tcb =
+      MakeTcb(terms, state::CookieEchoed{
+                         .afterwards = wait->afterwards,
+                         .stale_cookies = wait->stale_cookies,
+                         .cookie = {init->cookie.begin(), init->cookie.end()}});
   // Section 3.2.2: reported beside the COOKIE ECHO.
   std::vector<uint8_t> unrecognized;
   for (Bytes parameter : init->unrecognized) {
@@ -153,38 +172,36 @@ void Core::HandleInitAck(const ChunkView& chunk) {
     unrecognized.insert(unrecognized.end(), parameter.begin(), parameter.end());
   }
   if (!unrecognized.empty()) {
-    ReportError(ErrorCause::kUnrecognizedParameters, unrecognized);
+    ReportError(tcb, ErrorCause::kUnrecognizedParameters, unrecognized);
   }
-  state_ = State::kCookieEchoed;
-  cookie_.assign(init->cookie.begin(), init->cookie.end());
-  send_init_ = false;
-  send_cookie_echo_ = true;
   timers_.Stop(Timer::kT1Init);
   timers_.ResetBackoff(Timer::kT1Cookie);
   Arm(Timer::kT1Cookie);
 }
 
-void Core::MakeTcb(const StateCookie& terms) {
-  tcb_ = std::make_unique<Tcb>(options_, mtu_, terms, queue_, events_, stats_);
+Tcb& Core::MakeTcb(const StateCookie& terms, Phase phase) {
+  const TcbOwner owner{options_, queue_, events_, stats_, mtu_};
+  return state_.emplace<Tcb>(owner, now_, terms, std::move(phase));
 }
 
 CookieAction Core::ClassifyCookie(const StateCookie& cookie) const {
-  if (state_ == State::kClosed) return CookieAction::kEstablish;
+  if (In<state::Closed>()) return CookieAction::kEstablish;
   const bool local_matches = cookie.local_tag == local_tag_;
-  if (!tcb_) {
+  const Tcb* tcb = FindTcb();
+  if (tcb == nullptr) {
     // COOKIE-WAIT: the peer's tag is not known yet.
     return local_matches ? CookieAction::kCollision : CookieAction::kDiscard;
   }
-  const bool peer_matches = cookie.peer_tag == tcb_->peer_tag;
+  const bool peer_matches = cookie.peer_tag == tcb->peer_tag;
   if (local_matches && peer_matches) return CookieAction::kDuplicate;
   if (local_matches) {
     // Two INITs of the peer crossed ours. While the handshake goes on, the
     // later one counts; once data may have flowed, it would lose that.
-    return state_ == State::kCookieEchoed ? CookieAction::kCollision
+    return tcb->In<state::CookieEchoed>() ? CookieAction::kCollision
                                           : CookieAction::kDiscard;
   }
   if (!peer_matches && cookie.local_tie_tag == local_tag_ &&
-      cookie.peer_tie_tag == tcb_->peer_tag) {
+      cookie.peer_tie_tag == tcb->peer_tag) {
     return CookieAction::kRestart;
   }
   return CookieAction::kDiscard;
@@ -213,106 +230,91 @@ void Core::HandleCookieEcho(const CommonHeader& header,
                    ErrorCause::kStaleCookie, std::string(AsText(staleness))};
     return;
   }
+  const Afterwards afterwards =
+      is_ending() ? Afterwards::kShutDown : Afterwards::kStay;
+  Tcb* tcb = FindTcb();
   switch (action) {
     case CookieAction::kDiscard:
       ++stats_.drop_bad_cookie;
       return;
     case CookieAction::kRestart:
-      Restart(*cookie);
+      Restart(*tcb, *cookie);
       return;
     case CookieAction::kEstablish:
     case CookieAction::kCollision:
       local_tag_ = cookie->local_tag;
       local_initial_tsn_ = cookie->local_initial_tsn;
-      MakeTcb(*cookie);
-      Establish();
+      tcb = &MakeTcb(*cookie, state::Established());
+      Establish(*tcb, afterwards);
       break;
     case CookieAction::kDuplicate:
-      if (state_ == State::kCookieEchoed) Establish();
+      if (tcb->In<state::CookieEchoed>()) Establish(*tcb, afterwards);
       break;
   }
-  send_cookie_ack_ = true;
+  tcb->cookie_ack = Duty::kDue;
 }
 
 // Section 5.2.4 action A.
-void Core::Restart(const StateCookie& cookie) {
-  if (state_ == State::kShutdownAckSent) {
+void Core::Restart(Tcb& old, const StateCookie& cookie) {
+  if (auto* sent = std::get_if<state::ShutdownAckSent>(&old.phase)) {
     reply_ = Reply{cookie.peer_tag, ChunkType::kError, 0,
                    ErrorCause::kCookieReceivedWhileShuttingDown, ""};
-    send_shutdown_ack_ = true;
+    sent->shutdown_ack = Duty::kDue;
     return;
   }
   queue_.RestartAll();
   ++stats_.restarts;
   local_tag_ = cookie.local_tag;
   local_initial_tsn_ = cookie.local_initial_tsn;
-  MakeTcb(cookie);
-  queue_.set_partial_reliability(tcb_->peer_extensions.forward_tsn
-                                     ? PartialReliability::kOn
-                                     : PartialReliability::kOff);
-  state_ = State::kEstablished;
+  Tcb& tcb = is_ending() ? MakeTcb(cookie, state::ShutdownPending())
+                         : MakeTcb(cookie, state::Established());
   timers_.StopAll();
-  timers_.Set(Timer::kHeartbeat, now_ + options_.heartbeat_interval);
-  heartbeat_.reset();
-  heartbeat_ack_.reset();
-  report_.reset();
-  PeerAnswered();
-  send_init_ = false;
-  send_cookie_echo_ = false;
-  send_shutdown_ = false;
-  send_shutdown_ack_ = false;
-  send_cookie_ack_ = true;
-  events_.Push(Restarted{Terms()});
-  if (shutdown_wanted_) state_ = State::kShutdownPending;
+  BeginData(tcb);
+  tcb.cookie_ack = Duty::kDue;
+  events_.Push(Restarted{TermsOf(tcb)});
 }
 
-void Core::HandleCookieAck() {
+void Core::HandleCookieAck(Tcb& tcb) {
+  const auto* echoed = std::get_if<state::CookieEchoed>(&tcb.phase);
   // Section 5.2.5: in any other state it is discarded.
-  if (state_ != State::kCookieEchoed) {
+  if (echoed == nullptr) {
     ++stats_.drop_unexpected_chunk;
     return;
   }
-  Establish();
+  Establish(tcb, echoed->afterwards);
 }
 
-Connected Core::Terms() const {
-  return {
-      .outgoing_streams = tcb_->outgoing_streams,
-      .incoming_streams = tcb_->incoming_streams,
-      .partial_reliability = tcb_->peer_extensions.forward_tsn,
-      .stream_reset = tcb_->peer_extensions.re_config,
-  };
-}
-
-void Core::Establish() {
-  state_ = State::kEstablished;
+void Core::Establish(Tcb& tcb, Afterwards afterwards) {
   timers_.Stop(Timer::kT1Init);
   timers_.Stop(Timer::kT1Cookie);
+  BeginData(tcb);
+  queue_.LimitStreams(tcb.outgoing_streams);
+  events_.Push(TermsOf(tcb));
+  if (afterwards == Afterwards::kStay) {
+    tcb.phase = state::Established();
+  } else {
+    tcb.phase = state::ShutdownPending();
+    AdvanceShutdown(tcb);
+  }
+}
+
+// What both the handshake and a restart end with.
+void Core::BeginData(Tcb& tcb) {
   timers_.Set(Timer::kHeartbeat, now_ + options_.heartbeat_interval);
-  send_init_ = false;
-  send_cookie_echo_ = false;
-  cookie_ = {};
-  queue_.set_partial_reliability(tcb_->peer_extensions.forward_tsn
+  queue_.set_partial_reliability(tcb.peer_extensions.forward_tsn
                                      ? PartialReliability::kOn
                                      : PartialReliability::kOff);
-  queue_.LimitStreams(tcb_->outgoing_streams);
-  events_.Push(Terms());
-  if (shutdown_wanted_) {
-    state_ = State::kShutdownPending;
-    AdvanceShutdown();
-  }
 }
 
 // The peer found the echoed cookie too old (section 5.2.6): ask for another.
-void Core::HandleStaleCookie() {
-  if (state_ != State::kCookieEchoed || ++stale_cookies_ > kMaxStaleCookies) {
+void Core::HandleStaleCookie(Tcb& tcb) {
+  const auto* echoed = std::get_if<state::CookieEchoed>(&tcb.phase);
+  if (echoed == nullptr || echoed->stale_cookies >= kMaxStaleCookies) {
     ++stats_.drop_unexpected_chunk;
     return;
   }
-  tcb_.reset();
-  state_ = State::kCookieWait;
-  send_cookie_echo_ = false;
-  send_init_ = true;
+  state_ = state::CookieWait{.afterwards = echoed->afterwards,
+                             .stale_cookies = echoed->stale_cookies + 1};
   timers_.Stop(Timer::kT1Cookie);
   Arm(Timer::kT1Init);
 }

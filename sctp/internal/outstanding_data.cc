@@ -53,6 +53,7 @@ DataChunk OutstandingData::Send(absl::Time now, OutMessage& message,
   }
   entry.transmissions = 1;
   entry.packet = packet_;
+  entry.delivered = delivered_;
   entry.sent_ns = absl::ToUnixNanos(now);
   entries_.push_back(entry);
   EnterFlight(tsn, at(tsn));
@@ -88,6 +89,7 @@ DataChunk OutstandingData::Resend(absl::Time now) {
     ++entry.transmissions;
   }
   entry.packet = packet_;
+  entry.delivered = delivered_;
   entry.sent_ns = absl::ToUnixNanos(now);
   return ChunkOf(lost_from_, entry);
 }
@@ -164,6 +166,9 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
   HandleDuplicates(sack, result);
   if (newly_acked_) result.loss_detected = DetectLoss(now, round_trip);
   if (result.rtt) rtt_tsn_ = next_tsn();
+  if (result.rate.interval > absl::ZeroDuration()) {
+    result.rate.delivered = delivered_ - rate_delivered_;
+  }
   return result;
 }
 
@@ -190,6 +195,7 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
   LeaveState(tsn, entry);
   entry.state = State::kAcked;
   result.bytes_acked += WireSize(entry);
+  delivered_ += static_cast<uint32_t>(WireSize(entry));
   newly_acked_ = true;
   const bool sent_once = entry.transmissions == 1;
   const absl::Duration elapsed =
@@ -197,6 +203,12 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
   if (sent_once && tsn >= rtt_tsn_) result.rtt = elapsed;
   // The answer came too soon to be about the last transmission.
   if (!sent_once && elapsed < min_rtt) return;
+  if (result.rate.interval == absl::ZeroDuration() ||
+      static_cast<int32_t>(entry.packet - rate_packet_) > 0) {
+    rate_packet_ = entry.packet;
+    rate_delivered_ = entry.delivered;
+    result.rate.interval = elapsed;
+  }
   loss_.OnAcked(entry.packet, elapsed,
                 sent_once ? LossDetection::Transmission::kFirst
                           : LossDetection::Transmission::kRepeated);

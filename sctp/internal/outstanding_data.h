@@ -13,6 +13,7 @@
 #include "sctp/internal/chunk/data_chunk.h"
 #include "sctp/internal/chunk/forward_tsn_chunk.h"
 #include "sctp/internal/chunk/sack_chunk.h"
+#include "sctp/internal/congestion_control.h"
 #include "sctp/internal/loss_detection.h"
 #include "sctp/internal/ring_queue.h"
 #include "sctp/internal/send_queue.h"
@@ -37,6 +38,7 @@ struct SackResult {
   // The round trip of the newest chunk that was sent once (Karn: the answer
   // to a chunk that was sent twice says nothing, section 6.3.1 rule C5).
   std::optional<absl::Duration> rtt;
+  RateSample rate;  // By the newest packet that it acknowledges.
 };
 
 // OutstandingData keeps one entry per TSN from the lowest unacknowledged one
@@ -103,7 +105,8 @@ class OutstandingData {
     // Its neighbours among those in flight, in the order of sending.
     Tsn earlier;
     Tsn later;
-    int64_t sent_ns = 0;  // When.
+    uint32_t delivered = 0;  // Of `delivered_`, at its departure.
+    int64_t sent_ns = 0;     // When.
   };
   static size_t WireSize(const Entry& entry) {
     return DataChunk::kHeaderSize + PaddedSize(entry.size);
@@ -143,6 +146,11 @@ class OutstandingData {
   std::vector<Tsn> just_lost_;  // Before their episode begins.
   absl::Time loss_due_ = absl::InfiniteFuture();
   bool newly_acked_ = false;
+  uint32_t delivered_ = 0;  // Bytes acknowledged so far, modulo 2^32.
+  // The newest packet that the SACK at hand acknowledges, and what had been
+  // delivered when it left.
+  uint32_t rate_packet_ = 0;
+  uint32_t rate_delivered_ = 0;
   Tsn rtt_tsn_;  // The next chunk to measure a round trip by.
 };
 

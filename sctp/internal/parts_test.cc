@@ -12,7 +12,6 @@
 #include "base/random.h"
 #include "base/testing.h"
 #include "gtest/gtest.h"
-#include "sctp/internal/congestion_control.h"
 #include "sctp/internal/data_tracker.h"
 #include "sctp/internal/ring_queue.h"
 #include "sctp/internal/rto.h"
@@ -101,88 +100,6 @@ TEST(Rto, FollowsTheMeasurements) {
   for (int i = 0; i < 100; ++i) rto.Measured(absl::Milliseconds(1));
   EXPECT_EQ(rto.rto(), absl::Milliseconds(220));  // C6.
   EXPECT_EQ(rto.min_rtt(), absl::Milliseconds(1));
-}
-
-AckReport FullAck(size_t acked, size_t cwnd) {
-  return {.bytes_acked = acked,
-          .flight_before = cwnd,
-          .flight_after = cwnd - acked,
-          .cumulative = AckReport::Cumulative::kAdvanced};
-}
-
-// RFC 9260 section 7.2.
-TEST(CongestionControl, SlowStartThenAvoidance) {
-  CongestionControl cc(Options{}, 1000);
-  EXPECT_EQ(cc.cwnd(), 10'000u);
-  cc.OnAck(FullAck(10'000, 10'000));
-  EXPECT_EQ(cc.cwnd(), 20'000u);
-  cc.OnFastRetransmit();
-  EXPECT_EQ(cc.cwnd(), 10'000u);
-  EXPECT_EQ(cc.ssthresh(), 10'000u);
-  cc.OnAck(FullAck(1, 10'000));  // At the threshold: still slow start.
-  for (int i = 0; i < 10; ++i) cc.OnAck(FullAck(1000, cc.cwnd()));
-  EXPECT_EQ(cc.cwnd(), 10'001u);
-  cc.OnAck(FullAck(1000, cc.cwnd()));
-  EXPECT_EQ(cc.cwnd(), 11'001u);  // One packet per window.
-  cc.OnTimeout();
-  EXPECT_EQ(cc.cwnd(), 1000u);
-  EXPECT_EQ(cc.ssthresh(), 5500u);
-  // RFC 5681 section 3.1: the same silence reduces it only once.
-  for (int i = 0; i < 5; ++i) cc.OnTimeout();
-  EXPECT_EQ(cc.ssthresh(), 5500u);
-  cc.OnPathReady();
-  EXPECT_EQ(cc.cwnd(), 10'000u);
-}
-
-// One SACK for all that had arrived before a timeout opened the whole window.
-TEST(CongestionControl, AfterATimeoutGrowsByOnePacketAnAcknowledgement) {
-  CongestionControl cc(Options{}, 1000);
-  for (int i = 0; i < 5; ++i) cc.OnAck(FullAck(cc.cwnd(), cc.cwnd()));
-  EXPECT_EQ(cc.cwnd(), 320'000u);
-  cc.OnTimeout();
-  AckReport report = FullAck(200'000, 200'000);
-  report.recovery = AckReport::Recovery::kTimeout;
-  cc.OnAck(report);
-  EXPECT_EQ(cc.cwnd(), 2000u);
-  // Nor does a large SACK carry it far beyond the threshold.
-  cc.OnAck(FullAck(300'000, 300'000));
-  EXPECT_EQ(cc.cwnd(), 161'000u);
-}
-
-TEST(CongestionControl, AnUnusedWindowSavesNothingUp) {
-  CongestionControl cc(Options{}, 1000);
-  cc.OnFastRetransmit();
-  cc.OnAck(FullAck(1, cc.cwnd()));  // Above the threshold.
-  const size_t before = cc.cwnd();
-  AckReport report = FullAck(1000, 2000);
-  for (int i = 0; i < 100; ++i) cc.OnAck(report);
-  EXPECT_EQ(cc.cwnd(), before);
-  for (int i = 0; i < 3; ++i) cc.OnAck(FullAck(1000, cc.cwnd()));
-  EXPECT_EQ(cc.cwnd(), before + 1000);
-}
-
-TEST(CongestionControl, GrowsOnlyWhenItIsUsedAndNotInRecovery) {
-  CongestionControl cc(Options{}, 1000);
-  AckReport report = FullAck(2000, 10'000);
-  report.flight_before = 5000;
-  cc.OnAck(report);
-  report = FullAck(2000, 10'000);
-  report.recovery = AckReport::Recovery::kFast;
-  cc.OnAck(report);
-  report = FullAck(2000, 10'000);
-  report.cumulative = AckReport::Cumulative::kSame;
-  cc.OnAck(report);
-  EXPECT_EQ(cc.cwnd(), 10'000u);
-}
-
-TEST(CongestionControl, AnIdlePathIsForgotten) {
-  CongestionControl cc(Options{}, 1000);
-  for (int i = 0; i < 3; ++i) cc.OnAck(FullAck(cc.cwnd(), cc.cwnd()));
-  EXPECT_EQ(cc.cwnd(), 80'000u);
-  cc.OnIdle(absl::Milliseconds(250), absl::Milliseconds(220));
-  EXPECT_EQ(cc.cwnd(), 40'000u);
-  cc.OnIdle(absl::InfiniteDuration(), absl::Milliseconds(220));
-  EXPECT_EQ(cc.cwnd(), 10'000u);
 }
 
 TEST(StateCookie, RoundTrip) {

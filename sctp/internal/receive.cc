@@ -55,9 +55,9 @@ void Core::HandlePacket(absl::Time now, Bytes packet) {
     return;
   }
   if (!AcceptTag(view.header, *chunk)) return;
-  last_heard_ = now_;
+  if (Tcb* tcb = FindTcb()) tcb->last_heard = now_;
   bool first = true;
-  for (; chunk && state_ != State::kEnded; chunk = NextChunk(reader)) {
+  for (; chunk; chunk = NextChunk(reader)) {
     if (chunk->type == ChunkType::kCookieEcho) {
       // Section 5.1: it comes first. Each further one would cost an HMAC.
       if (!std::exchange(first, false)) {
@@ -66,39 +66,38 @@ void Core::HandlePacket(absl::Time now, Bytes packet) {
       }
       HandleCookieEcho(view.header, *chunk);
       // Whatever follows a refused cookie belongs to no association.
-      if (view.header.verification_tag != local_tag_ || !tcb_) break;
+      if (view.header.verification_tag != local_tag_ || FindTcb() == nullptr) {
+        break;
+      }
       continue;
     }
     first = false;
     if (!HandleChunk(*chunk)) break;
   }
   if (!reader.ok()) ++stats_.drop_malformed_chunk;
-  if (state_ == State::kEnded) {
-    tcb_.reset();
-    return;
-  }
-  if (tcb_) AfterPacket();
+  if (Tcb* tcb = FindTcb()) AfterPacket(*tcb);
 }
 
 // Whether the packet belongs to this association, by its tag and first chunk.
 bool Core::AcceptTag(const CommonHeader& header, const ChunkView& first) {
-  const bool exists = state_ != State::kClosed && state_ != State::kEnded;
+  const bool exists = !In<state::Closed>() && !In<state::Ended>();
+  const Tcb* tcb = FindTcb();
   const uint32_t tag = header.verification_tag;
   // The cookie carries its own tag, and is checked against it.
-  if (first.type == ChunkType::kCookieEcho && state_ != State::kEnded) {
+  if (first.type == ChunkType::kCookieEcho && !In<state::Ended>()) {
     return true;
   }
   const bool can_reflect = first.type == ChunkType::kAbort ||
                            first.type == ChunkType::kShutdownComplete;
   if (can_reflect && (first.flags & kReflectedTag) != 0) {
     // Section 8.5.1 rules B and C: the T bit tells of our own tag come back.
-    if (exists && tcb_ && tag == tcb_->peer_tag) return true;
+    if (tcb != nullptr && tag == tcb->peer_tag) return true;
   } else if (exists && tag == local_tag_) {
     return true;
   }
   ++stats_.drop_bad_verification_tag;
-  const bool starting =
-      state_ == State::kCookieWait || state_ == State::kCookieEchoed;
+  const bool starting = In<state::CookieWait>() ||
+                        (tcb != nullptr && tcb->In<state::CookieEchoed>());
   if (!exists || (starting && first.type == ChunkType::kShutdownAck)) {
     HandleOutOfTheBlue(header, first);
   }
@@ -130,13 +129,10 @@ bool Core::HandleChunk(const ChunkView& chunk) {
   switch (chunk.type) {
     case ChunkType::kInitAck:
       HandleInitAck(chunk);
-      return true;
-    case ChunkType::kCookieAck:
-      HandleCookieAck();
-      return true;
+      return !In<state::Ended>();
     case ChunkType::kAbort:
       HandleAbort(chunk);
-      return true;
+      return false;
     case ChunkType::kInit:
       // Never behind another chunk (section 3.3.2).
       ++stats_.drop_unexpected_chunk;
@@ -144,83 +140,88 @@ bool Core::HandleChunk(const ChunkView& chunk) {
     default:
       break;
   }
-  if (!tcb_) {
+  Tcb* tcb = FindTcb();
+  if (tcb == nullptr) {
     ++stats_.drop_unexpected_chunk;
     return true;
   }
-  return HandleAssociationChunk(chunk);
+  return HandleAssociationChunk(*tcb, chunk);
 }
 
 // The chunks that mean something only once both ends know each other.
-bool Core::HandleAssociationChunk(const ChunkView& chunk) {
+bool Core::HandleAssociationChunk(Tcb& tcb, const ChunkView& chunk) {
   switch (chunk.type) {
+    case ChunkType::kCookieAck:
+      HandleCookieAck(tcb);
+      break;
     case ChunkType::kData:
-      HandleData(chunk);
-      return true;
+      HandleData(tcb, chunk);
+      break;
     case ChunkType::kSack:
-      HandleSack(chunk);
-      return true;
+      HandleSack(tcb, chunk);
+      break;
     case ChunkType::kHeartbeat:
-      HandleHeartbeat(chunk);
-      return true;
+      HandleHeartbeat(tcb, chunk);
+      break;
     case ChunkType::kHeartbeatAck:
-      HandleHeartbeatAck(chunk);
-      return true;
+      HandleHeartbeatAck(tcb, chunk);
+      break;
     case ChunkType::kShutdown:
-      HandleShutdown(chunk);
-      return true;
+      HandleShutdown(tcb, chunk);
+      break;
     case ChunkType::kShutdownAck:
-      HandleShutdownAck();
-      return true;
+      HandleShutdownAck(tcb);
+      break;
     case ChunkType::kShutdownComplete:
-      HandleShutdownComplete();
-      return true;
+      HandleShutdownComplete(tcb);
+      break;
     case ChunkType::kError:
-      HandleError(chunk);
-      return true;
+      HandleError(tcb, chunk);
+      break;
     case ChunkType::kForwardTsn:
-      HandleForwardTsn(chunk);
-      return true;
+      HandleForwardTsn(tcb, chunk);
+      break;
     case ChunkType::kReConfig:
-      HandleReconfig(chunk);
-      return true;
+      HandleReconfig(tcb, chunk);
+      break;
     case ChunkType::kPad:
-      return true;
+      break;
     case ChunkType::kIData:
     case ChunkType::kIForwardTsn:
       // RFC 8260 section 2.2.1: only where both ends have agreed on it.
       AbortWith(absl::AbortedError("the peer used I-DATA without agreement"),
                 ErrorCause::kProtocolViolation, "I-DATA was not negotiated");
-      return false;
+      break;
     default:
-      return HandleUnknown(chunk);
+      return HandleUnknown(tcb, chunk);
   }
+  return !In<state::Ended>();
 }
 
-bool Core::HandleUnknown(const ChunkView& chunk) {
+bool Core::HandleUnknown(Tcb& tcb, const ChunkView& chunk) {
   ++stats_.drop_unknown_chunk;
   const UnknownAction action = UnknownChunkAction(chunk.type);
   if (action == UnknownAction::kStopAndReport ||
       action == UnknownAction::kSkipAndReport) {
-    ReportError(ErrorCause::kUnrecognizedChunkType, chunk.whole);
+    ReportError(tcb, ErrorCause::kUnrecognizedChunkType, chunk.whole);
   }
   return action == UnknownAction::kSkip ||
          action == UnknownAction::kSkipAndReport;
 }
 
-void Core::ReportError(ErrorCause cause, Bytes information) {
-  if (information.size() > kMaxReport) {
+void Core::ReportError(Tcb& tcb, ErrorCause cause, Bytes information) {
+  if (information.size() > Tcb::kMaxReport) {
     // It would be a burden.
     ++stats_.drop_oversized_reply;
     return;
   }
-  if (!report_) report_.emplace();
-  report_->cause = cause;
-  report_->information.assign(information.begin(), information.end());
+  if (!tcb.report) tcb.report.emplace();
+  tcb.report->cause = cause;
+  tcb.report->information.assign(information.begin(), information.end());
 }
 
 // RFC 9260 section 8.3.
-void Core::HandleHeartbeat(const ChunkView& chunk) {
+void Core::HandleHeartbeat(Tcb& tcb, const ChunkView& chunk) {
   const std::optional<HeartbeatChunk> heartbeat = HeartbeatChunk::Parse(chunk);
   if (!heartbeat) {
     ++stats_.drop_malformed_chunk;
@@ -231,38 +232,38 @@ void Core::HandleHeartbeat(const ChunkView& chunk) {
     ++stats_.drop_oversized_reply;
     return;
   }
-  heartbeat_ack_.emplace(heartbeat->info.begin(), heartbeat->info.end());
+  tcb.heartbeat_ack.emplace(heartbeat->info.begin(), heartbeat->info.end());
 }
 
-void Core::HandleHeartbeatAck(const ChunkView& chunk) {
+void Core::HandleHeartbeatAck(Tcb& tcb, const ChunkView& chunk) {
   const std::optional<HeartbeatChunk> ack = HeartbeatChunk::Parse(chunk);
   Reader reader(ack ? ack->info : Bytes());
   const uint64_t nonce = reader.U64();
   // Only the nonce comes from the peer; the time is our own.
-  if (!reader.Finish() || !heartbeat_ || heartbeat_->nonce != nonce) {
+  if (!reader.Finish() || !tcb.heartbeat || tcb.heartbeat->nonce != nonce) {
     ++stats_.drop_bad_heartbeat_ack;
     return;
   }
-  tcb_->rto.Measured(now_ - heartbeat_->sent);
-  PeerAnswered();
-  heartbeat_.reset();
+  tcb.rto.Measured(now_ - tcb.heartbeat->sent);
+  PeerAnswered(tcb);
+  tcb.heartbeat.reset();
   timers_.ResetBackoff(Timer::kHeartbeat);
   timers_.Set(Timer::kHeartbeat, now_ + options_.heartbeat_interval);
 }
 
-void Core::HandleReconfig(const ChunkView& chunk) {
+void Core::HandleReconfig(Tcb& tcb, const ChunkView& chunk) {
   const std::optional<ReconfigChunk> reconfig = ReconfigChunk::Parse(chunk);
-  if (!reconfig || !tcb_->peer_extensions.re_config ||
-      state_ == State::kCookieEchoed) {
+  if (!reconfig || !tcb.peer_extensions.re_config ||
+      tcb.In<state::CookieEchoed>()) {
     ++stats_.drop_invalid_reconfig;
     return;
   }
-  tcb_->reset.Handle(*reconfig, tcb_->tracker.cumulative_tsn());
-  if (tcb_->reset.TakeAnswered()) {
-    PeerAnswered();
+  tcb.reset.Handle(*reconfig, tcb.tracker.cumulative_tsn());
+  if (tcb.reset.TakeAnswered()) {
+    PeerAnswered(tcb);
     timers_.ResetBackoff(Timer::kReconfig);
   }
-  if (!tcb_->reset.awaits_response()) timers_.Stop(Timer::kReconfig);
+  if (!tcb.reset.awaits_response()) timers_.Stop(Timer::kReconfig);
 }
 
 }  // namespace kyuu::sctp::internal

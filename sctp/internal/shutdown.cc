@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -27,29 +28,29 @@ constexpr absl::Duration kShutdownGuard = absl::Minutes(5);
 
 void Core::Shutdown(absl::Time now) {
   Clamp(now);
-  if (state_ == State::kEnded || shutdown_wanted_) return;
-  shutdown_wanted_ = true;
-  if (state_ == State::kClosed) {
-    End(absl::OkStatus());
-  } else if (state_ == State::kEstablished) {
-    state_ = State::kShutdownPending;
-    AdvanceShutdown();
+  if (In<state::Closed>()) return End(absl::OkStatus());
+  if (auto* wait = std::get_if<state::CookieWait>(&state_)) {
+    wait->afterwards = Afterwards::kShutDown;
+  } else if (Tcb* tcb = FindTcb()) {
+    if (auto* echoed = std::get_if<state::CookieEchoed>(&tcb->phase)) {
+      echoed->afterwards = Afterwards::kShutDown;
+    } else if (tcb->In<state::Established>()) {
+      tcb->phase = state::ShutdownPending();
+      AdvanceShutdown(*tcb);
+    }
   }
 }
 
 // Goes on with a shutdown as soon as all data is acknowledged.
-void Core::AdvanceShutdown() {
-  if (state_ != State::kShutdownPending && state_ != State::kShutdownReceived) {
-    return;
-  }
-  if (queue_.buffered_bytes() > 0 || !tcb_->outstanding.empty()) return;
-  if (state_ == State::kShutdownPending) {
-    state_ = State::kShutdownSent;
-    send_shutdown_ = true;
+void Core::AdvanceShutdown(Tcb& tcb) {
+  const bool pending = tcb.In<state::ShutdownPending>();
+  if (!pending && !tcb.In<state::ShutdownReceived>()) return;
+  if (queue_.buffered_bytes() > 0 || !tcb.outstanding.empty()) return;
+  if (pending) {
+    tcb.phase = state::ShutdownSent();
     timers_.Set(Timer::kT5ShutdownGuard, now_ + kShutdownGuard);
   } else {
-    state_ = State::kShutdownAckSent;
-    send_shutdown_ack_ = true;
+    tcb.phase = state::ShutdownAckSent();
   }
   timers_.Stop(Timer::kT3Rtx);
   timers_.Stop(Timer::kReordering);
@@ -58,53 +59,41 @@ void Core::AdvanceShutdown() {
   Arm(Timer::kT2Shutdown);
 }
 
-void Core::HandleShutdown(const ChunkView& chunk) {
+void Core::HandleShutdown(Tcb& tcb, const ChunkView& chunk) {
   const std::optional<ShutdownChunk> shutdown = ShutdownChunk::Parse(chunk);
   if (!shutdown) {
     ++stats_.drop_malformed_chunk;
-    return;
-  }
-  switch (state_) {
-    case State::kEstablished:
-    case State::kShutdownPending:
-    case State::kShutdownReceived: {
-      // It acknowledges like a SACK, and leaves the window as it was.
-      SackChunk sack;
-      sack.cumulative_tsn_ack = shutdown->cumulative_tsn_ack;
-      sack.a_rwnd = static_cast<uint32_t>(tcb_->peer_a_rwnd);
-      ApplySack(sack);
-      state_ = State::kShutdownReceived;
-      shutdown_wanted_ = true;
-      AdvanceShutdown();
-      return;
-    }
-    case State::kShutdownSent:
-      // Both sides began to shut down.
-      state_ = State::kShutdownAckSent;
-      send_shutdown_ = false;
-      send_shutdown_ack_ = true;
-      Arm(Timer::kT2Shutdown);
-      return;
-    case State::kShutdownAckSent:
-      send_shutdown_ack_ = true;
-      return;
-    default:
-      ++stats_.drop_unexpected_chunk;
+  } else if (tcb.carries_data()) {
+    // It acknowledges like a SACK, and leaves the window as it was.
+    SackChunk sack;
+    sack.cumulative_tsn_ack = shutdown->cumulative_tsn_ack;
+    sack.a_rwnd = static_cast<uint32_t>(tcb.peer_a_rwnd);
+    ApplySack(tcb, sack);
+    tcb.phase = state::ShutdownReceived();
+    AdvanceShutdown(tcb);
+  } else if (tcb.In<state::ShutdownSent>()) {
+    // Both sides began to shut down.
+    tcb.phase = state::ShutdownAckSent();
+    Arm(Timer::kT2Shutdown);
+  } else if (auto* sent = std::get_if<state::ShutdownAckSent>(&tcb.phase)) {
+    sent->shutdown_ack = Duty::kDue;
+  } else {
+    ++stats_.drop_unexpected_chunk;
   }
 }
 
-void Core::HandleShutdownAck() {
-  if (state_ != State::kShutdownSent && state_ != State::kShutdownAckSent) {
+void Core::HandleShutdownAck(const Tcb& tcb) {
+  if (!tcb.In<state::ShutdownSent>() && !tcb.In<state::ShutdownAckSent>()) {
     ++stats_.drop_unexpected_chunk;
     return;
   }
-  const uint32_t tag = tcb_->peer_tag;
+  const uint32_t tag = tcb.peer_tag;
   End(absl::OkStatus());
   reply_ = Reply{tag, ChunkType::kShutdownComplete, 0, std::nullopt, ""};
 }
 
-void Core::HandleShutdownComplete() {
-  if (state_ != State::kShutdownAckSent) {
+void Core::HandleShutdownComplete(const Tcb& tcb) {
+  if (!tcb.In<state::ShutdownAckSent>()) {
     ++stats_.drop_unexpected_chunk;
     return;
   }
@@ -114,10 +103,9 @@ void Core::HandleShutdownComplete() {
 void Core::Abort(absl::Time now, absl::Status status,
                  absl::string_view reason) {
   Clamp(now);
-  if (state_ == State::kEnded) return;
+  if (In<state::Ended>()) return;
   AbortWith(std::move(status), ErrorCause::kUserInitiatedAbort,
             reason.substr(0, kMaxReason));
-  tcb_.reset();
 }
 
 void Core::HandleAbort(const ChunkView& chunk) {
@@ -125,8 +113,8 @@ void Core::HandleAbort(const ChunkView& chunk) {
       absl::StrCat("the peer aborted: ", DescribeCauses(chunk))));
 }
 
-void Core::HandleError(const ChunkView& chunk) {
-  if (HasCause(chunk, ErrorCause::kStaleCookie)) HandleStaleCookie();
+void Core::HandleError(Tcb& tcb, const ChunkView& chunk) {
+  if (HasCause(chunk, ErrorCause::kStaleCookie)) HandleStaleCookie(tcb);
   // All other causes tell of single chunks or parameters that the peer has
   // dropped; nothing follows from them (section 3.3.10).
 }
@@ -135,23 +123,22 @@ void Core::AbortWith(absl::Status status, ErrorCause cause,
                      absl::string_view information) {
   // Before the peer's tag is known there is nobody to tell.
   std::optional<Reply> last;
-  if (tcb_) {
-    last = Reply{tcb_->peer_tag, ChunkType::kAbort,        0,
-                 cause,          std::string(information), LastControl()};
+  if (Tcb* tcb = FindTcb()) {
+    last = Reply{tcb->peer_tag, ChunkType::kAbort,        0,
+                 cause,         std::string(information), LastControl(*tcb)};
   }
   End(std::move(status));
   reply_ = std::move(last);
 }
 
-// Closed is the last event and nothing else is sent but a last reply. The
-// control block stays until the packet or timer at hand is done with.
+// Closed is the last event and nothing else is sent but a last reply. With the
+// state its data goes, a control block among it.
 void Core::End(absl::Status status) {
-  state_ = State::kEnded;
+  state_.emplace<state::Ended>();
   timers_.StopAll();
   queue_.Clear();
   init_ack_.reset();
   reply_.reset();
-  send_init_ = false;
   events_.Push(Closed{std::move(status)});
 }
 

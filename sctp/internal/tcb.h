@@ -8,44 +8,92 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
 
 #include "absl/time/time.h"
+#include "sctp/internal/chunk/error_chunk.h"
 #include "sctp/internal/chunk/init_chunk.h"
 #include "sctp/internal/congestion_control.h"
 #include "sctp/internal/data_tracker.h"
 #include "sctp/internal/event_queue.h"
 #include "sctp/internal/outstanding_data.h"
+#include "sctp/internal/pacer.h"
 #include "sctp/internal/reassembly.h"
+#include "sctp/internal/rfc9260_control.h"
 #include "sctp/internal/rto.h"
 #include "sctp/internal/send_queue.h"
 #include "sctp/internal/serial.h"
 #include "sctp/internal/state_cookie.h"
+#include "sctp/internal/states.h"
 #include "sctp/internal/stream_reset.h"
 #include "sctp/options.h"
 #include "sctp/stats.h"
 
 namespace kyuu::sctp::internal {
 
+// What references of a control block must outlive it.
+struct TcbOwner {
+  const Options& options;
+  SendQueue& queue;
+  EventQueue& events;
+  Stats& stats;
+  size_t mtu;
+};
+
 struct Tcb {
-  // All references must outlive this.
-  Tcb(const Options& options, size_t mtu, const StateCookie& terms,
-      SendQueue& queue, EventQueue& events, Stats& stats)
-      : peer_tag(terms.peer_tag),
+  // The HEARTBEAT that waits for its answer.
+  struct Heartbeat {
+    uint64_t nonce = 0;
+    absl::Time sent;
+    Duty due = Duty::kDue;
+  };
+  // An ERROR about what the peer has sent, at most kMaxReport bytes of it. One
+  // for each packet that we send: the latest.
+  static constexpr size_t kMaxReport = 128;
+  struct Report {
+    ErrorCause cause{};
+    std::vector<uint8_t> information;
+  };
+
+  Tcb(const TcbOwner& owner, absl::Time now, const StateCookie& terms,
+      Phase begins_in)
+      : phase(std::move(begins_in)),
+        peer_tag(terms.peer_tag),
         peer_extensions(terms.peer_extensions),
-        outgoing_streams(
-            std::min(options.outgoing_streams, terms.peer_inbound_streams)),
-        incoming_streams(
-            std::min(options.incoming_streams, terms.peer_outbound_streams)),
-        tracker(options, terms.peer_initial_tsn),
-        reassembly(options, terms.peer_initial_tsn, events, stats),
-        outstanding(terms.local_initial_tsn, queue),
-        reset(terms.local_initial_tsn, terms.peer_initial_tsn, queue,
-              reassembly, events, stats, options.max_waiting_resets),
-        rto(options),
-        congestion(options, mtu),
+        outgoing_streams(std::min(owner.options.outgoing_streams,
+                                  terms.peer_inbound_streams)),
+        incoming_streams(std::min(owner.options.incoming_streams,
+                                  terms.peer_outbound_streams)),
+        tracker(owner.options, terms.peer_initial_tsn),
+        reassembly(owner.options, terms.peer_initial_tsn, owner.events,
+                   owner.stats),
+        outstanding(terms.local_initial_tsn, owner.queue),
+        reset(terms.local_initial_tsn, terms.peer_initial_tsn, owner.queue,
+              reassembly, owner.events, owner.stats,
+              owner.options.max_waiting_resets),
+        rto(owner.options),
+        congestion(owner.options, owner.mtu),
         peer_a_rwnd(terms.peer_a_rwnd),
-        advertised_rwnd(options.receive_window_bytes),
-        forwarded_to(terms.local_initial_tsn - 1) {}
+        advertised_rwnd(owner.options.receive_window_bytes),
+        forwarded_to(terms.local_initial_tsn - 1),
+        last_heard(now) {}
+  // Its parts refer to each other.
+  Tcb(const Tcb&) = delete;
+  Tcb& operator=(const Tcb&) = delete;
+
+  template <typename S>
+  bool In() const {
+    return std::holds_alternative<S>(phase);
+  }
+  // Whether data goes out (section 6, and section 9.2 for the shutdown).
+  bool carries_data() const {
+    return In<state::Established>() || In<state::ShutdownPending>() ||
+           In<state::ShutdownReceived>();
+  }
+
+  Phase phase;
 
   uint32_t peer_tag;
   Extensions peer_extensions;
@@ -57,22 +105,36 @@ struct Tcb {
   OutstandingData outstanding;
   StreamReset reset;
   Rto rto;
-  CongestionControl congestion;
+  Rfc9260Control congestion;
+  static_assert(CongestionControl<Rfc9260Control>);
+  Pacer pacer;
 
   size_t peer_a_rwnd;
   size_t advertised_rwnd;          // In the last SACK.
   size_t received_since_sack = 0;  // Payload bytes.
+  bool packet_had_data = false;    // The packet at hand, so far.
   // Fast recovery ends when this TSN is acknowledged (section 7.2.4).
   std::optional<Tsn> recovery_exit;
   // What was in flight when T3 expired ends with this TSN.
   std::optional<Tsn> timeout_exit;
+  RateSample rate;               // The last one.
   bool fast_retransmit = false;  // One packet may ignore the window.
-  absl::Time last_data_sent = absl::InfinitePast();
   // FORWARD TSN (RFC 3758 section 3.5): when it was sent last and about what.
   bool forward_again = false;
   uint64_t forward_version = 0;
   Tsn forwarded_to;
   absl::Time last_forward = absl::InfinitePast();
+
+  // Whether the peer lives (section 8.1).
+  absl::Time last_heard;
+  int error_count = 0;
+  absl::Time next_error = absl::InfinitePast();  // None counts before it.
+
+  // What is to be sent, whatever the phase.
+  Duty cookie_ack = Duty::kDone;
+  std::optional<std::vector<uint8_t>> heartbeat_ack;
+  std::optional<Heartbeat> heartbeat;
+  std::optional<Report> report;
 };
 
 }  // namespace kyuu::sctp::internal

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -15,14 +16,46 @@ namespace kyuu::sctp::internal {
 
 absl::Duration Core::Timeout(Timer timer) const {
   // Before there is a round trip to measure, and in a handshake begun anew.
+  const Tcb* tcb = FindTcb();
   const bool handshake =
-      timer == Timer::kT1Init || timer == Timer::kT1Cookie || !tcb_;
+      timer == Timer::kT1Init || timer == Timer::kT1Cookie || tcb == nullptr;
   return timers_.BackedOff(timer,
-                           handshake ? options_.rto_initial : tcb_->rto.rto(),
+                           handshake ? options_.rto_initial : tcb->rto.rto(),
                            options_.rto_max);
 }
 
 void Core::HandleTimer(Timer timer) {
+  if (timer == Timer::kT1Init || timer == Timer::kT1Cookie) {
+    HandleHandshakeTimer(timer);
+  } else if (Tcb* tcb = FindTcb()) {
+    HandleTimer(*tcb, timer);
+  }
+}
+
+// Section 5.1.6.
+void Core::HandleHandshakeTimer(Timer timer) {
+  if (options_.max_init_retransmits &&
+      timers_.backoff(timer) >= *options_.max_init_retransmits) {
+    return End(
+        absl::DeadlineExceededError("the peer does not answer the handshake"));
+  }
+  timers_.BackOff(timer);
+  RepeatHandshake(timer);
+}
+
+void Core::RepeatHandshake(Timer timer) {
+  Tcb* tcb = FindTcb();
+  if (auto* wait = std::get_if<state::CookieWait>(&state_)) {
+    wait->init = Duty::kDue;
+  } else if (auto* echoed = tcb == nullptr ? nullptr
+                                           : std::get_if<state::CookieEchoed>(
+                                                 &tcb->phase)) {
+    echoed->cookie_echo = Duty::kDue;
+  }
+  Arm(timer);
+}
+
+void Core::HandleTimer(Tcb& tcb, Timer timer) {
   switch (timer) {
     case Timer::kT5ShutdownGuard:
       return AbortWith(
@@ -30,55 +63,55 @@ void Core::HandleTimer(Timer timer) {
           ErrorCause::kUserInitiatedAbort, "shutdown took too long");
     case Timer::kReordering:
       return OnLossJudged(
-          tcb_->outstanding.DetectLoss(now_, tcb_->rto.round_trip()));
+          tcb, tcb.outstanding.DetectLoss(now_, tcb.rto.round_trip()));
     case Timer::kSack:
-      tcb_->tracker.RequireSackNow();
+      tcb.tracker.RequireSackNow();
+      return;
+    case Timer::kPacing:
+      // The driver asks for packets after each timeout.
       return;
     case Timer::kHeartbeat:
       // Section 8.3: the timer looks now and then whether anything was heard,
       // instead of being moved by every packet.
-      if (!heartbeat_) {
-        const absl::Time due = last_heard_ + options_.heartbeat_interval;
+      if (!tcb.heartbeat) {
+        const absl::Time due = tcb.last_heard + options_.heartbeat_interval;
         if (now_ < due) {
           timers_.Set(timer, due);
         } else {
-          SendHeartbeat();
+          SendHeartbeat(tcb);
         }
         return;
       }
       break;
     case Timer::kReconfig:
-      if (!tcb_->reset.awaits_response()) return;
+      if (!tcb.reset.awaits_response()) return;
       break;
     case Timer::kT3Rtx:
       ++stats_.t3_timeouts;
+      tcb.congestion.OnTimeout(now_);
       break;
     default:
       break;
   }
-  if (!CountTimeout(timer)) return;
-  Repeat(timer);
+  if (CountTimeout(tcb, timer)) Repeat(tcb, timer);
 }
 
-void Core::Repeat(Timer timer) {
+void Core::Repeat(Tcb& tcb, Timer timer) {
   switch (timer) {
-    case Timer::kT1Init:
-      send_init_ = true;
-      break;
-    case Timer::kT1Cookie:
-      send_cookie_echo_ = true;
-      break;
     case Timer::kT2Shutdown:
-      send_shutdown_ = state_ == State::kShutdownSent;
-      send_shutdown_ack_ = state_ == State::kShutdownAckSent;
+      if (auto* sent = std::get_if<state::ShutdownSent>(&tcb.phase)) {
+        sent->shutdown = Duty::kDue;
+      } else if (auto* ack = std::get_if<state::ShutdownAckSent>(&tcb.phase)) {
+        ack->shutdown_ack = Duty::kDue;
+      }
       break;
     case Timer::kT3Rtx:
-      return RepeatData();
+      return RepeatData(tcb);
     case Timer::kHeartbeat:
-      return SendHeartbeat();
+      return SendHeartbeat(tcb);
     case Timer::kReconfig:
       // RFC 6525 section 5.1.1: requests are repeated like data.
-      tcb_->reset.OnTimeout();
+      tcb.reset.OnTimeout();
       break;
     default:
       return;
@@ -87,44 +120,33 @@ void Core::Repeat(Timer timer) {
 }
 
 // RFC 9260 section 6.3.3.
-void Core::RepeatData() {
-  tcb_->recovery_exit.reset();
-  tcb_->timeout_exit = tcb_->outstanding.next_tsn() - 1;
-  tcb_->fast_retransmit = false;
-  tcb_->outstanding.OnTimeout();
-  tcb_->forward_again = true;
-  if (!tcb_->outstanding.empty()) Arm(Timer::kT3Rtx);
+void Core::RepeatData(Tcb& tcb) {
+  tcb.recovery_exit.reset();
+  tcb.timeout_exit = tcb.outstanding.next_tsn() - 1;
+  tcb.fast_retransmit = false;
+  tcb.outstanding.OnTimeout();
+  tcb.forward_again = true;
+  if (!tcb.outstanding.empty()) Arm(Timer::kT3Rtx);
 }
 
-void Core::SendHeartbeat() {
+void Core::SendHeartbeat(Tcb& tcb) {
   ++stats_.heartbeats_sent;
-  heartbeat_ = Heartbeat{random_.U64(), now_};
+  tcb.heartbeat = Tcb::Heartbeat{random_.U64(), now_};
   Arm(Timer::kHeartbeat);
 }
 
-bool Core::CountTimeout(Timer timer) {
-  if (timer == Timer::kT1Init || timer == Timer::kT1Cookie) {
-    // Section 5.1.6.
-    if (options_.max_init_retransmits &&
-        timers_.backoff(timer) >= *options_.max_init_retransmits) {
-      End(absl::DeadlineExceededError(
-          "the peer does not answer the handshake"));
-      return false;
-    }
-    timers_.BackOff(timer);
-    return true;
-  }
-  if (timer == Timer::kT3Rtx) tcb_->congestion.OnTimeout();
+bool Core::CountTimeout(Tcb& tcb, Timer timer) {
   timers_.BackOff(timer);
   // Section 8.1. Several timers that run at once tell of one silence: it is
   // counted as the one timer would that began to wait when it did.
-  if (now_ < next_error_) return true;
-  ++error_count_;
-  absl::Duration pause = tcb_->rto.rto();
-  for (int i = 0; i < error_count_ && pause < options_.rto_max; ++i) pause *= 2;
-  next_error_ = now_ + std::min(pause, options_.rto_max);
+  if (now_ < tcb.next_error) return true;
+  ++tcb.error_count;
+  absl::Duration pause = tcb.rto.rto();
+  for (int i = 0; i < tcb.error_count && pause < options_.rto_max; ++i)
+    pause *= 2;
+  tcb.next_error = now_ + std::min(pause, options_.rto_max);
   if (!options_.max_association_retransmits ||
-      error_count_ <= *options_.max_association_retransmits) {
+      tcb.error_count <= *options_.max_association_retransmits) {
     return true;
   }
   AbortWith(absl::DeadlineExceededError("the peer has gone silent"),
@@ -132,19 +154,19 @@ bool Core::CountTimeout(Timer timer) {
   return false;
 }
 
-void Core::PeerAnswered() {
-  error_count_ = 0;
-  next_error_ = absl::InfinitePast();
+void Core::PeerAnswered(Tcb& tcb) {
+  tcb.error_count = 0;
+  tcb.next_error = absl::InfinitePast();
 }
 
 void Core::PathLost(absl::Time now) {
   Clamp(now);
-  if (state_ != State::kEnded) timers_.Pause();
+  if (!In<state::Ended>()) timers_.Pause();
 }
 
 void Core::PathReady(absl::Time now) {
   Clamp(now);
-  if (state_ == State::kEnded) return;
+  if (In<state::Ended>()) return;
   // What was in flight over another path that worked may still arrive; what
   // has timed out already, or was cut off, is not waited for any longer.
   const bool was_lost = timers_.paused();
@@ -156,15 +178,20 @@ void Core::PathReady(absl::Time now) {
                 (was_lost || timers_.backoff(timer) > 0);
   }
   timers_.Resume();
-  PeerAnswered();
-  if (tcb_ && repeat[static_cast<size_t>(Timer::kT3Rtx)]) {
-    tcb_->congestion.OnPathReady();
+  for (const Timer timer : {Timer::kT1Init, Timer::kT1Cookie}) {
+    if (repeat[static_cast<size_t>(timer)]) RepeatHandshake(timer);
+  }
+  Tcb* tcb = FindTcb();
+  if (tcb == nullptr) return;
+  PeerAnswered(*tcb);
+  if (repeat[static_cast<size_t>(Timer::kT3Rtx)]) {
+    tcb->congestion.OnPathReady(now_);
   }
   for (size_t i = 0; i < Timers::kSize; ++i) {
-    if (repeat[i]) Repeat(static_cast<Timer>(i));
+    if (repeat[i]) Repeat(*tcb, static_cast<Timer>(i));
   }
   // The peer's answer measures the new path.
-  if (timers_.IsSet(Timer::kHeartbeat)) SendHeartbeat();
+  if (timers_.IsSet(Timer::kHeartbeat)) SendHeartbeat(*tcb);
 }
 
 }  // namespace kyuu::sctp::internal

@@ -27,6 +27,8 @@ const char* Name(Timer timer) {
       return "heartbeat";
     case Timer::kReconfig:
       return "reconfig";
+    case Timer::kPacing:
+      return "pacing";
     case Timer::kCount:
       break;
   }

@@ -24,6 +24,7 @@ enum class Timer : uint8_t {
   kSack,             // A SACK that may wait (section 6.2).
   kHeartbeat,        // The next HEARTBEAT, or the answer to one (section 8.3).
   kReconfig,         // The answer to a RE-CONFIG (RFC 6525 section 5.1.1).
+  kPacing,           // The next packet, where it would leave too soon.
   kCount,
 };
 
@@ -40,7 +41,7 @@ class Timers {
   // Whether the timer waits for an answer of the peer to what was sent.
   static bool AwaitsPeer(Timer timer) {
     return timer != Timer::kT5ShutdownGuard && timer != Timer::kReordering &&
-           timer != Timer::kSack;
+           timer != Timer::kSack && timer != Timer::kPacing;
   }
 
   void Set(Timer timer, absl::Time deadline);

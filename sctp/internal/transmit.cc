@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -32,6 +34,9 @@ constexpr size_t kSmallWindowPackets = 10;
 // reason has 128 bytes, in the smallest packet that Options allows.
 constexpr size_t kMaxLastControl = 128;
 
+// Whether the duty was due; it is done now.
+bool Take(Duty& duty) { return std::exchange(duty, Duty::kDone) == Duty::kDue; }
+
 }  // namespace
 
 std::optional<Bytes> Core::PollTransmit(absl::Time now,
@@ -40,10 +45,11 @@ std::optional<Bytes> Core::PollTransmit(absl::Time now,
   if (out.size() < mtu_) return std::nullopt;
   Writer writer(out.first(mtu_));
   if (!WriteReply(writer) && !WriteInit(writer)) {
-    if (!tcb_ || state_ == State::kEnded) return std::nullopt;
-    CommonHeader{options_.local_port, options_.remote_port, tcb_->peer_tag}
+    Tcb* tcb = FindTcb();
+    if (tcb == nullptr) return std::nullopt;
+    CommonHeader{options_.local_port, options_.remote_port, tcb->peer_tag}
         .Write(writer);
-    WriteChunks(writer);
+    WriteChunks(*tcb, writer);
     if (writer.size() == CommonHeader::kSize) return std::nullopt;
   }
   FinishPacket(writer.mutable_written());
@@ -82,89 +88,84 @@ bool Core::WriteReply(Writer& writer) {
 }
 
 bool Core::WriteInit(Writer& writer) {
-  if (!send_init_) return false;
-  send_init_ = false;
+  auto* wait = std::get_if<state::CookieWait>(&state_);
+  if (wait == nullptr || !Take(wait->init)) return false;
   // Section 8.5.1 rule A: an INIT has no tag to send to yet.
   CommonHeader{options_.local_port, options_.remote_port, 0}.Write(writer);
   OwnInit(ChunkType::kInit, local_tag_, local_initial_tsn_).Write(writer);
   return true;
 }
 
-void Core::WriteChunks(Writer& writer) {
-  if (state_ == State::kCookieEchoed) {
+void Core::WriteChunks(Tcb& tcb, Writer& writer) {
+  if (auto* echoed = std::get_if<state::CookieEchoed>(&tcb.phase)) {
     // Section 5.1 D allows data behind the cookie. There is none: it would be
     // lost with a stale cookie or a collision, and comes a moment later.
-    if (!send_cookie_echo_) return;
-    send_cookie_echo_ = false;
-    CookieEchoChunk{cookie_}.Write(writer);
-    WriteReport(writer);
+    if (!Take(echoed->cookie_echo)) return;
+    CookieEchoChunk{echoed->cookie}.Write(writer);
+    WriteReport(tcb, writer);
     return;
   }
-  WriteControl(writer);
-  WriteData(writer);
+  WriteControl(tcb, writer);
+  WriteData(tcb, writer);
   // The last message may just have been given up.
-  AdvanceShutdown();
-  if (writer.size() == CommonHeader::kSize) WriteControl(writer);
+  AdvanceShutdown(tcb);
+  if (writer.size() == CommonHeader::kSize) WriteControl(tcb, writer);
 }
 
 // Control chunks go in front of data (section 6.10).
-void Core::WriteControl(Writer& writer) {
-  if (send_cookie_ack_) {
-    send_cookie_ack_ = false;
-    WriteEmptyChunk(writer, ChunkType::kCookieAck);
+void Core::WriteControl(Tcb& tcb, Writer& writer) {
+  if (Take(tcb.cookie_ack)) WriteEmptyChunk(writer, ChunkType::kCookieAck);
+  WriteSack(tcb, writer);
+  WriteHeartbeat(tcb, writer);
+  WriteReport(tcb, writer);
+  WriteForwardTsn(tcb, writer);
+  WriteReconfig(tcb, writer);
+  auto* sent = std::get_if<state::ShutdownSent>(&tcb.phase);
+  if (sent != nullptr && writer.remaining() >= 8 && Take(sent->shutdown)) {
+    ShutdownChunk{tcb.tracker.cumulative_tsn()}.Write(writer);
   }
-  WriteSack(writer);
-  WriteHeartbeat(writer);
-  WriteReport(writer);
-  WriteForwardTsn(writer);
-  WriteReconfig(writer);
-  if (send_shutdown_ && writer.remaining() >= 8) {
-    send_shutdown_ = false;
-    ShutdownChunk{tcb_->tracker.cumulative_tsn()}.Write(writer);
-  }
-  if (send_shutdown_ack_ && writer.remaining() >= 4) {
-    send_shutdown_ack_ = false;
+  auto* ack = std::get_if<state::ShutdownAckSent>(&tcb.phase);
+  if (ack != nullptr && writer.remaining() >= 4 && Take(ack->shutdown_ack)) {
     WriteEmptyChunk(writer, ChunkType::kShutdownAck);
   }
 }
 
-void Core::WriteSack(Writer& writer) {
-  DataTracker& tracker = tcb_->tracker;
+void Core::WriteSack(Tcb& tcb, Writer& writer) {
+  DataTracker& tracker = tcb.tracker;
   const bool due =
       tracker.sack_due() == DataTracker::Due::kNow ||
       // A SACK that may wait rides along with data.
-      (tracker.sack_due() == DataTracker::Due::kLater && HasSendableData());
+      (tracker.sack_due() == DataTracker::Due::kLater && HasSendableData(tcb));
   if (!due || writer.remaining() < SackChunk::kHeaderSize) return;
-  tcb_->advertised_rwnd = a_rwnd();
+  tcb.advertised_rwnd = a_rwnd(tcb);
   tracker
-      .TakeSack(static_cast<uint32_t>(tcb_->advertised_rwnd),
-                writer.remaining())
+      .TakeSack(static_cast<uint32_t>(tcb.advertised_rwnd), writer.remaining())
       .Write(writer);
-  tcb_->received_since_sack = 0;
+  tcb.received_since_sack = 0;
   timers_.Stop(Timer::kSack);
 }
 
-void Core::WriteReport(Writer& writer) {
-  if (!report_ ||
-      writer.remaining() < 8 + PaddedSize(report_->information.size())) {
+void Core::WriteReport(Tcb& tcb, Writer& writer) {
+  if (!tcb.report ||
+      writer.remaining() < 8 + PaddedSize(tcb.report->information.size())) {
     return;
   }
-  WriteCauseChunk(writer, ChunkType::kError, 0, report_->cause,
-                  report_->information);
-  report_.reset();
+  WriteCauseChunk(writer, ChunkType::kError, 0, tcb.report->cause,
+                  tcb.report->information);
+  tcb.report.reset();
 }
 
 // What an ABORT leaves behind for a peer that has closed its channels: that its
 // data and its reset have arrived (RFC 9260 section 3.3.7 allows control chunks
 // in front of an ABORT).
-std::vector<uint8_t> Core::LastControl() {
+std::vector<uint8_t> Core::LastControl(Tcb& tcb) {
   std::array<uint8_t, kMaxLastControl> buffer{};
   Writer writer(absl::MakeSpan(buffer));
-  if (tcb_->tracker.sack_due() != DataTracker::Due::kNot) {
-    tcb_->tracker.RequireSackNow();
-    WriteSack(writer);
+  if (tcb.tracker.sack_due() != DataTracker::Due::kNot) {
+    tcb.tracker.RequireSackNow();
+    WriteSack(tcb, writer);
   }
-  if (const auto answer = tcb_->reset.TakeAnswer();
+  if (const auto answer = tcb.reset.TakeAnswer();
       answer && writer.remaining() >= 4 + 12) {
     ReconfigChunk{{*answer}}.Write(writer);
   }
@@ -172,141 +173,146 @@ std::vector<uint8_t> Core::LastControl() {
   return {written.begin(), written.end()};
 }
 
-void Core::WriteHeartbeat(Writer& writer) {
-  if (heartbeat_ack_ &&
-      writer.remaining() >= 8 + PaddedSize(heartbeat_ack_->size())) {
-    HeartbeatChunk{ChunkType::kHeartbeatAck, *heartbeat_ack_}.Write(writer);
-    heartbeat_ack_.reset();
+void Core::WriteHeartbeat(Tcb& tcb, Writer& writer) {
+  if (tcb.heartbeat_ack &&
+      writer.remaining() >= 8 + PaddedSize(tcb.heartbeat_ack->size())) {
+    HeartbeatChunk{ChunkType::kHeartbeatAck, *tcb.heartbeat_ack}.Write(writer);
+    tcb.heartbeat_ack.reset();
   }
-  if (heartbeat_ && heartbeat_->send && writer.remaining() >= 16) {
-    heartbeat_->send = false;
+  if (tcb.heartbeat && writer.remaining() >= 16 && Take(tcb.heartbeat->due)) {
     std::array<uint8_t, 8> info{};
-    Writer(absl::MakeSpan(info)).U64(heartbeat_->nonce);
+    Writer(absl::MakeSpan(info)).U64(tcb.heartbeat->nonce);
     HeartbeatChunk{ChunkType::kHeartbeat, info}.Write(writer);
   }
 }
 
 // RFC 3758 section 3.5: about what is new, and again when there is a reason.
-void Core::WriteForwardTsn(Writer& writer) {
-  const OutstandingData& outstanding = tcb_->outstanding;
-  if (tcb_->forward_version == outstanding.forward_version() &&
-      !tcb_->forward_again) {
+void Core::WriteForwardTsn(Tcb& tcb, Writer& writer) {
+  const OutstandingData& outstanding = tcb.outstanding;
+  if (tcb.forward_version == outstanding.forward_version() &&
+      !tcb.forward_again) {
     return;
   }
   if (!outstanding.ShouldForward()) {
-    tcb_->forward_version = outstanding.forward_version();
-    tcb_->forward_again = false;
+    tcb.forward_version = outstanding.forward_version();
+    tcb.forward_again = false;
     return;
   }
   if (writer.remaining() < ForwardTsnChunk::kHeaderSize + 4) return;
   const ForwardTsnChunk forward = outstanding.Forward(writer.remaining());
-  tcb_->forward_version = outstanding.forward_version();
-  if (!tcb_->forward_again &&
-      forward.new_cumulative_tsn <= tcb_->forwarded_to) {
+  tcb.forward_version = outstanding.forward_version();
+  if (!tcb.forward_again && forward.new_cumulative_tsn <= tcb.forwarded_to) {
     return;
   }
-  tcb_->forward_again = false;
-  tcb_->forwarded_to = forward.new_cumulative_tsn;
-  tcb_->last_forward = now_;
+  tcb.forward_again = false;
+  tcb.forwarded_to = forward.new_cumulative_tsn;
+  tcb.last_forward = now_;
   forward.Write(writer);
   if (!timers_.IsSet(Timer::kT3Rtx)) {
     Arm(Timer::kT3Rtx);
   }
 }
 
-void Core::WriteReconfig(Writer& writer) {
+void Core::WriteReconfig(Tcb& tcb, Writer& writer) {
   // The fixed parts of a RE-CONFIG with a request and an answer.
   constexpr size_t kFixedSize = 4 + 16 + 12;
-  if (!tcb_->reset.HasOutput() || writer.remaining() < kFixedSize + 4) return;
+  if (!tcb.reset.HasOutput() || writer.remaining() < kFixedSize + 4) return;
   // A request that does not fit beside other chunks goes alone.
   const size_t most = (mtu_ - CommonHeader::kSize - kFixedSize) / 2;
   if (writer.size() > CommonHeader::kSize && writer.remaining() < mtu_ / 2) {
     return;
   }
   Writer whole(writer);
-  tcb_->reset
-      .Build(tcb_->outstanding.next_tsn(),
+  tcb.reset
+      .Build(tcb.outstanding.next_tsn(),
              std::min(most, (writer.remaining() - kFixedSize) / 2))
       .Write(whole);
   if (whole.ok()) {
     writer = whole;
   } else {
-    tcb_->reset.OnTimeout();
+    tcb.reset.OnTimeout();
   }
-  if (tcb_->reset.awaits_response() && !timers_.IsSet(Timer::kReconfig)) {
+  if (tcb.reset.awaits_response() && !timers_.IsSet(Timer::kReconfig)) {
     Arm(Timer::kReconfig);
   }
 }
 
-bool Core::MaySendData() const {
-  return state_ == State::kEstablished || state_ == State::kShutdownPending ||
-         state_ == State::kShutdownReceived;
+bool Core::MayTransmit(const Tcb& tcb, Payload payload, size_t size) const {
+  if (!tcb.carries_data()) return false;
+  const OutstandingData& outstanding = tcb.outstanding;
+  const size_t flight = outstanding.flight_bytes();
+  if (payload == Payload::kNew) {
+    if (outstanding.next_tsn() - outstanding.cumulative_tsn_ack() >
+        options_.max_tsn_window) {
+      return false;
+    }
+    // Section 6.1 rule A. One chunk may always be in flight: towards a closed
+    // window, that is the probe.
+    if (flight > 0 && flight + size > tcb.peer_a_rwnd) return false;
+  } else if (tcb.fast_retransmit) {
+    // Section 7.2.4 rule 3: the first packet of a fast retransmission goes out
+    // whatever the window says.
+    return true;
+  }
+  // Rule B, and section 7.2.1.
+  return (flight == 0 || flight < tcb.congestion.cwnd()) &&
+         now_ >= tcb.pacer.release();
 }
 
-bool Core::HasSendableData() const {
-  if (!MaySendData()) return false;
-  const size_t flight = tcb_->outstanding.flight_bytes();
-  if (flight > 0 && flight >= tcb_->congestion.cwnd()) return false;
-  if (tcb_->outstanding.has_lost()) return true;
-  return !queue_.empty() && (flight == 0 || flight < tcb_->peer_a_rwnd);
+bool Core::HasSendableData(const Tcb& tcb) const {
+  if (tcb.outstanding.has_lost()) return MayTransmit(tcb, Payload::kLost, 1);
+  return !queue_.empty() && MayTransmit(tcb, Payload::kNew, 1);
 }
 
-void Core::WriteData(Writer& writer) {
-  if (!MaySendData()) return;
-  tcb_->outstanding.BeginPacket();
-  const bool was_idle = tcb_->outstanding.flight_bytes() == 0;
+void Core::WriteData(Tcb& tcb, Writer& writer) {
+  if (!tcb.carries_data()) return;
+  tcb.outstanding.BeginPacket();
+  const bool was_idle = tcb.outstanding.flight_bytes() == 0;
   size_t last_chunk = 0;  // Where the last DATA chunk begins; 0 for none.
-  if (WriteLost(writer, last_chunk)) WriteNew(writer, last_chunk);
+  if (WriteLost(tcb, writer, last_chunk)) WriteNew(tcb, writer, last_chunk);
+  if (tcb.pacer.release() > now_) {
+    timers_.Set(Timer::kPacing, tcb.pacer.release());
+  }
   if (last_chunk == 0) return;
-  tcb_->last_data_sent = now_;
   if (!timers_.IsSet(Timer::kT3Rtx)) {
     Arm(Timer::kT3Rtx);
   }
   // The last packet for now asks for its SACK at once (RFC 7053) where no
   // second packet would call for it, or where the window is small.
-  const bool small_window =
-      tcb_->congestion.cwnd() < kSmallWindowPackets * mtu_;
+  const bool small_window = tcb.congestion.cwnd() < kSmallWindowPackets * mtu_;
   // Or where the end of a stream waits for it.
   if ((queue_.empty() && (was_idle || queue_.is_settling())) || small_window ||
-      state_ != State::kEstablished) {
+      !tcb.In<state::Established>()) {
     writer.mutable_written()[last_chunk + 1] |= DataChunk::kImmediate;
   }
 }
 
 // What was lost goes first. False: it is not all sent, or the packet is full.
-bool Core::WriteLost(Writer& writer, size_t& last_chunk) {
-  OutstandingData& outstanding = tcb_->outstanding;
+bool Core::WriteLost(Tcb& tcb, Writer& writer, size_t& last_chunk) {
+  OutstandingData& outstanding = tcb.outstanding;
   while (const size_t size = outstanding.NextLostSize(now_)) {
-    const size_t flight = outstanding.flight_bytes();
-    // Section 7.2.4 rule 3: the first packet of a fast retransmission goes out
-    // whatever the window says.
-    if (flight > 0 && flight >= tcb_->congestion.cwnd() &&
-        !tcb_->fast_retransmit) {
-      return false;
-    }
+    if (!MayTransmit(tcb, Payload::kLost, size)) return false;
     if (size > writer.remaining()) {
-      if (last_chunk != 0) tcb_->fast_retransmit = false;
+      if (last_chunk != 0) tcb.fast_retransmit = false;
       return false;
     }
     last_chunk = writer.size();
     const DataChunk chunk = outstanding.Resend(now_);
     chunk.Write(writer);
+    OnSent(tcb, size, SentSample::Before::kBusy);
     ++stats_.chunks_retransmitted;
     // Section 6.3.2 rule R1 and section 7.2.4 rule 4.
     if (chunk.tsn == outstanding.cumulative_tsn_ack() + 1) {
       Arm(Timer::kT3Rtx);
     }
   }
-  tcb_->fast_retransmit = false;
+  tcb.fast_retransmit = false;
   return true;
 }
 
-void Core::WriteNew(Writer& writer, size_t& last_chunk) {
-  OutstandingData& outstanding = tcb_->outstanding;
+void Core::WriteNew(Tcb& tcb, Writer& writer, size_t& last_chunk) {
+  OutstandingData& outstanding = tcb.outstanding;
   if (queue_.empty()) return;
-  if (outstanding.empty()) {
-    tcb_->congestion.OnIdle(now_ - tcb_->last_data_sent, tcb_->rto.rto());
-  }
   while (OutMessage* message = queue_.Current(now_)) {
     if (message->started && queue_.IsExpired(now_, *message)) {
       outstanding.Abandon(queue_.current_id());
@@ -316,24 +322,23 @@ void Core::WriteNew(Writer& writer, size_t& last_chunk) {
     const size_t size =
         NextFragment(*message, writer.remaining() - DataChunk::kHeaderSize);
     if (size == 0) return;
-    if (outstanding.next_tsn() - outstanding.cumulative_tsn_ack() >
-        options_.max_tsn_window) {
-      queue_.OnWindowFull();
-      return;
-    }
-    // Section 6.1 rules A and B. One chunk may always be in flight: towards a
-    // closed window, that is the probe.
-    const size_t flight = outstanding.flight_bytes();
     const size_t wire = DataChunk::kHeaderSize + PaddedSize(size);
-    if (flight > 0 && (flight >= tcb_->congestion.cwnd() ||
-                       flight + wire > tcb_->peer_a_rwnd)) {
+    if (!MayTransmit(tcb, Payload::kNew, wire)) {
       queue_.OnWindowFull();
       return;
     }
     last_chunk = writer.size();
+    const auto before = outstanding.empty() ? SentSample::Before::kIdle
+                                            : SentSample::Before::kBusy;
     outstanding.Send(now_, *message, size).Write(writer);
+    OnSent(tcb, wire, before);
     ++stats_.data_chunks_sent;
   }
+}
+
+void Core::OnSent(Tcb& tcb, size_t size, SentSample::Before before) {
+  tcb.congestion.OnSent({now_, size, before, tcb.rto.rto()});
+  tcb.pacer.OnSent(now_, size, tcb.congestion.pacing_rate());
 }
 
 // How much of a message goes into `space` bytes; 0 for nothing now.
