@@ -72,10 +72,6 @@ struct Options {
   // are answered "in progress", so that it asks again (RFC 6525 section 4.4).
   // One names up to 600 streams, 2 bytes each.
   size_t max_waiting_resets = 64;
-  // A message that lies behind a hole is looked for in at most this many
-  // neighbouring fragments on either side, which bounds the work per packet;
-  // a longer one is delivered when the hole is filled. 512 * 1160 = 580 KiB.
-  size_t max_early_fragments = 512;
 
   // RFC 9260 section 16 has 1 s, 1 s and 60 s. A round trip over the internet
   // is below 500 ms nearly always, and a handshake that lost its first packet

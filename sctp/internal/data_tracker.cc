@@ -42,8 +42,8 @@ void DataTracker::Record(Tsn tsn) {
   if (gaps_.empty()) return;
   due_ = Due::kNow;
   tells_ = true;
-  if (gaps_[0].first == tsn + 1) {
-    cumulative_tsn_ = gaps_[0].last;
+  if (gaps_.front().first == tsn + 1) {
+    cumulative_tsn_ = gaps_.front().last;
     gaps_.RemoveUpTo(cumulative_tsn_);
   }
 }
@@ -60,8 +60,8 @@ bool DataTracker::ForwardTo(Tsn tsn) {
   if (tsn <= cumulative_tsn_) return false;
   cumulative_tsn_ = tsn;
   gaps_.RemoveUpTo(tsn);
-  if (!gaps_.empty() && gaps_[0].first == tsn + 1) {
-    cumulative_tsn_ = gaps_[0].last;
+  if (!gaps_.empty() && gaps_.front().first == tsn + 1) {
+    cumulative_tsn_ = gaps_.front().last;
     gaps_.RemoveUpTo(cumulative_tsn_);
   }
   return true;
@@ -81,10 +81,11 @@ SackChunk DataTracker::TakeSack(uint32_t a_rwnd, size_t space) {
   sack.a_rwnd = a_rwnd;
   size_t room = (space - std::min(space, SackChunk::kHeaderSize)) / 4;
   const size_t blocks = std::min({gaps_.size(), max_blocks_, room});
-  for (size_t i = 0; i < blocks; ++i) {
+  for (const auto& [first, last] : gaps_) {
+    if (sack.gap_ack_blocks.size() == blocks) break;
     sack.gap_ack_blocks.push_back(
-        {static_cast<uint16_t>(gaps_[i].first - cumulative_tsn_),
-         static_cast<uint16_t>(gaps_[i].last - cumulative_tsn_)});
+        {static_cast<uint16_t>(first - cumulative_tsn_),
+         static_cast<uint16_t>(last - cumulative_tsn_)});
   }
   room -= blocks;
   const size_t duplicates = std::min(duplicates_.size(), room);

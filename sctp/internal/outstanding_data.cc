@@ -20,6 +20,9 @@ namespace {
 
 // Streams named in one FORWARD TSN; the rest follows in the next one.
 constexpr size_t kMaxSkipped = 64;
+// Messages and streams that are looked at for one FORWARD TSN: the peer chooses
+// how many there are to be. Again, the rest follows.
+constexpr size_t kMaxForwardSteps = 4096;
 
 }  // namespace
 
@@ -234,8 +237,8 @@ void OutstandingData::BeginEpisode() {
 // What is acknowledged in a gap block and then found missing at the head, the
 // peer has thrown away again (RFC 9260 section 6.2.1, rule D iii).
 void OutstandingData::UndoReneged() {
-  if (acked_.empty() || acked_[0].first != first_tsn_) return;
-  const TsnInterval run = acked_[0];
+  if (acked_.empty() || acked_.front().first != first_tsn_) return;
+  const TsnInterval run = acked_.front();
   acked_.RemoveUpTo(run.last);
   for (Tsn tsn = run.first; tsn <= run.last; ++tsn) {
     if (at(tsn).state == State::kAcked) MarkLost(tsn);
@@ -317,14 +320,18 @@ ForwardTsnChunk OutstandingData::Forward(size_t space) const {
   forward.new_cumulative_tsn = cumulative_tsn_ack();
   const size_t room =
       std::min((space - ForwardTsnChunk::kHeaderSize) / 4, kMaxSkipped);
-  for (size_t i = 0; i < entries_.size(); ++i) {
-    if (entries_[i].state != State::kAbandoned) break;
-    const OutMessage& message = queue_.Get(entries_[i].message);
+  size_t budget = kMaxForwardSteps;
+  for (Tsn tsn = first_tsn_; tsn < next_tsn();) {
+    if (at(tsn).state != State::kAbandoned) break;
+    const OutMessage& message = queue_.Get(at(tsn).message);
+    size_t steps = 1;
     if (message.ordering == Ordering::kOrdered) {
       auto it = std::find_if(forward.skipped.begin(), forward.skipped.end(),
                              [&](const SkippedStream& skip) {
                                return skip.stream == message.stream;
                              });
+      steps += static_cast<size_t>(it - forward.skipped.begin());
+      if (steps > budget) break;
       if (it != forward.skipped.end()) {
         it->ssn = message.ssn;
       } else if (forward.skipped.size() < room) {
@@ -333,7 +340,11 @@ ForwardTsnChunk OutstandingData::Forward(size_t space) const {
         break;
       }
     }
-    ++forward.new_cumulative_tsn;
+    if (steps > budget) break;
+    budget -= steps;
+    // It was given up whole.
+    tsn = message.first_tsn + message.fragments;
+    forward.new_cumulative_tsn = tsn - 1;
   }
   return forward;
 }

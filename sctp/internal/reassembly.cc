@@ -4,15 +4,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
-#include "base/check.h"
 #include "sctp/internal/chunk/data_chunk.h"
 #include "sctp/internal/chunk/forward_tsn_chunk.h"
 #include "sctp/internal/event_queue.h"
+#include "sctp/internal/held_chunks.h"
 #include "sctp/internal/serial.h"
+#include "sctp/internal/tsn_intervals.h"
 
 namespace kyuu::sctp::internal {
 namespace {
@@ -25,33 +27,21 @@ void Append(std::vector<uint8_t>& to, absl::Span<const uint8_t> bytes) {
   to.insert(to.end(), bytes.begin(), bytes.end());
 }
 
-constexpr size_t kSmallestRing = 64;
-constexpr size_t kLargeRing = 4096;
-
 }  // namespace
-
-Ssn& Reassembly::NextSsns::operator[](StreamId stream) {
-  const uint16_t id = static_cast<uint16_t>(stream);
-  std::unique_ptr<Page>& page = pages_[id >> 8];
-  if (page == nullptr) page = std::make_unique<Page>();
-  return (*page)[id & 0xff];
-}
-
-void Reassembly::NextSsns::Clear() {
-  for (std::unique_ptr<Page>& page : pages_) page.reset();
-}
 
 Reassembly::Reassembly(const Options& options, Tsn peer_initial_tsn,
                        EventQueue& events, Stats& stats)
     : options_(options),
       events_(events),
       stats_(stats),
-      next_tsn_(peer_initial_tsn) {}
+      next_tsn_(peer_initial_tsn),
+      held_(options.max_tsn_window) {}
 
 Reassembly::Outcome Reassembly::Add(const DataChunk& chunk, Tsn cumulative) {
   if (chunk.tsn != next_tsn_) {
-    Hold(chunk);
-    TakeRun(chunk.tsn);
+    held_bytes_ += chunk.payload.size() + options_.held_overhead_bytes;
+    const std::optional<TsnInterval> run = held_.Insert(chunk, next_tsn_);
+    if (run) TakeRun(*run);
     return Outcome::kOk;
   }
   ++next_tsn_;
@@ -129,100 +119,45 @@ Reassembly::Outcome Reassembly::AdvanceTo(Tsn cumulative) {
   while (next_tsn_ <= cumulative) {
     const Tsn tsn = next_tsn_;
     ++next_tsn_;
-    if (ring_used_ == 0 || !slot(tsn).present) {
+    if (held_.Find(tsn) == nullptr) {
       // Taken out early as part of a whole message, or skipped: either way
       // not the rest of the assembly, which then has none.
       if (assembly_.active) DropAssembly();
-      if (ring_used_ == 0) {
+      if (held_.empty()) {
         next_tsn_ = cumulative + 1;
         break;
       }
       continue;
     }
-    Held& held = slot(tsn);
-    const DataChunk chunk{held.flags, tsn,       held.stream,
-                          held.ssn,   held.ppid, held.payload};
-    const Outcome outcome = Continue(chunk);
-    Release(held);
+    const HeldChunk held = TakeHeld(tsn);
+    const Outcome outcome = Continue(held.View(tsn));
     if (outcome != Outcome::kOk) return outcome;
   }
-  if (ring_used_ == 0 && ring_.size() > kLargeRing) ring_ = {};
   return Outcome::kOk;
 }
 
-void Reassembly::Hold(const DataChunk& chunk) {
-  const size_t distance = chunk.tsn - next_tsn_ + 1;
-  if (distance > ring_.size()) {
-    size_t size = std::max(ring_.size(), kSmallestRing);
-    while (size < distance) size *= 2;
-    std::vector<Held> larger(size);
-    // Which TSN a slot stands for follows from the next TSN, since all held
-    // ones are less than the old size ahead of it.
-    for (size_t i = 0; i < ring_.size() && ring_used_ > 0; ++i) {
-      const Tsn tsn = next_tsn_ + static_cast<uint32_t>(i);
-      larger[tsn.value() & (size - 1)] = std::move(slot(tsn));
-    }
-    ring_ = std::move(larger);
-  }
-  Held& held = slot(chunk.tsn);
-  KYUU_CHECK(!held.present);
-  held.present = true;
-  held.flags = chunk.flags;
-  held.stream = chunk.stream;
-  held.ssn = chunk.ssn;
-  held.ppid = chunk.ppid;
-  held.payload.assign(chunk.payload.begin(), chunk.payload.end());
-  ++ring_used_;
-  held_bytes_ += chunk.payload.size() + options_.held_overhead_bytes;
-}
-
-void Reassembly::Release(Held& held) {
+HeldChunk Reassembly::TakeHeld(Tsn tsn) {
+  HeldChunk held = held_.Take(tsn);
   held_bytes_ -= held.payload.size() + options_.held_overhead_bytes;
-  held = Held();
-  --ring_used_;
+  return held;
 }
 
-// Delivers the message that `tsn` is a part of if all of it is held.
-void Reassembly::TakeRun(Tsn tsn) {
-  const StreamId stream = slot(tsn).stream;
-  const size_t limit = std::min(options_.max_early_fragments, ring_.size());
-  auto belongs = [&](Tsn at) {
-    const Held& held = slot(at);
-    return held.present && held.stream == stream;
-  };
-  Tsn first = tsn;
-  for (size_t i = 0; (slot(first).flags & DataChunk::kBegin) == 0; ++i) {
-    if (i == limit || first == next_tsn_ || !belongs(first - 1) ||
-        (slot(first - 1).flags & DataChunk::kEnd) != 0) {
-      return;
-    }
-    first = first - 1;
-  }
-  Tsn last = tsn;
-  for (size_t i = 0; (slot(last).flags & DataChunk::kEnd) == 0; ++i) {
-    if (i == limit || last - next_tsn_ + 1 >= ring_.size() ||
-        !belongs(last + 1) || (slot(last + 1).flags & DataChunk::kBegin) != 0) {
-      return;
-    }
-    ++last;
-  }
+// Delivers a whole message beyond a hole.
+void Reassembly::TakeRun(const TsnInterval& run) {
   size_t size = 0;
-  for (Tsn at = first; at <= last; ++at) size += slot(at).payload.size();
+  for (Tsn tsn = run.first; tsn <= run.last; ++tsn) {
+    size += held_.Find(tsn)->payload.size();
+  }
   // Left where it is, it ends the association when its turn comes.
   if (size > options_.max_message_in) return;
-  const bool unordered = (slot(first).flags & DataChunk::kUnordered) != 0;
-  const Ssn ssn = slot(first).ssn;
-  Message message{stream, slot(first).ppid, {}};
-  if (first == last) {
-    message.payload = slot(first).payload;
-  } else {
-    message.payload.reserve(size);
-    for (Tsn at = first; at <= last; ++at) {
-      Append(message.payload, slot(at).payload);
-    }
+  HeldChunk first = TakeHeld(run.first);
+  const bool unordered = (first.flags & DataChunk::kUnordered) != 0;
+  Message message{first.stream, first.ppid, std::move(first.payload)};
+  message.payload.reserve(size);
+  for (Tsn tsn = run.first + 1; tsn <= run.last; ++tsn) {
+    Append(message.payload, TakeHeld(tsn).payload);
   }
-  for (Tsn at = first; at <= last; ++at) Release(slot(at));
-  Deliver(std::move(message), unordered, ssn, Arrival::kBeyondHole);
+  Deliver(std::move(message), unordered, first.ssn, Arrival::kBeyondHole);
 }
 
 void Reassembly::Deliver(Message message, bool unordered, Ssn ssn,
@@ -308,13 +243,9 @@ Reassembly::Outcome Reassembly::ForwardTo(const ForwardTsnChunk& forward,
       if (assembly_.unordered) ++stats_.messages_skipped;
       assembly_ = Assembly();
     }
-    if (ring_used_ > 0) {
-      const size_t span = std::min<size_t>(end - next_tsn_ + 1, ring_.size());
-      for (size_t i = 0; i < span; ++i) {
-        Held& held = slot(next_tsn_ + static_cast<uint32_t>(i));
-        if (held.present) Release(held);
-      }
-    }
+    held_.DropRange(next_tsn_, end, [this](const HeldChunk& held) {
+      held_bytes_ -= held.payload.size() + options_.held_overhead_bytes;
+    });
     next_tsn_ = end + 1;
   }
   for (const SkippedStream& skip : forward.skipped) {

@@ -4,18 +4,19 @@
 #ifndef KYUU_SCTP_INTERNAL_REASSEMBLY_H_
 #define KYUU_SCTP_INTERNAL_REASSEMBLY_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "sctp/internal/chunk/data_chunk.h"
 #include "sctp/internal/chunk/forward_tsn_chunk.h"
 #include "sctp/internal/event_queue.h"
+#include "sctp/internal/held_chunks.h"
 #include "sctp/internal/serial.h"
+#include "sctp/internal/stream_table.h"
+#include "sctp/internal/tsn_intervals.h"
 #include "sctp/message.h"
 #include "sctp/options.h"
 #include "sctp/stats.h"
@@ -26,9 +27,10 @@ namespace kyuu::sctp::internal {
 //
 // The fragments of a message have consecutive TSNs (section 6.9), so one
 // message at a time is put together at the cumulative TSN: the assembly. A
-// chunk beyond a hole is held in a ring by its TSN; if that makes a message
-// complete there, it is taken out at once, and delivered at once unless its
-// stream has to wait for an earlier one.
+// chunk beyond a hole is held by its TSN; if that makes a message complete
+// there, it is taken out at once, and delivered at once unless its stream has
+// to wait for an earlier one. Each chunk is looked at a fixed number of times,
+// however the peer arranges them.
 class Reassembly {
  public:
   // Anything but kOk is a violation by the peer, upon which the association
@@ -62,16 +64,9 @@ class Reassembly {
   // that wait for their stream. The assembly is not in it; it is bounded by
   // max_message_in.
   size_t held_bytes() const { return held_bytes_; }
+  const HeldChunks& held() const { return held_; }
 
  private:
-  struct Held {
-    bool present = false;
-    uint8_t flags = 0;
-    StreamId stream{};
-    Ssn ssn;
-    Ppid ppid{};
-    std::vector<uint8_t> payload;
-  };
   struct Assembly {
     bool active = false;
     bool unordered = false;
@@ -80,21 +75,9 @@ class Reassembly {
     Ppid ppid{};
     std::vector<uint8_t> payload;
   };
-  // The next SSN of every stream, in pages that exist once they are used.
-  class NextSsns {
-   public:
-    Ssn& operator[](StreamId stream);
-    void Clear();
 
-   private:
-    using Page = std::array<Ssn, 256>;
-    std::array<std::unique_ptr<Page>, 256> pages_;
-  };
-
-  Held& slot(Tsn tsn) { return ring_[tsn.value() & (ring_.size() - 1)]; }
-  void Hold(const DataChunk& chunk);
-  void Release(Held& held);
-  void TakeRun(Tsn tsn);
+  HeldChunk TakeHeld(Tsn tsn);
+  void TakeRun(const TsnInterval& run);
   Outcome Continue(const DataChunk& chunk);
   void DropAssembly();
   Outcome AdvanceTo(Tsn cumulative);
@@ -112,11 +95,10 @@ class Reassembly {
   bool forwarded_ = false;  // The peer has used FORWARD TSN.
   size_t last_size_ = 0;    // Of the last assembled message, as a guess.
 
-  std::vector<Held> ring_;  // A power of two, by TSN.
-  size_t ring_used_ = 0;
+  HeldChunks held_;
   // Complete ordered messages that wait, by stream and SSN.
   std::map<uint32_t, Message> waiting_;
-  NextSsns next_ssns_;
+  StreamTable<Ssn> next_ssns_;
   size_t held_bytes_ = 0;
 };
 
