@@ -114,6 +114,9 @@ class Agent {
   std::optional<Path> selected_path() const;
   // selected_path(), if it is nominated in this generation.
   std::optional<Path> nominated_path() const;
+  // Whether selected_path() has left checks or payload unanswered for so long
+  // that others are tried; see AgentOptions::suspect_after.
+  bool doubts_path() const;
   // Whether an authenticated check came along `path` (in this generation or
   // the last one), so that data from there may be looked at.
   bool IsKnownPath(const Path& path) const;

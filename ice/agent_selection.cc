@@ -324,6 +324,11 @@ std::optional<Path> Agent::nominated_path() const {
   return current_->pairs[*in_use].path;
 }
 
+bool Agent::doubts_path() const {
+  const Pair* pair = PairInUse();
+  return pair != nullptr && pair->suspect;
+}
+
 bool Agent::IsKnownPath(const Path& path) const {
   const Pair* in_use = PairInUse();
   if (in_use != nullptr && in_use->authenticated && in_use->path == path) {

@@ -268,7 +268,10 @@ void Connection::FollowPath(absl::Time now) {
       ice_.agent().state() == ice::AgentState::kDisconnected
           ? std::nullopt
           : ice_.selected_path();
-  if (closing_ || path == sctp_path_) return;
+  const bool doubted = ice_.agent().doubts_path();
+  // The first answer after a silence: SCTP's timers have backed off.
+  const bool answers = std::exchange(doubted_, doubted) && !doubted;
+  if (closing_ || (path == sctp_path_ && !(path && answers))) return;
   sctp_path_ = path;
   path ? channels_.PathReady(now) : channels_.PathLost(now);
 }

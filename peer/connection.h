@@ -211,6 +211,7 @@ class Connection {
   ConnectionState connection_state_ = ConnectionState::kNew;
   std::optional<SelectedPathChanged> selected_;
   std::optional<Path> sctp_path_;  // That channels_ was told of.
+  bool doubted_ = false;           // Since then, by ICE.
   std::optional<dtls::Connected> dtls_session_;
 
   // From Shutdown on: when it becomes a Close.

@@ -108,6 +108,29 @@ TEST(ConnectionOutage, DataFollowsConsentAtOnce) {
   EXPECT_EQ(d.call.b.messages.size(), 1u);
 }
 
+// An outage too short to be called one: the path stays the same, and its first
+// answer has SCTP try again, long before its own timers would.
+TEST(ConnectionOutage, DataFollowsTheFirstAnswerOfADoubtedPath) {
+  for (int seconds : {2, 3, 4}) {
+    SCOPED_TRACE(absl::StrCat(seconds, " s"));
+    Direct d;
+    const ChannelId channel =
+        *d.call.a.connection.CreateDataChannel(d.network.now(), {.label = "x"});
+    d.call.Negotiate(d.call.a);
+    ASSERT_TRUE(d.call.Connected());
+    d.network.RunFor(absl::Seconds(2));
+    d.SetLoss(1);
+    ASSERT_OK(d.Send(channel, "during"));
+    d.network.RunFor(absl::Seconds(seconds));
+    ASSERT_EQ(d.call.a.connection.connection_state(),
+              ConnectionState::kConnected);
+    d.SetLoss(0);
+    // ICE asks a path that it doubts once a second.
+    d.network.RunFor(absl::Milliseconds(1100));
+    EXPECT_EQ(d.call.b.messages.size(), 1u);
+  }
+}
+
 // Everything arrives, each channel ends in good order, and so do both sides.
 TEST(ConnectionShutdown, RightAfterTheLastSendLosesNothing) {
   for (double loss : {0.0, 0.05}) {

@@ -256,7 +256,7 @@ std::optional<Client::Received> Client::Unwrap(const Datagram& in) {
     }
     const size_t index = data->channel - kChannelMin;
     if (index >= channel_peers_.size() ||
-        !peers_[channel_peers_[index]].bound) {
+        !peers_[channel_peers_[index]].asked()) {
       ++stats_.unbound;
       return std::nullopt;
     }

@@ -412,6 +412,24 @@ TEST_F(ClientTest, AfterAFewDatagramsAChannelIsBound) {
   EXPECT_EQ(client.stats().malformed, 1);
 }
 
+// Where the path reorders, the server's first ChannelData comes before its word
+// that the channel is bound.
+TEST_F(ClientTest, ChannelDataMayOvertakeTheAnswerThatBindsItsChannel) {
+  Client client(random_, kOptions);
+  StartPermitted(client);
+  const std::vector<uint8_t> data = FromHex("4000 0003 616263 00");
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_FALSE(client.Unwrap({kPath, data})) << "nobody asked for it yet";
+    Wrap(client, kPeer, "x");
+  }
+  ASSERT_TRUE(client.PollTransmit(now_, absl::MakeSpan(buffer_)));
+  const auto in = client.Unwrap({kPath, data});
+  ASSERT_TRUE(in);
+  EXPECT_EQ(in->peer, kPeer);
+  EXPECT_EQ(AsText(in->payload), "abc");
+  EXPECT_EQ(client.ChannelOf(kPeer), std::nullopt) << "we do not use it yet";
+}
+
 TEST_F(ClientTest, ChannelsAreRefreshedEveryNineMinutes) {
   Client client(random_, kOptions);
   StartAllocated(client);

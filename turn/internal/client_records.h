@@ -82,6 +82,10 @@ struct Peer {
   int datagrams = 0;
   uint16_t channel = 0;  // 0: none was asked for.
   bool bound = false;
+
+  // Whether the server may use the channel: its data may overtake the answer
+  // that says so. The number is this peer's alone (RFC 8656 section 12).
+  bool asked() const { return bound || (request && request->has_left()); }
 };
 // A datagram whose permission has not been asked for yet.
 struct Held {
