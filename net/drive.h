@@ -14,6 +14,8 @@
 // have a sixth verb, `bool transmit_urgent() const`: while it is true between
 // two packets of one wake-up, PollTransmit is asked for what would be another
 // packet at the end of it, and events are delivered after each receive call.
+// `void HandleRefusal(now, remote, why)`, if it has that, is told what a
+// connected socket's host has refused (UdpSocket::TakeRefusal()).
 
 #ifndef KYUU_NET_DRIVE_H_
 #define KYUU_NET_DRIVE_H_
@@ -28,6 +30,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
@@ -51,6 +54,15 @@ struct DriveOptions {
 template <typename E>
 concept UrgentEngine = requires(const E& view) {
   { view.transmit_urgent() } -> std::same_as<bool>;
+};
+
+// RefusableEngine takes the word of a host that nobody listens there (a hard
+// ICMP error; RFC 8489 section 6.2.1 ends transactions by it).
+template <typename E>
+concept RefusableEngine = requires(E engine, absl::Time now,
+                                   const TransportAddress& remote,
+                                   const absl::Status& why) {
+  engine.HandleRefusal(now, remote, why);
 };
 
 // Driver owns neither the engine nor the sockets nor the buffer; all must
@@ -121,6 +133,7 @@ class Driver {
       std::optional<typename E::Event> event = engine_.PollEvent();
       if (!event) {
         Transmit();
+        TellRefusals();
         event = engine_.PollEvent();
         if (!event) break;
       }
@@ -142,6 +155,17 @@ class Driver {
       return true;
     }
     return false;
+  }
+
+  // They come up in receiving or in sending, whichever is next.
+  void TellRefusals() {
+    if constexpr (RefusableEngine<E>) {
+      for (UdpSocket* socket : sockets_) {
+        const absl::Status why = socket->TakeRefusal();
+        if (why.ok()) continue;
+        engine_.HandleRefusal(Loop::Now(), socket->remote(), why);
+      }
+    }
   }
 
   void OnReady(UdpSocket& socket, Readiness ready) {

@@ -224,6 +224,52 @@ TEST_F(DriveTest, UrgentAnswersLeaveBetweenThePacketsOfABatch) {
   EXPECT_EQ(texts, (std::vector<std::string>{"3", "6", "9", "10"}));
 }
 
+// Takes note of refusals, too.
+class Refusable : public Chatter {
+ public:
+  void HandleRefusal(absl::Time, const TransportAddress& remote,
+                     const absl::Status& why) {
+    refusals.emplace_back(remote, why);
+  }
+  std::vector<std::pair<TransportAddress, absl::Status>> refusals;
+};
+static_assert(RefusableEngine<Refusable> && !RefusableEngine<Chatter>);
+
+TEST_F(DriveTest, ThatNobodyListensIsToldOnAConnectedSocketOnly) {
+  TransportAddress closed;
+  {
+    const UdpSocket gone = Open();
+    closed = gone.local();
+  }
+  for (const TransportAddress& remote : {TransportAddress(), closed}) {
+    UdpSocket socket = Open();
+    if (remote == closed) {
+      EXPECT_OK(socket.Connect(remote));
+    }
+    Refusable engine;
+    // Whether it comes up in receiving or in sending.
+    for (const char* text : {"one", "two", "three"}) {
+      engine.outbox.push_back({{socket.local(), closed}, text});
+    }
+    engine.timeout = Loop::Now() + absl::Milliseconds(50);
+    bool ticked = false;
+    auto driver = Drive(*loop_, engine, socket, buffer_, [&](Chatter::Event) {
+      ticked = true;
+      loop_->Stop();
+    });
+    loop_.RunUntil([&] { return ticked; });
+    if (remote == closed) {
+      ASSERT_FALSE(engine.refusals.empty());
+      EXPECT_EQ(engine.refusals[0].first, closed);
+      EXPECT_THAT(engine.refusals[0].second,
+                  StatusIs(absl::StatusCode::kUnavailable));
+      EXPECT_OK(socket.TakeRefusal()) << "once";
+    } else {
+      EXPECT_TRUE(engine.refusals.empty());
+    }
+  }
+}
+
 TEST_F(DriveTest, TheEventHandlerMayDestroyTheDriver) {
   UdpSocket sa = Open(), sb = Open();
   Chatter b;

@@ -246,6 +246,29 @@ void UdpSocket::ReadControl(const void* header, Train& train) {
   }
 }
 
+absl::Status UdpSocket::Connect(const TransportAddress& remote) {
+  const std::string what = absl::StrCat("udp ", remote.ToString());
+  SocketAddress address;
+  const socklen_t size = internal::ToSockaddr(remote, address);
+  if (size == 0 || remote.ip.family() != local_.ip.family()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": of another family than ", local_.ToString()));
+  }
+  if (connect(fd_.get(), &address.any, size) != 0) {
+    return internal::ErrnoStatus(errno, what);
+  }
+  remote_ = remote;
+  refusal_ = absl::OkStatus();
+  return absl::OkStatus();
+}
+
+void UdpSocket::NoteRefusal(int error) {
+  ++stats_.receive_errors;
+  if (remote_ == TransportAddress()) return;
+  refusal_ =
+      internal::ErrnoStatus(error, absl::StrCat("udp ", remote_.ToString()));
+}
+
 absl::Span<const Train> UdpSocket::Receive(ReceiveBuffer& buffer) {
   ReceiveBuffer::Memory& m = *buffer.memory_;
   for (size_t i = 0; i < ReceiveBuffer::kTrains; ++i) {
@@ -257,7 +280,7 @@ absl::Span<const Train> UdpSocket::Receive(ReceiveBuffer& buffer) {
     count = recvmmsg(fd_.get(), m.headers.data(), ReceiveBuffer::kTrains, 0,
                      nullptr);
     if (count < 0 && errno == EAGAIN) return {};
-    if (count < 0 && errno != EINTR) ++stats_.receive_errors;
+    if (count < 0 && errno != EINTR) NoteRefusal(errno);
   }
   size_t kept = 0;
   for (size_t i = 0; count > 0 && i < static_cast<size_t>(count); ++i) {
@@ -287,7 +310,7 @@ UdpSocket::Outcome UdpSocket::Classify(int error) {
       return Outcome::kAgain;
     case ECONNREFUSED:
       // Tells of an earlier datagram, and is told once.
-      ++stats_.receive_errors;
+      NoteRefusal(error);
       return Outcome::kAgain;
     default:
       return Outcome::kRefused;

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -160,9 +161,23 @@ class UdpSocket {
   const TransportAddress& local() const { return local_; }
   const UdpStats& stats() const { return stats_; }
 
+  // Hears of `remote` alone from now on (connect(2)), so that the kernel can
+  // say when its host refuses what was sent. May be called again, for another.
+  // INVALID_ARGUMENT for an address of another family.
+  absl::Status Connect(const TransportAddress& remote);
+  // The one that it is connected to; unspecified for others.
+  const TransportAddress& remote() const { return remote_; }
+
   // Receives up to ReceiveBuffer::kTrains trains; empty when nothing is there.
   // The views live in `buffer` until its next use.
   absl::Span<const Train> Receive(ReceiveBuffer& buffer);
+
+  // What the host of remote() has said by ICMP since the last call: UNAVAILABLE
+  // for a port where nobody listens. Always OK without a remote(), as nobody
+  // knows whose datagram it was about.
+  absl::Status TakeRefusal() {
+    return std::exchange(refusal_, absl::OkStatus());
+  }
 
   // Sends trains in as few system calls as it can. All are done with unless
   // the socket would block: then the rest stays with the caller, to be sent
@@ -177,6 +192,8 @@ class UdpSocket {
 
   enum class Outcome : uint8_t { kSent, kBlocked, kRefused, kAgain };
 
+  // Notes an error that is about what was sent before.
+  void NoteRefusal(int error);
   // `header` is a msghdr.
   void ReadControl(const void* header, Train& train);
   Outcome Classify(int error);
@@ -198,6 +215,8 @@ class UdpSocket {
 
   Fd fd_;
   TransportAddress local_;
+  TransportAddress remote_;
+  absl::Status refusal_;
   bool wildcard_;
   bool gso_;  // The kernel can.
   absl::Duration train_retry_;

@@ -102,6 +102,25 @@ TEST_F(UdpSocketTest, AnAddressThatIsNotThereYetCanBeAwaited) {
   }
 }
 
+TEST_F(UdpSocketTest, AConnectedSocketHearsOneAndCanTurnToAnother) {
+  UdpSocket socket = OpenAt("127.0.0.1:0");
+  UdpSocket first = OpenAt("127.0.0.1:0"), second = OpenAt("127.0.0.1:0");
+  for (UdpSocket* one : {&first, &second}) {
+    ASSERT_OK(socket.Connect(one->local()));
+    EXPECT_EQ(socket.remote(), one->local());
+    for (UdpSocket* each : {&first, &second}) {
+      const Path path{each->local(), socket.local(), Transport::kUdp};
+      ASSERT_TRUE(each->SendOne(path, AsBytes("hello")));
+    }
+    const auto trains = socket.Receive(buffer_);
+    ASSERT_EQ(trains.size(), 1u);
+    EXPECT_EQ(trains[0].path.remote, one->local());
+    EXPECT_OK(socket.TakeRefusal());
+  }
+  EXPECT_THAT(socket.Connect(At("[::1]:1")),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
 TEST_F(UdpSocketTest, ReusePortSharesAnAddress) {
   UdpOptions options{.bind = At("127.0.0.1:0"), .reuse_port = true};
   UdpSocket first = UdpSocket::Open(options).value();

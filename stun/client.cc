@@ -141,6 +141,17 @@ void Client::HandleTimeout(absl::Time now) {
                       transactions_.end());
 }
 
+void Client::HandleRefusal(absl::Time, const TransportAddress& remote,
+                           const absl::Status& why) {
+  const auto refused = std::stable_partition(
+      transactions_.begin(), transactions_.end(),
+      [&remote](const Transaction& t) { return t.path.remote != remote; });
+  for (auto t = refused; t != transactions_.end(); ++t) {
+    events_.push_back(Failed{t->id, t->path, why, {}});
+  }
+  transactions_.erase(refused, transactions_.end());
+}
+
 absl::Span<const uint8_t> Client::Write(const Transaction& transaction,
                                         absl::Span<uint8_t> out) const {
   MessageWriter writer(out, MessageClass::kRequest, Method::kBinding,

@@ -65,7 +65,8 @@ class Client {
   };
   // The transaction ended without an address. `error` is the server's code if
   // it sent one. Status: DEADLINE_EXCEEDED for no answer, UNAVAILABLE for an
-  // error response, INTERNAL for a useless success response.
+  // error response, INTERNAL for a useless success response, or that of
+  // HandleRefusal().
   struct Failed {
     TransactionId id;
     Path path;
@@ -109,6 +110,10 @@ class Client {
   // Ends all transactions without an event, then gives Closed.
   void Close();
 
+  // The host of `remote` has said that nobody listens there: the transactions
+  // towards it fail with `why` (RFC 8489 section 6.2.1, a hard ICMP error).
+  void HandleRefusal(absl::Time now, const TransportAddress& remote,
+                     const absl::Status& why);
   void HandlePacket(absl::Time now, Packet in);
   void HandleTimeout(absl::Time now);
   std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out);

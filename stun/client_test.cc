@@ -214,6 +214,27 @@ TEST_F(ClientTest, CloseAndCancelEndWithoutFailures) {
   EXPECT_FALSE(client.PollEvent());
 }
 
+// RFC 8489 section 6.2.1: a hard ICMP error ends what was asked of that server.
+TEST_F(ClientTest, ARefusalEndsTheTransactionsTowardsThatServer) {
+  Client client(random_, {});
+  Path other = kPath;
+  other.remote.port ^= 1;
+  const auto first = client.Bind(now_, kPath);
+  const auto kept = client.Bind(now_, other);
+  const auto second = client.Bind(now_, kPath);
+  client.HandleRefusal(now_, kPath.remote, absl::UnavailableError("refused"));
+  for (const auto& id : {first, second}) {
+    const auto failed = std::get<Client::Failed>(*client.PollEvent());
+    EXPECT_EQ(failed.id, *id);
+    EXPECT_THAT(failed.status, StatusIs(absl::StatusCode::kUnavailable));
+  }
+  EXPECT_FALSE(client.PollEvent());
+  EXPECT_EQ(client.open_transactions(), 1);
+  Poll(client);
+  EXPECT_TRUE(Poll(client).empty());
+  client.Cancel(*kept);
+}
+
 TEST_F(ClientTest, TheSameSeedGivesTheSameBytes) {
   const auto run = [this] {
     SeededRandom random(7);

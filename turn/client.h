@@ -133,6 +133,12 @@ class Client {
   // all others: give those to HandlePacket().
   std::optional<Received> Unwrap(const Datagram& in);
 
+  // The host of `remote` has said that nobody listens there. While there is no
+  // allocation yet that is the end: Closed with `why` (RFC 8489 section 6.2.1).
+  // Afterwards it is counted only, as ICMP proves nothing (RFC 5927): a refresh
+  // will tell.
+  void HandleRefusal(absl::Time now, const TransportAddress& remote,
+                     const absl::Status& why);
   void HandlePacket(absl::Time now, Packet in);
   void HandleTimeout(absl::Time now);
   std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out);

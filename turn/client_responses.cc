@@ -299,6 +299,14 @@ void Client::RefuseChannel(Subject subject) {
   ++stats_.channels_refused;
 }
 
+void Client::HandleRefusal(absl::Time, const TransportAddress& remote,
+                           const absl::Status& why) {
+  if (remote != server_) return;
+  ++stats_.refusals;
+  if (state_ == State::kAllocating) return Finish({why, std::nullopt});
+  if (state_ == State::kClosing) Finish({});
+}
+
 void Client::Finish(Failure failure) {
   // Who asked for the end gets it, however the server took it.
   if (state_ == State::kClosing) failure = {};

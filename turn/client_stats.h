@@ -22,6 +22,7 @@ struct ClientStats {
   uint64_t unpermitted = 0;      // Data of a peer that was not permitted.
   uint64_t unbound = 0;          // ChannelData of a channel not bound.
   uint64_t icmp = 0;             // ICMP errors reported by the server.
+  uint64_t refusals = 0;         // HandleRefusal() about the server itself.
   uint64_t channels_refused = 0;
   uint64_t channels_expired = 0;  // Refreshed in vain until their end.
   uint64_t datagrams_held = 0;    // Of those wrapped; see Wrap().
@@ -39,6 +40,7 @@ struct ClientStats {
       KYUU_COUNTER(ClientStats, unpermitted),
       KYUU_COUNTER(ClientStats, unbound),
       KYUU_COUNTER(ClientStats, icmp),
+      KYUU_COUNTER(ClientStats, refusals),
       KYUU_COUNTER(ClientStats, channels_refused),
       KYUU_COUNTER(ClientStats, channels_expired),
       KYUU_COUNTER(ClientStats, datagrams_held),

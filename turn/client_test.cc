@@ -139,6 +139,36 @@ TEST_F(ClientTest, AnAddressOfAnotherFamilyThanAskedForIsUseless) {
               StatusIs(absl::StatusCode::kInternal));
 }
 
+// RFC 8489 section 6.2.1, but only before anything has proven that somebody is
+// there: ICMP is easily forged (RFC 5927).
+TEST_F(ClientTest, ARefusalEndsAnAllocateButNoAllocation) {
+  Client asking(random_, kOptions);
+  ASSERT_OK(asking.Allocate(now_));
+  asking.HandleRefusal(now_, kPath.local, absl::UnavailableError("refused"));
+  EXPECT_FALSE(asking.PollEvent()) << "about somebody else";
+  asking.HandleRefusal(now_, kPath.remote, absl::UnavailableError("refused"));
+  EXPECT_THAT(Take<Client::Closed>(asking).status,
+              StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(asking.stats().refusals, 1);
+
+  Client client(random_, kOptions);
+  Start(client);
+  ASSERT_TRUE(client.allocated());
+  client.HandleRefusal(now_, kPath.remote, absl::UnavailableError("refused"));
+  EXPECT_TRUE(client.allocated());
+  EXPECT_EQ(client.stats().refusals, 1);
+  // What is given back to nobody is given back.
+  client.Close(now_);
+  client.HandleRefusal(now_, kPath.remote, absl::UnavailableError("refused"));
+  while (auto event = client.PollEvent()) {
+    if (const auto* closed = std::get_if<Client::Closed>(&*event)) {
+      EXPECT_OK(closed->status);
+      return;
+    }
+  }
+  FAIL() << "not closed";
+}
+
 TEST_F(ClientTest, AWrongPasswordIsNotTriedTwice) {
   Client::Options options = kOptions;
   options.password = "wrong";

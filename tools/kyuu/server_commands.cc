@@ -69,10 +69,13 @@ absl::Status TryEach(
 }
 
 // A socket that can reach `server`, bound to the address that the kernel
-// would send from.
+// would send from. It is connected, so that a closed port is told at once.
 absl::StatusOr<net::UdpSocket> OpenTowards(const TransportAddress& server) {
   KYUU_ASSIGN_OR_RETURN(const IpAddress source, net::SourceAddress(server));
-  return net::UdpSocket::Open({.bind = {source, 0}});
+  KYUU_ASSIGN_OR_RETURN(net::UdpSocket socket,
+                        net::UdpSocket::Open({.bind = {source, 0}}));
+  KYUU_RETURN_IF_ERROR(socket.Connect(server));
+  return socket;
 }
 
 absl::Status StunAt(const TransportAddress& server, absl::Duration patience) {
@@ -189,6 +192,16 @@ class TurnProbe {
           }
         }
       }
+    }
+    const absl::Status refused = side.socket->TakeRefusal();
+    if (!refused.ok()) {
+      side.client->HandleRefusal(net::Loop::Now(), side.socket->remote(),
+                                 refused);
+    }
+    // It may have been sent on (ALTERNATE-SERVER).
+    if (side.client->server() != side.socket->remote()) {
+      const absl::Status turned = side.socket->Connect(side.client->server());
+      if (!turned.ok()) return End(turned);
     }
     Flush(side);
   }
