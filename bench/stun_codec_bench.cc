@@ -21,7 +21,7 @@
 #include "stun/message.h"
 #include "stun/server.h"
 #include "turn/client.h"
-#include "turn/internal/scripted_server.h"
+#include "turn/testing/scripted_server.h"
 
 namespace kyuu::stun {
 namespace {

@@ -19,7 +19,7 @@
 #include "ice/gatherer.h"
 #include "stun/attributes.h"
 #include "stun/message.h"
-#include "turn/internal/scripted_server.h"
+#include "turn/testing/scripted_server.h"
 
 namespace {
 

@@ -11,8 +11,8 @@
 #include "base/testing.h"
 #include "gmock/gmock.h"
 #include "net/loop.h"
-#include "net/loop_testing.h"
 #include "net/tcp.h"
+#include "net/testing/loop.h"
 #include "net/testing/syscall_faults.h"
 
 namespace kyuu::net {

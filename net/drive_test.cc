@@ -15,7 +15,7 @@
 #include "base/bytes.h"
 #include "base/testing.h"
 #include "net/loop.h"
-#include "net/loop_testing.h"
+#include "net/testing/loop.h"
 #include "net/udp_socket.h"
 
 namespace kyuu::net {

@@ -14,7 +14,7 @@
 #include "base/testing.h"
 #include "net/interfaces.h"
 #include "net/loop.h"
-#include "net/loop_testing.h"
+#include "net/testing/loop.h"
 
 namespace kyuu::net {
 namespace {

@@ -15,7 +15,7 @@
 
 #include "absl/time/time.h"
 #include "base/testing.h"
-#include "net/loop_testing.h"
+#include "net/testing/loop.h"
 #include "net/testing/syscall_faults.h"
 
 namespace kyuu::net {

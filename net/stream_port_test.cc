@@ -14,10 +14,10 @@
 #include "base/bytes.h"
 #include "base/testing.h"
 #include "net/loop.h"
-#include "net/loop_testing.h"
-#include "net/stream_testing.h"
 #include "net/tcp.h"
 #include "net/testing/certificate.h"
+#include "net/testing/endpoint.h"
+#include "net/testing/loop.h"
 #include "net/testing/syscall_faults.h"
 #include "net/tls.h"
 

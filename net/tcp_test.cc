@@ -18,8 +18,8 @@
 #include "base/bytes.h"
 #include "base/testing.h"
 #include "net/loop.h"
-#include "net/loop_testing.h"
-#include "net/stream_testing.h"
+#include "net/testing/endpoint.h"
+#include "net/testing/loop.h"
 #include "net/testing/syscall_faults.h"
 
 namespace kyuu::net {

@@ -12,7 +12,7 @@
 #include "base/testing.h"
 #include "net/interface_watch.h"
 #include "net/loop.h"
-#include "net/loop_testing.h"
+#include "net/testing/loop.h"
 #include "net/testing/syscall_faults.h"
 #include "net/udp_socket.h"
 

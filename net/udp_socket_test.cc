@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 #include "base/testing.h"
 #include "net/loop.h"
-#include "net/loop_testing.h"
+#include "net/testing/loop.h"
 
 namespace kyuu::net {
 namespace {

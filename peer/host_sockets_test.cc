@@ -19,7 +19,7 @@
 #include "base/testing.h"
 #include "net/interfaces.h"
 #include "net/loop.h"
-#include "net/loop_testing.h"
+#include "net/testing/loop.h"
 #include "net/testing/syscall_faults.h"
 
 namespace kyuu::peer {

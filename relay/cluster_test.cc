@@ -15,7 +15,7 @@
 #include "base/system_random.h"
 #include "base/testing.h"
 #include "net/loop.h"
-#include "net/loop_testing.h"
+#include "net/testing/loop.h"
 #include "net/testing/syscall_faults.h"
 #include "net/udp_socket.h"
 #include "relay/options.h"

@@ -275,6 +275,30 @@ TEST(ServerConnectionTest, AReaderThatIsTooSlowIsAbandoned) {
   EXPECT_TRUE(server.connection.abandoned());
 }
 
+// max_unparsed_bytes: so much waits behind an unanswered request, and no byte
+// more. A driver that asks wants_input() stops at half of it.
+TEST(ServerConnectionTest, WhatIsUnparsedIsBoundedToTheByte) {
+  ServerConnectionOptions options;
+  options.max_unparsed_bytes = 100;
+  for (const size_t more : {0, 1}) {
+    ServerEnd server(options);
+    server.Receive("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    server.Expect<HttpRequestReceived>();
+    server.Receive(std::string(49, 'G'));
+    EXPECT_TRUE(server.connection.wants_input());
+    server.Receive("G");
+    EXPECT_FALSE(server.connection.wants_input());
+    server.Receive(std::string(50 + more, 'G'));
+    if (more == 0) {
+      EXPECT_FALSE(server.connection.PollEvent());
+      EXPECT_GE(server.connection.held_bytes(), 100u);
+    } else {
+      EXPECT_THAT(server.Expect<HttpClosed>().status,
+                  StatusIs(absl::StatusCode::kResourceExhausted));
+    }
+  }
+}
+
 TEST(ServerConnectionTest, UnreadRequestsAreBounded) {
   ServerEnd server;
   const std::string request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "base/testing.h"
 #include "gtest/gtest.h"
-#include "turn/internal/scripted_server.h"
+#include "turn/testing/scripted_server.h"
 
 namespace kyuu::turn {
 namespace {

@@ -1,7 +1,7 @@
 // TestLoop: a loop for tests, which fails them instead of hanging.
 
-#ifndef KYUU_NET_LOOP_TESTING_H_
-#define KYUU_NET_LOOP_TESTING_H_
+#ifndef KYUU_NET_TESTING_LOOP_H_
+#define KYUU_NET_TESTING_LOOP_H_
 
 #include <memory>
 
@@ -39,4 +39,4 @@ class TestLoop {
 
 }  // namespace kyuu::net
 
-#endif  // KYUU_NET_LOOP_TESTING_H_
+#endif  // KYUU_NET_TESTING_LOOP_H_

@@ -1,7 +1,7 @@
 // Endpoint: a TcpStream or TlsStream on a loop, for tests of streams.
 
-#ifndef KYUU_NET_STREAM_TESTING_H_
-#define KYUU_NET_STREAM_TESTING_H_
+#ifndef KYUU_NET_TESTING_ENDPOINT_H_
+#define KYUU_NET_TESTING_ENDPOINT_H_
 
 #include <array>
 #include <string>
@@ -63,4 +63,4 @@ struct Endpoint {
 
 }  // namespace kyuu::net
 
-#endif  // KYUU_NET_STREAM_TESTING_H_
+#endif  // KYUU_NET_TESTING_ENDPOINT_H_

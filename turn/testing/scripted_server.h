@@ -1,7 +1,7 @@
 // A TURN server that does as a test says, for tests of the client alone.
 
-#ifndef KYUU_TURN_INTERNAL_SCRIPTED_SERVER_H_
-#define KYUU_TURN_INTERNAL_SCRIPTED_SERVER_H_
+#ifndef KYUU_TURN_TESTING_SCRIPTED_SERVER_H_
+#define KYUU_TURN_TESTING_SCRIPTED_SERVER_H_
 
 #include <array>
 #include <cstdint>
@@ -141,4 +141,4 @@ struct ScriptedServer {
 
 }  // namespace kyuu::turn
 
-#endif  // KYUU_TURN_INTERNAL_SCRIPTED_SERVER_H_
+#endif  // KYUU_TURN_TESTING_SCRIPTED_SERVER_H_

@@ -1,0 +1,187 @@
+#include "turn/testing/client_script.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/random.h"
+#include "turn/client.h"
+#include "turn/testing/scripted_server.h"
+
+namespace kyuu::turn {
+namespace {
+
+const Path kPath{.local = {IpAddress::V4(10, 0, 0, 1), 5000},
+                 .remote = {IpAddress::V4(192, 0, 2, 1), 3478}};
+
+class Run {
+ public:
+  explicit Run(uint8_t start) {
+    server_.sha256 = (start & 1) != 0;
+    if ((start & 2) == 0) return;
+    // Begin with an allocation, and a channel on it.
+    KYUU_CHECK(client_.Allocate(now_).ok());
+    while (Serve(0)) {
+    }
+    KYUU_CHECK(client_.allocated() && client_.BindChannel(now_, Peer(0)).ok());
+    while ((start & 4) != 0 && Serve(0)) {
+    }
+  }
+
+  void Step(Reader& r) {
+    const uint8_t op = r.U8();
+    const uint8_t arg = r.U8();
+    switch (op % 12) {
+      case 0:
+        client_.HandlePacket(now_, {kPath, Noise(r)});
+        break;
+      case 1:
+        Serve(arg);
+        break;
+      case 2:
+        now_ += absl::Milliseconds(100) * arg * arg;
+        client_.HandleTimeout(now_);
+        break;
+      case 3:
+        KYUU_CHECK(client_.Permit(now_, Peer(arg)).ok() <= Alive());
+        break;
+      case 4:
+        KYUU_CHECK(client_.BindChannel(now_, Peer(arg)).ok() <= Alive());
+        break;
+      case 5:
+        Wrap(arg, Noise(r));
+        break;
+      case 6: {
+        const std::vector<uint8_t> data = server_.Data(Peer(arg), Noise(r));
+        client_.Unwrap({kPath, data});
+        client_.HandlePacket(now_, {kPath, data});
+        break;
+      }
+      case 7:
+        client_.Unwrap({kPath, Noise(r)});
+        break;
+      case 8:
+        client_.PollTransmit(now_, absl::MakeSpan(buffer_).first(arg * 4));
+        break;
+      case 9:
+        server_.nonce.assign(1, static_cast<char>('a' + arg % 26));
+        server_.errors.clear();
+        if (arg > 99) {
+          server_.errors[static_cast<stun::Method>(arg % 10)] =
+              static_cast<stun::Error>(100 + 2 * arg);
+        }
+        server_.sign = arg != 1;
+        break;
+      case 10:
+        if (arg < 16) client_.Close(now_);
+        if (arg > 240 && !started_) started_ = client_.Allocate(now_).ok();
+        break;
+      default:
+        TakeEvent();
+    }
+  }
+
+  void Finish() {
+    client_.Close(now_);
+    // Three sends, then the last wait; more rounds change nothing.
+    for (int i = 0; i < 5; ++i) {
+      while (client_.PollTransmit(now_, absl::MakeSpan(buffer_))) {
+      }
+      if (client_.NextTimeout() == absl::InfiniteFuture()) break;
+      now_ = std::max(now_, client_.NextTimeout());
+      client_.HandleTimeout(now_);
+    }
+    while (TakeEvent()) {
+    }
+    KYUU_CHECK(closed_ && !client_.allocated());
+    KYUU_CHECK(client_.NextTimeout() == absl::InfiniteFuture());
+    KYUU_CHECK(!client_.PollTransmit(now_, absl::MakeSpan(buffer_)));
+  }
+
+ private:
+  static TransportAddress Peer(uint8_t arg) {
+    return {IpAddress::V4(203, 0, 113, arg % 8),
+            static_cast<uint16_t>(arg + 1)};
+  }
+  static absl::Span<const uint8_t> Noise(Reader& r) {
+    const size_t size = r.U8();
+    return r.Bytes(std::min(size, r.remaining()));
+  }
+  bool Alive() const { return client_.allocated(); }
+
+  // Lets the server answer one request, with a bit flipped if `flip` says so.
+  bool Serve(uint8_t flip) {
+    const auto packet = client_.PollTransmit(now_, absl::MakeSpan(buffer_));
+    if (!packet) return false;
+    // Data that was held back has no answer.
+    if (IsChannelData(packet->bytes) ||
+        stun::MessageView::Parse(packet->bytes)->method() ==
+            stun::Method::kSend) {
+      return true;
+    }
+    std::vector<uint8_t> answer = server_.Answer(packet->bytes);
+    KYUU_CHECK(!answer.empty());
+    if (flip > 200) {
+      const size_t bit = (flip - 200u) * 97 % (answer.size() * 8);
+      answer[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
+    }
+    client_.HandlePacket(now_, {packet->path, answer});
+    return true;
+  }
+
+  void Wrap(uint8_t arg, absl::Span<const uint8_t> payload) {
+    const auto out =
+        client_.Wrap(now_, Peer(arg), payload, absl::MakeSpan(buffer_));
+    KYUU_CHECK(out.ok() <= Alive());
+    if (!out.ok()) return;
+    const uint64_t held = client_.stats().datagrams_held;
+    if (held != std::exchange(held_, held)) {
+      // Something else leaves first: the request, or what was held before.
+      KYUU_CHECK(!out->bytes.empty());
+    } else if (client_.ChannelOf(Peer(arg))) {
+      KYUU_CHECK(ReadChannelData(out->bytes)->payload == payload);
+    } else {
+      const auto view = stun::MessageView::Parse(out->bytes);
+      KYUU_CHECK(view.ok() && view->Get<stun::Data>()->value == payload &&
+                 view->Get<stun::XorPeerAddress>()->address == Peer(arg));
+    }
+  }
+
+  bool TakeEvent() {
+    const auto event = client_.PollEvent();
+    KYUU_CHECK(!event || !closed_);
+    if (event) closed_ = std::holds_alternative<Client::Closed>(*event);
+    return event.has_value();
+  }
+
+  SeededRandom random_{1};
+  absl::Time now_ = absl::UnixEpoch();
+  ScriptedServer server_;
+  Client client_{random_,
+                 {.local = kPath.local,
+                  .server = kPath.remote,
+                  .username = "user",
+                  .password = "pass",
+                  .permissions_max = 6,
+                  .peers_max = 9}};
+  std::array<uint8_t, 2000> buffer_;
+  uint64_t held_ = 0;
+  bool started_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace
+
+void RunClientScript(absl::Span<const uint8_t> script) {
+  Reader r(script);
+  Run run(r.U8());
+  while (!r.empty()) run.Step(r);
+  run.Finish();
+}
+
+}  // namespace kyuu::turn

@@ -1,0 +1,242 @@
+#include "turn/testing/server_script.h"
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/bytes.h"
+#include "base/check.h"
+#include "turn/internal/peer_policy.h"
+#include "turn/server.h"
+#include "turn/testing/server_harness.h"
+
+namespace kyuu::turn {
+namespace {
+
+ServerOptions Options() {
+  ServerOptions options = ServerHarness::Options();
+  options.relay_addresses.push_back({*IpAddress::Parse("2a00::2"), {}});
+  options.relay_port_high = 50'007;
+  options.rest_secret = "secret";
+  options.allocations_per_user_max = 3;
+  options.permissions_max = 4;
+  options.channels_max = 4;
+  options.reservations_max = 2;
+  options.answers_max = 4;
+  options.unauthenticated_sources = 4;
+  return options;
+}
+
+class Run {
+ public:
+  explicit Run(uint8_t start) {
+    for (uint16_t i = 0; i < 4; ++i) {
+      clients_.emplace_back(static_cast<uint16_t>(1000 + i), i < 3 ? "u" : "g",
+                            "p");
+      harness_.Challenge(clients_.back());
+    }
+    ports_ = harness_.server().free_ports();
+    // Begin with an allocation, a permission, a channel.
+    if ((start & 1) != 0) KYUU_CHECK(harness_.Allocate(clients_[0]).ok());
+    if ((start & 3) == 3) harness_.Permit(clients_[0], kTestPeer.ip);
+    if ((start & 5) == 5) harness_.Bind(clients_[0], 0x4000, kTestPeer);
+  }
+
+  void Step(Reader& r) {
+    const uint8_t op = r.U8();
+    const uint8_t arg = r.U8();
+    TestClient& client = clients_[arg % clients_.size()];
+    switch (op % 12) {
+      case 0:
+        FromClient(client, r.Bytes(r.U8()), arg);
+        break;
+      case 1:
+        FromPeer(client, Peer(arg), r.Bytes(r.U8()), arg / 4);
+        break;
+      case 2:
+        harness_.Advance(absl::Seconds(1) * arg * arg / 50);
+        break;
+      case 3:
+        Allocate(client, arg);
+        break;
+      case 4:
+        harness_.Refresh(client, arg < 128 ? 0 : arg * 10u);
+        break;
+      case 5:
+        harness_.Permit(client, Peer(r.U8()).ip);
+        break;
+      case 6:
+        harness_.Bind(client, static_cast<uint16_t>(0x3fff + r.U8() % 8),
+                      Peer(r.U8()));
+        break;
+      case 7: {
+        const auto indication =
+            harness_.SendIndication(Peer(r.U8()), AsText(r.Bytes(r.U8())));
+        FromClient(client, indication, indication.size());
+        break;
+      }
+      case 8:
+        SignedNoise(client, r);
+        break;
+      case 9:
+        Command(arg);
+        break;
+      case 10:
+        harness_.open_relays = (arg & 1) != 0;
+        if (client.relay.has_value() && (arg & 2) != 0) {
+          harness_.server().RelayOpened(harness_.now(), *client.relay);
+        } else if (client.relay.has_value()) {
+          harness_.server().RelayFailed(harness_.now(), *client.relay);
+        }
+        break;
+      default: {
+        std::vector<uint8_t> out(arg);
+        harness_.server().PollTransmit(harness_.now(), absl::MakeSpan(out));
+        harness_.Challenge(client);
+      }
+    }
+    AnswerSome(arg);
+  }
+
+  ~Run() {
+    Server& server = harness_.server();
+    KYUU_CHECK(server.allocations() <= 12);
+    server.Close();
+    while (server.PollEvent()) {
+    }
+    harness_.Advance(absl::Minutes(5));
+    KYUU_CHECK(server.free_ports() == ports_);
+    KYUU_CHECK(server.NextTimeout() == absl::InfiniteFuture());
+  }
+
+ private:
+  static TransportAddress Peer(uint8_t arg) {
+    const char* const kIps[] = {"8.8.8.8", "8.8.4.4",   "127.0.0.1",
+                                "2a00::9", "192.0.2.1", "192.0.2.2"};
+    return {*IpAddress::Parse(kIps[arg % 6]), static_cast<uint16_t>(arg)};
+  }
+
+  void FromClient(const TestClient& client, absl::Span<const uint8_t> bytes,
+                  size_t segment_size) {
+    Check(harness_.server().FromClient(harness_.now(), client.path, bytes,
+                                       segment_size),
+          bytes, Forward::Exit::kPeer);
+  }
+
+  void FromPeer(const TestClient& client, const TransportAddress& peer,
+                absl::Span<const uint8_t> bytes, size_t segment_size) {
+    Check(harness_.server().FromPeer(harness_.now(),
+                                     client.relay.value_or(RelayId{7}), peer,
+                                     bytes, segment_size),
+          bytes, Forward::Exit::kClient);
+  }
+
+  // Decisions stay inside of what was received and of what policy allows.
+  void Check(absl::Span<const Forward> forwards,
+             absl::Span<const uint8_t> bytes, Forward::Exit exit) {
+    for (const Forward& forward : forwards) {
+      KYUU_CHECK(forward.exit == exit && forward.segments > 0);
+      KYUU_CHECK(exit == Forward::Exit::kClient ||
+                 (!internal::IsSpecial(forward.path.remote.ip) &&
+                  forward.path.remote.port != 0));
+      for (size_t i = 0; i < forward.segments; ++i) {
+        const auto payload = forward.payload(i);
+        KYUU_CHECK(payload.empty() || (payload.data() >= bytes.data() &&
+                                       payload.data() + payload.size() <=
+                                           bytes.data() + bytes.size()));
+        const size_t size = ServerHarness::Datagram(forward, i).size();
+        KYUU_CHECK(i + 1 < forward.segments ? size == forward.segment_bytes()
+                                            : size <= forward.segment_bytes());
+      }
+    }
+  }
+
+  void Allocate(TestClient& client, uint8_t arg) {
+    const Reply reply = harness_.Allocate(client, [&](stun::MessageWriter& w) {
+      if ((arg & 4) != 0) w.Add(stun::EvenPort{(arg & 8) != 0});
+      if ((arg & 16) != 0) w.Add(stun::ReservationToken{token_});
+      if ((arg & 32) != 0) {
+        w.Add(stun::RequestedAddressFamily{IpFamily::kV6});
+      }
+      if ((arg & 64) != 0) {
+        w.Add(stun::AdditionalAddressFamily{IpFamily::kV6});
+      }
+    });
+    if (auto token = reply.Get<stun::ReservationToken>()) token_ = token->value;
+  }
+
+  // A request that proves itself, of any method, with any attributes.
+  void SignedNoise(const TestClient& client, Reader& r) {
+    const auto method = static_cast<stun::Method>(r.U8() % 16);
+    harness_.Call(client, method, [&](stun::MessageWriter& w) {
+      for (int i = r.U8() % 4; i > 0; --i) {
+        w.AddRaw(r.U8() % 64, r.Bytes(r.U8() % 32));
+      }
+    });
+  }
+
+  void Command(uint8_t arg) {
+    Server& server = harness_.server();
+    switch (arg % 7) {
+      case 0:
+        (void)server.Grant(harness_.now(), "g", "p",
+                           harness_.now() + absl::Minutes(arg));
+        break;
+      case 1:
+        if (arg % 2 == 0) server.Revoke(harness_.now(), "g");
+        if (arg % 4 != 0) server.EndAllocations("g");
+        break;
+      case 2:
+        server.SetPeers({}, {{kTestPeer.ip, 32}});
+        break;
+      case 3:
+        server.SetPeers({}, {});
+        break;
+      case 4:
+        server.SetAddresses({}, {kTestServer}, {});
+        break;
+      case 5:
+        server.SetAddresses(Options().relay_addresses, {kTestServer}, {});
+        break;
+      default:
+        server.RotateNonceSecret(harness_.now(), std::string(1, 'a'));
+    }
+  }
+
+  // Answers the driver's part for some of what the server asked.
+  void AnswerSome(uint8_t arg) {
+    harness_.Drain();
+    while (!harness_.events().empty()) {
+      const Server::Event event = harness_.events().front();
+      harness_.events().pop_front();
+      const auto* open = std::get_if<Server::OpenRelay>(&event);
+      if (open == nullptr) continue;
+      clients_[arg % clients_.size()].relay = open->relay;
+      if (arg % 3 == 0) {
+        harness_.server().RelayOpened(harness_.now(), open->relay);
+      } else if (arg % 3 == 1) {
+        harness_.server().RelayFailed(harness_.now(), open->relay);
+        harness_.Drain();
+      }
+    }
+  }
+
+  ServerHarness harness_{Options()};
+  std::vector<TestClient> clients_;
+  std::array<uint8_t, 8> token_{};
+  size_t ports_ = 0;
+};
+
+}  // namespace
+
+void RunServerScript(absl::Span<const uint8_t> script) {
+  Reader r(script);
+  Run run(r.U8());
+  for (int i = 0; i < 200 && !r.empty(); ++i) run.Step(r);
+}
+
+}  // namespace kyuu::turn
