@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
-#include "sctp/internal/script.h"
+#include "sctp/testing/script.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   kyuu::sctp::internal::RunScript(absl::MakeConstSpan(data, size));

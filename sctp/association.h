@@ -53,7 +53,7 @@ class Association {
 
   // Send queues a message; before Connected too. The message is moved from
   // only on success. A message that waits for a stream that the peer does not
-  // grant is dropped at Connected.
+  // grant is dropped as soon as that is known.
   //   INVALID_ARGUMENT: an empty payload, one above max_message_out, or a
   //     stream beyond the agreed (or, before, the offered) number.
   //   RESOURCE_EXHAUSTED: the stream's send buffer, or the whole, is full;

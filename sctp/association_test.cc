@@ -15,7 +15,7 @@
 #include "base/random.h"
 #include "base/testing.h"
 #include "gtest/gtest.h"
-#include "sctp/association_testing.h"
+#include "sctp/testing/test_pair.h"
 
 namespace kyuu::sctp {
 namespace {
@@ -96,6 +96,47 @@ TEST(Handshake, MessagesQueuedBeforeConnectAreDelivered) {
   p.Connect();
   p.pair.RunFor(absl::Seconds(1));
   EXPECT_THAT(p.at_b.Texts(0), ElementsAre("early"));
+}
+
+// RFC 9260 section 5.1 D: the first message needs no round trip of its own.
+TEST(Handshake, WhatWaitsRidesBehindTheCookie) {
+  sim::PairOptions link;
+  link.a_to_b.delay = link.b_to_a.delay = absl::Milliseconds(50);
+  TestPair p(link);
+  ASSERT_OK(p.SendText(p.a, 0, "early"));
+  ASSERT_OK(p.SendText(p.a, 1, std::string(3000, 'l')));
+  const absl::Time begin = p.pair.now();
+  ASSERT_OK(p.a.Connect(begin));
+  ASSERT_TRUE(p.pair.RunUntil([&] { return !p.at_b.messages.empty(); },
+                              absl::Seconds(1)));
+  EXPECT_EQ(p.pair.now() - begin, absl::Milliseconds(150));
+  EXPECT_THAT(p.at_b.Texts(0), ElementsAre("early"));
+  p.pair.RunFor(absl::Seconds(1));
+  EXPECT_EQ(p.at_b.messages.size(), 2u);
+  EXPECT_EQ(p.a.stats().chunks_retransmitted, 0u);
+}
+
+TEST(Handshake, WhatRidesBehindTheCookieSurvivesTheLossOfEachPacket) {
+  for (int lost = 0; lost < 8; ++lost) {
+    SCOPED_TRACE(lost);
+    TestPair p;
+    int count = 0;
+    auto drop = [&](absl::Span<const uint8_t>) { return count++ != lost; };
+    p.pair.keep_a_to_b = drop;
+    p.pair.keep_b_to_a = drop;
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_OK(p.SendText(p.a, i, "early"));
+      ASSERT_OK(p.SendText(p.b, i, "early"));
+    }
+    ASSERT_OK(p.SendText(p.a, 0, std::string(100'000, 'l')));
+    ASSERT_OK(p.a.Connect(p.pair.now()));
+    ASSERT_OK(p.b.Connect(p.pair.now()));
+    p.pair.RunFor(absl::Seconds(5));
+    EXPECT_EQ(p.at_b.messages.size(), 4u);
+    EXPECT_EQ(p.at_a.messages.size(), 3u);
+    EXPECT_EQ(p.a.stats().flight_bytes, 0u);
+    EXPECT_EQ(p.a.stats().send_occupied_bytes, 0u);
+  }
 }
 
 TEST(Handshake, StreamsAreLimitedByThePeer) {

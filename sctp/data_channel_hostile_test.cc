@@ -1,12 +1,17 @@
 // A peer that speaks SCTP as it should and DCEP as it should not.
 
+#include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/counters.h"
 #include "base/random.h"
 #include "base/testing.h"
 #include "gtest/gtest.h"
@@ -316,6 +321,101 @@ TEST(DataChannelsHostile, PacketsBeforeStartAreCounted) {
   channels.HandlePacket(absl::UnixEpoch(), Bytes(100));
   EXPECT_EQ(channels.stats().drop_before_start, 1u);
   EXPECT_EQ(channels.NextTimeout(), absl::InfiniteFuture());
+}
+
+// What raises each counter of DataChannelStats: one without a row fails.
+struct CounterRow {
+  absl::string_view counter;
+  std::function<void(Hostile&)> act;
+};
+
+std::vector<CounterRow> CounterRows() {
+  const auto traffic = [](Hostile& h) {
+    const ChannelId id = *h.victim.Create(h.pair.now(), {.label = "ours"});
+    EXPECT_OK(h.victim.Send(h.pair.now(), id, PayloadType::kBinary, {1}));
+    h.Send(0, kPpidDcep, Open());
+    h.Send(0, kPpidBinary, {1});
+    h.Run();
+    EXPECT_OK(
+        h.peer.ResetStreams(h.pair.now(), std::vector<StreamId>{StreamId{0}}));
+  };
+  return {
+      {"channels_opened", traffic},
+      {"channels_accepted", traffic},
+      {"channels_closed", traffic},
+      {"messages_sent", traffic},
+      {"messages_received", traffic},
+      {"bytes_sent", traffic},
+      {"bytes_received", traffic},
+      {"drop_before_start",
+       [](Hostile& h) {
+         DataChannels channels({}, h.random_a);
+         channels.HandlePacket(h.pair.now(), {});
+         EXPECT_EQ(channels.stats().drop_before_start, 1u);
+       }},
+      {"drop_malformed_dcep", [](Hostile& h) { h.Send(0, kPpidDcep, {0xff}); }},
+      {"drop_unexpected_ack",
+       [](Hostile& h) { h.Send(0, kPpidDcep, DcepAck{}.Serialize()); }},
+      {"drop_duplicate_open",
+       [](Hostile& h) {
+         h.Send(0, kPpidDcep, Open());
+         h.Send(0, kPpidDcep, Open());
+       }},
+      {"refused_parity", [](Hostile& h) { h.Send(1, kPpidDcep, Open()); }},
+      {"refused_limit",
+       [](Hostile& h) {
+         for (uint16_t i = 0; i < 20; ++i) {
+           h.Send(static_cast<uint16_t>(2 * i), kPpidDcep, Open());
+         }
+       }},
+      {"drop_early_data",
+       [](Hostile& h) {
+         for (int i = 0; i < 20; ++i) h.Send(0, kPpidBinary, {1});
+       }},
+      {"drop_after_close",
+       [](Hostile& h) {
+         h.Send(0, kPpidDcep, Open());
+         h.Run();
+         EXPECT_OK(h.victim.CloseChannel(h.pair.now(), h.incoming[0].channel));
+         h.Send(0, kPpidBinary, {1});
+       }},
+      {"drop_unknown_ppid", [](Hostile& h) { h.Send(0, Ppid{60}, {1}); }},
+      {"drop_partial_message",
+       [](Hostile& h) {
+         h.Send(0, kPpidDcep, Open());
+         h.Send(0, kPpidStringPartial, {1});
+         h.Send(0, kPpidBinary, {1});
+       }},
+      {"ignored_resets",
+       [](Hostile& h) {
+         for (uint16_t i = 0; i < 40; ++i) {
+           h.Send(static_cast<uint16_t>(2 * i), kPpidBinary, {1});
+           const StreamId stream{static_cast<uint16_t>(2 * i)};
+           EXPECT_OK(h.peer.ResetStreams(h.pair.now(),
+                                         absl::MakeConstSpan(&stream, 1)));
+         }
+       }},
+  };
+}
+
+TEST(DataChannelsCounters, EachIsRaisedByWhatItIsNamedAfter) {
+  std::set<absl::string_view> named;
+  for (const CounterRow& row : CounterRows()) {
+    DataChannels::Options options;
+    options.channels_max = 10;
+    options.early_messages_max = 10;
+    Hostile h(options);
+    row.act(h);
+    h.Run();
+    EXPECT_TRUE(named.insert(row.counter).second) << row.counter;
+    // Counted by another object, above.
+    if (row.counter == "drop_before_start") continue;
+    EXPECT_GT(FindCounter(h.victim.stats(), row.counter).value_or(0), 0u)
+        << row.counter;
+  }
+  for (const Counter<DataChannelStats>& counter : DataChannelStats::kCounters) {
+    EXPECT_TRUE(named.contains(counter.name)) << counter.name;
+  }
 }
 
 }  // namespace

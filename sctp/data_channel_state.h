@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "base/counters.h"
 #include "sctp/dcep.h"
 #include "sctp/message.h"
 
@@ -102,7 +103,29 @@ struct DataChannelStats {
   uint64_t drop_unknown_ppid = 0;     // Neither data nor DCEP.
   uint64_t drop_partial_message = 0;  // Deprecated parts that do not join.
   uint64_t ignored_resets = 0;        // Of streams without a channel, too many.
+
+  static constexpr Counter<DataChannelStats> kCounters[] = {
+      KYUU_COUNTER(DataChannelStats, channels_opened),
+      KYUU_COUNTER(DataChannelStats, channels_accepted),
+      KYUU_COUNTER(DataChannelStats, channels_closed),
+      KYUU_COUNTER(DataChannelStats, messages_sent),
+      KYUU_COUNTER(DataChannelStats, messages_received),
+      KYUU_COUNTER(DataChannelStats, bytes_sent),
+      KYUU_COUNTER(DataChannelStats, bytes_received),
+      KYUU_COUNTER(DataChannelStats, drop_before_start),
+      KYUU_COUNTER(DataChannelStats, drop_malformed_dcep),
+      KYUU_COUNTER(DataChannelStats, drop_unexpected_ack),
+      KYUU_COUNTER(DataChannelStats, drop_duplicate_open),
+      KYUU_COUNTER(DataChannelStats, refused_parity),
+      KYUU_COUNTER(DataChannelStats, refused_limit),
+      KYUU_COUNTER(DataChannelStats, drop_early_data),
+      KYUU_COUNTER(DataChannelStats, drop_after_close),
+      KYUU_COUNTER(DataChannelStats, drop_unknown_ppid),
+      KYUU_COUNTER(DataChannelStats, drop_partial_message),
+      KYUU_COUNTER(DataChannelStats, ignored_resets),
+  };
 };
+static_assert(Countable<DataChannelStats>);
 
 namespace internal {
 

@@ -51,15 +51,6 @@ TEST(DcepOpen, RoundTripOfEveryChannelType) {
 }
 
 // RFC 8832 section 8.2.2.
-TEST(DcepOpen, ChannelTypesAreTheRegisteredOnes) {
-  DcepOpen open = Full();
-  EXPECT_EQ(open.Serialize()[1], 0x82);
-  open.ordering = Ordering::kOrdered;
-  EXPECT_EQ(open.Serialize()[1], 0x02);
-  open.reliability = DcepOpen::Reliability::kRetransmits;
-  EXPECT_EQ(open.Serialize()[1], 0x01);
-}
-
 TEST(DcepAck, RoundTrip) {
   EXPECT_EQ(DcepAck{}.Serialize(), Bytes{2});
   absl::StatusOr<DcepMessage> message = ParseDcep(Bytes{2});

@@ -10,8 +10,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "sctp/association.h"
-#include "sctp/association_testing.h"
 #include "sctp/data_channel.h"
+#include "sctp/testing/test_pair.h"
 
 namespace kyuu::sctp {
 namespace {

@@ -11,7 +11,7 @@
 #include "base/testing.h"
 #include "gtest/gtest.h"
 #include "sctp/association.h"
-#include "sctp/association_testing.h"
+#include "sctp/testing/test_pair.h"
 
 namespace kyuu::sctp {
 namespace {

@@ -7,11 +7,13 @@
 #include <cstdint>
 
 #include "absl/time/time.h"
+#include "base/counters.h"
 
 namespace kyuu::sctp {
 
-// Stats is a snapshot. Counters only grow; gauges say how things are now.
-struct Stats {
+// Counters only grow. Each is named in a test that shows what raises it
+// (counters_test.cc).
+struct Counters {
   // Sent and received.
   uint64_t packets_sent = 0;
   uint64_t packets_received = 0;
@@ -57,7 +59,52 @@ struct Stats {
   uint64_t drop_outgoing_restart = 0;    // Queued for the peer of before.
   uint64_t restarts = 0;                 // RFC 9260 section 5.2, by the peer.
 
-  // Gauges.
+  static constexpr Counter<Counters> kCounters[] = {
+      KYUU_COUNTER(Counters, packets_sent),
+      KYUU_COUNTER(Counters, packets_received),
+      KYUU_COUNTER(Counters, bytes_sent),
+      KYUU_COUNTER(Counters, bytes_received),
+      KYUU_COUNTER(Counters, messages_sent),
+      KYUU_COUNTER(Counters, messages_received),
+      KYUU_COUNTER(Counters, data_chunks_sent),
+      KYUU_COUNTER(Counters, data_chunks_received),
+      KYUU_COUNTER(Counters, chunks_retransmitted),
+      KYUU_COUNTER(Counters, fast_recoveries),
+      KYUU_COUNTER(Counters, t3_timeouts),
+      KYUU_COUNTER(Counters, spurious_reductions),
+      KYUU_COUNTER(Counters, messages_abandoned),
+      KYUU_COUNTER(Counters, messages_skipped),
+      KYUU_COUNTER(Counters, heartbeats_sent),
+      KYUU_COUNTER(Counters, drop_malformed_packet),
+      KYUU_COUNTER(Counters, drop_bad_checksum),
+      KYUU_COUNTER(Counters, drop_bad_port),
+      KYUU_COUNTER(Counters, drop_bad_verification_tag),
+      KYUU_COUNTER(Counters, drop_malformed_chunk),
+      KYUU_COUNTER(Counters, drop_unknown_chunk),
+      KYUU_COUNTER(Counters, drop_unexpected_chunk),
+      KYUU_COUNTER(Counters, drop_bad_cookie),
+      KYUU_COUNTER(Counters, drop_invalid_init),
+      KYUU_COUNTER(Counters, drop_duplicate_data),
+      KYUU_COUNTER(Counters, drop_data_outside_window),
+      KYUU_COUNTER(Counters, drop_data_no_buffer),
+      KYUU_COUNTER(Counters, drop_data_invalid_stream),
+      KYUU_COUNTER(Counters, drop_stale_ssn),
+      KYUU_COUNTER(Counters, drop_invalid_sack),
+      KYUU_COUNTER(Counters, drop_stale_sack),
+      KYUU_COUNTER(Counters, drop_invalid_forward_tsn),
+      KYUU_COUNTER(Counters, drop_bad_heartbeat_ack),
+      KYUU_COUNTER(Counters, drop_invalid_reconfig),
+      KYUU_COUNTER(Counters, drop_oversized_reply),
+      KYUU_COUNTER(Counters, drop_outgoing_no_stream),
+      KYUU_COUNTER(Counters, deferred_resets),
+      KYUU_COUNTER(Counters, drop_outgoing_restart),
+      KYUU_COUNTER(Counters, restarts),
+  };
+};
+static_assert(Countable<Counters>);
+
+// Stats is a snapshot: the counters, and gauges that say how things are now.
+struct Stats : Counters {
   size_t cwnd_bytes = 0;
   size_t ssthresh_bytes = 0;
   size_t flight_bytes = 0;

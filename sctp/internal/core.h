@@ -143,9 +143,10 @@ class Core {
   void HandleCookieAck(Tcb& tcb);
   void HandleStaleCookie(Tcb& tcb);
   CookieAction ClassifyCookie(const StateCookie& cookie) const;
-  Tcb& MakeTcb(const StateCookie& terms, Phase phase);
+  Tcb& MakeTcb(const StateCookie& terms, std::optional<OutstandingData> begun,
+               Phase phase);
+  std::optional<OutstandingData> TakeBegun();
   void Establish(Tcb& tcb, Afterwards afterwards);
-  void BeginData(Tcb& tcb);
   void Restart(Tcb& old, const StateCookie& cookie);
   InitChunk OwnInit(ChunkType type, uint32_t tag, Tsn initial_tsn) const;
 
@@ -180,6 +181,7 @@ class Core {
   bool MayTransmit(const Tcb& tcb, Payload payload, size_t size) const;
   bool HasSendableData(const Tcb& tcb) const;
   void OnSent(Tcb& tcb, size_t size, SentSample::Before before);
+  void ArmT3(const Tcb& tcb);
   size_t NextFragment(const OutMessage& message, size_t space) const;
 
   // shutdown.cc

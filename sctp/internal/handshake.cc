@@ -160,11 +160,11 @@ void Core::HandleInitAck(const ChunkView& chunk) {
   terms.peer_outbound_streams = init->outbound_streams;
   terms.peer_inbound_streams = init->inbound_streams;
   terms.peer_extensions = init->extensions;
-  Tcb& tcb =
-      MakeTcb(terms, state::CookieEchoed{
-                         .afterwards = wait->afterwards,
-                         .stale_cookies = wait->stale_cookies,
-                         .cookie = {init->cookie.begin(), init->cookie.end()}});
+  state::CookieEchoed echoed{
+      .afterwards = wait->afterwards,
+      .stale_cookies = wait->stale_cookies,
+      .cookie = {init->cookie.begin(), init->cookie.end()}};
+  Tcb& tcb = MakeTcb(terms, TakeBegun(), std::move(echoed));
   // Section 3.2.2: reported beside the COOKIE ECHO.
   std::vector<uint8_t> unrecognized;
   for (Bytes parameter : init->unrecognized) {
@@ -179,9 +179,29 @@ void Core::HandleInitAck(const ChunkView& chunk) {
   Arm(Timer::kT1Cookie);
 }
 
-Tcb& Core::MakeTcb(const StateCookie& terms, Phase phase) {
+Tcb& Core::MakeTcb(const StateCookie& terms,
+                   std::optional<OutstandingData> begun, Phase phase) {
   const TcbOwner owner{options_, queue_, events_, stats_, mtu_};
-  return state_.emplace<Tcb>(owner, now_, terms, std::move(phase));
+  Tcb& tcb = state_.emplace<Tcb>(owner, now_, terms, std::move(begun),
+                                 std::move(phase));
+  queue_.set_partial_reliability(tcb.peer_extensions.forward_tsn
+                                     ? PartialReliability::kOn
+                                     : PartialReliability::kOff);
+  queue_.LimitStreams(tcb.outgoing_streams);
+  return tcb;
+}
+
+// What was sent behind a cookie that came to nothing. The peer has thrown it
+// away with the cookie, or never got it.
+std::optional<OutstandingData> Core::TakeBegun() {
+  if (auto* wait = std::get_if<state::CookieWait>(&state_)) {
+    return std::exchange(wait->begun, std::nullopt);
+  }
+  Tcb* tcb = FindTcb();
+  if (tcb == nullptr) return std::nullopt;
+  OutstandingData begun = std::move(tcb->outstanding);
+  begun.OnTimeout();
+  return begun;
 }
 
 CookieAction Core::ClassifyCookie(const StateCookie& cookie) const {
@@ -244,7 +264,7 @@ void Core::HandleCookieEcho(const CommonHeader& header,
     case CookieAction::kCollision:
       local_tag_ = cookie->local_tag;
       local_initial_tsn_ = cookie->local_initial_tsn;
-      tcb = &MakeTcb(*cookie, state::Established());
+      tcb = &MakeTcb(*cookie, TakeBegun(), state::Established());
       Establish(*tcb, afterwards);
       break;
     case CookieAction::kDuplicate:
@@ -266,10 +286,11 @@ void Core::Restart(Tcb& old, const StateCookie& cookie) {
   ++stats_.restarts;
   local_tag_ = cookie.local_tag;
   local_initial_tsn_ = cookie.local_initial_tsn;
-  Tcb& tcb = is_ending() ? MakeTcb(cookie, state::ShutdownPending())
-                         : MakeTcb(cookie, state::Established());
+  Phase phase = state::Established();
+  if (is_ending()) phase = state::ShutdownPending();
+  Tcb& tcb = MakeTcb(cookie, std::nullopt, std::move(phase));
   timers_.StopAll();
-  BeginData(tcb);
+  timers_.Set(Timer::kHeartbeat, now_ + options_.heartbeat_interval);
   tcb.cookie_ack = Duty::kDue;
   events_.Push(Restarted{TermsOf(tcb)});
 }
@@ -287,8 +308,8 @@ void Core::HandleCookieAck(Tcb& tcb) {
 void Core::Establish(Tcb& tcb, Afterwards afterwards) {
   timers_.Stop(Timer::kT1Init);
   timers_.Stop(Timer::kT1Cookie);
-  BeginData(tcb);
-  queue_.LimitStreams(tcb.outgoing_streams);
+  timers_.Set(Timer::kHeartbeat, now_ + options_.heartbeat_interval);
+  if (!tcb.outstanding.empty()) Arm(Timer::kT3Rtx);
   events_.Push(TermsOf(tcb));
   if (afterwards == Afterwards::kStay) {
     tcb.phase = state::Established();
@@ -298,14 +319,6 @@ void Core::Establish(Tcb& tcb, Afterwards afterwards) {
   }
 }
 
-// What both the handshake and a restart end with.
-void Core::BeginData(Tcb& tcb) {
-  timers_.Set(Timer::kHeartbeat, now_ + options_.heartbeat_interval);
-  queue_.set_partial_reliability(tcb.peer_extensions.forward_tsn
-                                     ? PartialReliability::kOn
-                                     : PartialReliability::kOff);
-}
-
 // The peer found the echoed cookie too old (section 5.2.6): ask for another.
 void Core::HandleStaleCookie(Tcb& tcb) {
   const auto* echoed = std::get_if<state::CookieEchoed>(&tcb.phase);
@@ -313,8 +326,10 @@ void Core::HandleStaleCookie(Tcb& tcb) {
     ++stats_.drop_unexpected_chunk;
     return;
   }
-  state_ = state::CookieWait{.afterwards = echoed->afterwards,
-                             .stale_cookies = echoed->stale_cookies + 1};
+  state::CookieWait wait{.afterwards = echoed->afterwards,
+                         .stale_cookies = echoed->stale_cookies + 1,
+                         .begun = TakeBegun()};
+  state_.emplace<state::CookieWait>(std::move(wait));
   timers_.Stop(Timer::kT1Cookie);
   Arm(Timer::kT1Init);
 }

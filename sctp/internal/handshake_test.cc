@@ -10,7 +10,7 @@
 #include "base/testing.h"
 #include "gtest/gtest.h"
 #include "sctp/internal/chunk/error_chunk.h"
-#include "sctp/internal/puppet.h"
+#include "sctp/testing/puppet.h"
 
 namespace kyuu::sctp::internal {
 namespace {
@@ -94,6 +94,114 @@ TEST(CookieEchoed, DataProvesThatTheCookieWasAccepted) {
   EXPECT_THAT(p.Events(), SizeIs(2));
   p.Send([](Writer& w) { WriteEmptyChunk(w, ChunkType::kCookieAck); });
   EXPECT_THAT(p.Events(), IsEmpty());
+}
+
+// The DATA chunks that the association sends now.
+std::vector<DataChunk> DrainData(Puppet& p,
+                                 std::vector<Puppet::Received>& chunks) {
+  chunks = p.Drain();
+  std::vector<DataChunk> data;
+  for (const Puppet::Received& chunk : chunks) {
+    if (chunk.type() == ChunkType::kData) {
+      data.push_back(*DataChunk::Parse(chunk.view()));
+    }
+  }
+  return data;
+}
+
+void Send(Puppet& p, size_t size, const SendOptions& how = {}) {
+  ASSERT_OK(p.peer.Send(
+      p.now, Message{StreamId{1}, Ppid{51}, std::vector<uint8_t>(size, 1)},
+      how));
+}
+
+// Section 5.1 D: nothing leaves but that one packet, and T1 repeats all of it.
+TEST(CookieEchoed, OnlyThePacketOfTheCookieCarriesData) {
+  Puppet p;
+  Send(p, 10);
+  Send(p, 5000);  // Not torn: it could not be put off any more.
+  BeginConnect(p);
+  SendInitAck(p);
+  std::vector<Puppet::Received> chunks;
+  std::vector<DataChunk> data = DrainData(p, chunks);
+  ASSERT_THAT(data, SizeIs(1));
+  EXPECT_EQ(chunks[0].type(), ChunkType::kCookieEcho);
+  EXPECT_EQ(data[0].tsn, p.peer_initial_tsn);
+  EXPECT_EQ(data[0].payload.size(), 10u);
+  EXPECT_THAT(p.Drain(), IsEmpty());
+  p.Wait(absl::Seconds(1));
+  data = DrainData(p, chunks);
+  ASSERT_THAT(data, SizeIs(1));
+  EXPECT_EQ(chunks[0].type(), ChunkType::kCookieEcho);
+  EXPECT_EQ(data[0].tsn, p.peer_initial_tsn);
+  // The COOKIE ACK lets the rest go.
+  p.SendRaw(11, 0, {});
+  EXPECT_THAT(DrainData(p, chunks), SizeIs(5));
+}
+
+// The peer has thrown away what came behind a stale cookie, so it comes again
+// behind the next one, under the same TSN.
+TEST(CookieEchoed, WhatRodeBehindAStaleCookieGoesAgain) {
+  for (bool refused : {true, false}) {
+    Puppet p;
+    Send(p, 10);
+    BeginConnect(p);
+    SendInitAck(p);
+    std::vector<Puppet::Received> chunks;
+    ASSERT_THAT(DrainData(p, chunks), SizeIs(1));
+    if (refused) {
+      p.Send([](Writer& writer) {
+        const uint8_t staleness[] = {0, 0, 0, 1};
+        WriteCauseChunk(writer, ChunkType::kError, 0, ErrorCause::kStaleCookie,
+                        staleness);
+      });
+      EXPECT_TRUE(p.DrainFor(ChunkType::kInit));
+      SendInitAck(p);
+    } else {
+      // A collision: the peer has begun anew, with another tag.
+      InitChunk init = p.MakeInit();
+      init.initiate_tag = Puppet::kTag + 1;
+      p.SendChunk(CookieEchoChunk{p.GetCookie(init)});
+    }
+    const std::vector<DataChunk> data = DrainData(p, chunks);
+    ASSERT_THAT(data, SizeIs(1)) << refused;
+    EXPECT_EQ(data[0].tsn, p.peer_initial_tsn);
+    EXPECT_EQ(data[0].ssn, Ssn(0));
+    EXPECT_EQ(chunks[0].tag, refused ? Puppet::kTag : Puppet::kTag + 1);
+  }
+}
+
+TEST(CookieEchoed, WhatIsLimitedMayBeGivenUpThere) {
+  Puppet p;
+  Send(p, 10, {.max_retransmits = 0});
+  BeginConnect(p);
+  SendInitAck(p);
+  std::vector<Puppet::Received> chunks;
+  ASSERT_THAT(DrainData(p, chunks), SizeIs(1));
+  p.Wait(absl::Seconds(1));
+  EXPECT_THAT(DrainData(p, chunks), IsEmpty());
+  p.SendRaw(11, 0, {});
+  EXPECT_TRUE(p.DrainFor(ChunkType::kForwardTsn));
+}
+
+TEST(CookieEcho, DataBehindItIsTaken) {
+  Puppet p;
+  const std::vector<uint8_t> cookie = p.GetCookie(p.MakeInit());
+  DataChunk data;
+  data.flags = kWhole;
+  data.tsn = Puppet::kInitialTsn;
+  data.payload = AsBytes("first");
+  for (int i = 0; i < 2; ++i) {  // And its repetition.
+    p.Send([&](Writer& writer) {
+      CookieEchoChunk{cookie}.Write(writer);
+      data.Write(writer);
+    });
+    std::vector<Puppet::Received> chunks = p.Drain();
+    ASSERT_THAT(chunks, SizeIs(2));
+    EXPECT_EQ(chunks[0].type(), ChunkType::kCookieAck);
+    EXPECT_EQ(chunks[1].type(), ChunkType::kSack);
+  }
+  EXPECT_EQ(p.peer.stats().messages_received, 1u);
 }
 
 TEST(CookieWait, AnInitAckWithoutCookieEndsIt) {

@@ -6,8 +6,8 @@
 #include "absl/time/time.h"
 #include "base/testing.h"
 #include "gtest/gtest.h"
-#include "sctp/association_testing.h"
 #include "sctp/internal/serial.h"
+#include "sctp/testing/test_pair.h"
 
 namespace kyuu::sctp::internal {
 namespace {

@@ -15,7 +15,7 @@
 #include "sctp/internal/chunk/error_chunk.h"
 #include "sctp/internal/chunk/init_chunk.h"
 #include "sctp/internal/chunk/reconfig_chunk.h"
-#include "sctp/internal/puppet.h"
+#include "sctp/testing/puppet.h"
 
 namespace kyuu::sctp::internal {
 namespace {

@@ -7,8 +7,11 @@
 #define KYUU_SCTP_INTERNAL_STATES_H_
 
 #include <cstdint>
+#include <optional>
 #include <variant>
 #include <vector>
+
+#include "sctp/internal/outstanding_data.h"
 
 namespace kyuu::sctp::internal {
 
@@ -30,6 +33,8 @@ struct CookieWait {
   Afterwards afterwards = Afterwards::kStay;
   int stale_cookies = 0;  // Handshakes that the peer took too long for.
   Duty init = Duty::kDue;
+  // What went out behind a cookie that was refused: it goes again.
+  std::optional<OutstandingData> begun;
 };
 
 // CLOSED for good; Closed was the last event.

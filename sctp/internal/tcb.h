@@ -57,8 +57,9 @@ struct Tcb {
     std::vector<uint8_t> information;
   };
 
+  // `begun` is what was sent under the same terms of ours already, if anything.
   Tcb(const TcbOwner& owner, absl::Time now, const StateCookie& terms,
-      Phase begins_in)
+      std::optional<OutstandingData> begun, Phase begins_in)
       : phase(std::move(begins_in)),
         peer_tag(terms.peer_tag),
         peer_extensions(terms.peer_extensions),
@@ -69,7 +70,9 @@ struct Tcb {
         tracker(owner.options, terms.peer_initial_tsn),
         reassembly(owner.options, terms.peer_initial_tsn, owner.events,
                    owner.stats),
-        outstanding(terms.local_initial_tsn, owner.queue),
+        outstanding(
+            begun ? *std::move(begun)
+                  : OutstandingData(terms.local_initial_tsn, owner.queue)),
         reset(terms.local_initial_tsn, terms.peer_initial_tsn, owner.queue,
               reassembly, owner.events, owner.stats,
               owner.options.max_waiting_resets),

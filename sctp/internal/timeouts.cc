@@ -51,6 +51,8 @@ void Core::RepeatHandshake(Timer timer) {
                                            : std::get_if<state::CookieEchoed>(
                                                  &tcb->phase)) {
     echoed->cookie_echo = Duty::kDue;
+    // What went with it goes with it again.
+    tcb->outstanding.OnTimeout();
   }
   Arm(timer);
 }

@@ -98,11 +98,12 @@ bool Core::WriteInit(Writer& writer) {
 
 void Core::WriteChunks(Tcb& tcb, Writer& writer) {
   if (auto* echoed = std::get_if<state::CookieEchoed>(&tcb.phase)) {
-    // Section 5.1 D allows data behind the cookie. There is none: it would be
-    // lost with a stale cookie or a collision, and comes a moment later.
+    // Section 5.1 D: data may ride behind the cookie, and nothing else may
+    // leave until the COOKIE ACK.
     if (!Take(echoed->cookie_echo)) return;
     CookieEchoChunk{echoed->cookie}.Write(writer);
     WriteReport(tcb, writer);
+    WriteData(tcb, writer);
     return;
   }
   WriteControl(tcb, writer);
@@ -208,9 +209,7 @@ void Core::WriteForwardTsn(Tcb& tcb, Writer& writer) {
   tcb.forwarded_to = forward.new_cumulative_tsn;
   tcb.last_forward = now_;
   forward.Write(writer);
-  if (!timers_.IsSet(Timer::kT3Rtx)) {
-    Arm(Timer::kT3Rtx);
-  }
+  if (!timers_.IsSet(Timer::kT3Rtx)) ArmT3(tcb);
 }
 
 void Core::WriteReconfig(Tcb& tcb, Writer& writer) {
@@ -238,7 +237,8 @@ void Core::WriteReconfig(Tcb& tcb, Writer& writer) {
 }
 
 bool Core::MayTransmit(const Tcb& tcb, Payload payload, size_t size) const {
-  if (!tcb.carries_data()) return false;
+  // In COOKIE-ECHOED the only packet is that of the cookie.
+  if (!tcb.carries_data() && !tcb.In<state::CookieEchoed>()) return false;
   const OutstandingData& outstanding = tcb.outstanding;
   const size_t flight = outstanding.flight_bytes();
   if (payload == Payload::kNew) {
@@ -265,7 +265,6 @@ bool Core::HasSendableData(const Tcb& tcb) const {
 }
 
 void Core::WriteData(Tcb& tcb, Writer& writer) {
-  if (!tcb.carries_data()) return;
   tcb.outstanding.BeginPacket();
   const bool was_idle = tcb.outstanding.flight_bytes() == 0;
   size_t last_chunk = 0;  // Where the last DATA chunk begins; 0 for none.
@@ -274,9 +273,7 @@ void Core::WriteData(Tcb& tcb, Writer& writer) {
     timers_.Set(Timer::kPacing, tcb.pacer.release());
   }
   if (last_chunk == 0) return;
-  if (!timers_.IsSet(Timer::kT3Rtx)) {
-    Arm(Timer::kT3Rtx);
-  }
+  if (!timers_.IsSet(Timer::kT3Rtx)) ArmT3(tcb);
   // The last packet for now asks for its SACK at once (RFC 7053) where no
   // second packet would call for it, or where the window is small.
   const bool small_window = tcb.congestion.cwnd() < kSmallWindowPackets * mtu_;
@@ -302,9 +299,7 @@ bool Core::WriteLost(Tcb& tcb, Writer& writer, size_t& last_chunk) {
     OnSent(tcb, size, SentSample::Before::kBusy);
     ++stats_.chunks_retransmitted;
     // Section 6.3.2 rule R1 and section 7.2.4 rule 4.
-    if (chunk.tsn == outstanding.cumulative_tsn_ack() + 1) {
-      Arm(Timer::kT3Rtx);
-    }
+    if (chunk.tsn == outstanding.cumulative_tsn_ack() + 1) ArmT3(tcb);
   }
   tcb.fast_retransmit = false;
   return true;
@@ -322,6 +317,8 @@ void Core::WriteNew(Tcb& tcb, Writer& writer, size_t& last_chunk) {
     const size_t size =
         NextFragment(*message, writer.remaining() - DataChunk::kHeaderSize);
     if (size == 0) return;
+    // A message that was begun could not be put off to another handshake.
+    if (tcb.In<state::CookieEchoed>() && size < message->payload.size()) return;
     const size_t wire = DataChunk::kHeaderSize + PaddedSize(size);
     if (!MayTransmit(tcb, Payload::kNew, wire)) {
       queue_.OnWindowFull();
@@ -334,6 +331,11 @@ void Core::WriteNew(Tcb& tcb, Writer& writer, size_t& last_chunk) {
     OnSent(tcb, wire, before);
     ++stats_.data_chunks_sent;
   }
+}
+
+// What rides behind a cookie is repeated with it, by T1.
+void Core::ArmT3(const Tcb& tcb) {
+  if (!tcb.In<state::CookieEchoed>()) Arm(Timer::kT3Rtx);
 }
 
 void Core::OnSent(Tcb& tcb, size_t size, SentSample::Before before) {

@@ -278,24 +278,5 @@ TEST(NextChunk, LastPaddingMayBeMissing) {
   EXPECT_TRUE(reader.ok());
 }
 
-// The registries "Chunk Types", "Chunk Parameter Types" and "Error Cause
-// Codes" of IANA's page sctp-parameters.
-TEST(Constants, AreThoseOfIana) {
-  EXPECT_EQ(static_cast<int>(ChunkType::kCookieAck), 11);
-  EXPECT_EQ(static_cast<int>(ChunkType::kShutdownComplete), 14);
-  EXPECT_EQ(static_cast<int>(ChunkType::kIData), 0x40);
-  EXPECT_EQ(static_cast<int>(ChunkType::kReConfig), 0x82);
-  EXPECT_EQ(static_cast<int>(ChunkType::kPad), 0x84);
-  EXPECT_EQ(static_cast<int>(ChunkType::kForwardTsn), 0xc0);
-  EXPECT_EQ(static_cast<int>(ChunkType::kIForwardTsn), 0xc2);
-  EXPECT_EQ(static_cast<int>(InitParameter::kStateCookie), 7);
-  EXPECT_EQ(static_cast<int>(InitParameter::kSupportedExtensions), 0x8008);
-  EXPECT_EQ(static_cast<int>(InitParameter::kForwardTsnSupported), 0xc000);
-  EXPECT_EQ(static_cast<int>(OutgoingResetRequest::kType), 13);
-  EXPECT_EQ(static_cast<int>(IncomingResetRequest::kType), 14);
-  EXPECT_EQ(static_cast<int>(ReconfigResponse::kType), 16);
-  EXPECT_EQ(static_cast<int>(ErrorCause::kProtocolViolation), 13);
-}
-
 }  // namespace
 }  // namespace kyuu::sctp::internal

@@ -23,6 +23,8 @@ namespace kyuu::sctp::internal {
 //   /                  Sender-Specific Heartbeat Info               /
 //   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 struct HeartbeatChunk {
+  static constexpr uint16_t kInfoType = 1;
+
   // HEARTBEAT or HEARTBEAT ACK.
   ChunkType type = ChunkType::kHeartbeat;
   // The info without its parameter header.
@@ -34,12 +36,12 @@ struct HeartbeatChunk {
   static std::optional<HeartbeatChunk> Parse(const ChunkView& chunk) {
     Reader reader(chunk.value);
     const std::optional<ParameterView> parameter = NextParameter(reader);
-    if (!parameter || parameter->type != 1) return std::nullopt;
+    if (!parameter || parameter->type != kInfoType) return std::nullopt;
     return HeartbeatChunk{chunk.type, parameter->value};
   }
   void Write(Writer& writer) const {
     ChunkWriter chunk(writer, type);
-    ParameterWriter parameter(writer, 1);
+    ParameterWriter parameter(writer, kInfoType);
     writer.Bytes(info);
   }
 };

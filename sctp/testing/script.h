@@ -1,8 +1,8 @@
 // Bytes as a script for a puppet: the starting state of the association, then
 // packets, waits and commands. What the association's fuzzer runs.
 
-#ifndef KYUU_SCTP_INTERNAL_SCRIPT_H_
-#define KYUU_SCTP_INTERNAL_SCRIPT_H_
+#ifndef KYUU_SCTP_TESTING_SCRIPT_H_
+#define KYUU_SCTP_TESTING_SCRIPT_H_
 
 #include <cstdint>
 
@@ -17,4 +17,4 @@ void RunScript(absl::Span<const uint8_t> bytes);
 
 }  // namespace kyuu::sctp::internal
 
-#endif  // KYUU_SCTP_INTERNAL_SCRIPT_H_
+#endif  // KYUU_SCTP_TESTING_SCRIPT_H_

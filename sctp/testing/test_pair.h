@@ -1,8 +1,8 @@
 // Two associations over a simulated link, and what they reported: the stage of
 // the association's tests.
 
-#ifndef KYUU_SCTP_ASSOCIATION_TESTING_H_
-#define KYUU_SCTP_ASSOCIATION_TESTING_H_
+#ifndef KYUU_SCTP_TESTING_TEST_PAIR_H_
+#define KYUU_SCTP_TESTING_TEST_PAIR_H_
 
 #include <cstdint>
 #include <optional>
@@ -137,4 +137,4 @@ class TestPair {
 
 }  // namespace kyuu::sctp
 
-#endif  // KYUU_SCTP_ASSOCIATION_TESTING_H_
+#endif  // KYUU_SCTP_TESTING_TEST_PAIR_H_

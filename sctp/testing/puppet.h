@@ -1,8 +1,8 @@
 // A peer whose every packet is written by hand, to put an association into
 // situations that no well-behaved peer would.
 
-#ifndef KYUU_SCTP_INTERNAL_PUPPET_H_
-#define KYUU_SCTP_INTERNAL_PUPPET_H_
+#ifndef KYUU_SCTP_TESTING_PUPPET_H_
+#define KYUU_SCTP_TESTING_PUPPET_H_
 
 #include <cstdint>
 #include <optional>
@@ -159,4 +159,4 @@ class Puppet {
 
 }  // namespace kyuu::sctp::internal
 
-#endif  // KYUU_SCTP_INTERNAL_PUPPET_H_
+#endif  // KYUU_SCTP_TESTING_PUPPET_H_

@@ -1,4 +1,4 @@
-#include "sctp/internal/script.h"
+#include "sctp/testing/script.h"
 
 #include <cstdint>
 #include <string>
@@ -13,7 +13,7 @@
 #include "sctp/internal/chunk/forward_tsn_chunk.h"
 #include "sctp/internal/chunk/reconfig_chunk.h"
 #include "sctp/internal/chunk/sack_chunk.h"
-#include "sctp/internal/puppet.h"
+#include "sctp/testing/puppet.h"
 
 namespace kyuu::sctp::internal {
 namespace {
