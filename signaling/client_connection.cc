@@ -105,7 +105,7 @@ ClientConnection::ClientConnection(const ClientConnectionOptions& options,
   absl::StatusOr<std::string> request =
       WriteRequest("GET", options_.url.target, headers);
   if (request.ok()) {
-    out_ = *std::move(request);
+    stream_.Write(*request);
   } else {
     Finish(request.status());
   }
@@ -124,7 +124,7 @@ void ClientConnection::HandlePacket(absl::Time now, Packet in) {
       HandleResponse(now, *response);
     }
   }
-  if (websocket_.has_value()) websocket_->HandlePacket(now, in);
+  if (WebSocket* open = stream_.websocket()) open->HandlePacket(now, in);
 }
 
 void ClientConnection::HandleResponse(absl::Time now,
@@ -133,23 +133,29 @@ void ClientConnection::HandleResponse(absl::Time now,
   const absl::Status status = CheckResponse(response);
   if (!status.ok()) return Finish(status);
   state_ = State::kOpen;
-  events_.push_back(WebSocketOpened{std::string(
+  stream_.Emit(WebSocketOpened{std::string(
       response.headers.Find("Sec-WebSocket-Protocol").value_or(""))});
-  WebSocketOptions websocket = options_.websocket;
-  websocket.role = WebSocketRole::kClient;
-  websocket_.emplace(websocket, *random_, now);
+  stream_.Upgrade(options_.websocket, WebSocketRole::kClient, *random_, now);
 }
 
 absl::Status ClientConnection::CheckResponse(
     const HttpResponse& response) const {
   // RFC 6455 section 4.1, the checks behind "Once the client's opening
   // handshake has been sent".
-  if (response.status != 101) {
-    return absl::UnavailableError(absl::StrCat(
-        "the server answers \"", response.status, " ", response.reason,
-        "\" instead of opening a WebSocket at ", options_.url.ToString()));
-  }
   const HttpHeaders& headers = response.headers;
+  if (response.status != 101) {
+    std::string text = absl::StrCat(
+        "the server answers \"", response.status, " ", response.reason,
+        "\" instead of opening a WebSocket at ", options_.url.ToString());
+    const auto location = headers.Find("Location");
+    if (response.status / 100 == 3 && location.has_value()) {
+      absl::StrAppend(&text, "; it points to ", *location);
+    } else if (response.status == 400 && !options_.url.secure) {
+      // The answer of common servers to what is not TLS.
+      absl::StrAppend(&text, "; if it speaks TLS there, use https://");
+    }
+    return absl::UnavailableError(text);
+  }
   const absl::string_view subprotocol =
       headers.Find("Sec-WebSocket-Protocol").value_or("");
   if (!headers.HasToken("Upgrade", "websocket") ||
@@ -169,7 +175,7 @@ absl::Status ClientConnection::CheckResponse(
 }
 
 void ClientConnection::HandleTimeout(absl::Time now) {
-  if (websocket_.has_value()) return websocket_->HandleTimeout(now);
+  if (WebSocket* open = stream_.websocket()) return open->HandleTimeout(now);
   if (timers_.PopDue(now).has_value()) {
     Finish(absl::DeadlineExceededError(
         "the server does not answer the WebSocket handshake"));
@@ -178,56 +184,32 @@ void ClientConnection::HandleTimeout(absl::Time now) {
 
 std::optional<ClientConnection::Packet> ClientConnection::PollTransmit(
     absl::Time now, absl::Span<uint8_t> out) {
-  if (out_sent_ < out_.size()) {
-    Writer w(out);
-    const size_t size = std::min(out.size(), out_.size() - out_sent_);
-    w.Bytes(AsBytes(out_).subspan(out_sent_, size));
-    out_sent_ += size;
-    if (size == 0) return std::nullopt;
-    return w.written();
-  }
-  if (websocket_.has_value()) return websocket_->PollTransmit(now, out);
-  return std::nullopt;
+  return stream_.PollTransmit(now, out);
 }
 
 std::optional<ClientConnection::Event> ClientConnection::PollEvent() {
-  if (!events_.empty()) {
-    Event event = std::move(events_.front());
-    events_.pop_front();
-    return event;
-  }
-  if (!websocket_.has_value()) return std::nullopt;
-  std::optional<WebSocket::Event> event = websocket_->PollEvent();
-  if (!event.has_value()) return std::nullopt;
-  return std::visit([](auto& e) { return Event(std::move(e)); }, *event);
+  return stream_.PollEvent();
 }
 
 absl::Time ClientConnection::NextTimeout() const {
-  return websocket_.has_value() ? websocket_->NextTimeout()
-                                : timers_.NextTimeout();
+  const WebSocket* open = stream_.websocket();
+  return open != nullptr ? open->NextTimeout() : timers_.NextTimeout();
 }
 
 absl::Status ClientConnection::Send(absl::Time now, MessageKind kind,
                                     std::string data) {
-  if (!websocket_.has_value()) {
-    return absl::FailedPreconditionError("the WebSocket is not open");
-  }
-  return websocket_->Send(now, kind, std::move(data));
+  return stream_.Send(now, kind, std::move(data));
 }
 
 absl::Status ClientConnection::Close(absl::Time now, uint16_t code,
                                      absl::string_view reason) {
-  if (!websocket_.has_value()) {
-    return absl::FailedPreconditionError("the WebSocket is not open");
-  }
-  return websocket_->Close(now, code, reason);
+  return stream_.Close(now, code, reason);
 }
 
 void ClientConnection::HandleStreamEnd(absl::Time now,
                                        const absl::Status& why) {
-  out_.clear();
-  out_sent_ = 0;
-  if (websocket_.has_value()) return websocket_->HandleStreamEnd(now);
+  stream_.DropUnsent();
+  if (WebSocket* open = stream_.websocket()) return open->HandleStreamEnd(now);
   Finish(absl::UnavailableError(
       why.ok() ? "the server closed the connection during the WebSocket "
                  "handshake"
@@ -235,19 +217,19 @@ void ClientConnection::HandleStreamEnd(absl::Time now,
 }
 
 bool ClientConnection::finished() const {
-  if (websocket_.has_value()) return websocket_->finished();
-  return state_ == State::kClosed;
+  const WebSocket* open = stream_.websocket();
+  return open != nullptr ? open->finished() : state_ == State::kClosed;
 }
 
 void ClientConnection::Finish(absl::Status status) {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   timers_.StopAll();
-  events_.push_back(WebSocketClosed{std::move(status), kCloseAbnormal, ""});
+  stream_.Emit(WebSocketClosed{std::move(status), kCloseAbnormal, ""});
 }
 
 std::string ClientConnection::DebugString() const {
-  if (websocket_.has_value()) return websocket_->DebugString();
+  if (const WebSocket* open = stream_.websocket()) return open->DebugString();
   return absl::StrCat(
       "WebSocket client ", state_ == State::kClosed ? "closed" : "in handshake",
       ", timer ", absl::FormatTime(timers_.deadline(Timer::kHandshake)));

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <variant>
@@ -19,7 +18,9 @@
 #include "base/engine.h"
 #include "base/random.h"
 #include "base/timer.h"
+#include "signaling/endpoint.h"
 #include "signaling/http.h"
+#include "signaling/internal/upgraded_stream.h"
 #include "signaling/websocket.h"
 
 namespace kyuu::signaling {
@@ -41,8 +42,8 @@ struct WebSocketUrl {
 
 struct ClientConnectionOptions {
   WebSocketUrl url;
-  std::string subprotocol = "kyuu.v1";  // Empty: none is asked for.
-  std::string origin;                   // Empty: no Origin header.
+  std::string subprotocol = kSubprotocol;  // Empty: none is asked for.
+  std::string origin;                      // Empty: no Origin header.
   HttpLimits http;
   WebSocketOptions websocket;  // The role is set by the connection.
   // From the start to the end of the handshake.
@@ -81,9 +82,7 @@ class ClientConnection {
   // Closed and nothing left to transmit.
   bool finished() const;
   // As WebSocket's.
-  bool abandoned() const {
-    return websocket_.has_value() && websocket_->abandoned();
-  }
+  bool abandoned() const { return stream_.abandoned(); }
   std::string DebugString() const;
 
  private:
@@ -100,10 +99,7 @@ class ClientConnection {
   TimerTable<Timer> timers_;
   HttpResponseParser parser_;
   std::string key_;
-  std::string out_;  // The request.
-  size_t out_sent_ = 0;
-  std::deque<Event> events_;
-  std::optional<WebSocket> websocket_;
+  internal::UpgradedStream<Event> stream_;
 };
 
 static_assert(Engine<ClientConnection>);

@@ -373,6 +373,10 @@ TEST(ClientConnectionTest, TellsWhyTheUpgradeFailed) {
        "Connection: Upgrade\r\nSec-WebSocket-Accept: "
        "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
        "malformed"},
+      {"elsewhere",
+       "HTTP/1.1 308 Permanent Redirect\r\nLocation: https://h/\r\n\r\n",
+       "it points to https://h/"},
+      {"TLS is wanted", "HTTP/1.1 400 Bad Request\r\n\r\n", "https://"},
       {"not HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n", "does not answer"},
   };
   for (const Row& row : rows) {

@@ -21,7 +21,7 @@ ServerConnection::ServerConnection(const ServerConnectionOptions& options,
 
 void ServerConnection::HandlePacket(absl::Time now, Packet in) {
   if (state_ == State::kWebSocket) {
-    websocket_->HandlePacket(now, in);
+    stream_.websocket()->HandlePacket(now, in);
     return;
   }
   if (state_ == State::kClosed) return;
@@ -43,7 +43,7 @@ void ServerConnection::ParseInput(absl::Time now) {
 
 void ServerConnection::ParseRequests(absl::Time now) {
   while (state_ == State::kReading && !unparsed_.empty() &&
-         out_.size() - out_sent_ < options_.max_queued_bytes) {
+         stream_.unsent_bytes() < options_.max_queued_bytes) {
     if (!parser_.in_request() && timers_.IsSet(Timer::kIdle)) {
       timers_.Stop(Timer::kIdle);
       timers_.Set(Timer::kRequest, now + options_.request_timeout);
@@ -69,7 +69,7 @@ void ServerConnection::HandleRequest(absl::Time now, HttpRequest request) {
     return HandleHandshake(now, std::move(request));
   }
   state_ = State::kAnswering;
-  events_.push_back(HttpRequestReceived{std::move(request)});
+  stream_.Emit(HttpRequestReceived{std::move(request)});
 }
 
 void ServerConnection::HandleHandshake(absl::Time now, HttpRequest request) {
@@ -108,7 +108,7 @@ void ServerConnection::HandleHandshake(absl::Time now, HttpRequest request) {
   }
   state_ = State::kUpgrading;
   const bool offers_kyuu = Offers(kSubprotocol);
-  events_.push_back(UpgradeRequested{std::move(request), offers_kyuu});
+  stream_.Emit(UpgradeRequested{std::move(request), offers_kyuu});
 }
 
 bool ServerConnection::Offers(absl::string_view subprotocol) const {
@@ -151,9 +151,8 @@ void ServerConnection::Write(absl::Time now, HttpResponse response,
                                                   now + *options_.utc_offset,
                                                   absl::UTCTimeZone()));
   }
-  out_.erase(0, std::exchange(out_sent_, 0));
-  out_ +=
-      WriteResponse(response, head_ ? HttpBody::kLeftOut : HttpBody::kIncluded);
+  stream_.Write(WriteResponse(
+      response, head_ ? HttpBody::kLeftOut : HttpBody::kIncluded));
   if (!keep_alive_) return Finish(std::move(end));
   state_ = State::kReading;
   timers_.Set(Timer::kIdle, now + options_.idle_timeout);
@@ -177,19 +176,17 @@ absl::Status ServerConnection::AcceptUpgrade(absl::Time now,
   if (!subprotocol.empty()) {
     response.headers.Add("Sec-WebSocket-Protocol", subprotocol);
   }
-  out_ += WriteResponse(response);
+  stream_.Write(WriteResponse(response));
   state_ = State::kWebSocket;
-  WebSocketOptions websocket = options_.websocket;
-  websocket.role = WebSocketRole::kServer;
-  websocket_.emplace(websocket, *random_, now);
+  stream_.Upgrade(options_.websocket, WebSocketRole::kServer, *random_, now);
   // A client may send frames right behind its handshake.
   const std::string early = std::exchange(unparsed_, std::string());
-  websocket_->HandlePacket(now, AsBytes(early));
+  stream_.websocket()->HandlePacket(now, AsBytes(early));
   return absl::OkStatus();
 }
 
 void ServerConnection::HandleTimeout(absl::Time now) {
-  if (websocket_.has_value()) return websocket_->HandleTimeout(now);
+  if (WebSocket* open = stream_.websocket()) return open->HandleTimeout(now);
   while (std::optional<Timer> due = timers_.PopDue(now)) {
     switch (*due) {
       case Timer::kRequest: {
@@ -213,70 +210,42 @@ void ServerConnection::HandleTimeout(absl::Time now) {
 
 std::optional<ServerConnection::Packet> ServerConnection::PollTransmit(
     absl::Time now, absl::Span<uint8_t> out) {
-  if (out_sent_ < out_.size()) {
-    Writer w(out);
-    const size_t size = std::min(out.size(), out_.size() - out_sent_);
-    w.Bytes(AsBytes(out_).subspan(out_sent_, size));
-    out_sent_ += size;
-    if (out_sent_ == out_.size()) {
-      out_ = std::string();
-      out_sent_ = 0;
-    }
-    // Requests may have waited for room.
-    ParseInput(now);
-    if (size == 0) return std::nullopt;
-    return w.written();
-  }
-  if (websocket_.has_value()) return websocket_->PollTransmit(now, out);
-  return std::nullopt;
+  const std::optional<Packet> packet = stream_.PollTransmit(now, out);
+  // Requests may have waited for room.
+  ParseInput(now);
+  return packet;
 }
 
 std::optional<ServerConnection::Event> ServerConnection::PollEvent() {
-  if (!events_.empty()) {
-    Event event = std::move(events_.front());
-    events_.pop_front();
-    return event;
-  }
-  if (!websocket_.has_value()) return std::nullopt;
-  std::optional<WebSocket::Event> event = websocket_->PollEvent();
-  if (!event.has_value()) return std::nullopt;
-  return std::visit([](auto& e) { return Event(std::move(e)); }, *event);
+  return stream_.PollEvent();
 }
 
 absl::Time ServerConnection::NextTimeout() const {
-  return websocket_.has_value() ? websocket_->NextTimeout()
-                                : timers_.NextTimeout();
+  const WebSocket* open = stream_.websocket();
+  return open != nullptr ? open->NextTimeout() : timers_.NextTimeout();
 }
 
 absl::Status ServerConnection::Send(absl::Time now, MessageKind kind,
                                     std::string data) {
-  if (!websocket_.has_value()) {
-    return absl::FailedPreconditionError("no WebSocket yet");
-  }
-  return websocket_->Send(now, kind, std::move(data));
+  return stream_.Send(now, kind, std::move(data));
 }
 
 absl::Status ServerConnection::Close(absl::Time now, uint16_t code,
                                      absl::string_view reason) {
-  if (!websocket_.has_value()) {
-    return absl::FailedPreconditionError("no WebSocket yet");
-  }
-  return websocket_->Close(now, code, reason);
+  return stream_.Close(now, code, reason);
 }
 
 void ServerConnection::HandleStreamEnd(absl::Time now,
                                        const absl::Status& why) {
-  if (websocket_.has_value()) {
-    out_.clear();
-    out_sent_ = 0;
-    return websocket_->HandleStreamEnd(now);
+  if (WebSocket* open = stream_.websocket()) {
+    stream_.DropUnsent();
+    return open->HandleStreamEnd(now);
   }
   if (why.ok()) {
     input_ended_ = true;
     return ParseInput(now);
   }
-  out_.clear();
-  out_sent_ = 0;
+  stream_.DropUnsent();
   const bool between = state_ == State::kReading && !parser_.in_request();
   Finish(between
              ? absl::OkStatus()
@@ -284,31 +253,27 @@ void ServerConnection::HandleStreamEnd(absl::Time now,
 }
 
 size_t ServerConnection::held_bytes() const {
-  return out_.size() - out_sent_ + unparsed_.size() + parser_.held_bytes() +
-         (websocket_.has_value() ? websocket_->held_bytes() : 0);
+  return stream_.held_bytes() + unparsed_.size() + parser_.held_bytes();
 }
 
 bool ServerConnection::finished() const {
-  if (out_sent_ < out_.size()) return false;
-  return websocket_.has_value() ? websocket_->finished()
-                                : state_ == State::kClosed;
+  if (stream_.unsent_bytes() > 0) return false;
+  const WebSocket* open = stream_.websocket();
+  return open != nullptr ? open->finished() : state_ == State::kClosed;
 }
 
-size_t ServerConnection::queued_bytes() const {
-  return out_.size() - out_sent_ +
-         (websocket_.has_value() ? websocket_->queued_bytes() : 0);
-}
+size_t ServerConnection::queued_bytes() const { return stream_.queued_bytes(); }
 
 void ServerConnection::Finish(absl::Status status) {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   timers_.StopAll();
   unparsed_ = std::string();
-  events_.push_back(HttpClosed{std::move(status)});
+  stream_.Emit(HttpClosed{std::move(status)});
 }
 
 std::string ServerConnection::DebugString() const {
-  if (websocket_.has_value()) return websocket_->DebugString();
+  if (const WebSocket* open = stream_.websocket()) return open->DebugString();
   static constexpr const char* kNames[] = {"reading", "answering", "upgrading",
                                            "websocket", "closed"};
   return absl::StrCat(

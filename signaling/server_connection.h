@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <variant>
@@ -19,13 +18,12 @@
 #include "base/engine.h"
 #include "base/random.h"
 #include "base/timer.h"
+#include "signaling/endpoint.h"
 #include "signaling/http.h"
+#include "signaling/internal/upgraded_stream.h"
 #include "signaling/websocket.h"
 
 namespace kyuu::signaling {
-
-// The WebSocket subprotocol of kyuu's signaling (docs/signaling_protocol.md).
-inline constexpr char kSubprotocol[] = "kyuu.v1";
 
 struct ServerConnectionOptions {
   HttpLimits http;
@@ -99,11 +97,9 @@ class ServerConnection {
   // The last event has been made and nothing is left to transmit: the stream
   // may be closed. Events may still wait.
   bool finished() const;
-  bool upgraded() const { return websocket_.has_value(); }
+  bool upgraded() const { return stream_.websocket() != nullptr; }
   // As WebSocket's.
-  bool abandoned() const {
-    return websocket_.has_value() && websocket_->abandoned();
-  }
+  bool abandoned() const { return stream_.abandoned(); }
   // False while more input would only be kept.
   bool wants_input() const {
     return unparsed_.size() < options_.max_unparsed_bytes / 2;
@@ -143,15 +139,12 @@ class ServerConnection {
   HttpRequestParser parser_;
   std::string unparsed_;
   bool input_ended_ = false;
-  std::string out_;      // Responses; sent before anything of websocket_.
-  size_t out_sent_ = 0;  // Of `out_`.
+  internal::UpgradedStream<Event> stream_;
   // Of the request being answered.
   bool keep_alive_ = false;
   bool head_ = false;
   std::string websocket_key_;
   std::vector<std::string> offered_subprotocols_;
-  std::deque<Event> events_;
-  std::optional<WebSocket> websocket_;
 };
 
 static_assert(Engine<ServerConnection>);

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { killLeftovers, kyuu, Program, runPair, sleep, startKyuud, temporaryFolder } from './lib.mjs';
@@ -286,6 +287,22 @@ test('--version, and a word that is no command', MINUTES, async () => {
   ]) {
     const program = command(...args);
     await finished(program, 2);
+    assert.match(output(program), text);
+    assert.equal(program.errors.length, 1, program.transcript());
+  }
+});
+
+test('https for a server without TLS, and http for one with it, are named', MINUTES, async (t) => {
+  const alert = Buffer.from('15030300020246', 'hex'); // protocol_version, of a TLS server.
+  const tls = createServer((socket) => { socket.on('error', () => {}); socket.once('data', () => socket.end(alert)); });
+  t.after(() => tls.close());
+  await new Promise((resolve) => tls.listen(0, '127.0.0.1', resolve));
+  for (const [url, text] of [
+    [server.url.replace('http:', 'https:'), /plain HTTP there, use http:\/\//],
+    [`http://127.0.0.1:${tls.address().port}`, /TLS there, use https:\/\//],
+  ]) {
+    const program = command('recv', url, 'Kim', '--yes', '--dir', temporaryFolder());
+    await finished(program, 1);
     assert.match(output(program), text);
     assert.equal(program.errors.length, 1, program.transcript());
   }

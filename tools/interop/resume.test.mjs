@@ -17,12 +17,13 @@ const count = (program, pattern) => [...program.lines, ...program.errors].filter
 
 // Ada behind a proxy of her own, Bob straight at the server.
 async function adaAndBob(t, ...args) {
+  if (args.length === 0) args = ['--yes'];
   const server = await startKyuud();
   const proxy = await Proxy.to(server.url);
   t.after(() => { proxy.close(); return server.stop(); });
-  const bob = command('connect', server.url, 'Bob', '--yes', ...args);
+  const bob = command('connect', server.url, 'Bob', ...args);
   await bob.waitFor(/joined as Bob/);
-  const ada = command('connect', proxy.url, 'Ada', '--yes', ...args);
+  const ada = command('connect', proxy.url, 'Ada', ...args);
   await ada.waitFor(/joined as Ada/);
   await bob.waitFor(/Ada came/);
   return { server, proxy, ada, bob };
@@ -45,7 +46,7 @@ test('a connection that is cut is made again, and nobody has left', MINUTES, asy
   proxy.mend();
   await ada.waitFor(/back as Ada/);
   await ada.write('/call Bob\n');
-  await ada.waitFor(/connected to Bob/);
+  await Promise.all([ada.waitFor(/connected to Bob/), bob.waitFor(/connected to Ada/)]);
   await talk(bob, ada, 'Bob', 'as if nothing had been');
   assert.equal(count(bob, /Ada (left|came)/), 1, bob.transcript());
   await leave(ada, bob);
@@ -62,6 +63,21 @@ test('what is wanted while the server is away happens once when it is back', MIN
   await talk(ada, bob, 'Ada', 'once');
   assert.equal(count(bob, /connected to Ada/), 1);
   assert.equal(count(bob, /missed a call/), 0);
+  await leave(ada, bob);
+});
+
+test('two who call each other at once are in one call, and asked nothing', MINUTES, async (t) => {
+  const { proxy, ada, bob } = await adaAndBob(t, '--from', 'Nobody');
+  // Ada's call waits for the way to the server; Bob's for her.
+  proxy.cut();
+  await ada.waitFor(/lost.*trying again/);
+  ada.write('/call Bob\n');
+  bob.write('/call Ada\n');
+  await Promise.all([ada.waitFor(/Bob is called when/), bob.waitFor(/calling Ada/)]);
+  proxy.mend();
+  await Promise.all([ada.waitFor(/connected to Bob/), bob.waitFor(/connected to Ada/)]);
+  await talk(ada, bob, 'Ada', 'who called whom');
+  for (const one of [ada, bob]) assert.equal(count(one, /refused|calls\.|another state/), 0, one.transcript());
   await leave(ada, bob);
 });
 

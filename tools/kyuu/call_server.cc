@@ -39,10 +39,9 @@ void CallSession::OnSignaling(signaling::Client::Event event) {
           [&](signaling::JoinedRoom&) { OnJoined(); },
           [&](signaling::JoinFailed& failed) { OnJoinFailed(failed.status); },
           [&](signaling::PeerChanged& changed) { OnPeer(changed); },
-          [&](signaling::CallStarted& started) {
-            (continuation_ ? continuation_->new_id : call_id_) = started.call;
-          },
+          [&](signaling::CallStarted& started) { OnStarted(started); },
           [&](signaling::CallFailed& failed) {
+            if (calling_ == failed.to) calling_.clear();
             // Of the session that is lost, of which OnJoined makes good.
             if (absl::IsUnavailable(failed.status) && call_wanted_) return;
             // Somebody who does not continue calls, or is not back yet.
@@ -135,6 +134,8 @@ void CallSession::OnPeer(const signaling::PeerChanged& change) {
 }
 
 void CallSession::OnIncoming(const signaling::IncomingCall& call) {
+  // Whom we call calls us: one call, of which OnStarted will tell.
+  if (calling_ == call.from) return;
   if (IsContinuation(call)) {
     continuation_->new_id = call.call;
     // Refused only without a connection, whose end is told apart.
@@ -196,10 +197,23 @@ void CallSession::StartCalling(const std::string& to) {
   const absl::Status status =
       server_->client()->StartCall(net::Loop::Now(), to);
   if (!status.ok()) return OnCallFailed(status);
+  calling_ = to;
   terminal_.Say(server_->up() ? absl::StrCat("calling ", to, "; waiting for ",
                                              to, " to accept")
                               : absl::StrCat("the server is away; ", to,
                                              " is called when it is back"));
+}
+
+void CallSession::OnStarted(const signaling::CallStarted& started) {
+  if (continuation_) {
+    continuation_->new_id = started.call;
+    return;
+  }
+  // They called us in the same moment: it is their call, and accepted.
+  calling_.clear();
+  questions_.Withdraw(absl::StrCat("call:", started.call));
+  if (started.polite) role_ = CallRole::kCallee;
+  call_id_ = started.call;
 }
 
 void CallSession::OnCallFailed(const absl::Status& status) {

@@ -73,6 +73,7 @@ class CallSession {
                   Verdict verdict);
   void RejectCall(const std::string& call, const std::string& reason);
   void StartCalling(const std::string& to);
+  void OnStarted(const signaling::CallStarted& started);
   void OnCallFailed(const absl::Status& status);
   void OnAccepted(const std::string& call, const std::string& peer);
   void OnEnded(const signaling::CallEnded& ended);
@@ -132,6 +133,7 @@ class CallSession {
   absl::Time lost_at_ = absl::InfinitePast();
   // Since when the server is away; InfiniteFuture while it is not.
   absl::Time away_since_ = absl::InfiniteFuture();
+  std::string calling_;  // Whom we have asked the server to call.
   std::string call_id_;  // In signaling; empty without a call.
   // A call that goes on though signaling has ended it: its old id, and the new
   // one while that is not accepted yet.

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "signaling/endpoint.h"
 
 namespace kyuu::tools {
 namespace {
@@ -53,14 +54,14 @@ absl::StatusOr<PageUrl> PageUrl::Parse(absl::string_view text) {
   // The page lies beside the protocol, whatever its file is called.
   const size_t scheme = rest.find("://");
   const size_t host = scheme == absl::string_view::npos ? 0 : scheme + 3;
-  if (!absl::EndsWith(rest, kWebSocketPath)) {
+  if (!absl::EndsWith(rest, signaling::kSignalingPath)) {
     if (absl::EndsWith(rest, "/index.html")) {
       rest.remove_suffix(sizeof "/index.html" - 1);
     }
     while (rest.size() > host && absl::EndsWith(rest, "/")) {
       rest.remove_suffix(1);
     }
-    page.url = absl::StrCat(rest, kWebSocketPath);
+    page.url = absl::StrCat(rest, signaling::kSignalingPath);
   } else {
     page.url = std::string(rest);
   }

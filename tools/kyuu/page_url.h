@@ -10,9 +10,6 @@
 
 namespace kyuu::tools {
 
-// The path of the kyuu protocol on a kyuud (docs/signaling_protocol.md).
-inline constexpr char kWebSocketPath[] = "/v1/ws";
-
 // Where an address leads.
 struct PageUrl {
   std::string url;     // Of the WebSocket: scheme, host and path, no query.
@@ -21,7 +18,7 @@ struct PageUrl {
 
   // Parse takes the address of the page, in whatever folder of the host it
   // lies and with its query, or that of the WebSocket, which ends with
-  // kWebSocketPath. INVALID_ARGUMENT for an escape that is none.
+  // signaling::kSignalingPath. INVALID_ARGUMENT for an escape that is none.
   static absl::StatusOr<PageUrl> Parse(absl::string_view text);
 };
 

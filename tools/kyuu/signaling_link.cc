@@ -1,5 +1,7 @@
 #include "tools/kyuu/signaling_link.h"
 
+#include <algorithm>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,16 +11,39 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/status_macros.h"
 #include "net/resolve.h"
 #include "signaling/close_code.h"
+#include "signaling/endpoint.h"
 
 namespace kyuu::tools {
 namespace {
 
-// The path of the kyuu protocol on kyuud (docs/signaling_protocol.md).
-constexpr char kWebSocketPath[] = "/v1/ws";
+// What may be wrong if the server was reached and then spoke otherwise than by
+// `scheme`; "" if it is something else.
+absl::string_view SchemeHint(const signaling::WebSocketUrl& url,
+                             absl::string_view why) {
+  const auto is_one_of = [&](std::initializer_list<absl::string_view> texts) {
+    return std::any_of(texts.begin(), texts.end(), [&](absl::string_view text) {
+      return absl::StrContains(why, text);
+    });
+  };
+  if (!url.secure) {
+    // An alert, or no answer at all.
+    return is_one_of({"does not answer", "during the WebSocket handshake",
+                      "reset by peer"})
+               ? "; if it speaks TLS there, use https://"
+               : "";
+  }
+  // OpenSSL's words for an answer, or none, that is no TLS.
+  return is_one_of({"wrong version number", "packet length too long",
+                    "ended without notice"})
+             ? "; if it speaks plain HTTP there, use http://"
+             : "";
+}
 
 }  // namespace
 
@@ -26,7 +51,7 @@ absl::StatusOr<std::unique_ptr<SignalingLink>> SignalingLink::Connect(
     net::Loop& loop, Random& random, const std::string& url, Handler handler) {
   KYUU_ASSIGN_OR_RETURN(signaling::WebSocketUrl parsed,
                         signaling::WebSocketUrl::Parse(url));
-  if (parsed.target == "/") parsed.target = kWebSocketPath;
+  if (parsed.target == "/") parsed.target = signaling::kSignalingPath;
   KYUU_ASSIGN_OR_RETURN(const std::vector<TransportAddress> addresses,
                         net::Resolve(parsed.host, parsed.port));
   std::optional<net::TlsContext> tls;
@@ -95,10 +120,11 @@ void SignalingLink::Flush() {
 
 void SignalingLink::Lost(const absl::Status& status) {
   if (std::exchange(closed_, true)) return;
+  const bool reached = connection_.has_value() && !opened_;
   handler_(signaling::WebSocketClosed{
-      absl::UnavailableError(absl::StrCat("cannot reach the server at ",
-                                          url_.HostHeader(), ": ",
-                                          status.message())),
+      absl::UnavailableError(absl::StrCat(
+          "cannot reach the server at ", url_.HostHeader(), ": ",
+          status.message(), reached ? SchemeHint(url_, status.message()) : "")),
       signaling::kCloseAbnormal, ""});
 }
 

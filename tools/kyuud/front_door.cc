@@ -230,7 +230,7 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   if (request.path == kMetricsPath && metrics_) {
     return AnswerMetrics(guest, request);
   }
-  if (request.path == kSignalingPath) {
+  if (request.path == signaling::kSignalingPath) {
     // A page cannot read what its WebSocket was answered, but this.
     if (const auto refusal = routes_.RefuseUpgrade(request, true)) {
       return Refuse(guest, *refusal);
@@ -238,7 +238,7 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   }
   // Fails only without an open request, and this one is.
   (void)guest.connection.Respond(net::Loop::Now(),
-                                 request.path == kSignalingPath
+                                 request.path == signaling::kSignalingPath
                                      ? UpgradeRequired()
                                      : pages_.Answer(request));
 }

@@ -201,8 +201,9 @@ bool Routes::MayConnect(const HttpRequest& request,
 
 std::optional<Refusal> Routes::RefuseUpgrade(const HttpRequest& request,
                                              bool offers_kyuu) const {
-  if (PathOf(request) != kSignalingPath) {
-    return Refusal{404, absl::StrCat("Signaling is at ", kSignalingPath, ".")};
+  if (PathOf(request) != signaling::kSignalingPath) {
+    return Refusal{
+        404, absl::StrCat("Signaling is at ", signaling::kSignalingPath, ".")};
   }
   if (std::optional<Refusal> refusal = RefuseHost(request)) return refusal;
   if (const auto text = request.headers.Find("Origin")) {
@@ -216,7 +217,9 @@ std::optional<Refusal> Routes::RefuseUpgrade(const HttpRequest& request,
     }
   }
   if (!offers_kyuu) {
-    return Refusal{400, "The subprotocol kyuu.v1 has to be offered."};
+    return Refusal{400,
+                   absl::StrCat("The subprotocol ", signaling::kSubprotocol,
+                                " has to be offered.")};
   }
   return std::nullopt;
 }

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/address.h"
+#include "signaling/endpoint.h"
 #include "signaling/http.h"
 
 namespace kyuu::tools {
@@ -57,8 +58,6 @@ struct RouteOptions {
   std::vector<IpPrefix> metrics_from;
 };
 
-// Where WebSockets are accepted; the same as in docs/signaling_protocol.md.
-inline constexpr absl::string_view kSignalingPath = "/v1/ws";
 inline constexpr absl::string_view kMetricsPath = "/metrics";
 
 // Why a request is refused, for the client and for the log.
@@ -113,9 +112,9 @@ class Routes {
 signaling::HttpResponse TextResponse(int status, absl::string_view text);
 // To whatever is neither GET nor HEAD.
 signaling::HttpResponse MethodNotAllowed();
-// The answer to a request for kSignalingPath that is no WebSocket handshake:
-// commonly one from which a proxy has taken the Upgrade (RFC 9110 section
-// 15.5.22).
+// The answer to a request for signaling::kSignalingPath that is no WebSocket
+// handshake: commonly one from which a proxy has taken the Upgrade (RFC 9110
+// section 15.5.22).
 signaling::HttpResponse UpgradeRequired();
 
 }  // namespace kyuu::tools

@@ -12,7 +12,7 @@ signaling::HttpRequest Request(const std::string& host,
                                const std::string& origin = "",
                                const std::string& forwarded = "") {
   signaling::HttpRequest request;
-  request.path = std::string(kSignalingPath);
+  request.path = std::string(signaling::kSignalingPath);
   request.host = host;
   if (!host.empty()) request.headers.Add("Host", host);
   if (!origin.empty()) request.headers.Add("Origin", origin);
