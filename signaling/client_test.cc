@@ -2,16 +2,15 @@
 
 #include "signaling/client.h"
 
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "base/random.h"
 #include "base/testing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "signaling/close_code.h"
 #include "signaling/server.h"
+#include "signaling/testing/client_world.h"
 
 namespace kyuu::signaling {
 namespace {
@@ -21,130 +20,8 @@ using ::testing::Key;
 using ::testing::Pair;
 using ::testing::UnorderedElementsAre;
 
-// A server with some clients.
-struct World {
-  explicit World(ServerOptions options = {}) : server(options, random) {}
-
-  Client& Add() {
-    const ConnectionId id{clients.size()};
-    EXPECT_OK(server.Connect(now, id, IpAddress()));
-    clients.push_back(std::make_unique<Client>(ClientOptions(), now));
-    return *clients.back();
-  }
-  // Add, ready and joined as `name`, its events taken.
-  Client& Join(const std::string& name) {
-    Client& client = Add();
-    Run();
-    EXPECT_OK(client.JoinRoom(now, name));
-    Run();
-    while (client.PollEvent().has_value()) continue;
-    return client;
-  }
-  void Run() {
-    Run([](Envelope) {});
-  }
-  // `other` gets what is sent to connections that are not of these clients.
-  template <typename Other>
-  void Run(Other other) {
-    for (bool busy = true; busy;) {
-      busy = false;
-      for (size_t i = 0; i < clients.size(); ++i) {
-        while (auto text = clients[i]->PollTransmit(now, {})) {
-          server.HandlePacket(now, {ConnectionId(i), *std::move(text)});
-          busy = true;
-        }
-      }
-      while (auto event = server.PollEvent()) {
-        busy = true;
-        const auto provide = [&](const std::string& session) {
-          EXPECT_OK(server.SetIceServers(
-              now, session,
-              {{{"stun:h:3478"}, "", ""}, {{"turn:h:3478"}, "u", "p"}}));
-        };
-        if (const auto* opened = std::get_if<SessionOpened>(&*event)) {
-          provide(opened->session);
-        } else if (const auto* w = std::get_if<CredentialsWanted>(&*event)) {
-          provide(w->session);
-        }
-      }
-      // Presence may wait a moment.
-      now = std::max(
-          now, std::min(server.NextTimeout(), now + absl::Milliseconds(100)));
-      server.HandleTimeout(now);
-      while (auto message = server.PollTransmit(now, {})) {
-        busy = true;
-        const size_t i = static_cast<size_t>(message->connection);
-        if (i < clients.size()) {
-          clients[i]->HandlePacket(now, std::move(message->text));
-        } else {
-          other(*std::move(message));
-        }
-      }
-    }
-  }
-
-  SeededRandom random{3};
-  absl::Time now = absl::FromUnixSeconds(1000);
-  Server server;
-  std::vector<std::unique_ptr<Client>> clients;
-};
-
-// A client that keeps its session, and its connections to a server.
-struct Keeper {
-  explicit Keeper(World& w) : world(w), client(Options(), w.now) { Connect(); }
-  static ClientOptions Options() {
-    ClientOptions options;
-    options.on_loss = OnLoss::kKeep;
-    return options;
-  }
-  void Connect() {
-    id = ConnectionId(next_id++);
-    EXPECT_OK(world.server.Connect(world.now, id, IpAddress()));
-  }
-  void Lose() {
-    world.server.Disconnect(world.now, id, Departure::kLost);
-    client.HandleConnectionClosed(world.now, kCloseAbnormal, absl::OkStatus());
-  }
-  void Return() {
-    Connect();
-    EXPECT_OK(client.HandleConnectionOpened(world.now));
-    Run();
-  }
-  // Everybody's messages, this client's too.
-  void Run() {
-    for (bool busy = true; busy;) {
-      busy = false;
-      while (auto text = client.PollTransmit(world.now, {})) {
-        world.server.HandlePacket(world.now, {id, *std::move(text)});
-        busy = true;
-      }
-      world.Run([&](Envelope envelope) {
-        if (envelope.connection != id) return;
-        client.HandlePacket(world.now, std::move(envelope.text));
-        busy = true;
-      });
-    }
-  }
-
-  World& world;
-  Client client;
-  ConnectionId id{};
-  uint64_t next_id = 1000;
-};
-
-// The next event, which must be of type T.
-template <typename T>
-T Expect(Client& client) {
-  auto event = client.PollEvent();
-  if (!event.has_value() || !std::holds_alternative<T>(*event)) {
-    ADD_FAILURE() << (event.has_value() ? "another event" : "no event");
-    return T();
-  }
-  return std::get<T>(*std::move(event));
-}
-
 TEST(ClientTest, TwoPeopleMeetTalkAndPart) {
-  World world;
+  ClientWorld world;
   Client& ada = world.Add();
   world.Run();
   const Ready ready = Expect<Ready>(ada);
@@ -208,7 +85,7 @@ TEST(ClientTest, TwoPeopleMeetTalkAndPart) {
 }
 
 TEST(ClientTest, TakenNameIsToldAndAnotherMayBeTried) {
-  World world;
+  ClientWorld world;
   world.Join("ada");
   Client& other = world.Add();
   world.Run();
@@ -227,7 +104,7 @@ TEST(ClientTest, TakenNameIsToldAndAnotherMayBeTried) {
 }
 
 TEST(ClientTest, AbsentCalleeIsTold) {
-  World world;
+  ClientWorld world;
   Client& ada = world.Join("ada");
   ASSERT_OK(ada.StartCall(world.now, "bob"));
   world.Run();
@@ -244,7 +121,7 @@ TEST(ClientTest, LostServerIsTold) {
   };
   for (const Row& row : {Row{1006, "is lost"}, Row{1001, "shutting down"},
                          Row{1013, "full"}, Row{1008, "policy"}}) {
-    World world;
+    ClientWorld world;
     Client& ada = world.Join("ada");
     ada.HandleConnectionClosed(world.now, row.code, absl::OkStatus());
     ada.HandleConnectionClosed(world.now, row.code, absl::OkStatus());
@@ -289,7 +166,7 @@ TEST(ClientTest, OtherServersAreRefused) {
 }
 
 TEST(ClientTest, GlareBecomesOneAcceptedCall) {
-  World world;
+  ClientWorld world;
   Client& ada = world.Join("ada");
   Client& bob = world.Join("bob");
   Expect<PeerChanged>(ada);
@@ -306,7 +183,7 @@ TEST(ClientTest, GlareBecomesOneAcceptedCall) {
 }
 
 TEST(ClientTest, RejectedAndUnansweredCallsAreTold) {
-  World world;
+  ClientWorld world;
   Client& ada = world.Join("ada");
   Client& bob = world.Join("bob");
   Expect<PeerChanged>(ada);
@@ -330,14 +207,14 @@ TEST(ClientTest, RejectedAndUnansweredCallsAreTold) {
 TEST(ClientTest, LongRoomsAreListedToTheEnd) {
   ServerOptions options;
   options.rooms.max_list_bytes = 100;
-  World world(options);
+  ClientWorld world(options);
   for (int i = 10; i < 25; ++i) world.Join(absl::StrCat("p", i));
   Client& ada = world.Join("ada");
   EXPECT_EQ(ada.peers().size(), 15u);
 }
 
 TEST(ClientTest, CallersMistakesAreStatuses) {
-  World world;
+  ClientWorld world;
   Client& ada = world.Add();
   EXPECT_THAT(ada.JoinRoom(world.now, "ada"),
               StatusIs(absl::StatusCode::kFailedPrecondition));
@@ -358,7 +235,7 @@ TEST(ClientTest, CallersMistakesAreStatuses) {
 }
 
 TEST(ClientTest, FloodOfEventsEndsTheConnection) {
-  World world;
+  ClientWorld world;
   Client& ada = world.Join("ada");
   for (int i = 0; i < 20000; ++i) {
     ada.HandlePacket(world.now, R"({"type":"ice_servers","ice_servers":[]})");
@@ -371,7 +248,7 @@ TEST(ClientTest, FloodOfEventsEndsTheConnection) {
 
 TEST(ClientTest, CallsBeyondTheLimitAreBusy) {
   const absl::Time now = absl::FromUnixSeconds(1000);
-  World world;
+  ClientWorld world;
   Client& ada = world.Join("ada");
   for (int i = 0; i < 65; ++i) {
     ada.HandlePacket(now, absl::StrCat(R"({"type":"incoming","call":"c)", i,
@@ -382,7 +259,7 @@ TEST(ClientTest, CallsBeyondTheLimitAreBusy) {
 }
 
 TEST(ClientTest, ACallGoesOnOverALostConnection) {
-  World world;
+  ClientWorld world;
   Client& bob = world.Join("bob");
   Keeper ada(world);
   ada.Run();
@@ -422,7 +299,7 @@ TEST(ClientTest, ACallGoesOnOverALostConnection) {
 TEST(ClientTest, ARequestLostWithTheConnectionIsAnsweredOnce) {
   for (const bool arrived : {false, true}) {
     SCOPED_TRACE(arrived);
-    World world;
+    ClientWorld world;
     Keeper ada(world);
     ada.Run();
     Expect<Ready>(ada.client);
@@ -443,7 +320,7 @@ TEST(ClientTest, ARequestLostWithTheConnectionIsAnsweredOnce) {
 }
 
 TEST(ClientTest, AServerThatForgotTheSessionIsTold) {
-  World world;
+  ClientWorld world;
   Keeper ada(world);
   ada.Run();
   Expect<Ready>(ada.client);
@@ -469,7 +346,7 @@ TEST(ClientTest, AServerThatForgotTheSessionIsTold) {
 }
 
 TEST(ClientTest, AServerThatDoesNotAnswerIsAnotherLostConnection) {
-  World world;
+  ClientWorld world;
   Keeper ada(world);
   ada.Run();
   Expect<Ready>(ada.client);
@@ -489,7 +366,7 @@ TEST(ClientTest, AServerThatDoesNotAnswerIsAnotherLostConnection) {
 }
 
 TEST(ClientTest, WhoIsTakenOverDoesNotComeBack) {
-  World world;
+  ClientWorld world;
   Keeper ada(world);
   ada.Run();
   Expect<Ready>(ada.client);
@@ -499,7 +376,7 @@ TEST(ClientTest, WhoIsTakenOverDoesNotComeBack) {
 }
 
 TEST(ClientTest, NothingGrowsWithoutBoundWhileTheServerIsAway) {
-  World world;
+  ClientWorld world;
   Client& bob = world.Join("bob");
   Keeper ada(world);
   ada.Run();
@@ -527,7 +404,7 @@ TEST(ClientTest, NothingGrowsWithoutBoundWhileTheServerIsAway) {
 }
 
 TEST(ClientTest, CredentialsOnRequest) {
-  World world;
+  ClientWorld world;
   Client& ada = world.Join("ada");
   ASSERT_OK(ada.RequestCredentials(world.now));
   world.Run();
@@ -536,7 +413,7 @@ TEST(ClientTest, CredentialsOnRequest) {
 }
 
 TEST(ClientTest, LimitsOfCalls) {
-  World world;
+  ClientWorld world;
   Client& ada = world.Join("ada");
   for (int i = 0; i < 64; ++i) {
     ada.HandlePacket(world.now,

@@ -1,18 +1,17 @@
 // Sessions beyond their connections: what is lost with a WebSocket, and what
 // is not.
 
-#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/random.h"
 #include "base/testing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "signaling/close_code.h"
 #include "signaling/server.h"
+#include "signaling/testing/server_world.h"
 
 namespace kyuu::signaling {
 namespace {
@@ -22,108 +21,12 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-// Clients by the number of their connection, and what each was sent.
-struct Fixture {
-  explicit Fixture(ServerOptions options = {})
-      : server(Prompt(options), random) {}
-  static ServerOptions Prompt(ServerOptions options) {
-    options.rooms.presence_window = absl::ZeroDuration();
-    options.rooms.presence_bytes_per_second = 1e30;
-    return options;
-  }
-
-  void Deliver() {
-    while (auto m = server.PollTransmit(now, {})) {
-      sent[static_cast<int>(m->connection)].push_back(json::parse(m->text));
-    }
-  }
-  void Collect() {
-    Deliver();
-    while (auto event = server.PollEvent()) {
-      if (const auto* opened = std::get_if<SessionOpened>(&*event)) {
-        Provide(opened->session);
-      } else if (const auto* wanted = std::get_if<CredentialsWanted>(&*event)) {
-        ++credentials_wanted;
-        if (answer_credentials) Provide(wanted->session);
-      } else if (const auto* over = std::get_if<SessionClosed>(&*event)) {
-        closed_sessions.push_back(over->session);
-      } else {
-        const auto& close = std::get<CloseConnection>(*event);
-        closed[static_cast<int>(close.connection)] = close.code;
-      }
-      Deliver();
-    }
-  }
-  void Provide(const std::string& session) {
-    EXPECT_OK(server.SetIceServers(
-        now, session,
-        {{{"turn:h:3478"}, session, absl::StrCat("password", ++passwords)}}));
-  }
-  void Say(int id, const json& message) {
-    server.HandlePacket(now, {ConnectionId(id), message.dump()});
-    Collect();
-  }
-  json Ask(int id, const json& message) {
-    sent[id].clear();
-    Say(id, message);
-    EXPECT_FALSE(sent[id].empty()) << message;
-    return sent[id].empty() ? json() : sent[id].front();
-  }
-  void Connect(int id) {
-    ASSERT_OK(server.Connect(now, ConnectionId(id), Address(id)));
-  }
-  static IpAddress Address(int id) {
-    return IpAddress::V4(0xc0000200u + static_cast<uint32_t>(id));
-  }
-  // Connects, says hello with `resume`, and returns the welcome.
-  json Hello(int id, const json& resume = json::object()) {
-    Connect(id);
-    return Ask(id, {{"type", "hello"}, {"version", 1}, {"resume", resume}});
-  }
-  json Join(int id, const std::string& name) {
-    const json welcome = Hello(id);
-    Say(id, {{"type", "join"}, {"name", name}});
-    return welcome;
-  }
-  // Comes back to the session of `welcome` on connection `id`, having had
-  // `received` messages behind it.
-  json Resume(int id, const json& welcome, uint64_t received) {
-    return Hello(id, {{"session", welcome["session"]},
-                      {"secret", welcome["resume"]["secret"]},
-                      {"received", received}});
-  }
-  void Lose(int id) {
-    server.Disconnect(now, ConnectionId(id), Departure::kLost);
-    Collect();
-  }
-  void Pass(absl::Duration time) {
-    now += time;
-    server.HandleTimeout(now);
-    Collect();
-  }
-  std::vector<std::string> Types(int id) {
-    std::vector<std::string> types;
-    for (const json& message : sent[id]) types.push_back(message["type"]);
-    return types;
-  }
-
-  SeededRandom random{7};
-  absl::Time now = absl::FromUnixSeconds(1000);
-  Server server;
-  bool answer_credentials = true;
-  int passwords = 0;
-  int credentials_wanted = 0;
-  std::map<int, std::vector<json>> sent;
-  std::map<int, uint16_t> closed;
-  std::vector<std::string> closed_sessions;
-};
-
 TEST(ServerSessionTest, WelcomeTellsASecretOnlyToWhoAsksForIt) {
-  Fixture f;
+  ServerWorld f;
   f.Connect(1);
-  const json plain = f.Ask(1, {{"type", "hello"}, {"version", 1}});
+  const json plain = f.Request(1, {{"type", "hello"}, {"version", 1}});
   EXPECT_FALSE(plain.contains("resume"));
-  const json welcome = f.Hello(2);
+  const json welcome = f.KeptHello(2);
   EXPECT_EQ(welcome["resume"]["secret"].get<std::string>().size(), 32u);
   EXPECT_NE(welcome["resume"]["secret"], welcome["session"]);
   EXPECT_EQ(welcome["resume"]["grace_s"], 30);
@@ -132,11 +35,12 @@ TEST(ServerSessionTest, WelcomeTellsASecretOnlyToWhoAsksForIt) {
 }
 
 TEST(ServerSessionTest, ALostConnectionEndsNeitherPresenceNorCalls) {
-  Fixture f;
-  const json ada = f.Join(1, "ada");
-  f.Join(2, "bob");
-  const std::string call = f.Ask(1, {{"type", "call"}, {"to", "bob"}})["call"];
-  f.Say(2, {{"type", "accept"}, {"call", call}});
+  ServerWorld f;
+  const json ada = f.KeptJoin(1, "ada");
+  f.KeptJoin(2, "bob");
+  const std::string call =
+      f.Request(1, {{"type", "call"}, {"to", "bob"}})["call"];
+  f.Send(2, {{"type", "accept"}, {"call", call}});
   // joined, presence of bob, calling, accepted.
   f.sent.clear();
   f.Lose(1);
@@ -144,10 +48,10 @@ TEST(ServerSessionTest, ALostConnectionEndsNeitherPresenceNorCalls) {
   EXPECT_THAT(f.closed_sessions, IsEmpty());
   EXPECT_EQ(f.server.waiting_session_count(), 1u);
   for (int i = 0; i < 3; ++i) {
-    f.Say(2, {{"type", "signal"},
-              {"call", call},
-              {"kind", "offer"},
-              {"sdp", absl::StrCat("v=", i)}});
+    f.Send(2, {{"type", "signal"},
+               {"call", call},
+               {"kind", "offer"},
+               {"sdp", absl::StrCat("v=", i)}});
   }
   f.Pass(absl::Seconds(29));
   // Of four messages the last one was lost with the connection.
@@ -164,7 +68,8 @@ TEST(ServerSessionTest, ALostConnectionEndsNeitherPresenceNorCalls) {
               absl::StrCat("v=", i));
   }
   f.sent.clear();
-  f.Say(3, {{"type", "signal"}, {"call", call}, {"kind", "end-of-candidates"}});
+  f.Send(3,
+         {{"type", "signal"}, {"call", call}, {"kind", "end-of-candidates"}});
   EXPECT_EQ(f.Types(2), std::vector<std::string>{"signal"});
   f.Pass(absl::Hours(1));
   EXPECT_THAT(f.closed_sessions, IsEmpty());
@@ -173,17 +78,17 @@ TEST(ServerSessionTest, ALostConnectionEndsNeitherPresenceNorCalls) {
 }
 
 TEST(ServerSessionTest, WhoComesBackGetsFreshCredentials) {
-  Fixture f;
-  const json ada = f.Join(1, "ada");
+  ServerWorld f;
+  const json ada = f.KeptJoin(1, "ada");
   f.Lose(1);
   f.answer_credentials = false;
   f.Connect(2);
-  f.Say(2, {{"type", "hello"},
-            {"version", 1},
-            {"resume",
-             {{"session", ada["session"]},
-              {"secret", ada["resume"]["secret"]},
-              {"received", 1}}}});
+  f.Send(2, {{"type", "hello"},
+             {"version", 1},
+             {"resume",
+              {{"session", ada["session"]},
+               {"secret", ada["resume"]["secret"]},
+               {"received", 1}}}});
   // It waits for them, as the first `welcome` does.
   EXPECT_EQ(f.credentials_wanted, 1);
   EXPECT_THAT(f.sent[2], IsEmpty());
@@ -194,10 +99,10 @@ TEST(ServerSessionTest, WhoComesBackGetsFreshCredentials) {
 }
 
 TEST(ServerSessionTest, AfterTheGraceThePeerIsLost) {
-  Fixture f;
-  const json ada = f.Join(1, "ada");
-  f.Join(2, "bob");
-  f.Say(1, {{"type", "call"}, {"to", "bob"}});
+  ServerWorld f;
+  const json ada = f.KeptJoin(1, "ada");
+  f.KeptJoin(2, "bob");
+  f.Send(1, {{"type", "call"}, {"to", "bob"}});
   f.Lose(1);
   f.sent.clear();
   f.Pass(absl::Seconds(30));
@@ -212,8 +117,8 @@ TEST(ServerSessionTest, AfterTheGraceThePeerIsLost) {
 }
 
 TEST(ServerSessionTest, AGoodbyeEndsTheSessionAtOnce) {
-  Fixture f;
-  f.Join(1, "ada");
+  ServerWorld f;
+  f.KeptJoin(1, "ada");
   f.server.Disconnect(f.now, ConnectionId(1), Departure::kGoodbye);
   f.Collect();
   EXPECT_EQ(f.closed_sessions.size(), 1u);
@@ -221,27 +126,28 @@ TEST(ServerSessionTest, AGoodbyeEndsTheSessionAtOnce) {
 }
 
 TEST(ServerSessionTest, OldClientsGoOnAsBefore) {
-  Fixture f;
+  ServerWorld f;
   f.Connect(1);
-  f.Say(1, {{"type", "hello"}, {"version", 1}});
-  f.Say(1, {{"type", "join"}, {"name", "ada"}});
-  for (int i = 0; i < 100; ++i) f.Say(1, {{"type", "ping"}});
+  f.Send(1, {{"type", "hello"}, {"version", 1}});
+  f.Send(1, {{"type", "join"}, {"name", "ada"}});
+  for (int i = 0; i < 100; ++i) f.Send(1, {{"type", "ping"}});
   // No acknowledgements: they know no such thing.
   EXPECT_EQ(f.Types(1).size(), 102u);
   EXPECT_EQ(f.server.kept_bytes(), 0u);
-  EXPECT_EQ(f.Ask(1, {{"type", "ack"}, {"received", 1}})["code"], "bad_state");
+  EXPECT_EQ(f.Request(1, {{"type", "ack"}, {"received", 1}})["code"],
+            "bad_state");
   f.Lose(1);
   EXPECT_EQ(f.closed_sessions.size(), 1u);
   EXPECT_EQ(f.server.waiting_session_count(), 0u);
 }
 
 TEST(ServerSessionTest, NobodyResumesWithoutTheSecret) {
-  Fixture f;
-  const json ada = f.Join(1, "ada");
+  ServerWorld f;
+  const json ada = f.KeptJoin(1, "ada");
   f.Lose(1);
   int id = 10;
   const auto resume = [&](const json& with) {
-    return f.Hello(++id, with)["resume"]["resumed"].get<bool>();
+    return f.KeptHello(++id, with)["resume"]["resumed"].get<bool>();
   };
   const json session = ada["session"];
   const std::string secret = ada["resume"]["secret"];
@@ -262,29 +168,29 @@ TEST(ServerSessionTest, NobodyResumesWithoutTheSecret) {
 }
 
 TEST(ServerSessionTest, ANewConnectionTakesOverFromOneThatDiedUnnoticed) {
-  Fixture f;
-  const json ada = f.Join(1, "ada");
+  ServerWorld f;
+  const json ada = f.KeptJoin(1, "ada");
   EXPECT_EQ(f.Resume(2, ada, 1)["resume"]["resumed"], true);
-  EXPECT_EQ(f.closed[1], kCloseResumedElsewhere);
+  EXPECT_EQ(f.closed[1].code, kCloseResumedElsewhere);
   EXPECT_EQ(f.server.connection_count(), 1u);
   // The end of the old one comes late, and means nothing any more.
   f.Lose(1);
   EXPECT_EQ(f.server.waiting_session_count(), 0u);
-  EXPECT_EQ(f.Ask(2, {{"type", "list"}})["type"], "peers");
+  EXPECT_EQ(f.Request(2, {{"type", "list"}})["type"], "peers");
 }
 
 TEST(ServerSessionTest, ALossDuringResumptionIsOneMore) {
-  Fixture f;
-  const json ada = f.Join(1, "ada");
+  ServerWorld f;
+  const json ada = f.KeptJoin(1, "ada");
   f.Lose(1);
   f.answer_credentials = false;
   f.Connect(2);
-  f.Say(2, {{"type", "hello"},
-            {"version", 1},
-            {"resume",
-             {{"session", ada["session"]},
-              {"secret", ada["resume"]["secret"]},
-              {"received", 1}}}});
+  f.Send(2, {{"type", "hello"},
+             {"version", 1},
+             {"resume",
+              {{"session", ada["session"]},
+               {"secret", ada["resume"]["secret"]},
+               {"received", 1}}}});
   f.Lose(2);
   EXPECT_EQ(f.server.waiting_session_count(), 1u);
   f.answer_credentials = true;
@@ -292,44 +198,44 @@ TEST(ServerSessionTest, ALossDuringResumptionIsOneMore) {
 }
 
 TEST(ServerSessionTest, AcknowledgedMessagesAreNotKept) {
-  Fixture f;
-  f.Hello(1);
-  for (int i = 0; i < 15; ++i) f.Say(1, {{"type", "ping"}});
+  ServerWorld f;
+  f.KeptHello(1);
+  for (int i = 0; i < 15; ++i) f.Send(1, {{"type", "ping"}});
   EXPECT_EQ(f.Types(1).back(), "pong");
   // The server acknowledges the 16th.
   f.sent.clear();
-  f.Say(1, {{"type", "ping"}});
+  f.Send(1, {{"type", "ping"}});
   ASSERT_EQ(f.Types(1), (std::vector<std::string>{"ack", "pong"}));
   EXPECT_EQ(f.sent[1][0]["received"], 16);
   EXPECT_GT(f.server.kept_bytes(), 0u);
   // 17 messages behind `welcome` with its own `ack`.
-  EXPECT_EQ(f.Ask(1, {{"type", "ack"}, {"received", 18}})["code"],
+  EXPECT_EQ(f.Request(1, {{"type", "ack"}, {"received", 18}})["code"],
             "bad_message");
-  f.Say(1, {{"type", "ack"}, {"received", 18}});
+  f.Send(1, {{"type", "ack"}, {"received", 18}});
   EXPECT_EQ(f.server.kept_bytes(), 0u);
 }
 
 TEST(ServerSessionTest, AcknowledgingMuchIsNoFlood) {
   ServerOptions options;
   options.message_rate = {.per_second = 1, .burst = 5};
-  Fixture f(options);
-  f.Hello(1);
-  f.Join(2, "bob");
+  ServerWorld f(options);
+  f.KeptHello(1);
+  f.KeptJoin(2, "bob");
   for (uint64_t i = 1; i <= 3; ++i) {
-    f.Say(1, {{"type", "ping"}});
-    f.Say(1, {{"type", "ack"}, {"received", i}});
+    f.Send(1, {{"type", "ping"}});
+    f.Send(1, {{"type", "ack"}, {"received", i}});
   }
-  EXPECT_EQ(f.Ask(1, {{"type", "ping"}})["type"], "pong");
+  EXPECT_EQ(f.Request(1, {{"type", "ping"}})["type"], "pong");
   EXPECT_EQ(f.server.stats().rate_limited, 0u);
 }
 
 TEST(ServerSessionTest, AnswersOfTheRateLimitAreMessagesLikeOthers) {
   ServerOptions options;
   options.message_rate = {.per_second = 0.001, .burst = 2};
-  Fixture f(options);
-  const json ada = f.Hello(1);
-  f.Say(1, {{"type", "ping"}});
-  f.Say(1, {{"type", "ping"}});  // Dropped, and its sender told.
+  ServerWorld f(options);
+  const json ada = f.KeptHello(1);
+  f.Send(1, {{"type", "ping"}});
+  f.Send(1, {{"type", "ping"}});  // Dropped, and its sender told.
   EXPECT_EQ(f.sent[1].back()["code"], "rate_limited");
   f.Lose(1);
   const json welcome = f.Resume(2, ada, 1);
@@ -341,11 +247,12 @@ TEST(ServerSessionTest, BoundsOfWhatWaits) {
   ServerOptions options;
   options.max_sessions_in_grace = 3;
   options.max_sessions_in_grace_per_source = 2;
-  Fixture f(options);
+  ServerWorld f(options);
   const auto join = [&](int id, const char* source) {
     ASSERT_OK(
         f.server.Connect(f.now, ConnectionId(id), *IpAddress::Parse(source)));
-    f.Ask(id, {{"type", "hello"}, {"version", 1}, {"resume", json::object()}});
+    f.Request(id,
+              {{"type", "hello"}, {"version", 1}, {"resume", json::object()}});
   };
   for (int id = 1; id <= 3; ++id) join(id, "192.0.2.1");
   for (int id = 4; id <= 5; ++id) join(id, "192.0.2.2");
@@ -371,21 +278,22 @@ TEST(ServerSessionTest, BoundsOfWhatWaits) {
 TEST(ServerSessionTest, BoundOfOneOutbox) {
   ServerOptions options;
   options.max_outbox_bytes = 2000;
-  Fixture f(options);
-  const json ada = f.Join(1, "ada");
-  f.Join(2, "bob");
-  const std::string call = f.Ask(1, {{"type", "call"}, {"to", "bob"}})["call"];
-  f.Say(2, {{"type", "accept"}, {"call", call}});
+  ServerWorld f(options);
+  const json ada = f.KeptJoin(1, "ada");
+  f.KeptJoin(2, "bob");
+  const std::string call =
+      f.Request(1, {{"type", "call"}, {"to", "bob"}})["call"];
+  f.Send(2, {{"type", "accept"}, {"call", call}});
   f.Lose(1);
   f.sent.clear();
   const json offer = {{"type", "signal"},
                       {"call", call},
                       {"kind", "offer"},
                       {"sdp", std::string(600, 'x')}};
-  f.Say(2, offer);
-  f.Say(2, offer);
+  f.Send(2, offer);
+  f.Send(2, offer);
   EXPECT_THAT(f.sent[2], IsEmpty());
-  f.Say(2, offer);
+  f.Send(2, offer);
   EXPECT_EQ(f.Types(2), (std::vector<std::string>{"hangup", "presence"}));
   EXPECT_EQ(f.sent[2][0]["reason"], "peer_lost");
   EXPECT_EQ(f.server.waiting_session_count(), 0u);
@@ -399,12 +307,12 @@ TEST(ServerSessionTest, WhoNeverAcknowledgesCostsNoMoreThanTheOutbox) {
   options.max_outbox_bytes = 1000;
   options.max_kept_bytes = 1500;
   options.message_rate.burst = 1000;
-  Fixture f(options);
-  const json ada = f.Hello(1);
-  const json bob = f.Hello(2);
+  ServerWorld f(options);
+  const json ada = f.KeptHello(1);
+  const json bob = f.KeptHello(2);
   for (int i = 0; i < 100; ++i) {
-    f.Say(1, {{"type", "ping"}});
-    f.Say(2, {{"type", "ping"}});
+    f.Send(1, {{"type", "ping"}});
+    f.Send(2, {{"type", "ping"}});
   }
   EXPECT_LE(f.server.kept_bytes(), 1500u);
   EXPECT_THAT(f.closed, IsEmpty());
@@ -417,9 +325,9 @@ TEST(ServerSessionTest, CredentialsOnRequestAndBeforeTheyAreStale) {
   ServerOptions options;
   options.credentials_lifetime = absl::Hours(4);
   options.max_credential_requests = 2;
-  Fixture f(options);
-  f.Hello(1);
-  const json fresh = f.Ask(1, {{"type", "credentials"}, {"id", "c"}});
+  ServerWorld f(options);
+  f.KeptHello(1);
+  const json fresh = f.Request(1, {{"type", "credentials"}, {"id", "c"}});
   EXPECT_EQ(fresh["type"], "ice_servers");
   EXPECT_EQ(fresh["id"], "c");
   f.sent.clear();
@@ -429,16 +337,16 @@ TEST(ServerSessionTest, CredentialsOnRequestAndBeforeTheyAreStale) {
   ASSERT_EQ(f.Types(1), std::vector<std::string>{"ice_servers"});
   EXPECT_FALSE(f.sent[1][0].contains("id"));
   f.answer_credentials = false;
-  f.Say(1, {{"type", "credentials"}});
-  f.Say(1, {{"type", "credentials"}});
-  EXPECT_EQ(f.Ask(1, {{"type", "credentials"}})["code"], "rate_limited");
+  f.Send(1, {{"type", "credentials"}});
+  f.Send(1, {{"type", "credentials"}});
+  EXPECT_EQ(f.Request(1, {{"type", "credentials"}})["code"], "rate_limited");
 }
 
 TEST(ServerSessionTest, WithoutGraceNothingWaits) {
   ServerOptions options;
   options.grace = absl::ZeroDuration();
-  Fixture f(options);
-  EXPECT_FALSE(f.Hello(1).contains("resume"));
+  ServerWorld f(options);
+  EXPECT_FALSE(f.KeptHello(1).contains("resume"));
   f.Lose(1);
   EXPECT_EQ(f.closed_sessions.size(), 1u);
 }
@@ -451,22 +359,22 @@ TEST(ServerSessionTest, NothingIsLostDoubledOrReorderedByBrokenConnections) {
     SeededRandom dice(seed);
     ServerOptions options;
     options.message_rate = {.per_second = 1e9, .burst = 1e9};
-    Fixture f(options);
-    json ada = f.Join(1, "ada");
-    f.Join(2, "bob");
+    ServerWorld f(options);
+    json ada = f.KeptJoin(1, "ada");
+    f.KeptJoin(2, "bob");
     const std::string call =
-        f.Ask(2, {{"type", "call"}, {"to", "ada"}})["call"];
-    f.Say(1, {{"type", "accept"}, {"call", call}});
+        f.Request(2, {{"type", "call"}, {"to", "ada"}})["call"];
+    f.Send(1, {{"type", "accept"}, {"call", call}});
     // What ada has taken so far: joined, presence, incoming, accepted.
     uint64_t received = 4;
     int connection = 1, next_connection = 10;
     std::vector<std::string> got;
     size_t read = f.sent[1].size();
     for (int i = 0; i < 300; ++i) {
-      f.Say(2, {{"type", "signal"},
-                {"call", call},
-                {"kind", "offer"},
-                {"sdp", absl::StrCat(i)}});
+      f.Send(2, {{"type", "signal"},
+                 {"call", call},
+                 {"kind", "offer"},
+                 {"sdp", absl::StrCat(i)}});
       // Of what was sent on this connection, some arrives.
       const auto& sent = f.sent[connection];
       const size_t arrives = dice.Below(sent.size() - read + 1);

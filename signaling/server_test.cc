@@ -1,14 +1,13 @@
 #include "signaling/server.h"
 
-#include <map>
 #include <string>
 #include <vector>
 
-#include "base/random.h"
 #include "base/testing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "signaling/testing/server_world.h"
 
 namespace kyuu::signaling {
 namespace {
@@ -18,98 +17,8 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
-// A server and the clients' view of it: what each connection was sent.
-struct Fixture {
-  explicit Fixture(ServerOptions options = {})
-      : server(Prompt(std::move(options)), random) {}
-  // Presence is told at once: most tests are about what is told.
-  static ServerOptions Prompt(ServerOptions options) {
-    options.rooms.presence_window = absl::ZeroDuration();
-    options.rooms.presence_bytes_per_second = 1e30;
-    return options;
-  }
-
-  void Collect() {
-    while (auto m = server.PollTransmit(now, {})) {
-      sent[static_cast<int>(m->connection)].push_back(json::parse(m->text));
-    }
-    while (auto event = server.PollEvent()) {
-      if (const auto* opened = std::get_if<SessionOpened>(&*event)) {
-        opened_sessions.push_back(opened->session);
-        if (give_ice_servers) {
-          EXPECT_OK(
-              server.SetIceServers(now, opened->session,
-                                   {{{"turn:h:3478"}, opened->session, "pw"}}));
-        }
-      } else if (const auto* over = std::get_if<SessionClosed>(&*event)) {
-        closed_sessions.push_back(over->session);
-      } else {
-        const auto& close = std::get<CloseConnection>(*event);
-        closed[static_cast<int>(close.connection)] = close.reason;
-      }
-    }
-    while (auto m = server.PollTransmit(now, {})) {
-      sent[static_cast<int>(m->connection)].push_back(json::parse(m->text));
-    }
-  }
-  void Say(int id, const std::string& text) {
-    server.HandlePacket(now, {ConnectionId(id), text});
-    Collect();
-  }
-  // Says it and returns the only answer to `id`.
-  json Ask(int id, const std::string& text) {
-    sent[id].clear();
-    Say(id, text);
-    EXPECT_EQ(sent[id].size(), 1u) << text;
-    return sent[id].empty() ? json() : sent[id].front();
-  }
-  std::string Code(int id, const std::string& text) {
-    const json answer = Ask(id, text);
-    return answer.value("type", "") == "error" ? answer.value("code", "")
-                                               : answer.value("type", "");
-  }
-  void Connect(int id) {
-    ASSERT_OK(server.Connect(now, ConnectionId(id), Address(id)));
-  }
-  // Each client of these tests has an address of its own.
-  static IpAddress Address(int id) {
-    return IpAddress::V4(0xc0000200u + static_cast<uint32_t>(id));
-  }
-  void Hello(int id) {
-    Connect(id);
-    Say(id, R"({"type":"hello","version":1})");
-  }
-  void Join(int id, const std::string& name, const std::string& room = "") {
-    Hello(id);
-    Say(id, json({{"type", "join"}, {"name", name}, {"room", room}}).dump());
-  }
-  // An accepted call between 1 ("ada") and 2 ("bob").
-  std::string Call() {
-    Join(1, "ada");
-    Join(2, "bob");
-    const std::string call =
-        Ask(1, R"({"type":"call","to":"bob"})").value("call", "");
-    Say(2, json({{"type", "accept"}, {"call", call}}).dump());
-    sent.clear();
-    return call;
-  }
-  std::vector<std::string> Types(int id) {
-    std::vector<std::string> types;
-    for (const json& message : sent[id]) types.push_back(message["type"]);
-    return types;
-  }
-
-  SeededRandom random{7};
-  absl::Time now = absl::FromUnixSeconds(1000);
-  Server server;
-  bool give_ice_servers = true;
-  std::map<int, std::vector<json>> sent;
-  std::map<int, std::string> closed;
-  std::vector<std::string> opened_sessions, closed_sessions;
-};
-
 TEST(ServerTest, WelcomeWaitsForIceServersAndTellsThem) {
-  Fixture f;
+  ServerWorld f;
   f.give_ice_servers = false;
   f.Connect(1);
   f.Say(1, R"({"type":"hello","version":1,"id":"h"})");
@@ -133,7 +42,7 @@ TEST(ServerTest, WelcomeWaitsForIceServersAndTellsThem) {
 }
 
 TEST(ServerTest, SessionClosesOnceWhateverEndsIt) {
-  Fixture f;
+  ServerWorld f;
   f.Join(1, "ada");
   f.server.Disconnect(f.now, ConnectionId(1), Departure::kLost);
   f.server.Disconnect(f.now, ConnectionId(1), Departure::kLost);
@@ -149,7 +58,7 @@ TEST(ServerTest, SessionClosesOnceWhateverEndsIt) {
 }
 
 TEST(ServerTest, JoinTellsWhoIsThereAndEverybodyElse) {
-  Fixture f;
+  ServerWorld f;
   f.Hello(1);
   f.Say(1, R"({"type":"join","name":"ada","meta":{"kind":"web"}})");
   f.Hello(2);
@@ -173,7 +82,7 @@ TEST(ServerTest, JoinTellsWhoIsThereAndEverybodyElse) {
 }
 
 TEST(ServerTest, RoomsDoNotSeeEachOther) {
-  Fixture f;
+  ServerWorld f;
   f.Join(1, "ada", "red");
   f.Join(2, "ada", "blue");
   EXPECT_EQ(f.Types(1), (std::vector<std::string>{"welcome", "joined"}));
@@ -182,7 +91,7 @@ TEST(ServerTest, RoomsDoNotSeeEachOther) {
 }
 
 TEST(ServerTest, ErrorsOfJoin) {
-  Fixture f;
+  ServerWorld f;
   f.Join(1, "ada");
   f.Hello(2);
   EXPECT_EQ(f.Code(2, R"({"type":"join","name":"ada"})"), "name_taken");
@@ -207,7 +116,7 @@ TEST(ServerTest, ErrorsOfJoin) {
 }
 
 TEST(ServerTest, BadMessagesGetATypedErrorAndDisturbNobody) {
-  Fixture f;
+  ServerWorld f;
   f.Join(1, "ada");
   f.Join(2, "bob");
   f.sent.clear();
@@ -221,7 +130,7 @@ TEST(ServerTest, BadMessagesGetATypedErrorAndDisturbNobody) {
 }
 
 TEST(ServerTest, CallFromRingToHangup) {
-  Fixture f;
+  ServerWorld f;
   f.Join(1, "ada");
   f.Join(2, "bob");
   f.sent.clear();
@@ -293,7 +202,7 @@ TEST(ServerTest, EveryDirectAnswerRepeatsTheId) {
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(row.request);
-    Fixture f;
+    ServerWorld f;
     std::string call;
     if (row.before == Before::kConnected) f.Connect(1);
     if (row.before == Before::kReady) f.Hello(1);
@@ -353,7 +262,7 @@ TEST(ServerTest, StateByMessageTable) {
       for (const bool accepted : {false, true}) {
         SCOPED_TRACE(absl::StrCat(row.message, " by ", who,
                                   accepted ? " accepted" : " ringing"));
-        Fixture f;
+        ServerWorld f;
         f.Join(1, "ada");
         f.Join(2, "bob");
         f.Join(3, "eve");
@@ -379,7 +288,7 @@ TEST(ServerTest, StateByMessageTable) {
 }
 
 TEST(ServerTest, GlareIsOneCallWithOppositePoliteness) {
-  Fixture f;
+  ServerWorld f;
   f.Join(1, "ada");
   f.Join(2, "bob");
   const json first = f.Ask(1, R"({"type":"call","to":"bob","id":1})");
@@ -398,7 +307,7 @@ TEST(ServerTest, GlareIsOneCallWithOppositePoliteness) {
 }
 
 TEST(ServerTest, CallOfNobodyAndOfOneself) {
-  Fixture f;
+  ServerWorld f;
   f.Join(1, "ada");
   const json answer = f.Ask(1, R"({"type":"call","to":"bob","id":4})");
   EXPECT_EQ(answer["code"], "not_found");
@@ -407,7 +316,7 @@ TEST(ServerTest, CallOfNobodyAndOfOneself) {
 }
 
 TEST(ServerTest, UnansweredCallTimesOut) {
-  Fixture f;
+  ServerWorld f;
   f.Join(1, "ada");
   f.Join(2, "bob");
   f.Ask(1, R"({"type":"call","to":"bob"})");
@@ -425,7 +334,7 @@ TEST(ServerTest, UnansweredCallTimesOut) {
 
 TEST(ServerTest, WhoeverGoesEndsItsCalls) {
   for (const bool lost : {false, true}) {
-    Fixture f;
+    ServerWorld f;
     const std::string call = f.Call();
     if (lost) {
       f.server.Disconnect(f.now, ConnectionId(1), Departure::kLost);
@@ -441,12 +350,12 @@ TEST(ServerTest, WhoeverGoesEndsItsCalls) {
 }
 
 TEST(ServerTest, ConnectionWithoutHelloIsClosed) {
-  Fixture f;
+  ServerWorld f;
   f.Connect(1);
   EXPECT_EQ(f.server.NextTimeout(), f.now + absl::Seconds(10));
   f.server.HandleTimeout(f.now + absl::Seconds(10));
   f.Collect();
-  EXPECT_EQ(f.closed[1], "no hello");
+  EXPECT_EQ(f.closed[1].reason, "no hello");
   EXPECT_EQ(f.server.connection_count(), 0u);
   EXPECT_THAT(f.closed_sessions, IsEmpty());
 }
@@ -456,7 +365,7 @@ TEST(ServerTest, RateLimitDropsThenClosesAndForgives) {
   options.message_rate.burst = 5;
   options.message_rate.per_second = 10;
   options.max_dropped_messages = 3;
-  Fixture f(options);
+  ServerWorld f(options);
   f.Hello(1);
   f.Hello(2);
   for (int i = 0; i < 4; ++i) {
@@ -474,7 +383,7 @@ TEST(ServerTest, RateLimitDropsThenClosesAndForgives) {
   for (int i = 0; i < 3; ++i) f.Say(1, R"({"type":"ping"})");
   EXPECT_THAT(f.closed, IsEmpty());
   f.Say(1, R"({"type":"ping"})");
-  EXPECT_EQ(f.closed[1], "too many messages");
+  EXPECT_EQ(f.closed[1].reason, "too many messages");
   EXPECT_EQ(f.closed_sessions.size(), 1u);
   EXPECT_EQ(f.server.stats().rate_limited, 5u);
 }
@@ -485,10 +394,10 @@ TEST(ServerTest, BoundsOfConnectionsRoomsPeersAndCalls) {
   options.rooms.max_rooms = 1;
   options.rooms.max_peers_per_room = 3;
   options.calls.max_calls_per_peer = 1;
-  Fixture f(options);
+  ServerWorld f(options);
   for (int id = 1; id <= 3; ++id) f.Join(id, absl::StrCat("p", id));
   f.Hello(4);
-  EXPECT_THAT(f.server.Connect(f.now, ConnectionId(5), Fixture::Address(5)),
+  EXPECT_THAT(f.server.Connect(f.now, ConnectionId(5), ServerWorld::Address(5)),
               StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_EQ(f.Code(4, R"({"type":"join","name":"p4"})"), "room_full");
   EXPECT_EQ(f.Code(4, R"({"type":"join","name":"p4","room":"b"})"), "joined");
@@ -499,10 +408,10 @@ TEST(ServerTest, BoundsOfConnectionsRoomsPeersAndCalls) {
   EXPECT_EQ(f.Code(1, R"({"type":"call","to":"p2"})"), "calling");
   EXPECT_EQ(f.Code(1, R"({"type":"call","to":"p3"})"), "too_many_calls");
   EXPECT_EQ(f.Code(3, R"({"type":"call","to":"p2"})"), "too_many_calls");
-  EXPECT_THAT(f.server.Connect(f.now, ConnectionId(1), Fixture::Address(1)),
+  EXPECT_THAT(f.server.Connect(f.now, ConnectionId(1), ServerWorld::Address(1)),
               StatusIs(absl::StatusCode::kResourceExhausted));
   f.server.Disconnect(f.now, ConnectionId(4), Departure::kLost);
-  EXPECT_THAT(f.server.Connect(f.now, ConnectionId(1), Fixture::Address(1)),
+  EXPECT_THAT(f.server.Connect(f.now, ConnectionId(1), ServerWorld::Address(1)),
               StatusIs(absl::StatusCode::kAlreadyExists));
 }
 
@@ -510,7 +419,7 @@ TEST(ServerTest, OneSourceHasItsShareOfTheConnections) {
   ServerOptions options;
   options.max_connections = 100;
   options.max_connections_per_source = 2;
-  Fixture f(options);
+  ServerWorld f(options);
   struct Row {
     const char* name;
     const char* greedy[3];
@@ -547,7 +456,7 @@ TEST(ServerTest, LongListsComeInPages) {
   ServerOptions options;
   options.rooms.max_list_bytes = 200;
   options.message_rate.burst = 1000;
-  Fixture f(options);
+  ServerWorld f(options);
   for (int id = 10; id < 40; ++id) f.Join(id, absl::StrCat("p", id));
   f.Hello(1);
   f.sent.clear();
@@ -569,7 +478,7 @@ TEST(ServerTest, WhoOverfillsTheQueueIsCutAndKnowsIt) {
   ServerOptions options;
   options.max_queued_bytes = 10000;
   options.message_rate.burst = 1e9;
-  Fixture f(options);
+  ServerWorld f(options);
   f.Hello(1);
   f.Hello(2);
   for (int i = 0; i < 1000; ++i) {
@@ -578,13 +487,13 @@ TEST(ServerTest, WhoOverfillsTheQueueIsCutAndKnowsIt) {
   EXPECT_LE(f.server.queued_bytes(), 10100u);
   EXPECT_EQ(f.server.stats().overloaded, 1u);
   f.Collect();
-  EXPECT_EQ(f.closed[1], "the server is overloaded");
+  EXPECT_EQ(f.closed[1].reason, "the server is overloaded");
   EXPECT_EQ(f.closed_sessions, std::vector{f.opened_sessions[0]});
   EXPECT_EQ(f.Code(2, R"({"type":"ping"})"), "pong");
 }
 
 TEST(ServerTest, WhatACallCounts) {
-  Fixture f;
+  ServerWorld f;
   const std::string call = f.Call();
   f.Say(
       1,
@@ -604,7 +513,7 @@ TEST(ServerTest, ChangesOfPresenceAndCallsHaveRatesOfTheirOwn) {
   ServerOptions options;
   options.presence_rate = {.per_second = 1, .burst = 3};
   options.call_rate = {.per_second = 1, .burst = 1};
-  Fixture f(options);
+  ServerWorld f(options);
   f.Join(1, "ada");
   EXPECT_EQ(f.Code(1, R"({"type":"update","meta":{}})"), "updated");
   EXPECT_EQ(f.Code(1, R"({"type":"update","meta":{}})"), "updated");
@@ -624,7 +533,7 @@ TEST(ServerTest, ChangesOfPresenceAndCallsHaveRatesOfTheirOwn) {
 
 TEST(ServerTest, TheSameSeedGivesTheSameTranscript) {
   const auto transcript = [] {
-    Fixture f;
+    ServerWorld f;
     f.Call();
     f.Say(1, R"({"type":"leave"})");
     std::string all;

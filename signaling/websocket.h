@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "base/counters.h"
 #include "base/engine.h"
 #include "base/random.h"
 #include "base/timer.h"
@@ -80,7 +81,17 @@ struct WebSocketStats {
   uint64_t pongs_received = 0;
   // Bytes that arrived after the end, dropped.
   uint64_t bytes_after_close = 0;
+
+  static constexpr Counter<WebSocketStats> kCounters[] = {
+      KYUU_COUNTER(WebSocketStats, messages_received),
+      KYUU_COUNTER(WebSocketStats, messages_sent),
+      KYUU_COUNTER(WebSocketStats, bytes_received),
+      KYUU_COUNTER(WebSocketStats, pings_received),
+      KYUU_COUNTER(WebSocketStats, pongs_received),
+      KYUU_COUNTER(WebSocketStats, bytes_after_close),
+  };
 };
+static_assert(Countable<WebSocketStats>);
 
 class WebSocket {
  public:

@@ -1,0 +1,30 @@
+// What the fuzzers of signaling do with their bytes: each plays a part of the
+// package with them, and aborts if a promise is broken.
+
+#ifndef KYUU_SIGNALING_TESTING_PLAYS_H_
+#define KYUU_SIGNALING_TESTING_PLAYS_H_
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+
+namespace kyuu::signaling {
+
+// Bytes cut anywhere into the server's end of a stream: every request is
+// answered or refused, the path stays below "/", and cutting changes nothing.
+void PlayHttp(absl::Span<const uint8_t> input);
+// Any text as a message of either side: our JSON scanner agrees with
+// nlohmann-json, and what parses is written to what parses to the same.
+void PlayMessage(absl::Span<const uint8_t> input);
+// Five connections that come, go, and say what the input says, some of it
+// damaged: whatever is sent is a message of the protocol, sessions open and
+// close in pairs, and nothing is left when all have gone.
+void PlayServer(absl::Span<const uint8_t> input);
+// Bytes cut anywhere into a WebSocket of either role, among sends, closes and
+// timeouts: bounds hold, Closed comes once and last, and what it sends is
+// understood by the other role.
+void PlayWebSocket(absl::Span<const uint8_t> input);
+
+}  // namespace kyuu::signaling
+
+#endif  // KYUU_SIGNALING_TESTING_PLAYS_H_
