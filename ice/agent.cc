@@ -45,7 +45,7 @@ Agent::Agent(Role role, const Credentials& local, Random& random,
       random_(&random),
       role_(role),
       tie_breaker_(random.U64()),
-      current_(std::make_unique<Generation>(local)) {
+      current_(std::make_unique<Generation>(local, options)) {
   KYUU_CHECK(local.Validate().ok());
   told_.role = role;
 }
@@ -62,10 +62,9 @@ void Agent::SetRole(absl::Time now, Role role) {
 void Agent::SwitchRole(Role role) {
   role_ = role;
   current_->Relabel(bases_, role);
-  for (Pair& pair : current_->pairs) {
-    if (pair.nomination != Nomination::kNominated) {
-      pair.nomination = Nomination::kNone;
-    }
+  for (size_t i = 0; i < current_->pairs.size(); ++i) {
+    Pair& pair = current_->pairs.Edit(i);
+    if (!pair.nominated()) pair.nomination = Nomination::kNone;
   }
 }
 
@@ -119,7 +118,7 @@ absl::Status Agent::Restart(absl::Time now, const Credentials& local) {
   }
   // Of two restarts in a row, the path that works comes from the first.
   if (current_->InUse()) previous_ = std::move(current_);
-  current_ = std::make_unique<Generation>(local);
+  current_ = std::make_unique<Generation>(local, options_);
   timers_.StopAll();
   responses_.clear();
   responses_taken_ = 0;
@@ -133,7 +132,7 @@ void Agent::Close(absl::Time) {
   if (state_ == AgentState::kClosed) return;
   state_ = AgentState::kClosed;
   timers_.StopAll();
-  current_ = std::make_unique<Generation>(current_->local);
+  current_ = std::make_unique<Generation>(current_->local, options_);
   previous_.reset();
   responses_.clear();
   responses_taken_ = 0;
@@ -221,6 +220,11 @@ std::optional<Datagram> Agent::PollTransmit(absl::Time now,
                      timers_.deadline(Timer::kKeepalive))) {
     return std::nullopt;
   }
+  // Whoever does not call HandleTimeout() in time shall lose nothing by it.
+  if (now >= current_->pairs.NextTimeout(internal::PairTimer::kCheck)) {
+    ExpireChecks(now);
+    Update(now);
+  }
   std::optional<Datagram> datagram = NextKeepalive(now, *current_, out);
   if (!datagram && previous_) datagram = NextKeepalive(now, *previous_, out);
   if (!datagram) datagram = NextCheck(now, out);
@@ -244,7 +248,7 @@ std::optional<AgentEvent> Agent::PollEvent() {
   if (const Pair* pair = PairInUse()) {
     const Generation& g = current_->InUse() ? *current_ : *previous_;
     const SelectedPair selected{pair->path, pair->local_type,
-                                g.remotes[pair->remote].type,
+                                g.remotes()[pair->remote].type,
                                 pair->nominated()};
     if (!told_.pair || told_.pair->path != selected.path ||
         told_.pair->local_type != selected.local_type ||

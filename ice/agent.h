@@ -124,6 +124,9 @@ class Agent {
   std::optional<absl::Duration> rtt() const;
   std::vector<PairInfo> pairs() const;
   const AgentStats& stats() const { return stats_; }
+  // How many pairs the agent has looked at to do its work, for tests and
+  // benchmarks: what must not grow with the number of pairs.
+  uint64_t pair_visits() const;
   std::string DebugString() const;
 
  private:
@@ -177,6 +180,7 @@ class Agent {
   bool ChecksRunning() const;
   absl::Time NextCheckTime() const;
   std::optional<Datagram> NextCheck(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<size_t> NextRepeat(absl::Time now);
   std::optional<Datagram> StartCheck(absl::Time now, size_t index,
                                      absl::Span<uint8_t> out);
   std::optional<Datagram> RepeatCheck(absl::Time now, size_t index,
@@ -201,15 +205,14 @@ class Agent {
   void Select(absl::Time now, size_t index);
   bool ShouldRenominate(absl::Time now, const Pair& best);
   void Suspect(absl::Time now, size_t index);
-  absl::Duration ProbeInterval(const Pair& pair) const;
   void Hasten(absl::Time now, const Pair& valid);
   void ReviewConsent(absl::Time now, Generation& g);
   void Resume();
-  absl::Duration CheckTimeout(const Pair& pair) const;
+  absl::Duration CheckTimeout(const Pair& pair,
+                              const internal::InProgress& check) const;
   bool IsTrusted(const Pair& pair) const;
   int QuickChecks(const Pair& pair) const;
   int TransmissionsMax(const Pair& pair) const;
-  absl::Duration SuspectAfter(const Pair& pair) const;
   absl::Duration ConsentInterval();
   AgentState ComputeState(absl::Time now) const;
   const Pair* PairInUse() const;

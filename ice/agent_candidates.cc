@@ -52,7 +52,7 @@ absl::Status Agent::AddLocalCandidate(absl::Time now,
   } else {
     bases_.push_back({base, candidate.type, candidate.priority,
                       Intern(candidate.foundation)});
-    for (size_t i = 0; i < current_->remotes.size(); ++i) PairRemote(i);
+    for (size_t i = 0; i < current_->remotes().size(); ++i) PairRemote(i);
   }
   Update(now);
   return absl::OkStatus();
@@ -82,10 +82,7 @@ void Agent::RemoveBase(absl::Time now, size_t index) {
   for (Generation* g : {current_.get(), previous_.get()}) {
     if (g == nullptr) continue;
     const bool worked = g->InUse().has_value();
-    g->RemovePairs([&](const Pair& pair) { return pair.base == index; });
-    for (Pair& pair : g->pairs) {
-      if (pair.base > index) --pair.base;
-    }
+    g->RemoveBase(index);
     if (g != current_.get() || g->InUse() || !worked) continue;
     // It was our address that went, not the peer's consent: an address that
     // comes, or one that failed before, may still reach it.
@@ -120,7 +117,7 @@ void Agent::AdmitRemoteCandidate(absl::Time now, const Candidate& candidate) {
   }
   if (candidate.is_name()) {
     // Other names than mDNS ones would let the peer make us ask a server of
-    // its choice (S12).
+    // its choice.
     if (!candidate.is_mdns()) {
       ++stats_.candidate_ignored_name;
     } else if (names_.size() >= options_.max_pending_names) {
@@ -142,12 +139,10 @@ void Agent::AdmitRemoteCandidate(absl::Time now, const Candidate& candidate) {
   if (std::optional<size_t> known = g.FindRemote(candidate.address)) {
     // A peer-reflexive candidate learned from a check gets its true labels; of
     // two signalled ones the better counts.
-    RemoteCandidate& remote = g.remotes[*known];
+    const RemoteCandidate& remote = g.remotes()[*known];
     if (remote.type == CandidateType::kPeerReflexive ||
         remote.priority < candidate.priority) {
-      remote.type = candidate.type;
-      remote.priority = candidate.priority;
-      remote.foundation = foundation;
+      g.LabelRemote(*known, candidate.type, candidate.priority, foundation);
       g.Relabel(bases_, role_);
       PairRemote(*known);
     }
@@ -173,9 +168,9 @@ std::optional<size_t> Agent::AddRemote(const TransportAddress& address,
   Generation& g = *current_;
   const IpAddress ip = IpAddress::FromBytes(address.ip.bytes());
   const RemoteCandidate remote{{ip, address.port}, type, priority, foundation};
-  size_t index = g.remotes.size();
+  size_t index = g.remotes().size();
   if (index < options_.max_remote_candidates) {
-    g.remotes.push_back(remote);
+    g.AddRemote(remote);
   } else {
     // What the peer told counts more than where a check once came from: a
     // replayed check must not fill the list with addresses that never answer.
@@ -188,9 +183,7 @@ std::optional<size_t> Agent::AddRemote(const TransportAddress& address,
     }
     ++stats_.candidate_evicted;
     index = *useless;
-    g.RemovePairs(
-        [&](const internal::Pair& pair) { return pair.remote == index; });
-    g.remotes[index] = remote;
+    g.ReplaceRemote(index, remote);
   }
   PairRemote(index);
   return index;
@@ -200,10 +193,11 @@ void Agent::PairRemote(size_t index) {
   Generation& g = *current_;
   // What was learned from a check is paired with the base it came to only
   // (RFC 8445 section 7.3.1.4); see HandleCheck.
-  if (g.remotes[index].type == CandidateType::kPeerReflexive) return;
+  const RemoteCandidate& remote = g.remotes()[index];
+  if (remote.type == CandidateType::kPeerReflexive) return;
   for (size_t i = 0; i < bases_.size(); ++i) {
-    if (!MayPair(bases_[i], g.remotes[index]) ||
-        !MayReachInside(bases_[i], g.remotes[index]) || g.FindPair(i, index)) {
+    if (!MayPair(bases_[i], remote) || !MayReachInside(bases_[i], remote) ||
+        g.pairs.Find(i, index)) {
       continue;
     }
     if (!g.AddPair(bases_[i], i, index, role_, options_.max_pairs)) {

@@ -18,8 +18,11 @@
 namespace kyuu::ice {
 
 using internal::Base;
+using internal::InProgress;
 using internal::Nomination;
+using internal::PairTimer;
 using internal::Transaction;
+using internal::Validity;
 
 namespace {
 
@@ -85,7 +88,7 @@ void Agent::HandleResponse(absl::Time now, const Path& path,
 void Agent::HandleSuccess(absl::Time now, Generation& g,
                           const Transaction& transaction,
                           const TransportAddress& mapped) {
-  Pair& pair = g.pairs[transaction.pair];
+  Pair& pair = g.pairs.Edit(transaction.pair);
   ++pair.responses_received;
   // Karn: an answer to a retransmitted request does not tell to which one.
   if (!transaction.retransmitted) {
@@ -94,13 +97,14 @@ void Agent::HandleSuccess(absl::Time now, Generation& g,
     pair.rtt = pair.rtt == absl::ZeroDuration() ? sample
                                                 : pair.rtt * 7 / 8 + sample / 8;
   }
-  pair.last_response = now;
-  pair.unanswered_since = absl::InfiniteFuture();
-  pair.suspect = false;
-  if (std::exchange(pair.probes, 0) > 0) {
-    pair.next_keepalive = now + ConsentInterval();
+  if (pair.valid) {
+    pair.valid->last_response = now;
+    pair.valid->unanswered_since = absl::InfiniteFuture();
+    pair.valid->suspect = false;
+    if (std::exchange(pair.valid->probes, 0) > 0) {
+      pair.valid->next_keepalive = now + ConsentInterval();
+    }
   }
-  pair.authenticated = true;
   if (&g != current_.get()) return;
 
   const Base& base = bases_[pair.base];
@@ -114,12 +118,12 @@ void Agent::HandleSuccess(absl::Time now, Generation& g,
         local == locals_.end() ? CandidateType::kPeerReflexive : local->type;
   }
   if (!pair.valid) {
-    pair.valid = true;
-    pair.valid_since = now;
-    pair.next_keepalive = now + ConsentInterval();
+    pair.valid = Validity{.since = now,
+                          .last_response = now,
+                          .next_keepalive = now + ConsentInterval()};
     g.ever_valid = true;
     g.moved = false;
-    g.Unfreeze(pair.foundation);
+    g.pairs.Unfreeze(pair.foundation);
     Hasten(now, pair);
   }
   if (transaction.use_candidate && role_ == Role::kControlling) {
@@ -127,8 +131,8 @@ void Agent::HandleSuccess(absl::Time now, Generation& g,
   }
   // The answer to an older check must not end the nominating one.
   if (pair.nomination != Nomination::kNominating) {
-    pair.state = PairState::kSucceeded;
-    g.Untrigger(transaction.pair);
+    pair.check = internal::Succeeded{};
+    g.pairs.Untrigger(transaction.pair);
   }
   // Once: the answer to a later check says nothing about what is nominated.
   if (role_ == Role::kControlled && pair.nomination == Nomination::kByPeer) {
@@ -146,7 +150,7 @@ void Agent::HandleSuccess(absl::Time now, Generation& g,
 void Agent::HandleError(Generation& g, const Transaction& transaction,
                         stun::Error error) {
   if (&g != current_.get()) return;
-  Pair& pair = g.pairs[transaction.pair];
+  Pair& pair = g.pairs.Edit(transaction.pair);
   if (error == stun::Error::kRoleConflict) {
     // RFC 8445 section 7.2.5.1. If the role has changed since, this conflict is
     // settled already.
@@ -156,46 +160,42 @@ void Agent::HandleError(Generation& g, const Transaction& transaction,
                                              : Role::kControlling);
     }
     if (pair.valid) {
-      pair.state = PairState::kSucceeded;
+      pair.check = internal::Succeeded{};
     } else {
-      pair.state = PairState::kWaiting;
-      g.Trigger(transaction.pair);
+      pair.check = internal::Waiting{};
+      g.pairs.Trigger(transaction.pair);
     }
     return;
   }
   // Any other error ends the check it answers (section 7.2.5.2.4). For a
   // consent check it is no consent, and time will tell.
-  if (pair.state != PairState::kInProgress ||
-      pair.check.transaction != transaction.id) {
-    return;
-  }
+  const internal::InProgress* check = pair.in_progress();
+  if (check == nullptr || check->transaction != transaction.id) return;
   FailPair(g, transaction.pair);
 }
 
 void Agent::FailPair(Generation& g, size_t index) {
-  Pair& pair = g.pairs[index];
-  pair.state = PairState::kFailed;
-  pair.valid = false;
+  Pair& pair = g.pairs.Edit(index);
+  pair.check = internal::Failed{};
+  pair.valid.reset();
   pair.nomination = Nomination::kNone;
-  pair.suspect = false;
-  pair.check.deadline = absl::InfiniteFuture();
-  pair.unanswered_since = absl::InfiniteFuture();
-  g.Untrigger(index);
+  g.pairs.Untrigger(index);
   if (g.selected == index) g.selected.reset();
 }
 
 void Agent::ExpireChecks(absl::Time now) {
   Generation& g = *current_;
-  for (size_t i = 0; i < g.pairs.size(); ++i) {
-    Pair& pair = g.pairs[i];
-    if (pair.state != PairState::kInProgress || pair.check.deadline > now)
-      continue;
-    if (pair.check.transmissions >= TransmissionsMax(pair)) {
-      FailPair(g, i);
-    } else if (!MayRetransmit(pair)) {
+  while (const auto index = g.pairs.EditDue(PairTimer::kCheck, now)) {
+    Pair& pair = g.pairs.Edit(*index);
+    if (pair.in_progress()->transmissions >= TransmissionsMax(pair)) {
+      FailPair(g, *index);
+    } else if (MayRetransmit(pair)) {
+      pair.in_progress()->due = true;
+    } else if (pair.valid) {
       // Another pair was nominated meanwhile (RFC 8445 section 8.1.2).
-      pair.state = pair.valid ? PairState::kSucceeded : PairState::kWaiting;
-      pair.check.deadline = absl::InfiniteFuture();
+      pair.check = internal::Succeeded{};
+    } else {
+      pair.check = internal::Waiting{};
     }
   }
 }
@@ -216,7 +216,7 @@ bool Agent::IsTrusted(const Pair& pair) const {
   if (pair.responses_received > 0) return true;
   const bool wanted = pair.heard() || pair.nomination != Nomination::kNone;
   return wanted &&
-         current_->remotes[pair.remote].type != CandidateType::kPeerReflexive;
+         current_->remotes()[pair.remote].type != CandidateType::kPeerReflexive;
 }
 
 // How many of a pair's checks follow each other without waiting for the
@@ -232,17 +232,16 @@ int Agent::TransmissionsMax(const Pair& pair) const {
          (IsTrusted(pair) ? options_.quick_checks : 0);
 }
 
-// How long the last transmission may take to be answered.
-absl::Duration Agent::CheckTimeout(const Pair& pair) const {
+// How long the last transmission of `check` may take to be answered.
+absl::Duration Agent::CheckTimeout(const Pair& pair,
+                                   const InProgress& check) const {
   const int quick = QuickChecks(pair);
-  if (pair.check.transmissions <= quick) {
+  if (check.transmissions <= quick) {
     return std::max(2 * pair.rtt, options_.quick_interval);
   }
-  const int slow = pair.check.transmissions - (IsTrusted(pair) ? quick : 0);
-  return pair.check.rto *
-         options_
-             .waits[std::min(static_cast<size_t>(slow), options_.waits.size()) -
-                    1];
+  const auto slow =
+      static_cast<size_t>(check.transmissions - (IsTrusted(pair) ? quick : 0));
+  return check.rto * options_.waits[std::min(slow, options_.waits.size()) - 1];
 }
 
 bool Agent::MayRetransmit(const Pair& pair) const {
@@ -252,19 +251,13 @@ bool Agent::MayRetransmit(const Pair& pair) const {
 absl::Time Agent::NextCheckTime() const {
   const Generation& g = *current_;
   if (!g.remote) return absl::InfiniteFuture();
-  if (g.NextImmediate()) return absl::InfinitePast();
-  absl::Time next = absl::InfiniteFuture();
-  if (g.NextTriggered() || (ChecksRunning() && g.NextOrdinary())) {
-    next = next_slot_;
-  }
-  for (const Pair& pair : g.pairs) {
-    if (pair.state != PairState::kInProgress) continue;
-    const bool repeat = pair.check.transmissions < TransmissionsMax(pair) &&
-                        MayRetransmit(pair);
-    next = std::min(next, repeat ? std::max(pair.check.deadline, next_slot_)
-                                 : pair.check.deadline);
-  }
-  return next;
+  if (g.pairs.NextImmediate()) return absl::InfinitePast();
+  const bool waits =
+      g.pairs.NextTriggered() ||
+      g.pairs.NextTimeout(PairTimer::kRepeat) != absl::InfiniteFuture() ||
+      (ChecksRunning() && g.pairs.NextOrdinary());
+  const absl::Time expiry = g.pairs.NextTimeout(PairTimer::kCheck);
+  return waits ? std::min(next_slot_, expiry) : expiry;
 }
 
 std::optional<Datagram> Agent::NextCheck(absl::Time now,
@@ -275,60 +268,65 @@ std::optional<Datagram> Agent::NextCheck(absl::Time now,
   // authenticated packet from the very address calls for is as harmless as the
   // response to it, and waiting would cost every connection up to Ta. The same
   // goes for nominating a pair that works.
-  if (std::optional<size_t> index = g.NextImmediate()) {
-    g.pairs[*index].immediate = false;
+  if (const std::optional<size_t> index = g.pairs.NextImmediate()) {
+    g.pairs.Edit(*index).immediate = false;
     return StartCheck(now, *index, out);
   }
   if (now < next_slot_) return std::nullopt;
-  std::optional<size_t> next = g.NextTriggered();
+  std::optional<size_t> next = g.pairs.NextTriggered();
   if (!next) {
-    // Retransmissions that are due go before new checks.
-    for (size_t i = 0; i < g.pairs.size(); ++i) {
-      const Pair& pair = g.pairs[i];
-      if (pair.state == PairState::kInProgress && pair.check.deadline <= now &&
-          pair.check.transmissions < TransmissionsMax(pair) &&
-          MayRetransmit(pair) &&
-          (!next || pair.check.deadline < g.pairs[*next].check.deadline)) {
-        next = i;
-      }
-    }
-    if (next) {
+    // Repetitions that are due go before new checks.
+    if (const std::optional<size_t> due = NextRepeat(now)) {
       next_slot_ = now + options_.ta;
-      return RepeatCheck(now, *next, out);
+      return RepeatCheck(now, *due, out);
     }
-    if (ChecksRunning()) next = g.NextOrdinary();
+    if (ChecksRunning()) next = g.pairs.NextOrdinary();
   }
   if (!next) return std::nullopt;
   next_slot_ = now + options_.ta;
   return StartCheck(now, *next, out);
 }
 
+// What was to be repeated when its time came may not have to be any more.
+std::optional<size_t> Agent::NextRepeat(absl::Time now) {
+  Generation& g = *current_;
+  while (const auto index = g.pairs.EditDue(PairTimer::kRepeat, now)) {
+    Pair& pair = g.pairs.Edit(*index);
+    pair.in_progress()->due = false;
+    if (pair.in_progress()->transmissions < TransmissionsMax(pair) &&
+        MayRetransmit(pair)) {
+      return index;
+    }
+  }
+  return std::nullopt;
+}
+
 std::optional<Datagram> Agent::StartCheck(absl::Time now, size_t index,
                                           absl::Span<uint8_t> out) {
   Generation& g = *current_;
-  Pair& pair = g.pairs[index];
-  g.Untrigger(index);
-  pair.state = PairState::kInProgress;
-  // RFC 8445 section 14.3.
-  pair.check.rto =
-      std::max(options_.rto_initial,
-               options_.ta * static_cast<int64_t>(g.CountActive()));
+  g.pairs.Untrigger(index);
+  Pair& pair = g.pairs.Edit(index);
   // What had all its packets and never answered gets one more, not as many.
   const int most = TransmissionsMax(pair);
   const bool hopeless = pair.responses_received == 0 &&
                         pair.checks_sent >= static_cast<uint64_t>(most);
-  pair.check.transmissions = hopeless ? most - 1 : 0;
+  InProgress& check = pair.check.emplace<InProgress>();
+  check.transmissions = hopeless ? most - 1 : 0;
+  // RFC 8445 section 14.3.
+  check.rto =
+      std::max(options_.rto_initial,
+               options_.ta * static_cast<int64_t>(g.pairs.CountActive()));
   BeginTransaction(now, index);
   return Transmit(now, pair, out);
 }
 
 std::optional<Datagram> Agent::RepeatCheck(absl::Time now, size_t index,
                                            absl::Span<uint8_t> out) {
-  Pair& pair = current_->pairs[index];
-  if (pair.check.transmissions <= QuickChecks(pair)) {
+  Pair& pair = current_->pairs.Edit(index);
+  if (pair.in_progress()->transmissions <= QuickChecks(pair)) {
     BeginTransaction(now, index);
   } else {
-    current_->MarkRetransmitted(pair.check.transaction);
+    current_->MarkRetransmitted(pair.in_progress()->transaction);
   }
   return Transmit(now, pair, out);
 }
@@ -336,58 +334,60 @@ std::optional<Datagram> Agent::RepeatCheck(absl::Time now, size_t index,
 // The pair's next check is another transaction; answers to the ones before it
 // still count (RFC 8445 section 7.3.1.4).
 void Agent::BeginTransaction(absl::Time now, size_t index) {
-  Pair& pair = current_->pairs[index];
-  pair.check.transaction = stun::TransactionId::Generate(*random_);
-  current_->AddTransaction(
-      {pair.check.transaction, static_cast<uint16_t>(index), role_,
-       pair.nomination == Nomination::kNominating, /*retransmitted=*/false,
-       now},
-      options_.max_transactions);
+  Pair& pair = current_->pairs.Edit(index);
+  const stun::TransactionId id = stun::TransactionId::Generate(*random_);
+  pair.in_progress()->transaction = id;
+  current_->AddTransaction({id, static_cast<uint16_t>(index), role_,
+                            pair.nomination == Nomination::kNominating,
+                            /*retransmitted=*/false, now},
+                           options_.max_transactions);
 }
 
 std::optional<Datagram> Agent::Transmit(absl::Time now, Pair& pair,
                                         absl::Span<uint8_t> out) {
-  ++pair.check.transmissions;
+  InProgress& check = *pair.in_progress();
+  ++check.transmissions;
+  check.deadline = now + CheckTimeout(pair, check);
   ++pair.checks_sent;
-  pair.check.first_sent = std::min(pair.check.first_sent, now);
-  pair.check.last_sent = now;
-  pair.check.deadline = now + CheckTimeout(pair);
+  pair.first_sent = std::min(pair.first_sent, now);
+  pair.last_sent = now;
   ++stats_.checks_sent;
-  return WriteCheck(*current_, pair, pair.check.transaction,
+  return WriteCheck(*current_, pair, check.transaction,
                     pair.nomination == Nomination::kNominating, out);
 }
 
 std::optional<Datagram> Agent::NextKeepalive(absl::Time now, Generation& g,
                                              absl::Span<uint8_t> out) {
-  for (size_t i = 0; i < g.pairs.size(); ++i) {
-    Pair& pair = g.pairs[i];
-    if (!pair.valid || !pair.kept || pair.next_keepalive > now) continue;
-    // Not repeated when lost: each is a new transaction (RFC 7675 section 5.1).
-    const stun::TransactionId id = stun::TransactionId::Generate(*random_);
-    g.AddTransaction({id, static_cast<uint16_t>(i), role_,
-                      /*use_candidate=*/false, /*retransmitted=*/false, now},
-                     options_.max_transactions);
-    if (pair.probes > 0) {
-      pair.probes = std::min(pair.probes + 1, options_.probes);
-    }
-    const bool missing = pair.unanswered_since != absl::InfiniteFuture();
-    if (!missing) pair.unanswered_since = now;
-    if (g.InUse() == i) {
-      pair.next_keepalive = now + (pair.probes > 0 ? ProbeInterval(pair)
-                                   : pair.suspect  ? options_.suspect_after
-                                                   : ConsentInterval());
-    } else {
-      pair.next_keepalive =
-          now + (missing ? ConsentInterval() : options_.keepalive_interval);
-    }
-    ++pair.checks_sent;
-    ++stats_.consent_sent;
-    // Says again what is nominated, for a peer that has lost it.
-    const bool use_candidate =
-        &g == current_.get() && g.selected == i && role_ == Role::kControlling;
-    return WriteCheck(g, pair, id, use_candidate, out);
+  const std::optional<size_t> index =
+      g.pairs.EditDue(PairTimer::kKeepalive, now);
+  if (!index) return std::nullopt;
+  Pair& pair = g.pairs.Edit(*index);
+  Validity& valid = *pair.valid;
+  // Not repeated when lost: each is a new transaction (RFC 7675 section 5.1).
+  const stun::TransactionId id = stun::TransactionId::Generate(*random_);
+  g.AddTransaction({id, static_cast<uint16_t>(*index), role_,
+                    /*use_candidate=*/false, /*retransmitted=*/false, now},
+                   options_.max_transactions);
+  if (valid.probes > 0) {
+    valid.probes = std::min(valid.probes + 1, options_.probes);
   }
-  return std::nullopt;
+  const bool missing = valid.unanswered_since != absl::InfiniteFuture();
+  if (!missing) valid.unanswered_since = now;
+  if (g.InUse() == index) {
+    valid.next_keepalive =
+        now + (valid.probes > 0 ? g.pairs.liveness().ProbeInterval(pair)
+               : valid.suspect  ? options_.suspect_after
+                                : ConsentInterval());
+  } else {
+    valid.next_keepalive =
+        now + (missing ? ConsentInterval() : options_.keepalive_interval);
+  }
+  ++pair.checks_sent;
+  ++stats_.consent_sent;
+  // Says again what is nominated, for a peer that has lost it.
+  const bool use_candidate = &g == current_.get() && g.selected == *index &&
+                             role_ == Role::kControlling;
+  return WriteCheck(g, pair, id, use_candidate, out);
 }
 
 std::optional<Datagram> Agent::WriteCheck(const Generation& g, const Pair& pair,

@@ -258,23 +258,65 @@ TEST(AgentFailover, LostPacketsCostFewRoundTrips) {
   EXPECT_LE(far.p99, 16);
 }
 
-TEST(AgentFailover, PayloadDoesNotLookAtThePairs) {
+// What a peer in use does: how many pairs it looks at for each datagram.
+struct Work {
+  size_t pairs;
+  double per_payload;
+  double per_check;
+};
+Work WorkWith(int addresses) {
+  std::vector<TransportAddress> locals_a, locals_b;
+  for (int i = 0; i < addresses; ++i) {
+    const auto host = static_cast<uint8_t>(i + 1);
+    locals_a.push_back({IpAddress::V4(192, 0, 2, host), 5000});
+    locals_b.push_back({IpAddress::V4(198, 51, 100, host), 6000});
+  }
   sim::Network network({.seed = 1});
-  World w(kTwoA, kTwoB, sim::kInternet, network, Options(kTwoA));
-  ASSERT_TRUE(w.Connect());
-  network.RunFor(absl::Seconds(1));
+  World w(locals_a, locals_b, sim::kInternet, network, Options(locals_a));
+  EXPECT_TRUE(w.Connect());
+  network.RunFor(absl::Seconds(10));
+  const Agent& agent = w.a.ice.agent();
+  Work work{agent.pairs().size(), 0, 0};
+
+  constexpr int kPayloads = 1000;
+  uint64_t before = agent.pair_visits();
   std::array<uint8_t, 1500> out;
-  const uint64_t before = w.a.ice.agent().stats().pair_scans;
   const absl::Time now = network.now();
-  for (int i = 0; i < 1000; ++i) {
-    ASSERT_TRUE(w.a.ice.Send(now, AsBytes(kPayload), absl::MakeSpan(out)));
+  for (int i = 0; i < kPayloads; ++i) {
+    EXPECT_TRUE(w.a.ice.Send(now, AsBytes(kPayload), absl::MakeSpan(out)));
     EXPECT_FALSE(w.a.ice.PollTransmit(now, absl::MakeSpan(out)));
     w.a.HandlePacket(now, {*w.a.ice.selected_path(), AsBytes(kPayload)});
     w.a.ice.HandleTimeout(now);
     EXPECT_GT(w.a.ice.NextTimeout(), now);
   }
-  EXPECT_EQ(w.a.data.size(), 1000u);
-  EXPECT_EQ(w.a.ice.agent().stats().pair_scans, before);
+  EXPECT_EQ(w.a.data.size(), kPayloads);
+  work.per_payload =
+      static_cast<double>(agent.pair_visits() - before) / kPayloads;
+
+  before = agent.pair_visits();
+  const auto datagrams = [&] {
+    const AgentStats& s = agent.stats();
+    return s.requests_received + s.responses_received + s.checks_sent +
+           s.consent_sent;
+  };
+  const uint64_t datagrams_before = datagrams();
+  network.RunFor(absl::Minutes(5));
+  work.per_check = static_cast<double>(agent.pair_visits() - before) /
+                   static_cast<double>(datagrams() - datagrams_before);
+  std::printf("%zu pairs: looked at per payload %.1f, per check %.1f\n",
+              work.pairs, work.per_payload, work.per_check);
+  return work;
+}
+
+TEST(AgentFailover, WorkDoesNotGrowWithTheNumberOfPairs) {
+  const Work few = WorkWith(1);
+  const Work many = WorkWith(10);
+  EXPECT_EQ(few.pairs, 1u);
+  EXPECT_EQ(many.pairs, 100u);
+  EXPECT_EQ(many.per_payload, few.per_payload);
+  EXPECT_LE(many.per_payload, 12);
+  EXPECT_LE(many.per_check, 1.5 * few.per_check);
+  EXPECT_LE(many.per_check, 40);
 }
 
 }  // namespace

@@ -22,8 +22,8 @@ using internal::RemoteCandidate;
 
 // Returns the generation whose credentials the request was made with; nullptr
 // (and counts) if none. A request that is not authenticated gets no answer,
-// not even an error: whoever forged its source shall get nothing from us (S7;
-// RFC 8489 section 9.1.3 would answer 400 or 401).
+// not even an error: whoever forged its source shall get nothing from us (RFC
+// 8489 section 9.1.3 would answer 400 or 401).
 internal::Generation* Agent::Authenticate(const stun::MessageView& message) {
   const auto username = message.Get<stun::Username>();
   if (!username || !message.HasIntegrity()) {
@@ -133,7 +133,7 @@ void Agent::HandleCheck(absl::Time now, const Path& path, uint32_t priority,
                        next_reflexive_foundation_++ | 0x8000);
     if (!remote) return;
   }
-  std::optional<size_t> index = g.FindPair(*base, *remote);
+  std::optional<size_t> index = g.pairs.Find(*base, *remote);
   if (!index) {
     index = g.AddPair(bases_[*base], *base, *remote, role_, options_.max_pairs);
     if (!index) {
@@ -141,8 +141,7 @@ void Agent::HandleCheck(absl::Time now, const Path& path, uint32_t priority,
       return;
     }
   }
-  Pair& pair = g.pairs[*index];
-  pair.authenticated = true;
+  Pair& pair = g.pairs.Edit(*index);
   ++pair.requests_received;
   if (use_candidate && role_ == Role::kControlled) {
     if (pair.valid) {
@@ -153,9 +152,9 @@ void Agent::HandleCheck(absl::Time now, const Path& path, uint32_t priority,
   }
   // Its check may have been lost on the way, and the way is open now: check
   // again at once. A late answer to the old one still counts.
-  if (pair.state != PairState::kSucceeded) {
-    if (pair.state != PairState::kInProgress) pair.state = PairState::kWaiting;
-    g.Trigger(*index);
+  if (pair.state() != PairState::kSucceeded) {
+    if (!pair.in_progress()) pair.check = internal::Waiting{};
+    g.pairs.Trigger(*index);
   }
 }
 
@@ -177,11 +176,11 @@ bool Agent::CheckStranger(absl::Time now, const Path& path) {
   if (!remote) {
     remote = AddRemote(path.remote, CandidateType::kPeerReflexive,
                        TypePreference(CandidateType::kPeerReflexive) << 24 |
-                           (g.remotes[used.remote].priority & 0x00ffffff),
+                           (g.remotes()[used.remote].priority & 0x00ffffff),
                        next_reflexive_foundation_++ | 0x8000);
     if (!remote) return false;
   }
-  std::optional<size_t> index = g.FindPair(used.base, *remote);
+  std::optional<size_t> index = g.pairs.Find(used.base, *remote);
   if (!index) {
     index = g.AddPair(bases_[used.base], used.base, *remote, role_,
                       options_.max_pairs);
@@ -193,10 +192,10 @@ bool Agent::CheckStranger(absl::Time now, const Path& path) {
   ++g.strangers;
   ++stats_.strangers_checked;
   g.next_stranger = now + std::max(used.rtt, absl::Milliseconds(50));
-  Pair& pair = g.pairs[*index];
+  Pair& pair = g.pairs.Edit(*index);
   pair.rebound = true;
   pair.immediate = true;
-  g.Trigger(*index);
+  g.pairs.Trigger(*index);
   Update(now);
   return true;
 }

@@ -16,7 +16,10 @@
 
 namespace kyuu::ice {
 
+using internal::Checklist;
 using internal::Nomination;
+using internal::PairTimer;
+using internal::Validity;
 
 // Everything that follows from the state as it is now. Called after each
 // change; calling it more often does nothing.
@@ -29,15 +32,15 @@ void Agent::Update(absl::Time now) {
   const std::optional<size_t> in_use = g.InUse();
   g.Keep(in_use, options_.max_backup_pairs);
   if (in_use) {
-    Pair& pair = g.pairs[*in_use];
+    const Pair& pair = g.pairs[*in_use];
     // A reserve that came into use needs consent's shorter interval.
     const absl::Duration longest = options_.consent_interval * 1.2;
-    if (pair.next_keepalive > now + longest) {
-      pair.next_keepalive = now + ConsentInterval();
+    if (pair.valid->next_keepalive > now + longest) {
+      g.pairs.Edit(*in_use).valid->next_keepalive = now + ConsentInterval();
     }
     // Nothing that works is left: others may.
-    if (pair.suspect && !g.resumed) Resume();
-    if (!pair.suspect) g.resumed = false;
+    if (pair.suspect() && !g.resumed) Resume();
+    if (!pair.suspect()) g.resumed = false;
   }
   if (previous_) {
     const std::optional<size_t> old = previous_->InUse();
@@ -57,20 +60,17 @@ void Agent::ConsiderNomination(absl::Time now) {
   Generation& g = *current_;
   timers_.Stop(Timer::kNominate);
   if (role_ != Role::kControlling || !g.remote) return;
-  Pair* nominating = nullptr;
-  for (Pair& pair : g.pairs) {
-    if (pair.nomination == Nomination::kNominating) nominating = &pair;
-  }
-  if (nominating != nullptr && !nominating->suspect) return;
+  const std::optional<size_t> nominating = g.pairs.Nominating();
+  if (nominating && !g.pairs[*nominating].suspect()) return;
   const std::optional<size_t> best =
-      g.BestValid(internal::Generation::Among::kHealthy);
+      g.pairs.BestValid(Checklist::Among::kHealthy);
   if (!best) return;
-  if (g.selected && !g.pairs[*g.selected].suspect) {
+  if (g.selected && !g.pairs[*g.selected].suspect()) {
     if (ShouldRenominate(now, g.pairs[*best])) Nominate(*best);
     return;
   }
   // The pair being nominated fell silent, and another one works.
-  if (nominating != nullptr) nominating->nomination = Nomination::kNone;
+  if (nominating) g.pairs.Edit(*nominating).nomination = Nomination::kNone;
   const absl::Time when =
       g.selected ? now : NominationTime(g.pairs[*best]);  // Failover at once.
   if (now >= when) {
@@ -87,7 +87,7 @@ bool Agent::ShouldRenominate(absl::Time now, const Pair& best) {
   if (!IsRelayed(current_->pairs[*current_->selected]) || IsRelayed(best)) {
     return false;
   }
-  const absl::Time when = best.valid_since + options_.renomination_wait;
+  const absl::Time when = best.valid->since + options_.renomination_wait;
   if (now >= when) return true;
   timers_.Set(Timer::kNominate, when);
   return false;
@@ -95,7 +95,7 @@ bool Agent::ShouldRenominate(absl::Time now, const Pair& best) {
 
 bool Agent::IsRelayed(const Pair& pair) const {
   return bases_[pair.base].type == CandidateType::kRelayed ||
-         current_->remotes[pair.remote].type == CandidateType::kRelayed;
+         current_->remotes()[pair.remote].type == CandidateType::kRelayed;
 }
 
 // When nothing better than `best` can be expected any more: at once if no pair
@@ -107,50 +107,48 @@ absl::Time Agent::NominationTime(const Pair& best) const {
   const Generation& g = *current_;
   const bool relayed = IsRelayed(best);
   const absl::Time latest =
-      best.valid_since + (relayed ? options_.nomination_wait_relayed
-                                  : options_.nomination_wait_direct);
-  absl::Time when = best.valid_since;
+      best.valid->since + (relayed ? options_.nomination_wait_relayed
+                                   : options_.nomination_wait_direct);
+  absl::Time when = best.valid->since;
   // Direct candidates may still be on their way to us.
   if (relayed && !g.remote_done) {
     when += options_.nomination_wait_relayed / 4;
   }
-  for (const Pair& pair : g.pairs) {
-    if (pair.valid || pair.priority <= best.priority || !pair.pending()) {
-      continue;
-    }
+  for (const size_t index : g.pairs.PendingAbove(best.priority)) {
+    const Pair& pair = g.pairs[index];
+    if (pair.valid) continue;
     const bool patient = relayed && !IsRelayed(pair);
     if (pair.checks_sent < (patient ? 2u : 1u)) return latest;
     when = std::max(
-        when,
-        patient
-            ? pair.check.last_sent + std::max(best.rtt, absl::Milliseconds(50))
-            : pair.check.first_sent + best.rtt * 5 / 4 + absl::Milliseconds(5));
+        when, patient
+                  ? pair.last_sent + std::max(best.rtt, absl::Milliseconds(50))
+                  : pair.first_sent + best.rtt * 5 / 4 + absl::Milliseconds(5));
   }
   return std::min(when, latest);
 }
 
 void Agent::Nominate(size_t index) {
-  Pair& pair = current_->pairs[index];
+  Pair& pair = current_->pairs.Edit(index);
   pair.nomination = Nomination::kNominating;
   pair.immediate = true;
-  current_->Trigger(index);
+  current_->pairs.Trigger(index);
 }
 
 void Agent::Select(absl::Time now, size_t index) {
   Generation& g = *current_;
-  Pair& pair = g.pairs[index];
+  Pair& pair = g.pairs.Edit(index);
   pair.nomination = Nomination::kNominated;
   if (g.selected == index) return;
   if (g.selected && role_ == Role::kControlled) {
     // A peer that nominates aggressively means the best of all pairs (RFC 5245
     // section 8.1.1.2); one that nominates anew means the one that works.
     const Pair& old = g.pairs[*g.selected];
-    if (old.valid && !old.suspect && old.priority >= pair.priority) {
+    if (old.healthy() && old.priority >= pair.priority) {
       if (now < old.nominated_at + options_.aggressive_nomination) return;
     }
   }
   if (g.selected && role_ == Role::kControlling) {
-    g.pairs[*g.selected].nomination = Nomination::kNone;
+    g.pairs.Edit(*g.selected).nomination = Nomination::kNone;
   }
   g.selected = index;
   pair.nominated_at = now;
@@ -160,13 +158,13 @@ void Agent::Select(absl::Time now, size_t index) {
 // wait for the long first timeout before the second try.
 void Agent::Hasten(absl::Time now, const Pair& valid) {
   const absl::Duration wait = std::max(2 * valid.rtt, absl::Milliseconds(100));
-  for (Pair& pair : current_->pairs) {
-    if (pair.state != PairState::kInProgress || pair.check.transmissions != 1 ||
-        pair.priority < valid.priority) {
-      continue;
-    }
-    pair.check.deadline = std::min(pair.check.deadline,
-                                   std::max(now, pair.check.last_sent + wait));
+  Checklist& pairs = current_->pairs;
+  for (const size_t index : pairs.PendingAbove(valid.priority)) {
+    const internal::InProgress* check = pairs[index].in_progress();
+    if (check == nullptr || check->transmissions != 1 || check->due) continue;
+    Pair& pair = pairs.Edit(index);
+    pair.in_progress()->deadline =
+        std::min(check->deadline, std::max(now, pair.last_sent + wait));
   }
 }
 
@@ -174,22 +172,13 @@ void Agent::Probe(absl::Time now) {
   if (state_ == AgentState::kClosed) return;
   const std::optional<size_t> in_use = current_->InUse();
   if (!in_use) return;
-  Pair& pair = current_->pairs[*in_use];
-  if (pair.suspect || pair.probes > 0) return;
+  Validity& valid = *current_->pairs.Edit(*in_use).valid;
+  if (valid.suspect || valid.probes > 0) return;
   ++stats_.probes_started;
-  pair.probes = 1;
-  pair.unanswered_since = absl::InfiniteFuture();
-  pair.next_keepalive = now;
+  valid.probes = 1;
+  valid.unanswered_since = absl::InfiniteFuture();
+  valid.next_keepalive = now;
   Update(now);
-}
-
-absl::Duration Agent::ProbeInterval(const Pair& pair) const {
-  return std::max(options_.probe_interval, pair.rtt * 3 / 2);
-}
-
-absl::Duration Agent::SuspectAfter(const Pair& pair) const {
-  if (pair.probes > 0) return options_.probes * ProbeInterval(pair);
-  return std::max(options_.suspect_after, 3 * pair.rtt);
 }
 
 // RFC 7675 section 5.1: 0.8 to 1.2 of the interval, so that agents do not fall
@@ -200,18 +189,14 @@ absl::Duration Agent::ConsentInterval() {
 
 void Agent::ReviewConsent(absl::Time now, Generation& g) {
   const std::optional<size_t> in_use = g.InUse();
-  for (size_t i = 0; i < g.pairs.size(); ++i) {
-    Pair& pair = g.pairs[i];
-    if (!pair.valid) continue;
-    if (now >= pair.last_response + options_.consent_expiry) {
-      FailPair(g, i);
-    } else if (!pair.suspect &&
-               now >= pair.unanswered_since + SuspectAfter(pair)) {
-      if (in_use == i && &g == current_.get()) {
-        Suspect(now, i);
-      } else {
-        pair.suspect = true;
-      }
+  while (const auto index = g.pairs.EditDue(PairTimer::kConsent, now)) {
+    FailPair(g, *index);
+  }
+  while (const auto index = g.pairs.EditDue(PairTimer::kSuspect, now)) {
+    if (in_use == index && &g == current_.get()) {
+      Suspect(now, *index);
+    } else {
+      g.pairs.Edit(*index).valid->suspect = true;
     }
   }
 }
@@ -222,14 +207,15 @@ void Agent::ReviewConsent(absl::Time now, Generation& g) {
 void Agent::Suspect(absl::Time now, size_t index) {
   Generation& g = *current_;
   const uint16_t base = g.pairs[index].base;
-  for (size_t i = 0; i < g.pairs.size(); ++i) {
-    Pair& pair = g.pairs[i];
-    if (!pair.valid || (i != index && !pair.kept)) continue;
-    pair.next_keepalive = now;
-    if (pair.base != base || now == pair.last_response) continue;
-    pair.suspect = true;
-    pair.probes = 0;
-    pair.unanswered_since = std::min(pair.unanswered_since, now);
+  for (const size_t i : g.pairs.Valid()) {
+    if (i != index && !g.pairs[i].valid->kept) continue;
+    Pair& pair = g.pairs.Edit(i);
+    Validity& valid = *pair.valid;
+    valid.next_keepalive = now;
+    if (pair.base != base || now == valid.last_response) continue;
+    valid.suspect = true;
+    valid.probes = 0;
+    valid.unanswered_since = std::min(valid.unanswered_since, now);
   }
 }
 
@@ -237,23 +223,24 @@ void Agent::Suspect(absl::Time now, size_t index) {
 void Agent::Resume() {
   Generation& g = *current_;
   g.resumed = true;
-  for (Pair& pair : g.pairs) {
-    if (pair.valid || pair.state == PairState::kInProgress) continue;
+  for (size_t i = 0; i < g.pairs.size(); ++i) {
+    const Pair& pair = g.pairs[i];
+    if (pair.valid || pair.in_progress()) continue;
     // A peer that comes and goes must not make us ask for ever where nobody is.
     if (pair.responses_received == 0 &&
         pair.checks_sent >=
             2 * static_cast<uint64_t>(options_.max_transmissions)) {
       continue;
     }
-    pair.state = PairState::kWaiting;
+    g.pairs.Edit(i).check = internal::Waiting{};
   }
 }
 
 AgentState Agent::ComputeState(absl::Time now) const {
   const Generation& g = *current_;
   if (const Pair* pair = PairInUse()) {
-    if (pair->suspect &&
-        now >= pair->unanswered_since + options_.disconnected_after) {
+    if (pair->suspect() &&
+        now >= pair->valid->unanswered_since + options_.disconnected_after) {
       return AgentState::kDisconnected;
     }
     return g.selected ? AgentState::kCompleted : AgentState::kConnected;
@@ -262,44 +249,35 @@ AgentState Agent::ComputeState(absl::Time now) const {
   if (g.ever_valid) return AgentState::kFailed;
   // Even with no pair left, the peer may still reach us from an address that
   // nobody told (RFC 8863 section 4).
-  if (!g.AnyPending() && g.patience_until == absl::InfinitePast()) {
+  if (!g.pairs.AnyPending() && g.patience_until == absl::InfinitePast()) {
     return AgentState::kFailed;
   }
   return g.moved ? AgentState::kDisconnected : AgentState::kChecking;
 }
 
-// Finds the deadlines of all pairs: once for each change of the state, not for
-// each datagram that passes.
+// The deadlines as they are now. The end of each change.
 void Agent::Arm() {
-  ++stats_.pair_scans;
   timers_.Set(Timer::kRto, NextCheckTime());
-  const bool patient = current_->remote && !PairInUse() &&
+  const Pair* in_use = PairInUse();
+  const bool patient = current_->remote && in_use == nullptr &&
                        current_->patience_until != absl::InfinitePast();
   timers_.Set(Timer::kPac,
               patient ? current_->patience_until : absl::InfiniteFuture());
-  absl::Time keepalive = absl::InfiniteFuture();
-  absl::Time suspect = absl::InfiniteFuture();
-  absl::Time consent = absl::InfiniteFuture();
-  absl::Time disconnected = absl::InfiniteFuture();
-  const Pair* in_use = PairInUse();
-  for (const Generation* g : {current_.get(), previous_.get()}) {
-    if (g == nullptr) continue;
-    for (const Pair& pair : g->pairs) {
-      if (!pair.valid) continue;
-      consent = std::min(consent, pair.last_response + options_.consent_expiry);
-      if (pair.kept) keepalive = std::min(keepalive, pair.next_keepalive);
-      if (!pair.suspect) {
-        suspect = std::min(suspect, pair.unanswered_since + SuspectAfter(pair));
-      } else if (&pair == in_use && state_ != AgentState::kDisconnected) {
-        disconnected = std::min(
-            disconnected, pair.unanswered_since + options_.disconnected_after);
-      }
-    }
-  }
-  timers_.Set(Timer::kKeepalive, keepalive);
-  timers_.Set(Timer::kSuspect, suspect);
-  timers_.Set(Timer::kConsent, consent);
-  timers_.Set(Timer::kDisconnected, disconnected);
+  const auto earliest = [&](PairTimer timer) {
+    const absl::Time next = current_->pairs.NextTimeout(timer);
+    return previous_ ? std::min(next, previous_->pairs.NextTimeout(timer))
+                     : next;
+  };
+  timers_.Set(Timer::kKeepalive, earliest(PairTimer::kKeepalive));
+  timers_.Set(Timer::kSuspect, earliest(PairTimer::kSuspect));
+  timers_.Set(Timer::kConsent, earliest(PairTimer::kConsent));
+  const bool silent = in_use != nullptr && in_use->suspect() &&
+                      state_ != AgentState::kDisconnected;
+  timers_.Set(Timer::kDisconnected, silent ? in_use->valid->unanswered_since +
+                                                 options_.disconnected_after
+                                           : absl::InfiniteFuture());
+  current_->pairs.Commit();
+  if (previous_) previous_->pairs.Commit();
 }
 
 absl::Time Agent::NextTimeout() const { return timers_.NextTimeout(); }
@@ -330,15 +308,10 @@ bool Agent::doubts_path() const {
 }
 
 bool Agent::IsKnownPath(const Path& path) const {
-  const Pair* in_use = PairInUse();
-  if (in_use != nullptr && in_use->authenticated && in_use->path == path) {
-    return true;
-  }
   for (const Generation* g : {current_.get(), previous_.get()}) {
     if (g == nullptr) continue;
-    for (const Pair& pair : g->pairs) {
-      if (pair.authenticated && pair.path == path) return true;
-    }
+    const std::optional<size_t> index = g->pairs.FindPath(path);
+    if (index && g->pairs[*index].heard()) return true;
     for (const internal::EarlyCheck& check : g->early) {
       if (check.path == path) return true;
     }
@@ -355,13 +328,18 @@ std::optional<absl::Duration> Agent::rtt() const {
 std::vector<PairInfo> Agent::pairs() const {
   std::vector<PairInfo> infos;
   infos.reserve(current_->pairs.size());
-  for (const Pair& pair : current_->pairs) {
-    infos.push_back(
-        {pair.path, pair.local_type, current_->remotes[pair.remote].type,
-         pair.state, pair.priority, pair.valid, pair.nominated(), pair.rtt,
-         pair.checks_sent, pair.responses_received, pair.requests_received});
+  for (const Pair& pair : current_->pairs.all()) {
+    infos.push_back({pair.path, pair.local_type,
+                     current_->remotes()[pair.remote].type, pair.state(),
+                     pair.priority, pair.valid.has_value(), pair.nominated(),
+                     pair.rtt, pair.checks_sent, pair.responses_received,
+                     pair.requests_received});
   }
   return infos;
+}
+
+uint64_t Agent::pair_visits() const {
+  return current_->pairs.visits() + (previous_ ? previous_->pairs.visits() : 0);
 }
 
 absl::string_view ToString(Role role) {

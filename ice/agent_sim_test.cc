@@ -306,7 +306,7 @@ TEST(AgentSim, ConsentIsAskedEveryFourToSixSeconds) {
   EXPECT_GT(most - least, absl::Seconds(1));
 }
 
-// S8: after 30 s without a valid response nothing is sent to the peer any more.
+// After 30 s without a valid response nothing is sent to the peer any more.
 TEST(AgentSim, ConsentLossEndsSending) {
   World w;
   ASSERT_TRUE(w.Connect());

@@ -1,26 +1,23 @@
-// One agent and a hand-made peer: what is refused, what is ignored, what is
-// bounded. Rows S1 to S8 and S13 name known defects of other agents.
+// One agent and a hand-made peer: what is refused, what is ignored, who
+// controls, what is nominated.
 
 #include "ice/agent.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/address.h"
-#include "base/bytes.h"
-#include "base/random.h"
 #include "base/testing.h"
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
 #include "ice/credentials.h"
+#include "ice/testing/agent_fixture.h"
 #include "stun/attributes.h"
 #include "stun/integrity.h"
 #include "stun/message.h"
@@ -29,144 +26,13 @@
 namespace kyuu::ice {
 namespace {
 
-using Bytes = std::vector<uint8_t>;
-
-TransportAddress At(absl::string_view text) {
-  return TransportAddress::Parse(text).value();
-}
-
-const Credentials kOurs{"oursours", "ourpasswordourpassword"};
-const Credentials kTheirs{"theirs12", "theirpasswordtheirpass"};
-
-// What a request of the peer is made of; the defaults make a good one.
-struct Check {
-  std::string username = "oursours:theirs12";
-  std::string password = kOurs.password;
-  bool integrity = true;
-  bool integrity_after_fingerprint = false;
-  bool use_candidate = false;
-  std::optional<uint64_t> controlling;
-  std::optional<uint64_t> controlled;
-  std::optional<uint32_t> priority = 0x6e0001ff;
-  std::optional<uint16_t> unknown;
-  uint8_t id = 1;
-};
-
-class AgentTest : public ::testing::Test {
- protected:
-  AgentTest() : AgentTest(Role::kControlled, {}) {}
-  AgentTest(Role role, const AgentOptions& options)
-      : random_(7), agent_(role, kOurs, random_, options) {}
-
-  void AddLocal(absl::string_view address, uint32_t priority = 2130706431) {
-    Candidate c;
-    c.foundation = "1";
-    c.priority = priority;
-    c.address = At(address);
-    EXPECT_OK(agent_.AddLocalCandidate(now_, c));
-  }
-  void AddRemote(absl::string_view line) {
-    agent_.AddRemoteCandidate(now_, Candidate::Parse(line).value());
-  }
-  // One candidate each, and credentials.
-  void Begin() {
-    AddLocal("192.0.2.1:1");
-    ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
-    AddRemote("1 1 udp 2130706431 192.0.2.2 2 typ host");
-  }
-
-  static Bytes Make(const Check& check) {
-    Bytes buffer(600);
-    stun::TransactionId id;
-    id.bytes.fill(check.id);
-    stun::MessageWriter w(absl::MakeSpan(buffer), stun::MessageClass::kRequest,
-                          stun::Method::kBinding, id);
-    if (!check.username.empty()) w.Add(stun::Username{check.username});
-    if (check.use_candidate) w.Add(stun::UseCandidate{});
-    if (check.controlling) w.Add(stun::IceControlling{*check.controlling});
-    if (check.controlled) w.Add(stun::IceControlled{*check.controlled});
-    if (check.priority) w.Add(stun::Priority{*check.priority});
-    if (check.unknown) w.AddRaw(*check.unknown, {});
-    if (check.integrity) {
-      w.AddIntegrity(stun::IntegrityKey::ShortTerm(check.password));
-    }
-    w.AddFingerprint();
-    const absl::Span<const uint8_t> bytes = w.Finish();
-    return Bytes(bytes.begin(), bytes.end());
-  }
-  void Receive(const Bytes& bytes, absl::string_view from = "192.0.2.2:2",
-               absl::string_view to = "192.0.2.1:1") {
-    agent_.HandlePacket(now_, {{At(to), At(from), Transport::kUdp}, bytes});
-  }
-  // The next datagram that the agent sends, copied.
-  struct Sent {
-    Path path;
-    Bytes bytes;
-    stun::MessageView view() const {
-      return stun::MessageView::Parse(bytes).value();
-    }
-  };
-  std::optional<Sent> Poll() {
-    auto d = agent_.PollTransmit(now_, absl::MakeSpan(buffer_));
-    if (!d) return std::nullopt;
-    return Sent{d->path, Bytes(d->bytes.begin(), d->bytes.end())};
-  }
-  int PollAll() {
-    int count = 0;
-    while (Poll()) ++count;
-    return count;
-  }
-  // Lets time pass, running timers and dropping what is sent; counts it.
-  int Pass(absl::Duration duration) {
-    const absl::Time end = now_ + duration;
-    int sent = PollAll();
-    while (agent_.NextTimeout() <= end) {
-      now_ = std::max(now_, agent_.NextTimeout());
-      agent_.HandleTimeout(now_);
-      sent += PollAll();
-    }
-    now_ = end;
-    return sent;
-  }
-  static Bytes Answer(const Sent& request, const std::string& password,
-                      bool integrity = true,
-                      std::optional<stun::Error> error = std::nullopt) {
-    Bytes buffer(600);
-    stun::MessageWriter w(
-        absl::MakeSpan(buffer),
-        error ? stun::MessageClass::kError : stun::MessageClass::kSuccess,
-        stun::Method::kBinding, request.view().transaction_id());
-    if (error) {
-      w.Add(stun::ErrorCode{*error, ""});
-    } else {
-      w.Add(stun::XorMappedAddress{request.path.local});
-    }
-    if (integrity) w.AddIntegrity(stun::IntegrityKey::ShortTerm(password));
-    w.AddFingerprint();
-    const absl::Span<const uint8_t> bytes = w.Finish();
-    return Bytes(bytes.begin(), bytes.end());
-  }
-  // Brings the pair 192.0.2.1:1 - 192.0.2.2:2 to be nominated by the peer.
-  void Connect() {
-    Begin();
-    auto request = Poll();
-    ASSERT_TRUE(request);
-    Receive(Answer(*request, kTheirs.password));
-    Receive(Make({.use_candidate = true, .controlling = 1}));
-    EXPECT_EQ(PollAll(), 1);
-    ASSERT_EQ(agent_.state(), AgentState::kCompleted);
-  }
-
-  SeededRandom random_;
-  Agent agent_;
-  absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
-  std::array<uint8_t, 1500> buffer_;
-};
-
-class ControllingAgentTest : public AgentTest {
- protected:
-  ControllingAgentTest() : AgentTest(Role::kControlling, {}) {}
-};
+using testing::AgentTest;
+using testing::At;
+using testing::Bytes;
+using testing::Check;
+using testing::ControllingAgentTest;
+using testing::kOurs;
+using testing::kTheirs;
 
 // --- Authentication ---
 
@@ -195,7 +61,7 @@ TEST_F(AgentTest, AnswersAGoodCheckAndChecksBack) {
       request.CheckIntegrity(stun::IntegrityKey::ShortTerm(kTheirs.password)));
 }
 
-TEST_F(AgentTest, S1UnauthenticatedRequestsChangeNothing) {
+TEST_F(AgentTest, UnauthenticatedRequestsChangeNothing) {
   Begin();
   PollAll();
   const std::string before = agent_.DebugString();
@@ -241,7 +107,7 @@ TEST_F(AgentTest, S1UnauthenticatedRequestsChangeNothing) {
   EXPECT_EQ(agent_.stats().requests_received, 0u);
 }
 
-TEST_F(AgentTest, S1IntegrityBehindFingerprintIsNone) {
+TEST_F(AgentTest, IntegrityBehindFingerprintIsNone) {
   Begin();
   PollAll();
   const Bytes good = Make({.use_candidate = true, .controlling = 1});
@@ -254,7 +120,7 @@ TEST_F(AgentTest, S1IntegrityBehindFingerprintIsNone) {
   EXPECT_EQ(agent_.stats().requests_received, 0u);
 }
 
-TEST_F(AgentTest, S1CredentialsBeforeTheLastRestartAreStale) {
+TEST_F(AgentTest, CredentialsBeforeTheLastRestartAreStale) {
   Begin();
   PollAll();
   const Credentials next{"newsours", "newpasswordnewpassword"};
@@ -287,7 +153,7 @@ TEST_F(AgentTest, EveryFlippedBitOfACheckIsRefused) {
   EXPECT_EQ(agent_.stats().requests_received, 0u);
 }
 
-TEST_F(AgentTest, S2ForgedRequestsDoNotDelayTheGoodPeer) {
+TEST_F(AgentTest, ForgedRequestsDoNotDelayTheGoodPeer) {
   Begin();
   Bytes forged = Make({.password = "guessguessguessguessgu",
                        .use_candidate = true,
@@ -304,7 +170,7 @@ TEST_F(AgentTest, S2ForgedRequestsDoNotDelayTheGoodPeer) {
   EXPECT_EQ(agent_.state(), AgentState::kCompleted);
 }
 
-TEST_F(AgentTest, S3UnauthenticatedErrorsChangeNothing) {
+TEST_F(AgentTest, UnauthenticatedErrorsChangeNothing) {
   Begin();
   auto request = Poll();
   ASSERT_TRUE(request);
@@ -323,7 +189,7 @@ TEST_F(AgentTest, S3UnauthenticatedErrorsChangeNothing) {
   EXPECT_EQ(agent_.state(), AgentState::kConnected);
 }
 
-TEST_F(AgentTest, S4AnswersFromElsewhereAreIgnored) {
+TEST_F(AgentTest, AnswersFromElsewhereAreIgnored) {
   Begin();
   AddLocal("192.0.2.7:7", 100);
   auto request = Poll();
@@ -345,7 +211,7 @@ TEST_F(AgentTest, S4AnswersFromElsewhereAreIgnored) {
   EXPECT_EQ(agent_.stats().drop_unknown_transaction, 2u);
 }
 
-TEST_F(AgentTest, S5PathsAreUnknownUntilAuthenticated) {
+TEST_F(AgentTest, PathsAreUnknownUntilAuthenticated) {
   Begin();
   PollAll();
   const Path path{At("192.0.2.1:1"), At("192.0.2.2:2"), Transport::kUdp};
@@ -359,81 +225,7 @@ TEST_F(AgentTest, S5PathsAreUnknownUntilAuthenticated) {
   EXPECT_FALSE(agent_.IsKnownPath(other));
 }
 
-TEST_F(AgentTest, S6ManyCandidatesOfOneVictimAreBounded) {
-  AddLocal("192.0.2.1:1");
-  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
-  for (int i = 1; i <= 1000; ++i) {
-    AddRemote(absl::StrCat(i, " 1 udp ", i, " 198.51.100.1 ", i, " typ host"));
-  }
-  EXPECT_EQ(agent_.pairs().size(), 100u);
-  EXPECT_EQ(agent_.stats().candidate_limit, 900u);
-  size_t bytes = 0;
-  int packets = 0;
-  absl::Time last = absl::InfinitePast();
-  const absl::Time start = now_;
-  while (now_ < start + absl::Minutes(10)) {
-    while (auto sent = Poll()) {
-      EXPECT_GE(now_ - last, absl::Milliseconds(50));
-      last = now_;
-      bytes += sent->bytes.size();
-      ++packets;
-    }
-    if (agent_.NextTimeout() == absl::InfiniteFuture()) break;
-    now_ = std::max(now_, agent_.NextTimeout());
-    agent_.HandleTimeout(now_);
-  }
-  EXPECT_EQ(packets, 700);  // 100 pairs, seven times each.
-  EXPECT_LE(bytes, 700u * 120);
-  EXPECT_EQ(agent_.state(), AgentState::kFailed);
-}
-
-TEST_F(AgentTest, S6ForbiddenAddressesGetNothing) {
-  AddLocal("192.0.2.1:1");
-  AddLocal("[2001:db8::1]:1");
-  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
-  for (const char* address :
-       {"127.0.0.1 5", "127.9.9.9 5", "::1 5", "224.0.0.1 5", "ff02::1 5",
-        "255.255.255.255 5", "0.0.0.0 5", ":: 5", "198.51.100.1 0",
-        "::ffff:127.0.0.1 5"}) {
-    AddRemote(absl::StrCat("1 1 udp 7 ", address, " typ host"));
-  }
-  // Loopback ones may become of use, with an address of ours.
-  EXPECT_EQ(agent_.stats().candidate_ignored_address, 6u);
-  EXPECT_TRUE(agent_.pairs().empty());
-  EXPECT_EQ(Pass(absl::Seconds(5)), 0);
-}
-
-TEST_F(AgentTest, LoopbackIsReachedFromLoopbackOnly) {
-  AddLocal("127.0.0.1:1");
-  AddLocal("192.0.2.1:1", 100);
-  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
-  AddRemote("1 1 udp 7 127.0.0.1 5 typ host");
-  AddRemote("1 1 udp 7 192.0.2.2 5 typ host");
-  ASSERT_EQ(agent_.pairs().size(), 2u);
-  for (const PairInfo& pair : agent_.pairs()) {
-    EXPECT_EQ(pair.path.local.ip.IsLoopback(),
-              pair.path.remote.ip.IsLoopback());
-  }
-}
-
-TEST_F(AgentTest, S7AnswersAreNoLargerThanRequests) {
-  Begin();
-  PollAll();
-  const Check kChecks[] = {
-      {.controlling = 1},
-      {.controlled = 1},  // 487
-      {.controlling = 1, .unknown = 0x7fff},
-  };
-  for (const Check& check : kChecks) {
-    const Bytes request = Make(check);
-    Receive(request, "192.0.2.2:2");
-    auto response = Poll();
-    ASSERT_TRUE(response);
-    EXPECT_LE(response->bytes.size(), request.size());
-  }
-}
-
-TEST_F(AgentTest, S8ForgedAnswersDoNotRenewConsent) {
+TEST_F(AgentTest, ForgedAnswersDoNotRenewConsent) {
   Connect();
   const absl::Time start = now_;
   while (agent_.selected_path() && now_ < start + absl::Minutes(2)) {
@@ -451,7 +243,7 @@ TEST_F(AgentTest, S8ForgedAnswersDoNotRenewConsent) {
   EXPECT_EQ(Pass(absl::Minutes(10)), 0);
 }
 
-TEST_F(AgentTest, S13RebindingDoesNotMoveTheSelectedPair) {
+TEST_F(AgentTest, RebindingDoesNotMoveTheSelectedPair) {
   Connect();
   const Path before = *agent_.selected_path();
   Receive(Make({.use_candidate = true, .controlling = 1}), "198.51.100.3:3");
@@ -467,26 +259,6 @@ TEST_F(AgentTest, S13RebindingDoesNotMoveTheSelectedPair) {
 }
 
 // --- Noise ---
-
-TEST_F(AgentTest, NoiseIsCounted) {
-  Begin();
-  PollAll();
-  Receive({});
-  Receive(Bytes(20, 0x80));
-  Receive(Bytes(64, 0));
-  EXPECT_EQ(agent_.stats().drop_not_stun, 3u);
-  Bytes allocate = Make({.controlling = 1});
-  allocate[1] = 3;
-  Receive(allocate);
-  EXPECT_EQ(agent_.stats().drop_wrong_method, 1u);
-  Bytes fingerprint = Make({.controlling = 1});
-  fingerprint.back() ^= 1;
-  Receive(fingerprint);
-  EXPECT_EQ(agent_.stats().drop_bad_fingerprint, 1u);
-  Receive(Make({.controlling = 1}), "192.0.2.2:2", "192.0.2.55:1");
-  EXPECT_EQ(agent_.stats().drop_unknown_local, 1u);
-  EXPECT_EQ(PollAll(), 0);
-}
 
 TEST_F(AgentTest, IndicationsMeanNothing) {
   Begin();
@@ -676,120 +448,13 @@ TEST_F(AgentTest, AggressiveNominationSettlesOnTheBestPair) {
   EXPECT_EQ(agent_.selected_path()->remote, At("192.0.2.2:2"));
 }
 
-// --- Limits ---
-
-TEST_F(AgentTest, ResponsesWaitingAreBounded) {
-  Begin();
-  for (int i = 0; i < 100; ++i) Receive(Make({.controlling = 1}));
-  EXPECT_EQ(agent_.stats().drop_response_queue_full, 36u);
-  int responses = 0;
-  while (auto sent = Poll()) {
-    if (sent->view().cls() == stun::MessageClass::kSuccess) ++responses;
-  }
-  EXPECT_EQ(responses, 64);
-}
-
-TEST_F(AgentTest, EarlyChecksAreBounded) {
-  AddLocal("192.0.2.1:1");
-  for (int i = 1; i <= 20; ++i) {
-    Receive(Make({.controlling = 1}), absl::StrCat("192.0.2.2:", i));
-    EXPECT_TRUE(Poll());
-  }
-  EXPECT_EQ(agent_.stats().early_check_limit, 10u);
-  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
-  EXPECT_EQ(agent_.pairs().size(), 10u);
-}
+// --- Candidates ---
 
 TEST_F(AgentTest, EarlyChecksOfAnotherPeerAreForgotten) {
   AddLocal("192.0.2.1:1");
   Receive(Make({.username = "oursours:somebody", .controlling = 1}));
   ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
   EXPECT_TRUE(agent_.pairs().empty());
-}
-
-TEST_F(AgentTest, PeerReflexiveCandidatesAreBounded) {
-  Begin();
-  for (int i = 1; i <= 500; ++i) {
-    Receive(Make({.controlling = 1}), absl::StrCat("198.51.100.1:", i));
-    PollAll();
-  }
-  EXPECT_EQ(agent_.pairs().size(), 100u);
-  EXPECT_EQ(agent_.stats().candidate_limit, 401u);
-}
-
-TEST_F(AgentTest, BetterPairsReplaceTheWorstOnes) {
-  AddLocal("192.0.2.1:1");
-  AddLocal("192.0.2.9:9", 2130706175);
-  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
-  for (int i = 1; i <= 100; ++i) {
-    AddRemote(absl::StrCat(i, " 1 udp ", i, " 198.51.100.1 ", i, " typ host"));
-  }
-  EXPECT_EQ(agent_.pairs().size(), 100u);
-  for (const PairInfo& pair : agent_.pairs()) {
-    EXPECT_GT(pair.path.remote.port, 50);
-  }
-  auto check = Poll();
-  ASSERT_TRUE(check);
-  EXPECT_EQ(check->path.remote.port, 100);
-  // One that is worse than all of them does not get in.
-  AddLocal("192.0.2.10:10", 1);
-  EXPECT_GT(agent_.stats().pair_limit, 0u);
-}
-
-TEST_F(AgentTest, NamesAreBoundedAndOnlyLocalOnesAsked) {
-  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
-  AddRemote("1 1 udp 7 evil.example 5 typ host");
-  EXPECT_EQ(agent_.stats().candidate_ignored_name, 1u);
-  for (int i = 0; i < 20; ++i) {
-    AddRemote(absl::StrCat("1 1 udp 7 n", i, ".local 5 typ host"));
-  }
-  EXPECT_EQ(agent_.stats().candidate_limit, 4u);
-  std::vector<ResolveName> asked;
-  while (auto event = agent_.PollEvent()) {
-    if (auto* resolve = std::get_if<ResolveName>(&*event)) {
-      asked.push_back(*resolve);
-    }
-  }
-  EXPECT_EQ(asked.size(), 16u);
-  // Answers: none, a forbidden one, one twice.
-  agent_.NameResolved(now_, asked[0].id, std::nullopt);
-  agent_.NameResolved(now_, asked[1].id, IpAddress::V4(224, 0, 0, 1));
-  agent_.NameResolved(now_, asked[1].id, IpAddress::V4(192, 0, 2, 2));
-  EXPECT_EQ(agent_.stats().candidate_ignored_name, 2u);
-  EXPECT_EQ(agent_.stats().candidate_ignored_address, 1u);
-}
-
-TEST_F(AgentTest, LocalCandidatesAreBoundedAndChecked) {
-  Candidate c;
-  c.foundation = "1";
-  c.priority = 7;
-  for (int i = 1; i <= 32; ++i) {
-    c.address = At(absl::StrCat("192.0.2.1:", i));
-    EXPECT_OK(agent_.AddLocalCandidate(now_, c));
-  }
-  EXPECT_OK(agent_.AddLocalCandidate(now_, c)) << "again is no error";
-  c.address = At("192.0.2.1:33");
-  EXPECT_THAT(agent_.AddLocalCandidate(now_, c),
-              StatusIs(absl::StatusCode::kResourceExhausted));
-  c.address.port = 0;
-  EXPECT_THAT(agent_.AddLocalCandidate(now_, c),
-              StatusIs(absl::StatusCode::kInvalidArgument));
-  c.address = {IpAddress(), 5};
-  EXPECT_THAT(agent_.AddLocalCandidate(now_, c),
-              StatusIs(absl::StatusCode::kInvalidArgument));
-}
-
-// --- Candidates ---
-
-TEST_F(AgentTest, CandidatesOfOtherKindsAreIgnored) {
-  Begin();
-  AddRemote("1 1 tcp 7 192.0.2.2 9 typ host tcptype active");
-  AddRemote("1 2 udp 7 192.0.2.2 3 typ host");
-  EXPECT_EQ(agent_.stats().candidate_ignored_transport, 2u);
-  AddRemote("1 1 udp 7 192.0.2.2 4 typ host ufrag another1");
-  EXPECT_EQ(agent_.stats().candidate_ignored_generation, 1u);
-  AddRemote("1 1 udp 7 192.0.2.2 4 typ host ufrag theirs12");
-  EXPECT_EQ(agent_.pairs().size(), 2u);
 }
 
 TEST_F(AgentTest, CandidatesBeforeTheCredentialsWait) {
@@ -877,16 +542,6 @@ TEST_F(AgentTest, EarlyAndRepeatedTimeoutsDoNothing) {
   for (int i = 0; i < 100; ++i) agent_.HandleTimeout(now_);
   EXPECT_EQ(PollAll(), 0);
   EXPECT_EQ(agent_.DebugString(), before);
-}
-
-TEST_F(AgentTest, ABufferTooSmallLosesThePacketOnly) {
-  Begin();
-  std::array<uint8_t, 40> small;
-  EXPECT_FALSE(agent_.PollTransmit(now_, absl::MakeSpan(small)));
-  EXPECT_EQ(agent_.stats().drop_too_big, 1u);
-  EXPECT_GT(agent_.NextTimeout(), now_);
-  now_ += absl::Milliseconds(500);
-  EXPECT_TRUE(Poll()) << "sent again like any lost packet";
 }
 
 }  // namespace

@@ -191,10 +191,7 @@ struct AgentStats {
   // Peer-reflexive ones that never worked and made room for a signalled one.
   uint64_t candidate_evicted = 0;
   uint64_t pair_limit = 0;
-  uint64_t probes_started = 0;  // Payload went unanswered.
-  // How often all pairs were looked at for their deadlines: for each change and
-  // each packet of ours, not for each datagram of payload.
-  uint64_t pair_scans = 0;
+  uint64_t probes_started = 0;     // Payload went unanswered.
   uint64_t strangers_checked = 0;  // Payload came from an unknown address.
   uint64_t stranger_limit = 0;
   uint64_t early_check_limit = 0;

@@ -16,7 +16,7 @@ TEST(Credentials, GeneratedOnesAreValidAndLongEnough) {
   const Credentials b = Credentials::Generate(random);
   EXPECT_OK(a.Validate());
   EXPECT_NE(a, b);
-  // Six bits a character: at least 24 and 128 bits (S9, RFC 8445 section 5.3).
+  // Six bits a character: at least 24 and 128 bits (RFC 8445 section 5.3).
   EXPECT_GE(a.ufrag.size() * 6, 24u);
   EXPECT_GE(a.password.size() * 6, 128u);
 }

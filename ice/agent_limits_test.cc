@@ -1,0 +1,254 @@
+// One agent and a hand-made peer: what a peer or a stranger can make us do is
+// bounded, and all that comes to nothing is counted.
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "base/testing.h"
+#include "ice/agent.h"
+#include "ice/agent_types.h"
+#include "ice/candidate.h"
+#include "ice/credentials.h"
+#include "ice/testing/agent_fixture.h"
+#include "stun/message.h"
+#include "stun/protocol.h"
+
+namespace kyuu::ice {
+namespace {
+
+using testing::AgentTest;
+using testing::At;
+using testing::Bytes;
+using testing::Check;
+using testing::kTheirs;
+
+TEST_F(AgentTest, ManyCandidatesOfOneVictimAreBounded) {
+  AddLocal("192.0.2.1:1");
+  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
+  for (int i = 1; i <= 1000; ++i) {
+    AddRemote(absl::StrCat(i, " 1 udp ", i, " 198.51.100.1 ", i, " typ host"));
+  }
+  EXPECT_EQ(agent_.pairs().size(), 100u);
+  EXPECT_EQ(agent_.stats().candidate_limit, 900u);
+  size_t bytes = 0;
+  int packets = 0;
+  absl::Time last = absl::InfinitePast();
+  const absl::Time start = now_;
+  while (now_ < start + absl::Minutes(10)) {
+    while (auto sent = Poll()) {
+      EXPECT_GE(now_ - last, absl::Milliseconds(50));
+      last = now_;
+      bytes += sent->bytes.size();
+      ++packets;
+    }
+    if (agent_.NextTimeout() == absl::InfiniteFuture()) break;
+    now_ = std::max(now_, agent_.NextTimeout());
+    agent_.HandleTimeout(now_);
+  }
+  EXPECT_EQ(packets, 700);  // 100 pairs, seven times each.
+  EXPECT_LE(bytes, 700u * 120);
+  EXPECT_EQ(agent_.state(), AgentState::kFailed);
+}
+
+TEST_F(AgentTest, ForbiddenAddressesGetNothing) {
+  AddLocal("192.0.2.1:1");
+  AddLocal("[2001:db8::1]:1");
+  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
+  uint64_t ignored = 0;
+  for (const char* address : {"224.0.0.1 5", "ff02::1 5", "255.255.255.255 5",
+                              "0.0.0.0 5", ":: 5", "198.51.100.1 0"}) {
+    AddRemote(absl::StrCat("1 1 udp 7 ", address, " typ host"));
+    EXPECT_EQ(agent_.stats().candidate_ignored_address, ++ignored) << address;
+  }
+  // The inside of a machine is judged with each address of ours, as none that
+  // may reach it need be known yet: until one is, it is as good as forbidden.
+  for (const char* address :
+       {"127.0.0.1 5", "127.9.9.9 5", "::1 5", "::ffff:127.0.0.1 5"}) {
+    AddRemote(absl::StrCat("1 1 udp 7 ", address, " typ host"));
+    EXPECT_EQ(agent_.stats().candidate_ignored_address, ignored) << address;
+  }
+  EXPECT_TRUE(agent_.pairs().empty());
+  EXPECT_EQ(Pass(absl::Seconds(5)), 0);
+  AddLocal("127.0.0.1:1");
+  EXPECT_EQ(agent_.pairs().size(), 2u);
+  for (const PairInfo& pair : agent_.pairs()) {
+    EXPECT_TRUE(pair.path.local.ip.IsLoopback());
+    EXPECT_TRUE(pair.path.remote.ip.IsLoopback());
+  }
+}
+
+TEST_F(AgentTest, LoopbackIsReachedFromLoopbackOnly) {
+  AddLocal("127.0.0.1:1");
+  AddLocal("192.0.2.1:1", 100);
+  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
+  AddRemote("1 1 udp 7 127.0.0.1 5 typ host");
+  AddRemote("1 1 udp 7 192.0.2.2 5 typ host");
+  ASSERT_EQ(agent_.pairs().size(), 2u);
+  for (const PairInfo& pair : agent_.pairs()) {
+    EXPECT_EQ(pair.path.local.ip.IsLoopback(),
+              pair.path.remote.ip.IsLoopback());
+  }
+}
+
+TEST_F(AgentTest, AnswersAreNoLargerThanRequests) {
+  Begin();
+  PollAll();
+  const Check kChecks[] = {
+      {.controlling = 1},
+      {.controlled = 1},  // 487
+      {.controlling = 1, .unknown = 0x7fff},
+  };
+  for (const Check& check : kChecks) {
+    const Bytes request = Make(check);
+    Receive(request, "192.0.2.2:2");
+    auto response = Poll();
+    ASSERT_TRUE(response);
+    EXPECT_LE(response->bytes.size(), request.size());
+  }
+}
+
+TEST_F(AgentTest, NoiseIsCounted) {
+  Begin();
+  PollAll();
+  Receive({});
+  Receive(Bytes(20, 0x80));
+  Receive(Bytes(64, 0));
+  EXPECT_EQ(agent_.stats().drop_not_stun, 3u);
+  Bytes allocate = Make({.controlling = 1});
+  allocate[1] = 3;
+  Receive(allocate);
+  EXPECT_EQ(agent_.stats().drop_wrong_method, 1u);
+  Bytes fingerprint = Make({.controlling = 1});
+  fingerprint.back() ^= 1;
+  Receive(fingerprint);
+  EXPECT_EQ(agent_.stats().drop_bad_fingerprint, 1u);
+  Receive(Make({.controlling = 1}), "192.0.2.2:2", "192.0.2.55:1");
+  EXPECT_EQ(agent_.stats().drop_unknown_local, 1u);
+  EXPECT_EQ(PollAll(), 0);
+}
+
+TEST_F(AgentTest, ResponsesWaitingAreBounded) {
+  Begin();
+  for (int i = 0; i < 100; ++i) Receive(Make({.controlling = 1}));
+  EXPECT_EQ(agent_.stats().drop_response_queue_full, 36u);
+  int responses = 0;
+  while (auto sent = Poll()) {
+    if (sent->view().cls() == stun::MessageClass::kSuccess) ++responses;
+  }
+  EXPECT_EQ(responses, 64);
+}
+
+TEST_F(AgentTest, EarlyChecksAreBounded) {
+  AddLocal("192.0.2.1:1");
+  for (int i = 1; i <= 20; ++i) {
+    Receive(Make({.controlling = 1}), absl::StrCat("192.0.2.2:", i));
+    EXPECT_TRUE(Poll());
+  }
+  EXPECT_EQ(agent_.stats().early_check_limit, 10u);
+  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
+  EXPECT_EQ(agent_.pairs().size(), 10u);
+}
+
+TEST_F(AgentTest, PeerReflexiveCandidatesAreBounded) {
+  Begin();
+  for (int i = 1; i <= 500; ++i) {
+    Receive(Make({.controlling = 1}), absl::StrCat("198.51.100.1:", i));
+    PollAll();
+  }
+  EXPECT_EQ(agent_.pairs().size(), 100u);
+  EXPECT_EQ(agent_.stats().candidate_limit, 401u);
+}
+
+TEST_F(AgentTest, BetterPairsReplaceTheWorstOnes) {
+  AddLocal("192.0.2.1:1");
+  AddLocal("192.0.2.9:9", 2130706175);
+  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
+  for (int i = 1; i <= 100; ++i) {
+    AddRemote(absl::StrCat(i, " 1 udp ", i, " 198.51.100.1 ", i, " typ host"));
+  }
+  EXPECT_EQ(agent_.pairs().size(), 100u);
+  for (const PairInfo& pair : agent_.pairs()) {
+    EXPECT_GT(pair.path.remote.port, 50);
+  }
+  auto check = Poll();
+  ASSERT_TRUE(check);
+  EXPECT_EQ(check->path.remote.port, 100);
+  // One that is worse than all of them does not get in.
+  AddLocal("192.0.2.10:10", 1);
+  EXPECT_GT(agent_.stats().pair_limit, 0u);
+}
+
+TEST_F(AgentTest, NamesAreBoundedAndOnlyLocalOnesAsked) {
+  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
+  AddRemote("1 1 udp 7 evil.example 5 typ host");
+  EXPECT_EQ(agent_.stats().candidate_ignored_name, 1u);
+  for (int i = 0; i < 20; ++i) {
+    AddRemote(absl::StrCat("1 1 udp 7 n", i, ".local 5 typ host"));
+  }
+  EXPECT_EQ(agent_.stats().candidate_limit, 4u);
+  std::vector<ResolveName> asked;
+  while (auto event = agent_.PollEvent()) {
+    if (auto* resolve = std::get_if<ResolveName>(&*event)) {
+      asked.push_back(*resolve);
+    }
+  }
+  EXPECT_EQ(asked.size(), 16u);
+  // Answers: none, a forbidden one, one twice.
+  agent_.NameResolved(now_, asked[0].id, std::nullopt);
+  agent_.NameResolved(now_, asked[1].id, IpAddress::V4(224, 0, 0, 1));
+  agent_.NameResolved(now_, asked[1].id, IpAddress::V4(192, 0, 2, 2));
+  EXPECT_EQ(agent_.stats().candidate_ignored_name, 2u);
+  EXPECT_EQ(agent_.stats().candidate_ignored_address, 1u);
+}
+
+TEST_F(AgentTest, LocalCandidatesAreBoundedAndChecked) {
+  Candidate c;
+  c.foundation = "1";
+  c.priority = 7;
+  for (int i = 1; i <= 32; ++i) {
+    c.address = At(absl::StrCat("192.0.2.1:", i));
+    EXPECT_OK(agent_.AddLocalCandidate(now_, c));
+  }
+  EXPECT_OK(agent_.AddLocalCandidate(now_, c)) << "again is no error";
+  c.address = At("192.0.2.1:33");
+  EXPECT_THAT(agent_.AddLocalCandidate(now_, c),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  c.address.port = 0;
+  EXPECT_THAT(agent_.AddLocalCandidate(now_, c),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  c.address = {IpAddress(), 5};
+  EXPECT_THAT(agent_.AddLocalCandidate(now_, c),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(AgentTest, CandidatesOfOtherKindsAreIgnored) {
+  Begin();
+  AddRemote("1 1 tcp 7 192.0.2.2 9 typ host tcptype active");
+  AddRemote("1 2 udp 7 192.0.2.2 3 typ host");
+  EXPECT_EQ(agent_.stats().candidate_ignored_transport, 2u);
+  AddRemote("1 1 udp 7 192.0.2.2 4 typ host ufrag another1");
+  EXPECT_EQ(agent_.stats().candidate_ignored_generation, 1u);
+  AddRemote("1 1 udp 7 192.0.2.2 4 typ host ufrag theirs12");
+  EXPECT_EQ(agent_.pairs().size(), 2u);
+}
+
+TEST_F(AgentTest, ABufferTooSmallLosesThePacketOnly) {
+  Begin();
+  std::array<uint8_t, 40> small;
+  EXPECT_FALSE(agent_.PollTransmit(now_, absl::MakeSpan(small)));
+  EXPECT_EQ(agent_.stats().drop_too_big, 1u);
+  EXPECT_GT(agent_.NextTimeout(), now_);
+  now_ += absl::Milliseconds(500);
+  EXPECT_TRUE(Poll()) << "sent again like any lost packet";
+}
+
+}  // namespace
+}  // namespace kyuu::ice

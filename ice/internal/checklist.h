@@ -1,0 +1,162 @@
+// The pairs of one generation (RFC 8445 section 6.1.2), found again by what is
+// asked about them: by their ends, by priority, by state, by deadline.
+
+#ifndef KYUU_ICE_INTERNAL_CHECKLIST_H_
+#define KYUU_ICE_INTERNAL_CHECKLIST_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/address.h"
+#include "base/deadline_queue.h"
+#include "ice/agent_types.h"
+#include "ice/internal/pair.h"
+
+namespace kyuu::ice::internal {
+
+// The deadlines that a pair may have.
+enum class PairTimer : uint8_t {
+  kCheck,      // The check under way is to be repeated or given up.
+  kRepeat,     // It is to be repeated, as soon as Ta allows.
+  kKeepalive,  // Of pairs kept: the next check for consent, or after Tr.
+  kSuspect,    // A check of a valid pair has gone unanswered too long.
+  kConsent,    // Consent expires.
+  kCount,
+};
+
+// Checklist holds the pairs and the triggered-check queue. Data and bookkeeping
+// only; ice::Agent decides. Pairs are named by their index, which Remove()
+// changes.
+//
+// No question but all() looks at every pair; visits() tells the truth of it.
+class Checklist {
+ public:
+  explicit Checklist(const AgentOptions& options) : liveness_(options) {}
+
+  // --- Pairs ---
+
+  size_t size() const { return pairs_.size(); }
+  const Pair& operator[](size_t index) const {
+    ++visits_;
+    return pairs_[index];
+  }
+  // For changes, which every question asked later sees. The reference lives
+  // until Commit(), Add() or Remove().
+  Pair& Edit(size_t index);
+  // Every pair, for what happens seldom.
+  absl::Span<const Pair> all() const {
+    visits_ += pairs_.size();
+    return pairs_;
+  }
+  std::optional<size_t> Find(size_t base, size_t remote) const;
+  std::optional<size_t> FindPath(const Path& path) const;
+
+  // Adds the pair, in the state that RFC 8838 section 12 gives it. When
+  // `max_pairs` are there, the worst one that never worked makes room; nullopt
+  // if that is the new one (RFC 8445 section 6.1.2.5).
+  std::optional<size_t> Add(Pair pair, size_t max_pairs);
+  // Removes the pairs for which `unwanted` holds. Returns the new index of each
+  // old one, kGone for those removed.
+  static constexpr size_t kGone = SIZE_MAX;
+  std::vector<size_t> Remove(absl::FunctionRef<bool(const Pair&)> unwanted);
+  // The same for the pairs of a base that is no more; those of bases behind it
+  // get theirs lowered by one.
+  std::vector<size_t> RemoveBase(size_t base);
+
+  // --- Questions ---
+
+  // The highest-priority Waiting pair, else Frozen pair, that is not in the
+  // triggered-check queue; nullopt if none.
+  std::optional<size_t> NextOrdinary() const;
+  // Lets the pairs of one foundation go (RFC 8445 section 7.2.5.3.3).
+  void Unfreeze(uint32_t foundation);
+  size_t CountActive() const;  // Waiting or in progress.
+  bool AnyPending() const;
+  // The pairs with checks to come or under way whose priority is higher than
+  // `priority`, best first.
+  std::vector<size_t> PendingAbove(uint64_t priority) const;
+  // The valid list, best first.
+  std::vector<size_t> Valid() const;
+  // Grows with each change of Valid().
+  uint64_t valid_changes() const;
+  // The best valid pair, of all or of those that answer.
+  enum class Among { kAll, kHealthy };
+  std::optional<size_t> BestValid(Among among) const;
+  // The pair that is being nominated.
+  std::optional<size_t> Nominating() const;
+
+  // --- Deadlines ---
+
+  // The earliest one of that kind; InfiniteFuture() if none.
+  absl::Time NextTimeout(PairTimer timer) const;
+  // Edits the pair with the earliest deadline that is due; nullopt if none. It
+  // comes again unless that deadline is changed.
+  std::optional<size_t> EditDue(PairTimer timer, absl::Time now);
+  const Liveness& liveness() const { return liveness_; }
+
+  // --- Triggered checks: a FIFO without duplicates, in which those that need
+  // not wait for Ta go before the others ---
+
+  void Trigger(size_t index);
+  std::optional<size_t> NextTriggered() const;
+  // The same, if it need not wait.
+  std::optional<size_t> NextImmediate() const;
+  void Untrigger(size_t index);
+
+  // Ends the references of Edit(). Once after each change of the agent.
+  void Commit();
+  // How many pairs were looked at so far.
+  uint64_t visits() const { return visits_; }
+
+ private:
+  // Best priority first; of equals, the one added first.
+  using Ranked = absl::btree_set<std::pair<uint64_t, uint16_t>>;
+  // Under what a pair can be found at present.
+  struct Place {
+    bool edited = false;
+    uint64_t rank = 0;
+    PairState state = PairState::kFailed;
+    bool valid = false;
+  };
+  struct Index {
+    std::vector<Place> places;
+    std::vector<uint16_t> edited;
+    std::array<Ranked, 3> by_state;  // Frozen, Waiting, InProgress.
+    Ranked valid;
+    uint64_t valid_changes = 0;
+    std::optional<size_t> nominating;
+    std::array<DeadlineQueue<uint16_t>, static_cast<size_t>(PairTimer::kCount)>
+        deadlines;
+    absl::flat_hash_map<uint32_t, uint16_t> by_ends;
+    absl::flat_hash_map<Path, uint16_t> by_path;
+  };
+
+  static uint32_t Ends(size_t base, size_t remote) {
+    return static_cast<uint32_t>(base << 16 | remote);
+  }
+  std::optional<size_t> WorstForgettable() const;
+  void Insert(size_t index);
+  // The index as the pairs are now.
+  Index& index() const;
+  void Settle(uint16_t number) const;
+
+  Liveness liveness_;
+  std::vector<Pair> pairs_;
+  std::vector<size_t> triggered_;
+  size_t immediate_ = 0;  // So many of them, from the first on, need not wait.
+  mutable Index index_;   // A cache: see index().
+  mutable uint64_t visits_ = 0;
+};
+
+}  // namespace kyuu::ice::internal
+
+#endif  // KYUU_ICE_INTERNAL_CHECKLIST_H_

@@ -1,0 +1,164 @@
+// Pairs of a checklist (RFC 8445 section 6.1.2), and what they are made of.
+// Each state of a check, and the valid list, has what only it needs.
+
+#ifndef KYUU_ICE_INTERNAL_PAIR_H_
+#define KYUU_ICE_INTERNAL_PAIR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <variant>
+
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "ice/agent_types.h"
+#include "ice/candidate.h"
+#include "stun/protocol.h"
+
+namespace kyuu::ice::internal {
+
+// Base is an address we send from. Server-reflexive candidates share the base
+// of their host candidate, so that no pair is there twice (RFC 8445 section
+// 6.1.2.4).
+struct Base {
+  TransportAddress address;
+  CandidateType
+      type;  // kHost or kRelayed; kServerReflexive if no host is told.
+  uint32_t priority = 0;
+  uint16_t foundation = 0;
+};
+
+struct RemoteCandidate {
+  TransportAddress address;  // Without scope.
+  CandidateType type;
+  uint32_t priority = 0;
+  uint16_t foundation = 0;
+};
+
+// The states of a check (RFC 8445 section 6.1.2.6), in the order of PairState.
+struct Frozen {};
+struct Waiting {};
+struct InProgress {
+  stun::TransactionId transaction;
+  int transmissions = 0;
+  absl::Duration rto;
+  // When to send again, or to give up.
+  absl::Time deadline = absl::InfiniteFuture();
+  // The deadline has passed, and Ta has not: the next slot is for a repetition.
+  bool due = false;
+};
+struct Succeeded {};
+struct Failed {};
+using CheckState = std::variant<Frozen, Waiting, InProgress, Succeeded, Failed>;
+
+// What is known of a pair in the valid list: a check succeeded (RFC 8445
+// section 7.2.5.3.2) and consent has not expired (RFC 7675 section 5.1).
+struct Validity {
+  absl::Time since;
+  absl::Time last_response;
+  // When the first check after `last_response` was sent.
+  absl::Time unanswered_since = absl::InfiniteFuture();
+  absl::Time next_keepalive = absl::InfiniteFuture();
+  // Gets keepalives: it is in use, or a reserve.
+  bool kept = false;
+  // Does not answer.
+  bool suspect = false;
+  // Probes under way; 0 while nobody doubts that it works.
+  int probes = 0;
+};
+
+// How far the nomination of a pair is (RFC 8445 section 8.1).
+enum class Nomination : uint8_t {
+  kNone,
+  kNominating,  // USE-CANDIDATE goes into the check under way (we control).
+  kByPeer,      // The peer sent it before the pair was valid (it controls).
+  kNominated,
+};
+
+// Pair is a base and a remote candidate. Its identity is (base, remote); what
+// type its ends have is a label.
+struct Pair {
+  uint16_t base;
+  uint16_t remote;
+  CandidateType local_type = CandidateType::kHost;
+  Path path;
+  uint32_t foundation = 0;
+  uint64_t priority = 0;
+
+  CheckState check;
+  std::optional<Validity> valid;
+  Nomination nomination = Nomination::kNone;
+
+  // In the triggered-check queue.
+  bool triggered = false;
+  // The next triggered check need not wait for Ta.
+  bool immediate = true;
+  // Checked because payload came from there: the peer's old address is
+  // forgotten by its NAT if this one answers.
+  bool rebound = false;
+
+  absl::Duration rtt;  // Smoothed; zero when unknown.
+  absl::Time first_sent = absl::InfiniteFuture();
+  absl::Time last_sent = absl::InfinitePast();
+  absl::Time nominated_at = absl::InfinitePast();
+
+  uint64_t checks_sent = 0;
+  uint64_t responses_received = 0;
+  uint64_t requests_received = 0;
+
+  PairState state() const { return static_cast<PairState>(check.index()); }
+  InProgress* in_progress() { return std::get_if<InProgress>(&check); }
+  const InProgress* in_progress() const {
+    return std::get_if<InProgress>(&check);
+  }
+  // The peer was heard on it: its check came, or its answer.
+  bool heard() const { return requests_received + responses_received > 0; }
+  bool nominated() const { return nomination == Nomination::kNominated; }
+  bool suspect() const { return valid && valid->suspect; }
+  bool healthy() const { return valid && !valid->suspect; }
+  // A check of it is under way, or may be.
+  bool pending() const {
+    return state() <= PairState::kInProgress || triggered;
+  }
+};
+
+// How long a valid pair may be silent.
+struct Liveness {
+  explicit Liveness(const AgentOptions& options)
+      : consent_expiry(options.consent_expiry),
+        suspect_after(options.suspect_after),
+        probe_interval(options.probe_interval),
+        probes(options.probes) {}
+
+  absl::Duration ProbeInterval(const Pair& pair) const;
+  // When it becomes suspect, and when its consent ends; InfiniteFuture() if
+  // never, as things are.
+  absl::Time SuspectAt(const Pair& pair) const;
+  absl::Time ConsentUntil(const Pair& pair) const;
+
+  absl::Duration consent_expiry;
+  absl::Duration suspect_after;
+  absl::Duration probe_interval;
+  int probes;
+};
+
+// The pair of `base` and `remote`, as yet unchecked.
+Pair MakePair(const Base& base, size_t base_index,
+              const RemoteCandidate& remote, size_t remote_index, Role role);
+// Sets what depends on our role and on the labels of both ends.
+void Label(Pair& pair, const Base& base, const RemoteCandidate& remote,
+           Role role);
+
+TransportAddress WithoutScope(TransportAddress address);
+
+// Equal but for a scope that only one of them tells.
+bool SameAddress(const TransportAddress& a, const TransportAddress& b);
+
+// Whether a packet from `base` could reach `remote` (RFC 8445 section 6.1.2.2:
+// same family, IPv6 link-local only with link-local; loopback only with
+// loopback, unless it is a relay's).
+bool MayPair(const Base& base, const RemoteCandidate& remote);
+
+}  // namespace kyuu::ice::internal
+
+#endif  // KYUU_ICE_INTERNAL_PAIR_H_

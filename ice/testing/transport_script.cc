@@ -1,0 +1,377 @@
+#include "ice/testing/transport_script.h"
+
+#include <algorithm>
+#include <string>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "ice/agent_types.h"
+#include "ice/gatherer.h"
+#include "stun/attributes.h"
+#include "stun/integrity.h"
+#include "turn/channel_data.h"
+
+namespace kyuu::ice::testing {
+namespace {
+
+using stun::IntegrityKey;
+using stun::MessageClass;
+
+constexpr int kMaxCandidates = 8;
+constexpr size_t kMaxPairs = 20;
+const TransportAddress kStun{IpAddress::V4(192, 0, 2, 1), 3478};
+const TransportAddress kTurn{IpAddress::V4(192, 0, 2, 2), 3478};
+
+TransportAddress Host(uint8_t i) {
+  return {IpAddress::V4(10, 0, 0, static_cast<uint8_t>(1 + i % 4)), 5000};
+}
+// Few, so that they meet.
+TransportAddress Peer(uint8_t i) {
+  return {IpAddress::V4(203, 0, 113, static_cast<uint8_t>(1 + i % 4)),
+          static_cast<uint16_t>(6000 + i % 2)};
+}
+Credentials Name(const char* who, uint8_t generation) {
+  return {absl::StrCat(who, "-ufrag-", generation),
+          absl::StrCat(who, "-password0123456789abc-", generation)};
+}
+Credentials Ours(uint8_t generation) { return Name("our", generation); }
+Credentials Theirs(uint8_t generation) { return Name("the", generation); }
+
+absl::Span<const uint8_t> Noise(Reader& r) {
+  const size_t size = r.U8();
+  return r.Bytes(std::min(size, r.remaining()));
+}
+
+}  // namespace
+
+IceTransportOptions TransportScript::Options(uint8_t start) {
+  IceTransportOptions options;
+  options.agent.max_remote_candidates = 20;
+  options.agent.max_pairs = kMaxPairs;
+  options.gatherer.hosts = {{Host(0)}, {Host(1)}};
+  options.gatherer.stun_servers = {kStun};
+  options.gatherer.turn_servers = {{kTurn, "user", "pass"}};
+  options.gatherer.policy =
+      (start & 2) != 0 ? GatherPolicy::kRelay : GatherPolicy::kAll;
+  options.gatherer.max_candidates = kMaxCandidates;
+  options.gatherer.max_peers = 4;
+  return options;
+}
+
+TransportScript::TransportScript(uint8_t start)
+    : transport_((start & 1) != 0 ? Role::kControlling : Role::kControlled,
+                 Ours(0), random_, Options(start)) {
+  if ((start & 4) != 0) {
+    transport_.Gather(now_);
+    for (int i = 0; i < 20; ++i) {
+      Drain();
+      Pass(absl::Milliseconds(5));
+    }
+  }
+  if ((start & 8) != 0) {
+    KYUU_CHECK(transport_.SetRemoteCredentials(now_, Theirs(0)).ok());
+    AddRemote(0);
+  }
+  const uint8_t way = (start & 32) != 0 ? 4 : 0;
+  if ((start & 16) != 0) {
+    Check(way);
+    Drain();
+    Answer(0);
+    // The seeds do get as far as they say.
+    const bool gathered_and_known = (start & 12) == 12;
+    const bool way_exists = (start & 32) != 0 || (start & 2) == 0;
+    KYUU_CHECK(transport_.selected_path() ||
+               !(gathered_and_known && way_exists));
+  }
+  if ((start & 64) != 0) {
+    Check(way | 1);
+    for (int i = 0; i < 4; ++i) {
+      Pass(absl::Milliseconds(500));
+      Drain();
+      Answer(0);
+    }
+  }
+}
+
+void TransportScript::Step(Reader& r) {
+  const uint8_t op = r.U8();
+  const uint8_t arg = r.U8();
+  switch (op % 16) {
+    case 0:
+      return Pass(absl::Milliseconds(arg));
+    case 1:
+      return Pass(absl::Milliseconds(10) * arg * arg);
+    case 2:
+      Serve(arg);
+      return;
+    case 3:
+      return Drain();
+    case 4:
+      return Check(arg);
+    case 5:
+      return Answer(arg);
+    case 6:
+      return FromPeer((arg & 4) != 0 ? Way::kRelayed : Way::kDirect, Peer(arg),
+                      Noise(r));
+    case 7:
+      // From a server, or so it says.
+      return Receive(
+          {{Host(arg), (arg & 8) != 0 ? kTurn : kStun, Transport::kUdp},
+           Noise(r)});
+    case 8:
+      return Send(Noise(r));
+    default:
+      return Command(op % 16, arg);
+  }
+}
+
+void TransportScript::Command(uint8_t op, uint8_t arg) {
+  switch (op) {
+    case 9:
+      return AddRemote(arg);
+    case 10:
+      // Refused when others are set; that is a result like any other.
+      (void)transport_.SetRemoteCredentials(
+          now_, Theirs(generation_),
+          (arg & 1) != 0 ? RemoteMode::kLite : RemoteMode::kFull);
+      return;
+    case 11:
+      if (arg < 32) return Restart();
+      if (arg < 64) transport_.EndOfRemoteCandidates(now_);
+      return transport_.SetPacing(now_, absl::Milliseconds(arg));
+    case 12:
+      // As above: unknown ones, and too many.
+      if ((arg & 128) != 0) return (void)transport_.RemoveHost(now_, Host(arg));
+      if ((arg & 64) != 0) return (void)transport_.AddHost(now_, {Host(arg)});
+      return transport_.NameResolved(now_, NameId{arg}, Peer(arg).ip);
+    case 13:
+      server_.errors.clear();
+      if (arg > 99) {
+        server_.errors[static_cast<stun::Method>(arg % 10)] =
+            static_cast<stun::Error>(100 + 2 * arg);
+      }
+      server_.nonce.assign(1, static_cast<char>('a' + arg % 26));
+      return;
+    case 14:
+      if (arg == 7) transport_.Close(now_);
+      if (arg > 128) {
+        transport_.SetRole(
+            now_, (arg & 1) != 0 ? Role::kControlling : Role::kControlled);
+      }
+      return transport_.Gather(now_);
+    default:
+      return TakeEvents();
+  }
+}
+
+void TransportScript::Pass(absl::Duration duration) {
+  now_ += duration;
+  transport_.HandleTimeout(now_);
+}
+
+void TransportScript::AddRemote(uint8_t arg) {
+  Candidate c;
+  c.foundation = absl::StrCat(arg & 3);
+  c.type = static_cast<CandidateType>(arg >> 6);
+  c.priority = Priority(c.type, arg);
+  c.address = Peer(arg);
+  if (arg % 7 == 6) {
+    c.address.ip = IpAddress();
+    c.name = "x.local";
+  }
+  transport_.AddRemoteCandidate(now_, c);
+}
+
+void TransportScript::Restart() {
+  if (transport_.Restart(now_, Ours(++generation_)).ok()) asked_.reset();
+}
+
+bool TransportScript::Serve(uint8_t flip) {
+  const auto datagram = transport_.PollTransmit(now_, absl::MakeSpan(out_));
+  if (!datagram) return false;
+  Look(*datagram);
+  if (datagram->path.remote != kStun && datagram->path.remote != kTurn) {
+    return true;
+  }
+  const auto request = stun::MessageView::Parse(datagram->bytes);
+  if (!request.ok() || request->cls() != MessageClass::kRequest) return true;
+  std::vector<uint8_t> answer;
+  if (request->method() == stun::Method::kBinding) {
+    stun::MessageWriter w(absl::MakeSpan(packet_), MessageClass::kSuccess,
+                          stun::Method::kBinding, request->transaction_id());
+    w.Add(stun::XorMappedAddress{Peer(flip)});
+    answer = turn::ScriptedServer::Copy(w.Finish());
+  } else {
+    answer = server_.Answer(datagram->bytes);
+  }
+  if (flip > 200 && !answer.empty()) {
+    const size_t bit = (flip - 200u) * 97 % (answer.size() * 8);
+    answer[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
+  }
+  Receive({datagram->path, answer});
+  return true;
+}
+
+void TransportScript::Drain() {
+  for (int i = 0; i < 1000; ++i) {
+    if (!Serve(0)) return;
+  }
+  KYUU_CHECK(false && "the transport never runs dry");
+}
+
+// What leaves the machine is well made, and a check in it may be answered.
+void TransportScript::Look(const Datagram& outer) {
+  KYUU_CHECK(!outer.bytes.empty() && outer.bytes.size() <= out_.size());
+  if (outer.path.remote == kStun) return;
+  if (outer.path.remote != kTurn) {
+    return LookInside(outer.path, Way::kDirect, outer.bytes);
+  }
+  if (turn::IsChannelData(outer.bytes)) {
+    const auto data = turn::ReadChannelData(outer.bytes);
+    KYUU_CHECK(data.has_value());
+    // Whose channel it is, the number does not tell here.
+    return LookInside({server_.relayed, server_.last_peer.value_or(Peer(0))},
+                      Way::kRelayed, data->payload);
+  }
+  const auto message = stun::MessageView::Parse(outer.bytes);
+  KYUU_CHECK(message.ok());
+  const auto peer = message->Get<stun::XorPeerAddress>();
+  const auto data = message->Get<stun::Data>();
+  if (message->method() != stun::Method::kSend) return;
+  KYUU_CHECK(peer && data);
+  LookInside({server_.relayed, peer->address}, Way::kRelayed, data->value);
+}
+
+void TransportScript::LookInside(const Path& path, Way way,
+                                 absl::Span<const uint8_t> bytes) {
+  // Payload of ours begins as DTLS does.
+  if (bytes.empty() || bytes[0] > 3) return;
+  const auto message = stun::MessageView::Parse(bytes);
+  KYUU_CHECK(message.ok() && message->CheckFingerprint());
+  if (message->cls() == MessageClass::kRequest) {
+    asked_ = Asked{path, message->transaction_id(), way};
+  }
+}
+
+void TransportScript::Send(absl::Span<const uint8_t> payload) {
+  std::vector<uint8_t> bytes(payload.begin(), payload.end());
+  bytes.insert(bytes.begin(), 23);
+  const auto path = transport_.selected_path();
+  const auto datagram = transport_.Send(now_, bytes, absl::MakeSpan(out_));
+  KYUU_CHECK(path || !datagram);
+  if (!datagram) return;
+  Look(*datagram);
+  if (datagram->path == *path) KYUU_CHECK(datagram->bytes == bytes);
+}
+
+// An authenticated check of the peer; bits of `arg` make it less than right.
+void TransportScript::Check(uint8_t arg) {
+  stun::TransactionId id;
+  id.bytes.fill(arg);
+  stun::MessageWriter w(absl::MakeSpan(packet_), MessageClass::kRequest,
+                        stun::Method::kBinding, id);
+  const Credentials ours = transport_.agent().local_credentials();
+  const std::string username =
+      absl::StrCat(ours.ufrag, ":", Theirs(generation_).ufrag);
+  w.Add(stun::Username{username});
+  if ((arg & 1) != 0) w.Add(stun::UseCandidate{});
+  const bool controlled =
+      (transport_.agent().role() == Role::kControlling) != ((arg & 8) != 0);
+  if (controlled) {
+    w.Add(stun::IceControlled{(arg & 16) != 0 ? UINT64_MAX : 0});
+  } else {
+    w.Add(stun::IceControlling{(arg & 16) != 0 ? UINT64_MAX : 0});
+  }
+  w.Add(stun::Priority{uint32_t{arg} << 22 | 1});
+  w.AddIntegrity(IntegrityKey::ShortTerm(ours.password));
+  w.AddFingerprint();
+  const absl::Span<const uint8_t> bytes = w.Finish();
+  if ((arg & 0xe0) == 0xe0) packet_[arg % bytes.size()] ^= arg;
+  FromPeer((arg & 4) != 0 ? Way::kRelayed : Way::kDirect, Peer(arg >> 5),
+           bytes);
+}
+
+// An authenticated answer to the last check of ours.
+void TransportScript::Answer(uint8_t arg) {
+  if (!asked_) return;
+  const Asked asked = *asked_;
+  const bool error = (arg & 3) == 3;
+  stun::MessageWriter w(absl::MakeSpan(packet_),
+                        error ? MessageClass::kError : MessageClass::kSuccess,
+                        stun::Method::kBinding, asked.id);
+  if (error) {
+    w.Add(stun::ErrorCode{
+        (arg & 4) != 0 ? stun::Error::kRoleConflict : stun::Error::kServerError,
+        ""});
+  } else {
+    w.Add(
+        stun::XorMappedAddress{(arg & 8) != 0 ? Peer(arg) : asked.path.local});
+  }
+  w.AddIntegrity(IntegrityKey::ShortTerm(Theirs(generation_).password));
+  w.AddFingerprint();
+  const absl::Span<const uint8_t> bytes = w.Finish();
+  if ((arg & 0xe0) == 0xe0) packet_[arg % bytes.size()] ^= arg;
+  if (asked.way == Way::kDirect) return Receive({asked.path, bytes});
+  FromPeer(Way::kRelayed, asked.path.remote, bytes);
+}
+
+void TransportScript::FromPeer(Way way, const TransportAddress& peer,
+                               absl::Span<const uint8_t> bytes) {
+  if (way == Way::kDirect) {
+    return Receive({{Host(0), peer, Transport::kUdp}, bytes});
+  }
+  const std::vector<uint8_t> data = server_.Data(peer, bytes);
+  Receive({{Host(0), kTurn, Transport::kUdp}, data});
+}
+
+void TransportScript::Receive(const Datagram& datagram) {
+  const auto payload = transport_.HandlePacket(now_, datagram);
+  if (!payload) return;
+  // A view into what came, of a protocol that runs over ICE (RFC 7983).
+  KYUU_CHECK(!payload->bytes.empty());
+  KYUU_CHECK(payload->bytes.data() >= datagram.bytes.data() &&
+             payload->bytes.data() + payload->bytes.size() <=
+                 datagram.bytes.data() + datagram.bytes.size());
+  const uint8_t first = payload->bytes[0];
+  KYUU_CHECK((first >= 20 && first <= 63) || (first >= 128 && first <= 191));
+  KYUU_CHECK(transport_.agent().IsKnownPath(payload->path));
+}
+
+void TransportScript::TakeEvents() {
+  while (const auto event = transport_.PollEvent()) {
+    KYUU_CHECK(!closed_);
+    closed_ = std::holds_alternative<Closed>(*event);
+    candidates_ += std::holds_alternative<Gatherer::CandidateFound>(*event);
+    candidates_ -= std::holds_alternative<Gatherer::CandidateGone>(*event);
+  }
+  KYUU_CHECK(candidates_ <= kMaxCandidates);
+  KYUU_CHECK(transport_.candidates().size() <= kMaxCandidates);
+  KYUU_CHECK(transport_.agent().pairs().size() <= kMaxPairs);
+}
+
+void TransportScript::Settle() {
+  for (int i = 0; i < 200; ++i) {
+    Drain();
+    TakeEvents();
+    if (const auto path = transport_.selected_path()) {
+      KYUU_CHECK(transport_.agent().IsKnownPath(*path));
+    }
+    if (transport_.NextTimeout() == absl::InfiniteFuture()) return;
+    now_ = std::max(now_, transport_.NextTimeout());
+    transport_.HandleTimeout(now_);
+    Drain();
+    KYUU_CHECK(transport_.NextTimeout() > now_);
+  }
+}
+
+void TransportScript::Finish() {
+  Settle();
+  transport_.Close(now_);
+  Settle();
+  KYUU_CHECK(closed_);
+  KYUU_CHECK(transport_.NextTimeout() == absl::InfiniteFuture());
+  KYUU_CHECK(!transport_.selected_path());
+}
+
+}  // namespace kyuu::ice::testing
