@@ -18,6 +18,7 @@
 #include "base/engine.h"
 #include "base/random.h"
 #include "base/timer.h"
+#include "ice/agent_stats.h"
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
 #include "ice/credentials.h"
@@ -60,9 +61,8 @@ class Agent {
   // UDP, not component 1, no IP address, port 0. RESOURCE_EXHAUSTED: see
   // AgentOptions. FAILED_PRECONDITION: closed.
   absl::Status AddLocalCandidate(absl::Time now, const Candidate& candidate);
-  // Takes back what AddLocalCandidate added; an unknown one is no error. The
-  // pairs of a base without candidates are gone at once, and another pair is in
-  // use after this call if there is one.
+  // Takes back what AddLocalCandidate added; an unknown one is no error. Pairs
+  // of a base without candidates are gone at once; another is in use, if any.
   void RemoveLocalCandidate(absl::Time now, const Candidate& candidate);
   // Sets what the peer's description says. INVALID_ARGUMENT: malformed.
   // FAILED_PRECONDITION: others are set already; the peer restarts, so
@@ -124,15 +124,14 @@ class Agent {
   std::optional<absl::Duration> rtt() const;
   std::vector<PairInfo> pairs() const;
   const AgentStats& stats() const { return stats_; }
-  // How many pairs the agent has looked at to do its work, for tests and
-  // benchmarks: what must not grow with the number of pairs.
+  // Pairs looked at so far; for a datagram they must not grow with their
+  // number.
   uint64_t pair_visits() const;
   std::string DebugString() const;
 
  private:
   using Generation = internal::Generation;
   using Pair = internal::Pair;
-
   using Timer = internal::Timer;
   using Response = internal::Response;
   using LocalCandidate = internal::LocalCandidate;

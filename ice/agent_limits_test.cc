@@ -4,20 +4,26 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
+#include "base/counters.h"
 #include "base/testing.h"
 #include "ice/agent.h"
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
 #include "ice/credentials.h"
 #include "ice/testing/agent_fixture.h"
+#include "stun/integrity.h"
 #include "stun/message.h"
 #include "stun/protocol.h"
 
@@ -28,7 +34,10 @@ using testing::AgentTest;
 using testing::At;
 using testing::Bytes;
 using testing::Check;
+using ::testing::ElementsAre;
+using testing::kOurs;
 using testing::kTheirs;
+using ::testing::UnorderedElementsAre;
 
 TEST_F(AgentTest, ManyCandidatesOfOneVictimAreBounded) {
   AddLocal("192.0.2.1:1");
@@ -248,6 +257,222 @@ TEST_F(AgentTest, ABufferTooSmallLosesThePacketOnly) {
   EXPECT_GT(agent_.NextTimeout(), now_);
   now_ += absl::Milliseconds(500);
   EXPECT_TRUE(Poll()) << "sent again like any lost packet";
+}
+
+// What a peer can make us do, it can make us do once in each generation.
+TEST_F(AgentTest, LimitsHoldInEachGeneration) {
+  AddLocal("192.0.2.1:1");
+  for (int generation = 0; generation < 4; ++generation) {
+    SCOPED_TRACE(generation);
+    const Credentials ours{absl::StrCat("ours", generation), kOurs.password};
+    ASSERT_OK(agent_.Restart(now_, ours));
+    const AgentStats before = agent_.stats();
+    const auto since = [&] { return CountersSince(before, agent_.stats()); };
+    const std::string username = ours.ufrag + ":" + kTheirs.ufrag;
+    for (int i = 1; i <= 20; ++i) {
+      Receive(Make({.username = username, .controlling = 1}),
+              absl::StrCat("203.0.113.2:", i));
+      PollAll();
+    }
+    EXPECT_EQ(since().early_check_limit, 10u);
+    for (int i = 1; i <= 300; ++i) {
+      AddRemote(
+          absl::StrCat(i, " 1 udp ", i, " 198.51.100.1 ", i, " typ host"));
+    }
+    EXPECT_EQ(since().candidate_limit, 200u) << "before the credentials";
+    ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
+    for (int i = 301; i <= 600; ++i) {
+      AddRemote(
+          absl::StrCat(i, " 1 udp ", i, " 198.51.100.1 ", i, " typ host"));
+    }
+    for (int i = 0; i < 20; ++i) {
+      AddRemote(absl::StrCat("1 1 udp 7 n", i, ".local 5 typ host"));
+    }
+    // Each from another address, as a replayed one may be.
+    for (int i = 1; i <= 300; ++i) {
+      Receive(Make({.username = username, .controlling = 1}),
+              absl::StrCat("203.0.113.1:", i));
+      PollAll();
+    }
+    EXPECT_EQ(agent_.pairs().size(), 100u);
+    EXPECT_GE(since().candidate_limit, 200u + 200 + 4 + 300);
+    Pass(absl::Minutes(10));
+    EXPECT_EQ(agent_.state(), AgentState::kFailed);
+    // Seven for each pair, whichever it was at the time.
+    EXPECT_LE(since().checks_sent, 7u * 100 + 10 * 7);
+    EXPECT_EQ(PollAll(), 0);
+  }
+}
+
+// A peer that comes and goes makes us ask at its other addresses again and
+// again: twice as often as one that stays away, and not more.
+TEST_F(AgentTest, SilencesOfThePeerCostNoMoreThanTwo) {
+  Connect();
+  for (int i = 1; i < 100; ++i) {
+    AddRemote(absl::StrCat(i, " 1 udp ", i, " 198.51.100.1 ", i, " typ host"));
+  }
+  std::map<TransportAddress, int> sent;
+  const absl::Time start = now_;
+  int silences = 0;
+  bool silent = false;
+  while (now_ < start + absl::Minutes(10)) {
+    while (auto packet = Poll()) {
+      ++sent[packet->path.remote];
+      const bool answers =
+          (now_ - start) % absl::Seconds(30) > absl::Seconds(14);
+      silences += std::exchange(silent, !answers) && answers;
+      if (answers && packet->path.remote == At("192.0.2.2:2") &&
+          packet->view().cls() == stun::MessageClass::kRequest) {
+        Receive(Answer(*packet, kTheirs.password));
+      }
+    }
+    ASSERT_NE(agent_.NextTimeout(), absl::InfiniteFuture());
+    now_ = std::max(now_, agent_.NextTimeout());
+    agent_.HandleTimeout(now_);
+  }
+  EXPECT_GE(silences, 10);
+  EXPECT_EQ(agent_.state(), AgentState::kCompleted);
+  sent.erase(At("192.0.2.2:2"));
+  EXPECT_EQ(sent.size(), 99u) << "all others were asked";
+  for (const auto& [address, count] : sent) {
+    EXPECT_LE(count, 14) << address.ToString();
+  }
+}
+
+class SmallAgentTest : public AgentTest {
+ protected:
+  SmallAgentTest()
+      : AgentTest(Role::kControlled, {.max_strangers = 1,
+                                      .max_remote_candidates = 3,
+                                      .max_pairs = 3,
+                                      .max_pending_responses = 1,
+                                      .max_early_checks = 1}) {}
+  // What was counted since the last call.
+  std::vector<absl::string_view> Counted() {
+    const AgentStats difference = CountersSince(seen_, agent_.stats());
+    seen_ = agent_.stats();
+    for (const absl::string_view name : NonzeroCounters(difference)) {
+      raised_.insert(std::string(name));
+    }
+    return NonzeroCounters(difference);
+  }
+  // An authenticated message of the peer without any attribute more.
+  static Bytes Bare(stun::MessageClass cls, const stun::TransactionId& id) {
+    Bytes buffer(100);
+    stun::MessageWriter w(absl::MakeSpan(buffer), cls, stun::Method::kBinding,
+                          id);
+    w.AddIntegrity(stun::IntegrityKey::ShortTerm(kTheirs.password));
+    w.AddFingerprint();
+    const absl::Span<const uint8_t> bytes = w.Finish();
+    return Bytes(bytes.begin(), bytes.end());
+  }
+
+  AgentStats seen_;
+  std::set<std::string> raised_;
+};
+
+// Each step is in the counters named, and in no other; together they are all
+// counters that there are.
+TEST_F(SmallAgentTest, EveryCounterIsRaisedByWhatItsNameSays) {
+  const Bytes good = Make({.controlling = 1});
+  AddLocal("192.0.2.1:1");
+  Receive(good);
+  EXPECT_THAT(Counted(), ElementsAre("requests_received"));
+  EXPECT_EQ(PollAll(), 1);
+  EXPECT_THAT(Counted(), ElementsAre("responses_sent"));
+  Receive(good, "192.0.2.2:3");
+  PollAll();
+  EXPECT_THAT(Counted(),
+              UnorderedElementsAre("requests_received", "responses_sent",
+                                   "early_check_limit"));
+  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
+  const auto check = Poll();
+  ASSERT_TRUE(check);
+  EXPECT_THAT(Counted(), ElementsAre("checks_sent"));
+
+  // Packets that change nothing.
+  Receive({});
+  EXPECT_THAT(Counted(), ElementsAre("drop_not_stun"));
+  Bytes bad = good;
+  bad[1] = 3;
+  Receive(bad);
+  EXPECT_THAT(Counted(), ElementsAre("drop_wrong_method"));
+  bad = good;
+  bad.back() ^= 1;
+  Receive(bad);
+  EXPECT_THAT(Counted(), ElementsAre("drop_bad_fingerprint"));
+  Receive(Make({.integrity = false, .controlling = 1}));
+  EXPECT_THAT(Counted(), ElementsAre("drop_no_integrity"));
+  Receive(Make({.username = "somebody:theirs12", .controlling = 1}));
+  EXPECT_THAT(Counted(), ElementsAre("drop_wrong_username"));
+  Receive(Make({.password = kTheirs.password, .controlling = 1}));
+  EXPECT_THAT(Counted(), ElementsAre("drop_wrong_integrity"));
+  Receive(good, "192.0.2.2:2", "192.0.2.99:1");
+  EXPECT_THAT(Counted(), ElementsAre("drop_unknown_local"));
+  Receive(Bare(stun::MessageClass::kIndication, {}));
+  EXPECT_THAT(Counted(), ElementsAre("indications_received"));
+  Receive(Answer({check->path, good}, kTheirs.password));
+  EXPECT_THAT(Counted(), ElementsAre("drop_unknown_transaction"));
+  Receive(Answer(*check, kTheirs.password), "192.0.2.7:7");
+  EXPECT_THAT(Counted(), ElementsAre("drop_asymmetric"));
+  Receive(Bare(stun::MessageClass::kSuccess, check->view().transaction_id()));
+  EXPECT_THAT(Counted(), ElementsAre("drop_malformed"));
+  Receive(Answer(*check, kTheirs.password));
+  EXPECT_THAT(Counted(), ElementsAre("responses_received"));
+
+  // The peer's other requests.
+  Receive(Make({.controlled = UINT64_MAX}));
+  EXPECT_THAT(Counted(),
+              UnorderedElementsAre("requests_received", "role_conflicts"));
+  Receive(good);
+  EXPECT_THAT(Counted(), UnorderedElementsAre("requests_received",
+                                              "drop_response_queue_full"));
+  std::array<uint8_t, 40> small;
+  EXPECT_FALSE(agent_.PollTransmit(now_, absl::MakeSpan(small)));
+  EXPECT_THAT(Counted(), ElementsAre("drop_too_big"));
+  Receive(Make({.use_candidate = true, .controlling = 1}));
+  PollAll();
+  ASSERT_EQ(agent_.state(), AgentState::kCompleted);
+  Counted();
+
+  // Payload that nobody answers, or that comes from elsewhere.
+  agent_.Probe(now_);
+  PollAll();
+  EXPECT_THAT(Counted(),
+              UnorderedElementsAre("consent_sent", "probes_started"));
+  const Path stranger{At("192.0.2.1:1"), At("192.0.2.2:9"), Transport::kUdp};
+  EXPECT_TRUE(agent_.CheckStranger(now_, stranger));
+  EXPECT_THAT(Counted(), ElementsAre("strangers_checked"));
+  EXPECT_FALSE(agent_.CheckStranger(now_, stranger));
+  EXPECT_THAT(Counted(), ElementsAre("stranger_limit"));
+
+  // Candidates.
+  AddRemote("1 1 tcp 7 192.0.2.2 9 typ host tcptype active");
+  EXPECT_THAT(Counted(), ElementsAre("candidate_ignored_transport"));
+  AddRemote("1 1 udp 7 224.0.0.1 9 typ host");
+  EXPECT_THAT(Counted(), ElementsAre("candidate_ignored_address"));
+  AddRemote("1 1 udp 7 192.0.2.3 9 typ host ufrag another1");
+  EXPECT_THAT(Counted(), ElementsAre("candidate_ignored_generation"));
+  AddRemote("1 1 udp 7 evil.example 9 typ host");
+  EXPECT_THAT(Counted(), ElementsAre("candidate_ignored_name"));
+  AddRemote("1 1 udp 7 192.0.2.3 1 typ host");
+  EXPECT_THAT(Counted(), ElementsAre());
+  AddRemote("1 1 udp 7 192.0.2.3 2 typ host");
+  EXPECT_THAT(Counted(), ElementsAre("candidate_evicted"));
+  AddRemote("1 1 udp 7 192.0.2.3 3 typ host");
+  EXPECT_THAT(Counted(), ElementsAre("candidate_limit"));
+  AddLocal("192.0.2.8:8", 1);
+  EXPECT_THAT(Counted(), ElementsAre("pair_limit"));
+
+  agent_.Close(now_);
+  Receive(good);
+  EXPECT_THAT(Counted(), ElementsAre("drop_closed"));
+
+  for (const Counter<AgentStats>& counter : AgentStats::kCounters) {
+    EXPECT_TRUE(raised_.count(std::string(counter.name))) << counter.name;
+    EXPECT_EQ(FindCounter(agent_.stats(), counter.name),
+              agent_.stats().*counter.field);
+  }
 }
 
 }  // namespace

@@ -304,7 +304,7 @@ std::optional<Path> Agent::nominated_path() const {
 
 bool Agent::doubts_path() const {
   const Pair* pair = PairInUse();
-  return pair != nullptr && pair->suspect;
+  return pair != nullptr && pair->suspect();
 }
 
 bool Agent::IsKnownPath(const Path& path) const {

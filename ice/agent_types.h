@@ -157,46 +157,6 @@ struct Closed {
 using AgentEvent =
     std::variant<StateChanged, SelectedPair, RoleChanged, ResolveName, Closed>;
 
-// Counters. Each packet that changes nothing is in exactly one of `drop_*`.
-struct AgentStats {
-  uint64_t requests_received = 0;  // Authenticated ones.
-  uint64_t responses_received =
-      0;  // Authenticated ones that found their check.
-  uint64_t indications_received = 0;
-  uint64_t checks_sent = 0;  // Retransmissions included.
-  uint64_t consent_sent = 0;
-  uint64_t responses_sent = 0;
-  uint64_t role_conflicts = 0;
-
-  uint64_t drop_not_stun = 0;
-  uint64_t drop_wrong_method = 0;
-  uint64_t drop_bad_fingerprint = 0;
-  uint64_t drop_no_integrity = 0;
-  uint64_t drop_wrong_username = 0;
-  uint64_t drop_wrong_integrity = 0;
-  uint64_t drop_unknown_local = 0;  // Came to an address that is not ours.
-  uint64_t drop_unknown_transaction = 0;
-  uint64_t drop_asymmetric = 0;  // Answer from or to another address.
-  uint64_t drop_malformed = 0;   // Authenticated, but senseless.
-  uint64_t drop_response_queue_full = 0;
-  uint64_t drop_too_big = 0;  // A packet of ours that the buffer was too small
-                              // for.
-  uint64_t drop_closed = 0;
-
-  uint64_t candidate_ignored_transport = 0;  // TCP, or another component.
-  uint64_t candidate_ignored_address = 0;    // Port 0, multicast, ...
-  uint64_t candidate_ignored_generation = 0;
-  uint64_t candidate_ignored_name = 0;  // Not .local, or unresolved.
-  uint64_t candidate_limit = 0;
-  // Peer-reflexive ones that never worked and made room for a signalled one.
-  uint64_t candidate_evicted = 0;
-  uint64_t pair_limit = 0;
-  uint64_t probes_started = 0;     // Payload went unanswered.
-  uint64_t strangers_checked = 0;  // Payload came from an unknown address.
-  uint64_t stranger_limit = 0;
-  uint64_t early_check_limit = 0;
-};
-
 // The states of a pair (RFC 8445 section 6.1.2.6).
 enum class PairState : uint8_t {
   kFrozen,

@@ -70,14 +70,7 @@ class Gatherer {
   using Event = std::variant<Started, CandidateFound, CandidateGone,
                              ServerFailed, Finished, RelayLost, Closed>;
 
-  struct Stats {
-    uint64_t wrapped = 0;
-    uint64_t unwrapped = 0;
-    uint64_t drop_unknown_path = 0;  // Neither server nor transaction of ours.
-    uint64_t drop_unwrappable = 0;   // No such relay, or it refused.
-    uint64_t candidate_limit = 0;
-    uint64_t peer_limit = 0;
-  };
+  using Stats = GathererStats;
 
   Gatherer(GathererOptions options, Random& random);
   ~Gatherer();

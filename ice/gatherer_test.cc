@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -16,11 +17,15 @@
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "base/bytes.h"
+#include "base/counters.h"
 #include "base/random.h"
 #include "base/testing.h"
 #include "ice/candidate.h"
 #include "sim/nat.h"
 #include "sim/network.h"
+#include "stun/attributes.h"
+#include "stun/message.h"
+#include "turn/internal/scripted_server.h"
 #include "turn/testing/sim_server.h"
 
 namespace kyuu::ice {
@@ -462,6 +467,78 @@ TEST_F(GathererTest, StrangersAreCountedAndIgnored) {
   EXPECT_EQ(gatherer_->stats().drop_unknown_path, 0u);
   gatherer_->HandlePacket(network_.now(), stranger);
   EXPECT_EQ(gatherer_->stats().drop_unknown_path, 1u);
+}
+
+TEST(Gatherer, EveryCounterIsRaisedByWhatItsNameSays) {
+  const TransportAddress peer{IpAddress::V4(203, 0, 113, 1), 7000};
+  turn::ScriptedServer server;
+  SeededRandom random(1);
+  absl::Time now = absl::FromUnixSeconds(1'700'000'000);
+  std::array<uint8_t, 1500> out;
+  Gatherer gatherer({.hosts = {{kPublic}},
+                     .turn_servers = {{kServer, "user", "pass"}},
+                     .max_candidates = 4,
+                     .max_peers = 1},
+                    random);
+  ASSERT_OK(gatherer.Start(now));
+  const auto serve = [&] {
+    for (int i = 0; i < 20; ++i) {
+      now += absl::Milliseconds(5);
+      gatherer.HandleTimeout(now);
+      const auto request = gatherer.PollTransmit(now, absl::MakeSpan(out));
+      if (!request) continue;
+      std::vector<uint8_t> answer = server.Answer(request->bytes);
+      const auto message = stun::MessageView::Parse(request->bytes);
+      ASSERT_OK(message);
+      if (message->method() == stun::Method::kBinding) {
+        std::array<uint8_t, 100> packet;
+        stun::MessageWriter w(
+            absl::MakeSpan(packet), stun::MessageClass::kSuccess,
+            stun::Method::kBinding, message->transaction_id());
+        w.Add(stun::XorMappedAddress{peer});
+        answer = turn::ScriptedServer::Copy(w.Finish());
+      }
+      gatherer.HandlePacket(now, {request->path, answer});
+    }
+  };
+  serve();
+  ASSERT_TRUE(gatherer.IsRelayed(server.relayed));
+  EXPECT_EQ(CountersToString(gatherer.stats()), "");
+
+  Gatherer::Stats seen;
+  std::set<std::string> raised;
+  const auto counted = [&] {
+    const Gatherer::Stats difference = CountersSince(seen, gatherer.stats());
+    seen = gatherer.stats();
+    for (const absl::string_view name : NonzeroCounters(difference)) {
+      raised.insert(std::string(name));
+    }
+    return NonzeroCounters(difference);
+  };
+  gatherer.Permit(now, peer);
+  serve();
+  EXPECT_THAT(counted(), testing::ElementsAre());
+  gatherer.Permit(now, {IpAddress::V4(203, 0, 113, 2), 7000});
+  EXPECT_THAT(counted(), testing::ElementsAre("peer_limit"));
+  ASSERT_OK(gatherer.AddHost(now, {{IpAddress::V4(192, 0, 2, 9), 5000}}));
+  EXPECT_THAT(counted(), testing::ElementsAre("candidate_limit"));
+
+  EXPECT_OK(gatherer.Wrap(now, {{server.relayed, peer}, AsBytes("data")},
+                          absl::MakeSpan(out)));
+  EXPECT_THAT(counted(), testing::ElementsAre("wrapped"));
+  EXPECT_FALSE(
+      gatherer
+          .Wrap(now, {{kPublic, peer}, AsBytes("data")}, absl::MakeSpan(out))
+          .ok());
+  EXPECT_THAT(counted(), testing::ElementsAre("drop_unwrappable"));
+  const std::vector<uint8_t> data = server.Data(peer, AsBytes("data"));
+  EXPECT_TRUE(gatherer.Take(now, {{kPublic, kServer}, data}).relayed);
+  EXPECT_THAT(counted(), testing::ElementsAre("unwrapped"));
+  gatherer.HandlePacket(now, {{kPublic, kDead}, AsBytes("noise")});
+  EXPECT_THAT(counted(), testing::ElementsAre("drop_unknown_path"));
+  for (const Counter<Gatherer::Stats>& counter : Gatherer::Stats::kCounters) {
+    EXPECT_TRUE(raised.count(std::string(counter.name))) << counter.name;
+  }
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 #include "base/address.h"
+#include "base/counters.h"
 
 namespace kyuu::ice {
 
@@ -76,6 +77,25 @@ struct GathererOptions {
   size_t max_candidates = 64;
   size_t max_peers = 100;  // Remembered for relays that come later.
 };
+
+// What a gatherer counts.
+struct GathererStats {
+  uint64_t wrapped = 0;
+  uint64_t unwrapped = 0;
+  uint64_t drop_unknown_path = 0;  // Neither server nor transaction of ours.
+  uint64_t drop_unwrappable = 0;   // No such relay, or it refused.
+  uint64_t candidate_limit = 0;
+  uint64_t peer_limit = 0;
+
+  static constexpr Counter<GathererStats> kCounters[] = {
+      KYUU_COUNTER(GathererStats, wrapped),
+      KYUU_COUNTER(GathererStats, unwrapped),
+      KYUU_COUNTER(GathererStats, drop_unknown_path),
+      KYUU_COUNTER(GathererStats, drop_unwrappable),
+      KYUU_COUNTER(GathererStats, candidate_limit),
+      KYUU_COUNTER(GathererStats, peer_limit)};
+};
+static_assert(Countable<GathererStats>);
 
 }  // namespace kyuu::ice
 

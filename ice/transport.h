@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/counters.h"
 #include "base/engine.h"
 #include "base/random.h"
 #include "ice/agent.h"
@@ -55,7 +56,17 @@ struct IceTransportStats {
   uint64_t drop_unwrappable = 0;
   // A candidate of ours beyond the agent's limits.
   uint64_t drop_candidate = 0;
+
+  static constexpr Counter<IceTransportStats> kCounters[] = {
+      KYUU_COUNTER(IceTransportStats, payloads_received),
+      KYUU_COUNTER(IceTransportStats, payloads_sent),
+      KYUU_COUNTER(IceTransportStats, drop_unknown_protocol),
+      KYUU_COUNTER(IceTransportStats, drop_unknown_path),
+      KYUU_COUNTER(IceTransportStats, drop_no_path),
+      KYUU_COUNTER(IceTransportStats, drop_unwrappable),
+      KYUU_COUNTER(IceTransportStats, drop_candidate)};
 };
+static_assert(Countable<IceTransportStats>);
 
 // IceTransport finds the path between two peers, keeps it, and carries payload
 // on it; whether a relay lies between is its own affair.

@@ -8,12 +8,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "base/bytes.h"
+#include "base/counters.h"
 #include "base/random.h"
 #include "base/testing.h"
 #include "ice/agent.h"
@@ -25,6 +27,7 @@
 namespace kyuu::ice {
 namespace {
 
+using ::testing::ElementsAre;
 using testing::Peer;
 using testing::Session;
 
@@ -202,6 +205,60 @@ TEST(Transport, ARestartMendsARelayThatItsServerForgot) {
   // The lost address is no candidate any more.
   for (const Candidate& candidate : r.a.ice.candidates()) {
     EXPECT_NE(candidate.address, before);
+  }
+}
+
+TEST(Transport, EveryCounterIsRaisedByWhatItsNameSays) {
+  Relayed r(GatherPolicy::kRelay, GatherPolicy::kAll);
+  IceTransport& ice = r.a.ice;
+  IceTransportStats seen;
+  std::set<std::string> raised;
+  const auto counted = [&] {
+    const IceTransportStats difference = CountersSince(seen, ice.stats());
+    seen = ice.stats();
+    for (const absl::string_view name : NonzeroCounters(difference)) {
+      raised.insert(std::string(name));
+    }
+    return NonzeroCounters(difference);
+  };
+  std::array<uint8_t, 1500> out;
+  EXPECT_FALSE(
+      ice.Send(r.network.now(), AsBytes("\x17none"), absl::MakeSpan(out)));
+  EXPECT_THAT(counted(), ElementsAre("drop_no_path"));
+  r.Start();
+  r.Until(AgentState::kCompleted);
+  r.network.RunFor(absl::Seconds(1));
+  EXPECT_THAT(counted(), ElementsAre());
+  const absl::Time now = r.network.now();
+  EXPECT_TRUE(ice.Send(now, AsBytes("\x17hello"), absl::MakeSpan(out)));
+  EXPECT_THAT(counted(), ElementsAre("payloads_sent"));
+  // No room for the relay's header.
+  EXPECT_FALSE(
+      ice.Send(now, AsBytes("\x17hello"), absl::MakeSpan(out).first(7)));
+  EXPECT_THAT(counted(), ElementsAre("drop_unwrappable"));
+  const Path path = *ice.selected_path();
+  EXPECT_TRUE(ice.HandlePacket(now, {path, AsBytes("\x17hello")}));
+  EXPECT_THAT(counted(), ElementsAre("payloads_received"));
+  EXPECT_FALSE(
+      ice.HandlePacket(now, {{path.local, kServer}, AsBytes("\x17hello")}));
+  EXPECT_THAT(counted(), ElementsAre("drop_unknown_path"));
+  EXPECT_FALSE(ice.HandlePacket(now, {path, AsBytes("hello")}));
+  EXPECT_THAT(counted(), ElementsAre("drop_unknown_protocol"));
+
+  // More addresses of ours than the agent takes.
+  SeededRandom random(1);
+  IceTransportOptions options;
+  options.agent.max_local_candidates = 1;
+  options.gatherer.hosts = {{kA}, {kB}};
+  IceTransport small(Role::kControlling, Credentials::Generate(random), random,
+                     options);
+  small.Gather(now);
+  EXPECT_THAT(NonzeroCounters(small.stats()), ElementsAre("drop_candidate"));
+  raised.insert("drop_candidate");
+
+  for (const Counter<IceTransportStats>& counter :
+       IceTransportStats::kCounters) {
+    EXPECT_TRUE(raised.count(std::string(counter.name))) << counter.name;
   }
 }
 
