@@ -120,11 +120,14 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
   const auto hand_over = [this](int instance, Node::Handover handover) {
     return HandOver(instance, std::move(handover));
   };
+  const Node::StreamSettings streams{options_.streams,
+                                     options_.stream_bytes_max};
   server.instance = 0;
   first_ = std::make_unique<Node>(
       main_, std::move(sockets[0]), server, *ledger_,
       Node::Handlers{[this](const Event& event) { on_event_(event); },
-                     hand_over});
+                     hand_over},
+      streams);
   KYUU_RETURN_IF_ERROR(CheckPolicy(options_, listeners_, addresses_,
                                    [this](const TransportAddress& peer) {
                                      return first_->server().AllowsPeer(peer);
@@ -135,8 +138,8 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
     server.instance = static_cast<int>(i);
     worker->node = std::make_unique<Node>(
         *worker->loop, std::move(sockets[i]), server, *ledger_,
-        Node::Handlers{[this](const Event& event) { Queue(event); },
-                       hand_over});
+        Node::Handlers{[this](const Event& event) { Queue(event); }, hand_over},
+        streams);
     workers_.push_back(std::move(worker));
   }
   // Only now, because they look at each other (HandOver).

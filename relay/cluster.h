@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -17,6 +18,7 @@
 #include "base/address.h"
 #include "net/interface_watch.h"
 #include "net/loop.h"
+#include "net/stream_port.h"
 #include "net/udp_socket.h"
 #include "relay/addresses.h"
 #include "relay/node.h"
@@ -51,6 +53,11 @@ class Cluster {
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
+  // Serves a client on TCP or TLS, on the main loop. Its port must live until
+  // Close().
+  void Admit(net::AcceptedStream accepted) {
+    first_->Admit(std::move(accepted));
+  }
   // Makes a credential valid on every node, and then calls `done` on the main
   // loop; perhaps before it returns. If any node refuses, none has it.
   void Grant(const std::string& username, const std::string& password,

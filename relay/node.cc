@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "absl/time/clock.h"
+#include "net/stream_driver.h"
 
 namespace kyuu::relay {
 namespace {
@@ -32,11 +33,24 @@ turn::ServerOptions WithUtc(turn::ServerOptions options) {
 
 }  // namespace
 
+struct Node::Guest {
+  Guest(net::StreamPermit p, const StreamClientOptions& options)
+      : permit(std::move(p)), client(options, net::Loop::Now()) {}
+
+  const net::StreamPermit permit;
+  StreamClient client;
+  std::optional<net::StreamDriver<StreamClient>> driver;
+};
+
 Node::Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
-           turn::ServerOptions options, turn::Ledger& ledger, Handlers handlers)
+           turn::ServerOptions options, turn::Ledger& ledger, Handlers handlers,
+           const StreamSettings& streams)
     : loop_(loop),
       server_(random_, WithUtc(std::move(options)), ledger),
       handlers_(std::move(handlers)),
+      stream_options_(streams.client),
+      // Whoever is over it loses data, which is all that is held.
+      stream_memory_(streams.bytes_max, [] {}),
       answers_(kAnswers * kAnswerBytes),
       alarm_(loop, [this] {
         server_.HandleTimeout(net::Loop::Now());
@@ -52,6 +66,8 @@ Node::Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
   }
   Service();
 }
+
+Node::~Node() = default;
 
 absl::Status Node::Grant(absl::string_view username,
                          absl::string_view password) {
@@ -105,6 +121,7 @@ Stats Node::stats() const {
 void Node::Close() {
   server_.Close();
   Service();
+  guests_.clear();
 }
 
 void Node::Read(net::UdpSocket& socket,
@@ -141,7 +158,10 @@ void Node::ReadRelay(Relay& relay) {
 
 void Node::Execute(absl::Span<const turn::Forward> forwards) {
   for (const turn::Forward& forward : forwards) {
-    if (forward.exit == turn::Forward::Exit::kClient) {
+    if (forward.exit == turn::Forward::Exit::kClient &&
+        forward.path.transport == Transport::kTcp) {
+      SendToGuest(forward);
+    } else if (forward.exit == turn::Forward::Exit::kClient) {
       if (net::UdpSocket* socket = listener_table_.Find(forward.path.local)) {
         outbox_.Add(*socket, forward);
       } else {
@@ -155,6 +175,71 @@ void Node::Execute(absl::Span<const turn::Forward> forwards) {
     } else {
       stats_.no_socket += forward.segments;
     }
+  }
+}
+
+void Node::Admit(net::AcceptedStream accepted) {
+  const Path path = accepted.stream.path();
+  StreamClientOptions options = stream_options_;
+  if (accepted.stream.is_tls()) {
+    options.pieces = StreamClientOptions::Pieces::kMessages;
+  }
+  auto owned = std::make_unique<Guest>(std::move(accepted.permit), options);
+  Guest& guest = *owned;
+  guests_[path] = std::move(owned);
+  ++stats_.streams;
+  guest.driver.emplace(
+      loop_, std::move(accepted.stream), guest.client, stream_buffer_,
+      [this, &guest](StreamClient::Event event) {
+        if (const auto* message = std::get_if<StreamClient::Message>(&event)) {
+          return Hear(guest, *message);
+        }
+        if (!std::get<StreamClient::Closed>(event).status.ok()) {
+          ++stats_.streams_cut;
+        }
+      },
+      [this, path](net::StreamEnd, const absl::Status&) {
+        server_.ClientGone(path);
+        guests_.erase(path);
+        Service();
+      },
+      net::StreamDriverOptions(), &stream_memory_);
+}
+
+void Node::Hear(Guest& guest, const StreamClient::Message& message) {
+  server_.SetUtcOffset(UtcOffset());
+  Execute(server_.FromClient(net::Loop::Now(), guest.driver->path(),
+                             message.bytes, message.bytes.size()));
+  SendAnswers();
+  Flush();
+  Service();
+}
+
+Node::Guest* Node::FindGuest(const Path& path) {
+  const auto it = guests_.find(path);
+  return it == guests_.end() ? nullptr : it->second.get();
+}
+
+void Node::SendToGuest(const turn::Forward& forward) {
+  Guest* guest = FindGuest(forward.path);
+  if (guest == nullptr) {
+    stats_.no_socket += forward.segments;
+    return;
+  }
+  for (size_t i = 0; i < forward.segments; ++i) {
+    if (stream_memory_.over() ||
+        !guest->client.SendData(forward.prefix(i), forward.payload(i),
+                                forward.padding(i))) {
+      ++stats_.stream_drops;
+    }
+  }
+  dirty_guests_.push_back(forward.path);
+}
+
+// One that is inside of its own handler goes on by itself.
+void Node::FlushGuests() {
+  for (const Path& path : std::exchange(dirty_guests_, {})) {
+    if (Guest* guest = FindGuest(path)) guest->driver->Flush();
   }
 }
 
@@ -175,6 +260,7 @@ void Node::Collect(const turn::Forward& forward) {
 
 void Node::Flush() {
   outbox_.Flush();
+  FlushGuests();
   for (size_t i = 0; i < handovers_.size(); ++i) {
     if (handovers_[i].items.empty()) continue;
     const size_t datagrams = handovers_[i].datagrams;
@@ -194,6 +280,7 @@ void Node::Service() {
       event = server_.PollEvent();
     } while (event);
   }
+  FlushGuests();
   alarm_.Set(server_.NextTimeout());
 }
 
@@ -211,6 +298,13 @@ void Node::SendAnswers() {
           absl::MakeSpan(answers_).subspan(count * kAnswerBytes, kAnswerBytes));
       more = answer.has_value();
       if (!more) break;
+      if (answer->path.transport == Transport::kTcp) {
+        Guest* guest = FindGuest(answer->path);
+        if (guest == nullptr) continue;
+        guest->client.SendAnswer(answer->bytes);
+        dirty_guests_.push_back(answer->path);
+        continue;
+      }
       net::UdpSocket* through = listener_table_.Find(answer->path.local);
       if (through == nullptr) continue;
       if (socket != nullptr && socket != through) {
@@ -262,10 +356,15 @@ void Node::On(const turn::Server::CloseRelay& close) {
 }
 
 void Node::On(const turn::Server::AllocationMade& made) {
+  if (Guest* guest = FindGuest(made.client)) guest->client.Allocated();
   handlers_.on_event(made);
 }
 
 void Node::On(const turn::Server::AllocationEnded& ended) {
+  if (Guest* guest = FindGuest(ended.client)) {
+    guest->client.Released(net::Loop::Now());
+    dirty_guests_.push_back(ended.client);  // Its timer is set anew.
+  }
   handlers_.on_event(ended);
 }
 

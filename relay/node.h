@@ -17,10 +17,14 @@
 #include "base/system_random.h"
 #include "net/loop.h"
 #include "net/socket_table.h"
+#include "net/stream_memory.h"
+#include "net/stream_options.h"
+#include "net/stream_port.h"
 #include "net/udp_socket.h"
 #include "relay/options.h"
 #include "relay/outbox.h"
 #include "relay/stats.h"
+#include "relay/stream_client.h"
 #include "turn/server.h"
 
 namespace kyuu::relay {
@@ -45,6 +49,12 @@ class Node {
     size_t datagrams = 0;
   };
 
+  // Of clients on streams, as relay::Options has them.
+  struct StreamSettings {
+    StreamClientOptions client;
+    size_t bytes_max = 64 << 20;
+  };
+
   // What a node says to others, on its loop.
   struct Handlers {
     EventHandler on_event;
@@ -56,10 +66,14 @@ class Node {
   // `loop` and `ledger`, which all nodes of a machine share, must outlive the
   // node.
   Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
-       turn::ServerOptions options, turn::Ledger& ledger, Handlers handlers);
+       turn::ServerOptions options, turn::Ledger& ledger, Handlers handlers,
+       const StreamSettings& streams);
+  ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
+  // Serves a client on a stream, whose port must outlive it: until Close().
+  void Admit(net::AcceptedStream accepted);
   // Makes a credential valid, and takes it back: for new allocations only, see
   // turn::Server::Revoke(). EndAllocations() ends those that there are.
   absl::Status Grant(absl::string_view username, absl::string_view password);
@@ -88,6 +102,9 @@ class Node {
     std::unique_ptr<net::Watch> watch;
   };
 
+  // A client on TCP or TLS.
+  struct Guest;
+
   void ReadListener(Listener& listener);
   void ReadRelay(Relay& relay);
   // Receives from `socket`, has each train judged and sends what came of it.
@@ -95,6 +112,12 @@ class Node {
             absl::FunctionRef<absl::Span<const turn::Forward>(
                 absl::Time now, const net::Train& train)>
                 judge);
+  // Takes a whole message of a stream to the server.
+  void Hear(Guest& guest, const StreamClient::Message& message);
+  Guest* FindGuest(const Path& path);
+  // Queues data for a client on a stream; it leaves with FlushGuests().
+  void SendToGuest(const turn::Forward& forward);
+  void FlushGuests();
   // Keeps what goes to a relay of another node.
   void Collect(const turn::Forward& forward);
   // Sends what has been collected.
@@ -119,6 +142,11 @@ class Node {
   std::vector<std::unique_ptr<Listener>> listeners_;
   net::SocketTable listener_table_;
   absl::flat_hash_map<turn::RelayId, std::unique_ptr<Relay>> relays_;
+  const StreamClientOptions stream_options_;
+  net::StreamMemory stream_memory_;
+  net::StreamBuffer stream_buffer_;
+  absl::flat_hash_map<Path, std::unique_ptr<Guest>> guests_;
+  std::vector<Path> dirty_guests_;
   net::ReceiveBuffer buffer_;
   Outbox outbox_;
   NodeStats stats_;

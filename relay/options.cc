@@ -10,6 +10,8 @@ absl::string_view ToText(turn::Server::EndReason reason) {
       return "expired";
     case turn::Server::EndReason::kRevoked:
       return "credential revoked";
+    case turn::Server::EndReason::kDisconnected:
+      return "connection ended";
     case turn::Server::EndReason::kClosed:
       return "server closed";
   }

@@ -8,6 +8,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "base/address.h"
+#include "relay/stream_client.h"
 #include "turn/server.h"
 
 namespace kyuu::relay {
@@ -32,6 +33,11 @@ struct Options {
   // itself sets relay_addresses, own_addresses, instance, utc_offset and, if
   // empty, nonce_secret, and adds its own listeners.
   turn::ServerOptions server;
+
+  // Of clients on TCP and TLS, and what they all together may make us hold;
+  // beyond it, data for them is dropped.
+  StreamClientOptions streams;
+  size_t stream_bytes_max = 64 << 20;
 
   // What waits at one loop of datagrams that other loops hand over between
   // relayed addresses; beyond, they are dropped and counted. A loop that is so

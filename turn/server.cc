@@ -420,6 +420,11 @@ void Server::Revoke(absl::Time now, absl::string_view username) {
   }
 }
 
+void Server::ClientGone(const Path& path) {
+  const auto it = by_client_.find(path);
+  if (it != by_client_.end()) End(*it->second, EndReason::kDisconnected);
+}
+
 size_t Server::EndAllocations(absl::string_view username) {
   const auto it = by_user_.find(credentials_.QuotaUserOf(username));
   if (it == by_user_.end()) return 0;

@@ -110,6 +110,10 @@ class Server {
                     std::vector<TransportAddress> listeners,
                     std::vector<IpAddress> own);
 
+  // The stream of a client has ended, and with it its allocation, if it has one
+  // (RFC 8656 section 5: the 5-tuple is no more).
+  void ClientGone(const Path& path);
+
   // Makes a credential, or replaces that of the same name, until `expires` (on
   // the driver's clock). Static users of the same name come first.
   // INVALID_ARGUMENT if empty; RESOURCE_EXHAUSTED beyond granted_max.

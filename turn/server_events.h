@@ -41,7 +41,13 @@ struct Traffic {
   uint64_t bytes_to_clients = 0;
 };
 
-enum class EndReason : uint8_t { kReleased, kExpired, kRevoked, kClosed };
+enum class EndReason : uint8_t {
+  kReleased,
+  kExpired,
+  kRevoked,
+  kDisconnected,  // The stream that it came by has ended.
+  kClosed,
+};
 struct AllocationEnded {
   RelayId relay;
   std::string username;

@@ -642,5 +642,36 @@ TEST(TurnServer, OptionsAreChecked) {
   }
 }
 
+// RFC 8656 section 5: the 5-tuple of a stream that has ended is no more. What
+// the client is sent over one is padded (section 12.5).
+TEST(TurnServer, AClientOnAStreamHasItsAllocationAsLongAsTheStream) {
+  ServerHarness harness;
+  const size_t ports = harness.server().free_ports();
+  TestClient client(1000), other(1000);
+  client.path.transport = Transport::kTcp;
+  ASSERT_TRUE(harness.Allocate(client).ok());
+  ASSERT_TRUE(harness.Allocate(other).ok());  // The same ports, by UDP.
+  ASSERT_TRUE(harness.Bind(client, 0x4000, kTestPeer).ok());
+  const auto forwards = harness.server().FromPeer(
+      harness.now(), *client.relay, kTestPeer, AsBytes("hello"), 5);
+  ASSERT_EQ(forwards.size(), 1u);
+  EXPECT_EQ(forwards[0].path, client.path);
+  EXPECT_EQ(forwards[0].padding(0), 3u);
+  harness.server().ClientGone(client.path);
+  harness.server().ClientGone(client.path);
+  EXPECT_EQ(harness.server().allocations(), 1u);
+  harness.Drain();
+  EXPECT_EQ(harness.server().free_ports(), ports - 1);
+  bool told = false;
+  for (const Server::Event& event : harness.events()) {
+    const auto* ended = std::get_if<Server::AllocationEnded>(&event);
+    if (ended == nullptr) continue;
+    told = true;
+    EXPECT_EQ(ended->reason, Server::EndReason::kDisconnected);
+    EXPECT_EQ(ended->client, client.path);
+  }
+  EXPECT_TRUE(told);
+}
+
 }  // namespace
 }  // namespace kyuu::turn

@@ -1,8 +1,10 @@
-// coturn's own clients against kyuud: STUN, and TURN in its plain UDP modes.
+// coturn's own clients against kyuud: STUN, and TURN over UDP, TCP and TLS.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Program, startKyuud } from './lib.mjs';
+import { Program, startKyuud, temporaryFolder } from './lib.mjs';
 
 let server, echo;
 const echoPort = 34800 + (process.pid % 1000);
@@ -54,6 +56,31 @@ for (const [name, args] of [
 ]) {
   test(`turnutils_uclient over UDP: ${name}`, async () => expectNoLoss(await uclient(...args), 400));
 }
+
+// To the port of HTTP, where the first byte tells TURN apart.
+for (const [name, args] of [
+  ['channels', ['-n', '200', '-m', '4', '-l', '170', '-z', '5']],
+  ['Send indications', ['-s', '-n', '200', '-m', '4', '-l', '171', '-z', '5']],
+  ['without RTCP pairs', ['-c', '-n', '200', '-m', '4', '-l', '1000', '-z', '5']],
+  ['many clients', ['-n', '40', '-m', '20', '-l', '170', '-z', '10']],
+  ['client to client', ['-y', '-c', '-n', '100', '-m', '4', '-l', '170', '-z', '5']],
+]) {
+  test(`turnutils_uclient over TCP: ${name}`, async () =>
+    expectNoLoss(await uclientAt(+new URL(server.url).port, '-t', ...args), 400));
+}
+
+test('turnutils_uclient over TLS', async () => {
+  const folder = temporaryFolder();
+  const [certificate, key] = ['c.pem', 'k.pem'].map((name) => join(folder, name));
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
+    '-subj', '/CN=kyuu', '-out', certificate, '-keyout', key], { stdio: 'ignore' });
+  const tls = await startKyuud('--user', 'alice:secret', '--tls-certificate', certificate, '--tls-key', key);
+  const port = +tls.transcript().match(/https:\/\/127\.0\.0\.1:(\d+)/)[1];
+  for (const mode of [[], ['-s']]) {
+    expectNoLoss(await uclientAt(port, '-t', '-S', ...mode, '-n', '100', '-m', '4', '-l', '170', '-z', '5'), 400);
+  }
+  assert.equal(await tls.stop(), 0, tls.transcript());
+});
 
 test('turnutils_uclient over UDP: relayed over IPv6', async () => {
   const six = await startKyuud('--turn-listen', '127.0.0.1:0', '--turn-listen', '[::1]:0', '--user', 'alice:secret');

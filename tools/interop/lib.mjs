@@ -112,7 +112,7 @@ export class Program {
 export async function startKyuud(...args) {
   const listen = ['--http-listen', '--turn-listen'].filter((flag) => !args.includes(flag));
   const server = new Program(kyuud, [...listen.flatMap((flag) => [flag, '127.0.0.1:0']), ...args]);
-  const [url] = await server.waitFor(/http:\/\/127\.0\.0\.1:\d+/);
+  const [url] = await server.waitFor(/https?:\/\/127\.0\.0\.1:\d+/);
   const [, turnPort] = await server.waitFor(/(?:turn|TURN).*127\.0\.0\.1:(\d+)/);
   return Object.assign(server, { url, turnPort: +turnPort, turn: `127.0.0.1:${turnPort}` });
 }

@@ -24,6 +24,8 @@ constexpr int kMaxThreads = 64;
 // What the command line says, before it is understood.
 struct Texts {
   std::vector<std::string> http_listen;
+  std::string tls_certificate;
+  std::string tls_key;
   std::string public_url;
   std::vector<std::string> origins;
   std::vector<std::string> proxies;
@@ -54,6 +56,13 @@ void AddOptions(CLI::App& app, Texts& texts) {
                  "Where the page and signaling are served (127.0.0.1:9000); "
                  "may be repeated, for IPv4 and IPv6")
       ->type_name("ADDR:PORT");
+  app.add_option(
+         "--tls-certificate", texts.tls_certificate,
+         "A PEM file with the certificate and its chain: the HTTP ports "
+         "speak TLS then, for HTTP, WebSocket and TURN")
+      ->type_name("FILE");
+  app.add_option("--tls-key", texts.tls_key, "Its key, a PEM file")
+      ->type_name("FILE");
   app.add_option("--public-url", texts.public_url,
                  "Where people find this server, if a proxy in front or a name "
                  "presents it (https://example.org/kyuu)")
@@ -156,6 +165,12 @@ bool TakeOut(absl::string_view word, std::vector<std::string>& texts) {
 absl::Status UnderstandHttp(Texts& texts, Config& config) {
   KYUU_RETURN_IF_ERROR(ReadAll("http-listen", texts.http_listen,
                                TransportAddress::Parse, config.http_listen));
+  if (texts.tls_certificate.empty() != texts.tls_key.empty()) {
+    return At("tls-key", absl::InvalidArgumentError(
+                             "goes with --tls-certificate, and the reverse"));
+  }
+  config.tls_certificate = texts.tls_certificate;
+  config.tls_key = texts.tls_key;
   if (!texts.public_url.empty()) {
     const auto url = PublicUrl::Parse(texts.public_url);
     if (!url.ok()) return At("public-url", url.status());

@@ -29,6 +29,9 @@ struct Config {
 
   std::vector<TransportAddress> http_listen = {
       {IpAddress::V4(127, 0, 0, 1), 9000}};
+  // With both, the HTTP ports speak TLS.
+  std::string tls_certificate;
+  std::string tls_key;
   std::optional<PublicUrl> public_url;
   std::vector<WebOrigin> origins;
   bool any_origin = false;  // --origin "*".

@@ -60,6 +60,8 @@ TEST(ConfigTest, FlagsAreRead) {
                               "*",
                               "--proxy=10.0.0.1",
                               "--metrics-from=10.1.0.0/16",
+                              "--tls-certificate=chain.pem",
+                              "--tls-key=key.pem",
                               "--connections-per-address=7",
                               "--turn-listen=0.0.0.0:1",
                               "--turn-listen",
@@ -87,6 +89,8 @@ TEST(ConfigTest, FlagsAreRead) {
   ASSERT_EQ(config.origins.size(), 1u);
   EXPECT_TRUE(config.any_origin);
   ASSERT_EQ(config.proxies.size(), 1u);
+  EXPECT_EQ(config.tls_certificate, "chain.pem");
+  EXPECT_EQ(config.tls_key, "key.pem");
   ASSERT_EQ(config.metrics_from.size(), 1u);
   EXPECT_EQ(config.metrics_from[0].ToString(), "10.1.0.0/16");
   EXPECT_EQ(config.connections_per_address, 7u);
@@ -149,6 +153,9 @@ TEST(ConfigTest, WhatIsWrongIsNamed) {
   }
   EXPECT_THAT(Problem({"--allow-peer", "10.0.0.0/33"}),
               testing::HasSubstr("--allow-peer"));
+  EXPECT_THAT(Problem({"--tls-key", "key.pem"}), testing::HasSubstr("--tls-"));
+  EXPECT_THAT(Problem({"--tls-certificate", "chain.pem"}),
+              testing::HasSubstr("--tls-"));
   EXPECT_THAT(Problem({"--threads", "0"}), testing::HasSubstr("--threads"));
   EXPECT_THAT(Problem({"--log-level", "loud"}),
               testing::HasSubstr("--log-level"));

@@ -17,6 +17,8 @@ namespace {
 // WebSocket: messages of a kind that is not spoken here.
 constexpr uint16_t kCloseUnsupportedData = 1003;
 
+const Refusal kSpeakTls{400, "TLS is spoken here: https:// and wss://."};
+
 absl::string_view ToText(net::StreamRefusal why) {
   switch (why) {
     case net::StreamRefusal::kTotal:
@@ -65,7 +67,8 @@ struct FrontDoor::Guest {
   const ConnectionId id;
   const net::StreamPermit permit;
   signaling::ServerConnection connection;
-  std::string name;  // By which it has reached us.
+  std::string name;       // By which it has reached us.
+  bool in_clear = false;  // Plain HTTP to a port of TLS.
   // Whether the signaling server knows it.
   enum class Session : uint8_t { kNone, kOpen };
   Session session = Session::kNone;
@@ -97,15 +100,23 @@ FrontDoor::~FrontDoor() = default;
 
 void FrontDoor::Admit(net::AcceptedStream accepted) {
   if (accepted.kind == net::StreamKind::kTurn) {
+    if (turn_) return turn_(std::move(accepted));
     LogRefusal(accepted.stream.path().remote.ToString(),
-               "TURN is served over UDP only");
+               "STUN and TURN are not served here");
     return accepted.stream.Cut();
   }
-  // TLS and whatever else is no HTTP is told so by the connection, at once.
+  if (accepted.kind == net::StreamKind::kTls) {
+    LogRefusal(accepted.stream.path().remote.ToString(),
+               "it speaks TLS to a port of plain HTTP: an https:// where "
+               "http:// is meant, or a proxy's work");
+  }
+  // TLS and whatever else is no HTTP is told so by the connection, at once: 400
+  // in plain text, which clients of TLS show as a wrong version.
   const ConnectionId id{next_id_++};
   auto owned = std::make_unique<Guest>(id, std::move(accepted.permit),
                                        options_.connection, random_);
   Guest& guest = *owned;
+  guest.in_clear = options_.port.tls && !accepted.stream.is_tls();
   guests_[static_cast<uint64_t>(id)] = std::move(owned);
   guest.driver.emplace(
       loop_, std::move(accepted.stream), guest.connection, buffer_,
@@ -223,6 +234,7 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   signaling::HttpRequest& request = received.request;
   spdlog::debug("http: {} {}", guest.who(), request.method);
   ++stats_.requests;
+  if (guest.in_clear) return Refuse(guest, kSpeakTls);
   if (const auto refusal = routes_.RefuseHost(request)) {
     return Refuse(guest, *refusal);
   }
@@ -273,6 +285,7 @@ void FrontDoor::AnswerMetrics(Guest& guest,
 void FrontDoor::On(Guest& guest, signaling::UpgradeRequested requested) {
   const absl::Time now = net::Loop::Now();
   ++stats_.requests;
+  if (guest.in_clear) return Refuse(guest, kSpeakTls);
   const signaling::HttpRequest& request = requested.request;
   if (const auto refusal =
           routes_.RefuseUpgrade(request, requested.offers_kyuu)) {

@@ -62,6 +62,10 @@ class FrontDoor {
   using MetricsSource =
       absl::AnyInvocable<void(absl::AnyInvocable<void(std::string)> done)>;
   void ServeMetrics(MetricsSource source) { metrics_ = std::move(source); }
+  // Who serves streams that speak STUN and TURN; without one they are refused.
+  // They hold permits of the door's port: none may outlive it.
+  using TurnHandler = absl::AnyInvocable<void(net::AcceptedStream)>;
+  void ServeTurn(TurnHandler handler) { turn_ = std::move(handler); }
   // Writes down what the door knows of them.
   void Tell(Metrics& metrics) const;
   // One line for people: who is here, what was refused, what is held.
@@ -107,6 +111,7 @@ class FrontDoor {
   LogLimiter refusals_;
   DoorStats stats_;
   MetricsSource metrics_;
+  TurnHandler turn_;
   uint64_t next_id_ = 1;
   std::deque<uint64_t> dirty_;
   net::Alarm alarm_;

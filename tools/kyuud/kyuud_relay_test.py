@@ -2,6 +2,8 @@
 """kyuud's STUN and TURN from outside.
 """
 
+import contextlib
+import os
 import re
 import socket
 import struct
@@ -9,7 +11,7 @@ import subprocess
 import time
 import unittest
 
-from testing.kyuud import COOKIE, KYUUD, KyuudTestCase, Turn, WAIT, http, minted
+from testing.kyuud import COOKIE, KYUUD, KyuudTestCase, TcpTurn, Turn, WAIT, get, http, minted
 
 
 class KyuudRelayTest(KyuudTestCase):
@@ -48,6 +50,7 @@ class KyuudRelayTest(KyuudTestCase):
             for _ in range(6):
                 session, welcome, client = minted(server)
                 urls = sum((s["urls"] for s in welcome["ice_servers"]), [])
+                self.assertIn(f"turn:127.0.0.1:{server.http_port}?transport=tcp", urls)
                 self.assertIn(f"stun:127.0.0.1:{server.turn_port}", urls)
                 self.assertIn(f"turn:127.0.0.1:{server.turn_port}?transport=udp", urls)
                 self.assertEqual(client.allocate(), 0)
@@ -121,6 +124,89 @@ class KyuudRelayTest(KyuudTestCase):
                     self.assertEqual(client.release(), 0)
                 for client in (rtp, rtcp, late):
                     client.socket.close()
+
+    def test_clients_on_tcp_relay_by_the_http_port(self):
+        for threads in (1, 3):
+            server = self.start("--user=a:1", f"--threads={threads}")
+            # However the stream is cut.
+            clients = [TcpTurn(server.http_port, "a", "1", piece) for piece in (None, 1, 3)]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+                peer.bind(("127.0.0.1", 0))
+                peer.settimeout(WAIT)
+                for client in clients:
+                    kind, found = client.ask(0x0001)
+                    self.assertEqual(kind, 0x0101)
+                    port, = struct.unpack("!H", found[0x0020][2:4])
+                    self.assertEqual(port ^ COOKIE >> 16, client.socket.getsockname()[1])
+                    self.assertEqual((client.allocate(), client.bind(peer.getsockname())), (0, 0))
+                    for size in (0, 1, 2, 3, 4, 1000, 9000):
+                        data = os.urandom(size)
+                        client.send(struct.pack("!HH", 0x4001, size) + data + bytes(-size % 4))
+                        self.assertEqual(peer.recvfrom(10000), (data, client.relayed))
+                        peer.sendto(data, client.relayed)
+                        self.assertEqual(client.receive(), struct.pack("!HH", 0x4001, size) + data +
+                                         bytes(-size % 4))
+            # One on UDP and one on TCP meet.
+            other = Turn(server.turn_port, "a", "1")
+            self.assertEqual(other.allocate(), 0)
+            self.assertEqual((clients[0].bind(other.relayed, 0x4002), other.bind(clients[0].relayed)),
+                             (0, 0))
+            other.send(b"\x40\x01\0\2hi\0\0")
+            self.assertEqual(clients[0].receive(), b"\x40\x02\0\2hi\0\0")
+            clients[0].send(b"\x40\x02\0\3you\0")
+            self.assertEqual(other.receive(), b"\x40\x01\0\3you")
+            # The stream's end is the allocation's.
+            clients[0].socket.close()
+            self.assertEqual(clients[1].release(), 0)
+            self.assertEqual(server.stop(), 0)
+            ends = dict(re.findall(r"turn: \S+ for a at (\S+) ended: ([a-z ]+);", server.errors))
+            self.assertEqual(sorted(ends.values()), ["connection ended", "released"] +
+                             2 * ["server closed"])
+
+    def test_what_is_no_turn_on_a_stream_is_cut(self):
+        server = self.start("--user=a:1")
+        for noise in (b"\0\1\0\0", b"\0\1\0\0\x21\x12\xa4\x43" + bytes(12),
+                      b"\0\1\0\3\x21\x12\xa4\x42" + bytes(15),
+                      b"\0\1\xff\xfc\x21\x12\xa4\x42" + bytes(12)):
+            with socket.create_connection(("127.0.0.1", server.http_port), WAIT) as s:
+                s.sendall(noise)
+                if len(noise) == 4:
+                    s.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(ConnectionError):
+                    self.assertEqual(s.recv(100), b"", noise)
+        self.assertEqual(TcpTurn(server.http_port, "a", "2").allocate(), 401)
+        client = TcpTurn(server.http_port, "a", "1")
+        self.assertEqual(client.allocate(), 0)
+        # Behind a good beginning it is no better.
+        client.send(b"\xff\xff\xff\xff")
+        with self.assertRaises((EOFError, ConnectionError)):
+            client.receive()
+
+    def test_who_does_not_read_a_relayed_stream_loses_data_and_costs_little(self):
+        server = self.start("--user=a:1", "--threads=1")
+        client = TcpTurn(server.http_port, "a", "1")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            self.assertEqual((client.allocate(), client.bind(peer.getsockname())), (0, 0))
+            before = self.memory(server)
+            dropped = 0
+            deadline = time.monotonic() + WAIT
+            while not dropped and time.monotonic() < deadline:
+                for _ in range(200):
+                    peer.sendto(bytes(1400), client.relayed)
+                text = get(server.http_port, "/metrics")[2].decode()
+                dropped = int(re.search(r"^kyuu_relay_stream_drops_total (\d+)", text, re.M)[1])
+            self.assertGreater(dropped, 0)
+            self.assertLess(self.memory(server) - before, 8 << 10)
+            self.assertEqual(Turn(server.turn_port).ask(0x0001)[0], 0x0101)
+            # It reads on, and what it gets is whole.
+            for _ in range(50):
+                self.assertEqual(client.receive(), b"\x40\x01" + struct.pack("!H", 1400) + bytes(1400))
+
+    def memory(self, server):
+        """In kB."""
+        with open(f"/proc/{server.process.pid}/status", encoding="ascii") as file:
+            return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
 
     def test_special_peers_are_refused_unless_allowed(self):
         flags = ("--http-listen=127.0.0.1:0", "--turn-listen=0.0.0.0:0", "--user=a:1",

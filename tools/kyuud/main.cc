@@ -24,6 +24,7 @@
 #include "net/loop.h"
 #include "net/stream_port.h"
 #include "net/tcp.h"
+#include "net/tls.h"
 #include "spdlog/spdlog.h"
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/front_door.h"
@@ -70,17 +71,18 @@ net::DescriptorBudget BudgetDescriptors(const Config& config) {
 }
 
 // What a person types into a browser: a wildcard address is no destination.
-std::string Url(const TransportAddress& listen) {
-  if (!listen.ip.IsAny())
-    return absl::StrCat("http://", listen.ToString(), "/");
-  return absl::StrCat("http://localhost:", listen.port, "/");
+std::string Url(const TransportAddress& listen, const Config& config) {
+  const absl::string_view scheme =
+      config.tls_certificate.empty() ? "http://" : "https://";
+  if (!listen.ip.IsAny()) return absl::StrCat(scheme, listen.ToString(), "/");
+  return absl::StrCat(scheme, "localhost:", listen.port, "/");
 }
 
 void Announce(const std::vector<TransportAddress>& http,
               const relay::Cluster& turn, const Config& config) {
   for (const TransportAddress& listen : http) {
     std::printf("kyuud: page and signaling at %s (listening on tcp %s)\n",
-                Url(listen).c_str(), listen.ToString().c_str());
+                Url(listen, config).c_str(), listen.ToString().c_str());
   }
   std::vector<std::string> relays;
   for (const auto& relay : turn.relay_addresses()) {
@@ -108,9 +110,16 @@ std::vector<Page> EmbeddedPages() {
   return pages;
 }
 
-FrontDoorOptions DoorOptions(const Config& config,
-                             const net::DescriptorBudget& budget) {
+absl::StatusOr<FrontDoorOptions> DoorOptions(
+    const Config& config, const net::DescriptorBudget& budget) {
   FrontDoorOptions options;
+  if (!config.tls_certificate.empty()) {
+    KYUU_ASSIGN_OR_RETURN(
+        options.port.tls,
+        net::TlsContext::Server({.certificate_file = config.tls_certificate,
+                                 .key_file = config.tls_key,
+                                 .alpn = {"http/1.1", "stun.turn"}}));
+  }
   const size_t share = std::clamp<size_t>(budget.connections / 4, 1,
                                           config.connections_per_address);
   options.port.max_streams = budget.connections;
@@ -210,12 +219,14 @@ absl::Status Serve(Config config) {
     http.push_back(listener.local());
   }
   WarnOfAbsentAddresses(config);
+  KYUU_ASSIGN_OR_RETURN(FrontDoorOptions door_options,
+                        DoorOptions(config, budget));
   SystemRandom random;
   KYUU_ASSIGN_OR_RETURN(const std::unique_ptr<TurnService> turn,
                         TurnService::Open(config, http, *loop, random));
   const StaticPages pages(EmbeddedPages());
   FrontDoor front_door(*loop, random, std::move(listeners), pages, *turn,
-                       DoorOptions(config, budget));
+                       std::move(door_options));
   door = &front_door;
   front_door.ServeMetrics([&](absl::AnyInvocable<void(std::string)> done) {
     turn->CollectStats(
@@ -223,8 +234,11 @@ absl::Status Serve(Config config) {
           done(ToPrometheus(Tell(front_door, *turn, stats)));
         });
   });
+  front_door.ServeTurn(
+      [&](net::AcceptedStream accepted) { turn->Admit(std::move(accepted)); });
   Announce(http, turn->cluster(), config);
   loop->Run();
+  turn->Close();
   return absl::OkStatus();
 }
 

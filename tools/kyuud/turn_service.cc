@@ -116,6 +116,10 @@ relay::Options RelayOptions(const Config& config,
 absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
     const Config& config, std::vector<TransportAddress> services,
     net::Loop& loop, Random& random) {
+  // A proxy in front takes HTTP through, and nothing else.
+  const bool proxied = config.public_url.has_value() || !config.proxies.empty();
+  std::vector<TransportAddress> streams =
+      proxied ? std::vector<TransportAddress>() : services;
   absl::StatusOr<std::unique_ptr<relay::Cluster>> cluster =
       relay::Cluster::Open(RelayOptions(config, std::move(services)), loop,
                            [](const relay::Event& event) {
@@ -123,14 +127,21 @@ absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
                            });
   if (!cluster.ok()) return cluster.status();
   return std::unique_ptr<TurnService>(
-      new TurnService(*std::move(cluster), random));
+      new TurnService(*std::move(cluster), std::move(streams), config, random));
 }
 
 TurnService::TurnService(std::unique_ptr<relay::Cluster> cluster,
-                         Random& random)
-    : cluster_(std::move(cluster)), random_(random) {}
+                         std::vector<TransportAddress> stream_listeners,
+                         const Config& config, Random& random)
+    : cluster_(std::move(cluster)),
+      stream_listeners_(std::move(stream_listeners)),
+      tls_(!config.tls_certificate.empty()),
+      random_(random) {}
 
-TurnService::~TurnService() {
+TurnService::~TurnService() { Close(); }
+
+void TurnService::Close() {
+  if (std::exchange(closed_, true)) return;
   cluster_->Close();
   const relay::Stats sum = cluster_->stats();
   spdlog::info("turn: in all {}", CountersToString(sum.server));
@@ -146,6 +157,11 @@ void TurnService::Open(const std::string& session, const std::string& host,
     const std::string at = Advertise(listener, host);
     stun.urls.push_back(absl::StrCat("stun:", at));
     turn.urls.push_back(absl::StrCat("turn:", at, "?transport=udp"));
+  }
+  for (const TransportAddress& listener : stream_listeners_) {
+    const std::string at = Advertise(listener, host);
+    turn.urls.push_back(absl::StrCat("turn:", at, "?transport=tcp"));
+    if (tls_) turn.urls.push_back(absl::StrCat("turns:", at, "?transport=tcp"));
   }
   turn.username = session;
   // One password for the session's life: a call that runs uses it, and its

@@ -14,6 +14,7 @@
 #include "base/address.h"
 #include "base/random.h"
 #include "net/loop.h"
+#include "net/stream_port.h"
 #include "relay/cluster.h"
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/ice_provider.h"
@@ -34,12 +35,18 @@ class TurnService final : public IceProvider {
   static absl::StatusOr<std::unique_ptr<TurnService>> Open(
       const Config& config, std::vector<TransportAddress> services,
       net::Loop& loop, Random& random);
-  // Ends all allocations and logs totals.
+  // Closes.
   ~TurnService() override;
 
   void Open(const std::string& session, const std::string& host,
             absl::AnyInvocable<void(Servers)> done) override;
   void Close(const std::string& session) override;
+  // Serves a client on TCP, until Close().
+  void Admit(net::AcceptedStream accepted) {
+    cluster_->Admit(std::move(accepted));
+  }
+  // Ends all allocations and streams, and logs totals; nothing the second time.
+  void Close();
 
   const relay::Cluster& cluster() const { return *cluster_; }
   // As relay::Cluster::CollectStats.
@@ -48,9 +55,15 @@ class TurnService final : public IceProvider {
   }
 
  private:
-  TurnService(std::unique_ptr<relay::Cluster> cluster, Random& random);
+  TurnService(std::unique_ptr<relay::Cluster> cluster,
+              std::vector<TransportAddress> stream_listeners,
+              const Config& config, Random& random);
 
   std::unique_ptr<relay::Cluster> cluster_;
+  // Where clients come in by TCP, as far as they are told.
+  const std::vector<TransportAddress> stream_listeners_;
+  const bool tls_;
+  bool closed_ = false;
   Random& random_;
   // Of the sessions that are not over.
   absl::flat_hash_map<std::string, std::string> passwords_;

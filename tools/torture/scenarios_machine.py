@@ -13,7 +13,7 @@ import time
 import unittest
 
 from kyuud import until
-from scenario import CLIENT, FRIEND, HTTP, PROMPT, Scenario, TURN, USER, WILDCARD
+from scenario import CLIENT, FRIEND, HTTP, PROMPT, Scenario, TURN, USER, WILDCARD, connect
 from web_client import WebSocket
 
 
@@ -98,6 +98,31 @@ class Crowd(Scenario):
                 c.close()
             self.assertEqual(kyuud.stop(), 0)
         self.assertEqual(counts[0], counts[1])
+
+
+class Streams(Scenario):
+    """TURN over TCP, on the port of HTTP."""
+
+    BINDING = b"\0\1\0\0\x21\x12\xa4\x42" + bytes(12)
+
+    def test_strangers_on_streams_go_after_their_time(self):
+        kyuud = self.start(*WILDCARD, USER)
+        before = kyuud.descriptors()
+        strangers = []
+        with self.client:
+            for number in range(400):
+                s = connect(HTTP, FRIEND)
+                # Half of them are answered, half have begun something.
+                s.sendall(self.BINDING if number % 2 else self.BINDING[:19])
+                strangers.append(s)
+        self.assertTrue(until(lambda: kyuud.descriptors() >= before + 400))
+        for s in strangers[1::2]:
+            self.assertEqual(s.recv(100)[:4], b"\1\1\0\x0c")
+        self.assertTrue(self.healthy(CLIENT))
+        self.assertLess(kyuud.rss_mb(), 100)
+        self.assertTrue(until(lambda: kyuud.descriptors() <= before + 1, wait=45, every=0.5),
+                        "strangers stay for ever")
+        self.assertEqual(kyuud.stop(), 0)
 
 
 class Readers(Scenario):

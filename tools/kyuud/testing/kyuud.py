@@ -36,7 +36,7 @@ class Kyuud:
         self.lines = []
         while not self.lines or (self.lines[-1] and "TURN on udp" not in self.lines[-1]):
             self.lines.append(self.process.stdout.readline())
-        page = re.search(r"http://127\.0\.0\.1:(\d+)/", self.lines[0])
+        page = re.search(r"https?://127\.0\.0\.1:(\d+)/", self.lines[0])
         turn = re.search(r"TURN on udp 127\.0\.0\.1:(\d+)", self.lines[-1])
         if not page or not turn:
             raise AssertionError(f"{self.lines}\n{self.process.communicate()[1]}")
@@ -155,10 +155,10 @@ class Turn:
         if sign and self.nonce:
             key = hashlib.md5(f"{self.user}:{self.realm}:{self.password}".encode()).digest()
             message += self.attribute(0x0008, hmac.new(key, message, hashlib.sha1).digest())
-        self.socket.sendto(message, self.server)
+        self.send(message)
         while True:
-            answer, source = self.socket.recvfrom(65536)
-            if source == self.server and answer[8:20] == transaction:
+            answer = self.receive()
+            if answer[8:20] == transaction:
                 break
         found, rest = {}, answer[20:]
         while rest:
@@ -166,6 +166,15 @@ class Turn:
             found.setdefault(number, rest[4:4 + size])
             rest = rest[4 + size + -size % 4:]
         return struct.unpack("!H", answer[:2])[0], found
+
+    def send(self, message):
+        self.socket.sendto(message, self.server)
+
+    def receive(self):
+        while True:
+            message, source = self.socket.recvfrom(65536)
+            if source == self.server:
+                return message
 
     def error(self, answer):
         code = answer[1].get(0x0009)
@@ -191,6 +200,41 @@ class Turn:
     def bind(self, peer, channel=0x4001):
         return self.error(self.ask(0x0009, self.attribute(0x000C, struct.pack("!HH", channel, 0)),
                                    self.attribute(0x0012, self.address(*peer))))
+
+
+class TcpTurn(Turn):
+    """The same over TCP (RFC 8656 section 12.5), to the HTTP port."""
+
+    def __init__(self, port, user="", password="", piece=None, tls=None):
+        self.socket = socket.create_connection(("127.0.0.1", port), WAIT)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
+        self.server = ("127.0.0.1", port)
+        self.user, self.password = user, password
+        self.realm, self.nonce = "", b""
+        self.buffer, self.piece = b"", piece
+
+    def send(self, message):
+        step = self.piece or len(message)
+        for at in range(0, len(message), step):
+            self.socket.sendall(message[at:at + step])
+
+    def take(self, size):
+        while len(self.buffer) < size:
+            part = self.socket.recv(65536)
+            if not part:
+                raise EOFError
+            self.buffer += part
+        taken, self.buffer = self.buffer[:size], self.buffer[size:]
+        return taken
+
+    def receive(self):
+        head = self.take(4)
+        size, = struct.unpack("!H", head[2:])
+        if head[0] & 0xC0:
+            return head + self.take(size) + self.take(-size % 4)
+        return head + self.take(16 + size)
 
 
 def minted(server):

@@ -1,0 +1,112 @@
+// StreamClient: a TURN client on a byte stream, TCP or TLS (RFC 8656 section
+// 3.1), as an engine over the stream's bytes.
+
+#ifndef KYUU_RELAY_STREAM_CLIENT_H_
+#define KYUU_RELAY_STREAM_CLIENT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/engine.h"
+#include "base/timer.h"
+
+namespace kyuu::relay {
+
+struct StreamClientOptions {
+  // How long a stream is there without an allocation, at first and again when
+  // its allocation has ended. Two transactions over the slowest path fit.
+  absl::Duration idle_timeout = absl::Seconds(30);
+  // The longest message of whom has no allocation: requests are some hundred
+  // bytes, and thousands of strangers may begin one each.
+  size_t stranger_message_bytes = 2048;
+  // What waits for a client that does not read. Beyond it, data is dropped, as
+  // a router would: half a second of a path of 4 Mbit/s.
+  size_t queued_bytes_max = 256 * 1024;
+  // Answers may go so far beyond it; then the client is given up, as it waits
+  // for each.
+  size_t answers_bytes_max = 64 * 1024;
+  // Whether PollTransmit() gives one message at a time, for a stream of
+  // records: some clients (coturn's uclient) take a TLS record for a message.
+  enum class Pieces : uint8_t { kBytes, kMessages };
+  Pieces pieces = Pieces::kBytes;
+};
+
+// StreamClient cuts what comes into messages and queues what goes. Its driver
+// is net::StreamDriver, and relay::Node takes the messages to turn::Server.
+class StreamClient {
+ public:
+  using Packet = absl::Span<const uint8_t>;
+  // A STUN message, or ChannelData without its padding.
+  struct Message {
+    std::vector<uint8_t> bytes;
+  };
+  // The end, always the last event. OK: the stream has ended, in whatever way.
+  // Else we have given the client up. INVALID_ARGUMENT: what came is not TURN;
+  // DEADLINE_EXCEEDED: no allocation for too long; RESOURCE_EXHAUSTED: a
+  // message too long, or answers that are not read.
+  struct Closed {
+    absl::Status status;
+  };
+  using Event = std::variant<Message, Closed>;
+
+  StreamClient(const StreamClientOptions& options, absl::Time now);
+
+  void HandlePacket(absl::Time now, Packet in);
+  void HandleTimeout(absl::Time now);
+  std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Event> PollEvent();
+  absl::Time NextTimeout() const { return timers_.NextTimeout(); }
+
+  // Queues an answer of the server's.
+  void SendAnswer(absl::Span<const uint8_t> bytes);
+  // Queues a relayed datagram, padded (RFC 8656 section 12.5); false if it is
+  // dropped for want of room.
+  bool SendData(absl::Span<const uint8_t> prefix,
+                absl::Span<const uint8_t> payload, size_t padding);
+  // The client has an allocation now, or no more.
+  void Allocated();
+  void Released(absl::Time now);
+
+  void HandleStreamEnd(absl::Time now, const absl::Status& why);
+  // As net::StreamEngine has it.
+  bool finished() const { return closed_ && queued_bytes() == 0; }
+  bool abandoned() const { return abandoned_; }
+  size_t held_bytes() const {
+    return in_.size() + queued_bytes() + out_messages_.size() * sizeof(size_t);
+  }
+  size_t queued_bytes() const { return out_.size() - sent_; }
+  std::string DebugString() const;
+
+ private:
+  enum class Timer { kIdle, kCount };
+  // Who has an allocation may send what the formats allow.
+  enum class Standing : uint8_t { kStranger, kAllocated };
+
+  void Cut();
+  void Queued(size_t bytes);
+  void Close(absl::Status status);
+
+  const StreamClientOptions options_;
+  Standing standing_ = Standing::kStranger;
+  TimerTable<Timer> timers_;
+  std::vector<uint8_t> in_;          // The beginning of a message.
+  std::string out_;                  // Sent up to sent_.
+  std::deque<size_t> out_messages_;  // What is left of each, of kMessages.
+  size_t sent_ = 0;
+  std::deque<Event> events_;
+  bool closed_ = false;
+  bool abandoned_ = false;
+};
+static_assert(Engine<StreamClient>);
+
+}  // namespace kyuu::relay
+
+#endif  // KYUU_RELAY_STREAM_CLIENT_H_

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""kyuud's HTTP port with a certificate: HTTP, WebSocket and TURN inside of TLS,
+and what comes without.
+"""
+
+import os
+import socket
+import ssl
+import struct
+import subprocess
+import tempfile
+import unittest
+
+from testing.kyuud import COOKIE, KYUUD, KyuudTestCase, TcpTurn, WAIT, get
+
+
+class KyuudTlsTest(KyuudTestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.certificate, cls.key = (os.path.join(cls.folder.name, n) for n in ("c.pem", "k.pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=kyuu",
+                        "-addext", "subjectAltName=IP:127.0.0.1", "-out", cls.certificate,
+                        "-keyout", cls.key], check=True, capture_output=True)
+
+    def start_tls(self, *flags):
+        return self.start(f"--tls-certificate={self.certificate}", f"--tls-key={self.key}", *flags)
+
+    def context(self, *protocols):
+        context = ssl.create_default_context(cafile=self.certificate)
+        if protocols:
+            context.set_alpn_protocols(protocols)
+        return context
+
+    def connect(self, server, *protocols):
+        plain = socket.create_connection(("127.0.0.1", server.http_port), WAIT)
+        return self.context(*protocols).wrap_socket(plain, server_hostname="127.0.0.1")
+
+    def test_the_page_and_websockets_are_inside(self):
+        server = self.start_tls()
+        self.assertIn("https://127.0.0.1:", server.lines[0])
+        with self.connect(server, "h2", "http/1.1") as s:
+            self.assertEqual(s.selected_alpn_protocol(), "http/1.1")
+            s.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            self.assertIn(b" 200 ", s.recv(65536))
+        with self.connect(server) as s:
+            host = f"127.0.0.1:{server.http_port}"
+            s.sendall(f"GET /v1/ws HTTP/1.1\r\nHost: {host}\r\nOrigin: https://{host}\r\n"
+                      "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                      "Sec-WebSocket-Protocol: kyuu.v1\r\n\r\n".encode())
+            self.assertIn(b" 101 ", s.recv(65536))
+            hello = b'{"type":"hello","version":1}'
+            s.sendall(bytes([0x81, 0x80 | len(hello), 0, 0, 0, 0]) + hello)
+            welcome = s.recv(65536)
+            self.assertIn(f"turns:{host}?transport=tcp".encode(), welcome)
+            self.assertIn(f"turn:{host}?transport=tcp".encode(), welcome)
+
+    def test_turn_is_inside_and_beside(self):
+        server = self.start_tls("--user=a:1")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            peer.settimeout(WAIT)
+            for tls in (self.context("stun.turn"), self.context(), None):
+                client = TcpTurn(server.http_port, "a", "1", tls=tls)
+                kind, found = client.ask(0x0001)
+                self.assertEqual(kind, 0x0101)
+                port, = struct.unpack("!H", found[0x0020][2:4])
+                self.assertEqual(port ^ COOKIE >> 16, client.socket.getsockname()[1])
+                self.assertEqual((client.allocate(), client.bind(peer.getsockname())), (0, 0))
+                # More than a record of TLS, both ways.
+                for size in (1, 1000, 30000):
+                    data = os.urandom(size)
+                    message = struct.pack("!HH", 0x4001, size) + data + bytes(-size % 4)
+                    client.send(message)
+                    self.assertEqual(peer.recvfrom(40000), (data, client.relayed))
+                    peer.sendto(data, client.relayed)
+                    self.assertEqual(client.receive(), message)
+                client.socket.close()
+
+    def test_plain_http_is_told_so(self):
+        server = self.start_tls()
+        for path in ("/", "/healthz", "/v1/ws", "/metrics"):
+            status, _, body = get(server.http_port, path)
+            self.assertEqual(status, 400)
+            self.assertIn(b"TLS is spoken here", body)
+        self.assertEqual(server.stop(), 0)
+        self.assertIn("TLS is spoken here", server.errors)
+
+    def test_a_bad_certificate_ends_the_start(self):
+        for certificate, key in ((self.certificate, "/nowhere.pem"), (self.key, self.key),
+                                 ("/nowhere.pem", self.key)):
+            run = subprocess.run([KYUUD, "--http-listen=127.0.0.1:0", "--turn-listen=127.0.0.1:0",
+                                  f"--tls-certificate={certificate}", f"--tls-key={key}"],
+                                 capture_output=True, text=True, timeout=WAIT)
+            self.assertEqual(run.returncode, 1)
+            self.assertIn(".pem", run.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(warnings="ignore")
