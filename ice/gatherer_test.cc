@@ -25,7 +25,7 @@
 #include "sim/network.h"
 #include "stun/attributes.h"
 #include "stun/message.h"
-#include "turn/internal/scripted_server.h"
+#include "turn/testing/scripted_server.h"
 #include "turn/testing/sim_server.h"
 
 namespace kyuu::ice {

@@ -20,7 +20,7 @@
 #include "ice/transport.h"
 #include "stun/message.h"
 #include "stun/protocol.h"
-#include "turn/internal/scripted_server.h"
+#include "turn/testing/scripted_server.h"
 
 namespace kyuu::ice::testing {
 
