@@ -339,6 +339,68 @@ TEST_F(AgentTest, SilencesOfThePeerCostNoMoreThanTwo) {
   }
 }
 
+class FewAgentTest : public AgentTest {
+ protected:
+  FewAgentTest()
+      : AgentTest(Role::kControlled,
+                  {.max_backup_pairs = 1, .max_transactions = 2}) {}
+  // Four ways to the peer, and a check on each, 50 ms apart.
+  std::vector<Sent> CheckFour() {
+    AddLocal("192.0.2.1:1");
+    EXPECT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
+    for (int i = 1; i <= 4; ++i) {
+      AddRemote(
+          absl::StrCat(i, " 1 udp ", 10 - i, " 192.0.2.2 ", i, " typ host"));
+    }
+    std::vector<Sent> checks;
+    for (int i = 0; i < 4; ++i) {
+      if (auto check = Poll()) checks.push_back(*check);
+      now_ += absl::Milliseconds(50);
+      agent_.HandleTimeout(now_);
+    }
+    EXPECT_EQ(checks.size(), 4u);
+    return checks;
+  }
+};
+
+TEST_F(FewAgentTest, OnlySoManyAnswersAreWaitedFor) {
+  const std::vector<Sent> checks = CheckFour();
+  for (const Sent& check : checks) {
+    Receive(Answer(check, kTheirs.password), check.path.remote.ToString());
+  }
+  EXPECT_EQ(agent_.stats().responses_received, 2u) << "the last two";
+  EXPECT_EQ(agent_.stats().drop_unknown_transaction, 2u);
+}
+
+TEST_F(FewAgentTest, OnlySoManyReservesAreKeptAlive) {
+  AddLocal("192.0.2.1:1");
+  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
+  for (int i = 1; i <= 4; ++i) {
+    AddRemote(
+        absl::StrCat(i, " 1 udp ", 10 - i, " 192.0.2.2 ", i, " typ host"));
+  }
+  std::set<TransportAddress> asked;
+  const auto run = [&](absl::Duration duration) {
+    asked.clear();
+    const absl::Time end = now_ + duration;
+    while (now_ < end) {
+      while (const auto packet = Poll()) {
+        if (packet->view().cls() != stun::MessageClass::kRequest) continue;
+        asked.insert(packet->path.remote);
+        Receive(Answer(*packet, kTheirs.password),
+                packet->path.remote.ToString());
+      }
+      now_ = std::max(now_, agent_.NextTimeout());
+      agent_.HandleTimeout(now_);
+    }
+  };
+  run(absl::Seconds(1));
+  EXPECT_EQ(asked.size(), 4u);
+  Receive(Make({.use_candidate = true, .controlling = 1}), "192.0.2.2:3");
+  run(absl::Minutes(2));
+  EXPECT_THAT(asked, ElementsAre(At("192.0.2.2:1"), At("192.0.2.2:3")));
+}
+
 class SmallAgentTest : public AgentTest {
  protected:
   SmallAgentTest()
