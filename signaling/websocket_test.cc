@@ -1,6 +1,7 @@
 #include "signaling/websocket.h"
 
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/bytes.h"
@@ -453,6 +454,20 @@ TEST(Utf8Test, AllCharactersPassAndNothingElse) {
   EXPECT_FALSE(internal::IsUtf8("\xe0\x9f\xbf"));
   EXPECT_FALSE(internal::IsUtf8("\xf0\x8f\xbf\xbf"));
   EXPECT_TRUE(internal::IsUtf8("sixteen bytes.. and more \xe2\x82\xac"));
+}
+
+// Empty messages cost memory, too, until they are taken.
+TEST(WebSocketTest, WhatIsNotTakenIsBounded) {
+  Fixture f({.max_unread_bytes = 3 * 64});
+  const std::string frame = Frame(0x81, "", true);
+  for (int i = 0; i < 3; ++i) f.socket.HandlePacket(kStart, AsBytes(frame));
+  EXPECT_EQ(Events(f.socket).size(), 3u);
+  for (int i = 0; i < 4; ++i) f.socket.HandlePacket(kStart, AsBytes(frame));
+  const std::vector<WebSocket::Event> events = Events(f.socket);
+  ASSERT_EQ(events.size(), 4u);
+  EXPECT_THAT(std::get<WebSocketClosed>(events[3]).status,
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(Sent(f.socket), HasSubstr("too many messages at once"));
 }
 
 }  // namespace

@@ -1,0 +1,128 @@
+// Every limit of ClientOptions, hit.
+
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "base/testing.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "signaling/client.h"
+#include "signaling/close_code.h"
+#include "signaling/testing/client_world.h"
+
+namespace kyuu::signaling {
+namespace {
+
+using ::testing::HasSubstr;
+
+const absl::Time kStart = absl::FromUnixSeconds(1000);
+
+// A client that is in a room, and whatever its server pleases to say.
+struct Told {
+  explicit Told(ClientOptions options) : client(std::move(options), kStart) {
+    Welcomed(SessionOrigin::kNew, 0);
+    EXPECT_OK(client.JoinRoom(kStart, "ada"));
+    Hear({"1", Joined{"lobby", "ada", {}, false}});
+    while (client.PollEvent().has_value()) continue;
+    (void)Said();
+  }
+  void Hear(ServerMessage message) {
+    client.HandlePacket(kStart, WriteMessage(message));
+  }
+  void Welcomed(SessionOrigin origin, uint64_t received) {
+    Welcome welcome;
+    welcome.session = "s";
+    welcome.resume = {"secret", absl::Seconds(30), origin, received};
+    Hear({"0", std::move(welcome)});
+  }
+  // All that the client has said since.
+  std::string Said() {
+    std::string all;
+    while (auto text = client.PollTransmit(kStart, {})) all += *text;
+    return all;
+  }
+  void HearOf(const std::string& name) {
+    Hear({"", Presence{PresenceChange::kJoined, {name, "{}"}}});
+  }
+
+  Client client;
+};
+
+TEST(ClientLimitsTest, MaxPeers) {
+  Told ada({.max_peers = 2});
+  for (const char* name : {"b", "c", "d"}) ada.HearOf(name);
+  EXPECT_EQ(ada.client.peers().size(), 2u);
+  EXPECT_FALSE(ada.client.peers().contains("d"));
+  EXPECT_EQ(ada.client.stats().stale, 1u);
+}
+
+TEST(ClientLimitsTest, MaxCalls) {
+  Told ada({.max_calls = 1});
+  ada.Hear({"", Incoming{"c1", "bob", true, "{}"}});
+  EXPECT_EQ(Expect<IncomingCall>(ada.client).call, "c1");
+  ada.Hear({"", Incoming{"c2", "eve", true, "{}"}});
+  EXPECT_FALSE(ada.client.PollEvent().has_value());
+  EXPECT_THAT(ada.Said(), HasSubstr(R"("call":"c2","reason":"busy")"));
+  EXPECT_THAT(ada.client.StartCall(kStart, "kim"),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+TEST(ClientLimitsTest, MaxRequests) {
+  Told ada({.max_requests = 2});
+  EXPECT_OK(ada.client.SetMeta(kStart, "{}"));
+  EXPECT_OK(ada.client.RequestCredentials(kStart));
+  EXPECT_THAT(ada.client.SetMeta(kStart, "{}"),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  // An answer makes room.
+  ada.Hear({"2", Updated{}});
+  EXPECT_OK(ada.client.SetMeta(kStart, "{}"));
+}
+
+TEST(ClientLimitsTest, MaxQueuedOfWhatIsSaid) {
+  Told ada({.max_queued = 3});
+  ada.Hear({"", Incoming{"c1", "bob", true, "{}"}});
+  ada.Hear({"", Accepted{"c1"}});
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_OK(ada.client.SendCandidate(kStart, "c1", {}));
+  }
+  EXPECT_THAT(ada.client.SendCandidate(kStart, "c1", {}),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+TEST(ClientLimitsTest, MaxQueuedOfWhatIsHeard) {
+  Told ada({.max_queued = 3});
+  for (int i = 0; i < 9; ++i) ada.HearOf(absl::StrCat("p", i));
+  for (int i = 0; i < 4; ++i) Expect<PeerChanged>(ada.client);
+  EXPECT_THAT(Expect<ClientClosed>(ada.client).status,
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_FALSE(ada.client.PollEvent().has_value());
+}
+
+TEST(ClientLimitsTest, MaxKeptBytes) {
+  for (const uint64_t arrived : {uint64_t{2}, uint64_t{30}}) {
+    SCOPED_TRACE(arrived);
+    Told ada({.on_loss = OnLoss::kKeep, .max_kept_bytes = 2000});
+    ada.Hear({"", Incoming{"c1", "bob", true, "{}"}});
+    ada.Hear({"", Accepted{"c1"}});
+    for (int i = 0; i < 30; ++i) {
+      EXPECT_OK(ada.client.SendCandidate(kStart, "c1", {}));
+    }
+    (void)ada.Said();
+    ada.client.HandleConnectionClosed(kStart, kCloseAbnormal, absl::OkStatus());
+    while (ada.client.PollEvent().has_value()) continue;
+    ASSERT_OK(ada.client.HandleConnectionOpened(kStart));
+    ada.Welcomed(SessionOrigin::kResumed, arrived);
+    if (arrived == 30) {
+      Expect<Resumed>(ada.client);
+    } else {
+      // What the server misses is not here any more.
+      EXPECT_THAT(Expect<ClientClosed>(ada.client).status,
+                  StatusIs(absl::StatusCode::kUnavailable));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace kyuu::signaling
