@@ -100,6 +100,31 @@ test('a call whose beginning is cut comes about all the same', MINUTES, async (t
   assert.deepEqual(readdirSync(here), ['a.txt']);
 });
 
+test('what rings as the server starts anew rings again, though the callee is back later', MINUTES, async (t) => {
+  let server = await startKyuud();
+  t.after(() => server.stop());
+  const proxy = await Proxy.to(server.url);
+  t.after(() => proxy.close());
+  const kim = command('connect', proxy.url, 'Kim', '--from', 'Nobody');
+  await kim.waitFor(/joined as Kim/);
+  const ada = command('connect', server.url, 'Ada', '--call', 'Kim');
+  // Cut, Kim cannot answer.
+  proxy.cut();
+  await kim.waitFor(/trying again/);
+  await ada.waitFor(/calling Kim/);
+  server.child.kill('SIGKILL');
+  await once(server.child, 'close');
+  await ada.waitFor(/trying again/);
+  server = await startKyuud('--http-listen', new URL(server.url).host);
+  await ada.waitFor(/back as Ada/);
+  proxy.mend();
+  await kim.waitFor(/back as Kim/, 60);
+  await kim.waitFor(/refused a call from Ada/);
+  assert.equal(await ada.finish(20), 1, ada.transcript());
+  assert.match(ada.errors.at(-1), /Kim declined/);
+  await leave(kim);
+});
+
 for (const way of ['direct', 'relayed']) {
   test(`a ${way} call outlives a server that starts anew, and learns of its relay`, MINUTES, async (t) => {
     const relay = way === 'relayed' ? ['--relay'] : [];

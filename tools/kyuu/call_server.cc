@@ -44,6 +44,12 @@ void CallSession::OnSignaling(signaling::Client::Event event) {
             if (calling_ == failed.to) calling_.clear();
             // Of the session that is lost, of which OnJoined makes good.
             if (absl::IsUnavailable(failed.status) && call_wanted_) return;
+            if (absl::IsNotFound(failed.status) && call_wanted_ &&
+                net::Loop::Now() - lost_at_ < kNameHeld) {
+              // They have lost the server, too, and may not be back yet.
+              call_alarm_->Set(net::Loop::Now() + kJoinPause);
+              return;
+            }
             // Somebody who does not continue calls, or is not back yet.
             if (continuation_) return;
             OnCallFailed(failed.status);
@@ -94,9 +100,7 @@ void CallSession::OnJoined() {
   if (std::exchange(joined_, true)) {
     OnBack();
     ContinueCall();
-    const bool calls_again = call_wanted_ && !call_ && call_id_.empty();
-    if (calls_again) StartCalling(options_.call);
-    return;
+    return CallAgain();
   }
   if (rules_.calls) return StartCalling(options_.call);
   std::vector<std::string> names;
@@ -202,6 +206,13 @@ void CallSession::StartCalling(const std::string& to) {
                                              to, " to accept")
                               : absl::StrCat("the server is away; ", to,
                                              " is called when it is back"));
+}
+
+// The call that the command line asked for, if it has not begun.
+void CallSession::CallAgain() {
+  if (call_wanted_ && !call_ && call_id_.empty() && calling_.empty()) {
+    StartCalling(options_.call);
+  }
 }
 
 void CallSession::OnStarted(const signaling::CallStarted& started) {
@@ -318,6 +329,7 @@ void CallSession::OnConnectionLost(const absl::Status& status) {
 void CallSession::OnSessionLost() {
   questions_.WithdrawAll("call:");
   join_alarm_->Stop();
+  calling_.clear();
   if (continuation_) continuation_->new_id.clear();
   const std::string id = std::exchange(call_id_, "");
   if (id.empty() || !call_) return;

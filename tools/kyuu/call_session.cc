@@ -98,6 +98,10 @@ absl::StatusOr<int> CallSession::Run() {
     if (call_) call_->End(gone_status_);
   });
   join_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] { Join(); });
+  call_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] {
+    CallAgain();
+    server_->Flush();
+  });
   server_ = std::make_unique<ServerLine>(
       *loop_, random_, options_.url, [this](signaling::Client::Event event) {
         OnSignaling(std::move(event));
@@ -113,7 +117,8 @@ absl::StatusOr<int> CallSession::Run() {
   lines_.reset();
   call_.reset();
   server_.reset();
-  for (auto* alarm : {&leaving_alarm_, &gone_alarm_, &join_alarm_}) {
+  for (auto* alarm :
+       {&leaving_alarm_, &gone_alarm_, &join_alarm_, &call_alarm_}) {
     alarm->reset();
   }
   return code_;

@@ -73,6 +73,7 @@ class CallSession {
                   Verdict verdict);
   void RejectCall(const std::string& call, const std::string& reason);
   void StartCalling(const std::string& to);
+  void CallAgain();
   void OnStarted(const signaling::CallStarted& started);
   void OnCallFailed(const absl::Status& status);
   void OnAccepted(const std::string& call, const std::string& peer);
@@ -126,6 +127,7 @@ class CallSession {
   std::unique_ptr<net::Alarm> leaving_alarm_;
   std::unique_ptr<net::Alarm> gone_alarm_;  // Ends call_ with gone_status_.
   std::unique_ptr<net::Alarm> join_alarm_;  // Joins again.
+  std::unique_ptr<net::Alarm> call_alarm_;  // Calls again.
   absl::Status gone_status_;
   std::unique_ptr<StdinLines> lines_;
 
