@@ -105,6 +105,14 @@ void Gatherer::Restart(absl::Time now) {
   Drain(now);
 }
 
+void Gatherer::ReviewRelays(absl::Time now) {
+  if (state_ != State::kGathering) return;
+  for (Relay& relay : relays_) {
+    // Refused while it is not allocated, or no more.
+    if (relay.kept) (void)relay.attempts[*relay.kept].client->Refresh(now);
+  }
+}
+
 void Gatherer::StopKeepalives() { keepalives_ = false; }
 
 // Asks the server of a relay from all host addresses, from now on.

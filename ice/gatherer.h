@@ -87,6 +87,9 @@ class Gatherer {
   // use whether they still are. Candidates found again are not told again.
   // Nothing before Start() and after Close().
   void Restart(absl::Time now);
+  // Asks the servers of relays in use whether they still are; one that is not
+  // is lost, and asked for again.
+  void ReviewRelays(absl::Time now);
   // Gives servers of a known address new credentials, and adds the others up to
   // max_servers. They are asked by the next Start() or Restart(); an allocation
   // in use stays, and when it is lost the new credentials ask for another one.

@@ -184,6 +184,11 @@ void IceTransport::HandleTimeout(absl::Time now) {
     agent_.Probe(now);
   }
   agent_.HandleTimeout(now);
+  // A server that was restarted, or behind a NAT that was, drops in silence
+  // what goes through its relays.
+  const bool doubts = agent_.doubts_path();
+  if (doubts && !doubts_) gatherer_.ReviewRelays(now);
+  doubts_ = doubts;
 }
 
 std::optional<Datagram> IceTransport::PollTransmit(absl::Time now,

@@ -181,6 +181,7 @@ class IceTransport {
   absl::Time unanswered_since_ = absl::InfiniteFuture();
   absl::Time next_probe_ = absl::InfinitePast();
   std::optional<Path> nominated_;  // As last seen by FollowSelection().
+  bool doubts_ = false;            // Of the path, at the last timeout.
   IceTransportStats stats_;
 };
 
