@@ -10,8 +10,8 @@
 #include "bench/allocations.h"
 #include "benchmark/benchmark.h"
 #include "sdp/description.h"
-#include "sdp/internal/testdata.h"
 #include "sdp/session.h"
+#include "sdp/testing/testdata.h"
 
 namespace kyuu::sdp {
 namespace {

@@ -114,7 +114,7 @@ absl::StatusOr<std::string> Connection::LocalDescription() const {
 }
 
 absl::Status Connection::ApplyLocal(absl::Time now, const sdp::Change& change) {
-  if (change.data_ended) {
+  if (change.data().ended) {
     EndData(now);
     if (closing_) return absl::OkStatus();
   }
@@ -127,22 +127,23 @@ absl::Status Connection::ApplyLocal(absl::Time now, const sdp::Change& change) {
 
 absl::Status Connection::ApplyRemote(absl::Time now,
                                      const sdp::Change& change) {
-  if (change.data_ended) {
+  const sdp::TransportChange data = change.data();
+  if (data.ended) {
     EndData(now);
     if (closing_) return absl::OkStatus();
   }
-  if (change.dtls_restart && dtls_) {
+  if (data.dtls_restart && dtls_) {
     Hangup(now, absl::UnauthenticatedError(
                     "the peer changed its certificate within a connection"));
     return absl::OkStatus();
   }
   if (change.rolled_back) KYUU_RETURN_IF_ERROR(UndoIce(now));
-  if (change.remote_ice && change.ice_restart && remote_ice_known_ &&
+  if (data.remote_ice && data.ice_restart && remote_ice_known_ &&
       change.state == SignalingState::kHaveRemoteOffer) {
     // Checks with the new credentials begin with our answer's.
     remote_ice_waits_ = true;
   } else if (!remote_ice_waits_ &&
-             (change.remote_ice || change.remote_candidates)) {
+             (data.remote_ice || data.remote_candidates)) {
     KYUU_RETURN_IF_ERROR(ApplyRemoteIce(now));
   }
   Applied(now, change);
@@ -157,7 +158,7 @@ void Connection::Applied(absl::Time now, const sdp::Change& change) {
   if (session_.remote()) {
     channels_.SetMaxMessageSize(session_.remote()->max_message_size);
   }
-  if (change.answered) StartDtls(now);
+  if (change.data().answered) StartDtls(now);
 }
 
 // The final answer has no data section. Where there was none before, a later

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "base/testing.h"
-#include "sdp/internal/testdata.h"
+#include "sdp/testing/testdata.h"
 
 namespace kyuu::sdp {
 namespace {

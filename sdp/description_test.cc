@@ -10,7 +10,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "base/testing.h"
-#include "sdp/internal/testdata.h"
+#include "sdp/testing/testdata.h"
 
 namespace kyuu::sdp {
 namespace {

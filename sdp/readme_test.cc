@@ -6,9 +6,9 @@
 #include "absl/strings/string_view.h"
 #include "base/system_random.h"
 #include "base/testing.h"
-#include "sdp/internal/session_fixture.h"
-#include "sdp/internal/testdata.h"
 #include "sdp/session.h"
+#include "sdp/testing/session_fixture.h"
+#include "sdp/testing/testdata.h"
 
 namespace kyuu::sdp {
 namespace {

@@ -74,7 +74,7 @@ absl::StatusOr<std::string> Session::CreateOffer(const LocalTransport& local) {
   }
   if (current_.transport) {
     const Description& before = *current_.local;
-    const MediaSection data = before.media(current_.transport->mline_index);
+    const MediaSection data = before.media(current_.data);
     if ((data.ice_ufrag() == local.ice_ufrag) !=
         (data.ice_pwd() == local.ice_pwd)) {
       return absl::InvalidArgumentError(
@@ -92,12 +92,11 @@ absl::StatusOr<std::string> Session::CreateOffer(const LocalTransport& local) {
 absl::Status Session::CheckAnswerCredentials(
     const LocalTransport& local) const {
   if (!pending_.transport || !current_.transport ||
-      pending_.transport->mline_index != current_.transport->mline_index) {
+      pending_.data != current_.data) {
     return absl::OkStatus();
   }
   const bool restart = !SameIce(*pending_.transport, *current_.transport);
-  const MediaSection data =
-      current_.local->media(current_.transport->mline_index);
+  const MediaSection data = current_.local->media(current_.data);
   const bool new_ufrag = data.ice_ufrag() != local.ice_ufrag;
   const bool new_pwd = data.ice_pwd() != local.ice_pwd;
   if (restart == new_ufrag && restart == new_pwd) return absl::OkStatus();
@@ -130,7 +129,8 @@ absl::StatusOr<std::string> Session::CreateAnswer(const LocalTransport& local) {
   return Keep(SdpType::kAnswer, [&](uint64_t version) {
     return internal::WriteAnswer(
         Identity(version), local, *pending_.remote,
-        pending_.transport ? &*pending_.transport : nullptr, AnswerSetup());
+        pending_.transport ? &*pending_.transport : nullptr, pending_.data,
+        AnswerSetup());
   });
 }
 
@@ -149,18 +149,14 @@ absl::StatusOr<Change> Session::SetLocal(SdpType type) {
   pending_.local = created_->description;
   pending_.local_type = type;
   if (type != SdpType::kOffer && pending_.transport) {
-    const MediaSection data =
-        pending_.local->media(pending_.transport->mline_index);
+    const MediaSection data = pending_.local->media(pending_.data);
     pending_.transport->local_setup = data.setup();
   }
   if (type == SdpType::kAnswer) {
     if (!first_offerer_) first_offerer_ = false;
     Promote();
   }
-  Change change = Finish(before, *next);
-  change.answered = type != SdpType::kOffer && remote().has_value();
-  change.data_ended = type == SdpType::kAnswer && !remote();
-  return change;
+  return Finish(before, *next, type);
 }
 
 absl::StatusOr<Change> Session::SetLocal(SdpType type, absl::string_view sdp) {
@@ -183,6 +179,7 @@ absl::StatusOr<Change> Session::SetRemote(SdpType type, std::string sdp) {
   if (type != SdpType::kOffer) context.offer = Pointer(pending_.local);
   context.current_local = Pointer(current_.local);
   context.current = current_.transport ? &*current_.transport : nullptr;
+  context.current_data = current_.data;
   context.candidates_max = options_.candidates_max;
   context.fingerprints_max = options_.fingerprints_max;
   context.findings_max = options_.limits.findings_max;
@@ -202,6 +199,7 @@ absl::StatusOr<Change> Session::SetRemote(SdpType type, std::string sdp) {
   pending_.remote = std::move(remote_description);
   pending_.remote_type = type;
   pending_.transport = std::move(reading.transport);
+  pending_.data = reading.data;
   if (type != SdpType::kOffer && pending_.transport) {
     // An association that goes on keeps its roles (RFC 8842 section 5.5).
     const bool goes_on = current_.transport &&
@@ -215,10 +213,8 @@ absl::StatusOr<Change> Session::SetRemote(SdpType type, std::string sdp) {
     if (!first_offerer_) first_offerer_ = true;
     Promote();
   }
-  Change change = Finish(before, *next);
+  Change change = Finish(before, *next, type);
   change.rolled_back = implicit_rollback;
-  change.answered = type != SdpType::kOffer && remote().has_value();
-  change.data_ended = type == SdpType::kAnswer && !remote();
   return change;
 }
 
@@ -228,11 +224,7 @@ absl::StatusOr<Change> Session::Rollback() {
   const Snapshot before = TakeSnapshot();
   pending_ = Negotiation{};
   created_.reset();
-  Change change = Finish(before, *next);
-  change.rolled_back = true;
-  change.ice_restart = false;
-  change.data_ended = !remote();
-  return change;
+  return Finish(before, *next, std::nullopt);
 }
 
 void Session::Close() {
@@ -248,10 +240,12 @@ void Session::Promote() {
 }
 
 Session::Snapshot Session::TakeSnapshot() const {
-  return Snapshot{remote(), local_ufrag()};
+  return Snapshot{remote(), local_ufrag(), tag_mid()};
 }
 
-Change Session::Finish(const Snapshot& before, SignalingState next) {
+// `applied` is what the description was for; nullopt for a rollback.
+Change Session::Finish(const Snapshot& before, SignalingState next,
+                       std::optional<SdpType> applied) {
   state_ = next;
   if (next == SignalingState::kStable) {
     // W3C webrtc-pc section 4.4.1.5: what is needed is asked anew.
@@ -259,8 +253,20 @@ Change Session::Finish(const Snapshot& before, SignalingState next) {
     negotiation_needed_told_ = false;
     if (local_ufrag() != ufrag_to_replace_) ufrag_to_replace_.clear();
   }
-  Change change;
-  change.state = next;
+  Change change{.state = next, .rolled_back = !applied, .transports = {}};
+  TransportChange data = Compare(before);
+  data.ice_restart &= applied.has_value();
+  const bool negotiated = !applied || *applied == SdpType::kAnswer;
+  data.answered = applied && *applied != SdpType::kOffer && remote();
+  data.ended =
+      negotiated && !remote() && (before.remote || !before.local_ufrag.empty());
+  if (data.any()) change.transports.push_back(std::move(data));
+  return change;
+}
+
+TransportChange Session::Compare(const Snapshot& before) const {
+  TransportChange change{.tag = remote() ? remote()->tag : tag_mid()};
+  if (change.tag.empty()) change.tag = before.tag;
   const std::string ufrag = local_ufrag();
   change.local_ice = !ufrag.empty() && ufrag != before.local_ufrag;
   change.ice_restart = change.local_ice && !before.local_ufrag.empty();
@@ -282,6 +288,10 @@ Change Session::Finish(const Snapshot& before, SignalingState next) {
 
 const std::optional<TransportParameters>& Session::remote() const {
   return pending_.remote ? pending_.transport : current_.transport;
+}
+
+size_t Session::remote_data() const {
+  return pending_.remote ? pending_.data : current_.data;
 }
 
 const Description* Session::newest_local() const {
@@ -308,7 +318,7 @@ std::optional<size_t> Session::Tag() const {
     }
   }
   if (!remote()) return std::nullopt;
-  return internal::TransportOf(*newest_remote(), remote()->mline_index)[0];
+  return internal::TransportOf(*newest_remote(), remote_data())[0];
 }
 
 std::string Session::tag_mid() const {
@@ -325,7 +335,7 @@ size_t Session::tag_mline_index() const { return Tag().value_or(0); }
 bool Session::Shares(absl::string_view mid, size_t mline_index) const {
   if (!remote()) return false;
   for (const size_t index :
-       internal::TransportOf(*newest_remote(), remote()->mline_index)) {
+       internal::TransportOf(*newest_remote(), remote_data())) {
     const auto shared = newest_remote()->media(index).mid();
     if (mid.empty() ? index == mline_index : shared == mid) return true;
   }

@@ -166,7 +166,9 @@ class Session {
     std::optional<Description> remote;
     SdpType local_type = SdpType::kOffer;
     SdpType remote_type = SdpType::kOffer;
-    std::optional<TransportParameters> transport;  // From `remote`.
+    // From `remote`: the peer's parameters, and which section is for data.
+    std::optional<TransportParameters> transport;
+    size_t data = 0;
   };
   // Written last.
   struct Created {
@@ -177,6 +179,7 @@ class Session {
   struct Snapshot {
     std::optional<TransportParameters> remote;
     std::string local_ufrag;
+    std::string tag;
   };
 
   absl::StatusOr<std::string> Keep(
@@ -186,10 +189,13 @@ class Session {
   Setup AnswerSetup() const;
   absl::Status CheckAnswerCredentials(const LocalTransport& local) const;
   Snapshot TakeSnapshot() const;
-  Change Finish(const Snapshot& before, SignalingState next);
+  Change Finish(const Snapshot& before, SignalingState next,
+                std::optional<SdpType> applied);
+  TransportChange Compare(const Snapshot& before) const;
   void Promote();
   const Description* newest_local() const;
   const Description* newest_remote() const;
+  size_t remote_data() const;
   std::optional<size_t> Tag() const;
   std::string local_ufrag() const;
 

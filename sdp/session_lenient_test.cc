@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/testing.h"
-#include "sdp/internal/session_fixture.h"
 #include "sdp/session.h"
+#include "sdp/testing/session_fixture.h"
 
 namespace kyuu::sdp {
 namespace {

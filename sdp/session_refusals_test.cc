@@ -8,9 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/testing.h"
-#include "sdp/internal/session_fixture.h"
-#include "sdp/internal/testdata.h"
 #include "sdp/session.h"
+#include "sdp/testing/session_fixture.h"
+#include "sdp/testing/testdata.h"
 
 namespace kyuu::sdp {
 namespace {
@@ -270,7 +270,7 @@ TEST(SessionRefusalsTest, TlsIdChangesOnlyWithARestart) {
                           {{"a=ice-ufrag:rem1\r\n", kNewUfrag},
                            {"a=ice-pwd:remoteremoteremotermt1\r\n", kNewPwd}}));
   ASSERT_OK(change);
-  EXPECT_TRUE(change->dtls_restart);
+  EXPECT_TRUE(change->data().dtls_restart);
 }
 
 TEST(SessionRefusalsTest, FingerprintsAreBounded) {

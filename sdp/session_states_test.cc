@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/testing.h"
-#include "sdp/internal/session_fixture.h"
 #include "sdp/session.h"
+#include "sdp/testing/session_fixture.h"
 
 namespace kyuu::sdp {
 namespace {
@@ -203,15 +203,16 @@ TEST(SessionStatesTest, RenegotiationWithoutChangesChangesNothing) {
   couple.Negotiate();
   const std::string offer = couple.b.CreateOffer(TransportOf('b')).value();
   const Change local = couple.b.SetLocal(SdpType::kOffer).value();
-  EXPECT_FALSE(local.local_ice || local.ice_restart);
+  EXPECT_FALSE(local.data().local_ice || local.data().ice_restart);
   const Change remote = couple.a.SetRemote(SdpType::kOffer, offer).value();
-  EXPECT_FALSE(remote.remote_ice || remote.ice_restart || remote.dtls_restart);
+  EXPECT_FALSE(remote.data().remote_ice || remote.data().ice_restart ||
+               remote.data().dtls_restart);
   // The DTLS roles stay: a was passive.
   const std::string answer = couple.a.CreateAnswer(TransportOf('a')).value();
   EXPECT_THAT(answer, HasSubstr("a=setup:passive\r\n"));
   const Change done = couple.a.SetLocal(SdpType::kAnswer).value();
-  EXPECT_TRUE(done.answered);
-  EXPECT_FALSE(done.local_ice || done.ice_restart);
+  EXPECT_TRUE(done.data().answered);
+  EXPECT_FALSE(done.data().local_ice || done.data().ice_restart);
   ASSERT_OK(couple.b.SetRemote(SdpType::kAnswer, answer));
   EXPECT_EQ(couple.b.remote()->local_setup, sdp::Setup::kActive);
   // Who offered first stays, too.
@@ -219,17 +220,39 @@ TEST(SessionStatesTest, RenegotiationWithoutChangesChangesNothing) {
   EXPECT_FALSE(couple.b.offerer());
 }
 
+// What an exchange makes different is told for each transport by its tag, and
+// nothing is told of what stays.
+TEST(SessionStatesTest, AChangeNamesTheTransportsThatDiffer) {
+  Couple couple;
+  const auto offer = couple.a.CreateOffer(TransportOf('a'));
+  Change change = couple.a.SetLocal(SdpType::kOffer).value();
+  ASSERT_EQ(change.transports.size(), 1u);
+  EXPECT_EQ(change.transports[0].tag, "0");
+  change = couple.b.SetRemote(SdpType::kOffer, *offer).value();
+  ASSERT_EQ(change.transports.size(), 1u);
+  EXPECT_EQ(change.transports[0].tag, "0");
+  EXPECT_TRUE(change.transports[0].remote_ice);
+
+  Couple agreed;
+  agreed.Negotiate();
+  const auto again = agreed.a.CreateOffer(TransportOf('a'));
+  EXPECT_TRUE(agreed.a.SetLocal(SdpType::kOffer).value().transports.empty());
+  change = agreed.b.SetRemote(SdpType::kOffer, *again).value();
+  EXPECT_TRUE(change.transports.empty());
+  EXPECT_EQ(change.state, SignalingState::kHaveRemoteOffer);
+}
+
 TEST(SessionStatesTest, IceRestartIsSeenOnBothSides) {
   Couple couple;
   couple.Negotiate();
   const std::string offer = couple.a.CreateOffer(TransportOf('a', '2')).value();
   const Change local = couple.a.SetLocal(SdpType::kOffer).value();
-  EXPECT_TRUE(local.local_ice && local.ice_restart);
+  EXPECT_TRUE(local.data().local_ice && local.data().ice_restart);
   EXPECT_EQ(couple.a.remote()->ice_ufrag, "bbb1");
 
   const Change remote = couple.b.SetRemote(SdpType::kOffer, offer).value();
-  EXPECT_TRUE(remote.remote_ice && remote.ice_restart);
-  EXPECT_FALSE(remote.dtls_restart);
+  EXPECT_TRUE(remote.data().remote_ice && remote.data().ice_restart);
+  EXPECT_FALSE(remote.data().dtls_restart);
   // The answer needs new credentials.
   EXPECT_THAT(couple.b.CreateAnswer(TransportOf('b')), kWrongState);
   LocalTransport half = TransportOf('b', '2');
@@ -238,9 +261,9 @@ TEST(SessionStatesTest, IceRestartIsSeenOnBothSides) {
   const std::string answer =
       couple.b.CreateAnswer(TransportOf('b', '2')).value();
   const Change answered = couple.b.SetLocal(SdpType::kAnswer).value();
-  EXPECT_TRUE(answered.local_ice && answered.ice_restart);
+  EXPECT_TRUE(answered.data().local_ice && answered.data().ice_restart);
   const Change done = couple.a.SetRemote(SdpType::kAnswer, answer).value();
-  EXPECT_TRUE(done.remote_ice && done.ice_restart);
+  EXPECT_TRUE(done.data().remote_ice && done.data().ice_restart);
   EXPECT_EQ(couple.a.remote()->ice_ufrag, "bbb2");
   EXPECT_EQ(couple.a.remote()->local_setup, sdp::Setup::kPassive);
 }
@@ -271,7 +294,7 @@ TEST(SessionStatesTest, ANewCertificateTravelsWithARestart) {
   const std::string offer = couple.a.CreateOffer(renewed).value();
   ASSERT_OK(couple.a.SetLocal(SdpType::kOffer));
   const Change change = couple.b.SetRemote(SdpType::kOffer, offer).value();
-  EXPECT_TRUE(change.ice_restart && change.dtls_restart);
+  EXPECT_TRUE(change.data().ice_restart && change.data().dtls_restart);
   // The association is a new one, and the roles are free again.
   EXPECT_THAT(couple.b.CreateAnswer(TransportOf('b', '2')).value(),
               HasSubstr("a=setup:active\r\n"));
@@ -282,8 +305,8 @@ TEST(SessionStatesTest, RollbackOfTheFirstOfferLeavesNothing) {
   Session session({}, random);
   Enter(session, kHaveRemoteOffer);
   const Change change = session.Rollback().value();
-  EXPECT_TRUE(change.rolled_back && change.data_ended);
-  EXPECT_FALSE(change.remote_ice);
+  EXPECT_TRUE(change.rolled_back && change.data().ended);
+  EXPECT_FALSE(change.data().remote_ice);
   EXPECT_EQ(session.state(), kStable);
   EXPECT_FALSE(session.remote());
   EXPECT_EQ(session.pending_remote_description(), nullptr);
@@ -301,13 +324,13 @@ TEST(SessionStatesTest, RollbackOfARestartBringsTheOldTransportBack) {
   EXPECT_EQ(couple.b.remote()->ice_ufrag, "aaa2");
 
   const Change theirs = couple.b.Rollback().value();
-  EXPECT_TRUE(theirs.rolled_back && theirs.remote_ice);
-  EXPECT_FALSE(theirs.ice_restart || theirs.data_ended);
+  EXPECT_TRUE(theirs.rolled_back && theirs.data().remote_ice);
+  EXPECT_FALSE(theirs.data().ice_restart || theirs.data().ended);
   EXPECT_EQ(couple.b.remote()->ice_ufrag, "aaa1");
   EXPECT_EQ(couple.b.remote()->local_setup, sdp::Setup::kActive);
   const Change ours = couple.a.Rollback().value();
-  EXPECT_TRUE(ours.rolled_back && ours.local_ice);
-  EXPECT_FALSE(ours.remote_ice || ours.data_ended);
+  EXPECT_TRUE(ours.rolled_back && ours.data().local_ice);
+  EXPECT_FALSE(ours.data().remote_ice || ours.data().ended);
   // The two still understand each other.
   couple.Negotiate(couple.a, TransportOf('a'), couple.b, TransportOf('b'));
 }
@@ -319,8 +342,8 @@ TEST(SessionStatesTest, GlareYieldsByImplicitRollback) {
   const std::string offer = couple.b.CreateOffer(TransportOf('b')).value();
   ASSERT_OK(couple.b.SetLocal(SdpType::kOffer));
   const Change change = couple.a.SetRemote(SdpType::kOffer, offer).value();
-  EXPECT_TRUE(change.rolled_back && change.remote_ice);
-  EXPECT_FALSE(change.data_ended);
+  EXPECT_TRUE(change.rolled_back && change.data().remote_ice);
+  EXPECT_FALSE(change.data().ended);
   EXPECT_EQ(couple.a.pending_local_description(), nullptr);
   EXPECT_FALSE(couple.a.offerer());
   const std::string answer = couple.a.CreateAnswer(TransportOf('a')).value();
@@ -342,11 +365,12 @@ TEST(SessionStatesTest, ProvisionalAnswersMayFork) {
 
   const Change provisional =
       couple.a.SetRemote(SdpType::kPranswer, first).value();
-  EXPECT_TRUE(provisional.answered && provisional.remote_ice);
+  EXPECT_TRUE(provisional.data().answered && provisional.data().remote_ice);
   EXPECT_EQ(couple.a.remote()->ice_ufrag, "bbb1");
   EXPECT_EQ(couple.a.remote()->local_setup, sdp::Setup::kPassive);
   const Change final = couple.a.SetRemote(SdpType::kAnswer, second).value();
-  EXPECT_TRUE(final.answered && final.remote_ice && final.dtls_restart);
+  EXPECT_TRUE(final.data().answered && final.data().remote_ice &&
+              final.data().dtls_restart);
   EXPECT_EQ(couple.a.remote()->ice_ufrag, "fff1");
   EXPECT_EQ(couple.a.state(), kStable);
 }
@@ -363,8 +387,8 @@ TEST(SessionStatesTest, RefusedDataEndsTheTransportAndItsPlaceIsUsedAgain) {
   const std::string answer = couple.a.CreateAnswer(TransportOf('a')).value();
   EXPECT_THAT(answer, HasSubstr("m=application 0 "));
   const Change change = couple.a.SetLocal(SdpType::kAnswer).value();
-  EXPECT_TRUE(change.data_ended);
-  EXPECT_FALSE(change.answered);
+  EXPECT_TRUE(change.data().ended);
+  EXPECT_FALSE(change.data().answered);
 
   const std::string again = couple.a.CreateOffer(TransportOf('a', '2')).value();
   EXPECT_THAT(again, HasSubstr("a=group:BUNDLE 1\r\n"));
@@ -408,8 +432,8 @@ TEST(SessionStatesTest, AnAnswerWithTheOtherRoleKeepsTheAssociation) {
                           {{"setup:passive", "setup:active"}});
   const auto change = couple.a.SetRemote(SdpType::kAnswer, answer);
   ASSERT_OK(change);
-  EXPECT_TRUE(change->ice_restart);
-  EXPECT_FALSE(change->dtls_restart);
+  EXPECT_TRUE(change->data().ice_restart);
+  EXPECT_FALSE(change->data().dtls_restart);
   EXPECT_EQ(couple.a.remote()->local_setup, sdp::Setup::kActive);
 }
 
@@ -476,7 +500,7 @@ TEST(SessionStatesTest, ParkedSectionsStayParkedInOurOffers) {
       absl::StrReplaceAll(
           offer, {{"BUNDLE a 0", "BUNDLE 0"}, {"m=audio 9", "m=audio 0"}}));
   ASSERT_OK(change);
-  EXPECT_FALSE(change->remote_ice);
+  EXPECT_FALSE(change->data().remote_ice);
   EXPECT_EQ(session.remote()->tag, "0");
   EXPECT_THAT(session.CreateAnswer(TransportOf('a')).value(),
               HasSubstr("m=audio 0 "));
@@ -512,7 +536,7 @@ TEST(SessionStatesTest, AnOfferWithoutDataIsAnsweredWithNothing) {
   EXPECT_FALSE(session.remote());
   EXPECT_THAT(session.CreateAnswer(TransportOf('a')).value(),
               HasSubstr("m=audio 0 "));
-  EXPECT_TRUE(session.SetLocal(SdpType::kAnswer)->data_ended);
+  EXPECT_TRUE(session.SetLocal(SdpType::kAnswer)->transports.empty());
   // Our own data section takes the free place.
   EXPECT_THAT(session.CreateOffer(TransportOf('a')).value(),
               HasSubstr("t=0 0\r\na=group:BUNDLE 0\r\n"

@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/testing.h"
-#include "sdp/internal/session_fixture.h"
-#include "sdp/internal/testdata.h"
+#include "sdp/testing/session_fixture.h"
+#include "sdp/testing/testdata.h"
 
 namespace kyuu::sdp {
 namespace {
@@ -98,19 +98,19 @@ TEST(SessionTest, TwoSessionsAgree) {
   const std::string offer = couple.a.CreateOffer(TransportOf('a')).value();
   const Change offered = couple.a.SetLocal(SdpType::kOffer).value();
   EXPECT_EQ(offered.state, SignalingState::kHaveLocalOffer);
-  EXPECT_TRUE(offered.local_ice);
-  EXPECT_FALSE(offered.ice_restart);
-  EXPECT_FALSE(offered.answered);
+  EXPECT_TRUE(offered.data().local_ice);
+  EXPECT_FALSE(offered.data().ice_restart);
+  EXPECT_FALSE(offered.data().answered);
   EXPECT_FALSE(couple.a.remote());
   EXPECT_TRUE(couple.a.offerer());
   EXPECT_EQ(couple.a.tag_mid(), "0");
 
   const Change got = couple.b.SetRemote(SdpType::kOffer, offer).value();
-  EXPECT_TRUE(got.remote_ice);
-  EXPECT_FALSE(got.local_ice);
+  EXPECT_TRUE(got.data().remote_ice);
+  EXPECT_FALSE(got.data().local_ice);
   ASSERT_TRUE(couple.b.remote());
   EXPECT_EQ(couple.b.remote()->ice_ufrag, "aaa1");
-  EXPECT_EQ(couple.b.remote()->mid, "0");
+  EXPECT_EQ(couple.b.remote()->tag, "0");
   EXPECT_EQ(couple.b.remote()->local_setup, std::nullopt);
   EXPECT_TRUE(couple.b.remote()->trickle);
   EXPECT_TRUE(couple.b.remote()->ice2);
@@ -121,16 +121,16 @@ TEST(SessionTest, TwoSessionsAgree) {
   EXPECT_THAT(answer, HasSubstr("a=ice-options:trickle ice2\r\n"));
   EXPECT_THAT(answer, HasSubstr("a=setup:active\r\n"));
   const Change answered = couple.b.SetLocal(SdpType::kAnswer).value();
-  EXPECT_TRUE(answered.answered);
-  EXPECT_TRUE(answered.local_ice);
+  EXPECT_TRUE(answered.data().answered);
+  EXPECT_TRUE(answered.data().local_ice);
   EXPECT_EQ(couple.b.remote()->local_setup, sdp::Setup::kActive);
 
   const Change done = couple.a.SetRemote(SdpType::kAnswer, answer).value();
-  EXPECT_TRUE(done.answered);
-  EXPECT_TRUE(done.remote_ice);
-  EXPECT_FALSE(done.ice_restart);
-  EXPECT_FALSE(done.dtls_restart);
-  EXPECT_FALSE(done.data_ended);
+  EXPECT_TRUE(done.data().answered);
+  EXPECT_TRUE(done.data().remote_ice);
+  EXPECT_FALSE(done.data().ice_restart);
+  EXPECT_FALSE(done.data().dtls_restart);
+  EXPECT_FALSE(done.data().ended);
   const TransportParameters& remote = *couple.a.remote();
   EXPECT_EQ(remote.local_setup, sdp::Setup::kPassive);
   EXPECT_EQ(remote.ice_pwd, TransportOf('b').ice_pwd);
@@ -151,7 +151,8 @@ TEST(SessionTest, BrowsersOffersAreAnsweredWithMediaParked) {
     const std::string text = ReadTestdata(name);
     const auto change = session.SetRemote(SdpType::kOffer, text);
     ASSERT_OK(change) << name;
-    EXPECT_TRUE(change->remote_ice && change->remote_candidates) << name;
+    EXPECT_TRUE(change->data().remote_ice && change->data().remote_candidates)
+        << name;
     const auto answer = session.CreateAnswer(TransportOf('b'));
     ASSERT_OK(answer) << name;
     const Description offered = Description::Parse(text).value();
@@ -176,7 +177,7 @@ TEST(SessionTest, BrowsersOffersAreAnsweredWithMediaParked) {
     EXPECT_EQ(ours.media(last).setup(), sdp::Setup::kActive);
     ASSERT_OK(session.SetLocal(SdpType::kAnswer));
     EXPECT_EQ(session.tag_mline_index(), 0u);
-    EXPECT_EQ(session.remote()->mline_index, last);
+    EXPECT_EQ(session.sections().at(last).use, Section::Use::kAccepted);
   }
 }
 
@@ -209,8 +210,8 @@ TEST(SessionTest, JsepExampleB1) {
   ASSERT_OK(
       session.SetRemote(SdpType::kOffer, ReadTestdata("rfc9429-offer-B1")));
   const TransportParameters& remote = *session.remote();
-  EXPECT_EQ(remote.mid, "d1");
-  EXPECT_EQ(remote.mline_index, 1u);
+  EXPECT_EQ(session.sections().at(1).mid, "d1");
+  EXPECT_EQ(session.sections().at(1).use, Section::Use::kAccepted);
   EXPECT_EQ(remote.ice_ufrag, "ATEn");
   EXPECT_EQ(remote.ice_pwd, "AtSK0WpNtpUjkY4+86js7ZQl");
   EXPECT_EQ(remote.tls_id, "17f0f4ba8a5f1213faca591b58ba52a7");
@@ -331,7 +332,7 @@ TEST(SessionTest, OffersWithoutBundleMidOrTrickleAreAnsweredSo) {
       SdpType::kOffer,
       absl::StrReplaceAll(ForeignOffer(), {{"a=group:BUNDLE 0\r\n", ""},
                                            {"a=mid:0\r\n", ""}})));
-  EXPECT_EQ(session.remote()->mid, "");
+  EXPECT_EQ(session.remote()->tag, "");
   EXPECT_FALSE(session.remote()->trickle);
   const std::string answer = session.CreateAnswer(TransportOf('b')).value();
   EXPECT_THAT(answer, Not(HasSubstr("a=group")));
@@ -460,8 +461,8 @@ TEST(SessionTest, LocalDescriptionGathersItsCandidates) {
           .SetRemote(SdpType::kOffer,
                      late.a.LocalDescriptionWith(candidates, true).value())
           .value();
-  EXPECT_TRUE(change.remote_candidates);
-  EXPECT_FALSE(change.remote_ice);
+  EXPECT_TRUE(change.data().remote_candidates);
+  EXPECT_FALSE(change.data().remote_ice);
   EXPECT_EQ(late.b.remote()->candidates, candidates);
 }
 

@@ -4,7 +4,6 @@
 #ifndef KYUU_SDP_TRANSPORT_PARAMETERS_H_
 #define KYUU_SDP_TRANSPORT_PARAMETERS_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -33,10 +32,9 @@ struct LocalTransport {
 // TransportParameters is what the peer's description says about its data
 // channel transport, and what the two of us agreed on.
 struct TransportParameters {
-  std::string mid;         // Of the data section; empty if it has none.
-  size_t mline_index = 0;  // Its place among the m= sections.
   // The mid of the tagged section, by which the transport is known (RFC 9143
-  // section 7.1.3): that of the data section itself unless others share it.
+  // section 7.1.3): that of the data section itself unless others share it;
+  // empty if it has none.
   std::string tag;
   std::string ice_ufrag;
   std::string ice_pwd;

@@ -281,7 +281,7 @@ absl::StatusOr<std::string> WriteAnswer(const LocalIdentity& identity,
                                         const LocalTransport& local,
                                         const Description& offer,
                                         const TransportParameters* accepted,
-                                        Setup setup) {
+                                        size_t data, Setup setup) {
   if (auto status = CheckLocal(local); !status.ok()) return status;
   std::vector<Slot> slots;
   for (size_t i = 0; i < offer.media_count(); ++i) {
@@ -293,14 +293,13 @@ absl::StatusOr<std::string> WriteAnswer(const LocalIdentity& identity,
   std::string ice_options;
   size_t tag = 0;
   if (accepted != nullptr) {
-    const std::vector<size_t> shared =
-        TransportOf(offer, accepted->mline_index);
+    const std::vector<size_t> shared = TransportOf(offer, data);
     tag = shared[0];
-    const bool bundled = !GroupOf(offer, accepted->mid).empty();
+    const bool bundled =
+        !GroupOf(offer, offer.media(data).mid().value_or("")).empty();
     for (const size_t i : shared) {
-      slots[i] = SlotOf(offer.media(i), i == accepted->mline_index
-                                            ? Slot::Use::kData
-                                            : Slot::Use::kParked);
+      slots[i] = SlotOf(offer.media(i),
+                        i == data ? Slot::Use::kData : Slot::Use::kParked);
       if (bundled) bundle.push_back(slots[i].mid);
     }
     ice_options = accepted->trickle ? "trickle" : "";

@@ -3,6 +3,7 @@
 #ifndef KYUU_SDP_INTERNAL_LOCAL_H_
 #define KYUU_SDP_INTERNAL_LOCAL_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,14 +36,14 @@ absl::StatusOr<std::string> WriteOffer(const LocalIdentity& identity,
                                        const Description* current_local,
                                        const Description* current_remote);
 
-// WriteAnswer answers `offer`: the data section `accepted` with the role
-// `setup`, media that shares its transport parked, all others rejected.
-// `accepted` is null to reject everything.
+// WriteAnswer answers `offer`: the section `data` with the role `setup`, media
+// that shares its transport `accepted` parked, all others rejected. `accepted`
+// is null to reject everything.
 absl::StatusOr<std::string> WriteAnswer(const LocalIdentity& identity,
                                         const LocalTransport& local,
                                         const Description& offer,
                                         const TransportParameters* accepted,
-                                        Setup setup);
+                                        size_t data, Setup setup);
 
 // WithCandidates is `description` with the candidates, which must be ours,
 // added to its tagged section, and the default destination set accordingly. A

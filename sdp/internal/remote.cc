@@ -383,10 +383,10 @@ std::optional<size_t> ChooseData(const Description& remote,
     return index;
   }
   if (context.current != nullptr &&
-      context.current->mline_index < remote.media_count()) {
-    const MediaSection section = remote.media(context.current->mline_index);
+      context.current_data < remote.media_count()) {
+    const MediaSection section = remote.media(context.current_data);
     if (section.is_data_channel() && !section.rejected()) {
-      return context.current->mline_index;
+      return context.current_data;
     }
   }
   return FindData(remote);
@@ -421,14 +421,13 @@ absl::StatusOr<RemoteReading> ReadRemote(const Description& remote,
     return ErrorIn(section, "a=crypto is prohibited", "RFC 9429 section 5.1.1");
   }
   TransportParameters& out = reading.transport.emplace();
-  out.mid = std::string(section.mid().value_or(""));
-  out.mline_index = *index;
+  reading.data = *index;
   out.tag = std::string(source.tagged().mid().value_or(""));
   KYUU_RETURN_IF_ERROR(ReadIce(source, out));
   KYUU_RETURN_IF_ERROR(ReadDtls(source, context, out));
   KYUU_RETURN_IF_ERROR(ReadSctp(section, reading));
   ReadAllCandidates(source, context, reading);
-  if (context.current != nullptr && context.current->mline_index == *index) {
+  if (context.current != nullptr && context.current_data == *index) {
     KYUU_RETURN_IF_ERROR(CheckContinuity(section, out, context));
   }
   return reading;

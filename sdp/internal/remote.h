@@ -22,6 +22,7 @@ struct RemoteContext {
   // What was negotiated before.
   const Description* current_local = nullptr;
   const TransportParameters* current = nullptr;
+  size_t current_data = 0;  // Its section.
   // More candidates than these are dropped.
   size_t candidates_max = 0;
   // More fingerprints than these are an error.
@@ -33,6 +34,7 @@ struct RemoteContext {
 struct RemoteReading {
   // nullopt: no data section, or a rejected one.
   std::optional<TransportParameters> transport;
+  size_t data = 0;                // Its section.
   std::vector<Finding> findings;  // Beside those of the description.
   uint64_t candidates_ignored = 0;
   uint64_t candidates_dropped = 0;

@@ -1,8 +1,8 @@
 // What the tests of sdp::Session share: transports by letter, and two sessions
 // that talk to each other.
 
-#ifndef KYUU_SDP_INTERNAL_SESSION_FIXTURE_H_
-#define KYUU_SDP_INTERNAL_SESSION_FIXTURE_H_
+#ifndef KYUU_SDP_TESTING_SESSION_FIXTURE_H_
+#define KYUU_SDP_TESTING_SESSION_FIXTURE_H_
 
 #include <array>
 #include <string>
@@ -50,7 +50,7 @@ struct Couple {
     ASSERT_OK(to.SetLocal(SdpType::kAnswer));
     const auto change = from.SetRemote(SdpType::kAnswer, *answer);
     ASSERT_OK(change);
-    EXPECT_TRUE(change->answered);
+    EXPECT_TRUE(change->data().answered);
     EXPECT_EQ(from.state(), SignalingState::kStable);
     EXPECT_EQ(to.state(), SignalingState::kStable);
   }
@@ -77,4 +77,4 @@ inline std::string ForeignOffer(
 
 }  // namespace kyuu::sdp
 
-#endif  // KYUU_SDP_INTERNAL_SESSION_FIXTURE_H_
+#endif  // KYUU_SDP_TESTING_SESSION_FIXTURE_H_

@@ -2,8 +2,8 @@
 // 156 and Firefox ESR 153 wrote them, and the examples of RFC 9429 section 7.2
 // that have a data channel.
 
-#ifndef KYUU_SDP_INTERNAL_TESTDATA_H_
-#define KYUU_SDP_INTERNAL_TESTDATA_H_
+#ifndef KYUU_SDP_TESTING_TESTDATA_H_
+#define KYUU_SDP_TESTING_TESTDATA_H_
 
 #include <array>
 #include <fstream>
@@ -40,4 +40,4 @@ inline std::string ReadTestdata(absl::string_view name) {
 
 }  // namespace kyuu::sdp
 
-#endif  // KYUU_SDP_INTERNAL_TESTDATA_H_
+#endif  // KYUU_SDP_TESTING_TESTDATA_H_
