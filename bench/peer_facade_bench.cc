@@ -2,8 +2,11 @@
 // thread over real sockets: what the facade and its locks leave of the engine's
 // throughput.
 
+#include <unistd.h>
+
 #include <condition_variable>
 #include <cstdint>
+#include <fstream>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -40,15 +43,16 @@ class Counter {
 
 class Call {
  public:
-  Call() {
+  // On `thread`, or with a thread for each if null.
+  explicit Call(const std::shared_ptr<Thread>& thread = nullptr) {
     a_ = *PeerConnection::Create(
-        {.loopback = LoopbackUse::kAlways},
+        {.loopback = LoopbackUse::kAlways, .thread = thread},
         {.on_ice_candidate = [this](const IceCandidate& candidate) {
           // Too late only: an end is at hand.
           b_->AddIceCandidate(candidate).IgnoreError();
         }});
     b_ = *PeerConnection::Create(
-        {.loopback = LoopbackUse::kAlways},
+        {.loopback = LoopbackUse::kAlways, .thread = thread},
         {.on_ice_candidate =
              [this](const IceCandidate& candidate) {
                // Too late only: an end is at hand.
@@ -111,6 +115,31 @@ void BM_Connect(benchmark::State& state) {
   for (auto _ : state) Call();
 }
 BENCHMARK(BM_Connect)->UseRealTime()->Unit(benchmark::kMicrosecond);
+
+// What the process has resident, in kB.
+double ResidentKilobytes() {
+  std::ifstream statm("/proc/self/statm");
+  double pages = 0;
+  statm >> pages >> pages;
+  return pages * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1024;
+}
+
+// Of connected peers with one channel: 0 on one thread, 1 with a thread each.
+void BM_MemoryOfAPeer(benchmark::State& state) {
+  constexpr int kCalls = 100;
+  for (auto _ : state) {
+    std::shared_ptr<Thread> shared;
+    if (state.range(0) == 0) shared = *Thread::Start();
+    std::vector<std::unique_ptr<Call>> calls;
+    calls.push_back(std::make_unique<Call>(shared));  // OpenSSL's beginning.
+    const double before = ResidentKilobytes();
+    for (int i = 0; i < kCalls; ++i) {
+      calls.push_back(std::make_unique<Call>(shared));
+    }
+    state.counters["kB"] = (ResidentKilobytes() - before) / (2 * kCalls);
+  }
+}
+BENCHMARK(BM_MemoryOfAPeer)->Arg(0)->Arg(1)->Iterations(1);
 
 }  // namespace
 }  // namespace kyuu::peer

@@ -1,6 +1,7 @@
 #include "peer/connection.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <variant>
 
@@ -89,7 +90,8 @@ absl::Status Connection::SetBufferedAmountLowThreshold(ChannelId channel,
 }
 
 size_t Connection::buffered_amount(ChannelId channel) const {
-  return channels_.buffered_amount(channel);
+  const size_t amount = channels_.buffered_amount(channel);
+  return amount > 0 ? amount : sctp::UnsentOf(channel, events_);
 }
 
 void Connection::HandleTimeout(absl::Time now) {
@@ -97,19 +99,19 @@ void Connection::HandleTimeout(absl::Time now) {
   ice_.HandleTimeout(now);
   if (dtls_) dtls_->HandleTimeout(now);
   channels_.HandleTimeout(now);
-  if (now >= shutdown_by_) Hangup(now, absl::OkStatus());
+  ReviewShutdown(now);
   if (closing_ && !closing_->over() && now >= closing_->deadline) {
     // An allocation that was not given back in time expires by itself.
     closing_->farewell.clear();
-    closing_->step = Closing::Step::kOver;
+    closing_->step = internal::Closing::Step::kOver;
     UpdateConnectionState();
   }
   React(now);
 }
 
 absl::Time Connection::NextTimeout() const {
-  absl::Time next =
-      std::min({shutdown_by_, ice_.NextTimeout(), channels_.NextTimeout()});
+  absl::Time next = std::min(ice_.NextTimeout(), channels_.NextTimeout());
+  if (shutdown_) next = std::min(next, shutdown_->next());
   if (closing_) {
     if (closing_->over()) return absl::InfiniteFuture();
     next = std::min(next, closing_->deadline);
@@ -150,8 +152,9 @@ std::optional<Connection::Event> Connection::PollEvent() {
     Hangup(last_now_, *channels_.ended());
     return PollEvent();
   }
-  if (!closing_ || closing_->step != Closing::Step::kOver) return std::nullopt;
-  closing_->step = Closing::Step::kTold;
+  if (!closing_ || closing_->step != internal::Closing::Step::kOver)
+    return std::nullopt;
+  closing_->step = internal::Closing::Step::kTold;
   return Closed{closing_->status};
 }
 
@@ -178,7 +181,7 @@ void Connection::On(absl::Time, ice::IceTransport::Event& event) {
   if (std::holds_alternative<ice::Closed>(event)) {
     // It closes at our word alone, when the last records have left.
     if (closing_ && !closing_->over()) {
-      closing_->step = Closing::Step::kOver;
+      closing_->step = internal::Closing::Step::kOver;
       UpdateConnectionState();
     }
     return;
@@ -311,10 +314,26 @@ void Connection::UpdateConnectionState() {
 }
 
 void Connection::Shutdown(absl::Time now) {
-  if (closing_ || shutdown_by_ != absl::InfiniteFuture()) return;
-  shutdown_by_ = now + options_.shutdown_timeout;
+  if (closing_ || shutdown_) return;
+  shutdown_ = {now + options_.shutdown_timeout,
+               now + options_.shutdown_timeout_max, WhatIsLeft()};
   channels_.Shutdown(now);
   React(now);
+}
+
+internal::LeftToTake Connection::WhatIsLeft() const {
+  return {channels_.association_stats().send_occupied_bytes,
+          channels_.channel_count()};
+}
+
+void Connection::ReviewShutdown(absl::Time now) {
+  if (!shutdown_ || now < shutdown_->next()) return;
+  const internal::LeftToTake left = WhatIsLeft();
+  if (now >= shutdown_->deadline || left == shutdown_->left) {
+    return Hangup(now, absl::OkStatus());
+  }
+  shutdown_->left = left;
+  shutdown_->review_at = now + options_.shutdown_timeout;
 }
 
 void Connection::Close(absl::Time now) {
@@ -324,14 +343,15 @@ void Connection::Close(absl::Time now) {
 
 void Connection::Hangup(absl::Time now, absl::Status status) {
   if (closing_) return;
-  closing_ = Closing{std::move(status), now + options_.linger, {}};
-  shutdown_by_ = absl::InfiniteFuture();
+  closing_ = internal::Closing{std::move(status), now + options_.linger, {}};
+  shutdown_.reset();
   channels_.Close(now);
   if (dtls_ && ice_.selected_path()) {
     // The ABORT is sealed now, for DTLS closes too: both are under way within
     // one flight, and the peer knows after half a round trip.
+    std::array<uint8_t, kDatagramMax> packet;
     if (const auto abort =
-            channels_.PollTransmit(now, absl::MakeSpan(packet_))) {
+            channels_.PollTransmit(now, absl::MakeSpan(packet))) {
       std::vector<uint8_t>& farewell = closing_->farewell;
       farewell.resize(abort->size() + dtls::kRecordOverheadMax);
       const absl::StatusOr<size_t> size =
@@ -354,11 +374,11 @@ void Connection::Hangup(absl::Time now, absl::Status status) {
 
 // Not before the last record has left: it needs the path.
 void Connection::ReviewClosing(absl::Time now) {
-  if (!closing_ || closing_->step != Closing::Step::kLastRecords ||
+  if (!closing_ || closing_->step != internal::Closing::Step::kLastRecords ||
       !closing_->farewell.empty()) {
     return;
   }
-  closing_->step = Closing::Step::kGivingBack;
+  closing_->step = internal::Closing::Step::kGivingBack;
   ice_.Close(now);
 }
 

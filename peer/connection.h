@@ -12,7 +12,6 @@
 #ifndef KYUU_PEER_CONNECTION_H_
 #define KYUU_PEER_CONNECTION_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -35,6 +34,7 @@
 #include "ice/gatherer.h"
 #include "ice/transport.h"
 #include "peer/connection_types.h"
+#include "peer/internal/ending.h"
 #include "sctp/data_channel.h"
 #include "sdp/session.h"
 
@@ -122,8 +122,9 @@ class Connection {
 
   // Shutdown is the graceful end: what was sent is delivered, the channels are
   // closed so that the peer sees the end of each, then the association, DTLS
-  // and ICE. All events of channels and Closed{OK} follow. Without an answer of
-  // the peer it becomes Close after Options::shutdown_timeout.
+  // and ICE. All events of channels and Closed{OK} follow. When the peer takes
+  // nothing for Options::shutdown_timeout, or not all within
+  // shutdown_timeout_max, it becomes Close.
   void Shutdown(absl::Time now);
   // Close hangs up: an ABORT and close_notify tell the peer at once, relays are
   // given back. All events of channels and Closed follow; drive it until then.
@@ -189,6 +190,8 @@ class Connection {
   void FollowPath(absl::Time now);
   void UpdateConnectionState();
   void Hangup(absl::Time now, absl::Status status);
+  internal::LeftToTake WhatIsLeft() const;
+  void ReviewShutdown(absl::Time now);
   void ReviewClosing(absl::Time now);
 
   Options options_;
@@ -214,33 +217,12 @@ class Connection {
   bool doubted_ = false;           // Since then, by ICE.
   std::optional<dtls::Connected> dtls_session_;
 
-  // From Shutdown on: when it becomes a Close.
-  absl::Time shutdown_by_ = absl::InfiniteFuture();
-  // From Hangup on: why, and what is left to do.
-  struct Closing {
-    enum class Step : uint8_t {
-      kLastRecords,  // They leave first: they need the path.
-      kGivingBack,   // ICE closes, and its relays' allocations.
-      kOver,         // Closed is to be told.
-      kTold,
-    };
-    absl::Status status;
-    absl::Time deadline;  // Whatever the peer and the servers do.
-    // The last SCTP packet (an ABORT), sealed before DTLS closed.
-    std::vector<uint8_t> farewell;
-    Step step = Step::kLastRecords;
-
-    bool over() const { return step >= Step::kOver; }
-  };
-  std::optional<Closing> closing_;
+  std::optional<internal::ShuttingDown> shutdown_;  // From Shutdown to Hangup.
+  std::optional<internal::Closing> closing_;        // From Hangup on.
 
   absl::Time last_now_ = absl::InfinitePast();
   std::deque<Event> events_;
   ConnectionCounters counters_;
-  // An SCTP packet on its way down; on its way up, where no peer's path carries
-  // more. Larger records are dropped and counted by dtls.
-  std::array<uint8_t, kDatagramMax> packet_;
-  std::array<uint8_t, 4096> plaintext_;
 };
 static_assert(Engine<Connection>);
 

@@ -2,11 +2,18 @@
 // else joins two protocols (docs/life_of_a_datagram.md).
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "peer/connection.h"
 
 namespace kyuu::peer {
+namespace {
+
+// No peer's path carries larger records; dtls drops them, and counts.
+constexpr size_t kPlaintextMax = 4096;
+
+}  // namespace
 
 void Connection::HandlePacket(absl::Time now, const Datagram& datagram) {
   last_now_ = std::max(last_now_, now);
@@ -43,8 +50,8 @@ void Connection::FeedDtls(absl::Time now, absl::Span<const uint8_t> bytes) {
   while (std::optional<dtls::Session::Event> event = dtls_->PollEvent()) {
     On(now, *event);
   }
-  while (const auto plaintext =
-             dtls_->ReadPlaintext(absl::MakeSpan(plaintext_))) {
+  std::array<uint8_t, kPlaintextMax> buffer;
+  while (const auto plaintext = dtls_->ReadPlaintext(absl::MakeSpan(buffer))) {
     channels_.HandlePacket(now, *plaintext);
   }
 }
@@ -86,8 +93,9 @@ std::optional<Datagram> Connection::NextData(absl::Time now,
   if (closing_ || !dtls_ || !dtls_->connected()) return std::nullopt;
   if (!ice_.selected_path() || out.size() < kDatagramMax) return std::nullopt;
   const absl::Span<uint8_t> place = out.subspan(ice_.headroom());
+  std::array<uint8_t, kDatagramMax> buffer;
   while (const auto packet =
-             channels_.PollTransmit(now, absl::MakeSpan(packet_))) {
+             channels_.PollTransmit(now, absl::MakeSpan(buffer))) {
     const absl::StatusOr<size_t> size = dtls_->Seal(*packet, place);
     // Only a session that just died refuses; SCTP sends it again if not.
     if (!size.ok()) return std::nullopt;

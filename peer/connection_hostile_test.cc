@@ -1,12 +1,15 @@
 // Bad input at every entrance of a peer connection: counted, dropped, and
 // without effect on what goes on.
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/counters.h"
 #include "base/random.h"
 #include "base/testing.h"
 #include "gtest/gtest.h"
@@ -173,6 +176,61 @@ TEST(ConnectionHostile, EarlyDtlsIsBounded) {
   // Once checks pass, what was kept does no harm.
   t.network.set_filter(nullptr);
   EXPECT_TRUE(t.call.Connected());
+}
+
+// What each counter counts, and that nothing else grows with it.
+TEST(ConnectionHostile, EveryCounterCountsWhatItsNameSays) {
+  using Names = std::vector<absl::string_view>;
+  constexpr absl::string_view kIn = "datagrams_received";
+  constexpr absl::string_view kInBytes = "bytes_received";
+  Attacked t;
+  Names seen;
+  ConnectionCounters before;
+  const auto grown = [&] {
+    const ConnectionCounters now = t.b.connection.stats().counters;
+    Names names = NonzeroCounters(CountersSince(before, now));
+    before = now;
+    seen.insert(seen.end(), names.begin(), names.end());
+    return names;
+  };
+  // b has no answer yet, but a check of a came its way.
+  t.call.trickle = false;
+  const std::string offer = *t.b.connection.CreateOffer();
+  ASSERT_OK(t.b.connection.SetLocalDescription(t.now(), SdpType::kOffer));
+  ASSERT_OK(
+      t.a.connection.SetRemoteDescription(t.now(), SdpType::kOffer, offer));
+  const std::string answer = *t.a.connection.CreateAnswer();
+  ASSERT_OK(t.a.connection.SetLocalDescription(t.now(), SdpType::kAnswer));
+  ASSERT_OK(t.a.connection.AddIceCandidate(
+      t.now(), "candidate:1 1 udp 2122260223 192.0.2.2 5002 typ host", "0", 0));
+  t.network.RunFor(absl::Milliseconds(300));
+  EXPECT_EQ(grown(), (Names{kIn, kInBytes, "datagrams_sent", "bytes_sent"}));
+  const Bytes dtls = {22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  for (size_t i = 0; i < Options{}.early_dtls_datagrams_max; ++i) {
+    t.AtB(kA, dtls);
+  }
+  EXPECT_EQ(grown(), (Names{kIn, kInBytes}));
+  t.AtB(kA, dtls);
+  EXPECT_EQ(grown(), (Names{kIn, kInBytes, "discarded_early_dtls"}));
+
+  ASSERT_OK(
+      t.b.connection.SetRemoteDescription(t.now(), SdpType::kAnswer, answer));
+  ASSERT_TRUE(t.call.Connected()) << t.call.DebugString();
+  t.network.RunFor(absl::Seconds(1));
+  grown();
+  t.AtB(kA, {128, 0, 0, 0});
+  EXPECT_EQ(grown(), (Names{kIn, kInBytes, "discarded_unknown"}));
+  ASSERT_OK(t.b.connection.AddIceCandidate(
+      t.now(), "candidate:1 1 udp 1 192.0.2.1 9 typ host", "of nobody", 7));
+  EXPECT_EQ(grown(), Names{"ignored_candidates"});
+  t.b.connection.Close(t.now());
+  t.AtB(kA, {23, 0xfe, 0xfd, 0});
+  EXPECT_EQ(grown(), (Names{kIn, kInBytes, "discarded_closed"}));
+
+  for (const auto& counter : ConnectionCounters::kCounters) {
+    EXPECT_NE(std::find(seen.begin(), seen.end(), counter.name), seen.end())
+        << counter.name << " was not seen to count";
+  }
 }
 
 TEST(ConnectionHostile, MalformedDescriptionsAreRefusedWithoutEffect) {

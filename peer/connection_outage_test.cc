@@ -17,6 +17,7 @@ namespace kyuu::peer {
 namespace {
 
 using testing::Call;
+using testing::CallOptions;
 using Bytes = std::vector<uint8_t>;
 
 const TransportAddress kA{IpAddress::V4(192, 0, 2, 1), 5001};
@@ -24,12 +25,12 @@ const TransportAddress kB{IpAddress::V4(192, 0, 2, 2), 5002};
 
 // Two hosts on one network, 20 ms apart.
 struct Direct {
-  Direct()
+  explicit Direct(const CallOptions& options = {})
       : network({.seed = 1}),
         clock(network.clock()),
         host_a(network.AddHost("a", {sim::kInternet, {kA.ip}})),
         host_b(network.AddHost("b", {sim::kInternet, {kB.ip}})),
-        call(network, {}) {
+        call(network, options) {
     call.Attach(host_a, {kA}, host_b, {kB});
     SetLoss(0);
   }
@@ -155,6 +156,62 @@ TEST(ConnectionShutdown, RightAfterTheLastSendLosesNothing) {
     EXPECT_OK(*d.call.b.closed);
     EXPECT_EQ(d.call.b.messages.size(), 60u);
   }
+}
+
+// However long it takes, while the peer takes something.
+TEST(ConnectionShutdown, WaitsForASlowPath) {
+  for (absl::Duration latest : {absl::Minutes(5), absl::Seconds(30)}) {
+    SCOPED_TRACE(latest);
+    Direct d({.a = {.shutdown_timeout_max = latest}});
+    const ChannelId channel =
+        *d.call.a.connection.CreateDataChannel(d.network.now(), {.label = "x"});
+    d.call.Negotiate(d.call.a);
+    ASSERT_TRUE(d.call.Connected());
+    d.network.RunFor(absl::Seconds(1));
+    d.network.SetLinks(d.host_a, {.rate_bits_per_s = 400'000});
+    constexpr size_t kMessages = 40;  // 40 s at this rate.
+    for (size_t i = 0; i < kMessages; ++i) {
+      ASSERT_OK(d.Send(channel, std::string(50'000, 'x')));
+    }
+    const absl::Time start = d.network.now();
+    d.call.a.connection.Shutdown(start);
+    ASSERT_TRUE(d.network.RunUntil([&] { return d.call.a.closed.has_value(); },
+                                   absl::Minutes(6)));
+    EXPECT_OK(*d.call.a.closed);
+    EXPECT_GT(d.network.now() - start, Options{}.shutdown_timeout);
+    if (latest > absl::Minutes(1)) {
+      EXPECT_EQ(d.call.b.messages.size(), kMessages);
+      EXPECT_EQ(d.call.a.unsent[channel], 0u);
+    } else {
+      EXPECT_LE(d.network.now() - start, latest + Options{}.linger);
+      EXPECT_GT(d.call.a.unsent[channel], 0u);
+    }
+  }
+}
+
+// W3C: the amount stays what it was, whoever ended the connection.
+TEST(ConnectionShutdown, WhatWasNotSentIsToldAtTheEnd) {
+  Direct d;
+  const ChannelId channel =
+      *d.call.a.connection.CreateDataChannel(d.network.now(), {.label = "x"});
+  d.call.Negotiate(d.call.a);
+  ASSERT_TRUE(d.call.Connected());
+  d.network.RunFor(absl::Seconds(1));
+  ASSERT_OK(d.Send(channel, "first"));
+  d.network.SetLinks(d.host_a, {.rate_bits_per_s = 100'000});
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_OK(d.Send(channel, std::string(50'000, 'x')));
+  }
+  d.network.RunFor(absl::Seconds(5));
+  const size_t before = d.call.a.connection.buffered_amount(channel);
+  EXPECT_GT(before, 300'000u);
+  d.call.b.connection.Close(d.network.now());
+  ASSERT_TRUE(d.network.RunUntil([&] { return d.call.a.closed.has_value(); },
+                                 absl::Seconds(30)));
+  EXPECT_LE(d.call.a.unsent[channel], before);
+  EXPECT_GT(d.call.a.unsent[channel], 300'000u);
+  EXPECT_EQ(d.call.a.connection.buffered_amount(channel), 0u)
+      << "the event has told it";
 }
 
 TEST(ConnectionShutdown, DoesNotWaitForASilentPeer) {

@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
+#include "base/counters.h"
 #include "dtls/session.h"
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
@@ -82,9 +83,11 @@ struct Options {
   // known (the answer is slower than the peer). A browser's ClientHello is two
   // of them, sent again after 50 ms, 100 ms, ...
   size_t early_dtls_datagrams_max = 16;
-  // How long Shutdown waits for the peer to take what was sent and to close its
-  // side: a few times channels.close_channels_timeout's round trips.
+  // How long Shutdown waits while the peer takes nothing of what was sent and
+  // closes nothing: two of channels.close_channels_timeout. And how long in
+  // all, whatever it takes: the buffer of 16 MiB at half a Mbit/s.
   absl::Duration shutdown_timeout = absl::Seconds(20);
+  absl::Duration shutdown_timeout_max = absl::Minutes(5);
   // How long the last packets (ABORT, close_notify, giving allocations back)
   // may take before Closed.
   absl::Duration linger = absl::Seconds(1);
@@ -143,8 +146,8 @@ using ConnectionEvent =
                  IceStateChanged, ConnectionStateChanged, SelectedPathChanged,
                  ResolveName, ServerFailed, sctp::ChannelOpened,
                  sctp::ChannelIncoming, sctp::ChannelMessage,
-                 sctp::ChannelBufferedAmountLow, sctp::ChannelClosed,
-                 sctp::WritableAgain, Closed>;
+                 sctp::ChannelBufferedAmountLow, sctp::ChannelClosing,
+                 sctp::ChannelClosed, sctp::WritableAgain, Closed>;
 
 // Counters; everything that arrives is in one of them or in a part's.
 struct ConnectionCounters {
@@ -156,7 +159,18 @@ struct ConnectionCounters {
   uint64_t discarded_early_dtls = 0;  // Beyond early_dtls_datagrams_max.
   uint64_t discarded_closed = 0;
   uint64_t ignored_candidates = 0;  // Unknown transports, foreign sections.
+
+  static constexpr Counter<ConnectionCounters> kCounters[] = {
+      KYUU_COUNTER(ConnectionCounters, datagrams_received),
+      KYUU_COUNTER(ConnectionCounters, bytes_received),
+      KYUU_COUNTER(ConnectionCounters, datagrams_sent),
+      KYUU_COUNTER(ConnectionCounters, bytes_sent),
+      KYUU_COUNTER(ConnectionCounters, discarded_unknown),
+      KYUU_COUNTER(ConnectionCounters, discarded_early_dtls),
+      KYUU_COUNTER(ConnectionCounters, discarded_closed),
+      KYUU_COUNTER(ConnectionCounters, ignored_candidates)};
 };
+static_assert(Countable<ConnectionCounters>);
 
 // A snapshot of the whole connection.
 struct ConnectionStats {

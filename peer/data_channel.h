@@ -49,6 +49,9 @@ struct DataChannelHandlers {
   absl::AnyInvocable<void(DataChannel&)> on_buffered_amount_low;
   // After Send() returned RESOURCE_EXHAUSTED: there is room again.
   absl::AnyInvocable<void(DataChannel&)> on_writable;
+  // The peer has closed the channel: nothing of it follows, what was sent is
+  // still delivered, and on_close ends it. Not after Close().
+  absl::AnyInvocable<void(DataChannel&)> on_closing;
   // OK if either side closed the channel, else why the connection ended.
   absl::AnyInvocable<void(DataChannel&, absl::Status)> on_close;
 };
@@ -82,13 +85,14 @@ class DataChannel {
   void Close();
 
   // Payload bytes given to Send() and not yet transmitted once: exact at any
-  // moment, on any thread.
+  // moment, on any thread. Those that never were stay counted after the end.
   size_t buffered_amount() const;
   // The initial threshold is 0.
   void SetBufferedAmountLowThreshold(size_t bytes);
   size_t buffered_amount_low_threshold() const;
 
-  // kOpen from on_open on, kClosed from on_close on.
+  // kOpen from on_open on, kClosing from Close(), Shutdown() of the connection
+  // or on_closing on, kClosed from on_close on.
   DataChannelState ready_state() const;
   // The stream id, known when the channel is open or was negotiated.
   std::optional<uint16_t> id() const;

@@ -169,6 +169,8 @@ absl::StatusOr<std::shared_ptr<DataChannel>> PeerConnection::CreateDataChannel(
   return core_->CreateDataChannel(std::move(config), std::move(handlers));
 }
 
+void PeerConnection::Shutdown() { core_->Shutdown(); }
+
 void PeerConnection::Close() { core_->Close(); }
 
 SignalingState PeerConnection::signaling_state() const {

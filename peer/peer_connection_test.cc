@@ -353,6 +353,61 @@ TEST_F(PeerConnectionTest, BufferedAmountOutlivesTheConnection) {
   EXPECT_LE(a_.channel()->buffered_amount(), before);
 }
 
+TEST_F(PeerConnectionTest, BufferedAmountOutlivesThePeersHangup) {
+  Create();
+  pair_.Connect();
+  ASSERT_TRUE(a_.board().Wait("open"));
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_OK(a_.channel()->Send(std::vector<uint8_t>(100'000)));
+  }
+  b_->Close();
+  ASSERT_TRUE(a_.board().Wait("closed ABORTED"));
+  EXPECT_EQ(a_.channel()->ready_state(), DataChannelState::kClosed);
+  EXPECT_GT(a_.channel()->buffered_amount(), 0u);
+}
+
+// W3C's order where the other side closes: closing, then close.
+TEST_F(PeerConnectionTest, TheOtherSidesCloseIsClosingAndThenClose) {
+  std::optional<DataChannelState> state;
+  Create({}, {}, [&](const std::string& name) {
+    if (name == "closing") state = b_.channel()->ready_state();
+  });
+  pair_.Connect();
+  ASSERT_TRUE(a_.board().Wait("open"));
+  ASSERT_TRUE(b_.board().Wait("open"));
+  ASSERT_OK(a_.channel()->Send("last"));
+  a_.channel()->Close();
+  EXPECT_EQ(a_.channel()->ready_state(), DataChannelState::kClosing);
+  ASSERT_TRUE(b_.board().Wait("close OK"));
+  ASSERT_TRUE(a_.board().Wait("close OK"));
+  EXPECT_LT(b_.board().At("message text:last"), b_.board().At("closing"));
+  EXPECT_LT(b_.board().At("closing"), b_.board().At("close OK"));
+  EXPECT_EQ(state, DataChannelState::kClosing);
+  EXPECT_EQ(a_.board().Count("closing"), 0u) << "it closed the channel itself";
+}
+
+TEST_F(PeerConnectionTest, ShutdownDeliversEverythingAndEndsBothSides) {
+  Create();
+  pair_.Connect();
+  ASSERT_TRUE(a_.board().Wait("open"));
+  ASSERT_TRUE(b_.board().Wait("open"));
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_OK(a_.channel()->Send(std::vector<uint8_t>(100'000)));
+  }
+  a_->Shutdown();
+  EXPECT_EQ(a_.channel()->ready_state(), DataChannelState::kClosing);
+  EXPECT_THAT(a_.channel()->Send("late"),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  a_->Shutdown();  // Again does nothing.
+  for (Side* side : {&a_, &b_}) {
+    ASSERT_TRUE(side->board().Wait("closed OK"));
+    EXPECT_EQ(side->board().Count("close OK"), 1u);
+  }
+  EXPECT_EQ(b_.board().Count("message 100000 bytes"), 100u);
+  EXPECT_EQ(a_.channel()->buffered_amount(), 0u);
+  a_->Shutdown();  // Nor after the end.
+}
+
 std::string Ufrag(const SessionDescription& description) {
   const size_t at = description.sdp.find("a=ice-ufrag:");
   return description.sdp.substr(at, description.sdp.find('\r', at) - at);

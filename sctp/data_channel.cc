@@ -208,6 +208,13 @@ void DataChannels::BeginClosing(absl::Time now, Channel& channel) {
   }
 }
 
+void DataChannels::FollowClosing(absl::Time now, Channel& channel) {
+  if (channel.state == Channel::State::kOpen) {
+    events_.push_back(ChannelClosing{channel.id});
+  }
+  BeginClosing(now, channel);
+}
+
 absl::Status DataChannels::ResetOutgoing(absl::Time now, StreamId stream,
                                          std::optional<ChannelId> channel) {
   // Restarted will close it.
@@ -228,6 +235,8 @@ absl::Status DataChannels::ResetOutgoing(absl::Time now, StreamId stream,
 
 void DataChannels::FinishClosing(Channel& channel, absl::Status status) {
   const ChannelId id = channel.id;
+  // Of a channel that ends in good order everything is sent.
+  const size_t unsent = ended_ ? buffered_amount(id) : 0;
   if (const std::optional<StreamId> stream = channel.stream) {
     StreamUse& use = streams_[*stream];
     if (use.incoming == id) {
@@ -239,7 +248,7 @@ void DataChannels::FinishClosing(Channel& channel, absl::Status status) {
   }
   if (channel.incoming) peer_text_bytes_ -= TextSize(channel.config);
   ++stats_.channels_closed;
-  events_.push_back(ChannelClosed{id, std::move(status)});
+  events_.push_back(ChannelClosed{id, std::move(status), unsent});
   channels_.erase(id);
 }
 
@@ -306,9 +315,8 @@ void DataChannels::SetMaxMessageSize(size_t bytes) {
 
 size_t DataChannels::buffered_amount(ChannelId id) const {
   const auto it = channels_.find(id);
-  if (it == channels_.end() || it->second.state == Channel::State::kWaiting) {
-    return 0;
-  }
+  if (it == channels_.end()) return UnsentOf(id, events_);
+  if (it->second.state == Channel::State::kWaiting) return 0;
   return it->second.buffered.Counted(
       association_->buffered_amount(*it->second.stream));
 }

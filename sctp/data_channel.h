@@ -57,9 +57,10 @@ class DataChannels {
     absl::Duration close_channels_timeout = absl::Seconds(10);
   };
   using Packet = absl::Span<const uint8_t>;  // As Association's.
-  using Event = std::variant<Connected, ChannelOpened, ChannelIncoming,
-                             ChannelMessage, ChannelBufferedAmountLow,
-                             ChannelClosed, WritableAgain, Closed>;
+  using Event =
+      std::variant<Connected, ChannelOpened, ChannelIncoming, ChannelMessage,
+                   ChannelBufferedAmountLow, ChannelClosing, ChannelClosed,
+                   WritableAgain, Closed>;
 
   DataChannels(const Options& options, Random& random);
 
@@ -110,7 +111,8 @@ class DataChannels {
   void SetMaxMessageSize(size_t bytes);
 
   // Payload bytes given to Send that wait for their first transmission;
-  // neither DCEP nor the byte of an empty message counts. 0 for no channel.
+  // neither DCEP nor the byte of an empty message counts. 0 for no channel;
+  // until ChannelClosed was polled, what that tells.
   size_t buffered_amount(ChannelId channel) const;
   // ChannelBufferedAmountLow comes when buffered_amount falls from above
   // `bytes` (0 until set) to it or below. NOT_FOUND: no such channel.
@@ -201,6 +203,8 @@ class DataChannels {
   }
   std::optional<StreamId> FreeStream();
   void BeginClosing(absl::Time now, Channel& channel);
+  // The same because of the peer, which is told if it comes first.
+  void FollowClosing(absl::Time now, Channel& channel);
   void FinishClosing(Channel& channel, absl::Status status);
   void CloseAll(const absl::Status& status);
   // The channel that takes what arrives on `stream`.

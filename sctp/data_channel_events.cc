@@ -297,7 +297,7 @@ void DataChannels::OnIncomingReset(absl::Time now, StreamId stream) {
     use.parting = std::exchange(use.incoming, std::nullopt);
     channel->incoming_reset = true;
     const ChannelId id = channel->id;
-    BeginClosing(now, *channel);
+    FollowClosing(now, *channel);
     channel = FindById(id);  // Gone, if the peer knows no resets.
     if (channel != nullptr && channel->outgoing_reset) {
       FinishClosing(*channel, absl::OkStatus());
@@ -341,7 +341,7 @@ void DataChannels::OnOutgoingReset(absl::Time now, StreamId stream,
   // A peer that refuses will not reset its side either.
   if (!status.ok()) channel->incoming_reset = true;
   // The peer's reset of all of ours is its way to ask for the end.
-  BeginClosing(now, *channel);
+  FollowClosing(now, *channel);
   if (channel->incoming_reset) FinishClosing(*channel, absl::OkStatus());
 }
 

@@ -9,6 +9,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -75,12 +76,33 @@ struct ChannelBufferedAmountLow {
   ChannelId channel{};
 };
 
+// ChannelClosing: the peer has closed the channel. All that it sent was told
+// before; what we have sent is delivered, then ChannelClosed follows.
+struct ChannelClosing {
+  ChannelId channel{};
+};
+
 // ChannelClosed: the last event of a channel. OK if either side closed it; the
 // association's status if that ended.
 struct ChannelClosed {
   ChannelId channel{};
   absl::Status status;
+  // What buffered_amount was: payload that was never transmitted.
+  size_t buffered_amount = 0;
 };
+
+// UnsentOf is the buffered_amount that a ChannelClosed among `events` tells of
+// `channel`; 0 if there is none.
+template <typename Events>
+size_t UnsentOf(ChannelId channel, const Events& events) {
+  for (const auto& event : events) {
+    const auto* closed = std::get_if<ChannelClosed>(&event);
+    if (closed != nullptr && closed->channel == channel) {
+      return closed->buffered_amount;
+    }
+  }
+  return 0;
+}
 
 // Counters of everything that was dropped or refused.
 struct DataChannelStats {

@@ -31,6 +31,7 @@ struct Log {
   std::map<ChannelId, StreamId> opened;
   std::vector<ChannelIncoming> incoming;
   std::vector<ChannelMessage> messages;
+  std::vector<ChannelId> closing;
   std::map<ChannelId, absl::Status> closed;
   std::vector<ChannelId> low;
   int writable = 0;
@@ -48,6 +49,10 @@ struct Log {
     }
     if (auto* e = std::get_if<ChannelMessage>(&event)) {
       messages.push_back(std::move(*e));
+    }
+    if (auto* e = std::get_if<ChannelClosing>(&event)) {
+      EXPECT_FALSE(closed.contains(e->channel));
+      closing.push_back(e->channel);
     }
     if (auto* e = std::get_if<ChannelClosed>(&event)) {
       EXPECT_FALSE(closed.contains(e->channel)) << "closed twice";
@@ -103,6 +108,28 @@ struct Two {
   Log log_a;
   Log log_b;
 };
+
+// What the peer begins is told; what both or we begin is not news.
+TEST(DataChannels, ThePeersCloseIsToldBeforeTheEnd) {
+  Two two;
+  const ChannelId one = *two.a.Create(two.now(), {.label = "one"});
+  const ChannelId both = *two.a.Create(two.now(), {.label = "both"});
+  ASSERT_TRUE(two.Connect());
+  ASSERT_TRUE(two.Until([&] { return two.log_b.incoming.size() == 2; }));
+  const ChannelId one_b = two.log_b.incoming[0].channel;
+  const ChannelId both_b = two.log_b.incoming[1].channel;
+  ASSERT_OK(two.a.CloseChannel(two.now(), one));
+  ASSERT_TRUE(two.Until([&] { return !two.log_b.closing.empty(); }));
+  EXPECT_EQ(two.log_b.closing, std::vector<ChannelId>{one_b});
+  EXPECT_FALSE(two.log_b.closed.contains(one_b)) << "ours is not reset yet";
+  ASSERT_OK(two.a.CloseChannel(two.now(), both));
+  ASSERT_OK(two.b.CloseChannel(two.now(), both_b));
+  ASSERT_TRUE(two.Until([&] {
+    return two.log_a.closed.size() == 2 && two.log_b.closed.size() == 2;
+  }));
+  EXPECT_EQ(two.log_b.closing.size(), 1u);
+  EXPECT_TRUE(two.log_a.closing.empty());
+}
 
 TEST(DataChannels, OpensAndTalksBothWays) {
   Two two;

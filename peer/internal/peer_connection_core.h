@@ -74,7 +74,8 @@ class Core : public std::enable_shared_from_this<Core> {
   void CloseChannel(DataChannel& channel);
   void SetHandlers(DataChannel& channel, DataChannelHandlers handlers);
   void SetBufferedAmountLowThreshold(DataChannel& channel, size_t bytes);
-  // See PeerConnection::Close.
+  // See PeerConnection::Shutdown and Close.
+  void Shutdown();
   void Close();
 
   // Runs `query(const Core&)` on a state that stands still.
@@ -119,6 +120,12 @@ class Core : public std::enable_shared_from_this<Core> {
   // The same for a channel; its handlers are dropped if `update` closes it.
   template <typename Update, typename Call>
   void DeliverTo(ChannelId channel, Update update, Call call);
+  // Calls one handler, if it is set.
+  template <typename Handler, typename... Args>
+  void Tell(Handler PeerConnectionHandlers::*handler, Args&&... args);
+  template <typename Handler, typename... Args>
+  void TellChannel(ChannelId channel, Handler DataChannelHandlers::*handler,
+                   Args&&... args);
   void BeginHandler();
   void EndHandler();
 
@@ -136,6 +143,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void On(sctp::ChannelIncoming& event);
   void On(sctp::ChannelMessage& event);
   void On(sctp::ChannelBufferedAmountLow& event);
+  void On(sctp::ChannelClosing& event);
   void On(sctp::ChannelClosed& event);
   void On(sctp::WritableAgain& event);
   void On(Closed& event);

@@ -55,8 +55,12 @@ struct Side {
     if (auto* e = std::get_if<sctp::ChannelMessage>(&event)) {
       messages.push_back(*e);
     }
+    if (auto* e = std::get_if<sctp::ChannelClosing>(&event)) {
+      closing.push_back(e->channel);
+    }
     if (auto* e = std::get_if<sctp::ChannelClosed>(&event)) {
       channels_closed[e->channel] = e->status;
+      unsent[e->channel] = e->buffered_amount;
     }
     if (auto* e = std::get_if<ServerFailed>(&event)) failures.push_back(*e);
     if (auto* e = std::get_if<Closed>(&event)) closed = e->status;
@@ -72,7 +76,9 @@ struct Side {
   std::vector<ChannelId> opened;
   std::vector<sctp::ChannelIncoming> incoming;
   std::vector<sctp::ChannelMessage> messages;
+  std::vector<ChannelId> closing;
   std::map<ChannelId, absl::Status> channels_closed;
+  std::map<ChannelId, size_t> unsent;  // As ChannelClosed told.
   std::vector<ServerFailed> failures;
   std::optional<absl::Status> closed;
   int after_closed = 0;

@@ -126,6 +126,7 @@ class Side {
     };
     handlers.on_buffered_amount_low = [this](DataChannel&) { Note("low"); };
     handlers.on_writable = [this](DataChannel&) { Note("writable"); };
+    handlers.on_closing = [this](DataChannel&) { Note("closing"); };
     handlers.on_close = [this](DataChannel&, absl::Status status) {
       Note("close", absl::StatusCodeToString(status.code()));
     };

@@ -310,6 +310,17 @@ void SendQueue::Clear() {
   occupied_bytes_ = 0;
 }
 
+void SendQueue::End() {
+  decltype(streams_) unsent;
+  for (const auto& [id, stream] : streams_) {
+    if (stream->buffered == 0) continue;
+    unsent[id] = std::make_unique<Stream>();
+    unsent[id]->buffered = stream->buffered;
+  }
+  Clear();
+  streams_ = std::move(unsent);
+}
+
 size_t SendQueue::buffered(StreamId stream) const {
   const Stream* state = FindStream(stream);
   return state == nullptr ? 0 : state->buffered;

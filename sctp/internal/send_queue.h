@@ -112,8 +112,9 @@ class SendQueue {
   void RestartAll();
   // Drops what waits on streams from `count` on; counted.
   void LimitStreams(uint16_t count);
-  // Drops everything.
-  void Clear();
+  // The association has ended: drops everything, and remembers how much of each
+  // stream had not been sent.
+  void End();
 
   size_t buffered(StreamId stream) const;
   void SetLowThreshold(StreamId stream, size_t bytes);
@@ -158,6 +159,7 @@ class SendQueue {
   void TellWritable(StreamId id, Stream& stream);
   void TellAllWritable();
   void DropWaiting(StreamId id, Stream& stream);
+  void Clear();
 
   const Options& options_;
   EventQueue& events_;

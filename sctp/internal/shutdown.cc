@@ -136,7 +136,7 @@ void Core::AbortWith(absl::Status status, ErrorCause cause,
 void Core::End(absl::Status status) {
   state_.emplace<state::Ended>();
   timers_.StopAll();
-  queue_.Clear();
+  queue_.End();
   init_ack_.reset();
   reply_.reset();
   events_.Push(Closed{std::move(status)});

@@ -55,7 +55,7 @@ absl::StatusOr<int> PeerSession::Run() {
     Pump();
     connection_->Flush();
   });
-  closing_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] { Close(); });
+  ending_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] { End(); });
   if (options_.offer || options_.negotiated_id) {
     KYUU_RETURN_IF_ERROR(CreateChannels());
   }
@@ -71,7 +71,7 @@ absl::StatusOr<int> PeerSession::Run() {
                   sent_ == options_.send * channels_.size();
   Write(Result(ok));
   pump_alarm_.reset();
-  closing_alarm_.reset();
+  ending_alarm_.reset();
   connection_.reset();
   return ok ? 0 : 1;
 }
@@ -188,12 +188,26 @@ absl::Status PeerSession::Describe(peer::SdpType type,
                             ? engine().CreateOffer(restart)
                             : engine().CreateAnswer());
   KYUU_RETURN_IF_ERROR(engine().SetLocalDescription(Now(), type));
-  if (options_.no_trickle) {
-    waiting_description_ = type;
-  } else {
+  if (!options_.no_trickle) {
     WriteDescription(type, sdp);
+  } else {
+    waiting_description_ = type;
+    WriteWhenGathered();
   }
   return absl::OkStatus();
+}
+
+// Without trickling a description waits for all candidates; there may be
+// nothing to wait for, where it is not the first and restarts nothing.
+void PeerSession::WriteWhenGathered() {
+  if (!waiting_description_ ||
+      engine().gathering_state() != peer::GatheringState::kComplete) {
+    return;
+  }
+  const auto sdp = engine().LocalDescription();
+  if (!sdp.ok()) return Fail(sdp.status());
+  WriteDescription(*waiting_description_, *sdp);
+  waiting_description_.reset();
 }
 
 void PeerSession::WriteDescription(peer::SdpType type, const std::string& sdp) {
@@ -217,14 +231,7 @@ void PeerSession::OnEvent(peer::ConnectionEvent event) {
           [&](peer::GatheringStateChanged& changed) {
             Write({{"event", "state"},
                    {"gathering", std::string(peer::ToString(changed.state))}});
-            if (changed.state != peer::GatheringState::kComplete ||
-                !waiting_description_) {
-              return;
-            }
-            const auto sdp = engine().LocalDescription();
-            if (!sdp.ok()) return Fail(sdp.status());
-            WriteDescription(*waiting_description_, *sdp);
-            waiting_description_.reset();
+            WriteWhenGathered();
           },
           [&](peer::IceStateChanged& changed) {
             Write({{"event", "state"},

@@ -45,9 +45,8 @@ class PeerSession {
   // How far this end is with ending.
   enum class Ending : uint8_t {
     kNot,
-    kChannels,  // They close; the peer has not read everything yet.
-    kWaiting,   // For the peer to end the connection.
-    kClosed,    // The connection was closed here.
+    kWaiting,  // For the peer, which has closed all channels.
+    kEnding,   // The connection ends here.
   };
   // An echo that did not fit into the send buffer.
   struct Echo {
@@ -67,6 +66,7 @@ class PeerSession {
   absl::Status CreateChannels();
   absl::Status Describe(peer::SdpType type,
                         peer::IceRestart restart = peer::IceRestart::kNo);
+  void WriteWhenGathered();
   void WriteDescription(peer::SdpType type, const std::string& sdp);
 
   // Events.
@@ -84,6 +84,7 @@ class PeerSession {
   bool IsDone() const;
   void OnChannelClosed(peer::ChannelId id);
   void CloseChannels();
+  void KeepStats();
   void End();
   void Close();
   void Finish(const absl::Status& status);
@@ -113,7 +114,7 @@ class PeerSession {
   std::unique_ptr<net::Loop> loop_;
   std::unique_ptr<peer::LoopConnection> connection_;
   std::unique_ptr<net::Alarm> pump_alarm_;
-  std::unique_ptr<net::Alarm> closing_alarm_;
+  std::unique_ptr<net::Alarm> ending_alarm_;
 
   bool started_here_ = false;  // What is ours may begin.
   bool described_ = false;     // The peer's description was applied.

@@ -19,12 +19,8 @@ namespace {
 // What may wait in a channel's send queue before the next message is made.
 constexpr size_t kQueueBytes = size_t{1} << 20;
 constexpr size_t kQueueLowBytes = kQueueBytes / 4;
-// How long the peer may take to read what was sent and to end the connection.
-// Then it ends here: a peer that has gone must not keep us.
-constexpr absl::Duration kClosingTime = absl::Seconds(5);
-// And how long it has for the latter when nothing is left to be read: its
-// program may take its last messages and events a moment after its SCTP has.
-constexpr absl::Duration kGoingTime = absl::Milliseconds(300);
+// How long a peer that has closed all channels may take to end the connection.
+constexpr absl::Duration kGoingTime = absl::Seconds(5);
 
 double Milliseconds(absl::Duration duration) {
   return static_cast<double>(absl::ToInt64Microseconds(duration)) / 1000;
@@ -172,22 +168,17 @@ void PeerSession::OnChannelClosed(peer::ChannelId id) {
   const bool all =
       std::all_of(channels_.begin(), channels_.end(),
                   [](const auto& entry) { return entry.second.closed; });
-  if (!all || ending_ == Ending::kClosed) return;
-  // Both directions of every channel are reset. Who closed them ends the
-  // connection; an ABORT at once would overtake, in some stacks, what their
-  // program has not taken yet.
-  if (ending_ == Ending::kChannels) {
-    closing_alarm_->Set(Now() + kGoingTime);
-  } else if (!commanded_close_) {
+  // Who closed the last one ends the connection.
+  if (all && ending_ == Ending::kNot && !commanded_close_) {
     ending_ = Ending::kWaiting;
-    closing_alarm_->Set(Now() + kClosingTime);
+    ending_alarm_->Set(Now() + kGoingTime);
   }
 }
 
 // Closes the channels one by one, which delivers what is queued first.
 void PeerSession::CloseChannels() {
   commanded_close_ = true;
-  stats_ = engine().stats();
+  KeepStats();
   for (auto& [id, channel] : channels_) {
     if (!std::exchange(channel.closing, true)) {
       // Refused if it has closed by itself.
@@ -197,22 +188,24 @@ void PeerSession::CloseChannels() {
   connection_->Flush();
 }
 
-// Ends when the peer has read everything, or cannot be waited for any longer.
+// Ends when the peer has read everything, or takes nothing any more. An ABORT
+// would overtake, in some stacks, what their program has not taken yet.
 void PeerSession::End() {
-  if (ending_ == Ending::kChannels || ending_ == Ending::kClosed) return;
-  ending_ = Ending::kChannels;
-  CloseChannels();
-  closing_alarm_->Set(Now() + kClosingTime);
-  const bool none =
-      std::all_of(channels_.begin(), channels_.end(),
-                  [](const auto& entry) { return entry.second.closed; });
-  if (none) closing_alarm_->Set(Now() + kGoingTime);
+  if (ending_ == Ending::kEnding) return;
+  KeepStats();
+  ending_ = Ending::kEnding;
+  for (auto& [id, channel] : channels_) channel.closing = true;
+  engine().Shutdown(Now());
+  connection_->Flush();
+}
+
+void PeerSession::KeepStats() {
+  if (!stats_.selected) stats_ = engine().stats();
 }
 
 void PeerSession::Close() {
-  if (ending_ == Ending::kClosed) return;
-  if (!stats_.selected) stats_ = engine().stats();
-  ending_ = Ending::kClosed;
+  KeepStats();
+  ending_ = Ending::kEnding;
   engine().Close(Now());
   connection_->Flush();
 }
