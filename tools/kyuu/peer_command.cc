@@ -55,7 +55,8 @@ absl::StatusOr<int> PeerSession::Run() {
     Pump();
     connection_->Flush();
   });
-  ending_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] { End(); });
+  ending_alarm_ =
+      std::make_unique<net::Alarm>(*loop_, [this] { OnEndingAlarm(); });
   if (options_.offer || options_.negotiated_id) {
     KYUU_RETURN_IF_ERROR(CreateChannels());
   }

@@ -45,8 +45,9 @@ class PeerSession {
   // How far this end is with ending.
   enum class Ending : uint8_t {
     kNot,
-    kWaiting,  // For the peer, which has closed all channels.
-    kEnding,   // The connection ends here.
+    kWaiting,   // For the peer, which has closed all channels.
+    kChannels,  // Ours close, and the peer may end the connection.
+    kEnding,    // The connection ends here.
   };
   // An echo that did not fit into the send buffer.
   struct Echo {
@@ -85,7 +86,9 @@ class PeerSession {
   void OnChannelClosed(peer::ChannelId id);
   void CloseChannels();
   void KeepStats();
+  bool AllClosed() const;
   void End();
+  void OnEndingAlarm();
   void Close();
   void Finish(const absl::Status& status);
   nlohmann::json Result(bool ok);

@@ -19,8 +19,15 @@ namespace {
 // What may wait in a channel's send queue before the next message is made.
 constexpr size_t kQueueBytes = size_t{1} << 20;
 constexpr size_t kQueueLowBytes = kQueueBytes / 4;
-// How long a peer that has closed all channels may take to end the connection.
-constexpr absl::Duration kGoingTime = absl::Seconds(5);
+// How long a peer that has closed all channels may take to end the connection,
+// and how long our channels may take to close before the engine's own, patient
+// end takes over.
+constexpr absl::Duration kClosingTime = absl::Seconds(5);
+// How long the peer's program has to end the connection itself when all
+// channels are closed: until it does, it may not have read everything.
+// libdatachannel drops what its program has not taken when the association
+// ends, however gracefully.
+constexpr absl::Duration kGoingTime = absl::Milliseconds(500);
 
 double Milliseconds(absl::Duration duration) {
   return static_cast<double>(absl::ToInt64Microseconds(duration)) / 1000;
@@ -165,14 +172,19 @@ void PeerSession::OnChannelClosed(peer::ChannelId id) {
   Write({{"event", "closed"}, {"id", labels_[id]}});
   channels_[id].closing = channels_[id].closed = true;
   all_sent_ = Now();
-  const bool all =
-      std::all_of(channels_.begin(), channels_.end(),
-                  [](const auto& entry) { return entry.second.closed; });
+  if (!AllClosed()) return;
   // Who closed the last one ends the connection.
-  if (all && ending_ == Ending::kNot && !commanded_close_) {
-    ending_ = Ending::kWaiting;
+  if (ending_ == Ending::kChannels) {
     ending_alarm_->Set(Now() + kGoingTime);
+  } else if (ending_ == Ending::kNot && !commanded_close_) {
+    ending_ = Ending::kWaiting;
+    ending_alarm_->Set(Now() + kClosingTime);
   }
+}
+
+bool PeerSession::AllClosed() const {
+  return std::all_of(channels_.begin(), channels_.end(),
+                     [](const auto& entry) { return entry.second.closed; });
 }
 
 // Closes the channels one by one, which delivers what is queued first.
@@ -188,13 +200,18 @@ void PeerSession::CloseChannels() {
   connection_->Flush();
 }
 
-// Ends when the peer has read everything, or takes nothing any more. An ABORT
-// would overtake, in some stacks, what their program has not taken yet.
+// Ends when the peer has read everything, or takes nothing any more: the
+// channels first, then the connection.
 void PeerSession::End() {
-  if (ending_ == Ending::kEnding) return;
-  KeepStats();
+  if (ending_ == Ending::kChannels || ending_ == Ending::kEnding) return;
+  ending_ = Ending::kChannels;
+  CloseChannels();
+  ending_alarm_->Set(Now() + (AllClosed() ? kGoingTime : kClosingTime));
+}
+
+void PeerSession::OnEndingAlarm() {
+  if (ending_ == Ending::kWaiting) return End();
   ending_ = Ending::kEnding;
-  for (auto& [id, channel] : channels_) channel.closing = true;
   engine().Shutdown(Now());
   connection_->Flush();
 }
