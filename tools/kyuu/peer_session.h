@@ -46,6 +46,7 @@ class PeerSession {
   enum class Ending : uint8_t {
     kNot,
     kWaiting,   // For the peer, which has closed all channels.
+    kLeaving,   // Everything is said; the peer may end the connection.
     kChannels,  // Ours close, and the peer may end the connection.
     kEnding,    // The connection ends here.
   };

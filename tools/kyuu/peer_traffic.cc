@@ -23,10 +23,10 @@ constexpr size_t kQueueLowBytes = kQueueBytes / 4;
 // and how long our channels may take to close before the engine's own, patient
 // end takes over.
 constexpr absl::Duration kClosingTime = absl::Seconds(5);
-// How long the peer's program has to end the connection itself when all
-// channels are closed: until it does, it may not have read everything.
-// libdatachannel drops what its program has not taken when the association
-// ends, however gracefully.
+// How long the peer's program has to end the connection itself, before the
+// channels are closed and after: until it does, it may not have read
+// everything. libdatachannel drops what its program has not taken when a
+// channel ends, and again when the association does, however gracefully.
 constexpr absl::Duration kGoingTime = absl::Milliseconds(500);
 
 double Milliseconds(absl::Duration duration) {
@@ -203,14 +203,20 @@ void PeerSession::CloseChannels() {
 // Ends when the peer has read everything, or takes nothing any more: the
 // channels first, then the connection.
 void PeerSession::End() {
-  if (ending_ == Ending::kChannels || ending_ == Ending::kEnding) return;
-  ending_ = Ending::kChannels;
-  CloseChannels();
-  ending_alarm_->Set(Now() + (AllClosed() ? kGoingTime : kClosingTime));
+  if (ending_ != Ending::kNot && ending_ != Ending::kWaiting) return;
+  KeepStats();
+  ending_ = Ending::kLeaving;
+  ending_alarm_->Set(Now() + kGoingTime);
 }
 
 void PeerSession::OnEndingAlarm() {
   if (ending_ == Ending::kWaiting) return End();
+  if (ending_ == Ending::kLeaving) {
+    ending_ = Ending::kChannels;
+    CloseChannels();
+    ending_alarm_->Set(Now() + (AllClosed() ? kGoingTime : kClosingTime));
+    return;
+  }
   ending_ = Ending::kEnding;
   engine().Shutdown(Now());
   connection_->Flush();
