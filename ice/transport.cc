@@ -126,6 +126,8 @@ absl::Status IceTransport::Restart(absl::Time now, const Credentials& local) {
 }
 
 void IceTransport::Close(absl::Time now) {
+  // Again: Closed may be waiting to be told.
+  if (agent_.state() == AgentState::kClosed) return;
   agent_.Close(now);
   gatherer_.Close(now);
   events_.clear();

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -278,6 +279,18 @@ TEST(Transport, ARelayThatItsServerForgotIsReplacedWithoutARestart) {
   EXPECT_TRUE(r.network.RunUntil([&] { return replaced(r.a) && replaced(r.b); },
                                  absl::Seconds(9)))
       << r.a.ice.DebugString() << r.b.ice.DebugString();
+}
+
+TEST(Transport, ClosedIsToldHoweverOftenItIsClosed) {
+  SeededRandom random(1);
+  IceTransport ice(Role::kControlling, Credentials::Generate(random), random);
+  const absl::Time now = absl::FromUnixSeconds(1'700'000'000);
+  ice.Close(now);
+  ice.Close(now);
+  const auto event = ice.PollEvent();
+  ASSERT_TRUE(event);
+  EXPECT_TRUE(std::holds_alternative<Closed>(*event));
+  EXPECT_FALSE(ice.PollEvent());
 }
 
 }  // namespace
