@@ -59,8 +59,8 @@ constexpr double kRestartTrips = 20;
 // or two round trips of signaling and new checks.
 constexpr double kTalkTrips = 15;
 // Where nobody tells the ends: a relay, or a NAT before one, that forgot them.
-// The old path fails by consent (RFC 7675), and a restart follows.
-constexpr double kForgottenTrips = 450;
+// A silent path is doubted after a second or so, and its relays' servers asked.
+constexpr double kForgottenTrips = 60;
 
 // A number of the environment: KYUU_DAYS, how many days are lived, and
 // KYUU_FIRST_DAY, the seed of the first one.

@@ -25,7 +25,7 @@ for (const [name, foreign] of Object.entries(peers)) {
         const { a, b } = await runPair(
           // @roamhq/wrtc may reorder what comes while it announces a channel.
           kyuuPeer('--role', 'offer', '--send', String(count), ...args,
-            ...(name === 'wrtc' ? ['--interval', '1'] : [])),
+            ...(name === 'wrtc' ? ['--interval', '20'] : [])),
           foreign('--role', 'answer', '--expect', String(count), ...args));
         assert.equal(a.sent, count);
         assert.equal(b.received, count, `run ${run}`);
