@@ -231,7 +231,7 @@ void OutstandingData::HandleDuplicates(const SackChunk& sack,
 void OutstandingData::BeginEpisode() {
   episode_.Begin();
   for (Tsn tsn : just_lost_) episode_.OnLost(tsn);
-  just_lost_.clear();
+  just_lost_ = {};
 }
 
 // What is acknowledged in a gap block and then found missing at the head, the

@@ -58,6 +58,8 @@ class OutstandingData {
   // included.
   size_t flight_bytes() const { return flight_bytes_; }
   bool has_lost() const { return lost_ > 0; }
+  // Places for chunks that exist, used or not.
+  size_t chunk_places() const { return entries_.capacity(); }
 
   // BeginPacket tells that the chunks that follow share one packet.
   void BeginPacket() { ++packet_; }

@@ -1,6 +1,7 @@
 // The parts of an association, each alone: intervals, queue, timeouts,
 // windows, cookies and the rules of SACK.
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "sctp/internal/rto.h"
 #include "sctp/internal/serial.h"
 #include "sctp/internal/state_cookie.h"
+#include "sctp/internal/stream_table.h"
 #include "sctp/internal/tsn_intervals.h"
 #include "sctp/options.h"
 
@@ -86,6 +88,28 @@ TEST(RingQueue, AgreesWithADeque) {
     EXPECT_EQ(ring.back(), expected.back());
     EXPECT_EQ(ring[expected.size() / 2], expected[expected.size() / 2]);
   }
+}
+
+TEST(RingQueue, GivesBackWhatABurstTook) {
+  RingQueue<uint64_t> ring;
+  EXPECT_EQ(ring.capacity(), 0u);
+  for (uint64_t i = 0; i < 100'000; ++i) ring.push_back(i);
+  for (uint64_t i = 0; i < 100'000; ++i) {
+    EXPECT_EQ(ring.pop_front(), i);
+    EXPECT_LE(ring.capacity(), std::max(16 * (ring.size() + 1), +ring.kSmall));
+  }
+  EXPECT_LE(ring.capacity(), ring.kSmall);
+}
+
+TEST(StreamTable, HoldsAValueForEachStream) {
+  StreamTable<int> table;
+  EXPECT_EQ(table.Get(StreamId{65535}), 0);
+  for (int i = 0; i < 65536; ++i) table[StreamId{static_cast<uint16_t>(i)}] = i;
+  for (int i = 0; i < 65536; ++i) {
+    EXPECT_EQ(table.Get(StreamId{static_cast<uint16_t>(i)}), i);
+  }
+  table.Clear();
+  EXPECT_EQ(table.Get(StreamId{65535}), 0);
 }
 
 // RFC 9260 section 6.3.1.

@@ -12,14 +12,18 @@
 
 namespace kyuu::sctp::internal {
 
-// RingQueue is a first-in-first-out queue whose storage doubles as needed. An
-// empty one that was never used owns no memory; one that runs empty gives a
-// large ring back. References last until the next push or pop.
+// RingQueue is a first-in-first-out queue whose storage doubles as needed and
+// is halved when it is nearly empty; an empty one keeps kSmall places at most,
+// and one that was never used none. References last until the next push or pop.
 template <typename T>
 class RingQueue {
  public:
+  // What an empty queue may keep: a kilobyte.
+  static constexpr size_t kSmall = 1024 / sizeof(T) + 1;
+
   bool empty() const { return size_ == 0; }
   size_t size() const { return size_; }
+  size_t capacity() const { return slots_.size(); }
 
   T& operator[](size_t i) { return slots_[(head_ + i) & (slots_.size() - 1)]; }
   const T& operator[](size_t i) const {
@@ -40,7 +44,8 @@ class RingQueue {
     // What the element owned goes with it, not when the slot is used again.
     front() = T();
     head_ = (head_ + 1) & (slots_.size() - 1);
-    if (--size_ == 0) Rest();
+    --size_;
+    if (slots_.size() > kSmall && size_ <= slots_.size() / 8) Shrink();
     return value;
   }
   void clear() {
@@ -50,27 +55,25 @@ class RingQueue {
   }
 
  private:
-  static constexpr size_t kSmall = 4096 / sizeof(T) + 1;
-
-  void Grow() {
-    std::vector<T> larger(slots_.empty() ? 4 : 2 * slots_.size());
-    for (size_t i = 0; i < size_; ++i) larger[i] = std::move((*this)[i]);
-    slots_ = std::move(larger);
+  void Grow() { MoveTo(slots_.empty() ? 4 : 2 * slots_.size()); }
+  // Far fewer than half of the places are used, so that it takes as many pushes
+  // again as it took pops before the next move.
+  void Shrink() {
+    if (size_ == 0) {
+      clear();
+    } else {
+      MoveTo(slots_.size() / 2);
+    }
+  }
+  void MoveTo(size_t capacity) {
+    std::vector<T> slots(capacity);
+    for (size_t i = 0; i < size_; ++i) slots[i] = std::move((*this)[i]);
+    slots_ = std::move(slots);
     head_ = 0;
   }
-  void Rest() {
-    head_ = 0;
-    idle_ = slots_.size() > kSmall ? idle_ + 1 : 0;
-    // A ring that was large once is kept while bursts go on; after many runs
-    // that ended empty without growing it is let go.
-    if (idle_ > kPatience) clear(), idle_ = 0;
-  }
-  static constexpr size_t kPatience = 1024;
-
   std::vector<T> slots_;
   size_t head_ = 0;
   size_t size_ = 0;
-  size_t idle_ = 0;
 };
 
 }  // namespace kyuu::sctp::internal

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "absl/time/time.h"
 #include "base/check.h"
 #include "sctp/internal/event_queue.h"
+#include "sctp/internal/give_back.h"
 #include "sctp/internal/serial.h"
 #include "sctp/message.h"
 
@@ -23,11 +25,16 @@ constexpr absl::Duration kPollGrace = absl::Milliseconds(10);
 // Virtual time is in bytes per weight, in steps this fine.
 constexpr int kFractionBits = 16;
 
+// Streams that may keep their state while nothing is under way on them, so that
+// one message at a time costs no allocation.
+constexpr size_t kSpareStreams = 32;
+
 }  // namespace
 
 SendQueue::Stream& SendQueue::stream_state(StreamId stream) {
   std::unique_ptr<Stream>& state = streams_[stream];
   if (state == nullptr) state = std::make_unique<Stream>();
+  if (std::exchange(state->resting, false)) --resting_;
   return *state;
 }
 
@@ -49,15 +56,37 @@ bool SendQueue::TakeRoom(StreamId id, const SendOptions& how) {
   return false;
 }
 
-void SendQueue::Add(absl::Time now, Message&& message, const SendOptions& how) {
-  MessageId id = kNone;
-  if (free_.empty()) {
-    id = static_cast<MessageId>(pool_.size());
-    pool_.emplace_back();
-  } else {
-    id = free_.back();
+// The lowest free place: those at the end are given back.
+MessageId SendQueue::TakePlace() {
+  while (!free_.empty()) {
+    std::pop_heap(free_.begin(), free_.end(), std::greater<>());
+    const MessageId id = free_.back();
     free_.pop_back();
+    if (static_cast<size_t>(id) >= pool_.size()) continue;
+    Get(id).free = false;
+    return id;
   }
+  pool_.emplace_back();
+  return static_cast<MessageId>(pool_.size() - 1);
+}
+
+void SendQueue::ReturnPlace(MessageId id) {
+  Get(id) = OutMessage();
+  Get(id).free = true;
+  free_.push_back(id);
+  std::push_heap(free_.begin(), free_.end(), std::greater<>());
+  while (!pool_.empty() && pool_.back().free) pool_.pop_back();
+  if (free_.size() > 2 * pool_.size() + 64) {
+    std::erase_if(free_, [this](MessageId place) {
+      return static_cast<size_t>(place) >= pool_.size();
+    });
+    GiveBack(free_);
+    std::make_heap(free_.begin(), free_.end(), std::greater<>());
+  }
+}
+
+void SendQueue::Add(absl::Time now, Message&& message, const SendOptions& how) {
+  const MessageId id = TakePlace();
   OutMessage& out = Get(id);
   out.stream = message.stream;
   out.ppid = message.ppid;
@@ -100,6 +129,7 @@ void SendQueue::PopTurn() {
   virtual_time_ = turns_.front().finish;
   std::pop_heap(turns_.begin(), turns_.end());
   turns_.pop_back();
+  GiveBack(turns_);
 }
 
 bool SendQueue::IsExpired(absl::Time now, const OutMessage& message) const {
@@ -131,9 +161,11 @@ void SendQueue::Advance(size_t bytes) {
   if (!message.started) {
     PopTurn();
     message.started = true;
+    Numbers& numbers = numbers_[message.stream];
+    numbers.used = true;
     if (message.ordering == Ordering::kOrdered) {
-      message.ssn = stream.next_ssn;
-      ++stream.next_ssn;
+      message.ssn = numbers.next_ssn;
+      ++numbers.next_ssn;
     }
   }
   message.offset += bytes;
@@ -198,11 +230,11 @@ void SendQueue::Release(MessageId id) {
   occupied_bytes_ -= size;
   stream.occupied -= size;
   --stream.alive;
-  message = OutMessage();
-  free_.push_back(id);
+  ReturnPlace(id);
   Settle(stream_id, stream);
   TellWritable(stream_id, stream);
   if (was_above && occupied_bytes_ <= half) TellAllWritable();
+  Rest(stream);
 }
 
 void SendQueue::TellWritable(StreamId id, Stream& stream) {
@@ -213,12 +245,33 @@ void SendQueue::TellWritable(StreamId id, Stream& stream) {
   }
   stream.refused = false;
   std::erase(refused_, id);
+  GiveBack(refused_);
   events_.Push(WritableAgain{id});
 }
 
 void SendQueue::TellAllWritable() {
   const std::vector<StreamId> refused = refused_;
-  for (StreamId id : refused) TellWritable(id, stream_state(id));
+  for (StreamId id : refused) {
+    Stream& stream = stream_state(id);
+    TellWritable(id, stream);
+    Rest(stream);
+  }
+}
+
+void SendQueue::Rest(Stream& stream) {
+  if (stream.resting || stream.alive > 0 || stream.buffered > 0 ||
+      stream.low_threshold > 0 || stream.active || stream.paused ||
+      stream.refused) {
+    return;
+  }
+  stream.resting = true;
+  ++resting_;
+  if (resting_ <= kSpareStreams || resting_ <= streams_.size() / 2) return;
+  // Where they are many, each has paid for its own removal.
+  absl::erase_if(streams_,
+                 [](const auto& entry) { return entry.second->resting; });
+  resting_ = 0;
+  if (streams_.size() < streams_.capacity() / 8) streams_.rehash(0);
 }
 
 bool SendQueue::IsPaused(StreamId stream) const {
@@ -245,6 +298,7 @@ std::vector<StreamId> SendQueue::TakeSettled(size_t max) {
                    static_cast<std::ptrdiff_t>(std::min(max, settled_.size()));
   std::vector<StreamId> taken(settled_.begin(), end);
   settled_.erase(settled_.begin(), end);
+  GiveBack(settled_);
   return taken;
 }
 
@@ -254,13 +308,10 @@ void SendQueue::Restart(StreamId id, Numbering numbering) {
   Stream& stream = *it->second;
   stream.paused = false;
   stream.held = 0;
-  if (numbering == Numbering::kFromZero) stream.next_ssn = Ssn(0);
-  Activate(id, stream);
   // A stream that starts over is as good as one that was never used.
-  if (numbering == Numbering::kFromZero && stream.alive == 0 &&
-      stream.low_threshold == 0 && !stream.refused) {
-    streams_.erase(it);
-  }
+  if (numbering == Numbering::kFromZero) numbers_[id] = Numbers();
+  Activate(id, stream);
+  Rest(stream);
 }
 
 void SendQueue::RestartAll() {
@@ -277,9 +328,11 @@ void SendQueue::DropWaiting(StreamId id, Stream& stream) {
     const MessageId message = stream.messages.pop_front();
     ++stats_.drop_outgoing_no_stream;
     Unbuffer(id, stream, Get(message).payload.size());
+    // It is still active, and so stays where it is.
     Release(message);
   }
   stream.active = false;
+  Rest(stream);
 }
 
 void SendQueue::LimitStreams(uint16_t count) {
@@ -299,9 +352,11 @@ void SendQueue::LimitStreams(uint16_t count) {
 
 void SendQueue::Clear() {
   pool_.clear();
-  free_.clear();
+  free_ = {};
   streams_.clear();
-  turns_.clear();
+  numbers_.Clear();
+  resting_ = 0;
+  turns_ = {};
   current_ = kNone;
   settled_.clear();
   settling_ = 0;
@@ -328,7 +383,7 @@ size_t SendQueue::buffered(StreamId stream) const {
 
 void SendQueue::SetLowThreshold(StreamId id, size_t bytes) {
   // Zero is what a stream without a state has.
-  if (bytes == 0 && !IsKnown(id)) return;
+  if (bytes == 0 && !streams_.contains(id)) return;
   Stream& state = stream_state(id);
   const bool was_above = state.buffered > state.low_threshold;
   state.low_threshold = bytes;
@@ -336,6 +391,7 @@ void SendQueue::SetLowThreshold(StreamId id, size_t bytes) {
   if (was_above && state.buffered <= bytes && state.buffered > 0) {
     events_.Push(BufferedAmountLow{id});
   }
+  Rest(state);
 }
 
 }  // namespace kyuu::sctp::internal

@@ -16,6 +16,7 @@
 #include "sctp/internal/event_queue.h"
 #include "sctp/internal/ring_queue.h"
 #include "sctp/internal/serial.h"
+#include "sctp/internal/stream_table.h"
 #include "sctp/message.h"
 #include "sctp/options.h"
 #include "sctp/stats.h"
@@ -45,6 +46,7 @@ struct OutMessage {
   size_t offset = 0;         // Where the next fragment begins.
   uint32_t outstanding = 0;  // Fragments neither acknowledged nor skipped.
   bool abandoned = false;
+  bool free = false;  // The place in the pool is.
 
   bool complete() const { return abandoned || offset == payload.size(); }
 };
@@ -93,8 +95,10 @@ class SendQueue {
   // Release frees a message that is complete and has nothing outstanding.
   void Release(MessageId id);
 
-  // True if the stream has a state here: it was sent on since its last reset.
-  bool IsKnown(StreamId stream) const { return streams_.contains(stream); }
+  // True if the stream was sent on since its last reset.
+  bool IsKnown(StreamId stream) const {
+    return streams_.contains(stream) || numbers_.Get(stream).used;
+  }
   // A paused stream is to be reset (RFC 6525 section 5.1.2): what is added from
   // now on waits for Restart.
   bool IsPaused(StreamId stream) const;
@@ -123,6 +127,10 @@ class SendQueue {
   // No message waits for its next fragment, but for those behind a reset.
   bool empty() const { return turns_.empty() && current_ == kNone; }
 
+  // What is kept: places for messages, and streams with a state of their own.
+  size_t message_places() const { return pool_.size(); }
+  size_t stream_states() const { return streams_.size(); }
+
  private:
   struct Stream {
     RingQueue<MessageId> messages;  // That wait for their next fragment.
@@ -130,12 +138,17 @@ class SendQueue {
     size_t buffered = 0;
     size_t low_threshold = 0;
     size_t occupied = 0;
-    uint32_t alive = 0;  // Messages neither acknowledged nor given up.
-    uint32_t held = 0;   // Those of them that wait for the reset.
-    Ssn next_ssn;
+    uint32_t alive = 0;   // Messages neither acknowledged nor given up.
+    uint32_t held = 0;    // Those of them that wait for the reset.
     bool active = false;  // In `turns_`, or current.
     bool paused = false;
     bool refused = false;  // A message, so WritableAgain is owed.
+    bool resting = false;  // Nothing in it has to be kept.
+  };
+  // What is left of a stream on which nothing is under way.
+  struct Numbers {
+    Ssn next_ssn;
+    bool used = false;  // Since its last reset.
   };
   // A stream whose first message waits for its turn. The heap's top is next.
   struct Turn {
@@ -160,15 +173,23 @@ class SendQueue {
   void TellAllWritable();
   void DropWaiting(StreamId id, Stream& stream);
   void Clear();
+  // Takes note that nothing is under way on a stream any more.
+  void Rest(Stream& stream);
+  MessageId TakePlace();
+  void ReturnPlace(MessageId id);
 
   const Options& options_;
   EventQueue& events_;
   Stats& stats_;
   PartialReliability partial_reliability_ = PartialReliability::kOff;
 
-  std::deque<OutMessage> pool_;
+  std::deque<OutMessage> pool_;  // Its last place is never free.
+  // The free places, a heap with the lowest on top, and places that the pool
+  // does not have any more.
   std::vector<MessageId> free_;
   absl::flat_hash_map<StreamId, std::unique_ptr<Stream>> streams_;
+  StreamTable<Numbers> numbers_;
+  size_t resting_ = 0;         // Of the streams_.
   std::vector<Turn> turns_;    // A heap.
   MessageId current_ = kNone;  // The one that was begun.
   uint64_t virtual_time_ = 0;

@@ -8,41 +8,40 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/container/flat_hash_map.h"
 #include "sctp/message.h"
 
 namespace kyuu::sctp::internal {
 
 // StreamTable holds a T for each stream, T() until it is written to, in pages
-// of 256 that exist once they are. Unused, it owns nothing.
+// of 64 that exist once they are. Unused, it owns nothing.
 template <typename T>
 class StreamTable {
  public:
-  // The value of `stream`, to be written to. Stays where it is.
+  // The value of `stream`, to be written to. Stays where it is until Clear.
   T& operator[](StreamId stream) {
-    if (directory_ == nullptr) directory_ = std::make_unique<Directory>();
-    std::unique_ptr<Page>& page = (*directory_)[High(stream)];
+    std::unique_ptr<Page>& page = pages_[High(stream)];
     if (page == nullptr) page = std::make_unique<Page>();
     return (*page)[Low(stream)];
   }
   T Get(StreamId stream) const {
-    if (directory_ == nullptr) return T();
-    const std::unique_ptr<Page>& page = (*directory_)[High(stream)];
-    return page == nullptr ? T() : (*page)[Low(stream)];
+    const auto it = pages_.find(High(stream));
+    return it == pages_.end() ? T() : (*it->second)[Low(stream)];
   }
   // All values are T() again.
-  void Clear() { directory_.reset(); }
+  void Clear() { pages_ = {}; }
 
  private:
-  using Page = std::array<T, 256>;
-  using Directory = std::array<std::unique_ptr<Page>, 256>;
-  static size_t High(StreamId stream) {
-    return static_cast<uint16_t>(stream) >> 8;
+  static constexpr size_t kPageSize = 64;
+  using Page = std::array<T, kPageSize>;
+  static uint16_t High(StreamId stream) {
+    return static_cast<uint16_t>(static_cast<uint16_t>(stream) / kPageSize);
   }
   static size_t Low(StreamId stream) {
-    return static_cast<uint16_t>(stream) & 0xff;
+    return static_cast<uint16_t>(stream) % kPageSize;
   }
 
-  std::unique_ptr<Directory> directory_;
+  absl::flat_hash_map<uint16_t, std::unique_ptr<Page>> pages_;
 };
 
 }  // namespace kyuu::sctp::internal
