@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "base/counters.h"
 #include "base/engine.h"
 #include "base/timer.h"
 #include "dtls/certificate.h"
@@ -91,7 +92,21 @@ struct Stats {
   // ReadPlaintext got.
   uint64_t discarded_plaintexts = 0;
   uint64_t discarded_outgoing = 0;  // Beyond outgoing_datagrams_max.
+
+  static constexpr Counter<Stats> kCounters[] = {
+      KYUU_COUNTER(Stats, datagrams_received),
+      KYUU_COUNTER(Stats, datagrams_sent),
+      KYUU_COUNTER(Stats, records_sealed),
+      KYUU_COUNTER(Stats, records_opened),
+      KYUU_COUNTER(Stats, retransmissions),
+      KYUU_COUNTER(Stats, discarded_malformed),
+      KYUU_COUNTER(Stats, discarded_without_effect),
+      KYUU_COUNTER(Stats, discarded_after_close),
+      KYUU_COUNTER(Stats, discarded_plaintexts),
+      KYUU_COUNTER(Stats, discarded_outgoing),
+  };
 };
+static_assert(Countable<Stats>);
 
 // Session is one DTLS association. Not thread-safe. OpenSSL does the work, and
 // with it comes its randomness.
