@@ -86,7 +86,7 @@ absl::StatusOr<ChannelId> DataChannels::Create(absl::Time now,
   channel.config = std::move(config);
   if (channel.config.negotiated_id) {
     channel.stream = stream;
-    streams_[*stream].incoming = id;
+    SetIncoming(*stream, id);
   }
   if (current) Open(now, channel, *stream);
   return id;
@@ -95,7 +95,7 @@ absl::StatusOr<ChannelId> DataChannels::Create(absl::Time now,
 void DataChannels::Open(absl::Time now, Channel& channel, StreamId stream) {
   channel.stream = stream;
   channel.state = Channel::State::kOpen;
-  streams_[stream].incoming = channel.id;
+  SetIncoming(stream, channel.id);
   association_->SetBufferedAmountLowThreshold(stream, channel.low_threshold);
   ++stats_.channels_opened;
   events_.push_back(ChannelOpened{.channel = channel.id, .stream = stream});
@@ -120,7 +120,7 @@ void DataChannels::SendDcep(absl::Time now, Channel& channel) {
     FinishClosing(channel, status);
     return;
   }
-  channel.buffered.Add(size, 0);
+  channel.MakeActivity().buffered.Add(size, 0);
 }
 
 std::optional<StreamId> DataChannels::FreeStream() {
@@ -177,7 +177,7 @@ absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
     if (counted > 0) payload = std::move(message.payload);
     return status;
   }
-  channel->buffered.Add(size, counted);
+  channel->MakeActivity().buffered.Add(size, counted);
   if (buffered_amount(id) > channel->low_threshold) {
     channel->above_threshold = true;
   }
@@ -240,7 +240,7 @@ void DataChannels::FinishClosing(Channel& channel, absl::Status status) {
   if (const std::optional<StreamId> stream = channel.stream) {
     StreamUse& use = streams_[*stream];
     if (use.incoming == id) {
-      use.incoming.reset();
+      SetIncoming(*stream, std::nullopt);
       ForgetEarly(*stream);
     }
     if (use.parting == id) use.parting.reset();
@@ -258,9 +258,23 @@ void DataChannels::FinishParting(StreamId stream) {
   FinishClosing(*FindById(*it->second.parting), absl::OkStatus());
 }
 
+void DataChannels::SetIncoming(StreamId stream, std::optional<ChannelId> id) {
+  streams_[stream].incoming = id;
+  if (id) {
+    receiving_.insert(stream);
+  } else {
+    receiving_.erase(stream);
+  }
+}
+
 void DataChannels::Tidy(StreamId stream) {
   const auto it = streams_.find(stream);
-  if (it != streams_.end() && it->second.idle()) streams_.erase(it);
+  if (it == streams_.end() || !it->second.idle()) return;
+  streams_.erase(it);
+  // What many channels have left is given back.
+  if (streams_.capacity() > 128 && streams_.size() < streams_.capacity() / 8) {
+    streams_.rehash(0);
+  }
 }
 
 void DataChannels::CloseAll(const absl::Status& status) {
@@ -316,8 +330,8 @@ void DataChannels::SetMaxMessageSize(size_t bytes) {
 size_t DataChannels::buffered_amount(ChannelId id) const {
   const auto it = channels_.find(id);
   if (it == channels_.end()) return UnsentOf(id, events_);
-  if (it->second.state == Channel::State::kWaiting) return 0;
-  return it->second.buffered.Counted(
+  if (it->second.activity == nullptr) return 0;
+  return it->second.activity->buffered.Counted(
       association_->buffered_amount(*it->second.stream));
 }
 

@@ -19,6 +19,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
@@ -39,8 +40,7 @@ class DataChannels {
  public:
   struct Options {
     sctp::Options association;
-    // Channels of both sides together, closing ones included. At 300 bytes a
-    // channel 5 MB; an OPEN beyond it is refused by a reset of its stream.
+    // Channels of both sides, closing ones too; a further OPEN is refused.
     size_t channels_max = 16384;
     // Labels and protocols of the peer's channels, in bytes, all together.
     size_t peer_text_bytes_max = size_t{1} << 20;
@@ -180,6 +180,9 @@ class DataChannels {
   void OnOpen(absl::Time now, StreamId stream, DcepOpen open);
   void Refuse(absl::Time now, StreamId stream);
   void Deliver(Channel& channel, Message& message);
+  enum class Part : uint8_t { kNotLast, kLast };
+  bool Join(internal::ChannelActivity& parts, PayloadType type, Part part,
+            Message& message);
   void KeepEarly(Message& message);
   void DeliverEarly(Channel& channel);
   void ForgetEarly(StreamId stream);
@@ -209,6 +212,7 @@ class DataChannels {
   void CloseAll(const absl::Status& status);
   // The channel that takes what arrives on `stream`.
   Channel* FindByStream(StreamId stream);
+  void SetIncoming(StreamId stream, std::optional<ChannelId> id);
   void Tidy(StreamId stream);
   Channel* FindById(ChannelId id);
 
@@ -225,7 +229,8 @@ class DataChannels {
   // In the order of creation. Nodes stay where they are.
   std::map<ChannelId, Channel> channels_;
   absl::flat_hash_map<StreamId, StreamUse> streams_;
-  uint64_t restarts_ = 0;  // Those that Restarted told of.
+  absl::btree_set<StreamId> receiving_;  // Those with `incoming`.
+  uint64_t restarts_ = 0;                // Those that Restarted told of.
   // From Shutdown on, until when the channels' end is waited for.
   std::optional<absl::Time> shutdown_by_;
   uint32_t next_channel_ = 1;

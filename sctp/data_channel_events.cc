@@ -77,8 +77,9 @@ void DataChannels::On(absl::Time now, const Restarted& restarted) {
     }
   }
   streams_.clear();
+  receiving_.clear();
   for (const auto& [id, channel] : channels_) {
-    if (channel.stream) streams_[*channel.stream].incoming = id;
+    if (channel.stream) SetIncoming(*channel.stream, id);
   }
   connected_ = restarted.terms;
   ++restarts_;
@@ -103,9 +104,14 @@ void DataChannels::On(absl::Time, const BufferedAmountLow& low) {
       channel == nullptr && it != streams_.end() && it->second.parting) {
     channel = FindById(*it->second.parting);
   }
+  if (channel == nullptr) return;
+  const size_t amount = buffered_amount(channel->id);
+  if (channel->activity != nullptr && channel->activity->buffered.empty() &&
+      !channel->activity->partial_type) {
+    channel->activity.reset();
+  }
   // DCEP alone in the buffer was no amount, and its leaving is no event.
-  if (channel == nullptr || !channel->above_threshold) return;
-  if (buffered_amount(channel->id) > channel->low_threshold) return;
+  if (!channel->above_threshold || amount > channel->low_threshold) return;
   channel->above_threshold = false;
   events_.push_back(ChannelBufferedAmountLow{channel->id});
 }
@@ -134,30 +140,17 @@ void DataChannels::Deliver(Channel& channel, Message& message) {
     return;
   }
   const PayloadType type = *TypeOf(message.ppid);
-  const bool partial =
-      message.ppid == kPpidStringPartial || message.ppid == kPpidBinaryPartial;
+  const Part part =
+      message.ppid == kPpidStringPartial || message.ppid == kPpidBinaryPartial
+          ? Part::kNotLast
+          : Part::kLast;
   const bool empty =
       message.ppid == kPpidStringEmpty || message.ppid == kPpidBinaryEmpty;
   if (empty) message.payload.clear();
-  if (channel.partial_type && *channel.partial_type != type) {
-    ++stats_.drop_partial_message;
-    channel.partial.clear();
-    channel.partial_type.reset();
-  }
-  if (partial || channel.partial_type) {
-    if (channel.partial.size() + message.payload.size() >
-        options_.association.max_message_in) {
-      ++stats_.drop_partial_message;
-      channel.partial.clear();
-      channel.partial_type.reset();
-      return;
-    }
-    channel.partial.insert(channel.partial.end(), message.payload.begin(),
-                           message.payload.end());
-    channel.partial_type = type;
-    if (partial) return;
-    message.payload = std::exchange(channel.partial, {});
-    channel.partial_type.reset();
+  const bool begun = channel.activity && channel.activity->partial_type;
+  if ((begun || part == Part::kNotLast) &&
+      !Join(channel.MakeActivity(), type, part, message)) {
+    return;
   }
   ++stats_.messages_received;
   stats_.bytes_received += message.payload.size();
@@ -165,6 +158,32 @@ void DataChannels::Deliver(Channel& channel, Message& message) {
   events_.push_back(ChannelMessage{.channel = channel.id,
                                    .type = type,
                                    .payload = std::move(message.payload)});
+}
+
+// Joins a part of a message in the deprecated way with those before; false if
+// that is not all of the message.
+bool DataChannels::Join(internal::ChannelActivity& parts, PayloadType type,
+                        Part part, Message& message) {
+  if (parts.partial_type && *parts.partial_type != type) {
+    ++stats_.drop_partial_message;
+    parts.partial = {};
+    parts.partial_type.reset();
+  }
+  if (part == Part::kLast && !parts.partial_type) return true;
+  if (parts.partial.size() + message.payload.size() >
+      options_.association.max_message_in) {
+    ++stats_.drop_partial_message;
+    parts.partial = {};
+    parts.partial_type.reset();
+    return false;
+  }
+  parts.partial.insert(parts.partial.end(), message.payload.begin(),
+                       message.payload.end());
+  parts.partial_type = type;
+  if (part == Part::kNotLast) return false;
+  message.payload = std::exchange(parts.partial, {});
+  parts.partial_type.reset();
+  return true;
 }
 
 void DataChannels::OnDcep(absl::Time now, StreamId stream,
@@ -220,7 +239,7 @@ void DataChannels::OnOpen(absl::Time now, StreamId stream, DcepOpen open) {
   channel.incoming = true;
   channel.acknowledged = true;
   channel.state = Channel::State::kOpen;
-  streams_[stream].incoming = id;
+  SetIncoming(stream, id);
   association_->SetBufferedAmountLowThreshold(stream, 0);
   ++stats_.channels_accepted;
   events_.push_back(ChannelIncoming{
@@ -272,11 +291,8 @@ void DataChannels::ForgetEarly(StreamId stream) {
 
 void DataChannels::On(absl::Time now, const StreamsReset& reset) {
   std::vector<StreamId> streams = reset.streams;
-  if (streams.empty()) {
-    for (const auto& [id, channel] : channels_) {
-      if (channel.stream) streams.push_back(*channel.stream);
-    }
-  }
+  // Not those whose end the peer has told of before: it may go on to do so.
+  if (streams.empty()) streams.assign(receiving_.begin(), receiving_.end());
   for (const StreamId stream : streams) {
     if (reset.direction == ResetDirection::kIncoming) {
       OnIncomingReset(now, stream);
@@ -294,7 +310,8 @@ void DataChannels::OnIncomingReset(absl::Time now, StreamId stream) {
     // Everything that the peer sent on the channel was delivered before.
     FinishParting(stream);
     StreamUse& use = streams_[stream];
-    use.parting = std::exchange(use.incoming, std::nullopt);
+    use.parting = channel->id;
+    SetIncoming(stream, std::nullopt);
     channel->incoming_reset = true;
     const ChannelId id = channel->id;
     FollowClosing(now, *channel);

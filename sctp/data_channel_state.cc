@@ -62,7 +62,10 @@ size_t BufferedBytes::Counted(size_t waiting) {
     counted_ -= entries_.front().counted;
     entries_.pop_front();
   }
-  if (entries_.empty()) return 0;
+  if (entries_.empty()) {
+    entries_.clear();
+    return 0;
+  }
   // Of the first message left a part may be gone.
   const size_t gone = size_ - std::min(size_, waiting);
   return counted_ - std::min(gone, entries_.front().counted);

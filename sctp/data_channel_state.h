@@ -6,7 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "base/counters.h"
 #include "sctp/dcep.h"
+#include "sctp/internal/ring_queue.h"
 #include "sctp/message.h"
 
 namespace kyuu::sctp {
@@ -160,15 +161,25 @@ class BufferedBytes {
   void Add(size_t size, size_t counted);
   // The payload in the last `waiting` bytes.
   size_t Counted(size_t waiting);
+  // True if the last Counted found nothing that waits.
+  bool empty() const { return entries_.empty(); }
 
  private:
   struct Entry {
     size_t size;
     size_t counted;
   };
-  std::deque<Entry> entries_;
+  RingQueue<Entry> entries_;
   size_t size_ = 0;
   size_t counted_ = 0;
+};
+
+// What a channel has while messages are under way on it: most have none.
+struct ChannelActivity {
+  BufferedBytes buffered;
+  // Deprecated parts of a message whose end has not come.
+  std::vector<uint8_t> partial;
+  std::optional<PayloadType> partial_type;
 };
 
 struct Channel {
@@ -193,10 +204,12 @@ struct Channel {
   // Whether buffered_amount was above the threshold since the last event.
   bool above_threshold = false;
   size_t low_threshold = 0;
-  mutable BufferedBytes buffered;
-  // Deprecated parts of a message whose end has not come.
-  std::vector<uint8_t> partial;
-  std::optional<PayloadType> partial_type;
+  std::unique_ptr<ChannelActivity> activity;  // Null for none.
+
+  ChannelActivity& MakeActivity() {
+    if (activity == nullptr) activity = std::make_unique<ChannelActivity>();
+    return *activity;
+  }
 };
 
 }  // namespace internal
