@@ -261,8 +261,12 @@ std::optional<AgentEvent> Agent::PollEvent() {
     told_.pair.reset();
   }
   if (told_.state != state_) {
-    told_.state = state_;
-    return StateChanged{state_};
+    // A pair may be nominated before it is seen to work; who waits for
+    // "connected" is told it all the same.
+    const bool skips_connected = state_ == AgentState::kCompleted &&
+                                 told_.state < AgentState::kConnected;
+    told_.state = skips_connected ? AgentState::kConnected : state_;
+    return StateChanged{told_.state};
   }
   return std::nullopt;
 }

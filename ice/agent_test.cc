@@ -61,6 +61,22 @@ TEST_F(AgentTest, AnswersAGoodCheckAndChecksBack) {
       request.CheckIntegrity(stun::IntegrityKey::ShortTerm(kTheirs.password)));
 }
 
+TEST_F(AgentTest, TellsConnectedEvenIfNominationCameFirst) {
+  Begin();
+  std::optional<Sent> request = Poll();
+  ASSERT_TRUE(request);
+  Receive(Make({.use_candidate = true, .controlling = 1}));
+  Receive(Answer(*request, kTheirs.password));
+  std::vector<AgentState> told;
+  while (auto event = agent_.PollEvent()) {
+    if (const auto* changed = std::get_if<StateChanged>(&*event)) {
+      told.push_back(changed->state);
+    }
+  }
+  EXPECT_THAT(told, ::testing::ElementsAre(AgentState::kConnected,
+                                           AgentState::kCompleted));
+}
+
 TEST_F(AgentTest, UnauthenticatedRequestsChangeNothing) {
   Begin();
   PollAll();

@@ -128,6 +128,7 @@ struct AgentOptions {
 
 // --- Events ---
 
+// kCompleted never comes before kConnected.
 struct StateChanged {
   AgentState state;
 };
