@@ -200,7 +200,9 @@ class KyuudTest(KyuudTestCase):
             except BlockingIOError:
                 readers.append(s)
         self.assertEqual(get(server.http_port, "/healthz")[0], 200)
-        self.assertLess(memory() - before, 20 * 500)
+        # AddressSanitizer keeps what was freed for a while; that is not the server's.
+        if "ASAN_OPTIONS" not in os.environ:
+            self.assertLess(memory() - before, 20 * 500)
         for s in readers:
             s.close()
 
