@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/address.h"
 #include "base/testing.h"
@@ -79,7 +80,8 @@ TEST_F(InterfaceWatchTest, ManyChangesAtOnceAreTold) {
 // The kernel makes temporary addresses beside one that it is told to manage.
 TEST_F(InterfaceWatchTest, WhatAnIpv6AddressIsGoodForIsTold) {
   const auto find = [](auto predicate) -> std::optional<Interface> {
-    for (const Interface& i : Interfaces().value()) {
+    const std::vector<Interface> interfaces = Interfaces().value();
+    for (const Interface& i : interfaces) {
       if (predicate(i)) return i;
     }
     return std::nullopt;

@@ -48,6 +48,7 @@ BANNED = [
     (r"\babsl::Mutex\b", "use std::mutex: Debian's abseil is opaque to TSan"),
     (r"\b(TODO|FIXME|XXX)\b", "finish it or put it into the README"),
     (r"\bGTEST_SKIP\b|\bDISABLED_", "a test that is there runs"),
+    (r"\bfor \(.* : .*\(.*\)(\.|->)value\(\)\)", "name the range: what value() refers to ends before the loop"),
 ]
 BANNED_IN_ENGINES = [
     (r"\babsl::Now\b|\bstd::chrono\b|\bgettimeofday\b|\bclock_gettime\b|[^_.>]\btime\(", "time is an argument"),
