@@ -215,9 +215,7 @@ void Core::ReportError(Tcb& tcb, ErrorCause cause, Bytes information) {
     ++stats_.drop_oversized_reply;
     return;
   }
-  if (!tcb.report) tcb.report.emplace();
-  tcb.report->cause = cause;
-  tcb.report->information.assign(information.begin(), information.end());
+  tcb.report = Tcb::Report{cause, {information.begin(), information.end()}};
 }
 
 // RFC 9260 section 8.3.

@@ -53,7 +53,7 @@ struct Tcb {
   // for each packet that we send: the latest.
   static constexpr size_t kMaxReport = 128;
   struct Report {
-    ErrorCause cause{};
+    ErrorCause cause;
     std::vector<uint8_t> information;
   };
 
