@@ -104,6 +104,16 @@ absl::Status Gatherer::RemoveHost(absl::Time now,
       [&](const Host& known) { return known.host.address == address; });
   if (host == hosts_.end()) return absl::NotFoundError("no such host address");
   hosts_.erase(host);
+  if (state_ == State::kClosing || state_ == State::kClosed) {
+    // Candidates are told of no more, and nothing can be given back from there.
+    for (Relay& relay : relays_) {
+      for (Attempt& attempt : relay.attempts) {
+        if (attempt.local == address) attempt.closed = true;
+      }
+    }
+    Drain(now);
+    return absl::OkStatus();
+  }
   for (const Binding& binding : bindings_) {
     if (binding.local == address && binding.id) stun_.Cancel(*binding.id);
   }

@@ -281,6 +281,21 @@ TEST(Transport, ARelayThatItsServerForgotIsReplacedWithoutARestart) {
       << r.a.ice.DebugString() << r.b.ice.DebugString();
 }
 
+TEST(Transport, NothingIsToldOfAHostThatGoesAfterTheEnd) {
+  SeededRandom random(1);
+  IceTransport ice(Role::kControlling, Credentials::Generate(random), random);
+  const absl::Time now = absl::FromUnixSeconds(1'700'000'000);
+  const TransportAddress host{IpAddress::V4(10, 0, 0, 1), 5000};
+  ASSERT_OK(ice.AddHost(now, {host}));
+  ice.Gather(now);
+  ice.Close(now);
+  EXPECT_OK(ice.RemoveHost(now, host));
+  const auto event = ice.PollEvent();
+  ASSERT_TRUE(event);
+  EXPECT_TRUE(std::holds_alternative<Closed>(*event));
+  EXPECT_FALSE(ice.PollEvent());
+}
+
 TEST(Transport, ClosedIsToldHoweverOftenItIsClosed) {
   SeededRandom random(1);
   IceTransport ice(Role::kControlling, Credentials::Generate(random), random);
