@@ -44,7 +44,8 @@ struct Relayed {
                    uint64_t seed = 1)
       : network({.seed = seed}),
         random(seed),
-        server(std::make_unique<turn::SimServer>(random, ServerOptions())),
+        server(std::make_unique<turn::SimServer>(
+            random, turn::OpenServerOptions(kServer))),
         host_a(network.AddHost("a", {sim::kInternet, {kA.ip}})),
         host_b(network.AddHost("b", {sim::kInternet, {kB.ip}})),
         host_server(network.AddHost("server", {sim::kInternet, {kServerIp}})),
@@ -56,15 +57,6 @@ struct Relayed {
     network.SetLinks(host_b, near);
     network.SetLinks(host_server, near);
     server->Attach(network, host_server, {kServer});
-  }
-  static turn::ServerOptions ServerOptions() {
-    turn::ServerOptions options;
-    options.users = {{"u", "p"}};
-    options.relay_addresses = {{kServerIp, {}}};
-    options.allow_peers = {*IpPrefix::Parse("0.0.0.0/0")};
-    options.listeners = {kServer};
-    options.own_relays = turn::ServerOptions::OwnRelays::kAllow;
-    return options;
   }
   static GathererOptions Options(const TransportAddress& host,
                                  GatherPolicy policy) {
@@ -79,7 +71,8 @@ struct Relayed {
   // All allocations are forgotten.
   void RestartServer() {
     network.Detach(server->endpoint());
-    server = std::make_unique<turn::SimServer>(random, ServerOptions());
+    server = std::make_unique<turn::SimServer>(
+        random, turn::OpenServerOptions(kServer));
     server->Attach(network, host_server, {kServer});
   }
   std::vector<Gatherer::RelayLost> lost_a() const { return a.lost; }

@@ -27,8 +27,9 @@ class InterfaceWatch {
   InterfaceWatch(const InterfaceWatch&) = delete;
   InterfaceWatch& operator=(const InterfaceWatch&) = delete;
 
-  // RESOURCE_EXHAUSTED while the loop cannot watch one more descriptor (see
-  // Watch): nothing is told for now.
+  // RESOURCE_EXHAUSTED while the loop cannot watch one more descriptor. The
+  // Watch tries again by itself; changes wait in the socket until then, and are
+  // told late.
   absl::Status status() const { return watch_.status(); }
 
  private:

@@ -28,16 +28,6 @@ using Bytes = std::vector<uint8_t>;
 const IpAddress kServerIp = IpAddress::V4(203, 0, 113, 1);
 const TransportAddress kServer{kServerIp, 3478};
 
-turn::ServerOptions ServerOptions() {
-  turn::ServerOptions options;
-  options.users = {{"u", "p"}};
-  options.relay_addresses = {{kServerIp, {}}};
-  options.allow_peers = {*IpPrefix::Parse("0.0.0.0/0")};
-  options.listeners = {kServer};
-  options.own_relays = turn::ServerOptions::OwnRelays::kAllow;
-  return options;
-}
-
 // Two homes, each behind a NAT of its own, and a STUN and TURN server between
 // them.
 struct Homes {
@@ -46,7 +36,7 @@ struct Homes {
       : network({.seed = options.seed}),
         clock(network.clock()),
         turn_random(99),
-        turn(turn_random, ServerOptions()),
+        turn(turn_random, turn::OpenServerOptions(kServer)),
         zone_a(network.AddNat(sim::kInternet, nat_a)),
         zone_b(network.AddNat(sim::kInternet, nat_b)),
         call(network, WithServers(std::move(options))) {
@@ -252,7 +242,7 @@ TEST(ConnectionNetwork, ARestartMendsACallWhoseRelayForgotIt) {
   ASSERT_TRUE(homes.Talk());
   const TransportAddress before = homes.call.a.paths.back().path.local;
   homes.network.Detach(homes.turn.endpoint());
-  turn::SimServer fresh(homes.turn_random, ServerOptions());
+  turn::SimServer fresh(homes.turn_random, turn::OpenServerOptions(kServer));
   fresh.Attach(homes.network, homes.host_turn, {kServer});
   homes.network.RunFor(absl::Seconds(10));
   homes.call.Negotiate(homes.call.a, IceRestart::kYes);

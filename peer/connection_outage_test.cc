@@ -34,6 +34,15 @@ struct Direct {
     call.Attach(host_a, {kA}, host_b, {kB});
     SetLoss(0);
   }
+  // Connects, with a channel whose id it returns, and lets two seconds pass.
+  ChannelId Connect() {
+    const ChannelId channel =
+        *call.a.connection.CreateDataChannel(network.now(), {.label = "x"});
+    call.Negotiate(call.a);
+    EXPECT_TRUE(call.Connected());
+    network.RunFor(absl::Seconds(2));
+    return channel;
+  }
   void SetLoss(double loss) {
     const sim::LinkOptions link{.delay = absl::Milliseconds(5), .loss = loss};
     network.SetLinks(host_a, link);
@@ -84,11 +93,7 @@ TEST(ConnectionOutage, DataUnderWayDoesNotEndWhatIceMayMend) {
 // ICE knows first, and SCTP does not wait for a timer that has backed off.
 TEST(ConnectionOutage, DataFollowsConsentAtOnce) {
   Direct d;
-  const ChannelId channel =
-      *d.call.a.connection.CreateDataChannel(d.network.now(), {.label = "x"});
-  d.call.Negotiate(d.call.a);
-  ASSERT_TRUE(d.call.Connected());
-  d.network.RunFor(absl::Seconds(2));
+  const ChannelId channel = d.Connect();
   d.SetLoss(1);
   ASSERT_OK(d.Send(channel, "during"));
   ASSERT_TRUE(d.network.RunUntil(
@@ -115,11 +120,7 @@ TEST(ConnectionOutage, DataFollowsTheFirstAnswerOfADoubtedPath) {
   for (int seconds : {2, 3, 4}) {
     SCOPED_TRACE(absl::StrCat(seconds, " s"));
     Direct d;
-    const ChannelId channel =
-        *d.call.a.connection.CreateDataChannel(d.network.now(), {.label = "x"});
-    d.call.Negotiate(d.call.a);
-    ASSERT_TRUE(d.call.Connected());
-    d.network.RunFor(absl::Seconds(2));
+    const ChannelId channel = d.Connect();
     d.SetLoss(1);
     ASSERT_OK(d.Send(channel, "during"));
     d.network.RunFor(absl::Seconds(seconds));

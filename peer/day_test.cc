@@ -73,16 +73,6 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
   return number;
 }
 
-turn::ServerOptions ServerOptions() {
-  turn::ServerOptions options;
-  options.users = {{"u", "p"}};
-  options.relay_addresses = {{kServerIp, {}}};
-  options.allow_peers = {*IpPrefix::Parse("0.0.0.0/0")};
-  options.listeners = {kServer};
-  options.own_relays = turn::ServerOptions::OwnRelays::kAllow;
-  return options;
-}
-
 sim::NatOptions AnyNat(Random& random, IpAddress outside) {
   constexpr std::array<sim::NatOptions (*)(IpAddress), 4> kKinds = {
       &sim::NatOptions::FullCone, &sim::NatOptions::AddressRestrictedCone,
@@ -447,8 +437,8 @@ class Day {
   // One that knows nothing of the allocations of the one before.
   void RestartRelay() {
     if (!relays_.empty()) network_.Detach(relays_.back()->endpoint());
-    relays_.push_back(
-        std::make_unique<turn::SimServer>(relay_random_, ServerOptions()));
+    relays_.push_back(std::make_unique<turn::SimServer>(
+        relay_random_, turn::OpenServerOptions(kServer)));
     relays_.back()->Attach(network_, turn_host_, {kServer});
   }
 

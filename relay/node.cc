@@ -40,6 +40,7 @@ struct Node::Guest {
   const net::StreamPermit permit;
   StreamClient client;
   std::optional<net::StreamDriver<StreamClient>> driver;
+  bool dirty = false;  // Its path is in dirty_guests_.
 };
 
 Node::Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
@@ -233,14 +234,28 @@ void Node::SendToGuest(const turn::Forward& forward) {
       ++stats_.stream_drops;
     }
   }
-  dirty_guests_.push_back(forward.path);
+  FlushLater(*guest);
 }
 
-// One that is inside of its own handler goes on by itself.
-void Node::FlushGuests() {
-  for (const Path& path : std::exchange(dirty_guests_, {})) {
-    if (Guest* guest = FindGuest(path)) guest->driver->Flush();
+void Node::FlushLater(Guest& guest) {
+  if (!std::exchange(guest.dirty, true)) {
+    dirty_guests_.push_back(guest.driver->path());
   }
+}
+
+// One that is inside of its own handler goes on by itself. Handlers come back
+// here: what they make dirty is in a list of its own.
+void Node::FlushGuests() {
+  std::vector<Path> dirty = std::exchange(flushed_guests_, {});
+  dirty.swap(dirty_guests_);
+  for (const Path& path : dirty) {
+    if (Guest* guest = FindGuest(path)) {
+      guest->dirty = false;
+      guest->driver->Flush();
+    }
+  }
+  dirty.clear();
+  flushed_guests_ = std::move(dirty);  // Its memory, for the next time.
 }
 
 void Node::Collect(const turn::Forward& forward) {
@@ -302,7 +317,7 @@ void Node::SendAnswers() {
         Guest* guest = FindGuest(answer->path);
         if (guest == nullptr) continue;
         guest->client.SendAnswer(answer->bytes);
-        dirty_guests_.push_back(answer->path);
+        FlushLater(*guest);
         continue;
       }
       net::UdpSocket* through = listener_table_.Find(answer->path.local);
@@ -363,7 +378,7 @@ void Node::On(const turn::Server::AllocationMade& made) {
 void Node::On(const turn::Server::AllocationEnded& ended) {
   if (Guest* guest = FindGuest(ended.client)) {
     guest->client.Released(net::Loop::Now());
-    dirty_guests_.push_back(ended.client);  // Its timer is set anew.
+    FlushLater(*guest);  // Its timer is set anew.
   }
   handlers_.on_event(ended);
 }

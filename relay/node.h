@@ -117,6 +117,7 @@ class Node {
   Guest* FindGuest(const Path& path);
   // Queues data for a client on a stream; it leaves with FlushGuests().
   void SendToGuest(const turn::Forward& forward);
+  void FlushLater(Guest& guest);
   void FlushGuests();
   // Keeps what goes to a relay of another node.
   void Collect(const turn::Forward& forward);
@@ -147,6 +148,7 @@ class Node {
   net::StreamBuffer stream_buffer_;
   absl::flat_hash_map<Path, std::unique_ptr<Guest>> guests_;
   std::vector<Path> dirty_guests_;
+  std::vector<Path> flushed_guests_;  // Empty; its memory is used again.
   net::ReceiveBuffer buffer_;
   Outbox outbox_;
   NodeStats stats_;

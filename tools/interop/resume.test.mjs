@@ -89,7 +89,7 @@ test('a call whose beginning is cut comes about all the same', MINUTES, async (t
   const file = join(temporaryFolder(), 'a.txt');
   writeFileSync(file, 'a');
   // Cut as soon as the server knows of the call: its answer, and all that
-  // follows, reach nobody for now.
+  // follows, reach nobody until the proxy is mended.
   const send = command('send', proxy.url, file, '--to', 'Kim', '--name', 'Dan');
   await send.waitFor(/calling Kim/);
   proxy.cut();

@@ -100,6 +100,18 @@ class SimServer {
   std::deque<Copy> copies_;
 };
 
+// A server for the user "u" (password "p") that relays from `listener`'s
+// address to every peer, relays of its own included.
+inline ServerOptions OpenServerOptions(const TransportAddress& listener) {
+  ServerOptions options;
+  options.users = {{"u", "p"}};
+  options.relay_addresses = {{listener.ip, {}}};
+  options.allow_peers = {*IpPrefix::Parse("0.0.0.0/0")};
+  options.listeners = {listener};
+  options.own_relays = ServerOptions::OwnRelays::kAllow;
+  return options;
+}
+
 static_assert(Engine<SimServer>);
 
 }  // namespace kyuu::turn
