@@ -118,6 +118,10 @@ class StreamPort {
   StreamPort(const StreamPort&) = delete;
   StreamPort& operator=(const StreamPort&) = delete;
 
+  // Connections from now on use `tls` instead of StreamPortOptions::tls:
+  // certificates were renewed. Only for a port that had one.
+  void SetTls(TlsContext tls) { options_.tls = std::move(tls); }
+
   size_t open_streams() const { return open_; }
   const StreamPortStats& stats() const { return stats_; }
 
@@ -137,7 +141,7 @@ class StreamPort {
   void Resume();
 
   Loop& loop_;
-  const StreamPortOptions options_;
+  StreamPortOptions options_;
   Handler on_stream_;
   RefusalHandler on_refusal_;
   size_t open_ = 0;

@@ -97,19 +97,27 @@ TEST_F(StreamPortTest, EachKindIsHandedOutWithItsFirstByteUnread) {
   EXPECT_EQ(port_->open_streams(), 0u);
 }
 
+TlsContext Serving(const TestCertificate& files) {
+  return TlsContext::Server(
+             {{{files.certificate_file(), files.key_file()}}, {}})
+      .value();
+}
+
+TlsStream Connect(const TransportAddress& to, const TestCertificate& trusted,
+                  std::string name) {
+  return TlsStream(TlsContext::Client({.server_name = std::move(name),
+                                       .ca_file = trusted.certificate_file()})
+                       .value(),
+                   TcpStream::Connect(to).value());
+}
+
 TEST_F(StreamPortTest, TlsIsTakenOffAndTheByteInsideTells) {
   const TestCertificate certificate;
   StreamPortOptions options;
-  options.tls = TlsContext::Server(
-                    {certificate.certificate_file(), certificate.key_file()})
-                    .value();
+  options.tls = Serving(certificate);
   Open(std::move(options));
-  Endpoint<TlsStream> client(
-      *loop_,
-      TlsStream(TlsContext::Client({.server_name = "kyuu.test",
-                                    .ca_file = certificate.certificate_file()})
-                    .value(),
-                TcpStream::Connect(addresses_[0]).value()));
+  Endpoint<TlsStream> client(*loop_,
+                             Connect(addresses_[0], certificate, "kyuu.test"));
   ASSERT_OK(client.Write("GET / HTTP/1.1"));
   RunUntilAccepted(1);
   EXPECT_TRUE(accepted_[0].stream.is_tls());
@@ -118,6 +126,25 @@ TEST_F(StreamPortTest, TlsIsTakenOffAndTheByteInsideTells) {
   const auto plain = Client("GET /");
   RunUntilAccepted(2);
   EXPECT_FALSE(accepted_[1].stream.is_tls());
+}
+
+TEST_F(StreamPortTest, ARenewedCertificateIsForNewStreamsAndEndsNone) {
+  const TestCertificate before("before.test"), after("after.test");
+  StreamPortOptions options;
+  options.tls = Serving(before);
+  Open(std::move(options));
+  Endpoint<TlsStream> old(*loop_,
+                          Connect(addresses_[0], before, "before.test"));
+  ASSERT_OK(old.Write("GET /"));
+  RunUntilAccepted(1);
+  port_->SetTls(Serving(after));
+  Endpoint<TlsStream> young(*loop_,
+                            Connect(addresses_[0], after, "after.test"));
+  ASSERT_OK(young.Write("GET /"));
+  RunUntilAccepted(2);
+  ASSERT_OK(accepted_[0].stream.Write(AsBytes("still here")));
+  accepted_[0].stream.Flush();
+  loop_.RunUntil([&] { return old.received == "still here"; });
 }
 
 TEST_F(StreamPortTest, TheSilentAreNotWaitedFor) {

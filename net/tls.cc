@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/status_macros.h"
 
 namespace kyuu::net {
 namespace {
@@ -26,6 +27,7 @@ constexpr size_t kControlBytes = 4096;
 struct ContextDeleter {
   void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
 };
+using ContextPtr = std::unique_ptr<SSL_CTX, ContextDeleter>;
 struct SslDeleter {
   void operator()(SSL* ssl) const { SSL_free(ssl); }
 };
@@ -56,9 +58,10 @@ const uint8_t* Raw(const std::string& text) {
 }  // namespace
 
 struct TlsContext::Shared {
-  std::unique_ptr<SSL_CTX, ContextDeleter> context;
-  std::string alpn;         // In the form of RFC 7301.
-  std::string server_name;  // Clients only.
+  ContextPtr context;
+  std::vector<ContextPtr> others;  // Of a server's further certificates.
+  std::string alpn;                // In the form of RFC 7301.
+  std::string server_name;         // Clients only.
   bool is_server = false;
   bool verify = true;
 
@@ -73,6 +76,26 @@ struct TlsContext::Shared {
     }
     *out = selected;
     return SSL_TLSEXT_ERR_OK;
+  }
+
+  // Unknown names are no error: people also come by a name that a certificate
+  // does not have, and decide themselves.
+  static int SelectCertificate(SSL* ssl, int*, void* self) {
+    const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    const auto& shared = *static_cast<const Shared*>(self);
+    if (name == nullptr || IsFor(*shared.context, name)) {
+      return SSL_TLSEXT_ERR_OK;
+    }
+    for (const ContextPtr& other : shared.others) {
+      if (!IsFor(*other, name)) continue;
+      SSL_set_SSL_CTX(ssl, other.get());
+      return SSL_TLSEXT_ERR_OK;
+    }
+    return SSL_TLSEXT_ERR_OK;
+  }
+  static bool IsFor(const SSL_CTX& context, const char* name) {
+    return X509_check_host(SSL_CTX_get0_certificate(&context), name, 0, 0,
+                           nullptr) == 1;
   }
 };
 
@@ -94,30 +117,48 @@ absl::Status Prepare(SSL_CTX* context, const std::vector<std::string>& names,
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<TlsContext> TlsContext::Server(const ServerOptions& options) {
-  auto shared = std::make_shared<Shared>();
-  shared->is_server = true;
-  shared->context.reset(SSL_CTX_new(TLS_server_method()));
-  SSL_CTX* context = shared->context.get();
-  KYUU_CHECK(context != nullptr);
-  const absl::Status status = Prepare(context, options.alpn, shared->alpn);
-  if (!status.ok()) return status;
-  if (SSL_CTX_use_certificate_chain_file(
-          context, options.certificate_file.c_str()) != 1) {
+absl::Status Load(SSL_CTX* context, const TlsContext::Certificate& files) {
+  if (SSL_CTX_use_certificate_chain_file(context,
+                                         files.certificate_file.c_str()) != 1) {
     return absl::InvalidArgumentError(
-        absl::StrCat(options.certificate_file, ": ", TakeReason()));
+        absl::StrCat(files.certificate_file, ": ", TakeReason()));
   }
-  if (SSL_CTX_use_PrivateKey_file(context, options.key_file.c_str(),
+  if (SSL_CTX_use_PrivateKey_file(context, files.key_file.c_str(),
                                   SSL_FILETYPE_PEM) != 1 ||
       SSL_CTX_check_private_key(context) != 1) {
     return absl::InvalidArgumentError(
-        absl::StrCat(options.key_file, ": ", TakeReason()));
+        absl::StrCat(files.key_file, ": ", TakeReason()));
   }
-  if (!shared->alpn.empty()) {
-    SSL_CTX_set_alpn_select_cb(context, &Shared::SelectAlpn, shared.get());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<TlsContext> TlsContext::Server(const ServerOptions& options) {
+  if (options.certificates.empty()) {
+    return absl::InvalidArgumentError("tls: a server needs a certificate");
   }
+  auto shared = std::make_shared<Shared>();
+  shared->is_server = true;
+  for (const Certificate& files : options.certificates) {
+    ContextPtr context(SSL_CTX_new(TLS_server_method()));
+    KYUU_CHECK(context != nullptr);
+    KYUU_RETURN_IF_ERROR(Prepare(context.get(), options.alpn, shared->alpn));
+    KYUU_RETURN_IF_ERROR(Load(context.get(), files));
+    if (!shared->alpn.empty()) {
+      SSL_CTX_set_alpn_select_cb(context.get(), &Shared::SelectAlpn,
+                                 shared.get());
+    }
+    if (shared->context == nullptr) {
+      shared->context = std::move(context);
+    } else {
+      shared->others.push_back(std::move(context));
+    }
+  }
+  // Asked of the context that a handshake begins with, the first.
+  SSL_CTX_set_tlsext_servername_callback(shared->context.get(),
+                                         &Shared::SelectCertificate);
+  SSL_CTX_set_tlsext_servername_arg(shared->context.get(), shared.get());
   return TlsContext(std::move(shared));
 }
 

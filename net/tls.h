@@ -22,9 +22,17 @@ namespace kyuu::net {
 // certificates, protocols. Streams may outlive it.
 class TlsContext {
  public:
-  struct ServerOptions {
+  struct Certificate {
     std::string certificate_file;  // PEM, the chain included.
     std::string key_file;          // PEM.
+
+    friend bool operator==(const Certificate&, const Certificate&) = default;
+  };
+  struct ServerOptions {
+    // A client gets the first one that is made out to the name it asks for
+    // (SNI, RFC 6066 section 3); the first of all if none is, or if it asks for
+    // no name. At least one.
+    std::vector<Certificate> certificates;
     // Application protocols we speak, best first (RFC 7301). A client that
     // offers none of them is refused; one that offers no list is welcome.
     std::vector<std::string> alpn;
@@ -40,7 +48,8 @@ class TlsContext {
     bool verify = true;
   };
 
-  // INVALID_ARGUMENT, with the file's name, if a file cannot be used.
+  // INVALID_ARGUMENT, with the file's name, if a file cannot be used. The files
+  // are read once: who wants their new content makes a new context.
   static absl::StatusOr<TlsContext> Server(const ServerOptions& options);
   static absl::StatusOr<TlsContext> Client(const ClientOptions& options);
 

@@ -27,7 +27,7 @@ class TlsTest : public testing::Test {
   void Start(TlsContext::ClientOptions client_options,
              std::vector<std::string> server_alpn = {}) {
     const auto server =
-        TlsContext::Server({certificate_, key_, std::move(server_alpn)});
+        TlsContext::Server({certificates_, std::move(server_alpn)});
     ASSERT_OK(server);
     const auto client = TlsContext::Client(client_options);
     ASSERT_OK(client);
@@ -52,6 +52,7 @@ class TlsTest : public testing::Test {
   const TestCertificate files_;
   const std::string& certificate_ = files_.certificate_file();
   const std::string& key_ = files_.key_file();
+  std::vector<TlsContext::Certificate> certificates_ = {{certificate_, key_}};
   TestLoop loop_;
   std::unique_ptr<TlsEndpoint> client_, server_;
 };
@@ -114,6 +115,32 @@ TEST_F(TlsTest, AnUnknownAuthorityIsRefusedUnlessAskedOtherwise) {
   loop_.RunUntil([&] { return server_->received == "x"; });
 }
 
+// Each client trusts one certificate only, so that it shows which it was given.
+TEST_F(TlsTest, TheNameThatIsAskedForChoosesTheCertificate) {
+  const TestCertificate other("other.test");
+  const TestCertificate third("third.test");
+  certificates_.push_back({other.certificate_file(), other.key_file()});
+  certificates_.push_back({third.certificate_file(), third.key_file()});
+  const auto connects = [&](TlsContext::ClientOptions options) {
+    options.alpn = {"stun.turn"};
+    client_.reset();
+    server_.reset();
+    Start(options, {"stun.turn"});
+    EXPECT_OK(client_->Write("x"));
+    loop_.RunUntil([&] { return client_->over || server_->received == "x"; });
+    if (client_->over) return false;
+    EXPECT_EQ(server_->stream.alpn(), "stun.turn");  // Of whatever certificate.
+    return true;
+  };
+  EXPECT_TRUE(connects(Trusting("kyuu.test")));
+  EXPECT_TRUE(connects({"other.test", other.certificate_file()}));
+  EXPECT_TRUE(connects({"third.test", third.certificate_file()}));
+  EXPECT_FALSE(connects({"other.test", third.certificate_file()}));
+  // No name, or nobody's: the first.
+  EXPECT_TRUE(connects(Trusting("127.0.0.1")));
+  EXPECT_FALSE(connects(Trusting("nobody.test")));
+}
+
 TEST_F(TlsTest, ProtocolsAreAgreedOn) {
   auto options = Trusting("kyuu.test");
   options.alpn = {"h2", "http/1.1"};
@@ -155,7 +182,7 @@ TEST_F(TlsTest, GarbageIsRefused) {
     loop_->Stop();
   });
   loop_.RunUntil([&] { return accepted.has_value(); });
-  const auto context = TlsContext::Server({certificate_, key_, {}});
+  const auto context = TlsContext::Server({certificates_, {}});
   TlsEndpoint server(*loop_, TlsStream(*context, *std::move(accepted)));
   loop_.RunUntil([&] { return server.over; });
   EXPECT_EQ(server.last, ReadState::kFailed);
@@ -163,11 +190,17 @@ TEST_F(TlsTest, GarbageIsRefused) {
 }
 
 TEST_F(TlsTest, MissingFilesAreNamed) {
-  const auto context = TlsContext::Server({"/nowhere.pem", key_, {}});
+  const auto context = TlsContext::Server({{{"/nowhere.pem", key_}}, {}});
   EXPECT_THAT(context, StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_NE(context.status().message().find("/nowhere.pem"),
             absl::string_view::npos);
-  EXPECT_THAT(TlsContext::Server({certificate_, certificate_, {}}),
+  EXPECT_THAT(TlsContext::Server({{{certificate_, certificate_}}, {}}),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  // One bad pair among good ones is no better.
+  EXPECT_THAT(
+      TlsContext::Server({{{certificate_, key_}, {"/a.pem", key_}}, {}}),
+      StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(TlsContext::Server({}),
               StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_THAT(TlsContext::Client({}),
               StatusIs(absl::StatusCode::kInvalidArgument));

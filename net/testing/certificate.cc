@@ -14,8 +14,9 @@
 namespace kyuu::net {
 namespace {
 
-// Writes a self-signed certificate for "kyuu.test" and 127.0.0.1, and its key.
-void WriteCertificate(const std::string& certificate_file,
+// Writes a self-signed certificate for `dns_name` and 127.0.0.1, and its key.
+void WriteCertificate(absl::string_view dns_name,
+                      const std::string& certificate_file,
                       const std::string& key_file) {
   EVP_PKEY* key = EVP_EC_gen("P-256");
   X509* certificate = X509_new();
@@ -30,7 +31,8 @@ void WriteCertificate(const std::string& certificate_file,
                              -1, 0);
   X509_set_issuer_name(certificate, name);
   X509_EXTENSION* names = X509V3_EXT_conf_nid(
-      nullptr, nullptr, NID_subject_alt_name, "DNS:kyuu.test,IP:127.0.0.1");
+      nullptr, nullptr, NID_subject_alt_name,
+      absl::StrCat("DNS:", dns_name, ",IP:127.0.0.1").c_str());
   X509_add_ext(certificate, names, -1);
   X509_EXTENSION_free(names);
   KYUU_CHECK(X509_sign(certificate, key, EVP_sha256()) > 0);
@@ -46,10 +48,10 @@ void WriteCertificate(const std::string& certificate_file,
 
 }  // namespace
 
-TestCertificate::TestCertificate()
-    : certificate_file_(absl::StrCat(testing::TempDir(), "/certificate.pem")),
-      key_file_(absl::StrCat(testing::TempDir(), "/key.pem")) {
-  WriteCertificate(certificate_file_, key_file_);
+TestCertificate::TestCertificate(absl::string_view name)
+    : certificate_file_(absl::StrCat(testing::TempDir(), "/", name, ".pem")),
+      key_file_(absl::StrCat(testing::TempDir(), "/", name, ".key.pem")) {
+  WriteCertificate(name, certificate_file_, key_file_);
 }
 
 }  // namespace kyuu::net

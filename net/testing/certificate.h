@@ -5,13 +5,15 @@
 
 #include <string>
 
+#include "absl/strings/string_view.h"
+
 namespace kyuu::net {
 
-// TestCertificate is valid for an hour, for "kyuu.test" and 127.0.0.1. Its
-// files stand in the test's folder.
+// TestCertificate is valid for an hour, for `name` and 127.0.0.1. Its files
+// stand in the test's folder; another of the same name replaces them.
 class TestCertificate {
  public:
-  TestCertificate();
+  explicit TestCertificate(absl::string_view name = "kyuu.test");
 
   const std::string& certificate_file() const { return certificate_file_; }
   const std::string& key_file() const { return key_file_; }

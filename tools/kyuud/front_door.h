@@ -19,6 +19,7 @@
 #include "net/stream_driver.h"
 #include "net/stream_port.h"
 #include "net/tcp.h"
+#include "net/tls.h"
 #include "signaling/server.h"
 #include "signaling/server_connection.h"
 #include "tools/kyuud/door_stats.h"
@@ -66,6 +67,8 @@ class FrontDoor {
   // They hold permits of the door's port: none may outlive it.
   using TurnHandler = absl::AnyInvocable<void(net::AcceptedStream)>;
   void ServeTurn(TurnHandler handler) { turn_ = std::move(handler); }
+  // As net::StreamPort::SetTls().
+  void SetTls(net::TlsContext tls) { port_.SetTls(std::move(tls)); }
   // Writes down what the door knows of them.
   void Tell(Metrics& metrics) const;
   // One line for people: who is here, what was refused, what is held.

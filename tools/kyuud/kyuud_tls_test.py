@@ -4,6 +4,7 @@ and what comes without.
 """
 
 import os
+import signal
 import socket
 import ssl
 import struct
@@ -20,10 +21,14 @@ class KyuudTlsTest(KyuudTestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.folder.cleanup)
         cls.certificate, cls.key = (os.path.join(cls.folder.name, n) for n in ("c.pem", "k.pem"))
+        cls.make(cls.certificate, cls.key)
+
+    @staticmethod
+    def make(certificate, key):
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                         "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=kyuu",
-                        "-addext", "subjectAltName=IP:127.0.0.1", "-out", cls.certificate,
-                        "-keyout", cls.key], check=True, capture_output=True)
+                        "-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate,
+                        "-keyout", key], check=True, capture_output=True)
 
     def start_tls(self, *flags):
         return self.start(f"--tls-certificate={self.certificate}", f"--tls-key={self.key}", *flags)
@@ -88,6 +93,27 @@ class KyuudTlsTest(KyuudTestCase):
             self.assertIn(b"TLS is spoken here", body)
         self.assertEqual(server.stop(), 0)
         self.assertIn("TLS is spoken here", server.errors)
+
+    def test_renewed_certificates_are_taken_and_end_nothing(self):
+        certificate, key = (os.path.join(self.folder.name, n) for n in ("r.pem", "rk.pem"))
+        self.make(certificate, key)
+        server = self.start(f"--tls-certificate={certificate}", f"--tls-key={key}", "--user=a:1")
+        client = TcpTurn(server.http_port, "a", "1",
+                         tls=ssl.create_default_context(cafile=certificate))
+        self.assertEqual(client.allocate(), 0)
+        # Half a renewal: the old pair stays.
+        before = ssl.create_default_context(cafile=certificate)
+        os.replace(self.certificate, certificate)
+        server.process.send_signal(signal.SIGHUP)
+        TcpTurn(server.http_port, "a", "1", tls=before).socket.close()
+        os.replace(self.key, key)
+        server.process.send_signal(signal.SIGHUP)
+        after = ssl.create_default_context(cafile=certificate)
+        TcpTurn(server.http_port, "a", "1", tls=after).socket.close()
+        self.assertEqual(client.ask(0x0001)[0], 0x0101)
+        self.assertEqual(server.stop(), 0)
+        self.assertIn("the certificates stay as they were", server.errors)
+        type(self).make(self.certificate, self.key)
 
     def test_a_bad_certificate_ends_the_start(self):
         for certificate, key in ((self.certificate, "/nowhere.pem"), (self.key, self.key),

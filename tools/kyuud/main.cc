@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -26,6 +27,7 @@
 #include "net/tcp.h"
 #include "net/tls.h"
 #include "spdlog/spdlog.h"
+#include "tools/kyuud/certificates.h"
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/front_door.h"
 #include "tools/kyuud/log.h"
@@ -110,16 +112,9 @@ std::vector<Page> EmbeddedPages() {
   return pages;
 }
 
-absl::StatusOr<FrontDoorOptions> DoorOptions(
-    const Config& config, const net::DescriptorBudget& budget) {
+FrontDoorOptions DoorOptions(const Config& config,
+                             const net::DescriptorBudget& budget) {
   FrontDoorOptions options;
-  if (!config.tls_certificate.empty()) {
-    KYUU_ASSIGN_OR_RETURN(
-        options.port.tls,
-        net::TlsContext::Server({.certificate_file = config.tls_certificate,
-                                 .key_file = config.tls_key,
-                                 .alpn = {"http/1.1", "stun.turn"}}));
-  }
   const size_t share = std::clamp<size_t>(budget.connections / 4, 1,
                                           config.connections_per_address);
   options.port.max_streams = budget.connections;
@@ -187,6 +182,11 @@ Metrics Tell(const FrontDoor& door, const TurnService& turn,
   return metrics;
 }
 
+net::TlsContext::ServerOptions TlsOptions(const Config& config) {
+  return {.certificates = {{config.tls_certificate, config.tls_key}},
+          .alpn = {"http/1.1", "stun.turn"}};
+}
+
 absl::Status Serve(Config config) {
   const net::DescriptorBudget budget = BudgetDescriptors(config);
   config.relays_max = budget.relays;
@@ -194,14 +194,16 @@ absl::Status Serve(Config config) {
                         net::Loop::Create());
   // Before any thread starts, so that all of them leave signals to this loop.
   FrontDoor* door = nullptr;
+  std::optional<Certificates> certificates;
   KYUU_ASSIGN_OR_RETURN(
       const std::unique_ptr<net::SignalWatch> signals,
       net::SignalWatch::Create(
           *loop, {SIGTERM, SIGINT, SIGHUP, SIGUSR1}, [&](int number) {
             if (number == SIGHUP) {
               spdlog::info(
-                  "kyuud: SIGHUP: nothing is read anew; the configuration of "
-                  "the start is kept");
+                  "kyuud: SIGHUP: certificates are read anew; else the "
+                  "configuration of the start is kept");
+              if (certificates) certificates->Check();
             } else if (number == SIGUSR1) {
               spdlog::info("kyuud: {}",
                            door == nullptr ? "starting" : door->Status());
@@ -219,8 +221,13 @@ absl::Status Serve(Config config) {
     http.push_back(listener.local());
   }
   WarnOfAbsentAddresses(config);
-  KYUU_ASSIGN_OR_RETURN(FrontDoorOptions door_options,
-                        DoorOptions(config, budget));
+  FrontDoorOptions door_options = DoorOptions(config, budget);
+  if (!config.tls_certificate.empty()) {
+    certificates.emplace(*loop, TlsOptions(config), [&](net::TlsContext tls) {
+      door->SetTls(std::move(tls));
+    });
+    KYUU_ASSIGN_OR_RETURN(door_options.port.tls, certificates->Load());
+  }
   SystemRandom random;
   KYUU_ASSIGN_OR_RETURN(const std::unique_ptr<TurnService> turn,
                         TurnService::Open(config, http, *loop, random));
