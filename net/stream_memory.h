@@ -3,8 +3,10 @@
 #ifndef KYUU_NET_STREAM_MEMORY_H_
 #define KYUU_NET_STREAM_MEMORY_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 
@@ -54,6 +56,22 @@ class MemoryShare {
   StreamMemory* memory_;
   size_t held_ = 0;
 };
+
+// LargestHolders are those of `holders` (bytes, and who) to be cut so that no
+// more than `goal_bytes` of `used_bytes` are left: whoever holds most is first.
+template <typename Id>
+std::vector<std::pair<size_t, Id>> LargestHolders(
+    std::vector<std::pair<size_t, Id>> holders, size_t used_bytes,
+    size_t goal_bytes) {
+  std::sort(holders.begin(), holders.end(),
+            [](const auto& a, const auto& b) { return a.first > b.first; });
+  size_t count = 0;
+  while (count < holders.size() && used_bytes > goal_bytes) {
+    used_bytes -= std::min(used_bytes, holders[count++].first);
+  }
+  holders.resize(count);
+  return holders;
+}
 
 }  // namespace kyuu::net
 

@@ -1,5 +1,6 @@
 #include "relay/cluster.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/status_macros.h"
@@ -120,8 +121,9 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
   const auto hand_over = [this](int instance, Node::Handover handover) {
     return HandOver(instance, std::move(handover));
   };
-  const Node::StreamSettings streams{options_.streams,
-                                     options_.stream_bytes_max};
+  StreamSettings streams = options_.streams;
+  streams.bytes_max /= sockets.size();
+  streams_.resize(sockets.size());
   server.instance = 0;
   first_ = std::make_unique<Node>(
       main_, std::move(sockets[0]), server, *ledger_,
@@ -216,14 +218,41 @@ void Cluster::Close() {
   Deliver();
 }
 
-void Cluster::Queue(const Event& event) {
-  bool first = false;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    first = queued_.empty();
-    queued_.push_back(event);
+void Cluster::Admit(net::AcceptedStream accepted) {
+  const size_t instance = static_cast<size_t>(
+      std::min_element(streams_.begin(), streams_.end()) - streams_.begin());
+  ++streams_[instance];
+  // The port's books are kept on this thread, wherever the stream ends.
+  std::shared_ptr<Place> place(new Place{std::move(accepted.permit), instance},
+                               [this](Place* p) {
+                                 GiveBack(std::move(*p));
+                                 delete p;
+                               });
+  if (instance == 0) {
+    return first_->Admit(std::move(accepted.stream), std::move(place));
   }
-  if (!first) return;
+  LoopOf(instance).Post([node = &NodeOf(instance),
+                         stream = std::move(accepted.stream),
+                         place = std::move(place)]() mutable {
+    node->Admit(std::move(stream), std::move(place));
+  });
+}
+
+void Cluster::Queue(const Event& event) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  queued_.push_back(event);
+  DeliverSoon();
+}
+
+void Cluster::GiveBack(Place place) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  given_back_.push_back(std::move(place));
+  DeliverSoon();
+}
+
+// With mutex_ held.
+void Cluster::DeliverSoon() {
+  if (std::exchange(delivery_posted_, true)) return;
   main_.Post([this, alive = std::weak_ptr<bool>(alive_)] {
     if (!alive.expired()) Deliver();
   });
@@ -231,10 +260,14 @@ void Cluster::Queue(const Event& event) {
 
 void Cluster::Deliver() {
   std::vector<Event> events;
+  std::vector<Place> places;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    delivery_posted_ = false;
     events.swap(queued_);
+    places.swap(given_back_);
   }
+  for (const Place& place : places) --streams_[place.instance];
   for (const Event& event : events) on_event_(event);
 }
 

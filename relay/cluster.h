@@ -53,11 +53,9 @@ class Cluster {
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
-  // Serves a client on TCP or TLS, on the main loop. Its port must live until
-  // Close().
-  void Admit(net::AcceptedStream accepted) {
-    first_->Admit(std::move(accepted));
-  }
+  // Serves a client on TCP or TLS, on the loop that has the fewest. Its port
+  // must live until Close().
+  void Admit(net::AcceptedStream accepted);
   // Makes a credential valid on every node, and then calls `done` on the main
   // loop; perhaps before it returns. If any node refuses, none has it.
   void Grant(const std::string& username, const std::string& password,
@@ -76,6 +74,8 @@ class Cluster {
       const {
     return addresses_.relay;
   }
+  // How many clients on TCP and TLS each loop serves, as of now.
+  const std::vector<size_t>& streams() const { return streams_; }
   // Allocations of all nodes, as of now.
   size_t allocations() const { return ledger_->lent(); }
   size_t free_ports() const { return ledger_->free_ports(); }
@@ -90,6 +90,11 @@ class Cluster {
     std::unique_ptr<net::Loop> loop;
     std::unique_ptr<Node> node;
     std::thread thread;
+  };
+  // The place of a stream in its port, and among those of its node.
+  struct Place {
+    net::StreamPermit permit;
+    size_t instance = 0;
   };
   // Bytes handed over to a node that it has not taken yet.
   struct Waiting {
@@ -109,6 +114,8 @@ class Cluster {
   Node& NodeOf(size_t instance) const;
   // From a worker's thread; delivered on the main loop.
   void Queue(const Event& event);
+  void GiveBack(Place place);
+  void DeliverSoon();
   void Deliver();
 
   const Options options_;
@@ -118,11 +125,14 @@ class Cluster {
   Addresses addresses_;
   std::unique_ptr<SharedLedger> ledger_;
   std::vector<Waiting> waiting_;  // By node.
+  std::vector<size_t> streams_;   // By node: how many it serves.
   std::unique_ptr<Node> first_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<net::InterfaceWatch> interfaces_;
   std::mutex mutex_;
-  std::vector<Event> queued_;  // Guarded by mutex_.
+  bool delivery_posted_ = false;  // Guarded by mutex_, like the two below.
+  std::vector<Event> queued_;
+  std::vector<Place> given_back_;
   // Expires with the cluster, for what was posted to the main loop.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

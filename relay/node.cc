@@ -34,10 +34,10 @@ turn::ServerOptions WithUtc(turn::ServerOptions options) {
 }  // namespace
 
 struct Node::Guest {
-  Guest(net::StreamPermit p, const StreamClientOptions& options)
-      : permit(std::move(p)), client(options, net::Loop::Now()) {}
+  Guest(std::shared_ptr<void> p, const StreamClientOptions& options)
+      : place(std::move(p)), client(options, net::Loop::Now()) {}
 
-  const net::StreamPermit permit;
+  const std::shared_ptr<void> place;
   StreamClient client;
   std::optional<net::StreamDriver<StreamClient>> driver;
   bool dirty = false;  // Its path is in dirty_guests_.
@@ -50,8 +50,9 @@ Node::Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
       server_(random_, WithUtc(std::move(options)), ledger),
       handlers_(std::move(handlers)),
       stream_options_(streams.client),
-      // Whoever is over it loses data, which is all that is held.
-      stream_memory_(streams.bytes_max, [] {}),
+      shed_alarm_(loop, [this] { ShedMemory(); }),
+      stream_memory_(streams.bytes_max,
+                     [this] { shed_alarm_.Set(absl::InfinitePast()); }),
       answers_(kAnswers * kAnswerBytes),
       alarm_(loop, [this] {
         server_.HandleTimeout(net::Loop::Now());
@@ -179,18 +180,18 @@ void Node::Execute(absl::Span<const turn::Forward> forwards) {
   }
 }
 
-void Node::Admit(net::AcceptedStream accepted) {
-  const Path path = accepted.stream.path();
+void Node::Admit(net::Stream stream, std::shared_ptr<void> place) {
+  const Path path = stream.path();
   StreamClientOptions options = stream_options_;
-  if (accepted.stream.is_tls()) {
+  if (stream.is_tls()) {
     options.pieces = StreamClientOptions::Pieces::kMessages;
   }
-  auto owned = std::make_unique<Guest>(std::move(accepted.permit), options);
+  auto owned = std::make_unique<Guest>(std::move(place), options);
   Guest& guest = *owned;
   guests_[path] = std::move(owned);
   ++stats_.streams;
   guest.driver.emplace(
-      loop_, std::move(accepted.stream), guest.client, stream_buffer_,
+      loop_, std::move(stream), guest.client, stream_buffer_,
       [this, &guest](StreamClient::Event event) {
         if (const auto* message = std::get_if<StreamClient::Message>(&event)) {
           return Hear(guest, *message);
@@ -211,6 +212,8 @@ void Node::Hear(Guest& guest, const StreamClient::Message& message) {
   server_.SetUtcOffset(UtcOffset());
   Execute(server_.FromClient(net::Loop::Now(), guest.driver->path(),
                              message.bytes, message.bytes.size()));
+  // All that one read brought leaves together.
+  if (guest.client.has_message()) return;
   SendAnswers();
   Flush();
   Service();
@@ -228,13 +231,36 @@ void Node::SendToGuest(const turn::Forward& forward) {
     return;
   }
   for (size_t i = 0; i < forward.segments; ++i) {
-    if (stream_memory_.over() ||
+    if (!HasRoomFor(*guest) ||
         !guest->client.SendData(forward.prefix(i), forward.payload(i),
                                 forward.padding(i))) {
       ++stats_.stream_drops;
     }
   }
   FlushLater(*guest);
+}
+
+bool Node::HasRoomFor(const Guest& guest) const {
+  const size_t half = stream_memory_.limit_bytes() / 2;
+  return stream_memory_.used_bytes() <= half ||
+         guest.client.held_bytes() <= half / guests_.size();
+}
+
+void Node::ShedMemory() {
+  if (!stream_memory_.over()) return;
+  std::vector<std::pair<size_t, Path>> holders;
+  holders.reserve(guests_.size());
+  for (const auto& [path, guest] : guests_) {
+    holders.emplace_back(guest->driver->held_bytes(), path);
+  }
+  for (const auto& [bytes, path] :
+       net::LargestHolders(std::move(holders), stream_memory_.used_bytes(),
+                           stream_memory_.limit_bytes() / 8 * 7)) {
+    if (Guest* guest = FindGuest(path)) {
+      ++stats_.streams_cut;
+      guest->driver->Cut();
+    }
+  }
 }
 
 void Node::FlushLater(Guest& guest) {

@@ -17,9 +17,9 @@
 #include "base/system_random.h"
 #include "net/loop.h"
 #include "net/socket_table.h"
+#include "net/stream.h"
 #include "net/stream_memory.h"
 #include "net/stream_options.h"
-#include "net/stream_port.h"
 #include "net/udp_socket.h"
 #include "relay/options.h"
 #include "relay/outbox.h"
@@ -49,12 +49,6 @@ class Node {
     size_t datagrams = 0;
   };
 
-  // Of clients on streams, as relay::Options has them.
-  struct StreamSettings {
-    StreamClientOptions client;
-    size_t bytes_max = 64 << 20;
-  };
-
   // What a node says to others, on its loop.
   struct Handlers {
     EventHandler on_event;
@@ -72,8 +66,9 @@ class Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  // Serves a client on a stream, whose port must outlive it: until Close().
-  void Admit(net::AcceptedStream accepted);
+  // Serves a client on a stream, until Close() at the latest. `place` goes when
+  // the stream has gone.
+  void Admit(net::Stream stream, std::shared_ptr<void> place);
   // Makes a credential valid, and takes it back: for new allocations only, see
   // turn::Server::Revoke(). EndAllocations() ends those that there are.
   absl::Status Grant(absl::string_view username, absl::string_view password);
@@ -117,6 +112,8 @@ class Node {
   Guest* FindGuest(const Path& path);
   // Queues data for a client on a stream; it leaves with FlushGuests().
   void SendToGuest(const turn::Forward& forward);
+  bool HasRoomFor(const Guest& guest) const;
+  void ShedMemory();
   void FlushLater(Guest& guest);
   void FlushGuests();
   // Keeps what goes to a relay of another node.
@@ -144,6 +141,7 @@ class Node {
   net::SocketTable listener_table_;
   absl::flat_hash_map<turn::RelayId, std::unique_ptr<Relay>> relays_;
   const StreamClientOptions stream_options_;
+  net::Alarm shed_alarm_;
   net::StreamMemory stream_memory_;
   net::StreamBuffer stream_buffer_;
   absl::flat_hash_map<Path, std::unique_ptr<Guest>> guests_;

@@ -34,10 +34,8 @@ struct Options {
   // empty, nonce_secret, and adds its own listeners.
   turn::ServerOptions server;
 
-  // Of clients on TCP and TLS, and what they all together may make us hold;
-  // beyond it, data for them is dropped.
-  StreamClientOptions streams;
-  size_t stream_bytes_max = 64 << 20;
+  // Clients on TCP and TLS; the loops share what these may hold.
+  StreamSettings streams;
 
   // What waits at one loop of datagrams that other loops hand over between
   // relayed addresses; beyond, they are dropped and counted. A loop that is so

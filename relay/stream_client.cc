@@ -8,6 +8,12 @@
 #include "turn/framing.h"
 
 namespace kyuu::relay {
+namespace {
+
+// What a client's buffer may keep while nothing is in it.
+constexpr size_t kIdleBytes = 512;
+
+}  // namespace
 
 StreamClient::StreamClient(const StreamClientOptions& options, absl::Time now)
     : options_(options) {
@@ -16,40 +22,45 @@ StreamClient::StreamClient(const StreamClientOptions& options, absl::Time now)
 
 void StreamClient::HandlePacket(absl::Time, Packet in) {
   if (closed_) return;
+  in_.erase(in_.begin(), in_.begin() + static_cast<ptrdiff_t>(taken_));
+  taken_ = 0;
   in_.insert(in_.end(), in.begin(), in.end());
-  Cut();
 }
 
-// Takes the messages off that are whole.
-void StreamClient::Cut() {
-  const absl::Span<const uint8_t> all = in_;
-  size_t at = 0;
-  while (!closed_) {
-    const auto frame = turn::ReadFrame(all.subspan(at));
-    if (!frame.ok()) {
-      Close(frame.status());
-      break;
-    }
-    if (!frame->has_value()) break;
-    if (standing_ == Standing::kStranger &&
-        (*frame)->bytes() > options_.stranger_message_bytes) {
-      Close(absl::ResourceExhaustedError(absl::StrCat(
-          "a message of ", (*frame)->bytes(), " bytes without an allocation")));
-      break;
-    }
-    if (all.size() - at < (*frame)->bytes()) break;
-    const auto bytes = all.subspan(at, (*frame)->message_bytes);
-    events_.push_back(Message{{bytes.begin(), bytes.end()}});
-    at += (*frame)->bytes();
+bool StreamClient::has_message() const {
+  const auto frame = turn::ReadFrame(rest());
+  return frame.ok() && frame->has_value() && (*frame)->bytes() <= rest().size();
+}
+
+std::optional<StreamClient::Message> StreamClient::TakeMessage() {
+  const auto frame = turn::ReadFrame(rest());
+  if (!frame.ok()) {
+    Close(frame.status());
+    return std::nullopt;
   }
-  in_.erase(in_.begin(), in_.begin() + static_cast<ptrdiff_t>(at));
+  if (!frame->has_value()) return std::nullopt;
+  if (standing_ == Standing::kStranger &&
+      (*frame)->bytes() > options_.stranger_message_bytes) {
+    Close(absl::ResourceExhaustedError(absl::StrCat(
+        "a message of ", (*frame)->bytes(), " bytes without an allocation")));
+    return std::nullopt;
+  }
+  if (rest().size() < (*frame)->bytes()) return std::nullopt;
+  const Message message{rest().first((*frame)->message_bytes)};
+  taken_ += (*frame)->bytes();
+  return message;
 }
 
 void StreamClient::Close(absl::Status status) {
+  taken_ = in_.size();
+  End(std::move(status));
+}
+
+void StreamClient::End(absl::Status status) {
   if (closed_) return;
   closed_ = true;
   timers_.Stop(Timer::kIdle);
-  events_.push_back(Closed{std::move(status)});
+  end_ = Closed{std::move(status)};
 }
 
 void StreamClient::HandleTimeout(absl::Time now) {
@@ -66,6 +77,11 @@ void StreamClient::HandleTimeout(absl::Time now) {
 
 std::optional<StreamClient::Packet> StreamClient::PollTransmit(
     absl::Time, absl::Span<uint8_t> out) {
+  // Thousands of clients hold nothing between their messages.
+  if (taken_ == in_.size() && in_.capacity() > kIdleBytes) {
+    std::vector<uint8_t>().swap(in_);
+    taken_ = 0;
+  }
   size_t size = std::min(out.size(), queued_bytes());
   if (size == 0) return std::nullopt;
   if (!out_messages_.empty()) {
@@ -88,10 +104,11 @@ std::optional<StreamClient::Packet> StreamClient::PollTransmit(
 }
 
 std::optional<StreamClient::Event> StreamClient::PollEvent() {
-  if (events_.empty()) return std::nullopt;
-  Event event = std::move(events_.front());
-  events_.pop_front();
-  return event;
+  if (taken_ < in_.size()) {
+    if (const std::optional<Message> message = TakeMessage()) return *message;
+  }
+  if (!end_) return std::nullopt;
+  return Event(*std::exchange(end_, std::nullopt));
 }
 
 void StreamClient::SendAnswer(absl::Span<const uint8_t> bytes) {
@@ -139,14 +156,14 @@ void StreamClient::HandleStreamEnd(absl::Time, const absl::Status& why) {
     out_messages_.clear();
     sent_ = 0;
   }
-  Close(absl::OkStatus());
+  End(absl::OkStatus());  // What came before it is told of first.
 }
 
 std::string StreamClient::DebugString() const {
   return absl::StrCat(
       "relay::StreamClient ",
       standing_ == Standing::kAllocated ? "allocated" : "stranger", " in ",
-      in_.size(), " out ", queued_bytes(), closed_ ? " closed" : "");
+      rest().size(), " out ", queued_bytes(), closed_ ? " closed" : "");
 }
 
 }  // namespace kyuu::relay

@@ -39,14 +39,24 @@ struct StreamClientOptions {
   Pieces pieces = Pieces::kBytes;
 };
 
+// Of all clients on streams.
+struct StreamSettings {
+  StreamClientOptions client;
+  // What they all together may make us hold. From half of it on, each may only
+  // hold its part of that half, and loses data beyond; whoever reads is never
+  // beyond for long. Should it be full all the same, who holds most is cut.
+  size_t bytes_max = 64 << 20;
+};
+
 // StreamClient cuts what comes into messages and queues what goes. Its driver
 // is net::StreamDriver, and relay::Node takes the messages to turn::Server.
 class StreamClient {
  public:
   using Packet = absl::Span<const uint8_t>;
-  // A STUN message, or ChannelData without its padding.
+  // A STUN message, or ChannelData without its padding. It lives until the next
+  // HandlePacket() or PollTransmit().
   struct Message {
-    std::vector<uint8_t> bytes;
+    absl::Span<const uint8_t> bytes;
   };
   // The end, always the last event. OK: the stream has ended, in whatever way.
   // Else we have given the client up. INVALID_ARGUMENT: what came is not TURN;
@@ -64,6 +74,9 @@ class StreamClient {
   std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const { return timers_.NextTimeout(); }
+  // Whether the next event is a Message: who takes several may send what came
+  // of them at once.
+  bool has_message() const;
 
   // Queues an answer of the server's.
   void SendAnswer(absl::Span<const uint8_t> bytes);
@@ -80,7 +93,8 @@ class StreamClient {
   bool finished() const { return closed_ && queued_bytes() == 0; }
   bool abandoned() const { return abandoned_; }
   size_t held_bytes() const {
-    return in_.size() + queued_bytes() + out_messages_.size() * sizeof(size_t);
+    return in_.size() - taken_ + queued_bytes() +
+           out_messages_.size() * sizeof(size_t);
   }
   size_t queued_bytes() const { return out_.size() - sent_; }
   std::string DebugString() const;
@@ -90,18 +104,24 @@ class StreamClient {
   // Who has an allocation may send what the formats allow.
   enum class Standing : uint8_t { kStranger, kAllocated };
 
-  void Cut();
+  absl::Span<const uint8_t> rest() const {
+    return absl::MakeConstSpan(in_).subspan(taken_);
+  }
+  std::optional<Message> TakeMessage();
   void Queued(size_t bytes);
+  // Close() gives the client up, and what it has said; End() is the end only.
   void Close(absl::Status status);
+  void End(absl::Status status);
 
   const StreamClientOptions options_;
   Standing standing_ = Standing::kStranger;
   TimerTable<Timer> timers_;
-  std::vector<uint8_t> in_;          // The beginning of a message.
+  std::vector<uint8_t> in_;  // Told of up to taken_.
+  size_t taken_ = 0;
   std::string out_;                  // Sent up to sent_.
   std::deque<size_t> out_messages_;  // What is left of each, of kMessages.
   size_t sent_ = 0;
-  std::deque<Event> events_;
+  std::optional<Closed> end_;  // Not told yet.
   bool closed_ = false;
   bool abandoned_ = false;
 };

@@ -191,15 +191,14 @@ void FrontDoor::PumpServer() {
 
 // Down to seven eighths, so that the next message does not begin it anew.
 void FrontDoor::ShedMemory() {
-  std::vector<std::pair<size_t, uint64_t>> by_size;
-  by_size.reserve(guests_.size());
+  std::vector<std::pair<size_t, uint64_t>> holders;
+  holders.reserve(guests_.size());
   for (const auto& [id, guest] : guests_) {
-    by_size.emplace_back(guest->driver->held_bytes(), id);
+    holders.emplace_back(guest->driver->held_bytes(), id);
   }
-  std::sort(by_size.rbegin(), by_size.rend());
-  const size_t goal = memory_.limit_bytes() / 8 * 7;
-  for (const auto& [size, id] : by_size) {
-    if (memory_.used_bytes() <= goal) return;
+  for (const auto& [size, id] :
+       net::LargestHolders(std::move(holders), memory_.used_bytes(),
+                           memory_.limit_bytes() / 8 * 7)) {
     Guest* guest = Find(ConnectionId{id});
     if (guest == nullptr) continue;
     ++stats_.memory_cuts;
