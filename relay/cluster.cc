@@ -174,6 +174,19 @@ void Cluster::FollowAddresses() {
   if (relay_changed) on_event_(AddressesChanged{addresses_.relay});
 }
 
+absl::Status Cluster::SetOptions(turn::ServerOptions server) {
+  server.relay_addresses = addresses_.relay;
+  KYUU_RETURN_IF_ERROR(server.Validate());
+  // First who they are for: a server must not lend what the ledger refuses.
+  ledger_->SetLimits(server);
+  for (const auto& worker : workers_) {
+    worker->loop->Post(
+        [node = worker->node.get(), server] { node->SetOptions(server); });
+  }
+  first_->SetOptions(std::move(server));
+  return absl::OkStatus();
+}
+
 net::Loop& Cluster::LoopOf(size_t instance) const {
   return instance == 0 ? main_ : *workers_[instance - 1]->loop;
 }

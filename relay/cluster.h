@@ -64,6 +64,10 @@ class Cluster {
   // on for ServerOptions::revoked_grace, or until EndAllocations().
   void Revoke(const std::string& username);
   void EndAllocations(const std::string& username);
+  // Replaces the options of the servers, as turn::Server::SetOptions, and the
+  // bounds of their common ledger. INVALID_ARGUMENT, and nothing has changed,
+  // if they cannot work.
+  absl::Status SetOptions(turn::ServerOptions server);
   // Ends all allocations, tells their events, and joins the threads.
   void Close();
 

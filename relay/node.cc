@@ -105,6 +105,11 @@ void Node::SetAddresses(std::vector<turn::ServerOptions::RelayAddress> relay,
   Service();
 }
 
+void Node::SetOptions(turn::ServerOptions options) {
+  server_.SetOptions(net::Loop::Now(), std::move(options));
+  Service();
+}
+
 Stats Node::stats() const {
   Stats stats;
   stats.server = server_.stats();

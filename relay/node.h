@@ -80,6 +80,8 @@ class Node {
   void SetAddresses(std::vector<turn::ServerOptions::RelayAddress> relay,
                     std::vector<TransportAddress> listeners,
                     std::vector<IpAddress> own);
+  // As turn::Server::SetOptions.
+  void SetOptions(turn::ServerOptions options);
   // Ends all allocations; their AllocationEnded are told before it returns.
   void Close();
 

@@ -41,6 +41,16 @@ class SharedLedger final : public turn::Ledger {
     }
   }
 
+  // As turn::LocalLedger::SetLimits.
+  void SetLimits(const turn::ServerOptions& options) {
+    const turn::Strangers::Limits limits = turn::Strangers::LimitsOf(options);
+    for (const std::unique_ptr<Part>& part : strangers_) {
+      const std::lock_guard<std::mutex> lock(part->mutex);
+      part->strangers.SetLimits(limits);
+    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ledger_.SetLimits(options);
+  }
   void SetRelayAddresses(const std::vector<RelayAddress>& addresses) {
     const std::lock_guard<std::mutex> lock(mutex_);
     ledger_.SetRelayAddresses(addresses);

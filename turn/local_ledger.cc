@@ -21,6 +21,16 @@ LocalLedger::LocalLedger(const ServerOptions& options, Random& random)
   SetRelayAddresses(options.relay_addresses);
 }
 
+void LocalLedger::SetLimits(const ServerOptions& options) {
+  options_.allocations_max = options.allocations_max;
+  options_.allocations_per_user_max = options.allocations_per_user_max;
+  options_.allocations_per_source_max = options.allocations_per_source_max;
+  options_.source_share = options.source_share;
+  options_.reservations_max = options.reservations_max;
+  options_.reservation_lifetime = options.reservation_lifetime;
+  strangers_.SetLimits(Strangers::LimitsOf(options));
+}
+
 void LocalLedger::SetRelayAddresses(
     const std::vector<RelayAddress>& addresses) {
   for (const auto& pool : pools_) pool->present = false;

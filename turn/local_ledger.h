@@ -26,6 +26,9 @@ class LocalLedger final : public Ledger {
   // Takes relay addresses, ports and limits from `options`.
   LocalLedger(const ServerOptions& options, Random& random);
 
+  // Replaces what bounds users, sources and strangers, but not the number of
+  // sources that are told apart. Who has more than that keeps it.
+  void SetLimits(const ServerOptions& options);
   // Replaces the relay addresses, the preferred ones first. Leases on those
   // that are gone stay until they are returned: an address may come back.
   void SetRelayAddresses(const std::vector<RelayAddress>& addresses);
@@ -94,7 +97,7 @@ class LocalLedger final : public Ledger {
   TransportAddress ToldAs(const TransportAddress& bind) const;
   void DropAbsent();
 
-  const ServerOptions options_;
+  ServerOptions options_;
   std::vector<std::unique_ptr<Pool>> pools_;  // The preferred ones first.
   absl::flat_hash_map<TransportAddress, Entry> leases_;  // By bind.
   std::vector<Reservation> reservations_;

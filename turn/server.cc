@@ -140,6 +140,10 @@ void Server::HandleClassic(const Path& path, absl::Span<const uint8_t> bytes) {
     ++stats_.malformed;
     return;
   }
+  if (!options_.ServesClient(path.remote.ip)) {
+    ++stats_.refused_clients;
+    return;
+  }
   ++stats_.requests;
   ++stats_.classic_requests;
   Answer answer;
@@ -152,6 +156,10 @@ void Server::HandleClassic(const Path& path, absl::Span<const uint8_t> bytes) {
 
 void Server::HandleRequest(absl::Time now, const Path& path,
                            const stun::MessageView& message) {
+  if (!options_.ServesClient(path.remote.ip)) {
+    ++stats_.refused_clients;
+    return;
+  }
   Request request = {now, path, message, nullptr, {}, std::nullopt};
   switch (message.method()) {
     case stun::Method::kBinding: {
@@ -167,7 +175,8 @@ void Server::HandleRequest(absl::Time now, const Path& path,
     case stun::Method::kRefresh:
     case stun::Method::kCreatePermission:
     case stun::Method::kChannelBind:
-      break;
+      if (options_.service == Options::Service::kStunAndTurn) break;
+      [[fallthrough]];
     default:
       // RFC 8489 section 6.3: what is not known is discarded.
       ++stats_.unexpected;
@@ -266,11 +275,9 @@ std::optional<Server::Credential> Server::Authenticate(Request& request) {
 // 5-tuple's own allocation was made with, within its grace.
 std::optional<Server::Credential> Server::CheckCredential(
     const Request& request, absl::string_view username) const {
-  std::optional<Credential> credential =
-      credentials_.Find(request.now, options_.utc_offset, username);
-  if (credential.has_value() &&
-      IntegrityHolds(request.message, credential->key)) {
-    return credential;
+  for (const Credential& credential :
+       credentials_.Find(request.now, options_.utc_offset, username)) {
+    if (IntegrityHolds(request.message, credential.key)) return credential;
   }
   const Allocation* allocation = request.allocation;
   if (allocation == nullptr || allocation->username != username ||
@@ -409,7 +416,11 @@ absl::Status Server::Grant(absl::Time now, absl::string_view username,
 }
 
 void Server::Revoke(absl::Time now, absl::string_view username) {
-  if (!credentials_.Revoke(username)) return;
+  if (credentials_.Revoke(username)) LetGo(now, username);
+}
+
+// What was made with a credential that is no more has its grace.
+void Server::LetGo(absl::Time now, absl::string_view username) {
   const auto it = by_user_.find(username);
   if (it == by_user_.end()) return;
   for (Allocation* allocation : it->second) {
@@ -433,15 +444,6 @@ size_t Server::EndAllocations(absl::string_view username) {
     End(*allocation, EndReason::kRevoked);
   }
   return allocations.size();
-}
-
-void Server::SetPeers(std::vector<IpPrefix> allow, std::vector<IpPrefix> deny) {
-  policy_.SetLists(std::move(allow), std::move(deny));
-  for (auto& entry : by_client_) entry.second->peers.Enforce(policy_);
-}
-
-void Server::RotateNonceSecret(absl::Time now, absl::string_view secret) {
-  nonces_.Rotate(Utc(now), secret);
 }
 
 void Server::Close() {

@@ -128,11 +128,10 @@ class Server {
   // time-limited user name stands for all of its NAME. Returns how many there
   // were.
   size_t EndAllocations(absl::string_view username);
-  // Replaces the lists of ServerOptions; permissions and channels that would
-  // no longer be given end at once.
-  void SetPeers(std::vector<IpPrefix> allow, std::vector<IpPrefix> deny);
-  // New nonces use `secret`; those made before stay good for their lifetime.
-  void RotateNonceSecret(absl::Time now, absl::string_view secret);
+  // Replaces those options that server_options.h says may change, as long as
+  // it runs; they must pass Validate(). Who is no user any more is as if
+  // revoked. A shared ledger is told by its owner.
+  void SetOptions(absl::Time now, Options options);
   void SetUtcOffset(absl::Duration offset) { options_.utc_offset = offset; }
   // Ends all allocations, then tells Closed. Packets are dropped from then on.
   void Close();
@@ -166,6 +165,7 @@ class Server {
   void Reply(const Request& request, stun::Error error);
   void ReplyUnproven(const Request& request, stun::Error error);
   void Push(const Answer& answer);
+  void LetGo(absl::Time now, absl::string_view username);
   void OnAllocation(const Request& request, const Credential& credential);
   Allocation* ByClient(absl::Time now, const Path& path);
   Allocation* ById(RelayId relay);
@@ -183,6 +183,7 @@ class Server {
   std::optional<stun::Error> ChooseFamily(const stun::MessageView& message,
                                           Allocation& allocation,
                                           IpFamily& family) const;
+  void SendAway(const Request& request);
   RelayId NewId();
   void Insert(std::unique_ptr<Allocation> allocation);
   Answer AllocateAnswer(const Allocation& allocation, absl::Time now) const;

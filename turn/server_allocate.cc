@@ -57,6 +57,9 @@ void Server::Allocate(const Request& request, const Credential& credential) {
     }
     return Reply(request, stun::Error::kAllocationMismatch);
   }
+  if (options_.admission == Options::Admission::kDraining) {
+    return SendAway(request);
+  }
   // Late timers must not make a client wait for its own 5-tuple.
   HandleTimeout(request.now);
   if (events_.size() >= options_.events_max) {
@@ -80,6 +83,21 @@ void Server::Allocate(const Request& request, const Credential& credential) {
   allocation->expires =
       Bounded(*allocation, request.now + GrantLifetime(request.message));
   Insert(std::move(allocation));
+}
+
+// RFC 8489 section 10: the alternate is of the family of the address that the
+// request went to.
+void Server::SendAway(const Request& request) {
+  ++stats_.sent_away;
+  Answer answer = Success(request);
+  answer.error = stun::Error::kInsufficientCapacity;
+  for (const TransportAddress& server : options_.alternate_servers) {
+    if (server.ip.family() != request.path.local.ip.family()) continue;
+    answer.error = stun::Error::kTryAlternate;
+    answer.alternate = server;
+    break;
+  }
+  Push(answer);
 }
 
 // The checks of RFC 8656 section 7.2 in their order; takes a port.

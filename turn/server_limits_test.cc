@@ -56,7 +56,7 @@ TEST(TurnServerSecurity, TotalQuota) {
 
 TEST(TurnServerSecurity, NewExpiriesOfATimeLimitedNameCountTogether) {
   ServerOptions options = ServerHarness::Options();
-  options.rest_secret = "secret";
+  options.rest_secrets = {"secret"};
   options.allocations_per_user_max = 1;
   ServerHarness harness(options);
   const auto rest = [&](uint16_t port, int64_t expiry) {
@@ -299,7 +299,7 @@ TEST(TurnServerSecurity, PortsAreUniform) {
 
 TEST(TurnServer, TimeLimitedCredentialsWorkUntilTheirExpiry) {
   ServerOptions options = ServerHarness::Options();
-  options.rest_secret = "north";
+  options.rest_secrets = {"north"};
   // The driver's clock is not UTC.
   options.utc_offset = absl::Hours(1000);
   ServerHarness harness(options);

@@ -1,58 +1,96 @@
 #include "turn/server_options.h"
 
+#include <algorithm>
+
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "turn/channel_data.h"
 
 namespace kyuu::turn {
+namespace {
 
-absl::Status ServerOptions::Validate() const {
-  const auto invalid = [](auto... words) {
-    return absl::InvalidArgumentError(absl::StrCat(words...));
-  };
-  // RFC 8489 section 14.9: fewer than 128 characters.
-  if (realm.empty() || realm.size() > 127) {
-    return invalid("the realm needs 1 to 127 characters");
-  }
-  for (const User& user : users) {
-    if (user.name.empty() || user.password.empty()) {
-      return invalid("a user needs a name and a password");
+bool IsListed(const std::vector<IpPrefix>& list, const IpAddress& ip) {
+  return std::any_of(list.begin(), list.end(), [&ip](const IpPrefix& block) {
+    return block.Contains(ip);
+  });
+}
+
+template <typename... Words>
+absl::Status Invalid(const Words&... words) {
+  return absl::InvalidArgumentError(absl::StrCat(words...));
+}
+
+absl::Status ValidateUsers(const ServerOptions& options) {
+  for (const ServerOptions::User& user : options.users) {
+    if (user.name.empty() || user.password.empty() == user.key.empty()) {
+      return Invalid("a user needs a name and a password");
+    }
+    if (!user.key.empty() && user.key.size() != 16 && user.key.size() != 32) {
+      return Invalid("a user's key has 16 bytes (MD5) or 32 (SHA-256)");
     }
     // RFC 8489 section 14.3: fewer than 509 bytes.
-    if (user.name.size() > 508) return invalid("a user name is too long");
+    if (user.name.size() > 508) return Invalid("a user name is too long");
+  }
+  // Each costs who guesses, and us, an HMAC.
+  if (options.rest_secrets.size() > 8) return Invalid("more than 8 secrets");
+  for (const std::string& secret : options.rest_secrets) {
+    if (secret.empty()) return Invalid("a secret is empty");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+bool ServerOptions::ServesClient(const IpAddress& ip) const {
+  return !IsListed(deny_clients, ip) &&
+         (allow_clients.empty() || IsListed(allow_clients, ip));
+}
+
+absl::Status ServerOptions::Validate() const {
+  // RFC 8489 section 14.9: fewer than 128 characters.
+  if (realm.empty() || realm.size() > 127) {
+    return Invalid("the realm needs 1 to 127 characters");
+  }
+  KYUU_RETURN_IF_ERROR(ValidateUsers(*this));
+  for (const TransportAddress& server : alternate_servers) {
+    if (server.ip.IsAny() || server.port == 0) {
+      return Invalid("an alternate server needs an address and a port, not ",
+                     server.ToString());
+    }
   }
   if (relay_port_low == 0 || relay_port_low > relay_port_high) {
-    return invalid("the relay ports ", relay_port_low, "-", relay_port_high,
+    return Invalid("the relay ports ", relay_port_low, "-", relay_port_high,
                    " are no range");
   }
   if (relay_addresses.size() > 256) {
-    return invalid("more than 256 relay addresses");
+    return Invalid("more than 256 relay addresses");
   }
   absl::flat_hash_set<IpAddress> binds, told;
   for (const RelayAddress& relay : relay_addresses) {
     if (!binds.insert(relay.bind).second) {
-      return invalid("two relay addresses are ", relay.bind.ToString());
+      return Invalid("two relay addresses are ", relay.bind.ToString());
     }
     if (!told.insert(relay.told()).second) {
-      return invalid("two relay addresses are told as ",
+      return Invalid("two relay addresses are told as ",
                      relay.told().ToString());
     }
     if (relay.bind == IpAddress() || relay.bind.IsAny()) {
-      return invalid("a relay address must be one of an interface, not \"",
+      return Invalid("a relay address must be one of an interface, not \"",
                      relay.bind.ToString(), "\"");
     }
     if (relay.advertised != IpAddress() &&
         relay.advertised.family() != relay.bind.family()) {
-      return invalid(relay.advertised.ToString(), " cannot stand for ",
+      return Invalid(relay.advertised.ToString(), " cannot stand for ",
                      relay.bind.ToString());
     }
   }
   if (!(source_share > 0 && source_share <= 1)) {
-    return invalid("a share of the ports is above 0 and at most 1");
+    return Invalid("a share of the ports is above 0 and at most 1");
   }
   // RFC 8656 section 12.
   if (channel_max < kChannelMin || channel_max > kChannelMaxRfc5766) {
-    return invalid("the highest channel must be of 0x4000 to 0x7fff");
+    return Invalid("the highest channel must be of 0x4000 to 0x7fff");
   }
   if (lifetime_default <= absl::ZeroDuration() ||
       lifetime_max < lifetime_default ||
@@ -60,18 +98,18 @@ absl::Status ServerOptions::Validate() const {
       channel_lifetime <= absl::ZeroDuration() ||
       nonce_lifetime <= absl::ZeroDuration() ||
       revoked_grace < absl::ZeroDuration()) {
-    return invalid("lifetimes must be positive, the maximum the longest");
+    return Invalid("lifetimes must be positive, the maximum the longest");
   }
   // An answer that is longer than the whole budget would never be given; 401
   // has at most 80 bytes beside the realm.
   if (unauthenticated_gain_bytes_per_s > 0 &&
       unauthenticated_gain_bytes_burst < 80 + 127) {
-    return invalid("unauthenticated_gain_bytes_burst must be 207 at least");
+    return Invalid("unauthenticated_gain_bytes_burst must be 207 at least");
   }
   if (auth_failures_per_s > 0 && auth_failures_burst < 1) {
-    return invalid("auth_failures_burst must be 1 at least");
+    return Invalid("auth_failures_burst must be 1 at least");
   }
-  if (proven_factor < 1) return invalid("proven_factor must be 1 at least");
+  if (proven_factor < 1) return Invalid("proven_factor must be 1 at least");
   return absl::OkStatus();
 }
 

@@ -14,6 +14,10 @@
 
 namespace kyuu::turn {
 
+// All but realm, nonce_lifetime, instance, own_relays, listeners and what is
+// about relayed addresses may change while a server runs (Server::SetOptions).
+// Clients and peers that are served no more end at once then; who has more than
+// a quota that has shrunk keeps it.
 struct ServerOptions {
   // --- Who may use it: any of the three kinds, and Server::Grant() ---
 
@@ -23,21 +27,45 @@ struct ServerOptions {
   struct User {
     std::string name;
     std::string password;
+    // Instead of a password what it hashes to with name and realm (RFC 8489
+    // section 9.2.2), so that no file has to hold it: the 16 bytes of
+    // MD5(name ":" realm ":" password), or the 32 of SHA-256, which are of use
+    // to clients that choose SHA-256 only.
+    std::string key;
   };
   std::vector<User> users;
   // Time-limited credentials: user "EXPIRY:NAME" or "EXPIRY" (seconds of Unix
-  // time), password base64(HMAC-SHA1(rest_secret, user)). Empty for none.
-  std::string rest_secret;
+  // time), password base64(HMAC(secret, user)) with any of these secrets, so
+  // that one can take another's place; at most 8.
+  std::vector<std::string> rest_secrets;
+  // The hash of that HMAC. SHA-1 is what all who make them use.
+  enum class RestHash : uint8_t { kSha1, kSha256, kEither };
+  RestHash rest_hash = RestHash::kSha1;
   // What to add to the driver's clock to get UTC, by which EXPIRY and the age
   // of nonces are judged.
   absl::Duration utc_offset;
   // Makes nonces and reservation tokens; servers that share it accept each
   // other's, which those of one group (`instances`) must. Empty: drawn at
-  // random.
+  // random, or kept. After a change the old one still counts for a lifetime.
   std::string nonce_secret;
   // RFC 8489 section 9.2 suggests to expire them; RFC 5766 section 4: "at
   // least once every hour".
   absl::Duration nonce_lifetime = absl::Hours(1);
+
+  // Whom requests are answered: everybody, unless there are blocks here; and
+  // nobody of `deny_clients`, whatever `allow_clients` says.
+  std::vector<IpPrefix> allow_clients;
+  std::vector<IpPrefix> deny_clients;
+  // With kStun there is no TURN: its requests are of methods not supported
+  // (RFC 8489 section 6.3: silently discarded).
+  enum class Service : uint8_t { kStunAndTurn, kStun };
+  Service service = Service::kStunAndTurn;
+  // kDraining makes no new allocations, and those that there are go on. Who
+  // asks for one gets 300 with that of `alternate_servers` that is of the
+  // family of the address asked (RFC 8489 section 10), or 508.
+  enum class Admission : uint8_t { kOpen, kDraining };
+  Admission admission = Admission::kOpen;
+  std::vector<TransportAddress> alternate_servers;
 
   // --- Relayed addresses ---
 
@@ -156,6 +184,8 @@ struct ServerOptions {
   // INVALID_ARGUMENT with the reason if a server cannot work this way, or not
   // safely: an empty name, password or range, a relay address that is "any".
   absl::Status Validate() const;
+  // Whether requests of `ip` are answered, by allow_clients and deny_clients.
+  bool ServesClient(const IpAddress& ip) const;
 };
 
 }  // namespace kyuu::turn

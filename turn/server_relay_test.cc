@@ -283,7 +283,9 @@ TEST_F(TurnRelay, PolicyChangeRevokesLivePermissionsAndChannels) {
   BindChannel();
   const TransportAddress stays{IpAddress::V4(1, 1, 1, 1), 53};
   EXPECT_TRUE(harness_.Bind(client_, 0x4002, stays).ok());
-  harness_.server().SetPeers({}, {*IpPrefix::Parse("8.0.0.0/8")});
+  ServerOptions options = ServerHarness::Options();
+  options.deny_peers = {*IpPrefix::Parse("8.0.0.0/8")};
+  harness_.server().SetOptions(harness_.now(), options);
   EXPECT_THAT(FromPeer(kTestPeer, "x", 1), SizeIs(0));
   EXPECT_THAT(FromPeer(stays, "x", 1), SizeIs(1));
   const auto message = ServerHarness::ChannelMessage(kChannel, "x");

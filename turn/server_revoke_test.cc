@@ -28,7 +28,7 @@ class TurnServerRevoke : public testing::Test {
  protected:
   static ServerOptions Options() {
     ServerOptions options = ServerHarness::Options();
-    options.rest_secret = "secret";
+    options.rest_secrets = {"secret"};
     options.revoked_grace = absl::Hours(2);
     return options;
   }

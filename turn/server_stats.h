@@ -20,9 +20,10 @@ struct ServerStats {
   uint64_t bytes_to_peers = 0;    // Payload.
   uint64_t bytes_to_clients = 0;  // Payload.
   // Dropped, by reason.
-  uint64_t malformed = 0;   // Neither STUN nor ChannelData.
-  uint64_t unexpected = 0;  // Responses, unknown methods.
-  uint64_t bad_source = 0;  // UDP port 0.
+  uint64_t malformed = 0;        // Neither STUN nor ChannelData.
+  uint64_t unexpected = 0;       // Responses, unknown methods.
+  uint64_t bad_source = 0;       // UDP port 0.
+  uint64_t refused_clients = 0;  // Requests of allow_clients, deny_clients.
   // Errors to whom has proven nothing, beyond the budget of their source.
   uint64_t rate_limited = 0;
   // Requests of a source whose credentials were wrong too often.
@@ -33,6 +34,7 @@ struct ServerStats {
   uint64_t no_permission = 0;    // From or to a peer without one.
   uint64_t forbidden = 0;        // To a peer that is refused by policy.
   uint64_t relays_failed = 0;    // Ports the driver could not bind.
+  uint64_t sent_away = 0;        // Asked for allocations while draining.
 
   static constexpr Counter<ServerStats> kCounters[] = {
       KYUU_COUNTER(ServerStats, requests),
@@ -46,6 +48,7 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, malformed),
       KYUU_COUNTER(ServerStats, unexpected),
       KYUU_COUNTER(ServerStats, bad_source),
+      KYUU_COUNTER(ServerStats, refused_clients),
       KYUU_COUNTER(ServerStats, rate_limited),
       KYUU_COUNTER(ServerStats, auth_limited),
       KYUU_COUNTER(ServerStats, answers_dropped),
@@ -53,7 +56,8 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, no_channel),
       KYUU_COUNTER(ServerStats, no_permission),
       KYUU_COUNTER(ServerStats, forbidden),
-      KYUU_COUNTER(ServerStats, relays_failed)};
+      KYUU_COUNTER(ServerStats, relays_failed),
+      KYUU_COUNTER(ServerStats, sent_away)};
 };
 static_assert(Countable<ServerStats>);
 

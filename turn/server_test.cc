@@ -102,7 +102,9 @@ TEST(TurnServerSecurity, NonceIsBoundExpiresAndRotates) {
   // Another server with the same secret.
   EXPECT_TRUE(twin.Allocate(client).ok());
 
-  harness.server().RotateNonceSecret(harness.now(), "next");
+  ServerOptions next = ServerHarness::Options();
+  next.nonce_secret = "next";
+  harness.server().SetOptions(harness.now(), next);
   EXPECT_TRUE(harness.Allocate(client).ok());
   harness.Advance(absl::Minutes(59));
   EXPECT_EQ(harness.Refresh(client, 600).error(), 437);  // Accepted nonce.

@@ -23,6 +23,11 @@ Strangers::Strangers(const Limits& limits, Random& random)
       buckets_((std::max<size_t>(limits.sources, 1) + kWays - 1) / kWays *
                kWays) {}
 
+void Strangers::SetLimits(Limits limits) {
+  limits.sources = limits_.sources;
+  limits_ = limits;
+}
+
 // Multiply and mix, keyed: a sender must not be able to aim at a bucket.
 uint64_t Strangers::Hash(const IpAddress& ip) const {
   const Source source = SourceOf(ip);

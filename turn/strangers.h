@@ -45,6 +45,9 @@ class Strangers {
 
   Strangers(const Limits& limits, Random& random);
 
+  // Takes all but `sources`. What has been used up stays used up.
+  void SetLimits(Limits limits);
+
   // Whether `ip` may be answered with `answer_bytes` to its `request_bytes`;
   // takes what it gains by that. An answer that is no longer than its request
   // is always allowed.

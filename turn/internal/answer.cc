@@ -44,6 +44,9 @@ absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
                                              : absl::string_view()});
   }
   if (!answer.unknown.empty()) w.Add(answer.unknown);
+  if (answer.alternate.has_value()) {
+    w.Add(stun::AlternateServer{*answer.alternate});
+  }
   if (answer.challenge) {
     w.Add(stun::Realm{realm});
     w.Add(stun::Nonce{nonce});

@@ -35,6 +35,8 @@ struct Answer {
   // A client of RFC 3489: all but `path` and `mapped` is of no account.
   std::optional<stun::ClassicBinding> classic;
 
+  std::optional<TransportAddress> alternate;  // Of 300.
+
   // Of success, where the method has them.
   std::optional<TransportAddress> mapped;
   std::optional<TransportAddress> relayed;

@@ -36,13 +36,45 @@ std::optional<RestName> ParseRestName(absl::string_view username) {
 }  // namespace
 
 Credentials::Credentials(const ServerOptions& options)
-    : realm_(options.realm),
-      rest_secret_(options.rest_secret),
-      granted_max_(options.granted_max) {
+    : realm_(options.realm), granted_max_(0) {
+  SetUsers(options);
+}
+
+Credentials::Keys Credentials::KeysOf(absl::string_view username,
+                                      absl::string_view password) const {
+  using stun::IntegrityKey;
+  using stun::PasswordHash;
+  return {
+      IntegrityKey::LongTerm(username, realm_, password, PasswordHash::kMd5),
+      IntegrityKey::LongTerm(username, realm_, password,
+                             PasswordHash::kSha256)};
+}
+
+std::vector<std::string> Credentials::SetUsers(const ServerOptions& options) {
+  granted_max_ = options.granted_max;
+  rest_secrets_ = options.rest_secrets;
+  rest_hash_ = options.rest_hash;
+  absl::flat_hash_map<std::string, Static> old = std::exchange(static_, {});
   for (const ServerOptions::User& user : options.users) {
-    static_.insert_or_assign(user.name, stun::IntegrityKey::LongTerm(
-                                            user.name, realm_, user.password));
+    Keys keys;
+    if (user.key.size() == 16) {
+      keys.md5 = stun::IntegrityKey::FromDigest(AsBytes(user.key));
+    } else if (user.key.size() == 32) {
+      keys.sha256 = stun::IntegrityKey::FromDigest(AsBytes(user.key));
+    } else {
+      keys = KeysOf(user.name, user.password);
+    }
+    static_.insert_or_assign(
+        user.name, Static{keys, user.key.empty() ? user.password : user.key});
   }
+  std::vector<std::string> gone;
+  for (const auto& [name, user] : old) {
+    const auto now = static_.find(name);
+    if (now == static_.end() || now->second.origin != user.origin) {
+      gone.push_back(name);
+    }
+  }
+  return gone;
 }
 
 absl::Status Credentials::Grant(absl::Time now, absl::string_view username,
@@ -59,10 +91,8 @@ absl::Status Credentials::Grant(absl::Time now, absl::string_view username,
       return absl::ResourceExhaustedError("too many granted credentials");
     }
   }
-  granted_.insert_or_assign(
-      std::string(username),
-      Granted{stun::IntegrityKey::LongTerm(username, realm_, password),
-              expires});
+  granted_.insert_or_assign(std::string(username),
+                            Granted{KeysOf(username, password), expires});
   return absl::OkStatus();
 }
 
@@ -74,7 +104,7 @@ bool Credentials::Revoke(absl::string_view username) {
 }
 
 std::string Credentials::QuotaUserOf(absl::string_view username) const {
-  if (!rest_secret_.empty() && !static_.contains(username) &&
+  if (!rest_secrets_.empty() && !static_.contains(username) &&
       !granted_.contains(username)) {
     const std::optional<RestName> rest = ParseRestName(username);
     if (rest.has_value() && !rest->name.empty()) return std::string(rest->name);
@@ -82,33 +112,50 @@ std::string Credentials::QuotaUserOf(absl::string_view username) const {
   return std::string(username);
 }
 
-std::optional<Credential> Credentials::Find(absl::Time now,
-                                            absl::Duration utc_offset,
-                                            absl::string_view username) const {
+Credentials::Candidates Credentials::Find(absl::Time now,
+                                          absl::Duration utc_offset,
+                                          absl::string_view username,
+                                          stun::PasswordHash hash) const {
   if (auto it = static_.find(username); it != static_.end()) {
-    return Credential{it->second, absl::InfiniteFuture(),
-                      std::string(username)};
+    const auto& key = it->second.keys.Of(hash);
+    if (!key.has_value()) return {};
+    return {Credential{*key, absl::InfiniteFuture(), std::string(username)}};
   }
   if (auto it = granted_.find(username); it != granted_.end()) {
-    if (it->second.expires <= now) return std::nullopt;
-    return Credential{it->second.key, it->second.expires, std::string(username),
-                      true};
+    const auto& key = it->second.keys.Of(hash);
+    if (it->second.expires <= now || !key.has_value()) return {};
+    return {Credential{*key, it->second.expires, std::string(username), true}};
   }
-  if (rest_secret_.empty()) return std::nullopt;
+  if (rest_secrets_.empty()) return {};
   const std::optional<RestName> rest = ParseRestName(username);
-  if (!rest.has_value()) return std::nullopt;
+  if (!rest.has_value()) return {};
   const absl::Time expires = rest->expires - utc_offset;
-  if (expires <= now) return std::nullopt;
-  return Credential{stun::IntegrityKey::LongTerm(
-                        username, realm_, RestPassword(rest_secret_, username)),
-                    expires, QuotaUserOf(username)};
+  if (expires <= now) return {};
+  Candidates candidates;
+  const auto add = [&](const std::string& secret, RestMac mac) {
+    candidates.push_back(Credential{
+        stun::IntegrityKey::LongTerm(username, realm_,
+                                     RestPassword(secret, username, mac), hash),
+        expires, QuotaUserOf(username)});
+  };
+  for (const std::string& secret : rest_secrets_) {
+    if (rest_hash_ != ServerOptions::RestHash::kSha256) {
+      add(secret, RestMac::kSha1);
+    }
+    if (rest_hash_ != ServerOptions::RestHash::kSha1) {
+      add(secret, RestMac::kSha256);
+    }
+  }
+  return candidates;
 }
 
 std::string Credentials::RestPassword(absl::string_view secret,
-                                      absl::string_view username) {
-  const auto mac =
-      stun::IntegrityKey(AsBytes(secret)).HmacSha1(AsBytes(username), {});
-  return absl::Base64Escape(AsText(mac));
+                                      absl::string_view username, RestMac mac) {
+  const stun::IntegrityKey key(AsBytes(secret));
+  return mac == RestMac::kSha1
+             ? absl::Base64Escape(AsText(key.HmacSha1(AsBytes(username), {})))
+             : absl::Base64Escape(
+                   AsText(key.HmacSha256(AsBytes(username), {})));
 }
 
 }  // namespace kyuu::turn::internal

@@ -4,10 +4,13 @@
 #define KYUU_TURN_INTERNAL_CREDENTIALS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -31,6 +34,10 @@ class Credentials {
  public:
   explicit Credentials(const ServerOptions& options);
 
+  // Replaces static users, secrets and granted_max. Returns the static users
+  // that are gone or have another key.
+  std::vector<std::string> SetUsers(const ServerOptions& options);
+
   absl::Status Grant(absl::Time now, absl::string_view username,
                      absl::string_view password, absl::Time expires);
   // Whether there was one.
@@ -39,25 +46,47 @@ class Credentials {
   // time-limited user name, else the user name.
   std::string QuotaUserOf(absl::string_view username) const;
 
-  // nullopt if nobody has that name, or no longer. Static users come first,
-  // then granted ones, then the time-limited form.
-  std::optional<Credential> Find(absl::Time now, absl::Duration utc_offset,
-                                 absl::string_view username) const;
+  // What the name may stand for, of which one must hold: one credential, or
+  // for the time-limited form one by secret and hash. None if nobody has that
+  // name, no longer, or no key for `hash`. Static users come first, then
+  // granted ones, then the time-limited form.
+  using Candidates = absl::InlinedVector<Credential, 1>;
+  Candidates Find(absl::Time now, absl::Duration utc_offset,
+                  absl::string_view username,
+                  stun::PasswordHash hash = stun::PasswordHash::kMd5) const;
 
-  // The password of a time-limited user name: base64(HMAC-SHA1(secret, name)).
+  // The password of a time-limited user name: base64(HMAC(secret, name)), with
+  // SHA-1 or SHA-256.
+  enum class RestMac : uint8_t { kSha1, kSha256 };
   static std::string RestPassword(absl::string_view secret,
-                                  absl::string_view username);
+                                  absl::string_view username,
+                                  RestMac mac = RestMac::kSha1);
 
  private:
+  // By the hash that a client has chosen.
+  struct Keys {
+    std::optional<stun::IntegrityKey> md5;
+    std::optional<stun::IntegrityKey> sha256;
+
+    const std::optional<stun::IntegrityKey>& Of(stun::PasswordHash hash) const {
+      return hash == stun::PasswordHash::kSha256 ? sha256 : md5;
+    }
+  };
+  struct Static {
+    Keys keys;
+    std::string origin;  // The password or the key, to see it change.
+  };
   struct Granted {
-    stun::IntegrityKey key;
+    Keys keys;
     absl::Time expires;
   };
+  Keys KeysOf(absl::string_view username, absl::string_view password) const;
 
-  std::string realm_;
-  std::string rest_secret_;
+  const std::string realm_;
+  std::vector<std::string> rest_secrets_;
+  ServerOptions::RestHash rest_hash_ = ServerOptions::RestHash::kSha1;
   size_t granted_max_;
-  absl::flat_hash_map<std::string, stun::IntegrityKey> static_;
+  absl::flat_hash_map<std::string, Static> static_;
   absl::flat_hash_map<std::string, Granted> granted_;
 };
 

@@ -105,6 +105,12 @@ class ServerHarness {
   bool open_relays = true;
   std::deque<Server::Event>& events() { return events_; }
 
+  // Of the server, and of its ledger if that is its own.
+  void SetOptions(const ServerOptions& options) {
+    own_ledger_.SetLimits(options);
+    server_.SetOptions(now_, options);
+    Drain();
+  }
   void Advance(absl::Duration duration) {
     now_ += duration;
     server_.HandleTimeout(now_);

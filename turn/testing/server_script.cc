@@ -21,13 +21,25 @@ ServerOptions Options() {
   ServerOptions options = ServerHarness::Options();
   options.relay_addresses.push_back({*IpAddress::Parse("2a00::2"), {}});
   options.relay_port_high = 50'007;
-  options.rest_secret = "secret";
+  options.rest_secrets = {"secret"};
   options.allocations_per_user_max = 3;
   options.permissions_max = 4;
   options.channels_max = 4;
   options.reservations_max = 2;
   options.answers_max = 4;
   options.unauthenticated_sources = 4;
+  return options;
+}
+
+// What an operator may have changed.
+ServerOptions Other(uint8_t arg) {
+  ServerOptions options = Options();
+  options.deny_peers = {{kTestPeer.ip, 32}};
+  if (arg & 8) options.users.pop_back();
+  if (arg & 16) options.users.front().password = "new";
+  if (arg & 32) options.admission = ServerOptions::Admission::kDraining;
+  if (arg & 64) options.deny_clients = {{IpAddress::V4(9, 9, 9, 9), 32}};
+  if (arg & 128) options.service = ServerOptions::Service::kStun;
   return options;
 }
 
@@ -191,10 +203,10 @@ class Run {
         if (arg % 4 != 0) server.EndAllocations("g");
         break;
       case 2:
-        server.SetPeers({}, {{kTestPeer.ip, 32}});
+        server.SetOptions(harness_.now(), Other(arg));
         break;
       case 3:
-        server.SetPeers({}, {});
+        server.SetOptions(harness_.now(), Options());
         break;
       case 4:
         server.SetAddresses({}, {kTestServer}, {});
@@ -202,8 +214,11 @@ class Run {
       case 5:
         server.SetAddresses(Options().relay_addresses, {kTestServer}, {});
         break;
-      default:
-        server.RotateNonceSecret(harness_.now(), std::string(1, 'a'));
+      default: {
+        ServerOptions options = Options();
+        options.nonce_secret = "a";
+        server.SetOptions(harness_.now(), options);
+      }
     }
   }
 

@@ -1,0 +1,46 @@
+// Options of the TURN server that change while it runs.
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "turn/server.h"
+
+namespace kyuu::turn {
+
+void Server::SetOptions(absl::Time now, Options options) {
+  options.realm = std::move(options_.realm);
+  options.utc_offset = options_.utc_offset;
+  if (options.nonce_secret.empty()) {
+    options.nonce_secret = options_.nonce_secret;
+  }
+  if (options.nonce_secret != options_.nonce_secret) {
+    nonces_.Rotate(Utc(now), options.nonce_secret);
+  }
+  options.nonce_lifetime = options_.nonce_lifetime;
+  options.instance = options_.instance;
+  options.own_relays = options_.own_relays;
+  options.listeners = std::move(options_.listeners);
+  options.relay_addresses = std::move(options_.relay_addresses);
+  options.relay_port_low = options_.relay_port_low;
+  options.relay_port_high = options_.relay_port_high;
+  options.open_attempts = options_.open_attempts;
+  options.own_addresses = std::move(options_.own_addresses);
+  options_ = std::move(options);
+
+  for (const std::string& name : credentials_.SetUsers(options_)) {
+    LetGo(now, name);
+  }
+  if (own_ledger_ != nullptr) own_ledger_->SetLimits(options_);
+  policy_.SetLists(options_.allow_peers, options_.deny_peers);
+  std::vector<Allocation*> unserved;
+  for (const auto& [path, allocation] : by_client_) {
+    allocation->peers.Enforce(policy_);
+    if (!options_.ServesClient(path.remote.ip)) unserved.push_back(allocation);
+  }
+  for (Allocation* allocation : unserved) {
+    End(*allocation, EndReason::kRevoked);
+  }
+}
+
+}  // namespace kyuu::turn
