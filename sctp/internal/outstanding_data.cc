@@ -23,6 +23,13 @@ constexpr size_t kMaxSkipped = 64;
 // Messages and streams that are looked at for one FORWARD TSN: the peer chooses
 // how many there are to be. Again, the rest follows.
 constexpr size_t kMaxForwardSteps = 4096;
+// Chunks that one SACK may take back. A peer that acknowledges thousands and
+// takes them back, in turns, would have them walked for 20 bytes each time. Who
+// has really thrown away more tells of the next ones when it has these.
+constexpr size_t kMaxReneged = 64;
+// Chunks that are found lost at once; the rest is found by the timer, which is
+// then due at once.
+constexpr size_t kMaxLost = 32;
 
 }  // namespace
 
@@ -54,6 +61,8 @@ DataChunk OutstandingData::Send(absl::Time now, OutMessage& message,
   if (message.ordering == Ordering::kUnordered) {
     entry.flags |= DataChunk::kUnordered;
   }
+  entry.limited = message.max_transmissions != UINT32_MAX ||
+                  message.expires != absl::InfiniteFuture();
   entry.transmissions = 1;
   entry.packet = packet_;
   entry.delivered = delivered_;
@@ -74,7 +83,8 @@ size_t OutstandingData::NextLostSize(absl::Time now) {
     }
     const MessageId id = entry.message;
     // It had to wait for its loss to be noticed.
-    if (queue_.partial_reliability() == PartialReliability::kOff ||
+    if (!entry.limited ||
+        queue_.partial_reliability() == PartialReliability::kOff ||
         queue_.Get(id).expires > now) {
       return WireSize(entry);
     }
@@ -149,21 +159,17 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
     return result;
   }
   newly_acked_ = false;
+  sampled_packet_.reset();
   loss_.BeginAck();
   const absl::Duration min_rtt = round_trip.min;
   if (cumulative >= first_tsn_) {
     result.cumulative_advanced = true;
     ++forward_version_;
     PopUpTo(now, cumulative, min_rtt, result);
-    acked_.RemoveUpTo(cumulative);
   }
   for (const GapAckBlock& block : sack.gap_ack_blocks) {
-    acked_.Add(cumulative + block.start, cumulative + block.end,
-               [&](Tsn first, Tsn last) {
-                 for (Tsn tsn = first; tsn <= last; ++tsn) {
-                   Acknowledge(now, tsn, min_rtt, result);
-                 }
-               });
+    ApplyBlock(now, cumulative + block.start, cumulative + block.end, min_rtt,
+               result);
   }
   UndoReneged();
   HandleDuplicates(sack, result);
@@ -173,6 +179,34 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
     result.rate.delivered = delivered_ - rate_delivered_;
   }
   return result;
+}
+
+void OutstandingData::ApplyBlock(absl::Time now, Tsn first, Tsn last,
+                                 absl::Duration min_rtt, SackResult& result) {
+  for (Tsn tsn = FirstUnreported(first); tsn <= last;
+       tsn = FirstUnreported(tsn + 1)) {
+    Acknowledge(now, tsn, min_rtt, result);
+    Entry& entry = at(tsn);
+    entry.reported = true;
+    entry.later = last + 1;
+  }
+}
+
+// The first chunk from `tsn` on that no gap block has told of. The way there is
+// halved as it is gone, so that going it again and again costs a few steps,
+// however the peer has put the runs together.
+Tsn OutstandingData::FirstUnreported(Tsn tsn) {
+  const Tsn end = next_tsn();
+  ++chunks_examined_;
+  while (tsn < end && at(tsn).reported) {
+    ++chunks_examined_;
+    Entry& entry = at(tsn);
+    if (entry.later < end && at(entry.later).reported) {
+      entry.later = at(entry.later).later;
+    }
+    tsn = entry.later;
+  }
+  return tsn;
 }
 
 void OutstandingData::PopUpTo(absl::Time now, Tsn tsn, absl::Duration min_rtt,
@@ -201,6 +235,11 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
   delivered_ += static_cast<uint32_t>(WireSize(entry));
   newly_acked_ = true;
   const bool sent_once = entry.transmissions == 1;
+  if (sent_once) {
+    // Chunks that left together for the first time all tell the same.
+    if (sampled_packet_ == entry.packet) return;
+    sampled_packet_ = entry.packet;
+  }
   const absl::Duration elapsed =
       absl::Nanoseconds(absl::ToUnixNanos(now) - entry.sent_ns);
   if (sent_once && tsn >= rtt_tsn_) result.rtt = elapsed;
@@ -237,10 +276,11 @@ void OutstandingData::BeginEpisode() {
 // What is acknowledged in a gap block and then found missing at the head, the
 // peer has thrown away again (RFC 9260 section 6.2.1, rule D iii).
 void OutstandingData::UndoReneged() {
-  if (acked_.empty() || acked_.front().first != first_tsn_) return;
-  const TsnInterval run = acked_.front();
-  acked_.RemoveUpTo(run.last);
-  for (Tsn tsn = run.first; tsn <= run.last; ++tsn) {
+  for (size_t i = 0; i < kMaxReneged && i < entries_.size(); ++i) {
+    const Tsn tsn = first_tsn_ + static_cast<uint32_t>(i);
+    if (!at(tsn).reported) return;
+    ++chunks_examined_;
+    at(tsn).reported = false;
     if (at(tsn).state == State::kAcked) MarkLost(tsn);
   }
 }
@@ -248,9 +288,10 @@ void OutstandingData::UndoReneged() {
 bool OutstandingData::DetectLoss(absl::Time now, const RoundTrip& round_trip) {
   loss_due_ = absl::InfiniteFuture();
   just_lost_.clear();
-  bool found = false;
+  size_t found = 0;
   // Those that left earlier are lost earlier.
   while (in_flight_ > 0) {
+    ++chunks_examined_;
     const Tsn tsn = oldest_;
     const Entry& entry = at(tsn);
     const absl::Time lost_at = loss_.LostAt(
@@ -259,10 +300,14 @@ bool OutstandingData::DetectLoss(absl::Time now, const RoundTrip& round_trip) {
       loss_due_ = lost_at;
       break;
     }
-    found = true;
+    if (found == kMaxLost) {
+      loss_due_ = now;
+      break;
+    }
+    ++found;
     MarkLost(tsn);
   }
-  return found;
+  return found > 0;
 }
 
 bool OutstandingData::MarkLost(Tsn tsn) {
@@ -273,7 +318,8 @@ bool OutstandingData::MarkLost(Tsn tsn) {
   ++lost_;
   episode_.OnLost(tsn);
   if (just_lost_.size() < LossEpisode::kMax) just_lost_.push_back(tsn);
-  if (queue_.partial_reliability() == PartialReliability::kOff ||
+  if (!entry.limited ||
+      queue_.partial_reliability() == PartialReliability::kOff ||
       entry.transmissions < queue_.Get(entry.message).max_transmissions) {
     return true;
   }

@@ -18,7 +18,6 @@
 #include "sctp/internal/ring_queue.h"
 #include "sctp/internal/send_queue.h"
 #include "sctp/internal/serial.h"
-#include "sctp/internal/tsn_intervals.h"
 
 namespace kyuu::sctp::internal {
 
@@ -42,7 +41,8 @@ struct SackResult {
 };
 
 // OutstandingData keeps one entry per TSN from the lowest unacknowledged one
-// on, in a ring: what a SACK costs depends on what it changes.
+// on, in a ring: what a SACK costs depends on what it changes, and on how many
+// gap blocks it has, whatever holes there are.
 class OutstandingData {
  public:
   // `queue` must outlive this.
@@ -58,6 +58,8 @@ class OutstandingData {
   // included.
   size_t flight_bytes() const { return flight_bytes_; }
   bool has_lost() const { return lost_ > 0; }
+  // Chunks that were looked at for SACKs so far: what they have cost.
+  uint64_t chunks_examined() const { return chunks_examined_; }
   // Places for chunks that exist, used or not.
   size_t chunk_places() const { return entries_.capacity(); }
 
@@ -74,7 +76,8 @@ class OutstandingData {
 
   SackResult HandleSack(absl::Time now, const SackChunk& sack,
                         const RoundTrip& round_trip);
-  // Looks for what has become lost by time; true if anything has.
+  // Looks for what has become lost by time; true if anything has. Takes so
+  // many at once; if there are more, loss_due() is `now`.
   bool DetectLoss(absl::Time now, const RoundTrip& round_trip);
   // When to call DetectLoss, unless a SACK comes first.
   absl::Time loss_due() const { return loss_due_; }
@@ -103,8 +106,12 @@ class OutstandingData {
     uint8_t flags = 0;
     State state = State::kInFlight;
     uint16_t transmissions = 0;
-    uint32_t packet = 0;  // Number of the packet that carried it last.
-    // Its neighbours among those in flight, in the order of sending.
+    bool reported = false;  // In a gap block, so neither in flight nor lost.
+    bool limited = false;   // Its message may be given up (RFC 3758).
+    uint32_t packet = 0;    // Number of the packet that carried it last.
+    // Its neighbours among those in flight, in the order of sending. Of one
+    // that is reported, `later` is a TSN up to which all are, itself not
+    // included.
     Tsn earlier;
     Tsn later;
     uint32_t delivered = 0;  // Of `delivered_`, at its departure.
@@ -119,6 +126,9 @@ class OutstandingData {
   bool IsValid(const SackChunk& sack) const;
   void Acknowledge(absl::Time now, Tsn tsn, absl::Duration min_rtt,
                    SackResult& result);
+  void ApplyBlock(absl::Time now, Tsn first, Tsn last, absl::Duration min_rtt,
+                  SackResult& result);
+  Tsn FirstUnreported(Tsn tsn);
   void PopUpTo(absl::Time now, Tsn tsn, absl::Duration min_rtt,
                SackResult& result);
   void HandleDuplicates(const SackChunk& sack, SackResult& result);
@@ -132,7 +142,6 @@ class OutstandingData {
   SendQueue& queue_;
   Tsn first_tsn_;
   RingQueue<Entry> entries_;
-  TsnIntervals acked_;  // Reported in gap blocks.
   size_t flight_bytes_ = 0;
   // Those in flight, from the one that was sent longest ago: what a SACK costs
   // depends on what it tells, not on the holes that there are.
@@ -148,7 +157,11 @@ class OutstandingData {
   std::vector<Tsn> just_lost_;  // Before their episode begins.
   absl::Time loss_due_ = absl::InfiniteFuture();
   bool newly_acked_ = false;
+  uint64_t chunks_examined_ = 0;
   uint32_t delivered_ = 0;  // Bytes acknowledged so far, modulo 2^32.
+  // The last packet of which the SACK at hand acknowledged a chunk that was
+  // sent once.
+  std::optional<uint32_t> sampled_packet_;
   // The newest packet that the SACK at hand acknowledges, and what had been
   // delivered when it left.
   uint32_t rate_packet_ = 0;

@@ -2,6 +2,7 @@
 
 #include "sctp/internal/outstanding_data.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -82,6 +83,117 @@ TEST(OutstandingData, AForwardTsnPassesOverAWholeMessageAtOnce) {
   stage.Send(StreamId{1}, 10'000'000, {.max_retransmits = 0});
   stage.outstanding.OnTimeout();
   EXPECT_EQ(stage.outstanding.Forward(1191).new_cumulative_tsn, kFirst + 9'999);
+}
+
+// A SACK of every second TSN from `from` on.
+SackChunk EverySecond(uint32_t from, uint32_t blocks) {
+  SackChunk sack;
+  sack.cumulative_tsn_ack = kFirst - 1;
+  for (uint32_t i = 0; i < blocks; ++i) {
+    const uint16_t at = static_cast<uint16_t>(from + 2 * i);
+    sack.gap_ack_blocks.push_back({at, at});
+  }
+  return sack;
+}
+
+// Each block that told nothing new cost a search among all that was known, and
+// whatever a SACK revealed as lost was taken at once.
+TEST(OutstandingData, ASackCostsItsBlocksWhateverHolesThereAre) {
+  constexpr uint32_t kBlocks = 280;
+  Stage stage;
+  for (int i = 0; i < 32'700; ++i) stage.Send(StreamId{1}, 1);
+  const auto cost_of = [&](const SackChunk& sack) {
+    const uint64_t before = stage.outstanding.chunks_examined();
+    EXPECT_EQ(stage.outstanding.HandleSack(kNow, sack, {}).kind,
+              SackResult::Kind::kApplied);
+    return stage.outstanding.chunks_examined() - before;
+  };
+  for (uint32_t from = 2; from + 2 * kBlocks < 32'700; from += 2 * kBlocks) {
+    // Two looks a block, and so many found lost.
+    EXPECT_LE(cost_of(EverySecond(from, kBlocks)), 2 * kBlocks + 64) << from;
+  }
+  for (uint32_t from = 2; from + 2 * kBlocks < 32'700; from += 2 * kBlocks) {
+    EXPECT_LE(cost_of(EverySecond(from, kBlocks)), 2 * kBlocks) << from;
+  }
+  // One run, put together from its far end, and told of again and again.
+  SackChunk run;
+  run.cumulative_tsn_ack = kFirst - 1;
+  run.gap_ack_blocks.push_back({0, 0});
+  for (uint16_t at = 32'000; at >= 2; --at) {
+    run.gap_ack_blocks[0] = {at, at};
+    stage.outstanding.HandleSack(kNow, run, {});
+  }
+  run.gap_ack_blocks.assign(kBlocks, {2, 32'000});
+  const uint64_t first = cost_of(run);
+  EXPECT_LE(first, 32'000u);
+  EXPECT_LE(cost_of(run), 20 * kBlocks);
+}
+
+// Acknowledged and taken back in turns, a whole window was walked for two
+// packets of 32 bytes.
+TEST(OutstandingData, TakingBackCostsABoundedNumberOfChunks) {
+  Stage stage;
+  constexpr uint16_t kChunks = 30'000;
+  for (int i = 0; i < kChunks; ++i) stage.Send(StreamId{1}, 1);
+  SackChunk all;
+  all.cumulative_tsn_ack = kFirst - 1;
+  all.gap_ack_blocks.push_back({2, kChunks});
+  stage.outstanding.HandleSack(kNow, all, {});
+  const uint64_t before = stage.outstanding.chunks_examined();
+  constexpr uint32_t kTimes = 1000;
+  for (uint32_t i = 1; i <= kTimes; ++i) {
+    stage.Sack(i);
+    all.cumulative_tsn_ack = kFirst - 1 + i;
+    all.gap_ack_blocks[0].end = static_cast<uint16_t>(kChunks - i);
+    stage.outstanding.HandleSack(kNow, all, {});
+  }
+  EXPECT_LE(stage.outstanding.chunks_examined() - before, kTimes * 300);
+}
+
+// What was thrown away beyond that bound is found missing in its turn.
+TEST(OutstandingData, WhatIsTakenBackIsAllSentAgain) {
+  Stage stage;
+  constexpr uint16_t kChunks = 1000;
+  for (int i = 0; i < kChunks; ++i) stage.Send(StreamId{1}, 1);
+  SackChunk all;
+  all.cumulative_tsn_ack = kFirst - 1;
+  all.gap_ack_blocks.push_back({2, kChunks});
+  stage.outstanding.HandleSack(kNow, all, {});
+  EXPECT_LE(stage.outstanding.flight_bytes(), 20u);
+  uint32_t arrived = 1;
+  stage.Sack(arrived);
+  for (int rounds = 0; rounds < 20 && arrived < kChunks; ++rounds) {
+    stage.outstanding.BeginPacket();
+    while (stage.outstanding.NextLostSize(kNow) > 0) {
+      EXPECT_EQ(stage.outstanding.Resend(kNow).tsn, kFirst + arrived);
+      ++arrived;
+    }
+    stage.Sack(arrived);
+  }
+  EXPECT_EQ(arrived, kChunks);
+  EXPECT_TRUE(stage.outstanding.empty());
+}
+
+// More chunks lost at once than are looked at in one go.
+TEST(OutstandingData, WhatIsLostBeyondTheBoundIsFoundAtOnceByTheTimer) {
+  Stage stage;
+  for (int i = 0; i < 200; ++i) stage.Send(StreamId{1}, 1000);
+  SackChunk last;
+  last.cumulative_tsn_ack = kFirst - 1;
+  last.gap_ack_blocks.push_back({200, 200});
+  EXPECT_TRUE(stage.outstanding.HandleSack(kNow, last, {}).loss_detected);
+  int calls = 0;
+  for (; stage.outstanding.loss_due() <= kNow; ++calls) {
+    EXPECT_TRUE(stage.outstanding.DetectLoss(kNow, {}));
+  }
+  EXPECT_GT(calls, 1);
+  EXPECT_LE(calls, 200 / 32);
+  // All but the three that left last before it.
+  size_t lost = 0;
+  for (; stage.outstanding.NextLostSize(kNow) > 0; ++lost) {
+    stage.outstanding.Resend(kNow);
+  }
+  EXPECT_EQ(lost, 197u);
 }
 
 }  // namespace

@@ -106,7 +106,9 @@ void SendQueue::Add(absl::Time now, Message&& message, const SendOptions& how) {
   buffered_bytes_ += out.payload.size();
   stream.occupied += out.payload.size() + options_.send_overhead_bytes;
   occupied_bytes_ += out.payload.size() + options_.send_overhead_bytes;
-  if (stream.paused) {
+  Numbers& numbers = numbers_[out.stream];
+  numbers.used = true;
+  if (numbers.paused) {
     ++stream.held;
   } else {
     Activate(out.stream, stream);
@@ -161,9 +163,8 @@ void SendQueue::Advance(size_t bytes) {
   if (!message.started) {
     PopTurn();
     message.started = true;
-    Numbers& numbers = numbers_[message.stream];
-    numbers.used = true;
     if (message.ordering == Ordering::kOrdered) {
+      Numbers& numbers = numbers_[message.stream];
       message.ssn = numbers.next_ssn;
       ++numbers.next_ssn;
     }
@@ -260,8 +261,7 @@ void SendQueue::TellAllWritable() {
 
 void SendQueue::Rest(Stream& stream) {
   if (stream.resting || stream.alive > 0 || stream.buffered > 0 ||
-      stream.low_threshold > 0 || stream.active || stream.paused ||
-      stream.refused) {
+      stream.low_threshold > 0 || stream.active || stream.refused) {
     return;
   }
   stream.resting = true;
@@ -274,21 +274,28 @@ void SendQueue::Rest(Stream& stream) {
   if (streams_.size() < streams_.capacity() / 8) streams_.rehash(0);
 }
 
-bool SendQueue::IsPaused(StreamId stream) const {
-  const Stream* state = FindStream(stream);
-  return state != nullptr && state->paused;
+void SendQueue::Pause(StreamId id) { Pause(id, numbers_[id]); }
+
+bool SendQueue::PauseUsed(StreamId id) {
+  Numbers* numbers = numbers_.Find(id);
+  if (numbers == nullptr || !numbers->used) return false;
+  Pause(id, *numbers);
+  return true;
 }
 
-void SendQueue::Pause(StreamId id) {
-  Stream& stream = stream_state(id);
-  if (stream.paused) return;
-  stream.paused = true;
-  ++settling_;
-  Settle(id, stream);
+void SendQueue::Pause(StreamId id, Numbers& numbers) {
+  if (std::exchange(numbers.paused, true)) return;
+  const Stream* stream = FindStream(id);
+  if (stream == nullptr || stream->alive == 0) {
+    settled_.push_back(id);
+  } else {
+    ++settling_;
+  }
 }
 
-void SendQueue::Settle(StreamId id, Stream& stream) {
-  if (!stream.paused || stream.alive != stream.held) return;
+void SendQueue::Settle(StreamId id, const Stream& stream) {
+  if (settling_ == 0 || stream.alive != stream.held) return;
+  if (!numbers_.Get(id).paused) return;
   settled_.push_back(id);
   --settling_;
 }
@@ -303,13 +310,15 @@ std::vector<StreamId> SendQueue::TakeSettled(size_t max) {
 }
 
 void SendQueue::Restart(StreamId id, Numbering numbering) {
+  Numbers& numbers = numbers_[id];
+  numbers.paused = false;
+  // A stream that starts over is as good as one that was never used.
+  if (numbering == Numbering::kFromZero) numbers = Numbers();
   auto it = streams_.find(id);
   if (it == streams_.end()) return;
   Stream& stream = *it->second;
-  stream.paused = false;
+  if (stream.alive > 0) numbers.used = true;
   stream.held = 0;
-  // A stream that starts over is as good as one that was never used.
-  if (numbering == Numbering::kFromZero) numbers_[id] = Numbers();
   Activate(id, stream);
   Rest(stream);
 }

@@ -95,14 +95,13 @@ class SendQueue {
   // Release frees a message that is complete and has nothing outstanding.
   void Release(MessageId id);
 
-  // True if the stream was sent on since its last reset.
-  bool IsKnown(StreamId stream) const {
-    return streams_.contains(stream) || numbers_.Get(stream).used;
-  }
-  // A paused stream is to be reset (RFC 6525 section 5.1.2): what is added from
+  // Pause makes ready for a reset (RFC 6525 section 5.1.2): what is added from
   // now on waits for Restart.
-  bool IsPaused(StreamId stream) const;
   void Pause(StreamId stream);
+  // PauseUsed is Pause for a stream that was used since its last reset; false
+  // if it was not. The peer may name any number of streams again and again:
+  // each costs one look into a table.
+  bool PauseUsed(StreamId stream);
   // Paused streams of which everything was acknowledged or given up.
   bool has_settled() const { return !settled_.empty(); }
   std::vector<StreamId> TakeSettled(size_t max);
@@ -138,10 +137,9 @@ class SendQueue {
     size_t buffered = 0;
     size_t low_threshold = 0;
     size_t occupied = 0;
-    uint32_t alive = 0;   // Messages neither acknowledged nor given up.
-    uint32_t held = 0;    // Those of them that wait for the reset.
-    bool active = false;  // In `turns_`, or current.
-    bool paused = false;
+    uint32_t alive = 0;    // Messages neither acknowledged nor given up.
+    uint32_t held = 0;     // Those of them that wait for the reset.
+    bool active = false;   // In `turns_`, or current.
     bool refused = false;  // A message, so WritableAgain is owed.
     bool resting = false;  // Nothing in it has to be kept.
   };
@@ -149,6 +147,7 @@ class SendQueue {
   struct Numbers {
     Ssn next_ssn;
     bool used = false;  // Since its last reset.
+    bool paused = false;
   };
   // A stream whose first message waits for its turn. The heap's top is next.
   struct Turn {
@@ -168,7 +167,8 @@ class SendQueue {
   void PopTurn();
   // Takes the first message out of its stream, whose turn ends with it.
   void Finish(MessageId id);
-  void Settle(StreamId id, Stream& stream);
+  void Pause(StreamId id, Numbers& numbers);
+  void Settle(StreamId id, const Stream& stream);
   void TellWritable(StreamId id, Stream& stream);
   void TellAllWritable();
   void DropWaiting(StreamId id, Stream& stream);

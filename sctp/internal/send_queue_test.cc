@@ -103,8 +103,8 @@ TEST(SendQueue, IdleStreamsKeepTheirNumbersAndNothingElse) {
     stage.AcknowledgeAll();
     EXPECT_LE(stage.queue.stream_states(), 32u);
   }
-  EXPECT_TRUE(stage.queue.IsKnown(StreamId{9999}));
-  EXPECT_FALSE(stage.queue.IsKnown(StreamId{10'000}));
+  EXPECT_TRUE(stage.queue.PauseUsed(StreamId{9999}));
+  EXPECT_FALSE(stage.queue.PauseUsed(StreamId{10'000}));
 }
 
 TEST(SendQueue, AResetForgetsTheNumber) {
@@ -114,8 +114,7 @@ TEST(SendQueue, AResetForgetsTheNumber) {
   stage.Add(7, Ordering::kUnordered);
   stage.SendAll();
   stage.AcknowledgeAll();
-  EXPECT_TRUE(stage.queue.IsKnown(stream));
-  stage.queue.Pause(stream);
+  EXPECT_TRUE(stage.queue.PauseUsed(stream));
   stage.Add(7);
   EXPECT_EQ(stage.queue.TakeSettled(10), std::vector<StreamId>{stream});
   EXPECT_FALSE(stage.SendAll());
@@ -127,6 +126,48 @@ TEST(SendQueue, AResetForgetsTheNumber) {
   stage.queue.Restart(stream, SendQueue::Numbering::kContinue);
   stage.Add(7);
   EXPECT_EQ(stage.SendAll()->ssn, Ssn(1));
+}
+
+// A peer that asks for resets of idle streams and then refuses them had a state
+// made and thrown away for each.
+TEST(SendQueue, AskingForResetsOfIdleStreamsMakesNoStates) {
+  Stage stage;
+  constexpr uint16_t kCount = 1000;
+  for (uint16_t i = 0; i < kCount; ++i) stage.Add(i);
+  stage.SendAll();
+  stage.AcknowledgeAll();
+  const size_t before = stage.queue.stream_states();
+  for (int times = 0; times < 3; ++times) {
+    for (uint16_t i = 0; i < kCount; ++i) {
+      // Once or again: it is paused.
+      EXPECT_TRUE(stage.queue.PauseUsed(StreamId{i}));
+      EXPECT_TRUE(stage.queue.PauseUsed(StreamId{i}));
+    }
+    EXPECT_EQ(stage.queue.stream_states(), before);
+    const std::vector<StreamId> settled = stage.queue.TakeSettled(2 * kCount);
+    EXPECT_EQ(settled.size(), kCount);
+    for (StreamId id : settled) {
+      stage.queue.Restart(id, SendQueue::Numbering::kContinue);
+    }
+    EXPECT_EQ(stage.queue.stream_states(), before);
+  }
+}
+
+// Queued behind a reset, a message is what the stream was used for next.
+TEST(SendQueue, AStreamWithAMessageBehindItsResetIsUsedAgain) {
+  Stage stage;
+  const StreamId stream{7};
+  EXPECT_FALSE(stage.queue.PauseUsed(stream));
+  stage.Add(7);
+  stage.SendAll();
+  stage.queue.Pause(stream);
+  EXPECT_TRUE(stage.queue.is_settling());
+  stage.Add(7);
+  stage.AcknowledgeAll();
+  EXPECT_EQ(stage.queue.TakeSettled(10), std::vector<StreamId>{stream});
+  stage.queue.Restart(stream, SendQueue::Numbering::kFromZero);
+  EXPECT_TRUE(stage.queue.PauseUsed(stream));
+  EXPECT_TRUE(stage.queue.is_settling());
 }
 
 }  // namespace

@@ -136,9 +136,7 @@ void StreamReset::HandleIncoming(const IncomingResetRequest& request) {
   // for all of them would be one for 65535 states.
   bool any = false;
   for (StreamId stream : request.streams) {
-    if (!queue_.IsKnown(stream)) continue;
-    any = true;
-    Request(absl::MakeConstSpan(&stream, 1));
+    if (queue_.PauseUsed(stream)) any = true;
   }
   if (request.streams.empty()) {
     Answer(request.request_sn, ReconfigResult::kDenied);

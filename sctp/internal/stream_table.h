@@ -28,6 +28,11 @@ class StreamTable {
     const auto it = pages_.find(High(stream));
     return it == pages_.end() ? T() : (*it->second)[Low(stream)];
   }
+  // The value of `stream`, or null where none near it was written to.
+  T* Find(StreamId stream) {
+    const auto it = pages_.find(High(stream));
+    return it == pages_.end() ? nullptr : &(*it->second)[Low(stream)];
+  }
   // All values are T() again.
   void Clear() { pages_ = {}; }
 

@@ -19,15 +19,13 @@ std::optional<SackChunk> SackChunk::Parse(const ChunkView& chunk) {
   if (!reader.ok() || reader.remaining() != 4 * (blocks + duplicates)) {
     return std::nullopt;
   }
-  sack.gap_ack_blocks.reserve(blocks);
-  for (size_t i = 0; i < blocks; ++i) {
-    const uint16_t start = reader.U16();
-    sack.gap_ack_blocks.push_back({start, reader.U16()});
+  sack.gap_ack_blocks.resize(blocks);
+  for (GapAckBlock& block : sack.gap_ack_blocks) {
+    block.start = reader.U16();
+    block.end = reader.U16();
   }
-  sack.duplicate_tsns.reserve(duplicates);
-  for (size_t i = 0; i < duplicates; ++i) {
-    sack.duplicate_tsns.push_back(Tsn(reader.U32()));
-  }
+  sack.duplicate_tsns.resize(duplicates);
+  for (Tsn& tsn : sack.duplicate_tsns) tsn = Tsn(reader.U32());
   return sack;
 }
 
