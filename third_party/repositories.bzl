@@ -8,6 +8,7 @@ _OVERLAYS = {
     "openssl": "openssl",
     "nlohmann_json": "nlohmann_json",
     "cli11": "cli11",
+    "tomlplusplus": "tomlplusplus",
     "spdlog": "spdlog",
     "prometheus-cpp": "prometheus-cpp",
     "icu": "icu",

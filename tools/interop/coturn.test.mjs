@@ -100,6 +100,28 @@ test('DONT-FRAGMENT gets 420 and no allocation', async () => {
   assert.doesNotMatch(text, /tot_recv_msgs=[1-9]/, client.transcript());
 });
 
+// uclient makes name and password of the secret: what every manual of Nextcloud,
+// Matrix and Jitsi tells people to configure.
+test('turnutils_uclient with a secret (REST)', async () => {
+  const rest = await startKyuud('--rest-secret', 'south', '--rest-secret', 'north', '--realm', 'example.org');
+  for (const mode of [[], ['-t']]) {
+    const port = mode.length ? +new URL(rest.url).port : rest.turnPort;
+    expectNoLoss(await uclientAt(port, ...mode, '-u', 'ann', '-W', 'north', '-n', '100', '-m', '4', '-l', '170', '-z', '5'), 400);
+  }
+  const wrong = await uclientAt(rest.turnPort, '-u', 'ann', '-W', 'east', '-n', '1', '-m', '1');
+  assert.match([...wrong.lines, ...wrong.errors].join('\n'), /401|Unauthorized|Cannot complete Allocation/i, wrong.transcript());
+  assert.equal(await rest.stop(), 0, rest.transcript());
+  assert.match(rest.errors.join('\n'), /relays from \S+ for \d+:ann/);
+});
+
+test('turnadmin makes the key of a user, and turnutils_uclient is let in', async () => {
+  const key = execFileSync('turnadmin', ['-k', '-u', 'ann', '-r', 'example.org', '-p', 'secret'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+    .match(/0x[0-9a-f]{32}/)[0];
+  const keyed = await startKyuud('--user', `ann:${key}`, '--realm', 'example.org');
+  expectNoLoss(await uclientAt(keyed.turnPort, '-u', 'ann', '-n', '100', '-m', '4', '-l', '170', '-z', '5'), 400);
+  assert.equal(await keyed.stop(), 0, keyed.transcript());
+});
+
 test('a wrong password gets 401 and no allocation', async () => {
   const client = await uclient('-n', '1', '-m', '1', '-w', 'wrong');
   const text = [...client.lines, ...client.errors].join('\n');

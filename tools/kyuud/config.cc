@@ -1,295 +1,220 @@
 #include "tools/kyuud/config.h"
 
 #include <algorithm>
-#include <map>
+#include <fstream>
 #include <sstream>
 #include <thread>
 #include <utility>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
+#include "tools/kyuud/config_file.h"
+#include "tools/kyuud/settings.h"
 
 namespace kyuu::tools {
 namespace {
 
-constexpr int kMaxThreads = 64;
+using Environment = std::vector<std::pair<std::string, std::string>>;
+using Kind = Setting::Kind;
 
-// What the command line says, before it is understood.
-struct Texts {
-  std::vector<std::string> http_listen;
-  std::string tls_certificate;
-  std::string tls_key;
-  std::string public_url;
-  std::vector<std::string> origins;
-  std::vector<std::string> proxies;
-  std::vector<std::string> metrics_from;
-  size_t connections_per_address = Config().connections_per_address;
-  std::vector<std::string> turn_listen;
-  std::vector<std::string> relay_addresses;
-  std::string relay_ports;
-  std::string realm;
-  std::vector<std::string> users;
-  std::vector<std::string> allow_peers;
-  int threads = 0;
-  std::string log_level = "info";
+constexpr int kMaxThreads = 64;
+constexpr absl::string_view kFileVariable = "KYUU_CONFIG";
+
+absl::Status Invalid(absl::string_view where, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(where, ": ", what));
+}
+
+// The command line, taken apart.
+struct CommandLine {
+  std::vector<Given> given;
+  std::string file;
+  std::optional<Exit> exit;
 };
 
-const std::map<std::string, LogLevel>& LogLevels() {
-  static const auto* const levels =
-      new std::map<std::string, LogLevel>{{"debug", LogLevel::kDebug},
-                                          {"info", LogLevel::kInfo},
-                                          {"warning", LogLevel::kWarning},
-                                          {"error", LogLevel::kError},
-                                          {"off", LogLevel::kOff}};
-  return *levels;
-}
-
-void AddOptions(CLI::App& app, Texts& texts) {
-  app.add_option("--http-listen", texts.http_listen,
-                 "Where the page and signaling are served (127.0.0.1:9000); "
-                 "may be repeated, for IPv4 and IPv6")
-      ->type_name("ADDR:PORT");
-  app.add_option(
-         "--tls-certificate", texts.tls_certificate,
-         "A PEM file with the certificate and its chain: the HTTP ports "
-         "speak TLS then, for HTTP, WebSocket and TURN")
-      ->type_name("FILE");
-  app.add_option("--tls-key", texts.tls_key, "Its key, a PEM file")
-      ->type_name("FILE");
-  app.add_option("--public-url", texts.public_url,
-                 "Where people find this server, if a proxy in front or a name "
-                 "presents it (https://example.org/kyuu)")
-      ->type_name("URL");
-  app.add_option("--origin", texts.origins,
-                 "Other sites whose pages may connect (https://app.example), "
-                 "or \"*\"; may be repeated")
-      ->type_name("ORIGIN");
-  app.add_option("--proxy", texts.proxies,
-                 "Proxies in front, whose connections are many people's; may "
-                 "be repeated")
-      ->type_name("CIDR");
-  app.add_option("--metrics-from", texts.metrics_from,
-                 "Who may read /metrics, or \"none\" (loopback; nobody if a "
-                 "proxy is in front, by --proxy or --public-url); may be "
-                 "repeated")
-      ->type_name("CIDR");
-  app.add_option("--connections-per-address", texts.connections_per_address,
-                 "How many connections one address (or IPv6 /64) may have "
-                 "(2500, and a quarter of all)")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1'000'000));
-  app.add_option("--turn-listen", texts.turn_listen,
-                 "Where STUN and TURN are served over UDP (127.0.0.1:3478); "
-                 "may be repeated")
-      ->type_name("ADDR:PORT");
-  app.add_option("--relay-address", texts.relay_addresses,
-                 "The address peers see relayed packets come from; of this "
-                 "machine, or the one a NAT in front of it has (PUBLIC/PRIVATE "
-                 "tells of which of ours); may be repeated, for IPv4 and IPv6")
-      ->type_name("IP[/IP]");
-  app.add_option("--relay-ports", texts.relay_ports,
-                 "The ports of relayed addresses (49152-65535)")
-      ->type_name("LOW-HIGH");
-  app.add_option("--realm", texts.realm, "The realm of TURN's users (kyuu)")
-      ->type_name("NAME");
-  app.add_option("--user", texts.users,
-                 "Somebody who may relay, beside those who have joined by "
-                 "signaling; may be repeated")
-      ->type_name("NAME:PASSWORD");
-  app.add_option("--allow-peer", texts.allow_peers,
-                 "Peers that may be relayed to although they are loopback, "
-                 "private or otherwise special; may be repeated")
-      ->type_name("CIDR");
-  app.add_option("--threads", texts.threads,
-                 "Event loops that share the relaying (one per processor)")
-      ->type_name("N")
-      ->check(CLI::Range(1, kMaxThreads));
-  app.add_option("--log-level", texts.log_level,
-                 "debug, info, warning, error or off (info)")
-      ->type_name("LEVEL")
-      ->check(CLI::IsMember(LogLevels()));
-}
-
-// An error in the form "--flag: what is wrong".
-absl::Status At(absl::string_view flag, const absl::Status& status) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("--", flag, ": ", status.message()));
-}
-
-absl::StatusOr<std::pair<uint16_t, uint16_t>> ParsePorts(
-    absl::string_view text) {
-  const std::pair<absl::string_view, absl::string_view> ends =
-      absl::StrSplit(text, absl::MaxSplits('-', 1));
-  uint32_t low = 0, high = 0;
-  if (!absl::SimpleAtoi(ends.first, &low) ||
-      !absl::SimpleAtoi(ends.second, &high) || low < 1 || high > 65535 ||
-      low > high) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("not LOW-HIGH: \"", text, "\""));
+// What CLI11 has not understood.
+absl::Status Unknown(absl::string_view argument) {
+  const absl::string_view name = argument.substr(0, argument.find('='));
+  if (!absl::StartsWith(name, "-")) {
+    return Invalid(argument, "neither a flag nor a command");
   }
-  return std::make_pair(static_cast<uint16_t>(low),
-                        static_cast<uint16_t>(high));
+  std::vector<absl::string_view> flags;
+  for (const Setting& setting : Settings()) flags.push_back(setting.flag);
+  const absl::string_view nearest =
+      Nearest(name.substr(std::min<size_t>(2, name.size())), flags);
+  if (nearest.empty()) return Invalid(name, "there is no such flag");
+  return Invalid(name, absl::StrCat("there is no such flag; did you mean --",
+                                    nearest, "?"));
 }
 
-// Reads each of `texts` by `parse` into `values`, which keep their defaults if
-// there is none.
-template <typename Value>
-absl::Status ReadAll(absl::string_view flag,
-                     const std::vector<std::string>& texts,
-                     absl::StatusOr<Value> (*parse)(absl::string_view),
-                     std::vector<Value>& values) {
-  if (!texts.empty()) values.clear();
-  for (const std::string& text : texts) {
-    absl::StatusOr<Value> value = parse(text);
-    if (!value.ok()) return At(flag, value.status());
-    values.push_back(*std::move(value));
+absl::StatusOr<CommandLine> ReadCommandLine(
+    std::vector<std::string> arguments) {
+  CLI::App app{
+      "kyuud: people find each other here, and their browsers connect. Serves "
+      "the page, signaling, STUN and TURN.\nEach flag can be set by a variable "
+      "(KYUU_HTTP_LISTEN for --http-listen; lists with commas) or in a file of "
+      "TOML.\n\nkyuud check-config [FILE]   says whether it could start so\n"
+      "kyuud config default        prints a file of all settings\n"
+      "kyuud config doc            describes them in Markdown",
+      "kyuud"};
+  CommandLine line;
+  app.add_option("--config", line.file, "A file of settings, in TOML")
+      ->type_name("FILE");
+  std::vector<std::vector<std::string>> texts(Settings().size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const Setting& setting = Settings()[i];
+    const bool repeatable = setting.kind == Kind::kTexts;
+    app.add_option(
+           absl::StrCat("--", setting.flag), texts[i],
+           absl::StrCat(setting.doc, repeatable ? "; may be repeated" : ""))
+        ->type_name(std::string(setting.form))
+        ->allow_extra_args(false);
+  }
+  app.allow_extras();
+  // CLI11 takes arguments from the back.
+  std::reverse(arguments.begin(), arguments.end());
+  try {
+    app.parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out, problems;
+    if (app.exit(error, out, problems) != 0) {
+      return absl::InvalidArgumentError(error.what());
+    }
+    line.exit = Exit{0, out.str()};
+    return line;
+  }
+  if (const auto extras = app.remaining(); !extras.empty()) {
+    return Unknown(extras.front());
+  }
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const Setting& setting = Settings()[i];
+    if (texts[i].empty()) continue;
+    const std::string where = absl::StrCat("--", setting.flag);
+    if (setting.kind != Kind::kTexts && texts[i].size() > 1) {
+      return Invalid(where, "is there twice");
+    }
+    line.given.push_back({&setting, std::move(texts[i]), where});
+  }
+  return line;
+}
+
+// What the variables give; those that mean nothing go to `unknown`.
+std::vector<Given> ReadEnvironment(const Environment& environment,
+                                   std::vector<std::string>& unknown) {
+  std::vector<Given> given;
+  for (const auto& [name, value] : environment) {
+    if (!absl::StartsWith(name, "KYUU_") || name == kFileVariable) continue;
+    const auto setting = std::find_if(
+        Settings().begin(), Settings().end(),
+        [&name = name](const Setting& s) { return s.variable() == name; });
+    if (setting == Settings().end()) {
+      unknown.push_back(name);
+      continue;
+    }
+    std::vector<std::string> texts = {value};
+    if (setting->kind == Kind::kTexts) texts = absl::StrSplit(value, ',');
+    given.push_back({&*setting, std::move(texts), name});
+  }
+  return given;
+}
+
+absl::Status Apply(const std::vector<Given>& given, Config& config,
+                   std::vector<const Setting*>& set) {
+  for (const Given& value : given) {
+    const absl::Status status = value.setting->read(value.texts, config);
+    if (!status.ok()) return Invalid(value.where, status.message());
+    set.push_back(value.setting);
   }
   return absl::OkStatus();
 }
 
-// The texts without `word`, and whether it was there.
-bool TakeOut(absl::string_view word, std::vector<std::string>& texts) {
-  const auto end = std::remove(texts.begin(), texts.end(), word);
-  const bool found = end != texts.end();
-  texts.erase(end, texts.end());
-  return found;
+absl::Status ReadSecrets(Config& config) {
+  for (const std::string& name : config.rest_secret_files) {
+    std::ifstream file(name);
+    std::string secret;
+    std::getline(file, secret);
+    secret = std::string(absl::StripAsciiWhitespace(secret));
+    if (secret.empty()) {
+      return Invalid("auth.secret-files",
+                     absl::StrCat("no secret can be read from ", name));
+    }
+    config.turn.rest_secrets.push_back(std::move(secret));
+  }
+  return absl::OkStatus();
 }
 
-absl::Status UnderstandHttp(Texts& texts, Config& config) {
-  KYUU_RETURN_IF_ERROR(ReadAll("http-listen", texts.http_listen,
-                               TransportAddress::Parse, config.http_listen));
-  if (texts.tls_certificate.empty() != texts.tls_key.empty()) {
-    return At("tls-key", absl::InvalidArgumentError(
-                             "goes with --tls-certificate, and the reverse"));
+// What settings mean together.
+absl::Status Finish(const std::vector<const Setting*>& set, Config& config) {
+  if (config.tls_certificates.size() != config.tls_keys.size()) {
+    return Invalid("--tls-key", "goes with --tls-certificate, and the reverse");
   }
-  config.tls_certificate = texts.tls_certificate;
-  config.tls_key = texts.tls_key;
-  if (!texts.public_url.empty()) {
-    const auto url = PublicUrl::Parse(texts.public_url);
-    if (!url.ok()) return At("public-url", url.status());
-    config.public_url = *url;
-  }
-  config.any_origin = TakeOut("*", texts.origins);
-  KYUU_RETURN_IF_ERROR(
-      ReadAll("origin", texts.origins, WebOrigin::Parse, config.origins));
-  KYUU_RETURN_IF_ERROR(
-      ReadAll("proxy", texts.proxies, IpPrefix::Parse, config.proxies));
-  const bool nobody = TakeOut("none", texts.metrics_from);
   const bool proxied = config.public_url.has_value() || !config.proxies.empty();
-  if (nobody || proxied) config.metrics_from.clear();
-  KYUU_RETURN_IF_ERROR(ReadAll("metrics-from", texts.metrics_from,
-                               IpPrefix::Parse, config.metrics_from));
-  config.connections_per_address = texts.connections_per_address;
-  return absl::OkStatus();
-}
-
-// "PUBLIC" or "PUBLIC/PRIVATE".
-absl::StatusOr<Config::RelayAddress> ParseRelayAddress(absl::string_view text) {
-  const std::vector<std::string> parts =
-      absl::StrSplit(text, absl::MaxSplits('/', 1));
-  std::vector<IpAddress> addresses;
-  for (const std::string& part : parts) {
-    const auto address = IpAddress::Parse(part);
-    if (!address.ok()) return address.status();
-    if (address->IsAny() || address->IsMulticast()) {
-      return absl::InvalidArgumentError("not the address of a machine");
-    }
-    addresses.push_back(*address);
+  const bool told = std::any_of(set.begin(), set.end(), [](const Setting* s) {
+    return s->flag == "metrics-from";
+  });
+  if (proxied && !told) config.metrics_from.clear();
+  if (config.mode == Mode::kStun) {
+    config.turn.service = turn::ServerOptions::Service::kStun;
   }
-  if (addresses.size() == 1) {
-    return Config::RelayAddress{addresses[0], std::nullopt};
+  if (config.mode == Mode::kHttp) config.turn_listen.clear();
+  if (config.http_listen.empty() && config.turn_listen.empty()) {
+    return Invalid("--turn-listen",
+                   "nothing is served: neither over UDP nor over TCP");
   }
-  if (addresses[0].family() != addresses[1].family()) {
-    return absl::InvalidArgumentError("an IPv4 and an IPv6 address: \"" +
-                                      std::string(text) + "\"");
-  }
-  return Config::RelayAddress{addresses[0], addresses[1]};
-}
-
-absl::Status ReadUsers(const std::vector<std::string>& texts,
-                       std::vector<Config::User>& users) {
-  for (const std::string& text : texts) {
-    const size_t colon = text.find(':');
-    if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
-      // The text may be a password: it is not repeated.
-      return At("user", absl::InvalidArgumentError("not NAME:PASSWORD"));
-    }
-    const std::string name = text.substr(0, colon);
-    if (std::any_of(users.begin(), users.end(),
-                    [&](const Config::User& u) { return u.name == name; })) {
-      return At("user", absl::InvalidArgumentError(
-                            absl::StrCat("\"", name, "\" is there twice")));
-    }
-    users.push_back({name, text.substr(colon + 1)});
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<Config> Understand(Texts texts) {
-  Config config;
-  KYUU_RETURN_IF_ERROR(UnderstandHttp(texts, config));
-  KYUU_RETURN_IF_ERROR(ReadAll("turn-listen", texts.turn_listen,
-                               TransportAddress::Parse, config.turn_listen));
-  KYUU_RETURN_IF_ERROR(ReadAll("relay-address", texts.relay_addresses,
-                               ParseRelayAddress, config.relay_addresses));
-  if (!texts.relay_ports.empty()) {
-    const auto ports = ParsePorts(texts.relay_ports);
-    if (!ports.ok()) return At("relay-ports", ports.status());
-    config.relay_port_low = ports->first;
-    config.relay_port_high = ports->second;
-  }
-  if (!texts.realm.empty()) config.realm = texts.realm;
-  KYUU_RETURN_IF_ERROR(ReadUsers(texts.users, config.users));
-  KYUU_RETURN_IF_ERROR(ReadAll("allow-peer", texts.allow_peers, IpPrefix::Parse,
-                               config.allow_peers));
-  config.threads = texts.threads;
   if (config.threads == 0) {
     config.threads = std::clamp(
         static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
   }
-  config.log_level = LogLevels().at(texts.log_level);
-  return config;
+  KYUU_RETURN_IF_ERROR(ReadSecrets(config));
+  return config.turn.Validate();
 }
 
-// Turns KYUU_ variables into flags, for options that were not given. Returns
-// those that mean nothing.
-std::vector<std::string> AddEnvironment(
-    const CLI::App& app,
-    const std::vector<std::pair<std::string, std::string>>& environment,
-    std::vector<std::string>& arguments) {
-  std::vector<std::string> unknown;
-  const std::vector<std::string> given = arguments;
-  for (const auto& [name, value] : environment) {
-    if (!absl::StartsWith(name, "KYUU_")) continue;
-    const std::string flag = absl::StrCat(
-        "--", absl::StrReplaceAll(absl::AsciiStrToLower(name.substr(5)),
-                                  {{"_", "-"}}));
-    const CLI::Option* option = app.get_option_no_throw(flag);
-    if (option == nullptr || option->get_expected_max() == 0) {
-      unknown.push_back(name);
-      continue;
-    }
-    if (std::any_of(given.begin(), given.end(), [&](const std::string& a) {
-          return a == flag || absl::StartsWith(a, flag + "=");
-        })) {
-      continue;
-    }
-    if (option->get_expected_max() == 1) {
-      arguments.push_back(absl::StrCat(flag, "=", value));
-      continue;
-    }
-    for (absl::string_view part : absl::StrSplit(value, ',')) {
-      arguments.push_back(absl::StrCat(flag, "=", part));
-    }
+// "check-config [FILE]" is "--config FILE" for the rest.
+std::optional<Exit> TakeCommand(std::vector<std::string>& arguments,
+                                Config::Command& command) {
+  if (arguments.empty()) return std::nullopt;
+  if (arguments[0] == "config") {
+    const std::string what = arguments.size() == 2 ? arguments[1] : "";
+    if (what == "default") return Exit{0, DefaultFile()};
+    if (what == "doc") return Exit{0, SettingsAsMarkdown()};
+    return Exit{2, "kyuud: config default, or config doc\n"};
   }
-  return unknown;
+  if (arguments[0] != "check-config") return std::nullopt;
+  command = Config::Command::kCheck;
+  arguments.erase(arguments.begin());
+  if (!arguments.empty() && !absl::StartsWith(arguments[0], "-")) {
+    arguments.insert(arguments.begin(), "--config");
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<std::variant<Config, Exit>> Read(
+    std::vector<std::string> arguments, const Environment& environment) {
+  Config config;
+  if (auto exit = TakeCommand(arguments, config.command)) return *exit;
+  KYUU_ASSIGN_OR_RETURN(CommandLine line,
+                        ReadCommandLine(std::move(arguments)));
+  if (line.exit.has_value()) return *std::move(line.exit);
+  config.file = line.file;
+  for (const auto& [name, value] : environment) {
+    if (config.file.empty() && name == kFileVariable) config.file = value;
+  }
+  std::vector<const Setting*> set;
+  if (!config.file.empty()) {
+    KYUU_ASSIGN_OR_RETURN(const std::vector<Given> given,
+                          ReadConfigFile(config.file));
+    KYUU_RETURN_IF_ERROR(Apply(given, config, set));
+  }
+  KYUU_RETURN_IF_ERROR(Apply(
+      ReadEnvironment(environment, config.unknown_variables), config, set));
+  KYUU_RETURN_IF_ERROR(Apply(line.given, config, set));
+  KYUU_RETURN_IF_ERROR(Finish(set, config));
+  return config;
 }
 
 }  // namespace
@@ -297,35 +222,10 @@ std::vector<std::string> AddEnvironment(
 std::variant<Config, Exit> ReadConfig(
     const std::vector<std::string>& arguments,
     const std::vector<std::pair<std::string, std::string>>& environment) {
-  CLI::App app{
-      "kyuud: people find each other here, and their browsers connect. Serves "
-      "the page, signaling, STUN and TURN.\nEach flag can be set by a variable "
-      "(KYUU_HTTP_LISTEN for --http-listen; lists with commas) or in a file.",
-      "kyuud"};
-  Texts texts;
-  AddOptions(app, texts);
-  app.set_config("--config", "", "A file of lines like http-listen=ADDR:PORT")
-      ->type_name("FILE");
-  app.allow_config_extras(CLI::config_extras_mode::error);
-  const auto wrong = [](const absl::Status& status) {
-    return Exit{2, absl::StrCat("kyuud: ", status.message(), "\n")};
-  };
-  std::vector<std::string> all = arguments;
-  std::vector<std::string> unknown = AddEnvironment(app, environment, all);
-  // CLI11 takes arguments from the back.
-  std::reverse(all.begin(), all.end());
-  try {
-    app.parse(all);
-  } catch (const CLI::ParseError& error) {
-    std::ostringstream out, problems;
-    const int code = app.exit(error, out, problems);
-    if (code == 0) return Exit{0, out.str()};
-    return wrong(absl::InvalidArgumentError(error.what()));
-  }
-  absl::StatusOr<Config> config = Understand(std::move(texts));
-  if (!config.ok()) return wrong(config.status());
-  config->unknown_variables = std::move(unknown);
-  return *std::move(config);
+  absl::StatusOr<std::variant<Config, Exit>> result =
+      Read(arguments, environment);
+  if (result.ok()) return *std::move(result);
+  return Exit{2, absl::StrCat("kyuud: ", result.status().message(), "\n")};
 }
 
 }  // namespace kyuu::tools

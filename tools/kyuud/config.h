@@ -3,6 +3,7 @@
 #ifndef KYUU_TOOLS_KYUUD_CONFIG_H_
 #define KYUU_TOOLS_KYUUD_CONFIG_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,41 +11,23 @@
 #include <variant>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/address.h"
+#include "net/stream_port.h"
 #include "tools/kyuud/routes.h"
+#include "turn/server_options.h"
 
 namespace kyuu::tools {
 
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError, kOff };
+enum class LogFormat : uint8_t { kText, kJson };
+// What is served of page and signaling, STUN, and TURN. /healthz and /metrics
+// are always served where HTTP is listened for.
+enum class Mode : uint8_t { kAll, kTurn, kStun, kHttp };
 
-// Config is what the flags set; its defaults are the safe ones.
+// Config is what the settings set; its defaults are the safe ones. What each
+// field is for: tools/kyuud/settings.cc.
 struct Config {
-  struct User {
-    std::string name;
-    std::string password;
-
-    friend bool operator==(const User&, const User&) = default;
-  };
-
-  std::vector<TransportAddress> http_listen = {
-      {IpAddress::V4(127, 0, 0, 1), 9000}};
-  // With both, the HTTP ports speak TLS.
-  std::string tls_certificate;
-  std::string tls_key;
-  std::optional<PublicUrl> public_url;
-  std::vector<WebOrigin> origins;
-  bool any_origin = false;  // --origin "*".
-  // Proxies in front, behind each of which are many clients.
-  std::vector<IpPrefix> proxies;
-  // Who may read /metrics: loopback unless told otherwise, and then only while
-  // nothing says that a proxy is in front, which would speak for the world.
-  std::vector<IpPrefix> metrics_from = {IpPrefix::Parse("127.0.0.0/8").value(),
-                                        IpPrefix::Parse("::1").value()};
-  // Connections of one address, and sessions.
-  size_t connections_per_address = 2'500;
-  std::vector<TransportAddress> turn_listen = {
-      {IpAddress::V4(127, 0, 0, 1), 3478}};
   // Where relayed packets are seen to come from, and which of our addresses
   // that is, if another and said.
   struct RelayAddress {
@@ -53,22 +36,51 @@ struct Config {
 
     friend bool operator==(const RelayAddress&, const RelayAddress&) = default;
   };
+
+  Mode mode = Mode::kAll;
+  int threads = 0;  // As read, never 0: the machine's processors.
+
+  std::vector<TransportAddress> http_listen = {
+      {IpAddress::V4(127, 0, 0, 1), 9000}};
+  std::optional<PublicUrl> public_url;
+  std::vector<WebOrigin> origins;
+  bool any_origin = false;
+  std::vector<IpPrefix> proxies;
+  // Loopback unless told otherwise, and then only while nothing says that a
+  // proxy is in front, which would speak for the world.
+  std::vector<IpPrefix> metrics_from = {IpPrefix::Parse("127.0.0.0/8").value(),
+                                        IpPrefix::Parse("::1").value()};
+
+  // With any, the HTTP ports speak TLS. As many keys as certificates.
+  std::vector<std::string> tls_certificates;
+  std::vector<std::string> tls_keys;
+
+  std::vector<TransportAddress> turn_listen = {
+      {IpAddress::V4(127, 0, 0, 1), 3478}};
   std::vector<RelayAddress> relay_addresses;
-  uint16_t relay_port_low = 49152;
-  uint16_t relay_port_high = 65535;
-  std::string realm = "kyuu";
-  std::vector<User> users;
-  std::vector<IpPrefix> allow_peers;
-  // Relayed addresses at once: what the descriptors allow of it.
-  size_t relays_max = 16'384;
-  int threads = 1;  // The machine's processors unless told otherwise.
+  // All that the server itself knows; addresses and listeners are the driver's.
+  turn::ServerOptions turn;
+  std::vector<std::string> rest_secret_files;  // As read, in turn.rest_secrets.
+
+  size_t connections_max = net::StreamPortOptions().max_streams;
+  size_t connections_per_address = 2'500;
+
+  absl::Duration drain_timeout;
+
   LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+
+  // What the program is to do with it.
+  enum class Command : uint8_t { kServe, kCheck };
+  Command command = Command::kServe;
+  // The file that it was read from, if any.
+  std::string file;
   // KYUU_ variables that set nothing. No error, since the environment is shared
   // with other programs, but worth a warning.
   std::vector<std::string> unknown_variables;
 };
 
-// An answer that ends the program at once: help, version, or what is wrong.
+// An answer that ends the program at once: help, defaults, or what is wrong.
 struct Exit {
   int code = 0;
   std::string text;
@@ -76,8 +88,10 @@ struct Exit {
 
 // ReadConfig puts the configuration together: a flag overrides a variable of
 // `environment` (KYUU_HTTP_LISTEN for --http-listen; lists are separated by
-// commas), which overrides the file named by --config. An unknown flag or key
-// of the file is an error.
+// commas), which overrides the file named by --config. An unknown flag, or key
+// of the file, or a value of the wrong type is an error, told with its place
+// and the name that comes nearest. `arguments` may begin with a command:
+// "check-config [FILE]", "config default" or "config doc".
 std::variant<Config, Exit> ReadConfig(
     const std::vector<std::string>& arguments,
     const std::vector<std::pair<std::string, std::string>>& environment);

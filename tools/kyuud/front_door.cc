@@ -241,17 +241,25 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   if (request.path == kMetricsPath && metrics_) {
     return AnswerMetrics(guest, request);
   }
-  if (request.path == signaling::kSignalingPath) {
+  const bool signaling =
+      request.path == signaling::kSignalingPath &&
+      options_.sockets == FrontDoorOptions::Signaling::kServed;
+  if (draining_ &&
+      (request.path == "/healthz" || request.path == "/readyz" || signaling)) {
+    // Fails only without an open request, and this one is.
+    (void)guest.connection.Respond(net::Loop::Now(),
+                                   TextResponse(503, "draining"));
+    return;
+  }
+  if (signaling) {
     // A page cannot read what its WebSocket was answered, but this.
     if (const auto refusal = routes_.RefuseUpgrade(request, true)) {
       return Refuse(guest, *refusal);
     }
   }
   // Fails only without an open request, and this one is.
-  (void)guest.connection.Respond(net::Loop::Now(),
-                                 request.path == signaling::kSignalingPath
-                                     ? UpgradeRequired()
-                                     : pages_.Answer(request));
+  (void)guest.connection.Respond(
+      net::Loop::Now(), signaling ? UpgradeRequired() : pages_.Answer(request));
 }
 
 void FrontDoor::AnswerMetrics(Guest& guest,
@@ -290,6 +298,10 @@ void FrontDoor::On(Guest& guest, signaling::UpgradeRequested requested) {
           routes_.RefuseUpgrade(request, requested.offers_kyuu)) {
     return Refuse(guest, *refusal);
   }
+  if (options_.sockets == FrontDoorOptions::Signaling::kNone) {
+    return Refuse(guest, {404, "There is nothing here."});
+  }
+  if (draining_) return Refuse(guest, {503, "draining"});
   guest.name = routes_.NameOf(request);
   const absl::Status connected =
       server_.Connect(now, guest.id, ShareOf(guest.driver->path().remote.ip));

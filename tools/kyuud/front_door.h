@@ -37,6 +37,9 @@ struct FrontDoorOptions {
   net::StreamPortOptions port;
   net::StreamDriverOptions driver;
   RouteOptions routes;
+  // Whether there are WebSockets.
+  enum class Signaling : uint8_t { kServed, kNone };
+  Signaling sockets = Signaling::kServed;
   // What all clients together may make us hold: answers and messages that they
   // do not read, requests and messages that they do not end. Whoever makes us
   // hold most is cut first. A quarter of a small machine.
@@ -67,6 +70,11 @@ class FrontDoor {
   // They hold permits of the door's port: none may outlive it.
   using TurnHandler = absl::AnyInvocable<void(net::AcceptedStream)>;
   void ServeTurn(TurnHandler handler) { turn_ = std::move(handler); }
+  // Other routes for requests from now on.
+  void SetRoutes(RouteOptions routes) { routes_ = Routes(std::move(routes)); }
+  // From now on /healthz says 503 and new WebSockets are refused, so that who
+  // balances the load sends people elsewhere. Those that there are go on.
+  void Drain() { draining_ = true; }
   // As net::StreamPort::SetTls().
   void SetTls(net::TlsContext tls) { port_.SetTls(std::move(tls)); }
   // Writes down what the door knows of them.
@@ -107,7 +115,7 @@ class FrontDoor {
   const StaticPages& pages_;
   IceProvider& ice_;
   const FrontDoorOptions options_;
-  const Routes routes_;
+  Routes routes_;
   signaling::Server server_;
   net::StreamBuffer buffer_;
   net::StreamMemory memory_;
@@ -115,6 +123,7 @@ class FrontDoor {
   DoorStats stats_;
   MetricsSource metrics_;
   TurnHandler turn_;
+  bool draining_ = false;
   uint64_t next_id_ = 1;
   std::deque<uint64_t> dirty_;
   net::Alarm alarm_;

@@ -233,7 +233,7 @@ class KyuudTest(KyuudTestCase):
             server.process.send_signal(number)
             self.assertEqual(get(server.http_port, "/healthz")[0], 200)
         self.assertEqual(server.stop(), 0)
-        self.assertIn("configuration of the start is kept", server.errors)
+        self.assertIn("reloaded; changed: nothing", server.errors)
         self.assertRegex(server.errors, r"\d+ connections, \d+ sessions")
 
     def test_what_is_no_http_is_told_at_once(self):

@@ -112,7 +112,7 @@ class KyuudTlsTest(KyuudTestCase):
         TcpTurn(server.http_port, "a", "1", tls=after).socket.close()
         self.assertEqual(client.ask(0x0001)[0], 0x0101)
         self.assertEqual(server.stop(), 0)
-        self.assertIn("the certificates stay as they were", server.errors)
+        self.assertIn("not reloaded, all is as it was", server.errors)
         type(self).make(self.certificate, self.key)
 
     def test_a_bad_certificate_ends_the_start(self):

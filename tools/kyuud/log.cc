@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -12,6 +13,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "nlohmann/json.hpp"
+#include "spdlog/formatter.h"
 #include "spdlog/spdlog.h"
 
 namespace kyuu::tools {
@@ -21,6 +25,41 @@ namespace {
 constexpr size_t kChunkBytes = 4096;
 // How often a writer without room looks whether it is to end.
 constexpr int kLookMilliseconds = 50;
+
+// Between a message and its fields, for the formatter of JSON. Messages have no
+// line feed.
+constexpr char kDivider = '\n';
+std::atomic<LogFormat> format_now = LogFormat::kText;
+
+std::string Dump(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+// One object a line.
+class JsonFormatter final : public spdlog::formatter {
+ public:
+  void format(const spdlog::details::log_msg& message,
+              spdlog::memory_buf_t& out) override {
+    const absl::string_view payload(message.payload.data(),
+                                    message.payload.size());
+    const size_t divider = payload.find(kDivider);
+    const auto level = spdlog::level::to_string_view(message.level);
+    std::string line = absl::StrCat(
+        "{\"time\":\"",
+        absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromChrono(message.time),
+                         absl::UTCTimeZone()),
+        "\",\"level\":\"", absl::string_view(level.data(), level.size()),
+        "\",\"message\":", Dump(std::string(payload.substr(0, divider))));
+    if (divider != absl::string_view::npos) {
+      absl::StrAppend(&line, payload.substr(divider + 1));
+    }
+    line += "}\n";
+    out.append(line.data(), line.data() + line.size());
+  }
+  std::unique_ptr<spdlog::formatter> clone() const override {
+    return std::make_unique<JsonFormatter>();
+  }
+};
 
 const char* ColorOf(spdlog::level::level_enum level) {
   if (level >= spdlog::level::err) return "\033[31m";
@@ -124,17 +163,48 @@ void LogSink::WriteSome(std::string& text) {
   }
 }
 
-void StartLog(LogLevel level) {
+void StartLog(LogLevel level, LogFormat format) {
   std::signal(SIGPIPE, SIG_IGN);
-  auto logger = std::make_shared<spdlog::logger>(
-      "kyuud", std::make_shared<LogSink>(STDERR_FILENO, LogSink::Options{}));
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
-                      spdlog::pattern_time_type::utc);
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+      "kyuud", std::make_shared<LogSink>(STDERR_FILENO, LogSink::Options{})));
+  ChangeLog(level, format);
+}
+
+void FormatAsJson(spdlog::logger& logger) {
+  logger.set_formatter(std::make_unique<JsonFormatter>());
+}
+
+void ChangeLog(LogLevel level, LogFormat format) {
+  spdlog::logger& logger = *spdlog::default_logger();
+  // Fields that come too late for JSON would be seen in a text.
+  if (format == LogFormat::kJson) FormatAsJson(logger);
+  format_now = format;
+  if (format == LogFormat::kText) {
+    logger.set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
+                       spdlog::pattern_time_type::utc);
+  }
   static constexpr spdlog::level::level_enum kLevels[] = {
       spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
       spdlog::level::err, spdlog::level::off};
-  logger->set_level(kLevels[static_cast<size_t>(level)]);
-  spdlog::set_default_logger(std::move(logger));
+  logger.set_level(kLevels[static_cast<size_t>(level)]);
+}
+
+void LogLine(spdlog::level::level_enum level, absl::string_view message,
+             std::initializer_list<LogField> fields) {
+  if (!spdlog::default_logger_raw()->should_log(level)) return;
+  std::string text(message);
+  if (format_now == LogFormat::kJson) {
+    text += kDivider;
+    for (const LogField& field : fields) {
+      std::visit(
+          [&](const auto& value) {
+            absl::StrAppend(&text, ",", Dump(std::string(field.name)), ":",
+                            Dump(value));
+          },
+          field.value);
+    }
+  }
+  spdlog::log(level, "{}", text);
 }
 
 uint64_t DroppedLogLines() {

@@ -8,12 +8,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <initializer_list>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
+#include <variant>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "spdlog/common.h"
+#include "spdlog/logger.h"
 #include "spdlog/sinks/base_sink.h"
 #include "tools/kyuud/config.h"
 
@@ -60,7 +65,23 @@ class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
 
 // StartLog makes spdlog's default logger write to stderr by a LogSink, and
 // ignores SIGPIPE, which a closed stderr or socket would raise.
-void StartLog(LogLevel level);
+void StartLog(LogLevel level, LogFormat format);
+// Changes what was started. Lines of other threads that are being written may
+// still have the old form.
+void ChangeLog(LogLevel level, LogFormat format);
+
+// LogField is a value by itself, for programs that read the log. Text that is
+// no UTF-8 must have been escaped.
+struct LogField {
+  absl::string_view name;
+  std::variant<std::string, int64_t, double> value;
+};
+// Writes `message`, which has no line feed. Logs of JSON have the fields beside
+// it: {"time":"...Z","level":"info","message":"...","NAME":VALUE,...}.
+void LogLine(spdlog::level::level_enum level, absl::string_view message,
+             std::initializer_list<LogField> fields);
+// Makes a logger write such objects.
+void FormatAsJson(spdlog::logger& logger);
 // Lines that were dropped since the start.
 uint64_t DroppedLogLines();
 // Writes what waits, as far as somebody reads it, and ends the thread.

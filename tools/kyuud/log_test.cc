@@ -54,6 +54,21 @@ TEST(LogSinkTest, LinesArriveInOrder) {
   EXPECT_EQ(sink->dropped(), 0u);
 }
 
+TEST(LogSinkTest, JsonIsAnObjectInEachLine) {
+  Pipe pipe;
+  const auto sink = std::make_shared<LogSink>(pipe.ends[1], LogSink::Options{});
+  spdlog::logger logger("test", sink);
+  FormatAsJson(logger);
+  logger.warn("a \"b\" \\ \x01 \xff {}", "\xc3\xa9");
+  logger.info("last");
+  const std::string all = pipe.ReadUntil("last\"}\n");
+  EXPECT_THAT(all, testing::MatchesRegex(
+                       "\\{\"time\":\"....-..-..T..:..:......Z\",\"level\":"
+                       "\"warning\",\"message\":\"a .*\"\\}\n.*\n"));
+  EXPECT_THAT(all, testing::HasSubstr(R"("a \"b\" \\ \u0001 )"
+                                      "\xef\xbf\xbd \xc3\xa9\"}\n"));
+}
+
 // T10: a synchronous sink on the loop's thread stops the server.
 TEST(LogSinkTest, AReaderThatStandsStillCostsLinesNotTime) {
   Pipe pipe;

@@ -105,7 +105,7 @@ class Routes {
   bool MayConnect(const signaling::HttpRequest& request,
                   const WebOrigin& origin) const;
 
-  const RouteOptions options_;
+  RouteOptions options_;
 };
 
 // A response with a line of text.

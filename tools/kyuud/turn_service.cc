@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <utility>
-#include <variant>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "base/counters.h"
 #include "spdlog/spdlog.h"
+#include "tools/kyuud/relay_log.h"
 
 namespace kyuu::tools {
 namespace {
@@ -20,62 +18,18 @@ IpPrefix Prefix(absl::string_view text) {
 
 // Whom relayed packets may reach beside the public internet.
 void SetPeerPolicy(const Config& config, turn::ServerOptions& options) {
-  options.allow_peers = config.allow_peers;
   // Two clients that can only relay meet between their relayed addresses.
   options.own_relays = turn::ServerOptions::OwnRelays::kAllow;
-  const bool loopback_only =
-      std::all_of(config.turn_listen.begin(), config.turn_listen.end(),
-                  [](const TransportAddress& a) { return a.ip.IsLoopback(); });
-  if (!loopback_only) return;
+  // Over TCP clients come in where HTTP does.
+  for (const auto* listens : {&config.turn_listen, &config.http_listen}) {
+    for (const TransportAddress& listen : *listens) {
+      if (!listen.ip.IsLoopback()) return;
+    }
+  }
   // Clients are programs of this machine, and so may their peers be: nothing
   // else is opened, since a proxy on this machine would open it to everybody.
   options.allow_peers.push_back(Prefix("127.0.0.0/8"));
   options.allow_peers.push_back(Prefix("::1/128"));
-}
-
-// Names come from clients: what is not printable is escaped.
-void Log(const relay::AllocationMade& made) {
-  spdlog::info("turn: {} relays from {} for {}", made.client.remote.ToString(),
-               made.relayed.ToString(), absl::CHexEscape(made.username));
-}
-void Log(const relay::AllocationEnded& ended) {
-  const auto& traffic = ended.traffic;
-  spdlog::info(
-      "turn: {} for {} at {} ended: {}; {} s, to peers {} bytes in {} "
-      "datagrams, to the client {} bytes in {} datagrams",
-      ended.relayed.ToString(), absl::CHexEscape(ended.username),
-      ended.client.remote.ToString(), std::string(relay::ToText(ended.reason)),
-      absl::ToInt64Seconds(net::Loop::Now() - ended.made),
-      traffic.bytes_to_peers, traffic.to_peers, traffic.bytes_to_clients,
-      traffic.to_clients);
-}
-// Clients ask again and again: one line a second tells of all.
-void Log(const relay::AllocationRefused& refused) {
-  static absl::Time next = absl::InfinitePast();
-  static uint64_t untold = 0;
-  const absl::Time now = net::Loop::Now();
-  if (now < next) {
-    ++untold;
-    return;
-  }
-  next = now + absl::Seconds(1);
-  spdlog::warn(
-      "turn: {} at {} gets no relay: {} ({} others since the last)",
-      absl::CHexEscape(refused.username), refused.client.remote.ToString(),
-      std::string(relay::ToText(refused.reason)), std::exchange(untold, 0));
-}
-void Log(const relay::OpenFailed& failed) {
-  spdlog::debug("turn: {}", failed.status.ToString());
-}
-void Log(const relay::AddressesChanged& changed) {
-  std::vector<std::string> relays;
-  for (const auto& relay : changed.relay) {
-    relays.push_back(relay.told().ToString());
-  }
-  spdlog::info(
-      "turn: the addresses of this machine have changed; relaying "
-      "from {}",
-      relays.empty() ? "none" : absl::StrJoin(relays, " and "));
 }
 
 // A server that listens on every address is reached by the name by which the
@@ -91,18 +45,11 @@ std::string Advertise(const TransportAddress& listener,
 relay::Options RelayOptions(const Config& config,
                             std::vector<TransportAddress> services) {
   relay::Options options;
+  options.server = config.turn;
   options.server.listeners = std::move(services);
   options.listen = config.turn_listen;
   options.threads = config.threads;
-  turn::ServerOptions& server = options.server;
-  server.realm = config.realm;
-  for (const Config::User& user : config.users) {
-    server.users.push_back({user.name, user.password});
-  }
-  server.allocations_max = config.relays_max;
-  server.relay_port_low = config.relay_port_low;
-  server.relay_port_high = config.relay_port_high;
-  SetPeerPolicy(config, server);
+  SetPeerPolicy(config, options.server);
   for (const Config::RelayAddress& given : config.relay_addresses) {
     if (given.bind.has_value()) {
       options.relay_addresses.push_back({*given.bind, given.told});
@@ -122,9 +69,7 @@ absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
       proxied ? std::vector<TransportAddress>() : services;
   absl::StatusOr<std::unique_ptr<relay::Cluster>> cluster =
       relay::Cluster::Open(RelayOptions(config, std::move(services)), loop,
-                           [](const relay::Event& event) {
-                             std::visit([](const auto& e) { Log(e); }, event);
-                           });
+                           RelayLog(random));
   if (!cluster.ok()) return cluster.status();
   return std::unique_ptr<TurnService>(
       new TurnService(*std::move(cluster), std::move(streams), config, random));
@@ -135,10 +80,25 @@ TurnService::TurnService(std::unique_ptr<relay::Cluster> cluster,
                          const Config& config, Random& random)
     : cluster_(std::move(cluster)),
       stream_listeners_(std::move(stream_listeners)),
-      tls_(!config.tls_certificate.empty()),
+      tls_(!config.tls_certificates.empty()),
+      config_(config),
       random_(random) {}
 
 TurnService::~TurnService() { Close(); }
+
+absl::Status TurnService::Reload(const Config& config) {
+  turn::ServerOptions options = RelayOptions(config, {}).server;
+  options.admission = admission_;
+  const absl::Status status = cluster_->SetOptions(options);
+  if (status.ok()) config_ = config;
+  return status;
+}
+
+void TurnService::Drain() {
+  admission_ = turn::ServerOptions::Admission::kDraining;
+  // What works with other words works with this one, too.
+  (void)Reload(config_);
+}
 
 void TurnService::Close() {
   if (std::exchange(closed_, true)) return;
@@ -152,6 +112,7 @@ void TurnService::Close() {
 
 void TurnService::Open(const std::string& session, const std::string& host,
                        absl::AnyInvocable<void(Servers)> done) {
+  if (config_.mode != Mode::kAll) return done({});
   signaling::IceServer stun, turn;
   for (const TransportAddress& listener : cluster_->listeners()) {
     const std::string at = Advertise(listener, host);

@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/address.h"
 #include "base/random.h"
@@ -18,6 +19,7 @@
 #include "relay/cluster.h"
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/ice_provider.h"
+#include "turn/server_options.h"
 
 namespace kyuu::tools {
 
@@ -45,6 +47,10 @@ class TurnService final : public IceProvider {
   void Admit(net::AcceptedStream accepted) {
     cluster_->Admit(std::move(accepted));
   }
+  // Takes what may change of `config`: as relay::Cluster::SetOptions.
+  absl::Status Reload(const Config& config);
+  // From now on no new allocations are made; those that there are go on.
+  void Drain();
   // Ends all allocations and streams, and logs totals; nothing the second time.
   void Close();
 
@@ -63,6 +69,9 @@ class TurnService final : public IceProvider {
   // Where clients come in by TCP, as far as they are told.
   const std::vector<TransportAddress> stream_listeners_;
   const bool tls_;
+  Config config_;
+  turn::ServerOptions::Admission admission_ =
+      turn::ServerOptions::Admission::kOpen;
   bool closed_ = false;
   Random& random_;
   // Of the sessions that are not over.

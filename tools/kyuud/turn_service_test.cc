@@ -34,11 +34,20 @@ TEST(RelayOptionsTest, ListenersOnLoopbackOpenLoopbackOnly) {
 TEST(RelayOptionsTest, ListenersElsewhereOpenNothingButWhatIsNamed) {
   Config config;
   config.turn_listen.push_back({Ip("0.0.0.0"), 3478});
-  config.allow_peers = {Block("10.0.0.0/8")};
+  config.turn.allow_peers = {Block("10.0.0.0/8")};
   const relay::Options options = RelayOptions(config, {{Ip("0.0.0.0"), 9000}});
-  EXPECT_EQ(options.server.allow_peers, config.allow_peers);
+  EXPECT_EQ(options.server.allow_peers, config.turn.allow_peers);
   EXPECT_EQ(options.server.listeners,
             (std::vector<TransportAddress>{{Ip("0.0.0.0"), 9000}}));
+}
+
+// Clients come by TCP, too.
+TEST(RelayOptionsTest, ListenersOfHttpElsewhereOpenNothing) {
+  Config config;
+  config.http_listen = {{Ip("0.0.0.0"), 9000}};
+  EXPECT_FALSE(Opens(RelayOptions(config, {}), "127.0.0.1"));
+  config.turn_listen.clear();
+  EXPECT_FALSE(Opens(RelayOptions(config, {}), "127.0.0.1"));
 }
 
 // Whether an address without a private one is ours or a NAT's is the relay's to

@@ -34,10 +34,10 @@ class Kyuud:
                                         stderr=stderr, text=True, env=environment,
                                         preexec_fn=limit)
         self.lines = []
-        while not self.lines or (self.lines[-1] and "TURN on udp" not in self.lines[-1]):
+        while not self.lines or (self.lines[-1] and " on udp " not in self.lines[-1]):
             self.lines.append(self.process.stdout.readline())
         page = re.search(r"https?://127\.0\.0\.1:(\d+)/", self.lines[0])
-        turn = re.search(r"TURN on udp 127\.0\.0\.1:(\d+)", self.lines[-1])
+        turn = re.search(r"STUN.* on udp 127\.0\.0\.1:(\d+)", self.lines[-1])
         if not page or not turn:
             raise AssertionError(f"{self.lines}\n{self.process.communicate()[1]}")
         self.http_port, self.turn_port = int(page[1]), int(turn[1])

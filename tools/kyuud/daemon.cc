@@ -1,0 +1,382 @@
+#include "tools/kyuud/daemon.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "base/status_macros.h"
+#include "net/interfaces.h"
+#include "net/stream_port.h"
+#include "net/tcp.h"
+#include "net/tls.h"
+#include "spdlog/spdlog.h"
+#include "tools/kyuud/log.h"
+#include "tools/kyuud/process_stats.h"
+#include "tools/kyuud/settings.h"
+#include "web/files.h"
+
+namespace kyuu::tools {
+namespace {
+
+// How often a drain looks whether the last allocation has ended.
+constexpr absl::Duration kDrainLook = absl::Milliseconds(100);
+
+// Descriptors beside connections and relays: standard ones, the log, signals,
+// spares; and for each loop its own two and its listeners, of which a wildcard
+// makes some.
+size_t ReservedDescriptors(const Config& config) {
+  return 20 + config.http_listen.size() * 2 +
+         static_cast<size_t>(config.threads) *
+             (2 + 4 * config.turn_listen.size());
+}
+
+// Raises the limit and divides it, and tells what came of it.
+net::DescriptorBudget BudgetDescriptors(const Config& config) {
+  const net::DescriptorLimit limit = net::RaiseDescriptorLimit();
+  const size_t ports =
+      config.turn.relay_port_high - config.turn.relay_port_low + size_t{1};
+  // A reload may raise the bound on allocations as far as to the default.
+  const net::DescriptorBudget wanted{
+      config.connections_max,
+      std::min(std::max(config.turn.allocations_max,
+                        turn::ServerOptions().allocations_max),
+               ports)};
+  const net::DescriptorBudget budget =
+      net::DivideDescriptors(limit.soft, ReservedDescriptors(config), wanted);
+  spdlog::info(
+      "kyuud: {} descriptors (the limit was {}, the hard one is {}): {} "
+      "connections, {} relays",
+      limit.soft, limit.before, limit.hard, budget.connections, budget.relays);
+  if (budget.connections < wanted.connections ||
+      budget.relays < wanted.relays) {
+    spdlog::warn(
+        "kyuud: a limit of {} descriptors is low: {} connections and {} relays "
+        "would fit a higher one (ulimit -n, LimitNOFILE=)",
+        limit.soft, wanted.connections, wanted.relays);
+  }
+  return budget;
+}
+
+bool ServesPages(const Config& config) {
+  return config.mode == Mode::kAll || config.mode == Mode::kHttp;
+}
+
+// What a person types into a browser: a wildcard address is no destination.
+std::string Url(const TransportAddress& listen, const Config& config) {
+  const absl::string_view scheme =
+      config.tls_certificates.empty() ? "http://" : "https://";
+  if (!listen.ip.IsAny()) return absl::StrCat(scheme, listen.ToString(), "/");
+  return absl::StrCat(scheme, "localhost:", listen.port, "/");
+}
+
+void Announce(const std::vector<TransportAddress>& http,
+              const relay::Cluster& turn, const Config& config) {
+  for (const TransportAddress& listen : http) {
+    std::printf("kyuud: %s at %s (listening on tcp %s)\n",
+                ServesPages(config) ? "page and signaling" : "health",
+                Url(listen, config).c_str(), listen.ToString().c_str());
+  }
+  std::vector<std::string> relays;
+  for (const auto& relay : turn.relay_addresses()) {
+    relays.push_back(relay.advertised.family() == IpFamily::kUnspecified
+                         ? relay.bind.ToString()
+                         : relay.advertised.ToString());
+  }
+  for (const TransportAddress& listener : turn.listeners()) {
+    if (config.mode == Mode::kStun) {
+      std::printf("kyuud: STUN on udp %s\n", listener.ToString().c_str());
+      continue;
+    }
+    std::printf(
+        "kyuud: STUN and TURN on udp %s, relaying from %s ports %d-%d\n",
+        listener.ToString().c_str(),
+        relays.empty() ? "no address yet,"
+                       : absl::StrJoin(relays, " and ").c_str(),
+        config.turn.relay_port_low, config.turn.relay_port_high);
+  }
+  std::fflush(stdout);
+}
+
+std::vector<Page> EmbeddedPages() {
+  std::vector<Page> pages;
+  for (const web::File& file : web::Files()) {
+    pages.push_back({std::string(file.path), std::string(file.content_type),
+                     std::string(file.content)});
+  }
+  return pages;
+}
+
+net::TlsContext::ServerOptions TlsOptions(const Config& config) {
+  net::TlsContext::ServerOptions options;
+  for (size_t i = 0; i < config.tls_certificates.size(); ++i) {
+    options.certificates.push_back(
+        {config.tls_certificates[i], config.tls_keys[i]});
+  }
+  options.alpn = {"http/1.1", "stun.turn"};
+  return options;
+}
+
+RouteOptions RoutesOf(const Config& config) {
+  RouteOptions routes;
+  routes.public_url = config.public_url;
+  routes.origins = config.origins;
+  routes.any_origin = config.any_origin;
+  routes.metrics_from = config.metrics_from;
+  routes.exposure =
+      std::all_of(config.http_listen.begin(), config.http_listen.end(),
+                  [](const TransportAddress& a) { return a.ip.IsLoopback(); })
+          ? Exposure::kLoopback
+          : Exposure::kNetwork;
+  return routes;
+}
+
+FrontDoorOptions DoorOptions(const Config& config,
+                             const net::DescriptorBudget& budget) {
+  FrontDoorOptions options;
+  const size_t share = std::clamp<size_t>(budget.connections / 4, 1,
+                                          config.connections_per_address);
+  options.port.max_streams = budget.connections;
+  options.port.max_streams_per_source = share;
+  options.port.shared_sources = config.proxies;
+  options.signaling.max_connections_per_source =
+      config.proxies.empty() ? share : options.signaling.max_connections;
+  // Read once: connections that want a Date live for a minute.
+  options.connection.utc_offset = absl::Now() - net::Loop::Now();
+  options.routes = RoutesOf(config);
+  if (!ServesPages(config)) {
+    options.sockets = FrontDoorOptions::Signaling::kNone;
+  }
+  return options;
+}
+
+// Says which listeners nobody reaches yet: for a server that is started before
+// its network all is well, for a mistyped address this is the only sign.
+void WarnOfAbsentAddresses(const Config& config) {
+  const auto interfaces = net::Interfaces();
+  if (!interfaces.ok()) return;
+  std::vector<IpAddress> absent;
+  for (const auto* listens : {&config.http_listen, &config.turn_listen}) {
+    for (const TransportAddress& listen : *listens) {
+      if (!listen.ip.IsAny() && !net::IsHere(*interfaces, listen.ip)) {
+        absent.push_back(listen.ip);
+      }
+    }
+  }
+  std::sort(absent.begin(), absent.end());
+  absent.erase(std::unique(absent.begin(), absent.end()), absent.end());
+  for (const IpAddress& ip : absent) {
+    spdlog::warn(
+        "kyuud: {} is no address of this machine; it is served once it is",
+        ip.ToString());
+  }
+}
+
+absl::StatusOr<std::vector<net::TcpListener>> OpenListeners(
+    const Config& config) {
+  std::vector<net::TcpListener> listeners;
+  for (const TransportAddress& bind : config.http_listen) {
+    KYUU_ASSIGN_OR_RETURN(
+        net::TcpListener listener,
+        net::TcpListener::Open({.bind = bind, .await_address = true}));
+    listeners.push_back(std::move(listener));
+  }
+  return listeners;
+}
+
+std::string PathsOf(const std::vector<const Setting*>& settings) {
+  return absl::StrJoin(settings, ", ",
+                       [](std::string* out, const Setting* setting) {
+                         absl::StrAppend(out, setting->path());
+                       });
+}
+
+}  // namespace
+
+absl::Status CheckConfig(const Config& config) {
+  if (!config.tls_certificates.empty()) {
+    KYUU_RETURN_IF_ERROR(net::TlsContext::Server(TlsOptions(config)).status());
+  }
+  return RelayOptions(config, {}).server.Validate();
+}
+
+Daemon::Daemon(Config config, Reread reread)
+    : config_(std::move(config)), reread_(std::move(reread)) {}
+
+Daemon::~Daemon() {
+  // Streams of the relay hold places of the door's port.
+  if (turn_ != nullptr) turn_->Close();
+}
+
+Config Daemon::Bounded(Config config) const {
+  if (config.turn.allocations_max > budget_.relays) {
+    config.turn.allocations_max = budget_.relays;
+  }
+  return config;
+}
+
+absl::Status Daemon::Open() {
+  budget_ = BudgetDescriptors(config_);
+  KYUU_ASSIGN_OR_RETURN(loop_, net::Loop::Create());
+  // Before any thread starts, so that all of them leave signals to this loop.
+  KYUU_ASSIGN_OR_RETURN(
+      signals_,
+      net::SignalWatch::Create(*loop_, {SIGTERM, SIGINT, SIGHUP, SIGUSR1},
+                               [this](int number) { OnSignal(number); }));
+  drain_alarm_ =
+      std::make_unique<net::Alarm>(*loop_, [this] { LookAtDrain(); });
+  KYUU_ASSIGN_OR_RETURN(std::vector<net::TcpListener> listeners,
+                        OpenListeners(config_));
+  std::vector<TransportAddress> http;
+  http.reserve(listeners.size());
+  for (const net::TcpListener& listener : listeners) {
+    http.push_back(listener.local());
+  }
+  WarnOfAbsentAddresses(config_);
+  FrontDoorOptions door_options = DoorOptions(config_, budget_);
+  KYUU_ASSIGN_OR_RETURN(door_options.port.tls, OpenTls(config_));
+  KYUU_ASSIGN_OR_RETURN(
+      turn_, TurnService::Open(Bounded(config_), http, *loop_, random_));
+  pages_ = std::make_unique<StaticPages>(
+      ServesPages(config_) ? EmbeddedPages() : std::vector<Page>());
+  door_ = std::make_unique<FrontDoor>(*loop_, random_, std::move(listeners),
+                                      *pages_, *turn_, std::move(door_options));
+  door_->ServeMetrics([this](absl::AnyInvocable<void(std::string)> done) {
+    turn_->CollectStats(
+        [this, done = std::move(done)](const relay::Stats& stats) mutable {
+          done(ToPrometheus(Tell(stats)));
+        });
+  });
+  if (config_.mode != Mode::kHttp) {
+    door_->ServeTurn([this](net::AcceptedStream accepted) {
+      turn_->Admit(std::move(accepted));
+    });
+  }
+  Announce(http, turn_->cluster(), config_);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<net::TlsContext>> Daemon::OpenTls(
+    const Config& config) {
+  if (config.tls_certificates.empty()) return std::nullopt;
+  auto certificates = std::make_unique<Certificates>(
+      *loop_, TlsOptions(config),
+      [this](net::TlsContext tls) { door_->SetTls(std::move(tls)); });
+  KYUU_ASSIGN_OR_RETURN(net::TlsContext tls, certificates->Load());
+  // The old ones are watched no longer.
+  certificates_ = std::move(certificates);
+  return tls;
+}
+
+absl::Status Daemon::Run() {
+  KYUU_RETURN_IF_ERROR(Open());
+  loop_->Run();
+  turn_->Close();
+  return absl::OkStatus();
+}
+
+Metrics Daemon::Tell(const relay::Stats& stats) const {
+  Metrics metrics;
+  metrics.relay = stats;
+  metrics.allocations = turn_->cluster().allocations();
+  metrics.free_relay_ports = turn_->cluster().free_ports();
+  door_->Tell(metrics);
+  metrics.dropped_log_lines = DroppedLogLines();
+  metrics.process = ReadProcessStats();
+  return metrics;
+}
+
+void Daemon::OnSignal(int number) {
+  switch (number) {
+    case SIGHUP:
+      return Reload();
+    case SIGUSR1:
+      return spdlog::info("kyuud: {} allocations, {}",
+                          turn_->cluster().allocations(), door_->Status());
+    case SIGTERM:
+      if (config_.drain_timeout > absl::ZeroDuration() && !drained_by_) {
+        return StartDraining();
+      }
+      break;
+    default:
+      break;
+  }
+  spdlog::info("kyuud: ending on signal {}", number);
+  End();
+}
+
+void Daemon::End() {
+  door_->CloseAll();
+  loop_->Stop();
+}
+
+// --- Draining ---------------------------------------------------------------
+
+void Daemon::StartDraining() {
+  drained_by_ = net::Loop::Now() + config_.drain_timeout;
+  spdlog::info(
+      "kyuud: draining for at most {}: {} allocations go on, and no new ones "
+      "are made; another SIGTERM ends it at once",
+      absl::FormatDuration(config_.drain_timeout),
+      turn_->cluster().allocations());
+  door_->Drain();
+  turn_->Drain();
+  LookAtDrain();
+}
+
+void Daemon::LookAtDrain() {
+  const size_t left = turn_->cluster().allocations();
+  const absl::Time now = net::Loop::Now();
+  if (left > 0 && now < *drained_by_) {
+    return drain_alarm_->Set(std::min(now + kDrainLook, *drained_by_));
+  }
+  spdlog::info("kyuud: drained; {} allocations are left", left);
+  End();
+}
+
+// --- Reloading --------------------------------------------------------------
+
+void Daemon::Reload() {
+  const absl::Status status = TryReload();
+  if (status.ok()) return;
+  spdlog::error("kyuud: not reloaded, all is as it was: {}",
+                std::string(status.message()));
+}
+
+absl::Status Daemon::TryReload() {
+  const std::variant<Config, Exit> read = reread_();
+  if (const Exit* exit = std::get_if<Exit>(&read)) {
+    absl::string_view text = absl::StripAsciiWhitespace(exit->text);
+    absl::ConsumePrefix(&text, "kyuud: ");
+    return absl::InvalidArgumentError(text);
+  }
+  Reloaded next = tools::Reload(config_, std::get<Config>(read));
+  // All that can be wrong comes before all that changes. Certificates are read
+  // again under the same name, too.
+  KYUU_RETURN_IF_ERROR(CheckConfig(next.config));
+  KYUU_RETURN_IF_ERROR(turn_->Reload(Bounded(next.config)));
+  KYUU_ASSIGN_OR_RETURN(const std::optional<net::TlsContext> tls,
+                        OpenTls(next.config));
+  if (tls.has_value()) door_->SetTls(*tls);
+  door_->SetRoutes(RoutesOf(next.config));
+  config_ = std::move(next.config);
+  ChangeLog(config_.log_level, config_.log_format);
+  spdlog::info("kyuud: reloaded; changed: {}",
+               next.changed.empty() ? "nothing" : PathsOf(next.changed));
+  if (!next.need_restart.empty()) {
+    spdlog::warn("kyuud: these need a restart and are as they were: {}",
+                 PathsOf(next.need_restart));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace kyuu::tools

@@ -1,0 +1,85 @@
+// Daemon: kyuud from its start to its end.
+
+#ifndef KYUU_TOOLS_KYUUD_DAEMON_H_
+#define KYUU_TOOLS_KYUUD_DAEMON_H_
+
+#include <memory>
+#include <optional>
+#include <variant>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/system_random.h"
+#include "net/limits.h"
+#include "net/loop.h"
+#include "net/tls.h"
+#include "relay/stats.h"
+#include "tools/kyuud/certificates.h"
+#include "tools/kyuud/config.h"
+#include "tools/kyuud/front_door.h"
+#include "tools/kyuud/metrics.h"
+#include "tools/kyuud/static_pages.h"
+#include "tools/kyuud/turn_service.h"
+
+namespace kyuu::tools {
+
+// Whether a server could be made of it as far as it can be told without making
+// one: certificates are read, and bounds looked at.
+absl::Status CheckConfig(const Config& config);
+
+// Daemon serves what its configuration says, and does as signals say:
+//
+//   SIGTERM  ends it; with a drain timeout once the last allocation has ended,
+//            or time is up, or another SIGTERM comes
+//   SIGINT   ends it
+//   SIGHUP   reads the configuration again
+//   SIGUSR1  logs a line of status
+class Daemon {
+ public:
+  // Reads the configuration anew.
+  using Reread = absl::AnyInvocable<std::variant<Config, Exit>()>;
+
+  Daemon(Config config, Reread reread);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // Serves until it is told to end.
+  absl::Status Run();
+
+ private:
+  absl::Status Open();
+  // The certificates that `config` names, which are watched from then on;
+  // nullopt if it names none.
+  absl::StatusOr<std::optional<net::TlsContext>> OpenTls(const Config& config);
+  void OnSignal(int number);
+  void Reload();
+  // As Reload(), up to the first thing that is wrong; then nothing has changed.
+  absl::Status TryReload();
+  void StartDraining();
+  void LookAtDrain();
+  void End();
+  // `config` as far as the descriptors go.
+  Config Bounded(Config config) const;
+  Metrics Tell(const relay::Stats& stats) const;
+
+  Config config_;
+  Reread reread_;
+  SystemRandom random_;
+  net::DescriptorBudget budget_;
+  std::unique_ptr<net::Loop> loop_;
+  std::unique_ptr<net::SignalWatch> signals_;
+  std::unique_ptr<StaticPages> pages_;
+  std::unique_ptr<TurnService> turn_;
+  std::unique_ptr<FrontDoor> door_;
+  std::unique_ptr<Certificates> certificates_;
+  std::unique_ptr<net::Alarm> drain_alarm_;
+  // When a drain that has begun ends at the latest.
+  std::optional<absl::Time> drained_by_;
+};
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUUD_DAEMON_H_

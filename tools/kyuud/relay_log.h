@@ -1,0 +1,47 @@
+// RelayLog: what the relay tells, as lines of the log.
+
+#ifndef KYUU_TOOLS_KYUUD_RELAY_LOG_H_
+#define KYUU_TOOLS_KYUUD_RELAY_LOG_H_
+
+#include <cstdint>
+#include <string>
+
+#include "base/random.h"
+#include "relay/options.h"
+#include "tools/kyuud/log.h"
+
+namespace kyuu::tools {
+
+// RelayLog writes a line for each allocation that is made, ended or refused.
+// As JSON they have these fields:
+//
+//   event    "allocation_made", "allocation_ended", "allocation_refused"
+//   session  names the allocation, the same in both of its lines
+//   user, client, server, transport, relay
+//   bytes_to_peers, bytes_to_client, datagrams_to_peers, datagrams_to_client,
+//   duration (seconds), reason
+class RelayLog {
+ public:
+  explicit RelayLog(Random& random) : seed_(random.U64()) {}
+
+  void operator()(const relay::Event& event);
+
+ private:
+  void Write(const relay::AllocationMade& made);
+  void Write(const relay::AllocationEnded& ended);
+  void Write(const relay::AllocationRefused& refused);
+  void Write(const relay::OpenFailed& failed);
+  void Write(const relay::AddressesChanged& changed);
+  // Of an allocation: relay ids are of one loop, and begin anew with each
+  // process.
+  std::string SessionOf(turn::RelayId relay, const Path& client,
+                        const TransportAddress& relayed) const;
+
+  const uint64_t seed_;
+  // Clients ask again and again: one line a second tells of all.
+  LogLimiter refusals_{1, absl::Seconds(1)};
+};
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUUD_RELAY_LOG_H_

@@ -1,0 +1,489 @@
+#include "tools/kyuud/settings.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "tools/kyuud/setting_values.h"
+
+namespace kyuu::tools {
+namespace {
+
+using Kind = Setting::Kind;
+using Change = Setting::Change;
+using Texts = std::vector<std::string>;
+using Turn = turn::ServerOptions;
+
+// The field of `config` behind one or two steps.
+template <auto kField>
+auto& FieldOf(Config& config) {
+  return config.*kField;
+}
+template <auto kOuter, auto kInner>
+auto& FieldOf(Config& config) {
+  return config.*kOuter.*kInner;
+}
+
+template <auto... kPath>
+using FieldType = std::remove_reference_t<decltype(FieldOf<kPath...>(
+    std::declval<Config&>()))>;
+
+template <auto... kPath>
+absl::Status ReadField(const Texts& texts, Config& config) {
+  using V = Value<FieldType<kPath...>>;
+  if constexpr (V::kKind == Kind::kTexts) {
+    auto value = V::Read(texts);
+    if (!value.ok()) return value.status();
+    FieldOf<kPath...>(config) = *std::move(value);
+  } else {
+    auto value = V::Read(texts.front());
+    if (!value.ok()) return value.status();
+    FieldOf<kPath...>(config) = *std::move(value);
+  }
+  return absl::OkStatus();
+}
+
+template <auto... kPath>
+Texts PrintField(const Config& config) {
+  using V = Value<FieldType<kPath...>>;
+  Config copy = config;
+  if constexpr (V::kKind == Kind::kTexts) {
+    return V::Print(FieldOf<kPath...>(copy));
+  } else {
+    return {V::Print(FieldOf<kPath...>(copy))};
+  }
+}
+
+template <auto... kPath>
+constexpr Setting Row(absl::string_view section, absl::string_view key,
+                      absl::string_view flag, absl::string_view form,
+                      Change change, absl::string_view doc) {
+  return {section,
+          key,
+          flag,
+          form,
+          Value<FieldType<kPath...>>::kKind,
+          change,
+          doc,
+          ReadField<kPath...>,
+          PrintField<kPath...>};
+}
+
+// An integer that must be of a range, or 0.
+template <auto kField, int64_t kMin, int64_t kMax>
+absl::Status ReadBounded(const Texts& texts, Config& config) {
+  const absl::Status status = ReadField<kField>(texts, config);
+  if (!status.ok()) return status;
+  const auto value = static_cast<int64_t>(config.*kField);
+  if (value >= kMin && value <= kMax) return status;
+  return absl::InvalidArgumentError(
+      absl::StrCat(value, " is not of ", kMin, " to ", kMax));
+}
+
+template <auto kField, int64_t kMin, int64_t kMax>
+constexpr Setting Bounded(absl::string_view section, absl::string_view key,
+                          absl::string_view flag, Change change,
+                          absl::string_view doc) {
+  Setting row = Row<kField>(section, key, flag, "N", change, doc);
+  row.read = ReadBounded<kField, kMin, kMax>;
+  return row;
+}
+
+absl::Status ReadOrigins(const Texts& texts, Config& config) {
+  Texts named = texts;
+  const auto end = std::remove(named.begin(), named.end(), "*");
+  config.any_origin = end != named.end();
+  named.erase(end, named.end());
+  return ReadField<&Config::origins>(named, config);
+}
+
+Texts PrintOrigins(const Config& config) {
+  Texts texts = PrintField<&Config::origins>(config);
+  if (config.any_origin) texts.push_back("*");
+  return texts;
+}
+
+absl::Status ReadPorts(const Texts& texts, Config& config) {
+  const std::pair<absl::string_view, absl::string_view> ends =
+      absl::StrSplit(texts.front(), absl::MaxSplits('-', 1));
+  uint32_t low = 0, high = 0;
+  if (!absl::SimpleAtoi(ends.first, &low) ||
+      !absl::SimpleAtoi(ends.second, &high) || low < 1 || high > 65535 ||
+      low > high) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("not LOW-HIGH: \"", texts.front(), "\""));
+  }
+  config.turn.relay_port_low = static_cast<uint16_t>(low);
+  config.turn.relay_port_high = static_cast<uint16_t>(high);
+  return absl::OkStatus();
+}
+
+Texts PrintPorts(const Config& config) {
+  return {absl::StrCat(config.turn.relay_port_low, "-",
+                       config.turn.relay_port_high)};
+}
+
+// RFC 8656 section 12 ends the range at 0x4fff, RFC 5766 at 0x7fff.
+constexpr std::pair<absl::string_view, uint16_t> kChannels[] = {
+    {"rfc5766", 0x7fff}, {"rfc8656", 0x4fff}};
+
+absl::Status ReadChannels(const Texts& texts, Config& config) {
+  for (const auto& [word, last] : kChannels) {
+    if (texts.front() != word) continue;
+    config.turn.channel_max = last;
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", texts.front(), "\" is none of rfc5766, rfc8656"));
+}
+
+Texts PrintChannels(const Config& config) {
+  for (const auto& [word, last] : kChannels) {
+    if (config.turn.channel_max == last) return {std::string(word)};
+  }
+  return {absl::StrCat(config.turn.channel_max)};
+}
+
+absl::Status ReadUsers(const Texts& texts, Config& config) {
+  const absl::Status status =
+      ReadField<&Config::turn, &Turn::users>(texts, config);
+  if (!status.ok()) return status;
+  std::vector<std::string> names;
+  for (const Turn::User& user : config.turn.users) names.push_back(user.name);
+  std::sort(names.begin(), names.end());
+  const auto twin = std::adjacent_find(names.begin(), names.end());
+  if (twin == names.end()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", *twin, "\" is there twice"));
+}
+
+constexpr Setting kSettings[] = {
+    Row<&Config::mode>(
+        "", "mode", "mode", "all|turn|stun|http", Change::kRestart,
+        "What is served: all; TURN and STUN alone; STUN alone; or page and "
+        "signaling alone. /healthz and /metrics are there where HTTP is "
+        "listened for"),
+    Bounded<&Config::threads, 0, 64>(
+        "", "threads", "threads", Change::kRestart,
+        "Event loops that share the relaying; 0 for one per processor"),
+
+    Row<&Config::http_listen>(
+        "http", "listen", "http-listen", "ADDR:PORT", Change::kRestart,
+        "Where page, signaling, and STUN and TURN over TCP and TLS are "
+        "served; IPv4 and IPv6 each by its own; \"none\" for nowhere"),
+    Row<&Config::public_url>(
+        "http", "public-url", "public-url", "URL", Change::kReload,
+        "Where people find this server, if a proxy in front or a name presents "
+        "it (https://example.org/kyuu)"),
+    {"http", "origins", "origin", "ORIGIN", Kind::kTexts, Change::kReload,
+     "Other sites whose pages may connect (https://app.example), or \"*\"",
+     ReadOrigins, PrintOrigins},
+    Row<&Config::proxies>(
+        "http", "proxies", "proxy", "CIDR", Change::kRestart,
+        "Proxies in front, whose connections are many people's"),
+    Row<&Config::metrics_from>(
+        "http", "metrics-from", "metrics-from", "CIDR", Change::kReload,
+        "Who may read /metrics, or \"none\"; unless set nobody if a proxy is "
+        "in front, by proxies or public-url"),
+
+    Row<&Config::tls_certificates>(
+        "tls", "certificates", "tls-certificate", "FILE", Change::kReload,
+        "PEM files, each with a certificate and its chain, of which the name "
+        "asked for chooses: the HTTP ports speak TLS then, for HTTP, WebSocket "
+        "and TURN"),
+    Row<&Config::tls_keys>("tls", "keys", "tls-key", "FILE", Change::kReload,
+                           "Their keys in the same order, PEM files"),
+
+    Row<&Config::turn_listen>(
+        "turn", "listen", "turn-listen", "ADDR:PORT", Change::kRestart,
+        "Where STUN and TURN are served over UDP; \"none\" for nowhere"),
+    Row<&Config::turn, &Turn::realm>("turn", "realm", "realm", "NAME",
+                                     Change::kRestart,
+                                     "The realm of TURN's users"),
+    Row<&Config::turn, &Turn::lifetime_default>(
+        "turn", "lifetime", "lifetime", "TIME", Change::kReload,
+        "How long an allocation lives without a refresh, at least"),
+    Row<&Config::turn, &Turn::lifetime_max>(
+        "turn", "lifetime-max", "lifetime-max", "TIME", Change::kReload,
+        "The longest that a client may ask for"),
+    Row<&Config::turn, &Turn::permission_lifetime>(
+        "turn", "permission-lifetime", "permission-lifetime", "TIME",
+        Change::kReload, "How long a permission lives (RFC 8656 says 5 min)"),
+    Row<&Config::turn, &Turn::channel_lifetime>(
+        "turn", "channel-lifetime", "channel-lifetime", "TIME", Change::kReload,
+        "How long a channel lives (RFC 8656 says 10 min)"),
+    {"turn", "channels", "channels", "rfc5766|rfc8656", Kind::kText,
+     Change::kReload,
+     "Channel numbers that clients may bind: to 0x7fff, which older clients "
+     "use, or strictly to 0x4fff",
+     ReadChannels, PrintChannels},
+    Row<&Config::turn, &Turn::software>("turn", "software", "software", "TEXT",
+                                        Change::kReload,
+                                        "SOFTWARE in authenticated answers"),
+    Row<&Config::turn, &Turn::allow_clients>(
+        "turn", "allow-clients", "allow-client", "CIDR", Change::kReload,
+        "Who may use STUN and TURN at all; everybody unless set"),
+    Row<&Config::turn, &Turn::deny_clients>(
+        "turn", "deny-clients", "deny-client", "CIDR", Change::kReload,
+        "Who may not, whatever allow-clients says"),
+    Row<&Config::drain_timeout>(
+        "turn", "drain-timeout", "drain-timeout", "TIME", Change::kReload,
+        "How long SIGTERM waits for allocations to end; meanwhile no new ones "
+        "are made"),
+    Row<&Config::turn, &Turn::alternate_servers>(
+        "turn", "alternate-servers", "alternate-server", "ADDR:PORT",
+        Change::kReload,
+        "Where clients are sent meanwhile (300 instead of 508): one of IPv4, "
+        "one of IPv6"),
+
+    Row<&Config::relay_addresses>(
+        "relay", "addresses", "relay-address", "IP[/IP]", Change::kRestart,
+        "The address that peers see relayed packets come from, unless it is "
+        "the one that the client has reached; of this machine, or what a NAT "
+        "makes of ours (PUBLIC/PRIVATE tells of which)"),
+    {"relay", "ports", "relay-ports", "LOW-HIGH", Kind::kText, Change::kRestart,
+     "The ports of relayed addresses", ReadPorts, PrintPorts},
+    Row<&Config::turn, &Turn::allow_peers>(
+        "relay", "allow-peers", "allow-peer", "CIDR", Change::kReload,
+        "Peers that may be relayed to although they are loopback, private or "
+        "otherwise special"),
+    Row<&Config::turn, &Turn::deny_peers>(
+        "relay", "deny-peers", "deny-peer", "CIDR", Change::kReload,
+        "Peers that may not, whatever allow-peers says"),
+
+    {"auth", "users", "user", "NAME:PASSWORD", Kind::kTexts, Change::kReload,
+     "Who may relay, beside those who have joined by signaling; NAME:0xKEY has "
+     "the key that `turnadmin -k` prints instead of the password",
+     ReadUsers, PrintField<&Config::turn, &Turn::users>},
+    Row<&Config::turn, &Turn::rest_secrets>(
+        "auth", "secrets", "rest-secret", "SECRET", Change::kReload,
+        "Secrets by which others make time-limited credentials (REST): user "
+        "EXPIRY:NAME, password base64(HMAC(secret, user)); at most 8"),
+    Row<&Config::rest_secret_files>("auth", "secret-files", "rest-secret-file",
+                                    "FILE", Change::kReload,
+                                    "Files whose first lines are such secrets"),
+    Row<&Config::turn, &Turn::rest_hash>("auth", "secret-hash", "rest-hash",
+                                         "sha1|sha256|either", Change::kReload,
+                                         "The hash of that HMAC"),
+    Row<&Config::turn, &Turn::revoked_grace>(
+        "auth", "revoked-grace", "revoked-grace", "TIME", Change::kReload,
+        "How long allocations go on whose credential has expired or is taken "
+        "back; 0 ends them with it"),
+    Row<&Config::turn, &Turn::nonce_secret>(
+        "auth", "nonce-secret", "nonce-secret", "SECRET", Change::kReload,
+        "Makes nonces; servers that share it take each other's. Drawn at "
+        "random unless set"),
+    Row<&Config::turn, &Turn::nonce_lifetime>(
+        "auth", "nonce-lifetime", "nonce-lifetime", "TIME", Change::kRestart,
+        "When a nonce is stale"),
+
+    Bounded<&Config::connections_max, 1, 1'000'000>(
+        "limits", "connections", "max-connections", Change::kRestart,
+        "TCP connections; less if descriptors do not suffice"),
+    Bounded<&Config::connections_per_address, 1, 1'000'000>(
+        "limits", "connections-per-address", "connections-per-address",
+        Change::kRestart,
+        "TCP connections of one IPv4 address or IPv6 /64, and a quarter of "
+        "all at most"),
+    Row<&Config::turn, &Turn::allocations_max>(
+        "limits", "allocations", "max-allocations", "N", Change::kReload,
+        "Allocations; less if descriptors or ports do not suffice"),
+    Row<&Config::turn, &Turn::allocations_per_user_max>(
+        "limits", "allocations-per-user", "allocations-per-user", "N",
+        Change::kReload, "Allocations of one user"),
+    Row<&Config::turn, &Turn::allocations_per_source_max>(
+        "limits", "allocations-per-source", "allocations-per-source", "N",
+        Change::kReload, "Allocations of one IPv4 address or IPv6 /64"),
+    Row<&Config::turn, &Turn::source_share>(
+        "limits", "source-share", "source-share", "SHARE", Change::kReload,
+        "The part of the relay ports that one such source may have"),
+    Row<&Config::turn, &Turn::permissions_max>(
+        "limits", "permissions", "max-permissions", "N", Change::kReload,
+        "Permissions of one allocation"),
+    Row<&Config::turn, &Turn::channels_max>(
+        "limits", "channels", "max-channels", "N", Change::kReload,
+        "Channels of one allocation"),
+    Row<&Config::turn, &Turn::reservations_max>(
+        "limits", "reservations", "max-reservations", "N", Change::kReload,
+        "Ports reserved by EVEN-PORT at once"),
+    Row<&Config::turn, &Turn::unauthenticated_gain_bytes_per_s>(
+        "limits", "stranger-bytes-per-second", "stranger-bytes-per-second",
+        "BYTES", Change::kReload,
+        "By how much errors to one source that has proven nothing may be "
+        "longer than its requests; 0 for no limit"),
+    Row<&Config::turn, &Turn::unauthenticated_gain_bytes_burst>(
+        "limits", "stranger-bytes-burst", "stranger-bytes-burst", "BYTES",
+        Change::kReload, "And at once"),
+    Row<&Config::turn, &Turn::auth_failures_per_s>(
+        "limits", "auth-failures-per-second", "auth-failures-per-second",
+        "RATE", Change::kReload,
+        "Wrong credentials of one source that are looked at; 0 for no limit"),
+    Row<&Config::turn, &Turn::auth_failures_burst>(
+        "limits", "auth-failures-burst", "auth-failures-burst", "N",
+        Change::kReload, "And at once"),
+
+    Row<&Config::log_level>("log", "level", "log-level",
+                            "debug|info|warning|error|off", Change::kReload,
+                            "What is logged, to stderr"),
+    Row<&Config::log_format>("log", "format", "log-format", "text|json",
+                             Change::kReload,
+                             "Lines for people, or a JSON object in each"),
+};
+
+// Of edits that make one of the other (Levenshtein).
+size_t Distance(absl::string_view a, absl::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+std::string Quoted(absl::string_view text) {
+  return absl::StrCat(
+      "\"", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
+}
+
+// `text` in lines of at most 77 characters behind "# ".
+std::string AsComment(absl::string_view text) {
+  std::string out, line = "#";
+  for (const absl::string_view word : absl::StrSplit(text, ' ')) {
+    if (line.size() + 1 + word.size() > 79) {
+      absl::StrAppend(&out, line, "\n");
+      line = "#";
+    }
+    absl::StrAppend(&line, " ", word);
+  }
+  return absl::StrCat(out, line, "\n");
+}
+
+}  // namespace
+
+std::string Setting::path() const {
+  return section.empty() ? std::string(key) : absl::StrCat(section, ".", key);
+}
+
+std::string Setting::variable() const {
+  return absl::StrCat(
+      "KYUU_", absl::StrReplaceAll(absl::AsciiStrToUpper(flag), {{"-", "_"}}));
+}
+
+absl::Span<const Setting> Settings() { return kSettings; }
+
+absl::string_view Nearest(absl::string_view name,
+                          absl::Span<const absl::string_view> names) {
+  absl::string_view nearest;
+  // A third may be wrong, and of most names two letters that have changed
+  // places.
+  size_t least = std::max<size_t>(name.size() / 3, name.size() < 4 ? 1 : 2) + 1;
+  for (const absl::string_view candidate : names) {
+    const size_t distance = Distance(name, candidate);
+    if (distance >= least) continue;
+    least = distance;
+    nearest = candidate;
+  }
+  return nearest;
+}
+
+std::string AsToml(const Setting& setting, const Texts& texts) {
+  switch (setting.kind) {
+    case Kind::kInteger:
+    case Kind::kNumber:
+      return texts.front();
+    case Kind::kText:
+    case Kind::kDuration:
+      return Quoted(texts.front());
+    case Kind::kTexts:
+      break;
+  }
+  return absl::StrCat("[",
+                      absl::StrJoin(texts, ", ",
+                                    [](std::string* out, const auto& text) {
+                                      absl::StrAppend(out, Quoted(text));
+                                    }),
+                      "]");
+}
+
+std::string DefaultFile() {
+  std::string out =
+      "# All settings of kyuud, with what they are unless set. A flag "
+      "overrides "
+      "a\n# variable, which overrides this file. Made by: kyuud config "
+      "default\n";
+  absl::string_view section;
+  const Config config;
+  for (const Setting& setting : Settings()) {
+    absl::StrAppend(&out, "\n");
+    if (setting.section != section) {
+      section = setting.section;
+      absl::StrAppend(&out, "[", section, "]\n\n");
+    }
+    absl::StrAppend(&out, AsComment(setting.doc), "# ", setting.form, "; --",
+                    setting.flag, ", ", setting.variable());
+    if (setting.change == Change::kRestart) {
+      absl::StrAppend(&out, "; needs a restart");
+    }
+    absl::StrAppend(&out, "\n#", setting.key, " = ",
+                    AsToml(setting, setting.print(config)), "\n");
+  }
+  return out;
+}
+
+std::string SettingsAsMarkdown() {
+  std::string out;
+  absl::string_view section = "?";
+  const Config config;
+  for (const Setting& setting : Settings()) {
+    if (setting.section != section) {
+      section = setting.section;
+      absl::StrAppend(&out, out.empty() ? "" : "\n", "### ",
+                      section.empty() ? "Above all sections"
+                                      : absl::StrCat("`[", section, "]`"),
+                      "\n\n| key | flag | value | unless set | changed by | "
+                      "meaning |\n|---|---|---|---|---|---|\n");
+    }
+    const auto cell = [](absl::string_view text) {
+      return absl::StrReplaceAll(text, {{"|", "\\|"}});
+    };
+    absl::StrAppend(&out, "| `", setting.key, "` | `--", setting.flag, "` | ",
+                    cell(setting.form),
+                    setting.kind == Kind::kTexts ? ", a list" : "", " | `",
+                    cell(AsToml(setting, setting.print(config))), "` | ",
+                    setting.change == Change::kReload ? "reload" : "restart",
+                    " | ", cell(setting.doc), " |\n");
+  }
+  return out;
+}
+
+Reloaded Reload(const Config& old, const Config& next) {
+  Reloaded reloaded{old, {}, {}};
+  for (const Setting& setting : Settings()) {
+    const Texts texts = setting.print(next);
+    if (setting.print(old) == texts) continue;
+    // A port does not begin or end to speak TLS.
+    const bool possible =
+        setting.change == Change::kReload &&
+        (setting.section != "tls" ||
+         old.tls_certificates.empty() == next.tls_certificates.empty());
+    // What was printed can be read.
+    if (possible && setting.read(texts, reloaded.config).ok()) {
+      reloaded.changed.push_back(&setting);
+    } else {
+      reloaded.need_restart.push_back(&setting);
+    }
+  }
+  return reloaded;
+}
+
+}  // namespace kyuu::tools

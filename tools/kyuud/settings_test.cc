@@ -1,0 +1,180 @@
+#include "tools/kyuud/settings.h"
+
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/testing.h"
+
+namespace kyuu::tools {
+namespace {
+
+// Reads `text` as a file.
+Config Read(const std::string& text) {
+  const std::string name = absl::StrCat(testing::TempDir(), "/settings.toml");
+  std::ofstream(name) << text;
+  auto result = ReadConfig({"--config", name}, {});
+  if (const Exit* exit = std::get_if<Exit>(&result)) {
+    ADD_FAILURE() << exit->text << text;
+    return {};
+  }
+  return std::get<Config>(result);
+}
+
+std::vector<std::string> Changed(const Config& a, const Config& b) {
+  std::vector<std::string> names;
+  for (const Setting& setting : Settings()) {
+    if (setting.print(a) != setting.print(b)) names.push_back(setting.path());
+  }
+  return names;
+}
+
+TEST(SettingsTest, NamesAreOfOneSettingEach) {
+  std::set<std::string> paths, flags;
+  for (const Setting& setting : Settings()) {
+    EXPECT_TRUE(paths.insert(setting.path()).second) << setting.path();
+    EXPECT_TRUE(flags.insert(std::string(setting.flag)).second);
+    EXPECT_FALSE(setting.doc.empty());
+  }
+}
+
+// As it is, and with each of its settings in force.
+TEST(SettingsTest, TheDefaultFileIsTheDefaults) {
+  const auto none = ReadConfig({}, {});
+  const Config& config = std::get<Config>(none);
+  const std::string file = DefaultFile();
+  EXPECT_EQ(Changed(Read(file), config), std::vector<std::string>());
+  std::string active;
+  size_t settings = 0;
+  for (const absl::string_view line : absl::StrSplit(file, '\n')) {
+    EXPECT_LE(line.size(), 120u);
+    const bool is_setting = line.size() > 1 && line[0] == '#' && line[1] != ' ';
+    absl::StrAppend(&active, line.substr(is_setting ? 1 : 0), "\n");
+    settings += is_setting ? 1 : 0;
+  }
+  EXPECT_EQ(settings, Settings().size());
+  EXPECT_EQ(Changed(Read(active), config), std::vector<std::string>());
+}
+
+// What is printed is read as what it was, for every setting.
+TEST(SettingsTest, EveryValueSurvivesPrintingAndReading) {
+  const Config config = Read(R"(
+mode = "turn"
+threads = 3
+[http]
+listen = ["[::1]:80", "0.0.0.0:80"]
+public-url = "https://a.test/b"
+origins = ["https://c.test", "*"]
+proxies = ["10.0.0.0/8"]
+metrics-from = ["192.0.2.1"]
+[tls]
+certificates = ["c.pem"]
+keys = ["k \"q\" \\.pem"]
+[turn]
+listen = ["0.0.0.0:3478"]
+realm = "example.org"
+lifetime = "11m"
+lifetime-max = 7200
+permission-lifetime = "1s"
+channel-lifetime = "1m30s"
+channels = "rfc8656"
+software = "kyuud"
+allow-clients = ["198.51.100.0/24"]
+deny-clients = ["198.51.100.7"]
+drain-timeout = "2h"
+alternate-servers = ["192.0.2.9:3478", "[2a00::9]:3478"]
+[relay]
+addresses = ["203.0.113.5/10.0.0.5", "2a00::5"]
+ports = "50000-50009"
+allow-peers = ["10.0.0.0/8"]
+deny-peers = ["8.8.8.8"]
+[auth]
+users = ["a:b:c", "d:0x00112233445566778899aabbccddeeff"]
+secrets = ["one", "two"]
+secret-hash = "sha256"
+revoked-grace = 0
+nonce-secret = "n"
+nonce-lifetime = "30m"
+[limits]
+connections = 11
+connections-per-address = 12
+allocations = 13
+allocations-per-user = 14
+allocations-per-source = 15
+source-share = 0.25
+permissions = 16
+channels = 17
+reservations = 18
+stranger-bytes-per-second = 1000.5
+stranger-bytes-burst = 2000
+auth-failures-per-second = 3
+auth-failures-burst = 4
+[log]
+level = "debug"
+format = "json"
+)");
+  std::string again;
+  absl::string_view section;
+  for (const Setting& setting : Settings()) {
+    // Its secrets would be there twice; its own test reads it.
+    if (setting.path() == "auth.secret-files") continue;
+    EXPECT_NE(setting.print(config), setting.print(Config())) << setting.path();
+    if (setting.section != section) {
+      section = setting.section;
+      absl::StrAppend(&again, "[", section, "]\n");
+    }
+    absl::StrAppend(&again, setting.key, " = ",
+                    AsToml(setting, setting.print(config)), "\n");
+  }
+  EXPECT_EQ(Changed(Read(again), config), std::vector<std::string>());
+}
+
+TEST(SettingsTest, AReloadTakesWhatItCan) {
+  const Config old = Read("[auth]\nusers = [\"a:1\"]\n");
+  const Config next = Read(
+      "threads = 9\n[turn]\nrealm = \"new\"\nlifetime = \"12m\"\n"
+      "[tls]\ncertificates = [\"c\"]\nkeys = [\"k\"]\n"
+      "[auth]\nsecrets = [\"s\"]\n");
+  const Reloaded reloaded = Reload(old, next);
+  const auto paths = [](const std::vector<const Setting*>& settings) {
+    std::vector<std::string> names;
+    for (const Setting* setting : settings) names.push_back(setting->path());
+    return names;
+  };
+  EXPECT_EQ(paths(reloaded.changed),
+            (std::vector<std::string>{"turn.lifetime", "auth.users",
+                                      "auth.secrets"}));
+  EXPECT_EQ(paths(reloaded.need_restart),
+            (std::vector<std::string>{"threads", "tls.certificates", "tls.keys",
+                                      "turn.realm"}));
+  EXPECT_EQ(reloaded.config.turn.realm, "kyuu");
+  EXPECT_EQ(reloaded.config.turn.lifetime_default, absl::Minutes(12));
+  EXPECT_TRUE(reloaded.config.turn.users.empty());
+  EXPECT_EQ(reloaded.config.turn.rest_secrets, std::vector<std::string>{"s"});
+}
+
+TEST(SettingsTest, TheNearestNameIsFound) {
+  EXPECT_EQ(Nearest("prots", {"ports", "realm"}), "ports");
+  EXPECT_EQ(Nearest("lisen", {"listen", "lifetime"}), "listen");
+  EXPECT_EQ(Nearest("x", {"ports", "realm"}), "");
+  EXPECT_EQ(Nearest("", {"ports"}), "");
+}
+
+// Its tables are what `kyuud config doc` prints.
+TEST(SettingsTest, TheDocumentationIsTrue) {
+  std::ifstream file("docs/operating.md");
+  std::stringstream docs;
+  docs << file.rdbuf();
+  EXPECT_TRUE(absl::StrContains(docs.str(), SettingsAsMarkdown()))
+      << "its tables are not what `kyuud config doc` prints";
+}
+
+}  // namespace
+}  // namespace kyuu::tools
