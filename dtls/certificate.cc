@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "dtls/internal/connection.h"
+#include "dtls/internal/context.h"
 #include "dtls/internal/digest.h"
 #include "dtls/internal/openssl.h"
 
@@ -25,22 +26,9 @@ using internal::SslCtxPtr;
 using internal::TakeError;
 using internal::X509Ptr;
 
-// Ciphers with forward secrecy and authenticated encryption only; AES-128-GCM
-// first, as the processor has instructions for it (a third faster than
-// ChaCha20 here, and 5 % than AES-256).
-constexpr char kCiphers[] =
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
-
 // Nothing of ours uses the keys, but pion's DTLS, which every pion data channel
 // runs on, ends a handshake in which no SRTP profile is agreed (alert 71).
 constexpr char kSrtpProfiles[] = "SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80";
-
-// OpenSSL reserves room for a handshake message as long as its header claims,
-// up to this; without it 100 KB, ten times over. A self-signed certificate
-// has 300 bytes (P-256) to 1500 (RSA 4096).
-constexpr long kCertificateBytesMax = 16 << 10;
 
 absl::Status OpenSslError(absl::string_view what) {
   return absl::InternalError(absl::StrCat(what, ": ", TakeError()));
@@ -50,20 +38,9 @@ absl::StatusOr<SslCtxPtr> MakeContext(X509* certificate, EVP_PKEY* key) {
   SslCtxPtr context(SSL_CTX_new(DTLS_method()));
   if (context == nullptr) return OpenSslError("SSL_CTX_new");
   SSL_CTX* c = context.get();
-  // Renegotiation, compression, tickets and sessions are of no use in WebRTC
-  // (RFC 8827 section 6.5), and each has a history. The MTU is set, not asked.
-  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                             SSL_OP_NO_TICKET | SSL_OP_NO_QUERY_MTU |
-                             SSL_OP_CIPHER_SERVER_PREFERENCE);
-  SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_max_cert_list(c, kCertificateBytesMax);
   internal::SetVerification(c);
-  int groups[] = {NID_X25519, NID_X9_62_prime256v1, NID_secp384r1};
-  if (SSL_CTX_set_min_proto_version(c, DTLS1_2_VERSION) != 1 ||
-      SSL_CTX_set_max_proto_version(c, DTLS1_2_VERSION) != 1 ||
-      SSL_CTX_set_cipher_list(c, kCiphers) != 1 ||
-      SSL_CTX_set1_groups(c, groups, std::size(groups)) != 1 ||
-      // Zero is success, of this one only.
+  // Zero is success, of the second one only.
+  if (!internal::SetUp(c) ||
       SSL_CTX_set_tlsext_use_srtp(c, kSrtpProfiles) != 0) {
     return OpenSslError("SSL_CTX");
   }
@@ -125,7 +102,7 @@ absl::StatusOr<Certificate> Certificate::Generate(absl::Time now) {
 
 absl::StatusOr<Certificate> Certificate::FromPem(absl::string_view pem) {
   ERR_clear_error();
-  if (pem.size() > kCertificateBytesMax) {
+  if (pem.size() > internal::kCertificateBytesMax) {
     return absl::InvalidArgumentError("PEM: too large");
   }
   const int size = static_cast<int>(pem.size());

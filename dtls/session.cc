@@ -38,6 +38,14 @@ Session::Session(Role role, const Certificate& certificate,
               .mtu_bytes = options.mtu_bytes,
               .outgoing_datagrams_max = options.outgoing_datagrams_max})) {}
 
+Session::Session(std::unique_ptr<Connection> listened, absl::Time now,
+                 const Options& options)
+    : role_(Role::kServer),
+      options_(options),
+      connection_(std::move(listened)) {
+  Start(now);
+}
+
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;

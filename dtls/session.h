@@ -120,6 +120,9 @@ class Session {
 
   // The session shares `certificate`'s key; the object may go.
   Session(Role role, const Certificate& certificate, const Options& options);
+  // For Acceptor: a server whose client has shown its address, at `now`.
+  Session(std::unique_ptr<internal::Connection> listened, absl::Time now,
+          const Options& options);
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();

@@ -124,12 +124,14 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
   StreamSettings streams = options_.streams;
   streams.bytes_max /= sockets.size();
   streams_.resize(sockets.size());
+  DtlsClientsOptions dtls = options_.dtls;
+  dtls.sessions_max = std::max<size_t>(1, dtls.sessions_max / sockets.size());
   server.instance = 0;
   first_ = std::make_unique<Node>(
       main_, std::move(sockets[0]), server, *ledger_,
       Node::Handlers{[this](const Event& event) { on_event_(event); },
                      hand_over},
-      streams);
+      streams, dtls);
   KYUU_RETURN_IF_ERROR(CheckPolicy(options_, listeners_, addresses_,
                                    [this](const TransportAddress& peer) {
                                      return first_->server().AllowsPeer(peer);
@@ -141,7 +143,7 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
     worker->node = std::make_unique<Node>(
         *worker->loop, std::move(sockets[i]), server, *ledger_,
         Node::Handlers{[this](const Event& event) { Queue(event); }, hand_over},
-        streams);
+        streams, dtls);
     workers_.push_back(std::move(worker));
   }
   // Only now, because they look at each other (HandOver).
@@ -249,6 +251,14 @@ void Cluster::Admit(net::AcceptedStream accepted) {
                          place = std::move(place)]() mutable {
     node->Admit(std::move(stream), std::move(place));
   });
+}
+
+void Cluster::SetDtls(const dtls::ServerContext& context) {
+  first_->SetDtls(context);
+  for (const auto& worker : workers_) {
+    worker->loop->Post(
+        [node = worker->node.get(), context] { node->SetDtls(context); });
+  }
 }
 
 void Cluster::Queue(const Event& event) {

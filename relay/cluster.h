@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/address.h"
+#include "dtls/acceptor.h"
 #include "net/interface_watch.h"
 #include "net/loop.h"
 #include "net/stream_port.h"
@@ -56,6 +57,8 @@ class Cluster {
   // Serves a client on TCP or TLS, on the loop that has the fewest. Its port
   // must live until Close().
   void Admit(net::AcceptedStream accepted);
+  // DTLS is spoken to new clients on UDP from now on, by this certificate.
+  void SetDtls(const dtls::ServerContext& context);
   // Makes a credential valid on every node, and then calls `done` on the main
   // loop; perhaps before it returns. If any node refuses, none has it.
   void Grant(const std::string& username, const std::string& password,

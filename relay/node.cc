@@ -2,13 +2,14 @@
 
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
 #include <variant>
 
-#include "absl/time/clock.h"
-#include "net/stream_driver.h"
+#include "dtls/record.h"
+#include "relay/internal/node_parts.h"
 
 namespace kyuu::relay {
 namespace {
@@ -20,42 +21,29 @@ constexpr size_t kAnswerBytes = 2048;
 // waiting.
 constexpr int kReceivesPerTurn = 4;
 
-// What to add to the loop's clock to get UTC.
-absl::Duration UtcOffset() {
-  return (absl::Now() - absl::UnixEpoch()) -
-         (net::Loop::Now() - absl::UnixEpoch());
-}
-
 turn::ServerOptions WithUtc(turn::ServerOptions options) {
-  options.utc_offset = UtcOffset();
+  options.utc_offset = internal::UtcOffset();
   return options;
 }
 
 }  // namespace
 
-struct Node::Guest {
-  Guest(std::shared_ptr<void> p, const StreamClientOptions& options)
-      : place(std::move(p)), client(options, net::Loop::Now()) {}
-
-  const std::shared_ptr<void> place;
-  StreamClient client;
-  std::optional<net::StreamDriver<StreamClient>> driver;
-  bool dirty = false;  // Its path is in dirty_guests_.
-};
-
 Node::Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
            turn::ServerOptions options, turn::Ledger& ledger, Handlers handlers,
-           const StreamSettings& streams)
+           const StreamSettings& streams, const DtlsClientsOptions& dtls)
     : loop_(loop),
       server_(random_, WithUtc(std::move(options)), ledger),
       handlers_(std::move(handlers)),
+      dtls_options_(dtls),
       stream_options_(streams.client),
       shed_alarm_(loop, [this] { ShedMemory(); }),
       stream_memory_(streams.bytes_max,
                      [this] { shed_alarm_.Set(absl::InfinitePast()); }),
       answers_(kAnswers * kAnswerBytes),
       alarm_(loop, [this] {
-        server_.HandleTimeout(net::Loop::Now());
+        const absl::Time now = net::Loop::Now();
+        server_.HandleTimeout(now);
+        if (dtls_ != nullptr) dtls_->clients.HandleTimeout(now);
         Service();
       }) {
   for (net::UdpSocket& socket : listeners) {
@@ -118,6 +106,7 @@ Stats Node::stats() const {
   for (const auto& listener : listeners_) {
     AddCounters(stats.listeners, listener->socket.stats());
   }
+  if (dtls_ != nullptr) stats.dtls = dtls_->clients.stats();
   stats.relays = closed_relays_;
   for (const auto& [id, relay] : relays_) {
     AddCounters(stats.relays, relay->socket.stats());
@@ -126,6 +115,7 @@ Stats Node::stats() const {
 }
 
 void Node::Close() {
+  if (dtls_ != nullptr) dtls_->clients.Close(net::Loop::Now());
   server_.Close();
   Service();
   guests_.clear();
@@ -136,15 +126,17 @@ void Node::Read(net::UdpSocket& socket,
                     absl::Time now, const net::Train& train)>
                     judge) {
   // The wall clock may have been set, or the machine slept: it is read anew.
-  server_.SetUtcOffset(UtcOffset());
+  server_.SetUtcOffset(internal::UtcOffset());
   for (int i = 0; i < kReceivesPerTurn; ++i) {
     const absl::Span<const net::Train> trains = socket.Receive(buffer_);
     const absl::Time now = net::Loop::Now();
     for (const net::Train& train : trains) Execute(judge(now, train));
+    if (dtls_ != nullptr) ServeDtls();
     // What data depends on leaves before it: a client must hear that its
     // channel is bound before something comes by that channel.
     SendAnswers();
     Flush();
+    if (dtls_ != nullptr) dtls_->used = 0;
     if (trains.size() < net::ReceiveBuffer::kTrains) break;
   }
   Service();  // May close the socket.
@@ -152,6 +144,9 @@ void Node::Read(net::UdpSocket& socket,
 
 void Node::ReadListener(Listener& listener) {
   Read(listener.socket, [this](absl::Time now, const net::Train& train) {
+    if (dtls_ != nullptr && HearDtls(now, train)) {
+      return absl::Span<const turn::Forward>();
+    }
     return server_.FromClient(now, train.path, train.bytes, train.segment_size);
   });
 }
@@ -168,6 +163,9 @@ void Node::Execute(absl::Span<const turn::Forward> forwards) {
     if (forward.exit == turn::Forward::Exit::kClient &&
         forward.path.transport == Transport::kTcp) {
       SendToGuest(forward);
+    } else if (forward.exit == turn::Forward::Exit::kClient &&
+               dtls_ != nullptr && dtls_->clients.Has(forward.path)) {
+      SendSealed(forward);
     } else if (forward.exit == turn::Forward::Exit::kClient) {
       if (net::UdpSocket* socket = listener_table_.Find(forward.path.local)) {
         outbox_.Add(*socket, forward);
@@ -183,110 +181,6 @@ void Node::Execute(absl::Span<const turn::Forward> forwards) {
       stats_.no_socket += forward.segments;
     }
   }
-}
-
-void Node::Admit(net::Stream stream, std::shared_ptr<void> place) {
-  const Path path = stream.path();
-  StreamClientOptions options = stream_options_;
-  if (stream.is_tls()) {
-    options.pieces = StreamClientOptions::Pieces::kMessages;
-  }
-  auto owned = std::make_unique<Guest>(std::move(place), options);
-  Guest& guest = *owned;
-  guests_[path] = std::move(owned);
-  ++stats_.streams;
-  guest.driver.emplace(
-      loop_, std::move(stream), guest.client, stream_buffer_,
-      [this, &guest](StreamClient::Event event) {
-        if (const auto* message = std::get_if<StreamClient::Message>(&event)) {
-          return Hear(guest, *message);
-        }
-        if (!std::get<StreamClient::Closed>(event).status.ok()) {
-          ++stats_.streams_cut;
-        }
-      },
-      [this, path](net::StreamEnd, const absl::Status&) {
-        server_.ClientGone(path);
-        guests_.erase(path);
-        Service();
-      },
-      net::StreamDriverOptions(), &stream_memory_);
-}
-
-void Node::Hear(Guest& guest, const StreamClient::Message& message) {
-  server_.SetUtcOffset(UtcOffset());
-  Execute(server_.FromClient(net::Loop::Now(), guest.driver->path(),
-                             message.bytes, message.bytes.size()));
-  // All that one read brought leaves together.
-  if (guest.client.has_message()) return;
-  SendAnswers();
-  Flush();
-  Service();
-}
-
-Node::Guest* Node::FindGuest(const Path& path) {
-  const auto it = guests_.find(path);
-  return it == guests_.end() ? nullptr : it->second.get();
-}
-
-void Node::SendToGuest(const turn::Forward& forward) {
-  Guest* guest = FindGuest(forward.path);
-  if (guest == nullptr) {
-    stats_.no_socket += forward.segments;
-    return;
-  }
-  for (size_t i = 0; i < forward.segments; ++i) {
-    if (!HasRoomFor(*guest) ||
-        !guest->client.SendData(forward.prefix(i), forward.payload(i),
-                                forward.padding(i))) {
-      ++stats_.stream_drops;
-    }
-  }
-  FlushLater(*guest);
-}
-
-bool Node::HasRoomFor(const Guest& guest) const {
-  const size_t half = stream_memory_.limit_bytes() / 2;
-  return stream_memory_.used_bytes() <= half ||
-         guest.client.held_bytes() <= half / guests_.size();
-}
-
-void Node::ShedMemory() {
-  if (!stream_memory_.over()) return;
-  std::vector<std::pair<size_t, Path>> holders;
-  holders.reserve(guests_.size());
-  for (const auto& [path, guest] : guests_) {
-    holders.emplace_back(guest->driver->held_bytes(), path);
-  }
-  for (const auto& [bytes, path] :
-       net::LargestHolders(std::move(holders), stream_memory_.used_bytes(),
-                           stream_memory_.limit_bytes() / 8 * 7)) {
-    if (Guest* guest = FindGuest(path)) {
-      ++stats_.streams_cut;
-      guest->driver->Cut();
-    }
-  }
-}
-
-void Node::FlushLater(Guest& guest) {
-  if (!std::exchange(guest.dirty, true)) {
-    dirty_guests_.push_back(guest.driver->path());
-  }
-}
-
-// One that is inside of its own handler goes on by itself. Handlers come back
-// here: what they make dirty is in a list of its own.
-void Node::FlushGuests() {
-  std::vector<Path> dirty = std::exchange(flushed_guests_, {});
-  dirty.swap(dirty_guests_);
-  for (const Path& path : dirty) {
-    if (Guest* guest = FindGuest(path)) {
-      guest->dirty = false;
-      guest->driver->Flush();
-    }
-  }
-  dirty.clear();
-  flushed_guests_ = std::move(dirty);  // Its memory, for the next time.
 }
 
 void Node::Collect(const turn::Forward& forward) {
@@ -317,6 +211,7 @@ void Node::Flush() {
 }
 
 void Node::Service() {
+  if (dtls_ != nullptr) ServeDtls();
   while (true) {
     SendAnswers();
     std::optional<turn::Server::Event> event = server_.PollEvent();
@@ -327,7 +222,9 @@ void Node::Service() {
     } while (event);
   }
   FlushGuests();
-  alarm_.Set(server_.NextTimeout());
+  alarm_.Set(dtls_ == nullptr ? server_.NextTimeout()
+                              : std::min(server_.NextTimeout(),
+                                         dtls_->clients.NextTimeout()));
 }
 
 // Answers that the socket does not take are dropped: clients ask again.
@@ -353,6 +250,14 @@ void Node::SendAnswers() {
       }
       net::UdpSocket* through = listener_table_.Find(answer->path.local);
       if (through == nullptr) continue;
+      if (dtls_ != nullptr && dtls_->clients.Has(answer->path)) {
+        std::array<uint8_t, kAnswerBytes + dtls::kRecordOverheadMax> record;
+        if (const auto sealed = dtls_->clients.Seal(
+                answer->path, {}, answer->bytes, 0, absl::MakeSpan(record))) {
+          through->SendOne(answer->path, *sealed);
+        }
+        continue;
+      }
       if (socket != nullptr && socket != through) {
         socket->Send(absl::MakeConstSpan(trains).first(count));
         through->SendOne(answer->path, answer->bytes);
@@ -375,7 +280,8 @@ void Node::On(const turn::Server::OpenRelay& open) {
   absl::StatusOr<net::UdpSocket> socket = net::UdpSocket::Open(options);
   if (!socket.ok()) {
     ++stats_.open_failures;
-    handlers_.on_event(OpenFailed{open.bind, socket.status()});
+    handlers_.on_event(
+        OpenFailed{open.bind, std::string(socket.status().message())});
     return server_.RelayFailed(now, open.relay);
   }
   auto relay =
@@ -386,7 +292,7 @@ void Node::On(const turn::Server::OpenRelay& open) {
   // The host has no room to watch it: a relay that hears nothing is none.
   if (const absl::Status watched = relay->watch->status(); !watched.ok()) {
     ++stats_.open_failures;
-    handlers_.on_event(OpenFailed{open.bind, watched});
+    handlers_.on_event(OpenFailed{open.bind, std::string(watched.message())});
     relay.reset();
     return server_.RelayFailed(now, open.relay);
   }
@@ -403,6 +309,7 @@ void Node::On(const turn::Server::CloseRelay& close) {
 
 void Node::On(const turn::Server::AllocationMade& made) {
   if (Guest* guest = FindGuest(made.client)) guest->client.Allocated();
+  if (dtls_ != nullptr) dtls_->clients.Allocated(made.client);
   handlers_.on_event(made);
 }
 
@@ -410,6 +317,9 @@ void Node::On(const turn::Server::AllocationEnded& ended) {
   if (Guest* guest = FindGuest(ended.client)) {
     guest->client.Released(net::Loop::Now());
     FlushLater(*guest);  // Its timer is set anew.
+  }
+  if (dtls_ != nullptr) {
+    dtls_->clients.Released(net::Loop::Now(), ended.client);
   }
   handlers_.on_event(ended);
 }

@@ -14,13 +14,16 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "base/address.h"
+#include "base/random.h"
 #include "base/system_random.h"
+#include "dtls/acceptor.h"
 #include "net/loop.h"
 #include "net/socket_table.h"
 #include "net/stream.h"
 #include "net/stream_memory.h"
 #include "net/stream_options.h"
 #include "net/udp_socket.h"
+#include "relay/dtls_clients.h"
 #include "relay/options.h"
 #include "relay/outbox.h"
 #include "relay/stats.h"
@@ -61,11 +64,13 @@ class Node {
   // node.
   Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
        turn::ServerOptions options, turn::Ledger& ledger, Handlers handlers,
-       const StreamSettings& streams);
+       const StreamSettings& streams, const DtlsClientsOptions& dtls = {});
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
+  // From now on DTLS is spoken to clients, by this certificate.
+  void SetDtls(const dtls::ServerContext& context);
   // Serves a client on a stream, until Close() at the latest. `place` goes when
   // the stream has gone.
   void Admit(net::Stream stream, std::shared_ptr<void> place);
@@ -101,6 +106,17 @@ class Node {
 
   // A client on TCP or TLS.
   struct Guest;
+  // Clients on DTLS, and what their messages are unpacked into: it stays until
+  // the outbox has sent what came of them.
+  struct Dtls {
+    Dtls(const DtlsClientsOptions& options, dtls::ServerContext context,
+         Random& random)
+        : clients(options, std::move(context), random) {}
+
+    DtlsClients clients;
+    std::vector<uint8_t> plaintext;
+    size_t used = 0;
+  };
 
   void ReadListener(Listener& listener);
   void ReadRelay(Relay& relay);
@@ -109,6 +125,11 @@ class Node {
             absl::FunctionRef<absl::Span<const turn::Forward>(
                 absl::Time now, const net::Train& train)>
                 judge);
+  // Whether a train of a listener is for dtls_, and was given to it.
+  bool HearDtls(absl::Time now, const net::Train& train);
+  void SendSealed(const turn::Forward& forward);
+  // Sends what dtls_ has to say, and tells the server who has gone.
+  void ServeDtls();
   // Takes a whole message of a stream to the server.
   void Hear(Guest& guest, const StreamClient::Message& message);
   Guest* FindGuest(const Path& path);
@@ -142,6 +163,8 @@ class Node {
   std::vector<std::unique_ptr<Listener>> listeners_;
   net::SocketTable listener_table_;
   absl::flat_hash_map<turn::RelayId, std::unique_ptr<Relay>> relays_;
+  const DtlsClientsOptions dtls_options_;
+  std::unique_ptr<Dtls> dtls_;
   const StreamClientOptions stream_options_;
   net::Alarm shed_alarm_;
   net::StreamMemory stream_memory_;

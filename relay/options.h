@@ -3,11 +3,13 @@
 #ifndef KYUU_RELAY_OPTIONS_H_
 #define KYUU_RELAY_OPTIONS_H_
 
+#include <string>
 #include <variant>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "base/address.h"
+#include "relay/dtls_clients.h"
 #include "relay/stream_client.h"
 #include "turn/server.h"
 
@@ -37,6 +39,10 @@ struct Options {
   // Clients on TCP and TLS; the loops share what these may hold.
   StreamSettings streams;
 
+  // Clients on DTLS, at the addresses of `listen`, once Cluster::SetDtls() has
+  // given a certificate; the loops share the number of sessions.
+  DtlsClientsOptions dtls;
+
   // What waits at one loop of datagrams that other loops hand over between
   // relayed addresses; beyond, they are dropped and counted. A loop that is so
   // far behind would deliver them too late anyway.
@@ -50,7 +56,7 @@ using AllocationEnded = turn::Server::AllocationEnded;
 // A relay socket could not be opened; the client is given another port, or 508.
 struct OpenFailed {
   TransportAddress bind;
-  absl::Status status;
+  std::string reason;
 };
 using AllocationRefused = turn::Server::AllocationRefused;
 // The machine's addresses have changed, and with them where it relays from.

@@ -8,6 +8,7 @@
 
 #include "base/counters.h"
 #include "net/udp_socket.h"
+#include "relay/dtls_clients.h"
 #include "turn/server_stats.h"
 
 namespace kyuu::relay {
@@ -41,12 +42,14 @@ static_assert(Countable<NodeStats>);
 struct Stats {
   turn::ServerStats server;
   NodeStats node;
+  DtlsClientsStats dtls;
   net::UdpStats listeners;
   net::UdpStats relays;  // Those that are closed included.
 
   void Add(const Stats& more) {
     AddCounters(server, more.server);
     AddCounters(node, more.node);
+    AddCounters(dtls, more.dtls);
     AddCounters(listeners, more.listeners);
     AddCounters(relays, more.relays);
   }

@@ -26,7 +26,7 @@ ARROWS = {
     "turn": {"stun", "base"},
     "ice": {"stun", "base"},
     "sdp": {"base"},
-    "relay": {"turn", "stun", "net", "base"},
+    "relay": {"turn", "stun", "dtls", "net", "base"},
     "peer": {"ice", "turn", "stun", "dtls", "sctp", "sdp", "base"},
 }
 # Edges that hold for single headers or files only.

@@ -22,6 +22,9 @@ namespace kyuu::dtls::internal {
 // else: a self-signed certificate has no chain.
 void SetVerification(SSL_CTX* context);
 
+// AllowCookies lets the Connections of `context` Listen().
+void AllowCookies(SSL_CTX* context);
+
 // What a call into OpenSSL came to.
 enum class Progress : uint8_t {
   kDone,    // It did what it should.
@@ -36,9 +39,13 @@ enum class Verdict : uint8_t { kUnknown, kMatches, kDiffers };
 // it is. Never BIO_s_mem as a wire: it joins the datagrams of a flight.
 class Connection {
  public:
+  // Whom the peer has to be: who its fingerprints say, or anybody, since it
+  // proves itself inside.
+  enum class Peers : uint8_t { kByFingerprint, kAnybody };
   struct Options {
     size_t mtu_bytes;
     size_t outgoing_datagrams_max;
+    Peers peers = Peers::kByFingerprint;
   };
   enum class Side : uint8_t { kClient, kServer };
 
@@ -52,6 +59,10 @@ class Connection {
   bool has_incoming() const { return !incoming_.empty(); }
   void DropIncoming() { incoming_ = {}; }
 
+  // Takes the incoming ClientHello as the second one of a cookie exchange
+  // (RFC 6347 section 4.2.1), if it has `cookie`: kDone, and the handshake goes
+  // on. The context must have been through AllowCookies().
+  Progress Listen(absl::Span<const uint8_t> cookie);
   // Runs the handshake as far as the input reaches.
   Progress Handshake();
   // Decrypts the next record and says whether it holds plaintext (kDone), which
@@ -97,12 +108,17 @@ class Connection {
   static unsigned int NextTimerInterval(SSL*, unsigned int);
   // OpenSSL starts its timer, or stops it where `deadline` is zero.
   void OnTimer(timeval* deadline);
+  static int WriteCookie(SSL* ssl, unsigned char* cookie, unsigned int* size);
+  static int CheckCookie(SSL* ssl, const unsigned char* cookie,
+                         unsigned int size);
   friend void SetVerification(SSL_CTX* context);
+  friend void AllowCookies(SSL_CTX* context);
 
   Progress Result(int result);
 
   Options options_;
   absl::Span<const uint8_t> incoming_;
+  std::vector<uint8_t> cookie_;  // Of Listen(); OpenSSL asks for it again.
   std::deque<std::vector<uint8_t>> outgoing_;
   uint64_t outgoing_dropped_ = 0;
   bool waiting_ = false;

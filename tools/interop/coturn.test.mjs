@@ -69,7 +69,7 @@ for (const [name, args] of [
     expectNoLoss(await uclientAt(+new URL(server.url).port, '-t', ...args), 400));
 }
 
-test('turnutils_uclient over TLS', async () => {
+test('turnutils_uclient over TLS and DTLS', async () => {
   const folder = temporaryFolder();
   const [certificate, key] = ['c.pem', 'k.pem'].map((name) => join(folder, name));
   execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
@@ -77,7 +77,9 @@ test('turnutils_uclient over TLS', async () => {
   const tls = await startKyuud('--user', 'alice:secret', '--tls-certificate', certificate, '--tls-key', key);
   const port = +tls.transcript().match(/https:\/\/127\.0\.0\.1:(\d+)/)[1];
   for (const mode of [[], ['-s']]) {
-    expectNoLoss(await uclientAt(port, '-t', '-S', ...mode, '-n', '100', '-m', '4', '-l', '170', '-z', '5'), 400);
+    const load = ['-S', ...mode, '-n', '100', '-m', '4', '-l', '170', '-z', '5'];
+    expectNoLoss(await uclientAt(port, '-t', ...load), 400);
+    expectNoLoss(await uclientAt(tls.turnPort, ...load), 400);
   }
   assert.equal(await tls.stop(), 0, tls.transcript());
 });

@@ -5,13 +5,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "spdlog/spdlog.h"
 
 namespace kyuu::tools {
 
 Certificates::Certificates(net::Loop& loop,
                            net::TlsContext::ServerOptions options,
-                           absl::AnyInvocable<void(net::TlsContext)> on_change)
+                           absl::AnyInvocable<void(ServerIdentity)> on_change)
     : options_(std::move(options)),
       on_change_(std::move(on_change)),
       alarm_(loop, [this] {
@@ -21,28 +22,32 @@ Certificates::Certificates(net::Loop& loop,
   alarm_.Set(net::Loop::Now() + kInterval);
 }
 
-absl::StatusOr<net::TlsContext> Certificates::Load() {
+absl::StatusOr<ServerIdentity> Certificates::Load() {
   // Before the files are read: what is written meanwhile is seen next time.
   std::string stamp = Stamp();
-  absl::StatusOr<net::TlsContext> context = net::TlsContext::Server(options_);
-  if (context.ok()) loaded_ = std::move(stamp);
-  return context;
+  KYUU_ASSIGN_OR_RETURN(net::TlsContext tls, net::TlsContext::Server(options_));
+  const net::TlsContext::Certificate& first = options_.certificates.front();
+  KYUU_ASSIGN_OR_RETURN(
+      dtls::ServerContext dtls,
+      dtls::ServerContext::FromFiles(first.certificate_file, first.key_file));
+  loaded_ = std::move(stamp);
+  return ServerIdentity{std::move(tls), std::move(dtls)};
 }
 
 void Certificates::Check() {
   const std::string stamp = Stamp();
   if (stamp == loaded_) return;
-  absl::StatusOr<net::TlsContext> context = Load();
-  if (context.ok()) {
+  absl::StatusOr<ServerIdentity> identity = Load();
+  if (identity.ok()) {
     failed_.clear();
     spdlog::info(
         "tls: the certificates have changed; new connections get them");
-    return on_change_(*std::move(context));
+    return on_change_(*std::move(identity));
   }
   if (stamp == failed_) return;
   failed_ = stamp;
   spdlog::warn("tls: the certificates stay as they were: {}",
-               std::string(context.status().message()));
+               std::string(identity.status().message()));
 }
 
 std::string Certificates::Stamp() const {

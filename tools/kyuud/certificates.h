@@ -9,10 +9,18 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "dtls/acceptor.h"
 #include "net/loop.h"
 #include "net/tls.h"
 
 namespace kyuu::tools {
+
+// What the server shows to clients on TLS, and to those on DTLS: to these the
+// first certificate, whatever name they ask for.
+struct ServerIdentity {
+  net::TlsContext tls;
+  dtls::ServerContext dtls;
+};
 
 // Certificates looks at its files from time to time: at what stands there now,
 // through whatever links, as every tool that renews certificates exchanges them
@@ -22,13 +30,14 @@ class Certificates {
  public:
   static constexpr absl::Duration kInterval = absl::Seconds(10);
 
-  // `on_change` gets each new context, never the first. `loop` must outlive it.
+  // `on_change` gets each new identity, never the first. `loop` must outlive
+  // it.
   Certificates(net::Loop& loop, net::TlsContext::ServerOptions options,
-               absl::AnyInvocable<void(net::TlsContext)> on_change);
+               absl::AnyInvocable<void(ServerIdentity)> on_change);
 
-  // The context of the files as they are now. INVALID_ARGUMENT with the file's
+  // The identity of the files as they are now. INVALID_ARGUMENT with the file's
   // name if there is none.
-  absl::StatusOr<net::TlsContext> Load();
+  absl::StatusOr<ServerIdentity> Load();
   // Looks at the files at once, and calls `on_change` if they have changed.
   void Check();
 
@@ -37,7 +46,7 @@ class Certificates {
   std::string Stamp() const;
 
   const net::TlsContext::ServerOptions options_;
-  absl::AnyInvocable<void(net::TlsContext)> on_change_;
+  absl::AnyInvocable<void(ServerIdentity)> on_change_;
   std::string loaded_;  // Stamp of what is in use.
   std::string failed_;  // Stamp of what could not be used, and was said.
   net::Alarm alarm_;

@@ -33,7 +33,7 @@ TEST_F(CertificatesTest, AreReadAnewOnceBothFilesFit) {
   Copy(first_.certificate_file(), certificate_);
   Copy(first_.key_file(), key_);
   Certificates certificates(*loop_, {{{certificate_, key_}}, {}},
-                            [&](net::TlsContext) { ++changes_; });
+                            [&](const ServerIdentity&) { ++changes_; });
   ASSERT_OK(certificates.Load());
   certificates.Check();
   EXPECT_EQ(changes_, 0);
@@ -53,7 +53,7 @@ TEST_F(CertificatesTest, FilesThatAreGoneChangeNothing) {
   Copy(first_.certificate_file(), certificate_);
   Copy(first_.key_file(), key_);
   Certificates certificates(*loop_, {{{certificate_, key_}}, {}},
-                            [&](net::TlsContext) { ++changes_; });
+                            [&](const ServerIdentity&) { ++changes_; });
   ASSERT_OK(certificates.Load());
   ASSERT_EQ(std::remove(key_.c_str()), 0);
   certificates.Check();

@@ -243,9 +243,12 @@ absl::Status Daemon::Open() {
   }
   WarnOfAbsentAddresses(config_);
   FrontDoorOptions door_options = DoorOptions(config_, budget_);
-  KYUU_ASSIGN_OR_RETURN(door_options.port.tls, OpenTls(config_));
+  KYUU_ASSIGN_OR_RETURN(const std::optional<ServerIdentity> identity,
+                        OpenTls(config_));
+  if (identity) door_options.port.tls = identity->tls;
   KYUU_ASSIGN_OR_RETURN(
       turn_, TurnService::Open(Bounded(config_), http, *loop_, random_));
+  if (identity) turn_->SetDtls(identity->dtls);
   pages_ = std::make_unique<StaticPages>(
       ServesPages(config_) ? EmbeddedPages() : std::vector<Page>());
   door_ = std::make_unique<FrontDoor>(*loop_, random_, std::move(listeners),
@@ -265,16 +268,21 @@ absl::Status Daemon::Open() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<net::TlsContext>> Daemon::OpenTls(
+absl::StatusOr<std::optional<ServerIdentity>> Daemon::OpenTls(
     const Config& config) {
   if (config.tls_certificates.empty()) return std::nullopt;
   auto certificates = std::make_unique<Certificates>(
       *loop_, TlsOptions(config),
-      [this](net::TlsContext tls) { door_->SetTls(std::move(tls)); });
-  KYUU_ASSIGN_OR_RETURN(net::TlsContext tls, certificates->Load());
+      [this](const ServerIdentity& renewed) { Show(renewed); });
+  KYUU_ASSIGN_OR_RETURN(ServerIdentity identity, certificates->Load());
   // The old ones are watched no longer.
   certificates_ = std::move(certificates);
-  return tls;
+  return identity;
+}
+
+void Daemon::Show(const ServerIdentity& identity) {
+  door_->SetTls(identity.tls);
+  turn_->SetDtls(identity.dtls);
 }
 
 absl::Status Daemon::Run() {
@@ -364,9 +372,9 @@ absl::Status Daemon::TryReload() {
   // again under the same name, too.
   KYUU_RETURN_IF_ERROR(CheckConfig(next.config));
   KYUU_RETURN_IF_ERROR(turn_->Reload(Bounded(next.config)));
-  KYUU_ASSIGN_OR_RETURN(const std::optional<net::TlsContext> tls,
+  KYUU_ASSIGN_OR_RETURN(const std::optional<ServerIdentity> identity,
                         OpenTls(next.config));
-  if (tls.has_value()) door_->SetTls(*tls);
+  if (identity) Show(*identity);
   door_->SetRoutes(RoutesOf(next.config));
   config_ = std::move(next.config);
   ChangeLog(config_.log_level, config_.log_format);

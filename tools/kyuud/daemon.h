@@ -53,7 +53,9 @@ class Daemon {
   absl::Status Open();
   // The certificates that `config` names, which are watched from then on;
   // nullopt if it names none.
-  absl::StatusOr<std::optional<net::TlsContext>> OpenTls(const Config& config);
+  absl::StatusOr<std::optional<ServerIdentity>> OpenTls(const Config& config);
+  // To all who connect from now on.
+  void Show(const ServerIdentity& identity);
   void OnSignal(int number);
   void Reload();
   // As Reload(), up to the first thing that is wrong; then nothing has changed.

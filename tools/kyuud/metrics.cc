@@ -115,6 +115,8 @@ std::string ToPrometheus(const Metrics& metrics) {
   AddTable<turn::ServerStats>(out, "turn", "STUN and TURN",
                               {{relay.server, ""}});
   AddTable<relay::NodeStats>(out, "relay", "Relay loops", {{relay.node, ""}});
+  AddTable<relay::DtlsClientsStats>(out, "dtls", "Clients on DTLS",
+                                    {{relay.dtls, ""}});
   AddTable<net::UdpStats>(
       out, "udp", "UDP sockets",
       {{relay.listeners, "listeners"}, {relay.relays, "relays"}});

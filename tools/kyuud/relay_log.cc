@@ -98,7 +98,8 @@ void RelayLog::Write(const relay::AllocationRefused& refused) {
 }
 
 void RelayLog::Write(const relay::OpenFailed& failed) {
-  spdlog::debug("turn: {}", failed.status.ToString());
+  spdlog::debug("turn: no relay at {}: {}", failed.bind.ToString(),
+                failed.reason);
 }
 
 void RelayLog::Write(const relay::AddressesChanged& changed) {

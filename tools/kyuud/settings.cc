@@ -195,7 +195,7 @@ constexpr Setting kSettings[] = {
         "tls", "certificates", "tls-certificate", "FILE", Change::kReload,
         "PEM files, each with a certificate and its chain, of which the name "
         "asked for chooses: the HTTP ports speak TLS then, for HTTP, WebSocket "
-        "and TURN"),
+        "and TURN, and the TURN ports DTLS beside plain UDP"),
     Row<&Config::tls_keys>("tls", "keys", "tls-key", "FILE", Change::kReload,
                            "Their keys in the same order, PEM files"),
 

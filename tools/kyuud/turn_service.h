@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "base/address.h"
 #include "base/random.h"
+#include "dtls/acceptor.h"
 #include "net/loop.h"
 #include "net/stream_port.h"
 #include "relay/cluster.h"
@@ -51,6 +52,10 @@ class TurnService final : public IceProvider {
   absl::Status Reload(const Config& config);
   // From now on no new allocations are made; those that there are go on.
   void Drain();
+  // As relay::Cluster::SetDtls().
+  void SetDtls(const dtls::ServerContext& context) {
+    cluster_->SetDtls(context);
+  }
   // Ends all allocations and streams, and logs totals; nothing the second time.
   void Close();
 

@@ -1,0 +1,104 @@
+#include "dtls/acceptor.h"
+
+#include <openssl/hmac.h>
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/bytes.h"
+#include "base/check.h"
+#include "dtls/internal/client_hello.h"
+#include "dtls/internal/connection.h"
+#include "dtls/internal/context.h"
+
+namespace kyuu::dtls {
+
+using internal::Connection;
+using internal::Progress;
+
+absl::StatusOr<ServerContext> ServerContext::FromFiles(
+    const std::string& certificate_file, const std::string& key_file) {
+  ERR_clear_error();
+  internal::SslCtxPtr context(SSL_CTX_new(DTLS_server_method()));
+  SSL_CTX* c = context.get();
+  if (c == nullptr || !internal::SetUp(c)) {
+    return absl::InternalError(absl::StrCat("DTLS: ", internal::TakeError()));
+  }
+  // Thousands of clients are silent most of the time.
+  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
+  internal::AllowCookies(c);
+  if (SSL_CTX_use_certificate_chain_file(c, certificate_file.c_str()) != 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(certificate_file, ": ", internal::TakeError()));
+  }
+  if (SSL_CTX_use_PrivateKey_file(c, key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
+      SSL_CTX_check_private_key(c) != 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(key_file, ": ", internal::TakeError()));
+  }
+  return ServerContext(context.release());
+}
+
+ServerContext::ServerContext(const ServerContext& other)
+    : context_(other.context_) {
+  SSL_CTX_up_ref(context_);
+}
+
+ServerContext& ServerContext::operator=(const ServerContext& other) {
+  if (this == &other) return *this;
+  SSL_CTX_up_ref(other.context_);
+  SSL_CTX_free(context_);
+  context_ = other.context_;
+  return *this;
+}
+
+ServerContext::~ServerContext() { SSL_CTX_free(context_); }
+
+Acceptor::Acceptor(ServerContext context, Random& random,
+                   const Options& options)
+    : context_(std::move(context)), options_(options) {
+  random.Fill(absl::MakeSpan(secret_));
+}
+
+Acceptor::Heard Acceptor::Hear(absl::Time now, const TransportAddress& client,
+                               absl::Span<const uint8_t> datagram) {
+  const auto hello = internal::ReadClientHello(datagram);
+  if (!hello) return Nothing();
+  const int64_t period = (now - absl::UnixEpoch()) / kCookieLifetime;
+  const Cookie cookie = CookieOf(period, client);
+  for (const Cookie& good : {cookie, CookieOf(period - 1, client)}) {
+    if (hello->cookie != absl::MakeConstSpan(good)) continue;
+    auto connection = std::make_unique<Connection>(
+        context_.context_, Connection::Side::kServer,
+        Connection::Options{
+            .mtu_bytes = options_.mtu_bytes,
+            .outgoing_datagrams_max = options_.outgoing_datagrams_max,
+            .peers = Connection::Peers::kAnybody});
+    connection->SetIncoming(datagram);
+    if (connection->Listen(good) != Progress::kDone) return Nothing();
+    return Session(std::move(connection), now, options_);
+  }
+  return Reply{
+      internal::WriteHelloVerify(*hello, cookie, absl::MakeSpan(reply_))};
+}
+
+bool Acceptor::IsClientHello(absl::Span<const uint8_t> datagram) {
+  return internal::ReadClientHello(datagram).has_value();
+}
+
+Acceptor::Cookie Acceptor::CookieOf(int64_t period,
+                                    const TransportAddress& client) const {
+  std::array<uint8_t, 8 + 2 + 16> said;
+  Writer w(absl::MakeSpan(said));
+  w.U64(static_cast<uint64_t>(period));
+  w.U16(client.port);
+  w.Bytes(client.ip.bytes());
+  Cookie cookie;
+  unsigned size = 0;
+  KYUU_CHECK(HMAC(EVP_sha256(), secret_.data(), kCookieBytes, said.data(),
+                  w.size(), cookie.data(), &size) != nullptr);
+  return cookie;
+}
+
+}  // namespace kyuu::dtls
