@@ -124,9 +124,12 @@ double ResidentKilobytes() {
   return pages * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1024;
 }
 
-// Of connected peers with one channel: 0 on one thread, 1 with a thread each.
+// Of connected peers with one channel: on one thread (0) or with a thread each
+// (1), before anything was sent (0) or after so many bytes.
 void BM_MemoryOfAPeer(benchmark::State& state) {
   constexpr int kCalls = 100;
+  constexpr size_t kMessage = 16384;
+  const size_t messages = static_cast<size_t>(state.range(1)) / kMessage;
   for (auto _ : state) {
     std::shared_ptr<Thread> shared;
     if (state.range(0) == 0) shared = *Thread::Start();
@@ -135,11 +138,15 @@ void BM_MemoryOfAPeer(benchmark::State& state) {
     const double before = ResidentKilobytes();
     for (int i = 0; i < kCalls; ++i) {
       calls.push_back(std::make_unique<Call>(shared));
+      for (size_t k = 0; k < messages; ++k) calls.back()->Send(kMessage);
+      calls.back()->AwaitAll();
     }
     state.counters["kB"] = (ResidentKilobytes() - before) / (2 * kCalls);
   }
 }
-BENCHMARK(BM_MemoryOfAPeer)->Arg(0)->Arg(1)->Iterations(1);
+BENCHMARK(BM_MemoryOfAPeer)
+    ->ArgsProduct({{0, 1}, {0, 512 << 10}})
+    ->Iterations(1);
 
 }  // namespace
 }  // namespace kyuu::peer

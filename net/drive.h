@@ -36,6 +36,7 @@
 #include "base/address.h"
 #include "base/engine.h"
 #include "net/internal/departure.h"
+#include "net/internal/slab_pool.h"
 #include "net/loop.h"
 #include "net/udp_socket.h"
 
@@ -84,7 +85,7 @@ class Driver {
         buffer_(buffer),
         options_(options),
         on_event_(std::move(on_event)),
-        departure_(options.datagram_bytes),
+        departure_(loop.Shared<internal::SlabPool>(), options.datagram_bytes),
         alarm_(loop, [this] {
           engine_.HandleTimeout(Loop::Now());
           Flush();

@@ -1,5 +1,7 @@
 #include "net/drive.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -14,8 +16,10 @@
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/testing.h"
+#include "net/internal/slab_pool.h"
 #include "net/loop.h"
 #include "net/testing/loop.h"
+#include "net/testing/syscall_faults.h"
 #include "net/udp_socket.h"
 
 namespace kyuu::net {
@@ -193,6 +197,52 @@ TEST_F(DriveTest, ABlockedSocketStopsPollingUntilItIsWritable) {
               absl::StrCat(i, ":", std::string(Size(i), 'x')));
   }
   EXPECT_EQ(sa.stats().sent, uint64_t{kCount});
+}
+
+// 69 kB for each idle connection were most of what one cost.
+TEST_F(DriveTest, DriversHaveMemoryToSendFromOnlyWhileTheySend) {
+  const internal::SlabPool& slabs = loop_->Shared<internal::SlabPool>();
+  constexpr size_t kOthers = 20;
+  UdpSocket sa = Open(), sb = Open();
+  Chatter a, b;
+  auto da = Drive(*loop_, a, sa, buffer_, Recorder(heard_a_));
+  auto db = Drive(*loop_, b, sb, buffer_, Recorder(heard_b_));
+  std::vector<UdpSocket> sockets;
+  for (size_t i = 0; i < kOthers; ++i) sockets.push_back(Open());
+  std::vector<Chatter> engines(kOthers);
+  std::vector<std::unique_ptr<Driver<Chatter>>> drivers;
+  for (size_t i = 0; i < kOthers; ++i) {
+    drivers.push_back(
+        Drive(*loop_, engines[i], sockets[i], buffer_, Recorder(heard_a_)));
+  }
+  EXPECT_EQ(slabs.lent(), 0u);
+  // One whose socket takes no more keeps what it has in hand.
+  SyscallFaults faults;
+  faults.Fail(Syscall::kSendmmsg, EAGAIN, SyscallFaults::kAlways, sa.fd());
+  a.outbox.push_back({{sa.local(), sb.local()}, "kept"});
+  da->Flush();
+  EXPECT_EQ(slabs.lent(), 1u);
+  // The others have one in turns.
+  for (size_t i = 0; i < kOthers; ++i) {
+    engines[i].outbox.push_back({{sockets[i].local(), sb.local()}, "other"});
+    drivers[i]->Flush();
+    EXPECT_EQ(slabs.lent(), 1u);
+    EXPECT_GT(slabs.kept_bytes(), 0u);
+  }
+  faults.Heal(Syscall::kSendmmsg);
+  loop_.RunUntil([&] { return heard_b_.size() == 1 + kOthers; });
+  EXPECT_EQ(slabs.lent(), 0u);
+  EXPECT_EQ(
+      std::count_if(heard_b_.begin(), heard_b_.end(),
+                    [](const auto& heard) { return heard.text == "kept"; }),
+      1);
+  // With something in hand, it is given back by one who goes.
+  faults.Fail(Syscall::kSendmmsg, EAGAIN, SyscallFaults::kAlways, sa.fd());
+  a.outbox.push_back({{sa.local(), sb.local()}, "lost"});
+  da->Flush();
+  EXPECT_EQ(slabs.lent(), 1u);
+  da.reset();
+  EXPECT_EQ(slabs.lent(), 0u);
 }
 
 // Counter answers with the number of packets it has seen; what it has to say

@@ -14,6 +14,8 @@
 #include <initializer_list>
 #include <memory>
 #include <mutex>
+#include <typeindex>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -56,6 +58,19 @@ class Loop {
   // in progress or of the next one, in the order of posting. Tasks still
   // waiting when the loop is destroyed are destroyed without being run.
   void Post(Task task);
+
+  // The one T of this loop: memory that all who live on it use in turns. Made
+  // when it is first asked for, destroyed with the loop.
+  template <typename T>
+  T& Shared() {
+    const std::type_index type(typeid(T));
+    for (const auto& [key, object] : shared_) {
+      if (key == type) return *static_cast<T*>(object.get());
+    }
+    auto object = std::make_shared<T>();
+    shared_.emplace_back(type, object);
+    return *object;
+  }
 
  private:
   friend class Alarm;
@@ -101,6 +116,7 @@ class Loop {
   std::mutex mutex_;
   std::vector<Task> tasks_;  // Guarded by mutex_.
   std::vector<Task> batch_;  // The loop's own; keeps its capacity.
+  std::vector<std::pair<std::type_index, std::shared_ptr<void>>> shared_;
 };
 
 // What a Watch waits for.

@@ -43,6 +43,25 @@ TEST(LoopTest, TimeDoesNotGoBack) {
   EXPECT_LE(before, Loop::Now());
 }
 
+TEST(LoopTest, WhatItsUsersShareIsOneForEachLoop) {
+  struct Memory {
+    std::shared_ptr<int> alive = std::make_shared<int>(0);
+  };
+  TestLoop other;
+  std::weak_ptr<int> alive;
+  {
+    TestLoop loop;
+    Memory& memory = loop->Shared<Memory>();
+    EXPECT_EQ(&loop->Shared<Memory>(), &memory);
+    EXPECT_NE(&other->Shared<Memory>(), &memory);
+    loop->Shared<int>() = 7;
+    EXPECT_EQ(loop->Shared<int>(), 7);
+    EXPECT_EQ(&loop->Shared<Memory>(), &memory);
+    alive = memory.alive;
+  }
+  EXPECT_TRUE(alive.expired());
+}
+
 TEST(LoopTest, AlarmsFireInOrderOfTheirDeadlines) {
   TestLoop loop;
   std::vector<int> order;

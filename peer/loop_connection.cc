@@ -27,7 +27,8 @@ LoopConnection::LoopConnection(net::Loop& loop,
                                EventHandler on_event)
     : connection_(certificate, options.connection, random),
       sockets_(std::move(sockets)),
-      driver_(loop, connection_, buffer_, std::move(on_event)),
+      driver_(loop, connection_, loop.Shared<net::ReceiveBuffer>(),
+              std::move(on_event)),
       watch_(loop, [this] { FollowAddresses(); }) {
   for (const HostSocket& host : sockets_.sockets()) {
     driver_.AddSocket(*host.socket);

@@ -68,7 +68,6 @@ class LoopConnection {
 
   Connection connection_;
   HostSockets sockets_;
-  net::ReceiveBuffer buffer_;
   net::Driver<Connection> driver_;
   HostWatch watch_;
 };

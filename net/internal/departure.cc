@@ -1,15 +1,20 @@
 #include "net/internal/departure.h"
 
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 
 namespace kyuu::net::internal {
 
-// The largest train, the datagram that ends it, and the one after.
-Departure::Departure(size_t datagram_bytes)
-    : datagram_bytes_(datagram_bytes),
-      slab_(new uint8_t[UdpSocket::kMaxTrainBytes + 2 * datagram_bytes]) {}
+Departure::Departure(SlabPool& slabs, size_t datagram_bytes)
+    : slabs_(slabs), datagram_bytes_(datagram_bytes) {}
+
+Departure::~Departure() { ReturnSlab(); }
+
+void Departure::ReturnSlab() {
+  if (slab_.bytes != nullptr) slabs_.Return(std::exchange(slab_, {}));
+}
 
 void Departure::RemoveSocket(UdpSocket& socket) {
   sockets_.Remove(socket);
@@ -17,12 +22,17 @@ void Departure::RemoveSocket(UdpSocket& socket) {
   if (socket_ == &socket) {
     socket_ = nullptr;
     train_.Clear();
+    used_ = 0;
   }
 }
 
 absl::Span<uint8_t> Departure::Space() {
   KYUU_CHECK(!next_);
-  return absl::MakeSpan(slab_.get() + used_, datagram_bytes_);
+  if (slab_.bytes == nullptr) {
+    // The largest train, the datagram that ends it, and the one after.
+    slab_ = slabs_.Take(UdpSocket::kMaxTrainBytes + 2 * datagram_bytes_);
+  }
+  return absl::MakeSpan(slab_.bytes.get() + used_, datagram_bytes_);
 }
 
 UdpSocket* Departure::SocketFor(const Path& path) const {
@@ -33,10 +43,10 @@ UdpSocket* Departure::SocketFor(const Path& path) const {
 
 void Departure::Start(UdpSocket* socket, const Datagram& datagram) {
   const size_t size = datagram.bytes.size();
-  std::memmove(slab_.get(), datagram.bytes.data(), size);
+  std::memmove(slab_.bytes.get(), datagram.bytes.data(), size);
   socket_ = socket;
   train_.Begin(datagram.path, size);
-  train_.Add(absl::MakeConstSpan(slab_.get(), size));
+  train_.Add(absl::MakeConstSpan(slab_.bytes.get(), size));
   used_ = size;
 }
 
@@ -50,7 +60,8 @@ bool Departure::Add(const Datagram& datagram) {
   if (socket == socket_ && train_.Accepts(datagram.path, size)) {
     train_.Continue(size);
     train_.Add(datagram.bytes);
-    used_ = static_cast<size_t>(datagram.bytes.data() - slab_.get()) + size;
+    used_ =
+        static_cast<size_t>(datagram.bytes.data() - slab_.bytes.get()) + size;
     return true;
   }
   if (!SendTrain()) {
@@ -80,11 +91,13 @@ bool Departure::SendTrain() {
 
 bool Departure::Resume() {
   if (!SendTrain()) return false;
-  if (!next_) return true;
-  const Datagram datagram = *next_;
-  next_.reset();
-  if (UdpSocket* socket = SocketFor(datagram.path)) Start(socket, datagram);
-  return SendTrain();
+  if (next_) {
+    const Datagram datagram = *std::exchange(next_, std::nullopt);
+    if (UdpSocket* socket = SocketFor(datagram.path)) Start(socket, datagram);
+    if (!SendTrain()) return false;
+  }
+  ReturnSlab();
+  return true;
 }
 
 }  // namespace kyuu::net::internal

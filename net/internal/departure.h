@@ -5,11 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "net/internal/slab_pool.h"
 #include "net/socket_table.h"
 #include "net/train_builder.h"
 #include "net/udp_socket.h"
@@ -18,16 +18,22 @@ namespace kyuu::net::internal {
 
 // Departure holds one train in hand, in a slab of memory where the engine
 // builds datagram after datagram. A datagram that cannot join the train sends
-// it off and starts the next one.
+// it off and starts the next one. The slab is the pool's while nothing is in
+// hand.
 class Departure {
  public:
-  explicit Departure(size_t datagram_bytes);
+  // `slabs` must outlive this.
+  Departure(SlabPool& slabs, size_t datagram_bytes);
+  ~Departure();
+  Departure(const Departure&) = delete;
+  Departure& operator=(const Departure&) = delete;
 
   void AddSocket(UdpSocket& socket) { sockets_.Add(socket); }
   // What is in hand for `socket` is dropped.
   void RemoveSocket(UdpSocket& socket);
 
-  // Where to build the next datagram; call only when not blocked.
+  // Where to build the next datagram, until the next call; call only when not
+  // blocked.
   absl::Span<uint8_t> Space();
   // Takes a datagram built within Space(). False if a socket is now blocked.
   bool Add(const Datagram& datagram);
@@ -42,10 +48,12 @@ class Departure {
   UdpSocket* SocketFor(const Path& path) const;
   void Start(UdpSocket* socket, const Datagram& datagram);
   bool SendTrain();
+  void ReturnSlab();
 
+  SlabPool& slabs_;
   const size_t datagram_bytes_;
   SocketTable sockets_;
-  std::unique_ptr<uint8_t[]> slab_;
+  SlabPool::Slab slab_;  // Empty until Space() is asked for.
   size_t used_ = 0;
 
   // The train in hand; `socket_` is null when there is none.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "net/drive.h"
+#include "net/udp_socket.h"
 
 namespace kyuu::peer::internal {
 
@@ -212,7 +213,8 @@ void Core::Start() {
 void Core::Arrive() {
   workplace_->cores.insert(shared_from_this());
   drive_.reset(
-      new Drive{.driver = {*workplace_->loop, *this, workplace_->buffer,
+      new Drive{.driver = {*workplace_->loop, *this,
+                           workplace_->loop->Shared<net::ReceiveBuffer>(),
                            [this](Event event) {
                              std::visit([this](auto& e) { On(e); }, event);
                            }},

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "net/loop.h"
-#include "net/udp_socket.h"
 
 namespace kyuu::peer::internal {
 
@@ -34,7 +33,6 @@ struct Workplace {
   static inline thread_local const Workplace* current = nullptr;
 
   const std::unique_ptr<net::Loop> loop;
-  net::ReceiveBuffer buffer;
   std::set<std::shared_ptr<Core>> cores;  // Until each has said goodbye.
   bool leaving = false;
 };
