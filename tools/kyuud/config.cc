@@ -73,7 +73,8 @@ absl::StatusOr<CommandLine> ReadCommandLine(
            absl::StrCat("--", setting.flag), texts[i],
            absl::StrCat(setting.doc, repeatable ? "; may be repeated" : ""))
         ->type_name(std::string(setting.form))
-        ->allow_extra_args(false);
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
   app.allow_extras();
   // CLI11 takes arguments from the back.
@@ -165,6 +166,10 @@ absl::Status Finish(const std::vector<const Setting*>& set, Config& config) {
   if (config.http_listen.empty() && config.turn_listen.empty()) {
     return Invalid("--turn-listen",
                    "nothing is served: neither over UDP nor over TCP");
+  }
+  if (config.turn.admission == turn::ServerOptions::Admission::kDraining &&
+      config.turn.alternate_servers.empty()) {
+    return Invalid("--alternate-when", "needs --alternate-server");
   }
   if (config.threads == 0) {
     config.threads = std::clamp(

@@ -311,6 +311,16 @@ TEST(ConfigTest, SecretsMayBeInFiles) {
               testing::HasSubstr("--rest-hash: \"md5\" is none of sha1, "));
 }
 
+TEST(ConfigTest, ClientsAreSentAwayOnlyIfItIsSaidWhereTo) {
+  EXPECT_THAT(Problem({"--alternate-when=always"}),
+              testing::HasSubstr("--alternate-when: needs --alternate-server"));
+  EXPECT_THAT(Problem({"--alternate-when=never"}),
+              testing::HasSubstr("none of draining, always"));
+  EXPECT_EQ(Read({"--alternate-when=always", "--alternate-server=1.2.3.4:5"})
+                .turn.admission,
+            turn::ServerOptions::Admission::kDraining);
+}
+
 TEST(ConfigTest, ModesSayWhatIsServed) {
   EXPECT_EQ(Read({"--mode=stun"}).turn.service,
             turn::ServerOptions::Service::kStun);

@@ -4,6 +4,7 @@ of others, and logs for programs.
 """
 
 import base64
+import concurrent.futures
 import hashlib
 import hmac
 import json
@@ -15,6 +16,7 @@ import ssl
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -206,6 +208,16 @@ class KyuudOperatorTest(KyuudTestCase):
         self.assertEqual(server.stop(), 0)
         self.assertRegex(server.errors, "ended: server closed")
 
+    def test_clients_may_always_be_sent_on(self):
+        path = self.write("[turn]\nalternate-servers = ['192.0.2.9:3478']\n"
+                          "alternate-when = 'always'\n")
+        server = self.start(f"--config={path}", "--user=a:1")
+        self.assertEqual(Turn(server.turn_port, "a", "1").allocate(), 300)
+        self.assertEqual(get(server.http_port, "/healthz")[0], 200)
+        self.write("")
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: Turn(server.turn_port, "a", "1").allocate() == 0)
+
     def test_a_drain_ends_in_time(self):
         server = self.start("--user=a:1", "--drain-timeout=1s")
         call = Call(Turn(server.turn_port, "a", "1"))
@@ -214,6 +226,65 @@ class KyuudOperatorTest(KyuudTestCase):
         _, server.errors = server.process.communicate(timeout=WAIT)
         self.assertEqual(server.process.returncode, 0)
         self.assertIn("drained; 1 allocations are left", server.errors)
+
+    # --- All of it ---
+
+    def test_a_day_of_an_operator_loses_no_packet(self):
+        certificate, key = self.certificate("served")
+        path = self.write("[auth]\nusers = ['a:1']\n[turn]\ndrain-timeout = '10m'\n"
+                          f"[tls]\ncertificates = ['{certificate}']\nkeys = ['{key}']\n")
+        flags = (f"--config={path}", "--threads=2", "--relay-ports=50000-50999")
+        server = self.start(*flags)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        calls = [Call(client) for client in (
+            Turn(server.turn_port, "a", "1"), Turn(server.turn_port, "a", "1"),
+            TcpTurn(server.http_port, "a", "1"), TcpTurn(server.http_port, "a", "1", tls=context))]
+        self.assertEqual([call.made for call in calls], 4 * [(0, 0)])
+        over, spoken = threading.Event(), [0] * len(calls)
+
+        def speak(index):
+            # A packet that is lost is waited for in vain.
+            while not over.is_set():
+                self.assertTrue(calls[index].speak())
+                spoken[index] += 1
+
+        def meanwhile(count=20):
+            """All have spoken since."""
+            least = [n + count for n in spoken]
+            until(lambda: all(n >= m for n, m in zip(spoken, least)) or
+                  not all(future.running() for future in futures))
+        with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+            futures = [pool.submit(speak, index) for index in range(len(calls))]
+            try:
+                meanwhile()
+                with open(path, "a", encoding="utf-8") as file:
+                    file.write("[log]\nformat = 'json'\n")
+                text = open(path, encoding="utf-8").read()
+                self.write(text.replace("'a:1'", "'a:1', 'b:2'"))
+                server.process.send_signal(signal.SIGHUP)
+                until(lambda: Turn(server.turn_port, "b", "2").allocate() == 0)
+                meanwhile()
+                for new, there in zip(self.certificate("renewed"), (certificate, key)):
+                    os.rename(new, there)
+                server.process.send_signal(signal.SIGHUP)
+                meanwhile()
+                server.process.send_signal(signal.SIGTERM)
+                until(lambda: Turn(server.turn_port, "b", "2").allocate() == 508)
+                meanwhile(200)
+            finally:
+                over.set()
+            for future in futures:
+                future.result(WAIT)
+        self.assertIsNone(server.process.poll())
+        for call in calls:
+            self.assertEqual(call.client.release(), 0)
+        # The one of b.
+        self.assertEqual(server.stop(), 0)
+        again = self.start(*flags)
+        late = Call(Turn(again.turn_port, "b", "2"))
+        self.assertTrue(late.speak())
+        self.assertEqual(late.client.release(), 0)
 
     # --- Modes ---
 

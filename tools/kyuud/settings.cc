@@ -6,7 +6,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "tools/kyuud/setting_values.h"
@@ -149,6 +148,22 @@ Texts PrintChannels(const Config& config) {
   return {absl::StrCat(config.turn.channel_max)};
 }
 
+absl::Status ReadAlternateWhen(const Texts& texts, Config& config) {
+  const bool always = texts.front() == "always";
+  if (!always && texts.front() != "draining") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", texts.front(), "\" is none of draining, always"));
+  }
+  config.turn.admission =
+      always ? Turn::Admission::kDraining : Turn::Admission::kOpen;
+  return absl::OkStatus();
+}
+
+Texts PrintAlternateWhen(const Config& config) {
+  return {config.turn.admission == Turn::Admission::kOpen ? "draining"
+                                                          : "always"};
+}
+
 absl::Status ReadUsers(const Texts& texts, Config& config) {
   const absl::Status status =
       ReadField<&Config::turn, &Turn::users>(texts, config);
@@ -238,8 +253,13 @@ constexpr Setting kSettings[] = {
     Row<&Config::turn, &Turn::alternate_servers>(
         "turn", "alternate-servers", "alternate-server", "ADDR:PORT",
         Change::kReload,
-        "Where clients are sent meanwhile (300 instead of 508): one of IPv4, "
-        "one of IPv6"),
+        "Where clients are sent that ask for an allocation and get none (300 "
+        "instead of 508): one of IPv4, one of IPv6"),
+    {"turn", "alternate-when", "alternate-when", "draining|always", Kind::kText,
+     Change::kReload,
+     "Whether that is while it drains, or whoever asks, to spread clients over "
+     "other servers",
+     ReadAlternateWhen, PrintAlternateWhen},
 
     Row<&Config::relay_addresses>(
         "relay", "addresses", "relay-address", "IP[/IP]", Change::kRestart,
@@ -335,39 +355,6 @@ constexpr Setting kSettings[] = {
                              "Lines for people, or a JSON object in each"),
 };
 
-// Of edits that make one of the other (Levenshtein).
-size_t Distance(absl::string_view a, absl::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
-
-std::string Quoted(absl::string_view text) {
-  return absl::StrCat(
-      "\"", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
-}
-
-// `text` in lines of at most 77 characters behind "# ".
-std::string AsComment(absl::string_view text) {
-  std::string out, line = "#";
-  for (const absl::string_view word : absl::StrSplit(text, ' ')) {
-    if (line.size() + 1 + word.size() > 79) {
-      absl::StrAppend(&out, line, "\n");
-      line = "#";
-    }
-    absl::StrAppend(&line, " ", word);
-  }
-  return absl::StrCat(out, line, "\n");
-}
-
 }  // namespace
 
 std::string Setting::path() const {
@@ -380,91 +367,6 @@ std::string Setting::variable() const {
 }
 
 absl::Span<const Setting> Settings() { return kSettings; }
-
-absl::string_view Nearest(absl::string_view name,
-                          absl::Span<const absl::string_view> names) {
-  absl::string_view nearest;
-  // A third may be wrong, and of most names two letters that have changed
-  // places.
-  size_t least = std::max<size_t>(name.size() / 3, name.size() < 4 ? 1 : 2) + 1;
-  for (const absl::string_view candidate : names) {
-    const size_t distance = Distance(name, candidate);
-    if (distance >= least) continue;
-    least = distance;
-    nearest = candidate;
-  }
-  return nearest;
-}
-
-std::string AsToml(const Setting& setting, const Texts& texts) {
-  switch (setting.kind) {
-    case Kind::kInteger:
-    case Kind::kNumber:
-      return texts.front();
-    case Kind::kText:
-    case Kind::kDuration:
-      return Quoted(texts.front());
-    case Kind::kTexts:
-      break;
-  }
-  return absl::StrCat("[",
-                      absl::StrJoin(texts, ", ",
-                                    [](std::string* out, const auto& text) {
-                                      absl::StrAppend(out, Quoted(text));
-                                    }),
-                      "]");
-}
-
-std::string DefaultFile() {
-  std::string out =
-      "# All settings of kyuud, with what they are unless set. A flag "
-      "overrides "
-      "a\n# variable, which overrides this file. Made by: kyuud config "
-      "default\n";
-  absl::string_view section;
-  const Config config;
-  for (const Setting& setting : Settings()) {
-    absl::StrAppend(&out, "\n");
-    if (setting.section != section) {
-      section = setting.section;
-      absl::StrAppend(&out, "[", section, "]\n\n");
-    }
-    absl::StrAppend(&out, AsComment(setting.doc), "# ", setting.form, "; --",
-                    setting.flag, ", ", setting.variable());
-    if (setting.change == Change::kRestart) {
-      absl::StrAppend(&out, "; needs a restart");
-    }
-    absl::StrAppend(&out, "\n#", setting.key, " = ",
-                    AsToml(setting, setting.print(config)), "\n");
-  }
-  return out;
-}
-
-std::string SettingsAsMarkdown() {
-  std::string out;
-  absl::string_view section = "?";
-  const Config config;
-  for (const Setting& setting : Settings()) {
-    if (setting.section != section) {
-      section = setting.section;
-      absl::StrAppend(&out, out.empty() ? "" : "\n", "### ",
-                      section.empty() ? "Above all sections"
-                                      : absl::StrCat("`[", section, "]`"),
-                      "\n\n| key | flag | value | unless set | changed by | "
-                      "meaning |\n|---|---|---|---|---|---|\n");
-    }
-    const auto cell = [](absl::string_view text) {
-      return absl::StrReplaceAll(text, {{"|", "\\|"}});
-    };
-    absl::StrAppend(&out, "| `", setting.key, "` | `--", setting.flag, "` | ",
-                    cell(setting.form),
-                    setting.kind == Kind::kTexts ? ", a list" : "", " | `",
-                    cell(AsToml(setting, setting.print(config))), "` | ",
-                    setting.change == Change::kReload ? "reload" : "restart",
-                    " | ", cell(setting.doc), " |\n");
-  }
-  return out;
-}
 
 Reloaded Reload(const Config& old, const Config& next) {
   Reloaded reloaded{old, {}, {}};

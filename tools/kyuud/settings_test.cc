@@ -90,6 +90,7 @@ allow-clients = ["198.51.100.0/24"]
 deny-clients = ["198.51.100.7"]
 drain-timeout = "2h"
 alternate-servers = ["192.0.2.9:3478", "[2a00::9]:3478"]
+alternate-when = "always"
 [relay]
 addresses = ["203.0.113.5/10.0.0.5", "2a00::5"]
 ports = "50000-50009"

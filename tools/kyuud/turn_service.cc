@@ -88,14 +88,16 @@ TurnService::~TurnService() { Close(); }
 
 absl::Status TurnService::Reload(const Config& config) {
   turn::ServerOptions options = RelayOptions(config, {}).server;
-  options.admission = admission_;
+  if (draining_) {
+    options.admission = turn::ServerOptions::Admission::kDraining;
+  }
   const absl::Status status = cluster_->SetOptions(options);
   if (status.ok()) config_ = config;
   return status;
 }
 
 void TurnService::Drain() {
-  admission_ = turn::ServerOptions::Admission::kDraining;
+  draining_ = true;
   // What works with other words works with this one, too.
   (void)Reload(config_);
 }

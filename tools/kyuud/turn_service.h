@@ -20,7 +20,6 @@
 #include "relay/cluster.h"
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/ice_provider.h"
-#include "turn/server_options.h"
 
 namespace kyuu::tools {
 
@@ -75,8 +74,7 @@ class TurnService final : public IceProvider {
   const std::vector<TransportAddress> stream_listeners_;
   const bool tls_;
   Config config_;
-  turn::ServerOptions::Admission admission_ =
-      turn::ServerOptions::Admission::kOpen;
+  bool draining_ = false;
   bool closed_ = false;
   Random& random_;
   // Of the sessions that are not over.
