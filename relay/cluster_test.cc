@@ -266,6 +266,45 @@ TEST_F(ClusterTest, QuotasAndPortsAreExactAcrossLoops) {
   loop_.RunUntil([&] { return again->allocated(); });
 }
 
+// On every loop, and in what they have in common.
+TEST_F(ClusterTest, OptionsChangeOnAllLoopsAndAllocationsGoOn) {
+  Options options = TestOptions(4);
+  const auto cluster = Open(options);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 10; ++i) {
+    clients.push_back(Connect(*cluster));
+    loop_.RunUntil([&] { return clients.back()->allocated(); });
+  }
+  // What cannot work changes nothing.
+  options.server.users = {{"u", ""}};
+  EXPECT_EQ(cluster->SetOptions(options.server).code(),
+            absl::StatusCode::kInvalidArgument);
+  clients.push_back(Connect(*cluster));
+  loop_.RunUntil([&] { return clients.back()->allocated(); });
+  options.server.users = {{"u", "p"}};
+  options.server.allocations_per_user_max = 12;
+  ASSERT_OK(cluster->SetOptions(options.server));
+  clients.push_back(Connect(*cluster));
+  loop_.RunUntil([&] { return clients.back()->allocated(); });
+  for (int i = 0; i < 8; ++i) {
+    const auto surplus = Connect(*cluster);
+    loop_.RunUntil([&] { return surplus->failed(); });
+  }
+  // Who is no user any more keeps what he has, on whatever loop it is.
+  options.server.users = {{"somebody", "else"}};
+  options.server.allocations_per_user_max = 100;
+  ASSERT_OK(cluster->SetOptions(options.server));
+  for (int i = 0; i < 8; ++i) {
+    const auto stranger = Connect(*cluster);
+    loop_.RunUntil([&] { return stranger->failed(); });
+  }
+  for (const auto& client : clients) {
+    client->Permit({kPublic, 9});
+    loop_.RunUntil([&] { return client->granted() == 1; });
+  }
+  EXPECT_EQ(cluster->allocations(), clients.size());
+}
+
 // A stranger, who asks for an allocation and proves nothing; then for his
 // address, so that he knows when all answers are there.
 class Stranger {
