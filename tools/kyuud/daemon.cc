@@ -23,6 +23,7 @@
 #include "tools/kyuud/log.h"
 #include "tools/kyuud/process_stats.h"
 #include "tools/kyuud/settings.h"
+#include "tools/kyuud/start_warnings.h"
 #include "web/files.h"
 
 namespace kyuu::tools {
@@ -263,6 +264,10 @@ absl::Status Daemon::Open() {
     door_->ServeTurn([this](net::AcceptedStream accepted) {
       turn_->Admit(std::move(accepted));
     });
+  }
+  for (const std::string& warning : StartWarnings(
+           config_, ReadMachine(turn_->cluster().relay_addresses()))) {
+    spdlog::warn("kyuud: {}", warning);
   }
   Announce(http, turn_->cluster(), config_);
   return absl::OkStatus();
