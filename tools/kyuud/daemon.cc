@@ -376,9 +376,9 @@ absl::Status Daemon::TryReload() {
   // All that can be wrong comes before all that changes. Certificates are read
   // again under the same name, too.
   KYUU_RETURN_IF_ERROR(CheckConfig(next.config));
-  KYUU_RETURN_IF_ERROR(turn_->Reload(Bounded(next.config)));
   KYUU_ASSIGN_OR_RETURN(const std::optional<ServerIdentity> identity,
                         OpenTls(next.config));
+  KYUU_RETURN_IF_ERROR(turn_->Reload(Bounded(next.config)));
   if (identity) Show(*identity);
   door_->SetRoutes(RoutesOf(next.config));
   config_ = std::move(next.config);
