@@ -116,15 +116,20 @@ class Connection {
                                               ChannelConfig config);
   absl::Status Send(absl::Time now, ChannelId channel, PayloadType type,
                     std::vector<uint8_t>&& payload);
+  // Half a second after the peer has acknowledged what was sent, unless it
+  // closes too: see Options::channels.
   absl::Status CloseChannel(absl::Time now, ChannelId channel);
   absl::Status SetBufferedAmountLowThreshold(ChannelId channel, size_t bytes);
   size_t buffered_amount(ChannelId channel) const;
 
   // Shutdown is the graceful end: what was sent is delivered, the channels are
   // closed so that the peer sees the end of each, then the association, DTLS
-  // and ICE. All events of channels and Closed{OK} follow. When the peer takes
-  // nothing for Options::shutdown_timeout, or not all within
-  // shutdown_timeout_max, it becomes Close.
+  // and ICE. The peer's application has half a second before each of the two
+  // to take what was just sent (Options::channels.association.reset_delay); one
+  // that ends by itself is not waited for. All events of channels and
+  // Closed{OK} follow. When the peer takes nothing for
+  // Options::shutdown_timeout, or not all within shutdown_timeout_max, it
+  // becomes Close.
   void Shutdown(absl::Time now);
   // Close hangs up: an ABORT and close_notify tell the peer at once, relays are
   // given back. All events of channels and Closed follow; drive it until then.

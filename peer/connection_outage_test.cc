@@ -1,5 +1,6 @@
 // Outages: the connection outlives those that ICE may mend.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -156,6 +157,42 @@ TEST(ConnectionShutdown, RightAfterTheLastSendLosesNothing) {
     EXPECT_OK(*d.call.a.closed);
     EXPECT_OK(*d.call.b.closed);
     EXPECT_EQ(d.call.b.messages.size(), 60u);
+  }
+}
+
+// A stack that has acknowledged a message may throw it away when its channel
+// ends, or its association: its application has time to take it before.
+TEST(ConnectionShutdown, TheEndsComeHalfASecondAfterWhatWasSent) {
+  for (bool channel_first : {true, false}) {
+    SCOPED_TRACE(channel_first);
+    Direct d;
+    const ChannelId channel =
+        *d.call.a.connection.CreateDataChannel(d.network.now(), {.label = "x"});
+    d.call.Negotiate(d.call.a);
+    ASSERT_TRUE(d.call.Connected());
+    d.network.RunFor(absl::Seconds(1));
+    ASSERT_OK(d.Send(channel, "last words"));
+    if (channel_first) {
+      ASSERT_OK(d.call.a.connection.CloseChannel(d.network.now(), channel));
+    } else {
+      d.call.a.connection.Shutdown(d.network.now());
+    }
+    const auto until = [&](const std::function<bool()>& done) {
+      EXPECT_TRUE(d.network.RunUntil(done, absl::Seconds(10)));
+      return d.network.now();
+    };
+    const absl::Time told =
+        until([&] { return d.call.b.messages.size() == 1; });
+    const absl::Time closed = until([&] {
+      return d.call.b.connection.stats().channels.channels_closed == 1;
+    });
+    EXPECT_GE(closed - told, absl::Milliseconds(500));
+    EXPECT_LE(closed - told, absl::Milliseconds(700));
+    if (channel_first) d.call.a.connection.Shutdown(d.network.now());
+    const absl::Time ended = until([&] { return d.call.b.closed.has_value(); });
+    EXPECT_OK(*d.call.b.closed);
+    EXPECT_GE(ended - closed, absl::Milliseconds(500));
+    EXPECT_LE(ended - closed, absl::Milliseconds(700));
   }
 }
 

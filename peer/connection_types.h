@@ -72,8 +72,14 @@ struct Options {
   dtls::Options dtls{.handshake_timeout = absl::InfiniteDuration()};
   // SCTP judges no peer to be gone: ICE's consent and DTLS do, and ICE may
   // restart. Its limits are off.
+  //
+  // An end waits until the peer's application has taken what was sent, which
+  // nothing tells: libdatachannel drops the rest when the channel ends, and
+  // again when the association does. Half a second each is what a busy one
+  // takes (tools/interop/endings.test.mjs).
   sctp::DataChannels::Options channels{
-      .association = {.max_init_retransmits = std::nullopt,
+      .association = {.reset_delay = absl::Milliseconds(500),
+                      .max_init_retransmits = std::nullopt,
                       .max_association_retransmits = std::nullopt}};
   sdp::Session::Options sdp;
 

@@ -148,9 +148,10 @@ class PeerConnection {
   // --- The rest ---
 
   // The graceful end: what was sent arrives, each channel is closed, and then
-  // the connection. on_close of the channels and on_closed(OK) tell; Close(),
-  // or the destructor, before that cuts it short. A peer that takes nothing
-  // more is not waited for beyond Options::shutdown_timeout.
+  // the connection, half a second after each other so that the peer's
+  // application has it too. on_close of the channels and on_closed(OK) tell;
+  // Close(), or the destructor, before that cuts it short. A peer that takes
+  // nothing more is not waited for beyond Options::shutdown_timeout.
   void Shutdown();
   // Hangs up: the peer knows after half a round trip. As in W3C no event tells
   // of it here, nor of anything else any more: once it has returned, no handler

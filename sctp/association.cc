@@ -34,8 +34,13 @@ absl::Status Association::Send(absl::Time now, Message&& message,
 }
 
 absl::Status Association::ResetStreams(absl::Time now,
-                                       absl::Span<const StreamId> streams) {
-  return core_->ResetStreams(now, streams);
+                                       absl::Span<const StreamId> streams,
+                                       ResetTiming timing) {
+  return core_->ResetStreams(now, streams, timing);
+}
+
+void Association::HurryReset(absl::Time now, StreamId stream) {
+  core_->HurryReset(now, stream);
 }
 
 void Association::Shutdown(absl::Time now) { core_->Shutdown(now); }

@@ -67,7 +67,11 @@ class Association {
   // tells when the peer agreed; what is sent meanwhile belongs to the time
   // after. Streams that are being reset already are left alone.
   //   FAILED_PRECONDITION: the peer does not speak RFC 6525, or not connected.
-  absl::Status ResetStreams(absl::Time now, absl::Span<const StreamId> streams);
+  absl::Status ResetStreams(absl::Time now, absl::Span<const StreamId> streams,
+                            ResetTiming timing = ResetTiming::kSoon);
+  // Ends the patience of a reset that was asked for as kPatient and has not
+  // begun.
+  void HurryReset(absl::Time now, StreamId stream);
 
   // Shutdown ends the association after everything queued was delivered, both
   // ways (RFC 9260 section 9.2). Closed{OK} follows.

@@ -181,6 +181,7 @@ absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
   if (buffered_amount(id) > channel->low_threshold) {
     channel->above_threshold = true;
   }
+  channel->sent = true;
   ++stats_.messages_sent;
   stats_.bytes_sent += counted;
   return absl::OkStatus();
@@ -201,6 +202,7 @@ void DataChannels::BeginClosing(absl::Time now, Channel& channel) {
     return;
   }
   channel.state = Channel::State::kClosing;
+  channel.patient = channel.sent && !channel.incoming_reset;
   // The peer may have asked for the reset, and had it.
   if (channel.outgoing_reset) return;
   if (!ResetOutgoing(now, *channel.stream, channel.id).ok()) {
@@ -212,7 +214,25 @@ void DataChannels::FollowClosing(absl::Time now, Channel& channel) {
   if (channel.state == Channel::State::kOpen) {
     events_.push_back(ChannelClosing{channel.id});
   }
+  if (channel.patient && channel.incoming_reset && !channel.outgoing_reset) {
+    // The peer has closed it too, and takes nothing any more.
+    const StreamUse& use = streams_[*channel.stream];
+    if (!use.resets.empty() && use.resets.front() == channel.id) {
+      association_->HurryReset(now, *channel.stream);
+    }
+  }
   BeginClosing(now, channel);
+}
+
+absl::Status DataChannels::ResetFront(absl::Time now, StreamId stream,
+                                      StreamUse& use) {
+  const std::optional<ChannelId> owner = use.resets.front();
+  const Channel* channel = owner ? FindById(*owner) : nullptr;
+  const bool patient =
+      channel != nullptr && channel->patient && !channel->incoming_reset;
+  return association_->ResetStreams(
+      now, absl::MakeConstSpan(&stream, 1),
+      patient ? ResetTiming::kPatient : ResetTiming::kSoon);
 }
 
 absl::Status DataChannels::ResetOutgoing(absl::Time now, StreamId stream,
@@ -222,8 +242,7 @@ absl::Status DataChannels::ResetOutgoing(absl::Time now, StreamId stream,
   StreamUse& use = streams_[stream];
   use.resets.push_back(channel);
   if (use.resets.size() > 1) return absl::OkStatus();
-  absl::Status status =
-      association_->ResetStreams(now, absl::MakeConstSpan(&stream, 1));
+  absl::Status status = ResetFront(now, stream, use);
   if (!status.ok()) {
     // The peer knows no resets: the stream keeps its numbers, and with them
     // whatever the peer takes for the channel. Nobody else may have it.
@@ -246,6 +265,7 @@ void DataChannels::FinishClosing(Channel& channel, absl::Status status) {
     if (use.parting == id) use.parting.reset();
     Tidy(*stream);
   }
+  if (channel.patient) patient_end_ = last_now_;
   if (channel.incoming) peer_text_bytes_ -= TextSize(channel.config);
   ++stats_.channels_closed;
   events_.push_back(ChannelClosed{id, std::move(status), unsent});
@@ -296,7 +316,13 @@ void DataChannels::Shutdown(absl::Time now) {
 
 void DataChannels::AdvanceShutdown(absl::Time now) {
   if (!shutdown_by_ || ended_) return;
-  if (channels_.empty() || now >= *shutdown_by_) association_->Shutdown(now);
+  if (!channels_.empty() && association_->stats().send_occupied_bytes > 0) {
+    // Not the channels' end is waited for, but what comes before it.
+    shutdown_by_ = now + options_.close_channels_timeout;
+  }
+  if (now >= *shutdown_by_ || (channels_.empty() && now >= shutdown_at())) {
+    association_->Shutdown(now);
+  }
 }
 
 void DataChannels::Close(absl::Time now) {
@@ -405,9 +431,13 @@ std::optional<DataChannels::Event> DataChannels::PollEvent() {
 absl::Time DataChannels::NextTimeout() const {
   if (!association_) return absl::InfiniteFuture();
   // Once it has passed, the association's own deadline counts.
-  const bool waits = shutdown_by_ && !ended_ && *shutdown_by_ > last_now_;
-  return std::min(association_->NextTimeout(),
-                  waits ? *shutdown_by_ : absl::InfiniteFuture());
+  absl::Time next = association_->NextTimeout();
+  if (!shutdown_by_ || ended_) return next;
+  if (*shutdown_by_ > last_now_) next = std::min(next, *shutdown_by_);
+  if (channels_.empty() && shutdown_at() > last_now_) {
+    next = std::min(next, shutdown_at());
+  }
+  return next;
 }
 
 Stats DataChannels::association_stats() const {

@@ -21,7 +21,6 @@
 
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -53,7 +52,8 @@ class DataChannels {
     // messages wait in the receive window, which holds the peer back.
     size_t events_max = 256;
     size_t event_bytes_max = size_t{1} << 20;
-    // How long Shutdown waits for the peer's side of closing channels.
+    // How long Shutdown waits for the peer's side of closing channels, once it
+    // has acknowledged everything.
     absl::Duration close_channels_timeout = absl::Seconds(10);
   };
   using Packet = absl::Span<const uint8_t>;  // As Association's.
@@ -86,13 +86,16 @@ class DataChannels {
   absl::Status Send(absl::Time now, ChannelId channel, PayloadType type,
                     std::vector<uint8_t>&& payload);
 
-  // CloseChannel delivers what is queued, then closes both directions by stream
-  // reset (RFC 8831 section 6.7); ChannelClosed follows. Messages of the peer
-  // that arrive meanwhile are dropped. NOT_FOUND: no such channel.
+  // CloseChannel delivers what is queued, gives the peer's application time to
+  // take it (Options::association.reset_delay, unless the peer closes too),
+  // then closes both directions by stream reset (RFC 8831 section 6.7);
+  // ChannelClosed follows. Messages of the peer that arrive meanwhile are
+  // dropped. NOT_FOUND: no such channel.
   absl::Status CloseChannel(absl::Time now, ChannelId channel);
 
   // Shutdown is the graceful end: it closes all channels as CloseChannel does,
-  // and then the association (RFC 9260 section 9.2). ChannelClosed for each
+  // and then, another reset_delay later, the association (RFC 9260 section
+  // 9.2), which some stacks drop more at. ChannelClosed for each
   // channel and Closed{OK} follow; nothing can be created meanwhile. A peer
   // that does not answer the resets is not waited for beyond
   // close_channels_timeout, nor beyond five minutes for the rest: call Close
@@ -143,26 +146,7 @@ class DataChannels {
  private:
   using Channel = internal::Channel;
 
-  // Who uses a stream id. The two directions change hands one by one: what
-  // arrives after the peer's reset belongs to the next channel, although ours
-  // may still wait for the answer to its reset. What the next channel sends
-  // meanwhile waits behind that reset, in the association.
-  struct StreamUse {
-    std::optional<ChannelId> incoming;  // Takes what arrives.
-    // Its incoming direction is over, its outgoing one is not yet.
-    std::optional<ChannelId> parting;
-    // For whom ResetStreams was called, or will be once the one in front is
-    // done; nullopt for a channel that was refused.
-    absl::InlinedVector<std::optional<ChannelId>, 1> resets;
-    // What arrives until the peer's reset belongs to a refused channel.
-    bool refused = false;
-    // The peer does not reset it: never used again.
-    bool unusable = false;
-
-    bool idle() const {
-      return !incoming && !parting && resets.empty() && !refused && !unusable;
-    }
-  };
+  using StreamUse = internal::StreamUse;
 
   // Takes events of the association until there are enough of our own.
   void Process(absl::Time now);
@@ -195,6 +179,12 @@ class DataChannels {
   // that was refused. FAILED_PRECONDITION: the peer knows no resets.
   absl::Status ResetOutgoing(absl::Time now, StreamId stream,
                              std::optional<ChannelId> channel);
+  // The same for whom `use.resets` has in front.
+  absl::Status ResetFront(absl::Time now, StreamId stream, StreamUse& use);
+  // When the association may end, all channels being closed.
+  absl::Time shutdown_at() const {
+    return patient_end_ + options_.association.reset_delay;
+  }
   // Something of the next channel has arrived, so the one before is over for
   // the peer.
   void FinishParting(StreamId stream);
@@ -233,6 +223,8 @@ class DataChannels {
   uint64_t restarts_ = 0;                // Those that Restarted told of.
   // From Shutdown on, until when the channels' end is waited for.
   std::optional<absl::Time> shutdown_by_;
+  // When a channel was closed last whose peer was given time.
+  absl::Time patient_end_ = absl::InfinitePast();
   uint32_t next_channel_ = 1;
   uint32_t next_stream_ = 0;  // Where FreeStream looks next.
   size_t peer_text_bytes_ = 0;

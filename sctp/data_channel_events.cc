@@ -345,9 +345,7 @@ void DataChannels::OnOutgoingReset(absl::Time now, StreamId stream,
   if (!use.resets.empty()) {
     owner = use.resets.front();
     use.resets.erase(use.resets.begin());
-    if (!use.resets.empty() &&
-        !association_->ResetStreams(now, absl::MakeConstSpan(&stream, 1))
-             .ok()) {
+    if (!use.resets.empty() && !ResetFront(now, stream, use).ok()) {
       use.resets.clear();
     }
   }

@@ -50,8 +50,9 @@ sim::LinkOptions RandomLink(Random& random) {
   return link;
 }
 
-DataChannels::Options FewStreams() {
+DataChannels::Options FewStreams(absl::Duration reset_delay) {
   DataChannels::Options options;
+  options.association.reset_delay = reset_delay;
   options.association.outgoing_streams = 12;
   options.association.incoming_streams = 12;
   return options;
@@ -59,12 +60,13 @@ DataChannels::Options FewStreams() {
 
 class Soak {
  public:
-  explicit Soak(uint64_t seed)
+  // With the reset_delay of each side.
+  Soak(uint64_t seed, absl::Duration delay_a, absl::Duration delay_b)
       : random_(seed),
         random_a_(seed * 3),
         random_b_(seed * 5),
-        a_(FewStreams(), random_a_),
-        b_(FewStreams(), random_b_),
+        a_(FewStreams(delay_a), random_a_),
+        b_(FewStreams(delay_b), random_b_),
         pair_(a_, b_,
               {.seed = seed,
                .a_to_b = RandomLink(random_),
@@ -201,7 +203,17 @@ class Soak {
 TEST(DataChannelSoak, FewStreamIdsUsedAgainAndAgain) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
-    Soak(seed).Run();
+    Soak(seed, absl::ZeroDuration(), absl::ZeroDuration()).Run();
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(DataChannelSoak, FewStreamIdsWithPatienceOnOneSideOrBoth) {
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    Soak(seed, absl::Milliseconds(100),
+         absl::Milliseconds(seed % 2 == 0 ? 0 : 300))
+        .Run();
     if (::testing::Test::HasFailure()) return;
   }
 }

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/counters.h"
@@ -199,6 +200,9 @@ struct Channel {
   bool acknowledged = false;
   // Whether CloseChannel was called, so that data of the peer is dropped.
   bool closed_here = false;
+  bool sent = false;  // A message of the application.
+  // The peer's application is given time to take what was sent.
+  bool patient = false;
   bool outgoing_reset = false;
   bool incoming_reset = false;
   // Whether buffered_amount was above the threshold since the last event.
@@ -209,6 +213,27 @@ struct Channel {
   ChannelActivity& MakeActivity() {
     if (activity == nullptr) activity = std::make_unique<ChannelActivity>();
     return *activity;
+  }
+};
+
+// Who uses a stream id. The two directions change hands one by one: what
+// arrives after the peer's reset belongs to the next channel, although ours
+// may still wait for the answer to its reset. What the next channel sends
+// meanwhile waits behind that reset, in the association.
+struct StreamUse {
+  std::optional<ChannelId> incoming;  // Takes what arrives.
+  // Its incoming direction is over, its outgoing one is not yet.
+  std::optional<ChannelId> parting;
+  // For whom ResetStreams was called, or will be once the one in front is
+  // done; nullopt for a channel that was refused.
+  absl::InlinedVector<std::optional<ChannelId>, 1> resets;
+  // What arrives until the peer's reset belongs to a refused channel.
+  bool refused = false;
+  // The peer does not reset it: never used again.
+  bool unusable = false;
+
+  bool idle() const {
+    return !incoming && !parting && resets.empty() && !refused && !unusable;
   }
 };
 

@@ -43,6 +43,12 @@ enum class Budget : uint8_t {
   kControl,
 };
 
+// When a stream is reset that everything was sent on.
+enum class ResetTiming : uint8_t {
+  kSoon,     // As soon as it is acknowledged.
+  kPatient,  // Options::reset_delay after that.
+};
+
 // SendOptions says how hard to try. With both limits unset the message is
 // reliable. Limits take effect only if the peer speaks RFC 3758; towards one
 // that does not, every message is reliable.

@@ -44,6 +44,9 @@ absl::Status Options::Validate() const {
       sack_delay > absl::Milliseconds(500)) {
     return Invalid("sack_delay is not in 0..500 ms");
   }
+  if (reset_delay < absl::ZeroDuration()) {
+    return Invalid("reset_delay is negative");
+  }
   if (heartbeat_interval <= absl::ZeroDuration()) {
     return Invalid("heartbeat_interval is not positive");
   }

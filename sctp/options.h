@@ -86,6 +86,13 @@ struct Options {
   // slow the peer's congestion window and its loss recovery down.
   absl::Duration sack_delay = absl::Milliseconds(50);
 
+  // How long the reset of a stream waits after the acknowledgement of what was
+  // sent on it, where ResetTiming::kPatient asks for that. RFC 6525 asks for no
+  // time at all; but there are stacks that throw away what their application
+  // has not taken when the reset comes, and an acknowledgement is the stack's
+  // word, not the application's.
+  absl::Duration reset_delay = absl::ZeroDuration();
+
   // RFC 9260 section 15.
   absl::Duration heartbeat_interval = absl::Seconds(30);
   absl::Duration cookie_lifetime = absl::Seconds(60);

@@ -98,7 +98,8 @@ absl::Status Core::Send(absl::Time now, Message&& message,
 }
 
 absl::Status Core::ResetStreams(absl::Time now,
-                                absl::Span<const StreamId> streams) {
+                                absl::Span<const StreamId> streams,
+                                ResetTiming timing) {
   Clamp(now);
   Tcb* tcb = FindTcb();
   if (tcb == nullptr || !tcb->In<state::Established>()) {
@@ -112,8 +113,13 @@ absl::Status Core::ResetStreams(absl::Time now,
       return absl::InvalidArgumentError("no such stream");
     }
   }
-  tcb->reset.Request(streams);
+  tcb->reset.Request(streams, timing);
   return absl::OkStatus();
+}
+
+void Core::HurryReset(absl::Time now, StreamId stream) {
+  Clamp(now);
+  queue_.Hurry(stream);
 }
 
 std::optional<Event> Core::PollEvent() {

@@ -54,7 +54,9 @@ class Core {
 
   absl::Status Connect(absl::Time now);
   absl::Status Send(absl::Time now, Message&& message, const SendOptions& how);
-  absl::Status ResetStreams(absl::Time now, absl::Span<const StreamId> streams);
+  absl::Status ResetStreams(absl::Time now, absl::Span<const StreamId> streams,
+                            ResetTiming timing);
+  void HurryReset(absl::Time now, StreamId stream);
   void Shutdown(absl::Time now);
   void Abort(absl::Time now, absl::Status status, absl::string_view reason);
   void PathLost(absl::Time now);

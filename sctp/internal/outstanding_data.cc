@@ -164,6 +164,7 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
   const absl::Duration min_rtt = round_trip.min;
   if (cumulative >= first_tsn_) {
     result.cumulative_advanced = true;
+    queue_.OnAcknowledged(now);
     ++forward_version_;
     PopUpTo(now, cumulative, min_rtt, result);
   }

@@ -108,7 +108,7 @@ void SendQueue::Add(absl::Time now, Message&& message, const SendOptions& how) {
   occupied_bytes_ += out.payload.size() + options_.send_overhead_bytes;
   Numbers& numbers = numbers_[out.stream];
   numbers.used = true;
-  if (numbers.paused) {
+  if (numbers.pause != Numbers::Pause::kNo) {
     ++stream.held;
   } else {
     Activate(out.stream, stream);
@@ -274,30 +274,70 @@ void SendQueue::Rest(Stream& stream) {
   if (streams_.size() < streams_.capacity() / 8) streams_.rehash(0);
 }
 
-void SendQueue::Pause(StreamId id) { Pause(id, numbers_[id]); }
+void SendQueue::Pause(StreamId id, ResetTiming timing) {
+  Pause(id, numbers_[id], timing);
+}
 
 bool SendQueue::PauseUsed(StreamId id) {
   Numbers* numbers = numbers_.Find(id);
   if (numbers == nullptr || !numbers->used) return false;
-  Pause(id, *numbers);
+  Pause(id, *numbers, ResetTiming::kSoon);
   return true;
 }
 
-void SendQueue::Pause(StreamId id, Numbers& numbers) {
-  if (std::exchange(numbers.paused, true)) return;
-  const Stream* stream = FindStream(id);
-  if (stream == nullptr || stream->alive == 0) {
-    settled_.push_back(id);
+void SendQueue::Pause(StreamId id, Numbers& numbers, ResetTiming timing) {
+  if (numbers.pause != Numbers::Pause::kNo) {
+    if (timing == ResetTiming::kSoon) Hurry(id, numbers);
+    return;
+  }
+  numbers.pause = timing == ResetTiming::kSoon ? Numbers::Pause::kSoon
+                                               : Numbers::Pause::kPatient;
+  if (IsSettled(id)) {
+    AddSettled(id, numbers);
   } else {
     ++settling_;
   }
 }
 
+void SendQueue::Hurry(StreamId id) {
+  if (Numbers* numbers = numbers_.Find(id)) Hurry(id, *numbers);
+}
+
+void SendQueue::Hurry(StreamId id, Numbers& numbers) {
+  if (numbers.pause != Numbers::Pause::kPatient) return;
+  numbers.pause = Numbers::Pause::kSoon;
+  if (IsSettled(id)) AddSettled(id, numbers);
+}
+
+bool SendQueue::IsSettled(StreamId id) const {
+  const Stream* stream = FindStream(id);
+  return stream == nullptr || stream->alive == stream->held;
+}
+
+void SendQueue::AddSettled(StreamId id, const Numbers& numbers) {
+  if (numbers.pause == Numbers::Pause::kPatient) {
+    delayed_.push_back({id, acknowledged_at_ + options_.reset_delay});
+  } else {
+    settled_.push_back(id);
+  }
+}
+
+void SendQueue::Ripen(absl::Time now) {
+  while (!delayed_.empty() && delayed_.front().at <= now) {
+    const StreamId id = delayed_.pop_front().stream;
+    Numbers& numbers = numbers_[id];
+    if (numbers.pause != Numbers::Pause::kPatient || !IsSettled(id)) continue;
+    numbers.pause = Numbers::Pause::kSoon;
+    settled_.push_back(id);
+  }
+}
+
 void SendQueue::Settle(StreamId id, const Stream& stream) {
   if (settling_ == 0 || stream.alive != stream.held) return;
-  if (!numbers_.Get(id).paused) return;
-  settled_.push_back(id);
+  const Numbers numbers = numbers_.Get(id);
+  if (numbers.pause == Numbers::Pause::kNo) return;
   --settling_;
+  AddSettled(id, numbers);
 }
 
 std::vector<StreamId> SendQueue::TakeSettled(size_t max) {
@@ -311,7 +351,7 @@ std::vector<StreamId> SendQueue::TakeSettled(size_t max) {
 
 void SendQueue::Restart(StreamId id, Numbering numbering) {
   Numbers& numbers = numbers_[id];
-  numbers.paused = false;
+  numbers.pause = Numbers::Pause::kNo;
   // A stream that starts over is as good as one that was never used.
   if (numbering == Numbering::kFromZero) numbers = Numbers();
   auto it = streams_.find(id);
@@ -368,6 +408,7 @@ void SendQueue::Clear() {
   turns_ = {};
   current_ = kNone;
   settled_.clear();
+  delayed_.clear();
   settling_ = 0;
   refused_.clear();
   buffered_bytes_ = 0;

@@ -97,12 +97,24 @@ class SendQueue {
 
   // Pause makes ready for a reset (RFC 6525 section 5.1.2): what is added from
   // now on waits for Restart.
-  void Pause(StreamId stream);
+  void Pause(StreamId stream, ResetTiming timing = ResetTiming::kSoon);
+  // Hurry makes a patient pause one that is to end soon.
+  void Hurry(StreamId stream);
   // PauseUsed is Pause for a stream that was used since its last reset; false
   // if it was not. The peer may name any number of streams again and again:
   // each costs one look into a table.
   bool PauseUsed(StreamId stream);
-  // Paused streams of which everything was acknowledged or given up.
+  // Something was acknowledged: the delay of those that are settled by it
+  // begins.
+  void OnAcknowledged(absl::Time now) { acknowledged_at_ = now; }
+  // Takes those among the settled whose delay is over.
+  void Ripen(absl::Time now);
+  // When that is so for the next one.
+  absl::Time next_ripe() const {
+    return delayed_.empty() ? absl::InfiniteFuture() : delayed_.front().at;
+  }
+  // Paused streams of which everything was acknowledged or given up, and their
+  // delay is over.
   bool has_settled() const { return !settled_.empty(); }
   std::vector<StreamId> TakeSettled(size_t max);
   // Whether a paused stream waits for the acknowledgement of what was sent.
@@ -147,7 +159,11 @@ class SendQueue {
   struct Numbers {
     Ssn next_ssn;
     bool used = false;  // Since its last reset.
-    bool paused = false;
+    enum class Pause : uint8_t { kNo, kSoon, kPatient } pause = Pause::kNo;
+  };
+  struct Delayed {
+    StreamId stream{};
+    absl::Time at;
   };
   // A stream whose first message waits for its turn. The heap's top is next.
   struct Turn {
@@ -167,7 +183,10 @@ class SendQueue {
   void PopTurn();
   // Takes the first message out of its stream, whose turn ends with it.
   void Finish(MessageId id);
-  void Pause(StreamId id, Numbers& numbers);
+  void Pause(StreamId id, Numbers& numbers, ResetTiming timing);
+  void Hurry(StreamId id, Numbers& numbers);
+  bool IsSettled(StreamId id) const;
+  void AddSettled(StreamId id, const Numbers& numbers);
   void Settle(StreamId id, const Stream& stream);
   void TellWritable(StreamId id, Stream& stream);
   void TellAllWritable();
@@ -196,6 +215,9 @@ class SendQueue {
   uint64_t next_turn_ = 0;
   uint32_t pauses_ = 0;
   std::vector<StreamId> settled_;
+  // Settled ones, and some that have not waited or are paused anew.
+  RingQueue<Delayed> delayed_;
+  absl::Time acknowledged_at_ = absl::InfinitePast();
   size_t settling_ = 0;
   std::vector<StreamId> refused_;
   size_t buffered_bytes_ = 0;

@@ -153,6 +153,55 @@ TEST(SendQueue, AskingForResetsOfIdleStreamsMakesNoStates) {
   }
 }
 
+TEST(SendQueue, PatienceBeginsWithTheAcknowledgement) {
+  Stage stage;
+  stage.options.reset_delay = absl::Seconds(1);
+  const StreamId stream{7};
+  stage.Add(7);
+  stage.SendAll();
+  stage.queue.Pause(stream, ResetTiming::kPatient);
+  EXPECT_TRUE(stage.queue.is_settling());
+  stage.AcknowledgeAll();
+  EXPECT_FALSE(stage.queue.is_settling());
+  EXPECT_EQ(stage.queue.next_ripe(), kNow + absl::Seconds(1));
+  stage.queue.Ripen(kNow + absl::Milliseconds(999));
+  EXPECT_FALSE(stage.queue.has_settled());
+  stage.queue.Ripen(kNow + absl::Seconds(1));
+  EXPECT_EQ(stage.queue.TakeSettled(10), std::vector<StreamId>{stream});
+  EXPECT_EQ(stage.queue.next_ripe(), absl::InfiniteFuture());
+}
+
+// One that hurries leaves a place in the line behind, which must not stand for
+// the next reset of the stream.
+TEST(SendQueue, WhoHurriesIsNotTakenTwiceNorTooEarly) {
+  Stage stage;
+  stage.options.reset_delay = absl::Seconds(1);
+  const StreamId stream{7};
+  stage.Add(7);
+  stage.SendAll();
+  stage.AcknowledgeAll();
+  stage.queue.Pause(stream, ResetTiming::kPatient);
+  EXPECT_FALSE(stage.queue.has_settled());
+  stage.queue.Pause(stream);
+  stage.queue.Pause(stream);
+  EXPECT_EQ(stage.queue.TakeSettled(10), std::vector<StreamId>{stream});
+  stage.queue.Restart(stream, SendQueue::Numbering::kFromZero);
+  // It is not paused by those who still hurry.
+  stage.queue.Hurry(stream);
+  EXPECT_FALSE(stage.queue.has_settled());
+  // Used again, it waits for its own acknowledgement.
+  stage.Add(7);
+  stage.SendAll();
+  stage.queue.Pause(stream, ResetTiming::kPatient);
+  stage.queue.Ripen(kNow + absl::Seconds(1));
+  EXPECT_FALSE(stage.queue.has_settled());
+  stage.AcknowledgeAll();
+  stage.queue.Ripen(kNow + absl::Seconds(1));
+  EXPECT_EQ(stage.queue.TakeSettled(10), std::vector<StreamId>{stream});
+  stage.queue.Ripen(absl::InfiniteFuture());
+  EXPECT_FALSE(stage.queue.has_settled());
+}
+
 // Queued behind a reset, a message is what the stream was used for next.
 TEST(SendQueue, AStreamWithAMessageBehindItsResetIsUsedAgain) {
   Stage stage;

@@ -56,6 +56,7 @@ void Core::AdvanceShutdown(Tcb& tcb) {
   timers_.Stop(Timer::kReordering);
   timers_.Stop(Timer::kHeartbeat);
   timers_.Stop(Timer::kReconfig);
+  timers_.Stop(Timer::kResetDelay);
   Arm(Timer::kT2Shutdown);
 }
 

@@ -15,8 +15,9 @@
 
 namespace kyuu::sctp::internal {
 
-void StreamReset::Request(absl::Span<const StreamId> streams) {
-  for (StreamId stream : streams) queue_.Pause(stream);
+void StreamReset::Request(absl::Span<const StreamId> streams,
+                          ResetTiming timing) {
+  for (StreamId stream : streams) queue_.Pause(stream, timing);
 }
 
 bool StreamReset::HasOutput() const {

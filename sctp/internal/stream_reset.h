@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "sctp/internal/chunk/reconfig_chunk.h"
 #include "sctp/internal/event_queue.h"
@@ -46,7 +47,13 @@ class StreamReset {
   // acknowledged; those that are under way already are left alone. RFC 6525
   // section 5.1.2 would allow to ask as soon as it is sent, but there are peers
   // that drop what comes after the request.
-  void Request(absl::Span<const StreamId> streams);
+  void Request(absl::Span<const StreamId> streams, ResetTiming timing);
+  // Takes note of those whose delay is over.
+  void Ripen(absl::Time now) { queue_.Ripen(now); }
+  // When there are more of them that can be asked for.
+  absl::Time next_begin() const {
+    return in_flight_ ? absl::InfiniteFuture() : queue_.next_ripe();
+  }
 
   // Handle takes a RE-CONFIG from the peer. `cumulative_tsn` is ours.
   void Handle(const ReconfigChunk& chunk, Tsn cumulative_tsn);

@@ -70,6 +70,7 @@ void Core::HandleTimer(Tcb& tcb, Timer timer) {
       tcb.tracker.RequireSackNow();
       return;
     case Timer::kPacing:
+    case Timer::kResetDelay:
       // The driver asks for packets after each timeout.
       return;
     case Timer::kHeartbeat:

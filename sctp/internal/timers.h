@@ -25,6 +25,7 @@ enum class Timer : uint8_t {
   kHeartbeat,        // The next HEARTBEAT, or the answer to one (section 8.3).
   kReconfig,         // The answer to a RE-CONFIG (RFC 6525 section 5.1.1).
   kPacing,           // The next packet, where it would leave too soon.
+  kResetDelay,       // The next reset of a stream (Options::reset_delay).
   kCount,
 };
 
@@ -41,7 +42,8 @@ class Timers {
   // Whether the timer waits for an answer of the peer to what was sent.
   static bool AwaitsPeer(Timer timer) {
     return timer != Timer::kT5ShutdownGuard && timer != Timer::kReordering &&
-           timer != Timer::kSack && timer != Timer::kPacing;
+           timer != Timer::kSack && timer != Timer::kPacing &&
+           timer != Timer::kResetDelay;
   }
 
   void Set(Timer timer, absl::Time deadline);

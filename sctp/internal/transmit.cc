@@ -215,6 +215,8 @@ void Core::WriteForwardTsn(Tcb& tcb, Writer& writer) {
 void Core::WriteReconfig(Tcb& tcb, Writer& writer) {
   // The fixed parts of a RE-CONFIG with a request and an answer.
   constexpr size_t kFixedSize = 4 + 16 + 12;
+  tcb.reset.Ripen(now_);
+  timers_.Set(Timer::kResetDelay, tcb.reset.next_begin());
   if (!tcb.reset.HasOutput() || writer.remaining() < kFixedSize + 4) return;
   // A request that does not fit beside other chunks goes alone.
   const size_t most = (mtu_ - CommonHeader::kSize - kFixedSize) / 2;

@@ -46,8 +46,7 @@ class PeerSession {
   enum class Ending : uint8_t {
     kNot,
     kWaiting,   // For the peer, which has closed all channels.
-    kLeaving,   // Everything is said; the peer may end the connection.
-    kChannels,  // Ours close, and the peer may end the connection.
+    kChannels,  // Everything is said: ours close.
     kEnding,    // The connection ends here.
   };
   // An echo that did not fit into the send buffer.
@@ -90,6 +89,7 @@ class PeerSession {
   bool AllClosed() const;
   void End();
   void OnEndingAlarm();
+  void EndConnection();
   void Close();
   void Finish(const absl::Status& status);
   nlohmann::json Result(bool ok);

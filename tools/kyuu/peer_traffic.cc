@@ -23,11 +23,6 @@ constexpr size_t kQueueLowBytes = kQueueBytes / 4;
 // and how long our channels may take to close before the engine's own, patient
 // end takes over.
 constexpr absl::Duration kClosingTime = absl::Seconds(5);
-// How long the peer's program has to end the connection itself, before the
-// channels are closed and after: until it does, it may not have read
-// everything. libdatachannel drops what its program has not taken when a
-// channel ends, and again when the association does, however gracefully.
-constexpr absl::Duration kGoingTime = absl::Milliseconds(500);
 
 double Milliseconds(absl::Duration duration) {
   return static_cast<double>(absl::ToInt64Microseconds(duration)) / 1000;
@@ -175,7 +170,7 @@ void PeerSession::OnChannelClosed(peer::ChannelId id) {
   if (!AllClosed()) return;
   // Who closed the last one ends the connection.
   if (ending_ == Ending::kChannels) {
-    ending_alarm_->Set(Now() + kGoingTime);
+    EndConnection();
   } else if (ending_ == Ending::kNot && !commanded_close_) {
     ending_ = Ending::kWaiting;
     ending_alarm_->Set(Now() + kClosingTime);
@@ -201,23 +196,24 @@ void PeerSession::CloseChannels() {
 }
 
 // Ends when the peer has read everything, or takes nothing any more: the
-// channels first, then the connection.
+// channels first, then the connection. The engine gives the peer's program the
+// time that it needs to read.
 void PeerSession::End() {
   if (ending_ != Ending::kNot && ending_ != Ending::kWaiting) return;
   KeepStats();
-  ending_ = Ending::kLeaving;
-  ending_alarm_->Set(Now() + kGoingTime);
+  ending_ = Ending::kChannels;
+  CloseChannels();
+  if (AllClosed()) return EndConnection();
+  ending_alarm_->Set(Now() + kClosingTime);
 }
 
 void PeerSession::OnEndingAlarm() {
   if (ending_ == Ending::kWaiting) return End();
-  if (ending_ == Ending::kLeaving) {
-    ending_ = Ending::kChannels;
-    CloseChannels();
-    ending_alarm_->Set(Now() + (AllClosed() ? kGoingTime : kClosingTime));
-    return;
-  }
-  ending_ = Ending::kEnding;
+  EndConnection();
+}
+
+void PeerSession::EndConnection() {
+  if (std::exchange(ending_, Ending::kEnding) == Ending::kEnding) return;
   engine().Shutdown(Now());
   connection_->Flush();
 }
