@@ -53,6 +53,9 @@ using RequestedAddressFamily = Family<0x0017>;
 using DontFragment = Flag<0x001a>;
 using ReservationToken = FixedBytes<0x0022, 8>;
 using AdditionalAddressFamily = Family<0x8000>;
+// As the draft of it had it (draft-martinsen-tram-ssoda): coturn's clients
+// before 4.16 ask so. Not registered.
+using SsodaAddressFamily = Family<0x8032>;
 
 // RFC 5780 section 7: NAT behaviour discovery.
 using Padding = Opaque<0x0026>;

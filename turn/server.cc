@@ -75,9 +75,8 @@ Server::~Server() { ledger_.ReturnAll(options_.instance); }
 // --- Packets ----------------------------------------------------------------
 
 void Server::HandlePacket(absl::Time now, Packet in) {
-  const auto relay = by_relay_.find(in.path.local);
-  if (relay != by_relay_.end()) {
-    FromPeer(now, relay->second->id, in.path.remote, in.bytes, in.bytes.size());
+  if (const auto relay = allocations_.ByBind(in.path.local)) {
+    FromPeer(now, *relay, in.path.remote, in.bytes, in.bytes.size());
   } else {
     FromClient(now, in.path, in.bytes, in.bytes.size());
   }
@@ -378,14 +377,13 @@ std::optional<Server::Event> Server::PollEvent() {
 
 // --- Time -------------------------------------------------------------------
 
-absl::Time Server::NextTimeout() const { return lifetimes_.NextTimeout(); }
+absl::Time Server::NextTimeout() const { return allocations_.NextTimeout(); }
 
 void Server::HandleTimeout(absl::Time now) {
-  while (const std::optional<RelayId> due = lifetimes_.PopDue(now)) {
-    Allocation& allocation = *ById(*due);
+  while (Allocation* due = allocations_.PopDue(now)) {
     const bool revoked =
-        allocation.credential_expires + options_.revoked_grace <= now;
-    End(allocation, revoked ? EndReason::kRevoked : EndReason::kExpired);
+        due->credential_expires + options_.revoked_grace <= now;
+    End(*due, revoked ? EndReason::kRevoked : EndReason::kExpired);
   }
   ledger_.Expire(now);
 }
@@ -393,19 +391,10 @@ void Server::HandleTimeout(absl::Time now) {
 // --- Lookup -----------------------------------------------------------------
 
 Server::Allocation* Server::ByClient(absl::Time now, const Path& path) {
-  const auto it = by_client_.find(path);
+  Allocation* allocation = allocations_.ByClient(path);
   // What has expired is gone, even if HandleTimeout() comes late.
-  if (it == by_client_.end() || it->second->expires <= now) return nullptr;
-  return it->second;
-}
-
-Server::Allocation* Server::ById(RelayId relay) {
-  const size_t slot = static_cast<uint64_t>(relay) & 0xffffffff;
-  if (slot >= slots_.size() || slots_[slot] == nullptr ||
-      slots_[slot]->id != relay) {
-    return nullptr;
-  }
-  return slots_[slot].get();
+  const bool live = allocation != nullptr && now < allocation->expires;
+  return live ? allocation : nullptr;
 }
 
 // --- Commands ---------------------------------------------------------------
@@ -421,9 +410,7 @@ void Server::Revoke(absl::Time now, absl::string_view username) {
 
 // What was made with a credential that is no more has its grace.
 void Server::LetGo(absl::Time now, absl::string_view username) {
-  const auto it = by_user_.find(username);
-  if (it == by_user_.end()) return;
-  for (Allocation* allocation : it->second) {
+  for (Allocation* allocation : allocations_.OfUser(username)) {
     if (allocation->username != username) continue;
     allocation->credential_expires =
         std::min(allocation->credential_expires, now);
@@ -432,14 +419,13 @@ void Server::LetGo(absl::Time now, absl::string_view username) {
 }
 
 void Server::ClientGone(const Path& path) {
-  const auto it = by_client_.find(path);
-  if (it != by_client_.end()) End(*it->second, EndReason::kDisconnected);
+  Allocation* allocation = allocations_.ByClient(path);
+  if (allocation != nullptr) End(*allocation, EndReason::kDisconnected);
 }
 
 size_t Server::EndAllocations(absl::string_view username) {
-  const auto it = by_user_.find(credentials_.QuotaUserOf(username));
-  if (it == by_user_.end()) return 0;
-  const auto allocations = it->second;  // End() changes the list.
+  const auto allocations =
+      allocations_.OfUser(credentials_.QuotaUserOf(username));
   for (Allocation* allocation : allocations) {
     End(*allocation, EndReason::kRevoked);
   }
@@ -448,9 +434,7 @@ size_t Server::EndAllocations(absl::string_view username) {
 
 void Server::Close() {
   if (closed_) return;
-  for (auto& slot : slots_) {
-    if (slot != nullptr) End(*slot, EndReason::kClosed);
-  }
+  allocations_.ForEach([&](Allocation& a) { End(a, EndReason::kClosed); });
   answers_.clear();
   next_answer_ = 0;
   closed_ = true;
@@ -467,11 +451,11 @@ void Server::SetAddresses(std::vector<Options::RelayAddress> relay,
   if (own_ledger_ != nullptr) {
     own_ledger_->SetRelayAddresses(options_.relay_addresses);
   }
-  for (auto& entry : by_client_) entry.second->peers.Enforce(policy_);
+  allocations_.ForEach([&](Allocation& a) { a.peers.Enforce(policy_); });
 }
 
 std::string Server::DebugString() const {
-  return absl::StrCat("turn::Server allocations=", by_client_.size(),
+  return absl::StrCat("turn::Server allocations=", allocations(),
                       " free_ports=", free_ports(),
                       " answers=", answers_.size() - next_answer_,
                       " events=", events_.size(), closed_ ? " closed" : "");

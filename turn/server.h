@@ -13,20 +13,18 @@
 #include <variant>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
-#include "base/deadline_queue.h"
 #include "base/engine.h"
 #include "base/random.h"
 #include "stun/message.h"
 #include "stun/protocol.h"
 #include "turn/forward.h"
 #include "turn/internal/allocation.h"
+#include "turn/internal/allocation_table.h"
 #include "turn/internal/answer.h"
 #include "turn/internal/credentials.h"
 #include "turn/internal/nonce.h"
@@ -41,7 +39,7 @@
 namespace kyuu::turn {
 
 // Server is an engine without sockets. The driver owns the listeners and, at
-// the server's word, one relay socket per allocation:
+// the server's word, a relay socket for each relayed address:
 //
 //   // From a listener (requests and data), and from a relay socket:
 //   for (auto& f : server.FromClient(now, path, bytes, segment_size)) Send(f);
@@ -136,7 +134,7 @@ class Server {
   // Ends all allocations, then tells Closed. Packets are dropped from then on.
   void Close();
 
-  size_t allocations() const { return by_client_.size(); }
+  size_t allocations() const { return allocations_.size(); }
   // Ports not in use, of all relay addresses.
   size_t free_ports() const { return ledger_.free_ports(); }
   // Whether any client could be allowed to send to `peer` now. For self-tests.
@@ -168,7 +166,6 @@ class Server {
   void LetGo(absl::Time now, absl::string_view username);
   void OnAllocation(const Request& request, const Credential& credential);
   Allocation* ByClient(absl::Time now, const Path& path);
-  Allocation* ById(RelayId relay);
   absl::Time Utc(absl::Time now) const { return now + options_.utc_offset; }
   // When the ledger is told next that an allocation's client is known.
   absl::Time ProveAgain(absl::Time now) const {
@@ -180,17 +177,25 @@ class Server {
   std::optional<stun::Error> Admit(const Request& request,
                                    const Credential& credential,
                                    Allocation& allocation);
-  std::optional<stun::Error> ChooseFamily(const stun::MessageView& message,
-                                          Allocation& allocation,
-                                          IpFamily& family) const;
+  struct Families {
+    IpFamily first = IpFamily::kV4;
+    bool also_v6 = false;
+  };
+  std::optional<stun::Error> ChooseFamilies(const stun::MessageView& message,
+                                            Families& families) const;
   void SendAway(const Request& request);
-  RelayId NewId();
-  void Insert(std::unique_ptr<Allocation> allocation);
+  std::optional<Ledger::Refusal> Borrow(absl::Time now,
+                                        const Ledger::Claim& claim,
+                                        Allocation& allocation);
+  internal::Relay* OpeningRelay(RelayId id);
+  void Decide(absl::Time now, Allocation& allocation);
   Answer AllocateAnswer(const Allocation& allocation, absl::Time now) const;
   absl::Duration GrantLifetime(const stun::MessageView& message) const;
   void Refresh(const Request& request, Allocation& allocation);
   absl::Time Bounded(const Allocation& allocation, absl::Time expires) const;
   void SetExpiry(Allocation& allocation, absl::Time expires);
+  void Release(Allocation& allocation, const internal::Relay& relay);
+  void Close(const internal::Relay& relay);
   void End(Allocation& allocation, EndReason reason);
 
   // server_permit.cc
@@ -223,14 +228,7 @@ class Server {
   std::unique_ptr<LocalLedger> own_ledger_;  // Unless one is shared.
   Ledger& ledger_;
 
-  std::vector<std::unique_ptr<Allocation>> slots_;
-  std::vector<uint32_t> free_slots_;
-  uint32_t generation_ = 0;
-  absl::flat_hash_map<Path, Allocation*> by_client_;
-  absl::flat_hash_map<TransportAddress, Allocation*> by_relay_;
-  absl::flat_hash_map<std::string, absl::InlinedVector<Allocation*, 1>>
-      by_user_;
-  DeadlineQueue<RelayId> lifetimes_;  // Of allocations (RFC 8656 section 3.2).
+  internal::AllocationTable allocations_;
 
   std::vector<Forward> forwards_;
   std::vector<uint8_t> prefixes_;

@@ -30,10 +30,12 @@ stun::Error ErrorFor(Ledger::Refusal refusal) {
   return stun::Error::kInsufficientCapacity;
 }
 
-void Hold(internal::Allocation& allocation, const Ledger::Lease& lease) {
-  allocation.bind = lease.bind;
-  allocation.relayed = lease.relayed;
-  allocation.reservation = lease.reservation;
+std::optional<IpFamily> AdditionalFamily(const stun::MessageView& message) {
+  if (const auto value = message.Get<stun::AdditionalAddressFamily>()) {
+    return value->family;
+  }
+  const auto value = message.Get<stun::SsodaAddressFamily>();
+  return value ? std::optional(value->family) : std::nullopt;
 }
 
 }  // namespace
@@ -67,7 +69,7 @@ void Server::Allocate(const Request& request, const Credential& credential) {
     return;
   }
   auto allocation = std::make_unique<Allocation>();
-  allocation->id = NewId();
+  allocation->id = allocations_.NewId();
   const std::optional<stun::Error> error =
       Admit(request, credential, *allocation);
   if (error.has_value()) return Reply(request, *error);
@@ -82,7 +84,9 @@ void Server::Allocate(const Request& request, const Credential& credential) {
   allocation->request_fingerprint = request.message.HasFingerprint();
   allocation->expires =
       Bounded(*allocation, request.now + GrantLifetime(request.message));
-  Insert(std::move(allocation));
+  for (const auto& relay : allocations_.Insert(std::move(allocation)).relays) {
+    events_.push_back(OpenRelay{relay.id, relay.bind});
+  }
 }
 
 // RFC 8489 section 10: the alternate is of the family of the address that the
@@ -110,13 +114,13 @@ std::optional<stun::Error> Server::Admit(const Request& request,
   if (transport->protocol != stun::RequestedTransport::kUdp) {
     return stun::Error::kUnsupportedTransport;
   }
+  Families families;
+  if (const auto error = ChooseFamilies(message, families)) return error;
   Ledger::Claim claim;
-  if (const auto error = ChooseFamily(message, allocation, claim.family)) {
-    return error;
-  }
   claim.holder = {options_.instance, allocation.id};
   claim.client = request.path;
   claim.user = credential.quota_user;
+  claim.family = families.first;
   if (credential.granted) claim.trust = Ledger::Trust::kGranted;
   if (const auto token = message.Get<stun::ReservationToken>()) {
     claim.token = token->value;
@@ -124,23 +128,47 @@ std::optional<stun::Error> Server::Admit(const Request& request,
     claim.ports =
         even->reserve_next ? Ledger::Ports::kEvenAndNext : Ledger::Ports::kEven;
   }
-  const Ledger::Result result = ledger_.Take(request.now, claim, random_);
-  if (const auto* refusal = std::get_if<Ledger::Refusal>(&result)) {
-    events_.push_back(
-        AllocationRefused{request.path, request.username, *refusal});
-    return ErrorFor(*refusal);
+  std::optional<Ledger::Refusal> refusal =
+      Borrow(request.now, claim, allocation);
+  if (families.also_v6) {
+    claim.family = IpFamily::kV6;
+    claim.holder.relay = RelayId{static_cast<uint64_t>(allocation.id) |
+                                 internal::Relay::kAdditional};
+    const auto additional = Borrow(request.now, claim, allocation);
+    // One of both is a success (section 7.2); of neither the first says why.
+    if (additional.has_value() && !refusal.has_value()) {
+      allocation.refused = {IpFamily::kV6, ErrorFor(*additional)};
+    } else if (refusal.has_value() && !additional.has_value()) {
+      allocation.refused = {IpFamily::kV4, ErrorFor(*refusal)};
+      refusal.reset();
+    }
   }
-  Hold(allocation, std::get<Ledger::Lease>(result));
+  if (!refusal.has_value()) return std::nullopt;
+  events_.push_back(
+      AllocationRefused{request.path, request.username, *refusal});
+  return ErrorFor(*refusal);
+}
+
+std::optional<Ledger::Refusal> Server::Borrow(absl::Time now,
+                                              const Ledger::Claim& claim,
+                                              Allocation& allocation) {
+  const Ledger::Result result = ledger_.Take(now, claim, random_);
+  if (const auto* refusal = std::get_if<Ledger::Refusal>(&result)) {
+    return *refusal;
+  }
+  const auto& lease = std::get<Ledger::Lease>(result);
+  allocation.relays.push_back({claim.holder.relay, lease.bind, lease.relayed});
+  if (lease.reservation.has_value()) allocation.reservation = lease.reservation;
   return std::nullopt;
 }
 
-std::optional<stun::Error> Server::ChooseFamily(
-    const stun::MessageView& message, Allocation& allocation,
-    IpFamily& family) const {
+std::optional<stun::Error> Server::ChooseFamilies(
+    const stun::MessageView& message, Families& families) const {
   const bool token = message.Has<stun::ReservationToken>();
   const bool even = message.Has<stun::EvenPort>();
   const bool requested = message.Has<stun::RequestedAddressFamily>();
-  const bool additional = message.Has<stun::AdditionalAddressFamily>();
+  const bool ssoda = message.Has<stun::SsodaAddressFamily>();
+  const bool additional = ssoda || message.Has<stun::AdditionalAddressFamily>();
   if ((token && (even || requested || additional)) ||
       (requested && additional)) {
     return stun::Error::kBadRequest;
@@ -148,79 +176,78 @@ std::optional<stun::Error> Server::ChooseFamily(
   const auto token_value = message.Get<stun::ReservationToken>();
   const auto even_value = message.Get<stun::EvenPort>();
   const auto family_value = message.Get<stun::RequestedAddressFamily>();
-  const auto additional_value = message.Get<stun::AdditionalAddressFamily>();
+  const std::optional<IpFamily> additional_value = AdditionalFamily(message);
   if ((token && !token_value) || (even && !even_value) ||
       (requested && !family_value) || (additional && !additional_value)) {
     return stun::Error::kBadRequest;  // There, but malformed.
   }
   if (additional) {
     // Section 7.2: only IPv6 can be additional, and no pair of ports with it.
-    if (additional_value->family != IpFamily::kV6 ||
+    if (additional_value != IpFamily::kV6 ||
         (even && even_value->reserve_next)) {
       return stun::Error::kBadRequest;
     }
-    allocation.family_refused = true;
+    families.also_v6 = true;
   }
-  if (requested) family = family_value->family;
+  if (requested) families.first = family_value->family;
   return std::nullopt;
 }
 
-RelayId Server::NewId() {
-  const size_t slot = free_slots_.empty() ? slots_.size() : free_slots_.back();
-  return RelayId{uint64_t{++generation_} << 32 | slot};
+void Server::RelayOpened(absl::Time now, RelayId id) {
+  internal::Relay* relay = OpeningRelay(id);
+  if (relay == nullptr) return;
+  relay->open = true;
+  Decide(now, *allocations_.ById(id));
 }
 
-void Server::Insert(std::unique_ptr<Allocation> made) {
-  uint32_t slot = static_cast<uint32_t>(slots_.size());
-  if (free_slots_.empty()) {
-    slots_.emplace_back();
-  } else {
-    slot = free_slots_.back();
-    free_slots_.pop_back();
-  }
-  Allocation& allocation = *made;
-  slots_[slot] = std::move(made);
-  by_client_.emplace(allocation.client, &allocation);
-  by_relay_.emplace(allocation.bind, &allocation);
-  by_user_[allocation.quota_user].push_back(&allocation);
-  lifetimes_.Set(allocation.id, allocation.expires);
-  events_.push_back(OpenRelay{allocation.id, allocation.bind});
-}
-
-void Server::RelayOpened(absl::Time now, RelayId relay) {
-  Allocation* allocation = ById(relay);
-  if (allocation == nullptr || allocation->open) return;
-  allocation->open = true;
-  allocation->made = now;
-  events_.push_back(AllocationMade{relay, allocation->client,
-                                   allocation->relayed, allocation->username});
-  Push(AllocateAnswer(*allocation, now));
-}
-
-void Server::RelayFailed(absl::Time now, RelayId relay) {
-  Allocation* allocation = ById(relay);
-  if (allocation == nullptr || allocation->open) return;
+void Server::RelayFailed(absl::Time now, RelayId id) {
+  internal::Relay* relay = OpeningRelay(id);
+  if (relay == nullptr) return;
+  Allocation& allocation = *allocations_.ById(id);
   ++stats_.relays_failed;
   // Another program has the port; with luck it is the only one.
-  by_relay_.erase(allocation->bind);
-  const Ledger::Result result =
-      ledger_.Exchange(now, allocation->bind, random_);
+  const TransportAddress old = relay->bind;
+  const Ledger::Result result = ledger_.Exchange(now, old, random_);
   if (const auto* lease = std::get_if<Ledger::Lease>(&result)) {
-    Hold(*allocation, *lease);
-    by_relay_.emplace(allocation->bind, allocation);
-    events_.push_back(OpenRelay{relay, allocation->bind});
+    relay->bind = lease->bind;
+    relay->relayed = lease->relayed;
+    allocation.reservation = lease->reservation;
+    allocations_.Rebind(old, *relay);
+    events_.push_back(OpenRelay{id, relay->bind});
     return;
   }
-  allocation->bind = {};
-  allocation->has_socket = false;
-  Answer answer = AllocateAnswer(*allocation, now);
-  answer.error = stun::Error::kInsufficientCapacity;
-  answer.mapped.reset();
-  answer.relayed.reset();
-  answer.lifetime_seconds.reset();
-  answer.reservation.reset();
-  answer.family_refused = false;
-  End(*allocation, EndReason::kReleased);
+  allocation.refused = {relay->family(), stun::Error::kInsufficientCapacity};
+  allocations_.Unbind(*relay);
+  allocation.relays.erase(relay);
+  Decide(now, allocation);
+}
+
+internal::Relay* Server::OpeningRelay(RelayId id) {
+  Allocation* allocation = allocations_.ById(id);
+  if (allocation == nullptr || allocation->open) return nullptr;
+  for (internal::Relay& relay : allocation->relays) {
+    if (relay.id == id && !relay.open) return &relay;
+  }
+  return nullptr;
+}
+
+// Answers the Allocate request once it is known of each socket what became of
+// it.
+void Server::Decide(absl::Time now, Allocation& allocation) {
+  for (const internal::Relay& relay : allocation.relays) {
+    if (!relay.open) return;
+  }
+  if (allocation.relays.empty()) {
+    const Answer answer = AllocateAnswer(allocation, now);
+    End(allocation, EndReason::kReleased);
+    return Push(answer);
+  }
+  allocation.open = true;
+  allocation.made = now;
+  const Answer answer = AllocateAnswer(allocation, now);
+  events_.push_back(AllocationMade{allocation.id, allocation.client,
+                                   *answer.relayed, allocation.username,
+                                   answer.additional});
   Push(answer);
 }
 
@@ -232,11 +259,18 @@ Server::Answer Server::AllocateAnswer(const Allocation& allocation,
   answer.method = stun::Method::kAllocate;
   answer.key = allocation.key;
   answer.fingerprint = allocation.request_fingerprint;
+  if (allocation.relays.empty()) {
+    answer.error = allocation.refused->error;
+    return answer;
+  }
   answer.mapped = allocation.client.remote;
-  answer.relayed = allocation.relayed;
+  answer.relayed = allocation.relays.front().relayed;
+  if (allocation.relays.size() > 1) {
+    answer.additional = allocation.relays.back().relayed;
+  }
   answer.lifetime_seconds = SecondsLeft(allocation.expires, now);
   answer.reservation = allocation.reservation;
-  answer.family_refused = allocation.family_refused;
+  answer.refused = allocation.refused;
   return answer;
 }
 
@@ -249,13 +283,19 @@ void Server::Refresh(const Request& request, Allocation& allocation) {
       (message.Has<stun::RequestedAddressFamily>() && !family)) {
     return Reply(request, stun::Error::kBadRequest);
   }
-  if (family.has_value() && family->family != allocation.bind.ip.family()) {
+  const internal::Relay* of_family =
+      family.has_value() ? allocation.RelayOf(family->family) : nullptr;
+  if (family.has_value() && of_family == nullptr) {
     return Reply(request, stun::Error::kPeerAddressFamilyMismatch);
   }
   Answer answer = Success(request);
   if (lifetime.has_value() && lifetime->seconds == 0) {
     answer.lifetime_seconds = 0;
-    End(allocation, EndReason::kReleased);
+    if (of_family != nullptr && allocation.relays.size() > 1) {
+      Release(allocation, *of_family);
+    } else {
+      End(allocation, EndReason::kReleased);
+    }
     return Push(answer);
   }
   SetExpiry(allocation, request.now + GrantLifetime(message));
@@ -271,31 +311,31 @@ absl::Time Server::Bounded(const Allocation& allocation,
 }
 
 void Server::SetExpiry(Allocation& allocation, absl::Time expires) {
-  allocation.expires = Bounded(allocation, expires);
-  lifetimes_.Set(allocation.id, allocation.expires);
+  allocations_.SetExpiry(allocation, Bounded(allocation, expires));
+}
+
+// Gives back one address of a dual allocation, which goes on with the other.
+void Server::Release(Allocation& allocation, const internal::Relay& relay) {
+  allocation.peers.Drop(relay.family());
+  Close(relay);
+  allocation.relays.erase(&relay);
+}
+
+// The port comes back when the driver has closed the socket (PollEvent).
+void Server::Close(const internal::Relay& relay) {
+  allocations_.Unbind(relay);
+  events_.push_back(CloseRelay{relay.id, relay.bind});
 }
 
 // Ends an allocation; the reference is dead afterwards.
 void Server::End(Allocation& allocation, EndReason reason) {
-  // The port comes back when the driver has closed the socket (PollEvent).
-  if (allocation.has_socket) {
-    events_.push_back(CloseRelay{allocation.id, allocation.bind});
-  }
+  for (const internal::Relay& relay : allocation.relays) Close(relay);
   if (allocation.open) {
     events_.push_back(AllocationEnded{
         allocation.id, allocation.username, reason, allocation.traffic,
-        allocation.client, allocation.relayed, allocation.made});
+        allocation.client, allocation.relays.front().relayed, allocation.made});
   }
-  lifetimes_.Stop(allocation.id);
-  by_client_.erase(allocation.client);
-  by_relay_.erase(allocation.bind);
-  const auto user = by_user_.find(allocation.quota_user);
-  auto& list = user->second;
-  list.erase(std::find(list.begin(), list.end(), &allocation));
-  if (list.empty()) by_user_.erase(user);
-  const auto slot = static_cast<uint32_t>(static_cast<uint64_t>(allocation.id));
-  free_slots_.push_back(slot);
-  slots_[slot].reset();
+  allocations_.Erase(allocation);
 }
 
 }  // namespace kyuu::turn

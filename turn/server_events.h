@@ -4,6 +4,7 @@
 #define KYUU_TURN_SERVER_EVENTS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -31,6 +32,8 @@ struct AllocationMade {
   Path client;
   TransportAddress relayed;
   std::string username;
+  // Of a dual allocation: its IPv6 address.
+  std::optional<TransportAddress> additional;
 };
 
 // What an allocation has relayed, in datagrams and bytes of payload.
@@ -54,8 +57,8 @@ struct AllocationEnded {
   EndReason reason;
   Traffic traffic;
   Path client;
-  TransportAddress relayed;
-  absl::Time made;  // When the socket was open, on the driver's clock.
+  TransportAddress relayed;  // Of a dual allocation the one that it had last.
+  absl::Time made;           // When the socket was open, on the driver's clock.
 };
 
 // A client that has proven itself is refused for want of ports or quota.

@@ -8,12 +8,15 @@ namespace kyuu::turn {
 
 namespace {
 
-// RFC 8656 sections 10.2 and 12.2: a peer is of the relayed address's family.
+// RFC 8656 sections 10.2 and 12.2: a peer is of a relayed address's family.
 // An IPv4 address in IPv6's clothes (::ffff:a.b.c.d) is of IPv6 on the wire,
 // though it reads as what it is.
 bool IsOfFamily(absl::Span<const uint8_t> value,
-                const TransportAddress& address, IpFamily family) {
-  return address.ip.family() == family && stun::EncodedFamily(value) == family;
+                const TransportAddress& address,
+                const internal::Allocation& allocation) {
+  const IpFamily family = address.ip.family();
+  return stun::EncodedFamily(value) == family &&
+         allocation.RelayOf(family) != nullptr;
 }
 
 }  // namespace
@@ -21,7 +24,6 @@ bool IsOfFamily(absl::Span<const uint8_t> value,
 // Section 10.2: all of the addresses, or none. One request can name thousands,
 // so it is over with the first that there is no room for.
 void Server::CreatePermission(const Request& request, Allocation& allocation) {
-  const IpFamily family = allocation.bind.ip.family();
   absl::flat_hash_set<IpAddress> wanted;
   size_t added = 0;
   stun::AttributeCursor attributes = request.message.attributes();
@@ -29,7 +31,7 @@ void Server::CreatePermission(const Request& request, Allocation& allocation) {
     if (attributes.type() != stun::XorPeerAddress::kType) continue;
     const auto peer = attributes.As<stun::XorPeerAddress>();
     if (!peer.has_value()) return Reply(request, stun::Error::kBadRequest);
-    if (!IsOfFamily(attributes.value(), peer->address, family)) {
+    if (!IsOfFamily(attributes.value(), peer->address, allocation)) {
       return Reply(request, stun::Error::kPeerAddressFamilyMismatch);
     }
     const IpAddress ip = policy_.AsTold(peer->address).ip;
@@ -66,7 +68,7 @@ void Server::ChannelBind(const Request& request, Allocation& allocation) {
   }
   const TransportAddress address = policy_.AsTold(peer->address);
   if (!IsOfFamily(*request.message.Find(stun::XorPeerAddress::kType),
-                  peer->address, allocation.bind.ip.family())) {
+                  peer->address, allocation)) {
     return Reply(request, stun::Error::kPeerAddressFamilyMismatch);
   }
   if (WayTo(allocation, address).by == Way::By::kNone) {

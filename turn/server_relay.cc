@@ -32,6 +32,13 @@ void WriteDataPrefix(const TransportAddress& peer, size_t payload_size,
   w.U16(static_cast<uint16_t>(payload_size));
 }
 
+// Whether `ip` is not on loopback, or the allocation's relay of its family is.
+bool ReachesLoopback(const internal::Allocation& from, const IpAddress& ip) {
+  if (!ip.IsLoopback()) return true;
+  const internal::Relay* relay = from.RelayOf(ip.family());
+  return relay != nullptr && relay->relayed.ip.IsLoopback();
+}
+
 // The size that DATA can have: its padded value and what is in front must fit
 // the 16-bit length of a STUN header.
 constexpr size_t kDataPayloadMax = 65535 - 3 - kDataPrefixV6;
@@ -140,7 +147,7 @@ Server::Way Server::WayTo(const Allocation& from,
     return {Way::By::kNone, {}};
   }
   if (verdict == Verdict::kAllowed) return {Way::By::kNetwork, {}};
-  const bool reachable = !peer.ip.IsLoopback() || from.relayed.ip.IsLoopback();
+  const bool reachable = ReachesLoopback(from, peer.ip);
   const auto holder = ledger_.Find(peer);
   if (holder.has_value() && reachable) return {Way::By::kRelay, *holder};
   return {policy_.OpensOwn(peer.ip) ? Way::By::kNetwork : Way::By::kNone, {}};
@@ -150,8 +157,7 @@ bool Server::MayPermit(const Allocation& from, const IpAddress& ip) const {
   using Verdict = internal::PeerPolicy::Verdict;
   const Verdict verdict = policy_.JudgeIp(ip);
   if (verdict != Verdict::kOwnRelay) return verdict == Verdict::kAllowed;
-  return ledger_.IsLent(ip) &&
-         (!ip.IsLoopback() || from.relayed.ip.IsLoopback());
+  return ledger_.IsLent(ip) && ReachesLoopback(from, ip);
 }
 
 bool Server::AllowsPeer(const TransportAddress& peer) const {
@@ -165,7 +171,8 @@ bool Server::AllowsPeer(const TransportAddress& peer) const {
 // `forward` has the payload; where it goes is set here.
 void Server::ToPeer(absl::Time now, Allocation& from, const Way& way,
                     const TransportAddress& peer, Forward forward) {
-  if (way.by == Way::By::kNone) {
+  const internal::Relay* relay = from.RelayOf(peer.ip.family());
+  if (way.by == Way::By::kNone || relay == nullptr) {
     stats_.forbidden += forward.segments;
     return;
   }
@@ -177,16 +184,16 @@ void Server::ToPeer(absl::Time now, Allocation& from, const Way& way,
   from.traffic.bytes_to_peers += payload_bytes;
   if (way.by == Way::By::kNetwork) {
     forward.exit = Forward::Exit::kPeer;
-    forward.relay = from.id;
-    forward.path = {from.bind, peer, Transport::kUdp};
+    forward.relay = relay->id;
+    forward.path = {relay->bind, peer, Transport::kUdp};
     forwards_.push_back(forward);
   } else if (way.holder.instance == options_.instance) {
-    ToClient(now, way.holder.relay, from.relayed, forward);
+    ToClient(now, way.holder.relay, relay->relayed, forward);
   } else {
     forward.exit = Forward::Exit::kRelay;
     forward.instance = way.holder.instance;
     forward.relay = way.holder.relay;
-    forward.path = {from.relayed, peer, Transport::kUdp};
+    forward.path = {relay->relayed, peer, Transport::kUdp};
     forwards_.push_back(forward);
   }
 }
@@ -224,7 +231,7 @@ absl::Span<const Forward> Server::FromPeer(absl::Time now, RelayId relay,
 void Server::ToClient(absl::Time now, RelayId relay,
                       const TransportAddress& source, Forward forward) {
   const size_t segments = forward.segments;
-  Allocation* allocation = closed_ ? nullptr : ById(relay);
+  Allocation* allocation = closed_ ? nullptr : allocations_.ById(relay);
   if (allocation == nullptr || !allocation->open ||
       allocation->expires <= now) {
     stats_.no_allocation += segments;

@@ -2,7 +2,6 @@
 
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "turn/server.h"
 
@@ -33,14 +32,12 @@ void Server::SetOptions(absl::Time now, Options options) {
   }
   if (own_ledger_ != nullptr) own_ledger_->SetLimits(options_);
   policy_.SetLists(options_.allow_peers, options_.deny_peers);
-  std::vector<Allocation*> unserved;
-  for (const auto& [path, allocation] : by_client_) {
-    allocation->peers.Enforce(policy_);
-    if (!options_.ServesClient(path.remote.ip)) unserved.push_back(allocation);
-  }
-  for (Allocation* allocation : unserved) {
-    End(*allocation, EndReason::kRevoked);
-  }
+  allocations_.ForEach([&](Allocation& allocation) {
+    allocation.peers.Enforce(policy_);
+    if (!options_.ServesClient(allocation.client.remote.ip)) {
+      End(allocation, EndReason::kRevoked);
+    }
+  });
 }
 
 }  // namespace kyuu::turn

@@ -93,6 +93,16 @@ test('turnutils_uclient over UDP: relayed over IPv6', async () => {
   assert.match(six.errors.join('\n'), /relays from \[::1\]/);
 });
 
+test('turnutils_uclient over UDP: allocations of both families', async () => {
+  const both = await startKyuud('--turn-listen', '127.0.0.1:0', '--turn-listen', '[::1]:0', '--user', 'alice:secret');
+  const echo6 = new Program('turnutils_peer', ['-p', String(echoPort), '-L', '::1']);
+  for (const args of [[], ['-s'], ['-x', '-e', '::1'], ['-x', '-s', '-e', '::1']]) {
+    expectNoLoss(await uclientAt(both.turnPort, '-Z', ...args, '-n', '50', '-m', '4', '-z', '5'), 200);
+  }
+  await echo6.stop();
+  assert.equal(await both.stop(), 0, both.transcript());
+});
+
 // RFC 8656 section 7.2: a server that cannot set the DF bit of single packets
 // answers so. uclient gives up then.
 test('DONT-FRAGMENT gets 420 and no allocation', async () => {

@@ -92,6 +92,13 @@ void PeerTable::Purge(absl::Time now) {
   EraseIf(channels_, [now](const Channel& c) { return c.expires <= now; });
 }
 
+void PeerTable::Drop(IpFamily family) {
+  EraseIf(permissions_,
+          [family](const Permission& p) { return p.ip.family() == family; });
+  EraseIf(channels_,
+          [family](const Channel& c) { return c.peer.ip.family() == family; });
+}
+
 // Of relayed addresses it is judged with each datagram whether they are lent.
 void PeerTable::Enforce(const PeerPolicy& policy) {
   using Verdict = PeerPolicy::Verdict;

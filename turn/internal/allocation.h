@@ -15,6 +15,7 @@
 #include "stun/integrity.h"
 #include "stun/protocol.h"
 #include "turn/forward.h"
+#include "turn/internal/answer.h"
 #include "turn/internal/peer_policy.h"
 #include "turn/server_events.h"
 
@@ -51,6 +52,8 @@ class PeerTable {
 
   // Drops what `policy` would not give.
   void Enforce(const PeerPolicy& policy);
+  // Drops all peers of that family.
+  void Drop(IpFamily family);
 
  private:
   struct Permission {
@@ -66,6 +69,20 @@ class PeerTable {
   mutable size_t last_peer_ = 0;
 };
 
+// A relayed address of an allocation, with the socket behind it. Its id is the
+// allocation's, or that and kAdditional: of a dual allocation each family has
+// one (RFC 8656 section 5).
+struct Relay {
+  static constexpr uint64_t kAdditional = uint64_t{1} << 31;
+
+  RelayId id{};
+  TransportAddress bind;     // The socket's address,
+  TransportAddress relayed;  // and the one that clients and peers are told.
+  bool open = false;         // Until then the driver is opening it.
+
+  IpFamily family() const { return bind.ip.family(); }
+};
+
 struct Allocation {
   RelayId id{};
   Path client;  // The 5-tuple.
@@ -79,9 +96,8 @@ struct Allocation {
   // Until then its client's source counts as proven (Ledger::Proven).
   absl::Time prove_again = absl::InfinitePast();
 
-  // The relay socket's address, and the one that clients and peers are told.
-  TransportAddress bind;
-  TransportAddress relayed;
+  // At least one once it is open; IPv4 comes first of a dual allocation.
+  absl::InlinedVector<Relay, 1> relays;
   absl::Time made;
   absl::Time expires;
 
@@ -89,15 +105,22 @@ struct Allocation {
   // same answer to its retransmissions.
   stun::TransactionId request_id;
   bool request_fingerprint = false;
-  bool open = false;       // Until then the driver is opening the socket.
-  bool has_socket = true;  // False once the driver could not open any.
+  bool open = false;  // Until then the driver is opening its sockets.
   // The next port is reserved under this token (EVEN-PORT).
   std::optional<std::array<uint8_t, 8>> reservation;
-  // An additional IPv6 address was asked for and refused.
-  bool family_refused = false;
+  // The family of a dual allocation that there was no address for, and why.
+  std::optional<FamilyRefusal> refused;
 
   PeerTable peers;
   server_events::Traffic traffic;
+
+  // That of the family, or null.
+  const Relay* RelayOf(IpFamily family) const {
+    for (const Relay& relay : relays) {
+      if (relay.family() == family) return &relay;
+    }
+    return nullptr;
+  }
 };
 
 }  // namespace kyuu::turn::internal

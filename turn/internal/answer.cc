@@ -54,6 +54,9 @@ absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
   if (answer.relayed.has_value()) {
     w.Add(stun::XorRelayedAddress{*answer.relayed});
   }
+  if (answer.additional.has_value()) {
+    w.Add(stun::XorRelayedAddress{*answer.additional});
+  }
   if (answer.lifetime_seconds.has_value()) {
     w.Add(stun::Lifetime{*answer.lifetime_seconds});
   }
@@ -61,10 +64,9 @@ absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
   if (answer.reservation.has_value()) {
     w.Add(stun::ReservationToken{*answer.reservation});
   }
-  if (answer.family_refused) {
-    w.Add(stun::AddressErrorCode{
-        IpFamily::kV6, stun::Error::kAddressFamilyNotSupported,
-        stun::ReasonPhrase(stun::Error::kAddressFamilyNotSupported)});
+  if (answer.refused.has_value()) {
+    w.Add(stun::AddressErrorCode{answer.refused->family, answer.refused->error,
+                                 stun::ReasonPhrase(answer.refused->error)});
   }
   if (answer.key.has_value()) {
     if (!software.empty()) w.Add(stun::Software{software});

@@ -18,6 +18,13 @@
 
 namespace kyuu::turn::internal {
 
+// ADDRESS-ERROR-CODE (RFC 8656 section 18.12): why one family of a dual
+// allocation has no address.
+struct FamilyRefusal {
+  IpFamily family;
+  stun::Error error;
+};
+
 // Answer is all that a response is made of, decided when the request came; its
 // bytes are made when the driver polls.
 struct Answer {
@@ -40,9 +47,10 @@ struct Answer {
   // Of success, where the method has them.
   std::optional<TransportAddress> mapped;
   std::optional<TransportAddress> relayed;
+  std::optional<TransportAddress> additional;  // Relayed, of a dual allocation.
   std::optional<uint32_t> lifetime_seconds;
   std::optional<std::array<uint8_t, 8>> reservation;
-  bool family_refused = false;  // ADDRESS-ERROR-CODE for IPv6.
+  std::optional<FamilyRefusal> refused;
 };
 
 // The size of `answer`, an error for whom has proven nothing: what its gain is

@@ -1,0 +1,76 @@
+#include "turn/internal/allocation_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace kyuu::turn::internal {
+
+RelayId AllocationTable::NewId() {
+  const size_t slot = free_slots_.empty() ? slots_.size() : free_slots_.back();
+  KYUU_CHECK(slot < Relay::kAdditional);
+  return RelayId{uint64_t{++generation_} << 32 | slot};
+}
+
+Allocation& AllocationTable::Insert(std::unique_ptr<Allocation> made) {
+  auto slot = static_cast<uint32_t>(slots_.size());
+  if (free_slots_.empty()) {
+    slots_.emplace_back();
+  } else {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+  }
+  Allocation& allocation = *made;
+  slots_[slot] = std::move(made);
+  by_client_.emplace(allocation.client, &allocation);
+  by_user_[allocation.quota_user].push_back(&allocation);
+  for (const Relay& relay : allocation.relays) {
+    by_bind_.emplace(relay.bind, relay.id);
+  }
+  lifetimes_.Set(allocation.id, allocation.expires);
+  return allocation;
+}
+
+void AllocationTable::Erase(Allocation& allocation) {
+  lifetimes_.Stop(allocation.id);
+  by_client_.erase(allocation.client);
+  for (const Relay& relay : allocation.relays) Unbind(relay);
+  const auto user = by_user_.find(allocation.quota_user);
+  List& list = user->second;
+  list.erase(std::find(list.begin(), list.end(), &allocation));
+  if (list.empty()) by_user_.erase(user);
+  const auto slot = static_cast<uint32_t>(static_cast<uint64_t>(allocation.id));
+  free_slots_.push_back(slot);
+  slots_[slot].reset();
+}
+
+std::optional<RelayId> AllocationTable::ByBind(
+    const TransportAddress& bind) const {
+  const auto it = by_bind_.find(bind);
+  if (it == by_bind_.end()) return std::nullopt;
+  return it->second;
+}
+
+AllocationTable::List AllocationTable::OfUser(
+    absl::string_view quota_user) const {
+  const auto it = by_user_.find(quota_user);
+  return it == by_user_.end() ? List() : it->second;
+}
+
+void AllocationTable::Rebind(const TransportAddress& old, const Relay& relay) {
+  by_bind_.erase(old);
+  by_bind_.emplace(relay.bind, relay.id);
+}
+
+void AllocationTable::SetExpiry(Allocation& allocation, absl::Time expires) {
+  allocation.expires = expires;
+  lifetimes_.Set(allocation.id, expires);
+}
+
+Allocation* AllocationTable::PopDue(absl::Time now) {
+  const std::optional<RelayId> due = lifetimes_.PopDue(now);
+  return due.has_value() ? ById(*due) : nullptr;
+}
+
+}  // namespace kyuu::turn::internal
