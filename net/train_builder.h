@@ -11,6 +11,7 @@
 
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "net/train.h"
 #include "net/udp_socket.h"
 
 namespace kyuu::net {
@@ -29,15 +30,18 @@ class TrainBuilder {
  public:
   // Whether a datagram of `bytes` may follow those that are here. False for a
   // builder without any.
-  bool Accepts(const Path& path, size_t bytes) const {
+  bool Accepts(const Path& path, size_t bytes,
+               const IpMarks& marks = {}) const {
     return segments_ > 0 && !complete_ && bytes > 0 && bytes <= segment_size_ &&
            segments_ < UdpSocket::kMaxTrainSegments &&
-           bytes_ + bytes <= UdpSocket::kMaxTrainBytes && path_ == path;
+           bytes_ + bytes <= UdpSocket::kMaxTrainBytes && path_ == path &&
+           marks_ == marks;
   }
   // Forgets what is here and begins a train with a datagram of `bytes`.
-  void Begin(const Path& path, size_t bytes) {
+  void Begin(const Path& path, size_t bytes, const IpMarks& marks = {}) {
     Clear();
     path_ = path;
+    marks_ = marks;
     segment_size_ = bytes;
     Count(bytes);
   }
@@ -61,7 +65,7 @@ class TrainBuilder {
   size_t segments() const { return segments_; }
   // Views this builder until its next change.
   OutTrain train() const {
-    return {path_, pieces_, segments_ > 1 ? segment_size_ : 0};
+    return {path_, pieces_, segments_ > 1 ? segment_size_ : 0, marks_};
   }
 
  private:
@@ -72,6 +76,7 @@ class TrainBuilder {
   }
 
   Path path_;
+  IpMarks marks_;
   std::vector<iovec> pieces_;
   size_t segment_size_ = 0;
   size_t segments_ = 0;

@@ -13,12 +13,14 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "net/internal/sockaddr.h"
+#include "net/internal/udp_message.h"
 
 namespace kyuu::net {
 namespace {
 
 using internal::SetOption;
 using internal::SocketAddress;
+using internal::UdpMessage;
 
 // A buffer takes the largest train. The odd stride keeps the beginnings of the
 // buffers, often the only parts in use, from sharing the same cache sets.
@@ -28,10 +30,6 @@ constexpr size_t kStride = kBufferBytes + 2304;
 constexpr size_t kControlIn = CMSG_SPACE(sizeof(int)) * 2 +
                               CMSG_SPACE(sizeof(in6_pktinfo)) +
                               CMSG_SPACE(sizeof(uint32_t));
-// Ancillary data out: GSO size, ECN, packet info.
-constexpr size_t kControlOut = CMSG_SPACE(sizeof(uint16_t)) +
-                               CMSG_SPACE(sizeof(int)) +
-                               CMSG_SPACE(sizeof(in6_pktinfo));
 // Trains per sendmmsg.
 constexpr size_t kSendBatch = 16;
 // Errors that one Receive, or one datagram to send, steps over: those of
@@ -70,62 +68,6 @@ void Slice(absl::Span<const iovec> pieces, size_t offset, size_t size,
     size -= taken;
   }
 }
-
-// Message is one msghdr with all it points to.
-struct Message {
-  SocketAddress remote;
-  alignas(cmsghdr) std::array<uint8_t, kControlOut> control;
-
-  void Fill(const Path& path, bool with_source, Ecn ecn, size_t segment_size,
-            absl::Span<const iovec> pieces, msghdr& header) {
-    header = msghdr{};
-    header.msg_name = &remote;
-    header.msg_namelen = internal::ToSockaddr(path.remote, remote);
-    header.msg_iov = const_cast<iovec*>(pieces.data());
-    header.msg_iovlen = pieces.size();
-    size_ = 0;
-    if (segment_size != 0) {
-      Add(SOL_UDP, UDP_SEGMENT, static_cast<uint16_t>(segment_size));
-    }
-    const bool v4 = path.remote.ip.is_v4();
-    if (ecn != Ecn::kNotEct) {
-      Add(v4 ? SOL_IP : SOL_IPV6, v4 ? IP_TOS : IPV6_TCLASS,
-          static_cast<int>(ecn));
-    }
-    if (with_source && !path.local.ip.IsAny()) AddSource(path.local.ip);
-    if (size_ > 0) {
-      header.msg_control = control.data();
-      header.msg_controllen = size_;
-    }
-  }
-
- private:
-  template <typename T>
-  void Add(int level, int type, const T& value) {
-    cmsghdr header{};
-    header.cmsg_len = CMSG_LEN(sizeof value);
-    header.cmsg_level = level;
-    header.cmsg_type = type;
-    std::memcpy(control.data() + size_, &header, sizeof header);
-    std::memcpy(control.data() + size_ + CMSG_LEN(0), &value, sizeof value);
-    size_ += CMSG_SPACE(sizeof value);
-  }
-
-  void AddSource(const IpAddress& ip) {
-    if (ip.is_v4()) {
-      in_pktinfo info{};
-      info.ipi_spec_dst.s_addr = htonl(ip.v4());
-      Add(SOL_IP, IP_PKTINFO, info);
-    } else if (ip.is_v6()) {
-      in6_pktinfo info{};
-      std::memcpy(&info.ipi6_addr, ip.bytes().data(), sizeof info.ipi6_addr);
-      info.ipi6_ifindex = ip.scope_id();
-      Add(SOL_IPV6, IPV6_PKTINFO, info);
-    }
-  }
-
-  size_t size_ = 0;
-};
 
 template <typename T>
 T ControlValue(const cmsghdr* control) {
@@ -199,14 +141,10 @@ absl::StatusOr<UdpSocket> UdpSocket::Open(const UdpOptions& options) {
     SetOption(fd.get(), v4 ? SOL_IP : SOL_IPV6,
               v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, on);
   }
-  // PROBE sets DF and leaves path MTU discovery to the protocol above.
-  // Both families have the same numbers for it.
-  static_assert(IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE &&
-                IP_PMTUDISC_DONT == IPV6_PMTUDISC_DONT);
-  const int discover =
-      options.dont_fragment ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT;
-  SetOption(fd.get(), v4 ? SOL_IP : SOL_IPV6,
-            v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, discover);
+  if (options.errors == UdpOptions::Errors::kKeep) {
+    SetOption(fd.get(), v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR,
+              on);
+  }
   if (options.offload) SetOption(fd.get(), SOL_UDP, UDP_GRO, on);
   const TransportAddress local = internal::LocalAddressOf(fd.get());
   return UdpSocket(std::move(fd), local, options);
@@ -219,7 +157,29 @@ UdpSocket::UdpSocket(Fd fd, const TransportAddress& local,
       local_(local),
       wildcard_(local.ip.IsAny()),
       gso_(options.offload && SetOption(fd_.get(), SOL_UDP, UDP_SEGMENT, 0)),
-      train_retry_(options.train_retry) {}
+      errors_(options.errors),
+      always_whole_(options.dont_fragment),
+      whole_(!always_whole_),  // To be set now.
+      train_retry_(options.train_retry) {
+  SetDontFragment(always_whole_);
+}
+
+void UdpSocket::SetDontFragment(bool wanted) {
+  if (wanted == whole_) return;
+  whole_ = wanted;
+  // PROBE sets DF and leaves path MTU discovery to the protocol above. Both
+  // families have the same numbers for it. With DONT, IPv4 keeps to itself what
+  // routers say of datagrams that were sent with DF a moment ago.
+  static_assert(IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE &&
+                IP_PMTUDISC_DONT == IPV6_PMTUDISC_DONT);
+  const bool v4 = local_.ip.is_v4();
+  const int otherwise = v4 && errors_ == UdpOptions::Errors::kKeep
+                            ? IP_PMTUDISC_OMIT
+                            : IP_PMTUDISC_DONT;
+  SetOption(fd_.get(), v4 ? SOL_IP : SOL_IPV6,
+            v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER,
+            whole_ ? IP_PMTUDISC_PROBE : otherwise);
+}
 
 void UdpSocket::ReadControl(const void* header, Train& train) {
   msghdr message = *static_cast<const msghdr*>(header);
@@ -228,9 +188,10 @@ void UdpSocket::ReadControl(const void* header, Train& train) {
     if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
       train.segment_size = static_cast<size_t>(ControlValue<int>(c));
     } else if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_TOS) {
-      train.ecn = static_cast<Ecn>(ControlValue<uint8_t>(c) & 3);
+      train.marks = IpMarks::OfTrafficClass(ControlValue<uint8_t>(c));
     } else if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_TCLASS) {
-      train.ecn = static_cast<Ecn>(ControlValue<int>(c) & 3);
+      train.marks =
+          IpMarks::OfTrafficClass(static_cast<uint8_t>(ControlValue<int>(c)));
     } else if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_PKTINFO) {
       train.path.local.ip =
           internal::FromInAddr(ControlValue<in_pktinfo>(c).ipi_addr);
@@ -293,7 +254,7 @@ absl::Span<const Train> UdpSocket::Receive(ReceiveBuffer& buffer) {
     train.path = {local_, internal::FromSockaddr(&m.remotes[i].any)};
     train.bytes = {m.bytes.get() + i * kStride, message.msg_len};
     train.segment_size = message.msg_len;
-    train.ecn = Ecn::kNotEct;
+    train.marks = {};
     ReadControl(&message.msg_hdr, train);
     stats_.received += train.segments();
     ++stats_.received_trains;
@@ -352,14 +313,14 @@ UdpSocket::Outcome UdpSocket::SendParts(const OutTrain& train,
                                         size_t part_bytes, size_t& offset) {
   const size_t total = TotalBytes(train.pieces);
   absl::InlinedVector<iovec, 8> pieces;
-  Message message;
+  UdpMessage message;
   msghdr header;
   int errors = 0;
   while (offset < total) {
     const size_t size = std::min(part_bytes, total - offset);
     const size_t segments = Segments(size, train.segment_size);
     Slice(train.pieces, offset, size, pieces);
-    message.Fill(train.path, wildcard_, train.ecn,
+    message.Fill(train.path, wildcard_, train.marks.traffic_class(),
                  segments > 1 ? train.segment_size : 0, pieces, header);
     if (sendmsg(fd_.get(), &header, MSG_NOSIGNAL) >= 0) {
       stats_.sent += segments;
@@ -369,6 +330,7 @@ UdpSocket::Outcome UdpSocket::SendParts(const OutTrain& train,
       continue;
     }
     const int error = errno;
+    if (IsEarlier(error)) continue;
     if (segments > 1 && IsTrainRefusal(error, train)) {
       part_bytes = train.segment_size;
       continue;
@@ -405,6 +367,7 @@ bool UdpSocket::SendLong(const OutTrain& train, Sent& done) {
 // Deals with the first train of a sendmmsg that failed on it.
 bool UdpSocket::AfterError(int error, const OutTrain& train, size_t segments,
                            Sent& done) {
+  if (IsEarlier(error)) return true;
   if (segments > 1 && IsTrainRefusal(error, train)) {
     size_t offset = 0;
     if (SendParts(train, train.segment_size, offset) == Outcome::kBlocked) {
@@ -424,7 +387,7 @@ bool UdpSocket::AfterError(int error, const OutTrain& train, size_t segments,
 
 Sent UdpSocket::Send(absl::Span<const OutTrain> trains) {
   Sent done;
-  std::array<Message, kSendBatch> messages;
+  std::array<UdpMessage, kSendBatch> messages;
   std::array<mmsghdr, kSendBatch> headers;
   std::array<size_t, kSendBatch> segments;
   int errors = 0;
@@ -435,6 +398,7 @@ Sent UdpSocket::Send(absl::Span<const OutTrain> trains) {
       ++done.trains;
       continue;
     }
+    SetDontFragment(first.marks.dont_fragment || always_whole_);
     size_t count = 0;
     while (count < kSendBatch && done.trains + count < trains.size()) {
       const OutTrain& train = trains[done.trains + count];
@@ -445,8 +409,11 @@ Sent UdpSocket::Send(absl::Span<const OutTrain> trains) {
                                   total > kMaxTrainBytes || !MayTrain(train))) {
         break;
       }
-      if (train.path.remote.ip.family() != local_.ip.family()) break;
-      messages[count].Fill(train.path, wildcard_, train.ecn,
+      if (train.path.remote.ip.family() != local_.ip.family() ||
+          train.marks.dont_fragment != first.marks.dont_fragment) {
+        break;
+      }
+      messages[count].Fill(train.path, wildcard_, train.marks.traffic_class(),
                            segments[count] > 1 ? train.segment_size : 0,
                            train.pieces, headers[count].msg_hdr);
       ++count;
@@ -476,9 +443,9 @@ Sent UdpSocket::Send(absl::Span<const OutTrain> trains) {
 }
 
 bool UdpSocket::SendOne(const Path& path, absl::Span<const uint8_t> bytes,
-                        Ecn ecn) {
+                        const IpMarks& marks) {
   const iovec piece = Piece(bytes);
-  const OutTrain train{path, absl::MakeConstSpan(&piece, 1), 0, ecn};
+  const OutTrain train{path, absl::MakeConstSpan(&piece, 1), 0, marks};
   return Send(absl::MakeConstSpan(&train, 1)).trains == 1;
 }
 

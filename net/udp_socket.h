@@ -9,8 +9,6 @@
 #ifndef KYUU_NET_UDP_SOCKET_H_
 #define KYUU_NET_UDP_SOCKET_H_
 
-#include <sys/uio.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -25,44 +23,9 @@
 #include "base/address.h"
 #include "base/counters.h"
 #include "net/fd.h"
+#include "net/train.h"
 
 namespace kyuu::net {
-
-// The ECN field of the IP header (RFC 3168 section 5).
-enum class Ecn : uint8_t { kNotEct = 0, kEct1 = 1, kEct0 = 2, kCe = 3 };
-
-// Train is a received datagram or several: `bytes` holds them back to back,
-// `segment_size` bytes each but perhaps the last.
-struct Train {
-  Path path;  // `local` is the address it was sent to, even on a wildcard bind.
-  absl::Span<const uint8_t> bytes;
-  size_t segment_size = 0;  // Equal to bytes.size() for a lone datagram.
-  Ecn ecn = Ecn::kNotEct;
-
-  // An empty datagram counts as one segment.
-  size_t segments() const {
-    return segment_size == 0 ? 1
-                             : (bytes.size() + segment_size - 1) / segment_size;
-  }
-  absl::Span<const uint8_t> segment(size_t i) const {
-    return bytes.subspan(i * segment_size, segment_size);
-  }
-};
-
-// OutTrain is a datagram or a train to send, gathered from `pieces`: their
-// bytes in order, cut every `segment_size` bytes. Pieces need not end where
-// segments do, so a header and a payload may be two pieces.
-struct OutTrain {
-  Path path;  // `local` only matters on a wildcard bind, as the source address.
-  absl::Span<const iovec> pieces;
-  size_t segment_size = 0;  // 0 sends all of it as one datagram.
-  Ecn ecn = Ecn::kNotEct;
-};
-
-// An iovec over bytes that will only be read.
-inline iovec Piece(absl::Span<const uint8_t> bytes) {
-  return {const_cast<uint8_t*>(bytes.data()), bytes.size()};
-}
 
 // ReceiveBuffer is the memory that UdpSocket::Receive fills. It is large
 // (1 MiB of address space, touched only as far as used), so one serves all the
@@ -104,6 +67,18 @@ struct UdpOptions {
   // Whether to set the don't-fragment bit and refuse to send what exceeds the
   // path's MTU.
   bool dont_fragment = false;
+  // Whether errors about what was sent wait for TakeErrors().
+  enum class Errors : uint8_t { kCount, kKeep };
+  Errors errors = Errors::kCount;
+};
+
+// What a router or host has said by ICMP of a datagram that was sent, or our
+// own host of one that is larger than its interface takes (as if by ICMP).
+struct SendError {
+  TransportAddress remote;  // Where it was sent.
+  uint8_t type = 0;         // Of ICMP, or of ICMPv6 if `remote` is of IPv6.
+  uint8_t code = 0;
+  uint32_t mtu = 0;  // Of "too big": what the next hop takes.
 };
 
 // What a socket has seen. All counters count datagrams unless they say else.
@@ -179,13 +154,18 @@ class UdpSocket {
     return std::exchange(refusal_, absl::OkStatus());
   }
 
+  // Takes the oldest errors that Errors::kKeep has kept, as many as `out` has
+  // room for, and returns how many. While there are any, a Watch on fd() finds
+  // it readable and writable.
+  size_t TakeErrors(absl::Span<SendError> out);
+
   // Sends trains in as few system calls as it can. All are done with unless
   // the socket would block: then the rest stays with the caller, to be sent
   // again (from `segments` on) when the socket is writable, or dropped.
   Sent Send(absl::Span<const OutTrain> trains);
   // Sends one datagram; false if the socket would block.
   bool SendOne(const Path& path, absl::Span<const uint8_t> bytes,
-               Ecn ecn = Ecn::kNotEct);
+               const IpMarks& marks = {});
 
  private:
   UdpSocket(Fd fd, const TransportAddress& local, const UdpOptions& options);
@@ -197,6 +177,8 @@ class UdpSocket {
   // `header` is a msghdr.
   void ReadControl(const void* header, Train& train);
   Outcome Classify(int error);
+  bool IsEarlier(int error);
+  void SetDontFragment(bool wanted);
   // A train that its route does not take: what is learnt holds for that
   // destination alone, since other clients are reached by the same socket.
   struct Refusal {
@@ -219,6 +201,10 @@ class UdpSocket {
   absl::Status refusal_;
   bool wildcard_;
   bool gso_;  // The kernel can.
+  UdpOptions::Errors errors_;
+  int earlier_error_ = 0;  // What IsEarlier() took for one, last.
+  bool always_whole_;      // UdpOptions::dont_fragment.
+  bool whole_;             // The don't-fragment bit is set now.
   absl::Duration train_retry_;
   std::vector<Refusal> refusals_;  // At most kRefusals, the oldest first.
   uint32_t overflow_ = 0;

@@ -1,5 +1,9 @@
 #include "net/udp_socket.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,7 +34,7 @@ UdpSocket OpenAt(absl::string_view bind, bool offload = true) {
 struct Kept {
   Path path;
   std::vector<std::string> segments;
-  Ecn ecn;
+  IpMarks marks;
 };
 
 class UdpSocketTest : public testing::Test {
@@ -41,7 +45,7 @@ class UdpSocketTest : public testing::Test {
     size_t segments = 0;
     Watch watch(*loop_, socket.fd(), Interest::kRead, [&](Readiness) {
       for (const Train& train : socket.Receive(buffer_)) {
-        kept.push_back({train.path, {}, train.ecn});
+        kept.push_back({train.path, {}, train.marks});
         for (size_t i = 0; i < train.segments(); ++i) {
           kept.back().segments.emplace_back(AsText(train.segment(i)));
           ++segments;
@@ -135,7 +139,7 @@ TEST_F(UdpSocketTest, ADatagramTravelsWithItsAddresses) {
     const std::vector<Kept> kept = Collect(b, 1);
     EXPECT_EQ(kept[0].segments[0], "hello");
     EXPECT_EQ(kept[0].path, (Path{b.local(), a.local()}));
-    EXPECT_EQ(kept[0].ecn, Ecn::kNotEct);
+    EXPECT_EQ(kept[0].marks, IpMarks());
     EXPECT_EQ(a.stats().sent, 1u);
     EXPECT_EQ(b.stats().received, 1u);
   }
@@ -155,13 +159,85 @@ TEST_F(UdpSocketTest, TheLargestDatagramArrivesWhole) {
   EXPECT_EQ(Segments(Collect(b, 1)), std::vector<std::string>{large});
 }
 
-TEST_F(UdpSocketTest, EcnIsCarried) {
+TEST_F(UdpSocketTest, EcnAndDscpAreCarriedAlsoByTrains) {
+  const std::string bytes(300, 't');
+  const iovec piece = Piece(AsBytes(bytes));
   for (absl::string_view bind : {"127.0.0.1:0", "[::1]:0"}) {
     UdpSocket a = OpenAt(bind), b = OpenAt(bind);
-    for (Ecn ecn : {Ecn::kEct1, Ecn::kEct0, Ecn::kCe}) {
-      ASSERT_TRUE(a.SendOne({a.local(), b.local()}, AsBytes("e"), ecn));
-      EXPECT_EQ(Collect(b, 1)[0].ecn, ecn);
+    const Path path{a.local(), b.local()};
+    for (const IpMarks& marks :
+         {IpMarks{Ecn::kEct1}, IpMarks{Ecn::kEct0}, IpMarks{Ecn::kCe},
+          IpMarks{Ecn::kNotEct, 46}, IpMarks{Ecn::kCe, 63}, IpMarks{}}) {
+      ASSERT_TRUE(a.SendOne(path, AsBytes("e"), marks));
+      EXPECT_EQ(Collect(b, 1)[0].marks, marks);
+      const OutTrain train{path, {&piece, 1}, 100, marks};
+      ASSERT_EQ(a.Send({&train, 1}).trains, 1u);
+      for (const Kept& kept : Collect(b, 3)) EXPECT_EQ(kept.marks, marks);
     }
+  }
+}
+
+TEST_F(UdpSocketTest, TheDontFragmentBitIsThatOfEachDatagram) {
+  const auto set = [](const UdpSocket& socket) {
+    const bool v4 = socket.local().ip.is_v4();
+    int value = 0;
+    socklen_t size = sizeof value;
+    getsockopt(socket.fd(), v4 ? SOL_IP : SOL_IPV6,
+               v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &value, &size);
+    return value == IP_PMTUDISC_PROBE;
+  };
+  const IpMarks whole{.dont_fragment = true};
+  for (const auto errors :
+       {UdpOptions::Errors::kCount, UdpOptions::Errors::kKeep}) {
+    for (absl::string_view bind : {"127.0.0.1:0", "[::1]:0"}) {
+      UdpOptions options{.bind = At(bind), .errors = errors};
+      UdpSocket a = UdpSocket::Open(options).value(), b = OpenAt(bind);
+      const Path path{a.local(), b.local()};
+      EXPECT_FALSE(set(a));
+      ASSERT_TRUE(a.SendOne(path, AsBytes("1"), whole));
+      EXPECT_TRUE(set(a));
+      ASSERT_TRUE(a.SendOne(path, AsBytes("2")));
+      EXPECT_FALSE(set(a));
+      const iovec piece = Piece(AsBytes("3"));
+      const std::vector<OutTrain> trains = {{path, {&piece, 1}, 0, whole},
+                                            {path, {&piece, 1}},
+                                            {path, {&piece, 1}, 0, whole}};
+      EXPECT_EQ(a.Send(trains).trains, 3u);
+      EXPECT_TRUE(set(a));
+      EXPECT_EQ(Segments(Collect(b, 5)).size(), 5u);
+      // And all of those of a socket that is so.
+      options.dont_fragment = true;
+      UdpSocket c = UdpSocket::Open(options).value();
+      ASSERT_TRUE(c.SendOne({c.local(), b.local()}, AsBytes("4")));
+      EXPECT_TRUE(set(c));
+    }
+  }
+}
+
+TEST_F(UdpSocketTest, WhatHostsSayOfDatagramsIsKeptForWhoAsks) {
+  UdpOptions options;
+  options.errors = UdpOptions::Errors::kKeep;
+  for (absl::string_view bind : {"127.0.0.1:0", "[::1]:0"}) {
+    SCOPED_TRACE(bind);
+    options.bind = At(bind);
+    UdpSocket a = UdpSocket::Open(options).value(), b = OpenAt(bind);
+    const TransportAddress closed = OpenAt(bind).local();  // And closed again.
+    std::array<SendError, 2> errors;
+    EXPECT_EQ(a.TakeErrors(absl::MakeSpan(errors)), 0u);
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_TRUE(a.SendOne({a.local(), closed}, AsBytes("x")));
+      // An earlier datagram's error does not cost this one.
+      EXPECT_TRUE(a.SendOne({a.local(), b.local()}, AsBytes("y")));
+    }
+    EXPECT_EQ(Segments(Collect(b, 3)), (std::vector<std::string>(3, "y")));
+    EXPECT_EQ(a.stats().send_errors, 0u);
+    ASSERT_EQ(a.TakeErrors(absl::MakeSpan(errors)), 2u);
+    EXPECT_EQ(errors[0].remote, closed);
+    // Port unreachable (RFC 792; RFC 4443 section 3.1).
+    EXPECT_EQ(errors[0].type, a.local().ip.is_v4() ? 3 : 1);
+    EXPECT_EQ(errors[0].code, a.local().ip.is_v4() ? 3 : 4);
+    EXPECT_EQ(a.TakeErrors(absl::MakeSpan(errors)), 1u);
+    EXPECT_EQ(a.TakeErrors(absl::MakeSpan(errors)), 0u);
   }
 }
 

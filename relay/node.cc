@@ -81,7 +81,8 @@ void Node::Deliver(const Handover& handover) {
     const auto bytes =
         absl::MakeConstSpan(handover.bytes).subspan(item.begin, item.size);
     Execute(server_.FromPeer(now, item.relay, item.source, bytes,
-                             item.segment_size));
+                             item.segment_size),
+            item.marks);
   }
   Flush();
 }
@@ -130,7 +131,9 @@ void Node::Read(net::UdpSocket& socket,
   for (int i = 0; i < kReceivesPerTurn; ++i) {
     const absl::Span<const net::Train> trains = socket.Receive(buffer_);
     const absl::Time now = net::Loop::Now();
-    for (const net::Train& train : trains) Execute(judge(now, train));
+    for (const net::Train& train : trains) {
+      Execute(judge(now, train), train.marks);
+    }
     if (dtls_ != nullptr) ServeDtls();
     // What data depends on leaves before it: a client must hear that its
     // channel is bound before something comes by that channel.
@@ -158,7 +161,17 @@ void Node::ReadRelay(Relay& relay) {
   });
 }
 
-void Node::Execute(absl::Span<const turn::Forward> forwards) {
+void Node::ReadErrors(Relay& relay) {
+  std::array<net::SendError, 16> errors;
+  const size_t count = relay.socket.TakeErrors(absl::MakeSpan(errors));
+  for (size_t i = 0; i < count; ++i) {
+    server_.HandleIcmp(net::Loop::Now(), relay.id, errors[i].remote,
+                       {errors[i].type, errors[i].code, errors[i].mtu});
+  }
+}
+
+void Node::Execute(absl::Span<const turn::Forward> forwards,
+                   const net::IpMarks& marks) {
   for (const turn::Forward& forward : forwards) {
     if (forward.exit == turn::Forward::Exit::kClient &&
         forward.path.transport == Transport::kTcp) {
@@ -168,22 +181,22 @@ void Node::Execute(absl::Span<const turn::Forward> forwards) {
       SendSealed(forward);
     } else if (forward.exit == turn::Forward::Exit::kClient) {
       if (net::UdpSocket* socket = listener_table_.Find(forward.path.local)) {
-        outbox_.Add(*socket, forward);
+        outbox_.Add(*socket, forward, marks);
       } else {
         stats_.no_socket += forward.segments;
       }
     } else if (forward.exit == turn::Forward::Exit::kRelay) {
-      Collect(forward);
+      Collect(forward, marks);
     } else if (const auto it = relays_.find(forward.relay);
                it != relays_.end()) {
-      outbox_.Add(it->second->socket, forward);
+      outbox_.Add(it->second->socket, forward, marks);
     } else {
       stats_.no_socket += forward.segments;
     }
   }
 }
 
-void Node::Collect(const turn::Forward& forward) {
+void Node::Collect(const turn::Forward& forward, const net::IpMarks& marks) {
   const auto instance = static_cast<size_t>(forward.instance);
   if (handovers_.size() <= instance) handovers_.resize(instance + 1);
   Handover& handover = handovers_[instance];
@@ -195,7 +208,7 @@ void Node::Collect(const turn::Forward& forward) {
   handover.datagrams += forward.segments;
   handover.items.push_back({forward.relay, forward.path.local, begin,
                             handover.bytes.size() - begin,
-                            forward.payload_bytes});
+                            forward.payload_bytes, marks});
 }
 
 void Node::Flush() {
@@ -277,6 +290,7 @@ void Node::On(const turn::Server::OpenRelay& open) {
   const absl::Time now = net::Loop::Now();
   net::UdpOptions options;
   options.bind = open.bind;
+  options.errors = net::UdpOptions::Errors::kKeep;
   absl::StatusOr<net::UdpSocket> socket = net::UdpSocket::Open(options);
   if (!socket.ok()) {
     ++stats_.open_failures;
@@ -288,7 +302,11 @@ void Node::On(const turn::Server::OpenRelay& open) {
       std::make_unique<Relay>(Relay{open.relay, *std::move(socket), nullptr});
   relay->watch = std::make_unique<net::Watch>(
       loop_, relay->socket.fd(), net::Interest::kRead,
-      [this, r = relay.get()](net::Readiness) { ReadRelay(*r); });
+      [this, r = relay.get()](net::Readiness ready) {
+        // It waits for reading only: writable is what errors show as.
+        if (ready.writable) ReadErrors(*r);
+        ReadRelay(*r);
+      });
   // The host has no room to watch it: a relay that hears nothing is none.
   if (const absl::Status watched = relay->watch->status(); !watched.ok()) {
     ++stats_.open_failures;
@@ -307,20 +325,31 @@ void Node::On(const turn::Server::CloseRelay& close) {
   relays_.erase(it);
 }
 
-void Node::On(const turn::Server::AllocationMade& made) {
-  if (Guest* guest = FindGuest(made.client)) guest->client.Allocated();
-  if (dtls_ != nullptr) dtls_->clients.Allocated(made.client);
-  handlers_.on_event(made);
+void Node::Gained(const Path& client) {
+  if (Guest* guest = FindGuest(client)) guest->client.Allocated();
+  if (dtls_ != nullptr) dtls_->clients.Allocated(client);
 }
 
-void Node::On(const turn::Server::AllocationEnded& ended) {
-  if (Guest* guest = FindGuest(ended.client)) {
+void Node::Lost(const Path& client) {
+  if (Guest* guest = FindGuest(client)) {
     guest->client.Released(net::Loop::Now());
     FlushLater(*guest);  // Its timer is set anew.
   }
-  if (dtls_ != nullptr) {
-    dtls_->clients.Released(net::Loop::Now(), ended.client);
-  }
+  if (dtls_ != nullptr) dtls_->clients.Released(net::Loop::Now(), client);
+}
+
+void Node::On(const turn::Server::AllocationMade& made) {
+  Gained(made.client);
+  handlers_.on_event(made);
+}
+
+void Node::On(const turn::Server::AllocationMoved& moved) {
+  Lost(moved.from);
+  Gained(moved.to);
+}
+
+void Node::On(const turn::Server::AllocationEnded& ended) {
+  Lost(ended.client);
   handlers_.on_event(ended);
 }
 

@@ -46,6 +46,7 @@ class Node {
       size_t begin = 0;
       size_t size = 0;
       size_t segment_size = 0;
+      net::IpMarks marks;
     };
     std::vector<Item> items;
     std::vector<uint8_t> bytes;
@@ -120,6 +121,8 @@ class Node {
 
   void ReadListener(Listener& listener);
   void ReadRelay(Relay& relay);
+  // Takes what routers and hosts have said of what it sent.
+  void ReadErrors(Relay& relay);
   // Receives from `socket`, has each train judged and sends what came of it.
   void Read(net::UdpSocket& socket,
             absl::FunctionRef<absl::Span<const turn::Forward>(
@@ -140,18 +143,23 @@ class Node {
   void FlushLater(Guest& guest);
   void FlushGuests();
   // Keeps what goes to a relay of another node.
-  void Collect(const turn::Forward& forward);
+  void Collect(const turn::Forward& forward, const net::IpMarks& marks);
   // Sends what has been collected.
   void Flush();
-  // Collects decisions for the outbox.
-  void Execute(absl::Span<const turn::Forward> forwards);
+  // Collects decisions for the outbox, about what came with `marks`.
+  void Execute(absl::Span<const turn::Forward> forwards,
+               const net::IpMarks& marks = {});
   // Handles the server's events, sends its answers and arms the timer.
   void Service();
   void SendAnswers();
 
+  // A client has an allocation now, or no more.
+  void Gained(const Path& client);
+  void Lost(const Path& client);
   void On(const turn::Server::OpenRelay& open);
   void On(const turn::Server::CloseRelay& close);
   void On(const turn::Server::AllocationMade& made);
+  void On(const turn::Server::AllocationMoved& moved);
   void On(const turn::Server::AllocationEnded& ended);
   void On(const turn::Server::AllocationRefused& refused);
   void On(const turn::Server::Closed& closed);

@@ -25,9 +25,12 @@ class Outbox {
  public:
   Outbox();
 
-  // Adds a decision whose payloads stay valid until Flush(), which the caller
-  // gives before the next Receive. `socket` must stay open as long.
-  void Add(net::UdpSocket& socket, const turn::Forward& forward);
+  // Adds a decision about what came with `marks`, which it keeps on its way
+  // (RFC 8656 sections 15 and 16), and whose payloads stay valid until Flush(),
+  // which the caller gives before the next Receive. `socket` must stay open as
+  // long.
+  void Add(net::UdpSocket& socket, const turn::Forward& forward,
+           net::IpMarks marks = {});
   void Flush();
 
   uint64_t dropped_trains() const { return dropped_trains_; }
@@ -44,7 +47,7 @@ class Outbox {
 
   // The train that a segment of `bytes` joins or begins.
   net::TrainBuilder& TrainFor(net::UdpSocket& socket, const Path& path,
-                              size_t bytes);
+                              size_t bytes, const net::IpMarks& marks);
 
   std::vector<Bundle> bundles_;  // The first `used_` are in use.
   size_t used_ = 0;

@@ -36,6 +36,8 @@ struct Forward {
   // From our bound address to the destination.
   Path path;
   size_t segments = 0;
+  // It must not be cut into fragments on its way (DONT-FRAGMENT).
+  bool dont_fragment = false;
 
   absl::Span<const uint8_t> payload(size_t i) const {
     return received.subspan(i * stride + skip, i + 1 == segments

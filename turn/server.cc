@@ -63,6 +63,7 @@ Server::Server(Random& random, Options options,
       random_(random),
       credentials_(options_),
       nonces_(options_.nonce_secret, options_.nonce_lifetime),
+      tickets_(options_.nonce_secret),
       policy_(options_),
       own_ledger_(std::move(own)),
       ledger_(shared == nullptr ? *own_ledger_ : *shared) {
@@ -183,12 +184,18 @@ void Server::HandleRequest(absl::Time now, const Path& path,
   }
   ++stats_.requests;
   request.allocation = ByClient(now, path);
+  const auto ticket = message.Get<stun::MobilityTicket>();
+  if (request.allocation == nullptr && ticket.has_value() &&
+      message.method() == stun::Method::kRefresh) {
+    request.allocation = ByTicket(now, ticket->value);
+  }
   const std::optional<Credential> credential = Authenticate(request);
   if (!credential.has_value()) return;
   // RFC 8489 section 6.3.1: after authentication.
   if (!Unknown(message).empty()) {
     return Reply(request, stun::Error::kUnknownAttribute);
   }
+  if (const auto error = CheckTicket(request)) return Reply(request, *error);
   if (message.method() == stun::Method::kAllocate) {
     return Allocate(request, *credential);
   }
@@ -207,6 +214,12 @@ void Server::OnAllocation(const Request& request,
   }
   // Not told to the client yet; it cannot mean this one.
   if (!allocation->open) return;
+  if (request.message.Has<stun::MobilityTicket>() &&
+      allocation->mobility != nullptr) {
+    Move(*allocation, request.path);
+  } else {
+    Settle(*allocation, request.path);
+  }
   // A name that was granted anew carries its allocations on.
   allocation->key = *request.key;
   allocation->credential_expires = credential.expires;
@@ -339,7 +352,9 @@ void Server::Push(const Answer& answer) {
                    answers_.begin() + static_cast<ptrdiff_t>(next_answer_));
     next_answer_ = 0;
   }
-  ++(answer.error.has_value() ? stats_.errors : stats_.successes);
+  if (!answer.report.has_value()) {
+    ++(answer.error.has_value() ? stats_.errors : stats_.successes);
+  }
   answers_.push_back(answer);
 }
 
@@ -416,11 +431,6 @@ void Server::LetGo(absl::Time now, absl::string_view username) {
         std::min(allocation->credential_expires, now);
     SetExpiry(*allocation, allocation->expires);
   }
-}
-
-void Server::ClientGone(const Path& path) {
-  Allocation* allocation = allocations_.ByClient(path);
-  if (allocation != nullptr) End(*allocation, EndReason::kDisconnected);
 }
 
 size_t Server::EndAllocations(absl::string_view username) {

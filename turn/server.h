@@ -10,7 +10,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -30,6 +29,7 @@
 #include "turn/internal/nonce.h"
 #include "turn/internal/peer_policy.h"
 #include "turn/internal/request.h"
+#include "turn/internal/ticket.h"
 #include "turn/ledger.h"
 #include "turn/local_ledger.h"
 #include "turn/server_events.h"
@@ -52,22 +52,11 @@ namespace kyuu::turn {
 // The data path (FromClient with data, FromPeer) neither copies nor allocates.
 // Nothing is kept about a client that has not proven its credentials. Several
 // servers share addresses and quotas by a Ledger. Binding is answered too.
-class Server {
+class Server : public ServerEvents {
  public:
   using Packet = Datagram;
   using Options = ServerOptions;
   using Stats = ServerStats;
-
-  // What PollEvent() tells: turn/server_events.h.
-  using OpenRelay = server_events::OpenRelay;
-  using CloseRelay = server_events::CloseRelay;
-  using AllocationMade = server_events::AllocationMade;
-  using EndReason = server_events::EndReason;
-  using AllocationEnded = server_events::AllocationEnded;
-  using AllocationRefused = server_events::AllocationRefused;
-  using Closed = server_events::Closed;
-  using Event = std::variant<OpenRelay, CloseRelay, AllocationMade,
-                             AllocationEnded, AllocationRefused, Closed>;
 
   // `random` must outlive the server and be fit for secrets in production; so
   // must `ledger`, which all servers of one machine share. Without one the
@@ -87,6 +76,11 @@ class Server {
                                      const TransportAddress& source,
                                      absl::Span<const uint8_t> bytes,
                                      size_t segment_size);
+
+  // What ICMP has said of a datagram that the relay has sent to `peer`. Its
+  // client is told, see ServerOptions::icmp_reports.
+  void HandleIcmp(absl::Time now, RelayId relay, const TransportAddress& peer,
+                  const stun::Icmp& icmp);
 
   // --- The five verbs, for drivers that know addresses only ---
 
@@ -109,7 +103,7 @@ class Server {
                     std::vector<IpAddress> own);
 
   // The stream of a client has ended, and with it its allocation, if it has one
-  // (RFC 8656 section 5: the 5-tuple is no more).
+  // (RFC 8656 section 5: the 5-tuple is no more) that cannot move.
   void ClientGone(const Path& path);
 
   // Makes a credential, or replaces that of the same name, until `expires` (on
@@ -147,6 +141,8 @@ class Server {
   using Credential = internal::Credential;
   using Answer = internal::Answer;
   using Request = internal::ServerRequest;
+  using Families = internal::Families;
+  using Way = internal::Way;
 
   // server.cc
   Server(Random& random, Options options, std::unique_ptr<LocalLedger> own,
@@ -177,10 +173,6 @@ class Server {
   std::optional<stun::Error> Admit(const Request& request,
                                    const Credential& credential,
                                    Allocation& allocation);
-  struct Families {
-    IpFamily first = IpFamily::kV4;
-    bool also_v6 = false;
-  };
   std::optional<stun::Error> ChooseFamilies(const stun::MessageView& message,
                                             Families& families) const;
   void SendAway(const Request& request);
@@ -198,6 +190,17 @@ class Server {
   void Close(const internal::Relay& relay);
   void End(Allocation& allocation, EndReason reason);
 
+  // server_mobility.cc
+  std::optional<stun::Error> CheckTicket(const Request& request) const;
+  Allocation* ByTicket(absl::Time now, absl::Span<const uint8_t> sealed) const;
+  internal::TicketMaker::Sealed TicketOf(const Allocation& allocation) const;
+  void Move(Allocation& allocation, const Path& path);
+  // The client has said something by `path`.
+  void Settle(Allocation& allocation, const Path& path) {
+    if (allocation.mobility != nullptr) Arrive(allocation, path);
+  }
+  void Arrive(Allocation& allocation, const Path& path);
+
   // server_permit.cc
   void CreatePermission(const Request& request, Allocation& allocation);
   void ChannelBind(const Request& request, Allocation& allocation);
@@ -205,11 +208,6 @@ class Server {
   // server_relay.cc
   size_t RelayChannelData(absl::Time now, const Path& path,
                           absl::Span<const uint8_t> bytes, size_t segment_size);
-  // How data of an allocation gets to a peer.
-  struct Way {
-    enum class By : uint8_t { kNone, kNetwork, kRelay } by;
-    Ledger::Holder holder;  // Of the peer, with kRelay.
-  };
   Way WayTo(const Allocation& from, const TransportAddress& peer) const;
   bool MayPermit(const Allocation& from, const IpAddress& ip) const;
   void ToPeer(absl::Time now, Allocation& from, const Way& way,
@@ -224,6 +222,7 @@ class Server {
   Random& random_;
   internal::Credentials credentials_;
   internal::NonceMaker nonces_;
+  internal::TicketMaker tickets_;
   internal::PeerPolicy policy_;
   std::unique_ptr<LocalLedger> own_ledger_;  // Unless one is shared.
   Ledger& ledger_;

@@ -81,6 +81,10 @@ void Server::Allocate(const Request& request, const Credential& credential) {
   allocation->credential_expires = credential.expires;
   allocation->prove_again = ProveAgain(request.now);
   allocation->request_id = request.message.transaction_id();
+  allocation->whole = request.message.Has<stun::DontFragment>();
+  if (request.message.Has<stun::MobilityTicket>()) {
+    allocation->mobility = std::make_unique<internal::Mobility>();
+  }
   allocation->request_fingerprint = request.message.HasFingerprint();
   allocation->expires =
       Bounded(*allocation, request.now + GrantLifetime(request.message));
@@ -271,6 +275,7 @@ Server::Answer Server::AllocateAnswer(const Allocation& allocation,
   answer.lifetime_seconds = SecondsLeft(allocation.expires, now);
   answer.reservation = allocation.reservation;
   answer.refused = allocation.refused;
+  if (allocation.mobility != nullptr) answer.ticket = TicketOf(allocation);
   return answer;
 }
 
@@ -300,6 +305,9 @@ void Server::Refresh(const Request& request, Allocation& allocation) {
   }
   SetExpiry(allocation, request.now + GrantLifetime(message));
   answer.lifetime_seconds = SecondsLeft(allocation.expires, request.now);
+  if (message.Has<stun::MobilityTicket>() && allocation.mobility != nullptr) {
+    answer.ticket = TicketOf(allocation);
+  }
   Push(answer);
 }
 

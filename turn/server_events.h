@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -34,6 +35,13 @@ struct AllocationMade {
   std::string username;
   // Of a dual allocation: its IPv6 address.
   std::optional<TransportAddress> additional;
+};
+
+// The client of an allocation has another 5-tuple from now on (RFC 8016).
+struct AllocationMoved {
+  RelayId relay;
+  Path from;
+  Path to;
 };
 
 // What an allocation has relayed, in datagrams and bytes of payload.
@@ -73,5 +81,24 @@ struct Closed {
 };
 
 }  // namespace kyuu::turn::server_events
+
+namespace kyuu::turn {
+
+// The same as names of turn::Server, and what PollEvent() gives.
+struct ServerEvents {
+  using OpenRelay = server_events::OpenRelay;
+  using CloseRelay = server_events::CloseRelay;
+  using AllocationMade = server_events::AllocationMade;
+  using AllocationMoved = server_events::AllocationMoved;
+  using EndReason = server_events::EndReason;
+  using AllocationEnded = server_events::AllocationEnded;
+  using AllocationRefused = server_events::AllocationRefused;
+  using Closed = server_events::Closed;
+  using Event =
+      std::variant<OpenRelay, CloseRelay, AllocationMade, AllocationMoved,
+                   AllocationEnded, AllocationRefused, Closed>;
+};
+
+}  // namespace kyuu::turn
 
 #endif  // KYUU_TURN_SERVER_EVENTS_H_

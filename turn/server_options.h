@@ -122,6 +122,26 @@ struct ServerOptions {
   // strict choice: numbers above it then get 400.
   uint16_t channel_max = 0x7fff;
 
+  // Whether clients may go on with an allocation from another address, or by
+  // another transport (RFC 8016); to a server of another instance only if they
+  // come to the one that has it. What came by a stream outlives it then, until
+  // its lifetime ends.
+  enum class Mobility : uint8_t { kForbid, kAllow };
+  Mobility mobility = Mobility::kAllow;
+
+  // Who is told what ICMP says of their datagrams (RFC 8656 section 11.5): by a
+  // Data indication without DATA, of which some clients make an end of all
+  // reading. Who has asked for DONT-FRAGMENT expects it.
+  enum class IcmpReports : uint8_t {
+    kNobody,
+    kWhoAsksDontFragment,
+    kEverybody
+  };
+  IcmpReports icmp_reports = IcmpReports::kWhoAsksDontFragment;
+  // The least time between two to one allocation: ten a second find a path's
+  // MTU, and whoever makes peers refuse makes no flood of it.
+  absl::Duration icmp_report_interval = absl::Milliseconds(100);
+
   // --- Lifetimes (RFC 8656 sections 3.2, 9, 12) ---
 
   absl::Duration lifetime_default = absl::Minutes(10);

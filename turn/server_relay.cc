@@ -62,6 +62,7 @@ size_t Server::RelayChannelData(absl::Time now, const Path& path,
     ++stats_.no_allocation;
     return first_size;
   }
+  Settle(*allocation, path);
   const internal::PeerTable::Channel* channel =
       allocation->peers.ByNumber(now, first->channel);
   if (channel == nullptr) {
@@ -121,6 +122,7 @@ void Server::RelaySend(absl::Time now, const Path& path,
     ++stats_.no_allocation;
     return;
   }
+  Settle(*allocation, path);
   const TransportAddress to = policy_.AsTold(peer->address);
   if (!allocation->peers.Permits(now, to.ip)) {
     ++stats_.no_permission;
@@ -132,6 +134,10 @@ void Server::RelaySend(absl::Time now, const Path& path,
   forward.stride = data->value.size();
   forward.payload_bytes = data->value.size();
   forward.last_payload_bytes = data->value.size();
+  if (message.Has<stun::DontFragment>()) {
+    forward.dont_fragment = true;
+    allocation->whole = true;
+  }
   // A permission is for an address; which of its ports is judged here.
   ToPeer(now, *allocation, WayTo(*allocation, to), to, forward);
 }

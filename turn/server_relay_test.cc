@@ -159,13 +159,13 @@ TEST_F(TurnRelay, SendIndicationGoesToAPermittedPeer) {
   EXPECT_THAT(Sent(forwards[0]), ElementsAre("hello"));
 }
 
-TEST_F(TurnRelay, SendIndicationWithDontFragmentIsNotUnderstood) {
+TEST_F(TurnRelay, SendIndicationWithWhatIsNotUnderstoodIsDropped) {
   EXPECT_TRUE(harness_.Permit(client_, kTestPeer.ip).ok());
   std::vector<uint8_t> buffer(256);
   stun::MessageWriter w(absl::MakeSpan(buffer), stun::MessageClass::kIndication,
                         stun::Method::kSend, {});
   w.Add(stun::XorPeerAddress{kTestPeer});
-  w.Add(stun::DontFragment{});
+  w.Add(stun::AccessToken{});
   w.Add(stun::Data{AsBytes("x")});
   const auto bytes = w.Finish();
   EXPECT_THAT(FromClient(bytes, bytes.size()), SizeIs(0));

@@ -19,6 +19,8 @@ struct ServerStats {
   uint64_t to_clients = 0;
   uint64_t bytes_to_peers = 0;    // Payload.
   uint64_t bytes_to_clients = 0;  // Payload.
+  uint64_t moves = 0;             // Clients that have come to another address.
+  uint64_t icmp_reports = 0;      // Clients were told what ICMP said.
   // Dropped, by reason.
   uint64_t malformed = 0;        // Neither STUN nor ChannelData.
   uint64_t unexpected = 0;       // Responses, unknown methods.
@@ -33,6 +35,7 @@ struct ServerStats {
   uint64_t no_channel = 0;       // ChannelData of a channel not bound.
   uint64_t no_permission = 0;    // From or to a peer without one.
   uint64_t forbidden = 0;        // To a peer that is refused by policy.
+  uint64_t icmp_dropped = 0;     // Of no use to a client, or too many.
   uint64_t relays_failed = 0;    // Ports the driver could not bind.
   uint64_t sent_away = 0;        // Asked for allocations while draining.
 
@@ -45,6 +48,8 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, to_clients),
       KYUU_COUNTER(ServerStats, bytes_to_peers),
       KYUU_COUNTER(ServerStats, bytes_to_clients),
+      KYUU_COUNTER(ServerStats, moves),
+      KYUU_COUNTER(ServerStats, icmp_reports),
       KYUU_COUNTER(ServerStats, malformed),
       KYUU_COUNTER(ServerStats, unexpected),
       KYUU_COUNTER(ServerStats, bad_source),
@@ -56,6 +61,7 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, no_channel),
       KYUU_COUNTER(ServerStats, no_permission),
       KYUU_COUNTER(ServerStats, forbidden),
+      KYUU_COUNTER(ServerStats, icmp_dropped),
       KYUU_COUNTER(ServerStats, relays_failed),
       KYUU_COUNTER(ServerStats, sent_away)};
 };

@@ -187,10 +187,11 @@ TEST(TurnServer, OnlyAttributesOfItsOwnListAreUnderstood) {
                        stun::XorMappedAddress>();
   const AttributeSet turn =
       binding |
-      AttributeSet::Of<
-          stun::ChannelNumber, stun::Lifetime, stun::XorPeerAddress, stun::Data,
-          stun::XorRelayedAddress, stun::RequestedAddressFamily, stun::EvenPort,
-          stun::RequestedTransport, stun::ReservationToken>();
+      AttributeSet::Of<stun::ChannelNumber, stun::Lifetime,
+                       stun::XorPeerAddress, stun::Data,
+                       stun::XorRelayedAddress, stun::RequestedAddressFamily,
+                       stun::EvenPort, stun::DontFragment,
+                       stun::RequestedTransport, stun::ReservationToken>();
   ServerHarness harness;
   TestClient client(1000);
   ASSERT_TRUE(harness.Allocate(client).ok());
@@ -231,12 +232,6 @@ TEST(TurnServer, AllocateRefusals) {
          w.Add(stun::RequestedTransport{stun::RequestedTransport::kTcp});
        },
        442},
-      {"dont-fragment",
-       [](MessageWriter& w) {
-         kUdp(w);
-         w.Add(stun::DontFragment{});
-       },
-       420},
       {"unknown attribute",
        [](MessageWriter& w) {
          kUdp(w);

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -83,6 +84,13 @@ struct Relay {
   IpFamily family() const { return bind.ip.family(); }
 };
 
+// What is kept of a client that may move (RFC 8016).
+struct Mobility {
+  uint32_t number = 0;  // Of the last ticket that it was given.
+  std::optional<Path>
+      next;  // It was moved there, and has not been heard there.
+};
+
 struct Allocation {
   RelayId id{};
   Path client;  // The 5-tuple.
@@ -110,6 +118,12 @@ struct Allocation {
   std::optional<std::array<uint8_t, 8>> reservation;
   // The family of a dual allocation that there was no address for, and why.
   std::optional<FamilyRefusal> refused;
+
+  std::unique_ptr<Mobility> mobility;  // If it was asked for.
+  // Its client has asked for DONT-FRAGMENT: it is one that hears of ICMP.
+  bool whole = false;
+  // Not before it is told of the next ICMP error.
+  absl::Time next_report = absl::InfinitePast();
 
   PeerTable peers;
   server_events::Traffic traffic;

@@ -34,7 +34,10 @@ Allocation& AllocationTable::Insert(std::unique_ptr<Allocation> made) {
 
 void AllocationTable::Erase(Allocation& allocation) {
   lifetimes_.Stop(allocation.id);
-  by_client_.erase(allocation.client);
+  Forget(allocation.client);
+  if (allocation.mobility != nullptr && allocation.mobility->next.has_value()) {
+    Forget(*allocation.mobility->next);
+  }
   for (const Relay& relay : allocation.relays) Unbind(relay);
   const auto user = by_user_.find(allocation.quota_user);
   List& list = user->second;

@@ -32,7 +32,7 @@ class AllocationTable {
   Allocation& Insert(std::unique_ptr<Allocation> made);
   void Erase(Allocation& allocation);
 
-  size_t size() const { return by_client_.size(); }
+  size_t size() const { return slots_.size() - free_slots_.size(); }
   // The one of a 5-tuple, or null.
   Allocation* ByClient(const Path& client) const {
     const auto it = by_client_.find(client);
@@ -59,6 +59,11 @@ class AllocationTable {
     }
   }
 
+  // One has another 5-tuple too, or no more.
+  void Learn(const Path& client, Allocation& allocation) {
+    by_client_.emplace(client, &allocation);
+  }
+  void Forget(const Path& client) { by_client_.erase(client); }
   // A relay has another socket: `old` is where it was bound.
   void Rebind(const TransportAddress& old, const Relay& relay);
   void Unbind(const Relay& relay) { by_bind_.erase(relay.bind); }

@@ -11,6 +11,15 @@ constexpr size_t kAttributeHeader = 4;
 
 size_t Padded(size_t size) { return (size + 3) / 4 * 4; }
 
+absl::Span<const uint8_t> BuildReport(const Answer& answer,
+                                      absl::Span<uint8_t> out) {
+  stun::MessageWriter w(out, stun::MessageClass::kIndication,
+                        stun::Method::kData, answer.id);
+  w.Add(stun::XorPeerAddress{answer.report->peer});
+  w.Add(answer.report->icmp);
+  return w.Finish();
+}
+
 }  // namespace
 
 size_t ErrorSize(const Answer& answer, absl::string_view realm) {
@@ -33,6 +42,7 @@ absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
   if (answer.classic.has_value()) {
     return stun::WriteClassicAnswer(*answer.classic, *answer.mapped, out);
   }
+  if (answer.report.has_value()) return BuildReport(answer, out);
   const auto cls = answer.error.has_value() ? stun::MessageClass::kError
                                             : stun::MessageClass::kSuccess;
   stun::MessageWriter w(out, cls, answer.method, answer.id);
@@ -68,6 +78,7 @@ absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
     w.Add(stun::AddressErrorCode{answer.refused->family, answer.refused->error,
                                  stun::ReasonPhrase(answer.refused->error)});
   }
+  if (answer.ticket.has_value()) w.Add(stun::MobilityTicket{*answer.ticket});
   if (answer.key.has_value()) {
     if (!software.empty()) w.Add(stun::Software{software});
     w.AddIntegrity(*answer.key);

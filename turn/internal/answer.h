@@ -15,6 +15,7 @@
 #include "stun/classic.h"
 #include "stun/integrity.h"
 #include "stun/protocol.h"
+#include "turn/internal/ticket.h"
 
 namespace kyuu::turn::internal {
 
@@ -51,6 +52,15 @@ struct Answer {
   std::optional<uint32_t> lifetime_seconds;
   std::optional<std::array<uint8_t, 8>> reservation;
   std::optional<FamilyRefusal> refused;
+  std::optional<TicketMaker::Sealed> ticket;  // MOBILITY-TICKET.
+
+  // What makes it a Data indication without data instead: what ICMP has said of
+  // a datagram to that peer (RFC 8656 section 11.5).
+  struct Report {
+    TransportAddress peer;
+    stun::Icmp icmp;
+  };
+  std::optional<Report> report;
 };
 
 // The size of `answer`, an error for whom has proven nothing: what its gain is

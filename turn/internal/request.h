@@ -1,8 +1,9 @@
-// A request on its way through the TURN server.
+// A request on its way through the TURN server, and what is decided about it.
 
 #ifndef KYUU_TURN_INTERNAL_REQUEST_H_
 #define KYUU_TURN_INTERNAL_REQUEST_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -11,6 +12,7 @@
 #include "stun/integrity.h"
 #include "stun/message.h"
 #include "turn/internal/allocation.h"
+#include "turn/ledger.h"
 
 namespace kyuu::turn::internal {
 
@@ -23,6 +25,18 @@ struct ServerRequest {
   Allocation* allocation = nullptr;
   std::string username;                   // Once it is proven,
   std::optional<stun::IntegrityKey> key;  // with its key.
+};
+
+// The families of the addresses that an Allocate request asks for.
+struct Families {
+  IpFamily first = IpFamily::kV4;
+  bool also_v6 = false;
+};
+
+// How data of an allocation gets to a peer.
+struct Way {
+  enum class By : uint8_t { kNone, kNetwork, kRelay } by;
+  Ledger::Holder holder;  // Of the peer, with kRelay.
 };
 
 }  // namespace kyuu::turn::internal

@@ -9,15 +9,14 @@
 
 namespace kyuu::turn::internal {
 
-// RFC 8656 section 18, without DONT-FRAGMENT: no IP header of ours has the bit
-// at a client's wish, and section 12.6 lets a server that cannot say so (420).
-// What is none of TURN's (ICE, RFC 5780, 6062, 7635) is not understood.
+// RFC 8656 section 18. What is none of TURN's (ICE, RFC 5780, 6062, 7635) is
+// not understood.
 inline constexpr stun::AttributeSet kTurnAttributes =
     stun::kStunAttributes |
     stun::AttributeSet::Of<
         stun::ChannelNumber, stun::Lifetime, stun::XorPeerAddress, stun::Data,
         stun::XorRelayedAddress, stun::RequestedAddressFamily, stun::EvenPort,
-        stun::RequestedTransport, stun::ReservationToken>();
+        stun::DontFragment, stun::RequestedTransport, stun::ReservationToken>();
 
 // What the server understands in a message of `method`. An attribute of TURN's
 // in a method that has no use for it is known, but unexpected: RFC 8489 section
