@@ -34,6 +34,24 @@ absl::StatusOr<std::vector<net::UdpSocket>> OpenShared(TransportAddress address,
   return sockets;
 }
 
+// Where to listen: NAT discovery needs both of its IPs at both of its ports.
+std::vector<TransportAddress> Listen(const Options& options) {
+  std::vector<TransportAddress> all = options.listen;
+  for (const TransportAddress& a : options.server.discovery) {
+    for (const TransportAddress& b : options.server.discovery) {
+      const TransportAddress needed{a.ip, b.port};
+      const auto serves = [&needed](const TransportAddress& listen) {
+        return listen.port == needed.port &&
+               (listen.ip == needed.ip ||
+                (listen.ip.IsAny() &&
+                 listen.ip.family() == needed.ip.family()));
+      };
+      if (std::none_of(all.begin(), all.end(), serves)) all.push_back(needed);
+    }
+  }
+  return all;
+}
+
 // The machine's addresses: those of its interfaces, and those that `options`
 // name and that can be bound all the same, by a route of kind "local".
 absl::StatusOr<std::vector<net::Interface>> Machine(const Options& options) {
@@ -94,7 +112,7 @@ absl::Status Cluster::Start() {
 
 absl::StatusOr<Cluster::Sockets> Cluster::OpenListeners() {
   Sockets sockets(static_cast<size_t>(options_.threads));
-  for (const TransportAddress& listen : options_.listen) {
+  for (const TransportAddress& listen : Listen(options_)) {
     KYUU_ASSIGN_OR_RETURN(std::vector<net::UdpSocket> shared,
                           OpenShared(listen, options_.threads));
     listeners_.push_back(shared[0].local());

@@ -18,7 +18,8 @@ namespace kyuu::relay {
 struct Options {
   // Where STUN and TURN are served over UDP. An "any" address is served at
   // each address of the machine; one that the machine does not have yet, once
-  // it has it; port 0 lets the kernel choose.
+  // it has it; port 0 lets the kernel choose. What server.discovery needs
+  // beside is added.
   std::vector<TransportAddress> listen;
 
   // Where relayed packets come from. In a family of which none is named: from

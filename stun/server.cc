@@ -7,11 +7,6 @@
 namespace kyuu::stun {
 namespace {
 
-// RFC 5780 section 7: what a server with one address cannot do. RESPONSE-PORT
-// and PADDING would only lend themselves to attacks there.
-constexpr AttributeSet kDiscoveryAttributes =
-    kStunAttributes | AttributeSet::Of<ChangeRequest, ResponsePort, Padding>();
-
 // Addresses that nobody can be at: an answer would go astray, or to many.
 bool CanBeAnswered(const TransportAddress& source) {
   return source.port != 0 && source.ip.family() != IpFamily::kUnspecified &&
@@ -66,23 +61,11 @@ std::optional<Server::Plan> Server::Decide(const Datagram& in) {
 }
 
 void Server::Redirect(const MessageView& request, Plan& plan) const {
-  const auto& [primary, alternate] = *options_.discovery;
-  const TransportAddress& here = plan.path.local;
-  const TransportAddress other{
-      here.ip == primary.ip ? alternate.ip : primary.ip,
-      here.port == primary.port ? alternate.port : primary.port};
-  plan.other = other;
-  if (const auto change = request.Get<ChangeRequest>()) {
-    if (change->change_ip) plan.path.local.ip = other.ip;
-    if (change->change_port) plan.path.local.port = other.port;
-  }
-  if (const auto port = request.Get<ResponsePort>()) {
-    if (request.Has<Padding>() || port->value == 0) {
-      plan.error = Error::kBadRequest;
-    } else {
-      plan.path.remote.port = port->value;
-    }
-  }
+  const Redirection redirection =
+      RedirectionOf(*options_.discovery, request, plan.path);
+  plan.path = redirection.path;
+  plan.other = redirection.other;
+  plan.error = redirection.error;
 }
 
 absl::Span<const uint8_t> Server::Write(const Plan& plan,

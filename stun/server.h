@@ -19,6 +19,7 @@
 #include "base/engine.h"
 #include "stun/attributes.h"
 #include "stun/classic.h"
+#include "stun/discovery.h"
 #include "stun/message.h"
 #include "stun/protocol.h"
 
@@ -36,11 +37,7 @@ class Server {
  public:
   using Packet = Datagram;
 
-  // The two addresses of RFC 5780 section 3; they differ in IP and in port.
-  struct Discovery {
-    TransportAddress primary;
-    TransportAddress alternate;
-  };
+  using Discovery = stun::Discovery;
 
   struct Options {
     // With it the driver must own the four sockets of both IPs and both ports,

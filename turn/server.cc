@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
+#include "stun/discovery.h"
 #include "turn/channel_data.h"
 #include "turn/internal/understood.h"
 
@@ -12,33 +13,38 @@ namespace kyuu::turn {
 
 namespace {
 
-// RFC 8489 section 6.3.1: what a request asks for and we do not know.
-stun::UnknownAttributes Unknown(const stun::MessageView& message) {
-  return message.UnknownComprehensionRequired(
-      internal::UnderstoodIn(message.method()));
-}
-
-// RFC 8489 section 9.2.4. Our nonces announce no choice of password algorithms,
-// so that a client has nothing to choose from; one that does it all the same
-// must at least agree with itself, and with MD5, which we take.
-bool PasswordAlgorithmIsSound(const stun::MessageView& message) {
-  if (!message.Has<stun::PasswordAlgorithm>() &&
-      !message.Has<stun::PasswordAlgorithms>()) {
-    return true;
+// The two addresses of RFC 5780, if the request came to them. It is for UDP.
+std::optional<stun::Discovery> DiscoveryAt(const ServerOptions& options,
+                                           const Path& path) {
+  if (options.discovery.empty() || path.transport != Transport::kUdp) {
+    return std::nullopt;
   }
-  const auto chosen = message.Get<stun::PasswordAlgorithm>();
-  const auto offered = message.Get<stun::PasswordAlgorithms>();
-  return chosen.has_value() && offered.has_value() &&
-         chosen->algorithm == stun::PasswordHash::kMd5 &&
-         offered->Contains(chosen->algorithm);
+  const stun::Discovery two{options.discovery[0], options.discovery[1]};
+  return two.Has(path.local) ? std::optional(two) : std::nullopt;
 }
 
-// Whether the integrity is that of `key`. RFC 8489 section 9.2.4: the SHA-256
-// form counts if it is there; beside it the SHA-1 form must be right too.
-bool IntegrityHolds(const stun::MessageView& message,
-                    const stun::IntegrityKey& key) {
-  return message.CheckIntegrity(key) &&
-         (!message.HasIntegritySha256() || message.CheckIntegritySha256(key));
+// RFC 8489 section 6.3.1: what a request asks for and we do not know.
+stun::UnknownAttributes Unknown(const ServerOptions& options,
+                                const internal::ServerRequest& request) {
+  const bool discovers = request.message.method() == stun::Method::kBinding &&
+                         DiscoveryAt(options, request.path).has_value();
+  return request.message.UnknownComprehensionRequired(
+      discovers ? stun::kDiscoveryAttributes
+                : internal::UnderstoodIn(request.message.method()));
+}
+
+// Sends the answer to a Binding request from where RFC 5780 wants it, or says
+// what is wrong with that.
+std::optional<stun::Error> Redirect(const ServerOptions& options,
+                                    const internal::ServerRequest& request,
+                                    internal::Answer& answer) {
+  const auto discovery = DiscoveryAt(options, request.path);
+  if (!discovery.has_value()) return std::nullopt;
+  const stun::Redirection redirection =
+      stun::RedirectionOf(*discovery, request.message, request.path);
+  answer.path = redirection.path;
+  answer.other = redirection.other;
+  return redirection.error;
 }
 
 ServerOptions WithSecret(ServerOptions options, Random& random) {
@@ -164,11 +170,14 @@ void Server::HandleRequest(absl::Time now, const Path& path,
   switch (message.method()) {
     case stun::Method::kBinding: {
       ++stats_.requests;
-      if (!Unknown(message).empty()) {
+      if (!Unknown(options_, request).empty()) {
         return ReplyUnproven(request, stun::Error::kUnknownAttribute);
       }
       Answer answer = Success(request);
       answer.mapped = path.remote;
+      if (const auto error = Redirect(options_, request, answer)) {
+        return ReplyUnproven(request, *error);
+      }
       return Push(answer);
     }
     case stun::Method::kAllocate:
@@ -192,7 +201,7 @@ void Server::HandleRequest(absl::Time now, const Path& path,
   const std::optional<Credential> credential = Authenticate(request);
   if (!credential.has_value()) return;
   // RFC 8489 section 6.3.1: after authentication.
-  if (!Unknown(message).empty()) {
+  if (!Unknown(options_, request).empty()) {
     return Reply(request, stun::Error::kUnknownAttribute);
   }
   if (const auto error = CheckTicket(request)) return Reply(request, *error);
@@ -222,6 +231,7 @@ void Server::OnAllocation(const Request& request,
   }
   // A name that was granted anew carries its allocations on.
   allocation->key = *request.key;
+  allocation->integrity = request.integrity;
   allocation->credential_expires = credential.expires;
   switch (request.message.method()) {
     case stun::Method::kRefresh:
@@ -233,74 +243,6 @@ void Server::OnAllocation(const Request& request,
   }
 }
 
-// --- Authentication (RFC 8489 section 9.2.4) --------------------------------
-
-std::optional<Server::Credential> Server::Authenticate(Request& request) {
-  const stun::MessageView& message = request.message;
-  const auto refuse = [&](stun::Error error) -> std::optional<Credential> {
-    ReplyUnproven(request, error);
-    return std::nullopt;
-  };
-  if (!message.HasIntegrity()) return refuse(stun::Error::kUnauthenticated);
-  const auto username = message.Get<stun::Username>();
-  const auto realm = message.Get<stun::Realm>();
-  const auto nonce = message.Get<stun::Nonce>();
-  if (!username.has_value() || !realm.has_value() || !nonce.has_value()) {
-    return refuse(stun::Error::kBadRequest);
-  }
-  if (!nonces_.Check(Utc(request.now), request.path.remote, nonce->value)) {
-    return refuse(stun::Error::kStaleNonce);
-  }
-  if (!PasswordAlgorithmIsSound(message)) {
-    return refuse(stun::Error::kBadRequest);
-  }
-  if (realm->value != options_.realm) {
-    return refuse(stun::Error::kUnauthenticated);
-  }
-  // From here on the source is no forged one, for it has the nonce that went
-  // there. It could still be guessing, and an HMAC costs more than a refusal;
-  // but who owns an allocation is not locked out by a neighbour who guesses.
-  const IpAddress& source = request.path.remote.ip;
-  Allocation* const own = request.allocation;
-  const bool owner = own != nullptr && own->username == username->value;
-  const bool known = owner && request.now < own->prove_again;
-  const bool may = known || ledger_.TakeTry(request.now, source);
-  if (!may && !owner) {
-    ++stats_.auth_limited;
-    return std::nullopt;
-  }
-  std::optional<Credential> credential =
-      CheckCredential(request, username->value);
-  if (!credential.has_value()) {
-    // It was taken for granted that he would not fail.
-    if (known) (void)ledger_.TakeTry(request.now, source);
-    return refuse(stun::Error::kUnauthenticated);
-  }
-  if (!known) ledger_.Proven(request.now, source);
-  if (owner && !known) own->prove_again = ProveAgain(request.now);
-  request.username = std::string(username->value);
-  request.key = credential->key;
-  return credential;
-}
-
-// The credential that the request was made with: that of the name, or what the
-// 5-tuple's own allocation was made with, within its grace.
-std::optional<Server::Credential> Server::CheckCredential(
-    const Request& request, absl::string_view username) const {
-  for (const Credential& credential :
-       credentials_.Find(request.now, options_.utc_offset, username)) {
-    if (IntegrityHolds(request.message, credential.key)) return credential;
-  }
-  const Allocation* allocation = request.allocation;
-  if (allocation == nullptr || allocation->username != username ||
-      allocation->credential_expires + options_.revoked_grace <= request.now ||
-      !IntegrityHolds(request.message, allocation->key)) {
-    return std::nullopt;
-  }
-  return Credential{allocation->key, allocation->credential_expires,
-                    allocation->quota_user};
-}
-
 // --- Answers ----------------------------------------------------------------
 
 Server::Answer Server::Success(const Request& request) const {
@@ -309,6 +251,7 @@ Server::Answer Server::Success(const Request& request) const {
   answer.id = request.message.transaction_id();
   answer.method = request.message.method();
   answer.key = request.key;
+  answer.integrity = request.integrity;
   answer.fingerprint = request.message.HasFingerprint();
   return answer;
 }
@@ -317,7 +260,7 @@ void Server::Reply(const Request& request, stun::Error error) {
   Answer answer = Success(request);
   answer.error = error;
   if (error == stun::Error::kUnknownAttribute) {
-    answer.unknown = Unknown(request.message);
+    answer.unknown = Unknown(options_, request);
   }
   Push(answer);
 }
@@ -329,8 +272,9 @@ void Server::ReplyUnproven(const Request& request, stun::Error error) {
   answer.error = error;
   answer.challenge = error == stun::Error::kUnauthenticated ||
                      error == stun::Error::kStaleNonce;
+  answer.offers_sha256 = OffersSha256(request.path);
   if (error == stun::Error::kUnknownAttribute) {
-    answer.unknown = Unknown(request.message);
+    answer.unknown = Unknown(options_, request);
   }
   if (!ledger_.TakeGain(request.now, request.path.remote.ip,
                         request.message.bytes().size(),
@@ -362,11 +306,12 @@ std::optional<Server::Packet> Server::PollTransmit(absl::Time now,
                                                    absl::Span<uint8_t> out) {
   while (next_answer_ < answers_.size()) {
     const Answer& answer = answers_[next_answer_++];
-    internal::NonceMaker::Nonce nonce{};
-    if (answer.challenge) nonce = nonces_.Make(Utc(now), answer.path.remote);
+    internal::NonceMaker::Nonce nonce;
+    if (answer.challenge) {
+      nonce = nonces_.Make(Utc(now), answer.path.remote, Cookie(answer.path));
+    }
     const absl::Span<const uint8_t> bytes = internal::Build(
-        answer, options_.realm, absl::string_view(nonce.data(), nonce.size()),
-        options_.software, out);
+        answer, options_.realm, nonce.text(), options_.software, out);
     if (!bytes.empty()) return Datagram{answer.path, bytes};
     ++stats_.answers_dropped;
   }

@@ -152,9 +152,6 @@ class Server : public ServerEvents {
   void HandleClassic(const Path& path, absl::Span<const uint8_t> bytes);
   void HandleRequest(absl::Time now, const Path& path,
                      const stun::MessageView& message);
-  std::optional<Credential> Authenticate(Request& request);
-  std::optional<Credential> CheckCredential(const Request& request,
-                                            absl::string_view username) const;
   Answer Success(const Request& request) const;
   void Reply(const Request& request, stun::Error error);
   void ReplyUnproven(const Request& request, stun::Error error);
@@ -163,10 +160,16 @@ class Server : public ServerEvents {
   void OnAllocation(const Request& request, const Credential& credential);
   Allocation* ByClient(absl::Time now, const Path& path);
   absl::Time Utc(absl::Time now) const { return now + options_.utc_offset; }
-  // When the ledger is told next that an allocation's client is known.
-  absl::Time ProveAgain(absl::Time now) const {
-    return now + options_.proven_for / 2;
-  }
+
+  // server_authenticate.cc
+  bool OffersSha256(const Path& path) const;
+  std::string Cookie(const Path& path) const;
+  absl::Time ProveAgain(absl::Time now) const;
+  std::optional<std::string> NameIn(const Request& request) const;
+  std::optional<Credential> Authenticate(Request& request);
+  std::optional<Credential> CheckCredential(const Request& request,
+                                            absl::string_view username,
+                                            stun::PasswordHash hash) const;
 
   // server_allocate.cc
   void Allocate(const Request& request, const Credential& credential);

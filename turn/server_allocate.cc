@@ -78,6 +78,7 @@ void Server::Allocate(const Request& request, const Credential& credential) {
   allocation->username = request.username;
   allocation->quota_user = credential.quota_user;
   allocation->key = credential.key;
+  allocation->integrity = request.integrity;
   allocation->credential_expires = credential.expires;
   allocation->prove_again = ProveAgain(request.now);
   allocation->request_id = request.message.transaction_id();
@@ -262,6 +263,7 @@ Server::Answer Server::AllocateAnswer(const Allocation& allocation,
   answer.id = allocation.request_id;
   answer.method = stun::Method::kAllocate;
   answer.key = allocation.key;
+  answer.integrity = allocation.integrity;
   answer.fingerprint = allocation.request_fingerprint;
   if (allocation.relays.empty()) {
     answer.error = allocation.refused->error;

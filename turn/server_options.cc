@@ -40,6 +40,15 @@ absl::Status ValidateUsers(const ServerOptions& options) {
   return absl::OkStatus();
 }
 
+// RFC 5780 section 3.
+bool IsDiscovery(const std::vector<TransportAddress>& two) {
+  for (const TransportAddress& a : two) {
+    if (a.ip.IsAny() || a.port == 0) return false;
+  }
+  return two.size() == 2 && two[0].ip.family() == two[1].ip.family() &&
+         two[0].ip != two[1].ip && two[0].port != two[1].port;
+}
+
 }  // namespace
 
 bool ServerOptions::ServesClient(const IpAddress& ip) const {
@@ -58,6 +67,11 @@ absl::Status ServerOptions::Validate() const {
       return Invalid("an alternate server needs an address and a port, not ",
                      server.ToString());
     }
+  }
+  if (!discovery.empty() && !IsDiscovery(discovery)) {
+    return Invalid(
+        "NAT discovery needs two addresses of one family that differ in IP and "
+        "port");
   }
   if (relay_port_low == 0 || relay_port_low > relay_port_high) {
     return Invalid("the relay ports ", relay_port_low, "-", relay_port_high,
@@ -101,10 +115,10 @@ absl::Status ServerOptions::Validate() const {
     return Invalid("lifetimes must be positive, the maximum the longest");
   }
   // An answer that is longer than the whole budget would never be given; 401
-  // has at most 80 bytes beside the realm.
+  // has at most 88 bytes beside the realm.
   if (unauthenticated_gain_bytes_per_s > 0 &&
-      unauthenticated_gain_bytes_burst < 80 + 127) {
-    return Invalid("unauthenticated_gain_bytes_burst must be 207 at least");
+      unauthenticated_gain_bytes_burst < 88 + 128) {
+    return Invalid("unauthenticated_gain_bytes_burst must be 216 at least");
   }
   if (auth_failures_per_s > 0 && auth_failures_burst < 1) {
     return Invalid("auth_failures_burst must be 1 at least");

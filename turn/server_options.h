@@ -52,6 +52,15 @@ struct ServerOptions {
   // least once every hour".
   absl::Duration nonce_lifetime = absl::Hours(1);
 
+  // Where clients are offered SHA-256 beside MD5, and to hide their names
+  // behind a hash (RFC 8489 section 9.2; names only without rest_secrets). A
+  // 401 is 24 bytes longer then: 84 to an Allocate of 28 with a realm of four
+  // characters, and more than three times that for longer realms, which over
+  // UDP is what a forged source can be sent. On streams nobody's address is
+  // forged.
+  enum class Sha256 : uint8_t { kNowhere, kOnStreams, kEverywhere };
+  Sha256 sha256 = Sha256::kOnStreams;
+
   // Whom requests are answered: everybody, unless there are blocks here; and
   // nobody of `deny_clients`, whatever `allow_clients` says.
   std::vector<IpPrefix> allow_clients;
@@ -66,6 +75,12 @@ struct ServerOptions {
   enum class Admission : uint8_t { kOpen, kDraining };
   Admission admission = Admission::kOpen;
   std::vector<TransportAddress> alternate_servers;
+
+  // Two listeners that differ in IP and port, the first and the other one of
+  // RFC 5780 section 3, or none: clients find out then what their NAT does. The
+  // driver has the sockets of both IPs at both ports. A Binding answer is 24
+  // bytes longer there, and goes where a forged source wants it.
+  std::vector<TransportAddress> discovery;
 
   // --- Relayed addresses ---
 

@@ -19,6 +19,7 @@ void Server::SetOptions(absl::Time now, Options options) {
   options.nonce_lifetime = options_.nonce_lifetime;
   options.instance = options_.instance;
   options.own_relays = options_.own_relays;
+  options.discovery = std::move(options_.discovery);
   options.listeners = std::move(options_.listeners);
   options.relay_addresses = std::move(options_.relay_addresses);
   options.relay_port_low = options_.relay_port_low;

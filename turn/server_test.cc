@@ -34,6 +34,63 @@ TEST(TurnServer, BindingTellsTheMappedAddress) {
   EXPECT_EQ(reply.Get<stun::XorMappedAddress>()->address, client.path.remote);
 }
 
+// RFC 5780: from either address, at either port, as CHANGE-REQUEST says.
+TEST(TurnServer, BindingFindsOutWhatNatsDoWhereThereAreTwoAddresses) {
+  ServerOptions options = ServerHarness::Options();
+  const TransportAddress alternate{IpAddress::V4(192, 0, 2, 9), 3479};
+  options.discovery = {kTestServer, alternate};
+  ASSERT_OK(options.Validate());
+  ServerHarness harness(options);
+  TestClient client(1000), crossed(1000), elsewhere(1000), stream(1000);
+  crossed.path.local = {alternate.ip, kTestServer.port};
+  elsewhere.path.local.port = 5000;
+  stream.path.transport = Transport::kTcp;
+  std::vector<uint8_t> out(2048);
+  const auto ask = [&](const TestClient& from, bool ip, bool port) {
+    const auto request =
+        harness.Build(from, Method::kBinding, [&](MessageWriter& w) {
+          w.Add(stun::ChangeRequest{ip, port});
+        });
+    harness.server().FromClient(harness.now(), from.path, request,
+                                request.size());
+    const auto answer =
+        harness.server().PollTransmit(harness.now(), absl::MakeSpan(out));
+    EXPECT_TRUE(answer.has_value());
+    return *answer;
+  };
+  for (const bool ip : {false, true}) {
+    for (const bool port : {false, true}) {
+      for (const TestClient& from : {client, crossed}) {
+        const bool here = from.path.local.ip == kTestServer.ip;
+        const Datagram answer = ask(from, ip, port);
+        const TransportAddress origin{
+            here != ip ? kTestServer.ip : alternate.ip,
+            port ? alternate.port : kTestServer.port};
+        EXPECT_EQ(answer.path, (Path{origin, from.path.remote}));
+        const auto view = stun::MessageView::Parse(answer.bytes);
+        EXPECT_EQ(view->Get<stun::XorMappedAddress>()->address,
+                  from.path.remote);
+        EXPECT_EQ(view->Get<stun::ResponseOrigin>()->address, origin);
+        EXPECT_EQ(view->Get<stun::OtherAddress>()->address,
+                  (TransportAddress{here ? alternate.ip : kTestServer.ip,
+                                    alternate.port}));
+      }
+    }
+  }
+  // Nowhere else.
+  for (const TestClient& from : {elsewhere, stream}) {
+    EXPECT_EQ(Reply(ask(from, true, true).bytes).error(), 420);
+  }
+  ServerHarness plain;
+  EXPECT_EQ(plain
+                .Call(client, Method::kBinding,
+                      [](MessageWriter& w) {
+                        w.Add(stun::ChangeRequest{true, true});
+                      })
+                .error(),
+            420);
+}
+
 TEST(TurnServer, AllocatesAfterAChallenge) {
   ServerHarness harness;
   TestClient client(1000);

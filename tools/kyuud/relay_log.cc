@@ -26,12 +26,11 @@ void RelayLog::operator()(const relay::Event& event) {
   std::visit([this](const auto& e) { Write(e); }, event);
 }
 
-std::string RelayLog::SessionOf(turn::RelayId relay, const Path& client,
+std::string RelayLog::SessionOf(turn::RelayId relay,
                                 const TransportAddress& relayed) const {
-  return absl::StrCat(
-      absl::Hex(absl::HashOf(seed_, static_cast<uint64_t>(relay),
-                             client.remote.ToString(), relayed.ToString()),
-                absl::kZeroPad16));
+  return absl::StrCat(absl::Hex(
+      absl::HashOf(seed_, static_cast<uint64_t>(relay), relayed.ToString()),
+      absl::kZeroPad16));
 }
 
 // Names come from clients: what is not printable is escaped.
@@ -43,7 +42,7 @@ void RelayLog::Write(const relay::AllocationMade& made) {
       spdlog::level::info,
       absl::StrCat("turn: ", client, " relays from ", relayed, " for ", user),
       {{"event", "allocation_made"},
-       {"session", SessionOf(made.relay, made.client, made.relayed)},
+       {"session", SessionOf(made.relay, made.relayed)},
        {"user", user},
        {"client", client},
        {"server", made.client.local.ToString()},
@@ -66,7 +65,7 @@ void RelayLog::Write(const relay::AllocationEnded& ended) {
                        traffic.bytes_to_clients, " bytes in ",
                        traffic.to_clients, " datagrams"),
           {{"event", "allocation_ended"},
-           {"session", SessionOf(ended.relay, ended.client, ended.relayed)},
+           {"session", SessionOf(ended.relay, ended.relayed)},
            {"user", user},
            {"client", client},
            {"server", ended.client.local.ToString()},

@@ -34,7 +34,7 @@ class RelayLog {
   void Write(const relay::AddressesChanged& changed);
   // Of an allocation: relay ids are of one loop, and begin anew with each
   // process.
-  std::string SessionOf(turn::RelayId relay, const Path& client,
+  std::string SessionOf(turn::RelayId relay,
                         const TransportAddress& relayed) const;
 
   const uint64_t seed_;

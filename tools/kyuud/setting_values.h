@@ -173,6 +173,23 @@ inline absl::Span<const absl::string_view> Words(
   return kWords;
 }
 
+inline absl::Span<const absl::string_view> Words(turn::ServerOptions::Sha256) {
+  static constexpr absl::string_view kWords[] = {"nowhere", "streams",
+                                                 "everywhere"};
+  return kWords;
+}
+inline absl::Span<const absl::string_view> Words(
+    turn::ServerOptions::Mobility) {
+  static constexpr absl::string_view kWords[] = {"forbid", "allow"};
+  return kWords;
+}
+inline absl::Span<const absl::string_view> Words(
+    turn::ServerOptions::IcmpReports) {
+  static constexpr absl::string_view kWords[] = {"nobody", "dont-fragment",
+                                                 "everybody"};
+  return kWords;
+}
+
 template <typename T>
 requires std::is_enum_v<T>
 struct Value<T> {

@@ -240,6 +240,20 @@ constexpr Setting kSettings[] = {
     Row<&Config::turn, &Turn::software>("turn", "software", "software", "TEXT",
                                         Change::kReload,
                                         "SOFTWARE in authenticated answers"),
+    Row<&Config::turn, &Turn::mobility>(
+        "turn", "mobility", "mobility", "forbid|allow", Change::kReload,
+        "Whether clients may go on with an allocation from another address "
+        "(RFC 8016)"),
+    Row<&Config::turn, &Turn::icmp_reports>(
+        "turn", "icmp-reports", "icmp-reports",
+        "nobody|dont-fragment|everybody", Change::kReload,
+        "Who is told what ICMP says of relayed datagrams: of clients that have "
+        "not asked for DONT-FRAGMENT some break at it"),
+    Row<&Config::turn, &Turn::discovery>(
+        "turn", "discovery", "discovery", "ADDR:PORT", Change::kRestart,
+        "Two addresses that differ in IP and port, by which clients find out "
+        "what their NAT does (RFC 5780); both IPs are listened on at both "
+        "ports"),
     Row<&Config::turn, &Turn::allow_clients>(
         "turn", "allow-clients", "allow-client", "CIDR", Change::kReload,
         "Who may use STUN and TURN at all; everybody unless set"),
@@ -290,6 +304,11 @@ constexpr Setting kSettings[] = {
     Row<&Config::turn, &Turn::rest_hash>("auth", "secret-hash", "rest-hash",
                                          "sha1|sha256|either", Change::kReload,
                                          "The hash of that HMAC"),
+    Row<&Config::turn, &Turn::sha256>(
+        "auth", "sha256", "sha256", "nowhere|streams|everywhere",
+        Change::kReload,
+        "Where clients are offered SHA-256 beside MD5, and to hide their names "
+        "(RFC 8489); over UDP it makes what a forged source is sent longer"),
     Row<&Config::turn, &Turn::revoked_grace>(
         "auth", "revoked-grace", "revoked-grace", "TIME", Change::kReload,
         "How long allocations go on whose credential has expired or is taken "

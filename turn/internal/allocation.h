@@ -100,6 +100,7 @@ struct Allocation {
   // until ServerOptions::revoked_grace after `credential_expires`; it lives no
   // longer.
   stun::IntegrityKey key;
+  Integrity integrity = Integrity::kSha1;
   absl::Time credential_expires = absl::InfiniteFuture();
   // Until then its client's source counts as proven (Ledger::Proven).
   absl::Time prove_again = absl::InfinitePast();

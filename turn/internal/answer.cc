@@ -29,7 +29,11 @@ size_t ErrorSize(const Answer& answer, absl::string_view realm) {
   }
   if (answer.challenge) {
     size += kAttributeHeader + Padded(realm.size()) +  // REALM
-            kAttributeHeader + NonceMaker::kSize;      // NONCE
+            kAttributeHeader + Padded(NonceMaker::SizeOf(answer.offers_sha256));
+    if (answer.offers_sha256) {
+      size += kAttributeHeader +
+              stun::PasswordAlgorithms::Sha256ThenMd5().encoded.size();
+    }
   }
   if (answer.fingerprint) size += kAttributeHeader + stun::Fingerprint::kSize;
   return size;
@@ -60,6 +64,9 @@ absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
   if (answer.challenge) {
     w.Add(stun::Realm{realm});
     w.Add(stun::Nonce{nonce});
+    if (answer.offers_sha256) {
+      w.Add(stun::PasswordAlgorithms::Sha256ThenMd5());
+    }
   }
   if (answer.relayed.has_value()) {
     w.Add(stun::XorRelayedAddress{*answer.relayed});
@@ -71,6 +78,10 @@ absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
     w.Add(stun::Lifetime{*answer.lifetime_seconds});
   }
   if (answer.mapped.has_value()) w.Add(stun::XorMappedAddress{*answer.mapped});
+  if (answer.other.has_value()) {
+    w.Add(stun::ResponseOrigin{answer.path.local});
+    w.Add(stun::OtherAddress{*answer.other});
+  }
   if (answer.reservation.has_value()) {
     w.Add(stun::ReservationToken{*answer.reservation});
   }
@@ -81,7 +92,8 @@ absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
   if (answer.ticket.has_value()) w.Add(stun::MobilityTicket{*answer.ticket});
   if (answer.key.has_value()) {
     if (!software.empty()) w.Add(stun::Software{software});
-    w.AddIntegrity(*answer.key);
+    if (answer.integrity != Integrity::kSha256) w.AddIntegrity(*answer.key);
+    if (answer.integrity != Integrity::kSha1) w.AddIntegritySha256(*answer.key);
   }
   if (answer.fingerprint) w.AddFingerprint();
   return w.Finish();

@@ -19,6 +19,9 @@
 
 namespace kyuu::turn::internal {
 
+// Which integrity a request has, and its answer then (RFC 8489 section 9.2.4).
+enum class Integrity : uint8_t { kSha1, kSha256, kBoth };
+
 // ADDRESS-ERROR-CODE (RFC 8656 section 18.12): why one family of a dual
 // allocation has no address.
 struct FamilyRefusal {
@@ -33,17 +36,21 @@ struct Answer {
   stun::TransactionId id;
   stun::Method method = stun::Method::kBinding;
   std::optional<stun::Error> error;  // None for success.
-  // 401 and 438: with REALM and a fresh NONCE.
+  // 401 and 438: with REALM and a fresh NONCE, and perhaps PASSWORD-ALGORITHMS.
   bool challenge = false;
+  bool offers_sha256 = false;
   // 420: what was not understood.
   stun::UnknownAttributes unknown;
   // Integrity, for those who have proven themselves.
   std::optional<stun::IntegrityKey> key;
+  Integrity integrity = Integrity::kSha1;
   bool fingerprint = false;
   // A client of RFC 3489: all but `path` and `mapped` is of no account.
   std::optional<stun::ClassicBinding> classic;
 
   std::optional<TransportAddress> alternate;  // Of 300.
+  // OTHER-ADDRESS, of a server that has one (RFC 5780).
+  std::optional<TransportAddress> other;
 
   // Of success, where the method has them.
   std::optional<TransportAddress> mapped;

@@ -70,11 +70,27 @@ std::vector<std::string> Credentials::SetUsers(const ServerOptions& options) {
   std::vector<std::string> gone;
   for (const auto& [name, user] : old) {
     const auto now = static_.find(name);
+    Forget(name);
     if (now == static_.end() || now->second.origin != user.origin) {
       gone.push_back(name);
     }
   }
+  for (const auto& [name, user] : static_) Learn(name);
   return gone;
+}
+
+void Credentials::Learn(const std::string& username) {
+  names_.insert_or_assign(stun::UserhashOf(username, realm_).value, username);
+}
+
+void Credentials::Forget(absl::string_view username) {
+  if (static_.contains(username) || granted_.contains(username)) return;
+  names_.erase(stun::UserhashOf(username, realm_).value);
+}
+
+std::string Credentials::NameOf(const stun::Userhash& hash) const {
+  const auto it = names_.find(hash.value);
+  return it == names_.end() ? std::string() : it->second;
 }
 
 absl::Status Credentials::Grant(absl::Time now, absl::string_view username,
@@ -84,15 +100,18 @@ absl::Status Credentials::Grant(absl::Time now, absl::string_view username,
     return absl::InvalidArgumentError("a name and a password are needed");
   }
   if (granted_.size() >= granted_max_ && !granted_.contains(username)) {
-    absl::erase_if(granted_, [now](const auto& entry) {
-      return entry.second.expires <= now;
-    });
+    std::vector<std::string> expired;
+    for (const auto& [name, granted] : granted_) {
+      if (granted.expires <= now) expired.push_back(name);
+    }
+    for (const std::string& name : expired) Revoke(name);
     if (granted_.size() >= granted_max_) {
       return absl::ResourceExhaustedError("too many granted credentials");
     }
   }
   granted_.insert_or_assign(std::string(username),
                             Granted{KeysOf(username, password), expires});
+  Learn(std::string(username));
   return absl::OkStatus();
 }
 
@@ -100,6 +119,7 @@ bool Credentials::Revoke(absl::string_view username) {
   const auto it = granted_.find(username);
   if (it == granted_.end()) return false;
   granted_.erase(it);
+  Forget(username);
   return true;
 }
 

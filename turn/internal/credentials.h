@@ -55,6 +55,10 @@ class Credentials {
                   absl::string_view username,
                   stun::PasswordHash hash = stun::PasswordHash::kMd5) const;
 
+  // The static or granted user that the hash is of (RFC 8489 section 14.4); ""
+  // if there is none.
+  std::string NameOf(const stun::Userhash& hash) const;
+
   // The password of a time-limited user name: base64(HMAC(secret, name)), with
   // SHA-1 or SHA-256.
   enum class RestMac : uint8_t { kSha1, kSha256 };
@@ -80,6 +84,9 @@ class Credentials {
     Keys keys;
     absl::Time expires;
   };
+  using Hash = decltype(stun::Userhash::value);
+  void Learn(const std::string& username);
+  void Forget(absl::string_view username);
   Keys KeysOf(absl::string_view username, absl::string_view password) const;
 
   const std::string realm_;
@@ -88,6 +95,7 @@ class Credentials {
   size_t granted_max_;
   absl::flat_hash_map<std::string, Static> static_;
   absl::flat_hash_map<std::string, Granted> granted_;
+  absl::flat_hash_map<Hash, std::string> names_;  // Of both.
 };
 
 }  // namespace kyuu::turn::internal

@@ -23,36 +23,48 @@ NonceMaker::NonceMaker(absl::string_view secret, absl::Duration lifetime)
 
 NonceMaker::Nonce NonceMaker::MakeWith(const stun::IntegrityKey& key,
                                        uint32_t seconds,
-                                       const TransportAddress& client) const {
-  std::array<uint8_t, 6> head;
-  Writer h(absl::MakeSpan(head));
+                                       const TransportAddress& client,
+                                       absl::string_view cookie) const {
+  std::array<uint8_t, 6 + 16 + stun::kNonceCookieSize> about;
+  Writer h(absl::MakeSpan(about));
   h.U32(seconds);
   h.U16(client.port);
-  const auto mac = key.HmacSha1(head, client.ip.bytes());
+  h.Bytes(client.ip.bytes());
+  h.Bytes(AsBytes(cookie));
+  const auto mac = key.HmacSha1(absl::MakeConstSpan(about).first(h.size()), {});
 
-  std::array<uint8_t, kRawSize> raw;
+  // The last byte is zero behind a cookie, and the character for it left out.
+  std::array<uint8_t, kRawSize> raw{};
   Writer w(absl::MakeSpan(raw));
   w.U32(seconds);
-  w.Bytes(absl::MakeConstSpan(mac).first(kMacSize));
+  w.Bytes(
+      absl::MakeConstSpan(mac).first(cookie.empty() ? kMacSize : kMacSize - 1));
   std::string text;
   absl::Base64Escape(AsText(raw), &text);
-  KYUU_CHECK(text.size() == kSize);
+  KYUU_CHECK(text.size() == kPlainSize);
   Nonce nonce;
-  std::copy(text.begin(), text.end(), nonce.begin());
+  nonce.size = SizeOf(!cookie.empty());
+  const auto proof =
+      std::copy(cookie.begin(), cookie.end(), nonce.chars.begin());
+  std::copy_n(text.begin(), nonce.size - cookie.size(), proof);
   return nonce;
 }
 
 NonceMaker::Nonce NonceMaker::Make(absl::Time utc,
-                                   const TransportAddress& client) const {
-  return MakeWith(key_, static_cast<uint32_t>(absl::ToUnixSeconds(utc)),
-                  client);
+                                   const TransportAddress& client,
+                                   absl::string_view cookie) const {
+  return MakeWith(key_, static_cast<uint32_t>(absl::ToUnixSeconds(utc)), client,
+                  cookie);
 }
 
 bool NonceMaker::Check(absl::Time utc, const TransportAddress& client,
-                       absl::string_view nonce) const {
+                       absl::string_view nonce,
+                       absl::string_view cookie) const {
+  if (nonce.size() != SizeOf(!cookie.empty())) return false;
+  // The first six characters are the seconds, and a nibble more.
   std::string raw;
-  if (nonce.size() != kSize || !absl::Base64Unescape(nonce, &raw) ||
-      raw.size() != kRawSize) {
+  if (!absl::Base64Unescape(nonce.substr(cookie.size(), 8), &raw) ||
+      raw.size() != 6) {
     return false;
   }
   const uint32_t seconds = Reader(AsBytes(raw)).U32();
@@ -60,9 +72,8 @@ bool NonceMaker::Check(absl::Time utc, const TransportAddress& client,
   const absl::Duration age = absl::Seconds(static_cast<int32_t>(now - seconds));
   if (age > lifetime_ || age < -kSkew) return false;
   const auto equals = [&](const stun::IntegrityKey& key) {
-    const Nonce ours = MakeWith(key, seconds, client);
-    return stun::EqualInConstantTime(
-        AsBytes(absl::string_view(ours.data(), ours.size())), AsBytes(nonce));
+    const Nonce ours = MakeWith(key, seconds, client, cookie);
+    return stun::EqualInConstantTime(AsBytes(ours.text()), AsBytes(nonce));
   };
   return equals(key_) || (utc < old_key_until_ && equals(old_key_));
 }

@@ -12,34 +12,50 @@
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "stun/integrity.h"
+#include "stun/nonce_cookie.h"
 
 namespace kyuu::turn::internal {
 
 // NonceMaker makes and checks nonces (RFC 8489 section 9.2):
 //
-//   base64(seconds of UTC, 4 bytes | HMAC-SHA1(secret, seconds | port | ip)
-//          cut to 11 bytes)
+//   cookie | base64(seconds of UTC, 4 bytes |
+//                   HMAC-SHA1(secret, seconds | port | ip | cookie) cut)
 //
-// 88 bits keep guessing hopeless within a nonce's lifetime, and 20 characters
-// keep the answer that carries it short. A nonce is of no use from another
-// address or port.
+// The cookie, of 13 characters or none, says what is offered: to take it off,
+// or put it on, makes another nonce, of no use. Behind one the HMAC is cut to
+// 10 bytes, else to 11: 80 bits keep guessing hopeless within a nonce's
+// lifetime, and 32 or 20 characters the answer that carries it short. A nonce
+// is of no use from another address or port.
 class NonceMaker {
  public:
-  static constexpr size_t kSize = 20;
-  using Nonce = std::array<char, kSize>;
+  static constexpr size_t kPlainSize = 20;
+  static constexpr size_t kProofSize = 19;  // What follows a cookie.
+  // With a cookie or without.
+  static constexpr size_t SizeOf(bool cookie) {
+    return cookie ? stun::kNonceCookieSize + kProofSize : kPlainSize;
+  }
+  struct Nonce {
+    std::array<char, stun::kNonceCookieSize + kProofSize> chars{};
+    size_t size = 0;
+
+    absl::string_view text() const { return {chars.data(), size}; }
+  };
 
   NonceMaker(absl::string_view secret, absl::Duration lifetime);
 
-  Nonce Make(absl::Time utc, const TransportAddress& client) const;
-  // False if it is not of our making for `client`, or too old.
+  Nonce Make(absl::Time utc, const TransportAddress& client,
+             absl::string_view cookie) const;
+  // False if it is not of our making for `client` and with that cookie, or too
+  // old.
   bool Check(absl::Time utc, const TransportAddress& client,
-             absl::string_view nonce) const;
+             absl::string_view nonce, absl::string_view cookie) const;
   // Makes with `secret` from now on; the old one still counts for a lifetime.
   void Rotate(absl::Time utc, absl::string_view secret);
 
  private:
   Nonce MakeWith(const stun::IntegrityKey& key, uint32_t seconds,
-                 const TransportAddress& client) const;
+                 const TransportAddress& client,
+                 absl::string_view cookie) const;
 
   absl::Duration lifetime_;
   stun::IntegrityKey key_;

@@ -23,8 +23,9 @@ struct ServerRequest {
   const stun::MessageView& message;
   // The allocation of the 5-tuple, if there is one.
   Allocation* allocation = nullptr;
-  std::string username;                   // Once it is proven,
-  std::optional<stun::IntegrityKey> key;  // with its key.
+  std::string username;                    // Once it is proven,
+  std::optional<stun::IntegrityKey> key;   // with its key,
+  Integrity integrity = Integrity::kSha1;  // used so.
 };
 
 // The families of the addresses that an Allocate request asks for.
