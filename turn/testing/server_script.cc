@@ -62,7 +62,15 @@ class Run {
     const uint8_t op = r.U8();
     const uint8_t arg = r.U8();
     TestClient& client = clients_[arg % clients_.size()];
-    switch (op % 12) {
+    switch (op % 14) {
+      case 12:
+        Move(client, arg);
+        break;
+      case 13:
+        harness_.server().HandleIcmp(
+            harness_.now(), client.relay.value_or(RelayId{7}), Peer(arg),
+            {static_cast<uint8_t>(arg % 16), arg, arg});
+        break;
       case 0:
         FromClient(client, r.Bytes(r.U8()), arg);
         break;
@@ -177,8 +185,29 @@ class Run {
       if ((arg & 64) != 0) {
         w.Add(stun::AdditionalAddressFamily{IpFamily::kV6});
       }
+      if ((arg & 128) != 0) w.Add(stun::MobilityTicket{});
     });
     if (auto token = reply.Get<stun::ReservationToken>()) token_ = token->value;
+    KeepTicket(reply);
+  }
+
+  // A Refresh with the last ticket that anybody was given, from wherever.
+  void Move(const TestClient& client, uint8_t arg) {
+    KeepTicket(harness_.Call(
+        client, stun::Method::kRefresh, [&](stun::MessageWriter& w) {
+          w.Add(stun::Lifetime{arg % 8 == 0 ? 0 : 600u});
+          w.Add(stun::MobilityTicket{ticket_});
+          if (arg % 8 == 1) {
+            w.Add(stun::RequestedAddressFamily{IpFamily::kV6});
+          }
+        }));
+    if (arg > 200) harness_.server().ClientGone(client.path);
+  }
+
+  void KeepTicket(const Reply& reply) {
+    const auto ticket = reply.Get<stun::MobilityTicket>();
+    if (!ticket.has_value()) return;
+    ticket_.assign(ticket->value.begin(), ticket->value.end());
   }
 
   // A request that proves itself, of any method, with any attributes.
@@ -243,6 +272,7 @@ class Run {
   ServerHarness harness_{Options()};
   std::vector<TestClient> clients_;
   std::array<uint8_t, 8> token_{};
+  std::vector<uint8_t> ticket_;
   size_t ports_ = 0;
 };
 
