@@ -53,8 +53,7 @@ class TurnMobility : public testing::Test {
                 .empty();
   }
 
-  static constexpr size_t ticket_bytes_ =
-      internal::TicketMaker::kMacSize + internal::TicketMaker::kBytes;
+  static constexpr size_t ticket_bytes_ = internal::TicketMaker::kSize;
   ServerHarness harness_;
   TestClient old_{1000}, new_{2000};
 };

@@ -105,6 +105,27 @@ test('turnutils_uclient over UDP: allocations of both families', async () => {
   assert.equal(await both.stop(), 0, both.transcript());
 });
 
+// From another port, by UDP and by TCP. A ticket is good at the loop that gave it.
+test('turnutils_uclient moves with its ticket', async () => {
+  const one = await startKyuud('--user', 'alice:secret', '--threads', '1');
+  for (const [port, ...mode] of [[one.turnPort], [one.turnPort, '-s'], [+new URL(one.url).port, '-t']]) {
+    expectNoLoss(await uclientAt(port, '-M', '-c', ...mode, '-n', '50', '-m', '8', '-l', '170', '-z', '5'), 400);
+  }
+  assert.equal(await one.stop(), 0, one.transcript());
+  assert.match(one.errors.join('\n'), /moves=24/);
+});
+
+test('turnutils_natdiscovery finds out that there is no NAT', async () => {
+  const [first, second] = [echoPort + 1000, echoPort + 2000];
+  const two = await startKyuud('--discovery', `127.0.0.1:${first}`, '--discovery', `127.0.0.2:${second}`);
+  const client = new Program('turnutils_natdiscovery', ['-m', '-f', '-p', String(first), '127.0.0.1']);
+  await client.finish(60);
+  const text = [...client.lines, ...client.errors].join('\n');
+  assert.match(text, /Endpoint Independent Mapping/, client.transcript());
+  assert.match(text, /Endpoint Independent Filtering/, client.transcript());
+  assert.equal(await two.stop(), 0, two.transcript());
+});
+
 // uclient makes name and password of the secret: what every manual of Nextcloud,
 // Matrix and Jitsi tells people to configure.
 test('turnutils_uclient with a secret (REST)', async () => {

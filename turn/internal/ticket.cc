@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <string>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
+#include "base/check.h"
 
 namespace kyuu::turn::internal {
 
@@ -19,9 +21,9 @@ TicketMaker::TicketMaker(absl::string_view secret)
     : key_(AsBytes(absl::StrCat(kForTickets, secret))) {}
 
 TicketMaker::Sealed TicketMaker::Seal(const Ticket& ticket) const {
-  Sealed sealed;
-  const absl::Span<uint8_t> mac = absl::MakeSpan(sealed).first(kMacSize);
-  const absl::Span<uint8_t> body = absl::MakeSpan(sealed).subspan(kMacSize);
+  std::array<uint8_t, kMacSize + kBytes> raw;
+  const absl::Span<uint8_t> mac = absl::MakeSpan(raw).first(kMacSize);
+  const absl::Span<uint8_t> body = absl::MakeSpan(raw).subspan(kMacSize);
   Writer w(body);
   w.U16(static_cast<uint16_t>(ticket.holder.instance));
   w.U64(static_cast<uint64_t>(ticket.holder.relay));
@@ -30,20 +32,31 @@ TicketMaker::Sealed TicketMaker::Seal(const Ticket& ticket) const {
   std::copy_n(proof.begin(), kMacSize, mac.begin());
   const auto stream = key_.HmacSha256(mac, {});
   for (size_t i = 0; i < kBytes; ++i) body[i] ^= stream[i];
+  std::string text;
+  absl::Base64Escape(AsText(raw), &text);
+  KYUU_CHECK(text.size() == kSize);
+  Sealed sealed;
+  std::copy(text.begin(), text.end(), sealed.begin());
   return sealed;
 }
 
 std::optional<Ticket> TicketMaker::Open(
     absl::Span<const uint8_t> sealed) const {
-  if (sealed.size() != kMacSize + kBytes) return std::nullopt;
+  std::string raw;
+  if (sealed.size() != kSize || !absl::Base64Unescape(AsText(sealed), &raw) ||
+      raw.size() != kMacSize + kBytes) {
+    return std::nullopt;
+  }
+  const absl::Span<const uint8_t> mac = AsBytes(raw).first(kMacSize);
+  const absl::Span<const uint8_t> hidden = AsBytes(raw).subspan(kMacSize);
   std::array<uint8_t, kBytes> body;
-  const auto stream = key_.HmacSha256(sealed.first(kMacSize), {});
+  const auto stream = key_.HmacSha256(mac, {});
   for (size_t i = 0; i < kBytes; ++i) {
-    body[i] = static_cast<uint8_t>(sealed[kMacSize + i] ^ stream[i]);
+    body[i] = static_cast<uint8_t>(hidden[i] ^ stream[i]);
   }
   const auto proof = key_.HmacSha256(body, {});
   if (!stun::EqualInConstantTime(absl::MakeConstSpan(proof).first(kMacSize),
-                                 sealed.first(kMacSize))) {
+                                 mac)) {
     return std::nullopt;
   }
   Reader r(body);

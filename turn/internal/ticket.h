@@ -27,13 +27,17 @@ struct Ticket {
 // TicketMaker seals tickets and opens them (RFC 8016 section 5: encrypted and
 // authenticated):
 //
-//   mac = HMAC-SHA256(key, instance | relay | number) cut to 16 bytes
-//   value = mac | (instance | relay | number) XOR HMAC-SHA256(key, mac)
+//   mac = HMAC-SHA256(key, instance | relay | number) cut to 10 bytes
+//   value = base64(mac | (instance | relay | number) XOR HMAC-SHA256(key, mac))
+//
+// 80 bits keep guessing hopeless. It is text of 32 characters because coturn's
+// client has room for no more, and ends it at a zero.
 class TicketMaker {
  public:
   static constexpr size_t kBytes = 2 + 8 + 4;
-  static constexpr size_t kMacSize = 16;
-  using Sealed = std::array<uint8_t, kMacSize + kBytes>;
+  static constexpr size_t kMacSize = 10;
+  static constexpr size_t kSize = (kMacSize + kBytes) / 3 * 4;
+  using Sealed = std::array<uint8_t, kSize>;
 
   // Servers with the same secret open each other's.
   explicit TicketMaker(absl::string_view secret);

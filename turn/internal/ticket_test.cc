@@ -34,13 +34,22 @@ TEST(Ticket, AnyOtherBitOrSizeIsNone) {
   }
 }
 
+// What coturn's uclient can keep: 32 bytes, none of them zero.
+TEST(Ticket, IsText) {
+  for (uint32_t number = 0; number < 1000; ++number) {
+    const auto sealed = TicketMaker("secret").Seal({kTicket.holder, number});
+    EXPECT_EQ(sealed.size(), 32u);
+    for (const uint8_t c : sealed) ASSERT_GT(c, ' ');
+  }
+}
+
 TEST(Ticket, SaysNothingOfTheOneBefore) {
   const TicketMaker maker("secret");
   std::set<TicketMaker::Sealed> all;
   for (uint32_t number = 0; number < 100; ++number) {
     const auto sealed = maker.Seal({kTicket.holder, number});
     EXPECT_TRUE(all.insert(sealed).second);
-    // 240 random bits differ in 120; 5 sigma are 39.
+    // Of 32 random characters of 64 half a one is the same.
     size_t same = 0;
     const auto first = maker.Seal({kTicket.holder, 1000});
     for (size_t i = 0; i < sealed.size(); ++i) same += sealed[i] == first[i];
