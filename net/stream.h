@@ -48,6 +48,10 @@ class Stream {
   void Flush() {
     std::visit([](auto& s) { s.Flush(); }, stream_);
   }
+  // As the streams' own.
+  void Cork() {
+    std::visit([](auto& s) { s.Cork(); }, stream_);
+  }
   void ShutdownWrite() {
     std::visit([](auto& s) { s.ShutdownWrite(); }, stream_);
   }

@@ -89,6 +89,9 @@ class StreamDriver {
   size_t held_bytes() const { return share_.held(); }
 
  private:
+  // What leaves by one system call, of many records.
+  static constexpr size_t kTogetherBytes = 32 * 1024;
+
   enum class Phase : uint8_t { kOpen, kLingering, kOver };
 
   // False if the handler has destroyed us.
@@ -113,11 +116,19 @@ class StreamDriver {
   }
 
   void Transmit() {
-    while (phase_ == Phase::kOpen && stream_.buffered() == 0 &&
+    // Records of TLS are gathered: to send each alone costs more than to seal
+    // it.
+    const size_t together = stream_.is_tls() ? kTogetherBytes : 1;
+    bool more = true;
+    while (more && phase_ == Phase::kOpen && stream_.buffered() == 0 &&
            stream_.status().ok()) {
-      const auto packet = engine_.PollTransmit(Loop::Now(), buffer_.bytes());
-      // A failure shows in the stream's status.
-      if (!packet || !stream_.Write(*packet).ok()) return;
+      if (stream_.is_tls()) stream_.Cork();
+      do {
+        const auto packet = engine_.PollTransmit(Loop::Now(), buffer_.bytes());
+        // A failure shows in the stream's status.
+        more = packet && stream_.Write(*packet).ok();
+      } while (more && stream_.buffered() < together);
+      if (stream_.is_tls()) stream_.Flush();
     }
   }
 

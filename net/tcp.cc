@@ -124,7 +124,7 @@ absl::Status TcpStream::Write(absl::Span<const uint8_t> bytes) {
                      " bytes wait to be read by the peer"));
   }
   size_t sent = 0;
-  if (buffered() == 0 && !TrySend(bytes, sent)) return status_;
+  if (buffered() == 0 && !corked_ && !TrySend(bytes, sent)) return status_;
   bytes.remove_prefix(sent);
   if (!bytes.empty()) {
     // What was sent goes once it is the larger part, so that bytes move a
@@ -139,6 +139,7 @@ absl::Status TcpStream::Write(absl::Span<const uint8_t> bytes) {
 }
 
 void TcpStream::Flush() {
+  corked_ = false;
   if (!status_.ok()) return;
   const absl::Span<const uint8_t> rest = absl::MakeConstSpan(
       reinterpret_cast<const uint8_t*>(pending_.data()) + sent_, buffered());

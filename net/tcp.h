@@ -63,6 +63,9 @@ class TcpStream {
   absl::Status Write(absl::Span<const uint8_t> bytes);
   // Sends what is kept. A failure shows in status() and in Read().
   void Flush();
+  // What is written from now on waits for Flush(): many small pieces then leave
+  // by one system call.
+  void Cork() { corked_ = true; }
   // Ends our direction once everything written has been sent; reading goes on.
   void ShutdownWrite();
   // Ends both directions at once by a reset (RFC 9293 section 3.10.7.4):
@@ -98,6 +101,7 @@ class TcpStream {
   size_t sent_ = 0;
   uint64_t taken_bytes_ = 0;
   bool connecting_ = false;
+  bool corked_ = false;
   bool ending_ = false;  // ShutdownWrite() was called.
   bool shut_ = false;    // ... and done.
   absl::Status status_;

@@ -72,6 +72,24 @@ TEST_F(TcpTest, WhatIsWrittenWhileConnectingArrives) {
   loop_.RunUntil([&] { return server.received == "early"; });
 }
 
+TEST_F(TcpTest, WhatIsWrittenCorkedLeavesTogether) {
+  auto [client, server] = Pair();
+  ASSERT_OK(client->Write("before,"));
+  loop_.RunUntil([&, &s = *server] { return s.received == "before,"; });
+  TcpStream& stream = client->stream;
+  stream.Cork();
+  for (const char* piece : {"one,", "two,", "three"}) {
+    ASSERT_OK(stream.Write(AsBytes(piece)));
+  }
+  EXPECT_EQ(stream.buffered(), 13u);
+  stream.Flush();
+  EXPECT_EQ(stream.buffered(), 0u);
+  ASSERT_OK(stream.Write(AsBytes(".")));  // Corked no more.
+  EXPECT_EQ(stream.buffered(), 0u);
+  loop_.RunUntil(
+      [&, &s = *server] { return s.received == "before,one,two,three."; });
+}
+
 TEST_F(TcpTest, HalfClosedConnectionsGoOnTheOtherWay) {
   auto [client, server] = Pair();
   ASSERT_OK(client->Write("question"));

@@ -363,6 +363,7 @@ absl::Status TlsStream::Write(absl::Span<const uint8_t> bytes) {
 }
 
 void TlsStream::Flush() { state_->tcp.Flush(); }
+void TlsStream::Cork() { state_->tcp.Cork(); }
 
 void TlsStream::ShutdownWrite() {
   state_->ending = true;

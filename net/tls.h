@@ -82,6 +82,7 @@ class TlsStream {
   bool has_pending() const;
   absl::Status Write(absl::Span<const uint8_t> bytes);
   void Flush();
+  void Cork();
   // Sends close_notify, then ends our direction.
   void ShutdownWrite();
 
