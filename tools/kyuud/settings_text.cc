@@ -42,7 +42,7 @@ std::string AsComment(absl::string_view text) {
   for (const absl::string_view word : absl::StrSplit(text, ' ')) {
     if (line.size() + 1 + word.size() > 79) {
       absl::StrAppend(&out, line, "\n");
-      line = "#";
+      line.resize(1);
     }
     absl::StrAppend(&line, " ", word);
   }
