@@ -1,58 +1,35 @@
 #include "relay/stream_client.h"
 
-#include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/bytes.h"
-#include "turn/framing.h"
 
 namespace kyuu::relay {
-namespace {
-
-// What a client's buffer may keep while nothing is in it.
-constexpr size_t kIdleBytes = 512;
-
-}  // namespace
-
 StreamClient::StreamClient(const StreamClientOptions& options, absl::Time now)
-    : options_(options) {
+    : options_(options), out_(options.pieces, options.queued_bytes_max) {
   timers_.Set(Timer::kIdle, now + options_.idle_timeout);
 }
 
 void StreamClient::HandlePacket(absl::Time, Packet in) {
   if (closed_) return;
-  in_.erase(in_.begin(), in_.begin() + static_cast<ptrdiff_t>(taken_));
-  taken_ = 0;
-  in_.insert(in_.end(), in.begin(), in.end());
-}
-
-bool StreamClient::has_message() const {
-  const auto frame = turn::ReadFrame(rest());
-  return frame.ok() && frame->has_value() && (*frame)->bytes() <= rest().size();
+  in_.Append(in);
 }
 
 std::optional<StreamClient::Message> StreamClient::TakeMessage() {
-  const auto frame = turn::ReadFrame(rest());
-  if (!frame.ok()) {
-    Close(frame.status());
+  const auto message = in_.Next(standing_ == Standing::kStranger
+                                    ? options_.stranger_message_bytes
+                                    : std::numeric_limits<size_t>::max());
+  if (!message.ok()) {
+    Close(message.status());
     return std::nullopt;
   }
-  if (!frame->has_value()) return std::nullopt;
-  if (standing_ == Standing::kStranger &&
-      (*frame)->bytes() > options_.stranger_message_bytes) {
-    Close(absl::ResourceExhaustedError(absl::StrCat(
-        "a message of ", (*frame)->bytes(), " bytes without an allocation")));
-    return std::nullopt;
-  }
-  if (rest().size() < (*frame)->bytes()) return std::nullopt;
-  const Message message{rest().first((*frame)->message_bytes)};
-  taken_ += (*frame)->bytes();
-  return message;
+  if (!message->has_value()) return std::nullopt;
+  return Message{**message};
 }
 
 void StreamClient::Close(absl::Status status) {
-  taken_ = in_.size();
+  in_.Clear();
   End(std::move(status));
 }
 
@@ -77,34 +54,12 @@ void StreamClient::HandleTimeout(absl::Time now) {
 
 std::optional<StreamClient::Packet> StreamClient::PollTransmit(
     absl::Time, absl::Span<uint8_t> out) {
-  // Thousands of clients hold nothing between their messages.
-  if (taken_ == in_.size() && in_.capacity() > kIdleBytes) {
-    std::vector<uint8_t>().swap(in_);
-    taken_ = 0;
-  }
-  size_t size = std::min(out.size(), queued_bytes());
-  if (size == 0) return std::nullopt;
-  if (!out_messages_.empty()) {
-    size_t& left = out_messages_.front();
-    size = std::min(size, left);
-    left -= size;
-    if (left == 0) out_messages_.pop_front();
-  }
-  std::copy_n(out_.begin() + static_cast<ptrdiff_t>(sent_), size, out.begin());
-  sent_ += size;
-  if (sent_ == out_.size()) {
-    out_.clear();
-    sent_ = 0;
-  } else if (sent_ >= options_.queued_bytes_max) {
-    // Not sooner, or each call would move all that waits.
-    out_.erase(0, sent_);
-    sent_ = 0;
-  }
-  return out.first(size);
+  in_.GiveBack();
+  return out_.Take(out);
 }
 
 std::optional<StreamClient::Event> StreamClient::PollEvent() {
-  if (taken_ < in_.size()) {
+  if (in_.held_bytes() > 0) {
     if (const std::optional<Message> message = TakeMessage()) return *message;
   }
   if (!end_) return std::nullopt;
@@ -118,14 +73,7 @@ void StreamClient::SendAnswer(absl::Span<const uint8_t> bytes) {
     abandoned_ = true;
     return Close(absl::ResourceExhaustedError("it does not read its answers"));
   }
-  absl::StrAppend(&out_, AsText(bytes));
-  Queued(bytes.size());
-}
-
-void StreamClient::Queued(size_t bytes) {
-  if (options_.pieces == StreamClientOptions::Pieces::kMessages) {
-    out_messages_.push_back(bytes);
-  }
+  out_.Add(bytes);
 }
 
 bool StreamClient::SendData(absl::Span<const uint8_t> prefix,
@@ -134,9 +82,7 @@ bool StreamClient::SendData(absl::Span<const uint8_t> prefix,
   if (closed_ || queued_bytes() + size > options_.queued_bytes_max) {
     return false;
   }
-  absl::StrAppend(&out_, AsText(prefix), AsText(payload));
-  out_.append(padding, '\0');
-  Queued(size);
+  out_.Add(prefix, payload, padding);
   return true;
 }
 
@@ -151,11 +97,7 @@ void StreamClient::Released(absl::Time now) {
 }
 
 void StreamClient::HandleStreamEnd(absl::Time, const absl::Status& why) {
-  if (!why.ok()) {
-    out_.clear();
-    out_messages_.clear();
-    sent_ = 0;
-  }
+  if (!why.ok()) out_.Clear();
   End(absl::OkStatus());  // What came before it is told of first.
 }
 
@@ -163,7 +105,7 @@ std::string StreamClient::DebugString() const {
   return absl::StrCat(
       "relay::StreamClient ",
       standing_ == Standing::kAllocated ? "allocated" : "stranger", " in ",
-      rest().size(), " out ", queued_bytes(), closed_ ? " closed" : "");
+      in_.held_bytes(), " out ", queued_bytes(), closed_ ? " closed" : "");
 }
 
 }  // namespace kyuu::relay

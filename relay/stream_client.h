@@ -17,6 +17,7 @@
 #include "absl/types/span.h"
 #include "base/engine.h"
 #include "base/timer.h"
+#include "turn/message_queues.h"
 
 namespace kyuu::relay {
 
@@ -33,9 +34,7 @@ struct StreamClientOptions {
   // Answers may go so far beyond it; then the client is given up, as it waits
   // for each.
   size_t answers_bytes_max = 64 * 1024;
-  // Whether PollTransmit() gives one message at a time, for a stream of
-  // records: some clients (coturn's uclient) take a TLS record for a message.
-  enum class Pieces : uint8_t { kBytes, kMessages };
+  using Pieces = turn::OutgoingMessages::Pieces;
   Pieces pieces = Pieces::kBytes;
 };
 
@@ -76,7 +75,7 @@ class StreamClient {
   absl::Time NextTimeout() const { return timers_.NextTimeout(); }
   // Whether the next event is a Message: who takes several may send what came
   // of them at once.
-  bool has_message() const;
+  bool has_message() const { return in_.has_message(); }
 
   // Queues an answer of the server's.
   void SendAnswer(absl::Span<const uint8_t> bytes);
@@ -92,11 +91,8 @@ class StreamClient {
   // As net::StreamEngine has it.
   bool finished() const { return closed_ && queued_bytes() == 0; }
   bool abandoned() const { return abandoned_; }
-  size_t held_bytes() const {
-    return in_.size() - taken_ + queued_bytes() +
-           out_messages_.size() * sizeof(size_t);
-  }
-  size_t queued_bytes() const { return out_.size() - sent_; }
+  size_t held_bytes() const { return in_.held_bytes() + out_.held_bytes(); }
+  size_t queued_bytes() const { return out_.queued_bytes(); }
   std::string DebugString() const;
 
  private:
@@ -104,11 +100,7 @@ class StreamClient {
   // Who has an allocation may send what the formats allow.
   enum class Standing : uint8_t { kStranger, kAllocated };
 
-  absl::Span<const uint8_t> rest() const {
-    return absl::MakeConstSpan(in_).subspan(taken_);
-  }
   std::optional<Message> TakeMessage();
-  void Queued(size_t bytes);
   // Close() gives the client up, and what it has said; End() is the end only.
   void Close(absl::Status status);
   void End(absl::Status status);
@@ -116,11 +108,8 @@ class StreamClient {
   const StreamClientOptions options_;
   Standing standing_ = Standing::kStranger;
   TimerTable<Timer> timers_;
-  std::vector<uint8_t> in_;  // Told of up to taken_.
-  size_t taken_ = 0;
-  std::string out_;                  // Sent up to sent_.
-  std::deque<size_t> out_messages_;  // What is left of each, of kMessages.
-  size_t sent_ = 0;
+  turn::IncomingMessages in_;
+  turn::OutgoingMessages out_;
   std::optional<Closed> end_;  // Not told yet.
   bool closed_ = false;
   bool abandoned_ = false;

@@ -13,9 +13,6 @@ Client::Client(Random& random, Options options)
 absl::StatusOr<TransactionId> Client::Bind(absl::Time, const Path& path,
                                            const Behavior& behavior) {
   if (closed_) return absl::FailedPreconditionError("client is closed");
-  if (path.transport != Transport::kUdp) {
-    return absl::InvalidArgumentError("only UDP");
-  }
   if (path.local.ip.family() != path.remote.ip.family() ||
       path.remote.ip.family() == IpFamily::kUnspecified ||
       path.remote.port == 0) {
@@ -27,7 +24,9 @@ absl::StatusOr<TransactionId> Client::Bind(absl::Time, const Path& path,
   }
   const TransactionId id = TransactionId::Generate(random_);
   transactions_.push_back(
-      {id, path, behavior, Retransmission(options_.retransmit)});
+      {id, path, behavior,
+       Retransmission(path.transport == Transport::kUdp ? options_.retransmit
+                                                        : kReliableTransport)});
   return id;
 }
 
@@ -78,6 +77,7 @@ void Client::HandlePacket(absl::Time now, Packet in) {
   // unless CHANGE-REQUEST asked for another source.
   const bool same_server = in.path.remote == it->path.remote;
   if (in.path.local != it->path.local ||
+      in.path.transport != it->path.transport ||
       (!same_server && !it->behavior.change_request)) {
     ++stats_.wrong_path;
     return;

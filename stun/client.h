@@ -26,8 +26,9 @@
 
 namespace kyuu::stun {
 
-// Client is the engine of Binding transactions without authentication over UDP
-// (RFC 8489 sections 3 and 6), any number at a time, each on a path of its own.
+// Client is the engine of Binding transactions without authentication (RFC 8489
+// sections 3 and 6), any number at a time, each on a path of its own. On a path
+// of TCP the driver has a stream, plain or TLS, and cuts it into messages.
 //
 //   stun::Client client(random, {});
 //   auto id = client.Bind(now, Path{.local = ours, .remote = server});
@@ -37,7 +38,7 @@ class Client {
   using Packet = Datagram;
 
   struct Options {
-    RetransmitOptions retransmit;
+    RetransmitOptions retransmit;  // Over UDP.
     // Open transactions at one time. 64 are eight local addresses towards
     // eight servers.
     size_t transactions_max = 64;
@@ -102,7 +103,7 @@ class Client {
 
   // Starts a transaction from path.local to path.remote. RESOURCE_EXHAUSTED
   // beyond transactions_max, FAILED_PRECONDITION after Close(),
-  // INVALID_ARGUMENT for a path whose ends are of different families or TCP.
+  // INVALID_ARGUMENT for a path whose ends are of different families.
   absl::StatusOr<TransactionId> Bind(absl::Time now, const Path& path,
                                      const Behavior& behavior = {});
   // Ends a transaction without an event. No effect on an unknown one.
@@ -111,7 +112,8 @@ class Client {
   void Close();
 
   // The host of `remote` has said that nobody listens there: the transactions
-  // towards it fail with `why` (RFC 8489 section 6.2.1, a hard ICMP error).
+  // towards it fail with `why` (RFC 8489 section 6.2.1, a hard ICMP error). Or
+  // that a stream to it has ended.
   void HandleRefusal(absl::Time now, const TransportAddress& remote,
                      const absl::Status& why);
   void HandlePacket(absl::Time now, Packet in);

@@ -192,13 +192,30 @@ TEST_F(ClientTest, CallersMistakesAreStatuses) {
   path.remote.ip = *IpAddress::Parse("2001:db8::1");
   EXPECT_THAT(client.Bind(now_, path),
               StatusIs(absl::StatusCode::kInvalidArgument));
-  path = kPath;
-  path.transport = Transport::kTcp;
-  EXPECT_THAT(client.Bind(now_, path),
-              StatusIs(absl::StatusCode::kInvalidArgument));
   client.Close();
   EXPECT_THAT(client.Bind(now_, kPath),
               StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+// RFC 8489 section 6.2.2.
+TEST_F(ClientTest, OverAStreamARequestIsSentOnceAndTimed) {
+  Client client(random_, {});
+  Path path = kPath;
+  path.transport = Transport::kTcp;
+  ASSERT_OK(client.Bind(now_, path));
+  const absl::Time start = now_;
+  std::array<uint8_t, 1500> out;
+  const auto request = client.PollTransmit(now_, absl::MakeSpan(out));
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->path, path);
+  now_ = client.NextTimeout();
+  EXPECT_EQ(now_ - start, absl::Milliseconds(39'500));
+  client.HandleTimeout(now_);
+  EXPECT_FALSE(client.PollTransmit(now_, absl::MakeSpan(out)));
+  const auto event = client.PollEvent();
+  ASSERT_TRUE(event);
+  EXPECT_TRUE(std::holds_alternative<Client::Failed>(*event));
+  EXPECT_EQ(client.stats().requests_sent, 1);
 }
 
 TEST_F(ClientTest, CloseAndCancelEndWithoutFailures) {

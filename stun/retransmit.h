@@ -1,4 +1,4 @@
-// When to send a STUN request again over UDP, and when to give up.
+// When to send a STUN request again, and when to give up.
 
 #ifndef KYUU_STUN_RETRANSMIT_H_
 #define KYUU_STUN_RETRANSMIT_H_
@@ -19,6 +19,13 @@ struct RetransmitOptions {
   // Rm: the wait after the last send, in units of rto_initial.
   int last_wait_factor = 16;
 };
+
+// Over a reliable transport a request leaves once, and fails after Ti (RFC 8489
+// section 6.2.2): where the one over UDP does.
+inline constexpr RetransmitOptions kReliableTransport{
+    .rto_initial = absl::Milliseconds(39'500),
+    .sends_max = 1,
+    .last_wait_factor = 1};
 
 // Retransmission is the clock of one request: a value, to be kept beside
 // whatever rebuilds the request's bytes. It starts with a send due at once.

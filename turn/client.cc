@@ -116,7 +116,7 @@ void Client::Close(absl::Time) {
   const bool maybe_allocated =
       state_ == State::kAllocated ||
       (state_ == State::kAllocating && allocation_request_->authenticated);
-  if (!maybe_allocated) return Finish({absl::OkStatus(), std::nullopt});
+  if (!maybe_allocated) return Finish({});
   state_ = State::kClosing;
   ForgetPeers();
   StartRequest(internal::kTheAllocation);
@@ -234,7 +234,10 @@ Datagram Client::WriteData(const Peer& peer, absl::Span<const uint8_t> payload,
   }
   if (peer.bound) {
     WriteChannelHeader(peer.channel, payload.size(), out);
-    return Datagram{path(), out.first(header_size + payload.size())};
+    size_t size = header_size + payload.size();
+    // RFC 8656 section 12.5.
+    while (on_stream() && size % 4 != 0) out[size++] = 0;
+    return Datagram{path(), out.first(size)};
   }
   MessageWriter writer(out, MessageClass::kIndication, Method::kSend,
                        stun::TransactionId::Generate(random_));
@@ -244,10 +247,7 @@ Datagram Client::WriteData(const Peer& peer, absl::Span<const uint8_t> payload,
 }
 
 std::optional<Client::Received> Client::Unwrap(const Datagram& in) {
-  if (in.path.remote != server_ || in.path.local != options_.local ||
-      state_ != State::kAllocated) {
-    return std::nullopt;
-  }
+  if (state_ != State::kAllocated || in.path != path()) return std::nullopt;
   if (IsChannelData(in.bytes)) {
     const std::optional<ChannelData> data = ReadChannelData(in.bytes);
     if (!data) {

@@ -25,16 +25,18 @@
 #include "stun/message.h"
 #include "stun/protocol.h"
 #include "turn/channel_data.h"
+#include "turn/client_events.h"
 #include "turn/client_options.h"
 #include "turn/client_stats.h"
 #include "turn/internal/client_records.h"
 
 namespace kyuu::turn {
 
-// Client is the engine of one UDP allocation (RFC 8656) made over UDP from one
-// local address. Requests and responses go through the five verbs, relayed
-// datagrams through Wrap() and Unwrap(), which neither queue nor allocate once
-// the server was asked to let them pass:
+// Client is the engine of one UDP allocation (RFC 8656) made from one local
+// address, over UDP or over a stream (ClientOptions::transport). Requests and
+// responses go through the five verbs, relayed datagrams through Wrap() and
+// Unwrap(), which neither queue nor allocate once the server was asked to let
+// them pass:
 //
 //   turn::Client client(random, {.local = ours, .server = server,
 //                                .username = "u", .password = "p"});
@@ -52,35 +54,11 @@ class Client {
   using Options = ClientOptions;
   using Stats = ClientStats;
 
-  // The allocation is there; `lifetime` is what the server granted.
-  struct Allocated {
-    TransportAddress relayed;
-    TransportAddress mapped;
-    absl::Duration lifetime;
-  };
-  // The server lets datagrams of this address pass.
-  struct PermissionGranted {
-    IpAddress peer;
-  };
-  // The server refused, or has not answered for so long that the permission has
-  // run out; nothing passes to or from this address. Permit() may try again.
-  struct PermissionFailed {
-    IpAddress peer;
-    absl::Status status;
-    std::optional<stun::Error> error;
-  };
-  // Datagrams to this peer now carry 4 bytes of overhead instead of 36 or more.
-  struct ChannelBound {
-    TransportAddress peer;
-    uint16_t channel = 0;
-  };
-  // The end: OK after Close(), else why there is no allocation (any more).
-  // `error` is the server's code if it gave one: with 437 try again from
-  // another local port, with 486 or 508 later or elsewhere.
-  struct Closed {
-    absl::Status status;
-    std::optional<stun::Error> error;
-  };
+  using Allocated = ClientAllocated;
+  using PermissionGranted = ClientPermissionGranted;
+  using PermissionFailed = ClientPermissionFailed;
+  using ChannelBound = ClientChannelBound;
+  using Closed = ClientClosed;
   using Event = std::variant<Allocated, PermissionGranted, PermissionFailed,
                              ChannelBound, Closed>;
 
@@ -91,7 +69,7 @@ class Client {
   };
 
   // Longest prefix that Wrap() puts in front of a payload (a Send indication to
-  // an IPv6 peer); up to 3 bytes of padding may follow it.
+  // an IPv6 peer); up to 3 bytes of padding may follow.
   static constexpr size_t kOverheadMax = 20 + 24 + 4;
 
   // `random` must outlive the client.
@@ -139,6 +117,9 @@ class Client {
   // will tell.
   void HandleRefusal(absl::Time now, const TransportAddress& remote,
                      const absl::Status& why);
+  // The stream to the server has ended, or `why` it failed: the server has
+  // ended the allocation with it (RFC 8656 section 7.2), and so this is Closed.
+  void HandleStreamEnd(absl::Time now, const absl::Status& why);
   void HandlePacket(absl::Time now, Packet in);
   void HandleTimeout(absl::Time now);
   std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
@@ -189,13 +170,15 @@ class Client {
   Datagram WriteData(const Peer& peer, absl::Span<const uint8_t> payload,
                      absl::Span<uint8_t> out);
   void ForgetPeers();
-  Path path() const { return {.local = options_.local, .remote = server_}; }
+  Path path() const { return {options_.local, server_, options_.transport}; }
+  bool on_stream() const { return options_.transport == Transport::kTcp; }
 
   // What responses do: client_responses.cc.
   enum class Verdict { kDrop, kRetry, kSuccess, kError };
   struct Failure {
     absl::Status status;
     std::optional<stun::Error> error;
+    std::optional<TransportAddress> alternate;
   };
   Verdict Judge(const stun::MessageView& response, Subject subject,
                 Failure& failure);
@@ -207,7 +190,9 @@ class Client {
                     const stun::MessageView& response);
   void OnChannel(absl::Time now, Subject subject,
                  const stun::MessageView& response);
-  bool FollowAlternate(const stun::MessageView& response);
+  std::optional<TransportAddress> Alternate(
+      const stun::MessageView& response) const;
+  void FollowAlternate(const TransportAddress& to);
   void SetAllocationLifetime(absl::Time now, absl::Duration lifetime);
   void FailPermission(Subject subject, Failure failure);
   void RefuseChannel(Subject subject);

@@ -16,6 +16,10 @@ struct ClientOptions {
   // The bound address of our socket, and the server's.
   TransportAddress local;
   TransportAddress server;
+  // kTcp: `local` and `server` are the ends of a stream, plain or TLS, which
+  // the driver has connected and cuts into messages (turn/message_stream.h). No
+  // request is sent twice, and ChannelData is padded (RFC 8656 section 12.5).
+  Transport transport = Transport::kUdp;
   // The long-term credential (RFC 8489 section 9.2).
   std::string username;
   std::string password;
@@ -26,7 +30,7 @@ struct ClientOptions {
   IpFamily relayed_family = IpFamily::kUnspecified;
   // What to ask for; the server may grant another (RFC 8656 section 7.1).
   absl::Duration lifetime = absl::Minutes(10);
-  stun::RetransmitOptions retransmit;
+  stun::RetransmitOptions retransmit;  // Over UDP.
   // A channel is bound to a peer when this many datagrams went there: more
   // than the seven sends of a connectivity check that leads nowhere. 0 keeps
   // to Send indications unless BindChannel() is called.

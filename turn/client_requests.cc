@@ -15,15 +15,20 @@ using stun::MessageClass;
 using stun::MessageWriter;
 using stun::Method;
 
-// Closing should not take long: sends at 0, 0.5 and 1.5 s, over at 3.5 s.
+// Closing should not take long: sends at 0, 0.5 and 1.5 s, over at 3.5 s, with
+// one send over a stream.
 constexpr int kClosingSendsMax = 3;
 constexpr int kClosingLastWaitFactor = 4;
+constexpr absl::Duration kClosingOnStream = absl::Milliseconds(3500);
 
 }  // namespace
 
 Client::Request Client::NewRequest() const {
-  stun::RetransmitOptions retransmit = options_.retransmit;
-  if (state_ == State::kClosing) {
+  stun::RetransmitOptions retransmit =
+      on_stream() ? stun::kReliableTransport : options_.retransmit;
+  if (state_ == State::kClosing && on_stream()) {
+    retransmit.rto_initial = kClosingOnStream;
+  } else if (state_ == State::kClosing) {
     retransmit.sends_max = std::min(retransmit.sends_max, kClosingSendsMax);
     retransmit.last_wait_factor =
         std::min(retransmit.last_wait_factor, kClosingLastWaitFactor);
@@ -92,7 +97,8 @@ void Client::OnRto(absl::Time now, Subject subject) {
   Failure failure{absl::DeadlineExceededError(
                       absl::StrCat("no answer from ", server_.ToString(),
                                    hint ? " but an unverified error" : "")),
-                  hint};
+                  hint,
+                  {}};
   switch (subject.kind) {
     case Subject::Kind::kAllocation:
       return Finish(std::move(failure));
@@ -110,7 +116,8 @@ void Client::OnLifetime(Subject subject) {
       request ? request->unverified : std::nullopt;
   Failure failure{absl::DeadlineExceededError(absl::StrCat(
                       "no refresh came through to ", server_.ToString())),
-                  hint};
+                  hint,
+                  {}};
   switch (subject.kind) {
     case Subject::Kind::kAllocation:
       return Finish(std::move(failure));

@@ -60,7 +60,7 @@ absl::Status StatusOf(Error error) {
 
 void Client::HandlePacket(absl::Time now, Packet in) {
   if (state_ == State::kIdle || state_ == State::kClosed) return;
-  if (in.path.remote != server_ || in.path.local != options_.local) {
+  if (in.path != path()) {
     ++stats_.wrong_path;
     return;
   }
@@ -121,13 +121,12 @@ Client::Verdict Client::Judge(const MessageView& response, Subject subject,
   }
   if (challenge) return Challenge(response, subject, failure);
   if (error) {
-    failure = {StatusOf(*error), error};
+    failure = {StatusOf(*error), error, {}};
     return Verdict::kError;
   }
   if (!response.UnknownComprehensionRequired(internal::kTurnAttributes)
            .empty()) {
-    failure = {absl::InternalError("response with unknown attributes"),
-               std::nullopt};
+    failure = {absl::InternalError("response with unknown attributes"), {}, {}};
     return Verdict::kError;
   }
   return Verdict::kSuccess;
@@ -137,7 +136,7 @@ Client::Verdict Client::Challenge(const MessageView& response, Subject subject,
                                   Failure& failure) {
   const Request& request = *RequestOf(subject);
   const Error error = response.Get<stun::ErrorCode>()->code;
-  failure = {StatusOf(error), error};
+  failure = {StatusOf(error), error, {}};
   // 401 to a request with our credential: it is wrong, and stays so.
   if (error == Error::kUnauthenticated && request.authenticated) {
     return Verdict::kError;
@@ -170,8 +169,11 @@ void Client::OnAllocation(absl::Time now, const MessageView& response) {
     case Verdict::kRetry:
       return;
     case Verdict::kError:
-      if (failure.error == Error::kTryAlternate && FollowAlternate(response)) {
-        return;
+      if (failure.error == Error::kTryAlternate) {
+        failure.alternate = Alternate(response);
+        if (failure.alternate && !on_stream()) {
+          return FollowAlternate(*failure.alternate);
+        }
       }
       return Finish(std::move(failure));
     case Verdict::kSuccess:
@@ -195,7 +197,7 @@ void Client::OnAllocated(absl::Time now, const MessageView& response) {
                              : options_.relayed_family;
   if (!relayed || !mapped || !lifetime || lifetime->seconds == 0 ||
       relayed->address.ip.family() != asked || relayed->address.port == 0) {
-    return Finish({absl::InternalError("useless Allocate response"), {}});
+    return Finish({absl::InternalError("useless Allocate response"), {}, {}});
   }
   state_ = State::kAllocated;
   relayed_ = relayed->address;
@@ -215,20 +217,24 @@ void Client::SetAllocationLifetime(absl::Time now, absl::Duration lifetime) {
 
 // ALTERNATE-SERVER (RFC 8489 section 10): once, and not to where only a
 // malicious server would send us: our own machine, or nobody.
-bool Client::FollowAlternate(const MessageView& response) {
+std::optional<TransportAddress> Client::Alternate(
+    const MessageView& response) const {
   const auto alternate = response.Get<stun::AlternateServer>();
-  if (state_ != State::kAllocating || redirected_ || !alternate) return false;
+  if (state_ != State::kAllocating || redirected_ || !alternate) return {};
   const TransportAddress& to = alternate->address;
   if (to.ip.family() != server_.ip.family() || to.port == 0 || to == server_ ||
       to.ip.IsAny() || to.ip.IsMulticast() ||
       (to.ip.IsLoopback() && !server_.ip.IsLoopback())) {
-    return false;
+    return {};
   }
+  return to;
+}
+
+void Client::FollowAlternate(const TransportAddress& to) {
   redirected_ = true;
   server_ = to;
   credential_.Reset();
   StartRequest(internal::kTheAllocation);
-  return true;
 }
 
 void Client::OnPermission(absl::Time now, Subject subject,
@@ -303,8 +309,16 @@ void Client::HandleRefusal(absl::Time, const TransportAddress& remote,
                            const absl::Status& why) {
   if (remote != server_) return;
   ++stats_.refusals;
-  if (state_ == State::kAllocating) return Finish({why, std::nullopt});
+  if (state_ == State::kAllocating) return Finish({why, {}, {}});
   if (state_ == State::kClosing) Finish({});
+}
+
+void Client::HandleStreamEnd(absl::Time, const absl::Status& why) {
+  if (state_ == State::kIdle || state_ == State::kClosed) return;
+  Finish({why.ok() ? absl::UnavailableError("the server has ended the stream")
+                   : why,
+          {},
+          {}});
 }
 
 void Client::Finish(Failure failure) {
@@ -313,7 +327,8 @@ void Client::Finish(Failure failure) {
   state_ = State::kClosed;
   relayed_ = {};
   ForgetPeers();
-  events_.push_back(Closed{std::move(failure.status), failure.error});
+  events_.push_back(
+      Closed{std::move(failure.status), failure.error, failure.alternate});
 }
 
 }  // namespace kyuu::turn

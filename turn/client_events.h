@@ -1,0 +1,51 @@
+// What a TURN client tells: turn::Client::Event.
+
+#ifndef KYUU_TURN_CLIENT_EVENTS_H_
+#define KYUU_TURN_CLIENT_EVENTS_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "stun/protocol.h"
+
+namespace kyuu::turn {
+
+// The allocation is there; `lifetime` is what the server granted.
+struct ClientAllocated {
+  TransportAddress relayed;
+  TransportAddress mapped;  // The TCP one over a stream.
+  absl::Duration lifetime;
+};
+// The server lets datagrams of this address pass.
+struct ClientPermissionGranted {
+  IpAddress peer;
+};
+// The server refused, or has not answered for so long that the permission has
+// run out; nothing passes to or from this address. Permit() may try again.
+struct ClientPermissionFailed {
+  IpAddress peer;
+  absl::Status status;
+  std::optional<stun::Error> error;
+};
+// Datagrams to this peer now carry 4 bytes of overhead instead of 36 or more.
+struct ClientChannelBound {
+  TransportAddress peer;
+  uint16_t channel = 0;
+};
+// The end: OK after Close(), else why there is no allocation (any more).
+// `error` is the server's code if it gave one: with 437 try again from another
+// local port, with 486 or 508 later or elsewhere.
+struct ClientClosed {
+  absl::Status status;
+  std::optional<stun::Error> error;
+  // The server sends us to another one (300), where the client cannot go by
+  // itself: it takes another stream.
+  std::optional<TransportAddress> alternate;
+};
+
+}  // namespace kyuu::turn
+
+#endif  // KYUU_TURN_CLIENT_EVENTS_H_
