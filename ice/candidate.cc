@@ -145,6 +145,18 @@ absl::string_view ToString(CandidateType type) {
   return "";
 }
 
+absl::string_view ToString(RelayProtocol protocol) {
+  switch (protocol) {
+    case RelayProtocol::kUdp:
+      return "udp";
+    case RelayProtocol::kTcp:
+      return "tcp";
+    case RelayProtocol::kTls:
+      return "tls";
+  }
+  return "";
+}
+
 absl::string_view ToString(TcpType type) {
   switch (type) {
     case TcpType::kActive:

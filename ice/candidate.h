@@ -28,10 +28,16 @@ enum class CandidateType : uint8_t {
 // Who opens the connection of a TCP candidate (RFC 6544 section 4.5).
 enum class TcpType : uint8_t { kActive, kPassive, kSimultaneousOpen };
 
+// How a relayed candidate's TURN server is reached, best first
+// (RTCIceServerTransportProtocol).
+enum class RelayProtocol : uint8_t { kUdp, kTcp, kTls };
+
 // "host", "srflx", "prflx" or "relay" (RFC 8839 section 5.1).
 absl::string_view ToString(CandidateType type);
 // "active", "passive" or "so".
 absl::string_view ToString(TcpType type);
+// "udp", "tcp" or "tls".
+absl::string_view ToString(RelayProtocol protocol);
 
 // CandidateExtension is one name and value from the end of a candidate line,
 // for example {"generation", "0"} or {"network-cost", "10"}.
@@ -76,6 +82,8 @@ struct Candidate {
   // section 5.1.1.1, "base"). For host and relayed candidates it equals
   // `address`. Known for local candidates only and never written to a line.
   TransportAddress base;
+  // Of our own relayed candidates only; never written to a line.
+  std::optional<RelayProtocol> relay_protocol;
 
   // Parse reads a candidate line, with or without a leading "a=" and
   // "candidate:". It is the one reader of this grammar. What says how to reach
@@ -128,6 +136,16 @@ constexpr uint32_t Priority(CandidateType type, uint16_t local_preference,
                             uint16_t component = 1) {
   return TypePreference(type) << 24 | uint32_t{local_preference} << 8 |
          (256u - component);
+}
+
+// RelayPriority puts relays over UDP before those over TCP, and both before
+// TLS, whatever network they are reached by: type preferences 2, 1 and 0, as
+// browsers have them.
+constexpr uint32_t RelayPriority(RelayProtocol protocol,
+                                 uint16_t local_preference,
+                                 uint16_t component = 1) {
+  return (2u - static_cast<uint32_t>(protocol)) << 24 |
+         Priority(CandidateType::kRelayed, local_preference, component);
 }
 
 // PairPriority of RFC 8445 section 6.1.2.3, where `controlling` and

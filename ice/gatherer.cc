@@ -1,6 +1,7 @@
 #include "ice/gatherer.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,14 @@ void Truncate(std::vector<T>& list, size_t size) {
     list.erase(list.begin() + static_cast<long>(size), list.end());
 }
 
+// The first of each protocol.
+void TruncateEach(std::vector<TurnServer>& servers, size_t size) {
+  std::map<RelayProtocol, size_t> count;
+  std::erase_if(servers, [&](const TurnServer& server) {
+    return ++count[server.protocol] > size;
+  });
+}
+
 stun::Client::Options StunOptions(const GathererOptions& options) {
   stun::Client::Options stun;
   stun.retransmit.rto_initial = options.rto_initial;
@@ -43,7 +52,7 @@ Gatherer::Gatherer(GathererOptions options, Random& random)
       random_(random),
       stun_(random, StunOptions(options_)) {
   Truncate(options_.stun_servers, options_.max_servers);
-  Truncate(options_.turn_servers, options_.max_servers);
+  TruncateEach(options_.turn_servers, options_.max_servers);
   // Those beyond max_hosts are the worst.
   std::stable_sort(options_.hosts.begin(), options_.hosts.end(),
                    [](const HostAddress& a, const HostAddress& b) {
@@ -111,17 +120,19 @@ void Gatherer::ReviewRelays(absl::Time now) {
     // Refused while it is not allocated, or no more.
     if (relay.kept) (void)relay.attempts[*relay.kept].client->Refresh(now);
   }
+  AskSlower(now, nullptr);
+  StartDue(now);
+  Drain(now);
 }
 
 void Gatherer::StopKeepalives() { keepalives_ = false; }
 
 // Asks the server of a relay from all host addresses, from now on.
 void Gatherer::AskAgain(absl::Time now, Relay& relay) {
-  const bool running =
-      std::any_of(relay.attempts.begin(), relay.attempts.end(),
-                  [](const Attempt& attempt) { return !attempt.dead; });
-  relay.hosts = HostsReaching(options_.turn_servers[relay.server].address);
+  const bool running = relay.running();
+  relay.hosts = HostsReaching(relay);
   std::erase_if(relay.hosts, [&](const TransportAddress& host) {
+    if (OnStream(relay)) return running;
     return std::any_of(
         relay.attempts.begin(), relay.attempts.end(),
         [&](const Attempt& a) { return !a.dead && a.local == host; });
@@ -138,11 +149,12 @@ void Gatherer::LoseRelay(absl::Time now, Relay& relay, absl::Status status) {
   relay.kept.reset();
   events_.push_back(RelayLost{relay.relayed, std::move(status)});
   Forget(relay.relayed, relay.relayed);
-  relay.hosts = HostsReaching(options_.turn_servers[relay.server].address);
+  relay.hosts = HostsReaching(relay);
   relay.next_attempt = now;
   relay.retry = options_.relay_retry_initial;
   relay.state = relay.hosts.empty() ? JobState::kIdle : JobState::kQueued;
   if (!relay.hosts.empty()) Begin(now);
+  AskSlower(now, &relay);
 }
 
 void Gatherer::Emit(Candidate candidate) {
@@ -238,6 +250,10 @@ void Gatherer::Close(absl::Time now) {
   stun_.Close();
   events_.clear();
   for (Relay& relay : relays_) {
+    if (relay.connecting) {
+      events_.push_back(StreamUnwanted{relay.connecting->id});
+      relay.connecting.reset();
+    }
     for (Attempt& attempt : relay.attempts) attempt.client->Close(now);
   }
   Drain(now);
@@ -279,10 +295,11 @@ absl::StatusOr<Datagram> Gatherer::Wrap(absl::Time now, const Datagram& inner,
 }
 
 Gatherer::Attempt* Gatherer::FindAttempt(const Path& path) {
+  const bool stream = path.transport == Transport::kTcp;
   for (Relay& relay : relays_) {
     for (Attempt& attempt : relay.attempts) {
       if (!attempt.closed && attempt.client->server() == path.remote &&
-          attempt.local == path.local) {
+          attempt.local == path.local && attempt.stream.has_value() == stream) {
         return &attempt;
       }
     }
@@ -325,6 +342,10 @@ void Gatherer::HandleTimeout(absl::Time now) {
     FailBinding(now, binding, absl::DeadlineExceededError("no answer"), 0);
   }
   for (Relay& relay : relays_) {
+    if (relay.connecting && now >= relay.connecting->deadline) {
+      StreamEnded(now, relay.connecting->id,
+                  absl::DeadlineExceededError("no connection in time"));
+    }
     for (Attempt& attempt : relay.attempts) {
       attempt.client->HandleTimeout(now);
       if (state_ != State::kGathering || attempt.dead ||
@@ -379,6 +400,7 @@ absl::Time Gatherer::NextTimeout() const {
     if (gathering && !relay.hosts.empty() && !relay.kept) {
       next = std::min(next, std::max(relay.next_attempt, next_start_));
     }
+    if (relay.connecting) next = std::min(next, relay.connecting->deadline);
     for (const Attempt& attempt : relay.attempts) {
       next = std::min(next, attempt.client->NextTimeout());
       if (gathering && !attempt.dead && !attempt.client->allocated()) {

@@ -21,6 +21,7 @@
 #include "base/random.h"
 #include "ice/candidate.h"
 #include "ice/gatherer_types.h"
+#include "ice/internal/gatherer_records.h"
 #include "stun/client.h"
 #include "stun/protocol.h"
 #include "turn/client.h"
@@ -53,6 +54,7 @@ class Gatherer {
     TransportAddress local;
     absl::Status status;
     uint16_t code = 0;
+    RelayProtocol protocol = RelayProtocol::kUdp;
   };
   // Gathering has begun, or begins again. Finished follows.
   struct Started {};
@@ -67,8 +69,9 @@ class Gatherer {
   struct Closed {
     absl::Status status;
   };
-  using Event = std::variant<Started, CandidateFound, CandidateGone,
-                             ServerFailed, Finished, RelayLost, Closed>;
+  using Event =
+      std::variant<Started, CandidateFound, CandidateGone, ServerFailed,
+                   Finished, RelayLost, StreamWanted, StreamUnwanted, Closed>;
 
   using Stats = GathererStats;
 
@@ -88,7 +91,7 @@ class Gatherer {
   // Nothing before Start() and after Close().
   void Restart(absl::Time now);
   // Asks the servers of relays in use whether they still are; one that is not
-  // is lost, and asked for again.
+  // is lost, and asked for again. Slower protocols are tried, too.
   void ReviewRelays(absl::Time now);
   // Gives servers of a known address new credentials, and adds the others up to
   // max_servers. They are asked by the next Start() or Restart(); an allocation
@@ -107,6 +110,16 @@ class Gatherer {
   void BindChannel(absl::Time now, const Path& path);
   // Gives all allocations back.
   void Close(absl::Time now);
+
+  // --- Streams to TURN servers ---
+
+  // StreamWanted's stream is connected from `local`. Whole messages go both
+  // ways as datagrams of Path{local, server, Transport::kTcp}: nothing of ours
+  // needs padding, and the server's come without.
+  void StreamConnected(absl::Time now, StreamId id,
+                       const TransportAddress& local);
+  // It could not be connected, or has ended. Nothing for unknown ones.
+  void StreamEnded(absl::Time now, StreamId id, const absl::Status& why);
 
   // --- Relayed data ---
 
@@ -142,51 +155,18 @@ class Gatherer {
 
  private:
   enum class State : uint8_t { kNew, kGathering, kClosing, kClosed };
-  enum class JobState : uint8_t { kIdle, kQueued, kRunning, kDone, kFailed };
-
-  struct Host {
-    HostAddress host;
-    uint16_t preference;  // RFC 8445 section 5.1.2.1.
-  };
-  // One Binding from one host address to one server.
-  struct Binding {
-    TransportAddress local;
-    TransportAddress server;
-    JobState state = JobState::kQueued;
-    std::optional<stun::TransactionId> id;
-    TransportAddress mapped;
-    absl::Time deadline = absl::InfiniteFuture();
-    absl::Time keepalive = absl::InfiniteFuture();
-  };
-  // One TURN server, asked from one host address after the other.
-  struct Attempt {
-    TransportAddress local;
-    std::unique_ptr<turn::Client> client;
-    absl::Time deadline;
-    bool dead = false;    // Given up.
-    bool closed = false;  // The client has said so.
-  };
-  struct Relay {
-    size_t server;
-    JobState state = JobState::kIdle;
-    std::vector<TransportAddress> hosts;  // Not asked yet, in order.
-    std::vector<Attempt> attempts;
-    absl::Time next_attempt = absl::InfiniteFuture();
-    std::optional<size_t> kept;  // In `attempts`.
-    TransportAddress relayed;
-    absl::Status failure;
-    uint16_t code = 0;
-    // How long to wait after the next failure; nullopt until one was lost.
-    std::optional<absl::Duration> retry;
-  };
+  using JobState = internal::JobState;
+  using Host = internal::Host;
+  using Binding = internal::Binding;
+  using Attempt = internal::Attempt;
+  using Relay = internal::Relay;
 
   // gatherer_hosts.cc: our addresses.
   uint16_t NewPreference(const HostAddress& host) const;
   uint16_t LocalPreference(const TransportAddress& host) const;
   bool MayReach(const TransportAddress& host,
                 const TransportAddress& server) const;
-  std::vector<TransportAddress> HostsReaching(
-      const TransportAddress& server) const;
+  std::vector<TransportAddress> HostsReaching(const Relay& relay) const;
   void StartHost(absl::Time now, const Host& host);
   void AddReflexiveJobs(const Host& host, const TransportAddress& server);
   void FindHost(const Host& host);
@@ -201,13 +181,25 @@ class Gatherer {
   void Begin(absl::Time now);
   // gatherer_servers.cc: the servers. Those that have no jobs yet, to be asked.
   std::vector<TransportAddress> AddServers();
+  bool OnStream(const Relay& relay) const;
+  bool IsSlower(const Relay& relay, const Relay& than) const;
+  bool IsSpared(const Relay& relay) const;
+  absl::Duration Patience(const Relay& relay) const;
+  void SpareSlower(const Relay& kept);
+  void AskSlower(absl::Time now, const Relay* than);
+  void WantStream(absl::Time now, Relay& relay, const TransportAddress& server);
+  void EndStream(std::optional<StreamId>& stream);
   void LoseRelay(absl::Time now, Relay& relay, absl::Status status);
   void AskAgain(absl::Time now, Relay& relay);
   void StartDue(absl::Time now);
   void StartBinding(absl::Time now, Binding& binding);
   void StartAttempt(absl::Time now, Relay& relay);
+  void Ask(absl::Time now, Relay& relay, const TransportAddress& server,
+           Attempt attempt);
   void FailAttempt(absl::Time now, Relay& relay, Attempt& attempt,
                    const absl::Status& status, uint16_t code);
+  void FailRelay(absl::Time now, Relay& relay, const TransportAddress& local,
+                 const absl::Status& status, uint16_t code);
   void FailBinding(absl::Time now, Binding& binding, const absl::Status& status,
                    uint16_t code);
   void DrainBindings(absl::Time now);
@@ -231,6 +223,7 @@ class Gatherer {
   std::vector<Relay> relays_;
   std::vector<Candidate> found_;
   std::vector<TransportAddress> peers_;
+  uint64_t streams_ = 0;  // That were wanted.
   absl::Time next_start_ = absl::InfinitePast();
   std::deque<Event> events_;
   Stats stats_;

@@ -15,6 +15,11 @@
 namespace kyuu::ice {
 namespace {
 
+// A stream is bound to the address, not to its port.
+bool IsFrom(const internal::Attempt& attempt, const TransportAddress& host) {
+  return attempt.stream ? attempt.local.ip == host.ip : attempt.local == host;
+}
+
 bool IsIpv6LinkLocal(const IpAddress& ip) {
   return ip.is_v6() && ip.IsLinkLocal();
 }
@@ -39,10 +44,12 @@ uint16_t Gatherer::NewPreference(const HostAddress& host) const {
 }
 
 uint16_t Gatherer::LocalPreference(const TransportAddress& host) const {
+  uint16_t same_ip = 0;  // The end of a stream has a port of its own.
   for (const Host& known : hosts_) {
     if (known.host.address == host) return known.preference;
+    if (known.host.address.ip == host.ip) same_ip = known.preference;
   }
-  return 0;
+  return same_ip;
 }
 
 bool Gatherer::MayReach(const TransportAddress& host,
@@ -62,13 +69,16 @@ bool Gatherer::MayReach(const TransportAddress& host,
 }
 
 std::vector<TransportAddress> Gatherer::HostsReaching(
-    const TransportAddress& server) const {
+    const Relay& relay) const {
+  const TransportAddress& server = options_.turn_servers[relay.server].address;
   std::vector<TransportAddress> reaching;
   for (const Host& host : hosts_) {
     if (MayReach(host.host.address, server)) {
       reaching.push_back(host.host.address);
     }
   }
+  // The system chooses where a stream is connected from.
+  if (OnStream(relay) && !reaching.empty()) reaching.assign(1, {});
   return reaching;
 }
 
@@ -108,7 +118,7 @@ absl::Status Gatherer::RemoveHost(absl::Time now,
     // Candidates are told of no more, and nothing can be given back from there.
     for (Relay& relay : relays_) {
       for (Attempt& attempt : relay.attempts) {
-        if (attempt.local == address) attempt.closed = true;
+        if (IsFrom(attempt, address)) attempt.closed = true;
       }
     }
     Drain(now);
@@ -124,9 +134,10 @@ absl::Status Gatherer::RemoveHost(absl::Time now,
     std::erase(relay.hosts, address);
     for (size_t i = 0; i < relay.attempts.size(); ++i) {
       Attempt& attempt = relay.attempts[i];
-      if (attempt.local != address || attempt.closed) continue;
+      if (!IsFrom(attempt, address) || attempt.closed) continue;
       // Nothing can be given back from an address that is gone.
       attempt.closed = true;
+      EndStream(attempt.stream);
       if (relay.kept == i) {
         attempt.dead = true;
         LoseRelay(now, relay, gone);
@@ -154,10 +165,15 @@ void Gatherer::StartHost(absl::Time now, const Host& host) {
         !MayReach(local, options_.turn_servers[relay.server].address)) {
       continue;
     }
-    relay.hosts.push_back(local);
+    if (OnStream(relay)) {
+      if (IsSpared(relay) || relay.running()) continue;
+      relay.hosts.assign(1, {});
+    } else {
+      relay.hosts.push_back(local);
+    }
     if (relay.state != JobState::kRunning) {
       relay.state = JobState::kQueued;
-      relay.next_attempt = now;
+      relay.next_attempt = now + Patience(relay);
     }
   }
 }
@@ -207,8 +223,9 @@ void Gatherer::FindReflexive(const TransportAddress& base,
 
 void Gatherer::FindRelayed(const Relay& relay, const TransportAddress& host,
                            const turn::Client::Allocated& lease) {
-  const TransportAddress& server = options_.turn_servers[relay.server].address;
-  FindReflexive(host, server, lease.mapped);
+  const TurnServer& server = options_.turn_servers[relay.server];
+  // That of a stream is no address of our sockets.
+  if (!OnStream(relay)) FindReflexive(host, server.address, lease.mapped);
   Candidate candidate;
   candidate.type = CandidateType::kRelayed;
   candidate.address = lease.relayed;
@@ -220,11 +237,13 @@ void Gatherer::FindRelayed(const Relay& relay, const TransportAddress& host,
     candidate.related = TransportAddress{
         lease.relayed.ip.is_v4() ? IpAddress::V4(0) : IpAddress::V6({}), 0};
   }
-  candidate.priority =
-      Priority(candidate.type,
-               static_cast<uint16_t>(LocalPreference(host) - relay.server));
-  candidate.foundation = foundations_.Get(candidate.type, lease.relayed.ip,
-                                          server.ip, Transport::kUdp);
+  candidate.priority = RelayPriority(
+      server.protocol,
+      static_cast<uint16_t>(LocalPreference(host) - relay.server));
+  candidate.foundation =
+      foundations_.Get(candidate.type, lease.relayed.ip, server.address.ip,
+                       OnStream(relay) ? Transport::kTcp : Transport::kUdp);
+  candidate.relay_protocol = server.protocol;
   Emit(std::move(candidate));
 }
 

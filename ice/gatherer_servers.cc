@@ -18,16 +18,27 @@
 
 namespace kyuu::ice {
 
+namespace {
+
+bool IsSame(const TurnServer& a, const TurnServer& b) {
+  return a.address == b.address && a.protocol == b.protocol;
+}
+
+}  // namespace
+
 void Gatherer::UpdateServers(std::vector<TransportAddress> stun_servers,
                              std::vector<TurnServer> turn_servers) {
   // Relays know their server by its index: what is known stays where it is.
   for (TurnServer& server : turn_servers) {
-    const auto known = std::find_if(
+    const auto known =
+        std::find_if(options_.turn_servers.begin(), options_.turn_servers.end(),
+                     [&](const TurnServer& s) { return IsSame(s, server); });
+    const auto same_kind = std::count_if(
         options_.turn_servers.begin(), options_.turn_servers.end(),
-        [&](const TurnServer& s) { return s.address == server.address; });
+        [&](const TurnServer& s) { return s.protocol == server.protocol; });
     if (known != options_.turn_servers.end()) {
       *known = std::move(server);
-    } else if (options_.turn_servers.size() < options_.max_servers) {
+    } else if (static_cast<size_t>(same_kind) < options_.max_servers) {
       options_.turn_servers.push_back(std::move(server));
     }
   }
@@ -51,13 +62,13 @@ std::vector<TransportAddress> Gatherer::AddServers() {
     added.push_back(server);
   };
   for (size_t i = 0; i < options_.turn_servers.size(); ++i) {
-    const TransportAddress& server = options_.turn_servers[i].address;
+    const TurnServer& server = options_.turn_servers[i];
     const bool known =
         std::any_of(relays_.begin(), relays_.end(), [&](const Relay& relay) {
-          return options_.turn_servers[relay.server].address == server;
+          return IsSame(options_.turn_servers[relay.server], server);
         });
     if (!known) relays_.emplace_back().server = i;
-    add(server);
+    if (server.protocol == RelayProtocol::kUdp) add(server.address);
   }
   for (const TransportAddress& server : options_.stun_servers) add(server);
   return added;
@@ -84,15 +95,23 @@ void Gatherer::StartAttempt(absl::Time now, Relay& relay) {
   relay.hosts.erase(relay.hosts.begin());
   if (relay.state == JobState::kQueued) relay.state = JobState::kRunning;
   relay.next_attempt = now + options_.next_host_after;
-  turn::Client::Options client;
-  client.local = host;
-  client.server = server.address;
-  client.username = server.username;
-  client.password = server.password;
-  if (server.address.ip.is_v6()) client.relayed_family = IpFamily::kV6;
-  client.retransmit.rto_initial = options_.rto_initial;
+  if (OnStream(relay)) return WantStream(now, relay, server.address);
   Attempt attempt;
   attempt.local = host;
+  Ask(now, relay, server.address, std::move(attempt));
+}
+
+void Gatherer::Ask(absl::Time now, Relay& relay, const TransportAddress& server,
+                   Attempt attempt) {
+  const TurnServer& told = options_.turn_servers[relay.server];
+  turn::Client::Options client;
+  client.local = attempt.local;
+  client.server = server;
+  if (attempt.stream) client.transport = Transport::kTcp;
+  client.username = told.username;
+  client.password = told.password;
+  if (server.ip.is_v6()) client.relayed_family = IpFamily::kV6;
+  client.retransmit.rto_initial = options_.rto_initial;
   attempt.client = std::make_unique<turn::Client>(random_, std::move(client));
   attempt.deadline = now + options_.server_deadline;
   const absl::Status status = attempt.client->Allocate(now);
@@ -103,6 +122,13 @@ void Gatherer::StartAttempt(absl::Time now, Relay& relay) {
 void Gatherer::FailAttempt(absl::Time now, Relay& relay, Attempt& attempt,
                            const absl::Status& status, uint16_t code) {
   attempt.dead = true;
+  FailRelay(now, relay, attempt.local, status, code);
+}
+
+// One way to the server has failed.
+void Gatherer::FailRelay(absl::Time now, Relay& relay,
+                         const TransportAddress& local,
+                         const absl::Status& status, uint16_t code) {
   if (relay.code == 0) {
     relay.failure = status;
     relay.code = code;
@@ -110,17 +136,15 @@ void Gatherer::FailAttempt(absl::Time now, Relay& relay, Attempt& attempt,
   // What the server refuses once, it refuses from every address.
   if (code != 0) relay.hosts.clear();
   relay.next_attempt = now;
-  const bool alive =
-      std::any_of(relay.attempts.begin(), relay.attempts.end(),
-                  [](const Attempt& other) { return !other.dead; });
-  if (alive || !relay.hosts.empty()) return;
+  if (relay.running() || !relay.hosts.empty()) return;
+  const TurnServer& server = options_.turn_servers[relay.server];
   if (relay.state == JobState::kRunning) {
     relay.state = JobState::kFailed;
-    events_.push_back(ServerFailed{options_.turn_servers[relay.server].address,
-                                   attempt.local, relay.failure, relay.code});
+    events_.push_back(ServerFailed{server.address, local, relay.failure,
+                                   relay.code, server.protocol});
   }
   if (relay.retry) {
-    relay.hosts = HostsReaching(options_.turn_servers[relay.server].address);
+    relay.hosts = HostsReaching(relay);
     relay.next_attempt = now + *relay.retry;
     relay.retry = std::min(2 * *relay.retry, options_.relay_retry_max);
     relay.code = 0;
@@ -183,6 +207,7 @@ void Gatherer::DrainAttempt(absl::Time now, Relay& relay, size_t index) {
       relay.state = JobState::kDone;
       relay.hosts.clear();
       relay.retry.reset();
+      SpareSlower(relay);
       for (size_t i = 0; i < relay.attempts.size(); ++i) {
         if (i == index) continue;
         relay.attempts[i].dead = true;
@@ -196,6 +221,15 @@ void Gatherer::DrainAttempt(absl::Time now, Relay& relay, size_t index) {
     } else if (const auto* closed =
                    std::get_if<turn::Client::Closed>(&*event)) {
       attempt.closed = true;
+      // Who is sent elsewhere goes there, once.
+      if (attempt.stream && closed->alternate && !attempt.dead &&
+          state_ == State::kGathering &&
+          attempt.client->server() ==
+              options_.turn_servers[relay.server].address) {
+        attempt.dead = true;
+        WantStream(now, relay, *closed->alternate);
+      }
+      EndStream(attempt.stream);
       if (relay.kept == index) {
         attempt.dead = true;
         if (state_ == State::kGathering) {

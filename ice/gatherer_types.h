@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "base/counters.h"
+#include "ice/candidate.h"
 
 namespace kyuu::ice {
 
@@ -34,6 +35,28 @@ struct TurnServer {
   TransportAddress address;
   std::string username;
   std::string password;
+  RelayProtocol protocol = RelayProtocol::kUdp;
+  // With kTls the name that the server must prove to have; if empty, its
+  // address.
+  std::string host;
+};
+
+// A stream to a TURN server, of one gatherer.
+enum class StreamId : uint64_t {};
+
+// A stream to `server` is wanted, with kTls in TLS, on which nothing leaves
+// before the server has proven `host` (or its address, if empty). Answer with
+// StreamConnected() or StreamEnded().
+struct StreamWanted {
+  StreamId id;
+  TransportAddress server;
+  RelayProtocol protocol = RelayProtocol::kTcp;  // Or kTls.
+  std::string host;
+};
+// The stream is of no more use, connected or not: it may end when what was sent
+// on it has left. It is not told of again.
+struct StreamUnwanted {
+  StreamId id;
 };
 
 // Which candidates to tell (RFC 8828; kRelay is its mode 4).
@@ -45,7 +68,8 @@ struct GathererOptions {
   std::vector<HostAddress> hosts;
   std::vector<TransportAddress> stun_servers;
   // These are asked as STUN servers too. Each gives one relayed address, of its
-  // own address's family. Of two with one address the first counts.
+  // own address's family. Of two with one address and protocol the first
+  // counts. Those over TCP and TLS are asked as TURN servers only.
   std::vector<TurnServer> turn_servers;
   GatherPolicy policy = GatherPolicy::kAll;
 
@@ -64,6 +88,13 @@ struct GathererOptions {
   // A TURN server silent for so long is asked from the next host address as
   // well; the first allocation is kept.
   absl::Duration next_host_after = absl::Milliseconds(500);
+  // How long a server has, over UDP and then over TCP, before the next slower
+  // protocol is tried at the same address: a relay that works makes slower ones
+  // of its machine superfluous, which costs both sides a connection. When the
+  // path is in doubt, or is restarted, all are asked.
+  absl::Duration slower_after = absl::Milliseconds(200);
+  // How long a stream may take to be connected, with TLS.
+  absl::Duration stream_deadline = absl::Seconds(10);
   // A relay that was lost (its server restarted, its host address went) is
   // asked for again at once, then after this long, doubled each time.
   absl::Duration relay_retry_initial = absl::Seconds(1);
@@ -73,7 +104,7 @@ struct GathererOptions {
 
   // Limits; what is beyond is not used.
   size_t max_hosts = 16;
-  size_t max_servers = 8;  // Of each kind.
+  size_t max_servers = 8;  // Of each kind, and of each protocol.
   size_t max_candidates = 64;
   size_t max_peers = 100;  // Remembered for relays that come later.
 };

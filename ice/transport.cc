@@ -86,6 +86,18 @@ void IceTransport::UpdateServers(std::vector<TransportAddress> stun_servers,
   gatherer_.UpdateServers(std::move(stun_servers), std::move(turn_servers));
 }
 
+void IceTransport::StreamConnected(absl::Time now, StreamId id,
+                                   const TransportAddress& local) {
+  gatherer_.StreamConnected(now, id, local);
+  TakeGathered(now);
+}
+
+void IceTransport::StreamEnded(absl::Time now, StreamId id,
+                               const absl::Status& why) {
+  gatherer_.StreamEnded(now, id, why);
+  TakeGathered(now);
+}
+
 void IceTransport::SetRole(absl::Time now, Role role) {
   agent_.SetRole(now, role);
 }
@@ -145,6 +157,11 @@ std::optional<Datagram> IceTransport::HandlePacket(absl::Time now,
       return std::nullopt;
     }
   }
+  // A stream leads to a server, and to nobody else.
+  if (datagram.path.transport != Transport::kUdp) {
+    ++stats_.drop_unknown_path;
+    return std::nullopt;
+  }
   return HandleInner(now, datagram);
 }
 
@@ -189,7 +206,10 @@ void IceTransport::HandleTimeout(absl::Time now) {
   // A server that was restarted, or behind a NAT that was, drops in silence
   // what goes through its relays.
   const bool doubts = agent_.doubts_path();
-  if (doubts && !doubts_) gatherer_.ReviewRelays(now);
+  if (doubts && !doubts_) {
+    gatherer_.ReviewRelays(now);
+    TakeGathered(now);
+  }
   doubts_ = doubts;
 }
 
@@ -292,6 +312,10 @@ void IceTransport::On(absl::Time now, Gatherer::Event& event) {
     events_.push_back(std::move(*failed));
   } else if (auto* lost = std::get_if<Gatherer::RelayLost>(&event)) {
     events_.push_back(std::move(*lost));
+  } else if (auto* wanted = std::get_if<StreamWanted>(&event)) {
+    events_.push_back(std::move(*wanted));
+  } else if (auto* unwanted = std::get_if<StreamUnwanted>(&event)) {
+    events_.push_back(*unwanted);
   } else {
     events_.push_back(Closed{std::get<Gatherer::Closed>(event).status});
   }

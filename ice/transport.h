@@ -89,7 +89,7 @@ class IceTransport {
       std::variant<StateChanged, SelectedPair, RoleChanged, ResolveName,
                    Gatherer::CandidateFound, Gatherer::CandidateGone,
                    GatheringStateChanged, Gatherer::ServerFailed,
-                   Gatherer::RelayLost, Closed>;
+                   Gatherer::RelayLost, StreamWanted, StreamUnwanted, Closed>;
 
   // `local` must be valid (Credentials::Validate).
   IceTransport(Role role, const Credentials& local, Random& random,
@@ -107,6 +107,10 @@ class IceTransport {
   // As the Gatherer's: they are asked by Gather() or the next Restart().
   void UpdateServers(std::vector<TransportAddress> stun_servers,
                      std::vector<TurnServer> turn_servers);
+  // As the Gatherer's, in answer to its StreamWanted.
+  void StreamConnected(absl::Time now, StreamId id,
+                       const TransportAddress& local);
+  void StreamEnded(absl::Time now, StreamId id, const absl::Status& why);
   // As the Agent's commands of these names.
   void SetRole(absl::Time now, Role role);
   absl::Status SetRemoteCredentials(absl::Time now, const Credentials& remote,

@@ -35,6 +35,7 @@
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "base/engine.h"
+#include "net/drive_engine.h"
 #include "net/internal/departure.h"
 #include "net/internal/slab_pool.h"
 #include "net/loop.h"
@@ -49,21 +50,6 @@ struct DriveOptions {
   // Receive calls per socket and wake-up, 16 trains each: a flooded socket must
   // not starve timers and the other sockets.
   size_t receives_per_turn = 8;
-};
-
-// UrgentEngine has something to say after a single packet, now and then.
-template <typename E>
-concept UrgentEngine = requires(const E& view) {
-  { view.transmit_urgent() } -> std::same_as<bool>;
-};
-
-// RefusableEngine takes the word of a host that nobody listens there (a hard
-// ICMP error; RFC 8489 section 6.2.1 ends transactions by it).
-template <typename E>
-concept RefusableEngine = requires(E engine, absl::Time now,
-                                   const TransportAddress& remote,
-                                   const absl::Status& why) {
-  engine.HandleRefusal(now, remote, why);
 };
 
 // Driver owns neither the engine nor the sockets nor the buffer; all must
@@ -104,6 +90,11 @@ class Driver {
         loop_, socket.fd(), Interest::kRead,
         [this, &socket](Readiness ready) { OnReady(socket, ready); }));
     sockets_.push_back(&socket);
+  }
+  // Datagrams of streams (Path.transport is kTcp) go to `send`, which copies or
+  // drops them. What comes by them is given to the engine, and then Flush().
+  void SendStreamsBy(absl::AnyInvocable<void(const Datagram&)> send) {
+    send_stream_ = std::move(send);
   }
   void RemoveSocket(UdpSocket& socket) {
     const auto it = std::find(sockets_.begin(), sockets_.end(), &socket);
@@ -200,7 +191,11 @@ class Driver {
   void Build() {
     while (std::optional<Datagram> datagram =
                engine_.PollTransmit(Loop::Now(), departure_.Space())) {
-      if (!departure_.Add(*datagram)) break;
+      if (send_stream_ && datagram->path.transport == Transport::kTcp) {
+        send_stream_(*datagram);
+      } else if (!departure_.Add(*datagram)) {
+        break;
+      }
     }
   }
 
@@ -226,6 +221,7 @@ class Driver {
   const DriveOptions options_;
   EventHandler on_event_;
   internal::Departure departure_;
+  absl::AnyInvocable<void(const Datagram&)> send_stream_;
   std::vector<UdpSocket*> sockets_;
   std::vector<std::unique_ptr<Watch>> watches_;  // One for each of sockets_.
   Alarm alarm_;

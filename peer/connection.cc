@@ -186,6 +186,11 @@ void Connection::On(absl::Time, ice::IceTransport::Event& event) {
     }
     return;
   }
+  // Allocations are given back by the streams that are there.
+  if (auto* unwanted = std::get_if<ice::StreamUnwanted>(&event)) {
+    events_.push_back(*unwanted);
+    return;
+  }
   if (closing_) return;
   if (const auto* state = std::get_if<ice::StateChanged>(&event)) {
     events_.push_back(IceStateChanged{state->state});
@@ -194,9 +199,11 @@ void Connection::On(absl::Time, ice::IceTransport::Event& event) {
     const bool moved = !selected_ || selected_->path != pair->path ||
                        selected_->local_type != pair->local_type ||
                        selected_->remote_type != pair->remote_type;
-    selected_ = SelectedPathChanged{.path = pair->path,
-                                    .local_type = pair->local_type,
-                                    .remote_type = pair->remote_type};
+    selected_ =
+        SelectedPathChanged{.path = pair->path,
+                            .local_type = pair->local_type,
+                            .remote_type = pair->remote_type,
+                            .relay_protocol = RelayProtocolOf(pair->path)};
     if (moved) events_.push_back(*selected_);
   } else if (auto* name = std::get_if<ice::ResolveName>(&event)) {
     events_.push_back(
@@ -209,12 +216,25 @@ void Connection::On(absl::Time, ice::IceTransport::Event& event) {
   } else if (auto* failed = std::get_if<ice::Gatherer::ServerFailed>(&event)) {
     events_.push_back(ServerFailed{.server = failed->server,
                                    .status = std::move(failed->status),
-                                   .code = failed->code});
+                                   .code = failed->code,
+                                   .protocol = failed->protocol});
   } else if (auto* lost = std::get_if<ice::Gatherer::RelayLost>(&event)) {
     // ICE notices by consent, and looks for another path.
     events_.push_back(
         ServerFailed{.server = lost->relayed, .status = lost->status});
+  } else if (auto* wanted = std::get_if<ice::StreamWanted>(&event)) {
+    events_.push_back(std::move(*wanted));
   }
+}
+
+std::optional<ice::RelayProtocol> Connection::RelayProtocolOf(
+    const Path& path) const {
+  for (const ice::Candidate& candidate : ice_.candidates()) {
+    if (candidate.address == path.local && candidate.relay_protocol) {
+      return candidate.relay_protocol;
+    }
+  }
+  return std::nullopt;
 }
 
 void Connection::On(absl::Time now, dtls::Session::Event& event) {

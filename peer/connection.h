@@ -104,6 +104,10 @@ class Connection {
   // Answers ResolveName; nullopt if the name has no address.
   void NameResolved(absl::Time now, ice::NameId id,
                     std::optional<IpAddress> ip);
+  // Answer StreamWanted; see ice::Gatherer.
+  void StreamConnected(absl::Time now, ice::StreamId id,
+                       const TransportAddress& local);
+  void StreamEnded(absl::Time now, ice::StreamId id, const absl::Status& why);
   // The local description with the candidates found so far, for peers that do
   // not trickle. FAILED_PRECONDITION without one.
   absl::StatusOr<std::string> LocalDescription() const;
@@ -186,6 +190,7 @@ class Connection {
   std::optional<Datagram> NextData(absl::Time now, absl::Span<uint8_t> out);
 
   // connection.cc: what the parts tell, and the end.
+  std::optional<ice::RelayProtocol> RelayProtocolOf(const Path& path) const;
   std::optional<Event> NextChannelEvent();
   void React(absl::Time now);
   void On(absl::Time now, ice::IceTransport::Event& event);

@@ -323,6 +323,18 @@ void Connection::NameResolved(absl::Time now, ice::NameId id,
   React(now);
 }
 
+void Connection::StreamConnected(absl::Time now, ice::StreamId id,
+                                 const TransportAddress& local) {
+  ice_.StreamConnected(now, id, local);
+  React(now);
+}
+
+void Connection::StreamEnded(absl::Time now, ice::StreamId id,
+                             const absl::Status& why) {
+  ice_.StreamEnded(now, id, why);
+  React(now);
+}
+
 void Connection::Announce(const ice::Candidate& candidate) {
   ice::Candidate told = candidate;
   told.extensions.push_back({"ufrag", ice_.agent().local_credentials().ufrag});

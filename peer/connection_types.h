@@ -122,6 +122,8 @@ struct SelectedPathChanged {
   Path path;
   ice::CandidateType local_type;
   ice::CandidateType remote_type;
+  // How the relay is reached if ours lies on the path.
+  std::optional<ice::RelayProtocol> relay_protocol = std::nullopt;
   // Whether a relay of either side lies on the path.
   bool relayed() const {
     return local_type == ice::CandidateType::kRelayed ||
@@ -139,7 +141,12 @@ struct ServerFailed {
   TransportAddress server;
   absl::Status status;
   uint16_t code = 0;  // The server's, 0 if it sent none.
+  ice::RelayProtocol protocol = ice::RelayProtocol::kUdp;
 };
+// Streams to TURN servers over TCP and TLS: answer with StreamConnected() and
+// StreamEnded(), as ice/gatherer_types.h says.
+using ice::StreamUnwanted;
+using ice::StreamWanted;
 // The last event. OK after Close() and when the peer closed its DTLS session;
 // ABORTED if it aborted SCTP, which is how browsers, and kyuu, hang up;
 // UNAUTHENTICATED if its certificate was wrong; else what failed.
@@ -147,13 +154,12 @@ struct Closed {
   absl::Status status;
 };
 
-using ConnectionEvent =
-    std::variant<SignalingStateChanged, GatheringStateChanged, CandidateFound,
-                 IceStateChanged, ConnectionStateChanged, SelectedPathChanged,
-                 ResolveName, ServerFailed, sctp::ChannelOpened,
-                 sctp::ChannelIncoming, sctp::ChannelMessage,
-                 sctp::ChannelBufferedAmountLow, sctp::ChannelClosing,
-                 sctp::ChannelClosed, sctp::WritableAgain, Closed>;
+using ConnectionEvent = std::variant<
+    SignalingStateChanged, GatheringStateChanged, CandidateFound,
+    IceStateChanged, ConnectionStateChanged, SelectedPathChanged, ResolveName,
+    ServerFailed, StreamWanted, StreamUnwanted, sctp::ChannelOpened,
+    sctp::ChannelIncoming, sctp::ChannelMessage, sctp::ChannelBufferedAmountLow,
+    sctp::ChannelClosing, sctp::ChannelClosed, sctp::WritableAgain, Closed>;
 
 // Counters; everything that arrives is in one of them or in a part's.
 struct ConnectionCounters {

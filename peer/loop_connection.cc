@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <utility>
+#include <variant>
 
 #include "absl/status/statusor.h"
 #include "base/status_macros.h"
@@ -27,14 +28,29 @@ LoopConnection::LoopConnection(net::Loop& loop,
                                EventHandler on_event)
     : connection_(certificate, options.connection, random),
       sockets_(std::move(sockets)),
+      on_event_(std::make_shared<EventHandler>(std::move(on_event))),
       driver_(loop, connection_, loop.Shared<net::ReceiveBuffer>(),
-              std::move(on_event)),
+              [this](ConnectionEvent event) { OnEvent(std::move(event)); }),
+      streams_(loop, options.streams, JoinStreams(connection_, driver_)),
       watch_(loop, [this] { FollowAddresses(); }) {
+  driver_.SendStreamsBy(
+      [this](const Datagram& message) { streams_.Send(message); });
   for (const HostSocket& host : sockets_.sockets()) {
     driver_.AddSocket(*host.socket);
     // There is room for as many as were opened; if not, ICE does without.
     (void)connection_.AddLocalAddress(net::Loop::Now(), host.address());
   }
+}
+
+void LoopConnection::OnEvent(ConnectionEvent event) {
+  if (const auto* wanted = std::get_if<StreamWanted>(&event)) {
+    return streams_.Open(*wanted);
+  }
+  if (const auto* unwanted = std::get_if<StreamUnwanted>(&event)) {
+    return streams_.Drop(unwanted->id);
+  }
+  const std::shared_ptr<EventHandler> handler = on_event_;
+  (*handler)(std::move(event));
 }
 
 void LoopConnection::FollowAddresses() {

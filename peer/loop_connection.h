@@ -26,6 +26,8 @@
 #include "net/udp_socket.h"
 #include "peer/connection.h"
 #include "peer/host_sockets.h"
+#include "peer/server_streams.h"
+#include "turn/message_stream.h"
 
 namespace kyuu::peer {
 
@@ -35,6 +37,8 @@ struct LoopConnectionOptions {
   // Sockets opened at most, one for each address of the machine, in the order
   // of its interfaces.
   size_t sockets_max = 16;
+  // Streams to TURN servers over TCP and TLS.
+  ServerStreamOptions streams;
 };
 
 // LoopConnection opens a UDP socket on each address of the machine, hands them
@@ -58,6 +62,8 @@ class LoopConnection {
   // Why the system does not tell of addresses that come and go, which are then
   // seen later; OK if it does. See HostWatch::status().
   const absl::Status& address_watch_status() const { return watch_.status(); }
+  // Messages to and from TURN servers over TCP and TLS.
+  turn::MessageStreamStats stream_stats() const { return streams_.stats(); }
 
  private:
   LoopConnection(net::Loop& loop, const dtls::Certificate& certificate,
@@ -65,10 +71,14 @@ class LoopConnection {
                  HostSockets sockets, EventHandler on_event);
 
   void FollowAddresses();
+  void OnEvent(ConnectionEvent event);
 
   Connection connection_;
   HostSockets sockets_;
+  // Held by who calls it, so that it may destroy us.
+  std::shared_ptr<EventHandler> on_event_;
   net::Driver<Connection> driver_;
+  ServerStreams streams_;
   HostWatch watch_;
 };
 

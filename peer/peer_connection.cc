@@ -68,6 +68,7 @@ absl::StatusOr<std::unique_ptr<PeerConnection>> PeerConnection::Create(
   options.policy = configuration.ice_transport_policy;
   auto core = std::make_shared<Core>(configuration.thread->workplace_,
                                      *configuration.certificate, options,
+                                     std::move(configuration.streams),
                                      std::move(sockets), std::move(handlers));
   core->Start();
   return std::unique_ptr<PeerConnection>(

@@ -307,13 +307,13 @@ void Network::Transmit(int index, const Datagram& datagram) {
   Host& host = *hosts_[index];
   const Path& path = datagram.path;
   const auto card = host.addresses.find(path.local.ip);
-  if (path.transport != Transport::kUdp || card == host.addresses.end() ||
+  if (card == host.addresses.end() ||
       path.local.ip.family() != path.remote.ip.family()) {
     ++stats_.bad_source;
     return;
   }
   Packet packet = {
-      path.local, path.remote,
+      path.local, path.remote, path.transport,
       std::vector<uint8_t>(datagram.bytes.begin(), datagram.bytes.end())};
   if (host.addresses.contains(path.remote.ip)) {
     // To oneself: no link is crossed.
@@ -374,7 +374,8 @@ void Network::Leave(int index, const Packet& packet) {
     ++stats_.dropped;
     return;
   }
-  const Packet translated = {*source, packet.destination, packet.bytes};
+  const Packet translated = {*source, packet.destination, packet.transport,
+                             packet.bytes};
   if (hairpin) return Enter(index, translated);
   Cross(zone.up, Stage::kInZone, zone.parent, translated);
 }
@@ -387,7 +388,7 @@ void Network::Enter(int index, const Packet& packet) {
     ++stats_.dropped;
     return;
   }
-  Route(index, Packet{packet.source, *inside, packet.bytes});
+  Route(index, Packet{packet.source, *inside, packet.transport, packet.bytes});
 }
 
 void Network::Deliver(int index, const Packet& packet) {
@@ -405,7 +406,7 @@ void Network::Deliver(int index, const Packet& packet) {
                   packet.bytes);
   Port& port = *ports_[bound->second];
   port.endpoint->HandlePacket(
-      now(), Datagram{{packet.destination, packet.source, Transport::kUdp},
+      now(), Datagram{{packet.destination, packet.source, packet.transport},
                       packet.bytes});
   if (Pump(port)) PumpAll();
 }

@@ -158,6 +158,7 @@ class Network {
   struct Packet {
     TransportAddress source;
     TransportAddress destination;
+    Transport transport;
     std::vector<uint8_t> bytes;
   };
   // Where a packet that crossed a link arrives; `index` is a host or a zone.

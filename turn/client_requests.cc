@@ -91,8 +91,13 @@ void Client::OnRto(absl::Time now, Subject subject) {
     return;
   }
   // What is refreshed lives on until its end, and so long it is worth asking
-  // again: a path that was down may be back.
-  if (timers_.IsSet({Timer::kLifetime, subject})) return StartRequest(subject);
+  // again: a path that was down may be back. Not so a stream, on which nothing
+  // is lost but all.
+  const bool stream_is_dead =
+      on_stream() && subject.kind == Subject::Kind::kAllocation;
+  if (timers_.IsSet({Timer::kLifetime, subject}) && !stream_is_dead) {
+    return StartRequest(subject);
+  }
   const std::optional<stun::Error> hint = request.unverified;
   Failure failure{absl::DeadlineExceededError(
                       absl::StrCat("no answer from ", server_.ToString(),

@@ -139,6 +139,16 @@ TEST_F(ClientStreamTest, CloseDoesNotWaitLongForASilentServer) {
   EXPECT_OK(End().status);
 }
 
+// TCP itself would take a quarter of an hour to say so.
+TEST_F(ClientStreamTest, AnUnansweredRefreshIsTheEnd) {
+  StartAllocated();
+  ASSERT_OK(client_.Refresh(now_));
+  ASSERT_TRUE(client_.PollTransmit(now_, absl::MakeSpan(buffer_)));
+  now_ += absl::Milliseconds(39'500);
+  client_.HandleTimeout(now_);
+  EXPECT_THAT(End().status, StatusIs(absl::StatusCode::kDeadlineExceeded));
+}
+
 // Another server takes another stream.
 TEST_F(ClientStreamTest, AnAlternateServerIsTheDriversAffair) {
   server_.errors[Method::kAllocate] = Error::kTryAlternate;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "net/drive.h"
 #include "net/udp_socket.h"
+#include "peer/internal/peer_connection_drive.h"
 
 namespace kyuu::peer::internal {
 
@@ -13,16 +13,13 @@ static_assert(Engine<Core>);
 // have their turn all the same.
 constexpr size_t kEventsPerTurn = 256;
 
-struct Core::Drive {
-  net::Driver<Core> driver;
-  HostWatch watch;
-};
-
 Core::Core(std::shared_ptr<Workplace> workplace,
            const dtls::Certificate& certificate, const Options& options,
-           HostSockets sockets, PeerConnectionHandlers handlers)
+           ServerStreamOptions streams, HostSockets sockets,
+           PeerConnectionHandlers handlers)
     : workplace_(std::move(workplace)),
       sockets_(std::move(sockets)),
+      stream_options_(std::move(streams)),
       mutex_(*workplace_),
       connection_(certificate, options, random_),
       handlers_(std::make_shared<PeerConnectionHandlers>(std::move(handlers))) {
@@ -184,6 +181,18 @@ bool Core::transmit_urgent() const {
   return connection_.transmit_urgent();
 }
 
+void Core::StreamConnected(absl::Time now, ice::StreamId id,
+                           const TransportAddress& local) {
+  const std::lock_guard lock(mutex_);
+  connection_.StreamConnected(Now(now), id, local);
+}
+
+void Core::StreamEnded(absl::Time now, ice::StreamId id,
+                       const absl::Status& why) {
+  const std::lock_guard lock(mutex_);
+  connection_.StreamEnded(Now(now), id, why);
+}
+
 std::optional<Core::Event> Core::PollEvent() {
   const std::lock_guard lock(mutex_);
   if (events_in_turn_ == kEventsPerTurn) {
@@ -210,15 +219,22 @@ void Core::Start() {
   workplace_->loop->Post([core = shared_from_this()] { core->Arrive(); });
 }
 
+Core::Drive::Drive(Core& core)
+    : driver(*core.workplace_->loop, core,
+             core.workplace_->loop->Shared<net::ReceiveBuffer>(),
+             [&core](Event event) {
+               std::visit([&core](auto& e) { core.On(e); }, event);
+             }),
+      streams(*core.workplace_->loop, core.stream_options_,
+              JoinStreams(core, driver)),
+      watch(*core.workplace_->loop, [&core] { core.FollowAddresses(); }) {
+  driver.SendStreamsBy(
+      [this](const Datagram& message) { streams.Send(message); });
+}
+
 void Core::Arrive() {
   workplace_->cores.insert(shared_from_this());
-  drive_.reset(
-      new Drive{.driver = {*workplace_->loop, *this,
-                           workplace_->loop->Shared<net::ReceiveBuffer>(),
-                           [this](Event event) {
-                             std::visit([this](auto& e) { On(e); }, event);
-                           }},
-                .watch = {*workplace_->loop, [this] { FollowAddresses(); }}});
+  drive_ = std::make_unique<Drive>(*this);
   for (const HostSocket& host : sockets_.sockets()) {
     drive_->driver.AddSocket(*host.socket);
   }

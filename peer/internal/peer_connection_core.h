@@ -30,6 +30,7 @@
 #include "peer/internal/peer_connection_mutex.h"
 #include "peer/internal/peer_connection_workplace.h"
 #include "peer/peer_connection.h"
+#include "peer/server_streams.h"
 
 namespace kyuu::peer::internal {
 
@@ -50,7 +51,8 @@ class Core : public std::enable_shared_from_this<Core> {
 
   Core(std::shared_ptr<Workplace> workplace,
        const dtls::Certificate& certificate, const Options& options,
-       HostSockets sockets, PeerConnectionHandlers handlers);
+       ServerStreamOptions streams, HostSockets sockets,
+       PeerConnectionHandlers handlers);
   ~Core();
 
   // Sends the core to work. Once, before any command.
@@ -98,6 +100,9 @@ class Core : public std::enable_shared_from_this<Core> {
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
   bool transmit_urgent() const;
+  void StreamConnected(absl::Time now, ice::StreamId id,
+                       const TransportAddress& local);
+  void StreamEnded(absl::Time now, ice::StreamId id, const absl::Status& why);
 
  private:
   // With the mutex held.
@@ -139,6 +144,8 @@ class Core : public std::enable_shared_from_this<Core> {
   void On(SelectedPathChanged& event);
   void On(ResolveName& event);
   void On(ServerFailed& event);
+  void On(StreamWanted& event);
+  void On(StreamUnwanted& event);
   void On(sctp::ChannelOpened& event);
   void On(sctp::ChannelIncoming& event);
   void On(sctp::ChannelMessage& event);
@@ -152,7 +159,8 @@ class Core : public std::enable_shared_from_this<Core> {
 
   // The workplace's.
   HostSockets sockets_;
-  struct Drive;
+  const ServerStreamOptions stream_options_;
+  struct Drive;  // peer_connection_drive.h.
   std::unique_ptr<Drive> drive_;  // From Arrive to Depart.
 
   mutable Mutex mutex_;

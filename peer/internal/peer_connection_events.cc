@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "peer/internal/peer_connection_core.h"
+#include "peer/internal/peer_connection_drive.h"
 
 namespace kyuu::peer::internal {
 
@@ -136,6 +137,10 @@ void Core::On(ResolveName&) {}
 void Core::On(ServerFailed& event) {
   Tell(&PeerConnectionHandlers::on_ice_candidate_error, event);
 }
+
+void Core::On(StreamWanted& event) { drive_->streams.Open(event); }
+
+void Core::On(StreamUnwanted& event) { drive_->streams.Drop(event.id); }
 
 void Core::On(sctp::ChannelOpened& event) {
   DeliverTo(

@@ -1,0 +1,85 @@
+// What an ice::Gatherer remembers of its addresses and servers.
+
+#ifndef KYUU_ICE_INTERNAL_GATHERER_RECORDS_H_
+#define KYUU_ICE_INTERNAL_GATHERER_RECORDS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "ice/gatherer_types.h"
+#include "stun/protocol.h"
+#include "turn/client.h"
+
+namespace kyuu::ice::internal {
+
+enum class JobState : uint8_t { kIdle, kQueued, kRunning, kDone, kFailed };
+
+struct Host {
+  HostAddress host;
+  uint16_t preference;  // RFC 8445 section 5.1.2.1.
+};
+
+// One Binding from one host address to one server.
+struct Binding {
+  TransportAddress local;
+  TransportAddress server;
+  JobState state = JobState::kQueued;
+  std::optional<stun::TransactionId> id;
+  TransportAddress mapped;
+  absl::Time deadline = absl::InfiniteFuture();
+  absl::Time keepalive = absl::InfiniteFuture();
+};
+
+// A TURN server that is asked from one address.
+struct Attempt {
+  TransportAddress local;
+  std::unique_ptr<turn::Client> client;
+  absl::Time deadline;
+  // Of servers over TCP and TLS, until the stream has ended or is told to.
+  std::optional<StreamId> stream;
+  bool dead = false;    // Given up.
+  bool closed = false;  // The client has said so.
+};
+
+// A stream that the driver connects.
+struct Connecting {
+  StreamId id;
+  TransportAddress server;  // Another than was configured, sent there by it.
+  absl::Time deadline;
+};
+
+// One TURN server: over UDP asked from one host address after the other, over a
+// stream from where the system connects it.
+struct Relay {
+  size_t server;
+  JobState state = JobState::kIdle;
+  // Not asked from yet, in order. For a stream one of no family at most.
+  std::vector<TransportAddress> hosts;
+  std::optional<Connecting> connecting;
+  std::vector<Attempt> attempts;
+  absl::Time next_attempt = absl::InfiniteFuture();
+  std::optional<size_t> kept;  // In `attempts`.
+  TransportAddress relayed;
+  absl::Status failure;
+  uint16_t code = 0;
+  // How long to wait after the next failure; nullopt until one was lost.
+  std::optional<absl::Duration> retry;
+
+  bool running() const {
+    if (connecting) return true;
+    for (const Attempt& attempt : attempts) {
+      if (!attempt.dead) return true;
+    }
+    return false;
+  }
+};
+
+}  // namespace kyuu::ice::internal
+
+#endif  // KYUU_ICE_INTERNAL_GATHERER_RECORDS_H_

@@ -1,0 +1,23 @@
+// Core::Drive: what runs a Core on its workplace.
+
+#ifndef KYUU_PEER_INTERNAL_PEER_CONNECTION_DRIVE_H_
+#define KYUU_PEER_INTERNAL_PEER_CONNECTION_DRIVE_H_
+
+#include "net/drive.h"
+#include "peer/host_sockets.h"
+#include "peer/internal/peer_connection_core.h"
+#include "peer/server_streams.h"
+
+namespace kyuu::peer::internal {
+
+struct Core::Drive {
+  explicit Drive(Core& core);
+
+  net::Driver<Core> driver;
+  ServerStreams streams;
+  HostWatch watch;
+};
+
+}  // namespace kyuu::peer::internal
+
+#endif  // KYUU_PEER_INTERNAL_PEER_CONNECTION_DRIVE_H_
