@@ -160,7 +160,7 @@ class Core : public std::enable_shared_from_this<Core> {
   // The workplace's.
   HostSockets sockets_;
   const ServerStreamOptions stream_options_;
-  struct Drive;  // peer_connection_drive.h.
+  struct Drive;                   // peer_connection_drive.h.
   std::unique_ptr<Drive> drive_;  // From Arrive to Depart.
 
   mutable Mutex mutex_;

@@ -194,8 +194,13 @@ void Call::OnEvent(peer::ConnectionEvent event) {
           },
           [&](peer::SelectedPathChanged& path) {
             relayed_ = path.relayed();
-            Emit(PathFound{path.relayed(),
-                           std::string(ice::ToString(path.local_type)),
+            std::string local(ice::ToString(path.local_type));
+            if (path.relay_protocol &&
+                *path.relay_protocol != ice::RelayProtocol::kUdp) {
+              absl::StrAppend(&local, " over ",
+                              ice::ToString(*path.relay_protocol));
+            }
+            Emit(PathFound{path.relayed(), std::move(local),
                            std::string(ice::ToString(path.remote_type))});
           },
           [&](peer::ConnectionStateChanged& changed) {

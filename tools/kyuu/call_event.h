@@ -26,7 +26,8 @@ struct Connected {};
 // The way that data takes.
 struct PathFound {
   bool relayed = false;
-  std::string local;   // Type of our candidate: "host", "srflx", ...
+  // Type of our candidate: "host", "srflx", ..., "relay over tcp".
+  std::string local;
   std::string remote;  // Of the peer's.
 };
 // The way does not answer any more; another one is looked for.

@@ -7,10 +7,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "base/status_macros.h"
+#include "ice/candidate.h"
 #include "net/resolve.h"
 
 namespace kyuu::tools {
@@ -24,7 +26,8 @@ void AddResolved(const ServerUrl& url,
     if (url.kind == ServerKind::kStun) {
       options.stun_servers.push_back(address);
     } else {
-      options.turn_servers.push_back({address, url.username, url.password});
+      options.turn_servers.push_back(
+          {address, url.username, url.password, url.protocol, url.host});
     }
   }
 }
@@ -33,6 +36,11 @@ absl::Status AddIceServer(absl::string_view text, ServerKind kind,
                           absl::string_view username,
                           absl::string_view password, peer::Options& options) {
   KYUU_ASSIGN_OR_RETURN(ServerUrl url, ServerUrl::Parse(text, kind));
+  if (url.kind == ServerKind::kStun &&
+      url.protocol != ice::RelayProtocol::kUdp) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "\"", text, "\": only over UDP does STUN tell an address for UDP"));
+  }
   if (url.username.empty()) {
     url.username = std::string(username);
     url.password = std::string(password);

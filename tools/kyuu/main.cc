@@ -9,6 +9,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "net/tls.h"
 #include "tools/kyuu/call_commands.h"
 #include "tools/kyuu/page_url.h"
 #include "tools/kyuu/password.h"
@@ -121,6 +122,17 @@ int Fail(const absl::Status& status) {
   return 1;
 }
 
+// Has TLS trust the authorities of `file` beside the system's directory of
+// them, everywhere in this process, by OpenSSL's own variable.
+absl::Status TrustAuthorities(const std::string& file) {
+  if (file.empty()) return absl::OkStatus();
+  const absl::Status usable =
+      kyuu::net::TlsContext::Client({.server_name = "any", .ca_file = file})
+          .status();
+  if (usable.ok()) setenv("SSL_CERT_FILE", file.c_str(), 1);
+  return usable;
+}
+
 int Turn(const std::string& url) {
   const auto known = kyuu::tools::WithPassword(url);
   if (!known.ok()) return Fail(known.status());
@@ -163,6 +175,10 @@ int main(int argc, char** argv) {
   CLI::App app("kyuu: talk to WebRTC peers from the command line", "kyuu");
   app.require_subcommand(1);
   app.set_version_flag("--version", kVersion);
+  std::string ca_file;
+  app.fallthrough();
+  app.add_option("--ca-file", ca_file,
+                 "PEM file of authorities to trust beside the system's");
 
   PeerOptions peer;
   std::string role = "offer";
@@ -174,11 +190,13 @@ int main(int argc, char** argv) {
 
   std::string url;
   app.add_subcommand("stun", "Ask a STUN server for this machine's address")
-      ->add_option("url", url, "stun:HOST[:PORT]")
+      ->add_option("url", url,
+                   "stun:HOST[:PORT][?transport=tcp] or stuns:HOST[:PORT]")
       ->required();
   app.add_subcommand("turn", "Send a datagram through a TURN relay and back")
       ->add_option("url", url,
-                   "turn:USER@HOST[:PORT]; the password is asked for, or "
+                   "turn:USER@HOST[:PORT][?transport=tcp] or "
+                   "turns:USER@HOST[:PORT]; the password is asked for, or "
                    "that of KYUU_TURN_PASSWORD")
       ->required();
 
@@ -188,6 +206,9 @@ int main(int argc, char** argv) {
     // --help and --version are errors, too.
     if (error.get_exit_code() == 0) return app.exit(error);
     return Misused(app, argc, argv, error);
+  }
+  if (const absl::Status status = TrustAuthorities(ca_file); !status.ok()) {
+    return Fail(status);
   }
   if (app.got_subcommand("stun")) return kyuu::tools::RunStun(url);
   if (app.got_subcommand("turn")) return Turn(url);

@@ -43,7 +43,9 @@ std::optional<std::string> AskForPassword() {
 
 absl::StatusOr<std::string> WithPassword(absl::string_view text) {
   absl::string_view rest = text;
-  absl::ConsumePrefix(&rest, "turn:");
+  if (!absl::ConsumePrefix(&rest, "turn:")) {
+    absl::ConsumePrefix(&rest, "turns:");
+  }
   const size_t scheme = text.size() - rest.size();
   const size_t at = rest.rfind('@');
   if (at == absl::string_view::npos ||

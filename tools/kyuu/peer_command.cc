@@ -250,15 +250,24 @@ void PeerSession::OnEvent(peer::ConnectionEvent event) {
           [&](peer::SelectedPathChanged& changed) {
             if (connected_ == absl::InfinitePast()) connected_ = Now();
             path_ = changed;
-            Write({{"event", "path"},
-                   {"local", std::string(ice::ToString(changed.local_type))},
-                   {"remote", std::string(ice::ToString(changed.remote_type))},
-                   {"relayed", changed.relayed()}});
+            json line{
+                {"event", "path"},
+                {"local", std::string(ice::ToString(changed.local_type))},
+                {"remote", std::string(ice::ToString(changed.remote_type))},
+                {"relayed", changed.relayed()}};
+            if (changed.relay_protocol) {
+              line["relay_protocol"] =
+                  std::string(ice::ToString(*changed.relay_protocol));
+            }
+            Write(line);
           },
           [&](peer::ServerFailed& failed) {
             Complain(absl::UnavailableError(
-                "server " + failed.server.ToString() + ": " +
-                std::string(failed.status.message())));
+                "server " + failed.server.ToString() +
+                (failed.protocol == ice::RelayProtocol::kUdp
+                     ? std::string()
+                     : " over " + std::string(ice::ToString(failed.protocol))) +
+                ": " + std::string(failed.status.message())));
           },
           [&](peer::Closed& closed) { Finish(closed.status); },
           [](auto&) {},

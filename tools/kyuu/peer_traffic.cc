@@ -259,6 +259,10 @@ json PeerSession::Result(bool ok) {
     result["path"] = std::string(ice::ToString(path_->local_type)) + "-" +
                      std::string(ice::ToString(path_->remote_type));
     result["relayed"] = path_->relayed();
+    if (path_->relay_protocol) {
+      result["relay_protocol"] =
+          std::string(ice::ToString(*path_->relay_protocol));
+    }
     result["local"] = {{"type", std::string(ice::ToString(path_->local_type))},
                        {"address", path_->path.local.ToString()}};
     result["remote"] = {

@@ -21,13 +21,11 @@
 #include "base/status_macros.h"
 #include "base/system_random.h"
 #include "net/connect.h"
-#include "net/drive.h"
-#include "net/interfaces.h"
 #include "net/loop.h"
 #include "net/resolve.h"
-#include "net/udp_socket.h"
 #include "stun/client.h"
 #include "tools/kyuu/printable.h"
+#include "tools/kyuu/server_link.h"
 #include "tools/kyuu/server_url.h"
 #include "turn/client.h"
 
@@ -68,62 +66,117 @@ absl::Status TryEach(
   return absl::UnavailableError(absl::StrJoin(failures, "; "));
 }
 
-// A socket that can reach `server`, bound to the address that the kernel
-// would send from. It is connected, so that a closed port is told at once.
-absl::StatusOr<net::UdpSocket> OpenTowards(const TransportAddress& server) {
-  KYUU_ASSIGN_OR_RETURN(const IpAddress source, net::SourceAddress(server));
-  KYUU_ASSIGN_OR_RETURN(net::UdpSocket socket,
-                        net::UdpSocket::Open({.bind = {source, 0}}));
-  KYUU_RETURN_IF_ERROR(socket.Connect(server));
-  return socket;
+// " over tls"; the usual way is not named.
+std::string Over(const ServerUrl& url) {
+  return url.protocol == ice::RelayProtocol::kUdp
+             ? ""
+             : absl::StrCat(" over ", ice::ToString(url.protocol));
+}
+std::string Named(const TransportAddress& server, const ServerUrl& url) {
+  return absl::StrCat(server.ToString(), Over(url));
 }
 
-absl::Status StunAt(const TransportAddress& server, absl::Duration patience) {
-  KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop, net::Loop::Create());
-  KYUU_ASSIGN_OR_RETURN(net::UdpSocket socket, OpenTowards(server));
-  SystemRandom random;
-  stun::Client client(random, {});
-  absl::Status result;
-  net::ReceiveBuffer buffer;
-  net::Driver driver(*loop, client, buffer, [&](stun::Client::Event event) {
-    if (const auto* mapped = std::get_if<stun::Client::Mapped>(&event)) {
-      std::printf("%s sees this machine at %s", server.ToString().c_str(),
-                  mapped->mapped.ToString().c_str());
-      if (mapped->round_trip) {
-        std::printf(" (round trip %.1f ms)",
-                    absl::ToDoubleMilliseconds(*mapped->round_trip));
-      }
-      std::printf("\n");
-    } else if (const auto* failed = std::get_if<stun::Client::Failed>(&event)) {
-      result = absl::Status(failed->status.code(),
-                            absl::StrCat("no address from ", server.ToString(),
-                                         ": ", failed->status.message()));
+// StunProbe asks for our address once.
+class StunProbe {
+ public:
+  StunProbe(net::Loop& loop, Random& random, const TransportAddress& server,
+            const ServerUrl& url, absl::Duration patience)
+      : loop_(loop),
+        server_(server),
+        url_(url),
+        patience_(patience),
+        client_(random, {}),
+        timer_(loop,
+               [this] {
+                 client_.HandleTimeout(net::Loop::Now());
+                 Flush();
+               }),
+        deadline_(loop, [this] {
+          End(absl::DeadlineExceededError("it does not answer"));
+        }) {}
+
+  absl::Status Run() {
+    KYUU_ASSIGN_OR_RETURN(
+        link_, ServerLink::Open(
+                   loop_, url_, server_,
+                   {.on_ready =
+                        [this](const Path& path) {
+                          const absl::Status status =
+                              client_.Bind(net::Loop::Now(), path).status();
+                          if (!status.ok()) End(status);
+                        },
+                    .on_datagram =
+                        [this](const Datagram& datagram) {
+                          client_.HandlePacket(net::Loop::Now(), datagram);
+                        },
+                    .on_refused = [this](const absl::Status& why) { End(why); },
+                    .on_turn = [this] { Flush(); }}));
+    deadline_.Set(net::Loop::Now() + patience_);
+    loop_.Run();
+    return result_;
+  }
+
+ private:
+  void Flush() {
+    while (const auto out =
+               client_.PollTransmit(net::Loop::Now(), absl::MakeSpan(out_))) {
+      link_->Send(*out);
     }
-    loop->Stop();
-  });
-  driver.AddSocket(socket);
-  net::Alarm deadline(*loop, [&] {
-    result = absl::DeadlineExceededError(absl::StrCat(
-        "no address from ", server.ToString(), ": it does not answer"));
-    loop->Stop();
-  });
-  deadline.Set(net::Loop::Now() + patience);
-  KYUU_RETURN_IF_ERROR(
-      client.Bind(net::Loop::Now(), {.local = socket.local(), .remote = server})
-          .status());
-  driver.Flush();
-  loop->Run();
-  return result;
-}
+    while (const auto event = client_.PollEvent()) {
+      if (const auto* mapped = std::get_if<stun::Client::Mapped>(&*event)) {
+        std::printf("%s sees this machine at %s", Named(server_, url_).c_str(),
+                    mapped->mapped.ToString().c_str());
+        if (mapped->round_trip) {
+          std::printf(" (round trip %.1f ms)",
+                      absl::ToDoubleMilliseconds(*mapped->round_trip));
+        }
+        std::printf("\n");
+        ended_ = true;
+        loop_.Stop();
+      } else if (const auto* failed =
+                     std::get_if<stun::Client::Failed>(&*event)) {
+        End(failed->status);
+      }
+    }
+    timer_.Set(client_.NextTimeout());
+  }
+
+  void End(const absl::Status& why) {
+    if (std::exchange(ended_, true)) return;
+    result_ = absl::Status(
+        why.code(), absl::StrCat("no address from ", Named(server_, url_), ": ",
+                                 why.message()));
+    loop_.Stop();
+  }
+
+  net::Loop& loop_;
+  const TransportAddress server_;
+  const ServerUrl& url_;
+  const absl::Duration patience_;
+  stun::Client client_;
+  net::Alarm timer_;
+  net::Alarm deadline_;
+  std::array<uint8_t, 2048> out_;
+  absl::Status result_;
+  bool ended_ = false;
+  std::unique_ptr<ServerLink> link_;
+};
 
 absl::Status Stun(const std::string& text) {
   KYUU_ASSIGN_OR_RETURN(const ServerUrl url,
                         ServerUrl::Parse(text, ServerKind::kStun));
-  return TryEach(url, StunAt);
+  return TryEach(url,
+                 [&](const TransportAddress& server,
+                     absl::Duration patience) -> absl::Status {
+                   KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop,
+                                         net::Loop::Create());
+                   SystemRandom random;
+                   StunProbe probe(*loop, random, server, url, patience);
+                   return probe.Run();
+                 });
 }
 
-// TurnProbe is an Engine's driver for two allocations: the generic Driver
-// cannot serve, since relayed datagrams go through Unwrap and Wrap.
+// TurnProbe makes two allocations that talk to each other.
 class TurnProbe {
  public:
   TurnProbe(net::Loop& loop, Random& random, const TransportAddress& server,
@@ -134,8 +187,8 @@ class TurnProbe {
         url_(url),
         patience_(patience),
         deadline_(loop, [this] {
-          End(absl::DeadlineExceededError(
-              absl::StrCat("nothing came back through ", server_.ToString())));
+          End(absl::DeadlineExceededError(absl::StrCat(
+              "nothing came back through ", Named(server_, url_))));
         }) {}
 
   absl::Status Run() {
@@ -147,30 +200,32 @@ class TurnProbe {
 
  private:
   struct Side {
-    std::optional<net::UdpSocket> socket;
-    std::optional<turn::Client> client;
-    std::unique_ptr<net::Watch> watch;
+    std::unique_ptr<ServerLink> link;
+    std::optional<turn::Client> client;  // Once the link is ready.
     std::unique_ptr<net::Alarm> alarm;
     bool permitted = false;
   };
 
   absl::Status Start(Side& side) {
-    KYUU_ASSIGN_OR_RETURN(net::UdpSocket socket, OpenTowards(server_));
-    side.socket.emplace(std::move(socket));
-    side.client.emplace(random_,
-                        turn::Client::Options{.local = side.socket->local(),
-                                              .server = server_,
-                                              .username = url_.username,
-                                              .password = url_.password});
-    side.watch = std::make_unique<net::Watch>(
-        loop_, side.socket->fd(), net::Interest::kRead,
-        [this, &side](net::Readiness) { Receive(side); });
     side.alarm = std::make_unique<net::Alarm>(loop_, [this, &side] {
       side.client->HandleTimeout(net::Loop::Now());
       Flush(side);
     });
-    KYUU_RETURN_IF_ERROR(side.client->Allocate(net::Loop::Now()));
-    Flush(side);
+    KYUU_ASSIGN_OR_RETURN(
+        side.link,
+        ServerLink::Open(
+            loop_, url_, server_,
+            {.on_ready = [this, &side](const Path& path) { Ask(side, path); },
+             .on_datagram =
+                 [this, &side](const Datagram& datagram) {
+                   Receive(side, datagram);
+                 },
+             .on_refused =
+                 [this, &side](const absl::Status& why) { Refused(side, why); },
+             .on_turn =
+                 [this, &side] {
+                   if (side.client) Flush(side);
+                 }}));
     return absl::OkStatus();
   }
 
@@ -178,32 +233,39 @@ class TurnProbe {
     return &side == &sides_[0] ? sides_[1] : sides_[0];
   }
 
-  void Receive(Side& side) {
-    while (true) {
-      const absl::Span<const net::Train> trains = side.socket->Receive(buffer_);
-      if (trains.empty()) break;
-      for (const net::Train& train : trains) {
-        for (size_t i = 0; i < train.segments(); ++i) {
-          const Datagram datagram{train.path, train.segment(i)};
-          if (const auto in = side.client->Unwrap(datagram)) {
-            Relayed(side, *in);
-          } else {
-            side.client->HandlePacket(net::Loop::Now(), datagram);
-          }
-        }
-      }
+  void Ask(Side& side, const Path& path) {
+    side.client.emplace(random_,
+                        turn::Client::Options{.local = path.local,
+                                              .server = path.remote,
+                                              .transport = path.transport,
+                                              .username = url_.username,
+                                              .password = url_.password});
+    const absl::Status status = side.client->Allocate(net::Loop::Now());
+    if (!status.ok()) End(status);
+  }
+
+  void Receive(Side& side, const Datagram& datagram) {
+    if (const auto in = side.client->Unwrap(datagram)) {
+      return Relayed(side, *in);
     }
-    const absl::Status refused = side.socket->TakeRefusal();
-    if (!refused.ok()) {
-      side.client->HandleRefusal(net::Loop::Now(), side.socket->remote(),
-                                 refused);
-    }
+    const TransportAddress before = side.client->server();
+    side.client->HandlePacket(net::Loop::Now(), datagram);
     // It may have been sent on (ALTERNATE-SERVER).
-    if (side.client->server() != side.socket->remote()) {
-      const absl::Status turned = side.socket->Connect(side.client->server());
-      if (!turned.ok()) return End(turned);
+    if (side.client->server() == before) return;
+    const absl::Status turned = side.link->Redirect(side.client->server());
+    if (!turned.ok()) End(turned);
+  }
+
+  void Refused(Side& side, const absl::Status& why) {
+    if (!side.client) {
+      End(absl::Status(why.code(),
+                       absl::StrCat("no allocation at ", Named(server_, url_),
+                                    ": ", why.message())));
+    } else if (url_.protocol == ice::RelayProtocol::kUdp) {
+      side.client->HandleRefusal(net::Loop::Now(), side.client->server(), why);
+    } else {
+      side.client->HandleStreamEnd(net::Loop::Now(), why);
     }
-    Flush(side);
   }
 
   void Relayed(Side& side, const turn::Client::Received& in) {
@@ -222,29 +284,29 @@ class TurnProbe {
         side.client->Wrap(net::Loop::Now(), Other(side).client->relayed(),
                           AsBytes(kProbe), absl::MakeSpan(out_));
     if (!datagram.ok()) return End(datagram.status());
-    side.socket->SendOne(datagram->path, datagram->bytes);
+    side.link->Send(*datagram);
   }
 
   void Flush(Side& side) {
     while (const auto out = side.client->PollTransmit(net::Loop::Now(),
                                                       absl::MakeSpan(out_))) {
-      side.socket->SendOne(out->path, out->bytes);
+      side.link->Send(*out);
     }
     while (const auto event = side.client->PollEvent()) React(side, *event);
     while (const auto out = side.client->PollTransmit(net::Loop::Now(),
                                                       absl::MakeSpan(out_))) {
-      side.socket->SendOne(out->path, out->bytes);
+      side.link->Send(*out);
     }
     side.alarm->Set(side.client->NextTimeout());
   }
 
   void React(Side& side, const turn::Client::Event& event) {
     if (const auto* got = std::get_if<turn::Client::Allocated>(&event)) {
-      std::printf("allocated %s for %s; seen at %s\n",
-                  got->relayed.ToString().c_str(),
+      std::printf("allocated %s%s for %s; seen at %s\n",
+                  got->relayed.ToString().c_str(), Over(url_).c_str(),
                   absl::FormatDuration(got->lifetime).c_str(),
                   got->mapped.ToString().c_str());
-      if (!Other(side).client->allocated()) return;
+      if (!Other(side).client || !Other(side).client->allocated()) return;
       for (Side& each : sides_) {
         const absl::Status status = each.client->Permit(
             net::Loop::Now(), Other(each).client->relayed());
@@ -261,9 +323,12 @@ class TurnProbe {
       End(absl::PermissionDeniedError(absl::StrCat(
           "the server does not relay to itself: ", no->status.message())));
     } else if (const auto* closed = std::get_if<turn::Client::Closed>(&event)) {
-      End(absl::Status(closed->status.code(),
-                       absl::StrCat("no allocation at ", server_.ToString(),
-                                    ": ", closed->status.message())));
+      End(absl::Status(
+          closed->status.code(),
+          absl::StrCat(
+              "no allocation at ", Named(server_, url_), ": ",
+              closed->status.message(), closed->alternate ? "; it names " : "",
+              closed->alternate ? closed->alternate->ToString() : "")));
     }
   }
 
@@ -277,7 +342,7 @@ class TurnProbe {
       side.client->Close(net::Loop::Now());
       if (const auto out = side.client->PollTransmit(net::Loop::Now(),
                                                      absl::MakeSpan(out_))) {
-        side.socket->SendOne(out->path, out->bytes);
+        side.link->Send(*out);
       }
     }
     loop_.Stop();
@@ -289,7 +354,6 @@ class TurnProbe {
   const ServerUrl& url_;
   const absl::Duration patience_;
   net::Alarm deadline_;
-  net::ReceiveBuffer buffer_;
   std::array<uint8_t, 2048> out_;
   absl::Time sent_at_;
   absl::Status result_;

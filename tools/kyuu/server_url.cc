@@ -21,19 +21,29 @@ absl::StatusOr<ServerUrl> ServerUrl::Parse(absl::string_view text,
   ServerUrl url;
   url.kind = kind;
   absl::string_view rest = text;
-  if (absl::StartsWith(rest, "stuns:") || absl::StartsWith(rest, "turns:")) {
-    return absl::UnimplementedError(
-        absl::StrCat("\"", text, "\": TLS to STUN and TURN is not there yet"));
-  }
-  if (absl::ConsumePrefix(&rest, "stun:")) url.kind = ServerKind::kStun;
-  if (absl::ConsumePrefix(&rest, "turn:")) url.kind = ServerKind::kTurn;
+  const auto scheme = [&](absl::string_view name, ServerKind its_kind,
+                          ice::RelayProtocol protocol) {
+    if (!absl::ConsumePrefix(&rest, name)) return;
+    url.kind = its_kind;
+    url.protocol = protocol;
+  };
+  scheme("stuns:", ServerKind::kStun, ice::RelayProtocol::kTls);
+  scheme("turns:", ServerKind::kTurn, ice::RelayProtocol::kTls);
+  scheme("stun:", ServerKind::kStun, ice::RelayProtocol::kUdp);
+  scheme("turn:", ServerKind::kTurn, ice::RelayProtocol::kUdp);
+  const bool tls = url.protocol == ice::RelayProtocol::kTls;
+  if (tls) url.port = 5349;
   absl::ConsumePrefix(&rest, "//");
   if (const size_t query = rest.find('?'); query != absl::string_view::npos) {
-    if (rest.substr(query) == "?transport=tcp") {
+    const bool udp = rest.substr(query) == "?transport=udp";
+    if (tls && udp) {
       return absl::UnimplementedError(
-          absl::StrCat("\"", text, "\": TURN over TCP is not there yet"));
+          absl::StrCat("\"", text, "\": DTLS is not there yet"));
     }
-    if (rest.substr(query) != "?transport=udp") return wrong("unknown query");
+    if (!udp && rest.substr(query) != "?transport=tcp") {
+      return wrong("unknown query");
+    }
+    if (!udp && !tls) url.protocol = ice::RelayProtocol::kTcp;
     rest = rest.substr(0, query);
   }
   // A password may contain '@' and ':'; a host cannot.

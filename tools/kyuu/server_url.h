@@ -8,24 +8,29 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "ice/candidate.h"
 
 namespace kyuu::tools {
 
 enum class ServerKind : uint8_t { kStun, kTurn };
 
-// ServerUrl is a "stun:" or "turn:" URI (RFC 7064, RFC 7065), or the shorter
-// forms of the command line.
+// ServerUrl is a "stun:", "stuns:", "turn:" or "turns:" URI (RFC 7064, RFC
+// 7065), or the shorter forms of the command line.
 struct ServerUrl {
   ServerKind kind = ServerKind::kStun;
-  std::string host;  // A name or an address, an IPv6 one without brackets.
-  uint16_t port = 3478;
+  std::string host;      // A name or an address, an IPv6 one without brackets.
+  uint16_t port = 3478;  // By default 5349 with TLS.
+  ice::RelayProtocol protocol = ice::RelayProtocol::kUdp;
   std::string username;  // Only of "USER:PASSWORD@".
   std::string password;
 
-  // Parse reads "stun:HOST[:PORT]", "turn:HOST[:PORT][?transport=udp]", both
-  // with an optional "USER:PASSWORD@" before HOST, and without a scheme takes
-  // `kind`. An IPv6 address needs brackets. INVALID_ARGUMENT with what is
-  // wrong; UNIMPLEMENTED for TCP and TLS ("turns:", "?transport=tcp").
+  // Parse reads "turn:HOST[:PORT][?transport=udp|tcp]", "turns:HOST[:PORT]
+  // [?transport=tcp]" for TLS, and the same with "stun:" and "stuns:" (where
+  // the transport is ours, not RFC 7064's); all with an optional
+  // "USER:PASSWORD@" before HOST. Without a scheme it takes `kind`. An IPv6
+  // address needs brackets. INVALID_ARGUMENT with what is wrong; UNIMPLEMENTED
+  // for DTLS
+  // ("turns:...?transport=udp").
   static absl::StatusOr<ServerUrl> Parse(absl::string_view text,
                                          ServerKind kind);
 };
