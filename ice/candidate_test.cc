@@ -216,6 +216,17 @@ TEST(Priority, FormulaOfRfc8445) {
             Priority(CandidateType::kServerReflexive, 65535));
 }
 
+TEST(Priority, RelaysOverUdpThenTcpThenTlsOnWhateverNetwork) {
+  EXPECT_GT(RelayPriority(RelayProtocol::kUdp, 0),
+            RelayPriority(RelayProtocol::kTcp, 65535));
+  EXPECT_GT(RelayPriority(RelayProtocol::kTcp, 0),
+            RelayPriority(RelayProtocol::kTls, 65535));
+  EXPECT_EQ(RelayPriority(RelayProtocol::kTls, 5),
+            Priority(CandidateType::kRelayed, 5));
+  EXPECT_LT(RelayPriority(RelayProtocol::kUdp, 65535),
+            Priority(CandidateType::kServerReflexive, 0));
+}
+
 TEST(PairPriority, OrdersByTheLowerOneAndBreaksTies) {
   EXPECT_EQ(PairPriority(1, 2), (uint64_t{1} << 32) + 4);
   EXPECT_EQ(PairPriority(2, 1), (uint64_t{1} << 32) + 5);

@@ -41,7 +41,7 @@ const TransportAddress kB{IpAddress::V4(192, 0, 2, 2), 6000};
 // server is 25 ms, and through one relay or two 50 ms.
 struct Relayed {
   explicit Relayed(GatherPolicy policy_a, GatherPolicy policy_b,
-                   uint64_t seed = 1)
+                   uint64_t seed = 1, std::vector<RelayProtocol> ways = {})
       : network({.seed = seed}),
         random(seed),
         server(std::make_unique<turn::SimServer>(
@@ -49,8 +49,8 @@ struct Relayed {
         host_a(network.AddHost("a", {sim::kInternet, {kA.ip}})),
         host_b(network.AddHost("b", {sim::kInternet, {kB.ip}})),
         host_server(network.AddHost("server", {sim::kInternet, {kServerIp}})),
-        a(Role::kControlling, 2 * seed, Options(kA, policy_a)),
-        b(Role::kControlled, 2 * seed + 1, Options(kB, policy_b)),
+        a(Role::kControlling, 2 * seed, Options(kA, policy_a, ways)),
+        b(Role::kControlled, 2 * seed + 1, Options(kB, policy_b, ways)),
         session(network, a, b, absl::ZeroDuration()) {
     const sim::LinkOptions near{.delay = absl::Microseconds(6250)};
     network.SetLinks(host_a, near);
@@ -59,11 +59,15 @@ struct Relayed {
     server->Attach(network, host_server, {kServer});
   }
   static GathererOptions Options(const TransportAddress& host,
-                                 GatherPolicy policy) {
+                                 GatherPolicy policy,
+                                 const std::vector<RelayProtocol>& ways = {}) {
     GathererOptions options;
     options.hosts = {{host}};
     if (policy == GatherPolicy::kRelay) {
       options.turn_servers = {{kServer, "u", "p"}};
+    }
+    for (const RelayProtocol way : ways) {
+      options.turn_servers.push_back({kServer, "u", "p", way});
     }
     options.policy = policy;
     return options;
@@ -272,6 +276,35 @@ TEST(Transport, ARelayThatItsServerForgotIsReplacedWithoutARestart) {
   EXPECT_TRUE(r.network.RunUntil([&] { return replaced(r.a) && replaced(r.b); },
                                  absl::Seconds(9)))
       << r.a.ice.DebugString() << r.b.ice.DebugString();
+}
+
+// Nothing but a server speaks on a stream, and it only as a server.
+TEST(Transport, OtherThingsOnAStreamAreDropped) {
+  SeededRandom random(1);
+  IceTransport ice(Role::kControlling, Credentials::Generate(random), random);
+  const absl::Time now = absl::FromUnixSeconds(1'700'000'000);
+  const Path stream{kA, kServer, Transport::kTcp};
+  EXPECT_FALSE(ice.HandlePacket(now, {stream, FromHex("17 fefd 00")}));
+  EXPECT_FALSE(ice.HandlePacket(
+      now, {stream, FromHex("0001 0000 2112a442 0102030405060708090a0b0c")}));
+  EXPECT_EQ(ice.stats().drop_unknown_path, 2);
+  EXPECT_FALSE(ice.PollTransmit(now, {}));
+}
+
+// A firewall on each side lets nothing out but TCP.
+TEST(Transport, PeersMeetOverTcpWhereUdpIsBlocked) {
+  Relayed r(GatherPolicy::kAll, GatherPolicy::kAll, 1,
+            {RelayProtocol::kUdp, RelayProtocol::kTcp});
+  r.network.set_filter([](const Datagram& datagram) {
+    return datagram.path.transport == Transport::kTcp ||
+           datagram.path.local.ip == kServerIp;
+  });
+  r.Start();
+  EXPECT_LT(r.Until(AgentState::kConnected), absl::Seconds(1));
+  const auto path = r.a.ice.selected_path();
+  ASSERT_TRUE(path);
+  EXPECT_EQ(path->local.ip, kServerIp);
+  EXPECT_EQ(path->remote.ip, kServerIp);
 }
 
 TEST(Transport, NothingIsToldOfAHostThatGoesAfterTheEnd) {

@@ -127,6 +127,28 @@ TEST_F(DriveTest, TimeoutsAreKept) {
   loop_.RunUntil([&] { return ticks == 2; });
 }
 
+// A stream has no part in trains, nor do they wait for one another.
+TEST_F(DriveTest, DatagramsOfStreamsGoTheirOwnWay) {
+  UdpSocket sa = Open(), sb = Open();
+  Chatter a, b;
+  Driver<Chatter> da(*loop_, a, buffer_, Recorder(heard_a_));
+  da.AddSocket(sa);
+  std::vector<std::string> streamed;
+  const Path path{sa.local(), sb.local()};
+  const Path stream{sa.local(), sb.local(), Transport::kTcp};
+  a.outbox = {{path, "1"}, {stream, "2"}, {path, "3"}, {stream, "4"}};
+  auto db = Drive(*loop_, b, sb, buffer_, Recorder(heard_b_));
+  da.SendStreamsBy([&](const Datagram& datagram) {
+    EXPECT_EQ(datagram.path, stream);
+    streamed.emplace_back(AsText(datagram.bytes));
+  });
+  da.Flush();
+  loop_.RunUntil([&] { return heard_b_.size() == 2; });
+  EXPECT_EQ(heard_b_[0].text + heard_b_[1].text, "13");
+  EXPECT_EQ(streamed, (std::vector<std::string>{"2", "4"}));
+  EXPECT_EQ(da.unroutable(), 0);
+}
+
 TEST_F(DriveTest, EqualDatagramsLeaveAsOneTrain) {
   UdpSocket sa = Open(), sb = Open();
   Chatter a, b;

@@ -4,6 +4,7 @@
 #include "peer/peer_connection.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,9 @@
 #include "absl/strings/match.h"
 #include "absl/time/time.h"
 #include "base/testing.h"
+#include "net/tcp.h"
+#include "net/testing/endpoint.h"
+#include "net/testing/loop.h"
 #include "peer/testing/peer_connection_pair.h"
 
 namespace kyuu::peer {
@@ -473,6 +477,34 @@ TEST_F(PeerConnectionTest, AWholeDescriptionNeedsNoCandidates) {
   ASSERT_OK(b_->SetLocalDescription(*answer));
   ASSERT_OK(a_->SetRemoteDescription(*answer));
   EXPECT_TRUE(a_.board().Wait("open"));
+}
+
+// As where UDP is blocked. What the server would answer is ice's affair.
+TEST_F(PeerConnectionTest, ATurnServerOverTcpIsAskedOnItsStream) {
+  auto listener =
+      net::TcpListener::Open({.bind = {IpAddress::V4(127, 0, 0, 1), 0}});
+  ASSERT_OK(listener);
+  auto connection =
+      PeerConnection::Create({.turn_servers = {{listener->local(), "u", "p",
+                                                ice::RelayProtocol::kTcp}}},
+                             {});
+  ASSERT_OK(connection);
+  ASSERT_OK((*connection)->CreateDataChannel({.label = "x"}));
+  ASSERT_OK((*connection)->SetLocalDescription());
+  net::TestLoop loop;
+  std::optional<net::TcpStream> accepted;
+  net::Watch watch(*loop, listener->fd(), net::Interest::kRead,
+                   [&](net::Readiness) {
+                     accepted = listener->Accept();
+                     loop->Stop();
+                   });
+  loop.RunUntil([&] { return accepted.has_value(); });
+  net::Endpoint<net::TcpStream> server(*loop, *std::move(accepted));
+  loop.RunUntil([&] { return server.received.size() >= 28; });
+  // An Allocate request (RFC 8656 section 18), for UDP.
+  EXPECT_EQ(server.received.substr(0, 2), std::string("\0\3", 2));
+  (*connection)->Close();
+  loop.RunUntil([&] { return server.over; });
 }
 
 }  // namespace

@@ -49,7 +49,6 @@ void ServerStreams::Open(const ice::StreamWanted& wanted) {
       links_.try_emplace(wanted.id, std::make_unique<Link>(wanted, queue));
   if (!is_new) return;
   Link& link = *it->second;
-  if (!buffer_) buffer_.emplace();
   net::ConnectOptions connect;
   connect.stream.unsent_bytes = options_.unsent_bytes;
   // It tells from the loop, so that the caller may be an engine's driver.
@@ -89,7 +88,8 @@ void ServerStreams::OnConnected(Link& link,
   link.path = stream->path();
   by_path_[link.path] = &link;
   link.driver.emplace(
-      loop_, *std::move(stream), link.messages, *buffer_,
+      loop_, *std::move(stream), link.messages,
+      loop_.Shared<net::StreamBuffer>(),
       [this, &link](turn::MessageStream::Event event) {
         OnEvent(link, std::move(event));
       },

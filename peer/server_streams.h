@@ -6,7 +6,6 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 
@@ -82,7 +81,6 @@ class ServerStreams {
   net::Loop& loop_;
   const ServerStreamOptions options_;
   ServerStreamHandlers handlers_;
-  std::optional<net::StreamBuffer> buffer_;     // From the first Open() on.
   std::map<std::string, net::TlsContext> tls_;  // By the server's name.
   std::map<ice::StreamId, std::unique_ptr<Link>> links_;
   std::map<Path, Link*> by_path_;

@@ -118,8 +118,10 @@ class Session {
   void Start(sim::HostId host_a, const std::vector<TransportAddress>& locals_a,
              sim::HostId host_b,
              const std::vector<TransportAddress>& locals_b) {
-    endpoint_a_ = network_.Attach(host_a, locals_a, a_, Handler(b_));
-    endpoint_b_ = network_.Attach(host_b, locals_b, b_, Handler(a_));
+    endpoint_a_ = network_.Attach(host_a, locals_a, a_,
+                                  Handler(a_, endpoint_a_, locals_a[0], b_));
+    endpoint_b_ = network_.Attach(host_b, locals_b, b_,
+                                  Handler(b_, endpoint_b_, locals_b[0], a_));
     a_.ice.Gather(network_.now());
     b_.ice.Gather(network_.now());
     Exchange();
@@ -143,16 +145,35 @@ class Session {
   sim::EndpointId endpoint_b() const { return endpoint_b_; }
 
  private:
-  std::function<void(Peer::Event)> Handler(Peer& other) {
-    return [this, &other](Peer::Event event) {
+  std::function<void(Peer::Event)> Handler(Peer& self,
+                                           const sim::EndpointId& endpoint,
+                                           const TransportAddress& local,
+                                           Peer& other) {
+    return [this, &self, &endpoint, local, &other](Peer::Event event) {
       auto* signal = std::get_if<Signal>(&event);
-      if (signal == nullptr) return;
+      if (signal == nullptr) {
+        const auto* wanted =
+            std::get_if<StreamWanted>(&std::get<IceTransport::Event>(event));
+        if (wanted != nullptr) Connect(self, endpoint, local.ip, wanted->id);
+        return;
+      }
       network_.After(delay_, [this, &other, line = signal->candidate] {
         other.HandleSignal(network_.now(), line);
       });
     };
   }
 
+  // A stream to a TURN server is there after a while; nothing on it is lost.
+  void Connect(Peer& peer, const sim::EndpointId& endpoint, const IpAddress& ip,
+               StreamId id) {
+    network_.After(absl::Milliseconds(50), [this, &peer, &endpoint, ip, id] {
+      const TransportAddress local{ip, next_stream_port_++};
+      network_.Bind(endpoint, local);
+      peer.ice.StreamConnected(network_.now(), id, local);
+    });
+  }
+
+  uint16_t next_stream_port_ = 40000;
   sim::EndpointId endpoint_a_{};
   sim::EndpointId endpoint_b_{};
   sim::Network& network_;

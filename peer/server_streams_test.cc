@@ -1,0 +1,229 @@
+#include "peer/server_streams.h"
+
+#include <sys/socket.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/bytes.h"
+#include "base/testing.h"
+#include "gtest/gtest.h"
+#include "net/tcp.h"
+#include "net/testing/certificate.h"
+#include "net/testing/endpoint.h"
+#include "net/testing/loop.h"
+#include "net/tls.h"
+
+namespace kyuu::peer {
+namespace {
+
+using ice::StreamId;
+using net::TcpStream;
+using net::TlsStream;
+
+constexpr char kBinding[] = "0101 0000 2112a442 0102030405060708090a0b0c";
+constexpr char kChannel[] = "4001 0005 68656c6c6f 000000";
+
+std::string Bytes(absl::string_view hex) {
+  return std::string(AsText(FromHex(hex)));
+}
+
+class ServerStreamsTest : public testing::Test {
+ protected:
+  ServerStreamsTest()
+      : listener_(
+            net::TcpListener::Open({.bind = {IpAddress::V4(127, 0, 0, 1), 0}})
+                .value()),
+        watch_(*loop_, listener_.fd(), net::Interest::kRead,
+               [this](net::Readiness) {
+                 accepted_ = listener_.Accept();
+                 loop_->Stop();
+               }) {}
+
+  void Make(ServerStreamOptions options = {}) {
+    streams_ = std::make_unique<ServerStreams>(
+        *loop_, std::move(options),
+        ServerStreamHandlers{
+            .on_connected =
+                [this](StreamId, const TransportAddress& local) {
+                  local_ = local;
+                },
+            .on_message =
+                [this](const Datagram& message) {
+                  heard_.push_back(ToHex(message.bytes));
+                  EXPECT_EQ(message.path, path());
+                },
+            .on_ended = [this](StreamId,
+                               const absl::Status& why) { ended_ = why; },
+            .on_turn =
+                [this] {
+                  ++turns_;
+                  loop_->Stop();
+                }});
+  }
+  ice::StreamWanted Wanted(ice::RelayProtocol protocol,
+                           const std::string& host = "") {
+    return {StreamId{7}, listener_.local(), protocol, host};
+  }
+  void OpenTcp() {
+    streams_->Open(Wanted(ice::RelayProtocol::kTcp));
+    loop_.RunUntil([&] { return local_.port != 0 && accepted_; });
+  }
+  Path path() const { return {local_, listener_.local(), Transport::kTcp}; }
+  void Send(absl::string_view hex) { streams_->Send({path(), FromHex(hex)}); }
+
+  net::TestLoop loop_;
+  net::TcpListener listener_;
+  std::optional<TcpStream> accepted_;
+  net::Watch watch_;
+  std::unique_ptr<ServerStreams> streams_;
+  TransportAddress local_;
+  std::vector<std::string> heard_;
+  std::optional<absl::Status> ended_;
+  int turns_ = 0;
+};
+
+TEST_F(ServerStreamsTest, MessagesGoBothWays) {
+  Make();
+  OpenTcp();
+  net::Endpoint<TcpStream> server(*loop_, *std::move(accepted_));
+  Send(kBinding);
+  Send(kChannel);
+  const std::string both = Bytes(absl::StrCat(kBinding, kChannel));
+  loop_.RunUntil([&] { return server.received == both; });
+  ASSERT_OK(server.Write(both));
+  loop_.RunUntil([&] { return heard_.size() == 2; });
+  EXPECT_EQ(heard_[1], "4001000568656c6c6f");
+  EXPECT_FALSE(ended_);
+  EXPECT_EQ(streams_->stats().messages_queued, 2);
+  EXPECT_EQ(streams_->stats().messages_received, 2);
+}
+
+// Data must not wait for seconds.
+TEST_F(ServerStreamsTest, ASlowServerCostsDataAndHoldsLittle) {
+  Make();
+  const int small = 4096;
+  ASSERT_EQ(
+      setsockopt(listener_.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small),
+      0);
+  OpenTcp();
+  std::vector<uint8_t> data(1204);
+  data[0] = 0x40;
+  data[2] = 1200 >> 8;
+  data[3] = 1200 & 0xff;
+  for (int i = 0; i < 50; ++i) {
+    for (int k = 0; k < 50; ++k) streams_->Send({path(), data});
+    const int turn = turns_;
+    loop_.RunUntil([&] { return turns_ > turn; });
+  }
+  const turn::MessageStreamStats stats = streams_->stats();
+  EXPECT_EQ(stats.messages_queued + stats.messages_dropped, 2500);
+  // The queue, what the kernel takes unsent, and the receiver's window.
+  EXPECT_LT(stats.messages_queued * data.size(), 400'000u);
+  // A refresh still finds room.
+  Send(kBinding);
+  EXPECT_EQ(streams_->stats().messages_queued, stats.messages_queued + 1);
+}
+
+TEST_F(ServerStreamsTest, WhatCannotBeConnectedIsTold) {
+  Make();
+  ice::StreamWanted wanted = Wanted(ice::RelayProtocol::kTcp);
+  {
+    const auto gone =
+        net::TcpListener::Open({.bind = {IpAddress::V4(127, 0, 0, 1), 0}});
+    ASSERT_OK(gone);
+    wanted.server = gone->local();
+  }
+  streams_->Open(wanted);
+  loop_.RunUntil([&] { return ended_.has_value(); });
+  EXPECT_FALSE(ended_->ok());
+  EXPECT_EQ(local_.port, 0);
+}
+
+TEST_F(ServerStreamsTest, TheEndIsToldAndThenNothingIsSent) {
+  Make();
+  OpenTcp();
+  accepted_->Cut();
+  accepted_.reset();
+  loop_.RunUntil([&] { return ended_.has_value(); });
+  EXPECT_FALSE(ended_->ok());
+  Send(kBinding);
+  EXPECT_EQ(streams_->stats().messages_dropped, 1);
+}
+
+TEST_F(ServerStreamsTest, DropSendsWhatWasQueuedAndTellsNothing) {
+  Make();
+  OpenTcp();
+  net::Endpoint<TcpStream> server(*loop_, *std::move(accepted_));
+  Send(kBinding);
+  streams_->Drop(StreamId{7});
+  loop_.RunUntil([&] { return server.over; });
+  EXPECT_EQ(server.last, net::ReadState::kEnd);
+  EXPECT_EQ(server.received, Bytes(kBinding));
+  server.Shutdown();
+  const int turn = turns_;
+  loop_.RunUntil([&] { return turns_ > turn; });
+  EXPECT_FALSE(ended_);
+}
+
+TEST_F(ServerStreamsTest, DropBeforeTheConnectionTellsNothing) {
+  Make();
+  streams_->Open(Wanted(ice::RelayProtocol::kTcp));
+  streams_->Drop(StreamId{7});
+  loop_.RunUntil([&] { return turns_ > 0; });
+  EXPECT_EQ(local_.port, 0);
+  EXPECT_FALSE(ended_);
+}
+
+TEST_F(ServerStreamsTest, ItMayBeDestroyedInItsTurn) {
+  streams_ = std::make_unique<ServerStreams>(
+      *loop_, ServerStreamOptions{},
+      ServerStreamHandlers{
+          .on_connected = [](StreamId, const TransportAddress&) {},
+          .on_message = [](const Datagram&) {},
+          .on_ended = [](StreamId, const absl::Status&) {},
+          .on_turn =
+              [this] {
+                streams_.reset();
+                loop_->Stop();
+              }});
+  streams_->Open(Wanted(ice::RelayProtocol::kTcp));
+  loop_.RunUntil([&] { return streams_ == nullptr; });
+}
+
+// RFC 7443: the protocol by which a server tells TURN from HTTP.
+TEST_F(ServerStreamsTest, TlsOffersStunAndVerifiesTheName) {
+  const net::TestCertificate certificate("turn.example");
+  const auto context =
+      net::TlsContext::Server({.certificates = {{certificate.certificate_file(),
+                                                 certificate.key_file()}},
+                               .alpn = {"http/1.1", "stun.turn"}});
+  ASSERT_OK(context);
+  for (const auto& [host, good] :
+       {std::pair("turn.example", true), std::pair("other.example", false)}) {
+    ended_.reset();
+    local_ = {};
+    accepted_.reset();
+    Make({.ca_file = certificate.certificate_file()});
+    streams_->Open(Wanted(ice::RelayProtocol::kTls, host));
+    loop_.RunUntil([&] { return local_.port != 0 && accepted_; });
+    net::Endpoint<TlsStream> server(*loop_,
+                                    TlsStream(*context, *std::move(accepted_)));
+    Send(kBinding);
+    if (good) {
+      loop_.RunUntil([&] { return server.received == Bytes(kBinding); });
+      EXPECT_EQ(server.stream.alpn(), "stun.turn");
+    } else {
+      loop_.RunUntil([&] { return ended_.has_value(); });
+      EXPECT_THAT(ended_->message(), testing::HasSubstr("verify failed"));
+      EXPECT_EQ(server.received, "");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace kyuu::peer

@@ -1,0 +1,122 @@
+"""Two kyuu behind firewalls that let no UDP out: they meet through kyuud over
+TCP, and over TLS where only port 443 is open.
+
+kyuu is the one that was built beside the kyuud under test.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+import threading
+
+from kyuud import BINARY
+from scenario import Scenario, SERVER, USER
+
+KYUU = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(BINARY))), "kyuu", "kyuu")
+FAR, FAR_SERVER = "12.2.2.2", "12.2.2.1"
+SECONDS = 60
+
+
+class Fallback(Scenario):
+    """`far` is on a cable of its own: nothing but the server is in reach of both."""
+
+    def setUp(self):
+        super().setUp()
+        self.far = self.network.host("far")
+        self.network.cable(self.server, f"{FAR_SERVER}/24", self.far, f"{FAR}/24")
+        self.folder = self.stack.enter_context(tempfile.TemporaryDirectory())
+        self.certificate, self.key = (os.path.join(self.folder, n) for n in ("c.pem", "k.pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=kyuu",
+                        "-addext", f"subjectAltName=IP:{SERVER},IP:{FAR_SERVER}", "-out",
+                        self.certificate, "-keyout", self.key], check=True, capture_output=True)
+
+    def firewall(self, *rules):
+        """Each rule in both directions, and all else is dropped."""
+        for host in (self.client, self.far):
+            host.run("nft", "add", "table", "inet", "wall")
+            for hook in ("input", "output"):
+                host.run("nft", "add", "chain", "inet", "wall", hook,
+                         f"{{ type filter hook {hook} priority 0; policy drop; }}")
+                for rule in rules:
+                    host.run("nft", "add", "rule", "inet", "wall", hook, *rule.split(), "accept")
+
+    def kyuu(self, host, *arguments, **options):
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("KYUU")}
+        process = subprocess.Popen(
+            host.command(KYUU, "--ca-file", self.certificate, *arguments), stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, **options)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def pair(self, *urls):
+        """Two `kyuu peer` with these servers ("SERVER" is where each reaches it),
+        whose signaling goes by hand; their results."""
+        def start(host, server, role, *flags):
+            servers = [f"--turn={u.replace('SERVER', server)}" for u in urls]
+            return self.kyuu(host, "peer", "--role", role, "--size=1000", *servers, *flags)
+        peers = [start(self.client, SERVER, "offer", "--send=300"),
+                 start(self.far, FAR_SERVER, "answer", "--expect=300")]
+        results, said = [None, None], [[], []]
+
+        def pump(index):
+            for line in peers[index].stdout:
+                said[index].append(line)
+                if not line.startswith("{"):
+                    continue
+                message = json.loads(line)
+                if message.get("event") == "result":
+                    results[index] = message
+                if "event" not in message:
+                    try:
+                        peers[1 - index].stdin.write(line)
+                        peers[1 - index].stdin.flush()
+                    except (OSError, ValueError):
+                        pass  # It has ended.
+        threads = [threading.Thread(target=pump, args=(i,), daemon=True) for i in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(SECONDS)
+        self.assertEqual([peer.wait(5) for peer in peers], [0, 0], said)
+        return results
+
+    def test_without_udp_peers_meet_over_tcp(self):
+        self.firewall("meta l4proto tcp")
+        self.start("--http-listen=0.0.0.0:9000", "--turn-listen=0.0.0.0:3478", USER)
+        for result in self.pair("u:p@SERVER:3478", "turn:u:p@SERVER:9000?transport=tcp"):
+            self.assertEqual((result["path"], result["relay_protocol"]), ("relay-relay", "tcp"))
+            self.assertLess(result["connect_ms"], 3000)
+
+    def test_with_port_443_alone_peers_meet_over_tls(self):
+        self.firewall("tcp dport 443", "tcp sport 443")
+        self.start("--http-listen=0.0.0.0:443", "--turn-listen=0.0.0.0:3478", USER,
+                   f"--tls-certificate={self.certificate}", f"--tls-key={self.key}")
+        for result in self.pair("u:p@SERVER:3478", "turns:u:p@SERVER:443"):
+            self.assertEqual((result["path"], result["relay_protocol"]), ("relay-relay", "tls"))
+
+    def test_with_port_443_alone_a_file_is_sent(self):
+        """Signaling, TURN and all by one port; servers as `welcome` tells them."""
+        self.firewall("tcp dport 443", "tcp sport 443")
+        self.start("--http-listen=0.0.0.0:443", "--turn-listen=0.0.0.0:3478",
+                   f"--tls-certificate={self.certificate}", f"--tls-key={self.key}")
+        content = os.urandom(3_000_000)
+        sent = os.path.join(self.folder, "sent.bin")
+        with open(sent, "wb") as file:
+            file.write(content)
+        taken = os.path.join(self.folder, "taken")
+        os.mkdir(taken)
+        receiver = self.kyuu(self.far, "recv", f"https://{FAR_SERVER}:443", "bob", "--yes", "--once",
+                             "--dir", taken)
+        # It waits under its name when it has said something.
+        self.assertTrue(receiver.stdout.readline())
+        sender = self.kyuu(self.client, "send", f"https://{SERVER}:443", sent, "--to", "bob",
+                           "--name", "ann")
+        said = sender.communicate(timeout=SECONDS)[0]
+        self.assertEqual(sender.returncode, 0, said)
+        self.assertIn("relay over t", said)
+        self.assertEqual(receiver.wait(SECONDS), 0)
+        with open(os.path.join(taken, "sent.bin"), "rb") as file:
+            self.assertEqual(file.read(), content)
