@@ -48,9 +48,15 @@ class Stream {
   void Flush() {
     std::visit([](auto& s) { s.Flush(); }, stream_);
   }
-  // As the streams' own.
+  // Between Cork() and Uncork() what is written to TLS gathers, as long as
+  // gathers() says so: a system call for each record costs more than to seal
+  // it.
   void Cork() {
-    std::visit([](auto& s) { s.Cork(); }, stream_);
+    if (auto* tls = std::get_if<TlsStream>(&stream_)) tls->Cork();
+  }
+  bool gathers() const { return is_tls() && buffered() < kGatheredBytes; }
+  void Uncork() {
+    if (is_tls()) Flush();
   }
   void ShutdownWrite() {
     std::visit([](auto& s) { s.ShutdownWrite(); }, stream_);
@@ -83,6 +89,8 @@ class Stream {
   }
 
  private:
+  static constexpr size_t kGatheredBytes = 32 * 1024;
+
   std::variant<TcpStream, TlsStream> stream_;
 };
 

@@ -9,9 +9,8 @@
 //   connection.Send(...);
 //   driver.Flush();                                 // After every command.
 //
-// Whatever the peer does or leaves undone, a stream comes to an end: one that
-// takes nothing of what waits for `write_timeout` is cut, and so is one that
-// the engine has finished with and that does not end within `linger`.
+// Whatever the peer does or leaves undone, a stream comes to an end: it is cut
+// when it takes nothing for `write_timeout`, or lasts `linger` beyond its use.
 
 #ifndef KYUU_NET_STREAM_DRIVER_H_
 #define KYUU_NET_STREAM_DRIVER_H_
@@ -37,10 +36,8 @@ namespace kyuu::net {
 
 // StreamDriver owns the stream, but neither the engine nor the buffer nor the
 // memory; all must outlive it. Any handler may destroy it. The end handler is
-// called once, as the last thing; the engine's events come before.
-//
-// Nothing is built ahead of the stream: the engine is polled when the kernel
-// has taken what was polled before.
+// called once, as the last thing; the engine's events come before. The engine
+// is polled when the kernel has taken what was polled before.
 template <StreamEngine E>
 class StreamDriver {
  public:
@@ -78,8 +75,7 @@ class StreamDriver {
     if (DeliverAndTransmit()) Settle();
   }
 
-  // Gives the peer up: the stream is reset, and the end handler called, unless
-  // it was before.
+  // Gives the peer up: the stream is reset, and then the end handler called.
   void Cut() {
     if (phase_ != Phase::kOver) Over(StreamEnd::kCut, absl::OkStatus());
   }
@@ -89,9 +85,6 @@ class StreamDriver {
   size_t held_bytes() const { return share_.held(); }
 
  private:
-  // What leaves by one system call, of many records.
-  static constexpr size_t kTogetherBytes = 32 * 1024;
-
   enum class Phase : uint8_t { kOpen, kLingering, kOver };
 
   // False if the handler has destroyed us.
@@ -116,19 +109,16 @@ class StreamDriver {
   }
 
   void Transmit() {
-    // Records of TLS are gathered: to send each alone costs more than to seal
-    // it.
-    const size_t together = stream_.is_tls() ? kTogetherBytes : 1;
     bool more = true;
     while (more && phase_ == Phase::kOpen && stream_.buffered() == 0 &&
            stream_.status().ok()) {
-      if (stream_.is_tls()) stream_.Cork();
+      stream_.Cork();
       do {
         const auto packet = engine_.PollTransmit(Loop::Now(), buffer_.bytes());
         // A failure shows in the stream's status.
         more = packet && stream_.Write(*packet).ok();
-      } while (more && stream_.buffered() < together);
-      if (stream_.is_tls()) stream_.Flush();
+      } while (more && stream_.gathers());
+      stream_.Uncork();
     }
   }
 
