@@ -55,9 +55,9 @@ ServerContext& ServerContext::operator=(const ServerContext& other) {
 
 ServerContext::~ServerContext() { SSL_CTX_free(context_); }
 
-Acceptor::Acceptor(ServerContext context, Random& random,
+Acceptor::Acceptor(const ServerContext& context, Random& random,
                    const Options& options)
-    : context_(std::move(context)), options_(options) {
+    : context_(context), options_(options) {
   random.Fill(absl::MakeSpan(secret_));
 }
 

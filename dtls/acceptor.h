@@ -62,7 +62,8 @@ class Acceptor {
   static constexpr absl::Duration kCookieLifetime = absl::Minutes(1);
 
   // `random` makes the secret of the cookies, once.
-  Acceptor(ServerContext context, Random& random, const Options& options);
+  Acceptor(const ServerContext& context, Random& random,
+           const Options& options);
 
   // Takes a datagram of `client`, of whom there is no session. The Session, if
   // one comes of it, has taken the datagram.
@@ -73,7 +74,7 @@ class Acceptor {
   static bool IsClientHello(absl::Span<const uint8_t> datagram);
 
   // New sessions show another certificate.
-  void SetContext(ServerContext context) { context_ = std::move(context); }
+  void SetContext(const ServerContext& context) { context_ = context; }
 
  private:
   static constexpr size_t kCookieBytes = 32;

@@ -8,9 +8,8 @@
 namespace kyuu::relay {
 
 DtlsClients::DtlsClients(const DtlsClientsOptions& options,
-                         dtls::ServerContext context, Random& random)
-    : options_(options),
-      acceptor_(std::move(context), random, options.session) {}
+                         const dtls::ServerContext& context, Random& random)
+    : options_(options), acceptor_(context, random, options.session) {}
 
 void DtlsClients::HandlePacket(absl::Time now, const Datagram& in) {
   heard_.reset();

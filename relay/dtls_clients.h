@@ -75,8 +75,8 @@ class DtlsClients {
   using Event = std::variant<Gone>;
 
   // `random` makes the secret of the cookies, once.
-  DtlsClients(const DtlsClientsOptions& options, dtls::ServerContext context,
-              Random& random);
+  DtlsClients(const DtlsClientsOptions& options,
+              const dtls::ServerContext& context, Random& random);
 
   // Whether what begins with `first_byte` is to be given to HandlePacket: it
   // looks like DTLS (RFC 7983 section 7), or comes from a client with a
@@ -108,8 +108,8 @@ class DtlsClients {
   // Says goodbye to everybody.
   void Close(absl::Time now);
   // New sessions show another certificate.
-  void SetContext(dtls::ServerContext context) {
-    acceptor_.SetContext(std::move(context));
+  void SetContext(const dtls::ServerContext& context) {
+    acceptor_.SetContext(context);
   }
 
   void HandleTimeout(absl::Time now);

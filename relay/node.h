@@ -110,9 +110,9 @@ class Node {
   // Clients on DTLS, and what their messages are unpacked into: it stays until
   // the outbox has sent what came of them.
   struct Dtls {
-    Dtls(const DtlsClientsOptions& options, dtls::ServerContext context,
+    Dtls(const DtlsClientsOptions& options, const dtls::ServerContext& context,
          Random& random)
-        : clients(options, std::move(context), random) {}
+        : clients(options, context, random) {}
 
     DtlsClients clients;
     std::vector<uint8_t> plaintext;

@@ -31,7 +31,7 @@ absl::StatusOr<ServerIdentity> Certificates::Load() {
       dtls::ServerContext dtls,
       dtls::ServerContext::FromFiles(first.certificate_file, first.key_file));
   loaded_ = std::move(stamp);
-  return ServerIdentity{std::move(tls), std::move(dtls)};
+  return ServerIdentity{std::move(tls), dtls};
 }
 
 void Certificates::Check() {
