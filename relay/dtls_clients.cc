@@ -158,7 +158,7 @@ std::optional<Datagram> DtlsClients::PollTransmit(absl::Time,
 
 std::optional<DtlsClients::Event> DtlsClients::PollEvent() {
   if (events_.empty()) return std::nullopt;
-  Event event = std::move(events_.front());
+  const Event event = events_.front();
   events_.pop_front();
   return event;
 }
