@@ -234,5 +234,37 @@ TEST_F(UdpErrorsTest, EveryCounterCanBeRead) {
               UnorderedElementsAre("received", "received_trains"));
 }
 
+// Of sockets that keep what hosts say: any errno may be that of an earlier
+// datagram, and none of a later one, however often it comes.
+TEST_F(UdpErrorsTest, WhatIsSaidOfOneDatagramCostsNoOtherOne) {
+  UdpSocket kept = Open({.errors = UdpOptions::Errors::kKeep});
+  const Path path{kept.local(), b_.local()};
+  SyscallFaults faults;
+  for (const int error : {EHOSTUNREACH, ENETUNREACH, EMSGSIZE, EPROTO}) {
+    SCOPED_TRACE(error);
+    for (int i = 0; i < 3; ++i) {
+      faults.Fail(Syscall::kSendmmsg, error, 1);
+      EXPECT_TRUE(kept.SendOne(path, AsBytes("x")));
+    }
+  }
+  EXPECT_EQ(kept.stats().send_errors, 0u);
+  EXPECT_EQ(Arrived(b_).first, 12u);
+}
+
+// Two errors in turns are taken for each other's successors.
+TEST_F(UdpErrorsTest, ErrorsInTurnsEndTheSendingOfALongTrain) {
+  UdpSocket kept = Open({.errors = UdpOptions::Errors::kKeep});
+  const OutTrain train{{kept.local(), b_.local()}, {&piece_, 1}, 10};
+  SyscallFaults faults;
+  constexpr size_t kInTurns = 1000;
+  for (size_t i = 0; i < kInTurns; ++i) {
+    faults.Fail(Syscall::kSendmsg, EHOSTUNREACH, 1);
+    faults.Fail(Syscall::kSendmsg, EPROTO, 1);
+  }
+  EXPECT_EQ(kept.Send({&train, 1}).trains, 1u);
+  EXPECT_LT(faults.calls(Syscall::kSendmsg), kInTurns);
+  EXPECT_GT(kept.stats().send_errors, 0u);
+}
+
 }  // namespace
 }  // namespace kyuu::net

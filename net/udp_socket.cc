@@ -327,10 +327,14 @@ UdpSocket::Outcome UdpSocket::SendParts(const OutTrain& train,
       ++stats_.sent_trains;
       offset += size;
       errors = 0;
+      earlier_error_ = 0;
       continue;
     }
     const int error = errno;
-    if (IsEarlier(error)) continue;
+    if (errors < kMaxErrors && IsEarlier(error)) {
+      ++errors;
+      continue;
+    }
     if (segments > 1 && IsTrainRefusal(error, train)) {
       part_bytes = train.segment_size;
       continue;
@@ -433,6 +437,7 @@ Sent UdpSocket::Send(absl::Span<const OutTrain> trains) {
       continue;
     }
     errors = 0;
+    earlier_error_ = 0;
     for (size_t i = 0; i < static_cast<size_t>(sent); ++i) {
       stats_.sent += segments[i];
     }

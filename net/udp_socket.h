@@ -202,7 +202,8 @@ class UdpSocket {
   bool wildcard_;
   bool gso_;  // The kernel can.
   UdpOptions::Errors errors_;
-  int earlier_error_ = 0;  // What IsEarlier() took for one, last.
+  int earlier_error_ = 0;  // What IsEarlier() took for one since the last
+                           // datagram that has left.
   bool always_whole_;      // UdpOptions::dont_fragment.
   bool whole_;             // The don't-fragment bit is set now.
   absl::Duration train_retry_;
