@@ -55,7 +55,7 @@ class Cluster {
   Cluster& operator=(const Cluster&) = delete;
 
   // Serves a client on TCP or TLS, on the loop that has the fewest. Its port
-  // must live until Close().
+  // must live until Close(), behind which nobody is admitted.
   void Admit(net::AcceptedStream accepted);
   // DTLS is spoken to new clients on UDP from now on, by this certificate.
   void SetDtls(const dtls::ServerContext& context);

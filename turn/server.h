@@ -102,8 +102,8 @@ class Server : public ServerEvents {
                     std::vector<TransportAddress> listeners,
                     std::vector<IpAddress> own);
 
-  // The stream of a client has ended, and with it its allocation, if it has one
-  // (RFC 8656 section 5: the 5-tuple is no more) that cannot move.
+  // A client's stream or DTLS session is over, and with it its allocation (RFC
+  // 8656 section 5: the 5-tuple is no more), but one on a stream that may move.
   void ClientGone(const Path& path);
 
   // Makes a credential, or replaces that of the same name, until `expires` (on

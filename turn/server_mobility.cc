@@ -74,7 +74,6 @@ void Server::Arrive(Allocation& allocation, const Path& path) {
   allocation.mobility->next.reset();
 }
 
-// The stream of a client has ended.
 void Server::ClientGone(const Path& path) {
   Allocation* allocation = allocations_.ByClient(path);
   if (allocation == nullptr) return;
@@ -87,6 +86,10 @@ void Server::ClientGone(const Path& path) {
     mobility->next.reset();
   } else if (mobility->next.has_value()) {
     Settle(*allocation, Path(*mobility->next));
+  } else if (path.transport == Transport::kUdp) {
+    // Its session of DTLS is over: what peers send would go there in the clear,
+    // and anybody could send in its name.
+    End(*allocation, EndReason::kDisconnected);
   }
   // Else it may come back with its ticket, by whatever way, until the end of
   // its lifetime.

@@ -191,6 +191,15 @@ TEST_F(TurnMobility, AStreamsEndIsNotThatOfAnAllocationThatMayMove) {
   EXPECT_EQ(harness_.server().allocations(), 0u);
 }
 
+// To the driver its 5-tuple is that of a plain client, once its session is
+// over.
+TEST_F(TurnMobility, AnAllocationEndsWithItsSessionOfDtls) {
+  const Ticket ticket = Allocate();
+  harness_.server().ClientGone(old_.path);
+  EXPECT_EQ(harness_.server().allocations(), 0u);
+  EXPECT_FALSE(Show(new_, ticket).ok());
+}
+
 TEST_F(TurnMobility, AStreamThatEndsWhileItMovesLeavesTheOtherWay) {
   for (const bool old_ends : {false, true}) {
     old_ = TestClient(1000);
