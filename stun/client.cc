@@ -74,20 +74,26 @@ void Client::HandlePacket(absl::Time now, Packet in) {
     return;
   }
   // RFC 8489 section 6.3.1: an answer comes from where the request went,
-  // unless CHANGE-REQUEST asked for another source.
+  // unless CHANGE-REQUEST asked for another source, and to where it came from,
+  // unless RESPONSE-PORT asked for another port: errors do not go there.
+  const Behavior& behavior = it->behavior;
   const bool same_server = in.path.remote == it->path.remote;
-  if (in.path.local != it->path.local ||
-      in.path.transport != it->path.transport ||
-      (!same_server && !it->behavior.change_request)) {
+  const bool is_error = response->cls() == MessageClass::kError;
+  const TransportAddress& expected_at = is_error || !behavior.answered_at
+                                            ? it->path.local
+                                            : *behavior.answered_at;
+  if (in.path.local != expected_at || in.path.transport != it->path.transport ||
+      (!same_server && !behavior.change_request)) {
     ++stats_.wrong_path;
     return;
   }
   ++stats_.responses;
-  events_.push_back(Conclude(now, *it, *response));
+  events_.push_back(Conclude(now, *it, in.path.remote, *response));
   transactions_.erase(it);
 }
 
 Client::Event Client::Conclude(absl::Time now, const Transaction& transaction,
+                               const TransportAddress& from,
                                const MessageView& response) const {
   if (response.cls() == MessageClass::kError) {
     const auto code = response.Get<ErrorCode>();
@@ -106,7 +112,7 @@ Client::Event Client::Conclude(absl::Time now, const Transaction& transaction,
                   absl::InternalError("response with unknown attributes"),
                   std::nullopt};
   }
-  Mapped mapped{.id = transaction.id, .path = transaction.path};
+  Mapped mapped{.id = transaction.id, .path = transaction.path, .from = from};
   if (const auto xor_mapped = response.Get<XorMappedAddress>()) {
     mapped.mapped = xor_mapped->address;
   } else if (const auto plain = response.Get<MappedAddress>()) {

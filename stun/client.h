@@ -50,6 +50,9 @@ class Client {
   struct Behavior {
     std::optional<ChangeRequest> change_request;
     std::optional<ResponsePort> response_port;
+    // Our address to which the answer is sent by `response_port`, if it is not
+    // that of the request.
+    std::optional<TransportAddress> answered_at;
   };
 
   // The server answered: it saw our datagram come from `mapped`.
@@ -58,6 +61,8 @@ class Client {
     // The path of the request.
     Path path;
     TransportAddress mapped;
+    // Who has answered: path.remote, unless CHANGE-REQUEST asked for another.
+    TransportAddress from;
     // Unknown if the request was sent more than once.
     std::optional<absl::Duration> round_trip;
     // RFC 5780 section 7.3 and 7.4, if the server says them.
@@ -139,6 +144,7 @@ class Client {
 
   std::vector<Transaction>::iterator Find(const TransactionId& id);
   Event Conclude(absl::Time now, const Transaction& transaction,
+                 const TransportAddress& from,
                  const MessageView& response) const;
   absl::Span<const uint8_t> Write(const Transaction& transaction,
                                   absl::Span<uint8_t> out) const;

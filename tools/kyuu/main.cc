@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "net/tls.h"
 #include "tools/kyuu/call_commands.h"
+#include "tools/kyuu/netcheck.h"
 #include "tools/kyuu/page_url.h"
 #include "tools/kyuu/password.h"
 #include "tools/kyuu/peer_command.h"
@@ -109,6 +110,19 @@ void AddCalls(CLI::App& app, CallOptions& options) {
   }
 }
 
+void AddNetcheck(CLI::App& app, kyuu::tools::NetcheckOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "netcheck", "What kind of network this is, and what will work in it");
+  command
+      ->add_option("servers", options.servers,
+                   "STUN servers: HOST[:PORT] for UDP, TCP and TLS, or URLs as "
+                   "of `kyuu stun` for one way each")
+      ->required();
+  command->add_flag("--lifetime", options.lifetime,
+                    "Also find out how long a NAT keeps a silent mapping "
+                    "(takes up to 5 minutes)");
+}
+
 // A name for one who only sends: unlikely to be taken.
 std::string SenderName() {
   const char* user = std::getenv("USER");
@@ -200,6 +214,9 @@ int main(int argc, char** argv) {
                    "that of KYUU_TURN_PASSWORD")
       ->required();
 
+  kyuu::tools::NetcheckOptions netcheck;
+  AddNetcheck(app, netcheck);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -212,6 +229,7 @@ int main(int argc, char** argv) {
   }
   if (app.got_subcommand("stun")) return kyuu::tools::RunStun(url);
   if (app.got_subcommand("turn")) return Turn(url);
+  if (app.got_subcommand("netcheck")) return kyuu::tools::RunNetcheck(netcheck);
   if (const absl::Status status = FitPageUrl(call); !status.ok()) {
     return Fail(status);
   }

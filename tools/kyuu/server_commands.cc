@@ -23,10 +23,10 @@
 #include "net/connect.h"
 #include "net/loop.h"
 #include "net/resolve.h"
-#include "stun/client.h"
 #include "tools/kyuu/printable.h"
 #include "tools/kyuu/server_link.h"
 #include "tools/kyuu/server_url.h"
+#include "tools/kyuu/stun_probe.h"
 #include "turn/client.h"
 
 namespace kyuu::tools {
@@ -76,104 +76,30 @@ std::string Named(const TransportAddress& server, const ServerUrl& url) {
   return absl::StrCat(server.ToString(), Over(url));
 }
 
-// StunProbe asks for our address once.
-class StunProbe {
- public:
-  StunProbe(net::Loop& loop, Random& random, const TransportAddress& server,
-            const ServerUrl& url, absl::Duration patience)
-      : loop_(loop),
-        server_(server),
-        url_(url),
-        patience_(patience),
-        client_(random, {}),
-        timer_(loop,
-               [this] {
-                 client_.HandleTimeout(net::Loop::Now());
-                 Flush();
-               }),
-        deadline_(loop, [this] {
-          End(absl::DeadlineExceededError("it does not answer"));
-        }) {}
-
-  absl::Status Run() {
-    KYUU_ASSIGN_OR_RETURN(
-        link_, ServerLink::Open(
-                   loop_, url_, server_,
-                   {.on_ready =
-                        [this](const Path& path) {
-                          const absl::Status status =
-                              client_.Bind(net::Loop::Now(), path).status();
-                          if (!status.ok()) End(status);
-                        },
-                    .on_datagram =
-                        [this](const Datagram& datagram) {
-                          client_.HandlePacket(net::Loop::Now(), datagram);
-                        },
-                    .on_refused = [this](const absl::Status& why) { End(why); },
-                    .on_turn = [this] { Flush(); }}));
-    deadline_.Set(net::Loop::Now() + patience_);
-    loop_.Run();
-    return result_;
-  }
-
- private:
-  void Flush() {
-    while (const auto out =
-               client_.PollTransmit(net::Loop::Now(), absl::MakeSpan(out_))) {
-      link_->Send(*out);
-    }
-    while (const auto event = client_.PollEvent()) {
-      if (const auto* mapped = std::get_if<stun::Client::Mapped>(&*event)) {
-        std::printf("%s sees this machine at %s", Named(server_, url_).c_str(),
-                    mapped->mapped.ToString().c_str());
-        if (mapped->round_trip) {
-          std::printf(" (round trip %.1f ms)",
-                      absl::ToDoubleMilliseconds(*mapped->round_trip));
-        }
-        std::printf("\n");
-        ended_ = true;
-        loop_.Stop();
-      } else if (const auto* failed =
-                     std::get_if<stun::Client::Failed>(&*event)) {
-        End(failed->status);
-      }
-    }
-    timer_.Set(client_.NextTimeout());
-  }
-
-  void End(const absl::Status& why) {
-    if (std::exchange(ended_, true)) return;
-    result_ = absl::Status(
-        why.code(), absl::StrCat("no address from ", Named(server_, url_), ": ",
-                                 why.message()));
-    loop_.Stop();
-  }
-
-  net::Loop& loop_;
-  const TransportAddress server_;
-  const ServerUrl& url_;
-  const absl::Duration patience_;
-  stun::Client client_;
-  net::Alarm timer_;
-  net::Alarm deadline_;
-  std::array<uint8_t, 2048> out_;
-  absl::Status result_;
-  bool ended_ = false;
-  std::unique_ptr<ServerLink> link_;
-};
-
 absl::Status Stun(const std::string& text) {
   KYUU_ASSIGN_OR_RETURN(const ServerUrl url,
                         ServerUrl::Parse(text, ServerKind::kStun));
-  return TryEach(url,
-                 [&](const TransportAddress& server,
-                     absl::Duration patience) -> absl::Status {
-                   KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop,
-                                         net::Loop::Create());
-                   SystemRandom random;
-                   StunProbe probe(*loop, random, server, url, patience);
-                   return probe.Run();
-                 });
+  return TryEach(
+      url,
+      [&](const TransportAddress& server,
+          absl::Duration patience) -> absl::Status {
+        const absl::StatusOr<StunAnswer> answer =
+            AskStun(url, server, patience);
+        if (!answer.ok()) {
+          return absl::Status(
+              answer.status().code(),
+              absl::StrCat("no address from ", Named(server, url), ": ",
+                           answer.status().message()));
+        }
+        std::printf("%s sees this machine at %s", Named(server, url).c_str(),
+                    answer->mapped.ToString().c_str());
+        if (answer->round_trip) {
+          std::printf(" (round trip %.1f ms)",
+                      absl::ToDoubleMilliseconds(*answer->round_trip));
+        }
+        std::printf("\n");
+        return absl::OkStatus();
+      });
 }
 
 // TurnProbe makes two allocations that talk to each other.
