@@ -26,8 +26,8 @@ WAIT = 20  # Seconds until a test gives up; nothing waits for time to pass.
 class Kyuud:
     """A running kyuud on ports of the kernel's choice."""
 
-    def __init__(self, *flags, stderr=subprocess.PIPE, files=None):
-        flags = ("--http-listen=127.0.0.1:0", "--turn-listen=127.0.0.1:0") + flags
+    def __init__(self, *flags, stderr=subprocess.PIPE, files=None, listen="127.0.0.1"):
+        flags = ("--http-listen=127.0.0.1:0", f"--turn-listen={listen}:0") + flags
         limit = files and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, files))
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KYUU_")}
         self.process = subprocess.Popen([KYUUD, *flags], stdout=subprocess.PIPE,
@@ -37,7 +37,7 @@ class Kyuud:
         while not self.lines or (self.lines[-1] and " on udp " not in self.lines[-1]):
             self.lines.append(self.process.stdout.readline())
         page = re.search(r"https?://127\.0\.0\.1:(\d+)/", self.lines[0])
-        turn = re.search(r"STUN.* on udp 127\.0\.0\.1:(\d+)", self.lines[-1])
+        turn = re.search(rf"STUN.* on udp {re.escape(listen)}:(\d+)", self.lines[-1])
         if not page or not turn:
             raise AssertionError(f"{self.lines}\n{self.process.communicate()[1]}")
         self.http_port, self.turn_port = int(page[1]), int(turn[1])
