@@ -266,6 +266,57 @@ TEST_F(ClusterTest, QuotasAndPortsAreExactAcrossLoops) {
   loop_.RunUntil([&] { return again->allocated(); });
 }
 
+// Of eight clients of one user on two loops, each relays to its neighbour far
+// more than all may.
+TEST_F(ClusterTest, BandwidthIsSharedAcrossLoops) {
+  for (const bool total : {false, true}) {
+    SCOPED_TRACE(total);
+    Options options = TestOptions(2);
+    turn::BandwidthLimits& limits = options.server.bandwidth;
+    (total ? limits.total_bytes_per_s : limits.user_bytes_per_s) = 100'000;
+    limits.burst = absl::Milliseconds(200);
+    const auto cluster = Open(options);
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 8; ++i) clients.push_back(Connect(*cluster));
+    for (const auto& client : clients) {
+      loop_.RunUntil([&] { return client->allocated(); });
+    }
+    for (const auto& client : clients) {
+      client->Permit({kPublic, 9});
+      loop_.RunUntil([&] { return client->granted() == 1; });
+    }
+    const absl::Time begin = net::Loop::Now();
+    const std::string payload(1000, 'x');
+    for (int i = 0; i < 100; ++i) {
+      for (const auto& client : clients) client->Send({kPublic, 9}, payload);
+    }
+    // The last datagrams have been judged once each has been counted.
+    const auto counted = [&cluster, this] {
+      Stats stats;
+      bool collected = false;
+      cluster->CollectStats([&](const Stats& sum) {
+        stats = sum;
+        collected = true;
+        loop_->Stop();
+      });
+      loop_.RunUntil([&] { return collected; });
+      return stats.server;
+    };
+    turn::ServerStats stats;
+    uint64_t over = 0;
+    do {
+      stats = counted();
+      over = total ? stats.over_total_bandwidth : stats.over_user_bandwidth;
+    } while (stats.to_peers + over < 800);
+    const double seconds = absl::ToDoubleSeconds(net::Loop::Now() - begin);
+    // Each loop, or with a user limit its user, may hold a slice besides, and
+    // owe a datagram.
+    EXPECT_LE(stats.bytes_to_peers, 100'000 * (seconds + 0.2) + 2 * 1500);
+    EXPECT_GE(stats.bytes_to_peers, 100'000 * 0.2 - 3000);
+    EXPECT_EQ(stats.to_peers + over, 800u);
+  }
+}
+
 // On every loop, and in what they have in common.
 TEST_F(ClusterTest, OptionsChangeOnAllLoopsAndAllocationsGoOn) {
   Options options = TestOptions(4);

@@ -11,11 +11,13 @@
 #include <vector>
 
 #include "absl/hash/hash.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "base/random.h"
 #include "base/shares.h"
 #include "base/system_random.h"
+#include "turn/bandwidth.h"
 #include "turn/ledger.h"
 #include "turn/local_ledger.h"
 #include "turn/server_options.h"
@@ -29,24 +31,30 @@ namespace kyuu::relay {
 //
 // What strangers cost has locks of its own, one for each part of the sources: a
 // flood of them keeps neither allocations nor, on several threads, itself
-// waiting.
+// waiting. So has bandwidth, of which servers take as much at a time as is for
+// turn::kBandwidthSlice.
 class SharedLedger final : public turn::Ledger {
  public:
   explicit SharedLedger(const turn::ServerOptions& options)
-      : ledger_(options, random_) {
+      : total_(options.bandwidth), ledger_(options, random_) {
     turn::Strangers::Limits limits = turn::Strangers::LimitsOf(options);
     limits.sources = (limits.sources + kParts - 1) / kParts;
-    for (std::unique_ptr<Part>& part : strangers_) {
-      part = std::make_unique<Part>(limits, random_);
+    for (std::unique_ptr<Part>& part : parts_) {
+      part = std::make_unique<Part>(limits, options.bandwidth, random_);
     }
   }
 
   // As turn::LocalLedger::SetLimits.
   void SetLimits(const turn::ServerOptions& options) {
     const turn::Strangers::Limits limits = turn::Strangers::LimitsOf(options);
-    for (const std::unique_ptr<Part>& part : strangers_) {
+    for (const std::unique_ptr<Part>& part : parts_) {
       const std::lock_guard<std::mutex> lock(part->mutex);
       part->strangers.SetLimits(limits);
+      part->users.SetLimits(options.bandwidth);
+    }
+    {
+      const std::lock_guard<std::mutex> lock(total_.mutex);
+      total_.bandwidth.SetLimits(options.bandwidth);
     }
     const std::lock_guard<std::mutex> lock(mutex_);
     ledger_.SetLimits(options);
@@ -109,24 +117,44 @@ class SharedLedger final : public turn::Ledger {
     const std::lock_guard<std::mutex> lock(part.mutex);
     part.strangers.Proven(now, ip);
   }
+  double TakeUserBytes(absl::Time now, turn::Direction direction,
+                       absl::string_view user, double wanted) override {
+    Part& part = *parts_[absl::HashOf(user) % kParts];
+    const std::lock_guard<std::mutex> lock(part.mutex);
+    return part.users.TakeUser(now, direction, user, wanted);
+  }
+  double TakeTotalBytes(absl::Time now, turn::Direction direction,
+                        double wanted) override {
+    const std::lock_guard<std::mutex> lock(total_.mutex);
+    return total_.bandwidth.TakeTotal(now, direction, wanted);
+  }
 
  private:
   static constexpr size_t kParts = 16;
-  // The sources that fall into it. Each on its own cache lines.
+  // The sources, and the users, that fall into it. Each on its own cache lines.
   struct alignas(128) Part {
-    Part(const turn::Strangers::Limits& limits, Random& random)
-        : strangers(limits, random) {}
+    Part(const turn::Strangers::Limits& limits,
+         const turn::BandwidthLimits& bandwidth, Random& random)
+        : strangers(limits, random), users(bandwidth) {}
 
     std::mutex mutex;
-    turn::Strangers strangers;  // Guarded by mutex.
+    turn::Strangers strangers;  // Guarded by mutex, like the other.
+    turn::Bandwidth users;
+  };
+  struct alignas(128) Total {
+    explicit Total(const turn::BandwidthLimits& limits) : bandwidth(limits) {}
+
+    std::mutex mutex;
+    turn::Bandwidth bandwidth;  // Guarded by mutex.
   };
   // All of a source are in one part, so that its budget is exact.
   Part& PartOf(const IpAddress& ip) const {
-    return *strangers_[absl::HashOf(SourceOf(ip)) % kParts];
+    return *parts_[absl::HashOf(SourceOf(ip)) % kParts];
   }
 
   SystemRandom random_;  // For the constructor.
-  std::array<std::unique_ptr<Part>, kParts> strangers_;
+  std::array<std::unique_ptr<Part>, kParts> parts_;
+  Total total_;
   mutable std::mutex mutex_;
   turn::LocalLedger ledger_;  // Guarded by mutex_.
 };

@@ -12,9 +12,11 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "base/random.h"
+#include "turn/bandwidth.h"
 #include "turn/forward.h"
 #include "turn/server_options.h"
 
@@ -104,6 +106,13 @@ class Ledger {
                         size_t request_bytes, size_t answer_bytes) = 0;
   virtual bool TakeTry(absl::Time now, const IpAddress& ip) = 0;
   virtual void Proven(absl::Time now, const IpAddress& ip) = 0;
+
+  // Bandwidth: as the methods of Bandwidth (turn/bandwidth.h). Asked for a
+  // slice at a time, and only if there are such limits.
+  virtual double TakeUserBytes(absl::Time now, Direction direction,
+                               absl::string_view user, double wanted) = 0;
+  virtual double TakeTotalBytes(absl::Time now, Direction direction,
+                                double wanted) = 0;
 };
 
 }  // namespace kyuu::turn

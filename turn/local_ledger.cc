@@ -17,7 +17,9 @@ bool OnThisMachine(const Path& client) {
 }  // namespace
 
 LocalLedger::LocalLedger(const ServerOptions& options, Random& random)
-    : options_(options), strangers_(Strangers::LimitsOf(options), random) {
+    : options_(options),
+      strangers_(Strangers::LimitsOf(options), random),
+      bandwidth_(options.bandwidth) {
   SetRelayAddresses(options.relay_addresses);
 }
 
@@ -29,6 +31,7 @@ void LocalLedger::SetLimits(const ServerOptions& options) {
   options_.reservations_max = options.reservations_max;
   options_.reservation_lifetime = options.reservation_lifetime;
   strangers_.SetLimits(Strangers::LimitsOf(options));
+  bandwidth_.SetLimits(options.bandwidth);
 }
 
 void LocalLedger::SetRelayAddresses(
@@ -346,6 +349,16 @@ bool LocalLedger::TakeTry(absl::Time now, const IpAddress& ip) {
 
 void LocalLedger::Proven(absl::Time now, const IpAddress& ip) {
   strangers_.Proven(now, ip);
+}
+
+double LocalLedger::TakeUserBytes(absl::Time now, Direction direction,
+                                  absl::string_view user, double wanted) {
+  return bandwidth_.TakeUser(now, direction, user, wanted);
+}
+
+double LocalLedger::TakeTotalBytes(absl::Time now, Direction direction,
+                                   double wanted) {
+  return bandwidth_.TakeTotal(now, direction, wanted);
 }
 
 }  // namespace kyuu::turn

@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "base/random.h"
+#include "turn/bandwidth.h"
 #include "turn/internal/port_pool.h"
 #include "turn/ledger.h"
 #include "turn/server_options.h"
@@ -46,6 +48,10 @@ class LocalLedger final : public Ledger {
                 size_t answer_bytes) override;
   bool TakeTry(absl::Time now, const IpAddress& ip) override;
   void Proven(absl::Time now, const IpAddress& ip) override;
+  double TakeUserBytes(absl::Time now, Direction direction,
+                       absl::string_view user, double wanted) override;
+  double TakeTotalBytes(absl::Time now, Direction direction,
+                        double wanted) override;
 
   size_t lent() const { return leases_.size(); }
   size_t reserved() const { return reservations_.size(); }
@@ -104,6 +110,7 @@ class LocalLedger final : public Ledger {
   absl::flat_hash_map<std::string, size_t> users_;
   absl::flat_hash_map<IpAddress, size_t> sources_;
   Strangers strangers_;
+  Bandwidth bandwidth_;
 };
 
 }  // namespace kyuu::turn

@@ -71,6 +71,7 @@ Server::Server(Random& random, Options options,
       nonces_(options_.nonce_secret, options_.nonce_lifetime),
       tickets_(options_.nonce_secret),
       policy_(options_),
+      throttle_(options_.bandwidth),
       own_ledger_(std::move(own)),
       ledger_(shared == nullptr ? *own_ledger_ : *shared) {
   forwards_.reserve(64);

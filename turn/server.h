@@ -29,6 +29,7 @@
 #include "turn/internal/nonce.h"
 #include "turn/internal/peer_policy.h"
 #include "turn/internal/request.h"
+#include "turn/internal/throttle.h"
 #include "turn/internal/ticket.h"
 #include "turn/ledger.h"
 #include "turn/local_ledger.h"
@@ -141,7 +142,6 @@ class Server : public ServerEvents {
   using Credential = internal::Credential;
   using Answer = internal::Answer;
   using Request = internal::ServerRequest;
-  using Families = internal::Families;
   using Way = internal::Way;
 
   // server.cc
@@ -176,8 +176,6 @@ class Server : public ServerEvents {
   std::optional<stun::Error> Admit(const Request& request,
                                    const Credential& credential,
                                    Allocation& allocation);
-  std::optional<stun::Error> ChooseFamilies(const stun::MessageView& message,
-                                            Families& families) const;
   void SendAway(const Request& request);
   std::optional<Ledger::Refusal> Borrow(absl::Time now,
                                         const Ledger::Claim& claim,
@@ -227,6 +225,7 @@ class Server : public ServerEvents {
   internal::NonceMaker nonces_;
   internal::TicketMaker tickets_;
   internal::PeerPolicy policy_;
+  internal::Throttle throttle_;
   std::unique_ptr<LocalLedger> own_ledger_;  // Unless one is shared.
   Ledger& ledger_;
 

@@ -38,6 +38,38 @@ std::optional<IpFamily> AdditionalFamily(const stun::MessageView& message) {
   return value ? std::optional(value->family) : std::nullopt;
 }
 
+// The families that a request wants, or what is wrong with that.
+std::optional<stun::Error> ChooseFamilies(const stun::MessageView& message,
+                                          internal::Families& families) {
+  const bool token = message.Has<stun::ReservationToken>();
+  const bool even = message.Has<stun::EvenPort>();
+  const bool requested = message.Has<stun::RequestedAddressFamily>();
+  const bool ssoda = message.Has<stun::SsodaAddressFamily>();
+  const bool additional = ssoda || message.Has<stun::AdditionalAddressFamily>();
+  if ((token && (even || requested || additional)) ||
+      (requested && additional)) {
+    return stun::Error::kBadRequest;
+  }
+  const auto token_value = message.Get<stun::ReservationToken>();
+  const auto even_value = message.Get<stun::EvenPort>();
+  const auto family_value = message.Get<stun::RequestedAddressFamily>();
+  const std::optional<IpFamily> additional_value = AdditionalFamily(message);
+  if ((token && !token_value) || (even && !even_value) ||
+      (requested && !family_value) || (additional && !additional_value)) {
+    return stun::Error::kBadRequest;  // There, but malformed.
+  }
+  if (additional) {
+    // Section 7.2: only IPv6 can be additional, and no pair of ports with it.
+    if (additional_value != IpFamily::kV6 ||
+        (even && even_value->reserve_next)) {
+      return stun::Error::kBadRequest;
+    }
+    families.also_v6 = true;
+  }
+  if (requested) families.first = family_value->family;
+  return std::nullopt;
+}
+
 }  // namespace
 
 // RFC 8656 section 7.2: the larger of what is asked for and the default, up to
@@ -119,7 +151,7 @@ std::optional<stun::Error> Server::Admit(const Request& request,
   if (transport->protocol != stun::RequestedTransport::kUdp) {
     return stun::Error::kUnsupportedTransport;
   }
-  Families families;
+  internal::Families families;
   if (const auto error = ChooseFamilies(message, families)) return error;
   Ledger::Claim claim;
   claim.holder = {options_.instance, allocation.id};
@@ -164,37 +196,6 @@ std::optional<Ledger::Refusal> Server::Borrow(absl::Time now,
   const auto& lease = std::get<Ledger::Lease>(result);
   allocation.relays.push_back({claim.holder.relay, lease.bind, lease.relayed});
   if (lease.reservation.has_value()) allocation.reservation = lease.reservation;
-  return std::nullopt;
-}
-
-std::optional<stun::Error> Server::ChooseFamilies(
-    const stun::MessageView& message, Families& families) const {
-  const bool token = message.Has<stun::ReservationToken>();
-  const bool even = message.Has<stun::EvenPort>();
-  const bool requested = message.Has<stun::RequestedAddressFamily>();
-  const bool ssoda = message.Has<stun::SsodaAddressFamily>();
-  const bool additional = ssoda || message.Has<stun::AdditionalAddressFamily>();
-  if ((token && (even || requested || additional)) ||
-      (requested && additional)) {
-    return stun::Error::kBadRequest;
-  }
-  const auto token_value = message.Get<stun::ReservationToken>();
-  const auto even_value = message.Get<stun::EvenPort>();
-  const auto family_value = message.Get<stun::RequestedAddressFamily>();
-  const std::optional<IpFamily> additional_value = AdditionalFamily(message);
-  if ((token && !token_value) || (even && !even_value) ||
-      (requested && !family_value) || (additional && !additional_value)) {
-    return stun::Error::kBadRequest;  // There, but malformed.
-  }
-  if (additional) {
-    // Section 7.2: only IPv6 can be additional, and no pair of ports with it.
-    if (additional_value != IpFamily::kV6 ||
-        (even && even_value->reserve_next)) {
-      return stun::Error::kBadRequest;
-    }
-    families.also_v6 = true;
-  }
-  if (requested) families.first = family_value->family;
   return std::nullopt;
 }
 
@@ -345,6 +346,7 @@ void Server::End(Allocation& allocation, EndReason reason) {
         allocation.id, allocation.username, reason, allocation.traffic,
         allocation.client, allocation.relays.front().relayed, allocation.made});
   }
+  throttle_.Forget(allocation);
   allocations_.Erase(allocation);
 }
 

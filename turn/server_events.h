@@ -50,6 +50,9 @@ struct Traffic {
   uint64_t to_clients = 0;
   uint64_t bytes_to_peers = 0;
   uint64_t bytes_to_clients = 0;
+  // Datagrams dropped beyond ServerOptions::bandwidth.
+  uint64_t over_bandwidth_to_peers = 0;
+  uint64_t over_bandwidth_to_clients = 0;
 };
 
 enum class EndReason : uint8_t {

@@ -49,6 +49,44 @@ bool IsDiscovery(const std::vector<TransportAddress>& two) {
          two[0].ip != two[1].ip && two[0].port != two[1].port;
 }
 
+absl::Status ValidateRelayAddresses(
+    const std::vector<ServerOptions::RelayAddress>& addresses) {
+  if (addresses.size() > 256) {
+    return Invalid("more than 256 relay addresses");
+  }
+  absl::flat_hash_set<IpAddress> binds, told;
+  for (const ServerOptions::RelayAddress& relay : addresses) {
+    if (!binds.insert(relay.bind).second) {
+      return Invalid("two relay addresses are ", relay.bind.ToString());
+    }
+    if (!told.insert(relay.told()).second) {
+      return Invalid("two relay addresses are told as ",
+                     relay.told().ToString());
+    }
+    if (relay.bind == IpAddress() || relay.bind.IsAny()) {
+      return Invalid("a relay address must be one of an interface, not \"",
+                     relay.bind.ToString(), "\"");
+    }
+    if (relay.advertised != IpAddress() &&
+        relay.advertised.family() != relay.bind.family()) {
+      return Invalid(relay.advertised.ToString(), " cannot stand for ",
+                     relay.bind.ToString());
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateBandwidth(const BandwidthLimits& bandwidth) {
+  if (!(bandwidth.allocation_bytes_per_s >= 0 &&
+        bandwidth.user_bytes_per_s >= 0 && bandwidth.total_bytes_per_s >= 0)) {
+    return Invalid("a bandwidth is 0 at least");
+  }
+  if (bandwidth.burst < kBandwidthSharers * kBandwidthSlice) {
+    return Invalid("the burst of a bandwidth is 20ms at least");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 bool ServerOptions::ServesClient(const IpAddress& ip) const {
@@ -77,28 +115,7 @@ absl::Status ServerOptions::Validate() const {
     return Invalid("the relay ports ", relay_port_low, "-", relay_port_high,
                    " are no range");
   }
-  if (relay_addresses.size() > 256) {
-    return Invalid("more than 256 relay addresses");
-  }
-  absl::flat_hash_set<IpAddress> binds, told;
-  for (const RelayAddress& relay : relay_addresses) {
-    if (!binds.insert(relay.bind).second) {
-      return Invalid("two relay addresses are ", relay.bind.ToString());
-    }
-    if (!told.insert(relay.told()).second) {
-      return Invalid("two relay addresses are told as ",
-                     relay.told().ToString());
-    }
-    if (relay.bind == IpAddress() || relay.bind.IsAny()) {
-      return Invalid("a relay address must be one of an interface, not \"",
-                     relay.bind.ToString(), "\"");
-    }
-    if (relay.advertised != IpAddress() &&
-        relay.advertised.family() != relay.bind.family()) {
-      return Invalid(relay.advertised.ToString(), " cannot stand for ",
-                     relay.bind.ToString());
-    }
-  }
+  KYUU_RETURN_IF_ERROR(ValidateRelayAddresses(relay_addresses));
   if (!(source_share > 0 && source_share <= 1)) {
     return Invalid("a share of the ports is above 0 and at most 1");
   }
@@ -124,7 +141,7 @@ absl::Status ServerOptions::Validate() const {
     return Invalid("auth_failures_burst must be 1 at least");
   }
   if (proven_factor < 1) return Invalid("proven_factor must be 1 at least");
-  return absl::OkStatus();
+  return ValidateBandwidth(bandwidth);
 }
 
 }  // namespace kyuu::turn

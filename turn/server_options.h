@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/address.h"
+#include "turn/bandwidth.h"
 
 namespace kyuu::turn {
 
@@ -212,6 +213,9 @@ struct ServerOptions {
   // Sources that are told apart at one time, by all servers of one Ledger, in a
   // table of fixed size.
   size_t unauthenticated_sources = 4096;
+
+  // What may be relayed in a second; all that comes unless set.
+  BandwidthLimits bandwidth;
 
   // SOFTWARE of authenticated answers; none if empty.
   std::string software;

@@ -182,6 +182,10 @@ void Server::ToPeer(absl::Time now, Allocation& from, const Way& way,
     stats_.forbidden += forward.segments;
     return;
   }
+  if (throttle_.on() && !throttle_.Pass(now, ledger_, Direction::kToPeers, from,
+                                        forward, stats_)) {
+    return;
+  }
   const size_t payload_bytes = (forward.segments - 1) * forward.payload_bytes +
                                forward.last_payload_bytes;
   stats_.to_peers += forward.segments;
@@ -236,27 +240,31 @@ absl::Span<const Forward> Server::FromPeer(absl::Time now, RelayId relay,
 // `forward` has the payload, which comes from `source`.
 void Server::ToClient(absl::Time now, RelayId relay,
                       const TransportAddress& source, Forward forward) {
-  const size_t segments = forward.segments;
   Allocation* allocation = closed_ ? nullptr : allocations_.ById(relay);
   if (allocation == nullptr || !allocation->open ||
       allocation->expires <= now) {
-    stats_.no_allocation += segments;
+    stats_.no_allocation += forward.segments;
     return;
   }
   if (source.port == 0) {
-    stats_.bad_source += segments;
+    stats_.bad_source += forward.segments;
     return;
   }
   // Also with a channel: it outlives the permission (section 12).
   if (!allocation->peers.Permits(now, source.ip)) {
-    stats_.no_permission += segments;
+    stats_.no_permission += forward.segments;
     return;
   }
   const auto* channel = allocation->peers.ByPeer(now, source);
   if (channel == nullptr && forward.payload_bytes > kDataPayloadMax) {
-    stats_.malformed += segments;
+    stats_.malformed += forward.segments;
     return;
   }
+  if (throttle_.on() && !throttle_.Pass(now, ledger_, Direction::kToClients,
+                                        *allocation, forward, stats_)) {
+    return;
+  }
+  const size_t segments = forward.segments;
   forward.exit = Forward::Exit::kClient;
   forward.relay = relay;
   forward.path = allocation->client;

@@ -32,6 +32,7 @@ void Server::SetOptions(absl::Time now, Options options) {
     LetGo(now, name);
   }
   if (own_ledger_ != nullptr) own_ledger_->SetLimits(options_);
+  throttle_.SetLimits(options_.bandwidth);
   policy_.SetLists(options_.allow_peers, options_.deny_peers);
   allocations_.ForEach([&](Allocation& allocation) {
     allocation.peers.Enforce(policy_);

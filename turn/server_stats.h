@@ -38,6 +38,10 @@ struct ServerStats {
   uint64_t icmp_dropped = 0;     // Of no use to a client, or too many.
   uint64_t relays_failed = 0;    // Ports the driver could not bind.
   uint64_t sent_away = 0;        // Asked for allocations while draining.
+  // Beyond the limits of ServerOptions::bandwidth, by the one that was met.
+  uint64_t over_allocation_bandwidth = 0;
+  uint64_t over_user_bandwidth = 0;
+  uint64_t over_total_bandwidth = 0;
 
   static constexpr Counter<ServerStats> kCounters[] = {
       KYUU_COUNTER(ServerStats, requests),
@@ -63,7 +67,10 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, forbidden),
       KYUU_COUNTER(ServerStats, icmp_dropped),
       KYUU_COUNTER(ServerStats, relays_failed),
-      KYUU_COUNTER(ServerStats, sent_away)};
+      KYUU_COUNTER(ServerStats, sent_away),
+      KYUU_COUNTER(ServerStats, over_allocation_bandwidth),
+      KYUU_COUNTER(ServerStats, over_user_bandwidth),
+      KYUU_COUNTER(ServerStats, over_total_bandwidth)};
 };
 static_assert(Countable<ServerStats>);
 

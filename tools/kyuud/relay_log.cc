@@ -57,26 +57,31 @@ void RelayLog::Write(const relay::AllocationEnded& ended) {
   const std::string relayed = ended.relayed.ToString();
   const std::string user = absl::CHexEscape(ended.username);
   const std::string reason(relay::ToText(ended.reason));
-  LogLine(spdlog::level::info,
-          absl::StrCat("turn: ", relayed, " for ", user, " at ", client,
-                       " ended: ", reason, "; ", absl::ToInt64Seconds(duration),
-                       " s, to peers ", traffic.bytes_to_peers, " bytes in ",
-                       traffic.to_peers, " datagrams, to the client ",
-                       traffic.bytes_to_clients, " bytes in ",
-                       traffic.to_clients, " datagrams"),
-          {{"event", "allocation_ended"},
-           {"session", SessionOf(ended.relay, ended.relayed)},
-           {"user", user},
-           {"client", client},
-           {"server", ended.client.local.ToString()},
-           {"transport", TransportOf(ended.client)},
-           {"relay", relayed},
-           {"bytes_to_peers", Count(traffic.bytes_to_peers)},
-           {"bytes_to_client", Count(traffic.bytes_to_clients)},
-           {"datagrams_to_peers", Count(traffic.to_peers)},
-           {"datagrams_to_client", Count(traffic.to_clients)},
-           {"duration", absl::ToDoubleSeconds(duration)},
-           {"reason", reason}});
+  LogLine(
+      spdlog::level::info,
+      absl::StrCat("turn: ", relayed, " for ", user, " at ", client,
+                   " ended: ", reason, "; ", absl::ToInt64Seconds(duration),
+                   " s, to peers ", traffic.bytes_to_peers, " bytes in ",
+                   traffic.to_peers, " datagrams, to the client ",
+                   traffic.bytes_to_clients, " bytes in ", traffic.to_clients,
+                   " datagrams; beyond its bandwidth ",
+                   traffic.over_bandwidth_to_peers, " and ",
+                   traffic.over_bandwidth_to_clients),
+      {{"event", "allocation_ended"},
+       {"session", SessionOf(ended.relay, ended.relayed)},
+       {"user", user},
+       {"client", client},
+       {"server", ended.client.local.ToString()},
+       {"transport", TransportOf(ended.client)},
+       {"relay", relayed},
+       {"bytes_to_peers", Count(traffic.bytes_to_peers)},
+       {"bytes_to_client", Count(traffic.bytes_to_clients)},
+       {"datagrams_to_peers", Count(traffic.to_peers)},
+       {"datagrams_to_client", Count(traffic.to_clients)},
+       {"over_bandwidth_to_peers", Count(traffic.over_bandwidth_to_peers)},
+       {"over_bandwidth_to_client", Count(traffic.over_bandwidth_to_clients)},
+       {"duration", absl::ToDoubleSeconds(duration)},
+       {"reason", reason}});
 }
 
 void RelayLog::Write(const relay::AllocationRefused& refused) {

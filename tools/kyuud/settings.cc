@@ -18,7 +18,7 @@ using Change = Setting::Change;
 using Texts = std::vector<std::string>;
 using Turn = turn::ServerOptions;
 
-// The field of `config` behind one or two steps.
+// The field of `config` behind one to three steps.
 template <auto kField>
 auto& FieldOf(Config& config) {
   return config.*kField;
@@ -26,6 +26,10 @@ auto& FieldOf(Config& config) {
 template <auto kOuter, auto kInner>
 auto& FieldOf(Config& config) {
   return config.*kOuter.*kInner;
+}
+template <auto kOuter, auto kMiddle, auto kInner>
+auto& FieldOf(Config& config) {
+  return config.*kOuter.*kMiddle.*kInner;
 }
 
 template <auto... kPath>
@@ -91,6 +95,15 @@ constexpr Setting Bounded(absl::string_view section, absl::string_view key,
   Setting row = Row<kField>(section, key, flag, "N", change, doc);
   row.read = ReadBounded<kField, kMin, kMax>;
   return row;
+}
+
+// A field of the limits of bandwidth.
+using Limits = turn::BandwidthLimits;
+template <auto kField>
+constexpr Setting BandwidthRow(absl::string_view key, absl::string_view flag,
+                               absl::string_view form, absl::string_view doc) {
+  return Row<&Config::turn, &Turn::bandwidth, kField>("limits", key, flag, form,
+                                                      Change::kReload, doc);
 }
 
 absl::Status ReadOrigins(const Texts& texts, Config& config) {
@@ -365,6 +378,19 @@ constexpr Setting kSettings[] = {
     Row<&Config::turn, &Turn::auth_failures_burst>(
         "limits", "auth-failures-burst", "auth-failures-burst", "N",
         Change::kReload, "And at once"),
+    BandwidthRow<&Limits::allocation_bytes_per_s>(
+        "bytes-per-second", "allocation-bytes-per-second", "BYTES",
+        "Of payload that one allocation may relay in each direction; 0 for no "
+        "limit. What is over is dropped"),
+    BandwidthRow<&Limits::user_bytes_per_s>(
+        "bytes-per-second-per-user", "user-bytes-per-second", "BYTES",
+        "That all allocations of one user may"),
+    BandwidthRow<&Limits::total_bytes_per_s>("bytes-per-second-in-all",
+                                             "total-bytes-per-second", "BYTES",
+                                             "That all allocations may"),
+    BandwidthRow<&Limits::burst>(
+        "bytes-burst", "bytes-burst", "TIME",
+        "What was not used of so long may be relayed at once; 20ms at least"),
 
     Row<&Config::log_level>("log", "level", "log-level",
                             "debug|info|warning|error|off", Change::kReload,

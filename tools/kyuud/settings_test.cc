@@ -121,6 +121,10 @@ stranger-bytes-per-second = 1000.5
 stranger-bytes-burst = 2000
 auth-failures-per-second = 3
 auth-failures-burst = 4
+bytes-per-second = 5000
+bytes-per-second-per-user = 6000.5
+bytes-per-second-in-all = 7000
+bytes-burst = "30ms"
 [log]
 level = "debug"
 format = "json"

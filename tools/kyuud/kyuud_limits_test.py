@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""What kyuud keeps its clients to: the bandwidth of each, and of all."""
+
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import tempfile
+import time
+import unittest
+
+from testing.kyuud import KyuudTestCase, TcpTurn, Turn, WAIT, get
+
+
+def until(condition):
+    """Asks again and again, and gives up after a while."""
+    deadline = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)
+
+
+class KyuudLimitsTest(KyuudTestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = os.path.join(folder.name, "kyuud.toml")
+
+    def write(self, text):
+        with open(self.path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def peer(self):
+        peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(peer.close)
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        peer.bind(("127.0.0.1", 0))
+        peer.setblocking(False)
+        return peer
+
+    def counter(self, server, name):
+        text = get(server.http_port, "/metrics")[2].decode()
+        return int(re.search(rf"^kyuu_{name}_total ([0-9]+)$", text, re.MULTILINE)[1])
+
+    def flood(self, server, clients, peer, count):
+        """Sends `count` datagrams of 1000 bytes; returns those that passed, and the seconds."""
+        names = ["turn_to_peers", "turn_over_allocation_bandwidth", "turn_over_user_bandwidth",
+                 "turn_over_total_bandwidth"]
+        before = sum(self.counter(server, name) for name in names)
+        begin, got = time.monotonic(), 0
+
+        def take():
+            taken = 0
+            try:
+                while True:
+                    peer.recv(2000)
+                    taken += 1
+            except BlockingIOError:
+                return taken
+        for _ in range(count // len(clients)):
+            for client in clients:
+                client.send(struct.pack("!HH", 0x4001, 1000) + bytes(1000))
+            got += take()
+        until(lambda: sum(self.counter(server, name) for name in names) == before + count)
+        return got + take(), time.monotonic() - begin
+
+    def test_a_flood_is_cut_to_its_bandwidth_and_counted(self):
+        for threads in (1, 2):
+            self.write("[auth]\nusers = ['a:1']\n")
+            server = self.start(f"--config={self.path}", f"--threads={threads}",
+                                "--log-format=json")
+            peer = self.peer()
+            clients = [Turn(server.turn_port, "a", "1"), TcpTurn(server.http_port, "a", "1")]
+            for client in clients:
+                self.assertEqual((client.allocate(), client.bind(peer.getsockname())), (0, 0))
+            self.assertEqual(self.flood(server, clients[:1], peer, 100)[0], 100)
+            over = {"allocation": 0, "user": 0, "total": 0}
+            for bound, key, budgets in (("allocation", "bytes-per-second", 2),
+                                        ("user", "bytes-per-second-per-user", 1),
+                                        ("total", "bytes-per-second-in-all", 1)):
+                self.write("[auth]\nusers = ['a:1']\n"
+                           f"[limits]\n{key} = 20_000\nbytes-burst = '500ms'\n")
+                server.process.send_signal(signal.SIGHUP)
+                # It is taken over once there is one of the limits, and only of them.
+                until(lambda: self.flood(server, clients, peer, 100)[0] < 100)
+                over = {name: self.counter(server, f"turn_over_{name}_bandwidth") for name in over}
+                passed, seconds = self.flood(server, clients, peer, 200)
+                self.assertLessEqual(passed, budgets * (11 + 20 * seconds) + 2 * threads, bound)
+                for name, count in over.items():
+                    now = self.counter(server, f"turn_over_{name}_bandwidth")
+                    self.assertEqual(now - count, 200 - passed if name == bound else 0, bound)
+                    over[name] = now
+            for client in clients:
+                self.assertEqual(client.release(), 0)
+            self.assertEqual(server.stop(), 0)
+            lines = [json.loads(line) for line in server.errors.splitlines()]
+            ended = [line for line in lines if line.get("event") == "allocation_ended"]
+            self.assertEqual(len(ended), 2)
+            self.assertEqual(sum(line["over_bandwidth_to_peers"] for line in ended),
+                             sum(over.values()))
+            self.assertEqual(sum(line["over_bandwidth_to_client"] for line in ended), 0)
+
+
+if __name__ == "__main__":
+    unittest.main(warnings="ignore")

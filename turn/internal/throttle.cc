@@ -1,0 +1,121 @@
+#include "turn/internal/throttle.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace kyuu::turn::internal {
+namespace {
+
+// How many datagrams of `forward` begin before `budget` is used up.
+size_t Fitting(const Forward& forward, double budget) {
+  if (budget <= 0) return 0;
+  if (forward.payload_bytes == 0) return forward.segments;
+  const double count =
+      std::ceil(budget / static_cast<double>(forward.payload_bytes));
+  return count < static_cast<double>(forward.segments)
+             ? static_cast<size_t>(count)
+             : forward.segments;
+}
+
+double PayloadOf(const Forward& forward) {
+  return static_cast<double>((forward.segments - 1) * forward.payload_bytes +
+                             forward.last_payload_bytes);
+}
+
+}  // namespace
+
+void Throttle::SetLimits(const BandwidthLimits& limits) {
+  limits_ = limits;
+  on_ = limits.any();
+  if (on()) return;
+  entries_.clear();
+  users_.clear();
+  total_ = {};
+}
+
+Throttle::Entry& Throttle::EntryOf(const Allocation& allocation) {
+  const auto [entry, is_new] = entries_.try_emplace(allocation.id);
+  if (is_new) {
+    User& user = users_[allocation.quota_user];
+    ++user.allocations;
+    entry->second.user = &user;
+  }
+  return entry->second;
+}
+
+void Throttle::Forget(const Allocation& allocation) {
+  const auto entry = entries_.find(allocation.id);
+  if (entry == entries_.end()) return;
+  if (--entry->second.user->allocations == 0) {
+    users_.erase(allocation.quota_user);
+  }
+  entries_.erase(entry);
+}
+
+template <typename Take>
+double Throttle::Refill(absl::Time now, Slice& slice, double bytes,
+                        double bytes_per_s, Take take) {
+  if (slice.bytes >= bytes || now < slice.ask_again) return slice.bytes;
+  const double wanted =
+      std::max(bytes - slice.bytes,
+               bytes_per_s * absl::ToDoubleSeconds(kBandwidthSlice));
+  const double taken = take(wanted);
+  slice.bytes += taken;
+  if (taken < wanted) slice.ask_again = now + kBandwidthSlice;
+  return slice.bytes;
+}
+
+bool Throttle::Pass(absl::Time now, Ledger& ledger, Direction direction,
+                    Allocation& allocation, Forward& forward,
+                    ServerStats& stats) {
+  const auto way = static_cast<size_t>(direction);
+  Entry& entry = EntryOf(allocation);
+  const size_t all = forward.segments;
+  size_t passing = all;
+  uint64_t* reason = nullptr;
+  const auto bound = [&](double budget, uint64_t& counter) {
+    const size_t fitting = Fitting(forward, budget);
+    if (fitting >= passing) return;
+    passing = fitting;
+    reason = &counter;
+  };
+  ByteBucket& own = entry.buckets[way];
+  if (limits_.allocation_bytes_per_s > 0) {
+    bound(own.Fill(now, limits_.allocation_bytes_per_s, limits_.burst),
+          stats.over_allocation_bandwidth);
+  }
+  const double bytes = PayloadOf(forward);
+  Slice& user = entry.user->slices[way];
+  if (limits_.user_bytes_per_s > 0 && passing > 0) {
+    bound(Refill(now, user, bytes, limits_.user_bytes_per_s,
+                 [&](double wanted) {
+                   return ledger.TakeUserBytes(now, direction,
+                                               allocation.quota_user, wanted);
+                 }),
+          stats.over_user_bandwidth);
+  }
+  Slice& total = total_[way];
+  if (limits_.total_bytes_per_s > 0 && passing > 0) {
+    bound(Refill(now, total, bytes, limits_.total_bytes_per_s,
+                 [&](double wanted) {
+                   return ledger.TakeTotalBytes(now, direction, wanted);
+                 }),
+          stats.over_total_bandwidth);
+  }
+  if (passing < all) {
+    *reason += all - passing;
+    (direction == Direction::kToPeers
+         ? allocation.traffic.over_bandwidth_to_peers
+         : allocation.traffic.over_bandwidth_to_clients) += all - passing;
+    if (passing == 0) return false;
+    forward.segments = passing;
+    forward.last_payload_bytes = forward.payload_bytes;
+  }
+  const double passed = PayloadOf(forward);
+  if (limits_.allocation_bytes_per_s > 0) own.Take(passed);
+  if (limits_.user_bytes_per_s > 0) user.bytes -= passed;
+  if (limits_.total_bytes_per_s > 0) total.bytes -= passed;
+  return true;
+}
+
+}  // namespace kyuu::turn::internal

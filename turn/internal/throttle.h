@@ -1,0 +1,75 @@
+// How one server keeps to the limits of bandwidth.
+
+#ifndef KYUU_TURN_INTERNAL_THROTTLE_H_
+#define KYUU_TURN_INTERNAL_THROTTLE_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/node_hash_map.h"
+#include "absl/time/time.h"
+#include "turn/bandwidth.h"
+#include "turn/forward.h"
+#include "turn/internal/allocation.h"
+#include "turn/ledger.h"
+#include "turn/server_stats.h"
+
+namespace kyuu::turn::internal {
+
+// Throttle decides once for each train how many of its datagrams there is
+// bandwidth for. A bucket with anything in it lets a whole datagram pass, and
+// owes what that was too long: bursts may be shorter than a datagram, and over
+// time the rates are exact.
+//
+// An allocation's buckets are here. Of those that servers share it holds slices
+// (kBandwidthSlice); when the ledger has no more, it is asked again after as
+// long.
+class Throttle {
+ public:
+  explicit Throttle(const BandwidthLimits& limits)
+      : limits_(limits), on_(limits.any()) {}
+
+  void SetLimits(const BandwidthLimits& limits);
+  // Whether there is any limit.
+  bool on() const { return on_; }
+
+  // Cuts from the end of `forward`, of payload in that direction, what is over,
+  // and counts it. False if nothing is left.
+  bool Pass(absl::Time now, Ledger& ledger, Direction direction,
+            Allocation& allocation, Forward& forward, ServerStats& stats);
+  // It has ended.
+  void Forget(const Allocation& allocation);
+
+ private:
+  // Bytes taken from a bucket of the ledger.
+  struct Slice {
+    double bytes = 0;
+    absl::Time ask_again = absl::InfinitePast();
+  };
+  struct User {
+    std::array<Slice, 2> slices;  // By direction, like the others.
+    size_t allocations = 0;
+  };
+  struct Entry {
+    std::array<ByteBucket, 2> buckets;
+    User* user = nullptr;  // Of users_.
+  };
+  Entry& EntryOf(const Allocation& allocation);
+  // What is in the slice, after asking for what a train of `bytes` needs.
+  template <typename Take>
+  static double Refill(absl::Time now, Slice& slice, double bytes,
+                       double bytes_per_s, Take take);
+
+  BandwidthLimits limits_;
+  bool on_;
+  std::array<Slice, 2> total_;
+  absl::flat_hash_map<RelayId, Entry> entries_;
+  absl::node_hash_map<std::string, User> users_;  // By quota_user.
+};
+
+}  // namespace kyuu::turn::internal
+
+#endif  // KYUU_TURN_INTERNAL_THROTTLE_H_
