@@ -18,29 +18,21 @@ FAR, FAR_SERVER = "12.2.2.2", "12.2.2.1"
 SECONDS = 60
 
 
-class Fallback(Scenario):
+class Meeting(Scenario):
     """`far` is on a cable of its own: nothing but the server is in reach of both."""
 
     def setUp(self):
         super().setUp()
         self.far = self.network.host("far")
         self.network.cable(self.server, f"{FAR_SERVER}/24", self.far, f"{FAR}/24")
+        # Where the two are, and the address by which each reaches the server.
+        self.ends = ((self.client, SERVER), (self.far, FAR_SERVER))
         self.folder = self.stack.enter_context(tempfile.TemporaryDirectory())
         self.certificate, self.key = (os.path.join(self.folder, n) for n in ("c.pem", "k.pem"))
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                         "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=kyuu",
                         "-addext", f"subjectAltName=IP:{SERVER},IP:{FAR_SERVER}", "-out",
                         self.certificate, "-keyout", self.key], check=True, capture_output=True)
-
-    def firewall(self, *rules):
-        """Each rule in both directions, and all else is dropped."""
-        for host in (self.client, self.far):
-            host.run("nft", "add", "table", "inet", "wall")
-            for hook in ("input", "output"):
-                host.run("nft", "add", "chain", "inet", "wall", hook,
-                         f"{{ type filter hook {hook} priority 0; policy drop; }}")
-                for rule in rules:
-                    host.run("nft", "add", "rule", "inet", "wall", hook, *rule.split(), "accept")
 
     def kyuu(self, host, *arguments, **options):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KYUU")}
@@ -57,8 +49,8 @@ class Fallback(Scenario):
         def start(host, server, role, *flags):
             servers = [f"--turn={u.replace('SERVER', server)}" for u in urls]
             return self.kyuu(host, "peer", "--role", role, "--size=1000", *servers, *flags)
-        peers = [start(self.client, SERVER, "offer", "--send=300"),
-                 start(self.far, FAR_SERVER, "answer", "--expect=300")]
+        flags = (("offer", "--send=300"), ("answer", "--expect=300"))
+        peers = [start(*end, *flag) for end, flag in zip(self.ends, flags)]
         results, said = [None, None], [[], []]
 
         def pump(index):
@@ -82,6 +74,18 @@ class Fallback(Scenario):
             thread.join(SECONDS)
         self.assertEqual([peer.wait(5) for peer in peers], [0, 0], said)
         return results
+
+
+class Fallback(Meeting):
+    def firewall(self, *rules):
+        """Each rule in both directions, and all else is dropped."""
+        for host in (self.client, self.far):
+            host.run("nft", "add", "table", "inet", "wall")
+            for hook in ("input", "output"):
+                host.run("nft", "add", "chain", "inet", "wall", hook,
+                         f"{{ type filter hook {hook} priority 0; policy drop; }}")
+                for rule in rules:
+                    host.run("nft", "add", "rule", "inet", "wall", hook, *rule.split(), "accept")
 
     def test_without_udp_peers_meet_over_tcp(self):
         self.firewall("meta l4proto tcp")

@@ -1,0 +1,70 @@
+"""Two kyuu behind NATs that the kernel makes find the best way that there is:
+direct where the routers let them, and through the relay where not.
+
+kyuu is the one that was built beside the kyuud under test.
+"""
+
+import scenarios_fallback
+from scenario import SERVER, USER, WILDCARD
+
+# What a router does (rules of nft): it keeps the port, so that there is one for
+# all destinations; it takes another port for each; it lets out no UDP.
+CONE = ("nat postrouting", "masquerade")
+SYMMETRIC = ("nat postrouting", "masquerade fully-random")
+NO_UDP = ("filter forward", "meta l4proto udp drop")
+PORTS = {"nat postrouting": 100, "filter forward": 0}
+
+
+class Nat(scenarios_fallback.Meeting):
+    """`client` and `far` are routers, each with a home behind it. They reach
+    each other through the server, which knows nothing of the homes' nets."""
+
+    def between(self, here, there):
+        """The two results of a call between homes behind routers like these."""
+        ends = []
+        self.server.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        for number, (router, server, behaviors) in enumerate(
+                ((self.client, SERVER, here), (self.far, scenarios_fallback.FAR_SERVER, there)), 1):
+            net = f"10.{number}.0"
+            home = self.network.host(f"home{number}")
+            self.network.cable(home, f"{net}.2/24", router, f"{net}.1/24")
+            home.ip("route", "add", "default", "via", f"{net}.1")
+            router.ip("route", "add", "default", "via", server)
+            router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+            router.run("nft", "add", "table", "ip", "home")
+            # What nobody asked for is dropped before it is tracked as a flow of
+            # the router's own, whose port the home could then not have.
+            router.run("nft", "add", "chain", "ip", "home", "input",
+                       "{ type filter hook input priority 0; }")
+            router.run("nft", "add", "rule", "ip", "home", "input", "meta", "l4proto", "udp", "drop")
+            for chain, rule in behaviors:
+                kind, hook = chain.split()
+                router.run("nft", "add", "chain", "ip", "home", hook,
+                           f"{{ type {kind} hook {hook} priority {PORTS[chain]}; }}")
+                router.run("nft", "add", "rule", "ip", "home", hook, "ip", "saddr", f"{net}.2",
+                           *rule.split())
+            ends.append((home, server))
+        self.ends = tuple(ends)
+        self.start(*WILDCARD, USER)
+        return self.pair("u:p@SERVER:3478", "turn:u:p@SERVER:9000?transport=tcp")
+
+    def assert_direct(self, results):
+        for result in results:
+            self.assertNotIn("relay", result["path"])
+
+    def assert_relayed(self, results, *protocols):
+        for result, protocol in zip(results, protocols):
+            self.assertIn("relay", result["path"])
+            self.assertEqual(result.get("relay_protocol", protocol), protocol)
+
+    def test_two_routers_that_keep_ports_are_passed_directly(self):
+        self.assert_direct(self.between([CONE], [CONE]))
+
+    def test_a_symmetric_router_needs_the_relay(self):
+        self.assert_relayed(self.between([SYMMETRIC], [CONE]), "udp", "udp")
+
+    def test_two_symmetric_routers_need_the_relay(self):
+        self.assert_relayed(self.between([SYMMETRIC], [SYMMETRIC]), "udp", "udp")
+
+    def test_who_has_tcp_alone_meets_who_is_behind_a_symmetric_router(self):
+        self.assert_relayed(self.between([CONE, NO_UDP], [SYMMETRIC]), "tcp", "udp")
