@@ -107,7 +107,11 @@ Client::Event Client::Conclude(absl::Time now, const Transaction& transaction,
         error};
   }
   // Section 6.3.3: what we must understand but do not, makes it a failure.
-  if (!response.UnknownComprehensionRequired(kStunAttributes).empty()) {
+  const AttributeSet understood =
+      transaction.behavior.padding_bytes > 0
+          ? kStunAttributes | AttributeSet::Of<Padding>()
+          : kStunAttributes;
+  if (!response.UnknownComprehensionRequired(understood).empty()) {
     return Failed{transaction.id, transaction.path,
                   absl::InternalError("response with unknown attributes"),
                   std::nullopt};
@@ -128,6 +132,9 @@ Client::Event Client::Conclude(absl::Time now, const Transaction& transaction,
   }
   if (const auto other = response.Get<OtherAddress>()) {
     mapped.other_address = other->address;
+  }
+  if (const auto padding = response.Get<Padding>()) {
+    mapped.padding_bytes = padding->value.size();
   }
   return mapped;
 }
@@ -168,6 +175,10 @@ absl::Span<const uint8_t> Client::Write(const Transaction& transaction,
   }
   if (transaction.behavior.response_port) {
     writer.Add(*transaction.behavior.response_port);
+  }
+  if (transaction.behavior.padding_bytes > 0) {
+    const std::vector<uint8_t> zeros(transaction.behavior.padding_bytes);
+    writer.Add(Padding{zeros});
   }
   return writer.Finish();
 }

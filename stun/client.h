@@ -26,6 +26,18 @@
 
 namespace kyuu::stun {
 
+// What a request may ask beyond the address (RFC 5780 section 4).
+struct BindingBehavior {
+  std::optional<ChangeRequest> change_request;
+  std::optional<ResponsePort> response_port;
+  // Our address to which the answer is sent by `response_port`, if it is not
+  // that of the request.
+  std::optional<TransportAddress> answered_at;
+  // Bytes of PADDING, which the answer then has too; none if 0. PollTransmit
+  // needs as much room, and 100 bytes.
+  size_t padding_bytes = 0;
+};
+
 // Client is the engine of Binding transactions without authentication (RFC 8489
 // sections 3 and 6), any number at a time, each on a path of its own. On a path
 // of TCP the driver has a stream, plain or TLS, and cuts it into messages.
@@ -46,14 +58,7 @@ class Client {
     std::string software;
   };
 
-  // What a request may ask beyond the address (RFC 5780 section 4).
-  struct Behavior {
-    std::optional<ChangeRequest> change_request;
-    std::optional<ResponsePort> response_port;
-    // Our address to which the answer is sent by `response_port`, if it is not
-    // that of the request.
-    std::optional<TransportAddress> answered_at;
-  };
+  using Behavior = BindingBehavior;
 
   // The server answered: it saw our datagram come from `mapped`.
   struct Mapped {
@@ -68,6 +73,8 @@ class Client {
     // RFC 5780 section 7.3 and 7.4, if the server says them.
     std::optional<TransportAddress> response_origin;
     std::optional<TransportAddress> other_address;
+    // Of PADDING (section 7.6).
+    size_t padding_bytes = 0;
   };
   // The transaction ended without an address. `error` is the server's code if
   // it sent one. Status: DEADLINE_EXCEEDED for no answer, UNAVAILABLE for an

@@ -4,6 +4,7 @@
 #ifndef KYUU_STUN_DISCOVERY_H_
 #define KYUU_STUN_DISCOVERY_H_
 
+#include <cstddef>
 #include <optional>
 
 #include "base/address.h"
@@ -28,10 +29,22 @@ struct Discovery {
 inline constexpr AttributeSet kDiscoveryAttributes =
     kStunAttributes | AttributeSet::Of<ChangeRequest, ResponsePort, Padding>();
 
+// PADDING that an answer has at most: an Ethernet's MTU, so that it goes in
+// fragments (section 7.6). It has no more than its request had.
+inline constexpr size_t kAnswerPaddingMax = 1500;
+
+// What is in an answer beside the mapped address (sections 7.3, 7.4 and 7.6).
+struct Whereabouts {
+  TransportAddress other;    // OTHER-ADDRESS.
+  size_t padding_bytes = 0;  // Of PADDING; none if 0.
+
+  void Write(MessageWriter& writer, const TransportAddress& origin) const;
+};
+
 // How a request is answered (section 6.1).
 struct Redirection {
-  Path path;                   // The way of the answer.
-  TransportAddress other;      // OTHER-ADDRESS.
+  Path path;  // The way of the answer.
+  Whereabouts whereabouts;
   std::optional<Error> error;  // Instead of success.
 };
 

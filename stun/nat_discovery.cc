@@ -7,11 +7,14 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "stun/attributes.h"
+#include "stun/discovery.h"
 #include "stun/message.h"
 
 namespace kyuu::stun {
 namespace {
 
+// More than an Ethernet takes in one piece.
+constexpr size_t kPaddingBytes = kAnswerPaddingMax;
 // The tests beside those of probes.
 constexpr size_t kTests = 8;
 
@@ -89,7 +92,7 @@ void NatDiscovery::HandlePacket(absl::Time now, Packet in) {
                                            run.id == message->transaction_id();
                                   });
     if (own == running_.end()) return;
-    report_.hairpinning = NatHairpinning::kYes;
+    report_.hairpinning = NatAbility::kYes;
     client_.Cancel(own->id);
     running_.erase(own);
   } else {
@@ -159,6 +162,12 @@ void NatDiscovery::On(absl::Time now, const Running& run,
       break;
     case Test::kHairpin:
       break;  // Somebody else has our address: that is no hairpin.
+    case Test::kFragments:
+      // A server that does not pad its answer tells half of it.
+      if (answer.padding_bytes >= kPaddingBytes) {
+        report_.fragments = NatAbility::kYes;
+      }
+      break;
     case Test::kFilterAddressPort:
       // A server that does not change its address tells nothing.
       if (answer.from == alternate_) report_.filtering = NatDependence::kNone;
@@ -193,7 +202,10 @@ void NatDiscovery::On(const Running& run, const Client::Failed& failed) {
       End(failed.status);
       break;
     case Test::kHairpin:
-      report_.hairpinning = NatHairpinning::kNo;
+      report_.hairpinning = NatAbility::kNo;
+      break;
+    case Test::kFragments:
+      if (silent) report_.fragments = NatAbility::kNo;
       break;
     case Test::kFilterAddressPort:
     case Test::kFilterPort:
@@ -222,16 +234,22 @@ void NatDiscovery::AskMore(absl::Time now, const Client::Mapped& basic) {
   if (!report_.translated()) {
     report_.mapping = NatDependence::kNone;
   } else if (!Ask(now, Test::kHairpin, {path.local, basic.mapped}).ok()) {
-    report_.hairpinning = NatHairpinning::kUnknown;
+    report_.hairpinning = NatAbility::kUnknown;
   }
   const auto& other = basic.other_address;
   if (!other || !IsAlternate(*other, options_.server)) return;
   alternate_ = other;
-  for (const auto& [test, change] :
-       {std::pair(Test::kFilterAddressPort,
-                  ChangeRequest{.change_ip = true, .change_port = true}),
-        std::pair(Test::kFilterPort, ChangeRequest{.change_port = true})}) {
-    if (!Ask(now, test, path, {.change_request = change}).ok()) {
+  for (const auto& [test, behavior] :
+       {std::pair(
+            Test::kFilterAddressPort,
+            Client::Behavior{.change_request = ChangeRequest{.change_ip = true,
+                                               .change_port = true}}),
+        std::pair(Test::kFilterPort,
+                  Client::Behavior{.change_request =
+                                       ChangeRequest{.change_port = true}}),
+        std::pair(Test::kFragments,
+                  Client::Behavior{.padding_bytes = kPaddingBytes})}) {
+    if (!Ask(now, test, path, behavior).ok()) {
       alternate_.reset();
       return;
     }

@@ -35,7 +35,8 @@ enum class NatDependence : uint8_t {
   kSome,            // Dependent; the servers known do not tell on what.
 };
 
-enum class NatHairpinning : uint8_t { kUnknown, kNo, kYes };
+// What a NAT may do or not: hairpinning, passing fragments.
+enum class NatAbility : uint8_t { kUnknown, kNo, kYes };
 
 // How long a mapping lives without traffic: at least the one, less than the
 // other (zero, and infinite, if every test said the same).
@@ -51,7 +52,9 @@ struct NatReport {
   std::optional<absl::Duration> round_trip;
   NatDependence mapping = NatDependence::kUnknown;
   NatDependence filtering = NatDependence::kUnknown;
-  NatHairpinning hairpinning = NatHairpinning::kUnknown;
+  NatAbility hairpinning = NatAbility::kUnknown;
+  // Whether datagrams in fragments pass both ways.
+  NatAbility fragments = NatAbility::kUnknown;
 
   // Whether addresses are translated at all. If not, `filtering` is that of a
   // firewall.
@@ -87,8 +90,8 @@ struct NatDiscoveryOptions {
 //
 //   stun::NatDiscovery discovery(random, {.local = ours, .server = server});
 //   discovery.Start(now);
-//   ... drive it; PollEvent() gives Found within 17 s, LifetimeFound once the
-//   probes have ended, and Closed.
+//   ... drive it, with 2048 bytes for a datagram; PollEvent() gives Found
+//   within 17 s, LifetimeFound once the probes have ended, and Closed.
 class NatDiscovery {
  public:
   using Packet = Datagram;
@@ -132,6 +135,7 @@ class NatDiscovery {
     kOtherServer,        // And another server?
     kHairpin,            // Do we hear ourselves?
     kFilterAddressPort,  // Is an answer from the alternate address heard?
+    kFragments,          // Do fragments pass?
     kFilterPort,         // And one from the other port of the same address?
     kMapAddress,         // Which address does the server's alternate IP see?
     kMapAddressPort,     // And its alternate IP with the alternate port?

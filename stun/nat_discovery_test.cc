@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "base/random.h"
 #include "base/testing.h"
+#include "sim/link.h"
 #include "sim/nat.h"
 #include "sim/network.h"
 #include "stun/server.h"
@@ -32,7 +33,8 @@ class NatDiscoveryTest : public testing::Test {
                  .discovery = Server::Discovery{kPrimary, kAlternate}}) {
     server_.emplace(server);
     const sim::HostId servers = network_.AddHost(
-        "servers", {sim::kInternet, {kPrimary.ip, kAlternate.ip}});
+        "servers",
+        {sim::kInternet, {kPrimary.ip, kAlternate.ip}, link_, link_});
     std::vector<TransportAddress> listeners = {kPrimary};
     if (server.discovery) {
       listeners = {kPrimary,
@@ -46,8 +48,10 @@ class NatDiscoveryTest : public testing::Test {
     network_.Attach(other, {kOtherServer}, other_server_);
 
     const sim::ZoneId home =
-        nat ? network_.AddNat(sim::kInternet, *nat) : sim::kInternet;
-    const sim::HostId host = network_.AddHost("client", {home, {kInside}});
+        nat ? network_.AddNat(sim::kInternet, *nat, link_, link_)
+            : sim::kInternet;
+    const sim::HostId host =
+        network_.AddHost("client", {home, {kInside}, link_, link_});
     options.local = {kInside, 5000};
     options.server = kPrimary;
     std::vector<TransportAddress> locals = {options.local};
@@ -81,6 +85,7 @@ class NatDiscoveryTest : public testing::Test {
     }
   }
 
+  sim::LinkOptions link_;
   sim::Network network_{{.seed = 7}};
   SeededRandom random_{7};
   std::optional<Server> server_;
@@ -125,8 +130,7 @@ TEST_P(EveryNatTest, IsRecognised) {
   const bool heard =
       hairpin && (mapping == sim::Behavior::kEndpointIndependent ||
                   filtering == sim::Behavior::kEndpointIndependent);
-  EXPECT_EQ(report_->hairpinning,
-            heard ? NatHairpinning::kYes : NatHairpinning::kNo);
+  EXPECT_EQ(report_->hairpinning, heard ? NatAbility::kYes : NatAbility::kNo);
 }
 
 constexpr sim::Behavior kBehaviors[] = {
@@ -136,6 +140,20 @@ INSTANTIATE_TEST_SUITE_P(All, EveryNatTest,
                          testing::Combine(testing::ValuesIn(kBehaviors),
                                           testing::ValuesIn(kBehaviors),
                                           testing::Bool()));
+
+TEST_F(NatDiscoveryTest, FragmentsThatPassAreSeen) {
+  link_.mtu = 9000;
+  Begin(sim::NatOptions::FullCone(kOutside), {});
+  ASSERT_TRUE(report_.has_value());
+  EXPECT_EQ(report_->fragments, NatAbility::kYes);
+}
+
+TEST_F(NatDiscoveryTest, FragmentsThatAreDroppedAreSeen) {
+  link_.mtu = 1500;
+  Begin(sim::NatOptions::FullCone(kOutside), {});
+  ASSERT_TRUE(report_.has_value());
+  EXPECT_EQ(report_->fragments, NatAbility::kNo);
+}
 
 TEST_F(NatDiscoveryTest, NoNatHasNoMappingAndNoFilter) {
   Begin(std::nullopt, {});
@@ -158,7 +176,7 @@ TEST_F(NatDiscoveryTest, AServerWithOneAddressTellsTheAddressAndHairpinning) {
   EXPECT_EQ(report_->mapped.ip, kOutside);
   EXPECT_EQ(report_->mapping, NatDependence::kUnknown);
   EXPECT_EQ(report_->filtering, NatDependence::kUnknown);
-  EXPECT_EQ(report_->hairpinning, NatHairpinning::kNo);
+  EXPECT_EQ(report_->hairpinning, NatAbility::kNo);
 }
 
 TEST_F(NatDiscoveryTest, TwoServersTellWhetherTheMappingDependsOnThem) {

@@ -64,7 +64,7 @@ void Server::Redirect(const MessageView& request, Plan& plan) const {
   const Redirection redirection =
       RedirectionOf(*options_.discovery, request, plan.path);
   plan.path = redirection.path;
-  plan.other = redirection.other;
+  plan.whereabouts = redirection.whereabouts;
   plan.error = redirection.error;
 }
 
@@ -78,10 +78,7 @@ absl::Span<const uint8_t> Server::Write(const Plan& plan,
     if (!plan.unknown.empty()) writer.Add(plan.unknown);
   } else {
     writer.Add(XorMappedAddress{plan.mapped});
-    if (plan.other) {
-      writer.Add(ResponseOrigin{plan.path.local});
-      writer.Add(OtherAddress{*plan.other});
-    }
+    if (plan.whereabouts) plan.whereabouts->Write(writer, plan.path.local);
   }
   if (plan.fingerprint) writer.AddFingerprint();
   return writer.Finish();

@@ -75,8 +75,8 @@ class Server {
   explicit Server(Options options) : options_(options) {}
 
   // Answer builds the response to `in` inside `out`, at once. nullopt if there
-  // is nothing to answer. 576 bytes of `out` are always enough. The path of
-  // the result is the way to send it.
+  // is nothing to answer. 576 bytes of `out` are always enough, 2048 with
+  // `discovery`. The path of the result is the way to send it.
   std::optional<Datagram> Answer(const Datagram& in, absl::Span<uint8_t> out);
 
   void HandlePacket(absl::Time now, Packet in);
@@ -99,8 +99,8 @@ class Server {
     std::optional<Error> error;
     UnknownAttributes unknown;
     bool fingerprint = false;
-    // OTHER-ADDRESS, if RFC 5780 is done.
-    std::optional<TransportAddress> other;
+    // If RFC 5780 is done.
+    std::optional<Whereabouts> whereabouts;
     // A client of RFC 3489: of the rest only `path` and `mapped` matter.
     std::optional<ClassicBinding> classic;
   };

@@ -289,6 +289,26 @@ TEST(ServerDiscoveryTest, AnswersFromTheAddressAskedFor) {
   }
 }
 
+// RFC 5780 section 7.6, and no gain for whom forges a source.
+TEST(ServerDiscoveryTest, PaddingIsAnsweredWithAsMuchUpToAPacket) {
+  Server server({.discovery = Server::Discovery{
+                     kPath.local, {IpAddress::V4(192, 0, 2, 2), 3479}}});
+  std::array<uint8_t, 2048> out;
+  for (const auto& [asked, told] :
+       {std::pair<size_t, size_t>(8, 8), {1500, 1500}, {1600, 1500}}) {
+    std::array<uint8_t, 2048> request;
+    MessageWriter writer(absl::MakeSpan(request), MessageClass::kRequest,
+                         Method::kBinding, TransactionId{});
+    writer.Add(Padding{std::vector<uint8_t>(asked)});
+    const auto answer =
+        server.Answer({kPath, writer.Finish()}, absl::MakeSpan(out));
+    ASSERT_TRUE(answer);
+    const auto padding = MessageView::Parse(answer->bytes)->Get<Padding>();
+    ASSERT_TRUE(padding);
+    EXPECT_EQ(padding->value.size(), told);
+  }
+}
+
 TEST(ServerDiscoveryTest, ResponsePortGoesToTheSameHostOnly) {
   Server server({.discovery = Server::Discovery{
                      kPath.local, {IpAddress::V4(192, 0, 2, 2), 3479}}});

@@ -43,7 +43,7 @@ std::optional<stun::Error> Redirect(const ServerOptions& options,
   const stun::Redirection redirection =
       stun::RedirectionOf(*discovery, request.message, request.path);
   answer.path = redirection.path;
-  answer.other = redirection.other;
+  answer.whereabouts = redirection.whereabouts;
   return redirection.error;
 }
 

@@ -28,8 +28,8 @@ void RunDiscoveryScript(absl::Span<const uint8_t> script) {
                                   .asker = asker,
                                   .probes = {{probe, absl::Seconds(20)}}});
   Server server({.discovery = Server::Discovery{primary, alternate}});
-  std::array<uint8_t, 700> out;
-  std::array<uint8_t, 700> answer;
+  std::array<uint8_t, 2048> out;
+  std::array<uint8_t, 2048> answer;
   absl::Time now = absl::UnixEpoch();
   int closed = 0;
   const auto drain = [&discovery, &closed] {

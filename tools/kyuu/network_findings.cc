@@ -127,13 +127,16 @@ std::vector<std::string> NatInWords(const NetworkFindings& findings) {
                                  " is this machine's address everywhere"));
   }
   lines.push_back(FilteringInWords(nat));
-  if (nat.hairpinning != stun::NatHairpinning::kUnknown) {
+  if (nat.hairpinning != stun::NatAbility::kUnknown) {
     lines.push_back(
-        nat.hairpinning == stun::NatHairpinning::kYes
+        nat.hairpinning == stun::NatAbility::kYes
             ? "machines behind it reach each other by outside addresses, too "
               "(hairpinning)"
             : "machines behind it do not reach each other by outside addresses "
               "(no hairpinning)");
+  }
+  if (nat.fragments == stun::NatAbility::kNo) {
+    lines.push_back("datagrams larger than a packet do not pass (fragments)");
   }
   if (findings.lifetime) {
     lines.push_back(LifetimeInWords(*findings.lifetime));

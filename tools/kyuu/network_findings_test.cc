@@ -40,7 +40,7 @@ NetworkFindings Behind(NatDependence mapping, NatDependence filtering) {
                                  .mapped = kMapped,
                                  .mapping = mapping,
                                  .filtering = filtering,
-                                 .hairpinning = stun::NatHairpinning::kNo};
+                                 .hairpinning = stun::NatAbility::kNo};
   return findings;
 }
 
@@ -88,6 +88,14 @@ TEST(NetworkFindingsTest, WhatIsUnknownIsNotClaimed) {
       Words(Behind(NatDependence::kUnknown, NatDependence::kUnknown));
   EXPECT_THAT(words, HasSubstr("unknown"));
   EXPECT_THAT(words, HasSubstr("not known; name a second server"));
+}
+
+TEST(NetworkFindingsTest, LostFragmentsAreTold) {
+  NetworkFindings findings = Behind(NatDependence::kNone, NatDependence::kNone);
+  findings.nat->fragments = stun::NatAbility::kYes;
+  EXPECT_THAT(Words(findings), Not(HasSubstr("fragments")));
+  findings.nat->fragments = stun::NatAbility::kNo;
+  EXPECT_THAT(Words(findings), HasSubstr("do not pass (fragments)"));
 }
 
 TEST(NetworkFindingsTest, LifetimesAreBrackets) {

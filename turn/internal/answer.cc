@@ -78,9 +78,8 @@ absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
     w.Add(stun::Lifetime{*answer.lifetime_seconds});
   }
   if (answer.mapped.has_value()) w.Add(stun::XorMappedAddress{*answer.mapped});
-  if (answer.other.has_value()) {
-    w.Add(stun::ResponseOrigin{answer.path.local});
-    w.Add(stun::OtherAddress{*answer.other});
+  if (answer.whereabouts.has_value()) {
+    answer.whereabouts->Write(w, answer.path.local);
   }
   if (answer.reservation.has_value()) {
     w.Add(stun::ReservationToken{*answer.reservation});

@@ -13,6 +13,7 @@
 #include "base/address.h"
 #include "stun/attributes.h"
 #include "stun/classic.h"
+#include "stun/discovery.h"
 #include "stun/integrity.h"
 #include "stun/protocol.h"
 #include "turn/internal/ticket.h"
@@ -49,8 +50,8 @@ struct Answer {
   std::optional<stun::ClassicBinding> classic;
 
   std::optional<TransportAddress> alternate;  // Of 300.
-  // OTHER-ADDRESS, of a server that has one (RFC 5780).
-  std::optional<TransportAddress> other;
+  // Of a server with two addresses (RFC 5780).
+  std::optional<stun::Whereabouts> whereabouts;
 
   // Of success, where the method has them.
   std::optional<TransportAddress> mapped;
