@@ -296,9 +296,23 @@ std::string TransportAddress::ToString() const {
   return absl::StrCat(ip.ToString(), ":", port);
 }
 
+absl::string_view ToText(Transport transport) {
+  switch (transport) {
+    case Transport::kUdp:
+      return "udp";
+    case Transport::kTcp:
+      return "tcp";
+    case Transport::kTls:
+      return "tls";
+    case Transport::kDtls:
+      return "dtls";
+  }
+  return "?";
+}
+
 std::string Path::ToString() const {
-  return absl::StrCat(local.ToString(), "->", remote.ToString(),
-                      transport == Transport::kTcp ? "/tcp" : "/udp");
+  return absl::StrCat(local.ToString(), "->", remote.ToString(), "/",
+                      ToText(transport));
 }
 
 }  // namespace kyuu

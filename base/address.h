@@ -114,7 +114,15 @@ struct TransportAddress {
   }
 };
 
-enum class Transport : uint8_t { kUdp, kTcp };
+// By what a client speaks. kTls and kDtls are told apart from what carries them
+// where it matters who may read along, and in logs.
+enum class Transport : uint8_t { kUdp, kTcp, kTls, kDtls };
+// Whether it is a stream of bytes, not datagrams.
+constexpr bool IsStream(Transport transport) {
+  return transport == Transport::kTcp || transport == Transport::kTls;
+}
+// "udp", "tcp", "tls", "dtls".
+absl::string_view ToText(Transport transport);
 
 // Path is where a datagram travels: our address and the peer's. `local` is the
 // bound address of the socket (the ICE base, or the relayed address of a TURN

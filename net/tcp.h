@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -127,6 +128,10 @@ class TcpListener {
   };
   // ALREADY_EXISTS if the address is in use; see UdpSocket::Open.
   static absl::StatusOr<TcpListener> Open(const Options& options);
+  // A socket that listens already, not of TCP perhaps (net/unix_socket.h).
+  static TcpListener Adopt(Fd fd, const StreamOptions& stream) {
+    return TcpListener(std::move(fd), {}, {.bind = {}, .stream = stream});
+  }
 
   int fd() const { return fd_.get(); }
   const TransportAddress& local() const { return local_; }

@@ -339,6 +339,27 @@ void Cluster::CollectStats(absl::AnyInvocable<void(const Stats&)> done) {
   }
 }
 
+void Cluster::ListSessions(SessionCursor from, SessionFilter filter,
+                           absl::AnyInvocable<void(SessionPage)> done) {
+  LoopOf(from.instance)
+      .Post([this, from, filter = std::move(filter), done = std::move(done),
+             alive = std::weak_ptr<bool>(alive_)]() mutable {
+        if (alive.expired()) return;
+        SessionPage page =
+            NodeOf(from.instance).ListSessions(from.place, filter);
+        if (page.next.has_value()) {
+          page.next->instance = from.instance;
+        } else if (from.instance < workers_.size()) {
+          page.next = SessionCursor{from.instance + 1, 0};
+        }
+        if (from.instance == 0) return done(std::move(page));
+        main_.Post(
+            [page = std::move(page), done = std::move(done), alive]() mutable {
+              if (!alive.expired()) done(std::move(page));
+            });
+      });
+}
+
 void Cluster::Grant(const std::string& username, const std::string& password,
                     absl::AnyInvocable<void(absl::Status)> done) {
   // Only touched on the main loop.

@@ -24,6 +24,7 @@
 #include "relay/addresses.h"
 #include "relay/node.h"
 #include "relay/options.h"
+#include "relay/sessions.h"
 #include "relay/shared_ledger.h"
 #include "relay/stats.h"
 
@@ -86,6 +87,12 @@ class Cluster {
   // Allocations of all nodes, as of now.
   size_t allocations() const { return ledger_->lent(); }
   size_t free_ports() const { return ledger_->free_ports(); }
+  // Takes one step of a walk through all allocations, on the loop that has
+  // them, and hands what it has found to `done` on the main loop, never before
+  // it returns; not at all once the cluster is closed. So even a long list
+  // stops no loop for long.
+  void ListSessions(SessionCursor from, SessionFilter filter,
+                    absl::AnyInvocable<void(SessionPage)> done);
   // Sums the counters of all nodes and hands them to `done` on the main loop;
   // perhaps before it returns.
   void CollectStats(absl::AnyInvocable<void(const Stats&)> done);

@@ -2,9 +2,11 @@
 
 #include "relay/cluster.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -315,6 +317,56 @@ TEST_F(ClusterTest, BandwidthIsSharedAcrossLoops) {
     EXPECT_GE(stats.bytes_to_peers, 100'000 * 0.2 - 3000);
     EXPECT_EQ(stats.to_peers + over, 800u);
   }
+}
+
+// Whichever loops the clients have met, and step by step.
+TEST_F(ClusterTest, SessionsOfAllLoopsAreListedAndEnded) {
+  const auto cluster = Open(TestOptions(3));
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 12; ++i) clients.push_back(Connect(*cluster));
+  for (const auto& client : clients) {
+    loop_.RunUntil([&] { return client->allocated(); });
+  }
+  const auto walk = [&](const SessionFilter& filter) {
+    std::vector<turn::SessionInfo> all;
+    std::optional<SessionCursor> next = SessionCursor();
+    size_t pages = 0;
+    while (next.has_value()) {
+      bool answered = false;
+      cluster->ListSessions(*next, filter, [&](SessionPage page) {
+        for (auto& info : page.sessions) all.push_back(std::move(info));
+        next = page.next;
+        answered = true;
+        loop_->Stop();
+      });
+      EXPECT_FALSE(answered) << "it has other things to do in between";
+      loop_.RunUntil([&] { return answered; });
+      ++pages;
+    }
+    EXPECT_EQ(pages, 3u);
+    return all;
+  };
+  const std::vector<turn::SessionInfo> all = walk({});
+  ASSERT_EQ(all.size(), 12u);
+  for (const auto& client : clients) {
+    const auto same = [&](const turn::SessionInfo& info) {
+      return info.relayed == client->turn().relayed();
+    };
+    EXPECT_EQ(std::count_if(all.begin(), all.end(), same), 1);
+  }
+  EXPECT_EQ(walk({.user = "u"}).size(), 12u);
+  EXPECT_EQ(walk({.user = "v"}).size(), 0u);
+  const turn::SessionId chosen = all[7].session;
+  const auto ended =
+      walk({.session = chosen, .verdict = turn::SessionVerdict::kEnd});
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].session, chosen);
+  loop_.RunUntil([&] { return Count<AllocationEnded>() == 1; });
+  EXPECT_EQ(walk({.session = chosen}).size(), 0u);
+  EXPECT_EQ(cluster->allocations(), 11u);
+  EXPECT_EQ(walk({.user = "u", .verdict = turn::SessionVerdict::kEnd}).size(),
+            11u);
+  EXPECT_EQ(walk({}).size(), 0u);
 }
 
 // On every loop, and in what they have in common.

@@ -87,6 +87,21 @@ void Node::Deliver(const Handover& handover) {
   Flush();
 }
 
+SessionPage Node::ListSessions(size_t place, const SessionFilter& filter) {
+  SessionPage page;
+  const std::optional<size_t> next =
+      server_.ListSessions(net::Loop::Now(), place, SessionPage::kPlaces,
+                           [&](const turn::SessionInfo& info) {
+                             if (!filter.Matches(info))
+                               return turn::SessionVerdict::kKeep;
+                             page.sessions.push_back(info);
+                             return filter.verdict;
+                           });
+  if (next.has_value()) page.next = SessionCursor{0, *next};
+  if (filter.verdict == turn::SessionVerdict::kEnd) Service();
+  return page;
+}
+
 void Node::SetAddresses(std::vector<turn::ServerOptions::RelayAddress> relay,
                         std::vector<TransportAddress> listeners,
                         std::vector<IpAddress> own) {
@@ -174,10 +189,10 @@ void Node::Execute(absl::Span<const turn::Forward> forwards,
                    const net::IpMarks& marks) {
   for (const turn::Forward& forward : forwards) {
     if (forward.exit == turn::Forward::Exit::kClient &&
-        forward.path.transport == Transport::kTcp) {
+        IsStream(forward.path.transport)) {
       SendToGuest(forward);
     } else if (forward.exit == turn::Forward::Exit::kClient &&
-               dtls_ != nullptr && dtls_->clients.Has(forward.path)) {
+               forward.path.transport == Transport::kDtls) {
       SendSealed(forward);
     } else if (forward.exit == turn::Forward::Exit::kClient) {
       if (net::UdpSocket* socket = listener_table_.Find(forward.path.local)) {
@@ -254,7 +269,7 @@ void Node::SendAnswers() {
           absl::MakeSpan(answers_).subspan(count * kAnswerBytes, kAnswerBytes));
       more = answer.has_value();
       if (!more) break;
-      if (answer->path.transport == Transport::kTcp) {
+      if (IsStream(answer->path.transport)) {
         Guest* guest = FindGuest(answer->path);
         if (guest == nullptr) continue;
         guest->client.SendAnswer(answer->bytes);
@@ -263,11 +278,12 @@ void Node::SendAnswers() {
       }
       net::UdpSocket* through = listener_table_.Find(answer->path.local);
       if (through == nullptr) continue;
-      if (dtls_ != nullptr && dtls_->clients.Has(answer->path)) {
+      if (answer->path.transport == Transport::kDtls) {
         std::array<uint8_t, kAnswerBytes + dtls::kRecordOverheadMax> record;
-        if (const auto sealed = dtls_->clients.Seal(
-                answer->path, {}, answer->bytes, 0, absl::MakeSpan(record))) {
-          through->SendOne(answer->path, *sealed);
+        if (const auto sealed =
+                dtls_->clients.Seal(internal::OverUdp(answer->path), {},
+                                    answer->bytes, 0, absl::MakeSpan(record))) {
+          through->SendOne(internal::OverUdp(answer->path), *sealed);
         }
         continue;
       }
@@ -327,7 +343,9 @@ void Node::On(const turn::Server::CloseRelay& close) {
 
 void Node::Gained(const Path& client) {
   if (Guest* guest = FindGuest(client)) guest->client.Allocated();
-  if (dtls_ != nullptr) dtls_->clients.Allocated(client);
+  if (client.transport == Transport::kDtls) {
+    dtls_->clients.Allocated(internal::OverUdp(client));
+  }
 }
 
 void Node::Lost(const Path& client) {
@@ -335,7 +353,9 @@ void Node::Lost(const Path& client) {
     guest->client.Released(net::Loop::Now());
     FlushLater(*guest);  // Its timer is set anew.
   }
-  if (dtls_ != nullptr) dtls_->clients.Released(net::Loop::Now(), client);
+  if (client.transport == Transport::kDtls) {
+    dtls_->clients.Released(net::Loop::Now(), internal::OverUdp(client));
+  }
 }
 
 void Node::On(const turn::Server::AllocationMade& made) {

@@ -26,6 +26,7 @@
 #include "relay/dtls_clients.h"
 #include "relay/options.h"
 #include "relay/outbox.h"
+#include "relay/sessions.h"
 #include "relay/stats.h"
 #include "relay/stream_client.h"
 #include "turn/server.h"
@@ -80,6 +81,9 @@ class Node {
   absl::Status Grant(absl::string_view username, absl::string_view password);
   void Revoke(absl::string_view username);
   void EndAllocations(absl::string_view username);
+  // Takes one step of Cluster::ListSessions(), from `place` on; the page's
+  // cursor has this place of the next step only.
+  SessionPage ListSessions(size_t place, const SessionFilter& filter);
   // Takes what another node had for relays of this one.
   void Deliver(const Handover& handover);
   // As turn::Server::SetAddresses.

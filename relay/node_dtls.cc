@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "dtls/record.h"
+#include "relay/internal/node_parts.h"
 #include "relay/node.h"
 
 namespace kyuu::relay {
@@ -39,20 +40,22 @@ bool Node::HearDtls(absl::Time now, const net::Train& train) {
           absl::MakeSpan(dtls_->plaintext).subspan(dtls_->used));
       if (!message) break;
       dtls_->used += message->size();
-      Execute(server_.FromClient(now, train.path, *message, message->size()));
+      Execute(server_.FromClient(now, internal::OverDtls(train.path), *message,
+                                 message->size()));
     }
   }
   return true;
 }
 
 void Node::SendSealed(const turn::Forward& forward) {
-  net::UdpSocket* socket = listener_table_.Find(forward.path.local);
+  const Path path = internal::OverUdp(forward.path);
+  net::UdpSocket* socket = listener_table_.Find(path.local);
   std::array<uint8_t, dtls::kPlaintextMax + dtls::kRecordOverheadMax> record;
   for (size_t i = 0; i < forward.segments; ++i) {
     const auto sealed =
-        dtls_->clients.Seal(forward.path, forward.prefix(i), forward.payload(i),
+        dtls_->clients.Seal(path, forward.prefix(i), forward.payload(i),
                             forward.padding(i), absl::MakeSpan(record));
-    if (sealed && socket != nullptr) socket->SendOne(forward.path, *sealed);
+    if (sealed && socket != nullptr) socket->SendOne(path, *sealed);
   }
 }
 
@@ -65,7 +68,8 @@ void Node::ServeDtls() {
     }
   }
   while (const auto event = dtls_->clients.PollEvent()) {
-    server_.ClientGone(std::get<DtlsClients::Gone>(*event).path);
+    server_.ClientGone(
+        internal::OverDtls(std::get<DtlsClients::Gone>(*event).path));
   }
 }
 

@@ -11,12 +11,13 @@
 namespace kyuu::relay {
 
 void Node::Admit(net::Stream stream, std::shared_ptr<void> place) {
-  const Path path = stream.path();
+  Path path = stream.path();
   StreamClientOptions options = stream_options_;
   if (stream.is_tls()) {
+    path.transport = Transport::kTls;
     options.pieces = StreamClientOptions::Pieces::kMessages;
   }
-  auto owned = std::make_unique<Guest>(std::move(place), options);
+  auto owned = std::make_unique<Guest>(path, std::move(place), options);
   Guest& guest = *owned;
   guests_[path] = std::move(owned);
   ++stats_.streams;
@@ -40,8 +41,8 @@ void Node::Admit(net::Stream stream, std::shared_ptr<void> place) {
 
 void Node::Hear(Guest& guest, const StreamClient::Message& message) {
   server_.SetUtcOffset(internal::UtcOffset());
-  Execute(server_.FromClient(net::Loop::Now(), guest.driver->path(),
-                             message.bytes, message.bytes.size()));
+  Execute(server_.FromClient(net::Loop::Now(), guest.path, message.bytes,
+                             message.bytes.size()));
   // All that one read brought leaves together.
   if (guest.client.has_message()) return;
   SendAnswers();
@@ -95,7 +96,7 @@ void Node::ShedMemory() {
 
 void Node::FlushLater(Guest& guest) {
   if (!std::exchange(guest.dirty, true)) {
-    dirty_guests_.push_back(guest.driver->path());
+    dirty_guests_.push_back(guest.path);
   }
 }
 

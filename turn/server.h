@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -84,7 +85,6 @@ class Server : public ServerEvents {
                   const stun::Icmp& icmp);
 
   // --- The five verbs, for drivers that know addresses only ---
-
   // FromClient or FromPeer by path.local; the decisions are in forwards().
   void HandlePacket(absl::Time now, Packet in);
   absl::Span<const Forward> forwards() const { return forwards_; }
@@ -102,7 +102,6 @@ class Server : public ServerEvents {
   void SetAddresses(std::vector<Options::RelayAddress> relay,
                     std::vector<TransportAddress> listeners,
                     std::vector<IpAddress> own);
-
   // A client's stream or DTLS session is over, and with it its allocation (RFC
   // 8656 section 5: the 5-tuple is no more), but one on a stream that may move.
   void ClientGone(const Path& path);
@@ -113,17 +112,20 @@ class Server : public ServerEvents {
   absl::Status Grant(absl::Time now, absl::string_view username,
                      absl::string_view password,
                      absl::Time expires = absl::InfiniteFuture());
-  // Takes a granted credential back. No allocation is made with it any more;
-  // those that there are go on, refreshes included, for
-  // ServerOptions::revoked_grace at most: a call outlives its signaling.
+  // Takes a granted credential back: nothing is made with it any more. What
+  // there is goes on, refreshes included, for ServerOptions::revoked_grace at
+  // most: a call outlives its signaling.
   void Revoke(absl::Time now, absl::string_view username);
-  // Ends the allocations of a user at once (EndReason::kRevoked); a
-  // time-limited user name stands for all of its NAME. Returns how many there
-  // were.
+  // Ends the allocations of a user at once (kRevoked), or of all time-limited
+  // names of the same NAME. Returns how many there were.
   size_t EndAllocations(absl::string_view username);
-  // Replaces those options that server_options.h says may change, as long as
-  // it runs; they must pass Validate(). Who is no user any more is as if
-  // revoked. A shared ledger is told by its owner.
+  // Judges the allocations at up to `count` places from `begin` on, of which
+  // some may be empty. Returns the next place, or nullopt at the last.
+  std::optional<size_t> ListSessions(
+      absl::Time now, size_t begin, size_t count,
+      absl::FunctionRef<SessionVerdict(const SessionInfo&)> judge);
+  // Replaces the options that may change (server_options.h says which); they
+  // must pass Validate(). Who is no user any more is as if revoked.
   void SetOptions(absl::Time now, Options options);
   void SetUtcOffset(absl::Duration offset) { options_.utc_offset = offset; }
   // Ends all allocations, then tells Closed. Packets are dropped from then on.
@@ -132,7 +134,7 @@ class Server : public ServerEvents {
   size_t allocations() const { return allocations_.size(); }
   // Ports not in use, of all relay addresses.
   size_t free_ports() const { return ledger_.free_ports(); }
-  // Whether any client could be allowed to send to `peer` now. For self-tests.
+  // Whether any client could send to `peer` now. For self-tests.
   bool AllowsPeer(const TransportAddress& peer) const;
   const Stats& stats() const { return stats_; }
   std::string DebugString() const;
@@ -196,7 +198,6 @@ class Server : public ServerEvents {
   Allocation* ByTicket(absl::Time now, absl::Span<const uint8_t> sealed) const;
   internal::TicketMaker::Sealed TicketOf(const Allocation& allocation) const;
   void Move(Allocation& allocation, const Path& path);
-  // The client has said something by `path`.
   void Settle(Allocation& allocation, const Path& path) {
     if (allocation.mobility != nullptr) Arrive(allocation, path);
   }
@@ -226,10 +227,9 @@ class Server : public ServerEvents {
   internal::TicketMaker tickets_;
   internal::PeerPolicy policy_;
   internal::Throttle throttle_;
+  internal::AllocationTable allocations_;
   std::unique_ptr<LocalLedger> own_ledger_;  // Unless one is shared.
   Ledger& ledger_;
-
-  internal::AllocationTable allocations_;
 
   std::vector<Forward> forwards_;
   std::vector<uint8_t> prefixes_;

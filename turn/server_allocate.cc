@@ -106,6 +106,7 @@ void Server::Allocate(const Request& request, const Credential& credential) {
       Admit(request, credential, *allocation);
   if (error.has_value()) return Reply(request, *error);
 
+  allocation->session = SessionId{random_.U64()};
   allocation->client = request.path;
   allocation->username = request.username;
   allocation->quota_user = credential.quota_user;
@@ -251,9 +252,9 @@ void Server::Decide(absl::Time now, Allocation& allocation) {
   allocation.open = true;
   allocation.made = now;
   const Answer answer = AllocateAnswer(allocation, now);
-  events_.push_back(AllocationMade{allocation.id, allocation.client,
-                                   *answer.relayed, allocation.username,
-                                   answer.additional});
+  events_.push_back(AllocationMade{allocation.session, allocation.id,
+                                   allocation.client, *answer.relayed,
+                                   allocation.username, answer.additional});
   Push(answer);
 }
 
@@ -342,9 +343,13 @@ void Server::Close(const internal::Relay& relay) {
 void Server::End(Allocation& allocation, EndReason reason) {
   for (const internal::Relay& relay : allocation.relays) Close(relay);
   if (allocation.open) {
-    events_.push_back(AllocationEnded{
-        allocation.id, allocation.username, reason, allocation.traffic,
-        allocation.client, allocation.relays.front().relayed, allocation.made});
+    const auto& relays = allocation.relays;
+    events_.push_back(
+        AllocationEnded{allocation.session, allocation.id, allocation.username,
+                        reason, allocation.traffic, allocation.client,
+                        relays.front().relayed, allocation.made,
+                        relays.size() > 1 ? std::optional(relays.back().relayed)
+                                          : std::nullopt});
   }
   throttle_.Forget(allocation);
   allocations_.Erase(allocation);

@@ -71,8 +71,7 @@ internal::Integrity IntegrityOf(const stun::MessageView& message) {
 bool Server::OffersSha256(const Path& path) const {
   using Sha256 = Options::Sha256;
   return options_.sha256 == Sha256::kEverywhere ||
-         (options_.sha256 == Sha256::kOnStreams &&
-          path.transport == Transport::kTcp);
+         (options_.sha256 == Sha256::kOnStreams && IsStream(path.transport));
 }
 
 // Names of the time-limited form are not known in advance: no hash of them is.

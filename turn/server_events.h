@@ -3,6 +3,7 @@
 #ifndef KYUU_TURN_SERVER_EVENTS_H_
 #define KYUU_TURN_SERVER_EVENTS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -27,8 +28,13 @@ struct CloseRelay {
   TransportAddress bind;
 };
 
+// Names an allocation in logs and lists as long as it lives, wherever it moves:
+// drawn at random, so that it is never the same again.
+enum class SessionId : uint64_t {};
+
 // For logs and accounting.
 struct AllocationMade {
+  SessionId session;
   RelayId relay;
   Path client;
   TransportAddress relayed;
@@ -55,21 +61,43 @@ struct Traffic {
   uint64_t over_bandwidth_to_clients = 0;
 };
 
+// An allocation as an operator sees it in a list. What it has relayed counts
+// from its beginning, wherever its client has moved.
+struct SessionInfo {
+  SessionId session;
+  std::string username;
+  std::string quota_user;  // NAME, if the user name is a time-limited one.
+  std::string realm;
+  Path client;
+  TransportAddress relayed;
+  std::optional<TransportAddress> additional;  // As AllocationMade's.
+  absl::Time made;
+  absl::Time expires;  // Unless it is refreshed.
+  Traffic traffic;
+  size_t permissions = 0;
+  size_t channels = 0;
+};
+
+enum class SessionVerdict : uint8_t { kKeep, kEnd };
+
 enum class EndReason : uint8_t {
   kReleased,
   kExpired,
-  kRevoked,
+  kRevoked,       // By the operator: its user's, or itself.
   kDisconnected,  // The stream that it came by has ended.
   kClosed,
 };
 struct AllocationEnded {
+  SessionId session;
   RelayId relay;
   std::string username;
   EndReason reason;
   Traffic traffic;
   Path client;
-  TransportAddress relayed;  // Of a dual allocation the one that it had last.
-  absl::Time made;           // When the socket was open, on the driver's clock.
+  TransportAddress relayed;
+  absl::Time made;  // When the socket was open, on the driver's clock.
+  // Of a dual allocation that still had both: its IPv6 address.
+  std::optional<TransportAddress> additional;
 };
 
 // A client that has proven itself is refused for want of ports or quota.
@@ -86,6 +114,10 @@ struct Closed {
 }  // namespace kyuu::turn::server_events
 
 namespace kyuu::turn {
+
+using server_events::SessionId;
+using server_events::SessionInfo;
+using server_events::SessionVerdict;
 
 // The same as names of turn::Server, and what PollEvent() gives.
 struct ServerEvents {

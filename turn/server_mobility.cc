@@ -86,7 +86,7 @@ void Server::ClientGone(const Path& path) {
     mobility->next.reset();
   } else if (mobility->next.has_value()) {
     Settle(*allocation, Path(*mobility->next));
-  } else if (path.transport == Transport::kUdp) {
+  } else if (!IsStream(path.transport)) {
     // Its session of DTLS is over: what peers send would go there in the clear,
     // and anybody could send in its name.
     End(*allocation, EndReason::kDisconnected);

@@ -273,7 +273,7 @@ void Server::ToClient(absl::Time now, RelayId relay,
                                              : kDataPrefixV6;
   // ChannelData is padded over streams only (section 12.5), STUN always.
   forward.alignment =
-      channel == nullptr || forward.path.transport == Transport::kTcp ? 4 : 1;
+      channel == nullptr || IsStream(forward.path.transport) ? 4 : 1;
   const size_t begin = prefixes_.size();
   prefixes_.resize(begin + segments * forward.prefix_bytes);
   for (size_t i = 0; i < segments; ++i) {

@@ -1,5 +1,6 @@
-// Options of the TURN server that change while it runs.
+// What an operator sees and changes while the TURN server runs.
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -40,6 +41,37 @@ void Server::SetOptions(absl::Time now, Options options) {
       End(allocation, EndReason::kRevoked);
     }
   });
+}
+
+std::optional<size_t> Server::ListSessions(
+    absl::Time now, size_t begin, size_t count,
+    absl::FunctionRef<SessionVerdict(const SessionInfo&)> judge) {
+  const size_t places = allocations_.places();
+  const size_t end =
+      begin < places ? begin + std::min(count, places - begin) : places;
+  for (size_t place = begin; place < end; ++place) {
+    Allocation* allocation = allocations_.AtPlace(place);
+    if (allocation == nullptr || !allocation->open) continue;
+    const auto& relays = allocation->relays;
+    const SessionInfo info{
+        .session = allocation->session,
+        .username = allocation->username,
+        .quota_user = allocation->quota_user,
+        .realm = options_.realm,
+        .client = allocation->client,
+        .relayed = relays.front().relayed,
+        .additional = relays.size() > 1 ? std::optional(relays.back().relayed)
+                                        : std::nullopt,
+        .made = allocation->made,
+        .expires = allocation->expires,
+        .traffic = allocation->traffic,
+        .permissions = allocation->peers.permissions(now),
+        .channels = allocation->peers.channels(now)};
+    if (judge(info) == SessionVerdict::kEnd)
+      End(*allocation, EndReason::kRevoked);
+  }
+  if (end == places) return std::nullopt;
+  return end;
 }
 
 }  // namespace kyuu::turn

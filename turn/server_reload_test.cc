@@ -1,6 +1,8 @@
 // What an operator changes while the TURN server runs, and what he may set
 // about who is served.
 
+#include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -44,6 +46,86 @@ class TurnServerReload : public testing::Test {
   ServerHarness harness_;
   TestClient call_{1000};
 };
+
+// All that ListSessions() shows, `places` at a time.
+std::vector<SessionInfo> Listed(ServerHarness& harness, size_t places) {
+  std::vector<SessionInfo> all;
+  std::optional<size_t> next = 0;
+  while (next.has_value()) {
+    const size_t before = all.size();
+    next = harness.server().ListSessions(harness.now(), *next, places,
+                                         [&](const SessionInfo& info) {
+                                           all.push_back(info);
+                                           return SessionVerdict::kKeep;
+                                         });
+    EXPECT_LE(all.size() - before, places);
+  }
+  return all;
+}
+
+TEST_F(TurnServerReload, SessionsAreListedInPieces) {
+  harness_.Advance(absl::Seconds(10));
+  ASSERT_TRUE(Relays());
+  std::vector<TestClient> clients;
+  for (uint16_t port = 1001; port < 1010; ++port) {
+    clients.emplace_back(port, "other", "q");
+    ASSERT_TRUE(harness_.Allocate(clients.back()).ok());
+  }
+  EXPECT_TRUE(harness_.Refresh(clients[3], 0).ok());
+  for (const size_t places : {1, 3, 10, 100}) {
+    const std::vector<SessionInfo> all = Listed(harness_, places);
+    ASSERT_EQ(all.size(), 9u);
+    std::set<SessionId> sessions;
+    for (const SessionInfo& info : all) sessions.insert(info.session);
+    EXPECT_EQ(sessions.size(), 9u);
+    const SessionInfo& first = all.front();
+    EXPECT_EQ(first.username, "u");
+    EXPECT_EQ(first.client, call_.path);
+    EXPECT_EQ(first.relayed, call_.relayed);
+    EXPECT_EQ(first.additional, std::nullopt);
+    EXPECT_EQ(harness_.now() - first.made, absl::Seconds(10));
+    EXPECT_EQ(first.expires - first.made, absl::Minutes(10));
+    EXPECT_EQ(first.traffic.bytes_to_peers, 1u);
+    EXPECT_EQ(first.traffic.bytes_to_clients, 1u);
+    EXPECT_EQ(first.permissions, 1u);
+    EXPECT_EQ(first.channels, 1u);
+    EXPECT_EQ(all[1].username, "other");
+    EXPECT_EQ(all[1].permissions, 0u);
+  }
+  // Permissions end before channels, and both before a refreshed allocation.
+  harness_.Advance(absl::Minutes(6));
+  EXPECT_TRUE(harness_.Refresh(call_, 3600).ok());
+  EXPECT_EQ(Listed(harness_, 100).front().permissions, 0u);
+  EXPECT_EQ(Listed(harness_, 100).front().channels, 1u);
+}
+
+TEST_F(TurnServerReload, ASessionIsEndedByHand) {
+  TestClient other(1001);
+  ASSERT_TRUE(harness_.Allocate(other).ok());
+  const SessionId chosen = Listed(harness_, 9).back().session;
+  harness_.events().clear();
+  const auto end = [&](const SessionInfo& info) {
+    return info.session == chosen ? SessionVerdict::kEnd
+                                  : SessionVerdict::kKeep;
+  };
+  EXPECT_EQ(harness_.server().ListSessions(harness_.now(), 0, 9, end),
+            std::nullopt);
+  harness_.Advance(absl::ZeroDuration());
+  EXPECT_EQ(harness_.server().allocations(), 1u);
+  EXPECT_TRUE(Relays());
+  EXPECT_EQ(harness_.Refresh(other, 600).error(), 437);
+  // Its end is told under the same name, and once.
+  std::vector<SessionId> ended;
+  for (const Server::Event& event : harness_.events()) {
+    if (const auto* e = std::get_if<Server::AllocationEnded>(&event)) {
+      EXPECT_EQ(e->reason, Server::EndReason::kRevoked);
+      ended.push_back(e->session);
+    }
+  }
+  EXPECT_EQ(ended, std::vector<SessionId>{chosen});
+  EXPECT_EQ(harness_.server().ListSessions(harness_.now(), 0, 9, end),
+            std::nullopt);
+}
 
 TEST_F(TurnServerReload, UsersComeAndGoAndCallsGoOn) {
   ServerOptions options = ServerHarness::Options();

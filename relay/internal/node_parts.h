@@ -16,9 +16,11 @@
 namespace kyuu::relay {
 
 struct Node::Guest {
-  Guest(std::shared_ptr<void> p, const StreamClientOptions& options)
-      : place(std::move(p)), client(options, net::Loop::Now()) {}
+  Guest(const Path& by, std::shared_ptr<void> p,
+        const StreamClientOptions& options)
+      : path(by), place(std::move(p)), client(options, net::Loop::Now()) {}
 
+  const Path path;  // Its transport tells TLS from TCP.
   const std::shared_ptr<void> place;
   StreamClient client;
   std::optional<net::StreamDriver<StreamClient>> driver;
@@ -26,6 +28,16 @@ struct Node::Guest {
 };
 
 namespace internal {
+
+// The server knows a client on DTLS by the one, and DtlsClients by the other.
+inline Path OverDtls(Path path) {
+  path.transport = Transport::kDtls;
+  return path;
+}
+inline Path OverUdp(Path path) {
+  path.transport = Transport::kUdp;
+  return path;
+}
 
 // What to add to the loop's clock to get UTC.
 inline absl::Duration UtcOffset() {

@@ -244,12 +244,14 @@ absl::Status Daemon::Open() {
   }
   WarnOfAbsentAddresses(config_);
   FrontDoorOptions door_options = DoorOptions(config_, budget_);
-  KYUU_ASSIGN_OR_RETURN(const std::optional<ServerIdentity> identity,
-                        OpenTls(config_));
-  if (identity) door_options.port.tls = identity->tls;
+  KYUU_ASSIGN_OR_RETURN(std::optional<Tls> tls, OpenTls(config_));
+  if (tls) door_options.port.tls = tls->identity.tls;
   KYUU_ASSIGN_OR_RETURN(
       turn_, TurnService::Open(Bounded(config_), http, *loop_, random_));
-  if (identity) turn_->SetDtls(identity->dtls);
+  if (tls) {
+    turn_->SetDtls(tls->identity.dtls);
+    certificates_ = std::move(tls->files);
+  }
   pages_ = std::make_unique<StaticPages>(
       ServesPages(config_) ? EmbeddedPages() : std::vector<Page>());
   door_ = std::make_unique<FrontDoor>(*loop_, random_, std::move(listeners),
@@ -273,16 +275,14 @@ absl::Status Daemon::Open() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<ServerIdentity>> Daemon::OpenTls(
+absl::StatusOr<std::optional<Daemon::Tls>> Daemon::OpenTls(
     const Config& config) {
   if (config.tls_certificates.empty()) return std::nullopt;
-  auto certificates = std::make_unique<Certificates>(
+  auto files = std::make_unique<Certificates>(
       *loop_, TlsOptions(config),
       [this](const ServerIdentity& renewed) { Show(renewed); });
-  KYUU_ASSIGN_OR_RETURN(ServerIdentity identity, certificates->Load());
-  // The old ones are watched no longer.
-  certificates_ = std::move(certificates);
-  return identity;
+  KYUU_ASSIGN_OR_RETURN(ServerIdentity identity, files->Load());
+  return Tls{std::move(files), std::move(identity)};
 }
 
 void Daemon::Show(const ServerIdentity& identity) {
@@ -376,10 +376,12 @@ absl::Status Daemon::TryReload() {
   // All that can be wrong comes before all that changes. Certificates are read
   // again under the same name, too.
   KYUU_RETURN_IF_ERROR(CheckConfig(next.config));
-  KYUU_ASSIGN_OR_RETURN(const std::optional<ServerIdentity> identity,
-                        OpenTls(next.config));
+  KYUU_ASSIGN_OR_RETURN(std::optional<Tls> tls, OpenTls(next.config));
   KYUU_RETURN_IF_ERROR(turn_->Reload(Bounded(next.config)));
-  if (identity) Show(*identity);
+  if (tls) {
+    Show(tls->identity);
+    certificates_ = std::move(tls->files);  // The old ones are watched no more.
+  }
   door_->SetRoutes(RoutesOf(next.config));
   config_ = std::move(next.config);
   ChangeLog(config_.log_level, config_.log_format);

@@ -51,9 +51,13 @@ class Daemon {
 
  private:
   absl::Status Open();
-  // The certificates that `config` names, which are watched from then on;
-  // nullopt if it names none.
-  absl::StatusOr<std::optional<ServerIdentity>> OpenTls(const Config& config);
+  // Certificates that are watched as long as it lives, and what they are now.
+  struct Tls {
+    std::unique_ptr<Certificates> files;
+    ServerIdentity identity;
+  };
+  // Those that `config` names; nullopt if it names none.
+  absl::StatusOr<std::optional<Tls>> OpenTls(const Config& config);
   // To all who connect from now on.
   void Show(const ServerIdentity& identity);
   void OnSignal(int number);

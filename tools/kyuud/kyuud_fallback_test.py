@@ -1,18 +1,17 @@
 #!/usr/bin/env python3
 """kyuu against kyuud by whatever way TURN is reached: UDP, TCP and TLS."""
 
-import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-import threading
 import unittest
 
 KYUU = os.path.abspath(sys.argv.pop(1))
 
 from testing.kyuud import KyuudTestCase, WAIT  # noqa: E402 (it takes the last argument)
+from testing.peers import join  # noqa: E402
 
 
 class KyuudFallbackTest(KyuudTestCase):
@@ -76,26 +75,8 @@ class KyuudFallbackTest(KyuudTestCase):
                 [KYUU, "--ca-file", self.certificate, "peer", "--role", role, "--relay", "--turn",
                  url, "--size=1000", *flags], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         peers = [start("offer", "--send=500"), start("answer", "--expect=500")]
-        results = [None, None]
-
-        def pump(index):
-            for line in peers[index].stdout:
-                message = json.loads(line)
-                if message.get("event") == "result":
-                    results[index] = message
-                if "event" not in message:
-                    try:
-                        peers[1 - index].stdin.write(line)
-                        peers[1 - index].stdin.flush()
-                    except (OSError, ValueError):
-                        pass  # It has ended.
-        threads = [threading.Thread(target=pump, args=(i,), daemon=True) for i in (0, 1)]
-        for thread in threads:
-            thread.start()
-        for peer in peers:
-            self.assertEqual(peer.wait(2 * WAIT), 0)
-        for thread in threads:
-            thread.join(WAIT)
+        results, said = join(peers, 2 * WAIT)
+        self.assertEqual([peer.wait(WAIT) for peer in peers], [0, 0], said)
         for peer in peers:
             peer.stdin.close()
             peer.stdout.close()

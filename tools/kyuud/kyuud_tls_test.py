@@ -3,6 +3,7 @@
 and what comes without.
 """
 
+import json
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 import unittest
 
-from testing.kyuud import COOKIE, KYUUD, KyuudTestCase, TcpTurn, WAIT, get
+from testing.kyuud import COOKIE, KYUUD, DtlsTurn, KyuudTestCase, TcpTurn, Turn, WAIT, get
 
 
 class KyuudTlsTest(KyuudTestCase):
@@ -42,6 +43,28 @@ class KyuudTlsTest(KyuudTestCase):
     def connect(self, server, *protocols):
         plain = socket.create_connection(("127.0.0.1", server.http_port), WAIT)
         return self.context(*protocols).wrap_socket(plain, server_hostname="127.0.0.1")
+
+    def test_logs_tell_what_carries_a_client(self):
+        for threads in (1, 2):
+            server = self.start_tls("--user=a:1", "--log-format=json", f"--threads={threads}")
+            clients = {"udp": Turn(server.turn_port, "a", "1"),
+                       "dtls": DtlsTurn(server.turn_port, "a", "1"),
+                       "tcp": TcpTurn(server.http_port, "a", "1"),
+                       "tls": TcpTurn(server.http_port, "a", "1", tls=self.context())}
+            self.addCleanup(clients["dtls"].close)
+            for client in clients.values():
+                self.assertEqual(client.allocate(), 0)
+            for name in ("udp", "dtls"):
+                self.assertEqual(clients[name].release(), 0)
+            for name in ("tcp", "tls"):
+                clients[name].socket.close()
+            self.assertEqual(server.stop(), 0)
+            lines = [json.loads(line) for line in server.errors.splitlines()]
+            for event in ("allocation_made", "allocation_ended"):
+                told = {line["relay"]: line["transport"] for line in lines
+                        if line.get("event") == event}
+                self.assertEqual(told, {"%s:%d" % client.relayed: name
+                                        for name, client in clients.items()})
 
     def test_the_page_and_websockets_are_inside(self):
         server = self.start_tls()

@@ -5,6 +5,7 @@ families, DONT-FRAGMENT, mobility, SHA-256 credentials, NAT discovery.
 
 import hashlib
 import hmac
+import json
 import os
 import socket
 import struct
@@ -64,6 +65,30 @@ class KyuudTurnTest(KyuudTestCase):
             self.assertEqual(client.error(client.ask(0x0004, six)), 443)
             client.send(struct.pack("!HH", 0x4001, 4) + b"more")
             self.assertEqual(peer.recvfrom(100), (b"more", client.relayed))
+
+    def test_logs_name_both_addresses_of_an_allocation(self):
+        server = self.start("--turn-listen=[::1]:0", "--user=a:1", "--log-format=json")
+        both, one = Turn(server.turn_port, "a", "1"), Turn(server.turn_port, "a", "1")
+        for client in (both, one):
+            self.assertEqual(client.allocate(attribute(0x8000, b"\2\0\0\0")), 0)
+        # Of this one IPv4 goes first.
+        four = attribute(0x0017, b"\1\0\0\0")
+        self.assertEqual(one.error(one.ask(0x0004, attribute(0x000D, bytes(4)), four)), 0)
+        for client in (both, one):
+            self.assertEqual(client.release(), 0)
+        self.assertEqual(server.stop(), 0)
+        lines = [json.loads(line) for line in server.errors.splitlines()]
+        relays = {}
+        for event in ("allocation_made", "allocation_ended"):
+            for line in lines:
+                if line.get("event") == event:
+                    relays.setdefault(line["session"], []).append(line["relay"])
+        self.assertEqual(len(relays), 2)
+        (made, ended), (first, last) = relays.values()
+        for told, client in ((made, both), (first, one)):
+            self.assertRegex(told, r"^%s:%d and \[::1\]:\d+$" % client.relayed)
+        self.assertEqual(made, ended)
+        self.assertEqual(last, first.partition(" and ")[2])
 
     def test_who_asks_for_dont_fragment_hears_that_nobody_listens(self):
         server = self.start("--user=a:1")

@@ -4,7 +4,6 @@
 #include <variant>
 #include <vector>
 
-#include "absl/hash/hash.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -15,34 +14,40 @@ namespace kyuu::tools {
 namespace {
 
 std::string TransportOf(const Path& path) {
-  return path.transport == Transport::kTcp ? "tcp" : "udp";
+  return std::string(ToText(path.transport));
+}
+
+// One address, or both of a dual allocation.
+template <typename E>
+std::string RelayedOf(const E& event) {
+  if (!event.additional.has_value()) return event.relayed.ToString();
+  return absl::StrCat(event.relayed.ToString(), " and ",
+                      event.additional->ToString());
 }
 
 int64_t Count(uint64_t value) { return static_cast<int64_t>(value); }
 
 }  // namespace
 
-void RelayLog::operator()(const relay::Event& event) {
-  std::visit([this](const auto& e) { Write(e); }, event);
+std::string SessionText(turn::SessionId session) {
+  return absl::StrCat(
+      absl::Hex(static_cast<uint64_t>(session), absl::kZeroPad16));
 }
 
-std::string RelayLog::SessionOf(turn::RelayId relay,
-                                const TransportAddress& relayed) const {
-  return absl::StrCat(absl::Hex(
-      absl::HashOf(seed_, static_cast<uint64_t>(relay), relayed.ToString()),
-      absl::kZeroPad16));
+void RelayLog::operator()(const relay::Event& event) {
+  std::visit([this](const auto& e) { Write(e); }, event);
 }
 
 // Names come from clients: what is not printable is escaped.
 void RelayLog::Write(const relay::AllocationMade& made) {
   const std::string client = made.client.remote.ToString();
-  const std::string relayed = made.relayed.ToString();
+  const std::string relayed = RelayedOf(made);
   const std::string user = absl::CHexEscape(made.username);
   LogLine(
       spdlog::level::info,
       absl::StrCat("turn: ", client, " relays from ", relayed, " for ", user),
       {{"event", "allocation_made"},
-       {"session", SessionOf(made.relay, made.relayed)},
+       {"session", SessionText(made.session)},
        {"user", user},
        {"client", client},
        {"server", made.client.local.ToString()},
@@ -54,7 +59,7 @@ void RelayLog::Write(const relay::AllocationEnded& ended) {
   const auto& traffic = ended.traffic;
   const absl::Duration duration = net::Loop::Now() - ended.made;
   const std::string client = ended.client.remote.ToString();
-  const std::string relayed = ended.relayed.ToString();
+  const std::string relayed = RelayedOf(ended);
   const std::string user = absl::CHexEscape(ended.username);
   const std::string reason(relay::ToText(ended.reason));
   LogLine(
@@ -68,7 +73,7 @@ void RelayLog::Write(const relay::AllocationEnded& ended) {
                    traffic.over_bandwidth_to_peers, " and ",
                    traffic.over_bandwidth_to_clients),
       {{"event", "allocation_ended"},
-       {"session", SessionOf(ended.relay, ended.relayed)},
+       {"session", SessionText(ended.session)},
        {"user", user},
        {"client", client},
        {"server", ended.client.local.ToString()},

@@ -6,24 +6,27 @@
 #include <cstdint>
 #include <string>
 
-#include "base/random.h"
 #include "relay/options.h"
 #include "tools/kyuud/log.h"
+#include "turn/server_events.h"
 
 namespace kyuu::tools {
+
+// SessionText is 16 digits, by which an operator names an allocation.
+std::string SessionText(turn::SessionId session);
 
 // RelayLog writes a line for each allocation that is made, ended or refused.
 // As JSON they have these fields:
 //
 //   event    "allocation_made", "allocation_ended", "allocation_refused"
 //   session  names the allocation, the same in both of its lines
-//   user, client, server, transport, relay
+//   user, client, server
+//   transport  "udp", "dtls", "tcp", "tls"
+//   relay      one address, or "IPV4 and IPV6"
 //   bytes_to_peers, bytes_to_client, datagrams_to_peers, datagrams_to_client,
 //   duration (seconds), reason
 class RelayLog {
  public:
-  explicit RelayLog(Random& random) : seed_(random.U64()) {}
-
   void operator()(const relay::Event& event);
 
  private:
@@ -32,12 +35,6 @@ class RelayLog {
   void Write(const relay::AllocationRefused& refused);
   void Write(const relay::OpenFailed& failed);
   void Write(const relay::AddressesChanged& changed);
-  // Of an allocation: relay ids are of one loop, and begin anew with each
-  // process.
-  std::string SessionOf(turn::RelayId relay,
-                        const TransportAddress& relayed) const;
-
-  const uint64_t seed_;
   // Clients ask again and again: one line a second tells of all.
   LogLimiter refusals_{1, absl::Seconds(1)};
 };

@@ -69,7 +69,7 @@ absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
       proxied ? std::vector<TransportAddress>() : services;
   absl::StatusOr<std::unique_ptr<relay::Cluster>> cluster =
       relay::Cluster::Open(RelayOptions(config, std::move(services)), loop,
-                           RelayLog(random));
+                           RelayLog());
   if (!cluster.ok()) return cluster.status();
   return std::unique_ptr<TurnService>(
       new TurnService(*std::move(cluster), std::move(streams), config, random));

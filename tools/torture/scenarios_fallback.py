@@ -4,14 +4,16 @@ TCP, and over TLS where only port 443 is open.
 kyuu is the one that was built beside the kyuud under test.
 """
 
-import json
 import os
 import subprocess
+import sys
 import tempfile
-import threading
 
 from kyuud import BINARY
 from scenario import Scenario, SERVER, USER
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "kyuud"))
+from testing.peers import join  # noqa: E402
 
 KYUU = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(BINARY))), "kyuu", "kyuu")
 FAR, FAR_SERVER = "12.2.2.2", "12.2.2.1"
@@ -51,27 +53,7 @@ class Meeting(Scenario):
             return self.kyuu(host, "peer", "--role", role, "--size=1000", *servers, *flags)
         flags = (("offer", "--send=300"), ("answer", "--expect=300"))
         peers = [start(*end, *flag) for end, flag in zip(self.ends, flags)]
-        results, said = [None, None], [[], []]
-
-        def pump(index):
-            for line in peers[index].stdout:
-                said[index].append(line)
-                if not line.startswith("{"):
-                    continue
-                message = json.loads(line)
-                if message.get("event") == "result":
-                    results[index] = message
-                if "event" not in message:
-                    try:
-                        peers[1 - index].stdin.write(line)
-                        peers[1 - index].stdin.flush()
-                    except (OSError, ValueError):
-                        pass  # It has ended.
-        threads = [threading.Thread(target=pump, args=(i,), daemon=True) for i in (0, 1)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(SECONDS)
+        results, said = join(peers, SECONDS)
         self.assertEqual([peer.wait(5) for peer in peers], [0, 0], said)
         return results
 

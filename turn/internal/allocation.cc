@@ -86,6 +86,18 @@ PeerTable::Bound PeerTable::Bind(absl::Time now, uint16_t number,
   return Bound::kOk;
 }
 
+size_t PeerTable::permissions(absl::Time now) const {
+  return static_cast<size_t>(
+      std::count_if(permissions_.begin(), permissions_.end(),
+                    [now](const Permission& p) { return p.expires > now; }));
+}
+
+size_t PeerTable::channels(absl::Time now) const {
+  return static_cast<size_t>(
+      std::count_if(channels_.begin(), channels_.end(),
+                    [now](const Channel& c) { return c.expires > now; }));
+}
+
 void PeerTable::Purge(absl::Time now) {
   EraseIf(permissions_,
           [now](const Permission& p) { return p.expires <= now; });

@@ -51,6 +51,10 @@ class PeerTable {
   Bound Bind(absl::Time now, uint16_t number, const TransportAddress& peer,
              absl::Time expires, size_t max);
 
+  // How many are alive.
+  size_t permissions(absl::Time now) const;
+  size_t channels(absl::Time now) const;
+
   // Drops what `policy` would not give.
   void Enforce(const PeerPolicy& policy);
   // Drops all peers of that family.
@@ -93,6 +97,7 @@ struct Mobility {
 
 struct Allocation {
   RelayId id{};
+  server_events::SessionId session{};
   Path client;  // The 5-tuple.
   std::string username;
   std::string quota_user;

@@ -59,6 +59,11 @@ class AllocationTable {
     }
   }
 
+  // For walks in pieces: the one of a place of [0, places()), or null. New ones
+  // may come anywhere, and none changes its place.
+  size_t places() const { return slots_.size(); }
+  Allocation* AtPlace(size_t place) const { return slots_[place].get(); }
+
   // One has another 5-tuple too, or no more.
   void Learn(const Path& client, Allocation& allocation) {
     by_client_.emplace(client, &allocation);
