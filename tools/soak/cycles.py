@@ -26,7 +26,8 @@ def every(clients, kind, body):
         client.begin(kind, body(client) if callable(body) else body)
     codes = {client.end() for client in clients}
     # Another loop may still have what was given back.
-    while codes & {486, 508}:
+    end = time.monotonic() + 20
+    while codes & {486, 508} and time.monotonic() < end:
         codes = set()
         for client in clients:
             if client.answer[1] & 0x10:
@@ -130,11 +131,9 @@ FLAVOURS = {
 def run(arguments):
     count = int(arguments[0]) if arguments else 1_000_000
     wanted = arguments[1:] or list(FLAVOURS)
-    # Ports that no socket of the machine gets by chance: a reserved one that
-    # another program has cannot be exchanged.
     server = common.Server("--threads=2", "--allocations-per-user=100000",
                            "--allocations-per-source=100000", "--source-share=1",
-                           "--relay-ports=61000-65535")
+                           common.relay_ports())
     failed = 0
     # So that tables, queues and the heap have grown as far as they will.
     for name in wanted:

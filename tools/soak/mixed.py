@@ -119,7 +119,7 @@ def judge(samples):
 def run(arguments):
     minutes = float(arguments[0]) if arguments else 60
     server = common.Server("--threads=2", "--allocations-per-user=100000",
-                           "--relay-ports=61000-65535")
+                           common.relay_ports())
     calls = [Call(make, server) for make in (common.udp, common.tcp, common.tls, common.dtls)
              for _ in range(5)]
     random.seed(1)
