@@ -3,15 +3,18 @@
 //
 //   relay_load --server 127.0.0.1:3478 --user u:p --pid PID
 //              [--flows 1] [--bytes 1200] [--burst 32] [--packets 200000]
-//              [--direction up|down]
+//              [--direction up|down] [--data channel|indications]
+//              [--send trains|singles] [--client 127.0.0.1] [--peer 127.0.0.1]
 //
 // "up" is client -> relay -> peer, "down" the way back. Each flow is an
-// allocation with one channel; a burst is `--burst` packets of one flow, sent
-// as one GSO train. Senders keep at most two bursts a flow unacknowledged by
-// the receiver (both ends are in this process), so that no queue overflows and
-// what is lost was lost by the server. Prints one JSON line.
+// allocation with one channel, or with a permission for indications; a burst is
+// `--burst` packets of one flow, sent as one GSO train or one by one. Senders
+// keep at most two bursts a flow unacknowledged by the receiver (both ends are
+// in this process), so that no queue overflows and what is lost was lost by the
+// server. Clients and peer are at the addresses given. Prints one JSON line.
 
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -44,7 +47,12 @@ struct Options {
   std::string user, password;
   int pid = 0;
   size_t flows = 1, bytes = 1200, burst = 32, packets = 200000;
-  bool up = true;
+  IpAddress client = IpAddress::V4(127, 0, 0, 1), peer = client;
+  enum class Direction { kUp, kDown } direction = Direction::kUp;
+  enum class Data { kChannel, kIndications } data = Data::kChannel;
+  enum class Send { kTrains, kSingles } send = Send::kTrains;
+
+  bool up() const { return direction == Direction::kUp; }
 };
 
 // User and system time of a process so far, all of its threads together, to the
@@ -62,7 +70,9 @@ struct Flow {
   explicit Flow(net::UdpSocket s) : socket(std::move(s)) {}
   net::UdpSocket socket;
   std::optional<turn::Client> client;
-  uint16_t channel = 0;
+  bool ready = false;
+  // What is in front of the payload, and behind it.
+  std::vector<uint8_t> head, tail;
   uint64_t sent = 0;
   uint64_t received = 0;
 };
@@ -71,15 +81,14 @@ class Load {
  public:
   explicit Load(const Options& options)
       : options_(options),
-        peer_(
-            *net::UdpSocket::Open({.bind = {IpAddress::V4(127, 0, 0, 1), 0}})),
+        peer_(*net::UdpSocket::Open({.bind = {options.peer, 0}})),
         payload_(options.bytes, 0x5a) {}
 
   int Run() {
     for (size_t i = 0; i < options_.flows; ++i) {
       if (!Allocate(i)) return 1;
     }
-    const absl::Duration cpu = CpuTime(options_.pid);
+    const absl::Duration cpu = CpuTime(options_.pid), own = CpuTime(getpid());
     const absl::Time start = net::Loop::Now();
     absl::Time progress = start;
     uint64_t before = 0, received = 0;
@@ -97,25 +106,27 @@ class Load {
     }
     const absl::Duration elapsed = progress - start;
     const absl::Duration spent = CpuTime(options_.pid) - cpu;
+    const absl::Duration own_spent = CpuTime(getpid()) - own;
     uint64_t sent = 0;
     for (auto& flow : flows_) sent += flow->sent;
     absl::PrintF(
         "{\"direction\":\"%s\",\"flows\":%d,\"bytes\":%d,\"burst\":%d,"
         "\"sent\":%d,\"received\":%d,\"seconds\":%.3f,\"packets_per_s\":%.0f,"
-        "\"server_cpu_us_per_packet\":%.3f,\"packets_per_cpu_s\":%.0f}\n",
-        options_.up ? "up" : "down", options_.flows, options_.bytes,
+        "\"server_cpu_us_per_packet\":%.3f,\"packets_per_cpu_s\":%.0f,"
+        "\"load_cpu_us_per_packet\":%.3f}\n",
+        options_.up() ? "up" : "down", options_.flows, options_.bytes,
         options_.burst, sent, received, absl::ToDoubleSeconds(elapsed),
         static_cast<double>(received) / absl::ToDoubleSeconds(elapsed),
         absl::ToDoubleMicroseconds(spent) / static_cast<double>(received),
-        static_cast<double>(received) / absl::ToDoubleSeconds(spent));
+        static_cast<double>(received) / absl::ToDoubleSeconds(spent),
+        absl::ToDoubleMicroseconds(own_spent) / static_cast<double>(received));
     for (auto& flow : flows_) Close(*flow);
     return received > 0 ? 0 : 1;
   }
 
  private:
   bool Allocate(size_t index) {
-    auto socket =
-        net::UdpSocket::Open({.bind = {IpAddress::V4(127, 0, 0, 1), 0}});
+    auto socket = net::UdpSocket::Open({.bind = {options_.client, 0}});
     if (!socket.ok()) return false;
     flows_.push_back(std::make_unique<Flow>(*std::move(socket)));
     Flow& flow = *flows_.back();
@@ -126,15 +137,21 @@ class Load {
                                               .password = options_.password});
     KYUU_CHECK(flow.client->Allocate(net::Loop::Now()).ok());
     const absl::Time deadline = net::Loop::Now() + absl::Seconds(10);
-    while (flow.channel == 0 && net::Loop::Now() < deadline) {
+    const bool channel = options_.data == Options::Data::kChannel;
+    while (!flow.ready && net::Loop::Now() < deadline) {
       Converse(flow);
       while (auto event = flow.client->PollEvent()) {
         if (std::holds_alternative<turn::Client::Allocated>(*event)) {
           KYUU_CHECK(
-              flow.client->BindChannel(net::Loop::Now(), peer_.local()).ok());
-        } else if (auto* bound =
-                       std::get_if<turn::Client::ChannelBound>(&*event)) {
-          flow.channel = bound->channel;
+              (channel
+                   ? flow.client->BindChannel(net::Loop::Now(), peer_.local())
+                   : flow.client->Permit(net::Loop::Now(), peer_.local()))
+                  .ok());
+        } else if (std::holds_alternative<turn::Client::ChannelBound>(*event) ||
+                   (!channel &&
+                    std::holds_alternative<turn::Client::PermissionGranted>(
+                        *event))) {
+          Envelop(flow);
         } else if (auto* closed = std::get_if<turn::Client::Closed>(&*event)) {
           std::fprintf(stderr, "flow %zu: %s\n", index,
                        closed->status.ToString().c_str());
@@ -142,7 +159,22 @@ class Load {
         }
       }
     }
-    return flow.channel != 0;
+    return flow.ready;
+  }
+
+  // How the client wraps a payload, which is the same for each.
+  void Envelop(Flow& flow) {
+    const auto datagram = flow.client->Wrap(net::Loop::Now(), peer_.local(),
+                                            payload_, absl::MakeSpan(scratch_));
+    KYUU_CHECK(datagram.ok());
+    const absl::Span<const uint8_t> bytes = datagram->bytes;
+    const auto payload = std::search(bytes.begin(), bytes.end(),
+                                     payload_.begin(), payload_.end());
+    KYUU_CHECK(payload != bytes.end());
+    flow.head.assign(bytes.begin(), payload);
+    flow.tail.assign(payload + static_cast<ptrdiff_t>(payload_.size()),
+                     bytes.end());
+    flow.ready = true;
   }
 
   void Converse(Flow& flow) {
@@ -179,28 +211,36 @@ class Load {
     }
     const size_t count = static_cast<size_t>(
         std::min<uint64_t>(options_.burst, target - flow.sent));
-    std::array<uint8_t, turn::kChannelHeaderSize> header;
-    turn::WriteChannelHeader(flow.channel, payload_.size(),
-                             absl::MakeSpan(header));
+    if (options_.send == Options::Send::kTrains) {
+      flow.sent += SendTrain(flow, count);
+      return;
+    }
+    for (size_t i = 0; i < count; ++i) flow.sent += SendTrain(flow, 1);
+  }
+
+  // Sends so many packets at once; returns how many the kernel has taken.
+  size_t SendTrain(Flow& flow, size_t count) {
+    const bool up = options_.up();
     pieces_.clear();
     for (size_t i = 0; i < count; ++i) {
-      if (options_.up) pieces_.push_back(net::Piece(header));
+      if (up) pieces_.push_back(net::Piece(flow.head));
       pieces_.push_back(net::Piece(payload_));
+      if (up && !flow.tail.empty()) pieces_.push_back(net::Piece(flow.tail));
     }
-    const size_t size = payload_.size() + (options_.up ? header.size() : 0);
-    net::UdpSocket& socket = options_.up ? flow.socket : peer_;
+    const size_t size =
+        payload_.size() + (up ? flow.head.size() + flow.tail.size() : 0);
+    net::UdpSocket& socket = up ? flow.socket : peer_;
     const net::OutTrain train{
         .path = {.local = socket.local(),
-                 .remote =
-                     options_.up ? options_.server : flow.client->relayed()},
+                 .remote = up ? options_.server : flow.client->relayed()},
         .pieces = pieces_,
         .segment_size = count > 1 ? size : 0};
     const net::Sent sent = socket.Send(absl::MakeConstSpan(&train, 1));
-    flow.sent += sent.trains == 1 ? count : sent.segments;
+    return sent.trains == 1 ? count : sent.segments;
   }
 
   void Receive() {
-    if (options_.up) {
+    if (options_.up()) {
       for (const net::Train& train : peer_.Receive(buffer_)) {
         // The peer sees one relayed address for each flow.
         for (auto& flow : flows_) {
@@ -241,7 +281,18 @@ std::optional<Options> Parse(int argc, char** argv) {
       options.user = value.substr(0, colon);
       options.password = value.substr(colon + 1);
     } else if (name == "--direction") {
-      options.up = value == "up";
+      options.direction =
+          value == "up" ? Options::Direction::kUp : Options::Direction::kDown;
+    } else if (name == "--data") {
+      options.data = value == "channel" ? Options::Data::kChannel
+                                        : Options::Data::kIndications;
+    } else if (name == "--send") {
+      options.send =
+          value == "trains" ? Options::Send::kTrains : Options::Send::kSingles;
+    } else if (name == "--client" || name == "--peer") {
+      const auto ip = IpAddress::Parse(value);
+      if (!ip.ok()) return std::nullopt;
+      (name == "--client" ? options.client : options.peer) = *ip;
     } else {
       uint32_t number = 0;
       if (!absl::SimpleAtoi(value, &number) || number == 0) return std::nullopt;
@@ -256,7 +307,7 @@ std::optional<Options> Parse(int argc, char** argv) {
   // One train is at most what a UdpSocket takes.
   options.burst =
       std::min({options.burst, net::UdpSocket::kMaxTrainSegments,
-                net::UdpSocket::kMaxTrainBytes / (options.bytes + 4)});
+                net::UdpSocket::kMaxTrainBytes / (options.bytes + 48)});
   return options;
 }
 
