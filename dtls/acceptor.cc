@@ -1,6 +1,7 @@
 #include "dtls/acceptor.h"
 
 #include <openssl/hmac.h>
+#include <openssl/x509v3.h>
 
 #include <memory>
 #include <utility>
@@ -17,7 +18,41 @@ namespace kyuu::dtls {
 using internal::Connection;
 using internal::Progress;
 
-absl::StatusOr<ServerContext> ServerContext::FromFiles(
+namespace {
+
+// The contexts of the other certificates, which the first one owns.
+using Others = std::vector<internal::SslCtxPtr>;
+
+void FreeOthers(void*, void* others, CRYPTO_EX_DATA*, int, long, void*) {
+  delete static_cast<Others*>(others);
+}
+
+int OthersIndex() {
+  static const int index = CRYPTO_get_ex_new_index(
+      CRYPTO_EX_INDEX_SSL_CTX, 0, nullptr, nullptr, nullptr, &FreeOthers);
+  return index;
+}
+
+bool IsFor(const SSL_CTX& context, const char* name) {
+  return X509_check_host(SSL_CTX_get0_certificate(&context), name, 0, 0,
+                         nullptr) == 1;
+}
+
+// Unknown names are no error: the client decides what it does with the first.
+int SelectCertificate(SSL* ssl, int*, void*) {
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  SSL_CTX* first = SSL_get_SSL_CTX(ssl);
+  if (name == nullptr || IsFor(*first, name)) return SSL_TLSEXT_ERR_OK;
+  for (const internal::SslCtxPtr& other :
+       *static_cast<const Others*>(SSL_CTX_get_ex_data(first, OthersIndex()))) {
+    if (!IsFor(*other, name)) continue;
+    SSL_set_SSL_CTX(ssl, other.get());
+    break;
+  }
+  return SSL_TLSEXT_ERR_OK;
+}
+
+absl::StatusOr<internal::SslCtxPtr> ContextOf(
     const std::string& certificate_file, const std::string& key_file) {
   ERR_clear_error();
   internal::SslCtxPtr context(SSL_CTX_new(DTLS_server_method()));
@@ -37,7 +72,31 @@ absl::StatusOr<ServerContext> ServerContext::FromFiles(
     return absl::InvalidArgumentError(
         absl::StrCat(key_file, ": ", internal::TakeError()));
   }
-  return ServerContext(context.release());
+  return context;
+}
+
+}  // namespace
+
+absl::StatusOr<ServerContext> ServerContext::FromFiles(
+    const std::vector<Files>& pairs) {
+  Others contexts;
+  for (const Files& pair : pairs) {
+    absl::StatusOr<internal::SslCtxPtr> context =
+        ContextOf(pair.certificate_file, pair.key_file);
+    if (!context.ok()) return context.status();
+    contexts.push_back(*std::move(context));
+  }
+  if (contexts.empty()) {
+    return absl::InvalidArgumentError("DTLS: a server needs a certificate");
+  }
+  internal::SslCtxPtr first = std::move(contexts.front());
+  contexts.erase(contexts.begin());
+  auto others = std::make_unique<Others>(std::move(contexts));
+  KYUU_CHECK(SSL_CTX_set_ex_data(first.get(), OthersIndex(), others.get()) ==
+             1);
+  others.release();  // The context's now.
+  SSL_CTX_set_tlsext_servername_callback(first.get(), &SelectCertificate);
+  return ServerContext(first.release());
 }
 
 ServerContext::ServerContext(const ServerContext& other)

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -21,15 +22,26 @@ struct ssl_ctx_st;  // OpenSSL's SSL_CTX.
 
 namespace kyuu::dtls {
 
-// ServerContext is the certificate that an Acceptor shows, by a chain of
+// ServerContext is the certificates that an Acceptor shows, by a chain of
 // authorities, to clients who look for a name in it. Copies are cheap; several
 // threads may use them.
 class ServerContext {
  public:
-  // Both in PEM, the certificate with its chain. INVALID_ARGUMENT, with the
-  // file's name, if a file cannot be used.
+  // Both in PEM, the certificate with its chain.
+  struct Files {
+    std::string certificate_file;
+    std::string key_file;
+  };
+  // A client gets the first one that is made out to the name it asks for (SNI,
+  // RFC 6066 section 3); the first of all if none is, or if it asks for no
+  // name. INVALID_ARGUMENT, with the file's name, if a file cannot be used, or
+  // if there is none.
   static absl::StatusOr<ServerContext> FromFiles(
-      const std::string& certificate_file, const std::string& key_file);
+      const std::vector<Files>& pairs);
+  static absl::StatusOr<ServerContext> FromFiles(
+      const std::string& certificate_file, const std::string& key_file) {
+    return FromFiles({{certificate_file, key_file}});
+  }
 
   ServerContext(const ServerContext& other);
   ServerContext& operator=(const ServerContext& other);

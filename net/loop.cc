@@ -110,7 +110,12 @@ void Loop::Turn() {
 }
 
 int Loop::WaitFor(absl::Time next, epoll_event* events, int size) {
-  const absl::Duration wait = std::max(absl::ZeroDuration(), next - Now());
+  const absl::Time now = Now();
+  // The last turn ends here, so that the clock is read once more only.
+  if (awake_since_ != absl::InfiniteFuture()) {
+    turn_times_.Observe(absl::ToDoubleSeconds(now - awake_since_));
+  }
+  const absl::Duration wait = std::max(absl::ZeroDuration(), next - now);
   if (precise_) {
     const timespec timeout = absl::ToTimespec(std::min(wait, kLongestWait));
     const int count = epoll_pwait2(
@@ -135,6 +140,7 @@ void Loop::Wait() {
   if (!refused_.empty()) next = std::min(next, retry_at_);
   std::array<epoll_event, kEventsPerTurn> events;
   const int count = WaitFor(next, events.data(), kEventsPerTurn);
+  awake_since_ = Now();
   KYUU_CHECK(count >= 0 || errno == EINTR);
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<size_t>(i)];

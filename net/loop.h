@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/histogram.h"
 #include "net/fd.h"
 
 struct epoll_event;
@@ -58,6 +59,12 @@ class Loop {
   // in progress or of the next one, in the order of posting. Tasks still
   // waiting when the loop is destroyed are destroyed without being run.
   void Post(Task task);
+
+  // How long turns took, in seconds, without the waiting: whatever comes to a
+  // loop waits for the turn under way.
+  static constexpr double kTurnSeconds[] = {1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3,
+                                            0.01, 0.03, 0.1,  0.3,  1};
+  const Histogram& turn_times() const { return turn_times_; }
 
   // The one T of this loop: memory that all who live on it use in turns. Made
   // when it is first asked for, destroyed with the loop.
@@ -109,6 +116,8 @@ class Loop {
   std::vector<Watch*> refused_;  // By the kernel; to be tried again.
   absl::Time retry_at_;          // While refused_ is not empty.
   bool precise_ = true;          // The system has epoll_pwait2.
+  absl::Time awake_since_ = absl::InfiniteFuture();  // In a turn.
+  Histogram turn_times_{kTurnSeconds};
   Watch* running_watch_ = nullptr;
   Alarm* running_alarm_ = nullptr;
 

@@ -27,7 +27,17 @@ class Stream {
   // this stream is then of no more use.
   TcpStream TakeTcp() { return std::move(std::get<TcpStream>(stream_)); }
 
+  // As TcpStream's, before it is wrapped.
+  void SetEnds(const TransportAddress& local, const TransportAddress& remote) {
+    std::get<TcpStream>(stream_).SetEnds(local, remote);
+  }
+
   bool is_tls() const { return std::holds_alternative<TlsStream>(stream_); }
+
+  // Of TLS only.
+  bool handshake_done() const {
+    return std::get<TlsStream>(stream_).handshake_done();
+  }
 
   int fd() const {
     return std::visit([](const auto& s) { return s.fd(); }, stream_);

@@ -1,8 +1,19 @@
 #include "net/stream_port.h"
 
 #include <algorithm>
+#include <array>
+
+#include "net/proxy_header.h"
 
 namespace kyuu::net {
+namespace {
+
+bool IsListed(const std::vector<IpPrefix>& list, const IpAddress& ip) {
+  return std::any_of(list.begin(), list.end(),
+                     [&](const IpPrefix& p) { return p.Contains(ip); });
+}
+
+}  // namespace
 
 StreamKind KindOf(uint8_t first_byte) {
   if (first_byte == 0x16) return StreamKind::kTls;
@@ -27,6 +38,8 @@ struct StreamPort::Newcomer {
 
   Stream stream;
   StreamPermit permit;
+  std::optional<ProxyHeader> header;          // Until it has come.
+  std::optional<absl::Time> handshake_began;  // While it is under way.
   std::optional<Watch> watch;
   std::optional<Alarm> alarm;
 };
@@ -74,32 +87,28 @@ void StreamPort::Admit(TcpStream tcp) {
     return Refuse(StreamRefusal::kTotal, std::move(tcp));
   }
   const IpAddress& ip = tcp.path().remote.ip;
+  const bool has_header = IsListed(options_.header_sources, ip);
   std::optional<Source> source;
-  if (std::none_of(options_.shared_sources.begin(),
-                   options_.shared_sources.end(),
-                   [&](const IpPrefix& p) { return p.Contains(ip); })) {
-    source = SourceOf(ip);
-    if (!shares_.Take(*source, options_.max_streams_per_source)) {
-      ++stats_.refused_source;
-      return Refuse(StreamRefusal::kSource, std::move(tcp));
-    }
+  if (!has_header && !TakeShare(ip, source)) {
+    return Refuse(StreamRefusal::kSource, std::move(tcp));
   }
   ++open_;
   auto owned = std::make_unique<Newcomer>(Stream(std::move(tcp)),
                                           StreamPermit(this, source));
   Newcomer& newcomer = *owned;
   newcomers_[&newcomer] = std::move(owned);
+  if (has_header) newcomer.header.emplace();
   newcomer.watch.emplace(loop_, newcomer.stream.fd(), Interest::kRead,
                          [this, &newcomer](Readiness) { Listen(newcomer); });
   if (!newcomer.watch->status().ok()) {
     ++stats_.unwatched;
-    newcomer.watch.reset();
-    on_refusal_(StreamRefusal::kUnwatched, newcomer.stream.path().remote);
-    newcomer.stream.Cut();
-    newcomers_.erase(&newcomer);
-    return;
+    return Refuse(StreamRefusal::kUnwatched, newcomer);
   }
   newcomer.alarm.emplace(loop_, [this, &newcomer] {
+    if (newcomer.header) {
+      ++stats_.refused_header;
+      return Refuse(StreamRefusal::kHeader, newcomer);
+    }
     ++stats_.silent;
     newcomers_.erase(&newcomer);
   });
@@ -112,10 +121,64 @@ void StreamPort::Refuse(StreamRefusal why, TcpStream tcp) {
   tcp.Cut();
 }
 
+void StreamPort::Refuse(StreamRefusal why, Newcomer& newcomer) {
+  newcomer.watch.reset();
+  on_refusal_(why, newcomer.stream.path().remote);
+  newcomer.stream.Cut();
+  newcomers_.erase(&newcomer);
+}
+
+bool StreamPort::TakeShare(const IpAddress& ip, std::optional<Source>& source) {
+  if (IsListed(options_.shared_sources, ip)) return true;
+  if (!shares_.Take(SourceOf(ip), options_.max_streams_per_source)) {
+    ++stats_.refused_source;
+    return false;
+  }
+  source = SourceOf(ip);
+  return true;
+}
+
+bool StreamPort::HearProxy(Newcomer& newcomer) {
+  std::array<uint8_t, 512> buffer;
+  while (newcomer.header->state() == ProxyHeader::State::kReading) {
+    ReadResult got = newcomer.stream.Peek(absl::MakeSpan(buffer));
+    if (got.state == ReadState::kWouldBlock) return false;
+    if (got.state != ReadState::kData) {
+      ++stats_.silent;
+      newcomers_.erase(&newcomer);
+      return false;
+    }
+    // What belongs to it is taken from the stream, and nothing else.
+    const size_t size =
+        newcomer.header->Take(absl::MakeConstSpan(buffer).first(got.bytes));
+    if (size > 0) newcomer.stream.Read(absl::MakeSpan(buffer).first(size));
+  }
+  if (newcomer.header->state() == ProxyHeader::State::kRefused) {
+    ++stats_.refused_header;
+    Refuse(StreamRefusal::kHeader, newcomer);
+    return false;
+  }
+  ++stats_.proxied;
+  const std::optional<ProxyHeader::Ends> told = newcomer.header->ends();
+  newcomer.header.reset();
+  newcomer.alarm->Set(Loop::Now() + options_.first_byte_timeout);
+  if (!told) return true;
+  newcomer.stream.SetEnds(told->destination, told->source);
+  if (TakeShare(told->source.ip, newcomer.permit.source_)) return true;
+  Refuse(StreamRefusal::kSource, newcomer);
+  return false;
+}
+
 void StreamPort::Listen(Newcomer& newcomer) {
+  if (newcomer.header && !HearProxy(newcomer)) return;
   uint8_t first_byte = 0;
   newcomer.stream.Flush();
   const ReadResult got = newcomer.stream.Peek({&first_byte, 1});
+  if (newcomer.handshake_began && newcomer.stream.handshake_done()) {
+    handshake_times_.Observe(
+        absl::ToDoubleSeconds(Loop::Now() - *newcomer.handshake_began));
+    newcomer.handshake_began.reset();
+  }
   if (got.state == ReadState::kData) return HandOut(newcomer, first_byte);
   if (got.state == ReadState::kWouldBlock) {
     return newcomer.watch->SetInterest(newcomer.stream.interest());
@@ -139,7 +202,8 @@ void StreamPort::HandOut(Newcomer& newcomer, uint8_t first_byte) {
 
 void StreamPort::WrapInTls(Newcomer& newcomer) {
   newcomer.stream = Stream(TlsStream(*options_.tls, newcomer.stream.TakeTcp()));
-  newcomer.alarm->Set(Loop::Now() + options_.first_byte_timeout);
+  newcomer.handshake_began = Loop::Now();
+  newcomer.alarm->Set(*newcomer.handshake_began + options_.first_byte_timeout);
   // The handshake goes on by peeking.
   Listen(newcomer);
 }

@@ -1,5 +1,6 @@
-// StreamPort: one TCP port for several protocols. It accepts, tells by the
-// first byte who is there, and holds the limits that stand before any protocol.
+// StreamPort: one TCP port for several protocols. It accepts, hears of proxies
+// whom they bring, tells by the first byte who is there, and holds the limits
+// that stand before any protocol.
 
 #ifndef KYUU_NET_STREAM_PORT_H_
 #define KYUU_NET_STREAM_PORT_H_
@@ -16,6 +17,7 @@
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "base/counters.h"
+#include "base/histogram.h"
 #include "base/shares.h"
 #include "net/loop.h"
 #include "net/stream.h"
@@ -42,6 +44,11 @@ struct StreamPortOptions {
   size_t max_streams_per_source = 3'000;
   // Sources without such a share: proxies, behind which are many.
   std::vector<IpPrefix> shared_sources;
+  // Proxies that say whose connection each is, before all else, by a header of
+  // the PROXY protocol (net/proxy_header.h). One of them that does not, or not
+  // in first_byte_timeout, is refused. Whoever is told counts for its own
+  // source. The stream's path is between the client and what it has reached.
+  std::vector<IpPrefix> header_sources;
   // From the accept to the first byte, and again to the first byte inside TLS.
   absl::Duration first_byte_timeout = absl::Seconds(10);
   // Accepts per listener and wake-up.
@@ -59,6 +66,8 @@ struct StreamPortStats {
   uint64_t accepted = 0;        // Handed out.
   uint64_t refused_full = 0;    // At max_streams; reset.
   uint64_t refused_source = 0;  // At max_streams_per_source; reset.
+  uint64_t refused_header = 0;  // A proxy's header that is none; reset.
+  uint64_t proxied = 0;         // Whose proxy has sent one.
   uint64_t unwatched = 0;       // The kernel watches no more; reset.
   uint64_t silent = 0;          // Said nothing in time, or left.
   uint64_t exhausted = 0;       // Times that accepting paused.
@@ -67,6 +76,8 @@ struct StreamPortStats {
       KYUU_COUNTER(StreamPortStats, accepted),
       KYUU_COUNTER(StreamPortStats, refused_full),
       KYUU_COUNTER(StreamPortStats, refused_source),
+      KYUU_COUNTER(StreamPortStats, refused_header),
+      KYUU_COUNTER(StreamPortStats, proxied),
       KYUU_COUNTER(StreamPortStats, unwatched),
       KYUU_COUNTER(StreamPortStats, silent),
       KYUU_COUNTER(StreamPortStats, exhausted)};
@@ -74,7 +85,13 @@ struct StreamPortStats {
 static_assert(Countable<StreamPortStats>);
 
 // Why somebody was not let in.
-enum class StreamRefusal : uint8_t { kTotal, kSource, kUnwatched, kExhausted };
+enum class StreamRefusal : uint8_t {
+  kTotal,
+  kSource,
+  kHeader,  // Its proxy has not said whose it is.
+  kUnwatched,
+  kExhausted,
+};
 
 class StreamPort;
 
@@ -124,6 +141,11 @@ class StreamPort {
 
   size_t open_streams() const { return open_; }
   const StreamPortStats& stats() const { return stats_; }
+  // How long handshakes of TLS took that came to an end, in seconds: some round
+  // trips and our part.
+  static constexpr double kHandshakeSeconds[] = {1e-3, 3e-3, 0.01, 0.03, 0.1,
+                                                 0.3,  1,    3,    10};
+  const Histogram& handshake_times() const { return handshake_times_; }
 
  private:
   friend class StreamPermit;
@@ -134,7 +156,13 @@ class StreamPort {
   void Accept(Door& door);
   void Admit(TcpStream tcp);
   void Refuse(StreamRefusal why, TcpStream tcp);
+  void Refuse(StreamRefusal why, Newcomer& newcomer);
+  // Takes a share of the source of `ip`; false if it has none left.
+  bool TakeShare(const IpAddress& ip, std::optional<Source>& source);
   void Listen(Newcomer& newcomer);
+  // Reads the proxy's header. False if the newcomer is still to send a part of
+  // it, or is gone.
+  bool HearProxy(Newcomer& newcomer);
   void HandOut(Newcomer& newcomer, uint8_t first_byte);
   void WrapInTls(Newcomer& newcomer);
   void Pause();
@@ -147,6 +175,7 @@ class StreamPort {
   size_t open_ = 0;
   Shares shares_;
   StreamPortStats stats_;
+  Histogram handshake_times_{kHandshakeSeconds};
   std::vector<std::unique_ptr<Door>> doors_;
   absl::flat_hash_map<Newcomer*, std::unique_ptr<Newcomer>> newcomers_;
   absl::Duration pause_;

@@ -2,13 +2,16 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "base/bytes.h"
@@ -195,6 +198,119 @@ TEST_F(StreamPortTest, AProxyHasNoShare) {
         .shared_sources = {IpPrefix::Parse("127.0.0.0/8").value()}});
   const auto one = Client("a"), two = Client("b");
   RunUntilAccepted(2);
+}
+
+// All that has come of a stream by now.
+std::string ReadAll(Stream& stream) {
+  std::array<uint8_t, 100> buffer;
+  const ReadResult got = stream.Read(absl::MakeSpan(buffer));
+  return {buffer.begin(),
+          buffer.begin() + static_cast<std::ptrdiff_t>(got.bytes)};
+}
+
+const absl::string_view kLine =
+    "PROXY TCP4 198.51.100.1 192.0.2.1 40000 443\r\n";
+const TransportAddress kTold{IpAddress::V4(198, 51, 100, 1), 40000};
+const TransportAddress kReached{IpAddress::V4(192, 0, 2, 1), 443};
+const IpPrefix kProxies = IpPrefix::Parse("127.0.0.0/8").value();
+
+TEST_F(StreamPortTest, AProxyTellsWhoseConnectionItIs) {
+  Open({.header_sources = {kProxies}});
+  const auto whole = Client(absl::StrCat(kLine, "GET /"));
+  RunUntilAccepted(1);
+  EXPECT_EQ(accepted_[0].stream.path().remote, kTold);
+  EXPECT_EQ(accepted_[0].stream.path().local, kReached);
+  EXPECT_EQ(accepted_[0].kind, StreamKind::kHttp);
+  EXPECT_EQ(ReadAll(accepted_[0].stream), "GET /");
+  // In pieces, the last of which is not its own; and of version 2.
+  const std::string binary(
+      "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc6\x33\x64\x01\xc0\0\2\1\x9c\x40\1"
+      "\xbb",
+      28);
+  for (const std::string& header : {std::string(kLine), binary}) {
+    accepted_.clear();
+    const auto client = Client("");
+    const std::string all = header + std::string("\0\1", 2);
+    for (size_t i = 0; i < all.size(); ++i) {
+      ASSERT_OK(client->Write(all.substr(i, 1)));
+      loop_->Post([this] { loop_->Stop(); });
+      loop_->Run();
+    }
+    RunUntilAccepted(1);
+    EXPECT_EQ(accepted_[0].stream.path().remote, kTold);
+    EXPECT_EQ(accepted_[0].kind, StreamKind::kTurn);
+  }
+  // Its own, as its checks of us are.
+  accepted_.clear();
+  const auto check = Client("PROXY UNKNOWN\r\nGET /");
+  RunUntilAccepted(1);
+  EXPECT_EQ(accepted_[0].stream.path().remote, check->stream.path().local);
+  EXPECT_EQ(port_->stats().proxied, 4u);
+}
+
+TEST_F(StreamPortTest, AProxysHeaderComesBeforeTls) {
+  const TestCertificate certificate;
+  StreamPortOptions options;
+  options.header_sources = {kProxies};
+  options.tls = Serving(certificate);
+  Open(std::move(options));
+  TcpStream plain = TcpStream::Connect(addresses_[0]).value();
+  ASSERT_OK(plain.Write(AsBytes(kLine)));
+  Endpoint<TlsStream> client(
+      *loop_,
+      TlsStream(TlsContext::Client({.server_name = "kyuu.test",
+                                    .ca_file = certificate.certificate_file()})
+                    .value(),
+                std::move(plain)));
+  ASSERT_OK(client.Write("GET /"));
+  RunUntilAccepted(1);
+  EXPECT_TRUE(accepted_[0].stream.is_tls());
+  EXPECT_EQ(accepted_[0].stream.path().remote, kTold);
+  EXPECT_EQ(ReadAll(accepted_[0].stream), "GET /");
+}
+
+TEST_F(StreamPortTest, OnlyAProxyIsBelieved) {
+  Open({.header_sources = {kProxies}});
+  const auto other = Client(absl::StrCat(kLine, "GET /"), 1);
+  RunUntilAccepted(1);
+  EXPECT_EQ(accepted_[0].stream.path().remote, other->stream.path().local);
+  // Which HTTP refuses, as it is no request.
+  EXPECT_EQ(ReadAll(accepted_[0].stream), absl::StrCat(kLine, "GET /"));
+  EXPECT_EQ(port_->stats().proxied, 0u);
+}
+
+TEST_F(StreamPortTest, AProxyThatDoesNotTellIsRefused) {
+  Open({.header_sources = {kProxies},
+        .first_byte_timeout = absl::Milliseconds(5)});
+  uint64_t refused = 0;
+  for (const absl::string_view says :
+       {absl::string_view("GET / HTTP/1.1\r\n\r\n"),
+        absl::string_view("\0\1\0\0", 4), absl::string_view("\x16\3\1"),
+        absl::string_view("PROXY TCP4 nonsense\r\n"),
+        // And one that takes too long, or says nothing at all.
+        absl::string_view("PROXY TC"), absl::string_view("")}) {
+    const auto client = Client(says);
+    loop_.RunUntil([&] { return client->over; });
+    EXPECT_EQ(port_->stats().refused_header, ++refused);
+    EXPECT_EQ(refusals_.back(), StreamRefusal::kHeader);
+  }
+  EXPECT_EQ(refusals_.size(), refused);
+  EXPECT_EQ(port_->open_streams(), 0u);
+}
+
+TEST_F(StreamPortTest, WhoIsToldHasAShareAndItsProxyHasNone) {
+  Open({.max_streams_per_source = 1, .header_sources = {kProxies}});
+  const auto one = Client(absl::StrCat(kLine, "a"));
+  const auto two = Client("PROXY TCP4 198.51.100.2 192.0.2.1 1 443\r\nb");
+  RunUntilAccepted(2);
+  const auto three = Client(absl::StrCat(kLine, "c"));
+  loop_.RunUntil([&] { return three->over; });
+  EXPECT_EQ(refusals_, std::vector{StreamRefusal::kSource});
+  EXPECT_EQ(port_->stats().refused_source, 1u);
+  accepted_.clear();
+  EXPECT_EQ(port_->open_streams(), 0u);
+  const auto again = Client(absl::StrCat(kLine, "d"));
+  RunUntilAccepted(1);
 }
 
 // P1, T1: out of descriptors the loop goes on, without work and without an end

@@ -118,6 +118,7 @@ Stats Node::stats() const {
   Stats stats;
   stats.server = server_.stats();
   stats.node = stats_;
+  stats.turns = loop_.turn_times();
   stats.node.trains_dropped = outbox_.dropped_trains();
   for (const auto& listener : listeners_) {
     AddCounters(stats.listeners, listener->socket.stats());

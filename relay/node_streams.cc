@@ -17,6 +17,9 @@ void Node::Admit(net::Stream stream, std::shared_ptr<void> place) {
     path.transport = Transport::kTls;
     options.pieces = StreamClientOptions::Pieces::kMessages;
   }
+  // A proxy may tell the same address twice: of two connections by which one
+  // client cannot be, the older one is dead.
+  if (Guest* old = FindGuest(path)) old->driver->Cut();
   auto owned = std::make_unique<Guest>(path, std::move(place), options);
   Guest& guest = *owned;
   guests_[path] = std::move(owned);

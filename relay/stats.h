@@ -7,6 +7,8 @@
 #include <string>
 
 #include "base/counters.h"
+#include "base/histogram.h"
+#include "net/loop.h"
 #include "net/udp_socket.h"
 #include "relay/dtls_clients.h"
 #include "turn/server_stats.h"
@@ -44,7 +46,8 @@ struct Stats {
   NodeStats node;
   DtlsClientsStats dtls;
   net::UdpStats listeners;
-  net::UdpStats relays;  // Those that are closed included.
+  net::UdpStats relays;                      // Those that are closed included.
+  Histogram turns{net::Loop::kTurnSeconds};  // Of the loops.
 
   void Add(const Stats& more) {
     AddCounters(server, more.server);
@@ -52,6 +55,7 @@ struct Stats {
     AddCounters(dtls, more.dtls);
     AddCounters(listeners, more.listeners);
     AddCounters(relays, more.relays);
+    turns.Add(more.turns);
   }
 };
 

@@ -26,10 +26,12 @@ absl::StatusOr<ServerIdentity> Certificates::Load() {
   // Before the files are read: what is written meanwhile is seen next time.
   std::string stamp = Stamp();
   KYUU_ASSIGN_OR_RETURN(net::TlsContext tls, net::TlsContext::Server(options_));
-  const net::TlsContext::Certificate& first = options_.certificates.front();
-  KYUU_ASSIGN_OR_RETURN(
-      dtls::ServerContext dtls,
-      dtls::ServerContext::FromFiles(first.certificate_file, first.key_file));
+  std::vector<dtls::ServerContext::Files> pairs;
+  for (const net::TlsContext::Certificate& pair : options_.certificates) {
+    pairs.push_back({pair.certificate_file, pair.key_file});
+  }
+  KYUU_ASSIGN_OR_RETURN(dtls::ServerContext dtls,
+                        dtls::ServerContext::FromFiles(pairs));
   loaded_ = std::move(stamp);
   return ServerIdentity{std::move(tls), dtls};
 }

@@ -15,8 +15,7 @@
 
 namespace kyuu::tools {
 
-// What the server shows to clients on TLS, and to those on DTLS: to these the
-// first certificate, whatever name they ask for.
+// What the server shows to clients on TLS, and to those on DTLS.
 struct ServerIdentity {
   net::TlsContext tls;
   dtls::ServerContext dtls;

@@ -59,6 +59,7 @@ absl::StatusOr<CommandLine> ReadCommandLine(
       "the page, signaling, STUN and TURN.\nEach flag can be set by a variable "
       "(KYUU_HTTP_LISTEN for --http-listen; lists with commas) or in a file of "
       "TOML.\n\nkyuud check-config [FILE]   says whether it could start so\n"
+      "kyuud admin COMMAND         speaks to one that runs\n"
       "kyuud config default        prints a file of all settings\n"
       "kyuud config doc            describes them in Markdown",
       "kyuud"};

@@ -46,6 +46,7 @@ struct Config {
   std::vector<WebOrigin> origins;
   bool any_origin = false;
   std::vector<IpPrefix> proxies;
+  std::vector<IpPrefix> proxy_protocol_from;
   // Loopback unless told otherwise, and then only while nothing says that a
   // proxy is in front, which would speak for the world.
   std::vector<IpPrefix> metrics_from = {IpPrefix::Parse("127.0.0.0/8").value(),
@@ -66,6 +67,10 @@ struct Config {
   size_t connections_per_address = 2'500;
 
   absl::Duration drain_timeout;
+
+  // Where operators connect, if anywhere, and which group may beside the owner.
+  std::string admin_socket;
+  std::string admin_group;
 
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;

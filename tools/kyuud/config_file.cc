@@ -184,21 +184,46 @@ class FileReader {
 
 }  // namespace
 
-absl::StatusOr<std::vector<Given>> ReadConfigFile(const std::string& name) {
+namespace {
+
+absl::StatusOr<std::string> ContentOf(const std::string& name) {
   std::ifstream file(name);
   file.peek();  // Fails for what is no file.
   if (!file.is_open() || file.bad()) {
     return absl::NotFoundError(absl::StrCat(name, " cannot be read"));
   }
-  const std::string content((std::istreambuf_iterator<char>(file)),
-                            std::istreambuf_iterator<char>());
-  FileReader reader(name);
-  const toml::parse_result parsed = toml::parse(content);
+  return std::string((std::istreambuf_iterator<char>(file)),
+                     std::istreambuf_iterator<char>());
+}
+
+absl::StatusOr<toml::table> TableOf(const std::string& name) {
+  absl::StatusOr<std::string> content = ContentOf(name);
+  if (!content.ok()) return content.status();
+  toml::parse_result parsed = toml::parse(*content);
   if (!parsed) {
-    return reader.Wrong(parsed.error().source().begin,
-                        std::string(parsed.error().description()));
+    return FileReader(name).Wrong(parsed.error().source().begin,
+                                  std::string(parsed.error().description()));
   }
-  return reader.Read(parsed.table());
+  return std::move(parsed).table();
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Given>> ReadConfigFile(const std::string& name) {
+  const absl::StatusOr<toml::table> table = TableOf(name);
+  if (!table.ok()) return table.status();
+  return FileReader(name).Read(*table);
+}
+
+absl::StatusOr<std::string> FindInConfigFile(const std::string& name,
+                                             absl::string_view section,
+                                             absl::string_view key) {
+  const absl::StatusOr<toml::table> table = TableOf(name);
+  if (!table.ok()) return table.status();
+  const auto at = [](absl::string_view text) {
+    return std::string(text);  // The library has another kind of view.
+  };
+  return (*table)[at(section)][at(key)].value_or(std::string());
 }
 
 }  // namespace kyuu::tools

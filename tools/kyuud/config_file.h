@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "tools/kyuud/settings.h"
 
 namespace kyuu::tools {
@@ -25,6 +26,13 @@ struct Given {
 // value of another kind than the setting's; what the value says is not judged.
 // NOT_FOUND if it cannot be read.
 absl::StatusOr<std::vector<Given>> ReadConfigFile(const std::string& name);
+
+// FindInConfigFile is the string that stands there for one key, "" if none
+// does, whatever is wrong with other keys. INVALID_ARGUMENT if it is no TOML,
+// NOT_FOUND if it cannot be read.
+absl::StatusOr<std::string> FindInConfigFile(const std::string& name,
+                                             absl::string_view section,
+                                             absl::string_view key);
 
 }  // namespace kyuu::tools
 

@@ -72,12 +72,26 @@ bool ServesPages(const Config& config) {
   return config.mode == Mode::kAll || config.mode == Mode::kHttp;
 }
 
+// A drain by hand has no end of its own unless the settings give it one.
+absl::Duration DrainByHand(const Config& config) {
+  return config.drain_timeout > absl::ZeroDuration() ? config.drain_timeout
+                                                     : absl::InfiniteDuration();
+}
+
 // What a person types into a browser: a wildcard address is no destination.
 std::string Url(const TransportAddress& listen, const Config& config) {
   const absl::string_view scheme =
       config.tls_certificates.empty() ? "http://" : "https://";
   if (!listen.ip.IsAny()) return absl::StrCat(scheme, listen.ToString(), "/");
   return absl::StrCat(scheme, "localhost:", listen.port, "/");
+}
+
+std::vector<std::string> RelaysOf(const relay::Cluster& turn) {
+  std::vector<std::string> relays;
+  for (const auto& relay : turn.relay_addresses()) {
+    relays.push_back(relay.told().ToString());
+  }
+  return relays;
 }
 
 void Announce(const std::vector<TransportAddress>& http,
@@ -87,12 +101,7 @@ void Announce(const std::vector<TransportAddress>& http,
                 ServesPages(config) ? "page and signaling" : "health",
                 Url(listen, config).c_str(), listen.ToString().c_str());
   }
-  std::vector<std::string> relays;
-  for (const auto& relay : turn.relay_addresses()) {
-    relays.push_back(relay.advertised.family() == IpFamily::kUnspecified
-                         ? relay.bind.ToString()
-                         : relay.advertised.ToString());
-  }
+  const std::vector<std::string> relays = RelaysOf(turn);
   for (const TransportAddress& listener : turn.listeners()) {
     if (config.mode == Mode::kStun) {
       std::printf("kyuud: STUN on udp %s\n", listener.ToString().c_str());
@@ -149,6 +158,7 @@ FrontDoorOptions DoorOptions(const Config& config,
   options.port.max_streams = budget.connections;
   options.port.max_streams_per_source = share;
   options.port.shared_sources = config.proxies;
+  options.port.header_sources = config.proxy_protocol_from;
   options.signaling.max_connections_per_source =
       config.proxies.empty() ? share : options.signaling.max_connections;
   // Read once: connections that want a Date live for a minute.
@@ -194,11 +204,17 @@ absl::StatusOr<std::vector<net::TcpListener>> OpenListeners(
   return listeners;
 }
 
-std::string PathsOf(const std::vector<const Setting*>& settings) {
-  return absl::StrJoin(settings, ", ",
-                       [](std::string* out, const Setting* setting) {
-                         absl::StrAppend(out, setting->path());
-                       });
+std::vector<std::string> PathsOf(const std::vector<const Setting*>& settings) {
+  std::vector<std::string> paths;
+  for (const Setting* setting : settings) paths.push_back(setting->path());
+  return paths;
+}
+
+std::vector<std::string> TextsOf(
+    const std::vector<TransportAddress>& addresses) {
+  std::vector<std::string> texts;
+  for (const TransportAddress& a : addresses) texts.push_back(a.ToString());
+  return texts;
 }
 
 }  // namespace
@@ -226,6 +242,7 @@ Config Daemon::Bounded(Config config) const {
 }
 
 absl::Status Daemon::Open() {
+  started_ = net::Loop::Now();
   budget_ = BudgetDescriptors(config_);
   KYUU_ASSIGN_OR_RETURN(loop_, net::Loop::Create());
   // Before any thread starts, so that all of them leave signals to this loop.
@@ -237,17 +254,15 @@ absl::Status Daemon::Open() {
       std::make_unique<net::Alarm>(*loop_, [this] { LookAtDrain(); });
   KYUU_ASSIGN_OR_RETURN(std::vector<net::TcpListener> listeners,
                         OpenListeners(config_));
-  std::vector<TransportAddress> http;
-  http.reserve(listeners.size());
   for (const net::TcpListener& listener : listeners) {
-    http.push_back(listener.local());
+    http_.push_back(listener.local());
   }
   WarnOfAbsentAddresses(config_);
   FrontDoorOptions door_options = DoorOptions(config_, budget_);
   KYUU_ASSIGN_OR_RETURN(std::optional<Tls> tls, OpenTls(config_));
   if (tls) door_options.port.tls = tls->identity.tls;
   KYUU_ASSIGN_OR_RETURN(
-      turn_, TurnService::Open(Bounded(config_), http, *loop_, random_));
+      turn_, TurnService::Open(Bounded(config_), http_, *loop_, random_));
   if (tls) {
     turn_->SetDtls(tls->identity.dtls);
     certificates_ = std::move(tls->files);
@@ -271,8 +286,42 @@ absl::Status Daemon::Open() {
            config_, ReadMachine(turn_->cluster().relay_addresses()))) {
     spdlog::warn("kyuud: {}", warning);
   }
-  Announce(http, turn_->cluster(), config_);
+  // Last: who finds the socket finds a server behind it.
+  KYUU_RETURN_IF_ERROR(OpenAdmin());
+  Announce(http_, turn_->cluster(), config_);
   return absl::OkStatus();
+}
+
+absl::Status Daemon::OpenAdmin() {
+  if (config_.admin_socket.empty()) return absl::OkStatus();
+  KYUU_ASSIGN_OR_RETURN(
+      admin_,
+      AdminService::Open(
+          *loop_, {.path = config_.admin_socket, .group = config_.admin_group},
+          {.list =
+               [this](relay::SessionCursor from, relay::SessionFilter filter,
+                      absl::AnyInvocable<void(relay::SessionPage)> done) {
+                 turn_->ListSessions(from, std::move(filter), std::move(done));
+               },
+           .reload = [this] { return Reload(); },
+           .drain = [this] { return StartDraining(DrainByHand(config_)); },
+           .status = [this] { return Tell(); }}));
+  return absl::OkStatus();
+}
+
+AdminStatus Daemon::Tell() const {
+  Metrics door;
+  door_->Tell(door);
+  return {.uptime = net::Loop::Now() - started_,
+          .draining = drained_by_.has_value(),
+          .threads = config_.threads,
+          .turn_listen = TextsOf(turn_->cluster().listeners()),
+          .http_listen = TextsOf(http_),
+          .relay_addresses = RelaysOf(turn_->cluster()),
+          .allocations = turn_->cluster().allocations(),
+          .free_relay_ports = turn_->cluster().free_ports(),
+          .connections = door.now.connections,
+          .signaling_sessions = door.now.sessions};
 }
 
 absl::StatusOr<std::optional<Daemon::Tls>> Daemon::OpenTls(
@@ -302,6 +351,8 @@ Metrics Daemon::Tell(const relay::Stats& stats) const {
   metrics.relay = stats;
   metrics.allocations = turn_->cluster().allocations();
   metrics.free_relay_ports = turn_->cluster().free_ports();
+  metrics.allocation_seconds = turn_->totals().seconds;
+  metrics.allocation_bytes = turn_->totals().bytes;
   door_->Tell(metrics);
   metrics.dropped_log_lines = DroppedLogLines();
   metrics.process = ReadProcessStats();
@@ -311,13 +362,15 @@ Metrics Daemon::Tell(const relay::Stats& stats) const {
 void Daemon::OnSignal(int number) {
   switch (number) {
     case SIGHUP:
-      return Reload();
+      (void)Reload();  // Which logs it.
+      return;
     case SIGUSR1:
       return spdlog::info("kyuud: {} allocations, {}",
                           turn_->cluster().allocations(), door_->Status());
     case SIGTERM:
-      if (config_.drain_timeout > absl::ZeroDuration() && !drained_by_) {
-        return StartDraining();
+      if (config_.drain_timeout > absl::ZeroDuration() &&
+          StartDraining(config_.drain_timeout).ok()) {
+        return;
       }
       break;
     default:
@@ -334,16 +387,17 @@ void Daemon::End() {
 
 // --- Draining ---------------------------------------------------------------
 
-void Daemon::StartDraining() {
-  drained_by_ = net::Loop::Now() + config_.drain_timeout;
+absl::Status Daemon::StartDraining(absl::Duration timeout) {
+  if (drained_by_) return absl::FailedPreconditionError("it drains already");
+  drained_by_ = net::Loop::Now() + timeout;
   spdlog::info(
       "kyuud: draining for at most {}: {} allocations go on, and no new ones "
-      "are made; another SIGTERM ends it at once",
-      absl::FormatDuration(config_.drain_timeout),
-      turn_->cluster().allocations());
+      "are made; SIGTERM ends it at once",
+      absl::FormatDuration(timeout), turn_->cluster().allocations());
   door_->Drain();
   turn_->Drain();
   LookAtDrain();
+  return absl::OkStatus();
 }
 
 void Daemon::LookAtDrain() {
@@ -358,14 +412,24 @@ void Daemon::LookAtDrain() {
 
 // --- Reloading --------------------------------------------------------------
 
-void Daemon::Reload() {
-  const absl::Status status = TryReload();
-  if (status.ok()) return;
-  spdlog::error("kyuud: not reloaded, all is as it was: {}",
-                std::string(status.message()));
+absl::StatusOr<ReloadReport> Daemon::Reload() {
+  absl::StatusOr<ReloadReport> report = TryReload();
+  if (!report.ok()) {
+    spdlog::error("kyuud: not reloaded, all is as it was: {}",
+                  std::string(report.status().message()));
+    return report;
+  }
+  spdlog::info("kyuud: reloaded; changed: {}",
+               report->changed.empty() ? "nothing"
+                                       : absl::StrJoin(report->changed, ", "));
+  if (!report->need_restart.empty()) {
+    spdlog::warn("kyuud: these need a restart and are as they were: {}",
+                 absl::StrJoin(report->need_restart, ", "));
+  }
+  return report;
 }
 
-absl::Status Daemon::TryReload() {
+absl::StatusOr<ReloadReport> Daemon::TryReload() {
   const std::variant<Config, Exit> read = reread_();
   if (const Exit* exit = std::get_if<Exit>(&read)) {
     absl::string_view text = absl::StripAsciiWhitespace(exit->text);
@@ -385,13 +449,7 @@ absl::Status Daemon::TryReload() {
   door_->SetRoutes(RoutesOf(next.config));
   config_ = std::move(next.config);
   ChangeLog(config_.log_level, config_.log_format);
-  spdlog::info("kyuud: reloaded; changed: {}",
-               next.changed.empty() ? "nothing" : PathsOf(next.changed));
-  if (!next.need_restart.empty()) {
-    spdlog::warn("kyuud: these need a restart and are as they were: {}",
-                 PathsOf(next.need_restart));
-  }
-  return absl::OkStatus();
+  return ReloadReport{PathsOf(next.changed), PathsOf(next.need_restart)};
 }
 
 }  // namespace kyuu::tools

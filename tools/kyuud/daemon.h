@@ -6,16 +6,19 @@
 #include <memory>
 #include <optional>
 #include <variant>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/address.h"
 #include "base/system_random.h"
 #include "net/limits.h"
 #include "net/loop.h"
 #include "net/tls.h"
 #include "relay/stats.h"
+#include "tools/kyuud/admin_service.h"
 #include "tools/kyuud/certificates.h"
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/front_door.h"
@@ -36,6 +39,8 @@ absl::Status CheckConfig(const Config& config);
 //   SIGINT   ends it
 //   SIGHUP   reads the configuration again
 //   SIGUSR1  logs a line of status
+//
+// and as operators say by its admin socket (tools/kyuud/admin_service.h).
 class Daemon {
  public:
   // Reads the configuration anew.
@@ -61,10 +66,14 @@ class Daemon {
   // To all who connect from now on.
   void Show(const ServerIdentity& identity);
   void OnSignal(int number);
-  void Reload();
-  // As Reload(), up to the first thing that is wrong; then nothing has changed.
-  absl::Status TryReload();
-  void StartDraining();
+  absl::Status OpenAdmin();
+  AdminStatus Tell() const;
+  // Logs what has become of it, too.
+  absl::StatusOr<ReloadReport> Reload();
+  // Up to the first thing that is wrong; then nothing has changed.
+  absl::StatusOr<ReloadReport> TryReload();
+  // FAILED_PRECONDITION if it drains already.
+  absl::Status StartDraining(absl::Duration timeout);
   void LookAtDrain();
   void End();
   // `config` as far as the descriptors go.
@@ -73,6 +82,7 @@ class Daemon {
 
   Config config_;
   Reread reread_;
+  std::vector<TransportAddress> http_;  // Where it listens, with real ports.
   SystemRandom random_;
   net::DescriptorBudget budget_;
   std::unique_ptr<net::Loop> loop_;
@@ -82,6 +92,8 @@ class Daemon {
   std::unique_ptr<FrontDoor> door_;
   std::unique_ptr<Certificates> certificates_;
   std::unique_ptr<net::Alarm> drain_alarm_;
+  std::unique_ptr<AdminService> admin_;
+  absl::Time started_;
   // When a drain that has begun ends at the latest.
   std::optional<absl::Time> drained_by_;
 };

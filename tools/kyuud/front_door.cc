@@ -26,6 +26,9 @@ absl::string_view ToText(net::StreamRefusal why) {
     case net::StreamRefusal::kSource:
       return "its address has its share of connections "
              "(--connections-per-address)";
+    case net::StreamRefusal::kHeader:
+      return "its proxy does not say by the PROXY protocol whose it is "
+             "(--proxy-protocol-from)";
     case net::StreamRefusal::kUnwatched:
       return "the system watches no more descriptors";
     case net::StreamRefusal::kExhausted:
@@ -322,7 +325,9 @@ void FrontDoor::On(Guest& guest, signaling::WebSocketMessage message) {
                                  "messages are JSON text");
     return;
   }
-  server_.HandlePacket(net::Loop::Now(), {guest.id, std::move(message.data)});
+  const absl::Time now = net::Loop::Now();
+  server_.HandlePacket(now, {guest.id, std::move(message.data)});
+  message_times_.Observe(absl::ToDoubleSeconds(net::Loop::Now() - now));
   RunSoon();
 }
 
@@ -400,6 +405,8 @@ void FrontDoor::Tell(Metrics& metrics) const {
   metrics.port = port_.stats();
   metrics.door = stats_;
   metrics.signaling = server_.stats();
+  metrics.handshakes = port_.handshake_times();
+  metrics.messages = message_times_;
   metrics.now = {.connections = port_.open_streams(),
                  .held_bytes = memory_.used_bytes(),
                  .sessions = server_.connection_count(),

@@ -14,6 +14,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/strings/string_view.h"
+#include "base/histogram.h"
 #include "base/random.h"
 #include "net/loop.h"
 #include "net/stream_driver.h"
@@ -121,6 +122,7 @@ class FrontDoor {
   net::StreamMemory memory_;
   LogLimiter refusals_;
   DoorStats stats_;
+  Histogram message_times_{Metrics::kMessageSeconds};
   MetricsSource metrics_;
   TurnHandler turn_;
   bool draining_ = false;

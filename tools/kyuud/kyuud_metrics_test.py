@@ -4,7 +4,10 @@
 import os
 import re
 import socket
+import ssl
+import subprocess
 import sys
+import tempfile
 import unittest
 
 DOCS = os.path.abspath(sys.argv.pop())
@@ -25,16 +28,27 @@ def parse(text):
     for line in text[:-1].split("\n"):
         if match := re.fullmatch(rf"# HELP ({NAME}) ((?:[^\\\n]|\\[\\n])+)", line):
             helped = match[1]
-        elif match := re.fullmatch(rf"# TYPE ({NAME}) (counter|gauge)", line):
+        elif match := re.fullmatch(rf"# TYPE ({NAME}) (counter|gauge|histogram)", line):
             family = match[1]
             assert family == helped and family not in types, line
             types[family] = match[2]
         else:
             match = SAMPLE.fullmatch(line)
-            assert match and match[1] == family, line
+            name = match and match[1]
+            if types.get(family) == "histogram":
+                name = re.sub("_(bucket|sum|count)$", "", name)
+            assert match and name == family, line
             assert (match[1], match[2]) not in samples, line
             samples[match[1], match[2]] = float(match[3])
-            assert types[family] == "gauge" or match[1].endswith("_total"), line
+            assert types[family] != "counter" or match[1].endswith("_total"), line
+    for family in (name for name, kind in types.items() if kind == "histogram"):
+        buckets = [(labels, value) for (name, labels), value in samples.items()
+                   if name == family + "_bucket"]
+        bounds = [float(re.fullmatch('le="(.*)"', labels)[1]) for labels, _ in buckets]
+        counts = [value for _, value in buckets]
+        assert bounds == sorted(bounds) and bounds[-1] == float("inf"), buckets
+        assert counts == sorted(counts), buckets
+        assert counts[-1] == samples[family + "_count", None], buckets
     return samples, types
 
 
@@ -82,6 +96,50 @@ class KyuudMetricsTest(KyuudTestCase):
             self.assertAlmostEqual(now["process_open_fds", None], descriptors, delta=2)
             started = os.stat(f"/proc/{server.process.pid}").st_ctime
             self.assertAlmostEqual(now["process_start_time_seconds", None], started, delta=10)
+
+    def test_histograms_tell_how_it_went(self):
+        with tempfile.TemporaryDirectory() as folder:
+            files = [os.path.join(folder, name) for name in ("c.pem", "k.pem")]
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                            "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=kyuu",
+                            "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+            plain = self.start("--user=a:1", "--threads=2")
+            tls = self.start(f"--tls-certificate={files[0]}", f"--tls-key={files[1]}")
+        clients = [Turn(plain.turn_port, "a", "1") for _ in range(6)]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            peer.settimeout(WAIT)
+            for client in clients:
+                self.assertEqual((client.allocate(), client.bind(peer.getsockname())), (0, 0))
+            for _ in range(3):
+                clients[0].socket.sendto(b"\x40\1\3\xe8" + bytes(1000), clients[0].server)
+                peer.recvfrom(2000)
+        for client in clients:
+            self.assertEqual(client.release(), 0)
+        minted(plain)[0].close()
+        while True:
+            now = self.scrape(plain)[0]
+            if now["kyuu_turn_allocation_seconds_count", None] == 6:
+                break  # Other threads tell a moment later.
+        self.assertEqual(now["kyuu_turn_allocation_seconds_bucket", 'le="+Inf"'], 6)
+        self.assertLess(now["kyuu_turn_allocation_seconds_sum", None], 6 * WAIT)
+        self.assertEqual(now["kyuu_turn_allocation_bytes_sum", None], 3000)
+        self.assertEqual(now["kyuu_turn_allocation_bytes_bucket", 'le="1000"'], 5)
+        self.assertEqual(now["kyuu_turn_allocation_bytes_bucket", 'le="10000"'], 6)
+        self.assertEqual(now["kyuu_signaling_message_seconds_count", None],
+                         now["kyuu_signaling_messages_received_total", None])
+        self.assertGreater(now["kyuu_loop_turn_seconds_count", None], 20)
+        self.assertEqual(now["kyuu_port_tls_handshake_seconds_count", None], 0)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", tls.http_port), WAIT) as s:
+                with context.wrap_socket(s) as inside:
+                    inside.sendall(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                                   b"Connection: close\r\n\r\n")
+                    answer = b"".join(iter(lambda: inside.recv(65536), b""))
+        now = parse(answer.partition(b"\r\n\r\n")[2].decode())[0]
+        self.assertEqual(now["kyuu_port_tls_handshake_seconds_count", None], 2)
 
     def test_every_metric_is_in_the_docs_and_no_other(self):
         with open(DOCS, encoding="utf-8") as file:

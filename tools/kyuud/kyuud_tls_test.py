@@ -25,10 +25,10 @@ class KyuudTlsTest(KyuudTestCase):
         cls.make(cls.certificate, cls.key)
 
     @staticmethod
-    def make(certificate, key):
+    def make(certificate, key, names="IP:127.0.0.1"):
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                         "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=kyuu",
-                        "-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate,
+                        "-addext", f"subjectAltName={names}", "-out", certificate,
                         "-keyout", key], check=True, capture_output=True)
 
     def start_tls(self, *flags):
@@ -43,6 +43,26 @@ class KyuudTlsTest(KyuudTestCase):
     def connect(self, server, *protocols):
         plain = socket.create_connection(("127.0.0.1", server.http_port), WAIT)
         return self.context(*protocols).wrap_socket(plain, server_hostname="127.0.0.1")
+
+    def test_a_client_on_dtls_gets_the_certificate_that_it_asks_for(self):
+        pairs = {}
+        for name in ("one.test", "two.test", "three.test"):
+            pairs[name] = [os.path.join(self.folder.name, f"{name}.{end}") for end in ("crt", "key")]
+            self.make(*pairs[name], names=f"DNS:{name}")
+        server = self.start(*(f"--tls-certificate={c}" for c, _ in pairs.values()),
+                            *(f"--tls-key={k}" for _, k in pairs.values()), "--user=a:1")
+        for asked, shown in (("one.test", "one.test"), ("two.test", "two.test"),
+                             ("three.test", "three.test"), ("nobodys.test", "one.test"),
+                             (None, "one.test")):
+            run = subprocess.run(
+                ["openssl", "s_client", "-dtls1_2", "-connect", f"127.0.0.1:{server.turn_port}",
+                 "-showcerts", *(("-servername", asked) if asked else ("-noservername",))],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WAIT, check=False)
+            with open(pairs[shown][0], encoding="ascii") as file:
+                self.assertIn(file.read().strip(), run.stdout, asked)
+        client = DtlsTurn(server.turn_port, "a", "1", name="two.test")
+        self.addCleanup(client.close)
+        self.assertEqual(client.allocate(), 0)
 
     def test_logs_tell_what_carries_a_client(self):
         for threads in (1, 2):

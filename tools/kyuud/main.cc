@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "spdlog/spdlog.h"
+#include "tools/kyuud/admin_client.h"
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/daemon.h"
 #include "tools/kyuud/log.h"
@@ -43,6 +44,15 @@ int Check(const Config& config) {
 int Main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const auto environment = Environment();
+  if (!arguments.empty() && arguments[0] == "admin") {
+    const auto asked =
+        ReadAdminRequest({arguments.begin() + 1, arguments.end()}, environment);
+    if (const Exit* exit = std::get_if<Exit>(&asked)) {
+      std::fputs(exit->text.c_str(), exit->code == 0 ? stdout : stderr);
+      return exit->code;
+    }
+    return RunAdmin(std::get<AdminRequest>(asked));
+  }
   auto read = ReadConfig(arguments, environment);
   if (const Exit* exit = std::get_if<Exit>(&read)) {
     std::fputs(exit->text.c_str(), exit->code == 0 ? stdout : stderr);

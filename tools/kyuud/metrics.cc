@@ -1,12 +1,15 @@
 #include "tools/kyuud/metrics.h"
 
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/types/span.h"
 #include "base/counters.h"
+#include "base/histogram.h"
 #include "prometheus/metric_family.h"
 #include "prometheus/text_serializer.h"
 
@@ -65,6 +68,43 @@ void AddGauge(Families& out, std::string name, std::string help,
   family.type = prometheus::MetricType::Gauge;
   family.metric.emplace_back().gauge.value = static_cast<double>(*value);
   out.push_back(std::move(family));
+}
+
+void AddHistogram(Families& out, std::string name, std::string help,
+                  const std::optional<Histogram>& histogram) {
+  if (!histogram.has_value()) return;
+  prometheus::MetricFamily family;
+  family.name = std::move(name);
+  family.help = std::move(help);
+  family.type = prometheus::MetricType::Histogram;
+  prometheus::ClientMetric::Histogram& told =
+      family.metric.emplace_back().histogram;
+  const absl::Span<const double> bounds = histogram->bounds();
+  for (size_t i = 0; i <= bounds.size(); ++i) {
+    told.sample_count += histogram->count(i);
+    told.bucket.push_back(
+        {told.sample_count, i < bounds.size()
+                                ? bounds[i]
+                                : std::numeric_limits<double>::infinity()});
+  }
+  told.sample_sum = histogram->sum();
+  out.push_back(std::move(family));
+}
+
+void AddTimes(Families& out, const Metrics& metrics) {
+  AddHistogram(out, "kyuu_turn_allocation_seconds",
+               "How long allocations lived that have ended.",
+               metrics.allocation_seconds);
+  AddHistogram(out, "kyuu_turn_allocation_bytes",
+               "What allocations have relayed that have ended, both ways.",
+               metrics.allocation_bytes);
+  AddHistogram(out, "kyuu_loop_turn_seconds", "How long the loops' turns took.",
+               std::optional(metrics.relay.turns));
+  AddHistogram(out, "kyuu_port_tls_handshake_seconds",
+               "How long handshakes of TLS took.", metrics.handshakes);
+  AddHistogram(out, "kyuu_signaling_message_seconds",
+               "How long the handling of a client's message took.",
+               metrics.messages);
 }
 
 void AddNow(Families& out, const Metrics& metrics) {
@@ -128,6 +168,7 @@ std::string ToPrometheus(const Metrics& metrics) {
   AddCounter(out, "kyuu_log_dropped_lines_total",
              "Lines of the log that nobody read in time.",
              static_cast<double>(metrics.dropped_log_lines));
+  AddTimes(out, metrics);
   AddNow(out, metrics);
   AddProcess(out, metrics.process);
   return prometheus::TextSerializer().Serialize(out);

@@ -5,8 +5,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "base/histogram.h"
 #include "net/stream_port.h"
 #include "relay/stats.h"
 #include "signaling/server_options.h"
@@ -24,6 +26,13 @@ struct Metrics {
   DoorStats door;
   signaling::ServerStats signaling;
   DoorGauges now;
+  // Seconds and bytes; what each is of: docs/metrics.md.
+  static constexpr double kMessageSeconds[] = {1e-5, 3e-5, 1e-4, 3e-4, 1e-3,
+                                               3e-3, 0.01, 0.03, 0.1};
+  std::optional<Histogram> handshakes;
+  std::optional<Histogram> messages;
+  std::optional<Histogram> allocation_seconds;
+  std::optional<Histogram> allocation_bytes;
   uint64_t dropped_log_lines = 0;
   ProcessStats process;
 };

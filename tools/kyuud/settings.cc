@@ -214,6 +214,12 @@ constexpr Setting kSettings[] = {
     Row<&Config::proxies>(
         "http", "proxies", "proxy", "CIDR", Change::kRestart,
         "Proxies in front, whose connections are many people's"),
+    Row<&Config::proxy_protocol_from>(
+        "http", "proxy-protocol-from", "proxy-protocol-from", "CIDR",
+        Change::kRestart,
+        "Proxies in front that say by the PROXY protocol (1 or 2) whose "
+        "connection each is, before TLS and all else; theirs are refused "
+        "without it, and everybody else's with it"),
     Row<&Config::metrics_from>(
         "http", "metrics-from", "metrics-from", "CIDR", Change::kReload,
         "Who may read /metrics, or \"none\"; unless set nobody if a proxy is "
@@ -391,6 +397,14 @@ constexpr Setting kSettings[] = {
     BandwidthRow<&Limits::burst>(
         "bytes-burst", "bytes-burst", "TIME",
         "What was not used of so long may be relayed at once; 20ms at least"),
+
+    Row<&Config::admin_socket>(
+        "admin", "socket", "admin-socket", "PATH", Change::kRestart,
+        "Where `kyuud admin` connects to list and end allocations, reload and "
+        "drain: a socket in the file system; nowhere unless set"),
+    Row<&Config::admin_group>(
+        "admin", "group", "admin-group", "NAME", Change::kRestart,
+        "The group whose members may do so, beside the user it runs as"),
 
     Row<&Config::log_level>("log", "level", "log-level",
                             "debug|info|warning|error|off", Change::kReload,

@@ -73,7 +73,11 @@ listen = ["[::1]:80", "0.0.0.0:80"]
 public-url = "https://a.test/b"
 origins = ["https://c.test", "*"]
 proxies = ["10.0.0.0/8"]
+proxy-protocol-from = ["10.1.0.0/16"]
 metrics-from = ["192.0.2.1"]
+[admin]
+socket = "/run/a.sock"
+group = "adm"
 [tls]
 certificates = ["c.pem"]
 keys = ["k \"q\" \\.pem"]

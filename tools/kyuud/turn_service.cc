@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -67,18 +68,32 @@ absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
   const bool proxied = config.public_url.has_value() || !config.proxies.empty();
   std::vector<TransportAddress> streams =
       proxied ? std::vector<TransportAddress>() : services;
+  auto totals = std::make_unique<AllocationTotals>();
   absl::StatusOr<std::unique_ptr<relay::Cluster>> cluster =
-      relay::Cluster::Open(RelayOptions(config, std::move(services)), loop,
-                           RelayLog());
+      relay::Cluster::Open(
+          RelayOptions(config, std::move(services)), loop,
+          [t = totals.get(),
+           log = RelayLog()](const relay::Event& event) mutable {
+            log(event);
+            if (const auto* e = std::get_if<relay::AllocationEnded>(&event)) {
+              t->seconds.Observe(
+                  absl::ToDoubleSeconds(net::Loop::Now() - e->made));
+              t->bytes.Observe(static_cast<double>(
+                  e->traffic.bytes_to_peers + e->traffic.bytes_to_clients));
+            }
+          });
   if (!cluster.ok()) return cluster.status();
   return std::unique_ptr<TurnService>(
-      new TurnService(*std::move(cluster), std::move(streams), config, random));
+      new TurnService(std::move(totals), *std::move(cluster),
+                      std::move(streams), config, random));
 }
 
-TurnService::TurnService(std::unique_ptr<relay::Cluster> cluster,
+TurnService::TurnService(std::unique_ptr<AllocationTotals> totals,
+                         std::unique_ptr<relay::Cluster> cluster,
                          std::vector<TransportAddress> stream_listeners,
                          const Config& config, Random& random)
-    : cluster_(std::move(cluster)),
+    : totals_(std::move(totals)),
+      cluster_(std::move(cluster)),
       stream_listeners_(std::move(stream_listeners)),
       tls_(!config.tls_certificates.empty()),
       config_(config),

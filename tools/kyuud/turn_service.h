@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/address.h"
+#include "base/histogram.h"
 #include "base/random.h"
 #include "dtls/acceptor.h"
 #include "net/loop.h"
@@ -27,6 +28,16 @@ namespace kyuu::tools {
 // ports of this process, which no client may reach by relay.
 relay::Options RelayOptions(const Config& config,
                             std::vector<TransportAddress> services);
+
+// What allocations came to that have ended.
+struct AllocationTotals {
+  static constexpr double kSeconds[] = {1,    10,    60,     300,    600,
+                                        1800, 3'600, 14'400, 43'200, 86'400};
+  static constexpr double kBytes[] = {1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10};
+
+  Histogram seconds{kSeconds};
+  Histogram bytes{kBytes};  // Payload, both ways.
+};
 
 // TurnService gives each signaling session a TURN credential of its own, and
 // logs what the relay tells.
@@ -58,6 +69,14 @@ class TurnService final : public IceProvider {
   // Ends all allocations and streams, and logs totals; nothing the second time.
   void Close();
 
+  // As relay::Cluster::ListSessions.
+  void ListSessions(relay::SessionCursor from, relay::SessionFilter filter,
+                    absl::AnyInvocable<void(relay::SessionPage)> done) {
+    cluster_->ListSessions(from, std::move(filter), std::move(done));
+  }
+
+  // Of those that have ended.
+  const AllocationTotals& totals() const { return *totals_; }
   const relay::Cluster& cluster() const { return *cluster_; }
   // As relay::Cluster::CollectStats.
   void CollectStats(absl::AnyInvocable<void(const relay::Stats&)> done) {
@@ -65,10 +84,12 @@ class TurnService final : public IceProvider {
   }
 
  private:
-  TurnService(std::unique_ptr<relay::Cluster> cluster,
+  TurnService(std::unique_ptr<AllocationTotals> totals,
+              std::unique_ptr<relay::Cluster> cluster,
               std::vector<TransportAddress> stream_listeners,
               const Config& config, Random& random);
 
+  std::unique_ptr<AllocationTotals> totals_;  // The cluster adds to it.
   std::unique_ptr<relay::Cluster> cluster_;
   // Where clients come in by TCP, as far as they are told.
   const std::vector<TransportAddress> stream_listeners_;
