@@ -119,25 +119,26 @@ export async function startKyuud(...args) {
 
 export const kyuuPeer = (...args) => new Program(kyuu, ['peer', ...args]);
 
-// pion's peer is Go: built once, from Debian's packages.
-let pion;
-function pionPeer() {
-  if (!pion) {
-    pion = join(temporaryFolder(), 'pion');
-    execFileSync('go', ['build', '-o', pion, 'main.go'], {
-      cwd: join(here, 'peers/pion'),
+// Peers in Go: each is built once, from Debian's packages.
+const built = new Map();
+export function goProgram(name) {
+  if (!built.has(name)) {
+    const path = join(temporaryFolder(), name);
+    execFileSync('go', ['build', '-o', path, 'main.go'], {
+      cwd: join(here, 'peers', name),
       env: { ...process.env, GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '' },
       stdio: ['ignore', 'inherit', 'inherit'],
     });
+    built.set(name, path);
   }
-  return pion;
+  return built.get(name);
 }
 
 export const foreignPeer = {
   'node-datachannel': (...args) => new Program('node', [join(here, 'peers/w3c.mjs'), '--impl', 'node-datachannel', ...args]),
   wrtc: (...args) => new Program('node', [join(here, 'peers/w3c.mjs'), '--impl', 'wrtc', ...args]),
   aiortc: (...args) => new Program('/usr/bin/python3', [join(here, 'peers/aiortc_peer.py'), ...args]),
-  pion: (...args) => new Program(pionPeer(), args),
+  pion: (...args) => new Program(goProgram('pion'), args),
 };
 
 // Passes the signaling lines of two peers on to each other.
