@@ -54,8 +54,11 @@ void Connector::OnAlarm() {
 
 void Connector::TryNext() {
   while (next_ < addresses_.size()) {
+    const TransportAddress& to = addresses_[next_++];
     absl::StatusOr<TcpStream> stream =
-        TcpStream::Connect(addresses_[next_++], options_.stream);
+        options_.from.has_value()
+            ? TcpStream::ConnectFrom(*options_.from, to, options_.stream)
+            : TcpStream::Connect(to, options_.stream);
     if (!stream.ok()) {
       Note(stream.status());
       continue;

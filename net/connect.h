@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ struct ConnectOptions {
   absl::Duration attempt_delay = absl::Milliseconds(250);
   // For all addresses together.
   absl::Duration timeout = absl::Seconds(10);
+  // Where from, as TcpStream::ConnectFrom; then the addresses are of its
+  // family.
+  std::optional<TransportAddress> from;
   StreamOptions stream;
 };
 

@@ -26,6 +26,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "net/internal/stream_deadlines.h"
+#include "net/internal/transmit.h"
 #include "net/loop.h"
 #include "net/stream.h"
 #include "net/stream_engine.h"
@@ -80,6 +81,13 @@ class StreamDriver {
     if (phase_ != Phase::kOver) Over(StreamEnd::kCut, absl::OkStatus());
   }
 
+  // The stream, for somebody else to go on with. Only the destructor may
+  // follow.
+  Stream Release() {
+    Stop();
+    return std::move(stream_);
+  }
+
   const Path& path() const { return stream_.path(); }
   // Bytes that wait in the engine and in the stream.
   size_t held_bytes() const { return share_.held(); }
@@ -96,7 +104,9 @@ class StreamDriver {
     while (phase_ != Phase::kOver) {
       std::optional<typename E::Event> event = engine_.PollEvent();
       if (!event) {
-        Transmit();
+        if (phase_ == Phase::kOpen) {
+          internal::Transmit(engine_, stream_, buffer_.bytes());
+        }
         event = engine_.PollEvent();
         if (!event) break;
       }
@@ -106,20 +116,6 @@ class StreamDriver {
     on_event_ = std::move(on_event);
     destroyed_ = nullptr;
     return true;
-  }
-
-  void Transmit() {
-    bool more = true;
-    while (more && phase_ == Phase::kOpen && stream_.buffered() == 0 &&
-           stream_.status().ok()) {
-      stream_.Cork();
-      do {
-        const auto packet = engine_.PollTransmit(Loop::Now(), buffer_.bytes());
-        // A failure shows in the stream's status.
-        more = packet && stream_.Write(*packet).ok();
-      } while (more && stream_.gathers());
-      stream_.Uncork();
-    }
   }
 
   void OnReady(Readiness ready) {
@@ -219,11 +215,15 @@ class StreamDriver {
     if (phase_ != Phase::kOver) Over(end, why);
   }
 
-  void Over(StreamEnd end, const absl::Status& why) {
+  void Stop() {
     phase_ = Phase::kOver;
     share_.Hold(0);
     watch_.SetInterest(Interest::kNone);
     alarm_.Stop();
+  }
+
+  void Over(StreamEnd end, const absl::Status& why) {
+    Stop();
     if (end != StreamEnd::kClosed) stream_.Cut();
     // Last: it may destroy us.
     EndHandler on_end = std::move(on_end_);

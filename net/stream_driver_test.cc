@@ -265,6 +265,25 @@ TEST_F(StreamDriverTest, TheCallerMayCutFromWithinAnEvent) {
   EXPECT_EQ(driver_, nullptr);
 }
 
+TEST_F(StreamDriverTest, WhoeverIsGivenTheStreamGoesOnWithIt) {
+  Start();
+  std::optional<Stream> taken;
+  on_event_ = [&] {
+    if (taken.has_value()) return;
+    taken = driver_->Release();
+    driver_.reset();
+  };
+  EXPECT_OK(client_->Write("hello"));
+  loop_.RunUntil([&] { return taken.has_value(); });
+  EXPECT_EQ(memory_.used_bytes(), 0u);
+  Endpoint<Stream> rest(*loop_, *std::move(taken));
+  EXPECT_OK(client_->Write("more"));
+  EXPECT_OK(rest.Write("answer"));
+  loop_.RunUntil(
+      [&] { return rest.received == "more" && client_->received == "answer"; });
+  EXPECT_EQ(end_, std::nullopt);
+}
+
 TEST_F(StreamDriverTest, AResetIsToldToTheEngineFirst) {
   Start();
   client_->watch.SetInterest(Interest::kNone);

@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/status_macros.h"
 #include "net/internal/sockaddr.h"
 
 namespace kyuu::net {
@@ -34,19 +36,56 @@ TransportAddress PeerOf(int fd) {
   return internal::FromSockaddr(&address.any);
 }
 
+// A socket of the family of `address`.
+absl::StatusOr<Fd> OpenSocket(const TransportAddress& address,
+                              absl::string_view purpose) {
+  SocketAddress any;
+  if (internal::ToSockaddr(address, any) == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("tcp: an address ", purpose, " is needed"));
+  }
+  Fd fd(socket(any.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+               IPPROTO_TCP));
+  if (!fd.valid()) {
+    return internal::ErrnoStatus(errno,
+                                 absl::StrCat("tcp ", address.ToString()));
+  }
+  return fd;
+}
+
 }  // namespace
 
 absl::StatusOr<TcpStream> TcpStream::Connect(const TransportAddress& remote,
                                              const StreamOptions& options) {
+  KYUU_ASSIGN_OR_RETURN(Fd fd, OpenSocket(remote, "to connect"));
+  return Begin(std::move(fd), remote, options);
+}
+
+absl::StatusOr<TcpStream> TcpStream::ConnectFrom(const TransportAddress& local,
+                                                 const TransportAddress& remote,
+                                                 const StreamOptions& options) {
+  SocketAddress address;
+  const socklen_t size = internal::ToSockaddr(local, address);
+  KYUU_ASSIGN_OR_RETURN(Fd fd, OpenSocket(local, "to connect from"));
+  // Both: others are connected from there, and one listens.
+  const int on = 1;
+  SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, on);
+  SetOption(fd.get(), SOL_SOCKET, SO_REUSEPORT, on);
+  if (bind(fd.get(), &address.any, size) != 0) {
+    return internal::ErrnoStatus(errno, absl::StrCat("tcp ", local.ToString()));
+  }
+  return Begin(std::move(fd), remote, options);
+}
+
+absl::StatusOr<TcpStream> TcpStream::Begin(Fd fd,
+                                           const TransportAddress& remote,
+                                           const StreamOptions& options) {
   const std::string what = absl::StrCat("tcp ", remote.ToString());
   SocketAddress address;
   const socklen_t size = internal::ToSockaddr(remote, address);
   if (size == 0) {
     return absl::InvalidArgumentError("tcp: an address to connect is needed");
   }
-  Fd fd(socket(address.any.sa_family,
-               SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
-  if (!fd.valid()) return internal::ErrnoStatus(errno, what);
   const bool connected = connect(fd.get(), &address.any, size) == 0;
   if (!connected && errno != EINPROGRESS) {
     return internal::ErrnoStatus(errno, what);
@@ -189,12 +228,7 @@ absl::StatusOr<TcpListener> TcpListener::Open(const Options& options) {
   const std::string what = absl::StrCat("tcp ", options.bind.ToString());
   SocketAddress address;
   const socklen_t size = internal::ToSockaddr(options.bind, address);
-  if (size == 0) {
-    return absl::InvalidArgumentError("tcp: an address to bind is needed");
-  }
-  Fd fd(socket(address.any.sa_family,
-               SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
-  if (!fd.valid()) return internal::ErrnoStatus(errno, what);
+  KYUU_ASSIGN_OR_RETURN(Fd fd, OpenSocket(options.bind, "to bind"));
   const int on = 1;
   // Without it a restart fails for as long as old connections linger.
   SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, on);
@@ -205,6 +239,9 @@ absl::StatusOr<TcpListener> TcpListener::Open(const Options& options) {
       listen(fd.get(), options.backlog) != 0) {
     return internal::ErrnoStatus(errno, what);
   }
+  // Only now: another program is refused the address, and who connects from it
+  // is not.
+  if (options.lend_address) SetOption(fd.get(), SOL_SOCKET, SO_REUSEPORT, on);
   const TransportAddress local = internal::LocalAddressOf(fd.get());
   return TcpListener(std::move(fd), local, options);
 }

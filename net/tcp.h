@@ -46,6 +46,11 @@ class TcpStream {
   // fails shows in the first Read().
   static absl::StatusOr<TcpStream> Connect(const TransportAddress& remote,
                                            const StreamOptions& options = {});
+  // The same from `local`, where a TcpListener with `lend_address` may listen.
+  // Only one connection of it to `remote` can be.
+  static absl::StatusOr<TcpStream> ConnectFrom(
+      const TransportAddress& local, const TransportAddress& remote,
+      const StreamOptions& options = {});
   TcpStream(Fd fd, const Path& path, const StreamOptions& options = {});
   TcpStream(TcpStream&&) = default;
   TcpStream& operator=(TcpStream&&) = default;
@@ -96,6 +101,8 @@ class TcpStream {
   const absl::Status& status() const { return status_; }
 
  private:
+  static absl::StatusOr<TcpStream> Begin(Fd fd, const TransportAddress& remote,
+                                         const StreamOptions& options);
   void Fail(int error);
   ReadResult Receive(absl::Span<uint8_t> out, int flags);
   bool TrySend(absl::Span<const uint8_t> bytes, size_t& sent);
@@ -128,6 +135,7 @@ class TcpListener {
     TransportAddress bind;  // Port 0: the kernel chooses.
     bool reuse_port = false;
     bool await_address = false;  // As UdpOptions'.
+    bool lend_address = false;   // For TcpStream::ConnectFrom().
     int backlog = 1024;          // Capped by net.core.somaxconn.
     StreamOptions stream;
   };

@@ -176,6 +176,37 @@ TEST_F(TcpTest, AnAddressThatIsNotThereYetCanBeAwaited) {
   }
 }
 
+// A relayed address of TURN over TCP: peers are called from where they call.
+TEST_F(TcpTest, StreamsConnectFromWhereAListenerIsThatLendsItsAddress) {
+  TcpListener lender =
+      TcpListener::Open(
+          {.bind = {IpAddress::V4(127, 0, 0, 1), 0}, .lend_address = true})
+          .value();
+  EXPECT_EQ(TcpListener::Open({.bind = lender.local()}).status().code(),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(TcpListener::Open({.bind = lender.local(), .lend_address = true})
+                .status()
+                .code(),
+            absl::StatusCode::kAlreadyExists);
+  TcpListener other =
+      TcpListener::Open({.bind = {IpAddress::V4(127, 0, 0, 1), 0}}).value();
+  auto first = TcpStream::ConnectFrom(lender.local(), other.local());
+  ASSERT_OK(first);
+  EXPECT_EQ(first->path().local, lender.local());
+  auto second = TcpStream::ConnectFrom(lender.local(), listener_.local());
+  EXPECT_OK(second);
+  EXPECT_FALSE(TcpStream::ConnectFrom(lender.local(), other.local()).ok());
+  auto called = TcpStream::Connect(lender.local());
+  ASSERT_OK(called);
+  std::optional<TcpStream> accepted;
+  Watch watch(*loop_, lender.fd(), Interest::kRead, [&](Readiness) {
+    accepted = lender.Accept();
+    loop_->Stop();
+  });
+  loop_.RunUntil([&] { return accepted.has_value(); });
+  EXPECT_EQ(accepted->path().remote, called->path().local);
+}
+
 TEST_F(TcpTest, ATakenPortIsAlreadyExists) {
   EXPECT_THAT(TcpListener::Open({.bind = listener_.local()}),
               StatusIs(absl::StatusCode::kAlreadyExists));

@@ -141,14 +141,18 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
   };
   StreamSettings streams = options_.streams;
   streams.bytes_max /= sockets.size();
+  const auto move = [this](int instance, Node::Departure departure) {
+    Move(instance, std::move(departure));
+  };
   streams_.resize(sockets.size());
   DtlsClientsOptions dtls = options_.dtls;
   dtls.sessions_max = std::max<size_t>(1, dtls.sessions_max / sockets.size());
   server.instance = 0;
+  server.instances = options_.threads;
   first_ = std::make_unique<Node>(
       main_, std::move(sockets[0]), server, *ledger_,
       Node::Handlers{[this](const Event& event) { on_event_(event); },
-                     hand_over},
+                     hand_over, move},
       streams, dtls);
   KYUU_RETURN_IF_ERROR(CheckPolicy(options_, listeners_, addresses_,
                                    [this](const TransportAddress& peer) {
@@ -160,7 +164,8 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
     server.instance = static_cast<int>(i);
     worker->node = std::make_unique<Node>(
         *worker->loop, std::move(sockets[i]), server, *ledger_,
-        Node::Handlers{[this](const Event& event) { Queue(event); }, hand_over},
+        Node::Handlers{[this](const Event& event) { Queue(event); }, hand_over,
+                       move},
         streams, dtls);
     workers_.push_back(std::move(worker));
   }
@@ -233,6 +238,25 @@ bool Cluster::HandOver(int instance, Node::Handover handover) {
   return true;
 }
 
+// On any node's loop. Who has how many streams is known on the main one.
+void Cluster::Move(int instance, Node::Departure departure) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  departures_.emplace_back(static_cast<size_t>(instance), std::move(departure));
+  DeliverSoon();
+}
+
+void Cluster::Seat(size_t instance, Node::Departure departure) {
+  Place& place = *static_cast<Place*>(departure.place.get());
+  --streams_[place.instance];
+  ++streams_[instance];
+  place.instance = instance;
+  if (instance == 0) return first_->Arrive(std::move(departure));
+  LoopOf(instance).Post(
+      [node = &NodeOf(instance), departure = std::move(departure)]() mutable {
+        node->Arrive(std::move(departure));
+      });
+}
+
 Cluster::~Cluster() { Close(); }
 
 void Cluster::Close() {
@@ -248,6 +272,13 @@ void Cluster::Close() {
     if (worker->thread.joinable()) worker->thread.join();
   }
   if (first_ != nullptr) first_->Close();
+  // Where these were to go, nobody serves them any more.
+  std::vector<std::pair<size_t, Node::Departure>> stranded;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stranded.swap(departures_);
+  }
+  stranded.clear();
   Deliver();
 }
 
@@ -302,13 +333,18 @@ void Cluster::DeliverSoon() {
 void Cluster::Deliver() {
   std::vector<Event> events;
   std::vector<Place> places;
+  std::vector<std::pair<size_t, Node::Departure>> departures;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     delivery_posted_ = false;
     events.swap(queued_);
     places.swap(given_back_);
+    departures.swap(departures_);
   }
   for (const Place& place : places) --streams_[place.instance];
+  for (auto& [instance, departure] : departures) {
+    Seat(instance, std::move(departure));
+  }
   for (const Event& event : events) on_event_(event);
 }
 

@@ -124,6 +124,8 @@ class Cluster {
   std::vector<TransportAddress> AllListeners() const;
   void FollowAddresses();
   bool HandOver(int instance, Node::Handover handover);
+  void Move(int instance, Node::Departure departure);
+  void Seat(size_t instance, Node::Departure departure);
   net::Loop& LoopOf(size_t instance) const;
   Node& NodeOf(size_t instance) const;
   // From a worker's thread; delivered on the main loop.
@@ -144,9 +146,11 @@ class Cluster {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<net::InterfaceWatch> interfaces_;
   std::mutex mutex_;
-  bool delivery_posted_ = false;  // Guarded by mutex_, like the two below.
+  bool delivery_posted_ = false;  // Guarded by mutex_, like the three below.
   std::vector<Event> queued_;
   std::vector<Place> given_back_;
+  // Streams on their way to another node, by way of the main loop.
+  std::vector<std::pair<size_t, Node::Departure>> departures_;
   // Expires with the cluster, for what was posted to the main loop.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -39,6 +39,8 @@ Node::Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
       shed_alarm_(loop, [this] { ShedMemory(); }),
       stream_memory_(streams.bytes_max,
                      [this] { shed_alarm_.Set(absl::InfinitePast()); }),
+      peers_(loop, server_.connections(), stream_buffer_, &stream_memory_,
+             streams.joined, [this] { Service(); }),
       answers_(kAnswers * kAnswerBytes),
       alarm_(loop, [this] {
         const absl::Time now = net::Loop::Now();
@@ -77,14 +79,20 @@ void Node::EndAllocations(absl::string_view username) {
 void Node::Deliver(const Handover& handover) {
   const absl::Time now = net::Loop::Now();
   stats_.taken_over += handover.datagrams;
+  server_.SetUtcOffset(internal::UtcOffset());
   for (const Handover::Item& item : handover.items) {
     const auto bytes =
         absl::MakeConstSpan(handover.bytes).subspan(item.begin, item.size);
-    Execute(server_.FromPeer(now, item.relay, item.source, bytes,
-                             item.segment_size),
+    Execute(item.client.has_value()
+                ? server_.FromClient(now, *item.client, bytes,
+                                     item.segment_size, turn::Reach::kHere)
+                : server_.FromPeer(now, item.relay, item.source, bytes,
+                                   item.segment_size),
             item.marks);
+    if (item.client.has_value()) SendAnswers();
   }
   Flush();
+  Service();
 }
 
 SessionPage Node::ListSessions(size_t place, const SessionFilter& filter) {
@@ -201,7 +209,8 @@ void Node::Execute(absl::Span<const turn::Forward> forwards,
       } else {
         stats_.no_socket += forward.segments;
       }
-    } else if (forward.exit == turn::Forward::Exit::kRelay) {
+    } else if (forward.exit == turn::Forward::Exit::kRelay ||
+               forward.exit == turn::Forward::Exit::kServer) {
       Collect(forward, marks);
     } else if (const auto it = relays_.find(forward.relay);
                it != relays_.end()) {
@@ -222,8 +231,11 @@ void Node::Collect(const turn::Forward& forward, const net::IpMarks& marks) {
     handover.bytes.insert(handover.bytes.end(), payload.begin(), payload.end());
   }
   handover.datagrams += forward.segments;
-  handover.items.push_back({forward.relay, forward.path.local, begin,
-                            handover.bytes.size() - begin,
+  handover.items.push_back({forward.relay, forward.path.local,
+                            forward.exit == turn::Forward::Exit::kServer
+                                ? std::optional(forward.path)
+                                : std::nullopt,
+                            begin, handover.bytes.size() - begin,
                             forward.payload_bytes, marks});
 }
 
@@ -305,6 +317,13 @@ void Node::SendAnswers() {
 
 void Node::On(const turn::Server::OpenRelay& open) {
   const absl::Time now = net::Loop::Now();
+  if (open.transport == Transport::kTcp) {
+    const absl::Status opened = peers_.Open(open.relay, open.bind);
+    if (opened.ok()) return server_.RelayOpened(now, open.relay);
+    ++stats_.open_failures;
+    handlers_.on_event(OpenFailed{open.bind, std::string(opened.message())});
+    return server_.RelayFailed(now, open.relay);
+  }
   net::UdpOptions options;
   options.bind = open.bind;
   options.errors = net::UdpOptions::Errors::kKeep;
@@ -336,10 +355,19 @@ void Node::On(const turn::Server::OpenRelay& open) {
 }
 
 void Node::On(const turn::Server::CloseRelay& close) {
+  peers_.Close(close.relay);
   const auto it = relays_.find(close.relay);
   if (it == relays_.end()) return;
   AddCounters(closed_relays_, it->second->socket.stats());
   relays_.erase(it);
+}
+
+void Node::On(const turn::Server::ConnectPeer& connect) {
+  peers_.Connect(connect.connection, connect.bind, connect.peer);
+}
+
+void Node::On(const turn::Server::ClosePeer& close) {
+  peers_.Close(close.connection);
 }
 
 void Node::Gained(const Path& client) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -26,6 +27,7 @@
 #include "relay/dtls_clients.h"
 #include "relay/options.h"
 #include "relay/outbox.h"
+#include "relay/peer_streams.h"
 #include "relay/sessions.h"
 #include "relay/stats.h"
 #include "relay/stream_client.h"
@@ -38,12 +40,14 @@ namespace kyuu::relay {
 // sockets at its word. Everything happens on the loop's thread.
 class Node {
  public:
-  // Datagrams on their way from relayed addresses of one node to those of
-  // another, copied because receive buffers are each loop's own.
+  // Datagrams on their way from one node to another, whose relayed address or
+  // whose client's they are for; copied because receive buffers are each loop's
+  // own.
   struct Handover {
     struct Item {
-      turn::RelayId relay;
-      TransportAddress source;
+      turn::RelayId relay;      // From another relay, at `source`; or else
+      TransportAddress source;  // from a client who has moved.
+      std::optional<Path> client;
       size_t begin = 0;
       size_t size = 0;
       size_t segment_size = 0;
@@ -54,12 +58,24 @@ class Node {
     size_t datagrams = 0;
   };
 
+  // A client's stream on its way to the node that has what the client means,
+  // with the message that says so.
+  struct Departure {
+    Path path;
+    net::Stream stream;
+    std::shared_ptr<void> place;
+    StreamClient client;
+    std::vector<uint8_t> message;
+  };
+
   // What a node says to others, on its loop.
   struct Handlers {
     EventHandler on_event;
     // Takes datagrams to the node `instance`, to be given to its Deliver();
     // false if it has no room for them. May be empty for a node alone.
     absl::AnyInvocable<bool(int instance, Handover)> hand_over;
+    // Takes a stream there, to be given to its Arrive(). The same.
+    absl::AnyInvocable<void(int instance, Departure)> move;
   };
 
   // `loop` and `ledger`, which all nodes of a machine share, must outlive the
@@ -84,8 +100,10 @@ class Node {
   // Takes one step of Cluster::ListSessions(), from `place` on; the page's
   // cursor has this place of the next step only.
   SessionPage ListSessions(size_t place, const SessionFilter& filter);
-  // Takes what another node had for relays of this one.
+  // Takes what another node had for relays and clients of this one.
   void Deliver(const Handover& handover);
+  // Serves a client that has come to another node first.
+  void Arrive(Departure departure);
   // As turn::Server::SetAddresses.
   void SetAddresses(std::vector<turn::ServerOptions::RelayAddress> relay,
                     std::vector<TransportAddress> listeners,
@@ -137,8 +155,14 @@ class Node {
   void SendSealed(const turn::Forward& forward);
   // Sends what dtls_ has to say, and tells the server who has gone.
   void ServeDtls();
-  // Takes a whole message of a stream to the server.
+  Guest& Seat(const Path& path, net::Stream stream, std::shared_ptr<void> place,
+              StreamClient client, turn::Reach reach);
+  // Takes a whole message of a stream to the server. The guest may be gone
+  // then.
   void Hear(Guest& guest, const StreamClient::Message& message);
+  // It is another node's from now on, or one with a peer's stream.
+  void Depart(Guest& guest, int instance, const StreamClient::Message& message);
+  void Join(Guest& guest, turn::ConnectionId connection);
   Guest* FindGuest(const Path& path);
   // Queues data for a client on a stream; it leaves with FlushGuests().
   void SendToGuest(const turn::Forward& forward);
@@ -162,6 +186,8 @@ class Node {
   void Lost(const Path& client);
   void On(const turn::Server::OpenRelay& open);
   void On(const turn::Server::CloseRelay& close);
+  void On(const turn::Server::ConnectPeer& connect);
+  void On(const turn::Server::ClosePeer& close);
   void On(const turn::Server::AllocationMade& made);
   void On(const turn::Server::AllocationMoved& moved);
   void On(const turn::Server::AllocationEnded& ended);
@@ -182,6 +208,7 @@ class Node {
   net::StreamMemory stream_memory_;
   net::StreamBuffer stream_buffer_;
   absl::flat_hash_map<Path, std::unique_ptr<Guest>> guests_;
+  PeerStreams peers_;
   std::vector<Path> dirty_guests_;
   std::vector<Path> flushed_guests_;  // Empty; its memory is used again.
   net::ReceiveBuffer buffer_;

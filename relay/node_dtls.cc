@@ -40,8 +40,9 @@ bool Node::HearDtls(absl::Time now, const net::Train& train) {
           absl::MakeSpan(dtls_->plaintext).subspan(dtls_->used));
       if (!message) break;
       dtls_->used += message->size();
+      // Its session is here and nowhere else.
       Execute(server_.FromClient(now, internal::OverDtls(train.path), *message,
-                                 message->size()));
+                                 message->size(), turn::Reach::kHere));
     }
   }
   return true;

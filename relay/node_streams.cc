@@ -17,13 +17,31 @@ void Node::Admit(net::Stream stream, std::shared_ptr<void> place) {
     path.transport = Transport::kTls;
     options.pieces = StreamClientOptions::Pieces::kMessages;
   }
+  ++stats_.streams;
+  Seat(path, std::move(stream), std::move(place),
+       StreamClient(options, net::Loop::Now()), turn::Reach::kEverywhere);
+}
+
+void Node::Arrive(Departure departure) {
+  const Path path = departure.path;
+  Guest& guest =
+      Seat(path, std::move(departure.stream), std::move(departure.place),
+           std::move(departure.client), turn::Reach::kHere);
+  Hear(guest, {departure.message});
+  // What has come behind it.
+  if (Guest* there = FindGuest(path)) there->driver->Flush();
+}
+
+Node::Guest& Node::Seat(const Path& path, net::Stream stream,
+                        std::shared_ptr<void> place, StreamClient client,
+                        turn::Reach reach) {
   // A proxy may tell the same address twice: of two connections by which one
   // client cannot be, the older one is dead.
   if (Guest* old = FindGuest(path)) old->driver->Cut();
-  auto owned = std::make_unique<Guest>(path, std::move(place), options);
+  auto owned =
+      std::make_unique<Guest>(path, std::move(place), std::move(client), reach);
   Guest& guest = *owned;
   guests_[path] = std::move(owned);
-  ++stats_.streams;
   guest.driver.emplace(
       loop_, std::move(stream), guest.client, stream_buffer_,
       [this, &guest](StreamClient::Event event) {
@@ -40,15 +58,52 @@ void Node::Admit(net::Stream stream, std::shared_ptr<void> place) {
         Service();
       },
       net::StreamDriverOptions(), &stream_memory_);
+  return guest;
 }
 
 void Node::Hear(Guest& guest, const StreamClient::Message& message) {
   server_.SetUtcOffset(internal::UtcOffset());
-  Execute(server_.FromClient(net::Loop::Now(), guest.path, message.bytes,
-                             message.bytes.size()));
+  const absl::Span<const turn::Forward> forwards =
+      server_.FromClient(net::Loop::Now(), guest.path, message.bytes,
+                         message.bytes.size(), guest.reach);
+  if (!forwards.empty() && forwards[0].exit == turn::Forward::Exit::kServer) {
+    return Depart(guest, forwards[0].instance, message);
+  }
+  if (!forwards.empty() && forwards[0].exit == turn::Forward::Exit::kJoin) {
+    return Join(guest, forwards[0].connection);
+  }
+  Execute(forwards);
   // All that one read brought leaves together.
   if (guest.client.has_message()) return;
   SendAnswers();
+  Flush();
+  Service();
+}
+
+void Node::Depart(Guest& guest, int instance,
+                  const StreamClient::Message& message) {
+  ++stats_.streams_moved;
+  std::vector<uint8_t> bytes(message.bytes.begin(), message.bytes.end());
+  Departure departure{guest.path, guest.driver->Release(),
+                      std::move(guest.place), std::move(guest.client),
+                      std::move(bytes)};
+  guests_.erase(departure.path);
+  handlers_.move(instance, std::move(departure));
+}
+
+void Node::Join(Guest& guest, turn::ConnectionId connection) {
+  // The last of our own words, and then the peer's only.
+  SendAnswers();
+  net::Stream stream = guest.driver->Release();
+  while (const auto words = guest.client.PollTransmit(net::Loop::Now(),
+                                                      stream_buffer_.bytes())) {
+    (void)stream.Write(*words);  // A failure shows in its status.
+  }
+  const absl::Span<const uint8_t> unread = guest.client.unread();
+  const std::vector<uint8_t> first(unread.begin(), unread.end());
+  std::shared_ptr<void> place = std::move(guest.place);
+  guests_.erase(Path(guest.path));
+  peers_.Join(connection, std::move(stream), std::move(place), first);
   Flush();
   Service();
 }
@@ -87,12 +142,15 @@ void Node::ShedMemory() {
   for (const auto& [path, guest] : guests_) {
     holders.emplace_back(guest->driver->held_bytes(), path);
   }
+  peers_.AddHolders(holders);
   for (const auto& [bytes, path] :
        net::LargestHolders(std::move(holders), stream_memory_.used_bytes(),
                            stream_memory_.limit_bytes() / 8 * 7)) {
+    ++stats_.streams_cut;
     if (Guest* guest = FindGuest(path)) {
-      ++stats_.streams_cut;
       guest->driver->Cut();
+    } else {
+      peers_.Cut(path);
     }
   }
 }

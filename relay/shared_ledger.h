@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/hash/hash.h"
@@ -89,9 +90,10 @@ class SharedLedger final : public turn::Ledger {
     const std::lock_guard<std::mutex> lock(mutex_);
     ledger_.ReturnAll(instance);
   }
-  std::optional<Holder> Find(const TransportAddress& relayed) const override {
+  std::optional<Holder> Find(const TransportAddress& relayed,
+                             Transport transport) const override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    return ledger_.Find(relayed);
+    return ledger_.Find(relayed, transport);
   }
   bool IsLent(const IpAddress& relayed) const override {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -100,6 +102,14 @@ class SharedLedger final : public turn::Ledger {
   size_t free_ports() const override {
     const std::lock_guard<std::mutex> lock(mutex_);
     return ledger_.free_ports();
+  }
+  std::optional<Refusal> TakeConnection(const std::string& user) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return ledger_.TakeConnection(user);
+  }
+  void ReturnConnection(const std::string& user) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ledger_.ReturnConnection(user);
   }
   bool TakeGain(absl::Time now, const IpAddress& ip, size_t request_bytes,
                 size_t answer_bytes) override {

@@ -25,6 +25,7 @@ struct NodeStats {
   uint64_t no_socket = 0;       // Decided for a socket that is gone.
   uint64_t open_failures = 0;   // Relay sockets that could not be opened.
   uint64_t streams = 0;         // Clients on TCP and TLS that came.
+  uint64_t streams_moved = 0;   // To the loop that has what they mean.
   uint64_t streams_cut = 0;     // Of those, given up; see StreamClient.
   uint64_t stream_drops = 0;    // To clients that did not read in time.
 
@@ -36,6 +37,7 @@ struct NodeStats {
       KYUU_COUNTER(NodeStats, no_socket),
       KYUU_COUNTER(NodeStats, open_failures),
       KYUU_COUNTER(NodeStats, streams),
+      KYUU_COUNTER(NodeStats, streams_moved),
       KYUU_COUNTER(NodeStats, streams_cut),
       KYUU_COUNTER(NodeStats, stream_drops)};
 };

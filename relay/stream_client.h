@@ -15,6 +15,7 @@
 #include "absl/types/span.h"
 #include "base/engine.h"
 #include "base/timer.h"
+#include "relay/joined_streams.h"
 #include "turn/message_queues.h"
 
 namespace kyuu::relay {
@@ -43,6 +44,8 @@ struct StreamSettings {
   // hold its part of that half, and loses data beyond; whoever reads is never
   // beyond for long. Should it be full all the same, who holds most is cut.
   size_t bytes_max = 64 << 20;
+  // Those that are joined with peers.
+  JoinedStreamsOptions joined;
 };
 
 // StreamClient cuts what comes into messages and queues what goes. Its driver
@@ -91,6 +94,9 @@ class StreamClient {
   bool abandoned() const { return abandoned_; }
   size_t held_bytes() const { return in_.held_bytes() + out_.held_bytes(); }
   size_t queued_bytes() const { return out_.queued_bytes(); }
+  // What has come behind the last message, for whoever goes on with the stream;
+  // good as long as a message.
+  absl::Span<const uint8_t> unread() const { return in_.rest(); }
   std::string DebugString() const;
 
  private:

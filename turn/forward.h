@@ -3,6 +3,7 @@
 #ifndef KYUU_TURN_FORWARD_H_
 #define KYUU_TURN_FORWARD_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -14,6 +15,19 @@ namespace kyuu::turn {
 // RelayId names an allocation, and with it its relay socket. Ids are not used
 // again during a server's life.
 enum class RelayId : uint64_t {};
+
+// ConnectionId names a connection between a relayed address and a peer (RFC
+// 6062 section 6.2.1). Its upper 8 bits are the instance of the server that has
+// it.
+enum class ConnectionId : uint32_t {};
+constexpr int InstanceOf(ConnectionId id) {
+  return static_cast<int>(static_cast<uint32_t>(id) >> 24);
+}
+
+// Whether a packet may be another server's of the same ledger: what a client
+// says who has moved (RFC 8016) or binds a connection (RFC 6062) is handed to
+// the server that has what it means. With kHere it is refused instead.
+enum class Reach : uint8_t { kEverywhere, kHere };
 
 // Forward is a decision about one datagram or a train of them: through which
 // socket to send, whereto, and which parts of the received bytes. It does not
@@ -27,17 +41,32 @@ struct Forward {
   // kPeer: through the relay socket of `relay`. kClient: through the listener
   // whose address is path.local. kRelay: to the server `instance` of the same
   // ledger, as FromPeer(relay, path.local, payloads) there: from one relayed
-  // address of ours to another, and never through a socket.
-  enum class Exit : uint8_t { kPeer, kClient, kRelay };
+  // address of ours to another, and never through a socket. kServer: to the
+  // server `instance` of the same ledger, as FromClient(path, payloads,
+  // Reach::kHere) there; of a stream all that comes goes there from now on.
+  // kJoin: the stream of the client is no more one of messages. When our
+  // answers to it have left, what comes by it behind this one goes to the peer
+  // of `connection` as it is, and the other way round.
+  enum class Exit : uint8_t { kPeer, kClient, kRelay, kServer, kJoin };
 
   Exit exit = Exit::kPeer;
   RelayId relay{};
-  int instance = 0;  // With kRelay.
+  int instance = 0;           // With kRelay and kServer.
+  ConnectionId connection{};  // With kJoin.
   // From our bound address to the destination.
   Path path;
   size_t segments = 0;
   // It must not be cut into fragments on its way (DONT-FRAGMENT).
   bool dont_fragment = false;
+
+  // All of a train that was cut every `segment_size`, or one datagram.
+  void SetWhole(absl::Span<const uint8_t> train, size_t segment_size) {
+    received = train;
+    stride = std::max<size_t>(segment_size, 1);
+    segments = train.empty() ? 1 : (train.size() + stride - 1) / stride;
+    payload_bytes = std::min(stride, train.size());
+    last_payload_bytes = train.size() - (segments - 1) * stride;
+  }
 
   absl::Span<const uint8_t> payload(size_t i) const {
     return received.subspan(i * stride + skip, i + 1 == segments

@@ -55,6 +55,7 @@ class Ledger {
     std::string user;
     Trust trust = Trust::kConfigured;
     IpFamily family = IpFamily::kV4;
+    Transport transport = Transport::kUdp;  // What is relayed.
     Ports ports = Ports::kAny;
     std::optional<Token> token;  // Of a reservation; then no other port does.
   };
@@ -92,12 +93,19 @@ class Ledger {
   // Ends what is lent to and reserved by a server that closes.
   virtual void ReturnAll(int instance) = 0;
 
-  // Whose the relayed address is, now.
-  virtual std::optional<Holder> Find(const TransportAddress& relayed) const = 0;
+  // Whose the relayed address is, now, for that transport.
+  virtual std::optional<Holder> Find(const TransportAddress& relayed,
+                                     Transport transport) const = 0;
   // Whether any port of that relayed address is lent, now.
   virtual bool IsLent(const IpAddress& relayed) const = 0;
   // Ports neither lent nor reserved, of all relay addresses.
   virtual size_t free_ports() const = 0;
+
+  // Counts a connection of a user's with a peer (RFC 6062), until
+  // ReturnConnection(). kUserQuota: peer_connections_per_user_max; kTotal:
+  // peer_connections_max.
+  virtual std::optional<Refusal> TakeConnection(const std::string& user) = 0;
+  virtual void ReturnConnection(const std::string& user) = 0;
 
   // What strangers cost: as the methods of Strangers (turn/strangers.h). Asked
   // for requests that prove nothing, and for an allocation's own client once in

@@ -29,6 +29,9 @@ void LocalLedger::SetLimits(const ServerOptions& options) {
   options_.allocations_per_source_max = options.allocations_per_source_max;
   options_.source_share = options.source_share;
   options_.reservations_max = options.reservations_max;
+  options_.peer_connections_max = options.peer_connections_max;
+  options_.peer_connections_per_user_max =
+      options.peer_connections_per_user_max;
   options_.reservation_lifetime = options.reservation_lifetime;
   strangers_.SetLimits(Strangers::LimitsOf(options));
   bandwidth_.SetLimits(options.bandwidth);
@@ -314,12 +317,14 @@ void LocalLedger::ReturnAll(int instance) {
   }
 }
 
-std::optional<Ledger::Holder> LocalLedger::Find(
-    const TransportAddress& relayed) const {
+std::optional<Ledger::Holder> LocalLedger::Find(const TransportAddress& relayed,
+                                                Transport transport) const {
   for (const auto& pool : pools_) {
     if (pool->ports.advertised() != relayed.ip) continue;
     const auto it = leases_.find({pool->ports.bind(), relayed.port});
-    if (it != leases_.end()) return it->second.claim.holder;
+    if (it != leases_.end() && it->second.claim.transport == transport) {
+      return it->second.claim.holder;
+    }
   }
   return std::nullopt;
 }
@@ -336,6 +341,24 @@ size_t LocalLedger::free_ports() const {
     if (pool->present) count += pool->ports.free();
   }
   return count;
+}
+
+std::optional<Ledger::Refusal> LocalLedger::TakeConnection(
+    const std::string& user) {
+  if (connections_ >= options_.peer_connections_max) return Refusal::kTotal;
+  const auto it = connected_users_.find(user);
+  const size_t has = it == connected_users_.end() ? 0 : it->second;
+  if (has >= options_.peer_connections_per_user_max) return Refusal::kUserQuota;
+  connected_users_[user] = has + 1;
+  ++connections_;
+  return std::nullopt;
+}
+
+void LocalLedger::ReturnConnection(const std::string& user) {
+  const auto it = connected_users_.find(user);
+  if (it == connected_users_.end()) return;
+  if (--it->second == 0) connected_users_.erase(it);
+  --connections_;
 }
 
 bool LocalLedger::TakeGain(absl::Time now, const IpAddress& ip,

@@ -41,9 +41,12 @@ class LocalLedger final : public Ledger {
   void Return(const TransportAddress& bind) override;
   void Expire(absl::Time now) override;
   void ReturnAll(int instance) override;
-  std::optional<Holder> Find(const TransportAddress& relayed) const override;
+  std::optional<Holder> Find(const TransportAddress& relayed,
+                             Transport transport) const override;
   bool IsLent(const IpAddress& relayed) const override;
   size_t free_ports() const override;
+  std::optional<Refusal> TakeConnection(const std::string& user) override;
+  void ReturnConnection(const std::string& user) override;
   bool TakeGain(absl::Time now, const IpAddress& ip, size_t request_bytes,
                 size_t answer_bytes) override;
   bool TakeTry(absl::Time now, const IpAddress& ip) override;
@@ -54,6 +57,7 @@ class LocalLedger final : public Ledger {
                         double wanted) override;
 
   size_t lent() const { return leases_.size(); }
+  size_t connections() const { return connections_; }
   size_t reserved() const { return reservations_.size(); }
 
  private:
@@ -109,6 +113,8 @@ class LocalLedger final : public Ledger {
   std::vector<Reservation> reservations_;
   absl::flat_hash_map<std::string, size_t> users_;
   absl::flat_hash_map<IpAddress, size_t> sources_;
+  absl::flat_hash_map<std::string, size_t> connected_users_;
+  size_t connections_ = 0;
   Strangers strangers_;
   Bandwidth bandwidth_;
 };

@@ -117,8 +117,8 @@ TEST_F(LedgerTest, WhatIsToldIsTheAdvertisedAddress) {
   EXPECT_EQ(lease.bind.ip, Ip("10.0.0.1"));
   EXPECT_EQ(lease.relayed.ip, Ip("8.8.4.4"));
   EXPECT_EQ(lease.relayed.port, lease.bind.port);
-  EXPECT_TRUE(ledger.Find(lease.relayed).has_value());
-  EXPECT_FALSE(ledger.Find(lease.bind).has_value());
+  EXPECT_TRUE(ledger.Find(lease.relayed, Transport::kUdp).has_value());
+  EXPECT_FALSE(ledger.Find(lease.bind, Transport::kUdp).has_value());
   EXPECT_TRUE(ledger.IsLent(Ip("8.8.4.4")));
 }
 
@@ -128,12 +128,12 @@ TEST_F(LedgerTest, FindKnowsWhatIsLentNowAndWhose) {
   claim.holder.instance = 3;
   EXPECT_FALSE(ledger.IsLent(Ip("11.1.1.1")));
   const auto lease = std::get<Ledger::Lease>(Take(ledger, claim));
-  EXPECT_EQ(ledger.Find(lease.relayed), claim.holder);
-  EXPECT_FALSE(
-      ledger.Find({lease.relayed.ip, uint16_t(lease.relayed.port ^ 1)}));
+  EXPECT_EQ(ledger.Find(lease.relayed, Transport::kUdp), claim.holder);
+  EXPECT_FALSE(ledger.Find({lease.relayed.ip, uint16_t(lease.relayed.port ^ 1)},
+                           Transport::kUdp));
   ledger.Return(lease.bind);
   ledger.Return(lease.bind);  // Once is enough.
-  EXPECT_FALSE(ledger.Find(lease.relayed).has_value());
+  EXPECT_FALSE(ledger.Find(lease.relayed, Transport::kUdp).has_value());
   EXPECT_FALSE(ledger.IsLent(Ip("11.1.1.1")));
   EXPECT_EQ(ledger.free_ports(), 2u);
 }
@@ -311,7 +311,8 @@ TEST_F(LedgerTest, AddressesComeAndGo) {
   const auto lease = std::get<Ledger::Lease>(Take(ledger, claim));
   ledger.SetRelayAddresses({{Ip("11.1.1.7"), {}}});
   EXPECT_EQ(Told(ledger, Claim("11.1.1.7", "11.1.1.2")), "11.1.1.7");
-  EXPECT_TRUE(ledger.Find(lease.relayed).has_value()) << "a flap ends no call";
+  EXPECT_TRUE(ledger.Find(lease.relayed, Transport::kUdp).has_value())
+      << "a flap ends no call";
   ledger.SetRelayAddresses({{Ip("11.1.1.1"), {}}});
   EXPECT_EQ(ledger.free_ports(), 99u);
   ledger.Return(lease.bind);

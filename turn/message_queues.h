@@ -35,12 +35,12 @@ class IncomingMessages {
   // between their messages.
   void GiveBack();
   size_t held_bytes() const { return in_.size() - at_; }
-
- private:
+  // What is held, whole message or not; a view as Next()'s.
   absl::Span<const uint8_t> rest() const {
     return absl::MakeConstSpan(in_).subspan(at_);
   }
 
+ private:
   std::vector<uint8_t> in_;  // Taken up to at_.
   size_t at_ = 0;
 };

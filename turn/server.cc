@@ -54,6 +54,21 @@ ServerOptions WithSecret(ServerOptions options, Random& random) {
   return options;
 }
 
+// The ticket of a request; an empty one asks for the first.
+std::optional<stun::Error> CheckTicket(const ServerOptions& options,
+                                       const internal::ServerRequest& request) {
+  const auto ticket = request.message.Get<stun::MobilityTicket>();
+  if (!ticket.has_value()) return std::nullopt;
+  if (options.mobility == ServerOptions::Mobility::kForbid) {
+    return stun::Error::kMobilityForbidden;
+  }
+  const bool asks = ticket->value.empty();
+  if (asks != (request.message.method() == stun::Method::kAllocate)) {
+    return stun::Error::kBadRequest;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Server::Server(Random& random, Options options)
@@ -73,7 +88,11 @@ Server::Server(Random& random, Options options,
       policy_(options_),
       throttle_(options_.bandwidth),
       own_ledger_(std::move(own)),
-      ledger_(shared == nullptr ? *own_ledger_ : *shared) {
+      ledger_(shared == nullptr ? *own_ledger_ : *shared),
+      answers_(options_, stats_),
+      connections_({options_, random_, policy_, allocations_, ledger_, answers_,
+                    events_, stats_}),
+      visitors_(options_.visitors_max) {
   forwards_.reserve(64);
   prefixes_.reserve(64 * 48);
 }
@@ -81,41 +100,6 @@ Server::Server(Random& random, Options options,
 Server::~Server() { ledger_.ReturnAll(options_.instance); }
 
 // --- Packets ----------------------------------------------------------------
-
-void Server::HandlePacket(absl::Time now, Packet in) {
-  if (const auto relay = allocations_.ByBind(in.path.local)) {
-    FromPeer(now, *relay, in.path.remote, in.bytes, in.bytes.size());
-  } else {
-    FromClient(now, in.path, in.bytes, in.bytes.size());
-  }
-}
-
-absl::Span<const Forward> Server::FromClient(absl::Time now, const Path& path,
-                                             absl::Span<const uint8_t> bytes,
-                                             size_t segment_size) {
-  forwards_.clear();
-  prefixes_.clear();
-  if (closed_) return {};
-  // Nobody listens at port 0: an answer could only hit somebody else.
-  if (path.remote.port == 0) {
-    ++stats_.bad_source;
-    return {};
-  }
-  if (bytes.empty() || segment_size == 0) {
-    ++stats_.malformed;
-    return {};
-  }
-  while (!bytes.empty()) {
-    const absl::Span<const uint8_t> segment = bytes.subspan(0, segment_size);
-    if (IsChannelData(segment)) {
-      bytes.remove_prefix(RelayChannelData(now, path, bytes, segment_size));
-    } else {
-      HandleStun(now, path, segment);
-      bytes.remove_prefix(segment.size());
-    }
-  }
-  return Decided();
-}
 
 void Server::HandleStun(absl::Time now, const Path& path,
                         absl::Span<const uint8_t> bytes) {
@@ -179,12 +163,15 @@ void Server::HandleRequest(absl::Time now, const Path& path,
       if (const auto error = Redirect(options_, request, answer)) {
         return ReplyUnproven(request, *error);
       }
-      return Push(answer);
+      Push(answer);
+      return;
     }
     case stun::Method::kAllocate:
     case stun::Method::kRefresh:
     case stun::Method::kCreatePermission:
     case stun::Method::kChannelBind:
+    case stun::Method::kConnect:
+    case stun::Method::kConnectionBind:
       if (options_.service == Options::Service::kStunAndTurn) break;
       [[fallthrough]];
     default:
@@ -192,22 +179,22 @@ void Server::HandleRequest(absl::Time now, const Path& path,
       ++stats_.unexpected;
       return;
   }
-  ++stats_.requests;
   request.allocation = ByClient(now, path);
-  const auto ticket = message.Get<stun::MobilityTicket>();
-  if (request.allocation == nullptr && ticket.has_value() &&
-      message.method() == stun::Method::kRefresh) {
-    request.allocation = ByTicket(now, ticket->value);
-  }
+  if (request.allocation == nullptr && FindElsewhere(request)) return;
+  ++stats_.requests;
   const std::optional<Credential> credential = Authenticate(request);
   if (!credential.has_value()) return;
   // RFC 8489 section 6.3.1: after authentication.
   if (!Unknown(options_, request).empty()) {
     return Reply(request, stun::Error::kUnknownAttribute);
   }
-  if (const auto error = CheckTicket(request)) return Reply(request, *error);
+  if (const auto error = CheckTicket(options_, request))
+    return Reply(request, *error);
   if (message.method() == stun::Method::kAllocate) {
     return Allocate(request, *credential);
+  }
+  if (message.method() == stun::Method::kConnectionBind) {
+    return ConnectionBind(request);
   }
   OnAllocation(request, *credential);
 }
@@ -239,6 +226,8 @@ void Server::OnAllocation(const Request& request,
       return Refresh(request, *allocation);
     case stun::Method::kCreatePermission:
       return CreatePermission(request, *allocation);
+    case stun::Method::kConnect:
+      return Connect(request, *allocation);
     default:
       return ChannelBind(request, *allocation);
   }
@@ -286,38 +275,18 @@ void Server::ReplyUnproven(const Request& request, stun::Error error) {
   Push(answer);
 }
 
-void Server::Push(const Answer& answer) {
-  if (answers_.size() - next_answer_ >= options_.answers_max) {
-    ++stats_.answers_dropped;
-    return;
-  }
-  // Not sooner than half of the list is taken, or each push would move it.
-  if (next_answer_ >= options_.answers_max) {
-    answers_.erase(answers_.begin(),
-                   answers_.begin() + static_cast<ptrdiff_t>(next_answer_));
-    next_answer_ = 0;
-  }
-  if (!answer.report.has_value()) {
-    ++(answer.error.has_value() ? stats_.errors : stats_.successes);
-  }
-  answers_.push_back(answer);
-}
-
 std::optional<Server::Packet> Server::PollTransmit(absl::Time now,
                                                    absl::Span<uint8_t> out) {
-  while (next_answer_ < answers_.size()) {
-    const Answer& answer = answers_[next_answer_++];
+  while (const Answer* answer = answers_.Next()) {
     internal::NonceMaker::Nonce nonce;
-    if (answer.challenge) {
-      nonce = nonces_.Make(Utc(now), answer.path.remote, Cookie(answer.path));
+    if (answer->challenge) {
+      nonce = nonces_.Make(Utc(now), answer->path.remote, Cookie(answer->path));
     }
     const absl::Span<const uint8_t> bytes = internal::Build(
-        answer, options_.realm, nonce.text(), options_.software, out);
-    if (!bytes.empty()) return Datagram{answer.path, bytes};
+        *answer, options_.realm, nonce.text(), options_.software, out);
+    if (!bytes.empty()) return Datagram{answer->path, bytes};
     ++stats_.answers_dropped;
   }
-  answers_.clear();
-  next_answer_ = 0;
   return std::nullopt;
 }
 
@@ -338,7 +307,10 @@ std::optional<Server::Event> Server::PollEvent() {
 
 // --- Time -------------------------------------------------------------------
 
-absl::Time Server::NextTimeout() const { return allocations_.NextTimeout(); }
+absl::Time Server::NextTimeout() const {
+  return std::min({allocations_.NextTimeout(), connections_.NextTimeout(),
+                   visitors_.NextTimeout()});
+}
 
 void Server::HandleTimeout(absl::Time now) {
   while (Allocation* due = allocations_.PopDue(now)) {
@@ -346,6 +318,8 @@ void Server::HandleTimeout(absl::Time now) {
         due->credential_expires + options_.revoked_grace <= now;
     End(*due, revoked ? EndReason::kRevoked : EndReason::kExpired);
   }
+  connections_.HandleTimeout(now);
+  visitors_.HandleTimeout(now);
   ledger_.Expire(now);
 }
 
@@ -375,7 +349,9 @@ void Server::LetGo(absl::Time now, absl::string_view username) {
     if (allocation->username != username) continue;
     allocation->credential_expires =
         std::min(allocation->credential_expires, now);
-    SetExpiry(*allocation, allocation->expires);
+    allocations_.SetExpiry(
+        *allocation,
+        allocation->Bounded(options_.revoked_grace, allocation->expires));
   }
 }
 
@@ -391,8 +367,7 @@ size_t Server::EndAllocations(absl::string_view username) {
 void Server::Close() {
   if (closed_) return;
   allocations_.ForEach([&](Allocation& a) { End(a, EndReason::kClosed); });
-  answers_.clear();
-  next_answer_ = 0;
+  answers_.Clear();
   closed_ = true;
   events_.push_back(Closed{absl::OkStatus()});
 }
@@ -407,14 +382,17 @@ void Server::SetAddresses(std::vector<Options::RelayAddress> relay,
   if (own_ledger_ != nullptr) {
     own_ledger_->SetRelayAddresses(options_.relay_addresses);
   }
-  allocations_.ForEach([&](Allocation& a) { a.peers.Enforce(policy_); });
+  allocations_.ForEach([&](Allocation& a) {
+    a.peers.Enforce(policy_);
+    connections_.Enforce(a);
+  });
 }
 
 std::string Server::DebugString() const {
   return absl::StrCat("turn::Server allocations=", allocations(),
                       " free_ports=", free_ports(),
-                      " answers=", answers_.size() - next_answer_,
-                      " events=", events_.size(), closed_ ? " closed" : "");
+                      " answers=", answers_.size(), " events=", events_.size(),
+                      closed_ ? " closed" : "");
 }
 
 }  // namespace kyuu::turn

@@ -26,14 +26,17 @@
 #include "turn/internal/allocation.h"
 #include "turn/internal/allocation_table.h"
 #include "turn/internal/answer.h"
+#include "turn/internal/answer_queue.h"
 #include "turn/internal/credentials.h"
 #include "turn/internal/nonce.h"
 #include "turn/internal/peer_policy.h"
 #include "turn/internal/request.h"
 #include "turn/internal/throttle.h"
 #include "turn/internal/ticket.h"
+#include "turn/internal/visitors.h"
 #include "turn/ledger.h"
 #include "turn/local_ledger.h"
+#include "turn/peer_connections.h"
 #include "turn/server_events.h"
 #include "turn/server_options.h"
 #include "turn/server_stats.h"
@@ -71,7 +74,8 @@ class Server : public ServerEvents {
   // every `segment_size`). The decisions live until the next packet.
   absl::Span<const Forward> FromClient(absl::Time now, const Path& path,
                                        absl::Span<const uint8_t> bytes,
-                                       size_t segment_size);
+                                       size_t segment_size,
+                                       Reach reach = Reach::kEverywhere);
   // Takes what a relay socket received from `source`, or what another server
   // of the ledger has for `relay` (Forward::Exit::kRelay).
   absl::Span<const Forward> FromPeer(absl::Time now, RelayId relay,
@@ -83,6 +87,9 @@ class Server : public ServerEvents {
   // client is told, see ServerOptions::icmp_reports.
   void HandleIcmp(absl::Time now, RelayId relay, const TransportAddress& peer,
                   const stun::Icmp& icmp);
+
+  // Of peers on TCP (RFC 6062): what a driver with such sockets has to tell.
+  PeerConnections& connections() { return connections_; }
 
   // --- The five verbs, for drivers that know addresses only ---
   // FromClient or FromPeer by path.local; the decisions are in forwards().
@@ -144,7 +151,6 @@ class Server : public ServerEvents {
   using Credential = internal::Credential;
   using Answer = internal::Answer;
   using Request = internal::ServerRequest;
-  using Way = internal::Way;
 
   // server.cc
   Server(Random& random, Options options, std::unique_ptr<LocalLedger> own,
@@ -157,7 +163,7 @@ class Server : public ServerEvents {
   Answer Success(const Request& request) const;
   void Reply(const Request& request, stun::Error error);
   void ReplyUnproven(const Request& request, stun::Error error);
-  void Push(const Answer& answer);
+  bool Push(const Answer& answer) { return answers_.Push(answer); }
   void LetGo(absl::Time now, absl::string_view username);
   void OnAllocation(const Request& request, const Credential& credential);
   Allocation* ByClient(absl::Time now, const Path& path);
@@ -166,6 +172,7 @@ class Server : public ServerEvents {
   // server_authenticate.cc
   bool OffersSha256(const Path& path) const;
   std::string Cookie(const Path& path) const;
+  bool NonceHolds(const Request& request) const;
   absl::Time ProveAgain(absl::Time now) const;
   std::optional<std::string> NameIn(const Request& request) const;
   std::optional<Credential> Authenticate(Request& request);
@@ -179,24 +186,16 @@ class Server : public ServerEvents {
                                    const Credential& credential,
                                    Allocation& allocation);
   void SendAway(const Request& request);
-  std::optional<Ledger::Refusal> Borrow(absl::Time now,
-                                        const Ledger::Claim& claim,
-                                        Allocation& allocation);
-  internal::Relay* OpeningRelay(RelayId id);
   void Decide(absl::Time now, Allocation& allocation);
   Answer AllocateAnswer(const Allocation& allocation, absl::Time now) const;
-  absl::Duration GrantLifetime(const stun::MessageView& message) const;
   void Refresh(const Request& request, Allocation& allocation);
-  absl::Time Bounded(const Allocation& allocation, absl::Time expires) const;
-  void SetExpiry(Allocation& allocation, absl::Time expires);
-  void Release(Allocation& allocation, const internal::Relay& relay);
   void Close(const internal::Relay& relay);
   void End(Allocation& allocation, EndReason reason);
 
   // server_mobility.cc
-  std::optional<stun::Error> CheckTicket(const Request& request) const;
-  Allocation* ByTicket(absl::Time now, absl::Span<const uint8_t> sealed) const;
-  internal::TicketMaker::Sealed TicketOf(const Allocation& allocation) const;
+  bool FindElsewhere(Request& request);
+  bool HandVisitorOn(absl::Time now, const Path& path,
+                     absl::Span<const uint8_t> bytes, size_t segment_size);
   void Move(Allocation& allocation, const Path& path);
   void Settle(Allocation& allocation, const Path& path) {
     if (allocation.mobility != nullptr) Arrive(allocation, path);
@@ -206,17 +205,18 @@ class Server : public ServerEvents {
   // server_permit.cc
   void CreatePermission(const Request& request, Allocation& allocation);
   void ChannelBind(const Request& request, Allocation& allocation);
+  void Connect(const Request& request, Allocation& allocation);
+  void ConnectionBind(const Request& request);
 
   // server_relay.cc
   size_t RelayChannelData(absl::Time now, const Path& path,
                           absl::Span<const uint8_t> bytes, size_t segment_size);
-  Way WayTo(const Allocation& from, const TransportAddress& peer) const;
+  internal::Way WayTo(const Allocation& from, const TransportAddress& to) const;
   bool MayPermit(const Allocation& from, const IpAddress& ip) const;
-  void ToPeer(absl::Time now, Allocation& from, const Way& way,
+  void ToPeer(absl::Time now, Allocation& from, const internal::Way& way,
               const TransportAddress& peer, Forward forward);
   void ToClient(absl::Time now, RelayId relay, const TransportAddress& source,
                 Forward forward);
-  absl::Span<const Forward> Decided();
   void RelaySend(absl::Time now, const Path& path,
                  const stun::MessageView& message);
 
@@ -233,14 +233,15 @@ class Server : public ServerEvents {
 
   std::vector<Forward> forwards_;
   std::vector<uint8_t> prefixes_;
-  // Taken from `next_answer_` on; begins again when all are taken.
-  std::vector<Answer> answers_;
-  size_t next_answer_ = 0;
+  internal::AnswerQueue answers_;
   std::deque<Event> events_;
   // The relay socket that the driver is closing.
   std::optional<TransportAddress> closing_;
   bool closed_ = false;
   Stats stats_;
+  PeerConnections connections_;
+  internal::Visitors visitors_;
+  Reach reach_ = Reach::kEverywhere;  // Of the packet in hand.
 };
 static_assert(Engine<Server>);
 

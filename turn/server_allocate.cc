@@ -38,7 +38,16 @@ std::optional<IpFamily> AdditionalFamily(const stun::MessageView& message) {
   return value ? std::optional(value->family) : std::nullopt;
 }
 
-// The families that a request wants, or what is wrong with that.
+// RFC 8656 section 7.2: the larger of what is asked for and the default, up to
+// the maximum.
+absl::Duration GrantLifetime(const ServerOptions& options,
+                             const stun::MessageView& message) {
+  const auto lifetime = message.Get<stun::Lifetime>();
+  const absl::Duration wanted = absl::Seconds(lifetime ? lifetime->seconds : 0);
+  return std::max(std::min(wanted, options.lifetime_max),
+                  options.lifetime_default);
+}
+
 std::optional<stun::Error> ChooseFamilies(const stun::MessageView& message,
                                           internal::Families& families) {
   const bool token = message.Has<stun::ReservationToken>();
@@ -70,16 +79,57 @@ std::optional<stun::Error> ChooseFamilies(const stun::MessageView& message,
   return std::nullopt;
 }
 
-}  // namespace
-
-// RFC 8656 section 7.2: the larger of what is asked for and the default, up to
-// the maximum.
-absl::Duration Server::GrantLifetime(const stun::MessageView& message) const {
-  const auto lifetime = message.Get<stun::Lifetime>();
-  const absl::Duration wanted = absl::Seconds(lifetime ? lifetime->seconds : 0);
-  return std::max(std::min(wanted, options_.lifetime_max),
-                  options_.lifetime_default);
+// RFC 8656 section 7.2 and RFC 6062 section 5.1.
+std::optional<stun::Error> ChooseTransport(
+    const ServerOptions& options, const internal::ServerRequest& request,
+    internal::Allocation& allocation) {
+  const stun::MessageView& message = request.message;
+  const auto wanted = message.Get<stun::RequestedTransport>();
+  if (wanted->protocol == stun::RequestedTransport::kUdp) return std::nullopt;
+  if (wanted->protocol != stun::RequestedTransport::kTcp ||
+      options.tcp_relay == ServerOptions::TcpRelay::kRefuse) {
+    return stun::Error::kUnsupportedTransport;
+  }
+  if (!IsStream(request.path.transport) || message.Has<stun::EvenPort>() ||
+      message.Has<stun::ReservationToken>() ||
+      message.Has<stun::DontFragment>()) {
+    return stun::Error::kBadRequest;
+  }
+  allocation.transport = Transport::kTcp;
+  return std::nullopt;
 }
+
+std::optional<Ledger::Refusal> Borrow(absl::Time now, Ledger& ledger,
+                                      Random& random,
+                                      const Ledger::Claim& claim,
+                                      internal::Allocation& allocation) {
+  const Ledger::Result result = ledger.Take(now, claim, random);
+  if (const auto* refusal = std::get_if<Ledger::Refusal>(&result)) {
+    return *refusal;
+  }
+  const auto& lease = std::get<Ledger::Lease>(result);
+  allocation.relays.push_back({claim.holder.relay, lease.bind, lease.relayed});
+  if (lease.reservation.has_value()) allocation.reservation = lease.reservation;
+  return std::nullopt;
+}
+
+internal::Relay* OpeningRelay(const internal::AllocationTable& allocations,
+                              RelayId id) {
+  internal::Allocation* allocation = allocations.ById(id);
+  if (allocation == nullptr || allocation->open) return nullptr;
+  for (internal::Relay& relay : allocation->relays) {
+    if (relay.id == id && !relay.open) return &relay;
+  }
+  return nullptr;
+}
+
+internal::TicketMaker::Sealed TicketOf(const internal::TicketMaker& tickets,
+                                       int instance,
+                                       const internal::Allocation& allocation) {
+  return tickets.Seal({{instance, allocation.id}, allocation.mobility->number});
+}
+
+}  // namespace
 
 void Server::Allocate(const Request& request, const Credential& credential) {
   if (const Allocation* old = request.allocation) {
@@ -116,14 +166,18 @@ void Server::Allocate(const Request& request, const Credential& credential) {
   allocation->prove_again = ProveAgain(request.now);
   allocation->request_id = request.message.transaction_id();
   allocation->whole = request.message.Has<stun::DontFragment>();
-  if (request.message.Has<stun::MobilityTicket>()) {
+  // Connections of peers are told of by its stream.
+  if (request.message.Has<stun::MobilityTicket>() &&
+      allocation->transport == Transport::kUdp) {
     allocation->mobility = std::make_unique<internal::Mobility>();
   }
   allocation->request_fingerprint = request.message.HasFingerprint();
-  allocation->expires =
-      Bounded(*allocation, request.now + GrantLifetime(request.message));
-  for (const auto& relay : allocations_.Insert(std::move(allocation)).relays) {
-    events_.push_back(OpenRelay{relay.id, relay.bind});
+  allocation->expires = allocation->Bounded(
+      options_.revoked_grace,
+      request.now + GrantLifetime(options_, request.message));
+  const Allocation& made = allocations_.Insert(std::move(allocation));
+  for (const auto& relay : made.relays) {
+    events_.push_back(OpenRelay{relay.id, relay.bind, made.transport});
   }
 }
 
@@ -149,12 +203,12 @@ std::optional<stun::Error> Server::Admit(const Request& request,
   const stun::MessageView& message = request.message;
   const auto transport = message.Get<stun::RequestedTransport>();
   if (!transport.has_value()) return stun::Error::kBadRequest;
-  if (transport->protocol != stun::RequestedTransport::kUdp) {
-    return stun::Error::kUnsupportedTransport;
-  }
+  if (const auto error = ChooseTransport(options_, request, allocation))
+    return error;
   internal::Families families;
   if (const auto error = ChooseFamilies(message, families)) return error;
   Ledger::Claim claim;
+  claim.transport = allocation.transport;
   claim.holder = {options_.instance, allocation.id};
   claim.client = request.path;
   claim.user = credential.quota_user;
@@ -167,12 +221,13 @@ std::optional<stun::Error> Server::Admit(const Request& request,
         even->reserve_next ? Ledger::Ports::kEvenAndNext : Ledger::Ports::kEven;
   }
   std::optional<Ledger::Refusal> refusal =
-      Borrow(request.now, claim, allocation);
+      Borrow(request.now, ledger_, random_, claim, allocation);
   if (families.also_v6) {
     claim.family = IpFamily::kV6;
     claim.holder.relay = RelayId{static_cast<uint64_t>(allocation.id) |
                                  internal::Relay::kAdditional};
-    const auto additional = Borrow(request.now, claim, allocation);
+    const auto additional =
+        Borrow(request.now, ledger_, random_, claim, allocation);
     // One of both is a success (section 7.2); of neither the first says why.
     if (additional.has_value() && !refusal.has_value()) {
       allocation.refused = {IpFamily::kV6, ErrorFor(*additional)};
@@ -187,28 +242,15 @@ std::optional<stun::Error> Server::Admit(const Request& request,
   return ErrorFor(*refusal);
 }
 
-std::optional<Ledger::Refusal> Server::Borrow(absl::Time now,
-                                              const Ledger::Claim& claim,
-                                              Allocation& allocation) {
-  const Ledger::Result result = ledger_.Take(now, claim, random_);
-  if (const auto* refusal = std::get_if<Ledger::Refusal>(&result)) {
-    return *refusal;
-  }
-  const auto& lease = std::get<Ledger::Lease>(result);
-  allocation.relays.push_back({claim.holder.relay, lease.bind, lease.relayed});
-  if (lease.reservation.has_value()) allocation.reservation = lease.reservation;
-  return std::nullopt;
-}
-
 void Server::RelayOpened(absl::Time now, RelayId id) {
-  internal::Relay* relay = OpeningRelay(id);
+  internal::Relay* relay = OpeningRelay(allocations_, id);
   if (relay == nullptr) return;
   relay->open = true;
   Decide(now, *allocations_.ById(id));
 }
 
 void Server::RelayFailed(absl::Time now, RelayId id) {
-  internal::Relay* relay = OpeningRelay(id);
+  internal::Relay* relay = OpeningRelay(allocations_, id);
   if (relay == nullptr) return;
   Allocation& allocation = *allocations_.ById(id);
   ++stats_.relays_failed;
@@ -220,22 +262,13 @@ void Server::RelayFailed(absl::Time now, RelayId id) {
     relay->relayed = lease->relayed;
     allocation.reservation = lease->reservation;
     allocations_.Rebind(old, *relay);
-    events_.push_back(OpenRelay{id, relay->bind});
+    events_.push_back(OpenRelay{id, relay->bind, allocation.transport});
     return;
   }
   allocation.refused = {relay->family(), stun::Error::kInsufficientCapacity};
   allocations_.Unbind(*relay);
   allocation.relays.erase(relay);
   Decide(now, allocation);
-}
-
-internal::Relay* Server::OpeningRelay(RelayId id) {
-  Allocation* allocation = allocations_.ById(id);
-  if (allocation == nullptr || allocation->open) return nullptr;
-  for (internal::Relay& relay : allocation->relays) {
-    if (relay.id == id && !relay.open) return &relay;
-  }
-  return nullptr;
 }
 
 // Answers the Allocate request once it is known of each socket what became of
@@ -247,14 +280,15 @@ void Server::Decide(absl::Time now, Allocation& allocation) {
   if (allocation.relays.empty()) {
     const Answer answer = AllocateAnswer(allocation, now);
     End(allocation, EndReason::kReleased);
-    return Push(answer);
+    Push(answer);
+    return;
   }
   allocation.open = true;
   allocation.made = now;
   const Answer answer = AllocateAnswer(allocation, now);
-  events_.push_back(AllocationMade{allocation.session, allocation.id,
-                                   allocation.client, *answer.relayed,
-                                   allocation.username, answer.additional});
+  events_.push_back(AllocationMade{
+      allocation.session, allocation.id, allocation.client, *answer.relayed,
+      allocation.username, answer.additional, allocation.transport});
   Push(answer);
 }
 
@@ -279,7 +313,8 @@ Server::Answer Server::AllocateAnswer(const Allocation& allocation,
   answer.lifetime_seconds = SecondsLeft(allocation.expires, now);
   answer.reservation = allocation.reservation;
   answer.refused = allocation.refused;
-  if (allocation.mobility != nullptr) answer.ticket = TicketOf(allocation);
+  if (allocation.mobility != nullptr)
+    answer.ticket = TicketOf(tickets_, options_.instance, allocation);
   return answer;
 }
 
@@ -301,36 +336,26 @@ void Server::Refresh(const Request& request, Allocation& allocation) {
   if (lifetime.has_value() && lifetime->seconds == 0) {
     answer.lifetime_seconds = 0;
     if (of_family != nullptr && allocation.relays.size() > 1) {
-      Release(allocation, *of_family);
+      // It goes on with the other.
+      allocation.peers.Drop(of_family->family());
+      connections_.End(allocation, of_family->id);
+      Close(*of_family);
+      allocation.relays.erase(of_family);
     } else {
       End(allocation, EndReason::kReleased);
     }
-    return Push(answer);
+    Push(answer);
+    return;
   }
-  SetExpiry(allocation, request.now + GrantLifetime(message));
+  allocations_.SetExpiry(
+      allocation,
+      allocation.Bounded(options_.revoked_grace,
+                         request.now + GrantLifetime(options_, message)));
   answer.lifetime_seconds = SecondsLeft(allocation.expires, request.now);
   if (message.Has<stun::MobilityTicket>() && allocation.mobility != nullptr) {
-    answer.ticket = TicketOf(allocation);
+    answer.ticket = TicketOf(tickets_, options_.instance, allocation);
   }
   Push(answer);
-}
-
-// No allocation outlives its credential by more than the grace.
-absl::Time Server::Bounded(const Allocation& allocation,
-                           absl::Time expires) const {
-  return std::min(expires,
-                  allocation.credential_expires + options_.revoked_grace);
-}
-
-void Server::SetExpiry(Allocation& allocation, absl::Time expires) {
-  allocations_.SetExpiry(allocation, Bounded(allocation, expires));
-}
-
-// Gives back one address of a dual allocation, which goes on with the other.
-void Server::Release(Allocation& allocation, const internal::Relay& relay) {
-  allocation.peers.Drop(relay.family());
-  Close(relay);
-  allocation.relays.erase(&relay);
 }
 
 // The port comes back when the driver has closed the socket (PollEvent).
@@ -341,6 +366,7 @@ void Server::Close(const internal::Relay& relay) {
 
 // Ends an allocation; the reference is dead afterwards.
 void Server::End(Allocation& allocation, EndReason reason) {
+  connections_.End(allocation);
   for (const internal::Relay& relay : allocation.relays) Close(relay);
   if (allocation.open) {
     const auto& relays = allocation.relays;

@@ -82,6 +82,13 @@ std::string Server::Cookie(const Path& path) const {
        .username_anonymity = options_.rest_secrets.empty()});
 }
 
+bool Server::NonceHolds(const Request& request) const {
+  const auto nonce = request.message.Get<stun::Nonce>();
+  return nonce.has_value() &&
+         nonces_.Check(Utc(request.now), request.path.remote, nonce->value,
+                       CookieIn(nonce->value, OffersSha256(request.path)));
+}
+
 // When the ledger is told next that an allocation's client is known.
 absl::Time Server::ProveAgain(absl::Time now) const {
   return now + options_.proven_for / 2;
@@ -113,13 +120,11 @@ std::optional<Server::Credential> Server::Authenticate(Request& request) {
     return refuse(stun::Error::kUnauthenticated);
   }
   const auto realm = message.Get<stun::Realm>();
-  const auto nonce = message.Get<stun::Nonce>();
-  if (!realm.has_value() || !nonce.has_value() ||
+  if (!realm.has_value() || !message.Get<stun::Nonce>().has_value() ||
       (!message.Has<stun::Username>() && !message.Has<stun::Userhash>())) {
     return refuse(stun::Error::kBadRequest);
   }
-  if (!nonces_.Check(Utc(request.now), request.path.remote, nonce->value,
-                     CookieIn(nonce->value, OffersSha256(request.path)))) {
+  if (!NonceHolds(request)) {
     return refuse(stun::Error::kStaleNonce);
   }
   std::optional<std::string> username = NameIn(request);

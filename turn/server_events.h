@@ -17,15 +17,32 @@
 
 namespace kyuu::turn::server_events {
 
-// Open a UDP socket at `bind` and answer with RelayOpened or RelayFailed.
+// Open a socket at `bind`, for TCP one that listens, and answer with
+// RelayOpened or RelayFailed.
 struct OpenRelay {
   RelayId relay;
   TransportAddress bind;
+  Transport transport = Transport::kUdp;
 };
-// Close it. By the next PollEvent() the port may be somebody else's.
+// Close it, and with it all connections of its peers. By the next PollEvent()
+// the port may be somebody else's.
 struct CloseRelay {
   RelayId relay;
   TransportAddress bind;
+};
+
+// Connect to `peer` from `bind`, where a relay listens, and answer with
+// PeerConnections::Connected() or Failed().
+struct ConnectPeer {
+  ConnectionId connection;
+  RelayId relay;
+  TransportAddress bind;
+  TransportAddress peer;
+};
+// Close the connection, and the stream of the client that is joined with it.
+struct ClosePeer {
+  ConnectionId connection;
+  RelayId relay;
 };
 
 // Names an allocation in logs and lists as long as it lives, wherever it moves:
@@ -41,6 +58,7 @@ struct AllocationMade {
   std::string username;
   // Of a dual allocation: its IPv6 address.
   std::optional<TransportAddress> additional;
+  Transport transport = Transport::kUdp;  // Of the relayed address.
 };
 
 // The client of an allocation has another 5-tuple from now on (RFC 8016).
@@ -50,7 +68,8 @@ struct AllocationMoved {
   Path to;
 };
 
-// What an allocation has relayed, in datagrams and bytes of payload.
+// What an allocation has relayed, in datagrams and bytes of payload; of TCP to
+// peers the bytes only.
 struct Traffic {
   uint64_t to_peers = 0;
   uint64_t to_clients = 0;
@@ -123,15 +142,17 @@ using server_events::SessionVerdict;
 struct ServerEvents {
   using OpenRelay = server_events::OpenRelay;
   using CloseRelay = server_events::CloseRelay;
+  using ConnectPeer = server_events::ConnectPeer;
+  using ClosePeer = server_events::ClosePeer;
   using AllocationMade = server_events::AllocationMade;
   using AllocationMoved = server_events::AllocationMoved;
   using EndReason = server_events::EndReason;
   using AllocationEnded = server_events::AllocationEnded;
   using AllocationRefused = server_events::AllocationRefused;
   using Closed = server_events::Closed;
-  using Event =
-      std::variant<OpenRelay, CloseRelay, AllocationMade, AllocationMoved,
-                   AllocationEnded, AllocationRefused, Closed>;
+  using Event = std::variant<OpenRelay, CloseRelay, ConnectPeer, ClosePeer,
+                             AllocationMade, AllocationMoved, AllocationEnded,
+                             AllocationRefused, Closed>;
 };
 
 }  // namespace kyuu::turn

@@ -14,44 +14,107 @@ namespace kyuu::turn {
 using internal::Mobility;
 using internal::Ticket;
 
-// The ticket of a request; an empty one asks for the first.
-std::optional<stun::Error> Server::CheckTicket(const Request& request) const {
-  const auto ticket = request.message.Get<stun::MobilityTicket>();
-  if (!ticket.has_value()) return std::nullopt;
-  if (options_.mobility == Options::Mobility::kForbid) {
-    return stun::Error::kMobilityForbidden;
-  }
-  const bool asks = ticket->value.empty();
-  if (asks != (request.message.method() == stun::Method::kAllocate)) {
-    return stun::Error::kBadRequest;
-  }
-  return std::nullopt;
+namespace {
+
+Forward ToServer(int instance, const Path& path,
+                 absl::Span<const uint8_t> bytes, size_t segment_size) {
+  Forward forward;
+  forward.exit = Forward::Exit::kServer;
+  forward.instance = instance;
+  forward.path = path;
+  forward.SetWhole(bytes, segment_size);
+  return forward;
 }
 
 // The allocation that the ticket of a Refresh names, or null.
-Server::Allocation* Server::ByTicket(absl::Time now,
-                                     absl::Span<const uint8_t> sealed) const {
-  const std::optional<Ticket> ticket = tickets_.Open(sealed);
-  if (!ticket.has_value() || ticket->holder.instance != options_.instance) {
-    return nullptr;
-  }
-  Allocation* allocation = allocations_.ById(ticket->holder.relay);
+internal::Allocation* ByTicket(absl::Time now,
+                               const internal::AllocationTable& allocations,
+                               const Ticket& ticket) {
+  internal::Allocation* allocation = allocations.ById(ticket.holder.relay);
   if (allocation == nullptr || allocation->mobility == nullptr ||
       allocation->expires <= now) {
     return nullptr;
   }
   // The last but one is good as long as the client may not have the last.
   const Mobility& mobility = *allocation->mobility;
-  const bool last = ticket->number == mobility.number;
+  const bool last = ticket.number == mobility.number;
   const bool before =
-      mobility.next.has_value() && ticket->number + 1 == mobility.number;
+      mobility.next.has_value() && ticket.number + 1 == mobility.number;
   return last || before ? allocation : nullptr;
 }
 
-internal::TicketMaker::Sealed Server::TicketOf(
-    const Allocation& allocation) const {
-  return tickets_.Seal(
-      {{options_.instance, allocation.id}, allocation.mobility->number});
+// The ticket of a Refresh, if it is of our making.
+std::optional<Ticket> TicketIn(const internal::TicketMaker& tickets,
+                               const stun::MessageView& message) {
+  const auto sealed = message.Get<stun::MobilityTicket>();
+  if (!sealed.has_value() || message.method() != stun::Method::kRefresh) {
+    return std::nullopt;
+  }
+  return tickets.Open(sealed->value);
+}
+
+// What a ConnectionBind names, if it has come by a stream.
+std::optional<ConnectionId> ConnectionIn(const Path& path,
+                                         const stun::MessageView& message) {
+  const auto id = message.Get<stun::ConnectionId>();
+  if (!id.has_value() || message.method() != stun::Method::kConnectionBind ||
+      !IsStream(path.transport)) {
+    return std::nullopt;
+  }
+  return ConnectionId{id->value};
+}
+
+}  // namespace
+
+// Sees whether what a request means is not its 5-tuple's: the allocation of a
+// ticket or of a connection. True if it is another server's, and is on its way
+// there.
+bool Server::FindElsewhere(Request& request) {
+  const Path& path = request.path;
+  const absl::Span<const uint8_t> bytes = request.message.bytes();
+  const auto connection = ConnectionIn(path, request.message);
+  const auto ticket = options_.mobility == Options::Mobility::kAllow
+                          ? TicketIn(tickets_, request.message)
+                          : std::nullopt;
+  if (!connection.has_value() && !ticket.has_value()) {
+    return HandVisitorOn(request.now, path, bytes, bytes.size());
+  }
+  const Ledger::Holder holder =
+      ticket.has_value() ? ticket->holder
+                         : Ledger::Holder{InstanceOf(*connection), {}};
+  if (holder.instance == options_.instance) {
+    request.allocation = ticket.has_value()
+                             ? ByTicket(request.now, allocations_, *ticket)
+                             : connections_.OwnerOf(*connection);
+    return false;
+  }
+  // The nonce shows that the source is no forged one: others' packets would go
+  // astray.
+  if (reach_ == Reach::kHere || holder.instance >= options_.instances ||
+      !NonceHolds(request)) {
+    return false;
+  }
+  if (!IsStream(path.transport) &&
+      !visitors_.Add(request.now, path, holder, options_.lifetime_max)) {
+    ++stats_.visitors_refused;
+    return false;
+  }
+  forwards_.push_back(ToServer(holder.instance, path, bytes, bytes.size()));
+  ++stats_.handed_on;
+  return true;
+}
+
+// A client that has moved here with an allocation of another server's: what it
+// says goes there.
+bool Server::HandVisitorOn(absl::Time now, const Path& path,
+                           absl::Span<const uint8_t> bytes,
+                           size_t segment_size) {
+  if (visitors_.empty() || reach_ == Reach::kHere) return false;
+  const std::optional<int> instance = visitors_.Find(now, path);
+  if (!instance.has_value()) return false;
+  forwards_.push_back(ToServer(*instance, path, bytes, segment_size));
+  stats_.handed_on += forwards_.back().segments;
+  return true;
 }
 
 // Gives an allocation, which has proven itself by `path`, that 5-tuple too.

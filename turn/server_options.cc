@@ -140,6 +140,11 @@ absl::Status ServerOptions::Validate() const {
   if (auth_failures_per_s > 0 && auth_failures_burst < 1) {
     return Invalid("auth_failures_burst must be 1 at least");
   }
+  if (instance < 0 || instance > 255) return Invalid("more than 256 servers");
+  if (peer_connect_timeout < absl::Seconds(30) ||
+      peer_bind_timeout <= absl::ZeroDuration()) {
+    return Invalid("a connection to a peer may take 30 s at least");
+  }
   if (proven_factor < 1) return Invalid("proven_factor must be 1 at least");
   return ValidateBandwidth(bandwidth);
 }

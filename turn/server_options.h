@@ -15,10 +15,10 @@
 
 namespace kyuu::turn {
 
-// All but realm, nonce_lifetime, instance, own_relays, listeners and what is
-// about relayed addresses may change while a server runs (Server::SetOptions).
-// Clients and peers that are served no more end at once then; who has more than
-// a quota that has shrunk keeps it.
+// All but realm, nonce_lifetime, instance, instances, own_relays, visitors_max,
+// listeners and what is about relayed addresses may change while a server runs
+// (Server::SetOptions). Clients and peers that are served no more end at once
+// then; who has more than a quota that has shrunk keeps it.
 struct ServerOptions {
   // --- Who may use it: any of the three kinds, and Server::Grant() ---
 
@@ -106,7 +106,8 @@ struct ServerOptions {
   // Of several servers that share the addresses (one per core) each has a
   // number of its own and all have one Ledger. A socket of a relay must refuse
   // an address in use.
-  int instance = 0;
+  int instance = 0;   // Of 0 to 255, below `instances`,
+  int instances = 1;  // whom the driver takes what is handed on to.
   // How many ports are tried when the driver cannot bind one.
   int open_attempts = 8;
 
@@ -139,11 +140,19 @@ struct ServerOptions {
   uint16_t channel_max = 0x7fff;
 
   // Whether clients may go on with an allocation from another address, or by
-  // another transport (RFC 8016); to a server of another instance only if they
-  // come to the one that has it. What came by a stream outlives it then, until
-  // its lifetime ends.
+  // another transport (RFC 8016), whichever server of the ledger they come to.
+  // What came by a stream outlives it then, until its lifetime ends. Who relays
+  // TCP stays at its stream.
   enum class Mobility : uint8_t { kForbid, kAllow };
   Mobility mobility = Mobility::kAllow;
+
+  // Whether clients on streams may have TCP connections with peers (RFC 6062).
+  enum class TcpRelay : uint8_t { kRefuse, kOffer };
+  TcpRelay tcp_relay = TcpRelay::kOffer;
+  // How long a connection to a peer may take (RFC 6062 section 5.2: at least 30
+  // seconds), and how long one waits until the client binds it.
+  absl::Duration peer_connect_timeout = absl::Seconds(30);
+  absl::Duration peer_bind_timeout = absl::Seconds(30);
 
   // Who is told what ICMP says of their datagrams (RFC 8656 section 11.5): by a
   // Data indication without DATA, of which some clients make an end of all
@@ -186,6 +195,15 @@ struct ServerOptions {
   size_t channels_max = 256;       // Per allocation; beyond: 508.
   size_t reservations_max = 1024;  // Beyond: 508.
   size_t granted_max = 65'536;     // Credentials by Grant().
+  // Connections with peers (RFC 6062). Each is two descriptors, and a second
+  // one of the client. Per allocation, beyond: 508; per user, beyond: 486; and
+  // of all servers of one Ledger, beyond: 508. Peers that come are reset.
+  size_t peer_connections_per_allocation_max = 64;
+  size_t peer_connections_per_user_max = 256;
+  size_t peer_connections_max = 4096;
+  // Allocations of other servers whose clients have moved to addresses that
+  // bring their packets here; a client beyond is told that it has none (437).
+  size_t visitors_max = 16'384;
   // Answers and events that wait for the driver; beyond, requests are dropped.
   size_t answers_max = 1024;
   size_t events_max = 4096;

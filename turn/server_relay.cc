@@ -10,6 +10,8 @@
 
 namespace kyuu::turn {
 
+using internal::Way;
+
 namespace {
 
 // The front of a Data indication, up to the payload: STUN header,
@@ -43,7 +45,55 @@ bool ReachesLoopback(const internal::Allocation& from, const IpAddress& ip) {
 // the 16-bit length of a STUN header.
 constexpr size_t kDataPayloadMax = 65535 - 3 - kDataPrefixV6;
 
+// The decisions with their prefixes, which lie one after the other.
+absl::Span<const Forward> Decided(absl::Span<Forward> forwards,
+                                  absl::Span<const uint8_t> prefixes) {
+  size_t at = 0;
+  for (Forward& forward : forwards) {
+    const size_t size = forward.segments * forward.prefix_bytes;
+    forward.prefixes = prefixes.subspan(at, size);
+    at += size;
+  }
+  return forwards;
+}
+
 }  // namespace
+
+void Server::HandlePacket(absl::Time now, Packet in) {
+  if (const auto relay = allocations_.ByBind(in.path.local)) {
+    FromPeer(now, *relay, in.path.remote, in.bytes, in.bytes.size());
+  } else {
+    FromClient(now, in.path, in.bytes, in.bytes.size());
+  }
+}
+
+absl::Span<const Forward> Server::FromClient(absl::Time now, const Path& path,
+                                             absl::Span<const uint8_t> bytes,
+                                             size_t segment_size, Reach reach) {
+  forwards_.clear();
+  prefixes_.clear();
+  reach_ = reach;
+  if (closed_) return {};
+  // Nobody listens at port 0: an answer could only hit somebody else.
+  if (path.remote.port == 0) {
+    ++stats_.bad_source;
+    return {};
+  }
+  if (bytes.empty() || segment_size == 0) {
+    ++stats_.malformed;
+    return {};
+  }
+  while (!bytes.empty()) {
+    const absl::Span<const uint8_t> segment = bytes.subspan(0, segment_size);
+    if (IsChannelData(segment)) {
+      bytes.remove_prefix(RelayChannelData(now, path, bytes, segment_size));
+    } else {
+      HandleStun(now, path, segment);
+      bytes.remove_prefix(segment.size());
+    }
+  }
+  return Decided(absl::MakeSpan(forwards_), prefixes_);
+}
 
 // Takes as many segments as go the same way, at least one, and returns their
 // bytes. `bytes` begins with a ChannelData message.
@@ -58,6 +108,9 @@ size_t Server::RelayChannelData(absl::Time now, const Path& path,
     return first_size;
   }
   Allocation* allocation = ByClient(now, path);
+  if (allocation == nullptr && HandVisitorOn(now, path, bytes, segment_size)) {
+    return bytes.size();
+  }
   if (allocation == nullptr || !allocation->open) {
     ++stats_.no_allocation;
     return first_size;
@@ -118,7 +171,12 @@ void Server::RelaySend(absl::Time now, const Path& path,
     return;
   }
   Allocation* allocation = ByClient(now, path);
-  if (allocation == nullptr || !allocation->open) {
+  if (allocation == nullptr &&
+      HandVisitorOn(now, path, message.bytes(), message.bytes().size())) {
+    return;
+  }
+  if (allocation == nullptr || !allocation->open ||
+      allocation->transport != Transport::kUdp) {
     ++stats_.no_allocation;
     return;
   }
@@ -145,8 +203,8 @@ void Server::RelaySend(absl::Time now, const Path& path,
 // What is between one relayed address of ours and another is handed over
 // inside: behind a NAT that does not hairpin there is no other way, and nothing
 // but what is lent at this moment can be reached so.
-Server::Way Server::WayTo(const Allocation& from,
-                          const TransportAddress& peer) const {
+internal::Way Server::WayTo(const Allocation& from,
+                            const TransportAddress& peer) const {
   using Verdict = internal::PeerPolicy::Verdict;
   const Verdict verdict = policy_.JudgePeer(peer);
   if (verdict == Verdict::kRefused || peer == from.client.local) {
@@ -154,7 +212,7 @@ Server::Way Server::WayTo(const Allocation& from,
   }
   if (verdict == Verdict::kAllowed) return {Way::By::kNetwork, {}};
   const bool reachable = ReachesLoopback(from, peer.ip);
-  const auto holder = ledger_.Find(peer);
+  const auto holder = ledger_.Find(peer, from.transport);
   if (holder.has_value() && reachable) return {Way::By::kRelay, *holder};
   return {policy_.OpensOwn(peer.ip) ? Way::By::kNetwork : Way::By::kNone, {}};
 }
@@ -171,7 +229,8 @@ bool Server::AllowsPeer(const TransportAddress& peer) const {
   const TransportAddress told = policy_.AsTold(peer);
   const Verdict verdict = policy_.JudgePeer(told);
   if (verdict != Verdict::kOwnRelay) return verdict == Verdict::kAllowed;
-  return ledger_.Find(told).has_value() || policy_.OpensOwn(told.ip);
+  return ledger_.Find(told, Transport::kUdp).has_value() ||
+         policy_.OpensOwn(told.ip);
 }
 
 // `forward` has the payload; where it goes is set here.
@@ -208,17 +267,6 @@ void Server::ToPeer(absl::Time now, Allocation& from, const Way& way,
   }
 }
 
-// The decisions with their prefixes, which lie one after the other.
-absl::Span<const Forward> Server::Decided() {
-  size_t at = 0;
-  for (Forward& forward : forwards_) {
-    const size_t size = forward.segments * forward.prefix_bytes;
-    forward.prefixes = absl::MakeConstSpan(prefixes_).subspan(at, size);
-    at += size;
-  }
-  return forwards_;
-}
-
 absl::Span<const Forward> Server::FromPeer(absl::Time now, RelayId relay,
                                            const TransportAddress& source,
                                            absl::Span<const uint8_t> bytes,
@@ -226,15 +274,9 @@ absl::Span<const Forward> Server::FromPeer(absl::Time now, RelayId relay,
   forwards_.clear();
   prefixes_.clear();
   Forward forward;
-  forward.received = bytes;
-  forward.stride = std::max<size_t>(segment_size, 1);
-  forward.segments =
-      bytes.empty() ? 1 : (bytes.size() + forward.stride - 1) / forward.stride;
-  forward.payload_bytes = std::min(forward.stride, bytes.size());
-  forward.last_payload_bytes =
-      bytes.size() - (forward.segments - 1) * forward.stride;
+  forward.SetWhole(bytes, segment_size);
   ToClient(now, relay, policy_.AsTold(source), forward);
-  return Decided();
+  return Decided(absl::MakeSpan(forwards_), prefixes_);
 }
 
 // `forward` has the payload, which comes from `source`.
@@ -242,7 +284,7 @@ void Server::ToClient(absl::Time now, RelayId relay,
                       const TransportAddress& source, Forward forward) {
   Allocation* allocation = closed_ ? nullptr : allocations_.ById(relay);
   if (allocation == nullptr || !allocation->open ||
-      allocation->expires <= now) {
+      allocation->transport != Transport::kUdp || allocation->expires <= now) {
     stats_.no_allocation += forward.segments;
     return;
   }

@@ -19,7 +19,9 @@ void Server::SetOptions(absl::Time now, Options options) {
   }
   options.nonce_lifetime = options_.nonce_lifetime;
   options.instance = options_.instance;
+  options.instances = options_.instances;
   options.own_relays = options_.own_relays;
+  options.visitors_max = options_.visitors_max;
   options.discovery = std::move(options_.discovery);
   options.listeners = std::move(options_.listeners);
   options.relay_addresses = std::move(options_.relay_addresses);
@@ -37,6 +39,7 @@ void Server::SetOptions(absl::Time now, Options options) {
   policy_.SetLists(options_.allow_peers, options_.deny_peers);
   allocations_.ForEach([&](Allocation& allocation) {
     allocation.peers.Enforce(policy_);
+    connections_.Enforce(allocation);
     if (!options_.ServesClient(allocation.client.remote.ip)) {
       End(allocation, EndReason::kRevoked);
     }

@@ -21,6 +21,11 @@ struct ServerStats {
   uint64_t bytes_to_clients = 0;  // Payload.
   uint64_t moves = 0;             // Clients that have come to another address.
   uint64_t icmp_reports = 0;      // Clients were told what ICMP said.
+  // Connections with peers (RFC 6062) that were made, and joined with clients.
+  uint64_t peers_connected = 0;
+  uint64_t peers_joined = 0;
+  uint64_t handed_on =
+      0;  // To the server that has a moved client's allocation.
   // Dropped, by reason.
   uint64_t malformed = 0;        // Neither STUN nor ChannelData.
   uint64_t unexpected = 0;       // Responses, unknown methods.
@@ -42,6 +47,13 @@ struct ServerStats {
   uint64_t over_allocation_bandwidth = 0;
   uint64_t over_user_bandwidth = 0;
   uint64_t over_total_bandwidth = 0;
+  // Connections of peers: beyond a bound; without a permission; that could not
+  // be made in time; that no client has bound in time.
+  uint64_t peers_refused = 0;
+  uint64_t peers_unpermitted = 0;
+  uint64_t peers_failed = 0;
+  uint64_t peers_unbound = 0;
+  uint64_t visitors_refused = 0;  // Moved clients beyond visitors_max.
 
   static constexpr Counter<ServerStats> kCounters[] = {
       KYUU_COUNTER(ServerStats, requests),
@@ -54,6 +66,9 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, bytes_to_clients),
       KYUU_COUNTER(ServerStats, moves),
       KYUU_COUNTER(ServerStats, icmp_reports),
+      KYUU_COUNTER(ServerStats, peers_connected),
+      KYUU_COUNTER(ServerStats, peers_joined),
+      KYUU_COUNTER(ServerStats, handed_on),
       KYUU_COUNTER(ServerStats, malformed),
       KYUU_COUNTER(ServerStats, unexpected),
       KYUU_COUNTER(ServerStats, bad_source),
@@ -70,7 +85,12 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, sent_away),
       KYUU_COUNTER(ServerStats, over_allocation_bandwidth),
       KYUU_COUNTER(ServerStats, over_user_bandwidth),
-      KYUU_COUNTER(ServerStats, over_total_bandwidth)};
+      KYUU_COUNTER(ServerStats, over_total_bandwidth),
+      KYUU_COUNTER(ServerStats, peers_refused),
+      KYUU_COUNTER(ServerStats, peers_unpermitted),
+      KYUU_COUNTER(ServerStats, peers_failed),
+      KYUU_COUNTER(ServerStats, peers_unbound),
+      KYUU_COUNTER(ServerStats, visitors_refused)};
 };
 static_assert(Countable<ServerStats>);
 

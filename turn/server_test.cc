@@ -244,11 +244,11 @@ TEST(TurnServer, OnlyAttributesOfItsOwnListAreUnderstood) {
                        stun::XorMappedAddress>();
   const AttributeSet turn =
       binding |
-      AttributeSet::Of<stun::ChannelNumber, stun::Lifetime,
-                       stun::XorPeerAddress, stun::Data,
-                       stun::XorRelayedAddress, stun::RequestedAddressFamily,
-                       stun::EvenPort, stun::DontFragment,
-                       stun::RequestedTransport, stun::ReservationToken>();
+      AttributeSet::Of<
+          stun::ChannelNumber, stun::Lifetime, stun::XorPeerAddress, stun::Data,
+          stun::XorRelayedAddress, stun::RequestedAddressFamily, stun::EvenPort,
+          stun::DontFragment, stun::RequestedTransport, stun::ReservationToken,
+          stun::ConnectionId>();
   ServerHarness harness;
   TestClient client(1000);
   ASSERT_TRUE(harness.Allocate(client).ok());
@@ -284,11 +284,11 @@ TEST(TurnServer, AllocateRefusals) {
     int error;
   } kRows[] = {
       {"no transport", [](MessageWriter&) {}, 400},
-      {"tcp",
+      {"tcp, asked for by a datagram",
        [](MessageWriter& w) {
          w.Add(stun::RequestedTransport{stun::RequestedTransport::kTcp});
        },
-       442},
+       400},
       {"unknown attribute",
        [](MessageWriter& w) {
          kUdp(w);
@@ -613,7 +613,7 @@ TEST(TurnServer, UnknownMethodsAndResponsesAreDiscarded) {
   ServerHarness harness;
   TestClient client(1000);
   harness.Challenge(client);
-  EXPECT_TRUE(harness.Call(client, Method::kConnect, kNothing).empty());
+  EXPECT_TRUE(harness.Call(client, Method{0x00d}, kNothing).empty());
   EXPECT_TRUE(harness.Call(client, Method{0x123}, kNothing).empty());
   std::vector<uint8_t> buffer(64);
   MessageWriter w(absl::MakeSpan(buffer), stun::MessageClass::kSuccess,

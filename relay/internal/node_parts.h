@@ -16,13 +16,13 @@
 namespace kyuu::relay {
 
 struct Node::Guest {
-  Guest(const Path& by, std::shared_ptr<void> p,
-        const StreamClientOptions& options)
-      : path(by), place(std::move(p)), client(options, net::Loop::Now()) {}
+  Guest(const Path& by, std::shared_ptr<void> p, StreamClient c, turn::Reach r)
+      : path(by), place(std::move(p)), client(std::move(c)), reach(r) {}
 
   const Path path;  // Its transport tells TLS from TCP.
-  const std::shared_ptr<void> place;
+  std::shared_ptr<void> place;
   StreamClient client;
+  const turn::Reach reach;  // A stream moves once.
   std::optional<net::StreamDriver<StreamClient>> driver;
   bool dirty = false;  // Its path is in dirty_guests_.
 };

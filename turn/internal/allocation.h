@@ -3,6 +3,7 @@
 #ifndef KYUU_TURN_INTERNAL_ALLOCATION_H_
 #define KYUU_TURN_INTERNAL_ALLOCATION_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -120,6 +121,7 @@ struct Allocation {
   stun::TransactionId request_id;
   bool request_fingerprint = false;
   bool open = false;  // Until then the driver is opening its sockets.
+  Transport transport = Transport::kUdp;  // Of its relayed addresses.
   // The next port is reserved under this token (EVEN-PORT).
   std::optional<std::array<uint8_t, 8>> reservation;
   // The family of a dual allocation that there was no address for, and why.
@@ -134,6 +136,10 @@ struct Allocation {
   PeerTable peers;
   server_events::Traffic traffic;
 
+  // It does not outlive its credential by more than the grace.
+  absl::Time Bounded(absl::Duration revoked_grace, absl::Time wanted) const {
+    return std::min(wanted, credential_expires + revoked_grace);
+  }
   // That of the family, or null.
   const Relay* RelayOf(IpFamily family) const {
     for (const Relay& relay : relays) {

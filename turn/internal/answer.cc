@@ -11,12 +11,20 @@ constexpr size_t kAttributeHeader = 4;
 
 size_t Padded(size_t size) { return (size + 3) / 4 * 4; }
 
-absl::Span<const uint8_t> BuildReport(const Answer& answer,
-                                      absl::Span<uint8_t> out) {
-  stun::MessageWriter w(out, stun::MessageClass::kIndication,
-                        stun::Method::kData, answer.id);
-  w.Add(stun::XorPeerAddress{answer.report->peer});
-  w.Add(answer.report->icmp);
+absl::Span<const uint8_t> BuildIndication(const Answer& answer,
+                                          absl::Span<uint8_t> out) {
+  const bool attempt = answer.attempt.has_value();
+  stun::MessageWriter w(
+      out, stun::MessageClass::kIndication,
+      attempt ? stun::Method::kConnectionAttempt : stun::Method::kData,
+      answer.id);
+  if (attempt) {
+    w.Add(stun::ConnectionId{*answer.connection});
+    w.Add(stun::XorPeerAddress{*answer.attempt});
+  } else {
+    w.Add(stun::XorPeerAddress{answer.report->peer});
+    w.Add(answer.report->icmp);
+  }
   return w.Finish();
 }
 
@@ -46,7 +54,7 @@ absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
   if (answer.classic.has_value()) {
     return stun::WriteClassicAnswer(*answer.classic, *answer.mapped, out);
   }
-  if (answer.report.has_value()) return BuildReport(answer, out);
+  if (answer.unasked()) return BuildIndication(answer, out);
   const auto cls = answer.error.has_value() ? stun::MessageClass::kError
                                             : stun::MessageClass::kSuccess;
   stun::MessageWriter w(out, cls, answer.method, answer.id);
@@ -73,6 +81,9 @@ absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
   }
   if (answer.additional.has_value()) {
     w.Add(stun::XorRelayedAddress{*answer.additional});
+  }
+  if (answer.connection.has_value()) {
+    w.Add(stun::ConnectionId{*answer.connection});
   }
   if (answer.lifetime_seconds.has_value()) {
     w.Add(stun::Lifetime{*answer.lifetime_seconds});

@@ -69,6 +69,14 @@ struct Answer {
     stun::Icmp icmp;
   };
   std::optional<Report> report;
+
+  // CONNECTION-ID (RFC 6062); with `attempt`, a ConnectionAttempt indication:
+  // that peer has connected.
+  std::optional<uint32_t> connection;
+  std::optional<TransportAddress> attempt;
+
+  // Whether it answers nothing.
+  bool unasked() const { return report.has_value() || attempt.has_value(); }
 };
 
 // The size of `answer`, an error for whom has proven nothing: what its gain is

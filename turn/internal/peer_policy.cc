@@ -160,4 +160,11 @@ PeerPolicy::Verdict PeerPolicy::JudgePeer(const TransportAddress& peer) const {
              : verdict;
 }
 
+TransportAddress PeerPolicy::AsBound(const TransportAddress& told) const {
+  for (const auto& [bind, ip] : told_) {
+    if (ip == told.ip) return {bind, told.port};
+  }
+  return told;
+}
+
 }  // namespace kyuu::turn::internal

@@ -48,6 +48,8 @@ class PeerPolicy {
     return it == told_.end() ? address
                              : TransportAddress{it->second, address.port};
   }
+  // The other way round.
+  TransportAddress AsBound(const TransportAddress& told) const;
 
  private:
   bool IsListed(const std::vector<IpPrefix>& list, const IpAddress& ip) const;

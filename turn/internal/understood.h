@@ -9,14 +9,15 @@
 
 namespace kyuu::turn::internal {
 
-// RFC 8656 section 18. What is none of TURN's (ICE, RFC 5780, 6062, 7635) is
-// not understood.
+// RFC 8656 section 18 and RFC 6062 section 6.2. What is none of TURN's (ICE,
+// RFC 5780, 7635) is not understood.
 inline constexpr stun::AttributeSet kTurnAttributes =
     stun::kStunAttributes |
     stun::AttributeSet::Of<
         stun::ChannelNumber, stun::Lifetime, stun::XorPeerAddress, stun::Data,
         stun::XorRelayedAddress, stun::RequestedAddressFamily, stun::EvenPort,
-        stun::DontFragment, stun::RequestedTransport, stun::ReservationToken>();
+        stun::DontFragment, stun::RequestedTransport, stun::ReservationToken,
+        stun::ConnectionId>();
 
 // What the server understands in a message of `method`. An attribute of TURN's
 // in a method that has no use for it is known, but unexpected: RFC 8489 section

@@ -1,0 +1,58 @@
+#include "turn/internal/visitors.h"
+
+#include <algorithm>
+
+namespace kyuu::turn::internal {
+
+bool Visitors::Add(absl::Time now, const Path& path,
+                   const Ledger::Holder& holder, absl::Duration lifetime) {
+  const Key key{holder.instance, static_cast<uint64_t>(holder.relay)};
+  const auto known = by_path_.find(path);
+  if (known == by_path_.end() && by_path_.size() >= max_) return false;
+  if (known != by_path_.end() && known->second != key) {
+    // The 5-tuple has another allocation now.
+    auto& paths = hosts_.at(known->second).paths;
+    paths.erase(std::find(paths.begin(), paths.end(), path));
+    if (paths.empty()) Drop(Key(known->second));
+  }
+  Host& host = hosts_[key];
+  host.used = now;
+  host.lifetime = lifetime;
+  deadlines_.Set(key, now + lifetime);
+  if (std::find(host.paths.begin(), host.paths.end(), path) ==
+      host.paths.end()) {
+    host.paths.push_back(path);
+  }
+  if (host.paths.size() > 2) {
+    by_path_.erase(host.paths.front());
+    host.paths.erase(host.paths.begin());
+  }
+  by_path_.insert_or_assign(path, key);
+  return true;
+}
+
+std::optional<int> Visitors::Find(absl::Time now, const Path& path) {
+  const auto it = by_path_.find(path);
+  if (it == by_path_.end()) return std::nullopt;
+  hosts_.at(it->second).used = now;
+  return it->second.first;
+}
+
+void Visitors::HandleTimeout(absl::Time now) {
+  while (const std::optional<Key> key = deadlines_.PopDue(now)) {
+    const Host& host = hosts_.at(*key);
+    if (host.used + host.lifetime > now) {
+      deadlines_.Set(*key, host.used + host.lifetime);
+    } else {
+      Drop(*key);
+    }
+  }
+}
+
+void Visitors::Drop(const Key& key) {
+  for (const Path& path : hosts_.at(key).paths) by_path_.erase(path);
+  hosts_.erase(key);
+  deadlines_.Stop(key);
+}
+
+}  // namespace kyuu::turn::internal
