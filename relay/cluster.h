@@ -87,6 +87,8 @@ class Cluster {
   // Allocations of all nodes, as of now.
   size_t allocations() const { return ledger_->lent(); }
   size_t free_ports() const { return ledger_->free_ports(); }
+  // TCP connections with peers, as of now.
+  size_t peer_connections() const { return ledger_->connections(); }
   // Takes one step of a walk through all allocations, on the loop that has
   // them, and hands what it has found to `done` on the main loop, never before
   // it returns; not at all once the cluster is closed. So even a long list

@@ -26,7 +26,7 @@ JoinedStreams::~JoinedStreams() = default;
 void JoinedStreams::Start(absl::Span<const uint8_t> first) {
   if (!first.empty()) {
     (void)peer_.stream.Write(first);  // A failure shows in its status.
-    handlers_.on_passed(first.size(), 0);
+    (void)handlers_.on_passed(turn::Direction::kToPeers, first.size());
   }
   Turn();
 }
@@ -37,11 +37,19 @@ void JoinedStreams::OnReady(Side& side, net::Readiness ready) {
 }
 
 bool JoinedStreams::Wants(const Side& from, const Side& to) const {
-  return !from.ended && to.stream.buffered() < options_.held_bytes_max;
+  return !from.ended && !from.paused_until.has_value() &&
+         to.stream.buffered() < options_.held_bytes_max;
 }
 
-// Returns the bytes that were read.
-size_t JoinedStreams::Pass(Side& from, Side& to) {
+void JoinedStreams::Pass(absl::Time now, turn::Direction direction, Side& from,
+                         Side& to) {
+  const auto tell = [&](size_t bytes) {
+    const absl::Duration pause = handlers_.on_passed(direction, bytes);
+    from.paused_until = pause > absl::ZeroDuration()
+                            ? std::optional(now + pause)
+                            : std::nullopt;
+  };
+  if (from.paused_until.has_value() && now >= *from.paused_until) tell(0);
   size_t passed = 0;
   for (size_t i = 0; i < options_.reads_per_turn && Wants(from, to); ++i) {
     const size_t room = options_.held_bytes_max - to.stream.buffered();
@@ -56,35 +64,37 @@ size_t JoinedStreams::Pass(Side& from, Side& to) {
     passed += got.bytes;
     if (!to.stream.Write(bytes.first(got.bytes)).ok()) break;
   }
-  return passed;
+  if (passed == 0) return;
+  silent_since_ = now;
+  tell(passed);
 }
 
 void JoinedStreams::Turn() {
-  const size_t to_peer = Pass(client_, peer_);
-  const size_t to_client = Pass(peer_, client_);
   const absl::Time now = net::Loop::Now();
-  if (to_peer + to_client > 0) {
-    silent_since_ = now;
-    handlers_.on_passed(to_peer, to_client);
-  }
+  Pass(now, turn::Direction::kToPeers, client_, peer_);
+  Pass(now, turn::Direction::kToClients, peer_, client_);
   if (!client_.stream.status().ok() || !peer_.stream.status().ok()) {
     return Finish(End::kFailed);
   }
   const size_t held = client_.stream.buffered() + peer_.stream.buffered();
   if (client_.ended && peer_.ended && held == 0) return Finish(End::kClosed);
-  const bool half_open = client_.ended || peer_.ended;
-  const absl::Time deadline = half_open
-                                  ? silent_since_ + options_.half_open_timeout
-                                  : absl::InfiniteFuture();
-  if (now >= deadline) return Finish(End::kSilent);
+  absl::Time wake = absl::InfiniteFuture();
+  if (client_.ended || peer_.ended) {
+    wake = silent_since_ + options_.half_open_timeout;
+    if (now >= wake) return Finish(End::kSilent);
+  }
   share_.Hold(held);
   Await(client_, peer_);
   Await(peer_, client_);
+  for (const Side* side : {&client_, &peer_}) {
+    if (side->paused_until.has_value())
+      wake = std::min(wake, *side->paused_until);
+  }
   // What TLS holds already is not shown by the descriptor.
   const bool reads_on =
       (client_.stream.has_pending() && Wants(client_, peer_)) ||
       (peer_.stream.has_pending() && Wants(peer_, client_));
-  alarm_.Set(reads_on ? absl::InfinitePast() : deadline);
+  alarm_.Set(reads_on ? absl::InfinitePast() : wake);
 }
 
 void JoinedStreams::Await(Side& side, const Side& other) {

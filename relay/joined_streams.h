@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
@@ -15,6 +16,7 @@
 #include "net/stream.h"
 #include "net/stream_memory.h"
 #include "net/stream_options.h"
+#include "turn/bandwidth.h"
 
 namespace kyuu::relay {
 
@@ -37,8 +39,9 @@ class JoinedStreams {
   // or for want of anything.
   enum class End : uint8_t { kClosed, kFailed, kSilent };
   struct Handlers {
-    // Bytes were read, of each.
-    absl::AnyInvocable<void(size_t to_peer, size_t to_client)> on_passed;
+    // Bytes were read of a direction. Returns how long no more of it are to be;
+    // then it is asked again, with no bytes.
+    absl::AnyInvocable<absl::Duration(turn::Direction, size_t bytes)> on_passed;
     // The streams are closed. Called once, as the last thing: it may destroy
     // us.
     absl::AnyInvocable<void(End)> on_end;
@@ -70,10 +73,12 @@ class JoinedStreams {
     net::Stream stream;
     net::Watch watch;
     bool ended = false;  // Nothing more comes by it.
+    // It is not read before.
+    std::optional<absl::Time> paused_until;
   };
 
   bool Wants(const Side& from, const Side& to) const;
-  size_t Pass(Side& from, Side& to);
+  void Pass(absl::Time now, turn::Direction direction, Side& from, Side& to);
   void OnReady(Side& side, net::Readiness ready);
   // Moves what can be moved, and sees what is next.
   void Turn();

@@ -89,6 +89,7 @@ void Node::Deliver(const Handover& handover) {
                 : server_.FromPeer(now, item.relay, item.source, bytes,
                                    item.segment_size),
             item.marks);
+    // As in Read(): before the data that depends on them.
     if (item.client.has_value()) SendAnswers();
   }
   Flush();

@@ -114,14 +114,15 @@ void PeerStreams::Join(turn::ConnectionId id, net::Stream client,
   if (peer == nullptr) return client.Cut();
   auto streams = std::make_unique<JoinedStreams>(
       loop_, std::move(client), std::move(*peer), buffer_, memory_, options_,
-      JoinedStreams::Handlers{[this, id](size_t to_peer, size_t to_client) {
-                                server_.Passed(id, to_peer, to_client);
-                              },
-                              [this, id](JoinedStreams::End) {
-                                server_.Gone(id);
-                                connections_.erase(id);
-                                on_news_();
-                              }});
+      JoinedStreams::Handlers{
+          [this, id](turn::Direction direction, size_t bytes) {
+            return server_.Passed(net::Loop::Now(), id, direction, bytes);
+          },
+          [this, id](JoinedStreams::End) {
+            server_.Gone(id);
+            connections_.erase(id);
+            on_news_();
+          }});
   JoinedStreams& joined = *streams;
   it->second = Joined{std::move(place), std::move(streams)};
   joined.Start(first);

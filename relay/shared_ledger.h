@@ -69,6 +69,11 @@ class SharedLedger final : public turn::Ledger {
     return ledger_.lent();
   }
 
+  size_t connections() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return ledger_.connections();
+  }
+
   Result Take(absl::Time now, const Claim& claim, Random& random) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     return ledger_.Take(now, claim, random);

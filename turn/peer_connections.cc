@@ -144,15 +144,27 @@ void PeerConnections::Failed(ConnectionId id) {
   parts_.answers.Push(answer);
 }
 
-void PeerConnections::Passed(ConnectionId id, size_t to_peer,
-                             size_t to_client) {
+absl::Duration PeerConnections::Passed(absl::Time now, ConnectionId id,
+                                       Direction direction, size_t bytes) {
   const auto it = connections_.find(id);
-  if (it == connections_.end()) return;
-  auto& traffic = parts_.allocations.ById(it->second.allocation)->traffic;
-  traffic.bytes_to_peers += to_peer;
-  traffic.bytes_to_clients += to_client;
-  parts_.stats.bytes_to_peers += to_peer;
-  parts_.stats.bytes_to_clients += to_client;
+  if (it == connections_.end()) return absl::ZeroDuration();
+  Allocation& allocation = *parts_.allocations.ById(it->second.allocation);
+  auto& traffic = allocation.traffic;
+  if (direction == Direction::kToPeers) {
+    traffic.bytes_to_peers += bytes;
+    parts_.stats.bytes_to_peers += bytes;
+  } else {
+    traffic.bytes_to_clients += bytes;
+    parts_.stats.bytes_to_clients += bytes;
+  }
+  size_t& owed = it->second.owed[static_cast<size_t>(direction)];
+  owed += bytes;
+  if (owed > 0 && parts_.throttle.on() &&
+      !parts_.throttle.Spend(now, parts_.ledger, direction, allocation, owed)) {
+    return kBandwidthSlice;
+  }
+  owed = 0;
+  return absl::ZeroDuration();
 }
 
 void PeerConnections::Gone(ConnectionId id) {

@@ -4,6 +4,7 @@
 #ifndef KYUU_TURN_PEER_CONNECTIONS_H_
 #define KYUU_TURN_PEER_CONNECTIONS_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -17,6 +18,7 @@
 #include "base/deadline_queue.h"
 #include "base/random.h"
 #include "stun/protocol.h"
+#include "turn/bandwidth.h"
 #include "turn/forward.h"
 #include "turn/internal/allocation.h"
 #include "turn/internal/allocation_table.h"
@@ -24,6 +26,7 @@
 #include "turn/internal/answer_queue.h"
 #include "turn/internal/peer_policy.h"
 #include "turn/internal/request.h"
+#include "turn/internal/throttle.h"
 #include "turn/ledger.h"
 #include "turn/server_events.h"
 #include "turn/server_options.h"
@@ -46,6 +49,7 @@ class PeerConnections {
     const internal::PeerPolicy& policy;
     internal::AllocationTable& allocations;
     Ledger& ledger;
+    internal::Throttle& throttle;
     internal::AnswerQueue& answers;
     std::deque<ServerEvents::Event>& events;
     ServerStats& stats;
@@ -65,8 +69,11 @@ class PeerConnections {
   // Answers to ConnectPeer.
   void Connected(absl::Time now, ConnectionId id);
   void Failed(ConnectionId id);
-  // Bytes that a joined connection has passed on.
-  void Passed(ConnectionId id, size_t to_peer, size_t to_client);
+  // Bytes that a joined connection has passed on. Returns how long no more of
+  // that direction are to be read, for want of bandwidth; then it is to be
+  // called again, with no bytes.
+  absl::Duration Passed(absl::Time now, ConnectionId id, Direction direction,
+                        size_t bytes);
   // One that was connected is no more.
   void Gone(ConnectionId id);
 
@@ -108,6 +115,8 @@ class PeerConnections {
     TransportAddress peer;
     stun::TransactionId request;  // With kConnecting: the Connect request,
     bool fingerprint = false;     // which had one.
+    // Bytes that were passed on before there was bandwidth, by Direction.
+    std::array<size_t, 2> owed{};
   };
   using Ids = absl::InlinedVector<ConnectionId, 2>;
 

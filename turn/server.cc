@@ -90,8 +90,8 @@ Server::Server(Random& random, Options options,
       own_ledger_(std::move(own)),
       ledger_(shared == nullptr ? *own_ledger_ : *shared),
       answers_(options_, stats_),
-      connections_({options_, random_, policy_, allocations_, ledger_, answers_,
-                    events_, stats_}),
+      connections_({options_, random_, policy_, allocations_, ledger_,
+                    throttle_, answers_, events_, stats_}),
       visitors_(options_.visitors_max) {
   forwards_.reserve(64);
   prefixes_.reserve(64 * 48);

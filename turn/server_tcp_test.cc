@@ -166,7 +166,10 @@ TEST_F(TurnTcp, ConnectsBindsAndPassesOn) {
   EXPECT_EQ(join.exit, Forward::Exit::kJoin);
   EXPECT_EQ(join.connection, connect.connection);
   EXPECT_EQ(join.path, data_.path);
-  connections().Passed(connect.connection, 10, 20);
+  connections().Passed(harness_.now(), connect.connection, Direction::kToPeers,
+                       10);
+  connections().Passed(harness_.now(), connect.connection,
+                       Direction::kToClients, 20);
   EXPECT_EQ(stats().bytes_to_peers, 10u);
 
   // It is bound for good, by whom it may be and to whom it is.
@@ -354,6 +357,30 @@ TEST_F(TurnTcp, ConnectionsAreBoundedPerAllocationUserAndInAll) {
   // Shares come back.
   harness_.Refresh(client_, 0);
   EXPECT_TRUE(Connect(third, peer(2)).empty());
+}
+
+// What is over is not dropped, as datagrams are: whoever writes has to wait.
+TEST_F(TurnTcp, LimitsOfBandwidthMakeStreamsWait) {
+  ServerOptions options = ServerHarness::Options();
+  options.bandwidth.allocation_bytes_per_s = 1000;
+  options.bandwidth.burst = absl::Seconds(1);
+  harness_.SetOptions(options);
+  Begin(client_);
+  const ConnectionId id = Connected(client_, kTestPeer);
+  EXPECT_TRUE(Bind(data_, id).ok());
+  const auto pass = [&](Direction direction, size_t bytes) {
+    return connections().Passed(harness_.now(), id, direction, bytes);
+  };
+  EXPECT_EQ(pass(Direction::kToPeers, 3000), absl::ZeroDuration());
+  EXPECT_EQ(pass(Direction::kToClients, 500), absl::ZeroDuration());
+  EXPECT_GT(pass(Direction::kToPeers, 1000), absl::ZeroDuration());
+  harness_.Advance(absl::Milliseconds(1900));
+  EXPECT_GT(pass(Direction::kToPeers, 0), absl::ZeroDuration());
+  harness_.Advance(absl::Milliseconds(200));
+  EXPECT_EQ(pass(Direction::kToPeers, 0), absl::ZeroDuration());
+  EXPECT_GT(pass(Direction::kToPeers, 1), absl::ZeroDuration());
+  EXPECT_EQ(stats().bytes_to_peers, 4001u);
+  EXPECT_EQ(stats().over_allocation_bandwidth, 0u);
 }
 
 // One whose answer there is no room for is not left behind.

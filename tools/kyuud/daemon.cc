@@ -350,6 +350,7 @@ Metrics Daemon::Tell(const relay::Stats& stats) const {
   Metrics metrics;
   metrics.relay = stats;
   metrics.allocations = turn_->cluster().allocations();
+  metrics.peer_connections = turn_->cluster().peer_connections();
   metrics.free_relay_ports = turn_->cluster().free_ports();
   metrics.allocation_seconds = turn_->totals().seconds;
   metrics.allocation_bytes = turn_->totals().bytes;

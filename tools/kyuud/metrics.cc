@@ -113,6 +113,8 @@ void AddNow(Families& out, const Metrics& metrics) {
   };
   const DoorGauges& now = metrics.now;
   add("kyuu_turn_allocations", "Allocations there are.", metrics.allocations);
+  add("kyuu_turn_peer_connections", "TCP connections with peers.",
+      metrics.peer_connections);
   add("kyuu_turn_free_ports", "Relay ports neither lent nor reserved.",
       metrics.free_relay_ports);
   add("kyuu_port_connections", "TCP connections open.", now.connections);

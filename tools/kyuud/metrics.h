@@ -21,6 +21,7 @@ namespace kyuu::tools {
 struct Metrics {
   relay::Stats relay;  // Of all loops.
   size_t allocations = 0;
+  size_t peer_connections = 0;
   size_t free_relay_ports = 0;
   net::StreamPortStats port;
   DoorStats door;

@@ -43,16 +43,18 @@ void RelayLog::Write(const relay::AllocationMade& made) {
   const std::string client = made.client.remote.ToString();
   const std::string relayed = RelayedOf(made);
   const std::string user = absl::CHexEscape(made.username);
-  LogLine(
-      spdlog::level::info,
-      absl::StrCat("turn: ", client, " relays from ", relayed, " for ", user),
-      {{"event", "allocation_made"},
-       {"session", SessionText(made.session)},
-       {"user", user},
-       {"client", client},
-       {"server", made.client.local.ToString()},
-       {"transport", TransportOf(made.client)},
-       {"relay", relayed}});
+  const bool tcp = made.transport == Transport::kTcp;
+  LogLine(spdlog::level::info,
+          absl::StrCat("turn: ", client, " relays ", tcp ? "TCP " : "", "from ",
+                       relayed, " for ", user),
+          {{"event", "allocation_made"},
+           {"session", SessionText(made.session)},
+           {"user", user},
+           {"client", client},
+           {"server", made.client.local.ToString()},
+           {"transport", TransportOf(made.client)},
+           {"relay", relayed},
+           {"relay_transport", std::string(ToText(made.transport))}});
 }
 
 void RelayLog::Write(const relay::AllocationEnded& ended) {

@@ -184,6 +184,11 @@ inline absl::Span<const absl::string_view> Words(
   return kWords;
 }
 inline absl::Span<const absl::string_view> Words(
+    turn::ServerOptions::TcpRelay) {
+  static constexpr absl::string_view kWords[] = {"refuse", "offer"};
+  return kWords;
+}
+inline absl::Span<const absl::string_view> Words(
     turn::ServerOptions::IcmpReports) {
   static constexpr absl::string_view kWords[] = {"nobody", "dont-fragment",
                                                  "everybody"};

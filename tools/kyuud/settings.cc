@@ -263,6 +263,10 @@ constexpr Setting kSettings[] = {
         "turn", "mobility", "mobility", "forbid|allow", Change::kReload,
         "Whether clients may go on with an allocation from another address "
         "(RFC 8016)"),
+    Row<&Config::turn, &Turn::tcp_relay>(
+        "turn", "tcp-relay", "tcp-relay", "refuse|offer", Change::kReload,
+        "Whether clients on TCP and TLS may have TCP connections with peers "
+        "(RFC 6062)"),
     Row<&Config::turn, &Turn::icmp_reports>(
         "turn", "icmp-reports", "icmp-reports",
         "nobody|dont-fragment|everybody", Change::kReload,
@@ -357,6 +361,17 @@ constexpr Setting kSettings[] = {
     Row<&Config::turn, &Turn::allocations_per_source_max>(
         "limits", "allocations-per-source", "allocations-per-source", "N",
         Change::kReload, "Allocations of one IPv4 address or IPv6 /64"),
+    Row<&Config::turn, &Turn::peer_connections_max>(
+        "limits", "peer-connections", "max-peer-connections", "N",
+        Change::kReload,
+        "TCP connections with peers (RFC 6062), each of two descriptors"),
+    Row<&Config::turn, &Turn::peer_connections_per_user_max>(
+        "limits", "peer-connections-per-user", "peer-connections-per-user", "N",
+        Change::kReload, "Those of one user"),
+    Row<&Config::turn, &Turn::peer_connections_per_allocation_max>(
+        "limits", "peer-connections-per-allocation",
+        "peer-connections-per-allocation", "N", Change::kReload,
+        "Those of one allocation"),
     Row<&Config::turn, &Turn::source_share>(
         "limits", "source-share", "source-share", "SHARE", Change::kReload,
         "The part of the relay ports that one such source may have"),

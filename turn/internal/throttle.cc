@@ -65,45 +65,59 @@ double Throttle::Refill(absl::Time now, Slice& slice, double bytes,
   return slice.bytes;
 }
 
-bool Throttle::Pass(absl::Time now, Ledger& ledger, Direction direction,
-                    Allocation& allocation, Forward& forward,
-                    ServerStats& stats) {
+size_t Throttle::Fit(absl::Time now, Ledger& ledger, Direction direction,
+                     const Allocation& allocation, const Forward& forward,
+                     uint64_t ServerStats::*& met) {
   const auto way = static_cast<size_t>(direction);
   Entry& entry = EntryOf(allocation);
-  const size_t all = forward.segments;
-  size_t passing = all;
-  uint64_t* reason = nullptr;
-  const auto bound = [&](double budget, uint64_t& counter) {
+  size_t passing = forward.segments;
+  const auto bound = [&](double budget, uint64_t ServerStats::*counter) {
     const size_t fitting = Fitting(forward, budget);
     if (fitting >= passing) return;
     passing = fitting;
-    reason = &counter;
+    met = counter;
   };
-  ByteBucket& own = entry.buckets[way];
   if (limits_.allocation_bytes_per_s > 0) {
-    bound(own.Fill(now, limits_.allocation_bytes_per_s, limits_.burst),
-          stats.over_allocation_bandwidth);
+    bound(entry.buckets[way].Fill(now, limits_.allocation_bytes_per_s,
+                                  limits_.burst),
+          &ServerStats::over_allocation_bandwidth);
   }
   const double bytes = PayloadOf(forward);
-  Slice& user = entry.user->slices[way];
   if (limits_.user_bytes_per_s > 0 && passing > 0) {
-    bound(Refill(now, user, bytes, limits_.user_bytes_per_s,
+    bound(Refill(now, entry.user->slices[way], bytes, limits_.user_bytes_per_s,
                  [&](double wanted) {
                    return ledger.TakeUserBytes(now, direction,
                                                allocation.quota_user, wanted);
                  }),
-          stats.over_user_bandwidth);
+          &ServerStats::over_user_bandwidth);
   }
-  Slice& total = total_[way];
   if (limits_.total_bytes_per_s > 0 && passing > 0) {
-    bound(Refill(now, total, bytes, limits_.total_bytes_per_s,
+    bound(Refill(now, total_[way], bytes, limits_.total_bytes_per_s,
                  [&](double wanted) {
                    return ledger.TakeTotalBytes(now, direction, wanted);
                  }),
-          stats.over_total_bandwidth);
+          &ServerStats::over_total_bandwidth);
   }
+  return passing;
+}
+
+void Throttle::Charge(Direction direction, const Allocation& allocation,
+                      double bytes) {
+  const auto way = static_cast<size_t>(direction);
+  Entry& entry = EntryOf(allocation);
+  if (limits_.allocation_bytes_per_s > 0) entry.buckets[way].Take(bytes);
+  if (limits_.user_bytes_per_s > 0) entry.user->slices[way].bytes -= bytes;
+  if (limits_.total_bytes_per_s > 0) total_[way].bytes -= bytes;
+}
+
+bool Throttle::Pass(absl::Time now, Ledger& ledger, Direction direction,
+                    Allocation& allocation, Forward& forward,
+                    ServerStats& stats) {
+  const size_t all = forward.segments;
+  uint64_t ServerStats::*met = nullptr;
+  const size_t passing = Fit(now, ledger, direction, allocation, forward, met);
   if (passing < all) {
-    *reason += all - passing;
+    stats.*met += all - passing;
     (direction == Direction::kToPeers
          ? allocation.traffic.over_bandwidth_to_peers
          : allocation.traffic.over_bandwidth_to_clients) += all - passing;
@@ -111,10 +125,18 @@ bool Throttle::Pass(absl::Time now, Ledger& ledger, Direction direction,
     forward.segments = passing;
     forward.last_payload_bytes = forward.payload_bytes;
   }
-  const double passed = PayloadOf(forward);
-  if (limits_.allocation_bytes_per_s > 0) own.Take(passed);
-  if (limits_.user_bytes_per_s > 0) user.bytes -= passed;
-  if (limits_.total_bytes_per_s > 0) total.bytes -= passed;
+  Charge(direction, allocation, PayloadOf(forward));
+  return true;
+}
+
+bool Throttle::Spend(absl::Time now, Ledger& ledger, Direction direction,
+                     const Allocation& allocation, size_t bytes) {
+  Forward piece;
+  piece.segments = 1;
+  piece.payload_bytes = piece.last_payload_bytes = bytes;
+  uint64_t ServerStats::*met = nullptr;
+  if (Fit(now, ledger, direction, allocation, piece, met) == 0) return false;
+  Charge(direction, allocation, static_cast<double>(bytes));
   return true;
 }
 

@@ -40,6 +40,10 @@ class Throttle {
   // and counts it. False if nothing is left.
   bool Pass(absl::Time now, Ledger& ledger, Direction direction,
             Allocation& allocation, Forward& forward, ServerStats& stats);
+  // Takes what was passed on of a stream. False, and nothing is taken, if there
+  // is nothing left: whoever writes to it is to wait.
+  bool Spend(absl::Time now, Ledger& ledger, Direction direction,
+             const Allocation& allocation, size_t bytes);
   // It has ended.
   void Forget(const Allocation& allocation);
 
@@ -58,6 +62,12 @@ class Throttle {
     User* user = nullptr;  // Of users_.
   };
   Entry& EntryOf(const Allocation& allocation);
+  // How many datagrams of `forward` there is bandwidth for; if not for all, the
+  // counter of the limit that is in `met`.
+  size_t Fit(absl::Time now, Ledger& ledger, Direction direction,
+             const Allocation& allocation, const Forward& forward,
+             uint64_t ServerStats::*& met);
+  void Charge(Direction direction, const Allocation& allocation, double bytes);
   // What is in the slice, after asking for what a train of `bytes` needs.
   template <typename Take>
   static double Refill(absl::Time now, Slice& slice, double bytes,

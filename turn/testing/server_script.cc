@@ -25,6 +25,7 @@ ServerOptions Options() {
   options.allocations_per_user_max = 3;
   options.permissions_max = 4;
   options.channels_max = 4;
+  options.peer_connections_per_allocation_max = 2;
   options.reservations_max = 2;
   options.answers_max = 4;
   options.unauthenticated_sources = 4;
@@ -51,6 +52,11 @@ class Run {
                             "p");
       harness_.Challenge(clients_.back());
     }
+    for (uint16_t i = 0; i < 4; ++i) {
+      streams_.emplace_back(static_cast<uint16_t>(2000 + i));
+      streams_.back().path.transport = Transport::kTcp;
+      harness_.Challenge(streams_.back());
+    }
     ports_ = harness_.server().free_ports();
     // Begin with an allocation, a permission, a channel.
     if ((start & 1) != 0) KYUU_CHECK(harness_.Allocate(clients_[0]).ok());
@@ -62,7 +68,10 @@ class Run {
     const uint8_t op = r.U8();
     const uint8_t arg = r.U8();
     TestClient& client = clients_[arg % clients_.size()];
-    switch (op % 14) {
+    switch (op % 15) {
+      case 14:
+        Tcp(streams_[arg % streams_.size()], arg / 4, r);
+        break;
       case 12:
         Move(client, arg);
         break;
@@ -130,6 +139,7 @@ class Run {
     }
     harness_.Advance(absl::Minutes(5));
     KYUU_CHECK(server.free_ports() == ports_);
+    KYUU_CHECK(server.connections().size() == 0);
     KYUU_CHECK(server.NextTimeout() == absl::InfiniteFuture());
   }
 
@@ -154,6 +164,53 @@ class Run {
                                      bytes, segment_size),
           bytes, Forward::Exit::kClient);
   }
+
+  // TCP with peers, as a client asks for it and a driver tells of it.
+  void Tcp(const TestClient& stream, uint8_t arg, Reader& r) {
+    PeerConnections& connections = harness_.server().connections();
+    const absl::Time now = harness_.now();
+    const uint8_t which = r.U8();
+    const TransportAddress peer = Peer(which);
+    const ConnectionId id = ids_[which % ids_.size()];
+    switch (arg % 8) {
+      case 0:
+        harness_.Call(
+            stream, stun::Method::kAllocate, [&](stun::MessageWriter& w) {
+              w.Add(stun::RequestedTransport{stun::RequestedTransport::kTcp});
+            });
+        break;
+      case 1:
+        harness_.Call(
+            stream, stun::Method::kConnect,
+            [&](stun::MessageWriter& w) { w.Add(stun::XorPeerAddress{peer}); });
+        break;
+      case 2:
+        harness_.Permit(stream, peer.ip);
+        if (const auto accepted = connections.Accepted(now, tcp_relay_, peer)) {
+          KYUU_CHECK(!internal::IsSpecial(peer.ip));
+          Keep(*accepted);
+        }
+        break;
+      case 3:
+        connections.Connected(now, id);
+        break;
+      case 4:
+        connections.Failed(id);
+        break;
+      case 5:
+        connections.Passed(now, id, Direction::kToPeers, which);
+        break;
+      case 6:
+        connections.Gone(id);
+        break;
+      default:
+        harness_.Call(stream, stun::Method::kConnectionBind,
+                      [&](stun::MessageWriter& w) {
+                        w.Add(stun::ConnectionId{static_cast<uint32_t>(id)});
+                      });
+    }
+  }
+  void Keep(ConnectionId id) { ids_[next_id_++ % ids_.size()] = id; }
 
   // Decisions stay inside of what was received and of what policy allows.
   void Check(absl::Span<const Forward> forwards,
@@ -257,6 +314,13 @@ class Run {
     while (!harness_.events().empty()) {
       const Server::Event event = harness_.events().front();
       harness_.events().pop_front();
+      if (const auto* connect = std::get_if<Server::ConnectPeer>(&event)) {
+        KYUU_CHECK(!internal::IsSpecial(connect->peer.ip));
+        Keep(connect->connection);
+      }
+      if (const auto* made = std::get_if<Server::AllocationMade>(&event)) {
+        if (made->transport == Transport::kTcp) tcp_relay_ = made->relay;
+      }
       const auto* open = std::get_if<Server::OpenRelay>(&event);
       if (open == nullptr) continue;
       clients_[arg % clients_.size()].relay = open->relay;
@@ -271,6 +335,10 @@ class Run {
 
   ServerHarness harness_{Options()};
   std::vector<TestClient> clients_;
+  std::vector<TestClient> streams_;
+  RelayId tcp_relay_{7};
+  std::array<ConnectionId, 4> ids_{};
+  size_t next_id_ = 0;
   std::array<uint8_t, 8> token_{};
   std::vector<uint8_t> ticket_;
   size_t ports_ = 0;
