@@ -70,6 +70,7 @@ using ConnectionId = Number32<0x002a>;
 // RFC 7635 section 6: third-party authorization.
 using AccessToken = Opaque<0x001b>;
 using ThirdPartyAuthorization = Text<0x802e, 763>;
+using Origin = Text<0x802f, 267>;  // draft-ietf-tram-stun-origin.
 
 // RFC 8016 section 3: mobility.
 using MobilityTicket = Opaque<0x8030>;

@@ -70,6 +70,7 @@ TEST(AttributesTest, RoundTrip) {
   RoundTrip(Software{"s"}, "73");
   RoundTrip(AlternateDomain{"d"}, "64");
   RoundTrip(ThirdPartyAuthorization{"t"}, "74");
+  RoundTrip(Origin{"o"}, "6f");
   RoundTrip(Data{bytes}, "09 08 07");
   RoundTrip(Padding{bytes}, "09 08 07");
   RoundTrip(AccessToken{bytes}, "09 08 07");

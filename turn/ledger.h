@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "turn/bandwidth.h"
 #include "turn/forward.h"
+#include "turn/realm_options.h"
 #include "turn/server_options.h"
 
 namespace kyuu::turn {
@@ -54,6 +55,11 @@ class Ledger {
     Path client;  // Its local address is the one that the client has reached.
     std::string user;
     Trust trust = Trust::kConfigured;
+    // Of a realm beside the main one: its allocations count, and its bounds
+    // hold for them and for the user.
+    RealmId realm = kMainRealm;
+    size_t realm_max = 0;
+    size_t realm_user_max = 0;
     IpFamily family = IpFamily::kV4;
     Transport transport = Transport::kUdp;  // What is relayed.
     Ports ports = Ports::kAny;
@@ -66,9 +72,9 @@ class Ledger {
   };
   enum class Refusal : uint8_t {
     kFamily,       // No relay address of that family at all.
-    kUserQuota,    // allocations_per_user_max.
+    kUserQuota,    // allocations_per_user_max, of the server or the realm.
     kSourceQuota,  // allocations_per_source_max, source_share.
-    kTotal,        // allocations_max.
+    kTotal,        // allocations_max, of the server or the realm.
     kPorts,        // None is free, or no pair, or reservations_max.
     kToken,        // Unknown or expired.
   };

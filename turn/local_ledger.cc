@@ -86,6 +86,9 @@ void LocalLedger::Count(const Party& party, int change) {
   const auto user = users_.try_emplace(party.user).first;
   user->second += change;
   if (user->second == 0) users_.erase(user);
+  const auto realm = realms_.try_emplace(party.realm).first;
+  realm->second += change;
+  if (realm->second == 0) realms_.erase(realm);
   CountSource(party.source, change);
 }
 
@@ -95,11 +98,18 @@ void LocalLedger::CountSource(const IpAddress& ip, int change) {
   if (source->second == 0) sources_.erase(source);
 }
 
-std::optional<Ledger::Refusal> LocalLedger::Quota(const Party& party) const {
+std::optional<Ledger::Refusal> LocalLedger::Quota(const Claim& claim,
+                                                  const Party& party) const {
   if (leases_.size() >= options_.allocations_max) return Refusal::kTotal;
+  const bool main = claim.realm == kMainRealm;
+  const auto realm = realms_.find(claim.realm);
+  if (!main && realm != realms_.end() && realm->second >= claim.realm_max) {
+    return Refusal::kTotal;
+  }
   const auto user = users_.find(party.user);
   if (user != users_.end() &&
-      user->second >= options_.allocations_per_user_max) {
+      user->second >=
+          (main ? options_.allocations_per_user_max : claim.realm_user_max)) {
     return Refusal::kUserQuota;
   }
   const auto source = sources_.find(party.source);
@@ -158,11 +168,11 @@ Ledger::Result LocalLedger::Take(absl::Time now, const Claim& claim,
   const IpAddress source = OnThisMachine(claim.client)
                                ? claim.client.local.ip
                                : SourceOf(claim.client.remote.ip);
-  Party party{claim.user, source, claim.trust};
+  Party party{claim.user, source, claim.trust, claim.realm};
   if (claim.token.has_value()) return TakeReserved(claim, std::move(party));
   const std::vector<Pool*> pools = Candidates(claim);
   if (pools.empty()) return Refusal::kFamily;
-  if (const auto refusal = Quota(party)) return *refusal;
+  if (const auto refusal = Quota(claim, party)) return *refusal;
   if (claim.ports == Ports::kEvenAndNext &&
       reservations_.size() >= options_.reservations_max) {
     return Refusal::kPorts;
@@ -223,7 +233,7 @@ Ledger::Result LocalLedger::TakeReserved(const Claim& claim, Party party) {
   for (size_t i = 0; i < reservations_.size(); ++i) {
     if (reservations_[i].token != *claim.token) continue;
     // Whoever shows the token: two of a user's calls need not share an address.
-    if (const auto refusal = Quota(party)) return *refusal;
+    if (const auto refusal = Quota(claim, party)) return *refusal;
     const TransportAddress bind = reservations_[i].bind;
     EraseReservation(i);
     return Enter(bind, {claim, std::move(party), {}, std::nullopt});

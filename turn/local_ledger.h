@@ -76,6 +76,7 @@ class LocalLedger final : public Ledger {
     std::string user;
     IpAddress source;
     Trust trust = Trust::kConfigured;
+    RealmId realm = kMainRealm;
   };
   struct Entry {
     Claim claim;
@@ -90,7 +91,7 @@ class LocalLedger final : public Ledger {
     IpAddress source;
     absl::Time expires;
   };
-  std::optional<Refusal> Quota(const Party& party) const;
+  std::optional<Refusal> Quota(const Claim& claim, const Party& party) const;
   std::vector<Pool*> Candidates(const Claim& claim) const;
   Result TakeReserved(const Claim& claim, Party party);
   // A port of one of the pools; kPorts if none has any.
@@ -115,6 +116,7 @@ class LocalLedger final : public Ledger {
   absl::flat_hash_map<IpAddress, size_t> sources_;
   absl::flat_hash_map<std::string, size_t> connected_users_;
   size_t connections_ = 0;
+  absl::flat_hash_map<RealmId, size_t> realms_;
   Strangers strangers_;
   Bandwidth bandwidth_;
 };

@@ -82,7 +82,7 @@ Server::Server(Random& random, Options options,
                std::unique_ptr<LocalLedger> own, Ledger* shared)
     : options_(WithSecret(std::move(options), random)),
       random_(random),
-      credentials_(options_),
+      realms_(options_),
       nonces_(options_.nonce_secret, options_.nonce_lifetime),
       tickets_(options_.nonce_secret),
       policy_(options_),
@@ -151,7 +151,7 @@ void Server::HandleRequest(absl::Time now, const Path& path,
     ++stats_.refused_clients;
     return;
   }
-  Request request = {now, path, message, nullptr, {}, std::nullopt};
+  Request request = {now, path, message};
   switch (message.method()) {
     case stun::Method::kBinding: {
       ++stats_.requests;
@@ -180,7 +180,16 @@ void Server::HandleRequest(absl::Time now, const Path& path,
       return;
   }
   request.allocation = ByClient(now, path);
-  if (request.allocation == nullptr && FindElsewhere(request)) return;
+  const auto choose_realm = [&] {
+    const Allocation* own = request.allocation;
+    request.realm = realms_.Of(path, message,
+                               own ? std::optional(own->realm) : std::nullopt);
+  };
+  choose_realm();
+  if (request.allocation == nullptr) {
+    if (FindElsewhere(request)) return;
+    choose_realm();
+  }
   ++stats_.requests;
   const std::optional<Credential> credential = Authenticate(request);
   if (!credential.has_value()) return;
@@ -238,6 +247,7 @@ void Server::OnAllocation(const Request& request,
 Server::Answer Server::Success(const Request& request) const {
   Answer answer;
   answer.path = request.path;
+  answer.realm = request.realm;
   answer.id = request.message.transaction_id();
   answer.method = request.message.method();
   answer.key = request.key;
@@ -266,9 +276,9 @@ void Server::ReplyUnproven(const Request& request, stun::Error error) {
   if (error == stun::Error::kUnknownAttribute) {
     answer.unknown = Unknown(options_, request);
   }
-  if (!ledger_.TakeGain(request.now, request.path.remote.ip,
-                        request.message.bytes().size(),
-                        internal::ErrorSize(answer, options_.realm))) {
+  if (!ledger_.TakeGain(
+          request.now, request.path.remote.ip, request.message.bytes().size(),
+          internal::ErrorSize(answer, realms_[answer.realm].options.name))) {
     ++stats_.rate_limited;
     return;
   }
@@ -279,11 +289,13 @@ std::optional<Server::Packet> Server::PollTransmit(absl::Time now,
                                                    absl::Span<uint8_t> out) {
   while (const Answer* answer = answers_.Next()) {
     internal::NonceMaker::Nonce nonce;
+    const std::string& realm = realms_[answer->realm].options.name;
     if (answer->challenge) {
-      nonce = nonces_.Make(Utc(now), answer->path.remote, Cookie(answer->path));
+      nonce = nonces_.Make(Utc(now), answer->path.remote, realm,
+                           Cookie(answer->realm, answer->path));
     }
-    const absl::Span<const uint8_t> bytes = internal::Build(
-        *answer, options_.realm, nonce.text(), options_.software, out);
+    const absl::Span<const uint8_t> bytes =
+        internal::Build(*answer, realm, nonce.text(), options_.software, out);
     if (!bytes.empty()) return Datagram{answer->path, bytes};
     ++stats_.answers_dropped;
   }
@@ -336,16 +348,17 @@ Server::Allocation* Server::ByClient(absl::Time now, const Path& path) {
 
 absl::Status Server::Grant(absl::Time now, absl::string_view username,
                            absl::string_view password, absl::Time expires) {
-  return credentials_.Grant(now, username, password, expires);
+  return realms_.main().Grant(now, username, password, expires);
 }
 
 void Server::Revoke(absl::Time now, absl::string_view username) {
-  if (credentials_.Revoke(username)) LetGo(now, username);
+  if (realms_.main().Revoke(username)) LetGo(now, kMainRealm, username);
 }
 
 // What was made with a credential that is no more has its grace.
-void Server::LetGo(absl::Time now, absl::string_view username) {
-  for (Allocation* allocation : allocations_.OfUser(username)) {
+void Server::LetGo(absl::Time now, RealmId realm, absl::string_view username) {
+  for (Allocation* allocation :
+       allocations_.OfUser(realms_[realm].credentials.Counted(username))) {
     if (allocation->username != username) continue;
     allocation->credential_expires =
         std::min(allocation->credential_expires, now);
@@ -357,7 +370,7 @@ void Server::LetGo(absl::Time now, absl::string_view username) {
 
 size_t Server::EndAllocations(absl::string_view username) {
   const auto allocations =
-      allocations_.OfUser(credentials_.QuotaUserOf(username));
+      allocations_.OfUser(realms_.main().QuotaUserOf(username));
   for (Allocation* allocation : allocations) {
     End(*allocation, EndReason::kRevoked);
   }

@@ -27,9 +27,9 @@
 #include "turn/internal/allocation_table.h"
 #include "turn/internal/answer.h"
 #include "turn/internal/answer_queue.h"
-#include "turn/internal/credentials.h"
 #include "turn/internal/nonce.h"
 #include "turn/internal/peer_policy.h"
+#include "turn/internal/realms.h"
 #include "turn/internal/request.h"
 #include "turn/internal/throttle.h"
 #include "turn/internal/ticket.h"
@@ -164,14 +164,14 @@ class Server : public ServerEvents {
   void Reply(const Request& request, stun::Error error);
   void ReplyUnproven(const Request& request, stun::Error error);
   bool Push(const Answer& answer) { return answers_.Push(answer); }
-  void LetGo(absl::Time now, absl::string_view username);
+  void LetGo(absl::Time now, RealmId realm, absl::string_view username);
   void OnAllocation(const Request& request, const Credential& credential);
   Allocation* ByClient(absl::Time now, const Path& path);
   absl::Time Utc(absl::Time now) const { return now + options_.utc_offset; }
 
   // server_authenticate.cc
   bool OffersSha256(const Path& path) const;
-  std::string Cookie(const Path& path) const;
+  std::string Cookie(RealmId realm, const Path& path) const;
   bool NonceHolds(const Request& request) const;
   absl::Time ProveAgain(absl::Time now) const;
   std::optional<std::string> NameIn(const Request& request) const;
@@ -222,7 +222,7 @@ class Server : public ServerEvents {
 
   Options options_;
   Random& random_;
-  internal::Credentials credentials_;
+  internal::Realms realms_;
   internal::NonceMaker nonces_;
   internal::TicketMaker tickets_;
   internal::PeerPolicy policy_;

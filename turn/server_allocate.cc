@@ -160,6 +160,7 @@ void Server::Allocate(const Request& request, const Credential& credential) {
   allocation->client = request.path;
   allocation->username = request.username;
   allocation->quota_user = credential.quota_user;
+  allocation->realm = request.realm;
   allocation->key = credential.key;
   allocation->integrity = request.integrity;
   allocation->credential_expires = credential.expires;
@@ -187,7 +188,9 @@ void Server::SendAway(const Request& request) {
   ++stats_.sent_away;
   Answer answer = Success(request);
   answer.error = stun::Error::kInsufficientCapacity;
-  for (const TransportAddress& server : options_.alternate_servers) {
+  const auto& of_realm = realms_[request.realm].options.alternate_servers;
+  for (const TransportAddress& server :
+       of_realm.empty() ? options_.alternate_servers : of_realm) {
     if (server.ip.family() != request.path.local.ip.family()) continue;
     answer.error = stun::Error::kTryAlternate;
     answer.alternate = server;
@@ -212,6 +215,10 @@ std::optional<stun::Error> Server::Admit(const Request& request,
   claim.holder = {options_.instance, allocation.id};
   claim.client = request.path;
   claim.user = credential.quota_user;
+  claim.realm = request.realm;
+  const RealmOptions& realm = realms_[request.realm].options;
+  claim.realm_max = realm.allocations_max;
+  claim.realm_user_max = realm.allocations_per_user_max;
   claim.family = families.first;
   if (credential.granted) claim.trust = Ledger::Trust::kGranted;
   if (const auto token = message.Get<stun::ReservationToken>()) {
@@ -288,7 +295,8 @@ void Server::Decide(absl::Time now, Allocation& allocation) {
   const Answer answer = AllocateAnswer(allocation, now);
   events_.push_back(AllocationMade{
       allocation.session, allocation.id, allocation.client, *answer.relayed,
-      allocation.username, answer.additional, allocation.transport});
+      allocation.username, answer.additional, allocation.transport,
+      realms_[allocation.realm].options.name});
   Push(answer);
 }
 
@@ -370,12 +378,12 @@ void Server::End(Allocation& allocation, EndReason reason) {
   for (const internal::Relay& relay : allocation.relays) Close(relay);
   if (allocation.open) {
     const auto& relays = allocation.relays;
-    events_.push_back(
-        AllocationEnded{allocation.session, allocation.id, allocation.username,
-                        reason, allocation.traffic, allocation.client,
-                        relays.front().relayed, allocation.made,
-                        relays.size() > 1 ? std::optional(relays.back().relayed)
-                                          : std::nullopt});
+    events_.push_back(AllocationEnded{
+        allocation.session, allocation.id, allocation.username, reason,
+        allocation.traffic, allocation.client, relays.front().relayed,
+        allocation.made,
+        relays.size() > 1 ? std::optional(relays.back().relayed) : std::nullopt,
+        realms_[allocation.realm].options.name});
   }
   throttle_.Forget(allocation);
   allocations_.Erase(allocation);

@@ -75,17 +75,18 @@ bool Server::OffersSha256(const Path& path) const {
 }
 
 // Names of the time-limited form are not known in advance: no hash of them is.
-std::string Server::Cookie(const Path& path) const {
+std::string Server::Cookie(RealmId realm, const Path& path) const {
   if (!OffersSha256(path)) return "";
   return stun::NonceCookie(
       {.password_algorithms = true,
-       .username_anonymity = options_.rest_secrets.empty()});
+       .username_anonymity = realms_[realm].options.rest_secrets.empty()});
 }
 
 bool Server::NonceHolds(const Request& request) const {
   const auto nonce = request.message.Get<stun::Nonce>();
   return nonce.has_value() &&
-         nonces_.Check(Utc(request.now), request.path.remote, nonce->value,
+         nonces_.Check(Utc(request.now), request.path.remote,
+                       realms_[request.realm].options.name, nonce->value,
                        CookieIn(nonce->value, OffersSha256(request.path)));
 }
 
@@ -102,12 +103,13 @@ std::optional<std::string> Server::NameIn(const Request& request) const {
   }
   const auto hash = request.message.Get<stun::Userhash>();
   if (!hash.has_value()) return std::nullopt;
+  const internal::Realm& realm = realms_[request.realm];
   const Allocation* own = request.allocation;
   if (own != nullptr &&
-      stun::UserhashOf(own->username, options_.realm) == *hash) {
+      stun::UserhashOf(own->username, realm.options.name) == *hash) {
     return own->username;
   }
-  return credentials_.NameOf(*hash);
+  return realm.credentials.NameOf(*hash);
 }
 
 std::optional<Server::Credential> Server::Authenticate(Request& request) {
@@ -133,7 +135,7 @@ std::optional<Server::Credential> Server::Authenticate(Request& request) {
   if (!username.has_value() || !hash.has_value()) {
     return refuse(stun::Error::kBadRequest);
   }
-  if (realm->value != options_.realm) {
+  if (realm->value != realms_[request.realm].options.name) {
     return refuse(stun::Error::kUnauthenticated);
   }
   // From here on the source is no forged one, for it has the nonce that went
@@ -168,8 +170,8 @@ std::optional<Server::Credential> Server::Authenticate(Request& request) {
 std::optional<Server::Credential> Server::CheckCredential(
     const Request& request, absl::string_view username,
     PasswordHash hash) const {
-  for (const Credential& credential :
-       credentials_.Find(request.now, options_.utc_offset, username, hash)) {
+  for (const Credential& credential : realms_[request.realm].credentials.Find(
+           request.now, options_.utc_offset, username, hash)) {
     if (IntegrityHolds(request.message, credential.key)) return credential;
   }
   const Allocation* allocation = request.allocation;

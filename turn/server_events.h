@@ -59,6 +59,7 @@ struct AllocationMade {
   // Of a dual allocation: its IPv6 address.
   std::optional<TransportAddress> additional;
   Transport transport = Transport::kUdp;  // Of the relayed address.
+  std::string realm;
 };
 
 // The client of an allocation has another 5-tuple from now on (RFC 8016).
@@ -117,6 +118,7 @@ struct AllocationEnded {
   absl::Time made;  // When the socket was open, on the driver's clock.
   // Of a dual allocation that still had both: its IPv6 address.
   std::optional<TransportAddress> additional;
+  std::string realm;
 };
 
 // A client that has proven itself is refused for want of ports or quota.

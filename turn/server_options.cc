@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "turn/channel_data.h"
@@ -21,8 +22,9 @@ absl::Status Invalid(const Words&... words) {
   return absl::InvalidArgumentError(absl::StrCat(words...));
 }
 
-absl::Status ValidateUsers(const ServerOptions& options) {
-  for (const ServerOptions::User& user : options.users) {
+absl::Status ValidateUsers(const std::vector<User>& users,
+                           const std::vector<std::string>& secrets) {
+  for (const User& user : users) {
     if (user.name.empty() || user.password.empty() == user.key.empty()) {
       return Invalid("a user needs a name and a password");
     }
@@ -33,9 +35,53 @@ absl::Status ValidateUsers(const ServerOptions& options) {
     if (user.name.size() > 508) return Invalid("a user name is too long");
   }
   // Each costs who guesses, and us, an HMAC.
-  if (options.rest_secrets.size() > 8) return Invalid("more than 8 secrets");
-  for (const std::string& secret : options.rest_secrets) {
+  if (secrets.size() > 8) return Invalid("more than 8 secrets");
+  for (const std::string& secret : secrets) {
     if (secret.empty()) return Invalid("a secret is empty");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateAlternates(const std::vector<TransportAddress>& servers) {
+  for (const TransportAddress& server : servers) {
+    if (server.ip.IsAny() || server.port == 0) {
+      return Invalid("an alternate server needs an address and a port, not ",
+                     server.ToString());
+    }
+  }
+  return absl::OkStatus();
+}
+
+// RFC 8489 section 14.9: fewer than 128 characters.
+absl::Status ValidateRealmName(absl::string_view name) {
+  if (name.empty() || name.size() > 127 || absl::StrContains(name, '\0')) {
+    return Invalid("the realm needs 1 to 127 characters");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateRealms(const ServerOptions& options) {
+  if (options.realms.size() > 255) return Invalid("more than 255 realms");
+  absl::flat_hash_set<std::string> names = {options.realm}, origins;
+  absl::flat_hash_set<TransportAddress> listeners;
+  for (const RealmOptions& realm : options.realms) {
+    KYUU_RETURN_IF_ERROR(ValidateRealmName(realm.name));
+    if (!names.insert(realm.name).second) {
+      return Invalid("two realms are \"", realm.name, "\"");
+    }
+    for (const std::string& origin : realm.origins) {
+      if (!origins.insert(origin).second) {
+        return Invalid("the origin ", origin, " is of two realms");
+      }
+    }
+    for (const TransportAddress& listener : realm.listeners) {
+      if (!listeners.insert(listener).second) {
+        return Invalid("the listener ", listener.ToString(),
+                       " is of two realms");
+      }
+    }
+    KYUU_RETURN_IF_ERROR(ValidateUsers(realm.users, realm.rest_secrets));
+    KYUU_RETURN_IF_ERROR(ValidateAlternates(realm.alternate_servers));
   }
   return absl::OkStatus();
 }
@@ -95,17 +141,10 @@ bool ServerOptions::ServesClient(const IpAddress& ip) const {
 }
 
 absl::Status ServerOptions::Validate() const {
-  // RFC 8489 section 14.9: fewer than 128 characters.
-  if (realm.empty() || realm.size() > 127) {
-    return Invalid("the realm needs 1 to 127 characters");
-  }
-  KYUU_RETURN_IF_ERROR(ValidateUsers(*this));
-  for (const TransportAddress& server : alternate_servers) {
-    if (server.ip.IsAny() || server.port == 0) {
-      return Invalid("an alternate server needs an address and a port, not ",
-                     server.ToString());
-    }
-  }
+  KYUU_RETURN_IF_ERROR(ValidateRealmName(realm));
+  KYUU_RETURN_IF_ERROR(ValidateUsers(users, rest_secrets));
+  KYUU_RETURN_IF_ERROR(ValidateRealms(*this));
+  KYUU_RETURN_IF_ERROR(ValidateAlternates(alternate_servers));
   if (!discovery.empty() && !IsDiscovery(discovery)) {
     return Invalid(
         "NAT discovery needs two addresses of one family that differ in IP and "

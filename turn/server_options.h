@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "turn/bandwidth.h"
+#include "turn/realm_options.h"
 
 namespace kyuu::turn {
 
@@ -25,23 +26,16 @@ struct ServerOptions {
   // At most 127 characters. Each counts against what a stranger can be sent,
   // see unauthenticated_gain_bytes_burst.
   std::string realm = "kyuu";
-  struct User {
-    std::string name;
-    std::string password;
-    // Instead of a password what it hashes to with name and realm (RFC 8489
-    // section 9.2.2), so that no file has to hold it: the 16 bytes of
-    // MD5(name ":" realm ":" password), or the 32 of SHA-256, which are of use
-    // to clients that choose SHA-256 only.
-    std::string key;
-  };
+  using User = turn::User;
   std::vector<User> users;
   // Time-limited credentials: user "EXPIRY:NAME" or "EXPIRY" (seconds of Unix
   // time), password base64(HMAC(secret, user)) with any of these secrets, so
   // that one can take another's place; at most 8.
   std::vector<std::string> rest_secrets;
-  // The hash of that HMAC. SHA-1 is what all who make them use.
-  enum class RestHash : uint8_t { kSha1, kSha256, kEither };
+  using RestHash = turn::RestHash;
   RestHash rest_hash = RestHash::kSha1;
+  // Those beside the main one, at most 255; see there.
+  std::vector<RealmOptions> realms;
   // What to add to the driver's clock to get UTC, by which EXPIRY and the age
   // of nonces are judged.
   absl::Duration utc_offset;

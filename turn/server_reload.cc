@@ -31,8 +31,8 @@ void Server::SetOptions(absl::Time now, Options options) {
   options.own_addresses = std::move(options_.own_addresses);
   options_ = std::move(options);
 
-  for (const std::string& name : credentials_.SetUsers(options_)) {
-    LetGo(now, name);
+  for (const auto& [realm, name] : realms_.Set(options_)) {
+    LetGo(now, realm, name);
   }
   if (own_ledger_ != nullptr) own_ledger_->SetLimits(options_);
   throttle_.SetLimits(options_.bandwidth);
@@ -56,11 +56,13 @@ std::optional<size_t> Server::ListSessions(
     Allocation* allocation = allocations_.AtPlace(place);
     if (allocation == nullptr || !allocation->open) continue;
     const auto& relays = allocation->relays;
+    const internal::Realm& realm = realms_[allocation->realm];
     const SessionInfo info{
         .session = allocation->session,
         .username = allocation->username,
-        .quota_user = allocation->quota_user,
-        .realm = options_.realm,
+        .quota_user =
+            std::string(realm.credentials.NameIn(allocation->quota_user)),
+        .realm = realm.options.name,
         .client = allocation->client,
         .relayed = relays.front().relayed,
         .additional = relays.size() > 1 ? std::optional(relays.back().relayed)

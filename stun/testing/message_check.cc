@@ -13,17 +13,16 @@
 namespace kyuu::stun {
 namespace {
 
-using All =
-    std::tuple<MappedAddress, Username, Userhash, Realm, Nonce,
-               XorMappedAddress, Software, AlternateServer, AlternateDomain,
-               Priority, UseCandidate, IceControlled, IceControlling,
-               ChannelNumber, XorPeerAddress, Data, XorRelayedAddress,
-               RequestedAddressFamily, DontFragment, ReservationToken,
-               AdditionalAddressFamily, Padding, ResponsePort, CacheTimeout,
-               ResponseOrigin, OtherAddress, ConnectionId, AccessToken,
-               ThirdPartyAuthorization, MobilityTicket, Lifetime, EvenPort,
-               RequestedTransport, ChangeRequest, ErrorCode, AddressErrorCode,
-               UnknownAttributes, PasswordAlgorithm, PasswordAlgorithms, Icmp>;
+using All = std::tuple<
+    MappedAddress, Username, Userhash, Realm, Nonce, XorMappedAddress, Software,
+    AlternateServer, AlternateDomain, Priority, UseCandidate, IceControlled,
+    IceControlling, ChannelNumber, XorPeerAddress, Data, XorRelayedAddress,
+    RequestedAddressFamily, DontFragment, ReservationToken,
+    AdditionalAddressFamily, Padding, ResponsePort, CacheTimeout,
+    ResponseOrigin, OtherAddress, ConnectionId, AccessToken,
+    ThirdPartyAuthorization, Origin, MobilityTicket, Lifetime, EvenPort,
+    RequestedTransport, ChangeRequest, ErrorCode, AddressErrorCode,
+    UnknownAttributes, PasswordAlgorithm, PasswordAlgorithms, Icmp>;
 
 // What reads as an `A` is written as something that reads as the same `A`.
 template <typename A>

@@ -135,17 +135,28 @@ absl::Status Apply(const std::vector<Given>& given, Config& config,
   return absl::OkStatus();
 }
 
-absl::Status ReadSecrets(Config& config) {
-  for (const std::string& name : config.rest_secret_files) {
+absl::Status ReadSecrets(absl::string_view where,
+                         const std::vector<std::string>& files,
+                         std::vector<std::string>& secrets) {
+  for (const std::string& name : files) {
     std::ifstream file(name);
     std::string secret;
     std::getline(file, secret);
     secret = std::string(absl::StripAsciiWhitespace(secret));
     if (secret.empty()) {
-      return Invalid("auth.secret-files",
-                     absl::StrCat("no secret can be read from ", name));
+      return Invalid(where, absl::StrCat("no secret can be read from ", name));
     }
-    config.turn.rest_secrets.push_back(std::move(secret));
+    secrets.push_back(std::move(secret));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadRealms(Config& config) {
+  for (const Config::Realm& realm : config.realms) {
+    turn::RealmOptions options = realm.options;
+    KYUU_RETURN_IF_ERROR(ReadSecrets(
+        "realm.secret-files", realm.rest_secret_files, options.rest_secrets));
+    config.turn.realms.push_back(std::move(options));
   }
   return absl::OkStatus();
 }
@@ -176,7 +187,9 @@ absl::Status Finish(const std::vector<const Setting*>& set, Config& config) {
     config.threads = std::clamp(
         static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
   }
-  KYUU_RETURN_IF_ERROR(ReadSecrets(config));
+  KYUU_RETURN_IF_ERROR(ReadSecrets(
+      "auth.secret-files", config.rest_secret_files, config.turn.rest_secrets));
+  KYUU_RETURN_IF_ERROR(ReadRealms(config));
   return config.turn.Validate();
 }
 

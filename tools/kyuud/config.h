@@ -63,6 +63,15 @@ struct Config {
   turn::ServerOptions turn;
   std::vector<std::string> rest_secret_files;  // As read, in turn.rest_secrets.
 
+  // As read, in turn.realms.
+  struct Realm {
+    turn::RealmOptions options;
+    std::vector<std::string> rest_secret_files;
+
+    friend bool operator==(const Realm&, const Realm&) = default;
+  };
+  std::vector<Realm> realms;
+
   size_t connections_max = net::StreamPortOptions().max_streams;
   size_t connections_per_address = 2'500;
 

@@ -7,6 +7,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "base/status_macros.h"
 
 #define TOML_EXCEPTIONS 0
 #include "toml++/toml.h"
@@ -95,6 +97,11 @@ class FileReader {
 
   absl::StatusOr<std::vector<Given>> Read(const toml::table& root) {
     for (const auto& [key, node] : root) {
+      if (NameOf(key) == kRealmSection &&
+          (node.is_array() || node.is_table())) {
+        KYUU_RETURN_IF_ERROR(ReadRealms(key, node));
+        continue;
+      }
       const bool is_section = IsSection(NameOf(key));
       const absl::Status status =
           is_section ? ReadSection(key, node) : ReadValue("", key, node);
@@ -134,9 +141,32 @@ class FileReader {
     return absl::OkStatus();
   }
 
+  absl::Status ReadRealms(const toml::key& section, const toml::node& node) {
+    const toml::array* tables = node.as_array();
+    for (size_t i = 0; tables != nullptr && i < tables->size(); ++i) {
+      const toml::node& element = *tables->get(i);
+      const toml::table* table = element.as_table();
+      if (table == nullptr) {
+        tables = nullptr;
+        break;
+      }
+      given_.push_back({&RealmBegins(), {}, Place(element.source().begin)});
+      for (const auto& [key, value] : *table) {
+        KYUU_RETURN_IF_ERROR(ReadValue(kRealmSection, key, value));
+      }
+    }
+    if (tables != nullptr) return absl::OkStatus();
+    return Wrong(section.source().begin,
+                 "realms are tables that begin with [[realm]], each");
+  }
+
+  static absl::Span<const Setting> RowsOf(absl::string_view section) {
+    return section == kRealmSection ? RealmSettings() : Settings();
+  }
+
   absl::Status ReadValue(absl::string_view section, const toml::key& key,
                          const toml::node& node) {
-    for (const Setting& setting : Settings()) {
+    for (const Setting& setting : RowsOf(section)) {
       if (setting.section != section || setting.key != NameOf(key)) continue;
       auto texts = TextsOf(node, setting.kind);
       if (!texts.has_value()) {
@@ -152,23 +182,30 @@ class FileReader {
     return Wrong(key.source().begin, Unknown(section, NameOf(key)));
   }
 
+  static std::string Bracketed(absl::string_view section) {
+    return section == kRealmSection ? absl::StrCat("[[", section, "]]")
+                                    : absl::StrCat("[", section, "]");
+  }
+
   // What is wrong with the key, and what may be meant: a key of this section,
   // one of another, or a section.
   static std::string Unknown(absl::string_view section, absl::string_view key) {
     std::string text =
         section.empty()
             ? absl::StrCat("there is no \"", key, "\" above all sections")
-            : absl::StrCat("there is no \"", key, "\" in [", section, "]");
+            : absl::StrCat("there is no \"", key, "\" in ", Bracketed(section));
     std::vector<absl::string_view> here, sections;
+    for (const Setting& setting : RowsOf(section)) {
+      if (setting.section == section) here.push_back(setting.key);
+    }
+    sections.push_back(kRealmSection);
     for (const Setting& setting : Settings()) {
-      if (setting.section == section) {
-        here.push_back(setting.key);
-      } else if (setting.key == key || setting.flag == key) {
-        return absl::StrCat(text, "; did you mean ", setting.key, " in ",
-                            setting.section.empty()
-                                ? "no section"
-                                : absl::StrCat("[", setting.section, "]"),
-                            "?");
+      if (setting.section != section &&
+          (setting.key == key || setting.flag == key)) {
+        return absl::StrCat(
+            text, "; did you mean ", setting.key, " in ",
+            setting.section.empty() ? "no section" : Bracketed(setting.section),
+            "?");
       }
       sections.push_back(setting.section);
     }

@@ -221,6 +221,19 @@ TEST(ConfigTest, WhatIsWrongInTheFileIsFound) {
            Case{"[http]\nthreads = 1\n",
                 ":2:1: there is no \"threads\" in [http]; did you mean "
                 "threads in no section?"},
+           Case{"[realm]\nname = 'a'\n",
+                ":1:2: realms are tables that begin with [[realm]]"},
+           Case{"realm = [1]\n", ":1:1: realms are tables that begin"},
+           Case{"[[realm]]\nnmae = 'a'\n",
+                ":2:1: there is no \"nmae\" in [[realm]]; did you mean "
+                "\"name\"?"},
+           Case{"[[realm]]\nlifetime = 1\n",
+                "did you mean lifetime in [turn]?"},
+           Case{"[[realm]]\nusers = 'a:b'\n",
+                ":2:9: realm.users is an array of strings, not a string"},
+           Case{"[[realm]]\nname = 'a'\nusers = ['a']\n",
+                ":3:9: realm.users: not NAME:PASSWORD"},
+           Case{"[[realms]]\nname = 'a'\n", "did you mean \"realm\"?"},
            Case{"[http]\nturn-listen = []\n", "did you mean listen in [turn]?"},
            Case{"[rellay]\n",
                 ":1:2: there is no \"rellay\" above all sections; did you mean "

@@ -136,6 +136,7 @@ class Abuse(Rows):
         source = self.probe(server).greet()
         raw = base64.b64decode(source.nonce)
         about = raw[:4] + struct.pack("!H", source.socket.getsockname()[1]) + bytes([127, 0, 0, 1])
+        about += source.realm.encode()
         return [secret for secret in ("another", "shared by the fleet")
                 if hmac.new(secret.encode(), about, hashlib.sha1).digest()[:11] == raw[4:]]
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""What kyuud keeps its clients to: the bandwidth of each, and of all."""
+"""What kyuud keeps its clients to: the bandwidth of each and of all, and their realm."""
 
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
+import subprocess
 import tempfile
 import time
 import unittest
@@ -101,6 +103,57 @@ class KyuudLimitsTest(KyuudTestCase):
             self.assertEqual(sum(line["over_bandwidth_to_peers"] for line in ended),
                              sum(over.values()))
             self.assertEqual(sum(line["over_bandwidth_to_client"] for line in ended), 0)
+
+    REALMS = ("[turn]\nrealm = 'main'\n[auth]\nusers = ['a:1']\n"
+              "[[realm]]\nname = 'a.test'\norigins = ['https://a.test']\nusers = ['a:2']\n"
+              "allocations = 8\n")
+
+    def test_each_origin_has_its_realm(self):
+        self.write(self.REALMS)
+        server = self.start(f"--config={self.path}", "--log-format=json", "--threads=2")
+        origin = Turn.attribute(0x802F, b"https://a.test")
+
+        def allocate(password, challenge, signed):
+            client = Turn(server.turn_port, "a", password)
+            udp = client.attribute(0x0019, b"\x11\0\0\0")
+            answer = client.ask(0x0003, udp, *challenge)
+            client.realm, client.nonce = answer[1][0x0014].decode(), answer[1][0x0015]
+            return client.realm, client.error(client.ask(0x0003, udp, *signed)), client
+        self.assertEqual(allocate("1", [], [])[:2], ("main", 0))
+        realm, code, client = allocate("2", [origin], [origin])
+        self.assertEqual((realm, code), ("a.test", 0))
+        self.assertEqual(allocate("2", [origin], [])[:2], ("a.test", 0))
+        self.assertEqual(allocate("1", [origin], [origin])[:2], ("a.test", 401))
+        self.assertEqual(allocate("2", [], [])[:2], ("main", 401))
+        self.assertEqual(allocate("2", [], [origin])[:2], ("main", 438))
+        self.write(self.REALMS.replace("a:2", "a:3"))
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: {allocate("3", [origin], [])[1] for _ in range(4)} <= {0, 508})
+        self.assertEqual(client.release(), 0)
+        self.assertEqual(server.stop(), 0)
+        lines = [json.loads(line) for line in server.errors.splitlines()]
+        self.assertEqual([line["realm"] for line in lines if line.get("event") ==
+                          "allocation_made"][:3], ["main", "a.test", "a.test"])
+
+    @unittest.skipUnless(shutil.which("turnutils_uclient"), "coturn is not installed")
+    def test_coturns_client_of_an_origin(self):
+        self.write(self.REALMS)
+        server = self.start(f"--config={self.path}")
+        peer = subprocess.Popen(["turnutils_peer", "-L", "127.0.0.1", "-p", "3999"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(peer.wait)
+        self.addCleanup(peer.kill)
+
+        def lost(password, *flags):
+            run = subprocess.run(["turnutils_uclient", "-u", "a", "-w", password, "-n", "5", "-m", "1",
+                                  "-c", "-e", "127.0.0.1", "-r", "3999", *flags, "-p",
+                                  str(server.turn_port), "127.0.0.1"],
+                                 capture_output=True, text=True, timeout=60)
+            found = re.search(r"Total lost packets ([0-9]+)", run.stdout)
+            return int(found[1]) if run.returncode == 0 and found else run.stdout
+        self.assertEqual(lost("1"), 0)
+        self.assertEqual(lost("2", "-o", "https://a.test"), 0)
+        self.assertNotEqual(lost("1", "-o", "https://a.test"), 0)
 
 
 if __name__ == "__main__":

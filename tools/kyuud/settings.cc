@@ -432,6 +432,7 @@ constexpr Setting kSettings[] = {
 }  // namespace
 
 std::string Setting::path() const {
+  if (key.empty()) return std::string(section);
   return section.empty() ? std::string(key) : absl::StrCat(section, ".", key);
 }
 
@@ -458,6 +459,11 @@ Reloaded Reload(const Config& old, const Config& next) {
     } else {
       reloaded.need_restart.push_back(&setting);
     }
+  }
+  if (old.turn.realms != next.turn.realms) {
+    reloaded.config.realms = next.realms;
+    reloaded.config.turn.realms = next.turn.realms;
+    reloaded.changed.push_back(&RealmBegins());
   }
   return reloaded;
 }

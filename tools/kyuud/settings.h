@@ -51,6 +51,13 @@ struct Setting {
 
 absl::Span<const Setting> Settings();
 
+// A table that may be there several times, [[realm]]: its rows read into the
+// last one of Config::realms and print that; they are no flags.
+inline constexpr absl::string_view kRealmSection = "realm";
+absl::Span<const Setting> RealmSettings();
+// What adds one to them.
+const Setting& RealmBegins();
+
 // The name of `names` that is most like `name`, or "" if none is.
 absl::string_view Nearest(absl::string_view name,
                           absl::Span<const absl::string_view> names);
@@ -67,7 +74,7 @@ std::string AsToml(const Setting& setting,
 // What becomes of a running server that is to have another configuration.
 struct Reloaded {
   Config config;  // The old one with all of the new that needs no restart.
-  std::vector<const Setting*> changed;
+  std::vector<const Setting*> changed;  // With RealmBegins() for any realm.
   std::vector<const Setting*> need_restart;  // Differ, and are as they were.
 };
 Reloaded Reload(const Config& old, const Config& next);

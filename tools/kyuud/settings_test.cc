@@ -153,6 +153,53 @@ format = "json"
   EXPECT_EQ(Changed(Read(again), config), std::vector<std::string>());
 }
 
+constexpr absl::string_view kTwoRealms = R"(
+[[realm]]
+name = "a.test"
+origins = ["https://a.test"]
+listeners = ["192.0.2.1:3480"]
+users = ["a:b"]
+secrets = ["s"]
+secret-hash = "either"
+allocations = 3
+allocations-per-user = 2
+alternate-servers = ["192.0.2.9:3478"]
+[[realm]]
+name = "b.test"
+)";
+
+TEST(SettingsTest, RealmsAreTablesAsManyAsThereAre) {
+  const Config config = Read(std::string(kTwoRealms));
+  ASSERT_EQ(config.turn.realms.size(), 2u);
+  turn::RealmOptions a;
+  a.name = "a.test";
+  a.origins = {"https://a.test"};
+  a.listeners = {*TransportAddress::Parse("192.0.2.1:3480")};
+  a.users = {{"a", "b", ""}};
+  a.rest_secrets = {"s"};
+  a.rest_hash = turn::RestHash::kEither;
+  a.allocations_max = 3;
+  a.allocations_per_user_max = 2;
+  a.alternate_servers = {*TransportAddress::Parse("192.0.2.9:3478")};
+  EXPECT_EQ(config.turn.realms[0], a);
+  turn::RealmOptions b;
+  b.name = "b.test";
+  EXPECT_EQ(config.turn.realms[1], b);
+}
+
+TEST(SettingsTest, AReloadTakesRealms) {
+  const Config old = Read("");
+  const Config next = Read(std::string(kTwoRealms));
+  for (const auto& [from, to] : {std::pair(old, next), std::pair(next, old)}) {
+    const Reloaded reloaded = Reload(from, to);
+    ASSERT_EQ(reloaded.changed.size(), 1u);
+    EXPECT_EQ(reloaded.changed[0]->path(), "realm");
+    EXPECT_TRUE(reloaded.need_restart.empty());
+    EXPECT_EQ(reloaded.config.turn.realms, to.turn.realms);
+  }
+  EXPECT_TRUE(Reload(next, next).changed.empty());
+}
+
 TEST(SettingsTest, AReloadTakesWhatItCan) {
   const Config old = Read("[auth]\nusers = [\"a:1\"]\n");
   const Config next = Read(

@@ -16,6 +16,10 @@ using Kind = Setting::Kind;
 using Change = Setting::Change;
 using Texts = std::vector<std::string>;
 
+constexpr absl::string_view kRealmDoc =
+    "A realm beside that of [turn], with users of its own; as many as there "
+    "are such tables. All of it changes by reload, and nothing by flags.";
+
 // Of edits that make one of the other (Levenshtein).
 size_t Distance(absl::string_view a, absl::string_view b) {
   std::vector<size_t> row(b.size() + 1);
@@ -93,19 +97,31 @@ std::string DefaultFile() {
       "default\n";
   absl::string_view section;
   const Config config;
+  // What begins with "#" and no blank is a setting as it is.
+  const auto write = [&](const Setting& setting, absl::string_view mark) {
+    absl::StrAppend(&out, AsComment(setting.doc), "# ", setting.form);
+    if (!setting.flag.empty()) {
+      absl::StrAppend(&out, "; --", setting.flag, ", ", setting.variable());
+    }
+    if (setting.change == Change::kRestart) {
+      absl::StrAppend(&out, "; needs a restart");
+    }
+    absl::StrAppend(&out, "\n", mark, setting.key, " = ",
+                    AsToml(setting, setting.print(config)), "\n");
+  };
   for (const Setting& setting : Settings()) {
     absl::StrAppend(&out, "\n");
     if (setting.section != section) {
       section = setting.section;
       absl::StrAppend(&out, "[", section, "]\n\n");
     }
-    absl::StrAppend(&out, AsComment(setting.doc), "# ", setting.form, "; --",
-                    setting.flag, ", ", setting.variable());
-    if (setting.change == Change::kRestart) {
-      absl::StrAppend(&out, "; needs a restart");
-    }
-    absl::StrAppend(&out, "\n#", setting.key, " = ",
-                    AsToml(setting, setting.print(config)), "\n");
+    write(setting, "#");
+  }
+  absl::StrAppend(&out, "\n", AsComment(kRealmDoc), "# [[", kRealmSection,
+                  "]]\n");
+  for (const Setting& setting : RealmSettings()) {
+    absl::StrAppend(&out, "\n");
+    write(setting, "# ");
   }
   return out;
 }
@@ -114,6 +130,13 @@ std::string SettingsAsMarkdown() {
   std::string out;
   absl::string_view section = "?";
   const Config config;
+  const auto cell = [](absl::string_view text) {
+    return absl::StrReplaceAll(text, {{"|", "\\|"}});
+  };
+  const auto form = [&cell](const Setting& setting) {
+    return absl::StrCat(cell(setting.form),
+                        setting.kind == Kind::kTexts ? ", a list" : "");
+  };
   for (const Setting& setting : Settings()) {
     if (setting.section != section) {
       section = setting.section;
@@ -123,15 +146,19 @@ std::string SettingsAsMarkdown() {
                       "\n\n| key | flag | value | unless set | changed by | "
                       "meaning |\n|---|---|---|---|---|---|\n");
     }
-    const auto cell = [](absl::string_view text) {
-      return absl::StrReplaceAll(text, {{"|", "\\|"}});
-    };
     absl::StrAppend(&out, "| `", setting.key, "` | `--", setting.flag, "` | ",
-                    cell(setting.form),
-                    setting.kind == Kind::kTexts ? ", a list" : "", " | `",
+                    form(setting), " | `",
                     cell(AsToml(setting, setting.print(config))), "` | ",
                     setting.change == Change::kReload ? "reload" : "restart",
                     " | ", cell(setting.doc), " |\n");
+  }
+  absl::StrAppend(&out, "\n### `[[", kRealmSection, "]]`\n\n", kRealmDoc,
+                  "\n\n| key | value | unless set | meaning "
+                  "|\n|---|---|---|---|\n");
+  for (const Setting& setting : RealmSettings()) {
+    absl::StrAppend(&out, "| `", setting.key, "` | ", form(setting), " | `",
+                    cell(AsToml(setting, setting.print(config))), "` | ",
+                    cell(setting.doc), " |\n");
   }
   return out;
 }

@@ -19,6 +19,7 @@
 #include "turn/forward.h"
 #include "turn/internal/answer.h"
 #include "turn/internal/peer_policy.h"
+#include "turn/realm_options.h"
 #include "turn/server_events.h"
 
 namespace kyuu::turn::internal {
@@ -102,6 +103,7 @@ struct Allocation {
   Path client;  // The 5-tuple.
   std::string username;
   std::string quota_user;
+  RealmId realm = kMainRealm;
   // What it was made with, or last refreshed. Still good for this allocation
   // until ServerOptions::revoked_grace after `credential_expires`; it lives no
   // longer.

@@ -17,6 +17,7 @@
 #include "stun/integrity.h"
 #include "stun/protocol.h"
 #include "turn/internal/ticket.h"
+#include "turn/realm_options.h"
 
 namespace kyuu::turn::internal {
 
@@ -39,6 +40,7 @@ struct Answer {
   std::optional<stun::Error> error;  // None for success.
   // 401 and 438: with REALM and a fresh NONCE, and perhaps PASSWORD-ALGORITHMS.
   bool challenge = false;
+  RealmId realm = kMainRealm;
   bool offers_sha256 = false;
   // 420: what was not understood.
   stun::UnknownAttributes unknown;

@@ -5,12 +5,16 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "base/bytes.h"
 
 namespace kyuu::turn::internal {
 
 namespace {
+
+constexpr absl::string_view kNul("", 1);
 
 struct RestName {
   absl::Time expires;  // UTC.
@@ -35,8 +39,10 @@ std::optional<RestName> ParseRestName(absl::string_view username) {
 
 }  // namespace
 
-Credentials::Credentials(const ServerOptions& options)
-    : realm_(options.realm), granted_max_(0) {
+Credentials::Credentials(const ServerOptions& options, std::string quota_prefix)
+    : realm_(options.realm),
+      quota_prefix_(std::move(quota_prefix)),
+      granted_max_(0) {
   SetUsers(options);
 }
 
@@ -127,9 +133,17 @@ std::string Credentials::QuotaUserOf(absl::string_view username) const {
   if (!rest_secrets_.empty() && !static_.contains(username) &&
       !granted_.contains(username)) {
     const std::optional<RestName> rest = ParseRestName(username);
-    if (rest.has_value() && !rest->name.empty()) return std::string(rest->name);
+    if (rest.has_value() && !rest->name.empty()) return Counted(rest->name);
   }
-  return std::string(username);
+  return Counted(username);
+}
+
+std::string Credentials::Counted(absl::string_view name) const {
+  // Of the main realm, which has no prefix, such a name could be another's.
+  if (quota_prefix_.empty() && absl::StartsWith(name, kNul)) {
+    return absl::StrCat(kNul, kNul, name);
+  }
+  return absl::StrCat(quota_prefix_, name);
 }
 
 Credentials::Candidates Credentials::Find(absl::Time now,
@@ -139,12 +153,12 @@ Credentials::Candidates Credentials::Find(absl::Time now,
   if (auto it = static_.find(username); it != static_.end()) {
     const auto& key = it->second.keys.Of(hash);
     if (!key.has_value()) return {};
-    return {Credential{*key, absl::InfiniteFuture(), std::string(username)}};
+    return {Credential{*key, absl::InfiniteFuture(), Counted(username)}};
   }
   if (auto it = granted_.find(username); it != granted_.end()) {
     const auto& key = it->second.keys.Of(hash);
     if (it->second.expires <= now || !key.has_value()) return {};
-    return {Credential{*key, it->second.expires, std::string(username), true}};
+    return {Credential{*key, it->second.expires, Counted(username), true}};
   }
   if (rest_secrets_.empty()) return {};
   const std::optional<RestName> rest = ParseRestName(username);

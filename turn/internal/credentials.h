@@ -13,6 +13,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "stun/integrity.h"
 #include "turn/server_options.h"
@@ -32,7 +33,10 @@ struct Credential {
 
 class Credentials {
  public:
-  explicit Credentials(const ServerOptions& options);
+  // `quota_prefix` tells its users from those of other realms: a NUL, the
+  // realm's name, a NUL; nothing for the main one.
+  explicit Credentials(const ServerOptions& options,
+                       std::string quota_prefix = "");
 
   // Replaces static users, secrets and granted_max. Returns the static users
   // that are gone or have another key.
@@ -43,8 +47,14 @@ class Credentials {
   // Whether there was one.
   bool Revoke(absl::string_view username);
   // Whose quota the allocations of `username` count for: the NAME of a
-  // time-limited user name, else the user name.
+  // time-limited user name, else the user name; with the prefix.
   std::string QuotaUserOf(absl::string_view username) const;
+  // The same for the name of a static or granted user.
+  std::string Counted(absl::string_view name) const;
+  // The name in what either has returned, for people.
+  absl::string_view NameIn(absl::string_view counted) const {
+    return absl::StripPrefix(counted, quota_prefix_);
+  }
 
   // What the name may stand for, of which one must hold: one credential, or
   // for the time-limited form one by secret and hash. None if nobody has that
@@ -90,6 +100,7 @@ class Credentials {
   Keys KeysOf(absl::string_view username, absl::string_view password) const;
 
   const std::string realm_;
+  const std::string quota_prefix_;
   std::vector<std::string> rest_secrets_;
   ServerOptions::RestHash rest_hash_ = ServerOptions::RestHash::kSha1;
   size_t granted_max_;

@@ -24,13 +24,15 @@ NonceMaker::NonceMaker(absl::string_view secret, absl::Duration lifetime)
 NonceMaker::Nonce NonceMaker::MakeWith(const stun::IntegrityKey& key,
                                        uint32_t seconds,
                                        const TransportAddress& client,
+                                       absl::string_view realm,
                                        absl::string_view cookie) const {
-  std::array<uint8_t, 6 + 16 + stun::kNonceCookieSize> about;
+  std::array<uint8_t, 6 + 16 + stun::kNonceCookieSize + 127> about;
   Writer h(absl::MakeSpan(about));
   h.U32(seconds);
   h.U16(client.port);
   h.Bytes(client.ip.bytes());
   h.Bytes(AsBytes(cookie));
+  h.Bytes(AsBytes(realm));
   const auto mac = key.HmacSha1(absl::MakeConstSpan(about).first(h.size()), {});
 
   // The last byte is zero behind a cookie, and the character for it left out.
@@ -52,13 +54,14 @@ NonceMaker::Nonce NonceMaker::MakeWith(const stun::IntegrityKey& key,
 
 NonceMaker::Nonce NonceMaker::Make(absl::Time utc,
                                    const TransportAddress& client,
+                                   absl::string_view realm,
                                    absl::string_view cookie) const {
   return MakeWith(key_, static_cast<uint32_t>(absl::ToUnixSeconds(utc)), client,
-                  cookie);
+                  realm, cookie);
 }
 
 bool NonceMaker::Check(absl::Time utc, const TransportAddress& client,
-                       absl::string_view nonce,
+                       absl::string_view realm, absl::string_view nonce,
                        absl::string_view cookie) const {
   if (nonce.size() != SizeOf(!cookie.empty())) return false;
   // The first six characters are the seconds, and a nibble more.
@@ -72,7 +75,7 @@ bool NonceMaker::Check(absl::Time utc, const TransportAddress& client,
   const absl::Duration age = absl::Seconds(static_cast<int32_t>(now - seconds));
   if (age > lifetime_ || age < -kSkew) return false;
   const auto equals = [&](const stun::IntegrityKey& key) {
-    const Nonce ours = MakeWith(key, seconds, client, cookie);
+    const Nonce ours = MakeWith(key, seconds, client, realm, cookie);
     return stun::EqualInConstantTime(AsBytes(ours.text()), AsBytes(nonce));
   };
   return equals(key_) || (utc < old_key_until_ && equals(old_key_));

@@ -13,6 +13,7 @@
 #include "stun/message.h"
 #include "turn/internal/allocation.h"
 #include "turn/ledger.h"
+#include "turn/realm_options.h"
 
 namespace kyuu::turn::internal {
 
@@ -23,6 +24,7 @@ struct ServerRequest {
   const stun::MessageView& message;
   // The allocation of the 5-tuple, if there is one.
   Allocation* allocation = nullptr;
+  RealmId realm = kMainRealm;
   std::string username;                    // Once it is proven,
   std::optional<stun::IntegrityKey> key;   // with its key,
   Integrity integrity = Integrity::kSha1;  // used so.

@@ -1,0 +1,62 @@
+// What an operator sets about one realm of a TURN server.
+
+#ifndef KYUU_TURN_REALM_OPTIONS_H_
+#define KYUU_TURN_REALM_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+
+namespace kyuu::turn {
+
+// Which realm of a server; 0 is its main one.
+enum class RealmId : uint16_t {};
+inline constexpr RealmId kMainRealm{0};
+
+struct User {
+  std::string name;
+  std::string password;
+  // Instead of a password what it hashes to with name and realm (RFC 8489
+  // section 9.2.2), so that no file has to hold it: the 16 bytes of
+  // MD5(name ":" realm ":" password), or the 32 of SHA-256, which are of use
+  // to clients that choose SHA-256 only.
+  std::string key;
+
+  friend bool operator==(const User&, const User&) = default;
+};
+
+// The hash of the HMAC that makes time-limited passwords. SHA-1 is what all who
+// make them use.
+enum class RestHash : uint8_t { kSha1, kSha256, kEither };
+
+// A realm beside the main one, with users and quotas of its own. A client gets
+// it if an ORIGIN of its request (draft-ietf-tram-stun-origin) is one of
+// `origins`, or else if it came to one of `listeners`; whoever fits no realm
+// gets the main one. Then nonce and allocation are of that realm.
+struct RealmOptions {
+  std::string name;  // 1 to 127 characters.
+  // Like "https://example.org"; the case of letters, a default port and a slash
+  // at the end do not matter.
+  std::vector<std::string> origins;
+  std::vector<TransportAddress> listeners;
+
+  std::vector<User> users;
+  std::vector<std::string> rest_secrets;  // As ServerOptions::rest_secrets.
+  RestHash rest_hash = RestHash::kSha1;
+
+  // Of the realm, besides those of the server; beyond: 508.
+  size_t allocations_max = 16'384;
+  // Of one of its users, instead of that of the server; beyond: 486.
+  size_t allocations_per_user_max = 256;
+  // Instead of those of the server, if there are any.
+  std::vector<TransportAddress> alternate_servers;
+
+  friend bool operator==(const RealmOptions&, const RealmOptions&) = default;
+};
+
+}  // namespace kyuu::turn
+
+#endif  // KYUU_TURN_REALM_OPTIONS_H_
