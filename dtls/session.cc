@@ -46,6 +46,11 @@ Session::Session(std::unique_ptr<Connection> listened, absl::Time now,
   Start(now);
 }
 
+Session::Session(std::unique_ptr<Connection> connection, const Options& options)
+    : role_(Role::kClient),
+      options_(options),
+      connection_(std::move(connection)) {}
+
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
@@ -324,7 +329,10 @@ absl::Duration Session::RetransmissionTimeout() const {
 }
 
 void Session::Fail() {
-  if (connection_->mismatch_seen()) {
+  if (const auto distrust = connection_->Distrust()) {
+    Finish(absl::UnauthenticatedError(
+        absl::StrCat("the server's certificate: ", *distrust)));
+  } else if (connection_->mismatch_seen()) {
     Finish(absl::UnauthenticatedError(
         "the peer's certificate has none of its fingerprints"));
   } else {

@@ -69,7 +69,8 @@ struct Connected {
 
 // Closed is the last event. OK: closed by either side with close_notify.
 // DEADLINE_EXCEEDED: no verified session within handshake_timeout.
-// UNAUTHENTICATED: the peer's certificate has none of its fingerprints.
+// UNAUTHENTICATED: the peer's certificate has none of its fingerprints, or
+// nobody vouches for it (Authorities).
 // UNAVAILABLE: the peer ended the session with a fatal alert, or the
 // handshake failed.
 struct Closed {
@@ -122,6 +123,9 @@ class Session {
   Session(Role role, const Certificate& certificate, const Options& options);
   // For Acceptor: a server whose client has shown its address, at `now`.
   Session(std::unique_ptr<internal::Connection> listened, absl::Time now,
+          const Options& options);
+  // For Authorities: a client of a server that they vouch for.
+  Session(std::unique_ptr<internal::Connection> connection,
           const Options& options);
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;

@@ -149,6 +149,8 @@ absl::string_view ToString(RelayProtocol protocol) {
   switch (protocol) {
     case RelayProtocol::kUdp:
       return "udp";
+    case RelayProtocol::kDtls:
+      return "dtls";
     case RelayProtocol::kTcp:
       return "tcp";
     case RelayProtocol::kTls:

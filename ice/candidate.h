@@ -30,13 +30,14 @@ enum class TcpType : uint8_t { kActive, kPassive, kSimultaneousOpen };
 
 // How a relayed candidate's TURN server is reached, best first
 // (RTCIceServerTransportProtocol).
-enum class RelayProtocol : uint8_t { kUdp, kTcp, kTls };
+// In the order of our preference.
+enum class RelayProtocol : uint8_t { kUdp, kDtls, kTcp, kTls };
 
 // "host", "srflx", "prflx" or "relay" (RFC 8839 section 5.1).
 absl::string_view ToString(CandidateType type);
 // "active", "passive" or "so".
 absl::string_view ToString(TcpType type);
-// "udp", "tcp" or "tls".
+// "udp", "dtls", "tcp" or "tls".
 absl::string_view ToString(RelayProtocol protocol);
 
 // CandidateExtension is one name and value from the end of a candidate line,
@@ -138,14 +139,32 @@ constexpr uint32_t Priority(CandidateType type, uint16_t local_preference,
          (256u - component);
 }
 
-// RelayPriority puts relays over UDP before those over TCP, and both before
-// TLS, whatever network they are reached by: type preferences 2, 1 and 0, as
-// browsers have them.
+// RelayPriority puts relays over UDP (and DTLS, which is the same to a packet)
+// before those over TCP, and both before TLS, whatever network they are reached
+// by: type preferences 2, 1 and 0, as browsers have them.
 constexpr uint32_t RelayPriority(RelayProtocol protocol,
                                  uint16_t local_preference,
                                  uint16_t component = 1) {
-  return (2u - static_cast<uint32_t>(protocol)) << 24 |
+  const uint32_t preference = protocol == RelayProtocol::kTls   ? 0
+                              : protocol == RelayProtocol::kTcp ? 1
+                                                                : 2;
+  return preference << 24 |
          Priority(CandidateType::kRelayed, local_preference, component);
+}
+
+// How what is sent to a server by `protocol` is told from plain datagrams, as
+// Path::transport: kTcp for TLS too, since it is a stream like any other here.
+constexpr Transport TransportTo(RelayProtocol protocol) {
+  switch (protocol) {
+    case RelayProtocol::kUdp:
+      return Transport::kUdp;
+    case RelayProtocol::kDtls:
+      return Transport::kDtls;
+    case RelayProtocol::kTcp:
+    case RelayProtocol::kTls:
+      return Transport::kTcp;
+  }
+  return Transport::kUdp;
 }
 
 // PairPriority of RFC 8445 section 6.1.2.3, where `controlling` and

@@ -295,7 +295,7 @@ absl::StatusOr<Datagram> Gatherer::Wrap(absl::Time now, const Datagram& inner,
 }
 
 Gatherer::Attempt* Gatherer::FindAttempt(const Path& path) {
-  const bool stream = path.transport == Transport::kTcp;
+  const bool stream = path.transport != Transport::kUdp;
   for (Relay& relay : relays_) {
     for (Attempt& attempt : relay.attempts) {
       if (!attempt.closed && attempt.client->server() == path.remote &&

@@ -114,8 +114,8 @@ class Gatherer {
   // --- Streams to TURN servers ---
 
   // StreamWanted's stream is connected from `local`. Whole messages go both
-  // ways as datagrams of Path{local, server, Transport::kTcp}: nothing of ours
-  // needs padding, and the server's come without.
+  // ways as datagrams of Path{local, server, TransportTo(protocol)}: nothing of
+  // ours needs padding, and the server's come without.
   void StreamConnected(absl::Time now, StreamId id,
                        const TransportAddress& local);
   // It could not be connected, or has ended. Nothing for unknown ones.

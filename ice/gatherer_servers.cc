@@ -107,7 +107,7 @@ void Gatherer::Ask(absl::Time now, Relay& relay, const TransportAddress& server,
   turn::Client::Options client;
   client.local = attempt.local;
   client.server = server;
-  if (attempt.stream) client.transport = Transport::kTcp;
+  client.transport = TransportTo(told.protocol);
   client.username = told.username;
   client.password = told.password;
   if (server.ip.is_v6()) client.relayed_family = IpFamily::kV6;

@@ -1,5 +1,5 @@
-// TURN servers over TCP and TLS: their streams, which the driver connects, and
-// when they are asked beside the same server's faster protocols.
+// TURN servers over DTLS, TCP and TLS: their streams, which the driver
+// connects, and when they are asked beside the same server's faster protocols.
 
 #include <optional>
 #include <utility>
@@ -32,13 +32,13 @@ bool Gatherer::IsSpared(const Relay& relay) const {
 
 // How long the faster ones have.
 absl::Duration Gatherer::Patience(const Relay& relay) const {
-  bool faster[2] = {};  // UDP, TCP.
+  bool faster[3] = {};  // UDP, DTLS, TCP.
   for (const Relay& other : relays_) {
     if (!IsSlower(relay, other)) continue;
     faster[static_cast<size_t>(options_.turn_servers[other.server].protocol)] =
         true;
   }
-  return options_.slower_after * (faster[0] + faster[1]);
+  return options_.slower_after * (faster[0] + faster[1] + faster[2]);
 }
 
 void Gatherer::SpareSlower(const Relay& kept) {

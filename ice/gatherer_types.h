@@ -36,8 +36,8 @@ struct TurnServer {
   std::string username;
   std::string password;
   RelayProtocol protocol = RelayProtocol::kUdp;
-  // With kTls the name that the server must prove to have; if empty, its
-  // address.
+  // With kTls and kDtls the name that the server must prove to have; if empty,
+  // its address.
   std::string host;
 };
 
@@ -45,12 +45,13 @@ struct TurnServer {
 enum class StreamId : uint64_t {};
 
 // A stream to `server` is wanted, with kTls in TLS, on which nothing leaves
-// before the server has proven `host` (or its address, if empty). Answer with
-// StreamConnected() or StreamEnded().
+// before the server has proven `host` (or its address, if empty); with kDtls
+// a session over UDP, of datagrams. Answer with StreamConnected() or
+// StreamEnded().
 struct StreamWanted {
   StreamId id;
   TransportAddress server;
-  RelayProtocol protocol = RelayProtocol::kTcp;  // Or kTls.
+  RelayProtocol protocol = RelayProtocol::kTcp;  // Not kUdp.
   std::string host;
 };
 // The stream is of no more use, connected or not: it may end when what was sent

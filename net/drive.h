@@ -91,8 +91,9 @@ class Driver {
         [this, &socket](Readiness ready) { OnReady(socket, ready); }));
     sockets_.push_back(&socket);
   }
-  // Datagrams of streams (Path.transport is kTcp) go to `send`, which copies or
-  // drops them. What comes by them is given to the engine, and then Flush().
+  // Datagrams of streams (Path.transport is not kUdp) go to `send`, which
+  // copies or drops them. What comes by them is given to the engine, and then
+  // Flush().
   void SendStreamsBy(absl::AnyInvocable<void(const Datagram&)> send) {
     send_stream_ = std::move(send);
   }
@@ -191,7 +192,7 @@ class Driver {
   void Build() {
     while (std::optional<Datagram> datagram =
                engine_.PollTransmit(Loop::Now(), departure_.Space())) {
-      if (send_stream_ && datagram->path.transport == Transport::kTcp) {
+      if (send_stream_ && datagram->path.transport != Transport::kUdp) {
         send_stream_(*datagram);
       } else if (!departure_.Add(*datagram)) {
         break;

@@ -11,6 +11,7 @@
 #include "net/stream.h"
 #include "net/stream_driver.h"
 #include "net/tcp.h"
+#include "peer/server_session.h"
 
 namespace kyuu::peer {
 
@@ -25,10 +26,17 @@ struct ServerStreams::Link {
   const ice::StreamWanted wanted;
   turn::MessageStream messages;
   Told told = Told::kAll;
-  bool over = false;  // To be erased in the next turn.
+  bool over = false;     // To be erased in the next turn.
+  absl::Status failure;  // To be told in the next turn, and it is over.
   Path path;
   std::optional<net::Connector> connector;  // Until connected.
   std::optional<net::StreamDriver<turn::MessageStream>> driver;
+  std::unique_ptr<ServerSession> session;  // Instead of both, with DTLS.
+
+  // What the server has to prove to be.
+  std::string name() const {
+    return wanted.host.empty() ? wanted.server.ip.ToString() : wanted.host;
+  }
 };
 
 ServerStreams::ServerStreams(net::Loop& loop, ServerStreamOptions options,
@@ -49,6 +57,7 @@ void ServerStreams::Open(const ice::StreamWanted& wanted) {
       links_.try_emplace(wanted.id, std::make_unique<Link>(wanted, queue));
   if (!is_new) return;
   Link& link = *it->second;
+  if (wanted.protocol == ice::RelayProtocol::kDtls) return OpenSession(link);
   net::ConnectOptions connect;
   connect.stream.unsent_bytes = options_.unsent_bytes;
   // It tells from the loop, so that the caller may be an engine's driver.
@@ -65,9 +74,7 @@ absl::StatusOr<net::Stream> ServerStreams::Secured(const Link& link,
   if (link.wanted.protocol != ice::RelayProtocol::kTls) {
     return net::Stream(std::move(tcp));
   }
-  const std::string name = link.wanted.host.empty()
-                               ? link.wanted.server.ip.ToString()
-                               : link.wanted.host;
+  const std::string name = link.name();
   auto known = tls_.find(name);
   if (known == tls_.end()) {
     KYUU_ASSIGN_OR_RETURN(net::TlsContext context,
@@ -77,6 +84,40 @@ absl::StatusOr<net::Stream> ServerStreams::Secured(const Link& link,
     known = tls_.emplace(name, std::move(context)).first;
   }
   return net::Stream(net::TlsStream(known->second, std::move(tcp)));
+}
+
+void ServerStreams::OpenSession(Link& link) {
+  if (!authorities_) {
+    absl::StatusOr<dtls::Authorities> loaded =
+        dtls::Authorities::Load(options_.ca_file);
+    if (!loaded.ok()) return FailLater(link, loaded.status());
+    authorities_ = *std::move(loaded);
+  }
+  auto session = ServerSession::Open(
+      loop_, *authorities_, link.wanted.server, link.name(),
+      {.on_connected =
+           [this, &link] {
+             handlers_.on_connected(link.wanted.id, link.path.local);
+             turn_.Set(absl::InfinitePast());
+           },
+       .on_message =
+           [this, &link](absl::Span<const uint8_t> message) {
+             handlers_.on_message({link.path, message});
+             turn_.Set(absl::InfinitePast());
+           },
+       .on_ended = [this,
+                    &link](const absl::Status& why) { Tell(link, why); }});
+  if (!session.ok()) return FailLater(link, session.status());
+  link.session = *std::move(session);
+  link.path = {link.session->local(), link.wanted.server, Transport::kDtls};
+  by_path_[link.path] = &link;
+}
+
+// From the loop, as all is told.
+void ServerStreams::FailLater(Link& link, const absl::Status& why) {
+  link.failure = why;
+  waiting_.insert(link.wanted.id);
+  turn_.Set(absl::InfinitePast());
 }
 
 void ServerStreams::OnConnected(Link& link,
@@ -133,7 +174,11 @@ void ServerStreams::Drop(ice::StreamId id) {
   if (it == links_.end()) return;
   Link& link = *it->second;
   link.told = Link::Told::kNothing;
-  if (!link.driver) {
+  if (link.session) {
+    link.session->Close();
+    by_path_.erase(link.path);
+    link.over = true;
+  } else if (!link.driver) {
     link.connector.reset();
     link.over = true;
   }
@@ -148,6 +193,7 @@ void ServerStreams::Send(const Datagram& message) {
     ++past_.messages_dropped;
     return;
   }
+  if (it->second->session) return it->second->session->Send(message.bytes);
   it->second->messages.Send(message.bytes);
   waiting_.insert(it->second->wanted.id);
   turn_.Set(absl::InfinitePast());
@@ -159,6 +205,7 @@ void ServerStreams::OnTurn() {
   for (const ice::StreamId id : std::exchange(waiting_, {})) {
     const auto it = links_.find(id);
     if (it == links_.end()) continue;
+    if (!it->second->failure.ok()) Tell(*it->second, it->second->failure);
     if (!it->second->over && it->second->driver) it->second->driver->Flush();
     if (!it->second->over) continue;
     AddCounters(past_, it->second->messages.stats());

@@ -1,11 +1,12 @@
-// ServerStreams: the TCP and TLS connections to STUN and TURN servers of one
-// connection, on a loop.
+// ServerStreams: the TCP and TLS connections, and the DTLS sessions, to STUN
+// and TURN servers of one connection, on a loop.
 
 #ifndef KYUU_PEER_SERVER_STREAMS_H_
 #define KYUU_PEER_SERVER_STREAMS_H_
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -13,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/address.h"
+#include "dtls/authorities.h"
 #include "ice/gatherer_types.h"
 #include "net/drive.h"
 #include "net/loop.h"
@@ -38,7 +40,7 @@ struct ServerStreamOptions {
 struct ServerStreamHandlers {
   absl::AnyInvocable<void(ice::StreamId, const TransportAddress& local)>
       on_connected;
-  // A whole message, along Path{local, server, Transport::kTcp}.
+  // A whole message, along Path{local, server, ice::TransportTo(protocol)}.
   absl::AnyInvocable<void(const Datagram&)> on_message;
   // It could not be connected, or has ended: not by Drop().
   absl::AnyInvocable<void(ice::StreamId, const absl::Status&)> on_ended;
@@ -63,7 +65,8 @@ class ServerStreams {
   // Ends the stream when what it was given has left, or its peer is too slow.
   void Drop(ice::StreamId id);
   // Queues a message for the stream of its path; it leaves in the loop's next
-  // turn. Dropped, and counted, beyond `queue`, or if there is none.
+  // turn, by DTLS at once. Dropped, and counted, beyond `queue`, or if there is
+  // none.
   void Send(const Datagram& message);
 
   // Of all streams, those that are gone included.
@@ -72,6 +75,8 @@ class ServerStreams {
  private:
   struct Link;
 
+  void OpenSession(Link& link);
+  void FailLater(Link& link, const absl::Status& why);
   void OnConnected(Link& link, absl::StatusOr<net::TcpStream> tcp);
   void OnEvent(Link& link, turn::MessageStream::Event event);
   absl::StatusOr<net::Stream> Secured(const Link& link, net::TcpStream tcp);
@@ -81,7 +86,8 @@ class ServerStreams {
   net::Loop& loop_;
   const ServerStreamOptions options_;
   ServerStreamHandlers handlers_;
-  std::map<std::string, net::TlsContext> tls_;  // By the server's name.
+  std::map<std::string, net::TlsContext> tls_;    // By the server's name.
+  std::optional<dtls::Authorities> authorities_;  // Once one is asked for.
   std::map<ice::StreamId, std::unique_ptr<Link>> links_;
   std::map<Path, Link*> by_path_;
   std::set<ice::StreamId> waiting_;  // With something to send, or over.

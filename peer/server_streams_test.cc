@@ -2,15 +2,19 @@
 
 #include <sys/socket.h>
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
+#include "base/random.h"
 #include "base/testing.h"
+#include "dtls/acceptor.h"
 #include "gtest/gtest.h"
 #include "net/tcp.h"
 #include "net/testing/certificate.h"
@@ -67,13 +71,13 @@ class ServerStreamsTest : public testing::Test {
   }
   ice::StreamWanted Wanted(ice::RelayProtocol protocol,
                            const std::string& host = "") {
-    return {StreamId{7}, listener_.local(), protocol, host};
+    return {StreamId{7}, server_, protocol, host};
   }
   void OpenTcp() {
     streams_->Open(Wanted(ice::RelayProtocol::kTcp));
     loop_.RunUntil([&] { return local_.port != 0 && accepted_; });
   }
-  Path path() const { return {local_, listener_.local(), Transport::kTcp}; }
+  Path path() const { return {local_, server_, transport_}; }
   void Send(absl::string_view hex) { streams_->Send({path(), FromHex(hex)}); }
 
   net::TestLoop loop_;
@@ -81,6 +85,8 @@ class ServerStreamsTest : public testing::Test {
   std::optional<TcpStream> accepted_;
   net::Watch watch_;
   std::unique_ptr<ServerStreams> streams_;
+  TransportAddress server_ = listener_.local();
+  Transport transport_ = Transport::kTcp;
   TransportAddress local_;
   std::vector<std::string> heard_;
   std::optional<absl::Status> ended_;
@@ -101,6 +107,104 @@ TEST_F(ServerStreamsTest, MessagesGoBothWays) {
   EXPECT_FALSE(ended_);
   EXPECT_EQ(streams_->stats().messages_queued, 2);
   EXPECT_EQ(streams_->stats().messages_received, 2);
+}
+
+// A TURN server that speaks DTLS (RFC 7350), with a certificate for kyuu.test.
+class ServerSessionsTest : public ServerStreamsTest {
+ protected:
+  ServerSessionsTest()
+      : socket_(net::UdpSocket::Open({.bind = {IpAddress::V4(127, 0, 0, 1), 0}})
+                    .value()),
+        acceptor_(dtls::ServerContext::FromFiles(
+                      certificate_.certificate_file(), certificate_.key_file())
+                      .value(),
+                  random_, dtls::Options()),
+        server_watch_(*loop_, socket_.fd(), net::Interest::kRead,
+                      [this](net::Readiness) { Serve(); }) {
+    Make({.ca_file = certificate_.certificate_file()});
+    transport_ = Transport::kDtls;
+    server_ = socket_.local();
+  }
+
+  void Serve() {
+    for (const net::Train& train : socket_.Receive(buffer_)) {
+      for (size_t i = 0; i < train.segments(); ++i) {
+        const Path back = train.path;
+        if (session_) {
+          session_->HandlePacket(net::Loop::Now(), train.segment(i));
+        } else {
+          auto heard =
+              acceptor_.Hear(net::Loop::Now(), back.remote, train.segment(i));
+          if (auto* reply = std::get_if<dtls::Acceptor::Reply>(&heard)) {
+            socket_.SendOne(back, reply->bytes);
+          } else if (auto* made = std::get_if<dtls::Session>(&heard)) {
+            session_.emplace(std::move(*made));
+          }
+        }
+        if (!session_) continue;
+        std::array<uint8_t, 2048> out;
+        while (const auto d = session_->PollTransmit(net::Loop::Now(),
+                                                     absl::MakeSpan(out))) {
+          socket_.SendOne(back, *d);
+        }
+        // It says again what it has heard.
+        while (const auto m = session_->ReadPlaintext(absl::MakeSpan(out))) {
+          std::array<uint8_t, 2048> sealed;
+          const auto size = session_->Seal(*m, absl::MakeSpan(sealed));
+          ASSERT_OK(size);
+          socket_.SendOne(back, absl::MakeSpan(sealed).first(*size));
+        }
+        server_closed_ = session_->closed();
+      }
+    }
+    loop_->Stop();
+  }
+
+  const net::TestCertificate certificate_;
+  SeededRandom random_{1};
+  net::ReceiveBuffer buffer_;
+  net::UdpSocket socket_;
+  dtls::Acceptor acceptor_;
+  std::optional<dtls::Session> session_;
+  bool server_closed_ = false;
+  net::Watch server_watch_;
+};
+
+TEST_F(ServerSessionsTest, MessagesGoBothWaysAndTheEndIsTold) {
+  streams_->Open(Wanted(ice::RelayProtocol::kDtls, "kyuu.test"));
+  loop_.RunUntil([&] { return local_.port != 0; });
+  Send(kBinding);
+  loop_.RunUntil([&] { return heard_.size() == 1; });
+  EXPECT_EQ(heard_[0], ToHex(FromHex(kBinding)));
+  EXPECT_FALSE(ended_);
+  streams_->Drop(StreamId{7});
+  loop_.RunUntil([&] { return server_closed_; });
+}
+
+TEST_F(ServerSessionsTest, AServerOfAnotherNameHearsNothing) {
+  streams_->Open(Wanted(ice::RelayProtocol::kDtls, "kyuu.other"));
+  loop_.RunUntil([&] { return ended_.has_value(); });
+  EXPECT_EQ(ended_->code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(local_.port, 0);
+}
+
+TEST_F(ServerSessionsTest, APortWhereNobodyListensIsToldAtOnce) {
+  {
+    const auto gone =
+        net::UdpSocket::Open({.bind = {IpAddress::V4(127, 0, 0, 1), 0}});
+    server_ = gone->local();
+  }
+  streams_->Open(Wanted(ice::RelayProtocol::kDtls, "kyuu.test"));
+  loop_.RunUntil([&] { return ended_.has_value(); });
+  EXPECT_EQ(ended_->code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(ServerSessionsTest, AuthoritiesThatCannotBeReadAreTold) {
+  Make({.ca_file = "/nowhere"});
+  streams_->Open(Wanted(ice::RelayProtocol::kDtls, "kyuu.test"));
+  EXPECT_FALSE(ended_) << "from the loop alone";
+  loop_.RunUntil([&] { return ended_.has_value(); });
+  EXPECT_THAT(ended_->message(), testing::HasSubstr("/nowhere"));
 }
 
 // Data must not wait for seconds.

@@ -26,6 +26,7 @@ JoinedStreams::~JoinedStreams() = default;
 void JoinedStreams::Start(absl::Span<const uint8_t> first) {
   if (!first.empty()) {
     (void)peer_.stream.Write(first);  // A failure shows in its status.
+    // Whether to pause is asked after what is read next.
     (void)handlers_.on_passed(turn::Direction::kToPeers, first.size());
   }
   Turn();

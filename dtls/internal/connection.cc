@@ -9,6 +9,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/address.h"
 #include "base/check.h"
 #include "dtls/internal/digest.h"
 #include "dtls/internal/record.h"
@@ -88,11 +89,23 @@ Connection::Connection(SSL_CTX* context, Side side, const Options& options)
   SSL_set_mtu(ssl_.get(),
               static_cast<long>(std::max(options.mtu_bytes, kMtuMin)));
   DTLS_set_timer_cb(ssl_.get(), &NextTimerInterval);
+  if (options.peers == Peers::kByName) Expect(options.name);
   if (side == Side::kClient) {
     SSL_set_connect_state(ssl_.get());
   } else {
     SSL_set_accept_state(ssl_.get());
   }
+}
+
+// RFC 6125, as for HTTPS.
+void Connection::Expect(const std::string& name) {
+  if (IpAddress::Parse(name).ok()) {
+    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_.get()), name.c_str());
+    return;
+  }
+  SSL_set1_host(ssl_.get(), name.c_str());
+  // SNI is for names only (RFC 6066 section 3).
+  SSL_set_tlsext_host_name(ssl_.get(), name.c_str());
 }
 
 const BIO_METHOD* Connection::Method() {
@@ -300,8 +313,19 @@ Verdict Connection::Judge(const X509* certificate) const {
 
 Verdict Connection::JudgePeer() const {
   if (options_.peers == Peers::kAnybody) return Verdict::kMatches;
+  if (options_.peers == Peers::kByName) {
+    return SSL_get_verify_result(ssl_.get()) == X509_V_OK ? Verdict::kMatches
+                                                          : Verdict::kDiffers;
+  }
   const X509* certificate = SSL_get0_peer_certificate(ssl_.get());
   return certificate == nullptr ? Verdict::kDiffers : Judge(certificate);
+}
+
+std::optional<std::string> Connection::Distrust() const {
+  if (options_.peers != Peers::kByName) return std::nullopt;
+  const long result = SSL_get_verify_result(ssl_.get());
+  if (result == X509_V_OK) return std::nullopt;
+  return X509_verify_cert_error_string(result);
 }
 
 Fingerprint Connection::PeerFingerprint() const {

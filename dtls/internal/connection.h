@@ -39,13 +39,14 @@ enum class Verdict : uint8_t { kUnknown, kMatches, kDiffers };
 // it is. Never BIO_s_mem as a wire: it joins the datagrams of a flight.
 class Connection {
  public:
-  // Whom the peer has to be: who its fingerprints say, or anybody, since it
-  // proves itself inside.
-  enum class Peers : uint8_t { kByFingerprint, kAnybody };
+  // Whom the peer has to be: who its fingerprints say; anybody, since it
+  // proves itself inside; or `name`, for which the context's authorities vouch.
+  enum class Peers : uint8_t { kByFingerprint, kAnybody, kByName };
   struct Options {
     size_t mtu_bytes;
     size_t outgoing_datagrams_max;
     Peers peers = Peers::kByFingerprint;
+    std::string name;  // Of a host, or an address in numbers.
   };
   enum class Side : uint8_t { kClient, kServer };
 
@@ -92,6 +93,9 @@ class Connection {
   Verdict Judge(const X509* certificate) const;
   Verdict JudgePeer() const;
   bool mismatch_seen() const { return mismatch_seen_; }
+  // Why the authorities do not vouch for the peer; nullopt if they do, or were
+  // not asked.
+  std::optional<std::string> Distrust() const;
   Fingerprint PeerFingerprint() const;
   std::string version() const { return SSL_get_version(ssl_.get()); }
   std::string cipher() const { return SSL_get_cipher_name(ssl_.get()); }
@@ -114,6 +118,8 @@ class Connection {
   friend void SetVerification(SSL_CTX* context);
   friend void AllowCookies(SSL_CTX* context);
 
+  // Has the peer's certificate be one for `name`.
+  void Expect(const std::string& name);
   Progress Result(int result);
 
   Options options_;

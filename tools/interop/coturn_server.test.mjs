@@ -1,4 +1,4 @@
-// kyuu at coturn: TURN and STUN over UDP, TCP and TLS, and peers that may only
+// kyuu at coturn: TURN and STUN over UDP, TCP, TLS and DTLS, and peers that may only
 // relay by it.
 
 import assert from 'node:assert/strict';
@@ -15,6 +15,7 @@ const ways = {
   udp: `turn:alice:secret@127.0.0.1:${port}`,
   tcp: `turn:alice:secret@127.0.0.1:${port}?transport=tcp`,
   tls: `turns:alice:secret@127.0.0.1:${tlsPort}`,
+  dtls: `turns:alice:secret@127.0.0.1:${tlsPort}?transport=udp`,
 };
 let server;
 
@@ -72,7 +73,9 @@ for (const [protocol, url] of Object.entries(ways)) {
 }
 
 test('a certificate that nobody vouches for gets no credential', async () => {
-  const run = new Program(kyuu, ['turn', ways.tls]);
-  assert.equal(await run.finish(60), 1, run.transcript());
-  assert.match(run.errors.join('\n'), /certificate verify failed/);
+  for (const [way, why] of [[ways.tls, /certificate verify failed/], [ways.dtls, /the server's certificate: self-signed/]]) {
+    const run = new Program(kyuu, ['turn', way]);
+    assert.equal(await run.finish(60), 1, run.transcript());
+    assert.match(run.errors.join('\n'), why);
+  }
 });

@@ -194,9 +194,8 @@ int RunNetcheck(const NetcheckOptions& options) {
     std::fprintf(stderr, "kyuu: %s\n", PrintableLine(status.message()).c_str());
     return 1;
   }
-  for (const RelayProtocol protocol :
-       {RelayProtocol::kUdp, RelayProtocol::kTcp, RelayProtocol::kTls}) {
-    if (findings.Works(protocol)) return 0;
+  for (const NetworkFindings::Way& way : findings.ways) {
+    if (way.answer.ok()) return 0;
   }
   return 1;
 }

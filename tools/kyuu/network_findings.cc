@@ -156,7 +156,8 @@ std::vector<std::string> Verdict(const NetworkFindings& findings) {
     }
     return {DirectInWords(*findings.nat)};
   }
-  if (findings.Works(RelayProtocol::kUdp)) {
+  if (findings.Works(RelayProtocol::kUdp) ||
+      findings.Works(RelayProtocol::kDtls)) {
     return {"UDP works; what a NAT does with it was not found out."};
   }
   if (!tcp && !tls) {

@@ -43,10 +43,12 @@ absl::Status ServerLink::OpenSocket(const TransportAddress& server) {
 
 void ServerLink::OpenStream(const ServerUrl& url,
                             const TransportAddress& server) {
+  const Transport transport = ice::TransportTo(url.protocol);
   peer::ServerStreamHandlers handlers{
       .on_connected =
-          [this, server](ice::StreamId, const TransportAddress& local) {
-            handlers_.on_ready({local, server, Transport::kTcp});
+          [this, server, transport](ice::StreamId,
+                                    const TransportAddress& local) {
+            handlers_.on_ready({local, server, transport});
           },
       .on_message =
           [this](const Datagram& message) { handlers_.on_datagram(message); },

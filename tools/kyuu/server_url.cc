@@ -36,13 +36,10 @@ absl::StatusOr<ServerUrl> ServerUrl::Parse(absl::string_view text,
   absl::ConsumePrefix(&rest, "//");
   if (const size_t query = rest.find('?'); query != absl::string_view::npos) {
     const bool udp = rest.substr(query) == "?transport=udp";
-    if (tls && udp) {
-      return absl::UnimplementedError(
-          absl::StrCat("\"", text, "\": DTLS is not there yet"));
-    }
     if (!udp && rest.substr(query) != "?transport=tcp") {
       return wrong("unknown query");
     }
+    if (tls && udp) url.protocol = ice::RelayProtocol::kDtls;
     if (!udp && !tls) url.protocol = ice::RelayProtocol::kTcp;
     rest = rest.substr(0, query);
   }

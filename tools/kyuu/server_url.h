@@ -19,18 +19,17 @@ enum class ServerKind : uint8_t { kStun, kTurn };
 struct ServerUrl {
   ServerKind kind = ServerKind::kStun;
   std::string host;      // A name or an address, an IPv6 one without brackets.
-  uint16_t port = 3478;  // By default 5349 with TLS.
+  uint16_t port = 3478;  // By default 5349 with TLS and DTLS.
   ice::RelayProtocol protocol = ice::RelayProtocol::kUdp;
   std::string username;  // Only of "USER:PASSWORD@".
   std::string password;
 
   // Parse reads "turn:HOST[:PORT][?transport=udp|tcp]", "turns:HOST[:PORT]
-  // [?transport=tcp]" for TLS, and the same with "stun:" and "stuns:" (where
-  // the transport is ours, not RFC 7064's); all with an optional
-  // "USER:PASSWORD@" before HOST. Without a scheme it takes `kind`. An IPv6
-  // address needs brackets. INVALID_ARGUMENT with what is wrong; UNIMPLEMENTED
-  // for DTLS
-  // ("turns:...?transport=udp").
+  // [?transport=udp|tcp]" for DTLS and, by default, TLS, and the same with
+  // "stun:" and "stuns:" (where the transport is ours, not RFC 7064's); all
+  // with an optional "USER:PASSWORD@" before HOST. Without a scheme it takes
+  // `kind`. An IPv6 address needs brackets. INVALID_ARGUMENT with what is
+  // wrong.
   static absl::StatusOr<ServerUrl> Parse(absl::string_view text,
                                          ServerKind kind);
 };
