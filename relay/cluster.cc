@@ -82,7 +82,7 @@ Cluster::Cluster(Options options, net::Loop& main, EventHandler on_event)
     : options_(std::move(options)),
       main_(main),
       on_event_(std::move(on_event)),
-      waiting_(static_cast<size_t>(options_.threads)) {}
+      waiting_(nodes()) {}
 
 absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Open(Options options,
                                                        net::Loop& main,
@@ -111,13 +111,13 @@ absl::Status Cluster::Start() {
 }
 
 absl::StatusOr<Cluster::Sockets> Cluster::OpenListeners() {
-  Sockets sockets(static_cast<size_t>(options_.threads));
+  Sockets sockets(nodes());
   for (const TransportAddress& listen : Listen(options_)) {
     KYUU_ASSIGN_OR_RETURN(std::vector<net::UdpSocket> shared,
                           OpenShared(listen, options_.threads));
     listeners_.push_back(shared[0].local());
     for (size_t i = 0; i < shared.size(); ++i) {
-      sockets[i].push_back(std::move(shared[i]));
+      sockets[begin() + i].push_back(std::move(shared[i]));
     }
   }
   return sockets;
@@ -140,15 +140,16 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
     return HandOver(instance, std::move(handover));
   };
   StreamSettings streams = options_.streams;
-  streams.bytes_max /= sockets.size();
+  const size_t serving = nodes() - begin();
+  streams.bytes_max /= serving;
   const auto move = [this](int instance, Node::Departure departure) {
     Move(instance, std::move(departure));
   };
   streams_.resize(sockets.size());
   DtlsClientsOptions dtls = options_.dtls;
-  dtls.sessions_max = std::max<size_t>(1, dtls.sessions_max / sockets.size());
+  dtls.sessions_max = std::max<size_t>(1, dtls.sessions_max / serving);
   server.instance = 0;
-  server.instances = options_.threads;
+  server.instances = static_cast<int>(nodes());
   first_ = std::make_unique<Node>(
       main_, std::move(sockets[0]), server, *ledger_,
       Node::Handlers{[this](const Event& event) { on_event_(event); },
@@ -284,7 +285,9 @@ void Cluster::Close() {
 
 void Cluster::Admit(net::AcceptedStream accepted) {
   const size_t instance = static_cast<size_t>(
-      std::min_element(streams_.begin(), streams_.end()) - streams_.begin());
+      std::min_element(streams_.begin() + static_cast<ptrdiff_t>(begin()),
+                       streams_.end()) -
+      streams_.begin());
   ++streams_[instance];
   // The port's books are kept on this thread, wherever the stream ends.
   std::shared_ptr<Place> place(new Place{std::move(accepted.permit), instance},

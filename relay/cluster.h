@@ -31,11 +31,12 @@
 namespace kyuu::relay {
 
 // Cluster runs one Node on the caller's loop and, for Options::threads above
-// one, one on each loop of a thread of its own. The nodes share the listening
-// ports (SO_REUSEPORT): the kernel gives all packets of a client to the same
-// node, which therefore owns its allocations without locks. Relay ports are
-// divided; a node that is shown another's reservation token opens the port, and
-// tells.
+// one, one on each loop of a thread of its own; the first of them serves nobody
+// if the caller's loop is kept free (Options::main_loop). The nodes share the
+// listening ports (SO_REUSEPORT): the kernel gives all packets of a client to
+// the same node, which therefore owns its allocations without locks. Relay
+// ports are divided; a node that is shown another's reservation token opens the
+// port, and tells.
 //
 //   auto cluster = relay::Cluster::Open(
 //       {.listen = {{IpAddress::V4(0, 0, 0, 0), 3478}},
@@ -128,6 +129,13 @@ class Cluster {
   bool HandOver(int instance, Node::Handover handover);
   void Move(int instance, Node::Departure departure);
   void Seat(size_t instance, Node::Departure departure);
+  // The first node that has clients.
+  size_t begin() const {
+    return options_.main_loop == Options::MainLoop::kServes ? 0 : 1;
+  }
+  size_t nodes() const {
+    return begin() + static_cast<size_t>(options_.threads);
+  }
   net::Loop& LoopOf(size_t instance) const;
   Node& NodeOf(size_t instance) const;
   // From a worker's thread; delivered on the main loop.

@@ -554,6 +554,35 @@ TEST_F(ClusterTest, ARelayThatCannotBeOpenedOrWatchedIsRefused) {
   EXPECT_EQ(cluster->stats().node.open_failures, Count<OpenFailed>());
 }
 
+// HTTP and signaling are on the main loop: while it is at work on them, or
+// hangs, everybody is relayed for.
+TEST_F(ClusterTest, AMainLoopThatIsKeptFreeDelaysNobody) {
+  Options options = TestOptions(2);
+  options.main_loop = Options::MainLoop::kKeptFree;
+  const auto busy = net::Loop::Create().value();  // And never runs.
+  const auto cluster =
+      Cluster::Open(std::move(options), *busy, [](const Event&) {});
+  ASSERT_OK(cluster);
+  // Of two loops the kernel would give some of these to the main one.
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 16; ++i) clients.push_back(Connect(**cluster));
+  for (const auto& client : clients) {
+    loop_.RunUntil([&] { return client->allocated(); });
+    client->Permit(clients[0]->turn().relayed());
+    loop_.RunUntil([&] { return client->granted() > 0; });
+  }
+  for (const auto& client : clients) {
+    clients[0]->Permit(client->turn().relayed());
+  }
+  for (const auto& client : clients) {
+    client->Send(clients[0]->turn().relayed(), "data");
+  }
+  loop_.RunUntil(
+      [&] { return clients[0]->received().size() == clients.size(); });
+  (*cluster)->Close();
+  EXPECT_EQ((*cluster)->stats().server.to_clients, clients.size());
+}
+
 TEST_F(ClusterTest, ATakenAddressIsAlreadyExists) {
   const auto cluster = Open(TestOptions(2));
   Options options = TestOptions(1);

@@ -28,8 +28,13 @@ struct Options {
   // else for its main address of that family, with a NAT in front of it.
   std::vector<turn::ServerOptions::RelayAddress> relay_addresses;
 
-  // Loops that share the work, the caller's among them.
+  // Loops that share the work.
   int threads = 1;
+  // Whether the caller's loop is one of them. With other work on it, which
+  // datagrams would have to wait for, it had better not be; there are as many
+  // loops beside it then.
+  enum class MainLoop : uint8_t { kServes, kKeptFree };
+  MainLoop main_loop = MainLoop::kServes;
 
   // Users, realm, ports, peers and limits; `listeners` are those of other
   // services on this machine, which no client reaches by relay. The cluster

@@ -198,7 +198,9 @@ constexpr Setting kSettings[] = {
         "listened for"),
     Bounded<&Config::threads, 0, 64>(
         "", "threads", "threads", Change::kRestart,
-        "Event loops that share the relaying; 0 for one per processor"),
+        "Event loops that share the relaying; 0 for one per processor. If "
+        "there "
+        "is more than one, HTTP and signaling have a loop of their own"),
 
     Row<&Config::http_listen>(
         "http", "listen", "http-listen", "ADDR:PORT", Change::kRestart,

@@ -50,6 +50,11 @@ relay::Options RelayOptions(const Config& config,
   options.server.listeners = std::move(services);
   options.listen = config.turn_listen;
   options.threads = config.threads;
+  // A room that fills, or a page that is fetched, is nothing that a voice waits
+  // for. On one processor a loop more would be no help.
+  if (config.threads > 1) {
+    options.main_loop = relay::Options::MainLoop::kKeptFree;
+  }
   SetPeerPolicy(config, options.server);
   for (const Config::RelayAddress& given : config.relay_addresses) {
     if (given.bind.has_value()) {
