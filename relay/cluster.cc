@@ -427,6 +427,14 @@ void Cluster::Grant(const std::string& username, const std::string& password,
   }
 }
 
+void Cluster::Authorize(const turn::Authorization& answer) {
+  first_->Authorize(answer);
+  for (const auto& worker : workers_) {
+    worker->loop->Post(
+        [node = worker->node.get(), answer] { node->Authorize(answer); });
+  }
+}
+
 void Cluster::Revoke(const std::string& username) {
   first_->Revoke(username);
   for (const auto& worker : workers_) {

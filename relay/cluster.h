@@ -65,6 +65,8 @@ class Cluster {
   // loop; perhaps before it returns. If any node refuses, none has it.
   void Grant(const std::string& username, const std::string& password,
              absl::AnyInvocable<void(absl::Status)> done);
+  // Answers AuthorizationWanted on all nodes: each knows the user then.
+  void Authorize(const turn::Authorization& answer);
   // Takes it back everywhere: nothing new is made with it. What was made goes
   // on for ServerOptions::revoked_grace, or until EndAllocations().
   void Revoke(const std::string& username);

@@ -66,6 +66,11 @@ absl::Status Node::Grant(absl::string_view username,
   return server_.Grant(net::Loop::Now(), username, password);
 }
 
+void Node::Authorize(const turn::Authorization& answer) {
+  server_.Authorize(net::Loop::Now(), answer);
+  Service();
+}
+
 void Node::Revoke(absl::string_view username) {
   server_.Revoke(net::Loop::Now(), username);
   Service();
@@ -405,6 +410,10 @@ void Node::On(const turn::Server::AllocationEnded& ended) {
 
 void Node::On(const turn::Server::AllocationRefused& refused) {
   handlers_.on_event(refused);
+}
+
+void Node::On(const turn::Server::AuthorizationWanted& wanted) {
+  handlers_.on_event(wanted);
 }
 
 void Node::On(const turn::Server::Closed&) {}

@@ -95,6 +95,8 @@ class Node {
   // Makes a credential valid, and takes it back: for new allocations only, see
   // turn::Server::Revoke(). EndAllocations() ends those that there are.
   absl::Status Grant(absl::string_view username, absl::string_view password);
+  // As turn::Server::Authorize.
+  void Authorize(const turn::Authorization& answer);
   void Revoke(absl::string_view username);
   void EndAllocations(absl::string_view username);
   // Takes one step of Cluster::ListSessions(), from `place` on; the page's
@@ -192,6 +194,7 @@ class Node {
   void On(const turn::Server::AllocationMoved& moved);
   void On(const turn::Server::AllocationEnded& ended);
   void On(const turn::Server::AllocationRefused& refused);
+  void On(const turn::Server::AuthorizationWanted& wanted);
   void On(const turn::Server::Closed& closed);
 
   net::Loop& loop_;

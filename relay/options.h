@@ -65,12 +65,14 @@ struct OpenFailed {
   std::string reason;
 };
 using AllocationRefused = turn::Server::AllocationRefused;
+// With ServerOptions::authorizing: to be answered by Cluster::Authorize().
+using AuthorizationWanted = turn::Server::AuthorizationWanted;
 // The machine's addresses have changed, and with them where it relays from.
 struct AddressesChanged {
   std::vector<turn::ServerOptions::RelayAddress> relay;
 };
 using Event = std::variant<AllocationMade, AllocationEnded, AllocationRefused,
-                           OpenFailed, AddressesChanged>;
+                           AuthorizationWanted, OpenFailed, AddressesChanged>;
 using EventHandler = absl::AnyInvocable<void(const Event&)>;
 
 // ToText is the reason of an AllocationEnded, in words.

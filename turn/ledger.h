@@ -60,6 +60,8 @@ class Ledger {
     RealmId realm = kMainRealm;
     size_t realm_max = 0;
     size_t realm_user_max = 0;
+    // Of the user, instead of allocations_per_user_max.
+    std::optional<size_t> user_max;
     IpFamily family = IpFamily::kV4;
     Transport transport = Transport::kUdp;  // What is relayed.
     Ports ports = Ports::kAny;

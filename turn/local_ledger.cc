@@ -109,7 +109,8 @@ std::optional<Ledger::Refusal> LocalLedger::Quota(const Claim& claim,
   const auto user = users_.find(party.user);
   if (user != users_.end() &&
       user->second >=
-          (main ? options_.allocations_per_user_max : claim.realm_user_max)) {
+          claim.user_max.value_or(main ? options_.allocations_per_user_max
+                                       : claim.realm_user_max)) {
     return Refusal::kUserQuota;
   }
   const auto source = sources_.find(party.source);

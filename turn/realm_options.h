@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "base/address.h"
 
 namespace kyuu::turn {
@@ -31,6 +32,21 @@ struct User {
 // The hash of the HMAC that makes time-limited passwords. SHA-1 is what all who
 // make them use.
 enum class RestHash : uint8_t { kSha1, kSha256, kEither };
+
+// Whether the driver is asked about user names that nobody has here
+// (AuthorizationWanted, Server::Authorize), and what may wait meanwhile.
+struct Authorizing {
+  enum class By : uint8_t { kNobody, kDriver };
+  By by = By::kNobody;
+  // Names that are asked about at one time, and requests of each: beyond,
+  // requests are dropped, and repeated if they came over UDP.
+  size_t questions_max = 256;
+  size_t held_per_user_max = 8;
+  // Names that are known to be nobody's, and those that nothing was known of.
+  size_t remembered_max = 4096;
+  // For how long it is not asked again about the latter.
+  absl::Duration failed_for = absl::Seconds(1);
+};
 
 // A realm beside the main one, with users and quotas of its own. A client gets
 // it if an ORIGIN of its request (draft-ietf-tram-stun-origin) is one of

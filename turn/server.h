@@ -27,6 +27,7 @@
 #include "turn/internal/allocation_table.h"
 #include "turn/internal/answer.h"
 #include "turn/internal/answer_queue.h"
+#include "turn/internal/authorizations.h"
 #include "turn/internal/nonce.h"
 #include "turn/internal/peer_policy.h"
 #include "turn/internal/realms.h"
@@ -119,6 +120,8 @@ class Server : public ServerEvents {
   absl::Status Grant(absl::Time now, absl::string_view username,
                      absl::string_view password,
                      absl::Time expires = absl::InfiniteFuture());
+  // The answer to AuthorizationWanted; what has waited for it is heard now.
+  void Authorize(absl::Time now, const Authorization& answer);
   // Takes a granted credential back: nothing is made with it any more. What
   // there is goes on, refreshes included, for ServerOptions::revoked_grace at
   // most: a call outlives its signaling.
@@ -168,18 +171,18 @@ class Server : public ServerEvents {
   void OnAllocation(const Request& request, const Credential& credential);
   Allocation* ByClient(absl::Time now, const Path& path);
   absl::Time Utc(absl::Time now) const { return now + options_.utc_offset; }
-
   // server_authenticate.cc
   bool OffersSha256(const Path& path) const;
   std::string Cookie(RealmId realm, const Path& path) const;
   bool NonceHolds(const Request& request) const;
   absl::Time ProveAgain(absl::Time now) const;
-  std::optional<std::string> NameIn(const Request& request) const;
   std::optional<Credential> Authenticate(Request& request);
+  internal::Authorizations::Standing AskAbout(
+      const Request& request, absl::string_view username,
+      const std::optional<Credential>& credential);
   std::optional<Credential> CheckCredential(const Request& request,
                                             absl::string_view username,
                                             stun::PasswordHash hash) const;
-
   // server_allocate.cc
   void Allocate(const Request& request, const Credential& credential);
   std::optional<stun::Error> Admit(const Request& request,
@@ -191,7 +194,6 @@ class Server : public ServerEvents {
   void Refresh(const Request& request, Allocation& allocation);
   void Close(const internal::Relay& relay);
   void End(Allocation& allocation, EndReason reason);
-
   // server_mobility.cc
   bool FindElsewhere(Request& request);
   bool HandVisitorOn(absl::Time now, const Path& path,
@@ -201,13 +203,11 @@ class Server : public ServerEvents {
     if (allocation.mobility != nullptr) Arrive(allocation, path);
   }
   void Arrive(Allocation& allocation, const Path& path);
-
   // server_permit.cc
   void CreatePermission(const Request& request, Allocation& allocation);
   void ChannelBind(const Request& request, Allocation& allocation);
   void Connect(const Request& request, Allocation& allocation);
   void ConnectionBind(const Request& request);
-
   // server_relay.cc
   size_t RelayChannelData(absl::Time now, const Path& path,
                           absl::Span<const uint8_t> bytes, size_t segment_size);
@@ -223,6 +223,7 @@ class Server : public ServerEvents {
   Options options_;
   Random& random_;
   internal::Realms realms_;
+  internal::Authorizations authorizations_;
   internal::NonceMaker nonces_;
   internal::TicketMaker tickets_;
   internal::PeerPolicy policy_;
@@ -230,7 +231,6 @@ class Server : public ServerEvents {
   internal::AllocationTable allocations_;
   std::unique_ptr<LocalLedger> own_ledger_;  // Unless one is shared.
   Ledger& ledger_;
-
   std::vector<Forward> forwards_;
   std::vector<uint8_t> prefixes_;
   internal::AnswerQueue answers_;

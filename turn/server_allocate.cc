@@ -221,6 +221,7 @@ std::optional<stun::Error> Server::Admit(const Request& request,
   claim.realm_user_max = realm.allocations_per_user_max;
   claim.family = families.first;
   if (credential.granted) claim.trust = Ledger::Trust::kGranted;
+  claim.user_max = credential.allocations_max;
   if (const auto token = message.Get<stun::ReservationToken>()) {
     claim.token = token->value;
   } else if (const auto even = message.Get<stun::EvenPort>()) {

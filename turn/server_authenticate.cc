@@ -66,6 +66,30 @@ internal::Integrity IntegrityOf(const stun::MessageView& message) {
                                 : internal::Integrity::kSha256;
 }
 
+// Users of the main realm: others have those that they name.
+bool AsksAbout(const ServerOptions& options, RealmId realm) {
+  return realm == kMainRealm &&
+         options.authorizing.by != ServerOptions::Authorizing::By::kNobody;
+}
+
+// USERNAME, or the name that USERHASH is of; one that is nobody's is empty.
+// nullopt if there is neither.
+std::optional<std::string> NameIn(const internal::Realms& realms,
+                                  const internal::ServerRequest& request) {
+  if (const auto name = request.message.Get<stun::Username>()) {
+    return std::string(name->value);
+  }
+  const auto hash = request.message.Get<stun::Userhash>();
+  if (!hash.has_value()) return std::nullopt;
+  const internal::Realm& realm = realms[request.realm];
+  const internal::Allocation* own = request.allocation;
+  if (own != nullptr &&
+      stun::UserhashOf(own->username, realm.options.name) == *hash) {
+    return own->username;
+  }
+  return realm.credentials.NameOf(*hash);
+}
+
 }  // namespace
 
 bool Server::OffersSha256(const Path& path) const {
@@ -74,12 +98,14 @@ bool Server::OffersSha256(const Path& path) const {
          (options_.sha256 == Sha256::kOnStreams && IsStream(path.transport));
 }
 
-// Names of the time-limited form are not known in advance: no hash of them is.
+// Names of the time-limited form are not known in advance, nor those that are
+// asked about: no hash of them is.
 std::string Server::Cookie(RealmId realm, const Path& path) const {
   if (!OffersSha256(path)) return "";
   return stun::NonceCookie(
       {.password_algorithms = true,
-       .username_anonymity = realms_[realm].options.rest_secrets.empty()});
+       .username_anonymity = realms_[realm].options.rest_secrets.empty() &&
+                             !AsksAbout(options_, realm)});
 }
 
 bool Server::NonceHolds(const Request& request) const {
@@ -93,23 +119,6 @@ bool Server::NonceHolds(const Request& request) const {
 // When the ledger is told next that an allocation's client is known.
 absl::Time Server::ProveAgain(absl::Time now) const {
   return now + options_.proven_for / 2;
-}
-
-// USERNAME, or the name that USERHASH is of; one that is nobody's is empty.
-// nullopt if there is neither.
-std::optional<std::string> Server::NameIn(const Request& request) const {
-  if (const auto name = request.message.Get<stun::Username>()) {
-    return std::string(name->value);
-  }
-  const auto hash = request.message.Get<stun::Userhash>();
-  if (!hash.has_value()) return std::nullopt;
-  const internal::Realm& realm = realms_[request.realm];
-  const Allocation* own = request.allocation;
-  if (own != nullptr &&
-      stun::UserhashOf(own->username, realm.options.name) == *hash) {
-    return own->username;
-  }
-  return realm.credentials.NameOf(*hash);
 }
 
 std::optional<Server::Credential> Server::Authenticate(Request& request) {
@@ -129,7 +138,7 @@ std::optional<Server::Credential> Server::Authenticate(Request& request) {
   if (!NonceHolds(request)) {
     return refuse(stun::Error::kStaleNonce);
   }
-  std::optional<std::string> username = NameIn(request);
+  std::optional<std::string> username = NameIn(realms_, request);
   const std::optional<PasswordHash> hash =
       ChosenHash(message, OffersSha256(request.path));
   if (!username.has_value() || !hash.has_value()) {
@@ -152,6 +161,18 @@ std::optional<Server::Credential> Server::Authenticate(Request& request) {
   }
   std::optional<Credential> credential =
       CheckCredential(request, *username, *hash);
+  using Standing = internal::Authorizations::Standing;
+  switch (AskAbout(request, *username, credential)) {
+    case Standing::kAsk:
+    case Standing::kAsked:
+    case Standing::kFull:
+      return std::nullopt;
+    case Standing::kFailed:
+      if (!credential.has_value()) return refuse(stun::Error::kServerError);
+      break;
+    case Standing::kUnknown:
+      break;
+  }
   if (!credential.has_value()) {
     // It was taken for granted that he would not fail.
     if (known) (void)ledger_.TakeTry(request.now, source);
@@ -163,6 +184,63 @@ std::optional<Server::Credential> Server::Authenticate(Request& request) {
   request.key = credential->key;
   request.integrity = IntegrityOf(message);
   return credential;
+}
+
+// Whether the request waits until the driver knows more of its user: of one
+// that nobody knows, or whose credential has run out. kUnknown if it need not.
+internal::Authorizations::Standing Server::AskAbout(
+    const Request& request, absl::string_view username,
+    const std::optional<Credential>& credential) {
+  using Standing = internal::Authorizations::Standing;
+  if (!AsksAbout(options_, request.realm) || username.empty() ||
+      (credential.has_value() && credential->expires > request.now) ||
+      realms_[request.realm].credentials.Knows(request.now, options_.utc_offset,
+                                               username)) {
+    return Standing::kUnknown;
+  }
+  if (events_.size() >= options_.events_max) {
+    ++stats_.auth_overload;
+    return Standing::kFull;
+  }
+  const Standing standing =
+      authorizations_.Hold(request.now, options_.authorizing, username,
+                           request.path, request.message.bytes());
+  switch (standing) {
+    case Standing::kAsk:
+      ++stats_.auth_asked;
+      events_.push_back(AuthorizationWanted{
+          std::string(username), options_.realm, request.path.remote});
+      [[fallthrough]];
+    case Standing::kAsked:
+      ++stats_.auth_held;
+      --stats_.requests;  // It is one when it is heard again.
+      break;
+    case Standing::kFull:
+      ++stats_.auth_overload;
+      break;
+    case Standing::kFailed:
+    case Standing::kUnknown:
+      break;
+  }
+  return standing;
+}
+
+void Server::Authorize(absl::Time now, const Authorization& answer) {
+  using Verdict = Authorization::Verdict;
+  const std::string& name = answer.user.name;
+  const Options::Authorizing& authorizing = options_.authorizing;
+  // Whatever is said, it is not asked again at once.
+  authorizations_.Fail(authorizing, name, now + authorizing.failed_for);
+  if (answer.verdict == Verdict::kGranted) {
+    // Without room, or a key, nothing is known of him.
+    (void)realms_.main().Grant(now, answer.user, answer.until,
+                               answer.allocations_max);
+  } else if (answer.verdict == Verdict::kDenied) {
+    authorizations_.Deny(authorizing, name, answer.until);
+  }
+  for (const auto& held : authorizations_.Take(name)) {
+    HandleStun(now, held.path, held.bytes);
+  }
 }
 
 // The credential that the request was made with: that of the name, or what the

@@ -14,6 +14,7 @@
 #include "base/address.h"
 #include "turn/forward.h"
 #include "turn/ledger.h"
+#include "turn/server_options.h"
 
 namespace kyuu::turn::server_events {
 
@@ -128,6 +129,14 @@ struct AllocationRefused {
   Ledger::Refusal reason;
 };
 
+// A client that has shown where it is says it is a user whom nobody knows. Its
+// request waits for Server::Authorize(), which must come.
+struct AuthorizationWanted {
+  std::string username;
+  std::string realm;
+  TransportAddress client;
+};
+
 struct Closed {
   absl::Status status;
 };
@@ -135,6 +144,23 @@ struct Closed {
 }  // namespace kyuu::turn::server_events
 
 namespace kyuu::turn {
+
+// Authorization is the answer to AuthorizationWanted.
+struct Authorization {
+  enum class Verdict : uint8_t {
+    kGranted,
+    kDenied,  // Nobody has that name: 401.
+    kFailed,  // Nothing is known: 500, try again.
+  };
+  Verdict verdict = Verdict::kFailed;
+  ServerOptions::User user;  // Its name always; the rest with kGranted.
+  // How long what was said holds, but kFailed: on the driver's clock. A user is
+  // asked about again behind it; if he is nobody then, his allocations go on
+  // for ServerOptions::revoked_grace.
+  absl::Time until;
+  // Of allocations; ServerOptions::allocations_per_user_max unless said.
+  std::optional<size_t> allocations_max;
+};
 
 using server_events::SessionId;
 using server_events::SessionInfo;
@@ -151,10 +177,11 @@ struct ServerEvents {
   using EndReason = server_events::EndReason;
   using AllocationEnded = server_events::AllocationEnded;
   using AllocationRefused = server_events::AllocationRefused;
+  using AuthorizationWanted = server_events::AuthorizationWanted;
   using Closed = server_events::Closed;
   using Event = std::variant<OpenRelay, CloseRelay, ConnectPeer, ClosePeer,
                              AllocationMade, AllocationMoved, AllocationEnded,
-                             AllocationRefused, Closed>;
+                             AllocationRefused, AuthorizationWanted, Closed>;
 };
 
 }  // namespace kyuu::turn

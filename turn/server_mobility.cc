@@ -138,6 +138,7 @@ void Server::Arrive(Allocation& allocation, const Path& path) {
 }
 
 void Server::ClientGone(const Path& path) {
+  authorizations_.Forget(path);
   Allocation* allocation = allocations_.ByClient(path);
   if (allocation == nullptr) return;
   Mobility* mobility = allocation->mobility.get();

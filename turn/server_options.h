@@ -161,6 +161,10 @@ struct ServerOptions {
   // MTU, and whoever makes peers refuse makes no flood of it.
   absl::Duration icmp_report_interval = absl::Milliseconds(100);
 
+  // About user names that nobody has here.
+  using Authorizing = turn::Authorizing;
+  Authorizing authorizing;
+
   // --- Lifetimes (RFC 8656 sections 3.2, 9, 12) ---
 
   absl::Duration lifetime_default = absl::Minutes(10);

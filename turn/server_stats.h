@@ -42,6 +42,9 @@ struct ServerStats {
   uint64_t forbidden = 0;        // To a peer that is refused by policy.
   uint64_t icmp_dropped = 0;     // Of no use to a client, or too many.
   uint64_t relays_failed = 0;    // Ports the driver could not bind.
+  uint64_t auth_asked = 0;       // Names that the driver was asked about.
+  uint64_t auth_held = 0;        // Requests that waited for that.
+  uint64_t auth_overload = 0;    // Requests that could not wait.
   uint64_t sent_away = 0;        // Asked for allocations while draining.
   // Beyond the limits of ServerOptions::bandwidth, by the one that was met.
   uint64_t over_allocation_bandwidth = 0;
@@ -82,6 +85,9 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, forbidden),
       KYUU_COUNTER(ServerStats, icmp_dropped),
       KYUU_COUNTER(ServerStats, relays_failed),
+      KYUU_COUNTER(ServerStats, auth_asked),
+      KYUU_COUNTER(ServerStats, auth_held),
+      KYUU_COUNTER(ServerStats, auth_overload),
       KYUU_COUNTER(ServerStats, sent_away),
       KYUU_COUNTER(ServerStats, over_allocation_bandwidth),
       KYUU_COUNTER(ServerStats, over_user_bandwidth),

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "net/stream_port.h"
+#include "tools/kyuud/authorizer_exchange.h"
 #include "tools/kyuud/routes.h"
 #include "turn/server_options.h"
 
@@ -71,6 +72,13 @@ struct Config {
     friend bool operator==(const Realm&, const Realm&) = default;
   };
   std::vector<Realm> realms;
+  // Who is asked about users that nobody has, if anybody.
+  std::optional<AuthorizerAddress> authorizer;
+  absl::Duration authorizer_timeout = absl::Seconds(3);
+  size_t authorizer_questions = 64;
+  // How long an answer holds that does not say it: of a user, and of nobody.
+  absl::Duration authorizer_lifetime = absl::Minutes(10);
+  absl::Duration authorizer_denied = absl::Seconds(10);
 
   size_t connections_max = net::StreamPortOptions().max_streams;
   size_t connections_per_address = 2'500;

@@ -352,6 +352,7 @@ Metrics Daemon::Tell(const relay::Stats& stats) const {
   metrics.allocations = turn_->cluster().allocations();
   metrics.peer_connections = turn_->cluster().peer_connections();
   metrics.free_relay_ports = turn_->cluster().free_ports();
+  metrics.authorizer = turn_->authorizer_stats();
   metrics.allocation_seconds = turn_->totals().seconds;
   metrics.allocation_bytes = turn_->totals().bytes;
   door_->Tell(metrics);

@@ -167,6 +167,8 @@ std::string ToPrometheus(const Metrics& metrics) {
   AddTable<DoorStats>(out, "http", "HTTP", {{metrics.door, ""}});
   AddTable<signaling::ServerStats>(out, "signaling", "Signaling",
                                    {{metrics.signaling, ""}});
+  AddTable<AuthorizerStats>(out, "authorizer", "The authorizer",
+                            {{metrics.authorizer, ""}});
   AddCounter(out, "kyuu_log_dropped_lines_total",
              "Lines of the log that nobody read in time.",
              static_cast<double>(metrics.dropped_log_lines));

@@ -12,6 +12,7 @@
 #include "net/stream_port.h"
 #include "relay/stats.h"
 #include "signaling/server_options.h"
+#include "tools/kyuud/authorizer.h"
 #include "tools/kyuud/door_stats.h"
 #include "tools/kyuud/process_stats.h"
 
@@ -26,6 +27,7 @@ struct Metrics {
   net::StreamPortStats port;
   DoorStats door;
   signaling::ServerStats signaling;
+  AuthorizerStats authorizer;
   DoorGauges now;
   // Seconds and bytes; what each is of: docs/metrics.md.
   static constexpr double kMessageSeconds[] = {1e-5, 3e-5, 1e-4, 3e-4, 1e-3,

@@ -33,6 +33,7 @@ class RelayLog {
   void Write(const relay::AllocationMade& made);
   void Write(const relay::AllocationEnded& ended);
   void Write(const relay::AllocationRefused& refused);
+  void Write(const relay::AuthorizationWanted&) {}
   void Write(const relay::OpenFailed& failed);
   void Write(const relay::AddressesChanged& changed);
   // Clients ask again and again: one line a second tells of all.

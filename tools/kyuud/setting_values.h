@@ -139,17 +139,25 @@ struct Value<turn::ServerOptions::User> {
   }
 };
 
-template <>
-struct Value<std::optional<PublicUrl>> {
+inline std::string TextOf(const PublicUrl& url) {
+  return absl::StrCat(url.origin.ToString(), url.path);
+}
+inline std::string TextOf(const AuthorizerAddress& address) {
+  return address.ToString();
+}
+
+// Nothing, or what T::Parse reads.
+template <typename T>
+struct Value<std::optional<T>> {
   static constexpr Setting::Kind kKind = Setting::Kind::kText;
-  static absl::StatusOr<std::optional<PublicUrl>> Read(absl::string_view text) {
+  static absl::StatusOr<std::optional<T>> Read(absl::string_view text) {
     if (text.empty()) return std::nullopt;
-    absl::StatusOr<PublicUrl> url = PublicUrl::Parse(text);
-    if (!url.ok()) return url.status();
-    return *std::move(url);
+    absl::StatusOr<T> value = T::Parse(text);
+    if (!value.ok()) return value.status();
+    return *std::move(value);
   }
-  static std::string Print(const std::optional<PublicUrl>& value) {
-    return value ? absl::StrCat(value->origin.ToString(), value->path) : "";
+  static std::string Print(const std::optional<T>& value) {
+    return value ? TextOf(*value) : "";
   }
 };
 

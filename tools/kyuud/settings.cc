@@ -334,6 +334,27 @@ constexpr Setting kSettings[] = {
         Change::kReload,
         "Where clients are offered SHA-256 beside MD5, and to hide their names "
         "(RFC 8489); over UDP it makes what a forged source is sent longer"),
+    Row<&Config::authorizer>("auth", "authorizer", "authorizer",
+                             "unix:PATH|http://ADDR:PORT/PATH", Change::kReload,
+                             "A program of yours that is asked about user "
+                             "names that nobody has here, "
+                             "and tells their passwords"),
+    Row<&Config::authorizer_timeout>(
+        "auth", "authorizer-timeout", "authorizer-timeout", "TIME",
+        Change::kReload,
+        "When it has not answered; the client gets 500 then and may try again"),
+    Bounded<&Config::authorizer_questions, 1, 10'000>(
+        "auth", "authorizer-questions", "authorizer-questions", Change::kReload,
+        "Names that it is asked about at one time; beyond, as if it did not "
+        "answer"),
+    Row<&Config::authorizer_lifetime>("auth", "authorizer-lifetime",
+                                      "authorizer-lifetime", "TIME",
+                                      Change::kReload,
+                                      "How long its answer holds before it is "
+                                      "asked again, unless it says so"),
+    Row<&Config::authorizer_denied>(
+        "auth", "authorizer-denied", "authorizer-denied", "TIME",
+        Change::kReload, "The same of its answer that nobody has that name"),
     Row<&Config::turn, &Turn::revoked_grace>(
         "auth", "revoked-grace", "revoked-grace", "TIME", Change::kReload,
         "How long allocations go on whose credential has expired or is taken "

@@ -105,6 +105,11 @@ ports = "50000-50009"
 allow-peers = ["10.0.0.0/8"]
 deny-peers = ["8.8.8.8"]
 [auth]
+authorizer = "unix:/run/auth.sock"
+authorizer-timeout = "1s"
+authorizer-questions = 5
+authorizer-lifetime = "1m"
+authorizer-denied = "2m"
 users = ["a:b:c", "d:0x00112233445566778899aabbccddeeff"]
 secrets = ["one", "two"]
 secret-hash = "sha256"

@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/counters.h"
 #include "spdlog/spdlog.h"
-#include "tools/kyuud/relay_log.h"
 
 namespace kyuu::tools {
 namespace {
@@ -31,6 +30,14 @@ void SetPeerPolicy(const Config& config, turn::ServerOptions& options) {
   // else is opened, since a proxy on this machine would open it to everybody.
   options.allow_peers.push_back(Prefix("127.0.0.0/8"));
   options.allow_peers.push_back(Prefix("::1/128"));
+}
+
+AuthorizerOptions AuthorizerOptionsOf(const Config& config) {
+  AuthorizerOptions options;
+  if (config.authorizer.has_value()) options.address = *config.authorizer;
+  options.timeout = config.authorizer_timeout;
+  options.questions_max = config.authorizer_questions;
+  return options;
 }
 
 // A server that listens on every address is reached by the name by which the
@@ -56,6 +63,10 @@ relay::Options RelayOptions(const Config& config,
     options.main_loop = relay::Options::MainLoop::kKeptFree;
   }
   SetPeerPolicy(config, options.server);
+  if (config.authorizer.has_value()) {
+    options.server.authorizing.by =
+        turn::ServerOptions::Authorizing::By::kDriver;
+  }
   for (const Config::RelayAddress& given : config.relay_addresses) {
     if (given.bind.has_value()) {
       options.relay_addresses.push_back({*given.bind, given.told});
@@ -73,36 +84,59 @@ absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
   const bool proxied = config.public_url.has_value() || !config.proxies.empty();
   std::vector<TransportAddress> streams =
       proxied ? std::vector<TransportAddress>() : services;
-  auto totals = std::make_unique<AllocationTotals>();
+  std::unique_ptr<TurnService> service(
+      new TurnService(std::move(streams), config, loop, random));
   absl::StatusOr<std::unique_ptr<relay::Cluster>> cluster =
       relay::Cluster::Open(
           RelayOptions(config, std::move(services)), loop,
-          [t = totals.get(),
-           log = RelayLog()](const relay::Event& event) mutable {
-            log(event);
-            if (const auto* e = std::get_if<relay::AllocationEnded>(&event)) {
-              t->seconds.Observe(
-                  absl::ToDoubleSeconds(net::Loop::Now() - e->made));
-              t->bytes.Observe(static_cast<double>(
-                  e->traffic.bytes_to_peers + e->traffic.bytes_to_clients));
-            }
-          });
+          [s = service.get()](const relay::Event& event) { s->On(event); });
   if (!cluster.ok()) return cluster.status();
-  return std::unique_ptr<TurnService>(
-      new TurnService(std::move(totals), *std::move(cluster),
-                      std::move(streams), config, random));
+  service->cluster_ = *std::move(cluster);
+  return service;
 }
 
-TurnService::TurnService(std::unique_ptr<AllocationTotals> totals,
-                         std::unique_ptr<relay::Cluster> cluster,
-                         std::vector<TransportAddress> stream_listeners,
-                         const Config& config, Random& random)
-    : totals_(std::move(totals)),
-      cluster_(std::move(cluster)),
+TurnService::TurnService(std::vector<TransportAddress> stream_listeners,
+                         const Config& config, net::Loop& loop, Random& random)
+    : authorizer_(loop, AuthorizerOptionsOf(config),
+                  [this](const AuthorizerQuestion& question,
+                         const AuthorizerAnswer& answer) {
+                    OnAnswer(question, answer);
+                  }),
       stream_listeners_(std::move(stream_listeners)),
       tls_(!config.tls_certificates.empty()),
       config_(config),
       random_(random) {}
+
+void TurnService::On(const relay::Event& event) {
+  log_(event);
+  if (const auto* ended = std::get_if<relay::AllocationEnded>(&event)) {
+    totals_.seconds.Observe(
+        absl::ToDoubleSeconds(net::Loop::Now() - ended->made));
+    totals_.bytes.Observe(static_cast<double>(ended->traffic.bytes_to_peers +
+                                              ended->traffic.bytes_to_clients));
+  } else if (const auto* wanted =
+                 std::get_if<relay::AuthorizationWanted>(&event)) {
+    authorizer_.Ask({wanted->username, wanted->realm, wanted->client});
+  }
+}
+
+void TurnService::OnAnswer(const AuthorizerQuestion& question,
+                           const AuthorizerAnswer& answer) {
+  using Verdict = AuthorizerAnswer::Verdict;
+  if (closed_) return;
+  turn::Authorization told;
+  told.user = {question.username, answer.password, answer.key};
+  told.allocations_max = answer.allocations;
+  absl::Duration lifetime = config_.authorizer_lifetime;
+  if (answer.verdict == Verdict::kGranted) {
+    told.verdict = turn::Authorization::Verdict::kGranted;
+  } else if (answer.verdict == Verdict::kDenied) {
+    told.verdict = turn::Authorization::Verdict::kDenied;
+    lifetime = config_.authorizer_denied;
+  }
+  told.until = net::Loop::Now() + answer.lifetime.value_or(lifetime);
+  cluster_->Authorize(told);
+}
 
 TurnService::~TurnService() { Close(); }
 
@@ -112,7 +146,9 @@ absl::Status TurnService::Reload(const Config& config) {
     options.admission = turn::ServerOptions::Admission::kDraining;
   }
   const absl::Status status = cluster_->SetOptions(options);
-  if (status.ok()) config_ = config;
+  if (!status.ok()) return status;
+  config_ = config;
+  authorizer_.SetOptions(AuthorizerOptionsOf(config));
   return status;
 }
 
@@ -123,7 +159,7 @@ void TurnService::Drain() {
 }
 
 void TurnService::Close() {
-  if (std::exchange(closed_, true)) return;
+  if (std::exchange(closed_, true) || cluster_ == nullptr) return;
   cluster_->Close();
   const relay::Stats sum = cluster_->stats();
   spdlog::info("turn: in all {}", CountersToString(sum.server));

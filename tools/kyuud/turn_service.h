@@ -19,8 +19,10 @@
 #include "net/loop.h"
 #include "net/stream_port.h"
 #include "relay/cluster.h"
+#include "tools/kyuud/authorizer.h"
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/ice_provider.h"
+#include "tools/kyuud/relay_log.h"
 
 namespace kyuu::tools {
 
@@ -76,7 +78,10 @@ class TurnService final : public IceProvider {
   }
 
   // Of those that have ended.
-  const AllocationTotals& totals() const { return *totals_; }
+  const AllocationTotals& totals() const { return totals_; }
+  const AuthorizerStats& authorizer_stats() const {
+    return authorizer_.stats();
+  }
   const relay::Cluster& cluster() const { return *cluster_; }
   // As relay::Cluster::CollectStats.
   void CollectStats(absl::AnyInvocable<void(const relay::Stats&)> done) {
@@ -84,13 +89,18 @@ class TurnService final : public IceProvider {
   }
 
  private:
-  TurnService(std::unique_ptr<AllocationTotals> totals,
-              std::unique_ptr<relay::Cluster> cluster,
-              std::vector<TransportAddress> stream_listeners,
-              const Config& config, Random& random);
+  TurnService(std::vector<TransportAddress> stream_listeners,
+              const Config& config, net::Loop& loop, Random& random);
 
-  std::unique_ptr<AllocationTotals> totals_;  // The cluster adds to it.
-  std::unique_ptr<relay::Cluster> cluster_;
+  // Takes what the relay tells.
+  void On(const relay::Event& event);
+  void OnAnswer(const AuthorizerQuestion& question,
+                const AuthorizerAnswer& answer);
+
+  RelayLog log_;
+  AllocationTotals totals_;
+  Authorizer authorizer_;
+  std::unique_ptr<relay::Cluster> cluster_;  // It tells all of these.
   // Where clients come in by TCP, as far as they are told.
   const std::vector<TransportAddress> stream_listeners_;
   const bool tls_;

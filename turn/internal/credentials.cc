@@ -56,22 +56,30 @@ Credentials::Keys Credentials::KeysOf(absl::string_view username,
                              PasswordHash::kSha256)};
 }
 
+Credentials::Keys Credentials::KeysOf(const ServerOptions::User& user) const {
+  if (user.key.empty()) return KeysOf(user.name, user.password);
+  const auto key = stun::IntegrityKey::FromDigest(AsBytes(user.key));
+  if (user.key.size() == 16) return {key, std::nullopt};
+  return {std::nullopt, key};
+}
+
+bool Credentials::Knows(absl::Time now, absl::Duration utc_offset,
+                        absl::string_view username) const {
+  if (static_.contains(username)) return true;
+  const auto granted = granted_.find(username);
+  if (granted != granted_.end() && granted->second.expires > now) return true;
+  return !Find(now, utc_offset, username).empty();
+}
+
 std::vector<std::string> Credentials::SetUsers(const ServerOptions& options) {
   granted_max_ = options.granted_max;
   rest_secrets_ = options.rest_secrets;
   rest_hash_ = options.rest_hash;
   absl::flat_hash_map<std::string, Static> old = std::exchange(static_, {});
   for (const ServerOptions::User& user : options.users) {
-    Keys keys;
-    if (user.key.size() == 16) {
-      keys.md5 = stun::IntegrityKey::FromDigest(AsBytes(user.key));
-    } else if (user.key.size() == 32) {
-      keys.sha256 = stun::IntegrityKey::FromDigest(AsBytes(user.key));
-    } else {
-      keys = KeysOf(user.name, user.password);
-    }
     static_.insert_or_assign(
-        user.name, Static{keys, user.key.empty() ? user.password : user.key});
+        user.name,
+        Static{KeysOf(user), user.key.empty() ? user.password : user.key});
   }
   std::vector<std::string> gone;
   for (const auto& [name, user] : old) {
@@ -105,18 +113,34 @@ absl::Status Credentials::Grant(absl::Time now, absl::string_view username,
   if (username.empty() || password.empty()) {
     return absl::InvalidArgumentError("a name and a password are needed");
   }
+  return Keep(now, username, Granted{KeysOf(username, password), expires});
+}
+
+absl::Status Credentials::Grant(absl::Time now, const ServerOptions::User& user,
+                                absl::Time expires,
+                                std::optional<size_t> allocations_max) {
+  const bool has_key = user.key.size() == 16 || user.key.size() == 32;
+  if (user.name.empty() || user.password.empty() != has_key) {
+    return absl::InvalidArgumentError("a name, and a password or a key");
+  }
+  return Keep(
+      now, user.name,
+      Granted{KeysOf(user), expires, Granted::To::kUser, allocations_max});
+}
+
+absl::Status Credentials::Keep(absl::Time now, absl::string_view username,
+                               Granted granted) {
   if (granted_.size() >= granted_max_ && !granted_.contains(username)) {
     std::vector<std::string> expired;
-    for (const auto& [name, granted] : granted_) {
-      if (granted.expires <= now) expired.push_back(name);
+    for (const auto& [name, old] : granted_) {
+      if (old.expires <= now) expired.push_back(name);
     }
     for (const std::string& name : expired) Revoke(name);
     if (granted_.size() >= granted_max_) {
       return absl::ResourceExhaustedError("too many granted credentials");
     }
   }
-  granted_.insert_or_assign(std::string(username),
-                            Granted{KeysOf(username, password), expires});
+  granted_.insert_or_assign(std::string(username), std::move(granted));
   Learn(std::string(username));
   return absl::OkStatus();
 }
@@ -158,7 +182,9 @@ Credentials::Candidates Credentials::Find(absl::Time now,
   if (auto it = granted_.find(username); it != granted_.end()) {
     const auto& key = it->second.keys.Of(hash);
     if (it->second.expires <= now || !key.has_value()) return {};
-    return {Credential{*key, it->second.expires, Counted(username), true}};
+    return {Credential{*key, it->second.expires, Counted(username),
+                       it->second.to == Granted::To::kAnybody,
+                       it->second.allocations_max}};
   }
   if (rest_secrets_.empty()) return {};
   const std::optional<RestName> rest = ParseRestName(username);

@@ -29,6 +29,8 @@ struct Credential {
   std::string quota_user;
   // Made by Grant(): anybody's who asks.
   bool granted = false;
+  // Of allocations at one time, if another than all have.
+  std::optional<size_t> allocations_max;
 };
 
 class Credentials {
@@ -44,6 +46,9 @@ class Credentials {
 
   absl::Status Grant(absl::Time now, absl::string_view username,
                      absl::string_view password, absl::Time expires);
+  // The same for one whom the operator has given it to, perhaps by a key.
+  absl::Status Grant(absl::Time now, const ServerOptions::User& user,
+                     absl::Time expires, std::optional<size_t> allocations_max);
   // Whether there was one.
   bool Revoke(absl::string_view username);
   // Whose quota the allocations of `username` count for: the NAME of a
@@ -64,6 +69,10 @@ class Credentials {
   Candidates Find(absl::Time now, absl::Duration utc_offset,
                   absl::string_view username,
                   stun::PasswordHash hash = stun::PasswordHash::kMd5) const;
+
+  // Whether the name is anybody's now, whatever his key.
+  bool Knows(absl::Time now, absl::Duration utc_offset,
+             absl::string_view username) const;
 
   // The static or granted user that the hash is of (RFC 8489 section 14.4); ""
   // if there is none.
@@ -93,7 +102,12 @@ class Credentials {
   struct Granted {
     Keys keys;
     absl::Time expires;
+    enum class To : uint8_t { kAnybody, kUser } to = To::kAnybody;
+    std::optional<size_t> allocations_max = std::nullopt;
   };
+  absl::Status Keep(absl::Time now, absl::string_view username,
+                    Granted granted);
+  Keys KeysOf(const ServerOptions::User& user) const;
   using Hash = decltype(stun::Userhash::value);
   void Learn(const std::string& username);
   void Forget(absl::string_view username);

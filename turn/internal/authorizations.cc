@@ -1,0 +1,70 @@
+#include "turn/internal/authorizations.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace kyuu::turn::internal {
+
+Authorizations::Standing Authorizations::Hold(absl::Time now,
+                                              const Options& options,
+                                              absl::string_view username,
+                                              const Path& path,
+                                              absl::Span<const uint8_t> bytes) {
+  const std::string name(username);
+  if (IsIn(now, denied_, name)) return Standing::kUnknown;
+  if (IsIn(now, failed_, name)) return Standing::kFailed;
+  auto it = waiting_.find(name);
+  const bool is_new = it == waiting_.end();
+  if (is_new) {
+    if (waiting_.size() >= options.questions_max) return Standing::kFull;
+    it = waiting_.try_emplace(name).first;
+  }
+  std::vector<Held>& held = it->second;
+  // A retransmission says nothing new.
+  const bool is_there =
+      std::any_of(held.begin(), held.end(), [&](const Held& h) {
+        return h.path == path && absl::MakeConstSpan(h.bytes) == bytes;
+      });
+  if (!is_there) {
+    if (held.size() >= options.held_per_user_max) return Standing::kFull;
+    held.push_back({path, {bytes.begin(), bytes.end()}});
+  }
+  return is_new ? Standing::kAsk : Standing::kAsked;
+}
+
+std::vector<Authorizations::Held> Authorizations::Take(
+    absl::string_view username) {
+  const auto it = waiting_.find(username);
+  if (it == waiting_.end()) return {};
+  std::vector<Held> held = std::move(it->second);
+  waiting_.erase(it);
+  return held;
+}
+
+bool Authorizations::IsIn(absl::Time now, Names& names,
+                          const std::string& name) {
+  if (!names.IsSet(name)) return false;
+  if (names.deadline(name) > now) return true;
+  names.Stop(name);
+  return false;
+}
+
+void Authorizations::Note(const Options& options, Names& names,
+                          absl::string_view username, absl::Time until) {
+  const std::string name(username);
+  // Whoever is forgotten too early is asked about again.
+  while (names.size() >= options.remembered_max && !names.IsSet(name)) {
+    if (!names.PopDue(absl::InfiniteFuture())) return;
+  }
+  names.Set(name, until);
+}
+
+void Authorizations::Forget(const Path& path) {
+  for (auto& [name, held] : waiting_) {
+    held.erase(std::remove_if(held.begin(), held.end(),
+                              [&](const Held& h) { return h.path == path; }),
+               held.end());
+  }
+}
+
+}  // namespace kyuu::turn::internal
