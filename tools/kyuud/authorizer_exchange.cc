@@ -143,11 +143,11 @@ void AuthorizerExchange::HandlePacket(absl::Time, Packet in) {
     in.remove_prefix(*taken);
     response_ = parser_.Take();
   }
-  if (in_.size() + in.size() > kAnswerBytesMax) {
-    return Fail("its answer is too long");
-  }
+  // What comes behind an answer does not make it longer.
+  in = in.first(std::min(in.size(), kAnswerBytesMax + 1 - in_.size()));
   in_.append(in.begin(), in.end());
   Look(Ended::kNo);
+  if (in_.size() > kAnswerBytesMax) Fail("its answer is too long");
 }
 
 void AuthorizerExchange::Look(Ended ended) {
