@@ -86,7 +86,12 @@ class Load {
 
   int Run() {
     for (size_t i = 0; i < options_.flows; ++i) {
-      if (!Allocate(i)) return 1;
+      // A port may be that of a client which the server has not forgotten.
+      int attempts = 20;
+      while (!Allocate(i)) {
+        flows_.pop_back();
+        if (--attempts == 0) return 1;
+      }
     }
     const absl::Duration cpu = CpuTime(options_.pid), own = CpuTime(getpid());
     const absl::Time start = net::Loop::Now();
@@ -127,7 +132,7 @@ class Load {
  private:
   bool Allocate(size_t index) {
     auto socket = net::UdpSocket::Open({.bind = {options_.client, 0}});
-    if (!socket.ok()) return false;
+    KYUU_CHECK(socket.ok());
     flows_.push_back(std::make_unique<Flow>(*std::move(socket)));
     Flow& flow = *flows_.back();
     flow.client.emplace(random_,

@@ -37,11 +37,9 @@ def until(condition, wait=WAIT, every=0.02):
     return True
 
 
-def relay_ports():
-    """Ports that no socket of the machine gets by chance, and hardly another soak:
-    a reserved port that another program has cannot be exchanged."""
-    low = 61000 + os.getpid() % 9 * 500
-    return f"--relay-ports={low}-{low + 499}"
+# Where it listens for UDP and relays from: a reserved port that another program
+# has cannot be exchanged, and nobody else has these.
+ADDRESS = f"127.0.66.{os.getpid() % 250 + 1}"
 
 
 class Server:
@@ -55,7 +53,8 @@ class Server:
                         "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
         self.kyuud = Kyuud("--turn-listen=[::1]:0", "--user=a:1", "--user=b:2",
                            f"--tls-certificate={files[0]}", f"--tls-key={files[1]}",
-                           "--log-level=warning", *flags, stderr=subprocess.DEVNULL)
+                           "--log-level=warning", "--relay-ports=61000-65535", *flags,
+                           stderr=subprocess.DEVNULL, listen=ADDRESS)
         self.pid = self.kyuud.process.pid
         self.turn_port, self.http_port = self.kyuud.turn_port, self.kyuud.http_port
 
@@ -158,8 +157,8 @@ class DtlsProbe(wire.Signing):
     """A Probe over DTLS."""
 
     def __init__(self, port, user="a", password="1", source="127.0.0.1"):
-        self.socket = DtlsSocket(("127.0.0.1", port), WAIT, source)
-        self.server = ("127.0.0.1", port)
+        self.server = (ADDRESS, port)
+        self.socket = DtlsSocket(self.server, WAIT, source)
         self.user, self.password, self.realm, self.nonce = user, password, "", b""
 
     def send(self, message):
@@ -170,7 +169,7 @@ class DtlsProbe(wire.Signing):
 
 
 def udp(server):
-    return Quick(Probe(server.turn_port))
+    return Quick(Probe(server.turn_port, server=ADDRESS))
 
 
 def tcp(server):

@@ -132,8 +132,7 @@ def run(arguments):
     count = int(arguments[0]) if arguments else 1_000_000
     wanted = arguments[1:] or list(FLAVOURS)
     server = common.Server("--threads=2", "--allocations-per-user=100000",
-                           "--allocations-per-source=100000", "--source-share=1",
-                           common.relay_ports())
+                           "--allocations-per-source=100000", "--source-share=1")
     failed = 0
     # So that tables, queues and the heap have grown as far as they will.
     for name in wanted:

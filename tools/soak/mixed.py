@@ -62,8 +62,9 @@ def strangers(server):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.bind((f"127.0.77.{random.randrange(1, 250)}", 0))
         for _ in range(20):
-            s.sendto(os.urandom(random.randrange(0, 200)), ("127.0.0.1", server.turn_port))
-    wrong = wire.Probe(server.turn_port, "a", "wrong", source=f"127.0.78.{random.randrange(1, 250)}")
+            s.sendto(os.urandom(random.randrange(0, 200)), (common.ADDRESS, server.turn_port))
+    wrong = wire.Probe(server.turn_port, "a", "wrong", server=common.ADDRESS,
+                       source=f"127.0.78.{random.randrange(1, 250)}")
     if wrong.make() != 401:
         raise AssertionError("a wrong password is good")
     wrong.socket.close()
@@ -118,11 +119,12 @@ def judge(samples):
 
 def run(arguments):
     minutes = float(arguments[0]) if arguments else 60
-    server = common.Server("--threads=2", "--allocations-per-user=100000",
-                           common.relay_ports())
+    server = common.Server("--threads=2", "--allocations-per-user=100000")
     calls = [Call(make, server) for make in (common.udp, common.tcp, common.tls, common.dtls)
              for _ in range(5)]
     random.seed(1)
+    for flavour in 2 * list(cycles.FLAVOURS.values()):
+        flavour(server, cycles.AT_ONCE)  # As much at once as will ever be.
     samples, lost, rounds = [], [0], 0
     began = sampled = kept = time.monotonic()
     names, total = list(cycles.FLAVOURS), server.metrics()["kyuu_turn_free_ports"]
