@@ -13,7 +13,9 @@
 
 #include "absl/time/time.h"
 #include "base/address.h"
+#include "net/stream_options.h"
 #include "net/stream_port.h"
+#include "relay/options.h"
 #include "tools/kyuud/authorizer_exchange.h"
 #include "tools/kyuud/routes.h"
 #include "turn/server_options.h"
@@ -82,6 +84,12 @@ struct Config {
 
   size_t connections_max = net::StreamPortOptions().max_streams;
   size_t connections_per_address = 2'500;
+  absl::Duration first_byte_timeout =
+      net::StreamPortOptions().first_byte_timeout;
+  absl::Duration write_timeout = net::StreamDriverOptions().write_timeout;
+  relay::StreamSettings streams;
+  relay::DtlsClientsOptions dtls;
+  size_t handover_bytes_max = relay::Options().handover_bytes_max;
 
   absl::Duration drain_timeout;
 

@@ -221,6 +221,11 @@ TEST(ConfigTest, WhatIsWrongInTheFileIsFound) {
            Case{"[http]\nthreads = 1\n",
                 ":2:1: there is no \"threads\" in [http]; did you mean "
                 "threads in no section?"},
+           Case{"[limits]\nanswers = 0\n",
+                ":2:11: limits.answers: 0 is not of 1 to 1000000"},
+           Case{"[limits]\nproven-factor = 0.5\n", "0.5 is not of 1 to"},
+           Case{"[limits]\ndtls-idle = '10ms'\n",
+                ":2:13: limits.dtls-idle: \"10ms\" is less than 1s"},
            Case{"[realm]\nname = 'a'\n",
                 ":1:2: realms are tables that begin with [[realm]]"},
            Case{"realm = [1]\n", ":1:1: realms are tables that begin"},

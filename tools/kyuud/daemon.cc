@@ -159,6 +159,8 @@ FrontDoorOptions DoorOptions(const Config& config,
   options.port.max_streams_per_source = share;
   options.port.shared_sources = config.proxies;
   options.port.header_sources = config.proxy_protocol_from;
+  options.port.first_byte_timeout = config.first_byte_timeout;
+  options.driver.write_timeout = config.write_timeout;
   options.signaling.max_connections_per_source =
       config.proxies.empty() ? share : options.signaling.max_connections;
   // Read once: connections that want a Date live for a minute.

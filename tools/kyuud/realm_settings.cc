@@ -3,81 +3,42 @@
 #include <type_traits>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "tools/kyuud/setting_values.h"
+#include "tools/kyuud/setting_rows.h"
 #include "tools/kyuud/settings.h"
 
 namespace kyuu::tools {
 namespace {
 
-using Kind = Setting::Kind;
-using Change = Setting::Change;
 using Texts = std::vector<std::string>;
+using Realm = Config::Realm;
 using Options = turn::RealmOptions;
 
-template <auto kField>
-auto& FieldOf(Options& options) {
-  return options.*kField;
+// The field of the last realm that has begun.
+template <auto... kPath>
+absl::Status ReadOfLast(const Texts& texts, Config& config) {
+  return ReadInto(texts, FieldOf<kPath...>(config.realms.back()));
+}
+// Or of one as it is unless set.
+template <auto... kPath>
+Texts PrintOfLast(const Config& config) {
+  const Realm realm = config.realms.empty() ? Realm() : config.realms.back();
+  return PrintOf(FieldOf<kPath...>(realm));
 }
 
-template <auto kField>
-using FieldType = std::remove_reference_t<decltype(FieldOf<kField>(
-    std::declval<Options&>()))>;
-
-// Into the last realm that has begun.
-template <auto kField>
-absl::Status ReadField(const Texts& texts, Config& config) {
-  using V = Value<FieldType<kField>>;
-  auto& field = FieldOf<kField>(config.realms.back().options);
-  if constexpr (V::kKind == Kind::kTexts) {
-    auto value = V::Read(texts);
-    if (!value.ok()) return value.status();
-    field = *std::move(value);
-  } else {
-    auto value = V::Read(texts.front());
-    if (!value.ok()) return value.status();
-    field = *std::move(value);
-  }
-  return absl::OkStatus();
-}
-
-// Of the last realm, or of one as it is unless set.
-template <auto kField>
-Texts PrintField(const Config& config) {
-  using V = Value<FieldType<kField>>;
-  Options options =
-      config.realms.empty() ? Options() : config.realms.back().options;
-  if constexpr (V::kKind == Kind::kTexts) {
-    return V::Print(FieldOf<kField>(options));
-  } else {
-    return {V::Print(FieldOf<kField>(options))};
-  }
-}
-
-template <auto kField>
-constexpr Setting Row(absl::string_view key, absl::string_view form,
-                      absl::string_view doc) {
+template <auto... kPath>
+constexpr Setting RealmRow(absl::string_view key, absl::string_view form,
+                           absl::string_view doc) {
+  using Field = std::remove_reference_t<decltype(FieldOf<kPath...>(
+      std::declval<Realm&>()))>;
   return {kRealmSection,
           key,
           "",
           form,
-          Value<FieldType<kField>>::kKind,
-          Change::kReload,
+          Value<Field>::kKind,
+          Setting::Change::kReload,
           doc,
-          ReadField<kField>,
-          PrintField<kField>};
-}
-
-absl::Status ReadSecretFiles(const Texts& texts, Config& config) {
-  auto names = Value<Texts>::Read(texts);
-  if (!names.ok()) return names.status();
-  config.realms.back().rest_secret_files = *std::move(names);
-  return absl::OkStatus();
-}
-
-Texts PrintSecretFiles(const Config& config) {
-  return config.realms.empty() ? Texts()
-                               : config.realms.back().rest_secret_files;
+          ReadOfLast<kPath...>,
+          PrintOfLast<kPath...>};
 }
 
 absl::Status BeginRealm(const Texts&, Config& config) {
@@ -86,34 +47,42 @@ absl::Status BeginRealm(const Texts&, Config& config) {
 }
 
 constexpr Setting kRealmSettings[] = {
-    Row<&Options::name>("name", "NAME", "What clients are told it is"),
-    Row<&Options::origins>(
+    RealmRow<&Realm::options, &Options::name>("name", "NAME",
+                                              "What clients are told it is"),
+    RealmRow<&Realm::options, &Options::origins>(
         "origins", "ORIGIN",
         "Pages whose clients get it, by the ORIGIN of their requests "
         "(https://example.org)"),
-    Row<&Options::listeners>(
+    RealmRow<&Realm::options, &Options::listeners>(
         "listeners", "ADDR:PORT",
         "Addresses at which clients get it whose ORIGIN says nothing; what "
         "they have reached, not \"0.0.0.0\""),
-    Row<&Options::users>("users", "NAME:PASSWORD", "As in [auth]"),
-    Row<&Options::rest_secrets>("secrets", "SECRET", "As in [auth]"),
-    {kRealmSection, "secret-files", "", "FILE", Kind::kTexts, Change::kReload,
-     "As in [auth]", ReadSecretFiles, PrintSecretFiles},
-    Row<&Options::rest_hash>("secret-hash", "sha1|sha256|either",
-                             "As in [auth]"),
-    Row<&Options::allocations_max>(
+    RealmRow<&Realm::options, &Options::users>("users", "NAME:PASSWORD",
+                                               "As in [auth]"),
+    RealmRow<&Realm::options, &Options::rest_secrets>("secrets", "SECRET",
+                                                      "As in [auth]"),
+    RealmRow<&Realm::rest_secret_files>("secret-files", "FILE", "As in [auth]"),
+    RealmRow<&Realm::options, &Options::rest_hash>(
+        "secret-hash", "sha1|sha256|either", "As in [auth]"),
+    RealmRow<&Realm::options, &Options::allocations_max>(
         "allocations", "N", "Allocations of it, besides the bound of [limits]"),
-    Row<&Options::allocations_per_user_max>(
+    RealmRow<&Realm::options, &Options::allocations_per_user_max>(
         "allocations-per-user", "N",
         "Allocations of one of its users, instead of what [limits] says"),
-    Row<&Options::alternate_servers>(
+    RealmRow<&Realm::options, &Options::alternate_servers>(
         "alternate-servers", "ADDR:PORT",
         "Instead of those of [turn], if there are any"),
 };
 
-constexpr Setting kBegin = {
-    kRealmSection,   "", "",         "",     Kind::kTexts,
-    Change::kReload, "", BeginRealm, nullptr};
+constexpr Setting kBegin = {kRealmSection,
+                            "",
+                            "",
+                            "",
+                            Setting::Kind::kTexts,
+                            Setting::Change::kReload,
+                            "",
+                            BeginRealm,
+                            nullptr};
 
 }  // namespace
 

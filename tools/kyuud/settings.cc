@@ -1,13 +1,14 @@
 #include "tools/kyuud/settings.h"
 
 #include <algorithm>
-#include <type_traits>
+#include <iterator>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "tools/kyuud/setting_rows.h"
 #include "tools/kyuud/setting_values.h"
 
 namespace kyuu::tools {
@@ -17,94 +18,6 @@ using Kind = Setting::Kind;
 using Change = Setting::Change;
 using Texts = std::vector<std::string>;
 using Turn = turn::ServerOptions;
-
-// The field of `config` behind one to three steps.
-template <auto kField>
-auto& FieldOf(Config& config) {
-  return config.*kField;
-}
-template <auto kOuter, auto kInner>
-auto& FieldOf(Config& config) {
-  return config.*kOuter.*kInner;
-}
-template <auto kOuter, auto kMiddle, auto kInner>
-auto& FieldOf(Config& config) {
-  return config.*kOuter.*kMiddle.*kInner;
-}
-
-template <auto... kPath>
-using FieldType = std::remove_reference_t<decltype(FieldOf<kPath...>(
-    std::declval<Config&>()))>;
-
-template <auto... kPath>
-absl::Status ReadField(const Texts& texts, Config& config) {
-  using V = Value<FieldType<kPath...>>;
-  if constexpr (V::kKind == Kind::kTexts) {
-    auto value = V::Read(texts);
-    if (!value.ok()) return value.status();
-    FieldOf<kPath...>(config) = *std::move(value);
-  } else {
-    auto value = V::Read(texts.front());
-    if (!value.ok()) return value.status();
-    FieldOf<kPath...>(config) = *std::move(value);
-  }
-  return absl::OkStatus();
-}
-
-template <auto... kPath>
-Texts PrintField(const Config& config) {
-  using V = Value<FieldType<kPath...>>;
-  Config copy = config;
-  if constexpr (V::kKind == Kind::kTexts) {
-    return V::Print(FieldOf<kPath...>(copy));
-  } else {
-    return {V::Print(FieldOf<kPath...>(copy))};
-  }
-}
-
-template <auto... kPath>
-constexpr Setting Row(absl::string_view section, absl::string_view key,
-                      absl::string_view flag, absl::string_view form,
-                      Change change, absl::string_view doc) {
-  return {section,
-          key,
-          flag,
-          form,
-          Value<FieldType<kPath...>>::kKind,
-          change,
-          doc,
-          ReadField<kPath...>,
-          PrintField<kPath...>};
-}
-
-// An integer that must be of a range, or 0.
-template <auto kField, int64_t kMin, int64_t kMax>
-absl::Status ReadBounded(const Texts& texts, Config& config) {
-  const absl::Status status = ReadField<kField>(texts, config);
-  if (!status.ok()) return status;
-  const auto value = static_cast<int64_t>(config.*kField);
-  if (value >= kMin && value <= kMax) return status;
-  return absl::InvalidArgumentError(
-      absl::StrCat(value, " is not of ", kMin, " to ", kMax));
-}
-
-template <auto kField, int64_t kMin, int64_t kMax>
-constexpr Setting Bounded(absl::string_view section, absl::string_view key,
-                          absl::string_view flag, Change change,
-                          absl::string_view doc) {
-  Setting row = Row<kField>(section, key, flag, "N", change, doc);
-  row.read = ReadBounded<kField, kMin, kMax>;
-  return row;
-}
-
-// A field of the limits of bandwidth.
-using Limits = turn::BandwidthLimits;
-template <auto kField>
-constexpr Setting BandwidthRow(absl::string_view key, absl::string_view flag,
-                               absl::string_view form, absl::string_view doc) {
-  return Row<&Config::turn, &Turn::bandwidth, kField>("limits", key, flag, form,
-                                                      Change::kReload, doc);
-}
 
 absl::Status ReadOrigins(const Texts& texts, Config& config) {
   Texts named = texts;
@@ -196,11 +109,10 @@ constexpr Setting kSettings[] = {
         "What is served: all; TURN and STUN alone; STUN alone; or page and "
         "signaling alone. /healthz and /metrics are there where HTTP is "
         "listened for"),
-    Bounded<&Config::threads, 0, 64>(
-        "", "threads", "threads", Change::kRestart,
+    Bounded<0, 64, &Config::threads>(
+        "", "threads", "threads", "N", Change::kRestart,
         "Event loops that share the relaying; 0 for one per processor. If "
-        "there "
-        "is more than one, HTTP and signaling have a loop of their own"),
+        "there is more than one, HTTP and signaling have a loop of their own"),
 
     Row<&Config::http_listen>(
         "http", "listen", "http-listen", "ADDR:PORT", Change::kRestart,
@@ -274,6 +186,12 @@ constexpr Setting kSettings[] = {
         "nobody|dont-fragment|everybody", Change::kReload,
         "Who is told what ICMP says of relayed datagrams: of clients that have "
         "not asked for DONT-FRAGMENT some break at it"),
+    AtLeast<kMillisecond, &Config::turn, &Turn::icmp_report_interval>(
+        "turn", "icmp-report-interval", "icmp-report-interval", Change::kReload,
+        "The least time between two to one allocation"),
+    AtLeast<kSecond, &Config::turn, &Turn::reservation_lifetime>(
+        "turn", "reservation-lifetime", "reservation-lifetime", Change::kReload,
+        "How long the port above one of EVEN-PORT is kept"),
     Row<&Config::turn, &Turn::discovery>(
         "turn", "discovery", "discovery", "ADDR:PORT", Change::kRestart,
         "Two addresses that differ in IP and port, by which clients find out "
@@ -307,6 +225,9 @@ constexpr Setting kSettings[] = {
         "makes of ours (PUBLIC/PRIVATE tells of which)"),
     {"relay", "ports", "relay-ports", "LOW-HIGH", Kind::kText, Change::kRestart,
      "The ports of relayed addresses", ReadPorts, PrintPorts},
+    Bounded<1, 100, &Config::turn, &Turn::open_attempts>(
+        "relay", "open-attempts", "relay-open-attempts", "N", Change::kRestart,
+        "How many ports are tried if another program has them"),
     Row<&Config::turn, &Turn::allow_peers>(
         "relay", "allow-peers", "allow-peer", "CIDR", Change::kReload,
         "Peers that may be relayed to although they are loopback, private or "
@@ -343,8 +264,9 @@ constexpr Setting kSettings[] = {
         "auth", "authorizer-timeout", "authorizer-timeout", "TIME",
         Change::kReload,
         "When it has not answered; the client gets 500 then and may try again"),
-    Bounded<&Config::authorizer_questions, 1, 10'000>(
-        "auth", "authorizer-questions", "authorizer-questions", Change::kReload,
+    Bounded<1, 10'000, &Config::authorizer_questions>(
+        "auth", "authorizer-questions", "authorizer-questions", "N",
+        Change::kReload,
         "Names that it is asked about at one time; beyond, as if it did not "
         "answer"),
     Row<&Config::authorizer_lifetime>("auth", "authorizer-lifetime",
@@ -366,76 +288,9 @@ constexpr Setting kSettings[] = {
     Row<&Config::turn, &Turn::nonce_lifetime>(
         "auth", "nonce-lifetime", "nonce-lifetime", "TIME", Change::kRestart,
         "When a nonce is stale"),
+};
 
-    Bounded<&Config::connections_max, 1, 1'000'000>(
-        "limits", "connections", "max-connections", Change::kRestart,
-        "TCP connections; less if descriptors do not suffice"),
-    Bounded<&Config::connections_per_address, 1, 1'000'000>(
-        "limits", "connections-per-address", "connections-per-address",
-        Change::kRestart,
-        "TCP connections of one IPv4 address or IPv6 /64, and a quarter of "
-        "all at most"),
-    Row<&Config::turn, &Turn::allocations_max>(
-        "limits", "allocations", "max-allocations", "N", Change::kReload,
-        "Allocations; less if descriptors or ports do not suffice"),
-    Row<&Config::turn, &Turn::allocations_per_user_max>(
-        "limits", "allocations-per-user", "allocations-per-user", "N",
-        Change::kReload, "Allocations of one user"),
-    Row<&Config::turn, &Turn::allocations_per_source_max>(
-        "limits", "allocations-per-source", "allocations-per-source", "N",
-        Change::kReload, "Allocations of one IPv4 address or IPv6 /64"),
-    Row<&Config::turn, &Turn::peer_connections_max>(
-        "limits", "peer-connections", "max-peer-connections", "N",
-        Change::kReload,
-        "TCP connections with peers (RFC 6062), each of two descriptors"),
-    Row<&Config::turn, &Turn::peer_connections_per_user_max>(
-        "limits", "peer-connections-per-user", "peer-connections-per-user", "N",
-        Change::kReload, "Those of one user"),
-    Row<&Config::turn, &Turn::peer_connections_per_allocation_max>(
-        "limits", "peer-connections-per-allocation",
-        "peer-connections-per-allocation", "N", Change::kReload,
-        "Those of one allocation"),
-    Row<&Config::turn, &Turn::source_share>(
-        "limits", "source-share", "source-share", "SHARE", Change::kReload,
-        "The part of the relay ports that one such source may have"),
-    Row<&Config::turn, &Turn::permissions_max>(
-        "limits", "permissions", "max-permissions", "N", Change::kReload,
-        "Permissions of one allocation"),
-    Row<&Config::turn, &Turn::channels_max>(
-        "limits", "channels", "max-channels", "N", Change::kReload,
-        "Channels of one allocation"),
-    Row<&Config::turn, &Turn::reservations_max>(
-        "limits", "reservations", "max-reservations", "N", Change::kReload,
-        "Ports reserved by EVEN-PORT at once"),
-    Row<&Config::turn, &Turn::unauthenticated_gain_bytes_per_s>(
-        "limits", "stranger-bytes-per-second", "stranger-bytes-per-second",
-        "BYTES", Change::kReload,
-        "By how much errors to one source that has proven nothing may be "
-        "longer than its requests; 0 for no limit"),
-    Row<&Config::turn, &Turn::unauthenticated_gain_bytes_burst>(
-        "limits", "stranger-bytes-burst", "stranger-bytes-burst", "BYTES",
-        Change::kReload, "And at once"),
-    Row<&Config::turn, &Turn::auth_failures_per_s>(
-        "limits", "auth-failures-per-second", "auth-failures-per-second",
-        "RATE", Change::kReload,
-        "Wrong credentials of one source that are looked at; 0 for no limit"),
-    Row<&Config::turn, &Turn::auth_failures_burst>(
-        "limits", "auth-failures-burst", "auth-failures-burst", "N",
-        Change::kReload, "And at once"),
-    BandwidthRow<&Limits::allocation_bytes_per_s>(
-        "bytes-per-second", "allocation-bytes-per-second", "BYTES",
-        "Of payload that one allocation may relay in each direction; 0 for no "
-        "limit. What is over is dropped"),
-    BandwidthRow<&Limits::user_bytes_per_s>(
-        "bytes-per-second-per-user", "user-bytes-per-second", "BYTES",
-        "That all allocations of one user may"),
-    BandwidthRow<&Limits::total_bytes_per_s>("bytes-per-second-in-all",
-                                             "total-bytes-per-second", "BYTES",
-                                             "That all allocations may"),
-    BandwidthRow<&Limits::burst>(
-        "bytes-burst", "bytes-burst", "TIME",
-        "What was not used of so long may be relayed at once; 20ms at least"),
-
+constexpr Setting kLastSettings[] = {
     Row<&Config::admin_socket>(
         "admin", "socket", "admin-socket", "PATH", Change::kRestart,
         "Where `kyuud admin` connects to list and end allocations, reload and "
@@ -464,7 +319,16 @@ std::string Setting::variable() const {
       "KYUU_", absl::StrReplaceAll(absl::AsciiStrToUpper(flag), {{"-", "_"}}));
 }
 
-absl::Span<const Setting> Settings() { return kSettings; }
+absl::Span<const Setting> Settings() {
+  static const auto* const all = [] {
+    auto* settings =
+        new std::vector<Setting>(std::begin(kSettings), std::end(kSettings));
+    for (const Setting& row : LimitSettings()) settings->push_back(row);
+    for (const Setting& row : kLastSettings) settings->push_back(row);
+    return settings;
+  }();
+  return *all;
+}
 
 Reloaded Reload(const Config& old, const Config& next) {
   Reloaded reloaded{old, {}, {}};

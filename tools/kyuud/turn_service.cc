@@ -62,6 +62,9 @@ relay::Options RelayOptions(const Config& config,
   if (config.threads > 1) {
     options.main_loop = relay::Options::MainLoop::kKeptFree;
   }
+  options.streams = config.streams;
+  options.dtls = config.dtls;
+  options.handover_bytes_max = config.handover_bytes_max;
   SetPeerPolicy(config, options.server);
   if (config.authorizer.has_value()) {
     options.server.authorizing.by =
