@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 #include "base/address.h"
+#include "stun/access_token.h"
 
 namespace kyuu::turn {
 
@@ -32,6 +33,25 @@ struct User {
 // The hash of the HMAC that makes time-limited passwords. SHA-1 is what all who
 // make them use.
 enum class RestHash : uint8_t { kSha1, kSha256, kEither };
+
+// Tokens of an authorization server (RFC 7635), beside passwords; in the main
+// realm. An allocation ends with its token, without a grace.
+struct AccessTokens {
+  // What both servers share. `kid` is the user name of who shows a token.
+  struct Key {
+    std::string kid;
+    stun::TokenKey::Algorithm algorithm = {};
+    std::string key;  // 16 or 32 bytes.
+
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+  std::vector<Key> keys;
+  // By which clients ask for a token, and that it is sealed for; the realm if
+  // empty.
+  std::string server_name;
+  // By how much both servers' clocks may differ (section 4.2: 5 s).
+  absl::Duration delta = absl::Seconds(5);
+};
 
 // Whether the driver is asked about user names that nobody has here
 // (AuthorizationWanted, Server::Authorize), and what may wait meanwhile.

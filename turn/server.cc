@@ -26,11 +26,16 @@ std::optional<stun::Discovery> DiscoveryAt(const ServerOptions& options,
 // RFC 8489 section 6.3.1: what a request asks for and we do not know.
 stun::UnknownAttributes Unknown(const ServerOptions& options,
                                 const internal::ServerRequest& request) {
-  const bool discovers = request.message.method() == stun::Method::kBinding &&
-                         DiscoveryAt(options, request.path).has_value();
-  return request.message.UnknownComprehensionRequired(
-      discovers ? stun::kDiscoveryAttributes
-                : internal::UnderstoodIn(request.message.method()));
+  const stun::Method method = request.message.method();
+  stun::AttributeSet understood = internal::UnderstoodIn(method);
+  if (method == stun::Method::kBinding) {
+    if (DiscoveryAt(options, request.path).has_value()) {
+      understood = stun::kDiscoveryAttributes;
+    }
+  } else if (!options.tokens.keys.empty() && request.realm == kMainRealm) {
+    understood.Insert(stun::AccessToken::kType);
+  }
+  return request.message.UnknownComprehensionRequired(understood);
 }
 
 // Sends the answer to a Binding request from where RFC 5780 wants it, or says
@@ -215,7 +220,10 @@ void Server::OnAllocation(const Request& request,
   if (allocation == nullptr) {
     return Reply(request, stun::Error::kAllocationMismatch);
   }
-  if (allocation->username != request.username) {
+  // A new token may be of a newer key of the authorization server (RFC 7635).
+  const bool renewed = allocation->token && credential.token &&
+                       allocation->client == request.path;
+  if (allocation->username != request.username && !renewed) {
     return Reply(request, stun::Error::kWrongCredentials);
   }
   // Not told to the client yet; it cannot mean this one.
@@ -227,9 +235,11 @@ void Server::OnAllocation(const Request& request,
     Settle(*allocation, request.path);
   }
   // A name that was granted anew carries its allocations on.
+  if (renewed) allocation->username = request.username;
   allocation->key = *request.key;
   allocation->integrity = request.integrity;
   allocation->credential_expires = credential.expires;
+  allocation->token = credential.token;
   switch (request.message.method()) {
     case stun::Method::kRefresh:
       return Refresh(request, *allocation);
@@ -276,9 +286,11 @@ void Server::ReplyUnproven(const Request& request, stun::Error error) {
   if (error == stun::Error::kUnknownAttribute) {
     answer.unknown = Unknown(options_, request);
   }
+  const internal::Realm& realm = realms_[answer.realm];
   if (!ledger_.TakeGain(
           request.now, request.path.remote.ip, request.message.bytes().size(),
-          internal::ErrorSize(answer, realms_[answer.realm].options.name))) {
+          internal::ErrorSize(answer, realm.options.name,
+                              realm.credentials.token_server()))) {
     ++stats_.rate_limited;
     return;
   }
@@ -294,8 +306,9 @@ std::optional<Server::Packet> Server::PollTransmit(absl::Time now,
       nonce = nonces_.Make(Utc(now), answer->path.remote, realm,
                            Cookie(answer->realm, answer->path));
     }
-    const absl::Span<const uint8_t> bytes =
-        internal::Build(*answer, realm, nonce.text(), options_.software, out);
+    const absl::Span<const uint8_t> bytes = internal::Build(
+        *answer, realm, realms_[answer->realm].credentials.token_server(),
+        nonce.text(), options_.software, out);
     if (!bytes.empty()) return Datagram{answer->path, bytes};
     ++stats_.answers_dropped;
   }
@@ -326,8 +339,7 @@ absl::Time Server::NextTimeout() const {
 
 void Server::HandleTimeout(absl::Time now) {
   while (Allocation* due = allocations_.PopDue(now)) {
-    const bool revoked =
-        due->credential_expires + options_.revoked_grace <= now;
+    const bool revoked = due->Last(options_.revoked_grace) <= now;
     End(*due, revoked ? EndReason::kRevoked : EndReason::kExpired);
   }
   connections_.HandleTimeout(now);

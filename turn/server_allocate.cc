@@ -164,6 +164,7 @@ void Server::Allocate(const Request& request, const Credential& credential) {
   allocation->key = credential.key;
   allocation->integrity = request.integrity;
   allocation->credential_expires = credential.expires;
+  allocation->token = credential.token;
   allocation->prove_again = ProveAgain(request.now);
   allocation->request_id = request.message.transaction_id();
   allocation->whole = request.message.Has<stun::DontFragment>();

@@ -248,18 +248,29 @@ void Server::Authorize(absl::Time now, const Authorization& answer) {
 std::optional<Server::Credential> Server::CheckCredential(
     const Request& request, absl::string_view username,
     PasswordHash hash) const {
-  for (const Credential& credential : realms_[request.realm].credentials.Find(
-           request.now, options_.utc_offset, username, hash)) {
+  const internal::Credentials& credentials = realms_[request.realm].credentials;
+  const auto token = request.message.Get<stun::AccessToken>();
+  const bool shows_token =
+      token.has_value() && !credentials.token_server().empty();
+  const auto candidates =
+      shows_token
+          ? credentials.OfToken(request.now, options_.utc_offset, username,
+                                token->value)
+          : credentials.Find(request.now, options_.utc_offset, username, hash);
+  for (const Credential& credential : candidates) {
     if (IntegrityHolds(request.message, credential.key)) return credential;
   }
+  if (shows_token) return std::nullopt;
   const Allocation* allocation = request.allocation;
   if (allocation == nullptr || allocation->username != username ||
-      allocation->credential_expires + options_.revoked_grace <= request.now ||
+      allocation->Last(options_.revoked_grace) <= request.now ||
       !IntegrityHolds(request.message, allocation->key)) {
     return std::nullopt;
   }
-  return Credential{allocation->key, allocation->credential_expires,
-                    allocation->quota_user};
+  Credential own{allocation->key, allocation->credential_expires,
+                 allocation->quota_user};
+  own.token = allocation->token;
+  return own;
 }
 
 }  // namespace kyuu::turn

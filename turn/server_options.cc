@@ -5,6 +5,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/bytes.h"
 #include "base/status_macros.h"
 #include "turn/channel_data.h"
 
@@ -95,6 +96,26 @@ bool IsDiscovery(const std::vector<TransportAddress>& two) {
          two[0].ip != two[1].ip && two[0].port != two[1].port;
 }
 
+absl::Status ValidateTokens(const ServerOptions::AccessTokens& tokens) {
+  absl::flat_hash_set<std::string> kids;
+  for (const auto& key : tokens.keys) {
+    if (key.kid.empty() || key.kid.size() > 508) {
+      return Invalid("the key of tokens needs a kid of 1 to 508 bytes");
+    }
+    if (!kids.insert(key.kid).second) {
+      return Invalid("two keys of tokens are \"", key.kid, "\"");
+    }
+    KYUU_RETURN_IF_ERROR(
+        stun::TokenKey::Make(key.algorithm, AsBytes(key.key)).status());
+  }
+  if (tokens.server_name.size() > 255 || tokens.delta < absl::ZeroDuration()) {
+    return Invalid(
+        "the server of tokens has a name of 255 bytes at most, and "
+        "a delta of 0 at least");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ValidateRelayAddresses(
     const std::vector<ServerOptions::RelayAddress>& addresses) {
   if (addresses.size() > 256) {
@@ -144,6 +165,7 @@ absl::Status ServerOptions::Validate() const {
   KYUU_RETURN_IF_ERROR(ValidateRealmName(realm));
   KYUU_RETURN_IF_ERROR(ValidateUsers(users, rest_secrets));
   KYUU_RETURN_IF_ERROR(ValidateRealms(*this));
+  KYUU_RETURN_IF_ERROR(ValidateTokens(tokens));
   KYUU_RETURN_IF_ERROR(ValidateAlternates(alternate_servers));
   if (!discovery.empty() && !IsDiscovery(discovery)) {
     return Invalid(
@@ -171,10 +193,12 @@ absl::Status ServerOptions::Validate() const {
     return Invalid("lifetimes must be positive, the maximum the longest");
   }
   // An answer that is longer than the whole budget would never be given; 401
-  // has at most 88 bytes beside the realm.
+  // has at most 88 bytes beside the realm, and the name of a server of tokens.
+  const double longest = 88 + 128 + (tokens.keys.empty() ? 0 : 4 + 256);
   if (unauthenticated_gain_bytes_per_s > 0 &&
-      unauthenticated_gain_bytes_burst < 88 + 128) {
-    return Invalid("unauthenticated_gain_bytes_burst must be 216 at least");
+      unauthenticated_gain_bytes_burst < longest) {
+    return Invalid("unauthenticated_gain_bytes_burst must be ", longest,
+                   " at least");
   }
   if (auth_failures_per_s > 0 && auth_failures_burst < 1) {
     return Invalid("auth_failures_burst must be 1 at least");

@@ -36,6 +36,8 @@ struct ServerOptions {
   RestHash rest_hash = RestHash::kSha1;
   // Those beside the main one, at most 255; see there.
   std::vector<RealmOptions> realms;
+  using AccessTokens = turn::AccessTokens;
+  AccessTokens tokens;
   // What to add to the driver's clock to get UTC, by which EXPIRY and the age
   // of nonces are judged.
   absl::Duration utc_offset;

@@ -31,11 +31,11 @@ int main() {
        .on_data_channel =
            [](std::shared_ptr<DataChannel> channel) {
              channel->SetHandlers(
-                 {.on_message = [](DataChannel& channel, Message message) {
+                 {.on_message = [](DataChannel& from, Message message) {
                    std::printf("bob got: %s\n",
                                std::string(message.text()).c_str());
                    // The peer has hung up if it is refused; on_close tells.
-                   channel.Send("hello, alice").IgnoreError();
+                   from.Send("hello, alice").IgnoreError();
                  }});
            }});
 

@@ -155,6 +155,25 @@ class KyuudLimitsTest(KyuudTestCase):
         self.assertEqual(lost("2", "-o", "https://a.test"), 0)
         self.assertNotEqual(lost("1", "-o", "https://a.test"), 0)
 
+    @unittest.skipUnless(shutil.which("turnutils_uclient"), "coturn is not installed")
+    def test_coturns_client_with_tokens(self):
+        keys = ["north:A256GCM:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEK",
+                "union:A128GCM:MTIzNDU2Nzg5MDEyMzQ1Ngo=",
+                "oldempire:A256GCM:MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIK"]
+        # It chooses one of its keys at random: with all of them it always works.
+        self.write(f"[auth]\ntoken-keys = {json.dumps(keys)}\ntoken-server = 'blackdow.carleon.gov'\n")
+        server = self.start(f"--config={self.path}")
+        peer = subprocess.Popen(["turnutils_peer", "-L", "127.0.0.1", "-p", "3998"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(peer.wait)
+        self.addCleanup(peer.kill)
+        for flags in ([], ["-s"], ["-t"], ["-J", "-G"]):
+            port = server.http_port if "-t" in flags else server.turn_port
+            run = subprocess.run(["turnutils_uclient", "-J", "-n", "5", "-m", "2", "-c", "-e",
+                                  "127.0.0.1", "-r", "3998", *flags, "-p", str(port), "127.0.0.1"],
+                                 capture_output=True, text=True, timeout=60)
+            self.assertRegex(run.stdout, r"Total lost packets 0 ", flags)
+
 
 if __name__ == "__main__":
     unittest.main(warnings="ignore")

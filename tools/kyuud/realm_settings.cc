@@ -5,6 +5,7 @@
 
 #include "tools/kyuud/setting_rows.h"
 #include "tools/kyuud/settings.h"
+#include "tools/kyuud/user_values.h"
 
 namespace kyuu::tools {
 namespace {

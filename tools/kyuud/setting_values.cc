@@ -2,6 +2,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
+#include "tools/kyuud/user_values.h"
 
 namespace kyuu::tools {
 
@@ -53,6 +54,37 @@ Value<turn::ServerOptions::User>::Read(absl::string_view text) {
   }
   user.key = absl::HexStringToBytes(digits);
   return user;
+}
+
+absl::StatusOr<turn::ServerOptions::AccessTokens::Key>
+Value<turn::ServerOptions::AccessTokens::Key>::Read(absl::string_view text) {
+  using Algorithm = stun::TokenKey::Algorithm;
+  const std::vector<std::string> parts = absl::StrSplit(text, ':');
+  Key key;
+  // The text may be a secret: it is not repeated.
+  if (parts.size() != 3 || parts[0].empty() ||
+      (parts[1] != "A128GCM" && parts[1] != "A256GCM") ||
+      !absl::Base64Unescape(parts[2], &key.key)) {
+    return absl::InvalidArgumentError(
+        "not KID:A128GCM:KEY or KID:A256GCM:KEY, with the key in base64");
+  }
+  key.kid = parts[0];
+  const bool is_short = parts[1] == "A128GCM";
+  key.algorithm = is_short ? Algorithm::kA128Gcm : Algorithm::kA256Gcm;
+  const size_t size = is_short ? 16 : 32;
+  if (key.key.size() < size) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the key of \"", key.kid, "\" has less than ", size, " bytes"));
+  }
+  key.key.resize(size);
+  return key;
+}
+
+std::string Value<turn::ServerOptions::AccessTokens::Key>::Print(
+    const Key& value) {
+  const bool is_short = value.algorithm == stun::TokenKey::Algorithm::kA128Gcm;
+  return absl::StrCat(value.kid, is_short ? ":A128GCM:" : ":A256GCM:",
+                      absl::Base64Escape(value.key));
 }
 
 }  // namespace kyuu::tools

@@ -130,15 +130,6 @@ struct Value<Config::RelayAddress> {
 };
 
 // "NAME:PASSWORD", or "NAME:0xKEY" with 32 or 64 digits, as coturn has it.
-template <>
-struct Value<turn::ServerOptions::User> {
-  static absl::StatusOr<turn::ServerOptions::User> Read(absl::string_view text);
-  static std::string Print(const turn::ServerOptions::User& value) {
-    if (value.key.empty()) return absl::StrCat(value.name, ":", value.password);
-    return absl::StrCat(value.name, ":0x", absl::BytesToHexString(value.key));
-  }
-};
-
 inline std::string TextOf(const PublicUrl& url) {
   return absl::StrCat(url.origin.ToString(), url.path);
 }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "tools/kyuud/setting_rows.h"
 #include "tools/kyuud/setting_values.h"
+#include "tools/kyuud/user_values.h"
 
 namespace kyuu::tools {
 namespace {
@@ -18,6 +19,7 @@ using Kind = Setting::Kind;
 using Change = Setting::Change;
 using Texts = std::vector<std::string>;
 using Turn = turn::ServerOptions;
+using Tokens = Turn::AccessTokens;
 
 absl::Status ReadOrigins(const Texts& texts, Config& config) {
   Texts named = texts;
@@ -277,6 +279,16 @@ constexpr Setting kSettings[] = {
     Row<&Config::authorizer_denied>(
         "auth", "authorizer-denied", "authorizer-denied", "TIME",
         Change::kReload, "The same of its answer that nobody has that name"),
+    Row<&Config::turn, &Turn::tokens, &Tokens::keys>(
+        "auth", "token-keys", "token-key", "KID:A256GCM:KEY", Change::kReload,
+        "Keys, in base64, that are shared with an authorization server whose "
+        "clients show tokens (RFC 7635); A128GCM, too"),
+    Row<&Config::turn, &Turn::tokens, &Tokens::server_name>(
+        "auth", "token-server", "token-server", "NAME", Change::kReload,
+        "By which name clients ask there for tokens; the realm unless set"),
+    Row<&Config::turn, &Turn::tokens, &Tokens::delta>(
+        "auth", "token-delta", "token-delta", "TIME", Change::kReload,
+        "By how much both servers' clocks may differ"),
     Row<&Config::turn, &Turn::revoked_grace>(
         "auth", "revoked-grace", "revoked-grace", "TIME", Change::kReload,
         "How long allocations go on whose credential has expired or is taken "

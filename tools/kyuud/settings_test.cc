@@ -117,6 +117,9 @@ users = ["a:b:c", "d:0x00112233445566778899aabbccddeeff"]
 secrets = ["one", "two"]
 secret-hash = "sha256"
 sha256 = "everywhere"
+token-keys = ["north:A128GCM:MDEyMzQ1Njc4OWFiY2RlZg=="]
+token-server = "t.test"
+token-delta = "7s"
 revoked-grace = 0
 nonce-secret = "n"
 nonce-lifetime = "30m"

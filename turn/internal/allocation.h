@@ -110,6 +110,7 @@ struct Allocation {
   stun::IntegrityKey key;
   Integrity integrity = Integrity::kSha1;
   absl::Time credential_expires = absl::InfiniteFuture();
+  bool token = false;  // Made with one: there is no grace.
   // Until then its client's source counts as proven (Ledger::Proven).
   absl::Time prove_again = absl::InfinitePast();
 
@@ -138,9 +139,12 @@ struct Allocation {
   PeerTable peers;
   server_events::Traffic traffic;
 
-  // It does not outlive its credential by more than the grace.
-  absl::Time Bounded(absl::Duration revoked_grace, absl::Time wanted) const {
-    return std::min(wanted, credential_expires + revoked_grace);
+  // When it ends at the latest, `grace` after its credential.
+  absl::Time Last(absl::Duration grace) const {
+    return credential_expires + (token ? absl::ZeroDuration() : grace);
+  }
+  absl::Time Bounded(absl::Duration grace, absl::Time wanted) const {
+    return std::min(wanted, Last(grace));
   }
   // That of the family, or null.
   const Relay* RelayOf(IpFamily family) const {

@@ -28,9 +28,16 @@ absl::Span<const uint8_t> BuildIndication(const Answer& answer,
   return w.Finish();
 }
 
+// RFC 7635 section 6.1: in a 401 only.
+bool NamesTokenServer(const Answer& answer, absl::string_view token_server) {
+  return answer.error == stun::Error::kUnauthenticated && answer.challenge &&
+         !token_server.empty();
+}
+
 }  // namespace
 
-size_t ErrorSize(const Answer& answer, absl::string_view realm) {
+size_t ErrorSize(const Answer& answer, absl::string_view realm,
+                 absl::string_view token_server) {
   size_t size = stun::kHeaderSize + kAttributeHeader + 4;  // ERROR-CODE
   if (!answer.unknown.empty()) {
     size += kAttributeHeader + Padded(2 * answer.unknown.count);
@@ -43,11 +50,15 @@ size_t ErrorSize(const Answer& answer, absl::string_view realm) {
               stun::PasswordAlgorithms::Sha256ThenMd5().encoded.size();
     }
   }
+  if (NamesTokenServer(answer, token_server)) {
+    size += kAttributeHeader + Padded(token_server.size());
+  }
   if (answer.fingerprint) size += kAttributeHeader + stun::Fingerprint::kSize;
   return size;
 }
 
 absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
+                                absl::string_view token_server,
                                 absl::string_view nonce,
                                 absl::string_view software,
                                 absl::Span<uint8_t> out) {
@@ -75,6 +86,9 @@ absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
     if (answer.offers_sha256) {
       w.Add(stun::PasswordAlgorithms::Sha256ThenMd5());
     }
+  }
+  if (NamesTokenServer(answer, token_server)) {
+    w.Add(stun::ThirdPartyAuthorization{token_server});
   }
   if (answer.relayed.has_value()) {
     w.Add(stun::XorRelayedAddress{*answer.relayed});

@@ -83,11 +83,14 @@ struct Answer {
 
 // The size of `answer`, an error for whom has proven nothing: what its gain is
 // judged by.
-size_t ErrorSize(const Answer& answer, absl::string_view realm);
+size_t ErrorSize(const Answer& answer, absl::string_view realm,
+                 absl::string_view token_server);
 
 // Build writes `answer` into `out`; empty if it does not fit. 2048 bytes are
 // always enough.
+// A 401 names `token_server`, where there is one.
 absl::Span<const uint8_t> Build(const Answer& answer, absl::string_view realm,
+                                absl::string_view token_server,
                                 absl::string_view nonce,
                                 absl::string_view software,
                                 absl::Span<uint8_t> out);

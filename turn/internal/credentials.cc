@@ -75,6 +75,14 @@ std::vector<std::string> Credentials::SetUsers(const ServerOptions& options) {
   granted_max_ = options.granted_max;
   rest_secrets_ = options.rest_secrets;
   rest_hash_ = options.rest_hash;
+  token_keys_.clear();
+  for (const auto& key : options.tokens.keys) {
+    const auto made = stun::TokenKey::Make(key.algorithm, AsBytes(key.key));
+    if (made.ok()) token_keys_.insert_or_assign(key.kid, *made);
+  }
+  const std::string& server = options.tokens.server_name;
+  token_server_ = token_keys_.empty() ? "" : server.empty() ? realm_ : server;
+  token_delta_ = options.tokens.delta;
   absl::flat_hash_map<std::string, Static> old = std::exchange(static_, {});
   for (const ServerOptions::User& user : options.users) {
     static_.insert_or_assign(
@@ -205,6 +213,36 @@ Credentials::Candidates Credentials::Find(absl::Time now,
     if (rest_hash_ != ServerOptions::RestHash::kSha1) {
       add(secret, RestMac::kSha256);
     }
+  }
+  return candidates;
+}
+
+Credentials::Candidates Credentials::OfToken(
+    absl::Time now, absl::Duration utc_offset, absl::string_view kid,
+    absl::Span<const uint8_t> token) const {
+  const auto key = token_keys_.find(kid);
+  if (key == token_keys_.end()) return {};
+  const std::optional<stun::TokenContent> content =
+      key->second.Open(token, token_server_);
+  if (!content.has_value()) return {};
+  const std::optional<absl::Time> expires =
+      stun::TokenExpiry(*content, now + utc_offset, token_delta_);
+  if (!expires.has_value()) return {};
+  const absl::Span<const uint8_t> mac_key = AsBytes(content->mac_key);
+  Credential credential;
+  credential.key = stun::IntegrityKey(mac_key);
+  credential.expires = *expires - utc_offset;
+  // A kid is of all clients of its authorization server; the session's key
+  // tells them apart, and stays secret.
+  const auto mark = credential.key.HmacSha256(AsBytes("quota"), {});
+  credential.quota_user = Counted(absl::StrCat(
+      kid, ":", absl::BytesToHexString(AsText(mark).substr(0, 8))));
+  credential.token = true;
+  Candidates candidates = {credential};
+  constexpr size_t kCoturns = 16;
+  if (mac_key.size() > kCoturns) {
+    credential.key = stun::IntegrityKey(mac_key.first(kCoturns));
+    candidates.push_back(std::move(credential));
   }
   return candidates;
 }

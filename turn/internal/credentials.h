@@ -15,6 +15,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "stun/access_token.h"
 #include "stun/integrity.h"
 #include "turn/server_options.h"
 
@@ -31,6 +33,8 @@ struct Credential {
   bool granted = false;
   // Of allocations at one time, if another than all have.
   std::optional<size_t> allocations_max;
+  // A token (RFC 7635): its allocations have no grace.
+  bool token = false;
 };
 
 class Credentials {
@@ -73,6 +77,14 @@ class Credentials {
   // Whether the name is anybody's now, whatever his key.
   bool Knows(absl::Time now, absl::Duration utc_offset,
              absl::string_view username) const;
+  // What the token says that was shown under that user name; none if it is not
+  // of a key of ours, or not of this time. Its key whole, and as coturn has it:
+  // the first 16 bytes.
+  Candidates OfToken(absl::Time now, absl::Duration utc_offset,
+                     absl::string_view kid,
+                     absl::Span<const uint8_t> token) const;
+  // What clients ask for tokens by; "" if there are no keys.
+  const std::string& token_server() const { return token_server_; }
 
   // The static or granted user that the hash is of (RFC 8489 section 14.4); ""
   // if there is none.
@@ -118,6 +130,9 @@ class Credentials {
   std::vector<std::string> rest_secrets_;
   ServerOptions::RestHash rest_hash_ = ServerOptions::RestHash::kSha1;
   size_t granted_max_;
+  absl::flat_hash_map<std::string, stun::TokenKey> token_keys_;  // By kid.
+  std::string token_server_;
+  absl::Duration token_delta_;
   absl::flat_hash_map<std::string, Static> static_;
   absl::flat_hash_map<std::string, Granted> granted_;
   absl::flat_hash_map<Hash, std::string> names_;  // Of both.

@@ -10,7 +10,7 @@
 namespace kyuu::turn::internal {
 
 // RFC 8656 section 18 and RFC 6062 section 6.2. What is none of TURN's (ICE,
-// RFC 5780, 7635) is not understood.
+// RFC 5780) is not understood, nor tokens where there are no keys for them.
 inline constexpr stun::AttributeSet kTurnAttributes =
     stun::kStunAttributes |
     stun::AttributeSet::Of<
