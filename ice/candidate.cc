@@ -118,6 +118,8 @@ void ParseExtensions(absl::string_view rest, Candidate& candidate) {
       if (candidate.transport == Transport::kTcp && !candidate.tcp_type) {
         candidate.tcp_type = ParseTcpType(value);
       }
+      // What is dropped does not stand before anything.
+      if (!candidate.tcp_type) first = leading;
     } else if (candidate.extensions.size() < Candidate::kMaxExtensions) {
       candidate.extensions.push_back({std::string(name), std::string(value)});
     }

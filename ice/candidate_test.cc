@@ -57,6 +57,18 @@ TEST(CandidateLine, FieldsOfAServerReflexiveOne) {
   EXPECT_FALSE(c->is_name());
 }
 
+// Found by the fuzzer: what is dropped in front of raddr made it an extension,
+// which came back as a related address.
+TEST(CandidateLine, WhatIsDroppedDoesNotStandBeforeTheRelatedAddress) {
+  const auto candidate = Candidate::Parse(
+      "candidate:3 1 udp 7 192.0.2.1 9 typ host tcptype x raddr :: rport 0");
+  ASSERT_OK(candidate);
+  EXPECT_TRUE(candidate->related.has_value());
+  const auto again = Candidate::Parse(candidate->ToString());
+  ASSERT_OK(again);
+  EXPECT_EQ(*again, *candidate);
+}
+
 TEST(CandidateLine, PrefixesAndCaseAreOptional) {
   absl::StatusOr<Candidate> plain = Candidate::Parse(kLines[0]);
   ASSERT_OK(plain);
