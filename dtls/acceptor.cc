@@ -92,9 +92,9 @@ absl::StatusOr<ServerContext> ServerContext::FromFiles(
   internal::SslCtxPtr first = std::move(contexts.front());
   contexts.erase(contexts.begin());
   auto others = std::make_unique<Others>(std::move(contexts));
-  KYUU_CHECK(SSL_CTX_set_ex_data(first.get(), OthersIndex(), others.get()) ==
-             1);
-  others.release();  // The context's now.
+  // The context's from now on.
+  KYUU_CHECK(
+      SSL_CTX_set_ex_data(first.get(), OthersIndex(), others.release()) == 1);
   SSL_CTX_set_tlsext_servername_callback(first.get(), &SelectCertificate);
   return ServerContext(first.release());
 }
