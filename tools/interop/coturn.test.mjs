@@ -91,7 +91,9 @@ for (const threads of ['1', '4']) {
       const load = ['-T', ...mode, '-n', '50', '-l', '170', '-z', '5'];
       expectNoLoss(await uclientAt(port, ...load, '-m', '8', '-c'), 400);
       // Peers that connect: each second client is one, and uclient counts what
-      // those send without ever counting an answer (with coturn, too).
+      // those send without ever counting an answer (with coturn, too). With -S
+      // they would speak TLS to the other client.
+      if (mode.includes('-S')) continue;
       const passive = await uclientAt(port, ...load, '-P', '-m', '8', '-c');
       expectCounts(passive, 400, (sent) => sent / 2);
     }
