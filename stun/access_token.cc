@@ -98,8 +98,8 @@ std::optional<TokenContent> TokenKey::Open(
       EVP_DecryptFinal_ex(context.get(), plain.data() + size, &rest) != 1) {
     return std::nullopt;
   }
-  return Read(
-      absl::MakeConstSpan(plain).first(static_cast<size_t>(size + rest)));
+  return Read(absl::MakeConstSpan(plain).first(static_cast<size_t>(size) +
+                                               static_cast<size_t>(rest)));
 }
 
 std::string TokenKey::Seal(const TokenContent& content,
