@@ -347,6 +347,7 @@ TEST_P(ClusterTcpTest, WhoDoesNotReadMakesTheOtherWait) {
   far->reading = true;
   far->Read();
   loop_.RunUntil([&] {
+    near->tcp.stream.Flush();
     far->Read();
     return far->received.size() == sent;
   });

@@ -208,6 +208,7 @@ absl::StatusOr<std::vector<net::TcpListener>> OpenListeners(
 
 std::vector<std::string> PathsOf(const std::vector<const Setting*>& settings) {
   std::vector<std::string> paths;
+  paths.reserve(settings.size());
   for (const Setting* setting : settings) paths.push_back(setting->path());
   return paths;
 }
@@ -215,6 +216,7 @@ std::vector<std::string> PathsOf(const std::vector<const Setting*>& settings) {
 std::vector<std::string> TextsOf(
     const std::vector<TransportAddress>& addresses) {
   std::vector<std::string> texts;
+  texts.reserve(addresses.size());
   for (const TransportAddress& a : addresses) texts.push_back(a.ToString());
   return texts;
 }

@@ -11,7 +11,7 @@ import subprocess
 import time
 import unittest
 
-from testing.kyuud import KYUUD, KyuudTestCase, Turn, WAIT, WebSocket, get, http, minted
+from testing.kyuud import KYUUD, KyuudTestCase, Turn, WAIT, WebSocket, get, http, memory_kb, minted
 
 
 class KyuudTest(KyuudTestCase):
@@ -185,10 +185,7 @@ class KyuudTest(KyuudTestCase):
     def test_who_does_not_read_answers_costs_little(self):
         server = self.start()
         request = f"GET /app.js HTTP/1.1\r\nHost: 127.0.0.1:{server.http_port}\r\n\r\n".encode()
-        def memory():
-            with open(f"/proc/{server.process.pid}/status", encoding="ascii") as f:
-                return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
-        before, readers = memory(), []
+        before, readers = memory_kb(server.process.pid), []
         for _ in range(20):
             s = socket.socket()
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -200,9 +197,7 @@ class KyuudTest(KyuudTestCase):
             except BlockingIOError:
                 readers.append(s)
         self.assertEqual(get(server.http_port, "/healthz")[0], 200)
-        # Sanitizers keep books of memory, and what was freed; that is not the server's.
-        if not {"ASAN_OPTIONS", "TSAN_OPTIONS"} & os.environ.keys():
-            self.assertLess(memory() - before, 20 * 500)
+        self.assertLess(memory_kb(server.process.pid) - before, 20 * 500)
         for s in readers:
             s.close()
 

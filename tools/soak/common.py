@@ -16,7 +16,7 @@ import tempfile
 import time
 
 from testing import wire
-from testing.kyuud import Kyuud, WAIT
+from testing.kyuud import Kyuud, WAIT, memory_kb
 from testing.wire import Probe, StreamProbe, attribute
 from dtls import DtlsSocket
 
@@ -69,8 +69,7 @@ class Server:
                 re.findall(r"(?m)^(kyuu_\S+) (\S+)$", answer.decode())}
 
     def rss_kb(self):
-        with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
-            return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
+        return memory_kb(self.pid)
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -148,7 +148,7 @@ absl::Status Credentials::Keep(absl::Time now, absl::string_view username,
       return absl::ResourceExhaustedError("too many granted credentials");
     }
   }
-  granted_.insert_or_assign(std::string(username), std::move(granted));
+  granted_.insert_or_assign(std::string(username), granted);
   Learn(std::string(username));
   return absl::OkStatus();
 }

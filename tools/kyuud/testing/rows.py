@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from testing import wire
-from testing.kyuud import Kyuud, WAIT
+from testing.kyuud import Kyuud, WAIT, memory_kb
 from testing.wire import Probe, StreamProbe, attribute, datagrams
 
 # A TLS client that takes any certificate.
@@ -99,8 +99,7 @@ class Rows:
 
     def memory(self, server):
         """In kB."""
-        with open(f"/proc/{server.process.pid}/status", encoding="ascii") as file:
-            return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
+        return memory_kb(server.process.pid)
 
     def peer(self, address="127.0.0.1"):
         peer = datagrams(address)
