@@ -326,10 +326,6 @@ TEST_P(ClusterTcpTest, WhoDoesNotReadMakesTheOtherWait) {
   User* const near = pair.first.get();
   TcpEndpoint* const far = pair.second.get();
   far->reading = false;
-  const int bytes = 4096;
-  ASSERT_EQ(setsockopt(far->stream.fd(), SOL_SOCKET, SO_RCVBUF, &bytes,
-                       sizeof(bytes)),
-            0);
   const std::string block(64 * 1024, 'x');
   size_t sent = 0;
   // Until nothing goes for a while: the kernel's buffers are all that there is.
