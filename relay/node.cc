@@ -259,12 +259,15 @@ void Node::Flush() {
 
 void Node::Service() {
   if (dtls_ != nullptr) ServeDtls();
-  // Before the answers: who is told that his port is free may ask another loop
-  // for one.
-  while (const auto event = server_.PollEvent()) {
-    std::visit([this](const auto& e) { On(e); }, *event);
+  while (true) {
+    SendAnswers();
+    std::optional<turn::Server::Event> event = server_.PollEvent();
+    if (!event) break;
+    do {
+      std::visit([this](const auto& e) { On(e); }, *event);
+      event = server_.PollEvent();
+    } while (event);
   }
-  SendAnswers();
   FlushGuests();
   alarm_.Set(dtls_ == nullptr ? server_.NextTimeout()
                               : std::min(server_.NextTimeout(),
