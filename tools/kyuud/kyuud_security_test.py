@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What strangers, clients and peers may not do, shown on the real process by
 sockets, with one event loop and with two: peers, bytes and messages. The rows
-from S11 on are in kyuud_abuse_test.py.
+from S11 on are in kyuud_abuse_test.py, from S21 on in kyuud_doors_test.py.
 
 The rows S1 to S26 are the faults that TURN servers had over the years. Some are
 shown elsewhere, in full or better:
