@@ -19,6 +19,7 @@ struct Connected {
   uint16_t incoming_streams = 0;
   bool partial_reliability = false;  // RFC 3758.
   bool stream_reset = false;         // RFC 6525.
+  bool interleaving = false;         // RFC 8260.
 };
 
 // Restarted: the peer lost its state and began anew (RFC 9260 section 5.2).

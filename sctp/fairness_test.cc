@@ -56,7 +56,7 @@ struct Two {
     sim::PairOptions link;
     link.a_to_b.delay = link.b_to_a.delay = absl::Milliseconds(25);
     link.a_to_b.rate_bits_per_s = rate_bits_per_s;
-    link.a_to_b.queue_bytes = 64 << 10;
+    link.a_to_b.queue_bytes = 60 << 10;
     return link;
   }
   ChannelId Open(const std::string& label, uint16_t priority = 256) {

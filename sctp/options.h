@@ -47,6 +47,17 @@ struct Options {
   // than the receive window: it is put together outside of it.
   size_t max_message_in = size_t{256} << 10;
 
+  // RFC 8260: whether to offer I-DATA, with which the fragments of several
+  // messages may be mixed, so that a small message does not wait for the whole
+  // of a large one. With a peer that does not know it, DATA is used.
+  bool interleaving = true;
+  // Payload of messages of the peer that are not whole yet, all together, once
+  // they may be mixed; more is an abuse and aborts the association. It does not
+  // count against the receive window: a window that is closed by the beginnings
+  // of messages would never open again. 128 messages of max_message_in; at
+  // least one of them may always be there.
+  size_t max_unfinished_bytes = size_t{32} << 20;
+
   // The largest message that Send takes; the peer's a=max-message-size.
   size_t max_message_out = size_t{1} << 30;
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -29,8 +30,11 @@ namespace {
 class Interop {
  public:
   enum class Opener { kKyuu, kUsrsctp, kBoth };
+  // Whether libusrsctp offers I-DATA, as it does in Firefox.
+  enum class Mixing { kOff, kOn };
 
-  explicit Interop(double loss = 0, uint64_t seed = 1)
+  explicit Interop(double loss = 0, uint64_t seed = 1,
+                   Mixing mixing = Mixing::kOff)
       : loss_(loss), random_(seed), kyuu(Options{}, random_) {
     static const bool initialised = [] {
       usrsctp_init_nothreads(0, &Interop::Output, nullptr);
@@ -47,6 +51,16 @@ class Interop {
     Set(SOL_SOCKET, SO_RCVBUF, 4 << 20);
     Set(IPPROTO_SCTP, SCTP_NODELAY, 1);
     Set(IPPROTO_SCTP, SCTP_RECVRCVINFO, 1);
+    if (mixing == Mixing::kOn) {
+      // SCTP_INTERLEAVING_SUPPORTED, which this version has and its header has
+      // not; it asks for messages to be handed over in parts.
+      constexpr int kInterleavingSupported = 0x1206;
+      Set(IPPROTO_SCTP, SCTP_FRAGMENT_INTERLEAVE, 2);
+      sctp_assoc_value on{SCTP_FUTURE_ASSOC, 1};
+      KYUU_CHECK(usrsctp_setsockopt(socket_, IPPROTO_SCTP,
+                                    kInterleavingSupported, &on,
+                                    sizeof(on)) == 0);
+    }
     // Close with an ABORT.
     linger l{1, 0};
     KYUU_CHECK(
@@ -138,6 +152,7 @@ class Interop {
   std::vector<uint16_t> usrsctp_resets;
   bool usrsctp_closed = false;
   std::vector<std::pair<uint16_t, std::string>> at_kyuu;
+  bool mixing_agreed = false;
   std::vector<StreamsReset> kyuu_resets;
   std::optional<absl::Status> kyuu_closed;
 
@@ -184,6 +199,8 @@ class Interop {
                              std::string(m->payload.begin(), m->payload.end()));
       } else if (auto* r = std::get_if<StreamsReset>(&*event)) {
         kyuu_resets.push_back(*r);
+      } else if (auto* t = std::get_if<Connected>(&*event)) {
+        mixing_agreed = t->interleaving;
       } else if (auto* c = std::get_if<Closed>(&*event)) {
         kyuu_closed = c->status;
       }
@@ -213,9 +230,11 @@ class Interop {
         }
         continue;
       }
-      partial_.append(buffer.data(), static_cast<size_t>(n));
+      std::string& partial =
+          partial_[{info.rcv_sid, (info.rcv_flags & SCTP_UNORDERED) != 0}];
+      partial.append(buffer.data(), static_cast<size_t>(n));
       if ((flags & MSG_EOR) != 0) {
-        at_usrsctp.emplace_back(info.rcv_sid, std::exchange(partial_, {}));
+        at_usrsctp.emplace_back(info.rcv_sid, std::exchange(partial, {}));
       }
     }
   }
@@ -225,17 +244,27 @@ class Interop {
   absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
   struct socket* socket_ = nullptr;
   std::deque<std::vector<uint8_t>> to_kyuu_;
-  std::string partial_;
+  // Parts of messages so far, by stream and kind.
+  std::map<std::pair<uint16_t, bool>, std::string> partial_;
 
  public:
   Association kyuu;
 };
 
-TEST(UsrsctpInterop, HandshakesFromEitherSideAndBoth) {
+class UsrsctpInterop : public testing::TestWithParam<Interop::Mixing> {};
+INSTANTIATE_TEST_SUITE_P(
+    Mixing, UsrsctpInterop,
+    testing::Values(Interop::Mixing::kOff, Interop::Mixing::kOn),
+    [](const testing::TestParamInfo<Interop::Mixing>& mixing) {
+      return mixing.param == Interop::Mixing::kOn ? "IData" : "Data";
+    });
+
+TEST_P(UsrsctpInterop, HandshakesFromEitherSideAndBoth) {
   for (auto opener : {Interop::Opener::kKyuu, Interop::Opener::kUsrsctp,
                       Interop::Opener::kBoth}) {
-    Interop i;
+    Interop i(0, 1, GetParam());
     i.Connect(opener);
+    EXPECT_EQ(i.mixing_agreed, GetParam() == Interop::Mixing::kOn);
     ASSERT_OK(i.SendFromKyuu(1, "from kyuu"));
     ASSERT_TRUE(i.SendFromUsrsctp(2, "from usrsctp"));
     ASSERT_TRUE(i.RunUntil(
@@ -245,10 +274,10 @@ TEST(UsrsctpInterop, HandshakesFromEitherSideAndBoth) {
   }
 }
 
-TEST(UsrsctpInterop, MessagesOfAllSizesBothWaysUnderLoss) {
+TEST_P(UsrsctpInterop, MessagesOfAllSizesBothWaysUnderLoss) {
   for (double loss : {0.0, 0.05}) {
     SCOPED_TRACE(loss);
-    Interop i(loss, 7);
+    Interop i(loss, 7, GetParam());
     i.Connect(Interop::Opener::kBoth);
     std::vector<std::string> sent;
     for (size_t size : {1u, 2u, 1000u, 1163u, 1164u, 5000u, 65536u, 262144u}) {
@@ -275,8 +304,8 @@ TEST(UsrsctpInterop, MessagesOfAllSizesBothWaysUnderLoss) {
   }
 }
 
-TEST(UsrsctpInterop, PartialReliabilityUnderLoss) {
-  Interop i(0.1, 3);
+TEST_P(UsrsctpInterop, PartialReliabilityUnderLoss) {
+  Interop i(0.1, 3, GetParam());
   i.Connect(Interop::Opener::kBoth);
   for (int k = 0; k < 200; ++k) {
     SendOptions how;
@@ -297,10 +326,10 @@ TEST(UsrsctpInterop, PartialReliabilityUnderLoss) {
   EXPECT_GT(i.kyuu.stats().messages_abandoned, 0u);
 }
 
-TEST(UsrsctpInterop, StreamResetsBothWays) {
+TEST_P(UsrsctpInterop, StreamResetsBothWays) {
   for (double loss : {0.0, 0.1}) {
     SCOPED_TRACE(loss);
-    Interop i(loss, 5);
+    Interop i(loss, 5, GetParam());
     i.Connect(Interop::Opener::kBoth);
     ASSERT_OK(i.SendFromKyuu(6, "before"));
     ASSERT_TRUE(i.SendFromUsrsctp(6, "before"));
@@ -320,8 +349,8 @@ TEST(UsrsctpInterop, StreamResetsBothWays) {
   }
 }
 
-TEST(UsrsctpInterop, ShutdownFromKyuu) {
-  Interop i;
+TEST_P(UsrsctpInterop, ShutdownFromKyuu) {
+  Interop i(0, 1, GetParam());
   i.Connect(Interop::Opener::kBoth);
   ASSERT_OK(i.SendFromKyuu(0, std::string(50'000, 'x')));
   i.kyuu.Shutdown(i.now());
@@ -331,8 +360,8 @@ TEST(UsrsctpInterop, ShutdownFromKyuu) {
   EXPECT_TRUE(i.usrsctp_closed);
 }
 
-TEST(UsrsctpInterop, AbortFromKyuu) {
-  Interop i;
+TEST_P(UsrsctpInterop, AbortFromKyuu) {
+  Interop i(0, 1, GetParam());
   i.Connect(Interop::Opener::kBoth);
   i.kyuu.Abort(i.now(), "enough");
   i.RunFor(absl::Milliseconds(100));

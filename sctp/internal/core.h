@@ -21,11 +21,12 @@
 #include "base/random.h"
 #include "sctp/event.h"
 #include "sctp/internal/chunk/chunk.h"
+#include "sctp/internal/chunk/data_chunk.h"
 #include "sctp/internal/chunk/error_chunk.h"
 #include "sctp/internal/chunk/init_chunk.h"
 #include "sctp/internal/chunk/packet.h"
 #include "sctp/internal/event_queue.h"
-#include "sctp/internal/reassembly.h"
+#include "sctp/internal/inbox.h"
 #include "sctp/internal/send_queue.h"
 #include "sctp/internal/serial.h"
 #include "sctp/internal/state_cookie.h"
@@ -153,11 +154,12 @@ class Core {
   InitChunk OwnInit(ChunkType type, uint32_t tag, Tsn initial_tsn) const;
 
   // data_transfer.cc
+  bool ExpectsData(Tcb& tcb, const DataChunk& chunk);
   void HandleData(Tcb& tcb, const ChunkView& chunk);
   void HandleSack(Tcb& tcb, const ChunkView& chunk);
   void HandleForwardTsn(Tcb& tcb, const ChunkView& chunk);
   // False if the outcome ended the association.
-  [[nodiscard]] bool Accept(Reassembly::Outcome outcome);
+  [[nodiscard]] bool Accept(Inbox::Outcome outcome);
   void ApplySack(Tcb& tcb, const SackChunk& sack);
   void OnLossJudged(Tcb& tcb, bool found);
   void AfterPacket(Tcb& tcb);
@@ -184,7 +186,8 @@ class Core {
   bool HasSendableData(const Tcb& tcb) const;
   void OnSent(Tcb& tcb, size_t size, SentSample::Before before);
   void ArmT3(const Tcb& tcb);
-  size_t NextFragment(const OutMessage& message, size_t space) const;
+  size_t NextFragment(const OutMessage& message, size_t header,
+                      size_t space) const;
 
   // shutdown.cc
   void HandleShutdown(Tcb& tcb, const ChunkView& chunk);

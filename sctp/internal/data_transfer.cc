@@ -19,7 +19,7 @@
 #include "sctp/internal/chunk/sack_chunk.h"
 #include "sctp/internal/core.h"
 #include "sctp/internal/data_tracker.h"
-#include "sctp/internal/reassembly.h"
+#include "sctp/internal/inbox.h"
 
 namespace kyuu::sctp::internal {
 
@@ -50,11 +50,17 @@ bool Core::transmit_urgent() const {
               options_.receive_window_bytes / kSacksPerWindow);
 }
 
-void Core::HandleData(Tcb& tcb, const ChunkView& view) {
-  const std::optional<DataChunk> chunk = DataChunk::Parse(view);
-  if (!chunk) {
-    ++stats_.drop_malformed_chunk;
-    return;
+// Whether data may come now, and in this form; what may not ends here, and the
+// association with it if it is a violation.
+bool Core::ExpectsData(Tcb& tcb, const DataChunk& chunk) {
+  if (chunk.type != tcb.data_type) {
+    // RFC 8260 section 2.2.1: one of the two, as agreed.
+    AbortWith(absl::AbortedError("the peer's data is not in the format that "
+                                 "was agreed on"),
+              ErrorCause::kProtocolViolation,
+              chunk.type == ChunkType::kIData ? "I-DATA was not negotiated"
+                                              : "DATA where I-DATA is agreed");
+    return false;
   }
   // A peer that sends data under our tag has accepted the cookie; its COOKIE
   // ACK was lost or is late.
@@ -64,14 +70,24 @@ void Core::HandleData(Tcb& tcb, const ChunkView& view) {
   if (!tcb.In<state::Established>() && !tcb.In<state::ShutdownPending>() &&
       !tcb.In<state::ShutdownSent>()) {
     ++stats_.drop_unexpected_chunk;
-    return;
+    return false;
   }
-  if (chunk->payload.empty()) {
+  if (chunk.payload.empty()) {
     // Section 6.2: "ABORT chunk with a 'No User Data' error cause".
     AbortWith(absl::AbortedError("the peer sent a DATA chunk without data"),
               ErrorCause::kNoUserData, "");
+    return false;
+  }
+  return true;
+}
+
+void Core::HandleData(Tcb& tcb, const ChunkView& view) {
+  const std::optional<DataChunk> chunk = DataChunk::Parse(view);
+  if (!chunk) {
+    ++stats_.drop_malformed_chunk;
     return;
   }
+  if (!ExpectsData(tcb, *chunk)) return;
   tcb.packet_had_data = true;
   DataTracker& tracker = tcb.tracker;
   const TsnClass tsn_class = tracker.Classify(chunk->tsn);
@@ -103,7 +119,7 @@ void Core::HandleData(Tcb& tcb, const ChunkView& view) {
   tcb.received_since_sack += chunk->payload.size();
   tracker.Record(chunk->tsn);
   if (chunk->immediate()) tracker.RequireSackNow();
-  Reassembly::Outcome outcome = Reassembly::Outcome::kOk;
+  Inbox::Outcome outcome = Inbox::Outcome::kOk;
   if (static_cast<uint16_t>(chunk->stream) >= tcb.incoming_streams) {
     // Section 6.5: it is acknowledged like any other, and not delivered.
     ++stats_.drop_data_invalid_stream;
@@ -119,31 +135,41 @@ void Core::HandleData(Tcb& tcb, const ChunkView& view) {
   tcb.reset.OnCumulativeTsn(tracker.cumulative_tsn());
 }
 
-bool Core::Accept(Reassembly::Outcome outcome) {
+bool Core::Accept(Inbox::Outcome outcome) {
   switch (outcome) {
-    case Reassembly::Outcome::kOk:
+    case Inbox::Outcome::kOk:
       return true;
-    case Reassembly::Outcome::kMessageTooLarge:
+    case Inbox::Outcome::kMessageTooLarge:
       AbortWith(
           absl::AbortedError("the peer's message is above max_message_in"),
           ErrorCause::kOutOfResource, "");
       return false;
-    case Reassembly::Outcome::kNoBegin:
+    case Inbox::Outcome::kNoBegin:
       AbortWith(
           absl::AbortedError("the peer sent a fragment without a beginning"),
           ErrorCause::kProtocolViolation, "fragment without a beginning");
       return false;
-    case Reassembly::Outcome::kBrokenRun:
+    case Inbox::Outcome::kBrokenRun:
       AbortWith(
           absl::AbortedError("the peer mixed the fragments of two messages"),
           ErrorCause::kProtocolViolation, "fragments of two messages mixed");
+      return false;
+    case Inbox::Outcome::kBadFragment:
+      AbortWith(absl::AbortedError("the peer sent two fragments for one place, "
+                                   "or one behind the last"),
+                ErrorCause::kProtocolViolation, "bad fragment number");
+      return false;
+    case Inbox::Outcome::kTooMuchUnfinished:
+      AbortWith(absl::AbortedError("the peer has begun more messages than "
+                                   "max_unfinished_bytes allows"),
+                ErrorCause::kOutOfResource, "");
       return false;
   }
   return true;
 }
 
 void Core::HandleForwardTsn(Tcb& tcb, const ChunkView& chunk) {
-  if (!tcb.peer_extensions.forward_tsn) {
+  if (!tcb.partial_reliability() || chunk.type != tcb.forward_type()) {
     AbortWith(absl::AbortedError("the peer sent FORWARD TSN without agreement"),
               ErrorCause::kProtocolViolation, "FORWARD TSN was not negotiated");
     return;

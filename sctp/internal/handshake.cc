@@ -36,8 +36,9 @@ Connected TermsOf(const Tcb& tcb) {
   return {
       .outgoing_streams = tcb.outgoing_streams,
       .incoming_streams = tcb.incoming_streams,
-      .partial_reliability = tcb.peer_extensions.forward_tsn,
+      .partial_reliability = tcb.partial_reliability(),
       .stream_reset = tcb.peer_extensions.re_config,
+      .interleaving = tcb.data_type == ChunkType::kIData,
   };
 }
 
@@ -51,7 +52,10 @@ InitChunk Core::OwnInit(ChunkType type, uint32_t tag, Tsn initial_tsn) const {
   init.outbound_streams = options_.outgoing_streams;
   init.inbound_streams = options_.incoming_streams;
   init.initial_tsn = initial_tsn;
-  init.extensions = {.forward_tsn = true, .re_config = true};
+  init.extensions = {.forward_tsn = true,
+                     .re_config = true,
+                     .i_data = options_.interleaving,
+                     .i_forward_tsn = options_.interleaving};
   return init;
 }
 
@@ -184,7 +188,7 @@ Tcb& Core::MakeTcb(const StateCookie& terms,
   const TcbOwner owner{options_, queue_, events_, stats_, mtu_};
   Tcb& tcb = state_.emplace<Tcb>(owner, now_, terms, std::move(begun),
                                  std::move(phase));
-  queue_.set_partial_reliability(tcb.peer_extensions.forward_tsn
+  queue_.set_partial_reliability(tcb.partial_reliability()
                                      ? PartialReliability::kOn
                                      : PartialReliability::kOff);
   queue_.LimitStreams(tcb.outgoing_streams);

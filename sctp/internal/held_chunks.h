@@ -30,7 +30,12 @@ struct HeldChunk {
   std::vector<uint8_t> payload;
 
   DataChunk View(Tsn tsn) const {
-    return {flags, tsn, stream, ssn, ppid, payload};
+    return {.flags = flags,
+            .tsn = tsn,
+            .stream = stream,
+            .ssn = ssn,
+            .ppid = ppid,
+            .payload = payload};
   }
 };
 

@@ -415,6 +415,43 @@ TEST(Hostile, H15ForwardTsnWithoutAgreementAborts) {
   ExpectAborted(p);
 }
 
+// RFC 8260 section 2.2.1: where I-DATA is agreed, nothing else is.
+TEST(Hostile, H15DataWhereIDataIsAgreedAborts) {
+  Puppet data;
+  ASSERT_TRUE(data.Connect(data.MakeMixedInit()));
+  data.SendIData(0, kWhole, 1, 0, 0, "x");
+  EXPECT_EQ(CountMessages(data), 1u);
+  data.SendData(1, kWhole, 1, 1, "x");
+  ExpectAborted(data);
+  Puppet forward;
+  ASSERT_TRUE(forward.Connect(forward.MakeMixedInit()));
+  forward.SendChunk(ForwardTsnChunk{Puppet::kInitialTsn, {}});
+  ExpectAborted(forward);
+}
+
+// H18 in I-DATA: a fragment number twice under two TSNs.
+TEST(Hostile, H18IDataFragmentTwiceAborts) {
+  Puppet p;
+  ASSERT_TRUE(p.Connect(p.MakeMixedInit()));
+  p.SendIData(0, DataChunk::kBegin, 1, 0, 0, "x");
+  p.SendIData(1, 0, 1, 0, 1, "x");
+  p.SendIData(2, 0, 1, 0, 1, "x");
+  ExpectAborted(p);
+}
+
+// The window closes by the messages that are begun, not by their bytes (H17).
+TEST(Hostile, H17BeginningsOfIDataMessagesCloseTheWindow) {
+  Puppet p(Options{.receive_window_bytes = 65536});
+  ASSERT_TRUE(p.Connect(p.MakeMixedInit()));
+  for (uint32_t i = 0; i < 2000; ++i) {
+    p.SendIData(i, DataChunk::kBegin | DataChunk::kUnordered,
+                static_cast<uint16_t>(i), i, 0, "x");
+  }
+  EXPECT_GT(p.peer.stats().drop_data_no_buffer, 0u);
+  // What fills the first hole may use as much again; one overshoots.
+  EXPECT_LE(p.peer.stats().receive_held_bytes, 2u * 65536 + 200);
+}
+
 TEST(Hostile, H15IDataWithoutAgreementAborts) {
   for (uint8_t type : std::initializer_list<uint8_t>{64, 194}) {
     Puppet p;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -39,7 +40,10 @@ DataChunk OutstandingData::ChunkOf(Tsn tsn, const Entry& entry) {
   chunk.flags = entry.flags;
   chunk.tsn = tsn;
   chunk.stream = message.stream;
-  chunk.ssn = message.ssn;
+  chunk.type = data_type_;
+  chunk.ssn = message.ssn();
+  chunk.mid = message.mid;
+  chunk.fsn = entry.fsn;
   chunk.ppid = message.ppid;
   chunk.payload =
       absl::MakeConstSpan(message.payload).subspan(entry.offset, entry.size);
@@ -49,8 +53,9 @@ DataChunk OutstandingData::ChunkOf(Tsn tsn, const Entry& entry) {
 DataChunk OutstandingData::Send(absl::Time now, OutMessage& message,
                                 size_t size) {
   const Tsn tsn = next_tsn();
-  if (!message.started) message.first_tsn = tsn;
   Entry entry;
+  entry.fsn = message.fragments;
+  entry.before = std::exchange(message.last_tsn, tsn);
   entry.message = queue_.current_id();
   entry.offset = static_cast<uint32_t>(message.offset);
   entry.size = static_cast<uint16_t>(size);
@@ -345,15 +350,16 @@ void OutstandingData::Abandon(MessageId id) {
     Entry unsent;
     unsent.message = id;
     unsent.state = State::kAbandoned;
+    unsent.before = std::exchange(message.last_tsn, next_tsn());
     entries_.push_back(unsent);
     ++message.fragments;
     ++message.outstanding;
   }
-  for (uint32_t i = 0; i < message.fragments; ++i) {
-    const Tsn tsn = message.first_tsn + i;
-    if (tsn < first_tsn_) continue;
+  Tsn tsn = message.last_tsn;
+  for (uint32_t i = 0; i < message.fragments && tsn >= first_tsn_; ++i) {
     LeaveState(tsn, at(tsn));
     at(tsn).state = State::kAbandoned;
+    tsn = at(tsn).before;
   }
   queue_.Abandon(id);
 }
@@ -363,34 +369,41 @@ bool OutstandingData::ShouldForward() const {
 }
 
 ForwardTsnChunk OutstandingData::Forward(size_t space) const {
+  const bool mixed = data_type_ == ChunkType::kIData;
   ForwardTsnChunk forward;
+  forward.type = mixed ? ChunkType::kIForwardTsn : ChunkType::kForwardTsn;
   forward.new_cumulative_tsn = cumulative_tsn_ack();
-  const size_t room =
-      std::min((space - ForwardTsnChunk::kHeaderSize) / 4, kMaxSkipped);
+  const size_t room = std::min((space - ForwardTsnChunk::kHeaderSize) /
+                                   ForwardTsnChunk::EntrySize(forward.type),
+                               kMaxSkipped);
   size_t budget = kMaxForwardSteps;
   for (Tsn tsn = first_tsn_; tsn < next_tsn();) {
     if (at(tsn).state != State::kAbandoned) break;
     const OutMessage& message = queue_.Get(at(tsn).message);
     size_t steps = 1;
-    if (message.ordering == Ordering::kOrdered) {
+    // I-FORWARD-TSN names messages of both kinds (RFC 8260 section 2.3.1).
+    if (mixed || message.ordering == Ordering::kOrdered) {
       auto it = std::find_if(forward.skipped.begin(), forward.skipped.end(),
                              [&](const SkippedStream& skip) {
-                               return skip.stream == message.stream;
+                               return skip.stream == message.stream &&
+                                      skip.ordering == message.ordering;
                              });
       steps += static_cast<size_t>(it - forward.skipped.begin());
       if (steps > budget) break;
       if (it != forward.skipped.end()) {
-        it->ssn = message.ssn;
+        it->ssn = message.ssn();
+        it->mid = message.mid;
       } else if (forward.skipped.size() < room) {
-        forward.skipped.push_back({message.stream, message.ssn});
+        forward.skipped.push_back(
+            {message.stream, message.ssn(), message.mid, message.ordering});
       } else {
         break;
       }
     }
     if (steps > budget) break;
     budget -= steps;
-    // It was given up whole.
-    tsn = message.first_tsn + message.fragments;
+    // It was given up whole, and lies in one piece unless others are mixed in.
+    tsn = (mixed ? tsn : message.last_tsn) + 1;
     forward.new_cumulative_tsn = tsn - 1;
   }
   return forward;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "sctp/internal/chunk/chunk.h"
 #include "sctp/internal/chunk/data_chunk.h"
 #include "sctp/internal/chunk/forward_tsn_chunk.h"
 #include "sctp/internal/chunk/sack_chunk.h"
@@ -58,6 +59,9 @@ class OutstandingData {
   // included.
   size_t flight_bytes() const { return flight_bytes_; }
   bool has_lost() const { return lost_ > 0; }
+  // DATA or I-DATA, as agreed. Set before anything is in flight.
+  void set_data_type(ChunkType type) { data_type_ = type; }
+  size_t header_size() const { return DataChunk::HeaderSize(data_type_); }
   // Chunks that were looked at for SACKs so far: what they have cost.
   uint64_t chunks_examined() const { return chunks_examined_; }
   // Places for chunks that exist, used or not.
@@ -114,11 +118,14 @@ class OutstandingData {
     // included.
     Tsn earlier;
     Tsn later;
+    // The place in the message, and the TSN of the fragment before.
+    uint32_t fsn = 0;
+    Tsn before;
     uint32_t delivered = 0;  // Of `delivered_`, at its departure.
     int64_t sent_ns = 0;     // When.
   };
-  static size_t WireSize(const Entry& entry) {
-    return DataChunk::kHeaderSize + PaddedSize(entry.size);
+  size_t WireSize(const Entry& entry) const {
+    return header_size() + PaddedSize(entry.size);
   }
 
   Entry& at(Tsn tsn) { return entries_[tsn - first_tsn_]; }
@@ -140,6 +147,7 @@ class OutstandingData {
   DataChunk ChunkOf(Tsn tsn, const Entry& entry);
 
   SendQueue& queue_;
+  ChunkType data_type_ = ChunkType::kData;
   Tsn first_tsn_;
   RingQueue<Entry> entries_;
   size_t flight_bytes_ = 0;

@@ -40,6 +40,9 @@ class Reassembly {
     kMessageTooLarge,  // Above Options::max_message_in.
     kNoBegin,          // A fragment that continues nothing.
     kBrokenRun,        // A fragment of one message inside of another.
+    // Of I-DATA only: a fragment that is there already, or behind the last.
+    kBadFragment,
+    kTooMuchUnfinished,  // Above Options::max_unfinished_bytes.
   };
 
   // `options`, `events` and `stats` must outlive this.

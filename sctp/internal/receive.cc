@@ -155,6 +155,7 @@ bool Core::HandleAssociationChunk(Tcb& tcb, const ChunkView& chunk) {
       HandleCookieAck(tcb);
       break;
     case ChunkType::kData:
+    case ChunkType::kIData:
       HandleData(tcb, chunk);
       break;
     case ChunkType::kSack:
@@ -179,18 +180,13 @@ bool Core::HandleAssociationChunk(Tcb& tcb, const ChunkView& chunk) {
       HandleError(tcb, chunk);
       break;
     case ChunkType::kForwardTsn:
+    case ChunkType::kIForwardTsn:
       HandleForwardTsn(tcb, chunk);
       break;
     case ChunkType::kReConfig:
       HandleReconfig(tcb, chunk);
       break;
     case ChunkType::kPad:
-      break;
-    case ChunkType::kIData:
-    case ChunkType::kIForwardTsn:
-      // RFC 8260 section 2.2.1: only where both ends have agreed on it.
-      AbortWith(absl::AbortedError("the peer used I-DATA without agreement"),
-                ErrorCause::kProtocolViolation, "I-DATA was not negotiated");
       break;
     default:
       return HandleUnknown(tcb, chunk);

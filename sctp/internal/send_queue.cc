@@ -163,11 +163,12 @@ void SendQueue::Advance(size_t bytes) {
   if (!message.started) {
     PopTurn();
     message.started = true;
-    if (message.ordering == Ordering::kOrdered) {
-      Numbers& numbers = numbers_[message.stream];
-      message.ssn = numbers.next_ssn;
-      ++numbers.next_ssn;
-    }
+    Numbers& numbers = numbers_[message.stream];
+    Mid& next = message.ordering == Ordering::kOrdered
+                    ? numbers.next_mid
+                    : numbers.next_unordered_mid;
+    message.mid = next;
+    ++next;
   }
   message.offset += bytes;
   ++message.fragments;

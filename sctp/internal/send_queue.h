@@ -38,16 +38,22 @@ struct OutMessage {
   absl::Time expires = absl::InfiniteFuture();
   uint32_t pause = 0;  // Pauses of the transmission before it was queued.
 
-  // Once the first fragment exists. Those of a message have consecutive TSNs.
+  // Once the first fragment exists.
   bool started = false;
-  Ssn ssn;
-  Tsn first_tsn;
+  Mid mid;                   // Among those of its stream and ordering.
+  Tsn last_tsn;              // Of the fragment made last.
   uint32_t fragments = 0;    // Made so far, a placeholder included.
   size_t offset = 0;         // Where the next fragment begins.
   uint32_t outstanding = 0;  // Fragments neither acknowledged nor skipped.
   bool abandoned = false;
   bool free = false;  // The place in the pool is.
 
+  // What is left of the identifier in DATA.
+  Ssn ssn() const {
+    return ordering == Ordering::kUnordered
+               ? Ssn()
+               : Ssn(static_cast<uint16_t>(mid.value()));
+  }
   bool complete() const { return abandoned || offset == payload.size(); }
 };
 
@@ -157,7 +163,8 @@ class SendQueue {
   };
   // What is left of a stream on which nothing is under way.
   struct Numbers {
-    Ssn next_ssn;
+    Mid next_mid;  // Of ordered messages.
+    Mid next_unordered_mid;
     bool used = false;  // Since its last reset.
     enum class Pause : uint8_t { kNo, kSoon, kPatient } pause = Pause::kNo;
   };

@@ -1,5 +1,5 @@
-// Serial number arithmetic (RFC 1982) for TSNs, stream sequence numbers and
-// reconfiguration sequence numbers: numbers that wrap.
+// Serial number arithmetic (RFC 1982) for TSNs, stream sequence numbers,
+// message identifiers and reconfiguration sequence numbers: numbers that wrap.
 
 #ifndef KYUU_SCTP_INTERNAL_SERIAL_H_
 #define KYUU_SCTP_INTERNAL_SERIAL_H_
@@ -50,6 +50,7 @@ class Serial {
 
 using Tsn = Serial<uint32_t, struct TsnTag>;
 using Ssn = Serial<uint16_t, struct SsnTag>;
+using Mid = Serial<uint32_t, struct MidTag>;  // RFC 8260.
 using ReconfigSn = Serial<uint32_t, struct ReconfigSnTag>;
 
 }  // namespace kyuu::sctp::internal

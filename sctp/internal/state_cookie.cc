@@ -21,6 +21,8 @@ namespace {
 constexpr uint32_t kMagic = 0x6b797531;
 constexpr uint32_t kForwardTsnBit = 1;
 constexpr uint32_t kReConfigBit = 2;
+constexpr uint32_t kIDataBit = 4;
+constexpr uint32_t kIForwardTsnBit = 8;
 
 }  // namespace
 
@@ -47,7 +49,9 @@ std::array<uint8_t, StateCookie::kSize> CookieKey::Seal(
   writer.U16(cookie.peer_outbound_streams);
   writer.U16(cookie.peer_inbound_streams);
   writer.U32((cookie.peer_extensions.forward_tsn ? kForwardTsnBit : 0) |
-             (cookie.peer_extensions.re_config ? kReConfigBit : 0));
+             (cookie.peer_extensions.re_config ? kReConfigBit : 0) |
+             (cookie.peer_extensions.i_data ? kIDataBit : 0) |
+             (cookie.peer_extensions.i_forward_tsn ? kIForwardTsnBit : 0));
   writer.U32(cookie.local_tie_tag);
   writer.U32(cookie.peer_tie_tag);
   KYUU_CHECK(writer.ok() && writer.size() == StateCookie::kPlainSize);
@@ -77,6 +81,8 @@ std::optional<StateCookie> CookieKey::Open(Bytes bytes) const {
   const uint32_t extensions = reader.U32();
   cookie.peer_extensions.forward_tsn = (extensions & kForwardTsnBit) != 0;
   cookie.peer_extensions.re_config = (extensions & kReConfigBit) != 0;
+  cookie.peer_extensions.i_data = (extensions & kIDataBit) != 0;
+  cookie.peer_extensions.i_forward_tsn = (extensions & kIForwardTsnBit) != 0;
   cookie.local_tie_tag = reader.U32();
   cookie.peer_tie_tag = reader.U32();
   return cookie;

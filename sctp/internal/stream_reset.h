@@ -13,7 +13,7 @@
 #include "absl/types/span.h"
 #include "sctp/internal/chunk/reconfig_chunk.h"
 #include "sctp/internal/event_queue.h"
-#include "sctp/internal/reassembly.h"
+#include "sctp/internal/inbox.h"
 #include "sctp/internal/send_queue.h"
 #include "sctp/internal/serial.h"
 #include "sctp/message.h"
@@ -33,7 +33,7 @@ class StreamReset {
   // All references must outlive this. RFC 6525 section 4.1: the numbers of
   // requests begin at the initial TSNs.
   StreamReset(Tsn local_initial_tsn, Tsn peer_initial_tsn, SendQueue& queue,
-              Reassembly& reassembly, EventQueue& events, Stats& stats,
+              Inbox& reassembly, EventQueue& events, Stats& stats,
               size_t max_waiting_resets)
       : queue_(queue),
         reassembly_(reassembly),
@@ -90,7 +90,7 @@ class StreamReset {
   bool CanBegin() const { return !in_flight_ && queue_.has_settled(); }
 
   SendQueue& queue_;
-  Reassembly& reassembly_;
+  Inbox& reassembly_;
   EventQueue& events_;
   Stats& stats_;
   size_t max_waiting_resets_;

@@ -13,14 +13,15 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "sctp/internal/chunk/chunk.h"
 #include "sctp/internal/chunk/error_chunk.h"
 #include "sctp/internal/chunk/init_chunk.h"
 #include "sctp/internal/congestion_control.h"
 #include "sctp/internal/data_tracker.h"
 #include "sctp/internal/event_queue.h"
+#include "sctp/internal/inbox.h"
 #include "sctp/internal/outstanding_data.h"
 #include "sctp/internal/pacer.h"
-#include "sctp/internal/reassembly.h"
 #include "sctp/internal/rfc9260_control.h"
 #include "sctp/internal/rto.h"
 #include "sctp/internal/send_queue.h"
@@ -63,13 +64,14 @@ struct Tcb {
       : phase(std::move(begins_in)),
         peer_tag(terms.peer_tag),
         peer_extensions(terms.peer_extensions),
+        data_type(DataType(owner.options, terms.peer_extensions)),
         outgoing_streams(std::min(owner.options.outgoing_streams,
                                   terms.peer_inbound_streams)),
         incoming_streams(std::min(owner.options.incoming_streams,
                                   terms.peer_outbound_streams)),
         tracker(owner.options, terms.peer_initial_tsn),
-        reassembly(owner.options, terms.peer_initial_tsn, owner.events,
-                   owner.stats),
+        reassembly(data_type, owner.options, terms.peer_initial_tsn,
+                   owner.events, owner.stats),
         outstanding(
             begun ? *std::move(begun)
                   : OutstandingData(terms.local_initial_tsn, owner.queue)),
@@ -81,7 +83,9 @@ struct Tcb {
         peer_a_rwnd(terms.peer_a_rwnd),
         advertised_rwnd(owner.options.receive_window_bytes),
         forwarded_to(terms.local_initial_tsn - 1),
-        last_heard(now) {}
+        last_heard(now) {
+    outstanding.set_data_type(data_type);
+  }
   // Its parts refer to each other.
   Tcb(const Tcb&) = delete;
   Tcb& operator=(const Tcb&) = delete;
@@ -89,6 +93,23 @@ struct Tcb {
   template <typename S>
   bool In() const {
     return std::holds_alternative<S>(phase);
+  }
+  // RFC 8260 section 2.2.1: I-DATA if both ends offer it, and then nothing
+  // else. A peer that has agreed on partial reliability must be able to tell of
+  // it in that format too.
+  static ChunkType DataType(const Options& options, const Extensions& peer) {
+    return options.interleaving && peer.i_data &&
+                   (peer.i_forward_tsn || !peer.forward_tsn)
+               ? ChunkType::kIData
+               : ChunkType::kData;
+  }
+  bool partial_reliability() const {
+    return data_type == ChunkType::kIData ? peer_extensions.i_forward_tsn
+                                          : peer_extensions.forward_tsn;
+  }
+  ChunkType forward_type() const {
+    return data_type == ChunkType::kIData ? ChunkType::kIForwardTsn
+                                          : ChunkType::kForwardTsn;
   }
   // Whether data goes out (section 6, and section 9.2 for the shutdown).
   bool carries_data() const {
@@ -100,11 +121,12 @@ struct Tcb {
 
   uint32_t peer_tag;
   Extensions peer_extensions;
+  ChunkType data_type;
   uint16_t outgoing_streams;
   uint16_t incoming_streams;
 
   DataTracker tracker;
-  Reassembly reassembly;
+  Inbox reassembly;
   OutstandingData outstanding;
   StreamReset reset;
   Rto rto;

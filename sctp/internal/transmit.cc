@@ -199,7 +199,10 @@ void Core::WriteForwardTsn(Tcb& tcb, Writer& writer) {
     tcb.forward_again = false;
     return;
   }
-  if (writer.remaining() < ForwardTsnChunk::kHeaderSize + 4) return;
+  if (writer.remaining() < ForwardTsnChunk::kHeaderSize +
+                               ForwardTsnChunk::EntrySize(tcb.forward_type())) {
+    return;
+  }
   const ForwardTsnChunk forward = outstanding.Forward(writer.remaining());
   tcb.forward_version = outstanding.forward_version();
   if (!tcb.forward_again && forward.new_cumulative_tsn <= tcb.forwarded_to) {
@@ -315,13 +318,13 @@ void Core::WriteNew(Tcb& tcb, Writer& writer, size_t& last_chunk) {
       outstanding.Abandon(queue_.current_id());
       continue;
     }
-    if (writer.remaining() <= DataChunk::kHeaderSize) return;
-    const size_t size =
-        NextFragment(*message, writer.remaining() - DataChunk::kHeaderSize);
+    const size_t header = outstanding.header_size();
+    if (writer.remaining() <= header) return;
+    const size_t size = NextFragment(*message, header, writer.remaining());
     if (size == 0) return;
     // A message that was begun could not be put off to another handshake.
     if (tcb.In<state::CookieEchoed>() && size < message->payload.size()) return;
-    const size_t wire = DataChunk::kHeaderSize + PaddedSize(size);
+    const size_t wire = header + PaddedSize(size);
     if (!MayTransmit(tcb, Payload::kNew, wire)) {
       queue_.OnWindowFull();
       return;
@@ -345,11 +348,14 @@ void Core::OnSent(Tcb& tcb, size_t size, SentSample::Before before) {
   tcb.pacer.OnSent(now_, size, tcb.congestion.pacing_rate());
 }
 
-// How much of a message goes into `space` bytes; 0 for nothing now.
-size_t Core::NextFragment(const OutMessage& message, size_t space) const {
+// How much of a message goes into `space` bytes beside its `header`; 0 for
+// nothing now.
+size_t Core::NextFragment(const OutMessage& message, size_t header,
+                          size_t space) const {
+  space -= header;
   const size_t rest = message.payload.size() - message.offset;
   if (rest <= space) return rest;
-  const size_t largest = mtu_ - CommonHeader::kSize - DataChunk::kHeaderSize;
+  const size_t largest = mtu_ - CommonHeader::kSize - header;
   // What fits into a packet of its own is not torn.
   if (rest <= largest) return 0;
   space &= ~size_t{3};

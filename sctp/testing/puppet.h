@@ -82,6 +82,21 @@ class Puppet {
     SendChunk(chunk);
   }
 
+  // `ppid` of the first fragment is 53.
+  void SendIData(uint32_t tsn_offset, uint8_t flags, uint16_t stream,
+                 uint32_t mid, uint32_t fsn, const std::string& payload) {
+    DataChunk chunk;
+    chunk.type = ChunkType::kIData;
+    chunk.flags = flags;
+    chunk.tsn = kInitialTsn + tsn_offset;
+    chunk.stream = static_cast<StreamId>(stream);
+    chunk.mid = Mid(mid);
+    chunk.fsn = fsn;
+    chunk.ppid = Ppid{53};
+    chunk.payload = AsBytes(payload);
+    SendChunk(chunk);
+  }
+
   // Takes all chunks that the association sends now.
   std::vector<Received> Drain() {
     std::vector<Received> chunks;
@@ -130,6 +145,12 @@ class Puppet {
     init.inbound_streams = 65535;
     init.initial_tsn = kInitialTsn;
     init.extensions = {.forward_tsn = true, .re_config = true};
+    return init;
+  }
+  // The INIT of a peer that speaks RFC 8260 too.
+  InitChunk MakeMixedInit() const {
+    InitChunk init = MakeInit();
+    init.extensions.i_data = init.extensions.i_forward_tsn = true;
     return init;
   }
   // Gets a cookie for `init`, and learns the tag of the association.

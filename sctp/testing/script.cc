@@ -23,6 +23,7 @@ Options ScriptOptions() {
   Options options;
   options.receive_window_bytes = 8192;
   options.max_message_in = 4096;
+  options.max_unfinished_bytes = 6000;
   options.send_buffer_bytes = 16384;
   options.max_tsn_window = 64;
   options.max_gap_intervals = 8;
@@ -36,7 +37,9 @@ class Script {
       : reader_(bytes), puppet_(ScriptOptions()) {}
 
   void Run() {
-    Begin(reader_.U8() % 11);
+    const uint8_t begin = reader_.U8();
+    mixed_ = begin >= 128;
+    Begin(begin % 11);
     for (int steps = 0; !reader_.empty() && steps < 500; ++steps) {
       Step(reader_.U8() % 16);
       if (reader_.Peek() % 3 != 0) Drain();
@@ -59,7 +62,7 @@ class Script {
       if (state == 2) SendInitAck();
       return;
     }
-    KYUU_CHECK(puppet_.Connect());
+    KYUU_CHECK(puppet_.Connect(Init()));
     if (state == 3) return;          // ESTABLISHED
     if (state == 4 || state == 5) {  // with data out, limited or not
       SendOptions how;
@@ -101,9 +104,13 @@ class Script {
     ForwardTsnChunk forward;
     forward.new_cumulative_tsn = Puppet::kInitialTsn + reader_.U8();
     for (int i = reader_.Peek() % 4; i > 0; --i) {
-      const StreamId stream = static_cast<StreamId>(reader_.U8() & 3);
-      forward.skipped.push_back({stream, Ssn(reader_.U8() & 7)});
+      const uint8_t place = reader_.U8();
+      const uint8_t number = reader_.U8() & 7;
+      forward.skipped.push_back(
+          {static_cast<StreamId>(place & 3), Ssn(number), Mid(number),
+           place & 4 ? Ordering::kUnordered : Ordering::kOrdered});
     }
+    if (mixed_) forward.type = ChunkType::kIForwardTsn;
     puppet_.SendChunk(forward);
   }
 
@@ -115,9 +122,14 @@ class Script {
         const uint8_t tsn = reader_.U8();
         const uint8_t flags = reader_.U8();
         const uint8_t place = reader_.U8();
-        puppet_.SendData(tsn, flags & 0xf, place & 3, place >> 2 & 7,
-                         std::string(reader_.U8(), 'd'));
-        return;
+        const std::string text(reader_.U8(), 'd');
+        if (mixed_) {
+          const bool first = (flags & DataChunk::kBegin) != 0;
+          return puppet_.SendIData(tsn, flags & 0xf, place & 3, place >> 2 & 7,
+                                   first ? 0 : place >> 5, text);
+        }
+        return puppet_.SendData(tsn, flags & 0xf, place & 3, place >> 2 & 7,
+                                text);
       }
       case 3:
       case 4:
@@ -171,7 +183,7 @@ class Script {
   }
 
   void Handshake(int what) {
-    InitChunk init = puppet_.MakeInit();
+    InitChunk init = Init();
     init.initiate_tag += reader_.U8() % 3;
     if (what == 0) {
       puppet_.SendTagged(0, [&](Writer& w) { init.Write(w); });
@@ -190,7 +202,7 @@ class Script {
   }
 
   void SendInitAck() {
-    InitChunk ack = puppet_.MakeInit();
+    InitChunk ack = Init();
     ack.type = ChunkType::kInitAck;
     const std::vector<uint8_t> cookie(40, 'c');
     ack.cookie = cookie;
@@ -222,6 +234,9 @@ class Script {
     puppet_.SendChunk(chunk);
   }
 
+  InitChunk Init() const {
+    return mixed_ ? puppet_.MakeMixedInit() : puppet_.MakeInit();
+  }
   Tsn OurTsn(uint8_t offset) const {
     return puppet_.peer_initial_tsn + offset - 1;
   }
@@ -260,6 +275,7 @@ class Script {
   Reader reader_;
   Puppet puppet_;
   std::vector<std::vector<uint8_t>> cookies_;
+  bool mixed_ = false;  // The peer speaks RFC 8260.
   bool closed_ = false;
 };
 

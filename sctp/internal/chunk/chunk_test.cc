@@ -126,6 +126,41 @@ TEST(DataChunk, FromCapture) {
   EXPECT_EQ(AsText(data->payload), "hello");
 }
 
+// RFC 8260 section 2.1: the payload protocol is where the fragment number is,
+// but for the first fragment.
+TEST(DataChunk, IDataNamesItsMessageAndItsPlace) {
+  const std::vector<uint8_t> bytes = FromHex(
+      "40020016 00000001 00020000 00000003 00000033 61620000"
+      "40050016 00000002 00020000 00000003 00000001 63640000");
+  Reader reader(bytes);
+  const auto first = DataChunk::Parse(*NextChunk(reader));
+  const auto last = DataChunk::Parse(*NextChunk(reader));
+  ASSERT_TRUE(first && last && reader.Finish());
+  EXPECT_EQ(first->type, ChunkType::kIData);
+  EXPECT_EQ(first->stream, StreamId{2});
+  EXPECT_EQ(first->mid, Mid(3));
+  EXPECT_EQ(first->fsn, 0u);
+  EXPECT_EQ(first->ppid, Ppid{51});
+  EXPECT_EQ(AsText(first->payload), "ab");
+  EXPECT_TRUE(last->unordered() && last->end() && !last->begin());
+  EXPECT_EQ(last->fsn, 1u);
+  EXPECT_EQ(last->ppid, Ppid{0});
+  EXPECT_EQ(AsText(last->payload), "cd");
+}
+
+TEST(ForwardTsnChunk, IForwardTsnNamesBothKinds) {
+  const std::vector<uint8_t> bytes =
+      FromHex("c2000018 00000007 00010001 00000002 00030000 80000004");
+  Reader reader(bytes);
+  const auto forward = ForwardTsnChunk::Parse(*NextChunk(reader));
+  ASSERT_TRUE(forward);
+  EXPECT_EQ(forward->new_cumulative_tsn, Tsn(7));
+  EXPECT_THAT(forward->skipped,
+              ElementsAre(SkippedStream{StreamId{1}, Ssn(), Mid(2),
+                                        Ordering::kUnordered},
+                          SkippedStream{StreamId{3}, Ssn(), Mid(0x80000004)}));
+}
+
 TEST(SackChunk, FromCapture) {
   const std::optional<SackChunk> sack = SackChunk::Parse(Captured(kSack).chunk);
   ASSERT_TRUE(sack);
@@ -174,7 +209,7 @@ std::vector<std::vector<uint8_t>> Samples() {
                  .outbound_streams = 3,
                  .inbound_streams = 4,
                  .initial_tsn = Tsn(5),
-                 .extensions = {true, true}};
+                 .extensions = {true, true, true, true}};
   init.unrecognized.push_back(unknown);
   add(init);
   init.type = ChunkType::kInitAck;
@@ -182,6 +217,18 @@ std::vector<std::vector<uint8_t>> Samples() {
   init.cookie = text;
   add(init);
   add(DataChunk{DataChunk::kEnd, Tsn(1), StreamId{2}, Ssn(3), Ppid{4}, text});
+  DataChunk mixed{DataChunk::kBegin | DataChunk::kUnordered,
+                  Tsn(1),
+                  StreamId{2},
+                  Ssn(),
+                  Ppid{4},
+                  text,
+                  ChunkType::kIData,
+                  Mid(5)};
+  add(mixed);
+  mixed.flags = 0;
+  mixed.fsn = 6;
+  add(mixed);
   SackChunk sack;
   sack.gap_ack_blocks = {{2, 3}, {5, 9}};
   sack.duplicate_tsns = {Tsn(1), Tsn(1)};
@@ -191,6 +238,10 @@ std::vector<std::vector<uint8_t>> Samples() {
   add(ShutdownChunk{Tsn(9)});
   add(CookieEchoChunk{text});
   add(ForwardTsnChunk{Tsn(7), {{StreamId{1}, Ssn(2)}, {StreamId{3}, Ssn(4)}}});
+  add(ForwardTsnChunk{Tsn(7),
+                      {{StreamId{1}, Ssn(), Mid(2), Ordering::kUnordered},
+                       {StreamId{3}, Ssn(), Mid(4)}},
+                      ChunkType::kIForwardTsn});
   ReconfigChunk reconfig;
   reconfig.parameters.push_back(OutgoingResetRequest{
       ReconfigSn(1), ReconfigSn(2), Tsn(3), {StreamId{1}, StreamId{2}}});

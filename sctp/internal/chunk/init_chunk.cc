@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "base/bytes.h"
 #include "sctp/internal/chunk/chunk.h"
@@ -26,6 +27,12 @@ bool TakeParameter(const ParameterView& parameter, InitChunk& init) {
             break;
           case ChunkType::kReConfig:
             init.extensions.re_config = true;
+            break;
+          case ChunkType::kIData:
+            init.extensions.i_data = true;
+            break;
+          case ChunkType::kIForwardTsn:
+            init.extensions.i_forward_tsn = true;
             break;
           default:
             break;
@@ -92,14 +99,17 @@ void InitChunk::Write(Writer& writer) const {
     ParameterWriter parameter(
         writer, static_cast<uint16_t>(InitParameter::kForwardTsnSupported));
   }
-  if (extensions.forward_tsn || extensions.re_config) {
+  const std::pair<bool, ChunkType> supported[] = {
+      {extensions.re_config, ChunkType::kReConfig},
+      {extensions.forward_tsn, ChunkType::kForwardTsn},
+      {extensions.i_data, ChunkType::kIData},
+      {extensions.i_forward_tsn, ChunkType::kIForwardTsn},
+  };
+  if (extensions != Extensions()) {
     ParameterWriter parameter(
         writer, static_cast<uint16_t>(InitParameter::kSupportedExtensions));
-    if (extensions.re_config) {
-      writer.U8(static_cast<uint8_t>(ChunkType::kReConfig));
-    }
-    if (extensions.forward_tsn) {
-      writer.U8(static_cast<uint8_t>(ChunkType::kForwardTsn));
+    for (const auto& [has, chunk_type] : supported) {
+      if (has) writer.U8(static_cast<uint8_t>(chunk_type));
     }
   }
   for (Bytes report : unrecognized) {

@@ -39,6 +39,9 @@ enum class InitParameter : uint16_t {
 struct Extensions {
   bool forward_tsn = false;
   bool re_config = false;
+  // RFC 8260 section 2.2.1.
+  bool i_data = false;
+  bool i_forward_tsn = false;
 
   friend bool operator==(const Extensions&, const Extensions&) = default;
 };

@@ -41,6 +41,7 @@ inline std::optional<std::vector<uint8_t>> RewriteChunk(
     const ChunkView& chunk) {
   switch (chunk.type) {
     case ChunkType::kData:
+    case ChunkType::kIData:
       return Rewritten(DataChunk::Parse(chunk));
     case ChunkType::kInit:
     case ChunkType::kInitAck: {
@@ -59,6 +60,7 @@ inline std::optional<std::vector<uint8_t>> RewriteChunk(
     case ChunkType::kCookieEcho:
       return Rewritten(std::optional(CookieEchoChunk::Parse(chunk)));
     case ChunkType::kForwardTsn:
+    case ChunkType::kIForwardTsn:
       return Rewritten(ForwardTsnChunk::Parse(chunk));
     case ChunkType::kReConfig:
       return Rewritten(ReconfigChunk::Parse(chunk));
