@@ -318,7 +318,10 @@ std::optional<Server::Packet> Server::PollTransmit(absl::Time now,
 std::optional<Server::Event> Server::PollEvent() {
   // Asked again, the driver has done what the last event said.
   if (closing_.has_value()) ledger_.Return(*std::exchange(closing_, {}));
-  if (events_.empty()) return std::nullopt;
+  if (events_.empty()) {
+    answers_.Release();
+    return std::nullopt;
+  }
   Event event = std::move(events_.front());
   events_.pop_front();
   if (const auto* close = std::get_if<CloseRelay>(&event)) {

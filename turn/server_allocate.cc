@@ -354,8 +354,7 @@ void Server::Refresh(const Request& request, Allocation& allocation) {
     } else {
       End(allocation, EndReason::kReleased);
     }
-    Push(answer);
-    return;
+    return answers_.PushHeld(answer);
   }
   allocations_.SetExpiry(
       allocation,

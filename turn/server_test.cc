@@ -475,6 +475,29 @@ TEST(TurnServer, RefreshToZeroReleasesAndThe5TupleIsFreeAgain) {
   EXPECT_TRUE(harness.Allocate(client).ok());
 }
 
+// Else the client that hears it may be refused the port that it has returned.
+TEST(TurnServer, RefreshToZeroIsAnsweredWhenThePortIsFree) {
+  ServerHarness harness;
+  Server& server = harness.server();
+  TestClient client(1000);
+  ASSERT_TRUE(harness.Allocate(client).ok());
+  const auto request =
+      harness.Build(client, Method::kRefresh,
+                    [](MessageWriter& w) { w.Add(stun::Lifetime{0}); });
+  server.FromClient(harness.now(), client.path, request, request.size());
+  std::vector<uint8_t> out(2048);
+  size_t events = 0;
+  while (server.free_ports() == 99) {
+    EXPECT_FALSE(server.PollTransmit(harness.now(), absl::MakeSpan(out)));
+    ASSERT_TRUE(server.PollEvent().has_value() || server.free_ports() == 100);
+    ++events;
+  }
+  while (server.PollEvent()) {
+  }
+  EXPECT_GE(events, 2u);  // CloseRelay, and the one after it.
+  EXPECT_TRUE(server.PollTransmit(harness.now(), absl::MakeSpan(out)));
+}
+
 TEST(TurnServer, ExpiredAllocationsAreGoneEvenIfTimersAreLate) {
   ServerHarness harness;
   TestClient client(1000);

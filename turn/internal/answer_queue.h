@@ -21,41 +21,59 @@ class AnswerQueue {
 
   // False if it is dropped for want of room.
   bool Push(const Answer& answer) {
-    if (size() >= options_.answers_max) {
-      ++stats_.answers_dropped;
-      return false;
-    }
+    if (!Count(answer)) return false;
     // Not sooner than half of the list is taken, or each push would move it.
     if (next_ >= options_.answers_max) {
       answers_.erase(answers_.begin(),
                      answers_.begin() + static_cast<ptrdiff_t>(next_));
       next_ = 0;
     }
-    if (!answer.unasked()) {
-      ++(answer.error.has_value() ? stats_.errors : stats_.successes);
-    }
     answers_.push_back(answer);
     return true;
+  }
+  // The same, but it waits for Release(): what it tells is to be done first by
+  // whoever polls events.
+  void PushHeld(const Answer& answer) {
+    if (Count(answer)) held_.push_back(answer);
+  }
+  void Release() {
+    for (const Answer& answer : held_) answers_.push_back(answer);
+    held_.clear();
   }
 
   // The next one, good until Push() or Clear(); null if there is none.
   const Answer* Next() {
     if (next_ < answers_.size()) return &answers_[next_++];
-    Clear();
+    answers_.clear();
+    next_ = 0;
     return nullptr;
   }
   void Clear() {
     answers_.clear();
     next_ = 0;
+    held_.clear();
   }
-  size_t size() const { return answers_.size() - next_; }
+  size_t size() const { return answers_.size() - next_ + held_.size(); }
 
  private:
+  // False, and counted so, if there is no room.
+  bool Count(const Answer& answer) {
+    if (size() >= options_.answers_max) {
+      ++stats_.answers_dropped;
+      return false;
+    }
+    if (!answer.unasked()) {
+      ++(answer.error.has_value() ? stats_.errors : stats_.successes);
+    }
+    return true;
+  }
+
   const ServerOptions& options_;
   ServerStats& stats_;
   // Taken from `next_` on; begins again when all are taken.
   std::vector<Answer> answers_;
   size_t next_ = 0;
+  std::vector<Answer> held_;
 };
 
 }  // namespace kyuu::turn::internal
