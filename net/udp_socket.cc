@@ -90,6 +90,11 @@ void SetBufferSize(int fd, int force, int name, int bytes) {
   }
 }
 
+void SetBuffers(int fd, int bytes) {
+  SetBufferSize(fd, SO_RCVBUFFORCE, SO_RCVBUF, bytes);
+  SetBufferSize(fd, SO_SNDBUFFORCE, SO_SNDBUF, bytes);
+}
+
 }  // namespace
 
 struct ReceiveBuffer::Memory {
@@ -114,6 +119,8 @@ ReceiveBuffer::ReceiveBuffer() : memory_(std::make_unique<Memory>()) {
 
 ReceiveBuffer::~ReceiveBuffer() = default;
 
+void UdpSocket::SetBufferBytes(int bytes) { SetBuffers(fd_.get(), bytes); }
+
 absl::StatusOr<UdpSocket> UdpSocket::Open(const UdpOptions& options) {
   const std::string what = absl::StrCat("udp ", options.bind.ToString());
   SocketAddress address;
@@ -132,8 +139,7 @@ absl::StatusOr<UdpSocket> UdpSocket::Open(const UdpOptions& options) {
   if (bind(fd.get(), &address.any, size) != 0) {
     return internal::ErrnoStatus(errno, what);
   }
-  SetBufferSize(fd.get(), SO_RCVBUFFORCE, SO_RCVBUF, options.buffer_bytes);
-  SetBufferSize(fd.get(), SO_SNDBUFFORCE, SO_SNDBUF, options.buffer_bytes);
+  SetBuffers(fd.get(), options.buffer_bytes);
   SetOption(fd.get(), SOL_SOCKET, SO_RXQ_OVFL, on);
   SetOption(fd.get(), v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVTOS : IPV6_RECVTCLASS,
             on);

@@ -143,6 +143,9 @@ class UdpSocket {
   // The one that it is connected to; unspecified for others.
   const TransportAddress& remote() const { return remote_; }
 
+  // Replaces UdpOptions::buffer_bytes.
+  void SetBufferBytes(int bytes);
+
   // Receives up to ReceiveBuffer::kTrains trains; empty when nothing is there.
   // The views live in `buffer` until its next use.
   absl::Span<const Train> Receive(ReceiveBuffer& buffer);

@@ -151,7 +151,7 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
   server.instance = 0;
   server.instances = static_cast<int>(nodes());
   first_ = std::make_unique<Node>(
-      main_, std::move(sockets[0]), server, *ledger_,
+      main_, std::move(sockets[0]), server, *ledger_, reserved_,
       Node::Handlers{[this](const Event& event) { on_event_(event); },
                      hand_over, move},
       streams, dtls);
@@ -164,7 +164,7 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
     KYUU_ASSIGN_OR_RETURN(worker->loop, net::Loop::Create());
     server.instance = static_cast<int>(i);
     worker->node = std::make_unique<Node>(
-        *worker->loop, std::move(sockets[i]), server, *ledger_,
+        *worker->loop, std::move(sockets[i]), server, *ledger_, reserved_,
         Node::Handlers{[this](const Event& event) { Queue(event); }, hand_over,
                        move},
         streams, dtls);

@@ -24,6 +24,7 @@
 #include "relay/addresses.h"
 #include "relay/node.h"
 #include "relay/options.h"
+#include "relay/reserved_sockets.h"
 #include "relay/sessions.h"
 #include "relay/shared_ledger.h"
 #include "relay/stats.h"
@@ -152,6 +153,7 @@ class Cluster {
   std::vector<TransportAddress> listeners_;
   Addresses addresses_;
   std::unique_ptr<SharedLedger> ledger_;
+  ReservedSockets reserved_;
   std::vector<Waiting> waiting_;  // By node.
   std::vector<size_t> streams_;   // By node: how many it serves.
   std::unique_ptr<Node> first_;

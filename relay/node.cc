@@ -8,6 +8,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/status_macros.h"
 #include "dtls/record.h"
 #include "relay/internal/node_parts.h"
 
@@ -29,10 +30,13 @@ turn::ServerOptions WithUtc(turn::ServerOptions options) {
 }  // namespace
 
 Node::Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
-           turn::ServerOptions options, turn::Ledger& ledger, Handlers handlers,
+           turn::ServerOptions options, turn::Ledger& ledger,
+           ReservedSockets& reserved, Handlers handlers,
            const StreamSettings& streams, const DtlsClientsOptions& dtls)
     : loop_(loop),
       server_(random_, WithUtc(std::move(options)), ledger),
+      reserved_(reserved),
+      reserved_alarm_(loop, [this] { reserved_.Expire(net::Loop::Now()); }),
       handlers_(std::move(handlers)),
       dtls_options_(dtls),
       stream_options_(streams.client),
@@ -321,6 +325,26 @@ void Node::SendAnswers() {
   }
 }
 
+absl::StatusOr<net::UdpSocket> Node::OpenSocket(
+    const turn::Server::OpenRelay& open) {
+  const auto open_one =
+      [this](const TransportAddress& bind) -> absl::StatusOr<net::UdpSocket> {
+    if (auto reserved = reserved_.Take(bind)) return *std::move(reserved);
+    net::UdpOptions options;
+    options.bind = bind;
+    options.errors = net::UdpOptions::Errors::kKeep;
+    return net::UdpSocket::Open(options);
+  };
+  if (open.next_reserved_until.has_value()) {
+    KYUU_ASSIGN_OR_RETURN(
+        net::UdpSocket next,
+        open_one({open.bind.ip, static_cast<uint16_t>(open.bind.port + 1)}));
+    reserved_.Put(net::Loop::Now(), std::move(next), *open.next_reserved_until);
+    reserved_alarm_.Set(*open.next_reserved_until);
+  }
+  return open_one(open.bind);
+}
+
 void Node::On(const turn::Server::OpenRelay& open) {
   const absl::Time now = net::Loop::Now();
   if (open.transport == Transport::kTcp) {
@@ -330,10 +354,7 @@ void Node::On(const turn::Server::OpenRelay& open) {
     handlers_.on_event(OpenFailed{open.bind, std::string(opened.message())});
     return server_.RelayFailed(now, open.relay);
   }
-  net::UdpOptions options;
-  options.bind = open.bind;
-  options.errors = net::UdpOptions::Errors::kKeep;
-  absl::StatusOr<net::UdpSocket> socket = net::UdpSocket::Open(options);
+  absl::StatusOr<net::UdpSocket> socket = OpenSocket(open);
   if (!socket.ok()) {
     ++stats_.open_failures;
     handlers_.on_event(

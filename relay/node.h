@@ -28,6 +28,7 @@
 #include "relay/options.h"
 #include "relay/outbox.h"
 #include "relay/peer_streams.h"
+#include "relay/reserved_sockets.h"
 #include "relay/sessions.h"
 #include "relay/stats.h"
 #include "relay/stream_client.h"
@@ -78,10 +79,11 @@ class Node {
     absl::AnyInvocable<void(int instance, Departure)> move;
   };
 
-  // `loop` and `ledger`, which all nodes of a machine share, must outlive the
-  // node.
+  // `loop`, and `ledger` and `reserved`, which all nodes of a machine share,
+  // must outlive the node.
   Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
-       turn::ServerOptions options, turn::Ledger& ledger, Handlers handlers,
+       turn::ServerOptions options, turn::Ledger& ledger,
+       ReservedSockets& reserved, Handlers handlers,
        const StreamSettings& streams, const DtlsClientsOptions& dtls = {});
   ~Node();
   Node(const Node&) = delete;
@@ -183,6 +185,9 @@ class Node {
   void Service();
   void SendAnswers();
 
+  // The socket of a relay, and of the port that is reserved with it.
+  absl::StatusOr<net::UdpSocket> OpenSocket(
+      const turn::Server::OpenRelay& open);
   // A client has an allocation now, or no more.
   void Gained(const Path& client);
   void Lost(const Path& client);
@@ -200,6 +205,8 @@ class Node {
   net::Loop& loop_;
   SystemRandom random_;
   turn::Server server_;
+  ReservedSockets& reserved_;
+  net::Alarm reserved_alarm_;
   Handlers handlers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   net::SocketTable listener_table_;

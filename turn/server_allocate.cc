@@ -38,6 +38,14 @@ std::optional<IpFamily> AdditionalFamily(const stun::MessageView& message) {
   return value ? std::optional(value->family) : std::nullopt;
 }
 
+// Until when the port above that of `allocation` is kept for a token.
+std::optional<absl::Time> ReservedUntil(const ServerOptions& options,
+                                        const internal::Allocation& allocation,
+                                        absl::Time now) {
+  if (!allocation.reservation.has_value()) return std::nullopt;
+  return now + options.reservation_lifetime;
+}
+
 // RFC 8656 section 7.2: the larger of what is asked for and the default, up to
 // the maximum.
 absl::Duration GrantLifetime(const ServerOptions& options,
@@ -178,8 +186,10 @@ void Server::Allocate(const Request& request, const Credential& credential) {
       options_.revoked_grace,
       request.now + GrantLifetime(options_, request.message));
   const Allocation& made = allocations_.Insert(std::move(allocation));
+  const auto reserved_until = ReservedUntil(options_, made, request.now);
   for (const auto& relay : made.relays) {
-    events_.push_back(OpenRelay{relay.id, relay.bind, made.transport});
+    events_.push_back(
+        OpenRelay{relay.id, relay.bind, made.transport, reserved_until});
   }
 }
 
@@ -271,7 +281,8 @@ void Server::RelayFailed(absl::Time now, RelayId id) {
     relay->relayed = lease->relayed;
     allocation.reservation = lease->reservation;
     allocations_.Rebind(old, *relay);
-    events_.push_back(OpenRelay{id, relay->bind, allocation.transport});
+    events_.push_back(OpenRelay{id, relay->bind, allocation.transport,
+                                ReservedUntil(options_, allocation, now)});
     return;
   }
   allocation.refused = {relay->family(), stun::Error::kInsufficientCapacity};

@@ -24,6 +24,9 @@ struct OpenRelay {
   RelayId relay;
   TransportAddress bind;
   Transport transport = Transport::kUdp;
+  // The port above is reserved until then, with a socket of its own that is
+  // kept for whoever opens it; without one this is RelayFailed, too.
+  std::optional<absl::Time> next_reserved_until;
 };
 // Close it, and with it all connections of its peers. By the next PollEvent()
 // the port may be somebody else's.

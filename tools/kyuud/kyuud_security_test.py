@@ -18,6 +18,7 @@ shown elsewhere, in full or better:
 """
 
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -331,6 +332,29 @@ class Peers(Rows):
         self.assertEqual(client.request(wire.REFRESH, attribute(wire.LIFETIME, struct.pack("!I", 900)),
                                         attribute(wire.LIFETIME, bytes(4))), 0)
         self.assertEqual(client.found[wire.LIFETIME], struct.pack("!I", 900))
+
+
+    # --- Reservations ---
+
+    def test_a_reserved_port_is_had_by_nobody_else(self):
+        server = self.own("--user=a:1", "--relay-ports=50300-50303")
+        reserve = attribute(wire.EVEN_PORT, b"\x80")
+        with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as other:
+            other.bind(("127.0.0.1", 50301))
+            first = self.allocated(server, reserve)
+            self.assertEqual(first.relayed[1], 50302, "the other pair is not whole")
+            token = first.found[wire.TOKEN]
+            self.assertEqual(self.probe(server).make(reserve), 508)
+        with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as other:
+            with self.assertRaises(OSError) as taken:
+                other.bind(("127.0.0.1", 50303))
+            self.assertEqual(taken.exception.errno, errno.EADDRINUSE)
+        second = self.allocated(server, attribute(wire.TOKEN, token))
+        self.assertEqual(second.relayed[1], 50303)
+        peer = self.peer("127.0.0.1")
+        self.assertEqual(second.permit(peer.getsockname()), 0)
+        peer.sendto(b"heard", second.relayed)
+        self.assertIn(b"heard", second.receive())
 
 
 class OneLoopTest(Peers, KyuudTestCase):
