@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import puppeteer from 'puppeteer-core';
 import { startKyuud, temporaryFolder } from '../lib.mjs';
+import { relayed } from './relayed.mjs';
 
 const [browserName, transport, authority, certificate, key] = process.argv.slice(2);
 const FIREFOX_PREFERENCES = {
@@ -33,34 +34,6 @@ async function start() {
     browser: 'firefox', executablePath: '/usr/bin/firefox-esr', userDataDir, extraPrefsFirefox: FIREFOX_PREFERENCES,
     env: { ...process.env, HOME: userDataDir },
   });
-}
-
-// In the page: what each heard, and the protocols of the relays in use.
-async function relayed(iceServers) {
-  const pcs = [0, 1].map(() => new RTCPeerConnection({ iceServers, iceTransportPolicy: 'relay' }));
-  pcs.forEach((pc, i) => { pc.onicecandidate = ({ candidate }) => { if (candidate) pcs[1 - i].addIceCandidate(candidate); }; });
-  const channel = pcs[0].createDataChannel('chat');
-  const open = new Promise((resolve) => { channel.onopen = resolve; });
-  const theirs = new Promise((resolve) => { pcs[1].ondatachannel = (event) => resolve(event.channel); });
-  await pcs[0].setLocalDescription();
-  await pcs[1].setRemoteDescription(pcs[0].localDescription);
-  await pcs[1].setLocalDescription();
-  await pcs[0].setRemoteDescription(pcs[1].localDescription);
-  const other = await theirs;
-  await open;
-  const heard = (c) => new Promise((resolve) => { c.onmessage = ({ data }) => resolve(data.length); });
-  const both = [heard(channel), heard(other)];
-  channel.send('x'.repeat(60_000));
-  other.send('y'.repeat(50_000));
-  const lengths = await Promise.all(both);
-  const protocols = [];
-  for (const pc of pcs) {
-    const stats = [...(await pc.getStats()).values()];
-    const pair = stats.find((s) => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
-    protocols.push(stats.find((s) => s.id === pair?.localCandidateId)?.relayProtocol);
-    pc.close();
-  }
-  return { lengths, protocols };
 }
 
 const server = await startKyuud('--user', 'alice:secret', '--tls-certificate', certificate, '--tls-key', key);
