@@ -3,7 +3,7 @@
 
     tools/lint.py [FILE...]     # without files: all that is not a test
 
-Two files at a time, or as many as there are processors. Each finding is a line
+As many groups of files at a time as there are processors. Each finding is a line
 `file:line:column: error: what [check]`; the last line counts. The exit status
 is 1 if there is a finding.
 """
@@ -13,10 +13,12 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 # The flags of .bazelrc and tools/copts.bzl that change what code means.
 FLAGS = ["-std=c++20", "-I.", "-Wall", "-Wextra", "-Wno-unknown-warning-option"]
+GROUP = 8
 NOT_OURS = re.compile(r"^(third_party|examples)/|_test\.cc$|/testing/|^bench/|^fuzz/")
 
 
@@ -26,22 +28,43 @@ def files():
     return [path for path in listed if not NOT_OURS.search(path)]
 
 
-def lint(path):
-    """(path, findings, whether clang-tidy ran to its end)."""
-    result = subprocess.run(["clang-tidy", "--quiet", path, "--", *FLAGS], cwd=ROOT,
-                            capture_output=True, text=True, check=False)
+def groups(paths):
+    """The files of a folder, some at a time: what they include is read once."""
+    by_folder = {}
+    for path in paths:
+        by_folder.setdefault(os.path.dirname(path), []).append(path)
+    return [files[i:i + GROUP] for files in by_folder.values() for i in range(0, len(files), GROUP)]
+
+
+def run(paths):
+    """(findings, whether clang read it all) of files, as if they were one."""
+    with tempfile.NamedTemporaryFile("w", suffix=".cc", encoding="utf-8") as whole:
+        for path in paths:
+            whole.write(f'#include "{os.path.join(ROOT, path)}"  // NOLINT(bugprone-suspicious-include)\n')
+        whole.flush()
+        result = subprocess.run(
+            ["clang-tidy", "--quiet", f"--header-filter=^{re.escape(ROOT)}/",
+             f"--config-file={ROOT}/.clang-tidy", whole.name, "--", *FLAGS],
+            cwd=ROOT, capture_output=True, text=True, check=False)
     found = [line.replace(ROOT + "/", "") for line in result.stdout.split("\n")
              if re.search(r": (error|warning): ", line)]
-    return path, found, result.returncode == 0 or bool(found)
+    broken = any("[clang-diagnostic-error" in line for line in found)
+    return found, not broken and (result.returncode == 0 or bool(found))
+
+
+def lint(paths):
+    """The findings of a group."""
+    found, read = run(paths)
+    if not read and len(paths) > 1:  # Names of one file are those of another, perhaps.
+        return [line for path in paths for line in lint([path])]
+    return found if found or read else [f"{paths[0]}:0:0: error: clang-tidy could not read it"]
 
 
 def main():
     paths = sys.argv[1:] or files()
     findings = set()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, found, ran in pool.map(lint, paths):
-            if not ran:
-                found = [f"{path}:0:0: error: clang-tidy could not read it"]
+        for found in pool.map(lint, groups(paths)):
             for line in found:
                 # A header is seen by many files; it is told once.
                 if line not in findings:

@@ -39,7 +39,7 @@ struct Session {
   Session(Member number, Source from, const ServerOptions& options,
           absl::Time now)
       : member(number),
-        source(std::move(from)),
+        source(from),
         message_rate(options.message_rate, now),
         presence_rate(options.presence_rate, now),
         call_rate(options.call_rate, now) {}
