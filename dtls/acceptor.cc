@@ -130,10 +130,8 @@ Acceptor::Heard Acceptor::Hear(absl::Time now, const TransportAddress& client,
     if (hello->cookie != absl::MakeConstSpan(good)) continue;
     auto connection = std::make_unique<Connection>(
         context_.context_, Connection::Side::kServer,
-        Connection::Options{
-            .mtu_bytes = options_.mtu_bytes,
-            .outgoing_datagrams_max = options_.outgoing_datagrams_max,
-            .peers = Connection::Peers::kAnybody});
+        Connection::Options{.mtu_bytes = options_.mtu_bytes,
+                            .peers = Connection::Peers::kAnybody});
     connection->SetIncoming(datagram);
     if (connection->Listen(good) != Progress::kDone) return Nothing();
     return Session(std::move(connection), now, options_);

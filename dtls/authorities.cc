@@ -53,15 +53,13 @@ Authorities::~Authorities() { SSL_CTX_free(context_); }
 
 Session Authorities::Connect(const std::string& name,
                              const Options& options) const {
-  return Session(
-      std::make_unique<internal::Connection>(
-          context_, internal::Connection::Side::kClient,
-          internal::Connection::Options{
-              .mtu_bytes = options.mtu_bytes,
-              .outgoing_datagrams_max = options.outgoing_datagrams_max,
-              .peers = internal::Connection::Peers::kByName,
-              .name = name}),
-      options);
+  return Session(std::make_unique<internal::Connection>(
+                     context_, internal::Connection::Side::kClient,
+                     internal::Connection::Options{
+                         .mtu_bytes = options.mtu_bytes,
+                         .peers = internal::Connection::Peers::kByName,
+                         .name = name}),
+                 options);
 }
 
 }  // namespace kyuu::dtls

@@ -34,25 +34,6 @@ absl::Status OpenSslError(absl::string_view what) {
   return absl::InternalError(absl::StrCat(what, ": ", TakeError()));
 }
 
-absl::StatusOr<SslCtxPtr> MakeContext(X509* certificate, EVP_PKEY* key) {
-  SslCtxPtr context(SSL_CTX_new(DTLS_method()));
-  if (context == nullptr) return OpenSslError("SSL_CTX_new");
-  SSL_CTX* c = context.get();
-  internal::SetVerification(c);
-  // Zero is success, of the second one only.
-  if (!internal::SetUp(c) ||
-      SSL_CTX_set_tlsext_use_srtp(c, kSrtpProfiles) != 0) {
-    return OpenSslError("SSL_CTX");
-  }
-  if (SSL_CTX_use_certificate(c, certificate) != 1 ||
-      SSL_CTX_use_PrivateKey(c, key) != 1 ||
-      SSL_CTX_check_private_key(c) != 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("certificate and key: ", TakeError()));
-  }
-  return context;
-}
-
 // Sets everything of a self-signed certificate and signs it.
 bool FillAndSign(X509* certificate, EVP_PKEY* key, absl::Time now) {
   std::array<uint8_t, 8> serial;
@@ -67,6 +48,9 @@ bool FillAndSign(X509* certificate, EVP_PKEY* key, absl::Time now) {
   }
   // The name that libwebrtc gives: it tells nothing about the user.
   X509_NAME* name = X509_get_subject_name(certificate);
+  // Ed25519 has its hash function in itself.
+  const EVP_MD* digest =
+      EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519 ? nullptr : EVP_sha256();
   const absl::Time from = now - absl::Hours(24);
   const absl::Time until = now + absl::Hours(24 * 30);
   return X509_set_version(certificate, X509_VERSION_3) == 1 &&
@@ -80,14 +64,75 @@ bool FillAndSign(X509* certificate, EVP_PKEY* key, absl::Time now) {
          ASN1_TIME_set(X509_getm_notAfter(certificate), absl::ToTimeT(until)) !=
              nullptr &&
          X509_set_pubkey(certificate, key) == 1 &&
-         X509_sign(certificate, key, EVP_sha256()) != 0;
+         X509_sign(certificate, key, digest) != 0;
+}
+
+EvpPkeyPtr MakeKey(KeyType type) {
+  const auto curve = [](const char* name) {
+    return EvpPkeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", name));
+  };
+  switch (type) {
+    case KeyType::kEcdsaP256:
+      return curve("P-256");
+    case KeyType::kEcdsaP384:
+      return curve("P-384");
+    case KeyType::kEcdsaP521:
+      return curve("P-521");
+    case KeyType::kEd25519:
+      return EvpPkeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+    case KeyType::kRsa:
+      return EvpPkeyPtr(
+          EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", size_t{2048}));
+  }
+  return nullptr;
+}
+
+// As a server, OpenSSL 3 takes ECDSA suites for an Ed25519 certificate in TLS
+// only, not in DTLS. Beside a certificate for ECDSA it does so there too, and
+// shows the one whose signature we like best. A client that does not know
+// Ed25519 gets the other one, which has no fingerprint anywhere, and refuses
+// it.
+bool AllowEd25519(SSL_CTX* context) {
+  constexpr char kSignatures[] =
+      "ed25519:ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:RSA-PSS+SHA256:"
+      "RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:RSA+SHA384:RSA+SHA512";
+  const EvpPkeyPtr key = MakeKey(KeyType::kEcdsaP256);
+  const X509Ptr certificate(X509_new());
+  return key != nullptr && certificate != nullptr &&
+         FillAndSign(certificate.get(), key.get(), absl::UnixEpoch()) &&
+         SSL_CTX_use_certificate(context, certificate.get()) == 1 &&
+         SSL_CTX_use_PrivateKey(context, key.get()) == 1 &&
+         SSL_CTX_set1_sigalgs_list(context, kSignatures) == 1;
+}
+
+absl::StatusOr<SslCtxPtr> MakeContext(X509* certificate, EVP_PKEY* key) {
+  SslCtxPtr context(SSL_CTX_new(DTLS_method()));
+  if (context == nullptr) return OpenSslError("SSL_CTX_new");
+  SSL_CTX* c = context.get();
+  internal::SetVerification(c);
+  // Zero is success, of the second one only.
+  if (!internal::SetUp(c) ||
+      SSL_CTX_set_tlsext_use_srtp(c, kSrtpProfiles) != 0) {
+    return OpenSslError("SSL_CTX");
+  }
+  if (EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519 && !AllowEd25519(c)) {
+    return OpenSslError("Ed25519");
+  }
+  if (SSL_CTX_use_certificate(c, certificate) != 1 ||
+      SSL_CTX_use_PrivateKey(c, key) != 1 ||
+      SSL_CTX_check_private_key(c) != 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("certificate and key: ", TakeError()));
+  }
+  return context;
 }
 
 }  // namespace
 
-absl::StatusOr<Certificate> Certificate::Generate(absl::Time now) {
+absl::StatusOr<Certificate> Certificate::Generate(absl::Time now,
+                                                  KeyType type) {
   ERR_clear_error();
-  const EvpPkeyPtr key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
+  const EvpPkeyPtr key = MakeKey(type);
   const X509Ptr certificate(X509_new());
   if (key == nullptr || certificate == nullptr ||
       !FillAndSign(certificate.get(), key.get(), now)) {

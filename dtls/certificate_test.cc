@@ -23,13 +23,17 @@ TEST(Certificate, GeneratedOnesDiffer) {
 }
 
 TEST(Certificate, SurvivesPem) {
-  absl::StatusOr<Certificate> a = Certificate::Generate(kNow);
-  ASSERT_OK(a);
-  const std::string pem = a->ToPem();
-  absl::StatusOr<Certificate> b = Certificate::FromPem(pem);
-  ASSERT_OK(b);
-  EXPECT_EQ(a->fingerprint(), b->fingerprint());
-  EXPECT_EQ(b->ToPem(), pem);
+  for (const KeyType type :
+       {KeyType::kEcdsaP256, KeyType::kEcdsaP384, KeyType::kEcdsaP521,
+        KeyType::kEd25519, KeyType::kRsa}) {
+    absl::StatusOr<Certificate> a = Certificate::Generate(kNow, type);
+    ASSERT_OK(a);
+    const std::string pem = a->ToPem();
+    absl::StatusOr<Certificate> b = Certificate::FromPem(pem);
+    ASSERT_OK(b);
+    EXPECT_EQ(a->fingerprint(), b->fingerprint());
+    EXPECT_EQ(b->ToPem(), pem);
+  }
 }
 
 TEST(Certificate, PemMayHoldTheCertificateFirst) {

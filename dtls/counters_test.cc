@@ -11,11 +11,14 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "dtls/session.h"
+#include "dtls/testing/scripted_peer.h"
 #include "dtls/testing/two.h"
 #include "gtest/gtest.h"
 
 namespace kyuu::dtls {
 namespace {
+
+constexpr absl::Time kNow = absl::FromUnixSeconds(1'700'000'000);
 
 // What the server has counted after `act`, between two connected sessions.
 Stats By(const std::function<void(Two&)>& act, const Options& options = {}) {
@@ -43,14 +46,23 @@ Stats Retransmitted() {
   return two.b.stats();
 }
 
+// The client asks for the last flight twice at one time.
+Stats Asked() {
+  Session server(Role::kServer, CertificateOf(1), {});
+  ScriptedPeer peer(kNow, server);
+  for (int i = 0; i < 2; ++i) {
+    for (const Bytes& d : peer.last_flight()) server.HandlePacket(kNow, d);
+  }
+  return server.stats();
+}
+
 // More of a flight than may wait.
 Stats Overflowed() {
   Session server(Role::kServer, CertificateOf(1),
                  {.mtu_bytes = 300, .outgoing_datagrams_max = 1});
   Session client(Role::kClient, CertificateOf(0), {});
-  const absl::Time now = absl::FromUnixSeconds(1'700'000'000);
-  client.Start(now);
-  for (const Bytes& d : Drain(client, now)) server.HandlePacket(now, d);
+  client.Start(kNow);
+  for (const Bytes& d : Drain(client, kNow)) server.HandlePacket(kNow, d);
   return server.stats();
 }
 
@@ -70,7 +82,23 @@ TEST(Counters, EachIsRaisedByWhatItIsNamedAfter) {
          return By(
              [](Two& two) { two.b.HandlePacket(two.pair.now(), Bytes{23}); });
        }},
-      {"discarded_without_effect",
+      {"discarded_epoch",
+       [] {
+         return By([](Two& two) {
+           Bytes record = Seal(two.a, "x");
+           record[4] = 0;
+           two.b.HandlePacket(two.pair.now(), record);
+         });
+       }},
+      {"discarded_forged",
+       [] {
+         return By([](Two& two) {
+           Bytes record = Seal(two.a, "x");
+           record.back() ^= 1;
+           two.b.HandlePacket(two.pair.now(), record);
+         });
+       }},
+      {"discarded_replayed",
        [] {
          return By([](Two& two) {
            const Bytes record = Seal(two.a, "once");
@@ -79,6 +107,28 @@ TEST(Counters, EachIsRaisedByWhatItIsNamedAfter) {
            two.b.HandlePacket(two.pair.now(), record);
            EXPECT_FALSE(Read(two.b));
          });
+       }},
+      {"discarded_old",
+       [] {
+         return By([](Two& two) {
+           const Bytes old = Seal(two.a, "old");
+           Bytes record;
+           for (int i = 0; i < 2048; ++i) record = Seal(two.a, "x");
+           two.b.HandlePacket(two.pair.now(), record);
+           two.b.HandlePacket(two.pair.now(), old);
+           EXPECT_EQ(Read(two.b), "x");
+           EXPECT_FALSE(Read(two.b));
+         });
+       }},
+      {"flights_repeated", Asked},
+      {"discarded_repeats", Asked},
+      {"discarded_unused",
+       [] {
+         Session server(Role::kServer, CertificateOf(1), {});
+         ScriptedPeer peer(kNow, server);
+         server.HandlePacket(
+             kNow, peer.Seal(ScriptedPeer::ContentType::kAlert, {1, 90}));
+         return server.stats();
        }},
       {"discarded_after_close",
        [] {

@@ -7,6 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "dtls/internal/connection.h"
+#include "dtls/internal/established.h"
+#include "dtls/internal/openssl.h"
 #include "dtls/internal/record.h"
 
 namespace kyuu::dtls {
@@ -14,12 +16,18 @@ namespace kyuu::dtls {
 namespace {
 
 using internal::Connection;
+using internal::ContentType;
+using internal::Established;
+using internal::Opened;
 using internal::Progress;
+using internal::Record;
 using internal::Verdict;
 
-// A record's sequence number has 48 bits and never repeats under one key (RFC
-// 6347 section 4.1); the handshake and alerts need a few of them.
-constexpr uint64_t kRecordsMax = (uint64_t{1} << 48) - (1 << 20);
+// RFC 5246 section 7.2.
+constexpr uint8_t kWarning = 1, kFatal = 2, kCloseNotify = 0;
+
+// HandshakeType (RFC 5246 section 7.4).
+constexpr uint8_t kFinished = 20;
 
 constexpr absl::Duration kTimeoutMin = absl::Milliseconds(50);
 constexpr absl::Duration kFirstTimeoutMax = absl::Seconds(3);
@@ -34,9 +42,7 @@ Session::Session(Role role, const Certificate& certificate,
           certificate.context(),
           role == Role::kClient ? Connection::Side::kClient
                                 : Connection::Side::kServer,
-          Connection::Options{
-              .mtu_bytes = options.mtu_bytes,
-              .outgoing_datagrams_max = options.outgoing_datagrams_max})) {}
+          Connection::Options{.mtu_bytes = options.mtu_bytes})) {}
 
 Session::Session(std::unique_ptr<Connection> listened, absl::Time now,
                  const Options& options)
@@ -66,8 +72,7 @@ void Session::Start(absl::Time now) {
 void Session::ContinueHandshake(absl::Time now) {
   switch (connection_->Handshake()) {
     case Progress::kDone:
-      state_ = State::kUnverified;
-      JudgePeer(now);
+      Establish(now);
       break;
     case Progress::kWaits:
       break;
@@ -78,29 +83,50 @@ void Session::ContinueHandshake(absl::Time now) {
   }
 }
 
-void Session::JudgePeer(absl::Time now) {
-  switch (connection_->JudgePeer()) {
+void Session::Establish(absl::Time now) {
+  established_ = Established::From(
+      *connection_, role_ == Role::kClient ? Connection::Side::kClient
+                                           : Connection::Side::kServer);
+  Sync(now);  // The last flight.
+  if (established_ == nullptr) {
+    return Finish(absl::InternalError("DTLS: the keys cannot be taken over"));
+  }
+  const std::vector<Fingerprint> fingerprints = connection_->fingerprints();
+  connection_.reset();
+  state_ = State::kUnverified;
+  timers_.Stop(Timer::kRetransmission);
+  // Nothing that came early was opened: it had no keys, or needs the replay
+  // window that starts here.
+  kept_bytes_ = 0;
+  for (const Kept& early : std::exchange(kept_, {})) {
+    Packet bytes = early.bytes;
+    OpenAndKeep(now, *internal::TakeRecord(bytes));
+  }
+  JudgePeer(fingerprints);
+}
+
+void Session::JudgePeer(absl::Span<const Fingerprint> fingerprints) {
+  switch (established_->Judge(fingerprints)) {
     case Verdict::kUnknown:
       break;
     case Verdict::kMatches:
       state_ = State::kConnected;
       timers_.Stop(Timer::kHandshake);
       events_.push_back(
-          Connected{.version = connection_->version(),
-                    .cipher = connection_->cipher(),
-                    .remote_fingerprint = connection_->PeerFingerprint()});
+          Connected{.version = std::string(established_->version()),
+                    .cipher = std::string(established_->cipher()),
+                    .remote_fingerprint = established_->peer_sha256()});
       break;
     case Verdict::kDiffers:
-      connection_->Shutdown();
+      SendCloseNotify();
       Finish(absl::UnauthenticatedError(
           "the peer's certificate has none of its fingerprints"));
       break;
   }
-  Sync(now);
 }
 
 absl::Status Session::SetRemoteFingerprints(
-    absl::Time now, std::vector<Fingerprint> fingerprints) {
+    absl::Time, std::vector<Fingerprint> fingerprints) {
   std::erase(fingerprints, Fingerprint());
   if (fingerprints.empty()) {
     return absl::InvalidArgumentError("no fingerprint");
@@ -108,12 +134,11 @@ absl::Status Session::SetRemoteFingerprints(
   if (state_ == State::kClosed) {
     return absl::FailedPreconditionError("the session is closed");
   }
-  std::vector<Fingerprint> before = connection_->fingerprints();
-  connection_->SetFingerprints(std::move(fingerprints));
-  if (state_ == State::kUnverified) JudgePeer(now);
-  if (state_ == State::kConnected &&
-      connection_->JudgePeer() != Verdict::kMatches) {
-    connection_->SetFingerprints(std::move(before));
+  if (connection_ != nullptr) {
+    connection_->SetFingerprints(std::move(fingerprints));
+  } else if (state_ == State::kUnverified) {
+    JudgePeer(fingerprints);
+  } else if (established_->Judge(fingerprints) != Verdict::kMatches) {
     return absl::FailedPreconditionError(
         "the session belongs to another certificate");
   }
@@ -122,10 +147,7 @@ absl::Status Session::SetRemoteFingerprints(
 
 void Session::Close(absl::Time now) {
   if (state_ == State::kClosed) return;
-  if (state_ == State::kUnverified || state_ == State::kConnected) {
-    KeepReadable();
-    connection_->Shutdown();
-  }
+  if (established_ != nullptr) SendCloseNotify();
   Finish(absl::OkStatus());
   Sync(now);
 }
@@ -135,131 +157,221 @@ absl::StatusOr<size_t> Session::Seal(absl::Span<const uint8_t> plaintext,
   if (state_ != State::kConnected) {
     return absl::FailedPreconditionError("not connected");
   }
-  if (plaintext.empty() || plaintext.size() > kPlaintextMax ||
+  if (plaintext.size() > kPlaintextMax ||
       out.size() < plaintext.size() + kRecordOverheadMax) {
     return absl::InvalidArgumentError("plaintext or buffer size");
   }
-  if (stats_.records_sealed >= kRecordsMax) {
+  if (!plaintext.empty()) {
+    std::memcpy(out.subspan(record_header_bytes()).data(), plaintext.data(),
+                plaintext.size());
+  }
+  const auto record = SealInPlace(out, plaintext.size());
+  if (!record.ok()) return record.status();
+  return record->size();
+}
+
+absl::StatusOr<absl::Span<const uint8_t>> Session::SealInPlace(
+    absl::Span<uint8_t> place, size_t size) {
+  if (state_ != State::kConnected) {
+    return absl::FailedPreconditionError("not connected");
+  }
+  if (size == 0 || size > kPlaintextMax ||
+      place.size() < record_header_bytes() + size + kRecordTagBytes) {
+    return absl::InvalidArgumentError("plaintext or buffer size");
+  }
+  const auto record =
+      established_->sealer().Seal(ContentType::kApplicationData, place, size);
+  if (!record) {
     return absl::FailedPreconditionError("no sequence number left");
   }
-  const std::optional<size_t> size = connection_->Write(plaintext, out);
-  if (!size) return absl::FailedPreconditionError("not connected");
   ++stats_.records_sealed;
-  return *size;
+  return *record;
+}
+
+size_t Session::record_header_bytes() const {
+  return established_ == nullptr ? 0 : established_->sealer().header_bytes();
 }
 
 std::optional<absl::Span<const uint8_t>> Session::ReadPlaintext(
     absl::Span<uint8_t> out) {
-  while (!kept_.empty() &&
-         (state_ == State::kConnected || state_ == State::kClosed)) {
-    const std::vector<uint8_t> plaintext = std::move(kept_.front());
+  if (state_ != State::kConnected && state_ != State::kClosed) {
+    return std::nullopt;
+  }
+  while (!kept_.empty()) {
+    const Kept kept = std::move(kept_.front());
     kept_.pop_front();
-    kept_bytes_ -= plaintext.size();
-    if (plaintext.size() > out.size()) {
+    kept_bytes_ -= kept.size;
+    if (kept.size > out.size()) {
       ++stats_.discarded_plaintexts;
       continue;
     }
-    std::memcpy(out.data(), plaintext.data(), plaintext.size());
+    std::memcpy(out.data(), kept.bytes.data() + kept.begin, kept.size);
     ++stats_.records_opened;
-    return out.first(plaintext.size());
-  }
-  if (state_ != State::kConnected) return std::nullopt;
-  const std::optional<absl::Span<const uint8_t>> plaintext = ReadRecord(out);
-  if (plaintext) ++stats_.records_opened;
-  return plaintext;
-}
-
-std::optional<absl::Span<const uint8_t>> Session::ReadRecord(
-    absl::Span<uint8_t> out) {
-  while (readable_) {
-    size_t size = 0;
-    bool fits = true;
-    switch (connection_->Read(out, size, fits)) {
-      case Progress::kDone:
-        // Spares a call that would find nothing for nearly every packet.
-        readable_ = !settled_ || connection_->MayHoldMore();
-        if (!fits) ++stats_.discarded_plaintexts;
-        // An empty record is allowed and says nothing (RFC 5246 section 6.2.1).
-        if (!fits || size == 0) break;
-        return out.first(size);
-      case Progress::kWaits:
-        readable_ = false;
-        settled_ = true;
-        break;
-      case Progress::kClosed:
-        readable_ = false;
-        connection_->Shutdown();
-        Finish(absl::OkStatus());
-        break;
-      case Progress::kFailed:
-        readable_ = false;
-        Fail();
-        break;
-    }
+    return out.first(kept.size);
   }
   return std::nullopt;
 }
 
-void Session::KeepReadable() {
-  std::array<uint8_t, kPlaintextMax> buffer;
-  while (auto plaintext = ReadRecord(absl::MakeSpan(buffer))) {
-    if (kept_bytes_ + plaintext->size() > options_.kept_plaintext_bytes_max) {
-      ++stats_.discarded_plaintexts;
-      continue;
-    }
-    kept_bytes_ += plaintext->size();
-    kept_.emplace_back(plaintext->begin(), plaintext->end());
+std::optional<absl::Span<const uint8_t>> Session::Open(
+    absl::Time now, Packet& datagram, absl::Span<uint8_t> out) {
+  if (datagram.empty()) return std::nullopt;
+  if (state_ != State::kConnected) {
+    HandlePacket(now, std::exchange(datagram, {}));
+    return std::nullopt;
   }
+  std::optional<absl::Span<const uint8_t>> plaintext;
+  while (!plaintext && !datagram.empty()) {
+    if (state_ == State::kClosed) {
+      ++stats_.discarded_after_close;
+      datagram = {};
+    } else if (const auto record = internal::TakeRecord(datagram)) {
+      plaintext = OpenRecord(now, *record, out);
+    } else {
+      ++stats_.discarded_malformed;
+      datagram = {};
+    }
+  }
+  if (plaintext) ++stats_.records_opened;
+  if (datagram.empty()) ++stats_.datagrams_received;
+  return plaintext;
 }
 
 void Session::HandlePacket(absl::Time now, Packet datagram) {
   ++stats_.datagrams_received;
-  if (state_ == State::kClosed) {
-    ++stats_.discarded_after_close;
-    return;
-  }
-  const size_t size = internal::RecordsSize(datagram);
-  if (size == 0) {
-    ++stats_.discarded_malformed;
-    return;
-  }
-  Start(now);
-  if (readable_) KeepReadable();
-  if (state_ == State::kClosed) return;
-  connection_->SetIncoming(datagram.first(size));
-  if (state_ == State::kHandshake) {
-    ContinueHandshake(now);
-    // The datagram, or an earlier one out of order, may hold data already.
-    if (state_ == State::kConnected || state_ == State::kUnverified) {
-      readable_ = true;
+  do {
+    if (state_ == State::kClosed) {
+      ++stats_.discarded_after_close;
+      break;
     }
-  } else {
-    Peek();
-  }
-  connection_->DropIncoming();
-  if (readable_ && state_ == State::kUnverified) KeepReadable();
+    const auto record = internal::TakeRecord(datagram);
+    if (!record) {
+      ++stats_.discarded_malformed;
+      break;
+    }
+    Start(now);
+    HandleRecord(now, *record);
+  } while (!datagram.empty());
   Sync(now);
 }
 
-void Session::Peek() {
-  const size_t waiting = connection_->outgoing().size();
-  switch (connection_->Peek()) {
-    case Progress::kDone:
-      readable_ = true;
-      break;
-    case Progress::kWaits:
-      if (connection_->outgoing().size() == waiting) {
-        ++stats_.discarded_without_effect;
-      }
-      break;
-    case Progress::kClosed:
-      connection_->Shutdown();
-      Finish(absl::OkStatus());
-      break;
-    case Progress::kFailed:
-      Fail();
+void Session::HandleRecord(absl::Time now, const Record& record) {
+  if (state_ == State::kClosed) return;  // Start found no way to begin.
+  if (established_ != nullptr) return OpenAndKeep(now, record);
+  if (record.type != ContentType::kApplicationData) {
+    connection_->SetIncoming(record.bytes);
+    ContinueHandshake(now);
+    if (connection_ != nullptr) connection_->DropIncoming();
+  } else if (record.epoch != internal::kProtectedEpoch) {
+    ++stats_.discarded_epoch;
+  } else {
+    // Sealed as it is: it has overtaken the end of the handshake.
+    Keep({.bytes = {record.bytes.begin(), record.bytes.end()},
+          .begin = 0,
+          .size = record.bytes.size()});
+  }
+}
+
+void Session::OpenAndKeep(absl::Time now, const Record& record) {
+  std::vector<uint8_t> place(record.bytes.size());
+  const auto plaintext = OpenRecord(now, record, absl::MakeSpan(place));
+  if (!plaintext) return;
+  const size_t begin = static_cast<size_t>(plaintext->data() - place.data());
+  Keep({.bytes = std::move(place), .begin = begin, .size = plaintext->size()});
+}
+
+void Session::Keep(Kept kept) {
+  if (kept_bytes_ + kept.size > options_.kept_plaintext_bytes_max) {
+    ++stats_.discarded_plaintexts;
+    return;
+  }
+  kept_bytes_ += kept.size;
+  kept_.push_back(std::move(kept));
+}
+
+std::optional<absl::Span<uint8_t>> Session::OpenRecord(
+    absl::Time now, const Record& record, absl::Span<uint8_t> place) {
+  if (place.size() < record.bytes.size()) {
+    ++stats_.discarded_plaintexts;
+    return std::nullopt;
+  }
+  place = place.first(record.bytes.size());
+  // OpenSSL's AEADs open in place, and then they are faster by more than this.
+  std::memcpy(place.data(), record.bytes.data(), place.size());
+  const Opened opened = established_->opener().Open(record, place);
+  switch (opened.outcome) {
+    case Opened::Outcome::kWrongEpoch:
+      ++stats_.discarded_epoch;
+      return std::nullopt;
+    case Opened::Outcome::kReplayed:
+      ++stats_.discarded_replayed;
+      return std::nullopt;
+    case Opened::Outcome::kOld:
+      ++stats_.discarded_old;
+      return std::nullopt;
+    case Opened::Outcome::kForged:
+      ++stats_.discarded_forged;
+      return std::nullopt;
+    case Opened::Outcome::kOpened:
       break;
   }
+  switch (record.type) {
+    case ContentType::kApplicationData:
+      // An empty record is allowed and says nothing (RFC 5246 section 6.2.1).
+      if (!opened.plaintext.empty()) return opened.plaintext;
+      ++stats_.discarded_unused;
+      break;
+    case ContentType::kAlert:
+      HandleAlert(opened.plaintext);
+      break;
+    case ContentType::kHandshake:
+      AnswerHandshake(now, opened.plaintext);
+      break;
+    case ContentType::kChangeCipherSpec:
+      ++stats_.discarded_unused;
+      break;
+  }
+  return std::nullopt;
+}
+
+// RFC 5246 section 7.2.
+void Session::HandleAlert(absl::Span<const uint8_t> alert) {
+  if (alert.size() == 2 && alert[1] == kCloseNotify) {
+    SendCloseNotify();
+    Finish(absl::OkStatus());
+  } else if (alert.size() == 2 && alert[0] == kFatal) {
+    Finish(absl::UnavailableError(absl::StrCat("DTLS: the peer's alert: ",
+                                               internal::AlertName(alert[1]))));
+  } else {
+    ++stats_.discarded_unused;
+  }
+}
+
+// There is no renegotiation (RFC 8827 section 6.5), so it is the end of the
+// handshake once more, or nothing.
+void Session::AnswerHandshake(absl::Time now,
+                              absl::Span<const uint8_t> message) {
+  if (message.empty() || message[0] != kFinished) {
+    ++stats_.discarded_unused;
+    return;
+  }
+  std::vector<uint8_t> flight =
+      established_->RepeatFlight(now, options_.repeated_flight_interval);
+  ++(flight.empty() ? stats_.discarded_repeats : stats_.flights_repeated);
+  Send(std::move(flight));
+}
+
+void Session::SendCloseNotify() {
+  Send(established_->Seal(ContentType::kAlert,
+                          std::array<uint8_t, 2>{kWarning, kCloseNotify}));
+}
+
+void Session::Send(std::vector<uint8_t> datagram) {
+  if (datagram.empty()) return;
+  if (outgoing_.size() >= options_.outgoing_datagrams_max) {
+    ++stats_.discarded_outgoing;
+    return;
+  }
+  outgoing_.push_back(std::move(datagram));
 }
 
 void Session::HandleTimeout(absl::Time now) {
@@ -284,13 +396,12 @@ void Session::HandleTimeout(absl::Time now) {
 
 std::optional<Session::Packet> Session::PollTransmit(absl::Time,
                                                      absl::Span<uint8_t> out) {
-  std::deque<std::vector<uint8_t>>& outgoing = connection_->outgoing();
-  if (outgoing.empty() || outgoing.front().size() > out.size()) {
+  if (outgoing_.empty() || outgoing_.front().size() > out.size()) {
     return std::nullopt;
   }
-  const size_t size = outgoing.front().size();
-  std::memcpy(out.data(), outgoing.front().data(), size);
-  outgoing.pop_front();
+  const size_t size = outgoing_.front().size();
+  std::memcpy(out.data(), outgoing_.front().data(), size);
+  outgoing_.pop_front();
   ++stats_.datagrams_sent;
   return out.first(size);
 }
@@ -303,8 +414,10 @@ std::optional<Session::Event> Session::PollEvent() {
 }
 
 void Session::Sync(absl::Time now) {
-  stats_.discarded_outgoing = connection_->outgoing_dropped();
-  // A flight may stay without an answer after the handshake, for nothing.
+  if (connection_ == nullptr) return;
+  for (std::vector<uint8_t>& datagram : connection_->TakeOutgoing()) {
+    Send(std::move(datagram));
+  }
   const uint64_t flight =
       state_ == State::kHandshake ? connection_->waiting_flight() : 0;
   if (flight != flight_) {
@@ -349,7 +462,6 @@ void Session::Finish(absl::Status status) {
     kept_bytes_ = 0;
   }
   state_ = State::kClosed;
-  readable_ = false;
   timers_.StopAll();
   events_.push_back(Closed{std::move(status)});
 }

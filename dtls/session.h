@@ -6,7 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,103 +17,28 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "base/counters.h"
 #include "base/engine.h"
 #include "base/timer.h"
 #include "dtls/certificate.h"
 #include "dtls/fingerprint.h"
 #include "dtls/record.h"
+#include "dtls/session_types.h"
 
 namespace kyuu::dtls {
 
 namespace internal {
 class Connection;
+class Established;
+struct Record;
 }  // namespace internal
 
-// The client sends the first message: `a=setup:active` (RFC 8842 section 5.3).
-enum class Role : uint8_t { kClient, kServer };
-
-struct Options {
-  // The largest datagram of a handshake flight, in bytes, without UDP and IP
-  // headers. Application data is not cut: its sender sizes it. 1200 fits in
-  // every path that carries IPv6 (1280 - 40 - 8) with room for a relay's
-  // header.
-  size_t mtu_bytes = 1200;
-  // The first retransmission of a flight; doubled each time up to
-  // retransmission_timeout_max (RFC 6347 section 4.2.4.1 has 60 s; a person
-  // waits for this one). Clamped to 50 ms..3 s. Twice the round-trip time that
-  // ICE measured is a good value: RFC 6347's 1 s assumes none.
-  absl::Duration retransmission_timeout = absl::Seconds(1);
-  absl::Duration retransmission_timeout_max = absl::Seconds(3);
-  // The handshake ends the session unless it is over, and the peer's
-  // certificate verified, after this long; never, if it is infinite, for whom
-  // another layer judges whether the peer is there.
-  absl::Duration handshake_timeout = absl::Seconds(30);
-  // Datagrams of our flights that wait to be polled. The largest flight (a
-  // client's certificate chain of 16 KiB) is 15 datagrams; beyond the limit
-  // new ones are dropped as if lost.
-  size_t outgoing_datagrams_max = 64;
-  // Plaintext that waits for the peer's fingerprint, or for ReadPlaintext
-  // when further packets came first, in bytes. A peer's first SCTP packets
-  // are below 4 KiB. Beyond it records are dropped as if lost.
-  size_t kept_plaintext_bytes_max = 64 << 10;
-};
-
-// Connected: the handshake is over and the certificate of the peer equals one
-// of its fingerprints. From now on Seal and ReadPlaintext work.
-struct Connected {
-  std::string version;             // "DTLSv1.2"
-  std::string cipher;              // OpenSSL's name of the suite.
-  Fingerprint remote_fingerprint;  // SHA-256 of the peer's certificate.
-};
-
-// Closed is the last event. OK: closed by either side with close_notify.
-// DEADLINE_EXCEEDED: no verified session within handshake_timeout.
-// UNAUTHENTICATED: the peer's certificate has none of its fingerprints, or
-// nobody vouches for it (Authorities).
-// UNAVAILABLE: the peer ended the session with a fatal alert, or the
-// handshake failed.
-struct Closed {
-  absl::Status status;
-};
-
-// What a session did and saw.
-struct Stats {
-  uint64_t datagrams_received = 0;
-  uint64_t datagrams_sent = 0;  // Of flights and alerts; polled ones.
-  uint64_t records_sealed = 0;
-  uint64_t records_opened = 0;   // Plaintexts handed out.
-  uint64_t retransmissions = 0;  // Flights sent again by the timer.
-  // Not one well-formed DTLS record at the start of the datagram.
-  uint64_t discarded_malformed = 0;
-  // Datagrams after the handshake without any effect: replays, forgeries.
-  uint64_t discarded_without_effect = 0;
-  uint64_t discarded_after_close = 0;
-  // Plaintexts beyond kept_plaintext_bytes_max, or larger than the buffer that
-  // ReadPlaintext got.
-  uint64_t discarded_plaintexts = 0;
-  uint64_t discarded_outgoing = 0;  // Beyond outgoing_datagrams_max.
-
-  static constexpr Counter<Stats> kCounters[] = {
-      KYUU_COUNTER(Stats, datagrams_received),
-      KYUU_COUNTER(Stats, datagrams_sent),
-      KYUU_COUNTER(Stats, records_sealed),
-      KYUU_COUNTER(Stats, records_opened),
-      KYUU_COUNTER(Stats, retransmissions),
-      KYUU_COUNTER(Stats, discarded_malformed),
-      KYUU_COUNTER(Stats, discarded_without_effect),
-      KYUU_COUNTER(Stats, discarded_after_close),
-      KYUU_COUNTER(Stats, discarded_plaintexts),
-      KYUU_COUNTER(Stats, discarded_outgoing),
-  };
-};
-static_assert(Countable<Stats>);
-
-// Session is one DTLS association. Not thread-safe. OpenSSL does the work, and
-// with it comes its randomness.
+// Session is one DTLS association. Not thread-safe. OpenSSL does the handshake,
+// and with it comes its randomness; records are our own afterwards, and OpenSSL
+// is gone.
 //
-// Data takes two extra calls, since it neither waits in the session nor needs
-// an event: Seal for a packet on its way out, ReadPlaintext for one that came.
+// Data takes extra calls, since it neither waits in the session nor needs an
+// event: Seal or SealInPlace for a packet on its way out; Open, or HandlePacket
+// and ReadPlaintext, for one that came.
 class Session {
  public:
   using Packet = absl::Span<const uint8_t>;  // One datagram.
@@ -157,10 +82,31 @@ class Session {
   absl::StatusOr<size_t> Seal(absl::Span<const uint8_t> plaintext,
                               absl::Span<uint8_t> out);
 
-  // ReadPlaintext decrypts the next record into `out`, as a view into it; to be
-  // called after each HandlePacket, and after the event Connected, until it
-  // returns nullopt: nothing left, or not connected. `out` should have room
-  // for kPlaintextMax; a plaintext that does not fit is dropped and counted.
+  // SealInPlace encrypts where they lie the `size` bytes that begin
+  // record_header_bytes() into `place`, and returns the record, which begins
+  // where `place` does. `place` has room for kRecordTagBytes behind them.
+  // Errors as Seal.
+  absl::StatusOr<absl::Span<const uint8_t>> SealInPlace(
+      absl::Span<uint8_t> place, size_t size);
+  // What the suite puts in front of a plaintext, at most kRecordHeaderMax; 0
+  // before the end of the handshake.
+  size_t record_header_bytes() const;
+
+  // Open takes a received datagram instead of HandlePacket, and returns its
+  // next plaintext, which lies in `out`: nothing is kept in between. `datagram`
+  // shrinks to what is left of it; to be called until it returns nullopt, which
+  // is when nothing is left. A record that `out` is too small for is dropped
+  // and counted; one as large as the datagram never is. Before Connected
+  // nothing is returned: ReadPlaintext has it then.
+  std::optional<absl::Span<const uint8_t>> Open(absl::Time now,
+                                                Packet& datagram,
+                                                absl::Span<uint8_t> out);
+
+  // ReadPlaintext copies the next plaintext that HandlePacket has kept to
+  // `out`, as a view into it; to be called after each HandlePacket, and after
+  // the event Connected, until it returns nullopt: nothing left, or not
+  // connected. `out` should have room for kPlaintextMax; a plaintext that does
+  // not fit is dropped and counted.
   std::optional<absl::Span<const uint8_t>> ReadPlaintext(
       absl::Span<uint8_t> out);
 
@@ -189,15 +135,30 @@ class Session {
   };
   enum class Timer { kRetransmission, kHandshake, kCount };
 
+  // A plaintext that waits, or the record of one before the end of the
+  // handshake: `size` bytes at `begin`.
+  struct Kept {
+    std::vector<uint8_t> bytes;
+    size_t begin;
+    size_t size;
+  };
+
   void ContinueHandshake(absl::Time now);
-  void JudgePeer(absl::Time now);
-  // Finds out what the datagram brought after the handshake: plaintext, a
-  // repeated flight, an alert, nothing.
-  void Peek();
-  // Moves what ReadPlaintext was not called for out of OpenSSL's way.
-  void KeepReadable();
-  // Reads the next record into `out`; nullopt if there is none.
-  std::optional<absl::Span<const uint8_t>> ReadRecord(absl::Span<uint8_t> out);
+  // Takes over from OpenSSL.
+  void Establish(absl::Time now);
+  void JudgePeer(absl::Span<const Fingerprint> fingerprints);
+  void HandleRecord(absl::Time now, const internal::Record& record);
+  // Opens a record inside `place`, and returns its plaintext if it is data.
+  std::optional<absl::Span<uint8_t>> OpenRecord(absl::Time now,
+                                                const internal::Record& record,
+                                                absl::Span<uint8_t> place);
+  void HandleAlert(absl::Span<const uint8_t> alert);
+  void AnswerHandshake(absl::Time now, absl::Span<const uint8_t> message);
+  void OpenAndKeep(absl::Time now, const internal::Record& record);
+  void Keep(Kept kept);
+  void SendCloseNotify();
+  // Queues a datagram, unless it is empty.
+  void Send(std::vector<uint8_t> datagram);
   absl::Duration RetransmissionTimeout() const;
   // Takes over what OpenSSL says about its flights and its wire.
   void Sync(absl::Time now);
@@ -208,20 +169,19 @@ class Session {
   Role role_;
   Options options_;
   State state_ = State::kIdle;
-  // OpenSSL's objects and the two ends of its wire, at an address that stays.
+  // OpenSSL's objects, at an address that stays, until the handshake is over;
+  // what follows it from then on.
   std::unique_ptr<internal::Connection> connection_;
+  std::unique_ptr<internal::Established> established_;
   TimerTable<Timer> timers_;
   // The flight that the timer runs for, and how often it expired.
   uint64_t flight_ = 0;
   int expiries_ = 0;
-  // OpenSSL may hold plaintext that was not read.
-  bool readable_ = false;
-  // Records that overtook the end of the handshake were all read.
-  bool settled_ = false;
-  // Plaintexts read ahead of ReadPlaintext.
-  std::deque<std::vector<uint8_t>> kept_;
+  // Lists, since those take no memory while they are empty.
+  std::list<Kept> kept_;
   size_t kept_bytes_ = 0;
-  std::deque<Event> events_;
+  std::list<std::vector<uint8_t>> outgoing_;
+  std::list<Event> events_;
   Stats stats_;
 };
 static_assert(Engine<Session>);

@@ -5,13 +5,14 @@
 #include <array>
 #include <utility>
 
+#include "dtls/record.h"
 #include "peer/connection.h"
 
 namespace kyuu::peer {
 namespace {
 
-// No peer's path carries larger records; dtls drops them, and counts.
-constexpr size_t kPlaintextMax = 4096;
+// No datagram carries a larger record.
+constexpr size_t kRecordMax = dtls::kPlaintextMax + dtls::kRecordOverheadMax;
 
 }  // namespace
 
@@ -46,11 +47,15 @@ void Connection::HandleDtls(absl::Time now, absl::Span<const uint8_t> bytes) {
 }
 
 void Connection::FeedDtls(absl::Time now, absl::Span<const uint8_t> bytes) {
-  dtls_->HandlePacket(now, bytes);
+  std::array<uint8_t, kRecordMax> buffer;
+  while (const auto plaintext =
+             dtls_->Open(now, bytes, absl::MakeSpan(buffer))) {
+    channels_.HandlePacket(now, *plaintext);
+  }
   while (std::optional<dtls::Session::Event> event = dtls_->PollEvent()) {
     On(now, *event);
   }
-  std::array<uint8_t, kPlaintextMax> buffer;
+  // What came before Connected.
   while (const auto plaintext = dtls_->ReadPlaintext(absl::MakeSpan(buffer))) {
     channels_.HandlePacket(now, *plaintext);
   }
@@ -92,16 +97,16 @@ std::optional<Datagram> Connection::NextData(absl::Time now,
   }
   if (closing_ || !dtls_ || !dtls_->connected()) return std::nullopt;
   if (!ice_.selected_path() || out.size() < kDatagramMax) return std::nullopt;
+  // The packet is written where its record needs it, and sealed there.
   const absl::Span<uint8_t> place = out.subspan(ice_.headroom());
-  std::array<uint8_t, kDatagramMax> buffer;
-  while (const auto packet =
-             channels_.PollTransmit(now, absl::MakeSpan(buffer))) {
-    const absl::StatusOr<size_t> size = dtls_->Seal(*packet, place);
+  const absl::Span<uint8_t> text = place.subspan(dtls_->record_header_bytes());
+  while (const auto packet = channels_.PollTransmit(
+             now, text.first(text.size() - dtls::kRecordTagBytes))) {
+    const absl::StatusOr<absl::Span<const uint8_t>> record =
+        dtls_->SealInPlace(place, packet->size());
     // Only a session that just died refuses; SCTP sends it again if not.
-    if (!size.ok()) return std::nullopt;
-    if (auto datagram = ice_.Send(now, place.first(*size), out)) {
-      return datagram;
-    }
+    if (!record.ok()) return std::nullopt;
+    if (auto datagram = ice_.Send(now, *record, out)) return datagram;
   }
   return std::nullopt;
 }

@@ -63,7 +63,8 @@ uint64_t Discarded(const Connection& connection) {
          i.drop_no_integrity + i.drop_wrong_username + i.drop_wrong_integrity +
          i.drop_unknown_transaction + i.drop_malformed + i.drop_unknown_local +
          i.drop_asymmetric + s.dtls.discarded_malformed +
-         s.dtls.discarded_without_effect;
+         s.dtls.discarded_epoch + s.dtls.discarded_forged +
+         s.dtls.discarded_replayed;
 }
 
 // Each datagram to b is followed by a copy with one bit flipped, a copy cut

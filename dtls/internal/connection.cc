@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/address.h"
+#include "base/bytes.h"
 #include "base/check.h"
 #include "dtls/internal/digest.h"
 #include "dtls/internal/record.h"
@@ -17,8 +18,6 @@
 namespace kyuu::dtls::internal {
 
 namespace {
-
-constexpr uint8_t kApplicationData = 23;  // RFC 5246 section 6.2.1.
 
 // OpenSSL refuses to send flights in less.
 constexpr size_t kMtuMin = 256;
@@ -121,31 +120,32 @@ const BIO_METHOD* Connection::Method() {
   return method;
 }
 
-// Each write of OpenSSL is one datagram: a sealed record goes straight to its
-// place, all else (flights, alerts) waits to be polled.
+// Each write of OpenSSL is one datagram.
 int Connection::WriteDatagram(BIO* bio, const char* data, int size) {
   auto* self = static_cast<Connection*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
   if (size <= 0) return 0;
-  const size_t length = static_cast<size_t>(size);
-  if (!self->sealed_.empty() && self->sealed_size_ == 0 &&
-      static_cast<uint8_t>(data[0]) == kApplicationData) {
-    KYUU_CHECK(length <= self->sealed_.size());
-    std::memcpy(self->sealed_.data(), data, length);
-    self->sealed_size_ = length;
-    return size;
-  }
-  if (self->outgoing_.size() >= self->options_.outgoing_datagrams_max) {
-    ++self->outgoing_dropped_;
-    return size;
-  }
-  const auto* bytes = reinterpret_cast<const uint8_t*>(data);
-  self->outgoing_.emplace_back(bytes, bytes + length);
-  if (self->waiting_ && !self->retransmitting_ &&
-      self->flight_.size() < self->options_.outgoing_datagrams_max) {
+  const auto bytes = absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(data),
+                                         static_cast<size_t>(size));
+  self->Watch(bytes);
+  self->outgoing_.emplace_back(bytes.begin(), bytes.end());
+  if (self->waiting_ && !self->retransmitting_) {
     self->flight_.push_back(self->outgoing_.back());
   }
   return size;
+}
+
+void Connection::Watch(absl::Span<const uint8_t> datagram) {
+  while (const std::optional<Record> record = TakeRecord(datagram)) {
+    if (record->epoch == kClearEpoch) {
+      clear_sequence_ = std::max(clear_sequence_, record->sequence + 1);
+      continue;
+    }
+    protected_sequence_ = std::max(protected_sequence_, record->sequence + 1);
+    if (record->type == ContentType::kHandshake) {
+      finished_.assign(record->bytes.begin(), record->bytes.end());
+    }
+  }
 }
 
 int Connection::ReadDatagram(BIO* bio, char* data, int size) {
@@ -228,48 +228,6 @@ Progress Connection::Handshake() {
   return Result(SSL_do_handshake(ssl_.get()));
 }
 
-Progress Connection::Peek() {
-  ClearErrors();
-  uint8_t byte = 0;
-  size_t size = 0;
-  return Result(SSL_peek_ex(ssl_.get(), &byte, 1, &size));
-}
-
-Progress Connection::Read(absl::Span<uint8_t> out, size_t& size, bool& fits) {
-  ClearErrors();
-  size = 0;
-  fits = true;
-  std::array<uint8_t, 1024> scratch;
-  // Even an empty `out` takes the record, to find it too large.
-  const absl::Span<uint8_t> target =
-      out.empty() ? absl::MakeSpan(scratch) : out;
-  const Progress progress =
-      Result(SSL_read_ex(ssl_.get(), target.data(), target.size(), &size));
-  if (progress != Progress::kDone) return progress;
-  if (out.empty()) fits = size == 0;
-  // OpenSSL hands a record out in parts when the buffer is short. A record that
-  // filled a buffer of kPlaintextMax was complete.
-  if (size < target.size() || size >= kPlaintextMax) return progress;
-  for (size_t rest = 1; rest > 0 && SSL_pending(ssl_.get()) > 0;) {
-    fits = false;
-    rest = 0;
-    SSL_read_ex(ssl_.get(), scratch.data(), scratch.size(), &rest);
-  }
-  return progress;
-}
-
-std::optional<size_t> Connection::Write(absl::Span<const uint8_t> plaintext,
-                                        absl::Span<uint8_t> out) {
-  ClearErrors();
-  sealed_ = out;
-  sealed_size_ = 0;
-  size_t written = 0;
-  SSL_write_ex(ssl_.get(), plaintext.data(), plaintext.size(), &written);
-  sealed_ = {};
-  if (sealed_size_ == 0) return std::nullopt;
-  return sealed_size_;
-}
-
 void Connection::Shutdown() {
   ClearErrors();
   SSL_shutdown(ssl_.get());
@@ -287,13 +245,7 @@ bool Connection::Retransmit() {
     retransmitting_ = false;
     return result >= 0;
   }
-  for (const std::vector<uint8_t>& datagram : flight_) {
-    if (outgoing_.size() >= options_.outgoing_datagrams_max) {
-      ++outgoing_dropped_;
-    } else {
-      outgoing_.push_back(datagram);
-    }
-  }
+  outgoing_.insert(outgoing_.end(), flight_.begin(), flight_.end());
   return true;
 }
 
@@ -302,23 +254,22 @@ void Connection::SetFingerprints(std::vector<Fingerprint> fingerprints) {
 }
 
 Verdict Connection::Judge(const X509* certificate) const {
-  const std::optional<HashAlgorithm> algorithm = StrongestHash(fingerprints_);
-  if (!algorithm) return Verdict::kUnknown;
-  const Fingerprint actual = DigestOf(certificate, *algorithm);
-  return std::find(fingerprints_.begin(), fingerprints_.end(), actual) ==
-                 fingerprints_.end()
-             ? Verdict::kDiffers
-             : Verdict::kMatches;
+  return JudgeBy(fingerprints_, [certificate](HashAlgorithm algorithm) {
+    return DigestOf(certificate, algorithm);
+  });
 }
 
-Verdict Connection::JudgePeer() const {
-  if (options_.peers == Peers::kAnybody) return Verdict::kMatches;
-  if (options_.peers == Peers::kByName) {
-    return SSL_get_verify_result(ssl_.get()) == X509_V_OK ? Verdict::kMatches
-                                                          : Verdict::kDiffers;
+std::optional<Verdict> Connection::JudgeWithoutFingerprints() const {
+  switch (options_.peers) {
+    case Peers::kByFingerprint:
+      break;
+    case Peers::kAnybody:
+      return Verdict::kMatches;
+    case Peers::kByName:
+      return SSL_get_verify_result(ssl_.get()) == X509_V_OK ? Verdict::kMatches
+                                                            : Verdict::kDiffers;
   }
-  const X509* certificate = SSL_get0_peer_certificate(ssl_.get());
-  return certificate == nullptr ? Verdict::kDiffers : Judge(certificate);
+  return std::nullopt;
 }
 
 std::optional<std::string> Connection::Distrust() const {
@@ -328,10 +279,51 @@ std::optional<std::string> Connection::Distrust() const {
   return X509_verify_cert_error_string(result);
 }
 
-Fingerprint Connection::PeerFingerprint() const {
+Fingerprint Connection::PeerFingerprint(HashAlgorithm algorithm) const {
   const X509* certificate = SSL_get0_peer_certificate(ssl_.get());
   return certificate == nullptr ? Fingerprint()
-                                : DigestOf(certificate, HashAlgorithm::kSha256);
+                                : DigestOf(certificate, algorithm);
+}
+
+std::optional<Connection::Handover> Connection::HandOver() const {
+  SSL* ssl = ssl_.get();
+  const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl);
+  if (SSL_is_init_finished(ssl) != 1 || cipher == nullptr ||
+      finished_.empty()) {
+    return std::nullopt;
+  }
+  Aead aead;
+  switch (SSL_CIPHER_get_cipher_nid(cipher)) {
+    case NID_aes_128_gcm:
+      aead = Aead::kAes128Gcm;
+      break;
+    case NID_aes_256_gcm:
+      aead = Aead::kAes256Gcm;
+      break;
+    case NID_chacha20_poly1305:
+      aead = Aead::kChaCha20Poly1305;
+      break;
+    default:
+      return std::nullopt;  // SetUp offers no others.
+  }
+  std::array<uint8_t, SSL3_MASTER_SECRET_SIZE> secret;
+  std::array<uint8_t, 2 * SSL3_RANDOM_SIZE> randoms;
+  SSL_get_server_random(ssl, randoms.data(), SSL3_RANDOM_SIZE);
+  SSL_get_client_random(ssl, randoms.data() + SSL3_RANDOM_SIZE,
+                        SSL3_RANDOM_SIZE);
+  const size_t size = SSL_SESSION_get_master_key(SSL_get0_session(ssl),
+                                                 secret.data(), secret.size());
+  std::optional<KeyBlock> keys = DeriveKeys(
+      aead, EVP_MD_get0_name(SSL_CIPHER_get_handshake_digest(cipher)),
+      absl::MakeConstSpan(secret).first(size), randoms);
+  OPENSSL_cleanse(secret.data(), secret.size());
+  if (!keys) return std::nullopt;
+  Reader nonce(absl::MakeConstSpan(finished_).subspan(Record::kHeaderBytes));
+  return Handover{
+      .keys = *keys,
+      .clear_sequence = clear_sequence_,
+      .start = {.sequence = protected_sequence_, .nonce = nonce.U64() + 1},
+      .finished = finished_};
 }
 
 }  // namespace kyuu::dtls::internal

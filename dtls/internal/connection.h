@@ -3,17 +3,19 @@
 #ifndef KYUU_DTLS_INTERNAL_CONNECTION_H_
 #define KYUU_DTLS_INTERNAL_CONNECTION_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/time/time.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "dtls/fingerprint.h"
 #include "dtls/internal/openssl.h"
+#include "dtls/internal/record_protection.h"
 
 namespace kyuu::dtls::internal {
 
@@ -35,6 +37,18 @@ enum class Progress : uint8_t {
 
 enum class Verdict : uint8_t { kUnknown, kMatches, kDiffers };
 
+// JudgeBy compares the certificate whose digests `digest_by` gives with those
+// of `accepted` that have the strongest hash function.
+template <typename DigestBy>
+Verdict JudgeBy(absl::Span<const Fingerprint> accepted, DigestBy digest_by) {
+  const std::optional<HashAlgorithm> algorithm = StrongestHash(accepted);
+  if (!algorithm) return Verdict::kUnknown;
+  return std::find(accepted.begin(), accepted.end(), digest_by(*algorithm)) ==
+                 accepted.end()
+             ? Verdict::kDiffers
+             : Verdict::kMatches;
+}
+
 // Connection wraps SSL*. OpenSSL holds pointers to this object: it stays where
 // it is. Never BIO_s_mem as a wire: it joins the datagrams of a flight.
 class Connection {
@@ -44,7 +58,6 @@ class Connection {
   enum class Peers : uint8_t { kByFingerprint, kAnybody, kByName };
   struct Options {
     size_t mtu_bytes;
-    size_t outgoing_datagrams_max;
     Peers peers = Peers::kByFingerprint;
     std::string name;  // Of a host, or an address in numbers.
   };
@@ -66,19 +79,6 @@ class Connection {
   Progress Listen(absl::Span<const uint8_t> cookie);
   // Runs the handshake as far as the input reaches.
   Progress Handshake();
-  // Decrypts the next record and says whether it holds plaintext (kDone), which
-  // Read then returns. An established connection also answers a repeated
-  // flight of the peer here.
-  Progress Peek();
-  // Reads one record into `out` and sets `size`. kDone with `fits` false: it
-  // was larger than `out`, and is dropped.
-  Progress Read(absl::Span<uint8_t> out, size_t& size, bool& fits);
-  // Whether Read may find more without another datagram; sure to be right only
-  // once Read has come to kWaits after the handshake.
-  bool MayHoldMore() const { return SSL_has_pending(ssl_.get()) == 1; }
-  // Encrypts one record into `out`; its size, or nullopt.
-  std::optional<size_t> Write(absl::Span<const uint8_t> plaintext,
-                              absl::Span<uint8_t> out);
   // Sends close_notify if that is possible.
   void Shutdown();
   // The flight that waits for the peer's next one, counted from 1; 0 for none.
@@ -91,17 +91,35 @@ class Connection {
   void SetFingerprints(std::vector<Fingerprint> fingerprints);
   const std::vector<Fingerprint>& fingerprints() const { return fingerprints_; }
   Verdict Judge(const X509* certificate) const;
-  Verdict JudgePeer() const;
+  // The verdict on the peer that asks for no fingerprints; nullopt if it is a
+  // peer by fingerprint.
+  std::optional<Verdict> JudgeWithoutFingerprints() const;
   bool mismatch_seen() const { return mismatch_seen_; }
   // Why the authorities do not vouch for the peer; nullopt if they do, or were
   // not asked.
   std::optional<std::string> Distrust() const;
-  Fingerprint PeerFingerprint() const;
-  std::string version() const { return SSL_get_version(ssl_.get()); }
-  std::string cipher() const { return SSL_get_cipher_name(ssl_.get()); }
+  // Of the peer's certificate; the default one if it has shown none.
+  Fingerprint PeerFingerprint(HashAlgorithm algorithm) const;
+  // OpenSSL's names, which last as long as the process.
+  absl::string_view version() const { return SSL_get_version(ssl_.get()); }
+  absl::string_view cipher() const { return SSL_get_cipher_name(ssl_.get()); }
 
-  std::deque<std::vector<uint8_t>>& outgoing() { return outgoing_; }
-  uint64_t outgoing_dropped() const { return outgoing_dropped_; }
+  // What another record layer needs to go on where OpenSSL's stopped; nullopt
+  // unless the handshake is over.
+  struct Handover {
+    KeyBlock keys;
+    // Epoch 0's next sequence number, and where epoch 1 goes on.
+    uint64_t clear_sequence;
+    Sealer::Start start;
+    // The record of our Finished as it was sent last.
+    std::vector<uint8_t> finished;
+  };
+  std::optional<Handover> HandOver() const;
+
+  // Takes the datagrams that the last calls made: a flight, or an alert.
+  std::vector<std::vector<uint8_t>> TakeOutgoing() {
+    return std::exchange(outgoing_, {});
+  }
 
  private:
   static int WriteDatagram(BIO* bio, const char* data, int size);
@@ -110,6 +128,8 @@ class Connection {
   static const BIO_METHOD* Method();
   static int VerifyCertificate(X509_STORE_CTX* store, void*);
   static unsigned int NextTimerInterval(SSL*, unsigned int);
+  // Notes the sequence numbers of what OpenSSL sends.
+  void Watch(absl::Span<const uint8_t> datagram);
   // OpenSSL starts its timer, or stops it where `deadline` is zero.
   void OnTimer(timeval* deadline);
   static int WriteCookie(SSL* ssl, unsigned char* cookie, unsigned int* size);
@@ -125,8 +145,7 @@ class Connection {
   Options options_;
   absl::Span<const uint8_t> incoming_;
   std::vector<uint8_t> cookie_;  // Of Listen(); OpenSSL asks for it again.
-  std::deque<std::vector<uint8_t>> outgoing_;
-  uint64_t outgoing_dropped_ = 0;
+  std::vector<std::vector<uint8_t>> outgoing_;
   bool waiting_ = false;
   uint64_t flights_ = 0;
   // The waiting flight as it was sent, and how often it was sent again.
@@ -135,9 +154,9 @@ class Connection {
   bool retransmitting_ = false;
   // OpenSSL's own deadline, where it lets us see it (below 3.2).
   timeval* deadline_ = nullptr;
-  // Where the next application record goes; set during Write.
-  absl::Span<uint8_t> sealed_;
-  size_t sealed_size_ = 0;
+  uint64_t clear_sequence_ = 0;
+  uint64_t protected_sequence_ = 0;
+  std::vector<uint8_t> finished_;
   std::vector<Fingerprint> fingerprints_;
   bool mismatch_seen_ = false;
   SslPtr ssl_;

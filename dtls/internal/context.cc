@@ -23,7 +23,9 @@ bool SetUp(SSL_CTX* context) {
                                    SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_max_cert_list(context, kCertificateBytesMax);
-  int groups[] = {NID_X25519, NID_X9_62_prime256v1, NID_secp384r1};
+  // The curves of certificates too: OpenSSL refuses one of another.
+  int groups[] = {NID_X25519, NID_X9_62_prime256v1, NID_secp384r1,
+                  NID_secp521r1};
   return SSL_CTX_set_min_proto_version(context, DTLS1_2_VERSION) == 1 &&
          SSL_CTX_set_max_proto_version(context, DTLS1_2_VERSION) == 1 &&
          SSL_CTX_set_cipher_list(context, kCiphers) == 1 &&

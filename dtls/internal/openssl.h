@@ -10,6 +10,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,7 @@ namespace kyuu::dtls::internal {
 struct Free {
   void operator()(BIGNUM* object) const { BN_free(object); }
   void operator()(BIO* object) const { BIO_free(object); }
+  void operator()(EVP_CIPHER_CTX* object) const { EVP_CIPHER_CTX_free(object); }
   void operator()(EVP_PKEY* object) const { EVP_PKEY_free(object); }
   void operator()(SSL* object) const { SSL_free(object); }
   void operator()(SSL_CTX* object) const { SSL_CTX_free(object); }
@@ -27,6 +29,7 @@ struct Free {
 
 using BignumPtr = std::unique_ptr<BIGNUM, Free>;
 using BioPtr = std::unique_ptr<BIO, Free>;
+using CipherContextPtr = std::unique_ptr<EVP_CIPHER_CTX, Free>;
 using EvpPkeyPtr = std::unique_ptr<EVP_PKEY, Free>;
 using SslPtr = std::unique_ptr<SSL, Free>;
 using SslCtxPtr = std::unique_ptr<SSL_CTX, Free>;
@@ -46,6 +49,11 @@ inline std::string TakeError() {
   ERR_clear_error();
   const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
   return reason == nullptr ? "unknown error" : reason;
+}
+
+// AlertName is OpenSSL's name of an alert's description (RFC 5246 section 7.2).
+inline const char* AlertName(uint8_t description) {
+  return SSL_alert_desc_string_long(description);
 }
 
 }  // namespace kyuu::dtls::internal
