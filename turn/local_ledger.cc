@@ -82,14 +82,10 @@ TransportAddress LocalLedger::ToldAs(const TransportAddress& bind) const {
   return {PoolOf(bind.ip)->ports.advertised(), bind.port};
 }
 
-void LocalLedger::Count(const Party& party, int change) {
-  const auto user = users_.try_emplace(party.user).first;
-  user->second += change;
-  if (user->second == 0) users_.erase(user);
-  const auto realm = realms_.try_emplace(party.realm).first;
-  realm->second += change;
-  if (realm->second == 0) realms_.erase(realm);
-  CountSource(party.source, change);
+void LocalLedger::CountRealm(RealmId realm, int change) {
+  const auto counted = realms_.try_emplace(realm).first;
+  counted->second += change;
+  if (counted->second == 0) realms_.erase(counted);
 }
 
 void LocalLedger::CountSource(const IpAddress& ip, int change) {
@@ -169,8 +165,8 @@ Ledger::Result LocalLedger::Take(absl::Time now, const Claim& claim,
   const IpAddress source = OnThisMachine(claim.client)
                                ? claim.client.local.ip
                                : SourceOf(claim.client.remote.ip);
-  Party party{claim.user, source, claim.trust, claim.realm};
-  if (claim.token.has_value()) return TakeReserved(claim, std::move(party));
+  const Party party{claim.user, source, claim.trust, claim.realm};
+  if (claim.token.has_value()) return TakeReserved(claim, party);
   const std::vector<Pool*> pools = Candidates(claim);
   if (pools.empty()) return Refusal::kFamily;
   if (const auto refusal = Quota(claim, party)) return *refusal;
@@ -181,11 +177,11 @@ Ledger::Result LocalLedger::Take(absl::Time now, const Claim& claim,
   const std::optional<TransportAddress> bind =
       TakePort(pools, claim.ports, random);
   if (!bind.has_value()) return Refusal::kPorts;
-  Entry entry{claim, party, {}, std::nullopt};
+  Entry entry(claim, party);
   if (claim.ports == Ports::kEvenAndNext) {
-    entry.reservation = Reserve(now, *bind, claim, party, random);
+    entry.reservation = Reserve(now, *bind, entry, random);
   }
-  return Enter(*bind, std::move(entry));
+  return Enter(*bind, std::move(entry), party.user);
 }
 
 std::optional<TransportAddress> LocalLedger::TakePort(
@@ -206,38 +202,54 @@ std::optional<TransportAddress> LocalLedger::TakePort(
   return std::nullopt;
 }
 
-Ledger::Lease LocalLedger::Enter(const TransportAddress& bind, Entry entry) {
+Ledger::Lease LocalLedger::Enter(const TransportAddress& bind, Entry entry,
+                                 const std::string& user) {
   ++PoolOf(bind.ip)->lent;
-  Count(entry.party, 1);
+  entry.user = &*users_.try_emplace(user).first;
+  ++entry.user->second;
+  CountRealm(entry.realm, 1);
+  CountSource(entry.source, 1);
   const Lease lease{bind, ToldAs(bind), entry.reservation};
   leases_.emplace(bind, std::move(entry));
   return lease;
 }
 
+std::optional<LocalLedger::Entry> LocalLedger::Remove(
+    const TransportAddress& bind) {
+  auto node = leases_.extract(bind);
+  if (node.empty()) return std::nullopt;
+  Entry& entry = node.mapped();
+  --PoolOf(bind.ip)->lent;
+  if (--entry.user->second == 0) users_.erase(std::string(entry.user->first));
+  CountRealm(entry.realm, -1);
+  CountSource(entry.source, -1);
+  return std::move(entry);
+}
+
 Ledger::Token LocalLedger::Reserve(absl::Time now, const TransportAddress& bind,
-                                   const Claim& claim, const Party& party,
-                                   Random& random) {
+                                   const Entry& entry, Random& random) {
   Reservation reservation;
   random.Fill(absl::MakeSpan(reservation.token));
   reservation.bind = {bind.ip, static_cast<uint16_t>(bind.port + 1)};
-  reservation.instance = claim.holder.instance;
+  reservation.instance = entry.holder.instance;
   reservation.expires = now + options_.reservation_lifetime;
   // A share of its source's only: it is no allocation of the user's yet.
-  CountSource(party.source, 1);
-  reservation.source = party.source;
+  CountSource(entry.source, 1);
+  reservation.source = entry.source;
   ++PoolOf(bind.ip)->reserved;
   reservations_.push_back(reservation);
   return reservation.token;
 }
 
-Ledger::Result LocalLedger::TakeReserved(const Claim& claim, Party party) {
+Ledger::Result LocalLedger::TakeReserved(const Claim& claim,
+                                         const Party& party) {
   for (size_t i = 0; i < reservations_.size(); ++i) {
     if (reservations_[i].token != *claim.token) continue;
     // Whoever shows the token: two of a user's calls need not share an address.
     if (const auto refusal = Quota(claim, party)) return *refusal;
     const TransportAddress bind = reservations_[i].bind;
     EraseReservation(i);
-    return Enter(bind, {claim, std::move(party), {}, std::nullopt});
+    return Enter(bind, Entry(claim, party), party.user);
   }
   return Refusal::kToken;
 }
@@ -263,42 +275,43 @@ void LocalLedger::DropReservation(const Token& token) {
 Ledger::Result LocalLedger::Exchange(absl::Time now,
                                      const TransportAddress& bind,
                                      Random& random) {
-  auto node = leases_.extract(bind);
-  if (node.empty()) return Refusal::kPorts;
-  Entry entry = std::move(node.mapped());
+  const auto lease = leases_.find(bind);
+  if (lease == leases_.end()) return Refusal::kPorts;
+  const std::string user = lease->second.user->first;
+  Entry entry = *Remove(bind);
   Pool* pool = PoolOf(bind.ip);
-  --pool->lent;
-  Count(entry.party, -1);
   if (entry.reservation.has_value()) {
     DropReservation(*entry.reservation);
     entry.reservation.reset();
   }
-  entry.refused.push_back(bind.port);
+  if (entry.refused == nullptr) {
+    entry.refused = std::make_unique<std::vector<uint16_t>>();
+  }
+  entry.refused->push_back(bind.port);
   const bool again =
-      !entry.claim.token.has_value() &&
-      entry.refused.size() < static_cast<size_t>(options_.open_attempts);
+      !entry.by_token &&
+      entry.refused->size() < static_cast<size_t>(options_.open_attempts);
   const std::optional<TransportAddress> next =
-      again ? TakePort({pool}, entry.claim.ports, random) : std::nullopt;
+      again ? TakePort({pool}, entry.ports, random) : std::nullopt;
   if (!next.has_value()) {
-    for (const uint16_t port : entry.refused) pool->ports.Release(port);
+    for (const uint16_t port : *entry.refused) pool->ports.Release(port);
     DropAbsent();
     return Refusal::kPorts;
   }
-  if (entry.claim.ports == Ports::kEvenAndNext) {
-    entry.reservation = Reserve(now, *next, entry.claim, entry.party, random);
+  if (entry.ports == Ports::kEvenAndNext) {
+    entry.reservation = Reserve(now, *next, entry, random);
   }
-  return Enter(*next, std::move(entry));
+  return Enter(*next, std::move(entry), user);
 }
 
 void LocalLedger::Return(const TransportAddress& bind) {
-  auto node = leases_.extract(bind);
-  if (node.empty()) return;
-  const Entry& entry = node.mapped();
+  const std::optional<Entry> entry = Remove(bind);
+  if (!entry.has_value()) return;
   Pool* pool = PoolOf(bind.ip);
-  --pool->lent;
-  Count(entry.party, -1);
   pool->ports.Release(bind.port);
-  for (const uint16_t port : entry.refused) pool->ports.Release(port);
+  if (entry->refused != nullptr) {
+    for (const uint16_t port : *entry->refused) pool->ports.Release(port);
+  }
   DropAbsent();
 }
 
@@ -316,7 +329,7 @@ void LocalLedger::Expire(absl::Time now) {
 void LocalLedger::ReturnAll(int instance) {
   std::vector<TransportAddress> held;
   for (const auto& [bind, entry] : leases_) {
-    if (entry.claim.holder.instance == instance) held.push_back(bind);
+    if (entry.holder.instance == instance) held.push_back(bind);
   }
   for (const TransportAddress& bind : held) Return(bind);
   for (size_t i = 0; i < reservations_.size();) {
@@ -333,8 +346,8 @@ std::optional<Ledger::Holder> LocalLedger::Find(const TransportAddress& relayed,
   for (const auto& pool : pools_) {
     if (pool->ports.advertised() != relayed.ip) continue;
     const auto it = leases_.find({pool->ports.bind(), relayed.port});
-    if (it != leases_.end() && it->second.claim.transport == transport) {
-      return it->second.claim.holder;
+    if (it != leases_.end() && it->second.transport == transport) {
+      return it->second.holder;
     }
   }
   return std::nullopt;

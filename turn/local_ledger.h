@@ -8,9 +8,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/node_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
@@ -78,11 +80,27 @@ class LocalLedger final : public Ledger {
     Trust trust = Trust::kConfigured;
     RealmId realm = kMainRealm;
   };
+  using User = std::pair<const std::string, size_t>;
+  // What is kept of a lease: there is one for each allocation.
   struct Entry {
-    Claim claim;
-    Party party;
-    std::vector<uint16_t> refused;  // Ports that could not be opened.
+    Entry(const Claim& claim, const Party& party)
+        : holder(claim.holder),
+          source(party.source),
+          realm(party.realm),
+          transport(claim.transport),
+          ports(claim.ports),
+          by_token(claim.token.has_value()) {}
+
+    Holder holder;
+    IpAddress source;
+    RealmId realm;
+    Transport transport;
+    Ports ports;
+    bool by_token;
     std::optional<Token> reservation;
+    User* user = nullptr;  // In users_.
+    // Ports that could not be opened, if any.
+    std::unique_ptr<std::vector<uint16_t>> refused;
   };
   struct Reservation {
     Token token;
@@ -93,16 +111,20 @@ class LocalLedger final : public Ledger {
   };
   std::optional<Refusal> Quota(const Claim& claim, const Party& party) const;
   std::vector<Pool*> Candidates(const Claim& claim) const;
-  Result TakeReserved(const Claim& claim, Party party);
+  Result TakeReserved(const Claim& claim, const Party& party);
   // A port of one of the pools; kPorts if none has any.
   std::optional<TransportAddress> TakePort(const std::vector<Pool*>& pools,
                                            Ports ports, Random& random);
+  // Of the port above `bind`, for the one who has that.
   Token Reserve(absl::Time now, const TransportAddress& bind,
-                const Claim& claim, const Party& party, Random& random);
+                const Entry& entry, Random& random);
   void DropReservation(const Token& token);
   void EraseReservation(size_t index);
-  Lease Enter(const TransportAddress& bind, Entry entry);
-  void Count(const Party& party, int change);
+  Lease Enter(const TransportAddress& bind, Entry entry,
+              const std::string& user);
+  // Takes a lease out; it counts for nobody from then on.
+  std::optional<Entry> Remove(const TransportAddress& bind);
+  void CountRealm(RealmId realm, int change);
   void CountSource(const IpAddress& ip, int change);
   Pool* PoolOf(const IpAddress& bind) const;
   TransportAddress ToldAs(const TransportAddress& bind) const;
@@ -112,7 +134,7 @@ class LocalLedger final : public Ledger {
   std::vector<std::unique_ptr<Pool>> pools_;  // The preferred ones first.
   absl::flat_hash_map<TransportAddress, Entry> leases_;  // By bind.
   std::vector<Reservation> reservations_;
-  absl::flat_hash_map<std::string, size_t> users_;
+  absl::node_hash_map<std::string, size_t> users_;
   absl::flat_hash_map<IpAddress, size_t> sources_;
   absl::flat_hash_map<std::string, size_t> connected_users_;
   size_t connections_ = 0;

@@ -341,7 +341,7 @@ absl::Time Server::NextTimeout() const {
 }
 
 void Server::HandleTimeout(absl::Time now) {
-  while (Allocation* due = allocations_.PopDue(now)) {
+  while (Allocation* due = allocations_.FirstDue(now)) {
     const bool revoked = due->Last(options_.revoked_grace) <= now;
     End(*due, revoked ? EndReason::kRevoked : EndReason::kExpired);
   }

@@ -122,19 +122,15 @@ void Server::Move(Allocation& allocation, const Path& path) {
   Mobility& mobility = *allocation.mobility;
   if (path == allocation.client || path == mobility.next) return;
   // One at a time: whoever shows tickets from many addresses holds one more.
-  if (mobility.next.has_value()) allocations_.Forget(*mobility.next);
   ++mobility.number;
-  mobility.next = path;
-  allocations_.Learn(path, allocation);
+  allocations_.Offer(allocation, path);
 }
 
 void Server::Arrive(Allocation& allocation, const Path& path) {
   if (allocation.mobility->next != path) return;
   ++stats_.moves;
-  allocations_.Forget(allocation.client);
   events_.push_back(AllocationMoved{allocation.id, allocation.client, path});
-  allocation.client = path;
-  allocation.mobility->next.reset();
+  allocations_.Arrive(allocation);
 }
 
 void Server::ClientGone(const Path& path) {
@@ -146,8 +142,7 @@ void Server::ClientGone(const Path& path) {
     return End(*allocation, EndReason::kDisconnected);
   }
   if (mobility->next == path) {
-    allocations_.Forget(path);
-    mobility->next.reset();
+    allocations_.Withdraw(*allocation);
   } else if (mobility->next.has_value()) {
     Settle(*allocation, Path(*mobility->next));
   } else if (!IsStream(path.transport)) {

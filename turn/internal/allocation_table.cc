@@ -23,21 +23,19 @@ Allocation& AllocationTable::Insert(std::unique_ptr<Allocation> made) {
   }
   Allocation& allocation = *made;
   slots_[slot] = std::move(made);
-  by_client_.emplace(allocation.client, &allocation);
+  by_client_.insert({&allocation.client, &allocation});
   by_user_[allocation.quota_user].push_back(&allocation);
   for (const Relay& relay : allocation.relays) {
     by_bind_.emplace(relay.bind, relay.id);
   }
-  lifetimes_.Set(allocation.id, allocation.expires);
+  by_expiry_.emplace(allocation.expires, allocation.id);
   return allocation;
 }
 
 void AllocationTable::Erase(Allocation& allocation) {
-  lifetimes_.Stop(allocation.id);
-  Forget(allocation.client);
-  if (allocation.mobility != nullptr && allocation.mobility->next.has_value()) {
-    Forget(*allocation.mobility->next);
-  }
+  by_expiry_.erase({allocation.expires, allocation.id});
+  by_client_.erase(allocation.client);
+  Withdraw(allocation);
   for (const Relay& relay : allocation.relays) Unbind(relay);
   const auto user = by_user_.find(allocation.quota_user);
   List& list = user->second;
@@ -46,6 +44,27 @@ void AllocationTable::Erase(Allocation& allocation) {
   const auto slot = static_cast<uint32_t>(static_cast<uint64_t>(allocation.id));
   free_slots_.push_back(slot);
   slots_[slot].reset();
+}
+
+void AllocationTable::Offer(Allocation& allocation, const Path& next) {
+  Withdraw(allocation);
+  allocation.mobility->next = next;
+  by_client_.insert({&*allocation.mobility->next, &allocation});
+}
+
+void AllocationTable::Withdraw(Allocation& allocation) {
+  Mobility* mobility = allocation.mobility.get();
+  if (mobility == nullptr || !mobility->next.has_value()) return;
+  by_client_.erase(*mobility->next);
+  mobility->next.reset();
+}
+
+void AllocationTable::Arrive(Allocation& allocation) {
+  by_client_.erase(allocation.client);
+  const Path path = *allocation.mobility->next;
+  Withdraw(allocation);
+  allocation.client = path;
+  by_client_.insert({&allocation.client, &allocation});
 }
 
 std::optional<RelayId> AllocationTable::ByBind(
@@ -67,13 +86,13 @@ void AllocationTable::Rebind(const TransportAddress& old, const Relay& relay) {
 }
 
 void AllocationTable::SetExpiry(Allocation& allocation, absl::Time expires) {
+  by_expiry_.erase({allocation.expires, allocation.id});
   allocation.expires = expires;
-  lifetimes_.Set(allocation.id, expires);
+  by_expiry_.emplace(expires, allocation.id);
 }
 
-Allocation* AllocationTable::PopDue(absl::Time now) {
-  const std::optional<RelayId> due = lifetimes_.PopDue(now);
-  return due.has_value() ? ById(*due) : nullptr;
+Allocation* AllocationTable::FirstDue(absl::Time now) {
+  return NextTimeout() <= now ? ById(by_expiry_.begin()->second) : nullptr;
 }
 
 }  // namespace kyuu::turn::internal

@@ -8,14 +8,17 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
+#include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
-#include "base/deadline_queue.h"
 #include "turn/forward.h"
 #include "turn/internal/allocation.h"
 
@@ -36,7 +39,7 @@ class AllocationTable {
   // The one of a 5-tuple, or null.
   Allocation* ByClient(const Path& client) const {
     const auto it = by_client_.find(client);
-    return it == by_client_.end() ? nullptr : it->second;
+    return it == by_client_.end() ? nullptr : it->allocation;
   }
   // The one that has the relay, perhaps as its additional one, or null.
   Allocation* ById(RelayId relay) const {
@@ -64,27 +67,54 @@ class AllocationTable {
   size_t places() const { return slots_.size(); }
   Allocation* AtPlace(size_t place) const { return slots_[place].get(); }
 
-  // One has another 5-tuple too, or no more.
-  void Learn(const Path& client, Allocation& allocation) {
-    by_client_.emplace(client, &allocation);
-  }
-  void Forget(const Path& client) { by_client_.erase(client); }
+  // One may have another 5-tuple too (Mobility::next); replaces an earlier one.
+  void Offer(Allocation& allocation, const Path& next);
+  void Withdraw(Allocation& allocation);
+  // Its 5-tuple is that one from now on.
+  void Arrive(Allocation& allocation);
   // A relay has another socket: `old` is where it was bound.
   void Rebind(const TransportAddress& old, const Relay& relay);
   void Unbind(const Relay& relay) { by_bind_.erase(relay.bind); }
   void SetExpiry(Allocation& allocation, absl::Time expires);
-  // One that has expired, or null.
-  Allocation* PopDue(absl::Time now);
-  absl::Time NextTimeout() const { return lifetimes_.NextTimeout(); }
+  // The first that has expired, or null; it stays so until it is erased or set.
+  Allocation* FirstDue(absl::Time now);
+  absl::Time NextTimeout() const {
+    return by_expiry_.empty() ? absl::InfiniteFuture()
+                              : by_expiry_.begin()->first;
+  }
 
  private:
+  // A 5-tuple of an allocation, which keeps it: data paths look for it among
+  // very many.
+  struct ByPath {
+    const Path* path;
+    Allocation* allocation;
+  };
+  struct HashPath {
+    using is_transparent = void;
+    size_t operator()(const Path& path) const { return absl::HashOf(path); }
+    size_t operator()(const ByPath& entry) const {
+      return absl::HashOf(*entry.path);
+    }
+  };
+  struct EqualPath {
+    using is_transparent = void;
+    bool operator()(const ByPath& a, const Path& b) const {
+      return *a.path == b;
+    }
+    bool operator()(const ByPath& a, const ByPath& b) const {
+      return *a.path == *b.path;
+    }
+  };
+
   std::vector<std::unique_ptr<Allocation>> slots_;
   std::vector<uint32_t> free_slots_;
   uint32_t generation_ = 0;
-  absl::flat_hash_map<Path, Allocation*> by_client_;
+  absl::flat_hash_set<ByPath, HashPath, EqualPath> by_client_;
   absl::flat_hash_map<TransportAddress, RelayId> by_bind_;
   absl::flat_hash_map<std::string, List> by_user_;
-  DeadlineQueue<RelayId> lifetimes_;  // RFC 8656 section 3.2.
+  // By Allocation::expires (RFC 8656 section 3.2).
+  absl::btree_set<std::pair<absl::Time, RelayId>> by_expiry_;
 };
 
 }  // namespace kyuu::turn::internal
