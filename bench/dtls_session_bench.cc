@@ -1,9 +1,14 @@
-// What DTLS costs: sealing and opening a record, and a handshake.
+// What DTLS costs: sealing and opening a record, beside OpenSSL's record layer;
+// a handshake, and the memory of a session.
 //
 //   bazel run --config=opt //bench:dtls_session_bench
 
+#include <malloc.h>
+
 #include <array>
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -11,6 +16,7 @@
 #include "bench/allocations.h"
 #include "benchmark/benchmark.h"
 #include "dtls/session.h"
+#include "dtls/testing/openssl_peer.h"
 
 namespace kyuu::dtls {
 namespace {
@@ -43,26 +49,81 @@ struct Two {
       }
     }
     KYUU_CHECK(a.connected() && b.connected());
+    while (a.PollEvent() || b.PollEvent()) {
+    }
   }
   Session a;
   Session b;
 };
 
-void Seal(benchmark::State& state) {
+// OpenSSL with its own record layer and the suite that we agree on.
+struct TwoOpenssl {
+  TwoOpenssl()
+      : a(Role::kClient, Identity(), kSuite),
+        b(Role::kServer, Identity(), kSuite) {
+    a.Handle();
+    for (int i = 0; i < 4; ++i) {
+      b.Handle(a.Take());
+      a.Handle(b.Take());
+    }
+    KYUU_CHECK(a.connected() && b.connected());
+  }
+  static constexpr char kSuite[] = "ECDHE-ECDSA-AES128-GCM-SHA256";
+  OpensslPeer a;
+  OpensslPeer b;
+};
+
+void SealInPlace(benchmark::State& state) {
   Two two;
   two.Connect();
-  const std::vector<uint8_t> plaintext(static_cast<size_t>(state.range(0)), 7);
-  std::vector<uint8_t> out(plaintext.size() + kRecordOverheadMax);
+  const size_t size = static_cast<size_t>(state.range(0));
+  std::vector<uint8_t> place(size + kRecordOverheadMax, 7);
   bench::AllocationCounter allocations(state);
   for (auto _ : state) {
-    KYUU_CHECK(two.a.Seal(plaintext, absl::MakeSpan(out)).ok());
+    KYUU_CHECK(two.a.SealInPlace(absl::MakeSpan(place), size).ok());
   }
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(Seal)->Arg(64)->Arg(1200);
+BENCHMARK(SealInPlace)->Arg(64)->Arg(1200);
 
-// One record sealed and opened; Seal alone is above.
-void SealAndOpen(benchmark::State& state) {
+void OpensslSeal(benchmark::State& state) {
+  TwoOpenssl two;
+  const std::string text(static_cast<size_t>(state.range(0)), 'x');
+  for (auto _ : state) KYUU_CHECK(!two.a.Seal(text).empty());
+  state.SetBytesProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(OpensslSeal)->Arg(64)->Arg(1200);
+
+// One record sealed and opened; sealing alone is above.
+void SealInPlaceAndOpen(benchmark::State& state) {
+  Two two;
+  two.Connect();
+  const size_t size = static_cast<size_t>(state.range(0));
+  std::vector<uint8_t> place(size + kRecordOverheadMax, 7);
+  std::vector<uint8_t> out(place.size());
+  bench::AllocationCounter allocations(state);
+  for (auto _ : state) {
+    Session::Packet record = *two.a.SealInPlace(absl::MakeSpan(place), size);
+    KYUU_CHECK(two.b.Open(kNow, record, absl::MakeSpan(out)).has_value());
+    KYUU_CHECK(!two.b.Open(kNow, record, absl::MakeSpan(out)).has_value());
+  }
+  state.SetBytesProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(SealInPlaceAndOpen)->Arg(64)->Arg(1200);
+
+void OpensslSealAndOpen(benchmark::State& state) {
+  TwoOpenssl two;
+  const std::string text(static_cast<size_t>(state.range(0)), 'x');
+  std::vector<uint8_t> out(kPlaintextMax);
+  for (auto _ : state) {
+    KYUU_CHECK(two.b.Open(two.a.Seal(text), absl::MakeSpan(out)) > 0);
+  }
+  state.SetBytesProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(OpensslSealAndOpen)->Arg(64)->Arg(1200);
+
+// By the calls that copy.
+void SealAndRead(benchmark::State& state) {
   Two two;
   two.Connect();
   const std::vector<uint8_t> plaintext(static_cast<size_t>(state.range(0)), 7);
@@ -77,7 +138,7 @@ void SealAndOpen(benchmark::State& state) {
   }
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(SealAndOpen)->Arg(64)->Arg(1200);
+BENCHMARK(SealAndRead)->Arg(1200);
 
 // Garbage that a connected session drops.
 void DropForgery(benchmark::State& state) {
@@ -101,6 +162,26 @@ void Handshake(benchmark::State& state) {
   }
 }
 BENCHMARK(Handshake);
+
+// Bytes of a connected session, itself included; the mean of a hundred pairs
+// that live at one time.
+void SessionMemory(benchmark::State& state) {
+  constexpr size_t kPairs = 100;
+  Two warm_up;
+  warm_up.Connect();
+  for (auto _ : state) {
+    std::vector<std::unique_ptr<Two>> pairs;
+    pairs.reserve(kPairs);
+    const size_t before = mallinfo2().uordblks;
+    while (pairs.size() < kPairs) {
+      pairs.push_back(std::make_unique<Two>());
+      pairs.back()->Connect();
+    }
+    state.counters["bytes"] =
+        static_cast<double>(mallinfo2().uordblks - before) / (2 * kPairs);
+  }
+}
+BENCHMARK(SessionMemory)->Iterations(1);
 
 void GenerateCertificate(benchmark::State& state) {
   for (auto _ : state) KYUU_CHECK(Certificate::Generate(kNow).ok());

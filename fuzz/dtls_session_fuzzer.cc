@@ -42,6 +42,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Session client(Role::kClient, Identity(), {});
   Session server(Role::kServer, Identity(), {});
   Session& target = start & 1 ? client : server;
+  Session& other = start & 1 ? server : client;
+  KYUU_CHECK(other.SetRemoteFingerprints(now, {Identity().fingerprint()}).ok());
   if (start & 2) {
     KYUU_CHECK(
         target.SetRemoteFingerprints(now, {Identity().fingerprint()}).ok());
@@ -66,6 +68,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       target.HandlePacket(now, bent);
     } else if (op == 16) {
       target.Close(now);
+    } else if (op < 20) {
+      // A record under the right keys, perhaps with one byte changed.
+      const std::vector<uint8_t> text(1 + r.U8(), op);
+      std::vector<uint8_t> record(text.size() + kyuu::dtls::kRecordOverheadMax);
+      if (!other.Seal(text, absl::MakeSpan(record)).ok()) continue;
+      if (op == 18) record[r.U16() % record.size()] ^= r.U8();
+      seen.push_back(record);
+      Session::Packet rest = seen.back();
+      while (target.Open(now, rest, absl::MakeSpan(out))) {
+        KYUU_CHECK((start & 2) != 0);
+      }
     } else {
       target.HandlePacket(
           now, r.Bytes(std::min<size_t>(r.U8() * 4u, r.remaining())));

@@ -28,7 +28,7 @@
 namespace kyuu::relay {
 
 struct DtlsClientsOptions {
-  // Sessions at one time, of about 20 kB each, and those of one IPv4 address or
+  // Sessions at one time, of about 4 kB each, and those of one IPv4 address or
   // IPv6 /64. Beyond, a client hears nothing.
   size_t sessions_max = 2048;
   size_t sessions_per_source_max = 512;

@@ -1,11 +1,43 @@
 #include "dtls/testing/openssl_peer.h"
 
+#include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "base/check.h"
 #include "dtls/record.h"
 
 namespace kyuu::dtls {
+
+const BIO_METHOD* OpensslPeer::Method() {
+  static const BIO_METHOD* const method = [] {
+    BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK,
+                                 "memory for datagrams");
+    BIO_meth_set_write(m, [](BIO* bio, const char* data, int size) {
+      auto& out = static_cast<Wire*>(BIO_get_data(bio))->out;
+      const auto* bytes = reinterpret_cast<const uint8_t*>(data);
+      out.insert(out.end(), bytes, bytes + size);
+      return size;
+    });
+    BIO_meth_set_read(m, [](BIO* bio, char* data, int size) {
+      auto& in = static_cast<Wire*>(BIO_get_data(bio))->in;
+      BIO_clear_retry_flags(bio);
+      if (in.empty()) {
+        BIO_set_retry_read(bio);
+        return -1;
+      }
+      const size_t length = std::min(in.size(), static_cast<size_t>(size));
+      std::memcpy(data, in.data(), length);
+      in = {};
+      return static_cast<int>(length);
+    });
+    BIO_meth_set_ctrl(m, [](BIO*, int command, long, void*) -> long {
+      return command == BIO_CTRL_FLUSH ? 1 : 0;
+    });
+    return m;
+  }();
+  return method;
+}
 
 OpensslPeer::OpensslPeer(Role role, const Certificate& certificate,
                          const std::string& ciphers)
@@ -21,10 +53,10 @@ OpensslPeer::OpensslPeer(Role role, const Certificate& certificate,
   SSL_CTX_set_cert_verify_callback(
       context, [](X509_STORE_CTX*, void*) { return 1; }, nullptr);
   ssl_.reset(SSL_new(context));
-  BIO* in = BIO_new(BIO_s_mem());
-  BIO* out = BIO_new(BIO_s_mem());
-  BIO_set_mem_eof_return(in, -1);
-  SSL_set_bio(ssl_.get(), in, out);
+  BIO* bio = BIO_new(Method());
+  BIO_set_data(bio, &wire_);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_mtu(ssl_.get(), 1200);
   if (role == Role::kClient) {
     SSL_set_connect_state(ssl_.get());
@@ -34,14 +66,11 @@ OpensslPeer::OpensslPeer(Role role, const Certificate& certificate,
 }
 
 void OpensslPeer::Handle(absl::Span<const uint8_t> datagram) {
-  internal::ClearErrors();
-  BIO_write(SSL_get_rbio(ssl_.get()), datagram.data(),
-            static_cast<int>(datagram.size()));
-  std::array<char, kPlaintextMax> buffer;
-  while (true) {
-    const int size = SSL_read(ssl_.get(), buffer.data(), buffer.size());
+  std::array<uint8_t, kPlaintextMax> buffer;
+  for (int size = Open(datagram, absl::MakeSpan(buffer));;
+       size = Open({}, absl::MakeSpan(buffer))) {
     if (size > 0) {
-      read_.emplace_back(buffer.data(), static_cast<size_t>(size));
+      read_.emplace_back(buffer.begin(), buffer.begin() + size);
       continue;
     }
     const int error = SSL_get_error(ssl_.get(), size);
@@ -50,17 +79,18 @@ void OpensslPeer::Handle(absl::Span<const uint8_t> datagram) {
   }
 }
 
-std::vector<uint8_t> OpensslPeer::Take() {
-  BIO* out = SSL_get_wbio(ssl_.get());
-  std::vector<uint8_t> bytes(BIO_ctrl_pending(out));
-  if (bytes.empty()) return bytes;
-  BIO_read(out, bytes.data(), static_cast<int>(bytes.size()));
-  return bytes;
+absl::Span<const uint8_t> OpensslPeer::Seal(absl::string_view text) {
+  internal::ClearErrors();
+  wire_.out.clear();
+  SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size()));
+  return wire_.out;
 }
 
-void OpensslPeer::Write(absl::string_view text) {
+int OpensslPeer::Open(absl::Span<const uint8_t> record,
+                      absl::Span<uint8_t> out) {
   internal::ClearErrors();
-  SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size()));
+  wire_.in = record;
+  return SSL_read(ssl_.get(), out.data(), static_cast<int>(out.size()));
 }
 
 }  // namespace kyuu::dtls

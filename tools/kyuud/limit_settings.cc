@@ -150,7 +150,7 @@ constexpr Setting kLimitSettings[] = {
 
     Bounded<1, 1'000'000, &Config::dtls, &Dtls::sessions_max>(
         "limits", "dtls-sessions", "max-dtls-sessions", "N", Change::kRestart,
-        "Clients on DTLS, of about 20 kB each"),
+        "Clients on DTLS, of about 4 kB each"),
     Bounded<1, 1'000'000, &Config::dtls, &Dtls::sessions_per_source_max>(
         "limits", "dtls-sessions-per-address", "dtls-sessions-per-address", "N",
         Change::kRestart, "Those of one IPv4 address or IPv6 /64"),
