@@ -96,6 +96,55 @@ TEST(Interleaving, WhatIsGivenUpLeavesNothingBehind) {
   }
 }
 
+// Half a minute of one message, and small ones of equal weight beside it: each
+// waits for the packets on the way and not for the message.
+TEST(Interleaving, ASmallMessageDoesNotWaitForALargeOne) {
+  sim::PairOptions link;
+  link.a_to_b.delay = link.b_to_a.delay = absl::Milliseconds(10);
+  link.a_to_b.rate_bits_per_s = 2'000'000;
+  link.a_to_b.queue_bytes = 20'000;  // 80 ms.
+  const Options options{.max_message_in = size_t{16} << 20};
+  TestPair p(link, {}, options);
+  p.Connect();
+  ASSERT_OK(p.SendText(p.a, 1, std::string(size_t{8} << 20, 'x')));
+  p.pair.RunFor(absl::Seconds(1));
+  for (size_t i = 1; i <= 50; ++i) {
+    ASSERT_OK(p.SendText(p.a, 2, "small"));
+    p.pair.RunFor(absl::Milliseconds(100));
+    // One may wait for a retransmission.
+    EXPECT_GE(p.at_b.Texts(2).size() + 6, i);
+  }
+  p.pair.RunFor(absl::Seconds(1));
+  EXPECT_EQ(p.at_b.Texts(2).size(), 50u);
+  EXPECT_EQ(p.at_b.messages.size(), 50u) << "the large one is still on its way";
+  ASSERT_TRUE(p.pair.RunUntil([&] { return p.at_b.messages.size() == 51; },
+                              absl::Minutes(1)));
+}
+
+// More than the peer's window of beginnings at once would be for ever.
+TEST(Interleaving, ManyLargeMessagesAtOnceAllArrive) {
+  for (const Scheduler scheduler :
+       {Scheduler::kWeightedFair, Scheduler::kRoundRobin,
+        Scheduler::kFirstComeFirstServed}) {
+    const Options small{.receive_window_bytes = 100'000,
+                        .max_unfinished_bytes = 100'000,
+                        .scheduler = scheduler};
+    TestPair p(Lossy(0.01), small, small);
+    p.Connect();
+    for (int stream = 0; stream < 40; ++stream) {
+      ASSERT_OK(p.SendText(p.a, stream, std::string(40'000, 'x')));
+      ASSERT_OK(p.SendText(p.b, stream, std::string(40'000, 'x')));
+    }
+    EXPECT_TRUE(p.pair.RunUntil(
+        [&] {
+          return p.at_a.messages.size() == 40 && p.at_b.messages.size() == 40;
+        },
+        absl::Minutes(2)))
+        << p.a.DebugString();
+    EXPECT_FALSE(p.at_a.closed || p.at_b.closed);
+  }
+}
+
 // RFC 8260 section 2.2: message identifiers of both kinds begin at 0 again.
 TEST(Interleaving, AResetStartsTheIdentifiersOver) {
   TestPair p(Lossy(0.05));

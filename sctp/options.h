@@ -12,6 +12,16 @@
 
 namespace kyuu::sctp {
 
+// Which stream sends next: by message, or by fragment where RFC 8260 was agreed
+// on. Messages of one stream always follow each other.
+enum class Scheduler : uint8_t {
+  // By bytes, in proportion to SendOptions::priority (RFC 8260 section 3.6).
+  kWeightedFair,
+  kRoundRobin,  // Section 3.2.
+  // In the order of Send (section 3.1).
+  kFirstComeFirstServed,
+};
+
 // Options is given to an Association once, at its construction.
 struct Options {
   // RFC 8841 section 5: 5000 is what WebRTC uses on both sides.
@@ -68,6 +78,8 @@ struct Options {
   size_t stream_send_buffer_bytes = size_t{16} << 20;
   size_t send_buffer_bytes = size_t{64} << 20;
   size_t send_overhead_bytes = 128;
+
+  Scheduler scheduler = Scheduler::kWeightedFair;
 
   // How far beyond the cumulative TSN data is accepted, and sent. Each TSN may
   // be a message: farther, its 16-bit SSN would look like one of the past (RFC

@@ -192,6 +192,9 @@ Tcb& Core::MakeTcb(const StateCookie& terms,
                                      ? PartialReliability::kOn
                                      : PartialReliability::kOff);
   queue_.LimitStreams(tcb.outgoing_streams);
+  // Whatever else is held at the peer, what is begun can be finished.
+  queue_.set_mix_limit(
+      tcb.data_type == ChunkType::kIData ? terms.peer_a_rwnd / 2 + 1 : 0);
   return tcb;
 }
 

@@ -22,9 +22,6 @@ namespace {
 // for the peer, only for its own side: that much is not held against it.
 constexpr absl::Duration kPollGrace = absl::Milliseconds(10);
 
-// Virtual time is in bytes per weight, in steps this fine.
-constexpr int kFractionBits = 16;
-
 // Streams that may keep their state while nothing is under way on them, so that
 // one message at a time costs no allocation.
 constexpr size_t kSpareStreams = 32;
@@ -98,6 +95,7 @@ void SendQueue::Add(absl::Time now, Message&& message, const SendOptions& how) {
   }
   if (how.lifetime) out.expires = now + *how.lifetime;
   out.pause = pauses_;
+  out.arrival = next_arrival_++;
 
   Stream& stream = stream_state(out.stream);
   stream.messages.push_back(id);
@@ -115,23 +113,37 @@ void SendQueue::Add(absl::Time now, Message&& message, const SendOptions& how) {
   }
 }
 
+void SendQueue::set_mix_limit(size_t bytes) {
+  mix_limit_ = bytes;
+  Unpark();
+}
+
 // Gives the stream a turn if it has a message for it.
 void SendQueue::Activate(StreamId id, Stream& stream) {
   if (stream.active || stream.messages.size() <= stream.held) return;
   stream.active = true;
-  const OutMessage& message = Get(stream.messages.front());
-  const uint64_t cost =
-      (uint64_t{message.payload.size()} << kFractionBits) / message.priority;
-  stream.finish = std::max(stream.finish, virtual_time_) + cost;
-  turns_.push_back({stream.finish, next_turn_++, id});
-  std::push_heap(turns_.begin(), turns_.end());
+  TakeTurn(id, stream);
 }
 
-void SendQueue::PopTurn() {
-  virtual_time_ = turns_.front().finish;
-  std::pop_heap(turns_.begin(), turns_.end());
-  turns_.pop_back();
-  GiveBack(turns_);
+void SendQueue::TakeTurn(StreamId id, Stream& stream) {
+  scheduler_.Enter(id, stream.share, Get(stream.messages.front()).arrival);
+}
+
+// What fits into a packet ends where it begins, so it takes nobody's room.
+bool SendQueue::MayBegin(const OutMessage& message) const {
+  const size_t size = message.payload.size();
+  return !mixes() || mixed_bytes_ == 0 || size <= options_.mtu ||
+         mixed_bytes_ + size <= mix_limit_;
+}
+
+void SendQueue::Unpark() {
+  while (!parked_.empty()) {
+    const StreamId id = parked_.front();
+    Stream& stream = stream_state(id);
+    if (!MayBegin(Get(stream.messages.front()))) return;
+    parked_.pop_front();
+    TakeTurn(id, stream);
+  }
 }
 
 bool SendQueue::IsExpired(absl::Time now, const OutMessage& message) const {
@@ -141,27 +153,38 @@ bool SendQueue::IsExpired(absl::Time now, const OutMessage& message) const {
 }
 
 OutMessage* SendQueue::Current(absl::Time now) {
-  if (current_ != kNone && Get(current_).started) return &Get(current_);
-  while (!turns_.empty()) {
-    current_ = stream_state(turns_.front().stream).messages.front();
+  if (!mixes() && current_ != kNone && Get(current_).started) {
+    return &Get(current_);
+  }
+  while (!scheduler_.empty()) {
+    const StreamId id = scheduler_.next();
+    Stream& stream = stream_state(id);
+    current_ = stream.messages.front();
     OutMessage& message = Get(current_);
-    if (!IsExpired(now, message)) return &message;
-    // RFC 3758 section 4: expired before its first transmission, so it takes
-    // neither a TSN nor an SSN with it.
-    ++stats_.messages_abandoned;
-    message.abandoned = true;
-    PopTurn();
-    Finish(current_);
+    if (message.started) return &message;
+    if (IsExpired(now, message)) {
+      // RFC 3758 section 4: expired before its first transmission, so it takes
+      // neither a TSN nor an SSN with it.
+      ++stats_.messages_abandoned;
+      message.abandoned = true;
+      Finish(current_);
+    } else if (MayBegin(message)) {
+      return &message;
+    } else {
+      scheduler_.Leave(stream.share);
+      parked_.push_back(id);
+    }
   }
   current_ = kNone;
   return nullptr;
 }
 
 void SendQueue::Advance(size_t bytes) {
-  OutMessage& message = Get(current_);
+  const MessageId id = current_;
+  OutMessage& message = Get(id);
   Stream& stream = stream_state(message.stream);
-  if (!message.started) {
-    PopTurn();
+  const bool begins = !message.started;
+  if (begins) {
     message.started = true;
     Numbers& numbers = numbers_[message.stream];
     Mid& next = message.ordering == Ordering::kOrdered
@@ -169,6 +192,12 @@ void SendQueue::Advance(size_t bytes) {
                     : numbers.next_unordered_mid;
     message.mid = next;
     ++next;
+    if (mixes()) mixed_bytes_ += message.payload.size();
+  }
+  // Without mixing, all of the message is its turn.
+  if (mixes() || begins) {
+    scheduler_.Serve(mixes() ? bytes : message.payload.size(),
+                     message.priority);
   }
   message.offset += bytes;
   ++message.fragments;
@@ -176,7 +205,9 @@ void SendQueue::Advance(size_t bytes) {
   Unbuffer(message.stream, stream, bytes);
   if (message.complete()) {
     ++stats_.messages_sent;
-    Finish(current_);
+    Finish(id);
+  } else if (mixes()) {
+    TakeTurn(message.stream, stream);
   }
 }
 
@@ -200,8 +231,15 @@ void SendQueue::Finish(MessageId id) {
     message.offset = message.payload.size();
     Unbuffer(stream_id, stream, rest);
   }
+  if (stream.share.place != StreamScheduler::kNowhere) {
+    scheduler_.Leave(stream.share);
+  }
   stream.active = false;
   Activate(stream_id, stream);
+  if (message.started && mixes()) {
+    mixed_bytes_ -= message.payload.size();
+    Unpark();
+  }
   if (message.outstanding == 0) Release(id);
 }
 
@@ -211,7 +249,7 @@ void SendQueue::Abandon(MessageId id) {
   const bool waiting = !message.complete();
   message.abandoned = true;
   if (waiting) {
-    KYUU_CHECK(id == current_);
+    KYUU_CHECK(mixes() || id == current_);
     Finish(id);
   }
   if (message.outstanding > 0) {
@@ -388,15 +426,17 @@ void SendQueue::DropWaiting(StreamId id, Stream& stream) {
 void SendQueue::LimitStreams(uint16_t count) {
   // Called before anything was sent, so no message was begun.
   current_ = kNone;
-  const auto beyond =
-      std::partition(turns_.begin(), turns_.end(), [&](const Turn& turn) {
-        return static_cast<uint16_t>(turn.stream) < count;
-      });
-  const std::vector<Turn> dropped(beyond, turns_.end());
-  turns_.erase(beyond, turns_.end());
-  std::make_heap(turns_.begin(), turns_.end());
-  for (const Turn& turn : dropped) {
-    DropWaiting(turn.stream, stream_state(turn.stream));
+  std::vector<StreamId> beyond;
+  for (const auto& [id, stream] : streams_) {
+    if (static_cast<uint16_t>(id) >= count) beyond.push_back(id);
+  }
+  std::sort(beyond.begin(), beyond.end());
+  for (StreamId id : beyond) {
+    Stream& stream = stream_state(id);
+    if (stream.share.place != StreamScheduler::kNowhere) {
+      scheduler_.Leave(stream.share);
+    }
+    DropWaiting(id, stream);
   }
 }
 
@@ -406,8 +446,10 @@ void SendQueue::Clear() {
   streams_.clear();
   numbers_.Clear();
   resting_ = 0;
-  turns_ = {};
+  scheduler_.Clear();
   current_ = kNone;
+  mixed_bytes_ = 0;
+  parked_.clear();
   settled_.clear();
   delayed_.clear();
   settling_ = 0;

@@ -16,6 +16,7 @@
 #include "sctp/internal/event_queue.h"
 #include "sctp/internal/ring_queue.h"
 #include "sctp/internal/serial.h"
+#include "sctp/internal/stream_scheduler.h"
 #include "sctp/internal/stream_table.h"
 #include "sctp/message.h"
 #include "sctp/options.h"
@@ -36,7 +37,8 @@ struct OutMessage {
   // Transmissions of a chunk that are allowed.
   uint32_t max_transmissions = UINT32_MAX;
   absl::Time expires = absl::InfiniteFuture();
-  uint32_t pause = 0;  // Pauses of the transmission before it was queued.
+  uint32_t pause = 0;    // Pauses of the transmission before it was queued.
+  uint64_t arrival = 0;  // Messages that Send has taken before.
 
   // Once the first fragment exists.
   bool started = false;
@@ -60,15 +62,17 @@ struct OutMessage {
 // Whether limited messages may be given up: only if the peer agrees.
 enum class PartialReliability : uint8_t { kOff, kOn };
 
-// SendQueue holds the messages and picks the one to send from next: the stream
-// that, by the bytes it has sent and its weight, is due (self-clocked fair
-// queueing). A message that was begun is finished first, since fragments of
-// different messages cannot be told apart otherwise.
+// SendQueue holds the messages and picks the one to send from next, as the
+// scheduler says. A message that was begun is finished first, unless the
+// fragments of different messages can be told apart (RFC 8260).
 class SendQueue {
  public:
   // `options`, `events` and `stats` must outlive this.
   SendQueue(const Options& options, EventQueue& events, Stats& stats)
-      : options_(options), events_(events), stats_(stats) {}
+      : options_(options),
+        events_(events),
+        stats_(stats),
+        scheduler_(options.scheduler) {}
 
   PartialReliability partial_reliability() const {
     return partial_reliability_;
@@ -76,6 +80,11 @@ class SendQueue {
   void set_partial_reliability(PartialReliability value) {
     partial_reliability_ = value;
   }
+
+  // Lets the fragments of several messages be mixed; 0, as at first, does not.
+  // All that are begun then have `bytes` together at most, or there is only
+  // one: a peer whose window is full of beginnings can never open it again.
+  void set_mix_limit(size_t bytes);
 
   // True if Add may be called: the bounds of Options::send_buffer_bytes and
   // stream_send_buffer_bytes. If false, WritableAgain will follow.
@@ -142,7 +151,7 @@ class SendQueue {
   size_t buffered_bytes() const { return buffered_bytes_; }
   size_t occupied_bytes() const { return occupied_bytes_; }
   // No message waits for its next fragment, but for those behind a reset.
-  bool empty() const { return turns_.empty() && current_ == kNone; }
+  bool empty() const { return scheduler_.empty() && current_ == kNone; }
 
   // What is kept: places for messages, and streams with a state of their own.
   size_t message_places() const { return pool_.size(); }
@@ -151,13 +160,13 @@ class SendQueue {
  private:
   struct Stream {
     RingQueue<MessageId> messages;  // That wait for their next fragment.
-    uint64_t finish = 0;  // The virtual time at which the last turn ended.
+    StreamScheduler::Share share;
     size_t buffered = 0;
     size_t low_threshold = 0;
     size_t occupied = 0;
     uint32_t alive = 0;    // Messages neither acknowledged nor given up.
     uint32_t held = 0;     // Those of them that wait for the reset.
-    bool active = false;   // In `turns_`, or current.
+    bool active = false;   // In `scheduler_` or `parked_`, or current.
     bool refused = false;  // A message, so WritableAgain is owed.
     bool resting = false;  // Nothing in it has to be kept.
   };
@@ -172,22 +181,16 @@ class SendQueue {
     StreamId stream{};
     absl::Time at;
   };
-  // A stream whose first message waits for its turn. The heap's top is next.
-  struct Turn {
-    uint64_t finish;
-    uint64_t number;  // First come, first served.
-    StreamId stream;
-    friend bool operator<(const Turn& a, const Turn& b) {
-      return a.finish != b.finish ? a.finish > b.finish : a.number > b.number;
-    }
-  };
   static constexpr MessageId kNone{UINT32_MAX};
 
   Stream& stream_state(StreamId stream);
   const Stream* FindStream(StreamId stream) const;
   void Unbuffer(StreamId id, Stream& stream, size_t bytes);
   void Activate(StreamId id, Stream& stream);
-  void PopTurn();
+  void TakeTurn(StreamId id, Stream& stream);
+  bool mixes() const { return mix_limit_ > 0; }
+  bool MayBegin(const OutMessage& message) const;
+  void Unpark();
   // Takes the first message out of its stream, whose turn ends with it.
   void Finish(MessageId id);
   void Pause(StreamId id, Numbers& numbers, ResetTiming timing);
@@ -215,11 +218,13 @@ class SendQueue {
   std::vector<MessageId> free_;
   absl::flat_hash_map<StreamId, std::unique_ptr<Stream>> streams_;
   StreamTable<Numbers> numbers_;
-  size_t resting_ = 0;         // Of the streams_.
-  std::vector<Turn> turns_;    // A heap.
-  MessageId current_ = kNone;  // The one that was begun.
-  uint64_t virtual_time_ = 0;
-  uint64_t next_turn_ = 0;
+  size_t resting_ = 0;  // Of the streams_.
+  StreamScheduler scheduler_;
+  MessageId current_ = kNone;
+  size_t mix_limit_ = 0;
+  size_t mixed_bytes_ = 0;  // Payload of what is begun, where it may be mixed.
+  RingQueue<StreamId> parked_;  // Whose next message may not begin now.
+  uint64_t next_arrival_ = 0;
   uint32_t pauses_ = 0;
   std::vector<StreamId> settled_;
   // Settled ones, and some that have not waited or are paused anew.
