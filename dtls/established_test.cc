@@ -322,6 +322,55 @@ TEST(Established, SealInPlaceNeedsRoomAroundThePlaintext) {
   EXPECT_EQ(Read(two.b), text);
 }
 
+// One key, two record layers: neither a sequence number nor a nonce comes twice
+// (RFC 5288 section 3), however often OpenSSL has repeated its flight.
+TEST(Established, NumbersGoOnWhereOpensslStopped) {
+  for (const int lost : {0, 1, 3}) {
+    Two two(1, {.retransmission_timeout = absl::Milliseconds(50)});
+    two.Trust();
+    std::vector<std::pair<uint64_t, uint64_t>> numbers;
+    const auto note = [&numbers](absl::Span<const uint8_t> datagram) {
+      bool finished = false;
+      while (const auto record = internal::TakeRecord(datagram)) {
+        if (record->epoch != 1) continue;
+        Reader r(record->bytes.subspan(internal::Record::kHeaderBytes));
+        numbers.emplace_back(record->sequence, r.U64());
+        finished = true;
+      }
+      return finished;
+    };
+    int flights = 0;
+    two.pair.keep_a_to_b = [&](absl::Span<const uint8_t> datagram) {
+      return !note(datagram) || flights++ >= lost;
+    };
+    ASSERT_TRUE(two.Connect());
+    note(Seal(two.a, "first"));
+    note(Seal(two.a, "second"));
+    ASSERT_EQ(numbers.size(), static_cast<size_t>(lost) + 3);
+    for (size_t i = 1; i < numbers.size(); ++i) {
+      EXPECT_EQ(numbers[i].first, numbers[0].first + i);
+      EXPECT_EQ(numbers[i].second, numbers[0].second + i);
+    }
+  }
+}
+
+// Data before the end of the handshake cannot be judged yet: so much is kept.
+TEST(Established, EarlyDataIsBounded) {
+  Session session(Role::kServer, CertificateOf(1),
+                  {.kept_plaintext_bytes_max = 1000});
+  session.Start(kNow);
+  Bytes record = {23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 0, 0, 87};
+  record.resize(100);
+  for (uint8_t i = 0; i < 200; ++i) {
+    record[10] = i;
+    session.HandlePacket(kNow, record);
+  }
+  EXPECT_EQ(session.stats().discarded_plaintexts, 190u);
+  record[4] = 0;
+  session.HandlePacket(kNow, record);
+  EXPECT_EQ(session.stats().discarded_epoch, 1u);
+}
+
 // A path that delays some packets by 10 ms delays a thousand at 1 Gbit/s.
 TEST(Established, RecordsThatAThousandHaveOvertakenAreTaken) {
   Two two;
