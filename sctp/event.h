@@ -20,6 +20,7 @@ struct Connected {
   bool partial_reliability = false;  // RFC 3758.
   bool stream_reset = false;         // RFC 6525.
   bool interleaving = false;         // RFC 8260.
+  bool zero_checksum = false;        // RFC 9653, of what we send.
 };
 
 // Restarted: the peer lost its state and began anew (RFC 9260 section 5.2).

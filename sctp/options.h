@@ -81,6 +81,11 @@ struct Options {
 
   Scheduler scheduler = Scheduler::kWeightedFair;
 
+  // RFC 9653: whether to agree on packets without checksums, where the peer
+  // does too. Only for an association that is carried by DTLS, which finds
+  // every change itself.
+  bool zero_checksum = false;
+
   // How far beyond the cumulative TSN data is accepted, and sent. Each TSN may
   // be a message: farther, its 16-bit SSN would look like one of the past (RFC
   // 9260 section 6.5 compares them by RFC 1982).

@@ -127,6 +127,7 @@ class Core {
   void SendHeartbeat(Tcb& tcb);
 
   // receive.cc
+  ZeroChecksum zero_checksum() const;
   bool AcceptTag(const CommonHeader& header, const ChunkView& first);
   void HandleOutOfTheBlue(const CommonHeader& header, const ChunkView& first);
   // These return false if the rest of the packet is to be passed over, as
@@ -217,6 +218,8 @@ class Core {
   // was sent before Connect, so that the one does not devalue the other.
   uint32_t local_tag_ = 0;
   Tsn local_initial_tsn_;
+  // An INIT has left that says so, and a peer may act upon it (RFC 9653).
+  ZeroChecksum zero_checksum_ = ZeroChecksum::kRefused;
 
   // Answers under tags of their own, whatever the state.
   std::optional<Reply> reply_;

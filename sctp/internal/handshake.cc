@@ -39,6 +39,7 @@ Connected TermsOf(const Tcb& tcb) {
       .partial_reliability = tcb.partial_reliability(),
       .stream_reset = tcb.peer_extensions.re_config,
       .interleaving = tcb.data_type == ChunkType::kIData,
+      .zero_checksum = tcb.sends_zero_checksum,
   };
 }
 
@@ -111,6 +112,9 @@ void Core::HandleInit(const ChunkView& chunk) {
   InitAckReply reply;
   reply.init =
       OwnInit(ChunkType::kInitAck, cookie.local_tag, cookie.local_initial_tsn);
+  // Who has not heard of it might refuse it (RFC 9653 has it as an option).
+  reply.init.extensions.zero_checksum =
+      options_.zero_checksum && init->extensions.zero_checksum;
   reply.tag = init->initiate_tag;
   reply.cookie = cookie_key_.Seal(cookie);
   for (Bytes report : init->unrecognized) {

@@ -369,5 +369,61 @@ TEST(Driver, ABufferThatIsTooSmallLosesNothing) {
   EXPECT_TRUE(p.DrainFor(ChunkType::kInit));
 }
 
+// RFC 9653: agreed by both, but for the packets that must be sure.
+TEST(Handshake, ZeroChecksumIsUsedWhereBothAgree) {
+  for (const bool ours : {false, true}) {
+    for (const bool theirs : {false, true}) {
+      SCOPED_TRACE(testing::Message() << ours << theirs);
+      Puppet p(Options{.zero_checksum = ours});
+      InitChunk init = p.MakeInit();
+      init.extensions.zero_checksum = theirs;
+      EXPECT_TRUE(p.Connect(init));
+      const int agreed = ours && theirs ? 1 : 0;
+      EXPECT_EQ(p.unchecked_packets, agreed) << "COOKIE ACK";
+      p.checksums = false;
+      p.SendData(0, DataChunk::kBegin | DataChunk::kEnd, 1, 0, "x");
+      EXPECT_EQ(p.peer.stats().drop_bad_checksum, 1u - agreed);
+      EXPECT_EQ(p.peer.stats().messages_received, 0u + agreed);
+      // An INIT and a cookie must have theirs.
+      const uint64_t before = p.peer.stats().drop_bad_checksum;
+      p.SendTagged(0, [&](Writer& writer) { init.Write(writer); });
+      p.SendChunk(CookieEchoChunk{{}});
+      EXPECT_EQ(p.peer.stats().drop_bad_checksum, before + 2);
+      EXPECT_EQ(p.peer.stats().drop_bad_cookie, 0u);
+    }
+  }
+}
+
+// As the opener: INIT and COOKIE ECHO with theirs, then none; and peers that
+// take no unknown parameter get an INIT without it.
+TEST(Handshake, ZeroChecksumIsOfferedOnce) {
+  Puppet p(Options{.zero_checksum = true});
+  ASSERT_OK(p.peer.Connect(p.now));
+  const auto first = p.DrainFor(ChunkType::kInit);
+  ASSERT_TRUE(first);
+  const auto init = InitChunk::Parse(first->view());
+  EXPECT_TRUE(init->extensions.zero_checksum);
+  p.Wait(absl::Seconds(1));
+  const auto again = p.DrainFor(ChunkType::kInit);
+  ASSERT_TRUE(again);
+  EXPECT_FALSE(InitChunk::Parse(again->view())->extensions.zero_checksum);
+  // The answer may be to the first, and have no checksum.
+  p.peer_tag = init->initiate_tag;
+  InitChunk ack = p.MakeInit();
+  ack.type = ChunkType::kInitAck;
+  ack.extensions.zero_checksum = true;
+  const std::vector<uint8_t> cookie(40, 'c');
+  ack.cookie = cookie;
+  p.checksums = false;
+  p.SendChunk(ack);
+  EXPECT_TRUE(p.DrainFor(ChunkType::kCookieEcho));
+  EXPECT_EQ(p.unchecked_packets, 0);
+  p.Send([](Writer& w) { WriteEmptyChunk(w, ChunkType::kCookieAck); });
+  EXPECT_TRUE(p.peer.is_connected());
+  ASSERT_OK(p.peer.Send(p.now, Message{StreamId{1}, Ppid{51}, {1}}));
+  EXPECT_TRUE(p.DrainFor(ChunkType::kData));
+  EXPECT_EQ(p.unchecked_packets, 1);
+}
+
 }  // namespace
 }  // namespace kyuu::sctp::internal

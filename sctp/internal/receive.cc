@@ -23,7 +23,7 @@ void Core::HandlePacket(absl::Time now, Bytes packet) {
   Clamp(now);
   ++stats_.packets_received;
   stats_.bytes_received += packet.size();
-  const PacketView view = ParsePacket(packet);
+  const PacketView view = ParsePacket(packet, zero_checksum());
   switch (view.error) {
     case PacketError::kTooShort:
       ++stats_.drop_malformed_packet;
@@ -43,6 +43,12 @@ void Core::HandlePacket(absl::Time now, Bytes packet) {
   std::optional<ChunkView> chunk = NextChunk(reader);
   if (!chunk) {
     ++stats_.drop_malformed_packet;
+    return;
+  }
+  if (view.unchecked && (chunk->type == ChunkType::kInit ||
+                         chunk->type == ChunkType::kCookieEcho)) {
+    // RFC 9653 section 5.2: these always have their checksum.
+    ++stats_.drop_bad_checksum;
     return;
   }
   if (chunk->type == ChunkType::kInit) {
@@ -76,6 +82,16 @@ void Core::HandlePacket(absl::Time now, Bytes packet) {
   }
   if (!reader.ok()) ++stats_.drop_malformed_chunk;
   if (Tcb* tcb = FindTcb()) AfterPacket(*tcb);
+}
+
+// RFC 9653 section 5.3: as far as we have declared it to this peer.
+ZeroChecksum Core::zero_checksum() const {
+  const Tcb* tcb = FindTcb();
+  if (tcb != nullptr && tcb->sends_zero_checksum) {
+    return ZeroChecksum::kAccepted;
+  }
+  return tcb != nullptr || In<state::CookieWait>() ? zero_checksum_
+                                                   : ZeroChecksum::kRefused;
 }
 
 // Whether the packet belongs to this association, by its tag and first chunk.

@@ -23,6 +23,7 @@ constexpr uint32_t kForwardTsnBit = 1;
 constexpr uint32_t kReConfigBit = 2;
 constexpr uint32_t kIDataBit = 4;
 constexpr uint32_t kIForwardTsnBit = 8;
+constexpr uint32_t kZeroChecksumBit = 16;
 
 }  // namespace
 
@@ -51,7 +52,8 @@ std::array<uint8_t, StateCookie::kSize> CookieKey::Seal(
   writer.U32((cookie.peer_extensions.forward_tsn ? kForwardTsnBit : 0) |
              (cookie.peer_extensions.re_config ? kReConfigBit : 0) |
              (cookie.peer_extensions.i_data ? kIDataBit : 0) |
-             (cookie.peer_extensions.i_forward_tsn ? kIForwardTsnBit : 0));
+             (cookie.peer_extensions.i_forward_tsn ? kIForwardTsnBit : 0) |
+             (cookie.peer_extensions.zero_checksum ? kZeroChecksumBit : 0));
   writer.U32(cookie.local_tie_tag);
   writer.U32(cookie.peer_tie_tag);
   KYUU_CHECK(writer.ok() && writer.size() == StateCookie::kPlainSize);
@@ -83,6 +85,7 @@ std::optional<StateCookie> CookieKey::Open(Bytes bytes) const {
   cookie.peer_extensions.re_config = (extensions & kReConfigBit) != 0;
   cookie.peer_extensions.i_data = (extensions & kIDataBit) != 0;
   cookie.peer_extensions.i_forward_tsn = (extensions & kIForwardTsnBit) != 0;
+  cookie.peer_extensions.zero_checksum = (extensions & kZeroChecksumBit) != 0;
   cookie.local_tie_tag = reader.U32();
   cookie.peer_tie_tag = reader.U32();
   return cookie;

@@ -33,6 +33,7 @@ struct CookieWait {
   Afterwards afterwards = Afterwards::kStay;
   int stale_cookies = 0;  // Handshakes that the peer took too long for.
   Duty init = Duty::kDue;
+  int inits_sent = 0;
   // What went out behind a cookie that was refused: it goes again.
   std::optional<OutstandingData> begun;
 };

@@ -65,6 +65,8 @@ struct Tcb {
         peer_tag(terms.peer_tag),
         peer_extensions(terms.peer_extensions),
         data_type(DataType(owner.options, terms.peer_extensions)),
+        sends_zero_checksum(owner.options.zero_checksum &&
+                            terms.peer_extensions.zero_checksum),
         outgoing_streams(std::min(owner.options.outgoing_streams,
                                   terms.peer_inbound_streams)),
         incoming_streams(std::min(owner.options.incoming_streams,
@@ -122,6 +124,7 @@ struct Tcb {
   uint32_t peer_tag;
   Extensions peer_extensions;
   ChunkType data_type;
+  bool sends_zero_checksum;  // RFC 9653.
   uint16_t outgoing_streams;
   uint16_t incoming_streams;
 

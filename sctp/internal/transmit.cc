@@ -44,15 +44,18 @@ std::optional<Bytes> Core::PollTransmit(absl::Time now,
   Clamp(now);
   if (out.size() < mtu_) return std::nullopt;
   Writer writer(out.first(mtu_));
+  bool unchecked = false;
   if (!WriteReply(writer) && !WriteInit(writer)) {
     Tcb* tcb = FindTcb();
     if (tcb == nullptr) return std::nullopt;
     CommonHeader{options_.local_port, options_.remote_port, tcb->peer_tag}
         .Write(writer);
+    // RFC 9653 section 5.2: not with a COOKIE ECHO.
+    unchecked = tcb->sends_zero_checksum && !tcb->In<state::CookieEchoed>();
     WriteChunks(*tcb, writer);
     if (writer.size() == CommonHeader::kSize) return std::nullopt;
   }
-  FinishPacket(writer.mutable_written());
+  if (!unchecked) FinishPacket(writer.mutable_written());
   ++stats_.packets_sent;
   stats_.bytes_sent += writer.size();
   return writer.written();
@@ -92,7 +95,15 @@ bool Core::WriteInit(Writer& writer) {
   if (wait == nullptr || !Take(wait->init)) return false;
   // Section 8.5.1 rule A: an INIT has no tag to send to yet.
   CommonHeader{options_.local_port, options_.remote_port, 0}.Write(writer);
-  OwnInit(ChunkType::kInit, local_tag_, local_initial_tsn_).Write(writer);
+  InitChunk init = OwnInit(ChunkType::kInit, local_tag_, local_initial_tsn_);
+  // Told once: there are peers that take no INIT with a parameter unknown to
+  // them, against RFC 9260 section 3.2.1.
+  if (options_.zero_checksum && wait->inits_sent == 0) {
+    init.extensions.zero_checksum = true;
+    zero_checksum_ = ZeroChecksum::kAccepted;
+  }
+  ++wait->inits_sent;
+  init.Write(writer);
   return true;
 }
 

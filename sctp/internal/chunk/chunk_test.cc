@@ -91,6 +91,20 @@ TEST(Packet, FinishWritesWhatParseChecks) {
   EXPECT_EQ(ToHex(bytes), ToHex(original));
 }
 
+// RFC 9653: zero is no checksum where that is agreed, and a wrong one else.
+TEST(Packet, ZeroIsTakenForAChecksumOnlyWhereAgreed) {
+  std::vector<uint8_t> bytes = FromHex(kSack);
+  EXPECT_FALSE(ParsePacket(bytes, ZeroChecksum::kAccepted).unchecked);
+  bytes[8] = bytes[9] = bytes[10] = bytes[11] = 0;
+  EXPECT_EQ(ParsePacket(bytes).error, PacketError::kBadChecksum);
+  const PacketView view = ParsePacket(bytes, ZeroChecksum::kAccepted);
+  EXPECT_EQ(view.error, PacketError::kNone);
+  EXPECT_TRUE(view.unchecked);
+  bytes[8] = 1;
+  EXPECT_EQ(ParsePacket(bytes, ZeroChecksum::kAccepted).error,
+            PacketError::kBadChecksum);
+}
+
 TEST(Packet, TooShort) {
   const std::vector<uint8_t> bytes = FromHex(kSack);
   for (size_t size = 0; size < CommonHeader::kSize; ++size) {
@@ -209,7 +223,7 @@ std::vector<std::vector<uint8_t>> Samples() {
                  .outbound_streams = 3,
                  .inbound_streams = 4,
                  .initial_tsn = Tsn(5),
-                 .extensions = {true, true, true, true}};
+                 .extensions = {true, true, true, true, true}};
   init.unrecognized.push_back(unknown);
   add(init);
   init.type = ChunkType::kInitAck;

@@ -10,6 +10,9 @@
 namespace kyuu::sctp::internal {
 namespace {
 
+// RFC 9653 section 6: the error detection method that is DTLS.
+constexpr uint32_t kOverDtls = 1;
+
 // Takes one parameter into `init`. False: read no further parameter.
 bool TakeParameter(const ParameterView& parameter, InitChunk& init) {
   switch (static_cast<InitParameter>(parameter.type)) {
@@ -39,6 +42,11 @@ bool TakeParameter(const ParameterView& parameter, InitChunk& init) {
         }
       }
       return true;
+    case InitParameter::kZeroChecksum: {
+      Reader method(parameter.value);
+      init.extensions.zero_checksum = method.U32() == kOverDtls;
+      return true;
+    }
     // Known, and of no use on a single path below DTLS, or an answer to us.
     case InitParameter::kIpv4Address:
     case InitParameter::kIpv6Address:
@@ -47,7 +55,6 @@ bool TakeParameter(const ParameterView& parameter, InitChunk& init) {
     case InitParameter::kHostName:
     case InitParameter::kSupportedAddressTypes:
     case InitParameter::kEcnCapable:
-    case InitParameter::kZeroChecksum:
     case InitParameter::kRandom:
     case InitParameter::kChunkList:
     case InitParameter::kHmacAlgorithms:
@@ -105,7 +112,13 @@ void InitChunk::Write(Writer& writer) const {
       {extensions.i_data, ChunkType::kIData},
       {extensions.i_forward_tsn, ChunkType::kIForwardTsn},
   };
-  if (extensions != Extensions()) {
+  if (extensions.zero_checksum) {
+    ParameterWriter parameter(
+        writer, static_cast<uint16_t>(InitParameter::kZeroChecksum));
+    writer.U32(kOverDtls);
+  }
+  if (extensions.re_config || extensions.forward_tsn || extensions.i_data ||
+      extensions.i_forward_tsn) {
     ParameterWriter parameter(
         writer, static_cast<uint16_t>(InitParameter::kSupportedExtensions));
     for (const auto& [has, chunk_type] : supported) {

@@ -42,6 +42,8 @@ struct Extensions {
   // RFC 8260 section 2.2.1.
   bool i_data = false;
   bool i_forward_tsn = false;
+  // RFC 9653: packets without a checksum are taken, since they come over DTLS.
+  bool zero_checksum = false;
 
   friend bool operator==(const Extensions&, const Extensions&) = default;
 };

@@ -32,7 +32,7 @@ void CommonHeader::Write(Writer& writer) const {
   writer.U32(0);
 }
 
-PacketView ParsePacket(Bytes packet) {
+PacketView ParsePacket(Bytes packet, ZeroChecksum zero) {
   PacketView view;
   Reader reader(packet);
   view.header.source_port = reader.U16();
@@ -42,6 +42,8 @@ PacketView ParsePacket(Bytes packet) {
   view.chunks = reader.Rest();
   if (!reader.ok()) {
     view.error = PacketError::kTooShort;
+  } else if (checksum == 0 && zero == ZeroChecksum::kAccepted) {
+    view.unchecked = true;
   } else if (checksum != Swapped(PacketCrc(packet))) {
     view.error = PacketError::kBadChecksum;
   }

@@ -37,16 +37,22 @@ struct CommonHeader {
 
 enum class PacketError : uint8_t { kNone, kTooShort, kBadChecksum };
 
-// PacketView is a packet whose checksum was right.
+// Whether a packet may do without its checksum, whose field is then zero
+// (RFC 9653 section 5.3).
+enum class ZeroChecksum : uint8_t { kRefused, kAccepted };
+
+// PacketView is a packet whose checksum was right, or zero and accepted.
 struct PacketView {
   CommonHeader header;
   Bytes chunks;
+  bool unchecked = false;  // There was none.
   PacketError error = PacketError::kNone;
 };
 
 // ParsePacket reads the header and checks the CRC32c over the whole packet.
 // The chunks are valid only if `error` is kNone.
-PacketView ParsePacket(Bytes packet);
+PacketView ParsePacket(Bytes packet,
+                       ZeroChecksum zero = ZeroChecksum::kRefused);
 
 // FinishPacket computes the CRC32c of a complete packet and stores it, least
 // significant byte first (RFC 9260 appendix A).
