@@ -152,7 +152,9 @@ absl::StatusOr<UdpSocket> UdpSocket::Open(const UdpOptions& options) {
               on);
   }
   if (options.offload) SetOption(fd.get(), SOL_UDP, UDP_GRO, on);
-  const TransportAddress local = internal::LocalAddressOf(fd.get());
+  const TransportAddress local = options.bind.port != 0
+                                     ? options.bind
+                                     : internal::LocalAddressOf(fd.get());
   return UdpSocket(std::move(fd), local, options);
 }
 

@@ -220,6 +220,7 @@ struct Value<std::vector<T>> {
       const std::vector<std::string>& texts) {
     std::vector<T> values;
     if (texts.size() == 1 && texts[0] == "none") return values;
+    values.reserve(texts.size());
     for (const std::string& text : texts) {
       absl::StatusOr<T> value = Value<T>::Read(text);
       if (!value.ok()) return value.status();
@@ -229,6 +230,7 @@ struct Value<std::vector<T>> {
   }
   static std::vector<std::string> Print(const std::vector<T>& values) {
     std::vector<std::string> texts;
+    texts.reserve(values.size());
     for (const T& value : values) texts.push_back(Value<T>::Print(value));
     return texts;
   }
