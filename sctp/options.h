@@ -94,7 +94,7 @@ struct Options {
   // one more is dropped, to be sent again later.
   size_t max_gap_intervals = 1024;
   // Gap blocks and duplicate TSNs reported in one SACK: 4 bytes each.
-  size_t max_sack_gap_blocks = 128;
+  size_t max_sack_gap_blocks = 256;
   size_t max_sack_duplicates = 20;
   // StreamsReset events that may wait to be polled; a peer's further requests
   // are answered "in progress", so that it asks again (RFC 6525 section 4.4).
@@ -132,6 +132,13 @@ struct Options {
   // timer alone would expire, and whatever the peer answers begins anew.
   std::optional<int> max_association_retransmits = 10;
 
+  // How much may be in flight, and how fast it leaves: as RFC 9260 section 7.2
+  // has it, or CUBIC (RFC 9438) with HyStart++ (RFC 9406), paced, which comes
+  // back sooner after a loss where the round trip is long.
+  enum class CongestionControl : uint8_t {
+    kRfc9260,
+    kCubic
+  } congestion_control = CongestionControl::kCubic;
   // The congestion window to begin with, in packets (RFC 6928 has 10).
   size_t initial_cwnd_packets = 10;
 

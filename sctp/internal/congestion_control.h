@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "absl/time/time.h"
+#include "sctp/internal/loss_detection.h"
 #include "sctp/options.h"
 
 namespace kyuu::sctp::internal {
@@ -24,11 +25,15 @@ struct SentSample {
 };
 
 // How fast data arrived at the peer: `delivered` bytes were acknowledged in the
-// `interval` that ends with the newest chunk of a SACK and began when that was
-// sent. Zero if the SACK acknowledged nothing that tells.
+// `interval`, which is the longer one of how long they took to leave and how
+// long their SACKs took to come (draft-ietf-ccwg-bbr section 4.1). Zero if the
+// SACK acknowledged nothing that tells.
 struct RateSample {
   size_t delivered = 0;
   absl::Duration interval = absl::ZeroDuration();
+  // kApplication: there was less to send than the path would have taken, which
+  // may be more than this.
+  enum class Limit : uint8_t { kPath, kApplication } limit = Limit::kPath;
 
   // In bytes per second; 0 for no sample.
   double rate() const {
@@ -42,7 +47,11 @@ struct RateSample {
 // What a SACK said.
 struct AckSample {
   absl::Time now;
-  size_t bytes_acked = 0;    // Newly acknowledged.
+  size_t bytes_acked = 0;  // Newly acknowledged.
+  // Of these, what was in flight. The rest had been given up and not been sent
+  // again yet: the peer had it all the time, and that says nothing about what
+  // the path carries now.
+  size_t bytes_proven = 0;
   size_t flight_before = 0;  // In flight before the SACK.
   size_t flight_after = 0;
   // kTimeout: what was in flight when T3 expired is not all acknowledged yet.
@@ -55,7 +64,27 @@ struct AckSample {
     kSame,
     kAdvanced
   } cumulative = Cumulative::kSame;
+  // kBegins: a packet has arrived that left since the last one began, so that a
+  // round trip has passed.
+  enum class Round : uint8_t { kSame, kBegins } round = Round::kSame;
   RateSample rate;
+  // Of the newest packet that it acknowledges and that was sent once; zero if
+  // there is none.
+  absl::Duration rtt = absl::ZeroDuration();
+  RoundTrip round_trip;
+};
+
+// What was just found lost.
+struct LossSample {
+  absl::Time now;
+  size_t bytes = 0;
+  size_t flight_before = 0;  // In flight with it.
+  // kBegins, once per recovery: the window is to be reduced (RFC 9260 section
+  // 7.2.4, rule 2). kGoesOn: it has been, for others of the same window.
+  enum class Recovery : uint8_t {
+    kBegins,
+    kGoesOn
+  } recovery = Recovery::kBegins;
 };
 
 // CongestionControl decides how much may be in flight, and how fast it leaves.
@@ -64,14 +93,14 @@ template <typename C>
 concept CongestionControl =
     std::constructible_from<C, const Options&, size_t /* mtu */> &&
     requires(C control, const C& view, absl::Time now, const SentSample& sent,
-             const AckSample& acked) {
+             const AckSample& acked, const LossSample& lost) {
   control.OnSent(sent);
   control.OnAcked(acked);
-  // SACKs tell of a loss; once per recovery (RFC 9260 section 7.2.4, rule 2).
-  control.OnLost(now);
+  // SACKs, or their absence, tell of a loss.
+  control.OnLost(lost);
   // T3-rtx expired (section 7.2.3).
   control.OnTimeout(now);
-  // What OnLost or OnTimeout was called for last was no loss.
+  // What the window was reduced for last was no loss.
   control.OnSpurious(now);
   // There is a path again, perhaps another one.
   control.OnPathReady(now);

@@ -7,6 +7,8 @@
 
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "sctp/internal/cubic_control.h"
+#include "sctp/internal/hystart.h"
 #include "sctp/internal/pacer.h"
 #include "sctp/internal/rfc9260_control.h"
 #include "sctp/options.h"
@@ -22,7 +24,7 @@ struct ConstantRate {
       : window(options.initial_cwnd_packets * mtu) {}
   void OnSent(const SentSample&) {}
   void OnAcked(const AckSample& acked) { rate = acked.rate.rate(); }
-  void OnLost(absl::Time) {}
+  void OnLost(const LossSample&) {}
   void OnTimeout(absl::Time) {}
   void OnSpurious(absl::Time) {}
   void OnPathReady(absl::Time) {}
@@ -37,6 +39,7 @@ static_assert(CongestionControl<ConstantRate>);
 
 AckSample FullAck(size_t acked, size_t cwnd) {
   return {.bytes_acked = acked,
+          .bytes_proven = acked,
           .flight_before = cwnd,
           .flight_after = cwnd - acked,
           .cumulative = AckSample::Cumulative::kAdvanced};
@@ -48,7 +51,7 @@ TEST(Rfc9260Control, SlowStartThenAvoidance) {
   EXPECT_EQ(cc.cwnd(), 10'000u);
   cc.OnAcked(FullAck(10'000, 10'000));
   EXPECT_EQ(cc.cwnd(), 20'000u);
-  cc.OnLost(kNow);
+  cc.OnLost({.now = kNow});
   EXPECT_EQ(cc.cwnd(), 10'000u);
   EXPECT_EQ(cc.ssthresh(), 10'000u);
   cc.OnAcked(FullAck(1, 10'000));  // At the threshold: still slow start.
@@ -83,7 +86,7 @@ TEST(Rfc9260Control, AfterATimeoutGrowsByOnePacketAnAcknowledgement) {
 
 TEST(Rfc9260Control, AnUnusedWindowSavesNothingUp) {
   Rfc9260Control cc(Options{}, 1000);
-  cc.OnLost(kNow);
+  cc.OnLost({.now = kNow});
   cc.OnAcked(FullAck(1, cc.cwnd()));  // Above the threshold.
   const size_t before = cc.cwnd();
   AckSample report = FullAck(1000, 2000);
@@ -136,24 +139,195 @@ TEST(RateSample, IsWhatArrivedInTheTime) {
   EXPECT_EQ((RateSample{5000, absl::Milliseconds(50)}).rate(), 100'000);
 }
 
-TEST(Pacer, SpreadsPacketsOverTime) {
-  Pacer pacer;
+// RFC 9438 and RFC 9406.
+AckSample Arrived(absl::Time now, size_t acked, size_t cwnd,
+                  absl::Duration rtt = absl::Milliseconds(100)) {
+  AckSample sample = FullAck(acked, cwnd);
+  sample.now = now;
+  sample.rtt = rtt;
+  sample.round_trip = {.min = absl::Milliseconds(100),
+                       .smoothed = absl::Milliseconds(100)};
+  return sample;
+}
+
+// Round trips of 100 ms, a SACK for each tenth of the window.
+void Feed(CubicControl& cc, absl::Time& now, int rounds,
+          absl::Duration rtt = absl::Milliseconds(100)) {
+  for (int round = 0; round < rounds; ++round) {
+    const size_t cwnd = cc.cwnd();
+    for (int i = 0; i < 10; ++i) {
+      now += absl::Milliseconds(10);
+      AckSample sample = Arrived(now, cwnd / 10, cc.cwnd(), rtt);
+      if (i == 0) sample.round = AckSample::Round::kBegins;
+      cc.OnAcked(sample);
+    }
+  }
+}
+
+TEST(CubicControl, ComesBackByTheTimeSinceTheLoss) {
+  CubicControl cc(Options{}, 1000);
+  absl::Time now = kNow;
+  Feed(cc, now, 6);
+  EXPECT_EQ(cc.cwnd(), 640'000u);
+  cc.OnLost({.now = now, .bytes = 1000, .flight_before = 640'000});
+  EXPECT_EQ(cc.ssthresh(), 448'000u);  // Section 4.6.
+  // One recovery, one reduction.
+  cc.OnLost({.now = now,
+             .bytes = 1000,
+             .flight_before = 600'000,
+             .recovery = LossSample::Recovery::kGoesOn});
+  EXPECT_EQ(cc.ssthresh(), 448'000u);
+  // Section 4.2: K is the cube root of (640 - 448) / 0.4, 7.8 s.
+  Feed(cc, now, 39);
+  EXPECT_NEAR(static_cast<double>(cc.cwnd()), 618'000, 8000);
+  Feed(cc, now, 39);
+  EXPECT_NEAR(static_cast<double>(cc.cwnd()), 640'000, 4000);
+  Feed(cc, now, 39);
+  EXPECT_GT(cc.cwnd(), 660'000u) << "and looks for more";
+}
+
+// RFC 9937: what arrives is replaced by less, until the target is reached.
+TEST(CubicControl, ReducesByWhatArrives) {
+  CubicControl cc(Options{}, 1000);
+  absl::Time now = kNow;
+  Feed(cc, now, 6);
+  size_t flight = 640'000;
+  cc.OnLost({.now = now, .bytes = 100'000, .flight_before = flight});
+  flight -= 100'000;
+  EXPECT_EQ(cc.cwnd(), flight + 1000) << "the fast retransmission";
+  for (size_t arrived = 0; arrived < 500'000; arrived += 1000) {
+    flight -= 1000;
+    AckSample sample = Arrived(now, 1000, flight + 1000);
+    sample.flight_after = flight;
+    sample.recovery = AckSample::Recovery::kFast;
+    cc.OnAcked(sample);
+    EXPECT_LE(cc.cwnd(), flight + 3000);
+    for (; flight < cc.cwnd(); flight += 1000) {
+      cc.OnSent({.now = now, .bytes = 1000, .rto = absl::Seconds(1)});
+    }
+  }
+  EXPECT_NEAR(static_cast<double>(cc.cwnd()), 448'000, 2000);
+  // However little is left, something may leave.
+  AckSample last = Arrived(now, flight, flight);
+  last.recovery = AckSample::Recovery::kFast;
+  cc.OnAcked(last);
+  EXPECT_GE(cc.cwnd(), 1000u);
+}
+
+TEST(CubicControl, TakesAReductionBack) {
+  CubicControl cc(Options{}, 1000);
+  absl::Time now = kNow;
+  Feed(cc, now, 6);
+  cc.OnLost({.now = now, .bytes = 1000, .flight_before = 640'000});
+  cc.OnSpurious(now);
+  EXPECT_EQ(cc.cwnd(), 640'000u);
+  Feed(cc, now, 1);
+  EXPECT_EQ(cc.cwnd(), 1'280'000u) << "slow start as before";
+}
+
+// D8.
+TEST(CubicControl, GrowsByNothingThatProvesNothing) {
+  CubicControl cc(Options{}, 1000);
+  absl::Time now = kNow;
+  Feed(cc, now, 5);
+  cc.OnTimeout(now);
+  EXPECT_EQ(cc.cwnd(), 1000u);
+  AckSample old = Arrived(now, 300'000, 1000);
+  old.recovery = AckSample::Recovery::kTimeout;
+  old.bytes_proven = 1000;  // The one that was sent again.
+  cc.OnAcked(old);
+  EXPECT_EQ(cc.cwnd(), 2000u);
+  // Nor where little of the window is used.
+  CubicControl idle(Options{}, 1000);
+  AckSample small = Arrived(now, 2000, 2000);
+  for (int i = 0; i < 100; ++i) idle.OnAcked(small);
+  EXPECT_EQ(idle.cwnd(), 10'000u);
+}
+
+TEST(CubicControl, AnOutageIsNoCongestion) {
+  CubicControl cc(Options{}, 1000);
+  absl::Time now = kNow;
+  Feed(cc, now, 5);
+  cc.OnTimeout(now);
+  EXPECT_EQ(cc.ssthresh(), 224'000u);
+  cc.OnTimeout(now);  // Nothing passes at all.
+  EXPECT_EQ(cc.ssthresh(), 320'000u);
+  EXPECT_EQ(cc.cwnd(), 1000u);
+  cc.OnPathReady(now);
+  EXPECT_EQ(cc.cwnd(), 10'000u);
+  EXPECT_EQ(cc.ssthresh(), 320'000u);
+}
+
+TEST(CubicControl, PacesFasterThanTheWindow) {
+  CubicControl cc(Options{}, 1000);
+  EXPECT_EQ(cc.pacing_rate(), std::numeric_limits<double>::infinity());
+  absl::Time now = kNow;
+  Feed(cc, now, 1);
+  EXPECT_DOUBLE_EQ(cc.pacing_rate(), 2 * 20'000 / 0.1);
+  cc.OnLost({.now = now, .bytes = 1000, .flight_before = 20'000});
+  Feed(cc, now, 1);
+  EXPECT_DOUBLE_EQ(cc.pacing_rate(),
+                   1.25 * static_cast<double>(cc.cwnd()) / 0.1);
+}
+
+TEST(CubicControl, SlowStartEndsWhereAQueueBuildsUp) {
+  CubicControl cc(Options{}, 1000);
+  absl::Time now = kNow;
+  Feed(cc, now, 4);
+  EXPECT_EQ(cc.cwnd(), 160'000u);
+  // An eighth longer (RFC 9406 section 4.2).
+  Feed(cc, now, 1, absl::Milliseconds(113));
+  const size_t conservative = cc.cwnd();
+  Feed(cc, now, 1, absl::Milliseconds(113));
+  EXPECT_NEAR(static_cast<double>(cc.cwnd()),
+              1.25 * static_cast<double>(conservative), 3000);
+  Feed(cc, now, 5, absl::Milliseconds(113));
+  EXPECT_LT(cc.ssthresh(), 1'000'000u);
+  EXPECT_GE(cc.cwnd(), cc.ssthresh());
+}
+
+TEST(HyStart, GoesOnIfItWasNoQueue) {
+  HyStart hystart;
+  const auto round = [&](int milliseconds) {
+    for (int i = 0; i < 8; ++i) {
+      hystart.OnRoundTrip(absl::Milliseconds(milliseconds));
+    }
+  };
+  round(50);
+  hystart.OnRoundBegins();
+  round(57);
+  EXPECT_EQ(hystart.verdict(), HyStart::Verdict::kConservative);
+  hystart.OnRoundBegins();
+  round(50);
+  EXPECT_EQ(hystart.verdict(), HyStart::Verdict::kFast);
+}
+
+TEST(Pacer, SpreadsTrainsOverTime) {
+  Pacer pacer(25'000);
   EXPECT_LE(pacer.release(), kNow);
-  // 1 MB/s: a packet of 1000 bytes each millisecond, after a burst of two.
-  pacer.OnSent(kNow, 1000, 1e6);
-  EXPECT_LE(pacer.release(), kNow);
-  pacer.OnSent(kNow, 1000, 1e6);
+  // 10 MB/s: ten packets of 1000 bytes each millisecond, after a burst of 25.
+  int at_once = 0;
+  for (; pacer.release() <= kNow; ++at_once) pacer.OnSent(kNow, 1000, 1e7);
+  EXPECT_EQ(at_once, 35);
   EXPECT_EQ(pacer.release(), kNow + absl::Milliseconds(1));
-  pacer.OnSent(kNow + absl::Milliseconds(1), 1000, 1e6);
-  EXPECT_EQ(pacer.release(), kNow + absl::Milliseconds(2));
-  // What was not used for long is gone.
-  const absl::Time later = kNow + absl::Seconds(1);
-  pacer.OnSent(later, 1000, 1e6);
-  EXPECT_EQ(pacer.release(), later);
+  absl::Time now = pacer.release();
+  at_once = 0;
+  for (; pacer.release() <= now; ++at_once) pacer.OnSent(now, 1000, 1e7);
+  EXPECT_EQ(at_once, 10);
+  // A timer that is late costs nothing.
+  now = pacer.release() + absl::Microseconds(500);
+  at_once = 0;
+  for (; pacer.release() <= now; ++at_once) pacer.OnSent(now, 1000, 1e7);
+  EXPECT_EQ(at_once, 15);
+  // What was not used for long is one burst.
+  now += absl::Seconds(1);
+  at_once = 0;
+  for (; pacer.release() <= now; ++at_once) pacer.OnSent(now, 1000, 1e7);
+  EXPECT_EQ(at_once, 35);
 }
 
 TEST(Pacer, AnInfiniteRateNeverHolds) {
-  Pacer pacer;
+  Pacer pacer(10'000);
   for (int i = 0; i < 100; ++i) {
     pacer.OnSent(kNow, 65535, std::numeric_limits<double>::infinity());
   }

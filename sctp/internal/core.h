@@ -162,7 +162,7 @@ class Core {
   // False if the outcome ended the association.
   [[nodiscard]] bool Accept(Inbox::Outcome outcome);
   void ApplySack(Tcb& tcb, const SackChunk& sack);
-  void OnLossJudged(Tcb& tcb, bool found);
+  void OnLossJudged(Tcb& tcb, size_t bytes);
   void AfterPacket(Tcb& tcb);
   size_t held_bytes(const Tcb& tcb) const;
   size_t a_rwnd(const Tcb& tcb) const;
@@ -184,6 +184,7 @@ class Core {
   // The one place that says whether a packet with data may leave: whether
   // the phase, the windows and the pace allow `size` bytes of `payload`.
   bool MayTransmit(const Tcb& tcb, Payload payload, size_t size) const;
+  bool WindowAllows(const Tcb& tcb, Payload payload, size_t size) const;
   bool HasSendableData(const Tcb& tcb) const;
   void OnSent(Tcb& tcb, size_t size, SentSample::Before before);
   void ArmT3(const Tcb& tcb);

@@ -236,8 +236,12 @@ void Core::ApplySack(Tcb& tcb, const SackChunk& sack) {
     tcb.recovery_exit.reset();
   }
   acked.bytes_acked = result.bytes_acked;
+  acked.bytes_proven = result.bytes_proven;
   acked.rate = result.rate;
   if (result.rate.delivered > 0) tcb.rate = result.rate;
+  acked.round = result.round;
+  acked.rtt = result.newest_rtt;
+  acked.round_trip = tcb.rto.round_trip();
   acked.flight_after = outstanding.flight_bytes();
   if (tcb.recovery_exit) {
     acked.recovery = AckSample::Recovery::kFast;
@@ -258,7 +262,7 @@ void Core::ApplySack(Tcb& tcb, const SackChunk& sack) {
     tcb.recovery_exit.reset();
     tcb.timeout_exit.reset();
   }
-  OnLossJudged(tcb, result.loss_detected);
+  OnLossJudged(tcb, result.bytes_lost);
   // RFC 3758 section 3.5 rule C3, at most once per round trip.
   if (outstanding.ShouldForward() &&
       now_ - tcb.last_forward >= tcb.rto.srtt()) {
@@ -272,14 +276,21 @@ void Core::ApplySack(Tcb& tcb, const SackChunk& sack) {
   }
 }
 
-void Core::OnLossJudged(Tcb& tcb, bool found) {
-  if (found && !tcb.recovery_exit) {
-    // Section 7.2.4: one reduction for all losses of one window.
-    ++stats_.fast_recoveries;
-    tcb.outstanding.BeginEpisode();
-    tcb.congestion.OnLost(now_);
-    tcb.recovery_exit = tcb.outstanding.next_tsn() - 1;
-    tcb.fast_retransmit = true;
+void Core::OnLossJudged(Tcb& tcb, size_t bytes) {
+  if (bytes > 0) {
+    LossSample lost{.now = now_,
+                    .bytes = bytes,
+                    .flight_before = tcb.outstanding.flight_bytes() + bytes,
+                    .recovery = LossSample::Recovery::kGoesOn};
+    if (!tcb.recovery_exit) {
+      // Section 7.2.4: one reduction for all losses of one window.
+      ++stats_.fast_recoveries;
+      tcb.outstanding.BeginEpisode();
+      tcb.recovery_exit = tcb.outstanding.next_tsn() - 1;
+      tcb.fast_retransmit = true;
+      lost.recovery = LossSample::Recovery::kBegins;
+    }
+    tcb.congestion.OnLost(lost);
   }
   timers_.Set(Timer::kReordering, tcb.outstanding.loss_due());
 }

@@ -32,6 +32,14 @@ constexpr size_t kMaxReneged = 64;
 // then due at once.
 constexpr size_t kMaxLost = 32;
 
+// Peers name so many gap blocks, or a few hundred; who names as many may have
+// had more to name.
+constexpr size_t kBlocksOfSomePeers = 20;
+
+uint32_t Micros(absl::Time time) {
+  return static_cast<uint32_t>(absl::ToUnixMicros(time));
+}
+
 }  // namespace
 
 DataChunk OutstandingData::ChunkOf(Tsn tsn, const Entry& entry) {
@@ -69,9 +77,7 @@ DataChunk OutstandingData::Send(absl::Time now, OutMessage& message,
   entry.limited = message.max_transmissions != UINT32_MAX ||
                   message.expires != absl::InfiniteFuture();
   entry.transmissions = 1;
-  entry.packet = packet_;
-  entry.delivered = delivered_;
-  entry.sent_ns = absl::ToUnixNanos(now);
+  Depart(now, entry);
   entries_.push_back(entry);
   EnterFlight(tsn, at(tsn));
   queue_.Advance(size);
@@ -102,14 +108,23 @@ DataChunk OutstandingData::Resend(absl::Time now) {
   Entry& entry = at(lost_from_);
   KYUU_CHECK(entry.state == State::kLost);
   LeaveState(lost_from_, entry);
+  Depart(now, entry);
   EnterFlight(lost_from_, entry);
   if (entry.transmissions < std::numeric_limits<uint16_t>::max()) {
     ++entry.transmissions;
   }
+  return ChunkOf(lost_from_, entry);
+}
+
+// What its SACK will be measured by (draft-ietf-ccwg-bbr section 4.1.2.2).
+void OutstandingData::Depart(absl::Time now, Entry& entry) {
+  if (flight_bytes_ == 0) first_sent_us_ = delivered_us_ = Micros(now);
   entry.packet = packet_;
   entry.delivered = delivered_;
+  entry.delivered_us = delivered_us_;
+  entry.first_sent_us = first_sent_us_;
   entry.sent_ns = absl::ToUnixNanos(now);
-  return ChunkOf(lost_from_, entry);
+  entry.starved = limited_;
 }
 
 void OutstandingData::EnterFlight(Tsn tsn, Entry& entry) {
@@ -165,6 +180,7 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
   }
   newly_acked_ = false;
   sampled_packet_.reset();
+  newest_acked_.reset();
   loss_.BeginAck();
   const absl::Duration min_rtt = round_trip.min;
   if (cumulative >= first_tsn_) {
@@ -179,12 +195,44 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
   }
   UndoReneged();
   HandleDuplicates(sack, result);
-  if (newly_acked_) result.loss_detected = DetectLoss(now, round_trip);
+  judged_until_ = sack.gap_ack_blocks.size() < kBlocksOfSomePeers
+                      ? next_tsn()
+                      : cumulative + sack.gap_ack_blocks.back().end;
+  if (newly_acked_) result.bytes_lost = DetectLoss(now, round_trip);
   if (result.rtt) rtt_tsn_ = next_tsn();
-  if (result.rate.interval > absl::ZeroDuration()) {
-    result.rate.delivered = delivered_ - rate_delivered_;
+  if (limited_ && static_cast<int32_t>(delivered_ - limited_until_) > 0) {
+    limited_ = false;
   }
+  if (newest_acked_) {
+    result.rate = MeasureRate(now, min_rtt);
+    const absl::Duration elapsed =
+        absl::Nanoseconds(absl::ToUnixNanos(now) - newest_acked_->sent_ns);
+    if (newest_acked_->transmissions == 1) result.newest_rtt = elapsed;
+    first_sent_us_ = static_cast<uint32_t>(newest_acked_->sent_ns / 1000);
+    if (static_cast<int32_t>(newest_acked_->packet - round_end_) >= 0) {
+      result.round = AckSample::Round::kBegins;
+      round_end_ = packet_ + 1;
+    }
+  }
+  if (newly_acked_) delivered_us_ = Micros(now);
   return result;
+}
+
+RateSample OutstandingData::MeasureRate(absl::Time now,
+                                        absl::Duration min_rtt) const {
+  const Entry& newest = *newest_acked_;
+  const uint32_t sent_us = static_cast<uint32_t>(newest.sent_ns / 1000);
+  RateSample rate;
+  rate.interval = absl::Microseconds(std::max(
+      sent_us - newest.first_sent_us, Micros(now) - newest.delivered_us));
+  // Packets that SACKs let go in a train tell more than the path can.
+  if (min_rtt != absl::InfiniteDuration() &&
+      rate.interval + absl::Microseconds(1) < min_rtt) {
+    return {};
+  }
+  rate.delivered = delivered_ - newest.delivered;
+  if (newest.starved) rate.limit = RateSample::Limit::kApplication;
+  return rate;
 }
 
 void OutstandingData::ApplyBlock(absl::Time now, Tsn first, Tsn last,
@@ -230,16 +278,21 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
                                   absl::Duration min_rtt, SackResult& result) {
   Entry& entry = at(tsn);
   if (entry.state == State::kAcked || entry.state == State::kAbandoned) return;
-  if (entry.state == State::kLost) {
-    // It was on its way all the time, and is not sent again.
-    loss_.OnReordering();
-    if (episode_.OnSpurious(tsn)) result.reduction_was_spurious = true;
-  }
+  const bool given_up = entry.state == State::kLost;
   LeaveState(tsn, entry);
   entry.state = State::kAcked;
   result.bytes_acked += WireSize(entry);
   delivered_ += static_cast<uint32_t>(WireSize(entry));
   newly_acked_ = true;
+  silent_ = false;
+  if (given_up) {
+    // It was on its way all the time, or only its SACK was lost, and it is not
+    // sent again. How long ago it left says nothing about the round trip now.
+    loss_.OnReordering();
+    if (episode_.OnSpurious(tsn)) result.reduction_was_spurious = true;
+    return;
+  }
+  result.bytes_proven += WireSize(entry);
   const bool sent_once = entry.transmissions == 1;
   if (sent_once) {
     // Chunks that left together for the first time all tell the same.
@@ -249,13 +302,15 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
   const absl::Duration elapsed =
       absl::Nanoseconds(absl::ToUnixNanos(now) - entry.sent_ns);
   if (sent_once && tsn >= rtt_tsn_) result.rtt = elapsed;
-  // The answer came too soon to be about the last transmission.
-  if (!sent_once && elapsed < min_rtt) return;
-  if (result.rate.interval == absl::ZeroDuration() ||
-      static_cast<int32_t>(entry.packet - rate_packet_) > 0) {
-    rate_packet_ = entry.packet;
-    rate_delivered_ = entry.delivered;
-    result.rate.interval = elapsed;
+  if (!sent_once && elapsed < min_rtt) {
+    // The answer came too soon to be about the last transmission (RFC 3522
+    // section 3.2, told by time): what was repeated was on its way.
+    if (min_rtt < absl::InfiniteDuration()) OnRepeatedInVain(tsn, result);
+    return;
+  }
+  if (!newest_acked_ ||
+      static_cast<int32_t>(entry.packet - newest_acked_->packet) > 0) {
+    newest_acked_ = entry;
   }
   loss_.OnAcked(entry.packet, elapsed,
                 sent_once ? LossDetection::Transmission::kFirst
@@ -266,11 +321,13 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
 // it is the network's doing, and says nothing.
 void OutstandingData::HandleDuplicates(const SackChunk& sack,
                                        SackResult& result) {
-  for (Tsn tsn : sack.duplicate_tsns) {
-    if (!episode_.Contains(tsn)) continue;
-    loss_.OnSpurious(cumulative_tsn_ack(), next_tsn());
-    if (episode_.OnSpurious(tsn)) result.reduction_was_spurious = true;
-  }
+  for (Tsn tsn : sack.duplicate_tsns) OnRepeatedInVain(tsn, result);
+}
+
+void OutstandingData::OnRepeatedInVain(Tsn tsn, SackResult& result) {
+  if (!episode_.Contains(tsn)) return;
+  loss_.OnSpurious(cumulative_tsn_ack(), next_tsn());
+  if (episode_.OnSpurious(tsn)) result.reduction_was_spurious = true;
 }
 
 void OutstandingData::BeginEpisode() {
@@ -291,14 +348,17 @@ void OutstandingData::UndoReneged() {
   }
 }
 
-bool OutstandingData::DetectLoss(absl::Time now, const RoundTrip& round_trip) {
+size_t OutstandingData::DetectLoss(absl::Time now,
+                                   const RoundTrip& round_trip) {
   loss_due_ = absl::InfiniteFuture();
   just_lost_.clear();
   size_t found = 0;
+  size_t bytes = 0;
   // Those that left earlier are lost earlier.
   while (in_flight_ > 0) {
     ++chunks_examined_;
     const Tsn tsn = oldest_;
+    if (tsn > judged_until_) break;
     const Entry& entry = at(tsn);
     const absl::Time lost_at = loss_.LostAt(
         entry.packet, absl::FromUnixNanos(entry.sent_ns), round_trip);
@@ -311,9 +371,10 @@ bool OutstandingData::DetectLoss(absl::Time now, const RoundTrip& round_trip) {
       break;
     }
     ++found;
+    bytes += WireSize(entry);
     MarkLost(tsn);
   }
-  return found > 0;
+  return bytes;
 }
 
 bool OutstandingData::MarkLost(Tsn tsn) {
@@ -337,7 +398,10 @@ void OutstandingData::OnTimeout() {
   just_lost_.clear();
   loss_due_ = absl::InfiniteFuture();
   while (in_flight_ > 0) MarkLost(oldest_);
-  BeginEpisode();
+  // Of several expiries in a row the first one has reduced the window, for all
+  // that was in flight then.
+  if (!silent_) BeginEpisode();
+  silent_ = true;
 }
 
 void OutstandingData::Abandon(MessageId id) {

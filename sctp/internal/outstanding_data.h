@@ -31,14 +31,18 @@ struct SackResult {
   };
   Kind kind = Kind::kApplied;
   bool cumulative_advanced = false;
-  bool loss_detected = false;  // Chunks were marked for retransmission.
   // All that was found lost since the last reduction was on its way.
   bool reduction_was_spurious = false;
   size_t bytes_acked = 0;
+  size_t bytes_proven = 0;  // AckSample::bytes_proven.
+  size_t bytes_lost = 0;    // Now to be sent again.
   // The round trip of the newest chunk that was sent once (Karn: the answer
   // to a chunk that was sent twice says nothing, section 6.3.1 rule C5).
   std::optional<absl::Duration> rtt;
   RateSample rate;  // By the newest packet that it acknowledges.
+  AckSample::Round round = AckSample::Round::kSame;
+  // The round trip of that packet if it was sent once; else zero.
+  absl::Duration newest_rtt = absl::ZeroDuration();
 };
 
 // OutstandingData keeps one entry per TSN from the lowest unacknowledged one
@@ -80,11 +84,17 @@ class OutstandingData {
 
   SackResult HandleSack(absl::Time now, const SackChunk& sack,
                         const RoundTrip& round_trip);
-  // Looks for what has become lost by time; true if anything has. Takes so
+  // Looks for what has become lost by time, and returns its bytes. Takes so
   // many at once; if there are more, loss_due() is `now`.
-  bool DetectLoss(absl::Time now, const RoundTrip& round_trip);
+  size_t DetectLoss(absl::Time now, const RoundTrip& round_trip);
   // When to call DetectLoss, unless a SACK comes first.
   absl::Time loss_due() const { return loss_due_; }
+  // There is nothing more to send though the window allows it: until what is in
+  // flight has arrived, rates are the application's.
+  void LimitedByApplication() {
+    limited_until_ = delivered_ + static_cast<uint32_t>(flight_bytes_);
+    limited_ = true;
+  }
   // The congestion window is about to be reduced for what was just found lost,
   // or for all that is in flight.
   void BeginEpisode();
@@ -112,7 +122,9 @@ class OutstandingData {
     uint16_t transmissions = 0;
     bool reported = false;  // In a gap block, so neither in flight nor lost.
     bool limited = false;   // Its message may be given up (RFC 3758).
-    uint32_t packet = 0;    // Number of the packet that carried it last.
+    // At its departure: the application had nothing more to send.
+    bool starved = false;
+    uint32_t packet = 0;  // Number of the packet that carried it last.
     // Its neighbours among those in flight, in the order of sending. Of one
     // that is reported, `later` is a TSN up to which all are, itself not
     // included.
@@ -121,8 +133,11 @@ class OutstandingData {
     // The place in the message, and the TSN of the fragment before.
     uint32_t fsn = 0;
     Tsn before;
-    uint32_t delivered = 0;  // Of `delivered_`, at its departure.
-    int64_t sent_ns = 0;     // When.
+    // At its departure: `delivered_`, since when, and `first_sent_us_`.
+    uint32_t delivered = 0;
+    uint32_t delivered_us = 0;
+    uint32_t first_sent_us = 0;
+    int64_t sent_ns = 0;  // When that was.
   };
   size_t WireSize(const Entry& entry) const {
     return header_size() + PaddedSize(entry.size);
@@ -139,11 +154,14 @@ class OutstandingData {
   void PopUpTo(absl::Time now, Tsn tsn, absl::Duration min_rtt,
                SackResult& result);
   void HandleDuplicates(const SackChunk& sack, SackResult& result);
+  void OnRepeatedInVain(Tsn tsn, SackResult& result);
   void UndoReneged();
   // False if the message was given up instead.
   bool MarkLost(Tsn tsn);
   void EnterFlight(Tsn tsn, Entry& entry);
   void LeaveState(Tsn tsn, Entry& entry);
+  void Depart(absl::Time now, Entry& entry);
+  RateSample MeasureRate(absl::Time now, absl::Duration min_rtt) const;
   DataChunk ChunkOf(Tsn tsn, const Entry& entry);
 
   SendQueue& queue_;
@@ -165,16 +183,24 @@ class OutstandingData {
   std::vector<Tsn> just_lost_;  // Before their episode begins.
   absl::Time loss_due_ = absl::InfiniteFuture();
   bool newly_acked_ = false;
+  bool silent_ = false;  // Nothing was acknowledged since T3 expired.
+  // What lies beyond, the last SACK may have had no room for.
+  Tsn judged_until_;
   uint64_t chunks_examined_ = 0;
   uint32_t delivered_ = 0;  // Bytes acknowledged so far, modulo 2^32.
   // The last packet of which the SACK at hand acknowledged a chunk that was
   // sent once.
   std::optional<uint32_t> sampled_packet_;
-  // The newest packet that the SACK at hand acknowledges, and what had been
-  // delivered when it left.
-  uint32_t rate_packet_ = 0;
-  uint32_t rate_delivered_ = 0;
-  Tsn rtt_tsn_;  // The next chunk to measure a round trip by.
+  // Of the newest packet that has arrived: its departure, and when
+  // `delivered_` was counted last. In microseconds, modulo 2^32.
+  uint32_t first_sent_us_ = 0;
+  uint32_t delivered_us_ = 0;
+  // What left of that packet, if the SACK at hand told of it.
+  std::optional<Entry> newest_acked_;
+  uint32_t round_end_ = 0;  // The packet whose arrival begins the next round.
+  uint32_t limited_until_ = 0;  // Of `delivered_`.
+  bool limited_ = false;        // Until then.
+  Tsn rtt_tsn_;                 // The next chunk to measure a round trip by.
 };
 
 }  // namespace kyuu::sctp::internal

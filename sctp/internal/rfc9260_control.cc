@@ -63,7 +63,8 @@ void Rfc9260Control::OnAcked(const AckSample& acked) {
   if (acked.flight_after == 0) partial_bytes_acked_ = 0;
 }
 
-void Rfc9260Control::OnLost(absl::Time) {
+void Rfc9260Control::OnLost(const LossSample& lost) {
+  if (lost.recovery == LossSample::Recovery::kGoesOn) return;
   prior_cwnd_ = cwnd_;
   prior_ssthresh_ = ssthresh_;
   ssthresh_ = std::max(cwnd_ / 2, 4 * mtu_);

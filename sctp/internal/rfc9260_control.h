@@ -20,7 +20,7 @@ class Rfc9260Control {
 
   void OnSent(const SentSample& sent);
   void OnAcked(const AckSample& acked);
-  void OnLost(absl::Time now);
+  void OnLost(const LossSample& lost);
   // ssthresh remembers the window of before the first of several expiries in a
   // row: like TCP (RFC 5681 section 3.1), and unlike section 7.2.3, an outage
   // is one loss, however long it lasts.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "sctp/internal/chosen_control.h"
 #include "sctp/internal/chunk/chunk.h"
 #include "sctp/internal/chunk/error_chunk.h"
 #include "sctp/internal/chunk/init_chunk.h"
@@ -22,7 +23,6 @@
 #include "sctp/internal/inbox.h"
 #include "sctp/internal/outstanding_data.h"
 #include "sctp/internal/pacer.h"
-#include "sctp/internal/rfc9260_control.h"
 #include "sctp/internal/rto.h"
 #include "sctp/internal/send_queue.h"
 #include "sctp/internal/serial.h"
@@ -82,6 +82,7 @@ struct Tcb {
               owner.options.max_waiting_resets),
         rto(owner.options),
         congestion(owner.options, owner.mtu),
+        pacer(owner.options.initial_cwnd_packets * owner.mtu),
         peer_a_rwnd(terms.peer_a_rwnd),
         advertised_rwnd(owner.options.receive_window_bytes),
         forwarded_to(terms.local_initial_tsn - 1),
@@ -133,8 +134,7 @@ struct Tcb {
   OutstandingData outstanding;
   StreamReset reset;
   Rto rto;
-  Rfc9260Control congestion;
-  static_assert(CongestionControl<Rfc9260Control>);
+  ChosenControl congestion;
   Pacer pacer;
 
   size_t peer_a_rwnd;

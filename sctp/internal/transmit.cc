@@ -253,6 +253,12 @@ void Core::WriteReconfig(Tcb& tcb, Writer& writer) {
 }
 
 bool Core::MayTransmit(const Tcb& tcb, Payload payload, size_t size) const {
+  return WindowAllows(tcb, payload, size) &&
+         (now_ >= tcb.pacer.release() ||
+          (payload == Payload::kLost && tcb.fast_retransmit));
+}
+
+bool Core::WindowAllows(const Tcb& tcb, Payload payload, size_t size) const {
   // In COOKIE-ECHOED the only packet is that of the cookie.
   if (!tcb.carries_data() && !tcb.In<state::CookieEchoed>()) return false;
   const OutstandingData& outstanding = tcb.outstanding;
@@ -271,8 +277,7 @@ bool Core::MayTransmit(const Tcb& tcb, Payload payload, size_t size) const {
     return true;
   }
   // Rule B, and section 7.2.1.
-  return (flight == 0 || flight < tcb.congestion.cwnd()) &&
-         now_ >= tcb.pacer.release();
+  return flight == 0 || flight < tcb.congestion.cwnd();
 }
 
 bool Core::HasSendableData(const Tcb& tcb) const {
@@ -287,6 +292,10 @@ void Core::WriteData(Tcb& tcb, Writer& writer) {
   if (WriteLost(tcb, writer, last_chunk)) WriteNew(tcb, writer, last_chunk);
   if (tcb.pacer.release() > now_) {
     timers_.Set(Timer::kPacing, tcb.pacer.release());
+  }
+  if (queue_.empty() && !tcb.outstanding.has_lost() &&
+      tcb.outstanding.flight_bytes() < tcb.congestion.cwnd()) {
+    tcb.outstanding.LimitedByApplication();
   }
   if (last_chunk == 0) return;
   if (!timers_.IsSet(Timer::kT3Rtx)) ArmT3(tcb);
@@ -337,7 +346,8 @@ void Core::WriteNew(Tcb& tcb, Writer& writer, size_t& last_chunk) {
     if (tcb.In<state::CookieEchoed>() && size < message->payload.size()) return;
     const size_t wire = header + PaddedSize(size);
     if (!MayTransmit(tcb, Payload::kNew, wire)) {
-      queue_.OnWindowFull();
+      // What is only spread over time did not have to wait.
+      if (!WindowAllows(tcb, Payload::kNew, wire)) queue_.OnWindowFull();
       return;
     }
     last_chunk = writer.size();
