@@ -9,6 +9,7 @@
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
+#include <wmmintrin.h>
 #endif
 
 namespace kyuu {
@@ -40,13 +41,63 @@ constexpr Tables MakeTables() {
 constexpr Tables kTables = MakeTables();
 
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) uint32_t Crc32cHardware(
+// x^n modulo the polynomial, reflected: bit 31 is x^0.
+constexpr uint32_t PowerOfX(size_t n) {
+  uint32_t power = 0x80000000;
+  for (; n > 0; --n) {
+    power = power >> 1 ^ (power & 1 ? kReflectedPolynomial : 0);
+  }
+  return power;
+}
+
+uint64_t Load(const uint8_t* bytes) {
+  uint64_t word;
+  std::memcpy(&word, bytes, sizeof(word));
+  return word;
+}
+
+// The state after `kBytes` zero bytes. A reflected product of 32 by 32 bits
+// lacks one factor x, and the instruction that reduces it adds 32.
+template <size_t kBytes>
+__attribute__((target("sse4.2,pclmul"))) uint64_t Advance(uint64_t state) {
+  constexpr uint32_t kFactor = PowerOfX(8 * kBytes - 33);
+  const __m128i product =
+      _mm_clmulepi64_si128(_mm_cvtsi64_si128(static_cast<int64_t>(state)),
+                           _mm_cvtsi64_si128(kFactor), 0);
+  return _mm_crc32_u64(0, static_cast<uint64_t>(_mm_cvtsi128_si64(product)));
+}
+
+// Takes blocks of three times `kBytes` as three streams side by side: the
+// instruction takes three cycles, and one can begin in each.
+template <size_t kBytes>
+__attribute__((target("sse4.2,pclmul"))) uint64_t ThreeStreams(
+    absl::Span<const uint8_t>& bytes, uint64_t state) {
+  while (bytes.size() >= 3 * kBytes) {
+    const uint8_t* p = bytes.data();
+    uint64_t second = 0;
+    uint64_t third = 0;
+    for (size_t i = 0; i < kBytes; i += 8) {
+      state = _mm_crc32_u64(state, Load(p + i));
+      second = _mm_crc32_u64(second, Load(p + kBytes + i));
+      third = _mm_crc32_u64(third, Load(p + 2 * kBytes + i));
+    }
+    state = Advance<2 * kBytes>(state) ^ Advance<kBytes>(second) ^ third;
+    bytes.remove_prefix(3 * kBytes);
+  }
+  return state;
+}
+
+// One block is most of a full packet, the other a small one's.
+constexpr size_t kLongStream = 384;
+constexpr size_t kShortStream = 64;
+
+__attribute__((target("sse4.2,pclmul"))) uint32_t Crc32cHardware(
     absl::Span<const uint8_t> bytes, uint32_t crc) {
-  uint64_t state = ~crc;
+  uint64_t state = static_cast<uint32_t>(~crc);
+  state = ThreeStreams<kLongStream>(bytes, state);
+  state = ThreeStreams<kShortStream>(bytes, state);
   while (bytes.size() >= 8) {
-    uint64_t word;
-    std::memcpy(&word, bytes.data(), 8);
-    state = _mm_crc32_u64(state, word);
+    state = _mm_crc32_u64(state, Load(bytes.data()));
     bytes.remove_prefix(8);
   }
   uint32_t narrow = static_cast<uint32_t>(state);
@@ -77,7 +128,8 @@ uint32_t Crc32cTable(absl::Span<const uint8_t> bytes, uint32_t crc) {
 
 bool Crc32cHasHardware() {
 #if defined(__x86_64__)
-  static const bool has = __builtin_cpu_supports("sse4.2");
+  static const bool has =
+      __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
   return has;
 #else
   return false;
