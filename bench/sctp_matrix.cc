@@ -1,7 +1,7 @@
 // What an association makes of a path: round trip x loss x reordering x
 // duplication, each beside its theoretical bound, on simulated time.
 //
-//   sctp_matrix [bulk|ramp|sparse|blackout|spike|fair|all] [cubic|rfc9260]
+//   sctp_matrix [bulk|ramp|sparse|blackout|spike|fair|all] [cubic|rfc9260|bbr]
 //
 // The same seed gives the same figures on every machine.
 
@@ -403,6 +403,9 @@ int Main(int argc, char** argv) {
   sctp::Options options;
   if (argc > 2 && std::string(argv[2]) == "rfc9260") {
     options.congestion_control = sctp::Options::CongestionControl::kRfc9260;
+  }
+  if (argc > 2 && std::string(argv[2]) == "bbr") {
+    options.congestion_control = sctp::Options::CongestionControl::kBbr;
   }
   const auto on = [&](const char* name) {
     return what == name || what == "all";

@@ -506,7 +506,7 @@ TEST(Transfer, EarlierLossDoesNotHoldUpOtherStreams) {
   };
   ASSERT_OK(p.SendText(p.a, 1, std::string(1100, 'l')));
   ASSERT_OK(p.SendText(p.a, 2, std::string(1100, 'o')));
-  p.pair.RunFor(absl::Milliseconds(20));
+  p.pair.RunFor(absl::Milliseconds(14));
   EXPECT_THAT(p.at_b.Texts(1), IsEmpty());
   EXPECT_EQ(p.at_b.Texts(2).size(), 1u);
 }

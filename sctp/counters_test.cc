@@ -95,6 +95,17 @@ Counters Silent() {
   return p.a.stats();
 }
 
+Counters SilentLater() {
+  TestPair p;
+  p.Connect();
+  EXPECT_OK(p.SendText(p.a, 1, "x"));  // Measures the round trip.
+  p.pair.RunFor(absl::Seconds(1));
+  p.pair.a_to_b.options().loss = 1;
+  EXPECT_OK(p.SendText(p.a, 1, "x"));
+  p.pair.RunFor(absl::Seconds(1));
+  return p.a.stats();
+}
+
 std::vector<Row> TrafficRows() {
   return {
       {"packets_sent", Plain},
@@ -108,6 +119,7 @@ std::vector<Row> TrafficRows() {
       {"chunks_retransmitted", Lossy},
       {"fast_recoveries", Lossy},
       {"t3_timeouts", Silent},
+      {"tail_loss_probes", SilentLater},
       {"spurious_reductions",
        [] { return Transfer(Link(0, 0.05), 100, 5000); }},
       {"messages_abandoned", Abandoned},

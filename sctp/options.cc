@@ -23,6 +23,9 @@ absl::Status Options::Validate() const {
   if (receive_window_bytes < 1500 || receive_window_bytes > 0x7fffffff) {
     return Invalid("receive_window_bytes is not in 1500..2^31-1");
   }
+  if (initial_receive_window_bytes < 1500) {
+    return Invalid("initial_receive_window_bytes is below 1500");
+  }
   if (max_message_in == 0) return Invalid("max_message_in is 0");
   if (max_message_out == 0 || max_message_out > 0xffffffff) {
     return Invalid("max_message_out is not in 1..2^32-1");

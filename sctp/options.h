@@ -42,10 +42,15 @@ struct Options {
   uint16_t incoming_streams = 65535;
 
   // Bytes held for the application or for missing neighbours; advertised as
-  // a_rwnd. 5 MiB is 400 Mbit/s at 100 ms. The message that is being put
-  // together at the cumulative TSN is not counted: see max_message_in.
-  // Against a peer that ignores the window, up to twice this much is held.
-  size_t receive_window_bytes = size_t{5} << 20;
+  // a_rwnd. 5 MiB, which is 400 Mbit/s at 100 ms, is the window to begin with.
+  // Where more arrives, and the application takes it, the window grows with the
+  // path up to receive_window_bytes: four times what arrives in a round trip, 5
+  // Gbit/s at 100 ms; it shrinks again where less does. The message that is
+  // being put together at the cumulative TSN is not counted: see
+  // max_message_in. Against a peer that ignores the window, up to twice this
+  // much is held.
+  size_t receive_window_bytes = size_t{64} << 20;
+  size_t initial_receive_window_bytes = size_t{5} << 20;
 
   // What a chunk or message that is held costs besides its payload, so that a
   // peer cannot fill the memory with one-byte fragments that "cost" nothing.
@@ -134,10 +139,13 @@ struct Options {
 
   // How much may be in flight, and how fast it leaves: as RFC 9260 section 7.2
   // has it, or CUBIC (RFC 9438) with HyStart++ (RFC 9406), paced, which comes
-  // back sooner after a loss where the round trip is long.
+  // back sooner after a loss where the round trip is long. kBbr models the path
+  // (draft-ietf-ccwg-bbr) and does not take single losses for congestion: much
+  // faster over a radio link, and less polite to flows that do.
   enum class CongestionControl : uint8_t {
     kRfc9260,
-    kCubic
+    kCubic,
+    kBbr
   } congestion_control = CongestionControl::kCubic;
   // The congestion window to begin with, in packets (RFC 6928 has 10).
   size_t initial_cwnd_packets = 10;

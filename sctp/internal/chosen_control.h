@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "absl/time/time.h"
+#include "sctp/internal/bbr_control.h"
 #include "sctp/internal/congestion_control.h"
 #include "sctp/internal/cubic_control.h"
 #include "sctp/internal/rfc9260_control.h"
@@ -52,12 +53,14 @@ class ChosenControl {
   }
 
  private:
-  using Any = std::variant<CubicControl, Rfc9260Control>;
+  using Any = std::variant<CubicControl, BbrControl, Rfc9260Control>;
 
   static Any Make(const Options& options, size_t mtu) {
     switch (options.congestion_control) {
       case Options::CongestionControl::kRfc9260:
         return Rfc9260Control(options, mtu);
+      case Options::CongestionControl::kBbr:
+        return BbrControl(options, mtu);
       case Options::CongestionControl::kCubic:
         break;
     }

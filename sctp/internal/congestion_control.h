@@ -77,7 +77,7 @@ struct AckSample {
 // What was just found lost.
 struct LossSample {
   absl::Time now;
-  size_t bytes = 0;
+  size_t bytes = 0;          // 0 if it has been repaired by now.
   size_t flight_before = 0;  // In flight with it.
   // kBegins, once per recovery: the window is to be reduced (RFC 9260 section
   // 7.2.4, rule 2). kGoesOn: it has been, for others of the same window.

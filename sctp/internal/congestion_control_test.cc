@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "sctp/internal/bbr_control.h"
 #include "sctp/internal/cubic_control.h"
 #include "sctp/internal/hystart.h"
 #include "sctp/internal/pacer.h"
@@ -284,6 +285,64 @@ TEST(CubicControl, SlowStartEndsWhereAQueueBuildsUp) {
   Feed(cc, now, 5, absl::Milliseconds(113));
   EXPECT_LT(cc.ssthresh(), 1'000'000u);
   EXPECT_GE(cc.cwnd(), cc.ssthresh());
+}
+
+// Round trips of 50 ms over a path of 10 MB/s, of which a part is lost.
+void Feed(BbrControl& cc, absl::Time& now, int rounds, double loss) {
+  for (int round = 0; round < rounds; ++round) {
+    for (int i = 0; i < 10; ++i) {
+      now += absl::Milliseconds(5);
+      cc.OnSent({.now = now, .bytes = 50'000});
+      if (loss > 0) {
+        cc.OnLost({.now = now, .bytes = static_cast<size_t>(50'000 * loss)});
+      }
+      AckSample sample =
+          Arrived(now, 50'000, std::min<size_t>(cc.cwnd(), 750'000),
+                  absl::Milliseconds(50));
+      sample.flight_after = 450'000;
+      sample.rate = {.delivered = 500'000, .interval = absl::Milliseconds(50)};
+      if (i == 0) sample.round = AckSample::Round::kBegins;
+      cc.OnAcked(sample);
+    }
+  }
+}
+
+TEST(BbrControl, FindsWhatThePathCarriesAndStaysThere) {
+  BbrControl cc(Options{}, 1000);
+  absl::Time now = kNow;
+  Feed(cc, now, 10, 0);
+  EXPECT_NE(cc.state(), BbrControl::State::kStartup);
+  for (int i = 0; i < 100; ++i) {
+    Feed(cc, now, 1, 0.01);
+    // Twice what fits between the ends, and the trains.
+    EXPECT_LE(cc.cwnd(), 1'200'000u);
+    EXPECT_GE(cc.cwnd(), 900'000u) << "a hundredth is no congestion";
+    EXPECT_NEAR(cc.pacing_rate(), 10e6, 2.6e6);
+  }
+}
+
+TEST(BbrControl, ManyLossesBoundWhatIsInFlight) {
+  BbrControl cc(Options{}, 1000);
+  absl::Time now = kNow;
+  Feed(cc, now, 2, 0);
+  Feed(cc, now, 10, 0.2);
+  EXPECT_LE(cc.cwnd(), 600'000u);
+}
+
+TEST(BbrControl, AfterATimeoutItIsWhereItWas) {
+  BbrControl cc(Options{}, 1000);
+  absl::Time now = kNow;
+  Feed(cc, now, 10, 0);
+  const size_t before = cc.cwnd();
+  cc.OnTimeout(now);
+  cc.OnTimeout(now);
+  EXPECT_EQ(cc.cwnd(), 1000u);
+  Feed(cc, now, 1, 0);
+  EXPECT_NEAR(static_cast<double>(cc.cwnd()), static_cast<double>(before),
+              100'000);
+  cc.OnPathReady(now);
+  EXPECT_EQ(cc.cwnd(), 10'000u);
+  EXPECT_EQ(cc.state(), BbrControl::State::kStartup);
 }
 
 TEST(HyStart, GoesOnIfItWasNoQueue) {

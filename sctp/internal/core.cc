@@ -128,7 +128,7 @@ std::optional<Event> Core::PollEvent() {
   if (event && tcb != nullptr && std::holds_alternative<Message>(*event)) {
     // RFC 9260 section 6.2: a window that was small is announced when it has
     // opened again. The due timer makes the driver ask for a packet.
-    const size_t half = options_.receive_window_bytes / 2;
+    const size_t half = tcb->window.size() / 2;
     if (tcb->advertised_rwnd < half && a_rwnd(*tcb) >= half &&
         tcb->tracker.sack_due() != DataTracker::Due::kNow) {
       tcb->tracker.RequireSackNow();

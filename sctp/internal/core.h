@@ -125,6 +125,8 @@ class Core {
   absl::Duration Timeout(Timer timer) const;
   void Arm(Timer timer) { timers_.Set(timer, now_ + Timeout(timer)); }
   void SendHeartbeat(Tcb& tcb);
+  void ArmTailLoss(const Tcb& tcb);
+  void ProbeTail(Tcb& tcb);
 
   // receive.cc
   ZeroChecksum zero_checksum() const;
@@ -162,6 +164,8 @@ class Core {
   // False if the outcome ended the association.
   [[nodiscard]] bool Accept(Inbox::Outcome outcome);
   void ApplySack(Tcb& tcb, const SackChunk& sack);
+  void JudgeTailProbe(Tcb& tcb, const SackChunk& sack);
+  void TailWasLost(Tcb& tcb);
   void OnLossJudged(Tcb& tcb, size_t bytes);
   void AfterPacket(Tcb& tcb);
   size_t held_bytes(const Tcb& tcb) const;

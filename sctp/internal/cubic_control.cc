@@ -162,6 +162,10 @@ void CubicControl::OnLost(const LossSample& lost) {
     return;
   }
   Reduce();
+  if (lost.bytes == 0) {
+    cwnd_ = epoch_.ssthresh;
+    return;
+  }
   reduction_.Begin(lost.flight_before, epoch_.ssthresh);
   reducing_ = true;
   // One packet, and then by what arrives.

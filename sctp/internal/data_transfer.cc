@@ -35,8 +35,7 @@ size_t Core::held_bytes(const Tcb& tcb) const {
 }
 
 size_t Core::a_rwnd(const Tcb& tcb) const {
-  return options_.receive_window_bytes -
-         std::min(options_.receive_window_bytes, held_bytes(tcb));
+  return tcb.window.size() - std::min(tcb.window.size(), held_bytes(tcb));
 }
 
 bool Core::transmit_urgent() const {
@@ -46,8 +45,7 @@ bool Core::transmit_urgent() const {
   if (tcb == nullptr) return false;
   return tcb->tracker.sack_tells_of_gaps() ||
          (tcb->tracker.sack_due() == DataTracker::Due::kNow &&
-          tcb->received_since_sack >=
-              options_.receive_window_bytes / kSacksPerWindow);
+          tcb->received_since_sack >= tcb->window.size() / kSacksPerWindow);
 }
 
 // Whether data may come now, and in this form; what may not ends here, and the
@@ -107,9 +105,8 @@ void Core::HandleData(Tcb& tcb, const ChunkView& view) {
   // What fills the first hole frees memory sooner or later, and may use as
   // much again as the window; what only adds to it may not.
   const size_t cost = chunk->payload.size() + options_.held_overhead_bytes;
-  const size_t limit = tsn_class == TsnClass::kNext
-                           ? 2 * options_.receive_window_bytes
-                           : options_.receive_window_bytes;
+  const size_t limit =
+      tsn_class == TsnClass::kNext ? 2 * tcb.window.size() : tcb.window.size();
   if (held_bytes(tcb) + cost > limit) {
     ++stats_.drop_data_no_buffer;
     tracker.RequireSackNow();
@@ -117,6 +114,11 @@ void Core::HandleData(Tcb& tcb, const ChunkView& view) {
   }
   ++stats_.data_chunks_received;
   tcb.received_since_sack += chunk->payload.size();
+  if (tcb.window.OnArrived(now_, cost, held_bytes(tcb), tcb.rto.srtt()) &&
+      !tcb.heartbeat && timers_.IsSet(Timer::kHeartbeat)) {
+    // Who only receives does not know the round trip, or how it has changed.
+    SendHeartbeat(tcb);
+  }
   tracker.Record(chunk->tsn);
   if (chunk->immediate()) tracker.RequireSackNow();
   Inbox::Outcome outcome = Inbox::Outcome::kOk;
@@ -263,6 +265,8 @@ void Core::ApplySack(Tcb& tcb, const SackChunk& sack) {
     tcb.timeout_exit.reset();
   }
   OnLossJudged(tcb, result.bytes_lost);
+  if (tcb.tail_probe) JudgeTailProbe(tcb, sack);
+  ArmTailLoss(tcb);
   // RFC 3758 section 3.5 rule C3, at most once per round trip.
   if (outstanding.ShouldForward() &&
       now_ - tcb.last_forward >= tcb.rto.srtt()) {
@@ -274,6 +278,25 @@ void Core::ApplySack(Tcb& tcb, const SackChunk& sack) {
   } else if (result.cumulative_advanced || !timers_.IsSet(Timer::kT3Rtx)) {
     Arm(Timer::kT3Rtx);
   }
+}
+
+// RFC 8985 section 7.4: a probe may have hidden a loss. It has not if the peer
+// has it twice.
+void Core::JudgeTailProbe(Tcb& tcb, const SackChunk& sack) {
+  const Tcb::TailProbe probe = *tcb.tail_probe;
+  const bool twice = std::any_of(
+      sack.duplicate_tsns.begin(), sack.duplicate_tsns.end(),
+      [&](Tsn tsn) { return tsn >= probe.first && tsn <= probe.last; });
+  if (!twice && sack.cumulative_tsn_ack <= probe.last && !tcb.recovery_exit) {
+    return;
+  }
+  tcb.tail_probe.reset();
+  if (!twice && !tcb.recovery_exit) TailWasLost(tcb);
+}
+
+void Core::TailWasLost(Tcb& tcb) {
+  const size_t flight = tcb.outstanding.flight_bytes();
+  tcb.congestion.OnLost({.now = now_, .flight_before = flight});
 }
 
 void Core::OnLossJudged(Tcb& tcb, size_t bytes) {

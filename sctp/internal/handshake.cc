@@ -49,7 +49,7 @@ InitChunk Core::OwnInit(ChunkType type, uint32_t tag, Tsn initial_tsn) const {
   InitChunk init;
   init.type = type;
   init.initiate_tag = tag;
-  init.a_rwnd = static_cast<uint32_t>(options_.receive_window_bytes);
+  init.a_rwnd = static_cast<uint32_t>(ReceiveWindow(options_).size());
   init.outbound_streams = options_.outgoing_streams;
   init.inbound_streams = options_.incoming_streams;
   init.initial_tsn = initial_tsn;

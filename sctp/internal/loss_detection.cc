@@ -49,9 +49,8 @@ absl::Duration LossDetection::window(const RoundTrip& round_trip) const {
 absl::Time LossDetection::LostAt(uint32_t packet, absl::Time sent,
                                  const RoundTrip& round_trip) const {
   const int32_t behind = Distance(packet, newest_);
-  if (!reordering_seen_) {
-    return behind >= kPacketThreshold ? absl::InfinitePast()
-                                      : absl::InfiniteFuture();
+  if (!reordering_seen_ && behind >= kPacketThreshold) {
+    return absl::InfinitePast();
   }
   if (behind <= 0) return absl::InfiniteFuture();
   return sent + newest_elapsed_ + window(round_trip);

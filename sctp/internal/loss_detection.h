@@ -25,8 +25,8 @@ struct RoundTrip {
 // section 7.2.4) counted in packets instead of SACKs: the same where each
 // packet is answered by a SACK, and still right where one SACK answers a whole
 // train. It lets a retransmission be found lost too, which counting by TSN
-// cannot. From then on it is lost if it has not arrived a reordering window
-// after it should have (RFC 8985 section 6.2).
+// cannot. Where fewer follow, and from then on, it is lost if it has not
+// arrived a reordering window after it should have (RFC 8985 section 6.2).
 class LossDetection {
  public:
   // BeginAck tells that the calls of OnAcked that follow belong to one SACK.

@@ -282,7 +282,6 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
   LeaveState(tsn, entry);
   entry.state = State::kAcked;
   result.bytes_acked += WireSize(entry);
-  delivered_ += static_cast<uint32_t>(WireSize(entry));
   newly_acked_ = true;
   silent_ = false;
   if (given_up) {
@@ -292,6 +291,7 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
     if (episode_.OnSpurious(tsn)) result.reduction_was_spurious = true;
     return;
   }
+  delivered_ += static_cast<uint32_t>(WireSize(entry));
   result.bytes_proven += WireSize(entry);
   const bool sent_once = entry.transmissions == 1;
   if (sent_once) {
@@ -392,6 +392,30 @@ bool OutstandingData::MarkLost(Tsn tsn) {
   }
   Abandon(entry.message);
   return false;
+}
+
+std::optional<Tsn> OutstandingData::RepeatLastPacket(absl::Time now) {
+  std::optional<Tsn> first;
+  if (in_flight_ == 0) return first;
+  const uint32_t packet = at(newest_).packet;
+  while (in_flight_ > 0 && at(newest_).packet == packet) {
+    const Tsn tsn = newest_;
+    Entry& entry = at(tsn);
+    if (entry.limited &&
+        queue_.partial_reliability() != PartialReliability::kOff) {
+      const OutMessage& message = queue_.Get(entry.message);
+      if (entry.transmissions >= message.max_transmissions ||
+          message.expires <= now) {
+        break;
+      }
+    }
+    LeaveState(tsn, entry);
+    entry.state = State::kLost;
+    if (lost_ == 0 || tsn < lost_from_) lost_from_ = tsn;
+    ++lost_;
+    first = tsn;
+  }
+  return first;
 }
 
 void OutstandingData::OnTimeout() {

@@ -98,6 +98,14 @@ class OutstandingData {
   // The congestion window is about to be reduced for what was just found lost,
   // or for all that is in flight.
   void BeginEpisode();
+  // True if one packet is all that is in flight.
+  bool lone_packet() const {
+    return in_flight_ > 0 && at(oldest_).packet == at(newest_).packet;
+  }
+  // Marks what the last packet carried for transmission, as a probe: it is not
+  // taken for lost. Returns the first chunk's TSN; none if no chunk of it may
+  // be sent again.
+  std::optional<Tsn> RepeatLastPacket(absl::Time now);
   // T3-rtx expired: all in flight counts as lost (section 6.3.3 rule E3).
   void OnTimeout();
 

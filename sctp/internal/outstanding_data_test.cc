@@ -177,14 +177,16 @@ TEST(OutstandingData, WhatIsTakenBackIsAllSentAgain) {
 // More chunks lost at once than are looked at in one go.
 TEST(OutstandingData, WhatIsLostBeyondTheBoundIsFoundAtOnceByTheTimer) {
   Stage stage;
+  const RoundTrip path{.min = absl::Milliseconds(10),
+                       .smoothed = absl::Milliseconds(10)};
   for (int i = 0; i < 200; ++i) stage.Send(StreamId{1}, 1000);
   SackChunk last;
   last.cumulative_tsn_ack = kFirst - 1;
   last.gap_ack_blocks.push_back({200, 200});
-  EXPECT_GT(stage.outstanding.HandleSack(kNow, last, {}).bytes_lost, 0u);
+  EXPECT_GT(stage.outstanding.HandleSack(kNow, last, path).bytes_lost, 0u);
   int calls = 0;
   for (; stage.outstanding.loss_due() <= kNow; ++calls) {
-    EXPECT_TRUE(stage.outstanding.DetectLoss(kNow, {}));
+    EXPECT_TRUE(stage.outstanding.DetectLoss(kNow, path));
   }
   EXPECT_GT(calls, 1);
   EXPECT_LE(calls, 200 / 32);

@@ -15,6 +15,7 @@
 #include "base/testing.h"
 #include "gtest/gtest.h"
 #include "sctp/internal/data_tracker.h"
+#include "sctp/internal/receive_window.h"
 #include "sctp/internal/ring_queue.h"
 #include "sctp/internal/rto.h"
 #include "sctp/internal/serial.h"
@@ -225,6 +226,57 @@ TEST(Options, RefusesWhatContradictsItself) {
   for (const auto& [name, options] : bad) {
     EXPECT_THAT(std::string(options.Validate().message()),
                 ::testing::HasSubstr(name));
+  }
+}
+
+// `rate` bytes in each round trip of 100 ms, for `rounds`.
+void Arrive(ReceiveWindow& window, absl::Time& now, size_t rate, int rounds,
+            size_t held = 0) {
+  for (int i = 0; i < 10 * rounds; ++i) {
+    now += absl::Milliseconds(10);
+    window.OnArrived(now, rate / 10, held, absl::Milliseconds(100));
+  }
+}
+
+TEST(ReceiveWindow, GrowsWithWhatArrivesInARoundTripAndShrinksAgain) {
+  ReceiveWindow window({});
+  absl::Time now = absl::FromUnixSeconds(1);
+  EXPECT_EQ(window.size(), size_t{5} << 20);
+  Arrive(window, now, 1'000'000, 5);
+  EXPECT_EQ(window.size(), size_t{5} << 20);
+  Arrive(window, now, 5'000'000, 5);
+  EXPECT_NEAR(static_cast<double>(window.size()), 20e6, 2.5e6);
+  Arrive(window, now, 50'000'000, 5);
+  EXPECT_EQ(window.size(), size_t{64} << 20) << "the bound";
+  // Never by more than what arrives: what was promised holds.
+  size_t before = window.size();
+  for (int i = 0; i < 200; ++i) {
+    Arrive(window, now, 1'000'000, 1);
+    EXPECT_GE(window.size() + 1'100'000, before);
+    before = window.size();
+  }
+  EXPECT_LT(window.size(), size_t{6} << 20);
+}
+
+TEST(ReceiveWindow, DoesNotGrowForAnApplicationThatDoesNotKeepUp) {
+  ReceiveWindow window({});
+  absl::Time now = absl::FromUnixSeconds(1);
+  Arrive(window, now, 50'000'000, 5, size_t{4} << 20);
+  EXPECT_EQ(window.size(), size_t{5} << 20);
+}
+
+TEST(ReceiveWindow, AsksForANewRoundTripNowAndThenWhereMuchArrives) {
+  ReceiveWindow window({});
+  absl::Time now = absl::FromUnixSeconds(1);
+  int asked = 0;
+  for (int i = 0; i < 1000; ++i) {
+    now += absl::Milliseconds(10);
+    asked += window.OnArrived(now, 100'000, 0, absl::ZeroDuration()) ? 1 : 0;
+  }
+  EXPECT_NEAR(asked, 10, 1);
+  for (int i = 0; i < 1000; ++i) {
+    now += absl::Milliseconds(10);
+    EXPECT_FALSE(window.OnArrived(now, 100, 0, absl::ZeroDuration())) << i;
   }
 }
 

@@ -23,6 +23,7 @@
 #include "sctp/internal/inbox.h"
 #include "sctp/internal/outstanding_data.h"
 #include "sctp/internal/pacer.h"
+#include "sctp/internal/receive_window.h"
 #include "sctp/internal/rto.h"
 #include "sctp/internal/send_queue.h"
 #include "sctp/internal/serial.h"
@@ -84,7 +85,8 @@ struct Tcb {
         congestion(owner.options, owner.mtu),
         pacer(owner.options.initial_cwnd_packets * owner.mtu),
         peer_a_rwnd(terms.peer_a_rwnd),
-        advertised_rwnd(owner.options.receive_window_bytes),
+        window(owner.options),
+        advertised_rwnd(window.size()),
         forwarded_to(terms.local_initial_tsn - 1),
         last_heard(now) {
     outstanding.set_data_type(data_type);
@@ -138,6 +140,7 @@ struct Tcb {
   Pacer pacer;
 
   size_t peer_a_rwnd;
+  ReceiveWindow window;
   size_t advertised_rwnd;          // In the last SACK.
   size_t received_since_sack = 0;  // Payload bytes.
   bool packet_had_data = false;    // The packet at hand, so far.
@@ -145,6 +148,14 @@ struct Tcb {
   std::optional<Tsn> recovery_exit;
   // What was in flight when T3 expired ends with this TSN.
   std::optional<Tsn> timeout_exit;
+  // What a probe for the loss of the last packets has sent again, until it is
+  // known whether it was lost (RFC 8985 section 7.4).
+  struct TailProbe {
+    Tsn first;
+    Tsn last;
+  };
+  std::optional<TailProbe> tail_probe;
+  bool sack_asked = false;       // By the last packet with data.
   RateSample rate;               // The last one.
   bool fast_retransmit = false;  // One packet may ignore the window.
   // FORWARD TSN (RFC 3758 section 3.5): when it was sent last and about what.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <variant>
 
 #include "absl/status/status.h"
@@ -13,6 +14,16 @@
 #include "sctp/internal/timers.h"
 
 namespace kyuu::sctp::internal {
+
+namespace {
+
+// More than two round trips for the SACK of the last packet: what a peer's
+// timers and a busy machine may add, and how long a peer may wait for a second
+// packet (RFC 8985 section 7.2, RFC 9260 section 6.2).
+constexpr absl::Duration kTailSlack = absl::Milliseconds(10);
+constexpr absl::Duration kPeersSackDelay = absl::Milliseconds(200);
+
+}  // namespace
 
 absl::Duration Core::Timeout(Timer timer) const {
   // Before there is a round trip to measure, and in a handshake begun anew.
@@ -66,6 +77,8 @@ void Core::HandleTimer(Tcb& tcb, Timer timer) {
     case Timer::kReordering:
       return OnLossJudged(
           tcb, tcb.outstanding.DetectLoss(now_, tcb.rto.round_trip()));
+    case Timer::kTailLoss:
+      return ProbeTail(tcb);
     case Timer::kSack:
       tcb.tracker.RequireSackNow();
       return;
@@ -125,11 +138,41 @@ void Core::Repeat(Tcb& tcb, Timer timer) {
 // RFC 9260 section 6.3.3.
 void Core::RepeatData(Tcb& tcb) {
   tcb.recovery_exit.reset();
+  tcb.tail_probe.reset();
+  timers_.Stop(Timer::kTailLoss);
   tcb.timeout_exit = tcb.outstanding.next_tsn() - 1;
   tcb.fast_retransmit = false;
   tcb.outstanding.OnTimeout();
   tcb.forward_again = true;
   if (!tcb.outstanding.empty()) Arm(Timer::kT3Rtx);
+}
+
+// RFC 8985 section 7.2. Where more than the last packets is missing, SACKs or
+// T3 tell of it.
+void Core::ArmTailLoss(const Tcb& tcb) {
+  if (tcb.outstanding.flight_bytes() == 0 || tcb.outstanding.has_lost() ||
+      tcb.recovery_exit || tcb.timeout_exit ||
+      (tcb.tail_probe &&
+       tcb.outstanding.cumulative_tsn_ack() < tcb.tail_probe->last) ||
+      tcb.rto.srtt() == absl::ZeroDuration() || tcb.In<state::CookieEchoed>()) {
+    return timers_.Stop(Timer::kTailLoss);
+  }
+  absl::Duration wait = 2 * tcb.rto.srtt() + kTailSlack;
+  if (tcb.outstanding.lone_packet() && !tcb.sack_asked) wait += kPeersSackDelay;
+  timers_.Set(Timer::kTailLoss, now_ + wait);
+}
+
+// Section 7.3: the last packet goes again, whatever the window says; its SACK
+// tells what else is missing.
+void Core::ProbeTail(Tcb& tcb) {
+  const std::optional<Tsn> first = tcb.outstanding.RepeatLastPacket(now_);
+  if (!first) return;
+  ++stats_.tail_loss_probes;
+  // Nothing has come since that tells otherwise.
+  if (tcb.tail_probe) TailWasLost(tcb);
+  tcb.tail_probe = Tcb::TailProbe{*first, tcb.outstanding.next_tsn() - 1};
+  tcb.fast_retransmit = true;
+  Arm(Timer::kT3Rtx);
 }
 
 void Core::SendHeartbeat(Tcb& tcb) {

@@ -29,6 +29,8 @@ const char* Name(Timer timer) {
       return "reconfig";
     case Timer::kPacing:
       return "pacing";
+    case Timer::kTailLoss:
+      return "tail-loss";
     case Timer::kResetDelay:
       return "reset-delay";
     case Timer::kCount:

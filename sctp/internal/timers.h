@@ -25,6 +25,7 @@ enum class Timer : uint8_t {
   kHeartbeat,        // The next HEARTBEAT, or the answer to one (section 8.3).
   kReconfig,         // The answer to a RE-CONFIG (RFC 6525 section 5.1.1).
   kPacing,           // The next packet, where it would leave too soon.
+  kTailLoss,         // The SACK of the last packets (RFC 8985 section 7).
   kResetDelay,       // The next reset of a stream (Options::reset_delay).
   kCount,
 };

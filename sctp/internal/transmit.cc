@@ -299,6 +299,7 @@ void Core::WriteData(Tcb& tcb, Writer& writer) {
   }
   if (last_chunk == 0) return;
   if (!timers_.IsSet(Timer::kT3Rtx)) ArmT3(tcb);
+  tcb.sack_asked = false;
   // The last packet for now asks for its SACK at once (RFC 7053) where no
   // second packet would call for it, or where the window is small.
   const bool small_window = tcb.congestion.cwnd() < kSmallWindowPackets * mtu_;
@@ -306,7 +307,9 @@ void Core::WriteData(Tcb& tcb, Writer& writer) {
   if ((queue_.empty() && (was_idle || queue_.is_settling())) || small_window ||
       !tcb.In<state::Established>()) {
     writer.mutable_written()[last_chunk + 1] |= DataChunk::kImmediate;
+    tcb.sack_asked = true;
   }
+  ArmTailLoss(tcb);
 }
 
 // What was lost goes first. False: it is not all sent, or the packet is full.
