@@ -70,7 +70,8 @@ struct Options {
   ice::GathererOptions gatherer;
   // No deadline of its own: ICE judges whether the peer is there.
   dtls::Options dtls{.handshake_timeout = absl::InfiniteDuration()};
-  // SCTP judges no peer to be gone: ICE's consent and DTLS do, and ICE may
+  // Packets come over DTLS, which needs no second checksum (RFC 9653). SCTP
+  // judges no peer to be gone: ICE's consent and DTLS do, and ICE may
   // restart. Its limits are off.
   //
   // An end waits until the peer's application has taken what was sent, which
@@ -78,7 +79,8 @@ struct Options {
   // again when the association does. Half a second each is what a busy one
   // takes (tools/interop/endings.test.mjs).
   sctp::DataChannels::Options channels{
-      .association = {.reset_delay = absl::Milliseconds(500),
+      .association = {.zero_checksum = true,
+                      .reset_delay = absl::Milliseconds(500),
                       .max_init_retransmits = std::nullopt,
                       .max_association_retransmits = std::nullopt}};
   sdp::Session::Options sdp;
