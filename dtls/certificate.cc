@@ -93,7 +93,7 @@ EvpPkeyPtr MakeKey(KeyType type) {
 // Ed25519 gets the other one, which has no fingerprint anywhere, and refuses
 // it.
 bool AllowEd25519(SSL_CTX* context) {
-  constexpr char kSignatures[] =
+  std::string signatures =  // OpenSSL's macro wants it mutable.
       "ed25519:ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:RSA-PSS+SHA256:"
       "RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:RSA+SHA384:RSA+SHA512";
   const EvpPkeyPtr key = MakeKey(KeyType::kEcdsaP256);
@@ -102,7 +102,7 @@ bool AllowEd25519(SSL_CTX* context) {
          FillAndSign(certificate.get(), key.get(), absl::UnixEpoch()) &&
          SSL_CTX_use_certificate(context, certificate.get()) == 1 &&
          SSL_CTX_use_PrivateKey(context, key.get()) == 1 &&
-         SSL_CTX_set1_sigalgs_list(context, kSignatures) == 1;
+         SSL_CTX_set1_sigalgs_list(context, signatures.data()) == 1;
 }
 
 absl::StatusOr<SslCtxPtr> MakeContext(X509* certificate, EVP_PKEY* key) {
