@@ -292,8 +292,8 @@ TEST_F(ServerStreamsTest, ItMayBeDestroyedInItsTurn) {
           .on_ended = [](StreamId, const absl::Status&) {},
           .on_turn =
               [this] {
-                streams_.reset();
                 loop_->Stop();
+                streams_.reset();  // And with it what is captured here.
               }});
   streams_->Open(Wanted(ice::RelayProtocol::kTcp));
   loop_.RunUntil([&] { return streams_ == nullptr; });
