@@ -337,20 +337,20 @@ class Peers(Rows):
     # --- Reservations ---
 
     def test_a_reserved_port_is_had_by_nobody_else(self):
-        server = self.own("--user=a:1", "--relay-ports=50300-50303")
+        server = self.own("--user=a:1", "--relay-ports=21300-21303")
         reserve = attribute(wire.EVEN_PORT, b"\x80")
         with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as other:
-            other.bind(("127.0.0.1", 50301))
+            other.bind(("127.0.0.1", 21301))
             first = self.allocated(server, reserve)
-            self.assertEqual(first.relayed[1], 50302, "the other pair is not whole")
+            self.assertEqual(first.relayed[1], 21302, "the other pair is not whole")
             token = first.found[wire.TOKEN]
             self.assertEqual(self.probe(server).make(reserve), 508)
         with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as other:
             with self.assertRaises(OSError) as taken:
-                other.bind(("127.0.0.1", 50303))
+                other.bind(("127.0.0.1", 21303))
             self.assertEqual(taken.exception.errno, errno.EADDRINUSE)
         second = self.allocated(server, attribute(wire.TOKEN, token))
-        self.assertEqual(second.relayed[1], 50303)
+        self.assertEqual(second.relayed[1], 21303)
         peer = self.peer("127.0.0.1")
         self.assertEqual(second.permit(peer.getsockname()), 0)
         peer.sendto(b"heard", second.relayed)
