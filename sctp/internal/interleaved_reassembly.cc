@@ -49,8 +49,12 @@ InterleavedReassembly::Outcome InterleavedReassembly::Add(
     }
     is_next = chunk.mid == next;
   }
-  const auto [it, fresh] =
-      messages_.try_emplace(KeyOf(chunk.stream, ordering, chunk.mid));
+  const Key key = KeyOf(chunk.stream, ordering, chunk.mid);
+  // Most are whole in one chunk, and it is their turn.
+  if (is_next && chunk.begin() && chunk.end() && !messages_.contains(key)) {
+    return DeliverAtOnce(chunk, ordering);
+  }
+  const auto [it, fresh] = messages_.try_emplace(key);
   if (fresh) held_bytes_ += kOverheads * options_.held_overhead_bytes;
   const Outcome outcome = AddFragment(it->second, chunk);
   if (outcome != Outcome::kOk) return outcome;
@@ -65,11 +69,25 @@ InterleavedReassembly::Outcome InterleavedReassembly::Add(
   held_bytes_ += it->second.payload.size();
   if (!is_next) return Outcome::kOk;
   Deliver(it);
-  if (ordering == Ordering::kOrdered) {
-    ++next_mids_[chunk.stream];
-    if (!messages_.empty()) DeliverFrom(chunk.stream);
-  }
+  if (ordering == Ordering::kOrdered) TurnOfTheNext(chunk.stream);
   return Outcome::kOk;
+}
+
+InterleavedReassembly::Outcome InterleavedReassembly::DeliverAtOnce(
+    const DataChunk& chunk, Ordering ordering) {
+  if (chunk.payload.size() > options_.max_message_in) {
+    return Outcome::kMessageTooLarge;
+  }
+  ++stats_.messages_received;
+  events_.PushMessage(Message{
+      chunk.stream, chunk.ppid, {chunk.payload.begin(), chunk.payload.end()}});
+  if (ordering == Ordering::kOrdered) TurnOfTheNext(chunk.stream);
+  return Outcome::kOk;
+}
+
+void InterleavedReassembly::TurnOfTheNext(StreamId stream) {
+  ++next_mids_[stream];
+  if (!messages_.empty()) DeliverFrom(stream);
 }
 
 InterleavedReassembly::Outcome InterleavedReassembly::AddFragment(

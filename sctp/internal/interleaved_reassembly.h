@@ -75,6 +75,10 @@ class InterleavedReassembly {
   using Messages = std::map<Key, Incoming>;
 
   static Key KeyOf(StreamId stream, Ordering ordering, Mid mid);
+  // Hands over a chunk that is a message.
+  Outcome DeliverAtOnce(const DataChunk& chunk, Ordering ordering);
+  // After the delivery of an ordered one.
+  void TurnOfTheNext(StreamId stream);
   Outcome AddFragment(Incoming& message, const DataChunk& chunk);
   void Append(Incoming& message, absl::Span<const uint8_t> bytes);
   Messages::iterator Deliver(Messages::iterator it);
