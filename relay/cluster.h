@@ -35,9 +35,9 @@ namespace kyuu::relay {
 // one, one on each loop of a thread of its own; the first of them serves nobody
 // if the caller's loop is kept free (Options::main_loop). The nodes share the
 // listening ports (SO_REUSEPORT): the kernel gives all packets of a client to
-// the same node, which therefore owns its allocations without locks. Relay
-// ports are divided; a node that is shown another's reservation token opens the
-// port, and tells.
+// the same node, which therefore owns its allocations without locks. They
+// share relay ports and quotas (SharedLedger), and the sockets of reserved
+// ports (ReservedSockets), of which the node that is shown the token takes one.
 //
 //   auto cluster = relay::Cluster::Open(
 //       {.listen = {{IpAddress::V4(0, 0, 0, 0), 3478}},
