@@ -90,8 +90,15 @@ absl::Status Connection::SetBufferedAmountLowThreshold(ChannelId channel,
 }
 
 size_t Connection::buffered_amount(ChannelId channel) const {
-  const size_t amount = channels_.buffered_amount(channel);
-  return amount > 0 ? amount : sctp::UnsentOf(channel, events_);
+  const sctp::ChannelClosed* closed = sctp::FindClosed(channel, events_);
+  return closed == nullptr ? channels_.buffered_amount(channel)
+                           : closed->buffered_amount;
+}
+
+std::optional<ChannelStats> Connection::channel_stats(ChannelId channel) const {
+  const sctp::ChannelClosed* closed = sctp::FindClosed(channel, events_);
+  return closed == nullptr ? channels_.channel_stats(channel)
+                           : std::optional(closed->stats);
 }
 
 void Connection::HandleTimeout(absl::Time now) {

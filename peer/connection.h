@@ -125,6 +125,7 @@ class Connection {
   absl::Status CloseChannel(absl::Time now, ChannelId channel);
   absl::Status SetBufferedAmountLowThreshold(ChannelId channel, size_t bytes);
   size_t buffered_amount(ChannelId channel) const;
+  std::optional<ChannelStats> channel_stats(ChannelId channel) const;
 
   // Shutdown is the graceful end: what was sent is delivered, the channels are
   // closed so that the peer sees the end of each, then the association, DTLS

@@ -32,6 +32,7 @@ using ice::GatheringStateChanged;
 using ice::ToString;
 using sctp::ChannelConfig;
 using sctp::ChannelId;
+using sctp::ChannelStats;
 using sctp::PayloadType;
 using sdp::SdpType;
 using sdp::SignalingState;

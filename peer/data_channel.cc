@@ -62,6 +62,12 @@ size_t DataChannel::buffered_amount() const {
   });
 }
 
+ChannelStats DataChannel::stats() const {
+  return core_->Ask([&](const internal::Core& core) {
+    return core.connection().channel_stats(channel_).value_or(stats_at_close_);
+  });
+}
+
 void DataChannel::SetBufferedAmountLowThreshold(size_t bytes) {
   core_->SetBufferedAmountLowThreshold(*this, bytes);
 }

@@ -87,6 +87,8 @@ class DataChannel {
   // Payload bytes given to Send() and not yet transmitted once: exact at any
   // moment, on any thread. Those that never were stay counted after the end.
   size_t buffered_amount() const;
+  // What was sent and received on it so far, after its end too.
+  ChannelStats stats() const;
   // The initial threshold is 0.
   void SetBufferedAmountLowThreshold(size_t bytes);
   size_t buffered_amount_low_threshold() const;
@@ -115,6 +117,7 @@ class DataChannel {
   std::optional<uint16_t> id_;
   size_t low_threshold_ = 0;
   size_t buffered_at_close_ = 0;
+  ChannelStats stats_at_close_;
 };
 
 }  // namespace kyuu::peer

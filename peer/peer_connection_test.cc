@@ -357,6 +357,22 @@ TEST_F(PeerConnectionTest, BufferedAmountOutlivesTheConnection) {
   EXPECT_LE(a_.channel()->buffered_amount(), before);
 }
 
+TEST_F(PeerConnectionTest, AChannelsStatisticsOutliveIt) {
+  Create();
+  pair_.Connect();
+  ASSERT_TRUE(a_.board().Wait("open"));
+  EXPECT_OK(a_.channel()->Send("12345"));
+  ASSERT_TRUE(b_.board().Wait("message text:12345"));
+  const ChannelStats sent{.messages_sent = 1, .bytes_sent = 5};
+  const ChannelStats received{.messages_received = 1, .bytes_received = 5};
+  EXPECT_EQ(a_.channel()->stats(), sent);
+  EXPECT_EQ(b_.channel()->stats(), received);
+  a_->Close();
+  EXPECT_EQ(a_.channel()->stats(), sent);
+  ASSERT_TRUE(b_.board().Wait("close ABORTED"));
+  EXPECT_EQ(b_.channel()->stats(), received);
+}
+
 TEST_F(PeerConnectionTest, BufferedAmountOutlivesThePeersHangup) {
   Create();
   pair_.Connect();

@@ -181,7 +181,8 @@ absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
   if (buffered_amount(id) > channel->low_threshold) {
     channel->above_threshold = true;
   }
-  channel->sent = true;
+  ++channel->stats.messages_sent;
+  channel->stats.bytes_sent += counted;
   ++stats_.messages_sent;
   stats_.bytes_sent += counted;
   return absl::OkStatus();
@@ -202,7 +203,7 @@ void DataChannels::BeginClosing(absl::Time now, Channel& channel) {
     return;
   }
   channel.state = Channel::State::kClosing;
-  channel.patient = channel.sent && !channel.incoming_reset;
+  channel.patient = channel.stats.messages_sent > 0 && !channel.incoming_reset;
   // The peer may have asked for the reset, and had it.
   if (channel.outgoing_reset) return;
   if (!ResetOutgoing(now, *channel.stream, channel.id).ok()) {
@@ -268,7 +269,8 @@ void DataChannels::FinishClosing(Channel& channel, absl::Status status) {
   if (channel.patient) patient_end_ = last_now_;
   if (channel.incoming) peer_text_bytes_ -= TextSize(channel.config);
   ++stats_.channels_closed;
-  events_.push_back(ChannelClosed{id, std::move(status), unsent});
+  events_.push_back(
+      ChannelClosed{id, std::move(status), unsent, channel.stats});
   channels_.erase(id);
 }
 
@@ -355,10 +357,21 @@ void DataChannels::SetMaxMessageSize(size_t bytes) {
 
 size_t DataChannels::buffered_amount(ChannelId id) const {
   const auto it = channels_.find(id);
-  if (it == channels_.end()) return UnsentOf(id, events_);
+  if (it == channels_.end()) {
+    const ChannelClosed* closed = FindClosed(id, events_);
+    return closed == nullptr ? 0 : closed->buffered_amount;
+  }
   if (it->second.activity == nullptr) return 0;
   return it->second.activity->buffered.Counted(
       association_->buffered_amount(*it->second.stream));
+}
+
+std::optional<ChannelStats> DataChannels::channel_stats(ChannelId id) const {
+  if (const auto it = channels_.find(id); it != channels_.end()) {
+    return it->second.stats;
+  }
+  const ChannelClosed* closed = FindClosed(id, events_);
+  return closed == nullptr ? std::nullopt : std::optional(closed->stats);
 }
 
 absl::Status DataChannels::SetBufferedAmountLowThreshold(ChannelId id,

@@ -117,6 +117,8 @@ class DataChannels {
   // neither DCEP nor the byte of an empty message counts. 0 for no channel;
   // until ChannelClosed was polled, what that tells.
   size_t buffered_amount(ChannelId channel) const;
+  // nullopt for no channel; until ChannelClosed was polled, what that tells.
+  std::optional<ChannelStats> channel_stats(ChannelId channel) const;
   // ChannelBufferedAmountLow comes when buffered_amount falls from above
   // `bytes` (0 until set) to it or below. NOT_FOUND: no such channel.
   absl::Status SetBufferedAmountLowThreshold(ChannelId channel, size_t bytes);

@@ -152,6 +152,8 @@ void DataChannels::Deliver(Channel& channel, Message& message) {
       !Join(channel.MakeActivity(), type, part, message)) {
     return;
   }
+  ++channel.stats.messages_received;
+  channel.stats.bytes_received += message.payload.size();
   ++stats_.messages_received;
   stats_.bytes_received += message.payload.size();
   event_bytes_ += message.payload.size();

@@ -15,7 +15,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "base/counters.h"
+#include "sctp/data_channel_stats.h"
 #include "sctp/dcep.h"
 #include "sctp/internal/ring_queue.h"
 #include "sctp/message.h"
@@ -91,65 +91,19 @@ struct ChannelClosed {
   absl::Status status;
   // What buffered_amount was: payload that was never transmitted.
   size_t buffered_amount = 0;
+  ChannelStats stats;
 };
 
-// UnsentOf is the buffered_amount that a ChannelClosed among `events` tells of
-// `channel`; 0 if there is none.
+// FindClosed is the ChannelClosed among `events` that tells of `channel`, or
+// nullptr.
 template <typename Events>
-size_t UnsentOf(ChannelId channel, const Events& events) {
+const ChannelClosed* FindClosed(ChannelId channel, const Events& events) {
   for (const auto& event : events) {
     const auto* closed = std::get_if<ChannelClosed>(&event);
-    if (closed != nullptr && closed->channel == channel) {
-      return closed->buffered_amount;
-    }
+    if (closed != nullptr && closed->channel == channel) return closed;
   }
-  return 0;
+  return nullptr;
 }
-
-// Counters of everything that was dropped or refused.
-struct DataChannelStats {
-  uint64_t channels_opened = 0;
-  uint64_t channels_accepted = 0;
-  uint64_t channels_closed = 0;
-  uint64_t messages_sent = 0;
-  uint64_t messages_received = 0;
-  uint64_t bytes_sent = 0;  // Payload.
-  uint64_t bytes_received = 0;
-
-  uint64_t drop_before_start = 0;  // Packets.
-  uint64_t drop_malformed_dcep = 0;
-  uint64_t drop_unexpected_ack = 0;   // No channel waits for one.
-  uint64_t drop_duplicate_open = 0;   // The stream has a channel.
-  uint64_t refused_parity = 0;        // OPEN on a stream of our parity.
-  uint64_t refused_limit = 0;         // Too many channels, too much text.
-  uint64_t drop_early_data = 0;       // Beyond early_*_max.
-  uint64_t drop_after_close = 0;      // On a channel that we closed.
-  uint64_t drop_unknown_ppid = 0;     // Neither data nor DCEP.
-  uint64_t drop_partial_message = 0;  // Deprecated parts that do not join.
-  uint64_t ignored_resets = 0;        // Of streams without a channel, too many.
-
-  static constexpr Counter<DataChannelStats> kCounters[] = {
-      KYUU_COUNTER(DataChannelStats, channels_opened),
-      KYUU_COUNTER(DataChannelStats, channels_accepted),
-      KYUU_COUNTER(DataChannelStats, channels_closed),
-      KYUU_COUNTER(DataChannelStats, messages_sent),
-      KYUU_COUNTER(DataChannelStats, messages_received),
-      KYUU_COUNTER(DataChannelStats, bytes_sent),
-      KYUU_COUNTER(DataChannelStats, bytes_received),
-      KYUU_COUNTER(DataChannelStats, drop_before_start),
-      KYUU_COUNTER(DataChannelStats, drop_malformed_dcep),
-      KYUU_COUNTER(DataChannelStats, drop_unexpected_ack),
-      KYUU_COUNTER(DataChannelStats, drop_duplicate_open),
-      KYUU_COUNTER(DataChannelStats, refused_parity),
-      KYUU_COUNTER(DataChannelStats, refused_limit),
-      KYUU_COUNTER(DataChannelStats, drop_early_data),
-      KYUU_COUNTER(DataChannelStats, drop_after_close),
-      KYUU_COUNTER(DataChannelStats, drop_unknown_ppid),
-      KYUU_COUNTER(DataChannelStats, drop_partial_message),
-      KYUU_COUNTER(DataChannelStats, ignored_resets),
-  };
-};
-static_assert(Countable<DataChannelStats>);
 
 namespace internal {
 
@@ -200,7 +154,6 @@ struct Channel {
   bool acknowledged = false;
   // Whether CloseChannel was called, so that data of the peer is dropped.
   bool closed_here = false;
-  bool sent = false;  // A message of the application.
   // The peer's application is given time to take what was sent.
   bool patient = false;
   bool outgoing_reset = false;
@@ -208,6 +161,7 @@ struct Channel {
   // Whether buffered_amount was above the threshold since the last event.
   bool above_threshold = false;
   size_t low_threshold = 0;
+  ChannelStats stats;
   std::unique_ptr<ChannelActivity> activity;  // Null for none.
 
   ChannelActivity& MakeActivity() {

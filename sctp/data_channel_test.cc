@@ -33,6 +33,7 @@ struct Log {
   std::vector<ChannelMessage> messages;
   std::vector<ChannelId> closing;
   std::map<ChannelId, absl::Status> closed;
+  std::map<ChannelId, ChannelStats> at_end;
   std::vector<ChannelId> low;
   int writable = 0;
   std::optional<absl::Status> ended;
@@ -57,6 +58,7 @@ struct Log {
     if (auto* e = std::get_if<ChannelClosed>(&event)) {
       EXPECT_FALSE(closed.contains(e->channel)) << "closed twice";
       closed[e->channel] = e->status;
+      at_end[e->channel] = e->stats;
     }
     if (auto* e = std::get_if<ChannelBufferedAmountLow>(&event)) {
       low.push_back(e->channel);
@@ -416,6 +418,43 @@ TEST(DataChannels, BufferedAmountIsExactAndFallsToZero) {
   two.pair.a_to_b.options().loss = 0;
   ASSERT_TRUE(two.Until([&] { return two.log_b.messages.size() == 3; }));
   EXPECT_EQ(two.a.buffered_amount(c), 0u);
+}
+
+TEST(DataChannels, EachChannelCountsItsOwnMessagesToItsEnd) {
+  Two two;
+  const ChannelId one = *two.a.Create(two.now(), {.label = "one"});
+  const ChannelId other = *two.a.Create(two.now(), {.label = "other"});
+  ASSERT_TRUE(two.Connect());
+  ASSERT_TRUE(two.Until([&] { return two.log_b.incoming.size() == 2; }));
+  const ChannelId one_b = two.log_b.incoming[0].channel;
+  EXPECT_EQ(*two.a.channel_stats(one), ChannelStats{}) << "DCEP counts not";
+  for (const size_t bytes : {0u, 5u, 3000u}) {
+    ASSERT_OK(
+        two.a.Send(two.now(), one, PayloadType::kBinary, Bytes(bytes, 'x')));
+  }
+  ASSERT_OK(two.b.Send(two.now(), one_b, PayloadType::kText, Text("back")));
+  ASSERT_OK(two.a.Send(two.now(), other, PayloadType::kText, Text("other")));
+  EXPECT_FALSE(
+      two.a.Send(two.now(), other, PayloadType::kBinary, Bytes(65537, 'x'))
+          .ok());
+  ASSERT_TRUE(two.Until([&] { return two.log_b.messages.size() == 4; }));
+  ASSERT_TRUE(two.Until([&] { return two.log_a.messages.size() == 1; }));
+  const ChannelStats sent{.messages_sent = 3,
+                          .bytes_sent = 3005,
+                          .messages_received = 1,
+                          .bytes_received = 4};
+  EXPECT_EQ(*two.a.channel_stats(one), sent);
+  EXPECT_EQ(*two.b.channel_stats(one_b),
+            (ChannelStats{.messages_sent = 1,
+                          .bytes_sent = 4,
+                          .messages_received = 3,
+                          .bytes_received = 3005}));
+  EXPECT_EQ(*two.a.channel_stats(other),
+            (ChannelStats{.messages_sent = 1, .bytes_sent = 5}));
+  ASSERT_OK(two.a.CloseChannel(two.now(), one));
+  ASSERT_TRUE(two.Until([&] { return two.log_a.closed.contains(one); }));
+  EXPECT_EQ(two.log_a.at_end.at(one), sent);
+  EXPECT_FALSE(two.a.channel_stats(one).has_value());
 }
 
 TEST(DataChannels, LowEventComesOncePerFall) {

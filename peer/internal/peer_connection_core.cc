@@ -142,6 +142,8 @@ void Core::Close() {
     closed_ = true;
     for (const auto& [id, channel] : channels_) {
       channel->buffered_at_close_ = connection_.buffered_amount(id);
+      channel->stats_at_close_ =
+          connection_.channel_stats(id).value_or(ChannelStats{});
     }
     connection_.Close(Now());
     ice_state_ = ice::AgentState::kClosed;

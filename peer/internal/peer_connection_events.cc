@@ -209,6 +209,7 @@ void Core::On(sctp::ChannelClosed& event) {
       [&](DataChannel& channel) {
         channel.state_ = DataChannelState::kClosed;
         channel.buffered_at_close_ = event.buffered_amount;
+        channel.stats_at_close_ = event.stats;
       },
       [&](DataChannel& channel, DataChannelHandlers& handlers) {
         if (handlers.on_close) {
