@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "sctp/internal/data_tracker.h"
 #include "sctp/internal/receive_window.h"
+#include "sctp/internal/recent_map.h"
 #include "sctp/internal/ring_queue.h"
 #include "sctp/internal/rto.h"
 #include "sctp/internal/serial.h"
@@ -100,6 +101,27 @@ TEST(RingQueue, GivesBackWhatABurstTook) {
     EXPECT_LE(ring.capacity(), std::max(16 * (ring.size() + 1), +ring.kSmall));
   }
   EXPECT_LE(ring.capacity(), ring.kSmall);
+}
+
+// What it remembers ends with the value, however that ends.
+TEST(RecentMap, NeverFindsWhatIsGone) {
+  RecentMap<int, int> map;
+  map.Make(1) = 10;
+  map.Make(2) = 20;
+  ASSERT_EQ(*map.Find(2), 20);
+  map.EraseIf([](int value) { return value == 20; });
+  EXPECT_EQ(map.Find(2), nullptr);
+  ASSERT_EQ(*map.Find(1), 10);
+  RecentMap<int, int> other = std::move(map);
+  EXPECT_EQ(map.Find(1), nullptr);  // NOLINT: empty, as documented by this.
+  ASSERT_EQ(*other.Find(1), 10);
+  map.Make(1) = 11;
+  other = std::move(map);
+  EXPECT_EQ(*other.Find(1), 11);
+  other.Clear();
+  EXPECT_EQ(other.Find(1), nullptr);
+  EXPECT_EQ(other.Make(1), 0);
+  EXPECT_EQ(other.size(), 1u);
 }
 
 TEST(StreamTable, HoldsAValueForEachStream) {

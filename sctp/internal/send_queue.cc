@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -29,15 +28,13 @@ constexpr size_t kSpareStreams = 32;
 }  // namespace
 
 SendQueue::Stream& SendQueue::stream_state(StreamId stream) {
-  std::unique_ptr<Stream>& state = streams_[stream];
-  if (state == nullptr) state = std::make_unique<Stream>();
-  if (std::exchange(state->resting, false)) --resting_;
-  return *state;
+  Stream& state = streams_.Make(stream);
+  if (std::exchange(state.resting, false)) --resting_;
+  return state;
 }
 
 const SendQueue::Stream* SendQueue::FindStream(StreamId stream) const {
-  auto it = streams_.find(stream);
-  return it == streams_.end() ? nullptr : it->second.get();
+  return streams_.Find(stream);
 }
 
 bool SendQueue::TakeRoom(StreamId id, const SendOptions& how) {
@@ -307,10 +304,8 @@ void SendQueue::Rest(Stream& stream) {
   ++resting_;
   if (resting_ <= kSpareStreams || resting_ <= streams_.size() / 2) return;
   // Where they are many, each has paid for its own removal.
-  absl::erase_if(streams_,
-                 [](const auto& entry) { return entry.second->resting; });
+  streams_.EraseIf([](const Stream& state) { return state.resting; });
   resting_ = 0;
-  if (streams_.size() < streams_.capacity() / 8) streams_.rehash(0);
 }
 
 void SendQueue::Pause(StreamId id, ResetTiming timing) {
@@ -393,13 +388,12 @@ void SendQueue::Restart(StreamId id, Numbering numbering) {
   numbers.pause = Numbers::Pause::kNo;
   // A stream that starts over is as good as one that was never used.
   if (numbering == Numbering::kFromZero) numbers = Numbers();
-  auto it = streams_.find(id);
-  if (it == streams_.end()) return;
-  Stream& stream = *it->second;
-  if (stream.alive > 0) numbers.used = true;
-  stream.held = 0;
-  Activate(id, stream);
-  Rest(stream);
+  Stream* stream = streams_.Find(id);
+  if (stream == nullptr) return;
+  if (stream->alive > 0) numbers.used = true;
+  stream->held = 0;
+  Activate(id, *stream);
+  Rest(*stream);
 }
 
 void SendQueue::RestartAll() {
@@ -443,7 +437,7 @@ void SendQueue::LimitStreams(uint16_t count) {
 void SendQueue::Clear() {
   pool_.clear();
   free_ = {};
-  streams_.clear();
+  streams_.Clear();
   numbers_.Clear();
   resting_ = 0;
   scheduler_.Clear();
@@ -462,8 +456,7 @@ void SendQueue::End() {
   decltype(streams_) unsent;
   for (const auto& [id, stream] : streams_) {
     if (stream->buffered == 0) continue;
-    unsent[id] = std::make_unique<Stream>();
-    unsent[id]->buffered = stream->buffered;
+    unsent.Make(id).buffered = stream->buffered;
   }
   Clear();
   streams_ = std::move(unsent);
@@ -476,7 +469,7 @@ size_t SendQueue::buffered(StreamId stream) const {
 
 void SendQueue::SetLowThreshold(StreamId id, size_t bytes) {
   // Zero is what a stream without a state has.
-  if (bytes == 0 && !streams_.contains(id)) return;
+  if (bytes == 0 && FindStream(id) == nullptr) return;
   Stream& state = stream_state(id);
   const bool was_above = state.buffered > state.low_threshold;
   state.low_threshold = bytes;

@@ -7,13 +7,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <memory>
 #include <optional>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "sctp/internal/event_queue.h"
+#include "sctp/internal/recent_map.h"
 #include "sctp/internal/ring_queue.h"
 #include "sctp/internal/serial.h"
 #include "sctp/internal/stream_scheduler.h"
@@ -216,7 +215,7 @@ class SendQueue {
   // The free places, a heap with the lowest on top, and places that the pool
   // does not have any more.
   std::vector<MessageId> free_;
-  absl::flat_hash_map<StreamId, std::unique_ptr<Stream>> streams_;
+  RecentMap<StreamId, Stream> streams_;
   StreamTable<Numbers> numbers_;
   size_t resting_ = 0;  // Of the streams_.
   StreamScheduler scheduler_;

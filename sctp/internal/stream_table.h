@@ -6,9 +6,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
-#include "absl/container/flat_hash_map.h"
+#include "sctp/internal/recent_map.h"
 #include "sctp/message.h"
 
 namespace kyuu::sctp::internal {
@@ -20,21 +19,19 @@ class StreamTable {
  public:
   // The value of `stream`, to be written to. Stays where it is until Clear.
   T& operator[](StreamId stream) {
-    std::unique_ptr<Page>& page = pages_[High(stream)];
-    if (page == nullptr) page = std::make_unique<Page>();
-    return (*page)[Low(stream)];
+    return pages_.Make(High(stream))[Low(stream)];
   }
   T Get(StreamId stream) const {
-    const auto it = pages_.find(High(stream));
-    return it == pages_.end() ? T() : (*it->second)[Low(stream)];
+    const Page* page = pages_.Find(High(stream));
+    return page == nullptr ? T() : (*page)[Low(stream)];
   }
   // The value of `stream`, or null where none near it was written to.
   T* Find(StreamId stream) {
-    const auto it = pages_.find(High(stream));
-    return it == pages_.end() ? nullptr : &(*it->second)[Low(stream)];
+    Page* page = pages_.Find(High(stream));
+    return page == nullptr ? nullptr : &(*page)[Low(stream)];
   }
   // All values are T() again.
-  void Clear() { pages_ = {}; }
+  void Clear() { pages_.Clear(); }
 
  private:
   static constexpr size_t kPageSize = 64;
@@ -46,7 +43,7 @@ class StreamTable {
     return static_cast<uint16_t>(stream) % kPageSize;
   }
 
-  absl::flat_hash_map<uint16_t, std::unique_ptr<Page>> pages_;
+  RecentMap<uint16_t, Page> pages_;
 };
 
 }  // namespace kyuu::sctp::internal
