@@ -26,14 +26,16 @@ class EventQueue {
   }
   void PushMessage(Message message) {
     held_bytes_ += message.payload.size() + overhead_;
-    events_.push_back(std::move(message));
+    // A place begins as a message: nothing has to change its kind.
+    events_.emplace_back() = std::move(message);
   }
   std::optional<Event> Pop() {
-    if (events_.empty()) return std::nullopt;
-    Event event = events_.pop_front();
-    if (const Message* message = std::get_if<Message>(&event)) {
+    std::optional<Event> event;
+    if (events_.empty()) return event;
+    event.emplace(events_.pop_front());
+    if (const Message* message = std::get_if<Message>(&*event)) {
       held_bytes_ -= message->payload.size() + overhead_;
-    } else if (std::holds_alternative<StreamsReset>(event)) {
+    } else if (std::holds_alternative<StreamsReset>(*event)) {
       --resets_;
     }
     return event;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
 #include "absl/time/time.h"
 
@@ -25,17 +26,32 @@ class Pacer {
   // `bytes` leave at `now`; `rate` is in bytes per second, infinite for no
   // pacing.
   void OnSent(absl::Time now, size_t bytes, double rate) {
-    const absl::Duration unused =
-        std::max(kTrain, absl::Seconds(burst_bytes_ / rate));
-    gone_ = std::max(gone_, now - unused) +
-            absl::Seconds(static_cast<double>(bytes) / rate);
+    // An acknowledgement changes the rate, and many chunks follow it.
+    if (rate != rate_) {
+      rate_ = rate;
+      ns_per_byte_ = kSecond / rate;
+      unused_ = std::max(kTrain, TimeOf(burst_bytes_));
+    }
+    gone_ = std::max(gone_, now - unused_) + TimeOf(static_cast<double>(bytes));
     if (gone_ >= now + kTrain) release_ = gone_;
   }
   // When the next packet may leave.
   absl::Time release() const { return release_; }
 
  private:
+  static constexpr double kSecond = 1e9;
+  // Above it a rate is as good as none: eleven days, in ns.
+  static constexpr double kForEver = 1e15;
+
+  absl::Duration TimeOf(double bytes) const {
+    return absl::Nanoseconds(
+        static_cast<int64_t>(std::min(bytes * ns_per_byte_ + 0.5, kForEver)));
+  }
+
   double burst_bytes_;
+  double rate_ = 0;
+  double ns_per_byte_ = 0;
+  absl::Duration unused_ = kTrain;          // A pause that counts.
   absl::Time gone_ = absl::InfinitePast();  // When all that left would be gone.
   absl::Time release_ = absl::InfinitePast();
 };

@@ -103,6 +103,19 @@ TEST(RingQueue, GivesBackWhatABurstTook) {
   EXPECT_LE(ring.capacity(), ring.kSmall);
 }
 
+// What a place held before does not come back with it.
+TEST(RingQueue, ANewPlaceIsEmptyHoweverOftenItWasUsed) {
+  RingQueue<std::vector<int>> queue;
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(queue.emplace_back().empty());
+    queue.back().assign(3, i);
+    if (i % 3 == 2) {
+      EXPECT_EQ(queue.pop_front(), std::vector<int>(3, i / 3));
+    }
+  }
+  EXPECT_EQ(queue.size(), 1000u - 333);
+}
+
 // What it remembers ends with the value, however that ends.
 TEST(RecentMap, NeverFindsWhatIsGone) {
   RecentMap<int, int> map;

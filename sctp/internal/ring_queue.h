@@ -33,14 +33,16 @@ class RingQueue {
   const T& front() const { return (*this)[0]; }
   T& back() { return (*this)[size_ - 1]; }
 
-  void push_back(T value) {
+  void push_back(T value) { emplace_back() = std::move(value); }
+  // The new last element, T() so far.
+  T& emplace_back() {
     if (size_ == slots_.size()) Grow();
     ++size_;
-    back() = std::move(value);
+    return back();
   }
   T pop_front() {
     KYUU_CHECK(size_ > 0);
-    T value = std::move(front());
+    T value(std::move(front()));
     // What the element owned goes with it, not when the slot is used again.
     front() = T();
     head_ = (head_ + 1) & (slots_.size() - 1);
@@ -66,8 +68,10 @@ class RingQueue {
     }
   }
   void MoveTo(size_t capacity) {
-    std::vector<T> slots(capacity);
-    for (size_t i = 0; i < size_; ++i) slots[i] = std::move((*this)[i]);
+    std::vector<T> slots;
+    slots.reserve(capacity);
+    for (size_t i = 0; i < size_; ++i) slots.push_back(std::move((*this)[i]));
+    slots.resize(capacity);
     slots_ = std::move(slots);
     head_ = 0;
   }
