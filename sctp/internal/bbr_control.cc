@@ -50,9 +50,11 @@ double BbrControl::bandwidth() const {
 }
 
 double BbrControl::Product() const {
-  return shortest_ == absl::InfiniteDuration()
-             ? 0
-             : bandwidth() * absl::ToDoubleSeconds(shortest_);
+  // What is sent again measures no round trip, and it is all there is after an
+  // outage.
+  return bandwidth() *
+         absl::ToDoubleSeconds(
+             shortest_ == absl::InfiniteDuration() ? smoothed_ : shortest_);
 }
 
 double BbrControl::pacing_gain() const {
@@ -118,6 +120,7 @@ void BbrControl::OnAcked(const AckSample& acked) {
 void BbrControl::Measure(const AckSample& acked) {
   round_delivered_ += acked.bytes_proven;
   round_flight_ = std::max(round_flight_, acked.flight_before);
+  smoothed_ = acked.round_trip.smoothed;
   const double rate = acked.rate.rate();
   if (acked.rate.limit == RateSample::Limit::kApplication) {
     round_limited_ = true;
@@ -209,7 +212,8 @@ void BbrControl::ProbeRoundTrip(const AckSample& acked) {
     cwnd_ = std::max(cwnd_, prior_cwnd_);
     prior_cwnd_ = 0;
     Enter(full_ ? State::kCruise : State::kStartup, acked.now);
-  } else if (acked.now - shortest_seen_ >= kShortestLasts) {
+  } else if (shortest_ != absl::InfiniteDuration() &&
+             acked.now - shortest_seen_ >= kShortestLasts) {
     shortest_ = acked.rtt > absl::ZeroDuration() ? acked.rtt : shortest_;
     prior_cwnd_ = cwnd_;
     Enter(State::kProbeRoundTrip, acked.now);
@@ -224,7 +228,6 @@ void BbrControl::Enter(State state, absl::Time now) {
 
 void BbrControl::SetWindow(const AckSample& acked) {
   const double rate = bandwidth();
-  const absl::Duration smoothed = acked.round_trip.smoothed;
   if (rate > 0) {
     const double paced = kMargin * pacing_gain() * rate;
     // It does not slow down before the path is full (section 4.6.2).
@@ -232,10 +235,10 @@ void BbrControl::SetWindow(const AckSample& acked) {
         paced > pacing_rate_) {
       pacing_rate_ = paced;
     }
-    if (!full_ && smoothed > absl::ZeroDuration()) {
+    if (!full_ && smoothed_ > absl::ZeroDuration()) {
       pacing_rate_ =
           std::max(pacing_rate_, kStartupGain * Bytes(initial_cwnd_) /
-                                     absl::ToDoubleSeconds(smoothed));
+                                     absl::ToDoubleSeconds(smoothed_));
     }
   }
   const size_t least = kLeastPackets * mtu_;

@@ -78,6 +78,7 @@ class BbrControl {
   double fastest_[2] = {0, 0};
   absl::Duration shortest_ = absl::InfiniteDuration();
   absl::Time shortest_seen_ = absl::InfinitePast();
+  absl::Duration smoothed_ = absl::ZeroDuration();
 
   // Startup ends when it is not faster by a quarter for three round trips.
   double full_rate_ = 0;
