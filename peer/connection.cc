@@ -90,15 +90,16 @@ absl::Status Connection::SetBufferedAmountLowThreshold(ChannelId channel,
 }
 
 size_t Connection::buffered_amount(ChannelId channel) const {
+  const size_t amount = channels_.buffered_amount(channel);
+  if (amount > 0) return amount;
   const sctp::ChannelClosed* closed = sctp::FindClosed(channel, events_);
-  return closed == nullptr ? channels_.buffered_amount(channel)
-                           : closed->buffered_amount;
+  return closed == nullptr ? 0 : closed->buffered_amount;
 }
 
 std::optional<ChannelStats> Connection::channel_stats(ChannelId channel) const {
+  if (const auto stats = channels_.channel_stats(channel)) return stats;
   const sctp::ChannelClosed* closed = sctp::FindClosed(channel, events_);
-  return closed == nullptr ? channels_.channel_stats(channel)
-                           : std::optional(closed->stats);
+  return closed == nullptr ? std::nullopt : std::optional(closed->stats);
 }
 
 void Connection::HandleTimeout(absl::Time now) {

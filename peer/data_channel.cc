@@ -56,9 +56,10 @@ void DataChannel::Close() { core_->CloseChannel(*this); }
 
 size_t DataChannel::buffered_amount() const {
   return core_->Ask([&](const internal::Core& core) {
-    return state_ == DataChannelState::kClosed
+    const size_t amount = core.connection().buffered_amount(channel_);
+    return state_ == DataChannelState::kClosed || amount == 0
                ? buffered_at_close_
-               : core.connection().buffered_amount(channel_);
+               : amount;
   });
 }
 

@@ -309,6 +309,29 @@ TEST(PeerConnectionThreads, ServeManyAtOnce) {
   for (std::thread& thread : threads) thread.join();
 }
 
+// Also between the connection's end and what is told of it.
+TEST(PeerConnectionThreads, WhatAChannelCountsNeverFallsBack) {
+  for (int i = 0; i < 10; ++i) {
+    Pair pair;
+    pair.a.Create({}, pair.b);
+    pair.b.Create({}, pair.a);
+    pair.Connect();
+    ASSERT_TRUE(pair.a.board().Wait("open"));
+    ASSERT_OK(pair.a.channel()->Send("x"));
+    ASSERT_TRUE(pair.b.board().Wait("message text:x"));
+    std::atomic<bool> stop = false;
+    std::atomic<int> fallen = 0;
+    std::thread reader([&, channel = pair.a.channel()] {
+      while (!stop) fallen += channel->stats().messages_sent != 1;
+    });
+    pair.b->Close();
+    EXPECT_TRUE(pair.a.board().Wait("close ABORTED"));
+    stop = true;
+    reader.join();
+    EXPECT_EQ(fallen, 0);
+  }
+}
+
 TEST(PeerConnectionThreads, OneThreadServesManyConnections) {
   const std::shared_ptr<Thread> thread = *Thread::Start();
   EXPECT_FALSE(thread->IsCurrent());

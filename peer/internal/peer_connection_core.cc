@@ -203,6 +203,14 @@ std::optional<Core::Event> Core::PollEvent() {
   }
   ++events_in_turn_;
   if (std::optional<ConnectionEvent> event = connection_.PollEvent()) {
+    // With the event the connection forgets the channel, whom others may ask
+    // before it is told.
+    if (const auto* closed = std::get_if<sctp::ChannelClosed>(&*event)) {
+      if (const auto channel = Find(closed->channel)) {
+        channel->buffered_at_close_ = closed->buffered_amount;
+        channel->stats_at_close_ = closed->stats;
+      }
+    }
     return Event(*std::move(event));
   }
   if (connection_.TakeNegotiationNeeded()) return NegotiationNeeded{};

@@ -206,11 +206,7 @@ void Core::On(sctp::ChannelClosing& event) {
 void Core::On(sctp::ChannelClosed& event) {
   DeliverTo(
       event.channel,
-      [&](DataChannel& channel) {
-        channel.state_ = DataChannelState::kClosed;
-        channel.buffered_at_close_ = event.buffered_amount;
-        channel.stats_at_close_ = event.stats;
-      },
+      [&](DataChannel& channel) { channel.state_ = DataChannelState::kClosed; },
       [&](DataChannel& channel, DataChannelHandlers& handlers) {
         if (handlers.on_close) {
           handlers.on_close(channel, std::move(event.status));
