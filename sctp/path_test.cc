@@ -135,8 +135,8 @@ TEST(ReceiveWindow, GrowsWithThePath) {
 
 using Control = Options::CongestionControl;
 
-// Keeps `p.a` full until there is a path no more, and for `gone` with none, of
-// which both ends are told after a second.
+// Keeps `p.a` full while there is no path for as long as `gone`. Both ends are
+// told of its end after a second, and of the new one at once.
 void FillThroughAnOutage(TestPair& p, absl::Duration gone) {
   p.pair.a_to_b.options().loss = p.pair.b_to_a.options().loss = 1;
   Fill(p, absl::Seconds(1));
@@ -148,8 +148,7 @@ void FillThroughAnOutage(TestPair& p, absl::Duration gone) {
   p.b.PathReady(p.pair.now());
 }
 
-// BBR had no round trip to reckon with, as what is sent again measures none,
-// and crept up from a hundredth of the rate.
+// Whatever is in control, although what is sent again measures no round trip.
 TEST(Outage, IsOverInARoundTripAndForgottenInTen) {
   const absl::Duration round_trip = absl::Milliseconds(50);
   for (Control control : {Control::kRfc9260, Control::kCubic, Control::kBbr}) {

@@ -49,12 +49,13 @@ double BbrControl::bandwidth() const {
   return std::max(fastest_[0], fastest_[1]);
 }
 
+absl::Duration BbrControl::round_trip() const {
+  // What is sent again measures none, and it is all there is after an outage.
+  return shortest_ == absl::InfiniteDuration() ? smoothed_ : shortest_;
+}
+
 double BbrControl::Product() const {
-  // What is sent again measures no round trip, and it is all there is after an
-  // outage.
-  return bandwidth() *
-         absl::ToDoubleSeconds(
-             shortest_ == absl::InfiniteDuration() ? smoothed_ : shortest_);
+  return bandwidth() * absl::ToDoubleSeconds(round_trip());
 }
 
 double BbrControl::pacing_gain() const {
@@ -190,7 +191,7 @@ void BbrControl::AdvanceProbe(const AckSample& acked) {
       break;
     case State::kUp:
       if (lost_too_much() ||
-          (rounds_in_state_ >= 1 && since >= shortest_ &&
+          (rounds_in_state_ >= 1 && since >= round_trip() &&
            Bytes(acked.flight_before) >= kUpGain * product)) {
         if (lost_too_much()) OnRound();
         Enter(State::kDown, acked.now);

@@ -63,7 +63,8 @@ class BbrControl {
   void SetWindow(const AckSample& acked);
   bool lost_too_much() const;
   double bandwidth() const;  // In bytes per second; 0 before it is measured.
-  double Product() const;    // Of bandwidth and round trip, in bytes.
+  absl::Duration round_trip() const;  // The shortest, once it is measured.
+  double Product() const;             // Of both, in bytes.
   double window_gain() const;
   double pacing_gain() const;
 

@@ -39,8 +39,8 @@ class Pacer {
   absl::Time release() const { return release_; }
 
  private:
+  // In ns. Eleven days are as good as for ever, and fit into an int64_t.
   static constexpr double kSecond = 1e9;
-  // Above it a rate is as good as none: eleven days, in ns.
   static constexpr double kForEver = 1e15;
 
   absl::Duration TimeOf(double bytes) const {

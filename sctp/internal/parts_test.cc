@@ -126,7 +126,7 @@ TEST(RecentMap, NeverFindsWhatIsGone) {
   EXPECT_EQ(map.Find(2), nullptr);
   ASSERT_EQ(*map.Find(1), 10);
   RecentMap<int, int> other = std::move(map);
-  EXPECT_EQ(map.Find(1), nullptr);  // NOLINT: empty, as documented by this.
+  EXPECT_EQ(map.Find(1), nullptr);  // NOLINT: it is empty, not unspecified.
   ASSERT_EQ(*other.Find(1), 10);
   map.Make(1) = 11;
   other = std::move(map);

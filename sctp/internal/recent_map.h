@@ -11,9 +11,9 @@
 
 namespace kyuu::sctp::internal {
 
-// RecentMap holds a T for each key that has one; a T stays where it is.
-// Messages come and go in runs of one stream, so what was asked for last is
-// found without a look into the table.
+// RecentMap holds a T for each key that has one; a T stays where it is. One
+// that was moved from is empty. Messages come and go in runs of one stream, so
+// what was asked for last is found without a look into the table.
 template <typename Key, typename T>
 class RecentMap {
  public:
