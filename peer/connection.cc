@@ -62,7 +62,11 @@ Connection::Connection(const dtls::Certificate& certificate,
       credentials_(ice::Credentials::Generate(random)),
       // Whoever offers controls; SetRemoteDescription with an offer changes it.
       ice_(ice::Role::kControlling, credentials_, random, IceOptions(options)),
-      channels_(ChannelOptions(options), random) {}
+      channels_(ChannelOptions(options), random) {
+  if (options.snap) {
+    sctp_init_ = sctp::MakeInit(ChannelOptions(options).association, random);
+  }
+}
 
 Connection::~Connection() = default;
 
@@ -253,11 +257,11 @@ void Connection::On(absl::Time now, dtls::Session::Event& event) {
   if (closing_) return;
   dtls_session_ = std::get<dtls::Connected>(event);
   // RFC 8832 section 6: the DTLS client has the even ids.
-  channels_.Start(now,
-                  dtls_->role() == dtls::Role::kClient
-                      ? sctp::StreamParity::kEven
-                      : sctp::StreamParity::kOdd,
-                  session_.remote() ? session_.remote()->sctp_port : 5000);
+  channels_.Start(
+      now,
+      dtls_->role() == dtls::Role::kClient ? sctp::StreamParity::kEven
+                                           : sctp::StreamParity::kOdd,
+      session_.remote() ? session_.remote()->sctp_port : 5000, AgreedInits());
   UpdateConnectionState();
 }
 

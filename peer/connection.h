@@ -197,6 +197,8 @@ class Connection {
   void On(absl::Time now, ice::IceTransport::Event& event);
   void On(absl::Time now, dtls::Session::Event& event);
   void StartDtls(absl::Time now);
+  std::string OwnSctpInit() const;
+  std::optional<sctp::OutOfBandInits> AgreedInits() const;
   // Tells SCTP whether ICE has a path that works, or another one.
   void FollowPath(absl::Time now);
   void UpdateConnectionState();
@@ -215,6 +217,7 @@ class Connection {
   ice::IceTransport ice_;
   std::unique_ptr<dtls::Session> dtls_;  // From StartDtls on.
   sctp::DataChannels channels_;
+  std::vector<uint8_t> sctp_init_;  // Of Options::snap; else empty.
 
   std::vector<PendingCandidate> pending_candidates_;
   // The peer's credentials wait for our restart.

@@ -2,6 +2,7 @@
 // back is undone in both; a candidate belongs to the transport.
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <variant>
@@ -298,6 +299,97 @@ TEST(ConnectionNegotiation, ChecksKeepToTheSlowerPacingOfBoth) {
   EXPECT_EQ(Pacing(ms(5), std::nullopt), ms(50));
   EXPECT_EQ(Pacing(ms(5), ms(20)), ms(20));
   EXPECT_EQ(Pacing(ms(5), ms(5)), ms(5));
+}
+
+constexpr char kSctpInit[] = "a=sctp-init:";
+
+// How long `d` takes from the offer until the answerer knows of a channel.
+absl::Duration TimeToChannel(Direct& d) {
+  EXPECT_OK(d.a.connection.CreateDataChannel(d.now(), {.label = "chat"}));
+  const absl::Time start = d.now();
+  d.call.Negotiate(d.a);
+  EXPECT_TRUE(d.network.RunUntil(
+      [&] { return !d.b.incoming.empty() && !d.a.opened.empty(); },
+      absl::Seconds(5)));
+  return d.now() - start;
+}
+
+TEST(Snap, SparesTheHandshakeOfSctp) {
+  absl::Duration with_handshake;
+  {
+    Direct plain;
+    with_handshake = TimeToChannel(plain);
+  }
+  Direct d({.a = {.snap = true}, .b = {.snap = true}});
+  // One round trip of 20 ms: our data rides behind the cookie. Where it does
+  // not, it is two.
+  EXPECT_LE(TimeToChannel(d), with_handshake - absl::Milliseconds(19));
+  ASSERT_EQ(d.b.incoming.size(), 1u);
+  EXPECT_EQ(d.b.incoming[0].config.label, "chat");
+  ASSERT_OK(d.b.connection.Send(d.now(), d.b.incoming[0].channel,
+                                PayloadType::kText, {'h', 'i'}));
+  d.network.RunFor(absl::Seconds(1));
+  EXPECT_EQ(d.a.messages.size(), 1u);
+  EXPECT_EQ(d.a.connection.stats().sctp.restarts, 0u);
+}
+
+// Whatever the other side makes of it, a channel opens.
+TEST(Snap, FallsBackToTheHandshake) {
+  for (const bool offered : {true, false}) {
+    Direct d({.a = {.snap = offered}, .b = {.snap = !offered}});
+    TimeToChannel(d);
+    EXPECT_EQ(d.b.incoming.size(), 1u) << offered;
+    EXPECT_EQ(absl::StrContains(*d.a.connection.LocalDescription(), kSctpInit),
+              offered);
+    EXPECT_FALSE(
+        absl::StrContains(*d.b.connection.LocalDescription(), kSctpInit));
+  }
+}
+
+// Row H35 of the hostile inputs; and libdatachannel, which sends back in its
+// answer what it does not know.
+TEST(Snap, H35IgnoresWhatIsNoInit) {
+  for (const char* value : {"AAAA", "AQAAFA==", "%%", "AQ"}) {
+    SCOPED_TRACE(value);
+    Direct d({.a = {.snap = true}, .b = {.snap = true}});
+    ASSERT_OK(d.a.connection.CreateDataChannel(d.now(), {}));
+    std::string offer = d.Offer(d.a);
+    const size_t at = offer.find(kSctpInit) + strlen(kSctpInit);
+    offer.replace(at, offer.find('\r', at) - at, value);
+    ASSERT_OK(d.SetRemote(d.b, SdpType::kOffer, offer));
+    const std::string answer = d.Answer(d.b);
+    EXPECT_FALSE(absl::StrContains(answer, kSctpInit));
+    ASSERT_OK(d.SetRemote(d.a, SdpType::kAnswer, answer));
+    EXPECT_TRUE(d.network.RunUntil([&] { return !d.b.incoming.empty(); },
+                                   absl::Seconds(5)));
+  }
+}
+
+TEST(Snap, AnAnswerThatRepeatsOursMeansNothing) {
+  Direct d({.a = {.snap = true}});
+  ASSERT_OK(d.a.connection.CreateDataChannel(d.now(), {}));
+  const std::string offer = d.Offer(d.a);
+  const size_t at = offer.find(kSctpInit);
+  ASSERT_OK(d.SetRemote(d.b, SdpType::kOffer, offer));
+  const std::string answer =
+      d.Answer(d.b) + offer.substr(at, offer.find('\n', at) + 1 - at);
+  ASSERT_OK(d.SetRemote(d.a, SdpType::kAnswer, answer));
+  EXPECT_TRUE(d.network.RunUntil([&] { return !d.b.incoming.empty(); },
+                                 absl::Seconds(5)));
+}
+
+TEST(Snap, StaysThroughAnIceRestart) {
+  Direct d({.a = {.snap = true}, .b = {.snap = true}});
+  TimeToChannel(d);
+  ASSERT_TRUE(d.call.Connected());
+  d.call.Negotiate(d.b, IceRestart::kYes);
+  d.network.RunFor(absl::Seconds(2));
+  EXPECT_EQ(d.a.connection.signaling_state(), SignalingState::kStable);
+  ASSERT_OK(
+      d.a.connection.Send(d.now(), d.a.opened[0], PayloadType::kText, {'x'}));
+  d.network.RunFor(absl::Seconds(1));
+  EXPECT_EQ(d.b.messages.size(), 1u);
+  EXPECT_EQ(d.a.connection.stats().sctp.restarts, 0u);
 }
 
 }  // namespace

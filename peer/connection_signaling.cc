@@ -4,11 +4,24 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/bytes.h"
 #include "base/status_macros.h"
 #include "peer/connection.h"
+#include "sctp/out_of_band.h"
 
 namespace kyuu::peer {
+namespace {
+
+std::optional<std::vector<uint8_t>> FromBase64(absl::string_view text) {
+  std::string bytes;
+  if (!absl::Base64Unescape(text, &bytes)) return std::nullopt;
+  return std::vector<uint8_t>(bytes.begin(), bytes.end());
+}
+
+}  // namespace
 
 absl::Status Connection::AddLocalAddress(absl::Time now,
                                          const ice::HostAddress& host) {
@@ -32,14 +45,36 @@ void Connection::UpdateServers(std::vector<TransportAddress> stun_servers,
 }
 
 sdp::LocalTransport Connection::LocalTransport() const {
-  return {
-      .ice_ufrag = credentials_.ufrag,
-      .ice_pwd = credentials_.password,
-      .fingerprints = {certificate_.fingerprint()},
-      .candidates = ice_.candidates(),
-      // A restart, which has other credentials, gathers anew.
-      .end_of_candidates = gathering_state() == GatheringState::kComplete &&
-                           credentials_ == ice_.agent().local_credentials()};
+  return {.ice_ufrag = credentials_.ufrag,
+          .ice_pwd = credentials_.password,
+          .fingerprints = {certificate_.fingerprint()},
+          .candidates = ice_.candidates(),
+          // A restart, which has other credentials, gathers anew.
+          .end_of_candidates = gathering_state() == GatheringState::kComplete &&
+                               credentials_ == ice_.agent().local_credentials(),
+          .sctp_init = OwnSctpInit()};
+}
+
+// What the draft wants: an offer whose INIT is none is answered without ours,
+// and SCTP has its handshake.
+std::string Connection::OwnSctpInit() const {
+  if (sctp_init_.empty()) return {};
+  const std::optional<sdp::TransportParameters>& remote = session_.remote();
+  if (remote && !remote->sctp_init.empty()) {
+    const std::optional<std::vector<uint8_t>> theirs =
+        FromBase64(remote->sctp_init);
+    if (!theirs || !sctp::ValidateInit(*theirs).ok()) return {};
+  }
+  return absl::Base64Escape(AsText(sctp_init_));
+}
+
+std::optional<sctp::OutOfBandInits> Connection::AgreedInits() const {
+  if (!session_.sctp_init_agreed()) return std::nullopt;
+  std::optional<std::vector<uint8_t>> theirs =
+      FromBase64(session_.remote()->sctp_init);
+  if (!theirs) return std::nullopt;
+  return sctp::OutOfBandInits{.local = sctp_init_,
+                              .remote = *std::move(theirs)};
 }
 
 absl::StatusOr<std::string> Connection::CreateOffer(IceRestart restart) {

@@ -64,6 +64,11 @@ struct Options {
   // we may send, the peer's description says.
   size_t max_message_size = 256 * 1024;
 
+  // SNAP (draft-hancke-tsvwg-snap): SCTP's INITs travel in the descriptions, as
+  // a=sctp-init, where the peer knows that too. Channels open two round trips
+  // earlier. Off as in browsers: a draft may still change.
+  bool snap = false;
+
   // The parts, for those who want to turn their knobs. Addresses, servers and
   // policy of `gatherer`, and the sizes of messages that come in, are taken
   // from above.

@@ -28,6 +28,11 @@ absl::Status Association::Connect(absl::Time now) {
   return core_->Connect(now);
 }
 
+absl::Status Association::ConnectWith(absl::Time now,
+                                      const OutOfBandInits& inits) {
+  return core_->ConnectWith(now, inits.local, inits.remote);
+}
+
 absl::Status Association::Send(absl::Time now, Message&& message,
                                const SendOptions& how) {
   return core_->Send(now, std::move(message), how);

@@ -26,6 +26,7 @@
 #include "sctp/event.h"
 #include "sctp/message.h"
 #include "sctp/options.h"
+#include "sctp/out_of_band.h"
 #include "sctp/stats.h"
 
 namespace kyuu::sctp {
@@ -50,6 +51,13 @@ class Association {
   // a side that never does still answers. Does nothing if the peer's handshake
   // was faster. FAILED_PRECONDITION once the association has ended.
   absl::Status Connect(absl::Time now);
+
+  // ConnectWith connects at once, with what both sides have told each other
+  // beforehand (out_of_band.h); Connected is the next event. `inits.local` is
+  // MakeInit's of the same options.
+  //   INVALID_ARGUMENT: one of the two is no INIT (ValidateInit), so that
+  //     Connect is left. FAILED_PRECONDITION: a handshake has begun, or ended.
+  absl::Status ConnectWith(absl::Time now, const OutOfBandInits& inits);
 
   // Send queues a message; before Connected too. The message is moved from
   // only on success. A message that waits for a stream that the peer does not

@@ -41,7 +41,8 @@ DataChannels::DataChannels(const Options& options, Random& random)
     : options_(options), random_(random) {}
 
 void DataChannels::Start(absl::Time now, StreamParity parity,
-                         uint16_t remote_port) {
+                         uint16_t remote_port,
+                         const std::optional<OutOfBandInits>& inits) {
   if (association_ || ended_) return;
   sctp::Options association = options_.association;
   association.remote_port = remote_port;
@@ -51,8 +52,10 @@ void DataChannels::Start(absl::Time now, StreamParity parity,
   next_stream_ = parity == StreamParity::kEven ? 0 : 1;
   last_now_ = std::max(last_now_, now);
   if (path_ == Path::kLost) association_->PathLost(now);
-  // Fails only if the association has ended, which Closed tells.
-  association_->Connect(now).IgnoreError();
+  if (!inits || !association_->ConnectWith(now, *inits).ok()) {
+    // Fails only if the association has ended, which Closed tells.
+    association_->Connect(now).IgnoreError();
+  }
   Process(now);
 }
 

@@ -67,7 +67,10 @@ class DataChannels {
   // Start connects the association; the transport below must be ready.
   // `parity` is that of the stream ids of our channels, `remote_port` the
   // peer's `a=sctp-port` (RFC 8841 section 5). Once; later calls do nothing.
-  void Start(absl::Time now, StreamParity parity, uint16_t remote_port = 5000);
+  // With `inits`, of MakeInit(Options::association), it is connected at once,
+  // unless one of the two is unusable.
+  void Start(absl::Time now, StreamParity parity, uint16_t remote_port = 5000,
+             const std::optional<OutOfBandInits>& inits = std::nullopt);
 
   // Create makes a channel, before Start too. ChannelOpened follows when it can
   // carry messages: at once when connected, without waiting for the peer.

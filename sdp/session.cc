@@ -43,11 +43,13 @@ const Description* Pointer(const std::optional<Description>& description) {
 Session::Session(const Options& options, Random& random)
     : options_(options), session_id_(random.U64() >> 1) {}
 
-internal::LocalIdentity Session::Identity(uint64_t version) const {
+internal::LocalIdentity Session::Identity(uint64_t version,
+                                          std::string sctp_init) const {
   return {session_id_,
           version,
           options_.max_message_size,
           options_.sctp_port,
+          std::move(sctp_init),
           options_.ice_pacing,
           options_.msid_semantic};
 }
@@ -82,11 +84,41 @@ absl::StatusOr<std::string> Session::CreateOffer(const LocalTransport& local) {
           "4.4.1.1.1)");
     }
   }
+  const std::string init = OffersSctpInit() ? local.sctp_init : "";
   return Keep(SdpType::kOffer, [&](uint64_t version) {
-    return internal::WriteOffer(Identity(version), local,
+    return internal::WriteOffer(Identity(version, init), local,
                                 Pointer(current_.local),
                                 Pointer(current_.remote));
   });
+}
+
+// An association that was negotiated keeps what was agreed for it.
+bool Session::OffersSctpInit() const {
+  return !current_.transport || current_agrees_sctp_init();
+}
+
+bool Session::AnswersSctpInit() const {
+  if (!pending_.transport || pending_.transport->sctp_init.empty()) {
+    return false;
+  }
+  const bool goes_on =
+      current_.transport && SameDtls(*pending_.transport, *current_.transport);
+  return !goes_on || current_agrees_sctp_init();
+}
+
+bool Session::current_agrees_sctp_init() const {
+  return internal::SctpInitAgreed(
+      Pointer(current_.local),
+      current_.transport ? &*current_.transport : nullptr, current_.data);
+}
+
+bool Session::sctp_init_agreed() const {
+  return current_agrees_sctp_init() ||
+         (pending_.remote &&
+          internal::SctpInitAgreed(
+              Pointer(pending_.local),
+              pending_.transport ? &*pending_.transport : nullptr,
+              pending_.data));
 }
 
 absl::Status Session::CheckAnswerCredentials(
@@ -126,9 +158,10 @@ absl::StatusOr<std::string> Session::CreateAnswer(const LocalTransport& local) {
     return WrongState("CreateAnswer", state_);
   }
   KYUU_RETURN_IF_ERROR(CheckAnswerCredentials(local));
+  const std::string init = AnswersSctpInit() ? local.sctp_init : "";
   return Keep(SdpType::kAnswer, [&](uint64_t version) {
     return internal::WriteAnswer(
-        Identity(version), local, *pending_.remote,
+        Identity(version, init), local, *pending_.remote,
         pending_.transport ? &*pending_.transport : nullptr, pending_.data,
         AnswerSetup());
   });

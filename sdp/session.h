@@ -132,6 +132,9 @@ class Session {
   void WantRestart() { ufrag_to_replace_ = local_ufrag(); }
   bool restart_wanted() const { return !ufrag_to_replace_.empty(); }
   bool TakeNegotiationNeeded();
+  // Whether both sides have told their a=sctp-init, the peer's being
+  // remote()->sctp_init, so that SCTP needs no handshake.
+  bool sctp_init_agreed() const;
   // True if our side sent the first offer that was answered, or is pending:
   // ICE's controlling side unless the peer is lite (RFC 8445 section 6.1.1).
   bool offerer() const;
@@ -185,7 +188,11 @@ class Session {
   absl::StatusOr<std::string> Keep(
       SdpType type,
       absl::FunctionRef<absl::StatusOr<std::string>(uint64_t version)> write);
-  internal::LocalIdentity Identity(uint64_t version) const;
+  internal::LocalIdentity Identity(uint64_t version,
+                                   std::string sctp_init) const;
+  bool OffersSctpInit() const;
+  bool AnswersSctpInit() const;
+  bool current_agrees_sctp_init() const;
   Setup AnswerSetup() const;
   absl::Status CheckAnswerCredentials(const LocalTransport& local) const;
   Snapshot TakeSnapshot() const;

@@ -27,6 +27,9 @@ struct LocalTransport {
   std::vector<ice::Candidate> candidates;
   // No candidate follows (RFC 8838 section 8.2).
   bool end_of_candidates = false;
+  // Our a=sctp-init (draft-hancke-tsvwg-snap), in base64; empty for none. It is
+  // written where the draft has it: not in an answer to an offer without one.
+  std::string sctp_init;
 };
 
 // TransportParameters is what the peer's description says about its data
@@ -51,7 +54,9 @@ struct TransportParameters {
   uint16_t sctp_port = 5000;  // The peer's (RFC 8841 section 5).
   // The largest message that the peer takes, in bytes; 0 is "any size".
   uint64_t max_message_size = 64 * 1024;  // RFC 8841 section 6.1.
-  std::string sctp_init;  // a=sctp-init as it was written; else empty.
+  // a=sctp-init as it was written; else empty, also where an answer sends our
+  // own back: libdatachannel does so with what it does not know.
+  std::string sctp_init;
   // Candidates inside the description. Those of a transport or a type unknown
   // to ice::Candidate are left out (RFC 8839 section 5.1).
   std::vector<ice::Candidate> candidates;

@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "sctp/event.h"
+#include "sctp/internal/init_terms.h"
 #include "sctp/internal/send_queue.h"
 #include "sctp/internal/states.h"
 #include "sctp/internal/tcb.h"
@@ -33,9 +34,7 @@ Core::Core(const Options& options, Random& random)
       events_(options.held_overhead_bytes),
       queue_(options_, events_, stats_) {
   KYUU_CHECK(options.Validate().ok());
-  do {
-    local_tag_ = random_.U32();
-  } while (local_tag_ == 0);
+  local_tag_ = NewTag(random_);
   local_initial_tsn_ = Tsn(random_.U32());
   // Up to 36 years, which leaves room for the time itself.
   cookie_shift_ = absl::Nanoseconds(random_.U64() >> 4);

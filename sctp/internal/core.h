@@ -54,6 +54,7 @@ class Core {
   Core(const Options& options, Random& random);
 
   absl::Status Connect(absl::Time now);
+  absl::Status ConnectWith(absl::Time now, Bytes local, Bytes remote);
   absl::Status Send(absl::Time now, Message&& message, const SendOptions& how);
   absl::Status ResetStreams(absl::Time now, absl::Span<const StreamId> streams,
                             ResetTiming timing);
@@ -154,7 +155,6 @@ class Core {
   std::optional<OutstandingData> TakeBegun();
   void Establish(Tcb& tcb, Afterwards afterwards);
   void Restart(Tcb& old, const StateCookie& cookie);
-  InitChunk OwnInit(ChunkType type, uint32_t tag, Tsn initial_tsn) const;
 
   // data_transfer.cc
   bool ExpectsData(Tcb& tcb, const DataChunk& chunk);

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/bytes.h"
+#include "base/status_macros.h"
 #include "sctp/event.h"
 #include "sctp/internal/chunk/chunk.h"
 #include "sctp/internal/chunk/control_chunks.h"
@@ -18,6 +19,7 @@
 #include "sctp/internal/chunk/init_chunk.h"
 #include "sctp/internal/chunk/packet.h"
 #include "sctp/internal/core.h"
+#include "sctp/internal/init_terms.h"
 #include "sctp/internal/state_cookie.h"
 
 namespace kyuu::sctp::internal {
@@ -25,12 +27,6 @@ namespace {
 
 // Handshakes begun anew because the peer found our echo too old.
 constexpr int kMaxStaleCookies = 3;
-
-bool IsAcceptable(const InitChunk& init) {
-  // Sections 3.3.2 and 3.3.3: neither the tag nor a number of streams is 0.
-  return init.initiate_tag != 0 && init.outbound_streams != 0 &&
-         init.inbound_streams != 0;
-}
 
 Connected TermsOf(const Tcb& tcb) {
   return {
@@ -45,19 +41,22 @@ Connected TermsOf(const Tcb& tcb) {
 
 }  // namespace
 
-InitChunk Core::OwnInit(ChunkType type, uint32_t tag, Tsn initial_tsn) const {
-  InitChunk init;
-  init.type = type;
-  init.initiate_tag = tag;
-  init.a_rwnd = static_cast<uint32_t>(ReceiveWindow(options_).size());
-  init.outbound_streams = options_.outgoing_streams;
-  init.inbound_streams = options_.incoming_streams;
-  init.initial_tsn = initial_tsn;
-  init.extensions = {.forward_tsn = true,
-                     .re_config = true,
-                     .i_data = options_.interleaving,
-                     .i_forward_tsn = options_.interleaving};
-  return init;
+absl::Status Core::ConnectWith(absl::Time now, Bytes local, Bytes remote) {
+  Clamp(now);
+  if (!In<state::Closed>()) {
+    return absl::FailedPreconditionError("the association has begun already");
+  }
+  KYUU_ASSIGN_OR_RETURN(const InitChunk ours, ReadInit(local));
+  KYUU_ASSIGN_OR_RETURN(const InitChunk theirs, ReadInit(remote));
+  local_tag_ = ours.initiate_tag;
+  local_initial_tsn_ = ours.initial_tsn;
+  if (ours.extensions.zero_checksum) zero_checksum_ = ZeroChecksum::kAccepted;
+  StateCookie terms = TermsOfPeer(theirs);
+  terms.local_tag = local_tag_;
+  terms.local_initial_tsn = local_initial_tsn_;
+  Tcb& tcb = MakeTcb(terms, std::nullopt, state::Established());
+  Establish(tcb, Afterwards::kStay);
+  return absl::OkStatus();
 }
 
 // An INIT leaves nothing behind but the answer to send next: what it said is
@@ -85,14 +84,8 @@ void Core::HandleInit(const ChunkView& chunk) {
       return;
     }
   }
-  StateCookie cookie;
+  StateCookie cookie = TermsOfPeer(*init);
   cookie.created = now_ + cookie_shift_;
-  cookie.peer_tag = init->initiate_tag;
-  cookie.peer_initial_tsn = init->initial_tsn;
-  cookie.peer_a_rwnd = init->a_rwnd;
-  cookie.peer_outbound_streams = init->outbound_streams;
-  cookie.peer_inbound_streams = init->inbound_streams;
-  cookie.peer_extensions = init->extensions;
   if (tcb == nullptr || tcb->In<state::CookieEchoed>()) {
     // Section 5.2.1: both opened at once; the answer repeats our own INIT. If
     // that is yet to come, it will say what this answer says.
@@ -110,8 +103,8 @@ void Core::HandleInit(const ChunkView& chunk) {
     cookie.peer_tie_tag = tcb->peer_tag;
   }
   InitAckReply reply;
-  reply.init =
-      OwnInit(ChunkType::kInitAck, cookie.local_tag, cookie.local_initial_tsn);
+  reply.init = OwnInit(options_, cookie.local_tag, cookie.local_initial_tsn);
+  reply.init.type = ChunkType::kInitAck;
   // Who has not heard of it might refuse it (RFC 9653 has it as an option).
   reply.init.extensions.zero_checksum =
       options_.zero_checksum && init->extensions.zero_checksum;
@@ -160,14 +153,8 @@ void Core::HandleInitAck(const ChunkView& chunk) {
                    std::string(AsText(missing))};
     return;
   }
-  StateCookie terms;
-  terms.peer_tag = init->initiate_tag;
+  StateCookie terms = TermsOfPeer(*init);
   terms.local_initial_tsn = local_initial_tsn_;
-  terms.peer_initial_tsn = init->initial_tsn;
-  terms.peer_a_rwnd = init->a_rwnd;
-  terms.peer_outbound_streams = init->outbound_streams;
-  terms.peer_inbound_streams = init->inbound_streams;
-  terms.peer_extensions = init->extensions;
   state::CookieEchoed echoed{
       .afterwards = wait->afterwards,
       .stale_cookies = wait->stale_cookies,

@@ -20,6 +20,7 @@
 #include "sctp/internal/chunk/packet.h"
 #include "sctp/internal/chunk/reconfig_chunk.h"
 #include "sctp/internal/core.h"
+#include "sctp/internal/init_terms.h"
 
 namespace kyuu::sctp::internal {
 namespace {
@@ -95,7 +96,7 @@ bool Core::WriteInit(Writer& writer) {
   if (wait == nullptr || !Take(wait->init)) return false;
   // Section 8.5.1 rule A: an INIT has no tag to send to yet.
   CommonHeader{options_.local_port, options_.remote_port, 0}.Write(writer);
-  InitChunk init = OwnInit(ChunkType::kInit, local_tag_, local_initial_tsn_);
+  InitChunk init = OwnInit(options_, local_tag_, local_initial_tsn_);
   // Told once: there are peers that take no INIT with a parameter unknown to
   // them, against RFC 9260 section 3.2.1.
   if (options_.zero_checksum && wait->inits_sent == 0) {

@@ -173,6 +173,9 @@ void WriteData(Builder& out, Slot slot, const LocalIdentity& identity,
   }
   out.Attribute(AttributeType::kMaxMessageSize,
                 absl::StrCat(identity.max_message_size));
+  if (!identity.sctp_init.empty() && !slot.legacy) {
+    out.Attribute(AttributeType::kSctpInit, identity.sctp_init);
+  }
   WriteCandidates(out, local.candidates, local.end_of_candidates);
 }
 

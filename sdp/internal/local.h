@@ -22,6 +22,7 @@ struct LocalIdentity {
   uint64_t session_version = 0;
   uint64_t max_message_size = 0;
   uint16_t sctp_port = 0;
+  std::string sctp_init;  // Empty: not to be written.
   std::optional<absl::Duration> ice_pacing;
   bool msid_semantic = false;
 };

@@ -262,7 +262,8 @@ absl::Status ReadDtls(const TransportSource& source,
 // one, and no two endpoints were ever seen to use another.
 constexpr uint16_t kSctpPortDefault = 5000;
 
-absl::Status ReadSctp(const MediaSection& section, RemoteReading& reading) {
+absl::Status ReadSctp(const MediaSection& section, const RemoteContext& context,
+                      RemoteReading& reading) {
   TransportParameters& out = *reading.transport;
   const auto port = section.sctp_port();
   if (!port && section.Has(AttributeType::kSctpPort)) {
@@ -280,7 +281,12 @@ absl::Status ReadSctp(const MediaSection& section, RemoteReading& reading) {
   }
   const auto init = section.Value(AttributeType::kSctpInit);
   if (init && !CheckAttribute(AttributeType::kSctpInit, *init)) {
-    out.sctp_init = std::string(*init);
+    const auto ours =
+        context.offer != nullptr ? FindData(*context.offer) : std::nullopt;
+    // Two INITs are never equal: it was not understood, but sent back.
+    const bool echoed = ours && context.offer->media(*ours).Value(
+                                    AttributeType::kSctpInit) == init;
+    if (!echoed) out.sctp_init = std::string(*init);
   }
   return absl::OkStatus();
 }
@@ -329,7 +335,7 @@ void ReadAllCandidates(const TransportSource& source,
 
 // What may differ from the transport in use, and what only together.
 absl::Status CheckContinuity(const MediaSection& section,
-                             const TransportParameters& now,
+                             TransportParameters& now,
                              const RemoteContext& context) {
   const TransportParameters& before = *context.current;
   const bool restart = !SameIce(before, now);
@@ -361,6 +367,14 @@ absl::Status CheckContinuity(const MediaSection& section,
     return ErrorIn(section,
                    "fingerprint or tls-id changed without an ICE restart",
                    "RFC 9429 section 5.8.3");
+  }
+  if (SctpInitAgreed(context.current_local, context.current,
+                     context.current_data)) {
+    if (now.sctp_init.empty()) now.sctp_init = before.sctp_init;
+    if (now.sctp_init != before.sctp_init) {
+      return ErrorIn(section, "sctp-init changed within an association",
+                     "draft-hancke-tsvwg-snap");
+    }
   }
   const bool role_kept = now.remote_setup == Setup::kActpass ||
                          !before.local_setup ||
@@ -394,6 +408,12 @@ std::optional<size_t> ChooseData(const Description& remote,
 
 }  // namespace
 
+bool SctpInitAgreed(const Description* local, const TransportParameters* remote,
+                    size_t data) {
+  return local != nullptr && remote != nullptr && !remote->sctp_init.empty() &&
+         local->media(data).Has(AttributeType::kSctpInit);
+}
+
 absl::StatusOr<RemoteReading> ReadRemote(const Description& remote,
                                          const RemoteContext& context) {
   KYUU_ASSIGN_OR_RETURN(const Mids mids, CollectMids(remote));
@@ -425,7 +445,7 @@ absl::StatusOr<RemoteReading> ReadRemote(const Description& remote,
   out.tag = std::string(source.tagged().mid().value_or(""));
   KYUU_RETURN_IF_ERROR(ReadIce(source, out));
   KYUU_RETURN_IF_ERROR(ReadDtls(source, context, out));
-  KYUU_RETURN_IF_ERROR(ReadSctp(section, reading));
+  KYUU_RETURN_IF_ERROR(ReadSctp(section, context, reading));
   ReadAllCandidates(source, context, reading);
   if (context.current != nullptr && context.current_data == *index) {
     KYUU_RETURN_IF_ERROR(CheckContinuity(section, out, context));

@@ -40,6 +40,11 @@ struct RemoteReading {
   uint64_t candidates_dropped = 0;
 };
 
+// Whether `local` and `remote`, which belong together, both have a=sctp-init;
+// `data` is the section. Null where there is no description.
+bool SctpInitAgreed(const Description* local, const TransportParameters* remote,
+                    size_t data);
+
 // ReadRemote returns what `remote` says, or INVALID_ARGUMENT with the line and
 // the rule for what may not be said.
 absl::StatusOr<RemoteReading> ReadRemote(const Description& remote,

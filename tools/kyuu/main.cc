@@ -53,6 +53,8 @@ void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
   peer->add_flag("--relay", options.relay, "Relayed candidates only");
   peer->add_flag("--no-trickle", options.no_trickle,
                  "Put all candidates into the description");
+  peer->add_flag("--snap", options.snap,
+                 "Tell SCTP's INIT in the description (a=sctp-init)");
   peer->add_flag("--echo", options.echo, "Send back what comes");
   peer->add_option("--send", options.send, "Messages to send on each channel");
   peer->add_option("--size", options.size, "Bytes of a message")

@@ -36,6 +36,7 @@ absl::StatusOr<int> PeerSession::Run() {
   if (options_.relay) {
     options.connection.policy = ice::GatherPolicy::kRelay;
   }
+  options.connection.snap = options_.snap;
   for (const std::string& server : options_.stun_servers) {
     KYUU_RETURN_IF_ERROR(
         AddIceServer(server, ServerKind::kStun, "", "", options.connection));

@@ -29,6 +29,7 @@ struct PeerOptions {
   std::vector<std::string> turn_servers;
   bool relay = false;
   bool no_trickle = false;
+  bool snap = false;
   bool echo = false;
   uint64_t send = 0;
   std::optional<size_t> size;  // 64 to send; unchecked on receipt.
