@@ -24,12 +24,17 @@ export const PHONE = {
   viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, colorScheme: 'dark',
 };
 
-// Starts Chromium; `loopback: false` leaves its privacy settings as people have them.
-export function startBrowser({ loopback = true } = {}) {
+// Starts Chromium; `loopback: false` leaves its privacy settings as people have
+// them. `trials` are names of field trials to be enabled.
+export function startBrowser({ loopback = true, trials = [] } = {}) {
   const executablePath = process.env.KYUU_CHROMIUM ??
     ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
   if (!executablePath) throw new Error('no Chromium here: apt-get install chromium');
-  return chromium.launch({ executablePath, chromiumSandbox: false, args: [...FLAGS, ...(loopback ? LOOPBACK : [])] });
+  return chromium.launch({
+    executablePath, chromiumSandbox: false,
+    args: [...FLAGS, ...(loopback ? LOOPBACK : []),
+      ...(trials.length ? [`--force-fieldtrials=${trials.map((name) => `${name}/Enabled/`).join('')}`] : [])],
+  });
 }
 
 export class Person {
