@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -36,6 +37,17 @@ absl::Status Association::ConnectWith(absl::Time now,
 absl::Status Association::Send(absl::Time now, Message&& message,
                                const SendOptions& how) {
   return core_->Send(now, std::move(message), how);
+}
+
+absl::Status Association::BeginMessage(absl::Time now, StreamId stream,
+                                       Ppid ppid, std::optional<size_t> size,
+                                       const SendOptions& how) {
+  return core_->BeginMessage(now, stream, ppid, size, how);
+}
+
+absl::Status Association::SendPart(absl::Time now, StreamId stream,
+                                   std::vector<uint8_t>&& bytes, Part part) {
+  return core_->SendPart(now, stream, std::move(bytes), part);
 }
 
 absl::Status Association::ResetStreams(absl::Time now,

@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -69,6 +70,31 @@ class Association {
   //   FAILED_PRECONDITION: shutting down, or ended.
   absl::Status Send(absl::Time now, Message&& message,
                     const SendOptions& how = {});
+
+  // BeginMessage opens a message that is sent as its parts come, so that none
+  // of the sides needs room for all of it. `size` is that of the whole, if it
+  // is known. Nothing else can be sent on the stream until the last part is
+  // given, or the message is given up; a reset of the stream waits for that
+  // too. Where I-DATA was not agreed on (Connected::interleaving), all other
+  // streams wait as well, as DATA has it (RFC 9260 section 6.9).
+  //   INVALID_ARGUMENT: a size of 0 or above max_message_out, or as Send.
+  //   FAILED_PRECONDITION: as Send, or a message is open on the stream.
+  absl::Status BeginMessage(absl::Time now, StreamId stream, Ppid ppid,
+                            std::optional<size_t> size,
+                            const SendOptions& how = {});
+  // SendPart adds to the open message; `bytes` is moved from only on success.
+  // The part that completes a known size is the last. Of what is here, one byte
+  // waits for the next part, or for the last one, which may be empty. kGivenUp
+  // takes no bytes: the peer is told to forget what it has (RFC 3758), and the
+  // association is aborted if the peer does not know how.
+  //   INVALID_ARGUMENT: more than the size that was told, or than
+  //     max_message_out; or the last part, and it is less than that size, or
+  //     the message would be empty. The message stays open.
+  //   RESOURCE_EXHAUSTED: as Send.
+  //   FAILED_PRECONDITION: no message is open, or it was given up because of
+  //     its limits, a shutdown or a restart.
+  absl::Status SendPart(absl::Time now, StreamId stream,
+                        std::vector<uint8_t>&& bytes, Part part);
 
   // ResetStreams makes outgoing streams start over (RFC 6525 section 5.1.2),
   // after all that is queued on them was delivered. StreamsReset{kOutgoing}

@@ -28,6 +28,13 @@ struct Message {
   std::vector<uint8_t> payload;
 };
 
+// Where a part stands in a message that comes in parts.
+enum class Part : uint8_t {
+  kMore,  // Others follow.
+  kLast,
+  kGivenUp,  // Nothing follows, and the message has no end.
+};
+
 enum class Ordering : uint8_t {
   // Delivered in the order of sending within its stream.
   kOrdered,

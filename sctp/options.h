@@ -69,8 +69,8 @@ struct Options {
   // Payload of messages of the peer that are not whole yet, all together, once
   // they may be mixed; more is an abuse and aborts the association. It does not
   // count against the receive window: a window that is closed by the beginnings
-  // of messages would never open again. 128 messages of max_message_in; at
-  // least one of them may always be there.
+  // of messages would never open again. 128 messages of max_message_in, and
+  // one more of them, however large that is.
   size_t max_unfinished_bytes = size_t{32} << 20;
 
   // The largest message that Send takes; the peer's a=max-message-size.

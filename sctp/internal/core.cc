@@ -71,29 +71,116 @@ bool Core::is_ending() const {
   return !tcb->In<state::Established>();
 }
 
-absl::Status Core::Send(absl::Time now, Message&& message,
-                        const SendOptions& how) {
-  Clamp(now);
+// Whether a message may be put into the queue of `stream`.
+absl::Status Core::MayAdd(StreamId stream) const {
   if (is_ending()) {
     return absl::FailedPreconditionError("the association is ending");
   }
+  const Tcb* tcb = FindTcb();
+  const uint16_t streams =
+      tcb != nullptr ? tcb->outgoing_streams : options_.outgoing_streams;
+  if (static_cast<uint16_t>(stream) >= streams) {
+    return absl::InvalidArgumentError("no such stream");
+  }
+  if (queue_.FindOpen(stream) != nullptr) {
+    return absl::FailedPreconditionError(
+        "a message in parts is open on the stream");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Core::Send(absl::Time now, Message&& message,
+                        const SendOptions& how) {
+  Clamp(now);
   if (message.payload.empty()) {
     return absl::InvalidArgumentError("SCTP has no empty messages");
   }
   if (message.payload.size() > options_.max_message_out) {
     return absl::InvalidArgumentError("the message is above max_message_out");
   }
-  const Tcb* tcb = FindTcb();
-  const uint16_t streams =
-      tcb != nullptr ? tcb->outgoing_streams : options_.outgoing_streams;
-  if (static_cast<uint16_t>(message.stream) >= streams) {
-    return absl::InvalidArgumentError("no such stream");
-  }
+  if (absl::Status s = MayAdd(message.stream); !s.ok()) return s;
   if (!queue_.TakeRoom(message.stream, how)) {
     return absl::ResourceExhaustedError("the send buffer is full");
   }
   queue_.Add(now_, std::move(message), how);
   return absl::OkStatus();
+}
+
+absl::Status Core::BeginMessage(absl::Time now, StreamId stream, Ppid ppid,
+                                std::optional<size_t> size,
+                                const SendOptions& how) {
+  Clamp(now);
+  if (size == size_t{0}) {
+    return absl::InvalidArgumentError("SCTP has no empty messages");
+  }
+  if (size > options_.max_message_out) {
+    return absl::InvalidArgumentError("the message is above max_message_out");
+  }
+  if (absl::Status s = MayAdd(stream); !s.ok()) return s;
+  using Size = OpenMessage::Size;
+  queue_.Open(now_, stream,
+              {.ppid = ppid,
+               .how = how,
+               .kind = size ? Size::kExact : Size::kAtMost,
+               .size = size.value_or(options_.max_message_out)});
+  return absl::OkStatus();
+}
+
+absl::Status Core::SendPart(absl::Time now, StreamId stream,
+                            std::vector<uint8_t>&& bytes, Part part) {
+  Clamp(now);
+  const OpenMessage* open = queue_.FindOpen(stream);
+  if (open == nullptr) {
+    return absl::FailedPreconditionError(
+        "no message is open on the stream, or it was given up");
+  }
+  if (part == Part::kGivenUp) {
+    GiveUpMessage(stream);
+    return absl::OkStatus();
+  }
+  const size_t taken = open->taken + bytes.size();
+  if (taken > open->size) {
+    return absl::InvalidArgumentError(
+        "the message becomes larger than announced or allowed");
+  }
+  if (open->kind == OpenMessage::Size::kExact) {
+    if (part == Part::kLast && taken < open->size) {
+      return absl::InvalidArgumentError(
+          "the message is shorter than announced");
+    }
+    if (taken == open->size) part = Part::kLast;
+  }
+  if (!bytes.empty()) {
+    if (!queue_.TakeRoom(stream, open->how)) {
+      return absl::ResourceExhaustedError("the send buffer is full");
+    }
+  } else if (part == Part::kMore) {
+    return absl::OkStatus();
+  } else if (open->tail == kNoMessage) {
+    return absl::InvalidArgumentError("SCTP has no empty messages");
+  }
+  queue_.Append(stream, std::move(bytes), part);
+  return absl::OkStatus();
+}
+
+void Core::GiveUpMessage(StreamId stream) {
+  const MessageId begun = queue_.FindOpen(stream)->first;
+  if (queue_.GiveUp(stream)) return;
+  Tcb* tcb = FindTcb();
+  if (tcb->partial_reliability()) {
+    tcb->outstanding.Abandon(begun);
+  } else {
+    // The peer could never be told.
+    Abort(now_, absl::CancelledError("a message was given up half-way"),
+          "a message was given up half-way");
+  }
+}
+
+// No part of them would be taken any more.
+void Core::GiveUpOpenMessages() {
+  for (const StreamId stream : queue_.open_streams()) {
+    if (queue_.FindOpen(stream) != nullptr) GiveUpMessage(stream);
+  }
 }
 
 absl::Status Core::ResetStreams(absl::Time now,

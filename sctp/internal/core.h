@@ -56,6 +56,10 @@ class Core {
   absl::Status Connect(absl::Time now);
   absl::Status ConnectWith(absl::Time now, Bytes local, Bytes remote);
   absl::Status Send(absl::Time now, Message&& message, const SendOptions& how);
+  absl::Status BeginMessage(absl::Time now, StreamId stream, Ppid ppid,
+                            std::optional<size_t> size, const SendOptions& how);
+  absl::Status SendPart(absl::Time now, StreamId stream,
+                        std::vector<uint8_t>&& bytes, Part part);
   absl::Status ResetStreams(absl::Time now, absl::Span<const StreamId> streams,
                             ResetTiming timing);
   void HurryReset(absl::Time now, StreamId stream);
@@ -104,6 +108,9 @@ class Core {
     return std::holds_alternative<S>(state_);
   }
   bool is_ending() const;
+  absl::Status MayAdd(StreamId stream) const;
+  void GiveUpMessage(StreamId stream);
+  void GiveUpOpenMessages();
   const char* StateName() const;
   // The control block; null before the INIT ACK and after the end.
   Tcb* FindTcb() { return std::get_if<Tcb>(&state_); }

@@ -59,8 +59,8 @@ InterleavedReassembly::Outcome InterleavedReassembly::Add(
   const Outcome outcome = AddFragment(it->second, chunk);
   if (outcome != Outcome::kOk) return outcome;
   if (!it->second.is_whole()) {
-    return unfinished_bytes_ > std::max(options_.max_unfinished_bytes,
-                                        options_.max_message_in)
+    return unfinished_bytes_ >
+                   options_.max_unfinished_bytes + options_.max_message_in
                ? Outcome::kTooMuchUnfinished
                : Outcome::kOk;
   }

@@ -208,7 +208,7 @@ TEST(InterleavedReassembly, AMessageIsBoundedHoweverItComes) {
 TEST(InterleavedReassembly, BeginningsAreBoundedTogether) {
   Stage stage;
   stage.options.max_message_in = 60;
-  stage.options.max_unfinished_bytes = 100;
+  stage.options.max_unfinished_bytes = 40;
   EXPECT_EQ(stage.Add(kB, 0, 0, std::string(50, 'a')), Outcome::kOk);
   EXPECT_EQ(stage.Add(kB, 1, 0, std::string(50, 'a')), Outcome::kOk);
   EXPECT_EQ(stage.Add(kB, 2, 0, "a"), Outcome::kTooMuchUnfinished);

@@ -67,10 +67,8 @@ DataChunk OutstandingData::Send(absl::Time now, OutMessage& message,
   entry.message = queue_.current_id();
   entry.offset = static_cast<uint32_t>(message.offset);
   entry.size = static_cast<uint16_t>(size);
-  if (message.offset == 0) entry.flags |= DataChunk::kBegin;
-  if (message.offset + size == message.payload.size()) {
-    entry.flags |= DataChunk::kEnd;
-  }
+  if (message.fragments == 0) entry.flags |= DataChunk::kBegin;
+  if (message.ends_with(size)) entry.flags |= DataChunk::kEnd;
   if (message.ordering == Ordering::kUnordered) {
     entry.flags |= DataChunk::kUnordered;
   }
@@ -429,6 +427,7 @@ void OutstandingData::OnTimeout() {
 }
 
 void OutstandingData::Abandon(MessageId id) {
+  id = queue_.LastBegun(id);
   OutMessage& message = queue_.Get(id);
   ++forward_version_;
   if (!message.complete()) {

@@ -85,15 +85,16 @@ void SendQueue::Add(absl::Time now, Message&& message, const SendOptions& how) {
   out.stream = message.stream;
   out.ppid = message.ppid;
   out.payload = std::move(message.payload);
-  out.ordering = how.ordering;
-  out.priority = std::max(how.priority, uint16_t{1});
-  if (how.max_retransmits) {
-    out.max_transmissions = uint32_t{1} + *how.max_retransmits;
-  }
+  out.SetHow(how);
   if (how.lifetime) out.expires = now + *how.lifetime;
-  out.pause = pauses_;
   out.arrival = next_arrival_++;
+  out.whole_size = out.payload.size();
+  Enqueue(id, Place::kNew);
+}
 
+void SendQueue::Enqueue(MessageId id, Place place) {
+  OutMessage& out = Get(id);
+  out.pause = pauses_;
   Stream& stream = stream_state(out.stream);
   stream.messages.push_back(id);
   ++stream.alive;
@@ -103,44 +104,27 @@ void SendQueue::Add(absl::Time now, Message&& message, const SendOptions& how) {
   occupied_bytes_ += out.payload.size() + options_.send_overhead_bytes;
   Numbers& numbers = numbers_[out.stream];
   numbers.used = true;
-  if (numbers.pause != Numbers::Pause::kNo) {
+  // A part goes with those before it, in spite of a pause that came later.
+  if (place == Place::kNew ? numbers.pause != Numbers::Pause::kNo
+                           : stream.held > 0) {
     ++stream.held;
   } else {
     Activate(out.stream, stream);
   }
 }
 
-void SendQueue::set_mix_limit(size_t bytes) {
-  mix_limit_ = bytes;
-  Unpark();
-}
-
 // Gives the stream a turn if it has a message for it.
 void SendQueue::Activate(StreamId id, Stream& stream) {
-  if (stream.active || stream.messages.size() <= stream.held) return;
+  if (stream.active || stream.messages.size() <= stream.held ||
+      !Get(stream.messages.front()).ready()) {
+    return;
+  }
   stream.active = true;
   TakeTurn(id, stream);
 }
 
 void SendQueue::TakeTurn(StreamId id, Stream& stream) {
   scheduler_.Enter(id, stream.share, Get(stream.messages.front()).arrival);
-}
-
-// What fits into a packet ends where it begins, so it takes nobody's room.
-bool SendQueue::MayBegin(const OutMessage& message) const {
-  const size_t size = message.payload.size();
-  return !mixes() || mixed_bytes_ == 0 || size <= options_.mtu ||
-         mixed_bytes_ + size <= mix_limit_;
-}
-
-void SendQueue::Unpark() {
-  while (!parked_.empty()) {
-    const StreamId id = parked_.front();
-    Stream& stream = stream_state(id);
-    if (!MayBegin(Get(stream.messages.front()))) return;
-    parked_.pop_front();
-    TakeTurn(id, stream);
-  }
 }
 
 bool SendQueue::IsExpired(absl::Time now, const OutMessage& message) const {
@@ -150,8 +134,8 @@ bool SendQueue::IsExpired(absl::Time now, const OutMessage& message) const {
 }
 
 OutMessage* SendQueue::Current(absl::Time now) {
-  if (!mixes() && current_ != kNone && Get(current_).started) {
-    return &Get(current_);
+  if (!mixes() && current_ != kNoMessage && Get(current_).started) {
+    return waits_for_part() ? nullptr : &Get(current_);
   }
   while (!scheduler_.empty()) {
     const StreamId id = scheduler_.next();
@@ -159,12 +143,13 @@ OutMessage* SendQueue::Current(absl::Time now) {
     current_ = stream.messages.front();
     OutMessage& message = Get(current_);
     if (message.started) return &message;
-    if (IsExpired(now, message)) {
+    if (message.abandoned) {
+      DropFirst(current_);
+    } else if (IsExpired(now, message)) {
       // RFC 3758 section 4: expired before its first transmission, so it takes
       // neither a TSN nor an SSN with it.
       ++stats_.messages_abandoned;
-      message.abandoned = true;
-      Finish(current_);
+      DropFirst(current_);
     } else if (MayBegin(message)) {
       return &message;
     } else {
@@ -172,7 +157,7 @@ OutMessage* SendQueue::Current(absl::Time now) {
       parked_.push_back(id);
     }
   }
-  current_ = kNone;
+  current_ = kNoMessage;
   return nullptr;
 }
 
@@ -189,7 +174,7 @@ void SendQueue::Advance(size_t bytes) {
                     : numbers.next_unordered_mid;
     message.mid = next;
     ++next;
-    if (mixes()) mixed_bytes_ += message.payload.size();
+    TakeRoomToMix(message);
   }
   // Without mixing, all of the message is its turn.
   if (mixes() || begins) {
@@ -201,10 +186,13 @@ void SendQueue::Advance(size_t bytes) {
   ++message.outstanding;
   Unbuffer(message.stream, stream, bytes);
   if (message.complete()) {
-    ++stats_.messages_sent;
+    if (message.is_end()) ++stats_.messages_sent;
     Finish(id);
-  } else if (mixes()) {
+  } else if (mixes() && message.ready()) {
     TakeTurn(message.stream, stream);
+  } else if (mixes()) {
+    stream.active = false;
+    current_ = kNoMessage;
   }
 }
 
@@ -218,7 +206,7 @@ void SendQueue::Unbuffer(StreamId id, Stream& stream, size_t bytes) {
 }
 
 void SendQueue::Finish(MessageId id) {
-  current_ = kNone;
+  current_ = kNoMessage;
   OutMessage& message = Get(id);
   const StreamId stream_id = message.stream;
   Stream& stream = stream_state(stream_id);
@@ -232,11 +220,12 @@ void SendQueue::Finish(MessageId id) {
     scheduler_.Leave(stream.share);
   }
   stream.active = false;
-  Activate(stream_id, stream);
-  if (message.started && mixes()) {
-    mixed_bytes_ -= message.payload.size();
-    Unpark();
+  if (message.started && message.next != kNoMessage) {
+    PassOn(message);
+  } else {
+    ReturnRoomToMix(message);
   }
+  if (current_ == kNoMessage) Activate(stream_id, stream);
   if (message.outstanding == 0) Release(id);
 }
 
@@ -244,23 +233,23 @@ void SendQueue::Abandon(MessageId id) {
   OutMessage& message = Get(id);
   ++stats_.messages_abandoned;
   const bool waiting = !message.complete();
+  KYUU_CHECK(message.outstanding > 0);
   message.abandoned = true;
   if (waiting) {
     KYUU_CHECK(mixes() || id == current_);
-    Finish(id);
+    DropFirst(id);
   }
-  if (message.outstanding > 0) {
-    // Only the entry stays, until the peer has moved past it.
-    occupied_bytes_ -= message.payload.size();
-    stream_state(message.stream).occupied -= message.payload.size();
-    message.payload = {};
-  }
+  // Only the entry stays, until the peer has moved past it.
+  occupied_bytes_ -= message.payload.size();
+  stream_state(message.stream).occupied -= message.payload.size();
+  message.payload = {};
 }
 
 void SendQueue::Release(MessageId id) {
   OutMessage& message = Get(id);
   const StreamId stream_id = message.stream;
   Stream& stream = stream_state(stream_id);
+  KYUU_CHECK(!message.open);
   const size_t size = message.payload.size() + options_.send_overhead_bytes;
   const size_t half = options_.send_buffer_bytes / 2;
   const bool was_above = occupied_bytes_ > half;
@@ -411,15 +400,17 @@ void SendQueue::DropWaiting(StreamId id, Stream& stream) {
     ++stats_.drop_outgoing_no_stream;
     Unbuffer(id, stream, Get(message).payload.size());
     // It is still active, and so stays where it is.
+    Get(message).open = false;
     Release(message);
   }
+  open_.erase(id);
   stream.active = false;
   Rest(stream);
 }
 
 void SendQueue::LimitStreams(uint16_t count) {
   // Called before anything was sent, so no message was begun.
-  current_ = kNone;
+  current_ = kNoMessage;
   std::vector<StreamId> beyond;
   for (const auto& [id, stream] : streams_) {
     if (static_cast<uint16_t>(id) >= count) beyond.push_back(id);
@@ -441,8 +432,10 @@ void SendQueue::Clear() {
   numbers_.Clear();
   resting_ = 0;
   scheduler_.Clear();
-  current_ = kNone;
+  current_ = kNoMessage;
+  open_ = {};
   mixed_bytes_ = 0;
+  mixes_beyond_ = false;
   parked_.clear();
   settled_.clear();
   delayed_.clear();

@@ -10,8 +10,10 @@
 #include <optional>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "sctp/internal/event_queue.h"
+#include "sctp/internal/out_message.h"
 #include "sctp/internal/recent_map.h"
 #include "sctp/internal/ring_queue.h"
 #include "sctp/internal/serial.h"
@@ -22,41 +24,6 @@
 #include "sctp/stats.h"
 
 namespace kyuu::sctp::internal {
-
-// The place of a message in the pool.
-enum class MessageId : uint32_t {};
-
-// OutMessage is a message that Send has taken.
-struct OutMessage {
-  StreamId stream{};
-  Ppid ppid{};
-  std::vector<uint8_t> payload;
-  Ordering ordering = Ordering::kOrdered;
-  uint16_t priority = 0;
-  // Transmissions of a chunk that are allowed.
-  uint32_t max_transmissions = UINT32_MAX;
-  absl::Time expires = absl::InfiniteFuture();
-  uint32_t pause = 0;    // Pauses of the transmission before it was queued.
-  uint64_t arrival = 0;  // Messages that Send has taken before.
-
-  // Once the first fragment exists.
-  bool started = false;
-  Mid mid;                   // Among those of its stream and ordering.
-  Tsn last_tsn;              // Of the fragment made last.
-  uint32_t fragments = 0;    // Made so far, a placeholder included.
-  size_t offset = 0;         // Where the next fragment begins.
-  uint32_t outstanding = 0;  // Fragments neither acknowledged nor skipped.
-  bool abandoned = false;
-  bool free = false;  // The place in the pool is.
-
-  // What is left of the identifier in DATA.
-  Ssn ssn() const {
-    return ordering == Ordering::kUnordered
-               ? Ssn()
-               : Ssn(static_cast<uint16_t>(mid.value()));
-  }
-  bool complete() const { return abandoned || offset == payload.size(); }
-};
 
 // Whether limited messages may be given up: only if the peer agrees.
 enum class PartialReliability : uint8_t { kOff, kOn };
@@ -83,12 +50,28 @@ class SendQueue {
   // Lets the fragments of several messages be mixed; 0, as at first, does not.
   // All that are begun then have `bytes` together at most, or there is only
   // one: a peer whose window is full of beginnings can never open it again.
+  // Beside them there may be one above 2 * `bytes`, which no peer can keep in
+  // its window.
   void set_mix_limit(size_t bytes);
 
   // True if Add may be called: the bounds of Options::send_buffer_bytes and
   // stream_send_buffer_bytes. If false, WritableAgain will follow.
   bool TakeRoom(StreamId stream, const SendOptions& how);
   void Add(absl::Time now, Message&& message, const SendOptions& how);
+
+  // Open begins a message that comes in parts. Until its last part nothing else
+  // may be added to its stream.
+  void Open(absl::Time now, StreamId stream, OpenMessage message);
+  // The open message of `stream`, or null.
+  const OpenMessage* FindOpen(StreamId stream) const;
+  // Append adds a part to the open message of `stream`; the last one may be
+  // empty, unless it is the first.
+  void Append(StreamId stream, std::vector<uint8_t>&& bytes, Part part);
+  // What was begun of an open message is to be given up by Abandon of
+  // OutstandingData; GiveUp forgets one of which nothing was sent. True if that
+  // is so.
+  bool GiveUp(StreamId stream);
+  std::vector<StreamId> open_streams() const;
 
   // Current is the message to cut the next fragment from, or null; another one
   // may be current the next time, unless Advance was called. Messages whose
@@ -104,7 +87,10 @@ class SendQueue {
   bool IsExpired(absl::Time now, const OutMessage& message) const;
 
   OutMessage& Get(MessageId id) { return pool_[static_cast<size_t>(id)]; }
-  // Abandon gives a message up that was begun: the rest of it is never sent.
+  // The part, from `id` on, that the message goes on with, or its last one.
+  MessageId LastBegun(MessageId id);
+  // Abandon gives a message up that was begun, from LastBegun on: the rest of
+  // it is never sent.
   void Abandon(MessageId id);
   // Release frees a message that is complete and has nothing outstanding.
   void Release(MessageId id);
@@ -150,7 +136,9 @@ class SendQueue {
   size_t buffered_bytes() const { return buffered_bytes_; }
   size_t occupied_bytes() const { return occupied_bytes_; }
   // No message waits for its next fragment, but for those behind a reset.
-  bool empty() const { return scheduler_.empty() && current_ == kNone; }
+  bool empty() const {
+    return waits_for_part() || (scheduler_.empty() && current_ == kNoMessage);
+  }
 
   // What is kept: places for messages, and streams with a state of their own.
   size_t message_places() const { return pool_.size(); }
@@ -180,18 +168,33 @@ class SendQueue {
     StreamId stream{};
     absl::Time at;
   };
-  static constexpr MessageId kNone{UINT32_MAX};
 
   Stream& stream_state(StreamId stream);
   const Stream* FindStream(StreamId stream) const;
   void Unbuffer(StreamId id, Stream& stream, size_t bytes);
   void Activate(StreamId id, Stream& stream);
   void TakeTurn(StreamId id, Stream& stream);
+  // Takes a message, or a part of one, for its stream.
+  enum class Place : uint8_t { kNew, kBehindItsParts };
+  void Enqueue(MessageId id, Place place);
   bool mixes() const { return mix_limit_ > 0; }
+  // Without mixing, all wait for the message that was begun.
+  bool waits_for_part() const {
+    return !mixes() && current_ != kNoMessage &&
+           pool_[static_cast<size_t>(current_)].started &&
+           !pool_[static_cast<size_t>(current_)].ready();
+  }
+  OutMessage::Room RoomOf(const OutMessage& message) const;
+  void TakeRoomToMix(OutMessage& message);
+  void ReturnRoomToMix(const OutMessage& message);
   bool MayBegin(const OutMessage& message) const;
   void Unpark();
-  // Takes the first message out of its stream, whose turn ends with it.
+  // Takes the first message out of its stream, whose turn ends with it unless
+  // another part follows.
   void Finish(MessageId id);
+  // Drops the first message of its stream, all parts of it.
+  void DropFirst(MessageId id);
+  void PassOn(const OutMessage& part);
   void Pause(StreamId id, Numbers& numbers, ResetTiming timing);
   void Hurry(StreamId id, Numbers& numbers);
   bool IsSettled(StreamId id) const;
@@ -219,9 +222,12 @@ class SendQueue {
   StreamTable<Numbers> numbers_;
   size_t resting_ = 0;  // Of the streams_.
   StreamScheduler scheduler_;
-  MessageId current_ = kNone;
+  MessageId current_ = kNoMessage;
+  absl::flat_hash_map<StreamId, OpenMessage> open_;
   size_t mix_limit_ = 0;
-  size_t mixed_bytes_ = 0;  // Payload of what is begun, where it may be mixed.
+  // Of what is begun, where it may be mixed: payload, and one beyond that.
+  size_t mixed_bytes_ = 0;
+  bool mixes_beyond_ = false;
   RingQueue<StreamId> parked_;  // Whose next message may not begin now.
   uint64_t next_arrival_ = 0;
   uint32_t pauses_ = 0;

@@ -28,6 +28,7 @@ constexpr absl::Duration kShutdownGuard = absl::Minutes(5);
 
 void Core::Shutdown(absl::Time now) {
   Clamp(now);
+  GiveUpOpenMessages();
   if (In<state::Closed>()) return End(absl::OkStatus());
   if (auto* wait = std::get_if<state::CookieWait>(&state_)) {
     wait->afterwards = Afterwards::kShutDown;
@@ -70,6 +71,8 @@ void Core::HandleShutdown(Tcb& tcb, const ChunkView& chunk) {
     sack.cumulative_tsn_ack = shutdown->cumulative_tsn_ack;
     sack.a_rwnd = static_cast<uint32_t>(tcb.peer_a_rwnd);
     ApplySack(tcb, sack);
+    GiveUpOpenMessages();
+    if (In<state::Ended>()) return;
     tcb.phase = state::ShutdownReceived();
     AdvanceShutdown(tcb);
   } else if (tcb.In<state::ShutdownSent>()) {

@@ -45,6 +45,11 @@ void StreamScheduler::Serve(size_t bytes, uint16_t weight) {
   Leave(share);
 }
 
+void StreamScheduler::Charge(Share& share, size_t bytes, uint16_t weight) {
+  if (policy_ != Scheduler::kWeightedFair) return;
+  share.finish = std::max(share.finish, virtual_time_) + Cost(bytes, weight);
+}
+
 void StreamScheduler::Leave(Share& share) {
   const size_t place = share.place;
   share.place = kNowhere;

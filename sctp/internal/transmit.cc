@@ -347,7 +347,7 @@ void Core::WriteNew(Tcb& tcb, Writer& writer, size_t& last_chunk) {
     const size_t size = NextFragment(*message, header, writer.remaining());
     if (size == 0) return;
     // A message that was begun could not be put off to another handshake.
-    if (tcb.In<state::CookieEchoed>() && size < message->payload.size()) return;
+    if (tcb.In<state::CookieEchoed>() && !message->ends_with(size)) return;
     const size_t wire = header + PaddedSize(size);
     if (!MayTransmit(tcb, Payload::kNew, wire)) {
       // What is only spread over time did not have to wait.
@@ -378,7 +378,7 @@ void Core::OnSent(Tcb& tcb, size_t size, SentSample::Before before) {
 size_t Core::NextFragment(const OutMessage& message, size_t header,
                           size_t space) const {
   space -= header;
-  const size_t rest = message.payload.size() - message.offset;
+  const size_t rest = message.sendable();
   if (rest <= space) return rest;
   const size_t largest = mtu_ - CommonHeader::kSize - header;
   // What fits into a packet of its own is not torn.
