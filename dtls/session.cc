@@ -145,6 +145,12 @@ absl::Status Session::SetRemoteFingerprints(
   return absl::OkStatus();
 }
 
+void Session::SetRetransmissionTimeout(absl::Time now, absl::Duration timeout) {
+  options_.retransmission_timeout = timeout;
+  timers_.Stop(Timer::kRetransmission);
+  Sync(now);
+}
+
 void Session::Close(absl::Time now) {
   if (state_ == State::kClosed) return;
   if (established_ != nullptr) SendCloseNotify();

@@ -70,6 +70,10 @@ class Session {
   absl::Status SetRemoteFingerprints(absl::Time now,
                                      std::vector<Fingerprint> fingerprints);
 
+  // SetRetransmissionTimeout replaces Options::retransmission_timeout: a timer
+  // that runs begins anew.
+  void SetRetransmissionTimeout(absl::Time now, absl::Duration timeout);
+
   // Close sends close_notify, once, if the handshake got far enough; the event
   // Closed follows. Repeated calls do nothing.
   void Close(absl::Time now);

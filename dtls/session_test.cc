@@ -116,6 +116,19 @@ TEST(Session, FlightsAreRepeatedByTheEnginesClockAlone) {
   }
 }
 
+// The path may be known only after the first flight has left.
+TEST(Session, ARunningTimerFollowsANewTimeout) {
+  Session session(Role::kClient, CertificateOf(0), {});
+  const absl::Time now = absl::FromUnixSeconds(1'700'000'000);
+  session.Start(now);
+  EXPECT_EQ(session.NextTimeout(), now + absl::Seconds(1));
+  session.SetRetransmissionTimeout(now, absl::Milliseconds(60));
+  EXPECT_EQ(session.NextTimeout(), now + absl::Milliseconds(60));
+  session.HandleTimeout(now + absl::Milliseconds(60));
+  EXPECT_EQ(session.stats().retransmissions, 1u);
+  EXPECT_EQ(session.NextTimeout(), now + absl::Milliseconds(180));
+}
+
 // A long outage in the middle of the handshake, wherever that is.
 TEST(Session, AnOutageDelaysTheHandshakeAndNoMore) {
   for (int after = 0; after < 6; ++after) {

@@ -38,6 +38,9 @@ TransportAddress Address(uint8_t choice) {
           static_cast<uint16_t>(choice >> 3)};
 }
 
+// A datagram of the handshake, by its first byte.
+const std::vector<uint8_t> kDtls = {22, 1, 2, 3, 4, 5, 6};
+
 class Fuzzer {
  public:
   explicit Fuzzer(absl::Span<const uint8_t> data)
@@ -47,7 +50,10 @@ class Fuzzer {
         theirs_(Credentials(128)),
         agent_((Peek() & 1) != 0 ? ice::Role::kControlling
                                  : ice::Role::kControlled,
-               ours_, random_, {.max_remote_candidates = 20, .max_pairs = 20}) {
+               ours_, random_,
+               {.embedded_dtls = ice::EmbeddedDtls::Use::kOn,
+                .max_remote_candidates = 20,
+                .max_pairs = 20}) {
     const uint8_t state = input_.U8();
     if ((state & 2) != 0) AddLocal(8);
     if ((state & 4) != 0) (void)agent_.SetRemoteCredentials(now_, theirs_);
@@ -120,6 +126,11 @@ class Fuzzer {
       case 15:
         while (agent_.PollEvent()) {
         }
+        while (agent_.embedded_dtls().PollReceived()) {
+        }
+        if ((op & 16) != 0) agent_.embedded_dtls().SetFlight({kDtls, kDtls});
+        if ((op & 32) != 0) agent_.embedded_dtls().TakeUnacknowledged();
+        if (op == 127) agent_.embedded_dtls().Finish();
         if (op == 255) agent_.Close(now_);
         return;
     }
@@ -174,6 +185,8 @@ class Fuzzer {
     }
     if ((how & 8) == 0) w.Add(stun::Priority{uint32_t{how} << 24 | from});
     if ((how & 16) != 0) w.AddRaw(0x7fff, {});
+    if ((how & 32) != 0) w.Add(stun::MetaDtlsInStun{kDtls});
+    if ((how & 64) != 0) w.Add(stun::MetaDtlsInStunAcknowledgement{kDtls});
     w.AddIntegrity(IntegrityKey::ShortTerm(ours_.password));
     w.AddFingerprint();
     Mutate((how & 0xe0) == 0xe0, w.Finish());
@@ -263,8 +276,8 @@ class Fuzzer {
   std::optional<Path> sent_;
   stun::TransactionId sent_id_;
   size_t size_ = 0;
-  std::array<uint8_t, 1000> packet_;
-  std::array<uint8_t, 1000> out_;
+  std::array<uint8_t, 1500> packet_;
+  std::array<uint8_t, 1500> out_;
 };
 
 }  // namespace

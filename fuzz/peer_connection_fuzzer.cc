@@ -36,7 +36,11 @@ const kyuu::dtls::Certificate& Identity() {
 
 class World {
  public:
-  World() : seeded_(1), override_(clock_) {
+  explicit World(const kyuu::peer::Options& options)
+      : seeded_(1),
+        override_(clock_),
+        a_(Identity(), options, random_),
+        b_(Identity(), options, random_) {
     KYUU_CHECK(a_.AddLocalAddress(absl::InfinitePast(), {kA}).ok());
     KYUU_CHECK(b_.AddLocalAddress(absl::InfinitePast(), {kB}).ok());
     KYUU_CHECK(a_.CreateDataChannel(now(), {.label = "x"}).ok());
@@ -170,8 +174,8 @@ class World {
   kyuu::sim::ScopedSeededOpenssl seeded_;
   kyuu::sim::ScopedClockOverride override_;
   kyuu::SeededRandom random_{1};
-  Connection a_{Identity(), {}, random_};
-  Connection b_{Identity(), {}, random_};
+  Connection a_;
+  Connection b_;
   std::vector<std::vector<uint8_t>> seen_;
   std::array<uint8_t, Connection::kDatagramMax> out_;
   bool closed_ = false;
@@ -181,8 +185,9 @@ class World {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   kyuu::Reader r(absl::MakeConstSpan(data, size));
-  World world;
-  world.SetUp(r.U8() % 32);
+  const uint8_t first = r.U8();
+  World world({.snap = (first & 32) != 0, .sped = (first & 64) != 0});
+  world.SetUp(first % 32);
   for (int i = 0; i < 200 && !r.empty(); ++i) world.Run(r);
   world.Finish();
   return 0;

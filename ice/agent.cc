@@ -45,7 +45,8 @@ Agent::Agent(Role role, const Credentials& local, Random& random,
       random_(&random),
       role_(role),
       tie_breaker_(random.U64()),
-      current_(std::make_unique<Generation>(local, options)) {
+      current_(std::make_unique<Generation>(local, options)),
+      embedded_dtls_(options.embedded_dtls) {
   KYUU_CHECK(local.Validate().ok());
   told_.role = role;
 }
@@ -241,7 +242,7 @@ std::optional<AgentEvent> Agent::PollEvent() {
     told_.role = role_;
     return RoleChanged{role_};
   }
-  for (PendingName& name : names_) {
+  for (internal::PendingName& name : names_) {
     if (std::exchange(name.asked, true)) continue;
     return ResolveName{name.id, name.candidate.name};
   }

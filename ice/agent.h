@@ -22,6 +22,7 @@
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
 #include "ice/credentials.h"
+#include "ice/embedded_dtls.h"
 #include "ice/internal/agent_records.h"
 #include "ice/internal/generation.h"
 #include "stun/message.h"
@@ -99,7 +100,8 @@ class Agent {
 
   void HandlePacket(absl::Time now, const Datagram& datagram);
   void HandleTimeout(absl::Time now);
-  // A packet takes at most 700 bytes of `out`, and 150 with usual user names.
+  // A packet takes at most 700 bytes of `out`, and 150 with usual user names;
+  // with embedded DTLS up to EmbeddedDtls::kDatagramMax and 32 more.
   // One that does not fit is dropped and counted.
   std::optional<Datagram> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Event> PollEvent();
@@ -110,7 +112,7 @@ class Agent {
   AgentState state() const { return state_; }
   Role role() const { return role_; }
   const Credentials& local_credentials() const { return current_->local; }
-  // Where to send data; nullopt while there is no path with consent.
+  // Where to send data; nullopt without a path that has consent.
   std::optional<Path> selected_path() const;
   // selected_path(), if it is nominated in this generation.
   std::optional<Path> nominated_path() const;
@@ -127,16 +129,14 @@ class Agent {
   // Pairs looked at so far; for a datagram they must not grow with their
   // number.
   uint64_t pair_visits() const;
+  EmbeddedDtls& embedded_dtls() { return embedded_dtls_; }
+  const EmbeddedDtls& embedded_dtls() const { return embedded_dtls_; }
   std::string DebugString() const;
 
  private:
   using Generation = internal::Generation;
   using Pair = internal::Pair;
   using Timer = internal::Timer;
-  using Response = internal::Response;
-  using LocalCandidate = internal::LocalCandidate;
-  using PendingName = internal::PendingName;
-  using Told = internal::Told;
 
   // agent.cc: candidates and pairs.
   void AdmitRemoteCandidate(absl::Time now, const Candidate& candidate);
@@ -221,11 +221,11 @@ class Agent {
   Role role_;
   uint64_t tie_breaker_;
   AgentState state_ = AgentState::kNew;
-  Told told_;
+  internal::Told told_;
   AgentStats stats_;
   TimerTable<Timer> timers_;
 
-  std::vector<LocalCandidate> locals_;
+  std::vector<internal::LocalCandidate> locals_;
   std::vector<internal::Base> bases_;
   std::vector<std::string> foundations_;
   uint16_t next_reflexive_foundation_ = 0x8000;
@@ -234,15 +234,15 @@ class Agent {
   std::unique_ptr<Generation> previous_;
   // Candidates that came before the peer's credentials.
   std::vector<Candidate> unbound_;
-  std::vector<PendingName> names_;
+  std::vector<internal::PendingName> names_;
   uint32_t next_name_ = 0;
 
-  std::vector<Response> responses_;
+  std::vector<internal::Response> responses_;
   size_t responses_taken_ = 0;
   // When the next check may leave that must keep Ta.
   absl::Time next_slot_ = absl::InfinitePast();
+  EmbeddedDtls embedded_dtls_;
 };
-
 static_assert(Engine<Agent>);
 
 }  // namespace kyuu::ice

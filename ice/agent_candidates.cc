@@ -33,7 +33,7 @@ absl::Status Agent::AddLocalCandidate(absl::Time now,
     return absl::InvalidArgumentError(
         "a local candidate is UDP, of component 1, with addresses");
   }
-  const auto known = [&](const LocalCandidate& local) {
+  const auto known = [&](const internal::LocalCandidate& local) {
     return local.address == candidate.address && local.type == candidate.type;
   };
   if (std::none_of(locals_.begin(), locals_.end(), known)) {
@@ -60,7 +60,7 @@ absl::Status Agent::AddLocalCandidate(absl::Time now,
 
 void Agent::RemoveLocalCandidate(absl::Time now, const Candidate& candidate) {
   const auto local = std::find_if(
-      locals_.begin(), locals_.end(), [&](const LocalCandidate& l) {
+      locals_.begin(), locals_.end(), [&](const internal::LocalCandidate& l) {
         return l.address == candidate.address && l.type == candidate.type;
       });
   if (local == locals_.end()) return;
@@ -68,7 +68,7 @@ void Agent::RemoveLocalCandidate(absl::Time now, const Candidate& candidate) {
   locals_.erase(local);
   const std::optional<size_t> index = FindBase(base);
   if (!index || std::any_of(locals_.begin(), locals_.end(),
-                            [&](const LocalCandidate& other) {
+                            [&](const internal::LocalCandidate& other) {
                               return other.base == base;
                             })) {
     return;
@@ -234,9 +234,9 @@ void Agent::EndOfRemoteCandidates(absl::Time now) {
 
 void Agent::NameResolved(absl::Time now, NameId id,
                          std::optional<IpAddress> ip) {
-  const auto it =
-      std::find_if(names_.begin(), names_.end(),
-                   [&](const PendingName& name) { return name.id == id; });
+  const auto it = std::find_if(
+      names_.begin(), names_.end(),
+      [&](const internal::PendingName& name) { return name.id == id; });
   if (it == names_.end()) return;
   Candidate candidate = std::move(it->candidate);
   names_.erase(it);

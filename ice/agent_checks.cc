@@ -78,6 +78,7 @@ void Agent::HandleResponse(absl::Time now, const Path& path,
   const Transaction transaction = *found;
   g->RemoveTransaction(transaction.id);
   if (success) {
+    if (g == current_.get()) embedded_dtls_.Read(message);
     HandleSuccess(now, *g, transaction, mapped->address);
   } else {
     HandleError(*g, transaction, error->code);
@@ -113,7 +114,7 @@ void Agent::HandleSuccess(absl::Time now, Generation& g,
       !internal::SameAddress(mapped, base.address)) {
     const auto local = std::find_if(
         locals_.begin(), locals_.end(),
-        [&](const LocalCandidate& l) { return l.address == mapped; });
+        [&](const internal::LocalCandidate& l) { return l.address == mapped; });
     pair.local_type =
         local == locals_.end() ? CandidateType::kPeerReflexive : local->type;
   }
@@ -404,6 +405,7 @@ std::optional<Datagram> Agent::WriteCheck(const Generation& g, const Pair& pair,
     w.Add(stun::IceControlled{tie_breaker_});
   }
   w.Add(stun::Priority{PriorityAttribute(bases_[pair.base])});
+  if (&g == current_.get()) embedded_dtls_.Write(w);
   w.AddIntegrity(g.remote_key);
   w.AddFingerprint();
   const absl::Span<const uint8_t> bytes = w.Finish();

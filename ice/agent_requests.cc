@@ -62,6 +62,7 @@ void Agent::HandleRequest(absl::Time now, const Path& path,
     Respond(path, message.transaction_id(), std::nullopt, {}, *g);
     return;
   }
+  embedded_dtls_.Read(message);
   if (ResolveRoleConflict(message)) {
     Respond(path, message.transaction_id(), stun::Error::kRoleConflict, {}, *g);
     return;
@@ -212,7 +213,7 @@ void Agent::Respond(const Path& path, const stun::TransactionId& id,
 }
 
 std::optional<Datagram> Agent::NextResponse(absl::Span<uint8_t> out) {
-  const Response response = responses_[responses_taken_++];
+  const internal::Response response = responses_[responses_taken_++];
   if (responses_taken_ == responses_.size()) {
     responses_.clear();
     responses_taken_ = 0;
@@ -230,6 +231,7 @@ std::optional<Datagram> Agent::NextResponse(absl::Span<uint8_t> out) {
     if (!response.unknown.empty()) w.Add(response.unknown);
   } else {
     w.Add(stun::XorMappedAddress{response.path.remote});
+    if (!response.old_generation) embedded_dtls_.Write(w);
   }
   w.AddIntegrity(g->local_key);
   w.AddFingerprint();

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "ice/candidate.h"
+#include "ice/embedded_dtls.h"
 
 namespace kyuu::ice {
 
@@ -114,6 +115,9 @@ struct AgentOptions {
   // How long pairs of the last generation may carry data after a restart has
   // brought a new one into use.
   absl::Duration old_generation_linger = absl::Seconds(5);
+
+  // SPED: whether checks may carry DTLS's handshake (Agent::embedded_dtls()).
+  EmbeddedDtls::Use embedded_dtls = EmbeddedDtls::Use::kOff;
 
   // Limits. RFC 8445 section 6.1.2.5 recommends 100 pairs; the rest bounds
   // what a peer, or a stranger, can make us hold.

@@ -139,6 +139,9 @@ class IceTransport {
                                absl::Span<const uint8_t> payload,
                                absl::Span<uint8_t> out);
 
+  // As the Agent's: DTLS before there is a path.
+  EmbeddedDtls& embedded_dtls() { return agent_.embedded_dtls(); }
+
   // --- Engine ---
 
   // Takes a datagram, and returns the payload in it if it carries some: what

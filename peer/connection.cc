@@ -35,6 +35,7 @@ ice::IceTransportOptions IceOptions(const Options& options) {
   ice.gatherer.stun_servers = options.stun_servers;
   ice.gatherer.turn_servers = options.turn_servers;
   ice.gatherer.policy = options.policy;
+  if (options.sped) ice.agent.embedded_dtls = ice::EmbeddedDtls::Use::kOn;
   return ice;
 }
 
@@ -179,6 +180,10 @@ void Connection::React(absl::Time now) {
     }
     FollowPath(now);
     StartDtls(now);
+    while (const auto datagram = ice_.embedded_dtls().PollReceived()) {
+      if (!closing_) HandleDtls(now, *datagram);
+      busy = true;
+    }
     while (dtls_) {
       std::optional<dtls::Session::Event> event = dtls_->PollEvent();
       if (!event) break;
@@ -186,10 +191,11 @@ void Connection::React(absl::Time now) {
       busy = true;
     }
   }
+  EmbedDtls(now);
   if (channels_.ended()) Hangup(now, *channels_.ended());
 }
 
-void Connection::On(absl::Time, ice::IceTransport::Event& event) {
+void Connection::On(absl::Time now, ice::IceTransport::Event& event) {
   if (std::holds_alternative<ice::Closed>(event)) {
     // It closes at our word alone, when the last records have left.
     if (closing_ && !closing_->over()) {
@@ -217,6 +223,7 @@ void Connection::On(absl::Time, ice::IceTransport::Event& event) {
                             .remote_type = pair->remote_type,
                             .relay_protocol = RelayProtocolOf(pair->path)};
     if (moved) events_.push_back(*selected_);
+    HastenDtls(now);
   } else if (auto* name = std::get_if<ice::ResolveName>(&event)) {
     events_.push_back(
         ResolveName{.id = name->id, .name = std::move(name->name)});
@@ -256,6 +263,8 @@ void Connection::On(absl::Time now, dtls::Session::Event& event) {
   }
   if (closing_) return;
   dtls_session_ = std::get<dtls::Connected>(event);
+  EmbedDtls(now);
+  ice_.embedded_dtls().Finish();
   // RFC 8832 section 6: the DTLS client has the even ids.
   channels_.Start(
       now,
@@ -265,30 +274,43 @@ void Connection::On(absl::Time now, dtls::Session::Event& event) {
   UpdateConnectionState();
 }
 
+// Whether a path is there whose other end can do with DTLS. A check of the peer
+// tells that it has our answer. Before that it drops a ClientHello, which costs
+// a retransmission, or fails over it: libdatachannel starts ICE a moment before
+// it knows the fingerprint to expect.
+bool Connection::PeerAwaitsDtls() const {
+  if (!ice_.selected_path()) return false;
+  const std::optional<sdp::TransportParameters>& remote = session_.remote();
+  const bool may_be_early = remote && !remote->ice_lite &&
+                            remote->local_setup == sdp::Setup::kActive &&
+                            !session_.offerer();
+  return !may_be_early || ice_.agent().stats().requests_received > 0;
+}
+
+void Connection::HastenDtls(absl::Time now) {
+  const std::optional<absl::Duration> rtt = ice_.agent().rtt();
+  // Half again as long as an answer takes, and once more for the peer's work.
+  if (dtls_ && rtt) dtls_->SetRetransmissionTimeout(now, 2 * *rtt);
+}
+
 void Connection::StartDtls(absl::Time now) {
   const std::optional<sdp::TransportParameters>& remote = session_.remote();
   if (dtls_ || closing_ || !remote || !remote->local_setup ||
-      !ice_.selected_path()) {
+      !(ice_.embedded_dtls().active() || PeerAwaitsDtls())) {
     return;
   }
   const bool active = *remote->local_setup == sdp::Setup::kActive;
-  // A check of the peer tells that it has our answer. Before that it drops a
-  // ClientHello, which costs a retransmission, or fails over it: libdatachannel
-  // starts ICE a moment before it knows the fingerprint to expect.
-  if (active && !session_.offerer() && !remote->ice_lite &&
-      ice_.agent().stats().requests_received == 0) {
-    return;
-  }
   dtls::Options options = options_.dtls;
-  // Half again as long as an answer takes, and once more for the peer's work.
-  if (const std::optional<absl::Duration> rtt = ice_.agent().rtt()) {
-    options.retransmission_timeout = 2 * *rtt;
+  if (ice_.embedded_dtls().active()) {
+    options.mtu_bytes =
+        std::min(options.mtu_bytes, ice::EmbeddedDtls::kDatagramMax);
   }
   dtls_ = std::make_unique<dtls::Session>(
       active ? dtls::Role::kClient : dtls::Role::kServer, certificate_,
       options);
   // Refused only if there is none, which sdp does not accept.
   dtls_->SetRemoteFingerprints(now, remote->fingerprints).IgnoreError();
+  HastenDtls(now);
   dtls_->Start(now);
   while (!early_dtls_.empty()) {
     const std::vector<uint8_t> datagram = std::move(early_dtls_.front());
@@ -419,6 +441,7 @@ ConnectionStats Connection::stats() const {
                         .rtt = ice_.agent().rtt(),
                         .pairs = ice_.agent().pairs(),
                         .ice = ice_.agent().stats(),
+                        .embedded_dtls = ice_.agent().embedded_dtls().stats(),
                         .gatherer = ice_.gatherer().stats(),
                         .transport = ice_.stats(),
                         .dtls_session = dtls_session_,

@@ -197,6 +197,10 @@ class Connection {
   void On(absl::Time now, ice::IceTransport::Event& event);
   void On(absl::Time now, dtls::Session::Event& event);
   void StartDtls(absl::Time now);
+  bool PeerAwaitsDtls() const;
+  void EmbedDtls(absl::Time now);
+  // Its timer, to the round trip that ICE has measured.
+  void HastenDtls(absl::Time now);
   std::string OwnSctpInit() const;
   std::optional<sctp::OutOfBandInits> AgreedInits() const;
   // Tells SCTP whether ICE has a path that works, or another one.

@@ -76,12 +76,31 @@ std::optional<Datagram> Connection::PollTransmit(absl::Time now,
   return next;
 }
 
+// Gives ICE the flight that waits, to carry it before there is a path.
+void Connection::EmbedDtls(absl::Time now) {
+  if (!dtls_ || closing_ || !ice_.embedded_dtls().active() ||
+      PeerAwaitsDtls()) {
+    return;
+  }
+  std::vector<std::vector<uint8_t>> flight;
+  std::array<uint8_t, kDatagramMax> buffer;
+  while (const auto datagram =
+             dtls_->PollTransmit(now, absl::MakeSpan(buffer))) {
+    flight.emplace_back(datagram->begin(), datagram->end());
+  }
+  if (!flight.empty()) ice_.embedded_dtls().SetFlight(std::move(flight));
+}
+
 std::optional<Datagram> Connection::NextDtls(absl::Time now,
                                              absl::Span<uint8_t> out) {
   // Before the alert: what was sealed before it.
   if (!dtls_ || (closing_ && !closing_->farewell.empty()) ||
-      !ice_.selected_path()) {
+      !PeerAwaitsDtls()) {
     return std::nullopt;
+  }
+  // What the peer may have got already, embedded, and has not acknowledged.
+  while (const auto flight = ice_.embedded_dtls().TakeUnacknowledged()) {
+    if (auto datagram = ice_.Send(now, *flight, out)) return datagram;
   }
   while (const auto flight = dtls_->PollTransmit(now, out)) {
     if (auto datagram = ice_.Send(now, *flight, out)) return datagram;

@@ -392,5 +392,54 @@ TEST(Snap, StaysThroughAnIceRestart) {
   EXPECT_EQ(d.a.connection.stats().sctp.restarts, 0u);
 }
 
+absl::Duration TimeToChannel(bool snap, bool sped) {
+  const Options options{.snap = snap, .sped = sped};
+  Direct d({.a = options, .b = options});
+  const absl::Duration time = TimeToChannel(d);
+  EXPECT_TRUE(d.call.Connected());
+  EXPECT_EQ(d.a.connection.stats().sctp.restarts, 0u);
+  return time;
+}
+
+// A round trip takes 20 ms, the descriptions as long both together, and twice
+// that with the delay of signaling.
+TEST(Sped, SparesTheRoundTripOfTheChecks) {
+  const absl::Duration plain = TimeToChannel(false, false);
+  EXPECT_LE(TimeToChannel(false, true), plain - absl::Milliseconds(19));
+  EXPECT_LE(TimeToChannel(true, true), plain - 2 * absl::Milliseconds(19));
+}
+
+TEST(Sped, AndSnapOpenAChannelInTwoRoundTrips) {
+  CallOptions options{.a = {.snap = true, .sped = true},
+                      .b = {.snap = true, .sped = true},
+                      .signaling_delay = absl::ZeroDuration()};
+  Direct d(options);
+  EXPECT_LE(TimeToChannel(d), 2 * absl::Milliseconds(20));
+}
+
+TEST(Sped, WithOneSideOnlyItIsAsBefore) {
+  for (const bool offerer : {true, false}) {
+    SCOPED_TRACE(offerer);
+    Direct d({.a = {.sped = offerer}, .b = {.sped = !offerer}});
+    TimeToChannel(d);
+    EXPECT_TRUE(d.call.Connected());
+    EXPECT_EQ(d.b.incoming.size(), 1u);
+  }
+}
+
+// The flights that nobody acknowledged go again by themselves.
+TEST(Sped, SurvivesLossOfTheFirstPackets) {
+  for (int lost = 1; lost <= 12; ++lost) {
+    SCOPED_TRACE(lost);
+    Direct d(
+        {.a = {.snap = true, .sped = true}, .b = {.snap = true, .sped = true}});
+    int count = 0;
+    d.network.set_filter([&](const auto&) { return ++count != lost; });
+    TimeToChannel(d);
+    EXPECT_TRUE(d.call.Connected());
+    EXPECT_EQ(d.b.incoming.size(), 1u);
+  }
+}
+
 }  // namespace
 }  // namespace kyuu::peer

@@ -52,6 +52,7 @@ sdp::LocalTransport Connection::LocalTransport() const {
           // A restart, which has other credentials, gathers anew.
           .end_of_candidates = gathering_state() == GatheringState::kComplete &&
                                credentials_ == ice_.agent().local_credentials(),
+          .sped = options_.sped,
           .sctp_init = OwnSctpInit()};
 }
 
@@ -238,6 +239,7 @@ absl::Status Connection::UndoIce(absl::Time now) {
     return absl::OkStatus();
   }
   dtls_.reset();
+  ice_.embedded_dtls().SetFlight({});
   early_dtls_.clear();
   credentials_ = ice::Credentials::Generate(random_);
   return RestartIce(now);

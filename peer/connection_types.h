@@ -68,6 +68,10 @@ struct Options {
   // a=sctp-init, where the peer knows that too. Channels open two round trips
   // earlier. Off as in browsers: a draft may still change.
   bool snap = false;
+  // SPED (draft-hancke-webrtc-sped): DTLS's handshake begins with the checks of
+  // ICE and rides on them, where the peer does so too: a round trip less. Off
+  // for the same reason.
+  bool sped = false;
 
   // The parts, for those who want to turn their knobs. Addresses, servers and
   // policy of `gatherer`, and the sizes of messages that come in, are taken
@@ -199,6 +203,7 @@ struct ConnectionStats {
   std::optional<absl::Duration> rtt;            // ICE's, of that path.
   std::vector<ice::PairInfo> pairs;
   ice::AgentStats ice;
+  ice::EmbeddedDtlsStats embedded_dtls;
   ice::Gatherer::Stats gatherer;
   ice::IceTransportStats transport;
   std::optional<dtls::Connected> dtls_session;  // Version, cipher, peer.

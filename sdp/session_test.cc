@@ -51,6 +51,23 @@ TEST(SessionTest, OfferSaysWhatJsepAsksFor) {
                          "a=max-message-size:262144\r\n"));
 }
 
+// The option of ICE that says SPED (draft-hancke-webrtc-sped).
+TEST(SessionTest, SpedIsSaidByBothWhoHaveIt) {
+  for (const bool ours : {true, false}) {
+    for (const bool theirs : {true, false}) {
+      Couple couple;
+      LocalTransport a = TransportOf('a');
+      LocalTransport b = TransportOf('b');
+      a.sped = ours;
+      b.sped = theirs;
+      couple.Negotiate(couple.a, a, couple.b, b);
+      EXPECT_EQ(couple.b.remote()->sped, ours);
+      EXPECT_EQ(couple.a.remote()->sped, ours && theirs);
+      EXPECT_TRUE(couple.a.remote()->trickle && couple.a.remote()->ice2);
+    }
+  }
+}
+
 TEST(SessionTest, OptionsAreWritten) {
   SeededRandom random(5);
   Session session({.max_message_size = 0,

@@ -27,6 +27,9 @@ struct LocalTransport {
   std::vector<ice::Candidate> candidates;
   // No candidate follows (RFC 8838 section 8.2).
   bool end_of_candidates = false;
+  // Our checks may carry DTLS (draft-hancke-webrtc-sped): told as ICE options,
+  // which libwebrtc wants to see in an offer.
+  bool sped = false;
   // Our a=sctp-init (draft-hancke-tsvwg-snap), in base64; empty for none. It is
   // written where the draft has it: not in an answer to an offer without one.
   std::string sctp_init;
@@ -44,6 +47,7 @@ struct TransportParameters {
   bool ice_lite = false;  // RFC 8445 section 2.5: we then control.
   bool trickle = false;   // RFC 8838 section 4.1.
   bool ice2 = false;      // RFC 8445 section 10.
+  bool sped = false;      // draft-hancke-webrtc-sped.
   std::optional<absl::Duration> ice_pacing;     // RFC 8839 section 5.5.
   std::vector<dtls::Fingerprint> fingerprints;  // At least one usable.
   std::string tls_id;                    // RFC 8842 section 4; empty if none.

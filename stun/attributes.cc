@@ -345,6 +345,8 @@ constexpr NamedType kNames[] = {
     {OtherAddress::kType, "OTHER-ADDRESS"},
     {ThirdPartyAuthorization::kType, "THIRD-PARTY-AUTHORIZATION"},
     {MobilityTicket::kType, "MOBILITY-TICKET"},
+    {MetaDtlsInStun::kType, "META-DTLS-IN-STUN"},
+    {MetaDtlsInStunAcknowledgement::kType, "META-DTLS-IN-STUN-ACKNOWLEDGEMENT"},
 };
 
 // What an AttributeSet can hold must be all that a message can ask for.

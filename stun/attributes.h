@@ -75,6 +75,12 @@ using Origin = Text<0x802f, 267>;  // draft-ietf-tram-stun-origin.
 // RFC 8016 section 3: mobility.
 using MobilityTicket = Opaque<0x8030>;
 
+// draft-hancke-webrtc-sped: a datagram of DTLS's handshake in a Binding
+// message, and the CRC-32 of each one received. The draft calls them
+// DTLS-IN-STUN-DATA and DTLS-IN-STUN-ACK.
+using MetaDtlsInStun = Opaque<0xc070>;
+using MetaDtlsInStunAcknowledgement = Opaque<0xc071>;
+
 // Integrity and fingerprint are written and checked by stun/message.h; here
 // are their code points and sizes only.
 struct MessageIntegrity {

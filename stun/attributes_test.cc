@@ -178,8 +178,8 @@ TEST(AttributesTest, CodePointsAreThoseOfTheRegistry) {
       {0xc05d, "GOOG-DELTA-ACK", kNot},
       {0xc05e, "GOOG-DELTA-SYNC-REQ", kNot},
       {0xc060, "GOOG-MESSAGE-INTEGRITY-32", kNot},
-      {0xc070, "META-DTLS-IN-STUN", kNot},
-      {0xc071, "META-DTLS-IN-STUN-ACKNOWLEDGEMENT", kNot},
+      {0xc070, "META-DTLS-IN-STUN"},
+      {0xc071, "META-DTLS-IN-STUN-ACKNOWLEDGEMENT"},
   };
   std::set<uint16_t> registered;
   for (const auto& row : kRegistry) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "stun/internal/crc32.h"
+#include "base/crc32.h"
 
 namespace kyuu::stun {
 namespace {
@@ -39,7 +39,7 @@ std::array<uint8_t, 4> HeadWithLength(absl::Span<const uint8_t> message,
 
 uint32_t FingerprintOf(absl::Span<const uint8_t> head,
                        absl::Span<const uint8_t> body) {
-  return internal::Crc32(body, internal::Crc32(head)) ^ kFingerprintMask;
+  return Crc32(body, Crc32(head)) ^ kFingerprintMask;
 }
 
 }  // namespace

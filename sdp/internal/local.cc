@@ -89,6 +89,16 @@ std::string MediaValue(const Slot& slot, uint16_t port) {
                       slot.formats);
 }
 
+// Those of `wanted` that we have too.
+std::string IceOptions(const TransportParameters& wanted,
+                       const LocalTransport& local) {
+  std::vector<absl::string_view> options;
+  if (wanted.trickle) options.push_back("trickle");
+  if (wanted.ice2) options.push_back("ice2");
+  if (wanted.sped && local.sped) options.push_back("sped");
+  return absl::StrJoin(options, " ");
+}
+
 void WriteSessionLevel(Builder& out, const LocalIdentity& identity,
                        absl::Span<const std::string> bundle,
                        absl::string_view ice_options) {
@@ -274,7 +284,9 @@ absl::StatusOr<std::string> WriteOffer(const LocalIdentity& identity,
     }
   }
   Builder out;
-  WriteSessionLevel(out, identity, bundle, "trickle ice2");
+  WriteSessionLevel(
+      out, identity, bundle,
+      IceOptions({.trickle = true, .ice2 = true, .sped = true}, local));
   // The role is offered anew each time (RFC 8842 section 5.5).
   WriteSlots(out, slots, tag, identity, local, Setup::kActpass);
   return out.Finish();
@@ -305,10 +317,7 @@ absl::StatusOr<std::string> WriteAnswer(const LocalIdentity& identity,
                         i == data ? Slot::Use::kData : Slot::Use::kParked);
       if (bundled) bundle.push_back(slots[i].mid);
     }
-    ice_options = accepted->trickle ? "trickle" : "";
-    if (accepted->ice2) {
-      absl::StrAppend(&ice_options, ice_options.empty() ? "" : " ", "ice2");
-    }
+    ice_options = IceOptions(*accepted, local);
   }
   Builder out;
   WriteSessionLevel(out, identity, bundle, ice_options);

@@ -201,6 +201,7 @@ absl::Status ReadIce(const TransportSource& source, TransportParameters& out) {
   out.ice_lite = source.Find(AttributeType::kIceLite) != nullptr;
   out.trickle = source.HasIceOption("trickle");
   out.ice2 = source.HasIceOption("ice2");
+  out.sped = source.HasIceOption("sped");
   if (const Block* pacing = source.Find(AttributeType::kIcePacing)) {
     if (const auto milliseconds = pacing->ice_pacing_ms()) {
       out.ice_pacing = absl::Milliseconds(*milliseconds);

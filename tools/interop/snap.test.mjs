@@ -1,5 +1,6 @@
-// SNAP (draft-hancke-tsvwg-snap): SCTP's handshake within the descriptions, with
-// Chromium, which has it behind a trial, and with those who do not know it.
+// SNAP (draft-hancke-tsvwg-snap), SCTP's handshake within the descriptions, and
+// SPED (draft-hancke-webrtc-sped), DTLS's handshake on the checks of ICE: with
+// Chromium, which has both behind trials, and with those who do not know them.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -38,9 +39,10 @@ async function run({ offer, count }) {
   return { type: pc.localDescription.type, sdp: pc.localDescription.sdp };
 }
 
-for (const trials of [['WebRTC-Sctp-Snap'], []]) {
+for (const trials of [['WebRTC-Sctp-Snap'], ['WebRTC-Sctp-Snap', 'WebRTC-IceHandshakeDtls'], []]) {
   const knows = trials.length > 0;
-  test(`Chromium ${knows ? 'with' : 'without'} the trial, either side offering`, { timeout: 5 * WAIT }, async () => {
+  const embeds = trials.length > 1;
+  test(`Chromium with ${trials.join(' and ') || 'no trial'}, either side offering`, { timeout: 5 * WAIT }, async () => {
     const browser = await startBrowser({ trials });
     try {
       const page = await browser.newPage();
@@ -48,7 +50,7 @@ for (const trials of [['WebRTC-Sctp-Snap'], []]) {
       {
         const description = await page.evaluate(run, { offer: {}, count });
         assert.equal(LINE.test(description.sdp), knows, description.sdp);
-        const peer = kyuuPeer('--role', 'answer', '--echo', '--no-trickle', '--snap');
+        const peer = kyuuPeer('--role', 'answer', '--echo', '--no-trickle', '--snap', '--sped');
         peer.write(JSON.stringify(description) + '\n');
         const [line] = await peer.waitFor(/^\{.*"type":"answer".*\}$/);
         assert.equal(LINE.test(JSON.parse(line).sdp), knows, line);
@@ -57,11 +59,12 @@ for (const trials of [['WebRTC-Sctp-Snap'], []]) {
           return globalThis.call.all;
         }, JSON.parse(line));
         assert.deepEqual(heard, Array.from({ length: count }, (_, i) => `message ${i}`));
-        await page.evaluate(() => globalThis.call.pc.close());
-        await peer.stop('SIGKILL').catch(() => {});
+        peer.write('{"type":"bye"}\n');
+        await peer.finish(30);
+        assert.equal(peer.event('result')?.dtls.embedded > 0, embeds, peer.transcript());
       }
       {
-        const peer = kyuuPeer('--role', 'offer', '--no-trickle', '--snap', '--send', `${count}`, '--expect', `${count}`);
+        const peer = kyuuPeer('--role', 'offer', '--no-trickle', '--snap', '--sped', '--send', `${count}`, '--expect', `${count}`);
         const [line] = await peer.waitFor(/^\{.*"type":"offer".*\}$/);
         assert.match(JSON.parse(line).sdp, LINE);
         const answer = await page.evaluate(run, { offer: JSON.parse(line), count });
@@ -70,6 +73,7 @@ for (const trials of [['WebRTC-Sctp-Snap'], []]) {
         assert.equal((await page.evaluate(() => globalThis.call.all)).length, count);
         await peer.finish(30);
         assert.equal(peer.event('result')?.received, count, peer.transcript());
+        assert.equal(peer.event('result').dtls.embedded > 0, embeds, peer.transcript());
       }
     } finally {
       await browser.close();
@@ -80,10 +84,11 @@ for (const trials of [['WebRTC-Sctp-Snap'], []]) {
 
 // libdatachannel 0.24 sends in its answer what it does not know, ours included.
 for (const [name, peer] of Object.entries({ kyuu: kyuuPeer, ...foreignPeer })) {
-  test(`${name} is offered it`, async () => {
+  test(`${name} is offered both`, async () => {
     const { a } = await runPair(
-      kyuuPeer('--role', 'offer', '--snap', '--send', '3', '--expect', '3', '--interval', '20'),
-      peer('--role', 'answer', '--echo', ...(name === 'kyuu' ? ['--snap'] : [])));
+      kyuuPeer('--role', 'offer', '--snap', '--sped', '--send', '3', '--expect', '3', '--interval', '20'),
+      peer('--role', 'answer', '--echo', ...(name === 'kyuu' ? ['--snap', '--sped'] : [])));
     assert.equal(a.received, 3);
+    assert.equal(a.dtls.embedded > 0, name === 'kyuu');
   });
 }

@@ -55,6 +55,8 @@ void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
                  "Put all candidates into the description");
   peer->add_flag("--snap", options.snap,
                  "Tell SCTP's INIT in the description (a=sctp-init)");
+  peer->add_flag("--sped", options.sped,
+                 "Let the handshake of DTLS ride on ICE's checks");
   peer->add_flag("--echo", options.echo, "Send back what comes");
   peer->add_option("--send", options.send, "Messages to send on each channel");
   peer->add_option("--size", options.size, "Bytes of a message")

@@ -37,6 +37,7 @@ absl::StatusOr<int> PeerSession::Run() {
     options.connection.policy = ice::GatherPolicy::kRelay;
   }
   options.connection.snap = options_.snap;
+  options.connection.sped = options_.sped;
   for (const std::string& server : options_.stun_servers) {
     KYUU_RETURN_IF_ERROR(
         AddIceServer(server, ServerKind::kStun, "", "", options.connection));

@@ -30,6 +30,7 @@ struct PeerOptions {
   bool relay = false;
   bool no_trickle = false;
   bool snap = false;
+  bool sped = false;
   bool echo = false;
   uint64_t send = 0;
   std::optional<size_t> size;  // 64 to send; unchecked on receipt.

@@ -271,7 +271,8 @@ json PeerSession::Result(bool ok) {
   }
   if (stats_.dtls_session) {
     result["dtls"] = {{"version", stats_.dtls_session->version},
-                      {"cipher", stats_.dtls_session->cipher}};
+                      {"cipher", stats_.dtls_session->cipher},
+                      {"embedded", stats_.embedded_dtls.received}};
   }
   if (stats_.rtt) result["rtt_ms"] = Milliseconds(*stats_.rtt);
   return result;

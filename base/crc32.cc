@@ -1,9 +1,9 @@
-#include "stun/internal/crc32.h"
+#include "base/crc32.h"
 
 #include <array>
 #include <cstddef>
 
-namespace kyuu::stun::internal {
+namespace kyuu {
 namespace {
 
 // Eight tables, so that eight bytes go in one step: table k advances a byte
@@ -48,4 +48,4 @@ uint32_t Crc32(absl::Span<const uint8_t> bytes, uint32_t crc) {
   return ~crc;
 }
 
-}  // namespace kyuu::stun::internal
+}  // namespace kyuu

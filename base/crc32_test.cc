@@ -1,11 +1,11 @@
-#include "stun/internal/crc32.h"
+#include "base/crc32.h"
 
 #include <vector>
 
 #include "base/bytes.h"
 #include "gtest/gtest.h"
 
-namespace kyuu::stun::internal {
+namespace kyuu {
 namespace {
 
 TEST(Crc32Test, MatchesTheCheckValue) {
@@ -25,4 +25,4 @@ TEST(Crc32Test, GoesOnFromAnyPart) {
 }
 
 }  // namespace
-}  // namespace kyuu::stun::internal
+}  // namespace kyuu
