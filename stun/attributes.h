@@ -83,18 +83,9 @@ using MetaDtlsInStunAcknowledgement = Opaque<0xc071>;
 
 // Integrity and fingerprint are written and checked by stun/message.h; here
 // are their code points and sizes only.
-struct MessageIntegrity {
-  static constexpr uint16_t kType = 0x0008;
-  static constexpr size_t kSize = 20;
-};
-struct MessageIntegritySha256 {
-  static constexpr uint16_t kType = 0x001c;
-  static constexpr size_t kSize = 32;
-};
-struct Fingerprint {
-  static constexpr uint16_t kType = 0x8028;
-  static constexpr size_t kSize = 4;
-};
+using MessageIntegrity = CodePoint<0x0008, 20>;
+using MessageIntegritySha256 = CodePoint<0x001c, 32>;
+using Fingerprint = CodePoint<0x8028, 4>;
 
 // LIFETIME (RFC 8656 section 18.2).
 struct Lifetime {

@@ -124,6 +124,13 @@ struct Opaque {
   friend bool operator==(const Opaque&, const Opaque&) = default;
 };
 
+// A type of which only the number and the size of its value are of use.
+template <uint16_t kCode, size_t kBytes>
+struct CodePoint {
+  static constexpr uint16_t kType = kCode;
+  static constexpr size_t kSize = kBytes;
+};
+
 // Exactly `kSize` bytes, held by value.
 template <uint16_t kCode, size_t kSize>
 struct FixedBytes {
