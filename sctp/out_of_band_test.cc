@@ -85,6 +85,10 @@ TEST(OutOfBand, AllThatAHandshakeAgreesOnIsAgreed) {
       EXPECT_EQ(with->zero_checksum, without->zero_checksum);
       EXPECT_EQ(without->interleaving, theirs);
     }
+    EXPECT_EQ(p.a.stats().terms->outgoing_streams, 20);
+    EXPECT_EQ(p.a.stats().terms->interleaving, theirs);
+    p.a.Close(p.pair.now());
+    EXPECT_FALSE(p.a.stats().terms);
   }
 }
 

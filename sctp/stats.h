@@ -5,9 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "absl/time/time.h"
 #include "base/counters.h"
+#include "sctp/event.h"
 
 namespace kyuu::sctp {
 
@@ -118,6 +120,8 @@ struct Stats : Counters {
   absl::Duration srtt = absl::ZeroDuration();
   absl::Duration rttvar = absl::ZeroDuration();
   absl::Duration rto = absl::ZeroDuration();
+  // What was agreed on; nullopt without an association.
+  std::optional<Connected> terms;
 };
 
 }  // namespace kyuu::sctp

@@ -244,6 +244,7 @@ Stats Core::stats() const {
     stats.srtt = tcb->rto.srtt();
     stats.rttvar = tcb->rto.rttvar();
     stats.rto = Timeout(Timer::kT3Rtx);
+    stats.terms = tcb->terms();
   }
   return stats;
 }

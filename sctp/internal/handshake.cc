@@ -28,17 +28,6 @@ namespace {
 // Handshakes begun anew because the peer found our echo too old.
 constexpr int kMaxStaleCookies = 3;
 
-Connected TermsOf(const Tcb& tcb) {
-  return {
-      .outgoing_streams = tcb.outgoing_streams,
-      .incoming_streams = tcb.incoming_streams,
-      .partial_reliability = tcb.partial_reliability(),
-      .stream_reset = tcb.peer_extensions.re_config,
-      .interleaving = tcb.data_type == ChunkType::kIData,
-      .zero_checksum = tcb.sends_zero_checksum,
-  };
-}
-
 }  // namespace
 
 absl::Status Core::ConnectWith(absl::Time now, Bytes local, Bytes remote) {
@@ -290,7 +279,7 @@ void Core::Restart(Tcb& old, const StateCookie& cookie) {
   timers_.StopAll();
   timers_.Set(Timer::kHeartbeat, now_ + options_.heartbeat_interval);
   tcb.cookie_ack = Duty::kDue;
-  events_.Push(Restarted{TermsOf(tcb)});
+  events_.Push(Restarted{tcb.terms()});
 }
 
 void Core::HandleCookieAck(Tcb& tcb) {
@@ -308,7 +297,7 @@ void Core::Establish(Tcb& tcb, Afterwards afterwards) {
   timers_.Stop(Timer::kT1Cookie);
   timers_.Set(Timer::kHeartbeat, now_ + options_.heartbeat_interval);
   if (!tcb.outstanding.empty()) Arm(Timer::kT3Rtx);
-  events_.Push(TermsOf(tcb));
+  events_.Push(tcb.terms());
   if (afterwards == Afterwards::kStay) {
     tcb.phase = state::Established();
   } else {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "sctp/event.h"
 #include "sctp/internal/chosen_control.h"
 #include "sctp/internal/chunk/chunk.h"
 #include "sctp/internal/chunk/error_chunk.h"
@@ -107,6 +108,15 @@ struct Tcb {
                    (peer.i_forward_tsn || !peer.forward_tsn)
                ? ChunkType::kIData
                : ChunkType::kData;
+  }
+  // What both sides agreed on.
+  Connected terms() const {
+    return {.outgoing_streams = outgoing_streams,
+            .incoming_streams = incoming_streams,
+            .partial_reliability = partial_reliability(),
+            .stream_reset = peer_extensions.re_config,
+            .interleaving = data_type == ChunkType::kIData,
+            .zero_checksum = sends_zero_checksum};
   }
   bool partial_reliability() const {
     return data_type == ChunkType::kIData ? peer_extensions.i_forward_tsn

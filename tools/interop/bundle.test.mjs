@@ -94,7 +94,8 @@ async function startFirefox() {
   });
 }
 
-// One call: its offer to a kyuu of its own, the answer back, an echo.
+// One call: its offer to a kyuu of its own, the answer back, an echo. Returns
+// what kyuu says of it.
 async function callOnce(page, i, policy) {
   const trickled = i % 2 === 1;
   const offer = await page.evaluate(([n, p, t]) => globalThis.offer(n, p, t), [i, policy, trickled]);
@@ -106,12 +107,28 @@ async function callOnce(page, i, policy) {
     await page.evaluate(([n, sdp]) => globalThis.answer(n, sdp), [i, JSON.parse(line).sdp]);
     await page.evaluate(([n, text]) => globalThis.talk(n, text), [i, `hello ${i}`]);
     await page.evaluate((n) => globalThis.hangUp(n), i);
+    await peer.finish(30);
+    return peer.event('result');
   } catch (error) {
     throw new Error(`${policy} ${i}${trickled ? ' trickled' : ''}: ${error.message}\n${offer.sdp}\n${peer.transcript()}`);
   } finally {
     await peer.stop('SIGKILL').catch(() => {});
   }
 }
+
+test('Chromium speaks I-DATA with its trial, and DATA without', MINUTES, async () => {
+  for (const trials of [[], ['WebRTC-DataChannelMessageInterleaving']]) {
+    const browser = await startBrowser({ trials });
+    try {
+      const page = await browser.newPage();
+      await page.evaluate(install);
+      const { sctp } = await callOnce(page, 0, 'balanced');
+      assert.equal(sctp.interleaving, trials.length > 0);
+    } finally {
+      await browser.close();
+    }
+  }
+});
 
 for (const [name, start] of [['Chromium', startBrowser], ['Firefox', startFirefox]]) {
   describe(name, () => {
@@ -132,11 +149,14 @@ for (const [name, start] of [['Chromium', startBrowser], ['Firefox', startFirefo
       test(`${count} offers with bundlePolicy ${policy} connect`, MINUTES, async () => {
         const left = Array.from({ length: count }, (_, i) => p * count + i);
         const failures = [];
+        const results = [];
         await Promise.all(Array.from({ length: AT_ONCE }, async () => {
           for (let i = left.shift(); i !== undefined; i = left.shift()) {
-            await callOnce(page, i, policy).catch((error) => failures.push(error.message));
+            await callOnce(page, i, policy).then((result) => results.push(result), (error) => failures.push(error.message));
           }
         }));
+        // RFC 8260: Firefox has it on.
+        for (const { sctp } of results) assert.equal(sctp.interleaving, name === 'Firefox');
         assert.equal(failures.length, 0, `${failures.length} of ${count} failed:\n${failures.slice(0, 3).join('\n')}`);
       });
     }

@@ -57,7 +57,10 @@ void PeerSession::OnChannelEvent(peer::ConnectionEvent& event) {
 void PeerSession::OnChannel(peer::ChannelId id, uint16_t stream,
                             const std::string& label,
                             const std::string& protocol, bool incoming) {
-  if (opened_++ == 0) first_open_ = Now();
+  if (opened_++ == 0) {
+    first_open_ = Now();
+    KeepStats();  // The peer may end it.
+  }
   labels_[id] = label;
   channels_[id];
   Write({{"event", "channel"},
@@ -218,8 +221,10 @@ void PeerSession::EndConnection() {
   connection_->Flush();
 }
 
+// As long as there is an association to tell of.
 void PeerSession::KeepStats() {
-  if (!stats_.selected) stats_ = engine().stats();
+  peer::ConnectionStats stats = engine().stats();
+  if (!stats_.selected || stats.sctp.terms) stats_ = std::move(stats);
 }
 
 void PeerSession::Close() {
@@ -273,6 +278,10 @@ json PeerSession::Result(bool ok) {
     result["dtls"] = {{"version", stats_.dtls_session->version},
                       {"cipher", stats_.dtls_session->cipher},
                       {"embedded", stats_.embedded_dtls.received}};
+  }
+  if (const auto& terms = stats_.sctp.terms) {
+    result["sctp"] = {{"interleaving", terms->interleaving},
+                      {"zero_checksum", terms->zero_checksum}};
   }
   if (stats_.rtt) result["rtt_ms"] = Milliseconds(*stats_.rtt);
   return result;
