@@ -148,6 +148,8 @@ struct Path {
 struct Datagram {
   Path path;
   absl::Span<const uint8_t> bytes;
+  // Of what is sent: rather to be lost than to be cut on its way.
+  bool dont_fragment = false;
 };
 
 }  // namespace kyuu

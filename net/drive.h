@@ -44,9 +44,10 @@
 namespace kyuu::net {
 
 struct DriveOptions {
-  // Space offered to PollTransmit for one datagram. Larger than any MTU that
-  // WebRTC assumes (1200), and than Ethernet's 1500.
-  size_t datagram_bytes = 2048;
+  // Space offered to PollTransmit for one datagram: jumbo frames
+  // (peer::Options::max_datagram_bytes). It is of the slab that a loop's
+  // drivers have in common.
+  size_t datagram_bytes = 8192;
   // Receive calls per socket and wake-up, 16 trains each: a flooded socket must
   // not starve timers and the other sockets.
   size_t receives_per_turn = 8;

@@ -330,7 +330,19 @@ void Connection::FollowPath(absl::Time now) {
   const bool answers = std::exchange(doubted_, doubted) && !doubted;
   if (closing_ || (path == sctp_path_ && !(path && answers))) return;
   sctp_path_ = path;
-  path ? channels_.PathReady(now) : channels_.PathLost(now);
+  path ? channels_.PathReady(now, MaxPacket()) : channels_.PathLost(now);
+}
+
+// How large a packet of SCTP is worth trying. What goes through a relay, ours
+// or the peer's, may be cut behind it, which a probe would not tell; and what
+// goes by TCP has no such size.
+size_t Connection::MaxPacket() const {
+  const bool direct = selected_ && !selected_->relayed() &&
+                      selected_->path.transport == Transport::kUdp;
+  const size_t overhead = dtls::kRecordOverheadMax;
+  return direct && options_.max_datagram_bytes > overhead
+             ? options_.max_datagram_bytes - overhead
+             : 0;
 }
 
 void Connection::UpdateConnectionState() {

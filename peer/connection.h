@@ -205,6 +205,7 @@ class Connection {
   std::optional<sctp::OutOfBandInits> AgreedInits() const;
   // Tells SCTP whether ICE has a path that works, or another one.
   void FollowPath(absl::Time now);
+  size_t MaxPacket() const;
   void UpdateConnectionState();
   void Hangup(absl::Time now, absl::Status status);
   internal::LeftToTake WhatIsLeft() const;

@@ -125,7 +125,10 @@ std::optional<Datagram> Connection::NextData(absl::Time now,
         dtls_->SealInPlace(place, packet->size());
     // Only a session that just died refuses; SCTP sends it again if not.
     if (!record.ok()) return std::nullopt;
-    if (auto datagram = ice_.Send(now, *record, out)) return datagram;
+    if (auto datagram = ice_.Send(now, *record, out)) {
+      datagram->dont_fragment = channels_.sent_probe();
+      return datagram;
+    }
   }
   return std::nullopt;
 }

@@ -410,7 +410,9 @@ TEST(Connection, ChatSurvivesLossReorderingAndDuplication) {
 }
 
 TEST(Connection, BulkLeavesInRunsOfEqualDatagrams) {
-  Direct direct;
+  CallOptions options;
+  options.a.max_datagram_bytes = 0;
+  Direct direct(options);
   Side& a = direct.call.a;
   const ChannelId c = *a.connection.CreateDataChannel(direct.now(), {});
   ASSERT_TRUE(direct.Connect());
@@ -430,6 +432,54 @@ TEST(Connection, BulkLeavesInRunsOfEqualDatagrams) {
   const auto full = std::count(sizes.begin(), sizes.end(), largest);
   EXPECT_GT(full * 100, static_cast<long>(sizes.size()) * 90);
   EXPECT_LE(largest, 1228u);
+}
+
+// RFC 8899: packets grow to what the path carries, and only what asks for that
+// must not be fragmented.
+TEST(Connection, PacketsGrowToWhatTheDirectPathCarries) {
+  struct Row {
+    const char* name;
+    size_t link;    // What it carries, IP and UDP included.
+    size_t option;  // max_datagram_bytes.
+    size_t least, most;
+  } const rows[] = {
+      {"jumbo frames", 9000, 8192, 8100, 8192},
+      {"Ethernet", 1500, 8192, 1400, 1472},
+      {"the default", 9000, CallOptions().a.max_datagram_bytes, 1460, 1472},
+      {"not wanted", 9000, 0, 1200, 1230},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.name);
+    CallOptions options;
+    options.a.max_datagram_bytes = row.option;
+    Direct direct(options);
+    for (const sim::HostId host : {direct.host_a, direct.host_b}) {
+      direct.network.SetLinks(
+          host, {.delay = absl::Milliseconds(5), .mtu = row.link});
+    }
+    size_t largest = 0, probes = 0;
+    direct.network.set_filter([&](const Datagram& datagram) {
+      if (datagram.dont_fragment) {
+        ++probes;
+      } else {
+        largest = std::max(largest, datagram.bytes.size());
+      }
+      return true;
+    });
+    const ChannelId channel =
+        *direct.call.a.connection.CreateDataChannel(direct.now(), {});
+    ASSERT_TRUE(direct.Connect());
+    direct.network.RunFor(absl::Seconds(1));
+    for (int i = 0; i < 60; ++i) {
+      ASSERT_OK(direct.call.a.connection.Send(
+          direct.now(), channel, PayloadType::kBinary, Bytes(40'000)));
+      direct.network.RunFor(absl::Milliseconds(500));
+    }
+    EXPECT_EQ(direct.call.b.messages.size(), 60u);
+    EXPECT_GE(largest, row.least);
+    EXPECT_LE(largest, row.most);
+    EXPECT_EQ(probes > 0, row.option > 0);
+  }
 }
 
 }  // namespace

@@ -64,6 +64,13 @@ struct Options {
   // we may send, the peer's description says.
   size_t max_message_size = 256 * 1024;
 
+  // The largest datagram that is tried on a direct path, in bytes without IP
+  // and UDP, where more than one packet is to be sent (RFC 8899): Ethernet's.
+  // More, up to what a driver offers PollTransmit, is for peers that are known:
+  // libwebrtc ends a connection at the first record of DTLS with more than 2048
+  // bytes. 0 tries nothing above channels.association.mtu.
+  size_t max_datagram_bytes = 1472;
+
   // SNAP (draft-hancke-tsvwg-snap): SCTP's INITs travel in the descriptions, as
   // a=sctp-init, where the peer knows that too. Channels open two round trips
   // earlier. Off as in browsers: a draft may still change.

@@ -72,7 +72,11 @@ void Association::Close(absl::Time now) {
 
 void Association::PathLost(absl::Time now) { core_->PathLost(now); }
 
-void Association::PathReady(absl::Time now) { core_->PathReady(now); }
+void Association::PathReady(absl::Time now, std::optional<size_t> max_mtu) {
+  core_->PathReady(now, max_mtu);
+}
+
+bool Association::sent_probe() const { return core_->sent_probe(); }
 
 void Association::HandlePacket(absl::Time now, Packet packet) {
   core_->HandlePacket(now, packet);

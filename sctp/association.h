@@ -122,7 +122,8 @@ class Association {
   // in time, or was cut off, is sent at once, and the path is probed. Without
   // these calls there always is a path.
   void PathLost(absl::Time now);
-  void PathReady(absl::Time now);
+  // `max_mtu` replaces Options::max_mtu: what that path may carry.
+  void PathReady(absl::Time now, std::optional<size_t> max_mtu = std::nullopt);
 
   // The five verbs of Engine. `out` must hold Options::mtu bytes.
   void HandlePacket(absl::Time now, Packet packet);
@@ -137,6 +138,9 @@ class Association {
   // after each (RFC 9260 section 6.7; net/drive.h).
   bool transmit_urgent() const;
 
+  // Whether the packet that PollTransmit returned last asks how much the path
+  // carries: it is to be lost rather than fragmented.
+  bool sent_probe() const;
   // How often the peer has restarted the association: ahead of the events
   // Restarted, which wait behind messages.
   uint64_t restarts() const;

@@ -106,6 +106,21 @@ Counters SilentLater() {
   return p.a.stats();
 }
 
+// A link that carries 9000 bytes at first, and then 1300.
+Counters Narrowed() {
+  sim::PairOptions link;
+  link.a_to_b.mtu = 9000;
+  TestPair p(link, {.max_mtu = 9000}, {});
+  p.Connect();
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_OK(p.SendText(p.a, 1, std::string(10'000, 'x')));
+    p.pair.RunFor(absl::Milliseconds(100));
+    if (i == 2) p.pair.a_to_b.options().mtu = 1300;
+  }
+  p.pair.RunFor(absl::Seconds(10));
+  return p.a.stats();
+}
+
 std::vector<Row> TrafficRows() {
   return {
       {"packets_sent", Plain},
@@ -124,6 +139,9 @@ std::vector<Row> TrafficRows() {
        [] { return Transfer(Link(0, 0.05), 100, 5000); }},
       {"messages_abandoned", Abandoned},
       {"messages_skipped", Abandoned},
+      {"mtu_probes_sent", Narrowed},
+      {"mtu_probes_lost", Narrowed},
+      {"black_holes", Narrowed},
       {"heartbeats_sent", Plain},
   };
 }

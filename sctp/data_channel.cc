@@ -345,9 +345,10 @@ void DataChannels::PathLost(absl::Time now) {
   if (association_) association_->PathLost(now);
 }
 
-void DataChannels::PathReady(absl::Time now) {
+void DataChannels::PathReady(absl::Time now, std::optional<size_t> max_mtu) {
   path_ = Path::kReady;
-  if (association_) association_->PathReady(now);
+  if (max_mtu) options_.association.max_mtu = *max_mtu;
+  if (association_) association_->PathReady(now, max_mtu);
 }
 
 void DataChannels::SetMaxMessageSize(size_t bytes) {

@@ -110,7 +110,7 @@ class DataChannels {
 
   // As Association's; before Start too.
   void PathLost(absl::Time now);
-  void PathReady(absl::Time now);
+  void PathReady(absl::Time now, std::optional<size_t> max_mtu = std::nullopt);
 
   // What the peer takes at most, from `a=max-message-size` (RFC 8841 section
   // 6.1: 0 is no limit). 65536, its default, until set.
@@ -139,6 +139,7 @@ class DataChannels {
   bool transmit_urgent() const {
     return association_ && association_->transmit_urgent();
   }
+  bool sent_probe() const { return association_ && association_->sent_probe(); }
 
   bool is_connected() const { return connected_.has_value() && !ended_; }
   // Why the association has ended, if it has: known before Closed is polled.

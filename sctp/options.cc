@@ -17,6 +17,7 @@ absl::Status Options::Validate() const {
   // Below 512 an INIT ACK with its cookie has no room; RFC 8261 section 5
   // wants 1200 of the lower layer. A chunk length has 16 bits.
   if (mtu < 512 || mtu > 65535) return Invalid("mtu is not in 512..65535");
+  if (max_mtu > 65535) return Invalid("max_mtu is above 65535");
   if (outgoing_streams == 0) return Invalid("outgoing_streams is 0");
   if (incoming_streams == 0) return Invalid("incoming_streams is 0");
   // RFC 9260 section 3.3.2: a_rwnd is at least 1500.

@@ -34,6 +34,11 @@ struct Options {
   // to this size, rounded down to a multiple of 4, so that trains of equal
   // datagrams form.
   size_t mtu = 1191;
+  // The largest packet that is tried on the path, where it is above `mtu`, once
+  // there is as much to send (RFC 8899; internal/path_mtu.h). Chunks of data
+  // stay within `mtu`. A driver that sets it sends a probe (sent_probe) so that
+  // nobody fragments it.
+  size_t max_mtu = 0;
 
   // Streams that we ask for, and that we let the peer use. A stream costs
   // nothing until it is used, so there is no reason to offer fewer than

@@ -34,6 +34,11 @@ struct Counters {
   uint64_t spurious_reductions = 0;  // Of these, undone: nothing was lost.
   uint64_t messages_abandoned = 0;   // RFC 3758, by us.
   uint64_t messages_skipped = 0;     // Partly received, given up by the peer.
+  // Of path MTU discovery (RFC 8899): probes, those that stayed unanswered, and
+  // sizes that had worked and did not any more.
+  uint64_t mtu_probes_sent = 0;
+  uint64_t mtu_probes_lost = 0;
+  uint64_t black_holes = 0;
   uint64_t heartbeats_sent = 0;
 
   // Packets and chunks that were dropped, by reason.
@@ -78,6 +83,9 @@ struct Counters {
       KYUU_COUNTER(Counters, spurious_reductions),
       KYUU_COUNTER(Counters, messages_abandoned),
       KYUU_COUNTER(Counters, messages_skipped),
+      KYUU_COUNTER(Counters, mtu_probes_sent),
+      KYUU_COUNTER(Counters, mtu_probes_lost),
+      KYUU_COUNTER(Counters, black_holes),
       KYUU_COUNTER(Counters, heartbeats_sent),
       KYUU_COUNTER(Counters, drop_malformed_packet),
       KYUU_COUNTER(Counters, drop_bad_checksum),
@@ -112,6 +120,7 @@ struct Stats : Counters {
   size_t cwnd_bytes = 0;
   size_t ssthresh_bytes = 0;
   size_t flight_bytes = 0;
+  size_t packet_bytes = 0;  // The largest that the path is known to carry.
   size_t peer_rwnd_bytes = 0;
   size_t receive_held_bytes = 0;   // Counted against our window.
   size_t send_buffered_bytes = 0;  // Payload not yet transmitted once.

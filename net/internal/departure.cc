@@ -6,6 +6,13 @@
 #include "base/check.h"
 
 namespace kyuu::net::internal {
+namespace {
+
+IpMarks MarksOf(const Datagram& datagram) {
+  return {.dont_fragment = datagram.dont_fragment};
+}
+
+}  // namespace
 
 Departure::Departure(SlabPool& slabs, size_t datagram_bytes)
     : slabs_(slabs), datagram_bytes_(datagram_bytes) {}
@@ -45,7 +52,7 @@ void Departure::Start(UdpSocket* socket, const Datagram& datagram) {
   const size_t size = datagram.bytes.size();
   std::memmove(slab_.bytes.get(), datagram.bytes.data(), size);
   socket_ = socket;
-  train_.Begin(datagram.path, size);
+  train_.Begin(datagram.path, size, MarksOf(datagram));
   train_.Add(absl::MakeConstSpan(slab_.bytes.get(), size));
   used_ = size;
 }
@@ -57,7 +64,8 @@ bool Departure::Add(const Datagram& datagram) {
     return true;
   }
   const size_t size = datagram.bytes.size();
-  if (socket == socket_ && train_.Accepts(datagram.path, size)) {
+  if (socket == socket_ &&
+      train_.Accepts(datagram.path, size, MarksOf(datagram))) {
     train_.Continue(size);
     train_.Add(datagram.bytes);
     used_ =

@@ -30,6 +30,7 @@ Core::Core(const Options& options, Random& random)
       random_(random),
       // Chunks are padded to 4, so a packet of any other size cannot be full.
       mtu_(options.mtu & ~size_t{3}),
+      max_mtu_(options.max_mtu & ~size_t{3}),
       cookie_key_(random),
       events_(options.held_overhead_bytes),
       queue_(options_, events_, stats_) {
@@ -244,6 +245,7 @@ Stats Core::stats() const {
     stats.srtt = tcb->rto.srtt();
     stats.rttvar = tcb->rto.rttvar();
     stats.rto = Timeout(Timer::kT3Rtx);
+    stats.packet_bytes = tcb->path_mtu.size();
     stats.terms = tcb->terms();
   }
   return stats;

@@ -66,7 +66,7 @@ class Core {
   void Shutdown(absl::Time now);
   void Abort(absl::Time now, absl::Status status, absl::string_view reason);
   void PathLost(absl::Time now);
-  void PathReady(absl::Time now);
+  void PathReady(absl::Time now, std::optional<size_t> max_mtu);
 
   void HandlePacket(absl::Time now, Bytes packet);
   void HandleTimeout(absl::Time now);
@@ -76,6 +76,7 @@ class Core {
 
   bool transmit_urgent() const;
   bool is_connected() const;
+  bool sent_probe() const { return sent_probe_; }
   uint64_t restarts() const { return stats_.restarts; }
   SendQueue& queue() { return queue_; }
   void SetMaxMessageOut(size_t bytes) { options_.max_message_out = bytes; }
@@ -135,6 +136,7 @@ class Core {
   void SendHeartbeat(Tcb& tcb);
   void ArmTailLoss(const Tcb& tcb);
   void ProbeTail(Tcb& tcb);
+  void ArmPathMtu(const Tcb& tcb);
 
   // receive.cc
   ZeroChecksum zero_checksum() const;
@@ -181,6 +183,8 @@ class Core {
   // transmit.cc
   bool WriteReply(Writer& writer);
   bool WriteInit(Writer& writer);
+  size_t ProbeDue(size_t space) const;
+  void WriteProbe(Tcb& tcb, Writer& writer);
   void WriteChunks(Tcb& tcb, Writer& writer);
   void WriteControl(Tcb& tcb, Writer& writer);
   void WriteSack(Tcb& tcb, Writer& writer);
@@ -216,6 +220,8 @@ class Core {
   Options options_;
   Random& random_;
   size_t mtu_;
+  size_t max_mtu_;
+  bool sent_probe_ = false;  // By PollTransmit, last.
   CookieKey cookie_key_;
   // Added to the time in a cookie, which goes over the wire in clear: our clock
   // tells how long the machine is up, and whose other associations these are.
@@ -233,7 +239,6 @@ class Core {
   // An INIT has left that says so, and a peer may act upon it (RFC 9653).
   ZeroChecksum zero_checksum_ = ZeroChecksum::kRefused;
 
-  // Answers under tags of their own, whatever the state.
   std::optional<Reply> reply_;
   std::optional<InitAckReply> init_ack_;
 

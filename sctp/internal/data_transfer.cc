@@ -308,6 +308,7 @@ void Core::OnLossJudged(Tcb& tcb, size_t bytes) {
     if (!tcb.recovery_exit) {
       // Section 7.2.4: one reduction for all losses of one window.
       ++stats_.fast_recoveries;
+      tcb.path_mtu.OnLoss();
       tcb.outstanding.BeginEpisode();
       tcb.recovery_exit = tcb.outstanding.next_tsn() - 1;
       tcb.fast_retransmit = true;

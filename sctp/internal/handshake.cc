@@ -165,7 +165,7 @@ void Core::HandleInitAck(const ChunkView& chunk) {
 
 Tcb& Core::MakeTcb(const StateCookie& terms,
                    std::optional<OutstandingData> begun, Phase phase) {
-  const TcbOwner owner{options_, queue_, events_, stats_, mtu_};
+  const TcbOwner owner{options_, queue_, events_, stats_, mtu_, max_mtu_};
   Tcb& tcb = state_.emplace<Tcb>(owner, now_, terms, std::move(begun),
                                  std::move(phase));
   queue_.set_partial_reliability(tcb.partial_reliability()

@@ -250,6 +250,10 @@ void Core::HandleHeartbeatAck(Tcb& tcb, const ChunkView& chunk) {
   Reader reader(ack ? ack->info : Bytes());
   const uint64_t nonce = reader.U64();
   // Only the nonce comes from the peer; the time is our own.
+  if (reader.Finish() && tcb.path_mtu.OnAnswer(nonce)) {
+    PeerAnswered(tcb);
+    return ArmPathMtu(tcb);
+  }
   if (!reader.Finish() || !tcb.heartbeat || tcb.heartbeat->nonce != nonce) {
     ++stats_.drop_bad_heartbeat_ack;
     return;

@@ -24,6 +24,7 @@
 #include "sctp/internal/inbox.h"
 #include "sctp/internal/outstanding_data.h"
 #include "sctp/internal/pacer.h"
+#include "sctp/internal/path_mtu.h"
 #include "sctp/internal/receive_window.h"
 #include "sctp/internal/rto.h"
 #include "sctp/internal/send_queue.h"
@@ -43,6 +44,7 @@ struct TcbOwner {
   EventQueue& events;
   Stats& stats;
   size_t mtu;
+  size_t max_mtu;
 };
 
 struct Tcb {
@@ -84,6 +86,7 @@ struct Tcb {
               owner.options.max_waiting_resets),
         rto(owner.options),
         congestion(owner.options, owner.mtu),
+        path_mtu(owner.mtu, owner.max_mtu),
         pacer(owner.options.initial_cwnd_packets * owner.mtu),
         peer_a_rwnd(terms.peer_a_rwnd),
         window(owner.options),
@@ -147,6 +150,7 @@ struct Tcb {
   StreamReset reset;
   Rto rto;
   ChosenControl congestion;
+  PathMtu path_mtu;
   Pacer pacer;
 
   size_t peer_a_rwnd;

@@ -86,6 +86,13 @@ void Core::HandleTimer(Tcb& tcb, Timer timer) {
     case Timer::kResetDelay:
       // The driver asks for packets after each timeout.
       return;
+    case Timer::kPathMtu:
+      if (const auto outcome = tcb.path_mtu.HandleTimeout(now_);
+          outcome != PathMtu::Outcome::kNothing) {
+        ++stats_.mtu_probes_lost;
+        if (outcome == PathMtu::Outcome::kBlackHole) ++stats_.black_holes;
+      }
+      return ArmPathMtu(tcb);
     case Timer::kHeartbeat:
       // Section 8.3: the timer looks now and then whether anything was heard,
       // instead of being moved by every packet.
@@ -104,6 +111,8 @@ void Core::HandleTimer(Tcb& tcb, Timer timer) {
       break;
     case Timer::kT3Rtx:
       ++stats_.t3_timeouts;
+      tcb.path_mtu.OnTimeout();
+      ArmPathMtu(tcb);
       tcb.congestion.OnTimeout(now_);
       break;
     default:
@@ -175,6 +184,10 @@ void Core::ProbeTail(Tcb& tcb) {
   Arm(Timer::kT3Rtx);
 }
 
+void Core::ArmPathMtu(const Tcb& tcb) {
+  timers_.Set(Timer::kPathMtu, tcb.path_mtu.next_timeout());
+}
+
 void Core::SendHeartbeat(Tcb& tcb) {
   ++stats_.heartbeats_sent;
   tcb.heartbeat = Tcb::Heartbeat{random_.U64(), now_};
@@ -210,8 +223,9 @@ void Core::PathLost(absl::Time now) {
   if (!In<state::Ended>()) timers_.Pause();
 }
 
-void Core::PathReady(absl::Time now) {
+void Core::PathReady(absl::Time now, std::optional<size_t> max_mtu) {
   Clamp(now);
+  if (max_mtu) max_mtu_ = *max_mtu & ~size_t{3};
   if (In<state::Ended>()) return;
   // What was in flight over another path that worked may still arrive; what
   // has timed out already, or was cut off, is not waited for any longer.
@@ -229,6 +243,8 @@ void Core::PathReady(absl::Time now) {
   }
   Tcb* tcb = FindTcb();
   if (tcb == nullptr) return;
+  tcb->path_mtu.OnPath(max_mtu_);
+  ArmPathMtu(*tcb);
   PeerAnswered(*tcb);
   if (repeat[static_cast<size_t>(Timer::kT3Rtx)]) {
     tcb->congestion.OnPathReady(now_);

@@ -33,6 +33,8 @@ const char* Name(Timer timer) {
       return "tail-loss";
     case Timer::kResetDelay:
       return "reset-delay";
+    case Timer::kPathMtu:
+      return "path-mtu";
     case Timer::kCount:
       break;
   }

@@ -27,6 +27,7 @@ enum class Timer : uint8_t {
   kPacing,           // The next packet, where it would leave too soon.
   kTailLoss,         // The SACK of the last packets (RFC 8985 section 7).
   kResetDelay,       // The next reset of a stream (Options::reset_delay).
+  kPathMtu,          // The answer to a probe, or the next search (RFC 8899).
   kCount,
 };
 

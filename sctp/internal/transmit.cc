@@ -44,16 +44,25 @@ std::optional<Bytes> Core::PollTransmit(absl::Time now,
                                         absl::Span<uint8_t> out) {
   Clamp(now);
   if (out.size() < mtu_) return std::nullopt;
-  Writer writer(out.first(mtu_));
+  Tcb* tcb = FindTcb();
+  const size_t probe = ProbeDue(out.size());
+  sent_probe_ = probe != 0;
+  const size_t size = sent_probe_      ? probe
+                      : tcb == nullptr ? mtu_
+                                       : tcb->path_mtu.size();
+  Writer writer(out.first(std::min(size, out.size())));
   bool unchecked = false;
   if (!WriteReply(writer) && !WriteInit(writer)) {
-    Tcb* tcb = FindTcb();
     if (tcb == nullptr) return std::nullopt;
     CommonHeader{options_.local_port, options_.remote_port, tcb->peer_tag}
         .Write(writer);
     // RFC 9653 section 5.2: not with a COOKIE ECHO.
     unchecked = tcb->sends_zero_checksum && !tcb->In<state::CookieEchoed>();
-    WriteChunks(*tcb, writer);
+    if (sent_probe_) {
+      WriteProbe(*tcb, writer);
+    } else {
+      WriteChunks(*tcb, writer);
+    }
     if (writer.size() == CommonHeader::kSize) return std::nullopt;
   }
   if (!unchecked) FinishPacket(writer.mutable_written());
@@ -106,6 +115,30 @@ bool Core::WriteInit(Writer& writer) {
   ++wait->inits_sent;
   init.Write(writer);
   return true;
+}
+
+// The size of the probe that is to leave now; 0 for none. Answers go first.
+size_t Core::ProbeDue(size_t space) const {
+  const Tcb* tcb = FindTcb();
+  if (tcb == nullptr || !tcb->carries_data() || init_ack_ || reply_) return 0;
+  const size_t due = tcb->path_mtu.probe_due();
+  return due <= space ? due : 0;
+}
+
+// RFC 8899 section 6.2.1.2: a HEARTBEAT, and padding up to the size (RFC 4820
+// section 3), which nobody answers.
+void Core::WriteProbe(Tcb& tcb, Writer& writer) {
+  std::array<uint8_t, 8> info{};
+  const uint64_t nonce = random_.U64();
+  Writer(absl::MakeSpan(info)).U64(nonce);
+  HeartbeatChunk{ChunkType::kHeartbeat, info}.Write(writer);
+  {
+    const ChunkWriter pad(writer, ChunkType::kPad);
+    writer.Zeros(writer.remaining());
+  }
+  ++stats_.mtu_probes_sent;
+  tcb.path_mtu.OnProbeSent(now_, nonce, tcb.rto.rto());
+  ArmPathMtu(tcb);
 }
 
 void Core::WriteChunks(Tcb& tcb, Writer& writer) {
@@ -289,8 +322,15 @@ bool Core::HasSendableData(const Tcb& tcb) const {
 void Core::WriteData(Tcb& tcb, Writer& writer) {
   tcb.outstanding.BeginPacket();
   const bool was_idle = tcb.outstanding.flight_bytes() == 0;
+  if (queue_.buffered_bytes() > tcb.path_mtu.size()) {
+    tcb.path_mtu.OnDemand(now_);
+  }
   size_t last_chunk = 0;  // Where the last DATA chunk begins; 0 for none.
-  if (WriteLost(tcb, writer, last_chunk)) WriteNew(tcb, writer, last_chunk);
+  // What was lost goes in packets that every path carries.
+  if (WriteLost(tcb, writer, last_chunk) &&
+      (last_chunk == 0 || tcb.path_mtu.size() == mtu_)) {
+    WriteNew(tcb, writer, last_chunk);
+  }
   if (tcb.pacer.release() > now_) {
     timers_.Set(Timer::kPacing, tcb.pacer.release());
   }
@@ -318,7 +358,7 @@ bool Core::WriteLost(Tcb& tcb, Writer& writer, size_t& last_chunk) {
   OutstandingData& outstanding = tcb.outstanding;
   while (const size_t size = outstanding.NextLostSize(now_)) {
     if (!MayTransmit(tcb, Payload::kLost, size)) return false;
-    if (size > writer.remaining()) {
+    if (writer.size() + size > mtu_) {
       if (last_chunk != 0) tcb.fast_retransmit = false;
       return false;
     }
@@ -377,10 +417,10 @@ void Core::OnSent(Tcb& tcb, size_t size, SentSample::Before before) {
 // nothing now.
 size_t Core::NextFragment(const OutMessage& message, size_t header,
                           size_t space) const {
-  space -= header;
+  const size_t largest = mtu_ - CommonHeader::kSize - header;
+  space = std::min(space - header, largest);
   const size_t rest = message.sendable();
   if (rest <= space) return rest;
-  const size_t largest = mtu_ - CommonHeader::kSize - header;
   // What fits into a packet of its own is not torn.
   if (rest <= largest) return 0;
   space &= ~size_t{3};

@@ -69,6 +69,15 @@ for (const other of ['kyuu', 'node-datachannel', 'wrtc']) {
   });
 }
 
+// What the jumbo frames of RFC 8899's search do to those who cannot take them:
+// for most, the probe is lost.
+test('datagrams of 8192 bytes are tried', async () => {
+  for (const other of ['kyuu', 'node-datachannel', 'aiortc', 'pion']) {
+    const { a } = await pair('kyuu', other, ['--max-datagram', '8192', '--send', '20', '--expect', '20', '--size', '60000']);
+    assert.equal(a.received, 20);
+  }
+});
+
 test('a negotiated channel, and label and protocol', async () => {
   const args = ['--negotiated', '7', '--label', 'chat', '--protocol', 'x.v1', '--size', '10'];
   for (const other of ['kyuu', 'node-datachannel', 'wrtc']) {

@@ -9,6 +9,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "net/drive.h"
 #include "net/tls.h"
 #include "tools/kyuu/call_commands.h"
 #include "tools/kyuu/netcheck.h"
@@ -57,6 +58,9 @@ void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
                  "Tell SCTP's INIT in the description (a=sctp-init)");
   peer->add_flag("--sped", options.sped,
                  "Let the handshake of DTLS ride on ICE's checks");
+  peer->add_option("--max-datagram", options.max_datagram,
+                   "Bytes of the largest datagram to try")
+      ->check(CLI::Range(size_t{0}, kyuu::net::DriveOptions().datagram_bytes));
   peer->add_flag("--echo", options.echo, "Send back what comes");
   peer->add_option("--send", options.send, "Messages to send on each channel");
   peer->add_option("--size", options.size, "Bytes of a message")

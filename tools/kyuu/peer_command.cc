@@ -38,6 +38,9 @@ absl::StatusOr<int> PeerSession::Run() {
   }
   options.connection.snap = options_.snap;
   options.connection.sped = options_.sped;
+  if (options_.max_datagram) {
+    options.connection.max_datagram_bytes = *options_.max_datagram;
+  }
   for (const std::string& server : options_.stun_servers) {
     KYUU_RETURN_IF_ERROR(
         AddIceServer(server, ServerKind::kStun, "", "", options.connection));

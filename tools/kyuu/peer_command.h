@@ -31,6 +31,7 @@ struct PeerOptions {
   bool no_trickle = false;
   bool snap = false;
   bool sped = false;
+  std::optional<size_t> max_datagram;
   bool echo = false;
   uint64_t send = 0;
   std::optional<size_t> size;  // 64 to send; unchecked on receipt.
