@@ -42,13 +42,15 @@ ice::IceTransportOptions IceOptions(const Options& options) {
 // What is promised to the peer and what is kept of it come from one number.
 sdp::Session::Options SdpOptions(const Options& options) {
   sdp::Session::Options sdp = options.sdp;
-  sdp.max_message_size = options.max_message_size;
+  sdp.max_message_size =
+      std::max(options.max_message_size, options.max_message_size_in_parts);
   return sdp;
 }
 
 sctp::DataChannels::Options ChannelOptions(const Options& options) {
   sctp::DataChannels::Options channels = options.channels;
   channels.association.max_message_in = options.max_message_size;
+  channels.association.max_message_in_parts = options.max_message_size_in_parts;
   return channels;
 }
 
@@ -83,6 +85,17 @@ absl::Status Connection::Send(absl::Time now, ChannelId channel,
                               PayloadType type,
                               std::vector<uint8_t>&& payload) {
   return channels_.Send(now, channel, type, std::move(payload));
+}
+
+absl::Status Connection::BeginMessage(absl::Time now, ChannelId channel,
+                                      PayloadType type,
+                                      std::optional<size_t> size) {
+  return channels_.BeginMessage(now, channel, type, size);
+}
+
+absl::Status Connection::SendPart(absl::Time now, ChannelId channel,
+                                  std::vector<uint8_t>&& bytes, Part part) {
+  return channels_.SendPart(now, channel, std::move(bytes), part);
 }
 
 absl::Status Connection::CloseChannel(absl::Time now, ChannelId channel) {

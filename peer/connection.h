@@ -101,10 +101,9 @@ class Connection {
   // pending_candidates_max. FAILED_PRECONDITION: closed.
   absl::Status AddIceCandidate(absl::Time now, absl::string_view candidate,
                                absl::string_view mid, size_t mline_index);
-  // Answers ResolveName; nullopt if the name has no address.
+  // Answer ResolveName (nullopt: no address) and StreamWanted (ice::Gatherer).
   void NameResolved(absl::Time now, ice::NameId id,
                     std::optional<IpAddress> ip);
-  // Answer StreamWanted; see ice::Gatherer.
   void StreamConnected(absl::Time now, ice::StreamId id,
                        const TransportAddress& local);
   void StreamEnded(absl::Time now, ice::StreamId id, const absl::Status& why);
@@ -115,11 +114,14 @@ class Connection {
   const sdp::Session& session() const { return session_; }
 
   // --- Data channels; errors are those of sctp::DataChannels. ---
-
   absl::StatusOr<ChannelId> CreateDataChannel(absl::Time now,
                                               ChannelConfig config);
   absl::Status Send(absl::Time now, ChannelId channel, PayloadType type,
                     std::vector<uint8_t>&& payload);
+  absl::Status BeginMessage(absl::Time now, ChannelId channel, PayloadType type,
+                            std::optional<size_t> size = std::nullopt);
+  absl::Status SendPart(absl::Time now, ChannelId channel,
+                        std::vector<uint8_t>&& bytes, Part part);
   // Half a second after the peer has acknowledged what was sent, unless it
   // closes too: see Options::channels.
   absl::Status CloseChannel(absl::Time now, ChannelId channel);
@@ -141,7 +143,6 @@ class Connection {
   void Close(absl::Time now);
 
   // --- Engine ---
-
   void HandlePacket(absl::Time now, const Datagram& datagram);
   void HandleTimeout(absl::Time now);
   // `out` must hold kDatagramMax bytes. Bulk data comes as runs of datagrams
@@ -154,7 +155,6 @@ class Connection {
   bool transmit_urgent() const { return channels_.transmit_urgent(); }
 
   // --- Queries ---
-
   SignalingState signaling_state() const { return session_.state(); }
   GatheringState gathering_state() const { return ice_.gathering_state(); }
   ConnectionState connection_state() const { return connection_state_; }

@@ -33,6 +33,8 @@ using ice::ToString;
 using sctp::ChannelConfig;
 using sctp::ChannelId;
 using sctp::ChannelStats;
+using sctp::Delivery;
+using sctp::Part;
 using sctp::PayloadType;
 using sdp::SdpType;
 using sdp::SignalingState;
@@ -70,6 +72,14 @@ struct Options {
   // libwebrtc ends a connection at the first record of DTLS with more than 2048
   // bytes. 0 tries nothing above channels.association.mtu.
   size_t max_datagram_bytes = 1472;
+
+  // The largest message that is handed over in parts, so that it takes no more
+  // memory than the receive window (sctp::ChannelMessagePart): on channels with
+  // ChannelConfig::delivery kParts, and on those of the peer if
+  // Options::channels.incoming_delivery says so. If it is above
+  // max_message_size, it is what the peer is told; on any other channel, what
+  // is above max_message_size ends the channel. 1 GiB is what Firefox tells.
+  size_t max_message_size_in_parts = 0;
 
   // SNAP (draft-hancke-tsvwg-snap): SCTP's INITs travel in the descriptions, as
   // a=sctp-init, where the peer knows that too. Channels open two round trips
@@ -173,12 +183,14 @@ struct Closed {
   absl::Status status;
 };
 
-using ConnectionEvent = std::variant<
-    SignalingStateChanged, GatheringStateChanged, CandidateFound,
-    IceStateChanged, ConnectionStateChanged, SelectedPathChanged, ResolveName,
-    ServerFailed, StreamWanted, StreamUnwanted, sctp::ChannelOpened,
-    sctp::ChannelIncoming, sctp::ChannelMessage, sctp::ChannelBufferedAmountLow,
-    sctp::ChannelClosing, sctp::ChannelClosed, sctp::WritableAgain, Closed>;
+using ConnectionEvent =
+    std::variant<SignalingStateChanged, GatheringStateChanged, CandidateFound,
+                 IceStateChanged, ConnectionStateChanged, SelectedPathChanged,
+                 ResolveName, ServerFailed, StreamWanted, StreamUnwanted,
+                 sctp::ChannelOpened, sctp::ChannelIncoming,
+                 sctp::ChannelMessage, sctp::ChannelMessagePart,
+                 sctp::ChannelBufferedAmountLow, sctp::ChannelClosing,
+                 sctp::ChannelClosed, sctp::WritableAgain, Closed>;
 
 // Counters; everything that arrives is in one of them or in a part's.
 struct ConnectionCounters {

@@ -52,6 +52,15 @@ absl::Status DataChannel::Send(std::vector<uint8_t>&& binary) {
   return core_->Send(*this, PayloadType::kBinary, std::move(binary));
 }
 
+absl::Status DataChannel::BeginMessage(PayloadType type,
+                                       std::optional<size_t> size) {
+  return core_->BeginMessage(*this, type, size);
+}
+
+absl::Status DataChannel::SendPart(std::vector<uint8_t>&& bytes, Part part) {
+  return core_->SendPart(*this, std::move(bytes), part);
+}
+
 void DataChannel::Close() { core_->CloseChannel(*this); }
 
 size_t DataChannel::buffered_amount() const {

@@ -39,12 +39,25 @@ struct Message {
   }
 };
 
+// What has arrived of a message since the part before, on a channel with
+// ChannelConfig::delivery kParts.
+struct MessagePart {
+  PayloadType type = PayloadType::kBinary;
+  uint64_t message = 0;     // The same in all its parts, and in no other's.
+  uint64_t offset = 0;      // Bytes of the message in the parts before.
+  Part part = Part::kMore;  // kGivenUp: the rest never comes.
+  std::vector<uint8_t> payload;
+};
+
 // Called on the connection's thread, one at a time; see PeerConnection for what
 // they may do. They are destroyed once the channel is closed, so they may own
 // the channel.
 struct DataChannelHandlers {
   absl::AnyInvocable<void(DataChannel&)> on_open;
   absl::AnyInvocable<void(DataChannel&, Message)> on_message;
+  // In its place where parts are asked for. What it does not return from, the
+  // peer is held back by.
+  absl::AnyInvocable<void(DataChannel&, MessagePart)> on_message_part;
   // buffered_amount() fell from above the threshold to it or below.
   absl::AnyInvocable<void(DataChannel&)> on_buffered_amount_low;
   // After Send() returned RESOURCE_EXHAUSTED: there is room again.
@@ -80,6 +93,14 @@ class DataChannel {
   absl::Status Send(absl::string_view text);
   absl::Status Send(absl::Span<const uint8_t> binary);
   absl::Status Send(std::vector<uint8_t>&& binary);
+
+  // A message that is sent as its parts come, so that all of it is in memory
+  // nowhere: sctp::DataChannels::BeginMessage and SendPart say more. While
+  // buffered_amount() is low, or from on_buffered_amount_low on, give parts;
+  // the last one may be empty. The errors are theirs.
+  absl::Status BeginMessage(PayloadType type,
+                            std::optional<size_t> size = std::nullopt);
+  absl::Status SendPart(std::vector<uint8_t>&& bytes, Part part);
 
   // Sends what is queued, then closes both directions; on_close follows.
   void Close();

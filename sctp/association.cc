@@ -109,6 +109,10 @@ void Association::SetBufferedAmountLowThreshold(StreamId stream, size_t bytes) {
   core_->queue().SetLowThreshold(stream, bytes);
 }
 
+void Association::SetDelivery(StreamId stream, Delivery delivery) {
+  core_->events().SetDelivery(stream, delivery);
+}
+
 void Association::SetMaxMessageOut(size_t bytes) {
   core_->SetMaxMessageOut(bytes);
 }

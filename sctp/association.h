@@ -151,6 +151,10 @@ class Association {
   size_t buffered_amount(StreamId stream) const;
   // The threshold of BufferedAmountLow, 0 unless set. Forgotten at a reset.
   void SetBufferedAmountLowThreshold(StreamId stream, size_t bytes);
+  // How the peer's messages of `stream` are handed over from now on: each as
+  // one Message, unless set, or as MessageParts where not all of it is here at
+  // once. Forgotten when the peer resets the stream.
+  void SetDelivery(StreamId stream, Delivery delivery);
   // What the peer lets us send at most, once its limit is known from SDP.
   void SetMaxMessageOut(size_t bytes);
 

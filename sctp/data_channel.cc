@@ -100,6 +100,7 @@ void DataChannels::Open(absl::Time now, Channel& channel, StreamId stream) {
   channel.state = Channel::State::kOpen;
   SetIncoming(stream, channel.id);
   association_->SetBufferedAmountLowThreshold(stream, channel.low_threshold);
+  association_->SetDelivery(stream, channel.config.delivery);
   ++stats_.channels_opened;
   events_.push_back(ChannelOpened{.channel = channel.id, .stream = stream});
   if (channel.config.negotiated_id) {
@@ -141,20 +142,37 @@ std::optional<StreamId> DataChannels::FreeStream() {
   return std::nullopt;
 }
 
-absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
-                                std::vector<uint8_t>&& payload) {
-  Channel* channel = FindById(id);
+absl::Status DataChannels::MaySend(const Channel* channel, size_t size) const {
   if (channel == nullptr) return absl::NotFoundError("no such channel");
   if (channel->state != Channel::State::kOpen) {
     return absl::FailedPreconditionError("the channel is not open");
   }
-  if (payload.size() > max_message_size_) {
+  if (size > max_message_size_) {
     return absl::InvalidArgumentError(
-        absl::StrCat("a message of ", payload.size(),
-                     " bytes; the peer takes at most ", max_message_size_));
+        absl::StrCat("a message of ", size, " bytes; the peer takes at most ",
+                     max_message_size_));
   }
   if (!is_current()) {
     return absl::FailedPreconditionError("the peer restarted the association");
+  }
+  return absl::OkStatus();
+}
+
+SendOptions DataChannels::HowToSend(const Channel& channel) const {
+  return {.ordering = channel.acknowledged ? channel.config.ordering
+                                           : Ordering::kOrdered,
+          .max_retransmits = channel.config.max_retransmits,
+          .lifetime = channel.config.max_packet_life_time,
+          .priority = channel.config.priority};
+}
+
+absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
+                                std::vector<uint8_t>&& payload) {
+  Channel* channel = FindById(id);
+  if (absl::Status s = MaySend(channel, payload.size()); !s.ok()) return s;
+  if (channel->activity && channel->activity->sending) {
+    return absl::FailedPreconditionError(
+        "a message in parts is open on the channel");
   }
   const bool text = type == PayloadType::kText;
   const size_t counted = payload.size();
@@ -167,28 +185,27 @@ absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
     message.payload = std::move(payload);
   }
   const size_t size = message.payload.size();
-  const SendOptions how{.ordering = channel->acknowledged
-                                        ? channel->config.ordering
-                                        : Ordering::kOrdered,
-                        .max_retransmits = channel->config.max_retransmits,
-                        .lifetime = channel->config.max_packet_life_time,
-                        .priority = channel->config.priority};
-  const absl::Status status = association_->Send(now, std::move(message), how);
+  const absl::Status status =
+      association_->Send(now, std::move(message), HowToSend(*channel));
   if (!status.ok()) {
     // A Send() that fails has taken nothing.
     // NOLINTNEXTLINE(bugprone-use-after-move)
     if (counted > 0) payload = std::move(message.payload);
     return status;
   }
-  channel->MakeActivity().buffered.Add(size, counted);
-  if (buffered_amount(id) > channel->low_threshold) {
-    channel->above_threshold = true;
-  }
+  CountSent(*channel, size, counted);
   ++channel->stats.messages_sent;
-  channel->stats.bytes_sent += counted;
   ++stats_.messages_sent;
-  stats_.bytes_sent += counted;
   return absl::OkStatus();
+}
+
+void DataChannels::CountSent(Channel& channel, size_t size, size_t counted) {
+  channel.MakeActivity().buffered.Add(size, counted);
+  if (buffered_amount(channel.id) > channel.low_threshold) {
+    channel.above_threshold = true;
+  }
+  channel.stats.bytes_sent += counted;
+  stats_.bytes_sent += counted;
 }
 
 absl::Status DataChannels::CloseChannel(absl::Time now, ChannelId id) {
@@ -205,6 +222,9 @@ void DataChannels::BeginClosing(absl::Time now, Channel& channel) {
     FinishClosing(channel, absl::OkStatus());
     return;
   }
+  // The rest of it would not be taken any more.
+  if (channel.activity && channel.activity->sending)
+    GiveUpMessage(now, channel);
   channel.state = Channel::State::kClosing;
   channel.patient = channel.stats.messages_sent > 0 && !channel.incoming_reset;
   // The peer may have asked for the reset, and had it.
@@ -272,6 +292,10 @@ void DataChannels::FinishClosing(Channel& channel, absl::Status status) {
   if (channel.patient) patient_end_ = last_now_;
   if (channel.incoming) peer_text_bytes_ -= TextSize(channel.config);
   ++stats_.channels_closed;
+  if (channel.oversized && status.ok()) {
+    status = absl::ResourceExhaustedError(
+        "the peer has sent a message above max_message_in");
+  }
   events_.push_back(
       ChannelClosed{id, std::move(status), unsent, channel.stats});
   channels_.erase(id);
@@ -441,6 +465,8 @@ std::optional<DataChannels::Event> DataChannels::PollEvent() {
   events_.pop_front();
   if (const auto* message = std::get_if<ChannelMessage>(&event)) {
     event_bytes_ -= message->payload.size();
+  } else if (const auto* part = std::get_if<ChannelMessagePart>(&event)) {
+    event_bytes_ -= part->payload.size();
   }
   return event;
 }

@@ -21,6 +21,7 @@
 
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -28,6 +29,7 @@
 #include "base/engine.h"
 #include "base/random.h"
 #include "sctp/association.h"
+#include "sctp/data_channel_options.h"
 #include "sctp/data_channel_state.h"
 #include "sctp/dcep.h"
 
@@ -37,30 +39,12 @@ namespace kyuu::sctp {
 // the association's place. Not thread-safe. `random` must outlive it.
 class DataChannels {
  public:
-  struct Options {
-    sctp::Options association;
-    // Channels of both sides, closing ones too; a further OPEN is refused.
-    size_t channels_max = 16384;
-    // Labels and protocols of the peer's channels, in bytes, all together.
-    size_t peer_text_bytes_max = size_t{1} << 20;
-    // Messages that arrived on a stream before its OPEN (unordered data may
-    // overtake it) or before Create with its negotiated id, all together. One
-    // beyond either limit is dropped and counted.
-    size_t early_bytes_max = size_t{1} << 20;
-    size_t early_messages_max = 1024;
-    // Events that wait to be polled, and the payload in them; beyond either,
-    // messages wait in the receive window, which holds the peer back.
-    size_t events_max = 256;
-    size_t event_bytes_max = size_t{1} << 20;
-    // How long Shutdown waits for the peer's side of closing channels, once it
-    // has acknowledged everything.
-    absl::Duration close_channels_timeout = absl::Seconds(10);
-  };
+  using Options = DataChannelsOptions;
   using Packet = absl::Span<const uint8_t>;  // As Association's.
   using Event =
       std::variant<Connected, ChannelOpened, ChannelIncoming, ChannelMessage,
-                   ChannelBufferedAmountLow, ChannelClosing, ChannelClosed,
-                   WritableAgain, Closed>;
+                   ChannelMessagePart, ChannelBufferedAmountLow, ChannelClosing,
+                   ChannelClosed, WritableAgain, Closed>;
 
   DataChannels(const Options& options, Random& random);
 
@@ -88,6 +72,23 @@ class DataChannels {
   //   full; WritableAgain with its stream will follow.
   absl::Status Send(absl::Time now, ChannelId channel, PayloadType type,
                     std::vector<uint8_t>&& payload);
+
+  // BeginMessage opens a message that is sent as its parts come; `size` is that
+  // of the whole, if it is known. Nothing else can be sent on the channel until
+  // its end, and what others send waits for that where Connected::interleaving
+  // is false. Fails as Send does; FAILED_PRECONDITION if one is open.
+  absl::Status BeginMessage(absl::Time now, ChannelId channel, PayloadType type,
+                            std::optional<size_t> size = std::nullopt);
+  // SendPart adds to it; `bytes` is moved from only on success. The part that
+  // completes a known size is the last. kGivenUp takes no bytes: the peer
+  // forgets what it has, and a reliable channel, of which something is lost
+  // then, is closed as if by CloseChannel, which gives it up as well.
+  // INVALID_ARGUMENT: more than `size`, or than the peer takes; or the last
+  //   part, and it is less. The message stays open, as for RESOURCE_EXHAUSTED.
+  // FAILED_PRECONDITION: none is open. ABORTED: not any more, by the channel's
+  //   limits.
+  absl::Status SendPart(absl::Time now, ChannelId channel,
+                        std::vector<uint8_t>&& bytes, Part part);
 
   // CloseChannel delivers what is queued, gives the peer's application time to
   // take it (Options::association.reset_delay, unless the peer closes too),
@@ -135,12 +136,10 @@ class DataChannels {
   std::optional<Packet> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
-  // As Association's.
   bool transmit_urgent() const {
     return association_ && association_->transmit_urgent();
   }
   bool sent_probe() const { return association_ && association_->sent_probe(); }
-
   bool is_connected() const { return connected_.has_value() && !ended_; }
   // Why the association has ended, if it has: known before Closed is polled.
   const std::optional<absl::Status>& ended() const { return ended_; }
@@ -151,12 +150,11 @@ class DataChannels {
 
  private:
   using Channel = internal::Channel;
-
   using StreamUse = internal::StreamUse;
-
   // Takes events of the association until there are enough of our own.
   void Process(absl::Time now);
   void On(absl::Time now, Message& message);
+  void On(absl::Time now, MessagePart& part);
   void On(absl::Time now, const Connected& connected);
   void On(absl::Time now, const Restarted& restarted);
   void On(absl::Time now, const StreamsReset& reset);
@@ -170,13 +168,16 @@ class DataChannels {
   void OnOpen(absl::Time now, StreamId stream, DcepOpen open);
   void Refuse(absl::Time now, StreamId stream);
   void Deliver(Channel& channel, Message& message);
-  enum class Part : uint8_t { kNotLast, kLast };
+  void DeliverPart(Channel& channel, PayloadType type, MessagePart& part);
+  absl::Status MaySend(const Channel* channel, size_t size) const;
+  SendOptions HowToSend(const Channel& channel) const;
+  void CountSent(Channel& channel, size_t size, size_t counted);
+  void GiveUpMessage(absl::Time now, Channel& channel);
   bool Join(internal::ChannelActivity& parts, PayloadType type, Part part,
             Message& message);
   void KeepEarly(Message& message);
   void DeliverEarly(Channel& channel);
   void ForgetEarly(StreamId stream);
-
   // Puts `channel` on a stream, and announces it unless it is negotiated.
   void Open(absl::Time now, Channel& channel, StreamId stream);
   void OpenWaiting(absl::Time now);
@@ -211,7 +212,6 @@ class DataChannels {
   void SetIncoming(StreamId stream, std::optional<ChannelId> id);
   void Tidy(StreamId stream);
   Channel* FindById(ChannelId id);
-
   Options options_;
   Random& random_;
   std::optional<Association> association_;  // From Start on.
@@ -237,6 +237,8 @@ class DataChannels {
   std::map<StreamId, std::vector<Message>> early_;
   size_t early_bytes_ = 0;
   size_t early_messages_ = 0;
+  absl::flat_hash_set<uint32_t> missed_;  // Parts of what had no channel.
+  uint32_t next_whole_ = 0;  // Of those that come whole where parts are told.
   std::deque<Event> events_;
   size_t event_bytes_ = 0;
   DataChannelStats stats_;

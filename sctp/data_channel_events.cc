@@ -9,25 +9,6 @@
 
 namespace kyuu::sctp {
 
-namespace {
-
-std::optional<PayloadType> TypeOf(Ppid ppid) {
-  switch (ppid) {
-    case kPpidString:
-    case kPpidStringEmpty:
-    case kPpidStringPartial:
-      return PayloadType::kText;
-    case kPpidBinary:
-    case kPpidBinaryEmpty:
-    case kPpidBinaryPartial:
-      return PayloadType::kBinary;
-    default:
-      return std::nullopt;
-  }
-}
-
-}  // namespace
-
 void DataChannels::Process(absl::Time now) {
   if (!association_) return;
   while (events_.size() < options_.events_max &&
@@ -66,6 +47,7 @@ void DataChannels::On(absl::Time now, const Restarted& restarted) {
   // The peer knows none of our channels any more, and has never heard of those
   // that wait.
   early_.clear();
+  missed_ = {};
   early_bytes_ = early_messages_ = 0;
   const absl::Status status =
       absl::AbortedError("the peer restarted the association");
@@ -89,6 +71,7 @@ void DataChannels::On(absl::Time now, const Restarted& restarted) {
 void DataChannels::On(absl::Time, const Closed& closed) {
   ended_ = closed.status;
   early_.clear();
+  missed_ = {};
   early_bytes_ = early_messages_ = 0;
   CloseAll(closed.status);
   events_.push_back(closed);
@@ -106,8 +89,7 @@ void DataChannels::On(absl::Time, const BufferedAmountLow& low) {
   }
   if (channel == nullptr) return;
   const size_t amount = buffered_amount(channel->id);
-  if (channel->activity != nullptr && channel->activity->buffered.empty() &&
-      !channel->activity->partial_type) {
+  if (channel->activity != nullptr && channel->activity->idle()) {
     channel->activity.reset();
   }
   // DCEP alone in the buffer was no amount, and its leaving is no event.
@@ -142,14 +124,20 @@ void DataChannels::Deliver(Channel& channel, Message& message) {
   const PayloadType type = *TypeOf(message.ppid);
   const Part part =
       message.ppid == kPpidStringPartial || message.ppid == kPpidBinaryPartial
-          ? Part::kNotLast
+          ? Part::kMore
           : Part::kLast;
   const bool empty =
       message.ppid == kPpidStringEmpty || message.ppid == kPpidBinaryEmpty;
   if (empty) message.payload.clear();
   const bool begun = channel.activity && channel.activity->partial_type;
-  if ((begun || part == Part::kNotLast) &&
+  if ((begun || part == Part::kMore) &&
       !Join(channel.MakeActivity(), type, part, message)) {
+    return;
+  }
+  if (channel.config.delivery == Delivery::kParts) {
+    MessagePart whole{.part = Part::kLast,
+                      .payload = std::move(message.payload)};
+    DeliverPart(channel, type, whole);
     return;
   }
   ++channel.stats.messages_received;
@@ -182,7 +170,7 @@ bool DataChannels::Join(internal::ChannelActivity& parts, PayloadType type,
   parts.partial.insert(parts.partial.end(), message.payload.begin(),
                        message.payload.end());
   parts.partial_type = type;
-  if (part == Part::kNotLast) return false;
+  if (part == Part::kMore) return false;
   message.payload = std::exchange(parts.partial, {});
   parts.partial_type.reset();
   return true;
@@ -243,6 +231,8 @@ void DataChannels::OnOpen(absl::Time now, StreamId stream, DcepOpen open) {
   channel.state = Channel::State::kOpen;
   SetIncoming(stream, id);
   association_->SetBufferedAmountLowThreshold(stream, 0);
+  channel.config.delivery = options_.incoming_delivery;
+  association_->SetDelivery(stream, channel.config.delivery);
   ++stats_.channels_accepted;
   events_.push_back(ChannelIncoming{
       .channel = id, .stream = stream, .config = channel.config});

@@ -386,6 +386,11 @@ std::vector<CounterRow> CounterRows() {
          h.Send(0, kPpidStringPartial, {1});
          h.Send(0, kPpidBinary, {1});
        }},
+      {"drop_oversized",
+       [](Hostile& h) {
+         h.Send(0, kPpidDcep, Open());
+         h.Send(0, kPpidBinary, std::vector<uint8_t>(300'000));
+       }},
       {"ignored_resets",
        [](Hostile& h) {
          for (uint16_t i = 0; i < 40; ++i) {
@@ -404,6 +409,7 @@ TEST(DataChannelsCounters, EachIsRaisedByWhatItIsNamedAfter) {
     DataChannels::Options options;
     options.channels_max = 10;
     options.early_messages_max = 10;
+    options.association.max_message_in_parts = 400'000;
     Hostile h(options);
     row.act(h);
     h.Run();

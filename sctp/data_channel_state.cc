@@ -43,6 +43,21 @@ ChannelConfig ToConfig(DcepOpen open) {
   return config;
 }
 
+std::optional<PayloadType> TypeOf(Ppid ppid) {
+  switch (ppid) {
+    case kPpidString:
+    case kPpidStringEmpty:
+    case kPpidStringPartial:
+      return PayloadType::kText;
+    case kPpidBinary:
+    case kPpidBinaryEmpty:
+    case kPpidBinaryPartial:
+      return PayloadType::kBinary;
+    default:
+      return std::nullopt;
+  }
+}
+
 bool HasStreamParity(StreamId stream, StreamParity parity) {
   return (static_cast<uint16_t>(stream) % 2 == 0) ==
          (parity == StreamParity::kEven);

@@ -43,11 +43,16 @@ struct ChannelConfig {
   uint16_t priority = 256;                             // RFC 8831 section 6.4.
   // Set if both sides create the channel with this id themselves.
   std::optional<StreamId> negotiated_id;
+  // Of the peer's messages. The peer does not learn of it.
+  Delivery delivery = Delivery::kWhole;
 };
 
 // ToOpen and ToConfig convert between a configuration and its OPEN.
 DcepOpen ToOpen(const ChannelConfig& config);
 ChannelConfig ToConfig(DcepOpen open);
+
+// TypeOf is what a message with `ppid` is, nullopt for none of a channel.
+std::optional<PayloadType> TypeOf(Ppid ppid);
 
 // HasStreamParity is whether `stream` is one of that side's.
 bool HasStreamParity(StreamId stream, StreamParity parity);
@@ -73,19 +78,34 @@ struct ChannelMessage {
   std::vector<uint8_t> payload;
 };
 
+// ChannelMessagePart: what has arrived of a message on a channel of
+// Delivery::kParts since the part before. kGivenUp: the rest never comes. After
+// ChannelClosed neither does that of any other.
+struct ChannelMessagePart {
+  ChannelId channel{};
+  PayloadType type = PayloadType::kBinary;
+  uint64_t message = 0;  // The same in all its parts, and in no other's.
+  uint64_t offset = 0;   // Bytes of the message in the parts before.
+  Part part = Part::kMore;
+  std::vector<uint8_t> payload;
+};
+
 // ChannelBufferedAmountLow: see DataChannels::SetBufferedAmountLowThreshold.
 struct ChannelBufferedAmountLow {
   ChannelId channel{};
 };
 
-// ChannelClosing: the peer has closed the channel. All that it sent was told
-// before; what we have sent is delivered, then ChannelClosed follows.
+// ChannelClosing: the peer has closed the channel, or lost the right to it by a
+// message that is too large, or SendPart gave up what a reliable channel must
+// not lose. All that the peer sent was told before; what we have sent is
+// delivered, then ChannelClosed follows.
 struct ChannelClosing {
   ChannelId channel{};
 };
 
 // ChannelClosed: the last event of a channel. OK if either side closed it; the
-// association's status if that ended.
+// association's status if that ended; RESOURCE_EXHAUSTED if the peer has sent a
+// message above Options::max_message_in and the channel does not take parts.
 struct ChannelClosed {
   ChannelId channel{};
   absl::Status status;
@@ -135,6 +155,16 @@ struct ChannelActivity {
   // Deprecated parts of a message whose end has not come.
   std::vector<uint8_t> partial;
   std::optional<PayloadType> partial_type;
+  // The message that is sent in parts.
+  struct Sending {
+    PayloadType type = PayloadType::kBinary;
+    std::optional<size_t> size;
+    size_t taken = 0;  // Bytes given to the association.
+  };
+  std::optional<Sending> sending;
+
+  // After `buffered` has told that nothing waits.
+  bool idle() const { return buffered.empty() && !partial_type && !sending; }
 };
 
 struct Channel {
@@ -156,6 +186,8 @@ struct Channel {
   bool closed_here = false;
   // The peer's application is given time to take what was sent.
   bool patient = false;
+  // The peer has sent more than it may: the reason of the end.
+  bool oversized = false;
   bool outgoing_reset = false;
   bool incoming_reset = false;
   // Whether buffered_amount was above the threshold since the last event.
@@ -164,6 +196,9 @@ struct Channel {
   ChannelStats stats;
   std::unique_ptr<ChannelActivity> activity;  // Null for none.
 
+  bool is_unreliable() const {
+    return config.max_retransmits || config.max_packet_life_time;
+  }
   ChannelActivity& MakeActivity() {
     if (activity == nullptr) activity = std::make_unique<ChannelActivity>();
     return *activity;

@@ -47,6 +47,7 @@ struct DataChannelStats {
   uint64_t drop_after_close = 0;      // On a channel that we closed.
   uint64_t drop_unknown_ppid = 0;     // Neither data nor DCEP.
   uint64_t drop_partial_message = 0;  // Deprecated parts that do not join.
+  uint64_t drop_oversized = 0;        // Channels closed because of a message.
   uint64_t ignored_resets = 0;        // Of streams without a channel, too many.
 
   static constexpr Counter<DataChannelStats> kCounters[] = {
@@ -67,6 +68,7 @@ struct DataChannelStats {
       KYUU_COUNTER(DataChannelStats, drop_after_close),
       KYUU_COUNTER(DataChannelStats, drop_unknown_ppid),
       KYUU_COUNTER(DataChannelStats, drop_partial_message),
+      KYUU_COUNTER(DataChannelStats, drop_oversized),
       KYUU_COUNTER(DataChannelStats, ignored_resets),
   };
 };

@@ -64,8 +64,9 @@ struct Closed {
 };
 
 // The events of an association; a message is one of them.
-using Event = std::variant<Message, Connected, Restarted, StreamsReset,
-                           WritableAgain, BufferedAmountLow, Closed>;
+using Event =
+    std::variant<Message, MessagePart, Connected, Restarted, StreamsReset,
+                 WritableAgain, BufferedAmountLow, Closed>;
 
 }  // namespace kyuu::sctp
 

@@ -28,11 +28,27 @@ struct Message {
   std::vector<uint8_t> payload;
 };
 
+// How the peer's messages are handed over: each when all of it is here, or as
+// it arrives.
+enum class Delivery : uint8_t { kWhole, kParts };
+
 // Where a part stands in a message that comes in parts.
 enum class Part : uint8_t {
   kMore,  // Others follow.
   kLast,
   kGivenUp,  // Nothing follows, and the message has no end.
+};
+
+// MessagePart is what has arrived of a message of the peer since the part
+// before. A message that is given up after its beginning was handed over, by
+// the peer or by a reset of the stream, ends with kGivenUp and no bytes.
+struct MessagePart {
+  StreamId stream{};
+  Ppid ppid{};
+  uint32_t message = 0;  // The same in all its parts, and in no other's.
+  uint64_t offset = 0;   // Bytes of the message in the parts before.
+  Part part = Part::kMore;
+  std::vector<uint8_t> payload;
 };
 
 enum class Ordering : uint8_t {

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -16,8 +18,11 @@
 namespace kyuu::sctp {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::UnorderedElementsAreArray;
 
 constexpr StreamId kStream{1};
 constexpr Ppid kPpid{51};
@@ -86,7 +91,7 @@ TEST(MessageParts, AreOneMessageForThePeerWithinASmallSendBuffer) {
                               .stream_send_buffer_bytes = 200'000};
         TestPair p(Lossy(0.01, part), options, options);
         p.Connect();
-        const std::string text = Pattern(part == 1 ? 5000 : 1'000'000);
+        const std::string text = Pattern(part == 1 ? 5000 : 400'000);
         ASSERT_OK(p.a.BeginMessage(
             p.pair.now(), kStream, kPpid,
             size_is_known ? std::optional(text.size()) : std::nullopt));
@@ -310,6 +315,155 @@ TEST(MessageParts, AResetWaitsForTheEndOfOne) {
   p.pair.RunFor(absl::Seconds(1));
   EXPECT_EQ(p.at_a.resets.size(), 1u);
   EXPECT_THAT(p.at_b.Texts(1), ElementsAre("before", "after"));
+}
+
+// What has come of each message in parts, and how it ended.
+struct Sink {
+  struct Message {
+    std::string text;
+    std::optional<Part> end;
+  };
+  std::map<uint32_t, Message> messages;
+
+  void Take(const std::vector<MessagePart>& parts) {
+    for (const MessagePart& part : parts) {
+      Message& message = messages[part.message];
+      EXPECT_FALSE(message.end) << "a part behind the end";
+      EXPECT_EQ(part.offset, message.text.size());
+      EXPECT_TRUE(!part.payload.empty() || part.part == Part::kGivenUp);
+      message.text.append(part.payload.begin(), part.payload.end());
+      if (part.part != Part::kMore) message.end = part.part;
+    }
+  }
+};
+
+TEST(MessageParts, ArriveAsTheyComeOnAStreamThatAsksForThem) {
+  for (const bool interleaving : {false, true}) {
+    for (const Ordering ordering : {Ordering::kOrdered, Ordering::kUnordered}) {
+      for (uint64_t seed = 1; seed <= 3; ++seed) {
+        SCOPED_TRACE(seed);
+        const Options options{.receive_window_bytes = 300'000,
+                              .max_message_in_parts = size_t{8} << 20,
+                              .interleaving = interleaving};
+        TestPair p(Lossy(0.02, seed), options, options);
+        p.Connect();
+        p.b.SetDelivery(kStream, Delivery::kParts);
+        const std::string texts[] = {Pattern(100'000), Pattern(600'000), "x",
+                                     Pattern(5000)};
+        for (const std::string& text : texts) {
+          ASSERT_OK(p.SendText(p.a, 1, text, {.ordering = ordering}));
+          ASSERT_OK(p.SendText(p.a, 2, "beside"));
+        }
+        size_t most = 0;
+        p.pair.RunUntil(
+            [&] {
+              most = std::max(most, p.b.stats().receive_held_bytes);
+              return false;
+            },
+            absl::Seconds(30));
+        Sink sink;
+        sink.Take(p.at_b.parts);
+        // What is here at once comes whole.
+        std::vector<std::string> all = p.at_b.Texts(1);
+        EXPECT_THAT(all, Not(Contains(texts[1])));
+        for (const auto& [number, message] : sink.messages) {
+          EXPECT_EQ(message.end, Part::kLast);
+          all.push_back(message.text);
+        }
+        EXPECT_THAT(all, UnorderedElementsAreArray(texts));
+        EXPECT_EQ(p.at_b.Texts(2).size(), 4u);
+        EXPECT_LE(most, 2 * options.receive_window_bytes);
+        EXPECT_EQ(p.b.stats().receive_held_bytes, 0u);
+        EXPECT_EQ(p.b.stats().messages_received, 8u);
+      }
+    }
+  }
+}
+
+// And none of them is lost.
+TEST(MessageParts, WhatIsNotTakenHoldsThePeerBack) {
+  for (const bool interleaving : {false, true}) {
+    SCOPED_TRACE(interleaving);
+    const Options options{.receive_window_bytes = 300'000,
+                          .max_message_in_parts = size_t{8} << 20,
+                          .interleaving = interleaving};
+    TestPair p(Lossy(0.01), options, options);
+    p.Connect();
+    p.b.SetDelivery(kStream, Delivery::kParts);
+    p.at_b.reading = false;
+    ASSERT_OK(p.SendText(p.a, 1, Pattern(3'000'000)));
+    p.pair.RunFor(absl::Seconds(20));
+    EXPECT_GE(p.b.stats().receive_held_bytes, 290'000u);
+    // A chunk at a time probes the closed window.
+    EXPECT_LE(p.b.stats().receive_held_bytes, 2 * options.receive_window_bytes);
+    p.at_b.reading = true;
+    p.pair.RunFor(absl::Seconds(60));
+    Sink sink;
+    sink.Take(p.at_b.parts);
+    ASSERT_EQ(sink.messages.size(), 1u);
+    EXPECT_EQ(sink.messages.begin()->second.text, Pattern(3'000'000));
+    EXPECT_EQ(sink.messages.begin()->second.end, Part::kLast);
+  }
+}
+
+TEST(MessageParts, AMessageAboveTheWholeOnesLimitComesInParts) {
+  for (const bool interleaving : {false, true}) {
+    SCOPED_TRACE(interleaving);
+    const Options options{.max_message_in = 50'000,
+                          .max_message_in_parts = 100'000,
+                          .interleaving = interleaving};
+    TestPair p(Lossy(0.02), options, options);
+    p.Connect();
+    ASSERT_OK(p.SendText(p.a, 1, Pattern(50'000)));
+    ASSERT_OK(p.SendText(p.a, 1, Pattern(100'000)));
+    p.pair.RunFor(absl::Seconds(5));
+    EXPECT_THAT(p.at_b.Texts(1), ElementsAre(Pattern(50'000)));
+    Sink sink;
+    sink.Take(p.at_b.parts);
+    ASSERT_EQ(sink.messages.size(), 1u);
+    EXPECT_EQ(sink.messages.begin()->second.text, Pattern(100'000));
+    EXPECT_FALSE(p.at_b.closed);
+    // Beyond that one it is a violation, as ever.
+    ASSERT_OK(p.SendText(p.a, 1, Pattern(100'001)));
+    p.pair.RunFor(absl::Seconds(5));
+    EXPECT_EQ(p.at_b.closed->code(), absl::StatusCode::kAborted);
+  }
+}
+
+// RFC 3758, and RFC 6525 where the reset comes instead of the rest.
+TEST(MessageParts, AMessageThatThePeerGivesUpEndsWithoutItsRest) {
+  for (const bool interleaving : {false, true}) {
+    for (const Ordering ordering : {Ordering::kOrdered, Ordering::kUnordered}) {
+      SCOPED_TRACE(interleaving);
+      const Options options{.interleaving = interleaving};
+      TestPair p(Lossy(0.05), options, options);
+      p.Connect();
+      p.b.SetDelivery(kStream, Delivery::kParts);
+      ASSERT_OK(p.a.BeginMessage(p.pair.now(), kStream, kPpid, std::nullopt,
+                                 {.ordering = ordering}));
+      ASSERT_OK(p.a.SendPart(p.pair.now(), kStream, Bytes(Pattern(5000)),
+                             Part::kMore));
+      p.pair.RunFor(absl::Seconds(5));
+      ASSERT_OK(p.a.SendPart(p.pair.now(), kStream, {}, Part::kGivenUp));
+      ASSERT_OK(p.SendText(p.a, 1, Pattern(4000)));
+      p.pair.RunFor(absl::Seconds(5));
+      Sink sink;
+      sink.Take(p.at_b.parts);
+      ASSERT_EQ(sink.messages.size(), 2u);
+      const Sink::Message& first = sink.messages.begin()->second;
+      EXPECT_EQ(first.end, Part::kGivenUp);
+      EXPECT_EQ(first.text, Pattern(5000).substr(0, first.text.size()));
+      EXPECT_GE(first.text.size(), 4000u);
+      EXPECT_EQ(sink.messages.rbegin()->second.end, Part::kLast);
+      EXPECT_EQ(sink.messages.rbegin()->second.text, Pattern(4000));
+      EXPECT_EQ(p.b.stats().receive_held_bytes, 0u);
+      // How the next owner of the stream wants it is not known.
+      ASSERT_OK(p.a.ResetStreams(p.pair.now(), {kStream}));
+      ASSERT_OK(p.SendText(p.a, 1, Pattern(4000)));
+      p.pair.RunFor(absl::Seconds(5));
+      EXPECT_THAT(p.at_b.Texts(1), ElementsAre(Pattern(4000)));
+    }
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #ifndef KYUU_SCTP_OPTIONS_H_
 #define KYUU_SCTP_OPTIONS_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -66,6 +67,12 @@ struct Options {
   // 64 KiB; 256 KiB is what browsers send at most. A message may be larger
   // than the receive window: it is put together outside of it.
   size_t max_message_in = size_t{256} << 10;
+
+  // The largest message accepted in parts (MessagePart), which it then comes in
+  // once it is above max_message_in, and on a stream of Delivery::kParts from
+  // its beginning. What is not taken counts against the receive window, whose
+  // size is the bound of memory. Below max_message_in: that.
+  size_t max_message_in_parts = 0;
 
   // RFC 8260: whether to offer I-DATA, with which the fragments of several
   // messages may be mixed, so that a small message does not wait for the whole
@@ -158,6 +165,11 @@ struct Options {
   // INVALID_ARGUMENT with the offending name if values contradict each other.
   // An Association that is constructed with invalid options aborts.
   absl::Status Validate() const;
+
+  // The largest message accepted, in one way or the other.
+  size_t largest_message_in() const {
+    return std::max(max_message_in, max_message_in_parts);
+  }
 };
 
 }  // namespace kyuu::sctp

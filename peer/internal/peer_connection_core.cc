@@ -73,14 +73,13 @@ absl::StatusOr<std::shared_ptr<DataChannel>> Core::CreateDataChannel(
   return channel;
 }
 
-absl::Status Core::Send(DataChannel& channel, PayloadType type,
-                        std::vector<uint8_t>&& payload) {
+template <typename F>
+absl::Status Core::SendOn(const DataChannel& channel, F send) {
   const std::lock_guard lock(mutex_);
   if (channel.state_ != DataChannelState::kOpen) {
     return absl::FailedPreconditionError("the channel is not open");
   }
-  absl::Status status =
-      connection_.Send(Now(), channel.channel_, type, std::move(payload));
+  absl::Status status = send();
   if (absl::IsResourceExhausted(status) &&
       std::find(refused_.begin(), refused_.end(), channel.channel_) ==
           refused_.end()) {
@@ -88,6 +87,28 @@ absl::Status Core::Send(DataChannel& channel, PayloadType type,
   }
   Wake();
   return status;
+}
+
+absl::Status Core::Send(DataChannel& channel, PayloadType type,
+                        std::vector<uint8_t>&& payload) {
+  return SendOn(channel, [&] {
+    return connection_.Send(Now(), channel.channel_, type, std::move(payload));
+  });
+}
+
+absl::Status Core::BeginMessage(DataChannel& channel, PayloadType type,
+                                std::optional<size_t> size) {
+  return SendOn(channel, [&] {
+    return connection_.BeginMessage(Now(), channel.channel_, type, size);
+  });
+}
+
+absl::Status Core::SendPart(DataChannel& channel, std::vector<uint8_t>&& bytes,
+                            Part part) {
+  return SendOn(channel, [&] {
+    return connection_.SendPart(Now(), channel.channel_, std::move(bytes),
+                                part);
+  });
 }
 
 void Core::CloseChannel(DataChannel& channel) {

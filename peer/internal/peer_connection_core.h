@@ -73,6 +73,10 @@ class Core : public std::enable_shared_from_this<Core> {
       ChannelConfig config, DataChannelHandlers handlers);
   absl::Status Send(DataChannel& channel, PayloadType type,
                     std::vector<uint8_t>&& payload);
+  absl::Status BeginMessage(DataChannel& channel, PayloadType type,
+                            std::optional<size_t> size);
+  absl::Status SendPart(DataChannel& channel, std::vector<uint8_t>&& bytes,
+                        Part part);
   void CloseChannel(DataChannel& channel);
   void SetHandlers(DataChannel& channel, DataChannelHandlers handlers);
   void SetBufferedAmountLowThreshold(DataChannel& channel, size_t bytes);
@@ -109,6 +113,9 @@ class Core : public std::enable_shared_from_this<Core> {
   absl::Time Now(absl::Time now = net::Loop::Now());
   void Wake();
   std::shared_ptr<DataChannel> Find(ChannelId channel);
+  // Runs `send()` on an open channel, and remembers whom it told to wait.
+  template <typename F>
+  absl::Status SendOn(const DataChannel& channel, F send);
   // Waits until a handler that is running now has returned; not on a Thread of
   // peer, where it could be for itself, or for one that waits for it.
   void AwaitHandler(std::unique_lock<Mutex>& lock);
@@ -149,6 +156,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void On(sctp::ChannelOpened& event);
   void On(sctp::ChannelIncoming& event);
   void On(sctp::ChannelMessage& event);
+  void On(sctp::ChannelMessagePart& event);
   void On(sctp::ChannelBufferedAmountLow& event);
   void On(sctp::ChannelClosing& event);
   void On(sctp::ChannelClosed& event);

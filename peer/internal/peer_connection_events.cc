@@ -185,6 +185,15 @@ void Core::On(sctp::ChannelMessage& event) {
               Message{.type = event.type, .payload = std::move(event.payload)});
 }
 
+void Core::On(sctp::ChannelMessagePart& event) {
+  TellChannel(event.channel, &DataChannelHandlers::on_message_part,
+              MessagePart{.type = event.type,
+                          .message = event.message,
+                          .offset = event.offset,
+                          .part = event.part,
+                          .payload = std::move(event.payload)});
+}
+
 void Core::On(sctp::ChannelBufferedAmountLow& event) {
   TellChannel(event.channel, &DataChannelHandlers::on_buffered_amount_low);
 }

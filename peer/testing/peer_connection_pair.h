@@ -124,6 +124,12 @@ class Side {
                      message.type == PayloadType::kText ? "text:" : "binary:",
                      message.text()));
     };
+    handlers.on_message_part = [this](DataChannel&, MessagePart part) {
+      if (part.part == Part::kMore) return;
+      Note("parts", part.part == Part::kGivenUp
+                        ? "given up"
+                        : absl::StrCat(part.offset + part.payload.size()));
+    };
     handlers.on_buffered_amount_low = [this](DataChannel&) { Note("low"); };
     handlers.on_writable = [this](DataChannel&) { Note("writable"); };
     handlers.on_closing = [this](DataChannel&) { Note("closing"); };

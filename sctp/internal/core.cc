@@ -212,7 +212,9 @@ void Core::HurryReset(absl::Time now, StreamId stream) {
 std::optional<Event> Core::PollEvent() {
   std::optional<Event> event = events_.Pop();
   Tcb* tcb = FindTcb();
-  if (event && tcb != nullptr && std::holds_alternative<Message>(*event)) {
+  if (event && tcb != nullptr &&
+      (std::holds_alternative<Message>(*event) ||
+       std::holds_alternative<MessagePart>(*event))) {
     // RFC 9260 section 6.2: a window that was small is announced when it has
     // opened again. The due timer makes the driver ask for a packet.
     const size_t half = tcb->window.size() / 2;

@@ -79,6 +79,7 @@ class Core {
   bool sent_probe() const { return sent_probe_; }
   uint64_t restarts() const { return stats_.restarts; }
   SendQueue& queue() { return queue_; }
+  EventQueue& events() { return events_; }
   void SetMaxMessageOut(size_t bytes) { options_.max_message_out = bytes; }
   Stats stats() const;
   std::string DebugString() const;
@@ -113,7 +114,7 @@ class Core {
   void GiveUpMessage(StreamId stream);
   void GiveUpOpenMessages();
   const char* StateName() const;
-  // The control block; null before the INIT ACK and after the end.
+  // Null before the INIT ACK and after the end.
   Tcb* FindTcb() { return std::get_if<Tcb>(&state_); }
   const Tcb* FindTcb() const { return std::get_if<Tcb>(&state_); }
 
@@ -196,8 +197,7 @@ class Core {
   void WriteData(Tcb& tcb, Writer& writer);
   bool WriteLost(Tcb& tcb, Writer& writer, size_t& last_chunk);
   void WriteNew(Tcb& tcb, Writer& writer, size_t& last_chunk);
-  // The one place that says whether a packet with data may leave: whether
-  // the phase, the windows and the pace allow `size` bytes of `payload`.
+  // Alone say whether the phase, the windows and the pace allow `size` bytes.
   bool MayTransmit(const Tcb& tcb, Payload payload, size_t size) const;
   bool WindowAllows(const Tcb& tcb, Payload payload, size_t size) const;
   bool HasSendableData(const Tcb& tcb) const;
@@ -232,8 +232,8 @@ class Core {
   EventQueue events_;
   SendQueue queue_;
 
-  // Our side of the handshake. The same in our INIT and in an INIT ACK that
-  // was sent before Connect, so that the one does not devalue the other.
+  // The same in our INIT and in an INIT ACK that was sent before Connect, so
+  // that the one does not devalue the other.
   uint32_t local_tag_ = 0;
   Tsn local_initial_tsn_;
   // An INIT has left that says so, and a peer may act upon it (RFC 9653).

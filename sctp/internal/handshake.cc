@@ -270,6 +270,7 @@ void Core::Restart(Tcb& old, const StateCookie& cookie) {
     return;
   }
   queue_.RestartAll();
+  events_.ForgetDeliveries();
   ++stats_.restarts;
   local_tag_ = cookie.local_tag;
   local_initial_tsn_ = cookie.local_initial_tsn;

@@ -51,38 +51,49 @@ InterleavedReassembly::Outcome InterleavedReassembly::Add(
   }
   const Key key = KeyOf(chunk.stream, ordering, chunk.mid);
   // Most are whole in one chunk, and it is their turn.
-  if (is_next && chunk.begin() && chunk.end() && !messages_.contains(key)) {
-    return DeliverAtOnce(chunk, ordering);
+  if (is_next && chunk.begin() && chunk.end() &&
+      chunk.payload.size() <= options_.max_message_in &&
+      !messages_.contains(key)) {
+    DeliverAtOnce(chunk, ordering);
+    return Outcome::kOk;
   }
   const auto [it, fresh] = messages_.try_emplace(key);
   if (fresh) held_bytes_ += kOverheads * options_.held_overhead_bytes;
   const Outcome outcome = AddFragment(it->second, chunk);
   if (outcome != Outcome::kOk) return outcome;
-  if (!it->second.is_whole()) {
+  Incoming& message = it->second;
+  if (!message.in_parts &&
+      (message.payload.size() > options_.max_message_in ||
+       events_.delivery(chunk.stream) == Delivery::kParts)) {
+    MakeParts(message);
+  }
+  if (message.in_parts && !message.is_whole()) {
+    if (is_next) GivePart(chunk.stream, message, Part::kMore);
+    return Outcome::kOk;
+  }
+  if (!message.is_whole()) {
     return unfinished_bytes_ >
                    options_.max_unfinished_bytes + options_.max_message_in
                ? Outcome::kTooMuchUnfinished
                : Outcome::kOk;
   }
-  // From here on the window counts it.
-  unfinished_bytes_ -= it->second.payload.size();
-  held_bytes_ += it->second.payload.size();
+  if (!message.in_parts) {
+    // From here on the window counts it.
+    unfinished_bytes_ -= message.payload.size();
+    held_bytes_ += message.payload.size();
+  }
   if (!is_next) return Outcome::kOk;
   Deliver(it);
   if (ordering == Ordering::kOrdered) TurnOfTheNext(chunk.stream);
   return Outcome::kOk;
 }
 
-InterleavedReassembly::Outcome InterleavedReassembly::DeliverAtOnce(
-    const DataChunk& chunk, Ordering ordering) {
-  if (chunk.payload.size() > options_.max_message_in) {
-    return Outcome::kMessageTooLarge;
-  }
+void InterleavedReassembly::DeliverAtOnce(const DataChunk& chunk,
+                                          Ordering ordering) {
   ++stats_.messages_received;
   events_.PushMessage(Message{
       chunk.stream, chunk.ppid, {chunk.payload.begin(), chunk.payload.end()}});
   if (ordering == Ordering::kOrdered) TurnOfTheNext(chunk.stream);
-  return Outcome::kOk;
 }
 
 void InterleavedReassembly::TurnOfTheNext(StreamId stream) {
@@ -106,8 +117,9 @@ InterleavedReassembly::Outcome InterleavedReassembly::AddFragment(
     message.last_fsn = fsn;
   }
   const absl::Span<const uint8_t> payload = chunk.payload;
-  if (message.payload.size() + message.early_bytes + payload.size() >
-      options_.max_message_in) {
+  if (message.given + message.payload.size() + message.early_bytes +
+          payload.size() >
+      options_.largest_message_in()) {
     return Outcome::kMessageTooLarge;
   }
   if (fsn != message.next_fsn) {
@@ -145,28 +157,59 @@ InterleavedReassembly::Outcome InterleavedReassembly::AddFragment(
 void InterleavedReassembly::Append(Incoming& message,
                                    absl::Span<const uint8_t> bytes) {
   message.payload.insert(message.payload.end(), bytes.begin(), bytes.end());
-  unfinished_bytes_ += bytes.size();
+  (message.in_parts ? held_bytes_ : unfinished_bytes_) += bytes.size();
   ++message.next_fsn;
+}
+
+void InterleavedReassembly::MakeParts(Incoming& message) {
+  message.in_parts = true;
+  message.message = events_.NextMessage();
+  unfinished_bytes_ -= message.payload.size();
+  held_bytes_ += message.payload.size();
+}
+
+// Hands over what there is of a message whose turn it is.
+void InterleavedReassembly::GivePart(StreamId stream, Incoming& message,
+                                     Part part) {
+  if (message.payload.empty() && part == Part::kMore) return;
+  const uint64_t offset = message.given;
+  held_bytes_ -= message.payload.size();
+  message.given += message.payload.size();
+  events_.PushPart({.stream = stream,
+                    .ppid = message.ppid,
+                    .message = message.message,
+                    .offset = offset,
+                    .part = part},
+                   message.payload);
 }
 
 // Hands a whole message over.
 InterleavedReassembly::Messages::iterator InterleavedReassembly::Deliver(
     Messages::iterator it) {
   Incoming& message = it->second;
-  held_bytes_ -=
-      message.payload.size() + kOverheads * options_.held_overhead_bytes;
+  const StreamId stream = StreamOf(it->first);
+  held_bytes_ -= kOverheads * options_.held_overhead_bytes;
   ++stats_.messages_received;
-  events_.PushMessage(
-      Message{StreamOf(it->first), message.ppid, std::move(message.payload)});
+  if (message.in_parts) {
+    GivePart(stream, message, Part::kLast);
+  } else {
+    held_bytes_ -= message.payload.size();
+    events_.PushMessage(
+        Message{stream, message.ppid, std::move(message.payload)});
+  }
   return messages_.erase(it);
 }
 
 // Forgets a message, whole or not.
 InterleavedReassembly::Messages::iterator InterleavedReassembly::Drop(
     Messages::iterator it) {
-  const Incoming& message = it->second;
-  (message.is_whole() ? held_bytes_ : unfinished_bytes_) -=
+  Incoming& message = it->second;
+  (message.is_whole() || message.in_parts ? held_bytes_ : unfinished_bytes_) -=
       message.payload.size();
+  message.payload = {};
+  if (message.given > 0) {
+    GivePart(StreamOf(it->first), message, Part::kGivenUp);
+  }
   held_bytes_ -= message.early_bytes + (message.early.size() + kOverheads) *
                                            options_.held_overhead_bytes;
   return messages_.erase(it);
@@ -177,7 +220,11 @@ void InterleavedReassembly::DeliverFrom(StreamId stream) {
   Mid& next = next_mids_[stream];
   for (;; ++next) {
     const auto it = messages_.find(KeyOf(stream, Ordering::kOrdered, next));
-    if (it == messages_.end() || !it->second.is_whole()) return;
+    if (it == messages_.end()) return;
+    if (!it->second.is_whole()) {
+      if (it->second.in_parts) GivePart(stream, it->second, Part::kMore);
+      return;
+    }
     Deliver(it);
   }
 }

@@ -69,6 +69,11 @@ class InterleavedReassembly {
     std::optional<uint32_t> last_fsn;  // Once the end has come.
     absl::btree_map<uint32_t, std::vector<uint8_t>> early;
     size_t early_bytes = 0;
+    // Handed over as it arrives, once it is its turn: `payload` is then what
+    // waits for that, and counts against the window.
+    bool in_parts = false;
+    uint32_t message = 0;  // Of its parts.
+    size_t given = 0;      // Bytes handed over so far.
 
     bool is_whole() const { return last_fsn && next_fsn > *last_fsn; }
   };
@@ -76,11 +81,13 @@ class InterleavedReassembly {
 
   static Key KeyOf(StreamId stream, Ordering ordering, Mid mid);
   // Hands over a chunk that is a message.
-  Outcome DeliverAtOnce(const DataChunk& chunk, Ordering ordering);
+  void DeliverAtOnce(const DataChunk& chunk, Ordering ordering);
   // After the delivery of an ordered one.
   void TurnOfTheNext(StreamId stream);
   Outcome AddFragment(Incoming& message, const DataChunk& chunk);
   void Append(Incoming& message, absl::Span<const uint8_t> bytes);
+  void MakeParts(Incoming& message);
+  void GivePart(StreamId stream, Incoming& message, Part part);
   Messages::iterator Deliver(Messages::iterator it);
   Messages::iterator Drop(Messages::iterator it);
   void DeliverFrom(StreamId stream);

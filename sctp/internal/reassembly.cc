@@ -63,16 +63,14 @@ Reassembly::Outcome Reassembly::Continue(const DataChunk& chunk) {
       // and the message is the peer's to lose.
       DropAssembly();
     }
-    if (chunk.payload.size() > options_.max_message_in) {
-      return Outcome::kMessageTooLarge;
-    }
-    Message message{chunk.stream, chunk.ppid, {}};
-    if (chunk.end()) {
-      message.payload.assign(chunk.payload.begin(), chunk.payload.end());
-      Deliver(std::move(message), chunk.unordered(), chunk.ssn,
-              Arrival::kInSequence);
+    if (chunk.end() && chunk.payload.size() <= options_.max_message_in) {
+      Deliver(Message{chunk.stream,
+                      chunk.ppid,
+                      {chunk.payload.begin(), chunk.payload.end()}},
+              chunk.unordered(), chunk.ssn, Arrival::kInSequence);
       return Outcome::kOk;
     }
+    assembly_ = Assembly();
     assembly_.active = true;
     assembly_.unordered = chunk.unordered();
     assembly_.stream = chunk.stream;
@@ -80,26 +78,29 @@ Reassembly::Outcome Reassembly::Continue(const DataChunk& chunk) {
     assembly_.ppid = chunk.ppid;
     // Messages of one kind follow each other: one allocation each.
     assembly_.payload.reserve(std::max(last_size_, 2 * chunk.payload.size()));
-    Append(assembly_.payload, chunk.payload);
-    return Outcome::kOk;
-  }
-  if (!assembly_.active) {
+  } else if (!assembly_.active) {
     if (!forwarded_) return Outcome::kNoBegin;
     // The rest of a message of which a FORWARD TSN has given up the beginning.
     ++stats_.drop_unexpected_chunk;
     return Outcome::kOk;
-  }
-  if (chunk.stream != assembly_.stream ||
-      chunk.unordered() != assembly_.unordered ||
-      (!chunk.unordered() && chunk.ssn != assembly_.ssn)) {
+  } else if (chunk.stream != assembly_.stream ||
+             chunk.unordered() != assembly_.unordered ||
+             (!chunk.unordered() && chunk.ssn != assembly_.ssn)) {
     return Outcome::kBrokenRun;
   }
-  if (assembly_.payload.size() + chunk.payload.size() >
-      options_.max_message_in) {
+  if (assembly_.given + assembly_.payload.size() + chunk.payload.size() >
+      options_.largest_message_in()) {
     return Outcome::kMessageTooLarge;
   }
   Append(assembly_.payload, chunk.payload);
-  if (chunk.end()) {
+  if (assembly_.as == Assembly::As::kWhole &&
+      (assembly_.payload.size() > options_.max_message_in ||
+       events_.delivery(assembly_.stream) == Delivery::kParts)) {
+    BeginParts();
+  }
+  if (assembly_.as != Assembly::As::kWhole) {
+    GivePart(chunk.end() ? Part::kLast : Part::kMore);
+  } else if (chunk.end()) {
     last_size_ = assembly_.payload.size();
     assembly_.active = false;
     Deliver(Message{assembly_.stream, assembly_.ppid,
@@ -109,8 +110,54 @@ Reassembly::Outcome Reassembly::Continue(const DataChunk& chunk) {
   return Outcome::kOk;
 }
 
+void Reassembly::BeginParts() {
+  assembly_.as = Assembly::As::kParts;
+  assembly_.message = events_.NextMessage();
+  if (assembly_.unordered) return;
+  if (assembly_.ssn < next_ssns_[assembly_.stream]) {
+    assembly_.as = Assembly::As::kNothing;
+  } else {
+    // As for a whole one: none that is missing can still come.
+    FlushUpTo(assembly_.stream, assembly_.ssn);
+  }
+}
+
+// Hands over what there is of the assembly.
+void Reassembly::GivePart(Part part) {
+  const uint64_t offset = assembly_.given;
+  assembly_.given += assembly_.payload.size();
+  if (assembly_.as == Assembly::As::kParts) {
+    events_.PushPart({.stream = assembly_.stream,
+                      .ppid = assembly_.ppid,
+                      .message = assembly_.message,
+                      .offset = offset,
+                      .part = part},
+                     assembly_.payload);
+  } else {
+    assembly_.payload.clear();
+  }
+  if (part == Part::kMore) return;
+  assembly_.active = false;
+  if (assembly_.as == Assembly::As::kNothing) {
+    ++stats_.drop_stale_ssn;
+    return;
+  }
+  if (part == Part::kLast) ++stats_.messages_received;
+  if (assembly_.unordered || part == Part::kGivenUp) return;
+  next_ssns_[assembly_.stream] = assembly_.ssn + 1;
+  if (!waiting_.empty()) FlushFrom(assembly_.stream);
+}
+
 void Reassembly::DropAssembly() {
   ++stats_.messages_skipped;
+  ForgetAssembly();
+}
+
+void Reassembly::ForgetAssembly() {
+  if (assembly_.given > 0) {
+    assembly_.payload = {};
+    GivePart(Part::kGivenUp);
+  }
   assembly_ = Assembly();
 }
 
@@ -241,7 +288,7 @@ Reassembly::Outcome Reassembly::ForwardTo(const ForwardTsnChunk& forward,
     if (assembly_.active) {
       // An ordered one is counted below, by its sequence number.
       if (assembly_.unordered) ++stats_.messages_skipped;
-      assembly_ = Assembly();
+      ForgetAssembly();
     }
     held_.DropRange(next_tsn_, end, [this](const HeldChunk& held) {
       held_bytes_ -= held.payload.size() + options_.held_overhead_bytes;
@@ -265,6 +312,12 @@ void Reassembly::ResetStreams(absl::Span<const StreamId> streams) {
     }
     waiting_.erase(from, to);
   };
+  // What was handed over of a message has no end then.
+  if (assembly_.given > 0 &&
+      (streams.empty() || std::find(streams.begin(), streams.end(),
+                                    assembly_.stream) != streams.end())) {
+    DropAssembly();
+  }
   if (streams.empty()) {
     drop(waiting_.begin(), waiting_.end());
     next_ssns_.Clear();

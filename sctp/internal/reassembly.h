@@ -65,7 +65,7 @@ class Reassembly {
 
   // Payload and overhead of what is held: chunks beyond a hole and messages
   // that wait for their stream. The assembly is not in it; it is bounded by
-  // max_message_in.
+  // max_message_in, beyond which it is handed over as it arrives.
   size_t held_bytes() const { return held_bytes_; }
   const HeldChunks& held() const { return held_; }
 
@@ -77,12 +77,20 @@ class Reassembly {
     Ssn ssn;
     Ppid ppid{};
     std::vector<uint8_t> payload;
+    // Handed over as it arrives, or dropped as it does where its place in the
+    // stream has passed.
+    enum class As : uint8_t { kWhole, kParts, kNothing } as = As::kWhole;
+    uint32_t message = 0;  // Of its parts.
+    size_t given = 0;      // Bytes handed over so far.
   };
 
   HeldChunk TakeHeld(Tsn tsn);
   void TakeRun(const TsnInterval& run);
   Outcome Continue(const DataChunk& chunk);
+  void BeginParts();
+  void GivePart(Part part);
   void DropAssembly();
+  void ForgetAssembly();
   Outcome AdvanceTo(Tsn cumulative);
   enum class Arrival { kInSequence, kBeyondHole };
   void Deliver(Message message, bool unordered, Ssn ssn, Arrival arrival);

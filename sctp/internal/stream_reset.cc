@@ -107,6 +107,11 @@ void StreamReset::HandleOutgoing(const OutgoingResetRequest& request,
 
 void StreamReset::Perform(const OutgoingResetRequest& request) {
   reassembly_.ResetStreams(request.streams);
+  // What comes next is another's, who says how he wants it.
+  if (request.streams.empty()) events_.ForgetDeliveries();
+  for (StreamId stream : request.streams) {
+    events_.SetDelivery(stream, Delivery::kWhole);
+  }
   events_.Push(StreamsReset{ResetDirection::kIncoming, request.streams,
                             absl::OkStatus()});
   Answer(request.request_sn, ReconfigResult::kPerformed);

@@ -26,6 +26,7 @@ namespace kyuu::sctp {
 // Report collects the events of one side.
 struct Report {
   std::vector<Message> messages;
+  std::vector<MessagePart> parts;
   std::optional<Connected> connected;
   std::optional<absl::Status> closed;
   std::vector<StreamsReset> resets;
@@ -40,6 +41,8 @@ struct Report {
     if (auto* m = std::get_if<Message>(&event)) {
       EXPECT_TRUE(connected) << "a message before Connected";
       messages.push_back(std::move(*m));
+    } else if (auto* part = std::get_if<MessagePart>(&event)) {
+      parts.push_back(std::move(*part));
     } else if (auto* c = std::get_if<Connected>(&event)) {
       EXPECT_FALSE(connected) << "Connected twice";
       connected = *c;
