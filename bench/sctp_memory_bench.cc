@@ -1,14 +1,17 @@
 // Memory of data channels, as malloc counts it: what one costs at the side that
 // did not ask for it, open and idle, and in use; and what a burst of messages
-// leaves behind there. Two associations in memory, without loss.
+// leaves behind there; and the most that a message of 1 GiB takes on its way,
+// in parts. Two associations in memory, without loss.
 //
 //   bazel run --config=opt //bench:sctp_memory_bench
 
 #include <malloc.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -109,6 +112,57 @@ void Burst(benchmark::State& state) {
   state.counters["left_bytes"] = left;
 }
 BENCHMARK(Burst)->Arg(120'000)->Iterations(1);
+
+// A message of `range` MiB that is nowhere whole: the sender gives parts of 64
+// KiB while little waits, the receiver takes what is there. What all of it
+// takes at the most: both ends, and the packets on their way.
+void Streamed(benchmark::State& state) {
+  const uint64_t size = static_cast<uint64_t>(state.range(0)) << 20;
+  double most = 0;
+  uint64_t arrived = 0;
+  for (auto _ : state) {
+    SeededRandom random(1);
+    sctp::DataChannels::Options options;
+    options.association.max_message_in_parts = size_t{1} << 30;
+    options.incoming_delivery = sctp::Delivery::kParts;
+    sctp::DataChannels a(options, random);
+    sctp::DataChannels b(options, random);
+    sim::Pair<sctp::DataChannels> pair(
+        a, b,
+        {.a_to_b = {.delay = absl::Milliseconds(5),
+                    .rate_bits_per_s = 1'000'000'000},
+         .b_to_a = {.delay = absl::Milliseconds(5)}});
+    a.Start(pair.now(), sctp::StreamParity::kEven);
+    b.Start(pair.now(), sctp::StreamParity::kOdd);
+    a.SetMaxMessageSize(0);
+    pair.on_a = [](const sctp::DataChannels::Event&) {};
+    pair.on_b = [&](const sctp::DataChannels::Event& event) {
+      const auto* part = std::get_if<sctp::ChannelMessagePart>(&event);
+      if (part != nullptr) arrived += part->payload.size();
+    };
+    const auto channel = *a.Create(pair.now(), {.label = "large"});
+    pair.RunFor(absl::Seconds(1));
+    KYUU_CHECK(
+        a.BeginMessage(pair.now(), channel, sctp::PayloadType::kBinary, size)
+            .ok());
+    const double before = HeapBytes();
+    uint64_t given = 0;
+    while (arrived < size) {
+      while (given < size && a.buffered_amount(channel) < 256 * 1024) {
+        std::vector<uint8_t> part(64 * 1024);
+        KYUU_CHECK(
+            a.SendPart(pair.now(), channel, std::move(part), sctp::Part::kMore)
+                .ok());
+        given += 64 * 1024;
+      }
+      pair.RunFor(absl::Milliseconds(1));
+      most = std::max(most, HeapBytes() - before);
+    }
+  }
+  state.counters["most_bytes"] = most;
+  state.counters["bytes"] = static_cast<double>(arrived);
+}
+BENCHMARK(Streamed)->Arg(64)->Arg(1024)->Iterations(1);
 
 }  // namespace
 }  // namespace kyuu

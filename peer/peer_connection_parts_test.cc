@@ -26,7 +26,7 @@ Configuration InParts() {
   return configuration;
 }
 
-// The example of README.md: gives parts as long as little waits. It is called
+// As in README.md: gives parts as long as little waits. It is called
 // once to begin with, and by on_buffered_amount_low.
 class Upload {
  public:

@@ -229,7 +229,7 @@ void Core::ApplySack(Tcb& tcb, const SackChunk& sack) {
     ++stats_.drop_stale_sack;
     return;
   }
-  tcb.peer_a_rwnd = sack.a_rwnd;
+  tcb.OnWindow(sack.a_rwnd, now_ + tcb.rto.rto());
   if (result.rtt) {
     tcb.rto.Measured(*result.rtt);
     timers_.ResetBackoff(Timer::kT3Rtx);

@@ -135,6 +135,18 @@ struct Tcb {
            In<state::ShutdownReceived>();
   }
 
+  // The peer's window is `bytes`; where a packet does not fit into it, it is
+  // probed at `later` first.
+  void OnWindow(size_t bytes, absl::Time later) {
+    peer_a_rwnd = bytes;
+    if (bytes >= path_mtu.base()) {
+      window_probes = 0;
+      window_probe_at = absl::InfinitePast();
+    } else if (window_probes == 0) {
+      window_probe_at = later;
+    }
+  }
+
   Phase phase;
 
   uint32_t peer_tag;
@@ -154,6 +166,10 @@ struct Tcb {
   Pacer pacer;
 
   size_t peer_a_rwnd;
+  // Towards a window that is closed one chunk goes as a probe, not before then,
+  // and later each time (section 6.1 rule A).
+  absl::Time window_probe_at = absl::InfinitePast();
+  int window_probes = 0;
   ReceiveWindow window;
   size_t advertised_rwnd;          // In the last SACK.
   size_t received_since_sack = 0;  // Payload bytes.

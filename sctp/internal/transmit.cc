@@ -302,9 +302,12 @@ bool Core::WindowAllows(const Tcb& tcb, Payload payload, size_t size) const {
         options_.max_tsn_window) {
       return false;
     }
-    // Section 6.1 rule A. One chunk may always be in flight: towards a closed
-    // window, that is the probe.
-    if (flight > 0 && flight + size > tcb.peer_a_rwnd) return false;
+    // Section 6.1 rule A. One chunk may be in flight whatever the window is:
+    // that is the probe.
+    if (flight + size > tcb.peer_a_rwnd &&
+        (flight > 0 || now_ < tcb.window_probe_at)) {
+      return false;
+    }
   } else if (tcb.fast_retransmit) {
     // Section 7.2.4 rule 3: the first packet of a fast retransmission goes out
     // whatever the window says.
@@ -331,9 +334,11 @@ void Core::WriteData(Tcb& tcb, Writer& writer) {
       (last_chunk == 0 || tcb.path_mtu.size() == mtu_)) {
     WriteNew(tcb, writer, last_chunk);
   }
-  if (tcb.pacer.release() > now_) {
-    timers_.Set(Timer::kPacing, tcb.pacer.release());
+  absl::Time wake = tcb.pacer.release();
+  if (!queue_.empty() && tcb.outstanding.flight_bytes() == 0) {
+    wake = std::max(wake, tcb.window_probe_at);
   }
+  if (wake > now_) timers_.Set(Timer::kPacing, wake);
   if (queue_.empty() && !tcb.outstanding.has_lost() &&
       tcb.outstanding.flight_bytes() < tcb.congestion.cwnd()) {
     tcb.outstanding.LimitedByApplication();
@@ -393,6 +398,12 @@ void Core::WriteNew(Tcb& tcb, Writer& writer, size_t& last_chunk) {
       // What is only spread over time did not have to wait.
       if (!WindowAllows(tcb, Payload::kNew, wire)) queue_.OnWindowFull();
       return;
+    }
+    if (wire > tcb.peer_a_rwnd && outstanding.flight_bytes() == 0) {
+      tcb.window_probe_at =
+          now_ + std::min(tcb.rto.rto() * (2 << std::min(tcb.window_probes, 8)),
+                          options_.rto_max);
+      ++tcb.window_probes;
     }
     last_chunk = writer.size();
     const auto before = outstanding.empty() ? SentSample::Before::kIdle
