@@ -70,7 +70,8 @@ struct Options {
   // and UDP, where more than one packet is to be sent (RFC 8899): Ethernet's.
   // More, up to what a driver offers PollTransmit, is for peers that are known:
   // libwebrtc ends a connection at the first record of DTLS with more than 2048
-  // bytes. 0 tries nothing above channels.association.mtu.
+  // bytes, and aiortc reads 1500 at a time. 0 tries nothing above
+  // channels.association.mtu.
   size_t max_datagram_bytes = 1472;
 
   // The largest message that is handed over in parts, so that it takes no more

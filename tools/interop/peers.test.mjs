@@ -69,10 +69,11 @@ for (const other of ['kyuu', 'node-datachannel', 'wrtc']) {
   });
 }
 
-// What the jumbo frames of RFC 8899's search do to those who cannot take them:
-// for most, the probe is lost.
+// What the jumbo frames of RFC 8899's search do to those who were not made for
+// them: the probe is lost. Not for all: @roamhq/wrtc ends the connection, and
+// aiortc takes the probe in pieces of 1500 bytes, each for a packet.
 test('datagrams of 8192 bytes are tried', async () => {
-  for (const other of ['kyuu', 'node-datachannel', 'aiortc', 'pion']) {
+  for (const other of ['kyuu', 'node-datachannel', 'pion']) {
     const { a } = await pair('kyuu', other, ['--max-datagram', '8192', '--send', '20', '--expect', '20', '--size', '60000']);
     assert.equal(a.received, 20);
   }
