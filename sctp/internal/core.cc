@@ -168,7 +168,7 @@ void Core::GiveUpMessage(StreamId stream) {
   const MessageId begun = queue_.FindOpen(stream)->first;
   if (queue_.GiveUp(stream)) return;
   Tcb* tcb = FindTcb();
-  if (tcb->partial_reliability()) {
+  if (tcb != nullptr && tcb->partial_reliability()) {
     tcb->outstanding.Abandon(begun);
   } else {
     // The peer could never be told.
