@@ -340,7 +340,8 @@ void Connection::ApplyCandidate(absl::Time now,
     return;
   }
   if (pending.line.empty()) {
-    if (pending.mid.empty() || pending.mid == session_.remote()->tag) {
+    const std::string& tag = session_.remote()->tag;  // Empty: it has no mids.
+    if (pending.mid.empty() || tag.empty() || pending.mid == tag) {
       ice_.EndOfRemoteCandidates(now);
     }
     return;

@@ -367,9 +367,14 @@ size_t Session::tag_mline_index() const { return Tag().value_or(0); }
 
 bool Session::Shares(absl::string_view mid, size_t mline_index) const {
   if (!remote()) return false;
+  const Description* local = newest_local();
   for (const size_t index :
        internal::TransportOf(*newest_remote(), remote_data())) {
-    const auto shared = newest_remote()->media(index).mid();
+    auto shared = newest_remote()->media(index).mid();
+    // An answer without mids stands for the sections of its offer.
+    if (!shared && local != nullptr && index < local->media_count()) {
+      shared = local->media(index).mid();
+    }
     if (mid.empty() ? index == mline_index : shared == mid) return true;
   }
   return false;

@@ -138,5 +138,22 @@ TEST(SessionLenientTest, OddLinesRefuseNothing) {
   }
 }
 
+// The peer's candidates come under the mid of our offer.
+TEST(SessionLenientTest, AnAnswerWithoutMidStandsForTheSectionOfTheOffer) {
+  SeededRandom random(5);
+  Session session({}, random);
+  ASSERT_OK(session.CreateOffer(TransportOf('a')));
+  ASSERT_OK(session.SetLocal(SdpType::kOffer));
+  ASSERT_OK(session.SetRemote(
+      SdpType::kAnswer,
+      absl::StrReplaceAll(ForeignOffer(), {{"a=group:BUNDLE 0\r\n", ""},
+                                           {"a=mid:0\r\n", ""},
+                                           {"actpass", "active"}})));
+  EXPECT_TRUE(session.Shares(session.tag_mid(), 0));
+  EXPECT_TRUE(session.Shares("", 0));
+  EXPECT_FALSE(session.Shares("1", 0));
+  EXPECT_FALSE(session.Shares("", 1));
+}
+
 }  // namespace
 }  // namespace kyuu::sdp
