@@ -53,7 +53,7 @@ void DataChannels::Start(absl::Time now, StreamParity parity,
   last_now_ = std::max(last_now_, now);
   if (path_ == Path::kLost) association_->PathLost(now);
   if (!inits || !association_->ConnectWith(now, *inits).ok()) {
-    // Fails only if the association has ended, which Closed tells.
+    // Fails only for an association that has ended, and this one is new.
     association_->Connect(now).IgnoreError();
   }
   Process(now);

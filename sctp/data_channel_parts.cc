@@ -85,7 +85,7 @@ absl::Status DataChannels::SendPart(absl::Time now, ChannelId id,
 
 void DataChannels::GiveUpMessage(absl::Time now, Channel& channel) {
   channel.activity->sending.reset();
-  // It may be over in the association, or not begun there.
+  // Refused where the association has none: it is over there, or not begun.
   association_->SendPart(now, *channel.stream, {}, Part::kGivenUp)
       .IgnoreError();
 }

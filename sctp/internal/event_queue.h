@@ -74,7 +74,9 @@ class EventQueue {
 
   // How the messages of `stream` are to be handed over: kWhole, until set.
   Delivery delivery(StreamId stream) const {
-    return in_parts_.contains(stream) ? Delivery::kParts : Delivery::kWhole;
+    // Asked for each fragment, and there mostly is none.
+    return !in_parts_.empty() && in_parts_.contains(stream) ? Delivery::kParts
+                                                            : Delivery::kWhole;
   }
   void SetDelivery(StreamId stream, Delivery delivery) {
     if (delivery == Delivery::kParts) {

@@ -44,9 +44,10 @@ struct OutMessage {
   bool started = false;
   // What it takes of the room for messages that are mixed.
   enum class Room : uint8_t { kNone, kCounted, kBeyond } room = Room::kNone;
-  Mid mid;                   // Among those of its stream and ordering.
-  Tsn last_tsn;              // Of the fragment made last.
-  uint32_t fragments = 0;    // Made so far, a placeholder included.
+  Mid mid;       // Among those of its stream and ordering.
+  Tsn last_tsn;  // Of the fragment made last.
+  // Made so far, with the unsent one that stands for what was abandoned.
+  uint32_t fragments = 0;
   size_t offset = 0;         // Where the next fragment begins.
   uint32_t outstanding = 0;  // Fragments neither acknowledged nor skipped.
   bool abandoned = false;
