@@ -39,10 +39,24 @@ async function run({ offer, count }) {
   return { type: pc.localDescription.type, sdp: pc.localDescription.sdp };
 }
 
+// The renderer of Chromium 156 crashes in one of 6 to 25 calls with the trial
+// WebRTC-IceHandshakeDtls (two pages of it that call each other: one of 3), and
+// in none without. Whatever else fails fails at once.
+async function despiteCrashes(t, call) {
+  for (let crashes = 0; ; crashes++) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!/Target crashed/.test(error.message) || crashes === 8) throw error;
+      t.diagnostic(`Chromium crashed: ${error.message}`);
+    }
+  }
+}
+
 for (const trials of [['WebRTC-Sctp-Snap'], ['WebRTC-Sctp-Snap', 'WebRTC-IceHandshakeDtls'], []]) {
   const knows = trials.length > 0;
   const embeds = trials.length > 1;
-  test(`Chromium with ${trials.join(' and ') || 'no trial'}, either side offering`, { timeout: 5 * WAIT }, async () => {
+  const calls = async () => {
     const browser = await startBrowser({ trials });
     try {
       const page = await browser.newPage();
@@ -79,7 +93,9 @@ for (const trials of [['WebRTC-Sctp-Snap'], ['WebRTC-Sctp-Snap', 'WebRTC-IceHand
       await browser.close();
       killLeftovers();
     }
-  });
+  };
+  test(`Chromium with ${trials.join(' and ') || 'no trial'}, either side offering`, { timeout: 8 * WAIT },
+    (t) => (embeds ? despiteCrashes(t, calls) : calls()));
 }
 
 // libdatachannel 0.24 sends in its answer what it does not know, ours included.
