@@ -106,6 +106,18 @@ Counters SilentLater() {
   return p.a.stats();
 }
 
+// SACKs that come a second late.
+Counters Delayed() {
+  TestPair p;
+  p.Connect();
+  EXPECT_OK(p.SendText(p.a, 1, "x"));  // Measures the round trip.
+  p.pair.RunFor(absl::Seconds(1));
+  p.pair.b_to_a.options().delay = absl::Seconds(2);
+  EXPECT_OK(p.SendText(p.a, 1, std::string(10'000, 'x')));
+  p.pair.RunFor(absl::Seconds(5));
+  return p.a.stats();
+}
+
 // A link that carries 9000 bytes at first, and then 1300.
 Counters Narrowed() {
   sim::PairOptions link;
@@ -134,6 +146,7 @@ std::vector<Row> TrafficRows() {
       {"chunks_retransmitted", Lossy},
       {"fast_recoveries", Lossy},
       {"t3_timeouts", Silent},
+      {"spurious_timeouts", Delayed},
       {"tail_loss_probes", SilentLater},
       {"spurious_reductions",
        [] { return Transfer(Link(0, 0.05), 100, 5000); }},

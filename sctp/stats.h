@@ -30,8 +30,9 @@ struct Counters {
   uint64_t chunks_retransmitted = 0;
   uint64_t fast_recoveries = 0;
   uint64_t t3_timeouts = 0;
+  uint64_t spurious_timeouts = 0;    // Of these: RFC 5682.
   uint64_t tail_loss_probes = 0;     // RFC 8985 section 7.
-  uint64_t spurious_reductions = 0;  // Of these, undone: nothing was lost.
+  uint64_t spurious_reductions = 0;  // Undone: nothing was lost.
   uint64_t messages_abandoned = 0;   // RFC 3758, by us.
   uint64_t messages_skipped = 0;     // Partly received, given up by the peer.
   // Of path MTU discovery (RFC 8899): probes, those that stayed unanswered, and
@@ -79,6 +80,7 @@ struct Counters {
       KYUU_COUNTER(Counters, chunks_retransmitted),
       KYUU_COUNTER(Counters, fast_recoveries),
       KYUU_COUNTER(Counters, t3_timeouts),
+      KYUU_COUNTER(Counters, spurious_timeouts),
       KYUU_COUNTER(Counters, tail_loss_probes),
       KYUU_COUNTER(Counters, spurious_reductions),
       KYUU_COUNTER(Counters, messages_abandoned),

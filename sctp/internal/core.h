@@ -129,8 +129,6 @@ class Core {
   // Counts a timeout; false if it was one too many and the association ended,
   // and the control block with it.
   [[nodiscard]] bool CountTimeout(Tcb& tcb, Timer timer);
-  // The peer has answered something, so it lives (RFC 9260 section 8.1).
-  void PeerAnswered(Tcb& tcb);
   // How long `timer` waits: the RTO, doubled for each time it expired.
   absl::Duration Timeout(Timer timer) const;
   void Arm(Timer timer) { timers_.Set(timer, now_ + Timeout(timer)); }
@@ -174,6 +172,7 @@ class Core {
   // False if the outcome ended the association.
   [[nodiscard]] bool Accept(Inbox::Outcome outcome);
   void ApplySack(Tcb& tcb, const SackChunk& sack);
+  void OnSpuriousTimeout(Tcb& tcb);
   void JudgeTailProbe(Tcb& tcb, const SackChunk& sack);
   void TailWasLost(Tcb& tcb);
   void OnLossJudged(Tcb& tcb, size_t bytes);

@@ -224,7 +224,7 @@ void Core::ApplySack(Tcb& tcb, const SackChunk& sack) {
   // Whatever it acknowledges, it is an answer. Section 8.1 would not count one
   // that only repeats what is known, which a peer sends that takes FORWARD TSNs
   // or has its window closed.
-  PeerAnswered(tcb);
+  tcb.PeerAnswered();
   if (result.kind == SackResult::Kind::kStale) {
     ++stats_.drop_stale_sack;
     return;
@@ -264,6 +264,7 @@ void Core::ApplySack(Tcb& tcb, const SackChunk& sack) {
     tcb.recovery_exit.reset();
     tcb.timeout_exit.reset();
   }
+  if (result.timeout_was_spurious) OnSpuriousTimeout(tcb);
   OnLossJudged(tcb, result.bytes_lost);
   if (tcb.tail_probe) JudgeTailProbe(tcb, sack);
   ArmTailLoss(tcb);
@@ -278,6 +279,15 @@ void Core::ApplySack(Tcb& tcb, const SackChunk& sack) {
   } else if (result.cumulative_advanced || !timers_.IsSet(Timer::kT3Rtx)) {
     Arm(Timer::kT3Rtx);
   }
+}
+
+// RFC 5682: the path was only slow for a while.
+void Core::OnSpuriousTimeout(Tcb& tcb) {
+  ++stats_.spurious_timeouts;
+  tcb.congestion.OnSpurious(now_);
+  tcb.timeout_exit.reset();
+  timers_.ResetBackoff(Timer::kT3Rtx);
+  Arm(Timer::kT3Rtx);
 }
 
 // RFC 8985 section 7.4: a probe may have hidden a loss. It has not if the peer

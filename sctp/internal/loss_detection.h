@@ -41,6 +41,9 @@ class LossDetection {
   // A repetition was for nothing: the window grows, once in a round trip,
   // which ends when `next_tsn` is acknowledged (RFC 8985 section 6.2, step 4).
   void OnSpurious(Tsn cumulative_tsn_ack, Tsn next_tsn);
+  // T3 expired for what was on its way: `packet` is what has arrived of it, and
+  // nothing that was sent since has.
+  void OnSpuriousTimeout(uint32_t packet) { newest_ = before_ack_ = packet; }
 
   // When a packet that was sent at `sent` counts as lost: InfinitePast() if it
   // does already, InfiniteFuture() if nothing that left later has arrived.

@@ -24,14 +24,6 @@ constexpr size_t kMaxSkipped = 64;
 // Messages and streams that are looked at for one FORWARD TSN: the peer chooses
 // how many there are to be. Again, the rest follows.
 constexpr size_t kMaxForwardSteps = 4096;
-// Chunks that one SACK may take back. A peer that acknowledges thousands and
-// takes them back, in turns, would have them walked for 20 bytes each time. Who
-// has really thrown away more tells of the next ones when it has these.
-constexpr size_t kMaxReneged = 64;
-// Chunks that are found lost at once; the rest is found by the timer, which is
-// then due at once.
-constexpr size_t kMaxLost = 32;
-
 // Peers name so many gap blocks, or a few hundred; who names as many may have
 // had more to name.
 constexpr size_t kBlocksOfSomePeers = 20;
@@ -86,7 +78,7 @@ size_t OutstandingData::NextLostSize(absl::Time now) {
   if (lost_from_ < first_tsn_) lost_from_ = first_tsn_;
   while (lost_ > 0) {
     const Entry& entry = at(lost_from_);
-    if (entry.state != State::kLost) {
+    if (!entry.is_lost()) {
       ++lost_from_;
       continue;
     }
@@ -104,7 +96,7 @@ size_t OutstandingData::NextLostSize(absl::Time now) {
 
 DataChunk OutstandingData::Resend(absl::Time now) {
   Entry& entry = at(lost_from_);
-  KYUU_CHECK(entry.state == State::kLost);
+  KYUU_CHECK(entry.is_lost());
   LeaveState(lost_from_, entry);
   Depart(now, entry);
   EnterFlight(lost_from_, entry);
@@ -125,31 +117,50 @@ void OutstandingData::Depart(absl::Time now, Entry& entry) {
   entry.starved = limited_;
 }
 
-void OutstandingData::EnterFlight(Tsn tsn, Entry& entry) {
-  entry.state = State::kInFlight;
-  flight_bytes_ += WireSize(entry);
-  if (in_flight_++ == 0) {
-    oldest_ = tsn;
+void OutstandingData::Append(Departures& list, Tsn tsn, Entry& entry) {
+  if (list.count++ == 0) {
+    list.oldest = tsn;
   } else {
-    at(newest_).later = tsn;
-    entry.earlier = newest_;
+    at(list.newest).later = tsn;
+    entry.earlier = list.newest;
   }
-  newest_ = tsn;
+  list.newest = tsn;
 }
 
-void OutstandingData::LeaveState(Tsn tsn, Entry& entry) {
-  if (entry.state == State::kLost) --lost_;
-  if (entry.state != State::kInFlight) return;
-  flight_bytes_ -= WireSize(entry);
-  if (--in_flight_ == 0) return;
-  if (tsn == oldest_) {
-    oldest_ = entry.later;
-  } else if (tsn == newest_) {
-    newest_ = entry.earlier;
+void OutstandingData::Prepend(Departures& list, Tsn tsn, Entry& entry) {
+  if (list.count++ == 0) {
+    list.newest = tsn;
+  } else {
+    at(list.oldest).earlier = tsn;
+    entry.later = list.oldest;
+  }
+  list.oldest = tsn;
+}
+
+void OutstandingData::Remove(Departures& list, Tsn tsn, const Entry& entry) {
+  if (--list.count == 0) return;
+  if (tsn == list.oldest) {
+    list.oldest = entry.later;
+  } else if (tsn == list.newest) {
+    list.newest = entry.earlier;
   } else {
     at(entry.earlier).later = entry.later;
     at(entry.later).earlier = entry.earlier;
   }
+}
+
+void OutstandingData::EnterFlight(Tsn tsn, Entry& entry) {
+  entry.state = State::kInFlight;
+  flight_bytes_ += WireSize(entry);
+  Append(in_flight_, tsn, entry);
+}
+
+void OutstandingData::LeaveState(Tsn tsn, Entry& entry) {
+  if (entry.is_lost()) --lost_;
+  if (entry.state == State::kTimedOut) Remove(timed_out_, tsn, entry);
+  if (entry.state != State::kInFlight) return;
+  flight_bytes_ -= WireSize(entry);
+  Remove(in_flight_, tsn, entry);
 }
 
 bool OutstandingData::IsValid(const SackChunk& sack) const {
@@ -179,6 +190,8 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
   newly_acked_ = false;
   sampled_packet_.reset();
   newest_acked_.reset();
+  late_packet_.reset();
+  answered_too_soon_ = false;
   loss_.BeginAck();
   const absl::Duration min_rtt = round_trip.min;
   if (cumulative >= first_tsn_) {
@@ -193,6 +206,11 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
   }
   UndoReneged();
   HandleDuplicates(sack, result);
+  // If it has all arrived, that may be the doing of what was sent again.
+  if ((late_packet_ || answered_too_soon_) && timed_out_.count > 0) {
+    UndoTimeout();
+    result.timeout_was_spurious = true;
+  }
   judged_until_ = sack.gap_ack_blocks.size() < kBlocksOfSomePeers
                       ? next_tsn()
                       : cumulative + sack.gap_ack_blocks.back().end;
@@ -276,16 +294,21 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
                                   absl::Duration min_rtt, SackResult& result) {
   Entry& entry = at(tsn);
   if (entry.state == State::kAcked || entry.state == State::kAbandoned) return;
-  const bool given_up = entry.state == State::kLost;
+  const State before = entry.state;
   LeaveState(tsn, entry);
   entry.state = State::kAcked;
   result.bytes_acked += WireSize(entry);
   newly_acked_ = true;
   silent_ = false;
-  if (given_up) {
+  if (before == State::kLost || before == State::kTimedOut) {
     // It was on its way all the time, or only its SACK was lost, and it is not
     // sent again. How long ago it left says nothing about the round trip now.
-    loss_.OnReordering();
+    if (before == State::kLost) {
+      loss_.OnReordering();
+    } else if (!late_packet_ ||
+               static_cast<int32_t>(entry.packet - *late_packet_) > 0) {
+      late_packet_ = entry.packet;
+    }
     if (episode_.OnSpurious(tsn)) result.reduction_was_spurious = true;
     return;
   }
@@ -303,7 +326,9 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
   if (!sent_once && elapsed < min_rtt) {
     // The answer came too soon to be about the last transmission (RFC 3522
     // section 3.2, told by time): what was repeated was on its way.
-    if (min_rtt < absl::InfiniteDuration()) OnRepeatedInVain(tsn, result);
+    if (min_rtt == absl::InfiniteDuration()) return;
+    OnRepeatedInVain(tsn, result);
+    answered_too_soon_ = true;
     return;
   }
   if (!newest_acked_ ||
@@ -313,117 +338,6 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
   loss_.OnAcked(entry.packet, elapsed,
                 sent_once ? LossDetection::Transmission::kFirst
                           : LossDetection::Transmission::kRepeated);
-}
-
-// RFC 9260 section 6.2: what the peer has got twice. Of what we have sent once
-// it is the network's doing, and says nothing.
-void OutstandingData::HandleDuplicates(const SackChunk& sack,
-                                       SackResult& result) {
-  for (Tsn tsn : sack.duplicate_tsns) OnRepeatedInVain(tsn, result);
-}
-
-void OutstandingData::OnRepeatedInVain(Tsn tsn, SackResult& result) {
-  if (!episode_.Contains(tsn)) return;
-  loss_.OnSpurious(cumulative_tsn_ack(), next_tsn());
-  if (episode_.OnSpurious(tsn)) result.reduction_was_spurious = true;
-}
-
-void OutstandingData::BeginEpisode() {
-  episode_.Begin();
-  for (Tsn tsn : just_lost_) episode_.OnLost(tsn);
-  just_lost_ = {};
-}
-
-// What is acknowledged in a gap block and then found missing at the head, the
-// peer has thrown away again (RFC 9260 section 6.2.1, rule D iii).
-void OutstandingData::UndoReneged() {
-  for (size_t i = 0; i < kMaxReneged && i < entries_.size(); ++i) {
-    const Tsn tsn = first_tsn_ + static_cast<uint32_t>(i);
-    if (!at(tsn).reported) return;
-    ++chunks_examined_;
-    at(tsn).reported = false;
-    if (at(tsn).state == State::kAcked) MarkLost(tsn);
-  }
-}
-
-size_t OutstandingData::DetectLoss(absl::Time now,
-                                   const RoundTrip& round_trip) {
-  loss_due_ = absl::InfiniteFuture();
-  just_lost_.clear();
-  size_t found = 0;
-  size_t bytes = 0;
-  // Those that left earlier are lost earlier.
-  while (in_flight_ > 0) {
-    ++chunks_examined_;
-    const Tsn tsn = oldest_;
-    if (tsn > judged_until_) break;
-    const Entry& entry = at(tsn);
-    const absl::Time lost_at = loss_.LostAt(
-        entry.packet, absl::FromUnixNanos(entry.sent_ns), round_trip);
-    if (lost_at > now) {
-      loss_due_ = lost_at;
-      break;
-    }
-    if (found == kMaxLost) {
-      loss_due_ = now;
-      break;
-    }
-    ++found;
-    bytes += WireSize(entry);
-    MarkLost(tsn);
-  }
-  return bytes;
-}
-
-bool OutstandingData::MarkLost(Tsn tsn) {
-  Entry& entry = at(tsn);
-  LeaveState(tsn, entry);
-  entry.state = State::kLost;
-  if (lost_ == 0 || tsn < lost_from_) lost_from_ = tsn;
-  ++lost_;
-  episode_.OnLost(tsn);
-  if (just_lost_.size() < LossEpisode::kMax) just_lost_.push_back(tsn);
-  if (!entry.limited ||
-      queue_.partial_reliability() == PartialReliability::kOff ||
-      entry.transmissions < queue_.Get(entry.message).max_transmissions) {
-    return true;
-  }
-  Abandon(entry.message);
-  return false;
-}
-
-std::optional<Tsn> OutstandingData::RepeatLastPacket(absl::Time now) {
-  std::optional<Tsn> first;
-  if (in_flight_ == 0) return first;
-  const uint32_t packet = at(newest_).packet;
-  while (in_flight_ > 0 && at(newest_).packet == packet) {
-    const Tsn tsn = newest_;
-    Entry& entry = at(tsn);
-    if (entry.limited &&
-        queue_.partial_reliability() != PartialReliability::kOff) {
-      const OutMessage& message = queue_.Get(entry.message);
-      if (entry.transmissions >= message.max_transmissions ||
-          message.expires <= now) {
-        break;
-      }
-    }
-    LeaveState(tsn, entry);
-    entry.state = State::kLost;
-    if (lost_ == 0 || tsn < lost_from_) lost_from_ = tsn;
-    ++lost_;
-    first = tsn;
-  }
-  return first;
-}
-
-void OutstandingData::OnTimeout() {
-  just_lost_.clear();
-  loss_due_ = absl::InfiniteFuture();
-  while (in_flight_ > 0) MarkLost(oldest_);
-  // Of several expiries in a row the first one has reduced the window, for all
-  // that was in flight then.
-  if (!silent_) BeginEpisode();
-  silent_ = true;
 }
 
 void OutstandingData::Abandon(MessageId id) {

@@ -33,6 +33,9 @@ struct SackResult {
   bool cumulative_advanced = false;
   // All that was found lost since the last reduction was on its way.
   bool reduction_was_spurious = false;
+  // T3-rtx had expired for what was on its way, which counts as in flight again
+  // (RFC 5682).
+  bool timeout_was_spurious = false;
   size_t bytes_acked = 0;
   size_t bytes_proven = 0;  // AckSample::bytes_proven.
   size_t bytes_lost = 0;    // Now to be sent again.
@@ -100,7 +103,8 @@ class OutstandingData {
   void BeginEpisode();
   // True if one packet is all that is in flight.
   bool lone_packet() const {
-    return in_flight_ > 0 && at(oldest_).packet == at(newest_).packet;
+    return in_flight_.count > 0 &&
+           at(in_flight_.oldest).packet == at(in_flight_.newest).packet;
   }
   // Marks what the last packet carried for transmission, as a probe: it is not
   // taken for lost. Returns the first chunk's TSN; none if no chunk of it may
@@ -120,7 +124,14 @@ class OutstandingData {
   ForwardTsnChunk Forward(size_t space) const;
 
  private:
-  enum class State : uint8_t { kInFlight, kLost, kAcked, kAbandoned };
+  // kTimedOut: lost, by nothing but the expiry of T3.
+  enum class State : uint8_t {
+    kInFlight,
+    kLost,
+    kTimedOut,
+    kAcked,
+    kAbandoned
+  };
   struct Entry {
     MessageId message{};
     uint32_t offset = 0;
@@ -133,9 +144,8 @@ class OutstandingData {
     // At its departure: the application had nothing more to send.
     bool starved = false;
     uint32_t packet = 0;  // Number of the packet that carried it last.
-    // Its neighbours among those in flight, in the order of sending. Of one
-    // that is reported, `later` is a TSN up to which all are, itself not
-    // included.
+    // Its neighbours in one of the Departures. Of one that is reported, `later`
+    // is a TSN up to which all are, itself not included.
     Tsn earlier;
     Tsn later;
     // The place in the message, and the TSN of the fragment before.
@@ -146,6 +156,17 @@ class OutstandingData {
     uint32_t delivered_us = 0;
     uint32_t first_sent_us = 0;
     int64_t sent_ns = 0;  // When that was.
+
+    bool is_lost() const {
+      return state == State::kLost || state == State::kTimedOut;
+    }
+  };
+  // Chunks of one state, from the one that was sent longest ago: what a SACK
+  // costs depends on what it tells, not on the holes that there are.
+  struct Departures {
+    size_t count = 0;
+    Tsn oldest;
+    Tsn newest;
   };
   size_t WireSize(const Entry& entry) const {
     return header_size() + PaddedSize(entry.size);
@@ -164,8 +185,13 @@ class OutstandingData {
   void HandleDuplicates(const SackChunk& sack, SackResult& result);
   void OnRepeatedInVain(Tsn tsn, SackResult& result);
   void UndoReneged();
+  void UndoTimeout();
+  void EnterLost(Tsn tsn, Entry& entry, State state);
   // False if the message was given up instead.
-  bool MarkLost(Tsn tsn);
+  bool MarkLost(Tsn tsn, State state);
+  void Append(Departures& list, Tsn tsn, Entry& entry);
+  void Prepend(Departures& list, Tsn tsn, Entry& entry);
+  void Remove(Departures& list, Tsn tsn, const Entry& entry);
   void EnterFlight(Tsn tsn, Entry& entry);
   void LeaveState(Tsn tsn, Entry& entry);
   void Depart(absl::Time now, Entry& entry);
@@ -177,17 +203,15 @@ class OutstandingData {
   Tsn first_tsn_;
   RingQueue<Entry> entries_;
   size_t flight_bytes_ = 0;
-  // Those in flight, from the one that was sent longest ago: what a SACK costs
-  // depends on what it tells, not on the holes that there are.
-  size_t in_flight_ = 0;
-  Tsn oldest_;
-  Tsn newest_;
-  size_t lost_ = 0;
-  Tsn lost_from_;  // No chunk below it is lost.
+  Departures in_flight_;
+  Departures timed_out_;
+  size_t lost_ = 0;  // kLost and kTimedOut.
+  Tsn lost_from_;    // No chunk below it is lost.
   uint64_t forward_version_ = 0;
   uint32_t packet_ = 0;
   LossDetection loss_;
   LossEpisode episode_;
+  bool by_timeout_ = false;     // The episode began as T3 expired.
   std::vector<Tsn> just_lost_;  // Before their episode begins.
   absl::Time loss_due_ = absl::InfiniteFuture();
   bool newly_acked_ = false;
@@ -205,6 +229,10 @@ class OutstandingData {
   uint32_t delivered_us_ = 0;
   // What left of that packet, if the SACK at hand told of it.
   std::optional<Entry> newest_acked_;
+  // The last packet of which the SACK at hand acknowledged a kTimedOut chunk.
+  std::optional<uint32_t> late_packet_;
+  // It acknowledged what had been repeated less than a round trip before.
+  bool answered_too_soon_ = false;
   uint32_t round_end_ = 0;  // The packet whose arrival begins the next round.
   uint32_t limited_until_ = 0;  // Of `delivered_`.
   bool limited_ = false;        // Until then.

@@ -198,5 +198,64 @@ TEST(OutstandingData, WhatIsLostBeyondTheBoundIsFoundAtOnceByTheTimer) {
   EXPECT_EQ(lost, 197u);
 }
 
+// All of it was sent again, a packet for each SACK that told of it.
+TEST(OutstandingData, ATimeoutThatWasSpuriousPutsBackWhatIsNotSentAgain) {
+  Stage stage;
+  for (int i = 0; i < 6; ++i) stage.Send(StreamId{1}, 1000);
+  const size_t flight = stage.outstanding.flight_bytes();
+  stage.outstanding.OnTimeout();
+  stage.outstanding.BeginPacket();
+  ASSERT_GT(stage.outstanding.NextLostSize(kNow), 0u);
+  EXPECT_EQ(stage.outstanding.Resend(kNow).tsn, kFirst);
+  // The first transmission's SACK proves nothing, for there was a second one.
+  EXPECT_FALSE(stage.Sack(1).timeout_was_spurious);
+  EXPECT_TRUE(stage.outstanding.has_lost());
+  const SackResult result = stage.Sack(2);
+  EXPECT_TRUE(result.timeout_was_spurious);
+  EXPECT_EQ(result.bytes_lost, 0u);
+  EXPECT_FALSE(stage.outstanding.has_lost());
+  EXPECT_EQ(stage.outstanding.flight_bytes(), flight * 4 / 6);
+  EXPECT_EQ(stage.Sack(6).bytes_proven, flight * 4 / 6);
+  EXPECT_TRUE(stage.outstanding.empty());
+  EXPECT_EQ(stage.outstanding.flight_bytes(), 0u);
+}
+
+TEST(OutstandingData, ATimeoutAfterWhichAllHasArrivedMayHaveBeenRight) {
+  Stage stage;
+  for (int i = 0; i < 6; ++i) stage.Send(StreamId{1}, 1000);
+  stage.outstanding.OnTimeout();
+  stage.outstanding.BeginPacket();
+  ASSERT_GT(stage.outstanding.NextLostSize(kNow), 0u);
+  stage.outstanding.Resend(kNow);
+  EXPECT_FALSE(stage.Sack(6).timeout_was_spurious);
+}
+
+// Two timeouts in one spike: what was sent again in between has left last.
+TEST(OutstandingData, TwoTimeoutsAreUndoneInTheOrderOfDeparture) {
+  const RoundTrip path{.min = absl::Milliseconds(10),
+                       .smoothed = absl::Milliseconds(10)};
+  Stage stage;
+  for (int i = 0; i < 8; ++i) stage.Send(StreamId{1}, 1000);
+  stage.outstanding.OnTimeout();
+  stage.outstanding.BeginPacket();
+  ASSERT_GT(stage.outstanding.NextLostSize(kNow), 0u);
+  EXPECT_EQ(stage.outstanding.Resend(kNow).tsn, kFirst);
+  stage.outstanding.OnTimeout();
+  SackChunk sack;
+  sack.cumulative_tsn_ack = kFirst - 1;
+  sack.gap_ack_blocks.push_back({6, 6});
+  const SackResult result = stage.outstanding.HandleSack(kNow, sack, path);
+  EXPECT_TRUE(result.timeout_was_spurious);
+  // The second to the fourth left three packets before the sixth and earlier;
+  // the first was sent again after it, and may be on its way.
+  EXPECT_GT(result.bytes_lost, 0u);
+  std::vector<uint32_t> lost;
+  stage.outstanding.BeginPacket();
+  while (stage.outstanding.NextLostSize(kNow) > 0) {
+    lost.push_back(stage.outstanding.Resend(kNow).tsn - kFirst);
+  }
+  EXPECT_EQ(lost, (std::vector<uint32_t>{1, 2}));
+}
+
 }  // namespace
 }  // namespace kyuu::sctp::internal

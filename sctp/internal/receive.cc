@@ -251,7 +251,7 @@ void Core::HandleHeartbeatAck(Tcb& tcb, const ChunkView& chunk) {
   const uint64_t nonce = reader.U64();
   // Only the nonce comes from the peer; the time is our own.
   if (reader.Finish() && tcb.path_mtu.OnAnswer(nonce)) {
-    PeerAnswered(tcb);
+    tcb.PeerAnswered();
     return ArmPathMtu(tcb);
   }
   if (!reader.Finish() || !tcb.heartbeat || tcb.heartbeat->nonce != nonce) {
@@ -259,7 +259,7 @@ void Core::HandleHeartbeatAck(Tcb& tcb, const ChunkView& chunk) {
     return;
   }
   tcb.rto.Measured(now_ - tcb.heartbeat->sent);
-  PeerAnswered(tcb);
+  tcb.PeerAnswered();
   tcb.heartbeat.reset();
   timers_.ResetBackoff(Timer::kHeartbeat);
   timers_.Set(Timer::kHeartbeat, now_ + options_.heartbeat_interval);
@@ -274,7 +274,7 @@ void Core::HandleReconfig(Tcb& tcb, const ChunkView& chunk) {
   }
   tcb.reset.Handle(*reconfig, tcb.tracker.cumulative_tsn());
   if (tcb.reset.TakeAnswered()) {
-    PeerAnswered(tcb);
+    tcb.PeerAnswered();
     timers_.ResetBackoff(Timer::kReconfig);
   }
   if (!tcb.reset.awaits_response()) timers_.Stop(Timer::kReconfig);

@@ -135,6 +135,12 @@ struct Tcb {
            In<state::ShutdownReceived>();
   }
 
+  // The peer has answered something, so it lives (RFC 9260 section 8.1).
+  void PeerAnswered() {
+    error_count = 0;
+    next_error = absl::InfinitePast();
+  }
+
   // The peer's window is `bytes`; where a packet does not fit into it, it is
   // probed at `later` first.
   void OnWindow(size_t bytes, absl::Time later) {

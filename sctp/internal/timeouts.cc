@@ -213,11 +213,6 @@ bool Core::CountTimeout(Tcb& tcb, Timer timer) {
   return false;
 }
 
-void Core::PeerAnswered(Tcb& tcb) {
-  tcb.error_count = 0;
-  tcb.next_error = absl::InfinitePast();
-}
-
 void Core::PathLost(absl::Time now) {
   Clamp(now);
   if (!In<state::Ended>()) timers_.Pause();
@@ -245,7 +240,7 @@ void Core::PathReady(absl::Time now, std::optional<size_t> max_mtu) {
   if (tcb == nullptr) return;
   tcb->path_mtu.OnPath(max_mtu_);
   ArmPathMtu(*tcb);
-  PeerAnswered(*tcb);
+  tcb->PeerAnswered();
   if (repeat[static_cast<size_t>(Timer::kT3Rtx)]) {
     tcb->congestion.OnPathReady(now_);
   }
