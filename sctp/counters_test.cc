@@ -86,6 +86,16 @@ Counters Abandoned() {
   return Transfer(Link(0.1, 0), 100, 5000, {.max_retransmits = 0});
 }
 
+// The send buffer is full of what gives way.
+Counters Displaced() {
+  TestPair p({}, {.stream_send_buffer_bytes = 10'000}, {});
+  p.Connect();
+  for (uint16_t i = 0; i < 3; ++i) {
+    EXPECT_OK(p.SendText(p.a, 1, std::string(10'000, 'x'), {.importance = i}));
+  }
+  return p.a.stats();
+}
+
 Counters Silent() {
   TestPair p;
   p.Connect();
@@ -151,6 +161,7 @@ std::vector<Row> TrafficRows() {
       {"spurious_reductions",
        [] { return Transfer(Link(0, 0.05), 100, 5000); }},
       {"messages_abandoned", Abandoned},
+      {"messages_displaced", Displaced},
       {"messages_skipped", Abandoned},
       {"mtu_probes_sent", Narrowed},
       {"mtu_probes_lost", Narrowed},

@@ -84,6 +84,11 @@ struct SendOptions {
   // still waits in the send queue or is in flight (RFC 3758 section 4).
   // One that can be sent at once is, even with a lifetime of 0.
   std::optional<absl::Duration> lifetime;
+  // Gives the message up, waiting or in flight, where the send buffer has no
+  // room for one of higher importance or for one without (RFC 7496 section
+  // 3.2): the least important first, of those one that still waits, of those
+  // the oldest. Not for messages that are sent in parts.
+  std::optional<uint16_t> importance;
   // The weight of the message's stream against others, in bytes sent (RFC 8831
   // section 6.4, RFC 8260 section 3.6). 0 counts as 1.
   uint16_t priority = 256;

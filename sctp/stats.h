@@ -34,6 +34,7 @@ struct Counters {
   uint64_t tail_loss_probes = 0;     // RFC 8985 section 7.
   uint64_t spurious_reductions = 0;  // Undone: nothing was lost.
   uint64_t messages_abandoned = 0;   // RFC 3758, by us.
+  uint64_t messages_displaced = 0;   // Of these: by SendOptions::importance.
   uint64_t messages_skipped = 0;     // Partly received, given up by the peer.
   // Of path MTU discovery (RFC 8899): probes, those that stayed unanswered, and
   // sizes that had worked and did not any more.
@@ -84,6 +85,7 @@ struct Counters {
       KYUU_COUNTER(Counters, tail_loss_probes),
       KYUU_COUNTER(Counters, spurious_reductions),
       KYUU_COUNTER(Counters, messages_abandoned),
+      KYUU_COUNTER(Counters, messages_displaced),
       KYUU_COUNTER(Counters, messages_skipped),
       KYUU_COUNTER(Counters, mtu_probes_sent),
       KYUU_COUNTER(Counters, mtu_probes_lost),

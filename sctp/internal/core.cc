@@ -100,11 +100,31 @@ absl::Status Core::Send(absl::Time now, Message&& message,
     return absl::InvalidArgumentError("the message is above max_message_out");
   }
   if (absl::Status s = MayAdd(message.stream); !s.ok()) return s;
-  if (!queue_.TakeRoom(message.stream, how)) {
+  if (!MakeRoom(message.stream, how)) {
     return absl::ResourceExhaustedError("the send buffer is full");
   }
   queue_.Add(now_, std::move(message), how);
   return absl::OkStatus();
+}
+
+bool Core::MakeRoom(StreamId stream, const SendOptions& how) {
+  while (!queue_.HasRoom(stream, how)) {
+    const std::vector<MessageId> given_up =
+        queue_.FindLessImportant(stream, how);
+    if (given_up.empty()) {
+      queue_.Refuse(stream);
+      return false;
+    }
+    stats_.messages_displaced += given_up.size();
+    for (const MessageId id : given_up) {
+      if (queue_.Get(id).started) {
+        FindTcb()->outstanding.Abandon(id);
+      } else {
+        queue_.Displace(id);
+      }
+    }
+  }
+  return true;
 }
 
 absl::Status Core::BeginMessage(absl::Time now, StreamId stream, Ppid ppid,
@@ -152,7 +172,7 @@ absl::Status Core::SendPart(absl::Time now, StreamId stream,
     if (taken == open->size) part = Part::kLast;
   }
   if (!bytes.empty()) {
-    if (!queue_.TakeRoom(stream, open->how)) {
+    if (!MakeRoom(stream, open->how)) {
       return absl::ResourceExhaustedError("the send buffer is full");
     }
   } else if (part == Part::kMore) {

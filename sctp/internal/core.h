@@ -111,6 +111,7 @@ class Core {
   }
   bool is_ending() const;
   absl::Status MayAdd(StreamId stream) const;
+  bool MakeRoom(StreamId stream, const SendOptions& how);
   void GiveUpMessage(StreamId stream);
   void GiveUpOpenMessages();
   const char* StateName() const;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -31,6 +32,7 @@ struct OutMessage {
   // Transmissions of a chunk that are allowed.
   uint32_t max_transmissions = UINT32_MAX;
   absl::Time expires = absl::InfiniteFuture();
+  std::optional<uint16_t> importance;  // While it is in the ImportanceIndex.
   uint32_t pause = 0;     // Pauses of the transmission before it was queued.
   uint64_t arrival = 0;   // Messages that Send has taken before.
   size_t whole_size = 0;  // Of all parts, or the most that they may become.
@@ -51,7 +53,8 @@ struct OutMessage {
   size_t offset = 0;         // Where the next fragment begins.
   uint32_t outstanding = 0;  // Fragments neither acknowledged nor skipped.
   bool abandoned = false;
-  bool free = false;  // The place in the pool is.
+  bool displaced = false;  // Abandoned for another one, before it was begun.
+  bool free = false;       // The place in the pool is.
 
   void SetHow(const SendOptions& how) {
     ordering = how.ordering;

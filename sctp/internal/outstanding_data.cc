@@ -192,6 +192,7 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
   newest_acked_.reset();
   late_packet_.reset();
   answered_too_soon_ = false;
+  const bool was_silent = silent_;
   loss_.BeginAck();
   const absl::Duration min_rtt = round_trip.min;
   if (cumulative >= first_tsn_) {
@@ -206,8 +207,9 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
   }
   UndoReneged();
   HandleDuplicates(sack, result);
-  // If it has all arrived, that may be the doing of what was sent again.
-  if ((late_packet_ || answered_too_soon_) && timed_out_.count > 0) {
+  // The first SACK may tell of what had arrived before the path was lost.
+  if (((late_packet_ && !was_silent) || answered_too_soon_) &&
+      timed_out_.count > 0) {
     UndoTimeout();
     result.timeout_was_spurious = true;
   }

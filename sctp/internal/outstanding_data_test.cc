@@ -220,14 +220,34 @@ TEST(OutstandingData, ATimeoutThatWasSpuriousPutsBackWhatIsNotSentAgain) {
   EXPECT_EQ(stage.outstanding.flight_bytes(), 0u);
 }
 
-TEST(OutstandingData, ATimeoutAfterWhichAllHasArrivedMayHaveBeenRight) {
+// SACKs of the first four were lost with the path.
+TEST(OutstandingData, ATimeoutIsNotUndoneForWhatHadArrivedBefore) {
+  Stage stage;
+  for (int i = 0; i < 6; ++i) stage.Send(StreamId{1}, 1000);
+  stage.outstanding.OnTimeout();
+  for (uint32_t arrived : {4u, 5u}) {
+    stage.outstanding.BeginPacket();
+    ASSERT_GT(stage.outstanding.NextLostSize(kNow), 0u);
+    stage.outstanding.Resend(kNow);
+    EXPECT_FALSE(stage.Sack(arrived).timeout_was_spurious);
+    EXPECT_TRUE(stage.outstanding.has_lost());
+  }
+}
+
+TEST(OutstandingData, ATimeoutIsUndoneIfWhatWasSentAgainIsAnsweredTooSoon) {
+  const RoundTrip path{.min = absl::Milliseconds(10),
+                       .smoothed = absl::Milliseconds(10)};
   Stage stage;
   for (int i = 0; i < 6; ++i) stage.Send(StreamId{1}, 1000);
   stage.outstanding.OnTimeout();
   stage.outstanding.BeginPacket();
   ASSERT_GT(stage.outstanding.NextLostSize(kNow), 0u);
   stage.outstanding.Resend(kNow);
-  EXPECT_FALSE(stage.Sack(6).timeout_was_spurious);
+  SackChunk sack;
+  sack.cumulative_tsn_ack = kFirst;
+  EXPECT_TRUE(
+      stage.outstanding.HandleSack(kNow, sack, path).timeout_was_spurious);
+  EXPECT_FALSE(stage.outstanding.has_lost());
 }
 
 // Two timeouts in one spike: what was sent again in between has left last.
@@ -244,9 +264,12 @@ TEST(OutstandingData, TwoTimeoutsAreUndoneInTheOrderOfDeparture) {
   SackChunk sack;
   sack.cumulative_tsn_ack = kFirst - 1;
   sack.gap_ack_blocks.push_back({6, 6});
+  EXPECT_FALSE(
+      stage.outstanding.HandleSack(kNow, sack, path).timeout_was_spurious);
+  sack.gap_ack_blocks[0].end = 7;
   const SackResult result = stage.outstanding.HandleSack(kNow, sack, path);
   EXPECT_TRUE(result.timeout_was_spurious);
-  // The second to the fourth left three packets before the sixth and earlier;
+  // The second to the fourth left three packets before the seventh and more;
   // the first was sent again after it, and may be on its way.
   EXPECT_GT(result.bytes_lost, 0u);
   std::vector<uint32_t> lost;
@@ -254,7 +277,7 @@ TEST(OutstandingData, TwoTimeoutsAreUndoneInTheOrderOfDeparture) {
   while (stage.outstanding.NextLostSize(kNow) > 0) {
     lost.push_back(stage.outstanding.Resend(kNow).tsn - kFirst);
   }
-  EXPECT_EQ(lost, (std::vector<uint32_t>{1, 2}));
+  EXPECT_EQ(lost, (std::vector<uint32_t>{1, 2, 3}));
 }
 
 }  // namespace

@@ -37,19 +37,6 @@ const SendQueue::Stream* SendQueue::FindStream(StreamId stream) const {
   return streams_.Find(stream);
 }
 
-bool SendQueue::TakeRoom(StreamId id, const SendOptions& how) {
-  if (how.budget == Budget::kControl) return true;
-  const Stream* state = FindStream(id);
-  const size_t occupied = state == nullptr ? 0 : state->occupied;
-  if (occupied < options_.stream_send_buffer_bytes &&
-      occupied_bytes_ < options_.send_buffer_bytes) {
-    return true;
-  }
-  Stream& stream = stream_state(id);
-  if (!std::exchange(stream.refused, true)) refused_.push_back(id);
-  return false;
-}
-
 // The lowest free place: those at the end are given back.
 MessageId SendQueue::TakePlace() {
   while (!free_.empty()) {
@@ -89,6 +76,8 @@ void SendQueue::Add(absl::Time now, Message&& message, const SendOptions& how) {
   if (how.lifetime) out.expires = now + *how.lifetime;
   out.arrival = next_arrival_++;
   out.whole_size = out.payload.size();
+  out.importance = how.importance;
+  if (out.importance) importance_.Add(id, out);
   Enqueue(id, Place::kNew);
 }
 
@@ -167,7 +156,9 @@ void SendQueue::Advance(size_t bytes) {
   Stream& stream = stream_state(message.stream);
   const bool begins = !message.started;
   if (begins) {
+    if (message.importance) importance_.Remove(message);
     message.started = true;
+    if (message.importance) importance_.Add(id, message);
     Numbers& numbers = numbers_[message.stream];
     Mid& next = message.ordering == Ordering::kOrdered
                     ? numbers.next_mid
@@ -235,6 +226,8 @@ void SendQueue::Abandon(MessageId id) {
   const bool waiting = !message.complete();
   KYUU_CHECK(message.outstanding > 0);
   message.abandoned = true;
+  if (message.importance) importance_.Remove(message);
+  message.importance.reset();
   if (waiting) {
     KYUU_CHECK(mixes() || id == current_);
     DropFirst(id);
@@ -250,7 +243,13 @@ void SendQueue::Release(MessageId id) {
   const StreamId stream_id = message.stream;
   Stream& stream = stream_state(stream_id);
   KYUU_CHECK(!message.open);
-  const size_t size = message.payload.size() + options_.send_overhead_bytes;
+  if (message.importance) importance_.Remove(message);
+  size_t size = message.payload.size() + options_.send_overhead_bytes;
+  if (message.displaced) {
+    // Displace has counted it out.
+    --stream.displaced;
+    size = 0;
+  }
   const size_t half = options_.send_buffer_bytes / 2;
   const bool was_above = occupied_bytes_ > half;
   occupied_bytes_ -= size;
@@ -433,6 +432,7 @@ void SendQueue::Clear() {
   resting_ = 0;
   scheduler_.Clear();
   current_ = kNoMessage;
+  importance_.Clear();
   open_ = {};
   mixed_bytes_ = 0;
   mixes_beyond_ = false;

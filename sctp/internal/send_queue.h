@@ -13,7 +13,9 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "sctp/internal/event_queue.h"
+#include "sctp/internal/importance_index.h"
 #include "sctp/internal/out_message.h"
+#include "sctp/internal/out_stream.h"
 #include "sctp/internal/recent_map.h"
 #include "sctp/internal/ring_queue.h"
 #include "sctp/internal/serial.h"
@@ -55,8 +57,16 @@ class SendQueue {
   void set_mix_limit(size_t bytes);
 
   // True if Add may be called: the bounds of Options::send_buffer_bytes and
-  // stream_send_buffer_bytes. If false, WritableAgain will follow.
-  bool TakeRoom(StreamId stream, const SendOptions& how);
+  // stream_send_buffer_bytes.
+  bool HasRoom(StreamId stream, const SendOptions& how) const;
+  // The messages to be given up so that there is room for one like `how`; none
+  // if that would not be enough. Displace does it, or for one that was begun
+  // Abandon of OutstandingData. Where both bounds are hit, call it again.
+  std::vector<MessageId> FindLessImportant(StreamId stream,
+                                           const SendOptions& how) const;
+  void Displace(MessageId id);
+  // A message was refused for lack of room: WritableAgain will follow.
+  void Refuse(StreamId stream);
   void Add(absl::Time now, Message&& message, const SendOptions& how);
 
   // Open begins a message that comes in parts. Until its last part nothing else
@@ -87,6 +97,9 @@ class SendQueue {
   bool IsExpired(absl::Time now, const OutMessage& message) const;
 
   OutMessage& Get(MessageId id) { return pool_[static_cast<size_t>(id)]; }
+  const OutMessage& Get(MessageId id) const {
+    return pool_[static_cast<size_t>(id)];
+  }
   // The part, from `id` on, that the message goes on with, or its last one.
   MessageId LastBegun(MessageId id);
   // Abandon gives a message up that was begun, from LastBegun on: the rest of
@@ -145,25 +158,8 @@ class SendQueue {
   size_t stream_states() const { return streams_.size(); }
 
  private:
-  struct Stream {
-    RingQueue<MessageId> messages;  // That wait for their next fragment.
-    StreamScheduler::Share share;
-    size_t buffered = 0;
-    size_t low_threshold = 0;
-    size_t occupied = 0;
-    uint32_t alive = 0;    // Messages neither acknowledged nor given up.
-    uint32_t held = 0;     // Those of them that wait for the reset.
-    bool active = false;   // In `scheduler_` or `parked_`, or current.
-    bool refused = false;  // A message, so WritableAgain is owed.
-    bool resting = false;  // Nothing in it has to be kept.
-  };
-  // What is left of a stream on which nothing is under way.
-  struct Numbers {
-    Mid next_mid;  // Of ordered messages.
-    Mid next_unordered_mid;
-    bool used = false;  // Since its last reset.
-    enum class Pause : uint8_t { kNo, kSoon, kPatient } pause = Pause::kNo;
-  };
+  using Stream = OutStream;
+  using Numbers = OutNumbers;
   struct Delayed {
     StreamId stream{};
     absl::Time at;
@@ -172,6 +168,8 @@ class SendQueue {
   Stream& stream_state(StreamId stream);
   const Stream* FindStream(StreamId stream) const;
   void Unbuffer(StreamId id, Stream& stream, size_t bytes);
+  void DropPayload(OutMessage& message);
+  void RemoveDisplaced(Stream& stream);
   void Activate(StreamId id, Stream& stream);
   void TakeTurn(StreamId id, Stream& stream);
   // Takes a message, or a part of one, for its stream.
@@ -223,6 +221,7 @@ class SendQueue {
   size_t resting_ = 0;  // Of the streams_.
   StreamScheduler scheduler_;
   MessageId current_ = kNoMessage;
+  ImportanceIndex importance_;
   absl::flat_hash_map<StreamId, OpenMessage> open_;
   size_t mix_limit_ = 0;
   // Of what is begun, where it may be mixed: payload, and one beyond that.

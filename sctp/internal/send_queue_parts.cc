@@ -72,12 +72,7 @@ bool SendQueue::GiveUp(StreamId id) {
   Stream& stream = stream_state(id);
   for (MessageId part = message.first; part != kNoMessage;) {
     OutMessage& out = Get(part);
-    const size_t size = out.payload.size();
-    Unbuffer(id, stream, size);
-    occupied_bytes_ -= size;
-    stream.occupied -= size;
-    out.payload = {};
-    out.abandoned = true;
+    DropPayload(out);
     out.open = false;
     part = out.next;
   }

@@ -1,0 +1,166 @@
+// Messages that give way to more important ones (RFC 7496 section 3.2).
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/testing.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "sctp/association.h"
+#include "sctp/testing/test_pair.h"
+
+namespace kyuu::sctp {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Not;
+
+// Room for ten messages of a thousand bytes on a stream, and 20 in all.
+constexpr size_t kSize = 1000;
+Options SmallBuffer() {
+  Options options;
+  options.stream_send_buffer_bytes = 10 * (kSize + options.send_overhead_bytes);
+  options.send_buffer_bytes = 2 * options.stream_send_buffer_bytes;
+  return options;
+}
+
+struct Stage {
+  TestPair p{{}, SmallBuffer(), {}};
+
+  Stage() {
+    p.Connect();
+    p.pair.a_to_b.options().loss = 1;
+  }
+  absl::Status Send(int stream, absl::string_view name,
+                    std::optional<uint16_t> importance) {
+    std::string text(name);
+    text.resize(kSize, '.');
+    return p.a.Send(p.pair.now(),
+                    Message{static_cast<StreamId>(stream), Ppid{51},
+                            std::vector<uint8_t>(text.begin(), text.end())},
+                    {.importance = importance});
+  }
+  // Sends `count` messages that are named by their number, from `first` on.
+  void Fill(int stream, int first, int count,
+            std::optional<uint16_t> importance) {
+    for (int i = first; i < first + count; ++i) {
+      ASSERT_OK(Send(stream, absl::StrCat(i), importance));
+    }
+  }
+  // Lets what is left arrive; the names, in their order.
+  std::vector<std::string> Names(int stream) {
+    p.pair.a_to_b.options().loss = 0;
+    p.pair.RunFor(absl::Seconds(20));
+    std::vector<std::string> names;
+    for (const std::string& text : p.at_b.Texts(stream)) {
+      names.push_back(text.substr(0, text.find('.')));
+    }
+    return names;
+  }
+};
+
+TEST(Importance, TheLeastImportantThatWaitsGivesWay) {
+  Stage stage;
+  stage.Fill(1, 0, 5, 7);
+  stage.Fill(1, 5, 5, 3);
+  ASSERT_OK(stage.Send(1, "a", 8));
+  ASSERT_OK(stage.Send(1, "b", 4));
+  // Neither is below itself.
+  EXPECT_EQ(stage.Send(1, "c", 3).code(), absl::StatusCode::kResourceExhausted);
+  ASSERT_OK(stage.Send(1, "d", std::nullopt));
+  EXPECT_EQ(stage.p.a.stats().messages_displaced, 3u);
+  EXPECT_EQ(stage.p.a.stats().messages_abandoned, 3u);
+  EXPECT_THAT(stage.Names(1),
+              ElementsAre("0", "1", "2", "3", "4", "8", "9", "a", "b", "d"));
+  EXPECT_EQ(stage.p.a.stats().send_occupied_bytes, 0u);
+  EXPECT_EQ(stage.p.at_a.writable, 1);
+}
+
+TEST(Importance, WithoutItNothingGivesWay) {
+  Stage stage;
+  stage.Fill(1, 0, 10, std::nullopt);
+  EXPECT_EQ(stage.Send(1, "a", 65535).code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(stage.Send(1, "b", std::nullopt).code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(stage.Names(1).size(), 10u);
+}
+
+// The bound of the stream is the stream's own affair, that of all everybody's.
+TEST(Importance, OnAFullStreamOnlyItsOwnMessagesGiveWay) {
+  Stage stage;
+  stage.Fill(1, 0, 10, 1);
+  stage.Fill(2, 0, 9, 5);
+  ASSERT_OK(stage.Send(2, "own", 5));
+  EXPECT_EQ(stage.Send(2, "no", 5).code(),
+            absl::StatusCode::kResourceExhausted);
+  ASSERT_OK(stage.Send(3, "other", 5));
+  EXPECT_EQ(stage.p.a.stats().messages_displaced, 1u);
+  EXPECT_THAT(stage.Names(1), Not(Contains("0")));
+  EXPECT_THAT(stage.Names(2), Contains("own"));
+  EXPECT_THAT(stage.Names(3), ElementsAre("other"));
+}
+
+// The peer is told to go on without what is in flight.
+TEST(Importance, WhatIsInFlightGivesWayLast) {
+  Stage stage;
+  stage.Fill(1, 0, 10, 1);
+  stage.p.pair.RunFor(absl::Milliseconds(1));
+  ASSERT_GT(stage.p.a.stats().flight_bytes, 0u);
+  // Their places are taken until the peer has moved past them.
+  for (int i = 0; i < 9; ++i) {
+    ASSERT_OK(stage.Send(1, absl::StrCat("new", i), 2)) << i;
+  }
+  EXPECT_EQ(stage.Send(1, "c", 2).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(stage.p.a.stats().messages_displaced, 10u);
+  EXPECT_THAT(stage.Names(1),
+              ElementsAre("new0", "new1", "new2", "new3", "new4", "new5",
+                          "new6", "new7", "new8"));
+  EXPECT_EQ(stage.p.a.stats().send_occupied_bytes, 0u);
+}
+
+// Small messages whose places are all that is left of them, by the thousands.
+TEST(Importance, WhatGaveWayLeavesNoRoomTaken) {
+  Stage stage;
+  int sent = 0;
+  for (int i = 0; i < 60'000; ++i) {
+    const absl::Status status =
+        stage.p.a.Send(stage.p.pair.now(), Message{StreamId{1}, Ppid{51}, {1}},
+                       {.importance = static_cast<uint16_t>(i)});
+    if (status.ok()) ++sent;
+  }
+  EXPECT_EQ(sent, 60'000);
+  const size_t room = SmallBuffer().stream_send_buffer_bytes /
+                      (SmallBuffer().send_overhead_bytes + 1);
+  EXPECT_LE(stage.p.a.stats().send_occupied_bytes,
+            2 * SmallBuffer().stream_send_buffer_bytes);
+  stage.p.pair.a_to_b.options().loss = 0;
+  stage.p.pair.RunFor(absl::Seconds(20));
+  EXPECT_GE(stage.p.at_b.messages.size(), room - 1);
+  EXPECT_EQ(stage.p.a.stats().send_occupied_bytes, 0u);
+}
+
+// A reset waits for what was sent before it, and for nothing that gave way.
+TEST(Importance, AResetPassesWhatGaveWay) {
+  Stage stage;
+  stage.Fill(1, 0, 10, 1);
+  const StreamId stream{1};
+  ASSERT_OK(stage.p.a.ResetStreams(stage.p.pair.now(), {&stream, 1}));
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_OK(
+        stage.Send(1, absl::StrCat("new", i), static_cast<uint16_t>(i + 2)));
+  }
+  EXPECT_THAT(stage.Names(1), Contains("new39"));
+  ASSERT_EQ(stage.p.at_a.resets.size(), 1u);
+  EXPECT_EQ(stage.p.a.stats().send_occupied_bytes, 0u);
+}
+
+}  // namespace
+}  // namespace kyuu::sctp
