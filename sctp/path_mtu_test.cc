@@ -67,6 +67,19 @@ TEST(PathMtu, FindsWhatTheLinkCarries) {
   }
 }
 
+// A window that grew by base packets carried as much over a link of 9000 bytes
+// as over one of 1200, where losses and not the link are the limit.
+TEST(PathMtu, WindowsGrowByWhatThePathCarries) {
+  const auto milliseconds = [](size_t max_mtu) {
+    Transfer transfer(Link(9000, 0.01), max_mtu);
+    transfer.Send(200);
+    const absl::Time begin = transfer.p.pair.now();
+    transfer.Send(1000);
+    return absl::ToDoubleMilliseconds(transfer.p.pair.now() - begin);
+  };
+  EXPECT_LT(milliseconds(9000), milliseconds(kBase) / 4);
+}
+
 TEST(PathMtu, OneProbeIsEnoughWhereThePathIsWide) {
   Transfer transfer(Link(9000));
   transfer.Send(2);

@@ -96,6 +96,7 @@ bool BbrControl::lost_too_much() const {
 void BbrControl::OnSent(const SentSample&) {}
 
 void BbrControl::OnAcked(const AckSample& acked) {
+  if (acked.packet_bytes > 0) mtu_ = acked.packet_bytes;
   if (acked.bytes_acked == 0) return;
   if (state_since_ == absl::InfinitePast()) state_since_ = acked.now;
   Measure(acked);

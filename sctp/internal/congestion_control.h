@@ -72,6 +72,9 @@ struct AckSample {
   // there is none.
   absl::Duration rtt = absl::ZeroDuration();
   RoundTrip round_trip;
+  // The largest packet that the path is known to carry, which windows grow by;
+  // 0 if that is what it was.
+  size_t packet_bytes = 0;
 };
 
 // What was just found lost.

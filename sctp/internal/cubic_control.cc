@@ -58,6 +58,7 @@ void CubicControl::OnSent(const SentSample& sent) {
 }
 
 void CubicControl::OnAcked(const AckSample& acked) {
+  if (acked.packet_bytes > 0) mtu_ = acked.packet_bytes;
   if (acked.bytes_acked > 0) silence_ = 0;
   if (acked.round == AckSample::Round::kBegins) {
     used_before_ = used_;

@@ -244,6 +244,7 @@ void Core::ApplySack(Tcb& tcb, const SackChunk& sack) {
   acked.round = result.round;
   acked.rtt = result.newest_rtt;
   acked.round_trip = tcb.rto.round_trip();
+  acked.packet_bytes = tcb.path_mtu.size();
   acked.flight_after = outstanding.flight_bytes();
   if (tcb.recovery_exit) {
     acked.recovery = AckSample::Recovery::kFast;

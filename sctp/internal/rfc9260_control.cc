@@ -31,6 +31,7 @@ void Rfc9260Control::OnSent(const SentSample& sent) {
 }
 
 void Rfc9260Control::OnAcked(const AckSample& acked) {
+  if (acked.packet_bytes > 0) mtu_ = acked.packet_bytes;
   if (acked.bytes_acked > 0) silent_ = false;
   // Sections 7.2.1 and 7.2.2: the window grows only when the cumulative TSN
   // moves, when it was in full use, and outside of fast recovery.

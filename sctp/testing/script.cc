@@ -1,6 +1,7 @@
 #include "sctp/testing/script.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -23,6 +24,7 @@ Options ScriptOptions() {
   Options options;
   options.receive_window_bytes = 8192;
   options.max_message_in = 4096;
+  options.max_message_in_parts = 16384;
   options.max_unfinished_bytes = 6000;
   options.send_buffer_bytes = 16384;
   options.max_tsn_window = 64;
@@ -159,14 +161,11 @@ class Script {
         if (kind & 1) how.ordering = Ordering::kUnordered;
         if (kind & 2) how.max_retransmits = kind >> 5;
         if (kind & 4) how.lifetime = absl::Milliseconds(kind);
+        if (kind & 64) how.importance = kind & 7;
         return Say(size_t{1} + reader_.U8() * 16, kind >> 3 & 3, how);
       }
-      case 11: {
-        const StreamId streams[] = {static_cast<StreamId>(reader_.U8() & 3)};
-        // A script may ask for what is out of place.
-        puppet_.peer.ResetStreams(puppet_.now, streams).IgnoreError();
-        return;
-      }
+      case 11:
+        return UseStream(reader_.U8());
       case 12:
         return Handshake(reader_.U8() % 5);
       case 13:
@@ -179,6 +178,39 @@ class Script {
         if (reader_.U8() % 16 == 0) puppet_.peer.Close(puppet_.now);
         // A script may ask for what is out of place.
         puppet_.peer.Connect(puppet_.now).IgnoreError();
+    }
+  }
+
+  // Whatever of this is out of place, a script may ask for it.
+  void UseStream(uint8_t what) {
+    const StreamId stream{static_cast<uint16_t>(what & 3)};
+    Association& peer = puppet_.peer;
+    switch (what >> 5) {
+      case 5: {
+        SendOptions how;
+        if (what & 4) how.ordering = Ordering::kUnordered;
+        if (what & 8) how.max_retransmits = 0;
+        std::optional<size_t> size;
+        if (what & 16) size = reader_.U8() * 16;
+        peer.BeginMessage(puppet_.now, stream, Ppid{51}, size, how)
+            .IgnoreError();
+        return;
+      }
+      case 6: {
+        const Part parts[] = {Part::kMore, Part::kMore,   Part::kMore,
+                              Part::kMore, Part::kMore,   Part::kLast,
+                              Part::kLast, Part::kGivenUp};
+        peer.SendPart(puppet_.now, stream,
+                      std::vector<uint8_t>(reader_.U8() * 16, 'p'),
+                      parts[what >> 2 & 7])
+            .IgnoreError();
+        return;
+      }
+      case 7:
+        return peer.SetDelivery(stream,
+                                what & 4 ? Delivery::kParts : Delivery::kWhole);
+      default:
+        peer.ResetStreams(puppet_.now, {&stream, 1}).IgnoreError();
     }
   }
 
