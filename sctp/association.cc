@@ -1,6 +1,7 @@
 #include "sctp/association.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,11 @@ absl::Status Association::ResetStreams(absl::Time now,
                                        absl::Span<const StreamId> streams,
                                        ResetTiming timing) {
   return core_->ResetStreams(now, streams, timing);
+}
+
+absl::Status Association::AddStreams(absl::Time now, uint16_t outgoing,
+                                     uint16_t incoming) {
+  return core_->AddStreams(now, outgoing, incoming);
 }
 
 void Association::HurryReset(absl::Time now, StreamId stream) {

@@ -103,6 +103,15 @@ class Association {
   //   FAILED_PRECONDITION: the peer does not speak RFC 6525, or not connected.
   absl::Status ResetStreams(absl::Time now, absl::Span<const StreamId> streams,
                             ResetTiming timing = ResetTiming::kSoon);
+  // AddStreams asks the peer for `outgoing` more streams to send on, and that
+  // it add `incoming` ones of its own (RFC 6525 sections 5.1.5 and 5.1.6). What
+  // there is afterwards StreamsAdded tells, for each direction that was asked
+  // for. A peer that has agreed to send on more streams and then does not ask
+  // for them leaves it at that, without an event.
+  //   INVALID_ARGUMENT: both are 0, or there would be more than 65535.
+  //   FAILED_PRECONDITION: the peer does not speak RFC 6525, not connected, or
+  //     what was asked for before has not been answered.
+  absl::Status AddStreams(absl::Time now, uint16_t outgoing, uint16_t incoming);
   // Ends the patience of a reset that was asked for as kPatient and has not
   // begun.
   void HurryReset(absl::Time now, StreamId stream);

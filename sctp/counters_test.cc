@@ -342,6 +342,15 @@ std::vector<Row> ProcedureRows() {
          EXPECT_TRUE(p.Connect(init));
          return Counters(p.peer.stats());
        }},
+      {"denied_additions",
+       [] {
+         return By([](Puppet& p) {
+           internal::ReconfigChunk reconfig;
+           reconfig.parameters.push_back(internal::AddOutgoingStreamsRequest{
+               ReconfigSn(Puppet::kInitialTsn.value()), 1});
+           p.SendChunk(reconfig);
+         });
+       }},
       {"drop_outgoing_restart", restart},
       {"restarts", restart},
   };

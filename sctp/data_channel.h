@@ -47,7 +47,6 @@ class DataChannels {
                    ChannelClosed, WritableAgain, Closed>;
 
   DataChannels(const Options& options, Random& random);
-
   // Start connects the association; the transport below must be ready.
   // `parity` is that of the stream ids of our channels, `remote_port` the
   // peer's `a=sctp-port` (RFC 8841 section 5). Once; later calls do nothing.
@@ -158,6 +157,7 @@ class DataChannels {
   void On(absl::Time now, const Connected& connected);
   void On(absl::Time now, const Restarted& restarted);
   void On(absl::Time now, const StreamsReset& reset);
+  void On(absl::Time, const StreamsAdded& added);
   void OnIncomingReset(absl::Time now, StreamId stream);
   void OnOutgoingReset(absl::Time now, StreamId stream,
                        const absl::Status& status);

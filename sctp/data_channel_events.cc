@@ -26,6 +26,12 @@ void DataChannels::On(absl::Time now, const Connected& connected) {
   OpenWaiting(now);
 }
 
+void DataChannels::On(absl::Time, const StreamsAdded& added) {
+  if (!connected_) return;
+  connected_->outgoing_streams = added.outgoing_streams;
+  connected_->incoming_streams = added.incoming_streams;
+}
+
 void DataChannels::OpenWaiting(absl::Time now) {
   for (auto it = channels_.begin(); it != channels_.end();) {
     Channel& channel = it->second;
@@ -286,7 +292,7 @@ void DataChannels::On(absl::Time now, const StreamsReset& reset) {
   // Not those whose end the peer has told of before: it may go on to do so.
   if (streams.empty()) streams.assign(receiving_.begin(), receiving_.end());
   for (const StreamId stream : streams) {
-    if (reset.direction == ResetDirection::kIncoming) {
+    if (reset.direction == StreamDirection::kIncoming) {
       OnIncomingReset(now, stream);
     } else {
       OnOutgoingReset(now, stream, reset.status);

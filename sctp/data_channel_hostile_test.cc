@@ -41,7 +41,7 @@ struct Hostile {
     pair.on_b = [this](Association::Event e) {
       if (auto* m = std::get_if<Message>(&e)) replies.push_back(*m);
       if (auto* r = std::get_if<StreamsReset>(&e);
-          r && r->direction == ResetDirection::kIncoming) {
+          r && r->direction == StreamDirection::kIncoming) {
         resets.insert(resets.end(), r->streams.begin(), r->streams.end());
       }
     };
@@ -297,6 +297,31 @@ TEST(DataChannelsHostile, MoreChannelsThanStreamsFailCleanly) {
   EXPECT_EQ(refused, 9);
   EXPECT_THAT(ours.Create(pair.now(), {}),
               StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+TEST(DataChannels, HaveTheStreamsThatThePeerAddsLater) {
+  SeededRandom random_a(1);
+  SeededRandom random_b(2);
+  DataChannels ours({}, random_a);
+  Association peer(Options{.incoming_streams = 2}, random_b);
+  sim::Pair<DataChannels, Association> pair(ours, peer);
+  int opened = 0;
+  pair.on_a = [&](DataChannels::Event e) {
+    if (std::get_if<ChannelOpened>(&e)) ++opened;
+  };
+  ours.Start(pair.now(), StreamParity::kEven);
+  pair.RunFor(absl::Seconds(1));
+  ASSERT_OK(ours.Create(pair.now(), {}));
+  EXPECT_THAT(ours.Create(pair.now(), {}),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  ASSERT_OK(peer.AddStreams(pair.now(), 0, 2));
+  pair.RunFor(absl::Seconds(1));
+  EXPECT_OK(ours.Create(pair.now(), {}));
+  EXPECT_OK(ours.Create(pair.now(), {.negotiated_id = StreamId{3}}));
+  EXPECT_THAT(ours.Create(pair.now(), {}),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  pair.RunFor(absl::Seconds(1));
+  EXPECT_EQ(opened, 3);
 }
 
 TEST(DataChannelsHostile, ResetOfAllStreamsClosesAllChannels) {

@@ -24,24 +24,37 @@ struct Connected {
 };
 
 // Restarted: the peer lost its state and began anew (RFC 9260 section 5.2).
-// Messages that were queued or in flight are lost, all streams start over. What
-// both sides agreed on now is in `terms`.
+// Messages that were queued or in flight are lost, all streams start over, and
+// what was asked for about streams is forgotten. What both sides agreed on now
+// is in `terms`.
 struct Restarted {
   Connected terms;
 };
 
-enum class ResetDirection : uint8_t {
-  kOutgoing,  // Our streams, as asked for by ResetStreams or by the peer.
+enum class StreamDirection : uint8_t {
+  kOutgoing,  // Our streams, whoever asked for what happened to them.
   kIncoming,  // The peer's streams.
 };
 
 // StreamsReset: streams start over at sequence number 0 (RFC 6525). All that
 // was sent on them before was delivered before this event.
 struct StreamsReset {
-  ResetDirection direction = ResetDirection::kOutgoing;
+  StreamDirection direction = StreamDirection::kOutgoing;
   // In the order of the request. Empty: all streams, which only a peer does.
   std::vector<StreamId> streams;
   // Not OK if the peer refused; only in the kOutgoing direction.
+  absl::Status status;
+};
+
+// StreamsAdded: there are more streams in `direction`, because of AddStreams or
+// because the peer asked (RFC 6525 sections 5.1.5 to 5.2.6); or there are not,
+// and AddStreams came to nothing.
+struct StreamsAdded {
+  StreamDirection direction = StreamDirection::kOutgoing;
+  // All there are now, as in Connected.
+  uint16_t outgoing_streams = 0;
+  uint16_t incoming_streams = 0;
+  // UNAVAILABLE if the peer refused what AddStreams asked for.
   absl::Status status;
 };
 
@@ -66,7 +79,7 @@ struct Closed {
 // The events of an association; a message is one of them.
 using Event =
     std::variant<Message, MessagePart, Connected, Restarted, StreamsReset,
-                 WritableAgain, BufferedAmountLow, Closed>;
+                 StreamsAdded, WritableAgain, BufferedAmountLow, Closed>;
 
 }  // namespace kyuu::sctp
 

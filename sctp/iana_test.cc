@@ -256,11 +256,12 @@ TEST(Iana, ChunkParameterTypes) {
   // Of the same registry, in RE-CONFIG.
   EXPECT_EQ(OutgoingResetRequest::kType, 13);  // Outgoing SSN Reset Request
   EXPECT_EQ(IncomingResetRequest::kType, 14);  // Incoming SSN Reset Request
-  EXPECT_EQ(OtherRequest::kSsnTsnReset, 15);   // SSN/TSN Reset Request
+  EXPECT_EQ(SsnTsnResetRequest::kType, 15);    // SSN/TSN Reset Request
   EXPECT_EQ(ReconfigResponse::kType, 16);      // Re-configuration Response
-  EXPECT_EQ(OtherRequest::kAddOutgoing, 17);   // Add Outgoing Streams Request
-  EXPECT_EQ(OtherRequest::kAddIncoming, 18);   // Add Incoming Streams Request
-  EXPECT_EQ(HeartbeatChunk::kInfoType, 1);     // Heartbeat Info
+  // Add Outgoing Streams Request, Add Incoming Streams Request
+  EXPECT_EQ(AddOutgoingStreamsRequest::kType, 17);
+  EXPECT_EQ(AddIncomingStreamsRequest::kType, 18);
+  EXPECT_EQ(HeartbeatChunk::kInfoType, 1);  // Heartbeat Info
 }
 
 TEST(Iana, ErrorCauseCodes) { Compare<ErrorCause>(kErrorCauses, 0xffff); }

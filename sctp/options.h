@@ -46,6 +46,10 @@ struct Options {
   // RFC 8831 section 6.2 asks for.
   uint16_t outgoing_streams = 65535;
   uint16_t incoming_streams = 65535;
+  // How many streams of ours, and of its own, a peer may make of them by asking
+  // for more (RFC 6525 sections 5.2.5 and 5.2.6). Below the two above: those.
+  uint16_t max_outgoing_streams = 0;
+  uint16_t max_incoming_streams = 0;
 
   // Bytes held for the application or for missing neighbours; advertised as
   // a_rwnd. 5 MiB, which is 400 Mbit/s at 100 ms, is the window to begin with.
@@ -113,9 +117,10 @@ struct Options {
   // Gap blocks and duplicate TSNs reported in one SACK: 4 bytes each.
   size_t max_sack_gap_blocks = 256;
   size_t max_sack_duplicates = 20;
-  // StreamsReset events that may wait to be polled; a peer's further requests
-  // are answered "in progress", so that it asks again (RFC 6525 section 4.4).
-  // One names up to 600 streams, 2 bytes each.
+  // StreamsReset and StreamsAdded events that may wait to be polled; a peer's
+  // further resets are answered "in progress", so that it asks again (RFC 6525
+  // section 4.4), and further additions are denied. A reset names up to 600
+  // streams, 2 bytes each.
   size_t max_waiting_resets = 64;
 
   // RFC 9260 section 16 has 1 s, 1 s and 60 s. A round trip over the internet

@@ -187,10 +187,10 @@ TEST(StreamReset, StartsAStreamOverInBothDirections) {
   EXPECT_EQ(p.a.buffered_amount(StreamId{7}), 13u);
   p.pair.RunFor(absl::Milliseconds(100));
   ASSERT_THAT(p.at_a.resets, SizeIs(1));
-  EXPECT_EQ(p.at_a.resets[0].direction, ResetDirection::kOutgoing);
+  EXPECT_EQ(p.at_a.resets[0].direction, StreamDirection::kOutgoing);
   EXPECT_OK(p.at_a.resets[0].status);
   ASSERT_THAT(p.at_b.resets, SizeIs(1));
-  EXPECT_EQ(p.at_b.resets[0].direction, ResetDirection::kIncoming);
+  EXPECT_EQ(p.at_b.resets[0].direction, StreamDirection::kIncoming);
   EXPECT_THAT(p.at_b.resets[0].streams, ElementsAre(StreamId{7}));
   ASSERT_OK(p.b.ResetStreams(p.pair.now(), {StreamId{7}}));
   p.pair.RunFor(absl::Milliseconds(100));

@@ -66,6 +66,7 @@ struct Counters {
   uint64_t drop_oversized_reply = 0;     // A reply that would exceed the MTU.
   uint64_t drop_outgoing_no_stream = 0;  // Sent before the peer named fewer.
   uint64_t deferred_resets = 0;          // Beyond max_waiting_resets.
+  uint64_t denied_additions = 0;         // Of streams, asked for by the peer.
   uint64_t drop_outgoing_restart = 0;    // Queued for the peer of before.
   uint64_t restarts = 0;                 // RFC 9260 section 5.2, by the peer.
 
@@ -113,6 +114,7 @@ struct Counters {
       KYUU_COUNTER(Counters, drop_oversized_reply),
       KYUU_COUNTER(Counters, drop_outgoing_no_stream),
       KYUU_COUNTER(Counters, deferred_resets),
+      KYUU_COUNTER(Counters, denied_additions),
       KYUU_COUNTER(Counters, drop_outgoing_restart),
       KYUU_COUNTER(Counters, restarts),
   };

@@ -34,8 +34,8 @@ class Interop {
   enum class Mixing { kOff, kOn };
 
   explicit Interop(double loss = 0, uint64_t seed = 1,
-                   Mixing mixing = Mixing::kOff)
-      : loss_(loss), random_(seed), kyuu(Options{}, random_) {
+                   Mixing mixing = Mixing::kOff, const Options& options = {})
+      : loss_(loss), random_(seed), kyuu(options, random_) {
     static const bool initialised = [] {
       usrsctp_init_nothreads(0, &Interop::Output, nullptr);
       usrsctp_sysctl_set_sctp_ecn_enable(0);
@@ -65,16 +65,19 @@ class Interop {
     linger l{1, 0};
     KYUU_CHECK(
         usrsctp_setsockopt(socket_, SOL_SOCKET, SO_LINGER, &l, sizeof(l)) == 0);
-    sctp_assoc_value reset{SCTP_ALL_ASSOC, SCTP_ENABLE_RESET_STREAM_REQ};
+    sctp_assoc_value reset{SCTP_ALL_ASSOC, SCTP_ENABLE_RESET_STREAM_REQ |
+                                               SCTP_ENABLE_CHANGE_ASSOC_REQ};
     KYUU_CHECK(usrsctp_setsockopt(socket_, IPPROTO_SCTP,
                                   SCTP_ENABLE_STREAM_RESET, &reset,
                                   sizeof(reset)) == 0);
-    sctp_event event{};
-    event.se_assoc_id = SCTP_ALL_ASSOC;
-    event.se_type = SCTP_STREAM_RESET_EVENT;
-    event.se_on = 1;
-    KYUU_CHECK(usrsctp_setsockopt(socket_, IPPROTO_SCTP, SCTP_EVENT, &event,
-                                  sizeof(event)) == 0);
+    for (int type : {SCTP_STREAM_RESET_EVENT, SCTP_STREAM_CHANGE_EVENT}) {
+      sctp_event event{};
+      event.se_assoc_id = SCTP_ALL_ASSOC;
+      event.se_type = static_cast<uint16_t>(type);
+      event.se_on = 1;
+      KYUU_CHECK(usrsctp_setsockopt(socket_, IPPROTO_SCTP, SCTP_EVENT, &event,
+                                    sizeof(event)) == 0);
+    }
     sctp_initmsg init{};
     init.sinit_num_ostreams = 1024;
     init.sinit_max_instreams = 1024;
@@ -146,14 +149,29 @@ class Interop {
         << errno;
   }
 
+  // False while it has a request of its own under way.
+  bool AddFromUsrsctp(uint16_t outgoing, uint16_t incoming) {
+    sctp_add_streams add{};
+    add.sas_assoc_id = SCTP_ALL_ASSOC;
+    add.sas_outstrms = outgoing;
+    add.sas_instrms = incoming;
+    return usrsctp_setsockopt(socket_, IPPROTO_SCTP, SCTP_ADD_STREAMS, &add,
+                              sizeof(add)) == 0;
+  }
+
   absl::Time now() const { return now_; }
 
   std::vector<std::pair<uint16_t, std::string>> at_usrsctp;
   std::vector<uint16_t> usrsctp_resets;
+  // Of the last change that was not refused, and how many were.
+  uint16_t usrsctp_outgoing = 0;
+  uint16_t usrsctp_incoming = 0;
+  int usrsctp_refused = 0;
   bool usrsctp_closed = false;
   std::vector<std::pair<uint16_t, std::string>> at_kyuu;
   bool mixing_agreed = false;
   std::vector<StreamsReset> kyuu_resets;
+  std::vector<StreamsAdded> kyuu_added;
   std::optional<absl::Status> kyuu_closed;
 
  private:
@@ -199,6 +217,8 @@ class Interop {
                              std::string(m->payload.begin(), m->payload.end()));
       } else if (auto* r = std::get_if<StreamsReset>(&*event)) {
         kyuu_resets.push_back(*r);
+      } else if (auto* added = std::get_if<StreamsAdded>(&*event)) {
+        kyuu_added.push_back(*added);
       } else if (auto* t = std::get_if<Connected>(&*event)) {
         mixing_agreed = t->interleaving;
       } else if (auto* c = std::get_if<Closed>(&*event)) {
@@ -222,12 +242,7 @@ class Interop {
       if (n == 0 || (n < 0 && errno != EWOULDBLOCK)) usrsctp_closed = true;
       if (n <= 0) return;
       if ((flags & MSG_NOTIFICATION) != 0) {
-        const auto* event =
-            reinterpret_cast<const sctp_stream_reset_event*>(buffer.data());
-        if (event->strreset_type == SCTP_STREAM_RESET_EVENT &&
-            (event->strreset_flags & SCTP_STREAM_RESET_INCOMING_SSN) != 0) {
-          usrsctp_resets.push_back(event->strreset_stream_list[0]);
-        }
+        TakeNotification(buffer.data());
         continue;
       }
       std::string& partial =
@@ -235,6 +250,23 @@ class Interop {
       partial.append(buffer.data(), static_cast<size_t>(n));
       if ((flags & MSG_EOR) != 0) {
         at_usrsctp.emplace_back(info.rcv_sid, std::exchange(partial, {}));
+      }
+    }
+  }
+
+  void TakeNotification(const char* bytes) {
+    const auto* reset = reinterpret_cast<const sctp_stream_reset_event*>(bytes);
+    const auto* change =
+        reinterpret_cast<const sctp_stream_change_event*>(bytes);
+    if (reset->strreset_type == SCTP_STREAM_RESET_EVENT &&
+        (reset->strreset_flags & SCTP_STREAM_RESET_INCOMING_SSN) != 0) {
+      usrsctp_resets.push_back(reset->strreset_stream_list[0]);
+    } else if (change->strchange_type == SCTP_STREAM_CHANGE_EVENT) {
+      if (change->strchange_flags != 0) {
+        ++usrsctp_refused;
+      } else {
+        usrsctp_outgoing = change->strchange_outstrms;
+        usrsctp_incoming = change->strchange_instrms;
       }
     }
   }
@@ -344,12 +376,77 @@ TEST_P(UsrsctpInterop, StreamResetsBothWays) {
     EXPECT_EQ(i.usrsctp_resets, std::vector<uint16_t>{6});
     i.ResetFromUsrsctp(6);
     ASSERT_TRUE(i.RunUntil([&] { return i.kyuu_resets.size() == 2; }));
-    EXPECT_EQ(i.kyuu_resets[1].direction, ResetDirection::kIncoming);
+    EXPECT_EQ(i.kyuu_resets[1].direction, StreamDirection::kIncoming);
     i.RunFor(absl::Seconds(3));
     ASSERT_OK(i.SendFromKyuu(6, "after"));
     ASSERT_TRUE(i.SendFromUsrsctp(6, "after"));
     ASSERT_TRUE(i.RunUntil(
         [&] { return i.at_kyuu.size() == 2 && i.at_usrsctp.size() == 2; }));
+  }
+}
+
+TEST_P(UsrsctpInterop, StreamsAddedByKyuu) {
+  for (double loss : {0.0, 0.1}) {
+    SCOPED_TRACE(loss);
+    Interop i(loss, 5, GetParam(),
+              {.outgoing_streams = 100, .incoming_streams = 200});
+    i.Connect(Interop::Opener::kBoth);
+    ASSERT_OK(i.kyuu.AddStreams(i.now(), 10, 20));
+    ASSERT_TRUE(i.RunUntil([&] { return i.kyuu_added.size() == 2; }));
+    EXPECT_OK(i.kyuu_added[0].status);
+    EXPECT_OK(i.kyuu_added[1].status);
+    EXPECT_EQ(i.kyuu_added[1].outgoing_streams, 110);
+    EXPECT_EQ(i.kyuu_added[1].incoming_streams, 220);
+    i.RunFor(absl::Seconds(5));
+    EXPECT_EQ(i.usrsctp_incoming, 110);
+    EXPECT_EQ(i.usrsctp_outgoing, 220);
+    ASSERT_OK(i.SendFromKyuu(109, "on the last one"));
+    ASSERT_TRUE(i.SendFromUsrsctp(219, "on the last one"));
+    ASSERT_TRUE(i.RunUntil(
+        [&] { return i.at_kyuu.size() == 1 && i.at_usrsctp.size() == 1; }));
+    EXPECT_EQ(i.at_kyuu[0].first, 219);
+    EXPECT_EQ(i.at_usrsctp[0].first, 109);
+    // It takes 1024 of ours at most.
+    ASSERT_OK(i.kyuu.AddStreams(i.now(), 915, 0));
+    ASSERT_TRUE(i.RunUntil([&] { return i.kyuu_added.size() == 3; }));
+    EXPECT_EQ(i.kyuu_added[2].status.code(), absl::StatusCode::kUnavailable);
+    // The numbers of the requests are still the same on both sides.
+    ASSERT_OK(i.kyuu.AddStreams(i.now(), 914, 0));
+    ASSERT_TRUE(i.RunUntil([&] { return i.kyuu_added.size() == 4; }));
+    EXPECT_EQ(i.kyuu_added[3].outgoing_streams, 1024);
+    ASSERT_OK(i.kyuu.ResetStreams(i.now(), {StreamId{109}}));
+    ASSERT_TRUE(i.RunUntil([&] { return i.kyuu_resets.size() == 1; }));
+    EXPECT_OK(i.kyuu_resets[0].status);
+  }
+}
+
+TEST_P(UsrsctpInterop, StreamsAddedByUsrsctp) {
+  for (double loss : {0.0, 0.1}) {
+    SCOPED_TRACE(loss);
+    Interop i(loss, 5, GetParam(),
+              {.outgoing_streams = 100,
+               .incoming_streams = 200,
+               .max_outgoing_streams = 150,
+               .max_incoming_streams = 250});
+    i.Connect(Interop::Opener::kBoth);
+    ASSERT_TRUE(i.AddFromUsrsctp(20, 10));
+    ASSERT_TRUE(i.RunUntil([&] { return i.kyuu_added.size() == 2; }));
+    EXPECT_EQ(i.kyuu_added[1].outgoing_streams, 110);
+    EXPECT_EQ(i.kyuu_added[1].incoming_streams, 220);
+    i.RunFor(absl::Seconds(10));
+    EXPECT_EQ(i.usrsctp_incoming, 110);
+    EXPECT_EQ(i.usrsctp_outgoing, 220);
+    EXPECT_EQ(i.usrsctp_refused, 0);
+    ASSERT_OK(i.SendFromKyuu(109, "on the last one"));
+    ASSERT_TRUE(i.SendFromUsrsctp(219, "on the last one"));
+    ASSERT_TRUE(i.RunUntil(
+        [&] { return i.at_kyuu.size() == 1 && i.at_usrsctp.size() == 1; }));
+    ASSERT_TRUE(i.AddFromUsrsctp(31, 0));
+    ASSERT_TRUE(i.RunUntil([&] { return i.usrsctp_refused == 1; }));
+    EXPECT_EQ(i.kyuu_added.size(), 2u);
+    i.RunFor(absl::Seconds(5));
+    ASSERT_TRUE(i.AddFromUsrsctp(30, 0));
+    ASSERT_TRUE(i.RunUntil([&] { return i.usrsctp_outgoing == 250; }));
   }
 }
 

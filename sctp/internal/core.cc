@@ -25,6 +25,22 @@
 #include "sctp/stats.h"
 
 namespace kyuu::sctp::internal {
+namespace {
+
+// Whether the peer of `tcb`, which may be null, can be asked for what RFC 6525
+// has.
+absl::Status MayReconfigure(const Tcb* tcb) {
+  if (tcb == nullptr || !tcb->In<state::Established>()) {
+    return absl::FailedPreconditionError("the association is not connected");
+  }
+  if (!tcb->peer_extensions.re_config) {
+    return absl::FailedPreconditionError("the peer does not know RE-CONFIG");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 Core::Core(const Options& options, Random& random)
     : options_(options),
       random_(random),
@@ -79,7 +95,7 @@ absl::Status Core::MayAdd(StreamId stream) const {
   }
   const Tcb* tcb = FindTcb();
   const uint16_t streams =
-      tcb != nullptr ? tcb->outgoing_streams : options_.outgoing_streams;
+      tcb != nullptr ? tcb->streams.outgoing() : options_.outgoing_streams;
   if (static_cast<uint16_t>(stream) >= streams) {
     return absl::InvalidArgumentError("no such stream");
   }
@@ -209,19 +225,22 @@ absl::Status Core::ResetStreams(absl::Time now,
                                 ResetTiming timing) {
   Clamp(now);
   Tcb* tcb = FindTcb();
-  if (tcb == nullptr || !tcb->In<state::Established>()) {
-    return absl::FailedPreconditionError("the association is not connected");
-  }
-  if (!tcb->peer_extensions.re_config) {
-    return absl::FailedPreconditionError("the peer cannot reset streams");
-  }
+  if (absl::Status s = MayReconfigure(tcb); !s.ok()) return s;
   for (StreamId stream : streams) {
-    if (static_cast<uint16_t>(stream) >= tcb->outgoing_streams) {
+    if (static_cast<uint16_t>(stream) >= tcb->streams.outgoing()) {
       return absl::InvalidArgumentError("no such stream");
     }
   }
   tcb->reset.Request(streams, timing);
   return absl::OkStatus();
+}
+
+absl::Status Core::AddStreams(absl::Time now, uint16_t outgoing,
+                              uint16_t incoming) {
+  Clamp(now);
+  Tcb* tcb = FindTcb();
+  if (absl::Status s = MayReconfigure(tcb); !s.ok()) return s;
+  return tcb->streams.Ask(outgoing, incoming);
 }
 
 void Core::HurryReset(absl::Time now, StreamId stream) {

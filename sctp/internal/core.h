@@ -62,6 +62,7 @@ class Core {
                         std::vector<uint8_t>&& bytes, Part part);
   absl::Status ResetStreams(absl::Time now, absl::Span<const StreamId> streams,
                             ResetTiming timing);
+  absl::Status AddStreams(absl::Time now, uint16_t outgoing, uint16_t incoming);
   void HurryReset(absl::Time now, StreamId stream);
   void Shutdown(absl::Time now);
   void Abort(absl::Time now, absl::Status status, absl::string_view reason);
@@ -73,7 +74,6 @@ class Core {
   std::optional<Bytes> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const { return timers_.NextTimeout(); }
-
   bool transmit_urgent() const;
   bool is_connected() const;
   bool sent_probe() const { return sent_probe_; }

@@ -122,7 +122,7 @@ void Core::HandleData(Tcb& tcb, const ChunkView& view) {
   tracker.Record(chunk->tsn);
   if (chunk->immediate()) tracker.RequireSackNow();
   Inbox::Outcome outcome = Inbox::Outcome::kOk;
-  if (static_cast<uint16_t>(chunk->stream) >= tcb.incoming_streams) {
+  if (static_cast<uint16_t>(chunk->stream) >= tcb.streams.incoming()) {
     // Section 6.5: it is acknowledged like any other, and not delivered.
     ++stats_.drop_data_invalid_stream;
     std::array<uint8_t, 4> identifier{};

@@ -25,7 +25,7 @@ class EventQueue {
   explicit EventQueue(size_t overhead) : overhead_(overhead) {}
 
   void Push(Event event) {
-    if (std::holds_alternative<StreamsReset>(event)) ++resets_;
+    if (IsAboutStreams(event)) ++resets_;
     events_.push_back(std::move(event));
   }
   void PushMessage(Message message) {
@@ -62,12 +62,13 @@ class EventQueue {
       held_bytes_ -= message->payload.size() + overhead_;
     } else if (const auto* part = std::get_if<MessagePart>(&*event)) {
       held_bytes_ -= part->payload.size() + overhead_;
-    } else if (std::holds_alternative<StreamsReset>(*event)) {
+    } else if (IsAboutStreams(*event)) {
       --resets_;
     }
     return event;
   }
   bool empty() const { return events_.empty(); }
+  // Events that wait and tell of what RFC 6525 does to streams.
   size_t waiting_resets() const { return resets_; }
   // Payload and overhead of the messages that wait.
   size_t held_bytes() const { return held_bytes_; }
@@ -90,6 +91,11 @@ class EventQueue {
   uint32_t NextMessage() { return next_message_++; }
 
  private:
+  static bool IsAboutStreams(const Event& event) {
+    return std::holds_alternative<StreamsReset>(event) ||
+           std::holds_alternative<StreamsAdded>(event);
+  }
+
   static constexpr size_t kPartBytes = size_t{64} << 10;
 
   size_t overhead_;

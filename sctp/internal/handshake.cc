@@ -171,7 +171,7 @@ Tcb& Core::MakeTcb(const StateCookie& terms,
   queue_.set_partial_reliability(tcb.partial_reliability()
                                      ? PartialReliability::kOn
                                      : PartialReliability::kOff);
-  queue_.LimitStreams(tcb.outgoing_streams);
+  queue_.LimitStreams(tcb.streams.outgoing());
   // Whatever else is held at the peer, what is begun can be finished.
   queue_.set_mix_limit(
       tcb.data_type == ChunkType::kIData ? terms.peer_a_rwnd / 2 + 1 : 0);

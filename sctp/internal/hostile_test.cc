@@ -598,7 +598,7 @@ TEST(Hostile, H19ReconfigFlood) {
       chunk.parameters.push_back(OutgoingResetRequest{
           sn, ReconfigSn(0), Puppet::kInitialTsn + 1'000'000, all});
     } else {
-      chunk.parameters.push_back(OtherRequest{OtherRequest::kAddOutgoing, sn});
+      chunk.parameters.push_back(AddOutgoingStreamsRequest{sn, 1000});
     }
     p.SendChunk(chunk);
   }

@@ -21,29 +21,55 @@ void StreamReset::Request(absl::Span<const StreamId> streams,
 }
 
 bool StreamReset::HasOutput() const {
-  return answer_ || send_request_ || CanBegin();
+  return !answers_.empty() || send_request_ || CanBegin();
 }
 
-ReconfigChunk StreamReset::Build(Tsn next_tsn, size_t max_streams) {
-  ReconfigChunk chunk;
-  if (CanBegin()) {
+void StreamReset::Begin(Tsn next_tsn, size_t max_streams) {
+  if (streams_.has_request()) {
+    std::visit([this](auto request) { in_flight_ = request; },
+               streams_.TakeRequest(next_request_sn_));
+  } else {
     OutgoingResetRequest request;
     request.request_sn = next_request_sn_;
     // What was sent on the streams ends before (section 5.1.2 rule A2).
     request.last_assigned_tsn = next_tsn - 1;
     request.streams = queue_.TakeSettled(max_streams);
-    ++next_request_sn_;
     in_flight_ = std::move(request);
-    send_request_ = true;
   }
+  ++next_request_sn_;
+  send_request_ = true;
+}
+
+ReconfigChunk StreamReset::Build(Tsn next_tsn, size_t max_streams) {
+  ReconfigChunk chunk;
+  if (CanBegin()) Begin(next_tsn, max_streams);
   if (send_request_) {
-    in_flight_->response_sn = expected_request_sn_ - 1;
-    chunk.parameters.push_back(*in_flight_);
-    send_request_ = false;
+    auto* reset = std::get_if<OutgoingResetRequest>(&*in_flight_);
+    if (reset != nullptr) reset->response_sn = expected_request_sn_ - 1;
+    // Section 3.1: beside an answer there may be another one, or a reset.
+    if (answers_.empty() || (answers_.size() == 1 && reset != nullptr)) {
+      std::visit(
+          [&](const auto& request) { chunk.parameters.push_back(request); },
+          *in_flight_);
+      send_request_ = false;
+    }
   }
-  if (answer_) chunk.parameters.push_back(*answer_);
-  answer_.reset();
+  chunk.parameters.insert(chunk.parameters.end(), answers_.begin(),
+                          answers_.end());
+  answers_.clear();
   return chunk;
+}
+
+ReconfigChunk StreamReset::TakeAnswers() {
+  ReconfigChunk chunk;
+  chunk.parameters.assign(answers_.begin(), answers_.end());
+  answers_.clear();
+  return chunk;
+}
+
+void StreamReset::OnTimeout() {
+  if (in_flight_ && streams_.OnTimeout()) in_flight_.reset();
+  send_request_ = in_flight_.has_value();
 }
 
 void StreamReset::Handle(const ReconfigChunk& chunk, Tsn cumulative_tsn) {
@@ -52,8 +78,18 @@ void StreamReset::Handle(const ReconfigChunk& chunk, Tsn cumulative_tsn) {
       HandleOutgoing(*outgoing, cumulative_tsn);
     } else if (auto* incoming = std::get_if<IncomingResetRequest>(&parameter)) {
       HandleIncoming(*incoming);
-    } else if (auto* other = std::get_if<OtherRequest>(&parameter)) {
-      HandleOther(*other);
+    } else if (auto* all = std::get_if<SsnTsnResetRequest>(&parameter)) {
+      if (IsNew(all->request_sn)) {
+        Settle(all->request_sn, ReconfigResult::kDenied);
+      }
+    } else if (auto* out = std::get_if<AddOutgoingStreamsRequest>(&parameter)) {
+      if (IsNew(out->request_sn)) {
+        Settle(out->request_sn, streams_.PeerAddsOutgoing(out->new_streams));
+      }
+    } else if (auto* in = std::get_if<AddIncomingStreamsRequest>(&parameter)) {
+      if (IsNew(in->request_sn)) {
+        Settle(in->request_sn, streams_.PeerAddsIncoming(in->new_streams));
+      }
     } else {
       HandleResponse(std::get<ReconfigResponse>(parameter));
     }
@@ -62,34 +98,55 @@ void StreamReset::Handle(const ReconfigChunk& chunk, Tsn cumulative_tsn) {
 
 RequestClass StreamReset::Classify(ReconfigSn sn) const {
   if (sn == expected_request_sn_) return RequestClass::kNew;
-  if (sn == expected_request_sn_ - 1) return RequestClass::kRepeat;
+  if (sn == expected_request_sn_ - 1 || sn == expected_request_sn_ - 2) {
+    return RequestClass::kRepeat;
+  }
   return RequestClass::kBad;
 }
 
+bool StreamReset::IsNew(ReconfigSn sn) {
+  switch (Classify(sn)) {
+    case RequestClass::kNew:
+      return true;
+    case RequestClass::kRepeat:
+      // A deferred one answers itself as soon as its data is here.
+      Reply(sn, ResultOf(sn));
+      return false;
+    case RequestClass::kBad:
+      break;
+  }
+  ++stats_.drop_invalid_reconfig;
+  Reply(sn, ReconfigResult::kBadSequenceNumber);
+  return false;
+}
+
+void StreamReset::Settle(ReconfigSn sn, ReconfigResult result) {
+  ++expected_request_sn_;
+  Answer(sn, result);
+}
+
 void StreamReset::Answer(ReconfigSn sn, ReconfigResult result) {
-  last_result_ = result;
-  answer_ = ReconfigResponse{sn, result};
+  if (Classify(sn) == RequestClass::kRepeat) ResultOf(sn) = result;
+  Reply(sn, result);
+}
+
+void StreamReset::Reply(ReconfigSn sn, ReconfigResult result) {
+  for (ReconfigResponse& answer : answers_) {
+    if (answer.response_sn != sn) continue;
+    answer.result = result;
+    return;
+  }
+  if (answers_.size() == 2) answers_.erase(answers_.begin());
+  answers_.push_back({sn, result});
 }
 
 void StreamReset::HandleOutgoing(const OutgoingResetRequest& request,
                                  Tsn cumulative_tsn) {
-  switch (Classify(request.request_sn)) {
-    case RequestClass::kBad:
-      ++stats_.drop_invalid_reconfig;
-      answer_ = ReconfigResponse{request.request_sn,
-                                 ReconfigResult::kBadSequenceNumber};
-      return;
-    case RequestClass::kRepeat:
-      // A deferred one answers itself as soon as its data is here.
-      answer_ = ReconfigResponse{request.request_sn, last_result_};
-      return;
-    case RequestClass::kNew:
-      break;
-  }
+  if (!IsNew(request.request_sn)) return;
   if (events_.waiting_resets() >= max_waiting_resets_) {
     // As if it had not come, but for the peer to know that it has.
     ++stats_.deferred_resets;
-    answer_ = ReconfigResponse{request.request_sn, ReconfigResult::kInProgress};
+    Reply(request.request_sn, ReconfigResult::kInProgress);
     return;
   }
   ++expected_request_sn_;
@@ -112,7 +169,7 @@ void StreamReset::Perform(const OutgoingResetRequest& request) {
   for (StreamId stream : request.streams) {
     events_.SetDelivery(stream, Delivery::kWhole);
   }
-  events_.Push(StreamsReset{ResetDirection::kIncoming, request.streams,
+  events_.Push(StreamsReset{StreamDirection::kIncoming, request.streams,
                             absl::OkStatus()});
   Answer(request.request_sn, ReconfigResult::kPerformed);
 }
@@ -123,19 +180,7 @@ void StreamReset::OnCumulativeTsn(Tsn cumulative_tsn) {
 }
 
 void StreamReset::HandleIncoming(const IncomingResetRequest& request) {
-  switch (Classify(request.request_sn)) {
-    case RequestClass::kBad:
-      ++stats_.drop_invalid_reconfig;
-      answer_ = ReconfigResponse{request.request_sn,
-                                 ReconfigResult::kBadSequenceNumber};
-      return;
-    case RequestClass::kRepeat:
-      answer_ = ReconfigResponse{request.request_sn, last_result_};
-      return;
-    case RequestClass::kNew:
-      break;
-  }
-  ++expected_request_sn_;
+  if (!IsNew(request.request_sn)) return;
   // Section 5.2.3: our own outgoing request is the answer, since it carries
   // this number as its response number; the result tells that it will come.
   // Streams that we never sent on are as good as reset already, and a request
@@ -145,40 +190,46 @@ void StreamReset::HandleIncoming(const IncomingResetRequest& request) {
     if (queue_.PauseUsed(stream)) any = true;
   }
   if (request.streams.empty()) {
-    Answer(request.request_sn, ReconfigResult::kDenied);
+    Settle(request.request_sn, ReconfigResult::kDenied);
   } else {
-    Answer(request.request_sn,
+    Settle(request.request_sn,
            any ? ReconfigResult::kInProgress : ReconfigResult::kNothingToDo);
   }
 }
 
-void StreamReset::HandleOther(const OtherRequest& request) {
-  if (Classify(request.request_sn) == RequestClass::kBad) {
-    ++stats_.drop_invalid_reconfig;
-    answer_ = ReconfigResponse{request.request_sn,
-                               ReconfigResult::kBadSequenceNumber};
-    return;
-  }
-  if (Classify(request.request_sn) == RequestClass::kNew) {
-    ++expected_request_sn_;
-  }
-  Answer(request.request_sn, ReconfigResult::kDenied);
-}
-
 void StreamReset::HandleResponse(const ReconfigResponse& response) {
-  if (!in_flight_ || response.response_sn != in_flight_->request_sn) {
+  // A request that was repeated is answered more than once.
+  if (!in_flight_ && response.response_sn == next_request_sn_ - 1) return;
+  if (!in_flight_ ||
+      response.response_sn !=
+          std::visit([](const auto& request) { return request.request_sn; },
+                     *in_flight_)) {
     ++stats_.drop_invalid_reconfig;
     return;
   }
   answered_ = true;
+  // The same request is repeated when the timer expires.
+  if (response.result == ReconfigResult::kInProgress) return;
+  auto* reset = std::get_if<OutgoingResetRequest>(&*in_flight_);
+  if (reset != nullptr &&
+      response.result == ReconfigResult::kRequestInProgress) {
+    return;
+  }
+  send_request_ = false;
+  Asked done = *std::exchange(in_flight_, std::nullopt);
+  reset = std::get_if<OutgoingResetRequest>(&done);
+  if (reset != nullptr) {
+    OnAnswer(std::move(*reset), response.result);
+  } else {
+    streams_.OnAnswer(response.result);
+  }
+}
+
+void StreamReset::OnAnswer(OutgoingResetRequest request,
+                           ReconfigResult result) {
   absl::Status status;
   SendQueue::Numbering numbering = SendQueue::Numbering::kFromZero;
-  switch (response.result) {
-    case ReconfigResult::kInProgress:
-    case ReconfigResult::kRequestInProgress:
-      // The same request is repeated when the timer expires, until the peer
-      // has what was sent before it.
-      return;
+  switch (result) {
     case ReconfigResult::kNothingToDo:
     case ReconfigResult::kPerformed:
       break;
@@ -186,10 +237,9 @@ void StreamReset::HandleResponse(const ReconfigResponse& response) {
       status = absl::UnavailableError("the peer refused to reset the streams");
       numbering = SendQueue::Numbering::kContinue;
   }
-  OutgoingResetRequest done = *std::exchange(in_flight_, std::nullopt);
-  for (StreamId stream : done.streams) queue_.Restart(stream, numbering);
-  events_.Push(StreamsReset{ResetDirection::kOutgoing, std::move(done.streams),
-                            std::move(status)});
+  for (StreamId stream : request.streams) queue_.Restart(stream, numbering);
+  events_.Push(StreamsReset{StreamDirection::kOutgoing,
+                            std::move(request.streams), std::move(status)});
 }
 
 }  // namespace kyuu::sctp::internal

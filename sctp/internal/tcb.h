@@ -4,7 +4,6 @@
 #ifndef KYUU_SCTP_INTERNAL_TCB_H_
 #define KYUU_SCTP_INTERNAL_TCB_H_
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -31,6 +30,7 @@
 #include "sctp/internal/serial.h"
 #include "sctp/internal/state_cookie.h"
 #include "sctp/internal/states.h"
+#include "sctp/internal/stream_count.h"
 #include "sctp/internal/stream_reset.h"
 #include "sctp/options.h"
 #include "sctp/stats.h"
@@ -71,10 +71,8 @@ struct Tcb {
         data_type(DataType(owner.options, terms.peer_extensions)),
         sends_zero_checksum(owner.options.zero_checksum &&
                             terms.peer_extensions.zero_checksum),
-        outgoing_streams(std::min(owner.options.outgoing_streams,
-                                  terms.peer_inbound_streams)),
-        incoming_streams(std::min(owner.options.incoming_streams,
-                                  terms.peer_outbound_streams)),
+        streams(owner.options, terms.peer_inbound_streams,
+                terms.peer_outbound_streams, owner.events, owner.stats),
         tracker(owner.options, terms.peer_initial_tsn),
         reassembly(data_type, owner.options, terms.peer_initial_tsn,
                    owner.events, owner.stats),
@@ -82,7 +80,7 @@ struct Tcb {
             begun ? *std::move(begun)
                   : OutstandingData(terms.local_initial_tsn, owner.queue)),
         reset(terms.local_initial_tsn, terms.peer_initial_tsn, owner.queue,
-              reassembly, owner.events, owner.stats,
+              reassembly, streams, owner.events, owner.stats,
               owner.options.max_waiting_resets),
         rto(owner.options),
         congestion(owner.options, owner.mtu),
@@ -112,10 +110,10 @@ struct Tcb {
                ? ChunkType::kIData
                : ChunkType::kData;
   }
-  // What both sides agreed on.
+  // What both sides agreed on, and the streams that were added since.
   Connected terms() const {
-    return {.outgoing_streams = outgoing_streams,
-            .incoming_streams = incoming_streams,
+    return {.outgoing_streams = streams.outgoing(),
+            .incoming_streams = streams.incoming(),
             .partial_reliability = partial_reliability(),
             .stream_reset = peer_extensions.re_config,
             .interleaving = data_type == ChunkType::kIData,
@@ -159,9 +157,8 @@ struct Tcb {
   Extensions peer_extensions;
   ChunkType data_type;
   bool sends_zero_checksum;  // RFC 9653.
-  uint16_t outgoing_streams;
-  uint16_t incoming_streams;
 
+  StreamCount streams;
   DataTracker tracker;
   Inbox reassembly;
   OutstandingData outstanding;

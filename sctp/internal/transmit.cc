@@ -211,9 +211,10 @@ std::vector<uint8_t> Core::LastControl(Tcb& tcb) {
     tcb.tracker.RequireSackNow();
     WriteSack(tcb, writer);
   }
-  if (const auto answer = tcb.reset.TakeAnswer();
-      answer && writer.remaining() >= 4 + 12) {
-    ReconfigChunk{{*answer}}.Write(writer);
+  const ReconfigChunk answers = tcb.reset.TakeAnswers();
+  if (!answers.parameters.empty() &&
+      writer.remaining() >= 4 + 12 * answers.parameters.size()) {
+    answers.Write(writer);
   }
   const Bytes written = writer.written();
   return {written.begin(), written.end()};
@@ -279,7 +280,7 @@ void Core::WriteReconfig(Tcb& tcb, Writer& writer) {
   if (whole.ok()) {
     writer = whole;
   } else {
-    tcb.reset.OnTimeout();
+    tcb.reset.OnUnsent();
   }
   if (tcb.reset.awaits_response() && !timers_.IsSet(Timer::kReconfig)) {
     Arm(Timer::kReconfig);

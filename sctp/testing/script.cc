@@ -30,6 +30,11 @@ Options ScriptOptions() {
   options.max_tsn_window = 64;
   options.max_gap_intervals = 8;
   options.initial_cwnd_packets = 2;
+  options.outgoing_streams = 100;
+  options.incoming_streams = 100;
+  options.max_outgoing_streams = 500;
+  options.max_incoming_streams = 500;
+  options.max_waiting_resets = 8;
   return options;
 }
 
@@ -209,6 +214,11 @@ class Script {
       case 7:
         return peer.SetDelivery(stream,
                                 what & 4 ? Delivery::kParts : Delivery::kWhole);
+      case 4: {
+        const uint8_t more = reader_.U8();
+        peer.AddStreams(puppet_.now, more >> 5, more >> 2 & 7).IgnoreError();
+        return;
+      }
       default:
         peer.ResetStreams(puppet_.now, {&stream, 1}).IgnoreError();
     }
@@ -255,8 +265,14 @@ class Script {
         chunk.parameters.push_back(IncomingResetRequest{sn, streams});
         break;
       case 2:
-        chunk.parameters.push_back(
-            OtherRequest{OtherRequest::kAddOutgoing, sn});
+        if (kind & 4) {
+          chunk.parameters.push_back(AddOutgoingStreamsRequest{
+              sn, static_cast<uint16_t>(reader_.U8())});
+        } else {
+          chunk.parameters.push_back(AddIncomingStreamsRequest{
+              sn, static_cast<uint16_t>(reader_.U8())});
+        }
+        if (kind & 8) chunk.parameters.push_back(SsnTsnResetRequest{sn + 1});
         break;
       default:
         chunk.parameters.push_back(ReconfigResponse{
@@ -302,6 +318,11 @@ class Script {
     KYUU_CHECK(stats.send_occupied_bytes <=
                options.send_buffer_bytes + 4096 + options.send_overhead_bytes);
     KYUU_CHECK(stats.flight_bytes <= 4 * options.send_buffer_bytes);
+    if (stats.terms) {
+      // A script adds up to 7 at a time, fewer than 500 times.
+      KYUU_CHECK(stats.terms->outgoing_streams <= 500 + 500 * 7);
+      KYUU_CHECK(stats.terms->incoming_streams <= 500 + 500 * 7);
+    }
   }
 
   Reader reader_;

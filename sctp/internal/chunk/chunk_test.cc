@@ -200,6 +200,24 @@ TEST(ReconfigChunk, FromCaptures) {
   EXPECT_EQ(answer.result, ReconfigResult::kPerformed);
 }
 
+// RFC 6525 sections 4.5 and 4.6.
+TEST(ReconfigChunk, AdditionsHaveTheirNumbersInPlace) {
+  const std::vector<uint8_t> value = FromHex(
+      "0011000c 00000007 0102 0000"
+      "0012000c 00000008 0304 0000");
+  const ChunkView view{ChunkType::kReConfig, 0, value, value};
+  const auto chunk = ReconfigChunk::Parse(view);
+  ASSERT_TRUE(chunk);
+  ASSERT_THAT(chunk->parameters, SizeIs(2));
+  const auto& out = std::get<AddOutgoingStreamsRequest>(chunk->parameters[0]);
+  EXPECT_EQ(out.request_sn, ReconfigSn(7));
+  EXPECT_EQ(out.new_streams, 0x102);
+  const auto& in = std::get<AddIncomingStreamsRequest>(chunk->parameters[1]);
+  EXPECT_EQ(in.request_sn, ReconfigSn(8));
+  EXPECT_EQ(in.new_streams, 0x304);
+  EXPECT_EQ(ToHex(*RewriteChunk(view)), "8200001c" + ToHex(value));
+}
+
 TEST(Chunks, CapturesAreWrittenAsTheyCame) {
   for (const char* hex :
        {kData, kSack, kResetRequest, kResetResponse, kShutdown}) {
@@ -266,7 +284,11 @@ std::vector<std::vector<uint8_t>> Samples() {
   reconfig.parameters.push_back(
       IncomingResetRequest{ReconfigSn(1), {StreamId{7}}});
   reconfig.parameters.push_back(
-      OtherRequest{OtherRequest::kAddOutgoing, ReconfigSn(2)});
+      AddOutgoingStreamsRequest{ReconfigSn(2), 0x1234});
+  add(reconfig);
+  reconfig.parameters.clear();
+  reconfig.parameters.push_back(AddIncomingStreamsRequest{ReconfigSn(1), 5});
+  reconfig.parameters.push_back(SsnTsnResetRequest{ReconfigSn(2)});
   add(reconfig);
   return samples;
 }

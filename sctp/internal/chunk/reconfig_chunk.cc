@@ -21,6 +21,16 @@ std::vector<StreamId> ReadStreams(Reader& reader) {
   return streams;
 }
 
+// The requests of sections 4.5 and 4.6, which differ in their types only.
+template <typename Addition>
+Addition ReadAddition(Reader& reader) {
+  Addition addition;
+  addition.request_sn = ReconfigSn(reader.U32());
+  addition.new_streams = reader.U16();
+  reader.U16();  // Reserved.
+  return addition;
+}
+
 std::optional<ReconfigParameter> ReadParameter(const ParameterView& view) {
   Reader reader(view.value);
   ReconfigParameter parameter;
@@ -41,10 +51,14 @@ std::optional<ReconfigParameter> ReadParameter(const ParameterView& view) {
       parameter = std::move(request);
       break;
     }
-    case OtherRequest::kSsnTsnReset:
-    case OtherRequest::kAddOutgoing:
-    case OtherRequest::kAddIncoming:
-      parameter = OtherRequest{view.type, ReconfigSn(reader.U32())};
+    case SsnTsnResetRequest::kType:
+      parameter = SsnTsnResetRequest{ReconfigSn(reader.U32())};
+      break;
+    case AddOutgoingStreamsRequest::kType:
+      parameter = ReadAddition<AddOutgoingStreamsRequest>(reader);
+      break;
+    case AddIncomingStreamsRequest::kType:
+      parameter = ReadAddition<AddIncomingStreamsRequest>(reader);
       break;
     case ReconfigResponse::kType: {
       ReconfigResponse response;
@@ -75,16 +89,27 @@ struct WriteParameter {
     writer.U32(request.request_sn.value());
     WriteStreams(request.streams);
   }
-  void operator()(const OtherRequest& request) const {
-    ParameterWriter parameter(writer, request.type);
+  void operator()(const SsnTsnResetRequest& request) const {
+    ParameterWriter parameter(writer, SsnTsnResetRequest::kType);
     writer.U32(request.request_sn.value());
-    // The number of new streams, which the SSN/TSN reset does not have.
-    if (request.type != OtherRequest::kSsnTsnReset) writer.U32(0);
+  }
+  void operator()(const AddOutgoingStreamsRequest& request) const {
+    WriteAddition(request);
+  }
+  void operator()(const AddIncomingStreamsRequest& request) const {
+    WriteAddition(request);
   }
   void operator()(const ReconfigResponse& response) const {
     ParameterWriter parameter(writer, ReconfigResponse::kType);
     writer.U32(response.response_sn.value());
     writer.U32(static_cast<uint32_t>(response.result));
+  }
+  template <typename Addition>
+  void WriteAddition(const Addition& addition) const {
+    ParameterWriter parameter(writer, Addition::kType);
+    writer.U32(addition.request_sn.value());
+    writer.U16(addition.new_streams);
+    writer.U16(0);  // Reserved.
   }
   void WriteStreams(const std::vector<StreamId>& streams) const {
     for (StreamId stream : streams) writer.U16(static_cast<uint16_t>(stream));

@@ -54,14 +54,41 @@ struct IncomingResetRequest {
   std::vector<StreamId> streams;  // Empty: all.
 };
 
-// SSN/TSN Reset (15) and Add Streams (17, 18) requests (sections 4.3, 4.5 and
-// 4.6): only the number matters, since we deny them.
-struct OtherRequest {
-  static constexpr uint16_t kSsnTsnReset = 15;
-  static constexpr uint16_t kAddOutgoing = 17;
-  static constexpr uint16_t kAddIncoming = 18;
-  uint16_t type = kSsnTsnReset;
+// SSN/TSN Reset Request (section 4.3): both sides are asked to start all over.
+//
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |     Parameter Type = 15       |      Parameter Length = 8     |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |         Re-configuration Request Sequence Number              |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+struct SsnTsnResetRequest {
+  static constexpr uint16_t kType = 15;
   ReconfigSn request_sn;
+};
+
+// Add Outgoing Streams Request (section 4.5): the sender wants to send on
+// `new_streams` more than until now.
+//
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |     Parameter Type = 17       |      Parameter Length = 12    |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |          Re-configuration Request Sequence Number             |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |      Number of new streams    |         Reserved              |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+struct AddOutgoingStreamsRequest {
+  static constexpr uint16_t kType = 17;
+  ReconfigSn request_sn;
+  uint16_t new_streams = 0;
+};
+
+// Add Incoming Streams Request (section 4.6): the receiver is asked to add
+// `new_streams` to those that it sends on. The diagram is that of section 4.5,
+// with the type 18.
+struct AddIncomingStreamsRequest {
+  static constexpr uint16_t kType = 18;
+  ReconfigSn request_sn;
+  uint16_t new_streams = 0;
 };
 
 // The results of section 4.4.
@@ -91,7 +118,8 @@ struct ReconfigResponse {
 };
 
 using ReconfigParameter =
-    std::variant<OutgoingResetRequest, IncomingResetRequest, OtherRequest,
+    std::variant<OutgoingResetRequest, IncomingResetRequest, SsnTsnResetRequest,
+                 AddOutgoingStreamsRequest, AddIncomingStreamsRequest,
                  ReconfigResponse>;
 
 //   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
