@@ -70,8 +70,9 @@ absl::StatusOr<ChannelId> DataChannels::Create(absl::Time now,
   }
   std::optional<StreamId> stream = config.negotiated_id;
   if (const auto it = stream ? streams_.find(*stream) : streams_.end();
-      it != streams_.end() && (it->second.incoming || it->second.parting ||
-                               it->second.refused || it->second.unusable)) {
+      (stream && incoming_.contains(*stream)) ||
+      (it != streams_.end() &&
+       (it->second.parting || it->second.refused || it->second.unusable))) {
     return absl::AlreadyExistsError("the negotiated id is in use");
   }
   // While a restart waits to be told of, everything waits for it.
@@ -89,7 +90,7 @@ absl::StatusOr<ChannelId> DataChannels::Create(absl::Time now,
   channel.config = std::move(config);
   if (channel.config.negotiated_id) {
     channel.stream = stream;
-    SetIncoming(*stream, id);
+    incoming_[*stream] = id;
   }
   if (current) Open(now, channel, *stream);
   return id;
@@ -98,7 +99,7 @@ absl::StatusOr<ChannelId> DataChannels::Create(absl::Time now,
 void DataChannels::Open(absl::Time now, Channel& channel, StreamId stream) {
   channel.stream = stream;
   channel.state = Channel::State::kOpen;
-  SetIncoming(stream, channel.id);
+  incoming_[stream] = channel.id;
   association_->SetBufferedAmountLowThreshold(stream, channel.low_threshold);
   association_->SetDelivery(stream, channel.config.delivery);
   ++stats_.channels_opened;
@@ -137,7 +138,10 @@ std::optional<StreamId> DataChannels::FreeStream() {
     if (next_stream_ >= limit) next_stream_ = first;
     const StreamId stream{static_cast<uint16_t>(next_stream_)};
     next_stream_ += 2;
-    if (Number(stream) < limit && !streams_.contains(stream)) return stream;
+    if (Number(stream) < limit && !incoming_.contains(stream) &&
+        !streams_.contains(stream)) {
+      return stream;
+    }
   }
   return std::nullopt;
 }
@@ -240,8 +244,9 @@ void DataChannels::FollowClosing(absl::Time now, Channel& channel) {
   }
   if (channel.patient && channel.incoming_reset && !channel.outgoing_reset) {
     // The peer has closed it too, and takes nothing any more.
-    const StreamUse& use = streams_[*channel.stream];
-    if (!use.resets.empty() && use.resets.front() == channel.id) {
+    const auto it = streams_.find(*channel.stream);
+    if (it != streams_.end() && !it->second.resets.empty() &&
+        it->second.resets.front() == channel.id) {
       association_->HurryReset(now, *channel.stream);
     }
   }
@@ -281,12 +286,14 @@ void DataChannels::FinishClosing(Channel& channel, absl::Status status) {
   // Of a channel that ends in good order everything is sent.
   const size_t unsent = ended_ ? buffered_amount(id) : 0;
   if (const std::optional<StreamId> stream = channel.stream) {
-    StreamUse& use = streams_[*stream];
-    if (use.incoming == id) {
-      SetIncoming(*stream, std::nullopt);
+    if (IncomingOf(*stream) == id) {
+      incoming_.erase(*stream);
       ForgetEarly(*stream);
     }
-    if (use.parting == id) use.parting.reset();
+    const auto it = streams_.find(*stream);
+    if (it != streams_.end() && it->second.parting == id) {
+      it->second.parting.reset();
+    }
     Tidy(*stream);
   }
   if (channel.patient) patient_end_ = last_now_;
@@ -307,13 +314,10 @@ void DataChannels::FinishParting(StreamId stream) {
   FinishClosing(*FindById(*it->second.parting), absl::OkStatus());
 }
 
-void DataChannels::SetIncoming(StreamId stream, std::optional<ChannelId> id) {
-  streams_[stream].incoming = id;
-  if (id) {
-    receiving_.insert(stream);
-  } else {
-    receiving_.erase(stream);
-  }
+std::optional<ChannelId> DataChannels::IncomingOf(StreamId stream) const {
+  const auto it = incoming_.find(stream);
+  if (it == incoming_.end()) return std::nullopt;
+  return it->second;
 }
 
 void DataChannels::Tidy(StreamId stream) {
@@ -420,10 +424,8 @@ const ChannelConfig* DataChannels::Find(ChannelId id) const {
 }
 
 DataChannels::Channel* DataChannels::FindByStream(StreamId stream) {
-  const auto it = streams_.find(stream);
-  return it == streams_.end() || !it->second.incoming
-             ? nullptr
-             : FindById(*it->second.incoming);
+  const std::optional<ChannelId> id = IncomingOf(stream);
+  return id ? FindById(*id) : nullptr;
 }
 
 DataChannels::Channel* DataChannels::FindById(ChannelId id) {

@@ -19,7 +19,7 @@
 #include <variant>
 #include <vector>
 
-#include "absl/container/btree_set.h"
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
@@ -209,7 +209,7 @@ class DataChannels {
   void CloseAll(const absl::Status& status);
   // The channel that takes what arrives on `stream`.
   Channel* FindByStream(StreamId stream);
-  void SetIncoming(StreamId stream, std::optional<ChannelId> id);
+  std::optional<ChannelId> IncomingOf(StreamId stream) const;
   void Tidy(StreamId stream);
   Channel* FindById(ChannelId id);
   Options options_;
@@ -224,9 +224,9 @@ class DataChannels {
   size_t max_message_size_ = 65536;
   // In the order of creation. Nodes stay where they are.
   std::map<ChannelId, Channel> channels_;
+  absl::btree_map<StreamId, ChannelId> incoming_;  // Takes what arrives.
   absl::flat_hash_map<StreamId, StreamUse> streams_;
-  absl::btree_set<StreamId> receiving_;  // Those with `incoming`.
-  uint64_t restarts_ = 0;                // Those that Restarted told of.
+  uint64_t restarts_ = 0;  // Those that Restarted told of.
   // From Shutdown on, until when the channels' end is waited for.
   std::optional<absl::Time> shutdown_by_;
   // When a channel was closed last whose peer was given time.

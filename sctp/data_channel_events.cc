@@ -65,9 +65,9 @@ void DataChannels::On(absl::Time now, const Restarted& restarted) {
     }
   }
   streams_.clear();
-  receiving_.clear();
+  incoming_.clear();
   for (const auto& [id, channel] : channels_) {
-    if (channel.stream) SetIncoming(*channel.stream, id);
+    if (channel.stream) incoming_[*channel.stream] = id;
   }
   connected_ = restarted.terms;
   ++restarts_;
@@ -208,7 +208,8 @@ void DataChannels::OnDcep(absl::Time now, StreamId stream,
 
 void DataChannels::OnOpen(absl::Time now, StreamId stream, DcepOpen open) {
   const auto use = streams_.find(stream);
-  if (use != streams_.end() && (use->second.incoming || use->second.refused)) {
+  if (incoming_.contains(stream) ||
+      (use != streams_.end() && use->second.refused)) {
     ++stats_.drop_duplicate_open;
     return;
   }
@@ -235,7 +236,7 @@ void DataChannels::OnOpen(absl::Time now, StreamId stream, DcepOpen open) {
   channel.incoming = true;
   channel.acknowledged = true;
   channel.state = Channel::State::kOpen;
-  SetIncoming(stream, id);
+  incoming_[stream] = id;
   association_->SetBufferedAmountLowThreshold(stream, 0);
   channel.config.delivery = options_.incoming_delivery;
   association_->SetDelivery(stream, channel.config.delivery);
@@ -290,7 +291,9 @@ void DataChannels::ForgetEarly(StreamId stream) {
 void DataChannels::On(absl::Time now, const StreamsReset& reset) {
   std::vector<StreamId> streams = reset.streams;
   // Not those whose end the peer has told of before: it may go on to do so.
-  if (streams.empty()) streams.assign(receiving_.begin(), receiving_.end());
+  if (streams.empty()) {
+    for (const auto& [stream, id] : incoming_) streams.push_back(stream);
+  }
   for (const StreamId stream : streams) {
     if (reset.direction == StreamDirection::kIncoming) {
       OnIncomingReset(now, stream);
@@ -307,9 +310,8 @@ void DataChannels::OnIncomingReset(absl::Time now, StreamId stream) {
     if (channel->state == Channel::State::kWaiting) return;
     // Everything that the peer sent on the channel was delivered before.
     FinishParting(stream);
-    StreamUse& use = streams_[stream];
-    use.parting = channel->id;
-    SetIncoming(stream, std::nullopt);
+    streams_[stream].parting = channel->id;
+    incoming_.erase(stream);
     channel->incoming_reset = true;
     const ChannelId id = channel->id;
     FollowClosing(now, *channel);
@@ -326,7 +328,7 @@ void DataChannels::OnIncomingReset(absl::Time now, StreamId stream) {
     return;
   }
   // A channel of the peer alone. It ends when our direction was reset too.
-  if (streams_.size() >= options_.channels_max) {
+  if (incoming_.size() + streams_.size() >= options_.channels_max) {
     ++stats_.ignored_resets;
     return;
   }
@@ -337,17 +339,17 @@ void DataChannels::OnIncomingReset(absl::Time now, StreamId stream) {
 void DataChannels::OnOutgoingReset(absl::Time now, StreamId stream,
                                    const absl::Status& status) {
   const auto it = streams_.find(stream);
-  if (it == streams_.end()) return;
-  StreamUse& use = it->second;
-  std::optional<ChannelId> owner = use.incoming;
-  if (!use.resets.empty()) {
+  std::optional<ChannelId> owner = IncomingOf(stream);
+  if (it == streams_.end() && !owner) return;
+  if (it != streams_.end() && !it->second.resets.empty()) {
+    StreamUse& use = it->second;
     owner = use.resets.front();
     use.resets.erase(use.resets.begin());
     if (!use.resets.empty() && !ResetFront(now, stream, use).ok()) {
       use.resets.clear();
     }
   }
-  if (!status.ok()) use.unusable = true;
+  if (!status.ok()) streams_[stream].unusable = true;
   Channel* channel = owner ? FindById(*owner) : nullptr;
   if (channel == nullptr || channel->state == Channel::State::kWaiting) return;
   channel->outgoing_reset = true;

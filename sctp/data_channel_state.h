@@ -205,12 +205,12 @@ struct Channel {
   }
 };
 
-// Who uses a stream id. The two directions change hands one by one: what
+// Who uses a stream id beside the channel that takes what arrives: most have
+// none of this. The two directions change hands one by one: what
 // arrives after the peer's reset belongs to the next channel, although ours
 // may still wait for the answer to its reset. What the next channel sends
 // meanwhile waits behind that reset, in the association.
 struct StreamUse {
-  std::optional<ChannelId> incoming;  // Takes what arrives.
   // Its incoming direction is over, its outgoing one is not yet.
   std::optional<ChannelId> parting;
   // For whom ResetStreams was called, or will be once the one in front is
@@ -222,7 +222,7 @@ struct StreamUse {
   bool unusable = false;
 
   bool idle() const {
-    return !incoming && !parting && resets.empty() && !refused && !unusable;
+    return !parting && resets.empty() && !refused && !unusable;
   }
 };
 
