@@ -46,8 +46,9 @@ struct Options {
   // RFC 8831 section 6.2 asks for.
   uint16_t outgoing_streams = 65535;
   uint16_t incoming_streams = 65535;
-  // How many streams of ours, and of its own, a peer may make of them by asking
-  // for more (RFC 6525 sections 5.2.5 and 5.2.6). Below the two above: those.
+  // Up to how many in all a peer gets what it asks for later: streams that we
+  // send on (RFC 6525 section 5.2.6), and that it does (section 5.2.5). Below
+  // the two above: those. Our own AddStreams is not bound by them.
   uint16_t max_outgoing_streams = 0;
   uint16_t max_incoming_streams = 0;
 
