@@ -393,5 +393,21 @@ TEST(Pacer, AnInfiniteRateNeverHolds) {
   EXPECT_LE(pacer.release(), kNow);
 }
 
+template <typename Control>
+class AnyControl : public ::testing::Test {};
+using Controls = ::testing::Types<Rfc9260Control, CubicControl, BbrControl>;
+TYPED_TEST_SUITE(AnyControl, Controls);
+
+// What was on its way over the old path may turn out to have arrived.
+TYPED_TEST(AnyControl, TheWindowOfAnotherPathIsNotRestored) {
+  TypeParam cc(Options{}, 1000);
+  for (int i = 0; i < 5; ++i) cc.OnAcked(FullAck(cc.cwnd(), cc.cwnd()));
+  cc.OnTimeout(kNow);
+  cc.OnPathReady(kNow);
+  EXPECT_EQ(cc.cwnd(), 10'000u);
+  cc.OnSpurious(kNow);
+  EXPECT_EQ(cc.cwnd(), 10'000u);
+}
+
 }  // namespace
 }  // namespace kyuu::sctp::internal

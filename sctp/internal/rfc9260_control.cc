@@ -95,6 +95,8 @@ void Rfc9260Control::OnPathReady(absl::Time) {
   if (cwnd_ > initial_cwnd_) ssthresh_ = std::min(ssthresh_, cwnd_);
   cwnd_ = initial_cwnd_;
   partial_bytes_acked_ = 0;
+  // Of another path, perhaps: not to be restored at once.
+  prior_cwnd_ = prior_ssthresh_ = 0;
 }
 
 }  // namespace kyuu::sctp::internal
