@@ -28,6 +28,18 @@ namespace {
 // SACKs in which a full window is acknowledged at least.
 constexpr size_t kSacksPerWindow = 8;
 
+// What a SACK up to `cumulative` is heard in; ends what it ends.
+AckSample::Recovery RecoveryOf(Tcb& tcb, Tsn cumulative) {
+  if (tcb.recovery_exit && cumulative >= *tcb.recovery_exit) {
+    tcb.recovery_exit.reset();
+  }
+  if (tcb.recovery_exit) return AckSample::Recovery::kFast;
+  if (!tcb.timeout_exit) return AckSample::Recovery::kNone;
+  // It still speaks of what was sent before.
+  if (cumulative >= *tcb.timeout_exit) tcb.timeout_exit.reset();
+  return AckSample::Recovery::kTimeout;
+}
+
 }  // namespace
 
 size_t Core::held_bytes(const Tcb& tcb) const {
@@ -234,9 +246,6 @@ void Core::ApplySack(Tcb& tcb, const SackChunk& sack) {
     tcb.rto.Measured(*result.rtt);
     timers_.ResetBackoff(Timer::kT3Rtx);
   }
-  if (tcb.recovery_exit && sack.cumulative_tsn_ack >= *tcb.recovery_exit) {
-    tcb.recovery_exit.reset();
-  }
   acked.bytes_acked = result.bytes_acked;
   acked.bytes_proven = result.bytes_proven;
   acked.rate = result.rate;
@@ -246,15 +255,7 @@ void Core::ApplySack(Tcb& tcb, const SackChunk& sack) {
   acked.round_trip = tcb.rto.round_trip();
   acked.packet_bytes = tcb.path_mtu.size();
   acked.flight_after = outstanding.flight_bytes();
-  if (tcb.recovery_exit) {
-    acked.recovery = AckSample::Recovery::kFast;
-  } else if (tcb.timeout_exit) {
-    acked.recovery = AckSample::Recovery::kTimeout;
-    // This SACK still speaks of what was sent before.
-    if (sack.cumulative_tsn_ack >= *tcb.timeout_exit) {
-      tcb.timeout_exit.reset();
-    }
-  }
+  acked.recovery = RecoveryOf(tcb, sack.cumulative_tsn_ack);
   if (result.cumulative_advanced) {
     acked.cumulative = AckSample::Cumulative::kAdvanced;
   }
