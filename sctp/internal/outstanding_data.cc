@@ -99,10 +99,10 @@ DataChunk OutstandingData::Resend(absl::Time now) {
   KYUU_CHECK(entry.is_lost());
   LeaveState(lost_from_, entry);
   Depart(now, entry);
-  EnterFlight(lost_from_, entry);
   if (entry.transmissions < std::numeric_limits<uint16_t>::max()) {
     ++entry.transmissions;
   }
+  EnterFlight(lost_from_, entry);
   return ChunkOf(lost_from_, entry);
 }
 
@@ -149,10 +149,25 @@ void OutstandingData::Remove(Departures& list, Tsn tsn, const Entry& entry) {
   }
 }
 
+Tsn OutstandingData::Newest() const {
+  if (resent_.count == 0) return sent_.newest;
+  if (sent_.count == 0) return resent_.newest;
+  const uint32_t behind = at(sent_.newest).packet - at(resent_.newest).packet;
+  return static_cast<int32_t>(behind) > 0 ? sent_.newest : resent_.newest;
+}
+
+uint32_t OutstandingData::OldestPacket() const {
+  if (resent_.count == 0) return at(sent_.oldest).packet;
+  const uint32_t resent = at(resent_.oldest).packet;
+  if (sent_.count == 0) return resent;
+  const uint32_t sent = at(sent_.oldest).packet;
+  return static_cast<int32_t>(sent - resent) < 0 ? sent : resent;
+}
+
 void OutstandingData::EnterFlight(Tsn tsn, Entry& entry) {
   entry.state = State::kInFlight;
   flight_bytes_ += WireSize(entry);
-  Append(in_flight_, tsn, entry);
+  Append(ListOf(entry), tsn, entry);
 }
 
 void OutstandingData::LeaveState(Tsn tsn, Entry& entry) {
@@ -160,7 +175,7 @@ void OutstandingData::LeaveState(Tsn tsn, Entry& entry) {
   if (entry.state == State::kTimedOut) Remove(timed_out_, tsn, entry);
   if (entry.state != State::kInFlight) return;
   flight_bytes_ -= WireSize(entry);
-  Remove(in_flight_, tsn, entry);
+  Remove(ListOf(entry), tsn, entry);
 }
 
 bool OutstandingData::IsValid(const SackChunk& sack) const {

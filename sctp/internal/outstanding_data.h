@@ -33,8 +33,7 @@ struct SackResult {
   bool cumulative_advanced = false;
   // All that was found lost since the last reduction was on its way.
   bool reduction_was_spurious = false;
-  // T3-rtx had expired for what was on its way, which counts as in flight again
-  // (RFC 5682).
+  // T3 had expired for what was on its way, and is in flight again (RFC 5682).
   bool timeout_was_spurious = false;
   size_t bytes_acked = 0;
   size_t bytes_proven = 0;  // AckSample::bytes_proven.
@@ -87,8 +86,8 @@ class OutstandingData {
 
   SackResult HandleSack(absl::Time now, const SackChunk& sack,
                         const RoundTrip& round_trip);
-  // Looks for what has become lost by time, and returns its bytes. Takes so
-  // many at once; if there are more, loss_due() is `now`.
+  // Takes what has become lost by time, so many at once; if there is more,
+  // loss_due() is `now`. Returns its bytes.
   size_t DetectLoss(absl::Time now, const RoundTrip& round_trip);
   // When to call DetectLoss, unless a SACK comes first.
   absl::Time loss_due() const { return loss_due_; }
@@ -103,8 +102,7 @@ class OutstandingData {
   void BeginEpisode();
   // True if one packet is all that is in flight.
   bool lone_packet() const {
-    return in_flight_.count > 0 &&
-           at(in_flight_.oldest).packet == at(in_flight_.newest).packet;
+    return flight_bytes_ > 0 && OldestPacket() == at(Newest()).packet;
   }
   // Marks what the last packet carried for transmission, as a probe: it is not
   // taken for lost. Returns the first chunk's TSN; none if no chunk of it may
@@ -144,8 +142,8 @@ class OutstandingData {
     // At its departure: the application had nothing more to send.
     bool starved = false;
     uint32_t packet = 0;  // Number of the packet that carried it last.
-    // Its neighbours in one of the Departures. Of one that is reported, `later`
-    // is a TSN up to which all are, itself not included.
+    // Its neighbours in its Departures. Of one that is reported, `later` is a
+    // TSN up to which all are, itself not included.
     Tsn earlier;
     Tsn later;
     // The place in the message, and the TSN of the fragment before.
@@ -161,8 +159,7 @@ class OutstandingData {
       return state == State::kLost || state == State::kTimedOut;
     }
   };
-  // Chunks of one state, from the one that was sent longest ago: what a SACK
-  // costs depends on what it tells, not on the holes that there are.
+  // From the one that was sent longest ago.
   struct Departures {
     size_t count = 0;
     Tsn oldest;
@@ -186,9 +183,17 @@ class OutstandingData {
   void OnRepeatedInVain(Tsn tsn, SackResult& result);
   void UndoReneged();
   void UndoTimeout();
+  size_t DetectLoss(absl::Time now, const RoundTrip& round_trip,
+                    const Departures& list, size_t& found);
   void EnterLost(Tsn tsn, Entry& entry, State state);
   // False if the message was given up instead.
   bool MarkLost(Tsn tsn, State state);
+  // Those in flight that `entry` is one of.
+  Departures& ListOf(const Entry& entry) {
+    return entry.transmissions > 1 ? resent_ : sent_;
+  }
+  Tsn Newest() const;
+  uint32_t OldestPacket() const;
   void Append(Departures& list, Tsn tsn, Entry& entry);
   void Prepend(Departures& list, Tsn tsn, Entry& entry);
   void Remove(Departures& list, Tsn tsn, const Entry& entry);
@@ -203,7 +208,9 @@ class OutstandingData {
   Tsn first_tsn_;
   RingQueue<Entry> entries_;
   size_t flight_bytes_ = 0;
-  Departures in_flight_;
+  // In flight: sent once, which is in the order of TSNs, and sent again.
+  Departures sent_;
+  Departures resent_;
   Departures timed_out_;
   size_t lost_ = 0;  // kLost and kTimedOut.
   Tsn lost_from_;    // No chunk below it is lost.
@@ -223,16 +230,15 @@ class OutstandingData {
   // The last packet of which the SACK at hand acknowledged a chunk that was
   // sent once.
   std::optional<uint32_t> sampled_packet_;
-  // Of the newest packet that has arrived: its departure, and when
-  // `delivered_` was counted last. In microseconds, modulo 2^32.
+  // Of the newest packet that has arrived: its departure, and when `delivered_`
+  // was counted last. In microseconds, modulo 2^32.
   uint32_t first_sent_us_ = 0;
   uint32_t delivered_us_ = 0;
   // What left of that packet, if the SACK at hand told of it.
   std::optional<Entry> newest_acked_;
   // The last packet of which the SACK at hand acknowledged a kTimedOut chunk.
   std::optional<uint32_t> late_packet_;
-  // It acknowledged what had been repeated less than a round trip before.
-  bool answered_too_soon_ = false;
+  bool answered_too_soon_ = false;  // It told of what was just sent again.
   uint32_t round_end_ = 0;  // The packet whose arrival begins the next round.
   uint32_t limited_until_ = 0;  // Of `delivered_`.
   bool limited_ = false;        // Until then.

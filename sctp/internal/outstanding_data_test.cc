@@ -198,6 +198,29 @@ TEST(OutstandingData, WhatIsLostBeyondTheBoundIsFoundAtOnceByTheTimer) {
   EXPECT_EQ(lost, 197u);
 }
 
+// A SACK has no room for all holes of a burst. What it does not tell of stood
+// in front of what had been sent again, whose loss only T3 found.
+TEST(OutstandingData, ALostRepetitionIsFoundWhereSacksTellOfAPartOnly) {
+  const RoundTrip path{.min = absl::Milliseconds(10),
+                       .smoothed = absl::Milliseconds(10)};
+  Stage stage;
+  for (int i = 0; i < 90; ++i) stage.Send(StreamId{1}, 1000);
+  EXPECT_GT(
+      stage.outstanding.HandleSack(kNow, EverySecond(3, 30), path).bytes_lost,
+      0u);
+  for (const uint32_t offset : {0u, 1u, 3u, 5u, 7u}) {
+    stage.outstanding.BeginPacket();
+    ASSERT_GT(stage.outstanding.NextLostSize(kNow), 0u);
+    EXPECT_EQ(stage.outstanding.Resend(kNow).tsn, kFirst + offset);
+  }
+  // All of them have arrived but the first.
+  SackChunk sack = EverySecond(9, 27);
+  sack.gap_ack_blocks[0].start = 2;
+  stage.outstanding.HandleSack(kNow + absl::Milliseconds(20), sack, path);
+  ASSERT_GT(stage.outstanding.NextLostSize(kNow), 0u);
+  EXPECT_EQ(stage.outstanding.Resend(kNow).tsn, kFirst);
+}
+
 // All of it was sent again, a packet for each SACK that told of it.
 TEST(OutstandingData, ATimeoutThatWasSpuriousPutsBackWhatIsNotSentAgain) {
   Stage stage;

@@ -1,7 +1,9 @@
 // What becomes lost, by SACKs or by time, and what turns out not to have been:
 // RFC 9260 sections 6.2.1 and 6.3.3, RFC 8985, RFC 3708 and RFC 5682.
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 
 #include "absl/time/time.h"
@@ -62,17 +64,23 @@ size_t OutstandingData::DetectLoss(absl::Time now,
   loss_due_ = absl::InfiniteFuture();
   just_lost_.clear();
   size_t found = 0;
+  const size_t resent = DetectLoss(now, round_trip, resent_, found);
+  return resent + DetectLoss(now, round_trip, sent_, found);
+}
+
+// `list` is one of those in flight. Those that left earlier are lost earlier.
+size_t OutstandingData::DetectLoss(absl::Time now, const RoundTrip& round_trip,
+                                   const Departures& list, size_t& found) {
   size_t bytes = 0;
-  // Those that left earlier are lost earlier.
-  while (in_flight_.count > 0) {
+  while (list.count > 0) {
     ++chunks_examined_;
-    const Tsn tsn = in_flight_.oldest;
+    const Tsn tsn = list.oldest;
     if (tsn > judged_until_) break;
     const Entry& entry = at(tsn);
     const absl::Time lost_at = loss_.LostAt(
         entry.packet, absl::FromUnixNanos(entry.sent_ns), round_trip);
     if (lost_at > now) {
-      loss_due_ = lost_at;
+      loss_due_ = std::min(loss_due_, lost_at);
       break;
     }
     if (found == kMaxLost) {
@@ -110,10 +118,10 @@ bool OutstandingData::MarkLost(Tsn tsn, State state) {
 
 std::optional<Tsn> OutstandingData::RepeatLastPacket(absl::Time now) {
   std::optional<Tsn> first;
-  if (in_flight_.count == 0) return first;
-  const uint32_t packet = at(in_flight_.newest).packet;
-  while (in_flight_.count > 0 && at(in_flight_.newest).packet == packet) {
-    const Tsn tsn = in_flight_.newest;
+  if (flight_bytes_ == 0) return first;
+  const uint32_t packet = at(Newest()).packet;
+  while (flight_bytes_ > 0 && at(Newest()).packet == packet) {
+    const Tsn tsn = Newest();
     Entry& entry = at(tsn);
     if (entry.limited &&
         queue_.partial_reliability() != PartialReliability::kOff) {
@@ -132,8 +140,11 @@ std::optional<Tsn> OutstandingData::RepeatLastPacket(absl::Time now) {
 void OutstandingData::OnTimeout() {
   just_lost_.clear();
   loss_due_ = absl::InfiniteFuture();
-  while (in_flight_.count > 0) {
-    MarkLost(in_flight_.oldest, State::kTimedOut);
+  // In the order of departure.
+  while (flight_bytes_ > 0) {
+    const bool once =
+        sent_.count > 0 && at(sent_.oldest).packet == OldestPacket();
+    MarkLost(once ? sent_.oldest : resent_.oldest, State::kTimedOut);
   }
   // Of several expiries in a row the first one has reduced the window, for all
   // that was in flight then.
@@ -155,7 +166,7 @@ void OutstandingData::UndoTimeout() {
     LeaveState(tsn, entry);
     entry.state = State::kInFlight;
     flight_bytes_ += WireSize(entry);
-    Prepend(in_flight_, tsn, entry);
+    Prepend(ListOf(entry), tsn, entry);
   }
   episode_.End();
   silent_ = false;
