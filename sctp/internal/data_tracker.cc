@@ -26,7 +26,7 @@ TsnClass DataTracker::Classify(Tsn tsn) const {
   if (gaps_.size() >= max_intervals_ && gaps_.WouldGrow(tsn)) {
     return TsnClass::kOutsideWindow;
   }
-  return TsnClass::kAhead;
+  return tsn < gaps_.back().last ? TsnClass::kInHole : TsnClass::kAhead;
 }
 
 void DataTracker::Record(Tsn tsn) {

@@ -17,7 +17,8 @@ namespace kyuu::sctp::internal {
 // What a TSN is, seen from here.
 enum class TsnClass : uint8_t {
   kNext,           // The one after the cumulative TSN.
-  kAhead,          // New, beyond a hole.
+  kInHole,         // New, between others that have arrived.
+  kAhead,          // New, beyond all of them and a hole.
   kDuplicate,      // Has arrived already.
   kOutsideWindow,  // Too far ahead, or one hole too many.
 };
@@ -30,7 +31,7 @@ class DataTracker {
   bool has_gaps() const { return !gaps_.empty(); }
   TsnClass Classify(Tsn tsn) const;
 
-  // Record takes a TSN of class kNext or kAhead as arrived.
+  // Record takes a TSN as arrived that is new.
   void Record(Tsn tsn);
   void RecordDuplicate(Tsn tsn);
   // ForwardTo moves the cumulative TSN to `tsn` at least (RFC 3758 section

@@ -111,14 +111,16 @@ void Core::HandleData(Tcb& tcb, const ChunkView& view) {
       tracker.RequireSackNow();
       return;
     case TsnClass::kNext:
+    case TsnClass::kInHole:
     case TsnClass::kAhead:
       break;
   }
-  // What fills the first hole frees memory sooner or later, and may use as
-  // much again as the window; what only adds to it may not.
+  // What fills a hole frees memory sooner or later, and may use as much again
+  // as the window: the peer counts neither our overhead nor what it holds for
+  // lost. What only adds to the end may not.
   const size_t cost = chunk->payload.size() + options_.held_overhead_bytes;
   const size_t limit =
-      tsn_class == TsnClass::kNext ? 2 * tcb.window.size() : tcb.window.size();
+      tsn_class == TsnClass::kAhead ? tcb.window.size() : 2 * tcb.window.size();
   if (held_bytes(tcb) + cost > limit) {
     ++stats_.drop_data_no_buffer;
     tracker.RequireSackNow();

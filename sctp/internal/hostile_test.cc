@@ -490,6 +490,31 @@ TEST(Hostile, H16AsManyHolesAsAllowed) {
   EXPECT_EQ(sack->gap_ack_blocks.size(), 10u);
 }
 
+// Whoever counts no overhead fills the window before its holes: they closed one
+// in a round trip, the first, as everything else that was sent again was
+// dropped.
+TEST(Hostile, H17WhatFillsAnyHoleHasTwiceTheWindow) {
+  Options options;
+  options.receive_window_bytes = 100'000;
+  Puppet p(options);
+  ASSERT_TRUE(p.Connect());
+  const std::string payload(200, 'x');
+  uint32_t last = 1;
+  for (; p.peer.stats().drop_data_no_buffer == 0; last += 2) {
+    p.SendData(last, DataChunk::kBegin, static_cast<uint16_t>(last), 5,
+               payload);
+  }
+  const size_t full = p.peer.stats().receive_held_bytes;
+  const uint64_t had = p.peer.stats().data_chunks_received;
+  for (uint32_t i = 2; i + 2 < last; i += 2) {
+    p.SendData(i, DataChunk::kBegin, static_cast<uint16_t>(i), 5, payload);
+  }
+  EXPECT_GT(p.peer.stats().data_chunks_received, had + had / 2);
+  EXPECT_GT(p.peer.stats().receive_held_bytes, full);
+  EXPECT_LE(p.peer.stats().receive_held_bytes,
+            2 * options.receive_window_bytes);
+}
+
 TEST(Hostile, H17TinyFragmentsCountWithTheirOverhead) {
   Options options;
   options.receive_window_bytes = 100'000;

@@ -33,6 +33,10 @@ class TsnIntervals {
   TsnInterval front() const {
     return {intervals_.begin()->first, intervals_.begin()->second};
   }
+  TsnInterval back() const {
+    const auto last = std::prev(intervals_.end());
+    return {last->first, last->second};
+  }
   // The intervals as pairs of their first and last TSN.
   auto begin() const { return intervals_.begin(); }
   auto end() const { return intervals_.end(); }
