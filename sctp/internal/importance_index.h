@@ -4,7 +4,6 @@
 #ifndef KYUU_SCTP_INTERNAL_IMPORTANCE_INDEX_H_
 #define KYUU_SCTP_INTERNAL_IMPORTANCE_INDEX_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <tuple>
@@ -34,7 +33,6 @@ class ImportanceIndex {
     all_.clear();
     by_stream_.clear();
   }
-  size_t size() const { return all_.size(); }
 
   // Visits those that are less important than `than`, on one stream or all of
   // them, in their order, while `visit(id)` is true. Unset is above every

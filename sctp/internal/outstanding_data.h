@@ -186,8 +186,8 @@ class OutstandingData {
   size_t DetectLoss(absl::Time now, const RoundTrip& round_trip,
                     const Departures& list, size_t& found);
   void EnterLost(Tsn tsn, Entry& entry, State state);
-  // False if the message was given up instead.
-  bool MarkLost(Tsn tsn, State state);
+  // Gives the message up instead if it has used up its transmissions.
+  void MarkLost(Tsn tsn, State state);
   // Those in flight that `entry` is one of.
   Departures& ListOf(const Entry& entry) {
     return entry.transmissions > 1 ? resent_ : sent_;

@@ -102,18 +102,16 @@ void OutstandingData::EnterLost(Tsn tsn, Entry& entry, State state) {
   if (state == State::kTimedOut) Append(timed_out_, tsn, entry);
 }
 
-bool OutstandingData::MarkLost(Tsn tsn, State state) {
+void OutstandingData::MarkLost(Tsn tsn, State state) {
   Entry& entry = at(tsn);
   EnterLost(tsn, entry, state);
   episode_.OnLost(tsn);
   if (just_lost_.size() < LossEpisode::kMax) just_lost_.push_back(tsn);
-  if (!entry.limited ||
-      queue_.partial_reliability() == PartialReliability::kOff ||
-      entry.transmissions < queue_.Get(entry.message).max_transmissions) {
-    return true;
+  if (entry.limited &&
+      queue_.partial_reliability() == PartialReliability::kOn &&
+      entry.transmissions >= queue_.Get(entry.message).max_transmissions) {
+    Abandon(entry.message);
   }
-  Abandon(entry.message);
-  return false;
 }
 
 std::optional<Tsn> OutstandingData::RepeatLastPacket(absl::Time now) {

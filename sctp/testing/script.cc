@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/bytes.h"
 #include "base/check.h"
@@ -181,46 +182,46 @@ class Script {
         return;
       default:
         if (reader_.U8() % 16 == 0) puppet_.peer.Close(puppet_.now);
-        // A script may ask for what is out of place.
-        puppet_.peer.Connect(puppet_.now).IgnoreError();
+        Asked(puppet_.peer.Connect(puppet_.now));
     }
   }
 
-  // Whatever of this is out of place, a script may ask for it.
+  // A script may ask for what is out of place, and is told so.
+  static void Asked(const absl::Status& status) {
+    KYUU_CHECK(status.ok() || absl::IsInvalidArgument(status) ||
+               absl::IsFailedPrecondition(status) ||
+               absl::IsResourceExhausted(status));
+  }
   void UseStream(uint8_t what) {
     const StreamId stream{static_cast<uint16_t>(what & 3)};
     Association& peer = puppet_.peer;
     switch (what >> 5) {
+      case 4: {
+        const uint8_t more = reader_.U8();
+        return Asked(peer.AddStreams(puppet_.now, more >> 5, more >> 2 & 7));
+      }
       case 5: {
         SendOptions how;
         if (what & 4) how.ordering = Ordering::kUnordered;
         if (what & 8) how.max_retransmits = 0;
         std::optional<size_t> size;
         if (what & 16) size = reader_.U8() * 16;
-        peer.BeginMessage(puppet_.now, stream, Ppid{51}, size, how)
-            .IgnoreError();
-        return;
+        return Asked(
+            peer.BeginMessage(puppet_.now, stream, Ppid{51}, size, how));
       }
       case 6: {
         const Part parts[] = {Part::kMore, Part::kMore,   Part::kMore,
                               Part::kMore, Part::kMore,   Part::kLast,
                               Part::kLast, Part::kGivenUp};
-        peer.SendPart(puppet_.now, stream,
-                      std::vector<uint8_t>(reader_.U8() * 16, 'p'),
-                      parts[what >> 2 & 7])
-            .IgnoreError();
-        return;
+        return Asked(peer.SendPart(puppet_.now, stream,
+                                   std::vector<uint8_t>(reader_.U8() * 16, 'p'),
+                                   parts[what >> 2 & 7]));
       }
       case 7:
         return peer.SetDelivery(stream,
                                 what & 4 ? Delivery::kParts : Delivery::kWhole);
-      case 4: {
-        const uint8_t more = reader_.U8();
-        peer.AddStreams(puppet_.now, more >> 5, more >> 2 & 7).IgnoreError();
-        return;
-      }
       default:
-        peer.ResetStreams(puppet_.now, {&stream, 1}).IgnoreError();
+        Asked(peer.ResetStreams(puppet_.now, {&stream, 1}));
     }
   }
 
@@ -293,12 +294,10 @@ class Script {
     puppet_.peer_initial_tsn = init.initial_tsn;
   }
   void Say(size_t size, uint16_t stream, const SendOptions& how) {
-    puppet_.peer
-        .Send(puppet_.now,
-              Message{static_cast<StreamId>(stream), Ppid{51},
-                      std::vector<uint8_t>(size, 's')},
-              how)
-        .IgnoreError();  // A full queue is a script's right.
+    Asked(puppet_.peer.Send(puppet_.now,
+                            Message{static_cast<StreamId>(stream), Ppid{51},
+                                    std::vector<uint8_t>(size, 's')},
+                            how));
   }
   void Drain() {
     // A driver that never sleeps would be a bug: each packet needs a cause.
