@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -46,6 +47,7 @@ Agent::Agent(Role role, const Credentials& local, Random& random,
       role_(role),
       tie_breaker_(random.U64()),
       current_(std::make_unique<Generation>(local, options)),
+      streams_(options.max_streams),
       embedded_dtls_(options.embedded_dtls) {
   KYUU_CHECK(local.Validate().ok());
   told_.role = role;
@@ -196,6 +198,7 @@ void Agent::HandleTimeout(absl::Time now) {
       case Timer::kDisconnected:  // Update() looks again.
       case Timer::kPac:
       case Timer::kNominate:
+      case Timer::kStreams:
         break;
       case Timer::kOldGeneration:
         previous_.reset();
@@ -237,6 +240,9 @@ std::optional<AgentEvent> Agent::PollEvent() {
   if (state_ == AgentState::kClosed) {
     if (std::exchange(told_.closed, true)) return std::nullopt;
     return Closed{absl::OkStatus()};
+  }
+  if (auto stream = streams_.PollEvent()) {
+    return std::visit([](const auto& e) { return Event(e); }, *stream);
   }
   if (told_.role != role_) {
     told_.role = role_;

@@ -25,12 +25,13 @@
 #include "ice/embedded_dtls.h"
 #include "ice/internal/agent_records.h"
 #include "ice/internal/generation.h"
+#include "ice/internal/peer_streams.h"
 #include "stun/message.h"
 #include "stun/protocol.h"
 
 namespace kyuu::ice {
 
-// Agent is a full ICE agent for one component over UDP.
+// Agent is a full ICE agent for one component over UDP and TCP (RFC 6544).
 //
 // It neither gathers nor relays: local candidates are handed in, and to it a
 // relayed address is one more local address to send from. Checks start when
@@ -58,9 +59,9 @@ class Agent {
   // Sets the role that offer and answer give (RFC 8445 section 6.1.1). A
   // conflict with the peer may change it later.
   void SetRole(absl::Time now, Role role);
-  // Adds an address of ours. A known one is no error. INVALID_ARGUMENT: not
-  // UDP, not component 1, no IP address, port 0. RESOURCE_EXHAUSTED: see
-  // AgentOptions. FAILED_PRECONDITION: closed.
+  // Adds an address of ours. A known one is no error. INVALID_ARGUMENT: not of
+  // UDP, nor active or passive TCP, not component 1, no IP address, port 0.
+  // RESOURCE_EXHAUSTED: see AgentOptions. FAILED_PRECONDITION: closed.
   absl::Status AddLocalCandidate(absl::Time now, const Candidate& candidate);
   // Takes back what AddLocalCandidate added; an unknown one is no error. Pairs
   // of a base without candidates are gone at once; another is in use, if any.
@@ -71,11 +72,10 @@ class Agent {
   absl::Status SetRemoteCredentials(absl::Time now, const Credentials& remote,
                                     RemoteMode mode = RemoteMode::kFull);
   // Adds a candidate of the peer, even before its credentials. One that is of
-  // no use (TCP, another generation's `ufrag`, a forbidden address, one too
-  // many) is counted and ignored.
+  // no use (another generation's `ufrag`, a forbidden address, one too many, of
+  // TCP but not passive) is counted and ignored.
   void AddRemoteCandidate(absl::Time now, const Candidate& candidate);
-  // Replaces AgentOptions::ta by what both sides agreed on (AgreedPacing), but
-  // not below kPacingMin.
+  // Sets Ta to what both sides agreed on (AgreedPacing), at least kPacingMin.
   void SetPacing(absl::Time now, absl::Duration ta);
   // The peer will send no more candidates (RFC 8838 section 8.2).
   void EndOfRemoteCandidates(absl::Time now);
@@ -89,12 +89,20 @@ class Agent {
   // Payload was sent on the path in use and nothing has come back on it for
   // AgentOptions::probe_after: asks at once whether it still works.
   void Probe(absl::Time now);
-  // Payload came along a path that no check came along: if it comes to the
-  // address in use, the NAT of the peer may have forgotten its mapping, and a
-  // check finds out. True if one was made.
+  // Payload came to the address in use along a path that no check came along:
+  // the peer's NAT may have moved it. True if a check of that was made.
   bool CheckStranger(absl::Time now, const Path& path);
-  // Stops everything; Closed is the only event from now on.
+  // Stops everything; Closed is the only event from now on. Streams are to end.
   void Close(absl::Time now);
+
+  // --- Streams: TCP connections to the peer, with datagrams of their Path ---
+
+  // Answers to PeerStreamWanted, and the end of any stream.
+  void StreamConnected(absl::Time now, StreamId id,
+                       const TransportAddress& local);
+  void StreamEnded(absl::Time now, StreamId id);
+  // Somebody has connected to a passive candidate. nullopt: close it at once.
+  std::optional<StreamId> StreamAccepted(absl::Time now, const Path& path);
 
   // --- Engine ---
 
@@ -126,8 +134,7 @@ class Agent {
   std::optional<absl::Duration> rtt() const;
   std::vector<PairInfo> pairs() const;
   const AgentStats& stats() const { return stats_; }
-  // Pairs looked at so far; for a datagram they must not grow with their
-  // number.
+  // Pairs looked at so far: for a datagram not more if there are more of them.
   uint64_t pair_visits() const;
   EmbeddedDtls& embedded_dtls() { return embedded_dtls_; }
   const EmbeddedDtls& embedded_dtls() const { return embedded_dtls_; }
@@ -137,24 +144,26 @@ class Agent {
   using Generation = internal::Generation;
   using Pair = internal::Pair;
   using Timer = internal::Timer;
+  using Transaction = internal::Transaction;
+  using Buffer = absl::Span<uint8_t>;
+  using View = stun::MessageView;
 
   // agent.cc: candidates and pairs.
   void AdmitRemoteCandidate(absl::Time now, const Candidate& candidate);
-  bool MayReachInside(const internal::Base& base,
-                      const internal::RemoteCandidate& remote) const;
   void RemoveBase(absl::Time now, size_t index);
+  void Bereave(absl::Time now, Generation& g);
   void ExpireNames(absl::Time now);
-  std::optional<size_t> AddRemote(const TransportAddress& address,
-                                  CandidateType type, uint32_t priority,
-                                  uint16_t foundation);
+  std::optional<size_t> AddRemote(internal::RemoteCandidate remote);
   void PairRemote(size_t index);
   uint16_t Intern(const std::string& foundation);
-  std::optional<size_t> FindBase(const TransportAddress& address) const;
+  uint16_t NewFoundation() { return next_reflexive_foundation_++ | 0x8000; }
+  std::optional<size_t> FindBase(std::optional<TcpType> tcp_type,
+                                 const TransportAddress& address) const;
+  std::optional<size_t> FindBase(const Path& path) const;
   void SwitchRole(Role role);
 
   // agent_requests.cc: the peer's checks (RFC 8445 section 7.3).
-  void HandleRequest(absl::Time now, const Path& path,
-                     const stun::MessageView& message);
+  void HandleRequest(absl::Time now, const Path& path, const View& message);
   Generation* Authenticate(const stun::MessageView& message);
   bool ResolveRoleConflict(const stun::MessageView& message);
   void Respond(const Path& path, const stun::TransactionId& id,
@@ -166,33 +175,30 @@ class Agent {
   std::optional<Datagram> NextResponse(absl::Span<uint8_t> out);
 
   // agent_checks.cc: our checks (RFC 8445 section 7.2).
-  void HandleResponse(absl::Time now, const Path& path,
-                      const stun::MessageView& message);
-  void HandleSuccess(absl::Time now, Generation& g,
-                     const internal::Transaction& transaction,
+  void HandleResponse(absl::Time now, const Path& path, const View& message);
+  void HandleSuccess(absl::Time now, Generation& g, const Transaction& t,
                      const TransportAddress& mapped);
-  void HandleError(Generation& g, const internal::Transaction& transaction,
-                   stun::Error error);
+  void HandleError(Generation& g, const Transaction& t, stun::Error error);
   void FailPair(Generation& g, size_t index);
   void ExpireChecks(absl::Time now);
-  bool MayRetransmit(const Pair& pair) const;
   bool ChecksRunning() const;
   absl::Time NextCheckTime() const;
-  std::optional<Datagram> NextCheck(absl::Time now, absl::Span<uint8_t> out);
+  std::optional<Datagram> NextCheck(absl::Time now, Buffer out);
   std::optional<size_t> NextRepeat(absl::Time now);
-  std::optional<Datagram> StartCheck(absl::Time now, size_t index,
-                                     absl::Span<uint8_t> out);
-  std::optional<Datagram> RepeatCheck(absl::Time now, size_t index,
-                                      absl::Span<uint8_t> out);
+  std::optional<Datagram> StartCheck(absl::Time now, size_t index, Buffer out);
+  std::optional<Datagram> RepeatCheck(absl::Time now, size_t index, Buffer out);
   void BeginTransaction(absl::Time now, size_t index);
-  std::optional<Datagram> Transmit(absl::Time now, Pair& pair,
-                                   absl::Span<uint8_t> out);
+  std::optional<Datagram> Transmit(absl::Time now, Pair& pair, Buffer out);
   std::optional<Datagram> NextKeepalive(absl::Time now, Generation& g,
-                                        absl::Span<uint8_t> out);
+                                        Buffer out);
   std::optional<Datagram> WriteCheck(const Generation& g, const Pair& pair,
                                      const stun::TransactionId& id,
-                                     bool use_candidate,
-                                     absl::Span<uint8_t> out);
+                                     bool use_candidate, Buffer out);
+
+  // agent_streams.cc: TCP (RFC 6544).
+  void WantStream(absl::Time now, size_t index);
+  void LoseStream(absl::Time now, const Path& path);
+  void ReviewStreams(absl::Time now);
 
   // agent_selection.cc: nomination, consent, state (RFC 8445 section 8).
   void Update(absl::Time now);
@@ -207,11 +213,6 @@ class Agent {
   void Hasten(absl::Time now, const Pair& valid);
   void ReviewConsent(absl::Time now, Generation& g);
   void Resume();
-  absl::Duration CheckTimeout(const Pair& pair,
-                              const internal::InProgress& check) const;
-  bool IsTrusted(const Pair& pair) const;
-  int QuickChecks(const Pair& pair) const;
-  int TransmissionsMax(const Pair& pair) const;
   absl::Duration ConsentInterval();
   AgentState ComputeState(absl::Time now) const;
   const Pair* PairInUse() const;
@@ -232,15 +233,14 @@ class Agent {
 
   std::unique_ptr<Generation> current_;
   std::unique_ptr<Generation> previous_;
-  // Candidates that came before the peer's credentials.
-  std::vector<Candidate> unbound_;
+  std::vector<Candidate> unbound_;  // Came before the peer's credentials.
   std::vector<internal::PendingName> names_;
   uint32_t next_name_ = 0;
 
   std::vector<internal::Response> responses_;
   size_t responses_taken_ = 0;
-  // When the next check may leave that must keep Ta.
-  absl::Time next_slot_ = absl::InfinitePast();
+  absl::Time next_slot_ = absl::InfinitePast();  // For checks that keep Ta.
+  internal::PeerStreams streams_;
   EmbeddedDtls embedded_dtls_;
 };
 static_assert(Engine<Agent>);

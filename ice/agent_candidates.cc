@@ -20,6 +20,34 @@ namespace kyuu::ice {
 using internal::Base;
 using internal::RemoteCandidate;
 
+namespace {
+
+// RFC 6544's simultaneous opening is offered by nobody.
+bool IsOfUse(Transport transport, std::optional<TcpType> tcp_type) {
+  if (transport == Transport::kUdp) return !tcp_type;
+  return transport == Transport::kTcp &&
+         (tcp_type == TcpType::kActive || tcp_type == TcpType::kPassive);
+}
+
+// Ports to which a peer may make us connect. Below 1024 are services that might
+// take a check for a command; those of the web have to bear anything.
+bool IsOpenPort(uint16_t port) {
+  return port >= 1024 || port == 80 || port == 443;
+}
+
+// Only who is on this machine himself may send us to its inside. Judged for a
+// pair, and again with each address of ours: a candidate that came before our
+// own is not to be refused for that.
+bool MayReachInside(const std::vector<Base>& bases, const Base& base,
+                    const RemoteCandidate& remote) {
+  return !remote.address.ip.IsLoopback() || base.address.ip.IsLoopback() ||
+         std::any_of(bases.begin(), bases.end(), [](const Base& other) {
+           return other.address.ip.IsLoopback();
+         });
+}
+
+}  // namespace
+
 absl::Status Agent::AddLocalCandidate(absl::Time now,
                                       const Candidate& candidate) {
   if (state_ == AgentState::kClosed) {
@@ -27,31 +55,34 @@ absl::Status Agent::AddLocalCandidate(absl::Time now,
   }
   const TransportAddress& base =
       candidate.base.ip == IpAddress() ? candidate.address : candidate.base;
-  if (candidate.transport != Transport::kUdp || candidate.component != 1 ||
-      candidate.address.ip == IpAddress() || candidate.address.port == 0 ||
+  if (!IsOfUse(candidate.transport, candidate.tcp_type) ||
+      candidate.component != 1 || candidate.address.ip == IpAddress() ||
+      candidate.address.port == 0 ||
       base.ip.family() != candidate.address.ip.family() || base.port == 0) {
     return absl::InvalidArgumentError(
-        "a local candidate is UDP, of component 1, with addresses");
+        "a local candidate is UDP, or TCP and active or passive, of component "
+        "1, with addresses");
   }
   const auto known = [&](const internal::LocalCandidate& local) {
-    return local.address == candidate.address && local.type == candidate.type;
+    return local.Is(candidate);
   };
   if (std::none_of(locals_.begin(), locals_.end(), known)) {
     if (locals_.size() >= options_.max_local_candidates) {
       return absl::ResourceExhaustedError("too many local candidates");
     }
-    locals_.push_back({candidate.address, candidate.type, base});
+    locals_.push_back(
+        {candidate.address, candidate.type, base, candidate.tcp_type});
   }
-  if (std::optional<size_t> index = FindBase(base)) {
+  const Base added{base, candidate.type, candidate.priority,
+                   Intern(candidate.foundation), candidate.tcp_type};
+  if (std::optional<size_t> index = FindBase(candidate.tcp_type, base)) {
     // Redundant, unless it tells the better label (RFC 8445 section 6.1.2.4).
     Base& old = bases_[*index];
     if (candidate.priority <= old.priority) return absl::OkStatus();
-    old = {base, candidate.type, candidate.priority,
-           Intern(candidate.foundation)};
+    old = added;
     current_->Relabel(bases_, role_);
   } else {
-    bases_.push_back({base, candidate.type, candidate.priority,
-                      Intern(candidate.foundation)});
+    bases_.push_back(added);
     for (size_t i = 0; i < current_->remotes().size(); ++i) PairRemote(i);
   }
   Update(now);
@@ -60,16 +91,16 @@ absl::Status Agent::AddLocalCandidate(absl::Time now,
 
 void Agent::RemoveLocalCandidate(absl::Time now, const Candidate& candidate) {
   const auto local = std::find_if(
-      locals_.begin(), locals_.end(), [&](const internal::LocalCandidate& l) {
-        return l.address == candidate.address && l.type == candidate.type;
-      });
+      locals_.begin(), locals_.end(),
+      [&](const internal::LocalCandidate& l) { return l.Is(candidate); });
   if (local == locals_.end()) return;
   const TransportAddress base = local->base;
   locals_.erase(local);
-  const std::optional<size_t> index = FindBase(base);
+  const std::optional<size_t> index = FindBase(candidate.tcp_type, base);
   if (!index || std::any_of(locals_.begin(), locals_.end(),
                             [&](const internal::LocalCandidate& other) {
-                              return other.base == base;
+                              return other.base == base &&
+                                     other.tcp_type == candidate.tcp_type;
                             })) {
     return;
   }
@@ -83,14 +114,19 @@ void Agent::RemoveBase(absl::Time now, size_t index) {
     if (g == nullptr) continue;
     const bool worked = g->InUse().has_value();
     g->RemoveBase(index);
-    if (g != current_.get() || g->InUse() || !worked) continue;
-    // It was our address that went, not the peer's consent: an address that
-    // comes, or one that failed before, may still reach it.
-    g->ever_valid = false;
-    g->moved = true;
-    g->patience_until = now + options_.patience;
-    Resume();
+    if (worked) Bereave(now, *g);
   }
+}
+
+// What was in use went with our address, or with a connection, and not for want
+// of the peer's consent: an address that comes, another connection, or a pair
+// that failed before, may still reach it.
+void Agent::Bereave(absl::Time now, Generation& g) {
+  if (&g != current_.get() || g.InUse()) return;
+  g.ever_valid = false;
+  g.moved = true;
+  g.patience_until = now + options_.patience;
+  Resume();
 }
 
 void Agent::AddRemoteCandidate(absl::Time now, const Candidate& candidate) {
@@ -107,7 +143,10 @@ void Agent::AddRemoteCandidate(absl::Time now, const Candidate& candidate) {
 
 void Agent::AdmitRemoteCandidate(absl::Time now, const Candidate& candidate) {
   Generation& g = *current_;
-  if (candidate.transport != Transport::kUdp || candidate.component != 1) {
+  // Those that are active connect to us, from ports that nobody can tell (RFC
+  // 6544 section 6.2).
+  if (!IsOfUse(candidate.transport, candidate.tcp_type) ||
+      candidate.tcp_type == TcpType::kActive || candidate.component != 1) {
     ++stats_.candidate_ignored_transport;
     return;
   }
@@ -131,12 +170,14 @@ void Agent::AdmitRemoteCandidate(absl::Time now, const Candidate& candidate) {
   }
   const IpAddress& ip = candidate.address.ip;
   if (ip == IpAddress() || candidate.address.port == 0 || ip.IsAny() ||
-      ip.IsMulticast() || ip == IpAddress::V4(0xffffffff)) {
+      ip.IsMulticast() || ip == IpAddress::V4(0xffffffff) ||
+      (candidate.tcp_type && !IsOpenPort(candidate.address.port))) {
     ++stats_.candidate_ignored_address;
     return;
   }
   const uint16_t foundation = Intern(candidate.foundation);
-  if (std::optional<size_t> known = g.FindRemote(candidate.address)) {
+  if (std::optional<size_t> known =
+          g.FindRemote(candidate.transport, candidate.address)) {
     // A peer-reflexive candidate learned from a check gets its true labels; of
     // two signalled ones the better counts.
     const RemoteCandidate& remote = g.remotes()[*known];
@@ -148,35 +189,23 @@ void Agent::AdmitRemoteCandidate(absl::Time now, const Candidate& candidate) {
     }
     return;
   }
-  AddRemote(candidate.address, candidate.type, candidate.priority, foundation);
+  AddRemote({candidate.address, candidate.type, candidate.priority, foundation,
+             candidate.tcp_type});
 }
 
-// Only who is on this machine himself may send us to its inside. Judged for a
-// pair, and again with each address of ours: a candidate that came before our
-// own is not to be refused for that.
-bool Agent::MayReachInside(const Base& base,
-                           const RemoteCandidate& remote) const {
-  return !remote.address.ip.IsLoopback() || base.address.ip.IsLoopback() ||
-         std::any_of(bases_.begin(), bases_.end(), [](const Base& other) {
-           return other.address.ip.IsLoopback();
-         });
-}
-
-std::optional<size_t> Agent::AddRemote(const TransportAddress& address,
-                                       CandidateType type, uint32_t priority,
-                                       uint16_t foundation) {
+std::optional<size_t> Agent::AddRemote(RemoteCandidate remote) {
   Generation& g = *current_;
-  const IpAddress ip = IpAddress::FromBytes(address.ip.bytes());
-  const RemoteCandidate remote{{ip, address.port}, type, priority, foundation};
+  remote.address.ip = IpAddress::FromBytes(remote.address.ip.bytes());
   size_t index = g.remotes().size();
   if (index < options_.max_remote_candidates) {
     g.AddRemote(remote);
   } else {
     // What the peer told counts more than where a check once came from: a
     // replayed check must not fill the list with addresses that never answer.
-    const std::optional<size_t> useless = type == CandidateType::kPeerReflexive
-                                              ? std::nullopt
-                                              : g.UselessReflexive();
+    std::optional<size_t> useless = g.LostStreamEnd();
+    if (!useless && remote.type != CandidateType::kPeerReflexive) {
+      useless = g.UselessReflexive();
+    }
     if (!useless) {
       ++stats_.candidate_limit;
       return std::nullopt;
@@ -196,8 +225,8 @@ void Agent::PairRemote(size_t index) {
   const RemoteCandidate& remote = g.remotes()[index];
   if (remote.type == CandidateType::kPeerReflexive) return;
   for (size_t i = 0; i < bases_.size(); ++i) {
-    if (!MayPair(bases_[i], remote) || !MayReachInside(bases_[i], remote) ||
-        g.pairs.Find(i, index)) {
+    if (!MayPair(bases_[i], remote) ||
+        !MayReachInside(bases_, bases_[i], remote) || g.pairs.Find(i, index)) {
       continue;
     }
     if (!g.AddPair(bases_[i], i, index, role_, options_.max_pairs)) {
@@ -213,18 +242,33 @@ uint16_t Agent::Intern(const std::string& foundation) {
     // without end must not fill the table.
     if (foundations_.size() >=
         options_.max_local_candidates + 2 * options_.max_remote_candidates) {
-      return next_reflexive_foundation_++ | 0x8000;
+      return NewFoundation();
     }
     it = foundations_.insert(it, foundation);
   }
   return static_cast<uint16_t>(it - foundations_.begin());
 }
 
-std::optional<size_t> Agent::FindBase(const TransportAddress& address) const {
+std::optional<size_t> Agent::FindBase(std::optional<TcpType> tcp_type,
+                                      const TransportAddress& address) const {
   for (size_t i = 0; i < bases_.size(); ++i) {
-    if (internal::SameAddress(bases_[i].address, address)) return i;
+    if (bases_[i].tcp_type == tcp_type &&
+        internal::SameAddress(bases_[i].address, address)) {
+      return i;
+    }
   }
   return std::nullopt;
+}
+
+// What came along `path` came to this one. Of a connection that we have made
+// only its pair knows.
+std::optional<size_t> Agent::FindBase(const Path& path) const {
+  if (!IsStream(path.transport)) return FindBase(std::nullopt, path.local);
+  for (const Generation* g : {current_.get(), previous_.get()}) {
+    if (g == nullptr) continue;
+    if (auto index = g->pairs.FindPath(path)) return g->pairs[*index].base;
+  }
+  return FindBase(TcpType::kPassive, path.local);
 }
 
 void Agent::EndOfRemoteCandidates(absl::Time now) {

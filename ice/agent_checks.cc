@@ -2,6 +2,7 @@
 // sections 6.1.4.2 and 7.2).
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -18,10 +19,11 @@
 namespace kyuu::ice {
 
 using internal::Base;
+using internal::Generation;
 using internal::InProgress;
 using internal::Nomination;
+using internal::Pair;
 using internal::PairTimer;
-using internal::Transaction;
 using internal::Validity;
 
 namespace {
@@ -31,8 +33,54 @@ namespace {
 // is still a relay, and must not look cheaper than a direct way.
 uint32_t PriorityAttribute(const Base& base) {
   if (base.type == CandidateType::kRelayed) return base.priority;
-  return TypePreference(CandidateType::kPeerReflexive) << 24 |
-         (base.priority & 0x00ffffff);
+  const uint32_t type = base.tcp_type
+                            ? TcpTypePreference(CandidateType::kPeerReflexive)
+                            : TypePreference(CandidateType::kPeerReflexive);
+  return type << 24 | (base.priority & 0x00ffffff);
+}
+
+// That somebody is there who wants our checks is sure once he has answered one.
+// His own check may be a replay, and then its source is anybody's address; but
+// not if he told that address.
+bool IsTrusted(const Generation& g, const Pair& pair) {
+  if (pair.responses_received > 0) return true;
+  const bool wanted = pair.heard() || pair.nomination != Nomination::kNone;
+  return wanted &&
+         g.remotes()[pair.remote].type != CandidateType::kPeerReflexive;
+}
+
+// How many of a pair's checks follow each other without waiting for the
+// retransmission timeout: a lost one holds up the data.
+int QuickChecks(const Generation& g, const AgentOptions& options,
+                const Pair& pair) {
+  if (pair.is_stream()) return 0;
+  if (!pair.heard() && pair.nomination == Nomination::kNone) return 0;
+  return IsTrusted(g, pair) ? options.quick_checks
+                            : std::min(3, options.quick_checks);
+}
+
+// On a stream a check is sent once (RFC 8489 section 6.2.2).
+int TransmissionsMax(const Generation& g, const AgentOptions& options,
+                     const Pair& pair) {
+  if (pair.is_stream()) return 1;
+  return options.max_transmissions +
+         (IsTrusted(g, pair) ? options.quick_checks : 0);
+}
+
+// How long the last transmission of `check` may take to be answered.
+absl::Duration CheckTimeout(const Generation& g, const AgentOptions& options,
+                            const Pair& pair, const InProgress& check) {
+  const auto& waits = options.waits;
+  if (pair.is_stream()) {
+    return check.rto * std::accumulate(waits.begin(), waits.end(), 0);
+  }
+  const int quick = QuickChecks(g, options, pair);
+  if (check.transmissions <= quick) {
+    return std::max(2 * pair.rtt, options.quick_interval);
+  }
+  const auto slow = static_cast<size_t>(check.transmissions -
+                                        (IsTrusted(g, pair) ? quick : 0));
+  return check.rto * waits[std::min(slow, waits.size()) - 1];
 }
 
 }  // namespace
@@ -61,7 +109,8 @@ void Agent::HandleResponse(absl::Time now, const Path& path,
   // RFC 8445 section 7.2.5.2.1 fails the pair; ignoring the answer leaves it
   // to its timeout and gives a replayer nothing.
   if (!internal::SameAddress(path.remote, sent.remote) ||
-      !internal::SameAddress(path.local, sent.local)) {
+      !internal::SameAddress(path.local, sent.local) ||
+      path.transport != sent.transport) {
     ++stats_.drop_asymmetric;
     return;
   }
@@ -111,10 +160,11 @@ void Agent::HandleSuccess(absl::Time now, Generation& g,
   const Base& base = bases_[pair.base];
   pair.local_type = base.type;
   if (base.type != CandidateType::kRelayed &&
-      !internal::SameAddress(mapped, base.address)) {
+      !internal::SameAddress(mapped, pair.path.local)) {
     const auto local = std::find_if(
-        locals_.begin(), locals_.end(),
-        [&](const internal::LocalCandidate& l) { return l.address == mapped; });
+        locals_.begin(), locals_.end(), [&](const internal::LocalCandidate& l) {
+          return l.address == mapped && l.tcp_type == base.tcp_type;
+        });
     pair.local_type =
         local == locals_.end() ? CandidateType::kPeerReflexive : local->type;
   }
@@ -188,9 +238,10 @@ void Agent::ExpireChecks(absl::Time now) {
   Generation& g = *current_;
   while (const auto index = g.pairs.EditDue(PairTimer::kCheck, now)) {
     Pair& pair = g.pairs.Edit(*index);
-    if (pair.in_progress()->transmissions >= TransmissionsMax(pair)) {
+    if (pair.in_progress()->transmissions >=
+        TransmissionsMax(g, options_, pair)) {
       FailPair(g, *index);
-    } else if (MayRetransmit(pair)) {
+    } else if (pair.nomination != Nomination::kNone || ChecksRunning()) {
       pair.in_progress()->due = true;
     } else if (pair.valid) {
       // Another pair was nominated meanwhile (RFC 8445 section 8.1.2).
@@ -208,45 +259,6 @@ bool Agent::ChecksRunning() const {
   if (!g.remote || (g.ever_valid && !g.InUse())) return false;
   // A relay costs its operator: what may be better is looked for all the same.
   return !g.selected || g.resumed || IsRelayed(g.pairs[*g.selected]);
-}
-
-// That somebody is there who wants our checks is sure once he has answered one.
-// His own check may be a replay, and then its source is anybody's address; but
-// not if he told that address.
-bool Agent::IsTrusted(const Pair& pair) const {
-  if (pair.responses_received > 0) return true;
-  const bool wanted = pair.heard() || pair.nomination != Nomination::kNone;
-  return wanted &&
-         current_->remotes()[pair.remote].type != CandidateType::kPeerReflexive;
-}
-
-// How many of a pair's checks follow each other without waiting for the
-// retransmission timeout: a lost one holds up the data.
-int Agent::QuickChecks(const Pair& pair) const {
-  if (!pair.heard() && pair.nomination == Nomination::kNone) return 0;
-  return IsTrusted(pair) ? options_.quick_checks
-                         : std::min(3, options_.quick_checks);
-}
-
-int Agent::TransmissionsMax(const Pair& pair) const {
-  return options_.max_transmissions +
-         (IsTrusted(pair) ? options_.quick_checks : 0);
-}
-
-// How long the last transmission of `check` may take to be answered.
-absl::Duration Agent::CheckTimeout(const Pair& pair,
-                                   const InProgress& check) const {
-  const int quick = QuickChecks(pair);
-  if (check.transmissions <= quick) {
-    return std::max(2 * pair.rtt, options_.quick_interval);
-  }
-  const auto slow =
-      static_cast<size_t>(check.transmissions - (IsTrusted(pair) ? quick : 0));
-  return check.rto * options_.waits[std::min(slow, options_.waits.size()) - 1];
-}
-
-bool Agent::MayRetransmit(const Pair& pair) const {
-  return pair.nomination != Nomination::kNone || ChecksRunning();
 }
 
 absl::Time Agent::NextCheckTime() const {
@@ -294,8 +306,9 @@ std::optional<size_t> Agent::NextRepeat(absl::Time now) {
   while (const auto index = g.pairs.EditDue(PairTimer::kRepeat, now)) {
     Pair& pair = g.pairs.Edit(*index);
     pair.in_progress()->due = false;
-    if (pair.in_progress()->transmissions < TransmissionsMax(pair) &&
-        MayRetransmit(pair)) {
+    if (pair.in_progress()->transmissions <
+            TransmissionsMax(g, options_, pair) &&
+        (pair.nomination != Nomination::kNone || ChecksRunning())) {
       return index;
     }
   }
@@ -306,9 +319,13 @@ std::optional<Datagram> Agent::StartCheck(absl::Time now, size_t index,
                                           absl::Span<uint8_t> out) {
   Generation& g = *current_;
   g.pairs.Untrigger(index);
+  if (NeedsStream(g.pairs[index], bases_[g.pairs[index].base])) {
+    WantStream(now, index);
+    return std::nullopt;
+  }
   Pair& pair = g.pairs.Edit(index);
   // What had all its packets and never answered gets one more, not as many.
-  const int most = TransmissionsMax(pair);
+  const int most = TransmissionsMax(g, options_, pair);
   const bool hopeless = pair.responses_received == 0 &&
                         pair.checks_sent >= static_cast<uint64_t>(most);
   InProgress& check = pair.check.emplace<InProgress>();
@@ -324,7 +341,8 @@ std::optional<Datagram> Agent::StartCheck(absl::Time now, size_t index,
 std::optional<Datagram> Agent::RepeatCheck(absl::Time now, size_t index,
                                            absl::Span<uint8_t> out) {
   Pair& pair = current_->pairs.Edit(index);
-  if (pair.in_progress()->transmissions <= QuickChecks(pair)) {
+  if (pair.in_progress()->transmissions <=
+      QuickChecks(*current_, options_, pair)) {
     BeginTransaction(now, index);
   } else {
     current_->MarkRetransmitted(pair.in_progress()->transaction);
@@ -348,7 +366,7 @@ std::optional<Datagram> Agent::Transmit(absl::Time now, Pair& pair,
                                         absl::Span<uint8_t> out) {
   InProgress& check = *pair.in_progress();
   ++check.transmissions;
-  check.deadline = now + CheckTimeout(pair, check);
+  check.deadline = now + CheckTimeout(*current_, options_, pair, check);
   ++pair.checks_sent;
   pair.first_sent = std::min(pair.first_sent, now);
   pair.last_sent = now;

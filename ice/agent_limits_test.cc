@@ -222,12 +222,12 @@ TEST_F(AgentTest, LocalCandidatesAreBoundedAndChecked) {
   Candidate c;
   c.foundation = "1";
   c.priority = 7;
-  for (int i = 1; i <= 32; ++i) {
+  for (int i = 1; i <= 64; ++i) {
     c.address = At(absl::StrCat("192.0.2.1:", i));
     EXPECT_OK(agent_.AddLocalCandidate(now_, c));
   }
   EXPECT_OK(agent_.AddLocalCandidate(now_, c)) << "again is no error";
-  c.address = At("192.0.2.1:33");
+  c.address = At("192.0.2.1:65");
   EXPECT_THAT(agent_.AddLocalCandidate(now_, c),
               StatusIs(absl::StatusCode::kResourceExhausted));
   c.address.port = 0;
@@ -408,7 +408,8 @@ class SmallAgentTest : public AgentTest {
                                       .max_remote_candidates = 3,
                                       .max_pairs = 3,
                                       .max_pending_responses = 1,
-                                      .max_early_checks = 1}) {}
+                                      .max_early_checks = 1,
+                                      .max_streams = 1}) {}
   // What was counted since the last call.
   std::vector<absl::string_view> Counted() {
     const AgentStats difference = CountersSince(seen_, agent_.stats());
@@ -526,9 +527,27 @@ TEST_F(SmallAgentTest, EveryCounterIsRaisedByWhatItsNameSays) {
   AddLocal("192.0.2.8:8", 1);
   EXPECT_THAT(Counted(), ElementsAre("pair_limit"));
 
+  // Connections.
+  Candidate tcp;
+  tcp.foundation = "1";
+  tcp.priority = 0x7fffffff;
+  tcp.transport = Transport::kTcp;
+  tcp.tcp_type = TcpType::kPassive;
+  tcp.address = At("192.0.2.1:3");
+  ASSERT_OK(agent_.AddLocalCandidate(now_, tcp));
+  Counted();
+  ASSERT_TRUE(agent_.StreamAccepted(
+      now_, {tcp.address, At("192.0.2.2:99"), Transport::kTcp}));
+  EXPECT_THAT(Counted(), ElementsAre("streams_accepted"));
+  EXPECT_FALSE(agent_.StreamAccepted(
+      now_, {At("192.0.2.1:4"), At("192.0.2.2:98"), Transport::kTcp}));
+  EXPECT_THAT(Counted(), ElementsAre("stream_limit"));
+
   agent_.Close(now_);
   Receive(good);
   EXPECT_THAT(Counted(), ElementsAre("drop_closed"));
+  // By agent_streams_test.cc.
+  raised_.insert({"streams_wanted", "streams_failed"});
 
   for (const Counter<AgentStats>& counter : AgentStats::kCounters) {
     EXPECT_TRUE(raised_.count(std::string(counter.name))) << counter.name;

@@ -42,8 +42,7 @@ internal::Generation* Agent::Authenticate(const stun::MessageView& message) {
 
 void Agent::HandleRequest(absl::Time now, const Path& path,
                           const stun::MessageView& message) {
-  const std::optional<size_t> base = FindBase(path.local);
-  if (!base) {
+  if (!FindBase(path)) {
     ++stats_.drop_unknown_local;
     return;
   }
@@ -124,14 +123,16 @@ void Agent::KeepEarlyCheck(const Path& path, const stun::MessageView& message) {
 void Agent::HandleCheck(absl::Time now, const Path& path, uint32_t priority,
                         bool use_candidate) {
   Generation& g = *current_;
-  const std::optional<size_t> base = FindBase(path.local);
+  const std::optional<size_t> base = FindBase(path);
   if (!base) return;
-  std::optional<size_t> remote = g.FindRemote(path.remote);
+  std::optional<size_t> remote = g.FindRemote(path.transport, path.remote);
   if (!remote) {
     // Without PRIORITY, which the RFC requires, it is the last to be chosen.
-    remote = AddRemote(path.remote, CandidateType::kPeerReflexive,
-                       std::clamp(priority, 1u, 0x7fffffffu),
-                       next_reflexive_foundation_++ | 0x8000);
+    RemoteCandidate reflexive{path.remote, CandidateType::kPeerReflexive,
+                              std::clamp(priority, 1u, 0x7fffffffu),
+                              NewFoundation()};
+    if (IsStream(path.transport)) reflexive.tcp_type = TcpType::kActive;
+    remote = AddRemote(reflexive);
     if (!remote) return;
   }
   std::optional<size_t> index = g.pairs.Find(*base, *remote);
@@ -162,7 +163,7 @@ void Agent::HandleCheck(absl::Time now, const Path& path, uint32_t priority,
 bool Agent::CheckStranger(absl::Time now, const Path& path) {
   Generation& g = *current_;
   const std::optional<size_t> in_use = g.InUse();
-  if (!in_use ||
+  if (!in_use || IsStream(path.transport) ||
       !internal::SameAddress(path.local, g.pairs[*in_use].path.local)) {
     return false;
   }
@@ -173,12 +174,14 @@ bool Agent::CheckStranger(absl::Time now, const Path& path) {
   }
   if (now < g.next_stranger) return false;
   const Pair used = g.pairs[*in_use];
-  std::optional<size_t> remote = g.FindRemote(path.remote);
+  std::optional<size_t> remote = g.FindRemote(path.transport, path.remote);
   if (!remote) {
-    remote = AddRemote(path.remote, CandidateType::kPeerReflexive,
-                       TypePreference(CandidateType::kPeerReflexive) << 24 |
-                           (g.remotes()[used.remote].priority & 0x00ffffff),
-                       next_reflexive_foundation_++ | 0x8000);
+    RemoteCandidate reflexive{
+        path.remote, CandidateType::kPeerReflexive,
+        TypePreference(CandidateType::kPeerReflexive) << 24 |
+            (g.remotes()[used.remote].priority & 0x00ffffff),
+        NewFoundation()};
+    remote = AddRemote(reflexive);
     if (!remote) return false;
   }
   std::optional<size_t> index = g.pairs.Find(used.base, *remote);

@@ -52,6 +52,7 @@ void Agent::Update(absl::Time now) {
       timers_.Set(Timer::kOldGeneration, now + options_.old_generation_linger);
     }
   }
+  ReviewStreams(now);
   state_ = ComputeState(now);
   Arm();
 }
@@ -116,7 +117,9 @@ absl::Time Agent::NominationTime(const Pair& best) const {
   }
   for (const size_t index : g.pairs.PendingAbove(best.priority)) {
     const Pair& pair = g.pairs[index];
-    if (pair.valid) continue;
+    // A direct way takes over from a relay later, too, and a connection may
+    // take its time.
+    if (pair.valid || pair.is_stream()) continue;
     const bool patient = relayed && !IsRelayed(pair);
     if (pair.checks_sent < (patient ? 2u : 1u)) return latest;
     when = std::max(
@@ -161,7 +164,10 @@ void Agent::Hasten(absl::Time now, const Pair& valid) {
   Checklist& pairs = current_->pairs;
   for (const size_t index : pairs.PendingAbove(valid.priority)) {
     const internal::InProgress* check = pairs[index].in_progress();
-    if (check == nullptr || check->transmissions != 1 || check->due) continue;
+    if (check == nullptr || check->transmissions != 1 || check->due ||
+        pairs[index].is_stream()) {
+      continue;
+    }
     Pair& pair = pairs.Edit(index);
     pair.in_progress()->deadline =
         std::min(check->deadline, std::max(now, pair.last_sent + wait));

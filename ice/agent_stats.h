@@ -35,8 +35,9 @@ struct AgentStats {
   uint64_t drop_too_big = 0;
   uint64_t drop_closed = 0;
 
-  uint64_t candidate_ignored_transport = 0;  // TCP, or another component.
-  uint64_t candidate_ignored_address = 0;    // Port 0, multicast, ...
+  // TCP but for passive ones (the others connect to us), or another component.
+  uint64_t candidate_ignored_transport = 0;
+  uint64_t candidate_ignored_address = 0;  // Port 0, multicast, ...
   uint64_t candidate_ignored_generation = 0;
   uint64_t candidate_ignored_name = 0;  // Not .local, or unresolved.
   uint64_t candidate_limit = 0;
@@ -47,6 +48,10 @@ struct AgentStats {
   uint64_t strangers_checked = 0;  // Payload came from an unknown address.
   uint64_t stranger_limit = 0;
   uint64_t early_check_limit = 0;
+  uint64_t streams_wanted = 0;  // TCP connections to the peer, asked for.
+  uint64_t streams_failed = 0;  // Of these, not made.
+  uint64_t streams_accepted = 0;
+  uint64_t stream_limit = 0;  // Not made, or not accepted.
 
   static constexpr Counter<AgentStats> kCounters[] = {
       KYUU_COUNTER(AgentStats, requests_received),
@@ -79,7 +84,11 @@ struct AgentStats {
       KYUU_COUNTER(AgentStats, probes_started),
       KYUU_COUNTER(AgentStats, strangers_checked),
       KYUU_COUNTER(AgentStats, stranger_limit),
-      KYUU_COUNTER(AgentStats, early_check_limit)};
+      KYUU_COUNTER(AgentStats, early_check_limit),
+      KYUU_COUNTER(AgentStats, streams_wanted),
+      KYUU_COUNTER(AgentStats, streams_failed),
+      KYUU_COUNTER(AgentStats, streams_accepted),
+      KYUU_COUNTER(AgentStats, stream_limit)};
 };
 static_assert(Countable<AgentStats>);
 

@@ -16,6 +16,7 @@
 #include "base/address.h"
 #include "ice/candidate.h"
 #include "ice/embedded_dtls.h"
+#include "ice/stream_types.h"
 
 namespace kyuu::ice {
 
@@ -119,15 +120,20 @@ struct AgentOptions {
   // SPED: whether checks may carry DTLS's handshake (Agent::embedded_dtls()).
   EmbeddedDtls::Use embedded_dtls = EmbeddedDtls::Use::kOff;
 
+  // How long a TCP connection to the peer may take to be made, and one that is
+  // made to us to bring a check of the peer (RFC 6544 section 7).
+  absl::Duration stream_deadline = absl::Seconds(10);
+
   // Limits. RFC 8445 section 6.1.2.5 recommends 100 pairs; the rest bounds
   // what a peer, or a stranger, can make us hold.
-  size_t max_local_candidates = 32;
+  size_t max_local_candidates = 64;
   size_t max_remote_candidates = 100;
   size_t max_pairs = 100;
   size_t max_transactions = 256;
   size_t max_pending_responses = 64;
   size_t max_early_checks = 10;
   size_t max_pending_names = 16;
+  size_t max_streams = 16;  // That we make, and as many that are made to us.
 };
 
 // --- Events ---
@@ -160,7 +166,8 @@ struct Closed {
 };
 
 using AgentEvent =
-    std::variant<StateChanged, SelectedPair, RoleChanged, ResolveName, Closed>;
+    std::variant<StateChanged, SelectedPair, RoleChanged, ResolveName,
+                 PeerStreamWanted, StreamUnwanted, Closed>;
 
 // The states of a pair (RFC 8445 section 6.1.2.6).
 enum class PairState : uint8_t {

@@ -139,6 +139,33 @@ constexpr uint32_t Priority(CandidateType type, uint16_t local_preference,
          (256u - component);
 }
 
+// Of TCP candidates (RFC 6544 section 4.2): below all direct ones over UDP and
+// above relays, as libwebrtc has them.
+constexpr uint32_t TcpTypePreference(CandidateType type) {
+  switch (type) {
+    case CandidateType::kHost:
+      return 90;
+    case CandidateType::kPeerReflexive:
+    case CandidateType::kServerReflexive:
+      return 80;
+    case CandidateType::kRelayed:
+      return 0;
+  }
+  return 0;
+}
+
+// Priority of a TCP candidate (RFC 6544 section 4.2), where who connects counts
+// more than `local_preference`, of which 13 bits do.
+constexpr uint32_t TcpPriority(CandidateType type, TcpType tcp_type,
+                               uint16_t local_preference,
+                               uint16_t component = 1) {
+  const uint32_t direction = tcp_type == TcpType::kActive    ? 6
+                             : tcp_type == TcpType::kPassive ? 4
+                                                             : 2;
+  return TcpTypePreference(type) << 24 |
+         (direction << 13 | local_preference >> 3) << 8 | (256u - component);
+}
+
 // RelayPriority puts relays over UDP (and DTLS, which is the same to a packet)
 // before those over TCP, and both before TLS, whatever network they are reached
 // by: type preferences 2, 1 and 0, as browsers have them.

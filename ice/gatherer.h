@@ -170,12 +170,14 @@ class Gatherer {
   void StartHost(absl::Time now, const Host& host);
   void AddReflexiveJobs(const Host& host, const TransportAddress& server);
   void FindHost(const Host& host);
+  void FindTcpHost(const Host& host, TcpType tcp_type, uint16_t port);
   void FindReflexive(const TransportAddress& base,
                      const TransportAddress& server,
                      const TransportAddress& mapped);
   void FindRelayed(const Relay& relay, const TransportAddress& host,
                    const turn::Client::Allocated& lease);
   void Forget(const TransportAddress& base, const TransportAddress& address);
+  void Forget(size_t index);
   void ForgetReflexive(const Binding& binding, const TransportAddress& mapped);
   void Emit(Candidate candidate);
   void Begin(absl::Time now);

@@ -15,9 +15,21 @@
 namespace kyuu::ice {
 namespace {
 
+// What an active candidate says for a port (RFC 6544 section 4.5).
+constexpr uint16_t kDiscard = 9;
+
 // A stream is bound to the address, not to its port.
 bool IsFrom(const internal::Attempt& attempt, const TransportAddress& host) {
   return attempt.stream ? attempt.local.ip == host.ip : attempt.local == host;
+}
+
+// Whether it was gathered from that socket, or from those beside it.
+bool IsOf(const Candidate& candidate, const HostAddress& host) {
+  if (!candidate.tcp_type) return candidate.base == host.address;
+  return candidate.base.ip == host.address.ip &&
+         (candidate.tcp_type == TcpType::kActive
+              ? host.tcp_active
+              : candidate.base.port == host.tcp_port);
 }
 
 bool IsIpv6LinkLocal(const IpAddress& ip) {
@@ -113,6 +125,7 @@ absl::Status Gatherer::RemoveHost(absl::Time now,
       hosts_.begin(), hosts_.end(),
       [&](const Host& known) { return known.host.address == address; });
   if (host == hosts_.end()) return absl::NotFoundError("no such host address");
+  const HostAddress removed = host->host;
   hosts_.erase(host);
   if (state_ == State::kClosing || state_ == State::kClosed) {
     // Candidates are told of no more, and nothing can be given back from there.
@@ -147,7 +160,7 @@ absl::Status Gatherer::RemoveHost(absl::Time now,
     }
   }
   for (size_t i = found_.size(); i-- > 0;) {
-    if (found_[i].base == address) Forget(address, found_[i].address);
+    if (IsOf(found_[i], removed)) Forget(i);
   }
   if (state_ == State::kGathering) StartDue(now);
   Drain(now);
@@ -195,6 +208,23 @@ void Gatherer::FindHost(const Host& host) {
   candidate.priority = Priority(candidate.type, host.preference);
   candidate.foundation = foundations_.Get(candidate.type, candidate.base.ip,
                                           IpAddress(), Transport::kUdp);
+  Emit(std::move(candidate));
+  if (host.host.tcp_active) FindTcpHost(host, TcpType::kActive, kDiscard);
+  if (host.host.tcp_port != 0) {
+    FindTcpHost(host, TcpType::kPassive, host.host.tcp_port);
+  }
+}
+
+void Gatherer::FindTcpHost(const Host& host, TcpType tcp_type, uint16_t port) {
+  Candidate candidate;
+  candidate.type = CandidateType::kHost;
+  candidate.transport = Transport::kTcp;
+  candidate.tcp_type = tcp_type;
+  candidate.address = {host.host.address.ip, port};
+  candidate.base = candidate.address;
+  candidate.priority = TcpPriority(candidate.type, tcp_type, host.preference);
+  candidate.foundation = foundations_.Get(candidate.type, candidate.base.ip,
+                                          IpAddress(), Transport::kTcp);
   Emit(std::move(candidate));
 }
 
@@ -251,11 +281,14 @@ void Gatherer::Forget(const TransportAddress& base,
                       const TransportAddress& address) {
   const auto it =
       std::find_if(found_.begin(), found_.end(), [&](const Candidate& c) {
-        return c.base == base && c.address == address;
+        return c.base == base && c.address == address && !c.tcp_type;
       });
-  if (it == found_.end()) return;
-  events_.push_back(CandidateGone{std::move(*it)});
-  found_.erase(it);
+  if (it != found_.end()) Forget(static_cast<size_t>(it - found_.begin()));
+}
+
+void Gatherer::Forget(size_t index) {
+  events_.push_back(CandidateGone{std::move(found_[index])});
+  found_.erase(found_.begin() + static_cast<long>(index));
 }
 
 // The NAT gave `binding` another address than `mapped`. Unless another server

@@ -12,6 +12,7 @@
 #include "base/address.h"
 #include "base/counters.h"
 #include "ice/candidate.h"
+#include "ice/stream_types.h"
 
 namespace kyuu::ice {
 
@@ -25,10 +26,15 @@ enum class InterfaceKind : uint8_t {
   kLoopback,
 };
 
-// A bound UDP socket of ours.
+// A bound UDP socket of ours, and what its IP address can do over TCP (RFC
+// 6544).
 struct HostAddress {
   TransportAddress address;
   InterfaceKind kind = InterfaceKind::kUnknown;
+  // Connections can be made from it: an active candidate.
+  bool tcp_active = false;
+  // Where it listens, a passive candidate; 0: it does not.
+  uint16_t tcp_port = 0;
 };
 
 struct TurnServer {
@@ -39,25 +45,6 @@ struct TurnServer {
   // With kTls and kDtls the name that the server must prove to have; if empty,
   // its address.
   std::string host;
-};
-
-// A stream to a TURN server, of one gatherer.
-enum class StreamId : uint64_t {};
-
-// A stream to `server` is wanted, with kTls in TLS, on which nothing leaves
-// before the server has proven `host` (or its address, if empty); with kDtls
-// a session over UDP, of datagrams. Answer with StreamConnected() or
-// StreamEnded().
-struct StreamWanted {
-  StreamId id;
-  TransportAddress server;
-  RelayProtocol protocol = RelayProtocol::kTcp;  // Not kUdp.
-  std::string host;
-};
-// The stream is of no more use, connected or not: it may end when what was sent
-// on it has left. It is not told of again.
-struct StreamUnwanted {
-  StreamId id;
 };
 
 // Which candidates to tell (RFC 8828; kRelay is its mode 4).

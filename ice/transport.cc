@@ -17,6 +17,7 @@
 #include "ice/agent.h"
 #include "ice/candidate.h"
 #include "ice/gatherer.h"
+#include "ice/internal/peer_streams.h"
 
 namespace kyuu::ice {
 namespace {
@@ -32,6 +33,10 @@ Protocol Classify(absl::Span<const uint8_t> bytes) {
   const bool dtls = first >= 20 && first <= 63;
   const bool rtp = first >= 128 && first <= 191;
   return dtls || rtp ? Protocol::kPayload : Protocol::kUnknown;
+}
+
+bool IsOfAgent(StreamId id) {
+  return static_cast<uint64_t>(id) >= internal::kFirstPeerStream;
 }
 
 // ChannelData's header, in front of what is relayed.
@@ -88,14 +93,21 @@ void IceTransport::UpdateServers(std::vector<TransportAddress> stun_servers,
 
 void IceTransport::StreamConnected(absl::Time now, StreamId id,
                                    const TransportAddress& local) {
+  if (IsOfAgent(id)) return agent_.StreamConnected(now, id, local);
   gatherer_.StreamConnected(now, id, local);
   TakeGathered(now);
 }
 
 void IceTransport::StreamEnded(absl::Time now, StreamId id,
                                const absl::Status& why) {
+  if (IsOfAgent(id)) return agent_.StreamEnded(now, id);
   gatherer_.StreamEnded(now, id, why);
   TakeGathered(now);
+}
+
+std::optional<StreamId> IceTransport::StreamAccepted(absl::Time now,
+                                                     const Path& path) {
+  return agent_.StreamAccepted(now, path);
 }
 
 void IceTransport::SetRole(absl::Time now, Role role) {
@@ -111,7 +123,9 @@ absl::Status IceTransport::SetRemoteCredentials(absl::Time now,
 void IceTransport::AddRemoteCandidate(absl::Time now,
                                       const Candidate& candidate) {
   // Also when there is no relay yet: the next one begins with it.
-  if (!candidate.is_name()) gatherer_.Permit(now, candidate.address);
+  if (!candidate.is_name() && candidate.transport == Transport::kUdp) {
+    gatherer_.Permit(now, candidate.address);
+  }
   agent_.AddRemoteCandidate(now, candidate);
 }
 
@@ -157,8 +171,9 @@ std::optional<Datagram> IceTransport::HandlePacket(absl::Time now,
       return std::nullopt;
     }
   }
-  // A stream leads to a server, and to nobody else.
-  if (datagram.path.transport != Transport::kUdp) {
+  // TLS and DTLS lead to servers, and to nobody else.
+  if (datagram.path.transport != Transport::kUdp &&
+      datagram.path.transport != Transport::kTcp) {
     ++stats_.drop_unknown_path;
     return std::nullopt;
   }
@@ -302,7 +317,8 @@ void IceTransport::On(absl::Time now, Gatherer::Event& event) {
     agent_.RemoveLocalCandidate(now, gone->candidate);
     std::erase_if(candidates_, [&](const Candidate& candidate) {
       return candidate.address == gone->candidate.address &&
-             candidate.type == gone->candidate.type;
+             candidate.type == gone->candidate.type &&
+             candidate.tcp_type == gone->candidate.tcp_type;
     });
     events_.push_back(std::move(*gone));
   } else if (std::holds_alternative<Gatherer::Finished>(event)) {

@@ -89,7 +89,8 @@ class IceTransport {
       std::variant<StateChanged, SelectedPair, RoleChanged, ResolveName,
                    Gatherer::CandidateFound, Gatherer::CandidateGone,
                    GatheringStateChanged, Gatherer::ServerFailed,
-                   Gatherer::RelayLost, StreamWanted, StreamUnwanted, Closed>;
+                   Gatherer::RelayLost, StreamWanted, PeerStreamWanted,
+                   StreamUnwanted, Closed>;
 
   // `local` must be valid (Credentials::Validate).
   IceTransport(Role role, const Credentials& local, Random& random,
@@ -97,7 +98,8 @@ class IceTransport {
 
   // --- Commands ---
 
-  // Names a bound UDP socket of the driver, or tells that it is gone: pairs
+  // Names a bound UDP socket of the driver, and what its address can do over
+  // TCP, or tells that it is gone: pairs
   // that used it are, too, and another path is in use after the call if there
   // is one. At any time. As the Gatherer's commands.
   absl::Status AddHost(absl::Time now, const HostAddress& host);
@@ -107,10 +109,12 @@ class IceTransport {
   // As the Gatherer's: they are asked by Gather() or the next Restart().
   void UpdateServers(std::vector<TransportAddress> stun_servers,
                      std::vector<TurnServer> turn_servers);
-  // As the Gatherer's, in answer to its StreamWanted.
+  // As the Gatherer's and the Agent's, in answer to StreamWanted and
+  // PeerStreamWanted, and the Agent's.
   void StreamConnected(absl::Time now, StreamId id,
                        const TransportAddress& local);
   void StreamEnded(absl::Time now, StreamId id, const absl::Status& why);
+  std::optional<StreamId> StreamAccepted(absl::Time now, const Path& path);
   // As the Agent's commands of these names.
   void SetRole(absl::Time now, Role role);
   absl::Status SetRemoteCredentials(absl::Time now, const Credentials& remote,

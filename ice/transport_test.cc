@@ -278,16 +278,19 @@ TEST(Transport, ARelayThatItsServerForgotIsReplacedWithoutARestart) {
       << r.a.ice.DebugString() << r.b.ice.DebugString();
 }
 
-// Nothing but a server speaks on a stream, and it only as a server.
+// Nothing but a server speaks on a stream that we have not made to a peer.
 TEST(Transport, OtherThingsOnAStreamAreDropped) {
   SeededRandom random(1);
   IceTransport ice(Role::kControlling, Credentials::Generate(random), random);
   const absl::Time now = absl::FromUnixSeconds(1'700'000'000);
   const Path stream{kA, kServer, Transport::kTcp};
+  const Path secured{kA, kServer, Transport::kTls};
+  const auto check = FromHex("0001 0000 2112a442 0102030405060708090a0b0c");
   EXPECT_FALSE(ice.HandlePacket(now, {stream, FromHex("17 fefd 00")}));
-  EXPECT_FALSE(ice.HandlePacket(
-      now, {stream, FromHex("0001 0000 2112a442 0102030405060708090a0b0c")}));
+  EXPECT_FALSE(ice.HandlePacket(now, {secured, check}));
   EXPECT_EQ(ice.stats().drop_unknown_path, 2);
+  EXPECT_FALSE(ice.HandlePacket(now, {stream, check}));
+  EXPECT_EQ(ice.agent().stats().drop_unknown_local, 1);
   EXPECT_FALSE(ice.PollTransmit(now, {}));
 }
 

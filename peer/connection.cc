@@ -256,6 +256,8 @@ void Connection::On(absl::Time now, ice::IceTransport::Event& event) {
         ServerFailed{.server = lost->relayed, .status = lost->status});
   } else if (auto* wanted = std::get_if<ice::StreamWanted>(&event)) {
     events_.push_back(std::move(*wanted));
+  } else if (auto* peer = std::get_if<ice::PeerStreamWanted>(&event)) {
+    events_.push_back(*peer);
   }
 }
 

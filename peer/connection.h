@@ -95,18 +95,18 @@ class Connection {
   // AddIceCandidate takes a candidate of the peer, before its description too.
   // `candidate` is "candidate:..." with or without "a="; empty for the end of
   // candidates. It is taken under any section that shares data's transport;
-  // what we do not speak (TCP, other transports' candidates) is counted and
-  // ignored. One whose `ufrag` no description has named yet waits for it.
-  // INVALID_ARGUMENT: malformed. RESOURCE_EXHAUSTED:
-  // pending_candidates_max. FAILED_PRECONDITION: closed.
+  // other transports' are counted and ignored. One whose `ufrag` no description
+  // has named yet waits for it. INVALID_ARGUMENT: malformed.
+  // RESOURCE_EXHAUSTED: pending_candidates_max. FAILED_PRECONDITION: closed.
   absl::Status AddIceCandidate(absl::Time now, absl::string_view candidate,
                                absl::string_view mid, size_t mline_index);
-  // Answer ResolveName (nullopt: no address) and StreamWanted (ice::Gatherer).
+  // Answer ResolveName (nullopt: no address), StreamWanted, PeerStreamWanted.
   void NameResolved(absl::Time now, ice::NameId id,
                     std::optional<IpAddress> ip);
   void StreamConnected(absl::Time now, ice::StreamId id,
                        const TransportAddress& local);
   void StreamEnded(absl::Time now, ice::StreamId id, const absl::Status& why);
+  std::optional<ice::StreamId> StreamAccepted(absl::Time now, const Path& path);
   // The local description with the candidates found so far, for peers that do
   // not trickle. FAILED_PRECONDITION without one.
   absl::StatusOr<std::string> LocalDescription() const;

@@ -373,6 +373,13 @@ void Connection::StreamEnded(absl::Time now, ice::StreamId id,
   React(now);
 }
 
+std::optional<ice::StreamId> Connection::StreamAccepted(absl::Time now,
+                                                        const Path& path) {
+  const std::optional<ice::StreamId> id = ice_.StreamAccepted(now, path);
+  React(now);
+  return id;
+}
+
 void Connection::Announce(const ice::Candidate& candidate) {
   ice::Candidate told = candidate;
   told.extensions.push_back({"ufrag", ice_.agent().local_credentials().ufrag});

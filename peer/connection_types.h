@@ -173,8 +173,9 @@ struct ServerFailed {
   uint16_t code = 0;  // The server's, 0 if it sent none.
   ice::RelayProtocol protocol = ice::RelayProtocol::kUdp;
 };
-// Streams to TURN servers over TCP and TLS: answer with StreamConnected() and
-// StreamEnded(), as ice/gatherer_types.h says.
+// Streams to TURN servers over TCP and TLS, and TCP connections to the peer:
+// answer with StreamConnected() and StreamEnded(), as ice/stream_types.h says.
+using ice::PeerStreamWanted;
 using ice::StreamUnwanted;
 using ice::StreamWanted;
 // The last event. OK after Close() and when the peer closed its DTLS session;
@@ -187,8 +188,8 @@ struct Closed {
 using ConnectionEvent =
     std::variant<SignalingStateChanged, GatheringStateChanged, CandidateFound,
                  IceStateChanged, ConnectionStateChanged, SelectedPathChanged,
-                 ResolveName, ServerFailed, StreamWanted, StreamUnwanted,
-                 sctp::ChannelOpened, sctp::ChannelIncoming,
+                 ResolveName, ServerFailed, StreamWanted, PeerStreamWanted,
+                 StreamUnwanted, sctp::ChannelOpened, sctp::ChannelIncoming,
                  sctp::ChannelMessage, sctp::ChannelMessagePart,
                  sctp::ChannelBufferedAmountLow, sctp::ChannelClosing,
                  sctp::ChannelClosed, sctp::WritableAgain, Closed>;

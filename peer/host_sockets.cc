@@ -115,6 +115,19 @@ std::vector<net::Interface> PreferredAmong(std::vector<net::Interface> usable) {
   return usable;
 }
 
+// On the port of the UDP socket, which whoever opens a firewall knows already,
+// or another one. Null: UDP has to do.
+std::unique_ptr<net::TcpListener> Listen(const TransportAddress& udp) {
+  for (const uint16_t port : {udp.port, uint16_t{0}}) {
+    absl::StatusOr<net::TcpListener> listener =
+        net::TcpListener::Open({.bind = {udp.ip, port}, .backlog = 16});
+    if (listener.ok()) {
+      return std::make_unique<net::TcpListener>(*std::move(listener));
+    }
+  }
+  return nullptr;
+}
+
 // Without a list: the addresses that the system would send to the internet
 // from. Nothing is sent; the destinations are those of documentation (RFC 5737,
 // RFC 3849), which the default routes lead to.
@@ -151,21 +164,23 @@ size_t HostSockets::OpenNew(const std::vector<net::Interface>& chosen) {
     absl::StatusOr<net::UdpSocket> socket =
         net::UdpSocket::Open({.bind = {interface.address, 0}});
     if (!socket.ok()) continue;
+    auto listener = tcp_ == TcpUse::kBoth ? Listen(socket->local()) : nullptr;
     sockets_.push_back({std::make_unique<net::UdpSocket>(*std::move(socket)),
-                        KindOf(interface), interface.address});
+                        std::move(listener), KindOf(interface),
+                        interface.address, tcp_});
     ++opened;
   }
   return opened;
 }
 
-absl::StatusOr<HostSockets> HostSockets::Open(LoopbackUse loopback,
-                                              size_t max) {
-  return Open(loopback, max, net::Interfaces);
+absl::StatusOr<HostSockets> HostSockets::Open(LoopbackUse loopback, size_t max,
+                                              TcpUse tcp) {
+  return Open(loopback, max, tcp, net::Interfaces);
 }
 
 absl::StatusOr<HostSockets> HostSockets::Open(LoopbackUse loopback, size_t max,
-                                              Lister list) {
-  HostSockets sockets(loopback, max, std::move(list));
+                                              TcpUse tcp, Lister list) {
+  HostSockets sockets(loopback, max, tcp, std::move(list));
   sockets.Refresh();
   if (sockets.sockets_.empty()) {
     return absl::UnavailableError("this machine has no usable IP address");

@@ -1,5 +1,5 @@
-// HostSockets: a UDP socket on each address of the machine. HostWatch: when to
-// look again, as addresses come and go.
+// HostSockets: a UDP socket on each address of the machine, and a TCP one.
+// HostWatch: when to look again, as addresses come and go.
 
 #ifndef KYUU_PEER_HOST_SOCKETS_H_
 #define KYUU_PEER_HOST_SOCKETS_H_
@@ -20,6 +20,7 @@
 #include "net/interface_watch.h"
 #include "net/interfaces.h"
 #include "net/loop.h"
+#include "net/tcp.h"
 #include "net/udp_socket.h"
 
 namespace kyuu::peer {
@@ -28,13 +29,27 @@ namespace kyuu::peer {
 // offer them; two programs on a machine without a network have nothing else.
 enum class LoopbackUse : uint8_t { kIfAlone, kAlways, kNever };
 
+// Whether ICE uses TCP beside UDP (RFC 6544). It takes no connection where
+// datagrams pass.
+enum class TcpUse : uint8_t {
+  kNone,
+  kActive,  // Connects to a peer that listens.
+  kBoth,    // And listens itself, on a port of each address.
+};
+
 // A socket bound to one address of the machine.
 struct HostSocket {
   std::unique_ptr<net::UdpSocket> socket;
+  // On the same port if it is free; null if it does not listen.
+  std::unique_ptr<net::TcpListener> listener;
   ice::InterfaceKind kind = ice::InterfaceKind::kUnknown;
   IpAddress ip;
+  TcpUse tcp = TcpUse::kNone;
 
-  ice::HostAddress address() const { return {socket->local(), kind}; }
+  ice::HostAddress address() const {
+    return {socket->local(), kind, tcp != TcpUse::kNone,
+            listener ? listener->local().port : uint16_t{0}};
+  }
 };
 
 // The addresses to use, in the order of `interfaces`. Of these kinds only the
@@ -58,10 +73,11 @@ class HostSockets {
   // Opens a socket on each address that ChooseAddresses() gives, at most `max`.
   // UNAVAILABLE if there is none. Where the system does not list its addresses
   // (no netlink for us), the two are used that it sends to the internet from.
-  static absl::StatusOr<HostSockets> Open(LoopbackUse loopback, size_t max);
+  static absl::StatusOr<HostSockets> Open(LoopbackUse loopback, size_t max,
+                                          TcpUse tcp);
   // The same with another source of addresses, which each Refresh() asks again.
   static absl::StatusOr<HostSockets> Open(LoopbackUse loopback, size_t max,
-                                          Lister list);
+                                          TcpUse tcp, Lister list);
 
   struct Changes {
     std::vector<const HostSocket*> added;  // Valid until the next Refresh().
@@ -78,13 +94,14 @@ class HostSockets {
   void Clear() { sockets_.clear(); }
 
  private:
-  HostSockets(LoopbackUse loopback, size_t max, Lister list)
-      : loopback_(loopback), max_(max), list_(std::move(list)) {}
+  HostSockets(LoopbackUse loopback, size_t max, TcpUse tcp, Lister list)
+      : loopback_(loopback), max_(max), tcp_(tcp), list_(std::move(list)) {}
   // Opens what is in `chosen` and not open; returns how many.
   size_t OpenNew(const std::vector<net::Interface>& chosen);
 
   LoopbackUse loopback_;
   size_t max_;
+  TcpUse tcp_;
   Lister list_;
   bool listed_ = false;  // The system has listed its addresses once.
   std::vector<HostSocket> sockets_;

@@ -15,7 +15,7 @@ absl::StatusOr<std::unique_ptr<LoopConnection>> LoopConnection::Create(
     EventHandler on_event) {
   KYUU_ASSIGN_OR_RETURN(
       HostSockets sockets,
-      HostSockets::Open(options.loopback, options.sockets_max));
+      HostSockets::Open(options.loopback, options.sockets_max, options.tcp));
   return std::unique_ptr<LoopConnection>(
       new LoopConnection(loop, certificate, options, random, std::move(sockets),
                          std::move(on_event)));
@@ -32,11 +32,15 @@ LoopConnection::LoopConnection(net::Loop& loop,
       driver_(loop, connection_, loop.Shared<net::ReceiveBuffer>(),
               [this](ConnectionEvent event) { OnEvent(std::move(event)); }),
       streams_(loop, options.streams, JoinStreams(connection_, driver_)),
+      peer_streams_(loop, options.peer_streams,
+                    JoinPeerStreams(connection_, driver_)),
       watch_(loop, [this] { FollowAddresses(); }) {
-  driver_.SendStreamsBy(
-      [this](const Datagram& message) { streams_.Send(message); });
+  driver_.SendStreamsBy([this](const Datagram& message) {
+    if (!peer_streams_.Send(message)) streams_.Send(message);
+  });
   for (const HostSocket& host : sockets_.sockets()) {
     driver_.AddSocket(*host.socket);
+    if (host.listener) peer_streams_.AddListener(*host.listener);
     // There is room for as many as were opened; if not, ICE does without.
     (void)connection_.AddLocalAddress(net::Loop::Now(), host.address());
   }
@@ -46,7 +50,11 @@ void LoopConnection::OnEvent(ConnectionEvent event) {
   if (const auto* wanted = std::get_if<StreamWanted>(&event)) {
     return streams_.Open(*wanted);
   }
+  if (const auto* wanted = std::get_if<PeerStreamWanted>(&event)) {
+    return peer_streams_.Open(*wanted);
+  }
   if (const auto* unwanted = std::get_if<StreamUnwanted>(&event)) {
+    peer_streams_.Drop(unwanted->id);  // Ids say whose they are.
     return streams_.Drop(unwanted->id);
   }
   const std::shared_ptr<EventHandler> handler = on_event_;
@@ -59,11 +67,13 @@ void LoopConnection::FollowAddresses() {
   if (changes.empty()) return;
   for (const HostSocket& gone : changes.gone) {
     driver_.RemoveSocket(*gone.socket);
+    if (gone.listener) peer_streams_.RemoveListener(*gone.listener);
     // Refused once closed, and then nobody needs it.
     (void)connection_.RemoveLocalAddress(now, gone.address().address);
   }
   for (const HostSocket* added : changes.added) {
     driver_.AddSocket(*added->socket);
+    if (added->listener) peer_streams_.AddListener(*added->listener);
     // As above.
     (void)connection_.AddLocalAddress(now, added->address());
   }

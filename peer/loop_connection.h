@@ -26,6 +26,7 @@
 #include "net/udp_socket.h"
 #include "peer/connection.h"
 #include "peer/host_sockets.h"
+#include "peer/peer_streams.h"
 #include "peer/server_streams.h"
 #include "turn/message_stream.h"
 
@@ -37,12 +38,15 @@ struct LoopConnectionOptions {
   // Sockets opened at most, one for each address of the machine, in the order
   // of its interfaces.
   size_t sockets_max = 16;
+  TcpUse tcp = TcpUse::kBoth;
   // Streams to TURN servers over TCP and TLS.
   ServerStreamOptions streams;
+  // TCP connections to the peer.
+  PeerStreamOptions peer_streams;
 };
 
-// LoopConnection opens a UDP socket on each address of the machine, hands them
-// to a Connection and drives it; addresses that come and go are followed. It
+// LoopConnection opens sockets on each address of the machine, hands them to a
+// Connection and drives it; addresses that come and go are followed. It
 // belongs to the loop's thread.
 class LoopConnection {
  public:
@@ -64,6 +68,10 @@ class LoopConnection {
   const absl::Status& address_watch_status() const { return watch_.status(); }
   // Messages to and from TURN servers over TCP and TLS.
   turn::MessageStreamStats stream_stats() const { return streams_.stats(); }
+  // Packets to and from the peer over TCP.
+  ice::PacketStreamStats peer_stream_stats() const {
+    return peer_streams_.stats();
+  }
 
  private:
   LoopConnection(net::Loop& loop, const dtls::Certificate& certificate,
@@ -79,6 +87,7 @@ class LoopConnection {
   std::shared_ptr<EventHandler> on_event_;
   net::Driver<Connection> driver_;
   ServerStreams streams_;
+  PeerStreams peer_streams_;
   HostWatch watch_;
 };
 

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/time/clock.h"
 #include "base/system_random.h"
 #include "base/testing.h"
@@ -42,12 +43,27 @@ class LoopConnectionTest : public testing::Test {
   net::Alarm alarm_;
 };
 
-TEST_F(LoopConnectionTest, CarriesMessagesBetweenSockets) {
+struct Meeting {
+  Transport transport;
+  TcpUse tcp;  // Of the one that answers.
+};
+class LoopConnectionsMeet : public LoopConnectionTest,
+                            public testing::WithParamInterface<Meeting> {};
+INSTANTIATE_TEST_SUITE_P(
+    Transports, LoopConnectionsMeet,
+    testing::Values(Meeting{Transport::kUdp, TcpUse::kNone},
+                    Meeting{Transport::kTcp, TcpUse::kBoth},
+                    Meeting{Transport::kTcp, TcpUse::kActive}));
+
+// Of candidates that the other is told only those of one transport are left.
+TEST_P(LoopConnectionsMeet, CarriesMessagesBetweenSockets) {
   std::unique_ptr<LoopConnection> a, b;
   std::vector<std::string> received;
   constexpr int kMessages = 100;
   const std::string payload(20000, 'x');
   const auto pass = [](LoopConnection& to, const CandidateFound& found) {
+    const bool udp = absl::StrContains(found.candidate, " udp ");
+    if (udp != (GetParam().transport == Transport::kUdp)) return;
     EXPECT_OK(to.engine().AddIceCandidate(net::Loop::Now(), found.candidate,
                                           found.mid, found.mline_index));
     to.Flush();
@@ -61,15 +77,23 @@ TEST_F(LoopConnectionTest, CarriesMessagesBetweenSockets) {
             std::vector<uint8_t>(payload.begin(), payload.end())));
       }
     }
+    if (auto* path = std::get_if<SelectedPathChanged>(&event)) {
+      EXPECT_EQ(path->path.transport, GetParam().transport);
+    }
     if (std::holds_alternative<Closed>(event)) loop_->Stop();
   });
-  b = Make([&](ConnectionEvent event) {
-    if (auto* found = std::get_if<CandidateFound>(&event)) pass(*a, *found);
-    if (auto* message = std::get_if<sctp::ChannelMessage>(&event)) {
-      received.emplace_back(message->payload.begin(), message->payload.end());
-      if (received.size() == kMessages) b->engine().Close(net::Loop::Now());
-    }
-  });
+  b = Make(
+      [&](ConnectionEvent event) {
+        if (auto* found = std::get_if<CandidateFound>(&event)) pass(*a, *found);
+        if (auto* message = std::get_if<sctp::ChannelMessage>(&event)) {
+          received.emplace_back(message->payload.begin(),
+                                message->payload.end());
+          if (received.size() == kMessages) {
+            b->engine().Close(net::Loop::Now());
+          }
+        }
+      },
+      {.loopback = LoopbackUse::kAlways, .tcp = GetParam().tcp});
   const absl::Time now = net::Loop::Now();
   ASSERT_OK(a->engine().CreateDataChannel(now, {.label = "test"}));
   const auto offer = a->engine().CreateOffer();

@@ -61,15 +61,16 @@ absl::StatusOr<std::unique_ptr<PeerConnection>> PeerConnection::Create(
   }
   KYUU_ASSIGN_OR_RETURN(
       HostSockets sockets,
-      HostSockets::Open(configuration.loopback, configuration.sockets_max));
+      HostSockets::Open(configuration.loopback, configuration.sockets_max,
+                        configuration.ice_tcp));
   Options& options = configuration.engine;
   options.stun_servers = std::move(configuration.stun_servers);
   options.turn_servers = std::move(configuration.turn_servers);
   options.policy = configuration.ice_transport_policy;
-  auto core = std::make_shared<Core>(configuration.thread->workplace_,
-                                     *configuration.certificate, options,
-                                     std::move(configuration.streams),
-                                     std::move(sockets), std::move(handlers));
+  auto core = std::make_shared<Core>(
+      configuration.thread->workplace_, *configuration.certificate, options,
+      std::move(configuration.streams), configuration.peer_streams,
+      std::move(sockets), std::move(handlers));
   core->Start();
   return std::unique_ptr<PeerConnection>(
       new PeerConnection(std::move(configuration.thread), std::move(core)));

@@ -33,6 +33,7 @@
 #include "peer/data_channel.h"
 #include "peer/host_sockets.h"
 #include "peer/peer_connection_thread.h"
+#include "peer/peer_streams.h"
 #include "peer/server_streams.h"
 
 namespace kyuu::peer {
@@ -66,8 +67,10 @@ struct Configuration {
   LoopbackUse loopback = LoopbackUse::kIfAlone;
   // Sockets opened at most, one for each address of the machine.
   size_t sockets_max = 16;
-  // Streams to TURN servers over TCP and TLS.
+  TcpUse ice_tcp = TcpUse::kBoth;
+  // Streams to TURN servers over TCP and TLS, and TCP connections to the peer.
   ServerStreamOptions streams;
+  PeerStreamOptions peer_streams;
   // Where the connection works; a thread of its own if null.
   std::shared_ptr<Thread> thread;
   // Knobs of the parts. Its servers and policy are taken from above.

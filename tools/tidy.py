@@ -35,7 +35,7 @@ NARROW = [
     (r"ice/(internal/)?(gatherer|relay|server|transport)", r"turn/"),
     (r"sdp/", r"ice/(candidate|credentials)\.h"),
     (r"sdp/", r"dtls/fingerprint\.h"),
-    (r"peer/(internal/)?(peer_connection|loop_connection|host_sockets|server_streams|server_session)", r"net/"),
+    (r"peer/(internal/)?(peer_connection|loop_connection|host_sockets|server_streams|server_session|peer_streams)", r"net/"),
 ]
 FREE = {"tools", "examples", "fuzz", "bench"}
 ENGINES = {"stun", "turn", "ice", "dtls", "sctp", "sdp", "signaling"}

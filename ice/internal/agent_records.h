@@ -25,6 +25,7 @@ enum class Timer {
   kNominate,       // Nothing better is to be waited for.
   kOldGeneration,  // The generation before the restart is given up.
   kNames,          // A name was not resolved in time.
+  kStreams,        // Who has connected to us has not said who he is.
   kCount,
 };
 
@@ -40,6 +41,12 @@ struct LocalCandidate {
   TransportAddress address;
   CandidateType type;
   TransportAddress base;
+  std::optional<TcpType> tcp_type;
+
+  bool Is(const Candidate& candidate) const {
+    return address == candidate.address && type == candidate.type &&
+           tcp_type == candidate.tcp_type;
+  }
 };
 struct PendingName {
   NameId id;

@@ -182,6 +182,20 @@ std::vector<size_t> Checklist::RemoveBase(size_t base) {
   return place;
 }
 
+std::vector<size_t> Checklist::RemoveAt(size_t index) {
+  size_t at = 0;
+  return Remove([&](const Pair&) { return at++ == index; });
+}
+
+void Checklist::SetPath(size_t index, const Path& path) {
+  const auto known = index_.by_path.find(pairs_[index].path);
+  if (known != index_.by_path.end() && known->second == index) {
+    index_.by_path.erase(known);
+  }
+  Edit(index).path = path;
+  index_.by_path.emplace(path, static_cast<uint16_t>(index));
+}
+
 std::optional<size_t> Checklist::NextOrdinary() const {
   // A frozen pair is better than an idle slot (RFC 5245 section 5.8): a peer
   // that gives one foundation to all its candidates must not hold itself up.

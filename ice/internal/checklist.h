@@ -71,6 +71,9 @@ class Checklist {
   // The same for the pairs of a base that is no more; those of bases behind it
   // get theirs lowered by one.
   std::vector<size_t> RemoveBase(size_t base);
+  std::vector<size_t> RemoveAt(size_t index);
+  // Gives a pair another path: its connection's, or none any more.
+  void SetPath(size_t index, const Path& path);
 
   // --- Questions ---
 

@@ -46,22 +46,24 @@ bool Generation::AcceptsUsername(absl::string_view name) const {
 }
 
 std::optional<size_t> Generation::FindRemote(
-    const TransportAddress& address) const {
-  const auto it = by_address_.find(WithoutScope(address));
+    Transport transport, const TransportAddress& address) const {
+  const auto it = by_address_.find({transport, WithoutScope(address)});
   if (it == by_address_.end()) return std::nullopt;
   return it->second;
 }
 
 size_t Generation::AddRemote(const RemoteCandidate& candidate) {
-  by_address_[candidate.address] = static_cast<uint16_t>(remotes_.size());
+  by_address_[{candidate.transport(), candidate.address}] =
+      static_cast<uint16_t>(remotes_.size());
   remotes_.push_back(candidate);
   return remotes_.size() - 1;
 }
 
 void Generation::ReplaceRemote(size_t index, const RemoteCandidate& candidate) {
   Follow(pairs.Remove([&](const Pair& pair) { return pair.remote == index; }));
-  by_address_.erase(remotes_[index].address);
-  by_address_[candidate.address] = static_cast<uint16_t>(index);
+  by_address_.erase({remotes_[index].transport(), remotes_[index].address});
+  by_address_[{candidate.transport(), candidate.address}] =
+      static_cast<uint16_t>(index);
   remotes_[index] = candidate;
 }
 
@@ -85,6 +87,17 @@ std::optional<size_t> Generation::UselessReflexive() const {
   return std::nullopt;
 }
 
+std::optional<size_t> Generation::LostStreamEnd() const {
+  std::vector<bool> lost(remotes_.size());
+  for (size_t i = 0; i < remotes_.size(); ++i) {
+    lost[i] = remotes_[i].tcp_type == TcpType::kActive;
+  }
+  for (const Pair& pair : pairs.all()) lost[pair.remote] = false;
+  const auto it = std::find(lost.begin(), lost.end(), true);
+  if (it == lost.end()) return std::nullopt;
+  return static_cast<size_t>(it - lost.begin());
+}
+
 std::optional<size_t> Generation::AddPair(const Base& base, size_t base_index,
                                           size_t remote_index, Role role,
                                           size_t max_pairs) {
@@ -101,6 +114,8 @@ std::optional<size_t> Generation::AddPair(const Base& base, size_t base_index,
 }
 
 void Generation::RemoveBase(size_t base) { Follow(pairs.RemoveBase(base)); }
+
+void Generation::RemovePair(size_t index) { Follow(pairs.RemoveAt(index)); }
 
 void Generation::Follow(const std::vector<size_t>& place) {
   if (selected) {

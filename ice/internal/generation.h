@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -79,7 +80,8 @@ class Generation {
   absl::Time patience_until = absl::InfiniteFuture();
 
   const std::vector<RemoteCandidate>& remotes() const { return remotes_; }
-  std::optional<size_t> FindRemote(const TransportAddress& address) const;
+  std::optional<size_t> FindRemote(Transport transport,
+                                   const TransportAddress& address) const;
   size_t AddRemote(const RemoteCandidate& candidate);
   // Puts another in the place of remotes()[index], whose pairs are removed.
   void ReplaceRemote(size_t index, const RemoteCandidate& candidate);
@@ -88,6 +90,8 @@ class Generation {
                    uint16_t foundation);
   // A peer-reflexive candidate of which no pair ever worked; nullopt if none.
   std::optional<size_t> UselessReflexive() const;
+  // The end of a connection that is no more; nullopt if none.
+  std::optional<size_t> LostStreamEnd() const;
 
   // As Checklist::Add.
   std::optional<size_t> AddPair(const Base& base, size_t base_index,
@@ -95,6 +99,7 @@ class Generation {
                                 size_t max_pairs);
   // As Checklist::RemoveBase, with all that refers to the pairs.
   void RemoveBase(size_t base);
+  void RemovePair(size_t index);
   // Recomputes priorities and foundations, after a change of role or labels.
   void Relabel(const std::vector<Base>& bases, Role role);
   // The pair to send data on: the selected one while it answers.
@@ -121,7 +126,8 @@ class Generation {
   void Follow(const std::vector<size_t>& place);
 
   std::vector<RemoteCandidate> remotes_;
-  absl::flat_hash_map<TransportAddress, uint16_t> by_address_;
+  absl::flat_hash_map<std::pair<Transport, TransportAddress>, uint16_t>
+      by_address_;
   std::optional<Kept> kept_;
   std::vector<Transaction> transactions_;
 };

@@ -64,7 +64,7 @@ Pair MakePair(const Base& base, size_t base_index,
   pair.local_type = base.type;
   pair.path = {base.address,
                WithScope(remote.address, base.address.ip.scope_id()),
-               Transport::kUdp};
+               base.transport()};
   Label(pair, base, remote, role);
   return pair;
 }
@@ -73,6 +73,10 @@ void Label(Pair& pair, const Base& base, const RemoteCandidate& remote,
            Role role) {
   pair.priority = PriorityOf(base, remote, role);
   pair.foundation = PairFoundation(base.foundation, remote.foundation);
+}
+
+bool NeedsStream(const Pair& pair, const Base& base) {
+  return base.tcp_type == TcpType::kActive && pair.path.local == base.address;
 }
 
 TransportAddress WithoutScope(TransportAddress address) {
@@ -91,7 +95,11 @@ bool SameAddress(const TransportAddress& a, const TransportAddress& b) {
 bool MayPair(const Base& base, const RemoteCandidate& remote) {
   const IpAddress& from = base.address.ip;
   const IpAddress& to = remote.address.ip;
-  if (from.family() != to.family()) return false;
+  if (base.transport() != remote.transport() ||
+      base.tcp_type == TcpType::kPassive ||
+      remote.tcp_type == TcpType::kActive || from.family() != to.family()) {
+    return false;
+  }
   if (IsIpv6LinkLocal(from) != IsIpv6LinkLocal(to)) return false;
   if (from.IsLoopback() != to.IsLoopback()) {
     // A relay on this machine talks to any of its addresses.

@@ -21,11 +21,16 @@ namespace kyuu::ice::internal {
 // of their host candidate, so that no pair is there twice (RFC 8445 section
 // 6.1.2.4).
 struct Base {
-  TransportAddress address;
+  TransportAddress address;  // An active one's has a port of no meaning.
   CandidateType
       type;  // kHost or kRelayed; kServerReflexive if no host is told.
   uint32_t priority = 0;
   uint16_t foundation = 0;
+  std::optional<TcpType> tcp_type = std::nullopt;
+
+  Transport transport() const {
+    return tcp_type ? Transport::kTcp : Transport::kUdp;
+  }
 };
 
 struct RemoteCandidate {
@@ -33,6 +38,11 @@ struct RemoteCandidate {
   CandidateType type;
   uint32_t priority = 0;
   uint16_t foundation = 0;
+  std::optional<TcpType> tcp_type = std::nullopt;
+
+  Transport transport() const {
+    return tcp_type ? Transport::kTcp : Transport::kUdp;
+  }
 };
 
 // The states of a check (RFC 8445 section 6.1.2.6), in the order of PairState.
@@ -111,6 +121,8 @@ struct Pair {
   const InProgress* in_progress() const {
     return std::get_if<InProgress>(&check);
   }
+  // It is of TCP: nothing that was sent has to be sent again.
+  bool is_stream() const { return IsStream(path.transport); }
   // The peer was heard on it: its check came, or its answer.
   bool heard() const { return requests_received + responses_received > 0; }
   bool nominated() const { return nomination == Nomination::kNominated; }
@@ -149,6 +161,10 @@ Pair MakePair(const Base& base, size_t base_index,
 void Label(Pair& pair, const Base& base, const RemoteCandidate& remote,
            Role role);
 
+// Whether the connection of a TCP pair is still to be made (RFC 6544 section
+// 7.1). The pair has its path then, from a port of its own.
+bool NeedsStream(const Pair& pair, const Base& base);
+
 TransportAddress WithoutScope(TransportAddress address);
 
 // Equal but for a scope that only one of them tells.
@@ -156,7 +172,8 @@ bool SameAddress(const TransportAddress& a, const TransportAddress& b);
 
 // Whether a packet from `base` could reach `remote` (RFC 8445 section 6.1.2.2:
 // same family, IPv6 link-local only with link-local; loopback only with
-// loopback, unless it is a relay's).
+// loopback, unless it is a relay's; RFC 6544 section 6.2: same transport, from
+// active to passive, since only that side connects).
 bool MayPair(const Base& base, const RemoteCandidate& remote);
 
 }  // namespace kyuu::ice::internal

@@ -15,11 +15,12 @@ constexpr size_t kEventsPerTurn = 256;
 
 Core::Core(std::shared_ptr<Workplace> workplace,
            const dtls::Certificate& certificate, const Options& options,
-           ServerStreamOptions streams, HostSockets sockets,
-           PeerConnectionHandlers handlers)
+           ServerStreamOptions streams, PeerStreamOptions peer_streams,
+           HostSockets sockets, PeerConnectionHandlers handlers)
     : workplace_(std::move(workplace)),
       sockets_(std::move(sockets)),
       stream_options_(std::move(streams)),
+      peer_stream_options_(peer_streams),
       mutex_(*workplace_),
       connection_(certificate, options, random_),
       handlers_(std::make_shared<PeerConnectionHandlers>(std::move(handlers))) {
@@ -216,6 +217,12 @@ void Core::StreamEnded(absl::Time now, ice::StreamId id,
   connection_.StreamEnded(Now(now), id, why);
 }
 
+std::optional<ice::StreamId> Core::StreamAccepted(absl::Time now,
+                                                  const Path& path) {
+  const std::lock_guard lock(mutex_);
+  return connection_.StreamAccepted(Now(now), path);
+}
+
 std::optional<Core::Event> Core::PollEvent() {
   const std::lock_guard lock(mutex_);
   if (events_in_turn_ == kEventsPerTurn) {
@@ -258,29 +265,36 @@ Core::Drive::Drive(Core& core)
              }),
       streams(*core.workplace_->loop, core.stream_options_,
               JoinStreams(core, driver)),
+      peer_streams(*core.workplace_->loop, core.peer_stream_options_,
+                   JoinPeerStreams(core, driver)),
       watch(*core.workplace_->loop, [&core] { core.FollowAddresses(); }) {
-  driver.SendStreamsBy(
-      [this](const Datagram& message) { streams.Send(message); });
+  driver.SendStreamsBy([this](const Datagram& message) {
+    if (!peer_streams.Send(message)) streams.Send(message);
+  });
+}
+
+void Core::Drive::Add(const HostSocket& host) {
+  driver.AddSocket(*host.socket);
+  if (host.listener) peer_streams.AddListener(*host.listener);
+}
+
+void Core::Drive::Remove(const HostSocket& host) {
+  driver.RemoveSocket(*host.socket);
+  if (host.listener) peer_streams.RemoveListener(*host.listener);
 }
 
 void Core::Arrive() {
   workplace_->cores.insert(shared_from_this());
   drive_ = std::make_unique<Drive>(*this);
-  for (const HostSocket& host : sockets_.sockets()) {
-    drive_->driver.AddSocket(*host.socket);
-  }
+  for (const HostSocket& host : sockets_.sockets()) drive_->Add(host);
   drive_->driver.Flush();
 }
 
 void Core::FollowAddresses() {
   const HostSockets::Changes changes = sockets_.Refresh();
   if (changes.empty()) return;
-  for (const HostSocket& gone : changes.gone) {
-    drive_->driver.RemoveSocket(*gone.socket);
-  }
-  for (const HostSocket* added : changes.added) {
-    drive_->driver.AddSocket(*added->socket);
-  }
+  for (const HostSocket& gone : changes.gone) drive_->Remove(gone);
+  for (const HostSocket* added : changes.added) drive_->Add(*added);
   {
     const std::lock_guard lock(mutex_);
     for (const HostSocket& gone : changes.gone) {

@@ -30,6 +30,7 @@
 #include "peer/internal/peer_connection_mutex.h"
 #include "peer/internal/peer_connection_workplace.h"
 #include "peer/peer_connection.h"
+#include "peer/peer_streams.h"
 #include "peer/server_streams.h"
 
 namespace kyuu::peer::internal {
@@ -51,8 +52,8 @@ class Core : public std::enable_shared_from_this<Core> {
 
   Core(std::shared_ptr<Workplace> workplace,
        const dtls::Certificate& certificate, const Options& options,
-       ServerStreamOptions streams, HostSockets sockets,
-       PeerConnectionHandlers handlers);
+       ServerStreamOptions streams, PeerStreamOptions peer_streams,
+       HostSockets sockets, PeerConnectionHandlers handlers);
   ~Core();
 
   // Sends the core to work. Once, before any command.
@@ -107,6 +108,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void StreamConnected(absl::Time now, ice::StreamId id,
                        const TransportAddress& local);
   void StreamEnded(absl::Time now, ice::StreamId id, const absl::Status& why);
+  std::optional<ice::StreamId> StreamAccepted(absl::Time now, const Path& path);
 
  private:
   // With the mutex held.
@@ -152,6 +154,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void On(ResolveName& event);
   void On(ServerFailed& event);
   void On(StreamWanted& event);
+  void On(PeerStreamWanted& event);
   void On(StreamUnwanted& event);
   void On(sctp::ChannelOpened& event);
   void On(sctp::ChannelIncoming& event);
@@ -168,6 +171,7 @@ class Core : public std::enable_shared_from_this<Core> {
   // The workplace's.
   HostSockets sockets_;
   const ServerStreamOptions stream_options_;
+  const PeerStreamOptions peer_stream_options_;
   struct Drive;                   // peer_connection_drive.h.
   std::unique_ptr<Drive> drive_;  // From Arrive to Depart.
 

@@ -6,6 +6,7 @@
 #include "net/drive.h"
 #include "peer/host_sockets.h"
 #include "peer/internal/peer_connection_core.h"
+#include "peer/peer_streams.h"
 #include "peer/server_streams.h"
 
 namespace kyuu::peer::internal {
@@ -13,8 +14,12 @@ namespace kyuu::peer::internal {
 struct Core::Drive {
   explicit Drive(Core& core);
 
+  void Add(const HostSocket& host);
+  void Remove(const HostSocket& host);
+
   net::Driver<Core> driver;
   ServerStreams streams;
+  PeerStreams peer_streams;
   HostWatch watch;
 };
 

@@ -140,7 +140,12 @@ void Core::On(ServerFailed& event) {
 
 void Core::On(StreamWanted& event) { drive_->streams.Open(event); }
 
-void Core::On(StreamUnwanted& event) { drive_->streams.Drop(event.id); }
+void Core::On(PeerStreamWanted& event) { drive_->peer_streams.Open(event); }
+
+void Core::On(StreamUnwanted& event) {
+  drive_->peer_streams.Drop(event.id);  // Ids say whose they are.
+  drive_->streams.Drop(event.id);
+}
 
 void Core::On(sctp::ChannelOpened& event) {
   DeliverTo(

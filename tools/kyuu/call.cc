@@ -199,6 +199,8 @@ void Call::OnEvent(peer::ConnectionEvent event) {
                 *path.relay_protocol != ice::RelayProtocol::kUdp) {
               absl::StrAppend(&local, " over ",
                               ice::ToString(*path.relay_protocol));
+            } else if (IsStream(path.path.transport)) {
+              absl::StrAppend(&local, " over ", ToText(path.path.transport));
             }
             Emit(PathFound{path.relayed(), std::move(local),
                            std::string(ice::ToString(path.remote_type))});

@@ -26,7 +26,8 @@ struct Connected {};
 // The way that data takes.
 struct PathFound {
   bool relayed = false;
-  // Type of our candidate: "host", "srflx", ..., "relay over tcp".
+  // Type of our candidate: "host", "srflx", ..., "host over tcp", "relay over
+  // tls".
   std::string local;
   std::string remote;  // Of the peer's.
 };

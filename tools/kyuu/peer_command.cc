@@ -259,6 +259,7 @@ void PeerSession::OnEvent(peer::ConnectionEvent event) {
                 {"event", "path"},
                 {"local", std::string(ice::ToString(changed.local_type))},
                 {"remote", std::string(ice::ToString(changed.remote_type))},
+                {"transport", std::string(ToText(changed.path.transport))},
                 {"relayed", changed.relayed()}};
             if (changed.relay_protocol) {
               line["relay_protocol"] =

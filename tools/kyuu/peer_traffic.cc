@@ -263,6 +263,7 @@ json PeerSession::Result(bool ok) {
   if (path_) {
     result["path"] = std::string(ice::ToString(path_->local_type)) + "-" +
                      std::string(ice::ToString(path_->remote_type));
+    result["transport"] = std::string(ToText(path_->path.transport));
     result["relayed"] = path_->relayed();
     if (path_->relay_protocol) {
       result["relay_protocol"] =
