@@ -141,23 +141,26 @@ export const foreignPeer = {
   pion: (...args) => new Program(goProgram('pion'), args),
 };
 
-// Passes the signaling lines of two peers on to each other.
-export function join2(a, b) {
-  const pass = (from, to) => {
+// Passes the signaling lines of two peers on to each other, each as `ofA` or
+// `ofB` leaves it (null: not at all).
+export function join2(a, b, { ofA = (line) => line, ofB = (line) => line } = {}) {
+  const pass = (from, to, leave) => {
     const forward = (line) => {
-      if (/^\s*\{.*"(type|candidate)"/.test(line) && !/"event"/.test(line)) to.write(line + '\n');
+      if (!/^\s*\{.*"(type|candidate)"/.test(line) || /"event"/.test(line)) return;
+      const left = leave(line);
+      if (left !== null) to.write(left + '\n');
     };
     from.lines.forEach(forward);
     from.onLine = forward;
   };
-  pass(a, b);
-  pass(b, a);
+  pass(a, b, ofA);
+  pass(b, a, ofB);
 }
 
 // Joins two peers, waits for both ends, and returns their results; throws with
 // both transcripts unless each exits with status 0.
-export async function runPair(a, b, seconds = 60) {
-  join2(a, b);
+export async function runPair(a, b, seconds = 60, filters = {}) {
+  join2(a, b, filters);
   let failure;
   const codes = await Promise.all([a, b].map((p) => p.finish(seconds).catch((e) => { failure ??= e; })));
   if (failure || codes.some((c) => c !== 0)) {

@@ -76,6 +76,42 @@ class Fallback(Meeting):
             self.assertEqual((result["path"], result["relay_protocol"]), ("relay-relay", "tcp"))
             self.assertLess(result["connect_ms"], 3000)
 
+    def route(self):
+        """The server passes on what the two send each other."""
+        self.server.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self.client.ip("route", "add", FAR, "via", SERVER)
+        self.far.ip("route", "add", "default", "via", FAR_SERVER)
+
+    def assert_tcp(self, results):
+        for result in results:
+            self.assertEqual((result["transport"], result["relayed"]), ("tcp", False), result)
+            self.assertLess(result["connect_ms"], 3000)
+
+    def test_without_udp_peers_in_reach_of_each_other_need_no_relay(self):
+        self.route()
+        self.firewall("meta l4proto tcp")
+        self.start("--http-listen=0.0.0.0:9000", "--turn-listen=0.0.0.0:3478", USER)
+        self.assert_tcp(self.pair())
+
+    def test_without_udp_whoever_may_connects(self):
+        """A firewall that lets connections out and none in, at either end."""
+        self.route()
+        self.start("--http-listen=0.0.0.0:9000", "--turn-listen=0.0.0.0:3478", USER)
+        for host in (self.client, self.far):
+            host.run("nft", "add", "table", "inet", "wall")
+            host.run("nft", "add", "chain", "inet", "wall", "input",
+                     "{ type filter hook input priority 0; policy drop; }")
+            host.run("nft", "add", "rule", "inet", "wall", "input", "ct", "state", "established", "accept")
+            other = self.far if host is self.client else self.client
+            other.run("nft", "add", "table", "inet", "udp")
+            other.run("nft", "add", "chain", "inet", "udp", "output",
+                      "{ type filter hook output priority 0; }")
+            other.run("nft", "add", "rule", "inet", "udp", "output", "meta", "l4proto", "udp", "drop")
+            host.run("nft", "add", "rule", "inet", "wall", "input", "meta", "l4proto", "icmp", "accept")
+            self.assert_tcp(self.pair())
+            host.run("nft", "delete", "table", "inet", "wall")
+            other.run("nft", "delete", "table", "inet", "udp")
+
     def test_with_port_443_alone_peers_meet_over_tls(self):
         self.firewall("tcp dport 443", "tcp sport 443")
         self.start("--http-listen=0.0.0.0:443", "--turn-listen=0.0.0.0:3478", USER,
