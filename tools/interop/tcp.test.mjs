@@ -112,7 +112,6 @@ describe('Chromium, which only connects', MINUTE, () => {
 
   test('offers', MINUTE, async () => {
     const sdp = tcpOnly(JSON.stringify({ type: 'offer', sdp: await page.evaluate(() => globalThis.offer()) }));
-    assert.match(sdp, /tcptype active/);
     const peer = kyuuPeer('--role', 'answer', '--echo', '--no-trickle');
     peer.write(sdp + '\n');
     const [line] = await peer.waitFor(/^\{.*"type":"answer".*\}$/);

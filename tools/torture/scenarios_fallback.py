@@ -103,14 +103,14 @@ class Fallback(Meeting):
                      "{ type filter hook input priority 0; policy drop; }")
             host.run("nft", "add", "rule", "inet", "wall", "input", "ct", "state", "established", "accept")
             other = self.far if host is self.client else self.client
-            other.run("nft", "add", "table", "inet", "udp")
-            other.run("nft", "add", "chain", "inet", "udp", "output",
+            other.run("nft", "add", "table", "inet", "mute")
+            other.run("nft", "add", "chain", "inet", "mute", "output",
                       "{ type filter hook output priority 0; }")
-            other.run("nft", "add", "rule", "inet", "udp", "output", "meta", "l4proto", "udp", "drop")
+            other.run("nft", "add", "rule", "inet", "mute", "output", "meta", "l4proto", "udp", "drop")
             host.run("nft", "add", "rule", "inet", "wall", "input", "meta", "l4proto", "icmp", "accept")
             self.assert_tcp(self.pair())
             host.run("nft", "delete", "table", "inet", "wall")
-            other.run("nft", "delete", "table", "inet", "udp")
+            other.run("nft", "delete", "table", "inet", "mute")
 
     def test_with_port_443_alone_peers_meet_over_tls(self):
         self.firewall("tcp dport 443", "tcp sport 443")
