@@ -18,8 +18,10 @@ namespace {
 using stun::IntegrityKey;
 using stun::MessageClass;
 
-constexpr int kMaxCandidates = 8;
+constexpr int kMaxCandidates = 10;
 constexpr size_t kMaxPairs = 20;
+constexpr size_t kMaxStreams = 3;  // Of each kind.
+constexpr uint16_t kListens = 5001;
 const TransportAddress kStun{IpAddress::V4(192, 0, 2, 1), 3478};
 const TransportAddress kTurn{IpAddress::V4(192, 0, 2, 2), 3478};
 
@@ -49,7 +51,10 @@ IceTransportOptions TransportScript::Options(uint8_t start) {
   IceTransportOptions options;
   options.agent.max_remote_candidates = 20;
   options.agent.max_pairs = kMaxPairs;
-  options.gatherer.hosts = {{Host(0)}, {Host(1)}};
+  options.agent.max_streams = kMaxStreams;
+  options.gatherer.hosts = {
+      {Host(0), InterfaceKind::kUnknown, /*tcp_active=*/true, kListens},
+      {Host(1)}};
   options.gatherer.stun_servers = {kStun};
   options.gatherer.turn_servers = {{kTurn, "user", "pass"}};
   options.gatherer.policy =
@@ -161,7 +166,55 @@ void TransportScript::Command(uint8_t op, uint8_t arg) {
       }
       return transport_.Gather(now_);
     default:
-      return TakeEvents();
+      TakeEvents();
+      if ((arg & 128) != 0) Stream(arg);
+  }
+}
+
+void TransportScript::Stream(uint8_t arg) {
+  const size_t which = arg >> 4 & 7;
+  const auto taken = [&](auto& list) {
+    const auto it = list.begin() + static_cast<long>(which % list.size());
+    const auto copy = *it;
+    list.erase(it);
+    return copy;
+  };
+  switch (arg % 4) {
+    case 0: {
+      const Path path{{Host(0).ip, kListens}, Peer(arg >> 2), Transport::kTcp};
+      // The network knows a path once.
+      for (const auto& [id, open] : streams_) {
+        if (open == path) return;
+      }
+      if (const auto id = transport_.StreamAccepted(now_, path)) {
+        streams_.emplace_back(*id, path);
+      }
+      return;
+    }
+    case 1: {
+      if (wanted_.empty()) return;
+      const PeerStreamWanted wanted = taken(wanted_);
+      if ((arg & 4) != 0) {
+        return transport_.StreamEnded(now_, wanted.id,
+                                      absl::UnavailableError("refused"));
+      }
+      const TransportAddress local{
+          wanted.local,
+          static_cast<uint16_t>(static_cast<uint64_t>(wanted.id) % 20'000 +
+                                40'000)};
+      streams_.emplace_back(wanted.id,
+                            Path{local, wanted.remote, Transport::kTcp});
+      return transport_.StreamConnected(now_, wanted.id, local);
+    }
+    case 2:
+      if (streams_.empty()) return;
+      return transport_.StreamEnded(now_, taken(streams_).first,
+                                    absl::OkStatus());
+    default:
+      if (streams_.empty()) return;
+      stream_ = streams_[which % streams_.size()].second;
+      Check(static_cast<uint8_t>(arg & ~4));
+      stream_.reset();
   }
 }
 
@@ -176,6 +229,10 @@ void TransportScript::AddRemote(uint8_t arg) {
   c.type = static_cast<CandidateType>(arg >> 6);
   c.priority = Priority(c.type, arg);
   c.address = Peer(arg);
+  if (arg % 5 == 4) {
+    c.transport = Transport::kTcp;
+    c.tcp_type = static_cast<TcpType>(arg % 3);
+  }
   if (arg % 7 == 6) {
     c.address.ip = IpAddress();
     c.name = "x.local";
@@ -319,7 +376,8 @@ void TransportScript::Answer(uint8_t arg) {
 void TransportScript::FromPeer(Way way, const TransportAddress& peer,
                                absl::Span<const uint8_t> bytes) {
   if (way == Way::kDirect) {
-    return Receive({{Host(0), peer, Transport::kUdp}, bytes});
+    const Path datagrams{Host(0), peer, Transport::kUdp};
+    return Receive({stream_.value_or(datagrams), bytes});
   }
   const std::vector<uint8_t> data = server_.Data(peer, bytes);
   Receive({{Host(0), kTurn, Transport::kUdp}, data});
@@ -344,7 +402,19 @@ void TransportScript::TakeEvents() {
     closed_ = std::holds_alternative<Closed>(*event);
     candidates_ += std::holds_alternative<Gatherer::CandidateFound>(*event);
     candidates_ -= std::holds_alternative<Gatherer::CandidateGone>(*event);
+    if (const auto* wanted = std::get_if<PeerStreamWanted>(&*event)) {
+      wanted_.push_back(*wanted);
+    }
+    if (const auto* gone = std::get_if<StreamUnwanted>(&*event)) {
+      // Told once, and of those alone that were asked for or accepted.
+      KYUU_CHECK(
+          std::erase_if(wanted_, [&](auto& w) { return w.id == gone->id; }) +
+              std::erase_if(streams_,
+                            [&](auto& s) { return s.first == gone->id; }) ==
+          1);
+    }
   }
+  KYUU_CHECK(streams_.size() + wanted_.size() <= 2 * kMaxStreams);
   KYUU_CHECK(candidates_ <= kMaxCandidates);
   KYUU_CHECK(transport_.candidates().size() <= kMaxCandidates);
   KYUU_CHECK(transport_.agent().pairs().size() <= kMaxPairs);

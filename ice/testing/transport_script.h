@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -54,6 +55,8 @@ class TransportScript {
   void TakeEvents();
   void AddRemote(uint8_t arg);
   void Restart();
+  // A stream of the peer comes, is connected, or ends.
+  void Stream(uint8_t arg);
 
   // One datagram of the transport, answered if it is for a server, with a bit
   // flipped if `flip` says so; false if there is none.
@@ -75,7 +78,10 @@ class TransportScript {
   turn::ScriptedServer server_;
   IceTransport transport_;
   std::optional<Asked> asked_;
+  std::optional<Path> stream_;  // What the peer says comes on it.
   int candidates_ = 0;
+  std::vector<PeerStreamWanted> wanted_;  // Neither connected nor given up.
+  std::vector<std::pair<StreamId, Path>> streams_;  // That are open.
   bool closed_ = false;
   std::array<uint8_t, 2000> out_;
   std::array<uint8_t, 1000> packet_;
