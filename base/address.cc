@@ -8,10 +8,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
@@ -36,16 +34,42 @@ bool ParseNumber(absl::string_view text, uint32_t max, uint32_t& value) {
 
 std::optional<uint32_t> ParseV4(absl::string_view text) {
   uint32_t address = 0;
-  int parts = 0;
-  for (absl::string_view part : absl::StrSplit(text, '.')) {
+  size_t at = 0;
+  for (int part = 0; part < 4; ++part) {
+    if (part > 0 && (at == text.size() || text[at++] != '.')) {
+      return std::nullopt;
+    }
+    const size_t begin = at;
     uint32_t byte = 0;
+    while (at < text.size() && at - begin < 3 && text[at] >= '0' &&
+           text[at] <= '9') {
+      byte = byte * 10 + static_cast<uint32_t>(text[at++] - '0');
+    }
+    if (at == begin || byte > 255) return std::nullopt;
     // A leading zero may mean octal elsewhere (RFC 6943 section 3.1.1).
-    if (part.size() > 1 && part[0] == '0') return std::nullopt;
-    if (++parts > 4 || !ParseNumber(part, 255, byte)) return std::nullopt;
+    if (at - begin > 1 && text[begin] == '0') return std::nullopt;
     address = address << 8 | byte;
   }
-  if (parts != 4) return std::nullopt;
+  if (at != text.size()) return std::nullopt;
   return address;
+}
+
+// Reads 1 to 4 hexadecimal digits.
+bool ParseHex(absl::string_view text, uint32_t& value) {
+  if (text.empty() || text.size() > 4) return false;
+  value = 0;
+  for (const char c : text) {
+    uint32_t digit = 0;
+    if (c >= '0' && c <= '9') {
+      digit = static_cast<uint32_t>(c - '0');
+    } else if ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')) {
+      digit = static_cast<uint32_t>((c | 0x20) - 'a') + 10;
+    } else {
+      return false;
+    }
+    value = value << 4 | digit;
+  }
+  return true;
 }
 
 // Reads colon-separated groups into `out`; the last may be dotted IPv4.
@@ -67,10 +91,7 @@ std::optional<size_t> ParseGroups(absl::string_view text,
       return size;
     }
     uint32_t value = 0;
-    if (group.empty() || group.size() > 4 || size + 2 > 16 ||
-        !absl::SimpleHexAtoi(group, &value) || group[0] == '+') {
-      return std::nullopt;
-    }
+    if (size + 2 > 16 || !ParseHex(group, value)) return std::nullopt;
     out[size++] = static_cast<uint8_t>(value >> 8);
     out[size++] = static_cast<uint8_t>(value);
     if (last) return size;

@@ -1,6 +1,9 @@
 #include "ice/candidate.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,7 +14,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "base/address.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace kyuu::ice {
 namespace {
@@ -24,13 +32,85 @@ bool AllVisible(absl::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), IsVisible);
 }
 
-// Takes the next blank-separated word off `rest`; "" at the end.
-absl::string_view Next(absl::string_view& rest) {
-  while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
-  const absl::string_view word = rest.substr(0, rest.find(' '));
-  rest.remove_prefix(word.size());
-  return word;
-}
+// Words takes a line apart at its blanks, of which it makes a table first: one
+// bit a character.
+class Words {
+ public:
+  // `line` has at most Candidate::kMaxLineSize characters.
+  explicit Words(absl::string_view line) : line_(line) {
+    for (size_t at = 0; at < line.size(); at += 64) {
+      blanks_[at / 64] = Look(line.substr(at, 64));
+    }
+  }
+
+  // False if a character is neither blank nor visible ASCII.
+  bool printable() const { return printable_; }
+  // The next word; "" at the end.
+  absl::string_view Next() {
+    const size_t begin = Skip(at_, true);
+    at_ = Skip(begin, false);
+    return line_.substr(begin, at_ - begin);
+  }
+  // Where the next word is looked for.
+  size_t position() const { return at_; }
+  void MoveTo(size_t position) { at_ = position; }
+  // The words that are left, counted by what stands between them: never less
+  // than there are.
+  size_t LeftAtMost() const {
+    size_t count = 1;
+    for (size_t at = at_ / 64 * 64; at < line_.size(); at += 64) {
+      count += static_cast<size_t>(std::popcount(blanks_[at / 64]));
+    }
+    return count;
+  }
+
+ private:
+  // The blanks of up to 64 characters, the first one in the lowest bit.
+  uint64_t Look(absl::string_view text) {
+    uint64_t blanks = 0;
+    size_t at = 0;
+#if defined(__SSE2__)
+    for (; at + 16 <= text.size(); at += 16) {
+      const __m128i block =
+          _mm_loadu_si128(reinterpret_cast<const __m128i*>(&text[at]));
+      const auto mask = [](__m128i bytes) {
+        return static_cast<uint32_t>(_mm_movemask_epi8(bytes));
+      };
+      // Compared as signed numbers: those from 0x80 on are less than a blank.
+      const uint32_t odd =
+          mask(_mm_or_si128(_mm_cmplt_epi8(block, _mm_set1_epi8(0x20)),
+                            _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7f))));
+      printable_ = printable_ && odd == 0;
+      blanks |= uint64_t{mask(_mm_cmpeq_epi8(block, _mm_set1_epi8(' ')))} << at;
+    }
+#endif
+    for (; at < text.size(); ++at) {
+      const char c = text[at];
+      printable_ = printable_ && (c == ' ' || IsVisible(c));
+      blanks |= uint64_t{c == ' '} << at;
+    }
+    return blanks;
+  }
+
+  // The first place from `at` on that is a blank, or that is none.
+  size_t Skip(size_t at, bool blank) const {
+    while (at < line_.size()) {
+      const uint64_t word = blank ? ~blanks_[at / 64] : blanks_[at / 64];
+      const uint64_t rest = word >> at % 64;
+      if (rest != 0) {
+        return std::min(at + static_cast<size_t>(std::countr_zero(rest)),
+                        line_.size());
+      }
+      at = (at / 64 + 1) * 64;
+    }
+    return line_.size();
+  }
+
+  absl::string_view line_;
+  std::array<uint64_t, Candidate::kMaxLineSize / 64> blanks_;
+  bool printable_ = true;
+  size_t at_ = 0;
+};
 
 // Reads 1 to `max_digits` digits, as the grammar counts them.
 bool ParseNumber(absl::string_view text, size_t max_digits, uint32_t min,
@@ -53,9 +133,19 @@ bool IsHostName(absl::string_view text) {
          });
 }
 
+// Whether the text is to be read as an address at all: a name is no error.
+bool MayBeIp(absl::string_view text) {
+  return absl::StrContains(text, ':') ||
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return c == '.' ||
+                  absl::ascii_isdigit(static_cast<unsigned char>(c));
+         });
+}
+
 std::optional<IpAddress> ParseIp(absl::string_view text) {
-  absl::StatusOr<IpAddress> ip =
-      IpAddress::Parse(text.substr(0, text.find('%')));
+  text = text.substr(0, text.find('%'));
+  if (!MayBeIp(text)) return std::nullopt;
+  absl::StatusOr<IpAddress> ip = IpAddress::Parse(text);
   if (!ip.ok()) return std::nullopt;
   return *ip;
 }
@@ -90,28 +180,28 @@ std::optional<TcpType> ParseTcpType(absl::string_view text) {
 // raddr and rport serve diagnostics only: another form of them is kept as any
 // extension is.
 std::optional<TransportAddress> ParseRelated(absl::string_view address,
-                                             absl::string_view& rest) {
-  absl::string_view ahead = rest;
+                                             Words& words) {
+  const size_t before = words.position();
   const std::optional<IpAddress> ip = ParseIp(address);
   uint32_t port = 0;
-  if (!ip || Next(ahead) != "rport" ||
-      !ParseNumber(Next(ahead), 5, 0, 65535, port)) {
+  if (!ip || words.Next() != "rport" ||
+      !ParseNumber(words.Next(), 5, 0, 65535, port)) {
+    words.MoveTo(before);
     return std::nullopt;
   }
-  rest = ahead;
   return TransportAddress{*ip, static_cast<uint16_t>(port)};
 }
 
 // Reads what follows the type: the related address, then name-value pairs.
-void ParseExtensions(absl::string_view rest, Candidate& candidate) {
+void ParseExtensions(Words& words, Candidate& candidate) {
   bool first = true;
   while (true) {
-    const absl::string_view name = Next(rest);
-    const absl::string_view value = Next(rest);
+    const absl::string_view name = words.Next();
+    const absl::string_view value = words.Next();
     if (value.empty()) return;
     const bool leading = std::exchange(first, false);
     if (leading && name == "raddr") {
-      candidate.related = ParseRelated(value, rest);
+      candidate.related = ParseRelated(value, words);
       if (candidate.related) continue;
     }
     if (name == "tcptype") {
@@ -121,6 +211,10 @@ void ParseExtensions(absl::string_view rest, Candidate& candidate) {
       // What is dropped does not stand before anything.
       if (!candidate.tcp_type) first = leading;
     } else if (candidate.extensions.size() < Candidate::kMaxExtensions) {
+      if (candidate.extensions.empty()) {
+        candidate.extensions.reserve(
+            std::min(Candidate::kMaxExtensions, 1 + words.LeftAtMost() / 2));
+      }
       candidate.extensions.push_back({std::string(name), std::string(value)});
     }
   }
@@ -175,29 +269,30 @@ absl::string_view ToString(TcpType type) {
 
 absl::StatusOr<Candidate> Candidate::Parse(absl::string_view line) {
   if (line.size() > kMaxLineSize) return Malformed("length");
-  if (!std::all_of(line.begin(), line.end(),
-                   [](char c) { return c == ' ' || IsVisible(c); })) {
-    return Malformed("character");
-  }
+  Words words(line);
+  if (!words.printable()) return Malformed("character");
   absl::string_view rest = line;
-  if (absl::StartsWith(rest, "a=")) rest.remove_prefix(2);
-  if (absl::StartsWith(rest, "candidate:")) rest.remove_prefix(10);
+  absl::ConsumePrefix(&rest, "a=");
+  absl::ConsumePrefix(&rest, "candidate:");
+  words.MoveTo(line.size() - rest.size());
 
-  Candidate candidate;
+  // Made where it is returned: it is too large to be moved about.
+  absl::StatusOr<Candidate> parsed{Candidate()};
+  Candidate& candidate = *parsed;
   uint32_t number = 0;
-  const absl::string_view foundation = Next(rest);
+  const absl::string_view foundation = words.Next();
   if (foundation.empty()) return Malformed("foundation");
   candidate.foundation = std::string(foundation);
-  if (!ParseNumber(Next(rest), 3, 1, 256, number)) {
+  if (!ParseNumber(words.Next(), 3, 1, 256, number)) {
     return Malformed("component");
   }
   candidate.component = static_cast<uint16_t>(number);
-  const absl::string_view transport = Next(rest);
-  if (!ParseNumber(Next(rest), 10, 0, UINT32_MAX, number)) {
+  const absl::string_view transport = words.Next();
+  if (!ParseNumber(words.Next(), 10, 0, UINT32_MAX, number)) {
     return Malformed("priority");
   }
   candidate.priority = std::clamp<uint32_t>(number, 1, kMaxPriority);
-  const absl::string_view address = Next(rest);
+  const absl::string_view address = words.Next();
   if (const std::optional<IpAddress> ip = ParseIp(address)) {
     candidate.address.ip = *ip;
   } else if (IsHostName(address)) {
@@ -205,10 +300,10 @@ absl::StatusOr<Candidate> Candidate::Parse(absl::string_view line) {
   } else {
     return Malformed("address");
   }
-  if (!ParseNumber(Next(rest), 5, 0, 65535, number)) return Malformed("port");
+  if (!ParseNumber(words.Next(), 5, 0, 65535, number)) return Malformed("port");
   candidate.address.port = static_cast<uint16_t>(number);
-  if (Next(rest) != "typ") return Malformed("typ");
-  const absl::string_view type = Next(rest);
+  if (words.Next() != "typ") return Malformed("typ");
+  const absl::string_view type = words.Next();
   if (type.empty()) return Malformed("type");
 
   const std::optional<CandidateType> known_type = ParseType(type);
@@ -225,12 +320,12 @@ absl::StatusOr<Candidate> Candidate::Parse(absl::string_view line) {
     return absl::UnimplementedError(
         absl::StrCat("candidate line: unknown transport ", transport));
   }
-  ParseExtensions(rest, candidate);
+  ParseExtensions(words, candidate);
   if (candidate.transport == Transport::kTcp && !candidate.tcp_type) {
     return absl::UnimplementedError(
         "candidate line: TCP without a known tcptype");
   }
-  return candidate;
+  return parsed;
 }
 
 std::string Candidate::ToString() const {
