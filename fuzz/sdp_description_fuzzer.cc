@@ -15,7 +15,14 @@ using kyuu::sdp::Description;
 
 void ReadAll(const Description& description) {
   KYUU_CHECK(description.line_count() >= 4);
-  const bool strict = description.Strict().ok();
+  const kyuu::sdp::Findings findings = description.Judge({.findings_max = 9});
+  const bool strict = findings.empty();
+  KYUU_CHECK(strict == description.Strict().ok());
+  for (const kyuu::sdp::Finding& finding : findings.kept) {
+    KYUU_CHECK(finding.line >= 1 && finding.line <= description.line_count());
+    const size_t size = description.line(finding.line - 1).value.size() + 2;
+    KYUU_CHECK(finding.column >= 1 && finding.column <= size + 1);
+  }
   KYUU_CHECK(!strict || !description.origin().username.empty());
   description.BundleGroups();
   for (size_t i = 0; i < description.media_count(); ++i) {

@@ -1,43 +1,45 @@
 #include "sdp/description.h"
 
-#include <limits>
+#include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "sdp/internal/error.h"
-#include "sdp/internal/line_syntax.h"
+#include "sdp/internal/judge.h"
+#include "sdp/internal/line_at.h"
 #include "sdp/internal/scan.h"
 
 namespace kyuu::sdp {
-namespace {
 
-using internal::MediaLine;
+using internal::LineAt;
 using internal::ParseDigits;
-using internal::ParseMediaLine;
 using internal::TakeToken;
 
-}  // namespace
+Description Description::Copy() const {
+  Description copy;
+  if (block_ == nullptr) return copy;
+  const size_t words = table().word_count();
+  copy.block_ = std::make_unique_for_overwrite<uint64_t[]>(words);
+  std::copy_n(block_.get(), words, copy.block_.get());
+  return copy;
+}
+
+Findings Description::Judge(const Limits& limits) const {
+  return internal::Judge(*this, limits.findings_max);
+}
 
 absl::Status Description::Strict() const {
-  const auto error = [](const Finding& finding) {
-    const absl::string_view name = AttributeName(finding.attribute);
-    return internal::ErrorAt(
-        finding.line, finding.column,
-        absl::StrCat(name, name.empty() ? "" : ": ", finding.message),
-        finding.rule);
-  };
-  if (!findings_.empty()) return error(findings_.front());
-  for (size_t i = 0; i < lines_.size(); ++i) {
-    if (lines_[i].attribute != AttributeType::kCandidate) continue;
-    const Line line = this->line(i);
-    if (const auto wrong =
-            CheckAttribute(line.attribute, line.attribute_value)) {
-      return error({Finding::Code::kCandidate, line.number,
-                    3 + line.attribute_name.size() + 1, line.attribute,
-                    wrong->message, wrong->rule});
-    }
-  }
-  return absl::OkStatus();
+  const Findings findings = Judge({.findings_max = 1});
+  if (findings.empty()) return absl::OkStatus();
+  const Finding& first = findings.kept.front();
+  const absl::string_view name = AttributeName(first.attribute);
+  return internal::ErrorAt(
+      first.line, first.column,
+      absl::StrCat(name, name.empty() ? "" : ": ", first.message,
+                   findings.dropped == 0
+                       ? std::string()
+                       : absl::StrCat(", and ", findings.dropped, " more")),
+      first.rule);
 }
 
 std::string Description::ToString() const {
@@ -47,33 +49,23 @@ std::string Description::ToString() const {
 }
 
 void Description::AppendTo(std::string& out) const {
-  if (conforming_) {
-    out.append(text_);
+  const internal::LineTable lines = table();
+  if (lines.conforming()) {
+    out.append(lines.text().data(), lines.text().size());
     return;
   }
-  for (const LineSpan& line : lines_) {
-    out.append(text_, line.begin, line.size).append("\r\n");
+  for (size_t i = 0; i < lines.line_count(); ++i) {
+    absl::StrAppend(&out, lines.line(i), "\r\n");
   }
 }
 
 Line Description::line(size_t index) const {
-  KYUU_CHECK(index < lines_.size());
-  const LineSpan& span = lines_[index];
-  const absl::string_view value =
-      absl::string_view(text_).substr(span.begin + 2, span.size - 2);
-  Line line{span.type, value, span.attribute, {}, {}, index + 1};
-  if (span.type == 'a') {
-    const size_t colon = value.find(':');
-    line.attribute_name = value.substr(0, colon);
-    if (colon != absl::string_view::npos) {
-      line.attribute_value = value.substr(colon + 1);
-    }
-  }
-  return line;
+  KYUU_CHECK(index < line_count());
+  return LineAt(table(), index);
 }
 
 Origin Description::origin() const {
-  if (lines_.size() < 2) return {};
+  if (line_count() < 2) return {};
   absl::string_view rest = line(1).value;
   Origin origin;
   origin.username = TakeToken(rest);
@@ -86,25 +78,27 @@ Origin Description::origin() const {
 }
 
 Block Description::session() const {
-  return Block(this, 0, media_.empty() ? lines_.size() : media_[0]);
+  const internal::LineTable lines = table();
+  return Block(lines, 0,
+               lines.media_count() == 0 ? lines.line_count() : lines.media(0));
 }
 
 MediaSection Description::media(size_t index) const {
-  KYUU_CHECK(index < media_.size());
-  const size_t end =
-      index + 1 < media_.size() ? media_[index + 1] : lines_.size();
-  return MediaSection(this, media_[index], end);
+  const internal::LineTable lines = table();
+  KYUU_CHECK(index < lines.media_count());
+  const size_t end = index + 1 < lines.media_count() ? lines.media(index + 1)
+                                                     : lines.line_count();
+  return MediaSection(lines, lines.media(index), end);
 }
 
 std::vector<std::vector<absl::string_view>> Description::BundleGroups() const {
   std::vector<std::vector<absl::string_view>> groups;
-  for (absl::string_view rest : session().Values(AttributeType::kGroup)) {
+  const Block block = session();
+  for (const absl::string_view value : block.Values(AttributeType::kGroup)) {
+    absl::string_view rest = value;
     if (TakeToken(rest) != "BUNDLE") continue;
-    std::vector<absl::string_view>& mids = groups.emplace_back();
-    while (!rest.empty()) {
-      const absl::string_view mid = TakeToken(rest);
-      if (!mid.empty()) mids.push_back(mid);
-    }
+    const Pieces mids(rest, ' ');
+    groups.emplace_back(mids.begin(), mids.end());
   }
   return groups;
 }
@@ -125,167 +119,6 @@ std::optional<Position> PositionOf(const absl::Status& status) {
   position.column = ParseDigits(TakeToken(rest)).value_or(0);
   position.rule = std::string(rest);
   return position;
-}
-
-Line Block::line(size_t index) const {
-  KYUU_CHECK(index < line_count());
-  return description_->line(begin_ + index);
-}
-
-bool Block::Has(AttributeType attribute) const {
-  return Value(attribute).has_value();
-}
-
-std::optional<absl::string_view> Block::Value(AttributeType attribute) const {
-  for (size_t i = begin_; i < end_; ++i) {
-    if (description_->lines_[i].attribute == attribute) {
-      return description_->line(i).attribute_value;
-    }
-  }
-  return std::nullopt;
-}
-
-std::vector<absl::string_view> Block::Values(AttributeType attribute) const {
-  std::vector<absl::string_view> values;
-  for (size_t i = begin_; i < end_; ++i) {
-    if (description_->lines_[i].attribute == attribute) {
-      values.push_back(description_->line(i).attribute_value);
-    }
-  }
-  return values;
-}
-
-std::optional<absl::string_view> Block::ice_ufrag() const {
-  return Value(AttributeType::kIceUfrag);
-}
-
-std::optional<absl::string_view> Block::ice_pwd() const {
-  return Value(AttributeType::kIcePwd);
-}
-
-bool Block::HasIceOption(absl::string_view tag) const {
-  absl::string_view rest = Value(AttributeType::kIceOptions).value_or("");
-  while (!rest.empty()) {
-    // RFC 8839 separates by blanks; libdatachannel by commas.
-    const size_t end = rest.find_first_of(" ,");
-    if (rest.substr(0, end) == tag) return true;
-    if (end == absl::string_view::npos) return false;
-    rest.remove_prefix(end + 1);
-  }
-  return false;
-}
-
-std::optional<uint32_t> Block::ice_pacing_ms() const {
-  const auto value = Value(AttributeType::kIcePacing);
-  if (!value) return std::nullopt;
-  const auto milliseconds =
-      ParseDigits(*value, std::numeric_limits<uint32_t>::max());
-  if (!milliseconds) return std::nullopt;
-  return static_cast<uint32_t>(*milliseconds);
-}
-
-std::optional<Setup> Block::setup() const {
-  const auto value = Value(AttributeType::kSetup);
-  return value ? ParseSetup(*value) : std::nullopt;
-}
-
-std::optional<absl::string_view> Block::tls_id() const {
-  return Value(AttributeType::kTlsId);
-}
-
-std::optional<Direction> Block::direction() const {
-  for (size_t i = begin_; i < end_; ++i) {
-    switch (description_->lines_[i].attribute) {
-      case AttributeType::kSendrecv:
-        return Direction::kSendrecv;
-      case AttributeType::kSendonly:
-        return Direction::kSendonly;
-      case AttributeType::kRecvonly:
-        return Direction::kRecvonly;
-      case AttributeType::kInactive:
-        return Direction::kInactive;
-      default:
-        break;
-    }
-  }
-  return std::nullopt;
-}
-
-namespace {
-
-MediaLine MediaLineOf(const MediaSection& section) {
-  MediaLine media;
-  // Parse() has read the line.
-  KYUU_CHECK(!ParseMediaLine(section.line(0).value, media));
-  return media;
-}
-
-}  // namespace
-
-absl::string_view MediaSection::media() const {
-  return MediaLineOf(*this).media;
-}
-uint16_t MediaSection::port() const { return MediaLineOf(*this).port; }
-uint32_t MediaSection::port_count() const {
-  return MediaLineOf(*this).port_count;
-}
-absl::string_view MediaSection::protocol() const {
-  return MediaLineOf(*this).protocol;
-}
-absl::string_view MediaSection::formats() const {
-  return MediaLineOf(*this).formats;
-}
-
-std::optional<absl::string_view> MediaSection::mid() const {
-  return Value(AttributeType::kMid);
-}
-
-bool MediaSection::is_data_channel() const {
-  const MediaLine line = MediaLineOf(*this);
-  if (line.media != "application") return false;
-  if (line.formats != "webrtc-datachannel") return is_legacy_data_channel();
-  return line.protocol == "UDP/DTLS/SCTP" || line.protocol == "TCP/DTLS/SCTP" ||
-         line.protocol == "DTLS/SCTP";
-}
-
-bool MediaSection::is_legacy_data_channel() const {
-  const MediaLine line = MediaLineOf(*this);
-  if (line.media != "application" || line.protocol != "DTLS/SCTP" ||
-      !ParseDigits(line.formats, 65535)) {
-    return false;
-  }
-  const auto map = Value(AttributeType::kSctpmap);
-  if (!map) return false;
-  absl::string_view rest = *map;
-  return TakeToken(rest) == line.formats &&
-         TakeToken(rest) == "webrtc-datachannel";
-}
-
-std::optional<uint16_t> MediaSection::sctp_port() const {
-  auto value = Value(AttributeType::kSctpPort);
-  if (!value) {
-    value = Value(AttributeType::kSctpmap);
-    if (!value) return std::nullopt;
-    absl::string_view rest = *value;
-    value = TakeToken(rest);
-  }
-  const auto port = ParseDigits(*value, 65535);
-  if (!port) return std::nullopt;
-  return static_cast<uint16_t>(*port);
-}
-
-std::optional<uint64_t> MediaSection::max_message_size() const {
-  const auto value = Value(AttributeType::kMaxMessageSize);
-  return value ? ParseDigits(*value) : std::nullopt;
-}
-
-std::optional<uint16_t> MediaSection::sctpmap_streams() const {
-  absl::string_view rest = Value(AttributeType::kSctpmap).value_or("");
-  TakeToken(rest);
-  TakeToken(rest);
-  const auto streams = ParseDigits(rest, 65535);
-  if (!streams) return std::nullopt;
-  return static_cast<uint16_t>(*streams);
 }
 
 }  // namespace kyuu::sdp

@@ -1,67 +1,32 @@
 // Description::Parse: one pass over the lines.
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "base/status_macros.h"
+#include "absl/types/span.h"
 #include "sdp/description.h"
 #include "sdp/internal/error.h"
+#include "sdp/internal/line_end.h"
 #include "sdp/internal/line_syntax.h"
 
 namespace kyuu::sdp {
 
 using internal::CheckLine;
-using internal::CheckMediaLine;
+using internal::FindLineEnd;
+using internal::LineTable;
 using internal::MediaLine;
 using internal::ParseMediaLine;
 
-// Parser fills the tables of a Description that has its text already.
-class Description::Parser {
- public:
-  Parser(Description& description, const Limits& limits)
-      : out_(description), text_(description.text_), limits_(limits) {}
-
-  absl::Status Run();
-
- private:
-  absl::Status Split();
-  absl::Status AddLine(size_t begin, size_t end);
-  absl::Status AddMedia(absl::string_view value);
-  absl::Status AddAttribute(absl::string_view value, LineSpan& span);
-  absl::Status CheckPlace(char type);
-  absl::Status CheckComplete() const;
-
-  size_t line_number() const { return out_.lines_.size() + 1; }
-  absl::Status Error(size_t column, absl::string_view message,
-                     absl::string_view rule) const {
-    return internal::ErrorAt(line_number(), column, message, rule);
-  }
-
-  // A fault that stands in nobody's way.
-  void Note(Finding::Code code, size_t column, absl::string_view message,
-            absl::string_view rule,
-            AttributeType attribute = AttributeType::kNone) {
-    if (out_.findings_.size() >= limits_.findings_max) {
-      ++out_.findings_dropped_;
-      return;
-    }
-    out_.findings_.push_back(
-        {code, line_number(), column, attribute, message, rule});
-  }
-
-  Description& out_;
-  const absl::string_view text_;
-  const Limits& limits_;
-  size_t nul_ = absl::string_view::npos;  // The first NUL of text_.
-  char previous_ = 0;  // The last known type of the session level.
-  bool has_timing_ = false;
-  bool rejected_ = false;  // The section that lines belong to now has port 0.
-};
-
 namespace {
+
+constexpr absl::string_view kOrderRule = "RFC 8866 section 9";
+// The lines that a description begins with.
+constexpr absl::string_view kFirst = "vos";
 
 // Attributes without which nobody can tell what a section is, or whose it is.
 bool IsEssential(AttributeType attribute) {
@@ -73,187 +38,245 @@ bool IsEssential(AttributeType attribute) {
 
 }  // namespace
 
-absl::Status Description::Parser::Run() {
+// Parser collects the words of the lines beside itself while they are few, then
+// in a block of the size that the rest of the text needs. Functions that return
+// bool return false with status_ set.
+class Description::Parser {
+ public:
+  Parser(absl::string_view text, const Limits& limits)
+      : text_(text),
+        limits_(limits),
+        line_bytes_max_(
+            std::min(limits.line_bytes_max, LineTable::kLineSizeMax)),
+        lines_(absl::MakeSpan(near_)) {}
+
+  absl::StatusOr<Description> Run();
+
+ private:
+  bool Split();
+  bool AddLine(size_t begin, size_t end, size_t colon);
+  bool AddMedia(absl::string_view value);
+  bool AddAttribute(absl::string_view value, size_t colon,
+                    AttributeType& attribute);
+  bool CheckPlace(char type);
+  bool CheckComplete();
+  void MakeRoom(size_t begin);
+  Description Finish();
+
+  bool Error(size_t column, absl::string_view message, absl::string_view rule) {
+    status_ = internal::ErrorAt(count_ + 1, column, message, rule);
+    return false;
+  }
+  bool Exhausted(absl::string_view message) {
+    status_ = absl::ResourceExhaustedError(message);
+    return false;
+  }
+
+  // A browser's offer with twenty media sections has about 2 500 lines, a usual
+  // one 60 to 200.
+  static constexpr size_t kNear = 384;
+
+  const absl::string_view text_;
+  const Limits& limits_;
+  const size_t line_bytes_max_;
+  std::array<uint64_t, kNear> near_;
+  std::unique_ptr<uint64_t[]> block_;  // Once near_ was full.
+  absl::Span<uint64_t> lines_;         // Of either.
+  size_t count_ = 0;                   // Lines.
+  size_t media_count_ = 0;
+  bool conforming_ = true;
+  char previous_ = 0;  // The last known type of the session level.
+  bool has_timing_ = false;
+  bool rejected_ = false;  // The section that lines belong to now has port 0.
+  absl::Status status_;
+};
+
+absl::StatusOr<Description> Description::Parser::Run() {
   if (text_.size() > limits_.bytes_max ||
       text_.size() > std::numeric_limits<uint32_t>::max()) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "SDP of ", text_.size(), " bytes; the limit is ", limits_.bytes_max));
   }
-  // Browsers' lines have 33 to 38 bytes on average.
-  out_.lines_.reserve(std::min(text_.size() / 32 + 8, limits_.lines_max));
-  nul_ = text_.find('\0');
-  KYUU_RETURN_IF_ERROR(Split());
-  KYUU_RETURN_IF_ERROR(CheckComplete());
-
-  const auto is_media = [](const LineSpan& line) { return line.type == 'm'; };
-  out_.media_.reserve(static_cast<size_t>(
-      std::count_if(out_.lines_.begin(), out_.lines_.end(), is_media)));
-  for (size_t i = 0; i < out_.lines_.size(); ++i) {
-    if (!is_media(out_.lines_[i])) continue;
-    if (out_.media_.size() == limits_.media_sections_max) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("SDP line ", i + 1, ": more than ",
-                       limits_.media_sections_max, " media sections"));
-    }
-    out_.media_.push_back(static_cast<uint32_t>(i));
-  }
-  return absl::OkStatus();
+  if (!Split() || !CheckComplete()) return status_;
+  return Finish();
 }
 
-absl::Status Description::Parser::Split() {
+bool Description::Parser::Split() {
   size_t begin = 0;
   while (begin < text_.size()) {
-    const size_t feed = text_.find('\n', begin);
-    const bool terminated = feed != absl::string_view::npos;
-    size_t end = terminated ? feed : text_.size();
-    if (terminated && end > begin && text_[end - 1] == '\r') {
-      --end;
+    const auto [stop, colon] = FindLineEnd(text_, begin);
+    size_t next = stop + 1;
+    if (stop == text_.size()) {
+      conforming_ = false;
+      next = stop;
+    } else if (text_[stop] == '\r' && next < text_.size() &&
+               text_[next] == '\n') {
+      ++next;
+    } else if (text_[stop] == '\n') {
+      conforming_ = false;
     } else {
-      out_.conforming_ = false;
+      return Error(stop - begin + 1, text_[stop] == '\r' ? "stray CR" : "NUL",
+                   kOrderRule);
     }
-    if (end == begin) {
+    if (stop == begin) {
       // Blank lines at the end come from well-meaning transports.
-      out_.conforming_ = false;
+      conforming_ = false;
       if (text_.find_first_not_of("\r\n", begin) == absl::string_view::npos) {
-        return absl::OkStatus();
+        return true;
       }
       return Error(1, "empty line", "RFC 8866 section 5");
     }
-    KYUU_RETURN_IF_ERROR(AddLine(begin, end));
-    begin = terminated ? feed + 1 : text_.size();
+    if (!AddLine(begin, stop, colon)) return false;
+    begin = next;
   }
-  return absl::OkStatus();
+  return true;
 }
 
-absl::Status Description::Parser::AddLine(size_t begin, size_t end) {
-  const absl::string_view line = text_.substr(begin, end - begin);
-  if (out_.lines_.size() == limits_.lines_max) {
-    return absl::ResourceExhaustedError(
+bool Description::Parser::AddLine(size_t begin, size_t end, size_t colon) {
+  if (count_ == limits_.lines_max) {
+    return Exhausted(
         absl::StrCat("SDP has more than ", limits_.lines_max, " lines"));
   }
-  if (line.size() > limits_.line_bytes_max) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("SDP line ", line_number(), " has ", line.size(),
-                     " bytes; the limit is ", limits_.line_bytes_max));
-  }
-  const size_t stray = line.find('\r');
-  if (stray != absl::string_view::npos) {
-    return Error(stray + 1, "stray CR", "RFC 8866 section 9");
-  }
-  if (nul_ < end) {
-    return Error(nul_ - begin + 1, "NUL", "RFC 8866 section 9");
+  const absl::string_view line = text_.substr(begin, end - begin);
+  if (line.size() > line_bytes_max_) {
+    return Exhausted(absl::StrCat("SDP line ", count_ + 1, " has ", line.size(),
+                                  " bytes; the limit is ", line_bytes_max_));
   }
   const char type = line[0];
   if (!absl::ascii_isalpha(static_cast<unsigned char>(type)) ||
       line.size() < 2 || line[1] != '=') {
     return Error(1, "<type>=<value> expected", "RFC 8866 section 5");
   }
-  KYUU_RETURN_IF_ERROR(CheckPlace(type));
+  if (!CheckPlace(type)) return false;
   const absl::string_view value = line.substr(2);
-  LineSpan span{static_cast<uint32_t>(begin),
-                static_cast<uint32_t>(line.size()), type, AttributeType::kNone};
+  AttributeType attribute = AttributeType::kNone;
   if (type == 'a') {
-    KYUU_RETURN_IF_ERROR(AddAttribute(value, span));
+    const size_t name_size =
+        colon == absl::string_view::npos ? value.size() : colon - begin - 2;
+    if (!AddAttribute(value, name_size, attribute)) return false;
   } else if (type == 'm') {
-    KYUU_RETURN_IF_ERROR(AddMedia(value));
-  } else if (const auto error = CheckLine(type, value)) {
-    if (type == 'v') return Error(3, error->message, error->rule);
-    Note(Finding::Code::kLine, 3 + error->offset, error->message, error->rule);
+    if (!AddMedia(value)) return false;
+  } else if (type == 'v') {
+    if (const auto error = CheckLine(type, value)) {
+      return Error(3, error->message, error->rule);
+    }
   }
-  out_.lines_.push_back(span);
-  return absl::OkStatus();
+  if (count_ == lines_.size()) MakeRoom(begin);
+  lines_[count_++] = LineTable::Pack(begin, line.size(), attribute);
+  return true;
 }
 
-absl::Status Description::Parser::AddMedia(absl::string_view value) {
+bool Description::Parser::AddMedia(absl::string_view value) {
   MediaLine media;
   if (const auto error = ParseMediaLine(value, media)) {
     return Error(3 + error->offset, error->message, error->rule);
   }
-  if (const auto error = CheckMediaLine(value, media)) {
-    Note(Finding::Code::kLine, 3 + error->offset, error->message, error->rule);
+  if (media_count_ == limits_.media_sections_max) {
+    return Exhausted(absl::StrCat("SDP line ", count_ + 1, ": more than ",
+                                  limits_.media_sections_max,
+                                  " media sections"));
   }
+  ++media_count_;
   rejected_ = media.port == 0;
-  return absl::OkStatus();
+  return true;
 }
 
-absl::Status Description::Parser::AddAttribute(absl::string_view value,
-                                               LineSpan& span) {
-  const size_t colon = value.find(':');
-  const absl::string_view name = value.substr(0, colon);
-  if (name.empty()) {
-    Note(Finding::Code::kAttributeName, 3, "attribute name missing",
-         "RFC 8866 section 5.13");
-  }
-  span.attribute = FindAttribute(name);
-  // Candidates are the longest to read, and of no use to most readers.
-  if (span.attribute == AttributeType::kUnknown ||
-      span.attribute == AttributeType::kCandidate) {
-    return absl::OkStatus();
-  }
-  std::optional<absl::string_view> rest;
-  if (colon != absl::string_view::npos) rest = value.substr(colon + 1);
-  const auto error = CheckAttribute(span.attribute, rest);
-  if (!error) return absl::OkStatus();
-  const size_t column = 3 + name.size() + (rest ? 1 : 0) + error->offset;
+bool Description::Parser::AddAttribute(absl::string_view value,
+                                       size_t name_size,
+                                       AttributeType& attribute) {
+  const absl::string_view name = value.substr(0, name_size);
+  attribute = FindAttribute(name);
   // A rejected section is not judged (RFC 3264 section 6).
-  if (IsEssential(span.attribute) && !rejected_) {
-    return Error(column, absl::StrCat(name, ": ", error->message), error->rule);
-  }
-  Note(Finding::Code::kAttributeValue, column, error->message, error->rule,
-       span.attribute);
-  return absl::OkStatus();
+  if (!IsEssential(attribute) || rejected_) return true;
+  std::optional<absl::string_view> rest;
+  if (name_size < value.size()) rest = value.substr(name_size + 1);
+  const auto error = CheckAttribute(attribute, rest);
+  if (!error) return true;
+  return Error(3 + name_size + (rest ? 1 : 0) + error->offset,
+               absl::StrCat(name, ": ", error->message), error->rule);
 }
 
 // The order of RFC 8866 section 9. In media sections the order of i=, c=, b=,
 // k= and a= is left open: nothing depends on it, and endpoints vary.
-absl::Status Description::Parser::CheckPlace(char type) {
-  constexpr absl::string_view kRule = "RFC 8866 section 9";
-  constexpr absl::string_view kFirst = "vos";
-  const size_t index = out_.lines_.size();
-  if (index < kFirst.size() && type != kFirst[index]) {
-    return Error(1, absl::StrCat(kFirst.substr(index, 1), "= expected"), kRule);
+bool Description::Parser::CheckPlace(char type) {
+  if (count_ < kFirst.size() && type != kFirst[count_]) {
+    return Error(1, absl::StrCat(kFirst.substr(count_, 1), "= expected"),
+                 kOrderRule);
   }
   if (type == 'm' || previous_ == 'm') {
-    if (internal::IsSessionOnly(type)) {
-      Note(Finding::Code::kPlace, 1, "not allowed in a media section", kRule);
-    }
     if (type == 'm' && !has_timing_) {
-      return Error(1, "t= expected before the first m=", kRule);
+      return Error(1, "t= expected before the first m=", kOrderRule);
     }
     previous_ = 'm';
-    return absl::OkStatus();
+    return true;
   }
   const int rank = internal::SessionRank(type);
-  if (rank < 0) return absl::OkStatus();
+  if (rank < 0) return true;
   if (previous_ != 0) {
     const int previous_rank = internal::SessionRank(previous_);
     if (rank < previous_rank ||
         (rank == previous_rank && !internal::MayRepeat(type))) {
-      return Error(1, "line out of order", kRule);
+      return Error(1, "line out of order", kOrderRule);
     }
   }
   if (type == 't') has_timing_ = true;
   previous_ = type;
-  return absl::OkStatus();
+  return true;
 }
 
-absl::Status Description::Parser::CheckComplete() const {
-  constexpr absl::string_view kFirst = "vos";
-  const size_t count = out_.lines_.size();
-  if (count < kFirst.size()) {
-    return Error(1, absl::StrCat(kFirst.substr(count, 1), "= expected"),
-                 "RFC 8866 section 9");
+bool Description::Parser::CheckComplete() {
+  if (count_ < kFirst.size()) {
+    return Error(1, absl::StrCat(kFirst.substr(count_, 1), "= expected"),
+                 kOrderRule);
   }
-  if (!has_timing_) return Error(1, "t= expected", "RFC 8866 section 9");
-  return absl::OkStatus();
+  return has_timing_ || Error(1, "t= expected", kOrderRule);
 }
 
-absl::StatusOr<Description> Description::Parse(std::string text,
-                                               const Limits& limits) {
+// Counts what is left of the text, from the line at `begin` on, and takes a
+// block that holds it all. What is counted is at least what will be added.
+void Description::Parser::MakeRoom(size_t begin) {
+  size_t lines = count_;
+  size_t media = media_count_;
+  while (begin < text_.size() && lines < limits_.lines_max) {
+    ++lines;
+    if (text_[begin] == 'm') ++media;
+    const size_t feed = text_.find('\n', begin);
+    if (feed == absl::string_view::npos) break;
+    begin = feed + 1;
+  }
+  block_ = std::make_unique_for_overwrite<uint64_t[]>(
+      LineTable::WordsFor(text_.size(), lines, media));
+  const absl::Span<uint64_t> room(&block_[LineTable::kHeadWords], lines);
+  std::copy(lines_.begin(), lines_.end(), room.begin());
+  lines_ = room;
+}
+
+Description Description::Parser::Finish() {
+  if (block_ == nullptr) {
+    block_ = std::make_unique_for_overwrite<uint64_t[]>(
+        LineTable::WordsFor(text_.size(), count_, media_count_));
+    std::copy_n(lines_.begin(), count_, &block_[LineTable::kHeadWords]);
+  }
+  block_[0] = uint64_t{text_.size()} | uint64_t{conforming_} << 32;
+  block_[1] = uint64_t{count_} | uint64_t{media_count_} << 32;
+  size_t word = LineTable::kHeadWords + count_;
+  for (size_t i = 0; i < count_; ++i) {
+    if (text_[LineTable::BeginOf(block_[LineTable::kHeadWords + i])] == 'm') {
+      block_[word++] = i;
+    }
+  }
+  // The last word is not filled by every text.
+  const size_t words = LineTable::WordsFor(text_.size(), count_, media_count_);
+  block_[words - 1] = 0;
+  std::memcpy(&block_[word], text_.data(), text_.size());
   Description description;
-  description.text_ = std::move(text);
-  KYUU_RETURN_IF_ERROR(Parser(description, limits).Run());
+  description.block_ = std::move(block_);
   return description;
+}
+
+absl::StatusOr<Description> Description::Parse(absl::string_view text,
+                                               const Limits& limits) {
+  return Parser(text, limits).Run();
 }
 
 }  // namespace kyuu::sdp

@@ -21,15 +21,15 @@ using ::testing::HasSubstr;
 constexpr absl::string_view kSession =
     "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
 constexpr absl::string_view kData =
-    "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n";
+    "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=sctp-port:5000\r\n";
 
 std::string WithLine(absl::string_view line) {
   return absl::StrCat(kSession, kData, line, "\r\n");
 }
 
 // The letter of the RFCs, in one status.
-absl::Status Strictly(std::string text, const Limits& limits = {}) {
-  const auto description = Description::Parse(std::move(text), limits);
+absl::Status Strictly(absl::string_view text, const Limits& limits = {}) {
+  const auto description = Description::Parse(text, limits);
   return description.ok() ? description->Strict() : description.status();
 }
 
@@ -166,7 +166,7 @@ TEST(DescriptionTest, MovedAndCopiedDescriptionsKeepTheirViewsRight) {
   auto parsed =
       Description::Parse(ReadTestdata("chromium-156-offer-data-mdns"));
   ASSERT_OK(parsed);
-  const Description copy = *parsed;
+  const Description copy = parsed->Copy();
   const Description moved = *std::move(parsed);
   EXPECT_EQ(copy.media(0).ice_ufrag(), "c/Tc");
   EXPECT_EQ(moved.media(0).ice_ufrag(), "c/Tc");
@@ -367,8 +367,9 @@ TEST(DescriptionTest, OddLinesThatNobodyNeedsAreFindings) {
     const auto description = Description::Parse(text);
     ASSERT_OK(description) << row.line;
     EXPECT_EQ(description->ToString(), text);
-    ASSERT_EQ(description->findings().size(), 1u) << row.line;
-    const Finding& finding = description->findings()[0];
+    const Findings findings = description->Judge();
+    ASSERT_EQ(findings.kept.size(), 1u) << row.line;
+    const Finding& finding = findings.kept[0];
     EXPECT_EQ(finding.code, row.code) << row.line;
     EXPECT_EQ(finding.line, 7u) << row.line;
     EXPECT_EQ(finding.column, row.column) << row.line;
@@ -385,17 +386,18 @@ TEST(DescriptionTest, ARejectedSectionIsNotJudged) {
     const auto rejected = Description::Parse(absl::StrReplaceAll(
         WithLine(line), {{"application 9", "application 0"}}));
     ASSERT_OK(rejected) << line;
-    EXPECT_EQ(rejected->findings().size(), 1u) << line;
+    EXPECT_EQ(rejected->Judge().kept.size(), 1u) << line;
   }
 }
 
 TEST(DescriptionTest, FindingsAreBounded) {
   std::string text = WithLine("b=x");
   for (int i = 0; i < 9; ++i) text += "b=x\r\n";
-  const auto description = Description::Parse(text, {.findings_max = 3});
+  const auto description = Description::Parse(text);
   ASSERT_OK(description);
-  EXPECT_EQ(description->findings().size(), 3u);
-  EXPECT_EQ(description->findings_dropped(), 7u);
+  const Findings findings = description->Judge({.findings_max = 3});
+  EXPECT_EQ(findings.kept.size(), 3u);
+  EXPECT_EQ(findings.dropped, 7u);
 }
 
 TEST(DescriptionTest, EveryTruncationParsesOrFailsAndNeverMore) {

@@ -16,6 +16,12 @@ absl::string_view FindingCodeName(Finding::Code code) {
       return "candidate";
     case Finding::Code::kSctpPort:
       return "sctp-port";
+    case Finding::Code::kReference:
+      return "reference";
+    case Finding::Code::kRepeated:
+      return "repeated";
+    case Finding::Code::kMissing:
+      return "missing";
   }
   return "";
 }

@@ -5,9 +5,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "absl/strings/string_view.h"
-#include "sdp/attribute.h"
+#include "sdp/attribute_type.h"
 
 namespace kyuu::sdp {
 
@@ -21,6 +22,9 @@ struct Finding {
     kAttributeValue,  // A value, or none, that the attribute may not have.
     kCandidate,       // A candidate that cannot be used.
     kSctpPort,        // Missing or 0: read as 5000.
+    kReference,       // It names what the description does not have.
+    kRepeated,        // Said, or used, a second time.
+    kMissing,         // What has to be said beside something else is not.
   };
   Code code;
   size_t line = 0;    // From 1.
@@ -29,7 +33,16 @@ struct Finding {
   absl::string_view message;  // "must be 1..65535". Static.
   absl::string_view rule;     // "RFC 8841 section 5". Static.
 };
+// "attribute-value".
 absl::string_view FindingCodeName(Finding::Code code);
+
+// Findings are those of one description, in the order of its lines.
+struct Findings {
+  std::vector<Finding> kept;
+  size_t dropped = 0;  // Those beyond the limit.
+
+  bool empty() const { return kept.empty() && dropped == 0; }
+};
 
 }  // namespace kyuu::sdp
 

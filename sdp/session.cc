@@ -179,7 +179,7 @@ absl::StatusOr<Change> Session::SetLocal(SdpType type) {
         absl::StrCat("no ", SdpTypeName(created), " was created"));
   }
   const Snapshot before = TakeSnapshot();
-  pending_.local = created_->description;
+  pending_.local = created_->description.Copy();
   pending_.local_type = type;
   if (type != SdpType::kOffer && pending_.transport) {
     const MediaSection data = pending_.local->media(pending_.data);
@@ -201,13 +201,13 @@ absl::StatusOr<Change> Session::SetLocal(SdpType type, absl::string_view sdp) {
   return SetLocal(type);
 }
 
-absl::StatusOr<Change> Session::SetRemote(SdpType type, std::string sdp) {
+absl::StatusOr<Change> Session::SetRemote(SdpType type, absl::string_view sdp) {
   const auto next = NextState(state_, RemoteOperation(type));
   if (!next) {
     return WrongState(absl::StrCat("remote ", SdpTypeName(type)), state_);
   }
   KYUU_ASSIGN_OR_RETURN(Description remote_description,
-                        Description::Parse(std::move(sdp), options_.limits));
+                        Description::Parse(sdp, options_.limits));
   internal::RemoteContext context;
   if (type != SdpType::kOffer) context.offer = Pointer(pending_.local);
   context.current_local = Pointer(current_.local);
@@ -215,14 +215,10 @@ absl::StatusOr<Change> Session::SetRemote(SdpType type, std::string sdp) {
   context.current_data = current_.data;
   context.candidates_max = options_.candidates_max;
   context.fingerprints_max = options_.fingerprints_max;
-  context.findings_max = options_.limits.findings_max;
   KYUU_ASSIGN_OR_RETURN(internal::RemoteReading reading,
                         internal::ReadRemote(remote_description, context));
   stats_.candidates_ignored += reading.candidates_ignored;
   stats_.candidates_dropped += reading.candidates_dropped;
-  findings_ = remote_description.findings();
-  findings_.insert(findings_.end(), reading.findings.begin(),
-                   reading.findings.end());
 
   const Snapshot before = TakeSnapshot();
   const bool implicit_rollback =
@@ -341,6 +337,12 @@ std::string Session::local_ufrag() const {
 
 const Description* Session::newest_remote() const {
   return Pointer(pending_.remote ? pending_.remote : current_.remote);
+}
+
+std::vector<Finding> Session::findings() const {
+  const Description* said = newest_remote();
+  return said == nullptr ? std::vector<Finding>()
+                         : said->Judge(options_.limits).kept;
 }
 
 // The tagged section, in the newest local description, else the remote one.

@@ -99,7 +99,7 @@ class Session {
   // INVALID_ARGUMENT or RESOURCE_EXHAUSTED if the text is wrong (see
   // Description::Parse) or says what RFC 9429 section 5.8.3 forbids;
   // FAILED_PRECONDITION in a wrong state. After an error nothing has changed.
-  absl::StatusOr<Change> SetRemote(SdpType type, std::string sdp);
+  absl::StatusOr<Change> SetRemote(SdpType type, absl::string_view sdp);
 
   // Rollback takes the pending offer back, ours or the peer's, answered
   // provisionally or not (RFC 9429 section 5.7). FAILED_PRECONDITION in
@@ -158,8 +158,8 @@ class Session {
   std::optional<SdpType> remote_type() const;
 
   // What the newest remote description says against the grammar, where nothing
-  // depends on it. At most Limits::findings_max for each of its readers.
-  const std::vector<Finding>& findings() const { return findings_; }
+  // depends on it: Description::Judge() of it, at most Limits::findings_max.
+  std::vector<Finding> findings() const;
   const Stats& stats() const { return stats_; }
 
  private:
@@ -218,7 +218,6 @@ class Session {
   bool data_wanted_ = false;
   std::string ufrag_to_replace_;          // By a restart; empty for none.
   bool negotiation_needed_told_ = false;  // Of the present need.
-  std::vector<Finding> findings_;
   Stats stats_;
 };
 

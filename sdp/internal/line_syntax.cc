@@ -30,32 +30,11 @@ Error CheckOrigin(absl::string_view rest) {
   return std::nullopt;
 }
 
-// c=<nettype> <addrtype> <connection-address>
-Error CheckConnection(absl::string_view rest) {
-  for (int i = 0; i < 3; ++i) {
-    if (TakeToken(rest).empty()) {
-      return SyntaxError{"connection has three parts", "RFC 8866 section 5.7"};
-    }
-  }
-  if (rest.empty()) return std::nullopt;
-  return SyntaxError{"connection has three parts", "RFC 8866 section 5.7"};
-}
-
 // t=<start-time> <stop-time>
 Error CheckTiming(absl::string_view rest) {
   const absl::string_view start = TakeToken(rest);
   if (ParseDigits(start) && ParseDigits(rest)) return std::nullopt;
   return SyntaxError{"two times expected", "RFC 8866 section 5.9"};
-}
-
-// b=<bwtype>:<bandwidth>
-Error CheckBandwidth(absl::string_view value) {
-  const size_t colon = value.find(':');
-  if (colon != absl::string_view::npos && IsToken(value.substr(0, colon)) &&
-      ParseDigits(value.substr(colon + 1))) {
-    return std::nullopt;
-  }
-  return SyntaxError{"type and 0..2^64-1 expected", "RFC 8866 section 5.8"};
 }
 
 }  // namespace
@@ -123,11 +102,11 @@ std::optional<SyntaxError> CheckLine(char type, absl::string_view value) {
     case 'o':
       return CheckOrigin(value);
     case 'c':
-      return CheckConnection(value);
+      return Connection::Parse(value).error();
     case 't':
       return CheckTiming(value);
     case 'b':
-      return CheckBandwidth(value);
+      return Bandwidth::Parse(value).error();
     default:
       return std::nullopt;
   }

@@ -159,7 +159,8 @@ void WriteParked(Builder& out, const Slot& slot, const LocalTransport& local,
   const MediaSection& parked = *slot.parked;
   for (size_t i = 1; i < parked.line_count(); ++i) {
     const Line line = parked.line(i);
-    if (line.attribute_name == "rtpmap" || line.attribute_name == "fmtp" ||
+    if (line.attribute == AttributeType::kRtpmap ||
+        line.attribute == AttributeType::kFmtp ||
         line.attribute == AttributeType::kRtcpMux) {
       out.Copy(line);
     }

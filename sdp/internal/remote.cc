@@ -271,12 +271,7 @@ absl::Status ReadSctp(const MediaSection& section, const RemoteContext& context,
     return ErrorIn(section, "sctp-port must be 0..65535", "RFC 8841 section 5");
   }
   out.sctp_port = port.value_or(0);
-  if (out.sctp_port == 0) {
-    out.sctp_port = kSctpPortDefault;
-    reading.findings.push_back(
-        {Finding::Code::kSctpPort, section.line(0).number, 1,
-         AttributeType::kSctpPort, "missing or 0", "RFC 8841 section 5"});
-  }
+  if (out.sctp_port == 0) out.sctp_port = kSctpPortDefault;
   if (const auto size = section.max_message_size()) {
     out.max_message_size = *size;
   }
@@ -307,14 +302,8 @@ void ReadCandidates(const Block& block, const RemoteContext& context,
     auto candidate = ice::Candidate::Parse(line.attribute_value);
     if (candidate.ok() && candidate->component == 1) {
       candidates.push_back(*std::move(candidate));
-      continue;
-    }
-    ++reading.candidates_ignored;
-    if (!candidate.ok() && !absl::IsUnimplemented(candidate.status()) &&
-        reading.findings.size() < context.findings_max) {
-      reading.findings.push_back({Finding::Code::kCandidate, line.number, 1,
-                                  line.attribute, "not a candidate",
-                                  "RFC 8839 section 5.1"});
+    } else {
+      ++reading.candidates_ignored;
     }
   }
 }

@@ -27,15 +27,12 @@ struct RemoteContext {
   size_t candidates_max = 0;
   // More fingerprints than these are an error.
   size_t fingerprints_max = 0;
-  // More findings than these are not kept.
-  size_t findings_max = 0;
 };
 
 struct RemoteReading {
   // nullopt: no data section, or a rejected one.
   std::optional<TransportParameters> transport;
-  size_t data = 0;                // Its section.
-  std::vector<Finding> findings;  // Beside those of the description.
+  size_t data = 0;  // Its section.
   uint64_t candidates_ignored = 0;
   uint64_t candidates_dropped = 0;
 };

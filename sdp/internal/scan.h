@@ -3,6 +3,7 @@
 #ifndef KYUU_SDP_INTERNAL_SCAN_H_
 #define KYUU_SDP_INTERNAL_SCAN_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -10,6 +11,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/string_view.h"
+#include "sdp/syntax.h"
 
 namespace kyuu::sdp::internal {
 
@@ -41,11 +43,71 @@ inline absl::string_view TakeToken(absl::string_view& rest) {
   return token;
 }
 
+// Words takes a value apart at its blanks, and knows where it is.
+class Words {
+ public:
+  Words(absl::string_view value, absl::string_view rule)
+      : size_(value.size()), rest_(value), rule_(rule) {}
+
+  absl::string_view Take() {
+    offset_ = size_ - rest_.size();
+    return TakeToken(rest_);
+  }
+  // All that is left, blanks included.
+  absl::string_view TakeRest() {
+    offset_ = size_ - rest_.size();
+    const absl::string_view all = rest_;
+    rest_.remove_prefix(rest_.size());
+    return all;
+  }
+  bool done() const { return rest_.empty(); }
+  // An error at what was taken last, `into` bytes behind its begin.
+  SyntaxError Wrong(absl::string_view message, size_t into = 0) const {
+    return {message, rule_, offset_ + into};
+  }
+
+ private:
+  size_t size_;
+  size_t offset_ = 0;
+  absl::string_view rest_;
+  absl::string_view rule_;
+};
+
+// ParseDecimal reads `<integer>` or `<integer>.<digits>`, greater than 0 and at
+// most 10^9: `non-zero-int-or-real` of RFC 8866 section 9.
+inline std::optional<double> ParseDecimal(absl::string_view text) {
+  const size_t point = text.find('.');
+  const auto whole = ParseDigits(text.substr(0, point), 1'000'000'000);
+  if (!whole) return std::nullopt;
+  auto value = static_cast<double>(*whole);
+  if (point != absl::string_view::npos) {
+    const absl::string_view digits = text.substr(point + 1);
+    if (digits.empty()) return std::nullopt;
+    double unit = 1;
+    for (const char c : digits) {
+      if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) {
+        return std::nullopt;
+      }
+      unit /= 10;
+      value += unit * (c - '0');
+    }
+  }
+  if (value <= 0) return std::nullopt;
+  return value;
+}
+
 // `token-char` of RFC 8866 section 9: visible ASCII but for "(),/:;<=>?@[\].
+inline constexpr std::array<bool, 256> kTokenChars = [] {
+  std::array<bool, 256> table{};
+  for (unsigned char c = '!'; c <= '~'; ++c) table[c] = true;
+  for (const char* other = "\"(),/:;<=>?@[\\]"; *other != 0; ++other) {
+    table[static_cast<unsigned char>(*other)] = false;
+  }
+  return table;
+}();
+
 inline bool IsTokenChar(char c) {
-  if (c <= ' ' || c > '~') return false;
-  return absl::string_view("\"(),/:;<=>?@[\\]").find(c) ==
-         absl::string_view::npos;
+  return kTokenChars[static_cast<unsigned char>(c)];
 }
 
 inline bool IsToken(absl::string_view text) {

@@ -1,0 +1,67 @@
+// Where a line of SDP ends, found sixteen bytes at a time.
+
+#ifndef KYUU_SDP_INTERNAL_LINE_END_H_
+#define KYUU_SDP_INTERNAL_LINE_END_H_
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace kyuu::sdp::internal {
+
+struct LineEnd {
+  size_t stop;  // Of the first CR, LF or NUL; the size of the text without one.
+  size_t colon;  // Of the first colon in front of that; npos without one.
+};
+
+// FindLineEnd looks from `begin` on. All offsets are of the text.
+inline LineEnd FindLineEnd(absl::string_view text, size_t begin) {
+  LineEnd end{text.size(), absl::string_view::npos};
+  size_t at = begin;
+#if defined(__SSE2__)
+  const auto equal = [](__m128i block, char c) {
+    return _mm_cmpeq_epi8(block, _mm_set1_epi8(c));
+  };
+  const auto mask = [](__m128i bytes) {
+    return static_cast<uint32_t>(_mm_movemask_epi8(bytes));
+  };
+  for (; at + 16 <= text.size(); at += 16) {
+    const __m128i block =
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(&text[at]));
+    const uint32_t stops =
+        mask(_mm_or_si128(_mm_or_si128(equal(block, '\r'), equal(block, '\n')),
+                          equal(block, '\0')));
+    if (end.colon == absl::string_view::npos) {
+      const uint32_t colons = mask(equal(block, ':'));
+      // Those in front of the first stop.
+      const uint32_t ours = colons & (stops ^ (stops - 1));
+      if (ours != 0) {
+        end.colon = at + static_cast<size_t>(std::countr_zero(ours));
+      }
+    }
+    if (stops != 0) {
+      end.stop = at + static_cast<size_t>(std::countr_zero(stops));
+      return end;
+    }
+  }
+#endif
+  for (; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '\r' || c == '\n' || c == '\0') {
+      end.stop = at;
+      return end;
+    }
+    if (c == ':' && end.colon == absl::string_view::npos) end.colon = at;
+  }
+  return end;
+}
+
+}  // namespace kyuu::sdp::internal
+
+#endif  // KYUU_SDP_INTERNAL_LINE_END_H_
