@@ -47,22 +47,15 @@ class Words {
   bool printable() const { return printable_; }
   // The next word; "" at the end.
   absl::string_view Next() {
-    const size_t begin = Skip(at_, true);
-    at_ = Skip(begin, false);
+    // Mostly one blank stands between two words.
+    while (at_ < line_.size() && line_[at_] == ' ') ++at_;
+    const size_t begin = at_;
+    at_ = NextBlank(begin);
     return line_.substr(begin, at_ - begin);
   }
   // Where the next word is looked for.
   size_t position() const { return at_; }
   void MoveTo(size_t position) { at_ = position; }
-  // The words that are left, counted by what stands between them: never less
-  // than there are.
-  size_t LeftAtMost() const {
-    size_t count = 1;
-    for (size_t at = at_ / 64 * 64; at < line_.size(); at += 64) {
-      count += static_cast<size_t>(std::popcount(blanks_[at / 64]));
-    }
-    return count;
-  }
 
  private:
   // The blanks of up to 64 characters, the first one in the lowest bit.
@@ -92,15 +85,10 @@ class Words {
     return blanks;
   }
 
-  // The first place from `at` on that is a blank, or that is none.
-  size_t Skip(size_t at, bool blank) const {
+  size_t NextBlank(size_t at) const {
     while (at < line_.size()) {
-      const uint64_t word = blank ? ~blanks_[at / 64] : blanks_[at / 64];
-      const uint64_t rest = word >> at % 64;
-      if (rest != 0) {
-        return std::min(at + static_cast<size_t>(std::countr_zero(rest)),
-                        line_.size());
-      }
+      const uint64_t rest = blanks_[at / 64] >> at % 64;
+      if (rest != 0) return at + static_cast<size_t>(std::countr_zero(rest));
       at = (at / 64 + 1) * 64;
     }
     return line_.size();
@@ -160,11 +148,16 @@ absl::Status Malformed(absl::string_view field) {
       absl::StrCat("candidate line: bad ", field));
 }
 
+// Words of this grammar have no case, and are nearly always as they should be.
+bool SameWord(absl::string_view text, absl::string_view word) {
+  return text == word || absl::EqualsIgnoreCase(text, word);
+}
+
 std::optional<CandidateType> ParseType(absl::string_view text) {
   for (CandidateType type :
        {CandidateType::kHost, CandidateType::kServerReflexive,
         CandidateType::kPeerReflexive, CandidateType::kRelayed}) {
-    if (absl::EqualsIgnoreCase(text, ToString(type))) return type;
+    if (SameWord(text, ToString(type))) return type;
   }
   return std::nullopt;
 }
@@ -211,10 +204,8 @@ void ParseExtensions(Words& words, Candidate& candidate) {
       // What is dropped does not stand before anything.
       if (!candidate.tcp_type) first = leading;
     } else if (candidate.extensions.size() < Candidate::kMaxExtensions) {
-      if (candidate.extensions.empty()) {
-        candidate.extensions.reserve(
-            std::min(Candidate::kMaxExtensions, 1 + words.LeftAtMost() / 2));
-      }
+      // As many as browsers write.
+      if (candidate.extensions.empty()) candidate.extensions.reserve(4);
       candidate.extensions.push_back({std::string(name), std::string(value)});
     }
   }
@@ -277,7 +268,7 @@ absl::StatusOr<Candidate> Candidate::Parse(absl::string_view line) {
   words.MoveTo(line.size() - rest.size());
 
   // Made where it is returned: it is too large to be moved about.
-  absl::StatusOr<Candidate> parsed{Candidate()};
+  absl::StatusOr<Candidate> parsed(absl::in_place);
   Candidate& candidate = *parsed;
   uint32_t number = 0;
   const absl::string_view foundation = words.Next();
@@ -312,9 +303,9 @@ absl::StatusOr<Candidate> Candidate::Parse(absl::string_view line) {
         absl::StrCat("candidate line: unknown type ", type));
   }
   candidate.type = *known_type;
-  if (absl::EqualsIgnoreCase(transport, "udp")) {
+  if (SameWord(transport, "udp")) {
     candidate.transport = Transport::kUdp;
-  } else if (absl::EqualsIgnoreCase(transport, "tcp")) {
+  } else if (SameWord(transport, "tcp")) {
     candidate.transport = Transport::kTcp;
   } else {
     return absl::UnimplementedError(

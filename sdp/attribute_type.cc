@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstring>
 
 namespace kyuu::sdp {
 namespace {
@@ -95,13 +96,33 @@ static_assert(
     }(),
     "two names share a slot: search for another factor");
 
+// Whether two texts of `size` bytes, at least 2, are equal: by two loads that
+// may overlap, since a call of memcmp would cost as much as all the rest.
+bool SameText(const char* a, const char* b, size_t size) {
+  const auto same = [&]<typename Word>(Word first_a, Word first_b, Word last_a,
+                                       Word last_b) {
+    std::memcpy(&first_a, a, sizeof first_a);
+    std::memcpy(&first_b, b, sizeof first_b);
+    std::memcpy(&last_a, a + size - sizeof last_a, sizeof last_a);
+    std::memcpy(&last_b, b + size - sizeof last_b, sizeof last_b);
+    return first_a == first_b && last_a == last_b;
+  };
+  if (size > 16) return std::memcmp(a, b, size) == 0;
+  if (size >= 8) return same(uint64_t{}, uint64_t{}, uint64_t{}, uint64_t{});
+  if (size >= 4) return same(uint32_t{}, uint32_t{}, uint32_t{}, uint32_t{});
+  return same(uint16_t{}, uint16_t{}, uint16_t{}, uint16_t{});
+}
+
 }  // namespace
 
 AttributeType FindAttribute(absl::string_view name) {
   if (name.size() < 2) return AttributeType::kUnknown;
   const AttributeType found = kSlots[SlotOf(name)];
-  return name == kNameOf[static_cast<size_t>(found)] ? found
-                                                     : AttributeType::kUnknown;
+  const absl::string_view known = kNameOf[static_cast<size_t>(found)];
+  return name.size() == known.size() &&
+                 SameText(name.data(), known.data(), name.size())
+             ? found
+             : AttributeType::kUnknown;
 }
 
 absl::string_view AttributeName(AttributeType attribute) {

@@ -3,13 +3,13 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "sdp/internal/line_end.h"
 
 namespace kyuu::sdp {
 
 void Builder::Append(absl::string_view head, absl::string_view value) {
   if (!status_.ok()) return;
-  if (value.find_first_of(absl::string_view("\r\n\0", 3)) !=
-      absl::string_view::npos) {
+  if (internal::HasBreak(value)) {
     status_ = absl::InvalidArgumentError(absl::StrCat(
         "value with CR, LF or NUL in ", head, absl::CEscape(value)));
     return;

@@ -17,7 +17,9 @@
 namespace kyuu::sdp {
 
 using internal::CheckLine;
+using internal::CountLines;
 using internal::FindLineEnd;
+using internal::LineCount;
 using internal::LineTable;
 using internal::MediaLine;
 using internal::ParseMediaLine;
@@ -203,6 +205,8 @@ bool Description::Parser::CheckPlace(char type) {
     return Error(1, absl::StrCat(kFirst.substr(count_, 1), "= expected"),
                  kOrderRule);
   }
+  // a= is the last type of the session level, and may stand in every section.
+  if (type == 'a' && previous_ == 'm') return true;
   if (type == 'm' || previous_ == 'm') {
     if (type == 'm' && !has_timing_) {
       return Error(1, "t= expected before the first m=", kOrderRule);
@@ -235,15 +239,9 @@ bool Description::Parser::CheckComplete() {
 // Counts what is left of the text, from the line at `begin` on, and takes a
 // block that holds it all. What is counted is at least what will be added.
 void Description::Parser::MakeRoom(size_t begin) {
-  size_t lines = count_;
-  size_t media = media_count_;
-  while (begin < text_.size() && lines < limits_.lines_max) {
-    ++lines;
-    if (text_[begin] == 'm') ++media;
-    const size_t feed = text_.find('\n', begin);
-    if (feed == absl::string_view::npos) break;
-    begin = feed + 1;
-  }
+  const LineCount left = CountLines(text_.substr(begin));
+  const size_t lines = std::min(count_ + left.lines, limits_.lines_max);
+  const size_t media = media_count_ + left.media;
   block_ = std::make_unique_for_overwrite<uint64_t[]>(
       LineTable::WordsFor(text_.size(), lines, media));
   const absl::Span<uint64_t> room(&block_[LineTable::kHeadWords], lines);

@@ -37,7 +37,12 @@ class TypedLines;
 class Block {
  public:
   size_t line_count() const { return end_ - begin_; }
+  // `index` must be less than line_count().
   Line line(size_t index) const;
+  // That of the line, kNone if it is not an a= line: cheaper than line().
+  AttributeType attribute(size_t index) const {
+    return table_.attribute(begin_ + index);
+  }
 
   // Get reads the first line of type T (Rtpmap, Simulcast, Bandwidth, ...) that
   // has the syntax of one; nullopt if none has.

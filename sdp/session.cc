@@ -58,8 +58,11 @@ absl::StatusOr<std::string> Session::Keep(
     SdpType type,
     absl::FunctionRef<absl::StatusOr<std::string>(uint64_t version)> write) {
   // The version moves with the contents (RFC 3264 section 8).
-  KYUU_ASSIGN_OR_RETURN(std::string text, write(version_));
-  if (text != last_text_) {
+  std::string text;
+  if (!last_text_.empty()) {
+    KYUU_ASSIGN_OR_RETURN(text, write(version_));
+  }
+  if (text.empty() || text != last_text_) {
     KYUU_ASSIGN_OR_RETURN(text, write(version_ + 1));
   }
   KYUU_ASSIGN_OR_RETURN(Description description,

@@ -67,18 +67,21 @@ Mids CollectMids(const Description& description, FindingList& findings) {
   return mids;
 }
 
-// Whether each section is in a BUNDLE group. That mids are there, and in one
-// group only, is RFC 9143 section 7.
+// The first RTP section of each BUNDLE group, by section: the others may leave
+// to it what belongs to the transport (RFC 9143 section 7.1.3). That mids are
+// there, and in one group only, is section 7.
 std::vector<bool> JudgeGroups(const Description& description, const Mids& mids,
                               FindingList& findings) {
   constexpr absl::string_view kRule = "RFC 9143 section 7";
   std::vector<bool> bundled(description.media_count());
+  std::vector<bool> leads(description.media_count());
   const Block session = description.session();
   for (size_t i = 0; i < session.line_count(); ++i) {
     const Line line = session.line(i);
     if (line.attribute != AttributeType::kGroup) continue;
     const auto group = Group::Parse(line.attribute_value);
     if (!group.ok() || group->semantics != "BUNDLE") continue;
+    bool led = false;
     for (const absl::string_view mid : group->mids) {
       const auto column = static_cast<size_t>(mid.data() - line.value.data());
       const auto found = mids.find(mid);
@@ -90,10 +93,13 @@ std::vector<bool> JudgeGroups(const Description& description, const Mids& mids,
                       line.attribute, "mid is bundled twice", kRule});
       } else {
         bundled[found->second] = true;
+        if (!led && description.media(found->second).is_rtp()) {
+          led = leads[found->second] = true;
+        }
       }
     }
   }
-  return bundled;
+  return leads;
 }
 
 }  // namespace
@@ -114,9 +120,9 @@ Findings Judge(const Description& description, size_t findings_max) {
     JudgeLine(description.line(i), i >= session_lines, findings);
   }
   const Mids mids = CollectMids(description, findings);
-  const std::vector<bool> bundled = JudgeGroups(description, mids, findings);
+  const std::vector<bool> leads = JudgeGroups(description, mids, findings);
   for (size_t i = 0; i < description.media_count(); ++i) {
-    JudgeSection(description.media(i), bundled[i], findings);
+    JudgeSection(description.media(i), leads[i], findings);
   }
   return findings.Take();
 }

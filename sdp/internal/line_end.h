@@ -1,4 +1,4 @@
-// Where a line of SDP ends, found sixteen bytes at a time.
+// Where the lines of SDP end, found sixteen bytes at a time.
 
 #ifndef KYUU_SDP_INTERNAL_LINE_END_H_
 #define KYUU_SDP_INTERNAL_LINE_END_H_
@@ -60,6 +60,49 @@ inline LineEnd FindLineEnd(absl::string_view text, size_t begin) {
     if (c == ':' && end.colon == absl::string_view::npos) end.colon = at;
   }
   return end;
+}
+
+struct LineCount {
+  size_t lines = 0;
+  size_t media = 0;  // Those of type m.
+};
+
+// CountLines counts the lines of a text that begins with one; at least as many
+// as there are.
+inline LineCount CountLines(absl::string_view text) {
+  LineCount count;
+  if (text.empty()) return count;
+  ++count.lines;
+  if (text[0] == 'm') ++count.media;
+  size_t at = 0;
+#if defined(__SSE2__)
+  // One byte more than a block is looked at: that behind a line end.
+  for (; at + 17 <= text.size(); at += 16) {
+    const auto load = [&text](size_t from) {
+      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(&text[from]));
+    };
+    const __m128i feeds = _mm_cmpeq_epi8(load(at), _mm_set1_epi8('\n'));
+    const __m128i media =
+        _mm_and_si128(feeds, _mm_cmpeq_epi8(load(at + 1), _mm_set1_epi8('m')));
+    const auto bits = [](__m128i bytes) {
+      return static_cast<size_t>(
+          std::popcount(static_cast<uint32_t>(_mm_movemask_epi8(bytes))));
+    };
+    count.lines += bits(feeds);
+    count.media += bits(media);
+  }
+#endif
+  for (; at < text.size(); ++at) {
+    if (text[at] != '\n') continue;
+    ++count.lines;
+    if (at + 1 < text.size() && text[at + 1] == 'm') ++count.media;
+  }
+  return count;
+}
+
+// HasBreak is true if a CR, LF or NUL is in the text.
+inline bool HasBreak(absl::string_view text) {
+  return FindLineEnd(text, 0).stop != text.size();
 }
 
 }  // namespace kyuu::sdp::internal

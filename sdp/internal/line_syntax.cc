@@ -39,17 +39,6 @@ Error CheckTiming(absl::string_view rest) {
 
 }  // namespace
 
-int SessionRank(char type) {
-  constexpr absl::string_view kOrder = "vosiuepcbtzka";
-  if (type == 'r') type = 't';  // Every t= line has its own r= lines.
-  const size_t rank = kOrder.find(type);
-  return rank == absl::string_view::npos ? -1 : static_cast<int>(rank);
-}
-
-bool MayRepeat(char type) {
-  return absl::string_view("epbtra").find(type) != absl::string_view::npos;
-}
-
 bool IsSessionOnly(char type) {
   return absl::string_view("vosuepztr").find(type) != absl::string_view::npos;
 }

@@ -158,11 +158,11 @@ void WriteParked(Builder& out, const Slot& slot, const LocalTransport& local,
   out.Flag(AttributeType::kInactive);
   const MediaSection& parked = *slot.parked;
   for (size_t i = 1; i < parked.line_count(); ++i) {
-    const Line line = parked.line(i);
-    if (line.attribute == AttributeType::kRtpmap ||
-        line.attribute == AttributeType::kFmtp ||
-        line.attribute == AttributeType::kRtcpMux) {
-      out.Copy(line);
+    const AttributeType attribute = parked.attribute(i);
+    if (attribute == AttributeType::kRtpmap ||
+        attribute == AttributeType::kFmtp ||
+        attribute == AttributeType::kRtcpMux) {
+      out.Copy(parked.line(i));
     }
   }
   WriteTransport(out, local, setup);

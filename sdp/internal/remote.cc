@@ -292,14 +292,12 @@ absl::Status ReadSctp(const MediaSection& section, const RemoteContext& context,
 void ReadCandidates(const Block& block, const RemoteContext& context,
                     RemoteReading& reading) {
   std::vector<ice::Candidate>& candidates = reading.transport->candidates;
-  for (size_t i = 0; i < block.line_count(); ++i) {
-    const Line line = block.line(i);
-    if (line.attribute != AttributeType::kCandidate) continue;
+  for (const absl::string_view line : block.Values(AttributeType::kCandidate)) {
     if (candidates.size() == context.candidates_max) {
       ++reading.candidates_dropped;
       continue;
     }
-    auto candidate = ice::Candidate::Parse(line.attribute_value);
+    auto candidate = ice::Candidate::Parse(line);
     if (candidate.ok() && candidate->component == 1) {
       candidates.push_back(*std::move(candidate));
     } else {

@@ -26,14 +26,14 @@ class Rules {
   Rules(const MediaSection& section, FindingList& findings)
       : section_(section), findings_(findings) {}
 
-  void JudgeRtp(bool bundled) {
+  void JudgeRtp(bool leads) {
     ReadFormats();
     for (size_t i = 1; i < section_.line_count(); ++i) {
       const Line line = section_.line(i);
       JudgeRtpLine(line);
     }
     JudgeUnmapped();
-    if (!bundled) return;
+    if (!leads) return;
     if (!section_.Has(AttributeType::kRtcpMux) &&
         !section_.Has(AttributeType::kRtcpMuxOnly)) {
       AtHead(Finding::Code::kMissing, AttributeType::kRtcpMux,
@@ -191,13 +191,13 @@ class Rules {
 
 }  // namespace
 
-void JudgeSection(const MediaSection& section, bool bundled,
+void JudgeSection(const MediaSection& section, bool leads,
                   FindingList& findings) {
   // A rejected section is not judged (RFC 3264 section 6).
   if (section.rejected()) return;
   Rules rules(section, findings);
   if (section.is_rtp()) {
-    rules.JudgeRtp(bundled);
+    rules.JudgeRtp(leads);
     rules.JudgeSimulcast();
   } else if (section.is_data_channel()) {
     rules.JudgeData();

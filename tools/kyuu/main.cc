@@ -17,6 +17,7 @@
 #include "tools/kyuu/password.h"
 #include "tools/kyuu/peer_command.h"
 #include "tools/kyuu/printable.h"
+#include "tools/kyuu/sdp_command.h"
 #include "tools/kyuu/server_commands.h"
 
 namespace {
@@ -131,6 +132,15 @@ void AddNetcheck(CLI::App& app, kyuu::tools::NetcheckOptions& options) {
                     "(takes up to 5 minutes)");
 }
 
+void AddSdp(CLI::App& app, kyuu::tools::SdpOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "sdp", "What a session description says, and what is wrong with it");
+  command->add_option("file", options.file, "The file; - is stdin")->required();
+  command->add_flag("--strict", options.strict,
+                    "Status 1 if anything is against the letter of the RFCs");
+  command->add_flag("--json", options.json, "One JSON object");
+}
+
 // A name for one who only sends: unlikely to be taken.
 std::string SenderName() {
   const char* user = std::getenv("USER");
@@ -224,6 +234,8 @@ int main(int argc, char** argv) {
 
   kyuu::tools::NetcheckOptions netcheck;
   AddNetcheck(app, netcheck);
+  kyuu::tools::SdpOptions sdp;
+  AddSdp(app, sdp);
 
   try {
     app.parse(argc, argv);
@@ -232,6 +244,7 @@ int main(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);
     return Misused(app, argc, argv, error);
   }
+  if (app.got_subcommand("sdp")) return kyuu::tools::RunSdp(sdp);
   if (const absl::Status status = TrustAuthorities(ca_file); !status.ok()) {
     return Fail(status);
   }
