@@ -121,18 +121,21 @@ bool IsHostName(absl::string_view text) {
          });
 }
 
-// Whether the text is to be read as an address at all: a name is no error.
-bool MayBeIp(absl::string_view text) {
-  return absl::StrContains(text, ':') ||
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return c == '.' ||
-                  absl::ascii_isdigit(static_cast<unsigned char>(c));
-         });
-}
-
+// nullopt for what is no address, such as a name, and without the cost of an
+// error for that.
 std::optional<IpAddress> ParseIp(absl::string_view text) {
-  text = text.substr(0, text.find('%'));
-  if (!MayBeIp(text)) return std::nullopt;
+  bool dotted = true;
+  bool colons = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '%') {
+      text = text.substr(0, i);
+      break;
+    }
+    colons = colons || c == ':';
+    dotted = dotted && (c == '.' || (c >= '0' && c <= '9'));
+  }
+  if (!dotted && !colons) return std::nullopt;
   absl::StatusOr<IpAddress> ip = IpAddress::Parse(text);
   if (!ip.ok()) return std::nullopt;
   return *ip;

@@ -206,7 +206,7 @@ bool Description::Parser::CheckPlace(char type) {
                  kOrderRule);
   }
   // a= is the last type of the session level, and may stand in every section.
-  if (type == 'a' && previous_ == 'm') return true;
+  if (type == 'a' && (previous_ == 'm' || previous_ == 'a')) return true;
   if (type == 'm' || previous_ == 'm') {
     if (type == 'm' && !has_timing_) {
       return Error(1, "t= expected before the first m=", kOrderRule);

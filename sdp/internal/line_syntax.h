@@ -13,23 +13,25 @@
 
 namespace kyuu::sdp::internal {
 
+// By letter.
+inline constexpr std::array<int8_t, 128> kSessionRanks = [] {
+  constexpr char kOrder[] = "vosiuepcbtzka";
+  std::array<int8_t, 128> ranks{};
+  ranks.fill(-1);
+  for (size_t i = 0; kOrder[i] != 0; ++i) {
+    ranks[static_cast<unsigned char>(kOrder[i])] = static_cast<int8_t>(i);
+  }
+  // Every t= line has its own r= lines.
+  ranks['r'] = ranks['t'];
+  return ranks;
+}();
+
 // SessionRank gives the place of a type among the lines of the session level
 // (RFC 8866 section 9). Types of one rank may be mixed; -1 is an unknown type,
 // which may stand anywhere.
 inline int SessionRank(char type) {
-  constexpr std::array<int8_t, 128> kRanks = [] {
-    constexpr char kOrder[] = "vosiuepcbtzka";
-    std::array<int8_t, 128> ranks{};
-    ranks.fill(-1);
-    for (size_t i = 0; kOrder[i] != 0; ++i) {
-      ranks[static_cast<size_t>(kOrder[i])] = static_cast<int8_t>(i);
-    }
-    // Every t= line has its own r= lines.
-    ranks['r'] = ranks['t'];
-    return ranks;
-  }();
   const auto letter = static_cast<unsigned char>(type);
-  return letter < kRanks.size() ? kRanks[letter] : -1;
+  return letter < kSessionRanks.size() ? kSessionRanks[letter] : -1;
 }
 
 // MayRepeat is true for the types that may follow themselves there.
