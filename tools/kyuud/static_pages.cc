@@ -25,6 +25,14 @@ constexpr char kContentSecurityPolicy[] =
     "manifest-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'";
 
+// Of what browsers guard, the page itself may ask for what a call needs, and no
+// frame or other site for anything (W3C Permissions Policy, section 5.1).
+constexpr char kPermissionsPolicy[] =
+    "camera=(self), microphone=(self), display-capture=(self), "
+    "accelerometer=(), geolocation=(), gyroscope=(), hid=(), "
+    "magnetometer=(), midi=(), payment=(), serial=(), usb=(), "
+    "xr-spatial-tracking=()";
+
 std::string TagOf(const std::string& content) {
   std::array<uint8_t, EVP_MAX_MD_SIZE> digest;
   unsigned size = 0;
@@ -100,6 +108,7 @@ signaling::HttpResponse StaticPages::Answer(
   }
   response.headers.Add("Content-Type", entry.type);
   response.headers.Add("Content-Security-Policy", kContentSecurityPolicy);
+  response.headers.Add("Permissions-Policy", kPermissionsPolicy);
   response.headers.Add("X-Content-Type-Options", "nosniff");
   response.headers.Add("Referrer-Policy", "no-referrer");
   response.headers.Add("Cross-Origin-Opener-Policy", "same-origin");

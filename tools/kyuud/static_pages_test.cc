@@ -1,8 +1,12 @@
 #include "tools/kyuud/static_pages.h"
 
 #include <string>
+#include <vector>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/testing.h"
 #include "signaling/http.h"
 
@@ -36,6 +40,21 @@ TEST(StaticPagesTest, ThePageIsServedWithItsTypeAndAStrictPolicy) {
         response.headers.Find("Content-Security-Policy").value());
     EXPECT_THAT(policy, testing::HasSubstr("default-src 'none'"));
     EXPECT_THAT(policy, testing::Not(testing::HasSubstr("unsafe")));
+    const std::string permissions(
+        response.headers.Find("Permissions-Policy").value());
+    for (const char* allowed : {"camera", "microphone", "display-capture"}) {
+      EXPECT_THAT(permissions,
+                  testing::HasSubstr(absl::StrCat(allowed, "=(self)")));
+    }
+    // Nothing else, and nobody else.
+    const std::vector<std::string> parts = absl::StrSplit(permissions, '(');
+    EXPECT_EQ(absl::c_count_if(parts,
+                               [](const std::string& part) {
+                                 return !absl::StartsWith(part, ")");
+                               }),
+              1 + 3);
+    EXPECT_THAT(permissions, testing::Not(testing::HasSubstr("*")));
+    EXPECT_THAT(permissions, testing::HasSubstr("geolocation=()"));
   }
   EXPECT_EQ(Pages().Answer(Get("/js/app.js")).headers.Find("Content-Type"),
             "text/javascript");
