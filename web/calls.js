@@ -1,6 +1,7 @@
 // The call: at most one at a time. It does not hang on the connection to the
 // server (docs/application_protocol.md, "A call that outlives its signaling").
 
+import { Controls } from "./controls.js";
 import { byId } from "./elements.js";
 import { visible } from "./format.js";
 import { notice, view } from "./notices.js";
@@ -43,6 +44,10 @@ export class Calls {
     // which both sides know it, and `nextId` of the one that is to continue it.
     this.current = undefined;
     this.ringing = new Ringing({ signaling, idle: () => !this.current, me: () => membership.name });
+    this.controls = new Controls({
+      serverAway: () => !this.current?.id || !signaling.up,
+      note: (text) => conversation.note(text),
+    });
     this.ringing.addEventListener("accepted", ({ detail }) => this.accept(detail));
     this.ringing.addEventListener("missed", ({ detail }) => this.missed(detail));
     people.addEventListener("call", ({ detail }) => this.start(detail));
@@ -58,7 +63,11 @@ export class Calls {
 
   listen() {
     const on = (type, handle) => this.signaling.addEventListener(type, ({ detail }) => handle(detail));
-    on("up", ({ resume }) => resume?.resumed && this.current?.peer?.useServers(this.signaling.iceServers));
+    on("up", ({ resume }) => {
+      if (resume?.resumed) this.current?.peer?.useServers(this.signaling.iceServers);
+      this.controls.draw();
+    });
+    on("down", () => this.controls.draw());
     on("gone", () => this.forgetServer());
     on("presence", () => this.continueCall());
     on("incoming", (message) => this.onIncoming(message));
@@ -150,6 +159,7 @@ export class Calls {
     byId("peer-name").textContent = visible(name);
     paintAvatar(byId("peer-avatar"), name);
     view("talk");
+    this.controls.begin(name);
   }
 
   closeTalk() {
@@ -158,14 +168,18 @@ export class Calls {
     if (this.membership.name) view("lobby");
   }
 
-  async start(name) {
+  // `sources`: what is sent from the beginning ("microphone", "camera").
+  async start({ name, sources }) {
     if (this.current) return;
     this.closeTalk();
     const call = (this.current = { name, outgoing: true });
     this.openTalk(name);
     this.setPhase("calling");
+    byId("log").focus(); // The button that was pressed goes.
+    if (sources.length > 0 && !(await this.prepare(call, sources))) return;
     try {
-      const answer = await this.signaling.request({ type: "call", to: name });
+      const meta = sources.length > 0 ? { media: sources } : undefined;
+      const answer = await this.signaling.request({ type: "call", to: name, meta });
       if (this.current !== call) {
         this.signaling.send({ type: "hangup", call: answer.call });
         return;
@@ -186,11 +200,26 @@ export class Calls {
     }
   }
 
-  accept({ call: id, from, polite }) {
+  // Nobody is rung up for a call with video before there is some. False if the
+  // call ends here.
+  async prepare(call, sources) {
+    showState("calling", "Waiting for your permission…");
+    const ready = await this.controls.switchOn(sources);
+    if (this.current !== call) return false;
+    if (!ready) {
+      this.end(`${shown(call.name)} was not called.`);
+      return false;
+    }
+    showState("calling", STATE_TEXT.calling);
+    return true;
+  }
+
+  accept({ call: id, from, polite, sources }) {
     this.current = { id, name: from, polite, outgoing: false };
     this.openTalk(from);
     this.setPhase("connecting");
     this.signaling.send({ type: "accept", call: id });
+    if (sources.length > 0) this.controls.switchOn(sources);
     byId("hangup").focus();
   }
 
@@ -200,6 +229,7 @@ export class Calls {
       call.id = id;
       call.lostId = call.nextId = undefined;
       call.peer.signalingBack(this.signaling.iceServers);
+      this.controls.draw();
       return;
     }
     if (call?.id !== id || call.peer) return;
@@ -210,8 +240,10 @@ export class Calls {
       polite: call.polite,
       caller: !call.polite,
       signal: (message) => call.id && this.signaling.send({ type: "signal", call: call.id, ...message }),
+      reachable: () => Boolean(call.id),
     });
     call.peer = peer;
+    this.controls.media.attach(peer);
     call.transfers = new Transfers(peer);
     call.timer = setTimeout(() => this.current === call && call.phase === "connecting" && this.failed(), CONNECT_WITHIN);
     const on = (target, type, handle) => target.addEventListener(type, ({ detail }) => this.current === call && handle(detail));
@@ -267,7 +299,7 @@ export class Calls {
 
   onControl(message) {
     const call = this.current;
-    if (call.transfers.handle(message)) return;
+    if (call.transfers.handle(message) || this.controls.media.handle(message)) return;
     if (message.type === "chat" && typeof message.text === "string") {
       this.conversation.message("peer", message.text, Number.isFinite(message.time) ? message.time : Date.now());
     } else if (message.type === "bye") {
@@ -305,6 +337,7 @@ export class Calls {
     clearTimeout(ended.timer);
     const id = ended.id ?? ended.nextId;
     if (id && reason) this.signaling.send({ type: "hangup", call: id, reason });
+    this.controls.end();
     ended.transfers?.fail();
     ended.peer?.close();
     this.people.setBusy(undefined);

@@ -36,4 +36,6 @@ export const ICONS = {
   down: "M12 4v15M5 12l7 7 7-7",
   check: "M5 13l4 4L19 7",
   cross: "M6 6l12 12M18 6L6 18",
+  phone: "M6 4h3l2 5-2.5 1.5a11 11 0 0 0 5 5L15 13l5 2v3a2 2 0 0 1-2 2A15 15 0 0 1 4 6a2 2 0 0 1 2-2z",
+  camera: "M5 6h9a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2V8a2 2 0 0 1 2-2zM16 11l5-3v8l-5-3",
 };

@@ -1,34 +1,34 @@
-// One peer connection: perfect negotiation over signaling, and what the
-// connection panel tells about the way it found.
+// One peer connection: its data channels, its life, and what the connection panel
+// tells about the way it found.
+
+import { Negotiation } from "./negotiation.js";
 
 // How long a way that was lost may take to be mended by ICE restarts.
 const MEND_WITHIN = 60_000;
 
 // Events: "state" ({state}: connecting, connected, unsteady, failed, closed),
 // "control" (the control channel is open), "control-message" (an object),
-// "file-channel" (an RTCDataChannel).
+// "file-channel" (an RTCDataChannel), "track" (a MediaStreamTrack of the other
+// side), "negotiated" (both descriptions are in force).
 export class Peer extends EventTarget {
-  // `caller` makes the first offer and the control channel. `signal(message)`
-  // sends a message of type "signal" without its call.
-  constructor({ iceServers, relayOnly, polite, caller, signal }) {
+  // `caller` makes the first offer and the control channel. `signal` and
+  // `reachable` as for Negotiation.
+  constructor({ iceServers, relayOnly, polite, caller, signal, reachable }) {
     super();
-    this.polite = polite;
     this.caller = caller;
-    this.signal = signal;
-    this.makingOffer = false;
-    this.ignoreOffer = false;
     this.closed = false;
-    this.tasks = Promise.resolve();
     this.servers = JSON.stringify(iceServers);
+    // All goes the one way that data has found, audio and video too.
     this.pc = new RTCPeerConnection({
       iceServers,
       iceTransportPolicy: relayOnly ? "relay" : "all",
+      bundlePolicy: "max-bundle",
     });
-    this.pc.onnegotiationneeded = () => this.offer();
-    this.pc.onicecandidate = ({ candidate }) => {
-      if (!candidate) this.signal({ kind: "end-of-candidates" });
-      else if (candidate.candidate) this.signal({ kind: "candidate", candidate: candidate.toJSON() });
+    this.negotiation = new Negotiation(this.pc, { polite, signal, reachable });
+    this.pc.onsignalingstatechange = () => {
+      if (this.pc.signalingState === "stable" && this.pc.remoteDescription) this.emit("negotiated");
     };
+    this.pc.ontrack = ({ track }) => this.emit("track", track);
     this.pc.onconnectionstatechange = () => this.connectionChanged();
     this.pc.ondatachannel = ({ channel }) => this.incoming(channel);
     if (caller) {
@@ -59,54 +59,18 @@ export class Peer extends EventTarget {
     return (await this.path().catch(() => undefined))?.relayed ?? false;
   }
 
-  // Signaling works again, and what was under way by it is lost: an offer is
-  // taken back, and the caller restarts ICE if there is need for it.
+  // Signaling works again. The caller restarts ICE if there is need for it.
   async signalingBack(iceServers) {
     this.configure(iceServers);
-    if (this.closed || !this.caller) return;
+    if (this.closed) return;
     const pending = this.pc.signalingState === "have-local-offer";
-    if (pending) await this.pc.setLocalDescription({ type: "rollback" });
+    await this.negotiation.resume();
+    if (!this.caller || this.closed) return;
     if (pending || this.pc.connectionState !== "connected" || (await this.relayed())) this.pc.restartIce();
   }
 
-  async offer() {
-    try {
-      this.makingOffer = true;
-      await this.pc.setLocalDescription();
-      this.signal({ kind: this.pc.localDescription.type, sdp: this.pc.localDescription.sdp });
-    } catch (error) {
-      console.warn("offer", error);
-    } finally {
-      this.makingOffer = false;
-    }
-  }
-
-  // Takes a signal of the other side. They are handled one after the other:
-  // a candidate must not overtake its description.
   receive(message) {
-    this.tasks = this.tasks.then(() => this.handle(message)).catch((error) => console.warn("signal", error));
-  }
-
-  async handle({ kind, sdp, candidate }) {
-    if (this.closed) return;
-    if (kind === "answer" && this.pc.signalingState !== "have-local-offer") return; // To an offer that was taken back.
-    if (kind === "offer" || kind === "answer") {
-      const collision = kind === "offer" && (this.makingOffer || this.pc.signalingState !== "stable");
-      this.ignoreOffer = !this.polite && collision;
-      if (this.ignoreOffer) return;
-      await this.pc.setRemoteDescription({ type: kind, sdp });
-      if (kind === "offer") {
-        await this.pc.setLocalDescription();
-        this.signal({ kind: "answer", sdp: this.pc.localDescription.sdp });
-      }
-      return;
-    }
-    try {
-      if (kind === "candidate") await this.pc.addIceCandidate(candidate);
-      else await this.pc.addIceCandidate(null);
-    } catch (error) {
-      if (!this.ignoreOffer) console.warn("candidate", error);
-    }
+    this.negotiation.receive(message);
   }
 
   connectionChanged() {

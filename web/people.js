@@ -1,7 +1,7 @@
 // Who is here: the list, and the radar above it. News come faster than anybody
 // reads: they are drawn once a frame, and only what has changed.
 
-import { byId, make } from "./elements.js";
+import { byId, icon, ICONS, make } from "./elements.js";
 import { hashOf, initialsOf, visible } from "./format.js";
 
 // An avatar's look follows from its name (style.css has twelve hues).
@@ -17,7 +17,13 @@ const kindText = (meta) => (meta?.kind === "cli" ? "on a terminal" : meta?.kind 
 const collator = new Intl.Collator(undefined, { numeric: true });
 const compare = (a, b) => collator.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
 
-// Event "call" ({detail}: a name).
+// The ways to call somebody: what is sent from the beginning.
+const WITH = [
+  { testid: "call-audio", sources: ["microphone"], picture: ICONS.phone, text: "with audio" },
+  { testid: "call-video", sources: ["microphone", "camera"], picture: ICONS.camera, text: "with video" },
+];
+
+// Event "call" ({detail}: {name, sources}).
 export class People extends EventTarget {
   constructor() {
     super();
@@ -125,23 +131,24 @@ export class People extends EventTarget {
     const avatar = make("span", { class: "avatar", "aria-hidden": "true" });
     paintAvatar(avatar, name);
     const kind = make("small");
-    const button = make("button", {
-      class: "plain",
-      type: "button",
-      testid: "call",
-      onclick: () => this.dispatchEvent(new CustomEvent("call", { detail: name })),
+    const call = (sources) => this.dispatchEvent(new CustomEvent("call", { detail: { name, sources } }));
+    const button = make("button", { class: "plain", type: "button", testid: "call", onclick: () => call([]) });
+    const withMedia = WITH.map(({ testid, sources, picture, text }) => {
+      const label = `Call ${visible(name)} ${text}`;
+      return make("button", { class: "quiet round", type: "button", testid, title: label, "aria-label": label, onclick: () => call(sources) }, icon(picture));
     });
     const element = make(
       "li",
       { testid: "person", "data-name": name },
       avatar,
       make("span", { class: "person-name" }, make("b", {}, make("bdi", { text: visible(name) })), kind),
+      ...withMedia,
       button,
     );
-    return { element, kind, button };
+    return { element, kind, button, withMedia };
   }
 
-  refresh(name, { element, kind, button }) {
+  refresh(name, { element, kind, button, withMedia }) {
     const set = (target, key, value) => target[key] !== value && (target[key] = value);
     const here = this.talk?.name === name;
     set(element, "className", here ? "current" : "");
@@ -152,6 +159,11 @@ export class People extends EventTarget {
     set(button, "title", title);
     const label = `Call ${visible(name)}`;
     if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
+    for (const other of withMedia) {
+      // Terminals have neither audio nor video.
+      set(other, "hidden", this.talk !== undefined || this.peers.get(name)?.kind === "cli");
+      set(other, "disabled", this.away);
+    }
   }
 
   drawRadar() {

@@ -8,7 +8,15 @@ import { paintAvatar } from "./people.js";
 
 const WAITING_MAX = 16;
 
-// Events "accepted" ({detail}: the message `incoming`) and "missed" ({detail}: a
+// What a call's metadata says of it (docs/application_protocol.md, "In
+// signaling"): sources that we know.
+function mediaOf({ meta }) {
+  const media = Array.isArray(meta?.media) ? meta.media : [];
+  return ["microphone", "camera"].filter((source) => media.includes(source));
+}
+
+// Events "accepted" ({detail}: the message `incoming`, with `sources` that the
+// person wants to send) and "missed" ({detail}: a
 // name).
 export class Ringing extends EventTarget {
   // `idle()`: whether another call may ring now. `me()`: our own name.
@@ -19,11 +27,13 @@ export class Ringing extends EventTarget {
     this.me = me;
     this.current = undefined; // {call, from, polite}
     this.waiting = [];
-    byId("accept").addEventListener("click", () => this.answer(true));
-    byId("decline").addEventListener("click", () => this.answer(false));
+    byId("accept").addEventListener("click", () => this.answer([]));
+    byId("accept-microphone").addEventListener("click", () => this.answer(["microphone"]));
+    byId("accept-camera").addEventListener("click", () => this.answer(["microphone", "camera"]));
+    byId("decline").addEventListener("click", () => this.answer());
     byId("incoming").addEventListener("cancel", (event) => {
       event.preventDefault();
-      this.answer(false);
+      this.answer();
     });
   }
 
@@ -52,8 +62,13 @@ export class Ringing extends EventTarget {
     this.current = message;
     byId("incoming-name").textContent = visible(message.from);
     paintAvatar(byId("incoming-avatar"), message.from);
+    const media = mediaOf(message);
+    const kind = media.includes("camera") ? ", with video" : media.length > 0 ? ", with audio" : "";
+    byId("incoming-kind").textContent = kind;
+    byId("accept-media").hidden = media.length === 0;
+    byId("accept-camera").hidden = !media.includes("camera");
     byId("incoming").showModal();
-    title(`${visible(message.from)} is calling`);
+    title(`${visible(message.from)} is calling${kind}`);
   }
 
   stop() {
@@ -77,11 +92,12 @@ export class Ringing extends EventTarget {
     if (message) this.ring(message);
   }
 
-  answer(accepted) {
+  // Accepts the call and sends `sources`; declines it without any.
+  answer(sources) {
     const message = this.current;
     if (!message) return;
     this.stop();
-    if (accepted) this.dispatchEvent(new CustomEvent("accepted", { detail: message }));
+    if (sources) this.dispatchEvent(new CustomEvent("accepted", { detail: { ...message, sources } }));
     else this.reject(message, "declined");
     this.next();
   }

@@ -25,14 +25,15 @@ export const PHONE = {
 };
 
 // Starts Chromium; `loopback: false` leaves its privacy settings as people have
-// them. `trials` are names of field trials to be enabled.
-export function startBrowser({ loopback = true, trials = [] } = {}) {
+// them. `trials` are names of field trials to be enabled, `flags` more of the
+// command line.
+export function startBrowser({ loopback = true, trials = [], flags = [] } = {}) {
   const executablePath = process.env.KYUU_CHROMIUM ??
     ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
   if (!executablePath) throw new Error('no Chromium here: apt-get install chromium');
   return chromium.launch({
     executablePath, chromiumSandbox: false,
-    args: [...FLAGS, ...(loopback ? LOOPBACK : []),
+    args: [...FLAGS, ...flags, ...(loopback ? LOOPBACK : []),
       ...(trials.length ? [`--force-fieldtrials=${trials.map((name) => `${name}/Enabled/`).join('')}`] : [])],
   });
 }
@@ -168,7 +169,7 @@ export class Person {
 // What the tests of a file share: one Chromium and one kyuud, from before the
 // first test to behind the last one. Each newRoom() is another one, so that no
 // test sees another's people.
-export function sharedStage() {
+export function sharedStage(browserOptions) {
   let rooms = 0;
   const stage = {
     browser: undefined,
@@ -185,7 +186,7 @@ export function sharedStage() {
     },
   };
   before(async () => {
-    [stage.browser, stage.server] = await Promise.all([startBrowser(), startKyuud()]);
+    [stage.browser, stage.server] = await Promise.all([startBrowser(browserOptions), startKyuud()]);
   }, { timeout: WAIT });
   after(async () => {
     try {

@@ -1,0 +1,129 @@
+// Microphone, camera and screen of this machine: which ones there are, which one
+// was chosen, and in words why one cannot be had.
+
+import { stored } from "./notices.js";
+
+const WORDS = {
+  microphone: { name: "microphone", list: "audioinput", key: "kyuu-microphone" },
+  camera: { name: "camera", list: "videoinput", key: "kyuu-camera" },
+  screen: { name: "screen" },
+};
+
+// Echo is taken out since the other side is heard by loudspeakers.
+const WANTED = {
+  microphone: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+  camera: { width: { ideal: 1280 }, height: { ideal: 720 } },
+};
+
+// Its message is for people. `cancelled`: the person thought better of it.
+export class DeviceError extends Error {
+  constructor(message, { cancelled = false } = {}) {
+    super(message);
+    this.cancelled = cancelled;
+  }
+}
+
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+const named = (sources) => sources.map((source) => WORDS[source].name).join(" and ");
+
+// Why `sources` cannot be used; of the error's name alone, since browsers differ
+// in the rest (Media Capture and Streams, section "getUserMedia()").
+export function inWords(error, sources) {
+  const what = named(sources);
+  const texts = {
+    NotAllowedError: `This page may not use your ${what}. Allow it beside the page's address or in the browser's settings, and perhaps in the system's.`,
+    NotFoundError: `No ${sources.map((source) => WORDS[source].name).join(" or ")} is to be found on this device.`,
+    NotReadableError: `The ${what} cannot be read: another program may be using it.`,
+    AbortError: `The ${what} did not start. Another program may be using it.`,
+    OverconstrainedError: `The chosen ${what} is not here any more. Choose another one.`,
+    SecurityError: `This browser is set not to let pages use the ${what}.`,
+  };
+  return texts[error.name] ?? `${capital(what)}: ${error.message}`;
+}
+
+export function canShareScreen() {
+  return Boolean(navigator.mediaDevices?.getDisplayMedia);
+}
+
+function devicesOrWhyNot(sources) {
+  if (navigator.mediaDevices?.getUserMedia) return navigator.mediaDevices;
+  throw new DeviceError(
+    globalThis.isSecureContext
+      ? `This browser does not let pages use a ${named(sources)}.`
+      : `Browsers give ${named(sources)} to secure pages only: this one needs https or localhost, and was loaded over plain http.`,
+  );
+}
+
+export const chosen = (source) => stored(localStorage, WORDS[source].key);
+
+export function choose(source, deviceId) {
+  stored(localStorage, WORDS[source].key, deviceId || null);
+}
+
+function wish(source) {
+  const deviceId = chosen(source);
+  return { ...WANTED[source], ...(deviceId && { deviceId: { ideal: deviceId } }) };
+}
+
+async function capture(sources) {
+  const devices = devicesOrWhyNot(sources);
+  const constraints = {};
+  if (sources.includes("microphone")) constraints.audio = wish("microphone");
+  if (sources.includes("camera")) constraints.video = wish("camera");
+  try {
+    const stream = await devices.getUserMedia(constraints);
+    return new Map(stream.getTracks().map((track) => [track.kind === "audio" ? "microphone" : "camera", track]));
+  } catch (error) {
+    throw Object.assign(new DeviceError(inWords(error, sources)), { name: error.name });
+  }
+}
+
+// Opens microphone, camera or both, and asks the person once. Returns
+// {tracks: Map of source to MediaStreamTrack, problem}: with only one of two,
+// `problem` says why. Throws a DeviceError if there is none.
+export async function open(sources) {
+  try {
+    return { tracks: await capture(sources) };
+  } catch (error) {
+    // Who said no to both is not asked for each.
+    if (sources.length < 2 || error.name === "NotAllowedError") throw error;
+    const tracks = new Map();
+    let problem = error;
+    for (const source of sources) {
+      try {
+        for (const [key, track] of await capture([source])) tracks.set(key, track);
+      } catch (other) {
+        problem = other;
+      }
+    }
+    if (tracks.size === 0) throw error;
+    return { tracks, problem: problem.message };
+  }
+}
+
+// Has the person choose a screen, window or tab. Returns a Map with "screen",
+// and "sound" if the browser gives the sound of what is shared.
+export async function openScreen() {
+  if (!canShareScreen()) devicesOrWhyNot(["screen"]);
+  if (!canShareScreen()) throw new DeviceError("This browser cannot share the screen.");
+  try {
+    // The whole system's sound would have the other side hear itself.
+    const stream = await navigator.mediaDevices.getDisplayMedia({ video: true, audio: true, systemAudio: "exclude" });
+    const tracks = new Map(stream.getTracks().map((track) => [track.kind === "audio" ? "sound" : "screen", track]));
+    // Text shall stay legible when the way is narrow.
+    if ("contentHint" in tracks.get("screen")) tracks.get("screen").contentHint = "detail";
+    return tracks;
+  } catch (error) {
+    if (error.name === "NotAllowedError") throw new DeviceError("Your screen is not shared.", { cancelled: true });
+    throw new DeviceError(inWords(error, ["screen"]));
+  }
+}
+
+// The devices to choose from: [{id, label}]. Without a permission browsers tell
+// no labels, and then there is nothing to choose.
+export async function choices(source) {
+  const all = (await navigator.mediaDevices?.enumerateDevices?.().catch(() => [])) ?? [];
+  return all
+    .filter(({ kind, deviceId, label }) => kind === WORDS[source].list && deviceId && label)
+    .map(({ deviceId, label }) => ({ id: deviceId, label }));
+}
