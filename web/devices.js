@@ -60,20 +60,23 @@ export function choose(source, deviceId) {
   stored(localStorage, WORDS[source].key, deviceId || null);
 }
 
-function wish(source) {
-  const deviceId = chosen(source);
-  return { ...WANTED[source], ...(deviceId && { deviceId: { ideal: deviceId } }) };
+function wish(source, remembered) {
+  const deviceId = remembered && chosen(source);
+  return { ...WANTED[source], ...(deviceId && { deviceId: { exact: deviceId } }) };
 }
 
-async function capture(sources) {
+async function capture(sources, remembered = true) {
   const devices = devicesOrWhyNot(sources);
   const constraints = {};
-  if (sources.includes("microphone")) constraints.audio = wish("microphone");
-  if (sources.includes("camera")) constraints.video = wish("camera");
+  if (sources.includes("microphone")) constraints.audio = wish("microphone", remembered);
+  if (sources.includes("camera")) constraints.video = wish("camera", remembered);
   try {
     const stream = await devices.getUserMedia(constraints);
     return new Map(stream.getTracks().map((track) => [track.kind === "audio" ? "microphone" : "camera", track]));
   } catch (error) {
+    // One that was chosen another day may be gone.
+    const gone = error.name === "OverconstrainedError" || error.name === "NotFoundError";
+    if (gone && remembered && sources.some(chosen)) return capture(sources, false);
     throw Object.assign(new DeviceError(inWords(error, sources)), { name: error.name });
   }
 }

@@ -6,9 +6,9 @@ import assert from 'node:assert/strict';
 import { WAIT } from './browser.mjs';
 import { sleep } from './lib.mjs';
 
-// Two cameras (a green picture that moves) and microphones (beeps), and a screen
-// that is a camera, too; nobody is asked.
-export const FAKE_DEVICES = ['--use-fake-device-for-media-stream=device-count=2', '--use-fake-ui-for-media-stream'];
+// Cameras (a green picture that moves), microphones (beeps), and a screen; nobody
+// is asked. The second camera gives depths (Y16), which cannot be sent.
+export const FAKE_DEVICES = ['--use-fake-device-for-media-stream=device-count=3', '--use-fake-ui-for-media-stream'];
 
 // Runs in the page before its own scripts: keeps the connections and tracks it
 // makes, and counts descriptions.

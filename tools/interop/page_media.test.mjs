@@ -3,10 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { expectWay, goodbye, makeFile, Person, PHONE, sharedStage, startBrowser, TRANSFER, WAIT } from './browser.mjs';
-import { kyuu, Program, startKyuud } from './lib.mjs';
+import { expectWay, goodbye, makeFile, sharedStage } from './browser.mjs';
 import {
-  asked, descriptions, energy, expectLights, expectPictures, expectSilence, expectSound, expectStable, FAKE_DEVICES,
+  asked, descriptions, expectLights, expectPictures, expectSilence, expectSound, expectStable, FAKE_DEVICES,
   lights, noPicture, until, watchMedia,
 } from './media.mjs';
 
