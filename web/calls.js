@@ -95,6 +95,7 @@ export class Calls {
     this.ringing.clear();
     const call = this.current;
     if (!call) return;
+    call.crossing = undefined;
     if (call.peer?.usable) this.suspend();
     else this.end("The connection to the server is lost");
   }
@@ -130,7 +131,10 @@ export class Calls {
       this.signaling.send({ type: "accept", call: message.call });
       return;
     }
-    if (call?.name === message.from && call.outgoing && !call.id && !call.lostId) return; // Glare: our answer is under way.
+    if (call?.name === message.from && call.outgoing && !call.id && !call.lostId) {
+      call.crossing = message; // Ours is under way, and becomes the same one.
+      return;
+    }
     this.ringing.add(message);
   }
 
@@ -204,12 +208,14 @@ export class Calls {
   // call ends here.
   async prepare(call, sources) {
     showState("calling", "Waiting for your permission…");
+    call.preparing = true;
     const ready = await this.controls.switchOn(sources);
     if (this.current !== call) return false;
     if (!ready) {
       this.end(`${shown(call.name)} was not called.`);
       return false;
     }
+    call.preparing = false;
     showState("calling", STATE_TEXT.calling);
     return true;
   }
@@ -252,7 +258,8 @@ export class Calls {
       peer.send({ type: "hello", name: this.membership.name ?? "", agent: "kyuu-web/1" });
       this.setPhase("connected");
       this.watchPath(call);
-      byId("message").focus();
+      // Who is at another button stays there.
+      if ([document.body, byId("log"), byId("hangup")].includes(document.activeElement)) byId("message").focus();
     });
     on(peer, "control-message", (message) => this.onControl(message));
     on(call.transfers, "transfer", (transfer) =>
@@ -313,6 +320,7 @@ export class Calls {
     if (this.ringing.end(id)) return;
     const call = this.current;
     if (!call) return;
+    if (call.crossing?.call === id) call.crossing = undefined;
     if (call.nextId === id) call.nextId = undefined;
     if (call.id !== id) return;
     if (reason === "peer_lost" && call.peer?.usable) {
@@ -348,6 +356,8 @@ export class Calls {
     showPanel(false);
     for (const button of ["attach", "message", "send"]) byId(button).disabled = true;
     byId("hangup-text").textContent = "Close";
+    // They have called us meanwhile, and we them not after all.
+    if (ended.preparing && ended.crossing) this.ringing.add(ended.crossing);
     this.ringing.next();
   }
 

@@ -47,10 +47,10 @@ export class Negotiation {
   async resume() {
     if (this.pc.signalingState === "have-local-offer") {
       this.describe();
-    } else if (this.due) {
-      this.due = false;
+    } else if (this.due && this.pc.signalingState === "stable") {
       await this.offer();
     }
+    this.due = false; // With an offer under way the browser asks again behind it.
   }
 
   // Takes a signal of the other side. They are handled one after the other:

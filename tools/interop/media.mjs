@@ -11,13 +11,17 @@ import { sleep } from './lib.mjs';
 export const FAKE_DEVICES = ['--use-fake-device-for-media-stream=device-count=3', '--use-fake-ui-for-media-stream'];
 
 // Runs in the page before its own scripts: keeps the connections and tracks it
-// makes, and counts descriptions.
+// makes, and counts descriptions. `seen.channels` are those that it opened.
 export function watchMedia() {
-  const seen = globalThis.seen = { pcs: [], tracks: [], asked: [], descriptions: 0 };
+  const seen = globalThis.seen = { pcs: [], channels: [], tracks: [], asked: [], descriptions: 0 };
   globalThis.RTCPeerConnection = class extends RTCPeerConnection {
     constructor(...args) {
       super(...args);
       seen.pcs.push(this);
+    }
+    createDataChannel(...args) {
+      seen.channels.push(super.createDataChannel(...args));
+      return seen.channels.at(-1);
     }
     setLocalDescription(...args) {
       seen.descriptions += 1;

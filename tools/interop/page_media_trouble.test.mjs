@@ -153,6 +153,58 @@ test('another device can be chosen in the call, and is remembered', MINUTES, asy
   await goodbye([ada, bob]);
 });
 
+// -------------------------------------------------- what the other side says
+
+test('who tells nothing of its sources is seen and heard, and nonsense about them changes nothing', MINUTES, async () => {
+  const [ada, bob] = await talking();
+  // A program that knows the channels and nothing of media.
+  await ada.page.evaluate(() => {
+    const [control] = globalThis.seen.channels;
+    globalThis.tell = RTCDataChannel.prototype.send.bind(control);
+    control.send = (text) => JSON.parse(text).type === 'media' || globalThis.tell(text);
+  });
+  const tell = (sources) => ada.page.evaluate((value) => globalThis.tell(JSON.stringify({ type: 'media', sources: value })), sources);
+  await ada.at('camera').click();
+  await ada.at('microphone').click();
+  await expectPictures(bob.page, 'camera');
+  await expectSound(bob.page);
+  for (const sources of [null, 5, 'camera', true]) await tell(sources);
+  await ada.say('nonsense');
+  await bob.hears('nonsense');
+  await expectPictures(bob.page, 'camera');
+  // Of what is said, only what fits a section counts; nothing is shown of others.
+  const [audio, video] = await ada.page.evaluate(() => ['audio', 'video'].map((wanted) =>
+    globalThis.seen.pcs.at(-1).getTransceivers().find(({ sender }) => sender.track?.kind === wanted).mid));
+  for (const sources of [[], { camera: null }, { camera: 7, __proto__: { screen: 1 } }, { camera: { mid: 1, on: true } },
+    { camera: { mid: audio, on: true } }, { microphone: { mid: video, on: true } }, { camera: { mid: 'x'.repeat(33), on: true } }, { camera: { mid: video, on: 'yes' } }]) {
+    await tell({ screen: { mid: video, on: true } });
+    await expectPictures(bob.page, 'screen');
+    await tell(sources);
+    await until(bob.page, () => !document.querySelector('video'), undefined, `no picture after ${JSON.stringify(sources)}`);
+  }
+  assert.deepEqual(await lights(bob.page), []);
+  await goodbye([ada, bob]);
+});
+
+test('a call that comes while a permission is asked for rings when that fails', MINUTES, async () => {
+  const [ada, bob] = await people(['Ada', 'Bob']);
+  await ada.page.evaluate(() => {
+    navigator.mediaDevices.getUserMedia = () => new Promise((_, reject) => {
+      globalThis.sayNo = () => reject(new DOMException('', 'NotAllowedError'));
+    });
+  });
+  await ada.sees('Bob').getByTestId('call-video').click();
+  await said(ada, 'connection-state', 'Waiting for your permission');
+  await bob.call('Ada');
+  await bob.state('calling').waitFor();
+  await ada.page.waitForTimeout(500);
+  assert.equal(await ada.at('incoming-dialog').isVisible(), false);
+  await ada.page.evaluate(() => globalThis.sayNo());
+  await ada.accept('Bob');
+  await Promise.all([ada.connected(), bob.connected()]);
+  await goodbye([ada, bob]);
+});
+
 // ------------------------------------------------------------- when one goes
 
 test('a page that is reloaded, and one that crashes, leave no light on at the other', MINUTES, async () => {
