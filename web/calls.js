@@ -255,7 +255,7 @@ export class Calls {
     const on = (target, type, handle) => target.addEventListener(type, ({ detail }) => this.current === call && handle(detail));
     on(peer, "state", ({ state }) => this.onPeerState(state));
     on(peer, "control", () => {
-      peer.send({ type: "hello", name: this.membership.name ?? "", agent: "kyuu-web/1" });
+      peer.send({ type: "hello", name: this.membership.name ?? "", agent: "kyuu-web/1", turns: true });
       this.setPhase("connected");
       this.watchPath(call);
       // Who is at another button stays there.

@@ -85,8 +85,8 @@ export class Media extends EventTarget {
 
   // --------------------------------------------------------------- its peer
 
-  // The caller's first offer has what is on; who was called adds its own once
-  // that offer is answered.
+  // The caller's first offer has what is on; who was called adds its own once the
+  // other side has said something of itself.
   attach(peer) {
     this.peer = peer;
     this.ready = peer.caller;
@@ -97,6 +97,11 @@ export class Media extends EventTarget {
     });
     on("negotiated", () => this.negotiated());
     on("control", () => this.changed());
+    on("control-message", () => {
+      if (this.ready) return;
+      this.ready = true;
+      this.sendAll();
+    });
     if (this.ready) this.sendAll();
   }
 
@@ -105,10 +110,6 @@ export class Media extends EventTarget {
   }
 
   negotiated() {
-    if (!this.ready) {
-      this.ready = true;
-      this.sendAll();
-    }
     const refused = (transceiver) => transceiver?.currentDirection === "inactive" || transceiver?.currentDirection === "stopped";
     if (!this.refused && [...this.slots.values()].some((slot) => refused(slot.transceiver))) {
       this.refused = true;

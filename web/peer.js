@@ -24,7 +24,7 @@ export class Peer extends EventTarget {
       iceTransportPolicy: relayOnly ? "relay" : "all",
       bundlePolicy: "max-bundle",
     });
-    this.negotiation = new Negotiation(this.pc, { polite, signal, reachable });
+    this.negotiation = new Negotiation(this.pc, { polite, signal, reachable, tell: (message) => this.send(message) });
     this.pc.onsignalingstatechange = () => {
       if (this.pc.signalingState === "stable" && this.pc.remoteDescription) this.emit("negotiated");
     };
@@ -112,7 +112,13 @@ export class Peer extends EventTarget {
       } catch {
         return;
       }
-      if (message && typeof message.type === "string") this.emit("control-message", message);
+      if (!message || typeof message.type !== "string") return;
+      if (message.type === "turn") {
+        this.negotiation.heard(message);
+        return;
+      }
+      if (message.type === "hello") this.negotiation.turns = message.turns === true;
+      this.emit("control-message", message);
     };
     if (channel.readyState === "open") queueMicrotask(opened);
     else channel.onopen = opened;
