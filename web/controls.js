@@ -159,12 +159,11 @@ export class Controls {
     const { media } = this;
     const parts = [];
     const name = visible(this.name);
-    const theirs = SHOWN.filter((source) => incoming.get(source)?.on);
-    const devices = theirs.filter((source) => CHOSEN.includes(source));
+    const on = SHOWN.filter((source) => incoming.get(source)?.on);
+    const theirs = on.length > 0 ? [`${list(on)} on`] : [];
+    if (incoming.has("microphone") && !on.includes("microphone")) theirs.push("muted");
     if (media.refused) parts.push(`${name} cannot take audio or video.`);
-    if (devices.length > 0) parts.push(`${name}: ${list(devices)} on.`);
-    if (incoming.has("microphone") && !devices.includes("microphone")) parts.push(`${name} is muted.`);
-    if (theirs.includes("screen")) parts.push(`${name} shares a screen.`);
+    if (theirs.length > 0) parts.push(`${name}: ${theirs.join(", ")}.`);
     if (this.opening.size > 0) parts.push("Waiting for your permission…");
     if (media.state("microphone") === "muted") parts.push("You are muted.");
     const waiting = SHOWN.filter((source) => media.state(source) === "waiting");
