@@ -25,18 +25,13 @@
 #include "base/engine.h"
 #include "base/random.h"
 #include "signaling/directory.h"
+#include "signaling/envelope.h"
 #include "signaling/internal/session.h"
 #include "signaling/internal/shares.h"
 #include "signaling/message.h"
 #include "signaling/server_options.h"
 
 namespace kyuu::signaling {
-
-// Envelope is a text message from or to a connection.
-struct Envelope {
-  ConnectionId connection{};
-  std::string text;
-};
 
 // A client has said hello. `session` is unique and unguessable, fit as a TURN
 // username. Answer with SetIceServers(): `welcome` waits for it.
@@ -55,13 +50,6 @@ struct CredentialsWanted {
 // each SessionOpened.
 struct SessionClosed {
   std::string session;
-};
-// Send what PollTransmit has, then close this connection (RFC 6455 close code
-// and reason). The engine knows it no more; Disconnect() is not needed.
-struct CloseConnection {
-  ConnectionId connection{};
-  uint16_t code = 1008;
-  std::string reason;
 };
 
 // How a connection ended: kGoodbye if the client has said so (it closed the

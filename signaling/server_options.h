@@ -10,14 +10,11 @@
 #include "absl/time/time.h"
 #include "base/counters.h"
 #include "signaling/directory_types.h"
+#include "signaling/envelope.h"
 #include "signaling/message_limits.h"
 #include "signaling/rate.h"
 
 namespace kyuu::signaling {
-
-// ConnectionId names a connection; the caller chooses it and does not use it
-// again while the connection lasts.
-enum class ConnectionId : uint64_t {};
 
 struct ServerOptions {
   std::string server_name = "kyuud";  // Told in `welcome`.

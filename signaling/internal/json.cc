@@ -167,8 +167,10 @@ class Scanner {
     if (!Take('{') || TooDeep(depth)) return false;
     SkipSpace();
     if (Take('}')) return true;
+    const size_t limit =
+        depth == 0 ? limits_.max_members : limits_.max_inner_members;
     for (size_t count = 1;; ++count) {
-      if (count > limits_.max_members) {
+      if (count > limit) {
         over_limit_ = true;
         return false;
       }
@@ -321,8 +323,10 @@ std::optional<JsonValue> JsonObject::Find(absl::string_view name) const {
 std::vector<JsonValue> JsonElements(JsonValue array, size_t max_depth) {
   std::vector<JsonValue> elements;
   if (array.kind != JsonKind::kArray) return elements;
+  // Its objects are within their limits, or it would not be a value.
   JsonLimits limits;
   limits.max_depth = max_depth;
+  limits.max_inner_members = array.raw.size();
   Scanner scanner(array.raw, limits);
   if (!scanner.Array(0, &elements)) elements.clear();
   return elements;

@@ -33,7 +33,9 @@ struct JsonValue {
 
 struct JsonLimits {
   size_t max_depth = 16;    // Of arrays and objects in each other.
-  size_t max_members = 64;  // Of one object.
+  size_t max_members = 64;  // Of the outermost object.
+  // Of one inside of it, whose names nobody compares.
+  size_t max_inner_members = 64;
 };
 
 // CheckJson returns `text` as a value, without the white space around it.

@@ -168,6 +168,16 @@ TEST(JsonTest, DepthAndMembersAreBounded) {
   EXPECT_OK(JsonObject::Parse(wide(64), {}));
   EXPECT_THAT(JsonObject::Parse(wide(65), {}),
               StatusIs(absl::StatusCode::kOutOfRange));
+  const JsonLimits wider_inside = {.max_inner_members = 65};
+  EXPECT_OK(CheckJson(absl::StrCat("[", wide(65), "]"), wider_inside));
+  EXPECT_THAT(CheckJson(absl::StrCat("[", wide(66), "]"), wider_inside),
+              StatusIs(absl::StatusCode::kOutOfRange));
+  EXPECT_THAT(CheckJson(wide(65), wider_inside),
+              StatusIs(absl::StatusCode::kOutOfRange));
+  const std::string text = absl::StrCat("[1,", wide(65), "]");
+  const auto array = CheckJson(text, wider_inside);
+  ASSERT_OK(array.status());
+  EXPECT_EQ(JsonElements(*array, 16).size(), 2u);
 }
 
 TEST(JsonTest, ANameThatOccursTwiceIsRefused) {

@@ -19,15 +19,17 @@ class TokenBucket {
   TokenBucket(Rate rate, absl::Time now)
       : rate_(rate), tokens_(rate.burst), at_(now) {}
 
-  // Take takes a token and returns zero; or, if there is none, returns how
-  // long it takes until there is one.
-  absl::Duration Take(absl::Time now) {
+  // Take takes `count` tokens and returns zero; or, if there are not so many,
+  // returns how long it takes until there are. More than the burst can be taken
+  // of a full bucket only, and leaves a debt.
+  absl::Duration Take(absl::Time now, double count = 1) {
     Refill(now);
-    if (tokens_ < 1) {
-      return absl::Ceil(absl::Seconds((1 - tokens_) / rate_.per_second),
+    const double needed = std::min(count, rate_.burst);
+    if (tokens_ < needed) {
+      return absl::Ceil(absl::Seconds((needed - tokens_) / rate_.per_second),
                         absl::Milliseconds(1));
     }
-    tokens_ -= 1;
+    tokens_ -= count;
     return absl::ZeroDuration();
   }
   // Gives back what the last Take took.
