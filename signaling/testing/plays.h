@@ -20,6 +20,10 @@ void PlayMessage(absl::Span<const uint8_t> input);
 // damaged: whatever is sent is a message of the protocol, sessions open and
 // close in pairs, and nothing is left when all have gone.
 void PlayServer(absl::Span<const uint8_t> input);
+// Five clients of PeerJS or of y-webrtc that do the same: bounds hold, whatever
+// is sent is JSON of the protocol, and nothing is left when all have gone.
+void PlayPeerJs(absl::Span<const uint8_t> input);
+void PlayYWebrtc(absl::Span<const uint8_t> input);
 // Bytes cut anywhere into a WebSocket of either role, among sends, closes and
 // timeouts: bounds hold, Closed comes once and last, and what it sends is
 // understood by the other role.

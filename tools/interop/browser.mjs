@@ -7,6 +7,7 @@ import { createReadStream, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { chromium } from 'playwright-core';
+import puppeteer from 'puppeteer-core';
 import { killLeftovers, startKyuud, temporaryFolder } from './lib.mjs';
 
 // All in milliseconds. The machine may be small and busy: these bound a hang,
@@ -35,6 +36,19 @@ export function startBrowser({ loopback = true, trials = [], flags = [] } = {}) 
     executablePath, chromiumSandbox: false,
     args: [...FLAGS, ...flags, ...(loopback ? LOOPBACK : []),
       ...(trials.length ? [`--force-fieldtrials=${trials.map((name) => `${name}/Enabled/`).join('')}`] : [])],
+  });
+}
+
+// Firefox by puppeteer: playwright's needs one of its own.
+export async function startFirefox() {
+  const executablePath = process.env.KYUU_FIREFOX ?? ['/usr/bin/firefox-esr', '/usr/bin/firefox'].find(existsSync);
+  if (!executablePath) throw new Error('no Firefox here: apt-get install firefox-esr');
+  return puppeteer.launch({
+    browser: 'firefox', executablePath, headless: true,
+    extraPrefsFirefox: {
+      'media.peerconnection.ice.loopback': true,
+      'media.peerconnection.ice.obfuscate_host_addresses': false,
+    },
   });
 }
 

@@ -3,10 +3,8 @@
 // with data both ways. And ICE restarts with Firefox, from either side.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import puppeteer from 'puppeteer-core';
-import { startBrowser, WAIT } from './browser.mjs';
+import { startBrowser, startFirefox, WAIT } from './browser.mjs';
 import { killLeftovers, kyuuPeer, sleep } from './lib.mjs';
 
 const MINUTES = { timeout: 5 * 60_000 };
@@ -80,18 +78,6 @@ function install() {
     await until(`echo of ${text}`, () => calls[i].messages.includes(text));
   };
   globalThis.hangUp = (i) => { calls[i].pc.close(); };
-}
-
-async function startFirefox() {
-  const executablePath = process.env.KYUU_FIREFOX ?? ['/usr/bin/firefox-esr', '/usr/bin/firefox'].find(existsSync);
-  if (!executablePath) throw new Error('no Firefox here: apt-get install firefox-esr');
-  return puppeteer.launch({
-    browser: 'firefox', executablePath, headless: true,
-    extraPrefsFirefox: {
-      'media.peerconnection.ice.loopback': true,
-      'media.peerconnection.ice.obfuscate_host_addresses': false,
-    },
-  });
 }
 
 // One call: its offer to a kyuu of its own, the answer back, an echo. Returns

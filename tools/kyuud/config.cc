@@ -161,6 +161,27 @@ absl::Status ReadRealms(Config& config) {
   return absl::OkStatus();
 }
 
+// Paths of ours stay ours, and nobody's is two servers'.
+absl::Status CheckDialects(const DialectSettings& dialects) {
+  if (dialects.ywebrtc == DialectSettings::Service::kOff) {
+    return absl::OkStatus();
+  }
+  const std::string& path = dialects.ywebrtc_path;
+  const std::string base =
+      dialects.peerjs_path == "/" ? "" : dialects.peerjs_path;
+  for (const absl::string_view taken :
+       {"/v1/ws", "/healthz", "/readyz", "/metrics"}) {
+    if (path == taken) {
+      return Invalid("--y-webrtc-path", absl::StrCat(path, " is taken"));
+    }
+  }
+  if (dialects.peerjs == DialectSettings::Service::kOn &&
+      path == absl::StrCat(base, "/peerjs")) {
+    return Invalid("--y-webrtc-path", "is where clients of PeerJS connect");
+  }
+  return absl::OkStatus();
+}
+
 // What settings mean together.
 absl::Status Finish(const std::vector<const Setting*>& set, Config& config) {
   if (config.tls_certificates.size() != config.tls_keys.size()) {
@@ -183,6 +204,7 @@ absl::Status Finish(const std::vector<const Setting*>& set, Config& config) {
       config.turn.alternate_servers.empty()) {
     return Invalid("--alternate-when", "needs --alternate-server");
   }
+  KYUU_RETURN_IF_ERROR(CheckDialects(config.dialects));
   if (config.threads == 0) {
     config.threads = std::clamp(
         static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);

@@ -17,6 +17,7 @@
 #include "net/stream_port.h"
 #include "relay/options.h"
 #include "tools/kyuud/authorizer_exchange.h"
+#include "tools/kyuud/dialect_options.h"
 #include "tools/kyuud/routes.h"
 #include "turn/server_options.h"
 
@@ -81,6 +82,9 @@ struct Config {
   // How long an answer holds that does not say it: of a user, and of nobody.
   absl::Duration authorizer_lifetime = absl::Minutes(10);
   absl::Duration authorizer_denied = absl::Seconds(10);
+
+  // Signaling of other programs beside our own.
+  DialectSettings dialects;
 
   size_t connections_max = net::StreamPortOptions().max_streams;
   size_t connections_per_address = 2'500;

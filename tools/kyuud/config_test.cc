@@ -347,6 +347,34 @@ TEST(ConfigTest, ModesSayWhatIsServed) {
   EXPECT_EQ(Read({"--mode=turn"}).turn_listen.size(), 1u);
 }
 
+TEST(ConfigTest, OtherSignalingHasPathsOfItsOwn) {
+  const DialectSettings moved =
+      Read({"--peerjs-path=/app/", "--y-webrtc-path=/docs"}).dialects;
+  EXPECT_EQ(moved.peerjs_path, "/app");
+  EXPECT_EQ(moved.ywebrtc_path, "/docs");
+  for (const char* path : {"app", "/a?b", "/a b", "/%41", "/a#b"}) {
+    EXPECT_THAT(Problem({absl::StrCat("--peerjs-path=", path)}),
+                testing::HasSubstr("is no path"))
+        << path;
+  }
+  for (const char* key : {"a/b", "a b"}) {
+    EXPECT_THAT(Problem({absl::StrCat("--peerjs-key=", key)}),
+                testing::HasSubstr("letters"))
+        << key;
+  }
+  for (const char* path : {"/v1/ws", "/healthz", "/readyz", "/metrics/"}) {
+    EXPECT_THAT(Problem({absl::StrCat("--y-webrtc-path=", path)}),
+                testing::HasSubstr("is taken"))
+        << path;
+  }
+  const std::string same = "--y-webrtc-path=/app/peerjs";
+  EXPECT_THAT(Problem({"--peerjs-path=/app", same}),
+              testing::HasSubstr("PeerJS"));
+  EXPECT_EQ(
+      Read({"--peerjs-path=/app", "--peerjs=off", same}).dialects.ywebrtc_path,
+      "/app/peerjs");
+}
+
 TEST(ConfigTest, CommandsAnswer) {
   const auto answer = [](const std::vector<std::string>& arguments) {
     const auto result = ReadConfig(arguments, {});

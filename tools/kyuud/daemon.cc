@@ -141,6 +141,8 @@ RouteOptions RoutesOf(const Config& config) {
   routes.public_url = config.public_url;
   routes.origins = config.origins;
   routes.any_origin = config.any_origin;
+  routes.dialect_origins = config.dialects.origins;
+  routes.any_dialect_origin = config.dialects.any_origin;
   routes.metrics_from = config.metrics_from;
   routes.exposure =
       std::all_of(config.http_listen.begin(), config.http_listen.end(),
@@ -163,6 +165,9 @@ FrontDoorOptions DoorOptions(const Config& config,
   options.driver.write_timeout = config.write_timeout;
   options.signaling.max_connections_per_source =
       config.proxies.empty() ? share : options.signaling.max_connections;
+  options.dialects.settings = config.dialects;
+  options.dialects.peerjs.max_peers_per_source = share;
+  options.dialects.ywebrtc.max_connections_per_source = share;
   // Read once: connections that want a Date live for a minute.
   options.connection.utc_offset = absl::Now() - net::Loop::Now();
   options.routes = RoutesOf(config);

@@ -34,6 +34,9 @@ struct DoorGauges {
   size_t peers = 0;
   size_t rooms = 0;
   size_t calls = 0;
+  size_t peerjs_peers = 0;
+  size_t ywebrtc_connections = 0;
+  size_t ywebrtc_topics = 0;
 };
 
 }  // namespace kyuu::tools

@@ -47,12 +47,6 @@ signaling::Departure DepartureOf(const signaling::WebSocketClosed& closed) {
                     : signaling::Departure::kLost;
 }
 
-// Whose share of sessions, rooms and calls a client has. On loopback it is
-// most likely a proxy that stands for many, so that no share is counted.
-IpAddress ShareOf(const IpAddress& remote) {
-  return remote.IsLoopback() ? IpAddress() : remote;
-}
-
 }  // namespace
 
 // Guest is one connection.
@@ -72,7 +66,9 @@ struct FrontDoor::Guest {
   signaling::ServerConnection connection;
   std::string name;       // By which it has reached us.
   bool in_clear = false;  // Plain HTTP to a port of TLS.
-  // Whether the signaling server knows it.
+  // Who serves its WebSocket: our own signaling server, or another one.
+  Dialect dialect = Dialect::kNone;
+  // Whether that one knows it.
   enum class Session : uint8_t { kNone, kOpen };
   Session session = Session::kNone;
   std::optional<Driver> driver;
@@ -89,6 +85,7 @@ FrontDoor::FrontDoor(net::Loop& loop, Random& random,
       options_(std::move(options)),
       routes_(options_.routes),
       server_(options_.signaling, random),
+      dialects_(options_.dialects, random),
       memory_(options_.max_memory_bytes, [this] { RunSoon(); }),
       alarm_(loop, [this] { Run(); }),
       port_(
@@ -140,12 +137,21 @@ void FrontDoor::OnEnd(Guest& guest, net::StreamEnd end,
   } else if (!why.ok()) {
     spdlog::debug("http: {}: {}", guest.who(), why.ToString());
   }
-  if (std::exchange(guest.session, Guest::Session::kNone) ==
-      Guest::Session::kOpen) {
-    server_.Disconnect(net::Loop::Now(), guest.id, signaling::Departure::kLost);
-    RunSoon();
-  }
+  Depart(guest, signaling::Departure::kLost);
   guests_.erase(static_cast<uint64_t>(guest.id));
+}
+
+void FrontDoor::Depart(Guest& guest, signaling::Departure departure) {
+  if (std::exchange(guest.session, Guest::Session::kNone) ==
+      Guest::Session::kNone) {
+    return;
+  }
+  if (guest.dialect == Dialect::kNone) {
+    server_.Disconnect(net::Loop::Now(), guest.id, departure);
+  } else {
+    dialects_.Disconnect(guest.dialect, guest.id);
+  }
+  RunSoon();
 }
 
 FrontDoor::Guest* FrontDoor::Find(ConnectionId id) {
@@ -157,38 +163,49 @@ void FrontDoor::RunSoon() { alarm_.Set(absl::InfinitePast()); }
 
 void FrontDoor::Run() {
   server_.HandleTimeout(net::Loop::Now());
+  dialects_.HandleTimeout(net::Loop::Now());
   do {
-    PumpServer();
+    PumpServers();
     // A flush has events, and those may have answers: they come into the next
     // round. Its end may be the guest's.
     for (const uint64_t id : std::exchange(dirty_, {})) {
       if (Guest* guest = Find(ConnectionId{id})) guest->driver->Flush();
     }
     if (memory_.over()) ShedMemory();
-    PumpServer();
+    PumpServers();
   } while (!dirty_.empty());
-  alarm_.Set(server_.NextTimeout());
+  alarm_.Set(std::min(server_.NextTimeout(), dialects_.NextTimeout()));
 }
 
-void FrontDoor::PumpServer() {
+void FrontDoor::PumpServers() {
   while (true) {
-    while (std::optional<signaling::Envelope> envelope =
-               server_.PollTransmit(net::Loop::Now(), {})) {
-      Guest* guest = Find(envelope->connection);
-      if (guest == nullptr) continue;
-      // A reader too slow for its queue is cut by its WebSocket, which says so
-      // by an event.
-      const absl::Status sent = guest->connection.Send(
-          net::Loop::Now(), signaling::MessageKind::kText,
-          std::move(envelope->text));
-      if (!sent.ok()) spdlog::debug("signaling: {}", sent.ToString());
-      if (dirty_.empty() || dirty_.back() != static_cast<uint64_t>(guest->id)) {
-        dirty_.push_back(static_cast<uint64_t>(guest->id));
-      }
+    while (auto envelope = server_.PollTransmit(net::Loop::Now(), {})) {
+      Deliver(*std::move(envelope));
     }
-    std::optional<signaling::Server::Event> event = server_.PollEvent();
-    if (!event) return;
-    std::visit([this](const auto& e) { On(e); }, *event);
+    while (auto envelope = dialects_.PollTransmit(net::Loop::Now())) {
+      Deliver(*std::move(envelope));
+    }
+    if (const auto event = server_.PollEvent()) {
+      std::visit([this](const auto& e) { On(e); }, *event);
+    } else if (const auto close = dialects_.PollEvent()) {
+      On(*close);
+    } else {
+      return;
+    }
+  }
+}
+
+void FrontDoor::Deliver(signaling::Envelope envelope) {
+  Guest* guest = Find(envelope.connection);
+  if (guest == nullptr) return;
+  // A reader too slow for its queue is cut by its WebSocket, which says so by
+  // an event.
+  const absl::Status sent =
+      guest->connection.Send(net::Loop::Now(), signaling::MessageKind::kText,
+                             std::move(envelope.text));
+  if (!sent.ok()) spdlog::debug("signaling: {}", sent.ToString());
+  if (dirty_.empty() || dirty_.back() != static_cast<uint64_t>(guest->id)) {
+    dirty_.push_back(static_cast<uint64_t>(guest->id));
   }
 }
 
@@ -244,9 +261,9 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   if (request.path == kMetricsPath && metrics_) {
     return AnswerMetrics(guest, request);
   }
-  const bool signaling =
-      request.path == signaling::kSignalingPath &&
-      options_.sockets == FrontDoorOptions::Signaling::kServed;
+  const bool serves = options_.sockets == FrontDoorOptions::Signaling::kServed;
+  if (serves && dialects_.Serves(request)) return AnswerDialect(guest, request);
+  const bool signaling = serves && request.path == signaling::kSignalingPath;
   if (draining_ &&
       (request.path == "/healthz" || request.path == "/readyz" || signaling)) {
     // Fails only without an open request, and this one is.
@@ -263,6 +280,16 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   // Fails only without an open request, and this one is.
   (void)guest.connection.Respond(
       net::Loop::Now(), signaling ? UpgradeRequired() : pages_.Answer(request));
+}
+
+void FrontDoor::AnswerDialect(Guest& guest,
+                              const signaling::HttpRequest& request) {
+  if (const auto refusal =
+          routes_.RefuseOrigin(request, Routes::Audience::kDialects)) {
+    return Refuse(guest, *refusal);
+  }
+  // Fails only without an open request, and this one is.
+  (void)guest.connection.Respond(net::Loop::Now(), dialects_.Answer(request));
 }
 
 void FrontDoor::AnswerMetrics(Guest& guest,
@@ -297,6 +324,11 @@ void FrontDoor::On(Guest& guest, signaling::UpgradeRequested requested) {
   ++stats_.requests;
   if (guest.in_clear) return Refuse(guest, kSpeakTls);
   const signaling::HttpRequest& request = requested.request;
+  const Dialect dialect =
+      options_.sockets == FrontDoorOptions::Signaling::kServed
+          ? dialects_.SpokenAt(routes_.PathOf(request))
+          : Dialect::kNone;
+  if (dialect != Dialect::kNone) return Welcome(guest, request, dialect);
   if (const auto refusal =
           routes_.RefuseUpgrade(request, requested.offers_kyuu)) {
     return Refuse(guest, *refusal);
@@ -306,8 +338,7 @@ void FrontDoor::On(Guest& guest, signaling::UpgradeRequested requested) {
   }
   if (draining_) return Refuse(guest, {503, "draining"});
   guest.name = routes_.NameOf(request);
-  const absl::Status connected =
-      server_.Connect(now, guest.id, ShareOf(guest.driver->path().remote.ip));
+  const absl::Status connected = server_.Connect(now, guest.id, ShareOf(guest));
   if (!connected.ok()) {
     return Refuse(guest, {503, std::string(connected.message())});
   }
@@ -318,14 +349,56 @@ void FrontDoor::On(Guest& guest, signaling::UpgradeRequested requested) {
   RunSoon();
 }
 
+void FrontDoor::Welcome(Guest& guest, const signaling::HttpRequest& request,
+                        Dialect dialect) {
+  const absl::Time now = net::Loop::Now();
+  if (const auto refusal = routes_.RefuseHost(request)) {
+    return Refuse(guest, *refusal);
+  }
+  if (const auto refusal =
+          routes_.RefuseOrigin(request, Routes::Audience::kDialects)) {
+    return Refuse(guest, *refusal);
+  }
+  if (draining_) return Refuse(guest, {503, "draining"});
+  const absl::Status connected =
+      dialects_.Connect(now, dialect, guest.id, ShareOf(guest), request);
+  if (!connected.ok()) {
+    return Refuse(guest, {503, std::string(connected.message())});
+  }
+  guest.dialect = dialect;
+  guest.session = Guest::Session::kOpen;
+  ++stats_.websockets;
+  // Fails only without an open handshake; these clients offer no subprotocol.
+  (void)guest.connection.AcceptUpgrade(now, "");
+  RunSoon();
+}
+
+IpAddress FrontDoor::ShareOf(const Guest& guest) const {
+  const IpAddress& remote = guest.driver->path().remote.ip;
+  // A proxy stands for many, and on loopback there is most likely one: no share
+  // is counted for it.
+  const auto& proxies = options_.port.shared_sources;
+  const bool is_proxy =
+      remote.IsLoopback() ||
+      std::any_of(proxies.begin(), proxies.end(),
+                  [&](const IpPrefix& p) { return p.Contains(remote); });
+  return is_proxy ? IpAddress() : remote;
+}
+
 void FrontDoor::On(Guest& guest, signaling::WebSocketMessage message) {
+  const absl::Time now = net::Loop::Now();
+  if (guest.dialect != Dialect::kNone) {
+    dialects_.HandlePacket(now, guest.dialect,
+                           {guest.id, std::move(message.data)});
+    message_times_.Observe(absl::ToDoubleSeconds(net::Loop::Now() - now));
+    return RunSoon();
+  }
   if (message.kind != signaling::MessageKind::kText) {
     // Fails only before the upgrade.
-    (void)guest.connection.Close(net::Loop::Now(), kCloseUnsupportedData,
+    (void)guest.connection.Close(now, kCloseUnsupportedData,
                                  "messages are JSON text");
     return;
   }
-  const absl::Time now = net::Loop::Now();
   server_.HandlePacket(now, {guest.id, std::move(message.data)});
   message_times_.Observe(absl::ToDoubleSeconds(net::Loop::Now() - now));
   RunSoon();
@@ -338,11 +411,7 @@ void FrontDoor::On(Guest& guest, signaling::WebSocketClosed closed) {
     spdlog::debug("signaling: {} closed: {} {}", guest.who(), closed.code,
                   closed.status.ToString());
   }
-  if (std::exchange(guest.session, Guest::Session::kNone) ==
-      Guest::Session::kOpen) {
-    server_.Disconnect(net::Loop::Now(), guest.id, DepartureOf(closed));
-    RunSoon();
-  }
+  Depart(guest, DepartureOf(closed));
 }
 
 void FrontDoor::On(Guest& guest, signaling::HttpClosed closed) {
@@ -414,14 +483,15 @@ void FrontDoor::Tell(Metrics& metrics) const {
                  .peers = server_.peer_count(),
                  .rooms = server_.room_count(),
                  .calls = server_.call_count()};
+  dialects_.Tell(metrics);
 }
 
 std::string FrontDoor::Status() const {
   return absl::StrCat(
       port_.open_streams(), " connections, ", server_.connection_count(),
       " sessions, ", server_.peer_count(), " peers in ", server_.room_count(),
-      " rooms, ", server_.call_count(), " calls; ", memory_.used_bytes(),
-      " bytes held; http: ", CountersToString(stats_),
+      " rooms, ", server_.call_count(), " calls, ", dialects_.Status(), "; ",
+      memory_.used_bytes(), " bytes held; http: ", CountersToString(stats_),
       "; port: ", CountersToString(port_.stats()));
 }
 

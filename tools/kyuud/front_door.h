@@ -23,6 +23,7 @@
 #include "net/tls.h"
 #include "signaling/server.h"
 #include "signaling/server_connection.h"
+#include "tools/kyuud/dialects.h"
 #include "tools/kyuud/door_stats.h"
 #include "tools/kyuud/ice_provider.h"
 #include "tools/kyuud/log.h"
@@ -34,6 +35,7 @@ namespace kyuu::tools {
 
 struct FrontDoorOptions {
   signaling::ServerOptions signaling;
+  DialectsOptions dialects;
   signaling::ServerConnectionOptions connection;
   net::StreamPortOptions port;
   net::StreamDriverOptions driver;
@@ -48,7 +50,8 @@ struct FrontDoorOptions {
 };
 
 // FrontDoor drives, on one loop, a signaling::ServerConnection for each TCP
-// connection and one signaling::Server for all of them.
+// connection, one signaling::Server for all of them, and Dialects for clients
+// that speak other programs' signaling.
 class FrontDoor {
  public:
   // All references must outlive it.
@@ -92,11 +95,19 @@ class FrontDoor {
   // many messages to one client leave in one piece.
   void RunSoon();
   void Run();
-  void PumpServer();
+  void PumpServers();
+  void Deliver(signaling::Envelope envelope);
   void ShedMemory();
   Guest* Find(signaling::ConnectionId id);
   void AskForServers(signaling::ConnectionId id, const std::string& session);
   void Refuse(Guest& guest, const Refusal& refusal);
+  // Whose share of sessions, rooms and calls a client has.
+  IpAddress ShareOf(const Guest& guest) const;
+  // The WebSocket of `guest` is no more, for whoever served it.
+  void Depart(Guest& guest, signaling::Departure departure);
+  void Welcome(Guest& guest, const signaling::HttpRequest& request,
+               Dialect dialect);
+  void AnswerDialect(Guest& guest, const signaling::HttpRequest& request);
   void AnswerMetrics(Guest& guest, const signaling::HttpRequest& request);
   // A line at info about somebody who was turned away, unless there are many.
   void LogRefusal(absl::string_view who, absl::string_view why);
@@ -118,6 +129,7 @@ class FrontDoor {
   const FrontDoorOptions options_;
   Routes routes_;
   signaling::Server server_;
+  Dialects dialects_;
   net::StreamBuffer buffer_;
   net::StreamMemory memory_;
   LogLimiter refusals_;

@@ -127,6 +127,11 @@ void AddNow(Families& out, const Metrics& metrics) {
   add("kyuu_signaling_peers", "Peers in rooms.", now.peers);
   add("kyuu_signaling_rooms", "Rooms with somebody in them.", now.rooms);
   add("kyuu_signaling_calls", "Calls, ringing ones included.", now.calls);
+  add("kyuu_peerjs_peers", "Peers of PeerJS.", now.peerjs_peers);
+  add("kyuu_ywebrtc_connections", "Clients of y-webrtc.",
+      now.ywebrtc_connections);
+  add("kyuu_ywebrtc_topics", "Topics that they have subscribed to.",
+      now.ywebrtc_topics);
 }
 
 // As Prometheus' own client libraries name them.
@@ -167,6 +172,10 @@ std::string ToPrometheus(const Metrics& metrics) {
   AddTable<DoorStats>(out, "http", "HTTP", {{metrics.door, ""}});
   AddTable<signaling::ServerStats>(out, "signaling", "Signaling",
                                    {{metrics.signaling, ""}});
+  AddTable<signaling::PeerJsStats>(out, "peerjs", "Clients of PeerJS",
+                                   {{metrics.peerjs, ""}});
+  AddTable<signaling::YWebrtcStats>(out, "ywebrtc", "Clients of y-webrtc",
+                                    {{metrics.ywebrtc, ""}});
   AddTable<AuthorizerStats>(out, "authorizer", "The authorizer",
                             {{metrics.authorizer, ""}});
   AddCounter(out, "kyuu_log_dropped_lines_total",

@@ -11,7 +11,9 @@
 #include "base/histogram.h"
 #include "net/stream_port.h"
 #include "relay/stats.h"
+#include "signaling/peerjs_options.h"
 #include "signaling/server_options.h"
+#include "signaling/ywebrtc.h"
 #include "tools/kyuud/authorizer.h"
 #include "tools/kyuud/door_stats.h"
 #include "tools/kyuud/process_stats.h"
@@ -27,6 +29,8 @@ struct Metrics {
   net::StreamPortStats port;
   DoorStats door;
   signaling::ServerStats signaling;
+  signaling::PeerJsStats peerjs;
+  signaling::YWebrtcStats ywebrtc;
   AuthorizerStats authorizer;
   DoorGauges now;
   // Seconds and bytes; what each is of: docs/metrics.md.

@@ -78,6 +78,10 @@ std::string ForwardedHost(const HttpRequest& request) {
       absl::StripAsciiWhitespace(list.substr(0, list.find(','))));
 }
 
+bool Lists(const std::vector<WebOrigin>& list, const WebOrigin& origin) {
+  return std::find(list.begin(), list.end(), origin) != list.end();
+}
+
 bool IsProbe(absl::string_view path) {
   return path == "/healthz" || path == "/readyz";
 }
@@ -179,13 +183,20 @@ std::optional<Refusal> Routes::RefuseMetrics(const HttpRequest& request,
                                    " (--metrics-from).")};
 }
 
-bool Routes::MayConnect(const HttpRequest& request,
-                        const WebOrigin& origin) const {
-  if (options_.any_origin) return true;
-  if (std::find(options_.origins.begin(), options_.origins.end(), origin) !=
-      options_.origins.end()) {
+bool Routes::MayConnect(const HttpRequest& request, absl::string_view text,
+                        Audience audience) const {
+  const bool is_dialect = audience == Audience::kDialects;
+  if (options_.any_origin || (is_dialect && options_.any_dialect_origin)) {
     return true;
   }
+  const absl::StatusOr<WebOrigin> origin = WebOrigin::Parse(text);
+  if (!origin.ok()) return false;
+  return Lists(options_.origins, *origin) ||
+         (is_dialect && Lists(options_.dialect_origins, *origin)) ||
+         IsOwn(request, *origin);
+}
+
+bool Routes::IsOwn(const HttpRequest& request, const WebOrigin& origin) const {
   if (DefaultPort(origin.scheme) == 0) return false;
   if (options_.public_url && options_.public_url->origin == origin) return true;
   for (const std::string& text : {request.host, ForwardedHost(request)}) {
@@ -206,22 +217,25 @@ std::optional<Refusal> Routes::RefuseUpgrade(const HttpRequest& request,
         404, absl::StrCat("Signaling is at ", signaling::kSignalingPath, ".")};
   }
   if (std::optional<Refusal> refusal = RefuseHost(request)) return refusal;
-  if (const auto text = request.headers.Find("Origin")) {
-    const absl::StatusOr<WebOrigin> origin = WebOrigin::Parse(*text);
-    const bool may =
-        origin.ok() ? MayConnect(request, *origin) : options_.any_origin;
-    if (!may) {
-      return Refusal{403, absl::StrCat("Pages of \"", *text,
-                                       "\" may not connect here. If they "
-                                       "should, start kyuud with --origin.")};
-    }
-  }
+  if (auto refusal = RefuseOrigin(request, Audience::kKyuu)) return refusal;
   if (!offers_kyuu) {
     return Refusal{400,
                    absl::StrCat("The subprotocol ", signaling::kSubprotocol,
                                 " has to be offered.")};
   }
   return std::nullopt;
+}
+
+std::optional<Refusal> Routes::RefuseOrigin(const HttpRequest& request,
+                                            Audience audience) const {
+  const auto text = request.headers.Find("Origin");
+  if (!text || MayConnect(request, *text, audience)) return std::nullopt;
+  const absl::string_view flag =
+      audience == Audience::kKyuu ? "--origin" : "--dialect-origin";
+  return Refusal{403, absl::StrCat("Pages of \"", *text,
+                                   "\" may not connect here. If they should, "
+                                   "start kyuud with ",
+                                   flag, ".")};
 }
 
 std::string Routes::NameOf(const HttpRequest& request) const {

@@ -54,6 +54,9 @@ struct RouteOptions {
   // server usable, and its relay payable, from any page on the web.
   std::vector<WebOrigin> origins;
   bool any_origin = false;
+  // The same for signaling of other programs, which lends no relay.
+  std::vector<WebOrigin> dialect_origins;
+  bool any_dialect_origin = false;
   // Who may read the metrics.
   std::vector<IpPrefix> metrics_from;
 };
@@ -77,6 +80,8 @@ struct Refusal {
 //   (X-Forwarded-Host) names it, from the public URL, or from `origins`. The
 //   scheme's own port equals no port. A proxy may drop the port or put our own
 //   in its place, so ports count only where no proxy is: on loopback names.
+//   The same holds for signaling of other programs (docs/dialects.md), of its
+//   HTTP requests, too, and there `dialect_origins` may come as well.
 // - Metrics are for the addresses in `metrics_from`. What a proxy has passed on
 //   is somebody else's request, whatever address the proxy has.
 class Routes {
@@ -96,14 +101,22 @@ class Routes {
   // Whether a well-formed WebSocket handshake is refused.
   std::optional<Refusal> RefuseUpgrade(const signaling::HttpRequest& request,
                                        bool offers_kyuu) const;
+  // Whether a page of another site, if one has sent `request`, is refused what
+  // is spoken there: our own signaling or another program's.
+  enum class Audience : uint8_t { kKyuu, kDialects };
+  std::optional<Refusal> RefuseOrigin(const signaling::HttpRequest& request,
+                                      Audience audience) const;
   // The name by which the client has reached us, without a port; "" if it does
   // not say.
   std::string NameOf(const signaling::HttpRequest& request) const;
 
  private:
   bool IsServed(absl::string_view authority) const;
-  bool MayConnect(const signaling::HttpRequest& request,
-                  const WebOrigin& origin) const;
+  // Whether a page of that text as its origin may use what `audience` is.
+  bool MayConnect(const signaling::HttpRequest& request, absl::string_view text,
+                  Audience audience) const;
+  bool IsOwn(const signaling::HttpRequest& request,
+             const WebOrigin& origin) const;
 
   RouteOptions options_;
 };

@@ -165,5 +165,35 @@ TEST(RoutesTest, TheNameIsTheOneThatTheClientUsed) {
   EXPECT_EQ(routes.NameOf(Request("")), "");
 }
 
+TEST(RoutesTest, OtherSignalingMayHaveMorePagesThanOurs) {
+  const auto at = [](absl::string_view text) {
+    return WebOrigin::Parse(text).value();
+  };
+  RouteOptions options;
+  options.origins = {at("https://both.test")};
+  options.dialect_origins = {at("https://dialect.test")};
+  const auto judge = [&](const char* origin, Routes::Audience audience) {
+    const auto refusal = Routes(options).RefuseOrigin(
+        Request("localhost:9000", origin), audience);
+    return refusal ? refusal->status : 0;
+  };
+  using Audience = Routes::Audience;
+  for (const Audience audience : {Audience::kKyuu, Audience::kDialects}) {
+    EXPECT_EQ(judge("", audience), 0);
+    EXPECT_EQ(judge("http://localhost:9000", audience), 0);
+    EXPECT_EQ(judge("https://both.test", audience), 0);
+    EXPECT_EQ(judge("http://localhost:3000", audience), 403);
+    EXPECT_EQ(judge("null", audience), 403);
+    EXPECT_EQ(judge("https://other.test", audience), 403);
+  }
+  EXPECT_EQ(judge("https://dialect.test", Audience::kDialects), 0);
+  EXPECT_EQ(judge("https://dialect.test", Audience::kKyuu), 403);
+  options.any_dialect_origin = true;
+  for (const char* origin : {"null", "https://other.test"}) {
+    EXPECT_EQ(judge(origin, Audience::kDialects), 0);
+    EXPECT_EQ(judge(origin, Audience::kKyuu), 403);
+  }
+}
+
 }  // namespace
 }  // namespace kyuu::tools

@@ -130,6 +130,14 @@ constexpr Setting AtLeast(absl::string_view section, absl::string_view key,
   return row;
 }
 
+// A list of origins, in which "*" stands for all.
+absl::Status ReadOriginList(const std::vector<std::string>& texts,
+                            std::vector<WebOrigin>& origins, bool& any);
+std::vector<std::string> PrintOriginList(const std::vector<WebOrigin>& origins,
+                                         bool any);
+
+// The rows of [dialects].
+absl::Span<const Setting> DialectRows();
 // The rows of [limits].
 absl::Span<const Setting> LimitSettings();
 

@@ -166,6 +166,14 @@ inline absl::Span<const absl::string_view> Words(LogFormat) {
   static constexpr absl::string_view kWords[] = {"text", "json"};
   return kWords;
 }
+inline absl::Span<const absl::string_view> Words(DialectSettings::Service) {
+  static constexpr absl::string_view kWords[] = {"off", "on"};
+  return kWords;
+}
+inline absl::Span<const absl::string_view> Words(DialectSettings::Discovery) {
+  static constexpr absl::string_view kWords[] = {"forbid", "allow"};
+  return kWords;
+}
 inline absl::Span<const absl::string_view> Words(
     turn::ServerOptions::RestHash) {
   static constexpr absl::string_view kWords[] = {"sha1", "sha256", "either"};

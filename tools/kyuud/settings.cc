@@ -22,17 +22,11 @@ using Turn = turn::ServerOptions;
 using Tokens = Turn::AccessTokens;
 
 absl::Status ReadOrigins(const Texts& texts, Config& config) {
-  Texts named = texts;
-  const auto end = std::remove(named.begin(), named.end(), "*");
-  config.any_origin = end != named.end();
-  named.erase(end, named.end());
-  return ReadField<&Config::origins>(named, config);
+  return ReadOriginList(texts, config.origins, config.any_origin);
 }
 
 Texts PrintOrigins(const Config& config) {
-  Texts texts = PrintField<&Config::origins>(config);
-  if (config.any_origin) texts.push_back("*");
-  return texts;
+  return PrintOriginList(config.origins, config.any_origin);
 }
 
 absl::Status ReadPorts(const Texts& texts, Config& config) {
@@ -321,6 +315,21 @@ constexpr Setting kLastSettings[] = {
 
 }  // namespace
 
+absl::Status ReadOriginList(const Texts& texts, std::vector<WebOrigin>& origins,
+                            bool& any) {
+  Texts named = texts;
+  const auto end = std::remove(named.begin(), named.end(), "*");
+  any = end != named.end();
+  named.erase(end, named.end());
+  return ReadInto(named, origins);
+}
+
+Texts PrintOriginList(const std::vector<WebOrigin>& origins, bool any) {
+  Texts texts = PrintOf(origins);
+  if (any) texts.push_back("*");
+  return texts;
+}
+
 std::string Setting::path() const {
   if (key.empty()) return std::string(section);
   return section.empty() ? std::string(key) : absl::StrCat(section, ".", key);
@@ -335,6 +344,7 @@ absl::Span<const Setting> Settings() {
   static const auto* const all = [] {
     auto* settings =
         new std::vector<Setting>(std::begin(kSettings), std::end(kSettings));
+    for (const Setting& row : DialectRows()) settings->push_back(row);
     for (const Setting& row : LimitSettings()) settings->push_back(row);
     for (const Setting& row : kLastSettings) settings->push_back(row);
     return settings;

@@ -75,6 +75,14 @@ origins = ["https://c.test", "*"]
 proxies = ["10.0.0.0/8"]
 proxy-protocol-from = ["10.1.0.0/16"]
 metrics-from = ["192.0.2.1"]
+[dialects]
+peerjs = "off"
+peerjs-path = "/app"
+peerjs-key = "k-2_x"
+peerjs-discovery = "allow"
+y-webrtc = "off"
+y-webrtc-path = "/"
+origins = ["https://d.test", "*"]
 [admin]
 socket = "/run/a.sock"
 group = "adm"

@@ -76,18 +76,21 @@ def get(port, path, extra=""):
     return http(port, f"GET {path} HTTP/1.1\nHost: 127.0.0.1:{port}\nConnection: close\n{extra}\n")
 
 
+def upgrade(port, path, extra="", origin=None):
+    """A handshake, for http() or a WebSocket."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    return (f"GET {path} HTTP/1.1\nHost: 127.0.0.1:{port}\n"
+            f"Origin: {origin or f'http://127.0.0.1:{port}'}\n"
+            "Upgrade: websocket\nConnection: Upgrade\n"
+            f"Sec-WebSocket-Version: 13\nSec-WebSocket-Key: {key}\n{extra}\n")
+
+
 class WebSocket:
     """Just enough of RFC 6455 to speak to kyuud."""
 
-    def __init__(self, port):
+    def __init__(self, port, path="/v1/ws", extra="Sec-WebSocket-Protocol: kyuu.v1\n", origin=None):
         self.socket = socket.create_connection(("127.0.0.1", port), WAIT)
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall((
-            "GET /v1/ws HTTP/1.1\r\n"
-            f"Host: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
-            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
-            "Sec-WebSocket-Protocol: kyuu.v1\r\n\r\n").encode())
+        self.socket.sendall(upgrade(port, path, extra, origin).replace("\n", "\r\n").encode())
         self.buffer = b""
         while b"\r\n\r\n" not in self.buffer:
             self.fill()
@@ -108,10 +111,12 @@ class WebSocket:
         return taken
 
     def send(self, **message):
-        data = json.dumps(message).encode()
+        self.say(json.dumps(message).encode())
+
+    def say(self, data, opcode=1):
         mask = os.urandom(4)
         size = bytes([0x80 | len(data)]) if len(data) < 126 else struct.pack("!BH", 0xFE, len(data))
-        self.socket.sendall(b"\x81" + size + mask +
+        self.socket.sendall(bytes([0x80 | opcode]) + size + mask +
                             bytes(b ^ mask[i % 4] for i, b in enumerate(data)))
 
     def close(self):
