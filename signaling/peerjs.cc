@@ -70,20 +70,20 @@ Kind KindOf(absl::string_view type) {
 PeerJsServer::PeerJsServer(PeerJsOptions options, Random& random)
     : options_(std::move(options)), random_(random), kept_(options_) {}
 
-std::string PeerJsServer::Judge(const PeerJsIdentity& identity) const {
+PeerJsServer::Verdict PeerJsServer::Judge(
+    const PeerJsIdentity& identity) const {
   if (identity.id.empty() || identity.token.empty() || identity.key.empty()) {
-    return Refusal("ERROR",
-                   "No id, token, or key supplied to websocket server");
+    return {"ERROR", "No id, token, or key supplied to websocket server"};
   }
   if (!IsSame(identity.key, options_.key)) {
-    return Refusal("INVALID-KEY", "Invalid key provided");
+    return {"INVALID-KEY", "Invalid key provided"};
   }
   if (identity.id.size() > options_.max_id_bytes ||
       identity.token.size() > options_.max_token_bytes ||
       !IsPrintable(identity.id)) {
-    return Refusal("ERROR", "Invalid id or token");
+    return {"ERROR", "Invalid id or token"};
   }
-  return "";
+  return {};
 }
 
 absl::Status PeerJsServer::Connect(absl::Time now, ConnectionId connection,
@@ -96,9 +96,9 @@ absl::Status PeerJsServer::Connect(absl::Time now, ConnectionId connection,
   if (ids_.contains(connection)) {
     return absl::AlreadyExistsError("connection id in use");
   }
-  if (std::string refusal = Judge(identity); !refusal.empty()) {
+  if (const Verdict verdict = Judge(identity); !verdict.type.empty()) {
     ++stats_.refused_identity;
-    TurnAway(connection, std::move(refusal), kClosePolicyViolation);
+    TurnAway(connection, verdict, kClosePolicyViolation);
     return absl::OkStatus();
   }
   const internal::Source source = internal::SourceOf(address);
@@ -115,8 +115,7 @@ absl::Status PeerJsServer::Connect(absl::Time now, ConnectionId connection,
     }
   } else if (!IsSame(it->second.token, identity.token)) {
     ++stats_.refused_taken;
-    TurnAway(connection, Refusal("ID-TAKEN", "ID is taken"),
-             kClosePolicyViolation);
+    TurnAway(connection, {"ID-TAKEN", "ID is taken"}, kClosePolicyViolation);
     return absl::OkStatus();
   } else {
     fits = TakeOver(it->second, connection, source);
@@ -124,7 +123,7 @@ absl::Status PeerJsServer::Connect(absl::Time now, ConnectionId connection,
   if (!fits) {
     ++stats_.refused_full;
     TurnAway(connection,
-             Refusal("ERROR", "Server has reached its concurrent user limit"),
+             {"ERROR", "Server has reached its concurrent user limit"},
              kCloseTryAgainLater);
     return absl::OkStatus();
   }
@@ -159,10 +158,10 @@ void PeerJsServer::Open(ConnectionId connection, const std::string& id) {
   }
 }
 
-void PeerJsServer::TurnAway(ConnectionId connection, std::string message,
+void PeerJsServer::TurnAway(ConnectionId connection, const Verdict& why,
                             uint16_t code) {
-  Send(connection, std::move(message));
-  events_.push_back(CloseConnection{connection, code, "turned away"});
+  Send(connection, Refusal(why.type, why.reason));
+  events_.push_back(CloseConnection{connection, code, std::string(why.reason)});
 }
 
 void PeerJsServer::Disconnect(ConnectionId connection) {

@@ -103,8 +103,14 @@ class PeerJsServer {
   // By id: listed in the same order each time.
   using Peers = absl::btree_map<std::string, Peer>;
 
-  // Why an identity is refused whoever has it: a whole message, or "".
-  std::string Judge(const PeerJsIdentity& identity) const;
+  // Why somebody is turned away, and in a message of which type that is told;
+  // "" if he is not.
+  struct Verdict {
+    absl::string_view type;
+    absl::string_view reason;
+  };
+  // Of an identity, whoever has it.
+  Verdict Judge(const PeerJsIdentity& identity) const;
   // Gives the peer, who is there, another connection; false if its source has
   // no room for it.
   bool TakeOver(Peer& peer, ConnectionId connection,
@@ -112,7 +118,7 @@ class PeerJsServer {
   // Greets a peer on its connection, and hands it what is kept for it.
   void Open(ConnectionId connection, const std::string& id);
   // Sends the last message to a connection that is not a peer's.
-  void TurnAway(ConnectionId connection, std::string message, uint16_t code);
+  void TurnAway(ConnectionId connection, const Verdict& why, uint16_t code);
   // Returns what is wrong, or "".
   absl::string_view Handle(absl::Time now, const std::string& id, Peer& peer,
                            absl::string_view text);

@@ -176,7 +176,7 @@ TEST(PeerJsTest, AnIdIsNotGivenTwice) {
     EXPECT_THAT(w.Join(2, "ada", token),
                 ElementsAre(R"({"type":"ID-TAKEN","payload":)"
                             R"({"msg":"ID is taken"}})"));
-    EXPECT_TRUE(w.closed.contains(2));
+    EXPECT_EQ(w.closed[2].reason, "ID is taken");
     w.closed.clear();
   }
   EXPECT_EQ(w.server.stats().refused_taken, 3u);

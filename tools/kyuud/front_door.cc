@@ -375,8 +375,7 @@ void FrontDoor::Welcome(Guest& guest, const signaling::HttpRequest& request,
 
 IpAddress FrontDoor::ShareOf(const Guest& guest) const {
   const IpAddress& remote = guest.driver->path().remote.ip;
-  // A proxy stands for many, and on loopback there is most likely one: no share
-  // is counted for it.
+  // A proxy stands for many: no share. On loopback there is most likely one.
   const auto& proxies = options_.port.shared_sources;
   const bool is_proxy =
       remote.IsLoopback() ||
@@ -453,7 +452,10 @@ void FrontDoor::On(const signaling::CloseConnection& close) {
   if (guest == nullptr) return;
   // The server has forgotten it already.
   guest->session = Guest::Session::kNone;
-  LogRefusal(guest->who(), close.reason);
+  // Who has left, or has connected anew, was not turned away.
+  if (close.code != signaling::kCloseNormal) {
+    LogRefusal(guest->who(), close.reason);
+  }
   // Fails only before the upgrade.
   (void)guest->connection.Close(net::Loop::Now(), close.code, close.reason);
   dirty_.push_back(static_cast<uint64_t>(guest->id));
