@@ -217,6 +217,19 @@ TEST(YWebrtcTest, TopicsAndSubscriptionsAreBounded) {
   }
 }
 
+TEST(YWebrtcTest, WhatIsRefusedTakesNoPlace) {
+  World w({.max_topics_per_source = 1, .max_subscriptions_per_source = 2});
+  ASSERT_OK(w.Connect(1));
+  ASSERT_OK(w.Connect(2));
+  w.Subscribe(1, "a");
+  w.Subscribe(2, "b");
+  for (int i = 0; i < 3; ++i) w.Subscribe(1, "c");
+  EXPECT_EQ(w.Heard(1).size(), 3u);
+  w.Subscribe(1, "b");
+  EXPECT_THAT(w.Heard(1), IsEmpty());
+  EXPECT_EQ(w.server.subscription_count(), 3u);
+}
+
 TEST(YWebrtcTest, SubscribersOfATopicAreBoundedAndEachSourceHasItsShare) {
   World w({.max_subscribers_per_topic = 3,
            .max_subscribers_per_topic_per_source = 2});
@@ -233,6 +246,10 @@ TEST(YWebrtcTest, SubscribersOfATopicAreBoundedAndEachSourceHasItsShare) {
   ASSERT_OK(w.Connect(5));
   w.Subscribe(5, "r");
   EXPECT_THAT(w.Heard(5), ElementsAre(Error("topic full")));
+  // The place of one who leaves is free, also for its own address.
+  w.Say(1, R"({"type":"unsubscribe","topics":["r"]})");
+  w.Subscribe(3, "r");
+  EXPECT_THAT(w.Heard(3), IsEmpty());
   // Those of an unknown address, behind a proxy, have no share.
   World behind({.max_subscribers_per_topic_per_source = 1});
   for (uint64_t id : {1, 2}) {
