@@ -84,7 +84,7 @@ class Connection {
   // the connection (RFC 8842 section 5.5), ends it with Closed. One that merely
   // answers without data does not: a later offer may bring some.
   absl::Status SetRemoteDescription(absl::Time now, SdpType type,
-                                    std::string sdp);
+                                    absl::string_view sdp);
   // Takes a pending offer back (RFC 9429 section 5.7), and what it had ICE do.
   absl::Status Rollback(absl::Time now);
   // The next offer restarts ICE, until one is answered.

@@ -114,9 +114,9 @@ absl::Status Connection::SetLocalDescription(absl::Time now, SdpType type,
 }
 
 absl::Status Connection::SetRemoteDescription(absl::Time now, SdpType type,
-                                              std::string sdp) {
+                                              absl::string_view sdp) {
   const SignalingState before = session_.state();
-  absl::StatusOr<sdp::Change> change = session_.SetRemote(type, std::move(sdp));
+  absl::StatusOr<sdp::Change> change = session_.SetRemote(type, sdp);
   if (!change.ok()) return change.status();
   if (before != change->state) {
     events_.push_back(SignalingStateChanged{change->state});
