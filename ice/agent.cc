@@ -141,6 +141,7 @@ void Agent::Close(absl::Time) {
   responses_taken_ = 0;
   unbound_.clear();
   names_.clear();
+  streams_.Review([](const internal::PeerStream&) { return false; });
 }
 
 void Agent::HandlePacket(absl::Time now, const Datagram& datagram) {
@@ -237,12 +238,12 @@ std::optional<Datagram> Agent::PollTransmit(absl::Time now,
 }
 
 std::optional<AgentEvent> Agent::PollEvent() {
+  if (auto stream = streams_.PollEvent()) {
+    return std::visit([](const auto& e) { return Event(e); }, *stream);
+  }
   if (state_ == AgentState::kClosed) {
     if (std::exchange(told_.closed, true)) return std::nullopt;
     return Closed{absl::OkStatus()};
-  }
-  if (auto stream = streams_.PollEvent()) {
-    return std::visit([](const auto& e) { return Event(e); }, *stream);
   }
   if (told_.role != role_) {
     told_.role = role_;

@@ -92,7 +92,7 @@ class Agent {
   // Payload came to the address in use along a path that no check came along:
   // the peer's NAT may have moved it. True if a check of that was made.
   bool CheckStranger(absl::Time now, const Path& path);
-  // Stops everything; Closed is the only event from now on. Streams are to end.
+  // Stops everything; streams are unwanted, and then Closed is the last event.
   void Close(absl::Time now);
 
   // --- Streams: TCP connections to the peer, with datagrams of their Path ---

@@ -25,8 +25,9 @@ void Agent::WantStream(absl::Time now, size_t index) {
     return FailPair(g, index);
   }
   ++stats_.streams_wanted;
-  internal::InProgress& check =
-      g.pairs.Edit(index).check.emplace<internal::InProgress>();
+  Pair& pair = g.pairs.Edit(index);
+  ++pair.checks_sent;  // See Resume(): it is one of those that may be made.
+  internal::InProgress& check = pair.check.emplace<internal::InProgress>();
   check.transmissions = 1;
   check.deadline = now + options_.stream_deadline;
 }

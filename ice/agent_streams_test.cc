@@ -348,6 +348,34 @@ TEST_F(World, ThereIsRoomForAConnectionHoweverManyWereLost) {
   EXPECT_LE(b_.ice.agent().pairs().size(), 4u);
 }
 
+// A path that comes and goes is no reason to connect for ever to where nobody
+// answers.
+TEST_F(World, WhereNobodyListensIsConnectedToABoundedNumberOfTimes) {
+  tcp_refused_ = true;
+  Begin(kActiveOnly, kPassiveOnly);
+  for (int i = 0; i < 60; ++i) {
+    udp_blocked_ = true;
+    Run(absl::Seconds(15));
+    udp_blocked_ = false;
+    Run(absl::Seconds(15));
+    ASSERT_EQ(Uses(a_), Transport::kUdp) << i;
+  }
+  EXPECT_GE(a_.ice.agent().stats().streams_wanted, 5u);
+  EXPECT_LE(a_.ice.agent().stats().streams_wanted, 14u);
+}
+
+TEST_F(World, TheEndIsTheEndOfItsConnections) {
+  udp_blocked_ = true;
+  Begin(kActiveOnly, kPassiveOnly);
+  Run(absl::Seconds(2));
+  ASSERT_FALSE(a_.streams.empty());
+  a_.ice.Close(now_);
+  Settle();
+  EXPECT_THAT(a_.streams, IsEmpty());
+  Run(absl::Seconds(1));
+  EXPECT_THAT(b_.streams, IsEmpty());
+}
+
 // The path fails over to a connection, and back when datagrams pass again.
 TEST_F(World, AFirewallThatComesLaterIsSurvived) {
   Begin(kBoth, kBoth);

@@ -157,6 +157,12 @@ void IceTransport::Close(absl::Time now) {
   agent_.Close(now);
   gatherer_.Close(now);
   events_.clear();
+  // The agent's last ones; the end is the gatherer's to tell.
+  while (std::optional<AgentEvent> event = agent_.PollEvent()) {
+    if (auto* gone = std::get_if<StreamUnwanted>(&*event)) {
+      events_.push_back(*gone);
+    }
+  }
   TakeGathered(now);
 }
 
