@@ -115,12 +115,17 @@ std::vector<net::Interface> PreferredAmong(std::vector<net::Interface> usable) {
   return usable;
 }
 
+// As PeerStreamOptions::unsent_bytes, of streams that are accepted.
+constexpr uint32_t kUnsentBytes = 16 * 1024;
+
 // On the port of the UDP socket, which whoever opens a firewall knows already,
 // or another one. Null: UDP has to do.
 std::unique_ptr<net::TcpListener> Listen(const TransportAddress& udp) {
   for (const uint16_t port : {udp.port, uint16_t{0}}) {
     absl::StatusOr<net::TcpListener> listener =
-        net::TcpListener::Open({.bind = {udp.ip, port}, .backlog = 16});
+        net::TcpListener::Open({.bind = {udp.ip, port},
+                                .backlog = 16,
+                                .stream = {.unsent_bytes = kUnsentBytes}});
     if (listener.ok()) {
       return std::make_unique<net::TcpListener>(*std::move(listener));
     }

@@ -163,6 +163,8 @@ void PeerStreams::Drop(ice::StreamId id) {
   if (!link.driver) {
     link.connector.reset();
     link.over = true;
+  } else if (link.packets.stats().packets_queued == 0) {
+    link.driver->Cut();
   }
   link.packets.Close();
   waiting_.insert(id);

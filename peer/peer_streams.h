@@ -27,7 +27,8 @@ namespace kyuu::peer {
 struct PeerStreamOptions {
   // Bounds on what waits for a slow stream.
   ice::PacketStreamOptions queue;
-  // Bytes that the kernel may hold unsent beside it (TCP_NOTSENT_LOWAT).
+  // Bytes that the kernel may hold unsent beside it (TCP_NOTSENT_LOWAT), of
+  // streams that are connected; those accepted have their listener's.
   uint32_t unsent_bytes = 16 * 1024;
   // Accepts per listener and wake-up, and how long none are made when there are
   // no descriptors.
@@ -68,7 +69,8 @@ class PeerStreams {
   void RemoveListener(net::TcpListener& listener);
 
   void Open(const ice::PeerStreamWanted& wanted);
-  // Ends the stream when what it was given has left, or its peer is too slow.
+  // Ends the stream when what it was given has left, or its peer is too slow;
+  // at once, by a reset, if it was given nothing: strangers must not linger.
   // Nothing for unknown ones.
   void Drop(ice::StreamId id);
   // Queues a packet for the stream of its path; it leaves in the loop's next

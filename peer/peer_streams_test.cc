@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/address.h"
 #include "base/testing.h"
 #include "gtest/gtest.h"
@@ -128,6 +130,24 @@ TEST_F(PeerStreamsTest, AnAcceptedOneMayBeDroppedToo) {
   b_.streams.Drop(*b_.accepted);
   loop_.RunUntil([&] { return a_.ended.has_value(); });
   EXPECT_EQ(a_.ended, StreamId{7});
+}
+
+// Whoever keeps his end open holds no descriptor of ours.
+TEST_F(PeerStreamsTest, AStrangerThatIsDroppedDoesNotLinger) {
+  auto stranger = net::TcpStream::Connect(listener_.local());
+  ASSERT_OK(stranger);
+  loop_.RunUntil([&] { return b_.accepted.has_value(); });
+  b_.streams.Drop(*b_.accepted);
+  std::array<uint8_t, 16> buffer;
+  net::ReadState state = net::ReadState::kWouldBlock;
+  net::Watch watch(*loop_, stranger->fd(), net::Interest::kRead,
+                   [&](net::Readiness) {
+                     state = stranger->Read(absl::MakeSpan(buffer)).state;
+                     loop_->Stop();
+                   });
+  loop_.RunUntil([&] { return state != net::ReadState::kWouldBlock; });
+  EXPECT_EQ(state, net::ReadState::kFailed) << "not a reset";
+  EXPECT_FALSE(b_.ended);
 }
 
 TEST_F(PeerStreamsTest, WhatIsNotTakenIsClosed) {
