@@ -56,7 +56,8 @@ export class Calls {
     addEventListener("pagehide", () => {
       const call = this.current;
       call?.peer?.send({ type: "bye", reason: "page" });
-      if (call?.id) signaling.send({ type: "hangup", call: call.id, reason: "hangup" });
+      // Whichever comes first says the same.
+      if (call?.id) signaling.send({ type: "hangup", call: call.id, reason: "page" });
     });
     this.listen();
   }
@@ -329,6 +330,7 @@ export class Calls {
       return;
     }
     const texts = {
+      page: `${shown(call.name)} closed or reloaded the page`,
       timeout: `${shown(call.name)} did not answer`,
       peer_left: `${shown(call.name)} left`,
       peer_lost: `${shown(call.name)} lost the connection to the server`,

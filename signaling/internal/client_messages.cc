@@ -16,6 +16,9 @@ namespace {
 std::string EndText(absl::string_view peer, absl::string_view reason) {
   if (reason == "hangup") return absl::StrCat(peer, " hung up");
   if (reason == "done") return absl::StrCat(peer, " is done");
+  if (reason == "page") {
+    return absl::StrCat(peer, " closed or reloaded the page");
+  }
   if (reason == "declined") return absl::StrCat(peer, " declined");
   if (reason == "busy") return absl::StrCat(peer, " is busy");
   if (reason == "timeout") return absl::StrCat(peer, " did not answer");
