@@ -31,18 +31,18 @@ struct Ipv6Flags {
   uint32_t flags;  // IFA_F_*
 };
 
-// Takes one RTM_NEWADDR. The 32 bits of IFA_FLAGS count before the eight of the
-// header.
-std::optional<Ipv6Flags> ParseAddress(const nlmsghdr* header) {
+// Takes one RTM_NEWADDR, and changes nothing: the system's macros cast const
+// away. The 32 bits of IFA_FLAGS count before the eight of the header.
+std::optional<Ipv6Flags> ParseAddress(nlmsghdr* header) {
   if (header->nlmsg_type != RTM_NEWADDR ||
       header->nlmsg_len < NLMSG_LENGTH(sizeof(ifaddrmsg))) {
     return std::nullopt;
   }
-  const auto* message = static_cast<const ifaddrmsg*>(NLMSG_DATA(header));
+  auto* message = static_cast<ifaddrmsg*>(NLMSG_DATA(header));
   Ipv6Flags row{message->ifa_index, {}, message->ifa_flags};
   bool found = false;
   auto left = static_cast<int>(IFA_PAYLOAD(header));
-  for (const rtattr* at = IFA_RTA(message); RTA_OK(at, left);
+  for (rtattr* at = IFA_RTA(message); RTA_OK(at, left);
        at = RTA_NEXT(at, left)) {
     if (at->rta_type == IFA_ADDRESS && RTA_PAYLOAD(at) == row.address.size()) {
       std::memcpy(row.address.data(), RTA_DATA(at), row.address.size());
@@ -83,7 +83,7 @@ std::vector<Ipv6Flags> AllIpv6Flags() {
     if (size < 0 && errno == EINTR) continue;
     if (size <= 0) break;
     auto left = static_cast<unsigned>(size);
-    for (auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data());
+    for (auto* header = reinterpret_cast<nlmsghdr*>(buffer.data());
          NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
       if (header->nlmsg_type == NLMSG_DONE ||
           header->nlmsg_type == NLMSG_ERROR) {
