@@ -46,8 +46,7 @@ class Client {
  public:
   Client(net::TestLoop& loop, const TransportAddress& server,
          std::function<void()> changed)
-      : loop_(loop),
-        changed_(std::move(changed)),
+      : changed_(std::move(changed)),
         socket_(net::UdpSocket::Open({.bind = {kLoopback, 0}}).value()),
         turn_(random_, {.local = socket_.local(),
                         .server = server,
@@ -118,7 +117,6 @@ class Client {
     alarm_.Set(turn_.NextTimeout());
   }
 
-  net::TestLoop& loop_;
   std::function<void()> changed_;
   SystemRandom random_;
   net::UdpSocket socket_;

@@ -68,7 +68,8 @@ TEST(BaseReadme, ExampleWorks) {
   Echo echo;
   std::array<uint8_t, 16> out;
   absl::Time now = absl::UnixEpoch();
-  echo.HandlePacket(now, {{1}});
+  const std::array<uint8_t, 1> odd = {1};
+  echo.HandlePacket(now, odd);
   EXPECT_EQ(echo.malformed(), 1u);
   echo.HandlePacket(now, {{1, 2}});
   EXPECT_EQ(std::get<Echo::Heard>(*echo.PollEvent()).number, 0x0102);

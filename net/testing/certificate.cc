@@ -18,7 +18,7 @@ namespace {
 void WriteCertificate(absl::string_view dns_name,
                       const std::string& certificate_file,
                       const std::string& key_file) {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
+  EVP_PKEY* key = EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256");
   X509* certificate = X509_new();
   X509_set_version(certificate, 2);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);

@@ -22,10 +22,10 @@ absl::StatusOr<ServerUrl> ServerUrl::Parse(absl::string_view text,
   url.kind = kind;
   absl::string_view rest = text;
   const auto scheme = [&](absl::string_view name, ServerKind its_kind,
-                          ice::RelayProtocol protocol) {
+                          ice::RelayProtocol its_protocol) {
     if (!absl::ConsumePrefix(&rest, name)) return;
     url.kind = its_kind;
-    url.protocol = protocol;
+    url.protocol = its_protocol;
   };
   scheme("stuns:", ServerKind::kStun, ice::RelayProtocol::kTls);
   scheme("turns:", ServerKind::kTurn, ice::RelayProtocol::kTls);
