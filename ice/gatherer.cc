@@ -114,6 +114,27 @@ void Gatherer::Restart(absl::Time now) {
   Drain(now);
 }
 
+void Gatherer::ServersKnown(absl::Time now) {
+  servers_awaited_ = false;
+  if (state_ != State::kGathering) return;
+  const size_t known = relays_.size();
+  const std::vector<TransportAddress> added = AddServers();
+  if (!added.empty() || relays_.size() > known) {
+    if (finished_) Begin(now);
+    finish_at_ = now + options_.finish_after;
+  }
+  for (const TransportAddress& server : added) {
+    for (const Host& host : hosts_) AddReflexiveJobs(host, server);
+  }
+  for (size_t i = known; i < relays_.size(); ++i) {
+    if (OnStream(relays_[i]) && IsSpared(relays_[i])) continue;
+    AskAgain(now, relays_[i]);
+    relays_[i].next_attempt = now + Patience(relays_[i]);
+  }
+  StartDue(now);
+  Drain(now);
+}
+
 void Gatherer::ReviewRelays(absl::Time now) {
   if (state_ != State::kGathering) return;
   for (Relay& relay : relays_) {
@@ -205,7 +226,8 @@ void Gatherer::Drain(absl::Time now) {
   };
   if (state_ == State::kGathering && !finished_ &&
       (now >= finish_at_ ||
-       (std::none_of(bindings_.begin(), bindings_.end(), open) &&
+       (!servers_awaited_ &&
+        std::none_of(bindings_.begin(), bindings_.end(), open) &&
         std::none_of(relays_.begin(), relays_.end(), open)))) {
     finished_ = true;
     finish_at_ = absl::InfiniteFuture();

@@ -90,6 +90,7 @@ class GathererTest : public ::testing::Test {
       }
     });
     start_ = network_.now();
+    if (servers_later_) gatherer_->AwaitServers();
     ASSERT_OK(gatherer_->Start(start_));
   }
   std::vector<Candidate> Of(CandidateType type) const {
@@ -103,6 +104,7 @@ class GathererTest : public ::testing::Test {
   sim::Network network_;
   SeededRandom random_;
   turn::SimServer server_;
+  bool servers_later_ = false;
   sim::ZoneId zone_ = sim::kInternet;
   sim::HostId host_{};
   sim::HostId server_host_{};
@@ -539,6 +541,68 @@ TEST(Gatherer, EveryCounterIsRaisedByWhatItsNameSays) {
   for (const Counter<Gatherer::Stats>& counter : Gatherer::Stats::kCounters) {
     EXPECT_TRUE(raised.count(std::string(counter.name))) << counter.name;
   }
+}
+
+// Names of servers are being resolved while host candidates are told.
+TEST_F(GathererTest, ServersThatComeLaterAreAskedAndWaitedFor) {
+  servers_later_ = true;
+  Begin({});
+  network_.RunFor(absl::Milliseconds(400));
+  EXPECT_EQ(Of(CandidateType::kHost).size(), 1u);
+  EXPECT_FALSE(gatherer_->finished());
+  gatherer_->UpdateServers({kServer}, {{kServer, "u", "p"}});
+  gatherer_->ServersKnown(network_.now());
+  network_.RunFor(absl::Seconds(2));
+  EXPECT_EQ(Of(CandidateType::kServerReflexive).size(), 1u);
+  EXPECT_EQ(Of(CandidateType::kRelayed).size(), 1u);
+  EXPECT_TRUE(gatherer_->finished());
+  EXPECT_LT(finished_at_, absl::Milliseconds(600));
+  EXPECT_EQ(started_, 1);
+  // Known again, they are not asked again.
+  const size_t found = candidates_.size();
+  gatherer_->ServersKnown(network_.now());
+  network_.RunFor(absl::Seconds(2));
+  EXPECT_EQ(candidates_.size(), found);
+  EXPECT_EQ(started_, 1);
+}
+
+TEST_F(GathererTest, ServersThatNeverComeAreWaitedForForASecond) {
+  servers_later_ = true;
+  Begin({});
+  network_.RunFor(absl::Milliseconds(999));
+  EXPECT_FALSE(gatherer_->finished());
+  network_.RunFor(absl::Milliseconds(2));
+  EXPECT_EQ(finished_at_, absl::Seconds(1));
+  // One that does come is gathered from, as from a new address of ours.
+  gatherer_->UpdateServers({kServer}, {});
+  gatherer_->ServersKnown(network_.now());
+  network_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(Of(CandidateType::kServerReflexive).size(), 1u);
+  EXPECT_EQ(started_, 2);
+  EXPECT_TRUE(gatherer_->finished());
+}
+
+TEST_F(GathererTest, NoNameThatIsKnownEndsTheWait) {
+  servers_later_ = true;
+  Begin({});
+  network_.RunFor(absl::Milliseconds(10));
+  EXPECT_FALSE(gatherer_->finished());
+  gatherer_->ServersKnown(network_.now());
+  network_.RunFor(absl::ZeroDuration());
+  EXPECT_EQ(finished_at_, absl::Milliseconds(10));
+}
+
+TEST_F(GathererTest, ServersKnownBeforeTheStartAreNoNews) {
+  Gatherer later({.hosts = {{kPublic}}}, random_);
+  later.AwaitServers();
+  later.UpdateServers({kServer}, {});
+  later.ServersKnown(network_.now());
+  EXPECT_FALSE(later.PollEvent());
+  ASSERT_OK(later.Start(network_.now()));
+  std::array<uint8_t, 1500> out;
+  const auto request = later.PollTransmit(network_.now(), absl::MakeSpan(out));
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->path.remote, kServer);
 }
 
 }  // namespace

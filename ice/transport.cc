@@ -91,6 +91,11 @@ void IceTransport::UpdateServers(std::vector<TransportAddress> stun_servers,
   gatherer_.UpdateServers(std::move(stun_servers), std::move(turn_servers));
 }
 
+void IceTransport::ServersKnown(absl::Time now) {
+  gatherer_.ServersKnown(now);
+  TakeGathered(now);
+}
+
 void IceTransport::StreamConnected(absl::Time now, StreamId id,
                                    const TransportAddress& local) {
   if (IsOfAgent(id)) return agent_.StreamConnected(now, id, local);

@@ -106,9 +106,12 @@ class IceTransport {
   absl::Status RemoveHost(absl::Time now, const TransportAddress& address);
   // Begins to gather; once begun it does nothing.
   void Gather(absl::Time now);
-  // As the Gatherer's: they are asked by Gather() or the next Restart().
+  // As the Gatherer's: they are asked by Gather(), the next Restart() or
+  // ServersKnown().
   void UpdateServers(std::vector<TransportAddress> stun_servers,
                      std::vector<TurnServer> turn_servers);
+  void AwaitServers() { gatherer_.AwaitServers(); }
+  void ServersKnown(absl::Time now);
   // As the Gatherer's and the Agent's, in answer to StreamWanted and
   // PeerStreamWanted, and the Agent's.
   void StreamConnected(absl::Time now, StreamId id,
