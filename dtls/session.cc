@@ -115,6 +115,7 @@ void Session::JudgePeer(absl::Span<const Fingerprint> fingerprints) {
       events_.push_back(
           Connected{.version = std::string(established_->version()),
                     .cipher = std::string(established_->cipher()),
+                    .cipher_suite = std::string(established_->cipher_suite()),
                     .remote_fingerprint = established_->peer_sha256()});
       break;
     case Verdict::kDiffers:

@@ -52,6 +52,7 @@ struct Options {
 struct Connected {
   std::string version;             // "DTLSv1.2"
   std::string cipher;              // OpenSSL's name of the suite.
+  std::string cipher_suite;        // IANA's: "TLS_ECDHE_ECDSA_WITH_...".
   Fingerprint remote_fingerprint;  // SHA-256 of the peer's certificate.
 };
 

@@ -467,6 +467,12 @@ ConnectionStats Connection::stats() const {
   ConnectionStats stats{.counters = counters_,
                         .rtt = ice_.agent().rtt(),
                         .pairs = ice_.agent().pairs(),
+                        .local_candidates = ice_.candidates(),
+                        .connection_state = connection_state_,
+                        .ice_state = ice_.agent().state(),
+                        .ice_role = ice_.agent().role(),
+                        .ice_ufrag = ice_.agent().local_credentials().ufrag,
+                        .fingerprint = certificate_.fingerprint(),
                         .ice = ice_.agent().stats(),
                         .embedded_dtls = ice_.agent().embedded_dtls().stats(),
                         .gatherer = ice_.gatherer().stats(),
@@ -476,6 +482,7 @@ ConnectionStats Connection::stats() const {
                         .channels = channels_.stats()};
   if (ice_.selected_path()) stats.selected = selected_;
   if (dtls_) stats.dtls = dtls_->stats();
+  if (session_.remote()) stats.dtls_role = session_.remote()->local_setup;
   return stats;
 }
 

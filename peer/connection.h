@@ -35,6 +35,7 @@
 #include "ice/transport.h"
 #include "peer/connection_types.h"
 #include "peer/internal/ending.h"
+#include "peer/internal/pending_candidate.h"
 #include "sctp/data_channel.h"
 #include "sdp/session.h"
 
@@ -69,9 +70,12 @@ class Connection {
   absl::Status RemoveLocalAddress(absl::Time now,
                                   const TransportAddress& address);
   // New servers, or new credentials (setConfiguration): an ICE restart asks
-  // them.
+  // them, or ServersKnown(), for which the end of gathering waits after
+  // AwaitServers(): their names are being resolved.
   void UpdateServers(std::vector<TransportAddress> stun_servers,
                      std::vector<ice::TurnServer> turn_servers);
+  void AwaitServers() { ice_.AwaitServers(); }
+  void ServersKnown(absl::Time now);
   // CreateOffer and CreateAnswer write a description, SetLocalDescription
   // applies it: the text that was returned last, or `sdp` if it is the same.
   // Errors are those of sdp::Session.
@@ -162,12 +166,7 @@ class Connection {
   std::string DebugString() const;
 
  private:
-  struct PendingCandidate {
-    std::string line;
-    std::string mid;
-    size_t mline_index = 0;
-    std::string ufrag;  // Which generation it is of, if it says so.
-  };
+  using PendingCandidate = internal::PendingCandidate;
 
   // connection_signaling.cc: descriptions and candidates.
   sdp::LocalTransport LocalTransport() const;

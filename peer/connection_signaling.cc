@@ -44,6 +44,12 @@ void Connection::UpdateServers(std::vector<TransportAddress> stun_servers,
   ice_.UpdateServers(std::move(stun_servers), std::move(turn_servers));
 }
 
+void Connection::ServersKnown(absl::Time now) {
+  if (closing_) return;
+  ice_.ServersKnown(now);
+  React(now);
+}
+
 sdp::LocalTransport Connection::LocalTransport() const {
   return {.ice_ufrag = credentials_.ufrag,
           .ice_pwd = credentials_.password,
@@ -382,16 +388,20 @@ std::optional<ice::StreamId> Connection::StreamAccepted(absl::Time now,
 
 void Connection::Announce(const ice::Candidate& candidate) {
   ice::Candidate told = candidate;
-  told.extensions.push_back({"ufrag", ice_.agent().local_credentials().ufrag});
+  const std::string& ufrag = ice_.agent().local_credentials().ufrag;
+  told.extensions.push_back({"ufrag", ufrag});
   events_.push_back(CandidateFound{.candidate = told.ToString(),
                                    .mid = session_.tag_mid(),
-                                   .mline_index = session_.tag_mline_index()});
+                                   .mline_index = session_.tag_mline_index(),
+                                   .ufrag = ufrag});
 }
 
 void Connection::AnnounceEnd() {
-  events_.push_back(CandidateFound{.candidate = "",
-                                   .mid = session_.tag_mid(),
-                                   .mline_index = session_.tag_mline_index()});
+  events_.push_back(
+      CandidateFound{.candidate = "",
+                     .mid = session_.tag_mid(),
+                     .mline_index = session_.tag_mline_index(),
+                     .ufrag = ice_.agent().local_credentials().ufrag});
 }
 
 }  // namespace kyuu::peer

@@ -140,6 +140,7 @@ struct CandidateFound {
   std::string candidate;  // "candidate:1 1 udp ...", without "a=".
   std::string mid;
   size_t mline_index = 0;
+  std::string ufrag = {};  // Of the generation that it belongs to.
 };
 struct IceStateChanged {
   ice::AgentState state;
@@ -223,6 +224,13 @@ struct ConnectionStats {
   std::optional<SelectedPathChanged> selected;  // The path in use.
   std::optional<absl::Duration> rtt;            // ICE's, of that path.
   std::vector<ice::PairInfo> pairs;
+  std::vector<ice::Candidate> local_candidates;
+  ConnectionState connection_state = ConnectionState::kNew;
+  ice::AgentState ice_state = ice::AgentState::kNew;
+  ice::Role ice_role = ice::Role::kControlling;
+  std::string ice_ufrag;  // Ours.
+  std::optional<sdp::Setup> dtls_role;
+  dtls::Fingerprint fingerprint;  // Of our certificate.
   ice::AgentStats ice;
   ice::EmbeddedDtlsStats embedded_dtls;
   ice::Gatherer::Stats gatherer;

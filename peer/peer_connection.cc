@@ -2,11 +2,18 @@
 
 #include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
+#include "peer/ice_servers.h"
 #include "peer/internal/peer_connection_core.h"
+#include "peer/server_url.h"
+#include "peer/stats_report.h"
 
 namespace kyuu::peer {
 namespace {
@@ -49,10 +56,26 @@ absl::StatusOr<dtls::Certificate> DefaultCertificate() {
   return (*made)->certificate;
 }
 
+// Those of `servers` whose address is known are added to `options`; the others
+// are returned.
+std::vector<ServerUrl> TakeAddresses(std::vector<ServerUrl> servers,
+                                     Options& options) {
+  std::erase_if(servers, [&](const ServerUrl& server) {
+    const absl::StatusOr<IpAddress> ip = IpAddress::Parse(server.host);
+    if (!ip.ok()) return false;
+    AddResolved(server, {{*ip, server.port}}, options.stun_servers,
+                options.turn_servers);
+    return true;
+  });
+  return servers;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PeerConnection>> PeerConnection::Create(
     Configuration configuration, PeerConnectionHandlers handlers) {
+  KYUU_ASSIGN_OR_RETURN(std::vector<ServerUrl> servers,
+                        ParseIceServers(configuration.ice_servers));
   if (!configuration.certificate) {
     KYUU_ASSIGN_OR_RETURN(configuration.certificate, DefaultCertificate());
   }
@@ -67,10 +90,11 @@ absl::StatusOr<std::unique_ptr<PeerConnection>> PeerConnection::Create(
   options.stun_servers = std::move(configuration.stun_servers);
   options.turn_servers = std::move(configuration.turn_servers);
   options.policy = configuration.ice_transport_policy;
+  servers = TakeAddresses(std::move(servers), options);
   auto core = std::make_shared<Core>(
       configuration.thread->workplace_, *configuration.certificate, options,
       std::move(configuration.streams), configuration.peer_streams,
-      std::move(sockets), std::move(handlers));
+      std::move(sockets), std::move(servers), std::move(handlers));
   core->Start();
   return std::unique_ptr<PeerConnection>(
       new PeerConnection(std::move(configuration.thread), std::move(core)));
@@ -152,10 +176,24 @@ std::optional<SessionDescription> PeerConnection::remote_description() const {
   });
 }
 
+std::optional<bool> PeerConnection::can_trickle_ice_candidates() const {
+  return core_->Ask([](const Core& core) -> std::optional<bool> {
+    const auto& remote = core.connection().session().remote();
+    if (!remote) return std::nullopt;
+    return remote->trickle;
+  });
+}
+
 absl::Status PeerConnection::AddIceCandidate(const IceCandidate& candidate) {
+  std::string line = candidate.candidate;
+  // Where it says another one, that counts.
+  if (!line.empty() && !candidate.username_fragment.empty() &&
+      !absl::StrContains(line, " ufrag ")) {
+    absl::StrAppend(&line, " ufrag ", candidate.username_fragment);
+  }
   return core_->Do([&](Connection& connection, absl::Time now) {
-    return connection.AddIceCandidate(
-        now, candidate.candidate, candidate.sdp_mid, candidate.sdp_mline_index);
+    return connection.AddIceCandidate(now, line, candidate.sdp_mid,
+                                      candidate.sdp_mline_index);
   });
 }
 
@@ -166,9 +204,24 @@ void PeerConnection::RestartIce() {
   });
 }
 
+absl::Status PeerConnection::UpdateIceServers(
+    const std::vector<IceServer>& servers) {
+  KYUU_ASSIGN_OR_RETURN(std::vector<ServerUrl> urls, ParseIceServers(servers));
+  core_->AddServers(std::move(urls));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::shared_ptr<DataChannel>> PeerConnection::CreateDataChannel(
     ChannelConfig config, DataChannelHandlers handlers) {
   return core_->CreateDataChannel(std::move(config), std::move(handlers));
+}
+
+std::optional<uint64_t> PeerConnection::max_message_size() const {
+  return core_->Ask([](const Core& core) -> std::optional<uint64_t> {
+    const auto& remote = core.connection().session().remote();
+    if (!remote) return std::nullopt;
+    return remote->max_message_size;
+  });
 }
 
 void PeerConnection::Shutdown() { core_->Shutdown(); }
@@ -194,6 +247,13 @@ ConnectionState PeerConnection::connection_state() const {
 
 ConnectionStats PeerConnection::GetStats() const {
   return core_->Ask([](const Core& core) { return core.connection().stats(); });
+}
+
+StatsReport PeerConnection::GetStatsReport() const {
+  return core_->Ask([](const Core& core) {
+    return MakeStatsReport(absl::Now(), core.connection().stats(),
+                           core.ChannelReports());
+  });
 }
 
 }  // namespace kyuu::peer

@@ -2,7 +2,7 @@
 // names and the order of events of W3C's RTCPeerConnection.
 //
 //   auto connection = *peer::PeerConnection::Create(
-//       {.stun_servers = {server}},
+//       {.ice_servers = {{.urls = {"stun:stun.example.org"}}}},
 //       {.on_ice_candidate = [&](const IceCandidate& c) { /* To the peer. */ },
 //        .on_data_channel = [&](std::shared_ptr<DataChannel> channel) {...}});
 //   auto channel = *connection->CreateDataChannel(
@@ -16,6 +16,7 @@
 #define KYUU_PEER_PEER_CONNECTION_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,9 +33,11 @@
 #include "peer/connection_types.h"
 #include "peer/data_channel.h"
 #include "peer/host_sockets.h"
+#include "peer/ice_servers.h"
 #include "peer/peer_connection_thread.h"
 #include "peer/peer_streams.h"
 #include "peer/server_streams.h"
+#include "peer/stats_report.h"
 
 namespace kyuu::peer {
 
@@ -53,11 +56,16 @@ struct IceCandidate {
   std::string candidate;  // "candidate:...", with or without "a=".
   std::string sdp_mid;
   size_t sdp_mline_index = 0;
+  // Which generation it belongs to, if that is known: ours always say it.
+  std::string username_fragment = {};
 };
 
 // RTCConfiguration.
 struct Configuration {
-  // Addresses, already resolved (net::Resolve does it, and blocks).
+  // Names are resolved by the system, on threads of their own: host candidates
+  // do not wait for them, the end of gathering does, a second at most.
+  std::vector<IceServer> ice_servers;
+  // More of them, as addresses.
   std::vector<TransportAddress> stun_servers;
   std::vector<ice::TurnServer> turn_servers;
   ice::GatherPolicy ice_transport_policy = ice::GatherPolicy::kAll;
@@ -83,7 +91,8 @@ struct PeerConnectionHandlers {
   // Time for SetLocalDescription() and telling it to the peer.
   absl::AnyInvocable<void()> on_negotiation_needed;
   absl::AnyInvocable<void(const IceCandidate&)> on_ice_candidate;
-  // A STUN or TURN server gave nothing.
+  // A STUN or TURN server gave nothing, or its name is unknown: then
+  // ServerFailed::server is none, and the status says which.
   absl::AnyInvocable<void(const ServerFailed&)> on_ice_candidate_error;
   absl::AnyInvocable<void(SignalingState)> on_signaling_state_change;
   absl::AnyInvocable<void(GatheringState)> on_ice_gathering_state_change;
@@ -110,6 +119,7 @@ struct PeerConnectionHandlers {
 // returned, never within a call.
 class PeerConnection {
  public:
+  // INVALID_ARGUMENT: an ICE server's URL or credentials (ParseIceServers).
   // UNAVAILABLE: the machine has no usable address. RESOURCE_EXHAUSTED: no
   // descriptor is left. INTERNAL: OpenSSL failed.
   static absl::StatusOr<std::unique_ptr<PeerConnection>> Create(
@@ -137,12 +147,19 @@ class PeerConnection {
   // before the first.
   std::optional<SessionDescription> local_description() const;
   std::optional<SessionDescription> remote_description() const;
+  // Whether the peer takes candidates after its description (RFC 8838 section
+  // 4.1); nullopt before that.
+  std::optional<bool> can_trickle_ice_candidates() const;
 
   // A candidate of the peer, before its description too. INVALID_ARGUMENT:
   // malformed. RESOURCE_EXHAUSTED: too many before the description.
   absl::Status AddIceCandidate(const IceCandidate& candidate);
   // The next offer restarts ICE; on_negotiation_needed asks for it.
   void RestartIce();
+  // setConfiguration's iceServers: new ones, and new credentials of known ones.
+  // The next ICE restart asks them; relays in use stay. INVALID_ARGUMENT as
+  // Create().
+  absl::Status UpdateIceServers(const std::vector<IceServer>& servers);
 
   // --- Data channels ---
 
@@ -150,6 +167,9 @@ class PeerConnection {
   // is missed. Errors are those of sctp::DataChannels::Create.
   absl::StatusOr<std::shared_ptr<DataChannel>> CreateDataChannel(
       ChannelConfig config, DataChannelHandlers handlers = {});
+  // RTCSctpTransport.maxMessageSize: the largest message that the peer takes,
+  // in bytes, 0 for any; nullopt before its description.
+  std::optional<uint64_t> max_message_size() const;
 
   // --- The rest ---
 
@@ -172,7 +192,10 @@ class PeerConnection {
   GatheringState ice_gathering_state() const;
   ice::AgentState ice_connection_state() const;
   ConnectionState connection_state() const;
+  // All counters of all layers.
   ConnectionStats GetStats() const;
+  // The same as W3C's getStats() would tell it.
+  StatsReport GetStatsReport() const;
   const std::shared_ptr<Thread>& thread() const { return thread_; }
 
  private:

@@ -103,6 +103,10 @@ class Connection {
   // OpenSSL's names, which last as long as the process.
   absl::string_view version() const { return SSL_get_version(ssl_.get()); }
   absl::string_view cipher() const { return SSL_get_cipher_name(ssl_.get()); }
+  // By IANA's registry.
+  absl::string_view cipher_suite() const {
+    return SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl_.get()));
+  }
 
   // What another record layer needs to go on where OpenSSL's stopped; nullopt
   // unless the handshake is over.

@@ -43,6 +43,7 @@ Established::Established(const Connection& connection,
       verdict_(connection.JudgeWithoutFingerprints()),
       version_(connection.version()),
       cipher_(connection.cipher()),
+      cipher_suite_(connection.cipher_suite()),
       finished_(OpenOwn(ours, from.finished)),
       side_(side),
       clear_sequence_(from.clear_sequence) {}

@@ -32,6 +32,7 @@ class Established {
   // Of the handshake, as OpenSSL names them.
   absl::string_view version() const { return version_; }
   absl::string_view cipher() const { return cipher_; }
+  absl::string_view cipher_suite() const { return cipher_suite_; }  // IANA.
 
   // `message` as a datagram with one record; empty if the sequence numbers are
   // used up.
@@ -60,6 +61,7 @@ class Established {
   std::optional<Verdict> verdict_;
   absl::string_view version_;
   absl::string_view cipher_;
+  absl::string_view cipher_suite_;
   // Our message Finished. It and a ChangeCipherSpec are the server's last
   // flight.
   std::vector<uint8_t> finished_;

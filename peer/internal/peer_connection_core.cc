@@ -1,8 +1,13 @@
 #include "peer/internal/peer_connection_core.h"
 
 #include <algorithm>
+#include <string>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "net/resolver.h"
 #include "net/udp_socket.h"
+#include "peer/ice_servers.h"
 #include "peer/internal/peer_connection_drive.h"
 
 namespace kyuu::peer::internal {
@@ -16,11 +21,13 @@ constexpr size_t kEventsPerTurn = 256;
 Core::Core(std::shared_ptr<Workplace> workplace,
            const dtls::Certificate& certificate, const Options& options,
            ServerStreamOptions streams, PeerStreamOptions peer_streams,
-           HostSockets sockets, PeerConnectionHandlers handlers)
+           HostSockets sockets, std::vector<ServerUrl> named_servers,
+           PeerConnectionHandlers handlers)
     : workplace_(std::move(workplace)),
       sockets_(std::move(sockets)),
       stream_options_(std::move(streams)),
       peer_stream_options_(peer_streams),
+      named_servers_(std::move(named_servers)),
       mutex_(*workplace_),
       connection_(certificate, options, random_),
       handlers_(std::make_shared<PeerConnectionHandlers>(std::move(handlers))) {
@@ -28,6 +35,7 @@ Core::Core(std::shared_ptr<Workplace> workplace,
     // There is room for as many as were opened; if not, ICE does without.
     (void)connection_.AddLocalAddress(net::Loop::Now(), host.address());
   }
+  if (!named_servers_.empty()) connection_.AwaitServers();
 }
 
 Core::~Core() = default;
@@ -142,6 +150,20 @@ void Core::SetBufferedAmountLowThreshold(DataChannel& channel, size_t bytes) {
   connection_.SetBufferedAmountLowThreshold(channel.channel_, bytes)
       .IgnoreError();
   Wake();
+}
+
+std::vector<DataChannelReport> Core::ChannelReports() const {
+  std::vector<DataChannelReport> reports;
+  for (const auto& [id, channel] : channels_) {
+    DataChannelReport& report = reports.emplace_back();
+    report.id = absl::StrCat("D", static_cast<uint32_t>(id));
+    report.label = channel->config_.label;
+    report.protocol = channel->config_.protocol;
+    report.data_channel_identifier = channel->id_;
+    report.state = std::string(ToString(channel->state_));
+    report.counters = connection_.channel_stats(id).value_or(ChannelStats{});
+  }
+  return reports;
 }
 
 void Core::Shutdown() {
@@ -267,7 +289,8 @@ Core::Drive::Drive(Core& core)
               JoinStreams(core, driver)),
       peer_streams(*core.workplace_->loop, core.peer_stream_options_,
                    JoinPeerStreams(core, driver)),
-      watch(*core.workplace_->loop, [&core] { core.FollowAddresses(); }) {
+      watch(*core.workplace_->loop, [&core] { core.FollowAddresses(); }),
+      resolver(*core.workplace_->loop) {
   driver.SendStreamsBy([this](const Datagram& message) {
     if (!peer_streams.Send(message)) streams.Send(message);
   });
@@ -287,7 +310,47 @@ void Core::Arrive() {
   workplace_->cores.insert(shared_from_this());
   drive_ = std::make_unique<Drive>(*this);
   for (const HostSocket& host : sockets_.sockets()) drive_->Add(host);
+  lookups_ = named_servers_.size();
+  for (const ServerUrl& server : std::exchange(named_servers_, {})) {
+    Resolve(server, true);
+  }
   drive_->driver.Flush();
+}
+
+void Core::AddServers(std::vector<ServerUrl> servers) {
+  workplace_->loop->Post(
+      [weak = weak_from_this(), servers = std::move(servers)] {
+        const std::shared_ptr<Core> core = weak.lock();
+        if (core == nullptr || core->drive_ == nullptr) return;
+        for (const ServerUrl& server : servers) core->Resolve(server, false);
+      });
+}
+
+void Core::Resolve(const ServerUrl& server, bool first) {
+  // The drive drops the question when it goes.
+  drive_->resolver.Resolve(
+      server.host, server.port,
+      [this, server, first](net::Resolver::Addresses addresses) {
+        if (!addresses.ok()) {
+          ServerFailed failed{
+              .server = {}, .status = addresses.status(), .code = 0};
+          failed.protocol = server.protocol;
+          On(failed);
+        }
+        std::vector<TransportAddress> stun;
+        std::vector<ice::TurnServer> turn;
+        if (addresses.ok()) AddResolved(server, *addresses, stun, turn);
+        {
+          const std::lock_guard lock(mutex_);
+          connection_.UpdateServers(std::move(stun), std::move(turn));
+          if (first) {
+            // One that is slow to resolve holds up no other.
+            connection_.ServersKnown(Now());
+            if (--lookups_ > 0) connection_.AwaitServers();
+          }
+        }
+        if (drive_) drive_->driver.Flush();  // Last: it may depart.
+      });
 }
 
 void Core::FollowAddresses() {

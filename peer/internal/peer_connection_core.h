@@ -32,6 +32,8 @@
 #include "peer/peer_connection.h"
 #include "peer/peer_streams.h"
 #include "peer/server_streams.h"
+#include "peer/server_url.h"
+#include "peer/stats_report.h"
 
 namespace kyuu::peer::internal {
 
@@ -53,7 +55,8 @@ class Core : public std::enable_shared_from_this<Core> {
   Core(std::shared_ptr<Workplace> workplace,
        const dtls::Certificate& certificate, const Options& options,
        ServerStreamOptions streams, PeerStreamOptions peer_streams,
-       HostSockets sockets, PeerConnectionHandlers handlers);
+       HostSockets sockets, std::vector<ServerUrl> named_servers,
+       PeerConnectionHandlers handlers);
   ~Core();
 
   // Sends the core to work. Once, before any command.
@@ -81,6 +84,8 @@ class Core : public std::enable_shared_from_this<Core> {
   void CloseChannel(DataChannel& channel);
   void SetHandlers(DataChannel& channel, DataChannelHandlers handlers);
   void SetBufferedAmountLowThreshold(DataChannel& channel, size_t bytes);
+  // Resolves the servers' names and tells the connection of them.
+  void AddServers(std::vector<ServerUrl> servers);
   // See PeerConnection::Shutdown and Close.
   void Shutdown();
   void Close();
@@ -92,6 +97,7 @@ class Core : public std::enable_shared_from_this<Core> {
     return query(*this);
   }
   // For queries.
+  std::vector<DataChannelReport> ChannelReports() const;
   const Connection& connection() const { return connection_; }
   GatheringState gathering_state() const { return gathering_state_; }
   ice::AgentState ice_state() const { return ice_state_; }
@@ -125,6 +131,8 @@ class Core : public std::enable_shared_from_this<Core> {
   // On the workplace.
   void Arrive();
   void FollowAddresses();
+  // `first`: of the configuration, asked at once; else by the next restart.
+  void Resolve(const ServerUrl& server, bool first);
   void Flush();
   void Depart();
   // Runs `update()` with the mutex held, unless the connection was closed by
@@ -172,8 +180,10 @@ class Core : public std::enable_shared_from_this<Core> {
   HostSockets sockets_;
   const ServerStreamOptions stream_options_;
   const PeerStreamOptions peer_stream_options_;
-  struct Drive;                   // peer_connection_drive.h.
-  std::unique_ptr<Drive> drive_;  // From Arrive to Depart.
+  std::vector<ServerUrl> named_servers_;  // Until Arrive.
+  size_t lookups_ = 0;                    // Of these, not yet resolved.
+  struct Drive;                           // peer_connection_drive.h.
+  std::unique_ptr<Drive> drive_;          // From Arrive to Depart.
 
   mutable Mutex mutex_;
   std::condition_variable_any handler_returned_;

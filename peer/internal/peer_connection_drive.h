@@ -4,6 +4,7 @@
 #define KYUU_PEER_INTERNAL_PEER_CONNECTION_DRIVE_H_
 
 #include "net/drive.h"
+#include "net/resolver.h"
 #include "peer/host_sockets.h"
 #include "peer/internal/peer_connection_core.h"
 #include "peer/peer_streams.h"
@@ -21,6 +22,7 @@ struct Core::Drive {
   ServerStreams streams;
   PeerStreams peer_streams;
   HostWatch watch;
+  net::Resolver resolver;
 };
 
 }  // namespace kyuu::peer::internal

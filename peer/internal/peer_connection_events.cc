@@ -105,7 +105,8 @@ void Core::On(CandidateFound& event) {
   Tell(&PeerConnectionHandlers::on_ice_candidate,
        IceCandidate{.candidate = std::move(event.candidate),
                     .sdp_mid = std::move(event.mid),
-                    .sdp_mline_index = event.mline_index});
+                    .sdp_mline_index = event.mline_index,
+                    .username_fragment = std::move(event.ufrag)});
 }
 
 void Core::On(IceStateChanged& event) {

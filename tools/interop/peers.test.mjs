@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { startBrowser } from './browser.mjs';
 import { foreignPeer, join2, kyuuPeer, runPair, sleep, startKyuud } from './lib.mjs';
 
 const peers = { kyuu: kyuuPeer, ...foreignPeer };
@@ -159,6 +160,74 @@ test('kyuu peer --wait begins when it is told to', async () => {
   assert.equal(a.lines.some((line) => line.includes('"sdp"')), false, a.transcript());
   a.write('{"type":"start"}\n');
   await ended(a, b);
+});
+
+test('the report of kyuu peer has the names that Chromium has, and says the same of the call', async () => {
+  const browser = await startBrowser();
+  try {
+    const page = await browser.newPage();
+    const kyuu = kyuuPeer('--role', 'offer', '--no-trickle', '--label', 'chat', '--protocol', 'p', '--send', '3', '--size', '10', '--expect', '1', '--wait');
+    await kyuu.waitFor(/"event":"ready"/);
+    kyuu.write('{"type":"start"}\n');
+    const [line] = await kyuu.waitFor(/^\{.*"type":"offer".*\}$/);
+    const answer = await page.evaluate(async (sdp) => {
+      const pc = globalThis.pc = new RTCPeerConnection();
+      globalThis.heard = new Promise((resolve) => {
+        let count = 0;
+        pc.ondatachannel = ({ channel }) => { channel.onmessage = () => { if (++count === 3) resolve(channel); }; };
+      });
+      await pc.setRemoteDescription({ type: 'offer', sdp });
+      await pc.setLocalDescription();
+      while (pc.iceGatheringState !== 'complete') await new Promise((resolve) => { setTimeout(resolve, 10); });
+      return pc.localDescription.sdp;
+    }, JSON.parse(line).sdp);
+    kyuu.write(JSON.stringify({ type: 'answer', sdp: answer }) + '\n');
+    await page.evaluate(async () => { globalThis.channel = await globalThis.heard; });
+    kyuu.write('{"type":"stats"}\n');
+    await kyuu.waitFor(/"event":"stats"/);
+    const ours = Object.values(kyuu.event('stats').report);
+    // Chromium selects what we have nominated when its own check there is answered.
+    const theirs = await page.evaluate(async () => {
+      for (;;) {
+        const report = await globalThis.pc.getStats();
+        const { selectedCandidatePairId } = [...report.values()].find(({ type }) => type === 'transport');
+        if (report.get(selectedCandidatePairId)?.nominated) return [...report.values()];
+        await new Promise((resolve) => { setTimeout(resolve, 10); });
+      }
+    });
+    const of = (report, type) => report.filter((stats) => stats.type === type);
+    for (const type of ['peer-connection', 'transport', 'candidate-pair', 'local-candidate', 'remote-candidate', 'certificate', 'data-channel']) {
+      const known = new Set(of(theirs, type).flatMap(Object.keys));
+      assert.notEqual(of(ours, type).length, 0, type);
+      for (const stats of of(ours, type)) {
+        for (const [name, value] of Object.entries(stats)) {
+          if (name === 'tcpType') continue; // W3C's, of which Chromium has none yet.
+          assert.ok(known.has(name), `${type}.${name}`);
+          assert.equal(typeof value, typeof of(theirs, type).find((other) => name in other)[name], `${type}.${name}`);
+        }
+      }
+    }
+    const [[our], [their]] = [ours, theirs].map((report) => of(report, 'transport'));
+    assert.equal(our.dtlsState, their.dtlsState);
+    assert.equal(our.dtlsCipher, their.dtlsCipher);
+    assert.equal(our.tlsVersion, their.tlsVersion);
+    assert.deepEqual([our.iceRole, their.iceRole].sort(), ['controlled', 'controlling']);
+    assert.deepEqual([our.dtlsRole, their.dtlsRole].sort(), ['client', 'server']);
+    const fingerprint = (report, id) => report.find((stats) => stats.id === id).fingerprint;
+    assert.equal(fingerprint(ours, our.localCertificateId), fingerprint(theirs, their.remoteCertificateId));
+    assert.equal(fingerprint(ours, our.remoteCertificateId), fingerprint(theirs, their.localCertificateId));
+    const [pair, theirPair] = [[ours, our], [theirs, their]].map(([report, { selectedCandidatePairId: id }]) => report.find((stats) => stats.id === id));
+    assert.equal(ours.find(({ id }) => id === pair.remoteCandidateId).port, theirs.find(({ id }) => id === theirPair.localCandidateId).port);
+    const [[channel], [theirChannel]] = [ours, theirs].map((report) => of(report, 'data-channel'));
+    for (const name of ['label', 'protocol', 'dataChannelIdentifier', 'state']) assert.equal(channel[name], theirChannel[name], name);
+    assert.equal(channel.messagesSent, 3);
+    assert.equal(theirChannel.messagesReceived, 3);
+    assert.equal(channel.bytesSent, theirChannel.bytesReceived);
+    await page.evaluate(() => globalThis.channel.send(Uint8Array.from({ length: 10 }, (_, i) => i)));
+    assert.equal(await kyuu.finish(30), 0, kyuu.transcript());
+  } finally {
+    await browser.close();
+  }
 });
 
 test('channels close alone, ICE restarts, and bye ends; the times stay those of the connect', async () => {

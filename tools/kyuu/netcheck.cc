@@ -20,13 +20,16 @@
 #include "net/loop.h"
 #include "net/resolve.h"
 #include "net/udp_socket.h"
+#include "peer/server_url.h"
 #include "stun/nat_discovery.h"
 #include "tools/kyuu/network_findings.h"
 #include "tools/kyuu/printable.h"
-#include "tools/kyuu/server_url.h"
 #include "tools/kyuu/stun_probe.h"
 
 namespace kyuu::tools {
+
+using peer::ServerKind;
+using peer::ServerUrl;
 namespace {
 
 using ice::RelayProtocol;

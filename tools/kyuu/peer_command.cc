@@ -139,6 +139,7 @@ void PeerSession::OnMessage(const json& message) {
 void PeerSession::OnCommand(const std::string& type) {
   if (type == "start") return Start();
   if (type == "close") return CloseChannels();
+  if (type == "stats") return WriteStats();
   if (type == "bye") return End();
   if (type == "restart") {
     if (engine().signaling_state() != peer::SignalingState::kStable) {

@@ -20,6 +20,7 @@
 #include "net/loop.h"
 #include "nlohmann/json.hpp"
 #include "peer/loop_connection.h"
+#include "peer/stats_report.h"
 #include "tools/kyuu/peer_command.h"
 #include "tools/kyuu/printable.h"
 
@@ -41,6 +42,7 @@ class PeerSession {
     absl::Time next_send = absl::InfinitePast();
     bool closing = false;  // By either side.
     bool closed = false;
+    peer::DataChannelReport report;  // What does not change of it.
   };
   // How far this end is with ending.
   enum class Ending : uint8_t {
@@ -67,6 +69,7 @@ class PeerSession {
   absl::Status CreateChannels();
   absl::Status Describe(peer::SdpType type,
                         peer::IceRestart restart = peer::IceRestart::kNo);
+  void WriteStats();
   void WriteWhenGathered();
   void WriteDescription(peer::SdpType type, const std::string& sdp);
 

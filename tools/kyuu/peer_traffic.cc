@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "tools/kyuu/overload.h"
 #include "tools/kyuu/pattern.h"
@@ -62,7 +63,8 @@ void PeerSession::OnChannel(peer::ChannelId id, uint16_t stream,
     KeepStats();  // The peer may end it.
   }
   labels_[id] = label;
-  channels_[id];
+  channels_[id].report = {
+      .label = label, .protocol = protocol, .data_channel_identifier = stream};
   Write({{"event", "channel"},
          {"id", stream},
          {"label", label},
@@ -238,6 +240,21 @@ void PeerSession::Finish(const absl::Status& status) {
   if (opened_ == 0 && !interrupted_) Complain(status);
   finished_ = true;
   loop_->Stop();
+}
+
+void PeerSession::WriteStats() {
+  std::vector<peer::DataChannelReport> reports;
+  for (const auto& [id, channel] : channels_) {
+    if (channel.closed) continue;
+    peer::DataChannelReport& report = reports.emplace_back(channel.report);
+    report.id = "D" + std::to_string(static_cast<uint32_t>(id));
+    report.state = channel.closing ? "closing" : "open";
+    // A channel that has ended here a moment ago has none.
+    report.counters = engine().channel_stats(id).value_or(peer::ChannelStats{});
+  }
+  const peer::StatsReport report =
+      peer::MakeStatsReport(absl::Now(), engine().stats(), std::move(reports));
+  Write({{"event", "stats"}, {"report", json::parse(report.ToJson())}});
 }
 
 json PeerSession::Result(bool ok) {

@@ -23,13 +23,16 @@
 #include "net/connect.h"
 #include "net/loop.h"
 #include "net/resolve.h"
+#include "peer/server_url.h"
 #include "tools/kyuu/printable.h"
 #include "tools/kyuu/server_link.h"
-#include "tools/kyuu/server_url.h"
 #include "tools/kyuu/stun_probe.h"
 #include "turn/client.h"
 
 namespace kyuu::tools {
+
+using peer::ServerKind;
+using peer::ServerUrl;
 namespace {
 
 constexpr absl::string_view kProbe = "kyuu turn: through the relay and back";

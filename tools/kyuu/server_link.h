@@ -14,9 +14,11 @@
 #include "net/loop.h"
 #include "net/udp_socket.h"
 #include "peer/server_streams.h"
-#include "tools/kyuu/server_url.h"
+#include "peer/server_url.h"
 
 namespace kyuu::tools {
+
+using peer::ServerUrl;
 
 // ServerLink tells from its loop what happens. No handler may destroy it.
 class ServerLink {

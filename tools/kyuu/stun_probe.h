@@ -8,9 +8,11 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/address.h"
-#include "tools/kyuu/server_url.h"
+#include "peer/server_url.h"
 
 namespace kyuu::tools {
+
+using peer::ServerUrl;
 
 struct StunAnswer {
   TransportAddress mapped;  // Where the server sees this machine.

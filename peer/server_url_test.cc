@@ -1,8 +1,8 @@
-#include "tools/kyuu/server_url.h"
+#include "peer/server_url.h"
 
 #include "base/testing.h"
 
-namespace kyuu::tools {
+namespace kyuu::peer {
 namespace {
 
 TEST(ServerUrl, ReadsEveryForm) {
@@ -59,4 +59,4 @@ TEST(ServerUrl, SaysWhatIsWrong) {
 }
 
 }  // namespace
-}  // namespace kyuu::tools
+}  // namespace kyuu::peer

@@ -1,7 +1,7 @@
 // STUN and TURN servers as people and browsers write them.
 
-#ifndef KYUU_TOOLS_KYUU_SERVER_URL_H_
-#define KYUU_TOOLS_KYUU_SERVER_URL_H_
+#ifndef KYUU_PEER_SERVER_URL_H_
+#define KYUU_PEER_SERVER_URL_H_
 
 #include <cstdint>
 #include <string>
@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "ice/candidate.h"
 
-namespace kyuu::tools {
+namespace kyuu::peer {
 
 enum class ServerKind : uint8_t { kStun, kTurn };
 
@@ -34,6 +34,6 @@ struct ServerUrl {
                                          ServerKind kind);
 };
 
-}  // namespace kyuu::tools
+}  // namespace kyuu::peer
 
-#endif  // KYUU_TOOLS_KYUU_SERVER_URL_H_
+#endif  // KYUU_PEER_SERVER_URL_H_

@@ -1,4 +1,4 @@
-#include "tools/kyuu/server_url.h"
+#include "peer/server_url.h"
 
 #include <string>
 
@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 
-namespace kyuu::tools {
+namespace kyuu::peer {
 
 absl::StatusOr<ServerUrl> ServerUrl::Parse(absl::string_view text,
                                            ServerKind kind) {
@@ -77,4 +77,4 @@ absl::StatusOr<ServerUrl> ServerUrl::Parse(absl::string_view text,
   return url;
 }
 
-}  // namespace kyuu::tools
+}  // namespace kyuu::peer

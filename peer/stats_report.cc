@@ -1,0 +1,306 @@
+#include "peer/stats_report.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "ice/agent_types.h"
+#include "ice/candidate.h"
+#include "nlohmann/json.hpp"
+
+namespace kyuu::peer {
+namespace {
+
+using nlohmann::json;
+
+constexpr absl::string_view kTransportId = "T0";
+
+absl::string_view Name(Transport transport) {
+  return transport == Transport::kUdp ? "udp" : "tcp";
+}
+
+absl::string_view Name(ice::PairState state) {
+  switch (state) {
+    case ice::PairState::kFrozen:
+      return "frozen";
+    case ice::PairState::kWaiting:
+      return "waiting";
+    case ice::PairState::kInProgress:
+      return "in-progress";
+    case ice::PairState::kSucceeded:
+      return "succeeded";
+    case ice::PairState::kFailed:
+      return "failed";
+  }
+  return "";
+}
+
+std::string DtlsState(const ConnectionStats& stats) {
+  if (stats.connection_state == ConnectionState::kClosed) return "closed";
+  if (stats.dtls_session) return "connected";
+  const bool path = stats.ice_state == ice::AgentState::kConnected ||
+                    stats.ice_state == ice::AgentState::kCompleted;
+  if (stats.connection_state == ConnectionState::kFailed && path) {
+    return "failed";
+  }
+  return path ? "connecting" : "new";
+}
+
+std::string DtlsRole(const ConnectionStats& stats) {
+  if (!stats.dtls_role) return "unknown";
+  return *stats.dtls_role == sdp::Setup::kActive ? "client" : "server";
+}
+
+CertificateStats Describe(const dtls::Fingerprint& fingerprint,
+                          absl::string_view id, absl::Time timestamp) {
+  CertificateStats certificate{{std::string(id), timestamp}, {}, {}};
+  // "sha-256 AB:CD:..."
+  const std::string text = fingerprint.ToString();
+  certificate.fingerprint_algorithm =
+      std::string(dtls::HashName(fingerprint.algorithm()));
+  certificate.fingerprint = text.substr(text.find(' ') + 1);
+  return certificate;
+}
+
+// Collects candidates, each once.
+class Candidates {
+ public:
+  Candidates(StatsReport& report, absl::Time timestamp)
+      : report_(report), timestamp_(timestamp) {}
+
+  void AddLocal(const ice::Candidate& candidate) {
+    IceCandidateStats& stats =
+        Get(false, candidate.type, candidate.transport, candidate.address);
+    stats.priority = candidate.priority;
+    stats.foundation = candidate.foundation;
+    if (candidate.relay_protocol) {
+      stats.relay_protocol =
+          std::string(ice::ToString(*candidate.relay_protocol));
+    }
+    if (candidate.tcp_type) {
+      stats.tcp_type = std::string(ice::ToString(*candidate.tcp_type));
+    }
+  }
+  // The id of one that a pair names.
+  std::string Id(bool is_remote, ice::CandidateType type, Transport transport,
+                 const TransportAddress& address) {
+    return Get(is_remote, type, transport, address).id;
+  }
+
+ private:
+  IceCandidateStats& Get(bool is_remote, ice::CandidateType type,
+                         Transport transport, const TransportAddress& address) {
+    std::string id =
+        absl::StrCat("C", is_remote ? "R" : "L", "_", ice::ToString(type), "_",
+                     Name(transport), "_", address.ToString());
+    const auto known =
+        std::find_if(report_.candidates.begin(), report_.candidates.end(),
+                     [&](const IceCandidateStats& c) { return c.id == id; });
+    if (known != report_.candidates.end()) return *known;
+    IceCandidateStats& stats = report_.candidates.emplace_back();
+    stats.id = std::move(id);
+    stats.timestamp = timestamp_;
+    stats.is_remote = is_remote;
+    stats.transport_id = std::string(kTransportId);
+    stats.address = address.ip.ToString();
+    stats.port = address.port;
+    stats.protocol = std::string(Name(transport));
+    stats.candidate_type = std::string(ice::ToString(type));
+    return stats;
+  }
+
+  StatsReport& report_;
+  const absl::Time timestamp_;
+};
+
+// The address that a pair's local end is known by: a reflexive candidate's is
+// not the base that packets leave from.
+TransportAddress Told(const ConnectionStats& stats, const Path& path,
+                      ice::CandidateType type) {
+  for (const ice::Candidate& candidate : stats.local_candidates) {
+    if (candidate.base == path.local && candidate.type == type) {
+      return candidate.address;
+    }
+  }
+  return path.local;
+}
+
+IceCandidatePairStats Describe(const ice::PairInfo& pair,
+                               const ConnectionStats& stats,
+                               Candidates& candidates, absl::Time timestamp) {
+  IceCandidatePairStats told;
+  const Transport transport = pair.path.transport;
+  told.local_candidate_id =
+      candidates.Id(false, pair.local_type, transport,
+                    Told(stats, pair.path, pair.local_type));
+  told.remote_candidate_id =
+      candidates.Id(true, pair.remote_type, transport, pair.path.remote);
+  told.id = absl::StrCat("CP_", told.local_candidate_id, "_",
+                         told.remote_candidate_id);
+  told.timestamp = timestamp;
+  told.transport_id = std::string(kTransportId);
+  told.state = std::string(Name(pair.state));
+  told.nominated = pair.nominated;
+  if (pair.rtt != absl::ZeroDuration()) told.current_round_trip_time = pair.rtt;
+  told.requests_sent = pair.checks_sent;
+  told.responses_received = pair.responses_received;
+  told.requests_received = pair.requests_received;
+  return told;
+}
+
+void Put(json& report, const StatsHeader& stats, absl::string_view type,
+         json members) {
+  members["id"] = stats.id;
+  members["type"] = std::string(type);
+  members["timestamp"] =
+      absl::ToDoubleMilliseconds(stats.timestamp - absl::UnixEpoch());
+  // What is not known has no member, as in a browser.
+  for (auto it = members.begin(); it != members.end();) {
+    it = it->is_null() ? members.erase(it) : std::next(it);
+  }
+  report[stats.id] = std::move(members);
+}
+
+json OfText(const std::string& text) {
+  return text.empty() ? json() : json(text);
+}
+
+void Put(json& report, const TransportStats& transport) {
+  Put(report, transport, "transport",
+      {{"packetsSent", transport.packets_sent},
+       {"packetsReceived", transport.packets_received},
+       {"bytesSent", transport.bytes_sent},
+       {"bytesReceived", transport.bytes_received},
+       {"iceRole", transport.ice_role},
+       {"iceLocalUsernameFragment", transport.ice_local_username_fragment},
+       {"iceState", transport.ice_state},
+       {"dtlsState", transport.dtls_state},
+       {"dtlsRole", transport.dtls_role},
+       {"tlsVersion", OfText(transport.tls_version)},
+       {"dtlsCipher", OfText(transport.dtls_cipher)},
+       {"localCertificateId", OfText(transport.local_certificate_id)},
+       {"remoteCertificateId", OfText(transport.remote_certificate_id)},
+       {"selectedCandidatePairId",
+        OfText(transport.selected_candidate_pair_id)}});
+}
+
+void Put(json& report, const IceCandidateStats& candidate) {
+  json members = {{"transportId", candidate.transport_id},
+                  {"address", candidate.address},
+                  {"port", candidate.port},
+                  {"protocol", candidate.protocol},
+                  {"candidateType", candidate.candidate_type},
+                  {"foundation", OfText(candidate.foundation)},
+                  {"relayProtocol", OfText(candidate.relay_protocol)},
+                  {"tcpType", OfText(candidate.tcp_type)}};
+  if (candidate.priority != 0) members["priority"] = candidate.priority;
+  Put(report, candidate,
+      candidate.is_remote ? "remote-candidate" : "local-candidate",
+      std::move(members));
+}
+
+void Put(json& report, const IceCandidatePairStats& pair) {
+  json members = {{"transportId", pair.transport_id},
+                  {"localCandidateId", pair.local_candidate_id},
+                  {"remoteCandidateId", pair.remote_candidate_id},
+                  {"state", pair.state},
+                  {"nominated", pair.nominated},
+                  {"requestsSent", pair.requests_sent},
+                  {"responsesReceived", pair.responses_received},
+                  {"requestsReceived", pair.requests_received}};
+  if (pair.current_round_trip_time) {
+    members["currentRoundTripTime"] =
+        absl::ToDoubleSeconds(*pair.current_round_trip_time);
+  }
+  Put(report, pair, "candidate-pair", std::move(members));
+}
+
+void Put(json& report, const DataChannelReport& channel) {
+  // Bytes of the peer's or the application's that are no UTF-8 are replaced
+  // when the report is written.
+  json members = {{"label", channel.label},
+                  {"protocol", channel.protocol},
+                  {"state", channel.state},
+                  {"messagesSent", channel.counters.messages_sent},
+                  {"bytesSent", channel.counters.bytes_sent},
+                  {"messagesReceived", channel.counters.messages_received},
+                  {"bytesReceived", channel.counters.bytes_received}};
+  if (channel.data_channel_identifier) {
+    members["dataChannelIdentifier"] = *channel.data_channel_identifier;
+  }
+  Put(report, channel, "data-channel", std::move(members));
+}
+
+}  // namespace
+
+StatsReport MakeStatsReport(absl::Time timestamp, const ConnectionStats& stats,
+                            std::vector<DataChannelReport> channels) {
+  StatsReport report;
+  report.peer_connection = {
+      {"P", timestamp},
+      stats.channels.channels_opened + stats.channels.channels_accepted,
+      stats.channels.channels_closed};
+
+  Candidates candidates(report, timestamp);
+  for (const ice::Candidate& candidate : stats.local_candidates) {
+    candidates.AddLocal(candidate);
+  }
+  TransportStats& transport = report.transport;
+  for (const ice::PairInfo& pair : stats.pairs) {
+    report.candidate_pairs.push_back(
+        Describe(pair, stats, candidates, timestamp));
+    if (stats.selected && stats.selected->path == pair.path) {
+      transport.selected_candidate_pair_id = report.candidate_pairs.back().id;
+    }
+  }
+
+  transport.id = std::string(kTransportId);
+  transport.timestamp = timestamp;
+  transport.packets_sent = stats.counters.datagrams_sent;
+  transport.packets_received = stats.counters.datagrams_received;
+  transport.bytes_sent = stats.counters.bytes_sent;
+  transport.bytes_received = stats.counters.bytes_received;
+  transport.ice_role =
+      stats.ice_role == ice::Role::kControlling ? "controlling" : "controlled";
+  transport.ice_local_username_fragment = stats.ice_ufrag;
+  transport.ice_state = std::string(ice::ToString(stats.ice_state));
+  transport.dtls_state = DtlsState(stats);
+  transport.dtls_role = DtlsRole(stats);
+  report.certificates.push_back(Describe(stats.fingerprint, "CFL", timestamp));
+  transport.local_certificate_id = report.certificates.back().id;
+  if (stats.dtls_session) {
+    transport.tls_version = "FEFD";  // DTLS 1.2, the only one there is.
+    transport.dtls_cipher = stats.dtls_session->cipher_suite;
+    report.certificates.push_back(
+        Describe(stats.dtls_session->remote_fingerprint, "CFR", timestamp));
+    transport.remote_certificate_id = report.certificates.back().id;
+  }
+
+  report.data_channels = std::move(channels);
+  for (DataChannelReport& channel : report.data_channels) {
+    channel.timestamp = timestamp;
+  }
+  return report;
+}
+
+std::string StatsReport::ToJson() const {
+  json report = json::object();
+  Put(report, peer_connection, "peer-connection",
+      {{"dataChannelsOpened", peer_connection.data_channels_opened},
+       {"dataChannelsClosed", peer_connection.data_channels_closed}});
+  Put(report, transport);
+  for (const auto& candidate : candidates) Put(report, candidate);
+  for (const auto& pair : candidate_pairs) Put(report, pair);
+  for (const auto& certificate : certificates) {
+    Put(report, certificate, "certificate",
+        {{"fingerprint", certificate.fingerprint},
+         {"fingerprintAlgorithm", certificate.fingerprint_algorithm}});
+  }
+  for (const auto& channel : data_channels) Put(report, channel);
+  return report.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace kyuu::peer
