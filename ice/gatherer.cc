@@ -85,6 +85,7 @@ absl::Status Gatherer::Start(absl::Time now) {
 void Gatherer::Begin(absl::Time now) {
   finished_ = false;
   finish_at_ = now + options_.finish_after;
+  if (names_awaited_ > 0) servers_due_ = true;
   events_.push_back(Started{});
 }
 
@@ -114,9 +115,16 @@ void Gatherer::Restart(absl::Time now) {
   Drain(now);
 }
 
+void Gatherer::AwaitServers(size_t names) {
+  names_awaited_ += names;
+  if (names > 0 && !finished_) servers_due_ = true;
+}
+
 void Gatherer::ServersKnown(absl::Time now) {
-  servers_awaited_ = false;
-  if (state_ != State::kGathering) return;
+  const bool due = servers_due_;
+  if (names_awaited_ > 0) --names_awaited_;
+  if (names_awaited_ == 0) servers_due_ = false;
+  if (state_ != State::kGathering || !due) return;
   const size_t known = relays_.size();
   const std::vector<TransportAddress> added = AddServers();
   if (!added.empty() || relays_.size() > known) {
@@ -226,7 +234,7 @@ void Gatherer::Drain(absl::Time now) {
   };
   if (state_ == State::kGathering && !finished_ &&
       (now >= finish_at_ ||
-       (!servers_awaited_ &&
+       (names_awaited_ == 0 &&
         std::none_of(bindings_.begin(), bindings_.end(), open) &&
         std::none_of(relays_.begin(), relays_.end(), open)))) {
     finished_ = true;

@@ -98,10 +98,11 @@ class Gatherer {
   // in use stays, and when it is lost the new credentials ask for another one.
   void UpdateServers(std::vector<TransportAddress> stun_servers,
                      std::vector<TurnServer> turn_servers);
-  // Servers are yet to come, whose names are being resolved: Finished waits for
-  // ServersKnown(), `finish_after` at most. That asks those that UpdateServers
-  // has added, at once if gathering has started, and they have as long.
-  void AwaitServers() { servers_awaited_ = true; }
+  // Servers are yet to come, from so many names that are being resolved:
+  // Finished waits, `finish_after` at most, for as many ServersKnown(). Each
+  // asks those that UpdateServers has added at once, if what waits is being
+  // gathered or was since then, and they have as long; else Restart() does.
+  void AwaitServers(size_t names);
   void ServersKnown(absl::Time now);
   // Stops keeping server-reflexive addresses alive until the next Restart():
   // a nominated path keeps itself.
@@ -219,7 +220,8 @@ class Gatherer {
   Random& random_;
   State state_ = State::kNew;
   bool finished_ = false;
-  bool servers_awaited_ = false;
+  size_t names_awaited_ = 0;
+  bool servers_due_ = false;  // Of these: to be asked when they come.
   // When Finished is told at the latest.
   absl::Time finish_at_ = absl::InfiniteFuture();
   stun::Client stun_;

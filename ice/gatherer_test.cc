@@ -90,7 +90,7 @@ class GathererTest : public ::testing::Test {
       }
     });
     start_ = network_.now();
-    if (servers_later_) gatherer_->AwaitServers();
+    if (servers_later_) gatherer_->AwaitServers(1);
     ASSERT_OK(gatherer_->Start(start_));
   }
   std::vector<Candidate> Of(CandidateType type) const {
@@ -594,7 +594,7 @@ TEST_F(GathererTest, NoNameThatIsKnownEndsTheWait) {
 
 TEST_F(GathererTest, ServersKnownBeforeTheStartAreNoNews) {
   Gatherer later({.hosts = {{kPublic}}}, random_);
-  later.AwaitServers();
+  later.AwaitServers(1);
   later.UpdateServers({kServer}, {});
   later.ServersKnown(network_.now());
   EXPECT_FALSE(later.PollEvent());
@@ -603,6 +603,52 @@ TEST_F(GathererTest, ServersKnownBeforeTheStartAreNoNews) {
   const auto request = later.PollTransmit(network_.now(), absl::MakeSpan(out));
   ASSERT_TRUE(request);
   EXPECT_EQ(request->path.remote, kServer);
+}
+
+// Each name has its own time, and the last one ends the wait.
+TEST_F(GathererTest, OneOfTwoNamesIsAskedBeforeTheOtherIsKnown) {
+  servers_later_ = true;
+  Begin({});
+  gatherer_->AwaitServers(1);
+  gatherer_->UpdateServers({kServer}, {});
+  gatherer_->ServersKnown(network_.now());
+  network_.RunFor(absl::Milliseconds(500));
+  EXPECT_EQ(Of(CandidateType::kServerReflexive).size(), 1u);
+  EXPECT_FALSE(gatherer_->finished());
+  gatherer_->ServersKnown(network_.now());
+  network_.RunFor(absl::ZeroDuration());
+  EXPECT_EQ(finished_at_, absl::Milliseconds(500));
+}
+
+// As setConfiguration() is: the next gathering asks them, and waits.
+TEST_F(GathererTest, ServersAfterTheEndWaitForARestart) {
+  Begin({});
+  network_.RunFor(absl::Milliseconds(1));
+  ASSERT_TRUE(gatherer_->finished());
+  // Known before the restart, and then while it gathers.
+  for (const bool early : {true, false}) {
+    candidates_.clear();
+    const int started = started_;
+    gatherer_->AwaitServers(1);
+    if (early) {
+      gatherer_->UpdateServers({kDead}, {});
+      gatherer_->ServersKnown(network_.now());
+      network_.RunFor(absl::Seconds(2));
+      EXPECT_EQ(started_, started);
+    }
+    gatherer_->Restart(network_.now());
+    network_.RunFor(absl::Milliseconds(100));
+    EXPECT_FALSE(gatherer_->finished());
+    if (!early) {
+      gatherer_->UpdateServers({kServer}, {});
+      gatherer_->ServersKnown(network_.now());
+    }
+    network_.RunFor(absl::Seconds(4));
+    EXPECT_TRUE(gatherer_->finished());
+    EXPECT_EQ(started_, started + 1);
+  }
+  EXPECT_EQ(Of(CandidateType::kServerReflexive).size(), 1u);
+  EXPECT_EQ(failures_.size(), 2u) << "the dead one, by each restart";
 }
 
 }  // namespace

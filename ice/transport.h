@@ -110,7 +110,7 @@ class IceTransport {
   // ServersKnown().
   void UpdateServers(std::vector<TransportAddress> stun_servers,
                      std::vector<TurnServer> turn_servers);
-  void AwaitServers() { gatherer_.AwaitServers(); }
+  void AwaitServers(size_t names) { gatherer_.AwaitServers(names); }
   void ServersKnown(absl::Time now);
   // As the Gatherer's and the Agent's, in answer to StreamWanted and
   // PeerStreamWanted, and the Agent's.

@@ -70,11 +70,12 @@ class Connection {
   absl::Status RemoveLocalAddress(absl::Time now,
                                   const TransportAddress& address);
   // New servers, or new credentials (setConfiguration): an ICE restart asks
-  // them, or ServersKnown(), for which the end of gathering waits after
-  // AwaitServers(): their names are being resolved.
+  // them. AwaitServers() and ServersKnown() are the Gatherer's: for servers
+  // whose names are being resolved, of which the first gathering waits for,
+  // too.
   void UpdateServers(std::vector<TransportAddress> stun_servers,
                      std::vector<ice::TurnServer> turn_servers);
-  void AwaitServers() { ice_.AwaitServers(); }
+  void AwaitServers(size_t names) { ice_.AwaitServers(names); }
   void ServersKnown(absl::Time now);
   // CreateOffer and CreateAnswer write a description, SetLocalDescription
   // applies it: the text that was returned last, or `sdp` if it is the same.

@@ -56,15 +56,15 @@ absl::StatusOr<dtls::Certificate> DefaultCertificate() {
   return (*made)->certificate;
 }
 
-// Those of `servers` whose address is known are added to `options`; the others
-// are returned.
+// Those of `servers` whose address is known are added to `stun` and `turn`; the
+// others are returned.
 std::vector<ServerUrl> TakeAddresses(std::vector<ServerUrl> servers,
-                                     Options& options) {
+                                     std::vector<TransportAddress>& stun,
+                                     std::vector<ice::TurnServer>& turn) {
   std::erase_if(servers, [&](const ServerUrl& server) {
     const absl::StatusOr<IpAddress> ip = IpAddress::Parse(server.host);
     if (!ip.ok()) return false;
-    AddResolved(server, {{*ip, server.port}}, options.stun_servers,
-                options.turn_servers);
+    AddResolved(server, {{*ip, server.port}}, stun, turn);
     return true;
   });
   return servers;
@@ -90,7 +90,8 @@ absl::StatusOr<std::unique_ptr<PeerConnection>> PeerConnection::Create(
   options.stun_servers = std::move(configuration.stun_servers);
   options.turn_servers = std::move(configuration.turn_servers);
   options.policy = configuration.ice_transport_policy;
-  servers = TakeAddresses(std::move(servers), options);
+  servers = TakeAddresses(std::move(servers), options.stun_servers,
+                          options.turn_servers);
   auto core = std::make_shared<Core>(
       configuration.thread->workplace_, *configuration.certificate, options,
       std::move(configuration.streams), configuration.peer_streams,
@@ -207,7 +208,16 @@ void PeerConnection::RestartIce() {
 absl::Status PeerConnection::UpdateIceServers(
     const std::vector<IceServer>& servers) {
   KYUU_ASSIGN_OR_RETURN(std::vector<ServerUrl> urls, ParseIceServers(servers));
-  core_->AddServers(std::move(urls));
+  std::vector<TransportAddress> stun;
+  std::vector<ice::TurnServer> turn;
+  std::vector<ServerUrl> named = TakeAddresses(std::move(urls), stun, turn);
+  // A restart that is asked for next waits for the names.
+  core_->Do([&](Connection& connection, absl::Time) {
+    connection.UpdateServers(std::move(stun), std::move(turn));
+    connection.AwaitServers(named.size());
+    return true;
+  });
+  core_->AddServers(std::move(named));
   return absl::OkStatus();
 }
 

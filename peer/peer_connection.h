@@ -157,8 +157,8 @@ class PeerConnection {
   // The next offer restarts ICE; on_negotiation_needed asks for it.
   void RestartIce();
   // setConfiguration's iceServers: new ones, and new credentials of known ones.
-  // The next ICE restart asks them; relays in use stay. INVALID_ARGUMENT as
-  // Create().
+  // The next ICE restart asks them, and waits for their names; relays in use,
+  // and servers that are not named again, stay. INVALID_ARGUMENT as Create().
   absl::Status UpdateIceServers(const std::vector<IceServer>& servers);
 
   // --- Data channels ---

@@ -35,7 +35,7 @@ Core::Core(std::shared_ptr<Workplace> workplace,
     // There is room for as many as were opened; if not, ICE does without.
     (void)connection_.AddLocalAddress(net::Loop::Now(), host.address());
   }
-  if (!named_servers_.empty()) connection_.AwaitServers();
+  connection_.AwaitServers(named_servers_.size());
 }
 
 Core::~Core() = default;
@@ -310,27 +310,25 @@ void Core::Arrive() {
   workplace_->cores.insert(shared_from_this());
   drive_ = std::make_unique<Drive>(*this);
   for (const HostSocket& host : sockets_.sockets()) drive_->Add(host);
-  lookups_ = named_servers_.size();
   for (const ServerUrl& server : std::exchange(named_servers_, {})) {
-    Resolve(server, true);
+    Resolve(server);
   }
   drive_->driver.Flush();
 }
 
-void Core::AddServers(std::vector<ServerUrl> servers) {
-  workplace_->loop->Post(
-      [weak = weak_from_this(), servers = std::move(servers)] {
-        const std::shared_ptr<Core> core = weak.lock();
-        if (core == nullptr || core->drive_ == nullptr) return;
-        for (const ServerUrl& server : servers) core->Resolve(server, false);
-      });
+void Core::AddServers(std::vector<ServerUrl> named) {
+  workplace_->loop->Post([weak = weak_from_this(), named = std::move(named)] {
+    const std::shared_ptr<Core> core = weak.lock();
+    if (core == nullptr || core->drive_ == nullptr) return;
+    for (const ServerUrl& server : named) core->Resolve(server);
+  });
 }
 
-void Core::Resolve(const ServerUrl& server, bool first) {
+void Core::Resolve(const ServerUrl& server) {
   // The drive drops the question when it goes.
   drive_->resolver.Resolve(
       server.host, server.port,
-      [this, server, first](net::Resolver::Addresses addresses) {
+      [this, server](net::Resolver::Addresses addresses) {
         if (!addresses.ok()) {
           ServerFailed failed{
               .server = {}, .status = addresses.status(), .code = 0};
@@ -343,13 +341,10 @@ void Core::Resolve(const ServerUrl& server, bool first) {
         {
           const std::lock_guard lock(mutex_);
           connection_.UpdateServers(std::move(stun), std::move(turn));
-          if (first) {
-            // One that is slow to resolve holds up no other.
-            connection_.ServersKnown(Now());
-            if (--lookups_ > 0) connection_.AwaitServers();
-          }
+          connection_.ServersKnown(Now());
         }
-        if (drive_) drive_->driver.Flush();  // Last: it may depart.
+        // Last: it may depart.
+        if (drive_) drive_->driver.Flush();
       });
 }
 

@@ -84,8 +84,8 @@ class Core : public std::enable_shared_from_this<Core> {
   void CloseChannel(DataChannel& channel);
   void SetHandlers(DataChannel& channel, DataChannelHandlers handlers);
   void SetBufferedAmountLowThreshold(DataChannel& channel, size_t bytes);
-  // Resolves the servers' names and tells the connection of them.
-  void AddServers(std::vector<ServerUrl> servers);
+  // Resolves the names of servers that the connection awaits.
+  void AddServers(std::vector<ServerUrl> named);
   // See PeerConnection::Shutdown and Close.
   void Shutdown();
   void Close();
@@ -131,8 +131,7 @@ class Core : public std::enable_shared_from_this<Core> {
   // On the workplace.
   void Arrive();
   void FollowAddresses();
-  // `first`: of the configuration, asked at once; else by the next restart.
-  void Resolve(const ServerUrl& server, bool first);
+  void Resolve(const ServerUrl& server);
   void Flush();
   void Depart();
   // Runs `update()` with the mutex held, unless the connection was closed by
@@ -181,7 +180,6 @@ class Core : public std::enable_shared_from_this<Core> {
   const ServerStreamOptions stream_options_;
   const PeerStreamOptions peer_stream_options_;
   std::vector<ServerUrl> named_servers_;  // Until Arrive.
-  size_t lookups_ = 0;                    // Of these, not yet resolved.
   struct Drive;                           // peer_connection_drive.h.
   std::unique_ptr<Drive> drive_;          // From Arrive to Depart.
 
