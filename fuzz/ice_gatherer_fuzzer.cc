@@ -86,6 +86,16 @@ class Run {
           return (void)gatherer_.AddHost(
               now_, {Host(static_cast<uint8_t>(arg - 12))});
         }
+        if (arg >= 16 && arg < 20) return gatherer_.AwaitServers(arg - 16u);
+        if (arg >= 20 && arg < 28) {
+          const TransportAddress server{kTurn.ip, arg};
+          if (arg < 24) {
+            gatherer_.UpdateServers({server}, {});
+          } else {
+            gatherer_.UpdateServers({}, {{server, "user", "pass"}});
+          }
+          return gatherer_.ServersKnown(now_);
+        }
         return (void)gatherer_.Start(now_);
       case 9:
         return TakeEvents();
