@@ -107,7 +107,7 @@ class StreamPermit {
  private:
   friend class StreamPort;
   StreamPermit(StreamPort* port, std::optional<Source> source)
-      : port_(port), source_(std::move(source)) {}
+      : port_(port), source_(source) {}
 
   StreamPort* port_;
   std::optional<Source> source_;  // Whose share it counts for.
