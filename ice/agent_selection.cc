@@ -372,16 +372,29 @@ absl::string_view ToString(AgentState state) {
   return "";
 }
 
+absl::string_view ToString(PairState state) {
+  switch (state) {
+    case PairState::kFrozen:
+      return "frozen";
+    case PairState::kWaiting:
+      return "waiting";
+    case PairState::kInProgress:
+      return "in-progress";
+    case PairState::kSucceeded:
+      return "succeeded";
+    case PairState::kFailed:
+      return "failed";
+  }
+  return "";
+}
+
 std::string Agent::DebugString() const {
-  static constexpr absl::string_view kStates[] = {
-      "frozen", "waiting", "in-progress", "succeeded", "failed"};
   std::string text =
       absl::StrCat("ice::Agent ", ToString(role_), " ", ToString(state_), "\n");
   for (const PairInfo& pair : pairs()) {
     absl::StrAppend(&text, "  ", pair.path.ToString(), " ",
                     ToString(pair.local_type), "-", ToString(pair.remote_type),
-                    " ", kStates[static_cast<size_t>(pair.state)],
-                    pair.valid ? " valid" : "",
+                    " ", ToString(pair.state), pair.valid ? " valid" : "",
                     pair.nominated ? " nominated" : "", " rtt ",
                     absl::FormatDuration(pair.rtt), "\n");
   }

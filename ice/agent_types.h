@@ -178,6 +178,10 @@ enum class PairState : uint8_t {
   kFailed,
 };
 
+// RTCStatsIceCandidatePairState: "frozen", "waiting", "in-progress",
+// "succeeded" or "failed".
+absl::string_view ToString(PairState state);
+
 // A snapshot of one pair, for statistics.
 struct PairInfo {
   Path path;

@@ -260,10 +260,11 @@ ConnectionStats PeerConnection::GetStats() const {
 }
 
 StatsReport PeerConnection::GetStatsReport() const {
-  return core_->Ask([](const Core& core) {
-    return MakeStatsReport(absl::Now(), core.connection().stats(),
-                           core.ChannelReports());
+  // The report is made of it without the mutex, which packets wait for.
+  auto [stats, channels] = core_->Ask([](const Core& core) {
+    return std::pair(core.connection().stats(), core.ChannelReports());
   });
+  return MakeStatsReport(absl::Now(), stats, std::move(channels));
 }
 
 }  // namespace kyuu::peer

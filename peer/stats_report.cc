@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/address.h"
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
 #include "nlohmann/json.hpp"
@@ -17,26 +18,6 @@ namespace {
 using nlohmann::json;
 
 constexpr absl::string_view kTransportId = "T0";
-
-absl::string_view Name(Transport transport) {
-  return transport == Transport::kUdp ? "udp" : "tcp";
-}
-
-absl::string_view Name(ice::PairState state) {
-  switch (state) {
-    case ice::PairState::kFrozen:
-      return "frozen";
-    case ice::PairState::kWaiting:
-      return "waiting";
-    case ice::PairState::kInProgress:
-      return "in-progress";
-    case ice::PairState::kSucceeded:
-      return "succeeded";
-    case ice::PairState::kFailed:
-      return "failed";
-  }
-  return "";
-}
 
 std::string DtlsState(const ConnectionStats& stats) {
   if (stats.connection_state == ConnectionState::kClosed) return "closed";
@@ -95,7 +76,7 @@ class Candidates {
                          Transport transport, const TransportAddress& address) {
     std::string id =
         absl::StrCat("C", is_remote ? "R" : "L", "_", ice::ToString(type), "_",
-                     Name(transport), "_", address.ToString());
+                     ToText(transport), "_", address.ToString());
     const auto known =
         std::find_if(report_.candidates.begin(), report_.candidates.end(),
                      [&](const IceCandidateStats& c) { return c.id == id; });
@@ -107,7 +88,7 @@ class Candidates {
     stats.transport_id = std::string(kTransportId);
     stats.address = address.ip.ToString();
     stats.port = address.port;
-    stats.protocol = std::string(Name(transport));
+    stats.protocol = std::string(ToText(transport));
     stats.candidate_type = std::string(ice::ToString(type));
     return stats;
   }
@@ -142,7 +123,7 @@ IceCandidatePairStats Describe(const ice::PairInfo& pair,
                          told.remote_candidate_id);
   told.timestamp = timestamp;
   told.transport_id = std::string(kTransportId);
-  told.state = std::string(Name(pair.state));
+  told.state = std::string(ice::ToString(pair.state));
   told.nominated = pair.nominated;
   if (pair.rtt != absl::ZeroDuration()) told.current_round_trip_time = pair.rtt;
   told.requests_sent = pair.checks_sent;
