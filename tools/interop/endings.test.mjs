@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startBrowser, WAIT } from './browser.mjs';
-import { foreignPeer, killLeftovers, kyuuPeer, runPair } from './lib.mjs';
+import { foreignPeer, killLeftovers, kyuuPeer, runPair, spacedFor } from './lib.mjs';
 
 const MINUTES = { timeout: 10 * 60_000 };
 const RUNS = +(process.env.KYUU_ENDINGS ?? 3);
@@ -23,9 +23,7 @@ for (const [name, foreign] of Object.entries(peers)) {
     test(`${RUNS} times ${what} to ${name}, and then the end`, MINUTES, async () => {
       for (let run = 0; run < RUNS; ++run) {
         const { a, b } = await runPair(
-          // These may reorder what comes while they announce a channel.
-          kyuuPeer('--role', 'offer', '--send', String(count), ...args,
-            ...(['wrtc', 'node-datachannel'].includes(name) ? ['--interval', '20'] : [])),
+          kyuuPeer('--role', 'offer', '--send', String(count), ...args, ...spacedFor(name)),
           foreign('--role', 'answer', '--expect', String(count), ...args));
         assert.equal(a.sent, count);
         assert.equal(b.received, count, `run ${run}`);

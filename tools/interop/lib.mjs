@@ -141,6 +141,14 @@ export const foreignPeer = {
   pion: (...args) => new Program(goProgram('pion'), args),
 };
 
+// @roamhq/wrtc and libdatachannel hand messages over out of order that arrive
+// while a channel is announced (in the former what waited for the announcement
+// is queued again after its observer is set; in the latter two threads empty one
+// queue, each taking a message before it waits for the handler's lock). What
+// this adds to a sender's arguments lets the messages come a while apart.
+export const spacedFor = (receiver) =>
+  ['wrtc', 'node-datachannel'].includes(receiver) ? ['--interval', '20'] : [];
+
 // Passes the signaling lines of two peers on to each other, each as `ofA` or
 // `ofB` leaves it (null: not at all).
 export function join2(a, b, { ofA = (line) => line, ofB = (line) => line } = {}) {

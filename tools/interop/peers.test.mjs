@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startBrowser } from './browser.mjs';
-import { foreignPeer, join2, kyuuPeer, runPair, sleep, startKyuud } from './lib.mjs';
+import { foreignPeer, join2, kyuuPeer, runPair, sleep, spacedFor, startKyuud } from './lib.mjs';
 
 const peers = { kyuu: kyuuPeer, ...foreignPeer };
 // aiortc takes 64 KiB at most, pion 65535 bytes (shared facts of these stacks).
@@ -18,12 +18,9 @@ const sizes = {
 
 // Defects of foreign stacks, seen here and in their sources, are met where
 // they show: libdatachannel starts ICE a moment before it stores the answer, and
-// may then refuse our certificate ("unknown ca"): one more try. @roamhq/wrtc and
-// libdatachannel hand messages over out of order that arrive while a channel is
-// announced (in the latter two threads empty one queue, each taking a message
-// before it waits for the handler's lock): ours come a while apart.
+// may then refuse our certificate ("unknown ca"): one more try.
 async function pair(offerer, answerer, offererArgs, answererArgs = ['--echo']) {
-  const spaced = offerer === 'kyuu' && ['wrtc', 'node-datachannel'].includes(answerer) ? ['--interval', '20'] : [];
+  const spaced = offerer === 'kyuu' ? spacedFor(answerer) : [];
   const attempt = () => runPair(
     peers[offerer]('--role', 'offer', ...offererArgs, ...spaced),
     peers[answerer]('--role', 'answer', ...answererArgs));

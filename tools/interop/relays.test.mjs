@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { foreignPeer, goProgram, here, Program, runPair, startKyuud, temporaryFolder } from './lib.mjs';
+import { foreignPeer, goProgram, here, Program, runPair, spacedFor, startKyuud, temporaryFolder } from './lib.mjs';
 
 const folder = temporaryFolder();
 const [authority, certificate] = ['authority', 'served'].map((name) => join(folder, `${name}.pem`));
@@ -58,7 +58,7 @@ test('node-datachannel (libjuice) relays where SHA-256 and hidden names are offe
   const modern = await startKyuud('--user', 'alice:secret', '--sha256', 'everywhere');
   const peer = (role, ...args) => foreignPeer['node-datachannel']('--role', role, '--relay', '--turn', `alice:secret@${modern.turn}`,
     '--size', '1000', ...args);
-  await runPair(peer('offer', '--send', '20'), peer('answer', '--expect', '20'));
+  await runPair(peer('offer', '--send', '20', ...spacedFor('node-datachannel')), peer('answer', '--expect', '20'));
   assert.equal(await modern.stop(), 0, modern.transcript());
   assert.match(modern.errors.join('\n'), /relays from \S+ for alice/);
 });

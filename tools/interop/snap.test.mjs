@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startBrowser, WAIT } from './browser.mjs';
-import { foreignPeer, killLeftovers, kyuuPeer, runPair } from './lib.mjs';
+import { foreignPeer, killLeftovers, kyuuPeer, runPair, spacedFor } from './lib.mjs';
 
 const LINE = /\r\na=sctp-init:[A-Za-z0-9+/=]+\r\n/;
 
@@ -102,7 +102,7 @@ for (const trials of [['WebRTC-Sctp-Snap'], ['WebRTC-Sctp-Snap', 'WebRTC-IceHand
 for (const [name, peer] of Object.entries({ kyuu: kyuuPeer, ...foreignPeer })) {
   test(`${name} is offered both`, async () => {
     const { a } = await runPair(
-      kyuuPeer('--role', 'offer', '--snap', '--sped', '--send', '3', '--expect', '3', '--interval', '20'),
+      kyuuPeer('--role', 'offer', '--snap', '--sped', '--send', '3', '--expect', '3', ...spacedFor(name)),
       peer('--role', 'answer', '--echo', ...(name === 'kyuu' ? ['--snap', '--sped'] : [])));
     assert.equal(a.received, 3);
     assert.equal(a.dtls.embedded > 0, name === 'kyuu');

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startBrowser, WAIT } from './browser.mjs';
-import { foreignPeer, killLeftovers, kyuuPeer, runPair } from './lib.mjs';
+import { foreignPeer, killLeftovers, kyuuPeer, runPair, spacedFor } from './lib.mjs';
 
 const peers = { kyuu: kyuuPeer, ...foreignPeer };
 const MINUTE = { timeout: 60_000 };
@@ -48,7 +48,7 @@ for (const [offerer, answerer] of [['kyuu', 'wrtc'], ['wrtc', 'kyuu']]) {
       const filters = [(line) => tcpOnly(line, type.source === 'active' ? /passive/ : /active/), (line) => tcpOnly(line, type)];
       const [ofA, ofB] = offerer === 'kyuu' ? filters : filters.reverse();
       const { a, b } = await runPair(
-        peers[offerer]('--role', 'offer', '--send', '100', '--expect', '100', '--size', '20000'),
+        peers[offerer]('--role', 'offer', '--send', '100', '--expect', '100', '--size', '20000', ...spacedFor(answerer)),
         peers[answerer]('--role', 'answer', '--echo'), 60, { ofA, ofB });
       const result = offerer === 'kyuu' ? a : b;
       assert.equal(result.transport, 'tcp', JSON.stringify(result));

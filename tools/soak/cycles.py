@@ -140,7 +140,7 @@ def run(arguments):
     for name in wanted:
         # What malloc keeps of a first time is no leak.
         FLAVOURS[name](server, min(count, 256))
-        before, began = server.idle(0), time.monotonic()
+        before, began = server.idle(), time.monotonic()
         made = server.metrics()["kyuu_turn_successes_total"]
         FLAVOURS[name](server, count)
         seconds = time.monotonic() - began

@@ -5,6 +5,7 @@
 //     [--echo] [--send N --size BYTES [--text]] [--expect N] [--unordered]
 //     [--max-retransmits N] [--label L] [--protocol P] [--stun H:P]
 //     [--turn USER:PASSWORD@H:P] [--relay] [--channels N] [--negotiated ID]
+//     [--interval MS]
 
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
@@ -28,6 +29,7 @@ const { values: o } = parseArgs({
     stun: { type: 'string' },
     turn: { type: 'string' },
     relay: { type: 'boolean', default: false },
+    interval: { type: 'string', default: '0' },
   },
 });
 
@@ -36,6 +38,7 @@ const { RTCPeerConnection } = await {
   wrtc: async () => (await import('@roamhq/wrtc')).default,
 }[o.impl]();
 
+const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const write = (line) => process.stdout.write(JSON.stringify(line) + '\n');
 const event = (name, more = {}) => write({ event: name, ...more });
 
@@ -97,7 +100,8 @@ function use(channel) {
     opened++;
     event('channel', { id: channel.id, label: channel.label, protocol: channel.protocol, ordered: channel.ordered });
     for (let i = 0; i < +o.send; i++) {
-      while (channel.bufferedAmount > 1 << 20) await new Promise((r) => setTimeout(r, 2));
+      if (i > 0 && +o.interval > 0) await sleep(+o.interval);
+      while (channel.bufferedAmount > 1 << 20) await sleep(2);
       const message = makeMessage(i);
       channel.send(message);
       sent++;
