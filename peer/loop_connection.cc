@@ -1,6 +1,7 @@
 #include "peer/loop_connection.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -34,7 +35,8 @@ LoopConnection::LoopConnection(net::Loop& loop,
       streams_(loop, options.streams, JoinStreams(connection_, driver_)),
       peer_streams_(loop, options.peer_streams,
                     JoinPeerStreams(connection_, driver_)),
-      watch_(loop, [this] { FollowAddresses(); }) {
+      watch_(loop, [this] { FollowAddresses(); }),
+      names_(loop) {
   driver_.SendStreamsBy([this](const Datagram& message) {
     if (!peer_streams_.Send(message)) streams_.Send(message);
   });
@@ -56,6 +58,13 @@ void LoopConnection::OnEvent(ConnectionEvent event) {
   if (const auto* unwanted = std::get_if<StreamUnwanted>(&event)) {
     peer_streams_.Drop(unwanted->id);  // Ids say whose they are.
     return streams_.Drop(unwanted->id);
+  }
+  if (const auto* name = std::get_if<ResolveName>(&event)) {
+    return names_.Resolve(name->name,
+                          [this, id = name->id](std::optional<IpAddress> ip) {
+                            connection_.NameResolved(net::Loop::Now(), id, ip);
+                            driver_.Flush();  // Last: a handler may destroy us.
+                          });
   }
   const std::shared_ptr<EventHandler> handler = on_event_;
   (*handler)(std::move(event));

@@ -26,6 +26,7 @@
 #include "net/udp_socket.h"
 #include "peer/connection.h"
 #include "peer/host_sockets.h"
+#include "peer/name_resolver.h"
 #include "peer/peer_streams.h"
 #include "peer/server_streams.h"
 #include "turn/message_stream.h"
@@ -46,8 +47,8 @@ struct LoopConnectionOptions {
 };
 
 // LoopConnection opens sockets on each address of the machine, hands them to a
-// Connection and drives it; addresses that come and go are followed. It
-// belongs to the loop's thread.
+// Connection and drives it; addresses that come and go are followed, and names
+// of multicast DNS are resolved. It belongs to the loop's thread.
 class LoopConnection {
  public:
   using EventHandler = absl::AnyInvocable<void(ConnectionEvent)>;
@@ -89,6 +90,7 @@ class LoopConnection {
   ServerStreams streams_;
   PeerStreams peer_streams_;
   HostWatch watch_;
+  NameResolver names_;
 };
 
 }  // namespace kyuu::peer

@@ -74,6 +74,7 @@ absl::StatusOr<std::shared_ptr<Thread>> Thread::Start() {
     thread->thread_ = std::thread([workplace = thread->workplace_] {
       internal::Workplace::current = workplace.get();
       workplace->loop->Run();
+      workplace->names.reset();
     });
   } catch (const std::system_error& error) {
     status =

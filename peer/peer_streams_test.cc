@@ -232,8 +232,8 @@ TEST_F(PeerStreamsTest, MayBeDestroyedInItsTurn) {
           .on_ended = [](StreamId, const absl::Status&) {},
           .on_turn =
               [&] {
-                streams.reset();
                 loop_->Stop();
+                streams.reset();  // And with it what is captured here.
               }});
   streams->Open({StreamId{7}, IpAddress::V4(127, 0, 0, 1), listener_.local()});
   loop_.RunUntil([&] { return streams == nullptr; });

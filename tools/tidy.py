@@ -21,13 +21,14 @@ ARROWS = {
     "dtls": {"base"},
     "sctp": {"base"},
     "signaling": {"base"},
+    "mdns": {"base"},
     "net": {"base"},
     "sim": {"base"},
     "turn": {"stun", "base"},
     "ice": {"stun", "base"},
     "sdp": {"base"},
     "relay": {"turn", "stun", "dtls", "net", "base"},
-    "peer": {"ice", "turn", "stun", "dtls", "sctp", "sdp", "base"},
+    "peer": {"ice", "turn", "stun", "dtls", "sctp", "sdp", "mdns", "base"},
 }
 # Edges that hold for single headers or files only.
 NARROW = [
@@ -35,10 +36,10 @@ NARROW = [
     (r"ice/(internal/)?(gatherer|relay|server|transport)", r"turn/"),
     (r"sdp/", r"ice/(candidate|credentials)\.h"),
     (r"sdp/", r"dtls/fingerprint\.h"),
-    (r"peer/(internal/)?(peer_connection|loop_connection|host_sockets|server_streams|server_session|peer_streams)", r"net/"),
+    (r"peer/(internal/)?(peer_connection|loop_connection|host_sockets|name_resolver|server_streams|server_session|peer_streams)", r"net/"),
 ]
 FREE = {"tools", "examples", "fuzz", "bench"}
-ENGINES = {"stun", "turn", "ice", "dtls", "sctp", "sdp", "signaling"}
+ENGINES = {"stun", "turn", "ice", "dtls", "sctp", "sdp", "signaling", "mdns"}
 
 # Tokens that no code of ours may use, with what to use instead.
 BANNED = [

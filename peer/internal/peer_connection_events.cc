@@ -131,9 +131,24 @@ void Core::On(SelectedPathChanged& event) {
   Tell(&PeerConnectionHandlers::on_selected_path_change, event);
 }
 
-// Looking a name up takes a resolver that does not block. The peer that hides
-// its address finds ours, and shows itself by its checks.
-void Core::On(ResolveName&) {}
+// A peer whose name nobody answers for finds us, and shows itself by its
+// checks.
+void Core::On(ResolveName& event) {
+  if (workplace_->names == nullptr) {
+    workplace_->names = std::make_unique<NameResolver>(*workplace_->loop);
+  }
+  workplace_->names->Resolve(
+      event.name,
+      [weak = weak_from_this(), id = event.id](std::optional<IpAddress> ip) {
+        const std::shared_ptr<Core> core = weak.lock();
+        if (core == nullptr || core->drive_ == nullptr) return;
+        {
+          const std::lock_guard lock(core->mutex_);
+          core->connection_.NameResolved(core->Now(), id, ip);
+        }
+        core->drive_->driver.Flush();  // Last: it may depart.
+      });
+}
 
 void Core::On(ServerFailed& event) {
   Tell(&PeerConnectionHandlers::on_ice_candidate_error, event);

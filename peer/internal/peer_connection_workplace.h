@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "net/loop.h"
+#include "peer/name_resolver.h"
 
 namespace kyuu::peer::internal {
 
@@ -33,6 +34,9 @@ struct Workplace {
   static inline thread_local const Workplace* current = nullptr;
 
   const std::unique_ptr<net::Loop> loop;
+  // One for all, made when a name is first to be resolved, gone with the loop's
+  // last turn.
+  std::unique_ptr<NameResolver> names;
   std::set<std::shared_ptr<Core>> cores;  // Until each has said goodbye.
   bool leaving = false;
 };
