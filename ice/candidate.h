@@ -68,7 +68,7 @@ struct Candidate {
   // when the line gave `name` in place of an IP literal.
   TransportAddress address;
   // An mDNS name ("<uuid>.local") or another host name, as it was written; ""
-  // when `address` is complete.
+  // when `address` is told. One of ours that hides its address has both.
   std::string name;
   CandidateType type = CandidateType::kHost;
   // raddr and rport: diagnostics only. An agent that hides its addresses

@@ -169,6 +169,7 @@ class Gatherer {
 
   // gatherer_hosts.cc: our addresses.
   uint16_t NewPreference(const HostAddress& host) const;
+  TransportAddress Shown(const TransportAddress& address) const;
   uint16_t LocalPreference(const TransportAddress& host) const;
   bool MayReach(const TransportAddress& host,
                 const TransportAddress& server) const;

@@ -36,6 +36,11 @@ bool IsIpv6LinkLocal(const IpAddress& ip) {
   return ip.is_v6() && ip.IsLinkLocal();
 }
 
+// In place of an address of that family that is not told.
+TransportAddress Nothing(const IpAddress& like) {
+  return {like.is_v4() ? IpAddress::V4(0) : IpAddress::V6({}), 0};
+}
+
 }  // namespace
 
 // Distinct for each host (RFC 8445 section 5.1.2.1), with room between them for
@@ -62,6 +67,16 @@ uint16_t Gatherer::LocalPreference(const TransportAddress& host) const {
     if (known.host.address.ip == host.ip) same_ip = known.preference;
   }
   return same_ip;
+}
+
+// As a related address (RFC 8839 section 5.1).
+TransportAddress Gatherer::Shown(const TransportAddress& address) const {
+  for (const Host& known : hosts_) {
+    if (known.host.address.ip == address.ip && !known.host.name.empty()) {
+      return Nothing(address.ip);
+    }
+  }
+  return address;
 }
 
 bool Gatherer::MayReach(const TransportAddress& host,
@@ -204,6 +219,7 @@ void Gatherer::FindHost(const Host& host) {
   Candidate candidate;
   candidate.type = CandidateType::kHost;
   candidate.address = host.host.address;
+  candidate.name = host.host.name;
   candidate.base = candidate.address;
   candidate.priority = Priority(candidate.type, host.preference);
   candidate.foundation = foundations_.Get(candidate.type, candidate.base.ip,
@@ -221,6 +237,7 @@ void Gatherer::FindTcpHost(const Host& host, TcpType tcp_type, uint16_t port) {
   candidate.transport = Transport::kTcp;
   candidate.tcp_type = tcp_type;
   candidate.address = {host.host.address.ip, port};
+  candidate.name = host.host.name;
   candidate.base = candidate.address;
   candidate.priority = TcpPriority(candidate.type, tcp_type, host.preference);
   candidate.foundation = foundations_.Get(candidate.type, candidate.base.ip,
@@ -244,7 +261,7 @@ void Gatherer::FindReflexive(const TransportAddress& base,
   candidate.type = CandidateType::kServerReflexive;
   candidate.address = mapped;
   candidate.base = base;
-  candidate.related = base;
+  candidate.related = Shown(base);
   candidate.priority = Priority(candidate.type, LocalPreference(base));
   candidate.foundation =
       foundations_.Get(candidate.type, base.ip, server.ip, Transport::kUdp);
@@ -262,11 +279,9 @@ void Gatherer::FindRelayed(const Relay& relay, const TransportAddress& host,
   candidate.base = lease.relayed;
   // The related address would tell what the policy hides (RFC 8828 section
   // 5.2).
-  candidate.related = lease.mapped;
-  if (options_.policy == GatherPolicy::kRelay) {
-    candidate.related = TransportAddress{
-        lease.relayed.ip.is_v4() ? IpAddress::V4(0) : IpAddress::V6({}), 0};
-  }
+  candidate.related = options_.policy == GatherPolicy::kRelay
+                          ? Nothing(lease.relayed.ip)
+                          : Shown(lease.mapped);
   candidate.priority = RelayPriority(
       server.protocol,
       static_cast<uint16_t>(LocalPreference(host) - relay.server));

@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/address.h"
@@ -184,6 +185,45 @@ TEST_F(GathererTest, RelayOnlyPolicyHidesAllOtherAddresses) {
   EXPECT_EQ(candidates_[0].related->ToString(), "0.0.0.0:0");
   EXPECT_EQ(candidates_[0].ToString().find("198.51.100.1"), std::string::npos);
   EXPECT_EQ(candidates_[0].ToString().find("10.0.0.2"), std::string::npos);
+}
+
+// draft-ietf-mmusic-mdns-ice-candidates section 3.1.1.
+class HiddenHostTest : public GathererTest {
+ protected:
+  void Gather(const TransportAddress& host, bool behind_nat) {
+    GathererOptions options{
+        .hosts = {{.address = host,
+                   .tcp_active = true,
+                   .tcp_port = 5001,
+                   .name = "1b4e28ba-2fa1-4d2c-883f-0016d3cca427.local"}},
+        .stun_servers = {kServer},
+        .turn_servers = {{kServer, "u", "p"}}};
+    Begin(std::move(options), behind_nat);
+    network_.RunFor(absl::Seconds(3));
+    ASSERT_EQ(Of(CandidateType::kHost).size(), 3u);
+    EXPECT_EQ(Of(CandidateType::kServerReflexive).size(), behind_nat ? 1u : 0u);
+    ASSERT_EQ(Of(CandidateType::kRelayed).size(), 1u);
+    for (const Candidate& candidate : candidates_) {
+      const std::string line = candidate.ToString();
+      EXPECT_FALSE(
+          absl::StrContains(line, absl::StrCat(" ", host.ip.ToString(), " ")))
+          << line;
+      EXPECT_EQ(candidate.is_mdns(), candidate.type == CandidateType::kHost);
+      if (candidate.is_mdns()) {
+        EXPECT_EQ(candidate.address.ip, host.ip);  // We know it.
+      }
+    }
+    EXPECT_EQ(Of(CandidateType::kRelayed)[0].related->ip,
+              behind_nat ? kOutside : IpAddress::V4(0));
+  }
+};
+
+TEST_F(HiddenHostTest, ShowsItsAddressNowhereBehindANat) {
+  Gather(kInside, true);
+}
+
+TEST_F(HiddenHostTest, ShowsItsAddressNowhereWithoutANat) {
+  Gather(kPublic, false);
 }
 
 TEST_F(GathererTest, WrongPasswordIsToldWithItsCode) {

@@ -35,6 +35,10 @@ struct HostAddress {
   bool tcp_active = false;
   // Where it listens, a passive candidate; 0: it does not.
   uint16_t tcp_port = 0;
+  // By which the peer is told of it instead (an mDNS name, which the driver
+  // answers for): neither its candidates nor the related addresses of others
+  // show the address. "": it is told.
+  std::string name = {};
 };
 
 struct TurnServer {

@@ -12,6 +12,8 @@
 #include "absl/strings/match.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/system_random.h"
+#include "mdns/message.h"
 
 namespace kyuu::peer {
 namespace {
@@ -160,32 +162,38 @@ std::vector<net::Interface> ChooseAddresses(
 
 size_t HostSockets::OpenNew(const std::vector<net::Interface>& chosen) {
   size_t opened = 0;
+  SystemRandom random;
   for (const net::Interface& interface : chosen) {
     const bool known = std::any_of(
         sockets_.begin(), sockets_.end(),
         [&](const HostSocket& host) { return host.ip == interface.address; });
-    if (known || sockets_.size() >= max_) continue;
+    if (known || sockets_.size() >= options_.max) continue;
     // An address may be tentative, or go at any moment: the others count.
     absl::StatusOr<net::UdpSocket> socket =
         net::UdpSocket::Open({.bind = {interface.address, 0}});
     if (!socket.ok()) continue;
-    auto listener = tcp_ == TcpUse::kBoth ? Listen(socket->local()) : nullptr;
-    sockets_.push_back({std::make_unique<net::UdpSocket>(*std::move(socket)),
-                        std::move(listener), KindOf(interface),
-                        interface.address, tcp_});
+    auto listener =
+        options_.tcp == TcpUse::kBoth ? Listen(socket->local()) : nullptr;
+    sockets_.push_back(
+        {std::make_unique<net::UdpSocket>(*std::move(socket)),
+         std::move(listener), KindOf(interface), interface.address,
+         options_.tcp, interface.index,
+         options_.hide_addresses && !interface.address.IsLoopback()
+             ? mdns::MakeName(random)
+             : std::string()});
     ++opened;
   }
   return opened;
 }
 
-absl::StatusOr<HostSockets> HostSockets::Open(LoopbackUse loopback, size_t max,
-                                              TcpUse tcp) {
-  return Open(loopback, max, tcp, net::Interfaces);
+absl::StatusOr<HostSockets> HostSockets::Open(
+    const HostSocketsOptions& options) {
+  return Open(options, net::Interfaces);
 }
 
-absl::StatusOr<HostSockets> HostSockets::Open(LoopbackUse loopback, size_t max,
-                                              TcpUse tcp, Lister list) {
-  HostSockets sockets(loopback, max, tcp, std::move(list));
+absl::StatusOr<HostSockets> HostSockets::Open(const HostSocketsOptions& options,
+                                              Lister list) {
+  HostSockets sockets(options, std::move(list));
   sockets.Refresh();
   if (sockets.sockets_.empty()) {
     return absl::UnavailableError("this machine has no usable IP address");
@@ -199,8 +207,8 @@ HostSockets::Changes HostSockets::Refresh() {
   // A list that fails now and then (ENOBUFS) says nothing about the sockets.
   if (!listed.ok() && listed_) return changes;
   listed_ = listed.ok();
-  const std::vector<net::Interface> usable =
-      UsableAddresses(listed.ok() ? *listed : RoutedAddresses(), loopback_);
+  const std::vector<net::Interface> usable = UsableAddresses(
+      listed.ok() ? *listed : RoutedAddresses(), options_.loopback);
   if (usable.empty()) return changes;
   const auto gone = std::stable_partition(
       sockets_.begin(), sockets_.end(), [&](const HostSocket& host) {

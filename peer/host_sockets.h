@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,16 @@ enum class TcpUse : uint8_t {
   kBoth,    // And listens itself, on a port of each address.
 };
 
+struct HostSocketsOptions {
+  LoopbackUse loopback = LoopbackUse::kIfAlone;
+  size_t max = 16;  // Sockets, one for each address.
+  TcpUse tcp = TcpUse::kBoth;
+  // Whether addresses of networks are told by names of multicast DNS
+  // (NameResolver::Publish), as browsers do it. It hides them from who sees the
+  // signaling, and not from who gets a packet.
+  bool hide_addresses = false;
+};
+
 // A socket bound to one address of the machine.
 struct HostSocket {
   std::unique_ptr<net::UdpSocket> socket;
@@ -45,10 +56,12 @@ struct HostSocket {
   ice::InterfaceKind kind = ice::InterfaceKind::kUnknown;
   IpAddress ip;
   TcpUse tcp = TcpUse::kNone;
+  uint32_t interface = 0;  // Index of the system's.
+  std::string name;        // "": it is not hidden.
 
   ice::HostAddress address() const {
     return {socket->local(), kind, tcp != TcpUse::kNone,
-            listener ? listener->local().port : uint16_t{0}};
+            listener ? listener->local().port : uint16_t{0}, name};
   }
 };
 
@@ -70,14 +83,13 @@ class HostSockets {
   using Lister =
       absl::AnyInvocable<absl::StatusOr<std::vector<net::Interface>>()>;
 
-  // Opens a socket on each address that ChooseAddresses() gives, at most `max`.
+  // Opens a socket on each address that ChooseAddresses() gives.
   // UNAVAILABLE if there is none. Where the system does not list its addresses
   // (no netlink for us), the two are used that it sends to the internet from.
-  static absl::StatusOr<HostSockets> Open(LoopbackUse loopback, size_t max,
-                                          TcpUse tcp);
+  static absl::StatusOr<HostSockets> Open(const HostSocketsOptions& options);
   // The same with another source of addresses, which each Refresh() asks again.
-  static absl::StatusOr<HostSockets> Open(LoopbackUse loopback, size_t max,
-                                          TcpUse tcp, Lister list);
+  static absl::StatusOr<HostSockets> Open(const HostSocketsOptions& options,
+                                          Lister list);
 
   struct Changes {
     std::vector<const HostSocket*> added;  // Valid until the next Refresh().
@@ -94,14 +106,12 @@ class HostSockets {
   void Clear() { sockets_.clear(); }
 
  private:
-  HostSockets(LoopbackUse loopback, size_t max, TcpUse tcp, Lister list)
-      : loopback_(loopback), max_(max), tcp_(tcp), list_(std::move(list)) {}
+  HostSockets(const HostSocketsOptions& options, Lister list)
+      : options_(options), list_(std::move(list)) {}
   // Opens what is in `chosen` and not open; returns how many.
   size_t OpenNew(const std::vector<net::Interface>& chosen);
 
-  LoopbackUse loopback_;
-  size_t max_;
-  TcpUse tcp_;
+  HostSocketsOptions options_;
   Lister list_;
   bool listed_ = false;  // The system has listed its addresses once.
   std::vector<HostSocket> sockets_;

@@ -115,7 +115,8 @@ TEST(ChooseAddresses, ObsoleteOnesNever) {
 }
 
 TEST(HostSockets, NothingChangesWhileTheMachineStays) {
-  auto sockets = HostSockets::Open(LoopbackUse::kAlways, 16, TcpUse::kNone);
+  auto sockets = HostSockets::Open(
+      {.loopback = LoopbackUse::kAlways, .tcp = TcpUse::kNone});
   ASSERT_OK(sockets);
   const size_t count = sockets->sockets().size();
   EXPECT_TRUE(sockets->Refresh().empty());
@@ -125,11 +126,11 @@ TEST(HostSockets, NothingChangesWhileTheMachineStays) {
 // Where nobody lists the machine's addresses, as where netlink is forbidden,
 // its routes still tell which ones work.
 TEST(HostSockets, WithoutAListTheRoutesTell) {
-  auto sockets =
-      HostSockets::Open(LoopbackUse::kAlways, 16, TcpUse::kNone,
-                        []() -> absl::StatusOr<std::vector<net::Interface>> {
-                          return absl::PermissionDeniedError("netlink");
-                        });
+  auto sockets = HostSockets::Open(
+      {.loopback = LoopbackUse::kAlways, .tcp = TcpUse::kNone},
+      []() -> absl::StatusOr<std::vector<net::Interface>> {
+        return absl::PermissionDeniedError("netlink");
+      });
   ASSERT_OK(sockets);
   EXPECT_THAT(Addresses(*sockets), Contains("127.0.0.1"));
   EXPECT_TRUE(sockets->Refresh().empty());
@@ -138,7 +139,7 @@ TEST(HostSockets, WithoutAListTheRoutesTell) {
 TEST(HostSockets, AListThatFailsOnceClosesNothing) {
   std::optional<absl::Status> fault;
   auto sockets = HostSockets::Open(
-      LoopbackUse::kAlways, 16, TcpUse::kNone,
+      {.loopback = LoopbackUse::kAlways, .tcp = TcpUse::kNone},
       [&]() -> absl::StatusOr<std::vector<net::Interface>> {
         if (fault) return *fault;
         return std::vector<net::Interface>{
@@ -175,7 +176,8 @@ class HostSocketsInNamespaceTest : public testing::Test {
 TEST_F(HostSocketsInNamespaceTest, AddressesThatComeAndGoAreSeenAtOnce) {
   net::TestLoop loop;
   Run("ip addr add 198.18.0.1/24 dev eth0");
-  auto sockets = HostSockets::Open(LoopbackUse::kIfAlone, 16, TcpUse::kNone);
+  auto sockets = HostSockets::Open(
+      {.loopback = LoopbackUse::kIfAlone, .tcp = TcpUse::kNone});
   ASSERT_OK(sockets);
   EXPECT_THAT(Addresses(*sockets), ElementsAre("198.18.0.1"));
   std::vector<std::string> seen;
@@ -237,7 +239,8 @@ TEST_F(HostSocketsInNamespaceTest, WithoutAPlaceInTheLoopItAsksAgain) {
 // What runs over an address goes on when a better one comes.
 TEST_F(HostSocketsInNamespaceTest, AnAddressThatIsDeprecatedLaterStaysOpen) {
   Run("ip -6 addr add 2001:db8::1/64 dev eth0 nodad");
-  auto sockets = HostSockets::Open(LoopbackUse::kIfAlone, 16, TcpUse::kNone);
+  auto sockets = HostSockets::Open(
+      {.loopback = LoopbackUse::kIfAlone, .tcp = TcpUse::kNone});
   ASSERT_OK(sockets);
   EXPECT_THAT(Addresses(*sockets), ElementsAre("2001:db8::1"));
   Run("ip -6 addr add 2001:db8::2/64 dev eth0 nodad");
@@ -245,7 +248,8 @@ TEST_F(HostSocketsInNamespaceTest, AnAddressThatIsDeprecatedLaterStaysOpen) {
   EXPECT_THAT(sockets->Refresh().gone, IsEmpty());
   EXPECT_THAT(Addresses(*sockets), ElementsAre("2001:db8::1", "2001:db8::2"));
   // Whoever begins now is not told of it.
-  auto fresh = HostSockets::Open(LoopbackUse::kIfAlone, 16, TcpUse::kNone);
+  auto fresh = HostSockets::Open(
+      {.loopback = LoopbackUse::kIfAlone, .tcp = TcpUse::kNone});
   ASSERT_OK(fresh);
   EXPECT_THAT(Addresses(*fresh), ElementsAre("2001:db8::2"));
   Run("ip -6 addr del 2001:db8::1/64 dev eth0");
@@ -254,7 +258,8 @@ TEST_F(HostSocketsInNamespaceTest, AnAddressThatIsDeprecatedLaterStaysOpen) {
 
 TEST_F(HostSocketsInNamespaceTest, LinkLocalOnlyWhileThereIsNothingBetter) {
   Run("ip -6 addr add fe80::77/64 dev eth0 nodad");
-  auto sockets = HostSockets::Open(LoopbackUse::kIfAlone, 16, TcpUse::kNone);
+  auto sockets = HostSockets::Open(
+      {.loopback = LoopbackUse::kIfAlone, .tcp = TcpUse::kNone});
   ASSERT_OK(sockets);
   EXPECT_THAT(Addresses(*sockets), ElementsAre(StartsWith("fe80::77%")));
   Run("ip addr add 198.18.0.1/24 dev eth0");

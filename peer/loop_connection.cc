@@ -16,7 +16,10 @@ absl::StatusOr<std::unique_ptr<LoopConnection>> LoopConnection::Create(
     EventHandler on_event) {
   KYUU_ASSIGN_OR_RETURN(
       HostSockets sockets,
-      HostSockets::Open(options.loopback, options.sockets_max, options.tcp));
+      HostSockets::Open({.loopback = options.loopback,
+                         .max = options.sockets_max,
+                         .tcp = options.tcp,
+                         .hide_addresses = options.hide_addresses}));
   return std::unique_ptr<LoopConnection>(
       new LoopConnection(loop, certificate, options, random, std::move(sockets),
                          std::move(on_event)));
@@ -40,12 +43,24 @@ LoopConnection::LoopConnection(net::Loop& loop,
   driver_.SendStreamsBy([this](const Datagram& message) {
     if (!peer_streams_.Send(message)) streams_.Send(message);
   });
-  for (const HostSocket& host : sockets_.sockets()) {
-    driver_.AddSocket(*host.socket);
-    if (host.listener) peer_streams_.AddListener(*host.listener);
-    // There is room for as many as were opened; if not, ICE does without.
-    (void)connection_.AddLocalAddress(net::Loop::Now(), host.address());
-  }
+  for (const HostSocket& host : sockets_.sockets()) Add(host);
+}
+
+void LoopConnection::Add(const HostSocket& host) {
+  driver_.AddSocket(*host.socket);
+  if (host.listener) peer_streams_.AddListener(*host.listener);
+  if (!host.name.empty()) names_.Publish(host.name, host.ip, host.interface);
+  // There is room for as many as were opened; if not, ICE does without.
+  (void)connection_.AddLocalAddress(net::Loop::Now(), host.address());
+}
+
+void LoopConnection::Remove(const HostSocket& host) {
+  driver_.RemoveSocket(*host.socket);
+  if (host.listener) peer_streams_.RemoveListener(*host.listener);
+  if (!host.name.empty()) names_.Withdraw(host.name);
+  // Refused once closed, and then nobody needs it.
+  (void)connection_.RemoveLocalAddress(net::Loop::Now(),
+                                       host.address().address);
 }
 
 void LoopConnection::OnEvent(ConnectionEvent event) {
@@ -71,21 +86,10 @@ void LoopConnection::OnEvent(ConnectionEvent event) {
 }
 
 void LoopConnection::FollowAddresses() {
-  const absl::Time now = net::Loop::Now();
   const HostSockets::Changes changes = sockets_.Refresh();
   if (changes.empty()) return;
-  for (const HostSocket& gone : changes.gone) {
-    driver_.RemoveSocket(*gone.socket);
-    if (gone.listener) peer_streams_.RemoveListener(*gone.listener);
-    // Refused once closed, and then nobody needs it.
-    (void)connection_.RemoveLocalAddress(now, gone.address().address);
-  }
-  for (const HostSocket* added : changes.added) {
-    driver_.AddSocket(*added->socket);
-    if (added->listener) peer_streams_.AddListener(*added->listener);
-    // As above.
-    (void)connection_.AddLocalAddress(now, added->address());
-  }
+  for (const HostSocket& gone : changes.gone) Remove(gone);
+  for (const HostSocket* added : changes.added) Add(*added);
   driver_.Flush();  // Last: a handler may destroy us.
 }
 

@@ -40,6 +40,8 @@ struct LoopConnectionOptions {
   // of its interfaces.
   size_t sockets_max = 16;
   TcpUse tcp = TcpUse::kBoth;
+  // See HostSocketsOptions.
+  bool hide_addresses = false;
   // Streams to TURN servers over TCP and TLS.
   ServerStreamOptions streams;
   // TCP connections to the peer.
@@ -79,6 +81,8 @@ class LoopConnection {
                  const LoopConnectionOptions& options, Random& random,
                  HostSockets sockets, EventHandler on_event);
 
+  void Add(const HostSocket& host);
+  void Remove(const HostSocket& host);
   void FollowAddresses();
   void OnEvent(ConnectionEvent event);
 

@@ -60,6 +60,18 @@ class NameResolver::Port : public std::enable_shared_from_this<Port> {
     alarm_.Set(now);
   }
 
+  void Publish(const std::string& name, const IpAddress& ip,
+               uint32_t interface) {
+    reviewed_ = absl::InfinitePast();  // The interface may be new.
+    Review(net::Loop::Now());
+    endpoint_.Publish(name, ip, interface).IgnoreError();  // As promised.
+  }
+
+  void Withdraw(const std::string& name) {
+    endpoint_.Withdraw(net::Loop::Now(), name);
+    alarm_.Set(net::Loop::Now());
+  }
+
   // Nothing happens from here on.
   void Close() {
     closed_ = true;
@@ -191,6 +203,13 @@ NameResolver::~NameResolver() { port_->Close(); }
 void NameResolver::Resolve(const std::string& name, Handler handler) {
   port_->Resolve(name, std::move(handler));
 }
+
+void NameResolver::Publish(const std::string& name, const IpAddress& ip,
+                           uint32_t interface) {
+  port_->Publish(name, ip, interface);
+}
+
+void NameResolver::Withdraw(const std::string& name) { port_->Withdraw(name); }
 
 const std::vector<mdns::Link>& NameResolver::links() const {
   return port_->endpoint().links();

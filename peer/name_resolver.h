@@ -3,6 +3,7 @@
 #ifndef KYUU_PEER_NAME_RESOLVER_H_
 #define KYUU_PEER_NAME_RESOLVER_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,8 +19,9 @@
 namespace kyuu::peer {
 
 // NameResolver finds the addresses that browsers hide behind names under
-// ".local" (RFC 6762). It has a socket on each link while there are names to be
-// resolved, and none otherwise. It belongs to the loop's thread.
+// ".local" (RFC 6762), and hides ours so. It has a socket on each link while
+// there are names to be resolved or answered for, and none otherwise. It
+// belongs to the loop's thread.
 class NameResolver {
  public:
   using Handler = absl::AnyInvocable<void(std::optional<IpAddress>)>;
@@ -39,6 +41,13 @@ class NameResolver {
   // it is no name under ".local", or if too many are under way. The handler may
   // destroy the NameResolver.
   void Resolve(const std::string& name, Handler handler);
+
+  // Answers for `name` (mdns::MakeName) on the interface that has `ip`, from
+  // now on. Silently not if there are too many: the peer finds us, or another
+  // path, as if nobody had asked.
+  void Publish(const std::string& name, const IpAddress& ip,
+               uint32_t interface);
+  void Withdraw(const std::string& name);
 
   // The links that are asked.
   const std::vector<mdns::Link>& links() const;

@@ -125,6 +125,25 @@ TEST_F(NameResolverTest, AHandlerMayDestroyIt) {
   EXPECT_FALSE(other);
 }
 
+TEST_F(NameResolverTest, OneFindsWhatAnotherHides) {
+  NameResolver ours(*loop_, Network), theirs(*loop_, Network);
+  const IpAddress hidden = IpAddress::V4(192, 0, 2, 7);
+  theirs.Publish(name_, hidden, 1);
+  EXPECT_EQ(theirs.links().size(), 1u);
+  Answers answers;
+  ours.Resolve(name_, Into(answers));
+  loop_.RunUntil([&] { return !answers.empty() && ours.links().empty(); });
+  EXPECT_THAT(answers, testing::ElementsAre(hidden));
+  EXPECT_EQ(theirs.links().size(), 1u);
+  theirs.Withdraw(name_);
+  net::Alarm alarm(*loop_, [&] { loop_->Stop(); });
+  alarm.Set(net::Loop::Now());
+  loop_.RunUntil([&] {
+    alarm.Set(net::Loop::Now());
+    return theirs.links().empty();
+  });
+}
+
 TEST_F(NameResolverTest, WithoutANetworkNobodyAnswers) {
   NameResolver names(*loop_,
                      [] {

@@ -84,8 +84,10 @@ absl::StatusOr<std::unique_ptr<PeerConnection>> PeerConnection::Create(
   }
   KYUU_ASSIGN_OR_RETURN(
       HostSockets sockets,
-      HostSockets::Open(configuration.loopback, configuration.sockets_max,
-                        configuration.ice_tcp));
+      HostSockets::Open({.loopback = configuration.loopback,
+                         .max = configuration.sockets_max,
+                         .tcp = configuration.ice_tcp,
+                         .hide_addresses = configuration.hide_addresses}));
   Options& options = configuration.engine;
   options.stun_servers = std::move(configuration.stun_servers);
   options.turn_servers = std::move(configuration.turn_servers);

@@ -76,6 +76,8 @@ struct Configuration {
   // Sockets opened at most, one for each address of the machine.
   size_t sockets_max = 16;
   TcpUse ice_tcp = TcpUse::kBoth;
+  // See HostSocketsOptions.
+  bool hide_addresses = false;
   // Streams to TURN servers over TCP and TLS, and TCP connections to the peer.
   ServerStreamOptions streams;
   PeerStreamOptions peer_streams;

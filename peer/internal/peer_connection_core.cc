@@ -279,17 +279,18 @@ void Core::Start() {
   workplace_->loop->Post([core = shared_from_this()] { core->Arrive(); });
 }
 
-Core::Drive::Drive(Core& core)
-    : driver(*core.workplace_->loop, core,
+Core::Drive::Drive(Core& c)
+    : core(c),
+      driver(*core.workplace_->loop, core,
              core.workplace_->loop->Shared<net::ReceiveBuffer>(),
-             [&core](Event event) {
-               std::visit([&core](auto& e) { core.On(e); }, event);
+             [this](Event event) {
+               std::visit([this](auto& e) { core.On(e); }, event);
              }),
       streams(*core.workplace_->loop, core.stream_options_,
               JoinStreams(core, driver)),
       peer_streams(*core.workplace_->loop, core.peer_stream_options_,
                    JoinPeerStreams(core, driver)),
-      watch(*core.workplace_->loop, [&core] { core.FollowAddresses(); }),
+      watch(*core.workplace_->loop, [this] { core.FollowAddresses(); }),
       resolver(*core.workplace_->loop) {
   driver.SendStreamsBy([this](const Datagram& message) {
     if (!peer_streams.Send(message)) streams.Send(message);
@@ -299,11 +300,21 @@ Core::Drive::Drive(Core& core)
 void Core::Drive::Add(const HostSocket& host) {
   driver.AddSocket(*host.socket);
   if (host.listener) peer_streams.AddListener(*host.listener);
+  if (!host.name.empty()) {
+    core.workplace_->Names().Publish(host.name, host.ip, host.interface);
+  }
 }
 
 void Core::Drive::Remove(const HostSocket& host) {
   driver.RemoveSocket(*host.socket);
   if (host.listener) peer_streams.RemoveListener(*host.listener);
+  if (!host.name.empty()) core.workplace_->Names().Withdraw(host.name);
+}
+
+Core::Drive::~Drive() {
+  for (const HostSocket& host : core.sockets_.sockets()) {
+    if (!host.name.empty()) core.workplace_->Names().Withdraw(host.name);
+  }
 }
 
 void Core::Arrive() {

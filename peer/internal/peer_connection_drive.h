@@ -14,10 +14,13 @@ namespace kyuu::peer::internal {
 
 struct Core::Drive {
   explicit Drive(Core& core);
+  // Names of addresses are not answered for any more.
+  ~Drive();
 
   void Add(const HostSocket& host);
   void Remove(const HostSocket& host);
 
+  Core& core;
   net::Driver<Core> driver;
   ServerStreams streams;
   PeerStreams peer_streams;

@@ -134,10 +134,7 @@ void Core::On(SelectedPathChanged& event) {
 // A peer whose name nobody answers for finds us, and shows itself by its
 // checks.
 void Core::On(ResolveName& event) {
-  if (workplace_->names == nullptr) {
-    workplace_->names = std::make_unique<NameResolver>(*workplace_->loop);
-  }
-  workplace_->names->Resolve(
+  workplace_->Names().Resolve(
       event.name,
       [weak = weak_from_this(), id = event.id](std::optional<IpAddress> ip) {
         const std::shared_ptr<Core> core = weak.lock();

@@ -31,11 +31,15 @@ struct Workplace {
     if (leaving) Leave();
   }
 
+  NameResolver& Names() {
+    if (names == nullptr) names = std::make_unique<NameResolver>(*loop);
+    return *names;
+  }
+
   static inline thread_local const Workplace* current = nullptr;
 
   const std::unique_ptr<net::Loop> loop;
-  // One for all, made when a name is first to be resolved, gone with the loop's
-  // last turn.
+  // One for all, made when it is first needed, gone with the loop's last turn.
   std::unique_ptr<NameResolver> names;
   std::set<std::shared_ptr<Core>> cores;  // Until each has said goodbye.
   bool leaving = false;

@@ -55,6 +55,8 @@ void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
   peer->add_flag("--relay", options.relay, "Relayed candidates only");
   peer->add_flag("--no-trickle", options.no_trickle,
                  "Put all candidates into the description");
+  peer->add_flag("--hide-addresses", options.hide_addresses,
+                 "Tell names of multicast DNS instead of addresses");
   peer->add_flag("--snap", options.snap,
                  "Tell SCTP's INIT in the description (a=sctp-init)");
   peer->add_flag("--sped", options.sped,

@@ -36,6 +36,7 @@ absl::StatusOr<int> PeerSession::Run() {
   if (options_.relay) {
     options.connection.policy = ice::GatherPolicy::kRelay;
   }
+  options.hide_addresses = options_.hide_addresses;
   options.connection.snap = options_.snap;
   options.connection.sped = options_.sped;
   if (options_.max_datagram) {

@@ -29,6 +29,7 @@ struct PeerOptions {
   std::vector<std::string> turn_servers;
   bool relay = false;
   bool no_trickle = false;
+  bool hide_addresses = false;
   bool snap = false;
   bool sped = false;
   std::optional<size_t> max_datagram;

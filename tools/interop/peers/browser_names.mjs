@@ -1,14 +1,15 @@
-// A browser that hides its addresses behind names, and a `kyuu peer` of which it
-// is told no address: they meet only if kyuu finds the address behind a name.
-// Prints a line of JSON with what came of it. For a network of its own.
+// A browser and a `kyuu peer`, of which only one is told the addresses of the
+// other, and these are hidden behind names: they meet if it finds them. `finder`
+// says which one. Prints a line of JSON with what came of it. For a network of its
+// own.
 //
-//   node peers/browser_names.mjs chromium|firefox offer|answer
+//   node peers/browser_names.mjs chromium|firefox offer|answer kyuu|browser
 
 import { existsSync } from 'node:fs';
 import puppeteer from 'puppeteer-core';
 import { kyuuPeer, temporaryFolder } from '../lib.mjs';
 
-const [browserName, role] = process.argv.slice(2);
+const [browserName, role, finder] = process.argv.slice(2);
 const userDataDir = temporaryFolder();
 const browser = await puppeteer.launch(browserName === 'chromium'
   ? {
@@ -41,26 +42,31 @@ async function describe(theirs) {
   await gathered;
   return pc.localDescription.toJSON();
 }
-const hide = (description) => ({ ...description, sdp: description.sdp.replace(/a=candidate:.*\r\n/g, '') });
+const untold = (description) => ({ ...description, sdp: description.sdp.replace(/a=candidate:.*\r\n/g, '') });
+// What goes to the browser, and what comes from it.
+const toBrowser = (line) => (finder === 'kyuu' ? untold(JSON.parse(line)) : JSON.parse(line));
+const toPeer = (description) => JSON.stringify(finder === 'kyuu' ? description : untold(description)) + '\n';
 
 const page = await browser.newPage();
 let peer, names = [], failure = null;
 try {
-  peer = kyuuPeer('--role', role === 'offer' ? 'answer' : 'offer', '--no-trickle', '--send', '5', '--expect', '5', '--size', '100');
-  let description;
+  peer = kyuuPeer('--role', role === 'offer' ? 'answer' : 'offer', '--no-trickle', ...(finder === 'browser' ? ['--hide-addresses'] : []),
+    '--send', '5', '--expect', '5', '--size', '100');
+  let theirs, ours;
   if (role === 'offer') {
-    description = await page.evaluate(describe, null);
-    peer.write(JSON.stringify(description) + '\n');
-    const [answer] = await peer.waitFor(/^\{.*"type":"answer".*\}$/);
-    await page.evaluate((theirs) => globalThis.pc.setRemoteDescription(theirs), hide(JSON.parse(answer)));
+    theirs = await page.evaluate(describe, null);
+    peer.write(toPeer(theirs));
+    [ours] = await peer.waitFor(/^\{.*"type":"answer".*\}$/);
+    await page.evaluate((answer) => globalThis.pc.setRemoteDescription(answer), toBrowser(ours));
   } else {
-    const [offer] = await peer.waitFor(/^\{.*"type":"offer".*\}$/);
-    description = await page.evaluate(describe, hide(JSON.parse(offer)));
-    peer.write(JSON.stringify(description) + '\n');
+    [ours] = await peer.waitFor(/^\{.*"type":"offer".*\}$/);
+    theirs = await page.evaluate(describe, toBrowser(ours));
+    peer.write(toPeer(theirs));
   }
-  names = description.sdp.match(/\S+\.local(?= )/g) ?? [];
-  const open = description.sdp.match(/a=candidate:.* \d+\.\d+\.\d+\.\d+ \d+ typ host/g);
-  if (open) throw new Error(`not hidden: ${open}`);
+  const { sdp } = finder === 'kyuu' ? theirs : JSON.parse(ours);
+  names = sdp.match(/\S+\.local(?= )/g) ?? [];
+  const shown = sdp.match(/11\.1\.1\.2|fe80::[\da-f]/g);
+  if (shown) throw new Error(`not hidden: ${shown} in ${sdp}`);
   await peer.finish(30);
 } catch (error) {
   failure = String(error);
