@@ -315,7 +315,7 @@ std::optional<Datagram> Endpoint::PollTransmit(absl::Time now,
 
 std::optional<Endpoint::Event> Endpoint::PollEvent() {
   if (events_.empty()) return std::nullopt;
-  Event event = std::move(events_.front());
+  Event event = events_.front();
   events_.pop_front();
   return event;
 }
