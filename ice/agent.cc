@@ -95,9 +95,9 @@ absl::Status Agent::SetRemoteCredentials(absl::Time now,
   }
   g.SetRemote(remote, mode);
   g.patience_until = now + options_.patience;
-  // A lite agent never controls (RFC 8445 section 6.1.1).
-  if (mode == RemoteMode::kLite && role_ == Role::kControlled) {
-    SwitchRole(Role::kControlling);
+  // A lite agent does not control a full one (RFC 8445 section 6.1.1).
+  if (options_.lite != (mode == RemoteMode::kLite)) {
+    SwitchRole(options_.lite ? Role::kControlled : Role::kControlling);
   }
   for (const Candidate& candidate : std::exchange(unbound_, {})) {
     AdmitRemoteCandidate(now, candidate);

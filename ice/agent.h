@@ -31,7 +31,7 @@
 
 namespace kyuu::ice {
 
-// Agent is a full ICE agent for one component over UDP and TCP (RFC 6544).
+// Agent is an ICE agent, full or lite, for one component over UDP and TCP.
 //
 // It neither gathers nor relays: local candidates are handed in, and to it a
 // relayed address is one more local address to send from. Checks start when
@@ -41,7 +41,6 @@ namespace kyuu::ice {
 //
 // Data may be sent on selected_path() as soon as there is one, that is after
 // one round trip, and received on any path for which IsKnownPath() holds.
-//
 // Not thread-safe. `random` must outlive the agent.
 class Agent {
  public:
@@ -75,7 +74,7 @@ class Agent {
   // no use (another generation's `ufrag`, a forbidden address, one too many, of
   // TCP but not passive) is counted and ignored.
   void AddRemoteCandidate(absl::Time now, const Candidate& candidate);
-  // Sets Ta to what both sides agreed on (AgreedPacing), at least kPacingMin.
+  // Ta, as both sides agreed on (AgreedPacing), at least kPacingMin.
   void SetPacing(absl::Time now, absl::Duration ta);
   // The peer will send no more candidates (RFC 8838 section 8.2).
   void EndOfRemoteCandidates(absl::Time now);
@@ -108,9 +107,8 @@ class Agent {
 
   void HandlePacket(absl::Time now, const Datagram& datagram);
   void HandleTimeout(absl::Time now);
-  // A packet takes at most 700 bytes of `out`, and 150 with usual user names;
-  // with embedded DTLS up to EmbeddedDtls::kDatagramMax and 32 more.
-  // One that does not fit is dropped and counted.
+  // A packet takes at most 700 bytes of `out`, or with embedded DTLS 32 more
+  // than EmbeddedDtls::kDatagramMax; what does not fit is dropped and counted.
   std::optional<Datagram> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
@@ -171,6 +169,7 @@ class Agent {
                const stun::UnknownAttributes& unknown, const Generation& g);
   void HandleCheck(absl::Time now, const Path& path, uint32_t priority,
                    bool use_candidate);
+  void Serve(absl::Time now, size_t index, bool use_candidate);
   void KeepEarlyCheck(const Path& path, const stun::MessageView& message);
   std::optional<Datagram> NextResponse(absl::Span<uint8_t> out);
 
@@ -204,6 +203,7 @@ class Agent {
   void Update(absl::Time now);
   void Arm();
   void ConsiderNomination(absl::Time now);
+  void ChooseUnchecked(absl::Time now);
   absl::Time NominationTime(const Pair& best) const;
   bool IsRelayed(const Pair& pair) const;
   void Nominate(size_t index);

@@ -263,7 +263,7 @@ bool Agent::ChecksRunning() const {
 
 absl::Time Agent::NextCheckTime() const {
   const Generation& g = *current_;
-  if (!g.remote) return absl::InfiniteFuture();
+  if (!g.remote || options_.lite) return absl::InfiniteFuture();
   if (g.pairs.NextImmediate()) return absl::InfinitePast();
   const bool waits =
       g.pairs.NextTriggered() ||
@@ -276,7 +276,7 @@ absl::Time Agent::NextCheckTime() const {
 std::optional<Datagram> Agent::NextCheck(absl::Time now,
                                          absl::Span<uint8_t> out) {
   Generation& g = *current_;
-  if (!g.remote) return std::nullopt;
+  if (!g.remote || options_.lite) return std::nullopt;
   // Pacing protects addresses that nobody answers for. The first check that an
   // authenticated packet from the very address calls for is as harmless as the
   // response to it, and waiting would cost every connection up to Ta. The same

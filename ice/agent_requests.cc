@@ -90,6 +90,7 @@ bool Agent::ResolveRoleConflict(const stun::MessageView& message) {
   }
   if (!theirs) return false;
   ++stats_.role_conflicts;
+  if (options_.lite) return true;  // The peer has to control.
   const bool we_control = tie_breaker_ >= *theirs;
   const Role ours = we_control ? Role::kControlling : Role::kControlled;
   if (ours == role_) return true;
@@ -145,6 +146,7 @@ void Agent::HandleCheck(absl::Time now, const Path& path, uint32_t priority,
   }
   Pair& pair = g.pairs.Edit(*index);
   ++pair.requests_received;
+  if (options_.lite) return Serve(now, *index, use_candidate);
   if (use_candidate && role_ == Role::kControlled) {
     if (pair.valid) {
       Select(now, *index);
@@ -160,7 +162,28 @@ void Agent::HandleCheck(absl::Time now, const Path& path, uint32_t priority,
   }
 }
 
+// A lite agent's part: what the peer nominates is in use (RFC 8445 section
+// 7.3.2), for as long as it goes on to check it.
+void Agent::Serve(absl::Time now, size_t index, bool use_candidate) {
+  Generation& g = *current_;
+  if (g.remote_mode == RemoteMode::kLite) return;  // It was chosen already.
+  Pair& pair = g.pairs.Edit(index);
+  if (!pair.valid) {
+    if (!use_candidate) return;
+    pair.check = internal::Succeeded{};
+    pair.valid = internal::Validity{.since = now};
+    g.ever_valid = true;
+    g.moved = false;
+  }
+  pair.valid->last_response = now;
+  // When the next one should have come.
+  pair.valid->unanswered_since = now + options_.consent_interval * 1.2;
+  pair.valid->suspect = false;
+  if (use_candidate) Select(now, index);
+}
+
 bool Agent::CheckStranger(absl::Time now, const Path& path) {
+  if (options_.lite) return false;  // The peer's next check will tell.
   Generation& g = *current_;
   const std::optional<size_t> in_use = g.InUse();
   if (!in_use || IsStream(path.transport) ||

@@ -60,6 +60,7 @@ void Agent::Update(absl::Time now) {
 void Agent::ConsiderNomination(absl::Time now) {
   Generation& g = *current_;
   timers_.Stop(Timer::kNominate);
+  if (options_.lite) return ChooseUnchecked(now);
   if (role_ != Role::kControlling || !g.remote) return;
   const std::optional<size_t> nominating = g.pairs.Nominating();
   if (nominating && !g.pairs[*nominating].suspect()) return;
@@ -79,6 +80,26 @@ void Agent::ConsiderNomination(absl::Time now) {
   } else {
     timers_.Set(Timer::kNominate, when);
   }
+}
+
+// Two lite agents (RFC 8445 section 8.2): nobody checks, and nobody asks for
+// consent.
+void Agent::ChooseUnchecked(absl::Time now) {
+  Generation& g = *current_;
+  if (!g.remote || g.remote_mode != RemoteMode::kLite || g.selected ||
+      g.pairs.size() == 0) {
+    return;
+  }
+  size_t best = 0;
+  for (size_t i = 1; i < g.pairs.size(); ++i) {
+    if (g.pairs[i].priority > g.pairs[best].priority) best = i;
+  }
+  Pair& pair = g.pairs.Edit(best);
+  pair.check = internal::Succeeded{};
+  pair.valid = Validity{.since = now, .last_response = absl::InfiniteFuture()};
+  g.ever_valid = true;
+  g.moved = false;
+  Select(now, best);
 }
 
 // A direct way that was found after a relayed one was nominated is nominated
@@ -255,7 +276,8 @@ AgentState Agent::ComputeState(absl::Time now) const {
   if (g.ever_valid) return AgentState::kFailed;
   // Even with no pair left, the peer may still reach us from an address that
   // nobody told (RFC 8863 section 4).
-  if (!g.pairs.AnyPending() && g.patience_until == absl::InfinitePast()) {
+  if ((options_.lite || !g.pairs.AnyPending()) &&
+      g.patience_until == absl::InfinitePast()) {
     return AgentState::kFailed;
   }
   return g.moved ? AgentState::kDisconnected : AgentState::kChecking;
@@ -317,7 +339,9 @@ bool Agent::IsKnownPath(const Path& path) const {
   for (const Generation* g : {current_.get(), previous_.get()}) {
     if (g == nullptr) continue;
     const std::optional<size_t> index = g->pairs.FindPath(path);
-    if (index && g->pairs[*index].heard()) return true;
+    // Two lite agents have nothing but what they have told each other.
+    const bool told = options_.lite && g->remote_mode == RemoteMode::kLite;
+    if (index && (told || g->pairs[*index].heard())) return true;
     for (const internal::EarlyCheck& check : g->early) {
       if (check.path == path) return true;
     }

@@ -52,6 +52,13 @@ absl::Duration AgreedPacing(std::optional<absl::Duration> ours,
                             std::optional<absl::Duration> theirs);
 
 struct AgentOptions {
+  // Lite (RFC 8445 section 2.5), for who is reached at each of his addresses:
+  // answers the peer's checks, makes none, and uses the pair that the peer
+  // nominates. The peer's checks are its consent, too. With another lite agent
+  // the best pair is in use at once, unchecked (section 8.2). Give it host
+  // candidates only, and say so in the description (a=ice-lite).
+  bool lite = false;
+
   // Ta, the least time between two checks that no authenticated packet of the
   // peer called for (RFC 8445 section 14.2), until SetPacing() says otherwise.
   absl::Duration ta = kPacingDefault;

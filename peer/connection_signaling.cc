@@ -41,6 +41,7 @@ absl::Status Connection::RemoveLocalAddress(absl::Time now,
 
 void Connection::UpdateServers(std::vector<TransportAddress> stun_servers,
                                std::vector<ice::TurnServer> turn_servers) {
+  if (options_.lite) return;
   ice_.UpdateServers(std::move(stun_servers), std::move(turn_servers));
 }
 
@@ -55,6 +56,7 @@ sdp::LocalTransport Connection::LocalTransport() const {
           .ice_pwd = credentials_.password,
           .fingerprints = {certificate_.fingerprint()},
           .candidates = ice_.candidates(),
+          .ice_lite = options_.lite,
           // A restart, which has other credentials, gathers anew.
           .end_of_candidates = gathering_state() == GatheringState::kComplete &&
                                credentials_ == ice_.agent().local_credentials(),
@@ -261,7 +263,7 @@ absl::Status Connection::ApplyRemoteIce(absl::Time now) {
   remote_ice_waits_ = false;
   if (!remote_ice_known_) {
     // RFC 8445 section 6.1.1; a conflict found by checks may change it later.
-    ice_.SetRole(now, session_.offerer() || remote->ice_lite
+    ice_.SetRole(now, session_.offerer() || (remote->ice_lite && !options_.lite)
                           ? ice::Role::kControlling
                           : ice::Role::kControlled);
   }

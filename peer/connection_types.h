@@ -91,6 +91,9 @@ struct Options {
   // for the same reason.
   bool sped = false;
 
+  // As ice::AgentOptions::lite; servers are not asked then.
+  bool lite = false;
+
   // The parts, for those who want to turn their knobs. Addresses, servers and
   // policy of `gatherer`, and the sizes of messages that come in, are taken
   // from above.

@@ -110,6 +110,21 @@ TEST(SessionTest, CandidatesAndDefaultDestinationAreWritten) {
                         "webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n"));
 }
 
+TEST(SessionTest, ALiteAgentSaysSoInOffersAndAnswers) {
+  Couple couple;
+  LocalTransport a = TransportOf('a'), b = TransportOf('b');
+  a.ice_lite = b.ice_lite = true;
+  const std::string offer = couple.a.CreateOffer(a).value();
+  // Of the session (RFC 8839 section 5.3).
+  EXPECT_LT(offer.find("a=ice-lite\r\n"), offer.find("m="));
+  EXPECT_EQ(couple.a.CreateOffer(TransportOf('a')).value().find("ice-lite"),
+            std::string::npos);
+  ASSERT_OK(couple.b.SetRemote(SdpType::kOffer, offer));
+  EXPECT_TRUE(couple.b.remote()->ice_lite);
+  const std::string answer = couple.b.CreateAnswer(b).value();
+  EXPECT_LT(answer.find("a=ice-lite\r\n"), answer.find("m="));
+}
+
 TEST(SessionTest, TwoSessionsAgree) {
   Couple couple;
   const std::string offer = couple.a.CreateOffer(TransportOf('a')).value();

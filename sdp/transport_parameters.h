@@ -25,6 +25,8 @@ struct LocalTransport {
   std::vector<dtls::Fingerprint> fingerprints;
   // Written into the description; empty when every candidate is trickled.
   std::vector<ice::Candidate> candidates;
+  // We are a lite agent (RFC 8445 section 2.5).
+  bool ice_lite = false;
   // No candidate follows (RFC 8838 section 8.2).
   bool end_of_candidates = false;
   // Our checks may carry DTLS (draft-hancke-webrtc-sped): told as ICE options,
@@ -44,10 +46,10 @@ struct TransportParameters {
   std::string tag;
   std::string ice_ufrag;
   std::string ice_pwd;
-  bool ice_lite = false;  // RFC 8445 section 2.5: we then control.
-  bool trickle = false;   // RFC 8838 section 4.1.
-  bool ice2 = false;      // RFC 8445 section 10.
-  bool sped = false;      // draft-hancke-webrtc-sped.
+  bool ice_lite = false;                        // RFC 8445 section 2.5.
+  bool trickle = false;                         // RFC 8838 section 4.1.
+  bool ice2 = false;                            // RFC 8445 section 10.
+  bool sped = false;                            // draft-hancke-webrtc-sped.
   std::optional<absl::Duration> ice_pacing;     // RFC 8839 section 5.5.
   std::vector<dtls::Fingerprint> fingerprints;  // At least one usable.
   std::string tls_id;                    // RFC 8842 section 4; empty if none.

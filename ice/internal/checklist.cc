@@ -69,7 +69,7 @@ void Checklist::Settle(uint16_t number) const {
   const bool due = check != nullptr && check->due;
   set(PairTimer::kCheck, due ? absl::InfiniteFuture() : repeat);
   set(PairTimer::kRepeat, due ? repeat : absl::InfiniteFuture());
-  set(PairTimer::kKeepalive, pair.valid && pair.valid->kept
+  set(PairTimer::kKeepalive, liveness_.asks && pair.valid && pair.valid->kept
                                  ? pair.valid->next_keepalive
                                  : absl::InfiniteFuture());
   set(PairTimer::kSuspect, liveness_.SuspectAt(pair));

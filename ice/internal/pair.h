@@ -137,7 +137,8 @@ struct Pair {
 // How long a valid pair may be silent.
 struct Liveness {
   explicit Liveness(const AgentOptions& options)
-      : consent_expiry(options.consent_expiry),
+      : asks(!options.lite),
+        consent_expiry(options.consent_expiry),
         suspect_after(options.suspect_after),
         probe_interval(options.probe_interval),
         probes(options.probes) {}
@@ -148,6 +149,7 @@ struct Liveness {
   absl::Time SuspectAt(const Pair& pair) const;
   absl::Time ConsentUntil(const Pair& pair) const;
 
+  bool asks;  // Else only the peer's checks tell.
   absl::Duration consent_expiry;
   absl::Duration suspect_after;
   absl::Duration probe_interval;

@@ -41,7 +41,8 @@ class Peer {
 
   Peer(Role role, uint64_t seed, GathererOptions options,
        const AgentOptions& agent_options = {})
-      : random(std::make_unique<SeededRandom>(seed)),
+      : mode(agent_options.lite ? RemoteMode::kLite : RemoteMode::kFull),
+        random(std::make_unique<SeededRandom>(seed)),
         ice(role, Credentials::Generate(*random), *random,
             {agent_options, std::move(options)}) {}
 
@@ -94,6 +95,7 @@ class Peer {
     return selections.empty() ? SelectedPair{} : selections.back();
   }
 
+  const RemoteMode mode;  // As the other one has to know it.
   std::unique_ptr<SeededRandom> random;
   IceTransport ice;
   std::vector<AgentState> states;
@@ -130,11 +132,11 @@ class Session {
   void Exchange() {
     network_.After(delay_, [this] {
       EXPECT_OK(b_.ice.SetRemoteCredentials(
-          network_.now(), a_.ice.agent().local_credentials()));
+          network_.now(), a_.ice.agent().local_credentials(), a_.mode));
     });
     network_.After(2 * delay_, [this] {
       EXPECT_OK(a_.ice.SetRemoteCredentials(
-          network_.now(), b_.ice.agent().local_credentials()));
+          network_.now(), b_.ice.agent().local_credentials(), b_.mode));
     });
   }
   bool RunUntil(AgentState state, absl::Duration limit) {

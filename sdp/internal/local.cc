@@ -101,7 +101,7 @@ std::string IceOptions(const TransportParameters& wanted,
 
 void WriteSessionLevel(Builder& out, const LocalIdentity& identity,
                        absl::Span<const std::string> bundle,
-                       absl::string_view ice_options) {
+                       absl::string_view ice_options, bool ice_lite) {
   // RFC 9429 section 5.2.1: no meaningful name or address.
   out.Add('v', "0");
   out.Add('o', absl::StrCat("- ", identity.session_id, " ",
@@ -111,6 +111,7 @@ void WriteSessionLevel(Builder& out, const LocalIdentity& identity,
     out.Attribute(AttributeType::kGroup,
                   absl::StrCat("BUNDLE ", absl::StrJoin(bundle, " ")));
   }
+  if (ice_lite) out.Flag(AttributeType::kIceLite);
   if (!ice_options.empty()) {
     out.Attribute(AttributeType::kIceOptions, ice_options);
   }
@@ -287,7 +288,8 @@ absl::StatusOr<std::string> WriteOffer(const LocalIdentity& identity,
   Builder out;
   WriteSessionLevel(
       out, identity, bundle,
-      IceOptions({.trickle = true, .ice2 = true, .sped = true}, local));
+      IceOptions({.trickle = true, .ice2 = true, .sped = true}, local),
+      local.ice_lite);
   // The role is offered anew each time (RFC 8842 section 5.5).
   WriteSlots(out, slots, tag, identity, local, Setup::kActpass);
   return out.Finish();
@@ -321,7 +323,7 @@ absl::StatusOr<std::string> WriteAnswer(const LocalIdentity& identity,
     ice_options = IceOptions(*accepted, local);
   }
   Builder out;
-  WriteSessionLevel(out, identity, bundle, ice_options);
+  WriteSessionLevel(out, identity, bundle, ice_options, local.ice_lite);
   WriteSlots(out, slots, tag, identity, local, setup);
   return out.Finish();
 }

@@ -57,6 +57,8 @@ void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
                  "Put all candidates into the description");
   peer->add_flag("--hide-addresses", options.hide_addresses,
                  "Tell names of multicast DNS instead of addresses");
+  peer->add_flag("--lite", options.lite,
+                 "Be an ICE lite agent: answer checks and make none");
   peer->add_flag("--snap", options.snap,
                  "Tell SCTP's INIT in the description (a=sctp-init)");
   peer->add_flag("--sped", options.sped,

@@ -37,6 +37,7 @@ absl::StatusOr<int> PeerSession::Run() {
     options.connection.policy = ice::GatherPolicy::kRelay;
   }
   options.hide_addresses = options_.hide_addresses;
+  options.connection.lite = options_.lite;
   options.connection.snap = options_.snap;
   options.connection.sped = options_.sped;
   if (options_.max_datagram) {

@@ -30,6 +30,7 @@ struct PeerOptions {
   bool relay = false;
   bool no_trickle = false;
   bool hide_addresses = false;
+  bool lite = false;
   bool snap = false;
   bool sped = false;
   std::optional<size_t> max_datagram;
