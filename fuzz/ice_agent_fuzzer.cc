@@ -51,7 +51,9 @@ class Fuzzer {
         agent_((Peek() & 1) != 0 ? ice::Role::kControlling
                                  : ice::Role::kControlled,
                ours_, random_,
-               {.embedded_dtls = ice::EmbeddedDtls::Use::kOn,
+               // The seed says nothing else.
+               {.lite = !data.empty() && data[0] >= 128,
+                .embedded_dtls = ice::EmbeddedDtls::Use::kOn,
                 .max_remote_candidates = 20,
                 .max_pairs = 20}) {
     const uint8_t state = input_.U8();
