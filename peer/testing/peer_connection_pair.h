@@ -79,7 +79,10 @@ class Side {
   void Create(Configuration configuration, Side& other, Hook hook = {}) {
     other_ = &other;
     hook_ = std::move(hook);
-    configuration.loopback = LoopbackUse::kAlways;
+    // Where there is a network that does not matter.
+    if (!configuration.hide_addresses) {
+      configuration.loopback = LoopbackUse::kAlways;
+    }
     auto connection =
         PeerConnection::Create(std::move(configuration), Handlers());
     ASSERT_OK(connection);
