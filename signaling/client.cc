@@ -25,12 +25,14 @@ absl::Status UnknownCall() { return absl::NotFoundError("no such call"); }
 }  // namespace
 
 Client::Client(ClientOptions options, absl::Time now)
-    : options_(std::move(options)), limits_(options_.limits) {
+    : options_(std::move(options)),
+      limits_(options_.limits),
+      token_(options_.token) {
   SayHello(now);
 }
 
 void Client::SayHello(absl::Time now) {
-  Hello hello = {kProtocolVersion, options_.client_name, std::nullopt};
+  Hello hello = {kProtocolVersion, options_.client_name, token_, std::nullopt};
   if (options_.on_loss == OnLoss::kKeep) {
     hello.resume.emplace();
     if (!secret_.empty()) hello.resume = {session_, secret_, received_};
@@ -306,7 +308,7 @@ absl::Status Client::RequestCredentials(absl::Time now) {
   if (state_ != State::kReady) {
     return absl::FailedPreconditionError("not connected to the server");
   }
-  return SendRequest(now, RequestKind::kOther, {"", Credentials{}});
+  return SendRequest(now, RequestKind::kOther, {"", Credentials{token_}});
 }
 
 absl::Status Client::SendRequest(absl::Time now, RequestKind kind,

@@ -10,6 +10,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -79,6 +80,10 @@ class Client {
                                SignalKind kind, absl::string_view sdp);
   absl::Status SendCandidate(absl::Time now, absl::string_view call,
                              const CandidateInit& candidate);
+  // The token to be shown from now on: when the connection has been lost, and
+  // by RequestCredentials(), which so makes a session last that an earlier
+  // token of the same user began.
+  void SetToken(std::string token) { token_ = std::move(token); }
   // Answered by IceServersChanged, with credentials that are good for a while.
   absl::Status RequestCredentials(absl::Time now);
 
@@ -154,6 +159,7 @@ class Client {
 
   const ClientOptions options_;
   MessageLimits limits_;  // The server's, once it has told them.
+  std::string token_;
   State state_ = State::kHello;
   bool joined_ = false;
   bool joining_ = false;

@@ -24,6 +24,9 @@ enum class OnLoss : uint8_t { kEnd, kKeep };
 struct ClientOptions {
   std::string client_name = "kyuu";
   OnLoss on_loss = OnLoss::kEnd;
+  // By which the server lets this client in: a token, or an API key. At most
+  // kMaxTokenBytes.
+  std::string token;
   MessageLimits limits;
   // Peers of the room that are remembered; the server's rooms hold 500.
   size_t max_peers = 10000;
@@ -86,8 +89,8 @@ struct JoinedRoom {
   std::string name;
 };
 // ALREADY_EXISTS: the name is taken. INVALID_ARGUMENT: the name cannot be
-// used. RESOURCE_EXHAUSTED: the room or the server is full. Join() may be
-// tried again.
+// used. RESOURCE_EXHAUSTED: the room or the server is full. PERMISSION_DENIED:
+// the token does not let this client in there. Join() may be tried again.
 struct JoinFailed {
   absl::Status status;
 };
@@ -141,7 +144,7 @@ struct ErrorReceived {
 // The last event. UNAVAILABLE: the server is lost (with OnLoss::kEnd), or
 // another connection has taken the session, or cannot be spoken with.
 // DEADLINE_EXCEEDED: it does not answer. INVALID_ARGUMENT: what it says is not
-// this protocol.
+// this protocol. PERMISSION_DENIED: it asks for a token, or for another one.
 struct ClientClosed {
   absl::Status status;
 };

@@ -9,7 +9,7 @@ struct CodeName {
   ErrorCode code;
   absl::string_view name;
 };
-constexpr std::array<CodeName, 15> kCodeNames = {{
+constexpr std::array<CodeName, 18> kCodeNames = {{
     {ErrorCode::kBadMessage, "bad_message"},
     {ErrorCode::kUnknownType, "unknown_type"},
     {ErrorCode::kUnsupportedVersion, "unsupported_version"},
@@ -24,6 +24,9 @@ constexpr std::array<CodeName, 15> kCodeNames = {{
     {ErrorCode::kTooManyCalls, "too_many_calls"},
     {ErrorCode::kRoomFull, "room_full"},
     {ErrorCode::kServerFull, "server_full"},
+    {ErrorCode::kUnauthorized, "unauthorized"},
+    {ErrorCode::kTokenExpired, "token_expired"},
+    {ErrorCode::kForbidden, "forbidden"},
     {ErrorCode::kUnknown, "unknown"},
 }};
 

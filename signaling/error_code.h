@@ -25,7 +25,10 @@ enum class ErrorCode : uint8_t {
   kTooManyCalls,
   kRoomFull,
   kServerFull,
-  kUnknown,  // Only in a client: a code newer than this list.
+  kUnauthorized,  // A token is needed, or the one that was shown is no good.
+  kTokenExpired,  // Another one is needed.
+  kForbidden,     // The token does not allow it.
+  kUnknown,       // Only in a client: a code newer than this list.
 };
 
 absl::string_view ErrorCodeName(ErrorCode code);  // "name_taken"

@@ -11,6 +11,9 @@ namespace kyuu::signaling {
 
 inline constexpr int kProtocolVersion = 1;
 
+// What a token may measure: cookies and headers of HTTP servers end there, too.
+inline constexpr size_t kMaxTokenBytes = 8 * 1024;
+
 // What a message may measure; told to clients in `welcome`.
 struct MessageLimits {
   // The whole message; the same as WebSocketOptions::max_message_bytes.

@@ -25,8 +25,9 @@ RoomOptions RoomsOf(const ServerOptions& options) {
 
 }  // namespace
 
-Server::Server(ServerOptions options, Random& random)
+Server::Server(ServerOptions options, Random& random, Admission* admission)
     : options_(std::move(options)),
+      admission_(admission),
       sessions_(options_, random),
       directory_(RoomsOf(options_), options_.calls, random) {}
 
@@ -80,7 +81,8 @@ absl::Status Server::SetIceServers(absl::Time now, absl::string_view id,
                                    std::vector<IceServer> ice_servers) {
   Session* session = sessions_.Find(id);
   if (session == nullptr) return absl::NotFoundError("no such session");
-  if (options_.credentials_lifetime != absl::InfiniteDuration()) {
+  if (options_.credentials_lifetime != absl::InfiniteDuration() &&
+      session->grant.until > now) {
     sessions_.Set(internal::Sessions::Timer::kCredentials, *session,
                   now + options_.credentials_lifetime * kCredentialsRenewal);
   }
@@ -105,6 +107,7 @@ void Server::SendWelcome(absl::Time /*now*/, Session& session,
   Welcome welcome;
   welcome.server = options_.server_name;
   welcome.session = session.id;
+  welcome.user = session.grant.user;
   welcome.ice_servers = std::move(ice_servers);
   welcome.limits = options_.limits;
   welcome.ping_interval = options_.ping_interval;
@@ -197,6 +200,11 @@ void Server::HandleTimeout(absl::Time now) {
         // A client that is away gets new ones when it comes back.
         if (!session.connection.has_value()) break;
         events_.push_back(CredentialsWanted{*session.connection, session.id});
+        break;
+      case internal::Sessions::Timer::kToken:
+        ++stats_.tokens_expired;
+        sessions_.Stop(internal::Sessions::Timer::kCredentials, session);
+        events_.push_back(SessionExpired{session.id});
         break;
     }
   }

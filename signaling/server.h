@@ -30,6 +30,7 @@
 #include "signaling/internal/shares.h"
 #include "signaling/message.h"
 #include "signaling/server_options.h"
+#include "signaling/token/admission.h"
 
 namespace kyuu::signaling {
 
@@ -46,6 +47,12 @@ struct CredentialsWanted {
   ConnectionId connection{};
   std::string session;
 };
+// What the client was let in by has ended, and the session's credentials with
+// it: they make no new allocations. The session goes on; CredentialsWanted says
+// that its client may again.
+struct SessionExpired {
+  std::string session;
+};
 // The session is over: its credentials make no new allocations. Comes once for
 // each SessionOpened.
 struct SessionClosed {
@@ -59,11 +66,12 @@ enum class Departure : uint8_t { kLost, kGoodbye };
 class Server {
  public:
   using Packet = Envelope;
-  using Event = std::variant<SessionOpened, CredentialsWanted, SessionClosed,
-                             CloseConnection>;
+  using Event = std::variant<SessionOpened, CredentialsWanted, SessionExpired,
+                             SessionClosed, CloseConnection>;
 
-  // `random` must outlive the server.
-  Server(ServerOptions options, Random& random);
+  // `random` must outlive the server, and so must `admission`, which judges who
+  // may come; without one everybody may.
+  Server(ServerOptions options, Random& random, Admission* admission = nullptr);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
@@ -146,6 +154,10 @@ class Server {
   void On(const effect::CallRejected& rejected);
   void On(const effect::CallEnded& ended);
 
+  // What `token` lets the client do; nullopt if it was refused and told so,
+  // and the session may be gone then.
+  std::optional<Grant> Admit(const Context& context, const std::string& token);
+  void SetGrant(Session& session, Grant grant);
   void Resume(const Context& context, Session& resumed, uint64_t received);
   void SendWelcome(absl::Time now, Session& session,
                    std::vector<IceServer> ice_servers);
@@ -171,6 +183,7 @@ class Server {
   void Enqueue(ConnectionId connection, absl::Cord text);
 
   const ServerOptions options_;
+  Admission* const admission_;  // Or null.
   internal::Sessions sessions_;
   Directory directory_;
   absl::flat_hash_map<ConnectionId, Connection> connections_;

@@ -24,6 +24,8 @@ struct ServerOptions {
   // Of one source: an IPv4 address or an IPv6 /64. A household or an office
   // behind one address has room in it; the whole server has not.
   size_t max_connections_per_source = 500;
+  // Tokens that are no good, of one session; then it is closed.
+  size_t max_refused_tokens = 5;
   // From Connect() to `hello`.
   absl::Duration hello_timeout = absl::Seconds(10);
 
@@ -67,6 +69,7 @@ struct ServerStats {
   uint64_t messages_refused = 0;  // Answered by an error.
   uint64_t rate_limited = 0;      // Messages dropped, and their senders told.
   uint64_t overloaded = 0;        // Connections cut for max_queued_bytes.
+  uint64_t tokens_expired = 0;    // In a session, which went on without relay.
   uint64_t signals_relayed = 0;
   uint64_t calls_started = 0;
   uint64_t calls_accepted = 0;
@@ -82,6 +85,7 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, messages_refused),
       KYUU_COUNTER(ServerStats, rate_limited),
       KYUU_COUNTER(ServerStats, overloaded),
+      KYUU_COUNTER(ServerStats, tokens_expired),
       KYUU_COUNTER(ServerStats, signals_relayed),
       KYUU_COUNTER(ServerStats, calls_started),
       KYUU_COUNTER(ServerStats, calls_accepted),

@@ -63,6 +63,7 @@ void WriteLimits(const MessageLimits& limits, std::string& out) {
 void Read(Fields& f, Hello& m) {
   m.version = ReadVersion(f);
   m.client = f.Text("client", Need::kOptional, f.limits().max_meta_bytes);
+  m.token = f.Text("token", Need::kOptional, kMaxTokenBytes);
   if (!f.Has("resume")) return;
   m.resume.emplace();
   f.Inside("resume", [&](Fields& inside) {
@@ -74,6 +75,7 @@ void Read(Fields& f, Hello& m) {
 }
 void Write(const Hello& m, ObjectWriter& w) {
   w.Type(m).Number("version", m.version).TextIfAny("client", m.client);
+  w.TextIfAny("token", m.token);
   if (!m.resume.has_value()) return;
   ObjectWriter inside(w.Name("resume"));
   if (m.resume->session.empty()) return;
@@ -84,8 +86,12 @@ void Write(const Hello& m, ObjectWriter& w) {
 void Read(Fields&, Ping&) {}
 void Write(const Ping& m, ObjectWriter& w) { w.Type(m); }
 
-void Read(Fields&, Credentials&) {}
-void Write(const Credentials& m, ObjectWriter& w) { w.Type(m); }
+void Read(Fields& f, Credentials& m) {
+  m.token = f.Text("token", Need::kOptional, kMaxTokenBytes);
+}
+void Write(const Credentials& m, ObjectWriter& w) {
+  w.Type(m).TextIfAny("token", m.token);
+}
 
 void Read(Fields& f, Ack& m) {
   m.received = f.Count("received", Need::kRequired);
@@ -98,6 +104,7 @@ void Read(Fields& f, Welcome& m) {
   m.version = ReadVersion(f);
   m.server = f.Text("server", Need::kOptional);
   m.session = f.Text("session", Need::kRequired);
+  m.user = f.Text("user", Need::kOptional);
   m.ice_servers = ReadIceServers(f);
   m.ping_interval =
       absl::Seconds(f.Integer("ping_interval_s", Need::kOptional));
@@ -115,7 +122,7 @@ void Read(Fields& f, Welcome& m) {
 }
 void Write(const Welcome& m, ObjectWriter& w) {
   w.Type(m).Number("version", m.version).Text("server", m.server);
-  w.Text("session", m.session);
+  w.Text("session", m.session).TextIfAny("user", m.user);
   WriteIceServers(m.ice_servers, w);
   WriteLimits(m.limits, w.Name("limits"));
   w.Number("ping_interval_s", absl::ToInt64Seconds(m.ping_interval));

@@ -42,6 +42,7 @@ struct Hello {
   static constexpr absl::string_view kType = "hello";
   int version = kProtocolVersion;
   std::string client;  // Free text: program and version.
+  std::string token;   // By which it is let in: a token, or an API key.
   std::optional<ResumeRequest> resume;
 };
 struct Ping {
@@ -50,6 +51,7 @@ struct Ping {
 // Asks for `ice_servers` whose credentials are good for a while.
 struct Credentials {
   static constexpr absl::string_view kType = "credentials";
+  std::string token;  // A later one of the same user, or "".
 };
 
 // In both directions, in sessions that can be resumed.
@@ -75,6 +77,7 @@ struct Welcome {
   int version = kProtocolVersion;
   std::string server;
   std::string session;
+  std::string user;  // Whom the token has named.
   std::vector<IceServer> ice_servers;
   MessageLimits limits;
   absl::Duration ping_interval = absl::Seconds(25);

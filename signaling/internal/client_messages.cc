@@ -48,6 +48,8 @@ absl::Status RefusalStatus(const Error& error, absl::string_view subject) {
     case ErrorCode::kTooManyCalls:
     case ErrorCode::kRateLimited:
       return absl::ResourceExhaustedError(error.message);
+    case ErrorCode::kForbidden:
+      return absl::PermissionDeniedError(error.message);
     default:
       return absl::FailedPreconditionError(
           absl::StrCat(error.message, " (", ErrorCodeName(error.code), ")"));
@@ -332,8 +334,12 @@ void Client::On(absl::Time, const std::string&, Signal& message) {
 
 void Client::On(absl::Time, const std::string& id, Error& message) {
   if (state_ == State::kHello) {
-    return Finish(absl::UnavailableError(
-        absl::StrCat("the server refuses: ", message.message)));
+    const bool denied = message.code == ErrorCode::kUnauthorized ||
+                        message.code == ErrorCode::kTokenExpired;
+    return Finish(
+        absl::Status(denied ? absl::StatusCode::kPermissionDenied
+                            : absl::StatusCode::kUnavailable,
+                     absl::StrCat("the server refuses: ", message.message)));
   }
   const std::optional<Request> request = TakeRequest(id);
   const RequestKind kind =

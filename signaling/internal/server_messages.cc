@@ -21,18 +21,47 @@ void Server::On(const Context& context, const Hello& hello) {
                   absl::StrCat("version ", kProtocolVersion,
                                " of the protocol is spoken here"));
   }
+  std::optional<Grant> grant = Admit(context, hello.token);
+  if (!grant) return;
   const bool resumable =
       hello.resume.has_value() && options_.grace > absl::ZeroDuration();
   if (resumable && !hello.resume->session.empty()) {
-    if (Session* old = sessions_.FindResumable(*hello.resume)) {
+    Session* old = sessions_.FindResumable(*hello.resume);
+    if (old != nullptr && old->grant.IsSameUser(*grant)) {
+      SetGrant(*old, *std::move(grant));
       return Resume(context, *old, hello.resume->received);
     }
     ++stats_.resumes_refused;
   }
   sessions_.Stop(internal::Sessions::Timer::kHello, session);
   sessions_.Name(session, resumable);
+  SetGrant(session, *std::move(grant));
   session.stage = Session::Welcoming{context.request_id, SessionOrigin::kNew};
   events_.push_back(SessionOpened{*session.connection, session.id});
+}
+
+std::optional<Grant> Server::Admit(const Context& context,
+                                   const std::string& token) {
+  if (admission_ == nullptr) return Grant();
+  auto verdict = admission_->Judge(context.now, token);
+  if (Grant* grant = std::get_if<Grant>(&verdict)) return *std::move(grant);
+  const NotAdmitted& refused = std::get<NotAdmitted>(verdict);
+  Refuse(context, refused.code, refused.message);
+  // Each costs a verification.
+  if (++context.session.refused_tokens >= options_.max_refused_tokens) {
+    Close(context.now, context.session, kClosePolicyViolation,
+          "too many tokens that are no good", Departure::kGoodbye);
+  }
+  return std::nullopt;
+}
+
+void Server::SetGrant(Session& session, Grant grant) {
+  session.grant = std::move(grant);
+  if (session.grant.until == absl::InfiniteFuture()) {
+    return sessions_.Stop(internal::Sessions::Timer::kToken, session);
+  }
+  sessions_.Set(internal::Sessions::Timer::kToken, session,
+                session.grant.until);
 }
 
 void Server::Resume(const Context& context, Session& resumed,
@@ -67,8 +96,16 @@ void Server::On(const Context& context, const Join& join) {
                   "say hello and wait for welcome first");
   }
   if (!TakeRate(context, session.presence_rate, "changes")) return;
+  const Grant& grant = session.grant;
+  if (!grant.rooms.AllowsRoom(join.room.empty() ? options_.rooms.default_room
+                                                : join.room)) {
+    if (admission_ != nullptr) admission_->CountRefusedRoom();
+    return Refuse(context, ErrorCode::kForbidden,
+                  "the token does not let you into this room");
+  }
   auto joined = directory_.Join(context.now, session.member, session.source,
-                                join.name, join.room, join.meta);
+                                grant.name.empty() ? join.name : grant.name,
+                                join.room, join.meta);
   if (const auto* refusal = std::get_if<Refusal>(&joined)) {
     return Refuse(context, *refusal);
   }
@@ -117,11 +154,24 @@ void Server::On(const Context& context, const Ping&) {
   Reply(context, {"", Pong{}});
 }
 
-void Server::On(const Context& context, const Credentials&) {
+void Server::On(const Context& context, const Credentials& credentials) {
   Session& session = context.session;
   if (!session.is_open()) {
     return Refuse(context, ErrorCode::kBadState,
                   "say hello and wait for welcome first");
+  }
+  if (!credentials.token.empty()) {
+    std::optional<Grant> grant = Admit(context, credentials.token);
+    if (!grant) return;
+    if (!session.grant.IsSameUser(*grant)) {
+      return Refuse(context, ErrorCode::kForbidden,
+                    "the token is of another user than the session");
+    }
+    SetGrant(session, *std::move(grant));
+  }
+  if (session.grant.until <= context.now) {
+    return Refuse(context, ErrorCode::kTokenExpired,
+                  "the token has expired; another one is needed");
   }
   if (session.credential_requests.size() >= options_.max_credential_requests) {
     return Refuse(context, ErrorCode::kRateLimited,

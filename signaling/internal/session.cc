@@ -77,7 +77,7 @@ void Sessions::EndGrace(Session& session) {
 
 void Sessions::Remove(Session& session) {
   for (const Timer timer :
-       {Timer::kHello, Timer::kGrace, Timer::kCredentials}) {
+       {Timer::kHello, Timer::kGrace, Timer::kCredentials, Timer::kToken}) {
     Stop(timer, session);
   }
   kept_bytes_ -= session.outbox.bytes();

@@ -23,6 +23,7 @@
 #include "signaling/internal/token_bucket.h"
 #include "signaling/server_options.h"
 #include "signaling/session_message.h"
+#include "signaling/token/admission.h"
 
 namespace kyuu::signaling::internal {
 
@@ -60,6 +61,8 @@ struct Session {
   TokenBucket presence_rate;
   TokenBucket call_rate;
   size_t dropped = 0;  // By `message_rate`, since it was full.
+  Grant grant;         // What its client may.
+  size_t refused_tokens = 0;
   std::deque<std::string> credential_requests;  // Their ids.
 
   bool resumable() const { return !secret.empty(); }
@@ -82,6 +85,7 @@ class Sessions {
     kHello,        // From the connection to `hello`.
     kGrace,        // From the loss of the connection to the end.
     kCredentials,  // From the ICE servers to a while before they are stale.
+    kToken,        // To the end of what its client was let in by.
   };
   struct Due {
     Timer timer;

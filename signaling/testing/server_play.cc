@@ -14,6 +14,9 @@
 #include "base/random.h"
 #include "signaling/server.h"
 #include "signaling/testing/plays.h"
+#include "signaling/token/admission.h"
+#include "signaling/token/signing_key.h"
+#include "signaling/token/testing/keys.h"
 
 namespace kyuu::signaling {
 namespace {
@@ -80,6 +83,8 @@ class Play {
       } else if (const auto* c = std::get_if<CredentialsWanted>(&*event)) {
         // The session may be over by now.
         (void)server_.SetIceServers(now_, c->session, {});
+      } else if (const auto* expired = std::get_if<SessionExpired>(&*event)) {
+        KYUU_CHECK(sessions_.contains(expired->session));
       } else if (const auto* over = std::get_if<SessionClosed>(&*event)) {
         KYUU_CHECK(sessions_.erase(over->session) == 1);
       }
@@ -114,15 +119,36 @@ class Play {
     }
   }
 
+  std::string Hello(uint8_t how) {
+    std::string text = R"({"type":"hello","version":1)";
+    if ((how & 4) != 0) {
+      NewToken token;
+      token.subject = (how & 8) != 0 ? "ada" : "bob";
+      if ((how & 16) != 0) token.rooms = {"r1"};
+      token.expires = now_ + absl::Seconds(how);
+      absl::StrAppend(&text, R"(,"token":")", *signer_.MakeToken("", token),
+                      "\"");
+    }
+    if (how % 2 != 0) {
+      absl::StrAppend(&text, R"(,"resume":{"session":")", resume_as_.session,
+                      R"(","secret":")", resume_as_.secret, R"(","received":)",
+                      r_.U8() % 8, "}");
+    }
+    return text + "}";
+  }
+
+  static AdmissionOptions Keys() {
+    AdmissionOptions options;
+    KYUU_CHECK(
+        options.keys.Add(*TokenKey::FromSecret("", testing::kSecret)).ok());
+    return options;
+  }
+
   // A message of the protocol, or anything.
   std::string Words(uint8_t what, const std::string& call) {
     switch (what) {
       case 4:
-        if (r_.U8() % 2 == 0) return R"({"type":"hello","version":1})";
-        return absl::StrCat(
-            R"({"type":"hello","version":1,"resume":{"session":")",
-            resume_as_.session, R"(","secret":")", resume_as_.secret,
-            R"(","received":)", r_.U8() % 8, "}}");
+        return Hello(r_.U8());
       case 5: {
         const int name = r_.U8() % 4;
         return absl::StrCat(R"({"type":"join","name":"n)", name,
@@ -154,7 +180,9 @@ class Play {
   SeededRandom random_{1};
   absl::Time now_ = absl::FromUnixSeconds(1000);
   const ServerOptions options_ = Small();
-  Server server_{options_, random_};
+  const SigningKey signer_ = *SigningKey::FromText(testing::kSecret);
+  Admission admission_{Keys()};
+  Server server_{options_, random_, &admission_};
   std::array<std::string, 5> calls_;  // The last call each one heard of.
   std::set<std::string> sessions_;
   ResumeRequest resume_as_;  // The last session that was welcomed.

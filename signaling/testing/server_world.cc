@@ -20,8 +20,8 @@ ServerOptions Prompt(ServerOptions options) {
 
 }  // namespace
 
-ServerWorld::ServerWorld(ServerOptions options)
-    : server(Prompt(std::move(options)), random) {}
+ServerWorld::ServerWorld(ServerOptions options, Admission* admission)
+    : server(Prompt(std::move(options)), random, admission) {}
 
 IpAddress ServerWorld::Address(int id) {
   return IpAddress::V4(0xc0000200u + static_cast<uint32_t>(id));
@@ -52,6 +52,8 @@ void ServerWorld::Collect() {
     } else if (const auto* wanted = std::get_if<CredentialsWanted>(&*event)) {
       ++credentials_wanted;
       if (answer_credentials) Provide(wanted->session);
+    } else if (const auto* expired = std::get_if<SessionExpired>(&*event)) {
+      expired_sessions.push_back(expired->session);
     } else if (const auto* over = std::get_if<SessionClosed>(&*event)) {
       closed_sessions.push_back(over->session);
     } else {

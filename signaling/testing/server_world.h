@@ -19,7 +19,9 @@ namespace kyuu::signaling {
 // ServerWorld knows clients by the number of their connection. Presence is told
 // at once: most tests are about what is told.
 struct ServerWorld {
-  explicit ServerWorld(ServerOptions options = {});
+  // `admission`, if any, must outlive it.
+  explicit ServerWorld(ServerOptions options = {},
+                       Admission* admission = nullptr);
 
   // Each client has an address of its own.
   static IpAddress Address(int id);
@@ -62,7 +64,7 @@ struct ServerWorld {
   int credentials_wanted = 0;
   std::map<int, std::vector<nlohmann::json>> sent;
   std::map<int, CloseConnection> closed;
-  std::vector<std::string> opened_sessions, closed_sessions;
+  std::vector<std::string> opened_sessions, expired_sessions, closed_sessions;
 
  private:
   void Deliver();

@@ -10,12 +10,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
+#include "base/check.h"
 #include "base/testing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "signaling/close_code.h"
 #include "signaling/testing/client_world.h"
 #include "signaling/testing/server_world.h"
+#include "signaling/token/signing_key.h"
+#include "signaling/token/testing/keys.h"
 #include "signaling/websocket.h"
 
 namespace kyuu::signaling {
@@ -70,6 +73,24 @@ TEST(SignalingCountersTest, OfTheServer) {
     w.Send(1,
            {{"type", "signal"}, {"call", id}, {"kind", "end-of-candidates"}});
   };
+  const auto outlives_its_token = [] {
+    AdmissionOptions options;
+    KYUU_CHECK(
+        options.keys.Add(*TokenKey::FromSecret("", testing::kSecret)).ok());
+    Admission admission(options);
+    ServerWorld w({}, &admission);
+    NewToken token;
+    token.subject = "ada";
+    token.expires = w.now + absl::Seconds(1);
+    w.Connect(1);
+    w.Request(
+        1, {{"type", "hello"},
+            {"version", 1},
+            {"token",
+             *SigningKey::FromText(testing::kSecret)->MakeToken("", token)}});
+    w.Pass(absl::Seconds(1));
+    return w.server.stats();
+  };
   const auto resume = [](ServerWorld& w) {
     const json welcome = w.KeptHello(1);
     w.Lose(1);
@@ -92,6 +113,7 @@ TEST(SignalingCountersTest, OfTheServer) {
              }
            },
            no_queue)},
+      {"tokens_expired", outlives_its_token},
       {"signals_relayed", Told(call)},
       {"calls_started", Told(call)},
       {"calls_accepted", Told(call)},

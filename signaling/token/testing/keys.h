@@ -1,0 +1,117 @@
+// Keys for tests, one of each kind that is taken, and some that are not.
+
+#ifndef KYUU_SIGNALING_TOKEN_TESTING_KEYS_H_
+#define KYUU_SIGNALING_TOKEN_TESTING_KEYS_H_
+
+namespace kyuu::signaling::testing {
+
+inline constexpr char kRsaPrivate[] = R"(-----BEGIN PRIVATE KEY-----
+MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQDletSMJr1myTXM
+9pS/eRKGa7pZcP/A4Bejxtymw266FsALrmdP4J0LRByet7+SXzJYYQj/G3ld7ht/
+/SJgJWu+c6ypt3ljuGm6RroHIg2j/r/aAzW8Ft4rriIvcO2v/IbnYaN+YUvKFkdA
+joCVkSI0aq1A9t4hAgyp23MgAAcPhLO+VabV+yFpM0XxwXnizKEpXCyPWjISBOOO
+KEHraQf0WGs9JlnIPJO75ICzfhffiqEiUEmeIJiy5nXDmKxOI77KbebrnVlYYTVO
+0drjuF54WzVruzk1FeS8onhAX7jiKFs5dlmmQniyD2P8JMIiLl1fw5qlUaX5A1q3
+Yuk4QkTjAgMBAAECggEAD29LjIGui5NNAxQyvQ4vqMrmJc3r5dUswd9GSBEtCWcu
+U5rPaBf7eB6Erkg9omK0yCz+pen7J840G0+zWDQsIws0udWVXJeyxMytBn3L3RPt
+Y4SDwLrpBpcXxYka85NQn495p65zoowNDtKG44h3fH8QWCZCmoXAxEv2WlimIOzz
+Y1K0gADpihIDuDqNydnhugq9tG01XY8EfsoEHQYRXCVEDq2aaxwKRKyon3Ks2L6t
+EXm/KT4DxvVcoWFVoWPASMc/ZPMtTte52YqPxJw0o41+qpjYZOuKw9tzo1teO6rY
+GzhRtFSoBXUx+q93Xy1uuM0CKN3/w7i3+MJ/bjXSQQKBgQD/nnSBVd8XWLkAxS7I
+9bu5d/FGBFrv/YrDyh+TDhVz3Jquwcda5FExoNoviC6GbJGMs/jz3lP9hKVnkezS
+FuUFzktYFmXH0dIdlj/oCi5G8BbXer/GAi7+nlsxzMV1FYiB+giEZH8GLC2FVaBk
+qCgKLLMO+XFeXkYeWdACkxce9QKBgQDl0mZ/8Sj1csS8ctRQ9emrh87ObnyZRBPK
+Z6m77ez+XB5dAgLwci35huRgQ0drnfoi0zr079Fs5T6GIuwGqP6CXM0PSThd1i3y
+8XX++kvC/MKcqIgNlD3MmYDqhyyGS2Z7gk7h/vRxeJH9Ula2wrB+gsLIqJ1W1i5i
+159vMwi9dwKBgQCUPdnFE/7QNFT+HFyYkOIwml2jRG1Uls59419SUi2gxsQyKxEp
+JhXsWSOPw0NwE9CJL+ply38cHGwsV1VnNX3WUyAg0sRuEMHxBKzFLfpOi3hDuN00
+wRlt8npitCWjVDyZXF7KINoFw2MW22SsW1T1KZ0iRwk3OCcj/OQESjdzbQKBgH4b
+MmU39iqgnDVvqPL3zQ1zStZZKAONqHJi6W8WgfmcoIiWhvhbHsER9JShtjnmCJA9
+addnFHp1XBaMaQjKiEUOGPMvUT+kO7hYKFAOFa5btYnyrB0PX8252VRXceYKz6Qr
+/47gsE7nQuxG1xAXynLQ24LxisxQYEmaWYDR9xTHAoGBANt408xz+bUepcYpymnZ
+N+pO0kzSV+7+wI3koz1uKOqF8IPJzaNfoWOm+o9BwSMmCWvXdf+chdQDM3U17Nyz
+tYKhLacBgFMSrY92hW2/soZRZoEmJiey3fEcc2Z57YHDy8MluLtMrqhkA1ejhGxh
+W3mNVaB+qD6ZkqN+xJXw1ot1
+-----END PRIVATE KEY-----
+)";
+
+inline constexpr char kRsaPublic[] = R"(-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA5XrUjCa9Zsk1zPaUv3kS
+hmu6WXD/wOAXo8bcpsNuuhbAC65nT+CdC0Qcnre/kl8yWGEI/xt5Xe4bf/0iYCVr
+vnOsqbd5Y7hpuka6ByINo/6/2gM1vBbeK64iL3Dtr/yG52GjfmFLyhZHQI6AlZEi
+NGqtQPbeIQIMqdtzIAAHD4SzvlWm1fshaTNF8cF54syhKVwsj1oyEgTjjihB62kH
+9FhrPSZZyDyTu+SAs34X34qhIlBJniCYsuZ1w5isTiO+ym3m651ZWGE1TtHa47he
+eFs1a7s5NRXkvKJ4QF+44ihbOXZZpkJ4sg9j/CTCIi5dX8OapVGl+QNat2LpOEJE
+4wIDAQAB
+-----END PUBLIC KEY-----
+)";
+
+inline constexpr char kP256Private[] = R"(-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgSLsfFRY9OJt/tRrE
+Z5ejEr7rhoCb35KjseZJydRgqI6hRANCAASWqi6RCAzcFEEIUwv56wpCrA2S0gjW
++OqMvxb8nozKXTtYbgWaLlJ8SMZRY3tcZR4kl6kHpXDoL2IqEzrDoWOR
+-----END PRIVATE KEY-----
+)";
+
+inline constexpr char kP256Public[] = R"(-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAElqoukQgM3BRBCFML+esKQqwNktII
+1vjqjL8W/J6Myl07WG4Fmi5SfEjGUWN7XGUeJJepB6Vw6C9iKhM6w6FjkQ==
+-----END PUBLIC KEY-----
+)";
+
+inline constexpr char kEd25519Private[] = R"(-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIAADoOyKRPtYRnbeqhFlur0z/sJ+nr0YH9x6SrbEpbJD
+-----END PRIVATE KEY-----
+)";
+
+inline constexpr char kEd25519Public[] = R"(-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAlSzD6+cMAoY/Gn2Gk9V8RRKaciLGey4UPZlQ+q7azog=
+-----END PUBLIC KEY-----
+)";
+
+inline constexpr char kWeakRsaPrivate[] = R"(-----BEGIN PRIVATE KEY-----
+MIICdwIBADANBgkqhkiG9w0BAQEFAASCAmEwggJdAgEAAoGBAK9qHvHMuM06akpQ
+/M2/SDGQA9oj7f6IexpFwXIZhaAVPLh2RojJZf5xyoOJ8/u1UfW7QNmr0lsQrca+
+Kcyz/EJfO7EG8WxUn2iNNHXGGn7k158tLAZKDKm4ahkACE3Q2DqunCKkHtKQXDYI
+Uc15NBpzEwDKOzBsxDAr/o31QBETAgMBAAECgYAsUDa5Buq4jcVEOOlkYKowOx1+
+Ag2he4D9xhl0ZZYoNrU8NETlUVt+x+hNCpCkSc4GseNUGd/uOWxtBKUynVVgU/CZ
+9t0JR3kaGCWGg9OLrj3QOtxLYOmZcE0QEMf+WTX5cnGPmbPdwaFZLphYyDBQO0Wl
+s2WoT4/Rpfk3uCJQgQJBANfa2nVZW5cVMKJO5S6QoDj1q7zr/niubSOjbAunfYBy
+dU4Ygomj4txlMpakh947FFFJDRrT56LjDiWGFSFeKjECQQDQCdi95QFkv1LtUJZS
+uo3OEB18jOBWpCdGbzaLOyj9Q+XHwh/1z55Iyp9+hKVHtGzPf5einDuoSuD+E5E8
+35qDAkAYenEbra59S6HgRiInTa9dxj5bhketV9p4mCfAipXo4xH6cT0cbsFjTPaX
+rsDZqsl7DlW2HSG/jxAjoTj0N8GBAkEAragqhokM2r5iSLrGYJRdHq+RDZDDC0/H
+gSIAk8R0eMUen9rJtvTyGa0Z6hBrrylK0wKc3x4vJlIq8av/xqKYZQJBAJip15zx
+D7Nn0BvM2QtnooUFx0q1RUwyCOpEaKkb8U2xyIKMzGiZ3NsXLKVLIrRNHtzXnhJv
+NBjHDYRb4fyvG/c=
+-----END PRIVATE KEY-----
+)";
+
+inline constexpr char kWeakRsaPublic[] = R"(-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCvah7xzLjNOmpKUPzNv0gxkAPa
+I+3+iHsaRcFyGYWgFTy4dkaIyWX+ccqDifP7tVH1u0DZq9JbEK3GvinMs/xCXzux
+BvFsVJ9ojTR1xhp+5NefLSwGSgypuGoZAAhN0Ng6rpwipB7SkFw2CFHNeTQacxMA
+yjswbMQwK/6N9UAREwIDAQAB
+-----END PUBLIC KEY-----
+)";
+
+inline constexpr char kP384Private[] = R"(-----BEGIN PRIVATE KEY-----
+MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDBA8tePX1Xy3KGFpbXO
+MXxyNaJk2Ik6HUFCmuVslatcEOlkQwTKHTVsDQ1bLme0rvehZANiAATcFxHj7QiR
+eyOGasKAUV1RtlSLS6Uqf+48vmrZh06hWzQY2A2ee1E4DCemFJx7Q+VoFuBqwV2K
+Ztk/Fm7HLauWlwGLVO434N394k7nIYA08/b+Kc/ElM656wpX1TJOfLI=
+-----END PRIVATE KEY-----
+)";
+
+inline constexpr char kP384Public[] = R"(-----BEGIN PUBLIC KEY-----
+MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAE3BcR4+0IkXsjhmrCgFFdUbZUi0ulKn/u
+PL5q2YdOoVs0GNgNnntROAwnphSce0PlaBbgasFdimbZPxZuxy2rlpcBi1TuN+Dd
+/eJO5yGANPP2/inPxJTOuesKV9UyTnyy
+-----END PUBLIC KEY-----
+)";
+
+inline constexpr char kSecret[] = "0123456789abcdef0123456789abcdef";
+
+}  // namespace kyuu::signaling::testing
+
+#endif  // KYUU_SIGNALING_TOKEN_TESTING_KEYS_H_
