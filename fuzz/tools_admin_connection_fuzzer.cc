@@ -9,7 +9,7 @@
 
 #include "absl/time/time.h"
 #include "base/check.h"
-#include "tools/kyuud/admin_connection.h"
+#include "tools/kyuud/admin/admin_connection.h"
 
 namespace {
 

@@ -78,6 +78,7 @@ PeerJsServer::Verdict PeerJsServer::Judge(
   if (!IsSame(identity.key, options_.key)) {
     return {"INVALID-KEY", "Invalid key provided"};
   }
+  if (!identity.refusal.empty()) return {"ERROR", identity.refusal};
   if (identity.id.size() > options_.max_id_bytes ||
       identity.token.size() > options_.max_token_bytes ||
       !IsPrintable(identity.id)) {

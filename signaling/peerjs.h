@@ -36,6 +36,8 @@ struct PeerJsIdentity {
   std::string id;
   std::string token;  // Proves that a peer that reconnects is the same one.
   std::string key;
+  // Why it is refused by who has looked at it, or "".
+  std::string refusal = {};
 };
 
 // What the root of a PeerJS server answers, in JSON.

@@ -20,6 +20,7 @@ using internal::SendQueue;
 namespace {
 
 constexpr char kTooMany[] = "too many messages in a short time";
+constexpr char kNotAllowed[] = "the token does not allow this topic";
 
 // The names in `topics`; whatever else stands there is skipped, as the
 // reference server does.
@@ -58,7 +59,8 @@ absl::string_view Trimmed(absl::string_view object) {
 }  // namespace
 
 absl::Status YWebrtcServer::Connect(absl::Time now, ConnectionId connection,
-                                    const IpAddress& address) {
+                                    const IpAddress& address,
+                                    RoomPatterns topics) {
   if (connections_.size() >= options_.max_connections) {
     return absl::ResourceExhaustedError("the server is full");
   }
@@ -75,7 +77,8 @@ absl::Status YWebrtcServer::Connect(absl::Time now, ConnectionId connection,
                              internal::TokenBucket(options_.message_rate, now),
                              internal::TokenBucket(options_.fanout_rate, now),
                              0,
-                             {}});
+                             {},
+                             std::move(topics)});
   return absl::OkStatus();
 }
 
@@ -152,6 +155,7 @@ absl::string_view YWebrtcServer::Subscribe(ConnectionId id,
                                            const std::string& name) {
   if (connection.topics.contains(name)) return "";
   if (name.size() > options_.max_topic_bytes) return "name of a topic too long";
+  if (!connection.allowed.AllowsTopic(name)) return kNotAllowed;
   if (connection.topics.size() >= options_.max_topics_per_connection) {
     return "too many topics of one connection";
   }
@@ -208,6 +212,7 @@ absl::string_view YWebrtcServer::Publish(absl::Time now, Connection& connection,
                                          const std::string& name,
                                          absl::string_view object,
                                          absl::string_view old_clients) {
+  if (!connection.allowed.AllowsTopic(name)) return kNotAllowed;
   const auto it = topics_.find(name);
   // Nobody is there to hear it; or it names no topic.
   if (it == topics_.end() || name.empty()) return "";

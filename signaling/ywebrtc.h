@@ -28,6 +28,7 @@
 #include "signaling/internal/shares.h"
 #include "signaling/internal/token_bucket.h"
 #include "signaling/rate.h"
+#include "signaling/token/room_patterns.h"
 
 namespace kyuu::signaling {
 
@@ -98,10 +99,13 @@ class YWebrtcServer {
 
   // Connect announces a connection whose WebSocket is open. `source` is the
   // client's own address; IpAddress() if it is not known (behind a proxy): no
-  // share, then. RESOURCE_EXHAUSTED at max_connections or the source's share of
-  // them, ALREADY_EXISTS for an id in use: refuse or close it (1013) then.
+  // share, then. It may subscribe to the topics that `topics` allow, and
+  // publish in them. RESOURCE_EXHAUSTED at max_connections or the source's
+  // share of them, ALREADY_EXISTS for an id in use: refuse or close it (1013)
+  // then.
   absl::Status Connect(absl::Time now, ConnectionId connection,
-                       const IpAddress& source);
+                       const IpAddress& source,
+                       RoomPatterns topics = RoomPatterns());
   // Disconnect says that a connection is gone: it leaves all topics.
   void Disconnect(ConnectionId connection);
 
@@ -136,6 +140,7 @@ class YWebrtcServer {
     internal::TokenBucket fanout;
     size_t dropped = 0;
     absl::btree_set<std::string> topics;
+    RoomPatterns allowed;
   };
 
   // Returns what is wrong, or "".

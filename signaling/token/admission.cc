@@ -71,7 +71,7 @@ bool Admission::IsApiKey(absl::string_view text) const {
 std::variant<Grant, NotAdmitted> Admission::Judge(absl::Time now,
                                                   absl::string_view shown) {
   if (shown.empty() || !judges()) {
-    if (options_.anonymous == AdmissionOptions::Anonymous::kAllow) {
+    if (lets_anonymous_in()) {
       ++stats_.anonymous;
       return Grant();
     }

@@ -107,6 +107,9 @@ class Admission {
   // Whether there is anything to show. If not, whatever is shown is not looked
   // at, and everybody is anonymous.
   bool judges() const { return !digests_.empty() || !options_.keys.empty(); }
+  bool lets_anonymous_in() const {
+    return options_.anonymous == AdmissionOptions::Anonymous::kAllow;
+  }
   // What `shown` lets its owner do; "" if he shows nothing. A token or key that
   // is no good is refused, also where anonymous ones may come.
   std::variant<Grant, NotAdmitted> Judge(absl::Time now,

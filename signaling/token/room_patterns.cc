@@ -49,6 +49,15 @@ std::optional<RoomPatterns> RoomPatterns::Of(
   return made;
 }
 
+std::vector<std::string> RoomPatterns::patterns() const {
+  std::vector<std::string> texts;
+  for (const Pattern& pattern : patterns_) {
+    texts.push_back(absl::StrCat(
+        pattern.text, pattern.kind == Pattern::Kind::kBeginning ? "*" : ""));
+  }
+  return texts;
+}
+
 bool RoomPatterns::AllowsRoom(absl::string_view room) const {
   if (all_) return true;
   const std::optional<std::string> folded = Folded(room);

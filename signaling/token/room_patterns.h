@@ -25,6 +25,8 @@ class RoomPatterns {
       const std::vector<std::string>& patterns);
 
   bool allows_all() const { return all_; }
+  // As they were given.
+  std::vector<std::string> patterns() const;
   // `room` as a person has written it: names that the protocol takes for the
   // same (RFC 8266 section 2.4) are the same here. What is no name is no room.
   bool AllowsRoom(absl::string_view room) const;

@@ -17,6 +17,8 @@ TEST(RoomPatternsTest, AllowsAllAsItIsMadeAndNoneWithoutPatterns) {
   EXPECT_FALSE(none->AllowsTopic("lobby"));
   EXPECT_FALSE(none->allows_all());
   EXPECT_TRUE(RoomPatterns::Of({"*"})->allows_all());
+  EXPECT_EQ(RoomPatterns::Of({"a", "b*"})->patterns(),
+            (std::vector<std::string>{"a", "b*"}));
 }
 
 TEST(RoomPatternsTest, MatchesNamesAsTheProtocolComparesThem) {

@@ -60,6 +60,7 @@ absl::StatusOr<CommandLine> ReadCommandLine(
       "(KYUU_HTTP_LISTEN for --http-listen; lists with commas) or in a file of "
       "TOML.\n\nkyuud check-config [FILE]   says whether it could start so\n"
       "kyuud admin COMMAND         speaks to one that runs\n"
+      "kyuud token COMMAND         makes and verifies tokens\n"
       "kyuud config default        prints a file of all settings\n"
       "kyuud config doc            describes them in Markdown",
       "kyuud"};

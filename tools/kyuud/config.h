@@ -16,6 +16,7 @@
 #include "net/stream_options.h"
 #include "net/stream_port.h"
 #include "relay/options.h"
+#include "tools/kyuud/admission/settings.h"
 #include "tools/kyuud/authorizer_exchange.h"
 #include "tools/kyuud/dialect_options.h"
 #include "tools/kyuud/routes.h"
@@ -85,6 +86,8 @@ struct Config {
 
   // Signaling of other programs beside our own.
   DialectSettings dialects;
+  // Who may come to any of it.
+  AdmissionSettings admission;
 
   size_t connections_max = net::StreamPortOptions().max_streams;
   size_t connections_per_address = 2'500;

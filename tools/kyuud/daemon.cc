@@ -229,6 +229,7 @@ std::vector<std::string> TextsOf(
 }  // namespace
 
 absl::Status CheckConfig(const Config& config) {
+  KYUU_RETURN_IF_ERROR(LoadAdmission(config.admission).status());
   if (!config.tls_certificates.empty()) {
     KYUU_RETURN_IF_ERROR(net::TlsContext::Server(TlsOptions(config)).status());
   }
@@ -268,6 +269,8 @@ absl::Status Daemon::Open() {
   }
   WarnOfAbsentAddresses(config_);
   FrontDoorOptions door_options = DoorOptions(config_, budget_);
+  KYUU_ASSIGN_OR_RETURN(door_options.admission,
+                        LoadAdmission(config_.admission));
   KYUU_ASSIGN_OR_RETURN(std::optional<Tls> tls, OpenTls(config_));
   if (tls) door_options.port.tls = tls->identity.tls;
   KYUU_ASSIGN_OR_RETURN(
@@ -451,6 +454,8 @@ absl::StatusOr<ReloadReport> Daemon::TryReload() {
   // All that can be wrong comes before all that changes. Certificates are read
   // again under the same name, too.
   KYUU_RETURN_IF_ERROR(CheckConfig(next.config));
+  KYUU_ASSIGN_OR_RETURN(signaling::AdmissionOptions admission,
+                        LoadAdmission(next.config.admission));
   KYUU_ASSIGN_OR_RETURN(std::optional<Tls> tls, OpenTls(next.config));
   KYUU_RETURN_IF_ERROR(turn_->Reload(Bounded(next.config)));
   if (tls) {
@@ -458,6 +463,7 @@ absl::StatusOr<ReloadReport> Daemon::TryReload() {
     certificates_ = std::move(tls->files);  // The old ones are watched no more.
   }
   door_->SetRoutes(RoutesOf(next.config));
+  door_->SetAdmission(std::move(admission));
   config_ = std::move(next.config);
   ChangeLog(config_.log_level, config_.log_format);
   return ReloadReport{PathsOf(next.changed), PathsOf(next.need_restart)};

@@ -18,7 +18,7 @@
 #include "net/loop.h"
 #include "net/tls.h"
 #include "relay/stats.h"
-#include "tools/kyuud/admin_service.h"
+#include "tools/kyuud/admin/admin_service.h"
 #include "tools/kyuud/certificates.h"
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/front_door.h"
@@ -40,7 +40,7 @@ absl::Status CheckConfig(const Config& config);
 //   SIGHUP   reads the configuration again
 //   SIGUSR1  logs a line of status
 //
-// and as operators say by its admin socket (tools/kyuud/admin_service.h).
+// and as operators say by its admin socket (tools/kyuud/admin/admin_service.h).
 class Daemon {
  public:
   // Reads the configuration anew.

@@ -68,8 +68,10 @@ std::string Parameter(const HttpRequest& request, absl::string_view name) {
 
 }  // namespace
 
-Dialects::Dialects(const DialectsOptions& options, Random& random)
-    : settings_(options.settings),
+Dialects::Dialects(const DialectsOptions& options, Random& random,
+                   signaling::Admission& admission)
+    : admission_(admission),
+      settings_(options.settings),
       peerjs_base_(settings_.peerjs_path == "/" ? "" : settings_.peerjs_path),
       peerjs_(WithKey(options.peerjs, settings_.peerjs_key), random),
       ywebrtc_(options.ywebrtc) {}
@@ -105,7 +107,10 @@ Dialects::PeerJsRequest Dialects::Meant(const HttpRequest& request) const {
   if (key.empty() || (method != "/id" && method != "/peers")) {
     return PeerJsRequest::kNone;
   }
-  if (key != settings_.peerjs_key) return PeerJsRequest::kWrongKey;
+  const bool is_listed = method == "/peers" && !admission_.lets_anonymous_in();
+  if (!admission_.IsApiKey(key) && (is_listed || key != settings_.peerjs_key)) {
+    return PeerJsRequest::kWrongKey;
+  }
   return method == "/id" ? PeerJsRequest::kId : PeerJsRequest::kPeers;
 }
 
@@ -161,12 +166,51 @@ HttpResponse Dialects::Answer(const HttpRequest& request) {
 absl::Status Dialects::Connect(absl::Time now, Dialect dialect,
                                ConnectionId connection, const IpAddress& source,
                                const HttpRequest& request) {
-  if (dialect == Dialect::kYWebrtc) {
-    return ywebrtc_.Connect(now, connection, source);
+  if (dialect == Dialect::kPeerJs) {
+    return peerjs_.Connect(now, connection, source, IdentityOf(now, request));
   }
-  return peerjs_.Connect(now, connection, source,
-                         {Parameter(request, "id"), Parameter(request, "token"),
-                          Parameter(request, "key")});
+  auto verdict = admission_.Judge(now, Parameter(request, "token"));
+  if (const auto* refused = std::get_if<signaling::NotAdmitted>(&verdict)) {
+    return absl::PermissionDeniedError(refused->message);
+  }
+  return ywebrtc_.Connect(now, connection, source,
+                          std::get<signaling::Grant>(verdict).rooms);
+}
+
+signaling::PeerJsIdentity Dialects::IdentityOf(absl::Time now,
+                                               const HttpRequest& request) {
+  signaling::PeerJsIdentity identity{Parameter(request, "id"),
+                                     Parameter(request, "token"),
+                                     Parameter(request, "key")};
+  if (!admission_.judges()) return identity;
+  // Clients without a token of ours make one up, without dots.
+  std::string shown;
+  if (admission_.IsApiKey(identity.key)) {
+    shown = std::exchange(identity.key, settings_.peerjs_key);
+  }
+  if (signaling::LooksLikeToken(identity.token)) shown = identity.token;
+  auto verdict = admission_.Judge(now, shown);
+  if (const auto* refused = std::get_if<signaling::NotAdmitted>(&verdict)) {
+    identity.refusal = refused->message;
+    return identity;
+  }
+  const auto& grant = std::get<signaling::Grant>(verdict);
+  if (grant.by != signaling::Grant::By::kToken) {
+    // What somebody makes up is nobody's name.
+    if (!identity.token.empty()) {
+      identity.token = absl::StrCat("secret ", identity.token);
+    }
+    return identity;
+  }
+  // A later token of the same user is as good for his id.
+  identity.token = absl::StrCat("user ", grant.user);
+  if (grant.user != identity.id) {
+    identity.refusal = "the token is for another id (sub)";
+  } else if (!grant.rooms.allows_all()) {
+    identity.refusal = "the token is for rooms, which PeerJS has none of";
+  }
+  if (!identity.refusal.empty()) admission_.CountRefusedRoom();
+  return identity;
 }
 
 void Dialects::Disconnect(Dialect dialect, ConnectionId connection) {

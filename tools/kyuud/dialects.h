@@ -17,6 +17,7 @@
 #include "signaling/envelope.h"
 #include "signaling/http.h"
 #include "signaling/peerjs.h"
+#include "signaling/token/admission.h"
 #include "signaling/ywebrtc.h"
 #include "tools/kyuud/dialect_options.h"
 #include "tools/kyuud/metrics.h"
@@ -35,8 +36,9 @@ struct DialectsOptions {
 // and messages are as for the engines.
 class Dialects {
  public:
-  // `random` must outlive it.
-  Dialects(const DialectsOptions& options, Random& random);
+  // `random` and `admission`, which judges who may come, must outlive it.
+  Dialects(const DialectsOptions& options, Random& random,
+           signaling::Admission& admission);
 
   // Whose WebSockets are at `path`, which is below the public URL's.
   Dialect SpokenAt(absl::string_view path) const;
@@ -46,7 +48,8 @@ class Dialects {
   signaling::HttpResponse Answer(const signaling::HttpRequest& request);
 
   // Connect announces a client of `dialect`, which is not kNone; `request` is
-  // its handshake. A status says why it is to be refused (503).
+  // its handshake. A status says why it is to be refused: PERMISSION_DENIED for
+  // who may not come, others for want of room.
   absl::Status Connect(absl::Time now, Dialect dialect,
                        signaling::ConnectionId connection,
                        const IpAddress& source,
@@ -75,7 +78,11 @@ class Dialects {
   };
   PeerJsRequest Meant(const signaling::HttpRequest& request) const;
   bool GreetsYWebrtc(const signaling::HttpRequest& request) const;
+  // Who a client of PeerJS is, once it has been judged.
+  signaling::PeerJsIdentity IdentityOf(absl::Time now,
+                                       const signaling::HttpRequest& request);
 
+  signaling::Admission& admission_;
   const DialectSettings settings_;
   const std::string peerjs_base_;  // "" or "/below".
   signaling::PeerJsServer peerjs_;

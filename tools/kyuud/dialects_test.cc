@@ -1,15 +1,26 @@
 #include "tools/kyuud/dialects.h"
 
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/address.h"
 #include "base/random.h"
 #include "base/testing.h"
+#include "gmock/gmock.h"
+#include "signaling/token/admission.h"
+#include "signaling/token/signing_key.h"
+#include "signaling/token/testing/keys.h"
 
 namespace kyuu::tools {
 namespace {
 
 using signaling::HttpRequest;
 using signaling::HttpResponse;
+using ::testing::HasSubstr;
 using Service = DialectSettings::Service;
 
 HttpRequest Get(const std::string& path, const std::string& accept = "*/*") {
@@ -21,8 +32,22 @@ HttpRequest Get(const std::string& path, const std::string& accept = "*/*") {
 }
 
 struct World {
-  explicit World(DialectSettings settings = {})
-      : dialects({.settings = std::move(settings)}, random) {}
+  explicit World(DialectSettings settings = {},
+                 signaling::AdmissionOptions options = {})
+      : admission(std::move(options)),
+        dialects({.settings = std::move(settings)}, random, admission) {}
+
+  // What `dialect` says to who connects with `query`: its first message, or the
+  // status that refuses him.
+  std::string Greeting(Dialect dialect, std::string query) {
+    HttpRequest request = Get("/");
+    request.query = std::move(query);
+    const absl::Status status = dialects.Connect(
+        now, dialect, signaling::ConnectionId{next++}, IpAddress(), request);
+    if (!status.ok()) return std::string(status.message());
+    const auto first = dialects.PollTransmit(now);
+    return first ? first->text : "";
+  }
 
   // The status, or 0 if the request is not for any of them.
   int Status(const HttpRequest& request) {
@@ -30,6 +55,9 @@ struct World {
   }
 
   SeededRandom random{1};
+  absl::Time now = absl::FromUnixSeconds(1'800'000'000);
+  uint64_t next = 1;
+  signaling::Admission admission;
   Dialects dialects;
 };
 
@@ -170,6 +198,97 @@ TEST(DialectsTest, PeersAreListedIfTheyMayBe) {
   EXPECT_EQ(w.dialects.Answer(Get("/peerjs/peers")).body, R"(["a b"])");
   w.dialects.Disconnect(Dialect::kPeerJs, signaling::ConnectionId{1});
   EXPECT_EQ(w.dialects.Answer(Get("/peerjs/peers")).body, "[]");
+}
+
+constexpr char kApiKey[] = "an-api-key-of-some-length";
+
+signaling::AdmissionOptions Guarded() {
+  signaling::AdmissionOptions options;
+  options.anonymous = signaling::AdmissionOptions::Anonymous::kForbid;
+  options.api_keys = {kApiKey};
+  EXPECT_TRUE(options.keys
+                  .Add(*signaling::TokenKey::FromSecret(
+                      "", signaling::testing::kSecret))
+                  .ok());
+  return options;
+}
+
+std::string TokenOf(absl::string_view user, absl::Duration lifetime,
+                    std::optional<std::vector<std::string>> rooms = {}) {
+  signaling::NewToken token;
+  token.subject = std::string(user);
+  token.rooms = std::move(rooms);
+  token.expires = absl::FromUnixSeconds(1'800'000'000) + lifetime;
+  return *signaling::SigningKey::FromText(signaling::testing::kSecret)
+              ->MakeToken("", token);
+}
+
+TEST(DialectsTest, PeersOfPeerJsHaveTheIdsThatTheirTokensAreFor) {
+  World w({}, Guarded());
+  const auto greeting = [&](absl::string_view id, absl::string_view token,
+                            absl::string_view key = "peerjs") {
+    return w.Greeting(Dialect::kPeerJs,
+                      absl::StrCat("id=", id, "&token=", token, "&key=", key));
+  };
+  const std::string open = R"({"type":"OPEN"})";
+  const std::string ada = TokenOf("ada", absl::Minutes(1));
+  EXPECT_EQ(greeting("ada", ada), open);
+  // Another token of hers takes her place, and a made-up one does not.
+  EXPECT_EQ(greeting("ada", TokenOf("ada", absl::Minutes(2))), open);
+  EXPECT_THAT(greeting("ada", "user%20ada", kApiKey), HasSubstr("ID-TAKEN"));
+  EXPECT_THAT(greeting("eve", ada), HasSubstr("another id"));
+  EXPECT_THAT(greeting("bob", TokenOf("bob", absl::Minutes(1), {{"hall"}})),
+              HasSubstr("rooms"));
+  EXPECT_THAT(greeting("bob", TokenOf("bob", -absl::Minutes(2))),
+              HasSubstr("expired"));
+  EXPECT_THAT(greeting("bob", "madeup"), HasSubstr("shows a token"));
+  EXPECT_THAT(greeting("bob", "madeup", "no-key-at-all-but-long"),
+              HasSubstr("INVALID-KEY"));
+  EXPECT_EQ(greeting("bob", "madeup", kApiKey), open);
+  EXPECT_EQ(greeting("bob", "madeup", kApiKey), open);
+  EXPECT_THAT(greeting("bob", "another", kApiKey), HasSubstr("ID-TAKEN"));
+  EXPECT_EQ(w.admission.stats().refused_room, 2u);
+  EXPECT_EQ(w.admission.stats().refused_expired, 1u);
+}
+
+TEST(DialectsTest, AnApiKeyIsAKeyOfPeerJsAndListsItsPeers) {
+  World w({.peerjs_discovery = DialectSettings::Discovery::kAllow}, Guarded());
+  EXPECT_EQ(w.Status(Get(absl::StrCat("/", kApiKey, "/id"))), 200);
+  EXPECT_EQ(w.Status(Get(absl::StrCat("/", kApiKey, "/peers"))), 200);
+  EXPECT_EQ(w.Status(Get("/peerjs/id")), 200);
+  EXPECT_EQ(w.Status(Get("/peerjs/peers")), 401);
+  EXPECT_EQ(w.Status(Get("/another-key-of-some-length/peers")), 401);
+}
+
+TEST(DialectsTest, ClientsOfYWebrtcHaveTheTopicsOfTheirTokens) {
+  World w({}, Guarded());
+  const auto shown = [&](absl::string_view token) {
+    return w.Greeting(Dialect::kYWebrtc, absl::StrCat("token=", token));
+  };
+  EXPECT_THAT(shown(""), HasSubstr("shows a token"));
+  EXPECT_THAT(shown("a.b.c"), HasSubstr("refused"));
+  EXPECT_EQ(shown(kApiKey), "");
+  EXPECT_EQ(shown(TokenOf("ada", absl::Minutes(1), {{"doc-*"}})), "");
+  const signaling::ConnectionId ada{w.next - 1};
+  const auto answer = [&](std::string text) {
+    w.dialects.HandlePacket(w.now, Dialect::kYWebrtc, {ada, std::move(text)});
+    const auto said = w.dialects.PollTransmit(w.now);
+    return said ? said->text : "";
+  };
+  EXPECT_EQ(answer(R"({"type":"subscribe","topics":["doc-1"]})"), "");
+  EXPECT_THAT(answer(R"({"type":"subscribe","topics":["other"]})"),
+              HasSubstr("does not allow this topic"));
+  EXPECT_THAT(answer(R"({"type":"publish","topic":"other"})"),
+              HasSubstr("does not allow this topic"));
+  EXPECT_THAT(answer(R"({"type":"publish","topic":"doc-1"})"),
+              HasSubstr(R"("clients":1)"));
+}
+
+TEST(DialectsTest, WithoutKeysWhatClientsMakeUpIsNotJudged) {
+  World w;
+  EXPECT_EQ(w.Greeting(Dialect::kPeerJs, "id=a&token=x.y.z&key=peerjs"),
+            R"({"type":"OPEN"})");
+  EXPECT_EQ(w.Greeting(Dialect::kYWebrtc, "token=x.y.z"), "");
 }
 
 }  // namespace

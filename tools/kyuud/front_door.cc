@@ -4,9 +4,9 @@
 #include <utility>
 #include <variant>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "spdlog/spdlog.h"
+#include "tools/kyuud/front_door_guest.h"
 
 namespace kyuu::tools {
 
@@ -16,8 +16,6 @@ namespace {
 
 // WebSocket: messages of a kind that is not spoken here.
 constexpr uint16_t kCloseUnsupportedData = 1003;
-
-const Refusal kSpeakTls{400, "TLS is spoken here: https:// and wss://."};
 
 absl::string_view ToText(net::StreamRefusal why) {
   switch (why) {
@@ -49,31 +47,6 @@ signaling::Departure DepartureOf(const signaling::WebSocketClosed& closed) {
 
 }  // namespace
 
-// Guest is one connection.
-struct FrontDoor::Guest {
-  using Driver = net::StreamDriver<signaling::ServerConnection>;
-
-  Guest(ConnectionId i, net::StreamPermit p,
-        const signaling::ServerConnectionOptions& options, Random& random)
-      : id(i),
-        permit(std::move(p)),
-        connection(options, random, net::Loop::Now()) {}
-
-  std::string who() const { return driver->path().remote.ToString(); }
-
-  const ConnectionId id;
-  const net::StreamPermit permit;
-  signaling::ServerConnection connection;
-  std::string name;       // By which it has reached us.
-  bool in_clear = false;  // Plain HTTP to a port of TLS.
-  // Who serves its WebSocket: our own signaling server, or another one.
-  Dialect dialect = Dialect::kNone;
-  // Whether that one knows it.
-  enum class Session : uint8_t { kNone, kOpen };
-  Session session = Session::kNone;
-  std::optional<Driver> driver;
-};
-
 FrontDoor::FrontDoor(net::Loop& loop, Random& random,
                      std::vector<net::TcpListener> listeners,
                      const StaticPages& pages, IceProvider& ice,
@@ -84,8 +57,9 @@ FrontDoor::FrontDoor(net::Loop& loop, Random& random,
       ice_(ice),
       options_(std::move(options)),
       routes_(options_.routes),
-      server_(options_.signaling, random),
-      dialects_(options_.dialects, random),
+      admission_(options_.admission),
+      server_(options_.signaling, random, &admission_),
+      dialects_(options_.dialects, random, admission_),
       memory_(options_.max_memory_bytes, [this] { RunSoon(); }),
       alarm_(loop, [this] { Run(); }),
       port_(
@@ -239,140 +213,6 @@ void FrontDoor::LogRefusal(absl::string_view who, absl::string_view why) {
   spdlog::info("http: {} is refused: {}", std::string(who), std::string(why));
 }
 
-void FrontDoor::Refuse(Guest& guest, const Refusal& refusal) {
-  ++stats_.refused;
-  // What comes from clients is escaped.
-  LogRefusal(guest.who(),
-             absl::StrCat(refusal.status, " ", absl::CHexEscape(refusal.text)));
-  // Fails only without an open request, and this one is.
-  (void)guest.connection.Respond(net::Loop::Now(),
-                                 TextResponse(refusal.status, refusal.text));
-}
-
-void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
-  signaling::HttpRequest& request = received.request;
-  spdlog::debug("http: {} {}", guest.who(), request.method);
-  ++stats_.requests;
-  if (guest.in_clear) return Refuse(guest, kSpeakTls);
-  if (const auto refusal = routes_.RefuseHost(request)) {
-    return Refuse(guest, *refusal);
-  }
-  request.path = routes_.PathOf(request);
-  if (request.path == kMetricsPath && metrics_) {
-    return AnswerMetrics(guest, request);
-  }
-  const bool serves = options_.sockets == FrontDoorOptions::Signaling::kServed;
-  if (serves && dialects_.Serves(request)) return AnswerDialect(guest, request);
-  const bool signaling = serves && request.path == signaling::kSignalingPath;
-  if (draining_ &&
-      (request.path == "/healthz" || request.path == "/readyz" || signaling)) {
-    // Fails only without an open request, and this one is.
-    (void)guest.connection.Respond(net::Loop::Now(),
-                                   TextResponse(503, "draining"));
-    return;
-  }
-  if (signaling) {
-    // A page cannot read what its WebSocket was answered, but this.
-    if (const auto refusal = routes_.RefuseUpgrade(request, true)) {
-      return Refuse(guest, *refusal);
-    }
-  }
-  // Fails only without an open request, and this one is.
-  (void)guest.connection.Respond(
-      net::Loop::Now(), signaling ? UpgradeRequired() : pages_.Answer(request));
-}
-
-void FrontDoor::AnswerDialect(Guest& guest,
-                              const signaling::HttpRequest& request) {
-  if (const auto refusal =
-          routes_.RefuseOrigin(request, Routes::Audience::kDialects)) {
-    return Refuse(guest, *refusal);
-  }
-  // Fails only without an open request, and this one is.
-  (void)guest.connection.Respond(net::Loop::Now(), dialects_.Answer(request));
-}
-
-void FrontDoor::AnswerMetrics(Guest& guest,
-                              const signaling::HttpRequest& request) {
-  if (const auto refusal =
-          routes_.RefuseMetrics(request, guest.driver->path().remote.ip)) {
-    return Refuse(guest, *refusal);
-  }
-  if (request.method != "GET" && request.method != "HEAD") {
-    // Fails only without an open request, and this one is.
-    (void)guest.connection.Respond(net::Loop::Now(), MethodNotAllowed());
-    return;
-  }
-  metrics_([this, id = guest.id,
-            alive = std::weak_ptr<bool>(alive_)](std::string text) {
-    Guest* asker = alive.expired() ? nullptr : Find(id);
-    if (asker == nullptr) return;
-    signaling::HttpResponse response;
-    response.headers.Add("Content-Type", kMetricsContentType);
-    response.headers.Add("X-Content-Type-Options", "nosniff");
-    response.headers.Add("Cache-Control", "no-store");
-    response.body = std::move(text);
-    // Fails if the connection has ended meanwhile: there is nobody to tell.
-    (void)asker->connection.Respond(net::Loop::Now(), std::move(response));
-    dirty_.push_back(static_cast<uint64_t>(id));
-    RunSoon();
-  });
-}
-
-void FrontDoor::On(Guest& guest, signaling::UpgradeRequested requested) {
-  const absl::Time now = net::Loop::Now();
-  ++stats_.requests;
-  if (guest.in_clear) return Refuse(guest, kSpeakTls);
-  const signaling::HttpRequest& request = requested.request;
-  const Dialect dialect =
-      options_.sockets == FrontDoorOptions::Signaling::kServed
-          ? dialects_.SpokenAt(routes_.PathOf(request))
-          : Dialect::kNone;
-  if (dialect != Dialect::kNone) return Welcome(guest, request, dialect);
-  if (const auto refusal =
-          routes_.RefuseUpgrade(request, requested.offers_kyuu)) {
-    return Refuse(guest, *refusal);
-  }
-  if (options_.sockets == FrontDoorOptions::Signaling::kNone) {
-    return Refuse(guest, {404, "There is nothing here."});
-  }
-  if (draining_) return Refuse(guest, {503, "draining"});
-  guest.name = routes_.NameOf(request);
-  const absl::Status connected = server_.Connect(now, guest.id, ShareOf(guest));
-  if (!connected.ok()) {
-    return Refuse(guest, {503, std::string(connected.message())});
-  }
-  guest.session = Guest::Session::kOpen;
-  ++stats_.websockets;
-  // Fails only without an open handshake that offers the protocol.
-  (void)guest.connection.AcceptUpgrade(now, signaling::kSubprotocol);
-  RunSoon();
-}
-
-void FrontDoor::Welcome(Guest& guest, const signaling::HttpRequest& request,
-                        Dialect dialect) {
-  const absl::Time now = net::Loop::Now();
-  if (const auto refusal = routes_.RefuseHost(request)) {
-    return Refuse(guest, *refusal);
-  }
-  if (const auto refusal =
-          routes_.RefuseOrigin(request, Routes::Audience::kDialects)) {
-    return Refuse(guest, *refusal);
-  }
-  if (draining_) return Refuse(guest, {503, "draining"});
-  const absl::Status connected =
-      dialects_.Connect(now, dialect, guest.id, ShareOf(guest), request);
-  if (!connected.ok()) {
-    return Refuse(guest, {503, std::string(connected.message())});
-  }
-  guest.dialect = dialect;
-  guest.session = Guest::Session::kOpen;
-  ++stats_.websockets;
-  // Fails only without an open handshake; these clients offer no subprotocol.
-  (void)guest.connection.AcceptUpgrade(now, "");
-  RunSoon();
-}
-
 IpAddress FrontDoor::ShareOf(const Guest& guest) const {
   const IpAddress& remote = guest.driver->path().remote.ip;
   // A proxy stands for many: no share. On loopback there is most likely one.
@@ -398,6 +238,7 @@ void FrontDoor::On(Guest& guest, signaling::WebSocketMessage message) {
                                  "messages are JSON text");
     return;
   }
+  TellUtc();
   server_.HandlePacket(now, {guest.id, std::move(message.data)});
   message_times_.Observe(absl::ToDoubleSeconds(net::Loop::Now() - now));
   RunSoon();
@@ -443,6 +284,11 @@ void FrontDoor::AskForServers(ConnectionId id, const std::string& session) {
             });
 }
 
+void FrontDoor::On(const signaling::SessionExpired& expired) {
+  // What is relayed goes on for the grace of what was taken back.
+  ice_.Close(expired.session);
+}
+
 void FrontDoor::On(const signaling::SessionClosed& closed) {
   ice_.Close(closed.session);
 }
@@ -476,6 +322,7 @@ void FrontDoor::Tell(Metrics& metrics) const {
   metrics.port = port_.stats();
   metrics.door = stats_;
   metrics.signaling = server_.stats();
+  metrics.admission = admission_.stats();
   metrics.handshakes = port_.handshake_times();
   metrics.messages = message_times_;
   metrics.now = {.connections = port_.open_streams(),

@@ -23,6 +23,7 @@
 #include "net/tls.h"
 #include "signaling/server.h"
 #include "signaling/server_connection.h"
+#include "signaling/token/admission.h"
 #include "tools/kyuud/dialects.h"
 #include "tools/kyuud/door_stats.h"
 #include "tools/kyuud/ice_provider.h"
@@ -35,6 +36,7 @@ namespace kyuu::tools {
 
 struct FrontDoorOptions {
   signaling::ServerOptions signaling;
+  signaling::AdmissionOptions admission;
   DialectsOptions dialects;
   signaling::ServerConnectionOptions connection;
   net::StreamPortOptions port;
@@ -76,6 +78,10 @@ class FrontDoor {
   void ServeTurn(TurnHandler handler) { turn_ = std::move(handler); }
   // Other routes for requests from now on.
   void SetRoutes(RouteOptions routes) { routes_ = Routes(std::move(routes)); }
+  // Other rules for who comes from now on, by signaling of any kind.
+  void SetAdmission(signaling::AdmissionOptions options) {
+    admission_.SetOptions(std::move(options));
+  }
   // From now on /healthz says 503 and new WebSockets are refused, so that who
   // balances the load sends people elsewhere. Those that there are go on.
   void Drain() { draining_ = true; }
@@ -109,6 +115,8 @@ class FrontDoor {
                Dialect dialect);
   void AnswerDialect(Guest& guest, const signaling::HttpRequest& request);
   void AnswerMetrics(Guest& guest, const signaling::HttpRequest& request);
+  // The wall clock may have been set.
+  void TellUtc();
   // A line at info about somebody who was turned away, unless there are many.
   void LogRefusal(absl::string_view who, absl::string_view why);
 
@@ -119,6 +127,7 @@ class FrontDoor {
   void On(Guest& guest, signaling::HttpClosed closed);
   void On(const signaling::SessionOpened& opened);
   void On(const signaling::CredentialsWanted& wanted);
+  void On(const signaling::SessionExpired& expired);
   void On(const signaling::SessionClosed& closed);
   void On(const signaling::CloseConnection& close);
 
@@ -128,6 +137,7 @@ class FrontDoor {
   IceProvider& ice_;
   const FrontDoorOptions options_;
   Routes routes_;
+  signaling::Admission admission_;
   signaling::Server server_;
   Dialects dialects_;
   net::StreamBuffer buffer_;

@@ -9,8 +9,12 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "spdlog/spdlog.h"
-#include "tools/kyuud/admin_client.h"
+#include "tools/kyuud/admin/admin_client.h"
+#include "tools/kyuud/admission/settings.h"
+#include "tools/kyuud/admission/token_command.h"
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/daemon.h"
 #include "tools/kyuud/log.h"
@@ -41,6 +45,38 @@ int Check(const Config& config) {
   return 2;
 }
 
+int Print(const TokenAnswer& answer) {
+  std::fputs(answer.text.c_str(), answer.code == 0 ? stdout : stderr);
+  return answer.code;
+}
+
+// Tokens of more bytes are refused unread.
+std::string ReadStdin() {
+  std::string text(signaling::kMaxTokenBytes + 16, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), stdin));
+  return text;
+}
+
+// "token create ..." or "token verify ...", of which the latter is for the
+// server that the flags, variables and file would make.
+int Token(const std::vector<std::string>& arguments) {
+  const std::string what = arguments.empty() ? "" : arguments[0];
+  const std::vector<std::string> rest(
+      arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
+  if (what == "create") return Print(CreateToken(rest, absl::Now()));
+  if (what != "verify") return Print({2, std::string(TokenUsage())});
+  const auto read = ReadConfig(rest, Environment());
+  if (const Exit* exit = std::get_if<Exit>(&read)) {
+    return Print({exit->code, exit->text});
+  }
+  const auto options = LoadAdmission(std::get<Config>(read).admission);
+  if (!options.ok()) {
+    return Print(
+        {2, absl::StrCat("kyuud: ", options.status().message(), "\n")});
+  }
+  return Print(VerifyToken(ReadStdin(), *options, absl::Now()));
+}
+
 int Main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const auto environment = Environment();
@@ -52,6 +88,9 @@ int Main(int argc, char** argv) {
       return exit->code;
     }
     return RunAdmin(std::get<AdminRequest>(asked));
+  }
+  if (!arguments.empty() && arguments[0] == "token") {
+    return Token({arguments.begin() + 1, arguments.end()});
   }
   auto read = ReadConfig(arguments, environment);
   if (const Exit* exit = std::get_if<Exit>(&read)) {

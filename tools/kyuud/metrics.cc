@@ -172,6 +172,8 @@ std::string ToPrometheus(const Metrics& metrics) {
   AddTable<DoorStats>(out, "http", "HTTP", {{metrics.door, ""}});
   AddTable<signaling::ServerStats>(out, "signaling", "Signaling",
                                    {{metrics.signaling, ""}});
+  AddTable<signaling::AdmissionStats>(out, "admission", "Who may come",
+                                      {{metrics.admission, ""}});
   AddTable<signaling::PeerJsStats>(out, "peerjs", "Clients of PeerJS",
                                    {{metrics.peerjs, ""}});
   AddTable<signaling::YWebrtcStats>(out, "ywebrtc", "Clients of y-webrtc",

@@ -13,6 +13,7 @@
 #include "relay/stats.h"
 #include "signaling/peerjs_options.h"
 #include "signaling/server_options.h"
+#include "signaling/token/admission.h"
 #include "signaling/ywebrtc.h"
 #include "tools/kyuud/authorizer.h"
 #include "tools/kyuud/door_stats.h"
@@ -29,6 +30,7 @@ struct Metrics {
   net::StreamPortStats port;
   DoorStats door;
   signaling::ServerStats signaling;
+  signaling::AdmissionStats admission;
   signaling::PeerJsStats peerjs;
   signaling::YWebrtcStats ywebrtc;
   AuthorizerStats authorizer;

@@ -136,6 +136,8 @@ absl::Status ReadOriginList(const std::vector<std::string>& texts,
 std::vector<std::string> PrintOriginList(const std::vector<WebOrigin>& origins,
                                          bool any);
 
+// The rows of [admission].
+absl::Span<const Setting> AdmissionRows();
 // The rows of [dialects].
 absl::Span<const Setting> DialectRows();
 // The rows of [limits].

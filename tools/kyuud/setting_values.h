@@ -22,6 +22,7 @@
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "tools/kyuud/config.h"
+#include "tools/kyuud/setting_words.h"
 #include "tools/kyuud/settings.h"
 
 namespace kyuu::tools {
@@ -119,6 +120,16 @@ struct Value<WebOrigin> {
   static std::string Print(const WebOrigin& value) { return value.ToString(); }
 };
 
+template <>
+struct Value<TokenKeyFile> {
+  static absl::StatusOr<TokenKeyFile> Read(absl::string_view text) {
+    return TokenKeyFile::Parse(text);
+  }
+  static std::string Print(const TokenKeyFile& value) {
+    return value.ToString();
+  }
+};
+
 // "PUBLIC" or "PUBLIC/PRIVATE".
 template <>
 struct Value<Config::RelayAddress> {
@@ -151,56 +162,6 @@ struct Value<std::optional<T>> {
     return value ? TextOf(*value) : "";
   }
 };
-
-// Words(T()) are the names of an enum's values, in their order.
-inline absl::Span<const absl::string_view> Words(Mode) {
-  static constexpr absl::string_view kWords[] = {"all", "turn", "stun", "http"};
-  return kWords;
-}
-inline absl::Span<const absl::string_view> Words(LogLevel) {
-  static constexpr absl::string_view kWords[] = {"debug", "info", "warning",
-                                                 "error", "off"};
-  return kWords;
-}
-inline absl::Span<const absl::string_view> Words(LogFormat) {
-  static constexpr absl::string_view kWords[] = {"text", "json"};
-  return kWords;
-}
-inline absl::Span<const absl::string_view> Words(DialectSettings::Service) {
-  static constexpr absl::string_view kWords[] = {"off", "on"};
-  return kWords;
-}
-inline absl::Span<const absl::string_view> Words(DialectSettings::Discovery) {
-  static constexpr absl::string_view kWords[] = {"forbid", "allow"};
-  return kWords;
-}
-inline absl::Span<const absl::string_view> Words(
-    turn::ServerOptions::RestHash) {
-  static constexpr absl::string_view kWords[] = {"sha1", "sha256", "either"};
-  return kWords;
-}
-
-inline absl::Span<const absl::string_view> Words(turn::ServerOptions::Sha256) {
-  static constexpr absl::string_view kWords[] = {"nowhere", "streams",
-                                                 "everywhere"};
-  return kWords;
-}
-inline absl::Span<const absl::string_view> Words(
-    turn::ServerOptions::Mobility) {
-  static constexpr absl::string_view kWords[] = {"forbid", "allow"};
-  return kWords;
-}
-inline absl::Span<const absl::string_view> Words(
-    turn::ServerOptions::TcpRelay) {
-  static constexpr absl::string_view kWords[] = {"refuse", "offer"};
-  return kWords;
-}
-inline absl::Span<const absl::string_view> Words(
-    turn::ServerOptions::IcmpReports) {
-  static constexpr absl::string_view kWords[] = {"nobody", "dont-fragment",
-                                                 "everybody"};
-  return kWords;
-}
 
 template <typename T>
 requires std::is_enum_v<T>

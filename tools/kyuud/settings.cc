@@ -344,6 +344,7 @@ absl::Span<const Setting> Settings() {
   static const auto* const all = [] {
     auto* settings =
         new std::vector<Setting>(std::begin(kSettings), std::end(kSettings));
+    for (const Setting& row : AdmissionRows()) settings->push_back(row);
     for (const Setting& row : DialectRows()) settings->push_back(row);
     for (const Setting& row : LimitSettings()) settings->push_back(row);
     for (const Setting& row : kLastSettings) settings->push_back(row);

@@ -171,6 +171,14 @@ dtls-sessions-per-address = 24
 dtls-idle = "6s"
 dtls-handshake = "7s"
 dtls-outgoing = 25
+[admission]
+anonymous = "forbid"
+keys = ["2026:ES256:token.pem", ":HS256:secret"]
+jwks-files = ["jwks.json"]
+issuer = "https://id.example"
+audience = "kyuu"
+api-keys = ["a-key-of-some-length"]
+api-key-files = ["api-keys"]
 [log]
 level = "debug"
 format = "json"

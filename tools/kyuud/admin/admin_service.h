@@ -1,7 +1,7 @@
 // AdminService: kyuud's admin socket, and what is done by it.
 
-#ifndef KYUU_TOOLS_KYUUD_ADMIN_SERVICE_H_
-#define KYUU_TOOLS_KYUUD_ADMIN_SERVICE_H_
+#ifndef KYUU_TOOLS_KYUUD_ADMIN_ADMIN_SERVICE_H_
+#define KYUU_TOOLS_KYUUD_ADMIN_ADMIN_SERVICE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +18,7 @@
 #include "net/stream_driver.h"
 #include "net/unix_socket.h"
 #include "relay/sessions.h"
-#include "tools/kyuud/admin_connection.h"
+#include "tools/kyuud/admin/admin_connection.h"
 
 namespace kyuu::tools {
 
@@ -92,4 +92,4 @@ class AdminService {
 
 }  // namespace kyuu::tools
 
-#endif  // KYUU_TOOLS_KYUUD_ADMIN_SERVICE_H_
+#endif  // KYUU_TOOLS_KYUUD_ADMIN_ADMIN_SERVICE_H_

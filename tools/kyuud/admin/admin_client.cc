@@ -1,4 +1,4 @@
-#include "tools/kyuud/admin_client.h"
+#include "tools/kyuud/admin/admin_client.h"
 
 #include <poll.h>
 

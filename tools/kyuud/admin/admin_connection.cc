@@ -1,4 +1,4 @@
-#include "tools/kyuud/admin_connection.h"
+#include "tools/kyuud/admin/admin_connection.h"
 
 #include <algorithm>
 #include <cstddef>

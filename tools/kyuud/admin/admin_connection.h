@@ -1,7 +1,7 @@
 // AdminConnection: what is spoken on kyuud's admin socket (docs/operating.md).
 
-#ifndef KYUU_TOOLS_KYUUD_ADMIN_CONNECTION_H_
-#define KYUU_TOOLS_KYUUD_ADMIN_CONNECTION_H_
+#ifndef KYUU_TOOLS_KYUUD_ADMIN_ADMIN_CONNECTION_H_
+#define KYUU_TOOLS_KYUUD_ADMIN_ADMIN_CONNECTION_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -128,4 +128,4 @@ static_assert(Engine<AdminConnection>);
 
 }  // namespace kyuu::tools
 
-#endif  // KYUU_TOOLS_KYUUD_ADMIN_CONNECTION_H_
+#endif  // KYUU_TOOLS_KYUUD_ADMIN_ADMIN_CONNECTION_H_

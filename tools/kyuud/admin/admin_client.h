@@ -1,7 +1,7 @@
 // `kyuud admin`: an operator's words to a kyuud that runs.
 
-#ifndef KYUU_TOOLS_KYUUD_ADMIN_CLIENT_H_
-#define KYUU_TOOLS_KYUUD_ADMIN_CLIENT_H_
+#ifndef KYUU_TOOLS_KYUUD_ADMIN_ADMIN_CLIENT_H_
+#define KYUU_TOOLS_KYUUD_ADMIN_ADMIN_CLIENT_H_
 
 #include <cstdint>
 #include <string>
@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "tools/kyuud/admin_connection.h"
+#include "tools/kyuud/admin/admin_connection.h"
 #include "tools/kyuud/config.h"
 
 namespace kyuu::tools {
@@ -57,4 +57,4 @@ class AdminTable {
 
 }  // namespace kyuu::tools
 
-#endif  // KYUU_TOOLS_KYUUD_ADMIN_CLIENT_H_
+#endif  // KYUU_TOOLS_KYUUD_ADMIN_ADMIN_CLIENT_H_

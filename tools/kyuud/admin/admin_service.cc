@@ -1,4 +1,4 @@
-#include "tools/kyuud/admin_service.h"
+#include "tools/kyuud/admin/admin_service.h"
 
 #include <optional>
 #include <utility>

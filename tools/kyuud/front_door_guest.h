@@ -1,0 +1,47 @@
+// FrontDoor's guests, for its own sources.
+
+#ifndef KYUU_TOOLS_KYUUD_FRONT_DOOR_GUEST_H_
+#define KYUU_TOOLS_KYUUD_FRONT_DOOR_GUEST_H_
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/random.h"
+#include "net/loop.h"
+#include "net/stream_driver.h"
+#include "net/stream_port.h"
+#include "signaling/server_connection.h"
+#include "tools/kyuud/dialects.h"
+#include "tools/kyuud/front_door.h"
+
+namespace kyuu::tools {
+
+// Guest is one connection.
+struct FrontDoor::Guest {
+  using Driver = net::StreamDriver<signaling::ServerConnection>;
+
+  Guest(signaling::ConnectionId i, net::StreamPermit p,
+        const signaling::ServerConnectionOptions& options, Random& random)
+      : id(i),
+        permit(std::move(p)),
+        connection(options, random, net::Loop::Now()) {}
+
+  std::string who() const { return driver->path().remote.ToString(); }
+
+  const signaling::ConnectionId id;
+  const net::StreamPermit permit;
+  signaling::ServerConnection connection;
+  std::string name;       // By which it has reached us.
+  bool in_clear = false;  // Plain HTTP to a port of TLS.
+  // Who serves its WebSocket: our own signaling server, or another one.
+  Dialect dialect = Dialect::kNone;
+  // Whether that one knows it.
+  enum class Session : uint8_t { kNone, kOpen };
+  Session session = Session::kNone;
+  std::optional<Driver> driver;
+};
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUUD_FRONT_DOOR_GUEST_H_
