@@ -15,7 +15,8 @@ const relayOnly = parameters.get("relay") === "1";
 
 const people = new People();
 const conversation = new Conversation();
-const signaling = new Signaling();
+// Behind "#", which browsers send to no server.
+const signaling = new Signaling({ token: new URLSearchParams(location.hash.slice(1)).get("token") ?? undefined });
 signaling.addEventListener("presence", ({ detail }) => people.apply(detail));
 const membership = new Membership({ signaling, people, room: parameters.get("room") ?? undefined, name: parameters.get("name") ?? undefined });
 const calls = new Calls({ signaling, membership, people, conversation, relayOnly });
@@ -30,10 +31,10 @@ membership.addEventListener("leaving", (event) => {
 let countdown;
 let known = false; // It was up once.
 
-async function tellLost(retryAt) {
+async function tellLost(retryAt, refused) {
   const action = { kind: "server", action: "Try now", onaction: () => signaling.retryNow() };
   // A server that was never reached may be there and refuse us.
-  const refusal = known ? undefined : await whyRefused();
+  const refusal = refused ? `The server does not let you in: ${refused}.` : known ? undefined : await whyRefused();
   const tell = () => {
     if (signaling.up) return;
     const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
@@ -53,10 +54,10 @@ signaling.addEventListener("up", ({ detail: { resume } }) => {
   people.setAway(false);
   if (!resume?.resumed) membership.begin();
 });
-signaling.addEventListener("down", ({ detail: { retryAt } }) => {
+signaling.addEventListener("down", ({ detail: { retryAt, refusal } }) => {
   serverStatus("offline", "Offline");
   people.setAway(true);
-  tellLost(retryAt);
+  tellLost(retryAt, refusal);
 });
 
 byId("notice-close").addEventListener("click", () => clearNotice());

@@ -20,16 +20,19 @@ export class RequestError extends Error {
   }
 }
 
-// open() once begins; then it goes on by itself.
+// open() once begins; then it goes on by itself. `token` lets in where the
+// server asks who comes.
 //
 // Events: "up" (welcome has come, `detail` is it; if its resume.resumed, all
-// goes on as it was), "down" ({retryAt, kept}: whether the session may go on),
+// goes on as it was), "down" ({retryAt, kept, refusal}: whether the session may
+// go on, and why the server does not let us in, if it does not),
 // "gone" (a session that was kept does not go on: the room is left, and calls
 // are over for the server), and each message of the server that answers
 // nothing, by its type.
 export class Signaling extends EventTarget {
-  constructor() {
+  constructor({ token } = {}) {
     super();
+    this.token = token;
     this.url = new URL(ENDPOINT);
     this.url.protocol = ENDPOINT.protocol === "https:" ? "wss:" : "ws:";
     this.iceServers = [];
@@ -60,6 +63,7 @@ export class Signaling extends EventTarget {
   // Goes on with the session, or begins a new one.
   welcome(message) {
     this.failures = 0;
+    this.refusal = undefined;
     clearTimeout(this.graceTimer);
     if (message.resume?.resumed) {
       this.acknowledged = this.received;
@@ -103,7 +107,7 @@ export class Signaling extends EventTarget {
     const giveUp = setTimeout(() => socket.close(CLOSE_RETURNING), ANSWER_WITHIN);
     socket.onopen = () => {
       const resume = this.secret ? { session: this.session, secret: this.secret, received: this.received } : {};
-      socket.send(JSON.stringify({ type: "hello", version: 1, client: "kyuu-web/1", resume }));
+      socket.send(JSON.stringify({ type: "hello", version: 1, client: "kyuu-web/1", token: this.token, resume }));
     };
     socket.onmessage = (event) => {
       if (this.socket !== socket) return;
@@ -115,6 +119,8 @@ export class Signaling extends EventTarget {
         clearTimeout(giveUp);
         this.welcome(message);
       } else {
+        // As a person is told why his token does not let him in.
+        if (message?.type === "error") this.refusal = message.message;
         socket.close(CLOSE_RETURNING);
       }
     };
@@ -134,7 +140,7 @@ export class Signaling extends EventTarget {
     else if (wasUp) this.graceTimer = setTimeout(() => this.gone(), this.grace);
     const delay = Math.min(RETRY_MAX, 1000 * 2 ** this.failures++) * (0.75 + Math.random() / 2);
     this.retryTimer = setTimeout(() => this.open(), delay);
-    this.emit("down", { retryAt: Date.now() + delay, kept });
+    this.emit("down", { retryAt: Date.now() + delay, kept, refusal: this.refusal });
   }
 
   retryNow() {

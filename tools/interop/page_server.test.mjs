@@ -2,9 +2,13 @@
 // when the way to the server is cut, and when the server starts anew.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { expectWay, goodbye, Person, sharedStage } from './browser.mjs';
-import { kyuu, Program, startKyuud } from './lib.mjs';
+import { kyuu, kyuud, Program, startKyuud } from './lib.mjs';
 import { PathProxy, Proxy } from './proxy.mjs';
 
 const MINUTES = { timeout: 3 * 60_000 };
@@ -56,6 +60,25 @@ test('a page that may not connect says so, and what to do', MINUTES, async (t) =
 test('a proxy that does not pass WebSockets on is named', MINUTES, async (t) => {
   const { text } = await refusal(t, '/kyuu', { upgrades: false });
   assert.match(text, /WebSockets do not get through.*Upgrade and Connection/);
+});
+
+test('a page shows the token that stands in its address, and says so if it is not let in', MINUTES, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'kyuu-token-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const key = join(folder, 'secret');
+  writeFileSync(key, 'a secret of thirty-two bytes or more');
+  const server = await startKyuud('--anonymous', 'forbid', '--admission-key', `:HS256:${key}`);
+  t.after(() => server.stop());
+  const create = ['token', 'create', '--key', key, '--sub', 'ada', '--name', 'Ada Lovelace'];
+  const token = execFileSync(kyuud, create, { encoding: 'utf8' }).trim();
+  const context = await stage.browser.newContext();
+  t.after(() => context.close());
+  const page = await context.newPage();
+  await page.goto(`${server.url}/?name=Ada`);
+  await page.getByTestId('notice-text').filter({ hasText: 'shows a token' }).waitFor();
+  await page.goto('about:blank');
+  await page.goto(`${server.url}/?name=Ada#token=${token}`);
+  await page.locator('[data-testid=server-status][data-state=online]').waitFor();
 });
 
 // Two pages in a call, Ada's behind a proxy that can be cut.
