@@ -14,6 +14,7 @@ namespace kyuu::tools {
 struct CallOptions {
   std::string url;
   std::string name;
+  std::string token_file;          // Empty: nothing is shown.
   std::string room;                // Empty: the server's default.
   bool relay = false;              // Relayed candidates only.
   std::string call;                // connect: whom to call; send: --to.

@@ -317,7 +317,10 @@ void CallSession::OnConnectionLost(const absl::Status& status) {
   away_since_ = std::min(away_since_, now);
   const bool waits =
       joined_ && (rules_.waits || connected || now - away_since_ < kAwayMax);
-  if (!waits) return FailWith(status);
+  // Who is not let in with his token is not let in by trying again.
+  if (!waits || (absl::IsPermissionDenied(status) && !connected)) {
+    return FailWith(status);
+  }
   terminal_.Say(
       absl::StrCat(status.message(), "; trying again in ",
                    std::max<int64_t>(1, absl::ToInt64Seconds(server_->Retry())),

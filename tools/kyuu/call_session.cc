@@ -103,7 +103,8 @@ absl::StatusOr<int> CallSession::Run() {
     server_->Flush();
   });
   server_ = std::make_unique<ServerLine>(
-      *loop_, random_, options_.url, [this](signaling::Client::Event event) {
+      *loop_, random_, options_.url, options_.token_file,
+      [this](signaling::Client::Event event) {
         OnSignaling(std::move(event));
       });
   KYUU_RETURN_IF_ERROR(server_->Connect());

@@ -85,6 +85,10 @@ CLI::App* AddCall(CLI::App& app, const char* name, const char* what,
                    "The server: ws://HOST:PORT or the "
                    "address of its page")
       ->required();
+  command
+      ->add_option("--token-file", options.token_file,
+                   "A file with the token, or API key, that lets us in")
+      ->type_name("FILE");
   command->add_option("--room", options.room, "Room to join");
   command->add_flag("--relay", options.relay, "Relayed candidates only");
   return command;

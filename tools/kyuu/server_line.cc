@@ -1,12 +1,16 @@
 #include "tools/kyuu/server_line.h"
 
 #include <algorithm>
+#include <fstream>
 #include <string>
 #include <utility>
 #include <variant>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/status_macros.h"
 #include "tools/kyuu/overload.h"
 
@@ -24,10 +28,11 @@ absl::Duration RetryDelay(int failures, Random& random) {
 }
 
 ServerLine::ServerLine(net::Loop& loop, Random& random, std::string url,
-                       Handler handler)
+                       std::string token_file, Handler handler)
     : loop_(loop),
       random_(random),
       url_(std::move(url)),
+      token_file_(std::move(token_file)),
       handler_(std::move(handler)),
       client_alarm_(loop,
                     [this] {
@@ -40,7 +45,23 @@ ServerLine::ServerLine(net::Loop& loop, Random& random, std::string url,
         }
       }) {}
 
+absl::StatusOr<std::string> ServerLine::ReadToken() const {
+  if (token_file_.empty()) return "";
+  // One byte more than a token may have shows what is too long.
+  std::string text(signaling::kMaxTokenBytes + 1, '\0');
+  std::ifstream file(token_file_, std::ios::binary);
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  const absl::string_view token = absl::StripAsciiWhitespace(text);
+  if (token.empty() || text.size() > signaling::kMaxTokenBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("no token can be read from ", token_file_));
+  }
+  return std::string(token);
+}
+
 absl::Status ServerLine::Connect() {
+  KYUU_ASSIGN_OR_RETURN(token_, ReadToken());
   if (std::exchange(client_over_, false)) {
     client_.reset();
     welcomed_ = false;
@@ -73,12 +94,14 @@ void ServerLine::OnLink(SignalingLink::Event event) {
           [&](signaling::WebSocketOpened&) {
             opened_ = true;
             if (client_) {
+              client_->SetToken(token_);
               // It waits for just this.
               (void)client_->HandleConnectionOpened(now);
               return;
             }
             client_.emplace(
-                signaling::ClientOptions{.on_loss = signaling::OnLoss::kKeep},
+                signaling::ClientOptions{.on_loss = signaling::OnLoss::kKeep,
+                                         .token = token_},
                 now);
           },
           [&](signaling::WebSocketMessage& message) {

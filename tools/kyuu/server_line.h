@@ -35,9 +35,13 @@ class ServerLine {
   using Handler = absl::AnyInvocable<void(signaling::Client::Event)>;
 
   // `loop` and `random` must outlive it. The handler must not destroy it.
-  ServerLine(net::Loop& loop, Random& random, std::string url, Handler handler);
+  // `token_file` is "", or holds a token or an API key: it is read for each
+  // connection, so that a later token can take an earlier one's place.
+  ServerLine(net::Loop& loop, Random& random, std::string url,
+             std::string token_file, Handler handler);
 
-  // INVALID_ARGUMENT for a URL that is none, else what SignalingLink says.
+  // INVALID_ARGUMENT for a URL that is none, or a file without a token, else
+  // what SignalingLink says.
   absl::Status Connect();
   // Connects again after RetryDelay, which it returns.
   absl::Duration Retry();
@@ -54,6 +58,8 @@ class ServerLine {
   void Close();
 
  private:
+  // "" without a file.
+  absl::StatusOr<std::string> ReadToken() const;
   void OnLink(SignalingLink::Event event);
   void OnConnectionClosed(const signaling::WebSocketClosed& closed);
   // Moves messages and events between link and client.
@@ -62,6 +68,8 @@ class ServerLine {
   net::Loop& loop_;
   Random& random_;
   const std::string url_;
+  const std::string token_file_;
+  std::string token_;  // As it was read last.
   Handler handler_;
   std::unique_ptr<SignalingLink> link_;
   std::optional<signaling::Client> client_;

@@ -10,11 +10,15 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
 
-from testing.kyuud import KYUUD, KyuudTestCase, Turn, WAIT, WebSocket, get, http, upgrade 
+KYUU = os.path.abspath(sys.argv.pop(1))
+
+# It takes the last argument.
+from testing.kyuud import KYUUD, KyuudTestCase, Turn, WAIT, WebSocket, get, http, upgrade  # noqa: E402
 
 SECRET = b"a secret of thirty-two bytes or more"
 API_KEY = "an-api-key-of-some-length"
@@ -311,6 +315,29 @@ class KyuudTokensTest(KyuudTestCase):
         self.assertIn("topic", page.receive()["message"])
         page.send(type="publish", topic="doc", data=1)
         self.assertEqual(page.receive()["clients"], 1)
+
+    def test_kyuu_shows_a_token_of_a_file(self):
+        key = self.keys["ES256"]
+        server = self.start("--anonymous=forbid", key.flag())
+
+        def send(*flags):
+            run = subprocess.run([KYUU, "send", f"http://127.0.0.1:{server.http_port}", __file__, "--to", "nobody",
+                                  *flags], capture_output=True, text=True, timeout=2 * WAIT, check=False)
+            return run.returncode, run.stderr
+
+        # Who is let in finds that nobody is there.
+        token = self.file("ada.token", key.token(name="Ada", rooms=["lobby"]) + "\n")
+        code, why = send("--token-file", token)
+        self.assertEqual((code, "is not here" in why), (1, True), why)
+        self.assertEqual(self.metric(server, "by_token"), 1)
+        code, why = send("--token-file", token, "--room", "other")
+        self.assertEqual((code, "does not let you into this room" in why), (1, True), why)
+        code, why = send()
+        self.assertEqual((code, "shows a token" in why), (1, True), why)
+        code, why = send("--token-file", self.file("old.token", key.token(exp=time.time() - 90)))
+        self.assertEqual((code, "it has expired" in why), (1, True), why)
+        code, why = send("--token-file", "/nowhere")
+        self.assertEqual((code, "no token can be read from /nowhere" in why), (1, True), why)
 
     def test_settings_that_let_nobody_in_are_refused(self):
         for flags, why in {("--anonymous=forbid",): "nobody could come",
