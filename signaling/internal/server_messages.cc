@@ -44,7 +44,7 @@ std::optional<Grant> Server::Admit(const Context& context,
                                    const std::string& token) {
   if (admission_ == nullptr) return Grant();
   auto verdict = admission_->Judge(context.now, token);
-  if (Grant* grant = std::get_if<Grant>(&verdict)) return *std::move(grant);
+  if (Grant* grant = std::get_if<Grant>(&verdict)) return std::move(*grant);
   const NotAdmitted& refused = std::get<NotAdmitted>(verdict);
   Refuse(context, refused.code, refused.message);
   // Each costs a verification.

@@ -128,16 +128,16 @@ absl::StatusOr<TokenKey> ReadJwk(const JsonObject& jwk,
     case TokenAlgorithm::kHs256:
       return TokenKey::FromSecret(std::move(id), BytesOf(jwk, "k"));
     case TokenAlgorithm::kRs256: {
-      KYUU_ASSIGN_OR_RETURN(EvpKey key, ReadRsa(jwk));
-      return TokenKey::FromPublicKey(std::move(id), std::move(key));
+      KYUU_ASSIGN_OR_RETURN(const EvpKey key, ReadRsa(jwk));
+      return TokenKey::FromPublicKey(std::move(id), key);
     }
     case TokenAlgorithm::kEs256: {
-      KYUU_ASSIGN_OR_RETURN(EvpKey key, ReadP256(jwk));
-      return TokenKey::FromPublicKey(std::move(id), std::move(key));
+      KYUU_ASSIGN_OR_RETURN(const EvpKey key, ReadP256(jwk));
+      return TokenKey::FromPublicKey(std::move(id), key);
     }
     case TokenAlgorithm::kEdDsa: {
-      KYUU_ASSIGN_OR_RETURN(EvpKey key, ReadEd25519(jwk));
-      return TokenKey::FromPublicKey(std::move(id), std::move(key));
+      KYUU_ASSIGN_OR_RETURN(const EvpKey key, ReadEd25519(jwk));
+      return TokenKey::FromPublicKey(std::move(id), key);
     }
   }
   return absl::InvalidArgumentError("a key of an unknown kind");

@@ -111,13 +111,6 @@ EvpKey::EvpKey(const EvpKey& other) : key_(other.key_) {
   EVP_PKEY_up_ref(key_);
 }
 
-EvpKey& EvpKey::operator=(const EvpKey& other) {
-  EVP_PKEY_up_ref(other.key_);
-  EVP_PKEY_free(key_);
-  key_ = other.key_;
-  return *this;
-}
-
 EvpKey::~EvpKey() { EVP_PKEY_free(key_); }
 
 absl::StatusOr<TokenAlgorithm> AlgorithmOf(const EvpKey& key) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -31,7 +32,10 @@ class EvpKey {
   // Takes over the reference `key`, which is not null.
   explicit EvpKey(EVP_PKEY* key) : key_(key) {}
   EvpKey(const EvpKey& other);
-  EvpKey& operator=(const EvpKey& other);
+  EvpKey& operator=(EvpKey other) {
+    std::swap(key_, other.key_);
+    return *this;
+  }
   ~EvpKey();
 
   EVP_PKEY* get() const { return key_; }
