@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "net/drive.h"
 #include "net/tls.h"
+#include "tools/completion/completion.h"
 #include "tools/kyuu/call_commands.h"
 #include "tools/kyuu/netcheck.h"
 #include "tools/kyuu/page_url.h"
@@ -19,14 +20,12 @@
 #include "tools/kyuu/printable.h"
 #include "tools/kyuu/sdp_command.h"
 #include "tools/kyuu/server_commands.h"
+#include "tools/version/version.h"
 
 namespace {
 
 using kyuu::tools::CallOptions;
 using kyuu::tools::PeerOptions;
-
-// That of MODULE.bazel.
-constexpr char kVersion[] = "kyuu 0.1.0";
 
 void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
              bool& text) {
@@ -184,6 +183,20 @@ int Turn(const std::string& url) {
   return kyuu::tools::RunTurn(*known);
 }
 
+void AddCompletion(CLI::App& app, std::string& shell) {
+  app.add_subcommand("completion", "A script that completes our words")
+      ->add_option("shell", shell, "bash")
+      ->check(CLI::IsMember({"bash"}))
+      ->required();
+}
+
+int Complete(const CLI::App& app) {
+  const std::string script =
+      kyuu::tools::BashCompletion("kyuu", kyuu::tools::WordsOf(app));
+  std::fputs(script.c_str(), stdout);
+  return 0;
+}
+
 // The address may name the room and the way, as it does for the page.
 absl::Status FitPageUrl(CallOptions& options) {
   const auto page = kyuu::tools::PageUrl::Parse(options.url);
@@ -214,7 +227,8 @@ int Misused(const CLI::App& app, int argc, char** argv,
 int main(int argc, char** argv) {
   CLI::App app("kyuu: talk to WebRTC peers from the command line", "kyuu");
   app.require_subcommand(1);
-  app.set_version_flag("--version", kVersion);
+  app.set_version_flag("--version",
+                       std::string("kyuu ") + kyuu::tools::kVersion);
   std::string ca_file;
   app.fallthrough();
   app.add_option("--ca-file", ca_file,
@@ -244,6 +258,8 @@ int main(int argc, char** argv) {
   AddNetcheck(app, netcheck);
   kyuu::tools::SdpOptions sdp;
   AddSdp(app, sdp);
+  std::string shell;
+  AddCompletion(app, shell);
 
   try {
     app.parse(argc, argv);
@@ -253,6 +269,7 @@ int main(int argc, char** argv) {
     return Misused(app, argc, argv, error);
   }
   if (app.got_subcommand("sdp")) return kyuu::tools::RunSdp(sdp);
+  if (app.got_subcommand("completion")) return Complete(app);
   if (const absl::Status status = TrustAuthorities(ca_file); !status.ok()) {
     return Fail(status);
   }

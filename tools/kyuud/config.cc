@@ -16,6 +16,7 @@
 #include "base/status_macros.h"
 #include "tools/kyuud/config_file.h"
 #include "tools/kyuud/settings.h"
+#include "tools/version/version.h"
 
 namespace kyuu::tools {
 namespace {
@@ -59,12 +60,15 @@ absl::StatusOr<CommandLine> ReadCommandLine(
       "the page, signaling, STUN and TURN.\nEach flag can be set by a variable "
       "(KYUU_HTTP_LISTEN for --http-listen; lists with commas) or in a file of "
       "TOML.\n\nkyuud check-config [FILE]   says whether it could start so\n"
+      "kyuud healthcheck           asks the one that runs so how it is\n"
       "kyuud admin COMMAND         speaks to one that runs\n"
       "kyuud token COMMAND         makes and verifies tokens\n"
       "kyuud config default        prints a file of all settings\n"
-      "kyuud config doc            describes them in Markdown",
+      "kyuud config doc            describes them in Markdown\n"
+      "kyuud completion bash       prints what bash completes",
       "kyuud"};
   CommandLine line;
+  app.set_version_flag("--version", absl::StrCat("kyuud ", kVersion));
   app.add_option("--config", line.file, "A file of settings, in TOML")
       ->type_name("FILE");
   std::vector<std::vector<std::string>> texts(Settings().size());

@@ -24,6 +24,7 @@
 #include "tools/kyuud/process_stats.h"
 #include "tools/kyuud/settings.h"
 #include "tools/kyuud/start_warnings.h"
+#include "tools/version/version.h"
 #include "web/files.h"
 
 namespace kyuu::tools {
@@ -165,6 +166,7 @@ FrontDoorOptions DoorOptions(const Config& config,
   options.driver.write_timeout = config.write_timeout;
   options.signaling.max_connections_per_source =
       config.proxies.empty() ? share : options.signaling.max_connections;
+  options.signaling.server_name = absl::StrCat("kyuud ", kVersion);
   options.dialects.settings = config.dialects;
   options.dialects.peerjs.max_peers_per_source = share;
   options.dialects.ywebrtc.max_connections_per_source = share;
@@ -260,6 +262,9 @@ absl::Status Daemon::Open() {
       signals_,
       net::SignalWatch::Create(*loop_, {SIGTERM, SIGINT, SIGHUP, SIGUSR1},
                                [this](int number) { OnSignal(number); }));
+  KYUU_ASSIGN_OR_RETURN(
+      supervisor_,
+      Supervisor::Create(*loop_, Supervisor::Variables::OfProcess()));
   drain_alarm_ =
       std::make_unique<net::Alarm>(*loop_, [this] { LookAtDrain(); });
   KYUU_ASSIGN_OR_RETURN(std::vector<net::TcpListener> listeners,
@@ -301,6 +306,11 @@ absl::Status Daemon::Open() {
   // Last: who finds the socket finds a server behind it.
   KYUU_RETURN_IF_ERROR(OpenAdmin());
   Announce(http_, turn_->cluster(), config_);
+  // Alive is who has every loop's answer.
+  supervisor_->Ready([this](absl::AnyInvocable<void()> alive) {
+    turn_->CollectStats(
+        [alive = std::move(alive)](const relay::Stats&) mutable { alive(); });
+  });
   return absl::OkStatus();
 }
 
@@ -395,6 +405,7 @@ void Daemon::OnSignal(int number) {
 }
 
 void Daemon::End() {
+  supervisor_->Stopping();
   door_->CloseAll();
   loop_->Stop();
 }
@@ -408,6 +419,7 @@ absl::Status Daemon::StartDraining(absl::Duration timeout) {
       "kyuud: draining for at most {}: {} allocations go on, and no new ones "
       "are made; SIGTERM ends it at once",
       absl::FormatDuration(timeout), turn_->cluster().allocations());
+  supervisor_->Stopping();
   door_->Drain();
   turn_->Drain();
   LookAtDrain();
@@ -427,7 +439,9 @@ void Daemon::LookAtDrain() {
 // --- Reloading --------------------------------------------------------------
 
 absl::StatusOr<ReloadReport> Daemon::Reload() {
+  supervisor_->Reloading();
   absl::StatusOr<ReloadReport> report = TryReload();
+  supervisor_->Reloaded();
   if (!report.ok()) {
     spdlog::error("kyuud: not reloaded, all is as it was: {}",
                   std::string(report.status().message()));

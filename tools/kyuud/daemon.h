@@ -24,6 +24,7 @@
 #include "tools/kyuud/front_door.h"
 #include "tools/kyuud/metrics.h"
 #include "tools/kyuud/static_pages.h"
+#include "tools/kyuud/supervisor/supervisor.h"
 #include "tools/kyuud/turn_service.h"
 
 namespace kyuu::tools {
@@ -87,6 +88,7 @@ class Daemon {
   net::DescriptorBudget budget_;
   std::unique_ptr<net::Loop> loop_;
   std::unique_ptr<net::SignalWatch> signals_;
+  std::unique_ptr<Supervisor> supervisor_;
   std::unique_ptr<StaticPages> pages_;
   std::unique_ptr<TurnService> turn_;
   std::unique_ptr<FrontDoor> door_;

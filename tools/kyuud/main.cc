@@ -11,13 +11,17 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "spdlog/spdlog.h"
+#include "tools/completion/completion.h"
 #include "tools/kyuud/admin/admin_client.h"
 #include "tools/kyuud/admission/settings.h"
 #include "tools/kyuud/admission/token_command.h"
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/daemon.h"
+#include "tools/kyuud/healthcheck/healthcheck.h"
 #include "tools/kyuud/log.h"
+#include "tools/kyuud/settings.h"
 
 namespace kyuu::tools {
 namespace {
@@ -77,8 +81,46 @@ int Token(const std::vector<std::string>& arguments) {
   return Print(VerifyToken(ReadStdin(), *options, absl::Now()));
 }
 
+// Who waits longer for an answer has a server that is not well.
+constexpr absl::Duration kHealthTimeout = absl::Seconds(5);
+
+int CheckHealthOf(const Config& config) {
+  const absl::Status status = CheckHealth(config, kHealthTimeout);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "kyuud healthcheck: %s\n",
+               std::string(status.message()).c_str());
+  return 1;
+}
+
+int Complete() {
+  std::vector<std::string> flags = {"--config"};
+  for (const Setting& setting : Settings()) {
+    flags.push_back(absl::StrCat("--", setting.flag));
+  }
+  std::vector<std::string> all = {"--help",       "--version",  "admin",
+                                  "check-config", "completion", "config",
+                                  "healthcheck",  "token"};
+  all.insert(all.end(), flags.begin(), flags.end());
+  const std::string script = BashCompletion(
+      "kyuud", {{"", all},
+                {"admin",
+                 {"--config", "--socket", "--json", "--user", "sessions", "end",
+                  "reload", "drain", "status"}},
+                {"config", {"default", "doc"}},
+                {"completion", {"bash"}},
+                {"check-config", flags},
+                {"healthcheck", flags}});
+  std::fputs(script.c_str(), stdout);
+  return 0;
+}
+
 int Main(int argc, char** argv) {
-  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (arguments == std::vector<std::string>{"completion", "bash"}) {
+    return Complete();
+  }
+  const bool asks = !arguments.empty() && arguments[0] == "healthcheck";
+  if (asks) arguments.erase(arguments.begin());
   const auto environment = Environment();
   if (!arguments.empty() && arguments[0] == "admin") {
     const auto asked =
@@ -98,6 +140,7 @@ int Main(int argc, char** argv) {
     return exit->code;
   }
   Config& config = std::get<Config>(read);
+  if (asks) return CheckHealthOf(config);
   if (config.command == Config::Command::kCheck) return Check(config);
   StartLog(config.log_level, config.log_format);
   for (const std::string& name : config.unknown_variables) {

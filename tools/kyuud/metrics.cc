@@ -12,6 +12,7 @@
 #include "base/histogram.h"
 #include "prometheus/metric_family.h"
 #include "prometheus/text_serializer.h"
+#include "tools/version/version.h"
 
 namespace kyuu::tools {
 namespace {
@@ -134,6 +135,12 @@ void AddNow(Families& out, const Metrics& metrics) {
       now.ywebrtc_topics);
 }
 
+// Prometheus' custom for what is a text: a gauge of 1 with a label.
+void AddBuild(Families& out) {
+  AddGauge(out, "kyuu_build_info", "Which kyuud this is.", std::optional(1));
+  out.back().metric.front().label = {{"version", kVersion}};
+}
+
 // As Prometheus' own client libraries name them.
 void AddProcess(Families& out, const ProcessStats& process) {
   AddCounter(out, "process_cpu_seconds_total", "User and system time used.",
@@ -185,6 +192,7 @@ std::string ToPrometheus(const Metrics& metrics) {
              static_cast<double>(metrics.dropped_log_lines));
   AddTimes(out, metrics);
   AddNow(out, metrics);
+  AddBuild(out);
   AddProcess(out, metrics.process);
   return prometheus::TextSerializer().Serialize(out);
 }
