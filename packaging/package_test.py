@@ -85,16 +85,16 @@ class PackageTest(unittest.TestCase):
                 self.assertEqual(re.search(pattern, file.read())[1], version(), path)
 
     def test_it_depends_on_what_the_programs_are_linked_with(self):
-        packages = set()
+        paths = set()
         for program in ("usr/bin/kyuu", "usr/bin/kyuud"):
             needed = set(re.findall(r"NEEDED +(\S+)", run("objdump", "-p", self.at(program))))
             for name, path in re.findall(r"(\S+) => (\S+)", run("ldd", self.at(program))):
                 if name in needed:
                     # A merged /usr has libraries by two names, dpkg only one.
-                    paths = {path, path.removeprefix("/usr"), "/usr" + path.removeprefix("/usr")}
-                    told = subprocess.run(["dpkg-query", "--search", *sorted(paths)],
-                                          capture_output=True, text=True).stdout
-                    packages |= {line.split(":")[0] for line in told.splitlines()}
+                    paths |= {path.removeprefix("/usr"), "/usr" + path.removeprefix("/usr")}
+        told = subprocess.run(["dpkg-query", "--search", *sorted(paths)], capture_output=True,
+                              text=True).stdout
+        packages = {line.split(":")[0] for line in told.splitlines()}
         depends = {word.split(" ")[0] for word in self.control["Depends"].split(", ")}
         self.assertEqual(depends - packages, {"adduser", "init-system-helpers"})
         self.assertEqual(packages - depends, set())
