@@ -232,13 +232,13 @@ TEST(KeySetTest, RefusesBrokenKeys) {
       R"({"keys":[{"kty":"RSA","n":"AQAB"}]})",
       R"({"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]})",
       // Not on the curve.
-      R"({"keys":[{"kty":"EC","crv":"P-256",)"
-      R"("x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",)"
-      R"("y":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"}]})",
+      (R"({"keys":[{"kty":"EC","crv":"P-256",)"
+       R"("x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",)"
+       R"("y":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"}]})"),
       R"({"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA"}]})",
       // A name twice: two readers would read different keys.
-      R"({"keys":[{"kty":"OKP","kty":"OKP","crv":"Ed25519",)"
-      R"("x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]})",
+      (R"({"keys":[{"kty":"OKP","kty":"OKP","crv":"Ed25519",)"
+       R"("x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]})"),
   };
   for (const char* json : kBroken) {
     SCOPED_TRACE(json);
