@@ -169,11 +169,9 @@ void Agent::HandleSuccess(absl::Time now, Generation& g,
         local == locals_.end() ? CandidateType::kPeerReflexive : local->type;
   }
   if (!pair.valid) {
-    pair.valid = Validity{.since = now,
-                          .last_response = now,
-                          .next_keepalive = now + ConsentInterval()};
-    g.ever_valid = true;
-    g.moved = false;
+    g.Validate(transaction.pair, {.since = now,
+                                  .last_response = now,
+                                  .next_keepalive = now + ConsentInterval()});
     g.pairs.Unfreeze(pair.foundation);
     Hasten(now, pair);
   }

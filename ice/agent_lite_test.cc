@@ -26,6 +26,7 @@ using testing::Session;
 const TransportAddress kServer{IpAddress::V4(192, 0, 2, 1), 5000};
 const TransportAddress kServerToo{IpAddress::V4(192, 0, 2, 2), 5000};
 const TransportAddress kHome{IpAddress::V4(10, 0, 0, 2), 6000};
+const TransportAddress kStun{IpAddress::V4(192, 0, 2, 9), 3478};
 const IpAddress kOutside = IpAddress::V4(198, 51, 100, 1);
 
 // A lite agent on the internet and another one behind a NAT, which offers.
@@ -157,6 +158,31 @@ TEST_F(AgentLiteTest, ARestartMovesToTheNewGeneration) {
   EXPECT_TRUE(lite_.Is(AgentState::kCompleted));
   EXPECT_TRUE(full_.Is(AgentState::kCompleted));
   EXPECT_TRUE(lite_.ice.agent().nominated_path());
+  EXPECT_EQ(requests_, 0);
+}
+
+// As long as the peer's answer is on its way, and longer than consent lasts.
+TEST_F(AgentLiteTest, TheOldPathIsKeptUntilTheNewOneWorks) {
+  ASSERT_TRUE(Connect());
+  for (Peer* peer : {&full_, &lite_}) {
+    ASSERT_OK(peer->ice.Restart(network_.now(),
+                                Credentials::Generate(*peer->random)));
+  }
+  network_.RunFor(absl::Seconds(90));
+  EXPECT_TRUE(full_.ice.selected_path());
+  EXPECT_TRUE(lite_.ice.selected_path());
+  cut_ = true;
+  network_.RunFor(absl::Seconds(40));
+  EXPECT_FALSE(lite_.ice.selected_path());
+}
+
+TEST_F(AgentLiteTest, ServersAreNotAsked) {
+  lite_.ice.UpdateServers({kStun}, {{kStun, "u", "p"}});
+  lite_.ice.AwaitServers(1);
+  ASSERT_TRUE(Connect());
+  // Nor does the end of gathering wait for their names.
+  EXPECT_EQ(lite_.ice.gathering_state(), GatheringState::kComplete);
+  EXPECT_EQ(lite_.ice.candidates().size(), 2u);
   EXPECT_EQ(requests_, 0);
 }
 

@@ -20,6 +20,19 @@ namespace kyuu::ice {
 using internal::Nomination;
 using internal::RemoteCandidate;
 
+namespace {
+
+// To a lite agent the peer's check is the peer's consent.
+void TakeConsent(absl::Time now, const AgentOptions& options,
+                 internal::Validity& valid) {
+  valid.last_response = now;
+  // When the next one should have come.
+  valid.unanswered_since = now + options.consent_interval * 1.2;
+  valid.suspect = false;
+}
+
+}  // namespace
+
 // Returns the generation whose credentials the request was made with; nullptr
 // (and counts) if none. A request that is not authenticated gets no answer,
 // not even an error: whoever forged its source shall get nothing from us (RFC
@@ -59,6 +72,11 @@ void Agent::HandleRequest(absl::Time now, const Path& path,
   if (g != current_.get()) {
     // The old generation keeps its consent and nothing else.
     Respond(path, message.transaction_id(), std::nullopt, {}, *g);
+    const std::optional<size_t> index = g->pairs.FindPath(path);
+    if (options_.lite && index && g->pairs[*index].valid) {
+      TakeConsent(now, options_, *g->pairs.Edit(*index).valid);
+      Update(now);
+    }
     return;
   }
   embedded_dtls_.Read(message);
@@ -171,14 +189,9 @@ void Agent::Serve(absl::Time now, size_t index, bool use_candidate) {
   if (!pair.valid) {
     if (!use_candidate) return;
     pair.check = internal::Succeeded{};
-    pair.valid = internal::Validity{.since = now};
-    g.ever_valid = true;
-    g.moved = false;
+    g.Validate(index, {.since = now});
   }
-  pair.valid->last_response = now;
-  // When the next one should have come.
-  pair.valid->unanswered_since = now + options_.consent_interval * 1.2;
-  pair.valid->suspect = false;
+  TakeConsent(now, options_, *pair.valid);
   if (use_candidate) Select(now, index);
 }
 

@@ -94,11 +94,8 @@ void Agent::ChooseUnchecked(absl::Time now) {
   for (size_t i = 1; i < g.pairs.size(); ++i) {
     if (g.pairs[i].priority > g.pairs[best].priority) best = i;
   }
-  Pair& pair = g.pairs.Edit(best);
-  pair.check = internal::Succeeded{};
-  pair.valid = Validity{.since = now, .last_response = absl::InfiniteFuture()};
-  g.ever_valid = true;
-  g.moved = false;
+  g.pairs.Edit(best).check = internal::Succeeded{};
+  g.Validate(best, {.since = now, .last_response = absl::InfiniteFuture()});
   Select(now, best);
 }
 

@@ -48,6 +48,16 @@ constexpr uint8_t kDtlsApplicationData = 23;
 // A path that answers checks but no payload is not asked more often.
 constexpr absl::Duration kProbeDistance = absl::Seconds(1);
 
+// A lite agent has host candidates only (RFC 8445 section 2.5).
+GathererOptions OfAgent(const IceTransportOptions& options) {
+  GathererOptions gatherer = options.gatherer;
+  if (options.agent.lite) {
+    gatherer.stun_servers.clear();
+    gatherer.turn_servers.clear();
+  }
+  return gatherer;
+}
+
 }  // namespace
 
 absl::string_view ToString(GatheringState state) {
@@ -66,7 +76,7 @@ IceTransport::IceTransport(Role role, const Credentials& local, Random& random,
                            const IceTransportOptions& options)
     : options_(options.agent),
       agent_(role, local, random, options.agent),
-      gatherer_(options.gatherer, random) {}
+      gatherer_(OfAgent(options), random) {}
 
 absl::Status IceTransport::AddHost(absl::Time now, const HostAddress& host) {
   const absl::Status status = gatherer_.AddHost(now, host);
@@ -88,7 +98,12 @@ void IceTransport::Gather(absl::Time now) {
 
 void IceTransport::UpdateServers(std::vector<TransportAddress> stun_servers,
                                  std::vector<TurnServer> turn_servers) {
+  if (options_.lite) return;
   gatherer_.UpdateServers(std::move(stun_servers), std::move(turn_servers));
+}
+
+void IceTransport::AwaitServers(size_t names) {
+  if (!options_.lite) gatherer_.AwaitServers(names);
 }
 
 void IceTransport::ServersKnown(absl::Time now) {

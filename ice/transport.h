@@ -107,10 +107,10 @@ class IceTransport {
   // Begins to gather; once begun it does nothing.
   void Gather(absl::Time now);
   // As the Gatherer's: they are asked by Gather(), the next Restart() or
-  // ServersKnown().
+  // ServersKnown(), and not at all by a lite agent.
   void UpdateServers(std::vector<TransportAddress> stun_servers,
                      std::vector<TurnServer> turn_servers);
-  void AwaitServers(size_t names) { gatherer_.AwaitServers(names); }
+  void AwaitServers(size_t names);
   void ServersKnown(absl::Time now);
   // As the Gatherer's and the Agent's, in answer to StreamWanted and
   // PeerStreamWanted, and the Agent's.

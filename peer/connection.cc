@@ -32,10 +32,8 @@ namespace {
 ice::IceTransportOptions IceOptions(const Options& options) {
   ice::IceTransportOptions ice{options.ice, options.gatherer};
   ice.gatherer.hosts.clear();  // AddLocalAddress() names them.
-  if (!options.lite) {
-    ice.gatherer.stun_servers = options.stun_servers;
-    ice.gatherer.turn_servers = options.turn_servers;
-  }
+  ice.gatherer.stun_servers = options.stun_servers;
+  ice.gatherer.turn_servers = options.turn_servers;
   ice.gatherer.policy = options.policy;
   ice.agent.lite = options.lite;
   if (options.sped) ice.agent.embedded_dtls = ice::EmbeddedDtls::Use::kOn;

@@ -41,7 +41,6 @@ absl::Status Connection::RemoveLocalAddress(absl::Time now,
 
 void Connection::UpdateServers(std::vector<TransportAddress> stun_servers,
                                std::vector<ice::TurnServer> turn_servers) {
-  if (options_.lite) return;
   ice_.UpdateServers(std::move(stun_servers), std::move(turn_servers));
 }
 

@@ -113,6 +113,12 @@ std::optional<size_t> Generation::AddPair(const Base& base, size_t base_index,
   return index;
 }
 
+void Generation::Validate(size_t index, const Validity& validity) {
+  pairs.Edit(index).valid = validity;
+  ever_valid = true;
+  moved = false;
+}
+
 void Generation::RemoveBase(size_t base) { Follow(pairs.RemoveBase(base)); }
 
 void Generation::RemovePair(size_t index) { Follow(pairs.RemoveAt(index)); }

@@ -93,6 +93,8 @@ class Generation {
   // The end of a connection that is no more; nullopt if none.
   std::optional<size_t> LostStreamEnd() const;
 
+  // Puts a pair into the valid list (RFC 8445 section 7.2.5.3.2).
+  void Validate(size_t index, const Validity& validity);
   // As Checklist::Add.
   std::optional<size_t> AddPair(const Base& base, size_t base_index,
                                 size_t remote_index, Role role,
