@@ -18,7 +18,7 @@ constexpr absl::Duration kLegacyTtl = absl::Seconds(10);
 constexpr absl::Duration kTellInterval = absl::Seconds(1);
 constexpr absl::Duration kLegacyInterval = absl::Milliseconds(100);
 constexpr absl::Duration kFirstInterval = absl::Seconds(1);
-constexpr size_t kMaxKnown = 64;
+constexpr size_t kMaxHeard = 64;
 constexpr size_t kMaxOutgoing = 1024;
 
 }  // namespace
@@ -43,21 +43,18 @@ absl::Status Endpoint::AddLink(absl::Time now, const Link& link) {
     return absl::ResourceExhaustedError("too many links");
   }
   links_.push_back(link);
-  for (const Query& query : queries_) {
-    // Those not asked for at all yet are asked for on all links soon.
-    if (query.interval > kFirstInterval) Ask(now, query, link);
-  }
+  for (const Query& query : queries_) Ask(now, query, link);
   return absl::OkStatus();
 }
 
 void Endpoint::RemoveLink(const IpAddress& address) {
   std::erase_if(links_, [&](const Link& l) { return l.address == address; });
-  std::erase_if(known_, [&](const Known& k) { return k.link == address; });
+  std::erase_if(heard_, [&](const Heard& h) { return h.link == address; });
   std::erase_if(outgoing_, [&](const Outgoing& out) {
     return out.path.local.ip == address;
   });
-  for (Name& name : names_) {
-    std::erase_if(name.told, [&](const Told& t) { return t.link == address; });
+  for (auto& [name, state] : names_) {
+    std::erase_if(state.told, [&](const Told& t) { return t.link == address; });
   }
 }
 
@@ -70,23 +67,32 @@ absl::StatusOr<QueryId> Endpoint::Resolve(absl::Time now,
   if (queries_.size() >= options_.max_queries) {
     return absl::ResourceExhaustedError("too many names are being resolved");
   }
-  const QueryId id{next_id_++};
-  queries_.push_back({.id = id,
+  const std::optional<IpAddress> known = Known(now, *wanted);
+  queries_.push_back({.id = QueryId{next_id_++},
                       .name = *std::move(wanted),
                       .deadline = now + options_.query_timeout,
-                      .ask_at = now,
-                      .interval = kFirstInterval});
-  const std::string& asked = queries_.back().name;
-  const auto of_name = [&](const auto& known) { return known.name == asked; };
-  std::erase_if(known_, [&](const Known& k) { return k.until <= now; });
-  if (auto own = std::find_if(names_.begin(), names_.end(), of_name);
-      own != names_.end()) {
-    Finish(queries_.size() - 1, own->ip);
-  } else if (auto known = std::find_if(known_.begin(), known_.end(), of_name);
-             known != known_.end()) {
-    Finish(queries_.size() - 1, known->ip);
+                      .ask_at = now + kFirstInterval,
+                      .interval = 2 * kFirstInterval});
+  const QueryId id = queries_.back().id;
+  if (known) {
+    Finish(queries_.size() - 1, known);
+  } else {
+    for (const Link& link : links_) Ask(now, queries_.back(), link);
   }
   return id;
+}
+
+std::optional<IpAddress> Endpoint::Known(absl::Time now,
+                                         const std::string& name) {
+  if (const auto own = names_.find(name); own != names_.end()) {
+    return own->second.ip;
+  }
+  std::erase_if(heard_, [&](const Heard& h) { return h.until <= now; });
+  const auto heard =
+      std::find_if(heard_.begin(), heard_.end(),
+                   [&](const Heard& h) { return h.name == name; });
+  if (heard == heard_.end()) return std::nullopt;
+  return heard->ip;
 }
 
 void Endpoint::Cancel(QueryId id) {
@@ -102,33 +108,30 @@ absl::Status Endpoint::Publish(absl::string_view name, const IpAddress& ip,
   if (ip.family() == IpFamily::kUnspecified) {
     return absl::InvalidArgumentError("a name without an address");
   }
-  if (std::any_of(names_.begin(), names_.end(),
-                  [&](const Name& n) { return n.name == *wanted; })) {
+  if (names_.contains(*wanted)) {
     return absl::AlreadyExistsError("a name that has an address already");
   }
   if (names_.size() >= options_.max_names) {
+    ++stats_.names_refused;
     return absl::ResourceExhaustedError("too many names");
   }
-  names_.push_back(
-      {.name = *std::move(wanted), .ip = ip, .interface = interface});
+  names_[*wanted] = {.ip = ip, .interface = interface};
   return absl::OkStatus();
 }
 
 void Endpoint::Withdraw(absl::Time now, absl::string_view name) {
   const std::optional<std::string> wanted = Normalize(name);
-  const auto it =
-      std::find_if(names_.begin(), names_.end(),
-                   [&](const Name& n) { return wanted && n.name == *wanted; });
+  const auto it = wanted ? names_.find(*wanted) : names_.end();
   if (it == names_.end()) return;
   std::erase_if(outgoing_, [&](const Outgoing& out) {
-    return out.kind != Kind::kQuery && out.record.name == it->name;
+    return out.kind != Kind::kQuery && out.record.name == it->first;
   });
-  for (const Told& told : it->told) {
+  for (const Told& told : it->second.told) {
     if (!told.record) continue;
     Push({.kind = Kind::kAnswer,
           .at = now,
           .path = {{told.link, kPort}, GroupOf(told.link.family())},
-          .record = {it->name, it->ip, absl::ZeroDuration()}});
+          .record = {it->first, it->second.ip, absl::ZeroDuration()}});
   }
   names_.erase(it);
 }
@@ -184,55 +187,55 @@ void Endpoint::HandlePacket(absl::Time now, const Datagram& datagram) {
 void Endpoint::Answer(absl::Time now, const Message& message,
                       const Question& question, const Link& link,
                       const TransportAddress& asker) {
-  const auto it =
-      std::find_if(names_.begin(), names_.end(), [&](const Name& n) {
-        return n.name == question.name && n.interface == link.interface;
-      });
-  if (it == names_.end()) return;
+  const auto it = names_.find(question.name);
+  if (it == names_.end() || it->second.interface != link.interface) return;
+  Name& name = it->second;
   const bool has_it = question.type == QueryType::kAny ||
-                      question.type == TypeOf(it->ip.family());
+                      question.type == TypeOf(name.ip.family());
   if (asker.port != kPort) {
-    if (!has_it || now < it->legacy_after) return;
-    it->legacy_after = now + kLegacyInterval;
+    if (!has_it || now < name.legacy_after) return;
+    name.legacy_after = now + kLegacyInterval;
     Push({.kind = Kind::kLegacy,
           .at = now,
           .path = {{link.address, kPort}, asker},
           .id = message.id,
           .question = question,
-          .record = {it->name, it->ip, kLegacyTtl}});
+          .record = {it->first, name.ip, kLegacyTtl}});
     return;
   }
   // Who knows it for long enough is not told again.
   const bool known = std::any_of(message.records.begin(), message.records.end(),
                                  [&](const AddressRecord& r) {
-                                   return r.name == it->name &&
-                                          r.ip == it->ip && r.ttl >= kTtl / 2;
+                                   return r.name == it->first &&
+                                          r.ip == name.ip && r.ttl >= kTtl / 2;
                                  });
-  if (!known) Tell(now, *it, link, has_it);
+  if (!known) Tell(now, it->first, name, link, has_it);
 }
 
 // On the link at once, or when a second has passed since the last time.
-void Endpoint::Tell(absl::Time now, Name& name, const Link& link, bool record) {
+void Endpoint::Tell(absl::Time now, const std::string& name, Name& state,
+                    const Link& link, bool record) {
   auto told =
-      std::find_if(name.told.begin(), name.told.end(), [&](const Told& t) {
+      std::find_if(state.told.begin(), state.told.end(), [&](const Told& t) {
         return t.link == link.address && t.record == record;
       });
-  if (told == name.told.end()) {
-    told = name.told.insert(told, {link.address, record, absl::InfinitePast()});
+  if (told == state.told.end()) {
+    told =
+        state.told.insert(told, {link.address, record, absl::InfinitePast()});
   }
   if (told->last > now) return;  // It waits to be told already.
   told->last = std::max(now, told->last + kTellInterval);
   Push({.kind = record ? Kind::kAnswer : Kind::kDenial,
         .at = told->last,
         .path = {{link.address, kPort}, GroupOf(link.address.family())},
-        .record = {name.name, name.ip, kTtl}});
+        .record = {name, state.ip, kTtl}});
 }
 
 void Endpoint::Learn(absl::Time now, const AddressRecord& record,
                      const Link& link) {
-  std::erase_if(known_, [&](const Known& known) {
-    return known.until <= now || (known.name == record.name &&
-                                  known.ip.family() == record.ip.family());
+  std::erase_if(heard_, [&](const Heard& heard) {
+    return heard.until <= now || (heard.name == record.name &&
+                                  heard.ip.family() == record.ip.family());
   });
   if (record.ttl <= absl::ZeroDuration() || record.ip.IsAny() ||
       record.ip.IsMulticast()) {
@@ -252,8 +255,8 @@ void Endpoint::Learn(absl::Time now, const AddressRecord& record,
   }
   // Nobody fills the memory with what was not asked for.
   if (!asked) return;
-  if (known_.size() >= kMaxKnown) known_.erase(known_.begin());
-  known_.push_back({.name = record.name,
+  if (heard_.size() >= kMaxHeard) heard_.erase(heard_.begin());
+  heard_.push_back({.name = record.name,
                     .ip = ip,
                     .link = link.address,
                     .until = now + std::min(record.ttl, kTtl)});
@@ -283,7 +286,6 @@ void Endpoint::HandleTimeout(absl::Time now) {
 
 std::optional<Datagram> Endpoint::PollTransmit(absl::Time now,
                                                absl::Span<uint8_t> out) {
-  HandleTimeout(now);  // What was resolved a moment ago is asked for.
   const auto it = std::find_if(outgoing_.begin(), outgoing_.end(),
                                [&](const Outgoing& o) { return o.at <= now; });
   if (it == outgoing_.end()) return std::nullopt;

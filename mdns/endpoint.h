@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -36,11 +37,11 @@ struct EndpointOptions {
   absl::Duration query_timeout = absl::Seconds(9);
   // Bounds: RESOURCE_EXHAUSTED beyond.
   size_t max_queries = 256;
-  size_t max_names = 256;
+  size_t max_names = 4096;
   size_t max_links = 32;
 };
 
-// Counts messages, but for the last two.
+// Counts messages, but for the last three.
 struct EndpointStats {
   uint64_t queries_received = 0;
   uint64_t responses_received = 0;
@@ -52,6 +53,7 @@ struct EndpointStats {
   uint64_t drop_own_limit = 0;   // Ours, as too many wait to be sent.
   uint64_t names_resolved = 0;
   uint64_t names_expired = 0;
+  uint64_t names_refused = 0;  // Ours, beyond max_names.
 
   static constexpr Counter<EndpointStats> kCounters[] = {
       KYUU_COUNTER(EndpointStats, queries_received),
@@ -63,7 +65,8 @@ struct EndpointStats {
       KYUU_COUNTER(EndpointStats, drop_wrong_port),
       KYUU_COUNTER(EndpointStats, drop_own_limit),
       KYUU_COUNTER(EndpointStats, names_resolved),
-      KYUU_COUNTER(EndpointStats, names_expired)};
+      KYUU_COUNTER(EndpointStats, names_expired),
+      KYUU_COUNTER(EndpointStats, names_refused)};
 };
 static_assert(Countable<EndpointStats>);
 
@@ -83,8 +86,9 @@ struct Resolved {
 // the links of the interface that has their address, and nowhere else.
 //
 //   mdns::Endpoint endpoint;
-//   endpoint.AddLink(now, {ours, interface});
-//   auto id = endpoint.Resolve(now, "5f0c6a1e-...-3e2b.local");
+//   KYUU_RETURN_IF_ERROR(endpoint.AddLink(now, {ours, interface}));
+//   KYUU_ASSIGN_OR_RETURN(id, endpoint.Resolve(now,
+//   "5f0c6a1e-...-3e2b.local"));
 //
 // A packet's Path.local is {Link::address, kPort}; its remote that of the
 // sender, or the group. Packets must have been sent to the group: those reach
@@ -137,7 +141,7 @@ class Endpoint {
     QueryId id;
     std::string name;
     absl::Time deadline;
-    absl::Time ask_at;
+    absl::Time ask_at;  // Again.
     absl::Duration interval;
   };
   // What one link has heard of a name of ours.
@@ -147,13 +151,12 @@ class Endpoint {
     absl::Time last;
   };
   struct Name {
-    std::string name;
     IpAddress ip;
     uint32_t interface;
     std::vector<Told> told;
     absl::Time legacy_after = absl::InfinitePast();
   };
-  struct Known {
+  struct Heard {
     std::string name;
     IpAddress ip;
     IpAddress link;
@@ -173,16 +176,19 @@ class Endpoint {
   void Ask(absl::Time now, const Query& query, const Link& link);
   void Answer(absl::Time now, const Message& message, const Question& question,
               const Link& link, const TransportAddress& asker);
-  void Tell(absl::Time now, Name& name, const Link& link, bool record);
+  void Tell(absl::Time now, const std::string& name, Name& state,
+            const Link& link, bool record);
   void Learn(absl::Time now, const AddressRecord& record, const Link& link);
+  // The address of a name that need not be asked for.
+  std::optional<IpAddress> Known(absl::Time now, const std::string& name);
   void Finish(size_t index, std::optional<IpAddress> ip);
   const Link* Find(const IpAddress& address) const;
 
   const EndpointOptions options_;
   std::vector<Link> links_;
   std::vector<Query> queries_;
-  std::vector<Name> names_;
-  std::vector<Known> known_;
+  absl::flat_hash_map<std::string, Name> names_;
+  std::vector<Heard> heard_;
   std::deque<Outgoing> outgoing_;
   std::deque<Event> events_;
   uint64_t next_id_ = 1;

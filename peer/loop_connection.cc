@@ -49,7 +49,10 @@ LoopConnection::LoopConnection(net::Loop& loop,
 void LoopConnection::Add(const HostSocket& host) {
   driver_.AddSocket(*host.socket);
   if (host.listener) peer_streams_.AddListener(*host.listener);
-  if (!host.name.empty()) names_.Publish(host.name, host.ip, host.interface);
+  if (!host.name.empty()) {
+    // Too many for one: the peer finds us by our checks.
+    (void)names_.Publish(host.name, host.ip, host.interface);
+  }
   // There is room for as many as were opened; if not, ICE does without.
   (void)connection_.AddLocalAddress(net::Loop::Now(), host.address());
 }

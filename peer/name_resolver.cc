@@ -60,11 +60,16 @@ class NameResolver::Port : public std::enable_shared_from_this<Port> {
     alarm_.Set(now);
   }
 
-  void Publish(const std::string& name, const IpAddress& ip,
-               uint32_t interface) {
-    reviewed_ = absl::InfinitePast();  // The interface may be new.
-    Review(net::Loop::Now());
-    endpoint_.Publish(name, ip, interface).IgnoreError();  // As promised.
+  absl::Status Publish(const std::string& name, const IpAddress& ip,
+                       uint32_t interface) {
+    const bool is_linked = std::any_of(
+        endpoint_.links().begin(), endpoint_.links().end(),
+        [&](const mdns::Link& l) { return l.interface == interface; });
+    if (!is_linked) {
+      reviewed_ = absl::InfinitePast();
+      Review(net::Loop::Now());
+    }
+    return endpoint_.Publish(name, ip, interface);
   }
 
   void Withdraw(const std::string& name) {
@@ -204,9 +209,9 @@ void NameResolver::Resolve(const std::string& name, Handler handler) {
   port_->Resolve(name, std::move(handler));
 }
 
-void NameResolver::Publish(const std::string& name, const IpAddress& ip,
-                           uint32_t interface) {
-  port_->Publish(name, ip, interface);
+absl::Status NameResolver::Publish(const std::string& name, const IpAddress& ip,
+                                   uint32_t interface) {
+  return port_->Publish(name, ip, interface);
 }
 
 void NameResolver::Withdraw(const std::string& name) { port_->Withdraw(name); }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/address.h"
 #include "mdns/endpoint.h"
@@ -43,10 +44,9 @@ class NameResolver {
   void Resolve(const std::string& name, Handler handler);
 
   // Answers for `name` (mdns::MakeName) on the interface that has `ip`, from
-  // now on. Silently not if there are too many: the peer finds us, or another
-  // path, as if nobody had asked.
-  void Publish(const std::string& name, const IpAddress& ip,
-               uint32_t interface);
+  // now on. Errors are those of mdns::Endpoint::Publish.
+  absl::Status Publish(const std::string& name, const IpAddress& ip,
+                       uint32_t interface);
   void Withdraw(const std::string& name);
 
   // The links that are asked.

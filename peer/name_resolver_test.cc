@@ -128,7 +128,7 @@ TEST_F(NameResolverTest, AHandlerMayDestroyIt) {
 TEST_F(NameResolverTest, OneFindsWhatAnotherHides) {
   NameResolver ours(*loop_, Network), theirs(*loop_, Network);
   const IpAddress hidden = IpAddress::V4(192, 0, 2, 7);
-  theirs.Publish(name_, hidden, 1);
+  ASSERT_OK(theirs.Publish(name_, hidden, 1));
   EXPECT_EQ(theirs.links().size(), 1u);
   Answers answers;
   ours.Resolve(name_, Into(answers));
@@ -142,6 +142,17 @@ TEST_F(NameResolverTest, OneFindsWhatAnotherHides) {
     alarm.Set(net::Loop::Now());
     return theirs.links().empty();
   });
+}
+
+TEST_F(NameResolverTest, NamesOfOursAreBoundedAndCounted) {
+  NameResolver names(*loop_, Network, {.max_names = 1});
+  ASSERT_OK(names.Publish(name_, IpAddress::V4(192, 0, 2, 7), 1));
+  const std::string other = mdns::MakeName(random_);
+  EXPECT_THAT(names.Publish(other, IpAddress::V4(192, 0, 2, 8), 1),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_EQ(names.stats().names_refused, 1u);
+  names.Withdraw(name_);
+  EXPECT_OK(names.Publish(other, IpAddress::V4(192, 0, 2, 8), 1));
 }
 
 TEST_F(NameResolverTest, WithoutANetworkNobodyAnswers) {

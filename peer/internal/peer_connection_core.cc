@@ -301,7 +301,8 @@ void Core::Drive::Add(const HostSocket& host) {
   driver.AddSocket(*host.socket);
   if (host.listener) peer_streams.AddListener(*host.listener);
   if (!host.name.empty()) {
-    core.workplace_->Names().Publish(host.name, host.ip, host.interface);
+    // Too many on this thread: the peer finds us by our checks.
+    (void)core.workplace_->Names().Publish(host.name, host.ip, host.interface);
   }
 }
 
