@@ -40,7 +40,7 @@ export function startBrowser({ loopback = true, trials = [], flags = [] } = {}) 
 }
 
 // Firefox by puppeteer: playwright's needs one of its own.
-export async function startFirefox() {
+export async function startFirefox(preferences = {}) {
   const executablePath = process.env.KYUU_FIREFOX ?? ['/usr/bin/firefox-esr', '/usr/bin/firefox'].find(existsSync);
   if (!executablePath) throw new Error('no Firefox here: apt-get install firefox-esr');
   return puppeteer.launch({
@@ -48,6 +48,7 @@ export async function startFirefox() {
     extraPrefsFirefox: {
       'media.peerconnection.ice.loopback': true,
       'media.peerconnection.ice.obfuscate_host_addresses': false,
+      ...preferences,
     },
   });
 }

@@ -117,6 +117,16 @@ export async function startKyuud(...args) {
   return Object.assign(server, { url, turnPort: +turnPort, turn: `127.0.0.1:${turnPort}` });
 }
 
+// `command` in a network of its own with one interface, 11.1.1.2, after `setup`, a
+// line of shell. Firefox gathers nothing where no route leads out, so there is one
+// that ends at once.
+export function inNetwork(setup, ...command) {
+  const root = process.getuid() === 0 ? [] : ['--map-root-user'];
+  const network = `ip link set lo up && ip link add v0 type veth peer name v1 && ip addr add 11.1.1.2/24 dev v0 &&
+    ip link set v0 up && ip link set v1 up && ip route add default via 11.1.1.1 && ${setup} && exec "$@"`;
+  return new Program('unshare', [...root, '--net', 'sh', '-c', network, 'sh', ...command]);
+}
+
 export const kyuuPeer = (...args) => new Program(kyuu, ['peer', ...args]);
 
 // Peers in Go: each is built once, from Debian's packages.

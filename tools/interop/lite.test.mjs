@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startBrowser, startFirefox, WAIT } from './browser.mjs';
 import { foreignPeer, killLeftovers, kyuuPeer, runPair, spacedFor } from './lib.mjs';
+import { describeCall } from './peers/in_page.mjs';
 
 const MINUTE = { timeout: 60_000 };
 const peers = { kyuu: kyuuPeer, ...foreignPeer };
@@ -32,25 +33,6 @@ test('two lite ones', MINUTE, async () => {
     lite('--no-trickle', '--role', 'answer', '--echo'));
   assert.equal(a.received, 20);
 });
-
-// Runs in the page: gives a description with all candidates, for `theirs` if
-// that is an offer, and echoes.
-async function describeCall(theirs) {
-  const pc = globalThis.pc = new RTCPeerConnection();
-  const echo = (channel) => { channel.onmessage = ({ data }) => channel.send(data); };
-  const gathered = new Promise((resolve) => {
-    pc.onicecandidate = ({ candidate }) => { if (!candidate) resolve(); };
-  });
-  if (theirs) {
-    pc.ondatachannel = ({ channel }) => echo(channel);
-    await pc.setRemoteDescription(theirs);
-  } else {
-    echo(pc.createDataChannel('data'));
-  }
-  await pc.setLocalDescription();
-  await gathered;
-  return pc.localDescription.toJSON();
-}
 
 for (const [name, start] of [['Chromium', startBrowser], ['Firefox', startFirefox]]) {
   describe(name, MINUTE, () => {

@@ -3,10 +3,8 @@
 // another browser.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { test } from 'node:test';
-import puppeteer from 'puppeteer-core';
-import { expectWay, goodbye, makeFile, Person, PHONE, sharedStage, startBrowser, TRANSFER, WAIT } from './browser.mjs';
+import { expectWay, goodbye, makeFile, Person, PHONE, sharedStage, startBrowser, startFirefox, TRANSFER, WAIT } from './browser.mjs';
 import { kyuu, Program, startKyuud } from './lib.mjs';
 import {
   asked, expectLights, expectPictures, expectSound, expectStable, FAKE_DEVICES, lights, noPicture, until, watchMedia,
@@ -304,18 +302,6 @@ test('kyuu takes no media and no harm: the page says so and lets the devices go'
   await goodbye([ada]);
 });
 
-async function startFirefox() {
-  const executablePath = process.env.KYUU_FIREFOX ?? ['/usr/bin/firefox-esr', '/usr/bin/firefox'].find(existsSync);
-  if (!executablePath) throw new Error('no Firefox here: apt-get install firefox-esr');
-  return puppeteer.launch({
-    browser: 'firefox', executablePath, headless: true,
-    extraPrefsFirefox: {
-      'media.peerconnection.ice.loopback': true, 'media.peerconnection.ice.obfuscate_host_addresses': false,
-      'media.navigator.streams.fake': true, 'media.navigator.permission.disabled': true,
-    },
-  });
-}
-
 // On a busy machine Chromium now and then shows nothing of Firefox's camera in the
 // last calls; not explained yet. Once more then, and the log says so.
 test('Firefox and Chromium see and hear each other, whoever calls', MINUTES, async (t) => {
@@ -329,7 +315,7 @@ test('Firefox and Chromium see and hear each other, whoever calls', MINUTES, asy
 });
 
 async function seeAndHear(t) {
-  const firefox = await startFirefox();
+  const firefox = await startFirefox({ 'media.navigator.streams.fake': true, 'media.navigator.permission.disabled': true });
   t.after(() => firefox.close());
   const room = stage.newRoom();
   const page = await firefox.newPage();

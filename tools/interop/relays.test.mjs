@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { foreignPeer, goProgram, here, Program, runPair, spacedFor, startKyuud, temporaryFolder } from './lib.mjs';
+import { foreignPeer, goProgram, here, inNetwork, Program, runPair, spacedFor, startKyuud, temporaryFolder } from './lib.mjs';
 
 const folder = temporaryFolder();
 const [authority, certificate] = ['authority', 'served'].map((name) => join(folder, `${name}.pem`));
@@ -63,22 +63,13 @@ test('node-datachannel (libjuice) relays where SHA-256 and hidden names are offe
   assert.match(modern.errors.join('\n'), /relays from \S+ for alice/);
 });
 
-// In a network without any UDP, browser and kyuud alone. Firefox gathers nothing
-// where no route leads out, so there is one that ends at once.
-const WITHOUT_UDP = `ip link set lo up && ip link add v0 type veth peer name v1 && ip addr add 11.1.1.2/24 dev v0 &&
-  ip link set v0 up && ip link set v1 up && ip route add default via 11.1.1.1 && nft -f - <<'END' && exec "$@"
-table inet wall { chain out { type filter hook output priority 0; meta l4proto udp drop; }; }
-END
-`;
-function withoutUdp(...command) {
-  const root = process.getuid() === 0 ? [] : ['--map-root-user'];
-  return new Program('unshare', [...root, '--net', 'sh', '-c', WITHOUT_UDP, 'sh', ...command]);
-}
+// Browser and kyuud alone.
+const NO_UDP = "nft 'table inet wall { chain out { type filter hook output priority 0; meta l4proto udp drop; }; }'";
 for (const browser of ['chromium', 'firefox']) {
   for (const transport of ['udp', 'tcp', 'tls']) {
     test(`${browser} relays over ${transport}${transport === 'udp' ? '' : ' where UDP is blocked'}`, { timeout: 180_000 }, async () => {
       const args = [join(here, 'peers/browser_relay.mjs'), browser, transport, authority, certificate, key];
-      const run = transport === 'udp' ? new Program('node', args) : withoutUdp('node', ...args);
+      const run = transport === 'udp' ? new Program('node', args) : inNetwork(NO_UDP, 'node', ...args);
       assert.equal(await run.finish(150), 0, run.transcript());
       const { lengths, protocols } = run.event('result');
       assert.deepEqual(lengths, [50_000, 60_000], run.transcript());

@@ -5,43 +5,12 @@
 //
 //   node peers/browser_names.mjs chromium|firefox offer|answer kyuu|browser
 
-import { existsSync } from 'node:fs';
-import puppeteer from 'puppeteer-core';
-import { kyuuPeer, temporaryFolder } from '../lib.mjs';
+import { kyuuPeer } from '../lib.mjs';
+import { launchBare } from './bare_browser.mjs';
+import { describeCall } from './in_page.mjs';
 
 const [browserName, role, finder] = process.argv.slice(2);
-const userDataDir = temporaryFolder();
-const browser = await puppeteer.launch(browserName === 'chromium'
-  ? {
-    executablePath: process.env.KYUU_CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync), userDataDir,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync'],
-  }
-  : {
-    browser: 'firefox', executablePath: '/usr/bin/firefox-esr', userDataDir, env: { ...process.env, HOME: userDataDir },
-    extraPrefsFirefox: { 'network.proxy.type': 0, 'network.manage-offline-status': false },
-  });
-
-// Runs in the page. Candidates are all in the description that it returns.
-async function describe(theirs) {
-  const pc = globalThis.pc ??= new RTCPeerConnection();
-  const use = (channel) => {
-    globalThis.channel = channel;
-    channel.onmessage = ({ data }) => channel.send(data);
-  };
-  const gathered = new Promise((resolve) => {
-    pc.addEventListener('icegatheringstatechange', () => { if (pc.iceGatheringState === 'complete') resolve(); });
-  });
-  if (theirs) {
-    pc.ondatachannel = ({ channel }) => use(channel);
-    await pc.setRemoteDescription(theirs);
-  } else {
-    use(pc.createDataChannel('data'));
-  }
-  await pc.setLocalDescription();
-  await gathered;
-  return pc.localDescription.toJSON();
-}
+const browser = await launchBare(browserName);
 const untold = (description) => ({ ...description, sdp: description.sdp.replace(/a=candidate:.*\r\n/g, '') });
 // What goes to the browser, and what comes from it.
 const toBrowser = (line) => (finder === 'kyuu' ? untold(JSON.parse(line)) : JSON.parse(line));
@@ -54,13 +23,13 @@ try {
     '--send', '5', '--expect', '5', '--size', '100');
   let theirs, ours;
   if (role === 'offer') {
-    theirs = await page.evaluate(describe, null);
+    theirs = await page.evaluate(describeCall, null);
     peer.write(toPeer(theirs));
     [ours] = await peer.waitFor(/^\{.*"type":"answer".*\}$/);
     await page.evaluate((answer) => globalThis.pc.setRemoteDescription(answer), toBrowser(ours));
   } else {
     [ours] = await peer.waitFor(/^\{.*"type":"offer".*\}$/);
-    theirs = await page.evaluate(describe, toBrowser(ours));
+    theirs = await page.evaluate(describeCall, toBrowser(ours));
     peer.write(toPeer(theirs));
   }
   const { sdp } = finder === 'kyuu' ? theirs : JSON.parse(ours);

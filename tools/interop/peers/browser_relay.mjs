@@ -4,35 +4,25 @@
 //   node peers/browser_relay.mjs chromium|firefox udp|tcp|tls AUTHORITY CERTIFICATE KEY
 
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import puppeteer from 'puppeteer-core';
 import { startKyuud, temporaryFolder } from '../lib.mjs';
+import { launchBare } from './bare_browser.mjs';
 import { relayed } from './relayed.mjs';
 
 const [browserName, transport, authority, certificate, key] = process.argv.slice(2);
-const FIREFOX_PREFERENCES = {
-  'media.peerconnection.ice.obfuscate_host_addresses': false,
-  'media.peerconnection.ice.loopback': true,
-  'network.proxy.type': 0,
-  'network.manage-offline-status': false,
-};
-const CHROMIUM_FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync', '--disable-features=WebRtcHideLocalIpsWithMdns',
-  '--allow-loopback-in-peer-connection', '--ignore-certificate-errors'];
-
 async function start() {
-  const userDataDir = temporaryFolder();
   if (browserName === 'chromium') {
-    const executablePath = process.env.KYUU_CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync);
-    return puppeteer.launch({ executablePath, userDataDir, args: CHROMIUM_FLAGS });
+    return launchBare('chromium', {
+      flags: ['--disable-features=WebRtcHideLocalIpsWithMdns', '--allow-loopback-in-peer-connection', '--ignore-certificate-errors'],
+    });
   }
   // Firefox trusts our authority by its profile.
+  const userDataDir = temporaryFolder();
   const certutil = (...args) => execFileSync('certutil', [...args, '-d', `sql:${userDataDir}`]);
   certutil('-N', '--empty-password');
   certutil('-A', '-n', 'kyuu', '-t', 'C,,', '-i', authority);
-  return puppeteer.launch({
-    browser: 'firefox', executablePath: '/usr/bin/firefox-esr', userDataDir, extraPrefsFirefox: FIREFOX_PREFERENCES,
-    env: { ...process.env, HOME: userDataDir },
+  return launchBare('firefox', {
+    userDataDir,
+    preferences: { 'media.peerconnection.ice.obfuscate_host_addresses': false, 'media.peerconnection.ice.loopback': true },
   });
 }
 
