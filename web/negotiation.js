@@ -3,10 +3,8 @@
 // avoided (docs/application_protocol.md, "Turns"): Chromium cannot take an offer
 // of Firefox any more once it has taken back one of its own with media.
 
-// For a page that has gone wrong: whoever takes turns grants and uses them, on a
-// busy machine after seconds. Two offers that meet cost more than waiting does.
-const GRANTED_WITHIN = 30_000; // Else the polite one offers without a grant.
-const LENT_FOR = 30_000;
+const GRANTED_WITHIN = 3_000; // Else the polite one offers without a grant.
+const LENT_FOR = 5_000;
 
 export class Negotiation {
   // `signal(message)` sends a message of type "signal" without its call.
