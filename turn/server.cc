@@ -97,6 +97,7 @@ Server::Server(Random& random, Options options,
       answers_(options_, stats_),
       connections_({options_, random_, policy_, allocations_, ledger_,
                     throttle_, answers_, events_, stats_}),
+      flows_({policy_, allocations_, throttle_, ledger_, stats_}),
       visitors_(options_.visitors_max) {
   forwards_.reserve(64);
   prefixes_.reserve(64 * 48);
@@ -240,6 +241,7 @@ void Server::OnAllocation(const Request& request,
   allocation->integrity = request.integrity;
   allocation->credential_expires = credential.expires;
   allocation->token = credential.token;
+  flows_.Touch(*allocation);
   switch (request.message.method()) {
     case stun::Method::kRefresh:
       return Refresh(request, *allocation);
@@ -380,6 +382,7 @@ void Server::LetGo(absl::Time now, RealmId realm, absl::string_view username) {
     allocations_.SetExpiry(
         *allocation,
         allocation->Bounded(options_.revoked_grace, allocation->expires));
+    flows_.Touch(*allocation);
   }
 }
 
@@ -414,6 +417,7 @@ void Server::SetAddresses(std::vector<Options::RelayAddress> relay,
     a.peers.Enforce(policy_);
     connections_.Enforce(a);
   });
+  flows_.TouchAll();
 }
 
 std::string Server::DebugString() const {

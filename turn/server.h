@@ -22,6 +22,7 @@
 #include "base/random.h"
 #include "stun/message.h"
 #include "stun/protocol.h"
+#include "turn/flows.h"
 #include "turn/forward.h"
 #include "turn/internal/allocation.h"
 #include "turn/internal/allocation_table.h"
@@ -45,7 +46,7 @@
 namespace kyuu::turn {
 
 // Server is an engine without sockets. The driver owns the listeners and, at
-// the server's word, a relay socket for each relayed address:
+// its word, a relay socket for each relayed address:
 //
 //   // From a listener (requests and data), and from a relay socket:
 //   for (auto& f : server.FromClient(now, path, bytes, segment_size)) Send(f);
@@ -57,7 +58,7 @@ namespace kyuu::turn {
 //
 // The data path (FromClient with data, FromPeer) neither copies nor allocates.
 // Nothing is kept about a client that has not proven its credentials. Several
-// servers share addresses and quotas by a Ledger. Binding is answered too.
+// servers share addresses and quotas by a Ledger.
 class Server : public ServerEvents {
  public:
   using Packet = Datagram;
@@ -71,7 +72,7 @@ class Server : public ServerEvents {
   Server(Random& random, Options options, Ledger& ledger);
   ~Server();
 
-  // Takes what a listener received: a datagram, or a train of them (`bytes` cut
+  // Takes what a listener received: a datagram or a train of them (`bytes` cut
   // every `segment_size`). The decisions live until the next packet.
   absl::Span<const Forward> FromClient(absl::Time now, const Path& path,
                                        absl::Span<const uint8_t> bytes,
@@ -84,16 +85,17 @@ class Server : public ServerEvents {
                                      absl::Span<const uint8_t> bytes,
                                      size_t segment_size);
 
-  // What ICMP has said of a datagram that the relay has sent to `peer`. Its
-  // client is told, see ServerOptions::icmp_reports.
+  // What ICMP has said of a datagram to `peer`; see
+  // ServerOptions::icmp_reports.
   void HandleIcmp(absl::Time now, RelayId relay, const TransportAddress& peer,
                   const stun::Icmp& icmp);
 
-  // Of peers on TCP (RFC 6062): what a driver with such sockets has to tell.
+  // Of peers on TCP (RFC 6062): what a driver of such has to tell.
   PeerConnections& connections() { return connections_; }
+  // For a driver that can relay channels without asking for each datagram.
+  Flows& flows() { return flows_; }
 
-  // --- The five verbs, for drivers that know addresses only ---
-  // FromClient or FromPeer by path.local; the decisions are in forwards().
+  // FromClient or FromPeer, by path.local; the decisions are in forwards().
   void HandlePacket(absl::Time now, Packet in);
   absl::Span<const Forward> forwards() const { return forwards_; }
   void HandleTimeout(absl::Time now);
@@ -120,17 +122,16 @@ class Server : public ServerEvents {
   absl::Status Grant(absl::Time now, absl::string_view username,
                      absl::string_view password,
                      absl::Time expires = absl::InfiniteFuture());
-  // The answer to AuthorizationWanted; what has waited for it is heard now.
+  // Answers AuthorizationWanted; what has waited for it is heard.
   void Authorize(absl::Time now, const Authorization& answer);
   // Takes a granted credential back: nothing is made with it any more. What
-  // there is goes on, refreshes included, for ServerOptions::revoked_grace at
-  // most: a call outlives its signaling.
+  // there is goes on for ServerOptions::revoked_grace at most.
   void Revoke(absl::Time now, absl::string_view username);
   // Ends the allocations of a user at once (kRevoked), or of all time-limited
   // names of the same NAME. Returns how many there were.
   size_t EndAllocations(absl::string_view username);
-  // Judges the allocations at up to `count` places from `begin` on, of which
-  // some may be empty. Returns the next place, or nullopt at the last.
+  // Judges those at up to `count` places from `begin` on, of which some may be
+  // empty. Returns the next place, or nullopt at the last.
   std::optional<size_t> ListSessions(
       absl::Time now, size_t begin, size_t count,
       absl::FunctionRef<SessionVerdict(const SessionInfo&)> judge);
@@ -138,7 +139,7 @@ class Server : public ServerEvents {
   // must pass Validate(). Who is no user any more is as if revoked.
   void SetOptions(absl::Time now, Options options);
   void SetUtcOffset(absl::Duration offset) { options_.utc_offset = offset; }
-  // Ends all allocations, then tells Closed. Packets are dropped from then on.
+  // Ends all allocations, then tells Closed; packets are dropped then.
   void Close();
 
   size_t allocations() const { return allocations_.size(); }
@@ -235,11 +236,11 @@ class Server : public ServerEvents {
   std::vector<uint8_t> prefixes_;
   internal::AnswerQueue answers_;
   std::deque<Event> events_;
-  // The relay socket that the driver is closing.
-  std::optional<TransportAddress> closing_;
+  std::optional<TransportAddress> closing_;  // The driver is at it.
   bool closed_ = false;
   Stats stats_;
   PeerConnections connections_;
+  Flows flows_;
   internal::Visitors visitors_;
   Reach reach_ = Reach::kEverywhere;  // Of the packet in hand.
 };

@@ -397,6 +397,7 @@ void Server::End(Allocation& allocation, EndReason reason) {
         relays.size() > 1 ? std::optional(relays.back().relayed) : std::nullopt,
         realms_[allocation.realm].options.name});
   }
+  flows_.Drop(allocation);
   throttle_.Forget(allocation);
   allocations_.Erase(allocation);
 }

@@ -131,6 +131,7 @@ void Server::Arrive(Allocation& allocation, const Path& path) {
   ++stats_.moves;
   events_.push_back(AllocationMoved{allocation.id, allocation.client, path});
   allocations_.Arrive(allocation);
+  flows_.Touch(allocation);
 }
 
 void Server::ClientGone(const Path& path) {

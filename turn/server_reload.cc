@@ -44,6 +44,7 @@ void Server::SetOptions(absl::Time now, Options options) {
       End(allocation, EndReason::kRevoked);
     }
   });
+  flows_.TouchAll();
 }
 
 std::optional<size_t> Server::ListSessions(

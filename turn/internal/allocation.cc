@@ -34,6 +34,13 @@ bool PeerTable::Permits(absl::Time now, const IpAddress& ip) const {
               [&ip](const Permission& p) { return p.ip == ip; }) != nullptr;
 }
 
+absl::Time PeerTable::PermittedUntil(const IpAddress& ip) const {
+  for (const Permission& permission : permissions_) {
+    if (permission.ip == ip) return permission.expires;
+  }
+  return absl::InfinitePast();
+}
+
 bool PeerTable::Permit(absl::Time now, const IpAddress& ip, absl::Time expires,
                        size_t max) {
   for (Permission& permission : permissions_) {

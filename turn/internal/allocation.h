@@ -13,6 +13,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/address.h"
 #include "stun/integrity.h"
 #include "stun/protocol.h"
@@ -37,6 +38,8 @@ class PeerTable {
 
   // Whether there is a live permission for `ip`.
   bool Permits(absl::Time now, const IpAddress& ip) const;
+  // Until when the permission for `ip` holds or held; InfinitePast() if none.
+  absl::Time PermittedUntil(const IpAddress& ip) const;
   // Installs or refreshes; what has expired makes room. False if full.
   bool Permit(absl::Time now, const IpAddress& ip, absl::Time expires,
               size_t max);
@@ -53,6 +56,8 @@ class PeerTable {
   Bound Bind(absl::Time now, uint16_t number, const TransportAddress& peer,
              absl::Time expires, size_t max);
 
+  // Those that have expired too. Good until the table changes.
+  absl::Span<const Channel> channel_list() const { return channels_; }
   // How many are alive.
   size_t permissions(absl::Time now) const;
   size_t channels(absl::Time now) const;

@@ -140,4 +140,37 @@ bool Throttle::Spend(absl::Time now, Ledger& ledger, Direction direction,
   return true;
 }
 
+double Throttle::Draw(absl::Time now, Ledger& ledger, Direction direction,
+                      const Allocation& allocation, double wanted) {
+  const auto way = static_cast<size_t>(direction);
+  if (!on_) return wanted;
+  double drawn = wanted;
+  if (wanted > 0) {
+    Entry& entry = EntryOf(allocation);
+    if (limits_.allocation_bytes_per_s > 0) {
+      drawn = std::min(
+          drawn, entry.buckets[way].Fill(now, limits_.allocation_bytes_per_s,
+                                         limits_.burst));
+    }
+    if (limits_.user_bytes_per_s > 0 && drawn > 0) {
+      drawn = std::min(
+          drawn, Refill(now, entry.user->slices[way], drawn,
+                        limits_.user_bytes_per_s, [&](double more) {
+                          return ledger.TakeUserBytes(
+                              now, direction, allocation.quota_user, more);
+                        }));
+    }
+    if (limits_.total_bytes_per_s > 0 && drawn > 0) {
+      drawn = std::min(
+          drawn, Refill(now, total_[way], drawn, limits_.total_bytes_per_s,
+                        [&](double more) {
+                          return ledger.TakeTotalBytes(now, direction, more);
+                        }));
+    }
+    if (drawn <= 0) return 0;
+  }
+  Charge(direction, allocation, drawn);
+  return drawn;
+}
+
 }  // namespace kyuu::turn::internal

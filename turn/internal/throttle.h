@@ -44,6 +44,10 @@ class Throttle {
   // is nothing left: whoever writes to it is to wait.
   bool Spend(absl::Time now, Ledger& ledger, Direction direction,
              const Allocation& allocation, size_t bytes);
+  // Takes up to `wanted` bytes at once, and returns how many there were; a
+  // negative number gives back.
+  double Draw(absl::Time now, Ledger& ledger, Direction direction,
+              const Allocation& allocation, double wanted);
   // It has ended.
   void Forget(const Allocation& allocation);
 
