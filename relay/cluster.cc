@@ -313,6 +313,14 @@ void Cluster::SetDtls(const dtls::ServerContext& context) {
   }
 }
 
+void Cluster::SetFlowPath(FlowPath& path) {
+  first_->SetFlowPath(path);
+  for (const auto& worker : workers_) {
+    worker->loop->Post(
+        [node = worker->node.get(), &path] { node->SetFlowPath(path); });
+  }
+}
+
 void Cluster::Queue(const Event& event) {
   const std::lock_guard<std::mutex> lock(mutex_);
   queued_.push_back(event);

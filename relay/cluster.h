@@ -22,6 +22,7 @@
 #include "net/stream_port.h"
 #include "net/udp_socket.h"
 #include "relay/addresses.h"
+#include "relay/flow_path.h"
 #include "relay/node.h"
 #include "relay/options.h"
 #include "relay/reserved_sockets.h"
@@ -62,6 +63,9 @@ class Cluster {
   void Admit(net::AcceptedStream accepted);
   // DTLS is spoken to new clients on UDP from now on, by this certificate.
   void SetDtls(const dtls::ServerContext& context);
+  // Flows between clients and peers on plain UDP are relayed by `path` from now
+  // on. It must live until Close().
+  void SetFlowPath(FlowPath& path);
   // Makes a credential valid on every node, and then calls `done` on the main
   // loop; perhaps before it returns. If any node refuses, none has it.
   void Grant(const std::string& username, const std::string& password,

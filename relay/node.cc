@@ -46,11 +46,16 @@ Node::Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
       peers_(loop, server_.connections(), stream_buffer_, &stream_memory_,
              streams.joined, [this] { Service(); }),
       answers_(kAnswers * kAnswerBytes),
-      alarm_(loop, [this] {
-        const absl::Time now = net::Loop::Now();
-        server_.HandleTimeout(now);
-        if (dtls_ != nullptr) dtls_->clients.HandleTimeout(now);
-        Service();
+      alarm_(loop,
+             [this] {
+               const absl::Time now = net::Loop::Now();
+               server_.HandleTimeout(now);
+               if (dtls_ != nullptr) dtls_->clients.HandleTimeout(now);
+               Service();
+             }),
+      flows_alarm_(loop, [this] {
+        flows_->Tick(net::Loop::Now());
+        flows_alarm_.Set(flows_->NextTick());
       }) {
   for (net::UdpSocket& socket : listeners) {
     auto listener = std::make_unique<Listener>(Listener{std::move(socket), {}});
@@ -64,6 +69,18 @@ Node::Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
 }
 
 Node::~Node() = default;
+
+void Node::SetFlowPath(FlowPath& path) {
+  flows_.emplace(server_.flows(), path);
+  ServeFlows();
+}
+
+void Node::ServeFlows() {
+  if (!flows_.has_value()) return;
+  flows_->Serve(net::Loop::Now());
+  const absl::Time next = flows_->NextTick();
+  if (next != flows_alarm_.deadline()) flows_alarm_.Set(next);
+}
 
 absl::Status Node::Grant(absl::string_view username,
                          absl::string_view password) {
@@ -136,6 +153,7 @@ Stats Node::stats() const {
   Stats stats;
   stats.server = server_.stats();
   stats.node = stats_;
+  if (flows_.has_value()) stats.flows = flows_->stats();
   stats.turns = loop_.turn_times();
   stats.node.trains_dropped = outbox_.dropped_trains();
   for (const auto& listener : listeners_) {
@@ -280,6 +298,8 @@ void Node::Service() {
 
 // Answers that the socket does not take are dropped: clients ask again.
 void Node::SendAnswers() {
+  // A client that hears of its channel may use it at once.
+  ServeFlows();
   std::array<iovec, kAnswers> pieces;
   std::array<net::OutTrain, kAnswers> trains;
   bool more = true;
@@ -426,7 +446,11 @@ void Node::On(const turn::Server::AllocationMoved& moved) {
 
 void Node::On(const turn::Server::AllocationEnded& ended) {
   Lost(ended.client);
-  handlers_.on_event(ended);
+  if (!flows_.has_value()) return handlers_.on_event(ended);
+  ServeFlows();
+  turn::Server::AllocationEnded whole = ended;
+  flows_->Complete(whole);
+  handlers_.on_event(whole);
 }
 
 void Node::On(const turn::Server::AllocationRefused& refused) {

@@ -25,6 +25,8 @@
 #include "net/stream_options.h"
 #include "net/udp_socket.h"
 #include "relay/dtls_clients.h"
+#include "relay/flow_driver.h"
+#include "relay/flow_path.h"
 #include "relay/options.h"
 #include "relay/outbox.h"
 #include "relay/peer_streams.h"
@@ -91,6 +93,8 @@ class Node {
 
   // From now on DTLS is spoken to clients, by this certificate.
   void SetDtls(const dtls::ServerContext& context);
+  // Flows are relayed by `path` from now on; it must outlive the node.
+  void SetFlowPath(FlowPath& path);
   // Serves a client on a stream, until Close() at the latest. `place` goes when
   // the stream has gone.
   void Admit(net::Stream stream, std::shared_ptr<void> place);
@@ -183,7 +187,9 @@ class Node {
                const net::IpMarks& marks = {});
   // Handles the server's events, sends its answers and arms the timer.
   void Service();
+  // Takes flows to their path, and sends the server's answers.
   void SendAnswers();
+  void ServeFlows();
 
   // The socket of a relay, and of the port that is reserved with it.
   absl::StatusOr<net::UdpSocket> OpenSocket(
@@ -228,6 +234,8 @@ class Node {
   std::vector<Handover> handovers_;  // By instance; empty ones wait for use.
   std::vector<uint8_t> answers_;
   net::Alarm alarm_;
+  std::optional<FlowDriver> flows_;  // With a path.
+  net::Alarm flows_alarm_;
 };
 
 }  // namespace kyuu::relay

@@ -11,6 +11,7 @@
 #include "net/loop.h"
 #include "net/udp_socket.h"
 #include "relay/dtls_clients.h"
+#include "relay/flow_driver.h"
 #include "turn/server_stats.h"
 
 namespace kyuu::relay {
@@ -46,6 +47,7 @@ static_assert(Countable<NodeStats>);
 struct Stats {
   turn::ServerStats server;
   NodeStats node;
+  FlowStats flows;
   DtlsClientsStats dtls;
   net::UdpStats listeners;
   net::UdpStats relays;                      // Those that are closed included.
@@ -54,6 +56,7 @@ struct Stats {
   void Add(const Stats& more) {
     AddCounters(server, more.server);
     AddCounters(node, more.node);
+    AddCounters(flows, more.flows);
     AddCounters(dtls, more.dtls);
     AddCounters(listeners, more.listeners);
     AddCounters(relays, more.relays);

@@ -12,6 +12,7 @@ _OVERLAYS = {
     "spdlog": "spdlog",
     "prometheus-cpp": "prometheus-cpp",
     "icu": "icu",
+    "libbpf": "libbpf",
     "boost.beast": "boost.beast",
     "usrsctp": "usrsctp",
     "rules_cc": "rules_cc",

@@ -1,0 +1,423 @@
+#include "relay/kernel/kernel_path.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <linux/if_link.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "net/interfaces.h"
+
+namespace kyuu::relay::kernel {
+
+using turn::Direction;
+using turn::Flow;
+
+namespace {
+
+// The program may be at work with a flow that was just erased, for as long as
+// the kernel gives it: a slot is not used again at once.
+constexpr absl::Duration kRest = absl::Seconds(1);
+// Routes may change without a word (the MTU of a path): all are asked for
+// again, some at a time, so that other work need not wait.
+constexpr absl::Duration kRenewInterval = absl::Seconds(10);
+constexpr absl::Duration kScanPause = absl::Milliseconds(10);
+constexpr size_t kScanned = 256;
+// Frames of the trial of an interface, of the type for local experiments.
+constexpr uint32_t kTrialFrames = 8;
+constexpr std::array<uint8_t, 2> kTrialType = {0x88, 0xb5};
+constexpr size_t kTrialSize = 60;
+
+uint16_t Fold(uint64_t sum) {
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(sum);
+}
+
+// The address as the program has it.
+void Write(const IpAddress& ip, __u32 (&out)[4]) {
+  memset(out, 0, sizeof out);
+  memcpy(out, ip.bytes().data(), ip.bytes().size());
+}
+
+// The sum of its words, or with all bits of `flip` what takes them off a sum of
+// one's complement.
+uint64_t Sum(const __u32 (&address)[4], uint16_t flip) {
+  uint64_t sum = 0;
+  for (const uint32_t word : address) {
+    sum += (word & 0xffff) ^ flip;
+    sum += (word >> 16) ^ flip;
+  }
+  return sum;
+}
+
+// What datagrams of one direction have on them as they come and as they leave.
+struct Ends {
+  TransportAddress remote;
+  TransportAddress local;
+  uint16_t channel = 0;
+  TransportAddress source;
+  TransportAddress destination;
+  uint16_t put_channel = 0;
+  absl::Time until;
+};
+
+Ends EndsOf(const Flow& flow, Direction direction) {
+  if (direction == Direction::kToPeers) {
+    return {flow.client.remote, flow.client.local, flow.channel,
+            flow.relay,         flow.peer,         0,
+            flow.to_peer_until};
+  }
+  return {flow.peer,           flow.relay,         0,
+          flow.client.local,   flow.client.remote, flow.channel,
+          flow.to_client_until};
+}
+
+kyuu_flow_key KeyOf(const Ends& ends) {
+  kyuu_flow_key key{};
+  Write(ends.remote.ip, key.remote);
+  Write(ends.local.ip, key.local);
+  key.remote_port = htons(ends.remote.port);
+  key.local_port = htons(ends.local.port);
+  key.channel = htons(ends.channel);
+  key.family = ends.remote.ip.is_v4() ? KYUU_V4 : KYUU_V6;
+  return key;
+}
+
+kyuu_flow FlowOf(const Ends& ends, const kyuu_flow_key& key, bool metered) {
+  kyuu_flow flow{};
+  Write(ends.source.ip, flow.source);
+  Write(ends.destination.ip, flow.destination);
+  flow.source_port = htons(ends.source.port);
+  flow.destination_port = htons(ends.destination.port);
+  flow.channel = htons(ends.put_channel);
+  flow.family = ends.destination.ip.is_v4() ? KYUU_V4 : KYUU_V6;
+  flow.metered = metered ? 1 : 0;
+  const uint64_t came = Sum(key.remote, 0) + Sum(key.local, 0);
+  flow.pseudo = Fold(came + htons(IPPROTO_UDP));
+  const uint64_t gone = Sum(key.remote, 0xffff) + Sum(key.local, 0xffff) +
+                        (key.remote_port ^ 0xffff) + (key.local_port ^ 0xffff);
+  flow.delta = Fold(gone + Sum(flow.source, 0) + Sum(flow.destination, 0) +
+                    flow.source_port + flow.destination_port);
+  // Both clocks are CLOCK_MONOTONIC.
+  flow.until = static_cast<uint64_t>(
+      std::max<int64_t>(absl::ToUnixNanos(ends.until), 0));
+  return flow;
+}
+
+// Datagrams that an interface has sent.
+uint64_t SentBy(const std::string& name) {
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return 0;
+  uint64_t sent = 0;
+  for (const ifaddrs* i = list; i != nullptr; i = i->ifa_next) {
+    if (i->ifa_addr != nullptr && i->ifa_addr->sa_family == AF_PACKET &&
+        i->ifa_data != nullptr && name == i->ifa_name) {
+      sent = static_cast<const rtnl_link_stats*>(i->ifa_data)->tx_packets;
+    }
+  }
+  freeifaddrs(list);
+  return sent;
+}
+
+// The interfaces of Ethernet that have one of the addresses.
+absl::StatusOr<std::vector<Link>> LinksOf(
+    const std::vector<IpAddress>& addresses) {
+  KYUU_ASSIGN_OR_RETURN(const std::vector<net::Interface> interfaces,
+                        net::Interfaces());
+  std::vector<Link> links;
+  absl::flat_hash_set<std::string> seen;
+  for (const net::Interface& interface : interfaces) {
+    if (std::find(addresses.begin(), addresses.end(), interface.address) ==
+            addresses.end() ||
+        !seen.insert(interface.name).second) {
+      continue;
+    }
+    std::optional<Link> link = FindLink(interface.name);
+    if (link.has_value()) links.push_back(*std::move(link));
+  }
+  return links;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<KernelPath>> KernelPath::Open(
+    net::Loop& loop, const Options& options) {
+  KYUU_ASSIGN_OR_RETURN(Program program, Program::Load(options.program));
+  KYUU_ASSIGN_OR_RETURN(Routes routes, Routes::Open());
+  std::unique_ptr<KernelPath> path(
+      new KernelPath(loop, std::move(program), std::move(routes), options));
+  RouteWatch::Handlers handlers;
+  handlers.on_neighbor = [p = path.get()](uint32_t ifindex,
+                                          const IpAddress& ip) {
+    const std::lock_guard lock(p->mutex_);
+    p->ways_.OnNeighbor(ifindex, ip);
+  };
+  handlers.on_change = [p = path.get()] { p->ScanSoon(); };
+  KYUU_ASSIGN_OR_RETURN(path->watch_,
+                        RouteWatch::Open(loop, std::move(handlers)));
+  KYUU_RETURN_IF_ERROR(path->Attach(options.addresses));
+  path->renew_alarm_.Set(net::Loop::Now() + kRenewInterval);
+  return path;
+}
+
+KernelPath::KernelPath(net::Loop& loop, Program program, Routes routes,
+                       const Options& options)
+    : program_(std::move(program)),
+      flows_max_(options.program.flows_max / 2),
+      ways_(program_, std::move(routes), options.program.flows_max),
+      scan_alarm_(loop, [this] { Scan(); }),
+      renew_alarm_(loop, [this] {
+        {
+          const std::lock_guard lock(mutex_);
+          ways_.UseNeighbors();
+        }
+        ScanSoon();
+        renew_alarm_.Set(net::Loop::Now() + kRenewInterval);
+      }) {}
+
+KernelPath::~KernelPath() = default;
+
+// --- Interfaces -------------------------------------------------------------
+
+absl::Status KernelPath::AttachAll(const std::vector<Link>& links, Mode mode) {
+  std::vector<Place> places;
+  for (const Link& link : links) {
+    absl::StatusOr<Attachment> attachment = program_.Attach(link.ifindex, mode);
+    if (!attachment.ok()) {
+      return absl::Status(
+          attachment.status().code(),
+          absl::StrCat(link.name, ": ", attachment.status().message()));
+    }
+    places.push_back({link, mode, *std::move(attachment)});
+  }
+  for (const Place& place : places) {
+    if (mode == Mode::kNative && !Transmits(place.link)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(place.link.name, ": what it is given is not sent"));
+    }
+  }
+  places_ = std::move(places);
+  return absl::OkStatus();
+}
+
+// One driver without it would drop what others give it, so it is all or none.
+absl::Status KernelPath::Attach(const std::vector<IpAddress>& addresses) {
+  KYUU_ASSIGN_OR_RETURN(const std::vector<Link> links, LinksOf(addresses));
+  if (links.empty()) {
+    return absl::FailedPreconditionError(
+        "no interface of Ethernet has an address that data comes to");
+  }
+  absl::Status status = AttachAll(links, Mode::kNative);
+  if (status.code() == absl::StatusCode::kFailedPrecondition ||
+      status.code() == absl::StatusCode::kUnimplemented ||
+      status.code() == absl::StatusCode::kResourceExhausted) {
+    status = AttachAll(links, Mode::kGeneric);
+  }
+  KYUU_RETURN_IF_ERROR(status);
+  const std::lock_guard lock(mutex_);
+  ways_.SetLinks(links);
+  return absl::OkStatus();
+}
+
+// A veth drops in silence what its driver is given unless the other end listens
+// in a certain way, which nobody can see from here: it is tried.
+bool KernelPath::Transmits(const Link& link) const {
+  if (link.driver != "veth") return true;
+  std::array<uint8_t, kTrialSize> frame{};
+  std::copy(link.mac.begin(), link.mac.end(), frame.begin());
+  std::copy(link.mac.begin(), link.mac.end(), frame.begin() + 6);
+  std::copy(kTrialType.begin(), kTrialType.end(), frame.begin() + 12);
+  memcpy(frame.data() + 14, &link.ifindex, sizeof link.ifindex);
+  const uint64_t before = SentBy(link.name);
+  if (!program_.Emit(frame, kTrialFrames).ok()) return false;
+  return SentBy(link.name) >= before + kTrialFrames;
+}
+
+absl::Status KernelPath::SetAddresses(const std::vector<IpAddress>& addresses) {
+  KYUU_ASSIGN_OR_RETURN(const std::vector<Link> links, LinksOf(addresses));
+  const Mode mode = places_.empty() ? Mode::kGeneric : places_.front().mode;
+  absl::Status status;
+  std::vector<Place> places;
+  std::vector<Link> ours;
+  for (const Link& link : links) {
+    const auto old = std::find_if(
+        places_.begin(), places_.end(),
+        [&link](const Place& p) { return p.link.ifindex == link.ifindex; });
+    if (old != places_.end()) {
+      places.push_back({link, old->mode, std::move(old->attachment)});
+      ours.push_back(link);
+      continue;
+    }
+    absl::StatusOr<Attachment> attachment = program_.Attach(link.ifindex, mode);
+    if (!attachment.ok() || (mode == Mode::kNative && !Transmits(link))) {
+      status = absl::FailedPreconditionError(
+          absl::StrCat(link.name, ": ",
+                       attachment.ok() ? "what it is given is not sent"
+                                       : attachment.status().message()));
+      continue;
+    }
+    places.push_back({link, mode, *std::move(attachment)});
+    ours.push_back(link);
+  }
+  places_ = std::move(places);
+  const std::lock_guard lock(mutex_);
+  ways_.SetLinks(std::move(ours));
+  return status;
+}
+
+std::string KernelPath::Where() const {
+  std::string where;
+  for (const Place& place : places_) {
+    absl::StrAppend(&where, where.empty() ? "" : ", ", place.link.name,
+                    place.mode == Mode::kNative ? " (native)" : " (generic)");
+  }
+  return where;
+}
+
+void KernelPath::ScanSoon() {
+  scanned_ = 0;
+  scan_alarm_.Set(net::Loop::Now() + kScanPause);
+}
+
+void KernelPath::Scan() {
+  const std::lock_guard lock(mutex_);
+  const std::optional<size_t> next = ways_.Renew(scanned_, kScanned);
+  if (!next.has_value()) return;
+  scanned_ = *next;
+  scan_alarm_.Set(net::Loop::Now() + kScanPause);
+}
+
+// --- Flows ------------------------------------------------------------------
+
+std::optional<uint32_t> KernelPath::TakePlace(absl::Time now) {
+  if (!free_.empty() && free_.front().first + kRest <= now) {
+    const uint32_t place = free_.front().second;
+    free_.pop_front();
+    return place;
+  }
+  if (entries_.size() >= flows_max_) return std::nullopt;
+  entries_.emplace_back();
+  return static_cast<uint32_t>(entries_.size() - 1);
+}
+
+// Writes what the program is to do; false if it cannot do it.
+bool KernelPath::Fill(Entry& entry, uint32_t place, const Flow& flow) {
+  size_t filled = 0;
+  for (const Direction direction :
+       {Direction::kToPeers, Direction::kToClients}) {
+    const auto i = static_cast<size_t>(direction);
+    const Ends ends = EndsOf(flow, direction);
+    const std::optional<uint32_t> way =
+        ways_.Take(ends.source.ip, ends.destination.ip);
+    if (!way.has_value()) break;
+    entry.keys[i] = KeyOf(ends);
+    entry.flows[i] = FlowOf(ends, entry.keys[i], flow.metered);
+    entry.flows[i].way = *way;
+    entry.flows[i].slot = place * 2 + static_cast<uint32_t>(i);
+    program_.counts()[entry.flows[i].slot] = {};
+    if (!program_.Put(entry.keys[i], entry.flows[i]).ok()) {
+      ways_.Give(*way);
+      break;
+    }
+    ++filled;
+  }
+  if (filled == entry.flows.size()) return true;
+  for (size_t i = 0; i < filled; ++i) {
+    program_.Erase(entry.keys[i]);
+    ways_.Give(entry.flows[i].way);
+  }
+  return false;
+}
+
+std::optional<FlowPath::Handle> KernelPath::Install(const Flow& flow) {
+  const absl::Time now = net::Loop::Now();
+  const std::lock_guard lock(mutex_);
+  const std::optional<uint32_t> place = TakePlace(now);
+  if (!place.has_value()) return std::nullopt;
+  Entry entry;
+  if (!Fill(entry, *place, flow)) {
+    free_.emplace_back(now, *place);
+    return std::nullopt;
+  }
+  entries_[*place] = entry;
+  return Handle{*place};
+}
+
+void KernelPath::Update(Handle handle, const Flow& flow) {
+  const std::lock_guard lock(mutex_);
+  Entry& entry = *entries_[static_cast<uint32_t>(handle)];
+  for (const Direction direction :
+       {Direction::kToPeers, Direction::kToClients}) {
+    const auto i = static_cast<size_t>(direction);
+    const uint32_t way = entry.flows[i].way;
+    const uint32_t slot = entry.flows[i].slot;
+    entry.flows[i] =
+        FlowOf(EndsOf(flow, direction), entry.keys[i], flow.metered);
+    entry.flows[i].way = way;
+    entry.flows[i].slot = slot;
+    // The kernel has no memory: it must not go on by what holds no more.
+    if (!program_.Put(entry.keys[i], entry.flows[i]).ok()) {
+      program_.Erase(entry.keys[i]);
+    }
+  }
+}
+
+FlowPath::Counts KernelPath::Remove(Handle handle) {
+  const auto place = static_cast<uint32_t>(handle);
+  const std::lock_guard lock(mutex_);
+  const Entry& entry = *entries_[place];
+  for (size_t i = 0; i < entry.flows.size(); ++i) {
+    program_.Erase(entry.keys[i]);
+    ways_.Give(entry.flows[i].way);
+  }
+  const Counts counts = Read(handle);
+  entries_[place].reset();
+  free_.emplace_back(net::Loop::Now(), place);
+  return counts;
+}
+
+kyuu_count& KernelPath::CountOf(Handle handle, Direction direction) const {
+  return program_.counts()[static_cast<size_t>(handle) * 2 +
+                           static_cast<size_t>(direction)];
+}
+
+FlowPath::Counts KernelPath::Read(Handle handle) const {
+  Counts counts;
+  for (const Direction direction :
+       {Direction::kToPeers, Direction::kToClients}) {
+    const kyuu_count& count = CountOf(handle, direction);
+    counts[static_cast<size_t>(direction)] = {
+        __atomic_load_n(&count.datagrams, __ATOMIC_RELAXED),
+        __atomic_load_n(&count.bytes, __ATOMIC_RELAXED)};
+  }
+  return counts;
+}
+
+void KernelPath::Fund(Handle handle, Direction direction, int64_t bytes) {
+  __atomic_fetch_add(&CountOf(handle, direction).funds, bytes,
+                     __ATOMIC_RELAXED);
+}
+
+int64_t KernelPath::Funds(Handle handle, Direction direction) const {
+  return __atomic_load_n(&CountOf(handle, direction).funds, __ATOMIC_RELAXED);
+}
+
+KernelStats KernelPath::stats() const {
+  const std::array<uint64_t, KYUU_TOTALS> totals = program_.Totals();
+  return {.hop_limit = totals[KYUU_HOP_LIMIT],
+          .no_way = totals[KYUU_NO_WAY],
+          .too_big = totals[KYUU_TOO_BIG],
+          .unfunded = totals[KYUU_UNFUNDED],
+          .unsummed = totals[KYUU_UNSUMMED],
+          .bindings = totals[KYUU_BINDINGS],
+          .bindings_limited = totals[KYUU_BINDINGS_LIMITED]};
+}
+
+}  // namespace kyuu::relay::kernel
