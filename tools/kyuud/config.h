@@ -19,6 +19,7 @@
 #include "tools/kyuud/admission/settings.h"
 #include "tools/kyuud/authorizer_exchange.h"
 #include "tools/kyuud/dialect_options.h"
+#include "tools/kyuud/kernel/settings.h"
 #include "tools/kyuud/routes.h"
 #include "turn/server_options.h"
 
@@ -64,6 +65,7 @@ struct Config {
   std::vector<TransportAddress> turn_listen = {
       {IpAddress::V4(127, 0, 0, 1), 3478}};
   std::vector<RelayAddress> relay_addresses;
+  KernelSettings kernel;
   // All that the server itself knows; addresses and listeners are the driver's.
   turn::ServerOptions turn;
   std::vector<std::string> rest_secret_files;  // As read, in turn.rest_secrets.

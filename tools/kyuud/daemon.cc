@@ -371,6 +371,7 @@ absl::Status Daemon::Run() {
 Metrics Daemon::Tell(const relay::Stats& stats) const {
   Metrics metrics;
   metrics.relay = stats;
+  if (turn_->kernel() != nullptr) metrics.kernel = turn_->kernel()->stats();
   metrics.allocations = turn_->cluster().allocations();
   metrics.peer_connections = turn_->cluster().peer_connections();
   metrics.free_relay_ports = turn_->cluster().free_ports();

@@ -169,6 +169,10 @@ std::string ToPrometheus(const Metrics& metrics) {
   AddTable<turn::ServerStats>(out, "turn", "STUN and TURN",
                               {{relay.server, ""}});
   AddTable<relay::NodeStats>(out, "relay", "Relay loops", {{relay.node, ""}});
+  AddTable<relay::FlowStats>(out, "flows", "Flows beside the process",
+                             {{relay.flows, ""}});
+  AddTable<relay::kernel::KernelStats>(out, "kernel", "The kernel's program",
+                                       {{metrics.kernel, ""}});
   AddTable<relay::DtlsClientsStats>(out, "dtls", "Clients on DTLS",
                                     {{relay.dtls, ""}});
   AddTable<net::UdpStats>(

@@ -10,6 +10,7 @@
 
 #include "base/histogram.h"
 #include "net/stream_port.h"
+#include "relay/kernel/stats.h"
 #include "relay/stats.h"
 #include "signaling/peerjs_options.h"
 #include "signaling/server_options.h"
@@ -24,6 +25,7 @@ namespace kyuu::tools {
 // Metrics is what is so at one moment.
 struct Metrics {
   relay::Stats relay;  // Of all loops.
+  relay::kernel::KernelStats kernel;
   size_t allocations = 0;
   size_t peer_connections = 0;
   size_t free_relay_ports = 0;

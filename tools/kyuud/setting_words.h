@@ -27,6 +27,14 @@ inline absl::Span<const absl::string_view> Words(DialectSettings::Service) {
   static constexpr absl::string_view kWords[] = {"off", "on"};
   return kWords;
 }
+inline absl::Span<const absl::string_view> Words(KernelSettings::Path) {
+  static constexpr absl::string_view kWords[] = {"off", "auto", "required"};
+  return kWords;
+}
+inline absl::Span<const absl::string_view> Words(KernelSettings::Stun) {
+  static constexpr absl::string_view kWords[] = {"off", "on"};
+  return kWords;
+}
 inline absl::Span<const absl::string_view> Words(
     signaling::AdmissionOptions::Anonymous) {
   static constexpr absl::string_view kWords[] = {"forbid", "allow"};

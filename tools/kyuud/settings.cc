@@ -231,6 +231,24 @@ constexpr Setting kSettings[] = {
     Row<&Config::turn, &Turn::deny_peers>(
         "relay", "deny-peers", "deny-peer", "CIDR", Change::kReload,
         "Peers that may not, whatever allow-peers says"),
+    Row<&Config::kernel, &KernelSettings::path>(
+        "relay", "kernel-path", "kernel-path", "off|auto|required",
+        Change::kRestart,
+        "Whether data of channels over UDP is relayed by a program in the "
+        "kernel (XDP), which needs CAP_BPF and CAP_NET_ADMIN; where the "
+        "machine does not allow it, \"auto\" says so and goes on without"),
+    Row<&Config::kernel, &KernelSettings::stun>(
+        "relay", "kernel-stun", "kernel-stun", "off|on", Change::kRestart,
+        "Whether that program answers Binding requests without attributes, "
+        "too"),
+    Bounded<1, 1'000'000, &Config::kernel, &KernelSettings::stun_per_s>(
+        "relay", "kernel-stun-rate", "kernel-stun-rate", "N", Change::kRestart,
+        "How many of them one source is answered in a second; ten times as "
+        "many at once"),
+    Bounded<2, 16'777'216, &Config::kernel, &KernelSettings::flows>(
+        "relay", "kernel-flows", "kernel-flows", "N", Change::kRestart,
+        "How many directions of channels that program has room for; others "
+        "are relayed without it"),
 
     {"auth", "users", "user", "NAME:PASSWORD", Kind::kTexts, Change::kReload,
      "Who may relay, beside those who have joined by signaling; NAME:0xKEY has "

@@ -7,7 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/counters.h"
+#include "base/status_macros.h"
 #include "spdlog/spdlog.h"
+#include "tools/kyuud/kernel/open.h"
 
 namespace kyuu::tools {
 namespace {
@@ -95,6 +97,12 @@ absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
           [s = service.get()](const relay::Event& event) { s->On(event); });
   if (!cluster.ok()) return cluster.status();
   service->cluster_ = *std::move(cluster);
+  KYUU_ASSIGN_OR_RETURN(
+      service->kernel_,
+      OpenKernelPath(config.kernel, config.turn, service->cluster(), loop));
+  if (service->kernel_ != nullptr) {
+    service->cluster_->SetFlowPath(*service->kernel_);
+  }
   return service;
 }
 
@@ -120,6 +128,14 @@ void TurnService::On(const relay::Event& event) {
   } else if (const auto* wanted =
                  std::get_if<relay::AuthorizationWanted>(&event)) {
     authorizer_.Ask({wanted->username, wanted->realm, wanted->client});
+  } else if (std::holds_alternative<relay::AddressesChanged>(event) &&
+             kernel_ != nullptr) {
+    const absl::Status status = kernel_->SetAddresses(AddressesOf(*cluster_));
+    if (!status.ok()) {
+      spdlog::warn("turn: relaying in the kernel: {}",
+                   std::string(status.message()));
+    }
+    spdlog::info("turn: relaying in the kernel at {}", kernel_->Where());
   }
 }
 
@@ -144,6 +160,7 @@ void TurnService::OnAnswer(const AuthorizerQuestion& question,
 TurnService::~TurnService() { Close(); }
 
 absl::Status TurnService::Reload(const Config& config) {
+  KYUU_RETURN_IF_ERROR(CheckKernelStun(config.kernel, config.turn));
   turn::ServerOptions options = RelayOptions(config, {}).server;
   if (draining_) {
     options.admission = turn::ServerOptions::Admission::kDraining;
@@ -169,6 +186,9 @@ void TurnService::Close() {
   spdlog::info("turn: loops {}", CountersToString(sum.node));
   spdlog::info("turn: listeners {}", CountersToString(sum.listeners));
   spdlog::info("turn: relay sockets {}", CountersToString(sum.relays));
+  if (kernel_ == nullptr) return;
+  spdlog::info("turn: flows {}", CountersToString(sum.flows));
+  spdlog::info("turn: kernel {}", CountersToString(kernel_->stats()));
 }
 
 void TurnService::Open(const std::string& session, const std::string& host,

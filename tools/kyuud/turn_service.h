@@ -19,6 +19,7 @@
 #include "net/loop.h"
 #include "net/stream_port.h"
 #include "relay/cluster.h"
+#include "relay/kernel/kernel_path.h"
 #include "tools/kyuud/authorizer.h"
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/ice_provider.h"
@@ -83,6 +84,8 @@ class TurnService final : public IceProvider {
     return authorizer_.stats();
   }
   const relay::Cluster& cluster() const { return *cluster_; }
+  // Null if data is not relayed in the kernel.
+  const relay::kernel::KernelPath* kernel() const { return kernel_.get(); }
   // As relay::Cluster::CollectStats.
   void CollectStats(absl::AnyInvocable<void(const relay::Stats&)> done) {
     cluster_->CollectStats(std::move(done));
@@ -100,6 +103,7 @@ class TurnService final : public IceProvider {
   RelayLog log_;
   AllocationTotals totals_;
   Authorizer authorizer_;
+  std::unique_ptr<relay::kernel::KernelPath> kernel_;
   std::unique_ptr<relay::Cluster> cluster_;  // It tells all of these.
   // Where clients come in by TCP, as far as they are told.
   const std::vector<TransportAddress> stream_listeners_;

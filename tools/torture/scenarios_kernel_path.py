@@ -1,0 +1,333 @@
+"""Data of channels relayed by a program in the kernel (--kernel-path): peers see
+the same as without it, and nothing passes that the server would not let pass.
+
+Needs root of the machine: nobody else may load such a program.
+"""
+
+import socket
+import struct
+import time
+
+import scenario
+from kyuud import Kyuud
+from scenario import Scenario, SERVER, USER
+from turn_client import TurnClient
+
+PEER_NET, PEER, PEER_SERVER = "12.2.2.0/24", "12.2.2.2", "12.2.2.1"
+V6_SERVER, V6_CLIENT = "2a00:1::1", "2a00:1::2"
+V6_PEER_SERVER, V6_PEER = "2a00:2::1", "2a00:2::2"
+RELAYS = (f"--relay-address={PEER_SERVER}", f"--relay-address={V6_PEER_SERVER}")
+CHANNEL = 0x4001
+FAMILY_V6 = (0x17, b"\x02\0\0\0")
+IP_TOS, IP_RECVTOS, IP_TTL, IP_RECVTTL = 1, 13, 2, 12
+
+
+class Relayed(Scenario):
+    """Client and peer are on cables of their own. What leaves a host has its
+    checksum, as on a wire."""
+
+    mode = "required"
+
+    def setUp(self):
+        super().setUp()
+        self.peer = self.network.host("peer")
+        self.peer_cables = self.network.cable(
+            self.server, f"{PEER_SERVER}/24", self.peer, f"{PEER}/24")
+        for host, name, address in (
+                (self.server, self.cables[0], V6_SERVER), (self.client, self.cables[1], V6_CLIENT),
+                (self.server, self.peer_cables[0], V6_PEER_SERVER),
+                (self.peer, self.peer_cables[1], V6_PEER)):
+            host.ip("addr", "add", f"{address}/64", "dev", name, "nodad")
+        self.peer.ip("route", "add", "default", "via", PEER_SERVER)
+        self.peer.ip("-6", "route", "add", "default", "via", V6_PEER_SERVER)
+        for host, name in ((self.client, self.cables[1]), (self.peer, self.peer_cables[1])):
+            host.run("ethtool", "-K", name, "tx", "off", "gro", "on")
+
+    def serve(self, *flags, relays=RELAYS):
+        self.kyuud = self.start(
+            "--http-listen=0.0.0.0:9000", f"--turn-listen={SERVER}:3478",
+            f"--turn-listen=[{V6_SERVER}]:3478", *relays, "--metrics-from=0.0.0.0/0", USER,
+            f"--kernel-path={self.mode}", *flags)
+
+    def peer_socket(self, address=PEER, port=7000):
+        with self.peer:
+            s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET,
+                              socket.SOCK_DGRAM)
+            s.bind((address, port))
+        s.settimeout(scenario.PROMPT)
+        self.addCleanup(s.close)
+        return s
+
+    def metric(self, name):
+        with self.client, scenario.connect(scenario.HTTP) as s:
+            s.sendall(b"GET /metrics HTTP/1.1\r\nHost: 11.1.1.1:9000\r\nConnection: close\r\n\r\n")
+            text = b""
+            while part := s.recv(65536):
+                text += part
+        for line in text.decode().splitlines():
+            if line.startswith(name + " "):
+                return float(line.split()[1])
+        raise AssertionError(f"no {name} in /metrics")
+
+    def in_kernel(self):
+        return self.metric("kyuu_flows_datagrams_total")
+
+    def channel(self, server=scenario.TURN, peer=(PEER, 7000), number=CHANNEL, client=None):
+        """A client with a channel to a peer that it has exchanged data with, so
+        that everybody's neighbors are known."""
+        client = client or self.turn(server, wait=scenario.PROMPT)
+        fields = (FAMILY_V6,) if ":" in peer[0] else ()
+        if client.relayed is None:
+            self.assertEqual(client.allocate(*fields), 0)
+        self.assertEqual(client.bind_channel(number, peer), 0)
+        return client
+
+    def exchange(self, client, peer, data, number=CHANNEL, address=None):
+        client.send_channel(number, data)
+        got, source = peer.recvfrom(65536)
+        self.assertEqual((got, source[:2]), (data, client.relayed))
+        peer.sendto(data + b"!", source)
+        self.assertEqual(client.receive(), struct.pack("!HH", number, len(data) + 1) + data + b"!")
+
+    def settled(self, client, peer, **channel):
+        """Goes on when both directions are the kernel's: it has to know the
+        neighbors, whom the first packets find."""
+        for _ in range(50):
+            before = self.metric("kyuu_kernel_no_way_total")
+            self.exchange(client, peer, b"hello", **channel)
+            if self.metric("kyuu_kernel_no_way_total") == before:
+                return
+            time.sleep(0.1)
+        self.fail("the neighbors stay unknown")
+
+
+class KernelPath(Relayed):
+    def check(self, server, peer_address, sizes):
+        self.serve()
+        peer = self.peer_socket(peer_address)
+        client = self.channel(server, (peer_address, 7000))
+        self.settled(client, peer)
+        time.sleep(1.2)
+        before = self.in_kernel()
+        for size in sizes:
+            self.exchange(client, peer, bytes(i & 255 for i in range(size)))
+        time.sleep(1.2)
+        self.assertEqual(self.in_kernel() - before, 2 * len(sizes))
+
+    def test_ipv4_both_ways(self):
+        self.check(scenario.TURN, PEER, [1, 2, 3, 10, 100, 999, 1400])
+
+    def test_ipv6_both_ways(self):
+        self.check((V6_SERVER, 3478), V6_PEER, [1, 2, 3, 10, 100, 999, 1400])
+
+    def test_back_by_the_same_interface(self):
+        """A peer on the client's own cable."""
+        self.serve(relays=(f"--relay-address={SERVER}", "--allow-peer=11.1.1.0/24"))
+        with self.client:
+            peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            peer.bind((scenario.FRIEND, 7000))
+        peer.settimeout(scenario.PROMPT)
+        self.addCleanup(peer.close)
+        client = self.channel(peer=(scenario.FRIEND, 7000))
+        self.settled(client, peer)
+        time.sleep(1.2)
+        before = self.in_kernel()
+        self.exchange(client, peer, b"around the corner")
+        time.sleep(1.2)
+        self.assertEqual(self.in_kernel() - before, 2)
+
+    def test_from_ipv4_to_ipv6(self):
+        self.check(scenario.TURN, V6_PEER, [1, 2, 3, 10, 100, 999, 1400])
+
+    def test_from_ipv6_to_ipv4(self):
+        self.check((V6_SERVER, 3478), PEER, [1, 2, 3, 10, 100, 999, 1400])
+
+    def test_what_it_is_not_sure_of_is_relayed_all_the_same(self):
+        self.serve()
+        peer = self.peer_socket()
+        client = self.channel()
+        self.settled(client, peer)
+        # Padded; empty; longer than the cable takes in one piece.
+        client.socket.sendto(struct.pack("!HH", CHANNEL, 5) + b"hello\0\0\0", client.server)
+        self.assertEqual(peer.recv(100), b"hello")
+        client.socket.sendto(struct.pack("!HH", CHANNEL, 0), client.server)
+        self.assertEqual(peer.recv(100), b"")
+        self.exchange(client, peer, b"x" * 1470)
+        self.exchange(client, peer, b"y" * 5000)
+        # Without a checksum, as IPv4 allows.
+        client.socket.setsockopt(socket.SOL_SOCKET, 11, 1)  # SO_NO_CHECK
+        self.exchange(client, peer, b"unsummed")
+        # By a cable that leaves checksums to a network card that is not there.
+        client.socket.setsockopt(socket.SOL_SOCKET, 11, 0)
+        self.client.run("ethtool", "-K", self.cables[1], "tx", "on")
+        self.exchange(client, peer, b"half summed")
+
+    def test_marks_pass_and_hops_are_counted(self):
+        self.serve()
+        peer = self.peer_socket()
+        for option in (IP_RECVTOS, IP_RECVTTL):
+            peer.setsockopt(socket.IPPROTO_IP, option, 1)
+        client = self.channel()
+        self.settled(client, peer)
+        client.socket.setsockopt(socket.IPPROTO_IP, IP_TOS, 0xB9)  # EF, ECT(1)
+        client.socket.setsockopt(socket.IPPROTO_IP, IP_TTL, 40)
+        client.send_channel(CHANNEL, b"marked")
+        data, control, _, _ = peer.recvmsg(100, 200)
+        seen = {kind: value[0] for level, kind, value in control if level == socket.IPPROTO_IP}
+        self.assertEqual((data, seen[IP_TOS], seen[IP_TTL]), (b"marked", 0xB9, 39))
+        # RFC 8656 section 15: at its end it goes nowhere, so that no two relays
+        # send each other the same for ever.
+        client.socket.setsockopt(socket.IPPROTO_IP, IP_TTL, 1)
+        client.send_channel(CHANNEL, b"the last hop")
+        client.socket.setsockopt(socket.IPPROTO_IP, IP_TTL, 64)
+        client.send_channel(CHANNEL, b"behind it")
+        self.assertEqual(peer.recv(100), b"behind it")
+        self.assertEqual(self.metric("kyuu_kernel_hop_limit_total"), 1)
+
+    def silent(self, client, peer):
+        """Nothing passes in either direction."""
+        client.send_channel(CHANNEL, b"too late")
+        peer.sendto(b"too late", client.relayed)
+        peer.settimeout(0.5)
+        with self.assertRaises(TimeoutError):
+            peer.recv(100)
+        self.assertIsNone(client.receive(0.5))
+
+    def test_nothing_passes_when_the_allocation_has_ended(self):
+        self.serve()
+        peer = self.peer_socket()
+        client = self.channel()
+        self.settled(client, peer)
+        self.assertEqual(client.refresh(0), 0)
+        self.silent(client, peer)
+
+    def test_nothing_passes_when_lifetimes_are_over(self):
+        self.serve("--permission-lifetime=2s", "--channel-lifetime=4s")
+        peer = self.peer_socket()
+        client = self.channel()
+        self.settled(client, peer)
+        self.channel(client=client)
+        time.sleep(2.2)
+        # A channel outlives the permission, which is for what peers send.
+        client.send_channel(CHANNEL, b"still")
+        self.assertEqual(peer.recv(100), b"still")
+        peer.sendto(b"no more", client.relayed)
+        self.assertIsNone(client.receive(0.5))
+        time.sleep(2)
+        self.silent(client, peer)
+
+    def test_bandwidth_is_kept_to(self):
+        self.serve("--allocation-bytes-per-second=50000")
+        peer = self.peer_socket()
+        client = self.channel()
+        self.settled(client, peer)
+        # Well below the limit it is the kernel's.
+        before = self.in_kernel()
+        for _ in range(60):
+            self.exchange(client, peer, b"x" * 600)
+            time.sleep(0.02)
+        time.sleep(1.2)
+        self.assertGreater(self.in_kernel() - before, 90)
+        got, end = 0, time.monotonic() + 4
+        peer.settimeout(0.001)
+        while time.monotonic() < end:
+            client.send_channel(CHANNEL, b"x" * 1000)
+            try:
+                while True:
+                    got += len(peer.recv(2000))
+            except TimeoutError:
+                pass
+        # Four seconds' worth, and one that it had saved.
+        self.assertLess(got, 5.3 * 50_000)
+        self.assertGreater(got, 3.5 * 50_000)
+
+    def test_accounts_have_all_of_it(self):
+        self.serve()
+        peer = self.peer_socket()
+        client = self.channel()
+        self.settled(client, peer)
+        for _ in range(100):
+            self.exchange(client, peer, b"counted")
+        self.assertEqual(client.refresh(0), 0)
+        relayed = self.metric("kyuu_turn_to_peers_total")
+        self.assertGreaterEqual(relayed, 101)
+        self.assertGreaterEqual(self.in_kernel(), 200)
+
+    def test_a_neighbor_with_another_card_is_followed(self):
+        self.serve()
+        peer = self.peer_socket()
+        client = self.channel()
+        self.settled(client, peer)
+        self.peer.ip("link", "set", self.peer_cables[1], "address", "02:00:00:00:00:77")
+        # It asks who the server is, which hears from that who it is itself.
+        peer.sendto(b"", (PEER_SERVER, 9))
+        peer.settimeout(0.2)
+        for _ in range(10):
+            client.send_channel(CHANNEL, b"found again")
+            try:
+                self.assertEqual(peer.recv(100), b"found again")
+                break
+            except TimeoutError:
+                pass
+        else:
+            self.fail("the peer is not found again")
+
+    def test_killed_it_leaves_nothing_behind(self):
+        self.serve()
+        self.assertIn("xdp", self.server.ip("link", "show", self.cables[0]))
+        self.kyuud.process.kill()
+        self.kyuud.process.wait()
+        self.assertNotIn("xdp", self.server.ip("link", "show", self.cables[0]))
+
+    def test_binding_requests_are_answered_there(self):
+        self.serve("--kernel-stun=on", "--kernel-stun-rate=5")
+        for server in (scenario.TURN, (V6_SERVER, 3478)):
+            client = self.turn(server, wait=scenario.PROMPT)
+            self.assertTrue(client.binding())
+        self.assertEqual(self.metric("kyuu_kernel_bindings_total"), 2)
+        client = self.turn(wait=0.02)
+        answered = sum(client.binding() for _ in range(80))
+        self.assertLess(answered, 60)
+        self.assertGreater(self.metric("kyuu_kernel_bindings_limited_total"), 20)
+
+
+class WhereItCannotBe(Relayed):
+    """Another end of the cable that does not listen to what a driver is given."""
+
+    mode = "auto"
+
+    def setUp(self):
+        super().setUp()
+        for host, name in ((self.client, self.cables[1]), (self.peer, self.peer_cables[1])):
+            host.run("ethtool", "-K", name, "gro", "off")
+
+    def test_it_is_behind_the_drivers(self):
+        self.serve()
+        self.assertIn("xdpgeneric", self.server.ip("link", "show", self.cables[0]))
+        peer = self.peer_socket()
+        client = self.channel()
+        self.settled(client, peer)
+        for size in (1, 10, 1000):
+            self.exchange(client, peer, b"z" * size)
+        time.sleep(1.2)
+        self.assertGreater(self.in_kernel(), 3)
+
+    def test_without_the_right_to_it_relaying_goes_on(self):
+        self.kyuud = self.stack.enter_context(Kyuud(
+            Unprivileged(self.server), f"--turn-listen={SERVER}:3478", "--http-listen=none",
+            f"--relay-address={PEER_SERVER}", USER, "--kernel-path=auto"))
+        peer = self.peer_socket()
+        client = self.channel()
+        self.exchange(client, peer, b"by the process")
+        self.assertNotIn("xdp", self.server.ip("link", "show", self.cables[0]))
+
+
+class Unprivileged:
+    """A host whose programs may not load programs into the kernel."""
+
+    def __init__(self, host):
+        self._host = host
+
+    def command(self, *command):
+        return self._host.command("setpriv", "--bounding-set=-bpf,-sys_admin,-perfmon",
+                                  "--inh-caps=-bpf,-sys_admin,-perfmon", *command)
