@@ -51,11 +51,15 @@ void Walk(F& f, M& m) requires std::is_same_v<std::remove_const_t<M>, NotHere> {
 }
 template <typename F, typename M>
 void Walk(F& f, M& m) requires std::is_same_v<std::remove_const_t<M>, Moving> {
-  f(m.peer, m.to);
+  f(m.peer, m.to, m.move);
 }
 template <typename F, typename M>
 void Walk(F& f, M& m) requires std::is_same_v<std::remove_const_t<M>, Held> {
-  f(m.peer);
+  f(m.peer, m.move);
+}
+template <typename F, typename M>
+void Walk(F& f, M& m) requires std::is_same_v<std::remove_const_t<M>, Over> {
+  f(m.session);
 }
 template <typename F, typename M>
 void Walk(F& f,
@@ -65,8 +69,8 @@ void Walk(F& f,
 template <typename F, typename M>
 void Walk(F& f, M& m) requires std::is_same_v<std::remove_const_t<M>, Moved> {
   f(m.request, m.peer, m.id, m.secret, m.received, m.forgotten, m.kept,
-    m.messages_left, m.presence_left, m.calls_left, m.is_in_room, m.epoch,
-    m.room, m.name, m.meta, m.calls);
+    m.unfinished, m.homes, m.messages_left, m.presence_left, m.calls_left,
+    m.is_in_room, m.epoch, m.room, m.name, m.meta, m.calls);
 }
 
 class ReadFields {

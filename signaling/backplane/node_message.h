@@ -76,9 +76,15 @@ struct NotHere {
 struct Moving {
   PeerId peer;
   NodeId to{};
+  uint64_t move = 0;  // Tells it from other moves of the sender.
 };
 struct Held {
   PeerId peer;
+  uint64_t move = 0;
+};
+// A session that the receiver has given away is over; its credentials are, too.
+struct Over {
+  std::string session;
 };
 // A session, with all that makes it: it is the receiver's from now on.
 struct Moved {
@@ -95,6 +101,9 @@ struct Moved {
   uint64_t received = 0;          // Messages of the client.
   uint64_t forgotten = 0;         // The number of the last one before `kept`,
   std::vector<std::string> kept;  // which its client has not acknowledged.
+  // A message of the client that was received and begun, or none.
+  std::vector<std::string> unfinished;
+  std::vector<NodeId> homes;  // Which it has had, to be told its end (Over).
   // What is left of its rates, in thousandths.
   uint64_t messages_left = 0, presence_left = 0, calls_left = 0;
   bool is_in_room = false;
@@ -103,8 +112,9 @@ struct Moved {
   std::vector<Call> calls;
 };
 
-using Message = std::variant<Here, Gone, Rings, Accepted, Rejected, Ended,
-                             Signalled, Wanted, NotHere, Moving, Held, Moved>;
+using Message =
+    std::variant<Here, Gone, Rings, Accepted, Rejected, Ended, Signalled,
+                 Wanted, NotHere, Moving, Held, Over, Moved>;
 
 // INVALID_ARGUMENT for what is not exactly one message.
 absl::StatusOr<Message> Parse(absl::string_view bytes);

@@ -9,6 +9,8 @@ namespace {
 std::vector<Message> OneOfEach() {
   const PeerId a{NodeId{1}, 2}, b{NodeId{3}, 4};
   Moved moved{9, a, "session", "secret", 5, 6, {"one", "", "three"}};
+  moved.unfinished = {"text"};
+  moved.homes = {NodeId{1}, NodeId{8}};
   moved.messages_left = 199000;
   moved.is_in_room = true;
   moved.epoch = 77;
@@ -25,8 +27,9 @@ std::vector<Message> OneOfEach() {
           Signalled{"c", a, b, "{}"},
           Wanted{1, "session", "secret", 3, 2, "user"},
           NotHere{1},
-          Moving{a, NodeId{5}},
-          Held{a},
+          Moving{a, NodeId{5}, 6},
+          Held{a, 6},
+          Over{"session"},
           moved};
 }
 
