@@ -12,6 +12,7 @@ _OVERLAYS = {
     "spdlog": "spdlog",
     "prometheus-cpp": "prometheus-cpp",
     "icu": "icu",
+    "hiredis": "hiredis",
     "boost.beast": "boost.beast",
     "usrsctp": "usrsctp",
     "rules_cc": "rules_cc",

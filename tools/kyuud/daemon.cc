@@ -173,6 +173,7 @@ FrontDoorOptions DoorOptions(const Config& config,
   // Read once: connections that want a Date live for a minute.
   options.connection.utc_offset = absl::Now() - net::Loop::Now();
   options.routes = RoutesOf(config);
+  options.backplane = config.backplane;
   if (!ServesPages(config)) {
     options.sockets = FrontDoorOptions::Signaling::kNone;
   }
