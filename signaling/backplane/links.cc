@@ -229,12 +229,15 @@ void Links::HandleTimeout(absl::Time now) {
   }
 }
 
+bool Links::FitsWindow(const Link& link, size_t bytes) const {
+  return link.in_flight == 0 || link.in_flight + bytes <= options_.window_bytes;
+}
+
 bool Links::WantsToSend(const Link& link) const {
   if (link.owes_packet) return true;
   const size_t next = link.sent - link.acknowledged;
   return link.up && next < link.kept.size() &&
-         (link.in_flight == 0 ||
-          link.in_flight + link.kept[next].size() <= options_.window_bytes);
+         FitsWindow(link, link.kept[next].size() + kMessageBytes);
 }
 
 std::string Links::BuildData(absl::Time now, NodeId to, Link& link) {
@@ -245,9 +248,7 @@ std::string Links::BuildData(absl::Time now, NodeId to, Link& link) {
     for (; first + count < link.kept.size() && count < 1000; ++count) {
       const size_t size = link.kept[first + count].size() + kMessageBytes;
       if (bytes > 0 && bytes + size > options_.packet_bytes) break;
-      if (link.in_flight > 0 && link.in_flight + size > options_.window_bytes) {
-        break;
-      }
+      if (!FitsWindow(link, size)) break;
       bytes += size;
       link.in_flight += size;
     }

@@ -157,6 +157,7 @@ class Links {
   void HandleData(absl::Time now, NodeId from, Reader& r);
   void Acknowledge(absl::Time now, Link& link, uint64_t number);
   std::string BuildData(absl::Time now, NodeId to, Link& link);
+  bool FitsWindow(const Link& link, size_t bytes) const;
   bool WantsToSend(const Link& link) const;
 
   const LinksOptions options_;

@@ -269,6 +269,28 @@ TEST(LinksTest, TooMuchForOneNodeEndsItsLink) {
   EXPECT_EQ(world.log[2], "+1 -1 +1 ");
 }
 
+TEST(LinksTest, TheWindowIsKept) {
+  LinksOptions options;
+  options.window_bytes = 500;
+  options.packet_bytes = 200;
+  World world(1, options);
+  world.Start(1);
+  world.Start(2);
+  world.Run(absl::Milliseconds(100));
+  world.is_down = true;
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(world.nodes.at(1).Send(world.now, NodeId{2}, "x"));
+  }
+  size_t bytes = 0;
+  while (auto packet = world.nodes.at(1).PollTransmit(world.now, {})) {
+    bytes += packet->bytes.size();
+  }
+  EXPECT_LT(bytes, 1000u);
+  world.is_down = false;
+  world.Run(absl::Seconds(2));
+  EXPECT_EQ(world.got[2][1].size(), 100u);
+}
+
 TEST(LinksTest, PlacesAreBounded) {
   LinksOptions options;
   options.max_nodes = 1;
