@@ -107,7 +107,7 @@ absl::Status Server::SetIceServers(absl::Time now, absl::string_view id,
   return absl::OkStatus();
 }
 
-void Server::SendWelcome(absl::Time /*now*/, Session& session,
+void Server::SendWelcome(absl::Time now, Session& session,
                          std::vector<IceServer> ice_servers) {
   auto welcoming = std::get<Session::Welcoming>(std::move(session.stage));
   session.stage = Session::Open();
@@ -128,6 +128,10 @@ void Server::SendWelcome(absl::Time /*now*/, Session& session,
                                                 std::move(welcome)})));
   for (const absl::Cord& text : session.outbox.messages()) {
     Enqueue(*session.connection, text);
+  }
+  if (session.begun.has_value()) {
+    std::string begun = *std::exchange(session.begun, std::nullopt);
+    HandleText(now, session, std::move(begun), Arrival::kCounted);
   }
 }
 

@@ -64,7 +64,7 @@ void Walk(F& f, M& m) requires std::is_same_v<std::remove_const_t<M>, Over> {
 template <typename F, typename M>
 void Walk(F& f,
           M& m) requires std::is_same_v<std::remove_const_t<M>, Moved::Call> {
-  f(m.call, m.other, m.is_caller, m.is_accepted);
+  f(m.call, m.other, m.is_caller, m.is_accepted, m.is_over);
 }
 template <typename F, typename M>
 void Walk(F& f, M& m) requires std::is_same_v<std::remove_const_t<M>, Moved> {

@@ -93,6 +93,7 @@ struct Moved {
     PeerId other;
     bool is_caller = false;
     bool is_accepted = false;
+    bool is_over = false;  // What was said of it may not have arrived.
   };
 
   uint64_t request = 0;

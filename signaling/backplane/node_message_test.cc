@@ -17,7 +17,7 @@ std::vector<Message> OneOfEach() {
   moved.room = "lobby";
   moved.name = "ada";
   moved.meta = "{}";
-  moved.calls = {{"c1", b, true, false}, {"c2", b, false, true}};
+  moved.calls = {{"c1", b, true, false, true}, {"c2", b, false, true, false}};
   return {Here{a, 7, "lobby", "ada", R"({"x":1})"},
           Gone{a},
           Rings{"c", a, b, "{}"},

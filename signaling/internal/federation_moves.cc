@@ -103,18 +103,16 @@ void Federation::On(absl::Time now, NodeId from, node::Moved& moved) {
   server_.SetGrant(*session, wanting.grant);
   Announce(member);
   if (Remote* remote = Find(moved.peer)) SendHeld(now, *remote);
+  for (const node::Moved::Call& call : moved.calls) {
+    const std::optional<Member> other = MemberOf(call.other);
+    if (!call.is_over || !other.has_value()) continue;
+    Send(*other, node::Ended{call.call, moved.peer, call.other, "peer_lost"});
+  }
+  session = server_.sessions_.Find(member);
   Session* asking = server_.sessions_.Find(wanting.member);
-  if (asking != nullptr) {
-    server_.Resume({now, *asking, wanting.request_id, ""}, *session,
-                   wanting.received);
-  }
-  // What its client had begun to say where it was.
-  for (std::string& text : moved.unfinished) {
-    session = server_.sessions_.Find(member);
-    if (session == nullptr) return;
-    server_.HandleText(now, *session, std::move(text),
-                       Server::Arrival::kCounted);
-  }
+  if (session == nullptr || asking == nullptr) return;
+  server_.Resume({now, *asking, wanting.request_id, ""}, *session,
+                 wanting.received);
 }
 
 Session* Federation::Unpack(absl::Time now, NodeId from, node::Moved& moved,
@@ -152,7 +150,9 @@ Session* Federation::Unpack(absl::Time now, NodeId from, node::Moved& moved,
   moved.homes.push_back(from);
   if (moved.homes.size() > kMaxHomes) moved.homes.erase(moved.homes.begin());
   homes_[member] = moved.homes;
+  if (!moved.unfinished.empty()) session.begun = moved.unfinished.front();
   for (const node::Moved::Call& call : moved.calls) {
+    if (call.is_over) continue;  // Its client is told so by a message kept.
     const std::optional<Member> other = MemberOf(call.other);
     if (other.has_value() && server_.directory_.IsInRoom(member) &&
         server_.directory_.IsInRoom(*other)) {
@@ -273,17 +273,20 @@ void Federation::FinishMove(absl::Time now, Member member) {
   leaving_.erase(it);
   leaving_times_.Stop(member);
   Session& session = *server_.sessions_.Find(member);
-  // With a node that has not said what is on its way nothing goes on.
+  // With a node that has not said what is on its way nothing goes on. The new
+  // home tells it: what both homes say may come in any order.
+  std::vector<node::Moved::Call> over;
   for (const CallSide& side : server_.directory_.CallsOf(member)) {
     const Remote* other = Find(side.other);
     if (other == nullptr || !leaving.awaited.contains(other->home)) continue;
+    over.push_back({side.call, other->id, side.is_caller, side.is_accepted,
+                    /*is_over=*/true});
     // The call is there.
     (void)server_.directory_.EndCall(side.other, side.call, "peer_lost");
-    Send(side.other,
-         node::Ended{side.call, IdOf(member), other->id, "peer_lost"});
   }
   server_.TakeEffects();
   node::Moved moved = Pack(now, session, leaving.request);
+  moved.calls.insert(moved.calls.end(), over.begin(), over.end());
   for (const CallSide& side : server_.directory_.CallsOf(member)) {
     // Between two who are elsewhere now.
     if (server_.sessions_.Find(side.other) == nullptr) {
@@ -330,6 +333,7 @@ node::Moved Federation::Pack(absl::Time now, Session& session,
   for (const absl::Cord& text : session.outbox.messages()) {
     moved.kept.emplace_back(text);
   }
+  if (session.begun.has_value()) moved.unfinished.push_back(*session.begun);
   if (session.unfinished.has_value()) {
     // A `join` that waits for its name: it begins anew where the session goes.
     moved.unfinished.push_back(*session.unfinished);
@@ -355,8 +359,8 @@ node::Moved Federation::Pack(absl::Time now, Session& session,
   moved.name = std::move(peer.name);
   moved.meta = std::move(peer.meta);
   for (const CallSide& side : server_.directory_.CallsOf(session.member)) {
-    moved.calls.push_back(
-        {side.call, IdOf(side.other), side.is_caller, side.is_accepted});
+    moved.calls.push_back({side.call, IdOf(side.other), side.is_caller,
+                           side.is_accepted, /*is_over=*/false});
   }
   return moved;
 }

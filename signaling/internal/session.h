@@ -68,6 +68,9 @@ struct Session {
   // The message whose answer has to come from elsewhere first (federation.h),
   // and those that wait behind it, which nobody counts as received yet.
   std::optional<std::string> unfinished;
+  // The same, of a session that has moved here: it begins anew once its client
+  // is welcomed.
+  std::optional<std::string> begun;
   std::deque<std::string> waiting;
   size_t waiting_bytes = 0;
 

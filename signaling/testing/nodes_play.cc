@@ -245,6 +245,9 @@ class LinksPlay {
         }
       }
     }
+    // A packet of an epoch that nobody is in, made by somebody else, stands in
+    // the way of those that are.
+    if (is_damaged_) return;
     KYUU_CHECK(links_[0].IsUp(NodeId{2}) && links_[1].IsUp(NodeId{1}));
     KYUU_CHECK(links_[0].kept_bytes() == 0 && links_[1].kept_bytes() == 0);
   }

@@ -10,6 +10,7 @@
 #include "base/testing.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "signaling/backplane/node_message.h"
 #include "signaling/testing/nodes_world.h"
 
 namespace kyuu::signaling {
@@ -423,6 +424,158 @@ TEST(NodesTest, ADeadNodesSessionIsLostAndItsClientTold) {
   const json welcome = world.Resume(1, 11, talk.ada, 0);
   ASSERT_FALSE(welcome.is_null());
   EXPECT_EQ(welcome["resume"]["resumed"], false);
+}
+
+TEST(NodesTest, ANodeThatSaysNothingDelaysAMoveAndLosesItsCalls) {
+  NodesWorld world(1, 3);
+  Talk talk(world);
+  world.Join(2, 3, "eve");
+  world.Run(kSoon);
+  // Bob's is stopped, and nobody knows yet.
+  world.Stop(1);
+  const absl::Time begun = world.now;
+  const json welcome = world.Resume(2, 11, talk.ada, 4);
+  EXPECT_EQ(welcome["resume"]["resumed"], true);
+  EXPECT_LT(world.now - begun, absl::Seconds(3));
+  world.Run(kSoon);
+  EXPECT_EQ(Told(world[2], 11).back(), "hangup:peer_lost");
+  world.GoOn(1);
+  world.Run(absl::Seconds(1));
+  EXPECT_EQ(Told(world[1], 2).back(), "hangup:peer_lost");
+  EXPECT_EQ(world[1].server.call_count(), 0u);
+  EXPECT_EQ(world.List(1, 2), (Names{"ada", "eve"}));
+}
+
+TEST(NodesTest, AJoinThatNobodyAnswersGoesWithoutAClaim) {
+  NodesWorld world(1, 2);
+  world.delay = absl::Seconds(3);
+  world[0].KeptHello(1);
+  EXPECT_EQ(world.Ask(0, 1, {{"type", "join"}, {"name", "ada"}})["type"],
+            "joined");
+  EXPECT_EQ(world.stats(0).unclaimed_joins, 1u);
+  // The answer makes it a claim after all.
+  world.delay = absl::Milliseconds(1);
+  world.Run(absl::Seconds(5));
+  world[1].KeptHello(1);
+  EXPECT_EQ(world.Ask(1, 1, {{"type", "join"}, {"name", "ada"}})["code"],
+            "name_taken");
+}
+
+TEST(NodesTest, WhatAMovingSessionHasBegunToSayIsDoneWhereItGoes) {
+  NodesWorld world(1, 2);
+  const json welcome = world[0].KeptHello(1);
+  world.delay = absl::Milliseconds(200);
+  world[0].Send(1, {{"type", "join"}, {"name", "ada"}, {"id", 5}});
+  world[0].Lose(1);
+  const json resumed = world.Resume(1, 11, welcome, 0);
+  ASSERT_EQ(resumed["resume"]["resumed"], true);
+  EXPECT_EQ(resumed["resume"]["received"], 1);
+  world.Run(absl::Seconds(1));
+  EXPECT_EQ(Told(world[1], 11), (Names{"welcome", "joined"}));
+  EXPECT_EQ(world[1].sent[11].back()["id"], 5);
+  EXPECT_EQ(world[0].server.peer_count(), 0u);
+}
+
+// --- Bounds -----------------------------------------------------------------
+
+TEST(NodesTest, RemotePeersAreBounded) {
+  ServerOptions options;
+  options.federation.max_remote_peers = 2;
+  NodesWorld world(1, 2, options);
+  for (int i = 0; i < 4; ++i) world.Join(0, i, absl::StrCat("n", i));
+  world.Run(kSoon);
+  world.Join(1, 9, "eve");
+  EXPECT_EQ(world.List(1, 9).size(), 2u);
+  EXPECT_EQ(world.stats(1).peers_refused, 2u);
+}
+
+TEST(NodesTest, WhatWaitsBehindAJoinIsBounded) {
+  ServerOptions options;
+  options.federation.max_waiting_bytes = 1000;
+  NodesWorld world(1, 2, options);
+  world.delay = absl::Milliseconds(100);
+  world[0].KeptHello(1);
+  world[0].Send(1, {{"type", "join"}, {"name", "ada"}});
+  for (int i = 0; i < 20; ++i) world[0].Send(1, {{"type", "ping"}});
+  EXPECT_EQ(world[0].closed.at(1).code, 1013);
+  EXPECT_EQ(world[0].server.stats().overloaded, 1u);
+}
+
+TEST(NodesTest, WhatIsHeldBackForAMovingPeerIsBounded) {
+  ServerOptions options;
+  options.federation.max_held_bytes = 2000;
+  NodesWorld world(1, 3, options);
+  Talk talk(world);
+  world.delay = absl::Milliseconds(200);
+  // Bob's node holds back what is for her until she is at the third.
+  world[2].Connect(11);
+  world[2].Send(11, {{"type", "hello"},
+                     {"version", 1},
+                     {"resume",
+                      {{"session", talk.ada["session"]},
+                       {"secret", talk.ada["resume"]["secret"]},
+                       {"received", 4}}}});
+  for (int i = 0; i < 400 && world.stats(1).held_too_much == 0; ++i) {
+    world.Run(absl::Milliseconds(2));
+    world[1].Send(2, talk.Signal(std::string(100, 'x')));
+  }
+  EXPECT_EQ(world.stats(1).held_too_much, 1u);
+  // The call is over, and he knows.
+  const Names told = Told(world[1], 2);
+  EXPECT_NE(std::find(told.begin(), told.end(), "hangup:peer_lost"),
+            told.end());
+}
+
+TEST(NodesTest, SessionsThatAreAskedForAreBounded) {
+  ServerOptions options;
+  options.federation.max_wanted = 1;
+  NodesWorld world(1, 2, options);
+  world.delay = absl::Milliseconds(100);
+  const json nobody = {{"session", std::string(32, 'a')},
+                       {"resume", {{"secret", std::string(32, 'b')}}}};
+  for (int id : {1, 2}) {
+    world[0].Connect(id);
+    world[0].Send(id, {{"type", "hello"},
+                       {"version", 1},
+                       {"resume",
+                        {{"session", nobody["session"]},
+                         {"secret", nobody["resume"]["secret"]},
+                         {"received", 0}}}});
+  }
+  // The second is not looked for.
+  EXPECT_TRUE(world[0].sent[1].empty());
+  ASSERT_EQ(world[0].sent[2].size(), 1u);
+  EXPECT_EQ(world[0].sent[2][0]["resume"]["resumed"], false);
+  world.Run(absl::Seconds(1));
+  EXPECT_EQ(world[0].sent[1].size(), 1u);
+}
+
+TEST(NodesTest, WhatIsNoMessageOfANodeIsCounted) {
+  NodesWorld world(1, 2);
+  Talk talk(world);
+  Server& server = world[1].server;
+  const NodeId other{100};
+  const auto say = [&](const node::Message& message) {
+    server.HandleNode(world.now, NodeMessage{other, node::Write(message)});
+  };
+  const PeerId ada{other, 1}, bob{NodeId{101}, 1}, nobody{other, 99};
+  server.HandleNode(world.now, NodeMessage{other, "nonsense"});
+  say(node::Here{nobody, 1, "lobby", "a\nb", "{}"});
+  say(node::Here{nobody, 1, "lobby", "carl", "[]"});
+  say(node::Rings{"c", ada, bob, "no object"});
+  say(node::Ended{talk.call, ada, bob, "\xff"});
+  say(node::Signalled{talk.call, ada, bob, R"({"type":"pong"})"});
+  EXPECT_EQ(world.stats(1).malformed, 6u);
+  EXPECT_EQ(world.stats(1).stale, 0u);
+  say(node::Gone{nobody});
+  say(node::Here{bob, 99, "lobby", "bob", "{}"});
+  say(node::Accepted{talk.call, nobody, bob});
+  say(node::Accepted{talk.call, ada, bob});
+  say(node::NotHere{77});
+  say(node::Held{bob, 5});
+  say(node::Over{"session"});
+  EXPECT_EQ(world.stats(1).stale, 7u);
+  EXPECT_TRUE(Told(world[1], 2).empty());
 }
 
 // Everything that is said arrives once and in order, whoever moves where and

@@ -25,7 +25,8 @@ void PlayServer(absl::Span<const uint8_t> input);
 // clients are sent is of the protocol, bounds hold, and nothing is left.
 void PlayNodes(absl::Span<const uint8_t> input);
 // Two ends of a link whose packets are lost, repeated, reordered and damaged:
-// undamaged messages come once and in order, and the link comes up again.
+// messages come once and in order, and the link comes up again, unless packets
+// were damaged, which pub/sub over TCP does not do.
 void PlayLinks(absl::Span<const uint8_t> input);
 // Five clients of PeerJS or of y-webrtc that do the same: bounds hold, whatever
 // is sent is JSON of the protocol, and nothing is left when all have gone.
