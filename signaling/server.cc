@@ -180,8 +180,14 @@ void Server::HandleText(absl::Time now, Session& session, std::string text,
   }
   const ClientMessage& message = std::get<ClientMessage>(parsed);
   const Context context = {now, session, message.id, text};
+  const Member member = session.member;
+  const uint64_t received = session.received;
+  if (federation_ != nullptr) federation_->BeginMessage();
   std::visit([&](const auto& body) { On(context, body); }, message.body);
   Settle(now);
+  if (federation_ != nullptr && sessions_.Find(member) != nullptr) {
+    federation_->EndMessage(member, received);
+  }
 }
 
 bool Server::TakeToken(absl::Time now, Session& session) {
@@ -208,8 +214,13 @@ void Server::AcknowledgeReceived(Session& session) {
       session.received < session.received_acknowledged + kAcknowledgeEvery) {
     return;
   }
-  session.received_acknowledged = session.received;
-  Send(session, {"", Ack{session.received}});
+  const uint64_t arrived =
+      federation_ == nullptr
+          ? session.received
+          : federation_->Arrived(session.member, session.received);
+  if (arrived < session.received_acknowledged + kAcknowledgeEvery) return;
+  session.received_acknowledged = arrived;
+  Send(session, {"", Ack{arrived}});
 }
 
 void Server::HandleTimeout(absl::Time now) {

@@ -175,7 +175,7 @@ void Links::HandleData(absl::Time now, NodeId from, Reader& r) {
     link->backoff = options_.resend_after;
     events_.push_back(NodeUp{from});
   }
-  Acknowledge(now, *link, acknowledged);
+  Acknowledge(now, from, *link, acknowledged);
   if (!messages.empty()) link->owes_packet = true;
   if (number > link->received + 1) {
     ++stats_.gaps;
@@ -191,7 +191,8 @@ void Links::HandleData(absl::Time now, NodeId from, Reader& r) {
   }
 }
 
-void Links::Acknowledge(absl::Time now, Link& link, uint64_t number) {
+void Links::Acknowledge(absl::Time now, NodeId node, Link& link,
+                        uint64_t number) {
   // More than was ever there is a lie; more than was sent lately is not.
   if (number > link.acknowledged + link.kept.size()) {
     ++stats_.malformed;
@@ -204,6 +205,7 @@ void Links::Acknowledge(absl::Time now, Link& link, uint64_t number) {
     if (++link.acknowledged <= link.sent) link.in_flight -= bytes;
     link.kept.pop_front();
   }
+  events_.push_back(NodeHas{node, number});
   link.sent = std::max(link.sent, link.acknowledged);
   link.backoff = options_.resend_after;
   link.resend_at = link.sent > link.acknowledged ? now + link.backoff
@@ -317,11 +319,6 @@ absl::Time Links::NextTimeout() const {
 bool Links::IsUp(NodeId node) const {
   const auto it = links_.find(node);
   return it != links_.end() && it->second.up;
-}
-
-bool Links::IsSettled(NodeId node) const {
-  const auto it = links_.find(node);
-  return it == links_.end() || it->second.kept.empty();
 }
 
 size_t Links::node_count() const {

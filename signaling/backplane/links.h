@@ -99,11 +99,16 @@ struct NodeMessage {
   NodeId from{};
   std::string message;
 };
+// So many messages of this link have arrived there, all together.
+struct NodeHas {
+  NodeId node{};
+  uint64_t count = 0;
+};
 
 class Links {
  public:
   using Packet = NodePacket;
-  using Event = std::variant<NodeUp, NodeLost, NodeMessage>;
+  using Event = std::variant<NodeUp, NodeLost, NodeMessage, NodeHas>;
 
   // `self` is not zero.
   Links(LinksOptions options, NodeId self);
@@ -124,8 +129,6 @@ class Links {
   absl::Time NextTimeout() const;
 
   bool IsUp(NodeId node) const;
-  // Whether all that was sent to the node has arrived.
-  bool IsSettled(NodeId node) const;
   size_t node_count() const;
   size_t kept_bytes() const;
   const LinksStats& stats() const { return stats_; }
@@ -155,7 +158,7 @@ class Links {
   // Ends the link for good; returns the next one.
   Map::iterator Lose(Map::iterator it);
   void HandleData(absl::Time now, NodeId from, Reader& r);
-  void Acknowledge(absl::Time now, Link& link, uint64_t number);
+  void Acknowledge(absl::Time now, NodeId node, Link& link, uint64_t number);
   std::string BuildData(absl::Time now, NodeId to, Link& link);
   bool FitsWindow(const Link& link, size_t bytes) const;
   bool WantsToSend(const Link& link) const;

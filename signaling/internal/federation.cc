@@ -145,6 +145,7 @@ void Federation::HandleLeft(absl::Time now, Member member) {
 void Federation::HandleEnd(absl::Time now, Session& session) {
   const Member member = session.member;
   HandleLeft(now, member);
+  on_the_way_.erase(member);
   // One that waits for its `join` has a claim without a place.
   if (session.unfinished.has_value()) {
     for (auto it = claims_.begin(); it != claims_.end(); ++it) {
@@ -194,6 +195,10 @@ void Federation::Handle(absl::Time now, Links::Event event) {
   if (const auto* lost = std::get_if<NodeLost>(&event)) {
     return HandleLost(now, lost->node);
   }
+  if (const auto* has = std::get_if<NodeHas>(&event)) {
+    ways_[has->node].arrived = has->count;
+    return;
+  }
   const NodeMessage& message = std::get<NodeMessage>(event);
   HandleMessage(now, message.from, message.message);
 }
@@ -211,6 +216,7 @@ void Federation::HandleMessage(absl::Time now, NodeId from,
 void Federation::HandleUp(NodeId node) {
   ++stats_.nodes_up;
   nodes_.insert(node);
+  ways_[node] = {};
   std::vector<Member> members;
   for (const auto& [member, place] : places_) members.push_back(member);
   std::sort(members.begin(), members.end());
@@ -224,6 +230,12 @@ void Federation::HandleUp(NodeId node) {
 
 void Federation::HandleLost(absl::Time now, NodeId node) {
   if (nodes_.erase(node) > 0) ++stats_.nodes_lost;
+  ways_.erase(node);
+  // They were for the link that was lost.
+  std::erase_if(commands_, [&](const NodeCommand& command) {
+    const auto* to = std::get_if<ToNode>(&command);
+    return to != nullptr && to->to == node;
+  });
   std::vector<PeerId> lost;
   for (const auto& [id, remote] : remotes_) {
     if (remote.home == node) lost.push_back(id);
@@ -303,14 +315,45 @@ std::optional<NodeCommand> Federation::PollCommand() {
 }
 
 void Federation::Tell(NodeId node, const node::Message& message) {
-  if (!nodes_.contains(node)) return;
-  commands_.push_back(ToNode{node, node::Write(message)});
+  if (nodes_.contains(node)) Post(node, node::Write(message));
+}
+
+void Federation::Post(NodeId node, std::string text) {
+  ++ways_[node].sent;
+  touched_.insert(node);
+  commands_.push_back(ToNode{node, std::move(text)});
+}
+
+void Federation::EndMessage(Member member, uint64_t received) {
+  for (const NodeId node : touched_) {
+    const auto way = ways_.find(node);
+    if (way == ways_.end()) continue;
+    on_the_way_[member].push_back({received, node, way->second.sent});
+  }
+  touched_.clear();
+}
+
+uint64_t Federation::Arrived(Member member, uint64_t received) {
+  const auto it = on_the_way_.find(member);
+  if (it == on_the_way_.end()) return received;
+  std::deque<OnTheWay>& messages = it->second;
+  while (!messages.empty()) {
+    // Of a link that was lost others are told.
+    const auto way = ways_.find(messages.front().node);
+    if (way != ways_.end() && way->second.arrived < messages.front().number &&
+        way->second.sent >= messages.front().number) {
+      return messages.front().received - 1;
+    }
+    messages.pop_front();
+  }
+  on_the_way_.erase(it);
+  return received;
 }
 
 void Federation::TellAll(const node::Message& message) {
   if (nodes_.empty()) return;
   const std::string text = node::Write(message);
-  for (const NodeId node : nodes_) commands_.push_back(ToNode{node, text});
+  for (const NodeId node : nodes_) Post(node, text);
 }
 
 }  // namespace kyuu::signaling::internal

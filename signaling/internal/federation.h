@@ -63,6 +63,14 @@ class Federation {
   // session of `context` is busy until they have answered.
   bool Want(const Server::Context& context, const ResumeRequest& resume,
             const Grant& grant);
+  // The client's message is being handled, and has been: what it has made us
+  // send is on its way.
+  void BeginMessage() { touched_.clear(); }
+  void EndMessage(Member member, uint64_t received);
+  // Of `received` messages of the client those whose consequences have arrived
+  // wherever they are for. Others are not acknowledged: should this server die,
+  // nobody has them.
+  uint64_t Arrived(Member member, uint64_t received);
   // Its client has come back while it was being given away.
   void BreakOffMove(absl::Time now, Member member);
   // Sends what is about a call between the two to `to`, if that is a peer of
@@ -167,6 +175,7 @@ class Federation {
                                const PeerId& to);
   void SendTo(Remote& remote, std::string text);
   void SendHeld(absl::Time now, Remote& remote);
+  void Post(NodeId node, std::string text);
   void Tell(NodeId node, const node::Message& message);
   void TellAll(const node::Message& message);
   bool IsText(absl::string_view text) const;
@@ -208,6 +217,19 @@ class Federation {
   // here, where they have been.
   absl::flat_hash_map<std::string, NodeId> away_;
   absl::flat_hash_map<Member, std::vector<NodeId>> homes_;
+  // Messages to nodes on their present links, and those of them that are there.
+  struct Way {
+    uint64_t sent = 0;
+    uint64_t arrived = 0;
+  };
+  absl::flat_hash_map<NodeId, Way> ways_;
+  struct OnTheWay {
+    uint64_t received = 0;  // The client's message,
+    NodeId node{};
+    uint64_t number = 0;  // and what came of it.
+  };
+  absl::flat_hash_map<Member, std::deque<OnTheWay>> on_the_way_;
+  absl::btree_set<NodeId> touched_;
   // Those for whom too much had to be held back, to be given up.
   std::vector<PeerId> overflown_;
   std::deque<NodeCommand> commands_;

@@ -316,6 +316,7 @@ void Federation::FinishMove(absl::Time now, Member member) {
   ++stats_.sessions_given;
   away_[session.id] = leaving.to;
   homes_.erase(member);
+  on_the_way_.erase(member);
   server_.sessions_.EndGrace(session);
   server_.sessions_.Remove(session);
   Tell(leaving.to, std::move(moved));

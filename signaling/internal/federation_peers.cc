@@ -294,8 +294,7 @@ void Federation::Send(Member to, node::Message message) {
 
 void Federation::SendTo(Remote& remote, std::string text) {
   if (!remote.is_moving) {
-    if (!nodes_.contains(remote.home)) return;
-    commands_.push_back(ToNode{remote.home, std::move(text)});
+    if (nodes_.contains(remote.home)) Post(remote.home, std::move(text));
     return;
   }
   remote.held_bytes += text.size() + kQueuedMessageBytes;
@@ -314,8 +313,8 @@ void Federation::SendHeld(absl::Time now, Remote& remote) {
   for (const std::string& text : held) {
     if (home == NodeId{}) {
       HandleMessage(now, self_, text);
-    } else {
-      commands_.push_back(ToNode{home, text});
+    } else if (nodes_.contains(home)) {
+      Post(home, text);
     }
   }
 }

@@ -269,6 +269,7 @@ class LinksPlay {
       }
     }
     while (auto event = links_[at].PollEvent()) {
+      if (std::holds_alternative<NodeHas>(*event)) continue;
       const auto* m = std::get_if<NodeMessage>(&*event);
       if (m == nullptr) {
         last_[at] = 0;

@@ -290,6 +290,30 @@ TEST(NodesTest, ShortOutageOfTheBackplaneLosesNothing) {
   }
 }
 
+// Acknowledged is what has arrived at the node that it is for: should the own
+// one die, it is not lost with it.
+TEST(NodesTest, WhatHasNotReachedTheOtherNodeIsNotAcknowledged) {
+  NodesWorld world(1, 2);
+  Talk talk(world);
+  const auto acknowledged = [&] {
+    uint64_t received = 0;
+    for (const json& m : world[0].sent[1]) {
+      if (m["type"] == "ack") received = m["received"];
+    }
+    return received;
+  };
+  world.TakeDown();
+  for (int i = 0; i < 40; ++i) world[0].Send(1, talk.Signal("x"));
+  world.Run(absl::Seconds(4));
+  EXPECT_EQ(acknowledged(), 0u);
+  world.BringUp(NodesWorld::Memory::kLost);
+  world.Run(kSoon);
+  world[0].Send(1, {{"type", "ping"}});
+  // `join`, `call`, 40 signals, and this.
+  EXPECT_EQ(acknowledged(), 43u);
+  EXPECT_EQ(Told(world[1], 2).size(), 40u);
+}
+
 TEST(NodesTest, LongOutageLeavesLocalPeersAmongThemselves) {
   NodesWorld world(1, 2);
   Talk talk(world);
