@@ -350,6 +350,10 @@ std::optional<NodeCommand> Server::PollNodeCommand() {
   return federation_->PollCommand();
 }
 
+void Server::Publish(std::string text) {
+  if (federation_ != nullptr) federation_->Publish(std::move(text));
+}
+
 FederationStats Server::federation_stats() const {
   return federation_ == nullptr ? FederationStats() : federation_->stats();
 }

@@ -122,6 +122,8 @@ class Server {
   void HandleClaim(absl::Time now, const ClaimAnswer& answer);
   void HandleBackplane(absl::Time now, BackplaneState state);
   std::optional<NodeCommand> PollNodeCommand();
+  // Tells all nodes what clients of another dialect have published here.
+  void Publish(std::string text);
   FederationStats federation_stats() const;
   // In rooms, of other nodes.
   size_t remote_peer_count() const;

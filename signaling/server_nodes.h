@@ -35,7 +35,12 @@ struct ClaimPlace {
 struct FreePlace {
   std::string place;
 };
-using NodeCommand = std::variant<ToNode, ClaimPlace, FreePlace>;
+// Another node's Server::Publish(), for the server of that dialect here.
+struct PublishedElsewhere {
+  std::string text;
+};
+using NodeCommand =
+    std::variant<ToNode, ClaimPlace, FreePlace, PublishedElsewhere>;
 
 struct ClaimAnswer {
   std::string place;

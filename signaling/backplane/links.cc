@@ -321,10 +321,12 @@ bool Links::IsUp(NodeId node) const {
   return it != links_.end() && it->second.up;
 }
 
-size_t Links::node_count() const {
-  size_t count = 0;
-  for (const auto& [node, link] : links_) count += link.up ? 1 : 0;
-  return count;
+std::vector<NodeId> Links::nodes() const {
+  std::vector<NodeId> nodes;
+  for (const auto& [node, link] : links_) {
+    if (link.up) nodes.push_back(node);
+  }
+  return nodes;
 }
 
 size_t Links::kept_bytes() const {

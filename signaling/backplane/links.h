@@ -25,6 +25,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/container/btree_map.h"
 #include "absl/strings/string_view.h"
@@ -129,7 +130,8 @@ class Links {
   absl::Time NextTimeout() const;
 
   bool IsUp(NodeId node) const;
-  size_t node_count() const;
+  std::vector<NodeId> nodes() const;  // Whose links are up.
+  size_t node_count() const { return nodes().size(); }
   size_t kept_bytes() const;
   const LinksStats& stats() const { return stats_; }
 

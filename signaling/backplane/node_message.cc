@@ -58,6 +58,11 @@ void Walk(F& f, M& m) requires std::is_same_v<std::remove_const_t<M>, Held> {
   f(m.peer, m.move);
 }
 template <typename F, typename M>
+void Walk(F& f,
+          M& m) requires std::is_same_v<std::remove_const_t<M>, Published> {
+  f(m.text);
+}
+template <typename F, typename M>
 void Walk(F& f, M& m) requires std::is_same_v<std::remove_const_t<M>, Over> {
   f(m.session);
 }

@@ -58,6 +58,11 @@ struct Signalled {
   std::string text;
 };
 
+// What clients of the sender that speak another dialect have published.
+struct Published {
+  std::string text;
+};
+
 // Somebody has come to the sender and shows the secret of a session that is not
 // there. `by` and `user` are whom its token names (Grant).
 struct Wanted {
@@ -115,7 +120,7 @@ struct Moved {
 
 using Message =
     std::variant<Here, Gone, Rings, Accepted, Rejected, Ended, Signalled,
-                 Wanted, NotHere, Moving, Held, Over, Moved>;
+                 Wanted, NotHere, Moving, Held, Over, Published, Moved>;
 
 // INVALID_ARGUMENT for what is not exactly one message.
 absl::StatusOr<Message> Parse(absl::string_view bytes);

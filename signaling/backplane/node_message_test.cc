@@ -30,6 +30,7 @@ std::vector<Message> OneOfEach() {
           Moving{a, NodeId{5}, 6},
           Held{a, 6},
           Over{"session"},
+          Published{"{}"},
           moved};
 }
 

@@ -78,6 +78,8 @@ class Federation {
   void Send(Member to, node::Message message);
   PeerId IdOf(Member member) const;
 
+  void Publish(std::string text) { TellAll(node::Published{std::move(text)}); }
+
   // What the driver says (server.h).
   void Handle(absl::Time now, Links::Event event);
   void Handle(absl::Time now, const ClaimAnswer& answer);
@@ -141,6 +143,7 @@ class Federation {
   void On(absl::Time now, NodeId from, node::Moving& moving);
   void On(absl::Time now, NodeId from, node::Held& held);
   void On(absl::Time now, NodeId from, node::Over& over);
+  void On(absl::Time now, NodeId from, node::Published& published);
   void On(absl::Time now, NodeId from, node::Moved& moved);
   void HandleMessage(absl::Time now, NodeId from, const std::string& bytes);
   void HandleUp(NodeId node);

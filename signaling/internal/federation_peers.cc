@@ -284,6 +284,10 @@ void Federation::On(absl::Time, NodeId from, node::Signalled& signalled) {
        node::Ended{signalled.call, signalled.to, signalled.from, "peer_lost"});
 }
 
+void Federation::On(absl::Time, NodeId, node::Published& published) {
+  commands_.push_back(PublishedElsewhere{std::move(published.text)});
+}
+
 void Federation::Send(Member to, node::Message message) {
   Remote* remote = Find(to);
   if (remote == nullptr || (remote->home == NodeId{} && !remote->is_moving)) {

@@ -80,6 +80,8 @@ void NodesWorld::Do(Node& node, const NodeCommand& command) {
     if (!is_down_ && it != holders_.end() && it->second.node == node.id) {
       holders_.erase(it);
     }
+  } else if (std::holds_alternative<PublishedElsewhere>(command)) {
+    published.push_back({index, std::get<PublishedElsewhere>(command).text});
   } else if (!is_down_) {
     answers_.emplace(
         now + delay,

@@ -58,6 +58,9 @@ class NodesWorld {
   // overtake each other.
   absl::Duration delay = absl::Milliseconds(1);
 
+  // By node.
+  std::vector<std::pair<size_t, std::string>> published;
+
   absl::Time now = absl::FromUnixSeconds(1000);
 
  private:

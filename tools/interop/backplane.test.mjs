@@ -280,6 +280,24 @@ test('without Redis for long each server goes on alone, and they find each other
   await inCall(ada, bob);
 });
 
+test('what clients of y-webrtc publish reaches those of other servers', MINUTES, async (t) => {
+  const { nodes } = await startNodes(t, 2);
+  const open = async (node) => {
+    const socket = new WebSocket(new URL('/y-webrtc', node.url.replace('http', 'ws')));
+    const heard = [];
+    socket.on('message', (data) => heard.push(JSON.parse(data)));
+    await once(socket, 'open');
+    socket.send(JSON.stringify({ type: 'subscribe', topics: ['room'] }));
+    socket.send(JSON.stringify({ type: 'ping' }));
+    await eventually(() => heard.length === 1);
+    return { heard, say: (data) => socket.send(JSON.stringify({ type: 'publish', topic: 'room', data })) };
+  };
+  const [a, b] = [await open(nodes[0]), await open(nodes[1])];
+  for (let i = 0; i < 10; ++i) a.say(i);
+  await eventually(() => b.heard.length === 11 && a.heard.length === 11);
+  assert.deepEqual(b.heard.slice(1).map((m) => m.data), Array.from({ length: 10 }, (_, i) => i));
+});
+
 test('one without its Redis is not ready until it has had it', MINUTES, async (t) => {
   const port = await freePort();
   const node = await startKyuud('--backplane', `redis://127.0.0.1:${port}`);

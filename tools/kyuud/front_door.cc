@@ -71,8 +71,9 @@ FrontDoor::FrontDoor(net::Loop& loop, Random& random,
           }) {
   if (options_.backplane.has_value() &&
       options_.sockets == FrontDoorOptions::Signaling::kServed) {
-    backplane_ = std::make_unique<Backplane>(loop, random, *options_.backplane,
-                                             server_, [this] { RunSoon(); });
+    backplane_ = std::make_unique<Backplane>(
+        loop, random, *options_.backplane, server_, [this] { RunSoon(); },
+        [this](absl::string_view text) { dialects_.HandlePublished(text); });
   }
 }
 
@@ -159,7 +160,12 @@ void FrontDoor::Run() {
 
 void FrontDoor::PumpServers() {
   while (true) {
-    if (backplane_ != nullptr) backplane_->Pump();
+    if (backplane_ != nullptr) {
+      while (auto text = dialects_.PollPublished()) {
+        server_.Publish(*std::move(text));
+      }
+      backplane_->Pump();
+    }
     while (auto envelope = server_.PollTransmit(net::Loop::Now(), {})) {
       Deliver(*std::move(envelope));
     }

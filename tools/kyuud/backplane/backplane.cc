@@ -87,11 +87,13 @@ absl::string_view TextOf(const redisReply& reply) {
 
 Backplane::Backplane(net::Loop& loop, Random& random, BackplaneAddress address,
                      signaling::Server& server,
-                     absl::AnyInvocable<void()> run_soon)
+                     absl::AnyInvocable<void()> run_soon,
+                     absl::AnyInvocable<void(absl::string_view)> on_published)
     : loop_(loop),
       address_(std::move(address)),
       server_(server),
       run_soon_(std::move(run_soon)),
+      on_published_(std::move(on_published)),
       self_(DrawId(random)),
       name_(NameOf(self_)),
       links_({}, self_),
@@ -286,6 +288,9 @@ void Backplane::Do(const signaling::NodeCommand& command) {
     // Refused, the loss of the link is told by an event.
     (void)links_.Send(net::Loop::Now(), to->to, to->message);
     return;
+  }
+  if (const auto* told = std::get_if<signaling::PublishedElsewhere>(&command)) {
+    return on_published_(told->text);
   }
   if (state_ != State::kThere) return;
   if (const auto* claim = std::get_if<ClaimPlace>(&command)) {

@@ -58,9 +58,11 @@ static_assert(Countable<BackplaneStats>);
 // something.
 class Backplane {
  public:
-  // All references must outlive it. The server is told which node it is.
+  // All references must outlive it. The server is told which node it is;
+  // `on_published` gets what other nodes' clients of other dialects say.
   Backplane(net::Loop& loop, Random& random, BackplaneAddress address,
-            signaling::Server& server, absl::AnyInvocable<void()> run_soon);
+            signaling::Server& server, absl::AnyInvocable<void()> run_soon,
+            absl::AnyInvocable<void(absl::string_view)> on_published);
   ~Backplane();
   Backplane(const Backplane&) = delete;
   Backplane& operator=(const Backplane&) = delete;
@@ -98,6 +100,7 @@ class Backplane {
   const BackplaneAddress address_;
   signaling::Server& server_;
   absl::AnyInvocable<void()> run_soon_;
+  absl::AnyInvocable<void(absl::string_view)> on_published_;
   const signaling::NodeId self_;
   const std::string name_;  // `self_` as digits.
   signaling::Links links_;
