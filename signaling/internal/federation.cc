@@ -325,6 +325,8 @@ void Federation::Post(NodeId node, std::string text) {
 }
 
 void Federation::EndMessage(Member member, uint64_t received) {
+  // `hello` has no number, and is not acknowledged.
+  if (received == 0) touched_.clear();
   for (const NodeId node : touched_) {
     const auto way = ways_.find(node);
     if (way == ways_.end()) continue;

@@ -15,6 +15,10 @@ namespace {
 // go with the node that they have given it to.
 constexpr size_t kMaxHomes = 8;
 
+// More than anybody counts to; JSON and Redis' scripts have whole numbers up to
+// here.
+constexpr uint64_t kMaxCount = uint64_t{1} << 53;
+
 bool IsHex(absl::string_view text) {
   return text.size() == 32 &&
          std::all_of(text.begin(), text.end(), absl::ascii_isxdigit);
@@ -65,9 +69,10 @@ void Federation::GiveUpWanting(absl::Time now, uint64_t request) {
 
 bool Federation::IsSane(const node::Moved& moved) const {
   const bool is_named = IsHex(moved.id) && IsHex(moved.secret);
-  const bool is_small = moved.homes.size() <= kMaxHomes &&
-                        moved.unfinished.size() <= 1 &&
-                        moved.calls.size() <= 1000;
+  const bool is_small =
+      moved.homes.size() <= kMaxHomes && moved.unfinished.size() <= 1 &&
+      moved.calls.size() <= 1000 && moved.received < kMaxCount &&
+      moved.forgotten < kMaxCount && moved.epoch < kMaxCount;
   const bool are_messages = std::all_of(
       moved.kept.begin(), moved.kept.end(), [&](const std::string& text) {
         const auto parsed = ParseServerMessage(text, server_.options_.limits);

@@ -324,6 +324,23 @@ TEST(NodesTest, WhatHasNotReachedTheOtherNodeIsNotAcknowledged) {
   EXPECT_EQ(Told(world[1], 2).size(), 40u);
 }
 
+// Nobody has had the question yet that the `hello` has led to.
+TEST(NodesTest, AHelloThatAsksOthersIsNoMessageToAcknowledge) {
+  NodesWorld world(1, 2);
+  world.Stop(1);
+  json nobody;
+  nobody["session"] = std::string(32, 'a');
+  nobody["resume"]["secret"] = std::string(32, 'b');
+  ASSERT_EQ(world.Resume(0, 1, nobody, 0)["resume"]["resumed"], false);
+  world[0].sent.clear();
+  for (int i = 0; i < 20; ++i) world[0].Send(1, {{"type", "ping"}});
+  uint64_t received = 0;
+  for (const json& m : world[0].sent[1]) {
+    if (m["type"] == "ack") received = m["received"];
+  }
+  EXPECT_EQ(received, 16u);
+}
+
 TEST(NodesTest, LongOutageLeavesLocalPeersAmongThemselves) {
   NodesWorld world(1, 2);
   Talk talk(world);
@@ -609,6 +626,45 @@ TEST(NodesTest, WhatIsNoMessageOfANodeIsCounted) {
   say(node::Over{"session"});
   EXPECT_EQ(world.stats(1).stale, 7u);
   EXPECT_TRUE(Told(world[1], 2).empty());
+}
+
+TEST(NodesTest, ASessionThatCannotBeIsNotTaken) {
+  NodesWorld world(1, 2);
+  world.Join(0, 1, "ada");
+  world.Run(kSoon);
+  const std::string hex(32, 'a');
+  const node::Moved good{1, {NodeId{100}, 50},      hex, hex, 3,
+                         0, {"{\"type\":\"pong\"}"}};
+  std::vector<node::Moved> moves(8, good);
+  moves[0].id = "short";
+  moves[1].secret = "";
+  moves[2].received = uint64_t{1} << 60;
+  moves[3].forgotten = uint64_t{1} << 60;
+  moves[4].kept = {"no message"};
+  moves[5].unfinished = {"two", "texts"};
+  moves[6].is_in_room = true;
+  moves[6].meta = "no object";
+  moves[7].homes.resize(100);
+  int client = 10;
+  uint64_t request = 1;
+  // Nobody answers but the test.
+  world.delay = absl::Seconds(1);
+  for (node::Moved& moved : moves) {
+    Server& server = world[1].server;
+    world[1].Connect(++client);
+    world[1].Send(
+        client,
+        {{"type", "hello"},
+         {"version", 1},
+         {"resume", {{"session", hex}, {"secret", hex}, {"received", 0}}}});
+    moved.request = request++;
+    server.HandleNode(world.now, NodeMessage{NodeId{100}, node::Write(moved)});
+    world[1].Collect();
+    ASSERT_EQ(world[1].sent[client].size(), 1u);
+    EXPECT_EQ(world[1].sent[client][0]["resume"]["resumed"], false);
+  }
+  EXPECT_EQ(world.stats(1).malformed, 8u);
+  EXPECT_EQ(world.stats(1).sessions_taken, 0u);
 }
 
 // Everything that is said arrives once and in order, whoever moves where and
