@@ -60,10 +60,7 @@ std::optional<Refusal> Directory::Leave(absl::Time now, Member member,
                                         absl::string_view reason) {
   if (!IsInRoom(member)) return NotJoined();
   for (const std::string& call : calls_.Of(member)) {
-    const Calls::Record record = calls_.End(call);
-    for (const Member to : {record.caller, record.callee}) {
-      effects_.push_back(effect::CallEnded{to, call, std::string(reason)});
-    }
+    Finish(call, Tell::kBoth, member, reason);
   }
   rooms_.Leave(now, member);
   TakeChanges();
@@ -92,15 +89,15 @@ std::variant<CallStart, Refusal> Directory::StartCall(absl::Time now,
     // Glare: they call each other. It is one call, and both want it; the one
     // who called second is its callee, and polite.
     calls_.Accept(*call);
-    effects_.push_back(effect::CallAccepted{*callee, *call});
-    effects_.push_back(effect::CallAccepted{caller, *call});
+    effects_.push_back(effect::CallAccepted{*callee, caller, *call});
+    effects_.push_back(effect::CallAccepted{caller, *callee, *call});
     return CallStart{*call, true};
   }
   auto started = calls_.Start(now, caller, place->source, *callee);
   if (auto* refusal = std::get_if<Refusal>(&started)) return *refusal;
   std::string& call = std::get<std::string>(started);
   effects_.push_back(
-      effect::CallRings{*callee, call, place->name, std::string(meta)});
+      effect::CallRings{*callee, caller, call, place->name, std::string(meta)});
   return CallStart{std::move(call), false};
 }
 
@@ -130,7 +127,7 @@ std::optional<Refusal> Directory::AcceptCall(Member member,
   if (auto* refusal = std::get_if<Refusal>(&found)) return *refusal;
   calls_.Accept(call);
   const Calls::Record& record = *std::get<const Calls::Record*>(found);
-  effects_.push_back(effect::CallAccepted{record.caller, call});
+  effects_.push_back(effect::CallAccepted{record.caller, member, call});
   return std::nullopt;
 }
 
@@ -141,7 +138,7 @@ std::optional<Refusal> Directory::RejectCall(Member member,
   if (auto* refusal = std::get_if<Refusal>(&found)) return *refusal;
   const Calls::Record record = calls_.End(call);
   effects_.push_back(
-      effect::CallRejected{record.caller, call, std::string(reason)});
+      effect::CallRejected{record.caller, member, call, std::string(reason)});
   return std::nullopt;
 }
 
@@ -150,10 +147,71 @@ std::optional<Refusal> Directory::EndCall(Member member,
                                           absl::string_view reason) {
   auto found = FindCall(member, call);
   if (auto* refusal = std::get_if<Refusal>(&found)) return *refusal;
-  const Calls::Record record = calls_.End(call);
-  effects_.push_back(
-      effect::CallEnded{record.Other(member), call, std::string(reason)});
+  Finish(call, Tell::kOther, member, reason);
   return std::nullopt;
+}
+
+void Directory::Finish(const std::string& call, Tell tell, Member member,
+                       absl::string_view reason) {
+  const Calls::Record record = calls_.End(call);
+  for (const Member to : {record.caller, record.callee}) {
+    if (tell == Tell::kOther && to == member) continue;
+    effects_.push_back(
+        effect::CallEnded{to, record.Other(to), call, std::string(reason)});
+  }
+}
+
+std::optional<Refusal> Directory::Ring(absl::Time now, const std::string& call,
+                                       Member caller, Member callee,
+                                       absl::string_view meta) {
+  const internal::Rooms::Place* place = rooms_.PlaceOf(caller);
+  if (place == nullptr || rooms_.PlaceOf(callee) == nullptr ||
+      calls_.Find(call) != nullptr) {
+    return Refused(ErrorCode::kNotFound, "nobody of this name is in the room");
+  }
+  if (const std::optional<std::string> known = calls_.Between(caller, callee)) {
+    const Calls::Record& record = *calls_.Find(*known);
+    if (record.state == Calls::State::kAccepted || record.caller == caller) {
+      return Refused(ErrorCode::kBadState,
+                     "there is a call with this peer already", *known);
+    }
+    if (*known < call) return std::nullopt;
+    Finish(*known, Tell::kOther, caller, "glare");
+  }
+  if (!calls_.Add(now, call, {caller, callee, place->source})) {
+    return Refused(ErrorCode::kTooManyCalls, "this peer is in too many calls");
+  }
+  effects_.push_back(
+      effect::CallRings{callee, caller, call, place->name, std::string(meta)});
+  return std::nullopt;
+}
+
+void Directory::AddCall(absl::Time now, Member member, const CallSide& side) {
+  if (calls_.Find(side.call) != nullptr) return;
+  const Calls::Record record = side.is_caller
+                                   ? Calls::Record{member, side.other, {}}
+                                   : Calls::Record{side.other, member, {}};
+  // There is place for it: it was made within the same bounds.
+  if (calls_.Add(now, side.call, record) && side.is_accepted) {
+    calls_.Accept(side.call);
+  }
+}
+
+std::vector<CallSide> Directory::CallsOf(Member member) const {
+  std::vector<CallSide> sides;
+  for (const std::string& call : calls_.Of(member)) {
+    const Calls::Record& record = *calls_.Find(call);
+    sides.push_back({call, record.Other(member), record.caller == member,
+                     record.state == Calls::State::kAccepted});
+  }
+  return sides;
+}
+
+std::optional<Member> Directory::OtherIn(const std::string& call,
+                                         Member member) const {
+  const Calls::Record* record = calls_.Find(call);
+  if (record == nullptr || !record->Concerns(member)) return std::nullopt;
+  return record->Other(member);
 }
 
 std::variant<Member, Refusal> Directory::OtherSide(
@@ -169,10 +227,7 @@ std::variant<Member, Refusal> Directory::OtherSide(
 
 void Directory::HandleTimeout(absl::Time now) {
   while (const std::optional<std::string> call = calls_.PopUnanswered(now)) {
-    const Calls::Record record = calls_.End(*call);
-    for (const Member to : {record.caller, record.callee}) {
-      effects_.push_back(effect::CallEnded{to, *call, "timeout"});
-    }
+    Finish(*call, Tell::kBoth, {}, "timeout");
   }
   rooms_.HandleTimeout(now);
   TakeChanges();

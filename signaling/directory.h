@@ -6,10 +6,12 @@
 #define KYUU_SIGNALING_DIRECTORY_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -57,6 +59,30 @@ class Directory {
   std::variant<Member, Refusal> OtherSide(Member member,
                                           const std::string& call) const;
 
+  // For members of other servers, who are in rooms like all others.
+
+  // Where in all rooms somebody of this name would be: equal for two who cannot
+  // be there at once. kInvalidName if it is no name.
+  std::variant<std::string, Refusal> PlaceOf(absl::string_view name,
+                                             absl::string_view room) const {
+    return rooms_.KeyOf(name, room);
+  }
+  // Name and metadata of a member who is in a room.
+  Peer PeerOf(Member member) const { return rooms_.PeerOf(member); }
+  // A call that was begun where `caller` is rings at `callee`. If the callee is
+  // calling the caller, of the two calls the one of the lesser id goes on, on
+  // both sides; the other one ends there where it began ("glare").
+  std::optional<Refusal> Ring(absl::Time now, const std::string& call,
+                              Member caller, Member callee,
+                              absl::string_view meta);
+  // A call that there is elsewhere is here, too, or is not any more; nobody is
+  // told.
+  void AddCall(absl::Time now, Member member, const CallSide& side);
+  void ForgetCall(const std::string& call) { calls_.End(call); }
+  std::vector<CallSide> CallsOf(Member member) const;
+  // The other side of a call that `member` takes part in.
+  std::optional<Member> OtherIn(const std::string& call, Member member) const;
+
   bool IsInRoom(Member member) const {
     return rooms_.PlaceOf(member) != nullptr;
   }
@@ -83,6 +109,10 @@ class Directory {
   std::variant<const internal::Calls::Record*, Refusal> FindRinging(
       Member member, const std::string& call) const;
 
+  // Ends the call and tells `tell` of its two sides.
+  enum class Tell : uint8_t { kBoth, kOther };
+  void Finish(const std::string& call, Tell tell, Member member,
+              absl::string_view reason);
   // Presence that the last step has made goes behind its other effects.
   void TakeChanges();
 

@@ -78,6 +78,13 @@ struct Joining {
   std::string name;
   Page others;
 };
+// A call as one of its sides sees it.
+struct CallSide {
+  std::string call;
+  Member other{};
+  bool is_caller = false;
+  bool is_accepted = false;
+};
 struct CallStart {
   std::string call;
   // The caller's role in perfect negotiation: polite if the callee had called
@@ -99,23 +106,28 @@ struct PeersChanged {
   std::vector<Member> receivers;
   std::vector<Change> changes;
 };
+// Of a call, `other` is its other side.
 struct CallRings {
   Member to{};
+  Member other{};
   std::string call;
   std::string from;
   std::string meta;
 };
 struct CallAccepted {
   Member to{};
+  Member other{};
   std::string call;
 };
 struct CallRejected {
   Member to{};
+  Member other{};
   std::string call;
   std::string reason;
 };
 struct CallEnded {
   Member to{};
+  Member other{};
   std::string call;
   std::string reason;
 };

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "signaling/close_code.h"
+#include "signaling/internal/federation.h"
 
 namespace kyuu::signaling {
 namespace {
@@ -28,8 +29,11 @@ RoomOptions RoomsOf(const ServerOptions& options) {
 Server::Server(ServerOptions options, Random& random, Admission* admission)
     : options_(std::move(options)),
       admission_(admission),
+      random_(random),
       sessions_(options_, random),
       directory_(RoomsOf(options_), options_.calls, random) {}
+
+Server::~Server() = default;
 
 absl::Status Server::Connect(absl::Time now, ConnectionId connection,
                              const IpAddress& address) {
@@ -60,6 +64,9 @@ void Server::Disconnect(absl::Time now, ConnectionId connection,
   ForgetConnection(connection);
   if (departure == Departure::kLost && session.is_numbered()) {
     session.stage = Session::Open();
+    // They were not counted: the client says them again.
+    session.waiting.clear();
+    session.waiting_bytes = 0;
     if (sessions_.BeginGrace(now, session)) {
       ++stats_.sessions_kept;
       return;
@@ -100,7 +107,7 @@ absl::Status Server::SetIceServers(absl::Time now, absl::string_view id,
   return absl::OkStatus();
 }
 
-void Server::SendWelcome(absl::Time /*now*/, Session& session,
+void Server::SendWelcome(absl::Time now, Session& session,
                          std::vector<IceServer> ice_servers) {
   auto welcoming = std::get<Session::Welcoming>(std::move(session.stage));
   session.stage = Session::Open();
@@ -122,6 +129,10 @@ void Server::SendWelcome(absl::Time /*now*/, Session& session,
   for (const absl::Cord& text : session.outbox.messages()) {
     Enqueue(*session.connection, text);
   }
+  if (session.begun.has_value()) {
+    std::string begun = *std::exchange(session.begun, std::nullopt);
+    HandleText(now, session, std::move(begun), Arrival::kCounted);
+  }
 }
 
 void Server::HandlePacket(absl::Time now, Packet in) {
@@ -140,19 +151,43 @@ void Server::HandlePacket(absl::Time now, Packet in) {
           Departure::kLost);
     return Settle(now);
   }
-  if (!session.is_new()) ++session.received;
-  AcknowledgeReceived(session);
-  if (!TakeToken(now, session)) return Settle(now);
-  const auto parsed = ParseClientMessage(in.text, options_.limits);
+  if (session.unfinished.has_value()) {
+    session.waiting_bytes += in.text.size() + internal::kQueuedMessageBytes;
+    if (session.waiting_bytes > options_.federation.max_waiting_bytes) {
+      ++stats_.overloaded;
+      Close(now, session, kCloseTryAgainLater, "too much is waiting",
+            Departure::kLost);
+      return Settle(now);
+    }
+    session.waiting.push_back(std::move(in.text));
+    return;
+  }
+  HandleText(now, session, std::move(in.text), Arrival::kNew);
+}
+
+void Server::HandleText(absl::Time now, Session& session, std::string text,
+                        Arrival arrival) {
+  if (arrival == Arrival::kNew) {
+    if (!session.is_new()) ++session.received;
+    AcknowledgeReceived(session);
+    if (!TakeToken(now, session)) return Settle(now);
+  }
+  const auto parsed = ParseClientMessage(text, options_.limits);
   if (const auto* refused = std::get_if<MessageRefused>(&parsed)) {
     ++stats_.messages_refused;
     Send(session, {refused->id, refused->error});
     return Settle(now);
   }
   const ClientMessage& message = std::get<ClientMessage>(parsed);
-  const Context context = {now, session, message.id};
+  const Context context = {now, session, message.id, text};
+  const Member member = session.member;
+  const uint64_t received = session.received;
+  if (federation_ != nullptr) federation_->BeginMessage();
   std::visit([&](const auto& body) { On(context, body); }, message.body);
   Settle(now);
+  if (federation_ != nullptr && sessions_.Find(member) != nullptr) {
+    federation_->EndMessage(member, received);
+  }
 }
 
 bool Server::TakeToken(absl::Time now, Session& session) {
@@ -179,8 +214,13 @@ void Server::AcknowledgeReceived(Session& session) {
       session.received < session.received_acknowledged + kAcknowledgeEvery) {
     return;
   }
-  session.received_acknowledged = session.received;
-  Send(session, {"", Ack{session.received}});
+  const uint64_t arrived =
+      federation_ == nullptr
+          ? session.received
+          : federation_->Arrived(session.member, session.received);
+  if (arrived < session.received_acknowledged + kAcknowledgeEvery) return;
+  session.received_acknowledged = arrived;
+  Send(session, {"", Ack{arrived}});
 }
 
 void Server::HandleTimeout(absl::Time now) {
@@ -209,11 +249,14 @@ void Server::HandleTimeout(absl::Time now) {
     }
   }
   directory_.HandleTimeout(now);
+  if (federation_ != nullptr) federation_->HandleTimeout(now);
   Settle(now);
 }
 
 absl::Time Server::NextTimeout() const {
-  return std::min(sessions_.NextTimeout(), directory_.NextTimeout());
+  return std::min({sessions_.NextTimeout(), directory_.NextTimeout(),
+                   federation_ == nullptr ? absl::InfiniteFuture()
+                                          : federation_->NextTimeout()});
 }
 
 std::optional<Server::Packet> Server::PollTransmit(
@@ -235,6 +278,10 @@ std::optional<Server::Event> Server::PollEvent() {
 void Server::End(absl::Time now, Session& session) {
   // Who is in no room has nothing to leave.
   (void)directory_.Leave(now, session.member, "peer_lost");
+  if (federation_ != nullptr) {
+    TakeEffects();
+    federation_->HandleEnd(now, session);
+  }
   if (!session.is_new()) events_.push_back(SessionClosed{session.id});
   sessions_.Remove(session);
 }
@@ -246,29 +293,76 @@ void Server::Close(absl::Time now, Session& session, uint16_t code,
   Disconnect(now, connection, departure);
 }
 
-void Server::Settle(absl::Time now) {
-  while (true) {
-    if (const std::optional<Effect> effect = directory_.PollEffect()) {
-      std::visit([this](const auto& e) { On(e); }, *effect);
-    } else if (!doomed_.empty()) {
-      Session* session = sessions_.Find(doomed_.back());
-      doomed_.pop_back();
-      if (session == nullptr) continue;
-      ++stats_.sessions_given_up;
-      if (session->connection.has_value()) {
-        const ConnectionId connection = *session->connection;
-        events_.push_back(CloseConnection{connection, kCloseTryAgainLater,
-                                          "too much is waiting"});
-        ForgetConnection(connection);
-      } else {
-        sessions_.EndGrace(*session);
-      }
-      End(now, *session);
-    } else {
-      return;
-    }
+void Server::TakeEffects() {
+  while (const std::optional<Effect> effect = directory_.PollEffect()) {
+    std::visit([this](const auto& e) { On(e); }, *effect);
   }
 }
+
+void Server::Settle(absl::Time now) {
+  TakeEffects();
+  while (!doomed_.empty()) {
+    Session* session = sessions_.Find(doomed_.back());
+    doomed_.pop_back();
+    if (session == nullptr) continue;
+    ++stats_.sessions_given_up;
+    Drop(now, *session, "too much is waiting");
+    TakeEffects();
+  }
+}
+
+void Server::Drop(absl::Time now, Session& session, absl::string_view reason) {
+  if (session.connection.has_value()) {
+    const ConnectionId connection = *session.connection;
+    events_.push_back(
+        CloseConnection{connection, kCloseTryAgainLater, std::string(reason)});
+    ForgetConnection(connection);
+  } else {
+    sessions_.EndGrace(session);
+  }
+  End(now, session);
+}
+
+// --- Of several nodes -------------------------------------------------------
+
+void Server::Federate(NodeId self) {
+  federation_ = std::make_unique<internal::Federation>(options_.federation,
+                                                       self, *this, random_);
+}
+
+void Server::HandleNode(absl::Time now, Links::Event event) {
+  federation_->Handle(now, std::move(event));
+  Settle(now);
+}
+
+void Server::HandleClaim(absl::Time now, const ClaimAnswer& answer) {
+  federation_->Handle(now, answer);
+  Settle(now);
+}
+
+void Server::HandleBackplane(absl::Time now, BackplaneState state) {
+  federation_->HandleBackplane(now, state);
+  Settle(now);
+}
+
+std::optional<NodeCommand> Server::PollNodeCommand() {
+  if (federation_ == nullptr) return std::nullopt;
+  return federation_->PollCommand();
+}
+
+void Server::Publish(std::string text) {
+  if (federation_ != nullptr) federation_->Publish(std::move(text));
+}
+
+FederationStats Server::federation_stats() const {
+  return federation_ == nullptr ? FederationStats() : federation_->stats();
+}
+
+size_t Server::remote_peer_count() const {
+  return federation_ == nullptr ? 0 : federation_->remote_peer_count();
+}
+
+// --- Messages to clients ----------------------------------------------------
 
 void Server::Reply(const Context& context, ServerMessage message) {
   message.id = context.request_id;

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,15 +25,23 @@
 #include "base/address.h"
 #include "base/engine.h"
 #include "base/random.h"
+#include "signaling/backplane/links.h"
+#include "signaling/backplane/node.h"
 #include "signaling/directory.h"
 #include "signaling/envelope.h"
 #include "signaling/internal/session.h"
 #include "signaling/internal/shares.h"
 #include "signaling/message.h"
+#include "signaling/server_nodes.h"
 #include "signaling/server_options.h"
 #include "signaling/token/admission.h"
 
 namespace kyuu::signaling {
+namespace internal {
+
+class Federation;
+
+}  // namespace internal
 
 // A client has said hello. `session` is unique and unguessable, fit as a TURN
 // username. Answer with SetIceServers(): `welcome` waits for it.
@@ -54,7 +63,8 @@ struct SessionExpired {
   std::string session;
 };
 // The session is over: its credentials make no new allocations. Comes once for
-// each SessionOpened.
+// each session that was opened or, of several nodes, taken over; for one that
+// another node has taken over it comes once that one says that it is over.
 struct SessionClosed {
   std::string session;
 };
@@ -74,6 +84,7 @@ class Server {
   Server(ServerOptions options, Random& random, Admission* admission = nullptr);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
+  ~Server();
 
   // Connect announces a connection whose WebSocket is open. `source` is the
   // client's own address, by which shares of what is limited are counted;
@@ -102,10 +113,27 @@ class Server {
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
 
+  // Of several nodes: makes it one of them, before anybody connects. What it
+  // wants of them is drained with its events. It takes what its links
+  // (backplane/links.h) have for it, answers to its ClaimPlace, and whether all
+  // that works: at first it does not.
+  void Federate(NodeId self);
+  void HandleNode(absl::Time now, Links::Event event);
+  void HandleClaim(absl::Time now, const ClaimAnswer& answer);
+  void HandleBackplane(absl::Time now, BackplaneState state);
+  std::optional<NodeCommand> PollNodeCommand();
+  // Tells all nodes what clients of another dialect have published here.
+  void Publish(std::string text);
+  FederationStats federation_stats() const;
+  // In rooms, of other nodes.
+  size_t remote_peer_count() const;
+
   size_t connection_count() const { return connections_.size(); }
   // Sessions that wait for their clients.
   size_t waiting_session_count() const { return sessions_.in_grace(); }
-  size_t peer_count() const { return directory_.peer_count(); }
+  size_t peer_count() const {
+    return directory_.peer_count() - remote_peer_count();
+  }
   size_t room_count() const { return directory_.room_count(); }
   size_t call_count() const { return directory_.call_count(); }
   size_t queued_bytes() const { return queued_bytes_; }
@@ -115,6 +143,8 @@ class Server {
   std::string DebugString() const;
 
  private:
+  friend class internal::Federation;
+
   using Session = internal::Session;
   struct Connection {
     Member member{};  // Whose session it serves.
@@ -129,7 +159,13 @@ class Server {
     absl::Time now;
     Session& session;
     const std::string& request_id;
+    absl::string_view text;
   };
+
+  // A message of the client that is to be counted, or has been.
+  enum class Arrival : uint8_t { kNew, kCounted };
+  void HandleText(absl::Time now, Session& session, std::string text,
+                  Arrival arrival);
 
   bool TakeToken(absl::Time now, Session& session);
   void AcknowledgeReceived(Session& session);
@@ -157,11 +193,19 @@ class Server {
   // What `token` lets the client do; nullopt if it was refused and told so,
   // and the session may be gone then.
   std::optional<Grant> Admit(const Context& context, const std::string& token);
+  enum class Resumable : uint8_t { kNo, kYes };
+  void Begin(Session& session, std::string request_id, Resumable resumable,
+             Grant grant);
+  // False, and the client is told so, if it is refused.
+  bool FinishJoin(const Context& context, const std::string& name,
+                  const std::string& room, const std::string& meta);
   void SetGrant(Session& session, Grant grant);
   void Resume(const Context& context, Session& resumed, uint64_t received);
   void SendWelcome(absl::Time now, Session& session,
                    std::vector<IceServer> ice_servers);
   void ForgetConnection(ConnectionId connection);
+  // Closes its connection, if any, and ends it.
+  void Drop(absl::Time now, Session& session, absl::string_view reason);
   // Ends the session and what it takes part in; frees `session`.
   void End(absl::Time now, Session& session);
   // Closes its connection and, unless it waits for another one, ends it.
@@ -169,6 +213,7 @@ class Server {
              absl::string_view reason, Departure departure);
   // Works off what the step has caused, until nothing more comes of it.
   void Settle(absl::Time now);
+  void TakeEffects();
 
   // Answers errors for the message; the answer otherwise.
   void Reply(const Context& context, ServerMessage message);
@@ -184,6 +229,7 @@ class Server {
 
   const ServerOptions options_;
   Admission* const admission_;  // Or null.
+  Random& random_;
   internal::Sessions sessions_;
   Directory directory_;
   absl::flat_hash_map<ConnectionId, Connection> connections_;
@@ -194,6 +240,7 @@ class Server {
   size_t queued_bytes_ = 0;
   std::deque<Event> events_;
   ServerStats stats_;
+  std::unique_ptr<internal::Federation> federation_;  // Of several nodes only.
 };
 
 static_assert(Engine<Server>);

@@ -13,6 +13,7 @@
 #include "signaling/envelope.h"
 #include "signaling/message_limits.h"
 #include "signaling/rate.h"
+#include "signaling/server_nodes.h"
 
 namespace kyuu::signaling {
 
@@ -58,6 +59,7 @@ struct ServerOptions {
 
   RoomOptions rooms;
   CallOptions calls;
+  FederationOptions federation;
 
   // Bytes waiting for PollTransmit for all connections together. Beyond it a
   // client whose message comes is cut off, so that it knows (1013).

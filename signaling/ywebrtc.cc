@@ -213,9 +213,16 @@ absl::string_view YWebrtcServer::Publish(absl::Time now, Connection& connection,
                                          absl::string_view object,
                                          absl::string_view old_clients) {
   if (!connection.allowed.AllowsTopic(name)) return kNotAllowed;
+  if (name.empty()) return "";
   const auto it = topics_.find(name);
-  // Nobody is there to hear it; or it names no topic.
-  if (it == topics_.end() || name.empty()) return "";
+  const size_t here = it == topics_.end() ? 0 : it->second.subscribers.size();
+  if (here == 0) {
+    // Nobody is there to hear it but, perhaps, at other servers.
+    if (options_.reach == YWebrtcOptions::Reach::kAll) {
+      published_.emplace_back(object);
+    }
+    return "";
+  }
   const absl::btree_set<ConnectionId>& subscribers = it->second.subscribers;
   const absl::Cord text(WithClients(object, old_clients, subscribers.size()));
   const size_t bytes =
@@ -227,7 +234,41 @@ absl::string_view YWebrtcServer::Publish(absl::Time now, Connection& connection,
   for (const ConnectionId subscriber : subscribers) out_.Push(subscriber, text);
   ++stats_.published;
   stats_.delivered += subscribers.size();
+  if (options_.reach == YWebrtcOptions::Reach::kAll) {
+    published_.emplace_back(object);
+  }
   return "";
+}
+
+std::optional<std::string> YWebrtcServer::PollPublished() {
+  if (published_.empty()) return std::nullopt;
+  std::string text = std::move(published_.front());
+  published_.pop_front();
+  return text;
+}
+
+void YWebrtcServer::HandlePublished(absl::string_view text) {
+  const auto message = JsonObject::Parse(text, internal::kDialectJson);
+  const auto value_of = [&](absl::string_view name) {
+    return message.ok() ? message->Find(name) : std::nullopt;
+  };
+  const std::optional<JsonValue> topic = value_of("topic");
+  const std::optional<std::string> name =
+      topic ? internal::JsonText(*topic) : std::nullopt;
+  if (text.size() > options_.max_message_bytes || !name.has_value() ||
+      out_.bytes() >= options_.max_queued_bytes) {
+    ++stats_.from_others_dropped;
+    return;
+  }
+  ++stats_.from_others;
+  const auto it = topics_.find(*name);
+  if (it == topics_.end()) return;
+  const std::optional<JsonValue> clients = value_of("clients");
+  const auto& subscribers = it->second.subscribers;
+  const absl::Cord told(WithClients(Trimmed(text), clients ? clients->raw : "",
+                                    subscribers.size()));
+  for (const ConnectionId subscriber : subscribers) out_.Push(subscriber, told);
+  stats_.delivered += subscribers.size();
 }
 
 void YWebrtcServer::Complain(ConnectionId id, absl::string_view what) {

@@ -57,6 +57,9 @@ struct YWebrtcOptions {
   Rate fanout_rate = {.per_second = 1 << 20, .burst = 16 << 20};
   // So many messages dropped by the two close the connection.
   size_t max_dropped_messages = 1000;
+  // Whether there are other servers whose clients are in the same topics.
+  enum class Reach : uint8_t { kHere, kAll };
+  Reach reach = Reach::kHere;
   // Bytes waiting for PollTransmit for all connections together. Beyond it
   // whose message comes is cut off, so that it knows (1013).
   size_t max_queued_bytes = 64 * 1024 * 1024;
@@ -68,9 +71,11 @@ struct YWebrtcStats {
   uint64_t rate_limited = 0;      // Messages dropped, and their senders told.
   uint64_t messages_unknown = 0;  // Of a type that does not exist; ignored.
   uint64_t published = 0;
-  uint64_t delivered = 0;           // Once for each subscriber.
-  uint64_t overloaded = 0;          // Connections cut for max_queued_bytes.
-  uint64_t unknown_connection = 0;  // Messages of connections not known.
+  uint64_t delivered = 0;            // Once for each subscriber.
+  uint64_t from_others = 0;          // Published at other servers,
+  uint64_t from_others_dropped = 0;  // and of these none, or too many.
+  uint64_t overloaded = 0;           // Connections cut for max_queued_bytes.
+  uint64_t unknown_connection = 0;   // Messages of connections not known.
 
   static constexpr Counter<YWebrtcStats> kCounters[] = {
       KYUU_COUNTER(YWebrtcStats, messages_received),
@@ -79,6 +84,8 @@ struct YWebrtcStats {
       KYUU_COUNTER(YWebrtcStats, messages_unknown),
       KYUU_COUNTER(YWebrtcStats, published),
       KYUU_COUNTER(YWebrtcStats, delivered),
+      KYUU_COUNTER(YWebrtcStats, from_others),
+      KYUU_COUNTER(YWebrtcStats, from_others_dropped),
       KYUU_COUNTER(YWebrtcStats, overloaded),
       KYUU_COUNTER(YWebrtcStats, unknown_connection),
   };
@@ -111,6 +118,11 @@ class YWebrtcServer {
 
   // HandlePacket takes one message of a client, text or binary.
   void HandlePacket(absl::Time now, Packet in);
+  // With Reach::kAll: the oldest message that was published here and is for
+  // clients of other servers, as text, for their HandlePublished(), which hands
+  // it to its topic's subscribers.
+  std::optional<std::string> PollPublished();
+  void HandlePublished(absl::string_view text);
   // There are no timers: whether a client is there, its WebSocket tells.
   void HandleTimeout(absl::Time /*now*/) {}
   // PollTransmit hands out the oldest message to send. It owns its text; `out`
@@ -167,6 +179,7 @@ class YWebrtcServer {
   internal::Shares topics_per_source_;
   internal::Shares subscriptions_per_source_;
   internal::SendQueue out_;
+  std::deque<std::string> published_;
   std::deque<Event> events_;
   YWebrtcStats stats_;
 };

@@ -75,6 +75,39 @@ TEST(YWebrtcTest, WhatIsPublishedGoesToAllSubscribersTheSenderIncluded) {
   EXPECT_EQ(w.server.stats().delivered, 4u);
 }
 
+TEST(YWebrtcTest, WhatIsPublishedReachesTheClientsOfOtherServers) {
+  YWebrtcOptions options;
+  options.reach = YWebrtcOptions::Reach::kAll;
+  World a(options), b(options);
+  ASSERT_OK(a.Connect(1));
+  ASSERT_OK(b.Connect(1));
+  b.Subscribe(1, "room");
+  // Whether anybody here hears it or not.
+  a.Say(1, R"({"type":"publish","topic":"room","x":1})");
+  a.Subscribe(1, "room");
+  a.Say(1, R"({"type":"publish","topic":"room","clients":9,"x":2})");
+  while (auto text = a.server.PollPublished()) b.server.HandlePublished(*text);
+  b.Collect();
+  EXPECT_THAT(
+      b.Heard(1),
+      ElementsAre(R"({"type":"publish","topic":"room","x":1,"clients":1})",
+                  R"({"type":"publish","topic":"room","clients":1,"x":2})"));
+  EXPECT_FALSE(b.server.PollPublished().has_value());
+  EXPECT_EQ(b.server.stats().from_others, 2u);
+  for (const std::string& text :
+       {std::string("{}"), std::string("x"), std::string(R"({"topic":7})"),
+        absl::StrCat(R"({"topic":"room","x":")", std::string(70'000, 'x'),
+                     "\"}")}) {
+    b.server.HandlePublished(text);
+  }
+  EXPECT_EQ(b.server.stats().from_others_dropped, 4u);
+  // Alone nothing is kept for others.
+  World alone;
+  ASSERT_OK(alone.Connect(1));
+  alone.Say(1, R"({"type":"publish","topic":"room"})");
+  EXPECT_FALSE(alone.server.PollPublished().has_value());
+}
+
 TEST(YWebrtcTest, PayloadsArePassedOnAsTheyCameIn) {
   World w;
   ASSERT_OK(w.Connect(1));

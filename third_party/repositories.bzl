@@ -13,6 +13,7 @@ _OVERLAYS = {
     "prometheus-cpp": "prometheus-cpp",
     "icu": "icu",
     "libbpf": "libbpf",
+    "hiredis": "hiredis",
     "boost.beast": "boost.beast",
     "usrsctp": "usrsctp",
     "rules_cc": "rules_cc",

@@ -106,9 +106,9 @@ class Server : public ServerEvents {
   // Answers to OpenRelay; an id that is gone is ignored.
   void RelayOpened(absl::Time now, RelayId relay);
   void RelayFailed(absl::Time now, RelayId relay);
-  // A relay socket has an address no more, or others have come: replaces
-  // relay_addresses, listeners and own_addresses of ServerOptions. Allocations
-  // go on. The ledger, if shared, is told by its owner.
+  // The machine has other addresses: replaces relay_addresses, listeners and
+  // own_addresses of ServerOptions. The ledger, if shared, is told by its
+  // owner.
   void SetAddresses(std::vector<Options::RelayAddress> relay,
                     std::vector<TransportAddress> listeners,
                     std::vector<IpAddress> own);

@@ -29,25 +29,34 @@ Calls::Calls(CallOptions options, Random& random)
 std::variant<std::string, Refusal> Calls::Start(absl::Time now, Member caller,
                                                 const Source& source,
                                                 Member callee) {
-  const auto is_full = [&](Member member) {
-    const auto it = by_member_.find(member);
-    return it != by_member_.end() &&
-           it->second.size() >= options_.max_calls_per_peer;
-  };
-  if (is_full(caller)) return TooMany("you are in too many calls");
-  if (is_full(callee)) return TooMany("this peer is in too many calls");
+  if (IsFull(caller)) return TooMany("you are in too many calls");
+  if (IsFull(callee)) return TooMany("this peer is in too many calls");
   const Record record = {caller, callee, source, State::kRinging};
   if (std::optional<Refusal> refusal = TakeRates(now, record)) return *refusal;
-  if (!ringing_.Take(source, options_.max_ringing_per_source)) {
-    return TooMany("too many calls ring from your address");
-  }
   std::string id = random_->IceChars(kCallIdChars);
   while (calls_.contains(id)) id = random_->IceChars(kCallIdChars);
-  calls_.emplace(id, record);
-  rings_.Set(id, now + options_.ring_timeout);
-  by_member_[caller].push_back(id);
-  by_member_[callee].push_back(id);
+  if (!Add(now, id, record)) {
+    return TooMany("too many calls ring from your address");
+  }
   return id;
+}
+
+bool Calls::IsFull(Member member) const {
+  const auto it = by_member_.find(member);
+  return it != by_member_.end() &&
+         it->second.size() >= options_.max_calls_per_peer;
+}
+
+bool Calls::Add(absl::Time now, const std::string& call, const Record& record) {
+  if (IsFull(record.caller) || IsFull(record.callee) ||
+      !ringing_.Take(record.source, options_.max_ringing_per_source)) {
+    return false;
+  }
+  calls_.emplace(call, record);
+  rings_.Set(call, now + options_.ring_timeout);
+  by_member_[record.caller].push_back(call);
+  by_member_[record.callee].push_back(call);
+  return true;
 }
 
 std::optional<Refusal> Calls::TakeRates(absl::Time now, const Record& record) {

@@ -41,6 +41,9 @@ class Calls {
   // The new call's id. There is no call between the two.
   std::variant<std::string, Refusal> Start(absl::Time now, Member caller,
                                            const Source& source, Member callee);
+  // A ringing call whose id was chosen elsewhere and is not here; false if one
+  // of the two is in too many, or too many ring from the caller's source.
+  bool Add(absl::Time now, const std::string& call, const Record& record);
   // nullptr if there is no such call.
   const Record* Find(absl::string_view call) const;
   std::optional<std::string> Between(Member a, Member b) const;
@@ -59,6 +62,7 @@ class Calls {
   // Whoever calls, by its source where that is known.
   using Caller = std::pair<Source, Member>;
 
+  bool IsFull(Member member) const;
   void StopRinging(const std::string& call, const Record& record);
   std::optional<Refusal> TakeRates(absl::Time now, const Record& record);
 

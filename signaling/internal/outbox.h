@@ -19,6 +19,10 @@ inline constexpr size_t kQueuedMessageBytes = 64;
 // say so, and by giving the peer up while it is away.
 class Outbox {
  public:
+  Outbox() = default;
+  // One whose oldest messages, up to number `forgotten`, are not here.
+  explicit Outbox(uint64_t forgotten) : forgotten_(forgotten) {}
+
   void Push(absl::Cord text);
   // All up to `number` have arrived. False, and nothing happens, for a number
   // that was never sent.
@@ -32,6 +36,7 @@ class Outbox {
   }
   // Those not acknowledged, in their order.
   const std::deque<absl::Cord>& messages() const { return messages_; }
+  uint64_t forgotten() const { return forgotten_; }
   uint64_t sent() const { return forgotten_ + messages_.size(); }
   size_t bytes() const { return bytes_; }
 

@@ -176,6 +176,27 @@ const Rooms::Place* Rooms::PlaceOf(Member member) const {
   return it == places_.end() ? nullptr : &it->second;
 }
 
+std::variant<std::string, Refusal> Rooms::KeyOf(absl::string_view name,
+                                                absl::string_view room) const {
+  const auto prepared = PrepareName(name, options_.max_name_bytes);
+  if (!prepared.ok()) {
+    return Refused(ErrorCode::kInvalidName, prepared.status().message());
+  }
+  absl::StatusOr<PreparedName> place = default_room_;
+  if (!room.empty()) place = PrepareName(room, options_.max_name_bytes);
+  if (!place.ok()) {
+    return Refused(ErrorCode::kInvalidName,
+                   absl::StrCat("of the room: ", place.status().message()));
+  }
+  // No name has a line feed.
+  return absl::StrCat(place->folded, "\n", LookAlike(*prepared));
+}
+
+Peer Rooms::PeerOf(Member member) const {
+  const Place& place = places_.at(member);
+  return {place.name, rooms_.at(place.room).people.at(place.name).meta};
+}
+
 void Rooms::Change(absl::Time now, RoomMap::iterator room,
                    const std::string& name, Untold untold) {
   // Only the first change since the others were told says what they know.

@@ -53,6 +53,11 @@ class Rooms {
   // nullptr for a member that is in no room.
   const Place* PlaceOf(Member member) const;
 
+  // See Directory::PlaceOf.
+  std::variant<std::string, Refusal> KeyOf(absl::string_view name,
+                                           absl::string_view room) const;
+  Peer PeerOf(Member member) const;
+
   void HandleTimeout(absl::Time now);
   absl::Time NextTimeout() const { return windows_.NextTimeout(); }
   std::optional<effect::PeersChanged> PollChanges();

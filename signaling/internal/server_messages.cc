@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "signaling/close_code.h"
+#include "signaling/internal/federation.h"
 #include "signaling/server.h"
 
 namespace kyuu::signaling {
@@ -31,12 +32,23 @@ void Server::On(const Context& context, const Hello& hello) {
       SetGrant(*old, *std::move(grant));
       return Resume(context, *old, hello.resume->received);
     }
+    if (federation_ != nullptr &&
+        federation_->Want(context, *hello.resume, *grant)) {
+      return;
+    }
     ++stats_.resumes_refused;
   }
+  Begin(session, context.request_id,
+        resumable ? Resumable::kYes : Resumable::kNo, *std::move(grant));
+}
+
+void Server::Begin(Session& session, std::string request_id,
+                   Resumable resumable, Grant grant) {
   sessions_.Stop(internal::Sessions::Timer::kHello, session);
-  sessions_.Name(session, resumable);
-  SetGrant(session, *std::move(grant));
-  session.stage = Session::Welcoming{context.request_id, SessionOrigin::kNew};
+  sessions_.Name(session, resumable == Resumable::kYes);
+  SetGrant(session, std::move(grant));
+  session.stage =
+      Session::Welcoming{std::move(request_id), SessionOrigin::kNew};
   events_.push_back(SessionOpened{*session.connection, session.id});
 }
 
@@ -66,6 +78,9 @@ void Server::SetGrant(Session& session, Grant grant) {
 
 void Server::Resume(const Context& context, Session& resumed,
                     uint64_t received) {
+  if (federation_ != nullptr) {
+    federation_->BreakOffMove(context.now, resumed.member);
+  }
   if (resumed.connection.has_value()) {
     // Its client knows better than we do that it is dead.
     const ConnectionId dead = *resumed.connection;
@@ -103,16 +118,25 @@ void Server::On(const Context& context, const Join& join) {
     return Refuse(context, ErrorCode::kForbidden,
                   "the token does not let you into this room");
   }
-  auto joined = directory_.Join(context.now, session.member, session.source,
-                                grant.name.empty() ? join.name : grant.name,
-                                join.room, join.meta);
+  const std::string& name = grant.name.empty() ? join.name : grant.name;
+  if (federation_ != nullptr) return federation_->Join(context, name, join);
+  // Refused, it has been told so.
+  (void)FinishJoin(context, name, join.room, std::string(join.meta));
+}
+
+bool Server::FinishJoin(const Context& context, const std::string& name,
+                        const std::string& room, const std::string& meta) {
+  auto joined = directory_.Join(context.now, context.session.member,
+                                context.session.source, name, room, meta);
   if (const auto* refusal = std::get_if<Refusal>(&joined)) {
-    return Refuse(context, *refusal);
+    Refuse(context, *refusal);
+    return false;
   }
   Joining& joining = std::get<Joining>(joined);
   Reply(context,
         {"", Joined{std::move(joining.room), std::move(joining.name),
                     std::move(joining.others.peers), joining.others.more}});
+  return true;
 }
 
 void Server::On(const Context& context, const Update& update) {
@@ -126,6 +150,7 @@ void Server::On(const Context& context, const Update& update) {
     return Refuse(context, *refusal);
   }
   Reply(context, {"", Updated{}});
+  if (federation_ != nullptr) federation_->Announce(session.member);
 }
 
 void Server::On(const Context& context, const List& list) {
@@ -144,10 +169,11 @@ void Server::On(const Context& context, const Leave&) {
     return Refuse(context, *refusal);
   }
   // How its calls ended stands before the answer.
-  while (const auto effect = directory_.PollEffect()) {
-    std::visit([this](const auto& e) { On(e); }, *effect);
-  }
+  TakeEffects();
   Reply(context, {"", Left{}});
+  if (federation_ != nullptr) {
+    federation_->HandleLeft(context.now, context.session.member);
+  }
 }
 
 void Server::On(const Context& context, const Ping&) {
@@ -250,7 +276,15 @@ void Server::On(const Context& context, const Signal& signal) {
     return Refuse(context, *refusal);
   }
   ++stats_.signals_relayed;
-  SendTo(std::get<Member>(other), {"", signal});
+  const Member to = std::get<Member>(other);
+  if (federation_ != nullptr && sessions_.Find(to) == nullptr) {
+    return federation_->Send(
+        to,
+        node::Signalled{signal.call, federation_->IdOf(context.session.member),
+                        federation_->IdOf(to),
+                        WriteMessage(ServerMessage{"", signal})});
+  }
+  SendTo(to, {"", signal});
 }
 
 void Server::On(const effect::PeersChanged& changed) {
@@ -266,18 +300,40 @@ void Server::On(const effect::PeersChanged& changed) {
 }
 
 void Server::On(const effect::CallRings& rings) {
+  if (federation_ != nullptr) {
+    federation_->Send(rings.to,
+                      node::Rings{rings.call, federation_->IdOf(rings.other),
+                                  federation_->IdOf(rings.to), rings.meta});
+  }
   SendTo(rings.to, {"", Incoming{rings.call, rings.from, true, rings.meta}});
 }
 
 void Server::On(const effect::CallAccepted& accepted) {
+  if (federation_ != nullptr) {
+    federation_->Send(
+        accepted.to,
+        node::Accepted{accepted.call, federation_->IdOf(accepted.other),
+                       federation_->IdOf(accepted.to)});
+  }
   SendTo(accepted.to, {"", Accepted{accepted.call}});
 }
 
 void Server::On(const effect::CallRejected& rejected) {
+  if (federation_ != nullptr) {
+    federation_->Send(
+        rejected.to,
+        node::Rejected{rejected.call, federation_->IdOf(rejected.other),
+                       federation_->IdOf(rejected.to), rejected.reason});
+  }
   SendTo(rejected.to, {"", Rejected{rejected.call, rejected.reason}});
 }
 
 void Server::On(const effect::CallEnded& ended) {
+  if (federation_ != nullptr) {
+    federation_->Send(ended.to,
+                      node::Ended{ended.call, federation_->IdOf(ended.other),
+                                  federation_->IdOf(ended.to), ended.reason});
+  }
   SendTo(ended.to, {"", Hangup{ended.call, ended.reason}});
 }
 

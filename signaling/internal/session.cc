@@ -24,8 +24,7 @@ bool IsEqualSecret(absl::string_view a, absl::string_view b) {
 
 }  // namespace
 
-Session& Sessions::Add(absl::Time now, const Source& source) {
-  const Member member{next_member_++};
+Session& Sessions::Add(absl::Time now, const Source& source, Member member) {
   return sessions_.try_emplace(member, member, source, *options_, now)
       .first->second;
 }
@@ -33,6 +32,17 @@ Session& Sessions::Add(absl::Time now, const Source& source) {
 void Sessions::Name(Session& session, bool resumable) {
   session.id = RandomId(*random_);
   if (resumable) session.secret = RandomId(*random_);
+  by_id_.emplace(session.id, session.member);
+}
+
+void Sessions::Restore(Session& session, std::string id, std::string secret,
+                       uint64_t forgotten,
+                       const std::vector<std::string>& kept) {
+  session.id = std::move(id);
+  session.secret = std::move(secret);
+  session.outbox = Outbox(forgotten);
+  for (const std::string& text : kept) session.outbox.Push(absl::Cord(text));
+  kept_bytes_ += session.outbox.bytes();
   by_id_.emplace(session.id, session.member);
 }
 

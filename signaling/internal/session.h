@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/node_hash_map.h"
@@ -64,6 +65,14 @@ struct Session {
   Grant grant;         // What its client may.
   size_t refused_tokens = 0;
   std::deque<std::string> credential_requests;  // Their ids.
+  // The message whose answer has to come from elsewhere first (federation.h),
+  // and those that wait behind it, which nobody counts as received yet.
+  std::optional<std::string> unfinished;
+  // The same, of a session that has moved here: it begins anew once its client
+  // is welcomed.
+  std::optional<std::string> begun;
+  std::deque<std::string> waiting;
+  size_t waiting_bytes = 0;
 
   bool resumable() const { return !secret.empty(); }
   bool is_open() const { return std::holds_alternative<Open>(stage); }
@@ -96,7 +105,17 @@ class Sessions {
   Sessions(const ServerOptions& options, Random& random)
       : options_(&options), random_(&random) {}
 
-  Session& Add(absl::Time now, const Source& source);
+  Session& Add(absl::Time now, const Source& source) {
+    return Add(now, source, NewMember());
+  }
+  // One that `member`, of no session here, is from now on.
+  Session& Add(absl::Time now, const Source& source, Member member);
+  // A number that nobody has had.
+  Member NewMember() { return Member{next_member_++}; }
+  // Gives a new session the name, the secret and the messages of one that was
+  // elsewhere.
+  void Restore(Session& session, std::string id, std::string secret,
+               uint64_t forgotten, const std::vector<std::string>& kept);
   // Gives it its id, and a secret if it can be resumed.
   void Name(Session& session, bool resumable);
   // nullptr if there is none.
@@ -125,6 +144,7 @@ class Sessions {
   std::optional<Due> PopDue(absl::Time now);
   absl::Time NextTimeout() const { return deadlines_.NextTimeout(); }
 
+  const absl::node_hash_map<Member, Session>& all() const { return sessions_; }
   size_t size() const { return sessions_.size(); }
   size_t in_grace() const { return in_grace_; }
   size_t kept_bytes() const { return kept_bytes_; }

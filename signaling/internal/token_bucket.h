@@ -4,6 +4,7 @@
 #define KYUU_SIGNALING_INTERNAL_TOKEN_BUCKET_H_
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -38,6 +39,14 @@ class TokenBucket {
   bool IsFull(absl::Time now) {
     Refill(now);
     return tokens_ >= rate_.burst;
+  }
+  // What could be taken, in thousandths; less than none is none.
+  uint64_t MillisLeft(absl::Time now) {
+    Refill(now);
+    return static_cast<uint64_t>(std::max(tokens_, 0.0) * 1000);
+  }
+  void SetMillisLeft(uint64_t millis) {
+    tokens_ = std::min(rate_.burst, static_cast<double>(millis) / 1000);
   }
   // When it is full again if nothing is taken.
   absl::Time FullAt(absl::Time now) {

@@ -20,6 +20,14 @@ void PlayMessage(absl::Span<const uint8_t> input);
 // damaged: whatever is sent is a message of the protocol, sessions open and
 // close in pairs, and nothing is left when all have gone.
 void PlayServer(absl::Span<const uint8_t> input);
+// Two servers that are one, whose clients come, go and move between them; what
+// the servers say to each other comes late, damaged or not at all: whatever
+// clients are sent is of the protocol, bounds hold, and nothing is left.
+void PlayNodes(absl::Span<const uint8_t> input);
+// Two ends of a link whose packets are lost, repeated, reordered and damaged:
+// messages come once and in order, and the link comes up again, unless packets
+// were damaged, which pub/sub over TCP does not do.
+void PlayLinks(absl::Span<const uint8_t> input);
 // Five clients of PeerJS or of y-webrtc that do the same: bounds hold, whatever
 // is sent is JSON of the protocol, and nothing is left when all have gone.
 void PlayPeerJs(absl::Span<const uint8_t> input);

@@ -20,8 +20,9 @@ ServerOptions Prompt(ServerOptions options) {
 
 }  // namespace
 
-ServerWorld::ServerWorld(ServerOptions options, Admission* admission)
-    : server(Prompt(std::move(options)), random, admission) {}
+ServerWorld::ServerWorld(ServerOptions options, Admission* admission,
+                         uint64_t seed)
+    : random(seed), server(Prompt(std::move(options)), random, admission) {}
 
 IpAddress ServerWorld::Address(int id) {
   return IpAddress::V4(0xc0000200u + static_cast<uint32_t>(id));

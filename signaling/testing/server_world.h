@@ -21,7 +21,7 @@ namespace kyuu::signaling {
 struct ServerWorld {
   // `admission`, if any, must outlive it.
   explicit ServerWorld(ServerOptions options = {},
-                       Admission* admission = nullptr);
+                       Admission* admission = nullptr, uint64_t seed = 7);
 
   // Each client has an address of its own.
   static IpAddress Address(int id);
@@ -56,7 +56,7 @@ struct ServerWorld {
   void Collect();
   std::vector<std::string> Types(int id);
 
-  SeededRandom random{7};
+  SeededRandom random;
   absl::Time now = absl::FromUnixSeconds(1000);
   Server server;
   bool give_ice_servers = true;    // To who says hello,

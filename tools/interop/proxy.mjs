@@ -11,9 +11,10 @@ export class Proxy {
     const proxy = new Proxy();
     proxy.sockets = new Set();
     proxy.mended = true;
-    const { hostname, port } = new URL(url);
+    proxy.target = url;
     proxy.server = createServer((inner) => {
       if (!proxy.mended) return inner.destroy();
+      const { hostname, port } = new URL(proxy.target);
       const outer = connect(port, hostname);
       for (const [from, to] of [[inner, outer], [outer, inner]]) {
         proxy.sockets.add(from);
@@ -32,7 +33,11 @@ export class Proxy {
     this.mended = false;
     for (const socket of this.sockets) socket.destroy();
   }
-  mend() { this.mended = true; }
+  // From then on it forwards to `target`, if that is given.
+  mend(target) {
+    this.target = target ?? this.target;
+    this.mended = true;
+  }
   close() {
     this.cut();
     this.server.close();

@@ -18,6 +18,7 @@
 #include "relay/options.h"
 #include "tools/kyuud/admission/settings.h"
 #include "tools/kyuud/authorizer_exchange.h"
+#include "tools/kyuud/backplane/address.h"
 #include "tools/kyuud/dialect_options.h"
 #include "tools/kyuud/kernel/settings.h"
 #include "tools/kyuud/routes.h"
@@ -45,6 +46,8 @@ struct Config {
 
   Mode mode = Mode::kAll;
   int threads = 0;  // As read, never 0: the machine's processors.
+  // What it shares with others that are one server with it, if any.
+  std::optional<BackplaneAddress> backplane;
 
   std::vector<TransportAddress> http_listen = {
       {IpAddress::V4(127, 0, 0, 1), 9000}};

@@ -173,6 +173,10 @@ FrontDoorOptions DoorOptions(const Config& config,
   // Read once: connections that want a Date live for a minute.
   options.connection.utc_offset = absl::Now() - net::Loop::Now();
   options.routes = RoutesOf(config);
+  options.backplane = config.backplane;
+  if (config.backplane.has_value()) {
+    options.dialects.ywebrtc.reach = signaling::YWebrtcOptions::Reach::kAll;
+  }
   if (!ServesPages(config)) {
     options.sockets = FrontDoorOptions::Signaling::kNone;
   }

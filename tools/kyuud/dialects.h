@@ -59,6 +59,13 @@ class Dialects {
   void HandleTimeout(absl::Time now) { peerjs_.HandleTimeout(now); }
   std::optional<signaling::Envelope> PollTransmit(absl::Time now);
   std::optional<signaling::CloseConnection> PollEvent();
+  // See YWebrtcServer.
+  std::optional<std::string> PollPublished() {
+    return ywebrtc_.PollPublished();
+  }
+  void HandlePublished(absl::string_view text) {
+    ywebrtc_.HandlePublished(text);
+  }
   absl::Time NextTimeout() const { return peerjs_.NextTimeout(); }
 
   // Writes down what it knows of them.

@@ -31,7 +31,10 @@ struct DoorGauges {
   size_t held_bytes = 0;  // By all connections together.
   size_t sessions = 0;    // With a WebSocket.
   size_t waiting_sessions = 0;
-  size_t peers = 0;
+  size_t peers = 0;         // Clients of this server.
+  size_t remote_peers = 0;  // Of others, over the backplane.
+  size_t backplane_up = 0;
+  size_t backplane_nodes = 0;
   size_t rooms = 0;
   size_t calls = 0;
   size_t peerjs_peers = 0;

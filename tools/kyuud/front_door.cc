@@ -68,7 +68,14 @@ FrontDoor::FrontDoor(net::Loop& loop, Random& random,
           [this](net::StreamRefusal why, const TransportAddress& from) {
             LogRefusal(from.port == 0 ? "a connection" : from.ToString(),
                        ToText(why));
-          }) {}
+          }) {
+  if (options_.backplane.has_value() &&
+      options_.sockets == FrontDoorOptions::Signaling::kServed) {
+    backplane_ = std::make_unique<Backplane>(
+        loop, random, *options_.backplane, server_, [this] { RunSoon(); },
+        [this](absl::string_view text) { dialects_.HandlePublished(text); });
+  }
+}
 
 FrontDoor::~FrontDoor() = default;
 
@@ -153,6 +160,12 @@ void FrontDoor::Run() {
 
 void FrontDoor::PumpServers() {
   while (true) {
+    if (backplane_ != nullptr) {
+      while (auto text = dialects_.PollPublished()) {
+        server_.Publish(*std::move(text));
+      }
+      backplane_->Pump();
+    }
     while (auto envelope = server_.PollTransmit(net::Loop::Now(), {})) {
       Deliver(*std::move(envelope));
     }
@@ -316,6 +329,7 @@ void FrontDoor::CloseAll() {
     dirty_.push_back(id);
   }
   Run();
+  if (backplane_ != nullptr) backplane_->Leave();
 }
 
 void FrontDoor::Tell(Metrics& metrics) const {
@@ -330,9 +344,16 @@ void FrontDoor::Tell(Metrics& metrics) const {
                  .sessions = server_.connection_count(),
                  .waiting_sessions = server_.waiting_session_count(),
                  .peers = server_.peer_count(),
+                 .remote_peers = server_.remote_peer_count(),
                  .rooms = server_.room_count(),
                  .calls = server_.call_count()};
   dialects_.Tell(metrics);
+  if (backplane_ == nullptr) return;
+  metrics.federation = server_.federation_stats();
+  metrics.links = backplane_->link_stats();
+  metrics.backplane = backplane_->stats();
+  metrics.now.backplane_up = backplane_->state() == Backplane::State::kThere;
+  metrics.now.backplane_nodes = backplane_->node_count();
 }
 
 std::string FrontDoor::Status() const {

@@ -24,6 +24,8 @@
 #include "signaling/server.h"
 #include "signaling/server_connection.h"
 #include "signaling/token/admission.h"
+#include "tools/kyuud/backplane/address.h"
+#include "tools/kyuud/backplane/backplane.h"
 #include "tools/kyuud/dialects.h"
 #include "tools/kyuud/door_stats.h"
 #include "tools/kyuud/ice_provider.h"
@@ -42,6 +44,8 @@ struct FrontDoorOptions {
   net::StreamPortOptions port;
   net::StreamDriverOptions driver;
   RouteOptions routes;
+  // What several servers share, if any.
+  std::optional<BackplaneAddress> backplane;
   // Whether there are WebSockets.
   enum class Signaling : uint8_t { kServed, kNone };
   Signaling sockets = Signaling::kServed;
@@ -114,6 +118,8 @@ class FrontDoor {
   void Welcome(Guest& guest, const signaling::HttpRequest& request,
                Dialect dialect);
   void AnswerDialect(Guest& guest, const signaling::HttpRequest& request);
+  // /readyz, of a server that is one of several.
+  signaling::HttpResponse Readiness() const;
   void AnswerMetrics(Guest& guest, const signaling::HttpRequest& request);
   // The wall clock may have been set.
   void TellUtc();
@@ -139,6 +145,7 @@ class FrontDoor {
   Routes routes_;
   signaling::Admission admission_;
   signaling::Server server_;
+  std::unique_ptr<Backplane> backplane_;  // Or null.
   Dialects dialects_;
   net::StreamBuffer buffer_;
   net::StreamMemory memory_;

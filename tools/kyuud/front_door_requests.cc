@@ -56,6 +56,12 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
                                    TextResponse(503, "draining"));
     return;
   }
+  if (request.path == "/readyz" && backplane_ != nullptr &&
+      (request.method == "GET" || request.method == "HEAD")) {
+    // Fails only without an open request, and this one is.
+    (void)guest.connection.Respond(net::Loop::Now(), Readiness());
+    return;
+  }
   if (signaling) {
     // A page cannot read what its WebSocket was answered, but this.
     if (const auto refusal = routes_.RefuseUpgrade(request, true)) {
@@ -65,6 +71,20 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   // Fails only without an open request, and this one is.
   (void)guest.connection.Respond(
       net::Loop::Now(), signaling ? UpgradeRequired() : pages_.Answer(request));
+}
+
+signaling::HttpResponse FrontDoor::Readiness() const {
+  switch (backplane_->state()) {
+    case Backplane::State::kNeverThere:
+      return TextResponse(503, "the backplane was not reached yet");
+    case Backplane::State::kThere:
+      return TextResponse(200, "ok");
+    case Backplane::State::kAway:
+      break;
+  }
+  // All servers miss it at the same time: if none were ready, nobody was
+  // served.
+  return TextResponse(200, "ok, but the backplane is away");
 }
 
 void FrontDoor::AnswerDialect(Guest& guest,

@@ -126,6 +126,12 @@ void AddNow(Families& out, const Metrics& metrics) {
       "Sessions without a connection that may come back.",
       now.waiting_sessions);
   add("kyuu_signaling_peers", "Peers in rooms.", now.peers);
+  add("kyuu_signaling_remote_peers", "Peers of other servers in rooms.",
+      now.remote_peers);
+  add("kyuu_backplane_up", "Whether the backplane is there: 1 or 0.",
+      now.backplane_up);
+  add("kyuu_backplane_nodes", "Other servers whose links are up.",
+      now.backplane_nodes);
   add("kyuu_signaling_rooms", "Rooms with somebody in them.", now.rooms);
   add("kyuu_signaling_calls", "Calls, ringing ones included.", now.calls);
   add("kyuu_peerjs_peers", "Peers of PeerJS.", now.peerjs_peers);
@@ -189,6 +195,12 @@ std::string ToPrometheus(const Metrics& metrics) {
                                    {{metrics.peerjs, ""}});
   AddTable<signaling::YWebrtcStats>(out, "ywebrtc", "Clients of y-webrtc",
                                     {{metrics.ywebrtc, ""}});
+  AddTable<signaling::FederationStats>(out, "federation", "Several servers",
+                                       {{metrics.federation, ""}});
+  AddTable<signaling::LinksStats>(out, "links", "Links between servers",
+                                  {{metrics.links, ""}});
+  AddTable<BackplaneStats>(out, "backplane", "The backplane",
+                           {{metrics.backplane, ""}});
   AddTable<AuthorizerStats>(out, "authorizer", "The authorizer",
                             {{metrics.authorizer, ""}});
   AddCounter(out, "kyuu_log_dropped_lines_total",

@@ -17,6 +17,7 @@
 #include "signaling/token/admission.h"
 #include "signaling/ywebrtc.h"
 #include "tools/kyuud/authorizer.h"
+#include "tools/kyuud/backplane/backplane.h"
 #include "tools/kyuud/door_stats.h"
 #include "tools/kyuud/process_stats.h"
 
@@ -35,6 +36,9 @@ struct Metrics {
   signaling::AdmissionStats admission;
   signaling::PeerJsStats peerjs;
   signaling::YWebrtcStats ywebrtc;
+  signaling::FederationStats federation;
+  signaling::LinksStats links;
+  BackplaneStats backplane;
   AuthorizerStats authorizer;
   DoorGauges now;
   // Seconds and bytes; what each is of: docs/metrics.md.

@@ -147,6 +147,9 @@ inline std::string TextOf(const PublicUrl& url) {
 inline std::string TextOf(const AuthorizerAddress& address) {
   return address.ToString();
 }
+inline std::string TextOf(const BackplaneAddress& address) {
+  return address.ToString();
+}
 
 // Nothing, or what T::Parse reads.
 template <typename T>

@@ -109,6 +109,11 @@ constexpr Setting kSettings[] = {
         "", "threads", "threads", "N", Change::kRestart,
         "Event loops that share the relaying; 0 for one per processor. If "
         "there is more than one, HTTP and signaling have a loop of their own"),
+    Row<&Config::backplane>(
+        "", "backplane", "backplane", "URL", Change::kRestart,
+        "A Redis that this server shares with others, which are one to their "
+        "clients then: "
+        "redis://[USER:PASSWORD@]HOST:PORT[/DATABASE][?prefix=PREFIX]"),
 
     Row<&Config::http_listen>(
         "http", "listen", "http-listen", "ADDR:PORT", Change::kRestart,

@@ -68,6 +68,7 @@ TEST(SettingsTest, EveryValueSurvivesPrintingAndReading) {
   const Config config = Read(R"(
 mode = "turn"
 threads = 3
+backplane = "redis://u:p%40@[::1]:1/2?prefix=x"
 [http]
 listen = ["[::1]:80", "0.0.0.0:80"]
 public-url = "https://a.test/b"

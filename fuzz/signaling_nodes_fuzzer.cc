@@ -1,0 +1,12 @@
+// Two servers that are one to their clients: see PlayNodes.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "signaling/testing/plays.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  kyuu::signaling::PlayNodes(absl::MakeConstSpan(data, size));
+  return 0;
+}
