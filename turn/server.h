@@ -85,8 +85,7 @@ class Server : public ServerEvents {
                                      absl::Span<const uint8_t> bytes,
                                      size_t segment_size);
 
-  // What ICMP has said of a datagram to `peer`; see
-  // ServerOptions::icmp_reports.
+  // What ICMP has said of a datagram to `peer` (ServerOptions::icmp_reports).
   void HandleIcmp(absl::Time now, RelayId relay, const TransportAddress& peer,
                   const stun::Icmp& icmp);
 

@@ -28,9 +28,9 @@
 namespace kyuu::relay::kernel {
 
 // KernelPath takes frames of established flows off the interfaces of this
-// machine (XDP) and sends them on, so that they never reach a socket. It needs
-// CAP_BPF and CAP_NET_ADMIN. Firewalls and captures of this machine do not see
-// such datagrams.
+// machine (XDP) and sends them on, so that they never reach a socket. What it
+// needs: Program. Firewalls and captures of this machine do not see such
+// datagrams.
 //
 // Install() to Funds() are for any thread, the rest for the loop's.
 class KernelPath final : public FlowPath {

@@ -46,8 +46,8 @@ absl::Status Failed(int error, absl::string_view what) {
   switch (error) {
     case EPERM:
     case EACCES:
-      return absl::PermissionDeniedError(
-          absl::StrCat(reason, "; CAP_BPF and CAP_NET_ADMIN are needed"));
+      return absl::PermissionDeniedError(absl::StrCat(
+          reason, "; CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed"));
     case EBUSY:
     case EEXIST:
       return absl::AlreadyExistsError(absl::StrCat(

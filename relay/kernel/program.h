@@ -43,8 +43,9 @@ using Attachment = net::Fd;
 // Program may be used from any thread.
 class Program {
  public:
-  // PERMISSION_DENIED without CAP_BPF and CAP_NET_ADMIN; UNIMPLEMENTED if the
-  // kernel lacks something, with its words; INVALID_ARGUMENT.
+  // PERMISSION_DENIED without CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (without
+  // which no address in a packet may be computed); UNIMPLEMENTED if the kernel
+  // lacks something, with its words; INVALID_ARGUMENT.
   static absl::StatusOr<Program> Load(const ProgramOptions& options);
 
   // ALREADY_EXISTS if the interface has a program of somebody else.

@@ -240,8 +240,9 @@ constexpr Setting kSettings[] = {
         "relay", "kernel-path", "kernel-path", "off|auto|required",
         Change::kRestart,
         "Whether data of channels over UDP is relayed by a program in the "
-        "kernel (XDP), which needs CAP_BPF and CAP_NET_ADMIN; where the "
-        "machine does not allow it, \"auto\" says so and goes on without"),
+        "kernel (XDP), which needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; "
+        "where the machine does not allow it, \"auto\" says so and goes on "
+        "without"),
     Row<&Config::kernel, &KernelSettings::stun>(
         "relay", "kernel-stun", "kernel-stun", "off|on", Change::kRestart,
         "Whether that program answers Binding requests without attributes, "

@@ -116,6 +116,10 @@ ports = "50000-50009"
 open-attempts = 3
 allow-peers = ["10.0.0.0/8"]
 deny-peers = ["8.8.8.8"]
+kernel-path = "auto"
+kernel-stun = "on"
+kernel-stun-rate = 31
+kernel-flows = 32
 [auth]
 authorizer = "unix:/run/auth.sock"
 authorizer-timeout = "1s"

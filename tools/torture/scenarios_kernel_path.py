@@ -272,6 +272,17 @@ class KernelPath(Relayed):
         else:
             self.fail("the peer is not found again")
 
+    def test_three_capabilities_are_enough(self):
+        self.kyuud = self.stack.enter_context(Kyuud(
+            Nobody(self.server, "-all,+bpf,+net_admin,+perfmon"), "--http-listen=0.0.0.0:9000",
+            f"--turn-listen={SERVER}:3478", *RELAYS, "--metrics-from=0.0.0.0/0", USER,
+            "--kernel-path=required"))
+        peer = self.peer_socket()
+        client = self.channel()
+        self.settled(client, peer)
+        time.sleep(1.2)
+        self.assertGreaterEqual(self.in_kernel(), 2)
+
     def test_killed_it_leaves_nothing_behind(self):
         self.serve()
         self.assertIn("xdp", self.server.ip("link", "show", self.cables[0]))
@@ -314,7 +325,7 @@ class WhereItCannotBe(Relayed):
 
     def test_without_the_right_to_it_relaying_goes_on(self):
         self.kyuud = self.stack.enter_context(Kyuud(
-            Unprivileged(self.server), f"--turn-listen={SERVER}:3478", "--http-listen=none",
+            Nobody(self.server, "-all"), f"--turn-listen={SERVER}:3478", "--http-listen=none",
             f"--relay-address={PEER_SERVER}", USER, "--kernel-path=auto"))
         peer = self.peer_socket()
         client = self.channel()
@@ -322,12 +333,15 @@ class WhereItCannotBe(Relayed):
         self.assertNotIn("xdp", self.server.ip("link", "show", self.cables[0]))
 
 
-class Unprivileged:
-    """A host whose programs may not load programs into the kernel."""
+class Nobody:
+    """A host whose programs are an ordinary user's, with these capabilities."""
 
-    def __init__(self, host):
+    def __init__(self, host, capabilities):
         self._host = host
+        kept = capabilities.removeprefix("-all").removeprefix(",")
+        self._flags = ["--reuid=65534", "--regid=65534", "--clear-groups",
+                       f"--inh-caps={capabilities}", f"--bounding-set={capabilities}",
+                       *([f"--ambient-caps={kept}"] if kept else [])]
 
     def command(self, *command):
-        return self._host.command("setpriv", "--bounding-set=-bpf,-sys_admin,-perfmon",
-                                  "--inh-caps=-bpf,-sys_admin,-perfmon", *command)
+        return self._host.command("setpriv", *self._flags, *command)
