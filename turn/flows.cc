@@ -56,7 +56,7 @@ std::optional<FlowEvent> Flows::Poll(absl::Time now) {
     Compare(now, allocation);
   }
   if (events_.empty()) return std::nullopt;
-  FlowEvent event = std::move(events_.front());
+  const FlowEvent event = events_.front();
   events_.pop_front();
   return event;
 }
