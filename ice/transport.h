@@ -169,6 +169,9 @@ class IceTransport {
   std::optional<Path> selected_path() const { return agent_.selected_path(); }
   // What is known of who is at the other end of `path`: for a Mux.
   PathProof ProofOf(const Path& path) const;
+  const std::string& local_ufrag() const {
+    return agent_.local_credentials().ufrag;
+  }
   // Our candidates, in the order found.
   const std::vector<Candidate>& candidates() const { return candidates_; }
   GatheringState gathering_state() const { return gathering_state_; }
