@@ -173,6 +173,7 @@ class Gatherer {
   uint16_t LocalPreference(const TransportAddress& host) const;
   bool MayReach(const TransportAddress& host,
                 const TransportAddress& server) const;
+  bool MayAsk(const Host& host, const Relay& relay) const;
   std::vector<TransportAddress> HostsReaching(const Relay& relay) const;
   void StartHost(absl::Time now, const Host& host);
   void AddReflexiveJobs(const Host& host, const TransportAddress& server);

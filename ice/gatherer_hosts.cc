@@ -95,12 +95,17 @@ bool Gatherer::MayReach(const TransportAddress& host,
   });
 }
 
+bool Gatherer::MayAsk(const Host& host, const Relay& relay) const {
+  return MayReach(host.host.address,
+                  options_.turn_servers[relay.server].address) &&
+         (!host.host.shared || OnStream(relay));
+}
+
 std::vector<TransportAddress> Gatherer::HostsReaching(
     const Relay& relay) const {
-  const TransportAddress& server = options_.turn_servers[relay.server].address;
   std::vector<TransportAddress> reaching;
   for (const Host& host : hosts_) {
-    if (MayReach(host.host.address, server)) {
+    if (MayAsk(host, relay)) {
       reaching.push_back(host.host.address);
     }
   }
@@ -189,10 +194,7 @@ void Gatherer::StartHost(absl::Time now, const Host& host) {
     AddReflexiveJobs(host, server);
   }
   for (Relay& relay : relays_) {
-    if (relay.kept ||
-        !MayReach(local, options_.turn_servers[relay.server].address)) {
-      continue;
-    }
+    if (relay.kept || !MayAsk(host, relay)) continue;
     if (OnStream(relay)) {
       if (IsSpared(relay) || relay.running()) continue;
       relay.hosts.assign(1, {});

@@ -39,6 +39,10 @@ struct HostAddress {
   // answers for): neither its candidates nor the related addresses of others
   // show the address. "": it is told.
   std::string name = {};
+  // Other agents send from it, too. A relay over UDP is asked from others only,
+  // as it has one allocation for each of our addresses (RFC 8656 section 2.2:
+  // it is known by its 5-tuple).
+  bool shared = false;
 };
 
 struct TurnServer {

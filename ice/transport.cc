@@ -265,6 +265,17 @@ std::optional<Datagram> IceTransport::PollTransmit(absl::Time now,
   return std::nullopt;
 }
 
+PathProof IceTransport::ProofOf(const Path& path) const {
+  if (!agent_.IsKnownPath(path)) return PathProof::kNone;
+  if (options_.lite) return PathProof::kProven;
+  for (const PairInfo& pair : agent_.pairs()) {
+    if (pair.path == path && pair.responses_received > 0) {
+      return PathProof::kProven;
+    }
+  }
+  return PathProof::kHeard;
+}
+
 size_t IceTransport::headroom() const {
   const std::optional<Path> path = selected_path();
   return path && gatherer_.IsRelayed(path->local) ? kRelayHeadroom : 0;

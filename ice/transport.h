@@ -24,6 +24,7 @@
 #include "ice/candidate.h"
 #include "ice/credentials.h"
 #include "ice/gatherer.h"
+#include "ice/mux.h"
 
 namespace kyuu::ice {
 
@@ -166,6 +167,11 @@ class IceTransport {
   // --- Queries ---
 
   std::optional<Path> selected_path() const { return agent_.selected_path(); }
+  // What is known of who is at the other end of `path`: for a Mux.
+  PathProof ProofOf(const Path& path) const;
+  const std::string& local_ufrag() const {
+    return agent_.local_credentials().ufrag;
+  }
   // Our candidates, in the order found.
   const std::vector<Candidate>& candidates() const { return candidates_; }
   GatheringState gathering_state() const { return gathering_state_; }

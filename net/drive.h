@@ -8,14 +8,8 @@
 //
 // A wake-up drains the socket in batches, hands every datagram to the engine,
 // delivers its events, and then sends in one flush what it has to say: runs of
-// equal-size datagrams to one address leave as one train.
-//
-// An engine whose peer counts its answers (SCTP's finds losses that way) may
-// have a sixth verb, `bool transmit_urgent() const`: while it is true between
-// two packets of one wake-up, PollTransmit is asked for what would be another
-// packet at the end of it, and events are delivered after each receive call.
-// `void HandleRefusal(now, remote, why)`, if it has that, is told what a
-// connected socket's host has refused (UdpSocket::TakeRefusal()).
+// equal-size datagrams to one address leave as one train. What else an engine
+// may have: net/drive_engine.h.
 
 #ifndef KYUU_NET_DRIVE_H_
 #define KYUU_NET_DRIVE_H_
@@ -42,16 +36,6 @@
 #include "net/udp_socket.h"
 
 namespace kyuu::net {
-
-struct DriveOptions {
-  // Space offered to PollTransmit for one datagram: jumbo frames
-  // (peer::Options::max_datagram_bytes). It is of the slab that a loop's
-  // drivers have in common.
-  size_t datagram_bytes = 8192;
-  // Receive calls per socket and wake-up, 16 trains each: a flooded socket must
-  // not starve timers and the other sockets.
-  size_t receives_per_turn = 8;
-};
 
 // Driver owns neither the engine nor the sockets nor the buffer; all must
 // outlive it. It may be destroyed by its own event handler.
@@ -98,10 +82,22 @@ class Driver {
   void SendStreamsBy(absl::AnyInvocable<void(const Datagram&)> send) {
     send_stream_ = std::move(send);
   }
+  // A socket that others send by, too. Who owns it has the hooks, and calls
+  // Receive(), and Flush() when what has come together was handed over.
+  void ShareSocketsBy(SharedSocketHooks hooks) {
+    hooks_ = std::make_unique<SharedSocketHooks>(std::move(hooks));
+  }
+  void AddSharedSocket(UdpSocket& socket) { departure_.AddSocket(socket); }
+  // True: Flush() is urgent.
+  bool Receive(absl::Time now, const Datagram& datagram) {
+    engine_.HandlePacket(now, datagram);
+    return TransmitUrgent();
+  }
+  // Of either kind.
   void RemoveSocket(UdpSocket& socket) {
     const auto it = std::find(sockets_.begin(), sockets_.end(), &socket);
-    if (it == sockets_.end()) return;
     departure_.RemoveSocket(socket);
+    if (it == sockets_.end()) return;
     watches_.erase(watches_.begin() + (it - sockets_.begin()));
     sockets_.erase(it);
   }
@@ -137,6 +133,7 @@ class Driver {
     on_event_ = std::move(on_event);
     destroyed_ = nullptr;
     alarm_.Set(engine_.NextTimeout());
+    if (hooks_) hooks_->on_settled();
     return Alive::kYes;
   }
 
@@ -173,8 +170,7 @@ class Driver {
         bool urgent = false;
         for (const Train& train : trains) {
           for (size_t k = 0; k < train.segments(); ++k) {
-            engine_.HandlePacket(now, Datagram{train.path, train.segment(k)});
-            if (TransmitUrgent()) urgent = true;
+            if (Receive(now, {train.path, train.segment(k)})) urgent = true;
           }
         }
         if (drained) break;
@@ -195,9 +191,13 @@ class Driver {
                engine_.PollTransmit(Loop::Now(), departure_.Space())) {
       if (send_stream_ && datagram->path.transport != Transport::kUdp) {
         send_stream_(*datagram);
-      } else if (!departure_.Add(*datagram)) {
-        break;
+        continue;
       }
+      // STUN alone (RFC 7983 section 7).
+      if (hooks_ && !datagram->bytes.empty() && datagram->bytes[0] <= 3) {
+        hooks_->on_stun(*datagram);
+      }
+      if (!departure_.Add(*datagram)) break;
     }
   }
 
@@ -208,6 +208,7 @@ class Driver {
     }
     if (UdpSocket* blocked = departure_.blocked()) {
       WatchWritable(*blocked, Interest::kReadWrite);
+      if (hooks_) hooks_->on_blocked(*blocked);
     }
   }
 
@@ -224,6 +225,7 @@ class Driver {
   EventHandler on_event_;
   internal::Departure departure_;
   absl::AnyInvocable<void(const Datagram&)> send_stream_;
+  std::unique_ptr<SharedSocketHooks> hooks_;  // Null: it shares none.
   std::vector<UdpSocket*> sockets_;
   std::vector<std::unique_ptr<Watch>> watches_;  // One for each of sockets_.
   Alarm alarm_;

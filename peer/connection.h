@@ -60,19 +60,16 @@ class Connection {
 
   // --- Signaling (RFC 9429) ---
 
-  // AddLocalAddress names a bound UDP socket of the driver, to which it sends
-  // what comes out with this `path.local`; RemoveLocalAddress tells that it is
-  // gone. At any time: once gathering has begun, which the first
-  // SetLocalDescription does, candidates of a new address are told as they are
-  // found, and a path that used a lost one moves to another one at once.
-  // Errors are those of ice::Gatherer. FAILED_PRECONDITION: closed.
+  // AddLocalAddress names a bound UDP socket of the driver, which sends by it
+  // what has this `path.local`; RemoveLocalAddress tells that it is gone. At
+  // any time: candidates of a new address are told as they are found, and a
+  // path that used a lost one moves at once. Errors are ice::Gatherer's.
   absl::Status AddLocalAddress(absl::Time now, const ice::HostAddress& host);
   absl::Status RemoveLocalAddress(absl::Time now,
                                   const TransportAddress& address);
   // New servers, or new credentials (setConfiguration): an ICE restart asks
   // them. AwaitServers() and ServersKnown() are the Gatherer's: for servers
-  // whose names are being resolved, of which the first gathering waits for,
-  // too.
+  // whose names are being resolved, which the first gathering waits for, too.
   void UpdateServers(std::vector<TransportAddress> stun_servers,
                      std::vector<ice::TurnServer> turn_servers);
   void AwaitServers(size_t names) { ice_.AwaitServers(names); }
@@ -143,8 +140,8 @@ class Connection {
   // Options::shutdown_timeout, or not all within shutdown_timeout_max, it
   // becomes Close.
   void Shutdown(absl::Time now);
-  // Close hangs up: an ABORT and close_notify tell the peer at once, relays are
-  // given back. All events of channels and Closed follow; drive it until then.
+  // Close hangs up: an ABORT and close_notify tell the peer, relays are given
+  // back. All events of channels and Closed follow; drive it until then.
   void Close(absl::Time now);
 
   // --- Engine ---
@@ -156,8 +153,11 @@ class Connection {
   std::optional<Datagram> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
-  // Whether SCTP has to answer before the next packet: see net/drive.h.
+  // Whether SCTP has to answer before the next packet: see net/drive_engine.h.
   bool transmit_urgent() const { return channels_.transmit_urgent(); }
+  // For ice::Mux.
+  ice::PathProof ProofOf(const Path& path) const { return ice_.ProofOf(path); }
+  std::string local_ufrag() const { return ice_.local_ufrag(); }
 
   // --- Queries ---
   SignalingState signaling_state() const { return session_.state(); }

@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/status_macros.h"
 #include "base/system_random.h"
 #include "mdns/message.h"
 
@@ -119,15 +120,22 @@ std::vector<net::Interface> PreferredAmong(std::vector<net::Interface> usable) {
 
 // As PeerStreamOptions::unsent_bytes, of streams that are accepted.
 constexpr uint32_t kUnsentBytes = 16 * 1024;
+// Connections that wait to be accepted where thousands of peers may come back
+// at once.
+constexpr int kSharedBacklog = 1024;
+
+absl::StatusOr<net::TcpListener> Listen(const TransportAddress& at,
+                                        int backlog) {
+  return net::TcpListener::Open({.bind = at,
+                                 .backlog = backlog,
+                                 .stream = {.unsent_bytes = kUnsentBytes}});
+}
 
 // On the port of the UDP socket, which whoever opens a firewall knows already,
 // or another one. Null: UDP has to do.
-std::unique_ptr<net::TcpListener> Listen(const TransportAddress& udp) {
+std::unique_ptr<net::TcpListener> ListenBeside(const TransportAddress& udp) {
   for (const uint16_t port : {udp.port, uint16_t{0}}) {
-    absl::StatusOr<net::TcpListener> listener =
-        net::TcpListener::Open({.bind = {udp.ip, port},
-                                .backlog = 16,
-                                .stream = {.unsent_bytes = kUnsentBytes}});
+    absl::StatusOr<net::TcpListener> listener = Listen({udp.ip, port}, 16);
     if (listener.ok()) {
       return std::make_unique<net::TcpListener>(*std::move(listener));
     }
@@ -160,27 +168,54 @@ std::vector<net::Interface> ChooseAddresses(
   return PreferredAmong(UsableAddresses(interfaces, loopback));
 }
 
+absl::StatusOr<HostSocket> HostSockets::OpenOne(
+    const net::Interface& interface) const {
+  PortNumbers ports = options_.ports.value_or(PortNumbers{});
+  if (options_.ports && !sockets_.empty()) {
+    const HostSocket& first = sockets_.front();
+    ports.udp = first.socket->local().port;
+    if (first.listener) ports.tcp = first.listener->local().port;
+  }
+  KYUU_ASSIGN_OR_RETURN(
+      net::UdpSocket socket,
+      net::UdpSocket::Open({.bind = {interface.address, ports.udp}}));
+  HostSocket host{std::make_unique<net::UdpSocket>(std::move(socket)),
+                  nullptr,
+                  KindOf(interface),
+                  interface.address,
+                  options_.tcp,
+                  interface.index,
+                  "",
+                  options_.ports.has_value()};
+  if (options_.tcp == TcpUse::kBoth && host.shared) {
+    KYUU_ASSIGN_OR_RETURN(
+        net::TcpListener listener,
+        Listen({interface.address, ports.tcp}, kSharedBacklog));
+    host.listener = std::make_unique<net::TcpListener>(std::move(listener));
+  } else if (options_.tcp == TcpUse::kBoth) {
+    host.listener = ListenBeside(host.socket->local());
+  }
+  if (options_.hide_addresses && !interface.address.IsLoopback()) {
+    SystemRandom random;
+    host.name = mdns::MakeName(random);
+  }
+  return host;
+}
+
 size_t HostSockets::OpenNew(const std::vector<net::Interface>& chosen) {
   size_t opened = 0;
-  SystemRandom random;
   for (const net::Interface& interface : chosen) {
     const bool known = std::any_of(
         sockets_.begin(), sockets_.end(),
         [&](const HostSocket& host) { return host.ip == interface.address; });
     if (known || sockets_.size() >= options_.max) continue;
     // An address may be tentative, or go at any moment: the others count.
-    absl::StatusOr<net::UdpSocket> socket =
-        net::UdpSocket::Open({.bind = {interface.address, 0}});
-    if (!socket.ok()) continue;
-    auto listener =
-        options_.tcp == TcpUse::kBoth ? Listen(socket->local()) : nullptr;
-    sockets_.push_back(
-        {std::make_unique<net::UdpSocket>(*std::move(socket)),
-         std::move(listener), KindOf(interface), interface.address,
-         options_.tcp, interface.index,
-         options_.hide_addresses && !interface.address.IsLoopback()
-             ? mdns::MakeName(random)
-             : std::string()});
+    absl::StatusOr<HostSocket> host = OpenOne(interface);
+    if (!host.ok()) {
+      refused_ = host.status();
+      continue;
+    }
+    sockets_.push_back(*std::move(host));
     ++opened;
   }
   return opened;
@@ -196,6 +231,7 @@ absl::StatusOr<HostSockets> HostSockets::Open(const HostSocketsOptions& options,
   HostSockets sockets(options, std::move(list));
   sockets.Refresh();
   if (sockets.sockets_.empty()) {
+    if (options.ports && !sockets.refused_.ok()) return sockets.refused_;
     return absl::UnavailableError("this machine has no usable IP address");
   }
   return sockets;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,6 +39,13 @@ enum class TcpUse : uint8_t {
   kBoth,    // And listens itself, on a port of each address.
 };
 
+// Port numbers that all addresses have in common; 0: one that the system
+// chooses for the first address.
+struct PortNumbers {
+  uint16_t udp = 0;
+  uint16_t tcp = 0;  // With TcpUse::kBoth.
+};
+
 struct HostSocketsOptions {
   LoopbackUse loopback = LoopbackUse::kIfAlone;
   size_t max = 16;  // Sockets, one for each address.
@@ -46,6 +54,9 @@ struct HostSocketsOptions {
   // (NameResolver::Publish), as browsers do it. It hides them from who sees the
   // signaling, and not from who gets a packet.
   bool hide_addresses = false;
+  // nullopt: any, which differ. Else an address is left out where it cannot be
+  // had, and Open() fails with the reason if there is none.
+  std::optional<PortNumbers> ports;
 };
 
 // A socket bound to one address of the machine.
@@ -58,10 +69,15 @@ struct HostSocket {
   TcpUse tcp = TcpUse::kNone;
   uint32_t interface = 0;  // Index of the system's.
   std::string name;        // "": it is not hidden.
+  bool shared = false;     // Its port is one of HostSocketsOptions::ports.
 
   ice::HostAddress address() const {
-    return {socket->local(), kind, tcp != TcpUse::kNone,
-            listener ? listener->local().port : uint16_t{0}, name};
+    return {socket->local(),
+            kind,
+            tcp != TcpUse::kNone,
+            listener ? listener->local().port : uint16_t{0},
+            name,
+            shared};
   }
 };
 
@@ -84,8 +100,9 @@ class HostSockets {
       absl::AnyInvocable<absl::StatusOr<std::vector<net::Interface>>()>;
 
   // Opens a socket on each address that ChooseAddresses() gives.
-  // UNAVAILABLE if there is none. Where the system does not list its addresses
-  // (no netlink for us), the two are used that it sends to the internet from.
+  // UNAVAILABLE if there is none; with `ports` why none could be bound. Where
+  // the system does not list its addresses (no netlink for us), the two are
+  // used that it sends to the internet from.
   static absl::StatusOr<HostSockets> Open(const HostSocketsOptions& options);
   // The same with another source of addresses, which each Refresh() asks again.
   static absl::StatusOr<HostSockets> Open(const HostSocketsOptions& options,
@@ -110,10 +127,12 @@ class HostSockets {
       : options_(options), list_(std::move(list)) {}
   // Opens what is in `chosen` and not open; returns how many.
   size_t OpenNew(const std::vector<net::Interface>& chosen);
+  absl::StatusOr<HostSocket> OpenOne(const net::Interface& interface) const;
 
   HostSocketsOptions options_;
   Lister list_;
-  bool listed_ = false;  // The system has listed its addresses once.
+  bool listed_ = false;   // The system has listed its addresses once.
+  absl::Status refused_;  // Why the last address of OpenNew() has none.
   std::vector<HostSocket> sockets_;
 };
 

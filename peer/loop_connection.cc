@@ -14,12 +14,18 @@ absl::StatusOr<std::unique_ptr<LoopConnection>> LoopConnection::Create(
     net::Loop& loop, const dtls::Certificate& certificate,
     const LoopConnectionOptions& options, Random& random,
     EventHandler on_event) {
-  KYUU_ASSIGN_OR_RETURN(
-      HostSockets sockets,
-      HostSockets::Open({.loopback = options.loopback,
-                         .max = options.sockets_max,
-                         .tcp = options.tcp,
-                         .hide_addresses = options.hide_addresses}));
+  std::optional<HostSockets> sockets;
+  if (options.port == nullptr) {
+    KYUU_ASSIGN_OR_RETURN(
+        sockets, HostSockets::Open({.loopback = options.loopback,
+                                    .max = options.sockets_max,
+                                    .tcp = options.tcp,
+                                    .hide_addresses = options.hide_addresses}));
+  } else if (options.hide_addresses) {
+    return absl::InvalidArgumentError("a shared port hides no addresses");
+  } else {
+    KYUU_RETURN_IF_ERROR(options.port->Reserve());
+  }
   return std::unique_ptr<LoopConnection>(
       new LoopConnection(loop, certificate, options, random, std::move(sockets),
                          std::move(on_event)));
@@ -28,7 +34,8 @@ absl::StatusOr<std::unique_ptr<LoopConnection>> LoopConnection::Create(
 LoopConnection::LoopConnection(net::Loop& loop,
                                const dtls::Certificate& certificate,
                                const LoopConnectionOptions& options,
-                               Random& random, HostSockets sockets,
+                               Random& random,
+                               std::optional<HostSockets> sockets,
                                EventHandler on_event)
     : connection_(certificate, options.connection, random),
       sockets_(std::move(sockets)),
@@ -38,12 +45,16 @@ LoopConnection::LoopConnection(net::Loop& loop,
       streams_(loop, options.streams, JoinStreams(connection_, driver_)),
       peer_streams_(loop, options.peer_streams,
                     JoinPeerStreams(connection_, driver_)),
-      watch_(loop, [this] { FollowAddresses(); }),
       names_(loop) {
   driver_.SendStreamsBy([this](const Datagram& message) {
     if (!peer_streams_.Send(message)) streams_.Send(message);
   });
-  for (const HostSocket& host : sockets_.sockets()) Add(host);
+  if (sockets_) {
+    for (const HostSocket& host : sockets_->sockets()) Add(host);
+    watch_.emplace(loop, [this] { FollowAddresses(); });
+  } else {
+    seat_.emplace(*options.port, connection_, driver_, &peer_streams_);
+  }
 }
 
 void LoopConnection::Add(const HostSocket& host) {
@@ -89,7 +100,7 @@ void LoopConnection::OnEvent(ConnectionEvent event) {
 }
 
 void LoopConnection::FollowAddresses() {
-  const HostSockets::Changes changes = sockets_.Refresh();
+  const HostSockets::Changes changes = sockets_->Refresh();
   if (changes.empty()) return;
   for (const HostSocket& gone : changes.gone) Remove(gone);
   for (const HostSocket* added : changes.added) Add(*added);

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@
 #include "peer/name_resolver.h"
 #include "peer/peer_streams.h"
 #include "peer/server_streams.h"
+#include "peer/shared_port.h"
 #include "turn/message_stream.h"
 
 namespace kyuu::peer {
@@ -46,18 +48,23 @@ struct LoopConnectionOptions {
   ServerStreamOptions streams;
   // TCP connections to the peer.
   PeerStreamOptions peer_streams;
+  // The loop's, which must outlive the connection, in place of sockets of its
+  // own; its addresses are not hidden.
+  SharedPort* port = nullptr;
 };
 
-// LoopConnection opens sockets on each address of the machine, hands them to a
-// Connection and drives it; addresses that come and go are followed, and names
-// of multicast DNS are resolved. It belongs to the loop's thread.
+// LoopConnection opens sockets on each address of the machine, or shares a
+// port's, hands them to a Connection and drives it; addresses that come and go
+// are followed, and names of multicast DNS are resolved. It belongs to the
+// loop's thread.
 class LoopConnection {
  public:
   using EventHandler = absl::AnyInvocable<void(ConnectionEvent)>;
 
   // `loop` and `random` must outlive it. The handler may give commands to
   // engine(), and may destroy the LoopConnection. UNAVAILABLE if the machine
-  // has no usable address.
+  // has no usable address. RESOURCE_EXHAUSTED: SharedPort::Reserve().
+  // INVALID_ARGUMENT: `port` with `hide_addresses`.
   static absl::StatusOr<std::unique_ptr<LoopConnection>> Create(
       net::Loop& loop, const dtls::Certificate& certificate,
       const LoopConnectionOptions& options, Random& random,
@@ -68,7 +75,9 @@ class LoopConnection {
   void Flush() { driver_.Flush(); }
   // Why the system does not tell of addresses that come and go, which are then
   // seen later; OK if it does. See HostWatch::status().
-  const absl::Status& address_watch_status() const { return watch_.status(); }
+  absl::Status address_watch_status() const {
+    return watch_ ? watch_->status() : absl::OkStatus();
+  }
   // Messages to and from TURN servers over TCP and TLS.
   turn::MessageStreamStats stream_stats() const { return streams_.stats(); }
   // Packets to and from the peer over TCP.
@@ -79,7 +88,7 @@ class LoopConnection {
  private:
   LoopConnection(net::Loop& loop, const dtls::Certificate& certificate,
                  const LoopConnectionOptions& options, Random& random,
-                 HostSockets sockets, EventHandler on_event);
+                 std::optional<HostSockets> sockets, EventHandler on_event);
 
   void Add(const HostSocket& host);
   void Remove(const HostSocket& host);
@@ -87,13 +96,14 @@ class LoopConnection {
   void OnEvent(ConnectionEvent event);
 
   Connection connection_;
-  HostSockets sockets_;
+  std::optional<HostSockets> sockets_;  // Unless a port is shared.
   // Held by who calls it, so that it may destroy us.
   std::shared_ptr<EventHandler> on_event_;
   net::Driver<Connection> driver_;
   ServerStreams streams_;
   PeerStreams peer_streams_;
-  HostWatch watch_;
+  std::optional<PortSeat<Connection>> seat_;  // If one is.
+  std::optional<HostWatch> watch_;            // Else.
   NameResolver names_;
 };
 

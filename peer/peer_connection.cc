@@ -72,6 +72,26 @@ std::vector<ServerUrl> TakeAddresses(std::vector<ServerUrl> servers,
 
 }  // namespace
 
+// On the port that its thread's connections share, it opens none.
+absl::StatusOr<std::optional<HostSockets>> PeerConnection::OpenSockets(
+    const Configuration& configuration) {
+  SharedPort* const port = configuration.thread->workplace_->port.get();
+  if (port != nullptr) {
+    if (configuration.hide_addresses) {
+      return absl::InvalidArgumentError("a shared port hides no addresses");
+    }
+    KYUU_RETURN_IF_ERROR(port->Reserve());
+    return std::optional<HostSockets>();
+  }
+  KYUU_ASSIGN_OR_RETURN(
+      HostSockets sockets,
+      HostSockets::Open({.loopback = configuration.loopback,
+                         .max = configuration.sockets_max,
+                         .tcp = configuration.ice_tcp,
+                         .hide_addresses = configuration.hide_addresses}));
+  return std::optional<HostSockets>(std::move(sockets));
+}
+
 absl::StatusOr<std::unique_ptr<PeerConnection>> PeerConnection::Create(
     Configuration configuration, PeerConnectionHandlers handlers) {
   KYUU_ASSIGN_OR_RETURN(std::vector<ServerUrl> servers,
@@ -82,12 +102,8 @@ absl::StatusOr<std::unique_ptr<PeerConnection>> PeerConnection::Create(
   if (configuration.thread == nullptr) {
     KYUU_ASSIGN_OR_RETURN(configuration.thread, Thread::Start());
   }
-  KYUU_ASSIGN_OR_RETURN(
-      HostSockets sockets,
-      HostSockets::Open({.loopback = configuration.loopback,
-                         .max = configuration.sockets_max,
-                         .tcp = configuration.ice_tcp,
-                         .hide_addresses = configuration.hide_addresses}));
+  KYUU_ASSIGN_OR_RETURN(std::optional<HostSockets> sockets,
+                        OpenSockets(configuration));
   Options& options = configuration.engine;
   options.stun_servers = std::move(configuration.stun_servers);
   options.turn_servers = std::move(configuration.turn_servers);

@@ -81,7 +81,9 @@ struct Configuration {
   // Streams to TURN servers over TCP and TLS, and TCP connections to the peer.
   ServerStreamOptions streams;
   PeerStreamOptions peer_streams;
-  // Where the connection works; a thread of its own if null.
+  // Where the connection works; a thread of its own if null. On one with a port
+  // that is shared, that port is used: what is said above of sockets and of
+  // listening is without effect, and `hide_addresses` an error.
   std::shared_ptr<Thread> thread;
   // Knobs of the parts. Its servers and policy are taken from above.
   Options engine;
@@ -123,7 +125,7 @@ class PeerConnection {
  public:
   // INVALID_ARGUMENT: an ICE server's URL or credentials (ParseIceServers).
   // UNAVAILABLE: the machine has no usable address. RESOURCE_EXHAUSTED: no
-  // descriptor is left. INTERNAL: OpenSSL failed.
+  // descriptor is left, or no room on a shared port. INTERNAL: OpenSSL failed.
   static absl::StatusOr<std::unique_ptr<PeerConnection>> Create(
       Configuration configuration, PeerConnectionHandlers handlers);
   // Close(), and the end of a thread of its own (see ~Thread for how long that
@@ -203,6 +205,8 @@ class PeerConnection {
  private:
   PeerConnection(std::shared_ptr<Thread> thread,
                  std::shared_ptr<internal::Core> core);
+  static absl::StatusOr<std::optional<HostSockets>> OpenSockets(
+      const Configuration& configuration);
 
   const std::shared_ptr<Thread> thread_;
   const std::shared_ptr<internal::Core> core_;

@@ -62,9 +62,23 @@ class Orphans {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<Thread>> Thread::Start() {
+  return Start(nullptr);
+}
+
+absl::StatusOr<std::shared_ptr<Thread>> Thread::Start(
+    const SharedPortOptions& port) {
+  return Start(&port);
+}
+
+absl::StatusOr<std::shared_ptr<Thread>> Thread::Start(
+    const SharedPortOptions* port) {
   KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop, net::Loop::Create());
   std::shared_ptr<Thread> thread(
       new Thread(std::make_shared<internal::Workplace>(std::move(loop))));
+  if (port != nullptr) {
+    KYUU_ASSIGN_OR_RETURN(thread->workplace_->port,
+                          SharedPort::Open(*thread->workplace_->loop, *port));
+  }
   // Signals are for the application's threads; a new thread inherits the mask.
   sigset_t all, before;
   sigfillset(&all);
@@ -75,6 +89,7 @@ absl::StatusOr<std::shared_ptr<Thread>> Thread::Start() {
       internal::Workplace::current = workplace.get();
       workplace->loop->Run();
       workplace->names.reset();
+      workplace->port.reset();
     });
   } catch (const std::system_error& error) {
     status =
@@ -101,6 +116,11 @@ Thread::~Thread() {
 }
 
 void Thread::Post(Task task) { workplace_->loop->Post(std::move(task)); }
+
+std::vector<ice::HostAddress> Thread::port_addresses() const {
+  if (workplace_->port == nullptr) return {};
+  return workplace_->port->addresses();
+}
 
 bool Thread::IsCurrent() const { return workplace_->IsCurrent(); }
 

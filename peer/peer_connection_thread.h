@@ -5,9 +5,12 @@
 
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "ice/gatherer_types.h"
+#include "peer/shared_port.h"
 
 namespace kyuu::peer {
 
@@ -26,6 +29,12 @@ class Thread {
 
   // RESOURCE_EXHAUSTED if the process has no descriptor left.
   static absl::StatusOr<std::shared_ptr<Thread>> Start();
+  // With a port that all its connections share: thousands of them need one hole
+  // in a firewall, and no descriptors of their own. They neither hide their
+  // addresses nor ask relays over UDP (ice::HostAddress::shared). The port is
+  // closed when the thread ends. Errors are those of SharedPort::Open, too.
+  static absl::StatusOr<std::shared_ptr<Thread>> Start(
+      const SharedPortOptions& port);
 
   // Waits until the connections that were on it have taken their leave, which
   // takes no time without relays and at most Options::linger with them. On a
@@ -39,11 +48,15 @@ class Thread {
   // left when the Thread dies may or may not run.
   void Post(Task task);
   bool IsCurrent() const;
+  // The sockets of the port, as they are now; none without one.
+  std::vector<ice::HostAddress> port_addresses() const;
 
  private:
   friend class PeerConnection;
 
   explicit Thread(std::shared_ptr<internal::Workplace> workplace);
+  static absl::StatusOr<std::shared_ptr<Thread>> Start(
+      const SharedPortOptions* port);
 
   std::shared_ptr<internal::Workplace> workplace_;
   std::thread thread_;

@@ -68,20 +68,25 @@ void PeerStreams::Accept(Door& door) {
   for (size_t i = 0; i < options_.accepts_per_turn; ++i) {
     std::optional<net::TcpStream> tcp = door.listener.Accept();
     if (!tcp) break;
-    const std::optional<ice::StreamId> id = handlers_.on_accepted(tcp->path());
-    if (!id) {
-      tcp->Cut();
-      continue;
-    }
-    const auto it =
-        links_.try_emplace(*id, std::make_unique<Link>(*id, options_.queue));
-    Drive(*it.first->second, *std::move(tcp));
+    Adopt(*std::move(tcp), {});
   }
   if (door.listener.exhausted()) {
     for (auto& [listener, other] : doors_) other->watch.reset();
     resume_.Set(net::Loop::Now() + options_.accept_pause);
   }
   turn_.Set(absl::InfinitePast());
+}
+
+void PeerStreams::Adopt(net::TcpStream tcp, absl::Span<const uint8_t> first) {
+  turn_.Set(absl::InfinitePast());
+  const std::optional<ice::StreamId> id = handlers_.on_accepted(tcp.path());
+  if (!id) return tcp.Cut();
+  Link& link =
+      *links_.try_emplace(*id, std::make_unique<Link>(*id, options_.queue))
+           .first->second;
+  link.packets.HandlePacket(net::Loop::Now(), first);
+  Drive(link, std::move(tcp));
+  if (!first.empty()) link.driver->Flush();
 }
 
 void PeerStreams::Open(const ice::PeerStreamWanted& wanted) {

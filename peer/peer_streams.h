@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/address.h"
 #include "ice/packet_stream.h"
 #include "ice/stream_types.h"
@@ -67,6 +68,9 @@ class PeerStreams {
   // was accepted goes on without it.
   void AddListener(net::TcpListener& listener);
   void RemoveListener(net::TcpListener& listener);
+  // Takes a connection that somebody else has accepted, and read `first` from;
+  // or cuts it, as if it were one of a listener's.
+  void Adopt(net::TcpStream tcp, absl::Span<const uint8_t> first);
 
   void Open(const ice::PeerStreamWanted& wanted);
   // Ends the stream when what it was given has left, or its peer is too slow;

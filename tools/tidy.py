@@ -36,7 +36,7 @@ NARROW = [
     (r"ice/(internal/)?(gatherer|relay|server|transport)", r"turn/"),
     (r"sdp/", r"ice/(candidate|credentials)\.h"),
     (r"sdp/", r"dtls/fingerprint\.h"),
-    (r"peer/(internal/)?(peer_connection|loop_connection|host_sockets|name_resolver|server_streams|server_session|peer_streams)", r"net/"),
+    (r"peer/(internal/)?(peer_connection|loop_connection|host_sockets|name_resolver|server_streams|server_session|peer_streams|shared_port|stranger_streams)", r"net/"),
 ]
 FREE = {"tools", "examples", "fuzz", "bench"}
 ENGINES = {"stun", "turn", "ice", "dtls", "sctp", "sdp", "signaling", "mdns"}

@@ -21,7 +21,8 @@ constexpr size_t kEventsPerTurn = 256;
 Core::Core(std::shared_ptr<Workplace> workplace,
            const dtls::Certificate& certificate, const Options& options,
            ServerStreamOptions streams, PeerStreamOptions peer_streams,
-           HostSockets sockets, std::vector<ServerUrl> named_servers,
+           std::optional<HostSockets> sockets,
+           std::vector<ServerUrl> named_servers,
            PeerConnectionHandlers handlers)
     : workplace_(std::move(workplace)),
       sockets_(std::move(sockets)),
@@ -31,9 +32,17 @@ Core::Core(std::shared_ptr<Workplace> workplace,
       mutex_(*workplace_),
       connection_(certificate, options, random_),
       handlers_(std::make_shared<PeerConnectionHandlers>(std::move(handlers))) {
-  for (const HostSocket& host : sockets_.sockets()) {
+  std::vector<ice::HostAddress> hosts;
+  if (sockets_) {
+    for (const HostSocket& host : sockets_->sockets()) {
+      hosts.push_back(host.address());
+    }
+  } else {
+    hosts = workplace_->port->addresses();
+  }
+  for (const ice::HostAddress& host : hosts) {
     // There is room for as many as were opened; if not, ICE does without.
-    (void)connection_.AddLocalAddress(net::Loop::Now(), host.address());
+    (void)connection_.AddLocalAddress(net::Loop::Now(), host);
   }
   connection_.AwaitServers(named_servers_.size());
 }
@@ -227,6 +236,28 @@ bool Core::transmit_urgent() const {
   return connection_.transmit_urgent();
 }
 
+absl::Status Core::AddLocalAddress(absl::Time now,
+                                   const ice::HostAddress& host) {
+  const std::lock_guard lock(mutex_);
+  return connection_.AddLocalAddress(Now(now), host);
+}
+
+absl::Status Core::RemoveLocalAddress(absl::Time now,
+                                      const TransportAddress& address) {
+  const std::lock_guard lock(mutex_);
+  return connection_.RemoveLocalAddress(Now(now), address);
+}
+
+ice::PathProof Core::ProofOf(const Path& path) const {
+  const std::lock_guard lock(mutex_);
+  return connection_.ProofOf(path);
+}
+
+std::string Core::local_ufrag() const {
+  const std::lock_guard lock(mutex_);
+  return connection_.local_ufrag();
+}
+
 void Core::StreamConnected(absl::Time now, ice::StreamId id,
                            const TransportAddress& local) {
   const std::lock_guard lock(mutex_);
@@ -290,11 +321,16 @@ Core::Drive::Drive(Core& c)
               JoinStreams(core, driver)),
       peer_streams(*core.workplace_->loop, core.peer_stream_options_,
                    JoinPeerStreams(core, driver)),
-      watch(*core.workplace_->loop, [this] { core.FollowAddresses(); }),
       resolver(*core.workplace_->loop) {
   driver.SendStreamsBy([this](const Datagram& message) {
     if (!peer_streams.Send(message)) streams.Send(message);
   });
+  if (core.sockets_) {
+    for (const HostSocket& host : core.sockets_->sockets()) Add(host);
+    watch.emplace(*core.workplace_->loop, [this] { core.FollowAddresses(); });
+  } else {
+    seat.emplace(*core.workplace_->port, core, driver, &peer_streams);
+  }
 }
 
 void Core::Drive::Add(const HostSocket& host) {
@@ -313,7 +349,8 @@ void Core::Drive::Remove(const HostSocket& host) {
 }
 
 Core::Drive::~Drive() {
-  for (const HostSocket& host : core.sockets_.sockets()) {
+  if (!core.sockets_) return;
+  for (const HostSocket& host : core.sockets_->sockets()) {
     if (!host.name.empty()) core.workplace_->Names().Withdraw(host.name);
   }
 }
@@ -321,7 +358,6 @@ Core::Drive::~Drive() {
 void Core::Arrive() {
   workplace_->cores.insert(shared_from_this());
   drive_ = std::make_unique<Drive>(*this);
-  for (const HostSocket& host : sockets_.sockets()) drive_->Add(host);
   for (const ServerUrl& server : std::exchange(named_servers_, {})) {
     Resolve(server);
   }
@@ -361,7 +397,7 @@ void Core::Resolve(const ServerUrl& server) {
 }
 
 void Core::FollowAddresses() {
-  const HostSockets::Changes changes = sockets_.Refresh();
+  const HostSockets::Changes changes = sockets_->Refresh();
   if (changes.empty()) return;
   for (const HostSocket& gone : changes.gone) drive_->Remove(gone);
   for (const HostSocket* added : changes.added) drive_->Add(*added);
@@ -394,7 +430,7 @@ void Core::Depart() {
     departed_ = true;
   }
   drive_.reset();
-  sockets_.Clear();
+  if (sockets_) sockets_->Clear();
   workplace_->Depart(shared_from_this());
 }
 

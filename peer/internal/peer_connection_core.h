@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -55,7 +56,7 @@ class Core : public std::enable_shared_from_this<Core> {
   Core(std::shared_ptr<Workplace> workplace,
        const dtls::Certificate& certificate, const Options& options,
        ServerStreamOptions streams, PeerStreamOptions peer_streams,
-       HostSockets sockets, std::vector<ServerUrl> named_servers,
+       std::optional<HostSockets> sockets, std::vector<ServerUrl> named_servers,
        PeerConnectionHandlers handlers);
   ~Core();
 
@@ -111,6 +112,11 @@ class Core : public std::enable_shared_from_this<Core> {
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
   bool transmit_urgent() const;
+  absl::Status AddLocalAddress(absl::Time now, const ice::HostAddress& host);
+  absl::Status RemoveLocalAddress(absl::Time now,
+                                  const TransportAddress& address);
+  ice::PathProof ProofOf(const Path& path) const;
+  std::string local_ufrag() const;
   void StreamConnected(absl::Time now, ice::StreamId id,
                        const TransportAddress& local);
   void StreamEnded(absl::Time now, ice::StreamId id, const absl::Status& why);
@@ -176,7 +182,7 @@ class Core : public std::enable_shared_from_this<Core> {
   const std::shared_ptr<Workplace> workplace_;
 
   // The workplace's.
-  HostSockets sockets_;
+  std::optional<HostSockets> sockets_;  // Else the workplace's port.
   const ServerStreamOptions stream_options_;
   const PeerStreamOptions peer_stream_options_;
   std::vector<ServerUrl> named_servers_;  // Until Arrive.

@@ -3,12 +3,15 @@
 #ifndef KYUU_PEER_INTERNAL_PEER_CONNECTION_DRIVE_H_
 #define KYUU_PEER_INTERNAL_PEER_CONNECTION_DRIVE_H_
 
+#include <optional>
+
 #include "net/drive.h"
 #include "net/resolver.h"
 #include "peer/host_sockets.h"
 #include "peer/internal/peer_connection_core.h"
 #include "peer/peer_streams.h"
 #include "peer/server_streams.h"
+#include "peer/shared_port.h"
 
 namespace kyuu::peer::internal {
 
@@ -24,7 +27,8 @@ struct Core::Drive {
   net::Driver<Core> driver;
   ServerStreams streams;
   PeerStreams peer_streams;
-  HostWatch watch;
+  std::optional<PortSeat<Core>> seat;  // If the workplace has a port.
+  std::optional<HostWatch> watch;      // Else.
   net::Resolver resolver;
 };
 

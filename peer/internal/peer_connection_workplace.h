@@ -10,6 +10,7 @@
 
 #include "net/loop.h"
 #include "peer/name_resolver.h"
+#include "peer/shared_port.h"
 
 namespace kyuu::peer::internal {
 
@@ -41,6 +42,8 @@ struct Workplace {
   const std::unique_ptr<net::Loop> loop;
   // One for all, made when it is first needed, gone with the loop's last turn.
   std::unique_ptr<NameResolver> names;
+  // What all share, if they do: from before the thread until its end.
+  std::unique_ptr<SharedPort> port;
   std::set<std::shared_ptr<Core>> cores;  // Until each has said goodbye.
   bool leaving = false;
 };

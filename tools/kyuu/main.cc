@@ -13,6 +13,7 @@
 #include "net/tls.h"
 #include "tools/completion/completion.h"
 #include "tools/kyuu/call_commands.h"
+#include "tools/kyuu/echo_command.h"
 #include "tools/kyuu/netcheck.h"
 #include "tools/kyuu/page_url.h"
 #include "tools/kyuu/password.h"
@@ -139,6 +140,18 @@ void AddNetcheck(CLI::App& app, kyuu::tools::NetcheckOptions& options) {
                     "(takes up to 5 minutes)");
 }
 
+void AddEcho(CLI::App& app, kyuu::tools::EchoOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "echo",
+      "Answer any number of peers on one port; signaling on stdin and stdout");
+  command->add_option("--port", options.port,
+                      "UDP port of all connections; 0: any that is free");
+  command->add_option("--tcp-port", options.tcp_port,
+                      "TCP port for peers that connect; 0: any that is free");
+  command->add_flag("--lite", options.lite,
+                    "Be an ICE lite agent: answer checks and make none");
+}
+
 void AddSdp(CLI::App& app, kyuu::tools::SdpOptions& options) {
   CLI::App* command = app.add_subcommand(
       "sdp", "What a session description says, and what is wrong with it");
@@ -146,6 +159,18 @@ void AddSdp(CLI::App& app, kyuu::tools::SdpOptions& options) {
   command->add_flag("--strict", options.strict,
                     "Status 1 if anything is against the letter of the RFCs");
   command->add_flag("--json", options.json, "One JSON object");
+}
+
+struct ToolOptions {
+  kyuu::tools::NetcheckOptions netcheck;
+  kyuu::tools::SdpOptions sdp;
+  kyuu::tools::EchoOptions echo;
+};
+
+void AddTools(CLI::App& app, ToolOptions& options) {
+  AddNetcheck(app, options.netcheck);
+  AddSdp(app, options.sdp);
+  AddEcho(app, options.echo);
 }
 
 // A name for one who only sends: unlikely to be taken.
@@ -254,10 +279,8 @@ int main(int argc, char** argv) {
                    "that of KYUU_TURN_PASSWORD")
       ->required();
 
-  kyuu::tools::NetcheckOptions netcheck;
-  AddNetcheck(app, netcheck);
-  kyuu::tools::SdpOptions sdp;
-  AddSdp(app, sdp);
+  ToolOptions tools;
+  AddTools(app, tools);
   std::string shell;
   AddCompletion(app, shell);
 
@@ -268,14 +291,16 @@ int main(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);
     return Misused(app, argc, argv, error);
   }
-  if (app.got_subcommand("sdp")) return kyuu::tools::RunSdp(sdp);
+  if (app.got_subcommand("sdp")) return kyuu::tools::RunSdp(tools.sdp);
+  if (app.got_subcommand("echo")) return kyuu::tools::RunEcho(tools.echo);
   if (app.got_subcommand("completion")) return Complete(app);
   if (const absl::Status status = TrustAuthorities(ca_file); !status.ok()) {
     return Fail(status);
   }
   if (app.got_subcommand("stun")) return kyuu::tools::RunStun(url);
   if (app.got_subcommand("turn")) return Turn(url);
-  if (app.got_subcommand("netcheck")) return kyuu::tools::RunNetcheck(netcheck);
+  if (app.got_subcommand("netcheck"))
+    return kyuu::tools::RunNetcheck(tools.netcheck);
   if (const absl::Status status = FitPageUrl(call); !status.ok()) {
     return Fail(status);
   }

@@ -1,0 +1,24 @@
+// `kyuu echo`: answers any number of peers on one UDP port and one TCP port,
+// with signaling on stdin and stdout (docs/kyuu.md).
+
+#ifndef KYUU_TOOLS_KYUU_ECHO_COMMAND_H_
+#define KYUU_TOOLS_KYUU_ECHO_COMMAND_H_
+
+#include <cstdint>
+#include <optional>
+
+namespace kyuu::tools {
+
+// The options of the command line, as docs/kyuu.md lists them.
+struct EchoOptions {
+  uint16_t port = 0;
+  std::optional<uint16_t> tcp_port;
+  bool lite = false;
+};
+
+// Runs until stdin ends or a signal comes. Returns the exit status.
+int RunEcho(const EchoOptions& options);
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUU_ECHO_COMMAND_H_
