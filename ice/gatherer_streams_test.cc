@@ -44,6 +44,7 @@ class GathererStreamsTest : public ::testing::Test {
 
   void Begin(GathererOptions options) {
     options.hosts = {{kHost}};
+    options.hosts[0].shared = shared_;
     gatherer_ = std::make_unique<Gatherer>(std::move(options), random_);
     endpoint_ = network_.Attach(host_, {kHost}, *gatherer_,
                                 [this](Gatherer::Event event) { On(event); });
@@ -114,6 +115,7 @@ class GathererStreamsTest : public ::testing::Test {
   sim::EndpointId endpoint_{};
   std::unique_ptr<Gatherer> gatherer_;
   absl::Time start_;
+  bool shared_ = false;  // Our address, with other agents.
   bool refuse_ = false;
   bool black_hole_ = false;
   uint16_t next_port_ = 40000;
@@ -146,6 +148,22 @@ TEST_F(GathererStreamsTest, AServerOverTcpGivesARelay) {
   // Where the server sees the stream come from is no address of our socket.
   EXPECT_EQ(others_.size(), 1u);
   EXPECT_TRUE(unwanted_.empty());
+}
+
+// An allocation is known by its 5-tuple, of which others of the port have the
+// same.
+TEST_F(GathererStreamsTest, ASharedAddressAsksForRelaysByStreamsOnly) {
+  shared_ = true;
+  Begin({.stun_servers = {kServer},
+         .turn_servers = {Server(kUdp), Server(kTcp)}});
+  network_.RunFor(absl::Seconds(5));
+  EXPECT_EQ(Protocols(), std::vector<RelayProtocol>{kTcp});
+  EXPECT_TRUE(gatherer_->finished());
+  EXPECT_TRUE(failures_.empty()) << "UDP was not tried";
+  gatherer_->ReviewRelays(network_.now());
+  gatherer_->Restart(network_.now());
+  network_.RunFor(absl::Seconds(5));
+  EXPECT_EQ(Protocols(), std::vector<RelayProtocol>{kTcp});
 }
 
 TEST_F(GathererStreamsTest, SlowerProtocolsAreSparedIfAFasterOneServes) {
