@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "base/bytes.h"
@@ -338,11 +339,11 @@ TEST_F(MuxSimTest, S1WhatIsNotAuthenticatedChangesNothing) {
     int answers = 0;
     network_.Listen(stranger, unknown, [&](const Datagram&) { ++answers; });
     const std::vector<std::vector<uint8_t>> wrong = {
-        Forged(ours + ":" + theirs, ""),
-        Forged(ours + ":" + theirs, "wrongpasswordwrongpassword"),
-        Forged("strange1:" + theirs, password),
-        Forged(ours + ":strange1", password),
-        Forged(theirs + ":" + ours, password),
+        Forged(absl::StrCat(ours, ":", theirs), ""),
+        Forged(absl::StrCat(ours, ":", theirs), "wrongpasswordwrongpassword"),
+        Forged(absl::StrCat("strange1:", theirs), password),
+        Forged(absl::StrCat(ours, ":strange1"), password),
+        Forged(absl::StrCat(theirs, ":", ours), password),
     };
     for (const auto& bytes : wrong) {
       // From a stranger, and as if from the peer.

@@ -215,6 +215,7 @@ TEST_P(SharedPortCarries, ManyConnectionsAtOnce) {
   AwaitAll([](const Call& call) { return call.heard_by_caller.size() == 5; });
   for (size_t i = 0; i < kCalls; ++i) {
     std::vector<std::string> own;
+    own.reserve(5);
     for (int k = 0; k < 5; ++k) own.push_back(absl::StrCat(i, ".", k));
     EXPECT_EQ(calls_[i]->heard_at_port, own);
     EXPECT_EQ(calls_[i]->heard_by_caller, own);
@@ -394,11 +395,9 @@ TEST_F(SharedPortTest, BoundsStreamsThatSayNothing) {
                       .streams_of_source_max = 5,
                       .deadline = absl::Milliseconds(300)}});
   std::vector<net::TcpStream> strangers;
-  for (int i = 0; i < 4; ++i) {
+  for (uint64_t i = 1; i <= 4; ++i) {
     strangers.push_back(Stranger({}));
-    Await([&] {
-      return port_->stranger_stats().accepted == static_cast<uint64_t>(i + 1);
-    });
+    Await([&] { return port_->stranger_stats().accepted == i; });
   }
   Await([&] { return IsOver(strangers[0]); });
   EXPECT_EQ(port_->stranger_stats().drop_for_newer, 1u);
@@ -413,6 +412,7 @@ TEST_F(SharedPortTest, BoundsStreamsThatSayNothing) {
 TEST_F(SharedPortTest, BoundsStreamsOfOneSource) {
   Open({.tcp_port = 0, .strangers = {.streams_of_source_max = 2}});
   std::vector<net::TcpStream> strangers;
+  strangers.reserve(3);
   for (int i = 0; i < 3; ++i) strangers.push_back(Stranger({}));
   Await([&] { return port_->stranger_stats().drop_of_source == 1; });
   strangers[0].Cut();

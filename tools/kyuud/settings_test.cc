@@ -260,6 +260,7 @@ TEST(SettingsTest, AReloadTakesWhatItCan) {
   const Reloaded reloaded = Reload(old, next);
   const auto paths = [](const std::vector<const Setting*>& settings) {
     std::vector<std::string> names;
+    names.reserve(settings.size());
     for (const Setting* setting : settings) names.push_back(setting->path());
     return names;
   };
