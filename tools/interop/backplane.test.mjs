@@ -300,7 +300,7 @@ test('what clients of y-webrtc publish reaches those of other servers', MINUTES,
 
 test('one without its Redis is not ready until it has had it', MINUTES, async (t) => {
   const port = await freePort();
-  const node = await startKyuud('--backplane', `redis://127.0.0.1:${port}`);
+  const node = await startKyuud('--backplane', `redis://localhost:${port}`);
   t.after(() => node.stop('SIGKILL'));
   assert.equal((await fetch(new URL('/readyz', node.url))).status, 503);
   assert.equal((await fetch(new URL('/healthz', node.url))).status, 200);

@@ -97,6 +97,7 @@ Backplane::Backplane(net::Loop& loop, Random& random, BackplaneAddress address,
       self_(DrawId(random)),
       name_(NameOf(self_)),
       links_({}, self_),
+      resolver_(loop),
       backoff_(kBackoffFirst),
       connect_at_(absl::InfiniteFuture()),
       alive_at_(absl::InfiniteFuture()),
@@ -116,18 +117,28 @@ std::string Backplane::Key(absl::string_view kind,
 
 // --- Redis ------------------------------------------------------------------
 
+// Looks its name up, which nothing of the loop waits for.
 void Backplane::Connect() {
-  const absl::Time now = net::Loop::Now();
   connect_at_ = absl::InfiniteFuture();
+  resolver_.Resolve(address_.host, address_.port,
+                    [this](net::Resolver::Addresses addresses) {
+                      if (!addresses.ok()) {
+                        return HandleLost(addresses.status().message());
+                      }
+                      // Each of them in turn, as long as none works.
+                      ConnectTo((*addresses)[attempts_++ % addresses->size()]);
+                    });
+}
+
+void Backplane::ConnectTo(const TransportAddress& redis) {
+  const absl::Time now = net::Loop::Now();
   is_greeted_ = false;
   subscribed_ = 0;
   heard_ = subscribed_heard_ = now;
   alive_at_ = now + kAliveInterval;
   const auto end = [this](absl::string_view why) { HandleLost(why); };
-  commands_ = std::make_unique<RedisConnection>(loop_, address_.host,
-                                                address_.port, end);
-  subscription_ = std::make_unique<RedisConnection>(loop_, address_.host,
-                                                    address_.port, end);
+  commands_ = std::make_unique<RedisConnection>(loop_, redis, end);
+  subscription_ = std::make_unique<RedisConnection>(loop_, redis, end);
   Greet(*commands_);
   Greet(*subscription_);
   if (address_.database != 0) {

@@ -18,9 +18,11 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/address.h"
 #include "base/counters.h"
 #include "base/random.h"
 #include "net/loop.h"
+#include "net/resolver.h"
 #include "signaling/backplane/links.h"
 #include "signaling/server.h"
 #include "tools/kyuud/backplane/address.h"
@@ -84,6 +86,7 @@ class Backplane {
 
  private:
   void Connect();
+  void ConnectTo(const TransportAddress& redis);
   void Greet(RedisConnection& connection);
   void HandleReady();
   void HandleLost(absl::string_view why);
@@ -104,6 +107,8 @@ class Backplane {
   const signaling::NodeId self_;
   const std::string name_;  // `self_` as digits.
   signaling::Links links_;
+  net::Resolver resolver_;
+  size_t attempts_ = 0;  // To connect.
   State state_ = State::kNeverThere;
   bool is_told_ = false;  // Of why it is away, in the log.
   // Subscribers may send nothing else in RESP2: two connections.

@@ -66,10 +66,11 @@ struct RedisConnection::Adapter {
   net::Watch watch;
 };
 
-RedisConnection::RedisConnection(net::Loop& loop, const std::string& host,
-                                 int port, End end)
+RedisConnection::RedisConnection(net::Loop& loop, const TransportAddress& redis,
+                                 End end)
     : end_(std::move(end)), alarm_(loop, [this] { HandleEnd(failure_); }) {
-  redisAsyncContext* context = redisAsyncConnect(host.c_str(), port);
+  redisAsyncContext* context =
+      redisAsyncConnect(redis.ip.ToString().c_str(), redis.port);
   if (context == nullptr || context->err != 0) {
     failure_ = context == nullptr ? "no memory" : context->errstr;
     if (context != nullptr) redisAsyncFree(context);

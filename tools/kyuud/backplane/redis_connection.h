@@ -10,6 +10,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/strings/string_view.h"
+#include "base/address.h"
 #include "net/loop.h"
 
 struct redisAsyncContext;
@@ -30,9 +31,8 @@ class RedisConnection {
   // the call. No answer comes behind it.
   using End = absl::AnyInvocable<void(absl::string_view why)>;
 
-  // Connects; what is sent meanwhile waits. A host's name is looked up at once,
-  // by the system's resolver: a name in /etc/hosts or an address costs nothing.
-  RedisConnection(net::Loop& loop, const std::string& host, int port, End end);
+  // Connects; what is sent meanwhile waits.
+  RedisConnection(net::Loop& loop, const TransportAddress& redis, End end);
   ~RedisConnection();
   RedisConnection(const RedisConnection&) = delete;
   RedisConnection& operator=(const RedisConnection&) = delete;
