@@ -65,39 +65,50 @@ double Throttle::Refill(absl::Time now, Slice& slice, double bytes,
   return slice.bytes;
 }
 
-size_t Throttle::Fit(absl::Time now, Ledger& ledger, Direction direction,
-                     const Allocation& allocation, const Forward& forward,
-                     uint64_t ServerStats::*& met) {
+template <typename Bound>
+void Throttle::ForEachBudget(absl::Time now, Ledger& ledger,
+                             Direction direction, const Allocation& allocation,
+                             double bytes, Bound bound) {
   const auto way = static_cast<size_t>(direction);
   Entry& entry = EntryOf(allocation);
-  size_t passing = forward.segments;
-  const auto bound = [&](double budget, uint64_t ServerStats::*counter) {
-    const size_t fitting = Fitting(forward, budget);
-    if (fitting >= passing) return;
-    passing = fitting;
-    met = counter;
-  };
-  if (limits_.allocation_bytes_per_s > 0) {
-    bound(entry.buckets[way].Fill(now, limits_.allocation_bytes_per_s,
-                                  limits_.burst),
-          &ServerStats::over_allocation_bandwidth);
+  if (limits_.allocation_bytes_per_s > 0 &&
+      !bound(entry.buckets[way].Fill(now, limits_.allocation_bytes_per_s,
+                                     limits_.burst),
+             &ServerStats::over_allocation_bandwidth)) {
+    return;
   }
-  const double bytes = PayloadOf(forward);
-  if (limits_.user_bytes_per_s > 0 && passing > 0) {
-    bound(Refill(now, entry.user->slices[way], bytes, limits_.user_bytes_per_s,
+  if (limits_.user_bytes_per_s > 0 &&
+      !bound(
+          Refill(now, entry.user->slices[way], bytes, limits_.user_bytes_per_s,
                  [&](double wanted) {
                    return ledger.TakeUserBytes(now, direction,
                                                allocation.quota_user, wanted);
                  }),
-          &ServerStats::over_user_bandwidth);
+          &ServerStats::over_user_bandwidth)) {
+    return;
   }
-  if (limits_.total_bytes_per_s > 0 && passing > 0) {
+  if (limits_.total_bytes_per_s > 0) {
     bound(Refill(now, total_[way], bytes, limits_.total_bytes_per_s,
                  [&](double wanted) {
                    return ledger.TakeTotalBytes(now, direction, wanted);
                  }),
           &ServerStats::over_total_bandwidth);
   }
+}
+
+size_t Throttle::Fit(absl::Time now, Ledger& ledger, Direction direction,
+                     const Allocation& allocation, const Forward& forward,
+                     uint64_t ServerStats::*& met) {
+  size_t passing = forward.segments;
+  ForEachBudget(now, ledger, direction, allocation, PayloadOf(forward),
+                [&](double budget, uint64_t ServerStats::*counter) {
+                  const size_t fitting = Fitting(forward, budget);
+                  if (fitting < passing) {
+                    passing = fitting;
+                    met = counter;
+                  }
+                  return passing > 0;
+                });
   return passing;
 }
 
@@ -142,32 +153,14 @@ bool Throttle::Spend(absl::Time now, Ledger& ledger, Direction direction,
 
 double Throttle::Draw(absl::Time now, Ledger& ledger, Direction direction,
                       const Allocation& allocation, double wanted) {
-  const auto way = static_cast<size_t>(direction);
   if (!on_) return wanted;
   double drawn = wanted;
   if (wanted > 0) {
-    Entry& entry = EntryOf(allocation);
-    if (limits_.allocation_bytes_per_s > 0) {
-      drawn = std::min(
-          drawn, entry.buckets[way].Fill(now, limits_.allocation_bytes_per_s,
-                                         limits_.burst));
-    }
-    if (limits_.user_bytes_per_s > 0 && drawn > 0) {
-      drawn = std::min(
-          drawn, Refill(now, entry.user->slices[way], drawn,
-                        limits_.user_bytes_per_s, [&](double more) {
-                          return ledger.TakeUserBytes(
-                              now, direction, allocation.quota_user, more);
-                        }));
-    }
-    if (limits_.total_bytes_per_s > 0 && drawn > 0) {
-      drawn = std::min(
-          drawn, Refill(now, total_[way], drawn, limits_.total_bytes_per_s,
-                        [&](double more) {
-                          return ledger.TakeTotalBytes(now, direction, more);
-                        }));
-    }
-    if (drawn <= 0) return 0;
+    ForEachBudget(now, ledger, direction, allocation, wanted,
+                  [&](double budget, uint64_t ServerStats::*) {
+                    drawn = std::clamp(budget, 0.0, drawn);
+                    return drawn > 0;
+                  });
   }
   Charge(direction, allocation, drawn);
   return drawn;

@@ -66,6 +66,12 @@ class Throttle {
     User* user = nullptr;  // Of users_.
   };
   Entry& EntryOf(const Allocation& allocation);
+  // Calls `bound` with what is left of each budget that there is, after asking
+  // the ledger for what a train of `bytes` needs, and with the counter of what
+  // is over it; no further once that returns false.
+  template <typename Bound>
+  void ForEachBudget(absl::Time now, Ledger& ledger, Direction direction,
+                     const Allocation& allocation, double bytes, Bound bound);
   // How many datagrams of `forward` there is bandwidth for; if not for all, the
   // counter of the limit that is in `met`.
   size_t Fit(absl::Time now, Ledger& ledger, Direction direction,
