@@ -6,10 +6,12 @@
 #include <variant>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/bytes.h"
 #include "base/check.h"
+#include "turn/channel_data.h"
 #include "turn/internal/peer_policy.h"
 #include "turn/server.h"
 #include "turn/testing/server_harness.h"
@@ -47,6 +49,7 @@ ServerOptions Other(uint8_t arg) {
 class Run {
  public:
   explicit Run(uint8_t start) {
+    harness_.server().flows().Enable();
     for (uint16_t i = 0; i < 4; ++i) {
       clients_.emplace_back(static_cast<uint16_t>(1000 + i), i < 3 ? "u" : "g",
                             "p");
@@ -129,6 +132,7 @@ class Run {
       }
     }
     AnswerSome(arg);
+    FollowFlows();
   }
 
   ~Run() {
@@ -163,6 +167,36 @@ class Run {
                                      client.relay.value_or(RelayId{7}), peer,
                                      bytes, segment_size),
           bytes, Forward::Exit::kClient);
+  }
+
+  // What is told of channels is what the server itself does with them.
+  void FollowFlows() {
+    Server& server = harness_.server();
+    const absl::Time now = harness_.now();
+    while (const auto event = server.flows().Poll(now)) {
+      if (const auto* told = std::get_if<FlowInstalled>(&*event)) {
+        flows_.insert_or_assign(told->flow.id, told->flow);
+      } else {
+        KYUU_CHECK(flows_.erase(std::get<FlowRemoved>(*event).id) == 1);
+      }
+    }
+    for (const auto& [id, flow] : flows_) {
+      std::array<uint8_t, 5> data{};
+      WriteChannelHeader(flow.channel, 1, absl::MakeSpan(data).first(4));
+      if (now < flow.to_peer_until) {
+        const auto out = server.FromClient(now, flow.client, data, data.size());
+        KYUU_CHECK(out.size() == 1 && out[0].exit == Forward::Exit::kPeer &&
+                   out[0].path.local == flow.relay &&
+                   out[0].path.remote == flow.peer);
+      }
+      if (now < flow.to_client_until) {
+        const auto out = server.FromPeer(now, flow.allocation, flow.peer,
+                                         absl::MakeSpan(data).last(1), 1);
+        KYUU_CHECK(out.size() == 1 && out[0].exit == Forward::Exit::kClient &&
+                   out[0].path == flow.client &&
+                   out[0].prefixes == absl::MakeConstSpan(data).first(4));
+      }
+    }
   }
 
   // TCP with peers, as a client asks for it and a driver tells of it.
@@ -333,6 +367,7 @@ class Run {
     }
   }
 
+  absl::flat_hash_map<FlowId, Flow> flows_;
   ServerHarness harness_{Options()};
   std::vector<TestClient> clients_;
   std::vector<TestClient> streams_;
