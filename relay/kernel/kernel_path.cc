@@ -134,11 +134,12 @@ absl::StatusOr<std::vector<Link>> LinksOf(
   std::vector<Link> links;
   absl::flat_hash_set<std::string> seen;
   for (const net::Interface& interface : interfaces) {
-    if (std::find(addresses.begin(), addresses.end(), interface.address) ==
-            addresses.end() ||
-        !seen.insert(interface.name).second) {
-      continue;
-    }
+    const bool wanted = std::any_of(
+        addresses.begin(), addresses.end(), [&](const IpAddress& ip) {
+          return ip == interface.address ||
+                 (ip.IsAny() && ip.family() == interface.address.family());
+        });
+    if (!wanted || !seen.insert(interface.name).second) continue;
     std::optional<Link> link = FindLink(interface.name);
     if (link.has_value()) links.push_back(*std::move(link));
   }
@@ -147,12 +148,12 @@ absl::StatusOr<std::vector<Link>> LinksOf(
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<KernelPath>> KernelPath::Open(
-    net::Loop& loop, const Options& options) {
+absl::StatusOr<std::unique_ptr<KernelPath>> KernelPath::Open(net::Loop& loop,
+                                                             Options options) {
   KYUU_ASSIGN_OR_RETURN(Program program, Program::Load(options.program));
   KYUU_ASSIGN_OR_RETURN(Routes routes, Routes::Open());
-  std::unique_ptr<KernelPath> path(
-      new KernelPath(loop, std::move(program), std::move(routes), options));
+  std::unique_ptr<KernelPath> path(new KernelPath(
+      loop, std::move(program), std::move(routes), std::move(options)));
   RouteWatch::Handlers handlers;
   handlers.on_neighbor = [p = path.get()](uint32_t ifindex,
                                           const IpAddress& ip) {
@@ -162,22 +163,31 @@ absl::StatusOr<std::unique_ptr<KernelPath>> KernelPath::Open(
   handlers.on_change = [p = path.get()] { p->ScanSoon(); };
   KYUU_ASSIGN_OR_RETURN(path->watch_,
                         RouteWatch::Open(loop, std::move(handlers)));
-  KYUU_RETURN_IF_ERROR(path->Attach(options.addresses));
+  // One driver without it would drop what others give it: it is all or none.
+  absl::Status status = path->Follow();
+  if (!status.ok() && !absl::IsAlreadyExists(status)) {
+    path->places_.clear();
+    path->mode_ = Mode::kGeneric;
+    status = path->Follow();
+  }
+  KYUU_RETURN_IF_ERROR(status);
+  if (path->places_.empty()) {
+    return absl::FailedPreconditionError(
+        "no interface of Ethernet has an address that data comes to");
+  }
+  path->told_ = {path->Where(), absl::OkStatus()};
   path->renew_alarm_.Set(net::Loop::Now() + kRenewInterval);
   return path;
 }
 
 KernelPath::KernelPath(net::Loop& loop, Program program, Routes routes,
-                       const Options& options)
+                       Options options)
     : program_(std::move(program)),
-      flows_max_(options.program.flows_max / 2),
-      ways_(program_, std::move(routes), options.program.flows_max),
+      options_(std::move(options)),
+      entries_max_(options_.program.flows_max / 2),
+      ways_(program_, std::move(routes), options_.program.flows_max),
       scan_alarm_(loop, [this] { Scan(); }),
       renew_alarm_(loop, [this] {
-        {
-          const std::lock_guard lock(mutex_);
-          ways_.UseNeighbors();
-        }
         ScanSoon();
         renew_alarm_.Set(net::Loop::Now() + kRenewInterval);
       }) {}
@@ -186,44 +196,51 @@ KernelPath::~KernelPath() = default;
 
 // --- Interfaces -------------------------------------------------------------
 
-absl::Status KernelPath::AttachAll(const std::vector<Link>& links, Mode mode) {
-  std::vector<Place> places;
-  for (const Link& link : links) {
-    absl::StatusOr<Attachment> attachment = program_.Attach(link.ifindex, mode);
-    if (!attachment.ok()) {
-      return absl::Status(
-          attachment.status().code(),
-          absl::StrCat(link.name, ": ", attachment.status().message()));
-    }
-    places.push_back({link, mode, *std::move(attachment)});
+absl::StatusOr<Attachment> KernelPath::Attach(const Link& link) const {
+  absl::StatusOr<Attachment> attachment = program_.Attach(link.ifindex, mode_);
+  if (!attachment.ok()) {
+    return absl::Status(
+        attachment.status().code(),
+        absl::StrCat(link.name, ": ", attachment.status().message()));
   }
-  for (const Place& place : places) {
-    if (mode == Mode::kNative && !Transmits(place.link)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(place.link.name, ": what it is given is not sent"));
-    }
+  if (mode_ == Mode::kNative && !Transmits(link)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(link.name, ": what its driver is given is not sent"));
   }
-  places_ = std::move(places);
-  return absl::OkStatus();
+  return attachment;
 }
 
-// One driver without it would drop what others give it, so it is all or none.
-absl::Status KernelPath::Attach(const std::vector<IpAddress>& addresses) {
-  KYUU_ASSIGN_OR_RETURN(const std::vector<Link> links, LinksOf(addresses));
-  if (links.empty()) {
-    return absl::FailedPreconditionError(
-        "no interface of Ethernet has an address that data comes to");
+// Goes where the addresses are, and takes note of what has become of the
+// interfaces. The first that it cannot go to is the error; it goes to the
+// others.
+absl::Status KernelPath::Follow() {
+  KYUU_ASSIGN_OR_RETURN(const std::vector<Link> links,
+                        LinksOf(options_.addresses));
+  absl::Status status;
+  std::vector<Place> places;
+  std::vector<Link> ours;
+  for (const Link& link : links) {
+    const auto old = std::find_if(
+        places_.begin(), places_.end(),
+        [&link](const Place& p) { return p.link.ifindex == link.ifindex; });
+    absl::StatusOr<Attachment> attachment =
+        old == places_.end() ? Attach(link) : std::move(old->attachment);
+    if (!attachment.ok()) {
+      status.Update(attachment.status());
+      continue;
+    }
+    places.push_back({link, *std::move(attachment)});
+    ours.push_back(link);
   }
-  absl::Status status = AttachAll(links, Mode::kNative);
-  if (status.code() == absl::StatusCode::kFailedPrecondition ||
-      status.code() == absl::StatusCode::kUnimplemented ||
-      status.code() == absl::StatusCode::kResourceExhausted) {
-    status = AttachAll(links, Mode::kGeneric);
-  }
-  KYUU_RETURN_IF_ERROR(status);
+  places_ = std::move(places);
   const std::lock_guard lock(mutex_);
-  ways_.SetLinks(links);
-  return absl::OkStatus();
+  ways_.SetLinks(std::move(ours));
+  return status;
+}
+
+void KernelPath::SetAddresses(std::vector<IpAddress> addresses) {
+  options_.addresses = std::move(addresses);
+  ScanSoon();
 }
 
 // A veth drops in silence what its driver is given unless the other end listens
@@ -240,58 +257,40 @@ bool KernelPath::Transmits(const Link& link) const {
   return SentBy(link.name) >= before + kTrialFrames;
 }
 
-absl::Status KernelPath::SetAddresses(const std::vector<IpAddress>& addresses) {
-  KYUU_ASSIGN_OR_RETURN(const std::vector<Link> links, LinksOf(addresses));
-  const Mode mode = places_.empty() ? Mode::kGeneric : places_.front().mode;
-  absl::Status status;
-  std::vector<Place> places;
-  std::vector<Link> ours;
-  for (const Link& link : links) {
-    const auto old = std::find_if(
-        places_.begin(), places_.end(),
-        [&link](const Place& p) { return p.link.ifindex == link.ifindex; });
-    if (old != places_.end()) {
-      places.push_back({link, old->mode, std::move(old->attachment)});
-      ours.push_back(link);
-      continue;
-    }
-    absl::StatusOr<Attachment> attachment = program_.Attach(link.ifindex, mode);
-    if (!attachment.ok() || (mode == Mode::kNative && !Transmits(link))) {
-      status = absl::FailedPreconditionError(
-          absl::StrCat(link.name, ": ",
-                       attachment.ok() ? "what it is given is not sent"
-                                       : attachment.status().message()));
-      continue;
-    }
-    places.push_back({link, mode, *std::move(attachment)});
-    ours.push_back(link);
-  }
-  places_ = std::move(places);
-  const std::lock_guard lock(mutex_);
-  ways_.SetLinks(std::move(ours));
-  return status;
-}
-
 std::string KernelPath::Where() const {
   std::string where;
   for (const Place& place : places_) {
     absl::StrAppend(&where, where.empty() ? "" : ", ", place.link.name,
-                    place.mode == Mode::kNative ? " (native)" : " (generic)");
+                    mode_ == Mode::kNative ? " (native)" : " (generic)");
   }
   return where;
 }
 
+// One that is at work goes on: changes without end must not keep it from its
+// own.
 void KernelPath::ScanSoon() {
-  scanned_ = 0;
-  scan_alarm_.Set(net::Loop::Now() + kScanPause);
+  again_ = true;
+  if (scan_alarm_.deadline() == absl::InfiniteFuture()) {
+    scan_alarm_.Set(net::Loop::Now() + kScanPause);
+  }
 }
 
 void KernelPath::Scan() {
+  if (scanned_ == 0) {
+    again_ = false;
+    absl::Status status = Follow();
+    std::pair<std::string, absl::Status> now = {Where(), std::move(status)};
+    if (now != told_) {
+      told_ = std::move(now);
+      if (options_.on_change) options_.on_change(told_.first, told_.second);
+    }
+  }
   const std::lock_guard lock(mutex_);
   const std::optional<size_t> next = ways_.Renew(scanned_, kScanned);
-  if (!next.has_value()) return;
-  scanned_ = *next;
-  scan_alarm_.Set(net::Loop::Now() + kScanPause);
+  scanned_ = next.value_or(0);
+  if (next.has_value() || again_) {
+    scan_alarm_.Set(net::Loop::Now() + kScanPause);
+  }
 }
 
 // --- Flows ------------------------------------------------------------------
@@ -302,7 +301,7 @@ std::optional<uint32_t> KernelPath::TakePlace(absl::Time now) {
     free_.pop_front();
     return place;
   }
-  if (entries_.size() >= flows_max_) return std::nullopt;
+  if (entries_.size() >= entries_max_) return std::nullopt;
   entries_.emplace_back();
   return static_cast<uint32_t>(entries_.size() - 1);
 }

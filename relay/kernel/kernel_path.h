@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -37,16 +38,21 @@ class KernelPath final : public FlowPath {
  public:
   struct Options {
     ProgramOptions program;
-    // Addresses of ours that data comes to or leaves from. The program goes to
-    // the interfaces that have them.
+    // Addresses of ours that data comes to or leaves from, an "any" one for all
+    // of its family. The program goes to the interfaces that have them, those
+    // that come later too.
     std::vector<IpAddress> addresses;
+    // Where the program is now, and the first interface where it should be and
+    // is not, with the reason. Not told of Open().
+    absl::AnyInvocable<void(const std::string& where, const absl::Status&)>
+        on_change;
   };
 
   // Loads the program and attaches it to all interfaces, in their drivers if
   // all can, else behind them. `loop` must outlive it. Errors of Program;
   // FAILED_PRECONDITION if no interface of Ethernet has one of the addresses.
-  static absl::StatusOr<std::unique_ptr<KernelPath>> Open(
-      net::Loop& loop, const Options& options);
+  static absl::StatusOr<std::unique_ptr<KernelPath>> Open(net::Loop& loop,
+                                                          Options options);
   ~KernelPath() override;
   KernelPath(const KernelPath&) = delete;
   KernelPath& operator=(const KernelPath&) = delete;
@@ -58,9 +64,8 @@ class KernelPath final : public FlowPath {
   void Fund(Handle handle, turn::Direction direction, int64_t bytes) override;
   int64_t Funds(Handle handle, turn::Direction direction) const override;
 
-  // The machine has other addresses. The program goes to interfaces that have
-  // come; one that it cannot go to is left alone, and said so.
-  absl::Status SetAddresses(const std::vector<IpAddress>& addresses);
+  // Replaces those of Options.
+  void SetAddresses(std::vector<IpAddress> addresses);
 
   // Where the program is: "eth0 (native), eth1 (native)".
   std::string Where() const;
@@ -70,7 +75,6 @@ class KernelPath final : public FlowPath {
  private:
   struct Place {
     Link link;
-    Mode mode;
     Attachment attachment;
   };
   // The two directions of a flow are two neighboring slots.
@@ -79,10 +83,9 @@ class KernelPath final : public FlowPath {
     std::array<kyuu_flow, 2> flows;
   };
 
-  KernelPath(net::Loop& loop, Program program, Routes routes,
-             const Options& options);
-  absl::Status Attach(const std::vector<IpAddress>& addresses);
-  absl::Status AttachAll(const std::vector<Link>& links, Mode mode);
+  KernelPath(net::Loop& loop, Program program, Routes routes, Options options);
+  absl::Status Follow();
+  absl::StatusOr<Attachment> Attach(const Link& link) const;
   bool Transmits(const Link& link) const;
   void Scan();
   void ScanSoon();
@@ -92,15 +95,20 @@ class KernelPath final : public FlowPath {
   bool Fill(Entry& entry, uint32_t place, const turn::Flow& flow);
 
   const Program program_;
-  const uint32_t flows_max_;
+  Options options_;
+  const uint32_t entries_max_;
+  Mode mode_ = Mode::kNative;
   std::vector<Place> places_;
+  std::pair<std::string, absl::Status> told_;  // By on_change.
   mutable std::mutex mutex_;
   Ways ways_;  // Guarded by mutex_, as what follows.
   std::vector<std::optional<Entry>> entries_;
   // Free places of entries_, and since when.
   std::deque<std::pair<absl::Time, uint32_t>> free_;
   std::unique_ptr<RouteWatch> watch_;
+  // Of the ways, those that were renewed; then once more if `again_`.
   size_t scanned_ = 0;
+  bool again_ = false;
   net::Alarm scan_alarm_;
   net::Alarm renew_alarm_;
 };

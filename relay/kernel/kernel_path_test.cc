@@ -12,10 +12,15 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/bytes.h"
@@ -197,22 +202,34 @@ class KernelPathTest : public testing::Test {
           "ip addr add 2a00::1/64 dev v0 nodad",
           "ip addr add 2a00::2/64 dev v0 nodad",
           "ip route add default via 192.0.2.254",
-          "ip route add default via 2a00::fe",
-          "ip neigh add 192.0.2.254 lladdr 02:00:00:00:00:fe dev v0",
-          "ip neigh add 2a00::fe lladdr 02:00:00:00:00:fe dev v0"}) {
+          "ip route add default via 2a00::fe"}) {
       Shell(command);
     }
+    AddNeighbors();
+  }
+  static void AddNeighbors() {
+    Shell("ip neigh add 192.0.2.254 lladdr 02:00:00:00:00:fe dev v0");
+    Shell("ip neigh add 2a00::fe lladdr 02:00:00:00:00:fe dev v0");
   }
 
-  void SetUp() override {
+  void Reopen(std::vector<IpAddress> addresses,
+              absl::AnyInvocable<void(const std::string&, const absl::Status&)>
+                  on_change = nullptr) {
+    driver_.reset();
+    path_.reset();
     KernelPath::Options options;
-    options.addresses = {turn::kTestServer.ip, turn::kTestRelay};
+    options.addresses = std::move(addresses);
+    options.on_change = std::move(on_change);
     options.program.listeners = {turn::kTestServer.port};
     options.program.binding_per_s = 1000;
     options.program.binding_burst = 5;
-    auto path = KernelPath::Open(*loop_, options);
+    auto path = KernelPath::Open(*loop_, std::move(options));
     ASSERT_TRUE(path.ok()) << path.status();
     path_ = *std::move(path);
+  }
+
+  void SetUp() override {
+    ASSERT_NO_FATAL_FAILURE(Reopen({turn::kTestServer.ip, turn::kTestRelay}));
     shifted_.emplace(*path_, net::Loop::Now() - harness_.now());
     driver_.emplace(harness_.server().flows(), *shifted_);
     ASSERT_TRUE(
@@ -388,6 +405,41 @@ TEST_F(KernelPathTest, AWayIsGoneWithItsNeighborAndBackWithIt) {
   EXPECT_EQ(Try(FromPeer(0, 10).Write()).frame[5], 0xfd);
   ASSERT_NO_FATAL_FAILURE(
       Shell("ip neigh replace 192.0.2.254 lladdr 02:00:00:00:00:fe dev v0"));
+}
+
+TEST_F(KernelPathTest, AnInterfaceThatChangesIsFollowed) {
+  EXPECT_EQ(Try(FromPeer(0, 1400).Write()).verdict, XDP_REDIRECT);
+  ASSERT_NO_FATAL_FAILURE(Shell("ip link set v0 mtu 1300"));
+  Await([&] { return Try(FromPeer(0, 1400).Write()).verdict == XDP_PASS; });
+  EXPECT_EQ(Try(FromPeer(0, 1200).Write()).verdict, XDP_REDIRECT);
+  // What an operator has set by hand is as it was.
+  for (const char* ip : {"192.0.2.254", "2a00::fe"}) {
+    Shell(absl::StrCat("ip neigh show nud permanent | grep -q ", ip).c_str());
+  }
+  ASSERT_NO_FATAL_FAILURE(Shell("ip link set v0 mtu 1500"));
+  Await([&] { return Try(FromPeer(0, 1400).Write()).verdict == XDP_REDIRECT; });
+  // Linux forgets all neighbors then, also those that were set by hand.
+  ASSERT_NO_FATAL_FAILURE(Shell("ip link set v0 address 02:00:00:00:00:77"));
+  AddNeighbors();
+  Await([&] { return Try(FromPeer(0, 10).Write()).frame[11] == 0x77; });
+}
+
+TEST_F(KernelPathTest, InterfacesThatComeAndGoAreFollowed) {
+  std::vector<std::string> told;
+  Reopen({IpAddress::V4(0, 0, 0, 0)},
+         [&](const std::string& where, const absl::Status&) {
+           told.push_back(where);
+         });
+  const std::string before = path_->Where();
+  ASSERT_NO_FATAL_FAILURE(
+      Shell("ip link add w0 type veth peer name w1 && ip link set w0 up && "
+            "ip link set w1 up && ip addr add 198.51.100.1/24 dev w0"));
+  Await([&] { return absl::StrContains(path_->Where(), "w0"); });
+  ASSERT_NO_FATAL_FAILURE(Shell("ip link del w0"));
+  Await([&] { return path_->Where() == before; });
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_TRUE(absl::StrContains(told[0], "w0"));
+  EXPECT_EQ(told[1], before);
 }
 
 TEST_F(KernelPathTest, BindingRequestsAreAnsweredWithinASourcesShare) {

@@ -56,10 +56,10 @@ class Request {
     return Add(type, {reinterpret_cast<const uint8_t*>(&value), sizeof value});
   }
 
-  absl::Span<const uint8_t> Finish() {
+  absl::Span<uint8_t> Finish() {
     header_.nlmsg_len = static_cast<uint32_t>(bytes_.size());
     memcpy(bytes_.data(), &header_, sizeof header_);
-    return bytes_;
+    return absl::MakeSpan(bytes_);
   }
 
  private:
@@ -137,17 +137,18 @@ absl::StatusOr<Routes> Routes::Open() {
   return Routes(std::move(fd));
 }
 
-absl::Span<const uint8_t> Routes::Ask(absl::Span<const uint8_t> request) {
+absl::Span<const uint8_t> Routes::Ask(absl::Span<uint8_t> request) {
   nlmsghdr header;
   memcpy(&header, request.data(), sizeof header);
   header.nlmsg_seq = ++sequence_;
-  std::vector<uint8_t> bytes(request.begin(), request.end());
-  memcpy(bytes.data(), &header, sizeof header);
-  if (send(fd_.get(), bytes.data(), bytes.size(), 0) < 0) return {};
+  memcpy(request.data(), &header, sizeof header);
+  if (send(fd_.get(), request.data(), request.size(), 0) < 0) return {};
   answer_.resize(kMessageMax);
-  // Another's number is of a question whose answer was too long ago.
+  // The kernel has answered before send() returns. Another's number is of a
+  // question whose answer was not read.
   for (int i = 0; i < kReadsPerTurn; ++i) {
-    const ssize_t size = recv(fd_.get(), answer_.data(), answer_.size(), 0);
+    const ssize_t size =
+        recv(fd_.get(), answer_.data(), answer_.size(), MSG_DONTWAIT);
     if (size < 0 && errno == EINTR) continue;
     if (size < static_cast<ssize_t>(sizeof header)) return {};
     memcpy(&header, answer_.data(), sizeof header);
@@ -193,7 +194,8 @@ std::optional<Route> Routes::Find(const IpAddress& from, const IpAddress& to) {
   return route;
 }
 
-std::optional<Mac> Routes::Neighbor(uint32_t ifindex, const IpAddress& ip) {
+std::optional<Neighbor> Routes::FindNeighbor(uint32_t ifindex,
+                                             const IpAddress& ip) {
   ndmsg body{};
   body.ndm_family = static_cast<uint8_t>(FamilyOf(ip));
   body.ndm_ifindex = static_cast<int>(ifindex);
@@ -208,13 +210,14 @@ std::optional<Mac> Routes::Neighbor(uint32_t ifindex, const IpAddress& ip) {
   if (!head.has_value() || (head->ndm_state & kKnown) == 0) {
     return std::nullopt;
   }
-  std::optional<Mac> mac;
+  std::optional<Neighbor> neighbor;
   ForEachAttribute(message->body, [&](uint16_t type, auto value) {
     if (type == NDA_LLADDR && value.size() == sizeof(Mac)) {
-      mac = ValueOf<Mac>(value);
+      neighbor = Neighbor{ValueOf<Mac>(value),
+                          (head->ndm_state & (NUD_PERMANENT | NUD_NOARP)) != 0};
     }
   });
-  return mac;
+  return neighbor;
 }
 
 void Routes::Use(uint32_t ifindex, const IpAddress& ip) {
@@ -259,7 +262,8 @@ absl::StatusOr<std::unique_ptr<RouteWatch>> RouteWatch::Open(
   address.nl_family = AF_NETLINK;
   address.nl_groups = RTMGRP_NEIGH | RTMGRP_LINK | RTMGRP_IPV4_IFADDR |
                       RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
-                      RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE;
+                      RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE |
+                      1u << (RTNLGRP_IPV6_RULE - 1);
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address),
            sizeof address) != 0) {
     return absl::ErrnoToStatus(errno, "netlink");

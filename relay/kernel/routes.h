@@ -39,6 +39,14 @@ struct Route {
   friend bool operator==(const Route&, const Route&) = default;
 };
 
+// Who has an address on an interface.
+struct Neighbor {
+  Mac mac{};
+  bool fixed = false;  // Set by hand: it stays, whether used or not.
+
+  friend bool operator==(const Neighbor&, const Neighbor&) = default;
+};
+
 // Routes asks the kernel by netlink; each question is answered at once. It may
 // be used by one thread at a time.
 class Routes {
@@ -49,17 +57,19 @@ class Routes {
   // That of a datagram of UDP between these; nullopt if there is none, or if
   // the destination is this machine or many.
   std::optional<Route> Find(const IpAddress& from, const IpAddress& to);
-  // Who has an address on an interface; nullopt if that is not known.
-  std::optional<Mac> Neighbor(uint32_t ifindex, const IpAddress& ip);
+  // nullopt if it is not known.
+  std::optional<Neighbor> FindNeighbor(uint32_t ifindex, const IpAddress& ip);
   // Has the kernel find out who it is, or whether he still is there: as a
   // packet of its own to that address would. Nothing that others can see comes
-  // of it if it is known well enough.
+  // of it if it is known well enough. Never for a fixed one, which the kernel
+  // would take for one that it has found itself.
   void Use(uint32_t ifindex, const IpAddress& ip);
 
  private:
   explicit Routes(net::Fd fd) : fd_(std::move(fd)) {}
-  // Sends `request` (an nlmsghdr with its body) and returns the answer.
-  absl::Span<const uint8_t> Ask(absl::Span<const uint8_t> request);
+  // Sends `request`, an nlmsghdr with its body, under a number of its own, and
+  // returns the answer; nothing if there is none.
+  absl::Span<const uint8_t> Ask(absl::Span<uint8_t> request);
 
   net::Fd fd_;
   uint32_t sequence_ = 0;

@@ -8,10 +8,7 @@ namespace kyuu::relay::kernel {
 Ways::Ways(const Program& program, Routes routes, uint32_t max)
     : program_(program), routes_(std::move(routes)), max_(max) {}
 
-void Ways::SetLinks(std::vector<Link> links) {
-  links_ = std::move(links);
-  Renew(0, ways_.size());
-}
+void Ways::SetLinks(std::vector<Link> links) { links_ = std::move(links); }
 
 const Link* Ways::LinkOf(uint32_t ifindex) const {
   const auto it =
@@ -63,12 +60,8 @@ void Ways::Join(uint32_t index) {
     const auto [hop, is_new] =
         hops_.try_emplace(HopKey{way.route->ifindex, way.route->next});
     hop->second.ways.insert(index);
-    if (is_new) {
-      const auto& [ifindex, next] = hop->first;
-      hop->second.mac = routes_.Neighbor(ifindex, next);
-      // It is asked for at once, so that the first data finds it known.
-      if (!hop->second.mac.has_value()) routes_.Use(ifindex, next);
-    }
+    // At once, so that the first data finds it known.
+    if (is_new) Ask(hop->first, hop->second);
   }
   Write(index);
 }
@@ -91,23 +84,31 @@ void Ways::Write(uint32_t index) {
       way.route.has_value() ? LinkOf(way.route->ifindex) : nullptr;
   if (link != nullptr) {
     const Hop& hop = hops_[HopKey{way.route->ifindex, way.route->next}];
-    if (hop.mac.has_value()) {
+    if (hop.neighbor.has_value()) {
       written.ifindex = link->ifindex;
       written.mtu =
           way.route->mtu == 0 ? link->mtu : std::min(way.route->mtu, link->mtu);
-      std::copy(hop.mac->begin(), hop.mac->end(), written.destination);
+      const Mac& mac = hop.neighbor->mac;
+      std::copy(mac.begin(), mac.end(), written.destination);
       std::copy(link->mac.begin(), link->mac.end(), written.source);
     }
   }
   program_.Put(index, written);
 }
 
+void Ways::Ask(const HopKey& key, Hop& hop) {
+  const auto& [ifindex, next] = key;
+  hop.neighbor = routes_.FindNeighbor(ifindex, next);
+  const bool fixed = hop.neighbor.has_value() && hop.neighbor->fixed;
+  if (!fixed) routes_.Use(ifindex, next);
+}
+
 void Ways::OnNeighbor(uint32_t ifindex, const IpAddress& ip) {
   const auto hop = hops_.find(HopKey{ifindex, ip});
   if (hop == hops_.end()) return;
-  const std::optional<Mac> mac = routes_.Neighbor(ifindex, ip);
-  if (mac == hop->second.mac) return;
-  hop->second.mac = mac;
+  const std::optional<Neighbor> now = routes_.FindNeighbor(ifindex, ip);
+  if (now == hop->second.neighbor) return;
+  hop->second.neighbor = now;
   for (const uint32_t index : hop->second.ways) Write(index);
 }
 
@@ -119,20 +120,21 @@ std::optional<size_t> Ways::Renew(size_t begin, size_t count) {
     const auto index = static_cast<uint32_t>(i);
     if (ways_[i].users == 0) continue;
     const std::optional<Route> route = RouteOf(ways_[i].ends);
-    if (route == ways_[i].route) {
-      Write(index);  // The interface may have changed.
+    if (route != ways_[i].route) {
+      Leave(index);
+      ways_[i].route = route;
+      Join(index);
       continue;
     }
-    Leave(index);
-    ways_[i].route = route;
-    Join(index);
+    if (route.has_value()) {
+      // Once for all ways by the same neighbor.
+      const auto hop = hops_.find(HopKey{route->ifindex, route->next});
+      if (*hop->second.ways.begin() == index) Ask(hop->first, hop->second);
+    }
+    Write(index);  // The interface may have changed.
   }
   if (end == ways_.size()) return std::nullopt;
   return end;
-}
-
-void Ways::UseNeighbors() {
-  for (const auto& [key, hop] : hops_) routes_.Use(key.first, key.second);
 }
 
 }  // namespace kyuu::relay::kernel

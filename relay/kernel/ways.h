@@ -25,7 +25,8 @@ class Ways {
   // `program` must outlive it.
   Ways(const Program& program, Routes routes, uint32_t max);
 
-  // The interfaces that the program is at: it sends through no other.
+  // The interfaces that the program is at: it sends through no other. Renew()
+  // tells it of what has changed with them.
   void SetLinks(std::vector<Link> links);
 
   // The index of the way between two addresses, to be given back; nullopt if
@@ -36,11 +37,10 @@ class Ways {
 
   // What is known of a neighbor has changed.
   void OnNeighbor(uint32_t ifindex, const IpAddress& ip);
-  // Asks for up to `count` routes again, from `begin` on. Returns where to go
+  // Asks for up to `count` routes again, from `begin` on, and tells the kernel
+  // that their neighbors are in use, which it does not see. Returns where to go
   // on, or nullopt at the end.
   std::optional<size_t> Renew(size_t begin, size_t count);
-  // Tells the kernel that the neighbors are in use: it does not see that.
-  void UseNeighbors();
 
   size_t size() const { return by_ends_.size(); }
 
@@ -53,7 +53,7 @@ class Ways {
     std::optional<Route> route;
   };
   struct Hop {
-    std::optional<Mac> mac;
+    std::optional<Neighbor> neighbor;
     absl::flat_hash_set<uint32_t> ways;
   };
 
@@ -62,6 +62,8 @@ class Ways {
   void Join(uint32_t index);
   void Leave(uint32_t index);
   void Write(uint32_t index);
+  // Asks who it is, and has the kernel see to it that this is known.
+  void Ask(const HopKey& key, Hop& hop);
 
   const Program& program_;
   Routes routes_;
