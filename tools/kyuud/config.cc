@@ -210,6 +210,7 @@ absl::Status Finish(const std::vector<const Setting*>& set, Config& config) {
     return Invalid("--alternate-when", "needs --alternate-server");
   }
   KYUU_RETURN_IF_ERROR(CheckDialects(config.dialects));
+  KYUU_RETURN_IF_ERROR(CheckKernel(config.kernel, config.turn));
   if (config.threads == 0) {
     config.threads = std::clamp(
         static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);

@@ -159,6 +159,11 @@ TEST(ConfigTest, WhatIsWrongIsNamed) {
   EXPECT_THAT(Problem({"--tls-key", "key.pem"}), testing::HasSubstr("--tls-"));
   EXPECT_THAT(Problem({"--tls-certificate", "chain.pem"}),
               testing::HasSubstr("--tls-"));
+  EXPECT_THAT(Problem({"--kernel-stun", "on"}),
+              testing::HasSubstr("needs --kernel-path"));
+  EXPECT_THAT(Problem({"--kernel-path", "auto", "--kernel-stun", "on",
+                       "--deny-client", "8.8.8.8"}),
+              testing::HasSubstr("answers everybody"));
   EXPECT_THAT(Problem({"--threads", "65"}), testing::HasSubstr("--threads"));
   EXPECT_THAT(Problem({"--threads", "-1"}), testing::HasSubstr("--threads"));
   EXPECT_THAT(Problem({"--realm", "a", "--realm", "b"}),

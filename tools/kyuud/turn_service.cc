@@ -99,7 +99,7 @@ absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
   service->cluster_ = *std::move(cluster);
   KYUU_ASSIGN_OR_RETURN(
       service->kernel_,
-      OpenKernelPath(config.kernel, config.turn, service->cluster(), loop));
+      OpenKernelPath(config.kernel, service->cluster(), loop));
   if (service->kernel_ != nullptr) {
     service->cluster_->SetFlowPath(*service->kernel_);
   }
@@ -130,12 +130,7 @@ void TurnService::On(const relay::Event& event) {
     authorizer_.Ask({wanted->username, wanted->realm, wanted->client});
   } else if (std::holds_alternative<relay::AddressesChanged>(event) &&
              kernel_ != nullptr) {
-    const absl::Status status = kernel_->SetAddresses(AddressesOf(*cluster_));
-    if (!status.ok()) {
-      spdlog::warn("turn: relaying in the kernel: {}",
-                   std::string(status.message()));
-    }
-    spdlog::info("turn: relaying in the kernel at {}", kernel_->Where());
+    kernel_->SetAddresses(AddressesOf(*cluster_));
   }
 }
 
@@ -160,7 +155,8 @@ void TurnService::OnAnswer(const AuthorizerQuestion& question,
 TurnService::~TurnService() { Close(); }
 
 absl::Status TurnService::Reload(const Config& config) {
-  KYUU_RETURN_IF_ERROR(CheckKernelStun(config.kernel, config.turn));
+  // What runs may be what the file has not any more, until it is started anew.
+  KYUU_RETURN_IF_ERROR(CheckKernel(config.kernel, config.turn));
   turn::ServerOptions options = RelayOptions(config, {}).server;
   if (draining_) {
     options.admission = turn::ServerOptions::Admission::kDraining;

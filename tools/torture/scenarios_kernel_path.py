@@ -43,11 +43,12 @@ class Relayed(Scenario):
         for host, name in ((self.client, self.cables[1]), (self.peer, self.peer_cables[1])):
             host.run("ethtool", "-K", name, "tx", "off", "gro", "on")
 
-    def serve(self, *flags, relays=RELAYS):
-        self.kyuud = self.start(
-            "--http-listen=0.0.0.0:9000", f"--turn-listen={SERVER}:3478",
-            f"--turn-listen=[{V6_SERVER}]:3478", *relays, "--metrics-from=0.0.0.0/0", USER,
-            f"--kernel-path={self.mode}", *flags)
+    def serve(self, *flags, relays=RELAYS, wildcard=False):
+        where = ("--turn-listen=0.0.0.0:3478",) if wildcard else (
+            f"--turn-listen={SERVER}:3478", f"--turn-listen=[{V6_SERVER}]:3478", *relays)
+        self.kyuud = self.start("--http-listen=0.0.0.0:9000", *where,
+                                "--metrics-from=0.0.0.0/0", USER, f"--kernel-path={self.mode}",
+                                *flags)
 
     def peer_socket(self, address=PEER, port=7000):
         with self.peer:
@@ -133,6 +134,29 @@ class KernelPath(Relayed):
         time.sleep(1.2)
         before = self.in_kernel()
         self.exchange(client, peer, b"around the corner")
+        time.sleep(1.2)
+        self.assertEqual(self.in_kernel() - before, 2)
+
+    def test_wildcards_and_an_interface_that_comes_later(self):
+        self.serve(wildcard=True)
+        late = self.network.host("late")
+        self.network.cable(self.server, "13.3.3.1/24", late, "13.3.3.2/24")
+        late.ip("route", "add", "default", "via", "13.3.3.1")
+        late.run("ethtool", "-K", "v3b", "tx", "off", "gro", "on")
+        self.server.run("ethtool", "-K", "v3a", "tx", "off")
+        with late:
+            peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            peer.bind(("13.3.3.2", 7000))
+        peer.settimeout(scenario.PROMPT)
+        self.addCleanup(peer.close)
+        time.sleep(0.5)
+        # By the client's own address of the server, and out by the new cable.
+        client = self.channel(peer=("13.3.3.2", 7000))
+        self.assertEqual(client.relayed[0], SERVER)
+        self.settled(client, peer)
+        time.sleep(1.2)
+        before = self.in_kernel()
+        self.exchange(client, peer, b"by the new cable")
         time.sleep(1.2)
         self.assertEqual(self.in_kernel() - before, 2)
 

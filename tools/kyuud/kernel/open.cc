@@ -4,32 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/status_macros.h"
-#include "net/interfaces.h"
 #include "spdlog/spdlog.h"
 
 namespace kyuu::tools {
 
 using relay::kernel::KernelPath;
-
-absl::Status CheckKernelStun(const KernelSettings& settings,
-                             const turn::ServerOptions& turn) {
-  if (settings.stun == KernelSettings::Stun::kOff) return absl::OkStatus();
-  if (settings.path == KernelSettings::Path::kOff) {
-    return absl::InvalidArgumentError("--kernel-stun needs --kernel-path");
-  }
-  if (!turn.allow_clients.empty() || !turn.deny_clients.empty()) {
-    return absl::InvalidArgumentError(
-        "--kernel-stun answers everybody: it cannot be had with clients that "
-        "are allowed or denied");
-  }
-  if (!turn.discovery.empty()) {
-    return absl::InvalidArgumentError(
-        "--kernel-stun answers from where it is asked: it cannot be had with "
-        "the other address of RFC 5780");
-  }
-  return absl::OkStatus();
-}
 
 std::vector<IpAddress> AddressesOf(const relay::Cluster& cluster) {
   std::vector<IpAddress> addresses;
@@ -37,25 +16,14 @@ std::vector<IpAddress> AddressesOf(const relay::Cluster& cluster) {
     addresses.push_back(relay.bind);
   }
   for (const TransportAddress& listener : cluster.listeners()) {
-    if (!listener.ip.IsAny()) {
-      addresses.push_back(listener.ip);
-      continue;
-    }
-    const auto interfaces = net::Interfaces();
-    if (!interfaces.ok()) continue;
-    for (const net::Interface& interface : *interfaces) {
-      if (interface.address.family() == listener.ip.family()) {
-        addresses.push_back(interface.address);
-      }
-    }
+    addresses.push_back(listener.ip);
   }
   return addresses;
 }
 
 absl::StatusOr<std::unique_ptr<KernelPath>> OpenKernelPath(
-    const KernelSettings& settings, const turn::ServerOptions& turn,
-    const relay::Cluster& cluster, net::Loop& loop) {
-  KYUU_RETURN_IF_ERROR(CheckKernelStun(settings, turn));
+    const KernelSettings& settings, const relay::Cluster& cluster,
+    net::Loop& loop) {
   if (settings.path == KernelSettings::Path::kOff) return nullptr;
   KernelPath::Options options;
   options.addresses = AddressesOf(cluster);
@@ -64,6 +32,13 @@ absl::StatusOr<std::unique_ptr<KernelPath>> OpenKernelPath(
     options.program.binding_per_s = static_cast<uint32_t>(settings.stun_per_s);
     options.program.binding_burst = options.program.binding_per_s * 10;
   }
+  options.on_change = [](const std::string& where, const absl::Status& status) {
+    spdlog::info("turn: relaying in the kernel at {}", where);
+    if (!status.ok()) {
+      spdlog::warn("turn: no relaying in the kernel at {}",
+                   std::string(status.message()));
+    }
+  };
   std::vector<uint16_t>& ports = options.program.listeners;
   for (const TransportAddress& listener : cluster.listeners()) {
     if (std::find(ports.begin(), ports.end(), listener.port) == ports.end()) {
@@ -71,7 +46,7 @@ absl::StatusOr<std::unique_ptr<KernelPath>> OpenKernelPath(
     }
   }
   absl::StatusOr<std::unique_ptr<KernelPath>> path =
-      KernelPath::Open(loop, options);
+      KernelPath::Open(loop, std::move(options));
   if (path.ok()) {
     spdlog::info("turn: relaying in the kernel at {}", (*path)->Where());
     return path;

@@ -6,30 +6,23 @@
 #include <memory>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/address.h"
 #include "net/loop.h"
 #include "relay/cluster.h"
 #include "relay/kernel/kernel_path.h"
 #include "tools/kyuud/kernel/settings.h"
-#include "turn/server_options.h"
 
 namespace kyuu::tools {
-
-// What cannot be had together with --kernel-stun: the program in the kernel
-// answers everybody, and always from where it was asked. INVALID_ARGUMENT.
-absl::Status CheckKernelStun(const KernelSettings& settings,
-                             const turn::ServerOptions& turn);
 
 // Opens it for what the cluster listens at and relays from; null if the
 // settings have none, or if there cannot be one and they do not require it:
 // that is logged. `loop` must outlive it. Errors of KernelPath::Open.
 absl::StatusOr<std::unique_ptr<relay::kernel::KernelPath>> OpenKernelPath(
-    const KernelSettings& settings, const turn::ServerOptions& turn,
-    const relay::Cluster& cluster, net::Loop& loop);
+    const KernelSettings& settings, const relay::Cluster& cluster,
+    net::Loop& loop);
 
-// The addresses of this machine that the cluster's data comes to.
+// The addresses that the cluster's data comes to, an "any" one for each.
 std::vector<IpAddress> AddressesOf(const relay::Cluster& cluster);
 
 }  // namespace kyuu::tools

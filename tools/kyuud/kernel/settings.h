@@ -5,6 +5,9 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
+#include "turn/server_options.h"
+
 namespace kyuu::tools {
 
 struct KernelSettings {
@@ -23,6 +26,11 @@ struct KernelSettings {
   friend bool operator==(const KernelSettings&,
                          const KernelSettings&) = default;
 };
+
+// What cannot be had together: the program in the kernel answers everybody, and
+// always from where it was asked. INVALID_ARGUMENT.
+absl::Status CheckKernel(const KernelSettings& settings,
+                         const turn::ServerOptions& turn);
 
 }  // namespace kyuu::tools
 
