@@ -117,13 +117,12 @@ class Load {
     absl::PrintF(
         "{\"direction\":\"%s\",\"flows\":%d,\"bytes\":%d,\"burst\":%d,"
         "\"sent\":%d,\"received\":%d,\"seconds\":%.3f,\"packets_per_s\":%.0f,"
-        "\"server_cpu_us_per_packet\":%.3f,\"packets_per_cpu_s\":%.0f,"
+        "\"server_cpu_us_per_packet\":%.3f,"
         "\"load_cpu_us_per_packet\":%.3f}\n",
         options_.up() ? "up" : "down", options_.flows, options_.bytes,
         options_.burst, sent, received, absl::ToDoubleSeconds(elapsed),
         static_cast<double>(received) / absl::ToDoubleSeconds(elapsed),
         absl::ToDoubleMicroseconds(spent) / static_cast<double>(received),
-        static_cast<double>(received) / absl::ToDoubleSeconds(spent),
         absl::ToDoubleMicroseconds(own_spent) / static_cast<double>(received));
     for (auto& flow : flows_) Close(*flow);
     return received > 0 ? 0 : 1;
