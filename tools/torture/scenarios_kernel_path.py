@@ -4,14 +4,16 @@ the same as without it, and nothing passes that the server would not let pass.
 Needs root of the machine: nobody else may load such a program.
 """
 
+import os
+import signal
 import socket
 import struct
+import tempfile
 import time
 
 import scenario
 from kyuud import Kyuud
 from scenario import Scenario, SERVER, USER
-from turn_client import TurnClient
 
 PEER_NET, PEER, PEER_SERVER = "12.2.2.0/24", "12.2.2.2", "12.2.2.1"
 V6_SERVER, V6_CLIENT = "2a00:1::1", "2a00:1::2"
@@ -43,12 +45,12 @@ class Relayed(Scenario):
         for host, name in ((self.client, self.cables[1]), (self.peer, self.peer_cables[1])):
             host.run("ethtool", "-K", name, "tx", "off", "gro", "on")
 
-    def serve(self, *flags, relays=RELAYS, wildcard=False):
+    def serve(self, *flags, relays=RELAYS, wildcard=False, user=(USER,)):
         where = ("--turn-listen=0.0.0.0:3478",) if wildcard else (
             f"--turn-listen={SERVER}:3478", f"--turn-listen=[{V6_SERVER}]:3478", *relays)
         self.kyuud = self.start("--http-listen=0.0.0.0:9000", *where,
-                                "--metrics-from=0.0.0.0/0", USER, f"--kernel-path={self.mode}",
-                                *flags)
+                                "--metrics-from=0.0.0.0/0", *user,
+                                f"--kernel-path={self.mode}", *flags)
 
     def peer_socket(self, address=PEER, port=7000):
         with self.peer:
@@ -239,6 +241,62 @@ class KernelPath(Relayed):
         self.assertIsNone(client.receive(0.5))
         time.sleep(2)
         self.silent(client, peer)
+
+    def configured(self, lines, **options):
+        """A server with a file, and what writes it anew and has it read."""
+        folder = self.stack.enter_context(tempfile.TemporaryDirectory())
+        path = os.path.join(folder, "kyuud.toml")
+
+        def write(text):
+            with open(path, "w", encoding="ascii") as file:
+                file.write(text)
+
+        write(lines)
+        self.serve(f"--config={path}", **options)
+
+        def reload(text):
+            write(text)
+            self.kyuud.process.send_signal(signal.SIGHUP)
+            time.sleep(1)  # Nothing passes later than that.
+
+        return reload
+
+    def test_nothing_passes_when_the_credential_is_taken_back(self):
+        with_user = "[auth]\nusers = ['{}']\nrevoked-grace = '0'\n"
+        reload = self.configured(with_user.format("a:1"), user=())
+        peer = self.peer_socket()
+        client = self.channel(client=self.turn(scenario.TURN, "a", "1"))
+        self.settled(client, peer)
+        reload(with_user.format("b:1"))
+        self.silent(client, peer)
+
+    def test_nothing_passes_when_the_peer_is_denied(self):
+        reload = self.configured("[relay]\ndeny-peers = []\n")
+        peer = self.peer_socket()
+        client = self.channel()
+        self.settled(client, peer)
+        reload(f"[relay]\ndeny-peers = ['{PEER}']\n")
+        self.silent(client, peer)
+
+    def test_while_it_drains_it_relays_there(self):
+        self.serve("--drain-timeout=60s")
+        peer = self.peer_socket()
+        client = self.channel()
+        self.settled(client, peer)
+        self.kyuud.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        before = self.received_by_sockets(self.server)
+        for _ in range(20):
+            self.exchange(client, peer, b"until the end")
+        self.assertEqual(self.received_by_sockets(self.server), before)
+        self.assertEqual(client.refresh(0), 0)
+        self.assertEqual(self.kyuud.process.wait(scenario.PROMPT), 0)
+
+    def received_by_sockets(self, host):
+        """Datagrams of UDP that came to sockets of a host."""
+        rows = [line.split() for line in host.run("cat", "/proc/net/snmp").splitlines()
+                if line.startswith("Udp:")]
+        return int(rows[1][rows[0].index("InDatagrams")])
 
     def test_bandwidth_is_kept_to(self):
         self.serve("--allocation-bytes-per-second=50000")
