@@ -7,8 +7,12 @@ import { WAIT } from './browser.mjs';
 import { sleep } from './lib.mjs';
 
 // Cameras (a green picture that moves), microphones (beeps), and a screen; nobody
-// is asked. The second camera gives depths (Y16), which cannot be sent.
-export const FAKE_DEVICES = ['--use-fake-device-for-media-stream=device-count=3', '--use-fake-ui-for-media-stream'];
+// is asked. The second camera gives depths (Y16), which cannot be sent. Ten
+// pictures a second leave a small machine something.
+export const FAKE_DEVICES = ['--use-fake-device-for-media-stream=device-count=3,fps=10', '--use-fake-ui-for-media-stream'];
+export const FIREFOX_DEVICES = {
+  'media.navigator.streams.fake': true, 'media.navigator.permission.disabled': true, 'media.navigator.video.default_fps': 10,
+};
 
 // Runs in the page before its own scripts: keeps the connections and tracks it
 // makes, and counts descriptions. `seen.channels` are those that it opened.

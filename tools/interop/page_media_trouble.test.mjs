@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { expectWay, goodbye, makeFile, Person, PHONE, sharedStage, startBrowser, startFirefox, TRANSFER, WAIT } from './browser.mjs';
 import { kyuu, Program, startKyuud } from './lib.mjs';
 import {
-  asked, expectLights, expectPictures, expectSound, expectStable, FAKE_DEVICES, lights, noPicture, until, watchMedia,
+  asked, expectLights, expectPictures, expectSound, expectStable, FAKE_DEVICES, FIREFOX_DEVICES, lights, noPicture, until, watchMedia,
 } from './media.mjs';
 import { PathProxy } from './proxy.mjs';
 
@@ -303,7 +303,7 @@ test('kyuu takes no media and no harm: the page says so and lets the devices go'
 });
 
 test('Firefox and Chromium see and hear each other, whoever calls', MINUTES, async (t) => {
-  const firefox = await startFirefox({ 'media.navigator.streams.fake': true, 'media.navigator.permission.disabled': true });
+  const firefox = await startFirefox(FIREFOX_DEVICES);
   t.after(() => firefox.close());
   const room = stage.newRoom();
   const page = await firefox.newPage();
