@@ -117,7 +117,7 @@ def main():
             host.run("ethtool", "-K", name, "tx", "off", "gro", "on")
         server.run("sh", "-c", f"echo 1 > /sys/class/net/{names[0]}/threaded")
         servers = {"kernel path": lambda: kyuud(
-            server, "--kernel-path=required", "--kernel-stun=on", "--kernel-stun-rate=10000000"),
+            server, "--kernel-path=required", "--kernel-stun=on", "--kernel-stun-rate=1000000"),
                    "kyuud": lambda: kyuud(server), "coturn": lambda: coturn(server)}
         print("| veth, CPU of server and receiving threads, us | kernel path | lost % | kyuud | "
               "lost % | coturn | lost % | ratio to kyuud | to coturn |\n" + "|---" * 9 + "|",

@@ -172,11 +172,12 @@ class Load {
       Await(flow);
       return true;
     }
-    flow.client.emplace(random_,
-                        turn::Client::Options{.local = flow.socket.local(),
-                                              .server = options_.server,
-                                              .username = options_.user,
-                                              .password = options_.password});
+    flow.client.emplace(random_, turn::Client::Options{
+                                     .local = flow.socket.local(),
+                                     .server = options_.server,
+                                     .username = options_.user,
+                                     .password = options_.password,
+                                     .relayed_family = options_.peer.family()});
     KYUU_CHECK(flow.client->Allocate(net::Loop::Now()).ok());
     const absl::Time deadline = net::Loop::Now() + absl::Seconds(10);
     const bool channel = options_.data == Options::Data::kChannel;
