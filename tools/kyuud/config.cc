@@ -175,7 +175,7 @@ absl::Status CheckDialects(const DialectSettings& dialects) {
   const std::string base =
       dialects.peerjs_path == "/" ? "" : dialects.peerjs_path;
   for (const absl::string_view taken :
-       {"/v1/ws", "/healthz", "/readyz", "/metrics"}) {
+       {"/v1/ws", "/v1/whoami", "/healthz", "/readyz", "/metrics"}) {
     if (path == taken) {
       return Invalid("--y-webrtc-path", absl::StrCat(path, " is taken"));
     }

@@ -164,8 +164,7 @@ FrontDoorOptions DoorOptions(const Config& config,
   options.port.header_sources = config.proxy_protocol_from;
   options.port.first_byte_timeout = config.first_byte_timeout;
   options.driver.write_timeout = config.write_timeout;
-  options.signaling.max_connections_per_source =
-      config.proxies.empty() ? share : options.signaling.max_connections;
+  options.signaling.max_connections_per_source = share;
   options.signaling.server_name = absl::StrCat("kyuud ", kVersion);
   options.dialects.settings = config.dialects;
   options.dialects.peerjs.max_peers_per_source = share;
