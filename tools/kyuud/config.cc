@@ -61,6 +61,8 @@ absl::StatusOr<CommandLine> ReadCommandLine(
       "(KYUU_HTTP_LISTEN for --http-listen; lists with commas) or in a file of "
       "TOML.\n\nkyuud check-config [FILE]   says whether it could start so\n"
       "kyuud healthcheck           asks the one that runs so how it is\n"
+      "kyuud doctor                says what is wrong with machine and "
+      "settings\n"
       "kyuud admin COMMAND         speaks to one that runs\n"
       "kyuud token COMMAND         makes and verifies tokens\n"
       "kyuud config default        prints a file of all settings\n"

@@ -187,7 +187,14 @@ IceFacts GatherIce(const IceServerFacts& server, Depth depth,
   auto addresses = ResolveWithin(ice.url->host, ice.url->port, patience);
   if (!addresses.ok() || addresses->empty()) return ice;
   ice.addresses = *std::move(addresses);
-  const TransportAddress& at = ice.addresses.front();
+  TransportAddress at = ice.addresses.front();
+  for (const TransportAddress& address : ice.addresses) {
+    // Clients try each, and go on with what answers.
+    ice.stun = AskStun(*ice.url, address,
+                       patience / static_cast<int>(ice.addresses.size()));
+    at = address;
+    if (ice.stun.ok()) break;
+  }
   const bool relays = ice.url->kind == ServerKind::kTurn;
   std::future<absl::StatusOr<TurnAnswer>> turn, wrong, ipv6;
   const auto ask = [&](ServerUrl url, TurnQuestion question) {
@@ -212,7 +219,6 @@ IceFacts GatherIce(const IceServerFacts& server, Depth depth,
     question.family = IpFamily::kV6;
     ipv6 = ask(*ice.url, std::move(question));
   }
-  ice.stun = AskStun(*ice.url, at, patience);
   if (turn.valid()) ice.turn = turn.get();
   if (wrong.valid()) ice.wrong_password = wrong.get().status();
   if (ipv6.valid()) ice.ipv6 = ipv6.get().status();

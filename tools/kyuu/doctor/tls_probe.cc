@@ -6,6 +6,7 @@
 #include <poll.h>
 
 #include <array>
+#include <csignal>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -91,6 +92,8 @@ void Look(const SSL& ssl, TlsFacts& facts) {
 TlsFacts ProbeTls(const TransportAddress& server, const std::string& host,
                   absl::Duration patience) {
   TlsFacts facts;
+  // OpenSSL writes to the socket itself, and a server may have closed it.
+  std::signal(SIGPIPE, SIG_IGN);
   const std::unique_ptr<SSL_CTX, Free> context(
       SSL_CTX_new(TLS_client_method()));
   if (context == nullptr ||
