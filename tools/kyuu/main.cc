@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "CLI/CLI.hpp"
@@ -249,6 +250,20 @@ int Turn(const std::string& url) {
   return kyuu::tools::RunTurn(*known);
 }
 
+// The commands that look at servers; nullopt if it is another one.
+std::optional<int> RunProbe(const CLI::App& app, const ToolOptions& tools,
+                            const std::string& url) {
+  if (app.got_subcommand("doctor")) {
+    return kyuu::tools::RunDoctor(tools.doctor);
+  }
+  if (app.got_subcommand("stun")) return kyuu::tools::RunStun(url);
+  if (app.got_subcommand("turn")) return Turn(url);
+  if (app.got_subcommand("netcheck")) {
+    return kyuu::tools::RunNetcheck(tools.netcheck);
+  }
+  return std::nullopt;
+}
+
 void AddCompletion(CLI::App& app, std::string& shell) {
   app.add_subcommand("completion", "A script that completes our words")
       ->add_option("shell", shell, "bash")
@@ -338,13 +353,7 @@ int main(int argc, char** argv) {
   if (const absl::Status status = TrustAuthorities(ca_file); !status.ok()) {
     return Fail(status);
   }
-  if (app.got_subcommand("doctor")) {
-    return kyuu::tools::RunDoctor(tools.doctor);
-  }
-  if (app.got_subcommand("stun")) return kyuu::tools::RunStun(url);
-  if (app.got_subcommand("turn")) return Turn(url);
-  if (app.got_subcommand("netcheck"))
-    return kyuu::tools::RunNetcheck(tools.netcheck);
+  if (const auto status = RunProbe(app, tools, url)) return *status;
   if (const absl::Status status = FitPageUrl(call); !status.ok()) {
     return Fail(status);
   }

@@ -124,44 +124,6 @@ class Asker {
   const TransportAddress server_;
 };
 
-void GatherHttp(const GatherOptions& options, const TransportAddress& server,
-                ServerFacts& facts) {
-  const Asker asker(options, server);
-  auto health = asker.Ask("/healthz");
-  auto ready = asker.Ask("/readyz");
-  auto page = asker.Ask("/");
-  auto whoami = asker.Ask("/v1/whoami");
-  auto upgrade = asker.Upgrade();
-  std::future<TlsFacts> tls;
-  if (options.site.secure) {
-    tls = Begin(
-        [&] { return ProbeTls(server, options.site.host, options.patience); });
-  }
-  auto session = Begin([&] {
-    return ProbeSession({.site = options.site,
-                         .token = options.token,
-                         .patience = options.patience * 2,
-                         .idle = options.idle});
-  });
-  facts.health = health.get();
-  facts.answered = absl::Now();
-  facts.ready = ready.get();
-  facts.page = page.get();
-  facts.whoami = whoami.get();
-  facts.upgrade = upgrade.get();
-  if (tls.valid()) facts.tls = tls.get();
-  if (facts.whoami.ok()) {
-    const auto told = WhoamiFacts::Parse(facts.whoami->body);
-    if (told.ok() && !told->peerjs.empty()) {
-      facts.peerjs = asker.Ask(told->peerjs).get();
-    }
-    if (told.ok() && !told->y_webrtc.empty()) {
-      facts.y_webrtc = asker.Ask(told->y_webrtc).get();
-    }
-  }
-  facts.session = session.get();
-}
-
 // Peers that a relay must not reach, but for those at the server's own address.
 std::vector<IpAddress> ForbiddenFor(const TransportAddress& server) {
   std::vector<IpAddress> peers;
@@ -184,14 +146,14 @@ IceFacts GatherIce(const IceServerFacts& server, Depth depth,
   if (!ice.url.ok()) return ice;
   ice.url->username = server.username;
   ice.url->password = server.credential;
-  auto addresses = ResolveWithin(ice.url->host, ice.url->port, patience);
+  auto addresses = ResolveWithin(ice.url->host, ice.url->port, patience / 2);
   if (!addresses.ok() || addresses->empty()) return ice;
   ice.addresses = *std::move(addresses);
   TransportAddress at = ice.addresses.front();
   for (const TransportAddress& address : ice.addresses) {
     // Clients try each, and go on with what answers.
     ice.stun = AskStun(*ice.url, address,
-                       patience / static_cast<int>(ice.addresses.size()));
+                       patience / 2 / static_cast<int>(ice.addresses.size()));
     at = address;
     if (ice.stun.ok()) break;
   }
@@ -225,10 +187,11 @@ IceFacts GatherIce(const IceServerFacts& server, Depth depth,
   return ice;
 }
 
-void GatherAllIce(absl::Duration patience, ServerFacts& facts) {
+std::vector<IceFacts> GatherAllIce(const std::vector<IceServerFacts>& servers,
+                                   absl::Duration patience) {
   std::vector<std::future<IceFacts>> answers;
   bool first = true;
-  for (const IceServerFacts& server : facts.session.ice_servers) {
+  for (const IceServerFacts& server : servers) {
     if (answers.size() == kIceServersMax) break;
     const bool relays = server.url.compare(0, 4, "turn") == 0;
     const Depth depth =
@@ -236,7 +199,54 @@ void GatherAllIce(absl::Duration patience, ServerFacts& facts) {
     answers.push_back(
         Begin([=] { return GatherIce(server, depth, patience); }));
   }
-  for (auto& answer : answers) facts.ice.push_back(answer.get());
+  std::vector<IceFacts> all;
+  all.reserve(answers.size());
+  for (auto& answer : answers) all.push_back(answer.get());
+  return all;
+}
+
+void GatherHttp(const GatherOptions& options, const TransportAddress& server,
+                ServerFacts& facts) {
+  const Asker asker(options, server);
+  auto health = asker.Ask("/healthz");
+  auto ready = asker.Ask("/readyz");
+  auto page = asker.Ask("/");
+  auto whoami = asker.Ask("/v1/whoami");
+  auto upgrade = asker.Upgrade();
+  std::future<TlsFacts> tls;
+  if (options.site.secure) {
+    tls = Begin(
+        [&] { return ProbeTls(server, options.site.host, options.patience); });
+  }
+  auto session = Begin([&] {
+    return ProbeSession({.site = options.site,
+                         .token = options.token,
+                         .patience = options.patience * 2,
+                         .while_open =
+                             [&](const std::vector<IceServerFacts>& servers) {
+                               facts.ice =
+                                   GatherAllIce(servers, options.patience);
+                             },
+                         .idle = options.idle});
+  });
+  facts.health = health.get();
+  facts.answered = absl::Now();
+  facts.ready = ready.get();
+  facts.page = page.get();
+  facts.whoami = whoami.get();
+  facts.upgrade = upgrade.get();
+  if (tls.valid()) facts.tls = tls.get();
+  if (facts.whoami.ok()) {
+    const auto told = WhoamiFacts::Parse(facts.whoami->body);
+    std::future<ServerFacts::Answer> peerjs, y_webrtc;
+    if (told.ok() && !told->peerjs.empty()) peerjs = asker.Ask(told->peerjs);
+    if (told.ok() && !told->y_webrtc.empty()) {
+      y_webrtc = asker.Ask(told->y_webrtc);
+    }
+    if (peerjs.valid()) facts.peerjs = peerjs.get();
+    if (y_webrtc.valid()) facts.y_webrtc = y_webrtc.get();
+  }
+  facts.session = session.get();
 }
 
 }  // namespace
@@ -266,7 +276,6 @@ ServerFacts Gather(const GatherOptions& options) {
     facts.local = *local;
   }
   GatherHttp(options, *server, facts);
-  GatherAllIce(options.patience, facts);
   return facts;
 }
 

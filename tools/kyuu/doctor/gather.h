@@ -18,13 +18,13 @@ struct GatherOptions {
   std::string token;
   std::optional<absl::Duration> idle;  // As SessionQuestion's.
   // How long each step is waited for. Steps that do not need each other go at
-  // the same time; there are four behind each other, one of which takes twice
-  // as long.
-  absl::Duration patience = absl::Seconds(3);
+  // the same time; behind each other are the name (1), connections (1), a
+  // session (2), and the relay meanwhile (2).
+  absl::Duration patience = absl::Milliseconds(2500);
 };
 
-// Blocks for five times `patience` at most, and `idle`, whatever the server
-// does or does not do.
+// Blocks for six times `patience` at most, and `idle`, whatever the server does
+// or does not do; a resolver that has answered once is trusted to do it again.
 ServerFacts Gather(const GatherOptions& options);
 
 }  // namespace kyuu::tools

@@ -66,7 +66,7 @@ std::vector<IceServerFacts> ServersOf(const json& list) {
 
 class SessionProbe {
  public:
-  SessionProbe(net::Loop& loop, Random& random, const SessionQuestion& question)
+  SessionProbe(net::Loop& loop, Random& random, SessionQuestion& question)
       : loop_(loop),
         question_(question),
         room_(absl::StrCat("doctor-", RandomName(random))),
@@ -95,6 +95,15 @@ class SessionProbe {
       side.link = *std::move(link);
     }
     loop_.Run();
+    if (facts_.welcomed.ok() && question_.while_open) {
+      question_.while_open(facts_.ice_servers);
+    }
+    if (facts_.echoed.ok() && question_.idle) {
+      silent_since_ = net::Loop::Now();
+      facts_.idle = *question_.idle;
+      alarm_.Set(*silent_since_ + *question_.idle);
+      loop_.Run();
+    }
     for (Side& side : sides_) side.link->Close();
     return facts_;
   }
@@ -176,10 +185,7 @@ class SessionProbe {
     if (&side == &callee()) return SendPattern(side, call, "answer", text);
     facts_.echoed = absl::OkStatus();
     facts_.echo_time = net::Loop::Now() - began_;
-    if (!question_.idle) return loop_.Stop();
-    silent_since_ = net::Loop::Now();
-    facts_.idle = *question_.idle;
-    alarm_.Set(*silent_since_ + *question_.idle);
+    loop_.Stop();
   }
 
   // One of the two is over.
@@ -201,7 +207,7 @@ class SessionProbe {
   }
 
   net::Loop& loop_;
-  const SessionQuestion& question_;
+  SessionQuestion& question_;
   const std::string room_;
   const std::string pattern_;
   Random& random_;
@@ -215,7 +221,7 @@ class SessionProbe {
 
 }  // namespace
 
-SessionFacts ProbeSession(const SessionQuestion& question) {
+SessionFacts ProbeSession(SessionQuestion question) {
   const absl::StatusOr<std::unique_ptr<net::Loop>> loop = net::Loop::Create();
   if (!loop.ok()) {
     SessionFacts facts;

@@ -5,7 +5,9 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
 #include "tools/kyuu/doctor/facts.h"
 #include "tools/kyuu/doctor/site.h"
@@ -16,6 +18,9 @@ struct SessionQuestion {
   Site site;
   std::string token;                           // Shown if it is not empty.
   absl::Duration patience = absl::Seconds(6);  // For welcome and echo.
+  // Called once there has been a welcome, while the sessions last, as their
+  // credentials do. May block for seconds, and be empty.
+  absl::AnyInvocable<void(const std::vector<IceServerFacts>&)> while_open;
   // How long both are silent behind that; not at all unless set.
   std::optional<absl::Duration> idle;
 };
@@ -23,7 +28,7 @@ struct SessionQuestion {
 // Both join a room that nobody else can guess, one calls the other, and sends
 // it a description of 8 kB with every kind of character, which it sends back.
 // Blocks. Certificates are verified as for every other command.
-SessionFacts ProbeSession(const SessionQuestion& question);
+SessionFacts ProbeSession(SessionQuestion question);
 
 }  // namespace kyuu::tools
 

@@ -96,8 +96,6 @@ Finding JudgeStatus(const ServerFacts& facts, const std::string& name,
           "a proxy in front does not pass on the Upgrade and Connection "
           "headers, or speaks HTTP/1.0 to kyuud",
           LinesFor(facts, answer));
-    case 429:
-      return say("too many requests of this address, says the proxy", "");
     case 502:
     case 503:
       return say(
