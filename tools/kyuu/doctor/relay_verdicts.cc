@@ -41,7 +41,19 @@ std::string OpenPortFix(const ServerUrl& url) {
   return fix;
 }
 
-Finding JudgeStun(const IceFacts& ice) {
+// A certificate that is not taken is no matter of ports.
+std::string FixOf(const ServerFacts& facts, const IceFacts& ice) {
+  if (!absl::StrContains(ice.stun.status().message(), "certificate")) {
+    return OpenPortFix(*ice.url);
+  }
+  return absl::StrCat(
+      "# that URL has to name whom the certificate is made out to. In "
+      "/etc/kyuud/kyuud.toml, then: kyuud admin reload\n[http]\npublic-url = "
+      "\"",
+      facts.site.Origin(), facts.site.path, "\"");
+}
+
+Finding JudgeStun(const ServerFacts& facts, const IceFacts& ice) {
   Finding finding{Verdict::kPass, "stun"};
   if (!ice.url.ok()) {
     finding.verdict = Verdict::kFail;
@@ -57,7 +69,7 @@ Finding JudgeStun(const IceFacts& ice) {
     finding.verdict = Verdict::kFail;
     finding.what = absl::StrCat(
         ice.text, " does not answer: ", ice.stun.status().message());
-    finding.fix = OpenPortFix(*ice.url);
+    finding.fix = FixOf(facts, ice);
   }
   return finding;
 }
@@ -280,7 +292,7 @@ std::vector<Finding> JudgeIce(const ServerFacts& facts) {
            "public-url = \"" +
                facts.site.Origin() + facts.site.path + "\""});
     }
-    findings.push_back(JudgeStun(ice));
+    findings.push_back(JudgeStun(facts, ice));
     if (!ice.url.ok() || ice.url->kind != peer::ServerKind::kTurn) continue;
     findings.push_back(JudgeLoop(ice));
     if (ice.turn.ok() && relay == nullptr) relay = &ice;

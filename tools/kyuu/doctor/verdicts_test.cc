@@ -280,6 +280,11 @@ TEST(VerdictsTest, SignalingAndRelay) {
          f.ice[0].turn = absl::DeadlineExceededError("silent");
        },
        "FAIL stun", "ufw allow 3478/udp"},
+      {"a certificate for another name",
+       [](ServerFacts& f) {
+         f.ice[1].stun = absl::UnavailableError("certificate verify failed");
+       },
+       "FAIL stun", "public-url = \"https://kyuu.example/talk\""},
       {"relayed ports are closed",
        [](ServerFacts& f) {
          f.ice[0].turn = absl::DeadlineExceededError("silent");

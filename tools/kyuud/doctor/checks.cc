@@ -209,7 +209,8 @@ std::vector<Finding> CheckResources(const Config& config,
   return findings;
 }
 
-std::vector<Finding> CheckServices(const MachineFacts& facts) {
+std::vector<Finding> CheckServices(const Config& config,
+                                   const MachineFacts& facts) {
   std::vector<Finding> findings;
   if (!facts.health) {
     findings.push_back({Verdict::kNotSeen, "running",
@@ -230,12 +231,16 @@ std::vector<Finding> CheckServices(const MachineFacts& facts) {
                         "the kernel takes the program; interfaces are tried "
                         "at the start"});
   } else if (facts.kernel) {
+    const bool required = config.kernel.path == KernelSettings::Path::kRequired;
     findings.push_back(
-        {Verdict::kWarn, "kernel-path", std::string(facts.kernel->message()),
-         "# systemctl edit kyuud\n[Service]\nAmbientCapabilities="
-         "CAP_NET_BIND_SERVICE CAP_BPF CAP_NET_ADMIN CAP_PERFMON\n"
-         "CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_BPF CAP_NET_ADMIN "
-         "CAP_PERFMON\nSystemCallFilter=bpf"});
+        {required ? Verdict::kFail : Verdict::kWarn, "kernel-path",
+         std::string(facts.kernel->message()),
+         absl::IsPermissionDenied(*facts.kernel)
+             ? "# systemctl edit kyuud\n[Service]\nAmbientCapabilities="
+               "CAP_NET_BIND_SERVICE CAP_BPF CAP_NET_ADMIN CAP_PERFMON\n"
+               "CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_BPF "
+               "CAP_NET_ADMIN CAP_PERFMON\nSystemCallFilter=bpf"
+             : "# /etc/kyuud/kyuud.toml\n[relay]\nkernel-path = \"off\""});
   }
   if (facts.backplane && facts.backplane->ok()) {
     findings.push_back({Verdict::kPass, "backplane", "Redis answers"});
@@ -297,7 +302,7 @@ std::vector<Finding> Check(const Config& config, const MachineFacts& facts,
   Append(findings, CheckCertificates(config, facts, now));
   Append(findings, CheckSecrets(facts));
   Append(findings, CheckResources(config, facts));
-  Append(findings, CheckServices(facts));
+  Append(findings, CheckServices(config, facts));
   findings.push_back(FirewallHint(config));
   return findings;
 }

@@ -20,7 +20,8 @@ std::vector<Finding> CheckCertificates(const Config& config,
 std::vector<Finding> CheckSecrets(const MachineFacts& facts);
 std::vector<Finding> CheckResources(const Config& config,
                                     const MachineFacts& facts);
-std::vector<Finding> CheckServices(const MachineFacts& facts);
+std::vector<Finding> CheckServices(const Config& config,
+                                   const MachineFacts& facts);
 // Which ports have to be open. Whether they are is not to be seen from inside.
 Finding FirewallHint(const Config& config);
 

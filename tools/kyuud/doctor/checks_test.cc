@@ -177,6 +177,14 @@ TEST(ChecksTest, EachFaultIsSaidWithItsFix) {
   }
 }
 
+TEST(ChecksTest, AKernelPathThatIsRequiredAndNotHadIsAFailure) {
+  MachineFacts facts = Sound();
+  facts.kernel = absl::UnimplementedError("no XDP");
+  Config config = OnTheNetwork();
+  config.kernel.path = KernelSettings::Path::kRequired;
+  EXPECT_THAT(NotPassed(config, facts), HasSubstr("FAIL kernel-path: no XDP"));
+}
+
 TEST(PortsTest, WhoListensIsFound) {
   const IpAddress loopback = IpAddress::V4(127, 0, 0, 1);
   TransportAddress tcp, udp;

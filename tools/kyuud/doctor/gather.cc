@@ -152,6 +152,19 @@ std::optional<uint64_t> ReadMemory() {
   return bytes;
 }
 
+// As OpenKernelPath() makes them, as far as loading depends on them.
+relay::kernel::ProgramOptions KernelOptions(const Config& config) {
+  relay::kernel::ProgramOptions options;
+  for (const TransportAddress& listen : config.turn_listen) {
+    if (std::find(options.listeners.begin(), options.listeners.end(),
+                  listen.port) == options.listeners.end()) {
+      options.listeners.push_back(listen.port);
+    }
+  }
+  options.flows_max = static_cast<uint32_t>(config.kernel.flows);
+  return options;
+}
+
 bool HeldByKyuud(const MachineFacts& facts) {
   return std::any_of(facts.ports.begin(), facts.ports.end(),
                      [](const PortFacts& port) {
@@ -178,7 +191,7 @@ MachineFacts GatherMachine(const Config& config, absl::Duration patience) {
   if (HeldByKyuud(facts)) facts.health = CheckHealth(config, patience);
   if (config.kernel.path != KernelSettings::Path::kOff) {
     // Loaded, attached nowhere, and gone with this statement.
-    facts.kernel = relay::kernel::Program::Load({}).status();
+    facts.kernel = relay::kernel::Program::Load(KernelOptions(config)).status();
   }
   facts.clock_synchronized = ReadClock();
   facts.memory_bytes = ReadMemory();
