@@ -42,18 +42,18 @@ std::string OpenPortFix(const ServerUrl& url) {
 }
 
 // A certificate that is not taken is no matter of ports.
-std::string FixOf(const ServerFacts& facts, const IceFacts& ice) {
+std::string FixOf(const IceFacts& ice) {
   if (!absl::StrContains(ice.stun.status().message(), "certificate")) {
     return OpenPortFix(*ice.url);
   }
   return absl::StrCat(
-      "# that URL has to name whom the certificate is made out to. In "
-      "/etc/kyuud/kyuud.toml, then: kyuud admin reload\n[http]\npublic-url = "
-      "\"",
-      facts.site.Origin(), facts.site.path, "\"");
+      "# that URL has to name whom the certificate is made out to, as those of "
+      "wildcards do. In /etc/kyuud/kyuud.toml, then: systemctl restart kyuud\n"
+      "[http]\nlisten = [\"0.0.0.0:",
+      ice.url->port, "\", \"[::]:", ice.url->port, "\"]");
 }
 
-Finding JudgeStun(const ServerFacts& facts, const IceFacts& ice) {
+Finding JudgeStun(const IceFacts& ice) {
   Finding finding{Verdict::kPass, "stun"};
   if (!ice.url.ok()) {
     finding.verdict = Verdict::kFail;
@@ -69,7 +69,7 @@ Finding JudgeStun(const ServerFacts& facts, const IceFacts& ice) {
     finding.verdict = Verdict::kFail;
     finding.what = absl::StrCat(
         ice.text, " does not answer: ", ice.stun.status().message());
-    finding.fix = FixOf(facts, ice);
+    finding.fix = FixOf(ice);
   }
   return finding;
 }
@@ -203,14 +203,16 @@ Finding JudgeTogether(const ServerFacts& facts) {
     return {Verdict::kWarn, "relay-ways",
             "the page is on https, and no relay is offered over TLS: networks "
             "that let nothing else out have no calls",
-            "# /etc/kyuud/kyuud.toml: TURN over TLS is at the ports of HTTP\n"
+            "# /etc/kyuud/kyuud.toml: TURN over TLS is at kyuud's own ports of "
+            "HTTP, and handed out unless public-url or proxies is set\n"
             "[tls]\ncertificates = [\"/etc/kyuud/tls/fullchain.pem\"]\nkeys = "
             "[\"/etc/kyuud/tls/privkey.pem\"]"};
   }
   return {Verdict::kWarn, "relay-ways",
           udp ? "relays over UDP only: networks without it have no calls"
               : "no relay works: only peers that reach each other have calls",
-          "# /etc/kyuud/kyuud.toml: TURN over TCP is at the ports of HTTP\n"
+          "# /etc/kyuud/kyuud.toml: TURN over TCP is at kyuud's own ports of "
+          "HTTP, and handed out unless public-url or proxies is set\n"
           "[http]\nlisten = [\"0.0.0.0:443\", \"[::]:443\"]"};
 }
 
@@ -288,11 +290,11 @@ std::vector<Finding> JudgeIce(const ServerFacts& facts) {
           {Verdict::kFail, "relay-address",
            absl::StrCat(ice.text, " is an address inside of a network, and ",
                         facts.site.host, " is not"),
-           "# /etc/kyuud/kyuud.toml, then: systemctl restart kyuud\n[http]\n"
-           "public-url = \"" +
-               facts.site.Origin() + facts.site.path + "\""});
+           "# wildcards are told by the name that is asked for. In "
+           "/etc/kyuud/kyuud.toml, then: systemctl restart kyuud\n[turn]\n"
+           "listen = [\"0.0.0.0:3478\", \"[::]:3478\"]"});
     }
-    findings.push_back(JudgeStun(facts, ice));
+    findings.push_back(JudgeStun(ice));
     if (!ice.url.ok() || ice.url->kind != peer::ServerKind::kTurn) continue;
     findings.push_back(JudgeLoop(ice));
     if (ice.turn.ok() && relay == nullptr) relay = &ice;

@@ -284,7 +284,7 @@ TEST(VerdictsTest, SignalingAndRelay) {
        [](ServerFacts& f) {
          f.ice[1].stun = absl::UnavailableError("certificate verify failed");
        },
-       "FAIL stun", "public-url = \"https://kyuu.example/talk\""},
+       "FAIL stun", "listen = [\"0.0.0.0:443\", \"[::]:443\"]"},
       {"relayed ports are closed",
        [](ServerFacts& f) {
          f.ice[0].turn = absl::DeadlineExceededError("silent");
@@ -318,7 +318,7 @@ TEST(VerdictsTest, SignalingAndRelay) {
        [](ServerFacts& f) {
          f.ice[0].addresses = {{IpAddress::V4(10, 0, 0, 5), 3478}};
        },
-       "FAIL relay-address", "public-url"},
+       "FAIL relay-address", "0.0.0.0:3478"},
       {"no URL",
        [](ServerFacts& f) {
          f.ice[0].text = "turn:";
