@@ -57,7 +57,7 @@ def kyuu(program, version, date):
         page += f".SS kyuu {roff(name)}\n{roff(meaning)}.\n"
         for part in ("Positionals", "Options"):
             page += options(row for row in of_command.get(part, []) if "--help" not in row[0])
-    return page + (".SH EXIT STATUS\n0 for success, 1 for a failure with its reason, 2 for wrong use.\n"
+    return page + (".SH EXIT STATUS\n0 for success, 1 for a failure with its reason, 2 for wrong use, 5 if \\fBdoctor\\fR has found a failure.\n"
                    ".SH ENVIRONMENT\n" + item("\\fBKYUU_TURN_PASSWORD\\fR", "Password of a TURN server.") +
                    ".SH SEE ALSO\n.BR kyuud (8)\n")
 

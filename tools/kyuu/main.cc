@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "CLI/CLI.hpp"
@@ -13,6 +14,7 @@
 #include "net/tls.h"
 #include "tools/completion/completion.h"
 #include "tools/kyuu/call_commands.h"
+#include "tools/kyuu/doctor/doctor.h"
 #include "tools/kyuu/echo_command.h"
 #include "tools/kyuu/netcheck.h"
 #include "tools/kyuu/page_url.h"
@@ -161,7 +163,46 @@ void AddSdp(CLI::App& app, kyuu::tools::SdpOptions& options) {
   command->add_flag("--json", options.json, "One JSON object");
 }
 
+void AddDoctor(CLI::App& app, kyuu::tools::DoctorOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "doctor", "What is wrong with a server, and how to make it right");
+  command
+      ->add_option("url", options.url,
+                   "The address of its page; with --proxy that at which kyuud "
+                   "listens")
+      ->required();
+  command->add_flag("--json", options.json, "One JSON object");
+  command->add_flag("--slow{65}", options.slow_s,
+                    "Also see whether a silent WebSocket lives for 65 s, or as "
+                    "many as --slow=N says");
+  command
+      ->add_option("--token-file", options.token_file,
+                   "A file with the token, or API key, that lets us in")
+      ->type_name("FILE");
+  command->add_option("--backend", options.backend,
+                      "Where kyuud listens behind a proxy, for lines that are "
+                      "printed as a fix");
+  CLI::Option* proxy = command->add_option(
+      "--proxy", options.proxy,
+      "Print the lines for this proxy: nginx, haproxy or caddy");
+  command
+      ->add_option("--public-url", options.public_url,
+                   "Where people find the server behind the proxy")
+      ->needs(proxy);
+  command
+      ->add_option("--tls-certificate", options.certificate,
+                   "The proxy's certificate, a PEM file")
+      ->type_name("FILE")
+      ->needs(proxy);
+  command
+      ->add_option("--tls-key", options.key,
+                   "Its key; for haproxy the certificate's name with .key")
+      ->type_name("FILE")
+      ->needs(proxy);
+}
+
 struct ToolOptions {
+  kyuu::tools::DoctorOptions doctor;
   kyuu::tools::NetcheckOptions netcheck;
   kyuu::tools::SdpOptions sdp;
   kyuu::tools::EchoOptions echo;
@@ -169,6 +210,7 @@ struct ToolOptions {
 
 void AddTools(CLI::App& app, ToolOptions& options) {
   AddNetcheck(app, options.netcheck);
+  AddDoctor(app, options.doctor);
   AddSdp(app, options.sdp);
   AddEcho(app, options.echo);
 }
@@ -206,6 +248,20 @@ int Turn(const std::string& url) {
                  "on this machine; USER@HOST asks for it\n");
   }
   return kyuu::tools::RunTurn(*known);
+}
+
+// The commands that look at servers; nullopt if it is another one.
+std::optional<int> RunProbe(const CLI::App& app, const ToolOptions& tools,
+                            const std::string& url) {
+  if (app.got_subcommand("doctor")) {
+    return kyuu::tools::RunDoctor(tools.doctor);
+  }
+  if (app.got_subcommand("stun")) return kyuu::tools::RunStun(url);
+  if (app.got_subcommand("turn")) return Turn(url);
+  if (app.got_subcommand("netcheck")) {
+    return kyuu::tools::RunNetcheck(tools.netcheck);
+  }
+  return std::nullopt;
 }
 
 void AddCompletion(CLI::App& app, std::string& shell) {
@@ -297,10 +353,7 @@ int main(int argc, char** argv) {
   if (const absl::Status status = TrustAuthorities(ca_file); !status.ok()) {
     return Fail(status);
   }
-  if (app.got_subcommand("stun")) return kyuu::tools::RunStun(url);
-  if (app.got_subcommand("turn")) return Turn(url);
-  if (app.got_subcommand("netcheck"))
-    return kyuu::tools::RunNetcheck(tools.netcheck);
+  if (const auto status = RunProbe(app, tools, url)) return *status;
   if (const absl::Status status = FitPageUrl(call); !status.ok()) {
     return Fail(status);
   }

@@ -61,6 +61,8 @@ absl::StatusOr<CommandLine> ReadCommandLine(
       "(KYUU_HTTP_LISTEN for --http-listen; lists with commas) or in a file of "
       "TOML.\n\nkyuud check-config [FILE]   says whether it could start so\n"
       "kyuud healthcheck           asks the one that runs so how it is\n"
+      "kyuud doctor                says what is wrong with machine and "
+      "settings\n"
       "kyuud admin COMMAND         speaks to one that runs\n"
       "kyuud token COMMAND         makes and verifies tokens\n"
       "kyuud config default        prints a file of all settings\n"
@@ -175,7 +177,7 @@ absl::Status CheckDialects(const DialectSettings& dialects) {
   const std::string base =
       dialects.peerjs_path == "/" ? "" : dialects.peerjs_path;
   for (const absl::string_view taken :
-       {"/v1/ws", "/healthz", "/readyz", "/metrics"}) {
+       {"/v1/ws", "/v1/whoami", "/healthz", "/readyz", "/metrics"}) {
     if (path == taken) {
       return Invalid("--y-webrtc-path", absl::StrCat(path, " is taken"));
     }

@@ -33,26 +33,10 @@ namespace {
 // How often a drain looks whether the last allocation has ended.
 constexpr absl::Duration kDrainLook = absl::Milliseconds(100);
 
-// Descriptors beside connections and relays: standard ones, the log, signals,
-// spares; and for each loop its own two and its listeners, of which a wildcard
-// makes some.
-size_t ReservedDescriptors(const Config& config) {
-  return 20 + config.http_listen.size() * 2 +
-         static_cast<size_t>(config.threads) *
-             (2 + 4 * config.turn_listen.size());
-}
-
 // Raises the limit and divides it, and tells what came of it.
 net::DescriptorBudget BudgetDescriptors(const Config& config) {
   const net::DescriptorLimit limit = net::RaiseDescriptorLimit();
-  const size_t ports =
-      config.turn.relay_port_high - config.turn.relay_port_low + size_t{1};
-  // A reload may raise the bound on allocations as far as to the default.
-  const net::DescriptorBudget wanted{
-      config.connections_max,
-      std::min(std::max(config.turn.allocations_max,
-                        turn::ServerOptions().allocations_max),
-               ports)};
+  const net::DescriptorBudget wanted = WantedDescriptors(config);
   const net::DescriptorBudget budget =
       net::DivideDescriptors(limit.soft, ReservedDescriptors(config), wanted);
   spdlog::info(
@@ -164,8 +148,7 @@ FrontDoorOptions DoorOptions(const Config& config,
   options.port.header_sources = config.proxy_protocol_from;
   options.port.first_byte_timeout = config.first_byte_timeout;
   options.driver.write_timeout = config.write_timeout;
-  options.signaling.max_connections_per_source =
-      config.proxies.empty() ? share : options.signaling.max_connections;
+  options.signaling.max_connections_per_source = share;
   options.signaling.server_name = absl::StrCat("kyuud ", kVersion);
   options.dialects.settings = config.dialects;
   options.dialects.peerjs.max_peers_per_source = share;
@@ -303,9 +286,9 @@ absl::Status Daemon::Open() {
       turn_->Admit(std::move(accepted));
     });
   }
-  for (const std::string& warning : StartWarnings(
+  for (const StartWarning& warning : StartWarnings(
            config_, ReadMachine(turn_->cluster().relay_addresses()))) {
-    spdlog::warn("kyuud: {}", warning);
+    spdlog::warn("kyuud: {}", warning.what);
   }
   // Last: who finds the socket finds a server behind it.
   KYUU_RETURN_IF_ERROR(OpenAdmin());

@@ -227,6 +227,7 @@ void FrontDoor::LogRefusal(absl::string_view who, absl::string_view why) {
 }
 
 IpAddress FrontDoor::ShareOf(const Guest& guest) const {
+  if (guest.told.has_value()) return *guest.told;
   const IpAddress& remote = guest.driver->path().remote.ip;
   // A proxy stands for many: no share. On loopback there is most likely one.
   const auto& proxies = options_.port.shared_sources;

@@ -26,6 +26,7 @@
 #include "signaling/token/admission.h"
 #include "tools/kyuud/backplane/address.h"
 #include "tools/kyuud/backplane/backplane.h"
+#include "tools/kyuud/client_address/client_address.h"
 #include "tools/kyuud/dialects.h"
 #include "tools/kyuud/door_stats.h"
 #include "tools/kyuud/ice_provider.h"
@@ -111,7 +112,10 @@ class FrontDoor {
   Guest* Find(signaling::ConnectionId id);
   void AskForServers(signaling::ConnectionId id, const std::string& session);
   void Refuse(Guest& guest, const Refusal& refusal);
-  // Whose share of sessions, rooms and calls a client has.
+  // Finds out whose request it is and remembers it for shares and logs.
+  ClientAddress Recognize(Guest& guest, const signaling::HttpRequest& request);
+  // Whose share of sessions, rooms and calls a client has: its own, if a proxy
+  // that is trusted tells whose request it has passed on.
   IpAddress ShareOf(const Guest& guest) const;
   // The WebSocket of `guest` is no more, for whoever served it.
   void Depart(Guest& guest, signaling::Departure departure);

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "base/address.h"
 #include "base/random.h"
 #include "net/loop.h"
 #include "net/stream_driver.h"
@@ -27,12 +29,20 @@ struct FrontDoor::Guest {
         permit(std::move(p)),
         connection(options, random, net::Loop::Now()) {}
 
-  std::string who() const { return driver->path().remote.ToString(); }
+  // For logs. Of a request that a proxy has passed on, both are told.
+  std::string who() const {
+    const std::string remote = driver->path().remote.ToString();
+    return told.has_value()
+               ? absl::StrCat(told->ToString(), " (by ", remote, ")")
+               : remote;
+  }
 
   const signaling::ConnectionId id;
   const net::StreamPermit permit;
   signaling::ServerConnection connection;
-  std::string name;       // By which it has reached us.
+  std::string name;  // By which it has reached us.
+  // Whose last request it was, as a proxy that is trusted has told.
+  std::optional<IpAddress> told;
   bool in_clear = false;  // Plain HTTP to a port of TLS.
   // Who serves its WebSocket: our own signaling server, or another one.
   Dialect dialect = Dialect::kNone;

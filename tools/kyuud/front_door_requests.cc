@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "spdlog/spdlog.h"
+#include "tools/kyuud/client_address/whoami.h"
 #include "tools/kyuud/front_door.h"
 #include "tools/kyuud/front_door_guest.h"
 
@@ -24,6 +25,15 @@ void FrontDoor::TellUtc() {
   admission_.SetUtcOffset(absl::Now() - net::Loop::Now());
 }
 
+ClientAddress FrontDoor::Recognize(Guest& guest,
+                                   const signaling::HttpRequest& request) {
+  const ClientAddress client = ClientOf(request, guest.driver->path().remote.ip,
+                                        options_.port.shared_sources);
+  guest.told.reset();
+  if (client.forwarded_for == ForwardedFor::kUsed) guest.told = client.ip;
+  return client;
+}
+
 void FrontDoor::Refuse(Guest& guest, const Refusal& refusal) {
   ++stats_.refused;
   // What comes from clients is escaped.
@@ -36,6 +46,7 @@ void FrontDoor::Refuse(Guest& guest, const Refusal& refusal) {
 
 void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   signaling::HttpRequest& request = received.request;
+  const ClientAddress client = Recognize(guest, request);
   spdlog::debug("http: {} {}", guest.who(), request.method);
   ++stats_.requests;
   if (guest.in_clear) return Refuse(guest, kSpeakTls);
@@ -45,6 +56,13 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   request.path = routes_.PathOf(request);
   if (request.path == kMetricsPath && metrics_) {
     return AnswerMetrics(guest, request);
+  }
+  if (request.path == kWhoamiPath) {
+    // Fails only without an open request, and this one is.
+    (void)guest.connection.Respond(
+        net::Loop::Now(),
+        AnswerWhoami(request, client, options_.dialects.settings));
+    return;
   }
   const bool serves = options_.sockets == FrontDoorOptions::Signaling::kServed;
   if (serves && dialects_.Serves(request)) return AnswerDialect(guest, request);
@@ -129,6 +147,7 @@ void FrontDoor::On(Guest& guest, signaling::UpgradeRequested requested) {
   ++stats_.requests;
   if (guest.in_clear) return Refuse(guest, kSpeakTls);
   const signaling::HttpRequest& request = requested.request;
+  Recognize(guest, request);
   const Dialect dialect =
       options_.sockets == FrontDoorOptions::Signaling::kServed
           ? dialects_.SpokenAt(routes_.PathOf(request))

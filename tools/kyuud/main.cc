@@ -19,6 +19,7 @@
 #include "tools/kyuud/admission/token_command.h"
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/daemon.h"
+#include "tools/kyuud/doctor/doctor.h"
 #include "tools/kyuud/healthcheck/healthcheck.h"
 #include "tools/kyuud/log.h"
 #include "tools/kyuud/settings.h"
@@ -97,10 +98,12 @@ int Complete() {
   for (const Setting& setting : Settings()) {
     flags.push_back(absl::StrCat("--", setting.flag));
   }
-  std::vector<std::string> all = {"--help",       "--version",  "admin",
-                                  "check-config", "completion", "config",
-                                  "healthcheck",  "token"};
+  std::vector<std::string> all = {"--help",       "--version",   "admin",
+                                  "check-config", "completion",  "config",
+                                  "doctor",       "healthcheck", "token"};
   all.insert(all.end(), flags.begin(), flags.end());
+  std::vector<std::string> of_doctor = flags;
+  of_doctor.push_back("--json");
   const std::string script = BashCompletion(
       "kyuud", {{"", all},
                 {"admin",
@@ -109,6 +112,7 @@ int Complete() {
                 {"config", {"default", "doc"}},
                 {"completion", {"bash"}},
                 {"check-config", flags},
+                {"doctor", of_doctor},
                 {"healthcheck", flags}});
   std::fputs(script.c_str(), stdout);
   return 0;
@@ -133,6 +137,9 @@ int Main(int argc, char** argv) {
   }
   if (!arguments.empty() && arguments[0] == "token") {
     return Token({arguments.begin() + 1, arguments.end()});
+  }
+  if (!arguments.empty() && arguments[0] == "doctor") {
+    return RunDoctor({arguments.begin() + 1, arguments.end()}, environment);
   }
   auto read = ReadConfig(arguments, environment);
   if (const Exit* exit = std::get_if<Exit>(&read)) {

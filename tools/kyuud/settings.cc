@@ -126,9 +126,10 @@ constexpr Setting kSettings[] = {
     {"http", "origins", "origin", "ORIGIN", Kind::kTexts, Change::kReload,
      "Other sites whose pages may connect (https://app.example), or \"*\"",
      ReadOrigins, PrintOrigins},
-    Row<&Config::proxies>(
-        "http", "proxies", "proxy", "CIDR", Change::kRestart,
-        "Proxies in front, whose connections are many people's"),
+    Row<&Config::proxies>("http", "proxies", "proxy", "CIDR", Change::kRestart,
+                          "Proxies in front, whose connections are many "
+                          "people's: X-Forwarded-For of "
+                          "theirs is believed"),
     Row<&Config::proxy_protocol_from>(
         "http", "proxy-protocol-from", "proxy-protocol-from", "CIDR",
         Change::kRestart,

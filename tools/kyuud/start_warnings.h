@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "net/limits.h"
 #include "tools/kyuud/config.h"
 #include "turn/server_options.h"
 
@@ -26,11 +27,23 @@ struct Machine {
 // Reads the limits of buffers.
 Machine ReadMachine(std::vector<turn::ServerOptions::RelayAddress> relays);
 
-// A line for each thing that will most likely disappoint: relayed addresses
-// that are private although clients come from other machines, and buffers that
-// are smaller than what is asked for.
-std::vector<std::string> StartWarnings(const Config& config,
-                                       const Machine& machine);
+struct StartWarning {
+  std::string what;  // One line.
+  std::string fix;   // Lines for a file, or commands.
+};
+
+// One for each thing that will most likely disappoint: relayed addresses that
+// are private although clients come from other machines, and buffers that are
+// smaller than what is asked for.
+std::vector<StartWarning> StartWarnings(const Config& config,
+                                        const Machine& machine);
+
+// Descriptors beside connections and relays: standard ones, the log, signals,
+// spares; and for each loop its own two and its listeners, of which a wildcard
+// makes some.
+size_t ReservedDescriptors(const Config& config);
+// What the settings would use, if there were enough.
+net::DescriptorBudget WantedDescriptors(const Config& config);
 
 }  // namespace kyuu::tools
 

@@ -14,6 +14,10 @@ turn::ServerOptions::RelayAddress Relay(absl::string_view bind,
   return {IpAddress::Parse(bind).value(), IpAddress::Parse(told).value()};
 }
 
+auto Says(const char* what) {
+  return testing::Field(&StartWarning::what, HasSubstr(what));
+}
+
 Config OnTheNetwork() {
   Config config;
   config.turn_listen = {TransportAddress::Parse("0.0.0.0:3478").value()};
@@ -24,7 +28,7 @@ TEST(StartWarningsTest, PrivateRelaysAreToldIfOthersComeHere) {
   const Machine hidden{
       {Relay("10.0.0.5", "10.0.0.5"), Relay("127.0.0.1", "127.0.0.1")}, {}, {}};
   EXPECT_THAT(StartWarnings(OnTheNetwork(), hidden),
-              ElementsAre(HasSubstr("private (10.0.0.5)")));
+              ElementsAre(Says("private (10.0.0.5)")));
   EXPECT_THAT(StartWarnings(Config(), hidden), IsEmpty());
   // Clients come by TCP, too.
   Config http;
@@ -44,9 +48,9 @@ TEST(StartWarningsTest, PublicRelaysAreAsTheyShouldBe) {
 
 TEST(StartWarningsTest, SmallBuffersAreTold) {
   EXPECT_THAT(StartWarnings(Config(), {{}, 212'992, 8 << 20}),
-              ElementsAre(HasSubstr("net.core.rmem_max is 212992")));
+              ElementsAre(Says("net.core.rmem_max is 212992")));
   EXPECT_THAT(StartWarnings(Config(), {{}, 8 << 20, 1}),
-              ElementsAre(HasSubstr("net.core.wmem_max is 1")));
+              ElementsAre(Says("net.core.wmem_max is 1")));
   EXPECT_THAT(StartWarnings(Config(), {}), IsEmpty());
 }
 

@@ -1,0 +1,274 @@
+#include "tools/kyuu/turn_probe/turn_probe.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "base/bytes.h"
+#include "base/status_macros.h"
+#include "base/system_random.h"
+#include "ice/candidate.h"
+#include "net/loop.h"
+#include "tools/kyuu/server_link.h"
+
+namespace kyuu::tools {
+namespace {
+
+constexpr absl::string_view kProbe = "kyuu turn: through the relay and back";
+
+// TurnProbe makes two allocations that talk to each other.
+class TurnProbe {
+ public:
+  TurnProbe(net::Loop& loop, Random& random, const TransportAddress& server,
+            const ServerUrl& url, TurnQuestion question)
+      : loop_(loop),
+        random_(random),
+        server_(server),
+        url_(url),
+        question_(std::move(question)),
+        deadline_(loop, [this] {
+          End(absl::DeadlineExceededError(absl::StrCat(
+              "nothing came back through ", NameOf(server_, url_))));
+        }) {
+    answer_.forbidden.resize(question_.forbidden.size(),
+                             absl::DeadlineExceededError("no answer"));
+  }
+
+  absl::StatusOr<TurnAnswer> Run() {
+    for (Side& side : sides_) KYUU_RETURN_IF_ERROR(Start(side));
+    deadline_.Set(net::Loop::Now() + question_.patience);
+    loop_.Run();
+    if (!result_.ok()) return result_;
+    return answer_;
+  }
+
+ private:
+  struct Side {
+    std::unique_ptr<ServerLink> link;
+    std::optional<turn::Client> client;  // Once the link is ready.
+    std::unique_ptr<net::Alarm> alarm;
+    bool open = false;  // Towards the other one.
+  };
+
+  absl::Status Start(Side& side) {
+    side.alarm = std::make_unique<net::Alarm>(loop_, [this, &side] {
+      side.client->HandleTimeout(net::Loop::Now());
+      Flush(side);
+    });
+    KYUU_ASSIGN_OR_RETURN(
+        side.link,
+        ServerLink::Open(
+            loop_, url_, server_,
+            {.on_ready = [this, &side](const Path& path) { Ask(side, path); },
+             .on_datagram =
+                 [this, &side](const Datagram& datagram) {
+                   Receive(side, datagram);
+                 },
+             .on_refused =
+                 [this, &side](const absl::Status& why) { Refused(side, why); },
+             .on_turn =
+                 [this, &side] {
+                   if (side.client) Flush(side);
+                 }}));
+    return absl::OkStatus();
+  }
+
+  Side& Other(const Side& side) {
+    return &side == &sides_[0] ? sides_[1] : sides_[0];
+  }
+
+  void Ask(Side& side, const Path& path) {
+    side.client.emplace(
+        random_, turn::Client::Options{.local = path.local,
+                                       .server = path.remote,
+                                       .transport = path.transport,
+                                       .username = url_.username,
+                                       .password = url_.password,
+                                       .relayed_family = question_.family});
+    const absl::Status status = side.client->Allocate(net::Loop::Now());
+    if (!status.ok()) End(status);
+  }
+
+  void Receive(Side& side, const Datagram& datagram) {
+    if (const auto in = side.client->Unwrap(datagram)) {
+      return Relayed(side, *in);
+    }
+    const TransportAddress before = side.client->server();
+    side.client->HandlePacket(net::Loop::Now(), datagram);
+    // It may have been sent on (ALTERNATE-SERVER).
+    if (side.client->server() == before) return;
+    const absl::Status turned = side.link->Redirect(side.client->server());
+    if (!turned.ok()) End(turned);
+  }
+
+  void Refused(Side& side, const absl::Status& why) {
+    if (!side.client) {
+      End(absl::Status(why.code(),
+                       absl::StrCat("no allocation at ", NameOf(server_, url_),
+                                    ": ", why.message())));
+    } else if (url_.protocol == ice::RelayProtocol::kUdp) {
+      side.client->HandleRefusal(net::Loop::Now(), side.client->server(), why);
+    } else {
+      side.client->HandleStreamEnd(net::Loop::Now(), why);
+    }
+  }
+
+  void Relayed(Side& side, const turn::Client::Received& in) {
+    if (AsText(in.payload) != kProbe) return;
+    if (&side == &sides_[1]) {
+      Send(side);
+      return;
+    }
+    answer_.round_trip = net::Loop::Now() - sent_at_;
+    looped_ = true;
+    AskForForbidden();
+  }
+
+  void AskForForbidden() {
+    if (question_.forbidden.empty()) return End(absl::OkStatus());
+    Side& side = sides_[0];
+    for (size_t i = 0; i < question_.forbidden.size(); ++i) {
+      const absl::Status status = side.client->Permit(
+          net::Loop::Now(), {question_.forbidden[i], kForbiddenPort});
+      if (!status.ok()) answer_.forbidden[i] = status;
+    }
+    unanswered_ = question_.forbidden.size();
+    Flush(side);
+  }
+
+  // What the server says of a peer; true if it is a forbidden one.
+  bool Note(const IpAddress& peer, const absl::Status& status) {
+    const auto it =
+        std::find(question_.forbidden.begin(), question_.forbidden.end(), peer);
+    if (!looped_ || it == question_.forbidden.end()) return false;
+    answer_.forbidden[static_cast<size_t>(it - question_.forbidden.begin())] =
+        status;
+    if (--unanswered_ == 0) End(absl::OkStatus());
+    return true;
+  }
+
+  void Send(Side& side) {
+    const absl::StatusOr<Datagram> datagram =
+        side.client->Wrap(net::Loop::Now(), Other(side).client->relayed(),
+                          AsBytes(kProbe), absl::MakeSpan(out_));
+    if (!datagram.ok()) return End(datagram.status());
+    side.link->Send(*datagram);
+  }
+
+  void Flush(Side& side) {
+    while (const auto out = side.client->PollTransmit(net::Loop::Now(),
+                                                      absl::MakeSpan(out_))) {
+      side.link->Send(*out);
+    }
+    while (const auto event = side.client->PollEvent()) {
+      std::visit([&](const auto& what) { On(side, what); }, *event);
+    }
+    while (const auto out = side.client->PollTransmit(net::Loop::Now(),
+                                                      absl::MakeSpan(out_))) {
+      side.link->Send(*out);
+    }
+    side.alarm->Set(side.client->NextTimeout());
+  }
+
+  void On(Side& side, const turn::ClientAllocated& got) {
+    if (question_.on_allocated) question_.on_allocated(got);
+    if (!Other(side).client || !Other(side).client->allocated()) return;
+    for (Side& each : sides_) {
+      const TransportAddress& peer = Other(each).client->relayed();
+      const absl::Status status =
+          question_.ways == TurnQuestion::Ways::kChannels
+              ? each.client->BindChannel(net::Loop::Now(), peer)
+              : each.client->Permit(net::Loop::Now(), peer);
+      if (!status.ok()) return End(status);
+    }
+    Flush(Other(side));
+  }
+  void On(Side& side, const turn::ClientPermissionGranted& granted) {
+    if (Note(granted.peer, absl::OkStatus())) return;
+    if (question_.ways == TurnQuestion::Ways::kPermissions) Opened(side);
+  }
+  void On(Side& side, const turn::ClientChannelBound&) {
+    if (question_.ways == TurnQuestion::Ways::kChannels) Opened(side);
+  }
+  void On(Side&, const turn::ClientPermissionFailed& no) {
+    if (Note(no.peer, no.status)) return;
+    End(absl::PermissionDeniedError(absl::StrCat(
+        "the server does not relay to itself: ", no.status.message())));
+  }
+  void On(Side&, const turn::ClientClosed& closed) {
+    End(absl::Status(
+        closed.status.code(),
+        absl::StrCat("no allocation at ", NameOf(server_, url_), ": ",
+                     closed.status.message(),
+                     closed.alternate ? "; it names " : "",
+                     closed.alternate ? closed.alternate->ToString() : "")));
+  }
+
+  void Opened(Side& side) {
+    if (std::exchange(side.open, true) || !Other(side).open) return;
+    sent_at_ = net::Loop::Now();
+    Send(sides_[0]);
+  }
+
+  // Gives the allocations back and leaves the loop.
+  void End(absl::Status status) {
+    if (ended_) return;
+    ended_ = true;
+    result_ = looped_ ? absl::OkStatus() : std::move(status);
+    for (Side& side : sides_) {
+      if (!side.client || !side.client->allocated()) continue;
+      side.client->Close(net::Loop::Now());
+      if (const auto out = side.client->PollTransmit(net::Loop::Now(),
+                                                     absl::MakeSpan(out_))) {
+        side.link->Send(*out);
+      }
+    }
+    loop_.Stop();
+  }
+
+  static constexpr uint16_t kForbiddenPort = 9;  // Discard; nothing is sent.
+
+  net::Loop& loop_;
+  Random& random_;
+  const TransportAddress server_;
+  const ServerUrl& url_;
+  TurnQuestion question_;
+  TurnAnswer answer_;
+  net::Alarm deadline_;
+  std::array<uint8_t, 2048> out_;
+  absl::Time sent_at_;
+  absl::Status result_;
+  size_t unanswered_ = 0;  // Of the forbidden ones.
+  bool looped_ = false;
+  bool ended_ = false;
+  // Last: watches and alarms go before what they use.
+  std::array<Side, 2> sides_;
+};
+
+}  // namespace
+
+absl::StatusOr<TurnAnswer> AskTurn(const ServerUrl& url,
+                                   const TransportAddress& server,
+                                   TurnQuestion question) {
+  KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop, net::Loop::Create());
+  SystemRandom random;
+  TurnProbe probe(*loop, random, server, url, std::move(question));
+  return probe.Run();
+}
+
+std::string OverText(const ServerUrl& url) {
+  return url.protocol == ice::RelayProtocol::kUdp
+             ? ""
+             : absl::StrCat(" over ", ice::ToString(url.protocol));
+}
+
+std::string NameOf(const TransportAddress& server, const ServerUrl& url) {
+  return absl::StrCat(server.ToString(), OverText(url));
+}
+
+}  // namespace kyuu::tools

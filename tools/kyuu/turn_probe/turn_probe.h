@@ -1,0 +1,61 @@
+// AskTurn: whether a TURN server relays, and whereto it does not.
+
+#ifndef KYUU_TOOLS_KYUU_TURN_PROBE_TURN_PROBE_H_
+#define KYUU_TOOLS_KYUU_TURN_PROBE_TURN_PROBE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "peer/server_url.h"
+#include "turn/client.h"
+
+namespace kyuu::tools {
+
+using peer::ServerUrl;
+
+struct TurnQuestion {
+  absl::Duration patience = absl::Seconds(40);  // For all answers.
+  // Of the relayed addresses; unspecified asks for none, which means IPv4.
+  IpFamily family = IpFamily::kUnspecified;
+  enum class Ways : uint8_t {
+    kPermissions,  // Data by Send indications, or as the client likes.
+    kChannels,     // A channel is bound on each side first.
+  };
+  Ways ways = Ways::kPermissions;
+  // Peers of the same family that nobody should be relayed to.
+  std::vector<IpAddress> forbidden;
+  // Told of each of the two allocations as it is made; may be empty.
+  absl::AnyInvocable<void(const turn::ClientAllocated&)> on_allocated;
+};
+
+struct TurnAnswer {
+  absl::Duration round_trip;  // Through the relay and back.
+  // What became of each of TurnQuestion::forbidden: PERMISSION_DENIED if the
+  // server forbids it (403), OK if it allows it.
+  std::vector<absl::Status> forbidden;
+};
+
+// AskTurn makes two allocations at `server`, an address of url.host, with the
+// credential of `url`, sends a datagram from the one to the other through the
+// relay and another one back, asks for what is forbidden, and gives the
+// allocations back. It blocks. Errors are the server's (UNAUTHENTICATED for
+// 401, UNIMPLEMENTED for a family that it does not have), of the way to it, or
+// DEADLINE_EXCEEDED.
+absl::StatusOr<TurnAnswer> AskTurn(const ServerUrl& url,
+                                   const TransportAddress& server,
+                                   TurnQuestion question);
+
+// "192.0.2.1:3478 over tls"; UDP, the usual way, is not named.
+std::string NameOf(const TransportAddress& server, const ServerUrl& url);
+// Its second part, " over tls" or "".
+std::string OverText(const ServerUrl& url);
+
+}  // namespace kyuu::tools
+
+#endif  // KYUU_TOOLS_KYUU_TURN_PROBE_TURN_PROBE_H_

@@ -1,0 +1,202 @@
+#include "tools/kyuud/doctor/gather.h"
+
+#include <hiredis/hiredis.h>
+#include <sys/stat.h>
+#include <sys/timex.h>
+
+#include <algorithm>
+#include <fstream>
+#include <future>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "net/interfaces.h"
+#include "net/loop.h"
+#include "net/resolve.h"
+#include "net/tls.h"
+#include "relay/addresses.h"
+#include "relay/kernel/program.h"
+#include "tools/kyuud/backplane/redis_connection.h"
+#include "tools/kyuud/daemon.h"
+#include "tools/kyuud/doctor/ports.h"
+#include "tools/kyuud/healthcheck/healthcheck.h"
+#include "tools/kyuud/turn_service.h"
+
+namespace kyuu::tools {
+namespace {
+
+std::vector<PortFacts> GatherPorts(const Config& config) {
+  std::vector<PortFacts> ports;
+  for (const TransportAddress& listen : config.http_listen) {
+    if (listen.port == 0) continue;  // Of the kernel's choice.
+    ports.push_back(TryPort("[http] listen", Transport::kTcp, listen));
+  }
+  for (const TransportAddress& listen : config.turn_listen) {
+    if (listen.port == 0) continue;
+    ports.push_back(TryPort("[turn] listen", Transport::kUdp, listen));
+  }
+  return ports;
+}
+
+std::vector<CertificatePairFacts> GatherCertificates(const Config& config) {
+  std::vector<CertificatePairFacts> pairs;
+  for (size_t i = 0; i < config.tls_certificates.size(); ++i) {
+    const std::string& file = config.tls_certificates[i];
+    const net::TlsContext::ServerOptions options{
+        .certificates = {{file, config.tls_keys[i]}}};
+    pairs.push_back(
+        {file, ReadChain(file), net::TlsContext::Server(options).status()});
+  }
+  return pairs;
+}
+
+SecretFileFacts LookAt(const std::string& file) {
+  struct stat found = {};
+  if (stat(file.c_str(), &found) != 0) return {file, std::nullopt};
+  return {file, found.st_mode};
+}
+
+std::vector<SecretFileFacts> GatherSecrets(const Config& config) {
+  std::vector<SecretFileFacts> secrets;
+  const auto add = [&](const std::vector<std::string>& files) {
+    for (const std::string& file : files) secrets.push_back(LookAt(file));
+  };
+  add(config.tls_keys);
+  add(config.rest_secret_files);
+  for (const Config::Realm& realm : config.realms) add(realm.rest_secret_files);
+  add(config.admission.api_key_files);
+  for (const TokenKeyFile& key : config.admission.keys) {
+    // The others are public keys.
+    if (key.algorithm == signaling::TokenAlgorithm::kHs256) add({key.file});
+  }
+  const bool has_secrets =
+      !config.turn.users.empty() || !config.admission.api_keys.empty() ||
+      !config.turn.nonce_secret.empty() || !config.turn.tokens.keys.empty() ||
+      config.turn.rest_secrets.size() > config.rest_secret_files.size() ||
+      (config.backplane && !config.backplane->password.empty());
+  if (has_secrets && !config.file.empty()) add({config.file});
+  return secrets;
+}
+
+Machine GatherRelays(const Config& config) {
+  const auto interfaces = net::Interfaces();
+  if (!interfaces.ok()) return ReadMachine({});
+  return ReadMachine(relay::AddressesOf(RelayOptions(config, {}),
+                                        config.turn_listen, *interfaces)
+                         .relay);
+}
+
+absl::Status AskRedis(const BackplaneAddress& address,
+                      absl::Duration patience) {
+  KYUU_ASSIGN_OR_RETURN(const std::vector<TransportAddress> addresses,
+                        net::Resolve(address.host, address.port));
+  KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop, net::Loop::Create());
+  absl::Status status = absl::DeadlineExceededError(
+      absl::StrCat("Redis at ", address.Place(), " does not answer in time"));
+  net::Alarm deadline(*loop, [&] { loop->Stop(); });
+  deadline.Set(net::Loop::Now() + patience);
+  const auto end = [&](absl::Status result) {
+    status = std::move(result);
+    loop->Stop();
+  };
+  RedisConnection redis(*loop, addresses.front(), [&](absl::string_view why) {
+    end(absl::UnavailableError(
+        absl::StrCat("Redis at ", address.Place(), ": ", why)));
+  });
+  bool failed = false;
+  const auto judge = [&](const redisReply* reply, bool last) {
+    if (reply == nullptr || failed) return;
+    if (reply->type == REDIS_REPLY_ERROR) {
+      failed = true;
+      end(absl::PermissionDeniedError(
+          absl::StrCat("Redis at ", address.Place(), " says ",
+                       absl::string_view(reply->str, reply->len))));
+    } else if (last) {
+      end(absl::OkStatus());
+    }
+  };
+  if (!address.password.empty()) {
+    std::vector<std::string> words = {"AUTH"};
+    if (!address.user.empty()) words.push_back(address.user);
+    words.push_back(address.password);
+    redis.Send(words, [&](const redisReply* reply) { judge(reply, false); });
+  }
+  redis.Send({"PING"}, [&](const redisReply* reply) { judge(reply, true); });
+  loop->Run();
+  return status;
+}
+
+std::optional<bool> ReadClock() {
+  timex clock = {};
+  const int state = adjtimex(&clock);
+  if (state < 0) return std::nullopt;
+  return state != TIME_ERROR && (clock.status & STA_UNSYNC) == 0;
+}
+
+// The machine's memory, or what the control group leaves of it.
+std::optional<uint64_t> ReadMemory() {
+  std::optional<uint64_t> bytes;
+  std::ifstream machine("/proc/meminfo");
+  std::string word;
+  uint64_t number = 0;
+  if (machine >> word >> number && word == "MemTotal:") bytes = number * 1024;
+  std::ifstream group("/sys/fs/cgroup/memory.max");
+  // "max" is no number, and no limit.
+  if (group >> word && absl::SimpleAtoi(word, &number)) {
+    bytes = std::min(bytes.value_or(number), number);
+  }
+  return bytes;
+}
+
+// As OpenKernelPath() makes them, as far as loading depends on them.
+relay::kernel::ProgramOptions KernelOptions(const Config& config) {
+  relay::kernel::ProgramOptions options;
+  for (const TransportAddress& listen : config.turn_listen) {
+    if (std::find(options.listeners.begin(), options.listeners.end(),
+                  listen.port) == options.listeners.end()) {
+      options.listeners.push_back(listen.port);
+    }
+  }
+  options.flows_max = static_cast<uint32_t>(config.kernel.flows);
+  return options;
+}
+
+bool HeldByKyuud(const MachineFacts& facts) {
+  return std::any_of(facts.ports.begin(), facts.ports.end(),
+                     [](const PortFacts& port) {
+                       return port.transport == Transport::kTcp &&
+                              port.holder && port.holder->name == "kyuud";
+                     });
+}
+
+}  // namespace
+
+MachineFacts GatherMachine(const Config& config, absl::Duration patience) {
+  MachineFacts facts;
+  std::future<absl::Status> redis;
+  if (config.backplane) {
+    redis = std::async(std::launch::async,
+                       [&] { return AskRedis(*config.backplane, patience); });
+  }
+  facts.configuration = CheckConfig(config);
+  facts.machine = GatherRelays(config);
+  facts.descriptors = net::RaiseDescriptorLimit();
+  facts.ports = GatherPorts(config);
+  facts.certificates = GatherCertificates(config);
+  facts.secrets = GatherSecrets(config);
+  if (HeldByKyuud(facts)) facts.health = CheckHealth(config, patience);
+  if (config.kernel.path != KernelSettings::Path::kOff) {
+    // Loaded, attached nowhere, and gone with this statement.
+    facts.kernel = relay::kernel::Program::Load(KernelOptions(config)).status();
+  }
+  facts.clock_synchronized = ReadClock();
+  facts.memory_bytes = ReadMemory();
+  if (redis.valid()) facts.backplane = redis.get();
+  return facts;
+}
+
+}  // namespace kyuu::tools
