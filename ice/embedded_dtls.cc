@@ -112,14 +112,14 @@ void EmbeddedDtls::ReadAcknowledgements(absl::Span<const uint8_t> crcs) {
   while (reader.remaining() >= 4) {
     const uint32_t crc = reader.U32();
     stats_.acknowledged +=
-        std::erase_if(flight_, [&](const Datagram& d) { return d.crc == crc; });
+        flight_.EraseIf([&](const Datagram& d) { return d.crc == crc; });
   }
   EndIfAllIsTold();
 }
 
 void EmbeddedDtls::Acknowledge(uint32_t crc) {
   acknowledgement_due_ = true;
-  std::erase(acknowledgements_, crc);
+  acknowledgements_.EraseIf([crc](uint32_t old) { return old == crc; });
   if (acknowledgements_.size() == kAcknowledgementsMax) {
     acknowledgements_.pop_front();
   }

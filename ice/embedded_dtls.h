@@ -6,12 +6,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "base/counters.h"
+#include "base/queue.h"
 #include "stun/message.h"
 
 namespace kyuu::ice {
@@ -97,10 +97,10 @@ class EmbeddedDtls {
   void EndIfAllIsTold();
 
   State state_;
-  std::deque<Datagram> flight_;  // The next one to be embedded is in front.
-  std::deque<std::vector<uint8_t>> received_;
-  std::deque<uint32_t> acknowledgements_;  // The newest are behind.
-  bool acknowledgement_due_ = false;       // One was not told yet.
+  Queue<Datagram> flight_;  // The next one to be embedded is in front.
+  Queue<std::vector<uint8_t>> received_;
+  Queue<uint32_t> acknowledgements_;  // The newest are behind.
+  bool acknowledgement_due_ = false;  // One was not told yet.
   EmbeddedDtlsStats stats_;
 };
 

@@ -5,7 +5,6 @@
 #define KYUU_ICE_GATHERER_H_
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +17,7 @@
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "base/engine.h"
+#include "base/queue.h"
 #include "base/random.h"
 #include "ice/candidate.h"
 #include "ice/gatherer_types.h"
@@ -237,7 +237,7 @@ class Gatherer {
   std::vector<TransportAddress> peers_;
   uint64_t streams_ = 0;  // That were wanted.
   absl::Time next_start_ = absl::InfinitePast();
-  std::deque<Event> events_;
+  Queue<Event> events_;
   Stats stats_;
 };
 

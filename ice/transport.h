@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <variant>
@@ -18,6 +17,7 @@
 #include "base/address.h"
 #include "base/counters.h"
 #include "base/engine.h"
+#include "base/queue.h"
 #include "base/random.h"
 #include "ice/agent.h"
 #include "ice/agent_types.h"
@@ -196,7 +196,7 @@ class IceTransport {
   Gatherer gatherer_;
   std::vector<Candidate> candidates_;
   GatheringState gathering_state_ = GatheringState::kNew;
-  std::deque<Event> events_;  // Of the gatherer.
+  Queue<Event> events_;  // Of the gatherer.
   // When the first payload left after which none came back.
   absl::Time unanswered_since_ = absl::InfiniteFuture();
   absl::Time next_probe_ = absl::InfinitePast();

@@ -14,7 +14,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +26,7 @@
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "base/engine.h"
+#include "base/queue.h"
 #include "base/random.h"
 #include "dtls/certificate.h"
 #include "dtls/session.h"
@@ -228,7 +228,7 @@ class Connection {
   // The peer's credentials wait for our restart.
   bool remote_ice_waits_ = false;
   bool remote_ice_known_ = false;
-  std::deque<std::vector<uint8_t>> early_dtls_;
+  Queue<std::vector<uint8_t>> early_dtls_;
 
   ConnectionState connection_state_ = ConnectionState::kNew;
   std::optional<SelectedPathChanged> selected_;
@@ -240,7 +240,7 @@ class Connection {
   std::optional<internal::Closing> closing_;        // From Hangup on.
 
   absl::Time last_now_ = absl::InfinitePast();
-  std::deque<Event> events_;
+  Queue<Event> events_;
   ConnectionCounters counters_;
 };
 static_assert(Engine<Connection>);

@@ -11,7 +11,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -27,6 +26,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/engine.h"
+#include "base/queue.h"
 #include "base/random.h"
 #include "sctp/association.h"
 #include "sctp/data_channel_options.h"
@@ -239,7 +239,7 @@ class DataChannels {
   size_t early_messages_ = 0;
   absl::flat_hash_set<uint32_t> missed_;  // Parts of what had no channel.
   uint32_t next_whole_ = 0;  // Of those that come whole where parts are told.
-  std::deque<Event> events_;
+  Queue<Event> events_;
   size_t event_bytes_ = 0;
   DataChannelStats stats_;
 };

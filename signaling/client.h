@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <utility>
@@ -20,6 +19,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/engine.h"
+#include "base/queue.h"
 #include "base/timer.h"
 #include "signaling/client_events.h"
 #include "signaling/internal/outbox.h"
@@ -179,8 +179,8 @@ class Client {
   internal::Outbox sent_;  // Handed out, and not acknowledged.
   size_t resent_ = 0;      // Of those, since the session went on.
   std::string hello_;      // To be sent before anything else.
-  std::deque<std::string> out_;
-  std::deque<Event> events_;
+  Queue<std::string> out_;
+  Queue<Event> events_;
   ClientStats stats_;
 };
 

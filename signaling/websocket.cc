@@ -336,7 +336,7 @@ void WebSocket::QueueClose(uint16_t code, absl::string_view reason) {
 void WebSocket::DropUnsentData() {
   // A frame that has begun must be finished, or the stream is garbage.
   const bool begun = !out_.empty() && out_.front().sent > 0;
-  out_.erase(out_.begin() + (begun ? 1 : 0), out_.end());
+  out_.Truncate(begun ? 1 : 0);
   queued_bytes_ = begun ? out_.front().cost : 0;
 }
 

@@ -8,7 +8,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <variant>
@@ -19,6 +18,7 @@
 #include "absl/types/span.h"
 #include "base/counters.h"
 #include "base/engine.h"
+#include "base/queue.h"
 #include "base/random.h"
 #include "base/timer.h"
 #include "signaling/close_code.h"
@@ -183,14 +183,14 @@ class WebSocket {
   std::string message_;
   internal::Utf8Validator utf8_;
 
-  std::deque<OutFrame> out_;
+  Queue<OutFrame> out_;
   size_t queued_bytes_ = 0;
   // Made into frames, ahead of waiting messages, when they are polled. Only
   // the latest ping is answered (RFC 6455 section 5.5.3), so that a flood of
   // them queues one pong.
   bool ping_due_ = false;
   std::optional<std::string> pong_due_;
-  std::deque<Event> events_;
+  Queue<Event> events_;
   size_t unread_bytes_ = 0;
   uint16_t sent_close_code_ = kCloseNoStatus;
   bool abandoned_ = false;

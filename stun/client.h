@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <variant>
@@ -18,6 +17,7 @@
 #include "base/address.h"
 #include "base/counters.h"
 #include "base/engine.h"
+#include "base/queue.h"
 #include "base/random.h"
 #include "stun/attributes.h"
 #include "stun/message.h"
@@ -159,7 +159,7 @@ class Client {
   Random& random_;
   Options options_;
   std::vector<Transaction> transactions_;  // In the order of their start.
-  std::deque<Event> events_;
+  Queue<Event> events_;
   bool closed_ = false;
   Stats stats_;
 };

@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <variant>
@@ -20,6 +19,7 @@
 #include "base/address.h"
 #include "base/deadline_queue.h"
 #include "base/engine.h"
+#include "base/queue.h"
 #include "base/random.h"
 #include "stun/long_term.h"
 #include "stun/message.h"
@@ -217,9 +217,9 @@ class Client {
   absl::flat_hash_map<stun::TransactionId, Subject> transactions_;
   absl::btree_set<Subject> due_;
   DeadlineQueue<internal::TimerKey> timers_;
-  std::deque<internal::Held> held_;
+  Queue<internal::Held> held_;
   size_t held_bytes_ = 0;
-  std::deque<Event> events_;
+  Queue<Event> events_;
   Stats stats_;
 };
 

@@ -6,13 +6,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "base/queue.h"
 
 namespace kyuu::turn {
 
@@ -72,8 +72,8 @@ class OutgoingMessages {
  private:
   const Pieces pieces_;
   const size_t bytes_max_;
-  std::string out_;              // Sent up to sent_.
-  std::deque<size_t> messages_;  // What is left of each, with kMessages.
+  std::string out_;         // Sent up to sent_.
+  Queue<size_t> messages_;  // What is left of each, with kMessages.
   size_t sent_ = 0;
 };
 

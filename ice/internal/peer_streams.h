@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <variant>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "base/address.h"
+#include "base/queue.h"
 #include "ice/stream_types.h"
 
 namespace kyuu::ice::internal {
@@ -65,7 +65,7 @@ class PeerStreams {
   const size_t max_;
   uint64_t last_ = kFirstPeerStream;
   std::vector<PeerStream> streams_;  // Oldest first.
-  std::deque<Event> events_;
+  Queue<Event> events_;
 };
 
 }  // namespace kyuu::ice::internal

@@ -5,9 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 
 #include "absl/strings/cord.h"
+#include "base/queue.h"
 
 namespace kyuu::signaling::internal {
 
@@ -35,7 +35,7 @@ class Outbox {
     return number >= forgotten_ && number <= sent();
   }
   // Those not acknowledged, in their order.
-  const std::deque<absl::Cord>& messages() const { return messages_; }
+  const Queue<absl::Cord>& messages() const { return messages_; }
   uint64_t forgotten() const { return forgotten_; }
   uint64_t sent() const { return forgotten_ + messages_.size(); }
   size_t bytes() const { return bytes_; }
@@ -43,7 +43,7 @@ class Outbox {
  private:
   void PopFront();
 
-  std::deque<absl::Cord> messages_;
+  Queue<absl::Cord> messages_;
   uint64_t forgotten_ = 0;  // The number of the last one that is not here.
   size_t bytes_ = 0;
 };

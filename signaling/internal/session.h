@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/deadline_queue.h"
+#include "base/queue.h"
 #include "base/random.h"
 #include "signaling/directory_types.h"
 #include "signaling/internal/outbox.h"
@@ -64,14 +64,14 @@ struct Session {
   size_t dropped = 0;  // By `message_rate`, since it was full.
   Grant grant;         // What its client may.
   size_t refused_tokens = 0;
-  std::deque<std::string> credential_requests;  // Their ids.
+  Queue<std::string> credential_requests;  // Their ids.
   // The message whose answer has to come from elsewhere first (federation.h),
   // and those that wait behind it, which nobody counts as received yet.
   std::optional<std::string> unfinished;
   // The same, of a session that has moved here: it begins anew once its client
   // is welcomed.
   std::optional<std::string> begun;
-  std::deque<std::string> waiting;
+  Queue<std::string> waiting;
   size_t waiting_bytes = 0;
 
   bool resumable() const { return !secret.empty(); }

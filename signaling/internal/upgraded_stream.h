@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,6 +17,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/bytes.h"
+#include "base/queue.h"
 #include "base/random.h"
 #include "signaling/websocket.h"
 
@@ -79,7 +79,7 @@ class UpgradedStream {
 
   std::string http_;
   size_t http_sent_ = 0;
-  std::deque<Event> events_;  // The owner's.
+  Queue<Event> events_;  // The owner's.
   std::optional<WebSocket> websocket_;
 };
 
