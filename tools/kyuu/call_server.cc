@@ -24,6 +24,8 @@ constexpr absl::Duration kOvertaken = absl::Seconds(1);
 // The server may hold our name for a connection that it thinks alive
 // (docs/signaling_protocol.md, "Connections that break").
 constexpr absl::Duration kNameHeld = absl::Seconds(40);
+// Who is there acknowledges a message within this: a round trip, twice lost.
+constexpr absl::Duration kProbeTime = absl::Seconds(2);
 constexpr absl::Duration kJoinPause = absl::Seconds(3);
 // How long who wants to send waits for a server that is away: as long as a call
 // rings.
@@ -118,9 +120,18 @@ void CallSession::OnJoined() {
 
 void CallSession::OnJoinFailed(const absl::Status& status) {
   if (absl::IsUnavailable(status)) return;  // The session was lost meanwhile.
-  if (joined_ && absl::IsAlreadyExists(status) &&
-      net::Loop::Now() - lost_at_ < kNameHeld) {
-    join_alarm_->Set(net::Loop::Now() + kJoinPause);
+  const absl::Time now = net::Loop::Now();
+  if (!joined_ && has_parts_ && absl::IsAlreadyExists(status) &&
+      lost_at_ == absl::InfinitePast()) {
+    lost_at_ = now;
+    terminal_.Say(
+        absl::StrCat(options_.name,
+                     " is still there, perhaps as a run of ours that was "
+                     "broken off; trying again"));
+  }
+  if ((joined_ || has_parts_) && absl::IsAlreadyExists(status) &&
+      now - lost_at_ < kNameHeld) {
+    join_alarm_->Set(now + kJoinPause);
     return;
   }
   FailWith(status);
@@ -146,13 +157,10 @@ void CallSession::OnIncoming(const signaling::IncomingCall& call) {
     (void)server_->client()->AcceptCall(net::Loop::Now(), call.call);
     return;
   }
-  if (call_ || !rules_.takes) {
-    RejectCall(call.call, "busy");
-    if (rules_.takes) {
-      terminal_.Say(absl::StrCat("missed a call from ", call.from));
-    }
-    return;
+  if (call_ && call_->connected() && rules_.alone && !second_call_) {
+    return OnSecondCall(call);
   }
+  if (call_ || !rules_.takes) return MissCall(call);
   const Verdict verdict = consent_.Of(call.from);
   if (verdict == Verdict::kAsk) {
     questions_.Ask(absl::StrCat("call:", call.call),
@@ -170,6 +178,38 @@ void CallSession::OnIncoming(const signaling::IncomingCall& call) {
                                "\" was given"));
   }
   AnswerCall(call.call, call.from, verdict);
+}
+
+// A sender whose program was killed and who calls anew must not wait until ICE
+// gives its old call up.
+void CallSession::OnSecondCall(const signaling::IncomingCall& call) {
+  second_call_ = call;
+  heard_ = call_->heard();
+  call_->Probe();
+  probe_alarm_->Set(net::Loop::Now() + kProbeTime);
+}
+
+void CallSession::OnProbed() {
+  const auto call = std::exchange(second_call_, std::nullopt);
+  if (!call) return;
+  if (call_ && call_->heard() != heard_) return MissCall(*call);
+  if (call_) {
+    call_->End(absl::UnavailableError(
+        absl::StrCat("nothing comes from ", peer_name_, " any more")));
+  }
+  // Behind the end of the other one.
+  loop_->Post([this, next = *call] {
+    if (!leaving_) OnIncoming(next);
+    server_->Flush();
+  });
+}
+
+void CallSession::MissCall(const signaling::IncomingCall& call) {
+  RejectCall(call.call, "busy");
+  if (rules_.takes) {
+    terminal_.Say(absl::StrCat("missed a call from ", call.from));
+  }
+  server_->Flush();
 }
 
 void CallSession::AnswerCall(const std::string& call, const std::string& from,
@@ -287,6 +327,7 @@ void CallSession::OnEnded(const signaling::CallEnded& ended) {
     continuation_->new_id.clear();
     return;
   }
+  if (second_call_ && second_call_->call == ended.call) second_call_.reset();
   if (ended.call != call_id_) {
     questions_.Withdraw(absl::StrCat("call:", ended.call));
     if (ended.reason != "hangup") terminal_.Say(ended.text);
@@ -331,6 +372,7 @@ void CallSession::OnConnectionLost(const absl::Status& status) {
 // The server knows nothing of us any more, or no server does.
 void CallSession::OnSessionLost() {
   questions_.WithdrawAll("call:");
+  second_call_.reset();
   join_alarm_->Stop();
   calling_.clear();
   if (continuation_) continuation_->new_id.clear();

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -20,6 +21,8 @@
 #include "tools/kyuu/file_sender.h"
 #include "tools/kyuu/overload.h"
 #include "tools/kyuu/progress.h"
+#include "tools/kyuu/transfer/part_file.h"
+#include "tools/kyuu/transfer/resumption.h"
 
 namespace kyuu::tools {
 namespace {
@@ -47,7 +50,7 @@ CallSession::Rules CallSession::RulesOf(CallMode mode) {
     case CallMode::kSend:
       return {.calls = true};
     case CallMode::kRecv:
-      return {.takes = true, .waits = true};
+      return {.takes = true, .alone = true, .waits = true};
   }
   return {};
 }
@@ -71,7 +74,10 @@ absl::Status CallSession::Prepare() {
     KYUU_RETURN_IF_ERROR(FileSender::Open("", file).status());
   }
   if (!rules_.takes) return absl::OkStatus();
-  if (!rules_.talks) KYUU_RETURN_IF_ERROR(FileReceiver::Probe(options_.folder));
+  if (!rules_.talks) {
+    KYUU_RETURN_IF_ERROR(FileReceiver::Probe(options_.folder));
+    TellParts();
+  }
   const bool can_take = consent_.everybody || !consent_.from.empty() ||
                         consent_.person == Consent::Person::kThere;
   if (!can_take && !rules_.talks) {
@@ -82,7 +88,27 @@ absl::Status CallSession::Prepare() {
   return absl::OkStatus();
 }
 
+// What has come in part in other runs.
+void CallSession::TellParts() {
+  constexpr size_t kTold = 3;
+  const auto parts = ListParts(options_.folder);
+  if (!parts.ok() || parts->empty()) return;
+  has_parts_ = true;
+  std::string text;
+  for (size_t i = 0; i < std::min(kTold, parts->size()); ++i) {
+    absl::StrAppend(&text, i == 0 ? "" : ", ", PartText((*parts)[i]));
+  }
+  if (parts->size() > kTold) {
+    absl::StrAppend(&text, " and ", parts->size() - kTold, " more");
+  }
+  terminal_.Say(absl::StrCat(
+      "here in part: ", text,
+      "; what is sent again goes on (kyuu parts lists them, and throws away)"));
+}
+
 absl::StatusOr<int> CallSession::Run() {
+  // A limit on the size of files is an error of a write, not the end of us.
+  std::signal(SIGXFSZ, SIG_IGN);
   KYUU_RETURN_IF_ERROR(Prepare());
   KYUU_ASSIGN_OR_RETURN(loop_, net::Loop::Create());
   KYUU_ASSIGN_OR_RETURN(const std::unique_ptr<net::SignalWatch> signals,
@@ -98,6 +124,7 @@ absl::StatusOr<int> CallSession::Run() {
     if (call_) call_->End(gone_status_);
   });
   join_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] { Join(); });
+  probe_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] { OnProbed(); });
   call_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] {
     CallAgain();
     server_->Flush();
@@ -118,8 +145,8 @@ absl::StatusOr<int> CallSession::Run() {
   lines_.reset();
   call_.reset();
   server_.reset();
-  for (auto* alarm :
-       {&leaving_alarm_, &gone_alarm_, &join_alarm_, &call_alarm_}) {
+  for (auto* alarm : {&leaving_alarm_, &gone_alarm_, &join_alarm_, &call_alarm_,
+                      &probe_alarm_}) {
     alarm->reset();
   }
   return code_;
@@ -158,6 +185,11 @@ void CallSession::OnCall(CallEvent event) {
           },
           [&](FileOffered& offer) { OnFileOffered(offer); },
           [&](FileWithdrawn& withdrawn) { OnWithdrawn(withdrawn.id); },
+          [&](FileResumed& resumed) {
+            terminal_.Say(
+                ResumptionText(resumed.name, resumed.size, resumed.from));
+            questions_.ShowAgain();
+          },
           [&](FileProgress& progress) {
             if (!questions_.empty()) return;
             terminal_.Show(ProgressKey(progress.direction, progress.id),
@@ -287,7 +319,12 @@ void CallSession::OnFinished(const FileFinished& finished) {
     terminal_.Print(absl::StrCat(
         out ? "sent " : "received ", out ? finished.name : finished.path, "  ",
         FormatBytes(static_cast<double>(finished.size)), "  sha256 ",
-        finished.sha256));
+        finished.sha256,
+        finished.begin == 0
+            ? ""
+            : absl::StrCat("  (",
+                           FormatBytes(static_cast<double>(finished.begin)),
+                           " of it before)")));
   } else {
     terminal_.Complain(finished.name, finished.status);
     ++files_failed_;

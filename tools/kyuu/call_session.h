@@ -48,6 +48,7 @@ class CallSession {
   struct Rules {
     bool takes = false;  // Calls and files of others.
     bool talks = false;  // A line typed is a line sent.
+    bool alone = false;  // Nobody need be there to say so when a call is dead.
     bool calls = false;  // Is over with the call that it makes.
     // Waits for the server for ever, whether somebody is connected or not.
     bool waits = false;
@@ -69,6 +70,10 @@ class CallSession {
   void OnJoinFailed(const absl::Status& status);
   void OnPeer(const signaling::PeerChanged& change);
   void OnIncoming(const signaling::IncomingCall& call);
+  // Who calls while we are in a call: the one we are in may be dead.
+  void OnSecondCall(const signaling::IncomingCall& call);
+  void OnProbed();
+  void MissCall(const signaling::IncomingCall& call);
   void AnswerCall(const std::string& call, const std::string& from,
                   Verdict verdict);
   void RejectCall(const std::string& call, const std::string& reason);
@@ -91,6 +96,7 @@ class CallSession {
 
   // call_session.cc: the call.
   absl::Status Prepare();
+  void TellParts();
   void OnCall(CallEvent event);
   void OnConnected();
   void OnPath(const PathFound& path);
@@ -125,14 +131,20 @@ class CallSession {
   std::unique_ptr<ServerLine> server_;
   std::unique_ptr<Call> call_;
   std::unique_ptr<net::Alarm> leaving_alarm_;
-  std::unique_ptr<net::Alarm> gone_alarm_;  // Ends call_ with gone_status_.
-  std::unique_ptr<net::Alarm> join_alarm_;  // Joins again.
-  std::unique_ptr<net::Alarm> call_alarm_;  // Calls again.
+  std::unique_ptr<net::Alarm> gone_alarm_;   // Ends call_ with gone_status_.
+  std::unique_ptr<net::Alarm> join_alarm_;   // Joins again.
+  std::unique_ptr<net::Alarm> call_alarm_;   // Calls again.
+  std::unique_ptr<net::Alarm> probe_alarm_;  // Ends second_call_'s wait.
   absl::Status gone_status_;
+  std::optional<signaling::IncomingCall> second_call_;
+  uint64_t heard_ = 0;  // When the probe for it went out.
   std::unique_ptr<StdinLines> lines_;
 
   bool joined_ = false;  // Once, at least.
   absl::Time lost_at_ = absl::InfinitePast();
+  // Files have come in part before: a run of ours that was killed may hold our
+  // name.
+  bool has_parts_ = false;
   // Since when the server is away; InfiniteFuture while it is not.
   absl::Time away_since_ = absl::InfiniteFuture();
   std::string calling_;  // Whom we have asked the server to call.

@@ -21,6 +21,7 @@
 #include "tools/kyuu/printable.h"
 #include "tools/kyuu/sdp_command.h"
 #include "tools/kyuu/server_commands.h"
+#include "tools/kyuu/transfer/parts_command.h"
 #include "tools/version/version.h"
 
 namespace {
@@ -140,6 +141,21 @@ void AddNetcheck(CLI::App& app, kyuu::tools::NetcheckOptions& options) {
                     "(takes up to 5 minutes)");
 }
 
+void AddParts(CLI::App& app, kyuu::tools::PartsOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "parts", "Files that have come in part, which go on when sent again");
+  command
+      ->add_option("--dir", options.folder, "The folder; this one by default")
+      ->check(CLI::ExistingDirectory);
+  command
+      ->add_option("--discard", options.discard,
+                   "Throw the part of this file away; repeatable")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  command->add_flag("--discard-all", options.discard_all,
+                    "Throw all of them away");
+}
+
 void AddEcho(CLI::App& app, kyuu::tools::EchoOptions& options) {
   CLI::App* command = app.add_subcommand(
       "echo",
@@ -165,12 +181,14 @@ struct ToolOptions {
   kyuu::tools::NetcheckOptions netcheck;
   kyuu::tools::SdpOptions sdp;
   kyuu::tools::EchoOptions echo;
+  kyuu::tools::PartsOptions parts;
 };
 
 void AddTools(CLI::App& app, ToolOptions& options) {
   AddNetcheck(app, options.netcheck);
   AddSdp(app, options.sdp);
   AddEcho(app, options.echo);
+  AddParts(app, options.parts);
 }
 
 // A name for one who only sends: unlikely to be taken.
@@ -293,6 +311,7 @@ int main(int argc, char** argv) {
   }
   if (app.got_subcommand("sdp")) return kyuu::tools::RunSdp(tools.sdp);
   if (app.got_subcommand("echo")) return kyuu::tools::RunEcho(tools.echo);
+  if (app.got_subcommand("parts")) return kyuu::tools::RunParts(tools.parts);
   if (app.got_subcommand("completion")) return Complete(app);
   if (const absl::Status status = TrustAuthorities(ca_file); !status.ok()) {
     return Fail(status);
