@@ -163,7 +163,7 @@ absl::Status Call::SendChat(absl::string_view text) {
 }
 
 uint64_t Call::heard() const {
-  return connection_->engine().stats().counters.datagrams_received;
+  return connection_->engine().stats().sctp.packets_received;
 }
 
 // SCTP acknowledges what the other side's program does not know.

@@ -80,7 +80,8 @@ class Call {
   void HandleCandidate(const signaling::CandidateInit& candidate);
 
   bool connected() const { return connected_; }
-  // Datagrams of the peer so far: who is there answers a Probe by one.
+  // Packets of the peer's SCTP so far: who is there answers a Probe by one,
+  // while a server may go on sending datagrams for who is not.
   uint64_t heard() const;
   void Probe();
   // FAILED_PRECONDITION before Connected; INVALID_ARGUMENT if too long.

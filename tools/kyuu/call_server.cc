@@ -24,6 +24,8 @@ constexpr absl::Duration kOvertaken = absl::Seconds(1);
 // The server may hold our name for a connection that it thinks alive
 // (docs/signaling_protocol.md, "Connections that break").
 constexpr absl::Duration kNameHeld = absl::Seconds(40);
+// What the dead have sent is read by then.
+constexpr absl::Duration kProbeDelay = absl::Milliseconds(500);
 // Who is there acknowledges a message within this: a round trip, twice lost.
 constexpr absl::Duration kProbeTime = absl::Seconds(2);
 constexpr absl::Duration kJoinPause = absl::Seconds(3);
@@ -184,12 +186,16 @@ void CallSession::OnIncoming(const signaling::IncomingCall& call) {
 // gives its old call up.
 void CallSession::OnSecondCall(const signaling::IncomingCall& call) {
   second_call_ = call;
-  heard_ = call_->heard();
-  call_->Probe();
-  probe_alarm_->Set(net::Loop::Now() + kProbeTime);
+  heard_.reset();
+  probe_alarm_->Set(net::Loop::Now() + kProbeDelay);
 }
 
 void CallSession::OnProbed() {
+  if (call_ && second_call_ && !heard_) {
+    heard_ = call_->heard();
+    call_->Probe();
+    return probe_alarm_->Set(net::Loop::Now() + kProbeTime);
+  }
   const auto call = std::exchange(second_call_, std::nullopt);
   if (!call) return;
   if (call_ && call_->heard() != heard_) return MissCall(*call);

@@ -32,6 +32,8 @@ constexpr absl::Duration kLeavingTime = absl::Seconds(2);
 constexpr absl::Duration kLastPackets = absl::Milliseconds(20);
 // What a pipe may say before the call that it is for.
 constexpr size_t kHeldLinesMax = 1000;
+// Files that may still go on, of which it is known which they are.
+constexpr size_t kBrokenOffMax = 1000;
 
 TerminalKind KindOf(int fd) {
   return isatty(fd) != 0 ? TerminalKind::kPerson : TerminalKind::kPipe;
@@ -325,13 +327,18 @@ void CallSession::OnFinished(const FileFinished& finished) {
             : absl::StrCat("  (",
                            FormatBytes(static_cast<double>(finished.begin)),
                            " of it before)")));
+    broken_off_.erase(finished.name);
   } else {
     terminal_.Complain(finished.name, finished.status);
-    ++files_failed_;
+    if (out || broken_off_.size() >= kBrokenOffMax) {
+      ++files_failed_;
+    } else {
+      broken_off_.insert(finished.name);
+    }
   }
   questions_.ShowAgain();
   if (!out || files_left_ == 0 || --files_left_ > 0) return;
-  if (rules_.calls) Leave(files_failed_ > 0 ? 1 : 0);
+  if (rules_.calls) Leave(any_failed() ? 1 : 0);
 }
 
 void CallSession::OnOver(const absl::Status& status) {
@@ -348,7 +355,7 @@ void CallSession::OnOver(const absl::Status& status) {
   EndSignalingCall(status.ok() ? "done" : "failed");
   // Destroying the call from within its own handler is not allowed.
   loop_->Post([this] { call_.reset(); });
-  const bool failed = !status.ok() || files_failed_ > 0;
+  const bool failed = !status.ok() || any_failed();
   if (rules_.calls) {
     FailWith(status.ok() ? absl::UnavailableError("the other side hung up "
                                                   "before the files were "
@@ -428,7 +435,7 @@ void CallSession::OnCommand(const std::string& line) {
 // A person who ends a chat or a wait has not failed; a transfer has.
 void CallSession::Interrupt() {
   const bool unfinished = files_left_ > 0 || (call_ && call_->has_files());
-  Leave(unfinished || (!rules_.talks && files_failed_ > 0) ? 1 : 0);
+  Leave(unfinished || (!rules_.talks && any_failed()) ? 1 : 0);
 }
 
 void CallSession::Leave(int code) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -114,6 +115,7 @@ class CallSession {
   void Talk(const std::string& line);
   void Interrupt();
 
+  bool any_failed() const { return files_failed_ > 0 || !broken_off_.empty(); }
   void Leave(int code);
   void FailWith(const absl::Status& status) {
     terminal_.Complain(status);
@@ -137,7 +139,7 @@ class CallSession {
   std::unique_ptr<net::Alarm> probe_alarm_;  // Ends second_call_'s wait.
   absl::Status gone_status_;
   std::optional<signaling::IncomingCall> second_call_;
-  uint64_t heard_ = 0;  // When the probe for it went out.
+  std::optional<uint64_t> heard_;  // When the probe for it went out.
   std::unique_ptr<StdinLines> lines_;
 
   bool joined_ = false;  // Once, at least.
@@ -168,6 +170,8 @@ class CallSession {
   std::map<std::string, Offered> offered_;  // By key, of this call.
   size_t files_left_ = 0;
   size_t files_failed_ = 0;
+  // Files of others that have failed as well, until they are sent again.
+  std::set<std::string> broken_off_;
   bool leaving_ = false;
   int code_ = 0;
 };

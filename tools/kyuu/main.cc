@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "CLI/CLI.hpp"
@@ -191,6 +192,15 @@ void AddTools(CLI::App& app, ToolOptions& options) {
   AddParts(app, options.parts);
 }
 
+// Runs a tool that needs nothing of what the others share; nullopt if it was
+// another one.
+std::optional<int> RunAlone(const CLI::App& app, const ToolOptions& options) {
+  if (app.got_subcommand("sdp")) return kyuu::tools::RunSdp(options.sdp);
+  if (app.got_subcommand("echo")) return kyuu::tools::RunEcho(options.echo);
+  if (app.got_subcommand("parts")) return kyuu::tools::RunParts(options.parts);
+  return std::nullopt;
+}
+
 // A name for one who only sends: unlikely to be taken.
 std::string SenderName() {
   const char* user = std::getenv("USER");
@@ -309,9 +319,7 @@ int main(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);
     return Misused(app, argc, argv, error);
   }
-  if (app.got_subcommand("sdp")) return kyuu::tools::RunSdp(tools.sdp);
-  if (app.got_subcommand("echo")) return kyuu::tools::RunEcho(tools.echo);
-  if (app.got_subcommand("parts")) return kyuu::tools::RunParts(tools.parts);
+  if (const auto code = RunAlone(app, tools)) return *code;
   if (app.got_subcommand("completion")) return Complete(app);
   if (const absl::Status status = TrustAuthorities(ca_file); !status.ok()) {
     return Fail(status);
