@@ -15,6 +15,7 @@
 #include "base/status_macros.h"
 #include "tools/kyuu/call.h"
 #include "tools/kyuu/file_name.h"
+#include "tools/kyuu/transfer/journal.h"
 
 namespace kyuu::tools {
 namespace {
@@ -355,6 +356,13 @@ void Call::FinishSending(const std::string& id, absl::Status status) {
   if (sending.channel) {
     // Refused if it has closed by itself.
     (void)engine().CloseChannel(net::Loop::Now(), *sending.channel);
+  }
+  // Less than that the receiver does not keep.
+  if (!status.ok() && !absl::IsDataLoss(status) && sending.file.can_resume() &&
+      sending.file.offset() > kJournalChunkBytesMin) {
+    status = absl::Status(
+        status.code(),
+        absl::StrCat(status.message(), "; sent again, it goes on"));
   }
   Emit(FileFinished{.direction = FileDirection::kOut,
                     .id = node.key(),

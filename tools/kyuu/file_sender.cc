@@ -26,7 +26,7 @@ namespace kyuu::tools {
 namespace {
 
 // What tells this machine from others, and is no secret that must not get out
-// hashed: machine-id(5).
+// hashed: machine-id(5). Empty where there is none.
 std::string MachineId() {
   std::string id;
   std::ifstream("/etc/machine-id") >> id;
@@ -46,11 +46,15 @@ FileVersion VersionOf(const std::string& path, const struct stat& info) {
   char* const resolved = realpath(path.c_str(), nullptr);
   const std::string whole = resolved == nullptr ? path : resolved;
   std::free(resolved);
+  // Without an id others could guess what it is; the price is that a file that
+  // is replaced is another one.
+  const std::string salt =
+      kMachine.empty() ? absl::StrCat(info.st_dev, ":", info.st_ino) : kMachine;
   return {
-      Token(absl::StrCat("kyuu.file.v1 source ", kMachine, " ", info.st_uid,
-                         " ", whole)),
-      Token(absl::StrCat("kyuu.file.v1 version ", kMachine, " ", info.st_size,
-                         " ", info.st_mtim.tv_sec, " ", info.st_mtim.tv_nsec)),
+      Token(absl::StrCat("kyuu.file.v1 source ", salt, " ", info.st_uid, " ",
+                         whole)),
+      Token(absl::StrCat("kyuu.file.v1 version ", salt, " ", info.st_size, " ",
+                         info.st_mtim.tv_sec, " ", info.st_mtim.tv_nsec)),
   };
 }
 

@@ -60,6 +60,8 @@ class FileSender {
   bool checking() const { return check_ && !check_->done(); }
   // Goes on with that by at most `bytes`.
   void Check(size_t bytes);
+  // Whether the receiver goes on with it another time, as its accept said.
+  bool can_resume() const { return check_.has_value(); }
   // The first message on the channel; empty if there is none.
   std::string Start() const;
   // Where this transfer begins, and the most that the receiver had.
