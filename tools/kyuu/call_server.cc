@@ -33,6 +33,14 @@ constexpr absl::Duration kJoinPause = absl::Seconds(3);
 // rings.
 constexpr absl::Duration kAwayMax = absl::Minutes(1);
 
+// The call that an incoming one continues; empty for one of its own.
+std::string ContinuedId(const signaling::IncomingCall& call) {
+  const nlohmann::json meta = nlohmann::json::parse(call.meta, nullptr, false);
+  if (!meta.is_object()) return "";
+  const auto it = meta.find("continues");
+  return it != meta.end() && it->is_string() ? it->get<std::string>() : "";
+}
+
 }  // namespace
 
 void CallSession::OnSignaling(signaling::Client::Event event) {
@@ -158,6 +166,10 @@ void CallSession::OnIncoming(const signaling::IncomingCall& call) {
     // Refused only without a connection, whose end is told apart.
     (void)server_->client()->AcceptCall(net::Loop::Now(), call.call);
     return;
+  }
+  // Of a run of ours that was killed: what its peer has is of no use to us.
+  if (!call_ && !ContinuedId(call).empty()) {
+    return RejectCall(call.call, "busy");
   }
   if (call_ && call_->connected() && rules_.alone && !second_call_) {
     return OnSecondCall(call);
@@ -416,9 +428,7 @@ bool CallSession::IsContinuation(const signaling::IncomingCall& call) const {
   if (!continuation_ || role_ != CallRole::kCallee || call.from != peer_name_) {
     return false;
   }
-  const nlohmann::json meta = nlohmann::json::parse(call.meta, nullptr, false);
-  const auto it = meta.find("continues");
-  return it != meta.end() && *it == continuation_->old_id;
+  return ContinuedId(call) == continuation_->old_id;
 }
 
 void CallSession::EndSignalingCall(const std::string& reason) {
