@@ -201,3 +201,29 @@ test('a file that has changed goes on as far as it is the same, and a part can b
   assert.deepEqual(readdirSync(folder), ['big.bin']);
   assert.equal(await command('parts', '--dir', folder, '--discard', 'big.bin').finish(), 1);
 });
+
+test('a receiver that was killed is free for a new sender, though its old one still calls', MINUTES, async (t) => {
+  let server = await startKyuud();
+  t.after(() => server.stop());
+  const file = makeFile(100 * MiB);
+  const folder = temporaryFolder();
+  const killed = command('recv', server.url, 'Kim', '--yes', '--dir', folder);
+  await killed.waitFor(/joined as/);
+  const old = command('send', server.url, file, '--to', 'Kim');
+  await until(() => partSize(folder) > 10 * MiB, 'not under way', old);
+  killed.child.kill('SIGKILL');
+  // With the server goes what it knows of the name.
+  server.child.kill('SIGKILL');
+  await once(server.child, 'close');
+  server = await startKyuud('--http-listen', new URL(server.url).host, '--turn-listen', server.turn);
+  const receiver = command('recv', server.url, 'Kim', '--yes', '--once', '--dir', folder);
+  await receiver.waitFor(/joined as/);
+  await old.waitFor(/back as/);
+  const sender = command('send', server.url, file, '--to', 'Kim');
+  assert.equal(await sender.finish(60), 0, `${sender.transcript()}\n${receiver.transcript()}`);
+  assert.equal(await receiver.finish(20), 0, receiver.transcript());
+  assert.ok(goesOnAt(sender) > 10e6, sender.transcript());
+  assert.equal(hashOf(join(folder, 'big.bin')), hashOf(file));
+  old.child.kill('SIGKILL');
+  await old.exited;
+});
