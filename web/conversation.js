@@ -167,13 +167,15 @@ function statusText(transfer) {
     case "queued":
       return "Waiting for its turn";
     case "active": {
+      if (transfer.comparing) return "Comparing with what is there already";
       if (transfer.moved >= transfer.size) return "Checking";
       const rate = transfer.rate.perSecond;
       const left = durationText(transfer.secondsLeft);
       return `${bytesText(transfer.moved)} of ${bytesText(transfer.size)}${rate > 0 ? ` · ${bytesText(rate)}/s · ${left} left` : ""}`;
     }
     case "done":
-      return out ? "Arrived intact" : "Received intact (SHA-256 checked)";
+      if (out) return `Arrived intact${transfer.resumedAt > 0 ? ` (${bytesText(transfer.resumedAt)} of it were there before)` : ""}`;
+      return "Received intact (SHA-256 checked)";
     case "declined":
       return `Declined${transfer.text ? `: ${transfer.text}` : ""}`;
     case "cancelled":

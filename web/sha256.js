@@ -45,6 +45,16 @@ export class Sha256 {
     return this;
   }
 
+  // A copy goes on from the same state.
+  clone() {
+    const copy = new Sha256();
+    copy.state.set(this.state);
+    copy.rest.set(this.rest);
+    copy.restSize = this.restSize;
+    copy.size = this.size;
+    return copy;
+  }
+
   // Returns the digest in lower-case hexadecimal. Call it once, last.
   hex() {
     const bits = this.size * 8;

@@ -1,6 +1,7 @@
 // Files over data channels, by docs/application_protocol.md.
 
 import { Rate } from "./format.js";
+import { checkpointsOf, commonPart, versionOf } from "./resume.js";
 import { Sha256 } from "./sha256.js";
 
 const CHUNK = 65536; // The most that the protocol allows...
@@ -51,6 +52,14 @@ class Transfer extends EventTarget {
     if (this.over) return;
     this.state = state;
     this.text = text;
+    this.changed();
+  }
+  // `bytes` of it were there before.
+  begin(bytes) {
+    this.resumedAt = bytes;
+    this.moved = bytes;
+    this.comparing = false;
+    this.rate.add(bytes);
     this.changed();
   }
   moveTo(bytes) {
@@ -126,7 +135,7 @@ export class Transfers extends EventTarget {
       const transfer = this.waiting.shift();
       if (transfer.over) continue;
       const { id, name, size, mime, batch } = transfer;
-      const offer = { type: "file-offer", id, name, size, mime: mime || undefined, batch };
+      const offer = { type: "file-offer", id, name, size, mime: mime || undefined, batch, resume: versionOf(transfer.file) };
       transfer.set("offered");
       if (!this.peer.send(offer)) transfer.set("failed", "not connected");
       open++;
@@ -206,6 +215,7 @@ export class Transfers extends EventTarget {
       case "file-accept":
         if (out?.state === "offered") {
           this.busySince = undefined;
+          out.checkpoints = checkpointsOf(message, out.size);
           out.set("queued");
           // One after the other: each gets the whole rate.
           this.sending = this.sending.then(() => this.send(out));
@@ -281,10 +291,15 @@ export class Transfers extends EventTarget {
     channel.bufferedAmountLowThreshold = QUEUE_LOW;
     try {
       await once(channel, "open");
+      transfer.comparing = transfer.checkpoints?.length > 0;
       transfer.set("active");
-      const hash = new Sha256();
       const chunk = Math.min(CHUNK, this.peer.pc.sctp?.maxMessageSize || CHUNK);
-      for (let at = 0; at < transfer.size; at += READ) {
+      // Where the receiver, if it knows of this, has the same already.
+      const { offset, hash } = await commonPart(transfer.file, transfer.checkpoints ?? [], () => transfer.over);
+      if (transfer.over) return;
+      if (transfer.checkpoints) channel.send(JSON.stringify({ type: "start", offset }));
+      transfer.begin(offset);
+      for (let at = offset; at < transfer.size; at += READ) {
         const piece = new Uint8Array(await transfer.file.slice(at, Math.min(at + READ, transfer.size)).arrayBuffer());
         if (transfer.over) return;
         hash.update(piece);
@@ -292,7 +307,7 @@ export class Transfers extends EventTarget {
           if (channel.bufferedAmount > QUEUE_HIGH - CHUNK) await once(channel, "bufferedamountlow");
           if (transfer.over) return;
           channel.send(piece.subarray(i, Math.min(i + chunk, piece.length)));
-          if (!transfer.told) transfer.moveTo(Math.max(0, at + i - channel.bufferedAmount));
+          if (!transfer.told) transfer.moveTo(Math.max(offset, at + i - channel.bufferedAmount));
         }
       }
       transfer.sha256 = hash.hex();

@@ -3,11 +3,11 @@
 // command says when something is wrong.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { expectWay, makeFile, Person, sha256, sharedStage, TRANSFER } from './browser.mjs';
-import { kyuu, Program, startKyuud, temporaryFolder } from './lib.mjs';
+import { kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
 
 const MINUTES = { timeout: 5 * 60_000 };
 const stage = sharedStage();
@@ -278,7 +278,7 @@ test('a lost server is said, a call that is connected goes on, and all come back
   await own.stop();
 });
 
-test('a page that is closed in the middle of a file leaves nothing behind', MINUTES, async () => {
+test('a page that is closed in the middle of a file leaves nothing under its name', MINUTES, async () => {
   const room = newRoom();
   const folder = temporaryFolder();
   const receiver = command('recv', stage.server.url, 'Kim', '--yes', '--dir', folder, '--once', '--room', room);
@@ -292,5 +292,41 @@ test('a page that is closed in the middle of a file leaves nothing behind', MINU
   await ada.leave();
   await finished(receiver, 1);
   assert.match(lines(receiver), /half\.bin: /);
-  assert.deepEqual(readdirSync(folder), []);
+  assert.ok(!readdirSync(folder).includes(file.name));
+});
+
+test('a page that is reloaded in the middle of a file goes on where it was, once the file is chosen again', MINUTES, async () => {
+  const room = newRoom();
+  const folder = temporaryFolder();
+  const receiver = command('recv', stage.server.url, 'Kim', '--yes', '--dir', folder, '--room', room);
+  await receiver.waitFor(/joined as Kim/);
+  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
+  const file = makeFile('half.bin', 100 * 1024 * 1024);
+  await ada.call('Kim');
+  await ada.connected();
+  await ada.offer(file);
+  const part = () => readdirSync(folder).filter((name) => name.endsWith('.part')).map((name) => statSync(join(folder, name)).size)[0] ?? 0;
+  for (const deadline = Date.now() + TRANSFER; part() < 20e6;) {
+    assert.ok(Date.now() < deadline, receiver.transcript());
+    await sleep(5);
+  }
+  await ada.page.reload();
+  await receiver.waitFor(/half\.bin: .* of it are kept for when it is sent again/);
+  const kept = part();
+  assert.deepEqual(readdirSync(folder).filter((name) => name === file.name), []);
+  await ada.sees('Kim').waitFor();
+  await ada.call('Kim');
+  await ada.connected();
+  await ada.offer(file);
+  await ada.sent(file);
+  const [, at] = await receiver.waitFor(/half\.bin goes on at ([\d.]+) MB of 105 MB$/);
+  assert.ok(Math.abs(at * 1e6 - kept) < 1e6, `at ${at} MB of ${kept} bytes`);
+  assert.match(await ada.card(file, 'out').getByTestId('file-status').textContent(), /Arrived intact \(.* of it were there before\)/);
+  await receiver.waitFor(new RegExp(`received .*sha256 ${file.sha256}`));
+  assert.deepEqual(readdirSync(folder), [file.name]);
+  assert.equal(await sha256(join(folder, file.name)), file.sha256);
+  ada.noProblems();
+  await ada.leave();
+  receiver.child.kill('SIGINT');
+  await finished(receiver, 0);
 });

@@ -51,6 +51,7 @@ Call::Call(net::Loop& loop, Random& random, std::string name, CallRole role,
           loop,
           [this] { Over(absl::UnavailableError("the connection was lost")); }),
       offer_alarm_(loop, [this] { OfferMore(); }),
+      check_alarm_(loop, [this] { CheckFiles(); }),
       unfinished_(
           absl::UnavailableError("the call ended before the file did")) {}
 
@@ -159,6 +160,15 @@ absl::Status Call::SendChat(absl::string_view text) {
                {"text", std::string(text)},
                {"time", absl::ToUnixMillis(absl::Now())}});
   return absl::OkStatus();
+}
+
+uint64_t Call::heard() const {
+  return connection_->engine().stats().sctp.packets_received;
+}
+
+// SCTP acknowledges what the other side's program does not know.
+void Call::Probe() {
+  if (connected_) SendControl({{"type", "probe"}});
 }
 
 void Call::HangUp() {
@@ -273,7 +283,7 @@ void Call::OnIncoming(const sctp::ChannelIncoming& incoming) {
   absl::string_view label = incoming.config.label;
   if (!absl::ConsumePrefix(&label, kFilePrefix)) return;
   const auto it = receiving_.find(std::string(label));
-  if (it == receiving_.end() || it->second.channel) {
+  if (it == receiving_.end() || !it->second.accepted || it->second.channel) {
     // Nobody accepted that file.
     (void)engine().CloseChannel(net::Loop::Now(), incoming.channel);
     return;

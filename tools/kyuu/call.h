@@ -55,6 +55,8 @@ class Call {
   static constexpr absl::Duration kBusyMax = absl::Minutes(5);
   // Bytes queued on a file's channel before more is read from disk.
   static constexpr size_t kQueueBytes = size_t{1} << 20;
+  // Bytes hashed in one turn of the loop: some milliseconds.
+  static constexpr size_t kCheckBytes = size_t{4} << 20;
   // How long a way that was lost may take to be mended by ICE restarts.
   static constexpr absl::Duration kMendMax = absl::Minutes(1);
 
@@ -78,6 +80,10 @@ class Call {
   void HandleCandidate(const signaling::CandidateInit& candidate);
 
   bool connected() const { return connected_; }
+  // Packets of the peer's SCTP so far: who is there answers a Probe by one,
+  // while a server may go on sending datagrams for who is not.
+  uint64_t heard() const;
+  void Probe();
   // FAILED_PRECONDITION before Connected; INVALID_ARGUMENT if too long.
   absl::Status SendChat(absl::string_view text);
   // Offers files, at most kOfferWindow at once and the others as those are
@@ -111,10 +117,12 @@ class Call {
     Waiting source;
     std::optional<peer::ChannelId> channel;
     bool opened = false;
-    bool ended = false;  // The "end" message is sent.
+    bool started = false;  // The "start" message is sent, if there is one.
+    bool ended = false;    // The "end" message is sent.
   };
   struct Receiving {
     FileReceiver file;
+    bool accepted = false;  // The sender knows.
     std::optional<peer::ChannelId> channel;
     absl::Time reported = absl::InfinitePast();
   };
@@ -158,6 +166,15 @@ class Call {
                        absl::Status status);
   void FailFiles(const absl::Status& status);
 
+  // call_resume.cc: files of which something is there already; each is hashed
+  // before it goes on.
+  void CheckFiles();
+  void SendAccept(const std::string& id, Receiving& receiving);
+  void OnFileAccept(Sending& sending, const nlohmann::json& message);
+  bool StartSending(const std::string& id, Sending& sending);
+  void BeginReceiving(const std::string& id, Receiving& receiving,
+                      const sctp::ChannelMessage& message);
+
   Random& random_;
   const std::string name_;
   const CallRole role_;
@@ -177,6 +194,7 @@ class Call {
   std::deque<Waiting> waiting_;
   absl::Time busy_until_ = absl::InfiniteFuture();  // Set by the first "busy".
   net::Alarm offer_alarm_;
+  net::Alarm check_alarm_;
   std::map<std::string, Sending> sending_;
   std::map<std::string, Receiving> receiving_;
   uint64_t next_file_ = 1;

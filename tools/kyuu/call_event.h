@@ -10,6 +10,8 @@
 
 #include "absl/status/status.h"
 #include "signaling/client.h"
+#include "tools/kyuu/transfer/resume_message.h"
+#include "tools/kyuu/transfer/resumption.h"
 
 namespace kyuu::tools {
 
@@ -48,12 +50,23 @@ struct FileOffered {
   std::string name;
   uint64_t size = 0;
   std::optional<Batch> batch;  // As the sender says.
+  // Known if the sender can go on with it another time.
+  std::optional<FileVersion> version;
 };
 // The peer takes an offer back that has no answer yet.
 struct FileWithdrawn {
   std::string id;
 };
 enum class FileDirection : uint8_t { kOut, kIn };
+// A file begins of which the receiver had something already; the events of the
+// file itself follow.
+struct FileResumed {
+  FileDirection direction;
+  std::string id;
+  std::string name;
+  uint64_t size = 0;
+  Resumption from;  // Of a file of ours only found and begin are known.
+};
 struct FileProgress {
   FileDirection direction;
   std::string id;
@@ -70,6 +83,7 @@ struct FileFinished {
   std::string path;    // Of a received file.
   std::string sha256;  // If known.
   uint64_t size = 0;
+  uint64_t begin = 0;  // What of it was there before.
   absl::Status status;
 };
 // The last event. OK if either side hung up.
@@ -79,7 +93,7 @@ struct CallOver {
 
 using CallEvent =
     std::variant<LocalDescription, LocalCandidate, Connected, PathFound,
-                 WayLost, ChatReceived, FileOffered, FileWithdrawn,
+                 WayLost, ChatReceived, FileOffered, FileWithdrawn, FileResumed,
                  FileProgress, FileFinished, CallOver>;
 
 }  // namespace kyuu::tools

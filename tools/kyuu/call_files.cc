@@ -1,5 +1,6 @@
 // The file half of a call: offers, answers, and the bytes.
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,13 +15,13 @@
 #include "base/status_macros.h"
 #include "tools/kyuu/call.h"
 #include "tools/kyuu/file_name.h"
+#include "tools/kyuu/transfer/journal.h"
 
 namespace kyuu::tools {
 namespace {
 
 using nlohmann::json;
 
-constexpr uint64_t kSizeMax = (uint64_t{1} << 53) - 1;
 // "At most four times a second."
 constexpr absl::Duration kReportInterval = absl::Milliseconds(250);
 
@@ -100,7 +101,7 @@ std::optional<uint64_t> Count(const json& message, const char* key) {
   const auto it = message.find(key);
   if (it == message.end() || !it->is_number_unsigned()) return std::nullopt;
   const uint64_t count = it->get<uint64_t>();
-  return count <= kSizeMax ? std::optional(count) : std::nullopt;
+  return count <= kFileBytesMax ? std::optional(count) : std::nullopt;
 }
 
 std::optional<Batch> ReadBatch(const json& offer) {
@@ -162,14 +163,20 @@ absl::Status Call::AcceptFile(const std::string& id, const std::string& folder,
   const auto it = offers_.find(id);
   if (it == offers_.end()) return absl::NotFoundError("no such offer");
   absl::StatusOr<FileReceiver> file =
-      FileReceiver::Create(folder, it->second.name, it->second.size, if_exists);
+      FileReceiver::Create(folder, it->second.name, it->second.size, if_exists,
+                           FileSystem::System(), it->second.version);
   if (!file.ok()) {
     RejectFile(id, RejectionOf(file.status()));
     return file.status();
   }
   offers_.erase(it);
-  receiving_.emplace(id, Receiving{.file = *std::move(file)});
-  SendControl({{"type", "file-accept"}, {"id", id}});
+  Receiving& receiving =
+      receiving_.emplace(id, Receiving{.file = *std::move(file)}).first->second;
+  if (receiving.file.checking()) {
+    check_alarm_.Set(net::Loop::Now());
+  } else {
+    SendAccept(id, receiving);
+  }
   return absl::OkStatus();
 }
 
@@ -200,13 +207,14 @@ void Call::OnFileOffer(const json& message) {
   FileOffered offer{.id = Text(message, "id"), .name = Text(message, "name")};
   const auto size = message.find("size");
   if (!IsFileId(offer.id) || size == message.end() ||
-      !size->is_number_unsigned() || size->get<uint64_t>() > kSizeMax) {
+      !size->is_number_unsigned() || size->get<uint64_t>() > kFileBytesMax) {
     return;
   }
   if (used_ids_.size() >= kFileIdsMax) return RejectFile(offer.id, "busy");
   if (!used_ids_.insert(offer.id).second) return;
   offer.size = size->get<uint64_t>();
   offer.batch = ReadBatch(message);
+  offer.version = ReadFileVersion(message);
   if (!IsSafeFileName(offer.name)) return RejectFile(offer.id, "bad_name");
   if (offers_.size() + receiving_.size() >= kOffersMax) {
     return RejectFile(offer.id, "busy");
@@ -228,8 +236,7 @@ void Call::OnFileAnswer(const std::string& type, const std::string& id,
   }
   if (sending == sending_.end()) return;
   if (type == "file-accept") {
-    busy_until_ = absl::InfiniteFuture();
-    OpenFileChannel(sending->second);
+    OnFileAccept(sending->second, message);
   } else if (type == "file-reject") {
     OnRejected(id, Text(message, "reason"));
   } else if (type == "file-result") {
@@ -277,6 +284,7 @@ void Call::PumpFiles() {
 void Call::Pump(const std::string& id, Sending& sending) {
   if (!sending.opened || sending.ended) return;
   const absl::Time now = net::Loop::Now();
+  if (!StartSending(id, sending)) return;
   while (!sending.file.at_end()) {
     if (engine().buffered_amount(*sending.channel) > kQueueBytes) break;
     const auto chunk = sending.file.Chunk();
@@ -294,7 +302,9 @@ void Call::Pump(const std::string& id, Sending& sending) {
   }
   Emit(FileProgress{
       FileDirection::kOut, id, sending.file.name(),
-      sending.file.offset() - engine().buffered_amount(*sending.channel),
+      sending.file.offset() -
+          std::min<uint64_t>(sending.file.offset() - sending.file.begin(),
+                             engine().buffered_amount(*sending.channel)),
       sending.file.size()});
   if (!sending.file.at_end()) return;
   const std::string end = sending.file.End();
@@ -306,6 +316,7 @@ void Call::Pump(const std::string& id, Sending& sending) {
 
 void Call::OnFileMessage(const std::string& id, Receiving& receiving,
                          sctp::ChannelMessage& message) {
+  if (!receiving.file.begun()) return BeginReceiving(id, receiving, message);
   if (message.type == peer::PayloadType::kBinary) {
     const absl::Status stored = receiving.file.Add(message.payload);
     if (stored.ok()) return Report(id, receiving);
@@ -346,11 +357,19 @@ void Call::FinishSending(const std::string& id, absl::Status status) {
     // Refused if it has closed by itself.
     (void)engine().CloseChannel(net::Loop::Now(), *sending.channel);
   }
+  // Less than that the receiver does not keep.
+  if (!status.ok() && !absl::IsDataLoss(status) && sending.file.can_resume() &&
+      sending.file.offset() > kJournalChunkBytesMin) {
+    status = absl::Status(
+        status.code(),
+        absl::StrCat(status.message(), "; sent again, it goes on"));
+  }
   Emit(FileFinished{.direction = FileDirection::kOut,
                     .id = node.key(),
                     .name = sending.file.name(),
                     .sha256 = sending.file.sha256(),
                     .size = sending.file.size(),
+                    .begin = sending.file.begin(),
                     .status = std::move(status)});
   OfferMore();
 }
@@ -359,7 +378,11 @@ void Call::FinishReceiving(const std::string& id, std::string path,
                            absl::Status status) {
   auto node = receiving_.extract(id);
   if (node.empty()) return;
-  const Receiving& receiving = node.mapped();
+  Receiving& receiving = node.mapped();
+  if (const std::string kept = receiving.file.Suspend(); !kept.empty()) {
+    status =
+        absl::Status(status.code(), absl::StrCat(status.message(), "; ", kept));
+  }
   if (!status.ok() && receiving.channel) {
     // Refused if it has closed by itself.
     (void)engine().CloseChannel(net::Loop::Now(), *receiving.channel);
@@ -370,6 +393,7 @@ void Call::FinishReceiving(const std::string& id, std::string path,
                     .path = std::move(path),
                     .sha256 = receiving.file.sha256(),
                     .size = receiving.file.size(),
+                    .begin = receiving.file.begin(),
                     .status = std::move(status)});
 }
 

@@ -24,10 +24,22 @@ constexpr absl::Duration kOvertaken = absl::Seconds(1);
 // The server may hold our name for a connection that it thinks alive
 // (docs/signaling_protocol.md, "Connections that break").
 constexpr absl::Duration kNameHeld = absl::Seconds(40);
+// What the dead have sent is read by then.
+constexpr absl::Duration kProbeDelay = absl::Milliseconds(500);
+// Who is there acknowledges a message within this: a round trip, twice lost.
+constexpr absl::Duration kProbeTime = absl::Seconds(2);
 constexpr absl::Duration kJoinPause = absl::Seconds(3);
 // How long who wants to send waits for a server that is away: as long as a call
 // rings.
 constexpr absl::Duration kAwayMax = absl::Minutes(1);
+
+// The call that an incoming one continues; empty for one of its own.
+std::string ContinuedId(const signaling::IncomingCall& call) {
+  const nlohmann::json meta = nlohmann::json::parse(call.meta, nullptr, false);
+  if (!meta.is_object()) return "";
+  const auto it = meta.find("continues");
+  return it != meta.end() && it->is_string() ? it->get<std::string>() : "";
+}
 
 }  // namespace
 
@@ -118,9 +130,18 @@ void CallSession::OnJoined() {
 
 void CallSession::OnJoinFailed(const absl::Status& status) {
   if (absl::IsUnavailable(status)) return;  // The session was lost meanwhile.
-  if (joined_ && absl::IsAlreadyExists(status) &&
-      net::Loop::Now() - lost_at_ < kNameHeld) {
-    join_alarm_->Set(net::Loop::Now() + kJoinPause);
+  const absl::Time now = net::Loop::Now();
+  if (!joined_ && has_parts_ && absl::IsAlreadyExists(status) &&
+      lost_at_ == absl::InfinitePast()) {
+    lost_at_ = now;
+    terminal_.Say(
+        absl::StrCat(options_.name,
+                     " is still there, perhaps as a run of ours that was "
+                     "broken off; trying again"));
+  }
+  if ((joined_ || has_parts_) && absl::IsAlreadyExists(status) &&
+      now - lost_at_ < kNameHeld) {
+    join_alarm_->Set(now + kJoinPause);
     return;
   }
   FailWith(status);
@@ -146,13 +167,14 @@ void CallSession::OnIncoming(const signaling::IncomingCall& call) {
     (void)server_->client()->AcceptCall(net::Loop::Now(), call.call);
     return;
   }
-  if (call_ || !rules_.takes) {
-    RejectCall(call.call, "busy");
-    if (rules_.takes) {
-      terminal_.Say(absl::StrCat("missed a call from ", call.from));
-    }
-    return;
+  // Of a run of ours that was killed: what its peer has is of no use to us.
+  if (!call_ && !ContinuedId(call).empty()) {
+    return RejectCall(call.call, "busy");
   }
+  if (call_ && call_->connected() && rules_.alone && !second_call_) {
+    return OnSecondCall(call);
+  }
+  if (call_ || !rules_.takes) return MissCall(call);
   const Verdict verdict = consent_.Of(call.from);
   if (verdict == Verdict::kAsk) {
     questions_.Ask(absl::StrCat("call:", call.call),
@@ -170,6 +192,42 @@ void CallSession::OnIncoming(const signaling::IncomingCall& call) {
                                "\" was given"));
   }
   AnswerCall(call.call, call.from, verdict);
+}
+
+// A sender whose program was killed and who calls anew must not wait until ICE
+// gives its old call up.
+void CallSession::OnSecondCall(const signaling::IncomingCall& call) {
+  second_call_ = call;
+  heard_.reset();
+  probe_alarm_->Set(net::Loop::Now() + kProbeDelay);
+}
+
+void CallSession::OnProbed() {
+  if (call_ && second_call_ && !heard_) {
+    heard_ = call_->heard();
+    call_->Probe();
+    return probe_alarm_->Set(net::Loop::Now() + kProbeTime);
+  }
+  const auto call = std::exchange(second_call_, std::nullopt);
+  if (!call) return;
+  if (call_ && call_->heard() != heard_) return MissCall(*call);
+  if (call_) {
+    call_->End(absl::UnavailableError(
+        absl::StrCat("nothing comes from ", peer_name_, " any more")));
+  }
+  // Behind the end of the other one.
+  loop_->Post([this, next = *call] {
+    if (!leaving_) OnIncoming(next);
+    server_->Flush();
+  });
+}
+
+void CallSession::MissCall(const signaling::IncomingCall& call) {
+  RejectCall(call.call, "busy");
+  if (rules_.takes) {
+    terminal_.Say(absl::StrCat("missed a call from ", call.from));
+  }
+  server_->Flush();
 }
 
 void CallSession::AnswerCall(const std::string& call, const std::string& from,
@@ -287,6 +345,7 @@ void CallSession::OnEnded(const signaling::CallEnded& ended) {
     continuation_->new_id.clear();
     return;
   }
+  if (second_call_ && second_call_->call == ended.call) second_call_.reset();
   if (ended.call != call_id_) {
     questions_.Withdraw(absl::StrCat("call:", ended.call));
     if (ended.reason != "hangup") terminal_.Say(ended.text);
@@ -331,6 +390,7 @@ void CallSession::OnConnectionLost(const absl::Status& status) {
 // The server knows nothing of us any more, or no server does.
 void CallSession::OnSessionLost() {
   questions_.WithdrawAll("call:");
+  second_call_.reset();
   join_alarm_->Stop();
   calling_.clear();
   if (continuation_) continuation_->new_id.clear();
@@ -368,9 +428,7 @@ bool CallSession::IsContinuation(const signaling::IncomingCall& call) const {
   if (!continuation_ || role_ != CallRole::kCallee || call.from != peer_name_) {
     return false;
   }
-  const nlohmann::json meta = nlohmann::json::parse(call.meta, nullptr, false);
-  const auto it = meta.find("continues");
-  return it != meta.end() && *it == continuation_->old_id;
+  return ContinuedId(call) == continuation_->old_id;
 }
 
 void CallSession::EndSignalingCall(const std::string& reason) {

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -20,6 +21,8 @@
 #include "tools/kyuu/file_sender.h"
 #include "tools/kyuu/overload.h"
 #include "tools/kyuu/progress.h"
+#include "tools/kyuu/transfer/part_file.h"
+#include "tools/kyuu/transfer/resumption.h"
 
 namespace kyuu::tools {
 namespace {
@@ -29,6 +32,8 @@ constexpr absl::Duration kLeavingTime = absl::Seconds(2);
 constexpr absl::Duration kLastPackets = absl::Milliseconds(20);
 // What a pipe may say before the call that it is for.
 constexpr size_t kHeldLinesMax = 1000;
+// Files that may still go on, of which it is known which they are.
+constexpr size_t kBrokenOffMax = 1000;
 
 TerminalKind KindOf(int fd) {
   return isatty(fd) != 0 ? TerminalKind::kPerson : TerminalKind::kPipe;
@@ -47,7 +52,7 @@ CallSession::Rules CallSession::RulesOf(CallMode mode) {
     case CallMode::kSend:
       return {.calls = true};
     case CallMode::kRecv:
-      return {.takes = true, .waits = true};
+      return {.takes = true, .alone = true, .waits = true};
   }
   return {};
 }
@@ -71,7 +76,10 @@ absl::Status CallSession::Prepare() {
     KYUU_RETURN_IF_ERROR(FileSender::Open("", file).status());
   }
   if (!rules_.takes) return absl::OkStatus();
-  if (!rules_.talks) KYUU_RETURN_IF_ERROR(FileReceiver::Probe(options_.folder));
+  if (!rules_.talks) {
+    KYUU_RETURN_IF_ERROR(FileReceiver::Probe(options_.folder));
+    TellParts();
+  }
   const bool can_take = consent_.everybody || !consent_.from.empty() ||
                         consent_.person == Consent::Person::kThere;
   if (!can_take && !rules_.talks) {
@@ -82,7 +90,27 @@ absl::Status CallSession::Prepare() {
   return absl::OkStatus();
 }
 
+// What has come in part in other runs.
+void CallSession::TellParts() {
+  constexpr size_t kTold = 3;
+  const auto parts = ListParts(options_.folder);
+  if (!parts.ok() || parts->empty()) return;
+  has_parts_ = true;
+  std::string text;
+  for (size_t i = 0; i < std::min(kTold, parts->size()); ++i) {
+    absl::StrAppend(&text, i == 0 ? "" : ", ", PartText((*parts)[i]));
+  }
+  if (parts->size() > kTold) {
+    absl::StrAppend(&text, " and ", parts->size() - kTold, " more");
+  }
+  terminal_.Say(absl::StrCat(
+      "here in part: ", text,
+      "; what is sent again goes on (kyuu parts lists them, and throws away)"));
+}
+
 absl::StatusOr<int> CallSession::Run() {
+  // A limit on the size of files is an error of a write, not the end of us.
+  std::signal(SIGXFSZ, SIG_IGN);
   KYUU_RETURN_IF_ERROR(Prepare());
   KYUU_ASSIGN_OR_RETURN(loop_, net::Loop::Create());
   KYUU_ASSIGN_OR_RETURN(const std::unique_ptr<net::SignalWatch> signals,
@@ -98,6 +126,7 @@ absl::StatusOr<int> CallSession::Run() {
     if (call_) call_->End(gone_status_);
   });
   join_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] { Join(); });
+  probe_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] { OnProbed(); });
   call_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] {
     CallAgain();
     server_->Flush();
@@ -118,8 +147,8 @@ absl::StatusOr<int> CallSession::Run() {
   lines_.reset();
   call_.reset();
   server_.reset();
-  for (auto* alarm :
-       {&leaving_alarm_, &gone_alarm_, &join_alarm_, &call_alarm_}) {
+  for (auto* alarm : {&leaving_alarm_, &gone_alarm_, &join_alarm_, &call_alarm_,
+                      &probe_alarm_}) {
     alarm->reset();
   }
   return code_;
@@ -158,6 +187,11 @@ void CallSession::OnCall(CallEvent event) {
           },
           [&](FileOffered& offer) { OnFileOffered(offer); },
           [&](FileWithdrawn& withdrawn) { OnWithdrawn(withdrawn.id); },
+          [&](FileResumed& resumed) {
+            terminal_.Say(
+                ResumptionText(resumed.name, resumed.size, resumed.from));
+            questions_.ShowAgain();
+          },
           [&](FileProgress& progress) {
             if (!questions_.empty()) return;
             terminal_.Show(ProgressKey(progress.direction, progress.id),
@@ -287,14 +321,24 @@ void CallSession::OnFinished(const FileFinished& finished) {
     terminal_.Print(absl::StrCat(
         out ? "sent " : "received ", out ? finished.name : finished.path, "  ",
         FormatBytes(static_cast<double>(finished.size)), "  sha256 ",
-        finished.sha256));
+        finished.sha256,
+        finished.begin == 0
+            ? ""
+            : absl::StrCat("  (",
+                           FormatBytes(static_cast<double>(finished.begin)),
+                           " of it before)")));
+    broken_off_.erase(finished.name);
   } else {
     terminal_.Complain(finished.name, finished.status);
-    ++files_failed_;
+    if (out || broken_off_.size() >= kBrokenOffMax) {
+      ++files_failed_;
+    } else {
+      broken_off_.insert(finished.name);
+    }
   }
   questions_.ShowAgain();
   if (!out || files_left_ == 0 || --files_left_ > 0) return;
-  if (rules_.calls) Leave(files_failed_ > 0 ? 1 : 0);
+  if (rules_.calls) Leave(any_failed() ? 1 : 0);
 }
 
 void CallSession::OnOver(const absl::Status& status) {
@@ -311,7 +355,7 @@ void CallSession::OnOver(const absl::Status& status) {
   EndSignalingCall(status.ok() ? "done" : "failed");
   // Destroying the call from within its own handler is not allowed.
   loop_->Post([this] { call_.reset(); });
-  const bool failed = !status.ok() || files_failed_ > 0;
+  const bool failed = !status.ok() || any_failed();
   if (rules_.calls) {
     FailWith(status.ok() ? absl::UnavailableError("the other side hung up "
                                                   "before the files were "
@@ -391,7 +435,7 @@ void CallSession::OnCommand(const std::string& line) {
 // A person who ends a chat or a wait has not failed; a transfer has.
 void CallSession::Interrupt() {
   const bool unfinished = files_left_ > 0 || (call_ && call_->has_files());
-  Leave(unfinished || (!rules_.talks && files_failed_ > 0) ? 1 : 0);
+  Leave(unfinished || (!rules_.talks && any_failed()) ? 1 : 0);
 }
 
 void CallSession::Leave(int code) {

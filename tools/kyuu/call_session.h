@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,7 @@ class CallSession {
   struct Rules {
     bool takes = false;  // Calls and files of others.
     bool talks = false;  // A line typed is a line sent.
+    bool alone = false;  // Nobody need be there to say so when a call is dead.
     bool calls = false;  // Is over with the call that it makes.
     // Waits for the server for ever, whether somebody is connected or not.
     bool waits = false;
@@ -69,6 +71,10 @@ class CallSession {
   void OnJoinFailed(const absl::Status& status);
   void OnPeer(const signaling::PeerChanged& change);
   void OnIncoming(const signaling::IncomingCall& call);
+  // Who calls while we are in a call: the one we are in may be dead.
+  void OnSecondCall(const signaling::IncomingCall& call);
+  void OnProbed();
+  void MissCall(const signaling::IncomingCall& call);
   void AnswerCall(const std::string& call, const std::string& from,
                   Verdict verdict);
   void RejectCall(const std::string& call, const std::string& reason);
@@ -91,6 +97,7 @@ class CallSession {
 
   // call_session.cc: the call.
   absl::Status Prepare();
+  void TellParts();
   void OnCall(CallEvent event);
   void OnConnected();
   void OnPath(const PathFound& path);
@@ -108,6 +115,7 @@ class CallSession {
   void Talk(const std::string& line);
   void Interrupt();
 
+  bool any_failed() const { return files_failed_ > 0 || !broken_off_.empty(); }
   void Leave(int code);
   void FailWith(const absl::Status& status) {
     terminal_.Complain(status);
@@ -125,14 +133,20 @@ class CallSession {
   std::unique_ptr<ServerLine> server_;
   std::unique_ptr<Call> call_;
   std::unique_ptr<net::Alarm> leaving_alarm_;
-  std::unique_ptr<net::Alarm> gone_alarm_;  // Ends call_ with gone_status_.
-  std::unique_ptr<net::Alarm> join_alarm_;  // Joins again.
-  std::unique_ptr<net::Alarm> call_alarm_;  // Calls again.
+  std::unique_ptr<net::Alarm> gone_alarm_;   // Ends call_ with gone_status_.
+  std::unique_ptr<net::Alarm> join_alarm_;   // Joins again.
+  std::unique_ptr<net::Alarm> call_alarm_;   // Calls again.
+  std::unique_ptr<net::Alarm> probe_alarm_;  // Ends second_call_'s wait.
   absl::Status gone_status_;
+  std::optional<signaling::IncomingCall> second_call_;
+  std::optional<uint64_t> heard_;  // When the probe for it went out.
   std::unique_ptr<StdinLines> lines_;
 
   bool joined_ = false;  // Once, at least.
   absl::Time lost_at_ = absl::InfinitePast();
+  // Files have come in part before: a run of ours that was killed may hold our
+  // name.
+  bool has_parts_ = false;
   // Since when the server is away; InfiniteFuture while it is not.
   absl::Time away_since_ = absl::InfiniteFuture();
   std::string calling_;  // Whom we have asked the server to call.
@@ -156,6 +170,8 @@ class CallSession {
   std::map<std::string, Offered> offered_;  // By key, of this call.
   size_t files_left_ = 0;
   size_t files_failed_ = 0;
+  // Files of others that have failed as well, until they are sent again.
+  std::set<std::string> broken_off_;
   bool leaving_ = false;
   int code_ = 0;
 };

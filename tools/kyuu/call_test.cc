@@ -71,6 +71,7 @@ class CallTest : public testing::Test {
     ASSERT_OK(caller_->Start());
     loop_->Run();
   }
+  void BreakOff(const std::string& path, uint64_t bytes);
   std::string Write(const std::string& name, size_t size) {
     std::string content(size, 0);
     random_.Fill(absl::MakeSpan(reinterpret_cast<uint8_t*>(content.data()),
@@ -227,17 +228,17 @@ TEST_F(CallTest, ThePeerLearnsWhyAFileCannotBeStored) {
                                   "the other side has something of that name"));
 }
 
-TEST_F(CallTest, KeepsNothingOfAFileWhenThePeerGoes) {
-  const std::string large = Write("large.bin", 50'000'000);
+// The caller hangs up when the callee has `bytes` of the file.
+void CallTest::BreakOff(const std::string& path, uint64_t bytes) {
   bool stopped = false;
   Run([&](const CallEvent& event, bool caller) {
     if (caller && std::holds_alternative<Connected>(event)) {
-      EXPECT_OK(caller_->OfferFiles({large}));
+      EXPECT_OK(caller_->OfferFiles({path}));
     } else if (auto* offer = std::get_if<FileOffered>(&event)) {
       EXPECT_OK(
           callee_->AcceptFile(offer->id, folder_ + "/in", IfExists::kRename));
     } else if (auto* progress = std::get_if<FileProgress>(&event)) {
-      if (!caller && progress->done > 1'000'000 && !stopped) {
+      if (!caller && progress->done > bytes && !stopped) {
         stopped = true;
         loop_->Post([this] { caller_->HangUp(); });
       }
@@ -249,7 +250,40 @@ TEST_F(CallTest, KeepsNothingOfAFileWhenThePeerGoes) {
     }
   });
   EXPECT_TRUE(stopped);
-  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/in"));
+}
+
+TEST_F(CallTest, KeepsNothingOfASmallFileWhenThePeerGoes) {
+  BreakOff(Write("large.bin", 50'000'000), 1'000'000);
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/in/large.bin"));
+}
+
+TEST_F(CallTest, AFileGoesOnInTheNextCall) {
+  const std::string large = Write("large.bin", 50'000'000);
+  BreakOff(large, 10'000'000);
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/in/large.bin"));
+  Make(caller_, CallRole::kCaller, callee_, caller_events_);
+  Make(callee_, CallRole::kCallee, caller_, callee_events_);
+  uint64_t begin = 0;
+  int resumed = 0, finished = 0;
+  Run([&](const CallEvent& event, bool caller) {
+    if (caller && std::holds_alternative<Connected>(event)) {
+      EXPECT_OK(caller_->OfferFiles({large}));
+    } else if (auto* offer = std::get_if<FileOffered>(&event)) {
+      EXPECT_OK(
+          callee_->AcceptFile(offer->id, folder_ + "/in", IfExists::kRename));
+    } else if (auto* from = std::get_if<FileResumed>(&event)) {
+      ++resumed;
+      EXPECT_GT(from->from.begin, 10'000'000u);
+      EXPECT_EQ(from->from.begin, from->from.found);
+      begin = from->from.begin;
+    } else if (auto* done = std::get_if<FileFinished>(&event)) {
+      EXPECT_OK(done->status);
+      EXPECT_EQ(done->begin, begin);
+      if (++finished == 2) loop_->Stop();
+    }
+  });
+  EXPECT_EQ(resumed, 2);
+  EXPECT_TRUE(Read(folder_ + "/in/large.bin") == Read(large));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "tools/kyuu/sha256.h"
+#include "tools/kyuu/transfer/prefix_check.h"
+#include "tools/kyuu/transfer/resume_message.h"
+#include "tools/kyuu/transfer/sha256.h"
 
 namespace kyuu::tools {
 
@@ -28,7 +31,9 @@ std::string BaseName(absl::string_view path);
 // FileSender is one file on its way out. The owner passes messages between it
 // and the two channels:
 //
-//   control << Offer()                    -> file-accept: open "file:ID"
+//   control << Offer()                    -> file-accept: Accept()
+//   while checking(): Check(), now and then; then open "file:ID"
+//   channel << Start(), if it is not empty
 //   while channel has room: channel << Chunk(), Advance()
 //   channel << End(), once at_end()       -> file-result: close the channel
 class FileSender {
@@ -47,8 +52,25 @@ class FileSender {
 
   // The file-offer message.
   std::string Offer() const;
+
+  // Takes the checkpoints of a file-accept; nullopt if that had none, so that
+  // the file goes from its beginning, without a Start().
+  void Accept(std::optional<std::vector<Checkpoint>> checkpoints);
+  // Whether our file is still being compared with them.
+  bool checking() const { return check_ && !check_->done(); }
+  // Goes on with that by at most `bytes`.
+  void Check(size_t bytes);
+  // Whether the receiver goes on with it another time, as its accept said.
+  bool can_resume() const { return check_.has_value(); }
+  // The first message on the channel; empty if there is none.
+  std::string Start() const;
+  // Where this transfer begins, and the most that the receiver had.
+  uint64_t begin() const { return begin_; }
+  uint64_t offered_begin() const { return offered_begin_; }
+
   // The next chunk, the same one until Advance(): a view until then. DATA_LOSS
-  // if the file became shorter than it was when offered, or cannot be read.
+  // if the file became shorter than it was when offered, or cannot be read. Not
+  // while checking().
   absl::StatusOr<absl::Span<const uint8_t>> Chunk();
   // The chunk was sent.
   void Advance();
@@ -66,6 +88,10 @@ class FileSender {
   std::string name_;
   uint64_t size_ = 0;
   uint64_t offset_ = 0;
+  FileVersion version_;
+  std::optional<SourceCheck> check_;
+  uint64_t begin_ = 0;
+  uint64_t offered_begin_ = 0;
   FileHandle file_;
   Sha256 hash_;
   std::vector<uint8_t> chunk_;

@@ -23,6 +23,7 @@
 #include "tools/kyuu/printable.h"
 #include "tools/kyuu/sdp_command.h"
 #include "tools/kyuu/server_commands.h"
+#include "tools/kyuu/transfer/parts_command.h"
 #include "tools/version/version.h"
 
 namespace {
@@ -142,6 +143,21 @@ void AddNetcheck(CLI::App& app, kyuu::tools::NetcheckOptions& options) {
                     "(takes up to 5 minutes)");
 }
 
+void AddParts(CLI::App& app, kyuu::tools::PartsOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "parts", "Files that have come in part, which go on when sent again");
+  command
+      ->add_option("--dir", options.folder, "The folder; this one by default")
+      ->check(CLI::ExistingDirectory);
+  command
+      ->add_option("--discard", options.discard,
+                   "Throw the part of this file away; repeatable")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  command->add_flag("--discard-all", options.discard_all,
+                    "Throw all of them away");
+}
+
 void AddEcho(CLI::App& app, kyuu::tools::EchoOptions& options) {
   CLI::App* command = app.add_subcommand(
       "echo",
@@ -206,6 +222,7 @@ struct ToolOptions {
   kyuu::tools::NetcheckOptions netcheck;
   kyuu::tools::SdpOptions sdp;
   kyuu::tools::EchoOptions echo;
+  kyuu::tools::PartsOptions parts;
 };
 
 void AddTools(CLI::App& app, ToolOptions& options) {
@@ -213,6 +230,16 @@ void AddTools(CLI::App& app, ToolOptions& options) {
   AddDoctor(app, options.doctor);
   AddSdp(app, options.sdp);
   AddEcho(app, options.echo);
+  AddParts(app, options.parts);
+}
+
+// Runs a tool that needs nothing of what the others share; nullopt if it was
+// another one.
+std::optional<int> RunAlone(const CLI::App& app, const ToolOptions& options) {
+  if (app.got_subcommand("sdp")) return kyuu::tools::RunSdp(options.sdp);
+  if (app.got_subcommand("echo")) return kyuu::tools::RunEcho(options.echo);
+  if (app.got_subcommand("parts")) return kyuu::tools::RunParts(options.parts);
+  return std::nullopt;
 }
 
 // A name for one who only sends: unlikely to be taken.
@@ -347,8 +374,7 @@ int main(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);
     return Misused(app, argc, argv, error);
   }
-  if (app.got_subcommand("sdp")) return kyuu::tools::RunSdp(tools.sdp);
-  if (app.got_subcommand("echo")) return kyuu::tools::RunEcho(tools.echo);
+  if (const auto code = RunAlone(app, tools)) return *code;
   if (app.got_subcommand("completion")) return Complete(app);
   if (const absl::Status status = TrustAuthorities(ca_file); !status.ok()) {
     return Fail(status);

@@ -21,8 +21,14 @@ std::string FormatClock(absl::Duration duration);
 // stalled transfer shows as one.
 class Progress {
  public:
-  Progress(std::string name, uint64_t size, absl::Time now)
-      : name_(std::move(name)), size_(size), mark_(now), last_(now) {}
+  // `done` bytes were through before `now`.
+  Progress(std::string name, uint64_t size, uint64_t done, absl::Time now)
+      : name_(std::move(name)),
+        size_(size),
+        done_(done),
+        mark_(now),
+        mark_done_(done),
+        last_(now) {}
 
   // Takes how many bytes are through by now.
   void Update(absl::Time now, uint64_t done);
@@ -35,9 +41,9 @@ class Progress {
  private:
   std::string name_;
   uint64_t size_;
-  uint64_t done_ = 0;
+  uint64_t done_;
   absl::Time mark_;
-  uint64_t mark_done_ = 0;
+  uint64_t mark_done_;
   double bytes_per_second_ = 0;
   absl::Time last_;
   absl::Time shown_ = absl::InfinitePast();

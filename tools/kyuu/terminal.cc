@@ -50,7 +50,7 @@ void Terminal::Ask(absl::string_view text) {
 void Terminal::Show(const std::string& key, const std::string& name,
                     uint64_t done, uint64_t size, absl::Time now) {
   const auto it =
-      progress_.try_emplace(key, PrintableLine(name), size, now).first;
+      progress_.try_emplace(key, PrintableLine(name), size, done, now).first;
   it->second.Update(now, done);
   if (kind_ == TerminalKind::kPipe || !it->second.ShouldShow(now)) return;
   std::fprintf(err_, "\r\033[K%s", it->second.Line(Columns()).c_str());
