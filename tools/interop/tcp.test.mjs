@@ -7,7 +7,8 @@ import { startBrowser, WAIT } from './browser.mjs';
 import { foreignPeer, killLeftovers, kyuuPeer, runPair, spacedFor } from './lib.mjs';
 
 const peers = { kyuu: kyuuPeer, ...foreignPeer };
-const MINUTE = { timeout: 60_000 };
+// More than runPair waits, which tells what both have said.
+const MINUTE = { timeout: 90_000 };
 
 // Takes all candidates of UDP, and of TCP those that are not of `type`, out of
 // a line of signaling; null if nothing is left of it.
