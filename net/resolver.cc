@@ -103,4 +103,22 @@ void Resolver::Answer(const std::shared_ptr<State>& state, Question question,
   Start(state);
 }
 
+Resolver::Addresses ResolveWithin(const std::string& host, uint16_t port,
+                                  absl::Duration patience,
+                                  Resolver::Lookup lookup) {
+  absl::StatusOr<std::unique_ptr<Loop>> loop = Loop::Create();
+  if (!loop.ok()) return loop.status();
+  Resolver::Addresses found = absl::DeadlineExceededError(
+      absl::StrCat(host, ": no resolver answers in time"));
+  Resolver resolver(**loop, lookup);
+  Alarm deadline(**loop, [&] { (*loop)->Stop(); });
+  deadline.Set(Loop::Now() + patience);
+  resolver.Resolve(host, port, [&](Resolver::Addresses addresses) {
+    found = std::move(addresses);
+    (*loop)->Stop();
+  });
+  (*loop)->Run();
+  return found;
+}
+
 }  // namespace kyuu::net

@@ -11,6 +11,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/address.h"
 #include "net/loop.h"
 
@@ -50,6 +51,13 @@ class Resolver {
 
   const std::shared_ptr<State> state_;
 };
+
+// Resolves for a thread that can wait, `patience` at most; net::Resolve waits
+// as long as the system's resolver does. Errors of Resolver::Resolve;
+// DEADLINE_EXCEEDED.
+Resolver::Addresses ResolveWithin(const std::string& host, uint16_t port,
+                                  absl::Duration patience,
+                                  Resolver::Lookup lookup = nullptr);
 
 }  // namespace kyuu::net
 

@@ -148,6 +148,22 @@ TEST_F(ResolverTest, AnAnswerOnItsWayIsDroppedWithIt) {
   EXPECT_TRUE(second);
 }
 
+TEST_F(ResolverTest, WhoCanWaitWaitsNoLongerThanHeSays) {
+  EXPECT_EQ(ResolveWithin("slow", 80, absl::Milliseconds(1), &Gate::Lookup)
+                .status()
+                .code(),
+            absl::StatusCode::kDeadlineExceeded);
+  Gate::Get().Open();
+  const auto found =
+      ResolveWithin("quick", 80, absl::Seconds(60), &Gate::Lookup);
+  ASSERT_TRUE(found.ok());
+  EXPECT_EQ(found->front().port, 80);
+  EXPECT_EQ(ResolveWithin("unknown", 80, absl::Seconds(60), &Gate::Lookup)
+                .status()
+                .code(),
+            absl::StatusCode::kNotFound);
+}
+
 TEST_F(ResolverTest, NumbersAreTheirOwnAddress) {
   Resolver resolver(*loop_);
   Resolver::Addresses answer;

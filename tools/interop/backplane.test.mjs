@@ -3,23 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { after, test } from 'node:test';
 import WebSocket from 'ws';
-import { killLeftovers, kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
+import { freePort, killLeftovers, kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
 import { Proxy } from './proxy.mjs';
 
 const MINUTES = { timeout: 3 * 60_000 };
 after(killLeftovers);
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 // A Redis of the test's own, that keeps nothing on disk; its service, if the
 // machine has one, is not touched.

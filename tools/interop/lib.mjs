@@ -2,8 +2,10 @@
 // reading their JSON lines, and joining two peers by their signaling lines.
 
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +17,16 @@ export const kyuu = join(bin, 'kyuu/kyuu');
 export const kyuud = join(bin, 'kyuud/kyuud');
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+// A port of 127.0.0.1 that nobody has at the moment.
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
 
 // A temporary folder that goes away with the process.
 export function temporaryFolder() {

@@ -8,11 +8,11 @@ import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import WebSocket from 'ws';
-import { killLeftovers, kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
+import { freePort, killLeftovers, kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
 
 const MINUTE = { timeout: 60_000 };
 after(killLeftovers);
@@ -28,15 +28,6 @@ chmodSync(`${certificate}.key`, 0o644);
 // An ordinary user, whoever runs the test.
 const ordinary = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
 let places = 0;
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 async function listening(program, port) {
   for (const deadline = Date.now() + 15_000; ; await sleep(30)) {

@@ -34,19 +34,9 @@ using peer::ServerKind;
 constexpr size_t kIceServersMax = 16;
 constexpr size_t kAddressesMax = 8;
 
-net::Resolver::Addresses ResolveWithin(const std::string& host, uint16_t port,
-                                       absl::Duration patience) {
-  KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop, net::Loop::Create());
-  net::Resolver::Addresses found = absl::DeadlineExceededError(
-      absl::StrCat(host, ": no resolver answers in time"));
-  net::Resolver resolver(*loop);
-  net::Alarm deadline(*loop, [&] { loop->Stop(); });
-  deadline.Set(net::Loop::Now() + patience);
-  resolver.Resolve(host, port, [&](net::Resolver::Addresses addresses) {
-    found = std::move(addresses);
-    loop->Stop();
-  });
-  loop->Run();
+net::Resolver::Addresses AddressesOf(const std::string& host, uint16_t port,
+                                     absl::Duration patience) {
+  auto found = net::ResolveWithin(host, port, patience);
   if (found.ok() && found->size() > kAddressesMax) found->resize(kAddressesMax);
   return found;
 }
@@ -146,7 +136,7 @@ IceFacts GatherIce(const IceServerFacts& server, Depth depth,
   if (!ice.url.ok()) return ice;
   ice.url->username = server.username;
   ice.url->password = server.credential;
-  auto addresses = ResolveWithin(ice.url->host, ice.url->port, patience / 2);
+  auto addresses = AddressesOf(ice.url->host, ice.url->port, patience / 2);
   if (!addresses.ok() || addresses->empty()) return ice;
   ice.addresses = *std::move(addresses);
   TransportAddress at = ice.addresses.front();
@@ -256,7 +246,7 @@ ServerFacts Gather(const GatherOptions& options) {
   facts.site = options.site;
   facts.backend = options.backend;
   const auto addresses =
-      ResolveWithin(options.site.host, options.site.port, options.patience);
+      AddressesOf(options.site.host, options.site.port, options.patience);
   facts.resolved = addresses.status();
   if (!addresses.ok()) return facts;
   std::vector<std::future<absl::Status>> connections;

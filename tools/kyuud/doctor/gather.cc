@@ -16,7 +16,7 @@
 #include "base/status_macros.h"
 #include "net/interfaces.h"
 #include "net/loop.h"
-#include "net/resolve.h"
+#include "net/resolver.h"
 #include "net/tls.h"
 #include "relay/addresses.h"
 #include "relay/kernel/program.h"
@@ -24,6 +24,7 @@
 #include "tools/kyuud/daemon.h"
 #include "tools/kyuud/doctor/ports.h"
 #include "tools/kyuud/healthcheck/healthcheck.h"
+#include "tools/kyuud/kernel/open.h"
 #include "tools/kyuud/turn_service.h"
 
 namespace kyuu::tools {
@@ -92,8 +93,9 @@ Machine GatherRelays(const Config& config) {
 
 absl::Status AskRedis(const BackplaneAddress& address,
                       absl::Duration patience) {
-  KYUU_ASSIGN_OR_RETURN(const std::vector<TransportAddress> addresses,
-                        net::Resolve(address.host, address.port));
+  KYUU_ASSIGN_OR_RETURN(
+      const std::vector<TransportAddress> addresses,
+      net::ResolveWithin(address.host, address.port, patience));
   KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop, net::Loop::Create());
   absl::Status status = absl::DeadlineExceededError(
       absl::StrCat("Redis at ", address.Place(), " does not answer in time"));
@@ -152,19 +154,6 @@ std::optional<uint64_t> ReadMemory() {
   return bytes;
 }
 
-// As OpenKernelPath() makes them, as far as loading depends on them.
-relay::kernel::ProgramOptions KernelOptions(const Config& config) {
-  relay::kernel::ProgramOptions options;
-  for (const TransportAddress& listen : config.turn_listen) {
-    if (std::find(options.listeners.begin(), options.listeners.end(),
-                  listen.port) == options.listeners.end()) {
-      options.listeners.push_back(listen.port);
-    }
-  }
-  options.flows_max = static_cast<uint32_t>(config.kernel.flows);
-  return options;
-}
-
 bool HeldByKyuud(const MachineFacts& facts) {
   return std::any_of(facts.ports.begin(), facts.ports.end(),
                      [](const PortFacts& port) {
@@ -191,7 +180,9 @@ MachineFacts GatherMachine(const Config& config, absl::Duration patience) {
   if (HeldByKyuud(facts)) facts.health = CheckHealth(config, patience);
   if (config.kernel.path != KernelSettings::Path::kOff) {
     // Loaded, attached nowhere, and gone with this statement.
-    facts.kernel = relay::kernel::Program::Load(KernelOptions(config)).status();
+    facts.kernel = relay::kernel::Program::Load(
+                       KernelProgram(config.kernel, config.turn_listen))
+                       .status();
   }
   facts.clock_synchronized = ReadClock();
   facts.memory_bytes = ReadMemory();

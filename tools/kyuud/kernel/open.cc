@@ -9,6 +9,7 @@
 namespace kyuu::tools {
 
 using relay::kernel::KernelPath;
+using relay::kernel::ProgramOptions;
 
 std::vector<IpAddress> AddressesOf(const relay::Cluster& cluster) {
   std::vector<IpAddress> addresses;
@@ -21,17 +22,30 @@ std::vector<IpAddress> AddressesOf(const relay::Cluster& cluster) {
   return addresses;
 }
 
+ProgramOptions KernelProgram(const KernelSettings& settings,
+                             absl::Span<const TransportAddress> listeners) {
+  ProgramOptions options;
+  options.flows_max = static_cast<uint32_t>(settings.flows);
+  if (settings.stun == KernelSettings::Stun::kOn) {
+    options.binding_per_s = static_cast<uint32_t>(settings.stun_per_s);
+    options.binding_burst = options.binding_per_s * 10;
+  }
+  std::vector<uint16_t>& ports = options.listeners;
+  for (const TransportAddress& listener : listeners) {
+    if (std::find(ports.begin(), ports.end(), listener.port) == ports.end()) {
+      ports.push_back(listener.port);
+    }
+  }
+  return options;
+}
+
 absl::StatusOr<std::unique_ptr<KernelPath>> OpenKernelPath(
     const KernelSettings& settings, const relay::Cluster& cluster,
     net::Loop& loop) {
   if (settings.path == KernelSettings::Path::kOff) return nullptr;
   KernelPath::Options options;
   options.addresses = AddressesOf(cluster);
-  options.program.flows_max = static_cast<uint32_t>(settings.flows);
-  if (settings.stun == KernelSettings::Stun::kOn) {
-    options.program.binding_per_s = static_cast<uint32_t>(settings.stun_per_s);
-    options.program.binding_burst = options.program.binding_per_s * 10;
-  }
+  options.program = KernelProgram(settings, cluster.listeners());
   options.on_change = [](const std::string& where, const absl::Status& status) {
     spdlog::info("turn: relaying in the kernel at {}", where);
     if (!status.ok()) {
@@ -39,12 +53,6 @@ absl::StatusOr<std::unique_ptr<KernelPath>> OpenKernelPath(
                    std::string(status.message()));
     }
   };
-  std::vector<uint16_t>& ports = options.program.listeners;
-  for (const TransportAddress& listener : cluster.listeners()) {
-    if (std::find(ports.begin(), ports.end(), listener.port) == ports.end()) {
-      ports.push_back(listener.port);
-    }
-  }
   absl::StatusOr<std::unique_ptr<KernelPath>> path =
       KernelPath::Open(loop, std::move(options));
   if (path.ok()) {

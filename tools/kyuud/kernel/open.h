@@ -7,10 +7,12 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "base/address.h"
 #include "net/loop.h"
 #include "relay/cluster.h"
 #include "relay/kernel/kernel_path.h"
+#include "relay/kernel/program.h"
 #include "tools/kyuud/kernel/settings.h"
 
 namespace kyuu::tools {
@@ -21,6 +23,11 @@ namespace kyuu::tools {
 absl::StatusOr<std::unique_ptr<relay::kernel::KernelPath>> OpenKernelPath(
     const KernelSettings& settings, const relay::Cluster& cluster,
     net::Loop& loop);
+
+// The program for these listeners.
+relay::kernel::ProgramOptions KernelProgram(
+    const KernelSettings& settings,
+    absl::Span<const TransportAddress> listeners);
 
 // The addresses that the cluster's data comes to, an "any" one for each.
 std::vector<IpAddress> AddressesOf(const relay::Cluster& cluster);
