@@ -62,7 +62,10 @@ struct Two {
     return any;
   }
   void Connect() {
-    while (Move(a, b) | Move(b, a)) {
+    bool moved = true;
+    while (moved) {
+      moved = Move(a, b);
+      moved |= Move(b, a);
     }
     KYUU_CHECK(a.state() == AgentState::kCompleted);
     KYUU_CHECK(b.state() == AgentState::kCompleted);
