@@ -2,6 +2,7 @@
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_test")
 load("//tools:copts.bzl", "COPTS")
+load("//tools/pch:pch.bzl", "pch_copts", "pch_deps")
 
 def kyuu_fuzz_target(name, deps, size = "small"):
     """Declares a fuzz target from `<name>.cc`, which defines LLVMFuzzerTestOneInput.
@@ -20,12 +21,12 @@ def kyuu_fuzz_target(name, deps, size = "small"):
         name = name,
         testonly = True,
         srcs = [name + ".cc"],
-        copts = COPTS,
+        copts = COPTS + pch_copts(),
         linkopts = select({
             "//:fuzz_build": ["-fsanitize=fuzzer"],
             "//conditions:default": [],
         }),
-        deps = deps + select({
+        deps = deps + pch_deps() + select({
             "//:fuzz_build": [],
             "//conditions:default": ["//fuzz:replay_main"],
         }),
@@ -35,8 +36,8 @@ def kyuu_fuzz_target(name, deps, size = "small"):
         size = size,
         srcs = [name + ".cc"],
         args = ["fuzz/corpus/" + name],
-        copts = COPTS,
+        copts = COPTS + pch_copts(),
         data = corpus,
         tags = ["no_fuzz"],
-        deps = deps + ["//fuzz:replay_main"],
+        deps = deps + pch_deps() + ["//fuzz:replay_main"],
     )

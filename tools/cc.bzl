@@ -2,18 +2,21 @@
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library", "cc_test")
 load("//tools:copts.bzl", "COPTS")
+load("//tools/pch:pch.bzl", "pch_copts", "pch_deps")
 
-def kyuu_cc_library(name, copts = [], **kwargs):
+def kyuu_cc_library(name, copts = [], deps = [], **kwargs):
     cc_library(
         name = name,
-        copts = COPTS + copts,
+        copts = COPTS + copts + pch_copts(),
+        deps = deps + pch_deps(),
         **kwargs
     )
 
-def kyuu_cc_binary(name, copts = [], **kwargs):
+def kyuu_cc_binary(name, copts = [], deps = [], **kwargs):
     cc_binary(
         name = name,
-        copts = COPTS + copts,
+        copts = COPTS + copts + pch_copts(),
+        deps = deps + pch_deps(),
         **kwargs
     )
 
@@ -22,8 +25,8 @@ def kyuu_cc_test(name, copts = [], deps = [], size = "small", **kwargs):
     cc_test(
         name = name,
         size = size,
-        copts = COPTS + copts,
-        deps = deps + [
+        copts = COPTS + copts + pch_copts(),
+        deps = deps + pch_deps() + [
             "//base:testing",
             "@googletest//:gtest_main",
         ],
@@ -34,8 +37,8 @@ def kyuu_cc_benchmark(name, copts = [], deps = [], **kwargs):
     """A Google Benchmark program; run it with `bazel run --config=opt`."""
     cc_binary(
         name = name,
-        copts = COPTS + copts,
+        copts = COPTS + copts + pch_copts(),
         testonly = True,
-        deps = deps + ["@google_benchmark//:benchmark_main"],
+        deps = deps + pch_deps() + ["@google_benchmark//:benchmark_main"],
         **kwargs
     )
