@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/counters.h"
 #include "base/status_macros.h"
@@ -50,7 +51,52 @@ std::string Advertise(const TransportAddress& listener,
   return absl::StrCat(host, ":", listener.port);
 }
 
+// A certificate is for a name, whichever address of ours it leads to.
+std::string AdvertiseTls(const TransportAddress& listener,
+                         const std::string& host) {
+  if (host.empty() || absl::StartsWith(host, "[") ||
+      IpAddress::Parse(host).ok()) {
+    return Advertise(listener, host);
+  }
+  return absl::StrCat(host, ":", listener.port);
+}
+
+// A proxy in front takes HTTP through, and nothing else. Who presents the
+// server at a port or by a protocol that is none of ours is one, too.
+bool HasProxy(const Config& config,
+              const std::vector<TransportAddress>& listeners) {
+  if (!config.proxies.empty()) return true;
+  if (!config.public_url.has_value()) return false;
+  const WebOrigin& seen = config.public_url->origin;
+  const bool tls = !config.tls_certificates.empty();
+  return (seen.scheme == "https") != tls ||
+         std::none_of(listeners.begin(), listeners.end(),
+                      [&](const TransportAddress& listener) {
+                        return listener.port == seen.port;
+                      });
+}
+
 }  // namespace
+
+std::vector<std::string> StreamUrls(
+    const Config& config, const std::vector<TransportAddress>& listeners,
+    const std::string& host) {
+  std::vector<std::string> urls;
+  if (HasProxy(config, listeners)) return urls;
+  const auto add = [&urls](absl::string_view scheme, const std::string& at) {
+    std::string url = absl::StrCat(scheme, at, "?transport=tcp");
+    if (std::find(urls.begin(), urls.end(), url) == urls.end()) {
+      urls.push_back(std::move(url));
+    }
+  };
+  for (const TransportAddress& listener : listeners) {
+    add("turn:", Advertise(listener, host));
+    if (!config.tls_certificates.empty()) {
+      add("turns:", AdvertiseTls(listener, host));
+    }
+  }
+  return urls;
+}
 
 relay::Options RelayOptions(const Config& config,
                             std::vector<TransportAddress> services) {
@@ -85,12 +131,8 @@ relay::Options RelayOptions(const Config& config,
 absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
     const Config& config, std::vector<TransportAddress> services,
     net::Loop& loop, Random& random) {
-  // A proxy in front takes HTTP through, and nothing else.
-  const bool proxied = config.public_url.has_value() || !config.proxies.empty();
-  std::vector<TransportAddress> streams =
-      proxied ? std::vector<TransportAddress>() : services;
   std::unique_ptr<TurnService> service(
-      new TurnService(std::move(streams), config, loop, random));
+      new TurnService(services, config, loop, random));
   absl::StatusOr<std::unique_ptr<relay::Cluster>> cluster =
       relay::Cluster::Open(
           RelayOptions(config, std::move(services)), loop,
@@ -114,7 +156,6 @@ TurnService::TurnService(std::vector<TransportAddress> stream_listeners,
                     OnAnswer(question, answer);
                   }),
       stream_listeners_(std::move(stream_listeners)),
-      tls_(!config.tls_certificates.empty()),
       config_(config),
       random_(random) {}
 
@@ -196,10 +237,8 @@ void TurnService::Open(const std::string& session, const std::string& host,
     stun.urls.push_back(absl::StrCat("stun:", at));
     turn.urls.push_back(absl::StrCat("turn:", at, "?transport=udp"));
   }
-  for (const TransportAddress& listener : stream_listeners_) {
-    const std::string at = Advertise(listener, host);
-    turn.urls.push_back(absl::StrCat("turn:", at, "?transport=tcp"));
-    if (tls_) turn.urls.push_back(absl::StrCat("turns:", at, "?transport=tcp"));
+  for (std::string& url : StreamUrls(config_, stream_listeners_, host)) {
+    turn.urls.push_back(std::move(url));
   }
   turn.username = session;
   // One password for the session's life: a call that runs uses it, and its

@@ -32,6 +32,14 @@ namespace kyuu::tools {
 relay::Options RelayOptions(const Config& config,
                             std::vector<TransportAddress> services);
 
+// Where clients are told to come for TURN over TCP and TLS: the `listeners` of
+// HTTP, by the name by which a client has reached us, `host`. None if a proxy
+// is in front (`proxies`, or a `public_url` that none of them can be), which
+// passes on nothing but HTTP.
+std::vector<std::string> StreamUrls(
+    const Config& config, const std::vector<TransportAddress>& listeners,
+    const std::string& host);
+
 // What allocations came to that have ended.
 struct AllocationTotals {
   static constexpr double kSeconds[] = {1,    10,    60,     300,    600,
@@ -105,9 +113,7 @@ class TurnService final : public IceProvider {
   Authorizer authorizer_;
   std::unique_ptr<relay::kernel::KernelPath> kernel_;
   std::unique_ptr<relay::Cluster> cluster_;  // It tells all of these.
-  // Where clients come in by TCP, as far as they are told.
   const std::vector<TransportAddress> stream_listeners_;
-  const bool tls_;
   Config config_;
   bool draining_ = false;
   bool closed_ = false;

@@ -1,5 +1,6 @@
 #include "tools/kyuud/turn_service.h"
 
+#include <string>
 #include <vector>
 
 #include "base/address.h"
@@ -60,6 +61,58 @@ TEST(RelayOptionsTest, RelayAddressesAreAsGiven) {
   EXPECT_EQ(options.relay_addresses,
             (std::vector<turn::ServerOptions::RelayAddress>{
                 {{}, Ip("203.0.113.5")}, {Ip("10.0.0.6"), Ip("203.0.113.6")}}));
+}
+
+class StreamUrlsTest : public ::testing::Test {
+ protected:
+  std::vector<std::string> At(const char* public_url) {
+    config_.public_url = PublicUrl::Parse(public_url).value();
+    return Urls();
+  }
+  std::vector<std::string> Urls() {
+    return StreamUrls(config_, listeners_, "a.test");
+  }
+  Config config_;
+  std::vector<TransportAddress> listeners_ = {{Ip("0.0.0.0"), 443}};
+};
+
+TEST_F(StreamUrlsTest, AreWhereHttpIs) {
+  EXPECT_EQ(Urls(), std::vector<std::string>{"turn:a.test:443?transport=tcp"});
+  config_.tls_certificates = {"chain.pem"};
+  EXPECT_EQ(Urls(),
+            (std::vector<std::string>{"turn:a.test:443?transport=tcp",
+                                      "turns:a.test:443?transport=tcp"}));
+}
+
+// The name of a server is no proxy.
+TEST_F(StreamUrlsTest, StayWhereAPublicUrlIsOurOwn) {
+  config_.tls_certificates = {"chain.pem"};
+  EXPECT_EQ(At("https://a.test").size(), 2u);
+  EXPECT_EQ(At("https://a.test:443/below").size(), 2u);
+}
+
+TEST_F(StreamUrlsTest, AreNoneBehindAProxy) {
+  EXPECT_TRUE(At("https://a.test").empty());  // It ends TLS.
+  config_.tls_certificates = {"chain.pem"};
+  EXPECT_TRUE(At("https://a.test:8443").empty());
+  EXPECT_TRUE(At("http://a.test:443").empty());
+  config_.public_url.reset();
+  config_.proxies = {Block("10.0.0.1/32")};
+  EXPECT_TRUE(Urls().empty());
+}
+
+// A certificate names no addresses, as a rule.
+TEST_F(StreamUrlsTest, OverTlsAreByName) {
+  listeners_ = {{Ip("192.0.2.1"), 443}, {Ip("192.0.2.2"), 443}};
+  config_.tls_certificates = {"chain.pem"};
+  EXPECT_EQ(Urls(),
+            (std::vector<std::string>{"turn:192.0.2.1:443?transport=tcp",
+                                      "turns:a.test:443?transport=tcp",
+                                      "turn:192.0.2.2:443?transport=tcp"}));
+  EXPECT_EQ(StreamUrls(config_, {listeners_[0]}, "192.0.2.1")[1],
+            "turns:192.0.2.1:443?transport=tcp");
+  EXPECT_EQ(StreamUrls(config_, {listeners_[0]}, "")[1],
+            "turns:192.0.2.1:443?transport=tcp");
 }
 
 }  // namespace

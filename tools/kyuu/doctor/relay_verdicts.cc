@@ -204,16 +204,19 @@ Finding JudgeTogether(const ServerFacts& facts) {
             "the page is on https, and no relay is offered over TLS: networks "
             "that let nothing else out have no calls",
             "# /etc/kyuud/kyuud.toml: TURN over TLS is at kyuud's own ports of "
-            "HTTP, and handed out unless public-url or proxies is set\n"
+            "HTTP, and handed out unless proxies, or a public-url elsewhere, "
+            "says that a proxy is in front\n"
             "[tls]\ncertificates = [\"/etc/kyuud/tls/fullchain.pem\"]\nkeys = "
             "[\"/etc/kyuud/tls/privkey.pem\"]"};
   }
-  return {Verdict::kWarn, "relay-ways",
-          udp ? "relays over UDP only: networks without it have no calls"
-              : "no relay works: only peers that reach each other have calls",
-          "# /etc/kyuud/kyuud.toml: TURN over TCP is at kyuud's own ports of "
-          "HTTP, and handed out unless public-url or proxies is set\n"
-          "[http]\nlisten = [\"0.0.0.0:443\", \"[::]:443\"]"};
+  return {
+      Verdict::kWarn, "relay-ways",
+      udp ? "relays over UDP only: networks without it have no calls"
+          : "no relay works: only peers that reach each other have calls",
+      "# /etc/kyuud/kyuud.toml: TURN over TCP is at kyuud's own ports of "
+      "HTTP, and handed out unless proxies, or a public-url elsewhere, says "
+      "that a proxy is in front\n"
+      "[http]\nlisten = [\"0.0.0.0:443\", \"[::]:443\"]"};
 }
 
 }  // namespace
