@@ -99,6 +99,8 @@ def signaling(server):
             while b'"joined"' not in came:
                 came += s.recv(65536)
             s.sendall(b"\x88\x82\0\0\0\0\x03\xe8")  # Goodbye.
+            while s.recv(65536):  # Until it is gone, and its name is free.
+                pass
 
 
 def judge(samples):
