@@ -186,6 +186,20 @@ TEST_F(AgentLiteTest, ServersAreNotAsked) {
   EXPECT_EQ(requests_, 0);
 }
 
+// RFC 8445 section 2.5: it has host candidates only.
+TEST(AgentsLite, AKnownMappingIsAHostCandidate) {
+  GathererOptions options;
+  options.hosts = {{.address = kServer, .mapped = kServerToo.ip}};
+  Peer lite(Role::kControlled, 3, options, {.lite = true});
+  lite.ice.Gather(absl::UnixEpoch());
+  const std::vector<Candidate> candidates = lite.ice.candidates();
+  ASSERT_EQ(candidates.size(), 2u);
+  EXPECT_EQ(candidates[1].address.ip, kServerToo.ip);
+  EXPECT_EQ(candidates[1].type, CandidateType::kHost);
+  EXPECT_FALSE(candidates[1].related);
+  EXPECT_LT(candidates[1].priority, candidates[0].priority);
+}
+
 // RFC 8445 section 8.2.
 TEST(AgentsLite, TwoUseTheirBestPairUnchecked) {
   sim::Network network({.seed = 1});

@@ -178,6 +178,7 @@ class Gatherer {
   void StartHost(absl::Time now, const Host& host);
   void AddReflexiveJobs(const Host& host, const TransportAddress& server);
   void FindHost(const Host& host);
+  void FindMapped(const Host& host);
   void FindTcpHost(const Host& host, TcpType tcp_type, uint16_t port);
   void FindReflexive(const TransportAddress& base,
                      const TransportAddress& server,

@@ -231,6 +231,36 @@ void Gatherer::FindHost(const Host& host) {
   if (host.host.tcp_port != 0) {
     FindTcpHost(host, TcpType::kPassive, host.host.tcp_port);
   }
+  if (host.host.mapped) FindMapped(host);
+}
+
+// What the NAT in front shows of a host. An active candidate has no port to be
+// reached at.
+void Gatherer::FindMapped(const Host& host) {
+  const TransportAddress& udp = host.host.address;
+  Candidate candidate;
+  candidate.type = options_.mapped_type;
+  candidate.base = udp;
+  candidate.address = {*host.host.mapped, udp.port};
+  // Behind the host candidate itself, if that is of the same type.
+  const auto preference = static_cast<uint16_t>(host.preference - 1);
+  candidate.priority = Priority(candidate.type, preference);
+  candidate.foundation = foundations_.Get(
+      candidate.type, udp.ip, candidate.address.ip, Transport::kUdp);
+  const bool is_host = candidate.type == CandidateType::kHost;
+  if (!is_host) candidate.related = Shown(udp);
+  Emit(candidate);
+  if (host.host.tcp_port == 0) return;
+  candidate.transport = Transport::kTcp;
+  candidate.tcp_type = TcpType::kPassive;
+  candidate.base.port = host.host.tcp_port;
+  candidate.address.port = host.host.tcp_port;
+  candidate.priority =
+      TcpPriority(candidate.type, TcpType::kPassive, preference);
+  candidate.foundation = foundations_.Get(
+      candidate.type, udp.ip, candidate.address.ip, Transport::kTcp);
+  if (!is_host) candidate.related = Shown(candidate.base);
+  Emit(std::move(candidate));
 }
 
 void Gatherer::FindTcpHost(const Host& host, TcpType tcp_type, uint16_t port) {
@@ -309,9 +339,15 @@ void Gatherer::Forget(size_t index) {
 }
 
 // The NAT gave `binding` another address than `mapped`. Unless another server
-// still sees it, nobody reaches us there.
+// still sees it, or we know it without servers, nobody reaches us there.
 void Gatherer::ForgetReflexive(const Binding& binding,
                                const TransportAddress& mapped) {
+  for (const Host& known : hosts_) {
+    if (known.host.address == binding.local && known.host.mapped == mapped.ip &&
+        mapped.port == binding.local.port) {
+      return;
+    }
+  }
   const bool seen = std::any_of(
       bindings_.begin(), bindings_.end(), [&](const Binding& other) {
         return other.local == binding.local && other.mapped == mapped;

@@ -161,6 +161,56 @@ TEST_F(GathererTest, WithoutANatTheReflexiveAddressIsRedundant) {
   EXPECT_LE(finished_at_, absl::Milliseconds(50));
 }
 
+// A 1:1 NAT that is known shows a host without being asked for it.
+TEST_F(GathererTest, AMappingThatIsKnownIsToldWithoutServers) {
+  Begin({.hosts = {{.address = kInside,
+                    .tcp_active = true,
+                    .tcp_port = 5001,
+                    .mapped = kOutside}}});
+  network_.RunFor(absl::ZeroDuration());
+  EXPECT_EQ(finished_at_, absl::ZeroDuration());
+  const auto mapped = Of(CandidateType::kServerReflexive);
+  ASSERT_EQ(mapped.size(), 2u) << "none for the active one";
+  EXPECT_EQ(mapped[0].address, (TransportAddress{kOutside, 5000}));
+  EXPECT_EQ(mapped[0].base, kInside);
+  EXPECT_EQ(mapped[0].related, kInside);
+  EXPECT_EQ(mapped[0].transport, Transport::kUdp);
+  EXPECT_EQ(mapped[1].address, (TransportAddress{kOutside, 5001}));
+  EXPECT_EQ(mapped[1].tcp_type, TcpType::kPassive);
+  EXPECT_EQ(mapped[1].related, (TransportAddress{kInside.ip, 5001}));
+  for (const Candidate& host : Of(CandidateType::kHost)) {
+    if (host.transport == Transport::kUdp) {
+      EXPECT_GT(host.priority, mapped[0].priority);
+    }
+  }
+  ASSERT_OK(gatherer_->RemoveHost(network_.now(), kInside));
+  network_.RunFor(absl::ZeroDuration());
+  EXPECT_EQ(gone_.size(), candidates_.size());
+}
+
+TEST_F(GathererTest, AMappingThatIsKnownIsHiddenByTheRelayOnlyPolicy) {
+  Begin({.hosts = {{.address = kInside, .tcp_port = 1, .mapped = kOutside}},
+         .turn_servers = {{kServer, "u", "p"}},
+         .policy = GatherPolicy::kRelay});
+  network_.RunFor(absl::Seconds(1));
+  ASSERT_EQ(candidates_.size(), 1u);
+  EXPECT_EQ(candidates_[0].type, CandidateType::kRelayed);
+}
+
+// What a server sees is nothing new, and nothing that could go.
+TEST_F(GathererTest, AMappingThatIsKnownOutlivesWhatServersSee) {
+  Begin({.hosts = {{.address = kInside, .mapped = kOutside}},
+         .stun_servers = {kServer}});
+  network_.nat(zone_).options().preserve_port = true;
+  network_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(candidates_.size(), 2u);
+  network_.nat(zone_).options().preserve_port = false;
+  network_.nat(zone_).Restart();
+  network_.RunFor(absl::Minutes(1));
+  EXPECT_EQ(candidates_.size(), 3u) << "a server sees another port";
+  EXPECT_TRUE(gone_.empty());
+}
+
 TEST_F(GathererTest, RelayedAddress) {
   Begin({.turn_servers = {{kServer, "u", "p"}}});
   network_.RunFor(absl::Seconds(1));

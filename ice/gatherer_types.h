@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,9 @@ struct HostAddress {
   // as it has one allocation for each of our addresses (RFC 8656 section 2.2:
   // it is known by its 5-tuple).
   bool shared = false;
+  // Where a 1:1 NAT in front of us, which is known and need not be asked for,
+  // shows this address, with the same ports; of the same family.
+  std::optional<IpAddress> mapped = std::nullopt;
 };
 
 struct TurnServer {
@@ -68,6 +72,9 @@ struct GathererOptions {
   // counts. Those over TCP and TLS are asked as TURN servers only.
   std::vector<TurnServer> turn_servers;
   GatherPolicy policy = GatherPolicy::kAll;
+  // As what HostAddress::mapped is told: server-reflexive, or host by a lite
+  // agent, which has no others (RFC 8445 section 2.5).
+  CandidateType mapped_type = CandidateType::kServerReflexive;
 
   // When Finished is told at the latest, counted from the start or restart:
   // servers that are silent until then hold up nobody who waits for the end.

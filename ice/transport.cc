@@ -54,6 +54,7 @@ GathererOptions OfAgent(const IceTransportOptions& options) {
   if (options.agent.lite) {
     gatherer.stun_servers.clear();
     gatherer.turn_servers.clear();
+    gatherer.mapped_type = CandidateType::kHost;
   }
   return gatherer;
 }

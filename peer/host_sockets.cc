@@ -4,12 +4,15 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "base/status_macros.h"
@@ -168,6 +171,37 @@ std::vector<net::Interface> ChooseAddresses(
   return PreferredAmong(UsableAddresses(interfaces, loopback));
 }
 
+absl::StatusOr<NatMapping> NatMapping::Parse(absl::string_view text) {
+  NatMapping mapping;
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(text, absl::MaxSplits('/', 1));
+  KYUU_ASSIGN_OR_RETURN(mapping.told, IpAddress::Parse(parts.first));
+  if (!absl::StrContains(text, '/')) return mapping;
+  KYUU_ASSIGN_OR_RETURN(mapping.ours, IpAddress::Parse(parts.second));
+  if (mapping.ours->family() != mapping.told.family()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(text, " maps an address to one of the other family"));
+  }
+  return mapping;
+}
+
+std::optional<IpAddress> HostSockets::MappedOf(const IpAddress& ip) const {
+  for (const NatMapping& mapping : options_.nat_mappings) {
+    if (mapping.ours.has_value()) {
+      if (*mapping.ours == ip) return mapping.told;
+      continue;
+    }
+    const bool taken = std::any_of(
+        sockets_.begin(), sockets_.end(),
+        [&](const HostSocket& host) { return host.mapped == mapping.told; });
+    if (!taken && mapping.told.family() == ip.family() && !ip.IsLoopback() &&
+        !ip.IsLinkLocal()) {
+      return mapping.told;
+    }
+  }
+  return std::nullopt;
+}
+
 absl::StatusOr<HostSocket> HostSockets::OpenOne(
     const net::Interface& interface) const {
   PortNumbers ports = options_.ports.value_or(PortNumbers{});
@@ -186,7 +220,8 @@ absl::StatusOr<HostSocket> HostSockets::OpenOne(
                   options_.tcp,
                   interface.index,
                   "",
-                  options_.ports.has_value()};
+                  options_.ports.has_value(),
+                  MappedOf(interface.address)};
   if (options_.tcp == TcpUse::kBoth && host.shared) {
     KYUU_ASSIGN_OR_RETURN(
         net::TcpListener listener,

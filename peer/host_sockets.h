@@ -15,6 +15,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
@@ -46,6 +47,21 @@ struct PortNumbers {
   uint16_t tcp = 0;  // With TcpUse::kBoth.
 };
 
+// A 1:1 NAT in front of the machine, as clouds have it: what comes to `told`
+// arrives at `ours`, at the same port.
+struct NatMapping {
+  IpAddress told;
+  // Unset: the first of our addresses of the family of `told` that is neither
+  // loopback nor link-local.
+  std::optional<IpAddress> ours;
+
+  // "203.0.113.5" or "203.0.113.5/10.0.0.5", told and ours; INVALID_ARGUMENT,
+  // also if they are not of one family.
+  static absl::StatusOr<NatMapping> Parse(absl::string_view text);
+
+  friend bool operator==(const NatMapping&, const NatMapping&) = default;
+};
+
 struct HostSocketsOptions {
   LoopbackUse loopback = LoopbackUse::kIfAlone;
   size_t max = 16;  // Sockets, one for each address.
@@ -57,6 +73,8 @@ struct HostSocketsOptions {
   // nullopt: any, which differ. Else an address is left out where it cannot be
   // had, and Open() fails with the reason if there is none.
   std::optional<PortNumbers> ports;
+  // Told beside our own addresses, hidden or not.
+  std::vector<NatMapping> nat_mappings;
 };
 
 // A socket bound to one address of the machine.
@@ -70,6 +88,7 @@ struct HostSocket {
   uint32_t interface = 0;  // Index of the system's.
   std::string name;        // "": it is not hidden.
   bool shared = false;     // Its port is one of HostSocketsOptions::ports.
+  std::optional<IpAddress> mapped;  // By HostSocketsOptions::nat_mappings.
 
   ice::HostAddress address() const {
     return {socket->local(),
@@ -77,7 +96,8 @@ struct HostSocket {
             tcp != TcpUse::kNone,
             listener ? listener->local().port : uint16_t{0},
             name,
-            shared};
+            shared,
+            mapped};
   }
 };
 
@@ -128,6 +148,7 @@ class HostSockets {
   // Opens what is in `chosen` and not open; returns how many.
   size_t OpenNew(const std::vector<net::Interface>& chosen);
   absl::StatusOr<HostSocket> OpenOne(const net::Interface& interface) const;
+  std::optional<IpAddress> MappedOf(const IpAddress& ip) const;
 
   HostSocketsOptions options_;
   Lister list_;

@@ -152,6 +152,48 @@ TEST(HostSockets, AListThatFailsOnceClosesNothing) {
   EXPECT_EQ(sockets->sockets().size(), 2u);
 }
 
+TEST(NatMapping, IsWhatIsToldAndWhatIsOurs) {
+  const IpAddress told = IpAddress::V4(203, 0, 113, 5);
+  const auto any = NatMapping::Parse("203.0.113.5");
+  ASSERT_OK(any);
+  EXPECT_EQ(*any, (NatMapping{told, std::nullopt}));
+  const auto one = NatMapping::Parse("203.0.113.5/10.0.0.5");
+  ASSERT_OK(one);
+  EXPECT_EQ(*one, (NatMapping{told, IpAddress::V4(10, 0, 0, 5)}));
+  for (const char* bad : {"", "a.test", "203.0.113.5/", "/10.0.0.5",
+                          "203.0.113.5/::1", "203.0.113.5/10.0.0.5/8"}) {
+    EXPECT_THAT(NatMapping::Parse(bad),
+                StatusIs(absl::StatusCode::kInvalidArgument))
+        << bad;
+  }
+}
+
+// One address of those that are shown is one of ours.
+TEST(NatMapping, IsOfOneAddress) {
+  const IpAddress told = IpAddress::V4(203, 0, 113, 5);
+  const auto mapped = [](std::vector<NatMapping> mappings) {
+    auto sockets = HostSockets::Open(
+        {.loopback = LoopbackUse::kAlways,
+         .tcp = TcpUse::kNone,
+         .nat_mappings = std::move(mappings)},
+        []() -> absl::StatusOr<std::vector<net::Interface>> {
+          return std::vector<net::Interface>{
+              Make("lo", "127.0.0.2", net::InterfaceKind::kLoopback),
+              Make("eth0", "127.0.0.3"), Make("eth1", "127.0.0.4")};
+        });
+    EXPECT_OK(sockets);
+    std::vector<std::string> found;
+    for (const HostSocket& host : sockets->sockets()) {
+      if (host.address().mapped) found.push_back(host.ip.ToString());
+    }
+    return found;
+  };
+  EXPECT_THAT(mapped({{told, IpAddress::V4(127, 0, 0, 4)}}),
+              ElementsAre("127.0.0.4"));
+  EXPECT_THAT(mapped({{told, IpAddress::V4(127, 0, 0, 9)}}), IsEmpty());
+  EXPECT_THAT(mapped({{told, std::nullopt}}), IsEmpty()) << "none is suitable";
+}
+
 // In a network namespace of its own, where the test may change addresses. Of
 // the two ends of a cable, both here, one is named like an interface.
 class HostSocketsInNamespaceTest : public testing::Test {

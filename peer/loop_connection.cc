@@ -20,7 +20,8 @@ absl::StatusOr<std::unique_ptr<LoopConnection>> LoopConnection::Create(
         sockets, HostSockets::Open({.loopback = options.loopback,
                                     .max = options.sockets_max,
                                     .tcp = options.tcp,
-                                    .hide_addresses = options.hide_addresses}));
+                                    .hide_addresses = options.hide_addresses,
+                                    .nat_mappings = options.nat_mappings}));
   } else if (options.hide_addresses) {
     return absl::InvalidArgumentError("a shared port hides no addresses");
   } else {

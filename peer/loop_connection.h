@@ -44,6 +44,7 @@ struct LoopConnectionOptions {
   TcpUse tcp = TcpUse::kBoth;
   // See HostSocketsOptions.
   bool hide_addresses = false;
+  std::vector<NatMapping> nat_mappings = {};
   // Streams to TURN servers over TCP and TLS.
   ServerStreamOptions streams;
   // TCP connections to the peer.

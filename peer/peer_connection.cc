@@ -88,7 +88,8 @@ absl::StatusOr<std::optional<HostSockets>> PeerConnection::OpenSockets(
       HostSockets::Open({.loopback = configuration.loopback,
                          .max = configuration.sockets_max,
                          .tcp = configuration.ice_tcp,
-                         .hide_addresses = configuration.hide_addresses}));
+                         .hide_addresses = configuration.hide_addresses,
+                         .nat_mappings = configuration.nat_mappings}));
   return std::optional<HostSockets>(std::move(sockets));
 }
 

@@ -78,6 +78,7 @@ struct Configuration {
   TcpUse ice_tcp = TcpUse::kBoth;
   // See HostSocketsOptions.
   bool hide_addresses = false;
+  std::vector<NatMapping> nat_mappings;
   // Streams to TURN servers over TCP and TLS, and TCP connections to the peer.
   ServerStreamOptions streams;
   PeerStreamOptions peer_streams;

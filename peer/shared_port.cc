@@ -16,7 +16,8 @@ absl::StatusOr<std::unique_ptr<SharedPort>> SharedPort::Open(
           {.loopback = options.loopback,
            .max = options.addresses_max,
            .tcp = options.tcp_port ? TcpUse::kBoth : TcpUse::kActive,
-           .ports = PortNumbers{options.port, options.tcp_port.value_or(0)}}));
+           .ports = PortNumbers{options.port, options.tcp_port.value_or(0)},
+           .nat_mappings = options.nat_mappings}));
   return std::unique_ptr<SharedPort>(
       new SharedPort(loop, options, std::move(sockets)));
 }

@@ -41,6 +41,8 @@ struct SharedPortOptions {
   // Of TCP likewise, for peers that connect (RFC 6544); nullopt: none listens.
   std::optional<uint16_t> tcp_port;
   LoopbackUse loopback = LoopbackUse::kIfAlone;
+  // See HostSocketsOptions.
+  std::vector<NatMapping> nat_mappings = {};
   // Addresses used at most.
   size_t addresses_max = 16;
   // Of the sockets, in each direction: room for what thousands of peers send

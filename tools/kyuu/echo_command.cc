@@ -93,8 +93,10 @@ absl::Status EchoSession::Run() {
                                [this](int) { loop_->Stop(); }));
   KYUU_ASSIGN_OR_RETURN(certificate_, dtls::Certificate::Generate(absl::Now()));
   KYUU_ASSIGN_OR_RETURN(
-      port_, peer::SharedPort::Open(*loop_, {.port = options_.port,
-                                             .tcp_port = options_.tcp_port}));
+      port_,
+      peer::SharedPort::Open(*loop_, {.port = options_.port,
+                                      .tcp_port = options_.tcp_port,
+                                      .nat_mappings = options_.nat_mappings}));
   const ice::HostAddress first = port_->addresses().front();
   json ready{{"event", "ready"}, {"udp", first.address.port}};
   if (first.tcp_port != 0) ready["tcp"] = first.tcp_port;

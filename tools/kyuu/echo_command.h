@@ -6,6 +6,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
+
+#include "peer/host_sockets.h"
 
 namespace kyuu::tools {
 
@@ -14,6 +17,7 @@ struct EchoOptions {
   uint16_t port = 0;
   std::optional<uint16_t> tcp_port;
   bool lite = false;
+  std::vector<peer::NatMapping> nat_mappings = {};
 };
 
 // Runs until stdin ends or a signal comes. Returns the exit status.

@@ -7,11 +7,13 @@
 #include <cstdlib>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "net/drive.h"
 #include "net/tls.h"
+#include "peer/host_sockets.h"
 #include "tools/completion/completion.h"
 #include "tools/kyuu/call_commands.h"
 #include "tools/kyuu/doctor/doctor.h"
@@ -30,6 +32,23 @@ namespace {
 
 using kyuu::tools::CallOptions;
 using kyuu::tools::PeerOptions;
+
+void AddNatAddresses(CLI::App& command,
+                     std::vector<kyuu::peer::NatMapping>& mappings) {
+  command.add_option_function<std::vector<std::string>>(
+      "--nat-address",
+      [&mappings](const std::vector<std::string>& texts) {
+        for (const std::string& text : texts) {
+          auto mapping = kyuu::peer::NatMapping::Parse(text);
+          if (!mapping.ok()) {
+            throw CLI::ValidationError("--nat-address",
+                                       std::string(mapping.status().message()));
+          }
+          mappings.push_back(*mapping);
+        }
+      },
+      "PUBLIC[/OURS]: where a 1:1 NAT in front shows an address of ours");
+}
 
 void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
              bool& text) {
@@ -60,6 +79,7 @@ void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
                  "Put all candidates into the description");
   peer->add_flag("--hide-addresses", options.hide_addresses,
                  "Tell names of multicast DNS instead of addresses");
+  AddNatAddresses(*peer, options.nat_mappings);
   peer->add_flag("--lite", options.lite,
                  "Be an ICE lite agent: answer checks and make none");
   peer->add_flag("--snap", options.snap,
@@ -166,6 +186,7 @@ void AddEcho(CLI::App& app, kyuu::tools::EchoOptions& options) {
                       "UDP port of all connections; 0: any that is free");
   command->add_option("--tcp-port", options.tcp_port,
                       "TCP port for peers that connect; 0: any that is free");
+  AddNatAddresses(*command, options.nat_mappings);
   command->add_flag("--lite", options.lite,
                     "Be an ICE lite agent: answer checks and make none");
 }

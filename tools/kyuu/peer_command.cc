@@ -37,6 +37,7 @@ absl::StatusOr<int> PeerSession::Run() {
     options.connection.policy = ice::GatherPolicy::kRelay;
   }
   options.hide_addresses = options_.hide_addresses;
+  options.nat_mappings = options_.nat_mappings;
   options.connection.lite = options_.lite;
   options.connection.snap = options_.snap;
   options.connection.sped = options_.sped;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "peer/host_sockets.h"
 #include "tools/kyuu/pattern.h"
 
 namespace kyuu::tools {
@@ -30,6 +31,7 @@ struct PeerOptions {
   bool relay = false;
   bool no_trickle = false;
   bool hide_addresses = false;
+  std::vector<peer::NatMapping> nat_mappings;
   bool lite = false;
   bool snap = false;
   bool sped = false;

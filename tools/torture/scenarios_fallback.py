@@ -45,14 +45,14 @@ class Meeting(Scenario):
         self.addCleanup(process.kill)
         return process
 
-    def pair(self, *urls):
-        """Two `kyuu peer` with these servers ("SERVER" is where each reaches it),
-        whose signaling goes by hand; their results."""
-        def start(host, server, role, *flags):
+    def pair(self, *urls, flags=((), ())):
+        """Two `kyuu peer` with these servers ("SERVER" is where each reaches it)
+        and these flags of each, whose signaling goes by hand; their results."""
+        def start(host, server, role, *of_role):
             servers = [f"--turn={u.replace('SERVER', server)}" for u in urls]
-            return self.kyuu(host, "peer", "--role", role, "--size=1000", *servers, *flags)
-        flags = (("offer", "--send=300"), ("answer", "--expect=300"))
-        peers = [start(*end, *flag) for end, flag in zip(self.ends, flags)]
+            return self.kyuu(host, "peer", "--role", role, "--size=1000", *servers, *of_role)
+        roles = (("offer", "--send=300"), ("answer", "--expect=300"))
+        peers = [start(*end, *role, *own) for end, role, own in zip(self.ends, roles, flags)]
         results, said = join(peers, SECONDS)
         self.assertEqual([peer.wait(5) for peer in peers], [0, 0], said)
         return results

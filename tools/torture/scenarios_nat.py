@@ -5,7 +5,7 @@ kyuu is the one that was built beside the kyuud under test.
 """
 
 import scenarios_fallback
-from scenario import SERVER, USER, WILDCARD
+from scenario import CLIENT, SERVER, USER, WILDCARD
 
 # What a router does (rules of nft): it keeps the port, so that there is one for
 # all destinations; it takes another port for each; it lets out no UDP.
@@ -21,6 +21,11 @@ class Nat(scenarios_fallback.Meeting):
 
     def between(self, here, there):
         """The two results of a call between homes behind routers like these."""
+        self.build(here, there)
+        self.start(*WILDCARD, USER)
+        return self.pair("u:p@SERVER:3478", "turn:u:p@SERVER:9000?transport=tcp")
+
+    def build(self, here, there):
         ends = []
         self.server.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
         for number, (router, server, behaviors) in enumerate(
@@ -45,8 +50,6 @@ class Nat(scenarios_fallback.Meeting):
                            *rule.split())
             ends.append((home, server))
         self.ends = tuple(ends)
-        self.start(*WILDCARD, USER)
-        return self.pair("u:p@SERVER:3478", "turn:u:p@SERVER:9000?transport=tcp")
 
     def assert_direct(self, results):
         for result in results:
@@ -62,6 +65,22 @@ class Nat(scenarios_fallback.Meeting):
 
     def test_a_symmetric_router_needs_the_relay(self):
         self.assert_relayed(self.between([SYMMETRIC], [CONE]), "udp", "udp")
+
+    def test_a_mapping_that_is_known_needs_no_server(self):
+        """A 1:1 NAT, as clouds have it, of which the one behind it tells; nobody
+        is asked for anything. The other one is behind a symmetric router."""
+        self.build([CONE], [SYMMETRIC])
+        self.client.run("nft", "add", "chain", "ip", "home", "prerouting",
+                        "{ type nat hook prerouting priority -100; }")
+        self.client.run("nft", "add", "rule", "ip", "home", "prerouting", "ip", "daddr", CLIENT,
+                        "dnat", "to", "10.1.0.2")
+        for role in ("full", "lite"):
+            with self.subTest(role):
+                cloud, home = self.pair(flags=(
+                    (f"--nat-address={CLIENT}", *(["--lite"] if role == "lite" else [])), ()))
+                self.assertEqual((cloud["transport"], home["transport"]), ("udp", "udp"))
+                self.assertEqual(home["remote"]["address"].split(":")[0], CLIENT)
+                self.assertEqual(home["remote"]["type"], "host" if role == "lite" else "srflx")
 
     def test_two_symmetric_routers_need_the_relay(self):
         self.assert_relayed(self.between([SYMMETRIC], [SYMMETRIC]), "udp", "udp")
