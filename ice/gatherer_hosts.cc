@@ -46,18 +46,28 @@ TransportAddress Nothing(const IpAddress& like) {
 // Distinct for each host (RFC 8445 section 5.1.2.1), with room between them for
 // several relays of one host: 16 places for each kind of network, and as many
 // for its link-local addresses. The place does not move when others come.
+//
+// IPv6 has the even ones, so that in each kind the families take turns and IPv6
+// begins (RFC 8421 section 4): many addresses of a family that does not work
+// hold up the other one no longer than one. Where its places are taken, a
+// family takes those of the other.
 uint16_t Gatherer::NewPreference(const HostAddress& host) const {
   const int first = static_cast<int>(host.kind) * 32 +
                     (host.address.ip.IsLinkLocal() ? 16 : 0);
-  for (int place = first; place < first + 15; ++place) {
-    const auto preference = static_cast<uint16_t>(65535 - place * 256);
-    if (std::none_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
-          return other.preference == preference;
-        })) {
-      return preference;
+  const auto preference = [first](int place) {
+    return static_cast<uint16_t>(65535 - (first + place) * 256);
+  };
+  const int own = host.address.ip.is_v4() ? 1 : 0;
+  for (const int parity : {own, 1 - own}) {
+    for (int place = parity; place < 15; place += 2) {
+      if (std::none_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
+            return other.preference == preference(place);
+          })) {
+        return preference(place);
+      }
     }
   }
-  return static_cast<uint16_t>(65535 - (first + 15) * 256);
+  return preference(15);
 }
 
 uint16_t Gatherer::LocalPreference(const TransportAddress& host) const {

@@ -142,6 +142,39 @@ TEST_F(GathererTest, HostsComeAtOnceAndWithoutServersThatIsAll) {
               StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 
+// RFC 8421 section 4.
+TEST_F(GathererTest, FamiliesTakeTurns) {
+  const auto at = [](const char* address) {
+    return HostAddress{TransportAddress::Parse(address).value(),
+                       InterfaceKind::kWifi};
+  };
+  Begin({.hosts = {at("10.0.0.1:1"), at("10.0.0.2:2"), at("10.0.0.3:3"),
+                   at("[2001:db8::1]:4"), at("[2001:db8::2]:5")}});
+  network_.RunFor(absl::ZeroDuration());
+  std::string order;
+  uint32_t last = UINT32_MAX;
+  for (const Candidate& candidate : candidates_) {
+    absl::StrAppend(&order, candidate.address.port);
+    EXPECT_LT(candidate.priority, last);
+    last = candidate.priority;
+  }
+  EXPECT_EQ(order, "41523");
+}
+
+TEST_F(GathererTest, ManyOfOneFamilyHaveAPreferenceEach) {
+  GathererOptions options;
+  for (uint8_t i = 1; i <= 16; ++i) {
+    options.hosts.push_back({{IpAddress::V4(10, 0, 0, i), i}});
+  }
+  Begin(std::move(options));
+  network_.RunFor(absl::ZeroDuration());
+  std::set<uint32_t> priorities;
+  for (const Candidate& candidate : candidates_) {
+    priorities.insert(candidate.priority);
+  }
+  EXPECT_EQ(priorities.size(), 16u);
+}
+
 TEST_F(GathererTest, ServerReflexiveBehindANat) {
   Begin({.stun_servers = {kServer}});
   network_.RunFor(absl::Seconds(1));
