@@ -21,7 +21,7 @@
 #include "tools/kyuu/password.h"
 #include "tools/kyuu/peer_command.h"
 #include "tools/kyuu/printable.h"
-#include "tools/kyuu/sdp_command.h"
+#include "tools/kyuu/sdp/sdp_command.h"
 #include "tools/kyuu/server_commands.h"
 #include "tools/kyuu/transfer/parts_command.h"
 #include "tools/version/version.h"
