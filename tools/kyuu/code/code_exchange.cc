@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
 #include "base/bytes.h"
+#include "tools/kyuu/code/hex_field.h"
 
 namespace kyuu::tools {
 namespace {
@@ -32,21 +32,6 @@ CodeRole Other(CodeRole role) {
 
 std::string Hex(absl::Span<const uint8_t> bytes) {
   return absl::BytesToHexString(AsText(bytes));
-}
-
-// The `size` bytes that stand in hexadecimal under `key`.
-std::optional<std::string> Bytes(const json& message, const char* key,
-                                 size_t size) {
-  const auto it = message.find(key);
-  if (it == message.end() || !it->is_string()) return std::nullopt;
-  const auto& hex = it->get_ref<const std::string&>();
-  if (hex.size() != 2 * size) return std::nullopt;
-  for (const char c : hex) {
-    if (!absl::ascii_isxdigit(static_cast<unsigned char>(c))) {
-      return std::nullopt;
-    }
-  }
-  return absl::HexStringToBytes(hex);
 }
 
 std::string TypeOf(const json& message) {
@@ -95,7 +80,7 @@ std::string CodeExchange::ChannelText(CodeRole role) const {
 }
 
 bool CodeExchange::SeesTheSame(const json& message) const {
-  const auto mac = Bytes(message, "channel", Cpace::kMacBytes);
+  const auto mac = HexField(message, "channel", Cpace::kMacBytes);
   return mac && cpace_->IsMacOf(kChannelPurpose, ChannelText(Other(role_)),
                                 AsBytes(*mac));
 }
@@ -118,8 +103,8 @@ void CodeExchange::HandleMessage(const json& message) {
 }
 
 void CodeExchange::HandleStart(const json& message) {
-  const auto session = Bytes(message, "session", kSessionBytes);
-  const auto share = Bytes(message, "share", Cpace::kShareBytes);
+  const auto session = HexField(message, "session", kSessionBytes);
+  const auto share = HexField(message, "share", Cpace::kShareBytes);
   if (session && share) {
     Begin(*session);
     if (cpace_->HandleShare(AsBytes(*share), NameOf(CodeRole::kSender)).ok()) {
@@ -135,8 +120,8 @@ void CodeExchange::HandleStart(const json& message) {
 }
 
 void CodeExchange::HandleAnswer(const json& message) {
-  const auto share = Bytes(message, "share", Cpace::kShareBytes);
-  const auto tag = Bytes(message, "tag", Cpace::kMacBytes);
+  const auto share = HexField(message, "share", Cpace::kShareBytes);
+  const auto tag = HexField(message, "tag", Cpace::kMacBytes);
   if (!share || !tag ||
       !cpace_->HandleShare(AsBytes(*share), NameOf(CodeRole::kReceiver)).ok()) {
     outcome_ = CodeOutcome::kBroken;
@@ -157,7 +142,7 @@ void CodeExchange::HandleAnswer(const json& message) {
 }
 
 void CodeExchange::HandleConfirm(const json& message) {
-  const auto tag = Bytes(message, "tag", Cpace::kMacBytes);
+  const auto tag = HexField(message, "tag", Cpace::kMacBytes);
   if (!tag || !cpace_->IsPeerTag(AsBytes(*tag))) {
     outcome_ = CodeOutcome::kWrong;
   } else {
