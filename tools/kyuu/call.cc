@@ -244,7 +244,13 @@ void Call::OnState(peer::ConnectionState state) {
   }
   if (state != peer::ConnectionState::kFailed) return;
   if (!connected_) {
-    return Over(absl::UnavailableError("no way to the other side was found"));
+    // With a way there was only the handshake of DTLS left to fail.
+    return Over(
+        engine().stats().ice_state == ice::AgentState::kFailed
+            ? absl::UnavailableError("no way to the other side was found")
+            : absl::UnauthenticatedError(
+                  "the handshake with the other side failed, as it does if "
+                  "somebody has exchanged a certificate on the way"));
   }
   // Both wait; the caller restarts.
   if (!mending_) {

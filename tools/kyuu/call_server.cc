@@ -84,6 +84,8 @@ void CallSession::OnSignaling(signaling::Client::Event event) {
             }
           },
           [&](signaling::ErrorReceived& error) {
+            // What was said of a call may cross with its end.
+            if (error.error.code == signaling::ErrorCode::kUnknownCall) return;
             terminal_.Say(error.error.message);
           },
           [&](signaling::IceServersChanged&) { UseServers(); },

@@ -450,7 +450,8 @@ void CallSession::OnCommand(const std::string& line) {
 
 // A person who ends a chat or a wait has not failed; a transfer has.
 void CallSession::Interrupt() {
-  const bool unfinished = files_left_ > 0 || (call_ && call_->has_files());
+  const bool unfinished = files_left_ > 0 || (call_ && call_->has_files()) ||
+                          (meeting_ && !meeting_->proven());
   Leave(unfinished || (!rules_.talks && any_failed()) ? 1 : 0);
 }
 

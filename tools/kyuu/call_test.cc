@@ -147,6 +147,25 @@ TEST_F(CallTest, WithAWrongCodeBothEndAndKnowWhy) {
   });
 }
 
+// The other side is gone, and does not take the last word.
+TEST_F(CallTest, TheLastWordAboutACodeHasItsTime) {
+  caller_->RequireCode(CodeRole::kSender, *Code::Parse("4821-orchard-violin"));
+  callee_->RequireCode(CodeRole::kReceiver,
+                       *Code::Parse("4821-orchard-village"));
+  absl::Time wrong_at;
+  Run([&](const CallEvent& event, bool caller) {
+    if (!caller) return;
+    if (std::holds_alternative<CodeEnded>(event)) {
+      wrong_at = net::Loop::Now();
+      loop_->Post([this] { callee_.reset(); });
+    } else if (auto* end = std::get_if<CallOver>(&event)) {
+      EXPECT_THAT(end->status, StatusIs(absl::StatusCode::kPermissionDenied));
+      EXPECT_GE(net::Loop::Now() - wrong_at, Call::kLastWordMax);
+      loop_->Stop();
+    }
+  });
+}
+
 // What it says is not heard, though its connection is as good as any.
 TEST_F(CallTest, WhoKnowsOfNoCodeIsNotListenedTo) {
   caller_->RequireCode(CodeRole::kSender, *Code::Parse("4821-orchard-violin"));
