@@ -77,6 +77,12 @@ void CallSession::OnMeetingCall(const signaling::IncomingCall& call) {
   AnswerCall(call.call, call.from, Verdict::kYes);
 }
 
+void CallSession::OnAttempt() {
+  call_->RequireCode(meeting_->role(), meeting_->code());
+  meeting_->HandleAttempt(net::Loop::Now());
+  meeting_alarm_->Set(meeting_->NextTimeout());
+}
+
 void CallSession::OnCodeEnded(CodeOutcome outcome) {
   meeting_->HandleOutcome(outcome);
   if (!meeting_->proven()) return;
@@ -85,6 +91,8 @@ void CallSession::OnCodeEnded(CodeOutcome outcome) {
 }
 
 void CallSession::OnAttemptOver(const absl::Status& status) {
+  meeting_->HandleAttemptOver();
+  meeting_alarm_->Set(meeting_->NextTimeout());
   // Aborted: the server has started anew, and both come back to it.
   const bool goes_on =
       meeting_->role() == CodeRole::kSender || absl::IsAborted(status);
@@ -98,6 +106,10 @@ void CallSession::OnAttemptOver(const absl::Status& status) {
 
 void CallSession::OnMeetingTimeout() {
   if (leaving_) return;
+  if (call_ && meeting_->AttemptIsLate(net::Loop::Now())) {
+    return call_->End(absl::DeadlineExceededError(
+        "nothing came of the connection within 30 s"));
+  }
   FailWith(absl::DeadlineExceededError(
       meeting_->role() == CodeRole::kSender
           ? "nobody came for the code within an hour"

@@ -348,7 +348,7 @@ bool CallSession::MakeCall() {
     return false;
   }
   call_ = *std::move(made);
-  if (meeting_) call_->RequireCode(meeting_->role(), meeting_->code());
+  if (meeting_) OnAttempt();
   return true;
 }
 

@@ -104,6 +104,8 @@ class CallSession {
   void OnMeetingJoined();
   void OnMeetingNameTaken(const absl::Status& status);
   void OnMeetingCall(const signaling::IncomingCall& call);
+  // The call that may prove the code is made.
+  void OnAttempt();
   void OnCodeEnded(CodeOutcome outcome);
   // A call, or the attempt of one, is over before a code was proven.
   void OnAttemptOver(const absl::Status& status);

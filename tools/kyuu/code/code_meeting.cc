@@ -26,12 +26,9 @@ const char* WordOf(CodeRole role) {
 
 }  // namespace
 
-CodeMeeting::CodeMeeting(absl::Time now, CodeRole role, Code code,
+CodeMeeting::CodeMeeting(absl::Time now, CodeRole role, const Code& code,
                          Random& random)
-    : role_(role),
-      code_(std::move(code)),
-      random_(random),
-      deadline_(now + kWaitMax) {
+    : role_(role), code_(code), random_(random), deadline_(now + kWaitMax) {
   UseNames();
 }
 

@@ -5,6 +5,7 @@
 #ifndef KYUU_TOOLS_KYUU_CODE_CODE_MEETING_H_
 #define KYUU_TOOLS_KYUU_CODE_CODE_MEETING_H_
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 #include <set>
@@ -24,13 +25,16 @@ class CodeMeeting {
  public:
   // How long one waits for the other.
   static constexpr absl::Duration kWaitMax = absl::Hours(1);
+  // How long a call may take to come to a proof: the search for a way, and an
+  // exchange (CodeExchange::kTimeMax) if it was found at once.
+  static constexpr absl::Duration kAttemptMax = absl::Seconds(30);
   // Numbers that a sender tries, if others have them.
   static constexpr int kNumbersMax = 10;
   // Receivers that may wait for their turn; of more those that came last.
   static constexpr size_t kWaitingMax = 16;
 
   // `random` must outlive it.
-  CodeMeeting(absl::Time now, CodeRole role, Code code, Random& random);
+  CodeMeeting(absl::Time now, CodeRole role, const Code& code, Random& random);
 
   CodeRole role() const { return role_; }
   const Code& code() const { return code_; }
@@ -52,7 +56,12 @@ class CodeMeeting {
   // The receiver whose turn it is; the sender asks when it is in no call.
   std::optional<std::string> WhomToCall();
 
-  // How an attempt ended. Behind kBroken and kSilent others may follow.
+  // A call has begun at `now`, or is over without a proof.
+  void HandleAttempt(absl::Time now) { attempt_deadline_ = now + kAttemptMax; }
+  void HandleAttemptOver() { attempt_deadline_ = absl::InfiniteFuture(); }
+  bool AttemptIsLate(absl::Time now) const { return now >= attempt_deadline_; }
+
+  // How an exchange ended. Behind kBroken and kSilent others may follow.
   void HandleOutcome(CodeOutcome outcome) { outcome_ = outcome; }
   bool proven() const { return outcome_ == CodeOutcome::kProven; }
   // A guess was made, or a middle found: nothing more comes of this code.
@@ -63,9 +72,11 @@ class CodeMeeting {
   // The sender was there and is not any more: what a receiver waits for does
   // not come.
   bool sender_gone() const { return sender_gone_; }
-  // The wait has an end, until the code is proven.
+  // When the call is late, or the wait has an end; neither once the code is
+  // proven.
   absl::Time NextTimeout() const {
-    return proven() ? absl::InfiniteFuture() : deadline_;
+    return proven() ? absl::InfiniteFuture()
+                    : std::min(deadline_, attempt_deadline_);
   }
 
  private:
@@ -75,6 +86,7 @@ class CodeMeeting {
   Code code_;
   Random& random_;
   const absl::Time deadline_;
+  absl::Time attempt_deadline_ = absl::InfiniteFuture();
   std::string name_;
   int numbers_ = 1;
   std::deque<std::string> waiting_;  // Receivers, for the sender.

@@ -153,6 +153,23 @@ TEST(CodeMeeting, AServerThatStartsAnewChangesNothing) {
   EXPECT_TRUE(room.sender.WhomToCall());
 }
 
+TEST(CodeMeeting, ACallHasHalfAMinuteForItsProof) {
+  Room room;
+  const absl::Time begin = kBegin + absl::Minutes(5);
+  const absl::Time late = begin + CodeMeeting::kAttemptMax;
+  EXPECT_FALSE(room.sender.AttemptIsLate(begin));
+  room.sender.HandleAttempt(begin);
+  EXPECT_EQ(room.sender.NextTimeout(), late);
+  EXPECT_FALSE(room.sender.AttemptIsLate(late - absl::Nanoseconds(1)));
+  EXPECT_TRUE(room.sender.AttemptIsLate(late));
+  room.sender.HandleAttemptOver();
+  EXPECT_FALSE(room.sender.AttemptIsLate(late));
+  EXPECT_EQ(room.sender.NextTimeout(), kBegin + CodeMeeting::kWaitMax);
+  room.sender.HandleAttempt(begin);
+  room.sender.HandleOutcome(CodeOutcome::kProven);
+  EXPECT_EQ(room.sender.NextTimeout(), absl::InfiniteFuture());
+}
+
 TEST(CodeMeeting, TheWaitHasAnEndUntilTheCodeIsProven) {
   Room room;
   EXPECT_EQ(room.sender.NextTimeout(), kBegin + CodeMeeting::kWaitMax);
