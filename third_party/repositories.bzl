@@ -14,6 +14,7 @@ _OVERLAYS = {
     "icu": "icu",
     "libbpf": "libbpf",
     "hiredis": "hiredis",
+    "libsodium": "libsodium",
     "boost.beast": "boost.beast",
     "usrsctp": "usrsctp",
     "rules_cc": "rules_cc",

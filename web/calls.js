@@ -5,6 +5,7 @@ import { Controls } from "./controls.js";
 import { byId } from "./elements.js";
 import { visible } from "./format.js";
 import { notice, view } from "./notices.js";
+import { ShortNumber } from "./number.js";
 import { paintAvatar } from "./people.js";
 import { Peer } from "./peer.js";
 import { Ringing } from "./ringing.js";
@@ -257,6 +258,7 @@ export class Calls {
     on(peer, "state", ({ state }) => this.onPeerState(state));
     on(peer, "control", () => {
       peer.send({ type: "hello", name: this.membership.name ?? "", agent: "kyuu-web/1", turns: true });
+      call.number = new ShortNumber(peer.pc, peer.caller, (message) => peer.send(message));
       this.setPhase("connected");
       this.watchPath(call);
       // Who is at another button stays there.
@@ -293,7 +295,7 @@ export class Calls {
       const path = await call.peer.path().catch(() => undefined);
       if (this.current !== call) return;
       if (path) {
-        this.conversation.showPath(path);
+        this.conversation.showPath(path, call.number?.value);
         byId("state").dataset.way = path.relayed ? "relayed" : "direct";
         if (call.phase === "connected") {
           const rtt = path.rtt === undefined ? "" : ` · ${(path.rtt * 1000).toFixed(path.rtt < 0.01 ? 1 : 0)} ms`;
@@ -307,7 +309,7 @@ export class Calls {
 
   onControl(message) {
     const call = this.current;
-    if (call.transfers.handle(message) || this.controls.media.handle(message)) return;
+    if (call.transfers.handle(message) || this.controls.media.handle(message) || call.number?.handle(message)) return;
     if (message.type === "chat" && typeof message.text === "string") {
       this.conversation.message("peer", message.text, Number.isFinite(message.time) ? message.time : Date.now());
     } else if (message.type === "bye") {

@@ -136,14 +136,15 @@ export class Conversation {
     link.click();
   }
 
-  // How the two are connected: Peer.path(), or undefined.
-  showPath(path) {
+  // How the two are connected: Peer.path(), or undefined; and the number that the
+  // other side sees, too, if nobody sits in the middle.
+  showPath(path, number) {
     const panel = byId("panel");
     const set = (id, text) => (byId(id).textContent = text);
     if (!path) {
       delete panel.dataset.way;
       set("way", "not connected");
-      for (const id of ["rtt", "local", "remote", "volume", "dtls"]) set(id, "–");
+      for (const id of ["rtt", "local", "remote", "volume", "dtls", "number"]) set(id, "–");
       return;
     }
     panel.dataset.way = path.relayed ? "relayed" : "direct";
@@ -154,6 +155,7 @@ export class Conversation {
     set("local", end(path.local));
     set("remote", end(path.remote));
     set("volume", `${bytesText(path.sent ?? 0)} / ${bytesText(path.received ?? 0)}`);
+    set("number", number ? `${number} – compare it with the other side` : "–");
     set("dtls", path.dtls ? `DTLS, ${path.dtls.replace("TLS_", "").replaceAll("_", " ")}` : "DTLS");
   }
 }

@@ -156,7 +156,7 @@ export class Person {
     if (!(await this.at('connection-panel').isVisible())) await this.at('panel-toggle').click();
     await this.page.locator('[data-testid=connection-panel][data-way]').waitFor();
     const text = {};
-    for (const id of ['way', 'rtt', 'local-candidate', 'remote-candidate', 'volume', 'dtls']) {
+    for (const id of ['way', 'rtt', 'local-candidate', 'remote-candidate', 'volume', 'dtls', 'number']) {
       text[id] = await this.at(id).textContent();
     }
     return text;

@@ -29,6 +29,9 @@ async function mainJob(way, options, ...each) {
     await Promise.all([to.receives(file), from.sent(file)]);
   }
   await expectWay(way, ada, bob);
+  const numbers = await Promise.all([ada, bob].map(async (person) => (await person.panel()).number));
+  assert.match(numbers[0], /^\d{3} \d{3} /);
+  assert.equal(numbers[0], numbers[1]);
 
   await bob.hangUp();
   await ada.state('over').waitFor();

@@ -180,6 +180,31 @@ test('a page that declines, the call or the file, is told on the terminal', MINU
   await ada.leave();
 });
 
+test('the page and the terminal show the same number, whoever calls', MINUTES, async () => {
+  const room = newRoom();
+  const kim = command('connect', stage.server.url, 'Kim', '--yes', '--room', room, '--verify');
+  await kim.waitFor(/joined as Kim/);
+  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
+  const numbers = () => kim.errors.filter((line) => /the number of this connection/.test(line));
+  for (const call of [() => ada.call('Kim'), async () => { kim.write('/call Ada\n'); await ada.accept('Kim'); }]) {
+    const before = numbers().length;
+    await call();
+    await ada.connected();
+    await ada.panel();
+    await ada.at('number').filter({ hasText: /\d{3} \d{3}/ }).waitFor();
+    while (numbers().length === before) await sleep(50);
+    const [number] = numbers().at(-1).match(/\d{3} \d{3}/);
+    assert.match(await ada.at('number').textContent(), new RegExp(`^${number} `));
+    await ada.hangUp();
+    await kim.waitFor(/Ada hung up/);
+    await ada.at('hangup').click();
+  }
+  assert.notEqual(...numbers());
+  ada.noProblems();
+  await ada.leave();
+  await kim.stop('SIGINT');
+});
+
 test('what the page says does not reach into the terminal', MINUTES, async () => {
   const room = newRoom();
   const kim = command('connect', stage.server.url, 'Kim', '--yes', '--room', room);

@@ -30,8 +30,8 @@ absl::StatusOr<std::unique_ptr<Call>> Call::Create(
     net::Loop& loop, const dtls::Certificate& certificate,
     const peer::Options& options, Random& random, std::string name,
     CallRole role, Handler handler) {
-  std::unique_ptr<Call> call(
-      new Call(loop, random, std::move(name), role, std::move(handler)));
+  std::unique_ptr<Call> call(new Call(
+      loop, certificate, random, std::move(name), role, std::move(handler)));
   KYUU_ASSIGN_OR_RETURN(call->connection_,
                         peer::LoopConnection::Create(
                             loop, certificate, {.connection = options}, random,
@@ -41,15 +41,17 @@ absl::StatusOr<std::unique_ptr<Call>> Call::Create(
   return call;
 }
 
-Call::Call(net::Loop& loop, Random& random, std::string name, CallRole role,
-           Handler handler)
+Call::Call(net::Loop& loop, const dtls::Certificate& certificate,
+           Random& random, std::string name, CallRole role, Handler handler)
     : random_(random),
       name_(std::move(name)),
+      fingerprint_(certificate.fingerprint()),
       role_(role),
       handler_(std::move(handler)),
       mend_alarm_(
           loop,
           [this] { Over(absl::UnavailableError("the connection was lost")); }),
+      code_alarm_(loop, [this] { FlushCode(); }),
       offer_alarm_(loop, [this] { OfferMore(); }),
       check_alarm_(loop, [this] { CheckFiles(); }),
       unfinished_(
@@ -242,7 +244,13 @@ void Call::OnState(peer::ConnectionState state) {
   }
   if (state != peer::ConnectionState::kFailed) return;
   if (!connected_) {
-    return Over(absl::UnavailableError("no way to the other side was found"));
+    // With a way there was only the handshake of DTLS left to fail.
+    return Over(
+        engine().stats().ice_state == ice::AgentState::kFailed
+            ? absl::UnavailableError("no way to the other side was found")
+            : absl::UnauthenticatedError(
+                  "the handshake with the other side failed, as it does if "
+                  "somebody has exchanged a certificate on the way"));
   }
   // Both wait; the caller restarts.
   if (!mending_) {
@@ -270,8 +278,14 @@ void Call::OnOpened(peer::ChannelId id) {
 
 void Call::UseControl(peer::ChannelId id) {
   control_ = id;
+  if (required_) return BeginCode();
+  BeginTalk();
+}
+
+void Call::BeginTalk() {
   connected_ = true;
   SendControl({{"type", "hello"}, {"name", name_}, {"agent", "kyuu/0.1"}});
+  BeginNumber();
   Emit(Connected{});
 }
 
@@ -295,7 +309,9 @@ void Call::OnMessage(sctp::ChannelMessage& message) {
   if (message.channel == control_) {
     if (message.type == peer::PayloadType::kText &&
         message.payload.size() <= kControlBytesMax) {
-      OnControl(AsText(message.payload));
+      const absl::string_view text = AsText(message.payload);
+      // Nobody is heard about anything else before a code is proven.
+      exchange_ ? OnCodeMessage(text) : OnControl(text);
     }
     return;
   }
@@ -330,10 +346,13 @@ void Call::OnClosed(const sctp::ChannelClosed& closed) {
 
 void Call::Over(absl::Status status) {
   if (over_) return;
+  // Signaling may tell of the end before the data channel does.
+  if (verdict_) status = *verdict_;
   FailFiles(unfinished_);
   over_ = true;
   connected_ = false;
   mend_alarm_.Stop();
+  code_alarm_.Stop();
   engine().Close(net::Loop::Now());
   connection_->Flush();
   Emit(CallOver{std::move(status)});

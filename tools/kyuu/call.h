@@ -22,10 +22,14 @@
 #include "absl/time/time.h"
 #include "base/random.h"
 #include "dtls/certificate.h"
+#include "dtls/fingerprint.h"
 #include "net/loop.h"
 #include "nlohmann/json.hpp"
 #include "peer/loop_connection.h"
 #include "tools/kyuu/call_event.h"
+#include "tools/kyuu/code/code.h"
+#include "tools/kyuu/code/code_exchange.h"
+#include "tools/kyuu/code/short_number.h"
 #include "tools/kyuu/file_receiver.h"
 #include "tools/kyuu/file_sender.h"
 
@@ -59,6 +63,8 @@ class Call {
   static constexpr size_t kCheckBytes = size_t{4} << 20;
   // How long a way that was lost may take to be mended by ICE restarts.
   static constexpr absl::Duration kMendMax = absl::Minutes(1);
+  // How long the last word about a code may take to arrive.
+  static constexpr absl::Duration kLastWordMax = absl::Seconds(2);
 
   // `name` is ours. `loop` and `random` must outlive the call. The handler
   // must not destroy the call.
@@ -67,6 +73,12 @@ class Call {
       const peer::Options& options, Random& random, std::string name,
       CallRole role, Handler handler);
 
+  // Before anything else is said the two prove `code` to each other: CodeEnded
+  // comes before Connected, or in place of it. To be called before the first
+  // description.
+  void RequireCode(CodeRole role, const Code& code) {
+    required_.emplace(RequiredCode{role, code});
+  }
   // Makes the first offer; the caller only.
   absl::Status Start();
   // Other STUN and TURN servers, or new credentials for them; the next ICE
@@ -80,6 +92,11 @@ class Call {
   void HandleCandidate(const signaling::CandidateInit& candidate);
 
   bool connected() const { return connected_; }
+  // "123 456", which the two people may compare; nullopt if the other side's
+  // program has not said its part.
+  std::optional<std::string> number() const {
+    return number_ ? number_->number() : std::nullopt;
+  }
   // Packets of the peer's SCTP so far: who is there answers a Probe by one,
   // while a server may go on sending datagrams for who is not.
   uint64_t heard() const;
@@ -127,8 +144,8 @@ class Call {
     absl::Time reported = absl::InfinitePast();
   };
 
-  Call(net::Loop& loop, Random& random, std::string name, CallRole role,
-       Handler handler);
+  Call(net::Loop& loop, const dtls::Certificate& certificate, Random& random,
+       std::string name, CallRole role, Handler handler);
 
   peer::Connection& engine() { return connection_->engine(); }
   void Emit(CallEvent event) {
@@ -142,11 +159,20 @@ class Call {
   void OnMessage(sctp::ChannelMessage& message);
   void OnClosed(const sctp::ChannelClosed& closed);
   void UseControl(peer::ChannelId id);
+  void BeginTalk();
   void OnState(peer::ConnectionState state);
   absl::Status Answer();
   absl::Status RestartIce();
   void SendControl(const nlohmann::json& message);
   void Over(absl::Status status);
+
+  // call_code.cc: who the other side is.
+  void BeginCode();
+  void OnCodeMessage(absl::string_view text);
+  void FlushCode();
+  void BeginNumber();
+  void OnNumberMessage(const nlohmann::json& message);
+  dtls::Fingerprint PeerFingerprint();
 
   // call_files.cc: messages about files, and files.
   void OnControl(absl::string_view text);
@@ -175,8 +201,14 @@ class Call {
   void BeginReceiving(const std::string& id, Receiving& receiving,
                       const sctp::ChannelMessage& message);
 
+  struct RequiredCode {
+    CodeRole role;
+    Code code;
+  };
+
   Random& random_;
   const std::string name_;
+  const dtls::Fingerprint fingerprint_;  // Ours.
   const CallRole role_;
   Handler handler_;
   std::unique_ptr<peer::LoopConnection> connection_;
@@ -188,6 +220,13 @@ class Call {
   net::Alarm mend_alarm_;
   bool goodbye_ = false;  // Either side said "bye".
   bool over_ = false;
+
+  std::optional<RequiredCode> required_;
+  std::optional<CodeExchange> exchange_;  // Until it has proven the code.
+  // What the call ends with when the last word about the code has arrived.
+  std::optional<absl::Status> verdict_;
+  net::Alarm code_alarm_;
+  std::optional<ShortNumber> number_;
 
   std::map<std::string, FileOffered> offers_;  // Of the peer, unanswered.
   std::set<std::string> used_ids_;             // Of the peer.

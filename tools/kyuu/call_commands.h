@@ -8,15 +8,21 @@
 #include <string>
 #include <vector>
 
+#include "tools/kyuu/code/code.h"
+
 namespace kyuu::tools {
 
 // The options of the three commands, as docs/kyuu.md lists them.
 struct CallOptions {
   std::string url;
+  std::string address;  // The same as it was typed.
   std::string name;
-  std::string token_file;          // Empty: nothing is shown.
-  std::string room;                // Empty: the server's default.
-  bool relay = false;              // Relayed candidates only.
+  std::string token_file;  // Empty: nothing is shown.
+  std::string room;        // Empty: the server's default.
+  bool relay = false;      // Relayed candidates only.
+  // send, recv: meets the other one by it instead of by names.
+  std::optional<Code> code;
+  bool verify = false;             // Shows the number to compare of each call.
   std::string call;                // connect: whom to call; send: --to.
   std::vector<std::string> files;  // send.
   std::string folder = ".";        // recv, and files offered in connect.

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "signaling/client.h"
+#include "tools/kyuu/code/code_exchange.h"
 #include "tools/kyuu/transfer/resume_message.h"
 #include "tools/kyuu/transfer/resumption.h"
 
@@ -23,8 +24,14 @@ struct LocalDescription {
 struct LocalCandidate {
   signaling::CandidateInit candidate;  // An empty one ends them.
 };
+// The code that was required is proven, or the call ends for that reason.
+struct CodeEnded {
+  CodeOutcome outcome;
+};
 // The control channel is open: chat and files may go.
 struct Connected {};
+// Call::number() is known.
+struct NumberKnown {};
 // The way that data takes.
 struct PathFound {
   bool relayed = false;
@@ -92,9 +99,10 @@ struct CallOver {
 };
 
 using CallEvent =
-    std::variant<LocalDescription, LocalCandidate, Connected, PathFound,
-                 WayLost, ChatReceived, FileOffered, FileWithdrawn, FileResumed,
-                 FileProgress, FileFinished, CallOver>;
+    std::variant<LocalDescription, LocalCandidate, CodeEnded, Connected,
+                 NumberKnown, PathFound, WayLost, ChatReceived, FileOffered,
+                 FileWithdrawn, FileResumed, FileProgress, FileFinished,
+                 CallOver>;
 
 }  // namespace kyuu::tools
 

@@ -198,6 +198,8 @@ void Call::OnControl(absl::string_view text) {
     Over(absl::OkStatus());
   } else if (type == "file-offer") {
     OnFileOffer(message);
+  } else if (type == "verify") {
+    OnNumberMessage(message);
   } else if (const std::string id = Text(message, "id"); IsFileId(id)) {
     OnFileAnswer(type, id, message);
   }

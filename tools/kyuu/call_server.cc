@@ -66,7 +66,9 @@ void CallSession::OnSignaling(signaling::Client::Event event) {
             if (continuation_) return;
             OnCallFailed(failed.status);
           },
-          [&](signaling::IncomingCall& call) { OnIncoming(call); },
+          [&](signaling::IncomingCall& call) {
+            meeting_ ? OnMeetingCall(call) : OnIncoming(call);
+          },
           [&](signaling::CallAccepted& accepted) {
             OnAccepted(accepted.call, accepted.peer);
           },
@@ -82,6 +84,8 @@ void CallSession::OnSignaling(signaling::Client::Event event) {
             }
           },
           [&](signaling::ErrorReceived& error) {
+            // What was said of a call may cross with its end.
+            if (error.error.code == signaling::ErrorCode::kUnknownCall) return;
             terminal_.Say(error.error.message);
           },
           [&](signaling::IceServersChanged&) { UseServers(); },
@@ -102,8 +106,9 @@ void CallSession::OnSignaling(signaling::Client::Event event) {
 void CallSession::Join() {
   if (server_->client() == nullptr) return;
   const absl::Status status = server_->client()->JoinRoom(
-      net::Loop::Now(), options_.name, options_.room,
-      R"({"app":"kyuu","kind":"cli"})");
+      net::Loop::Now(), own_name_,
+      meeting_ && options_.room.empty() ? meeting_->Room() : options_.room,
+      meeting_ ? meeting_->PeerMeta() : R"({"app":"kyuu","kind":"cli"})");
   if (!status.ok()) FailWith(status);
   server_->Flush();
 }
@@ -112,7 +117,11 @@ void CallSession::OnJoined() {
   if (std::exchange(joined_, true)) {
     OnBack();
     ContinueCall();
-    return CallAgain();
+    return meeting_ ? OnMeetingJoined() : CallAgain();
+  }
+  if (meeting_) {
+    TellMeeting();
+    return OnMeetingJoined();
   }
   if (rules_.calls) return StartCalling(options_.call);
   std::vector<std::string> names;
@@ -120,7 +129,7 @@ void CallSession::OnJoined() {
     names.push_back(name);
   }
   terminal_.Say(absl::StrCat(
-      "joined as ", options_.name, "; ",
+      "joined as ", own_name_, "; ",
       names.empty() ? "nobody else is here"
                     : absl::StrCat("here: ", absl::StrJoin(names, ", "))));
   if (!options_.call.empty()) return StartCalling(options_.call);
@@ -130,12 +139,13 @@ void CallSession::OnJoined() {
 
 void CallSession::OnJoinFailed(const absl::Status& status) {
   if (absl::IsUnavailable(status)) return;  // The session was lost meanwhile.
+  if (meeting_ && !joined_) return OnMeetingNameTaken(status);
   const absl::Time now = net::Loop::Now();
   if (!joined_ && has_parts_ && absl::IsAlreadyExists(status) &&
       lost_at_ == absl::InfinitePast()) {
     lost_at_ = now;
     terminal_.Say(
-        absl::StrCat(options_.name,
+        absl::StrCat(own_name_,
                      " is still there, perhaps as a run of ours that was "
                      "broken off; trying again"));
   }
@@ -149,6 +159,7 @@ void CallSession::OnJoinFailed(const absl::Status& status) {
 
 void CallSession::OnPeer(const signaling::PeerChanged& change) {
   if (change.peer.name == peer_name_) ContinueCall();
+  if (meeting_) return OnMeetingPeer(change);
   if (!rules_.talks) return;
   if (change.change == signaling::PresenceChange::kJoined) {
     terminal_.Say(absl::StrCat(change.peer.name, " came"));
@@ -256,8 +267,8 @@ void CallSession::StartCalling(const std::string& to) {
     return terminal_.Say("not now: the server is away");
   }
   role_ = CallRole::kCaller;
-  const absl::Status status =
-      server_->client()->StartCall(net::Loop::Now(), to);
+  const absl::Status status = server_->client()->StartCall(
+      net::Loop::Now(), to, meeting_ ? meeting_->CallMeta() : "{}");
   if (!status.ok()) return OnCallFailed(status);
   calling_ = to;
   terminal_.Say(server_->up() ? absl::StrCat("calling ", to, "; waiting for ",
@@ -286,6 +297,7 @@ void CallSession::OnStarted(const signaling::CallStarted& started) {
 }
 
 void CallSession::OnCallFailed(const absl::Status& status) {
+  if (meeting_) return OnAttemptOver(status);
   if (call_wanted_) return FailWith(status);
   terminal_.Say(status.message());
 }
@@ -328,14 +340,15 @@ void CallSession::UseServers() {
 }
 
 bool CallSession::MakeCall() {
-  absl::StatusOr<std::unique_ptr<Call>> made = Call::Create(
-      *loop_, *certificate_, Servers(), random_, options_.name, role_,
-      [this](CallEvent event) { OnCall(std::move(event)); });
+  absl::StatusOr<std::unique_ptr<Call>> made =
+      Call::Create(*loop_, *certificate_, Servers(), random_, own_name_, role_,
+                   [this](CallEvent event) { OnCall(std::move(event)); });
   if (!made.ok()) {
     FailWith(made.status());
     return false;
   }
   call_ = *std::move(made);
+  if (meeting_) OnAttempt();
   return true;
 }
 
@@ -374,8 +387,8 @@ void CallSession::OnConnectionLost(const absl::Status& status) {
   const bool connected = call_ && call_->connected();
   lost_at_ = now;
   away_since_ = std::min(away_since_, now);
-  const bool waits =
-      joined_ && (rules_.waits || connected || now - away_since_ < kAwayMax);
+  const bool waits = joined_ && (rules_.waits || meeting_ || connected ||
+                                 now - away_since_ < kAwayMax);
   // Who is not let in with his token is not let in by trying again.
   if (!waits || (absl::IsPermissionDenied(status) && !connected)) {
     return FailWith(status);
@@ -400,13 +413,13 @@ void CallSession::OnSessionLost() {
     continuation_ = Continuation{id, ""};
   } else {
     // What is half made needed the server's help.
-    call_->End(absl::UnavailableError("the server has lost the call"));
+    call_->End(absl::AbortedError("the server has lost the call"));
   }
 }
 
 void CallSession::OnBack() {
   away_since_ = absl::InfiniteFuture();
-  terminal_.Say(absl::StrCat("back as ", options_.name));
+  terminal_.Say(absl::StrCat("back as ", own_name_));
   UseServers();
   questions_.ShowAgain();
 }

@@ -61,13 +61,14 @@ CallSession::CallSession(CallMode mode, const CallOptions& options)
     : rules_(RulesOf(mode)),
       options_(options),
       terminal_(stdout, stderr, KindOf(STDERR_FILENO)),
-      consent_{.everybody = options.yes,
+      consent_{.everybody = options.yes || options.code.has_value(),
                .from = options.from,
                .size_max = options.size_max,
                .person = KindOf(STDIN_FILENO) == TerminalKind::kPerson
                              ? Consent::Person::kThere
                              : Consent::Person::kNobody},
       questions_([this](const std::string& text) { terminal_.Ask(text); }),
+      own_name_(options.name),
       call_wanted_(!options.call.empty()) {}
 
 // What can be known to fail before anybody is called.
@@ -126,6 +127,9 @@ absl::StatusOr<int> CallSession::Run() {
     if (call_) call_->End(gone_status_);
   });
   join_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] { Join(); });
+  meeting_alarm_ =
+      std::make_unique<net::Alarm>(*loop_, [this] { OnMeetingTimeout(); });
+  StartMeeting();
   probe_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] { OnProbed(); });
   call_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] {
     CallAgain();
@@ -148,7 +152,7 @@ absl::StatusOr<int> CallSession::Run() {
   call_.reset();
   server_.reset();
   for (auto* alarm : {&leaving_alarm_, &gone_alarm_, &join_alarm_, &call_alarm_,
-                      &probe_alarm_}) {
+                      &probe_alarm_, &meeting_alarm_}) {
     alarm->reset();
   }
   return code_;
@@ -174,7 +178,11 @@ void CallSession::OnCall(CallEvent event) {
             (void)client->SendCandidate(now, call_id_, candidate.candidate);
             server_->Flush();
           },
+          [&](CodeEnded& code) { OnCodeEnded(code.outcome); },
           [&](Connected&) { OnConnected(); },
+          [&](NumberKnown&) {
+            if (options_.verify) ShowNumber();
+          },
           [&](PathFound& path) { OnPath(path); },
           [&](WayLost&) {
             path_text_.clear();
@@ -356,7 +364,12 @@ void CallSession::OnOver(const absl::Status& status) {
   // Destroying the call from within its own handler is not allowed.
   loop_->Post([this] { call_.reset(); });
   const bool failed = !status.ok() || any_failed();
-  if (rules_.calls) {
+  const bool unmet = meeting_ && !meeting_->proven();
+  if (unmet) {
+    OnAttemptOver(status.ok() ? absl::UnavailableError(
+                                    absl::StrCat(peer_name_, " hung up"))
+                              : status);
+  } else if (rules_.calls) {
     FailWith(status.ok() ? absl::UnavailableError("the other side hung up "
                                                   "before the files were "
                                                   "through")
@@ -366,7 +379,9 @@ void CallSession::OnOver(const absl::Status& status) {
   } else {
     terminal_.Complain(status);
   }
-  if (options_.once || !options_.call.empty()) Leave(failed ? 1 : 0);
+  if (!unmet && (options_.once || !options_.call.empty())) {
+    Leave(failed ? 1 : 0);
+  }
   // Nobody is left to say goodbye to.
   if (leaving_) leaving_alarm_->Set(net::Loop::Now() + kLastPackets);
 }
@@ -424,17 +439,19 @@ void CallSession::OnCommand(const std::string& line) {
   if (word == "/quit") return Leave(0);
   if (word == "/hangup" && call_) return call_->HangUp();
   if (word == "/call" && !rest.empty() && !call_) return StartCalling(rest);
+  if (word == "/verify" && call_) return ShowNumber();
   if (word == "/send" && !rest.empty() && call_) {
     const absl::Status status = call_->OfferFiles({rest});
     if (!status.ok()) terminal_.Say(status.message());
     return;
   }
-  terminal_.Say("/call NAME, /send FILE, /hangup or /quit");
+  terminal_.Say("/call NAME, /send FILE, /verify, /hangup or /quit");
 }
 
 // A person who ends a chat or a wait has not failed; a transfer has.
 void CallSession::Interrupt() {
-  const bool unfinished = files_left_ > 0 || (call_ && call_->has_files());
+  const bool unfinished = files_left_ > 0 || (call_ && call_->has_files()) ||
+                          (meeting_ && !meeting_->proven());
   Leave(unfinished || (!rules_.talks && any_failed()) ? 1 : 0);
 }
 

@@ -20,6 +20,7 @@
 #include "net/loop.h"
 #include "tools/kyuu/call.h"
 #include "tools/kyuu/call_commands.h"
+#include "tools/kyuu/code/code_meeting.h"
 #include "tools/kyuu/consent.h"
 #include "tools/kyuu/lines.h"
 #include "tools/kyuu/server_line.h"
@@ -95,6 +96,23 @@ class CallSession {
   bool MakeCall();
   void EndSignalingCall(const std::string& reason);
 
+  // call_meeting.cc: who is met by a code, not by a name.
+  void StartMeeting();
+  void TellMeeting();
+  void OnMeetingPeer(const signaling::PeerChanged& change);
+  // We are in the room, with all who were there before.
+  void OnMeetingJoined();
+  void OnMeetingNameTaken(const absl::Status& status);
+  void OnMeetingCall(const signaling::IncomingCall& call);
+  // The call that may prove the code is made.
+  void OnAttempt();
+  void OnCodeEnded(CodeOutcome outcome);
+  // A call, or the attempt of one, is over before a code was proven.
+  void OnAttemptOver(const absl::Status& status);
+  void OnMeetingTimeout();
+  void CallNext();
+  void ShowNumber();
+
   // call_session.cc: the call.
   absl::Status Prepare();
   void TellParts();
@@ -137,12 +155,15 @@ class CallSession {
   std::unique_ptr<net::Alarm> join_alarm_;   // Joins again.
   std::unique_ptr<net::Alarm> call_alarm_;   // Calls again.
   std::unique_ptr<net::Alarm> probe_alarm_;  // Ends second_call_'s wait.
+  std::unique_ptr<net::Alarm> meeting_alarm_;
+  std::optional<CodeMeeting> meeting_;  // With a code.
   absl::Status gone_status_;
   std::optional<signaling::IncomingCall> second_call_;
   std::optional<uint64_t> heard_;  // When the probe for it went out.
   std::unique_ptr<StdinLines> lines_;
 
-  bool joined_ = false;  // Once, at least.
+  std::string own_name_;  // In the room.
+  bool joined_ = false;   // Once, at least.
   absl::Time lost_at_ = absl::InfinitePast();
   // Files have come in part before: a run of ours that was killed may hold our
   // name.

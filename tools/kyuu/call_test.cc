@@ -114,6 +114,89 @@ TEST_F(CallTest, ChatsBothWaysAndHangsUp) {
   EXPECT_THAT(heard, testing::ElementsAre("hello", "hello yourself"));
 }
 
+TEST_F(CallTest, ACodeIsProvenBeforeAnythingElse) {
+  caller_->RequireCode(CodeRole::kSender, *Code::Parse("4821-orchard-violin"));
+  callee_->RequireCode(CodeRole::kReceiver,
+                       *Code::Parse("4821-orchard-violin"));
+  int proven = 0;
+  Run([&](const CallEvent& event, bool caller) {
+    if (auto* code = std::get_if<CodeEnded>(&event)) {
+      EXPECT_EQ(code->outcome, CodeOutcome::kProven);
+      EXPECT_FALSE((caller ? caller_ : callee_)->connected());
+      ++proven;
+    } else if (caller && std::holds_alternative<Connected>(event)) {
+      EXPECT_OK(caller_->SendChat("hello"));
+    } else if (std::holds_alternative<ChatReceived>(event)) {
+      loop_->Stop();
+    }
+  });
+  EXPECT_EQ(proven, 2);
+}
+
+TEST_F(CallTest, WithAWrongCodeBothEndAndKnowWhy) {
+  caller_->RequireCode(CodeRole::kSender, *Code::Parse("4821-orchard-violin"));
+  callee_->RequireCode(CodeRole::kReceiver,
+                       *Code::Parse("4821-orchard-village"));
+  int over = 0;
+  Run([&](const CallEvent& event, bool) {
+    EXPECT_FALSE(std::holds_alternative<Connected>(event));
+    if (auto* end = std::get_if<CallOver>(&event)) {
+      EXPECT_THAT(end->status, StatusIs(absl::StatusCode::kPermissionDenied));
+      if (++over == 2) loop_->Stop();
+    }
+  });
+}
+
+// The other side is gone, and does not take the last word.
+TEST_F(CallTest, TheLastWordAboutACodeHasItsTime) {
+  caller_->RequireCode(CodeRole::kSender, *Code::Parse("4821-orchard-violin"));
+  callee_->RequireCode(CodeRole::kReceiver,
+                       *Code::Parse("4821-orchard-village"));
+  absl::Time wrong_at;
+  Run([&](const CallEvent& event, bool caller) {
+    if (!caller) return;
+    if (std::holds_alternative<CodeEnded>(event)) {
+      wrong_at = net::Loop::Now();
+      loop_->Post([this] { callee_.reset(); });
+    } else if (auto* end = std::get_if<CallOver>(&event)) {
+      EXPECT_THAT(end->status, StatusIs(absl::StatusCode::kPermissionDenied));
+      EXPECT_GE(net::Loop::Now() - wrong_at, Call::kLastWordMax);
+      loop_->Stop();
+    }
+  });
+}
+
+// What it says is not heard, though its connection is as good as any.
+TEST_F(CallTest, WhoKnowsOfNoCodeIsNotListenedTo) {
+  caller_->RequireCode(CodeRole::kSender, *Code::Parse("4821-orchard-violin"));
+  Run([&](const CallEvent& event, bool caller) {
+    if (caller) {
+      EXPECT_FALSE(std::holds_alternative<Connected>(event));
+      EXPECT_FALSE(std::holds_alternative<ChatReceived>(event));
+      EXPECT_FALSE(std::holds_alternative<FileOffered>(event));
+    } else if (std::holds_alternative<Connected>(event)) {
+      EXPECT_OK(callee_->SendChat("hello"));
+      EXPECT_OK(callee_->OfferFiles({Write("a.bin", 10)}));
+      callee_->HangUp();
+    }
+    if (auto* end = std::get_if<CallOver>(&event); end && caller) {
+      EXPECT_THAT(end->status, StatusIs(absl::StatusCode::kUnavailable));
+      loop_->Stop();
+    }
+  });
+}
+
+TEST_F(CallTest, BothHaveTheSameNumberToCompare) {
+  int known = 0;
+  Run([&](const CallEvent& event, bool) {
+    if (std::holds_alternative<NumberKnown>(event) && ++known == 2) {
+      loop_->Stop();
+    }
+  });
+  ASSERT_TRUE(caller_->number());
+  EXPECT_EQ(caller_->number(), callee_->number());
+}
+
 TEST_F(CallTest, SendsFilesBothWays) {
   const std::string large = Write("large.bin", 3'000'000);
   const std::string empty = Write("empty.bin", 0);

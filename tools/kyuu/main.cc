@@ -7,15 +7,19 @@
 #include <cstdlib>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "base/system_random.h"
 #include "net/drive.h"
 #include "net/tls.h"
 #include "peer/host_sockets.h"
 #include "tools/completion/completion.h"
 #include "tools/kyuu/call_commands.h"
+#include "tools/kyuu/code/code.h"
+#include "tools/kyuu/code/code_input.h"
 #include "tools/kyuu/doctor/doctor.h"
 #include "tools/kyuu/echo_command.h"
 #include "tools/kyuu/netcheck.h"
@@ -23,7 +27,7 @@
 #include "tools/kyuu/password.h"
 #include "tools/kyuu/peer_command.h"
 #include "tools/kyuu/printable.h"
-#include "tools/kyuu/sdp_command.h"
+#include "tools/kyuu/sdp/sdp_command.h"
 #include "tools/kyuu/server_commands.h"
 #include "tools/kyuu/transfer/parts_command.h"
 #include "tools/version/version.h"
@@ -114,10 +118,13 @@ CLI::App* AddCall(CLI::App& app, const char* name, const char* what,
       ->type_name("FILE");
   command->add_option("--room", options.room, "Room to join");
   command->add_flag("--relay", options.relay, "Relayed candidates only");
+  command->add_flag("--verify", options.verify,
+                    "Show the number by which two people find whether "
+                    "somebody sits in the middle");
   return command;
 }
 
-void AddCalls(CLI::App& app, CallOptions& options) {
+void AddCalls(CLI::App& app, CallOptions& options, std::string& code_file) {
   CLI::App* connect =
       AddCall(app, "connect", "Join, be called or call, and chat", options);
   connect->add_option("name", options.name, "Our name")->required();
@@ -125,11 +132,23 @@ void AddCalls(CLI::App& app, CallOptions& options) {
 
   CLI::App* send = AddCall(app, "send", "Send files to a peer", options);
   send->add_option("files", options.files, "The files")->required();
-  send->add_option("--to", options.call, "Whom to send to")->required();
-  send->add_option("--name", options.name, "Our name; the user's by default");
+  CLI::Option* to =
+      send->add_option("--to", options.call,
+                       "Whom to send to; without it a code is shown, which "
+                       "the other one types");
+  send->add_option("--name", options.name, "Our name; the user's by default")
+      ->needs(to);
 
   CLI::App* recv = AddCall(app, "recv", "Wait for files", options);
-  recv->add_option("name", options.name, "Our name")->required();
+  CLI::Option* name =
+      recv->add_option("name", options.name,
+                       "Our name; without it the sender's code is asked "
+                       "for");
+  recv->add_option("--code-file", code_file,
+                   "A file with the sender's code, - for stdin; else that of "
+                   "KYUU_CODE, or asked for")
+      ->type_name("FILE")
+      ->excludes(name);
   recv->add_flag("--once", options.once, "End after the first call");
   for (CLI::App* command : {connect, recv}) {
     command->add_option("--dir", options.folder, "Where files go")
@@ -330,10 +349,46 @@ int Complete(const CLI::App& app) {
 absl::Status FitPageUrl(CallOptions& options) {
   const auto page = kyuu::tools::PageUrl::Parse(options.url);
   if (!page.ok()) return page.status();
-  options.url = page->url;
-  if (options.room.empty()) options.room = page->room;
+  options.address = std::exchange(options.url, page->url);
+  // Who meets by a code has a room of their own.
+  if (options.room.empty() && !options.code) options.room = page->room;
   options.relay = options.relay || page->relay;
   return absl::OkStatus();
+}
+
+// Who has named nobody sends or receives by a code.
+absl::Status FindCode(const CLI::App& app, const std::string& code_file,
+                      CallOptions& options) {
+  if (app.got_subcommand("send") && options.call.empty()) {
+    kyuu::SystemRandom random;
+    options.code = kyuu::tools::Code::Make(random);
+  } else if (app.got_subcommand("recv") && options.name.empty()) {
+    auto code = kyuu::tools::ReadCode(code_file);
+    if (!code.ok()) return code.status();
+    options.code = *std::move(code);
+    options.once = true;
+  }
+  return absl::OkStatus();
+}
+
+// The commands that make calls; nullopt if it is another one.
+std::optional<int> RunCalls(const CLI::App& app, CallOptions& options,
+                            const std::string& code_file) {
+  if (const absl::Status status = FindCode(app, code_file, options);
+      !status.ok()) {
+    return absl::IsFailedPrecondition(status) ? (Fail(status), 2)
+                                              : Fail(status);
+  }
+  if (const absl::Status status = FitPageUrl(options); !status.ok()) {
+    return Fail(status);
+  }
+  if (app.got_subcommand("connect")) return kyuu::tools::RunConnect(options);
+  if (app.got_subcommand("recv")) return kyuu::tools::RunRecv(options);
+  if (app.got_subcommand("send")) {
+    if (options.name.empty()) options.name = SenderName();
+    return kyuu::tools::RunSend(options);
+  }
+  return std::nullopt;
 }
 
 // Names what is wrong, in one line.
@@ -369,7 +424,8 @@ int main(int argc, char** argv) {
   AddPeer(app, peer, role, text);
 
   CallOptions call;
-  AddCalls(app, call);
+  std::string code_file;
+  AddCalls(app, call, code_file);
 
   std::string url;
   app.add_subcommand("stun", "Ask a STUN server for this machine's address")
@@ -401,15 +457,7 @@ int main(int argc, char** argv) {
     return Fail(status);
   }
   if (const auto status = RunProbe(app, tools, url)) return *status;
-  if (const absl::Status status = FitPageUrl(call); !status.ok()) {
-    return Fail(status);
-  }
-  if (app.got_subcommand("connect")) return kyuu::tools::RunConnect(call);
-  if (app.got_subcommand("recv")) return kyuu::tools::RunRecv(call);
-  if (app.got_subcommand("send")) {
-    if (call.name.empty()) call.name = SenderName();
-    return kyuu::tools::RunSend(call);
-  }
+  if (const auto status = RunCalls(app, call, code_file)) return *status;
   for (std::string& server : peer.turn_servers) {
     const auto known = kyuu::tools::WithPassword(server);
     if (!known.ok()) return Fail(known.status());

@@ -1,7 +1,7 @@
 // What a session description says, in words and as JSON.
 
-#ifndef KYUU_TOOLS_KYUU_SDP_SUMMARY_H_
-#define KYUU_TOOLS_KYUU_SDP_SUMMARY_H_
+#ifndef KYUU_TOOLS_KYUU_SDP_SDP_SUMMARY_H_
+#define KYUU_TOOLS_KYUU_SDP_SDP_SUMMARY_H_
 
 #include <string>
 
@@ -20,4 +20,4 @@ std::string SdpJson(const sdp::Description& description,
 
 }  // namespace kyuu::tools
 
-#endif  // KYUU_TOOLS_KYUU_SDP_SUMMARY_H_
+#endif  // KYUU_TOOLS_KYUU_SDP_SDP_SUMMARY_H_

@@ -1,7 +1,7 @@
 // `kyuu sdp`: what a session description says, and what is wrong with it.
 
-#ifndef KYUU_TOOLS_KYUU_SDP_COMMAND_H_
-#define KYUU_TOOLS_KYUU_SDP_COMMAND_H_
+#ifndef KYUU_TOOLS_KYUU_SDP_SDP_COMMAND_H_
+#define KYUU_TOOLS_KYUU_SDP_SDP_COMMAND_H_
 
 #include <string>
 
@@ -36,4 +36,4 @@ int RunSdp(const SdpOptions& options);
 
 }  // namespace kyuu::tools
 
-#endif  // KYUU_TOOLS_KYUU_SDP_COMMAND_H_
+#endif  // KYUU_TOOLS_KYUU_SDP_SDP_COMMAND_H_

@@ -1,7 +1,7 @@
 // The facts of a session description that its summaries tell, words and JSON.
 
-#ifndef KYUU_TOOLS_KYUU_SDP_FACTS_H_
-#define KYUU_TOOLS_KYUU_SDP_FACTS_H_
+#ifndef KYUU_TOOLS_KYUU_SDP_SDP_FACTS_H_
+#define KYUU_TOOLS_KYUU_SDP_SDP_FACTS_H_
 
 #include <string>
 #include <vector>
@@ -29,4 +29,4 @@ std::vector<absl::string_view> IceTags(const sdp::Block& block);
 
 }  // namespace kyuu::tools
 
-#endif  // KYUU_TOOLS_KYUU_SDP_FACTS_H_
+#endif  // KYUU_TOOLS_KYUU_SDP_SDP_FACTS_H_

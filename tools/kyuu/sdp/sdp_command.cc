@@ -1,4 +1,4 @@
-#include "tools/kyuu/sdp_command.h"
+#include "tools/kyuu/sdp/sdp_command.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -9,7 +9,7 @@
 #include "absl/strings/strip.h"
 #include "sdp/description.h"
 #include "tools/kyuu/printable.h"
-#include "tools/kyuu/sdp_summary.h"
+#include "tools/kyuu/sdp/sdp_summary.h"
 
 namespace kyuu::tools {
 namespace {

@@ -1,4 +1,4 @@
-#include "tools/kyuu/sdp_facts.h"
+#include "tools/kyuu/sdp/sdp_facts.h"
 
 #include <algorithm>
 

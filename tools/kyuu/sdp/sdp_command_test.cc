@@ -1,4 +1,4 @@
-#include "tools/kyuu/sdp_command.h"
+#include "tools/kyuu/sdp/sdp_command.h"
 
 #include <cstdio>
 #include <fstream>

@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "sdp/codecs.h"
-#include "tools/kyuu/sdp_facts.h"
-#include "tools/kyuu/sdp_summary.h"
+#include "tools/kyuu/sdp/sdp_facts.h"
+#include "tools/kyuu/sdp/sdp_summary.h"
 
 namespace kyuu::tools {
 namespace {

@@ -1,4 +1,4 @@
-#include "tools/kyuu/sdp_summary.h"
+#include "tools/kyuu/sdp/sdp_summary.h"
 
 #include <vector>
 
@@ -6,7 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "sdp/codecs.h"
 #include "tools/kyuu/printable.h"
-#include "tools/kyuu/sdp_facts.h"
+#include "tools/kyuu/sdp/sdp_facts.h"
 
 namespace kyuu::tools {
 namespace {
