@@ -5,6 +5,7 @@ import { Calls } from "./calls.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { byId } from "./elements.js";
+import { Kept } from "./kept.js";
 import { Membership } from "./join.js";
 import { clearNotice, notice, serverStatus } from "./notices.js";
 import { People } from "./people.js";
@@ -21,6 +22,7 @@ signaling.addEventListener("presence", ({ detail }) => people.apply(detail));
 const membership = new Membership({ signaling, people, room: parameters.get("room") ?? undefined, name: parameters.get("name") ?? undefined });
 const calls = new Calls({ signaling, membership, people, conversation, relayOnly });
 new Composer(calls, conversation);
+new Kept();
 
 membership.addEventListener("leaving", (event) => {
   if (!calls.leave()) event.preventDefault();

@@ -8,7 +8,7 @@ import { notice, view } from "./notices.js";
 import { paintAvatar } from "./people.js";
 import { Peer } from "./peer.js";
 import { Ringing } from "./ringing.js";
-import { Transfers } from "./transfer.js";
+import { Transfers } from "./transfers.js";
 
 const CONNECT_WITHIN = 45_000;
 

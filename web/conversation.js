@@ -2,6 +2,7 @@
 
 import { byId, icon, ICONS, make } from "./elements.js";
 import { bytesText, durationText, savedName, timeText, visible, visibleLines } from "./format.js";
+import { store } from "./store.js";
 
 const WAYS = {
   host: "local network address",
@@ -126,6 +127,7 @@ export class Conversation {
     const url = URL.createObjectURL(transfer.blob);
     this.links.push(url);
     const link = make("a", { class: "button primary", href: url, download: savedName(transfer.name), testid: "file-save", text: "Save" });
+    if (transfer.storedAs) link.addEventListener("click", () => store.saved(transfer.storedAs));
     buttons.append(link);
     if (transfer.blob.type.startsWith("image/")) {
       const image = make("img", { class: "preview", src: url, alt: visible(transfer.name) });
@@ -165,7 +167,7 @@ function statusText(transfer) {
       return out ? "Waiting for an answer" : "Do you want this file?";
     case "waiting":
     case "queued":
-      return "Waiting for its turn";
+      return transfer.comparing ? "Comparing with what is here already" : "Waiting for its turn";
     case "active": {
       if (transfer.comparing) return "Comparing with what is there already";
       if (transfer.moved >= transfer.size) return "Checking";
@@ -175,12 +177,16 @@ function statusText(transfer) {
     }
     case "done":
       if (out) return `Arrived intact${transfer.resumedAt > 0 ? ` (${bytesText(transfer.resumedAt)} of it were there before)` : ""}`;
-      return "Received intact (SHA-256 checked)";
+      return `Received intact (SHA-256 checked${transfer.resumedAt > 0 ? `; ${bytesText(transfer.resumedAt)} of it were here before` : ""})`;
     case "declined":
       return `Declined${transfer.text ? `: ${transfer.text}` : ""}`;
     case "cancelled":
-      return `Cancelled${transfer.text ? ` ${transfer.text}` : ""}`;
+      return `Cancelled${transfer.text ? ` ${transfer.text}` : ""}${keptText(transfer)}`;
     default:
-      return `Failed: ${transfer.text}`;
+      return `Failed: ${transfer.text}${keptText(transfer)}`;
   }
+}
+
+function keptText({ kept }) {
+  return kept > 0 ? `. ${bytesText(kept)} of it are kept for when it is sent again.` : "";
 }

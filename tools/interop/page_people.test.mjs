@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { goodbye, makeFile, Person, PHONE, sharedStage, TRANSFER, WAIT } from './browser.mjs';
+import { goodbye, mainThreadTasks, makeFile, Person, PHONE, sharedStage, TRANSFER, WAIT } from './browser.mjs';
 
 const MINUTES = { timeout: 5 * 60_000 };
 const stage = sharedStage();
@@ -30,14 +30,6 @@ function scripted(peers) {
     });
   });
   return crowd;
-}
-
-// How long the page's main thread worked on each task, in milliseconds of its own
-// CPU: what others do on this machine does not count.
-function mainThreadTasks({ traceEvents }) {
-  const main = new Set(traceEvents.filter((e) => e.name === 'thread_name' && e.args.name === 'CrRendererMain').map((e) => `${e.pid} ${e.tid}`));
-  return traceEvents.filter((e) => e.name === 'ThreadControllerImpl::RunTask' && e.tdur !== undefined && main.has(`${e.pid} ${e.tid}`))
-    .map((e) => e.tdur / 1000);
 }
 
 test('five hundred people who change two hundred times a second freeze nothing', MINUTES, async () => {
