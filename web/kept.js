@@ -5,6 +5,7 @@ import { byId, make } from "./elements.js";
 import { bytesText, savedName, visible } from "./format.js";
 import { notice } from "./notices.js";
 import { store } from "./store.js";
+import { Name, put, text } from "./texts.js";
 
 export class Kept {
   constructor() {
@@ -23,7 +24,8 @@ export class Kept {
   async draw() {
     const kept = (await store.list()).sort((a, b) => b.changedAt - a.changedAt);
     byId("kept").hidden = kept.length === 0;
-    byId("kept-size").textContent = bytesText(kept.reduce((sum, { bytes }) => sum + bytes, 0));
+    const all = kept.reduce((sum, { bytes }) => sum + bytes, 0);
+    put(byId("kept-size"), text("kept_size", { size: () => bytesText(all) }));
     // Who is at a button of an entry that stays, stays there.
     const at = document.activeElement?.closest?.("[data-kept]")?.dataset.kept;
     const place = document.activeElement?.dataset?.testid;
@@ -33,8 +35,9 @@ export class Kept {
 
   row(entry) {
     const { id, name, size, bytes, complete } = entry;
-    const button = (text, testid, onclick) =>
-      make("button", { class: "plain", type: "button", testid, text, "aria-label": `${text} ${visible(name)}`, onclick });
+    const button = (what, label, testid, onclick) =>
+      make("button", { class: "plain", type: "button", testid, text: text(what), "aria-label": text(label, { name: new Name(visible(name)) }), onclick });
+    const sizes = { bytes: () => bytesText(bytes), size: () => bytesText(size) };
     return make(
       "li",
       { testid: "kept-file", "data-kept": id, "data-name": name },
@@ -42,10 +45,10 @@ export class Kept {
         "div",
         { class: "person-name" },
         make("b", { title: visible(name) }, make("bdi", { text: visible(name) })),
-        make("small", { testid: "kept-bytes", "data-bytes": bytes, text: complete ? `${bytesText(size)}, complete` : `${bytesText(bytes)} of ${bytesText(size)}` }),
+        make("small", { testid: "kept-bytes", "data-bytes": bytes, text: text(complete ? "kept_complete" : "kept_part", sizes) }),
       ),
-      complete && button("Save", "kept-save", () => this.save(entry)),
-      button("Discard", "kept-discard", () => this.discard(entry)),
+      complete && button("save", "kept_save", "kept-save", () => this.save(entry)),
+      button("discard", "kept_discard", "kept-discard", () => this.discard(entry)),
     );
   }
 
@@ -62,7 +65,7 @@ export class Kept {
   }
 
   async discard({ id, name }) {
-    if (!(await store.discard(id))) notice(`${visible(name)} is in use, perhaps in another tab.`);
+    if (!(await store.discard(id))) notice(text("kept_in_use", { name: new Name(visible(name)) }));
     byId("kept").querySelector("summary").focus(); // The button that was pressed goes.
   }
 }

@@ -5,6 +5,7 @@
 import { versionIn } from "./parts.js";
 import { CANCEL_REASONS } from "./sending.js";
 import { store } from "./store.js";
+import { text } from "./texts.js";
 import { CHUNK, Transfer } from "./transfer.js";
 
 const MAX_OFFERS = 64; // Without an answer...
@@ -42,8 +43,8 @@ export class Receiving {
     } else if (message.type === "file-cancel") {
       const transfer = this.transfers.get(message.id);
       if (!transfer || transfer.over) return;
-      const reason = message.reason === "no_space" ? "io_error" : message.reason;
-      transfer.set("cancelled", CANCEL_REASONS[reason] ?? CANCEL_REASONS.io_error);
+      const { reason } = message;
+      transfer.set("cancelled", reason === "user" ? CANCEL_REASONS.user : CANCEL_REASONS.io_error);
       this.release(transfer);
     }
   }
@@ -130,10 +131,10 @@ export class Receiving {
   }
 
   // What came is kept, unless the sender broke the rules.
-  cancel(transfer, reason = "user", text = STORE_REASONS[reason] ?? "") {
+  cancel(transfer, reason = "user", why = STORE_REASONS[reason]) {
     if (transfer.over) return;
     this.peer.send({ type: "file-cancel", id: transfer.id, reason });
-    transfer.set(reason === "user" ? "cancelled" : "failed", text);
+    transfer.set(reason === "user" ? "cancelled" : "failed", why);
     this.release(transfer);
   }
 
@@ -154,15 +155,15 @@ export class Receiving {
       else this.start(transfer, data);
     };
     channel.onclose = () => {
-      if (!transfer.over && !transfer.ended) this.cancel(transfer, "io_error", "the connection broke");
+      if (!transfer.over && !transfer.ended) this.cancel(transfer, "io_error", text("why_broke"));
     };
   }
 
   // The sender says where it goes on.
-  start(transfer, text) {
-    const { type, offset } = parsed(text);
+  start(transfer, message) {
+    const { type, offset } = parsed(message);
     if (type !== "start" || (offset !== 0 && !transfer.places.includes(offset))) {
-      this.cancel(transfer, "protocol_error", "the sender does not keep to the protocol");
+      this.cancel(transfer, "protocol_error", text("why_protocol"));
       return;
     }
     transfer.started = true;
@@ -174,12 +175,12 @@ export class Receiving {
   take(transfer, bytes) {
     const size = bytes.byteLength;
     if (!transfer.started || size > CHUNK) {
-      this.cancel(transfer, "protocol_error", "the sender does not keep to the protocol");
+      this.cancel(transfer, "protocol_error", text("why_protocol"));
     } else if (transfer.posted + size > transfer.size) {
       transfer.unwanted = true;
-      this.cancel(transfer, "protocol_error", "the sender sends more than it said");
+      this.cancel(transfer, "protocol_error", text("why_too_much"));
     } else if (transfer.posted + size - (transfer.storedBytes ?? transfer.begun ?? 0) > BACKLOG_MAX) {
-      this.cancel(transfer, "io_error", "this device cannot store it fast enough");
+      this.cancel(transfer, "io_error", text("why_too_fast"));
     } else {
       transfer.posted += size;
       store.chunk(transfer.key, bytes);
@@ -196,10 +197,10 @@ export class Receiving {
     this.peer.send({ type: "file-progress", id: transfer.id, received: bytes });
   }
 
-  async finish(transfer, text) {
-    const { type, size, sha256 } = parsed(text);
+  async finish(transfer, message) {
+    const { type, size, sha256 } = parsed(message);
     if (type !== "end") {
-      this.cancel(transfer, "protocol_error", "the sender does not keep to the protocol");
+      this.cancel(transfer, "protocol_error", text("why_protocol"));
       return;
     }
     transfer.ended = true; // Nothing can be cancelled from here on.
@@ -213,7 +214,7 @@ export class Receiving {
         transfer.moved = transfer.size;
         transfer.set("done");
       } else {
-        transfer.set("failed", "it arrived damaged");
+        transfer.set("failed", text("why_damaged"));
       }
     } catch (error) {
       const reason = error.reason === "no_space" ? "no_space" : "cannot_store";
@@ -226,7 +227,7 @@ export class Receiving {
   fail() {
     for (const transfer of this.transfers.values()) {
       if (transfer.over || transfer.ended) continue;
-      transfer.set("failed", "the connection ended");
+      transfer.set("failed", text("why_ended"));
       this.release(transfer);
     }
   }
@@ -242,14 +243,14 @@ export class Receiving {
 }
 
 const STORE_REASONS = {
-  no_space: "there is no room for it in this browser",
-  cannot_store: "this browser cannot store it",
-  io_error: "this browser cannot store it",
+  no_space: text("why_no_space_here"),
+  cannot_store: text("why_cannot_store_here"),
+  io_error: text("why_cannot_store_here"),
 };
 
-function parsed(text) {
+function parsed(message) {
   try {
-    return JSON.parse(text) ?? {};
+    return JSON.parse(message) ?? {};
   } catch {
     return {};
   }

@@ -2,6 +2,7 @@
 
 import { checkpointsOf, versionOf } from "./resume.js";
 import { store } from "./store.js";
+import { text } from "./texts.js";
 import { CHUNK, Transfer } from "./transfer.js";
 
 const QUEUE_HIGH = 1024 * 1024;
@@ -10,24 +11,25 @@ const WINDOW = 16; // Files of ours that the other side has heard of.
 const BUSY_PAUSE = 1000; // Then a receiver that was busy is asked again,
 const BUSY_MAX = 5 * 60_000; // for so long.
 
+// By what the other side gives as its reason, why a file is not sent.
 const OFFER_REASONS = {
-  declined: "",
-  exists: "something of this name is there already",
-  too_large: "too large",
-  busy: "too many files at once",
-  bad_name: "its name cannot be used",
-  no_space: "no room for it there",
-  cannot_store: "the other side cannot store files",
+  exists: text("why_exists"),
+  too_large: text("why_too_large"),
+  busy: text("why_busy"),
+  bad_name: text("why_bad_name"),
+  no_space: text("why_no_space"),
+  cannot_store: text("why_cannot_store"),
 };
 export const CANCEL_REASONS = {
-  user: "by the other side",
-  no_space: "no room for it there",
-  io_error: "the other side had a problem",
+  user: text("why_other_side"),
+  no_space: text("why_no_space"),
+  io_error: text("why_problem"),
 };
 const RESULT_REASONS = {
-  no_space: "no room for it there",
-  cannot_store: "it arrived intact, but could not be stored there",
+  no_space: text("why_no_space"),
+  cannot_store: text("why_not_stored"),
 };
+const why = (reasons, reason) => (Object.hasOwn(reasons, reason) ? reasons[reason] : undefined);
 
 const newId = () => {
   const bytes = crypto.getRandomValues(new Uint8Array(9));
@@ -82,7 +84,7 @@ export class Sending {
       const { id, name, size, mime, batch } = transfer;
       const offer = { type: "file-offer", id, name, size, mime: mime || undefined, batch, resume: versionOf(transfer.file) };
       transfer.set("offered");
-      if (!this.peer.send(offer)) transfer.set("failed", "not connected");
+      if (!this.peer.send(offer)) transfer.set("failed", text("why_not_connected"));
       open++;
     }
   }
@@ -102,10 +104,10 @@ export class Sending {
     setTimeout(() => this.offerMore(), BUSY_PAUSE);
   }
 
-  cancel(transfer, reason = "user", text = "") {
+  cancel(transfer, reason = "user", why = undefined) {
     if (transfer.over) return;
     if (transfer.state !== "waiting") this.peer.send({ type: "file-cancel", id: transfer.id, reason });
-    transfer.set(reason === "user" ? "cancelled" : "failed", text);
+    transfer.set(reason === "user" ? "cancelled" : "failed", why);
     this.release(transfer);
   }
 
@@ -124,7 +126,7 @@ export class Sending {
         return;
       case "file-reject":
         if (transfer.state === "offered" && message.reason === "busy") this.postpone(transfer);
-        else transfer.set("declined", OFFER_REASONS[message.reason] ?? "");
+        else transfer.set("declined", why(OFFER_REASONS, message.reason));
         return;
       case "file-progress":
         if (transfer.state !== "active" || !Number.isInteger(message.received)) return;
@@ -134,11 +136,11 @@ export class Sending {
       case "file-result":
         if (transfer.over) return;
         if (message.ok) transfer.moved = transfer.size;
-        transfer.set(message.ok ? "done" : "failed", message.ok ? "" : (RESULT_REASONS[message.reason] ?? "it arrived damaged"));
+        transfer.set(message.ok ? "done" : "failed", message.ok ? undefined : (why(RESULT_REASONS, message.reason) ?? text("why_damaged")));
         this.release(transfer);
         return;
       case "file-cancel":
-        transfer.set("cancelled", CANCEL_REASONS[message.reason] ?? CANCEL_REASONS.io_error);
+        transfer.set("cancelled", why(CANCEL_REASONS, message.reason) ?? CANCEL_REASONS.io_error);
         this.release(transfer);
     }
   }
@@ -168,8 +170,8 @@ export class Sending {
       });
     } catch (error) {
       if (transfer.over) return;
-      if (error instanceof ChannelClosed) transfer.set("failed", "the connection broke");
-      else this.cancel(transfer, "io_error", "the file cannot be read");
+      if (error instanceof ChannelClosed) transfer.set("failed", text("why_broke"));
+      else this.cancel(transfer, "io_error", text("why_unreadable"));
     } finally {
       store.drop(transfer.id);
     }
@@ -198,7 +200,7 @@ export class Sending {
   // The call is over.
   fail() {
     this.waiting = [];
-    for (const transfer of this.transfers.values()) transfer.set("failed", "the connection ended");
+    for (const transfer of this.transfers.values()) transfer.set("failed", text("why_ended"));
   }
 
   release(transfer) {

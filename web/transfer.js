@@ -7,13 +7,13 @@ export const CHUNK = 65536; // Bytes; the most that the protocol allows.
 
 // One file, either direction. `state`: "waiting", "offered", "queued", "active",
 // "checking", "done", "declined", "cancelled", "failed". "change" tells of
-// every change; `text` says why it failed.
+// every change.
 export class Transfer extends EventTarget {
   constructor(direction, id, name, size, mime) {
     super();
     Object.assign(this, { direction, id, name, size, mime: mime ?? "" });
     this.state = "offered";
-    this.text = "";
+    this.text = undefined; // A Text that says why.
     this.moved = 0;
     this.rate = new Rate();
     this.sha256 = "";
@@ -24,7 +24,7 @@ export class Transfer extends EventTarget {
   get secondsLeft() {
     return this.rate.perSecond > 0 ? (this.size - this.moved) / this.rate.perSecond : Infinity;
   }
-  set(state, text = "") {
+  set(state, text = undefined) {
     if (this.over) return;
     this.state = state;
     this.text = text;
