@@ -6,6 +6,7 @@ import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { byId } from "./elements.js";
 import { durationText } from "./format.js";
+import { keepPage, maybeKept } from "./installation.js";
 import { Kept } from "./kept.js";
 import { Membership } from "./join.js";
 import { clearNotice, notice, serverStatus } from "./notices.js";
@@ -43,7 +44,8 @@ async function tellLost(retryAt, refused) {
   const tell = () => {
     if (signaling.up) return;
     const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
-    const lost = seconds > 0 ? text("server_lost_again", { time: () => durationText(seconds) }) : text("server_lost");
+    const key = known || !maybeKept() ? "server_lost" : "server_never";
+    const lost = seconds > 0 ? text(`${key}_again`, { time: () => durationText(seconds) }) : text(key);
     notice(refusal ?? lost, action);
     clearTimeout(countdown);
     countdown = setTimeout(tell, 1000);
@@ -52,6 +54,7 @@ async function tellLost(retryAt, refused) {
 }
 
 signaling.addEventListener("up", ({ detail: { resume } }) => {
+  if (!known) keepPage(); // A page that was opened without the server learns of a new one.
   known = true;
   clearTimeout(countdown);
   clearNotice("server");

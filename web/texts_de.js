@@ -17,6 +17,8 @@ export const de = {
   try_now: "Jetzt versuchen",
   server_lost: "Die Verbindung zum Server ist abgebrochen. Neuer Versuch …",
   server_lost_again: "Die Verbindung zum Server ist abgebrochen. Neuer Versuch in {time}.",
+  server_never: "Der Server ist nicht zu erreichen. Dies ist die Seite, wie sie hier aufgehoben wurde; neuer Versuch …",
+  server_never_again: "Der Server ist nicht zu erreichen. Dies ist die Seite, wie sie hier aufgehoben wurde; neuer Versuch in {time}.",
   server_refuses_you: "Der Server lässt dich nicht herein: {reason}.",
   server_refuses_page: "Der Server weist diese Seite ab. {reason}",
   server_no_upgrade: "Der Server ist da, aber WebSockets kommen nicht zu ihm durch: Ein Proxy davor muss die Kopfzeilen Upgrade und Connection weitergeben.",
@@ -56,8 +58,8 @@ export const de = {
   people_find: "Jemanden suchen",
   people_none: "Noch niemand sonst. Öffne diese Seite auf einem anderen Gerät oder schicke ihre Adresse jemandem: Wer kommt, erscheint hier sofort.",
   people_none_local: "Noch niemand sonst. Öffne diese Seite in einem anderen Fenster: Wer da ist, erscheint hier sofort. (Unter dieser Adresse kann nur dieser Rechner sie öffnen.)",
-  on_terminal: "an einem Terminal",
-  in_browser: "in einem Browser",
+  on_terminal: "am Terminal",
+  in_browser: "im Browser",
   call: "Anrufen",
   call_person: "{name} anrufen",
   call_person_audio: "{name} mit Ton anrufen",
@@ -225,7 +227,7 @@ export const de = {
   why_too_much: "der Sender sendet mehr, als er gesagt hat",
 
   // What is kept
-  kept_title: "In diesem Browser aufgehoben",
+  kept_title: "Hier aufgehoben",
   kept_text: "Dateien, die nur zum Teil kamen, gehen weiter, wo sie waren, sobald dieselbe Datei noch einmal gesendet wird.",
   kept_size: "{size}",
   kept_part: "{bytes} von {size}",

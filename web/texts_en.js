@@ -17,6 +17,8 @@ export const en = {
   try_now: "Try now",
   server_lost: "The connection to the server is lost. Trying again…",
   server_lost_again: "The connection to the server is lost. Trying again in {time}.",
+  server_never: "The server cannot be reached. This is the page as it was kept here; trying again…",
+  server_never_again: "The server cannot be reached. This is the page as it was kept here; trying again in {time}.",
   server_refuses_you: "The server does not let you in: {reason}.",
   server_refuses_page: "The server refuses this page. {reason}",
   server_no_upgrade: "The server is there, but WebSockets do not get through to it: a proxy in front of it has to pass on the headers Upgrade and Connection.",
@@ -225,7 +227,7 @@ export const en = {
   why_too_much: "the sender sends more than it said",
 
   // What is kept
-  kept_title: "Kept in this browser",
+  kept_title: "Kept here",
   kept_text: "Files that came in part go on where they were, once the same file is sent again.",
   kept_size: "{size}",
   kept_part: "{bytes} of {size}",

@@ -32,8 +32,8 @@ export function startBrowser(options = {}) { return chromium.launch(launch(optio
 
 // Chromium with a profile on the disk, in a folder that goes away. It has one
 // context, which newContext() returns.
-export async function startProfile(options = {}) {
-  const context = await chromium.launchPersistentContext(temporaryFolder(), { ...launch(options), acceptDownloads: true, ...DESKTOP });
+export async function startProfile({ serviceWorkers = 'block', ...options } = {}) {
+  const context = await chromium.launchPersistentContext(temporaryFolder(), { ...launch(options), acceptDownloads: true, serviceWorkers, ...DESKTOP });
   return { newContext: async () => context, close: () => context.close() };
 }
 
@@ -64,11 +64,12 @@ export async function startFirefox(preferences = {}) {
 
 export class Person {
   // Opens the page of the kyuud at `url`. `prepare(page)` runs before that;
-  // `options` are those of a context.
+  // `options` are those of a context. Without others the page is not kept by its
+  // service worker, whose requests no test could intercept.
   static async open(browser, url, { relay = false, room, prepare, ...options } = {}) {
     const person = new Person();
     person.problems = [];
-    person.context = await browser.newContext({ acceptDownloads: true, ...DESKTOP, ...options });
+    person.context = await browser.newContext({ acceptDownloads: true, serviceWorkers: 'block', ...DESKTOP, ...options });
     person.context.setDefaultTimeout(WAIT);
     const page = person.page = await person.context.newPage();
     // Errors, warnings of our own, and whatever the Content-Security-Policy stops.
