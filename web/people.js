@@ -19,6 +19,9 @@ const kindOf = (meta) => (Object.hasOwn(KINDS, meta?.kind) ? text(KINDS[meta.kin
 let collator = new Intl.Collator(language(), { numeric: true });
 const compare = (a, b) => collator.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
 
+// What the button says, and of whom.
+const LABELS = { call: "call_person", call_calling: "call_calling_person", call_running: "call_running_person" };
+
 // The ways to call somebody: what is sent from the beginning.
 const WITH = [
   { testid: "call-audio", sources: ["microphone"], picture: ICONS.phone, text: "call_person_audio" },
@@ -160,13 +163,15 @@ export class People extends EventTarget {
     const here = this.talk?.name === name;
     set(element, "className", here ? "current" : "");
     say(kind, kindOf(this.peers.get(name)));
-    say(button, text(!here ? "call" : this.talk.phase === "calling" ? "call_calling" : "call_running"));
+    const what = !here ? "call" : this.talk.phase === "calling" ? "call_calling" : "call_running";
+    say(button, text(what));
     set(button, "disabled", this.talk !== undefined || this.away);
     if (this.away !== button.hasAttribute("title")) {
       if (this.away) putAttribute(button, "title", text("server_away"));
       else removeAttribute(button, "title");
     }
-    if (!button.hasAttribute("aria-label")) putAttribute(button, "aria-label", text("call_person", { name: new Name(visible(name)) }));
+    const label = text(LABELS[what], { name: new Name(visible(name)) });
+    if (button.getAttribute("aria-label") !== String(label)) putAttribute(button, "aria-label", label);
     for (const other of withMedia) {
       // Terminals have neither audio nor video.
       set(other, "hidden", this.talk !== undefined || this.peers.get(name)?.kind === "cli");

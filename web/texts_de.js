@@ -66,6 +66,8 @@ export const de = {
   call_person_video: "{name} mit Video anrufen",
   call_calling: "Es klingelt",
   call_running: "Im Gespräch",
+  call_calling_person: "Es klingelt bei {name}",
+  call_running_person: "Im Gespräch mit {name}",
   server_away: "Der Server ist nicht da",
   choose_somebody: "Wähle jemanden aus, um anzurufen.",
 

@@ -66,6 +66,8 @@ export const en = {
   call_person_video: "Call {name} with video",
   call_calling: "Calling",
   call_running: "In call",
+  call_calling_person: "Calling {name}",
+  call_running_person: "In call with {name}",
   server_away: "The server is away",
   choose_somebody: "Choose somebody to call.",
 

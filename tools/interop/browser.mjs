@@ -74,6 +74,7 @@ export class Person {
     const page = person.page = await person.context.newPage();
     // Errors, warnings of our own, and whatever the Content-Security-Policy stops.
     page.on('console', (m) => {
+      if (m.text() === 'Service Worker registration blocked by Playwright') return;
       if (m.type() === 'error' || m.type() === 'warning') person.problems.push(`${m.type()}: ${m.text()}`);
     });
     page.on('pageerror', (error) => person.problems.push(`uncaught: ${error.stack ?? error}`));
