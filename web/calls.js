@@ -2,9 +2,8 @@
 // server (docs/application_protocol.md, "A call that outlives its signaling").
 
 import { Controls } from "./controls.js";
-import { rttText } from "./conversation.js";
 import { byId } from "./elements.js";
-import { visible } from "./format.js";
+import { rttText, visible } from "./format.js";
 import { notice, view } from "./notices.js";
 import { paintAvatar } from "./people.js";
 import { Peer } from "./peer.js";

@@ -1,7 +1,8 @@
 // What is seen of a call: messages, files, and how the two are connected.
 
 import { byId, icon, ICONS, make } from "./elements.js";
-import { bytesText, durationText, millisecondsText, rateText, savedName, timeText, visible, visibleLines } from "./format.js";
+import { bytesText, durationText, rateText, rttText, savedName, timeText, visible, visibleLines } from "./format.js";
+import { History } from "./history.js";
 import { store } from "./store.js";
 import { Name, put, text } from "./texts.js";
 
@@ -10,6 +11,7 @@ const CANDIDATES = ["host", "srflx", "prflx", "relay"]; // RFC 8839 section 5.1.
 export class Conversation {
   constructor() {
     this.log = byId("log");
+    this.history = new History();
     // Who reads the end goes on reading it when the panel or a keyboard takes
     // room away.
     this.atEnd = true;
@@ -142,8 +144,10 @@ export class Conversation {
       delete panel.dataset.way;
       set("way", text("way_none"));
       for (const id of ["rtt", "local", "remote", "volume", "dtls"]) set(id, "–");
+      this.history.clear();
       return;
     }
+    this.history.add(path);
     panel.dataset.way = path.relayed ? "relayed" : "direct";
     set("way", text(path.relayed ? "way_relayed" : "way_direct"));
     set("rtt", path.rtt === undefined ? "–" : text("rtt", { rtt: () => rttText(path.rtt) }));
@@ -153,9 +157,6 @@ export class Conversation {
     set("dtls", path.dtls ? `DTLS, ${path.dtls.replace("TLS_", "").replaceAll("_", " ")}` : "DTLS");
   }
 }
-
-// A round trip of so many seconds.
-export const rttText = (rtt) => millisecondsText(rtt * 1000, rtt < 0.01 ? 1 : 0);
 
 function candidateText({ type, address, protocol, relayProtocol }) {
   const key = CANDIDATES.includes(type) ? `candidate_${type}` : "candidate_unknown";

@@ -26,8 +26,8 @@ export const savedName = (name) => name.replace(new RegExp(HIDDEN.source, "gu"),
 const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 
 function inUnits(bytes, perSecond) {
-  let i = 0;
-  let value = bytes;
+  let i = perSecond ? 1 : 0; // "0 bytes per second" is a long word.
+  let value = perSecond ? bytes / 1000 : bytes;
   while (value >= 999.5 && i < units.length - 1) {
     value /= 1000;
     i++;
@@ -48,7 +48,8 @@ export const rateText = (bytesPerSecond) => inUnits(bytesPerSecond, true);
 const inUnit = (value, unit, digits = 0) =>
   new Intl.NumberFormat(language(), { style: "unit", unit, unitDisplay: "short", minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 
-export const millisecondsText = (milliseconds, digits = 0) => inUnit(milliseconds, "millisecond", digits);
+// A round trip of so many seconds.
+export const rttText = (seconds) => inUnit(seconds * 1000, "millisecond", seconds < 0.01 ? 1 : 0);
 
 export function durationText(seconds) {
   if (!Number.isFinite(seconds)) return "";
