@@ -127,9 +127,10 @@ export class Disk {
     this.inUse = new Set(); // Names of files that are open here.
   }
 
-  // undefined where the browser has none for this page: over plain http, or when
-  // it is set to keep nothing.
+  // undefined where the browser has none for this page: over plain http, when it
+  // is set to keep nothing, or when it is too old.
   static async open() {
+    if (!globalThis.FileSystemFileHandle?.prototype.createSyncAccessHandle) return undefined;
     try {
       const root = await navigator.storage.getDirectory();
       return new Disk(await root.getDirectoryHandle(FOLDER, { create: true }), () => navigator.storage.estimate());

@@ -122,7 +122,14 @@ class Sink {
 
 async function placeFor(offer) {
   const there = await disk;
-  return there && offer.size >= KEEP_FROM ? there.part(offer) : new Memory();
+  if (!there || offer.size < KEEP_FROM) return new Memory();
+  try {
+    return await there.part(offer);
+  } catch (error) {
+    if (error instanceof NoSpace) throw error;
+    console.warn("storing", error); // It comes all the same, but is not kept.
+    return new Memory();
+  }
 }
 
 // --------------------------------------------------------------- what goes out

@@ -66,6 +66,9 @@ export class Kept {
 
   async discard({ id, name }) {
     if (!(await store.discard(id))) notice(text("kept_in_use", { name: new Name(visible(name)) }));
-    byId("kept").querySelector("summary").focus(); // The button that was pressed goes.
+    // The button that was pressed goes.
+    await this.drawn;
+    if (byId("kept").hidden) byId("leave").focus();
+    else byId("kept").querySelector("summary").focus();
   }
 }

@@ -45,6 +45,8 @@ test('five hundred people who change two hundred times a second freeze nothing',
 
   await ada.page.evaluate(() => {
     globalThis.added = 0;
+    globalThis.late = [];
+    new PerformanceObserver((list) => { for (const { duration } of list.getEntries()) late.push(duration); }).observe({ entryTypes: ['longtask'] });
     new MutationObserver((records) => { for (const r of records) added += r.addedNodes.length; })
       .observe(document.querySelector('[data-testid=people]'), { childList: true });
   });
@@ -63,10 +65,13 @@ test('five hundred people who change two hundred times a second freeze nothing',
   const tasks = mainThreadTasks(JSON.parse(await stage.browser.stopTracing()));
   assert.ok(tasks.length > 100, 'the trace is of no use');
   const slow = tasks.filter((ms) => ms > 50);
-  assert.ok(Math.max(...tasks) < 200, `tasks of ${slow.map(Math.round)} ms`);
+  assert.deepEqual(slow.map(Math.round), [], 'tasks of more than 50 ms');
   // And only what changed was drawn, on a machine of any speed.
   const added = await ada.page.evaluate(() => globalThis.added);
   assert.ok(added <= 1000, `${added} rows were drawn for 1000 changes`);
+  // On a machine that others keep busy it may have waited, too.
+  const late = await ada.page.evaluate(() => globalThis.late);
+  console.log(`# crowd: ${late.length} long tasks by the clock${late.length ? `, at most ${Math.max(...late)} ms` : ''}`);
   console.log(`# crowd: longest task ${Math.max(...tasks).toFixed(1)} ms, ${added} rows drawn in ${seconds.toFixed(1)} s`);
   // What is shown is what is so.
   for (const peer of peers) crowd.send({ type: 'presence', change: 'joined', peer });
