@@ -5,11 +5,16 @@ import { Calls } from "./calls.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { byId } from "./elements.js";
+import { durationText } from "./format.js";
+import { keepPage, maybeKept } from "./installation.js";
+import { Kept } from "./kept.js";
 import { Membership } from "./join.js";
 import { clearNotice, notice, serverStatus } from "./notices.js";
 import { People } from "./people.js";
 import { Signaling, whyRefused } from "./signaling.js";
+import { offerLanguages, put, text } from "./texts.js";
 
+offerLanguages(byId("language"));
 const parameters = new URLSearchParams(location.search);
 const relayOnly = parameters.get("relay") === "1";
 
@@ -21,6 +26,7 @@ signaling.addEventListener("presence", ({ detail }) => people.apply(detail));
 const membership = new Membership({ signaling, people, room: parameters.get("room") ?? undefined, name: parameters.get("name") ?? undefined });
 const calls = new Calls({ signaling, membership, people, conversation, relayOnly });
 new Composer(calls, conversation);
+new Kept();
 
 membership.addEventListener("leaving", (event) => {
   if (!calls.leave()) event.preventDefault();
@@ -32,14 +38,15 @@ let countdown;
 let known = false; // It was up once.
 
 async function tellLost(retryAt, refused) {
-  const action = { kind: "server", action: "Try now", onaction: () => signaling.retryNow() };
+  const action = { kind: "server", action: text("try_now"), onaction: () => signaling.retryNow() };
   // A server that was never reached may be there and refuse us.
-  const refusal = refused ? `The server does not let you in: ${refused}.` : known ? undefined : await whyRefused();
+  const refusal = refused ? text("server_refuses_you", { reason: refused }) : known ? undefined : await whyRefused();
   const tell = () => {
     if (signaling.up) return;
     const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
-    const again = seconds > 0 ? `Trying again in ${seconds} s.` : "Trying again…";
-    notice(refusal ?? `The connection to the server is lost. ${again}`, action);
+    const key = known || !maybeKept() ? "server_lost" : "server_never";
+    const lost = seconds > 0 ? text(`${key}_again`, { time: () => durationText(seconds) }) : text(key);
+    notice(refusal ?? lost, action);
     clearTimeout(countdown);
     countdown = setTimeout(tell, 1000);
   };
@@ -47,15 +54,16 @@ async function tellLost(retryAt, refused) {
 }
 
 signaling.addEventListener("up", ({ detail: { resume } }) => {
+  if (!known) keepPage(); // A page that was opened without the server learns of a new one.
   known = true;
   clearTimeout(countdown);
   clearNotice("server");
-  serverStatus("online", "Online");
+  serverStatus("online", text("online"));
   people.setAway(false);
   if (!resume?.resumed) membership.begin();
 });
 signaling.addEventListener("down", ({ detail: { retryAt, refusal } }) => {
-  serverStatus("offline", "Offline");
+  serverStatus("offline", text("offline"));
   people.setAway(true);
   tellLost(retryAt, refusal);
 });
@@ -64,7 +72,7 @@ byId("notice-close").addEventListener("click", () => clearNotice());
 byId("relay-only").hidden = !relayOnly;
 // "localhost" is another machine for everybody else.
 if (/^(localhost|127\.|\[::1\])/.test(location.hostname)) {
-  byId("empty").textContent = "Nobody else yet. Open this page in another window: who is there appears here at once. (At this address only this machine can open it.)";
+  put(byId("empty"), text("people_none_local"));
 }
-if (!globalThis.RTCPeerConnection) notice("This browser cannot make peer connections.", { kind: "error" });
+if (!globalThis.RTCPeerConnection) notice(text("no_peer_connections"), { kind: "error" });
 signaling.open();

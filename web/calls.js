@@ -3,29 +3,23 @@
 
 import { Controls } from "./controls.js";
 import { byId } from "./elements.js";
-import { visible } from "./format.js";
+import { rttText, visible } from "./format.js";
 import { notice, view } from "./notices.js";
 import { ShortNumber } from "./number.js";
 import { paintAvatar } from "./people.js";
 import { Peer } from "./peer.js";
 import { Ringing } from "./ringing.js";
-import { Transfers } from "./transfer.js";
+import { Name, put, text } from "./texts.js";
+import { Transfers } from "./transfers.js";
 
 const CONNECT_WITHIN = 45_000;
 
-const STATE_TEXT = {
-  calling: "Calling…",
-  connecting: "Connecting…",
-  unsteady: "Connection is unsteady, trying to mend it…",
-  connected: "Connected",
-};
+// A text about somebody: names of others reach the page only like this.
+const about = (name, key) => text(key, { name: new Name(visible(name)) });
 
-// Names of others reach the page's text only like this.
-const shown = visible;
-
-function showState(state, text) {
+function showState(state, what) {
   byId("state").dataset.state = state;
-  byId("state").textContent = text;
+  put(byId("state"), what);
 }
 
 function showPanel(open) {
@@ -78,7 +72,7 @@ export class Calls {
       const call = this.current;
       if (!call) return;
       if (call.nextId === id) call.nextId = undefined; // It goes on all the same.
-      else if (call.id === id) this.end(reason === "busy" ? `${shown(call.name)} is in another call` : `${shown(call.name)} declined`);
+      else if (call.id === id) this.end(about(call.name, reason === "busy" ? "busy" : "declined"));
     });
     on("ice_servers", () => this.current?.peer?.useServers(this.signaling.iceServers));
     on("hangup", (message) => this.onHangup(message));
@@ -87,7 +81,7 @@ export class Calls {
     });
     on("error", ({ code, message, call: id }) => {
       if (code === "unknown_call" || (code === "bad_state" && id !== this.current?.id)) return; // Crossed with an ending.
-      notice(`The server says: ${message}`, { kind: "error" });
+      notice(text("server_says", { message }), { kind: "error" });
     });
     this.membership.addEventListener("joined", () => this.continueCall());
   }
@@ -99,7 +93,7 @@ export class Calls {
     if (!call) return;
     call.crossing = undefined;
     if (call.peer?.usable) this.suspend();
-    else this.end("The connection to the server is lost");
+    else this.end(text("server_gone"));
   }
 
   // The two go on without the server.
@@ -141,21 +135,21 @@ export class Calls {
   }
 
   missed(name) {
-    const text = `You missed a call from ${shown(name)}.`;
-    notice(text);
-    if (this.current) this.conversation.note(text);
+    const missed = about(name, "missed_call");
+    notice(missed);
+    if (this.current) this.conversation.note(missed);
   }
 
   // ------------------------------------------------------------- beginning
 
-  setPhase(phase, text) {
+  setPhase(phase) {
     const call = this.current;
     call.phase = phase;
-    showState(phase, text ?? STATE_TEXT[phase]);
+    showState(phase, text(phase));
     this.people.setBusy(call.name, phase);
     const usable = phase === "connected" || phase === "unsteady";
     for (const id of ["attach", "message", "send"]) byId(id).disabled = !usable;
-    byId("hangup-text").textContent = phase === "calling" ? "Cancel" : "Hang up";
+    put(byId("hangup-text"), text(phase === "calling" ? "cancel" : "hang_up"));
   }
 
   openTalk(name) {
@@ -196,29 +190,26 @@ export class Calls {
       if (this.ringing.current?.call === answer.call) this.ringing.stop();
     } catch (error) {
       if (this.current !== call) return;
-      const texts = {
-        not_found: `${shown(name)} is not here any more.`,
-        too_many_calls: `${shown(name)} is called by too many others at the moment.`,
-        bad_state: `There is a call with ${shown(name)} already, perhaps in another window.`,
-      };
-      this.end(texts[error.code] ?? error.message);
-      notice(texts[error.code] ?? error.message, { kind: "error" });
+      const keys = { not_found: "not_here", too_many_calls: "called_by_many", bad_state: "call_exists", lost: "server_gone", timeout: "server_gone" };
+      const why = Object.hasOwn(keys, error.code) ? about(name, keys[error.code]) : text("server_says", { message: error.message });
+      this.end(why);
+      notice(why, { kind: "error" });
     }
   }
 
   // Nobody is rung up for a call with video before there is some. False if the
   // call ends here.
   async prepare(call, sources) {
-    showState("calling", "Waiting for your permission…");
+    showState("calling", text("waiting_for_permission"));
     call.preparing = true;
     const ready = await this.controls.switchOn(sources);
     if (this.current !== call) return false;
     if (!ready) {
-      this.end(`${shown(call.name)} was not called.`);
+      this.end(about(call.name, "not_called"));
       return false;
     }
     call.preparing = false;
-    showState("calling", STATE_TEXT.calling);
+    showState("calling", text("calling"));
     return true;
   }
 
@@ -283,11 +274,11 @@ export class Calls {
     if (state === "connected" && call.peer.usable) this.setPhase("connected");
     else if (state === "unsteady" && call.phase === "connected") this.setPhase("unsteady");
     else if (state === "failed") this.failed();
-    else if (state === "closed") this.end(`The connection to ${shown(call.name)} ended`, "failed");
+    else if (state === "closed") this.end(about(call.name, "connection_ended"), "failed");
   }
 
   failed() {
-    this.end(`No connection to ${shown(this.current.name)} could be made${this.relayOnly ? " through the relay" : ""}.`, "failed");
+    this.end(about(this.current.name, this.relayOnly ? "no_connection_relay" : "no_connection"), "failed");
   }
 
   async watchPath(call) {
@@ -298,9 +289,9 @@ export class Calls {
         this.conversation.showPath(path, call.number?.value);
         byId("state").dataset.way = path.relayed ? "relayed" : "direct";
         if (call.phase === "connected") {
-          const rtt = path.rtt === undefined ? "" : ` · ${(path.rtt * 1000).toFixed(path.rtt < 0.01 ? 1 : 0)} ms`;
-          const text = `${path.relayed ? "Connected through the relay" : "Connected directly"}${rtt}`;
-          if (byId("state").textContent !== text) showState("connected", text);
+          const key = `${path.relayed ? "connected_relayed" : "connected_directly"}${path.rtt === undefined ? "" : "_rtt"}`;
+          const connected = text(key, { rtt: () => rttText(path.rtt) });
+          if (byId("state").textContent !== String(connected)) showState("connected", connected);
         }
       }
       await new Promise((resolve) => setTimeout(resolve, 1000));
@@ -313,7 +304,7 @@ export class Calls {
     if (message.type === "chat" && typeof message.text === "string") {
       this.conversation.message("peer", message.text, Number.isFinite(message.time) ? message.time : Date.now());
     } else if (message.type === "bye") {
-      this.end(`${shown(call.name)} ${message.reason === "page" ? "closed or reloaded the page" : "hung up"}`, "done");
+      this.end(about(call.name, message.reason === "page" ? "page_closed" : "hung_up"), "done");
     }
   }
 
@@ -331,19 +322,13 @@ export class Calls {
       this.continueCall();
       return;
     }
-    const texts = {
-      page: `${shown(call.name)} closed or reloaded the page`,
-      timeout: `${shown(call.name)} did not answer`,
-      peer_left: `${shown(call.name)} left`,
-      peer_lost: `${shown(call.name)} lost the connection to the server`,
-      failed: `No connection to ${shown(call.name)} could be made`,
-    };
+    const keys = { page: "page_closed", timeout: "no_answer", peer_left: "left", peer_lost: "lost_server", failed: "no_connection" };
     call.id = undefined;
-    this.end(texts[reason] ?? `${shown(call.name)} hung up`);
+    this.end(about(call.name, Object.hasOwn(keys, reason) ? keys[reason] : "hung_up"));
   }
 
   // `reason` is told to the other side, if there is one to tell.
-  end(text, reason) {
+  end(why, reason) {
     const ended = this.current;
     this.current = undefined;
     clearTimeout(ended.timer);
@@ -353,13 +338,13 @@ export class Calls {
     ended.transfers?.fail();
     ended.peer?.close();
     this.people.setBusy(undefined);
-    this.conversation.note(text);
-    showState("over", text);
+    this.conversation.note(why);
+    showState("over", why);
     delete byId("state").dataset.way;
     this.conversation.showPath(undefined);
     showPanel(false);
     for (const button of ["attach", "message", "send"]) byId(button).disabled = true;
-    byId("hangup-text").textContent = "Close";
+    put(byId("hangup-text"), text("close"));
     // They have called us meanwhile, and we them not after all.
     if (ended.preparing && ended.crossing) this.ringing.add(ended.crossing);
     this.ringing.next();
@@ -372,15 +357,15 @@ export class Calls {
       return;
     }
     call.peer?.send({ type: "bye" });
-    this.end("You hung up", "hangup");
+    this.end(text("you_hung_up"), "hangup");
     if (call.phase === "calling") this.closeTalk();
   }
 
   // The person leaves the room; false if they think better of it.
   leave() {
     const call = this.current;
-    if (call?.transfers?.active && !confirm("Files are under way. Leave all the same?")) return false;
-    if (call) this.end("You left", "hangup");
+    if (call?.transfers?.active && !confirm(text("leave_files"))) return false;
+    if (call) this.end(text("you_left"), "hangup");
     this.closeTalk();
     return true;
   }

@@ -3,6 +3,7 @@
 
 import { byId } from "./elements.js";
 import { bytesText } from "./format.js";
+import { putAttribute, text } from "./texts.js";
 
 const CHAT_BYTES = 8000;
 
@@ -29,7 +30,7 @@ export class Composer {
       this.say(byId("message").value.trim());
     });
     byId("attach").addEventListener("click", () => byId("files").click());
-    byId("attach").title = `Send files (also by dropping them here; of any size, ${bytesText(1e9)} and more)`;
+    putAttribute(byId("attach"), "title", text("send_files_hint", { size: () => bytesText(1e9) }));
     byId("files").addEventListener("change", () => {
       this.send([...byId("files").files]);
       byId("files").value = "";

@@ -7,21 +7,21 @@ import { visible } from "./format.js";
 import { Media } from "./media.js";
 import { notice } from "./notices.js";
 import { Stage } from "./stage.js";
+import { list, Name, put, text } from "./texts.js";
 
 const CHOSEN = ["microphone", "camera"]; // Of which there may be several.
 const LOST = {
-  microphone: "The microphone is gone or was taken away from this page; it is off.",
-  camera: "The camera is gone or was taken away from this page; it is off.",
-  screen: "You stopped sharing your screen.",
+  microphone: text("microphone_lost"),
+  camera: text("camera_lost"),
+  screen: text("screen_lost"),
 };
 const SHOWN = ["microphone", "camera", "screen"];
 
-// "a, b and c"
-const list = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`);
+const devicesText = (sources) => list(sources.map((source) => text(`device_${source}`)));
 
 export class Controls {
-  // `serverAway()`: whether the call's signaling has to wait. `note(text)` puts a
-  // line into the conversation.
+  // `serverAway()`: whether the call's signaling has to wait. `note(what)` puts a
+  // Text into the conversation.
   constructor({ serverAway, note }) {
     this.serverAway = serverAway;
     this.note = note;
@@ -47,7 +47,7 @@ export class Controls {
     const on = (type, handle) => media.addEventListener(type, ({ detail }) => this.media === media && handle(detail));
     on("change", () => this.draw());
     on("refused", () => {
-      this.note(`${visible(this.name)} cannot take audio or video.`);
+      this.note(text("no_media", { name: new Name(visible(this.name)) }));
     });
     on("lost", ({ source }) => {
       if (source === "screen") media.stop("sound");
@@ -66,7 +66,7 @@ export class Controls {
     this.stage.draw(new Map(), new Map());
     this.showDevices(false);
     byId("media").hidden = true;
-    byId("media-status").textContent = "";
+    put(byId("media-status"), "");
   }
 
   // ------------------------------------------------------------- the devices
@@ -75,7 +75,7 @@ export class Controls {
     const { media } = this;
     if (!media || this.opening.has(source)) return;
     if (media.refused) {
-      notice(`${visible(this.name)} cannot take audio or video.`);
+      notice(text("no_media", { name: new Name(visible(this.name)) }));
       return;
     }
     const off = media.state(source) === "off";
@@ -98,7 +98,7 @@ export class Controls {
       problem = opened.problem;
     } catch (error) {
       if (!(error instanceof DeviceError)) throw error;
-      problem = error.cancelled ? undefined : error.message;
+      problem = error.cancelled ? undefined : error.told;
     }
     if (this.media !== media) return false;
     for (const source of sources) this.opening.delete(source);
@@ -120,7 +120,7 @@ export class Controls {
       const used = this.media?.track(source)?.getSettings().deviceId ?? chosen(source);
       const select = byId(`${source}-choice`);
       const options = devices.map(({ id, label }) => make("option", { value: id, text: label, selected: id === used }));
-      if (options.length === 0) options.push(make("option", { value: "", text: `Any ${source}; to choose, switch it on first` }));
+      if (options.length === 0) options.push(make("option", { value: "", text: text(`any_${source}`) }));
       select.replaceChildren(...options);
       select.disabled = devices.length === 0;
     }
@@ -157,21 +157,20 @@ export class Controls {
   // here.
   say(incoming) {
     const { media } = this;
-    const parts = [];
-    const name = visible(this.name);
+    const name = new Name(visible(this.name));
     const on = SHOWN.filter((source) => incoming.get(source)?.on);
-    const theirs = on.length > 0 ? [`${list(on)} on`] : [];
-    if (incoming.has("microphone") && !on.includes("microphone")) theirs.push("muted");
-    if (media.refused) parts.push(`${name} cannot take audio or video.`);
-    if (theirs.length > 0) parts.push(`${name}: ${theirs.join(", ")}.`);
-    if (this.opening.size > 0) parts.push("Waiting for your permission…");
-    if (media.state("microphone") === "muted") parts.push("You are muted.");
+    const muted = incoming.has("microphone") && !on.includes("microphone");
     const waiting = SHOWN.filter((source) => media.state(source) === "waiting");
-    if (waiting.length > 0 && this.serverAway()) {
-      parts.push(`The server is away: your ${list(waiting)} will be sent when it is back.`);
-    }
+    const theirs = on.length > 0 ? text(muted ? "theirs_on_muted" : "theirs_on", { devices: devicesText(on) }) : muted && text("theirs_muted");
+    const parts = [
+      media.refused && text("no_media", { name }),
+      theirs && text("theirs", { name, what: theirs }),
+      this.opening.size > 0 && text("waiting_for_permission"),
+      media.state("microphone") === "muted" && text("you_are_muted"),
+      waiting.length > 0 && this.serverAway() && text("sent_when_back", { devices: devicesText(waiting) }),
+    ].filter(Boolean);
     const status = byId("media-status");
-    const text = parts.join(" ");
-    if (status.textContent !== text) status.textContent = text;
+    const said = parts.length > 1 ? parts.reduce((before, next) => text("both", { before, next })) : (parts[0] ?? "");
+    if (status.textContent !== String(said)) put(status, said);
   }
 }

@@ -1,18 +1,17 @@
 // What is seen of a call: messages, files, and how the two are connected.
 
 import { byId, icon, ICONS, make } from "./elements.js";
-import { bytesText, durationText, savedName, timeText, visible, visibleLines } from "./format.js";
+import { bytesText, durationText, rateText, rttText, savedName, timeText, visible, visibleLines } from "./format.js";
+import { History } from "./history.js";
+import { store } from "./store.js";
+import { Name, put, text } from "./texts.js";
 
-const WAYS = {
-  host: "local network address",
-  srflx: "address seen by the server",
-  prflx: "address seen by the other side",
-  relay: "relay of the server",
-};
+const CANDIDATES = ["host", "srflx", "prflx", "relay"]; // RFC 8839 section 5.1.
 
 export class Conversation {
   constructor() {
     this.log = byId("log");
+    this.history = new History();
     // Who reads the end goes on reading it when the panel or a keyboard takes
     // room away.
     this.atEnd = true;
@@ -45,16 +44,16 @@ export class Conversation {
   }
 
   // A line of ours between the messages.
-  note(text) {
-    this.add(make("p", { class: "note", testid: "note", text }));
+  note(what) {
+    this.add(make("p", { class: "note", testid: "note", text: what }));
   }
 
-  message(from, text, at) {
+  message(from, said, at) {
     this.add(
       make(
         "div",
         { class: `bubble ${from}`, testid: "chat-message", "data-from": from },
-        make("p", { dir: "auto", text: visibleLines(text) }),
+        make("p", { dir: "auto", text: visibleLines(said) }),
         make("time", { text: timeText(at) }),
       ),
     );
@@ -67,7 +66,7 @@ export class Conversation {
     const bar = make("div", { class: "fill" });
     const track = make(
       "div",
-      { class: "track", testid: "file-progress", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100", "aria-label": `Progress of ${visible(transfer.name)}` },
+      { class: "track", testid: "file-progress", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100", "aria-label": text("progress_of", { name: new Name(visible(transfer.name)) }) },
       bar,
     );
     const status = make("p", { class: "file-status", testid: "file-status" });
@@ -80,14 +79,14 @@ export class Conversation {
           "div",
           { class: "file-head" },
           make("span", { class: "file-icon" }, icon(ICONS.file)),
-          make("div", { class: "file-title" }, make("b", { testid: "file-name", title: visible(transfer.name) }, make("bdi", { text: visible(transfer.name) })), make("small", { text: bytesText(transfer.size) })),
+          make("div", { class: "file-title" }, make("b", { testid: "file-name", title: visible(transfer.name) }, make("bdi", { text: visible(transfer.name) })), make("small", { text: text("file_size", { size: () => bytesText(transfer.size) }) })),
         ),
         track,
         status,
         buttons,
       ),
     );
-    const button = (text, testid, kind, onclick) => make("button", { class: kind, type: "button", testid, text, onclick });
+    const button = (what, testid, kind, onclick) => make("button", { class: kind, type: "button", testid, text: what, onclick });
     let drawn;
     const draw = () => {
       const share = transfer.size > 0 ? transfer.moved / transfer.size : transfer.state === "done" ? 1 : 0;
@@ -95,22 +94,22 @@ export class Conversation {
       bar.style.setProperty("width", `${(share * 100).toFixed(1)}%`);
       track.setAttribute("aria-valuenow", Math.floor(share * 100));
       track.hidden = !["active", "queued"].includes(transfer.state);
-      status.textContent = statusText(transfer);
+      put(status, statusText(transfer));
       if (drawn === transfer.state) return;
       drawn = transfer.state;
       buttons.replaceChildren();
       if (transfer.state === "offered" && !mine) {
         // The first of a batch asks for all of it.
         const all = transfer.heads;
-        buttons.append(button("Decline", "file-decline", "plain", actions.decline), button("Accept", "file-accept", all ? "plain" : "primary", actions.accept));
+        buttons.append(button(text("decline"), "file-decline", "plain", actions.decline), button(text("accept"), "file-accept", all ? "plain" : "primary", actions.accept));
         if (all) {
           buttons.append(
-            button(`Decline all ${all.files}`, "file-decline-all", "plain", actions.declineAll),
-            button(`Accept all ${all.files} (${bytesText(all.bytes)})`, "file-accept-all", "primary", actions.acceptAll),
+            button(text("decline_all", { count: all.files }), "file-decline-all", "plain", actions.declineAll),
+            button(text("accept_all", { count: all.files, size: () => bytesText(all.bytes) }), "file-accept-all", "primary", actions.acceptAll),
           );
         }
       } else if (!transfer.over) {
-        buttons.append(button("Cancel", "file-cancel", "plain", actions.cancel));
+        buttons.append(button(text("cancel"), "file-cancel", "plain", actions.cancel));
       } else if (transfer.state === "done") {
         card.dataset.sha256 = transfer.sha256;
         if (transfer.blob) this.showReceived(transfer, card, buttons);
@@ -125,7 +124,8 @@ export class Conversation {
   showReceived(transfer, card, buttons) {
     const url = URL.createObjectURL(transfer.blob);
     this.links.push(url);
-    const link = make("a", { class: "button primary", href: url, download: savedName(transfer.name), testid: "file-save", text: "Save" });
+    const link = make("a", { class: "button primary", href: url, download: savedName(transfer.name), testid: "file-save", text: text("save") });
+    if (transfer.storedAs) link.addEventListener("click", () => store.saved(transfer.storedAs));
     buttons.append(link);
     if (transfer.blob.type.startsWith("image/")) {
       const image = make("img", { class: "preview", src: url, alt: visible(transfer.name) });
@@ -140,49 +140,61 @@ export class Conversation {
   // other side sees, too, if nobody sits in the middle.
   showPath(path, number) {
     const panel = byId("panel");
-    const set = (id, text) => (byId(id).textContent = text);
+    const set = (id, what) => put(byId(id), what);
     if (!path) {
       delete panel.dataset.way;
-      set("way", "not connected");
+      set("way", text("way_none"));
       for (const id of ["rtt", "local", "remote", "volume", "dtls", "number"]) set(id, "–");
+      this.history.clear();
       return;
     }
+    this.history.add(path);
     panel.dataset.way = path.relayed ? "relayed" : "direct";
-    set("way", path.relayed ? "Relayed through the server (still encrypted end to end)" : "Direct, from one to the other");
-    set("rtt", path.rtt === undefined ? "–" : `${(path.rtt * 1000).toFixed(path.rtt < 0.01 ? 1 : 0)} ms`);
-    const end = ({ type, address, protocol, relayProtocol }) =>
-      `${WAYS[type] ?? type}: ${address} ${protocol}${relayProtocol ? ` (to the relay: ${relayProtocol})` : ""}`;
-    set("local", end(path.local));
-    set("remote", end(path.remote));
-    set("volume", `${bytesText(path.sent ?? 0)} / ${bytesText(path.received ?? 0)}`);
-    set("number", number ? `${number} – compare it with the other side` : "–");
+    set("way", text(path.relayed ? "way_relayed" : "way_direct"));
+    set("rtt", path.rtt === undefined ? "–" : text("rtt", { rtt: () => rttText(path.rtt) }));
+    set("local", candidateText(path.local));
+    set("remote", candidateText(path.remote));
+    set("volume", text("volume", { sent: () => bytesText(path.sent ?? 0), received: () => bytesText(path.received ?? 0) }));
+    set("number", number ? text("number_compare", { number }) : "–");
     set("dtls", path.dtls ? `DTLS, ${path.dtls.replace("TLS_", "").replaceAll("_", " ")}` : "DTLS");
   }
 }
 
+function candidateText({ type, address, protocol, relayProtocol }) {
+  const key = CANDIDATES.includes(type) ? `candidate_${type}` : "candidate_unknown";
+  const candidate = text(key, { address: text("candidate_address", { address: address ?? text("address_hidden"), protocol }) });
+  return relayProtocol ? text("candidate_by", { candidate, protocol: relayProtocol }) : candidate;
+}
+
 function statusText(transfer) {
   const out = transfer.direction === "out";
+  const sizes = { moved: () => bytesText(transfer.moved), size: () => bytesText(transfer.size) };
+  const before = { size: () => bytesText(transfer.resumedAt) };
   switch (transfer.state) {
     case "offered":
-      return out ? "Waiting for an answer" : "Do you want this file?";
+      return text(out ? "file_offered" : "file_wanted");
     case "waiting":
     case "queued":
-      return "Waiting for its turn";
+      return text(transfer.comparing ? "file_comparing_here" : "file_waiting");
     case "active": {
-      if (transfer.comparing) return "Comparing with what is there already";
-      if (transfer.moved >= transfer.size) return "Checking";
-      const rate = transfer.rate.perSecond;
-      const left = durationText(transfer.secondsLeft);
-      return `${bytesText(transfer.moved)} of ${bytesText(transfer.size)}${rate > 0 ? ` · ${bytesText(rate)}/s · ${left} left` : ""}`;
+      if (transfer.comparing) return text("file_comparing_there");
+      if (transfer.moved >= transfer.size) return text("file_checking");
+      const { perSecond } = transfer.rate;
+      const { secondsLeft } = transfer;
+      return perSecond > 0 ? text("file_moving", { ...sizes, rate: () => rateText(perSecond), time: () => durationText(secondsLeft) }) : text("file_moved", sizes);
     }
     case "done":
-      if (out) return `Arrived intact${transfer.resumedAt > 0 ? ` (${bytesText(transfer.resumedAt)} of it were there before)` : ""}`;
-      return "Received intact (SHA-256 checked)";
+      if (transfer.resumedAt > 0) return text(out ? "file_arrived_rest" : "file_received_rest", before);
+      return text(out ? "file_arrived" : "file_received");
     case "declined":
-      return `Declined${transfer.text ? `: ${transfer.text}` : ""}`;
+      return transfer.text ? text("file_declined_why", { reason: transfer.text }) : text("file_declined");
     case "cancelled":
-      return `Cancelled${transfer.text ? ` ${transfer.text}` : ""}`;
+      return withKept(transfer, transfer.text ? text("file_cancelled_by", { reason: transfer.text }) : text("file_cancelled"));
     default:
-      return `Failed: ${transfer.text}`;
+      return withKept(transfer, text("file_failed", { reason: transfer.text }));
   }
+}
+
+function withKept({ kept }, status) {
+  return kept > 0 ? text("file_kept", { status, size: () => bytesText(kept) }) : status;
 }

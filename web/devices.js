@@ -1,12 +1,13 @@
 // Microphone, camera and screen of this machine: which ones there are, which one
 // was chosen, and in words why one cannot be had.
 
-import { stored } from "./notices.js";
+import { stored } from "./memory.js";
+import { list, text } from "./texts.js";
 
 const WORDS = {
-  microphone: { name: "microphone", list: "audioinput", key: "kyuu-microphone" },
-  camera: { name: "camera", list: "videoinput", key: "kyuu-camera" },
-  screen: { name: "screen" },
+  microphone: { name: text("device_microphone"), list: "audioinput", key: "kyuu-microphone" },
+  camera: { name: text("device_camera"), list: "videoinput", key: "kyuu-camera" },
+  screen: { name: text("device_screen") },
 };
 
 // Echo is taken out since the other side is heard by loudspeakers.
@@ -15,30 +16,30 @@ const WANTED = {
   camera: { width: { ideal: 1280 }, height: { ideal: 720 } },
 };
 
-// Its message is for people. `cancelled`: the person thought better of it.
+// `told`, a Text, is for people. `cancelled`: the person thought better of it.
 export class DeviceError extends Error {
-  constructor(message, { cancelled = false } = {}) {
-    super(message);
+  constructor(told, { cancelled = false } = {}) {
+    super(String(told));
+    this.told = told;
     this.cancelled = cancelled;
   }
 }
 
-const capital = (text) => text[0].toUpperCase() + text.slice(1);
-const named = (sources) => sources.map((source) => WORDS[source].name).join(" and ");
+const named = (sources, type) => list(sources.map((source) => WORDS[source].name), type);
 
 // Why `sources` cannot be used; of the error's name alone, since browsers differ
 // in the rest (Media Capture and Streams, section "getUserMedia()").
 export function inWords(error, sources) {
-  const what = named(sources);
-  const texts = {
-    NotAllowedError: `This page may not use your ${what}. Allow it beside the page's address or in the browser's settings, and perhaps in the system's.`,
-    NotFoundError: `No ${sources.map((source) => WORDS[source].name).join(" or ")} is to be found on this device.`,
-    NotReadableError: `The ${what} cannot be read: another program may be using it.`,
-    AbortError: `The ${what} did not start. Another program may be using it.`,
-    OverconstrainedError: `The chosen ${what} is not here any more. Choose another one.`,
-    SecurityError: `This browser is set not to let pages use the ${what}.`,
+  const values = { devices: named(sources), either: named(sources, "disjunction"), message: error.message };
+  const keys = {
+    NotAllowedError: "device_not_allowed",
+    NotFoundError: "device_not_found",
+    NotReadableError: "device_not_readable",
+    AbortError: "device_aborted",
+    OverconstrainedError: "device_gone",
+    SecurityError: "device_forbidden",
   };
-  return texts[error.name] ?? `${capital(what)}: ${error.message}`;
+  return text(Object.hasOwn(keys, error.name) ? keys[error.name] : "device_other", values);
 }
 
 export function canShareScreen() {
@@ -48,9 +49,7 @@ export function canShareScreen() {
 function devicesOrWhyNot(sources) {
   if (navigator.mediaDevices?.getUserMedia) return navigator.mediaDevices;
   throw new DeviceError(
-    globalThis.isSecureContext
-      ? `This browser does not let pages use a ${named(sources)}.`
-      : `Browsers give ${named(sources)} to secure pages only: this one needs https or localhost, and was loaded over plain http.`,
+    text(globalThis.isSecureContext ? "device_unsupported" : "device_insecure", { devices: named(sources) }),
   );
 }
 
@@ -100,7 +99,7 @@ export async function open(sources) {
       }
     }
     if (tracks.size === 0) throw error;
-    return { tracks, problem: problem.message };
+    return { tracks, problem: problem.told };
   }
 }
 
@@ -108,7 +107,7 @@ export async function open(sources) {
 // and "sound" if the browser gives the sound of what is shared.
 export async function openScreen() {
   if (!canShareScreen()) devicesOrWhyNot(["screen"]);
-  if (!canShareScreen()) throw new DeviceError("This browser cannot share the screen.");
+  if (!canShareScreen()) throw new DeviceError(text("no_screen_sharing"));
   try {
     // The whole system's sound would have the other side hear itself.
     const stream = await navigator.mediaDevices.getDisplayMedia({ video: true, audio: true, systemAudio: "exclude" });
@@ -117,7 +116,7 @@ export async function openScreen() {
     if ("contentHint" in tracks.get("screen")) tracks.get("screen").contentHint = "detail";
     return tracks;
   } catch (error) {
-    if (error.name === "NotAllowedError") throw new DeviceError("Your screen is not shared.", { cancelled: true });
+    if (error.name === "NotAllowedError") throw new DeviceError(text("screen_not_shared"), { cancelled: true });
     throw new DeviceError(inWords(error, ["screen"]));
   }
 }

@@ -1,4 +1,7 @@
-// Small helpers for building parts of the page. Text is always set as text.
+// Small helpers for building parts of the page. Text is always set as text: a Text
+// of texts.js, or what a person or a program has chosen.
+
+import { put, putAttribute } from "./texts.js";
 
 export const byId = (id) => document.getElementById(id);
 
@@ -7,10 +10,10 @@ export function make(tag, options = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || value === null || value === false) continue;
-    if (name === "text") element.textContent = value;
+    if (name === "text") put(element, value);
     else if (name === "testid") element.dataset.testid = value;
     else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? "" : value);
+    else putAttribute(element, name, value === true ? "" : value);
   }
   element.append(...children.filter((child) => child));
   return element;

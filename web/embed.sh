@@ -1,6 +1,10 @@
 #!/bin/sh
-# Writes files.cc: the files named as arguments as C++ arrays. Needs od and awk.
+# Writes files.cc: the files named as arguments as C++ arrays, and version.js,
+# which is another one whenever one of them is. Needs od, awk and sha256sum.
 set -eu
+version=$(cat "$@" | sha256sum | cut -c1-32)
+listed=
+for file in "$@"; do listed="$listed\"${file##*/}\","; done
 echo '// Made by web/embed.sh.'
 echo '#include "web/files.h"'
 echo 'namespace kyuu::web {'
@@ -13,7 +17,9 @@ for file in "$@"; do
   echo '0};'
   n=$((n + 1))
 done
-echo 'const File kFiles[] = {'
+printf 'const char kVersion[] = R"(self.kyuuPage = {version: "%s", files: [%s]};\n)";\n' "$version" "$listed"
+printf 'const File kFiles[] = {\n'
+printf '    {"/version.js", "text/javascript; charset=utf-8", kVersion},\n'
 n=0
 for file in "$@"; do
   case "$file" in
@@ -21,6 +27,8 @@ for file in "$@"; do
     *.css) type='text/css; charset=utf-8' ;;
     *.js) type='text/javascript; charset=utf-8' ;;
     *.svg) type='image/svg+xml' ;;
+    *.png) type='image/png' ;;
+    *.webmanifest) type='application/manifest+json' ;;
     *) echo "embed.sh: no type for $file" >&2; exit 1 ;;
   esac
   printf '    {"/%s", "%s", absl::string_view(reinterpret_cast<const char*>(kFile%d), sizeof kFile%d - 1)},\n' \

@@ -16,7 +16,8 @@ struct File {
 };
 
 // Files returns all of them. "/index.html" is among them; nothing says that
-// "/" is the same.
+// "/" is the same. "/version.js" tells the page's service worker which files
+// there are, and has a hash of all of them.
 absl::Span<const File> Files();
 
 }  // namespace kyuu::web

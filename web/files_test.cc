@@ -13,6 +13,7 @@ namespace {
 
 TEST(FilesTest, EmbeddedBytesAreTheFiles) {
   for (const File& file : Files()) {
+    if (file.path == "/version.js") continue;  // Made from the others.
     std::ifstream in(absl::StrCat("web", file.path), std::ios::binary);
     ASSERT_TRUE(in.is_open()) << file.path;
     const std::string content{std::istreambuf_iterator<char>(in),

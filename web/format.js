@@ -1,4 +1,6 @@
-// Numbers and names as people read them.
+// Numbers and names as people read them, in the language of the page.
+
+import { language, words } from "./texts.js";
 
 // What is shown by nothing, or changes how other characters are shown.
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
@@ -21,26 +23,43 @@ export const visibleLines = (text) => text.split(/\r?\n/).map(visible).join("\n"
 // "Names").
 export const savedName = (name) => name.replace(new RegExp(HIDDEN.source, "gu"), "_").replace(/^\./, "_");
 
-export function bytesText(bytes) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let i = 0;
-  let value = bytes;
+const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+
+function inUnits(bytes, perSecond) {
+  let i = perSecond ? 1 : 0; // "0 bytes per second" is a long word.
+  let value = perSecond ? bytes / 1000 : bytes;
   while (value >= 999.5 && i < units.length - 1) {
     value /= 1000;
     i++;
   }
-  return `${i === 0 || value >= 99.5 ? Math.round(value) : value.toFixed(1)} ${units[i]}`;
+  const digits = i === 0 || value >= 99.5 ? 0 : 1;
+  return new Intl.NumberFormat(language(), {
+    style: "unit",
+    unit: perSecond ? `${units[i]}-per-second` : units[i],
+    unitDisplay: i === 0 ? "long" : "short",
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  }).format(value);
 }
+
+export const bytesText = (bytes) => inUnits(bytes, false);
+export const rateText = (bytesPerSecond) => inUnits(bytesPerSecond, true);
+
+const inUnit = (value, unit, digits = 0) =>
+  new Intl.NumberFormat(language(), { style: "unit", unit, unitDisplay: "short", minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+
+// A round trip of so many seconds.
+export const rttText = (seconds) => inUnit(seconds * 1000, "millisecond", seconds < 0.01 ? 1 : 0);
 
 export function durationText(seconds) {
   if (!Number.isFinite(seconds)) return "";
-  if (seconds < 60) return `${Math.max(1, Math.ceil(seconds))} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
-  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+  if (seconds < 60) return inUnit(Math.max(1, Math.ceil(seconds)), "second");
+  if (seconds < 3600) return `${inUnit(Math.floor(seconds / 60), "minute")} ${inUnit(Math.floor(seconds % 60), "second")}`;
+  return `${inUnit(Math.floor(seconds / 3600), "hour")} ${inUnit(Math.floor((seconds % 3600) / 60), "minute")}`;
 }
 
 export function timeText(milliseconds) {
-  return new Date(milliseconds).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return new Date(milliseconds).toLocaleTimeString(language(), { hour: "2-digit", minute: "2-digit" });
 }
 
 // Rate measures bytes per second over the last three seconds.
@@ -61,18 +80,10 @@ export class Rate {
   }
 }
 
-const FIRST = [
-  "Amber", "Brave", "Calm", "Coral", "Eager", "Fern", "Gentle", "Golden", "Hazel", "Indigo", "Jade", "Kind",
-  "Lunar", "Mellow", "Misty", "Noble", "Olive", "Pearl", "Quick", "Quiet", "Rosy", "Silver", "Sunny", "Velvet",
-];
-const SECOND = [
-  "Badger", "Crane", "Dolphin", "Falcon", "Finch", "Fox", "Gecko", "Heron", "Ibis", "Koala", "Lynx", "Marten",
-  "Newt", "Otter", "Panda", "Puffin", "Quail", "Raven", "Robin", "Seal", "Stork", "Swift", "Tapir", "Wren",
-];
-
 export function suggestName() {
-  const pick = (list) => list[Math.floor(Math.random() * list.length)];
-  return `${pick(FIRST)} ${pick(SECOND)}`;
+  const pick = (key) => words(key)[Math.floor(Math.random() * words(key).length)];
+  const values = { first: pick("suggested_first"), second: pick("suggested_second") };
+  return words("suggested").replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
 // "ada" -> "ada 2" -> "ada 3".

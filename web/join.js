@@ -5,6 +5,7 @@ import { nextName, suggestName, visible } from "./format.js";
 import { clearNotice, notice, stored, title, view } from "./notices.js";
 import { paintAvatar } from "./people.js";
 import { TabNames } from "./tabs.js";
+import { Name, put, text } from "./texts.js";
 
 // An old connection of ours may hold the name until the server notices.
 const NAME_HELD = 40_000;
@@ -37,19 +38,18 @@ export class Membership extends EventTarget {
   }
 
   failed(name, error) {
+    const names = { name: new Name(visible(name)), other: new Name(visible(nextName(name))) };
     const texts = {
-      name_taken: `The name “${name}” is taken. How about “${nextName(name)}”?`,
-      other_tab: `Another tab of this browser is “${name}” already. How about “${nextName(name)}” here?`,
-      invalid_name: tooLong(this.room)
-        ? "The room's name in the address (?room=) cannot be used: at most 64 bytes."
-        : "This name cannot be used: at most 64 bytes, and no blank at either end.",
-      no_name: "A name is needed, so that others can call you.",
-      room_full: "This room is full. Try again later.",
-      server_full: "The server is full. Try again later.",
-      lost: "The server cannot be reached at the moment. Trying again…",
-      timeout: "The server cannot be reached at the moment. Trying again…",
+      name_taken: text("name_taken", names),
+      other_tab: text("name_other_tab", names),
+      invalid_name: text(tooLong(this.room) ? "room_invalid" : "name_invalid"),
+      no_name: text("name_missing"),
+      room_full: text("room_full"),
+      server_full: text("server_full"),
+      lost: text("server_unreachable"),
+      timeout: text("server_unreachable"),
     };
-    byId("join-error").textContent = texts[error.code] ?? `The server says: ${error.message}`;
+    put(byId("join-error"), texts[error.code] ?? text("server_says", { message: error.message }));
     byId("join-error").hidden = false;
     if (error.code === "name_taken" || error.code === "other_tab") byId("name").value = nextName(name);
     this.whenUp = error.code === "lost" || error.code === "timeout" ? name : undefined;
@@ -141,7 +141,7 @@ export class Membership extends EventTarget {
     } catch (error) {
       if (this.name !== name || error.code === "lost") return;
       if (error.code === "name_taken" && Date.now() - since < NAME_HELD) {
-        notice("Your old connection still holds your name. Trying again…", { kind: "server" });
+        notice(text("name_held"), { kind: "server" });
         setTimeout(() => this.rejoin(since), 3000);
         return;
       }

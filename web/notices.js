@@ -1,25 +1,32 @@
 // What the page says besides the conversation: which view is seen, the title,
-// the notice line, the state of the server in the bar; and what the browser
-// remembers for it.
+// the notice line, the state of the server in the bar.
 
 import { byId } from "./elements.js";
+import { languages, put, text as textOf } from "./texts.js";
+
+export { stored } from "./memory.js";
 
 export function view(name) {
   document.body.dataset.view = name;
 }
 
+let shownTitle;
+const drawTitle = () => (document.title = shownTitle ? textOf("page_title_with", { text: shownTitle }) : textOf("page_title"));
+languages.addEventListener("change", drawTitle);
+
 // Without a text, the page's own.
 export function title(text) {
-  document.title = text ? `${text} · kyuu` : "kyuu";
+  shownTitle = text;
+  drawTitle();
 }
 
 export function notice(text, { action, onaction, kind = "info" } = {}) {
   byId("notice").hidden = false;
   byId("notice").dataset.kind = kind;
-  byId("notice-text").textContent = text;
+  put(byId("notice-text"), text);
   const button = byId("notice-action");
   button.hidden = !action;
-  button.textContent = action ?? "";
+  put(button, action ?? "");
   button.onclick = () => onaction?.();
 }
 
@@ -29,17 +36,5 @@ export function clearNotice(kind) {
 
 export function serverStatus(state, text) {
   byId("server-status").dataset.state = state;
-  byId("server-status").textContent = text;
+  put(byId("server-status"), text);
 }
-
-// Reads, or with a value writes, or with null removes what is remembered.
-export const stored = (storage, key, value) => {
-  try {
-    if (value === undefined) return storage.getItem(key) ?? undefined;
-    if (value === null) storage.removeItem(key);
-    else storage.setItem(key, value);
-  } catch {
-    // Storage may be forbidden; then nothing is remembered.
-  }
-  return undefined;
-};

@@ -153,7 +153,7 @@ export class Peer extends EventTarget {
 
   // How the two are connected, or undefined before they are:
   // {relayed, local, remote, rtt, sent, received, dtls}; local and remote are
-  // {type, address, protocol}.
+  // {type, address, protocol}, the address undefined if the browser hides it.
   async path() {
     if (this.pc.connectionState === "closed") return undefined;
     const stats = await this.pc.getStats();
@@ -173,7 +173,7 @@ export class Peer extends EventTarget {
       const candidate = stats.get(id) ?? {};
       return {
         type: candidate.candidateType ?? "unknown",
-        address: candidate.address ? `${candidate.address.includes(":") ? `[${candidate.address}]` : candidate.address}:${candidate.port}` : "hidden by the browser",
+        address: candidate.address ? `${candidate.address.includes(":") ? `[${candidate.address}]` : candidate.address}:${candidate.port}` : undefined,
         protocol: candidate.protocol ?? "",
         relayProtocol: candidate.relayProtocol,
       };

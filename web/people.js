@@ -3,6 +3,7 @@
 
 import { byId, icon, ICONS, make } from "./elements.js";
 import { hashOf, initialsOf, visible } from "./format.js";
+import { language, languages, Name, put, putAttribute, removeAttribute, text } from "./texts.js";
 
 // An avatar's look follows from its name (style.css has twelve hues).
 export function paintAvatar(element, name) {
@@ -13,14 +14,18 @@ export function paintAvatar(element, name) {
 const RADAR = 16; // Blips on it.
 const FILTER_FROM = 8; // People from whom on a filter helps.
 
-const kindText = (meta) => (meta?.kind === "cli" ? "on a terminal" : meta?.kind === "web" ? "in a browser" : "");
-const collator = new Intl.Collator(undefined, { numeric: true });
+const KINDS = { cli: "on_terminal", web: "in_browser" };
+const kindOf = (meta) => (Object.hasOwn(KINDS, meta?.kind) ? text(KINDS[meta.kind]) : "");
+let collator = new Intl.Collator(language(), { numeric: true });
 const compare = (a, b) => collator.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
+
+// What the button says, and of whom.
+const LABELS = { call: "call_person", call_calling: "call_calling_person", call_running: "call_running_person" };
 
 // The ways to call somebody: what is sent from the beginning.
 const WITH = [
-  { testid: "call-audio", sources: ["microphone"], picture: ICONS.phone, text: "with audio" },
-  { testid: "call-video", sources: ["microphone", "camera"], picture: ICONS.camera, text: "with video" },
+  { testid: "call-audio", sources: ["microphone"], picture: ICONS.phone, text: "call_person_audio" },
+  { testid: "call-video", sources: ["microphone", "camera"], picture: ICONS.camera, text: "call_person_video" },
 ];
 
 // Event "call" ({detail}: {name, sources}).
@@ -35,6 +40,10 @@ export class People extends EventTarget {
     this.talk = undefined; // {name, phase} of the call there is.
     this.away = false; // The server is, so that nobody can be called.
     byId("people-filter").addEventListener("input", () => this.later({ all: true }));
+    languages.addEventListener("change", () => {
+      collator = new Intl.Collator(language(), { numeric: true });
+      this.later({ all: true });
+    });
   }
 
   reset(peers) {
@@ -113,7 +122,7 @@ export class People extends EventTarget {
     this.filter(moved || this.all);
     this.changed.clear();
     this.all = false;
-    byId("people-count").textContent = this.names.length;
+    byId("people-count").textContent = new Intl.NumberFormat(language()).format(this.names.length);
     byId("empty").hidden = this.names.length > 0;
   }
 
@@ -133,8 +142,8 @@ export class People extends EventTarget {
     const kind = make("small");
     const call = (sources) => this.dispatchEvent(new CustomEvent("call", { detail: { name, sources } }));
     const button = make("button", { class: "plain", type: "button", testid: "call", onclick: () => call([]) });
-    const withMedia = WITH.map(({ testid, sources, picture, text }) => {
-      const label = `Call ${visible(name)} ${text}`;
+    const withMedia = WITH.map(({ testid, sources, picture, text: key }) => {
+      const label = text(key, { name: new Name(visible(name)) });
       return make("button", { class: "quiet round", type: "button", testid, title: label, "aria-label": label, onclick: () => call(sources) }, icon(picture));
     });
     const element = make(
@@ -150,15 +159,19 @@ export class People extends EventTarget {
 
   refresh(name, { element, kind, button, withMedia }) {
     const set = (target, key, value) => target[key] !== value && (target[key] = value);
+    const say = (target, what) => target.textContent !== String(what) && put(target, what);
     const here = this.talk?.name === name;
     set(element, "className", here ? "current" : "");
-    set(kind, "textContent", kindText(this.peers.get(name)));
-    set(button, "textContent", !here ? "Call" : this.talk.phase === "calling" ? "Calling" : "In call");
+    say(kind, kindOf(this.peers.get(name)));
+    const what = !here ? "call" : this.talk.phase === "calling" ? "call_calling" : "call_running";
+    say(button, text(what));
     set(button, "disabled", this.talk !== undefined || this.away);
-    const title = this.away ? "The server is away" : "";
-    set(button, "title", title);
-    const label = `Call ${visible(name)}`;
-    if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
+    if (this.away !== button.hasAttribute("title")) {
+      if (this.away) putAttribute(button, "title", text("server_away"));
+      else removeAttribute(button, "title");
+    }
+    const label = text(LABELS[what], { name: new Name(visible(name)) });
+    if (button.getAttribute("aria-label") !== String(label)) putAttribute(button, "aria-label", label);
     for (const other of withMedia) {
       // Terminals have neither audio nor video.
       set(other, "hidden", this.talk !== undefined || this.peers.get(name)?.kind === "cli");

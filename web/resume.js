@@ -1,9 +1,9 @@
 // How a file that was broken off goes on (docs/application_protocol.md, "Going
-// on"): the sender's half.
+// on"): the sender's half. The receiver's is in parts.js.
 
+import { CHECKPOINTS_MAX, isSha256 } from "./parts.js";
 import { Sha256 } from "./sha256.js";
 
-const MAX_CHECKPOINTS = 64;
 const READ = 4 * 1024 * 1024;
 const KEY = "kyuu-file-secret";
 
@@ -38,12 +38,12 @@ export function versionOf(file) {
 // receiver does not know of them, none if they are against the rules.
 export function checkpointsOf({ resume }, size) {
   if (resume === undefined) return undefined;
-  if (!Array.isArray(resume) || resume.length > MAX_CHECKPOINTS) return [];
+  if (!Array.isArray(resume) || resume.length > CHECKPOINTS_MAX) return [];
   let last = 0;
   for (const entry of resume) {
     if (!Array.isArray(entry) || entry.length !== 2) return [];
     const [offset, sha256] = entry;
-    if (!Number.isSafeInteger(offset) || offset <= last || offset > size || !/^[0-9a-f]{64}$/.test(sha256)) return [];
+    if (!Number.isSafeInteger(offset) || offset <= last || offset > size || !isSha256(sha256)) return [];
     last = offset;
   }
   return resume;

@@ -5,6 +5,7 @@ import { byId } from "./elements.js";
 import { visible } from "./format.js";
 import { title } from "./notices.js";
 import { paintAvatar } from "./people.js";
+import { Name, put, text } from "./texts.js";
 
 const WAITING_MAX = 16;
 
@@ -60,15 +61,15 @@ export class Ringing extends EventTarget {
 
   ring(message) {
     this.current = message;
-    byId("incoming-name").textContent = visible(message.from);
     paintAvatar(byId("incoming-avatar"), message.from);
     const media = mediaOf(message);
-    const kind = media.includes("camera") ? ", with video" : media.length > 0 ? ", with audio" : "";
-    byId("incoming-kind").textContent = kind;
+    const key = media.includes("camera") ? "is_calling_video" : media.length > 0 ? "is_calling_audio" : "is_calling";
+    const said = text(key, { name: new Name(visible(message.from), "incoming-name") });
+    put(byId("incoming-title"), said);
     byId("accept-media").hidden = media.length === 0;
     byId("accept-camera").hidden = !media.includes("camera");
     byId("incoming").showModal();
-    title(`${visible(message.from)} is calling${kind}`);
+    title(said);
   }
 
   stop() {

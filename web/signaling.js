@@ -1,6 +1,8 @@
 // kyuu's signaling protocol (docs/signaling_protocol.md) over a WebSocket that
 // comes back by itself.
 
+import { text as textOf } from "./texts.js";
+
 const PING_EVERY = 15_000; // Browsers cannot send WebSocket pings.
 const ANSWER_WITHIN = 10_000;
 const RETRY_MAX = 30_000;
@@ -247,16 +249,16 @@ export async function whyRefused() {
   } catch {
     return undefined;
   }
-  const text = (await answer.text().catch(() => "")).trim().slice(0, 300);
+  const reason = (await answer.text().catch(() => "")).trim().slice(0, 300);
   switch (answer.status) {
     case 403:
     case 421:
-      return `The server refuses this page. ${text}`;
+      return textOf("server_refuses_page", { reason });
     case 426:
-      return "The server is there, but WebSockets do not get through to it: a proxy in front of it has to pass on the headers Upgrade and Connection.";
+      return textOf("server_no_upgrade");
     case 404:
-      return `There is no kyuud behind this page: ${ENDPOINT.pathname} is not found. A proxy in front has to pass on what is below the page's folder.`;
+      return textOf("server_not_found", { path: ENDPOINT.pathname });
     default:
-      return `The server cannot be used at the moment: it answers ${answer.status}${text ? ` (${text})` : ""}.`;
+      return textOf(reason ? "server_unusable_why" : "server_unusable", { status: String(answer.status), reason });
   }
 }

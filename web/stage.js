@@ -3,6 +3,7 @@
 
 import { byId, make } from "./elements.js";
 import { hashOf, initialsOf, visible } from "./format.js";
+import { Name, put, text } from "./texts.js";
 
 // Of the other side the first of these that is there is large.
 const LARGE = ["screen", "camera"];
@@ -30,14 +31,14 @@ export class Stage {
 
   // `incoming`: Map of source to {track, on}; `own`: Map of source to a track.
   draw(incoming, own) {
-    const name = visible(this.name);
+    const name = new Name(visible(this.name));
     const wanted = new Map();
     for (const source of LARGE) {
       const { track, on } = incoming.get(source) ?? {};
-      if (on) wanted.set(`peer ${source}`, { track, label: source === "screen" ? `${name}: screen` : name });
+      if (on) wanted.set(`peer ${source}`, { track, label: source === "screen" ? text("their_screen", { name }) : visible(this.name) });
     }
     for (const source of LARGE) {
-      if (own.get(source)) wanted.set(`me ${source}`, { track: own.get(source), label: source === "screen" ? "Your screen" : "You" });
+      if (own.get(source)) wanted.set(`me ${source}`, { track: own.get(source), label: text(source === "screen" ? "your_screen" : "you") });
     }
     for (const [key, tile] of this.tiles) {
       if (wanted.has(key)) continue;
@@ -50,7 +51,7 @@ export class Stage {
     for (const [key, { track, label }] of wanted) {
       const tile = this.tiles.get(key) ?? this.tile(key);
       this.show(tile, track);
-      tile.label.textContent = label;
+      put(tile.label, label);
       tile.element.dataset.place = key === large ? "large" : "small";
       if (key !== large) tile.element.style.setProperty("--place", place++);
     }

@@ -28,15 +28,24 @@ export const PHONE = {
 // Starts Chromium; `loopback: false` leaves its privacy settings as people have
 // them. `trials` are names of field trials to be enabled, `flags` more of the
 // command line.
-export function startBrowser({ loopback = true, trials = [], flags = [] } = {}) {
+export function startBrowser(options = {}) { return chromium.launch(launch(options)); }
+
+// Chromium with a profile on the disk, in a folder that goes away. It has one
+// context, which newContext() returns.
+export async function startProfile({ serviceWorkers = 'block', ...options } = {}) {
+  const context = await chromium.launchPersistentContext(temporaryFolder(), { ...launch(options), acceptDownloads: true, serviceWorkers, ...DESKTOP });
+  return { newContext: async () => context, close: () => context.close() };
+}
+
+function launch({ loopback = true, trials = [], flags = [] }) {
   const executablePath = process.env.KYUU_CHROMIUM ??
     ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
   if (!executablePath) throw new Error('no Chromium here: apt-get install chromium');
-  return chromium.launch({
+  return {
     executablePath, chromiumSandbox: false,
     args: [...FLAGS, ...flags, ...(loopback ? LOOPBACK : []),
       ...(trials.length ? [`--force-fieldtrials=${trials.map((name) => `${name}/Enabled/`).join('')}`] : [])],
-  });
+  };
 }
 
 // Firefox by puppeteer: playwright's needs one of its own.
@@ -55,15 +64,17 @@ export async function startFirefox(preferences = {}) {
 
 export class Person {
   // Opens the page of the kyuud at `url`. `prepare(page)` runs before that;
-  // `options` are those of a context.
+  // `options` are those of a context. Without others the page is not kept by its
+  // service worker, whose requests no test could intercept.
   static async open(browser, url, { relay = false, room, prepare, ...options } = {}) {
     const person = new Person();
     person.problems = [];
-    person.context = await browser.newContext({ acceptDownloads: true, ...DESKTOP, ...options });
+    person.context = await browser.newContext({ acceptDownloads: true, serviceWorkers: 'block', ...DESKTOP, ...options });
     person.context.setDefaultTimeout(WAIT);
     const page = person.page = await person.context.newPage();
     // Errors, warnings of our own, and whatever the Content-Security-Policy stops.
     page.on('console', (m) => {
+      if (m.text() === 'Service Worker registration blocked by Playwright') return;
       if (m.type() === 'error' || m.type() === 'warning') person.problems.push(`${m.type()}: ${m.text()}`);
     });
     page.on('pageerror', (error) => person.problems.push(`uncaught: ${error.stack ?? error}`));
@@ -78,6 +89,15 @@ export class Person {
 
   static async join(browser, url, name, options) {
     const person = await Person.open(browser, url, options);
+    await person.joinAs(name);
+    return person;
+  }
+
+  // One more page of the same browser as `other`, in the same room.
+  static async adopt(page, other, name) {
+    const person = Object.assign(new Person(), { page, context: other.context, problems: [] });
+    await page.goto(other.page.url());
+    await page.locator('[data-testid=server-status][data-state=online]').waitFor();
     await person.joinAs(name);
     return person;
   }
@@ -245,12 +265,20 @@ export function sha256(path) {
   });
 }
 
-// A file of random bytes in a folder that goes away: {path, name, sha256}.
+// A file of random bytes in a folder that goes away: {path, name, size, sha256}.
 let folder;
 export function makeFile(name, bytes = 50 * 1024 * 1024) {
   folder ??= temporaryFolder();
   const content = randomBytes(bytes);
   const path = join(folder, name);
   writeFileSync(path, content);
-  return { path, name, sha256: createHash('sha256').update(content).digest('hex') };
+  return { path, name, size: bytes, sha256: createHash('sha256').update(content).digest('hex') };
+}
+
+// How long the page's main thread worked on each task, in milliseconds of its own
+// CPU: what others do on this machine does not count.
+export function mainThreadTasks({ traceEvents }) {
+  const main = new Set(traceEvents.filter((e) => e.name === 'thread_name' && e.args.name === 'CrRendererMain').map((e) => `${e.pid} ${e.tid}`));
+  return traceEvents.filter((e) => e.name === 'ThreadControllerImpl::RunTask' && e.tdur !== undefined && main.has(`${e.pid} ${e.tid}`))
+    .map((e) => e.tdur / 1000);
 }

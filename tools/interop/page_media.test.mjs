@@ -129,7 +129,7 @@ test('a call with video says so, and who answers chooses what to send', MINUTES,
   ]) {
     await ada.sees('Bob').getByTestId(button).click();
     await bob.at('incoming-dialog').waitFor();
-    assert.equal(await bob.at('incoming-kind').textContent(), kind);
+    assert.equal(await bob.at('incoming-title').textContent(), `Ada is calling${kind}`);
     assert.deepEqual(await lights(bob.page), []);
     assert.equal(await bob.at('accept-camera').isVisible(), button === 'call-video');
     await bob.at(answer).click();
@@ -147,7 +147,7 @@ test('a call with video says so, and who answers chooses what to send', MINUTES,
   // One without says nothing of it, and a declined one leaves no light on.
   await ada.call('Bob');
   await bob.at('incoming-dialog').waitFor();
-  assert.equal(await bob.at('incoming-kind').textContent(), '');
+  assert.equal(await bob.at('incoming-title').textContent(), 'Ada is calling');
   assert.equal(await bob.at('accept-microphone').isVisible(), false);
   await bob.at('decline-call').click();
   await ada.state('over').waitFor();

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { goodbye, makeFile, Person, PHONE, sharedStage, TRANSFER, WAIT } from './browser.mjs';
+import { goodbye, mainThreadTasks, makeFile, Person, PHONE, sharedStage, TRANSFER, WAIT } from './browser.mjs';
 
 const MINUTES = { timeout: 5 * 60_000 };
 const stage = sharedStage();
@@ -32,14 +32,6 @@ function scripted(peers) {
   return crowd;
 }
 
-// How long the page's main thread worked on each task, in milliseconds of its own
-// CPU: what others do on this machine does not count.
-function mainThreadTasks({ traceEvents }) {
-  const main = new Set(traceEvents.filter((e) => e.name === 'thread_name' && e.args.name === 'CrRendererMain').map((e) => `${e.pid} ${e.tid}`));
-  return traceEvents.filter((e) => e.name === 'ThreadControllerImpl::RunTask' && e.tdur !== undefined && main.has(`${e.pid} ${e.tid}`))
-    .map((e) => e.tdur / 1000);
-}
-
 test('five hundred people who change two hundred times a second freeze nothing', MINUTES, async () => {
   const peers = Array.from({ length: 500 }, (_, i) => ({ name: `p${i}`, meta: { app: 'kyuu', kind: 'web' } }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -53,6 +45,8 @@ test('five hundred people who change two hundred times a second freeze nothing',
 
   await ada.page.evaluate(() => {
     globalThis.added = 0;
+    globalThis.late = [];
+    new PerformanceObserver((list) => { for (const { duration } of list.getEntries()) late.push(duration); }).observe({ entryTypes: ['longtask'] });
     new MutationObserver((records) => { for (const r of records) added += r.addedNodes.length; })
       .observe(document.querySelector('[data-testid=people]'), { childList: true });
   });
@@ -71,10 +65,13 @@ test('five hundred people who change two hundred times a second freeze nothing',
   const tasks = mainThreadTasks(JSON.parse(await stage.browser.stopTracing()));
   assert.ok(tasks.length > 100, 'the trace is of no use');
   const slow = tasks.filter((ms) => ms > 50);
-  assert.ok(Math.max(...tasks) < 200, `tasks of ${slow.map(Math.round)} ms`);
+  assert.deepEqual(slow.map(Math.round), [], 'tasks of more than 50 ms');
   // And only what changed was drawn, on a machine of any speed.
   const added = await ada.page.evaluate(() => globalThis.added);
   assert.ok(added <= 1000, `${added} rows were drawn for 1000 changes`);
+  // On a machine that others keep busy it may have waited, too.
+  const late = await ada.page.evaluate(() => globalThis.late);
+  console.log(`# crowd: ${late.length} long tasks by the clock${late.length ? `, at most ${Math.max(...late)} ms` : ''}`);
   console.log(`# crowd: longest task ${Math.max(...tasks).toFixed(1)} ms, ${added} rows drawn in ${seconds.toFixed(1)} s`);
   // What is shown is what is so.
   for (const peer of peers) crowd.send({ type: 'presence', change: 'joined', peer });

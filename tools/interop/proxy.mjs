@@ -46,15 +46,23 @@ export class Proxy {
 
 // An HTTP proxy that serves what is at `url` below `path` ("/kyuu"), and takes
 // that off. `host`: what it tells the server that it was asked for, if not
-// what the client said; `upgrades: false` does not pass WebSockets on.
+// what the client said; `upgrades: false` does not pass WebSockets on. `instead`,
+// a Map of file names to functions that change their text, may be filled later; while
+// `down` is set it answers as one whose server is away.
 export class PathProxy {
   static async to(url, path, { host, upgrades = true } = {}) {
     const proxy = new PathProxy();
+    proxy.instead = new Map();
     const { hostname, port } = new URL(url);
     const forward = (incoming) => {
       const headers = { ...incoming.headers, ...(host && { host }) };
       if (!upgrades) delete headers.upgrade;
       return request({ hostname, port, method: incoming.method, path: incoming.url.slice(path.length), headers });
+    };
+    const changed = async (change, name, response) => {
+      const answer = await fetch(new URL(name, url));
+      const { 'content-length': length, ...headers } = Object.fromEntries(answer.headers);
+      response.writeHead(answer.status, { ...headers, etag: '"changed"' }).end(change(await answer.text()));
     };
     const isOurs = (incoming, answer) => {
       if (incoming.url.startsWith(`${path}/`)) return true;
@@ -63,6 +71,15 @@ export class PathProxy {
     };
     proxy.server = createHttpServer((incoming, response) => {
       if (!isOurs(incoming, () => response.writeHead(404).end())) return;
+      if (proxy.down) {
+        response.writeHead(502).end();
+        return;
+      }
+      const change = proxy.instead.get(incoming.url.slice(path.length + 1));
+      if (change) {
+        changed(change, incoming.url.slice(path.length), response);
+        return;
+      }
       incoming.pipe(forward(incoming)
         .on('response', (answer) => answer.pipe(response.writeHead(answer.statusCode, answer.headers)))
         .on('error', () => response.destroy()));
@@ -70,7 +87,10 @@ export class PathProxy {
     proxy.server.on('upgrade', (incoming, socket) => {
       socket.on('error', () => {});
       const end = (answer) => socket.end(`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}\r\nConnection: close\r\n\r\n`);
-      if (!isOurs(incoming, () => socket.destroy())) return;
+      if (proxy.down || !isOurs(incoming, () => socket.destroy())) {
+        socket.destroy();
+        return;
+      }
       forward(incoming)
         .on('response', end)
         .on('upgrade', (answer, outer) => {
