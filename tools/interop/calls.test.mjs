@@ -256,7 +256,7 @@ for (const signal of ['SIGKILL', 'SIGTERM']) {
     await kim.waitFor(/joined as Kim/);
     const large = file(there, 'large', Buffer.alloc(400_000_000, 'x'));
     const ada = command('send', own.url, large, '--to', 'Kim', '--name', 'Ada');
-    const under = () => readdirSync(here).some((name) => statSync(join(here, name)).size > 1_000_000);
+    const under = () => readdirSync(here).some((name) => (statSync(join(here, name), { throwIfNoEntry: false })?.size ?? 0) > 1_000_000);
     await kim.waitFor(/connected to Ada/);
     while (!under()) await sleep(5);
     own.child.kill(signal);
