@@ -354,6 +354,10 @@ void Server::Publish(std::string text) {
   if (federation_ != nullptr) federation_->Publish(std::move(text));
 }
 
+void Server::PassPeerJs(NodeId to, std::string message) {
+  if (federation_ != nullptr) federation_->PassPeerJs(to, std::move(message));
+}
+
 FederationStats Server::federation_stats() const {
   return federation_ == nullptr ? FederationStats() : federation_->stats();
 }

@@ -32,6 +32,7 @@
 #include "signaling/internal/session.h"
 #include "signaling/internal/shares.h"
 #include "signaling/message.h"
+#include "signaling/server_events.h"
 #include "signaling/server_nodes.h"
 #include "signaling/server_options.h"
 #include "signaling/token/admission.h"
@@ -43,32 +44,6 @@ class Federation;
 
 }  // namespace internal
 
-// A client has said hello. `session` is unique and unguessable, fit as a TURN
-// username. Answer with SetIceServers(): `welcome` waits for it.
-struct SessionOpened {
-  ConnectionId connection{};
-  std::string session;
-};
-// A client has come back to its session, or asks for credentials, or those that
-// it has are soon stale. Answer with SetIceServers(): servers whose credentials
-// are good from now on. Those that it has go on working for running calls.
-struct CredentialsWanted {
-  ConnectionId connection{};
-  std::string session;
-};
-// What the client was let in by has ended, and the session's credentials with
-// it: they make no new allocations. The session goes on; CredentialsWanted says
-// that its client may again.
-struct SessionExpired {
-  std::string session;
-};
-// The session is over: its credentials make no new allocations. Comes once for
-// each session that was opened or, of several nodes, taken over; for one that
-// another node has taken over it comes once that one says that it is over.
-struct SessionClosed {
-  std::string session;
-};
-
 // How a connection ended: kGoodbye if the client has said so (it closed the
 // WebSocket, with 1000, 1001 or no code), kLost in all other cases.
 enum class Departure : uint8_t { kLost, kGoodbye };
@@ -76,8 +51,7 @@ enum class Departure : uint8_t { kLost, kGoodbye };
 class Server {
  public:
   using Packet = Envelope;
-  using Event = std::variant<SessionOpened, CredentialsWanted, SessionExpired,
-                             SessionClosed, CloseConnection>;
+  using Event = ServerEvent;
 
   // `random` must outlive the server, and so must `admission`, which judges who
   // may come; without one everybody may.
@@ -124,6 +98,9 @@ class Server {
   std::optional<NodeCommand> PollNodeCommand();
   // Tells all nodes what clients of another dialect have published here.
   void Publish(std::string text);
+  // Takes to another node, if its link is up, what the server of PeerJS here
+  // has for the one there; PeerJsElsewhere comes of it.
+  void PassPeerJs(NodeId to, std::string message);
   FederationStats federation_stats() const;
   // In rooms, of other nodes.
   size_t remote_peer_count() const;

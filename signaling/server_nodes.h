@@ -39,8 +39,13 @@ struct FreePlace {
 struct PublishedElsewhere {
   std::string text;
 };
-using NodeCommand =
-    std::variant<ToNode, ClaimPlace, FreePlace, PublishedElsewhere>;
+// What another node's server of PeerJS has for the one here (PassPeerJs).
+struct PeerJsElsewhere {
+  NodeId from{};
+  std::string message;
+};
+using NodeCommand = std::variant<ToNode, ClaimPlace, FreePlace,
+                                 PublishedElsewhere, PeerJsElsewhere>;
 
 struct ClaimAnswer {
   std::string place;

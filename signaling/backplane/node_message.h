@@ -1,6 +1,5 @@
-// What nodes say to each other about their peers, over a link (links.h), and
-// its form: a byte for the kind, then the fields in their order: numbers in
-// network order, texts behind their size in four bytes.
+// What nodes say to each other about their peers, over a link (links.h); its
+// form stands in internal/fields.h.
 
 #ifndef KYUU_SIGNALING_BACKPLANE_NODE_MESSAGE_H_
 #define KYUU_SIGNALING_BACKPLANE_NODE_MESSAGE_H_
@@ -118,9 +117,14 @@ struct Moved {
   std::vector<Call> calls;
 };
 
-using Message =
-    std::variant<Here, Gone, Rings, Accepted, Rejected, Ended, Signalled,
-                 Wanted, NotHere, Moving, Held, Over, Published, Moved>;
+// What the servers of PeerJS say to each other (peerjs/node_message.h).
+struct OfPeerJs {
+  std::string text;
+};
+
+using Message = std::variant<Here, Gone, Rings, Accepted, Rejected, Ended,
+                             Signalled, Wanted, NotHere, Moving, Held, Over,
+                             Published, Moved, OfPeerJs>;
 
 // INVALID_ARGUMENT for what is not exactly one message.
 absl::StatusOr<Message> Parse(absl::string_view bytes);

@@ -31,6 +31,7 @@ std::vector<Message> OneOfEach() {
           Held{a, 6},
           Over{"session"},
           Published{"{}"},
+          OfPeerJs{"text"},
           moved};
 }
 

@@ -79,6 +79,9 @@ class Federation {
   PeerId IdOf(Member member) const;
 
   void Publish(std::string text) { TellAll(node::Published{std::move(text)}); }
+  void PassPeerJs(NodeId to, std::string text) {
+    Tell(to, node::OfPeerJs{std::move(text)});
+  }
 
   // What the driver says (server.h).
   void Handle(absl::Time now, Links::Event event);
@@ -145,6 +148,7 @@ class Federation {
   void On(absl::Time now, NodeId from, node::Over& over);
   void On(absl::Time now, NodeId from, node::Published& published);
   void On(absl::Time now, NodeId from, node::Moved& moved);
+  void On(absl::Time now, NodeId from, node::OfPeerJs& of_peerjs);
   void HandleMessage(absl::Time now, NodeId from, const std::string& bytes);
   void HandleUp(NodeId node);
   void HandleLost(absl::Time now, NodeId node);

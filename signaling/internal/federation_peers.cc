@@ -288,6 +288,10 @@ void Federation::On(absl::Time, NodeId, node::Published& published) {
   commands_.push_back(PublishedElsewhere{std::move(published.text)});
 }
 
+void Federation::On(absl::Time, NodeId from, node::OfPeerJs& of_peerjs) {
+  commands_.push_back(PeerJsElsewhere{from, std::move(of_peerjs.text)});
+}
+
 void Federation::Send(Member to, node::Message message) {
   Remote* remote = Find(to);
   if (remote == nullptr || (remote->home == NodeId{} && !remote->is_moving)) {

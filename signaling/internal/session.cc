@@ -5,7 +5,7 @@
 #include "absl/strings/escaping.h"
 #include "base/bytes.h"
 #include "base/check.h"
-#include "openssl/crypto.h"
+#include "signaling/internal/secret.h"
 
 namespace kyuu::signaling::internal {
 namespace {
@@ -15,11 +15,6 @@ std::string RandomId(Random& random) {
   std::array<uint8_t, 16> bytes;
   random.Fill(absl::MakeSpan(bytes));
   return absl::BytesToHexString(AsText(bytes));
-}
-
-bool IsEqualSecret(absl::string_view a, absl::string_view b) {
-  return a.size() == b.size() &&
-         CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 }  // namespace
@@ -59,7 +54,7 @@ Session* Sessions::Find(absl::string_view id) {
 Session* Sessions::FindResumable(const ResumeRequest& request) {
   Session* session = Find(request.session);
   if (session == nullptr || !session->resumable() ||
-      !IsEqualSecret(session->secret, request.secret) ||
+      !IsSameSecret(session->secret, request.secret) ||
       !session->is_numbered() ||
       !session->outbox.CanResumeAfter(request.received)) {
     return nullptr;

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,7 +16,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "nlohmann/json.hpp"
-#include "signaling/peerjs.h"
+#include "signaling/peerjs/peerjs.h"
 #include "signaling/testing/plays.h"
 #include "signaling/ywebrtc.h"
 
@@ -126,6 +128,152 @@ class PeerJsPlay {
   PeerJsServer server_{options_, random_};
 };
 
+// Two nodes; what one sends the other comes when the input says so, some of it
+// damaged.
+class PeerJsNodesPlay {
+ public:
+  explicit PeerJsNodesPlay(absl::Span<const uint8_t> input) : r_(input) {
+    for (Node& node : nodes_) {
+      node.server = std::make_unique<PeerJsServer>(options_, random_);
+      node.server->Federate();
+    }
+  }
+
+  void Run() {
+    while (!r_.empty()) {
+      Step();
+      for (Node& node : nodes_) {
+        Drain(node);
+        const PeerJsServer& server = *node.server;
+        KYUU_CHECK(server.kept_bytes() <= options_.max_kept_bytes);
+        KYUU_CHECK(server.remote_peer_count() <= 2);
+      }
+    }
+    Join(false);
+    for (Node& node : nodes_) {
+      for (uint64_t id = 0; id < kClients; ++id) {
+        node.server->Disconnect(ConnectionId{id});
+      }
+      node.server->HandleTimeout(now_ + options_.expire_timeout);
+      Drain(node);
+      const PeerJsServer& server = *node.server;
+      KYUU_CHECK(server.peer_count() == 0 && server.kept_bytes() == 0);
+      KYUU_CHECK(server.queued_bytes() == 0 && server.ListPeers() == "[]");
+      KYUU_CHECK(server.remote_peer_count() == 0);
+      KYUU_CHECK(server.NextTimeout() == absl::InfiniteFuture());
+    }
+  }
+
+ private:
+  struct Node {
+    NodeId id{};
+    std::unique_ptr<PeerJsServer> server;
+    std::deque<std::string> in;  // Of the other one.
+    std::deque<ClaimPlace> claims;
+  };
+
+  static PeerJsOptions Small() {
+    PeerJsOptions options;
+    options.max_kept_bytes = 2000;
+    options.max_waiting_bytes = 500;
+    options.federation.max_remote_peers = 2;
+    return options;
+  }
+
+  Node& Other(const Node& node) {
+    return &node == &nodes_[0] ? nodes_[1] : nodes_[0];
+  }
+
+  void Join(bool is_up) {
+    if (is_up == is_up_) return;
+    is_up_ = is_up;
+    for (Node& node : nodes_) {
+      node.in.clear();
+      const NodeId other = Other(node).id;
+      node.server->HandleNode(now_, is_up ? Links::Event(NodeUp{other})
+                                          : Links::Event(NodeLost{other}));
+    }
+  }
+
+  void Drain(Node& node) {
+    PeerJsServer& server = *node.server;
+    while (auto m = server.PollTransmit(now_, {})) {
+      KYUU_CHECK(json::parse(m->text).at("type").is_string());
+    }
+    while (server.PollEvent()) {
+    }
+    while (auto command = server.PollNodeCommand()) {
+      if (auto* to = std::get_if<ToNode>(&*command)) {
+        KYUU_CHECK(is_up_ && to->to == Other(node).id);
+        Other(node).in.push_back(std::move(to->message));
+      } else if (const auto* claim = std::get_if<ClaimPlace>(&*command)) {
+        node.claims.push_back(*claim);
+      }
+    }
+  }
+
+  void Step() {
+    const uint8_t op = r_.U8();
+    Node& node = nodes_[op & 1];
+    const ConnectionId id{op / 2 % kClients};
+    const bool is_high = (op & 64) != 0;
+    switch (r_.U8() % 10) {
+      case 0:
+      case 1: {
+        const std::string name(1, 'a' + r_.U8() % 3);
+        // Refused if it is there.
+        (void)node.server->Connect(now_, id, IpAddress::V4(192, 0, 2, 1),
+                                   {name, is_high ? "t" : "u", "peerjs"});
+        return;
+      }
+      case 2:
+        return node.server->Disconnect(id);
+      case 3:
+        now_ += absl::Milliseconds(100 * r_.U8());
+        return node.server->HandleTimeout(now_);
+      case 4:
+        return Join(!is_high);
+      case 5:
+        return node.server->HandleBackplane(
+            now_, is_high ? BackplaneState::kAway : BackplaneState::kThere);
+      case 6: {
+        if (node.claims.empty()) return;
+        const ClaimPlace claim = node.claims.front();
+        node.claims.pop_front();
+        const uint64_t epoch = claim.epoch != 0 ? claim.epoch : ++epoch_;
+        return node.server->HandleClaim(now_, {claim.place, !is_high, epoch});
+      }
+      case 7:
+      case 8: {
+        if (node.in.empty()) return;
+        std::string message = std::move(node.in.front());
+        node.in.pop_front();
+        if (op >= 0xc0) {
+          message[r_.U8() % message.size()] ^= static_cast<char>(r_.U8());
+        }
+        return node.server->HandleNode(
+            now_, NodeMessage{Other(node).id, std::move(message)});
+      }
+      default: {
+        static constexpr const char* kTypes[] = {"OFFER", "LEAVE", "ANSWER"};
+        node.server->HandlePacket(
+            now_, {id, absl::StrCat(
+                           R"({"type":")", kTypes[r_.U8() % 3], R"(","dst":")",
+                           std::string(1, static_cast<char>('a' + r_.U8() % 4)),
+                           R"(","payload":1})")});
+      }
+    }
+  }
+
+  Reader r_;
+  SeededRandom random_{1};
+  absl::Time now_ = absl::FromUnixSeconds(1000);
+  const PeerJsOptions options_ = Small();
+  std::array<Node, 2> nodes_{Node{NodeId{1}}, Node{NodeId{2}}};
+  bool is_up_ = false;
+  uint64_t epoch_ = 0;
+};
+
 class YWebrtcPlay {
  public:
   explicit YWebrtcPlay(absl::Span<const uint8_t> input) : r_(input) {}
@@ -229,6 +377,9 @@ class YWebrtcPlay {
 }  // namespace
 
 void PlayPeerJs(absl::Span<const uint8_t> input) { PeerJsPlay(input).Run(); }
+void PlayPeerJsNodes(absl::Span<const uint8_t> input) {
+  PeerJsNodesPlay(input).Run();
+}
 void PlayYWebrtc(absl::Span<const uint8_t> input) { YWebrtcPlay(input).Run(); }
 
 }  // namespace kyuu::signaling

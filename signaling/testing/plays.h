@@ -31,6 +31,8 @@ void PlayLinks(absl::Span<const uint8_t> input);
 // Five clients of PeerJS or of y-webrtc that do the same: bounds hold, whatever
 // is sent is JSON of the protocol, and nothing is left when all have gone.
 void PlayPeerJs(absl::Span<const uint8_t> input);
+// Two nodes of PeerJS, with clients whose ids are given and refused.
+void PlayPeerJsNodes(absl::Span<const uint8_t> input);
 void PlayYWebrtc(absl::Span<const uint8_t> input);
 // Bytes cut anywhere into a WebSocket of either role, among sends, closes and
 // timeouts: bounds hold, Closed comes once and last, and what it sends is

@@ -5,46 +5,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, test } from 'node:test';
 import WebSocket from 'ws';
-import { freePort, killLeftovers, kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
+import { freePort, killLeftovers, kyuu, Program, sleep, startKyuud } from './lib.mjs';
+import { eventually, metric, startNodes, startRedis, text } from './nodes.mjs';
 import { Proxy } from './proxy.mjs';
 
 const MINUTES = { timeout: 3 * 60_000 };
 after(killLeftovers);
-
-// A Redis of the test's own, that keeps nothing on disk; its service, if the
-// machine has one, is not touched.
-async function startRedis(port, ...args) {
-  const redis = new Program('redis-server', ['--port', String(port), '--bind', '127.0.0.1',
-    '--save', '', '--appendonly', 'no', '--dir', temporaryFolder(), ...args]);
-  await redis.waitFor(/Ready to accept connections/);
-  return redis;
-}
-
-// `count` kyuud behind it, that know each other.
-async function startNodes(t, count, { args = [], credentials = '' } = {}) {
-  const port = await freePort();
-  const cluster = { port, redis: await startRedis(port, ...args) };
-  t.after(async () => {
-    for (const node of cluster.nodes) await node.stop('SIGKILL');
-    await cluster.redis.stop('SIGKILL');
-  });
-  cluster.url = `redis://${credentials}127.0.0.1:${port}/2?prefix=test`;
-  cluster.nodes = [];
-  for (let i = 0; i < count; ++i) cluster.nodes.push(await startKyuud('--backplane', cluster.url));
-  for (const node of cluster.nodes) await eventually(async () => (await metric(node, 'kyuu_backplane_nodes')) === count - 1);
-  return cluster;
-}
-
-async function eventually(holds, seconds = 20) {
-  const deadline = Date.now() + seconds * 1000;
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, `not within ${seconds} s: ${holds}`);
-    await sleep(50);
-  }
-}
-const text = async (node, path) => (await fetch(new URL(path, node.url))).text();
-const metric = async (node, name) =>
-  Number((await text(node, '/metrics')).match(new RegExp(`^${name} (.*)$`, 'm'))?.[1]);
 
 // A client of the protocol, message by message, whose session can be resumed.
 class Client {

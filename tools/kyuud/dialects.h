@@ -16,7 +16,7 @@
 #include "base/random.h"
 #include "signaling/envelope.h"
 #include "signaling/http.h"
-#include "signaling/peerjs.h"
+#include "signaling/peerjs/peerjs.h"
 #include "signaling/token/admission.h"
 #include "signaling/ywebrtc.h"
 #include "tools/kyuud/dialect_options.h"
@@ -59,6 +59,8 @@ class Dialects {
   void HandleTimeout(absl::Time now) { peerjs_.HandleTimeout(now); }
   std::optional<signaling::Envelope> PollTransmit(absl::Time now);
   std::optional<signaling::CloseConnection> PollEvent();
+  // To be made one of several.
+  signaling::PeerJsServer& peerjs() { return peerjs_; }
   // See YWebrtcServer.
   std::optional<std::string> PollPublished() {
     return ywebrtc_.PollPublished();

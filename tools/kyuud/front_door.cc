@@ -72,7 +72,8 @@ FrontDoor::FrontDoor(net::Loop& loop, Random& random,
   if (options_.backplane.has_value() &&
       options_.sockets == FrontDoorOptions::Signaling::kServed) {
     backplane_ = std::make_unique<Backplane>(
-        loop, random, *options_.backplane, server_, [this] { RunSoon(); },
+        loop, random, *options_.backplane, server_, dialects_.peerjs(),
+        [this] { RunSoon(); },
         [this](absl::string_view text) { dialects_.HandlePublished(text); });
   }
 }

@@ -149,8 +149,8 @@ class FrontDoor {
   Routes routes_;
   signaling::Admission admission_;
   signaling::Server server_;
-  std::unique_ptr<Backplane> backplane_;  // Or null.
   Dialects dialects_;
+  std::unique_ptr<Backplane> backplane_;  // Or null.
   net::StreamBuffer buffer_;
   net::StreamMemory memory_;
   LogLimiter refusals_;

@@ -12,7 +12,7 @@
 #include "net/stream_port.h"
 #include "relay/kernel/stats.h"
 #include "relay/stats.h"
-#include "signaling/peerjs_options.h"
+#include "signaling/peerjs/peerjs_options.h"
 #include "signaling/server_options.h"
 #include "signaling/token/admission.h"
 #include "signaling/ywebrtc.h"

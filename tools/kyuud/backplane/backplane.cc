@@ -86,12 +86,13 @@ absl::string_view TextOf(const redisReply& reply) {
 }  // namespace
 
 Backplane::Backplane(net::Loop& loop, Random& random, BackplaneAddress address,
-                     signaling::Server& server,
+                     signaling::Server& server, signaling::PeerJsServer& peerjs,
                      absl::AnyInvocable<void()> run_soon,
                      absl::AnyInvocable<void(absl::string_view)> on_published)
     : loop_(loop),
       address_(std::move(address)),
       server_(server),
+      peerjs_(peerjs),
       run_soon_(std::move(run_soon)),
       on_published_(std::move(on_published)),
       self_(DrawId(random)),
@@ -104,6 +105,7 @@ Backplane::Backplane(net::Loop& loop, Random& random, BackplaneAddress address,
       alarm_(loop, [this] { HandleAlarm(); }),
       link_alarm_(loop, [this] { run_soon_(); }) {
   server_.Federate(self_);
+  peerjs_.Federate();
   Connect();
 }
 
@@ -218,8 +220,13 @@ void Backplane::HandleReady() {
   spdlog::info("backplane: connected to Redis at {} as node {}",
                address_.Place(), name_);
   links_.HandleReconnected(now);
-  server_.HandleBackplane(now, BackplaneState::kThere);
+  HandleBackplane(now, BackplaneState::kThere);
   run_soon_();
+}
+
+void Backplane::HandleBackplane(absl::Time now, BackplaneState state) {
+  server_.HandleBackplane(now, state);
+  peerjs_.HandleBackplane(now, state);
 }
 
 void Backplane::HandleLost(absl::string_view why) {
@@ -244,7 +251,7 @@ void Backplane::HandleLost(absl::string_view why) {
   alarm_.Set(connect_at_);
   if (std::exchange(state_, state_ == State::kThere ? State::kAway : state_) ==
       State::kThere) {
-    server_.HandleBackplane(now, BackplaneState::kAway);
+    HandleBackplane(now, BackplaneState::kAway);
   }
   run_soon_();
 }
@@ -270,15 +277,11 @@ void Backplane::Pump() {
   const absl::Time now = net::Loop::Now();
   links_.HandleTimeout(now);
   while (auto event = links_.PollEvent()) {
-    if (const auto* up = std::get_if<signaling::NodeUp>(&*event)) {
-      spdlog::info("backplane: node {} is there", NameOf(up->node));
-    } else if (const auto* lost = std::get_if<signaling::NodeLost>(&*event)) {
-      spdlog::warn("backplane: node {} is gone, and its peers with it",
-                   NameOf(lost->node));
-    }
-    server_.HandleNode(now, *std::move(event));
+    HandleNode(*std::move(event));
+    // What a node has said is heard before that it is gone.
+    DoCommands();
   }
-  while (const auto command = server_.PollNodeCommand()) Do(*command);
+  DoCommands();
   // Without Redis they are sent again when it is back.
   if (state_ == State::kThere) {
     while (commands_ != nullptr &&
@@ -294,7 +297,45 @@ void Backplane::Pump() {
       state_ == State::kThere ? next : std::max(next, now + kBackoffFirst));
 }
 
-void Backplane::Do(const signaling::NodeCommand& command) {
+void Backplane::DoCommands() {
+  // What the server of PeerJS wants of other nodes becomes what the other
+  // wants.
+  while (true) {
+    if (auto wanted = peerjs_.PollNodeCommand()) {
+      if (auto* to = std::get_if<ToNode>(&*wanted)) {
+        server_.PassPeerJs(to->to, std::move(to->message));
+      } else {
+        Do(*std::move(wanted));
+      }
+    } else if (auto command = server_.PollNodeCommand()) {
+      Do(*std::move(command));
+    } else {
+      break;
+    }
+  }
+}
+
+void Backplane::HandleNode(signaling::Links::Event event) {
+  const absl::Time now = net::Loop::Now();
+  const bool is_message =
+      std::holds_alternative<signaling::NodeMessage>(event) ||
+      std::holds_alternative<signaling::NodeHas>(event);
+  if (const auto* up = std::get_if<signaling::NodeUp>(&event)) {
+    spdlog::info("backplane: node {} is there", NameOf(up->node));
+  } else if (const auto* lost = std::get_if<signaling::NodeLost>(&event)) {
+    spdlog::warn("backplane: node {} is gone, and its peers with it",
+                 NameOf(lost->node));
+  }
+  server_.HandleNode(now, event);
+  if (!is_message) peerjs_.HandleNode(now, event);
+}
+
+void Backplane::Do(signaling::NodeCommand command) {
+  if (auto* peerjs = std::get_if<signaling::PeerJsElsewhere>(&command)) {
+    return peerjs_.HandleNode(
+        net::Loop::Now(),
+        signaling::NodeMessage{peerjs->from, std::move(peerjs->message)});
+  }
   if (const auto* to = std::get_if<ToNode>(&command)) {
     // Refused, the loss of the link is told by an event.
     (void)links_.Send(net::Loop::Now(), to->to, to->message);
@@ -343,7 +384,9 @@ void Backplane::HandleClaimed(const std::string& place,
   }
   const bool is_granted = reply.element[0]->integer == 1;
   if (!is_granted) ++stats_.claims_refused;
+  // Each knows its places.
   server_.HandleClaim(net::Loop::Now(), {place, is_granted, epoch});
+  peerjs_.HandleClaim(net::Loop::Now(), {place, is_granted, epoch});
   run_soon_();
 }
 

@@ -5,7 +5,8 @@
 //   kyuu:nodes         channel: a node says that it is there, or leaves
 //   kyuu:node:NODE     channel: packets to a node (signaling/backplane/links.h)
 //   kyuu:alive:NODE    key for 8 s: the node lives
-//   kyuu:name:PLACE    key for 60 s: "NODE EPOCH", who has this name in a room
+//   kyuu:name:PLACE    key for 60 s: "NODE EPOCH", who has this name in a room,
+//                      or ("peerjs:ID") this id of PeerJS
 
 #ifndef KYUU_TOOLS_KYUUD_BACKPLANE_BACKPLANE_H_
 #define KYUU_TOOLS_KYUUD_BACKPLANE_BACKPLANE_H_
@@ -24,6 +25,7 @@
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "signaling/backplane/links.h"
+#include "signaling/peerjs/peerjs.h"
 #include "signaling/server.h"
 #include "tools/kyuud/backplane/address.h"
 #include "tools/kyuud/backplane/redis_connection.h"
@@ -60,16 +62,18 @@ static_assert(Countable<BackplaneStats>);
 // something.
 class Backplane {
  public:
-  // All references must outlive it. The server is told which node it is;
-  // `on_published` gets what other nodes' clients of other dialects say.
+  // All references must outlive it. The servers are told that they are one of
+  // several; `on_published` gets what other nodes' clients of other dialects
+  // say.
   Backplane(net::Loop& loop, Random& random, BackplaneAddress address,
-            signaling::Server& server, absl::AnyInvocable<void()> run_soon,
+            signaling::Server& server, signaling::PeerJsServer& peerjs,
+            absl::AnyInvocable<void()> run_soon,
             absl::AnyInvocable<void(absl::string_view)> on_published);
   ~Backplane();
   Backplane(const Backplane&) = delete;
   Backplane& operator=(const Backplane&) = delete;
 
-  // Carries what the server and its links want, and what has come for them.
+  // Carries what the servers and their links want, and what has come for them.
   void Pump();
   // Tells the others that this node leaves.
   void Leave();
@@ -93,7 +97,10 @@ class Backplane {
   void HandleSubscribed(const redisReply& reply);
   void StayAlive();
   void HandleAlarm();
-  void Do(const signaling::NodeCommand& command);
+  void HandleBackplane(absl::Time now, signaling::BackplaneState state);
+  void HandleNode(signaling::Links::Event event);
+  void DoCommands();
+  void Do(signaling::NodeCommand command);
   void Claim(const signaling::ClaimPlace& claim);
   void HandleClaimed(const std::string& place, const redisReply& reply);
   void Publish(const signaling::NodePacket& packet);
@@ -102,6 +109,7 @@ class Backplane {
   net::Loop& loop_;
   const BackplaneAddress address_;
   signaling::Server& server_;
+  signaling::PeerJsServer& peerjs_;
   absl::AnyInvocable<void()> run_soon_;
   absl::AnyInvocable<void(absl::string_view)> on_published_;
   const signaling::NodeId self_;

@@ -1,4 +1,4 @@
-#include "signaling/peerjs.h"
+#include "signaling/peerjs/peerjs.h"
 
 #include <map>
 #include <string>

@@ -1,4 +1,4 @@
-#include "signaling/peerjs.h"
+#include "signaling/peerjs/peerjs.h"
 
 #include <algorithm>
 #include <array>
@@ -9,11 +9,11 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
-#include "openssl/crypto.h"
 #include "signaling/close_code.h"
 #include "signaling/internal/dialect_json.h"
 #include "signaling/internal/json.h"
 #include "signaling/internal/object_writer.h"
+#include "signaling/internal/secret.h"
 #include "signaling/internal/utf8.h"
 
 namespace kyuu::signaling {
@@ -21,6 +21,7 @@ namespace kyuu::signaling {
 using internal::JsonObject;
 using internal::JsonValue;
 using internal::KeptMessage;
+using internal::KeptMessages;
 using internal::ObjectWriter;
 
 namespace {
@@ -32,20 +33,6 @@ std::string Refusal(absl::string_view type, absl::string_view why) {
   std::string text;
   ObjectWriter(text).Text("type", type).Raw("payload", payload);
   return text;
-}
-
-// Whether two secrets are the same, in a time that tells nothing of how alike
-// they are.
-bool IsSame(absl::string_view a, absl::string_view b) {
-  return a.size() == b.size() &&
-         CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
-}
-
-// Ids are shown to other peers: text without control characters.
-bool IsPrintable(absl::string_view id) {
-  return internal::IsUtf8(id) && std::none_of(id.begin(), id.end(), [](char c) {
-           return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-         });
 }
 
 enum class Kind : uint8_t {
@@ -70,18 +57,24 @@ Kind KindOf(absl::string_view type) {
 PeerJsServer::PeerJsServer(PeerJsOptions options, Random& random)
     : options_(std::move(options)), random_(random), kept_(options_) {}
 
+// Ids are shown to other peers: text without control characters.
+bool PeerJsServer::IsId(absl::string_view id) const {
+  return id.size() <= options_.max_id_bytes && internal::IsUtf8(id) &&
+         std::none_of(id.begin(), id.end(), [](char c) {
+           return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+         });
+}
+
 PeerJsServer::Verdict PeerJsServer::Judge(
     const PeerJsIdentity& identity) const {
   if (identity.id.empty() || identity.token.empty() || identity.key.empty()) {
     return {"ERROR", "No id, token, or key supplied to websocket server"};
   }
-  if (!IsSame(identity.key, options_.key)) {
+  if (!internal::IsSameSecret(identity.key, options_.key)) {
     return {"INVALID-KEY", "Invalid key provided"};
   }
   if (!identity.refusal.empty()) return {"ERROR", identity.refusal};
-  if (identity.id.size() > options_.max_id_bytes ||
-      identity.token.size() > options_.max_token_bytes ||
-      !IsPrintable(identity.id)) {
+  if (!IsId(identity.id) || identity.token.size() > options_.max_token_bytes) {
     return {"ERROR", "Invalid id or token"};
   }
   return {};
@@ -104,19 +97,23 @@ absl::Status PeerJsServer::Connect(absl::Time now, ConnectionId connection,
   }
   const internal::Source source = internal::SourceOf(address);
   bool fits = true;
-  const auto it = peers_.find(identity.id);
+  bool is_new = false;
+  auto it = peers_.find(identity.id);
   if (it == peers_.end()) {
-    fits = peers_.size() < options_.max_peers &&
-           peers_per_source_.Take(source, options_.max_peers_per_source);
+    is_new = fits =
+        peers_.size() < options_.max_peers &&
+        peers_per_source_.Take(source, options_.max_peers_per_source);
     if (fits) {
-      peers_.emplace(
-          identity.id,
-          Peer{next_number_++, connection, identity.token, source,
-               internal::TokenBucket(options_.message_rate, now), 0});
+      it = peers_
+               .emplace(
+                   identity.id,
+                   Peer{next_number_++, connection, identity.token, source,
+                        internal::TokenBucket(options_.message_rate, now), 0})
+               .first;
     }
-  } else if (!IsSame(it->second.token, identity.token)) {
+  } else if (!internal::IsSameSecret(it->second.token, identity.token)) {
     ++stats_.refused_taken;
-    TurnAway(connection, {"ID-TAKEN", "ID is taken"}, kClosePolicyViolation);
+    TurnAway(connection, kIdTaken, kClosePolicyViolation);
     return absl::OkStatus();
   } else {
     fits = TakeOver(it->second, connection, source);
@@ -128,7 +125,14 @@ absl::Status PeerJsServer::Connect(absl::Time now, ConnectionId connection,
              kCloseTryAgainLater);
     return absl::OkStatus();
   }
-  Open(connection, identity.id);
+  ids_[connection] = identity.id;
+  if (is_new && nodes_ != nullptr) {
+    it->second.said = std::make_unique<Said>();
+    nodes_->Claim(now, identity.id, identity.token);
+    Settle(now);
+  } else if (it->second.is_open()) {
+    Open(connection, identity.id);
+  }
   return absl::OkStatus();
 }
 
@@ -151,7 +155,6 @@ bool PeerJsServer::TakeOver(Peer& peer, ConnectionId connection,
 
 void PeerJsServer::Open(ConnectionId connection, const std::string& id) {
   ++stats_.opened;
-  ids_[connection] = id;
   Send(connection, R"({"type":"OPEN"})");
   for (KeptMessage& message : kept_.Take(id)) {
     ++stats_.kept_passed_on;
@@ -168,7 +171,14 @@ void PeerJsServer::TurnAway(ConnectionId connection, const Verdict& why,
 void PeerJsServer::Disconnect(ConnectionId connection) {
   const auto it = ids_.find(connection);
   if (it == ids_.end()) return;
+  if (nodes_ != nullptr) nodes_->Free(it->second);
+  Forget(connection);
+}
+
+void PeerJsServer::Forget(ConnectionId connection) {
+  const auto it = ids_.find(connection);
   const auto peer = peers_.find(it->second);
+  if (!peer->second.is_open()) said_bytes_ -= peer->second.said->bytes;
   peers_per_source_.Return(peer->second.source);
   peers_.erase(peer);
   ids_.erase(it);
@@ -195,14 +205,33 @@ void PeerJsServer::HandlePacket(absl::Time now, Packet in) {
     }
     return Send(in.connection, Refusal("ERROR", kTooMany));
   }
-  const absl::string_view wrong = Handle(now, id, peer, in.text);
-  if (wrong.empty()) return;
-  ++stats_.messages_refused;
-  Send(in.connection, Refusal("ERROR", wrong));
+  if (!peer.is_open()) return Wait(in.connection, peer, std::move(in.text));
+  Handle(now, id, peer, in.text);
 }
 
-absl::string_view PeerJsServer::Handle(absl::Time now, const std::string& id,
-                                       Peer& peer, absl::string_view text) {
+void PeerJsServer::Wait(ConnectionId connection, Peer& peer, std::string text) {
+  const size_t bytes = text.size() + KeptMessages::kMessageBytes;
+  if (peer.said->bytes + bytes > options_.max_waiting_bytes ||
+      said_bytes_ + bytes > options_.max_kept_bytes) {
+    ++stats_.overloaded;
+    return Close(connection, kCloseTryAgainLater, "too much is waiting");
+  }
+  peer.said->bytes += bytes;
+  said_bytes_ += bytes;
+  peer.said->texts.push_back(std::move(text));
+}
+
+void PeerJsServer::Handle(absl::Time now, const std::string& id, Peer& peer,
+                          absl::string_view text) {
+  const ConnectionId connection = peer.connection;
+  const absl::string_view wrong = Judge(now, id, peer, text);
+  if (wrong.empty()) return;
+  ++stats_.messages_refused;
+  Send(connection, Refusal("ERROR", wrong));
+}
+
+absl::string_view PeerJsServer::Judge(absl::Time now, const std::string& id,
+                                      Peer& peer, absl::string_view text) {
   if (text.size() > options_.max_message_bytes) return "Message too long";
   const absl::StatusOr<JsonObject> message =
       JsonObject::Parse(text, internal::kDialectJson);
@@ -226,33 +255,41 @@ absl::string_view PeerJsServer::Handle(absl::Time now, const std::string& id,
     return "";
   }
   const std::optional<JsonValue> payload = message->Find("payload");
-  PassOn(now, id, peer, type, to, payload ? payload->raw : "");
+  peerjs::Passed passed{id, to, peer.number, kind == Kind::kImportant, {}};
+  {
+    ObjectWriter w(passed.text);
+    w.Text("type", type).Text("src", id).Text("dst", to);
+    if (payload) w.Raw("payload", payload->raw);
+  }
+  PassOn(now, peer.source, std::move(passed));
   return "";
 }
 
-void PeerJsServer::PassOn(absl::Time now, const std::string& id, Peer& peer,
-                          absl::string_view type, const std::string& to,
-                          absl::string_view payload) {
-  std::string text;
-  {
-    ObjectWriter message(text);
-    message.Text("type", type).Text("src", id).Text("dst", to);
-    if (!payload.empty()) message.Raw("payload", payload);
-  }
-  if (const auto it = peers_.find(to); it != peers_.end()) {
+void PeerJsServer::PassOn(absl::Time now, const internal::Source& source,
+                          peerjs::Passed message) {
+  const auto it = peers_.find(message.to);
+  if (it != peers_.end() && it->second.is_open()) {
     ++stats_.passed_on;
-    return Send(it->second.connection, std::move(text));
+    return Send(it->second.connection, std::move(message.text));
   }
-  if (KindOf(type) != Kind::kImportant) {
+  if (nodes_ != nullptr) {
+    if (const std::optional<NodeId> home = nodes_->HomeOf(message.to)) {
+      ++stats_.passed_elsewhere;
+      return nodes_->Tell(*home, std::move(message));
+    }
+  }
+  if (!message.is_important) {
     ++stats_.messages_unknown;
     return;
   }
-  if (kept_.Keep(now, to, {id, peer.number, peer.source, std::move(text)})) {
+  const std::string to = message.to, from = message.from;
+  const uint64_t number = message.number;
+  if (kept_.Keep(now, to, {from, number, source, std::move(message.text)})) {
     ++stats_.kept;
     return;
   }
   ++stats_.expired;
-  Expire(id, peer.number, to);
+  Expire(from, number, to);
 }
 
 void PeerJsServer::Expire(const std::string& to, uint64_t number,
@@ -265,6 +302,10 @@ void PeerJsServer::Expire(const std::string& to, uint64_t number,
 }
 
 void PeerJsServer::HandleTimeout(absl::Time now) {
+  if (nodes_ != nullptr) {
+    nodes_->HandleTimeout(now);
+    Settle(now);
+  }
   while (const std::optional<std::string> absent = kept_.PopDue(now)) {
     // Each sender is told once.
     absl::flat_hash_set<uint64_t> told;
@@ -275,6 +316,12 @@ void PeerJsServer::HandleTimeout(absl::Time now) {
       }
     }
   }
+}
+
+absl::Time PeerJsServer::NextTimeout() const {
+  return std::min(kept_.NextTimeout(), nodes_ == nullptr
+                                           ? absl::InfiniteFuture()
+                                           : nodes_->NextTimeout());
 }
 
 void PeerJsServer::Close(ConnectionId connection, uint16_t code,
@@ -309,13 +356,23 @@ std::string PeerJsServer::NewId() {
     std::string id = absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-",
                                   hex.substr(12, 4), "-", hex.substr(16, 4),
                                   "-", hex.substr(20));
-    if (!peers_.contains(id)) return id;
+    if (!peers_.contains(id) &&
+        (nodes_ == nullptr || !nodes_->HomeOf(id).has_value())) {
+      return id;
+    }
   }
 }
 
 std::string PeerJsServer::ListPeers() const {
-  std::string list = "[";
+  std::vector<std::string> ids;
+  if (nodes_ != nullptr) ids = nodes_->RemoteIds();
   for (const auto& [id, peer] : peers_) {
+    if (peer.is_open()) ids.push_back(id);
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  std::string list = "[";
+  for (const std::string& id : ids) {
     if (list.size() > 1) list.push_back(',');
     internal::AppendJsonText(id, list);
   }

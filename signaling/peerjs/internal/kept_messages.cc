@@ -1,4 +1,4 @@
-#include "signaling/internal/kept_messages.h"
+#include "signaling/peerjs/internal/kept_messages.h"
 
 #include <utility>
 

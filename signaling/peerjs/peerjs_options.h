@@ -1,7 +1,7 @@
 // How a server of PeerJS is set up, and what it counts.
 
-#ifndef KYUU_SIGNALING_PEERJS_OPTIONS_H_
-#define KYUU_SIGNALING_PEERJS_OPTIONS_H_
+#ifndef KYUU_SIGNALING_PEERJS_PEERJS_OPTIONS_H_
+#define KYUU_SIGNALING_PEERJS_PEERJS_OPTIONS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "base/counters.h"
 #include "signaling/rate.h"
+#include "signaling/server_nodes.h"
 
 namespace kyuu::signaling {
 
@@ -38,6 +39,16 @@ struct PeerJsOptions {
   size_t max_kept_bytes_per_source = 1024 * 1024;
   size_t max_kept_bytes_per_peer = 256 * 1024;
 
+  // Of several nodes: how ids are claimed, and how many other nodes may have.
+  FederationOptions federation;
+  // Who wants an id that another node has waits for it as long as that node
+  // may be dead without anybody knowing (8 s, backplane/links.h), and asks so
+  // often whether it is.
+  absl::Duration dispute_timeout = absl::Seconds(12);
+  absl::Duration dispute_interval = absl::Seconds(1);
+  // Messages of one that does not have its id yet: an offer.
+  size_t max_waiting_bytes = 64 * 1024;
+
   // Bytes waiting for PollTransmit for all connections together. Beyond it
   // whose message comes is cut off, so that it knows (1013).
   size_t max_queued_bytes = 64 * 1024 * 1024;
@@ -59,6 +70,15 @@ struct PeerJsStats {
   uint64_t expired = 0;           // or have not, or for whom too much is kept.
   uint64_t overloaded = 0;        // Connections cut for max_queued_bytes.
   uint64_t unknown_connection = 0;  // Messages of connections not known.
+  // Of several nodes.
+  uint64_t given = 0;             // Peers, to other nodes.
+  uint64_t unclaimed = 0;         // Ids, while the backplane was away.
+  uint64_t ids_lost = 0;          // Peers that ended, as others had their ids.
+  uint64_t passed_elsewhere = 0;  // Messages, to other nodes,
+  uint64_t returned = 0;          // and back to those: the peer was gone.
+  uint64_t remote_refused = 0;    // Ids of other nodes beyond their bound.
+  uint64_t stale = 0;             // Of nodes, about what is over,
+  uint64_t malformed = 0;         // or none of ours.
 
   static constexpr Counter<PeerJsStats> kCounters[] = {
       KYUU_COUNTER(PeerJsStats, opened),
@@ -76,10 +96,18 @@ struct PeerJsStats {
       KYUU_COUNTER(PeerJsStats, expired),
       KYUU_COUNTER(PeerJsStats, overloaded),
       KYUU_COUNTER(PeerJsStats, unknown_connection),
+      KYUU_COUNTER(PeerJsStats, given),
+      KYUU_COUNTER(PeerJsStats, unclaimed),
+      KYUU_COUNTER(PeerJsStats, ids_lost),
+      KYUU_COUNTER(PeerJsStats, passed_elsewhere),
+      KYUU_COUNTER(PeerJsStats, returned),
+      KYUU_COUNTER(PeerJsStats, remote_refused),
+      KYUU_COUNTER(PeerJsStats, stale),
+      KYUU_COUNTER(PeerJsStats, malformed),
   };
 };
 static_assert(Countable<PeerJsStats>);
 
 }  // namespace kyuu::signaling
 
-#endif  // KYUU_SIGNALING_PEERJS_OPTIONS_H_
+#endif  // KYUU_SIGNALING_PEERJS_PEERJS_OPTIONS_H_

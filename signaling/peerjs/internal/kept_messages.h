@@ -1,7 +1,7 @@
 // Messages for peers that are not there yet.
 
-#ifndef KYUU_SIGNALING_INTERNAL_KEPT_MESSAGES_H_
-#define KYUU_SIGNALING_INTERNAL_KEPT_MESSAGES_H_
+#ifndef KYUU_SIGNALING_PEERJS_INTERNAL_KEPT_MESSAGES_H_
+#define KYUU_SIGNALING_PEERJS_INTERNAL_KEPT_MESSAGES_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +13,7 @@
 #include "absl/time/time.h"
 #include "base/deadline_queue.h"
 #include "signaling/internal/shares.h"
-#include "signaling/peerjs_options.h"
+#include "signaling/peerjs/peerjs_options.h"
 
 namespace kyuu::signaling::internal {
 
@@ -57,4 +57,4 @@ class KeptMessages {
 
 }  // namespace kyuu::signaling::internal
 
-#endif  // KYUU_SIGNALING_INTERNAL_KEPT_MESSAGES_H_
+#endif  // KYUU_SIGNALING_PEERJS_INTERNAL_KEPT_MESSAGES_H_
