@@ -170,6 +170,7 @@ export class Disk {
     const found = access ? known.prefixes : undefined;
     if (!access) {
       data = newId();
+      this.inUse.add(`${data}.part`); // Else it would belong to nothing, for sweep().
       access = await this.lock(`${data}.part`);
     }
     const part = new Part(this, { name, size, mime, ...file, data }, access, journal, found);

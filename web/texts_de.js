@@ -181,7 +181,7 @@ export const de = {
   device_aborted: "Nicht angelaufen: {devices}. Vielleicht benutzt ein anderes Programm das Gerät.",
   device_gone: "Das gewählte Gerät ist nicht mehr da: {devices}. Wähle ein anderes.",
   device_forbidden: "In diesem Browser ist eingestellt, dass Seiten das nicht benutzen dürfen: {devices}.",
-  device_other: "{devices}: {message}",
+  device_other: "Nicht zu benutzen: {devices} ({message})",
   device_unsupported: "Dieser Browser lässt Seiten das nicht benutzen: {devices}.",
   device_insecure: "{devices}: Das geben Browser nur sicheren Seiten. Diese braucht https oder localhost und wurde über einfaches http geladen.",
   no_screen_sharing: "Dieser Browser kann den Bildschirm nicht teilen.",

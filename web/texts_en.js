@@ -181,7 +181,7 @@ export const en = {
   device_aborted: "The {devices} did not start. Another program may be using it.",
   device_gone: "The chosen {devices} is not here any more. Choose another one.",
   device_forbidden: "This browser is set not to let pages use the {devices}.",
-  device_other: "{devices}: {message}",
+  device_other: "The {devices} cannot be used: {message}",
   device_unsupported: "This browser does not let pages use a {devices}.",
   device_insecure: "Browsers give {devices} to secure pages only: this one needs https or localhost, and was loaded over plain http.",
   no_screen_sharing: "This browser cannot share the screen.",

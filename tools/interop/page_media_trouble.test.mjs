@@ -39,7 +39,7 @@ test('a device that cannot be had is said in words, and the call goes on', MINUT
   for (const [name, words] of [
     ['NotAllowedError', /may not use your camera\. Allow it/], ['NotFoundError', /No camera is to be found/],
     ['NotReadableError', /another program may be using it/], ['OverconstrainedError', /not here any more/],
-    ['SecurityError', /set not to let pages use the camera/], ['TypeError', /Camera: words of a browser/],
+    ['SecurityError', /set not to let pages use the camera/], ['TypeError', /The camera cannot be used: words of a browser/],
   ]) {
     await ada.page.evaluate((value) => { globalThis.refusal = value; }, name);
     await ada.at('camera').click();
