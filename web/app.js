@@ -22,6 +22,21 @@ const membership = new Membership({ signaling, people, room: parameters.get("roo
 const calls = new Calls({ signaling, membership, people, conversation, relayOnly });
 new Composer(calls, conversation);
 
+people.addEventListener("block", async ({ detail: { name, type } }) => {
+  try {
+    await signaling.request({ type, name });
+    people.setBlocked(name, type === "block");
+  } catch (error) {
+    notice(`The server says: ${error.message}`, { kind: "error" });
+  }
+});
+// A session that has begun anew knows of none.
+membership.addEventListener("joined", () => {
+  for (const name of people.blocked) signaling.request({ type: "block", name }).catch(() => people.setBlocked(name, false));
+});
+membership.addEventListener("left", () => {
+  for (const name of people.blocked) people.setBlocked(name, false);
+});
 membership.addEventListener("leaving", (event) => {
   if (!calls.leave()) event.preventDefault();
 });

@@ -23,6 +23,9 @@ export class Membership extends EventTarget {
     this.name = undefined; // Under which we are here, or want to be again.
     this.whenUp = undefined; // That could not be joined: the server was away.
     this.tabs = new TabNames();
+    // The default room has none.
+    byId("secret-row").hidden = room === undefined;
+    byId("secret").value = stored(sessionStorage, "kyuu-secret") ?? "";
     byId("name").value = name ?? stored(localStorage, "kyuu-name") ?? suggestName();
     byId("join-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -44,6 +47,9 @@ export class Membership extends EventTarget {
         ? "The room's name in the address (?room=) cannot be used: at most 64 bytes."
         : "This name cannot be used: at most 64 bytes, and no blank at either end.",
       no_name: "A name is needed, so that others can call you.",
+      wrong_secret: byId("secret").value === ""
+        ? "This room has a secret. Ask somebody who is there for it."
+        : "This is not the room's secret.",
       room_full: "This room is full. Try again later.",
       server_full: "The server is full. Try again later.",
       lost: "The server cannot be reached at the moment. Trying again…",
@@ -53,12 +59,18 @@ export class Membership extends EventTarget {
     byId("join-error").hidden = false;
     if (error.code === "name_taken" || error.code === "other_tab") byId("name").value = nextName(name);
     this.whenUp = error.code === "lost" || error.code === "timeout" ? name : undefined;
-    byId("name").focus();
-    byId("name").select();
+    const field = byId(error.code === "wrong_secret" ? "secret" : "name");
+    field.focus();
+    field.select();
   }
 
   async join(name) {
-    const joined = await this.signaling.request({ type: "join", name, room: this.room, meta: { app: "kyuu", kind: "web" } });
+    const secret = byId("secret").value;
+    const joined = await this.signaling.request({
+      type: "join", name, room: this.room, meta: { app: "kyuu", kind: "web" }, secret: secret || undefined,
+    });
+    // For this tab when it is loaded anew; in no address.
+    stored(sessionStorage, "kyuu-secret", secret || null);
     this.name = name;
     this.whenUp = undefined;
     this.tabs.hold(name, this.room);
@@ -98,6 +110,7 @@ export class Membership extends EventTarget {
     this.name = undefined;
     this.tabs.release();
     stored(sessionStorage, "kyuu-joined", null);
+    stored(sessionStorage, "kyuu-secret", null);
     byId("leave").hidden = true;
     title();
     view("join");

@@ -23,7 +23,7 @@ const WITH = [
   { testid: "call-video", sources: ["microphone", "camera"], picture: ICONS.camera, text: "with video" },
 ];
 
-// Event "call" ({detail}: {name, sources}).
+// Events "call" ({detail}: {name, sources}) and "block" ({detail}: {name, type}).
 export class People extends EventTarget {
   constructor() {
     super();
@@ -33,6 +33,7 @@ export class People extends EventTarget {
     this.changed = new Set(); // Names whose rows are not what they should be.
     this.all = false; // Every button may have changed.
     this.talk = undefined; // {name, phase} of the call there is.
+    this.blocked = new Set(); // Names of whom we do not want to hear.
     this.away = false; // The server is, so that nobody can be called.
     byId("people-filter").addEventListener("input", () => this.later({ all: true }));
   }
@@ -60,6 +61,13 @@ export class People extends EventTarget {
     if (this.talk?.name === name && this.talk?.phase === phase) return;
     this.talk = name === undefined ? undefined : { name, phase };
     this.later({ all: true });
+  }
+
+  setBlocked(name, blocked) {
+    if (blocked) this.blocked.add(name);
+    else this.blocked.delete(name);
+    this.changed.add(name);
+    this.later({});
   }
 
   setAway(away) {
@@ -137,22 +145,33 @@ export class People extends EventTarget {
       const label = `Call ${visible(name)} ${text}`;
       return make("button", { class: "quiet round", type: "button", testid, title: label, "aria-label": label, onclick: () => call(sources) }, icon(picture));
     });
+    const type = () => (this.blocked.has(name) ? "unblock" : "block");
+    const block = make("button", {
+      class: "quiet round", type: "button", testid: "block",
+      onclick: () => this.dispatchEvent(new CustomEvent("block", { detail: { name, type: type() } })),
+    }, icon(ICONS.ban));
     const element = make(
       "li",
       { testid: "person", "data-name": name },
       avatar,
       make("span", { class: "person-name" }, make("b", {}, make("bdi", { text: visible(name) })), kind),
+      block,
       ...withMedia,
       button,
     );
-    return { element, kind, button, withMedia };
+    return { element, kind, block, button, withMedia };
   }
 
-  refresh(name, { element, kind, button, withMedia }) {
+  refresh(name, { element, kind, block, button, withMedia }) {
     const set = (target, key, value) => target[key] !== value && (target[key] = value);
     const here = this.talk?.name === name;
     set(element, "className", here ? "current" : "");
-    set(kind, "textContent", kindText(this.peers.get(name)));
+    const blocked = this.blocked.has(name);
+    set(kind, "textContent", blocked ? "blocked: hears that you are busy" : kindText(this.peers.get(name)));
+    const blocks = `${blocked ? "Unblock" : "Block"} ${visible(name)}`;
+    set(block, "title", blocks);
+    set(block, "disabled", this.away);
+    if (block.getAttribute("aria-label") !== blocks) block.setAttribute("aria-label", blocks);
     set(button, "textContent", !here ? "Call" : this.talk.phase === "calling" ? "Calling" : "In call");
     set(button, "disabled", this.talk !== undefined || this.away);
     const title = this.away ? "The server is away" : "";

@@ -16,6 +16,7 @@ struct CallOptions {
   std::string name;
   std::string token_file;          // Empty: nothing is shown.
   std::string room;                // Empty: the server's default.
+  std::string room_secret_file;    // Empty: the room has none.
   bool relay = false;              // Relayed candidates only.
   std::string call;                // connect: whom to call; send: --to.
   std::vector<std::string> files;  // send.
