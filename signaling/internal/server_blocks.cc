@@ -57,11 +57,12 @@ void Server::On(const Context& context, const Block& block) {
 void Server::EndCallsWithBlocked(Session& session) {
   for (const CallSide& side : directory_.CallsOf(session.member)) {
     if (!IsBlocked(session, directory_.PeerOf(side.other).name)) continue;
-    // The call is there, and in that state.
     if (!side.is_accepted && !side.is_caller) {
+      // It rings here.
       (void)directory_.RejectCall(session.member, side.call, kBusy);
       Send(session, {"", Rejected{side.call, kBusy}});
     } else {
+      // It is there.
       (void)directory_.EndCall(session.member, side.call, "hangup");
       Send(session, {"", Hangup{side.call, "hangup"}});
     }
