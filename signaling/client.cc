@@ -165,7 +165,8 @@ absl::Status Client::HandleConnectionOpened(absl::Time now) {
 }
 
 absl::Status Client::JoinRoom(absl::Time now, absl::string_view name,
-                              absl::string_view room, absl::string_view meta) {
+                              absl::string_view room, absl::string_view meta,
+                              absl::string_view secret) {
   if (state_ != State::kReady) {
     return absl::FailedPreconditionError("not connected to the server");
   }
@@ -180,9 +181,13 @@ absl::Status Client::JoinRoom(absl::Time now, absl::string_view name,
   if (!IsValidMeta(meta, limits_)) {
     return absl::InvalidArgumentError("metadata must be a small JSON object");
   }
-  KYUU_RETURN_IF_ERROR(
-      SendRequest(now, RequestKind::kJoin,
-                  {"", Join{std::string(name), std::string(room), meta}}));
+  if (secret.size() > kMaxRoomSecretBytes || !internal::IsUtf8(secret)) {
+    return absl::InvalidArgumentError("the room's secret cannot be used");
+  }
+  KYUU_RETURN_IF_ERROR(SendRequest(
+      now, RequestKind::kJoin,
+      {"",
+       Join{std::string(name), std::string(room), meta, std::string(secret)}}));
   joining_ = true;
   name_ = std::string(name);
   return absl::OkStatus();
@@ -195,6 +200,7 @@ absl::Status Client::LeaveRoom(absl::Time now) {
   room_.clear();
   name_.clear();
   peers_.clear();
+  blocked_.clear();
   while (!calls_.empty()) FinishCall(calls_.begin()->first, "hangup");
   return absl::OkStatus();
 }
@@ -205,6 +211,22 @@ absl::Status Client::SetMeta(absl::Time now, absl::string_view meta) {
     return absl::InvalidArgumentError("metadata must be a small JSON object");
   }
   return SendRequest(now, RequestKind::kOther, {"", Update{meta}});
+}
+
+absl::Status Client::Block(absl::Time now, absl::string_view name) {
+  if (!joined_) return absl::FailedPreconditionError("not in a room");
+  KYUU_RETURN_IF_ERROR(
+      internal::PrepareName(name, limits_.max_name_bytes).status());
+  return SendRequest(now, RequestKind::kOther,
+                     {"", signaling::Block{std::string(name)}});
+}
+
+absl::Status Client::Unblock(absl::Time now, absl::string_view name) {
+  if (!joined_) return absl::FailedPreconditionError("not in a room");
+  KYUU_RETURN_IF_ERROR(
+      internal::PrepareName(name, limits_.max_name_bytes).status());
+  return SendRequest(now, RequestKind::kOther,
+                     {"", signaling::Unblock{std::string(name)}});
 }
 
 absl::Status Client::StartCall(absl::Time now, absl::string_view to,

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -30,11 +31,12 @@ namespace kyuu::signaling {
 class Client {
  public:
   using Packet = std::string;  // One text message.
-  using Event = std::variant<Ready, Resumed, SessionLost, ConnectionLost,
-                             IceServersChanged, JoinedRoom, JoinFailed,
-                             PeerChanged, CallStarted, CallFailed, IncomingCall,
-                             CallAccepted, CallEnded, DescriptionReceived,
-                             CandidateReceived, ErrorReceived, ClientClosed>;
+  using Event =
+      std::variant<Ready, Resumed, SessionLost, ConnectionLost,
+                   IceServersChanged, JoinedRoom, JoinFailed, BlockChanged,
+                   PeerChanged, CallStarted, CallFailed, IncomingCall,
+                   CallAccepted, CallEnded, DescriptionReceived,
+                   CandidateReceived, ErrorReceived, ClientClosed>;
 
   // The WebSocket is open at `now`; `hello` is the first message to transmit.
   Client(ClientOptions options, absl::Time now);
@@ -61,12 +63,19 @@ class Client {
   // exist, RESOURCE_EXHAUSTED beyond Options' limits.
 
   // Answered by JoinedRoom or JoinFailed. An empty room is the server's
-  // default; `meta` is a JSON object.
+  // default; `meta` is a JSON object; a room that is made with a secret lets in
+  // only who shows it.
   absl::Status JoinRoom(absl::Time now, absl::string_view name,
                         absl::string_view room = "",
-                        absl::string_view meta = "{}");
+                        absl::string_view meta = "{}",
+                        absl::string_view secret = "");
   absl::Status LeaveRoom(absl::Time now);
   absl::Status SetMeta(absl::Time now, absl::string_view meta);
+  // Nothing is heard any more of who has this name in the room, who is told
+  // that this peer is busy; a call with it ends. Holds in this room, also when
+  // it has to be joined anew. Answered by BlockChanged or ErrorReceived.
+  absl::Status Block(absl::Time now, absl::string_view name);
+  absl::Status Unblock(absl::Time now, absl::string_view name);
   // Answered by CallStarted or CallFailed, then CallAccepted or CallEnded.
   absl::Status StartCall(absl::Time now, absl::string_view to,
                          absl::string_view meta = "{}");
@@ -133,6 +142,8 @@ class Client {
   void On(absl::Time now, const std::string& id, Signal& message);
   void On(absl::Time now, const std::string& id, Pong& message);
   void On(absl::Time now, const std::string& id, Ack& message);
+  void On(absl::Time now, const std::string& id, Blocked& message);
+  void On(absl::Time now, const std::string& id, Unblocked& message);
   void On(absl::Time now, const std::string& id, Error& message);
 
   void SayHello(absl::Time now);
@@ -163,6 +174,7 @@ class Client {
   State state_ = State::kHello;
   bool joined_ = false;
   bool joining_ = false;
+  absl::btree_set<std::string> blocked_;
   std::string room_;
   std::string name_;
   std::vector<IceServer> ice_servers_;

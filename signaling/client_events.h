@@ -90,13 +90,19 @@ struct JoinedRoom {
 };
 // ALREADY_EXISTS: the name is taken. INVALID_ARGUMENT: the name cannot be
 // used. RESOURCE_EXHAUSTED: the room or the server is full. PERMISSION_DENIED:
-// the token does not let this client in there. Join() may be tried again.
+// the token does not let this client in there, or the room has another secret.
+// Join() may be tried again.
 struct JoinFailed {
   absl::Status status;
 };
 struct PeerChanged {
   PresenceChange change = PresenceChange::kJoined;
   Peer peer;
+};
+// The answer to Block() and Unblock().
+struct BlockChanged {
+  std::string name;
+  bool is_blocked = false;
 };
 // The answer to StartCall(): it rings there. In glare (both call each other)
 // both get the same call, accepted.

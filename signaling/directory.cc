@@ -30,14 +30,11 @@ Directory::Directory(RoomOptions rooms, CallOptions calls, Random& random)
 
 std::variant<Joining, Refusal> Directory::Join(absl::Time now, Member member,
                                                const IpAddress& source,
-                                               absl::string_view name,
-                                               absl::string_view room,
-                                               absl::string_view meta) {
+                                               const JoinRequest& request) {
   if (IsInRoom(member)) {
     return Refused(ErrorCode::kBadState, "already in a room; leave it first");
   }
-  auto joined =
-      rooms_.Join(now, member, internal::SourceOf(source), name, room, meta);
+  auto joined = rooms_.Join(now, member, internal::SourceOf(source), request);
   TakeChanges();
   return joined;
 }

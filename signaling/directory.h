@@ -30,13 +30,19 @@ class Directory {
 
   // Commands. A Refusal says that nothing has changed.
 
-  // `source` is the member's own address, IpAddress() if it is not known. An
-  // empty `room` is the default room; `meta` is a JSON object.
+  // What stands for `secret` in this room: a keyed hash, or "" for no secret.
+  // kWrongSecret if the room has another one, or none; kRateLimited, unlooked
+  // at, if `source` has shown too many wrong ones.
+  std::variant<std::string, Refusal> Unlock(absl::Time now,
+                                            const IpAddress& source,
+                                            absl::string_view room,
+                                            absl::string_view secret) {
+    return rooms_.Unlock(now, internal::SourceOf(source), room, secret);
+  }
+  // `source` is the member's own address, IpAddress() if it is not known.
   std::variant<Joining, Refusal> Join(absl::Time now, Member member,
                                       const IpAddress& source,
-                                      absl::string_view name,
-                                      absl::string_view room,
-                                      absl::string_view meta);
+                                      const JoinRequest& request);
   std::optional<Refusal> Update(absl::Time now, Member member,
                                 absl::string_view meta);
   // The peers of the member's room behind the name `after`.
@@ -66,6 +72,15 @@ class Directory {
   std::variant<std::string, Refusal> PlaceOf(absl::string_view name,
                                              absl::string_view room) const {
     return rooms_.KeyOf(name, room);
+  }
+  // Of the room that a member is in.
+  const std::string& LockOf(Member member) const {
+    return rooms_.LockOf(member);
+  }
+  // A form of `name` that those have in common who cannot be in one room with
+  // it. kInvalidName if it is no name.
+  std::variant<std::string, Refusal> LooksOf(absl::string_view name) const {
+    return rooms_.LooksOf(name);
   }
   // Name and metadata of a member who is in a room.
   Peer PeerOf(Member member) const { return rooms_.PeerOf(member); }

@@ -31,7 +31,7 @@ struct Fixture {
                    const std::string& room = "",
                    const IpAddress& source = kHonest) {
     const auto joined =
-        directory.Join(now, Member(member), source, name, room, "{}");
+        directory.Join(now, Member(member), source, {name, room});
     return CodeOf(std::get_if<Refusal>(&joined));
   }
   std::string Call(uint64_t member, const std::string& to) {

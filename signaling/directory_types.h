@@ -44,6 +44,12 @@ struct RoomOptions {
   // become one) while more than this would be sent. 500 peers with 2 kB of
   // metadata each are 1 MB for one change.
   double presence_bytes_per_second = 4e6;
+  // Of the hashes of rooms' secrets, of which nothing else is kept. Several
+  // servers that are one have the same.
+  std::string secret_key;
+  // Wrong secrets of one source for one room: who mistypes has some, who
+  // guesses gets 9000 a day.
+  Rate wrong_secrets = {.per_second = 0.1, .burst = 20};
 };
 struct CallOptions {
   // Ringing and running ones of one peer, both directions.
@@ -67,6 +73,16 @@ struct Refusal {
   std::string call;     // The call concerned, if any.
   absl::Duration retry_after;
 };
+
+// Who wants to join where.
+struct JoinRequest {
+  std::string name;
+  std::string room;         // Empty: the default room.
+  std::string meta = "{}";  // A JSON object.
+  std::string lock = {};    // Of Unlock(): empty for a room without a secret.
+};
+// What a `lock` measures: SHA-256.
+inline constexpr size_t kLockBytes = 32;
 
 // The peers of a room behind some name, without the one who asks.
 struct Page {

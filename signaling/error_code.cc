@@ -9,7 +9,7 @@ struct CodeName {
   ErrorCode code;
   absl::string_view name;
 };
-constexpr std::array<CodeName, 18> kCodeNames = {{
+constexpr std::array<CodeName, 19> kCodeNames = {{
     {ErrorCode::kBadMessage, "bad_message"},
     {ErrorCode::kUnknownType, "unknown_type"},
     {ErrorCode::kUnsupportedVersion, "unsupported_version"},
@@ -27,6 +27,7 @@ constexpr std::array<CodeName, 18> kCodeNames = {{
     {ErrorCode::kUnauthorized, "unauthorized"},
     {ErrorCode::kTokenExpired, "token_expired"},
     {ErrorCode::kForbidden, "forbidden"},
+    {ErrorCode::kWrongSecret, "wrong_secret"},
     {ErrorCode::kUnknown, "unknown"},
 }};
 

@@ -28,6 +28,7 @@ enum class ErrorCode : uint8_t {
   kUnauthorized,  // A token is needed, or the one that was shown is no good.
   kTokenExpired,  // Another one is needed.
   kForbidden,     // The token does not allow it.
+  kWrongSecret,   // The room has another secret, or none.
   kUnknown,       // Only in a client: a code newer than this list.
 };
 

@@ -24,14 +24,14 @@ namespace kyuu::signaling {
 struct ClientMessage {
   std::string id;
   std::variant<Hello, Join, Update, List, Leave, Call, Accept, Reject, Hangup,
-               Signal, Ping, Credentials, Ack>
+               Signal, Ping, Credentials, Ack, Block, Unblock>
       body;
 };
 struct ServerMessage {
   std::string id;
   std::variant<Welcome, IceServers, Joined, Peers, Presence, Updated, Left,
                Calling, Incoming, Accepted, Rejected, Hangup, Signal, Pong, Ack,
-               Error>
+               Error, Blocked, Unblocked>
       body;
 };
 // Why a client's message was refused, with the id of that message where it

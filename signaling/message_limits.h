@@ -14,6 +14,9 @@ inline constexpr int kProtocolVersion = 1;
 // What a token may measure: cookies and headers of HTTP servers end there, too.
 inline constexpr size_t kMaxTokenBytes = 8 * 1024;
 
+// What the secret of a room may measure.
+inline constexpr size_t kMaxRoomSecretBytes = 128;
+
 // What a message may measure; told to clients in `welcome`.
 struct MessageLimits {
   // The whole message; the same as WebSocketOptions::max_message_bytes.

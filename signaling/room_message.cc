@@ -40,10 +40,11 @@ void Read(Fields& f, Join& m) {
   m.name = f.Text("name", Need::kRequired);
   m.room = f.Text("room", Need::kOptional);
   m.meta = f.RawObject("meta", Need::kOptional, f.limits().max_meta_bytes);
+  m.secret = f.Text("secret", Need::kOptional, kMaxRoomSecretBytes);
 }
 void Write(const Join& m, ObjectWriter& w) {
   w.Type(m).Text("name", m.name).TextIfAny("room", m.room);
-  w.Raw("meta", m.meta);
+  w.Raw("meta", m.meta).TextIfAny("secret", m.secret);
 }
 
 void Read(Fields& f, Update& m) {
@@ -66,11 +67,13 @@ void Read(Fields& f, Joined& m) {
   m.name = f.Text("name", Need::kRequired);
   m.peers = f.List<Peer>("peers", ReadPeer);
   m.more = f.Bool("more", Need::kOptional);
+  m.has_secret = f.Bool("secret", Need::kOptional);
 }
 void Write(const Joined& m, ObjectWriter& w) {
   w.Type(m).Text("room", m.room).Text("name", m.name);
   WritePeers(m.peers, w);
   w.Bool("more", m.more);
+  if (m.has_secret) w.Bool("secret", true);
 }
 
 void Read(Fields& f, Peers& m) {
@@ -110,5 +113,23 @@ void Write(const Updated& m, ObjectWriter& w) { w.Type(m); }
 
 void Read(Fields&, Left&) {}
 void Write(const Left& m, ObjectWriter& w) { w.Type(m); }
+
+void Read(Fields& f, Block& m) { m.name = f.Text("name", Need::kRequired); }
+void Write(const Block& m, ObjectWriter& w) { w.Type(m).Text("name", m.name); }
+
+void Read(Fields& f, Unblock& m) { m.name = f.Text("name", Need::kRequired); }
+void Write(const Unblock& m, ObjectWriter& w) {
+  w.Type(m).Text("name", m.name);
+}
+
+void Read(Fields& f, Blocked& m) { m.name = f.Text("name", Need::kRequired); }
+void Write(const Blocked& m, ObjectWriter& w) {
+  w.Type(m).Text("name", m.name);
+}
+
+void Read(Fields& f, Unblocked& m) { m.name = f.Text("name", Need::kRequired); }
+void Write(const Unblocked& m, ObjectWriter& w) {
+  w.Type(m).Text("name", m.name);
+}
 
 }  // namespace kyuu::signaling

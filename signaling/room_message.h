@@ -22,6 +22,7 @@ struct Join {
   std::string name;
   std::string room;  // Empty: the server's default room.
   RawJson meta = "{}";
+  std::string secret;  // Of the room; empty: it has none.
 };
 struct Update {
   static constexpr absl::string_view kType = "update";
@@ -34,6 +35,15 @@ struct List {
 struct Leave {
   static constexpr absl::string_view kType = "leave";
 };
+// Nothing is to be heard of whoever has this name in the room.
+struct Block {
+  static constexpr absl::string_view kType = "block";
+  std::string name;
+};
+struct Unblock {
+  static constexpr absl::string_view kType = "unblock";
+  std::string name;
+};
 
 // From the server.
 struct Joined {
@@ -42,6 +52,7 @@ struct Joined {
   std::string name;
   std::vector<Peer> peers;  // The others, by name.
   bool more = false;        // Ask with `list` for those behind the last one.
+  bool has_secret = false;  // The room lets in only who shows its secret.
 };
 struct Peers {
   static constexpr absl::string_view kType = "peers";
@@ -60,6 +71,14 @@ struct Updated {
 struct Left {
   static constexpr absl::string_view kType = "left";
 };
+struct Blocked {
+  static constexpr absl::string_view kType = "blocked";
+  std::string name;
+};
+struct Unblocked {
+  static constexpr absl::string_view kType = "unblocked";
+  std::string name;
+};
 
 // Each message's JSON form: `kType`, and how its members are read and written.
 // Read leaves what is wrong in Fields::error().
@@ -71,6 +90,10 @@ void Read(internal::Fields& f, List& m);
 void Write(const List& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Leave& m);
 void Write(const Leave& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Block& m);
+void Write(const Block& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Unblock& m);
+void Write(const Unblock& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Joined& m);
 void Write(const Joined& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Peers& m);
@@ -81,6 +104,10 @@ void Read(internal::Fields& f, Updated& m);
 void Write(const Updated& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Left& m);
 void Write(const Left& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Blocked& m);
+void Write(const Blocked& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Unblocked& m);
+void Write(const Unblocked& m, internal::ObjectWriter& w);
 
 }  // namespace kyuu::signaling
 

@@ -1,9 +1,11 @@
 #include "signaling/server.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/bytes.h"
 #include "base/check.h"
 #include "signaling/close_code.h"
 #include "signaling/internal/federation.h"
@@ -18,9 +20,14 @@ constexpr uint64_t kAcknowledgeEvery = 16;
 // The part of the credentials' lifetime after which new ones are asked for.
 constexpr double kCredentialsRenewal = 0.75;
 
-RoomOptions RoomsOf(const ServerOptions& options) {
+RoomOptions RoomsOf(const ServerOptions& options, Random& random) {
   RoomOptions rooms = options.rooms;
   rooms.max_name_bytes = options.limits.max_name_bytes;
+  if (rooms.secret_key.empty()) {
+    std::array<uint8_t, 32> key;
+    random.Fill(absl::MakeSpan(key));
+    rooms.secret_key = std::string(AsText(key));
+  }
   return rooms;
 }
 
@@ -31,7 +38,7 @@ Server::Server(ServerOptions options, Random& random, Admission* admission)
       admission_(admission),
       random_(random),
       sessions_(options_, random),
-      directory_(RoomsOf(options_), options_.calls, random) {}
+      directory_(RoomsOf(options_, random), options_.calls, random) {}
 
 Server::~Server() = default;
 

@@ -160,6 +160,8 @@ class Server {
   void On(const Context& context, const Ping& ping);
   void On(const Context& context, const Credentials& credentials);
   void On(const Context& context, const Ack& ack);
+  void On(const Context& context, const Block& block);
+  void On(const Context& context, const Unblock& unblock);
 
   void On(const effect::PeersChanged& changed);
   void On(const effect::CallRings& rings);
@@ -173,9 +175,17 @@ class Server {
   enum class Resumable : uint8_t { kNo, kYes };
   void Begin(Session& session, std::string request_id, Resumable resumable,
              Grant grant);
+  // How the name is kept that a client wants to block or unblock; nullopt if
+  // it was refused and told so.
+  std::optional<std::string> LooksOf(const Context& context,
+                                     absl::string_view name);
+  bool IsBlocked(const Session& session, absl::string_view name) const;
+  void EndCallsWithBlocked(Session& session);
+  // What opens the room (Directory::Unlock); nullopt if the client was refused
+  // and told so, and the session may be gone then.
+  std::optional<std::string> Unlock(const Context& context, const Join& join);
   // False, and the client is told so, if it is refused.
-  bool FinishJoin(const Context& context, const std::string& name,
-                  const std::string& room, const std::string& meta);
+  bool FinishJoin(const Context& context, const JoinRequest& request);
   void SetGrant(Session& session, Grant grant);
   void Resume(const Context& context, Session& resumed, uint64_t received);
   void SendWelcome(absl::Time now, Session& session,

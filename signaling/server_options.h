@@ -27,6 +27,8 @@ struct ServerOptions {
   size_t max_connections_per_source = 500;
   // Tokens that are no good, of one session; then it is closed.
   size_t max_refused_tokens = 5;
+  // The same of secrets of rooms.
+  size_t max_refused_secrets = 10;
   // From Connect() to `hello`.
   absl::Duration hello_timeout = absl::Seconds(10);
 
@@ -51,6 +53,8 @@ struct ServerOptions {
   size_t max_outbox_bytes = 256 * 1024;
   // The same for all sessions together.
   size_t max_kept_bytes = 64 * 1024 * 1024;
+  // Names that a session may block.
+  size_t max_blocked = 100;
   // `credentials` messages of one session that wait for their answer.
   size_t max_credential_requests = 4;
   // How long the credentials last that SetIceServers() tells: after 3/4 of it
@@ -71,10 +75,12 @@ struct ServerStats {
   uint64_t messages_refused = 0;  // Answered by an error.
   uint64_t rate_limited = 0;      // Messages dropped, and their senders told.
   uint64_t overloaded = 0;        // Connections cut for max_queued_bytes.
+  uint64_t secrets_refused = 0;   // Of rooms.
   uint64_t tokens_expired = 0;    // In a session, which went on without relay.
   uint64_t signals_relayed = 0;
   uint64_t calls_started = 0;
   uint64_t calls_accepted = 0;
+  uint64_t calls_blocked = 0;       // Of callers that are not to be heard.
   uint64_t unknown_connection = 0;  // Messages of connections not known.
   uint64_t sessions_kept = 0;       // Beyond their connections.
   uint64_t sessions_resumed = 0;
@@ -87,10 +93,12 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, messages_refused),
       KYUU_COUNTER(ServerStats, rate_limited),
       KYUU_COUNTER(ServerStats, overloaded),
+      KYUU_COUNTER(ServerStats, secrets_refused),
       KYUU_COUNTER(ServerStats, tokens_expired),
       KYUU_COUNTER(ServerStats, signals_relayed),
       KYUU_COUNTER(ServerStats, calls_started),
       KYUU_COUNTER(ServerStats, calls_accepted),
+      KYUU_COUNTER(ServerStats, calls_blocked),
       KYUU_COUNTER(ServerStats, unknown_connection),
       KYUU_COUNTER(ServerStats, sessions_kept),
       KYUU_COUNTER(ServerStats, sessions_resumed),

@@ -28,6 +28,21 @@ const calls = new Calls({ signaling, membership, people, conversation, relayOnly
 new Composer(calls, conversation);
 new Kept();
 
+people.addEventListener("block", async ({ detail: { name, type } }) => {
+  try {
+    await signaling.request({ type, name });
+    people.setBlocked(name, type === "block");
+  } catch (error) {
+    notice(text("server_says", { message: error.message }), { kind: "error" });
+  }
+});
+// A session that has begun anew knows of none.
+membership.addEventListener("joined", () => {
+  for (const name of people.blocked) signaling.request({ type: "block", name }).catch(() => people.setBlocked(name, false));
+});
+membership.addEventListener("left", () => {
+  for (const name of people.blocked) people.setBlocked(name, false);
+});
 membership.addEventListener("leaving", (event) => {
   if (!calls.leave()) event.preventDefault();
 });

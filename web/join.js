@@ -24,6 +24,9 @@ export class Membership extends EventTarget {
     this.name = undefined; // Under which we are here, or want to be again.
     this.whenUp = undefined; // That could not be joined: the server was away.
     this.tabs = new TabNames();
+    // The default room has none.
+    byId("secret-row").hidden = room === undefined;
+    byId("secret").value = stored(sessionStorage, "kyuu-secret") ?? "";
     byId("name").value = name ?? stored(localStorage, "kyuu-name") ?? suggestName();
     byId("join-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -44,6 +47,7 @@ export class Membership extends EventTarget {
       other_tab: text("name_other_tab", names),
       invalid_name: text(tooLong(this.room) ? "room_invalid" : "name_invalid"),
       no_name: text("name_missing"),
+      wrong_secret: text(byId("secret").value === "" ? "secret_needed" : "secret_wrong"),
       room_full: text("room_full"),
       server_full: text("server_full"),
       lost: text("server_unreachable"),
@@ -53,12 +57,18 @@ export class Membership extends EventTarget {
     byId("join-error").hidden = false;
     if (error.code === "name_taken" || error.code === "other_tab") byId("name").value = nextName(name);
     this.whenUp = error.code === "lost" || error.code === "timeout" ? name : undefined;
-    byId("name").focus();
-    byId("name").select();
+    const field = byId(error.code === "wrong_secret" ? "secret" : "name");
+    field.focus();
+    field.select();
   }
 
   async join(name) {
-    const joined = await this.signaling.request({ type: "join", name, room: this.room, meta: { app: "kyuu", kind: "web" } });
+    const secret = byId("secret").value;
+    const joined = await this.signaling.request({
+      type: "join", name, room: this.room, meta: { app: "kyuu", kind: "web" }, secret: secret || undefined,
+    });
+    // For this tab when it is loaded anew; in no address.
+    stored(sessionStorage, "kyuu-secret", secret || null);
     this.name = name;
     this.whenUp = undefined;
     this.tabs.hold(name, this.room);
@@ -98,6 +108,7 @@ export class Membership extends EventTarget {
     this.name = undefined;
     this.tabs.release();
     stored(sessionStorage, "kyuu-joined", null);
+    stored(sessionStorage, "kyuu-secret", null);
     byId("leave").hidden = true;
     title();
     view("join");

@@ -28,7 +28,7 @@ const WITH = [
   { testid: "call-video", sources: ["microphone", "camera"], picture: ICONS.camera, text: "call_person_video" },
 ];
 
-// Event "call" ({detail}: {name, sources}).
+// Events "call" ({detail}: {name, sources}) and "block" ({detail}: {name, type}).
 export class People extends EventTarget {
   constructor() {
     super();
@@ -38,6 +38,7 @@ export class People extends EventTarget {
     this.changed = new Set(); // Names whose rows are not what they should be.
     this.all = false; // Every button may have changed.
     this.talk = undefined; // {name, phase} of the call there is.
+    this.blocked = new Set(); // Names of whom we do not want to hear.
     this.away = false; // The server is, so that nobody can be called.
     byId("people-filter").addEventListener("input", () => this.later({ all: true }));
     languages.addEventListener("change", () => {
@@ -69,6 +70,13 @@ export class People extends EventTarget {
     if (this.talk?.name === name && this.talk?.phase === phase) return;
     this.talk = name === undefined ? undefined : { name, phase };
     this.later({ all: true });
+  }
+
+  setBlocked(name, blocked) {
+    if (blocked) this.blocked.add(name);
+    else this.blocked.delete(name);
+    this.changed.add(name);
+    this.later({});
   }
 
   setAway(away) {
@@ -146,23 +154,35 @@ export class People extends EventTarget {
       const label = text(key, { name: new Name(visible(name)) });
       return make("button", { class: "quiet round", type: "button", testid, title: label, "aria-label": label, onclick: () => call(sources) }, icon(picture));
     });
+    const type = () => (this.blocked.has(name) ? "unblock" : "block");
+    const block = make("button", {
+      class: "quiet round", type: "button", testid: "block",
+      onclick: () => this.dispatchEvent(new CustomEvent("block", { detail: { name, type: type() } })),
+    }, icon(ICONS.ban));
     const element = make(
       "li",
       { testid: "person", "data-name": name },
       avatar,
       make("span", { class: "person-name" }, make("b", {}, make("bdi", { text: visible(name) })), kind),
+      block,
       ...withMedia,
       button,
     );
-    return { element, kind, button, withMedia };
+    return { element, kind, block, button, withMedia };
   }
 
-  refresh(name, { element, kind, button, withMedia }) {
+  refresh(name, { element, kind, block, button, withMedia }) {
     const set = (target, key, value) => target[key] !== value && (target[key] = value);
     const say = (target, what) => target.textContent !== String(what) && put(target, what);
     const here = this.talk?.name === name;
     set(element, "className", here ? "current" : "");
-    say(kind, kindOf(this.peers.get(name)));
+    const blocked = this.blocked.has(name);
+    say(kind, blocked ? text("blocked") : kindOf(this.peers.get(name)));
+    const blocks = text(blocked ? "unblock_person" : "block_person", { name: new Name(visible(name)) });
+    set(block, "disabled", this.away);
+    for (const attribute of ["title", "aria-label"]) {
+      if (block.getAttribute(attribute) !== String(blocks)) putAttribute(block, attribute, blocks);
+    }
     const what = !here ? "call" : this.talk.phase === "calling" ? "call_calling" : "call_running";
     say(button, text(what));
     set(button, "disabled", this.talk !== undefined || this.away);

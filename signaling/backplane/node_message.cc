@@ -9,7 +9,7 @@ namespace kyuu::signaling::node {
 // Each message is described once, by its fields in their order.
 template <typename F, typename M>
 void Walk(F& f, M& m) requires std::is_same_v<std::remove_const_t<M>, Here> {
-  f(m.peer, m.epoch, m.room, m.name, m.meta);
+  f(m.peer, m.epoch, m.room, m.name, m.meta, m.lock);
 }
 template <typename F, typename M>
 void Walk(F& f, M& m) requires std::is_same_v<std::remove_const_t<M>, Gone> {
@@ -71,8 +71,9 @@ void Walk(F& f,
 template <typename F, typename M>
 void Walk(F& f, M& m) requires std::is_same_v<std::remove_const_t<M>, Moved> {
   f(m.request, m.peer, m.id, m.secret, m.received, m.forgotten, m.kept,
-    m.unfinished, m.homes, m.messages_left, m.presence_left, m.calls_left,
-    m.is_in_room, m.epoch, m.room, m.name, m.meta, m.calls);
+    m.unfinished, m.blocked, m.homes, m.messages_left, m.presence_left,
+    m.calls_left, m.is_in_room, m.epoch, m.room, m.name, m.meta, m.lock,
+    m.calls);
 }
 template <typename F, typename M>
 void Walk(F& f,

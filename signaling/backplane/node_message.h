@@ -23,6 +23,7 @@ struct Here {
   PeerId peer;
   uint64_t epoch = 0;
   std::string room, name, meta;
+  std::string lock = {};  // Of the room's secret (directory.h), or empty.
 };
 // It has it in a room no more.
 struct Gone {
@@ -108,12 +109,13 @@ struct Moved {
   std::vector<std::string> kept;  // which its client has not acknowledged.
   // A message of the client that was received and begun, or none.
   std::vector<std::string> unfinished;
+  std::vector<std::string> blocked;  // By Directory::LooksOf().
   std::vector<NodeId> homes;  // Which it has had, to be told its end (Over).
   // What is left of its rates, in thousandths.
   uint64_t messages_left = 0, presence_left = 0, calls_left = 0;
   bool is_in_room = false;
   uint64_t epoch = 0;
-  std::string room, name, meta;
+  std::string room, name, meta, lock;
   std::vector<Call> calls;
 };
 

@@ -10,6 +10,7 @@ std::vector<Message> OneOfEach() {
   const PeerId a{NodeId{1}, 2}, b{NodeId{3}, 4};
   Moved moved{9, a, "session", "secret", 5, 6, {"one", "", "three"}};
   moved.unfinished = {"text"};
+  moved.blocked = {"eve"};
   moved.homes = {NodeId{1}, NodeId{8}};
   moved.messages_left = 199000;
   moved.is_in_room = true;
@@ -18,7 +19,7 @@ std::vector<Message> OneOfEach() {
   moved.name = "ada";
   moved.meta = "{}";
   moved.calls = {{"c1", b, true, false, true}, {"c2", b, false, true, false}};
-  return {Here{a, 7, "lobby", "ada", R"({"x":1})"},
+  return {Here{a, 7, "lobby", "ada", R"({"x":1})", "lock"},
           Gone{a},
           Rings{"c", a, b, "{}"},
           Accepted{"c", a, b},

@@ -49,6 +49,7 @@ absl::Status RefusalStatus(const Error& error, absl::string_view subject) {
     case ErrorCode::kRateLimited:
       return absl::ResourceExhaustedError(error.message);
     case ErrorCode::kForbidden:
+    case ErrorCode::kWrongSecret:
       return absl::PermissionDeniedError(error.message);
     default:
       return absl::FailedPreconditionError(
@@ -167,6 +168,24 @@ void Client::On(absl::Time, const std::string&, Ack& message) {
   Acknowledge(message.received);
 }
 
+void Client::On(absl::Time, const std::string& id, Blocked& message) {
+  if (!TakeRequest(id).has_value()) {
+    ++stats_.stale;
+    return;
+  }
+  blocked_.insert(message.name);
+  events_.push_back(BlockChanged{std::move(message.name), true});
+}
+
+void Client::On(absl::Time, const std::string& id, Unblocked& message) {
+  if (!TakeRequest(id).has_value()) {
+    ++stats_.stale;
+    return;
+  }
+  blocked_.erase(message.name);
+  events_.push_back(BlockChanged{std::move(message.name), false});
+}
+
 void Client::On(absl::Time now, const std::string& id, Joined& message) {
   const std::optional<Request> request = TakeRequest(id);
   if (!request.has_value() || request->kind != RequestKind::kJoin) {
@@ -183,6 +202,8 @@ void Client::On(absl::Time now, const std::string& id, Joined& message) {
     peers_[peer.name] = std::move(peer.meta);
   }
   events_.push_back(JoinedRoom{room_, name_});
+  // Of a session that was lost. What is refused is told by ErrorReceived.
+  for (const std::string& name : blocked_) (void)Block(now, name);
   if (message.more && !message.peers.empty()) {
     ListOn(now, message.peers.back().name);
   }

@@ -14,14 +14,13 @@ Federation::Federation(FederationOptions options, NodeId self, Server& server,
 
 // --- Names ------------------------------------------------------------------
 
-void Federation::Join(const Server::Context& context, const std::string& name,
-                      const signaling::Join& join) {
+void Federation::Join(const Server::Context& context, JoinRequest request) {
   Session& session = context.session;
   if (server_.directory_.IsInRoom(session.member)) {
     return server_.Refuse(context, ErrorCode::kBadState,
                           "already in a room; leave it first");
   }
-  const auto found = server_.directory_.PlaceOf(name, join.room);
+  const auto found = server_.directory_.PlaceOf(request.name, request.room);
   if (const auto* refusal = std::get_if<Refusal>(&found)) {
     return server_.Refuse(context, *refusal);
   }
@@ -33,8 +32,7 @@ void Federation::Join(const Server::Context& context, const std::string& name,
   }
   Claim& claim = claims_[place];
   claim.member = session.member;
-  claim.pending = Claim::Pending{context.request_id, name, join.room,
-                                 std::string(join.meta)};
+  claim.pending = Claim::Pending{context.request_id, std::move(request)};
   session.unfinished = std::string(context.text);
   if (!is_connected_) return FinishJoin(context.now, place, {place, true, 0});
   claim_times_.Set(place, context.now + options_.claim_timeout);
@@ -54,8 +52,7 @@ void Federation::FinishJoin(absl::Time now, const std::string& place,
   const bool is_free =
       answer.is_granted && (seen == nullptr || answer.epoch > seen->epoch);
   if (is_free && seen != nullptr) Unplace(now, *seen);
-  if (is_free &&
-      server_.FinishJoin(context, pending.name, pending.room, pending.meta)) {
+  if (is_free && server_.FinishJoin(context, pending.request)) {
     if (answer.epoch == 0) ++stats_.unclaimed_joins;
     claim.epoch = answer.epoch;
     places_[member] = place;
@@ -122,12 +119,18 @@ void Federation::HandleBackplane(absl::Time now, BackplaneState state) {
 // --- Own peers --------------------------------------------------------------
 
 void Federation::Announce(Member member) {
-  const auto place = places_.find(member);
-  if (place == places_.end()) return;
+  if (places_.contains(member)) TellAll(HereOf(member));
+}
+
+// Of a peer that has its place.
+node::Here Federation::HereOf(Member member) const {
   Peer peer = server_.directory_.PeerOf(member);
-  TellAll(node::Here{IdOf(member), claims_.at(place->second).epoch,
-                     server_.directory_.RoomOf(member), std::move(peer.name),
-                     std::move(peer.meta)});
+  return {IdOf(member),
+          claims_.at(places_.at(member)).epoch,
+          server_.directory_.RoomOf(member),
+          std::move(peer.name),
+          std::move(peer.meta),
+          server_.directory_.LockOf(member)};
 }
 
 void Federation::HandleLeft(absl::Time now, Member member) {
@@ -220,12 +223,7 @@ void Federation::HandleUp(NodeId node) {
   std::vector<Member> members;
   for (const auto& [member, place] : places_) members.push_back(member);
   std::sort(members.begin(), members.end());
-  for (const Member member : members) {
-    Peer peer = server_.directory_.PeerOf(member);
-    Tell(node, node::Here{IdOf(member), claims_.at(places_.at(member)).epoch,
-                          server_.directory_.RoomOf(member),
-                          std::move(peer.name), std::move(peer.meta)});
-  }
+  for (const Member member : members) Tell(node, HereOf(member));
 }
 
 void Federation::HandleLost(absl::Time now, NodeId node) {

@@ -51,8 +51,7 @@ class Federation {
   // What becomes of the server's own peers.
 
   // Begins a `join` under this name: the session is busy until it is done.
-  void Join(const Server::Context& context, const std::string& name,
-            const signaling::Join& join);
+  void Join(const Server::Context& context, JoinRequest request);
   // The peer is in a room with other metadata than before.
   void Announce(Member member);
   // It has left its room.
@@ -113,7 +112,7 @@ class Federation {
   struct Claim {
     struct Pending {
       std::string request_id;
-      std::string name, room, meta;
+      JoinRequest request;
     };
     Member member{};
     uint64_t epoch = 0;  // Zero: nobody has granted it yet.
@@ -167,6 +166,7 @@ class Federation {
   void Refill(absl::Time now, const std::string& place);
 
   // Peers.
+  node::Here HereOf(Member member) const;
   Remote* Find(const PeerId& id);
   Remote* Find(Member member);
   std::optional<Member> MemberOf(const PeerId& id) const;

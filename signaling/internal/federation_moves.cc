@@ -19,6 +19,9 @@ constexpr size_t kMaxHomes = 8;
 // here.
 constexpr uint64_t kMaxCount = uint64_t{1} << 53;
 
+// A look-alike form of a name is longer than it.
+constexpr size_t kMaxLooksBytes = 2048;
+
 bool IsHex(absl::string_view text) {
   return text.size() == 32 &&
          std::all_of(text.begin(), text.end(), absl::ascii_isxdigit);
@@ -78,7 +81,13 @@ bool Federation::IsSane(const node::Moved& moved) const {
         const auto parsed = ParseServerMessage(text, server_.options_.limits);
         return parsed.ok() || absl::IsUnimplemented(parsed.status());
       });
-  return is_named && is_small && are_messages &&
+  const bool are_names = moved.blocked.size() <= server_.options_.max_blocked &&
+                         std::all_of(moved.blocked.begin(), moved.blocked.end(),
+                                     [](const std::string& looks) {
+                                       return looks.size() <= kMaxLooksBytes;
+                                     });
+  return is_named && is_small && are_messages && are_names &&
+         (moved.lock.empty() || moved.lock.size() == kLockBytes) &&
          (!moved.is_in_room ||
           IsValidMeta(moved.meta, server_.options_.limits));
 }
@@ -149,6 +158,10 @@ Session* Federation::Unpack(absl::Time now, NodeId from, node::Moved& moved,
   session.presence_rate.SetMillisLeft(moved.presence_left);
   session.call_rate.SetMillisLeft(moved.calls_left);
   session.stage = Session::Open();
+  if (!moved.blocked.empty()) {
+    session.blocked = std::make_unique<absl::btree_set<std::string>>(
+        moved.blocked.begin(), moved.blocked.end());
+  }
   away_.erase(moved.id);
   std::erase(moved.homes, self_);
   std::erase(moved.homes, from);
@@ -182,7 +195,8 @@ bool Federation::UnpackPlace(absl::Time now, NodeId from,
     if (remote.is_placed) Unplace(now, remote);
     if (Remote* other = PlacedAt(*place)) Unplace(now, *other);
     if (std::holds_alternative<Refusal>(server_.directory_.Join(
-            now, member, IpAddress(), moved.name, moved.room, moved.meta))) {
+            now, member, IpAddress(),
+            {moved.name, moved.room, moved.meta, moved.lock}))) {
       return false;
     }
   } else {
@@ -306,7 +320,8 @@ void Federation::FinishMove(absl::Time now, Member member) {
     remote.home = leaving.to;
     remote.epoch = moved.epoch;
     remote.place = place->second;
-    remote.told = {moved.peer, moved.epoch, moved.room, moved.name, moved.meta};
+    remote.told = {moved.peer, moved.epoch, moved.room,
+                   moved.name, moved.meta,  moved.lock};
     remote.is_placed = true;
     ++placed_;
     remote.is_moving = true;
@@ -353,6 +368,9 @@ node::Moved Federation::Pack(absl::Time now, Session& session,
   }
   const auto homes = homes_.find(session.member);
   if (homes != homes_.end()) moved.homes = homes->second;
+  if (session.blocked != nullptr) {
+    moved.blocked.assign(session.blocked->begin(), session.blocked->end());
+  }
   moved.messages_left = session.message_rate.MillisLeft(now);
   moved.presence_left = session.presence_rate.MillisLeft(now);
   moved.calls_left = session.call_rate.MillisLeft(now);
@@ -364,6 +382,7 @@ node::Moved Federation::Pack(absl::Time now, Session& session,
   Peer peer = server_.directory_.PeerOf(session.member);
   moved.name = std::move(peer.name);
   moved.meta = std::move(peer.meta);
+  moved.lock = server_.directory_.LockOf(session.member);
   for (const CallSide& side : server_.directory_.CallsOf(session.member)) {
     moved.calls.push_back({side.call, IdOf(side.other), side.is_caller,
                            side.is_accepted, /*is_over=*/false});

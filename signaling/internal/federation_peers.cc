@@ -73,7 +73,8 @@ void Federation::Remove(absl::Time now, const PeerId& id) {
 void Federation::On(absl::Time now, NodeId from, node::Here& here) {
   const auto found = server_.directory_.PlaceOf(here.name, here.room);
   if (std::holds_alternative<Refusal>(found) ||
-      !IsValidMeta(here.meta, server_.options_.limits)) {
+      !IsValidMeta(here.meta, server_.options_.limits) ||
+      (!here.lock.empty() && here.lock.size() != kLockBytes)) {
     ++stats_.malformed;
     return;
   }
@@ -155,9 +156,11 @@ void Federation::Place(absl::Time now, Remote& remote) {
     if (other->epoch >= remote.epoch) return;
     Unplace(now, *other);
   }
-  const auto joined =
-      server_.directory_.Join(now, remote.member, IpAddress(), remote.told.name,
-                              remote.told.room, remote.told.meta);
+  // Two that were made with different secrets at once are two rooms of one
+  // name; nobody of one is seen in the other.
+  const auto joined = server_.directory_.Join(
+      now, remote.member, IpAddress(),
+      {remote.told.name, remote.told.room, remote.told.meta, remote.told.lock});
   if (std::holds_alternative<Refusal>(joined)) {
     ++stats_.peers_refused;
     return;

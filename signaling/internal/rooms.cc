@@ -4,7 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/bytes.h"
 #include "base/check.h"
+#include "openssl/evp.h"
+#include "openssl/hmac.h"
+#include "signaling/internal/secret.h"
 
 namespace kyuu::signaling::internal {
 namespace {
@@ -25,8 +29,8 @@ Refusal Refused(ErrorCode code, absl::string_view message) {
 Rooms::Rooms(RoomOptions options)
     : options_(std::move(options)),
       default_room_(
-          PrepareName(options_.default_room, options_.max_name_bytes).value()) {
-}
+          PrepareName(options_.default_room, options_.max_name_bytes).value()),
+      wrong_secrets_(options_.wrong_secrets) {}
 
 std::variant<Rooms::RoomMap::iterator, Refusal> Rooms::Open(
     const PreparedName& name, const Source& source) {
@@ -73,39 +77,98 @@ std::optional<Refusal> Rooms::CheckPlace(const Room& room,
   return std::nullopt;
 }
 
+std::variant<PreparedName, Refusal> Rooms::PrepareRoom(
+    absl::string_view name) const {
+  if (name.empty()) return default_room_;
+  auto prepared = PrepareName(name, options_.max_name_bytes);
+  if (!prepared.ok()) {
+    return Refused(ErrorCode::kInvalidName,
+                   absl::StrCat("of the room: ", prepared.status().message()));
+  }
+  return *std::move(prepared);
+}
+
+// No name has a line feed.
+std::string Rooms::HashOf(const PreparedName& room,
+                          absl::string_view secret) const {
+  const std::string text = absl::StrCat(room.folded, "\n", secret);
+  std::string hash(kLockBytes, '\0');
+  KYUU_CHECK(HMAC(EVP_sha256(), options_.secret_key.data(),
+                  static_cast<int>(options_.secret_key.size()),
+                  AsBytes(text).data(), text.size(),
+                  reinterpret_cast<uint8_t*>(hash.data()), nullptr) != nullptr);
+  return hash;
+}
+
+std::variant<std::string, Refusal> Rooms::Unlock(absl::Time now,
+                                                 const Source& source,
+                                                 absl::string_view room,
+                                                 absl::string_view secret) {
+  const auto prepared = PrepareRoom(room);
+  if (const auto* refusal = std::get_if<Refusal>(&prepared)) return *refusal;
+  const PreparedName& name = std::get<PreparedName>(prepared);
+  const auto known = rooms_.find(name.folded);
+  const bool is_locked = known != rooms_.end() && !known->second.lock.empty();
+  if (secret.empty()) {
+    if (!is_locked) return "";
+    return Refused(ErrorCode::kWrongSecret, "the room has a secret");
+  }
+  // Nobody can keep all others out of the default room.
+  if (name.folded == default_room_.folded ||
+      (known != rooms_.end() && !is_locked)) {
+    return Refused(ErrorCode::kWrongSecret, "the room has no secret");
+  }
+  if (known == rooms_.end()) return HashOf(name, secret);
+  const std::pair<Source, std::string> who = {source, name.folded};
+  const absl::Duration wait = wrong_secrets_.Take(now, who);
+  if (wait > absl::ZeroDuration()) {
+    Refusal refusal =
+        Refused(ErrorCode::kRateLimited, "too many wrong secrets");
+    refusal.retry_after = wait;
+    return refusal;
+  }
+  std::string lock = HashOf(name, secret);
+  if (!IsSameSecret(lock, known->second.lock)) {
+    return Refused(ErrorCode::kWrongSecret, "this is not the room's secret");
+  }
+  wrong_secrets_.Return(now, who);
+  return lock;
+}
+
 std::variant<Joining, Refusal> Rooms::Join(absl::Time now, Member member,
                                            const Source& source,
-                                           absl::string_view wanted,
-                                           absl::string_view room_name,
-                                           absl::string_view meta) {
+                                           const JoinRequest& request) {
   KYUU_CHECK(!places_.contains(member));
-  const auto name = PrepareName(wanted, options_.max_name_bytes);
+  const auto name = PrepareName(request.name, options_.max_name_bytes);
   if (!name.ok()) {
     return Refused(ErrorCode::kInvalidName, name.status().message());
   }
-  absl::StatusOr<PreparedName> place = default_room_;
-  if (!room_name.empty()) {
-    place = PrepareName(room_name, options_.max_name_bytes);
-  }
-  if (!place.ok()) {
-    return Refused(ErrorCode::kInvalidName,
-                   absl::StrCat("of the room: ", place.status().message()));
-  }
+  const auto prepared = PrepareRoom(request.room);
+  if (const auto* refusal = std::get_if<Refusal>(&prepared)) return *refusal;
+  const PreparedName& place = std::get<PreparedName>(prepared);
   std::string look_alike = LookAlike(*name);
-  const auto known = rooms_.find(place->folded);
+  const auto known = rooms_.find(place.folded);
+  const bool is_open =
+      known != rooms_.end()
+          ? IsSameSecret(known->second.lock, request.lock)
+          : request.lock.empty() || place.folded != default_room_.folded;
+  if (!is_open) {
+    return Refused(ErrorCode::kWrongSecret, "the room has another secret");
+  }
   if (known != rooms_.end()) {
     if (auto refusal = CheckPlace(known->second, *name, look_alike, source)) {
       return *std::move(refusal);
     }
   }
-  auto opened = Open(*place, source);
+  auto opened = Open(place, source);
   if (auto* refusal = std::get_if<Refusal>(&opened)) return *refusal;
   const auto it = std::get<RoomMap::iterator>(opened);
   Room& room = it->second;
   KYUU_CHECK(room.places.Take(source, options_.max_peers_per_source));
   room.look_alikes.insert(look_alike);
-  room.people[name->shown] = {member, std::string(meta), std::move(look_alike)};
-  places_[member] = {place->folded, name->shown, source};
+  room.lock = request.lock;
+  room.people[name->shown] = {member, request.meta, std::move(look_alike)};
+  places_[member] = {place.folded, name->shown, source};
   Change(now, it, name->shown, {.known = false, .about = member});
   return Joining{room.shown, name->shown, ListRoom(room, name->shown, "")};
 }
@@ -176,20 +239,24 @@ const Rooms::Place* Rooms::PlaceOf(Member member) const {
   return it == places_.end() ? nullptr : &it->second;
 }
 
-std::variant<std::string, Refusal> Rooms::KeyOf(absl::string_view name,
-                                                absl::string_view room) const {
+std::variant<std::string, Refusal> Rooms::LooksOf(
+    absl::string_view name) const {
   const auto prepared = PrepareName(name, options_.max_name_bytes);
   if (!prepared.ok()) {
     return Refused(ErrorCode::kInvalidName, prepared.status().message());
   }
-  absl::StatusOr<PreparedName> place = default_room_;
-  if (!room.empty()) place = PrepareName(room, options_.max_name_bytes);
-  if (!place.ok()) {
-    return Refused(ErrorCode::kInvalidName,
-                   absl::StrCat("of the room: ", place.status().message()));
-  }
+  return LookAlike(*prepared);
+}
+
+std::variant<std::string, Refusal> Rooms::KeyOf(absl::string_view name,
+                                                absl::string_view room) const {
+  auto looks = LooksOf(name);
+  if (std::holds_alternative<Refusal>(looks)) return looks;
+  const auto place = PrepareRoom(room);
+  if (const auto* refusal = std::get_if<Refusal>(&place)) return *refusal;
   // No name has a line feed.
-  return absl::StrCat(place->folded, "\n", LookAlike(*prepared));
+  return absl::StrCat(std::get<PreparedName>(place).folded, "\n",
+                      std::get<std::string>(looks));
 }
 
 Peer Rooms::PeerOf(Member member) const {

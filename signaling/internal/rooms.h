@@ -8,6 +8,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "absl/container/btree_map.h"
@@ -20,6 +21,7 @@
 #include "signaling/directory_types.h"
 #include "signaling/internal/name.h"
 #include "signaling/internal/shares.h"
+#include "signaling/internal/token_bucket.h"
 
 namespace kyuu::signaling::internal {
 
@@ -34,11 +36,14 @@ class Rooms {
     Source source;
   };
 
+  // See Directory.
+  std::variant<std::string, Refusal> Unlock(absl::Time now,
+                                            const Source& source,
+                                            absl::string_view room,
+                                            absl::string_view secret);
   std::variant<Joining, Refusal> Join(absl::Time now, Member member,
                                       const Source& source,
-                                      absl::string_view name,
-                                      absl::string_view room,
-                                      absl::string_view meta);
+                                      const JoinRequest& request);
   // The member is in a room (PlaceOf() is not nullptr) for all of these.
   void Update(absl::Time now, Member member, absl::string_view meta);
   Page List(Member member, absl::string_view after) const;
@@ -50,12 +55,16 @@ class Rooms {
   const std::string& RoomOf(Member member) const {
     return rooms_.at(places_.at(member).room).shown;
   }
+  const std::string& LockOf(Member member) const {
+    return rooms_.at(places_.at(member).room).lock;
+  }
   // nullptr for a member that is in no room.
   const Place* PlaceOf(Member member) const;
 
   // See Directory::PlaceOf.
   std::variant<std::string, Refusal> KeyOf(absl::string_view name,
                                            absl::string_view room) const;
+  std::variant<std::string, Refusal> LooksOf(absl::string_view name) const;
   Peer PeerOf(Member member) const;
 
   void HandleTimeout(absl::Time now);
@@ -78,6 +87,7 @@ class Rooms {
   };
   struct Room {
     std::string shown;
+    std::string lock;  // Empty: everybody may come.
     Source founder;
     absl::btree_map<std::string, Person> people;  // In the order of lists.
     // No two names in a room look alike: a person could not tell who calls.
@@ -89,6 +99,9 @@ class Rooms {
   // By names folded for comparison.
   using RoomMap = absl::node_hash_map<std::string, Room>;
 
+  // A name of a room as it was asked for; empty is the default room.
+  std::variant<PreparedName, Refusal> PrepareRoom(absl::string_view name) const;
+  std::string HashOf(const PreparedName& room, absl::string_view secret) const;
   // The room of that name, made if there is none.
   std::variant<RoomMap::iterator, Refusal> Open(const PreparedName& name,
                                                 const Source& source);
@@ -106,6 +119,8 @@ class Rooms {
   const PreparedName default_room_;
   RoomMap rooms_;
   Shares founded_;  // Rooms, by the source that made them.
+  // By source and room.
+  RateTable<std::pair<Source, std::string>> wrong_secrets_;
   absl::flat_hash_map<Member, Place> places_;
   // Rooms with something untold, until they may tell it.
   DeadlineQueue<std::string> windows_;

@@ -118,24 +118,47 @@ void Server::On(const Context& context, const Join& join) {
     return Refuse(context, ErrorCode::kForbidden,
                   "the token does not let you into this room");
   }
-  const std::string& name = grant.name.empty() ? join.name : grant.name;
-  if (federation_ != nullptr) return federation_->Join(context, name, join);
+  std::optional<std::string> lock = Unlock(context, join);
+  if (!lock) return;
+  JoinRequest request{grant.name.empty() ? join.name : grant.name, join.room,
+                      std::string(join.meta), *std::move(lock)};
+  if (federation_ != nullptr) {
+    return federation_->Join(context, std::move(request));
+  }
   // Refused, it has been told so.
-  (void)FinishJoin(context, name, join.room, std::string(join.meta));
+  (void)FinishJoin(context, request);
 }
 
-bool Server::FinishJoin(const Context& context, const std::string& name,
-                        const std::string& room, const std::string& meta) {
+std::optional<std::string> Server::Unlock(const Context& context,
+                                          const Join& join) {
+  Session& session = context.session;
+  auto lock =
+      directory_.Unlock(context.now, session.source, join.room, join.secret);
+  const auto* refusal = std::get_if<Refusal>(&lock);
+  if (refusal == nullptr) return std::get<std::string>(std::move(lock));
+  Refuse(context, *refusal);
+  // Who shows none has not guessed.
+  if (refusal->code == ErrorCode::kWrongSecret && !join.secret.empty()) {
+    ++stats_.secrets_refused;
+    if (++session.refused_secrets >= options_.max_refused_secrets) {
+      Close(context.now, session, kClosePolicyViolation,
+            "too many wrong secrets", Departure::kGoodbye);
+    }
+  }
+  return std::nullopt;
+}
+
+bool Server::FinishJoin(const Context& context, const JoinRequest& request) {
   auto joined = directory_.Join(context.now, context.session.member,
-                                context.session.source, name, room, meta);
+                                context.session.source, request);
   if (const auto* refusal = std::get_if<Refusal>(&joined)) {
     Refuse(context, *refusal);
     return false;
   }
   Joining& joining = std::get<Joining>(joined);
-  Reply(context,
-        {"", Joined{std::move(joining.room), std::move(joining.name),
-                    std::move(joining.others.peers), joining.others.more}});
+  Reply(context, {"", Joined{std::move(joining.room), std::move(joining.name),
+                             std::move(joining.others.peers),
+                             joining.others.more, !request.lock.empty()}});
   return true;
 }
 
@@ -168,6 +191,8 @@ void Server::On(const Context& context, const Leave&) {
           directory_.Leave(context.now, context.session.member, "peer_left")) {
     return Refuse(context, *refusal);
   }
+  // In another room the names are other people's.
+  context.session.blocked.reset();
   // How its calls ended stands before the answer.
   TakeEffects();
   Reply(context, {"", Left{}});
@@ -297,15 +322,6 @@ void Server::On(const effect::PeersChanged& changed) {
       if (session != nullptr) SendText(*session, text);
     }
   }
-}
-
-void Server::On(const effect::CallRings& rings) {
-  if (federation_ != nullptr) {
-    federation_->Send(rings.to,
-                      node::Rings{rings.call, federation_->IdOf(rings.other),
-                                  federation_->IdOf(rings.to), rings.meta});
-  }
-  SendTo(rings.to, {"", Incoming{rings.call, rings.from, true, rings.meta}});
 }
 
 void Server::On(const effect::CallAccepted& accepted) {

@@ -5,12 +5,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/node_hash_map.h"
 #include "absl/strings/string_view.h"
@@ -61,9 +63,12 @@ struct Session {
   TokenBucket message_rate;
   TokenBucket presence_rate;
   TokenBucket call_rate;
-  size_t dropped = 0;  // By `message_rate`, since it was full.
-  Grant grant;         // What its client may.
-  size_t refused_tokens = 0;
+  uint32_t dropped = 0;  // By `message_rate`, since it was full.
+  uint16_t refused_tokens = 0;
+  uint16_t refused_secrets = 0;  // Of rooms.
+  Grant grant;                   // What its client may.
+  // Whom it does not want to hear of, by Directory::LooksOf(); null for nobody.
+  std::unique_ptr<absl::btree_set<std::string>> blocked;
   Queue<std::string> credential_requests;  // Their ids.
   // The message whose answer has to come from elsewhere first (federation.h),
   // and those that wait behind it, which nobody counts as received yet.

@@ -86,6 +86,13 @@ class RateTable {
     full_at_.Set(key, bucket.FullAt(now));
     return wait;
   }
+  // Gives back what the last Take of this key took.
+  void Return(absl::Time now, const Key& key) {
+    const auto it = buckets_.find(key);
+    if (it == buckets_.end()) return;
+    it->second.Return();
+    full_at_.Set(key, it->second.FullAt(now));
+  }
   size_t size() const { return buckets_.size(); }
 
  private:

@@ -113,6 +113,20 @@ TEST(SignalingCountersTest, OfTheServer) {
              }
            },
            no_queue)},
+      {"secrets_refused", Told([](ServerWorld& w) {
+         w.Join(1, "ada", "red");
+         w.Hello(2);
+         w.Send(2, {{"type", "join"},
+                    {"name", "bob"},
+                    {"room", "red"},
+                    {"secret", "hat"}});
+       })},
+      {"calls_blocked", Told([](ServerWorld& w) {
+         w.Join(1, "ada");
+         w.Join(2, "bob");
+         w.Send(2, {{"type", "block"}, {"name", "ada"}});
+         w.Send(1, {{"type", "call"}, {"to", "bob"}});
+       })},
       {"tokens_expired", outlives_its_token},
       {"signals_relayed", Told(call)},
       {"calls_started", Told(call)},

@@ -192,7 +192,7 @@ class NodesPlay {
       case 2:
       case 3:
         return absl::StrCat(R"({"type":"join","name":"n)", what / 10 % 4,
-                            "\"}");
+                            what < 200 ? "\"}" : R"(","secret":"s"})");
       case 4:
         return absl::StrCat(R"({"type":"call","to":"n)", what / 10 % 4, "\"}");
       case 5:
@@ -204,7 +204,8 @@ class NodesPlay {
             R"({"type":"signal","kind":"offer","sdp":"x","call":")", call_,
             "\"}");
       case 8:
-        return R"({"type":"leave"})";
+        return what < 100 ? R"({"type":"leave"})"
+                          : R"({"type":"block","name":"n1"})";
       default:
         return R"({"type":"update","meta":{"a":1}})";
     }

@@ -137,6 +137,13 @@ class Play {
     return text + "}";
   }
 
+  static std::string Simple(uint8_t what) {
+    if (what % 2 != 0) return R"({"type":"leave"})";
+    if (what < 128) return R"({"type":"list"})";
+    return absl::StrCat(R"({"type":")", what < 192 ? "block" : "unblock",
+                        R"(","name":"n)", what / 2 % 4, "\"}");
+  }
+
   static AdmissionOptions Keys() {
     AdmissionOptions options;
     KYUU_CHECK(
@@ -150,9 +157,10 @@ class Play {
       case 4:
         return Hello(r_.U8());
       case 5: {
-        const int name = r_.U8() % 4;
+        const int name = r_.U8() % 4, room = r_.U8();
         return absl::StrCat(R"({"type":"join","name":"n)", name,
-                            R"(","room":"r)", r_.U8() % 3, "\"}");
+                            R"(","room":"r)", room % 3,
+                            room < 128 ? "\"}" : R"(","secret":"s"})");
       }
       case 6:
         return absl::StrCat(R"({"type":"call","to":"n)", r_.U8() % 4, "\"}");
@@ -167,7 +175,7 @@ class Play {
             R"({"type":"signal","kind":"offer","sdp":"","call":")", call,
             "\"}");
       case 11:
-        return r_.U8() % 2 != 0 ? R"({"type":"leave"})" : R"({"type":"list"})";
+        return Simple(r_.U8());
       case 12:
         return r_.U8() % 2 != 0 ? R"({"type":"credentials"})"
                                 : R"({"type":"ack","received":3})";

@@ -141,6 +141,7 @@ test('a tab that crashes in the middle of a file goes on when it is opened again
     const session = await bob.context.newCDPSession(bob.page);
     session.send('Page.crash').catch(() => {}); // Nobody is left to answer.
     await bob.page.waitForEvent('crash');
+    await ada.at('hangup').click(); // It would notice after a minute.
   });
   const again = await bob.context.newPage();
   await again.goto(bob.page.url());
@@ -371,7 +372,7 @@ test('a page that is reloaded in the middle of a file of kyuu send goes on where
   await bob.receives(file);
   assert.equal(await sender.finish(60), 0, sender.transcript());
   const [, megabytes] = await sender.waitFor(/from a terminal\.bin goes on at ([\d.]+) MB/);
-  assert.ok(Math.abs(megabytes * 1e6 - stored) < 1e5, `at ${megabytes} MB of ${stored} bytes`);
+  assert.ok(Math.abs(megabytes * 1e6 - stored) <= 5e5, `at ${megabytes} MB of ${stored} bytes`);
   await goodbye([bob]);
 });
 

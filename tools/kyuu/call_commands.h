@@ -17,9 +17,10 @@ struct CallOptions {
   std::string url;
   std::string address;  // The same as it was typed.
   std::string name;
-  std::string token_file;  // Empty: nothing is shown.
-  std::string room;        // Empty: the server's default.
-  bool relay = false;      // Relayed candidates only.
+  std::string token_file;        // Empty: nothing is shown.
+  std::string room;              // Empty: the server's default.
+  std::string room_secret_file;  // Empty: the room has none.
+  bool relay = false;            // Relayed candidates only.
   // send, recv: meets the other one by it instead of by names.
   std::optional<Code> code;
   bool verify = false;             // Shows the number to compare of each call.

@@ -15,6 +15,7 @@
 #include "tools/kyuu/call_session.h"
 #include "tools/kyuu/ice_servers.h"
 #include "tools/kyuu/overload.h"
+#include "tools/kyuu/room_secret.h"
 
 namespace kyuu::tools {
 namespace {
@@ -88,6 +89,13 @@ void CallSession::OnSignaling(signaling::Client::Event event) {
             if (error.error.code == signaling::ErrorCode::kUnknownCall) return;
             terminal_.Say(error.error.message);
           },
+          [&](signaling::BlockChanged& changed) {
+            terminal_.Say(absl::StrCat(
+                changed.name, changed.is_blocked ? " is" : " is not",
+                " blocked: ",
+                changed.is_blocked ? "its calls hear that you are busy"
+                                   : "it can call you"));
+          },
           [&](signaling::IceServersChanged&) { UseServers(); },
           [&](signaling::Resumed&) { OnBack(); },
           [&](signaling::ConnectionLost& lost) {
@@ -105,10 +113,14 @@ void CallSession::OnSignaling(signaling::Client::Event event) {
 
 void CallSession::Join() {
   if (server_->client() == nullptr) return;
+  const absl::StatusOr<std::string> secret =
+      ReadRoomSecret(options_.room_secret_file);
+  if (!secret.ok()) return FailWith(secret.status());
   const absl::Status status = server_->client()->JoinRoom(
       net::Loop::Now(), own_name_,
       meeting_ && options_.room.empty() ? meeting_->Room() : options_.room,
-      meeting_ ? meeting_->PeerMeta() : R"({"app":"kyuu","kind":"cli"})");
+      meeting_ ? meeting_->PeerMeta() : R"({"app":"kyuu","kind":"cli"})",
+      *secret);
   if (!status.ok()) FailWith(status);
   server_->Flush();
 }

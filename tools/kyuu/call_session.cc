@@ -445,7 +445,18 @@ void CallSession::OnCommand(const std::string& line) {
     if (!status.ok()) terminal_.Say(status.message());
     return;
   }
-  terminal_.Say("/call NAME, /send FILE, /verify, /hangup or /quit");
+  if ((word == "/block" || word == "/unblock") && !rest.empty() &&
+      server_->client() != nullptr) {
+    const absl::Time now = net::Loop::Now();
+    const absl::Status status = word == "/block"
+                                    ? server_->client()->Block(now, rest)
+                                    : server_->client()->Unblock(now, rest);
+    if (!status.ok()) terminal_.Say(status.message());
+    return;
+  }
+  terminal_.Say(
+      "/call NAME, /send FILE, /verify, /hangup, /block NAME, /unblock NAME or "
+      "/quit");
 }
 
 // A person who ends a chat or a wait has not failed; a transfer has.

@@ -117,6 +117,10 @@ CLI::App* AddCall(CLI::App& app, const char* name, const char* what,
                    "A file with the token, or API key, that lets us in")
       ->type_name("FILE");
   command->add_option("--room", options.room, "Room to join");
+  command
+      ->add_option("--room-secret-file", options.room_secret_file,
+                   "A file with the room's secret, without which nobody comes")
+      ->type_name("FILE");
   command->add_flag("--relay", options.relay, "Relayed candidates only");
   command->add_flag("--verify", options.verify,
                     "Show the number by which two people find whether "

@@ -158,6 +158,9 @@ FrontDoorOptions DoorOptions(const Config& config,
   options.routes = RoutesOf(config);
   options.backplane = config.backplane;
   if (config.backplane.has_value()) {
+    // What the servers have in common, and others do not know.
+    options.signaling.rooms.secret_key = absl::StrCat(
+        config.backplane->prefix, "\n", config.backplane->password);
     options.dialects.ywebrtc.reach = signaling::YWebrtcOptions::Reach::kAll;
   }
   if (!ServesPages(config)) {
