@@ -2,8 +2,10 @@
 // hide something, calls that cross, files by the hundred, tabs and rooms.
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { goodbye, mainThreadTasks, makeFile, Person, PHONE, sharedStage, TRANSFER, WAIT } from './browser.mjs';
+import { kyuu, Program } from './lib.mjs';
 
 const MINUTES = { timeout: 5 * 60_000 };
 const stage = sharedStage();
@@ -181,4 +183,64 @@ test('what is wrong with a room is not said of the name', MINUTES, async () => {
   await ada.at('join-button').click();
   await ada.at('join-error').filter({ hasText: "The room's name in the address" }).waitFor();
   await ada.leave();
+});
+
+test('a room with a secret lets in who types it, and who is let in by kyuu', MINUTES, async () => {
+  const room = stage.newRoom();
+  const secret = 'open sesame';
+  const open = (name) => Person.open(stage.browser, stage.server.url, { room }).then((person) => Object.assign(person, { name }));
+  const type = async (person, text) => {
+    await person.at('name-input').fill(person.name);
+    await person.at('secret-input').fill(text);
+    await person.page.keyboard.press('Enter');
+  };
+  const ada = await open('Ada');
+  await type(ada, secret);
+  await ada.page.locator('body[data-view=lobby]').waitFor();
+  const bob = await open('Bob');
+  await type(bob, '');
+  await bob.at('join-error').filter({ hasText: 'This room has a secret.' }).waitFor();
+  await type(bob, 'open barley');
+  await bob.at('join-error').filter({ hasText: "This is not the room's secret." }).waitFor();
+  await type(bob, secret);
+  await ada.sees('Bob').waitFor();
+  for (const { page } of [ada, bob]) assert.doesNotMatch(decodeURIComponent(page.url()), /sesame/);
+  // A page that is loaded anew knows it.
+  await bob.page.reload();
+  await bob.page.locator('body[data-view=lobby]').waitFor();
+  await ada.sees('Bob').waitFor();
+
+  const file = makeFile('secret.txt', 12);
+  writeFileSync(file.path, `${secret}\n`);
+  const wrong = makeFile('wrong.txt', 12);
+  const connect = (...more) => new Program(kyuu, ['connect', stage.server.url, 'Kim', '--room', room, ...more]);
+  for (const more of [[], ['--room-secret-file', wrong.path]]) {
+    const kim = connect(...more);
+    assert.equal(await kim.finish(20), 1, kim.transcript());
+    assert.match(kim.transcript(), /secret/);
+  }
+  const kim = connect('--room-secret-file', file.path);
+  await ada.sees('Kim').waitFor();
+  await kim.stop('SIGINT');
+  await goodbye([ada, bob]);
+});
+
+test('a person who is blocked hears that one is busy, until it is no more', MINUTES, async () => {
+  const [ada, bob] = await people('Ada', 'Bob');
+  const block = ada.sees('Bob').getByTestId('block');
+  assert.equal(await block.getAttribute('aria-label'), 'Block Bob');
+  await block.click();
+  await ada.sees('Bob').filter({ hasText: 'blocked' }).waitFor();
+  await bob.call('Ada');
+  await bob.state('over').waitFor();
+  assert.equal(await ada.at('incoming-dialog').isVisible(), false);
+  await bob.at('hangup').click();
+  assert.equal(await block.getAttribute('aria-label'), 'Unblock Bob');
+  await block.click();
+  await ada.sees('Bob').filter({ hasNotText: 'blocked' }).waitFor();
+  await bob.call('Ada');
+  await ada.accept('Bob');
+  await bob.connected();
+  await ada.hangUp();
+  await goodbye([ada, bob]);
 });
