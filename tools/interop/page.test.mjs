@@ -29,8 +29,11 @@ async function mainJob(way, options, ...each) {
     await Promise.all([to.receives(file), from.sent(file)]);
   }
   await expectWay(way, ada, bob);
-  const numbers = await Promise.all([ada, bob].map(async (person) => (await person.panel()).number));
-  assert.match(numbers[0], /^\d{3} \d{3} /);
+  const numbers = await Promise.all([ada, bob].map(async (person) => {
+    await person.panel();
+    await person.at('number').filter({ hasText: /^\d{3} \d{3} / }).waitFor(); // It is looked at each second.
+    return person.at('number').textContent();
+  }));
   assert.equal(numbers[0], numbers[1]);
 
   await bob.hangUp();
