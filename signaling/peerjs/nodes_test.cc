@@ -441,18 +441,23 @@ TEST(PeerJsNodesTest, IdsOfOtherNodesAreBounded) {
   EXPECT_EQ(w[0].ListPeers(), R"(["ada"])");
 }
 
+constexpr char kSomething[] = R"({"type":"OFFER"})";
+
 TEST(PeerJsNodesTest, WhatNodesSayIsJudged) {
   World w(2);
   w.Join(1, "ada");
   w.Hand(0, 1, "");
   w.Hand(0, 1, WriteNodeMessage(peerjs::Here{std::string(200, 'x'), 1}));
-  w.Hand(0, 1, WriteNodeMessage(peerjs::Passed{"b", "ada", 1, true, "{"}));
+  for (const char* text : {"{", "{}", R"({"type":1})"}) {
+    w.Hand(0, 1, WriteNodeMessage(peerjs::Passed{"b", "ada", 1, true, text}));
+  }
   w.Hand(0, 1, WriteNodeMessage(peerjs::Returned{{"ada", "b", 1, true, "{"}}));
   w.Hand(0, 1,
          WriteNodeMessage(peerjs::Returned{{"ada", "b", 1, false, "{}"}}));
-  EXPECT_EQ(w[0].stats().malformed, 5u);
+  EXPECT_EQ(w[0].stats().malformed, 7u);
   w.Hand(0, 1, WriteNodeMessage(peerjs::Gone{"ada"}));
-  w.Hand(0, 1, WriteNodeMessage(peerjs::Returned{{"ada", "b", 9, true, "{}"}}));
+  w.Hand(0, 1,
+         WriteNodeMessage(peerjs::Returned{{"ada", "b", 9, true, kSomething}}));
   w.Hand(0, 1, WriteNodeMessage(peerjs::Answer{9, "x"}));
   w.Hand(0, 7, WriteNodeMessage(peerjs::Here{"x", 1}));  // Of a stranger.
   EXPECT_EQ(w[0].stats().stale, 4u);
@@ -469,7 +474,8 @@ TEST(PeerJsNodesTest, WhatCannotBeSentIsNotTaken) {
   World w(2, options);
   w.Join(1, "ada");
   for (int i = 0; i < 10; ++i) {
-    w.Hand(0, 1, WriteNodeMessage(peerjs::Passed{"b", "ada", 1, true, "{}"}));
+    w.Hand(0, 1,
+           WriteNodeMessage(peerjs::Passed{"b", "ada", 1, true, kSomething}));
   }
   EXPECT_GT(w[0].stats().overloaded, 0u);
   EXPECT_LE(w[0].queued_bytes(), 300u);

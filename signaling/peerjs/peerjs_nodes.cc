@@ -63,9 +63,14 @@ bool PeerJsServer::IsText(const peerjs::Passed& passed) const {
   // Ids stand in it as well, each byte of them as six at most.
   const size_t longest = options_.max_message_bytes +
                          6 * (passed.from.size() + passed.to.size()) + 100;
-  return IsId(passed.from) && IsId(passed.to) &&
-         passed.text.size() <= longest &&
-         internal::JsonObject::Parse(passed.text, internal::kDialectJson).ok();
+  if (!IsId(passed.from) || !IsId(passed.to) || passed.text.size() > longest) {
+    return false;
+  }
+  const auto message =
+      internal::JsonObject::Parse(passed.text, internal::kDialectJson);
+  if (!message.ok()) return false;
+  const auto type = message->Find("type");
+  return type && type->kind == internal::JsonKind::kString;
 }
 
 void PeerJsServer::On(NodeId from, peerjs::Passed& passed) {

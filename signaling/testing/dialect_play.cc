@@ -220,7 +220,7 @@ class PeerJsNodesPlay {
     switch (r_.U8() % 10) {
       case 0:
       case 1: {
-        const std::string name(1, 'a' + r_.U8() % 3);
+        const std::string name(1, static_cast<char>('a' + r_.U8() % 3));
         // Refused if it is there.
         (void)node.server->Connect(now_, id, IpAddress::V4(192, 0, 2, 1),
                                    {name, is_high ? "t" : "u", "peerjs"});
