@@ -6,19 +6,12 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { killLeftovers, kyuu, Program, runPair, sleep, startKyuud, temporaryFolder } from './lib.mjs';
+import { test } from 'node:test';
+import { kyuu, Program, runPair, sharedServer, sleep, startKyuud, temporaryFolder } from './lib.mjs';
 
 const MINUTES = { timeout: 3 * 60_000 };
 let server;
-before(async () => { server = await startKyuud(); });
-after(async () => {
-  try {
-    assert.equal(await server?.stop(), 0);
-  } finally {
-    killLeftovers();
-  }
-});
+sharedServer((started) => { server = started; });
 
 let rooms = 0;
 const newRoom = () => `calls-${++rooms}`;

@@ -4,21 +4,14 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import WebSocket from 'ws';
-import { freePort, killLeftovers, kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
+import { freePort, kyuu, Program, sharedServer, sleep, startKyuud, temporaryFolder } from './lib.mjs';
 import { Middle, sitInTheMiddle } from './middle.mjs';
 
 const MINUTES = { timeout: 3 * 60_000 };
 let server;
-before(async () => { server = await startKyuud(); });
-after(async () => {
-  try {
-    assert.equal(await server?.stop(), 0);
-  } finally {
-    killLeftovers();
-  }
-});
+sharedServer((started) => { server = started; });
 
 const output = (program) => [...program.lines, ...program.errors].join('\n');
 async function finished(program, code, seconds = 60) {

@@ -1,6 +1,7 @@
 // What the tests against foreign programs share: starting processes by name,
 // reading their JSON lines, and joining two peers by their signaling lines.
 
+import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -8,6 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 export const here = dirname(fileURLToPath(import.meta.url));
@@ -127,6 +129,20 @@ export async function startKyuud(...args) {
   const [url] = await server.waitFor(/https?:\/\/127\.0\.0\.1:\d+/);
   const [, turnPort] = await server.waitFor(/(?:turn|TURN).*127\.0\.0\.1:(\d+)/);
   return Object.assign(server, { url, turnPort: +turnPort, turn: `127.0.0.1:${turnPort}` });
+}
+
+// A kyuud for all tests of a file, given to `take` when it listens. It has to end
+// well behind them.
+export function sharedServer(take) {
+  let server;
+  before(async () => take(server = await startKyuud()));
+  after(async () => {
+    try {
+      assert.equal(await server?.stop(), 0);
+    } finally {
+      killLeftovers();
+    }
+  });
 }
 
 // `command` in a network of its own with one interface, 11.1.1.2, after `setup`, a
