@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -27,12 +28,14 @@ Configuration InParts() {
 }
 
 // As in README.md: gives parts as long as little waits. It is called
-// once to begin with, and by on_buffered_amount_low.
+// once to begin with, and by on_buffered_amount_low, on the connection's
+// thread.
 class Upload {
  public:
   explicit Upload(size_t size) : left_(size) {}
 
   void Pull(DataChannel& channel) {
+    const std::lock_guard lock(mutex_);
     while (left_ > 0 && channel.buffered_amount() < 256 * 1024) {
       std::vector<uint8_t> part(std::min(left_, size_t{64} * 1024), 7);
       const size_t size = part.size();
@@ -43,6 +46,7 @@ class Upload {
   }
 
  private:
+  std::mutex mutex_;
   size_t left_;
 };
 

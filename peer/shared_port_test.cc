@@ -158,7 +158,9 @@ class SharedPortTest : public ::testing::Test {
   net::TcpStream Stranger(absl::Span<const uint8_t> bytes) {
     net::TcpStream tcp = *net::TcpStream::Connect(
         {port_->addresses()[0].address.ip, tcp_port()});
-    if (!bytes.empty()) EXPECT_OK(tcp.Write(bytes));
+    if (!bytes.empty()) {
+      EXPECT_OK(tcp.Write(bytes));
+    }
     return tcp;
   }
   // Whether the port has ended it.
