@@ -10,11 +10,10 @@ using internal::PeerTable;
 
 namespace {
 
-// Link-local addresses mean nothing without their interface, and loopback never
-// leaves the machine.
+// Link-local addresses mean nothing without their interface. What stays within
+// the machine is for the path to refuse, which knows the routes.
 bool IsOfTheNetwork(const IpAddress& ip) {
-  return !ip.IsAny() && !ip.IsLoopback() && !ip.IsLinkLocal() &&
-         !ip.IsMulticast();
+  return !ip.IsAny() && !ip.IsLinkLocal() && !ip.IsMulticast();
 }
 
 bool IsSameWay(const Flow& a, const Flow& b) {

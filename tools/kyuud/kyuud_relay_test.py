@@ -11,6 +11,7 @@ import subprocess
 import time
 import unittest
 
+from testing.kernel_path import RELAYED
 from testing.kyuud import COOKIE, KYUUD, KyuudTestCase, TcpTurn, Turn, WAIT, get, http, minted
 
 
@@ -31,7 +32,7 @@ class KyuudRelayTest(KyuudTestCase):
         alice = Turn(server.turn_port, "alice", "secret")
         self.assertEqual(alice.allocate(), 0)
         self.assertEqual(alice.realm, "example.org")
-        self.assertEqual(alice.relayed[0], "127.0.0.1")
+        self.assertEqual(alice.relayed[0], RELAYED)
         self.assertIn(alice.relayed[1], range(50000, 50100))
 
     def relay(self, client, peer):
@@ -92,7 +93,7 @@ class KyuudRelayTest(KyuudTestCase):
             self.assertEqual(server.stop(), 0)
             ends = re.findall(r"turn: (\S+) for a at (\S+) ended: ([a-z ]+); \d+ s, to peers 5 bytes "
                               r"in 1 datagrams, to the client 4 bytes in 1 datagrams", server.errors)
-            self.assertEqual({f"127.0.0.1:{c.relayed[1]}" for c in clients}, {e[0] for e in ends})
+            self.assertEqual({f"{RELAYED}:{c.relayed[1]}" for c in clients}, {e[0] for e in ends})
             self.assertEqual({f"127.0.0.1:{c.socket.getsockname()[1]}" for c in clients},
                              {e[1] for e in ends})
             self.assertEqual(sorted(e[2] for e in ends), ["released"] + 5 * ["server closed"])

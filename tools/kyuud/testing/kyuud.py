@@ -18,6 +18,8 @@ import subprocess
 import sys
 import unittest
 
+from testing import kernel_path
+
 KYUUD = os.path.abspath(sys.argv.pop())
 COOKIE = 0x2112A442
 WAIT = 20  # Seconds until a test gives up; nothing waits for time to pass.
@@ -35,8 +37,12 @@ def memory_kb(pid):
 class Kyuud:
     """A running kyuud on ports of the kernel's choice."""
 
+    processes = []
+
     def __init__(self, *flags, stderr=subprocess.PIPE, files=None, listen="127.0.0.1"):
         flags = ("--http-listen=127.0.0.1:0", f"--turn-listen={listen}:0") + flags
+        flags += kernel_path.flags(flags)
+        kernel_path.take_off(Kyuud.processes)
         limit = files and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, files))
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KYUU_")}
         self.process = subprocess.Popen([KYUUD, *flags], stdout=subprocess.PIPE,
@@ -50,10 +56,12 @@ class Kyuud:
         if not page or not turn:
             raise AssertionError(f"{self.lines}\n{self.process.communicate()[1]}")
         self.http_port, self.turn_port = int(page[1]), int(turn[1])
+        Kyuud.processes.append(self.process)
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
         _, self.errors = self.process.communicate(timeout=WAIT)
+        kernel_path.report(self.errors or "")
         return self.process.returncode
 
 
