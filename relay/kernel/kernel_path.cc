@@ -1,19 +1,13 @@
 #include "relay/kernel/kernel_path.h"
 
 #include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <linux/if_link.h>
 #include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
-#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "net/interfaces.h"
 
 namespace kyuu::relay::kernel {
 
@@ -25,16 +19,13 @@ namespace {
 // The program may be at work with a flow that was just erased, for as long as
 // the kernel gives it: a slot is not used again at once.
 constexpr absl::Duration kRest = absl::Seconds(1);
-// Routes may change without a word (the MTU of a path): all are asked for
-// again, some at a time, so that other work need not wait.
+// Routes may change without a word: all are asked for again, some at a time, so
+// that other work need not wait.
 constexpr absl::Duration kRenewInterval = absl::Seconds(10);
+// How often is looked whether a router has said that a path is narrower.
+constexpr absl::Duration kLookInterval = absl::Milliseconds(500);
 constexpr absl::Duration kScanPause = absl::Milliseconds(10);
 constexpr size_t kScanned = 256;
-// Frames of the trial of an interface, of the type for local experiments.
-constexpr uint32_t kTrialFrames = 8;
-constexpr std::array<uint8_t, 2> kTrialType = {0x88, 0xb5};
-constexpr size_t kTrialSize = 60;
-
 uint16_t Fold(uint64_t sum) {
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
   return static_cast<uint16_t>(sum);
@@ -111,49 +102,20 @@ kyuu_flow FlowOf(const Ends& ends, const kyuu_flow_key& key, bool metered) {
   return flow;
 }
 
-// Datagrams that an interface has sent.
-uint64_t SentBy(const std::string& name) {
-  ifaddrs* list = nullptr;
-  if (getifaddrs(&list) != 0) return 0;
-  uint64_t sent = 0;
-  for (const ifaddrs* i = list; i != nullptr; i = i->ifa_next) {
-    if (i->ifa_addr != nullptr && i->ifa_addr->sa_family == AF_PACKET &&
-        i->ifa_data != nullptr && name == i->ifa_name) {
-      sent = static_cast<const rtnl_link_stats*>(i->ifa_data)->tx_packets;
-    }
-  }
-  freeifaddrs(list);
-  return sent;
-}
-
-// The interfaces of Ethernet that have one of the addresses.
-absl::StatusOr<std::vector<Link>> LinksOf(
-    const std::vector<IpAddress>& addresses) {
-  KYUU_ASSIGN_OR_RETURN(const std::vector<net::Interface> interfaces,
-                        net::Interfaces());
-  std::vector<Link> links;
-  absl::flat_hash_set<std::string> seen;
-  for (const net::Interface& interface : interfaces) {
-    const bool wanted = std::any_of(
-        addresses.begin(), addresses.end(), [&](const IpAddress& ip) {
-          return ip == interface.address ||
-                 (ip.IsAny() && ip.family() == interface.address.family());
-        });
-    if (!wanted || !seen.insert(interface.name).second) continue;
-    std::optional<Link> link = FindLink(interface.name);
-    if (link.has_value()) links.push_back(*std::move(link));
-  }
-  return links;
-}
-
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<KernelPath>> KernelPath::Open(net::Loop& loop,
-                                                             Options options) {
+absl::StatusOr<KernelPath::Prepared> KernelPath::Prepare(Options options) {
   KYUU_ASSIGN_OR_RETURN(Program program, Program::Load(options.program));
+  KYUU_ASSIGN_OR_RETURN(Places places,
+                        Places::Open(std::move(program), options.addresses));
+  return Prepared{std::move(options), std::move(places)};
+}
+
+absl::StatusOr<std::unique_ptr<KernelPath>> KernelPath::Open(
+    net::Loop& loop, Prepared prepared) {
   KYUU_ASSIGN_OR_RETURN(Routes routes, Routes::Open());
-  std::unique_ptr<KernelPath> path(new KernelPath(
-      loop, std::move(program), std::move(routes), std::move(options)));
+  std::unique_ptr<KernelPath> path(
+      new KernelPath(loop, std::move(prepared), std::move(routes)));
   RouteWatch::Handlers handlers;
   handlers.on_neighbor = [p = path.get()](uint32_t ifindex,
                                           const IpAddress& ip) {
@@ -163,107 +125,45 @@ absl::StatusOr<std::unique_ptr<KernelPath>> KernelPath::Open(net::Loop& loop,
   handlers.on_change = [p = path.get()] { p->ScanSoon(); };
   KYUU_ASSIGN_OR_RETURN(path->watch_,
                         RouteWatch::Open(loop, std::move(handlers)));
-  // One driver without it would drop what others give it: it is all or none.
-  absl::Status status = path->Follow();
-  if (!status.ok() && !absl::IsAlreadyExists(status)) {
-    path->places_.clear();
-    path->mode_ = Mode::kGeneric;
-    status = path->Follow();
-  }
-  KYUU_RETURN_IF_ERROR(status);
-  if (path->places_.empty()) {
-    return absl::FailedPreconditionError(
-        "no interface of Ethernet has an address that data comes to");
-  }
-  path->told_ = {path->Where(), absl::OkStatus()};
-  path->renew_alarm_.Set(net::Loop::Now() + kRenewInterval);
+  // What has happened since it was prepared nobody has watched.
+  path->ScanSoon();
+  path->renew_at_ = net::Loop::Now() + kRenewInterval;
+  path->look_alarm_.Set(net::Loop::Now() + kLookInterval);
   return path;
 }
 
-KernelPath::KernelPath(net::Loop& loop, Program program, Routes routes,
-                       Options options)
-    : program_(std::move(program)),
-      options_(std::move(options)),
+absl::StatusOr<std::unique_ptr<KernelPath>> KernelPath::Open(net::Loop& loop,
+                                                             Options options) {
+  KYUU_ASSIGN_OR_RETURN(Prepared prepared, Prepare(std::move(options)));
+  return Open(loop, std::move(prepared));
+}
+
+KernelPath::KernelPath(net::Loop& loop, Prepared prepared, Routes routes)
+    : options_(std::move(prepared.options)),
       entries_max_(options_.program.flows_max / 2),
+      places_(std::move(prepared.places)),
+      program_(places_.program()),
+      told_(places_.Where(), absl::OkStatus()),
       ways_(program_, std::move(routes), options_.program.flows_max),
       scan_alarm_(loop, [this] { Scan(); }),
-      renew_alarm_(loop, [this] {
-        ScanSoon();
-        renew_alarm_.Set(net::Loop::Now() + kRenewInterval);
-      }) {}
+      look_alarm_(loop, [this] { Look(); }) {
+  ways_.SetLinks(places_.links());
+}
 
 KernelPath::~KernelPath() = default;
 
 // --- Interfaces -------------------------------------------------------------
 
-absl::StatusOr<Attachment> KernelPath::Attach(const Link& link) const {
-  absl::StatusOr<Attachment> attachment = program_.Attach(link.ifindex, mode_);
-  if (!attachment.ok()) {
-    return absl::Status(
-        attachment.status().code(),
-        absl::StrCat(link.name, ": ", attachment.status().message()));
-  }
-  if (mode_ == Mode::kNative && !Transmits(link)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(link.name, ": what its driver is given is not sent"));
-  }
-  return attachment;
-}
-
-// Goes where the addresses are, and takes note of what has become of the
-// interfaces. The first that it cannot go to is the error; it goes to the
-// others.
 absl::Status KernelPath::Follow() {
-  KYUU_ASSIGN_OR_RETURN(const std::vector<Link> links,
-                        LinksOf(options_.addresses));
-  absl::Status status;
-  std::vector<Place> places;
-  std::vector<Link> ours;
-  for (const Link& link : links) {
-    const auto old = std::find_if(
-        places_.begin(), places_.end(),
-        [&link](const Place& p) { return p.link.ifindex == link.ifindex; });
-    absl::StatusOr<Attachment> attachment =
-        old == places_.end() ? Attach(link) : std::move(old->attachment);
-    if (!attachment.ok()) {
-      status.Update(attachment.status());
-      continue;
-    }
-    places.push_back({link, *std::move(attachment)});
-    ours.push_back(link);
-  }
-  places_ = std::move(places);
+  absl::Status status = places_.Follow(options_.addresses);
   const std::lock_guard lock(mutex_);
-  ways_.SetLinks(std::move(ours));
+  ways_.SetLinks(places_.links());
   return status;
 }
 
 void KernelPath::SetAddresses(std::vector<IpAddress> addresses) {
   options_.addresses = std::move(addresses);
   ScanSoon();
-}
-
-// A veth drops in silence what its driver is given unless the other end listens
-// in a certain way, which nobody can see from here: it is tried.
-bool KernelPath::Transmits(const Link& link) const {
-  if (link.driver != "veth") return true;
-  std::array<uint8_t, kTrialSize> frame{};
-  std::copy(link.mac.begin(), link.mac.end(), frame.begin());
-  std::copy(link.mac.begin(), link.mac.end(), frame.begin() + 6);
-  std::copy(kTrialType.begin(), kTrialType.end(), frame.begin() + 12);
-  memcpy(frame.data() + 14, &link.ifindex, sizeof link.ifindex);
-  const uint64_t before = SentBy(link.name);
-  if (!program_.Emit(frame, kTrialFrames).ok()) return false;
-  return SentBy(link.name) >= before + kTrialFrames;
-}
-
-std::string KernelPath::Where() const {
-  std::string where;
-  for (const Place& place : places_) {
-    absl::StrAppend(&where, where.empty() ? "" : ", ", place.link.name,
-                    mode_ == Mode::kNative ? " (native)" : " (generic)");
-  }
-  return where;
 }
 
 // One that is at work goes on: changes without end must not keep it from its
@@ -275,11 +175,22 @@ void KernelPath::ScanSoon() {
   }
 }
 
+void KernelPath::Look() {
+  const absl::Time now = net::Loop::Now();
+  const uint64_t narrowed = program_.Totals()[KYUU_NARROWED];
+  if (std::exchange(narrowed_, narrowed) != narrowed || renew_at_ <= now) {
+    ScanSoon();
+    renew_at_ = now + kRenewInterval;
+  }
+  look_alarm_.Set(now + kLookInterval);
+}
+
 void KernelPath::Scan() {
   if (scanned_ == 0) {
     again_ = false;
     absl::Status status = Follow();
-    std::pair<std::string, absl::Status> now = {Where(), std::move(status)};
+    std::pair<std::string, absl::Status> now = {places_.Where(),
+                                                std::move(status)};
     if (now != told_) {
       told_ = std::move(now);
       if (options_.on_change) options_.on_change(told_.first, told_.second);
@@ -416,7 +327,8 @@ KernelStats KernelPath::stats() const {
           .unfunded = totals[KYUU_UNFUNDED],
           .unsummed = totals[KYUU_UNSUMMED],
           .bindings = totals[KYUU_BINDINGS],
-          .bindings_limited = totals[KYUU_BINDINGS_LIMITED]};
+          .bindings_limited = totals[KYUU_BINDINGS_LIMITED],
+          .narrowed = totals[KYUU_NARROWED]};
 }
 
 }  // namespace kyuu::relay::kernel

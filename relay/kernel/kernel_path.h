@@ -21,6 +21,7 @@
 #include "base/address.h"
 #include "net/loop.h"
 #include "relay/flow_path.h"
+#include "relay/kernel/places.h"
 #include "relay/kernel/program.h"
 #include "relay/kernel/routes.h"
 #include "relay/kernel/stats.h"
@@ -48,9 +49,18 @@ class KernelPath final : public FlowPath {
         on_change;
   };
 
-  // Loads the program and attaches it to all interfaces, in their drivers if
-  // all can, else behind them. `loop` must outlive it. Errors of Program;
-  // FAILED_PRECONDITION if no interface of Ethernet has one of the addresses.
+  // The program, loaded and at its places.
+  struct Prepared {
+    Options options;
+    Places places;
+  };
+  // What takes time: tens of milliseconds, more with cards that start anew for
+  // it. For any thread. Errors of Program::Load and Places::Open.
+  static absl::StatusOr<Prepared> Prepare(Options options);
+  // `loop` must outlive it.
+  static absl::StatusOr<std::unique_ptr<KernelPath>> Open(net::Loop& loop,
+                                                          Prepared prepared);
+  // Both, one after the other.
   static absl::StatusOr<std::unique_ptr<KernelPath>> Open(net::Loop& loop,
                                                           Options options);
   ~KernelPath() override;
@@ -67,38 +77,32 @@ class KernelPath final : public FlowPath {
   // Replaces those of Options.
   void SetAddresses(std::vector<IpAddress> addresses);
 
-  // Where the program is: "eth0 (native), eth1 (native)".
-  std::string Where() const;
+  // Where the program is, as Places::Where().
+  std::string Where() const { return places_.Where(); }
   KernelStats stats() const;
   const Program& program() const { return program_; }
 
  private:
-  struct Place {
-    Link link;
-    Attachment attachment;
-  };
   // The two directions of a flow are two neighboring slots.
   struct Entry {
     std::array<kyuu_flow_key, 2> keys;
     std::array<kyuu_flow, 2> flows;
   };
 
-  KernelPath(net::Loop& loop, Program program, Routes routes, Options options);
+  KernelPath(net::Loop& loop, Prepared prepared, Routes routes);
   absl::Status Follow();
-  absl::StatusOr<Attachment> Attach(const Link& link) const;
-  bool Transmits(const Link& link) const;
   void Scan();
   void ScanSoon();
+  void Look();
   kyuu_count& CountOf(Handle handle, turn::Direction direction) const;
   // With mutex_ held.
   std::optional<uint32_t> TakePlace(absl::Time now);
   bool Fill(Entry& entry, uint32_t place, const turn::Flow& flow);
 
-  const Program program_;
   Options options_;
   const uint32_t entries_max_;
-  Mode mode_ = Mode::kNative;
-  std::vector<Place> places_;
+  Places places_;
+  const Program& program_;
   std::pair<std::string, absl::Status> told_;  // By on_change.
   mutable std::mutex mutex_;
   Ways ways_;  // Guarded by mutex_, as what follows.
@@ -110,7 +114,9 @@ class KernelPath final : public FlowPath {
   size_t scanned_ = 0;
   bool again_ = false;
   net::Alarm scan_alarm_;
-  net::Alarm renew_alarm_;
+  absl::Time renew_at_;
+  uint64_t narrowed_ = 0;  // As it was when last looked at.
+  net::Alarm look_alarm_;
 };
 
 }  // namespace kyuu::relay::kernel

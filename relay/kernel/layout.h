@@ -58,8 +58,8 @@ struct kyuu_count {
   __u64 unused;
 };
 
-/* Why something of a flow was not relayed here; all but the first are left to
- * the process. */
+/* What is counted: why something of a flow was not relayed here (all but the
+ * first are left to the process), and other things seen. */
 enum kyuu_total {
   KYUU_HOP_LIMIT, /* Dropped: it was at its end (RFC 8656 section 15). */
   KYUU_NO_WAY,    /* No neighbour is known. */
@@ -68,6 +68,7 @@ enum kyuu_total {
   KYUU_UNSUMMED,  /* Without a checksum, or one that is to be finished. */
   KYUU_BINDINGS,  /* Binding requests answered. */
   KYUU_BINDINGS_LIMITED, /* Dropped: beyond what one source is answered. */
+  KYUU_NARROWED,         /* Routers' words that something was too long. */
   KYUU_TOTALS
 };
 

@@ -19,6 +19,7 @@ struct KernelStats {
   uint64_t unsummed = 0;   // Left: without a checksum, or with half of one.
   uint64_t bindings = 0;   // Binding requests answered,
   uint64_t bindings_limited = 0;  // and dropped, beyond one source's share.
+  uint64_t narrowed = 0;          // Routers' words that something was too long.
 
   static constexpr Counter<KernelStats> kCounters[] = {
       KYUU_COUNTER(KernelStats, hop_limit),
@@ -27,7 +28,8 @@ struct KernelStats {
       KYUU_COUNTER(KernelStats, unfunded),
       KYUU_COUNTER(KernelStats, unsummed),
       KYUU_COUNTER(KernelStats, bindings),
-      KYUU_COUNTER(KernelStats, bindings_limited)};
+      KYUU_COUNTER(KernelStats, bindings_limited),
+      KYUU_COUNTER(KernelStats, narrowed)};
 };
 static_assert(Countable<KernelStats>);
 

@@ -157,6 +157,28 @@ static __always_inline int read_headers(void* data, void* end,
   return (void*)udp + p->udp_length <= end;
 }
 
+/* ICMP's "packet too big" (RFC 1191, RFC 4443 section 3.2): the kernel learns from
+ * it, and whoever keeps the ways has to hear of it. */
+static __always_inline void note_narrowing(void* data, void* end) {
+  struct ethhdr* ethernet = data;
+  if ((void*)(ethernet + 1) > end) return;
+  if (ethernet->h_proto == bpf_htons(ETH_P_IP)) {
+    struct iphdr* ip = (void*)(ethernet + 1);
+    __u8* icmp = (void*)(ip + 1);
+    if ((void*)(icmp + 2) <= end && ip->protocol == IPPROTO_ICMP &&
+        ip->ihl == 5 && icmp[0] == 3 && icmp[1] == 4) {
+      count_total(KYUU_NARROWED);
+    }
+  } else if (ethernet->h_proto == bpf_htons(ETH_P_IPV6)) {
+    struct ipv6hdr* ip = (void*)(ethernet + 1);
+    __u8* icmp = (void*)(ip + 1);
+    if ((void*)(icmp + 1) <= end && ip->nexthdr == IPPROTO_ICMPV6 &&
+        icmp[0] == 2) {
+      count_total(KYUU_NARROWED);
+    }
+  }
+}
+
 static __always_inline void write_v4(struct iphdr* ip, const __u32 source,
                                      const __u32 destination,
                                      const struct packet* p, __u8 hop_limit,
@@ -384,7 +406,10 @@ int kyuu_turn(struct xdp_md* ctx) {
   void* data = (void*)(long)ctx->data;
   void* end = (void*)(long)ctx->data_end;
   struct packet p = {};
-  if (!read_headers(data, end, &p)) return XDP_PASS;
+  if (!read_headers(data, end, &p)) {
+    note_narrowing(data, end);
+    return XDP_PASS;
+  }
 
   const __u32 at = ETHERNET + p.network + UDP;
   __u16 payload = p.udp_length - UDP;

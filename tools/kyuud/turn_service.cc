@@ -141,10 +141,10 @@ absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
   service->cluster_ = *std::move(cluster);
   KYUU_ASSIGN_OR_RETURN(
       service->kernel_,
-      OpenKernelPath(config.kernel, service->cluster(), loop));
-  if (service->kernel_ != nullptr) {
-    service->cluster_->SetFlowPath(*service->kernel_);
-  }
+      KernelOpening::Begin(config.kernel, service->cluster(), loop,
+                           [s = service.get()](relay::kernel::KernelPath& p) {
+                             s->OnKernelPath(p);
+                           }));
   return service;
 }
 
@@ -170,9 +170,16 @@ void TurnService::On(const relay::Event& event) {
                  std::get_if<relay::AuthorizationWanted>(&event)) {
     authorizer_.Ask({wanted->username, wanted->realm, wanted->client});
   } else if (std::holds_alternative<relay::AddressesChanged>(event) &&
-             kernel_ != nullptr) {
-    kernel_->SetAddresses(AddressesOf(*cluster_));
+             kernel() != nullptr) {
+    kernel()->SetAddresses(AddressesOf(*cluster_));
   }
+}
+
+void TurnService::OnKernelPath(relay::kernel::KernelPath& path) {
+  if (closed_) return;
+  cluster_->SetFlowPath(path);
+  // They may be others than when it set out.
+  path.SetAddresses(AddressesOf(*cluster_));
 }
 
 void TurnService::OnAnswer(const AuthorizerQuestion& question,
@@ -223,9 +230,9 @@ void TurnService::Close() {
   spdlog::info("turn: loops {}", CountersToString(sum.node));
   spdlog::info("turn: listeners {}", CountersToString(sum.listeners));
   spdlog::info("turn: relay sockets {}", CountersToString(sum.relays));
-  if (kernel_ == nullptr) return;
+  if (kernel() == nullptr) return;
   spdlog::info("turn: flows {}", CountersToString(sum.flows));
-  spdlog::info("turn: kernel {}", CountersToString(kernel_->stats()));
+  spdlog::info("turn: kernel {}", CountersToString(kernel()->stats()));
 }
 
 void TurnService::Open(const std::string& session, const std::string& host,

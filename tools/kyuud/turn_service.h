@@ -23,6 +23,7 @@
 #include "tools/kyuud/authorizer.h"
 #include "tools/kyuud/config.h"
 #include "tools/kyuud/ice_provider.h"
+#include "tools/kyuud/kernel/open.h"
 #include "tools/kyuud/relay_log.h"
 
 namespace kyuu::tools {
@@ -92,8 +93,10 @@ class TurnService final : public IceProvider {
     return authorizer_.stats();
   }
   const relay::Cluster& cluster() const { return *cluster_; }
-  // Null if data is not relayed in the kernel.
-  const relay::kernel::KernelPath* kernel() const { return kernel_.get(); }
+  // Null if data is not relayed in the kernel, or not yet.
+  relay::kernel::KernelPath* kernel() const {
+    return kernel_ == nullptr ? nullptr : kernel_->path();
+  }
   // As relay::Cluster::CollectStats.
   void CollectStats(absl::AnyInvocable<void(const relay::Stats&)> done) {
     cluster_->CollectStats(std::move(done));
@@ -105,13 +108,14 @@ class TurnService final : public IceProvider {
 
   // Takes what the relay tells.
   void On(const relay::Event& event);
+  void OnKernelPath(relay::kernel::KernelPath& path);
   void OnAnswer(const AuthorizerQuestion& question,
                 const AuthorizerAnswer& answer);
 
   RelayLog log_;
   AllocationTotals totals_;
   Authorizer authorizer_;
-  std::unique_ptr<relay::kernel::KernelPath> kernel_;
+  std::unique_ptr<KernelOpening> kernel_;
   std::unique_ptr<relay::Cluster> cluster_;  // It tells all of these.
   const std::vector<TransportAddress> stream_listeners_;
   Config config_;

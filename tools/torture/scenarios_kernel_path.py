@@ -188,6 +188,41 @@ class KernelPath(Relayed):
         self.client.run("ethtool", "-K", self.cables[1], "tx", "on")
         self.exchange(client, peer, b"half summed")
 
+    def test_a_way_that_narrows_is_learnt_within_a_second(self):
+        """IPv6: no router cuts what is too long, it says so and drops it."""
+        far = self.network.host("far")
+        names = self.network.cable(self.peer, None, far, None, mtu=1300)
+        self.peer.ip("addr", "add", "2a00:3::1/64", "dev", names[0], "nodad")
+        far.ip("addr", "add", "2a00:3::2/64", "dev", names[1], "nodad")
+        far.ip("-6", "route", "add", "default", "via", "2a00:3::1")
+        far.run("ethtool", "-K", names[1], "tx", "off", "gro", "on")
+        self.peer.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+        self.server.ip("-6", "route", "add", "2a00:3::/64", "via", V6_PEER)
+        self.serve()
+        with far:
+            peer = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            peer.bind(("2a00:3::2", 7000))
+        peer.settimeout(0.2)
+        self.addCleanup(peer.close)
+        client = self.channel((V6_SERVER, 3478), ("2a00:3::2", 7000))
+        self.settled(client, peer)
+        long, began = bytes(1370), time.monotonic()
+        while time.monotonic() < began + 2.5:
+            client.send_channel(CHANNEL, long)
+            try:
+                self.assertEqual(peer.recv(2000), long)
+                break
+            except TimeoutError:
+                pass
+        else:
+            self.fail("what is too long for the way is lost for good")
+        # What is short enough stays the kernel's.
+        time.sleep(1.2)
+        before = self.in_kernel()
+        self.exchange(client, peer, bytes(1100))
+        time.sleep(1.2)
+        self.assertEqual(self.in_kernel() - before, 2)
+
     def test_marks_pass_and_hops_are_counted(self):
         self.serve()
         peer = self.peer_socket()
@@ -365,6 +400,35 @@ class KernelPath(Relayed):
         time.sleep(1.2)
         self.assertGreaterEqual(self.in_kernel(), 2)
 
+    def restarted(self, mode):
+        """How long it takes a server that is started anew to relay for a client
+        that comes back as soon as it is answered; seconds."""
+        self.mode = mode
+        self.serve()
+        peer = self.peer_socket()
+        client = self.channel()
+        self.settled(client, peer)
+        self.kyuud.process.send_signal(signal.SIGTERM)
+        self.kyuud.process.wait(scenario.PROMPT)
+        began = time.monotonic()
+        self.serve()
+        client = self.turn(wait=0.02)
+        while client.allocate() != 0:
+            self.assertLess(time.monotonic(), began + scenario.PROMPT)
+        self.channel(client=client)
+        client.wait = scenario.PROMPT
+        self.exchange(client, peer, b"again")
+        gap = time.monotonic() - began
+        peer.close()
+        self.kyuud.process.send_signal(signal.SIGTERM)
+        self.kyuud.process.wait(scenario.PROMPT)
+        return gap
+
+    def test_started_anew_it_is_there_as_soon(self):
+        # As much as a program and two interfaces take is not waited for.
+        gaps = {mode: min(self.restarted(mode) for _ in range(8)) for mode in ("off", "auto")}
+        self.assertLess(gaps["auto"], gaps["off"] * 1.5 + 0.02, gaps)
+
     def test_killed_it_leaves_nothing_behind(self):
         self.serve()
         self.assertIn("xdp", self.server.ip("link", "show", self.cables[0]))
@@ -396,7 +460,10 @@ class WhereItCannotBe(Relayed):
 
     def test_it_is_behind_the_drivers(self):
         self.serve()
-        self.assertIn("xdpgeneric", self.server.ip("link", "show", self.cables[0]))
+        deadline = time.monotonic() + scenario.PROMPT  # It serves before that.
+        while "xdpgeneric" not in self.server.ip("link", "show", self.cables[0]):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
         peer = self.peer_socket()
         client = self.channel()
         self.settled(client, peer)

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "spdlog/spdlog.h"
 
 namespace kyuu::tools {
@@ -39,10 +40,12 @@ ProgramOptions KernelProgram(const KernelSettings& settings,
   return options;
 }
 
-absl::StatusOr<std::unique_ptr<KernelPath>> OpenKernelPath(
+absl::StatusOr<std::unique_ptr<KernelOpening>> KernelOpening::Begin(
     const KernelSettings& settings, const relay::Cluster& cluster,
-    net::Loop& loop) {
-  if (settings.path == KernelSettings::Path::kOff) return nullptr;
+    net::Loop& loop, Done done) {
+  std::unique_ptr<KernelOpening> opening(
+      new KernelOpening(loop, std::move(done)));
+  if (settings.path == KernelSettings::Path::kOff) return opening;
   KernelPath::Options options;
   options.addresses = AddressesOf(cluster);
   options.program = KernelProgram(settings, cluster.listeners());
@@ -53,20 +56,38 @@ absl::StatusOr<std::unique_ptr<KernelPath>> OpenKernelPath(
                    std::string(status.message()));
     }
   };
-  absl::StatusOr<std::unique_ptr<KernelPath>> path =
-      KernelPath::Open(loop, std::move(options));
-  if (path.ok()) {
-    spdlog::info("turn: relaying in the kernel at {}", (*path)->Where());
-    return path;
-  }
   if (settings.path == KernelSettings::Path::kRequired) {
-    return absl::Status(
-        path.status().code(),
-        absl::StrCat("--kernel-path=required: ", path.status().message()));
+    const absl::Status status =
+        opening->Finish(KernelPath::Prepare(std::move(options)));
+    if (status.ok()) return opening;
+    return absl::Status(status.code(), absl::StrCat("--kernel-path=required: ",
+                                                    status.message()));
   }
-  spdlog::warn("turn: no relaying in the kernel: {}",
-               std::string(path.status().message()));
-  return nullptr;
+  opening->thread_ = std::thread([o = opening.get(),
+                                  alive = std::weak_ptr<bool>(opening->alive_),
+                                  options = std::move(options)]() mutable {
+    Prepared prepared = KernelPath::Prepare(std::move(options));
+    o->loop_.Post([o, alive, prepared = std::move(prepared)]() mutable {
+      if (alive.expired()) return;
+      const absl::Status status = o->Finish(std::move(prepared));
+      if (status.ok()) return;
+      spdlog::warn("turn: no relaying in the kernel: {}",
+                   std::string(status.message()));
+    });
+  });
+  return opening;
+}
+
+KernelOpening::~KernelOpening() {
+  if (thread_.joinable()) thread_.join();
+}
+
+absl::Status KernelOpening::Finish(Prepared prepared) {
+  KYUU_RETURN_IF_ERROR(prepared.status());
+  KYUU_ASSIGN_OR_RETURN(path_, KernelPath::Open(loop_, *std::move(prepared)));
+  spdlog::info("turn: relaying in the kernel at {}", path_->Where());
+  done_(*path_);
+  return absl::OkStatus();
 }
 
 }  // namespace kyuu::tools

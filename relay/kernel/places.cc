@@ -1,0 +1,148 @@
+#include "relay/kernel/places.h"
+
+#include <ifaddrs.h>
+#include <linux/if_link.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "net/interfaces.h"
+
+namespace kyuu::relay::kernel {
+namespace {
+
+// Frames of the trial of an interface, of the type for local experiments.
+constexpr uint32_t kTrialFrames = 8;
+constexpr std::array<uint8_t, 2> kTrialType = {0x88, 0xb5};
+constexpr size_t kTrialSize = 60;
+
+// Datagrams that an interface has sent.
+uint64_t SentBy(const std::string& name) {
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return 0;
+  uint64_t sent = 0;
+  for (const ifaddrs* i = list; i != nullptr; i = i->ifa_next) {
+    if (i->ifa_addr != nullptr && i->ifa_addr->sa_family == AF_PACKET &&
+        i->ifa_data != nullptr && name == i->ifa_name) {
+      sent = static_cast<const rtnl_link_stats*>(i->ifa_data)->tx_packets;
+    }
+  }
+  freeifaddrs(list);
+  return sent;
+}
+
+// The interfaces of Ethernet that have one of the addresses.
+absl::StatusOr<std::vector<Link>> LinksOf(
+    absl::Span<const IpAddress> addresses) {
+  KYUU_ASSIGN_OR_RETURN(const std::vector<net::Interface> interfaces,
+                        net::Interfaces());
+  std::vector<Link> links;
+  absl::flat_hash_set<std::string> seen;
+  for (const net::Interface& interface : interfaces) {
+    const bool wanted = std::any_of(
+        addresses.begin(), addresses.end(), [&](const IpAddress& ip) {
+          return ip == interface.address ||
+                 (ip.IsAny() && ip.family() == interface.address.family());
+        });
+    if (!wanted || !seen.insert(interface.name).second) continue;
+    std::optional<Link> link = FindLink(interface.name);
+    if (link.has_value()) links.push_back(*std::move(link));
+  }
+  return links;
+}
+
+}  // namespace
+
+absl::StatusOr<Places> Places::Open(Program program,
+                                    absl::Span<const IpAddress> addresses) {
+  Places places(std::move(program));
+  // One driver without it would drop what others give it: it is all or none.
+  absl::Status status = places.Follow(addresses);
+  if (!status.ok() && !absl::IsAlreadyExists(status)) {
+    places.places_.clear();
+    places.mode_ = Mode::kGeneric;
+    status = places.Follow(addresses);
+  }
+  KYUU_RETURN_IF_ERROR(status);
+  if (places.places_.empty()) {
+    return absl::FailedPreconditionError(
+        "no interface of Ethernet has an address that data comes to");
+  }
+  return places;
+}
+
+Places::Places(Program program)
+    : program_(std::make_unique<Program>(std::move(program))) {}
+
+absl::StatusOr<Attachment> Places::Attach(const Link& link) const {
+  absl::StatusOr<Attachment> attachment = program_->Attach(link.ifindex, mode_);
+  if (!attachment.ok()) {
+    return absl::Status(
+        attachment.status().code(),
+        absl::StrCat(link.name, ": ", attachment.status().message()));
+  }
+  if (mode_ == Mode::kNative && !Transmits(link)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(link.name, ": what its driver is given is not sent"));
+  }
+  return attachment;
+}
+
+absl::Status Places::Follow(absl::Span<const IpAddress> addresses) {
+  KYUU_ASSIGN_OR_RETURN(const std::vector<Link> links, LinksOf(addresses));
+  absl::Status status;
+  std::vector<Place> places;
+  for (const Link& link : links) {
+    const auto old = std::find_if(
+        places_.begin(), places_.end(),
+        [&link](const Place& p) { return p.link.ifindex == link.ifindex; });
+    absl::StatusOr<Attachment> attachment =
+        old == places_.end() ? Attach(link) : std::move(old->attachment);
+    if (!attachment.ok()) {
+      status.Update(attachment.status());
+      continue;
+    }
+    places.push_back({link, *std::move(attachment)});
+  }
+  places_ = std::move(places);
+  return status;
+}
+
+std::vector<Link> Places::links() const {
+  std::vector<Link> links;
+  for (const Place& place : places_) links.push_back(place.link);
+  return links;
+}
+
+// A veth drops in silence what its driver is given unless the other end listens
+// in a certain way, which nobody can see from here: it is tried.
+bool Places::Transmits(const Link& link) const {
+  if (link.driver != "veth") return true;
+  std::array<uint8_t, kTrialSize> frame{};
+  std::copy(link.mac.begin(), link.mac.end(), frame.begin());
+  std::copy(link.mac.begin(), link.mac.end(), frame.begin() + 6);
+  std::copy(kTrialType.begin(), kTrialType.end(), frame.begin() + 12);
+  memcpy(frame.data() + 14, &link.ifindex, sizeof link.ifindex);
+  const uint64_t before = SentBy(link.name);
+  if (!program_->Emit(frame, kTrialFrames).ok()) return false;
+  return SentBy(link.name) >= before + kTrialFrames;
+}
+
+std::string Places::Where() const {
+  std::string where;
+  for (const Place& place : places_) {
+    absl::StrAppend(&where, where.empty() ? "" : ", ", place.link.name,
+                    mode_ == Mode::kNative ? " (native)" : " (generic)");
+  }
+  return where;
+}
+
+}  // namespace kyuu::relay::kernel
