@@ -262,6 +262,9 @@ std::optional<AgentEvent> Agent::PollEvent() {
         told_.pair->local_type != selected.local_type ||
         told_.pair->remote_type != selected.remote_type ||
         told_.pair->nominated != selected.nominated) {
+      if (!told_.pair || told_.pair->path != selected.path) {
+        ++stats_.path_changes;
+      }
       told_.pair = selected;
       return selected;
     }

@@ -36,12 +36,10 @@ namespace kyuu::ice {
 // It neither gathers nor relays: local candidates are handed in, and to it a
 // relayed address is one more local address to send from. Checks start when
 // the peer's credentials and one candidate of each side are known; more may
-// come at any time. Everything that the peer sends must be authenticated, or
-// it changes nothing but a counter in stats().
-//
-// Data may be sent on selected_path() as soon as there is one, that is after
-// one round trip, and received on any path for which IsKnownPath() holds.
-// Not thread-safe. `random` must outlive the agent.
+// come at any time. What is not authenticated changes only a counter. Data may
+// be sent on selected_path() as soon as there is one, after one round trip, and
+// received on any path for which IsKnownPath() holds. Not thread-safe. `random`
+// must outlive the agent.
 class Agent {
  public:
   using Packet = Datagram;
@@ -88,15 +86,17 @@ class Agent {
   // Payload was sent on the path in use and nothing has come back on it for
   // AgentOptions::probe_after: asks at once whether it still works.
   void Probe(absl::Time now);
+  // Payload was sent on the path in use, or came by a known one: for pairs().
+  void CountSent(absl::Time now, size_t bytes);
+  void CountReceived(absl::Time now, const Path& path, size_t bytes);
   // Payload came to the address in use along a path that no check came along:
   // the peer's NAT may have moved it. True if a check of that was made.
   bool CheckStranger(absl::Time now, const Path& path);
   // Stops everything; streams are unwanted, and then Closed is the last event.
   void Close(absl::Time now);
 
-  // --- Streams: TCP connections to the peer, with datagrams of their Path ---
+  // --- TCP connections to the peer: answers to PeerStreamWanted, any end ---
 
-  // Answers to PeerStreamWanted, and the end of any stream.
   void StreamConnected(absl::Time now, StreamId id,
                        const TransportAddress& local);
   void StreamEnded(absl::Time now, StreamId id);

@@ -144,6 +144,7 @@ void Agent::HandleSuccess(absl::Time now, Generation& g,
   if (!transaction.retransmitted) {
     const absl::Duration sample =
         std::max(now - transaction.sent, absl::Microseconds(1));
+    pair.rtt_sum += sample;
     pair.rtt = pair.rtt == absl::ZeroDuration() ? sample
                                                 : pair.rtt * 7 / 8 + sample / 8;
   }
@@ -400,6 +401,7 @@ std::optional<Datagram> Agent::NextKeepalive(absl::Time now, Generation& g,
         now + (missing ? ConsentInterval() : options_.keepalive_interval);
   }
   ++pair.checks_sent;
+  ++pair.consent_sent;
   ++stats_.consent_sent;
   // Says again what is nominated, for a peer that has lost it.
   const bool use_candidate = &g == current_.get() && g.selected == *index &&

@@ -497,6 +497,9 @@ TEST_F(SmallAgentTest, EveryCounterIsRaisedByWhatItsNameSays) {
   PollAll();
   ASSERT_EQ(agent_.state(), AgentState::kCompleted);
   Counted();
+  while (agent_.PollEvent()) {
+  }
+  EXPECT_THAT(Counted(), ElementsAre("path_changes"));
 
   // Payload that nobody answers, or that comes from elsewhere.
   agent_.Probe(now_);

@@ -257,8 +257,7 @@ std::optional<Datagram> Agent::NextResponse(absl::Span<uint8_t> out) {
     responses_.clear();
     responses_taken_ = 0;
   }
-  const Generation* g =
-      response.old_generation ? previous_.get() : current_.get();
+  Generation* g = response.old_generation ? previous_.get() : current_.get();
   if (g == nullptr) return std::nullopt;
   stun::MessageWriter w(out,
                         response.error ? stun::MessageClass::kError
@@ -280,6 +279,9 @@ std::optional<Datagram> Agent::NextResponse(absl::Span<uint8_t> out) {
     return std::nullopt;
   }
   ++stats_.responses_sent;
+  if (const std::optional<size_t> index = g->pairs.FindPath(response.path)) {
+    ++g->pairs.Traffic(*index).responses_sent;
+  }
   return Datagram{response.path, bytes};
 }
 

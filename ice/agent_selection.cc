@@ -346,6 +346,32 @@ bool Agent::IsKnownPath(const Path& path) const {
   return false;
 }
 
+void Agent::CountSent(absl::Time now, size_t bytes) {
+  for (Generation* g : {current_.get(), previous_.get()}) {
+    const std::optional<size_t> index =
+        g == nullptr ? std::nullopt : g->InUse();
+    if (!index) continue;
+    PairTraffic& traffic = g->pairs.Traffic(*index);
+    ++traffic.packets_sent;
+    traffic.bytes_sent += bytes;
+    traffic.last_sent = now;
+    return;
+  }
+}
+
+void Agent::CountReceived(absl::Time now, const Path& path, size_t bytes) {
+  for (Generation* g : {current_.get(), previous_.get()}) {
+    const std::optional<size_t> index =
+        g == nullptr ? std::nullopt : g->pairs.FindPath(path);
+    if (!index) continue;
+    PairTraffic& traffic = g->pairs.Traffic(*index);
+    ++traffic.packets_received;
+    traffic.bytes_received += bytes;
+    traffic.last_received = now;
+    return;
+  }
+}
+
 std::optional<absl::Duration> Agent::rtt() const {
   const Pair* pair = PairInUse();
   if (pair == nullptr || pair->rtt == absl::ZeroDuration()) return std::nullopt;
@@ -356,11 +382,20 @@ std::vector<PairInfo> Agent::pairs() const {
   std::vector<PairInfo> infos;
   infos.reserve(current_->pairs.size());
   for (const Pair& pair : current_->pairs.all()) {
-    infos.push_back({pair.path, pair.local_type,
-                     current_->remotes()[pair.remote].type, pair.state(),
-                     pair.priority, pair.valid.has_value(), pair.nominated(),
-                     pair.rtt, pair.checks_sent, pair.responses_received,
-                     pair.requests_received});
+    infos.push_back({.path = pair.path,
+                     .local_type = pair.local_type,
+                     .remote_type = current_->remotes()[pair.remote].type,
+                     .state = pair.state(),
+                     .priority = pair.priority,
+                     .valid = pair.valid.has_value(),
+                     .nominated = pair.nominated(),
+                     .rtt = pair.rtt,
+                     .rtt_sum = pair.rtt_sum,
+                     .checks_sent = pair.checks_sent,
+                     .consent_sent = pair.consent_sent,
+                     .responses_received = pair.responses_received,
+                     .requests_received = pair.requests_received,
+                     .traffic = pair.traffic});
   }
   return infos;
 }

@@ -189,6 +189,18 @@ enum class PairState : uint8_t {
 // "succeeded" or "failed".
 absl::string_view ToString(PairState state);
 
+// What a pair has carried: payload, without what relays and TCP put around it,
+// and answers to the peer's checks.
+struct PairTraffic {
+  uint64_t packets_sent = 0;
+  uint64_t bytes_sent = 0;
+  uint64_t packets_received = 0;
+  uint64_t bytes_received = 0;
+  absl::Time last_sent = absl::InfinitePast();
+  absl::Time last_received = absl::InfinitePast();
+  uint64_t responses_sent = 0;
+};
+
 // A snapshot of one pair, for statistics.
 struct PairInfo {
   Path path;
@@ -198,10 +210,13 @@ struct PairInfo {
   uint64_t priority;
   bool valid;
   bool nominated;
-  absl::Duration rtt;  // Smoothed; zero when unknown.
+  absl::Duration rtt;      // Smoothed; zero when unknown.
+  absl::Duration rtt_sum;  // Of all answers, as they were.
   uint64_t checks_sent;
+  uint64_t consent_sent;  // Of those, the ones of RFC 7675.
   uint64_t responses_received;
   uint64_t requests_received;
+  PairTraffic traffic;
 };
 
 }  // namespace kyuu::ice

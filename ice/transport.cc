@@ -225,6 +225,7 @@ std::optional<Datagram> IceTransport::HandleInner(absl::Time now,
         return std::nullopt;
       }
       ++stats_.payloads_received;
+      agent_.CountReceived(now, inner.path, inner.bytes.size());
       if (inner.path == selected_path()) {
         unanswered_since_ = absl::InfiniteFuture();
       }
@@ -293,6 +294,7 @@ std::optional<Datagram> IceTransport::Send(absl::Time now,
   std::optional<Datagram> datagram = Wrap(now, {*path, payload}, out);
   if (datagram) {
     ++stats_.payloads_sent;
+    agent_.CountSent(now, payload.size());
     unanswered_since_ = std::min(unanswered_since_, now);
   }
   return datagram;

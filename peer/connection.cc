@@ -466,6 +466,7 @@ void Connection::ReviewClosing(absl::Time now) {
 
 ConnectionStats Connection::stats() const {
   ConnectionStats stats{.counters = counters_,
+                        .taken = last_now_,
                         .rtt = ice_.agent().rtt(),
                         .pairs = ice_.agent().pairs(),
                         .local_candidates = ice_.candidates(),

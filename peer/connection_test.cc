@@ -81,7 +81,7 @@ TEST(Connection, TwoFindEachOtherAndTalk) {
 TEST(Connection, StatsTellHowTheTwoAreConnected) {
   Direct direct;
   ASSERT_TRUE(direct.Connect());
-  direct.network.RunFor(absl::Seconds(1));
+  direct.network.RunFor(absl::Seconds(10));
   const ConnectionStats stats = direct.call.a.connection.stats();
   ASSERT_TRUE(stats.selected.has_value());
   EXPECT_EQ(stats.selected->path.local, kA);
@@ -94,7 +94,25 @@ TEST(Connection, StatsTellHowTheTwoAreConnected) {
             testing::CertificateOf(1).fingerprint());
   EXPECT_GT(stats.counters.datagrams_sent, 5u);
   EXPECT_GT(stats.sctp.packets_sent, 0u);
-  EXPECT_FALSE(stats.pairs.empty());
+  EXPECT_EQ(stats.ice.path_changes, 1u);
+  // All that was sent and came, by pairs.
+  uint64_t sent = 0, received = 0, answers = 0, sent_bytes = 0;
+  for (const ice::PairInfo& pair : stats.pairs) {
+    sent += pair.traffic.packets_sent;
+    received += pair.traffic.packets_received;
+    answers += pair.traffic.responses_sent;
+    sent_bytes += pair.traffic.bytes_sent;
+    EXPECT_EQ(pair.rtt_sum == absl::ZeroDuration(),
+              pair.responses_received == 0);
+  }
+  EXPECT_EQ(sent, stats.transport.payloads_sent);
+  EXPECT_EQ(received, stats.transport.payloads_received);
+  // Answers are of checks for consent, too, but not of those that came before
+  // there was a pair.
+  EXPECT_GE(answers, 1u);
+  EXPECT_LE(answers, stats.ice.responses_sent);
+  EXPECT_GT(sent_bytes, 0u);
+  EXPECT_LT(sent_bytes, stats.counters.bytes_sent);
 }
 
 TEST(Connection, ConnectsWithoutTrickle) {

@@ -224,6 +224,7 @@ static_assert(Countable<ConnectionCounters>);
 // A snapshot of the whole connection.
 struct ConnectionStats {
   ConnectionCounters counters;
+  absl::Time taken;                             // The engine's time.
   std::optional<SelectedPathChanged> selected;  // The path in use.
   std::optional<absl::Duration> rtt;            // ICE's, of that path.
   std::vector<ice::PairInfo> pairs;

@@ -49,14 +49,20 @@ CertificateStats Describe(const dtls::Fingerprint& fingerprint,
 // Collects candidates, each once.
 class Candidates {
  public:
-  Candidates(StatsReport& report, absl::Time timestamp)
-      : report_(report), timestamp_(timestamp) {}
+  // `ufrag` is ours.
+  Candidates(StatsReport& report, absl::Time timestamp, absl::string_view ufrag)
+      : report_(report), timestamp_(timestamp), ufrag_(ufrag) {}
 
   void AddLocal(const ice::Candidate& candidate) {
     IceCandidateStats& stats =
         Get(false, candidate.type, candidate.transport, candidate.address);
     stats.priority = candidate.priority;
     stats.foundation = candidate.foundation;
+    if (candidate.related) {
+      stats.related_address = candidate.related->ip.ToString();
+      stats.related_port = candidate.related->port;
+    }
+    stats.username_fragment = ufrag_;
     if (candidate.relay_protocol) {
       stats.relay_protocol =
           std::string(ice::ToString(*candidate.relay_protocol));
@@ -95,6 +101,7 @@ class Candidates {
 
   StatsReport& report_;
   const absl::Time timestamp_;
+  const std::string ufrag_;
 };
 
 // The address that a pair's local end is known by: a reflexive candidate's is
@@ -126,9 +133,23 @@ IceCandidatePairStats Describe(const ice::PairInfo& pair,
   told.state = std::string(ice::ToString(pair.state));
   told.nominated = pair.nominated;
   if (pair.rtt != absl::ZeroDuration()) told.current_round_trip_time = pair.rtt;
+  told.total_round_trip_time = pair.rtt_sum;
   told.requests_sent = pair.checks_sent;
+  told.consent_requests_sent = pair.consent_sent;
   told.responses_received = pair.responses_received;
   told.requests_received = pair.requests_received;
+  const ice::PairTraffic& traffic = pair.traffic;
+  told.responses_sent = traffic.responses_sent;
+  told.packets_sent = traffic.packets_sent;
+  told.packets_received = traffic.packets_received;
+  told.bytes_sent = traffic.bytes_sent;
+  told.bytes_received = traffic.bytes_received;
+  const auto at = [&](absl::Time then) -> std::optional<absl::Time> {
+    if (then == absl::InfinitePast()) return std::nullopt;
+    return timestamp - std::max(stats.taken - then, absl::ZeroDuration());
+  };
+  told.last_packet_sent_timestamp = at(traffic.last_sent);
+  told.last_packet_received_timestamp = at(traffic.last_received);
   return told;
 }
 
@@ -149,6 +170,14 @@ json OfText(const std::string& text) {
   return text.empty() ? json() : json(text);
 }
 
+double Milliseconds(absl::Time time) {
+  return absl::ToDoubleMilliseconds(time - absl::UnixEpoch());
+}
+
+json OfTime(const std::optional<absl::Time>& time) {
+  return time ? json(Milliseconds(*time)) : json();
+}
+
 void Put(json& report, const TransportStats& transport) {
   Put(report, transport, "transport",
       {{"packetsSent", transport.packets_sent},
@@ -165,7 +194,9 @@ void Put(json& report, const TransportStats& transport) {
        {"localCertificateId", OfText(transport.local_certificate_id)},
        {"remoteCertificateId", OfText(transport.remote_certificate_id)},
        {"selectedCandidatePairId",
-        OfText(transport.selected_candidate_pair_id)}});
+        OfText(transport.selected_candidate_pair_id)},
+       {"selectedCandidatePairChanges",
+        transport.selected_candidate_pair_changes}});
 }
 
 void Put(json& report, const IceCandidateStats& candidate) {
@@ -175,8 +206,13 @@ void Put(json& report, const IceCandidateStats& candidate) {
                   {"protocol", candidate.protocol},
                   {"candidateType", candidate.candidate_type},
                   {"foundation", OfText(candidate.foundation)},
+                  {"relatedAddress", OfText(candidate.related_address)},
+                  {"usernameFragment", OfText(candidate.username_fragment)},
                   {"relayProtocol", OfText(candidate.relay_protocol)},
                   {"tcpType", OfText(candidate.tcp_type)}};
+  if (!candidate.related_address.empty()) {
+    members["relatedPort"] = candidate.related_port;
+  }
   if (candidate.priority != 0) members["priority"] = candidate.priority;
   Put(report, candidate,
       candidate.is_remote ? "remote-candidate" : "local-candidate",
@@ -184,14 +220,25 @@ void Put(json& report, const IceCandidateStats& candidate) {
 }
 
 void Put(json& report, const IceCandidatePairStats& pair) {
-  json members = {{"transportId", pair.transport_id},
-                  {"localCandidateId", pair.local_candidate_id},
-                  {"remoteCandidateId", pair.remote_candidate_id},
-                  {"state", pair.state},
-                  {"nominated", pair.nominated},
-                  {"requestsSent", pair.requests_sent},
-                  {"responsesReceived", pair.responses_received},
-                  {"requestsReceived", pair.requests_received}};
+  json members = {
+      {"transportId", pair.transport_id},
+      {"localCandidateId", pair.local_candidate_id},
+      {"remoteCandidateId", pair.remote_candidate_id},
+      {"state", pair.state},
+      {"nominated", pair.nominated},
+      {"requestsSent", pair.requests_sent},
+      {"consentRequestsSent", pair.consent_requests_sent},
+      {"responsesReceived", pair.responses_received},
+      {"requestsReceived", pair.requests_received},
+      {"responsesSent", pair.responses_sent},
+      {"totalRoundTripTime", absl::ToDoubleSeconds(pair.total_round_trip_time)},
+      {"packetsSent", pair.packets_sent},
+      {"packetsReceived", pair.packets_received},
+      {"bytesSent", pair.bytes_sent},
+      {"bytesReceived", pair.bytes_received},
+      {"lastPacketSentTimestamp", OfTime(pair.last_packet_sent_timestamp)},
+      {"lastPacketReceivedTimestamp",
+       OfTime(pair.last_packet_received_timestamp)}};
   if (pair.current_round_trip_time) {
     members["currentRoundTripTime"] =
         absl::ToDoubleSeconds(*pair.current_round_trip_time);
@@ -225,7 +272,7 @@ StatsReport MakeStatsReport(absl::Time timestamp, const ConnectionStats& stats,
       stats.channels.channels_opened + stats.channels.channels_accepted,
       stats.channels.channels_closed};
 
-  Candidates candidates(report, timestamp);
+  Candidates candidates(report, timestamp, stats.ice_ufrag);
   for (const ice::Candidate& candidate : stats.local_candidates) {
     candidates.AddLocal(candidate);
   }
@@ -239,6 +286,7 @@ StatsReport MakeStatsReport(absl::Time timestamp, const ConnectionStats& stats,
   }
 
   transport.id = std::string(kTransportId);
+  transport.selected_candidate_pair_changes = stats.ice.path_changes;
   transport.timestamp = timestamp;
   transport.packets_sent = stats.counters.datagrams_sent;
   transport.packets_received = stats.counters.datagrams_received;

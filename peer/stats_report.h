@@ -53,6 +53,7 @@ struct TransportStats : StatsHeader {
   std::string local_certificate_id;
   std::string remote_certificate_id;       // Empty before DTLS has one.
   std::string selected_candidate_pair_id;  // Empty without a path.
+  uint64_t selected_candidate_pair_changes = 0;
 };
 
 // RTCIceCandidateStats (section 8.8), "local-candidate" or "remote-candidate".
@@ -63,7 +64,12 @@ struct IceCandidateStats : StatsHeader {
   uint16_t port = 0;
   std::string protocol;        // "udp" or "tcp".
   std::string candidate_type;  // "host", "srflx", "prflx" or "relay".
+  // What is told of the address behind a reflexive or relayed one; empty and 0
+  // where nothing is.
+  std::string related_address;
+  uint16_t related_port = 0;
   // Of local ones only:
+  std::string username_fragment;
   uint32_t priority = 0;
   std::string foundation;
   std::string relay_protocol;  // "udp", "dtls", "tcp" or "tls"; of relays.
@@ -79,9 +85,21 @@ struct IceCandidatePairStats : StatsHeader {
   bool nominated = false;
   // Of the last answers, smoothed; nullopt before the first.
   std::optional<absl::Duration> current_round_trip_time;
-  uint64_t requests_sent = 0;
+  // Of all answers to the first sending of a check.
+  absl::Duration total_round_trip_time;
+  uint64_t requests_sent = 0;  // With those for consent.
+  uint64_t consent_requests_sent = 0;
   uint64_t responses_received = 0;
   uint64_t requests_received = 0;
+  uint64_t responses_sent = 0;
+  // Payload, without checks, and without what relays and TCP put around it.
+  uint64_t packets_sent = 0;
+  uint64_t packets_received = 0;
+  uint64_t bytes_sent = 0;
+  uint64_t bytes_received = 0;
+  // On the clock of the report; nullopt before the first.
+  std::optional<absl::Time> last_packet_sent_timestamp;
+  std::optional<absl::Time> last_packet_received_timestamp;
 };
 
 // RTCCertificateStats (section 8.10), without the certificate itself.

@@ -35,8 +35,12 @@ ConnectionStats Connected() {
   pair.state = ice::PairState::kSucceeded;
   pair.nominated = true;
   pair.rtt = absl::Milliseconds(25);
+  pair.rtt_sum = absl::Milliseconds(50);
   pair.checks_sent = 3;
   pair.responses_received = 2;
+  pair.traffic.bytes_sent = 700;
+  pair.traffic.last_sent = absl::UnixEpoch() + absl::Seconds(9);
+  stats.taken = absl::UnixEpoch() + absl::Seconds(10);
   stats.pairs = {pair};
   stats.selected =
       SelectedPathChanged{pair.path, pair.local_type, pair.remote_type};
@@ -64,6 +68,11 @@ TEST(StatsReport, NamesThePathThatIsUsed) {
   EXPECT_EQ(pair.local_candidate_id, report.candidates[1].id);
   EXPECT_EQ(pair.remote_candidate_id, report.candidates[2].id);
   EXPECT_EQ(pair.current_round_trip_time, absl::Milliseconds(25));
+  EXPECT_EQ(pair.total_round_trip_time, absl::Milliseconds(50));
+  EXPECT_EQ(pair.bytes_sent, 700u);
+  // A second ago, on the clock of the report.
+  EXPECT_EQ(pair.last_packet_sent_timestamp, kNow - absl::Seconds(1));
+  EXPECT_FALSE(pair.last_packet_received_timestamp.has_value());
   // The address that the NAT gave, not the one behind it.
   EXPECT_EQ(report.candidates[1].candidate_type, "srflx");
   EXPECT_EQ(report.candidates[1].address, "198.51.100.7");

@@ -72,6 +72,8 @@ class Checklist {
   // get theirs lowered by one.
   std::vector<size_t> RemoveBase(size_t base);
   std::vector<size_t> RemoveAt(size_t index);
+  // For counts, which nothing else depends on.
+  PairTraffic& Traffic(size_t index) { return pairs_[index].traffic; }
   // Gives a pair another path: its connection's, or none any more.
   void SetPath(size_t index, const Path& path);
 

@@ -108,6 +108,7 @@ struct Pair {
   bool rebound = false;
 
   absl::Duration rtt;  // Smoothed; zero when unknown.
+  absl::Duration rtt_sum;
   absl::Time first_sent = absl::InfiniteFuture();
   absl::Time last_sent = absl::InfinitePast();
   absl::Time nominated_at = absl::InfinitePast();
@@ -115,6 +116,8 @@ struct Pair {
   uint64_t checks_sent = 0;
   uint64_t responses_received = 0;
   uint64_t requests_received = 0;
+  uint64_t consent_sent = 0;
+  PairTraffic traffic;
 
   PairState state() const { return static_cast<PairState>(check.index()); }
   InProgress* in_progress() { return std::get_if<InProgress>(&check); }
