@@ -65,7 +65,7 @@ constexpr double kCredit = 64;
 constexpr size_t kEthernet = 14;
 constexpr size_t kMac = 6;
 // What has not come by then was lost.
-constexpr absl::Duration kPatience = absl::Milliseconds(200);
+constexpr absl::Duration kPatience = absl::Seconds(1);
 
 struct Options {
   RelayClientsOptions clients;
