@@ -51,6 +51,7 @@ membership.addEventListener("leaving", (event) => {
 
 let countdown;
 let known = false; // It was up once.
+let toldOfWay = false; // That there are no WebSockets.
 
 async function tellLost(retryAt, refused) {
   const action = { kind: "server", action: text("try_now"), onaction: () => signaling.retryNow() };
@@ -73,7 +74,9 @@ signaling.addEventListener("up", ({ detail: { resume } }) => {
   known = true;
   clearTimeout(countdown);
   clearNotice("server");
-  serverStatus("online", text("online"));
+  serverStatus("online", text(signaling.withoutSockets ? "online_without_sockets" : "online"));
+  if (signaling.withoutSockets && !toldOfWay) notice(text("server_without_sockets"));
+  toldOfWay = signaling.withoutSockets;
   people.setAway(false);
   if (!resume?.resumed) membership.begin();
 });
