@@ -114,7 +114,6 @@ class Client {
     absl::StrReplaceAll({{"\r\n", "\n"}}, &whole);
     std::string got;
     for (const std::string& m : posted.messages) absl::StrAppend(&got, m, "\n");
-    absl::StrReplaceAll({{"\r\n", "\n"}}, &got);
     KYUU_CHECK(got == whole);
     if (posted.close) {
       KYUU_CHECK(connection_->Close(now, *posted.close, "").ok());
