@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 """Signaling without WebSockets: one session by server-sent events and posts."""
 
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 import json
+import os
 import re
 import signal
 import socket
+import ssl
+import subprocess
+import tempfile
 import time
 import unittest
 
@@ -17,10 +21,16 @@ SSE = "Accept: text/event-stream\n"
 class Events:
     """Just enough of a client: one stream, and posts over a connection of their own."""
 
-    def __init__(self, port, extra=SSE, read=True):
-        self.port, self.posts = port, 0
-        self.socket = socket.create_connection(("127.0.0.1", port), WAIT)
-        self.socket.sendall((f"GET /v1/events HTTP/1.1\nHost: 127.0.0.1:{port}\n{extra}\n")
+    def __init__(self, port, extra=SSE, path="/v1/", tls=None, buffer=None):
+        self.path, self.posts = path, 0
+        self.socket = socket.socket()
+        self.socket.settimeout(WAIT)
+        if buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.socket.connect(("127.0.0.1", port))
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
+        self.socket.sendall((f"GET {path}events HTTP/1.1\nHost: 127.0.0.1:{port}\n{extra}\n")
                             .replace("\n", "\r\n").encode())
         self.file = self.socket.makefile("rb")
         status = self.file.readline().decode()
@@ -32,7 +42,8 @@ class Events:
             self.headers[name] = value
         kind, self.name = self.event()
         assert kind == "stream", kind
-        self.http = HTTPConnection("127.0.0.1", port, timeout=WAIT)
+        self.http = (HTTPSConnection("127.0.0.1", port, timeout=WAIT, context=tls) if tls else
+                     HTTPConnection("127.0.0.1", port, timeout=WAIT))
 
     def event(self):
         """The next one: its type and data; EOFError at the end."""
@@ -62,7 +73,7 @@ class Events:
             number = self.posts
         headers = {"Kyuu-Stream": self.name if name is None else name, "Kyuu-Post": str(number),
                    **{key.replace("_", "-"): value for key, value in fields.items()}}
-        self.http.request("POST", "/v1/messages", body, {k: v for k, v in headers.items() if v})
+        self.http.request("POST", f"{self.path}messages", body, {k: v for k, v in headers.items() if v})
         answer = self.http.getresponse()
         self.answered = dict((k.lower(), v) for k, v in answer.getheaders())
         return answer.status, answer.read().decode()
@@ -305,8 +316,8 @@ class KyuudEventsTest(KyuudTestCase):
 
     def test_who_does_not_read_is_cut(self):
         server = self.start()
-        ada = self.events(server)
-        ada.hello(resume={})
+        ada = self.events(server, buffer=4096)
+        ada.hello()
         ada.send({"type": "join", "name": "ada"})
         ada.receive()
         bob = self.websocket(server)
@@ -317,18 +328,32 @@ class KyuudEventsTest(KyuudTestCase):
         ada.send({"type": "call", "to": "bob"})
         call = bob.receive()["call"]
         bob.send(type="accept", call=call)
-        offer = {"type": "signal", "call": call, "kind": "offer", "sdp": "v" * 60_000}
-        # More than its session keeps, or the queue of its stream, or the kernel: it is gone.
-        for _ in range(400):
-            try:
-                bob.send(**offer)
-            except (BrokenPipeError, ConnectionResetError):
-                break
-            if ada.post("", number=0)[0] == 404:
-                break
-        else:
-            self.fail("it was never cut")
+        # More than the queue of her stream and the kernel's buffers hold.
+        for _ in range(180):
+            bob.send(type="signal", call=call, kind="offer", sdp="v" * 60_000)
+        ended = next(m for m in iter(bob.receive, None) if m["type"] == "hangup")
+        self.assertEqual(ended["reason"], "peer_lost")
+        self.assertEqual(ada.post("{}")[0], 404)
         self.assertLess(self.counter(server, "http_held_bytes"), 2 << 20)
+        self.assertEqual(server.stop(), 0)
+        self.assertIn("the client does not read what it is sent", server.errors)
+
+    def test_inside_of_tls_and_below_a_path(self):
+        with tempfile.TemporaryDirectory() as folder:
+            certificate, key = (os.path.join(folder, name) for name in ("c.pem", "k.pem"))
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                            "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=kyuu",
+                            "-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate,
+                            "-keyout", key], check=True, capture_output=True)
+            server = self.start(f"--tls-certificate={certificate}", f"--tls-key={key}",
+                                "--public-url=https://127.0.0.1/talk")
+            context = ssl.create_default_context(cafile=certificate)
+            for path in ("/v1/", "/talk/v1/"):
+                ada = self.events(server, path=path, tls=context)
+                ada.hello()
+                ada.send({"type": "ping", "id": 1})
+                self.assertEqual(ada.receive(), {"type": "pong", "id": 1})
+            self.assertEqual(get(server.http_port, "/v1/events", SSE)[0], 400)
 
     def test_a_server_that_drains_takes_no_more_and_says_when_it_goes(self):
         server = self.start("--user=a:1", "--drain-timeout=10m")

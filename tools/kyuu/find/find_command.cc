@@ -105,8 +105,8 @@ void Finder::Join() {
 void Finder::Ask(const std::string& after) {
   after_ = after;
   if (server_->client() == nullptr) return;  // It will say why.
-  const absl::Status status = server_->client()->Find(
-      net::Loop::Now(), options_.prefix, meta_, after_);
+  const absl::Status status =
+      server_->client()->Find(net::Loop::Now(), options_.prefix, meta_, after_);
   if (!status.ok()) End(status);
 }
 
