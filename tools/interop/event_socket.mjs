@@ -16,7 +16,11 @@ export class EventSocket extends EventEmitter {
     this.#url = String(url).replace(/^ws/, 'http');
     this.#read();
   }
-  send(text) { this.#last = this.#last.then(() => this.#post(text)); }
+  send(text) {
+    this.#last = this.#last.then(() => this.#post(text)).catch((error) => {
+      if (!this.#ended.signal.aborted) this.emit('error', error);
+    });
+  }
   terminate() { this.#ended.abort(); }
 
   async #read() {
@@ -40,6 +44,7 @@ export class EventSocket extends EventEmitter {
       this.emit('open');
     } else if (kind === 'ping') {
       this.send('');
+      this.emit('ping');
     } else if (kind === undefined && data) {
       this.emit('message', data);
     }

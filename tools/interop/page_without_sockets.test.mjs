@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { expectWay, makeFile, Person, sha256, sharedStage } from './browser.mjs';
+import { EventSocket } from './event_socket.mjs';
 import { kyuu, Program, temporaryFolder } from './lib.mjs';
 import { PathProxy } from './proxy.mjs';
 
@@ -32,7 +33,22 @@ function watchRequests(page) {
   return asked;
 }
 
+// Somebody who has nothing to say is asked for a sign of life every 25 s; it takes
+// two of them to see that the first answer was heard. Meanwhile all others run.
+const quiet = { pings: 0 };
+function beQuiet() {
+  const socket = new EventSocket(new URL('/v1/ws', stage.server.url));
+  quiet.over = new Promise((resolve, reject) => {
+    socket.on('open', () => socket.send(JSON.stringify({ type: 'hello', version: 1 })));
+    socket.on('ping', () => { if (++quiet.pings === 2) socket.terminate(); });
+    socket.on('error', reject);
+    socket.on('close', resolve);
+  });
+  quiet.over.catch(() => {}); // Told by its test.
+}
+
 test('a person is seen and called, and a file arrives, without WebSockets', MINUTES, async (t) => {
+  beQuiet();
   const proxy = await behind(t, { upgrades: false });
   const room = stage.newRoom();
   const folder = join(temporaryFolder(), 'in');
@@ -106,4 +122,9 @@ test('where the server itself says no, the page does not look for another way', 
   await page.getByTestId('notice-text').filter({ hasText: 'refuses this page' }).waitFor();
   while (tries.length < 3) await page.waitForEvent('websocket');
   assert.deepEqual(asked.filter((what) => !/^(POST|GET) ws$/.test(what)), []);
+});
+
+test('who has nothing to say stays by signs of life', MINUTES, async () => {
+  await quiet.over;
+  assert.equal(quiet.pings, 2);
 });
