@@ -213,6 +213,21 @@ absl::Status Client::SetMeta(absl::Time now, absl::string_view meta) {
   return SendRequest(now, RequestKind::kOther, {"", Update{meta}});
 }
 
+absl::Status Client::Find(absl::Time now, absl::string_view prefix,
+                          absl::string_view meta, absl::string_view after) {
+  if (!joined_) return absl::FailedPreconditionError("not in a room");
+  if (!prefix.empty()) {
+    KYUU_RETURN_IF_ERROR(
+        internal::PrepareName(prefix, limits_.max_name_bytes).status());
+  }
+  if (!IsValidMeta(meta, limits_)) {
+    return absl::InvalidArgumentError("metadata must be a small JSON object");
+  }
+  return SendRequest(
+      now, RequestKind::kOther,
+      {"", signaling::Find{std::string(prefix), meta, std::string(after)}});
+}
+
 absl::Status Client::Block(absl::Time now, absl::string_view name) {
   if (!joined_) return absl::FailedPreconditionError("not in a room");
   KYUU_RETURN_IF_ERROR(

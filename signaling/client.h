@@ -33,9 +33,9 @@ class Client {
   using Packet = std::string;  // One text message.
   using Event =
       std::variant<Ready, Resumed, SessionLost, ConnectionLost,
-                   IceServersChanged, JoinedRoom, JoinFailed, BlockChanged,
-                   PeerChanged, CallStarted, CallFailed, IncomingCall,
-                   CallAccepted, CallEnded, DescriptionReceived,
+                   IceServersChanged, JoinedRoom, JoinFailed, PeersFound,
+                   BlockChanged, PeerChanged, CallStarted, CallFailed,
+                   IncomingCall, CallAccepted, CallEnded, DescriptionReceived,
                    CandidateReceived, ErrorReceived, ClientClosed>;
 
   // The WebSocket is open at `now`; `hello` is the first message to transmit.
@@ -71,6 +71,13 @@ class Client {
                         absl::string_view secret = "");
   absl::Status LeaveRoom(absl::Time now);
   absl::Status SetMeta(absl::Time now, absl::string_view meta);
+  // Asks the server for peers of the room whose names begin so, in whatever
+  // case, whose metadata has the members of `meta` alike, and whose names are
+  // behind `after`. peers() has all of the room, unless there are more than
+  // Options::max_peers. Answered by PeersFound or ErrorReceived.
+  absl::Status Find(absl::Time now, absl::string_view prefix,
+                    absl::string_view meta = "{}",
+                    absl::string_view after = "");
   // Nothing is heard any more of who has this name in the room, who is told
   // that this peer is busy; a call with it ends. Holds in this room, also when
   // it has to be joined anew. Answered by BlockChanged or ErrorReceived.
@@ -131,6 +138,7 @@ class Client {
   void On(absl::Time now, const std::string& id, IceServers& message);
   void On(absl::Time now, const std::string& id, Joined& message);
   void On(absl::Time now, const std::string& id, Peers& message);
+  void On(absl::Time now, const std::string& id, Found& message);
   void On(absl::Time now, const std::string& id, Presence& message);
   void On(absl::Time now, const std::string& id, Updated& message);
   void On(absl::Time now, const std::string& id, Left& message);

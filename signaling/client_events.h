@@ -99,6 +99,11 @@ struct PeerChanged {
   PresenceChange change = PresenceChange::kJoined;
   Peer peer;
 };
+// The answer to Find().
+struct PeersFound {
+  std::vector<Peer> peers;
+  std::string after;  // Unless it is empty, Find() again behind this name.
+};
 // The answer to Block() and Unblock().
 struct BlockChanged {
   std::string name;

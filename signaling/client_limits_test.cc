@@ -124,5 +124,41 @@ TEST(ClientLimitsTest, MaxKeptBytes) {
   }
 }
 
+TEST(ClientTest, FindsPeersPageByPage) {
+  ServerOptions options;
+  options.rooms.max_looked_at = 1;
+  ClientWorld w(options);
+  Client& ada = w.Join("ada");
+  EXPECT_THAT(w.Add().Find(w.now, ""),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  w.Join("bob");
+  w.Join("bobby");
+  w.Run();
+  while (ada.PollEvent().has_value()) {
+  }
+  ASSERT_OK(ada.Find(w.now, "BOB"));
+  w.Run();
+  const auto first = Expect<PeersFound>(ada);
+  ASSERT_EQ(first.peers.size(), 1u);
+  EXPECT_EQ(first.peers[0].name, "bob");
+  EXPECT_EQ(first.after, "bob");
+  ASSERT_OK(ada.Find(w.now, "BOB", "{}", first.after));
+  w.Run();
+  const auto second = Expect<PeersFound>(ada);
+  ASSERT_EQ(second.peers.size(), 1u);
+  EXPECT_EQ(second.peers[0].name, "bobby");
+  EXPECT_EQ(second.after, "");
+  const absl::Status wrong[] = {ada.Find(w.now, "\n"),
+                                ada.Find(w.now, "", "[]"),
+                                ada.Find(w.now, "", "")};
+  for (const absl::Status& status : wrong) {
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument));
+  }
+  // What the server makes of it is an error of nobody's call.
+  ASSERT_OK(ada.Find(w.now, "", R"({"a":[]})"));
+  w.Run();
+  EXPECT_EQ(Expect<ErrorReceived>(ada).error.code, ErrorCode::kBadMessage);
+}
+
 }  // namespace
 }  // namespace kyuu::signaling

@@ -53,6 +53,12 @@ std::variant<Page, Refusal> Directory::List(Member member,
   return rooms_.List(member, after);
 }
 
+std::variant<Findings, Refusal> Directory::Find(Member member,
+                                                const Query& query) const {
+  if (!IsInRoom(member)) return NotJoined();
+  return rooms_.Find(member, query);
+}
+
 std::optional<Refusal> Directory::Leave(absl::Time now, Member member,
                                         absl::string_view reason) {
   if (!IsInRoom(member)) return NotJoined();

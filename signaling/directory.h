@@ -48,6 +48,9 @@ class Directory {
   // The peers of the member's room behind the name `after`.
   std::variant<Page, Refusal> List(Member member,
                                    absl::string_view after) const;
+  // Those of them to whom the query applies: nobody finds whom List() does not
+  // show.
+  std::variant<Findings, Refusal> Find(Member member, const Query& query) const;
   // The member's calls end with it, for that reason ("peer_left").
   std::optional<Refusal> Leave(absl::Time now, Member member,
                                absl::string_view reason);

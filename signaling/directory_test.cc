@@ -296,5 +296,112 @@ TEST(DirectoryTest, ARoomHasOneNameHoweverItIsSpelt) {
   EXPECT_EQ(f.Join(4, "eve", "red\u2028room"), "invalid_name");
 }
 
+// --- Who is looked for -------------------------------------------------------
+
+struct Seeker : Fixture {
+  using Fixture::Fixture;
+  void Add(uint64_t member, const std::string& name, const std::string& meta,
+           const std::string& room = "") {
+    const auto joined =
+        directory.Join(now, Member(member), IpAddress(), {name, room, meta});
+    EXPECT_TRUE(std::holds_alternative<Joining>(joined)) << name;
+  }
+  // Names that member 1 finds, and behind "|" where to go on.
+  std::vector<std::string> Find(const Query& query, uint64_t member = 1) {
+    const auto result = directory.Find(Member(member), query);
+    if (const auto* refusal = std::get_if<Refusal>(&result)) {
+      return {"!" + CodeOf(refusal)};
+    }
+    std::vector<std::string> names;
+    const auto& found = std::get<Findings>(result);
+    for (const Peer& peer : found.peers) names.push_back(peer.name);
+    if (!found.after.empty()) names.push_back("|" + found.after);
+    return names;
+  }
+};
+
+TEST(FindTest, NamesBeginAlikeInWhateverCase) {
+  Seeker s;
+  s.Add(1, "Me", "{}");
+  uint64_t member = 2;
+  for (const char* name : {"Ada", "adam", "ADELE", "Bob", "\xc3\x84nne"}) {
+    s.Add(member++, name, "{}");
+  }
+  EXPECT_THAT(s.Find({.prefix = "ad"}), ElementsAre("ADELE", "Ada", "adam"));
+  EXPECT_THAT(s.Find({.prefix = "ADA"}), ElementsAre("Ada", "adam"));
+  EXPECT_THAT(s.Find({.prefix = "Ada", .after = "Ada"}), ElementsAre("adam"));
+  EXPECT_THAT(s.Find({.prefix = "a\xcc\x88"}), ElementsAre("\xc3\x84nne"));
+  EXPECT_THAT(s.Find({.prefix = "x"}), IsEmpty());
+  // Nobody finds himself.
+  EXPECT_THAT(s.Find({.prefix = "me"}), IsEmpty());
+  EXPECT_THAT(s.Find({.prefix = "\n"}), ElementsAre("!invalid_name"));
+}
+
+TEST(FindTest, MembersOfMetadataAreAlike) {
+  Seeker s;
+  s.Add(1, "me", R"({"kind":"cli"})");
+  s.Add(2, "ada", R"({"kind":"cli","n":5,"away":true})");
+  s.Add(3, "bob", R"({"kind":"c\u006ci","n":5.0,"away":false})");
+  s.Add(4, "cy", R"({"kind":"web","n":"5","more":{"kind":"cli"}})");
+  s.Add(5, "dora", R"({"kind":"web","kind":"cli"})");
+  EXPECT_THAT(s.Find({.meta = R"({"kind":"cli"})"}), ElementsAre("ada", "bob"));
+  EXPECT_THAT(s.Find({.meta = R"({"n":5})"}), ElementsAre("ada"));
+  EXPECT_THAT(s.Find({.meta = R"({"n":"5"})"}), ElementsAre("cy"));
+  EXPECT_THAT(s.Find({.meta = R"({"kind":"cli","away":false})"}),
+              ElementsAre("bob"));
+  EXPECT_THAT(s.Find({.prefix = "b", .meta = R"({"away":true})"}), IsEmpty());
+  EXPECT_THAT(s.Find({.meta = R"({"none":null})"}), IsEmpty());
+  EXPECT_THAT(s.Find({}), ElementsAre("ada", "bob", "cy", "dora"));
+  for (const char* meta :
+       {"", "[]", "{", R"({"a":{}})", R"({"a":[]})", R"({"a":1,"a":2})"}) {
+    EXPECT_THAT(s.Find({.meta = meta}), ElementsAre("!bad_message")) << meta;
+  }
+  std::string many = R"("m0":0)";
+  for (size_t i = 1; i < kMaxQueryMembers; ++i) {
+    many += absl::StrCat(",\"m", i, "\":0");
+  }
+  EXPECT_THAT(s.Find({.meta = "{" + many + "}"}), IsEmpty());
+  EXPECT_THAT(s.Find({.meta = "{" + many + R"(,"x":0})"}),
+              ElementsAre("!too_large"));
+}
+
+TEST(FindTest, OnlyTheOwnRoomIsLookedAt) {
+  Seeker s;
+  s.Add(1, "me", "{}", "red");
+  s.Add(2, "ada", "{}", "red");
+  s.Add(3, "adam", "{}", "blue");
+  EXPECT_THAT(s.Find({.prefix = "ada"}), ElementsAre("ada"));
+  EXPECT_THAT(s.Find({.prefix = "ada"}, 9), ElementsAre("!not_joined"));
+}
+
+TEST(FindTest, WhatOneQuestionCostsIsBounded) {
+  Seeker s({.max_looked_at = 3});
+  s.Add(1, "c", "{}");
+  for (const char* name : {"a", "b", "d", "e", "f", "g", "h"}) {
+    s.Add(static_cast<uint64_t>(name[0]), name,
+          name[0] == 'h' ? R"({"last":true})" : "{}");
+  }
+  // One's own name costs nothing; what is behind is found in the end.
+  EXPECT_THAT(s.Find({}), ElementsAre("a", "b", "d", "|d"));
+  EXPECT_THAT(s.Find({.after = "d"}), ElementsAre("e", "f", "g", "|g"));
+  EXPECT_THAT(s.Find({.after = "g"}), ElementsAre("h"));
+  EXPECT_THAT(s.Find({.meta = R"({"last":true})"}), ElementsAre("|d"));
+  EXPECT_THAT(s.Find({.meta = R"({"last":true})", .after = "g"}),
+              ElementsAre("h"));
+}
+
+TEST(FindTest, WhatOneAnswerMeasuresIsBounded) {
+  Seeker s({.max_list_bytes = 100});
+  s.Add(1, "me", "{}");
+  const std::string meta =
+      absl::StrCat(R"({"a":")", std::string(50, 'x'), R"("})");
+  for (const char* name : {"a", "b", "c"}) {
+    s.Add(static_cast<uint64_t>(name[0]), name, meta);
+  }
+  EXPECT_THAT(s.Find({}), ElementsAre("a", "|a"));
+  EXPECT_THAT(s.Find({.after = "a"}), ElementsAre("b", "|b"));
+  EXPECT_THAT(s.Find({.after = "b"}), ElementsAre("c"));
+}
+
 }  // namespace
 }  // namespace kyuu::signaling

@@ -37,6 +37,9 @@ struct RoomOptions {
   // JSON bytes of the peers in one Page; the rest is asked for with List(), so
   // that a short request has no endless answer.
   size_t max_list_bytes = 32 * 1024;
+  // Peers that one Find() looks at: what is asked in one line costs a
+  // millisecond at most.
+  size_t max_looked_at = 100;
   // What happens in a room within this time is told at once, a name's last
   // state only. Shorter than what a person notices.
   absl::Duration presence_window = absl::Milliseconds(100);
@@ -83,6 +86,24 @@ struct JoinRequest {
 };
 // What a `lock` measures: SHA-256.
 inline constexpr size_t kLockBytes = 32;
+
+// Whom of a room somebody looks for: those to whom all of it applies.
+struct Query {
+  std::string prefix;  // Of the name, in whatever case. Empty: any name.
+  std::string meta =
+      "{}";           // Members that a peer's metadata has alike: strings,
+                      // numbers as they are written, true, false, null.
+  std::string after;  // Names behind this one.
+};
+// More than anybody has a use for.
+inline constexpr size_t kMaxQueryMembers = 8;
+// Some of them, by name.
+struct Findings {
+  std::vector<Peer> peers;
+  // Not all have been looked at: go on behind this name, which need not be one
+  // of the peers. Empty: there are no more.
+  std::string after;
+};
 
 // The peers of a room behind some name, without the one who asks.
 struct Page {

@@ -8,6 +8,9 @@ namespace kyuu::signaling {
 
 // The path of the WebSocket on its server.
 inline constexpr char kSignalingPath[] = "/v1/ws";
+// Without WebSockets: what the server says, and what the client says.
+inline constexpr char kEventsPath[] = "/v1/events";
+inline constexpr char kPostsPath[] = "/v1/messages";
 // Its subprotocol (RFC 6455 section 1.9).
 inline constexpr char kSubprotocol[] = "kyuu.v1";
 

@@ -176,12 +176,18 @@ absl::string_view HttpReason(int status) {
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 406:
+      return "Not Acceptable";
     case 408:
       return "Request Timeout";
+    case 409:
+      return "Conflict";
     case 410:
       return "Gone";
     case 413:
       return "Content Too Large";
+    case 417:
+      return "Expectation Failed";
     case 421:
       return "Misdirected Request";
     case 426:
@@ -211,12 +217,12 @@ std::string WriteResponse(const HttpResponse& response, HttpBody body) {
   }
   // RFC 9110 section 8.6: no Content-Length in 1xx and 204, and in 304 only
   // that of the answer it stands for.
-  if (response.status >= 200 && response.status != 204 &&
-      response.status != 304) {
+  if (body != HttpBody::kEndless && response.status >= 200 &&
+      response.status != 204 && response.status != 304) {
     absl::StrAppend(&out, "Content-Length: ", response.body.size(), "\r\n");
   }
   out += "\r\n";
-  if (body == HttpBody::kIncluded) out += response.body;
+  if (body != HttpBody::kLeftOut) out += response.body;
   return out;
 }
 

@@ -69,8 +69,8 @@ struct HttpResponse {
 struct HttpLimits {
   // Request line and header fields together.
   size_t max_header_bytes = 16 * 1024;
-  // The pages and the upgrade have no bodies; a small one is allowed so that a
-  // wrong POST is told so rather than cut.
+  // Of a POST of messages (events/posts.h): the longest one fits. Nothing else
+  // has a body; one is allowed so that a wrong POST is told so rather than cut.
   size_t max_body_bytes = 64 * 1024;
 };
 
@@ -139,9 +139,11 @@ int HttpStatusFor(const absl::Status& error);
 absl::string_view HttpReason(int status);
 
 // WriteResponse returns the bytes of `response`. Content-Length is added,
-// except to 1xx, 204 and 304; with `head` (the answer to HEAD) the body is left
-// out and its length is kept. "Connection: close" is the caller's to add.
-enum class HttpBody { kIncluded, kLeftOut };
+// except to 1xx, 204 and 304; with kLeftOut (the answer to HEAD) the body is
+// left out and its length is kept, with kEndless there is no length: the body
+// goes on until the stream ends (RFC 9112 section 6.3). "Connection: close" is
+// the caller's to add.
+enum class HttpBody { kIncluded, kLeftOut, kEndless };
 std::string WriteResponse(const HttpResponse& response,
                           HttpBody body = HttpBody::kIncluded);
 

@@ -23,15 +23,15 @@ namespace kyuu::signaling {
 // a JSON string or whole number kept as its text; empty if there is none.
 struct ClientMessage {
   std::string id;
-  std::variant<Hello, Join, Update, List, Leave, Call, Accept, Reject, Hangup,
-               Signal, Ping, Credentials, Ack, Block, Unblock>
+  std::variant<Hello, Join, Update, List, Find, Leave, Call, Accept, Reject,
+               Hangup, Signal, Ping, Credentials, Ack, Block, Unblock>
       body;
 };
 struct ServerMessage {
   std::string id;
-  std::variant<Welcome, IceServers, Joined, Peers, Presence, Updated, Left,
-               Calling, Incoming, Accepted, Rejected, Hangup, Signal, Pong, Ack,
-               Error, Blocked, Unblocked>
+  std::variant<Welcome, IceServers, Joined, Peers, Found, Presence, Updated,
+               Left, Calling, Incoming, Accepted, Rejected, Hangup, Signal,
+               Pong, Ack, Error, Blocked, Unblocked>
       body;
 };
 // Why a client's message was refused, with the id of that message where it

@@ -59,6 +59,16 @@ void Write(const List& m, ObjectWriter& w) {
   w.Type(m).TextIfAny("after", m.after);
 }
 
+void Read(Fields& f, Find& m) {
+  m.prefix = f.Text("prefix", Need::kOptional, f.limits().max_name_bytes);
+  m.meta = f.RawObject("meta", Need::kOptional, f.limits().max_meta_bytes);
+  m.after = f.Text("after", Need::kOptional, f.limits().max_name_bytes);
+}
+void Write(const Find& m, ObjectWriter& w) {
+  w.Type(m).TextIfAny("prefix", m.prefix).Raw("meta", m.meta);
+  w.TextIfAny("after", m.after);
+}
+
 void Read(Fields&, Leave&) {}
 void Write(const Leave& m, ObjectWriter& w) { w.Type(m); }
 
@@ -85,6 +95,17 @@ void Write(const Peers& m, ObjectWriter& w) {
   w.Type(m).Text("room", m.room);
   WritePeers(m.peers, w);
   w.Bool("more", m.more);
+}
+
+void Read(Fields& f, Found& m) {
+  m.room = f.Text("room", Need::kRequired);
+  m.peers = f.List<Peer>("peers", ReadPeer);
+  m.after = f.Text("after", Need::kOptional, f.limits().max_name_bytes);
+}
+void Write(const Found& m, ObjectWriter& w) {
+  w.Type(m).Text("room", m.room);
+  WritePeers(m.peers, w);
+  w.TextIfAny("after", m.after);
 }
 
 void Read(Fields& f, Presence& m) {

@@ -32,6 +32,13 @@ struct List {
   static constexpr absl::string_view kType = "list";
   std::string after;  // Go on behind this name.
 };
+// Looks for peers of the room (Query).
+struct Find {
+  static constexpr absl::string_view kType = "find";
+  std::string prefix;
+  RawJson meta = "{}";
+  std::string after;
+};
 struct Leave {
   static constexpr absl::string_view kType = "leave";
 };
@@ -59,6 +66,13 @@ struct Peers {
   std::string room;
   std::vector<Peer> peers;
   bool more = false;
+};
+// The answer to `find` (Findings).
+struct Found {
+  static constexpr absl::string_view kType = "found";
+  std::string room;
+  std::vector<Peer> peers;
+  std::string after;  // Ask with `find` for those behind this name, if any.
 };
 struct Presence {
   static constexpr absl::string_view kType = "presence";
@@ -88,6 +102,8 @@ void Read(internal::Fields& f, Update& m);
 void Write(const Update& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, List& m);
 void Write(const List& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Find& m);
+void Write(const Find& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Leave& m);
 void Write(const Leave& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Block& m);
@@ -98,6 +114,8 @@ void Read(internal::Fields& f, Joined& m);
 void Write(const Joined& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Peers& m);
 void Write(const Peers& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Found& m);
+void Write(const Found& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Presence& m);
 void Write(const Presence& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Updated& m);

@@ -151,6 +151,7 @@ class Server {
   void On(const Context& context, const Join& join);
   void On(const Context& context, const Update& update);
   void On(const Context& context, const List& list);
+  void On(const Context& context, const Find& find);
   void On(const Context& context, const Leave& leave);
   void On(const Context& context, const Call& call);
   void On(const Context& context, const Accept& accept);

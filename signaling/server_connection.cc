@@ -24,6 +24,7 @@ void ServerConnection::HandlePacket(absl::Time now, Packet in) {
     stream_.websocket()->HandlePacket(now, in);
     return;
   }
+  if (state_ == State::kEvents) return events_->HandlePacket(now, in);
   if (state_ == State::kClosed) return;
   if (in.size() > options_.max_unparsed_bytes - unparsed_.size()) {
     return Finish(absl::ResourceExhaustedError(
@@ -145,17 +146,20 @@ void ServerConnection::Write(absl::Time now, HttpResponse response,
   } else if (!keep_alive_) {
     response.headers.Add("Connection", "close");
   }
-  if (options_.utc_offset.has_value() && response.headers.Count("Date") == 0) {
-    // RFC 9110 section 5.6.7.
-    response.headers.Add("Date", absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT",
-                                                  now + *options_.utc_offset,
-                                                  absl::UTCTimeZone()));
-  }
+  AddDate(now, response);
   stream_.Write(WriteResponse(
       response, head_ ? HttpBody::kLeftOut : HttpBody::kIncluded));
   if (!keep_alive_) return Finish(std::move(end));
   state_ = State::kReading;
   timers_.Set(Timer::kIdle, now + options_.idle_timeout);
+}
+
+void ServerConnection::AddDate(absl::Time now, HttpResponse& response) const {
+  if (!options_.utc_offset || response.headers.Count("Date") > 0) return;
+  // RFC 9110 section 5.6.7.
+  response.headers.Add("Date", absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT",
+                                                now + *options_.utc_offset,
+                                                absl::UTCTimeZone()));
 }
 
 absl::Status ServerConnection::AcceptUpgrade(absl::Time now,
@@ -185,8 +189,32 @@ absl::Status ServerConnection::AcceptUpgrade(absl::Time now,
   return absl::OkStatus();
 }
 
+absl::Status ServerConnection::AcceptEvents(absl::Time now,
+                                            absl::string_view name,
+                                            HttpHeaders headers) {
+  if (state_ != State::kAnswering) {
+    return absl::FailedPreconditionError("no request is open");
+  }
+  HttpResponse response;
+  response.headers = std::move(headers);
+  response.headers.Add("Content-Type", "text/event-stream");
+  // A proxy that keeps, packs or collects it would keep it from the client.
+  response.headers.Add("Cache-Control", "no-store, no-transform");
+  response.headers.Add("X-Accel-Buffering", "no");
+  response.headers.Add("X-Content-Type-Options", "nosniff");
+  response.headers.Add("Connection", "close");
+  AddDate(now, response);
+  stream_.Write(WriteResponse(response, HttpBody::kEndless));
+  state_ = State::kEvents;
+  events_.emplace(options_.events, name, now);
+  const std::string early = std::exchange(unparsed_, std::string());
+  events_->HandlePacket(now, AsBytes(early));
+  return absl::OkStatus();
+}
+
 void ServerConnection::HandleTimeout(absl::Time now) {
   if (WebSocket* open = stream_.websocket()) return open->HandleTimeout(now);
+  if (events_) return events_->HandleTimeout(now);
   while (std::optional<Timer> due = timers_.PopDue(now)) {
     switch (*due) {
       case Timer::kRequest: {
@@ -210,6 +238,9 @@ void ServerConnection::HandleTimeout(absl::Time now) {
 
 std::optional<ServerConnection::Packet> ServerConnection::PollTransmit(
     absl::Time now, absl::Span<uint8_t> out) {
+  if (events_ && stream_.unsent_bytes() == 0) {
+    return events_->PollTransmit(now, out);
+  }
   const std::optional<Packet> packet = stream_.PollTransmit(now, out);
   // Requests may have waited for room.
   ParseInput(now);
@@ -217,22 +248,29 @@ std::optional<ServerConnection::Packet> ServerConnection::PollTransmit(
 }
 
 std::optional<ServerConnection::Event> ServerConnection::PollEvent() {
-  return stream_.PollEvent();
+  std::optional<Event> event = stream_.PollEvent();
+  if (event || !events_) return event;
+  if (auto closed = events_->PollEvent()) return *std::move(closed);
+  return std::nullopt;
 }
 
 absl::Time ServerConnection::NextTimeout() const {
+  if (events_) return events_->NextTimeout();
   const WebSocket* open = stream_.websocket();
   return open != nullptr ? open->NextTimeout() : timers_.NextTimeout();
 }
 
 absl::Status ServerConnection::Send(absl::Time now, MessageKind kind,
                                     std::string data) {
-  return stream_.Send(now, kind, std::move(data));
+  return events_ ? events_->Send(data)
+                 : stream_.Send(now, kind, std::move(data));
 }
 
 absl::Status ServerConnection::Close(absl::Time now, uint16_t code,
                                      absl::string_view reason) {
-  return stream_.Close(now, code, reason);
+  if (!events_) return stream_.Close(now, code, reason);
+  events_->Close(code, reason);
+  return absl::OkStatus();
 }
 
 void ServerConnection::HandleStreamEnd(absl::Time now,
@@ -240,6 +278,10 @@ void ServerConnection::HandleStreamEnd(absl::Time now,
   if (WebSocket* open = stream_.websocket()) {
     stream_.DropUnsent();
     return open->HandleStreamEnd(now);
+  }
+  if (events_) {
+    stream_.DropUnsent();
+    return events_->HandleStreamEnd();
   }
   if (why.ok()) {
     input_ended_ = true;
@@ -253,16 +295,20 @@ void ServerConnection::HandleStreamEnd(absl::Time now,
 }
 
 size_t ServerConnection::held_bytes() const {
-  return stream_.held_bytes() + unparsed_.size() + parser_.held_bytes();
+  return stream_.held_bytes() + unparsed_.size() + parser_.held_bytes() +
+         (events_ ? events_->queued_bytes() : 0);
 }
 
 bool ServerConnection::finished() const {
   if (stream_.unsent_bytes() > 0) return false;
+  if (events_) return events_->finished();
   const WebSocket* open = stream_.websocket();
   return open != nullptr ? open->finished() : state_ == State::kClosed;
 }
 
-size_t ServerConnection::queued_bytes() const { return stream_.queued_bytes(); }
+size_t ServerConnection::queued_bytes() const {
+  return stream_.queued_bytes() + (events_ ? events_->queued_bytes() : 0);
+}
 
 void ServerConnection::Finish(absl::Status status) {
   if (state_ == State::kClosed) return;
@@ -274,8 +320,9 @@ void ServerConnection::Finish(absl::Status status) {
 
 std::string ServerConnection::DebugString() const {
   if (const WebSocket* open = stream_.websocket()) return open->DebugString();
-  static constexpr const char* kNames[] = {"reading", "answering", "upgrading",
-                                           "websocket", "closed"};
+  if (events_) return events_->DebugString();
+  static constexpr const char* kNames[] = {
+      "reading", "answering", "upgrading", "websocket", "events", "closed"};
   return absl::StrCat(
       "HTTP ", kNames[static_cast<size_t>(state_)], ", ", queued_bytes(),
       " bytes queued, ", unparsed_.size(), " unparsed, request timer ",

@@ -1,5 +1,5 @@
-// The server's end of one TCP or TLS stream: HTTP/1.1 requests, and WebSocket
-// once one of them asks for the upgrade.
+// The server's end of one TCP or TLS stream: HTTP/1.1 requests, and once one of
+// them asks for it a WebSocket or a stream of events.
 
 #ifndef KYUU_SIGNALING_SERVER_CONNECTION_H_
 #define KYUU_SIGNALING_SERVER_CONNECTION_H_
@@ -19,6 +19,7 @@
 #include "base/random.h"
 #include "base/timer.h"
 #include "signaling/endpoint.h"
+#include "signaling/events/event_stream.h"
 #include "signaling/http.h"
 #include "signaling/internal/upgraded_stream.h"
 #include "signaling/websocket.h"
@@ -28,6 +29,7 @@ namespace kyuu::signaling {
 struct ServerConnectionOptions {
   HttpLimits http;
   WebSocketOptions websocket;  // The role is set by the connection.
+  EventStreamOptions events;
   // From the first byte (or the accept) to the end of a request's header: the
   // answer to clients that dribble (slow-loris).
   absl::Duration request_timeout = absl::Seconds(10);
@@ -56,7 +58,8 @@ struct UpgradeRequested {
   HttpRequest request;
   bool offers_kyuu = false;  // kSubprotocol is among the offered ones.
 };
-// Then WebSocketMessage, and WebSocketClosed or HttpClosed as the last event.
+// Then WebSocketMessage, and WebSocketClosed, EventStreamClosed or HttpClosed
+// as the last event.
 struct HttpClosed {
   absl::Status status;  // OK when the connection just ended between requests.
 };
@@ -64,8 +67,9 @@ struct HttpClosed {
 class ServerConnection {
  public:
   using Packet = absl::Span<const uint8_t>;
-  using Event = std::variant<HttpRequestReceived, UpgradeRequested,
-                             WebSocketMessage, WebSocketClosed, HttpClosed>;
+  using Event =
+      std::variant<HttpRequestReceived, UpgradeRequested, WebSocketMessage,
+                   WebSocketClosed, EventStreamClosed, HttpClosed>;
 
   // The stream was accepted at `now`. `random` must outlive the connection.
   ServerConnection(const ServerConnectionOptions& options, Random& random,
@@ -84,8 +88,18 @@ class ServerConnection {
   // `subprotocol` is left out of the answer if empty, and must be one that the
   // client offered. FAILED_PRECONDITION if no handshake is open.
   absl::Status AcceptUpgrade(absl::Time now, absl::string_view subprotocol);
+  // AcceptEvents answers a GET by an EventStream of this name, with `headers`
+  // besides those that it needs itself. FAILED_PRECONDITION if no request is
+  // open.
+  absl::Status AcceptEvents(absl::Time now, absl::string_view name,
+                            HttpHeaders headers);
+  // As EventStream's; nothing happens without one.
+  void HandlePosted(absl::Time now) {
+    if (events_) events_->HandlePosted(now);
+  }
 
-  // As WebSocket's; FAILED_PRECONDITION before the upgrade.
+  // As WebSocket's or EventStream's, which has text only; FAILED_PRECONDITION
+  // before there is one.
   absl::Status Send(absl::Time now, MessageKind kind, std::string data);
   absl::Status Close(absl::Time now, uint16_t code, absl::string_view reason);
 
@@ -97,9 +111,14 @@ class ServerConnection {
   // The last event has been made and nothing is left to transmit: the stream
   // may be closed. Events may still wait.
   bool finished() const;
-  bool upgraded() const { return stream_.websocket() != nullptr; }
+  // It is a WebSocket or a stream of events.
+  bool upgraded() const {
+    return stream_.websocket() != nullptr || events_.has_value();
+  }
   // As WebSocket's.
-  bool abandoned() const { return stream_.abandoned(); }
+  bool abandoned() const {
+    return stream_.abandoned() || (events_ && events_->abandoned());
+  }
   // False while more input would only be kept.
   bool wants_input() const {
     return unparsed_.size() < options_.max_unparsed_bytes / 2;
@@ -116,6 +135,7 @@ class ServerConnection {
     kAnswering,  // HttpRequestReceived is out.
     kUpgrading,  // UpgradeRequested is out.
     kWebSocket,
+    kEvents,
     kClosed,
   };
   enum class Timer { kRequest, kIdle, kCount };
@@ -129,6 +149,8 @@ class ServerConnection {
   void Refuse(absl::Time now, int code, absl::string_view text,
               absl::Status end);
   void Write(absl::Time now, HttpResponse response, absl::Status end);
+  // Unless it has one, or the wall clock is not known.
+  void AddDate(absl::Time now, HttpResponse& response) const;
   bool Offers(absl::string_view subprotocol) const;
   void Finish(absl::Status status);
 
@@ -140,6 +162,7 @@ class ServerConnection {
   std::string unparsed_;
   bool input_ended_ = false;
   internal::UpgradedStream<Event> stream_;
+  std::optional<EventStream> events_;
   // Of the request being answered.
   bool keep_alive_ = false;
   bool head_ = false;

@@ -39,6 +39,9 @@ struct ServerOptions {
   Rate presence_rate = {.per_second = 1, .burst = 20};
   // And `call`; a mesh of 16 calls at once.
   Rate call_rate = {.per_second = 0.5, .burst = 20};
+  // And `find`, which costs the server more than others: a room of 500 takes
+  // five.
+  Rate find_rate = {.per_second = 2, .burst = 20};
   // So many messages dropped by the rate limit close the connection.
   size_t max_dropped_messages = 1000;
 

@@ -1,4 +1,4 @@
-// Rooms with a secret, and callers who are not to be heard.
+// Rooms with a secret, callers who are not to be heard, and who is looked for.
 
 #include <string>
 #include <vector>
@@ -284,6 +284,43 @@ TEST(BlockTest, ASessionTakesItAlong) {
   w.Run(absl::Milliseconds(200));
   is_blocked(3);
   EXPECT_EQ(What(w.Ask(0, 3, UnblockOf("ada"))), "unblocked");
+}
+
+// --- Who is looked for ------------------------------------------------------
+
+TEST(FindTest, PeersOfTheRoomAreTold) {
+  ServerWorld w;
+  w.Hello(1);
+  EXPECT_EQ(What(w.Request(1, {{"type", "find"}})), "not_joined");
+  w.Send(1, JoinAs("ada", "red"));
+  w.Hello(2);
+  json bob = JoinAs("bob", "red");
+  bob["meta"] = {{"kind", "cli"}};
+  w.Send(2, bob);
+  const json found = {{"type", "found"},
+                      {"room", "red"},
+                      {"peers", {{{"name", "bob"}, {"meta", bob["meta"]}}}}};
+  const json find = {
+      {"type", "find"}, {"prefix", "B"}, {"meta", {{"kind", "cli"}}}};
+  EXPECT_EQ(w.Request(1, find), found);
+  json wrong = find;
+  wrong["meta"] = {{"kind", {1}}};
+  EXPECT_EQ(What(w.Request(1, wrong)), "bad_message");
+}
+
+TEST(FindTest, SearchesHaveARate) {
+  ServerOptions options;
+  options.find_rate = {.per_second = 1, .burst = 3};
+  ServerWorld w(options);
+  w.Join(1, "ada");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(What(w.Request(1, {{"type", "find"}})), "found");
+  }
+  const json refused = w.Request(1, {{"type", "find"}});
+  EXPECT_EQ(What(refused), "rate_limited");
+  EXPECT_EQ(refused["retry_after_ms"], 1000);
+  w.Pass(absl::Seconds(1));
+  EXPECT_EQ(What(w.Request(1, {{"type", "find"}})), "found");
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ import { durationText } from "./format.js";
 import { keepPage, maybeKept } from "./installation.js";
 import { Kept } from "./kept.js";
 import { Membership } from "./join.js";
-import { clearNotice, notice, serverStatus } from "./notices.js";
+import { clearNotice, notice, serverStatus, stored } from "./notices.js";
 import { People } from "./people.js";
 import { Signaling, whyRefused } from "./signaling.js";
 import { offerLanguages, put, text } from "./texts.js";
@@ -28,20 +28,34 @@ const calls = new Calls({ signaling, membership, people, conversation, relayOnly
 new Composer(calls, conversation);
 new Kept();
 
+// For this tab when it is loaded anew; in another room the names are others'.
+const BLOCKED = `kyuu-blocked ${JSON.stringify([location.pathname, parameters.get("room") ?? ""])}`;
+
+function setBlocked(name, blocked) {
+  people.setBlocked(name, blocked);
+  stored(sessionStorage, BLOCKED, people.blocked.size > 0 ? JSON.stringify([...people.blocked]) : null);
+}
+
+try {
+  for (const name of JSON.parse(stored(sessionStorage, BLOCKED) ?? "[]")) people.setBlocked(String(name), true);
+} catch {
+  stored(sessionStorage, BLOCKED, null); // Not by us.
+}
+
 people.addEventListener("block", async ({ detail: { name, type } }) => {
   try {
     await signaling.request({ type, name });
-    people.setBlocked(name, type === "block");
+    setBlocked(name, type === "block");
   } catch (error) {
     notice(text("server_says", { message: error.message }), { kind: "error" });
   }
 });
 // A session that has begun anew knows of none.
 membership.addEventListener("joined", () => {
-  for (const name of people.blocked) signaling.request({ type: "block", name }).catch(() => people.setBlocked(name, false));
+  for (const name of people.blocked) signaling.request({ type: "block", name }).catch(() => setBlocked(name, false));
 });
 membership.addEventListener("left", () => {
-  for (const name of people.blocked) people.setBlocked(name, false);
+  for (const name of people.blocked) setBlocked(name, false);
 });
 membership.addEventListener("leaving", (event) => {
   if (!calls.leave()) event.preventDefault();
@@ -51,6 +65,7 @@ membership.addEventListener("leaving", (event) => {
 
 let countdown;
 let known = false; // It was up once.
+let toldOfWay = false; // That there are no WebSockets.
 
 async function tellLost(retryAt, refused) {
   const action = { kind: "server", action: text("try_now"), onaction: () => signaling.retryNow() };
@@ -73,7 +88,9 @@ signaling.addEventListener("up", ({ detail: { resume } }) => {
   known = true;
   clearTimeout(countdown);
   clearNotice("server");
-  serverStatus("online", text("online"));
+  serverStatus("online", text(signaling.withoutSockets ? "online_without_sockets" : "online"));
+  if (signaling.withoutSockets && !toldOfWay) notice(text("server_without_sockets"));
+  toldOfWay = signaling.withoutSockets;
   people.setAway(false);
   if (!resume?.resumed) membership.begin();
 });

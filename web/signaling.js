@@ -1,6 +1,7 @@
-// kyuu's signaling protocol (docs/signaling_protocol.md) over a WebSocket that
-// comes back by itself.
+// kyuu's signaling protocol (docs/signaling_protocol.md) over a WebSocket, or
+// what stands for one, that comes back by itself.
 
+import { EventStream } from "./event_stream.js";
 import { text as textOf } from "./texts.js";
 
 const PING_EVERY = 15_000; // Browsers cannot send WebSocket pings.
@@ -10,6 +11,8 @@ const ACKNOWLEDGE_EVERY = 16;
 const KEPT_MAX = 1000; // Messages that the server has not acknowledged.
 const SUBPROTOCOL = "kyuu.v1";
 const CLOSE_RETURNING = 4000; // Not a goodbye: the session is to wait for us.
+const TRIES_OF_A_WAY = 2;
+const UPGRADE_REQUIRED = 426; // What it says where it would take a WebSocket.
 
 // Beside the page, wherever a proxy has put it.
 const ENDPOINT = new URL("v1/ws", document.baseURI);
@@ -23,7 +26,8 @@ export class RequestError extends Error {
 }
 
 // open() once begins; then it goes on by itself. `token` lets in where the
-// server asks who comes.
+// server asks who comes. Where no WebSocket gets through it goes on without
+// (`withoutSockets`), until the page is opened anew.
 //
 // Events: "up" (welcome has come, `detail` is it; if its resume.resumed, all
 // goes on as it was), "down" ({retryAt, kept, refusal}: whether the session may
@@ -41,6 +45,8 @@ export class Signaling extends EventTarget {
     this.pending = new Map();
     this.nextId = 1;
     this.failures = 0;
+    this.unopened = 0; // Tries in a row of the way of now that were in vain.
+    this.withoutSockets = false;
     this.up = false;
     this.begin({});
     // A phone that wakes up, or a network that is back: try at once.
@@ -104,10 +110,13 @@ export class Signaling extends EventTarget {
   open() {
     clearTimeout(this.retryTimer);
     this.retryTimer = undefined;
-    const socket = new WebSocket(this.url.href, SUBPROTOCOL);
+    const socket = this.withoutSockets ? new EventStream(document.baseURI) : new WebSocket(this.url.href, SUBPROTOCOL);
     this.socket = socket;
+    let opened = false;
     const giveUp = setTimeout(() => socket.close(CLOSE_RETURNING), ANSWER_WITHIN);
     socket.onopen = () => {
+      opened = true;
+      this.unopened = 0;
       const resume = this.secret ? { session: this.session, secret: this.secret, received: this.received } : {};
       socket.send(JSON.stringify({ type: "hello", version: 1, client: "kyuu-web/1", token: this.token, resume }));
     };
@@ -128,8 +137,19 @@ export class Signaling extends EventTarget {
     };
     socket.onclose = () => {
       clearTimeout(giveUp);
-      if (this.socket === socket) this.lost();
+      if (this.socket !== socket) return;
+      this.lost();
+      if (!opened) this.tryOtherWay();
     };
+  }
+
+  // Two tries were in vain, and the server itself says that it would take them:
+  // something between lets them not through. There is one other way.
+  async tryOtherWay() {
+    if (++this.unopened < TRIES_OF_A_WAY || (await answerOfServer())?.status !== UPGRADE_REQUIRED) return;
+    this.unopened = 0;
+    this.withoutSockets = !this.withoutSockets;
+    this.retryNow();
   }
 
   lost() {
@@ -239,22 +259,27 @@ function parsed(text) {
   }
 }
 
-// Why no WebSocket can be opened here, for a person; undefined if nobody
-// answers at all. A browser does not tell a page what its WebSocket was
-// answered; another request, with the same Origin, can be read.
-export async function whyRefused() {
-  let answer;
+// A browser does not tell a page what its WebSocket was answered; another
+// request, with the same Origin, can be read. undefined if nobody answers.
+async function answerOfServer() {
   try {
-    answer = await fetch(ENDPOINT, { method: "POST" });
+    return await fetch(ENDPOINT, { method: "POST", signal: AbortSignal.timeout(ANSWER_WITHIN) });
   } catch {
     return undefined;
   }
+}
+
+// Why no WebSocket can be opened here, for a person; undefined if nobody
+// answers at all.
+export async function whyRefused() {
+  const answer = await answerOfServer();
+  if (!answer) return undefined;
   const reason = (await answer.text().catch(() => "")).trim().slice(0, 300);
   switch (answer.status) {
     case 403:
     case 421:
       return textOf("server_refuses_page", { reason });
-    case 426:
+    case UPGRADE_REQUIRED:
       return textOf("server_no_upgrade");
     case 404:
       return textOf("server_not_found", { path: ENDPOINT.pathname });

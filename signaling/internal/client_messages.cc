@@ -168,6 +168,15 @@ void Client::On(absl::Time, const std::string&, Ack& message) {
   Acknowledge(message.received);
 }
 
+void Client::On(absl::Time, const std::string& id, Found& message) {
+  if (!TakeRequest(id).has_value()) {
+    ++stats_.stale;
+    return;
+  }
+  events_.push_back(
+      PeersFound{std::move(message.peers), std::move(message.after)});
+}
+
 void Client::On(absl::Time, const std::string& id, Blocked& message) {
   if (!TakeRequest(id).has_value()) {
     ++stats_.stale;

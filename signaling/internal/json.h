@@ -53,12 +53,14 @@ class JsonObject {
   static absl::StatusOr<JsonObject> Parse(absl::string_view text,
                                           const JsonLimits& limits);
   std::optional<JsonValue> Find(absl::string_view name) const;
-
- private:
   struct Member {
     std::string name;
     JsonValue value;
   };
+  // In the order of the text.
+  const std::vector<Member>& members() const { return members_; }
+
+ private:
   std::vector<Member> members_;
 };
 

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "openssl/evp.h"
 #include "openssl/hmac.h"
+#include "signaling/internal/peer_query.h"
 #include "signaling/internal/secret.h"
 
 namespace kyuu::signaling::internal {
@@ -202,6 +203,38 @@ Page Rooms::ListRoom(const Room& room, absl::string_view self,
     page.peers.push_back({it->first, it->second.meta});
   }
   return page;
+}
+
+std::variant<Findings, Refusal> Rooms::Find(Member member,
+                                            const Query& query) const {
+  auto read = PeerQuery::Make(query, options_.max_name_bytes);
+  if (auto* refusal = std::get_if<Refusal>(&read)) return std::move(*refusal);
+  const PeerQuery& wanted = std::get<PeerQuery>(read);
+  const Place& place = places_.at(member);
+  const Room& room = rooms_.at(place.room);
+  Findings found;
+  size_t looked_at = 0;
+  size_t bytes = 0;
+  std::string last;
+  for (auto it = query.after.empty() ? room.people.begin()
+                                     : room.people.upper_bound(query.after);
+       it != room.people.end(); ++it) {
+    if (it->first == place.name) continue;
+    if (++looked_at > options_.max_looked_at) {
+      found.after = std::move(last);
+      break;
+    }
+    if (wanted.Matches(it->first, it->second.meta)) {
+      bytes += it->first.size() + it->second.meta.size() + kPeerBytes;
+      if (bytes > options_.max_list_bytes && !found.peers.empty()) {
+        found.after = std::move(last);
+        break;
+      }
+      found.peers.push_back({it->first, it->second.meta});
+    }
+    last = it->first;
+  }
+  return found;
 }
 
 void Rooms::Leave(absl::Time now, Member member) {

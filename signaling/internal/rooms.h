@@ -47,6 +47,7 @@ class Rooms {
   // The member is in a room (PlaceOf() is not nullptr) for all of these.
   void Update(absl::Time now, Member member, absl::string_view meta);
   Page List(Member member, absl::string_view after) const;
+  std::variant<Findings, Refusal> Find(Member member, const Query& query) const;
   void Leave(absl::Time now, Member member);
   // Whoever has this name in the member's room.
   std::optional<Member> Find(Member member, absl::string_view name) const;

@@ -186,6 +186,22 @@ void Server::On(const Context& context, const List& list) {
                             std::move(page.peers), page.more}});
 }
 
+void Server::On(const Context& context, const Find& find) {
+  Session& session = context.session;
+  if (directory_.IsInRoom(session.member) &&
+      !TakeRate(context, session.find_rate, "searches")) {
+    return;
+  }
+  auto result = directory_.Find(
+      session.member, {find.prefix, std::string(find.meta), find.after});
+  if (const auto* refusal = std::get_if<Refusal>(&result)) {
+    return Refuse(context, *refusal);
+  }
+  Findings& found = std::get<Findings>(result);
+  Reply(context, {"", Found{directory_.RoomOf(session.member),
+                            std::move(found.peers), std::move(found.after)}});
+}
+
 void Server::On(const Context& context, const Leave&) {
   if (const auto refusal =
           directory_.Leave(context.now, context.session.member, "peer_left")) {

@@ -46,7 +46,8 @@ struct Session {
         source(from),
         message_rate(options.message_rate, now),
         presence_rate(options.presence_rate, now),
-        call_rate(options.call_rate, now) {}
+        call_rate(options.call_rate, now),
+        find_rate(options.find_rate, now) {}
 
   const Member member;
   Source source;
@@ -63,7 +64,8 @@ struct Session {
   TokenBucket message_rate;
   TokenBucket presence_rate;
   TokenBucket call_rate;
-  uint32_t dropped = 0;  // By `message_rate`, since it was full.
+  TokenBucket find_rate;  // Full where it has moved to.
+  uint32_t dropped = 0;   // By `message_rate`, since it was full.
   uint16_t refused_tokens = 0;
   uint16_t refused_secrets = 0;  // Of rooms.
   Grant grant;                   // What its client may.

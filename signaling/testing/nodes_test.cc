@@ -77,6 +77,10 @@ TEST(NodesTest, PeersOfDifferentNodesSeeEachOther) {
   world.Run(kSoon);
   ASSERT_EQ(Told(world[0], 1), Names{"presence:updated bob"});
   EXPECT_EQ(world[0].sent[1][0]["peer"]["meta"]["away"], true);
+  // Who is at another node is found as all others are.
+  const json found = world[0].Request(
+      1, {{"type", "find"}, {"prefix", "B"}, {"meta", {{"away", true}}}});
+  EXPECT_EQ(found["peers"][0]["name"], "bob");
   world[0].sent.clear();
   world[1].Send(2, {{"type", "leave"}});
   world.Run(kSoon);

@@ -13,6 +13,10 @@ namespace kyuu::signaling {
 // Bytes cut anywhere into the server's end of a stream: every request is
 // answered or refused, the path stays below "/", and cutting changes nothing.
 void PlayHttp(absl::Span<const uint8_t> input);
+// Three streams of events and posts to them, by those who know their names and
+// those who know half: what is sent comes out in order, what is posted comes in
+// once, and who has no name changes nothing.
+void PlayEvents(absl::Span<const uint8_t> input);
 // Any text as a message of either side: our JSON scanner agrees with
 // nlohmann-json, and what parses is written to what parses to the same.
 void PlayMessage(absl::Span<const uint8_t> input);

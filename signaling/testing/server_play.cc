@@ -139,7 +139,8 @@ class Play {
 
   static std::string Simple(uint8_t what) {
     if (what % 2 != 0) return R"({"type":"leave"})";
-    if (what < 128) return R"({"type":"list"})";
+    if (what < 120) return R"({"type":"list"})";
+    if (what < 128) return R"({"type":"find","prefix":"N","meta":{"k":1}})";
     return absl::StrCat(R"({"type":")", what < 192 ? "block" : "unblock",
                         R"(","name":"n)", what / 2 % 4, "\"}");
   }

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, test } from 'node:test';
 import WebSocket from 'ws';
+import { EventSocket } from './event_socket.mjs';
 import { freePort, killLeftovers, kyuu, Program, sleep, startKyuud } from './lib.mjs';
 import { eventually, metric, startNodes, startRedis, text } from './nodes.mjs';
 import { Proxy } from './proxy.mjs';
@@ -14,12 +15,12 @@ after(killLeftovers);
 
 // A client of the protocol, message by message, whose session can be resumed.
 class Client {
-  static async open(node, name, resume) {
+  static async open(node, name, resume, Socket = WebSocket) {
     const client = new Client();
     client.messages = [];
     client.taken = 0;
     client.received = 0;
-    client.socket = new WebSocket(new URL('/v1/ws', node.url.replace('http', 'ws')), 'kyuu.v1');
+    client.socket = new Socket(new URL('/v1/ws', node.url.replace('http', 'ws')), 'kyuu.v1');
     client.socket.on('message', (data) => {
       const message = JSON.parse(data);
       client.messages.push(message);
@@ -37,12 +38,12 @@ class Client {
     return client;
   }
   // Comes back at `node`, as after a loss of the connection.
-  async moveTo(node) {
+  async moveTo(node, Socket = WebSocket) {
     this.socket.terminate();
     await this.closed;
     const client = await Client.open(node, undefined, {
       session: this.welcome.session, secret: this.welcome.resume.secret, received: this.received,
-    });
+    }, Socket);
     client.received += this.received;
     return client;
   }
@@ -159,6 +160,27 @@ test('who moves between servers loses nothing and hears nothing twice', MINUTES,
   ada.signal(call, 'and back');
   await eventually(() => bob.signals().includes('and back'));
   assert.ok(!bob.messages.some((m) => m.type === 'presence' && m.change === 'left'));
+});
+
+test('a session goes from a WebSocket at one server to events at another, and back', MINUTES, async (t) => {
+  const { nodes } = await startNodes(t, 2);
+  let ada = await Client.open(nodes[0], 'Ada');
+  const bob = await Client.open(nodes[1], 'Bob');
+  const call = await inCall(ada, bob);
+  const heard = [];
+  for (const [i, [node, Socket]] of [[nodes[1], EventSocket], [nodes[0], EventSocket], [nodes[1], WebSocket]].entries()) {
+    bob.signal(call, `${i}: while she is at one`);
+    const before = ada;
+    ada = await before.moveTo(node, Socket);
+    heard.push(...before.signals());
+    assert.equal(ada.welcome.resume.resumed, true);
+    bob.signal(call, `${i}: and at the other`);
+    ada.signal(call, `ada ${i}`);
+    await eventually(() => ada.signals().includes(`${i}: and at the other`) && bob.signals().includes(`ada ${i}`));
+  }
+  heard.push(...ada.signals());
+  assert.deepEqual(heard, [0, 1, 2].flatMap((i) => [`${i}: while she is at one`, `${i}: and at the other`]));
+  assert.deepEqual(bob.signals(), ['ada 0', 'ada 1', 'ada 2']);
 });
 
 test('the others notice a server that was killed, and it was told to its clients', MINUTES, async (t) => {

@@ -235,6 +235,15 @@ test('a person who is blocked hears that one is busy, until it is no more', MINU
   await bob.state('over').waitFor();
   assert.equal(await ada.at('incoming-dialog').isVisible(), false);
   await bob.at('hangup').click();
+  // A page that is loaded anew has not forgotten it.
+  await ada.page.reload();
+  await ada.page.locator('body[data-view=lobby]').waitFor();
+  await ada.sees('Bob').filter({ hasText: 'blocked' }).waitFor();
+  await bob.sees('Ada').getByTestId('call').waitFor();
+  await bob.call('Ada');
+  await bob.state('over').waitFor();
+  assert.equal(await ada.at('incoming-dialog').isVisible(), false);
+  await bob.at('hangup').click();
   assert.equal(await block.getAttribute('aria-label'), 'Unblock Bob');
   await block.click();
   await ada.sees('Bob').filter({ hasNotText: 'blocked' }).waitFor();

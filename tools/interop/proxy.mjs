@@ -81,7 +81,11 @@ export class PathProxy {
         return;
       }
       incoming.pipe(forward(incoming)
-        .on('response', (answer) => answer.pipe(response.writeHead(answer.statusCode, answer.headers)))
+        .on('response', (answer) => {
+          // Whoever does not want the answer any more is not asked for on either side.
+          response.on('close', () => answer.destroy());
+          answer.pipe(response.writeHead(answer.statusCode, answer.headers));
+        })
         .on('error', () => response.destroy()));
     });
     proxy.server.on('upgrade', (incoming, socket) => {

@@ -22,6 +22,7 @@
 #include "tools/kyuu/code/code_input.h"
 #include "tools/kyuu/doctor/doctor.h"
 #include "tools/kyuu/echo_command.h"
+#include "tools/kyuu/find/find_command.h"
 #include "tools/kyuu/netcheck.h"
 #include "tools/kyuu/page_url.h"
 #include "tools/kyuu/password.h"
@@ -261,12 +262,20 @@ void AddDoctor(CLI::App& app, kyuu::tools::DoctorOptions& options) {
       ->needs(proxy);
 }
 
+// A name for one who does not wait for others: unlikely to be taken.
+std::string SenderName() {
+  const char* user = std::getenv("USER");
+  return std::string(user == nullptr || *user == '\0' ? "kyuu" : user) + "-" +
+         std::to_string(getpid());
+}
+
 struct ToolOptions {
   kyuu::tools::DoctorOptions doctor;
   kyuu::tools::NetcheckOptions netcheck;
   kyuu::tools::SdpOptions sdp;
   kyuu::tools::EchoOptions echo;
   kyuu::tools::PartsOptions parts;
+  kyuu::tools::FindOptions find;
 };
 
 void AddTools(CLI::App& app, ToolOptions& options) {
@@ -275,6 +284,8 @@ void AddTools(CLI::App& app, ToolOptions& options) {
   AddSdp(app, options.sdp);
   AddEcho(app, options.echo);
   AddParts(app, options.parts);
+  options.find.name = SenderName();
+  kyuu::tools::AddFind(app, options.find);
 }
 
 // Runs a tool that needs nothing of what the others share; nullopt if it was
@@ -284,13 +295,6 @@ std::optional<int> RunAlone(const CLI::App& app, const ToolOptions& options) {
   if (app.got_subcommand("echo")) return kyuu::tools::RunEcho(options.echo);
   if (app.got_subcommand("parts")) return kyuu::tools::RunParts(options.parts);
   return std::nullopt;
-}
-
-// A name for one who only sends: unlikely to be taken.
-std::string SenderName() {
-  const char* user = std::getenv("USER");
-  return std::string(user == nullptr || *user == '\0' ? "kyuu" : user) + "-" +
-         std::to_string(getpid());
 }
 
 int Fail(const absl::Status& status) {
@@ -327,6 +331,7 @@ std::optional<int> RunProbe(const CLI::App& app, const ToolOptions& tools,
   if (app.got_subcommand("doctor")) {
     return kyuu::tools::RunDoctor(tools.doctor);
   }
+  if (app.got_subcommand("find")) return kyuu::tools::RunFind(tools.find);
   if (app.got_subcommand("stun")) return kyuu::tools::RunStun(url);
   if (app.got_subcommand("turn")) return Turn(url);
   if (app.got_subcommand("netcheck")) {

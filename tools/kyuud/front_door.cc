@@ -59,6 +59,7 @@ FrontDoor::FrontDoor(net::Loop& loop, Random& random,
       routes_(options_.routes),
       admission_(options_.admission),
       server_(options_.signaling, random, &admission_),
+      posts_(random),
       dialects_(options_.dialects, random, admission_),
       memory_(options_.max_memory_bytes, [this] { RunSoon(); }),
       alarm_(loop, [this] { Run(); }),
@@ -129,6 +130,7 @@ void FrontDoor::Depart(Guest& guest, signaling::Departure departure) {
     return;
   }
   if (guest.dialect == Dialect::kNone) {
+    posts_.Close(guest.id);
     server_.Disconnect(net::Loop::Now(), guest.id, departure);
   } else {
     dialects_.Disconnect(guest.dialect, guest.id);
@@ -186,8 +188,8 @@ void FrontDoor::PumpServers() {
 void FrontDoor::Deliver(signaling::Envelope envelope) {
   Guest* guest = Find(envelope.connection);
   if (guest == nullptr) return;
-  // A reader too slow for its queue is cut by its WebSocket, which says so by
-  // an event.
+  // A reader too slow for its queue is cut by its WebSocket or stream, which
+  // says so by an event.
   const absl::Status sent =
       guest->connection.Send(net::Loop::Now(), signaling::MessageKind::kText,
                              std::move(envelope.text));
@@ -313,6 +315,7 @@ void FrontDoor::On(const signaling::CloseConnection& close) {
   if (guest == nullptr) return;
   // The server has forgotten it already.
   guest->session = Guest::Session::kNone;
+  posts_.Close(guest->id);
   // Who has left, or has connected anew, was not turned away.
   if (close.code != signaling::kCloseNormal) {
     LogRefusal(guest->who(), close.reason);

@@ -21,6 +21,7 @@
 #include "net/stream_port.h"
 #include "net/tcp.h"
 #include "net/tls.h"
+#include "signaling/events/posts.h"
 #include "signaling/server.h"
 #include "signaling/server_connection.h"
 #include "signaling/token/admission.h"
@@ -47,7 +48,7 @@ struct FrontDoorOptions {
   RouteOptions routes;
   // What several servers share, if any.
   std::optional<BackplaneAddress> backplane;
-  // Whether there are WebSockets.
+  // Whether there is any, by WebSockets or without.
   enum class Signaling : uint8_t { kServed, kNone };
   Signaling sockets = Signaling::kServed;
   // What all clients together may make us hold: answers and messages that they
@@ -69,8 +70,8 @@ class FrontDoor {
   FrontDoor(const FrontDoor&) = delete;
   FrontDoor& operator=(const FrontDoor&) = delete;
 
-  // Tells all WebSockets that we are going away (1001), as far as they can be
-  // told without waiting.
+  // Tells all WebSockets and streams of events that we are going away (1001),
+  // as far as they can be told without waiting.
   void CloseAll();
   // Who makes the text of /metrics: it hands it to its argument, on the loop,
   // now or later. Without one there is no such page.
@@ -117,7 +118,16 @@ class FrontDoor {
   // Whose share of sessions, rooms and calls a client has: its own, if a proxy
   // that is trusted tells whose request it has passed on.
   IpAddress ShareOf(const Guest& guest) const;
-  // The WebSocket of `guest` is no more, for whoever served it.
+  // Whether it is one of a client without WebSockets.
+  bool ServesWithoutSockets(const signaling::HttpRequest& request) const;
+  void AnswerWithoutSockets(Guest& guest,
+                            const signaling::HttpRequest& request);
+  void OpenEvents(Guest& guest, const signaling::HttpRequest& request);
+  void TakePost(Guest& guest, const signaling::HttpRequest& request);
+  // As Refuse, for a page that may read why.
+  void RefuseFetch(Guest& guest, const signaling::HttpRequest& request,
+                   const Refusal& refusal);
+  // The WebSocket or stream of `guest` is no more, for whoever served it.
   void Depart(Guest& guest, signaling::Departure departure);
   void Welcome(Guest& guest, const signaling::HttpRequest& request,
                Dialect dialect);
@@ -134,6 +144,7 @@ class FrontDoor {
   void On(Guest& guest, signaling::UpgradeRequested requested);
   void On(Guest& guest, signaling::WebSocketMessage message);
   void On(Guest& guest, signaling::WebSocketClosed closed);
+  void On(Guest& guest, signaling::EventStreamClosed closed);
   void On(Guest& guest, signaling::HttpClosed closed);
   void On(const signaling::SessionOpened& opened);
   void On(const signaling::CredentialsWanted& wanted);
@@ -149,6 +160,7 @@ class FrontDoor {
   Routes routes_;
   signaling::Admission admission_;
   signaling::Server server_;
+  signaling::Posts posts_;  // Of guests with sessions.
   Dialects dialects_;
   std::unique_ptr<Backplane> backplane_;  // Or null.
   net::StreamBuffer buffer_;

@@ -44,7 +44,8 @@ struct FrontDoor::Guest {
   // Whose last request it was, as a proxy that is trusted has told.
   std::optional<IpAddress> told;
   bool in_clear = false;  // Plain HTTP to a port of TLS.
-  // Who serves its WebSocket: our own signaling server, or another one.
+  // Who serves its WebSocket: our own signaling server, as streams of events
+  // always, or another one.
   Dialect dialect = Dialect::kNone;
   // Whether that one knows it.
   enum class Session : uint8_t { kNone, kOpen };

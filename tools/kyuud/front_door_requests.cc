@@ -66,6 +66,9 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   }
   const bool serves = options_.sockets == FrontDoorOptions::Signaling::kServed;
   if (serves && dialects_.Serves(request)) return AnswerDialect(guest, request);
+  if (ServesWithoutSockets(request)) {
+    return AnswerWithoutSockets(guest, request);
+  }
   const bool signaling = serves && request.path == signaling::kSignalingPath;
   if (draining_ &&
       (request.path == "/healthz" || request.path == "/readyz" || signaling)) {

@@ -121,7 +121,8 @@ void AddNow(Families& out, const Metrics& metrics) {
   add("kyuu_port_connections", "TCP connections open.", now.connections);
   add("kyuu_http_held_bytes", "Memory that all connections make us hold.",
       now.held_bytes);
-  add("kyuu_signaling_connections", "WebSockets open.", now.sessions);
+  add("kyuu_signaling_connections", "WebSockets and streams of events open.",
+      now.sessions);
   add("kyuu_signaling_waiting_sessions",
       "Sessions without a connection that may come back.",
       now.waiting_sessions);

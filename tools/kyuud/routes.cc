@@ -226,6 +226,17 @@ std::optional<Refusal> Routes::RefuseUpgrade(const HttpRequest& request,
   return std::nullopt;
 }
 
+std::optional<Refusal> Routes::RefuseFetch(const HttpRequest& request) const {
+  const size_t origins = request.headers.Count("Origin");
+  if (origins > 1) return Refusal{400, "More than one Origin."};
+  const absl::string_view site =
+      request.headers.Find("Sec-Fetch-Site").value_or("");
+  if (origins == 0 && (site == "cross-site" || site == "same-site")) {
+    return Refusal{403, "Pages of others say which ones they are (Origin)."};
+  }
+  return RefuseOrigin(request, Audience::kKyuu);
+}
+
 std::optional<Refusal> Routes::RefuseOrigin(const HttpRequest& request,
                                             Audience audience) const {
   const auto text = request.headers.Find("Origin");

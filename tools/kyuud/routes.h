@@ -75,7 +75,8 @@ struct Refusal {
 //   public URL's are served: a page of somebody else's name that resolves to
 //   127.0.0.1 (DNS rebinding) is refused. On a network, once there is a public
 //   URL, only its name, addresses in numbers and loopback are.
-// - Origin, of WebSockets. Programs send none. A page may connect if it comes
+// - Origin, of WebSockets and what stands for them. Programs send none. A page
+// may connect if it comes
 //   from the host that the request is for, as the client or a proxy in front
 //   (X-Forwarded-Host) names it, from the public URL, or from `origins`. The
 //   scheme's own port equals no port. A proxy may drop the port or put our own
@@ -101,6 +102,11 @@ class Routes {
   // Whether a well-formed WebSocket handshake is refused.
   std::optional<Refusal> RefuseUpgrade(const signaling::HttpRequest& request,
                                        bool offers_kyuu) const;
+  // Whether a request for signaling without WebSockets is refused. A browser
+  // says of what it asks for another site's page that it does
+  // (Sec-Fetch-Site), without its origin where the page cannot read the answer.
+  std::optional<Refusal> RefuseFetch(
+      const signaling::HttpRequest& request) const;
   // Whether a page of another site, if one has sent `request`, is refused what
   // is spoken there: our own signaling or another program's.
   enum class Audience : uint8_t { kKyuu, kDialects };

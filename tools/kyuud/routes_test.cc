@@ -195,5 +195,30 @@ TEST(RoutesTest, OtherSignalingMayHaveMorePagesThanOurs) {
   }
 }
 
+// A page that cannot read the answer may ask all the same, without its origin.
+TEST(RoutesTest, WhatABrowserAsksForOthersPagesIsRefusedWithoutWebSockets) {
+  RouteOptions options;
+  options.origins = {WebOrigin::Parse("https://friend.test").value()};
+  const Routes routes(options);
+  const auto judge = [&](const char* origin, const char* site) {
+    signaling::HttpRequest request = Request("localhost:9000", origin);
+    if (*site != '\0') request.headers.Add("Sec-Fetch-Site", site);
+    const auto refusal = routes.RefuseFetch(request);
+    return refusal ? refusal->status : 0;
+  };
+  for (const char* site : {"", "none", "same-origin"}) {
+    EXPECT_EQ(judge("", site), 0) << site;
+  }
+  EXPECT_EQ(judge("", "cross-site"), 403);
+  EXPECT_EQ(judge("", "same-site"), 403);
+  EXPECT_EQ(judge("https://friend.test", "cross-site"), 0);
+  EXPECT_EQ(judge("https://evil.test", "cross-site"), 403);
+  EXPECT_EQ(judge("https://evil.test", "same-origin"), 403);
+  signaling::HttpRequest twice =
+      Request("localhost:9000", "https://friend.test");
+  twice.headers.Add("Origin", "https://evil.test");
+  EXPECT_EQ(routes.RefuseFetch(twice)->status, 400);
+}
+
 }  // namespace
 }  // namespace kyuu::tools
