@@ -1,6 +1,7 @@
 #include "signaling/server_connection.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -206,7 +207,7 @@ absl::Status ServerConnection::AcceptEvents(absl::Time now,
   AddDate(now, response);
   stream_.Write(WriteResponse(response, HttpBody::kEndless));
   state_ = State::kEvents;
-  events_.emplace(options_.events, name, now);
+  events_ = std::make_unique<EventStream>(options_.events, name, now);
   const std::string early = std::exchange(unparsed_, std::string());
   events_->HandlePacket(now, AsBytes(early));
   return absl::OkStatus();

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -113,7 +114,7 @@ class ServerConnection {
   bool finished() const;
   // It is a WebSocket or a stream of events.
   bool upgraded() const {
-    return stream_.websocket() != nullptr || events_.has_value();
+    return stream_.websocket() != nullptr || events_ != nullptr;
   }
   // As WebSocket's.
   bool abandoned() const {
@@ -162,7 +163,7 @@ class ServerConnection {
   std::string unparsed_;
   bool input_ended_ = false;
   internal::UpgradedStream<Event> stream_;
-  std::optional<EventStream> events_;
+  std::unique_ptr<EventStream> events_;  // Few need one.
   // Of the request being answered.
   bool keep_alive_ = false;
   bool head_ = false;
