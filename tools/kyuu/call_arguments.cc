@@ -19,6 +19,10 @@
 namespace kyuu::tools {
 namespace {
 
+constexpr char kCodeFile[] =
+    "A file with the code that the other side shows; else that of KYUU_CODE, "
+    "or asked for";
+
 // A name for one who only calls: unlikely to be taken.
 std::string CallerName() {
   const char* user = std::getenv("USER");
@@ -37,6 +41,8 @@ void CallArguments::Add(CLI::App& app) {
   AddConnect(app);
   AddSend(app);
   AddRecv(app);
+  AddPipe(app);
+  AddPing(app);
 }
 
 CLI::App* CallArguments::AddCommand(CLI::App& app, const char* name,
@@ -78,8 +84,7 @@ void CallArguments::AddSend(CLI::App& app) {
       send->add_option("--to", options_.call,
                        "Whom to send to; without it a code is shown, which "
                        "the other one types");
-  send->add_option("--name", options_.name, "Our name; the user's by default")
-      ->needs(to);
+  AddOwnName(*send)->needs(to);
 }
 
 void CallArguments::AddRecv(CLI::App& app) {
@@ -88,13 +93,66 @@ void CallArguments::AddRecv(CLI::App& app) {
       recv->add_option("name", options_.name,
                        "Our name; without it the sender's code is asked "
                        "for");
-  recv->add_option("--code-file", code_file_,
-                   "A file with the sender's code, - for stdin; else that of "
-                   "KYUU_CODE, or asked for")
-      ->type_name("FILE")
+  AddCodeFile(*recv,
+              "A file with the sender's code, - for stdin; else that of "
+              "KYUU_CODE, or asked for")
       ->excludes(name);
   recv->add_flag("--once", options_.once, "End after the first call");
   AddTaking(*recv);
+}
+
+void CallArguments::AddPipe(CLI::App& app) {
+  CLI::App* pipe = AddCommand(
+      app, "pipe", "Stdin to the stdout of a kyuu pipe elsewhere, both ways");
+  CLI::Option* name = pipe->add_option(
+      "name", options_.name,
+      "Our name, to be called by; without it, --to and --code a code is "
+      "shown, which the other one types");
+  CLI::Option* to =
+      pipe->add_option("--to", options_.call, "Whom to call")->excludes(name);
+  AddOwnName(*pipe)->needs(to);
+  AddCode(*pipe)->excludes(name)->excludes(to);
+  AddCodeFile(*pipe, kCodeFile)->excludes(name)->excludes(to);
+  AddFrom(*pipe, "Take the first call, whoever it is from",
+          "Take a call of this name; repeatable");
+}
+
+void CallArguments::AddPing(CLI::App& app) {
+  CLI::App* ping = AddCommand(
+      app, "ping", "How long it takes to a peer and back, and by which way");
+  CLI::Option* peer = ping->add_option(
+      "peer", options_.call,
+      "Whom to call; without it and --code a code is shown, which the other "
+      "one types");
+  AddOwnName(*ping)->needs(peer);
+  AddCode(*ping)->excludes(peer);
+  AddCodeFile(*ping, kCodeFile)->excludes(peer);
+  ping->add_option("-c,--count", options_.ping.count, "End after so many")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 32));
+  ping->add_option("-i,--interval", options_.ping.interval_s,
+                   "Seconds between two; 1 by default")
+      ->check(CLI::Range(0.01, 3600.0));
+  ping->add_flag("--json", options_.ping.json, "One JSON object a line");
+}
+
+CLI::Option* CallArguments::AddOwnName(CLI::App& command) {
+  return command.add_option("--name", options_.name,
+                            "Our name; the user's by default");
+}
+
+CLI::Option* CallArguments::AddCode(CLI::App& command) {
+  return command.add_flag("--code", types_code_,
+                          "Ask for the code that the other side shows");
+}
+
+CLI::Option* CallArguments::AddCodeFile(CLI::App& command, const char* what) {
+  return command.add_option("--code-file", code_file_, what)->type_name("FILE");
+}
+
+void CallArguments::AddFrom(CLI::App& command, const char* yes,
+                            const char* from) {
+  command.add_flag("--yes", options_.yes, yes);
+  command.add_option("--from", options_.from, from)->allow_extra_args(false);
 }
 
 // What is taken of others, and where to.
@@ -103,13 +161,8 @@ void CallArguments::AddTaking(CLI::App& command) {
       ->check(CLI::ExistingDirectory);
   command.add_flag("--overwrite", options_.overwrite,
                    "Replace files of the same name");
-  command.add_flag("--yes", options_.yes,
-                   "Take every call and every file unasked");
-  command
-      .add_option("--from", options_.from,
-                  "Take calls and files of this name unasked; "
-                  "repeatable")
-      ->allow_extra_args(false);
+  AddFrom(command, "Take every call and every file unasked",
+          "Take calls and files of this name unasked; repeatable");
   command
       .add_option("--max-size", options_.size_max,
                   "Refuse larger files: bytes, or 10MB, 2GB")
@@ -127,17 +180,31 @@ absl::Status CallArguments::FitPageUrl() {
   return absl::OkStatus();
 }
 
-// Who has named nobody sends or receives by a code.
+// Who has named nobody meets the other one by a code: the one shows it, and the
+// other types it.
 absl::Status CallArguments::FindCode(const CLI::App& app) {
-  if (app.got_subcommand("send") && options_.call.empty()) {
+  const bool both = app.got_subcommand("pipe") || app.got_subcommand("ping");
+  const bool types = types_code_ || !code_file_.empty();
+  if (both && !options_.name.empty() && options_.call.empty()) {
+    options_.answers = true;
+  } else if ((both && types) ||
+             (app.got_subcommand("recv") && options_.name.empty())) {
+    return TakeCode(app);
+  } else if (options_.call.empty() && (both || app.got_subcommand("send"))) {
     SystemRandom random;
     options_.code = Code::Make(random);
-  } else if (app.got_subcommand("recv") && options_.name.empty()) {
-    auto code = ReadCode(code_file_);
-    if (!code.ok()) return code.status();
-    options_.code = *std::move(code);
-    options_.once = true;
   }
+  return absl::OkStatus();
+}
+
+absl::Status CallArguments::TakeCode(const CLI::App& app) {
+  // Of a pipe stdin is what is sent.
+  auto code = app.got_subcommand("recv") ? ReadCode(code_file_)
+                                         : ReadCodeBesideStdin(code_file_);
+  if (!code.ok()) return code.status();
+  options_.code = *std::move(code);
+  options_.once = true;
+  options_.answers = true;
   return absl::OkStatus();
 }
 
@@ -145,6 +212,8 @@ std::optional<int> CallArguments::Run(const CLI::App& app) {
   int (*run)(const CallOptions&) = app.got_subcommand("connect") ? &RunConnect
                                    : app.got_subcommand("send")  ? &RunSend
                                    : app.got_subcommand("recv")  ? &RunRecv
+                                   : app.got_subcommand("pipe")  ? &RunPipe
+                                   : app.got_subcommand("ping")  ? &RunPing
                                                                  : nullptr;
   if (run == nullptr) return std::nullopt;
   if (const absl::Status status = FindCode(app); !status.ok()) {

@@ -26,12 +26,21 @@ class CallArguments {
   void AddConnect(CLI::App& app);
   void AddSend(CLI::App& app);
   void AddRecv(CLI::App& app);
+  void AddPipe(CLI::App& app);
+  void AddPing(CLI::App& app);
+  // Those of who calls, who types a code, and who is called.
+  CLI::Option* AddOwnName(CLI::App& command);
+  CLI::Option* AddCode(CLI::App& command);
+  CLI::Option* AddCodeFile(CLI::App& command, const char* what);
+  void AddFrom(CLI::App& command, const char* yes, const char* from);
   void AddTaking(CLI::App& command);
   absl::Status FitPageUrl();
   absl::Status FindCode(const CLI::App& app);
+  absl::Status TakeCode(const CLI::App& app);
 
   CallOptions options_;
   std::string code_file_;
+  bool types_code_ = false;
 };
 
 }  // namespace kyuu::tools

@@ -1,5 +1,7 @@
 #include "tools/kyuu/call_commands.h"
 
+#include <csignal>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "tools/kyuu/call_session.h"
@@ -25,6 +27,14 @@ int RunSend(const CallOptions& options) {
 }
 int RunRecv(const CallOptions& options) {
   return Start(CallMode::kRecv, options);
+}
+int RunPipe(const CallOptions& options) {
+  // A reader that has gone is an error of a write, not the end of us.
+  std::signal(SIGPIPE, SIG_IGN);
+  return Start(CallMode::kPipe, options);
+}
+int RunPing(const CallOptions& options) {
+  return Start(CallMode::kPing, options);
 }
 
 }  // namespace kyuu::tools
