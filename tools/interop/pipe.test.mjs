@@ -177,6 +177,24 @@ test('a reader that goes is an error on both sides', MINUTES, async () => {
   assert.match(a.errors, /are known to have been taken/);
 });
 
+test('an output that cannot be written, or is none, is an error with its reason', MINUTES, async () => {
+  const shell = (redirection, name) =>
+    new Program('sh', ['-c', `exec '${kyuu}' pipe '${server.url}' ${name} --yes ${redirection}`]);
+  const full = shell('>/dev/full', 'full');
+  await full.waitFor(/waiting to be called/);
+  const a = new Ends(['pipe', server.url, '--to', 'full']);
+  a.child.stdin.end('some');
+  await a.exits(1);
+  assert.equal(await full.finish(), 1, full.transcript());
+  assert.match(a.errors, /the other side cannot read or write/);
+  assert.match(full.transcript(), /kyuu: stdout cannot be written: No space left on device/);
+  for (const [redirection, what] of [['>&-', 'stdout'], ['<&-', 'stdin']]) {
+    const none = shell(redirection, 'none');
+    assert.equal(await none.finish(), 2, none.transcript());
+    assert.match(none.transcript(), new RegExp(`kyuu: ${what} is closed`));
+  }
+});
+
 test('one that is interrupted tells the other one', MINUTES, async () => {
   const [a, b] = await pair();
   a.child.stdin.write('some');

@@ -122,7 +122,7 @@ class Call {
   // once that is taken. Errors are those of peer::Connection; Flush() sends
   // what was given.
   absl::StatusOr<peer::ChannelId> OpenAside(const peer::ChannelConfig& config);
-  void TakeAside(peer::ChannelId channel) { aside_.insert(channel); }
+  void TakeAside(peer::ChannelId channel);
   absl::Status SendAside(peer::ChannelId channel, peer::PayloadType type,
                          std::vector<uint8_t> payload);
   size_t AsideBuffered(peer::ChannelId channel) const;

@@ -85,6 +85,7 @@ void CallArguments::AddSend(CLI::App& app) {
                        "Whom to send to; without it a code is shown, which "
                        "the other one types");
   AddOwnName(*send)->needs(to);
+  AddQr(*send);
 }
 
 void CallArguments::AddRecv(CLI::App& app) {
@@ -113,6 +114,7 @@ void CallArguments::AddPipe(CLI::App& app) {
   AddOwnName(*pipe)->needs(to);
   AddCode(*pipe)->excludes(name)->excludes(to);
   AddCodeFile(*pipe, kCodeFile)->excludes(name)->excludes(to);
+  AddQr(*pipe);
   AddFrom(*pipe, "Take the first call, whoever it is from",
           "Take a call of this name; repeatable");
 }
@@ -127,12 +129,24 @@ void CallArguments::AddPing(CLI::App& app) {
   AddOwnName(*ping)->needs(peer);
   AddCode(*ping)->excludes(peer);
   AddCodeFile(*ping, kCodeFile)->excludes(peer);
+  AddQr(*ping);
   ping->add_option("-c,--count", options_.ping.count, "End after so many")
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 32));
   ping->add_option("-i,--interval", options_.ping.interval_s,
                    "Seconds between two; 1 by default")
       ->check(CLI::Range(0.01, 3600.0));
   ping->add_flag("--json", options_.ping.json, "One JSON object a line");
+}
+
+void CallArguments::AddQr(CLI::App& command) {
+  CLI::Option* always = command.add_flag_callback(
+      "--qr", [this] { options_.qr = QrWish::kAlways; },
+      "Draw the code that is shown as a QR code, too, on any terminal");
+  command
+      .add_flag_callback(
+          "--no-qr", [this] { options_.qr = QrWish::kNever; },
+          "Draw none; without either, where it can be seen")
+      ->excludes(always);
 }
 
 CLI::Option* CallArguments::AddOwnName(CLI::App& command) {

@@ -29,6 +29,7 @@ class CallArguments {
   void AddPipe(CLI::App& app);
   void AddPing(CLI::App& app);
   // Those of who calls, who types a code, and who is called.
+  void AddQr(CLI::App& command);
   CLI::Option* AddOwnName(CLI::App& command);
   CLI::Option* AddCode(CLI::App& command);
   CLI::Option* AddCodeFile(CLI::App& command, const char* what);

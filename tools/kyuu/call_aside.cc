@@ -15,10 +15,14 @@ absl::StatusOr<peer::ChannelId> Call::OpenAside(
     const peer::ChannelConfig& config) {
   KYUU_ASSIGN_OR_RETURN(const peer::ChannelId channel,
                         engine().CreateDataChannel(net::Loop::Now(), config));
-  aside_.insert(channel);
-  // The channel was made above.
-  (void)engine().SetBufferedAmountLowThreshold(channel, kQueueBytes / 2);
+  TakeAside(channel);
   return channel;
+}
+
+void Call::TakeAside(peer::ChannelId channel) {
+  aside_.insert(channel);
+  // Refused for one that has closed meanwhile, of which AsideClosed tells.
+  (void)engine().SetBufferedAmountLowThreshold(channel, kQueueBytes / 2);
 }
 
 absl::Status Call::SendAside(peer::ChannelId channel, peer::PayloadType type,

@@ -10,6 +10,7 @@
 
 #include "tools/kyuu/code/code.h"
 #include "tools/kyuu/ping/ping_options.h"
+#include "tools/kyuu/qr/qr_code.h"
 
 namespace kyuu::tools {
 
@@ -27,6 +28,7 @@ struct CallOptions {
   // pipe, ping: is called by the other one, or has typed that one's code.
   bool answers = false;
   PingOptions ping;
+  QrWish qr = QrWish::kWhereSeen;  // Of a code that is shown.
   bool verify = false;             // Shows the number to compare of each call.
   std::string call;                // Whom to call.
   std::vector<std::string> files;  // send.
