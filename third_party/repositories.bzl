@@ -15,6 +15,7 @@ _OVERLAYS = {
     "libbpf": "libbpf",
     "hiredis": "hiredis",
     "libsodium": "libsodium",
+    "qrencode": "qrencode",
     "boost.beast": "boost.beast",
     "usrsctp": "usrsctp",
     "rules_cc": "rules_cc",

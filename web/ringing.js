@@ -47,6 +47,8 @@ export class Ringing extends EventTarget {
   }
 
   add(message) {
+    // Of `kyuu pipe`, which nobody here could read.
+    if (message.meta?.pipe === true) return this.reject(message, "unsupported");
     if (!this.idle()) {
       this.missed(message);
       this.reject(message, "busy");

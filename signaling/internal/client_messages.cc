@@ -21,6 +21,10 @@ std::string EndText(absl::string_view peer, absl::string_view reason) {
   }
   if (reason == "declined") return absl::StrCat(peer, " declined");
   if (reason == "busy") return absl::StrCat(peer, " is busy");
+  if (reason == "unsupported") {
+    return absl::StrCat("the program of ", peer,
+                        " does not take calls of this kind");
+  }
   if (reason == "timeout") return absl::StrCat(peer, " did not answer");
   if (reason == "peer_left") return absl::StrCat(peer, " left");
   if (reason == "peer_lost") {

@@ -82,6 +82,20 @@ test('a person types the code, with a mistake first and then the beginnings of t
   assert.deepEqual(readdirSync(here), ['a.txt']);
 });
 
+test('a terminal shows the code as a QR code, too, unless that is not wanted', MINUTES, async () => {
+  const name = file('a.txt');
+  for (const [flag, drawn] of [['', true], ['--no-qr', false]]) {
+    const sender = new Program('script', ['-qefc', `stty cols 100; exec '${kyuu}' send '${server.url}' '${name}' ${flag}`, '/dev/null'],
+      { env: { ...process.env, LC_ALL: 'C.UTF-8' } });
+    const [, number] = await sender.waitFor(/the code is {2}(\d{4})-/);
+    // It is drawn before the sender can hear anybody.
+    const receiver = receive(server.url, temporaryFolder(), `${number}-acorn-acorn`);
+    await sender.waitFor(/calling/);
+    assert.equal(sender.lines.some((line) => line.includes('\x1b[97;40m█')), drawn, sender.transcript());
+    await Promise.all([sender.finish(), receiver.finish()]);
+  }
+});
+
 test('without a terminal the code is in a file, on stdin or in the environment', MINUTES, async () => {
   const none = new Program(kyuu, ['recv', server.url], { env: { ...process.env, KYUU_CODE: undefined } });
   await finished(none, 2);

@@ -355,3 +355,16 @@ test('a page that is reloaded in the middle of a file goes on where it was, once
   receiver.child.kill('SIGINT');
   await finished(receiver, 0);
 });
+
+test('the page takes no pipe, and nobody is asked', MINUTES, async () => {
+  const room = newRoom();
+  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
+  await fails(command('pipe', stage.server.url, '--to', 'Ada', '--room', room), /the program of Ada does not take calls of this kind/);
+  assert.equal(await ada.at('incoming').isVisible(), false);
+  // Another call rings as ever; who takes it does not know pings.
+  const ping = command('ping', stage.server.url, 'Ada', '--name', 'Kim', '--room', room, '-c', '1');
+  await ada.accept('Kim');
+  await fails(ping, /no ping came back/);
+  ada.noProblems();
+  await ada.leave();
+});

@@ -1,6 +1,7 @@
 #include "tools/kyuu/call.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -195,46 +196,48 @@ void Call::SendControl(const json& message) {
 
 void Call::OnEvent(peer::ConnectionEvent event) {
   if (over_) return;
-  std::visit(
-      Overload{
-          [&](peer::CandidateFound& found) {
-            signaling::CandidateInit init;
-            init.candidate = std::move(found.candidate);
-            init.sdp_mid = std::move(found.mid);
-            init.sdp_m_line_index = static_cast<int>(found.mline_index);
-            Emit(LocalCandidate{std::move(init)});
-          },
-          [&](peer::SelectedPathChanged& path) {
-            relayed_ = path.relayed();
-            std::string local(ice::ToString(path.local_type));
-            if (path.relay_protocol &&
-                *path.relay_protocol != ice::RelayProtocol::kUdp) {
-              absl::StrAppend(&local, " over ",
-                              ice::ToString(*path.relay_protocol));
-            } else if (IsStream(path.path.transport)) {
-              absl::StrAppend(&local, " over ", ToText(path.path.transport));
-            }
-            Emit(PathFound{path.relayed(), std::move(local),
-                           std::string(ice::ToString(path.remote_type))});
-          },
-          [&](peer::ConnectionStateChanged& changed) {
-            OnState(changed.state);
-          },
-          [&](sctp::ChannelOpened& opened) { OnOpened(opened.channel); },
-          [&](sctp::ChannelIncoming& incoming) { OnIncoming(incoming); },
-          [&](sctp::ChannelMessage& message) { OnMessage(message); },
-          [&](sctp::ChannelBufferedAmountLow&) { PumpFiles(); },
-          [&](sctp::WritableAgain&) { PumpFiles(); },
-          [&](sctp::ChannelClosed& closed) { OnClosed(closed); },
-          [&](peer::Closed& closed) {
-            // Browsers hang up by an ABORT.
-            Over(closed.status.ok() || absl::IsAborted(closed.status)
-                     ? absl::OkStatus()
-                     : closed.status);
-          },
-          [](auto&) {},
-      },
-      event);
+  std::visit(Overload{
+                 [&](peer::CandidateFound& found) {
+                   signaling::CandidateInit init;
+                   init.candidate = std::move(found.candidate);
+                   init.sdp_mid = std::move(found.mid);
+                   init.sdp_m_line_index = static_cast<int>(found.mline_index);
+                   Emit(LocalCandidate{std::move(init)});
+                 },
+                 [&](peer::SelectedPathChanged& path) {
+                   relayed_ = path.relayed();
+                   std::string local(ice::ToString(path.local_type));
+                   if (path.relay_protocol &&
+                       *path.relay_protocol != ice::RelayProtocol::kUdp) {
+                     absl::StrAppend(&local, " over ",
+                                     ice::ToString(*path.relay_protocol));
+                   } else if (IsStream(path.path.transport)) {
+                     absl::StrAppend(&local, " over ",
+                                     ToText(path.path.transport));
+                   }
+                   Emit(PathFound{path.relayed(), std::move(local),
+                                  std::string(ice::ToString(path.remote_type)),
+                                  path.path.local.ToString(),
+                                  path.path.remote.ToString()});
+                 },
+                 [&](peer::ConnectionStateChanged& changed) {
+                   OnState(changed.state);
+                 },
+                 [&](sctp::ChannelOpened& opened) { OnOpened(opened.channel); },
+                 [&](sctp::ChannelIncoming& incoming) { OnIncoming(incoming); },
+                 [&](sctp::ChannelMessage& message) { OnMessage(message); },
+                 [&](sctp::ChannelBufferedAmountLow&) { OnWritable(); },
+                 [&](sctp::WritableAgain&) { OnWritable(); },
+                 [&](sctp::ChannelClosed& closed) { OnClosed(closed); },
+                 [&](peer::Closed& closed) {
+                   // Browsers hang up by an ABORT.
+                   Over(closed.status.ok() || absl::IsAborted(closed.status)
+                            ? absl::OkStatus()
+                            : closed.status);
+                 },
+                 [](auto&) {},
+             },
+             event);
 }
 
 void Call::OnState(peer::ConnectionState state) {
@@ -266,7 +269,13 @@ void Call::OnState(peer::ConnectionState state) {
   if (absl::Status status = RestartIce(); !status.ok()) Over(std::move(status));
 }
 
+void Call::OnWritable() {
+  PumpFiles();
+  if (!aside_.empty()) Emit(Aside(AsideWritable{}));
+}
+
 void Call::OnOpened(peer::ChannelId id) {
+  if (aside_.count(id) > 0) return Emit(Aside(AsideOpened{id}));
   for (auto& [file_id, sending] : sending_) {
     if (sending.channel != id) continue;
     sending.opened = true;
@@ -295,7 +304,13 @@ void Call::OnIncoming(const sctp::ChannelIncoming& incoming) {
     return UseControl(incoming.channel);
   }
   absl::string_view label = incoming.config.label;
-  if (!absl::ConsumePrefix(&label, kFilePrefix)) return;
+  if (!absl::ConsumePrefix(&label, kFilePrefix)) {
+    // Nobody is heard about anything before a code is proven.
+    if (connected_) {
+      Emit(Aside(AsideIncoming{incoming.channel, incoming.config.label}));
+    }
+    return;
+  }
   const auto it = receiving_.find(std::string(label));
   if (it == receiving_.end() || !it->second.accepted || it->second.channel) {
     // Nobody accepted that file.
@@ -315,6 +330,10 @@ void Call::OnMessage(sctp::ChannelMessage& message) {
     }
     return;
   }
+  if (aside_.count(message.channel) > 0) {
+    return Emit(Aside(AsideMessage{message.channel, message.type,
+                                   std::move(message.payload)}));
+  }
   for (auto& [id, receiving] : receiving_) {
     if (receiving.channel == message.channel) {
       return OnFileMessage(id, receiving, message);
@@ -331,6 +350,9 @@ void Call::OnClosed(const sctp::ChannelClosed& closed) {
     engine().Close(net::Loop::Now());
     if (!goodbye_ || over_) Over(status);
     return;
+  }
+  if (aside_.erase(closed.channel) > 0) {
+    return Emit(Aside(AsideClosed{closed.channel}));
   }
   for (auto& [id, sending] : sending_) {
     if (sending.channel != closed.channel) continue;

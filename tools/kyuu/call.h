@@ -27,11 +27,10 @@
 #include "nlohmann/json.hpp"
 #include "peer/loop_connection.h"
 #include "tools/kyuu/call_event.h"
+#include "tools/kyuu/call_file.h"
 #include "tools/kyuu/code/code.h"
 #include "tools/kyuu/code/code_exchange.h"
 #include "tools/kyuu/code/short_number.h"
-#include "tools/kyuu/file_receiver.h"
-#include "tools/kyuu/file_sender.h"
 
 namespace kyuu::tools {
 
@@ -117,6 +116,19 @@ class Call {
   bool has_files() const {
     return !sending_.empty() || !waiting_.empty() || !receiving_.empty();
   }
+  // What a call carries besides (call_aside.cc): channels of other labels, and
+  // control messages of a pipe, are told by Aside, as is the peer's hello,
+  // before which it takes no channels; what comes on a channel of the peer only
+  // once that is taken. Errors are those of peer::Connection; Flush() sends
+  // what was given.
+  absl::StatusOr<peer::ChannelId> OpenAside(const peer::ChannelConfig& config);
+  void TakeAside(peer::ChannelId channel);
+  absl::Status SendAside(peer::ChannelId channel, peer::PayloadType type,
+                         std::vector<uint8_t> payload);
+  size_t AsideBuffered(peer::ChannelId channel) const;
+  void SayAside(const nlohmann::json& message) { SendControl(message); }
+  void Flush() { connection_->Flush(); }
+  peer::ConnectionStats stats() const { return connection_->engine().stats(); }
   // Says goodbye and ends the connection; CallOver follows.
   void HangUp();
   // Ends at once, without a word: the peer is known to be gone. CallOver with
@@ -124,25 +136,9 @@ class Call {
   void End(absl::Status status) { Over(std::move(status)); }
 
  private:
-  // A file of ours that is not offered yet, or again.
-  struct Waiting {
-    std::string path;
-    std::optional<Batch> batch;
-  };
-  struct Sending {
-    FileSender file;
-    Waiting source;
-    std::optional<peer::ChannelId> channel;
-    bool opened = false;
-    bool started = false;  // The "start" message is sent, if there is one.
-    bool ended = false;    // The "end" message is sent.
-  };
-  struct Receiving {
-    FileReceiver file;
-    bool accepted = false;  // The sender knows.
-    std::optional<peer::ChannelId> channel;
-    absl::Time reported = absl::InfinitePast();
-  };
+  using Waiting = WaitingFile;
+  using Sending = SendingFile;
+  using Receiving = ReceivingFile;
 
   Call(net::Loop& loop, const dtls::Certificate& certificate, Random& random,
        std::string name, CallRole role, Handler handler);
@@ -154,6 +150,7 @@ class Call {
 
   // call.cc: the connection.
   void OnEvent(peer::ConnectionEvent event);
+  void OnWritable();
   void OnOpened(peer::ChannelId id);
   void OnIncoming(const sctp::ChannelIncoming& incoming);
   void OnMessage(sctp::ChannelMessage& message);
@@ -228,6 +225,7 @@ class Call {
   net::Alarm code_alarm_;
   std::optional<ShortNumber> number_;
 
+  std::set<peer::ChannelId> aside_;            // Told by Aside.
   std::map<std::string, FileOffered> offers_;  // Of the peer, unanswered.
   std::set<std::string> used_ids_;             // Of the peer.
   std::deque<Waiting> waiting_;

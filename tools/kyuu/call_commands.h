@@ -1,4 +1,4 @@
-// `kyuu connect`, `kyuu send` and `kyuu recv`: what people do with calls.
+// `kyuu connect`, `send`, `recv`, `pipe` and `ping`: what people do with calls.
 
 #ifndef KYUU_TOOLS_KYUU_CALL_COMMANDS_H_
 #define KYUU_TOOLS_KYUU_CALL_COMMANDS_H_
@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "tools/kyuu/code/code.h"
+#include "tools/kyuu/ping/ping_options.h"
+#include "tools/kyuu/qr/qr_code.h"
 
 namespace kyuu::tools {
 
-// The options of the three commands, as docs/kyuu.md lists them.
+// The options of these commands, as docs/kyuu.md lists them.
 struct CallOptions {
   std::string url;
   std::string address;  // The same as it was typed.
@@ -21,10 +23,14 @@ struct CallOptions {
   std::string room;              // Empty: the server's default.
   std::string room_secret_file;  // Empty: the room has none.
   bool relay = false;            // Relayed candidates only.
-  // send, recv: meets the other one by it instead of by names.
+  // All but connect: meets the other one by it instead of by names.
   std::optional<Code> code;
+  // pipe, ping: is called by the other one, or has typed that one's code.
+  bool answers = false;
+  PingOptions ping;
+  QrWish qr = QrWish::kWhereSeen;  // Of a code that is shown.
   bool verify = false;             // Shows the number to compare of each call.
-  std::string call;                // connect: whom to call; send: --to.
+  std::string call;                // Whom to call.
   std::vector<std::string> files;  // send.
   std::string folder = ".";        // recv, and files offered in connect.
   bool overwrite = false;
@@ -38,6 +44,8 @@ struct CallOptions {
 int RunConnect(const CallOptions& options);
 int RunSend(const CallOptions& options);
 int RunRecv(const CallOptions& options);
+int RunPipe(const CallOptions& options);
+int RunPing(const CallOptions& options);
 
 }  // namespace kyuu::tools
 

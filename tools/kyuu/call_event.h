@@ -7,8 +7,11 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "nlohmann/json.hpp"
+#include "peer/connection_types.h"
 #include "signaling/client.h"
 #include "tools/kyuu/code/code_exchange.h"
 #include "tools/kyuu/transfer/resume_message.h"
@@ -39,6 +42,9 @@ struct PathFound {
   // tls".
   std::string local;
   std::string remote;  // Of the peer's.
+  // "192.0.2.1:50000", the two ends of it as they are seen from here.
+  std::string local_address = {};
+  std::string remote_address = {};
 };
 // The way does not answer any more; another one is looked for.
 struct WayLost {};
@@ -93,6 +99,30 @@ struct FileFinished {
   uint64_t begin = 0;  // What of it was there before.
   absl::Status status;
 };
+// Beside chat and files (Call::OpenAside): a channel of ours is open, or one of
+// the peer's there to be taken; what comes on one; there is room to send again;
+// one is closed; a control message of a pipe, or the peer's hello.
+struct AsideOpened {
+  peer::ChannelId channel;
+};
+struct AsideIncoming {
+  peer::ChannelId channel;
+  std::string label;
+};
+struct AsideMessage {
+  peer::ChannelId channel;
+  peer::PayloadType type;
+  std::vector<uint8_t> payload;
+};
+struct AsideWritable {};
+struct AsideClosed {
+  peer::ChannelId channel;
+};
+struct AsideSaid {
+  nlohmann::json message;
+};
+using Aside = std::variant<AsideOpened, AsideIncoming, AsideMessage,
+                           AsideWritable, AsideClosed, AsideSaid>;
 // The last event. OK if either side hung up.
 struct CallOver {
   absl::Status status;
@@ -101,7 +131,7 @@ struct CallOver {
 using CallEvent =
     std::variant<LocalDescription, LocalCandidate, CodeEnded, Connected,
                  NumberKnown, PathFound, WayLost, ChatReceived, FileOffered,
-                 FileWithdrawn, FileResumed, FileProgress, FileFinished,
+                 FileWithdrawn, FileResumed, FileProgress, FileFinished, Aside,
                  CallOver>;
 
 }  // namespace kyuu::tools

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/bytes.h"
@@ -200,6 +201,8 @@ void Call::OnControl(absl::string_view text) {
     OnFileOffer(message);
   } else if (type == "verify") {
     OnNumberMessage(message);
+  } else if (absl::StartsWith(type, "pipe-") || type == "hello") {
+    Emit(Aside(AsideSaid{message}));
   } else if (const std::string id = Text(message, "id"); IsFileId(id)) {
     OnFileAnswer(type, id, message);
   }

@@ -28,13 +28,23 @@ void CallSession::OnMeetingNameTaken(const absl::Status& status) {
 
 void CallSession::TellMeeting() {
   if (meeting_->role() == CodeRole::kReceiver) {
-    return terminal_.Say(
-        absl::StrCat("looking for who sends by ", meeting_->code().number()));
+    return terminal_.Say(absl::StrCat(
+        errand_ ? "looking for who has shown " : "looking for who sends by ",
+        meeting_->code().number()));
   }
-  terminal_.Say(absl::StrCat(
-      "the code is  ", meeting_->code().Text(),
-      "\non the other machine:  ", "kyuu recv ", options_.address,
-      options_.room.empty() ? "" : absl::StrCat(" --room ", options_.room)));
+  const std::string command = absl::StrCat(
+      "kyuu ",
+      mode_ == CallMode::kPipe   ? "pipe"
+      : mode_ == CallMode::kPing ? "ping"
+                                 : "recv",
+      " ", options_.address,
+      options_.room.empty() ? "" : absl::StrCat(" --room ", options_.room),
+      errand_ ? " --code" : "");
+  const std::string code = meeting_->code().Text();
+  terminal_.Say(absl::StrCat("the code is  ", code,
+                             "\non the other machine:  ", command));
+  // As it is to be typed there.
+  terminal_.DrawQr(absl::StrCat(command, "\n", code, "\n"), options_.qr);
 }
 
 void CallSession::OnMeetingJoined() {

@@ -34,6 +34,13 @@ constexpr absl::Duration kJoinPause = absl::Seconds(3);
 // rings.
 constexpr absl::Duration kAwayMax = absl::Minutes(1);
 
+// A call that is for a pipe and nothing else says so.
+constexpr char kPipeMeta[] = R"({"pipe":true})";
+bool IsForPipe(const signaling::IncomingCall& call) {
+  const nlohmann::json meta = nlohmann::json::parse(call.meta, nullptr, false);
+  return meta.is_object() && meta.value("pipe", nlohmann::json()) == true;
+}
+
 // The call that an incoming one continues; empty for one of its own.
 std::string ContinuedId(const signaling::IncomingCall& call) {
   const nlohmann::json meta = nlohmann::json::parse(call.meta, nullptr, false);
@@ -145,8 +152,9 @@ void CallSession::OnJoined() {
       names.empty() ? "nobody else is here"
                     : absl::StrCat("here: ", absl::StrJoin(names, ", "))));
   if (!options_.call.empty()) return StartCalling(options_.call);
-  terminal_.Say(rules_.talks ? "type /call NAME, or wait to be called"
-                             : "waiting for files");
+  terminal_.Say(rules_.talks    ? "type /call NAME, or wait to be called"
+                : rules_.stores ? "waiting for files"
+                                : "waiting to be called");
 }
 
 void CallSession::OnJoinFailed(const absl::Status& status) {
@@ -193,6 +201,9 @@ void CallSession::OnIncoming(const signaling::IncomingCall& call) {
   // Of a run of ours that was killed: what its peer has is of no use to us.
   if (!call_ && !ContinuedId(call).empty()) {
     return RejectCall(call.call, "busy");
+  }
+  if (IsForPipe(call) != rules_.pipes) {
+    return RejectCall(call.call, "unsupported");
   }
   if (call_ && call_->connected() && rules_.alone && !second_call_) {
     return OnSecondCall(call);
@@ -279,8 +290,8 @@ void CallSession::StartCalling(const std::string& to) {
     return terminal_.Say("not now: the server is away");
   }
   role_ = CallRole::kCaller;
-  const absl::Status status = server_->client()->StartCall(
-      net::Loop::Now(), to, meeting_ ? meeting_->CallMeta() : "{}");
+  const absl::Status status =
+      server_->client()->StartCall(net::Loop::Now(), to, CallMeta());
   if (!status.ok()) return OnCallFailed(status);
   calling_ = to;
   terminal_.Say(server_->up() ? absl::StrCat("calling ", to, "; waiting for ",
@@ -351,6 +362,11 @@ void CallSession::UseServers() {
   if (call_ && server_->client() != nullptr) call_->UseServers(Servers());
 }
 
+std::string CallSession::CallMeta() const {
+  if (meeting_) return meeting_->CallMeta();
+  return rules_.pipes ? kPipeMeta : "{}";
+}
+
 bool CallSession::MakeCall() {
   absl::StatusOr<std::unique_ptr<Call>> made =
       Call::Create(*loop_, *certificate_, Servers(), random_, own_name_, role_,
@@ -360,6 +376,7 @@ bool CallSession::MakeCall() {
     return false;
   }
   call_ = *std::move(made);
+  answerer_ = Answerer();
   if (meeting_) OnAttempt();
   return true;
 }

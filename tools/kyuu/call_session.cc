@@ -45,26 +45,35 @@ std::string ProgressKey(FileDirection direction, const std::string& id) {
 
 }  // namespace
 
-CallSession::Rules CallSession::RulesOf(CallMode mode) {
+CallSession::Rules CallSession::RulesOf(CallMode mode, bool answers) {
+  const bool pipes = mode == CallMode::kPipe;
   switch (mode) {
     case CallMode::kConnect:
-      return {.takes = true, .talks = true, .waits = true};
+      return {.takes = true, .stores = true, .talks = true, .waits = true};
     case CallMode::kSend:
       return {.calls = true};
     case CallMode::kRecv:
-      return {.takes = true, .alone = true, .waits = true};
+      return {.takes = true, .stores = true, .alone = true, .waits = true};
+    case CallMode::kPipe:
+    case CallMode::kPing:
+      return answers ? Rules{.takes = true, .waits = true, .pipes = pipes}
+                     : Rules{.calls = true, .pipes = pipes};
   }
   return {};
 }
 
 CallSession::CallSession(CallMode mode, const CallOptions& options)
-    : rules_(RulesOf(mode)),
+    : mode_(mode),
+      rules_(RulesOf(mode, options.answers)),
       options_(options),
-      terminal_(stdout, stderr, KindOf(STDERR_FILENO)),
+      // The stdout of a pipe is the other side's.
+      terminal_(mode == CallMode::kPipe ? stderr : stdout, stderr,
+                KindOf(STDERR_FILENO)),
       consent_{.everybody = options.yes || options.code.has_value(),
                .from = options.from,
                .size_max = options.size_max,
-               .person = KindOf(STDIN_FILENO) == TerminalKind::kPerson
+               .person = KindOf(STDIN_FILENO) == TerminalKind::kPerson &&
+                                 rules_.stores
                              ? Consent::Person::kThere
                              : Consent::Person::kNobody},
       questions_([this](const std::string& text) { terminal_.Ask(text); }),
@@ -77,7 +86,7 @@ absl::Status CallSession::Prepare() {
     KYUU_RETURN_IF_ERROR(FileSender::Open("", file).status());
   }
   if (!rules_.takes) return absl::OkStatus();
-  if (!rules_.talks) {
+  if (rules_.stores && !rules_.talks) {
     KYUU_RETURN_IF_ERROR(FileReceiver::Probe(options_.folder));
     TellParts();
   }
@@ -85,8 +94,12 @@ absl::Status CallSession::Prepare() {
                         consent_.person == Consent::Person::kThere;
   if (!can_take && !rules_.talks) {
     return absl::FailedPreconditionError(
-        "there is no terminal on which to ask whether a file is wanted: name "
-        "who may send with --from NAME, or take everything with --yes");
+        rules_.stores
+            ? "there is no terminal on which to ask whether a file is wanted: "
+              "name who may send with --from NAME, or take everything with "
+              "--yes"
+            : "nobody is asked whether a call is wanted: name who may call "
+              "with --from NAME, or take everybody with --yes");
   }
   return absl::OkStatus();
 }
@@ -130,6 +143,7 @@ absl::StatusOr<int> CallSession::Run() {
   meeting_alarm_ =
       std::make_unique<net::Alarm>(*loop_, [this] { OnMeetingTimeout(); });
   StartMeeting();
+  MakeErrand(mode_);
   probe_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] { OnProbed(); });
   call_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] {
     CallAgain();
@@ -150,6 +164,7 @@ absl::StatusOr<int> CallSession::Run() {
   loop_->Run();
   lines_.reset();
   call_.reset();
+  errand_.reset();
   server_.reset();
   for (auto* alarm : {&leaving_alarm_, &gone_alarm_, &join_alarm_, &call_alarm_,
                       &probe_alarm_, &meeting_alarm_}) {
@@ -190,6 +205,7 @@ void CallSession::OnCall(CallEvent event) {
                                        " is lost; looking for another one"));
           },
           [&](ChatReceived& chat) {
+            if (errand_) return;
             terminal_.Chat(peer_name_, chat.text);
             questions_.ShowAgain();
           },
@@ -206,6 +222,7 @@ void CallSession::OnCall(CallEvent event) {
                            progress.name, progress.done, progress.size, now);
           },
           [&](FileFinished& finished) { OnFinished(finished); },
+          [&](Aside& aside) { OnAside(aside); },
           [&](CallOver& over) { OnOver(over.status); },
       },
       event);
@@ -215,6 +232,7 @@ void CallSession::OnConnected() {
   talked_ = true;
   call_wanted_ = false;
   terminal_.Say(absl::StrCat("connected to ", peer_name_));
+  if (errand_) return errand_->HandleConnected(*call_, role_);
   if (!options_.files.empty()) {
     files_left_ = options_.files.size();
     if (const absl::Status status = call_->OfferFiles(options_.files);
@@ -230,6 +248,7 @@ void CallSession::OnConnected() {
 }
 
 void CallSession::OnPath(const PathFound& path) {
+  if (errand_) errand_->HandlePath(path);
   std::string text =
       absl::StrCat(path.relayed ? "relayed" : "direct", " way to ", peer_name_,
                    " (", path.local, " to ", path.remote, ")");
@@ -241,7 +260,7 @@ void CallSession::OnPath(const PathFound& path) {
 // Files that were offered together are one question, as far as they are what
 // the sender announced; each other one is a question of its own.
 void CallSession::OnFileOffered(const FileOffered& offer) {
-  if (!rules_.takes) return call_->RejectFile(offer.id, "declined");
+  if (!rules_.stores) return call_->RejectFile(offer.id, "declined");
   if (consent_.TooLarge(offer.size)) {
     terminal_.Say(absl::StrCat(
         "refused ", offer.name, " of ", peer_name_, ": its ",
@@ -369,6 +388,8 @@ void CallSession::OnOver(const absl::Status& status) {
     OnAttemptOver(status.ok() ? absl::UnavailableError(
                                     absl::StrCat(peer_name_, " hung up"))
                               : status);
+  } else if (errand_) {
+    errand_->HandleOver(status);
   } else if (rules_.calls) {
     FailWith(status.ok() ? absl::UnavailableError("the other side hung up "
                                                   "before the files were "
@@ -461,6 +482,7 @@ void CallSession::OnCommand(const std::string& line) {
 
 // A person who ends a chat or a wait has not failed; a transfer has.
 void CallSession::Interrupt() {
+  if (errand_) return errand_->HandleInterrupt();
   const bool unfinished = files_left_ > 0 || (call_ && call_->has_files()) ||
                           (meeting_ && !meeting_->proven());
   Leave(unfinished || (!rules_.talks && any_failed()) ? 1 : 0);

@@ -1,4 +1,4 @@
-// One run of `kyuu connect`, `send` or `recv`.
+// One run of a command that makes or takes calls.
 
 #ifndef KYUU_TOOLS_KYUU_CALL_SESSION_H_
 #define KYUU_TOOLS_KYUU_CALL_SESSION_H_
@@ -18,17 +18,19 @@
 #include "base/system_random.h"
 #include "dtls/certificate.h"
 #include "net/loop.h"
+#include "tools/kyuu/answerer.h"
 #include "tools/kyuu/call.h"
 #include "tools/kyuu/call_commands.h"
 #include "tools/kyuu/code/code_meeting.h"
 #include "tools/kyuu/consent.h"
+#include "tools/kyuu/errand.h"
 #include "tools/kyuu/lines.h"
 #include "tools/kyuu/server_line.h"
 #include "tools/kyuu/terminal.h"
 
 namespace kyuu::tools {
 
-enum class CallMode : uint8_t { kConnect, kSend, kRecv };
+enum class CallMode : uint8_t { kConnect, kSend, kRecv, kPipe, kPing };
 
 // CallSession is the server, at most one call at a time, and the terminal. A
 // call does not hang on the line to the server: that breaks and is made again
@@ -46,16 +48,19 @@ class CallSession {
   Terminal& terminal() { return terminal_; }
 
  private:
-  // What the three commands differ in.
+  // What the commands differ in.
   struct Rules {
-    bool takes = false;  // Calls and files of others.
-    bool talks = false;  // A line typed is a line sent.
-    bool alone = false;  // Nobody need be there to say so when a call is dead.
-    bool calls = false;  // Is over with the call that it makes.
+    bool takes = false;   // Calls of others.
+    bool stores = false;  // Their files.
+    bool talks = false;   // A line typed is a line sent.
+    bool alone = false;   // Nobody need be there to say so when a call is dead.
+    bool calls = false;   // Is over with the call that it makes.
     // Waits for the server for ever, whether somebody is connected or not.
     bool waits = false;
+    // Takes calls for a pipe and no others, or the other way round.
+    bool pipes = false;
   };
-  static Rules RulesOf(CallMode mode);
+  static Rules RulesOf(CallMode mode, bool answers);
 
   // A batch of files of the peer.
   struct Offered {
@@ -94,6 +99,8 @@ class CallSession {
   bool IsContinuation(const signaling::IncomingCall& call) const;
   peer::Options Servers();
   bool MakeCall();
+  // What goes with our calls.
+  std::string CallMeta() const;
   void EndSignalingCall(const std::string& reason);
 
   // call_meeting.cc: who is met by a code, not by a name.
@@ -117,7 +124,9 @@ class CallSession {
   absl::Status Prepare();
   void TellParts();
   void OnCall(CallEvent event);
+  void MakeErrand(CallMode mode);
   void OnConnected();
+  void OnAside(Aside& aside);
   void OnPath(const PathFound& path);
   void OnFileOffered(const FileOffered& offer);
   void Decide(Offered& offered, const std::string& key);
@@ -140,6 +149,7 @@ class CallSession {
     Leave(1);
   }
 
+  const CallMode mode_;
   const Rules rules_;
   const CallOptions options_;
   Terminal terminal_;
@@ -150,6 +160,8 @@ class CallSession {
   std::optional<dtls::Certificate> certificate_;
   std::unique_ptr<ServerLine> server_;
   std::unique_ptr<Call> call_;
+  std::unique_ptr<Errand> errand_;  // Of pipe and ping.
+  Answerer answerer_;               // Of call_, without one.
   std::unique_ptr<net::Alarm> leaving_alarm_;
   std::unique_ptr<net::Alarm> gone_alarm_;   // Ends call_ with gone_status_.
   std::unique_ptr<net::Alarm> join_alarm_;   // Joins again.

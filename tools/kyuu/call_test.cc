@@ -11,6 +11,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "absl/time/clock.h"
 #include "base/system_random.h"
 #include "base/testing.h"
+#include "tools/kyuu/answerer.h"
 
 namespace kyuu::tools {
 namespace {
@@ -112,6 +114,54 @@ TEST_F(CallTest, ChatsBothWaysAndHangsUp) {
     }
   });
   EXPECT_THAT(heard, testing::ElementsAre("hello", "hello yourself"));
+}
+
+TEST_F(CallTest, AnswersPingsOnOneChannel) {
+  Answerer answerer;
+  std::vector<peer::ChannelId> channels;
+  std::vector<std::pair<bool, size_t>> answers;  // On the first, bytes.
+  Run([&](const CallEvent& event, bool caller) {
+    const auto* aside = std::get_if<Aside>(&event);
+    if (aside == nullptr) return;
+    if (!caller) return answerer.HandleAside(*callee_, *aside);
+    if (std::holds_alternative<AsideSaid>(*aside)) {
+      for (int i = 0; i < 2; ++i) {
+        const auto made = caller_->OpenAside({.label = kPingLabel});
+        ASSERT_OK(made);
+        channels.push_back(*made);
+      }
+    } else if (const auto* opened = std::get_if<AsideOpened>(aside)) {
+      for (const size_t size : {kPingBytesMax, kPingBytesMax + 1, size_t{7}}) {
+        EXPECT_OK(caller_->SendAside(opened->channel,
+                                     peer::PayloadType::kBinary,
+                                     std::vector<uint8_t>(size, 1)));
+      }
+    } else if (const auto* message = std::get_if<AsideMessage>(aside)) {
+      answers.emplace_back(message->channel == channels[0],
+                           message->payload.size());
+      if (message->payload.size() == 7) loop_->Stop();
+    }
+    caller_->Flush();
+  });
+  EXPECT_THAT(answers, testing::ElementsAre(std::pair(true, kPingBytesMax),
+                                            std::pair(true, size_t{7})));
+}
+
+TEST_F(CallTest, APipeIsRefusedWhereNoneIs) {
+  Answerer answerer;
+  Run([&](const CallEvent& event, bool caller) {
+    const auto* aside = std::get_if<Aside>(&event);
+    if (aside == nullptr) return;
+    if (!caller) return answerer.HandleAside(*callee_, *aside);
+    const auto* said = std::get_if<AsideSaid>(aside);
+    ASSERT_NE(said, nullptr);
+    if (said->message["type"] == "hello") {
+      return caller_->SayAside({{"type", "pipe-offer"}, {"window", 65536}});
+    }
+    EXPECT_EQ(said->message.dump(),
+              R"({"reason":"unsupported","type":"pipe-reject"})");
+    loop_->Stop();
+  });
 }
 
 TEST_F(CallTest, ACodeIsProvenBeforeAnythingElse) {

@@ -12,30 +12,25 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
-#include "base/system_random.h"
 #include "net/drive.h"
 #include "net/tls.h"
 #include "peer/host_sockets.h"
 #include "tools/completion/completion.h"
-#include "tools/kyuu/call_commands.h"
-#include "tools/kyuu/code/code.h"
-#include "tools/kyuu/code/code_input.h"
+#include "tools/kyuu/call_arguments.h"
 #include "tools/kyuu/doctor/doctor.h"
 #include "tools/kyuu/echo_command.h"
 #include "tools/kyuu/find/find_command.h"
-#include "tools/kyuu/netcheck.h"
-#include "tools/kyuu/page_url.h"
 #include "tools/kyuu/password.h"
 #include "tools/kyuu/peer_command.h"
 #include "tools/kyuu/printable.h"
+#include "tools/kyuu/probe/netcheck.h"
+#include "tools/kyuu/probe/server_commands.h"
 #include "tools/kyuu/sdp/sdp_command.h"
-#include "tools/kyuu/server_commands.h"
 #include "tools/kyuu/transfer/parts_command.h"
 #include "tools/version/version.h"
 
 namespace {
 
-using kyuu::tools::CallOptions;
 using kyuu::tools::PeerOptions;
 
 void AddNatAddresses(CLI::App& command,
@@ -103,75 +98,6 @@ void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
                    "Milliseconds between messages")
       ->check(CLI::Range(0, 3600000));
   peer->add_option("--expect", options.expect, "Messages to receive");
-}
-
-CLI::App* AddCall(CLI::App& app, const char* name, const char* what,
-                  CallOptions& options) {
-  CLI::App* command = app.add_subcommand(name, what);
-  command
-      ->add_option("url", options.url,
-                   "The server: ws://HOST:PORT or the "
-                   "address of its page")
-      ->required();
-  command
-      ->add_option("--token-file", options.token_file,
-                   "A file with the token, or API key, that lets us in")
-      ->type_name("FILE");
-  command->add_option("--room", options.room, "Room to join");
-  command
-      ->add_option("--room-secret-file", options.room_secret_file,
-                   "A file with the room's secret, without which nobody comes")
-      ->type_name("FILE");
-  command->add_flag("--relay", options.relay, "Relayed candidates only");
-  command->add_flag("--verify", options.verify,
-                    "Show the number by which two people find whether "
-                    "somebody sits in the middle");
-  return command;
-}
-
-void AddCalls(CLI::App& app, CallOptions& options, std::string& code_file) {
-  CLI::App* connect =
-      AddCall(app, "connect", "Join, be called or call, and chat", options);
-  connect->add_option("name", options.name, "Our name")->required();
-  connect->add_option("--call", options.call, "Whom to call");
-
-  CLI::App* send = AddCall(app, "send", "Send files to a peer", options);
-  send->add_option("files", options.files, "The files")->required();
-  CLI::Option* to =
-      send->add_option("--to", options.call,
-                       "Whom to send to; without it a code is shown, which "
-                       "the other one types");
-  send->add_option("--name", options.name, "Our name; the user's by default")
-      ->needs(to);
-
-  CLI::App* recv = AddCall(app, "recv", "Wait for files", options);
-  CLI::Option* name =
-      recv->add_option("name", options.name,
-                       "Our name; without it the sender's code is asked "
-                       "for");
-  recv->add_option("--code-file", code_file,
-                   "A file with the sender's code, - for stdin; else that of "
-                   "KYUU_CODE, or asked for")
-      ->type_name("FILE")
-      ->excludes(name);
-  recv->add_flag("--once", options.once, "End after the first call");
-  for (CLI::App* command : {connect, recv}) {
-    command->add_option("--dir", options.folder, "Where files go")
-        ->check(CLI::ExistingDirectory);
-    command->add_flag("--overwrite", options.overwrite,
-                      "Replace files of the same name");
-    command->add_flag("--yes", options.yes,
-                      "Take every call and every file unasked");
-    command
-        ->add_option("--from", options.from,
-                     "Take calls and files of this name unasked; "
-                     "repeatable")
-        ->allow_extra_args(false);
-    command
-        ->add_option("--max-size", options.size_max,
-                     "Refuse larger files: bytes, or 10MB, 2GB")
-        ->transform(CLI::AsSizeValue(true));
-  }
 }
 
 void AddNetcheck(CLI::App& app, kyuu::tools::NetcheckOptions& options) {
@@ -354,52 +280,6 @@ int Complete(const CLI::App& app) {
   return 0;
 }
 
-// The address may name the room and the way, as it does for the page.
-absl::Status FitPageUrl(CallOptions& options) {
-  const auto page = kyuu::tools::PageUrl::Parse(options.url);
-  if (!page.ok()) return page.status();
-  options.address = std::exchange(options.url, page->url);
-  // Who meets by a code has a room of their own.
-  if (options.room.empty() && !options.code) options.room = page->room;
-  options.relay = options.relay || page->relay;
-  return absl::OkStatus();
-}
-
-// Who has named nobody sends or receives by a code.
-absl::Status FindCode(const CLI::App& app, const std::string& code_file,
-                      CallOptions& options) {
-  if (app.got_subcommand("send") && options.call.empty()) {
-    kyuu::SystemRandom random;
-    options.code = kyuu::tools::Code::Make(random);
-  } else if (app.got_subcommand("recv") && options.name.empty()) {
-    auto code = kyuu::tools::ReadCode(code_file);
-    if (!code.ok()) return code.status();
-    options.code = *std::move(code);
-    options.once = true;
-  }
-  return absl::OkStatus();
-}
-
-// The commands that make calls; nullopt if it is another one.
-std::optional<int> RunCalls(const CLI::App& app, CallOptions& options,
-                            const std::string& code_file) {
-  if (const absl::Status status = FindCode(app, code_file, options);
-      !status.ok()) {
-    return absl::IsFailedPrecondition(status) ? (Fail(status), 2)
-                                              : Fail(status);
-  }
-  if (const absl::Status status = FitPageUrl(options); !status.ok()) {
-    return Fail(status);
-  }
-  if (app.got_subcommand("connect")) return kyuu::tools::RunConnect(options);
-  if (app.got_subcommand("recv")) return kyuu::tools::RunRecv(options);
-  if (app.got_subcommand("send")) {
-    if (options.name.empty()) options.name = SenderName();
-    return kyuu::tools::RunSend(options);
-  }
-  return std::nullopt;
-}
-
 // Names what is wrong, in one line.
 int Misused(const CLI::App& app, int argc, char** argv,
             const CLI::ParseError& error) {
@@ -432,9 +312,8 @@ int main(int argc, char** argv) {
   bool text = false;
   AddPeer(app, peer, role, text);
 
-  CallOptions call;
-  std::string code_file;
-  AddCalls(app, call, code_file);
+  kyuu::tools::CallArguments calls;
+  calls.Add(app);
 
   std::string url;
   app.add_subcommand("stun", "Ask a STUN server for this machine's address")
@@ -466,7 +345,7 @@ int main(int argc, char** argv) {
     return Fail(status);
   }
   if (const auto status = RunProbe(app, tools, url)) return *status;
-  if (const auto status = RunCalls(app, call, code_file)) return *status;
+  if (const auto status = calls.Run(app)) return *status;
   for (std::string& server : peer.turn_servers) {
     const auto known = kyuu::tools::WithPassword(server);
     if (!known.ok()) return Fail(known.status());

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "absl/strings/numbers.h"
@@ -39,6 +40,21 @@ void Terminal::Complain(absl::string_view what, const absl::Status& status) {
 void Terminal::Complain(const absl::Status& status) {
   Clear();
   std::fprintf(err_, "kyuu: %s\n", PrintableLine(status.message()).c_str());
+}
+
+void Terminal::DrawQr(const std::string& text, QrWish wish) {
+  const std::optional<QrCode> code = QrCode::Make(text);
+  if (!code || wish == QrWish::kNever) return;
+  const auto value = [](const char* name) {
+    const char* set = std::getenv(name);
+    return absl::string_view(set == nullptr ? "" : set);
+  };
+  const bool seen =
+      kind_ == TerminalKind::kPerson && code->columns() <= Columns() &&
+      ShowsUtf8(value("LC_ALL"), value("LC_CTYPE"), value("LANG"));
+  if (!seen && wish != QrWish::kAlways) return;
+  Clear();
+  std::fputs(code->Draw().c_str(), err_);
 }
 
 void Terminal::Ask(absl::string_view text) {

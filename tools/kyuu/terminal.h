@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "tools/kyuu/progress.h"
+#include "tools/kyuu/qr/qr_code.h"
 
 namespace kyuu::tools {
 
@@ -37,6 +38,9 @@ class Terminal {
   // "kyuu: why", what a failure leaves on `err`.
   void Complain(absl::string_view what, const absl::Status& status);
   void Complain(const absl::Status& status);
+  // `text` as a QR code on `err`, in place of nothing where it would not be
+  // seen: nobody is there, or the terminal shows no UTF-8, or is too narrow.
+  void DrawQr(const std::string& text, QrWish wish);
   // A question; the answer is typed behind it.
   void Ask(absl::string_view text);
 

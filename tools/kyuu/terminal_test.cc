@@ -76,5 +76,35 @@ TEST(Terminal, PutsResultsOnOutAndTheRestOnErr) {
   EXPECT_EQ(err.text(), "joined\nkyuu: nobody\n");
 }
 
+TEST(Terminal, DrawsAQrCodeWhereItIsSeen) {
+  struct Case {
+    TerminalKind kind;
+    QrWish wish;
+    const char* locale;
+    const char* columns;
+    bool drawn;
+  };
+  // The code is 29 columns wide, and one stays free.
+  const Case cases[] = {
+      {TerminalKind::kPerson, QrWish::kWhereSeen, "C.UTF-8", "30", true},
+      {TerminalKind::kPerson, QrWish::kWhereSeen, "C.UTF-8", "29", false},
+      {TerminalKind::kPerson, QrWish::kWhereSeen, "C", "80", false},
+      {TerminalKind::kPipe, QrWish::kWhereSeen, "C.UTF-8", "80", false},
+      {TerminalKind::kPipe, QrWish::kAlways, "C", "20", true},
+      {TerminalKind::kPerson, QrWish::kNever, "C.UTF-8", "80", false},
+  };
+  for (const Case& c : cases) {
+    Memory out, err;
+    setenv("LC_ALL", c.locale, 1);
+    setenv("COLUMNS", c.columns, 1);
+    Terminal(out.file(), err.file(), c.kind)
+        .DrawQr("4821-orchard-violin", c.wish);
+    EXPECT_EQ(!err.text().empty(), c.drawn) << &c - cases;
+    EXPECT_EQ(out.text(), "");
+  }
+  unsetenv("LC_ALL");
+  unsetenv("COLUMNS");
+}
+
 }  // namespace
 }  // namespace kyuu::tools

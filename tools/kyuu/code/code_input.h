@@ -22,6 +22,10 @@ constexpr int kCodeAttemptsMax = 5;
 // read. FAILED_PRECONDITION: there is none of these.
 absl::StatusOr<Code> ReadCode(const std::string& file);
 
+// The same for a program whose stdin is something else: a person types it at
+// the terminal of the process (/dev/tty). INVALID_ARGUMENT for `-`, too.
+absl::StatusOr<Code> ReadCodeBesideStdin(const std::string& file);
+
 // Asks on `out` and reads lines of `in`, until one is a code: a word that is in
 // no code is no guess. What Parse said of the last one if none is, or if `in`
 // ends.

@@ -70,6 +70,11 @@ TEST(CodeInput, ReadsAFileOrTheEnvironment) {
   EXPECT_EQ(ReadCode("")->Text(), "4822-orchard-violin");
   // The file that is named comes first.
   EXPECT_EQ(ReadCode(path)->Text(), "4821-orchard-violin");
+  EXPECT_EQ(ReadCodeBesideStdin(path)->Text(), "4821-orchard-violin");
+  EXPECT_EQ(ReadCodeBesideStdin("")->Text(), "4822-orchard-violin");
+  // Even then: what comes by stdin is no code.
+  EXPECT_THAT(ReadCodeBesideStdin("-"),
+              StatusIs(absl::StatusCode::kInvalidArgument));
   unsetenv(kCodeVariable);
 }
 

@@ -15,7 +15,7 @@
 #include "signaling/http.h"
 #include "tools/findings/certificate.h"
 #include "tools/kyuu/doctor/site.h"
-#include "tools/kyuu/stun_probe.h"
+#include "tools/kyuu/probe/stun_probe.h"
 #include "tools/kyuu/turn_probe/turn_probe.h"
 
 namespace kyuu::tools {

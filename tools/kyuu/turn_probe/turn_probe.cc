@@ -14,7 +14,7 @@
 #include "base/system_random.h"
 #include "ice/candidate.h"
 #include "net/loop.h"
-#include "tools/kyuu/server_link.h"
+#include "tools/kyuu/probe/server_link.h"
 
 namespace kyuu::tools {
 namespace {

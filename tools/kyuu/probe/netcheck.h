@@ -1,7 +1,7 @@
 // `kyuu netcheck`: what kind of network this machine is in, in words.
 
-#ifndef KYUU_TOOLS_KYUU_NETCHECK_H_
-#define KYUU_TOOLS_KYUU_NETCHECK_H_
+#ifndef KYUU_TOOLS_KYUU_PROBE_NETCHECK_H_
+#define KYUU_TOOLS_KYUU_PROBE_NETCHECK_H_
 
 #include <string>
 #include <vector>
@@ -22,4 +22,4 @@ int RunNetcheck(const NetcheckOptions& options);
 
 }  // namespace kyuu::tools
 
-#endif  // KYUU_TOOLS_KYUU_NETCHECK_H_
+#endif  // KYUU_TOOLS_KYUU_PROBE_NETCHECK_H_

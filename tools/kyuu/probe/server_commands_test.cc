@@ -1,4 +1,4 @@
-#include "tools/kyuu/server_commands.h"
+#include "tools/kyuu/probe/server_commands.h"
 
 #include <string>
 

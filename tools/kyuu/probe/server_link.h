@@ -1,8 +1,8 @@
 // ServerLink: the way of the command line to one STUN or TURN server, a UDP
 // socket or a stream.
 
-#ifndef KYUU_TOOLS_KYUU_SERVER_LINK_H_
-#define KYUU_TOOLS_KYUU_SERVER_LINK_H_
+#ifndef KYUU_TOOLS_KYUU_PROBE_SERVER_LINK_H_
+#define KYUU_TOOLS_KYUU_PROBE_SERVER_LINK_H_
 
 #include <memory>
 #include <optional>
@@ -66,4 +66,4 @@ class ServerLink {
 
 }  // namespace kyuu::tools
 
-#endif  // KYUU_TOOLS_KYUU_SERVER_LINK_H_
+#endif  // KYUU_TOOLS_KYUU_PROBE_SERVER_LINK_H_

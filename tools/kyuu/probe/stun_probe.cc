@@ -1,4 +1,4 @@
-#include "tools/kyuu/stun_probe.h"
+#include "tools/kyuu/probe/stun_probe.h"
 
 #include <array>
 #include <memory>
@@ -12,7 +12,7 @@
 #include "base/system_random.h"
 #include "net/loop.h"
 #include "stun/client.h"
-#include "tools/kyuu/server_link.h"
+#include "tools/kyuu/probe/server_link.h"
 
 namespace kyuu::tools {
 namespace {

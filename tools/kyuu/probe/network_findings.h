@@ -1,7 +1,7 @@
 // What `kyuu netcheck` has found out about a network, and how it says so.
 
-#ifndef KYUU_TOOLS_KYUU_NETWORK_FINDINGS_H_
-#define KYUU_TOOLS_KYUU_NETWORK_FINDINGS_H_
+#ifndef KYUU_TOOLS_KYUU_PROBE_NETWORK_FINDINGS_H_
+#define KYUU_TOOLS_KYUU_PROBE_NETWORK_FINDINGS_H_
 
 #include <optional>
 #include <string>
@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "ice/candidate.h"
 #include "stun/nat_discovery.h"
-#include "tools/kyuu/stun_probe.h"
+#include "tools/kyuu/probe/stun_probe.h"
 
 namespace kyuu::tools {
 
@@ -41,4 +41,4 @@ std::vector<std::string> Verdict(const NetworkFindings& findings);
 
 }  // namespace kyuu::tools
 
-#endif  // KYUU_TOOLS_KYUU_NETWORK_FINDINGS_H_
+#endif  // KYUU_TOOLS_KYUU_PROBE_NETWORK_FINDINGS_H_

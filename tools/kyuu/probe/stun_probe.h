@@ -1,7 +1,7 @@
 // One question to a STUN server, over any protocol.
 
-#ifndef KYUU_TOOLS_KYUU_STUN_PROBE_H_
-#define KYUU_TOOLS_KYUU_STUN_PROBE_H_
+#ifndef KYUU_TOOLS_KYUU_PROBE_STUN_PROBE_H_
+#define KYUU_TOOLS_KYUU_PROBE_STUN_PROBE_H_
 
 #include <optional>
 
@@ -28,4 +28,4 @@ absl::StatusOr<StunAnswer> AskStun(const ServerUrl& url,
 
 }  // namespace kyuu::tools
 
-#endif  // KYUU_TOOLS_KYUU_STUN_PROBE_H_
+#endif  // KYUU_TOOLS_KYUU_PROBE_STUN_PROBE_H_

@@ -1,4 +1,4 @@
-#include "tools/kyuu/network_findings.h"
+#include "tools/kyuu/probe/network_findings.h"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "tools/kyuu/server_link.h"
+#include "tools/kyuu/probe/server_link.h"
 
 #include <utility>
 

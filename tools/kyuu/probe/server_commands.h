@@ -1,7 +1,7 @@
 // `kyuu stun` and `kyuu turn`: what a STUN or TURN server answers.
 
-#ifndef KYUU_TOOLS_KYUU_SERVER_COMMANDS_H_
-#define KYUU_TOOLS_KYUU_SERVER_COMMANDS_H_
+#ifndef KYUU_TOOLS_KYUU_PROBE_SERVER_COMMANDS_H_
+#define KYUU_TOOLS_KYUU_PROBE_SERVER_COMMANDS_H_
 
 #include <string>
 
@@ -18,4 +18,4 @@ int RunTurn(const std::string& url);
 
 }  // namespace kyuu::tools
 
-#endif  // KYUU_TOOLS_KYUU_SERVER_COMMANDS_H_
+#endif  // KYUU_TOOLS_KYUU_PROBE_SERVER_COMMANDS_H_

@@ -1,4 +1,4 @@
-#include "tools/kyuu/netcheck.h"
+#include "tools/kyuu/probe/netcheck.h"
 
 #include <cstddef>
 #include <cstdio>
@@ -22,9 +22,9 @@
 #include "net/udp_socket.h"
 #include "peer/server_url.h"
 #include "stun/nat_discovery.h"
-#include "tools/kyuu/network_findings.h"
 #include "tools/kyuu/printable.h"
-#include "tools/kyuu/stun_probe.h"
+#include "tools/kyuu/probe/network_findings.h"
+#include "tools/kyuu/probe/stun_probe.h"
 
 namespace kyuu::tools {
 

@@ -1,4 +1,4 @@
-#include "tools/kyuu/server_commands.h"
+#include "tools/kyuu/probe/server_commands.h"
 
 #include <cstdio>
 #include <string>
@@ -17,7 +17,7 @@
 #include "net/resolve.h"
 #include "peer/server_url.h"
 #include "tools/kyuu/printable.h"
-#include "tools/kyuu/stun_probe.h"
+#include "tools/kyuu/probe/stun_probe.h"
 #include "tools/kyuu/turn_probe/turn_probe.h"
 
 namespace kyuu::tools {
