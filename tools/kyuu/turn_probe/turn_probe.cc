@@ -200,6 +200,9 @@ class TurnProbe {
     End(absl::PermissionDeniedError(absl::StrCat(
         "the server does not relay to itself: ", no.status.message())));
   }
+  // Nobody asks it to.
+  void On(Side&, const turn::ClientMoved&) {}
+  void On(Side&, const turn::ClientMoveRefused&) {}
   void On(Side&, const turn::ClientClosed& closed) {
     End(absl::Status(
         closed.status.code(),
