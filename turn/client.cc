@@ -155,6 +155,8 @@ absl::StatusOr<Datagram> Client::Wrap(absl::Time now,
     return absl::ResourceExhaustedError("no room for the datagram");
   }
   if (!permission.asked() || !held_.empty()) {
+    if (mobility_.moving)
+      return absl::UnavailableError("the allocation is moving");
     return Hold(now, peer, payload, out);
   }
   if (peer.datagrams < options_.channel_after_datagrams &&
@@ -191,7 +193,7 @@ absl::StatusOr<Datagram> Client::Hold(absl::Time now, Peer& peer,
     const absl::Span<const uint8_t> request = WriteRequest(subject, out);
     if (!request.empty()) {
       Send(now, subject, request);
-      return Datagram{path(), request};
+      return Datagram{data_path(), request};
     }
   } else if (const std::optional<Packet> held = PollHeld(out)) {
     return *held;
@@ -237,17 +239,17 @@ Datagram Client::WriteData(const Peer& peer, absl::Span<const uint8_t> payload,
     size_t size = header_size + payload.size();
     // RFC 8656 section 12.5.
     while (on_stream() && size % 4 != 0) out[size++] = 0;
-    return Datagram{path(), out.first(size)};
+    return Datagram{data_path(), out.first(size)};
   }
   MessageWriter writer(out, MessageClass::kIndication, Method::kSend,
                        stun::TransactionId::Generate(random_));
   writer.Add(stun::XorPeerAddress{peer.address});
   writer.Reserve(stun::Data::kType, payload.size());
-  return Datagram{path(), writer.Finish()};
+  return Datagram{data_path(), writer.Finish()};
 }
 
 std::optional<Client::Received> Client::Unwrap(const Datagram& in) {
-  if (state_ != State::kAllocated || in.path != path()) return std::nullopt;
+  if (state_ != State::kAllocated || !IsOurs(in.path)) return std::nullopt;
   if (IsChannelData(in.bytes)) {
     const std::optional<ChannelData> data = ReadChannelData(in.bytes);
     if (!data) {

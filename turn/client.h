@@ -58,9 +58,11 @@ class Client {
   using PermissionGranted = ClientPermissionGranted;
   using PermissionFailed = ClientPermissionFailed;
   using ChannelBound = ClientChannelBound;
+  using Moved = ClientMoved;
+  using MoveRefused = ClientMoveRefused;
   using Closed = ClientClosed;
   using Event = std::variant<Allocated, PermissionGranted, PermissionFailed,
-                             ChannelBound, Closed>;
+                             ChannelBound, Moved, MoveRefused, Closed>;
 
   // A relayed datagram as it came out of Unwrap().
   struct Received {
@@ -88,6 +90,14 @@ class Client {
   // Refreshes the allocation now: a server that lost it says so, and Closed
   // tells. FAILED_PRECONDITION unless allocated.
   absl::Status Refresh(absl::Time now);
+  // Goes on from `local`, another address or stream of ours, or the same one
+  // behind a NAT that has changed (RFC 8016). Moved or MoveRefused follows, or
+  // Closed if nothing is answered until the lifetime's end (on a stream: in
+  // 39.5 s). Until then data goes by the former address, and Wrap() says
+  // UNAVAILABLE for peers not permitted yet; what comes there is taken until
+  // the next refresh. Do not tell HandleStreamEnd() of a stream that is left.
+  // FAILED_PRECONDITION unless movable(); INVALID_ARGUMENT: other family.
+  absl::Status Move(absl::Time now, const TransportAddress& local);
   // Gives the allocation back (Refresh with lifetime 0), then Closed.
   void Close(absl::Time now);
 
@@ -129,6 +139,8 @@ class Client {
   bool allocated() const { return state_ == State::kAllocated; }
   // The relayed address; nothing unless allocated.
   const TransportAddress& relayed() const { return relayed_; }
+  // Whether Move() can be asked for: allocated, and the server gave a ticket.
+  bool movable() const { return allocated() && !mobility_.ticket.empty(); }
   // The server in use: another than Options::server after ALTERNATE-SERVER.
   const TransportAddress& server() const { return server_; }
   // The bound channel of a peer, for drivers that write the header themselves.
@@ -198,6 +210,13 @@ class Client {
   void RefuseChannel(Subject subject);
   void Finish(Failure failure);
 
+  // client_mobility.cc
+  Path data_path() const;
+  bool IsOurs(const Path& path) const;
+  void KeepTicket(const stun::MessageView& response);
+  void OnMoved(absl::Duration lifetime);
+  void OnMoveRefused(Failure failure);
+
   Random& random_;
   Options options_;
   TransportAddress server_;
@@ -205,6 +224,7 @@ class Client {
   State state_ = State::kIdle;
   bool redirected_ = false;
   TransportAddress relayed_;
+  internal::ClientMobility mobility_;
   // Allocate while there is no allocation, then Refresh.
   std::optional<Request> allocation_request_;
   // Neither is ever removed, so that indices and channel numbers stay true.

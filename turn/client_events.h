@@ -35,6 +35,20 @@ struct ClientChannelBound {
   TransportAddress peer;
   uint16_t channel = 0;
 };
+// The allocation with all that hangs on it goes on from `local`; so many
+// seconds as `lifetime` has are left of it unless it is refreshed.
+struct ClientMoved {
+  TransportAddress local;
+  absl::Duration lifetime;
+};
+// The server does not let the allocation move, for example with 437 as it has
+// ended there. It is lost with its relayed address, permissions and channels,
+// and one from the address that we have moved to is asked for: Allocated or
+// Closed follows.
+struct ClientMoveRefused {
+  absl::Status status;
+  std::optional<stun::Error> error;
+};
 // The end: OK after Close(), else why there is no allocation (any more).
 // `error` is the server's code if it gave one: with 437 try again from another
 // local port, with 486 or 508 later or elsewhere.

@@ -4,6 +4,7 @@
 #define KYUU_TURN_CLIENT_OPTIONS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "absl/time/time.h"
@@ -28,6 +29,14 @@ struct ClientOptions {
   std::string realm;
   // REQUESTED-ADDRESS-FAMILY; kUnspecified leaves it out, which means IPv4.
   IpFamily relayed_family = IpFamily::kUnspecified;
+  // kAsk: asks for a ticket, with which the client may go on from another
+  // address of its own: Move() (RFC 8016). A server that forbids it (405) is
+  // asked for an allocation without.
+  enum class Mobility : uint8_t { kNone, kAsk };
+  Mobility mobility = Mobility::kNone;
+  // A longer ticket of a server's is taken for none: it must fit into a
+  // request.
+  size_t ticket_bytes_max = 512;
   // What to ask for; the server may grant another (RFC 8656 section 7.1).
   absl::Duration lifetime = absl::Minutes(10);
   stun::RetransmitOptions retransmit;  // Over UDP.

@@ -189,10 +189,14 @@ absl::Span<const uint8_t> Client::WriteAllocation(
       state_ == State::kClosing ? absl::ZeroDuration() : options_.lifetime;
   if (allocating) {
     writer.Add(stun::RequestedTransport{stun::RequestedTransport::kUdp});
+    if (options_.mobility == Options::Mobility::kAsk) {
+      writer.Add(stun::MobilityTicket{});
+    }
     if (options_.relayed_family != IpFamily::kUnspecified) {
       writer.Add(stun::RequestedAddressFamily{options_.relayed_family});
     }
   }
+  if (mobility_.moving) writer.Add(stun::MobilityTicket{mobility_.ticket});
   writer.Add(
       stun::Lifetime{static_cast<uint32_t>(absl::ToInt64Seconds(lifetime))});
   return Finished(writer, request);
@@ -216,6 +220,9 @@ std::optional<Client::Packet> Client::PollTransmit(absl::Time now,
                                                    absl::Span<uint8_t> out) {
   while (!due_.empty()) {
     const Subject subject = *due_.begin();
+    // All others depend on the move, and are asked from where it leads.
+    if (mobility_.moving && subject != internal::kTheAllocation)
+      return std::nullopt;
     const absl::Span<const uint8_t> bytes = WriteRequest(subject, out);
     if (Send(now, subject, bytes)) return Datagram{path(), bytes};
   }

@@ -60,7 +60,7 @@ absl::Status StatusOf(Error error) {
 
 void Client::HandlePacket(absl::Time now, Packet in) {
   if (state_ == State::kIdle || state_ == State::kClosed) return;
-  if (in.path != path()) {
+  if (!IsOurs(in.path)) {
     ++stats_.wrong_path;
     return;
   }
@@ -175,6 +175,16 @@ void Client::OnAllocation(absl::Time now, const MessageView& response) {
           return FollowAlternate(*failure.alternate);
         }
       }
+      // RFC 8016 section 3.1.4: without mobility then.
+      if (failure.error == Error::kMobilityForbidden &&
+          state_ == State::kAllocating &&
+          options_.mobility == Options::Mobility::kAsk) {
+        options_.mobility = Options::Mobility::kNone;
+        return StartRequest(internal::kTheAllocation);
+      }
+      if (mobility_.moving && state_ == State::kAllocated) {
+        return OnMoveRefused(std::move(failure));
+      }
       return Finish(std::move(failure));
     case Verdict::kSuccess:
       break;
@@ -183,8 +193,12 @@ void Client::OnAllocation(absl::Time now, const MessageView& response) {
   if (state_ == State::kClosing) return Finish({});
   if (state_ == State::kAllocating) return OnAllocated(now, response);
   const auto lifetime = response.Get<stun::Lifetime>();
-  SetAllocationLifetime(
-      now, lifetime ? absl::Seconds(lifetime->seconds) : options_.lifetime);
+  const absl::Duration granted =
+      lifetime ? absl::Seconds(lifetime->seconds) : options_.lifetime;
+  SetAllocationLifetime(now, granted);
+  KeepTicket(response);
+  if (mobility_.moving) return OnMoved(granted);
+  mobility_.former.reset();
 }
 
 // RFC 8656 section 7.3.
@@ -203,6 +217,7 @@ void Client::OnAllocated(absl::Time now, const MessageView& response) {
   relayed_ = relayed->address;
   const absl::Duration granted = absl::Seconds(lifetime->seconds);
   SetAllocationLifetime(now, granted);
+  KeepTicket(response);
   events_.push_back(Allocated{relayed_, mapped->address, granted});
 }
 
@@ -326,6 +341,7 @@ void Client::Finish(Failure failure) {
   if (state_ == State::kClosing) failure = {};
   state_ = State::kClosed;
   relayed_ = {};
+  mobility_ = {};
   ForgetPeers();
   events_.push_back(
       Closed{std::move(failure.status), failure.error, failure.alternate});

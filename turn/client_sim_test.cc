@@ -24,6 +24,9 @@ namespace {
 const TransportAddress kServer{IpAddress::V4(192, 0, 2, 1), 3478};
 const TransportAddress kHost{IpAddress::V4(10, 0, 0, 2), 5000};
 const TransportAddress kPeer{IpAddress::V4(203, 0, 113, 9), 7000};
+// Where the host goes: another card, behind another NAT.
+const TransportAddress kRoaming{IpAddress::V4(10, 8, 0, 2), 5000};
+const IpAddress kOtherNat = IpAddress::V4(198, 51, 100, 2);
 const IpAddress kNat = IpAddress::V4(198, 51, 100, 1);
 
 // A client with the data path that its owner has.
@@ -36,7 +39,8 @@ class RelayedHost {
       : client_(random, {.local = kHost,
                          .server = kServer,
                          .username = "user",
-                         .password = "pass"}) {}
+                         .password = "pass",
+                         .mobility = ClientOptions::Mobility::kAsk}) {}
 
   Client& client() { return client_; }
   void Send(std::string payload) { outgoing_.push_back(std::move(payload)); }
@@ -80,12 +84,14 @@ class World {
     const sim::HostId server =
         network_.AddHost("server", {sim::kInternet, {kServer.ip}});
     peer_host_ = network_.AddHost("peer", {sim::kInternet, {kPeer.ip}});
-    const sim::ZoneId home =
-        network_.AddNat(sim::kInternet, sim::NatOptions::Symmetric(kNat));
-    const sim::HostId host = network_.AddHost("host", {home, {kHost.ip}});
+    home_ = network_.AddNat(sim::kInternet, sim::NatOptions::Symmetric(kNat));
+    const sim::ZoneId elsewhere =
+        network_.AddNat(sim::kInternet, sim::NatOptions::Symmetric(kOtherNat));
+    const sim::HostId host = network_.AddHost("host", {home_, {kHost.ip}});
+    network_.AddInterface(host, {elsewhere, {kRoaming.ip}});
     network_.SetLinks(host, link);
     turn_.Attach(network_, server, {kServer});
-    network_.Attach(host, {kHost}, host_,
+    network_.Attach(host, {kHost, kRoaming}, host_,
                     [this](Client::Event event) { OnEvent(event); });
     network_.Listen(peer_host_, kPeer, [this](const Datagram& in) {
       network_.Send(peer_host_, {in.path, in.bytes});
@@ -102,24 +108,29 @@ class World {
 
   void OnEvent(const Client::Event& event) {
     if (const auto* allocated = std::get_if<Client::Allocated>(&event)) {
-      EXPECT_EQ(allocated->mapped.ip, kNat);
+      EXPECT_EQ(allocated->mapped.ip, moves_refused_ == 0 ? kNat : kOtherNat);
       EXPECT_OK(host_.client().BindChannel(network_.now(), kPeer));
       for (std::string& payload : first_flight_) host_.Send(payload);
     }
     if (const auto* closed = std::get_if<Client::Closed>(&event)) {
       closed_ = closed->status;
     }
+    if (std::holds_alternative<Client::Moved>(event)) ++moves_;
+    if (std::holds_alternative<Client::MoveRefused>(event)) ++moves_refused_;
   }
 
   sim::Network network_;
   SeededRandom random_;
   sim::HostId peer_host_{};
+  sim::ZoneId home_{};
   SimServer turn_{random_,
                   {.users = {{"user", "pass"}},
                    .relay_addresses = {{kServer.ip}},
                    .allow_peers = {*IpPrefix::Parse("203.0.113.0/24")}}};
   RelayedHost host_;
   std::optional<absl::Status> closed_;
+  int moves_ = 0;
+  int moves_refused_ = 0;
   // Sent as soon as there is an allocation.
   std::vector<std::string> first_flight_;
 };
@@ -183,6 +194,97 @@ TEST(ClientSimTest, ACleanCloseLeavesNothingAtTheServer) {
   world.network_.RunFor(absl::Seconds(1));
   EXPECT_EQ(world.turn_.server().allocations(), 0);
   EXPECT_TRUE(world.closed_);
+}
+
+// RFC 8016: the address that peers know stays, whatever becomes of ours. What
+// comes from the old network is lost, as that is gone.
+TEST(ClientSimTest, TheRelayedAddressSurvivesAChangeOfNetwork) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    World world(seed, {.jitter = absl::Milliseconds(20),
+                       .loss = seed == 1 ? 0.0 : 0.2,
+                       .duplicate = 0.1,
+                       .reorder = 0.2,
+                       .reorder_delay = absl::Milliseconds(50)});
+    ASSERT_TRUE(world.Open());
+    Client& client = world.host_.client();
+    const TransportAddress relayed = client.relayed();
+    int moves = 0;
+    for (const TransportAddress& to : {kRoaming, kHost, kRoaming}) {
+      const IpAddress inside = to == kHost ? kRoaming.ip : kHost.ip;
+      const IpAddress outside = to == kHost ? kOtherNat : kNat;
+      world.network_.set_filter([=](const Datagram& in) {
+        return in.path.local.ip != inside && in.path.remote.ip != outside;
+      });
+      ASSERT_OK(client.Move(world.network_.now(), to));
+      ++moves;
+      ASSERT_TRUE(world.network_.RunUntil([&] { return world.moves_ == moves; },
+                                          absl::Minutes(2)));
+      world.network_.RunFor(absl::Minutes(4));
+      const size_t before = world.host_.received().size();
+      for (int i = 0; i < 100; ++i) world.host_.Send("data");
+      world.network_.RunFor(absl::Seconds(2));
+      EXPECT_GT(world.host_.received().size(), before + 40);
+      EXPECT_EQ(client.relayed(), relayed);
+      EXPECT_EQ(world.turn_.server().allocations(), 1);
+    }
+    EXPECT_EQ(world.turn_.server().stats().moves, 3);
+    EXPECT_EQ(world.moves_refused_, 0);
+    EXPECT_EQ(client.stats().moves, 3);
+  }
+}
+
+// Only the NAT has changed: to the server that is another 5-tuple.
+TEST(ClientSimTest, TheRelayedAddressSurvivesARestartOfTheNat) {
+  World world(1, {});
+  ASSERT_TRUE(world.Open());
+  const TransportAddress relayed = world.host_.client().relayed();
+  world.network_.nat(world.home_).Restart();
+  world.host_.Send("lost");
+  world.network_.RunFor(absl::Seconds(1));
+  EXPECT_TRUE(world.host_.received().empty());
+  ASSERT_OK(world.host_.client().Move(world.network_.now(), kHost));
+  ASSERT_TRUE(world.network_.RunUntil([&] { return world.moves_ == 1; },
+                                      absl::Seconds(10)));
+  world.host_.Send("data");
+  world.network_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(world.host_.received().size(), 1);
+  EXPECT_EQ(world.host_.client().relayed(), relayed);
+  EXPECT_EQ(world.turn_.server().stats().moves, 1);
+}
+
+// Peers' data is on its way to the new address before ours goes there.
+TEST(ClientSimTest, WhoOnlyListensIsHeardOfAfterAMove) {
+  World world(1, {});
+  ASSERT_TRUE(world.Open());
+  ASSERT_OK(world.host_.client().Move(world.network_.now(), kRoaming));
+  ASSERT_TRUE(world.network_.RunUntil([&] { return world.moves_ == 1; },
+                                      absl::Seconds(10)));
+  world.network_.RunFor(absl::Seconds(1));
+  world.network_.set_filter(
+      [](const Datagram& in) { return in.path.remote.ip != kNat; });
+  const std::string text = "unasked";
+  world.network_.Send(world.peer_host_,
+                      {{kPeer, world.host_.client().relayed()}, AsBytes(text)});
+  world.network_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(world.host_.received().count(text), 1);
+}
+
+// The server has ended it meanwhile: another address, and the owner knows.
+TEST(ClientSimTest, AnAllocationThatIsGoneIsReplacedAtTheNewAddress) {
+  World world(1, {});
+  ASSERT_TRUE(world.Open());
+  const TransportAddress relayed = world.host_.client().relayed();
+  world.turn_.server().EndAllocations("user");
+  ASSERT_OK(world.host_.client().Move(world.network_.now(), kRoaming));
+  ASSERT_TRUE(world.network_.RunUntil(
+      [&] {
+        return world.host_.client().relayed().port != 0 &&
+               world.host_.client().relayed() != relayed;
+      },
+      absl::Seconds(10)));
+  EXPECT_EQ(world.moves_refused_, 1);
+  EXPECT_EQ(world.turn_.server().allocations(), 1);
 }
 
 TEST(ClientSimTest, AServerThatVanishesEndsTheClient) {

@@ -27,6 +27,9 @@ struct ClientStats {
   uint64_t channels_expired = 0;  // Refreshed in vain until their end.
   uint64_t datagrams_held = 0;    // Of those wrapped; see Wrap().
   uint64_t held_dropped = 0;      // Of those held; no permission, no room.
+  uint64_t moves = 0;             // Move() that the server has let happen.
+  uint64_t moves_refused = 0;
+  uint64_t tickets_ignored = 0;  // Longer than ticket_bytes_max.
 
   static constexpr Counter<ClientStats> kCounters[] = {
       KYUU_COUNTER(ClientStats, requests_sent),
@@ -44,7 +47,10 @@ struct ClientStats {
       KYUU_COUNTER(ClientStats, channels_refused),
       KYUU_COUNTER(ClientStats, channels_expired),
       KYUU_COUNTER(ClientStats, datagrams_held),
-      KYUU_COUNTER(ClientStats, held_dropped)};
+      KYUU_COUNTER(ClientStats, held_dropped),
+      KYUU_COUNTER(ClientStats, moves),
+      KYUU_COUNTER(ClientStats, moves_refused),
+      KYUU_COUNTER(ClientStats, tickets_ignored)};
 };
 static_assert(Countable<ClientStats>);
 

@@ -31,6 +31,7 @@ pkey=${key}
 user=alice:secret
 realm=example.org
 lt-cred-mech
+mobility
 allow-loopback-peers
 no-cli
 log-file=stdout
@@ -54,6 +55,14 @@ for (const [protocol, url] of Object.entries(ways)) {
     assert.equal(await run.finish(60), 0, run.transcript());
     assert.match(run.lines[0], new RegExp(`^allocated 127\\.0\\.0\\.1:\\d+${over} for`), run.transcript());
     assert.match(run.lines.join('\n'), /relayed and back/, run.transcript());
+  });
+
+  // On a stream coturn 4.6.1 answers a move with the last bytes of its answer alone.
+  const moves = !['tcp', 'tls'].includes(protocol);
+  if (moves) test(`kyuu turn goes on from another port at coturn over ${protocol}`, async () => {
+    const run = new Program(kyuu, ['--ca-file', certificate, 'turn', '--move', url]);
+    assert.equal(await run.finish(60), 0, run.transcript());
+    assert.match(run.lines.join('\n'), /^moved; relayed and back/m, run.transcript());
   });
 
   test(`kyuu stun at coturn over ${protocol}`, async () => {

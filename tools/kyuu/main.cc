@@ -240,7 +240,7 @@ absl::Status TrustAuthorities(const std::string& file) {
   return usable;
 }
 
-int Turn(const std::string& url) {
+int Turn(const CLI::App& turn, const std::string& url) {
   const auto known = kyuu::tools::WithPassword(url);
   if (!known.ok()) return Fail(known.status());
   if (*known == url && url.find('@') != std::string::npos) {
@@ -248,7 +248,8 @@ int Turn(const std::string& url) {
                  "kyuu: a password on the command line is seen by everybody "
                  "on this machine; USER@HOST asks for it\n");
   }
-  return kyuu::tools::RunTurn(*known);
+  return turn.count("--move") > 0 ? kyuu::tools::RunTurnAndMove(*known)
+                                  : kyuu::tools::RunTurn(*known);
 }
 
 // The commands that look at servers; nullopt if it is another one.
@@ -259,7 +260,7 @@ std::optional<int> RunProbe(const CLI::App& app, const ToolOptions& tools,
   }
   if (app.got_subcommand("find")) return kyuu::tools::RunFind(tools.find);
   if (app.got_subcommand("stun")) return kyuu::tools::RunStun(url);
-  if (app.got_subcommand("turn")) return Turn(url);
+  if (app.got_subcommand("turn")) return Turn(*app.get_subcommand("turn"), url);
   if (app.got_subcommand("netcheck")) {
     return kyuu::tools::RunNetcheck(tools.netcheck);
   }
@@ -320,8 +321,12 @@ int main(int argc, char** argv) {
       ->add_option("url", url,
                    "stun:HOST[:PORT][?transport=tcp] or stuns:HOST[:PORT]")
       ->required();
-  app.add_subcommand("turn", "Send a datagram through a TURN relay and back")
-      ->add_option("url", url,
+  CLI::App* turn = app.add_subcommand(
+      "turn", "Send a datagram through a TURN relay and back");
+  turn->add_flag("--move",
+                 "And again, once one end has gone on from another port or "
+                 "stream (RFC 8016)");
+  turn->add_option("url", url,
                    "turn:USER@HOST[:PORT][?transport=tcp] or "
                    "turns:USER@HOST[:PORT]; the password is asked for, or "
                    "that of KYUU_TURN_PASSWORD")

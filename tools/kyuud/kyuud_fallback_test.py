@@ -53,6 +53,17 @@ class KyuudFallbackTest(KyuudTestCase):
                 self.assertEqual(run.returncode, 0, run)
                 self.assertRegex(run.stdout, rf"^127\.0\.0\.1:\d+{named} sees this machine at 127")
 
+    def test_an_allocation_goes_on_from_another_port_or_stream(self):
+        for protocol, url in self.ways().items():
+            with self.subTest(protocol):
+                run = self.kyuu("turn", "--move", url)
+                self.assertEqual(run.returncode, 0, run)
+                self.assertRegex(run.stdout, r"(?m)^moved; relayed and back in")
+        forbidding = self.start("--user=a:1", "--mobility=forbid")
+        run = self.kyuu("turn", "--move", f"turn:a:1@127.0.0.1:{forbidding.turn_port}")
+        self.assertEqual(run.returncode, 1, run)
+        self.assertIn("gives no ticket to move with", run.stderr)
+
     def test_a_server_that_nobody_vouches_for_gets_nothing(self):
         for command, url in (("turn", self.ways()["tls"]),
                              ("stun", f"stuns:localhost:{self.server.http_port}")):

@@ -87,6 +87,13 @@ struct Peer {
   // that says so. The number is this peer's alone (RFC 8656 section 12).
   bool asked() const { return bound || (request && request->has_left()); }
 };
+// What lets the allocation go on from another address (RFC 8016).
+struct ClientMobility {
+  std::vector<uint8_t> ticket;  // The server's last; empty: none.
+  bool moving = false;          // The server has not answered Move() yet.
+  // Where peers' data came before the last Move(), and may still come.
+  std::optional<TransportAddress> former;
+};
 // A datagram whose permission has not been asked for yet.
 struct Held {
   size_t peer;  // Index.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,7 @@ class Run {
  public:
   explicit Run(uint8_t start) {
     server_.sha256 = (start & 1) != 0;
+    if ((start & 8) != 0) server_.tickets = {"1", "2", "3", "4"};
     if ((start & 2) == 0) return;
     // Begin with an allocation, and a channel on it.
     KYUU_CHECK(client_.Allocate(now_).ok());
@@ -36,7 +38,7 @@ class Run {
   void Step(Reader& r) {
     const uint8_t op = r.U8();
     const uint8_t arg = r.U8();
-    switch (op % 12) {
+    switch (op % 13) {
       case 0:
         client_.HandlePacket(now_, {kPath, Noise(r)});
         break;
@@ -81,8 +83,11 @@ class Run {
         if (arg < 16) client_.Close(now_);
         if (arg > 240 && !started_) started_ = client_.Allocate(now_).ok();
         break;
-      default:
+      case 11:
         TakeEvent();
+        break;
+      default:
+        Move(arg);
     }
   }
 
@@ -113,6 +118,19 @@ class Run {
     return r.Bytes(std::min(size, r.remaining()));
   }
   bool Alive() const { return client_.allocated(); }
+
+  // To one of four addresses, one of which cannot be; and the server's next
+  // tickets, of which some are too long.
+  void Move(uint8_t arg) {
+    if (arg > 99) {
+      server_.tickets.assign(arg % 4, std::string(arg * 3u, 't'));
+      return;
+    }
+    const bool movable = client_.movable();
+    TransportAddress to = kPath.local;
+    to.port = static_cast<uint16_t>(arg % 4 == 3 ? 0 : to.port + arg % 4);
+    KYUU_CHECK(client_.Move(now_, to).ok() == (movable && to.port != 0));
+  }
 
   // Lets the server answer one request, with a bit flipped if `flip` says so.
   bool Serve(uint8_t flip) {
@@ -167,6 +185,7 @@ class Run {
                   .server = kPath.remote,
                   .username = "user",
                   .password = "pass",
+                  .mobility = ClientOptions::Mobility::kAsk,
                   .permissions_max = 6,
                   .peers_max = 9}};
   std::array<uint8_t, 2000> buffer_;

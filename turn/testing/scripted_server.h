@@ -5,12 +5,14 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/address.h"
+#include "base/bytes.h"
 #include "stun/attributes.h"
 #include "stun/integrity.h"
 #include "stun/message.h"
@@ -32,12 +34,15 @@ struct ScriptedServer {
   TransportAddress relayed{IpAddress::V4(198, 51, 100, 1), 50000};
   TransportAddress mapped{IpAddress::V4(203, 0, 113, 7), 41000};
   uint32_t lifetime = 600;
+  // The next of these goes with each answer to a request that has one.
+  std::deque<std::string> tickets;
 
   std::vector<stun::Method> methods;  // Of all requests, in order.
   std::optional<uint32_t> last_lifetime;
   std::optional<TransportAddress> last_peer;
   std::optional<uint16_t> last_channel;
   std::optional<IpFamily> last_family;
+  std::optional<std::string> last_ticket;
 
   stun::IntegrityKey Key() const {
     return stun::IntegrityKey::LongTerm(
@@ -67,6 +72,9 @@ struct ScriptedServer {
     }
     if (const auto a = request->Get<stun::RequestedAddressFamily>()) {
       last_family = a->family;
+    }
+    if (const auto a = request->Get<stun::MobilityTicket>()) {
+      last_ticket.emplace(a->value.begin(), a->value.end());
     }
     const auto given = request->Get<stun::Nonce>();
     const bool valid = sha256 ? request->CheckIntegritySha256(Key())
@@ -112,6 +120,10 @@ struct ScriptedServer {
       w.Add(stun::Lifetime{lifetime});
     } else if (request.method() == stun::Method::kRefresh) {
       w.Add(stun::Lifetime{last_lifetime == 0 ? 0 : lifetime});
+    }
+    if (!error && request.Has<stun::MobilityTicket>() && !tickets.empty()) {
+      w.Add(stun::MobilityTicket{AsBytes(tickets.front())});
+      tickets.pop_front();
     }
     if (sign && authenticated) {
       if (sha256) {

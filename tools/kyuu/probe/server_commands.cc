@@ -84,7 +84,7 @@ absl::Status Stun(const std::string& text) {
       });
 }
 
-absl::Status Turn(const std::string& text) {
+absl::Status Turn(const std::string& text, TurnQuestion::Moves moves) {
   KYUU_ASSIGN_OR_RETURN(const ServerUrl url,
                         ServerUrl::Parse(text, ServerKind::kTurn));
   if (url.username.empty()) {
@@ -95,7 +95,7 @@ absl::Status Turn(const std::string& text) {
       url,
       [&](const TransportAddress& server,
           absl::Duration patience) -> absl::Status {
-        TurnQuestion question{.patience = patience};
+        TurnQuestion question{.patience = patience, .moves = moves};
         question.on_allocated = [&](const turn::ClientAllocated& got) {
           std::printf("allocated %s%s for %s; seen at %s\n",
                       got.relayed.ToString().c_str(), OverText(url).c_str(),
@@ -106,6 +106,10 @@ absl::Status Turn(const std::string& text) {
                               AskTurn(url, server, std::move(question)));
         std::printf("relayed and back in %.1f ms\n",
                     absl::ToDoubleMilliseconds(answer.round_trip));
+        if (answer.moved_round_trip) {
+          std::printf("moved; relayed and back in %.1f ms\n",
+                      absl::ToDoubleMilliseconds(*answer.moved_round_trip));
+        }
         return absl::OkStatus();
       });
 }
@@ -113,6 +117,11 @@ absl::Status Turn(const std::string& text) {
 }  // namespace
 
 int RunStun(const std::string& url) { return Report(Stun(url)); }
-int RunTurn(const std::string& url) { return Report(Turn(url)); }
+int RunTurn(const std::string& url) {
+  return Report(Turn(url, TurnQuestion::Moves::kStay));
+}
+int RunTurnAndMove(const std::string& url) {
+  return Report(Turn(url, TurnQuestion::Moves::kOnce));
+}
 
 }  // namespace kyuu::tools

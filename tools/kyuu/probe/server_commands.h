@@ -15,6 +15,9 @@ int RunStun(const std::string& url);
 // to the other through the relay and back, prints what it found and returns
 // the exit status: 0 only if both datagrams arrived intact.
 int RunTurn(const std::string& url);
+// The same, and again once the one allocation has gone on from another port or
+// stream of ours (RFC 8016).
+int RunTurnAndMove(const std::string& url);
 
 }  // namespace kyuu::tools
 

@@ -50,6 +50,11 @@ class TurnProbe {
  private:
   struct Side {
     std::unique_ptr<ServerLink> link;
+    // To move to; and the one that was left, whose end says nothing any more.
+    std::unique_ptr<ServerLink> next;
+    std::unique_ptr<ServerLink> former;
+    int number = 0;                      // Of `link`, from 1 on.
+    TransportAddress local;              // Its end of ours.
     std::optional<turn::Client> client;  // Once the link is ready.
     std::unique_ptr<net::Alarm> alarm;
     bool open = false;  // Towards the other one.
@@ -60,22 +65,28 @@ class TurnProbe {
       side.client->HandleTimeout(net::Loop::Now());
       Flush(side);
     });
-    KYUU_ASSIGN_OR_RETURN(
-        side.link,
-        ServerLink::Open(
-            loop_, url_, server_,
-            {.on_ready = [this, &side](const Path& path) { Ask(side, path); },
-             .on_datagram =
-                 [this, &side](const Datagram& datagram) {
-                   Receive(side, datagram);
-                 },
-             .on_refused =
-                 [this, &side](const absl::Status& why) { Refused(side, why); },
-             .on_turn =
-                 [this, &side] {
-                   if (side.client) Flush(side);
-                 }}));
+    KYUU_ASSIGN_OR_RETURN(side.next, Open(side, server_));
     return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::unique_ptr<ServerLink>> Open(
+      Side& side, const TransportAddress& server) {
+    const int number = side.number + 1;
+    return ServerLink::Open(
+        loop_, url_, server,
+        {.on_ready = [this, &side](const Path& path) { Ask(side, path); },
+         .on_datagram =
+             [this, &side](const Datagram& datagram) {
+               Receive(side, datagram);
+             },
+         .on_refused =
+             [this, &side, number](const absl::Status& why) {
+               if (number >= side.number) Refused(side, why);
+             },
+         .on_turn =
+             [this, &side] {
+               if (side.client) Flush(side);
+             }});
   }
 
   Side& Other(const Side& side) {
@@ -83,13 +94,24 @@ class TurnProbe {
   }
 
   void Ask(Side& side, const Path& path) {
+    side.former = std::move(side.link);
+    side.link = std::move(side.next);
+    ++side.number;
+    side.local = path.local;
+    if (side.client) {
+      const absl::Status status =
+          side.client->Move(net::Loop::Now(), path.local);
+      if (!status.ok()) End(status);
+      return;
+    }
     side.client.emplace(
         random_, turn::Client::Options{.local = path.local,
                                        .server = path.remote,
                                        .transport = path.transport,
                                        .username = url_.username,
                                        .password = url_.password,
-                                       .relayed_family = question_.family});
+                                       .relayed_family = question_.family,
+                                       .mobility = Mobility()});
     const absl::Status status = side.client->Allocate(net::Loop::Now());
     if (!status.ok()) End(status);
   }
@@ -124,9 +146,38 @@ class TurnProbe {
       Send(side);
       return;
     }
-    answer_.round_trip = net::Loop::Now() - sent_at_;
+    const absl::Duration round_trip = net::Loop::Now() - sent_at_;
+    if (side.number > 1) {
+      answer_.moved_round_trip = round_trip;
+    } else {
+      answer_.round_trip = round_trip;
+      if (question_.moves == TurnQuestion::Moves::kOnce) return Leave(side);
+    }
     looped_ = true;
     AskForForbidden();
+  }
+
+  // Opens the way to move to; Ask() goes on.
+  void Leave(Side& side) {
+    if (!side.client->movable()) {
+      return End(absl::FailedPreconditionError(absl::StrCat(
+          NameOf(server_, url_), " gives no ticket to move with")));
+    }
+    absl::StatusOr<std::unique_ptr<ServerLink>> next =
+        Open(side, side.client->server());
+    if (!next.ok()) return End(next.status());
+    side.next = *std::move(next);
+  }
+
+  turn::ClientOptions::Mobility Mobility() const {
+    return question_.moves == TurnQuestion::Moves::kOnce
+               ? turn::ClientOptions::Mobility::kAsk
+               : turn::ClientOptions::Mobility::kNone;
+  }
+
+  void Transmit(Side& side, const Datagram& datagram) {
+    const bool current = datagram.path.local == side.local;
+    (current ? side.link : side.former)->Send(datagram);
   }
 
   void AskForForbidden() {
@@ -157,20 +208,20 @@ class TurnProbe {
         side.client->Wrap(net::Loop::Now(), Other(side).client->relayed(),
                           AsBytes(kProbe), absl::MakeSpan(out_));
     if (!datagram.ok()) return End(datagram.status());
-    side.link->Send(*datagram);
+    Transmit(side, *datagram);
   }
 
   void Flush(Side& side) {
     while (const auto out = side.client->PollTransmit(net::Loop::Now(),
                                                       absl::MakeSpan(out_))) {
-      side.link->Send(*out);
+      Transmit(side, *out);
     }
     while (const auto event = side.client->PollEvent()) {
       std::visit([&](const auto& what) { On(side, what); }, *event);
     }
     while (const auto out = side.client->PollTransmit(net::Loop::Now(),
                                                       absl::MakeSpan(out_))) {
-      side.link->Send(*out);
+      Transmit(side, *out);
     }
     side.alarm->Set(side.client->NextTimeout());
   }
@@ -200,6 +251,15 @@ class TurnProbe {
     End(absl::PermissionDeniedError(absl::StrCat(
         "the server does not relay to itself: ", no.status.message())));
   }
+  void On(Side& side, const turn::ClientMoved&) {
+    sent_at_ = net::Loop::Now();
+    Send(side);
+  }
+  void On(Side&, const turn::ClientMoveRefused& no) {
+    End(absl::Status(
+        no.status.code(),
+        absl::StrCat("the allocation could not move: ", no.status.message())));
+  }
   void On(Side&, const turn::ClientClosed& closed) {
     End(absl::Status(
         closed.status.code(),
@@ -225,7 +285,7 @@ class TurnProbe {
       side.client->Close(net::Loop::Now());
       if (const auto out = side.client->PollTransmit(net::Loop::Now(),
                                                      absl::MakeSpan(out_))) {
-        side.link->Send(*out);
+        Transmit(side, *out);
       }
     }
     loop_.Stop();

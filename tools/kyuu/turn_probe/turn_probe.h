@@ -4,6 +4,7 @@
 #define KYUU_TOOLS_KYUU_TURN_PROBE_TURN_PROBE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,13 @@ struct TurnQuestion {
     kChannels,     // A channel is bound on each side first.
   };
   Ways ways = Ways::kPermissions;
+  enum class Moves : uint8_t {
+    kStay,
+    // Goes on from another port, or stream, after the first loop (RFC 8016),
+    // and makes a second one.
+    kOnce,
+  };
+  Moves moves = Moves::kStay;
   // Peers of the same family that nobody should be relayed to.
   std::vector<IpAddress> forbidden;
   // Told of each of the two allocations as it is made; may be empty.
@@ -36,6 +44,8 @@ struct TurnQuestion {
 
 struct TurnAnswer {
   absl::Duration round_trip;  // Through the relay and back.
+  // The same after the move, if one was asked for.
+  std::optional<absl::Duration> moved_round_trip;
   // What became of each of TurnQuestion::forbidden: PERMISSION_DENIED if the
   // server forbids it (403), OK if it allows it.
   std::vector<absl::Status> forbidden;
@@ -45,8 +55,8 @@ struct TurnAnswer {
 // credential of `url`, sends a datagram from the one to the other through the
 // relay and another one back, asks for what is forbidden, and gives the
 // allocations back. It blocks. Errors are the server's (UNAUTHENTICATED for
-// 401, UNIMPLEMENTED for a family that it does not have), of the way to it, or
-// DEADLINE_EXCEEDED.
+// 401, UNIMPLEMENTED for a family that it does not have, FAILED_PRECONDITION if
+// it gives no ticket for a move), of the way to it, or DEADLINE_EXCEEDED.
 absl::StatusOr<TurnAnswer> AskTurn(const ServerUrl& url,
                                    const TransportAddress& server,
                                    TurnQuestion question);
