@@ -23,19 +23,18 @@ constexpr char kCodeFile[] =
     "A file with the code that the other side shows; else that of KYUU_CODE, "
     "or asked for";
 
-// A name for one who only calls: unlikely to be taken.
-std::string CallerName() {
-  const char* user = std::getenv("USER");
-  return std::string(user == nullptr || *user == '\0' ? "kyuu" : user) + "-" +
-         std::to_string(getpid());
-}
-
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "kyuu: %s\n", PrintableLine(status.message()).c_str());
   return absl::IsFailedPrecondition(status) ? 2 : 1;
 }
 
 }  // namespace
+
+std::string CallerName() {
+  const char* user = std::getenv("USER");
+  return std::string(user == nullptr || *user == '\0' ? "kyuu" : user) + "-" +
+         std::to_string(getpid());
+}
 
 void CallArguments::Add(CLI::App& app) {
   AddConnect(app);

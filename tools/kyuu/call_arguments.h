@@ -12,6 +12,9 @@
 
 namespace kyuu::tools {
 
+// A name for one who only calls: unlikely to be taken.
+std::string CallerName();
+
 // CallArguments are the options of the commands that make or take calls. It
 // must outlive the parsing of the `app` that it was added to.
 class CallArguments {

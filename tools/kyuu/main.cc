@@ -1,7 +1,5 @@
 // The `kyuu` command: a WebRTC peer and toolbox (docs/kyuu.md).
 
-#include <unistd.h>
-
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -188,13 +186,6 @@ void AddDoctor(CLI::App& app, kyuu::tools::DoctorOptions& options) {
       ->needs(proxy);
 }
 
-// A name for one who does not wait for others: unlikely to be taken.
-std::string SenderName() {
-  const char* user = std::getenv("USER");
-  return std::string(user == nullptr || *user == '\0' ? "kyuu" : user) + "-" +
-         std::to_string(getpid());
-}
-
 struct ToolOptions {
   kyuu::tools::DoctorOptions doctor;
   kyuu::tools::NetcheckOptions netcheck;
@@ -210,7 +201,7 @@ void AddTools(CLI::App& app, ToolOptions& options) {
   AddSdp(app, options.sdp);
   AddEcho(app, options.echo);
   AddParts(app, options.parts);
-  options.find.name = SenderName();
+  options.find.name = kyuu::tools::CallerName();
   kyuu::tools::AddFind(app, options.find);
 }
 

@@ -35,8 +35,8 @@ IceFacts Relay(const char* text) {
   ice.addresses = {{kServer, ice.url->port}};
   ice.stun = StunAnswer{{kUs, 4711}, absl::Milliseconds(3)};
   ice.forbidden = {IpAddress::V4(127, 0, 0, 1)};
-  ice.turn =
-      TurnAnswer{absl::Milliseconds(5), {absl::PermissionDeniedError("403")}};
+  ice.turn = TurnAnswer{.round_trip = absl::Milliseconds(5),
+                        .forbidden = {absl::PermissionDeniedError("403")}};
   ice.wrong_password = absl::UnauthenticatedError("401");
   ice.ipv6 = absl::UnimplementedError("440");
   return ice;
