@@ -193,6 +193,7 @@ struct ToolOptions {
   kyuu::tools::EchoOptions echo;
   kyuu::tools::PartsOptions parts;
   kyuu::tools::FindOptions find;
+  bool turn_moves = false;
 };
 
 void AddTools(CLI::App& app, ToolOptions& options) {
@@ -231,7 +232,7 @@ absl::Status TrustAuthorities(const std::string& file) {
   return usable;
 }
 
-int Turn(const CLI::App& turn, const std::string& url) {
+int Turn(const std::string& url, bool moves) {
   const auto known = kyuu::tools::WithPassword(url);
   if (!known.ok()) return Fail(known.status());
   if (*known == url && url.find('@') != std::string::npos) {
@@ -239,8 +240,8 @@ int Turn(const CLI::App& turn, const std::string& url) {
                  "kyuu: a password on the command line is seen by everybody "
                  "on this machine; USER@HOST asks for it\n");
   }
-  return turn.count("--move") > 0 ? kyuu::tools::RunTurnAndMove(*known)
-                                  : kyuu::tools::RunTurn(*known);
+  return moves ? kyuu::tools::RunTurnAndMove(*known)
+               : kyuu::tools::RunTurn(*known);
 }
 
 // The commands that look at servers; nullopt if it is another one.
@@ -251,7 +252,7 @@ std::optional<int> RunProbe(const CLI::App& app, const ToolOptions& tools,
   }
   if (app.got_subcommand("find")) return kyuu::tools::RunFind(tools.find);
   if (app.got_subcommand("stun")) return kyuu::tools::RunStun(url);
-  if (app.got_subcommand("turn")) return Turn(*app.get_subcommand("turn"), url);
+  if (app.got_subcommand("turn")) return Turn(url, tools.turn_moves);
   if (app.got_subcommand("netcheck")) {
     return kyuu::tools::RunNetcheck(tools.netcheck);
   }
@@ -314,7 +315,8 @@ int main(int argc, char** argv) {
       ->required();
   CLI::App* turn = app.add_subcommand(
       "turn", "Send a datagram through a TURN relay and back");
-  turn->add_flag("--move",
+  ToolOptions tools;
+  turn->add_flag("--move", tools.turn_moves,
                  "And again, once one end has gone on from another port or "
                  "stream (RFC 8016)");
   turn->add_option("url", url,
@@ -322,8 +324,6 @@ int main(int argc, char** argv) {
                    "turns:USER@HOST[:PORT]; the password is asked for, or "
                    "that of KYUU_TURN_PASSWORD")
       ->required();
-
-  ToolOptions tools;
   AddTools(app, tools);
   std::string shell;
   AddCompletion(app, shell);
