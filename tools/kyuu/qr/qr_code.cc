@@ -37,7 +37,8 @@ std::optional<QrCode> QrCode::Make(const std::string& text) {
 
 bool QrCode::IsDark(int row, int column) const {
   if (row < 0 || column < 0 || row >= width_ || column >= width_) return false;
-  return dark_[static_cast<size_t>(row * width_ + column)];
+  return dark_[static_cast<size_t>(row) * static_cast<size_t>(width_) +
+               static_cast<size_t>(column)];
 }
 
 std::string QrCode::Draw() const {

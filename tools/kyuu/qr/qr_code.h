@@ -28,7 +28,7 @@ class QrCode {
   int width() const { return width_; }  // In modules, without the margin.
   bool IsDark(int row, int column) const;
   // Columns of a terminal that Draw() needs.
-  size_t columns() const { return static_cast<size_t>(width_ + 2 * kMargin); }
+  size_t columns() const { return static_cast<size_t>(width_) + 2 * kMargin; }
   // Lines of UTF-8, two rows of modules in each, white on black whatever the
   // colours of the terminal are.
   std::string Draw() const;
