@@ -204,9 +204,10 @@ test('a lost server is said; the talk goes on, and all come back when it does', 
   await eve.accept('Ada');
   await ada.connected();
 
-  // The browser itself logs each vain attempt; nothing else may be there.
+  // The browser itself logs each vain attempt, also to ask whether it is only
+  // WebSockets that do not get through; nothing else may be there.
   for (const person of [ada, bob, eve]) {
-    person.noProblems(/WebSocket connection to 'ws:.*failed/);
+    person.noProblems(/WebSocket connection to 'ws:.*failed|net::ERR_CONNECTION_REFUSED/);
     await person.leave();
   }
   assert.equal(await own.stop(), 0);
