@@ -5,6 +5,7 @@ An interface has one program: of several servers of a test, the one that began
 last has it.
 """
 
+import contextlib
 import ctypes
 import os
 import re
@@ -42,8 +43,11 @@ def take_off(processes):
     for process in processes:
         folder = f"/proc/{process.pid}/fdinfo"
         for name in os.listdir(folder) if REPORT and process.poll() is None else ():
-            with open(os.path.join(folder, name), encoding="ascii") as file:
-                found = re.search(r"link_type:\s+xdp\nlink_id:\s+(\d+)", file.read())
+            found = None
+            # It goes on with its work, and may have closed this one.
+            with contextlib.suppress(FileNotFoundError):
+                with open(os.path.join(folder, name), encoding="ascii") as file:
+                    found = re.search(r"link_type:\s+xdp\nlink_id:\s+(\d+)", file.read())
             if found:
                 link = _bpf(_GET_FD_BY_ID, int(found[1]))
                 _bpf(_DETACH, link)
