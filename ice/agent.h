@@ -86,9 +86,9 @@ class Agent {
   // Payload was sent on the path in use and nothing has come back on it for
   // AgentOptions::probe_after: asks at once whether it still works.
   void Probe(absl::Time now);
-  // Payload was sent on the path in use, or came by a known one: for pairs().
+  // Payload was sent, or came: false unless IsKnownPath(). Counts for pairs().
   void CountSent(absl::Time now, size_t bytes);
-  void CountReceived(absl::Time now, const Path& path, size_t bytes);
+  bool TakePayload(absl::Time now, const Path& path, size_t bytes);
   // Payload came to the address in use along a path that no check came along:
   // the peer's NAT may have moved it. True if a check of that was made.
   bool CheckStranger(absl::Time now, const Path& path);

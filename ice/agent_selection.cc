@@ -15,6 +15,21 @@
 #include "ice/internal/generation.h"
 
 namespace kyuu::ice {
+namespace {
+
+// Whether an authenticated check came along `path`, whose pair is that of the
+// index, if there is one.
+bool Knows(const internal::Generation& g, std::optional<size_t> index,
+           const Path& path, bool lite) {
+  // Two lite agents have nothing but what they have told each other.
+  const bool told = lite && g.remote_mode == RemoteMode::kLite;
+  if (index && (told || g.pairs[*index].heard())) return true;
+  return std::any_of(
+      g.early.begin(), g.early.end(),
+      [&path](const internal::EarlyCheck& c) { return c.path == path; });
+}
+
+}  // namespace
 
 using internal::Checklist;
 using internal::Nomination;
@@ -334,13 +349,9 @@ bool Agent::doubts_path() const {
 
 bool Agent::IsKnownPath(const Path& path) const {
   for (const Generation* g : {current_.get(), previous_.get()}) {
-    if (g == nullptr) continue;
-    const std::optional<size_t> index = g->pairs.FindPath(path);
-    // Two lite agents have nothing but what they have told each other.
-    const bool told = options_.lite && g->remote_mode == RemoteMode::kLite;
-    if (index && (told || g->pairs[*index].heard())) return true;
-    for (const internal::EarlyCheck& check : g->early) {
-      if (check.path == path) return true;
+    if (g != nullptr &&
+        Knows(*g, g->pairs.FindPath(path), path, options_.lite)) {
+      return true;
     }
   }
   return false;
@@ -359,17 +370,20 @@ void Agent::CountSent(absl::Time now, size_t bytes) {
   }
 }
 
-void Agent::CountReceived(absl::Time now, const Path& path, size_t bytes) {
+bool Agent::TakePayload(absl::Time now, const Path& path, size_t bytes) {
   for (Generation* g : {current_.get(), previous_.get()}) {
-    const std::optional<size_t> index =
-        g == nullptr ? std::nullopt : g->pairs.FindPath(path);
-    if (!index) continue;
-    PairTraffic& traffic = g->pairs.Traffic(*index);
-    ++traffic.packets_received;
-    traffic.bytes_received += bytes;
-    traffic.last_received = now;
-    return;
+    if (g == nullptr) continue;
+    const std::optional<size_t> index = g->pairs.FindPath(path);
+    if (!Knows(*g, index, path, options_.lite)) continue;
+    if (index) {
+      PairTraffic& traffic = g->pairs.Traffic(*index);
+      ++traffic.packets_received;
+      traffic.bytes_received += bytes;
+      traffic.last_received = now;
+    }
+    return true;
   }
+  return false;
 }
 
 std::optional<absl::Duration> Agent::rtt() const {

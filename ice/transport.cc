@@ -215,7 +215,7 @@ std::optional<Datagram> IceTransport::HandleInner(absl::Time now,
       agent_.HandlePacket(now, inner);
       return std::nullopt;
     case Protocol::kPayload:
-      if (!agent_.IsKnownPath(inner.path)) {
+      if (!agent_.TakePayload(now, inner.path, inner.bytes.size())) {
         ++stats_.drop_unknown_path;
         // An application record: the peer's own, from behind a NAT that gave
         // it another address, or nobody's.
@@ -225,7 +225,6 @@ std::optional<Datagram> IceTransport::HandleInner(absl::Time now,
         return std::nullopt;
       }
       ++stats_.payloads_received;
-      agent_.CountReceived(now, inner.path, inner.bytes.size());
       if (inner.path == selected_path()) {
         unanswered_since_ = absl::InfiniteFuture();
       }
