@@ -107,7 +107,8 @@ kyuu_flow FlowOf(const Ends& ends, const kyuu_flow_key& key, bool metered) {
 absl::StatusOr<KernelPath::Prepared> KernelPath::Prepare(Options options) {
   KYUU_ASSIGN_OR_RETURN(Program program, Program::Load(options.program));
   KYUU_ASSIGN_OR_RETURN(Places places,
-                        Places::Open(std::move(program), options.addresses));
+                        Places::Open(std::move(program), options.addresses,
+                                     std::move(options.kept)));
   return Prepared{std::move(options), std::move(places)};
 }
 
@@ -164,6 +165,18 @@ absl::Status KernelPath::Follow() {
 void KernelPath::SetAddresses(std::vector<IpAddress> addresses) {
   options_.addresses = std::move(addresses);
   ScanSoon();
+}
+
+std::vector<Attachment> KernelPath::Leave() {
+  scan_alarm_.Stop();
+  look_alarm_.Stop();
+  watch_.reset();
+  const std::lock_guard lock(mutex_);
+  for (const std::optional<Entry>& entry : entries_) {
+    if (!entry.has_value()) continue;
+    for (const kyuu_flow_key& key : entry->keys) program_.Erase(key);
+  }
+  return places_.Leave();
 }
 
 // One that is at work goes on: changes without end must not keep it from its

@@ -43,6 +43,9 @@ class KernelPath final : public FlowPath {
     // of its family. The program goes to the interfaces that have them, those
     // that come later too.
     std::vector<IpAddress> addresses;
+    // What another KernelPath has left: the program comes to these places
+    // without a moment's wait.
+    std::vector<Attachment> kept;
     // Where the program is now, and the first interface where it should be and
     // is not, with the reason. Not told of Open().
     absl::AnyInvocable<void(const std::string& where, const absl::Status&)>
@@ -76,6 +79,12 @@ class KernelPath final : public FlowPath {
 
   // Replaces those of Options.
   void SetAddresses(std::vector<IpAddress> addresses);
+
+  // Relays nothing from now on, and gives the program's places away, as
+  // Places::Leave(), for a path that comes next: the kernel takes some tens of
+  // milliseconds to take a program off a driver. The last call but Remove() and
+  // those that read.
+  std::vector<Attachment> Leave();
 
   // Where the program is, as Places::Where().
   std::string Where() const { return places_.Where(); }

@@ -3,8 +3,13 @@
 
 #include "relay/kernel/kernel_path.h"
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
+#include <net/if.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -225,10 +230,12 @@ class KernelPathTest : public testing::Test {
 
   void Reopen(std::vector<IpAddress> addresses,
               absl::AnyInvocable<void(const std::string&, const absl::Status&)>
-                  on_change = nullptr) {
+                  on_change = nullptr,
+              std::vector<Attachment> kept = {}) {
     driver_.reset();
     path_.reset();
     KernelPath::Options options;
+    options.kept = std::move(kept);
     options.addresses = std::move(addresses);
     options.on_change = std::move(on_change);
     options.program.listeners = {turn::kTestServer.port};
@@ -451,6 +458,75 @@ TEST_F(KernelPathTest, InterfacesThatComeAndGoAreFollowed) {
   ASSERT_EQ(told.size(), 2u);
   EXPECT_TRUE(absl::StrContains(told[0], "w0"));
   EXPECT_EQ(told[1], before);
+}
+
+// What `ip` says of the interface's program, and of what keeps it there.
+struct AtInterface {
+  uint32_t program = 0;
+  uint32_t link = 0;
+};
+
+AtInterface Look(const char* name) {
+  AtInterface found;
+  bpf_xdp_query_opts options{};
+  options.sz = sizeof options;
+  if (bpf_xdp_query(static_cast<int>(if_nametoindex(name)), 0, &options) == 0) {
+    found.program = options.prog_id;
+  }
+  for (uint32_t id = 0; bpf_link_get_next_id(id, &id) == 0;) {
+    const Attachment link(bpf_link_get_fd_by_id(id));
+    if (InterfaceOf(link) == if_nametoindex(name)) found.link = id;
+  }
+  return found;
+}
+
+// With the program in the driver, whose other end listens.
+class LeavingTest : public KernelPathTest {
+ protected:
+  void SetUp() override {
+    Shell("PATH=$PATH:/usr/sbin ethtool -K v1 gro on");
+    KernelPathTest::SetUp();
+    ASSERT_EQ(path_->Where(), "v0 (native)");
+  }
+  void TearDown() override {
+    Shell("PATH=$PATH:/usr/sbin ethtool -K v1 gro off");
+  }
+};
+
+// A server that is started anew need not wait for the kernel, which takes long
+// to take a program off a driver, and to bring it there.
+TEST_F(LeavingTest, TheNextOneComesInItsPlace) {
+  const AtInterface before = Look("v0");
+  ASSERT_NE(before.program, 0u);
+  ASSERT_NE(before.link, 0u);
+  std::vector<Attachment> left = path_->Leave();
+  ASSERT_EQ(left.size(), 1u);
+  // What goes on there relays nothing.
+  EXPECT_EQ(Try(FromClient(0, 10).Write()).verdict, XDP_PASS);
+  EXPECT_EQ(Try(FromPeer(1, 10).Write()).verdict, XDP_PASS);
+  driver_.reset();
+  path_.reset();
+  EXPECT_EQ(Look("v0").program, before.program);
+
+  // Another file is none of it, and one that is not needed is closed.
+  left.push_back(net::Fd(dup(0)));
+  left.push_back(net::Fd(fcntl(left[0].get(), F_DUPFD_CLOEXEC, 0)));
+  ASSERT_NO_FATAL_FAILURE(Reopen({turn::kTestServer.ip, turn::kTestRelay},
+                                 nullptr, std::move(left)));
+  const AtInterface after = Look("v0");
+  EXPECT_NE(after.program, before.program);
+  EXPECT_NE(after.program, 0u);
+  EXPECT_EQ(after.link, before.link);
+  path_.reset();
+  EXPECT_EQ(Look("v0").program, 0u);
+  shifted_.reset();
+}
+
+TEST_F(LeavingTest, WhatIsLeftForNobodyIsTakenOff) {
+  std::vector<Attachment> left = path_->Leave();
+  EXPECT_NE(Look("v0").program, 0u);
+  left.clear();
+  EXPECT_EQ(Look("v0").program, 0u);
 }
 
 TEST_F(KernelPathTest, BindingRequestsAreAnsweredWithinASourcesShare) {

@@ -62,16 +62,20 @@ absl::StatusOr<std::vector<Link>> LinksOf(
 }  // namespace
 
 absl::StatusOr<Places> Places::Open(Program program,
-                                    absl::Span<const IpAddress> addresses) {
-  Places places(std::move(program));
+                                    absl::Span<const IpAddress> addresses,
+                                    std::vector<Attachment> kept) {
+  Places places(std::move(program), std::move(kept));
   // One driver without it would drop what others give it: it is all or none.
   absl::Status status = places.Follow(addresses);
   if (!status.ok() && !absl::IsAlreadyExists(status)) {
     places.places_.clear();
+    places.kept_.clear();
     places.mode_ = Mode::kGeneric;
     status = places.Follow(addresses);
   }
   KYUU_RETURN_IF_ERROR(status);
+  // Where there is nothing for it the program before goes, too.
+  places.kept_.clear();
   if (places.places_.empty()) {
     return absl::FailedPreconditionError(
         "no interface of Ethernet has an address that data comes to");
@@ -79,11 +83,24 @@ absl::StatusOr<Places> Places::Open(Program program,
   return places;
 }
 
-Places::Places(Program program)
-    : program_(std::make_unique<Program>(std::move(program))) {}
+Places::Places(Program program, std::vector<Attachment> kept)
+    : program_(std::make_unique<Program>(std::move(program))),
+      kept_(std::move(kept)) {}
 
-absl::StatusOr<Attachment> Places::Attach(const Link& link) const {
-  absl::StatusOr<Attachment> attachment = program_->Attach(link.ifindex, mode_);
+absl::StatusOr<Attachment> Places::Occupy(uint32_t ifindex) {
+  const auto kept = std::find_if(
+      kept_.begin(), kept_.end(),
+      [ifindex](const Attachment& a) { return InterfaceOf(a) == ifindex; });
+  if (kept != kept_.end()) {
+    Attachment attachment = std::move(*kept);
+    kept_.erase(kept);
+    if (program_->Replace(attachment).ok()) return attachment;
+  }
+  return program_->Attach(ifindex, mode_);
+}
+
+absl::StatusOr<Attachment> Places::Attach(const Link& link) {
+  absl::StatusOr<Attachment> attachment = Occupy(link.ifindex);
   if (!attachment.ok()) {
     return absl::Status(
         attachment.status().code(),
@@ -114,6 +131,15 @@ absl::Status Places::Follow(absl::Span<const IpAddress> addresses) {
   }
   places_ = std::move(places);
   return status;
+}
+
+std::vector<Attachment> Places::Leave() {
+  std::vector<Attachment> left;
+  for (Place& place : places_) {
+    if (mode_ == Mode::kNative) left.push_back(std::move(place.attachment));
+  }
+  places_.clear();
+  return left;
 }
 
 std::vector<Link> Places::links() const {

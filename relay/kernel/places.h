@@ -21,15 +21,21 @@ namespace kyuu::relay::kernel {
 // time, whichever. It owns the program.
 class Places {
  public:
-  // Goes there, which may take some milliseconds for each interface. Errors of
-  // Program::Attach; FAILED_PRECONDITION if no interface has such an address.
+  // Goes there, which may take some milliseconds for each interface that none
+  // of `kept` is at: what another Places left. Errors of Program::Attach;
+  // FAILED_PRECONDITION if no interface has such an address.
   static absl::StatusOr<Places> Open(Program program,
-                                     absl::Span<const IpAddress> addresses);
+                                     absl::Span<const IpAddress> addresses,
+                                     std::vector<Attachment> kept = {});
 
   // Goes where the addresses are, an "any" one for all of its family, and takes
   // note of what has become of the interfaces. The first that it cannot go to
   // is the error; it goes to the others.
   absl::Status Follow(absl::Span<const IpAddress> addresses);
+
+  // Gives its places in drivers away, where the program stays for as long as
+  // somebody has them; those behind drivers are gone.
+  std::vector<Attachment> Leave();
 
   const Program& program() const { return *program_; }
   std::vector<Link> links() const;
@@ -42,13 +48,15 @@ class Places {
     Attachment attachment;
   };
 
-  explicit Places(Program program);
-  absl::StatusOr<Attachment> Attach(const Link& link) const;
+  Places(Program program, std::vector<Attachment> kept);
+  absl::StatusOr<Attachment> Attach(const Link& link);
+  absl::StatusOr<Attachment> Occupy(uint32_t ifindex);
   bool Transmits(const Link& link) const;
 
   std::unique_ptr<const Program> program_;
   Mode mode_ = Mode::kNative;
   std::vector<Place> places_;
+  std::vector<Attachment> kept_;  // Not used yet.
 };
 
 }  // namespace kyuu::relay::kernel

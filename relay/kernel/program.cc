@@ -88,6 +88,16 @@ int MapOf(const bpf_object* object, const char* name) {
 
 }  // namespace
 
+std::optional<uint32_t> InterfaceOf(const Attachment& attachment) {
+  bpf_link_info info{};
+  uint32_t size = sizeof info;
+  if (bpf_obj_get_info_by_fd(attachment.get(), &info, &size) != 0 ||
+      info.type != BPF_LINK_TYPE_XDP || info.xdp.ifindex == 0) {
+    return std::nullopt;
+  }
+  return info.xdp.ifindex;
+}
+
 void Program::CloseObject::operator()(bpf_object* object) const {
   bpf_object__close(object);
 }
@@ -157,6 +167,13 @@ absl::StatusOr<Attachment> Program::Attach(uint32_t ifindex, Mode mode) const {
       bpf_link_create(program_, static_cast<int>(ifindex), BPF_XDP, &options);
   if (link < 0) return Failed(-link, "attaching");
   return Attachment(link);
+}
+
+absl::Status Program::Replace(const Attachment& attachment) const {
+  if (const int error = bpf_link_update(attachment.get(), program_, nullptr)) {
+    return Failed(-error, "replacing");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Program::Put(const kyuu_flow_key& key,

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,10 @@ struct ProgramOptions {
 // takes it off when the process is gone, however it went.
 using Attachment = net::Fd;
 
+// The interface that it is at; nullopt if that is gone, or it is something
+// else.
+std::optional<uint32_t> InterfaceOf(const Attachment& attachment);
+
 // Program may be used from any thread.
 class Program {
  public:
@@ -51,6 +56,9 @@ class Program {
   // ALREADY_EXISTS if the interface has a program of somebody else.
   // FAILED_PRECONDITION if its driver cannot do it.
   absl::StatusOr<Attachment> Attach(uint32_t ifindex, Mode mode) const;
+  // Comes to where another program is attached, in its place, which takes no
+  // time and leaves the interface without one for none.
+  absl::Status Replace(const Attachment& attachment) const;
 
   // RESOURCE_EXHAUSTED if there is no room.
   absl::Status Put(const kyuu_flow_key& key, const kyuu_flow& flow) const;

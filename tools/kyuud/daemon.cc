@@ -71,6 +71,17 @@ std::string Url(const TransportAddress& listen, const Config& config) {
   return absl::StrCat(scheme, "localhost:", listen.port, "/");
 }
 
+// What places of the program in the kernel are called while no server runs.
+constexpr absl::string_view kKernelPlace = "kernel-path";
+
+std::vector<relay::kernel::Attachment> KernelPlaces(Supervisor& supervisor) {
+  std::vector<relay::kernel::Attachment> places;
+  for (Supervisor::Kept& kept : supervisor.TakeKept()) {
+    if (kept.name == kKernelPlace) places.push_back(std::move(kept.fd));
+  }
+  return places;
+}
+
 std::vector<std::string> RelaysOf(const relay::Cluster& turn) {
   std::vector<std::string> relays;
   for (const auto& relay : turn.relay_addresses()) {
@@ -232,8 +243,12 @@ Daemon::Daemon(Config config, Reread reread)
     : config_(std::move(config)), reread_(std::move(reread)) {}
 
 Daemon::~Daemon() {
+  if (turn_ == nullptr) return;
   // Streams of the relay hold places of the door's port.
-  if (turn_ != nullptr) turn_->Close();
+  turn_->Close();
+  for (const auto& place : turn_->LeaveKernel()) {
+    supervisor_->Keep(kKernelPlace, place);
+  }
 }
 
 Config Daemon::Bounded(Config config) const {
@@ -269,7 +284,8 @@ absl::Status Daemon::Open() {
   KYUU_ASSIGN_OR_RETURN(std::optional<Tls> tls, OpenTls(config_));
   if (tls) door_options.port.tls = tls->identity.tls;
   KYUU_ASSIGN_OR_RETURN(
-      turn_, TurnService::Open(Bounded(config_), http_, *loop_, random_));
+      turn_, TurnService::Open(Bounded(config_), http_,
+                               KernelPlaces(*supervisor_), *loop_, random_));
   if (tls) {
     turn_->SetDtls(tls->identity.dtls);
     certificates_ = std::move(tls->files);

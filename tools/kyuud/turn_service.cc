@@ -130,7 +130,8 @@ relay::Options RelayOptions(const Config& config,
 
 absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
     const Config& config, std::vector<TransportAddress> services,
-    net::Loop& loop, Random& random) {
+    std::vector<relay::kernel::Attachment> kept, net::Loop& loop,
+    Random& random) {
   std::unique_ptr<TurnService> service(
       new TurnService(services, config, loop, random));
   absl::StatusOr<std::unique_ptr<relay::Cluster>> cluster =
@@ -141,7 +142,8 @@ absl::StatusOr<std::unique_ptr<TurnService>> TurnService::Open(
   service->cluster_ = *std::move(cluster);
   KYUU_ASSIGN_OR_RETURN(
       service->kernel_,
-      KernelOpening::Begin(config.kernel, service->cluster(), loop,
+      KernelOpening::Begin(config.kernel, service->cluster(), std::move(kept),
+                           loop,
                            [s = service.get()](relay::kernel::KernelPath& p) {
                              s->OnKernelPath(p);
                            }));
@@ -233,6 +235,11 @@ void TurnService::Close() {
   if (kernel() == nullptr) return;
   spdlog::info("turn: flows {}", CountersToString(sum.flows));
   spdlog::info("turn: kernel {}", CountersToString(kernel()->stats()));
+}
+
+std::vector<relay::kernel::Attachment> TurnService::LeaveKernel() {
+  if (kernel() == nullptr) return {};
+  return kernel()->Leave();
 }
 
 void TurnService::Open(const std::string& session, const std::string& host,

@@ -55,11 +55,12 @@ struct AllocationTotals {
 // logs what the relay tells.
 class TurnService final : public IceProvider {
  public:
-  // `loop` and `random` must outlive the service. Errors of
-  // relay::Cluster::Open.
+  // `kept` is what LeaveKernel() of a server before this one was. `loop` and
+  // `random` must outlive the service. Errors of relay::Cluster::Open.
   static absl::StatusOr<std::unique_ptr<TurnService>> Open(
       const Config& config, std::vector<TransportAddress> services,
-      net::Loop& loop, Random& random);
+      std::vector<relay::kernel::Attachment> kept, net::Loop& loop,
+      Random& random);
   // Closes.
   ~TurnService() override;
 
@@ -80,6 +81,8 @@ class TurnService final : public IceProvider {
   }
   // Ends all allocations and streams, and logs totals; nothing the second time.
   void Close();
+  // After Close(): as relay::kernel::KernelPath::Leave, if there is one.
+  std::vector<relay::kernel::Attachment> LeaveKernel();
 
   // As relay::Cluster::ListSessions.
   void ListSessions(relay::SessionCursor from, relay::SessionFilter filter,

@@ -18,16 +18,21 @@ def _die_with_parent():
 class Kyuud:
     """A running kyuud; its log is read only where a test says so.
 
-    `host` is where it runs; `files` its soft and hard limit of descriptors."""
+    `host` is where it runs; `files` its soft and hard limit of descriptors;
+    `manager` what has started it, if that is one."""
 
-    def __init__(self, host, *flags, files=None, stderr=subprocess.DEVNULL):
+    def __init__(self, host, *flags, files=None, manager=None, stderr=subprocess.DEVNULL):
         command = [os.path.abspath(BINARY), *flags]
         if files is not None:
             command = ["prlimit", f"--nofile={files[0]}:{files[1]}", *command]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KYUU")}
+        given = ()
+        if manager is not None:
+            command, given = manager.starts(command)
+            environment["NOTIFY_SOCKET"] = manager.path
         self.process = subprocess.Popen(
             host.command(*command), stdout=subprocess.PIPE, stderr=stderr,
-            env=environment, preexec_fn=_die_with_parent)
+            env=environment, pass_fds=given, preexec_fn=_die_with_parent)
         self.banner = b""
         while b"STUN and TURN" not in self.banner:
             ready, _, _ = select.select([self.process.stdout], [], [], 15)

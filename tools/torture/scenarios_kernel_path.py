@@ -13,6 +13,7 @@ import time
 
 import scenario
 from kyuud import Kyuud
+from manager import Manager
 from scenario import Scenario, SERVER, USER
 
 PEER_NET, PEER, PEER_SERVER = "12.2.2.0/24", "12.2.2.2", "12.2.2.1"
@@ -45,12 +46,12 @@ class Relayed(Scenario):
         for host, name in ((self.client, self.cables[1]), (self.peer, self.peer_cables[1])):
             host.run("ethtool", "-K", name, "tx", "off", "gro", "on")
 
-    def serve(self, *flags, relays=RELAYS, wildcard=False, user=(USER,)):
+    def serve(self, *flags, relays=RELAYS, wildcard=False, user=(USER,), manager=None):
         where = ("--turn-listen=0.0.0.0:3478",) if wildcard else (
             f"--turn-listen={SERVER}:3478", f"--turn-listen=[{V6_SERVER}]:3478", *relays)
         self.kyuud = self.start("--http-listen=0.0.0.0:9000", *where,
                                 "--metrics-from=0.0.0.0/0", *user,
-                                f"--kernel-path={self.mode}", *flags)
+                                f"--kernel-path={self.mode}", *flags, manager=manager)
 
     def peer_socket(self, address=PEER, port=7000):
         with self.peer:
@@ -428,6 +429,52 @@ class KernelPath(Relayed):
         # As much as a program and two interfaces take is not waited for.
         gaps = {mode: min(self.restarted(mode) for _ in range(8)) for mode in ("off", "auto")}
         self.assertLess(gaps["auto"], gaps["off"] * 1.5 + 0.02, gaps)
+
+    def stopped(self, mode, manager):
+        """How long a server takes to end that relays for a client."""
+        self.mode = mode
+        self.serve(manager=manager)
+        peer = self.peer_socket()
+        client = self.channel()
+        self.settled(client, peer)
+        deadline = time.monotonic() + scenario.PROMPT  # It serves before the program is there.
+        while mode == "auto" and self.in_kernel() == 0:
+            self.assertLess(time.monotonic(), deadline)
+            self.exchange(client, peer, b"again")
+            time.sleep(0.1)
+        began = time.monotonic()
+        self.kyuud.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.kyuud.process.wait(scenario.PROMPT), 0)
+        took = time.monotonic() - began
+        # Its program is where it was, and relays nothing.
+        self.assertEqual(manager.names(), ["kernel-path"] * 2 if mode == "auto" else [])
+        peer.settimeout(0.05)
+        client.send_channel(CHANNEL, b"to nobody")
+        with self.assertRaises(TimeoutError):
+            peer.recv(100)
+        peer.close()
+        return took
+
+    def test_whoever_starts_it_anew_need_not_wait_for_its_end(self):
+        manager = Manager()
+        self.addCleanup(manager.close)
+        took = {mode: min(self.stopped(mode, manager) for _ in range(4))
+                for mode in ("off", "auto")}
+        self.assertIn("xdp", self.server.ip("link", "show", self.cables[0]))
+        self.assertLess(took["auto"], took["off"] * 1.5 + 0.02, took)
+
+        # The next one relays by it, and has it alone: killed, it leaves nothing.
+        self.mode = "required"
+        self.serve(manager=manager)
+        self.assertEqual(manager.names(), [])
+        peer = self.peer_socket()
+        client = self.channel()
+        self.settled(client, peer)
+        time.sleep(1.2)
+        self.assertGreaterEqual(self.in_kernel(), 2)
+        self.kyuud.process.kill()
+        self.kyuud.process.wait()
+        self.assertNotIn("xdp", self.server.ip("link", "show", self.cables[0]))
 
     def test_killed_it_leaves_nothing_behind(self):
         self.serve()

@@ -42,13 +42,14 @@ ProgramOptions KernelProgram(const KernelSettings& settings,
 
 absl::StatusOr<std::unique_ptr<KernelOpening>> KernelOpening::Begin(
     const KernelSettings& settings, const relay::Cluster& cluster,
-    net::Loop& loop, Done done) {
+    std::vector<relay::kernel::Attachment> kept, net::Loop& loop, Done done) {
   std::unique_ptr<KernelOpening> opening(
       new KernelOpening(loop, std::move(done)));
   if (settings.path == KernelSettings::Path::kOff) return opening;
   KernelPath::Options options;
   options.addresses = AddressesOf(cluster);
   options.program = KernelProgram(settings, cluster.listeners());
+  options.kept = std::move(kept);
   options.on_change = [](const std::string& where, const absl::Status& status) {
     spdlog::info("turn: relaying in the kernel at {}", where);
     if (!status.ok()) {

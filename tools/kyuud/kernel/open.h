@@ -32,9 +32,11 @@ class KernelOpening {
   // the path, on the loop, perhaps before this returns, or never: if the
   // settings have none, or if there cannot be one, which is logged. `loop` must
   // outlive it. Errors of KernelPath::Open if the path is required.
+  // `kept` is what the path of a server before this one has left, which goes
+  // if it is not used.
   static absl::StatusOr<std::unique_ptr<KernelOpening>> Begin(
       const KernelSettings& settings, const relay::Cluster& cluster,
-      net::Loop& loop, Done done);
+      std::vector<relay::kernel::Attachment> kept, net::Loop& loop, Done done);
   // Waits for a path that is on its way.
   ~KernelOpening();
   KernelOpening(const KernelOpening&) = delete;

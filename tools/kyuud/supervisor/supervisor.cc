@@ -1,7 +1,9 @@
 #include "tools/kyuud/supervisor/supervisor.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -10,6 +12,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/status_macros.h"
 
 namespace kyuu::tools {
@@ -40,7 +43,10 @@ absl::StatusOr<absl::Duration> WatchdogOf(
 Supervisor::Variables Supervisor::Variables::OfProcess() {
   return {.notify_socket = Variable("NOTIFY_SOCKET"),
           .watchdog_usec = Variable("WATCHDOG_USEC"),
-          .watchdog_pid = Variable("WATCHDOG_PID")};
+          .watchdog_pid = Variable("WATCHDOG_PID"),
+          .listen_fds = Variable("LISTEN_FDS"),
+          .listen_pid = Variable("LISTEN_PID"),
+          .listen_names = Variable("LISTEN_FDNAMES")};
 }
 
 Supervisor::Supervisor(net::Loop& loop) : alarm_(loop, [this] { Feel(); }) {}
@@ -48,6 +54,7 @@ Supervisor::Supervisor(net::Loop& loop) : alarm_(loop, [this] { Feel(); }) {}
 absl::StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create(
     net::Loop& loop, const Variables& variables) {
   auto supervisor = std::unique_ptr<Supervisor>(new Supervisor(loop));
+  KYUU_RETURN_IF_ERROR(supervisor->FindKept(variables));
   if (variables.notify_socket.empty()) return supervisor;
   KYUU_RETURN_IF_ERROR(supervisor->SetAddress(variables.notify_socket));
   KYUU_ASSIGN_OR_RETURN(supervisor->watchdog_, WatchdogOf(variables));
@@ -79,11 +86,54 @@ absl::Status Supervisor::SetAddress(absl::string_view path) {
   return absl::OkStatus();
 }
 
-void Supervisor::Tell(absl::string_view message) {
+// sd_listen_fds_with_names(3).
+absl::Status Supervisor::FindKept(const Variables& variables) {
+  if (variables.listen_fds.empty()) return absl::OkStatus();
+  int64_t pid = 0;
+  int count = 0;
+  if (!absl::SimpleAtoi(variables.listen_pid, &pid)) {
+    return absl::InvalidArgumentError("LISTEN_PID is no number");
+  }
+  if (pid != getpid()) return absl::OkStatus();
+  if (!absl::SimpleAtoi(variables.listen_fds, &count) || count < 0 ||
+      count > kKeptMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("LISTEN_FDS is no number from 0 to ", kKeptMax));
+  }
+  const std::vector<std::string> names =
+      absl::StrSplit(variables.listen_names, ':');
+  for (int i = 0; i < count; ++i) {
+    const int fd = variables.listen_from + i;
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("LISTEN_FDS: ", fd, " is no descriptor"));
+    }
+    const auto index = static_cast<size_t>(i);
+    kept_.push_back({index < names.size() ? names[index] : "", net::Fd(fd)});
+  }
+  return absl::OkStatus();
+}
+
+void Supervisor::Tell(absl::string_view message, int descriptor) {
   if (!socket_.valid()) return;
+  iovec bytes = {const_cast<char*>(message.data()), message.size()};
+  msghdr header = {};
+  header.msg_name = &address_;
+  header.msg_namelen = address_bytes_;
+  header.msg_iov = &bytes;
+  header.msg_iovlen = 1;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof descriptor)> control = {};
+  if (descriptor >= 0) {
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof descriptor);
+    std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
+  }
   // Nobody to tell is nothing that the server could mend.
-  (void)sendto(socket_.get(), message.data(), message.size(), MSG_NOSIGNAL,
-               reinterpret_cast<const sockaddr*>(&address_), address_bytes_);
+  (void)sendmsg(socket_.get(), &header, MSG_NOSIGNAL);
 }
 
 void Supervisor::Ready(Pulse pulse) {
@@ -101,6 +151,19 @@ void Supervisor::Reloading() {
 void Supervisor::Reloaded() { Tell("READY=1"); }
 
 void Supervisor::Stopping() { Tell("STOPPING=1"); }
+
+std::vector<Supervisor::Kept> Supervisor::TakeKept() {
+  std::vector<Kept> taken = std::exchange(kept_, {});
+  for (const Kept& kept : taken) {
+    Tell(absl::StrCat("FDSTOREREMOVE=1\nFDNAME=", kept.name));
+  }
+  return taken;
+}
+
+// It is not looked at: what is no file and no socket has no end to be seen.
+void Supervisor::Keep(absl::string_view name, const net::Fd& fd) {
+  Tell(absl::StrCat("FDSTORE=1\nFDPOLL=0\nFDNAME=", name), fd.get());
+}
 
 void Supervisor::Feel() {
   alarm_.Set(net::Loop::Now() + watchdog_ / 2);

@@ -1,5 +1,6 @@
 #include "tools/kyuud/supervisor/supervisor.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -139,6 +140,64 @@ TEST_F(SupervisorTest, TheWatchdogOfAnotherIsNotOurs) {
             absl::ZeroDuration());
 }
 
+// What systemd does with them: it keeps a copy until it is told not to, and
+// gives it to the next one from a certain number on.
+TEST_F(SupervisorTest, WhatIsKeptTheNextOneHas) {
+  Listen(path_);
+  std::array<int, 2> ends;
+  ASSERT_EQ(pipe(ends.data()), 0);
+  net::Fd read_end(ends[0]), write_end(ends[1]);
+  Make({.notify_socket = path_})->Keep("a-pipe", write_end);
+  write_end.Close();
+
+  std::array<char, 500> bytes;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control;
+  iovec text = {bytes.data(), bytes.size()};
+  msghdr header = {};
+  header.msg_iov = &text;
+  header.msg_iovlen = 1;
+  header.msg_control = control.data();
+  header.msg_controllen = control.size();
+  const ssize_t size = recvmsg(socket_.get(), &header, 0);
+  ASSERT_GT(size, 0);
+  EXPECT_EQ(std::string(bytes.data(), static_cast<size_t>(size)),
+            "FDSTORE=1\nFDPOLL=0\nFDNAME=a-pipe");
+  const cmsghdr* rights = CMSG_FIRSTHDR(&header);
+  ASSERT_NE(rights, nullptr);
+  int stored = -1;
+  std::memcpy(&stored, CMSG_DATA(rights), sizeof stored);
+
+  constexpr int kFrom = 500;
+  ASSERT_EQ(dup2(stored, kFrom), kFrom);
+  ASSERT_EQ(dup2(stored, kFrom + 1), kFrom + 1);
+  close(stored);
+  {
+    const auto supervisor = Make({.notify_socket = path_,
+                                  .listen_fds = "2",
+                                  .listen_pid = absl::StrCat(getpid()),
+                                  .listen_names = "a-pipe",
+                                  .listen_from = kFrom});
+    const std::vector<Supervisor::Kept> kept = supervisor->TakeKept();
+    ASSERT_EQ(kept.size(), 2u);
+    EXPECT_EQ(kept[0].name, "a-pipe");
+    EXPECT_EQ(kept[1].name, "");
+    EXPECT_EQ(fcntl(kept[0].fd.get(), F_GETFD), FD_CLOEXEC);
+    EXPECT_EQ(write(kept[0].fd.get(), "x", 1), 1);
+    EXPECT_THAT(Heard(), ElementsAre("FDSTOREREMOVE=1\nFDNAME=a-pipe",
+                                     "FDSTOREREMOVE=1\nFDNAME="));
+    EXPECT_THAT(supervisor->TakeKept(), testing::IsEmpty());
+  }
+  // One byte, and then nobody is left who could write.
+  EXPECT_EQ(read(read_end.get(), bytes.data(), bytes.size()), 1);
+  EXPECT_EQ(read(read_end.get(), bytes.data(), bytes.size()), 0);
+}
+
+TEST_F(SupervisorTest, WhatIsKeptForAnotherIsNotOurs) {
+  const auto supervisor =
+      Make({.listen_fds = "1", .listen_pid = absl::StrCat(getpid() + 1)});
+  EXPECT_THAT(supervisor->TakeKept(), testing::IsEmpty());
+}
+
 TEST_F(SupervisorTest, VariablesThatMeanNothingAreRefused) {
   const struct {
     Supervisor::Variables variables;
@@ -150,6 +209,16 @@ TEST_F(SupervisorTest, VariablesThatMeanNothingAreRefused) {
       {{.notify_socket = "@n", .watchdog_usec = "0"}, "WATCHDOG_USEC"},
       {{.notify_socket = "@n", .watchdog_usec = "1", .watchdog_pid = "me"},
        "WATCHDOG_PID"},
+      {{.listen_fds = "1", .listen_pid = "me"}, "LISTEN_PID"},
+      {{.listen_fds = "-1", .listen_pid = absl::StrCat(getpid())},
+       "LISTEN_FDS"},
+      {{.listen_fds = absl::StrCat(Supervisor::kKeptMax + 1),
+        .listen_pid = absl::StrCat(getpid())},
+       "LISTEN_FDS"},
+      {{.listen_fds = "1",
+        .listen_pid = absl::StrCat(getpid()),
+        .listen_from = 999},
+       "999 is no descriptor"},
   };
   for (const auto& row : rows) {
     const auto made = Supervisor::Create(*loop_, row.variables);
