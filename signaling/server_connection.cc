@@ -14,11 +14,19 @@
 
 namespace kyuu::signaling {
 
+ServerConnection::ServerConnection(
+    std::shared_ptr<const ServerConnectionOptions> options, Random& random,
+    absl::Time now)
+    : options_(std::move(options)),
+      random_(&random),
+      http_(std::make_unique<Http>(options_->http)) {
+  http_->timers.Set(Timer::kRequest, now + options_->request_timeout);
+}
+
 ServerConnection::ServerConnection(const ServerConnectionOptions& options,
                                    Random& random, absl::Time now)
-    : options_(options), random_(&random), parser_(options.http) {
-  timers_.Set(Timer::kRequest, now + options_.request_timeout);
-}
+    : ServerConnection(std::make_shared<const ServerConnectionOptions>(options),
+                       random, now) {}
 
 void ServerConnection::HandlePacket(absl::Time now, Packet in) {
   if (state_ == State::kWebSocket) {
@@ -27,46 +35,50 @@ void ServerConnection::HandlePacket(absl::Time now, Packet in) {
   }
   if (state_ == State::kEvents) return events_->HandlePacket(now, in);
   if (state_ == State::kClosed) return;
-  if (in.size() > options_.max_unparsed_bytes - unparsed_.size()) {
+  if (in.size() > options_->max_unparsed_bytes - http_->unparsed.size()) {
     return Finish(absl::ResourceExhaustedError(
         "HTTP: more requests at once than are answered"));
   }
-  absl::StrAppend(&unparsed_, AsText(in));
+  absl::StrAppend(&http_->unparsed, AsText(in));
   ParseInput(now);
 }
 
 void ServerConnection::ParseInput(absl::Time now) {
   ParseRequests(now);
-  if (!input_ended_ || state_ != State::kReading || !unparsed_.empty()) return;
-  Finish(parser_.in_request()
+  if (state_ != State::kReading || !http_->input_ended ||
+      !http_->unparsed.empty()) {
+    return;
+  }
+  Finish(http_->parser.in_request()
              ? absl::UnavailableError("HTTP: ended inside a request")
              : absl::OkStatus());
 }
 
 void ServerConnection::ParseRequests(absl::Time now) {
-  while (state_ == State::kReading && !unparsed_.empty() &&
-         stream_.unsent_bytes() < options_.max_queued_bytes) {
-    if (!parser_.in_request() && timers_.IsSet(Timer::kIdle)) {
-      timers_.Stop(Timer::kIdle);
-      timers_.Set(Timer::kRequest, now + options_.request_timeout);
+  while (state_ == State::kReading && !http_->unparsed.empty() &&
+         stream_.unsent_bytes() < options_->max_queued_bytes) {
+    if (!http_->parser.in_request() && http_->timers.IsSet(Timer::kIdle)) {
+      http_->timers.Stop(Timer::kIdle);
+      http_->timers.Set(Timer::kRequest, now + options_->request_timeout);
     }
-    const absl::StatusOr<size_t> taken = parser_.Feed(AsBytes(unparsed_));
+    const absl::StatusOr<size_t> taken =
+        http_->parser.Feed(AsBytes(http_->unparsed));
     if (!taken.ok()) {
-      keep_alive_ = false;
+      http_->keep_alive = false;
       return Refuse(now, HttpStatusFor(taken.status()),
                     taken.status().message(), taken.status());
     }
-    unparsed_.erase(0, *taken);
-    if (std::optional<HttpRequest> request = parser_.Take()) {
+    http_->unparsed.erase(0, *taken);
+    if (std::optional<HttpRequest> request = http_->parser.Take()) {
       HandleRequest(now, *std::move(request));
     }
   }
 }
 
 void ServerConnection::HandleRequest(absl::Time now, HttpRequest request) {
-  timers_.StopAll();
-  keep_alive_ = request.keep_alive;
-  head_ = request.method == "HEAD";
+  http_->timers.StopAll();
+  http_->keep_alive = request.keep_alive;
+  http_->head = request.method == "HEAD";
   if (request.headers.HasToken("Upgrade", "websocket")) {
     return HandleHandshake(now, std::move(request));
   }
@@ -77,7 +89,7 @@ void ServerConnection::HandleRequest(absl::Time now, HttpRequest request) {
 void ServerConnection::HandleHandshake(absl::Time now, HttpRequest request) {
   // RFC 6455 section 4.2.1.
   const HttpHeaders& headers = request.headers;
-  keep_alive_ = false;
+  http_->keep_alive = false;
   const absl::Status malformed =
       absl::InvalidArgumentError("WebSocket: malformed handshake");
   if (request.method != "GET" || !request.body.empty() ||
@@ -100,12 +112,13 @@ void ServerConnection::HandleHandshake(absl::Time now, HttpRequest request) {
       !absl::Base64Unescape(key, &nonce) || nonce.size() != 16) {
     return Refuse(now, 400, "WebSocket: Sec-WebSocket-Key", malformed);
   }
-  websocket_key_ = std::string(key);
-  offered_subprotocols_.clear();
+  http_->websocket_key = std::string(key);
+  http_->offered_subprotocols.clear();
   for (const HttpHeader& field : headers.fields()) {
     if (!absl::EqualsIgnoreCase(field.name, "Sec-WebSocket-Protocol")) continue;
     for (absl::string_view offered : absl::StrSplit(field.value, ',')) {
-      offered_subprotocols_.emplace_back(absl::StripAsciiWhitespace(offered));
+      http_->offered_subprotocols.emplace_back(
+          absl::StripAsciiWhitespace(offered));
     }
   }
   state_ = State::kUpgrading;
@@ -114,8 +127,9 @@ void ServerConnection::HandleHandshake(absl::Time now, HttpRequest request) {
 }
 
 bool ServerConnection::Offers(absl::string_view subprotocol) const {
-  return std::find(offered_subprotocols_.begin(), offered_subprotocols_.end(),
-                   subprotocol) != offered_subprotocols_.end();
+  return std::find(http_->offered_subprotocols.begin(),
+                   http_->offered_subprotocols.end(),
+                   subprotocol) != http_->offered_subprotocols.end();
 }
 
 void ServerConnection::Refuse(absl::Time now, int code, absl::string_view text,
@@ -143,24 +157,30 @@ absl::Status ServerConnection::Respond(absl::Time now, HttpResponse response) {
 void ServerConnection::Write(absl::Time now, HttpResponse response,
                              absl::Status end) {
   if (response.headers.HasToken("Connection", "close")) {
-    keep_alive_ = false;
-  } else if (!keep_alive_) {
+    http_->keep_alive = false;
+  } else if (!http_->keep_alive) {
     response.headers.Add("Connection", "close");
   }
   AddDate(now, response);
   stream_.Write(WriteResponse(
-      response, head_ ? HttpBody::kLeftOut : HttpBody::kIncluded));
-  if (!keep_alive_) return Finish(std::move(end));
+      response, http_->head ? HttpBody::kLeftOut : HttpBody::kIncluded));
+  if (!http_->keep_alive) return Finish(std::move(end));
   state_ = State::kReading;
-  timers_.Set(Timer::kIdle, now + options_.idle_timeout);
+  http_->timers.Set(Timer::kIdle, now + options_->idle_timeout);
 }
 
 void ServerConnection::AddDate(absl::Time now, HttpResponse& response) const {
-  if (!options_.utc_offset || response.headers.Count("Date") > 0) return;
+  if (!options_->utc_offset || response.headers.Count("Date") > 0) return;
   // RFC 9110 section 5.6.7.
   response.headers.Add("Date", absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT",
-                                                now + *options_.utc_offset,
+                                                now + *options_->utc_offset,
                                                 absl::UTCTimeZone()));
+}
+
+std::string ServerConnection::LeaveHttp() {
+  std::string early = std::move(http_->unparsed);
+  http_.reset();
+  return early;
 }
 
 absl::Status ServerConnection::AcceptUpgrade(absl::Time now,
@@ -177,15 +197,15 @@ absl::Status ServerConnection::AcceptUpgrade(absl::Time now,
   response.headers.Add("Upgrade", "websocket");
   response.headers.Add("Connection", "Upgrade");
   response.headers.Add("Sec-WebSocket-Accept",
-                       internal::AcceptKey(websocket_key_));
+                       internal::AcceptKey(http_->websocket_key));
   if (!subprotocol.empty()) {
     response.headers.Add("Sec-WebSocket-Protocol", subprotocol);
   }
   stream_.Write(WriteResponse(response));
   state_ = State::kWebSocket;
-  stream_.Upgrade(options_.websocket, WebSocketRole::kServer, *random_, now);
+  stream_.Upgrade(options_->websocket, WebSocketRole::kServer, *random_, now);
   // A client may send frames right behind its handshake.
-  const std::string early = std::exchange(unparsed_, std::string());
+  const std::string early = LeaveHttp();
   stream_.websocket()->HandlePacket(now, AsBytes(early));
   return absl::OkStatus();
 }
@@ -207,8 +227,8 @@ absl::Status ServerConnection::AcceptEvents(absl::Time now,
   AddDate(now, response);
   stream_.Write(WriteResponse(response, HttpBody::kEndless));
   state_ = State::kEvents;
-  events_ = std::make_unique<EventStream>(options_.events, name, now);
-  const std::string early = std::exchange(unparsed_, std::string());
+  events_ = std::make_unique<EventStream>(options_->events, name, now);
+  const std::string early = LeaveHttp();
   events_->HandlePacket(now, AsBytes(early));
   return absl::OkStatus();
 }
@@ -216,15 +236,15 @@ absl::Status ServerConnection::AcceptEvents(absl::Time now,
 void ServerConnection::HandleTimeout(absl::Time now) {
   if (WebSocket* open = stream_.websocket()) return open->HandleTimeout(now);
   if (events_) return events_->HandleTimeout(now);
-  while (std::optional<Timer> due = timers_.PopDue(now)) {
+  while (std::optional<Timer> due = http_->timers.PopDue(now)) {
     switch (*due) {
       case Timer::kRequest: {
         const absl::Status late =
             absl::DeadlineExceededError("HTTP: no complete request");
-        if (!parser_.in_request()) return Finish(late);
+        if (!http_->parser.in_request()) return Finish(late);
         // A client that has said something is told why (RFC 9110 section
         // 15.5.9).
-        keep_alive_ = false;
+        http_->keep_alive = false;
         Refuse(now, 408, "the request took too long", late);
         break;
       }
@@ -258,7 +278,7 @@ std::optional<ServerConnection::Event> ServerConnection::PollEvent() {
 absl::Time ServerConnection::NextTimeout() const {
   if (events_) return events_->NextTimeout();
   const WebSocket* open = stream_.websocket();
-  return open != nullptr ? open->NextTimeout() : timers_.NextTimeout();
+  return open != nullptr ? open->NextTimeout() : http_->timers.NextTimeout();
 }
 
 absl::Status ServerConnection::Send(absl::Time now, MessageKind kind,
@@ -285,18 +305,19 @@ void ServerConnection::HandleStreamEnd(absl::Time now,
     return events_->HandleStreamEnd();
   }
   if (why.ok()) {
-    input_ended_ = true;
+    http_->input_ended = true;
     return ParseInput(now);
   }
   stream_.DropUnsent();
-  const bool between = state_ == State::kReading && !parser_.in_request();
+  const bool between = state_ == State::kReading && !http_->parser.in_request();
   Finish(between
              ? absl::OkStatus()
              : absl::UnavailableError(absl::StrCat("HTTP: ", why.message())));
 }
 
 size_t ServerConnection::held_bytes() const {
-  return stream_.held_bytes() + unparsed_.size() + parser_.held_bytes() +
+  return stream_.held_bytes() +
+         (http_ ? http_->unparsed.size() + http_->parser.held_bytes() : 0) +
          (events_ ? events_->queued_bytes() : 0);
 }
 
@@ -314,8 +335,8 @@ size_t ServerConnection::queued_bytes() const {
 void ServerConnection::Finish(absl::Status status) {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
-  timers_.StopAll();
-  unparsed_ = std::string();
+  http_->timers.StopAll();
+  http_->unparsed = std::string();
   stream_.Emit(HttpClosed{std::move(status)});
 }
 
@@ -326,9 +347,9 @@ std::string ServerConnection::DebugString() const {
       "reading", "answering", "upgrading", "websocket", "events", "closed"};
   return absl::StrCat(
       "HTTP ", kNames[static_cast<size_t>(state_)], ", ", queued_bytes(),
-      " bytes queued, ", unparsed_.size(), " unparsed, request timer ",
-      absl::FormatTime(timers_.deadline(Timer::kRequest)), ", idle timer ",
-      absl::FormatTime(timers_.deadline(Timer::kIdle)));
+      " bytes queued, ", http_->unparsed.size(), " unparsed, request timer ",
+      absl::FormatTime(http_->timers.deadline(Timer::kRequest)),
+      ", idle timer ", absl::FormatTime(http_->timers.deadline(Timer::kIdle)));
 }
 
 }  // namespace kyuu::signaling

@@ -73,6 +73,9 @@ class ServerConnection {
                    WebSocketClosed, EventStreamClosed, HttpClosed>;
 
   // The stream was accepted at `now`. `random` must outlive the connection.
+  // Thousands may have the same options.
+  ServerConnection(std::shared_ptr<const ServerConnectionOptions> options,
+                   Random& random, absl::Time now);
   ServerConnection(const ServerConnectionOptions& options, Random& random,
                    absl::Time now);
 
@@ -122,7 +125,7 @@ class ServerConnection {
   }
   // False while more input would only be kept.
   bool wants_input() const {
-    return unparsed_.size() < options_.max_unparsed_bytes / 2;
+    return !http_ || http_->unparsed.size() < options_->max_unparsed_bytes / 2;
   }
   // Memory that the client makes us hold.
   size_t held_bytes() const;
@@ -140,6 +143,20 @@ class ServerConnection {
     kClosed,
   };
   enum class Timer { kRequest, kIdle, kCount };
+  // Of a connection that is not a WebSocket yet, nor a stream of events.
+  struct Http {
+    explicit Http(const HttpLimits& limits) : parser(limits) {}
+
+    TimerTable<Timer> timers;
+    HttpRequestParser parser;
+    std::string unparsed;
+    bool input_ended = false;
+    // Of the request being answered.
+    bool keep_alive = false;
+    bool head = false;
+    std::string websocket_key;
+    std::vector<std::string> offered_subprotocols;
+  };
 
   void ParseInput(absl::Time now);
   void ParseRequests(absl::Time now);
@@ -155,20 +172,15 @@ class ServerConnection {
   bool Offers(absl::string_view subprotocol) const;
   void Finish(absl::Status status);
 
-  const ServerConnectionOptions options_;
+  // Ends what was HTTP; returns what the client has sent behind it.
+  std::string LeaveHttp();
+
+  const std::shared_ptr<const ServerConnectionOptions> options_;
   Random* random_;
   State state_ = State::kReading;
-  TimerTable<Timer> timers_;
-  HttpRequestParser parser_;
-  std::string unparsed_;
-  bool input_ended_ = false;
+  std::unique_ptr<Http> http_;  // Null once it has become something else.
   internal::UpgradedStream<Event> stream_;
   std::unique_ptr<EventStream> events_;  // Few need one.
-  // Of the request being answered.
-  bool keep_alive_ = false;
-  bool head_ = false;
-  std::string websocket_key_;
-  std::vector<std::string> offered_subprotocols_;
 };
 
 static_assert(Engine<ServerConnection>);

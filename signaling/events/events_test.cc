@@ -130,7 +130,7 @@ TEST(EventStreamTest, ASlowReaderIsCut) {
 // --- As a response ----------------------------------------------------------
 
 struct ServerEnd {
-  ServerEnd() : connection({}, random, kStart) {
+  ServerEnd() : connection(ServerConnectionOptions(), random, kStart) {
     connection.HandlePacket(
         kStart, AsBytes("GET /v1/events HTTP/1.1\r\nHost: a\r\n\r\nGET /"));
     const auto event = connection.PollEvent();
