@@ -25,7 +25,7 @@ Client::Client(Random& random, Options options)
     : random_(random),
       options_(std::move(options)),
       server_(options_.server),
-      credential_(options_.username, options_.password) {}
+      credential_(options_) {}
 
 absl::Status Client::Allocate(absl::Time) {
   if (state_ != State::kIdle) {
@@ -132,6 +132,7 @@ void Client::ForgetPeers() {
   channel_peers_.clear();
   transactions_.clear();
   due_.clear();
+  want_token_.clear();
   timers_.Clear();
   stats_.held_dropped += held_.size();
   held_.clear();

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "absl/container/btree_set.h"
@@ -21,13 +20,14 @@
 #include "base/engine.h"
 #include "base/queue.h"
 #include "base/random.h"
-#include "stun/long_term.h"
 #include "stun/message.h"
 #include "stun/protocol.h"
 #include "turn/channel_data.h"
 #include "turn/client_events.h"
 #include "turn/client_options.h"
 #include "turn/client_stats.h"
+#include "turn/client_token.h"
+#include "turn/internal/client_credential.h"
 #include "turn/internal/client_records.h"
 
 namespace kyuu::turn {
@@ -61,14 +61,9 @@ class Client {
   using Moved = ClientMoved;
   using MoveRefused = ClientMoveRefused;
   using Closed = ClientClosed;
-  using Event = std::variant<Allocated, PermissionGranted, PermissionFailed,
-                             ChannelBound, Moved, MoveRefused, Closed>;
-
-  // A relayed datagram as it came out of Unwrap().
-  struct Received {
-    TransportAddress peer;
-    absl::Span<const uint8_t> payload;  // Points into the input.
-  };
+  using TokenWanted = ClientTokenWanted;
+  using Event = ClientEvent;
+  using Received = ClientReceived;
 
   // Longest prefix that Wrap() puts in front of a payload (a Send indication to
   // an IPv6 peer); up to 3 bytes of padding may follow.
@@ -98,6 +93,11 @@ class Client {
   // the next refresh. Do not tell HandleStreamEnd() of a stream that is left.
   // FAILED_PRECONDITION unless movable(); INVALID_ARGUMENT: other family.
   absl::Status Move(absl::Time now, const TransportAddress& local);
+  // Shows the token from now on, in answer to TokenWanted or before it was
+  // asked for; an allocation is refreshed with it at once, and goes on.
+  // FAILED_PRECONDITION when closing or closed, or if Options::tokens does not
+  // say so; INVALID_ARGUMENT as ClientToken::Validate().
+  absl::Status UseToken(absl::Time now, ClientToken token);
   // Gives the allocation back (Refresh with lifetime 0), then Closed.
   void Close(absl::Time now);
 
@@ -151,7 +151,9 @@ class Client {
  private:
   enum class State { kIdle, kAllocating, kAllocated, kClosing, kClosed };
 
-  using Request = internal::Request;
+  using Request = internal::ClientRequest;
+  using Failure = internal::Failure;
+  using Verdict = internal::Verdict;
   using Permission = internal::Permission;
   using Peer = internal::Peer;
   using Subject = internal::Subject;
@@ -186,16 +188,8 @@ class Client {
   bool on_stream() const { return options_.transport == Transport::kTcp; }
 
   // What responses do: client_responses.cc.
-  enum class Verdict { kDrop, kRetry, kSuccess, kError };
-  struct Failure {
-    absl::Status status;
-    std::optional<stun::Error> error;
-    std::optional<TransportAddress> alternate;
-  };
   Verdict Judge(const stun::MessageView& response, Subject subject,
                 Failure& failure);
-  Verdict Challenge(const stun::MessageView& response, Subject subject,
-                    Failure& failure);
   void OnAllocation(absl::Time now, const stun::MessageView& response);
   void OnAllocated(absl::Time now, const stun::MessageView& response);
   void OnPermission(absl::Time now, Subject subject,
@@ -217,10 +211,13 @@ class Client {
   void OnMoved(absl::Duration lifetime);
   void OnMoveRefused(Failure failure);
 
+  // client_token.cc
+  void WantToken(TokenWanted::Why why);
+
   Random& random_;
   Options options_;
   TransportAddress server_;
-  stun::LongTermCredential credential_;
+  internal::ClientCredential credential_;
   State state_ = State::kIdle;
   bool redirected_ = false;
   TransportAddress relayed_;
@@ -236,6 +233,8 @@ class Client {
   // Whose request waits for which answer, and whose is due to be sent.
   absl::flat_hash_map<stun::TransactionId, Subject> transactions_;
   absl::btree_set<Subject> due_;
+  absl::btree_set<Subject> want_token_;  // Whose request waits for a token.
+  bool token_wanted_ = false;            // And the application knows.
   DeadlineQueue<internal::TimerKey> timers_;
   Queue<internal::Held> held_;
   size_t held_bytes_ = 0;

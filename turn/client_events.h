@@ -1,13 +1,16 @@
-// What a TURN client tells: turn::Client::Event.
+// What a TURN client tells: its events, and the data of peers.
 
 #ifndef KYUU_TURN_CLIENT_EVENTS_H_
 #define KYUU_TURN_CLIENT_EVENTS_H_
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/address.h"
 #include "stun/protocol.h"
 
@@ -58,6 +61,33 @@ struct ClientClosed {
   // The server sends us to another one (300), where the client cannot go by
   // itself: it takes another stream.
   std::optional<TransportAddress> alternate;
+};
+
+// The server wants a token of `authorization_server` (RFC 7635), which the
+// application may have or fetch, and gives to UseToken(). It is told once for
+// each token, and with kMissing and kRefused what the server was asked waits
+// for it: for as long as the allocation lives or, while there is none, until
+// UseToken() or Close().
+struct ClientTokenWanted {
+  std::string authorization_server;  // THIRD-PARTY-AUTHORIZATION.
+  std::string realm;
+  enum class Why : uint8_t {
+    kMissing,
+    kRunsOut,  // A minute before its end, or half of a short lifetime.
+    kRefused,
+  };
+  Why why = Why::kMissing;
+};
+
+using ClientEvent =
+    std::variant<ClientAllocated, ClientPermissionGranted,
+                 ClientPermissionFailed, ClientChannelBound, ClientMoved,
+                 ClientMoveRefused, ClientTokenWanted, ClientClosed>;
+
+// A relayed datagram as it came out of turn::Client::Unwrap().
+struct ClientReceived {
+  TransportAddress peer;
+  absl::Span<const uint8_t> payload;  // Points into the input.
 };
 
 }  // namespace kyuu::turn

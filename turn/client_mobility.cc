@@ -89,7 +89,10 @@ void Client::OnMoveRefused(Failure failure) {
   mobility_ = {};
   ++stats_.moves_refused;
   relayed_ = {};
+  const internal::TimerKey token{Timer::kToken, internal::kTheAllocation};
+  const absl::Time token_ends = timers_.deadline(token);
   ForgetPeers();
+  timers_.Set(token, token_ends);
   state_ = State::kAllocating;
   events_.push_back(MoveRefused{std::move(failure.status), failure.error});
   StartRequest(internal::kTheAllocation);

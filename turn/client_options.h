@@ -27,6 +27,10 @@ struct ClientOptions {
   // If not empty, a server of another realm is refused: the password was not
   // meant for it.
   std::string realm;
+  // kAsk: where the server takes tokens of an authorization server (RFC 7635),
+  // one is asked for (TokenWanted) and shown; elsewhere the password counts.
+  enum class Tokens : uint8_t { kIgnore, kAsk };
+  Tokens tokens = Tokens::kIgnore;
   // REQUESTED-ADDRESS-FAMILY; kUnspecified leaves it out, which means IPv4.
   IpFamily relayed_family = IpFamily::kUnspecified;
   // kAsk: asks for a ticket, with which the client may go on from another

@@ -63,6 +63,7 @@ void Client::EndRequest(Subject subject) {
   if (!request.has_value()) return;
   transactions_.erase(request->id);
   due_.erase(subject);
+  want_token_.erase(subject);
   timers_.Stop({Timer::kRto, subject});
   request.reset();
 }
@@ -78,6 +79,9 @@ void Client::HandleTimeout(absl::Time now) {
         break;
       case Timer::kLifetime:
         OnLifetime(due->subject);
+        break;
+      case Timer::kToken:
+        WantToken(TokenWanted::Why::kRunsOut);
         break;
     }
   }
@@ -147,8 +151,7 @@ absl::Span<const uint8_t> Client::Finished(MessageWriter& writer,
   if (!options_.software.empty()) {
     writer.Add(stun::Software{options_.software});
   }
-  credential_.Authenticate(writer);
-  request.authenticated = credential_.ready();
+  credential_.Authenticate(writer, request);
   return writer.Finish();
 }
 

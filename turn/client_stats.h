@@ -30,6 +30,7 @@ struct ClientStats {
   uint64_t moves = 0;             // Move() that the server has let happen.
   uint64_t moves_refused = 0;
   uint64_t tickets_ignored = 0;  // Longer than ticket_bytes_max.
+  uint64_t tokens_used = 0;      // Taken from the application.
 
   static constexpr Counter<ClientStats> kCounters[] = {
       KYUU_COUNTER(ClientStats, requests_sent),
@@ -50,7 +51,8 @@ struct ClientStats {
       KYUU_COUNTER(ClientStats, held_dropped),
       KYUU_COUNTER(ClientStats, moves),
       KYUU_COUNTER(ClientStats, moves_refused),
-      KYUU_COUNTER(ClientStats, tickets_ignored)};
+      KYUU_COUNTER(ClientStats, tickets_ignored),
+      KYUU_COUNTER(ClientStats, tokens_used)};
 };
 static_assert(Countable<ClientStats>);
 

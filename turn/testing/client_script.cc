@@ -23,7 +23,11 @@ const Path kPath{.local = {IpAddress::V4(10, 0, 0, 1), 5000},
 class Run {
  public:
   explicit Run(uint8_t start) {
-    server_.sha256 = (start & 1) != 0;
+    server_.sha256 = (start & 1) != 0 && (start & 16) == 0;
+    if ((start & 16) != 0) {
+      server_.token_server = "authorization";
+      if ((start & 2) != 0) UseToken(1);
+    }
     if ((start & 8) != 0) server_.tickets = {"1", "2", "3", "4"};
     if ((start & 2) == 0) return;
     // Begin with an allocation, and a channel on it.
@@ -38,7 +42,7 @@ class Run {
   void Step(Reader& r) {
     const uint8_t op = r.U8();
     const uint8_t arg = r.U8();
-    switch (op % 13) {
+    switch (op % 14) {
       case 0:
         client_.HandlePacket(now_, {kPath, Noise(r)});
         break;
@@ -86,8 +90,11 @@ class Run {
       case 11:
         TakeEvent();
         break;
-      default:
+      case 12:
         Move(arg);
+        break;
+      default:
+        UseToken(arg);
     }
   }
 
@@ -118,6 +125,20 @@ class Run {
     return r.Bytes(std::min(size, r.remaining()));
   }
   bool Alive() const { return client_.allocated(); }
+
+  // One that the server takes, unless it has changed its mind or `arg` says so.
+  void UseToken(uint8_t arg) {
+    if (arg < 100) server_.mac_key.assign(20, static_cast<char>(arg));
+    ClientToken token{.kid = "kid",
+                      .token = std::string(arg % 4, 't'),
+                      .mac_key = std::string(20, static_cast<char>(arg)),
+                      .lifetime = absl::Seconds(arg * 4)};
+    const bool valid = token.Validate().ok();
+    const bool used = client_.UseToken(now_, std::move(token)).ok();
+    KYUU_CHECK(used <= valid);
+    // It says no only when it is closing.
+    KYUU_CHECK(used || !valid || !client_.allocated());
+  }
 
   // To one of four addresses, one of which cannot be; and the server's next
   // tickets, of which some are too long.
@@ -185,6 +206,7 @@ class Run {
                   .server = kPath.remote,
                   .username = "user",
                   .password = "pass",
+                  .tokens = ClientOptions::Tokens::kAsk,
                   .mobility = ClientOptions::Mobility::kAsk,
                   .permissions_max = 6,
                   .peers_max = 9}};

@@ -28,6 +28,9 @@ struct ScriptedServer {
   std::string realm = "realm";
   std::string nonce = "nonce1";
   bool sha256 = false;
+  // If not empty, tokens of it are wanted (RFC 7635), whose mac_key is this.
+  std::string token_server;
+  std::string mac_key;
   bool sign = true;  // Whether responses carry integrity.
   std::map<stun::Method, stun::Error> errors;
   std::optional<TransportAddress> alternate;  // Goes with 300.
@@ -45,6 +48,7 @@ struct ScriptedServer {
   std::optional<std::string> last_ticket;
 
   stun::IntegrityKey Key() const {
+    if (!token_server.empty()) return stun::IntegrityKey(AsBytes(mac_key));
     return stun::IntegrityKey::LongTerm(
         username, realm, password,
         sha256 ? stun::PasswordHash::kSha256 : stun::PasswordHash::kMd5);
@@ -100,6 +104,9 @@ struct ScriptedServer {
     w.Add(stun::Realm{realm});
     w.Add(stun::Nonce{Nonce()});
     if (sha256) w.Add(stun::PasswordAlgorithms::Sha256ThenMd5());
+    if (!token_server.empty()) {
+      w.Add(stun::ThirdPartyAuthorization{token_server});
+    }
     return Copy(w.Finish());
   }
 
