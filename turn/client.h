@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
@@ -23,6 +22,7 @@
 #include "stun/message.h"
 #include "stun/protocol.h"
 #include "turn/channel_data.h"
+#include "turn/client_connections.h"
 #include "turn/client_events.h"
 #include "turn/client_options.h"
 #include "turn/client_stats.h"
@@ -32,7 +32,7 @@
 
 namespace kyuu::turn {
 
-// Client is the engine of one UDP allocation (RFC 8656) made from one local
+// Client is the engine of one allocation (RFC 8656) made from one local
 // address, over UDP or over a stream (ClientOptions::transport). Requests and
 // responses go through the five verbs, relayed datagrams through Wrap() and
 // Unwrap(), which neither queue nor allocate once the server was asked to let
@@ -62,6 +62,9 @@ class Client {
   using MoveRefused = ClientMoveRefused;
   using Closed = ClientClosed;
   using TokenWanted = ClientTokenWanted;
+  using PeerConnected = ClientPeerConnected;
+  using PeerJoined = ClientPeerJoined;
+  using PeerFailed = ClientPeerFailed;
   using Event = ClientEvent;
   using Received = ClientReceived;
 
@@ -75,15 +78,14 @@ class Client {
   // Starts. FAILED_PRECONDITION if it was started before; INVALID_ARGUMENT if
   // the options cannot work.
   absl::Status Allocate(absl::Time now);
-  // Asks the server to let datagrams from and to peer.ip pass. Calling it again
-  // is harmless. FAILED_PRECONDITION unless allocated, INVALID_ARGUMENT if the
-  // peer is not of the relayed address's family, RESOURCE_EXHAUSTED beyond
-  // permissions_max or peers_max.
+  // Asks the server to let datagrams from and to peer.ip pass; again does no
+  // harm. FAILED_PRECONDITION unless allocated, INVALID_ARGUMENT if the peer is
+  // not of the relayed family, RESOURCE_EXHAUSTED beyond permissions/peers_max.
   absl::Status Permit(absl::Time now, const TransportAddress& peer);
   // Binds a channel to the peer, which permits it as well. Errors as Permit().
   absl::Status BindChannel(absl::Time now, const TransportAddress& peer);
-  // Refreshes the allocation now: a server that lost it says so, and Closed
-  // tells. FAILED_PRECONDITION unless allocated.
+  // Refreshes it now: Closed if it is lost. FAILED_PRECONDITION unless
+  // allocated.
   absl::Status Refresh(absl::Time now);
   // Goes on from `local`, another address or stream of ours, or the same one
   // behind a NAT that has changed (RFC 8016). Moved or MoveRefused follows, or
@@ -145,6 +147,8 @@ class Client {
   const TransportAddress& server() const { return server_; }
   // The bound channel of a peer, for drivers that write the header themselves.
   std::optional<uint16_t> ChannelOf(const TransportAddress& peer) const;
+  // What TCP connections to and from peers are made with (RFC 6062).
+  ClientConnections& connections() { return connections_; }
   const Stats& stats() const { return stats_; }
   std::string DebugString() const;
 
@@ -190,6 +194,7 @@ class Client {
   // What responses do: client_responses.cc.
   Verdict Judge(const stun::MessageView& response, Subject subject,
                 Failure& failure);
+  void OnAttempt(absl::Time now, const stun::MessageView& attempt);
   void OnAllocation(absl::Time now, const stun::MessageView& response);
   void OnAllocated(absl::Time now, const stun::MessageView& response);
   void OnPermission(absl::Time now, Subject subject,
@@ -224,12 +229,7 @@ class Client {
   internal::ClientMobility mobility_;
   // Allocate while there is no allocation, then Refresh.
   std::optional<Request> allocation_request_;
-  // Neither is ever removed, so that indices and channel numbers stay true.
-  std::vector<Permission> permissions_;
-  std::vector<Peer> peers_;
-  absl::flat_hash_map<IpAddress, size_t> permission_index_;
-  absl::flat_hash_map<TransportAddress, size_t> peer_index_;
-  std::vector<size_t> channel_peers_;  // [channel - kChannelMin]: in peers_.
+  internal::ClientPeers known_;
   // Whose request waits for which answer, and whose is due to be sent.
   absl::flat_hash_map<stun::TransactionId, Subject> transactions_;
   absl::btree_set<Subject> due_;
@@ -240,6 +240,7 @@ class Client {
   size_t held_bytes_ = 0;
   Queue<Event> events_;
   Stats stats_;
+  ClientConnections connections_;
 };
 
 static_assert(Engine<Client>);

@@ -79,10 +79,38 @@ struct ClientTokenWanted {
   Why why = Why::kMissing;
 };
 
+// A TCP connection between the relayed address and a peer, as the server calls
+// it: CONNECTION-ID (RFC 6062 section 6.2.1).
+enum class ClientConnectionId : uint32_t {};
+// It is there. A stream to the server, besides the one of the allocation, is
+// to be opened for it and told to turn::ClientConnections::Bind().
+struct ClientPeerConnected {
+  ClientConnectionId id{};
+  TransportAddress peer;
+  enum class By : uint8_t { kUs, kPeer };  // Connect(), or it has come.
+  By by = By::kUs;
+};
+// The stream at `local` is the connection, and its driver's alone: all that
+// comes behind the message which was handled last is the peer's.
+struct ClientPeerJoined {
+  ClientConnectionId id{};
+  TransportAddress peer;
+  TransportAddress local;
+};
+// Connect() or Bind() has come to nothing; `id` if there was one. A stream that
+// was to be bound is of no use any more.
+struct ClientPeerFailed {
+  TransportAddress peer;
+  std::optional<ClientConnectionId> id;
+  absl::Status status;
+  std::optional<stun::Error> error;
+};
+
 using ClientEvent =
     std::variant<ClientAllocated, ClientPermissionGranted,
                  ClientPermissionFailed, ClientChannelBound, ClientMoved,
-                 ClientMoveRefused, ClientTokenWanted, ClientClosed>;
+                 ClientMoveRefused, ClientTokenWanted, ClientPeerConnected,
+                 ClientPeerJoined, ClientPeerFailed, ClientClosed>;
 
 // A relayed datagram as it came out of turn::Client::Unwrap().
 struct ClientReceived {

@@ -65,20 +65,20 @@ void Client::OnMoved(absl::Duration lifetime) {
   ++stats_.moves;
   // What was asked by the former address may be answered there, or never.
   bool asked = false;
-  for (uint32_t i = 0; i < permissions_.size(); ++i) {
-    if (!permissions_[i].request) continue;
+  for (uint32_t i = 0; i < known_.permissions.size(); ++i) {
+    if (!known_.permissions[i].request) continue;
     StartRequest({Subject::Kind::kPermission, i});
     asked = true;
   }
-  for (uint32_t i = 0; i < peers_.size(); ++i) {
-    if (!peers_[i].request) continue;
+  for (uint32_t i = 0; i < known_.peers.size(); ++i) {
+    if (!known_.peers[i].request) continue;
     StartRequest({Subject::Kind::kChannel, i});
     asked = true;
   }
   // One request makes the server send here; without permissions no peer's data
   // can come.
-  for (uint32_t i = 0; i < permissions_.size() && !asked; ++i) {
-    if (!permissions_[i].granted) continue;
+  for (uint32_t i = 0; i < known_.permissions.size() && !asked; ++i) {
+    if (!known_.permissions[i].granted) continue;
     StartRequest({Subject::Kind::kPermission, i});
     asked = true;
   }

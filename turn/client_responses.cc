@@ -34,7 +34,8 @@ constexpr absl::Duration kTransactionMax = absl::Seconds(40);
 
 void Client::HandlePacket(absl::Time now, Packet in) {
   if (state_ == State::kIdle || state_ == State::kClosed) return;
-  if (!IsOurs(in.path)) {
+  const bool binds = connections_.Binds(in.path);
+  if (!binds && !IsOurs(in.path)) {
     ++stats_.wrong_path;
     return;
   }
@@ -47,13 +48,18 @@ void Client::HandlePacket(absl::Time now, Packet in) {
     return;
   }
   if (response->Is(MessageClass::kIndication, Method::kData)) return;
+  if (response->Is(MessageClass::kIndication, Method::kConnectionAttempt) &&
+      !binds && state_ == State::kAllocated) {
+    return OnAttempt(now, *response);
+  }
   if (response->cls() != MessageClass::kSuccess &&
       response->cls() != MessageClass::kError) {
     ++stats_.unexpected;
     return;
   }
+  if (connections_.HandleResponse(now, in.path, *response)) return;
   const auto transaction = transactions_.find(response->transaction_id());
-  if (transaction == transactions_.end()) {
+  if (binds || transaction == transactions_.end()) {
     ++stats_.unexpected;
     return;
   }
@@ -66,6 +72,22 @@ void Client::HandlePacket(absl::Time now, Packet in) {
     case Subject::Kind::kChannel:
       return OnChannel(now, subject, *response);
   }
+}
+
+// RFC 6062 section 4.4: a peer has connected; only those whom we let in.
+void Client::OnAttempt(absl::Time now, const MessageView& attempt) {
+  const auto peer = attempt.Get<stun::XorPeerAddress>();
+  const auto id = attempt.Get<stun::ConnectionId>();
+  if (!peer || !id) {
+    ++stats_.malformed;
+    return;
+  }
+  const Permission* permission = FindPermission(peer->address.ip);
+  if (permission == nullptr || !permission->live()) {
+    ++stats_.unpermitted;
+    return;
+  }
+  connections_.Attempted(now, ClientConnectionId{id->value}, peer->address);
 }
 
 // What a response to the subject's request is worth. A challenge is answered.
@@ -204,7 +226,7 @@ void Client::OnPermission(absl::Time now, Subject subject,
   EndRequest(subject);
   timers_.Set({Timer::kRefresh, subject}, now + kPermissionRefresh);
   timers_.Set({Timer::kLifetime, subject}, now + kPermissionLifetime);
-  Permission& permission = permissions_[subject.index];
+  Permission& permission = known_.permissions[subject.index];
   if (!std::exchange(permission.granted, true)) {
     events_.push_back(PermissionGranted{permission.ip});
   }
@@ -214,7 +236,7 @@ void Client::FailPermission(Subject subject, Failure failure) {
   EndRequest(subject);
   timers_.Stop({Timer::kRefresh, subject});
   timers_.Stop({Timer::kLifetime, subject});
-  Permission& permission = permissions_[subject.index];
+  Permission& permission = known_.permissions[subject.index];
   permission.granted = false;
   events_.push_back(PermissionFailed{permission.ip, std::move(failure.status),
                                      failure.error});
@@ -240,7 +262,7 @@ void Client::OnChannel(absl::Time now, Subject subject,
   EndRequest(subject);
   timers_.Set({Timer::kRefresh, subject}, now + kChannelRefresh);
   timers_.Set({Timer::kLifetime, subject}, now + kChannelLifetime);
-  Peer& peer = peers_[subject.index];
+  Peer& peer = known_.peers[subject.index];
   if (!std::exchange(peer.bound, true)) {
     events_.push_back(ChannelBound{peer.address, peer.channel});
   }

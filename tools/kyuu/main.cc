@@ -200,14 +200,20 @@ void AddTurn(CLI::App& app, kyuu::tools::TurnCommand& options) {
   CLI::App* turn = app.add_subcommand(
       "turn", "Send a datagram through a TURN relay and back");
   using Moves = kyuu::tools::TurnQuestion::Moves;
+  using Ways = kyuu::tools::TurnQuestion::Ways;
+  CLI::Option* tcp = turn->add_flag_callback(
+      "--tcp", [&options] { options.ways = Ways::kTcp; },
+      "TCP to peers (RFC 6062): one end connects to the other");
   turn->add_flag_callback(
-      "--move", [&options] { options.moves = Moves::kOnce; },
-      "And again, once one end has gone on from another port or stream "
-      "(RFC 8016)");
+          "--move", [&options] { options.moves = Moves::kOnce; },
+          "And again, once one end has gone on from another port or stream "
+          "(RFC 8016)")
+      ->excludes(tcp);
   turn->add_option("--hold", options.hold_seconds,
                    "And again after so many seconds")
       ->type_name("SECONDS")
-      ->check(CLI::Range(1, 86'400));
+      ->check(CLI::Range(1, 86'400))
+      ->excludes(tcp);
   turn->add_option("--token-file", options.token_file,
                    "Instead of a password the token of an authorization server "
                    "(RFC 7635), as that has answered: JSON with access_token, "

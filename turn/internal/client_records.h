@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/address.h"
@@ -101,6 +102,15 @@ struct Peer {
   // Whether the server may use the channel: its data may overtake the answer
   // that says so. The number is this peer's alone (RFC 8656 section 12).
   bool asked() const { return bound || (request && request->has_left()); }
+};
+// The peers of an allocation. Neither peer nor permission is ever removed, so
+// that indices and channel numbers stay true.
+struct ClientPeers {
+  std::vector<Permission> permissions;
+  std::vector<Peer> peers;
+  absl::flat_hash_map<IpAddress, size_t> permission_index;
+  absl::flat_hash_map<TransportAddress, size_t> peer_index;
+  std::vector<size_t> channel_peers;  // [channel - kChannelMin]: in `peers`.
 };
 // What lets the allocation go on from another address (RFC 8016).
 struct ClientMobility {

@@ -22,7 +22,10 @@ const Path kPath{.local = {IpAddress::V4(10, 0, 0, 1), 5000},
 
 class Run {
  public:
-  explicit Run(uint8_t start) {
+  explicit Run(uint8_t start)
+      : path_{kPath.local, kPath.remote,
+              (start & 32) != 0 ? Transport::kTcp : Transport::kUdp},
+        client_(random_, Options(path_.transport)) {
     server_.sha256 = (start & 1) != 0 && (start & 16) == 0;
     if ((start & 16) != 0) {
       server_.token_server = "authorization";
@@ -34,7 +37,12 @@ class Run {
     KYUU_CHECK(client_.Allocate(now_).ok());
     while (Serve(0)) {
     }
-    KYUU_CHECK(client_.allocated() && client_.BindChannel(now_, Peer(0)).ok());
+    KYUU_CHECK(client_.allocated());
+    if (on_tcp()) {
+      KYUU_CHECK(client_.connections().Connect(now_, Peer(0)).ok());
+    } else {
+      KYUU_CHECK(client_.BindChannel(now_, Peer(0)).ok());
+    }
     while ((start & 4) != 0 && Serve(0)) {
     }
   }
@@ -44,7 +52,7 @@ class Run {
     const uint8_t arg = r.U8();
     switch (op % 14) {
       case 0:
-        client_.HandlePacket(now_, {kPath, Noise(r)});
+        client_.HandlePacket(now_, {path_, Noise(r)});
         break;
       case 1:
         Serve(arg);
@@ -57,19 +65,23 @@ class Run {
         KYUU_CHECK(client_.Permit(now_, Peer(arg)).ok() <= Alive());
         break;
       case 4:
-        KYUU_CHECK(client_.BindChannel(now_, Peer(arg)).ok() <= Alive());
+        if (on_tcp()) {
+          Connections(arg);
+        } else {
+          KYUU_CHECK(client_.BindChannel(now_, Peer(arg)).ok() <= Alive());
+        }
         break;
       case 5:
         Wrap(arg, Noise(r));
         break;
       case 6: {
         const std::vector<uint8_t> data = server_.Data(Peer(arg), Noise(r));
-        client_.Unwrap({kPath, data});
-        client_.HandlePacket(now_, {kPath, data});
+        client_.Unwrap({path_, data});
+        client_.HandlePacket(now_, {path_, data});
         break;
       }
       case 7:
-        client_.Unwrap({kPath, Noise(r)});
+        client_.Unwrap({path_, Noise(r)});
         break;
       case 8:
         client_.PollTransmit(now_, absl::MakeSpan(buffer_).first(arg * 4));
@@ -125,6 +137,53 @@ class Run {
     return r.Bytes(std::min(size, r.remaining()));
   }
   bool Alive() const { return client_.allocated(); }
+
+  bool on_tcp() const { return path_.transport == Transport::kTcp; }
+
+  // Connects, binds, drops, or lets a peer come.
+  void Connections(uint8_t arg) {
+    ClientConnections& connections = client_.connections();
+    const ClientConnectionId id{arg % 4u + (arg > 127 ? 1000u : 0u)};
+    switch (arg / 4 % 4) {
+      case 0:
+        KYUU_CHECK(connections.Connect(now_, Peer(arg)).ok() <= Alive());
+        break;
+      case 1:
+        KYUU_CHECK(connections.Bind(now_, id, Data(arg)).ok() <= Alive());
+        break;
+      case 2:
+        connections.Drop(id, absl::OkStatus());
+        break;
+      default: {
+        stun::MessageWriter w(
+            absl::MakeSpan(buffer_), stun::MessageClass::kIndication,
+            stun::Method::kConnectionAttempt, stun::TransactionId{});
+        w.Add(stun::XorPeerAddress{Peer(arg)});
+        w.Add(stun::ConnectionId{static_cast<uint32_t>(id)});
+        client_.HandlePacket(now_, {path_, w.Finish()});
+      }
+    }
+    KYUU_CHECK(connections.size() <= 3);
+  }
+  static TransportAddress Data(uint8_t arg) {
+    TransportAddress local = kPath.local;
+    local.port = static_cast<uint16_t>(local.port + 10 + arg % 3);
+    return local;
+  }
+  static ClientOptions Options(Transport transport) {
+    ClientOptions options{.local = kPath.local,
+                          .server = kPath.remote,
+                          .transport = transport,
+                          .username = "user",
+                          .password = "pass",
+                          .tokens = ClientOptions::Tokens::kAsk,
+                          .relayed_transport = transport,
+                          .connections_max = 3,
+                          .mobility = ClientOptions::Mobility::kAsk,
+                          .permissions_max = 6,
+                          .peers_max = 9};
+    return options;
+  }
 
   // One that the server takes, unless it has changed its mind or `arg` says so.
   void UseToken(uint8_t arg) {
@@ -201,15 +260,8 @@ class Run {
   SeededRandom random_{1};
   absl::Time now_ = absl::UnixEpoch();
   ScriptedServer server_;
-  Client client_{random_,
-                 {.local = kPath.local,
-                  .server = kPath.remote,
-                  .username = "user",
-                  .password = "pass",
-                  .tokens = ClientOptions::Tokens::kAsk,
-                  .mobility = ClientOptions::Mobility::kAsk,
-                  .permissions_max = 6,
-                  .peers_max = 9}};
+  const Path path_;
+  Client client_;
   std::array<uint8_t, 2000> buffer_;
   uint64_t held_ = 0;
   bool started_ = false;

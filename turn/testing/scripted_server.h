@@ -40,6 +40,8 @@ struct ScriptedServer {
   // The next of these goes with each answer to a request that has one.
   std::deque<std::string> tickets;
 
+  uint32_t connections = 1000;  // The id of the next one.
+
   std::vector<stun::Method> methods;  // Of all requests, in order.
   std::optional<uint32_t> last_lifetime;
   std::optional<TransportAddress> last_peer;
@@ -127,6 +129,9 @@ struct ScriptedServer {
       w.Add(stun::Lifetime{lifetime});
     } else if (request.method() == stun::Method::kRefresh) {
       w.Add(stun::Lifetime{last_lifetime == 0 ? 0 : lifetime});
+    }
+    if (!error && request.method() == stun::Method::kConnect) {
+      w.Add(stun::ConnectionId{connections++});
     }
     if (!error && request.Has<stun::MobilityTicket>() && !tickets.empty()) {
       w.Add(stun::MobilityTicket{AsBytes(tickets.front())});

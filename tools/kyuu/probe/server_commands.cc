@@ -97,7 +97,10 @@ void TellToken(const turn::ClientTokenWanted& wanted) {
 
 void Tell(const TurnAnswer& answer, const TurnCommand& command) {
   const auto ms = absl::ToDoubleMilliseconds;
-  std::printf("relayed and back in %.1f ms\n", ms(answer.round_trip));
+  const bool tcp = command.ways == TurnQuestion::Ways::kTcp;
+  std::printf("%srelayed and back in %.1f ms\n",
+              tcp ? "connected, and accepted a connection; " : "",
+              ms(answer.round_trip));
   if (answer.moved_round_trip) {
     std::printf("moved; relayed and back in %.1f ms\n",
                 ms(*answer.moved_round_trip));
@@ -120,6 +123,7 @@ absl::Status Turn(const TurnCommand& command) {
       [&](const TransportAddress& server,
           absl::Duration patience) -> absl::Status {
         TurnQuestion question{.patience = patience,
+                              .ways = command.ways,
                               .moves = command.moves,
                               .hold = absl::Seconds(command.hold_seconds),
                               .token_file = command.token_file};

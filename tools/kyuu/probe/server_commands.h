@@ -16,6 +16,7 @@ int RunStun(const std::string& url);
 // What `kyuu turn` is asked to do; each as in TurnQuestion.
 struct TurnCommand {
   std::string url;
+  TurnQuestion::Ways ways = TurnQuestion::Ways::kPermissions;
   TurnQuestion::Moves moves = TurnQuestion::Moves::kStay;
   int hold_seconds = 0;
   std::string token_file;

@@ -15,6 +15,7 @@
 #include "ice/candidate.h"
 #include "net/loop.h"
 #include "tools/kyuu/probe/server_link.h"
+#include "tools/kyuu/turn_probe/tcp_probe.h"
 #include "tools/kyuu/turn_probe/token_file.h"
 
 namespace kyuu::tools {
@@ -279,6 +280,10 @@ class TurnProbe {
         no.status.code(),
         absl::StrCat("the allocation could not move: ", no.status.message())));
   }
+  // Of TCP to peers, which is not asked for here.
+  void On(Side&, const turn::ClientPeerConnected&) {}
+  void On(Side&, const turn::ClientPeerJoined&) {}
+  void On(Side&, const turn::ClientPeerFailed&) {}
   // The file may hold another token by now.
   void On(Side& side, const turn::ClientTokenWanted& wanted) {
     absl::StatusOr<turn::ClientToken> token =
@@ -346,6 +351,9 @@ class TurnProbe {
 absl::StatusOr<TurnAnswer> AskTurn(const ServerUrl& url,
                                    const TransportAddress& server,
                                    TurnQuestion question) {
+  if (question.ways == TurnQuestion::Ways::kTcp) {
+    return AskTurnTcp(url, server, std::move(question));
+  }
   KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop, net::Loop::Create());
   SystemRandom random;
   TurnProbe probe(*loop, random, server, url, std::move(question));

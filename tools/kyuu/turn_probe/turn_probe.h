@@ -27,6 +27,7 @@ struct TurnQuestion {
   enum class Ways : uint8_t {
     kPermissions,  // Data by Send indications, or as the client likes.
     kChannels,     // A channel is bound on each side first.
+    kTcp,          // TCP to peers (RFC 6062): AskTurnTcp().
   };
   Ways ways = Ways::kPermissions;
   enum class Moves : uint8_t {
