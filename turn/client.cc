@@ -25,7 +25,9 @@ Client::Client(Random& random, Options options)
     : random_(random),
       options_(std::move(options)),
       server_(options_.server),
-      credential_(options_.username, options_.password) {}
+      credential_(options_),
+      connections_({random, options_, server_, relayed_, credential_, events_,
+                    stats_}) {}
 
 absl::Status Client::Allocate(absl::Time) {
   if (state_ != State::kIdle) {
@@ -34,6 +36,9 @@ absl::Status Client::Allocate(absl::Time) {
   if (server_.port == 0 || server_.ip.family() == IpFamily::kUnspecified ||
       server_.ip.family() != options_.local.ip.family()) {
     return absl::InvalidArgumentError("no way from local to server");
+  }
+  if (options_.relayed_transport == Transport::kTcp && !on_stream()) {
+    return absl::InvalidArgumentError("TCP is relayed to streams alone");
   }
   if (options_.username.size() > stun::Username::kSizeMax ||
       options_.software.size() > stun::Software::kSizeMax) {
@@ -45,8 +50,9 @@ absl::Status Client::Allocate(absl::Time) {
 }
 
 Client::Permission* Client::FindPermission(const IpAddress& ip) {
-  const auto it = permission_index_.find(ip);
-  return it == permission_index_.end() ? nullptr : &permissions_[it->second];
+  const auto it = known_.permission_index.find(ip);
+  return it == known_.permission_index.end() ? nullptr
+                                             : &known_.permissions[it->second];
 }
 
 // Finds or adds the peer and its permission; asks for the latter if need be.
@@ -57,25 +63,28 @@ absl::StatusOr<Client::Peer*> Client::AddPeer(const TransportAddress& address) {
   if (address.ip.family() != relayed_.ip.family() || address.port == 0) {
     return absl::InvalidArgumentError("peer cannot be reached");
   }
-  const auto it = peer_index_.find(address);
-  if (it == peer_index_.end() && peers_.size() >= options_.peers_max) {
+  const auto it = known_.peer_index.find(address);
+  if (it == known_.peer_index.end() &&
+      known_.peers.size() >= options_.peers_max) {
     return absl::ResourceExhaustedError("too many peers");
   }
   Permission* permission = FindPermission(address.ip);
   if (permission == nullptr) {
-    if (permissions_.size() >= options_.permissions_max) {
+    if (known_.permissions.size() >= options_.permissions_max) {
       return absl::ResourceExhaustedError("too many permissions");
     }
-    permission_index_.emplace(address.ip, permissions_.size());
-    permission = &permissions_.emplace_back(Permission{.ip = address.ip});
+    known_.permission_index.emplace(address.ip, known_.permissions.size());
+    permission = &known_.permissions.emplace_back(Permission{.ip = address.ip});
   }
-  const auto index = static_cast<uint32_t>(permission - permissions_.data());
+  const auto index =
+      static_cast<uint32_t>(permission - known_.permissions.data());
   if (!permission->live()) {
     StartRequest({Subject::Kind::kPermission, index});
   }
-  if (it != peer_index_.end()) return &peers_[it->second];
-  peer_index_.emplace(address, peers_.size());
-  return &peers_.emplace_back(Peer{.address = address, .permission = index});
+  if (it != known_.peer_index.end()) return &known_.peers[it->second];
+  known_.peer_index.emplace(address, known_.peers.size());
+  return &known_.peers.emplace_back(
+      Peer{.address = address, .permission = index});
 }
 
 absl::Status Client::Permit(absl::Time, const TransportAddress& peer) {
@@ -83,6 +92,9 @@ absl::Status Client::Permit(absl::Time, const TransportAddress& peer) {
 }
 
 absl::Status Client::BindChannel(absl::Time, const TransportAddress& peer) {
+  if (options_.relayed_transport == Transport::kTcp) {
+    return absl::FailedPreconditionError("TCP goes by no channels");
+  }
   absl::StatusOr<Peer*> added = AddPeer(peer);
   if (!added.ok()) return added.status();
   StartChannel(**added);
@@ -92,11 +104,12 @@ absl::Status Client::BindChannel(absl::Time, const TransportAddress& peer) {
 // RFC 8656 section 12: each peer has a channel number of its own, for good.
 void Client::StartChannel(Peer& peer) {
   if (peer.bound || peer.request) return;
-  const auto index = static_cast<uint32_t>(&peer - peers_.data());
+  const auto index = static_cast<uint32_t>(&peer - known_.peers.data());
   if (peer.channel == 0) {
-    if (channel_peers_.size() > kChannelMax - kChannelMin) return;
-    peer.channel = static_cast<uint16_t>(kChannelMin + channel_peers_.size());
-    channel_peers_.push_back(index);
+    if (known_.channel_peers.size() > kChannelMax - kChannelMin) return;
+    peer.channel =
+        static_cast<uint16_t>(kChannelMin + known_.channel_peers.size());
+    known_.channel_peers.push_back(index);
   }
   StartRequest({Subject::Kind::kChannel, index});
 }
@@ -118,6 +131,7 @@ void Client::Close(absl::Time) {
       (state_ == State::kAllocating && allocation_request_->authenticated);
   if (!maybe_allocated) return Finish({});
   state_ = State::kClosing;
+  relayed_ = {};
   ForgetPeers();
   StartRequest(internal::kTheAllocation);
 }
@@ -125,13 +139,11 @@ void Client::Close(absl::Time) {
 // Ends all that hangs on the allocation, with every request and timer.
 void Client::ForgetPeers() {
   allocation_request_.reset();
-  permissions_.clear();
-  peers_.clear();
-  permission_index_.clear();
-  peer_index_.clear();
-  channel_peers_.clear();
+  known_ = {};
+  connections_.Clear();
   transactions_.clear();
   due_.clear();
+  want_token_.clear();
   timers_.Clear();
   stats_.held_dropped += held_.size();
   held_.clear();
@@ -142,12 +154,15 @@ absl::StatusOr<Datagram> Client::Wrap(absl::Time now,
                                       const TransportAddress& address,
                                       absl::Span<const uint8_t> payload,
                                       absl::Span<uint8_t> out) {
-  const auto it = peer_index_.find(address);
-  if (state_ != State::kAllocated || it == peer_index_.end()) {
+  const auto it = known_.peer_index.find(address);
+  if (state_ != State::kAllocated || it == known_.peer_index.end()) {
     return absl::FailedPreconditionError("peer is not permitted");
   }
-  Peer& peer = peers_[it->second];
-  const Permission& permission = permissions_[peer.permission];
+  if (options_.relayed_transport == Transport::kTcp) {
+    return absl::FailedPreconditionError("TCP goes by connections()");
+  }
+  Peer& peer = known_.peers[it->second];
+  const Permission& permission = known_.permissions[peer.permission];
   if (!permission.live()) {
     return absl::FailedPreconditionError("peer is not permitted");
   }
@@ -176,20 +191,21 @@ absl::StatusOr<Datagram> Client::Hold(absl::Time now, Peer& peer,
     return absl::ResourceExhaustedError("too much waits for a permission");
   }
   held_bytes_ += payload.size();
-  held_.push_back({static_cast<size_t>(&peer - peers_.data()),
+  held_.push_back({static_cast<size_t>(&peer - known_.peers.data()),
                    {payload.begin(), payload.end()}});
   ++stats_.datagrams_wrapped;
   ++stats_.datagrams_held;
   // The first that is held may be another's, which was refused meanwhile.
-  while (!permissions_[peers_[held_.front().peer].permission].live()) {
+  while (
+      !known_.permissions[known_.peers[held_.front().peer].permission].live()) {
     held_bytes_ -= held_.front().payload.size();
     held_.pop_front();
     ++stats_.held_dropped;
   }
   const auto index =
-      static_cast<uint32_t>(peers_[held_.front().peer].permission);
+      static_cast<uint32_t>(known_.peers[held_.front().peer].permission);
   const Subject subject{Subject::Kind::kPermission, index};
-  if (!permissions_[index].asked()) {
+  if (!known_.permissions[index].asked()) {
     const absl::Span<const uint8_t> request = WriteRequest(subject, out);
     if (!request.empty()) {
       Send(now, subject, request);
@@ -209,8 +225,8 @@ absl::StatusOr<Datagram> Client::Hold(absl::Time now, Peer& peer,
 // The next datagram that was held and may leave.
 std::optional<Client::Packet> Client::PollHeld(absl::Span<uint8_t> out) {
   while (!held_.empty()) {
-    const Peer& peer = peers_[held_.front().peer];
-    const Permission& permission = permissions_[peer.permission];
+    const Peer& peer = known_.peers[held_.front().peer];
+    const Permission& permission = known_.permissions[peer.permission];
     if (permission.live() && !permission.asked()) return std::nullopt;
     const internal::Held held = std::move(held_.front());
     held_.pop_front();
@@ -257,13 +273,14 @@ std::optional<Client::Received> Client::Unwrap(const Datagram& in) {
       return std::nullopt;
     }
     const size_t index = data->channel - kChannelMin;
-    if (index >= channel_peers_.size() ||
-        !peers_[channel_peers_[index]].asked()) {
+    if (index >= known_.channel_peers.size() ||
+        !known_.peers[known_.channel_peers[index]].asked()) {
       ++stats_.unbound;
       return std::nullopt;
     }
     ++stats_.datagrams_unwrapped;
-    return Received{peers_[channel_peers_[index]].address, data->payload};
+    return Received{known_.peers[known_.channel_peers[index]].address,
+                    data->payload};
   }
   if (!stun::IsStun(in.bytes)) return std::nullopt;
   const absl::StatusOr<stun::MessageView> message =
@@ -294,12 +311,15 @@ std::optional<Client::Event> Client::PollEvent() {
   return event;
 }
 
-absl::Time Client::NextTimeout() const { return timers_.NextTimeout(); }
+absl::Time Client::NextTimeout() const {
+  return std::min(timers_.NextTimeout(), connections_.NextTimeout());
+}
 
 std::optional<uint16_t> Client::ChannelOf(const TransportAddress& peer) const {
-  const auto it = peer_index_.find(peer);
-  if (it == peer_index_.end() || !peers_[it->second].bound) return std::nullopt;
-  return peers_[it->second].channel;
+  const auto it = known_.peer_index.find(peer);
+  if (it == known_.peer_index.end() || !known_.peers[it->second].bound)
+    return std::nullopt;
+  return known_.peers[it->second].channel;
 }
 
 std::string Client::DebugString() const {
@@ -307,9 +327,9 @@ std::string Client::DebugString() const {
                                            "closing", "closed"};
   return absl::StrCat("turn::Client ", kStates[static_cast<size_t>(state_)],
                       " at ", server_.ToString(), " relayed ",
-                      relayed_.ToString(), "; ", permissions_.size(),
-                      " permissions, ", peers_.size(), " peers, ",
-                      channel_peers_.size(), " channels");
+                      relayed_.ToString(), "; ", known_.permissions.size(),
+                      " permissions, ", known_.peers.size(), " peers, ",
+                      known_.channel_peers.size(), " channels");
 }
 
 }  // namespace kyuu::turn

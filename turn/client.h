@@ -7,8 +7,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <variant>
-#include <vector>
 
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
@@ -21,18 +19,20 @@
 #include "base/engine.h"
 #include "base/queue.h"
 #include "base/random.h"
-#include "stun/long_term.h"
 #include "stun/message.h"
 #include "stun/protocol.h"
 #include "turn/channel_data.h"
+#include "turn/client_connections.h"
 #include "turn/client_events.h"
 #include "turn/client_options.h"
 #include "turn/client_stats.h"
+#include "turn/client_token.h"
+#include "turn/internal/client_credential.h"
 #include "turn/internal/client_records.h"
 
 namespace kyuu::turn {
 
-// Client is the engine of one UDP allocation (RFC 8656) made from one local
+// Client is the engine of one allocation (RFC 8656) made from one local
 // address, over UDP or over a stream (ClientOptions::transport). Requests and
 // responses go through the five verbs, relayed datagrams through Wrap() and
 // Unwrap(), which neither queue nor allocate once the server was asked to let
@@ -61,14 +61,12 @@ class Client {
   using Moved = ClientMoved;
   using MoveRefused = ClientMoveRefused;
   using Closed = ClientClosed;
-  using Event = std::variant<Allocated, PermissionGranted, PermissionFailed,
-                             ChannelBound, Moved, MoveRefused, Closed>;
-
-  // A relayed datagram as it came out of Unwrap().
-  struct Received {
-    TransportAddress peer;
-    absl::Span<const uint8_t> payload;  // Points into the input.
-  };
+  using TokenWanted = ClientTokenWanted;
+  using PeerConnected = ClientPeerConnected;
+  using PeerJoined = ClientPeerJoined;
+  using PeerFailed = ClientPeerFailed;
+  using Event = ClientEvent;
+  using Received = ClientReceived;
 
   // Longest prefix that Wrap() puts in front of a payload (a Send indication to
   // an IPv6 peer); up to 3 bytes of padding may follow.
@@ -80,15 +78,14 @@ class Client {
   // Starts. FAILED_PRECONDITION if it was started before; INVALID_ARGUMENT if
   // the options cannot work.
   absl::Status Allocate(absl::Time now);
-  // Asks the server to let datagrams from and to peer.ip pass. Calling it again
-  // is harmless. FAILED_PRECONDITION unless allocated, INVALID_ARGUMENT if the
-  // peer is not of the relayed address's family, RESOURCE_EXHAUSTED beyond
-  // permissions_max or peers_max.
+  // Asks the server to let datagrams from and to peer.ip pass; again does no
+  // harm. FAILED_PRECONDITION unless allocated, INVALID_ARGUMENT if the peer is
+  // not of the relayed family, RESOURCE_EXHAUSTED beyond permissions/peers_max.
   absl::Status Permit(absl::Time now, const TransportAddress& peer);
   // Binds a channel to the peer, which permits it as well. Errors as Permit().
   absl::Status BindChannel(absl::Time now, const TransportAddress& peer);
-  // Refreshes the allocation now: a server that lost it says so, and Closed
-  // tells. FAILED_PRECONDITION unless allocated.
+  // Refreshes it now: Closed if it is lost. FAILED_PRECONDITION unless
+  // allocated.
   absl::Status Refresh(absl::Time now);
   // Goes on from `local`, another address or stream of ours, or the same one
   // behind a NAT that has changed (RFC 8016). Moved or MoveRefused follows, or
@@ -98,6 +95,11 @@ class Client {
   // the next refresh. Do not tell HandleStreamEnd() of a stream that is left.
   // FAILED_PRECONDITION unless movable(); INVALID_ARGUMENT: other family.
   absl::Status Move(absl::Time now, const TransportAddress& local);
+  // Shows the token from now on, in answer to TokenWanted or before it was
+  // asked for; an allocation is refreshed with it at once, and goes on.
+  // FAILED_PRECONDITION when closing or closed, or if Options::tokens does not
+  // say so; INVALID_ARGUMENT as ClientToken::Validate().
+  absl::Status UseToken(absl::Time now, ClientToken token);
   // Gives the allocation back (Refresh with lifetime 0), then Closed.
   void Close(absl::Time now);
 
@@ -145,13 +147,17 @@ class Client {
   const TransportAddress& server() const { return server_; }
   // The bound channel of a peer, for drivers that write the header themselves.
   std::optional<uint16_t> ChannelOf(const TransportAddress& peer) const;
+  // What TCP connections to and from peers are made with (RFC 6062).
+  ClientConnections& connections() { return connections_; }
   const Stats& stats() const { return stats_; }
   std::string DebugString() const;
 
  private:
   enum class State { kIdle, kAllocating, kAllocated, kClosing, kClosed };
 
-  using Request = internal::Request;
+  using Request = internal::ClientRequest;
+  using Failure = internal::Failure;
+  using Verdict = internal::Verdict;
   using Permission = internal::Permission;
   using Peer = internal::Peer;
   using Subject = internal::Subject;
@@ -186,16 +192,9 @@ class Client {
   bool on_stream() const { return options_.transport == Transport::kTcp; }
 
   // What responses do: client_responses.cc.
-  enum class Verdict { kDrop, kRetry, kSuccess, kError };
-  struct Failure {
-    absl::Status status;
-    std::optional<stun::Error> error;
-    std::optional<TransportAddress> alternate;
-  };
   Verdict Judge(const stun::MessageView& response, Subject subject,
                 Failure& failure);
-  Verdict Challenge(const stun::MessageView& response, Subject subject,
-                    Failure& failure);
+  void OnAttempt(absl::Time now, const stun::MessageView& attempt);
   void OnAllocation(absl::Time now, const stun::MessageView& response);
   void OnAllocated(absl::Time now, const stun::MessageView& response);
   void OnPermission(absl::Time now, Subject subject,
@@ -217,30 +216,31 @@ class Client {
   void OnMoved(absl::Duration lifetime);
   void OnMoveRefused(Failure failure);
 
+  // client_token.cc
+  void WantToken(TokenWanted::Why why);
+
   Random& random_;
   Options options_;
   TransportAddress server_;
-  stun::LongTermCredential credential_;
+  internal::ClientCredential credential_;
   State state_ = State::kIdle;
   bool redirected_ = false;
   TransportAddress relayed_;
   internal::ClientMobility mobility_;
   // Allocate while there is no allocation, then Refresh.
   std::optional<Request> allocation_request_;
-  // Neither is ever removed, so that indices and channel numbers stay true.
-  std::vector<Permission> permissions_;
-  std::vector<Peer> peers_;
-  absl::flat_hash_map<IpAddress, size_t> permission_index_;
-  absl::flat_hash_map<TransportAddress, size_t> peer_index_;
-  std::vector<size_t> channel_peers_;  // [channel - kChannelMin]: in peers_.
+  internal::ClientPeers known_;
   // Whose request waits for which answer, and whose is due to be sent.
   absl::flat_hash_map<stun::TransactionId, Subject> transactions_;
   absl::btree_set<Subject> due_;
+  absl::btree_set<Subject> want_token_;  // Whose request waits for a token.
+  bool token_wanted_ = false;            // And the application knows.
   DeadlineQueue<internal::TimerKey> timers_;
   Queue<internal::Held> held_;
   size_t held_bytes_ = 0;
   Queue<Event> events_;
   Stats stats_;
+  ClientConnections connections_;
 };
 
 static_assert(Engine<Client>);

@@ -1,13 +1,16 @@
-// What a TURN client tells: turn::Client::Event.
+// What a TURN client tells: its events, and the data of peers.
 
 #ifndef KYUU_TURN_CLIENT_EVENTS_H_
 #define KYUU_TURN_CLIENT_EVENTS_H_
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/address.h"
 #include "stun/protocol.h"
 
@@ -58,6 +61,61 @@ struct ClientClosed {
   // The server sends us to another one (300), where the client cannot go by
   // itself: it takes another stream.
   std::optional<TransportAddress> alternate;
+};
+
+// The server wants a token of `authorization_server` (RFC 7635), which the
+// application may have or fetch, and gives to UseToken(). It is told once for
+// each token, and with kMissing and kRefused what the server was asked waits
+// for it: for as long as the allocation lives or, while there is none, until
+// UseToken() or Close().
+struct ClientTokenWanted {
+  std::string authorization_server;  // THIRD-PARTY-AUTHORIZATION.
+  std::string realm;
+  enum class Why : uint8_t {
+    kMissing,
+    kRunsOut,  // A minute before its end, or half of a short lifetime.
+    kRefused,
+  };
+  Why why = Why::kMissing;
+};
+
+// A TCP connection between the relayed address and a peer, as the server calls
+// it: CONNECTION-ID (RFC 6062 section 6.2.1).
+enum class ClientConnectionId : uint32_t {};
+// It is there. A stream to the server, besides the one of the allocation, is
+// to be opened for it and told to turn::ClientConnections::Bind().
+struct ClientPeerConnected {
+  ClientConnectionId id{};
+  TransportAddress peer;
+  enum class By : uint8_t { kUs, kPeer };  // Connect(), or it has come.
+  By by = By::kUs;
+};
+// The stream at `local` is the connection, and its driver's alone: all that
+// comes behind the message which was handled last is the peer's.
+struct ClientPeerJoined {
+  ClientConnectionId id{};
+  TransportAddress peer;
+  TransportAddress local;
+};
+// Connect() or Bind() has come to nothing; `id` if there was one. A stream that
+// was to be bound is of no use any more.
+struct ClientPeerFailed {
+  TransportAddress peer;
+  std::optional<ClientConnectionId> id;
+  absl::Status status;
+  std::optional<stun::Error> error;
+};
+
+using ClientEvent =
+    std::variant<ClientAllocated, ClientPermissionGranted,
+                 ClientPermissionFailed, ClientChannelBound, ClientMoved,
+                 ClientMoveRefused, ClientTokenWanted, ClientPeerConnected,
+                 ClientPeerJoined, ClientPeerFailed, ClientClosed>;
+
+// A relayed datagram as it came out of turn::Client::Unwrap().
+struct ClientReceived {
+  TransportAddress peer;
+  absl::Span<const uint8_t> payload;  // Points into the input.
 };
 
 }  // namespace kyuu::turn

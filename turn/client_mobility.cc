@@ -65,20 +65,20 @@ void Client::OnMoved(absl::Duration lifetime) {
   ++stats_.moves;
   // What was asked by the former address may be answered there, or never.
   bool asked = false;
-  for (uint32_t i = 0; i < permissions_.size(); ++i) {
-    if (!permissions_[i].request) continue;
+  for (uint32_t i = 0; i < known_.permissions.size(); ++i) {
+    if (!known_.permissions[i].request) continue;
     StartRequest({Subject::Kind::kPermission, i});
     asked = true;
   }
-  for (uint32_t i = 0; i < peers_.size(); ++i) {
-    if (!peers_[i].request) continue;
+  for (uint32_t i = 0; i < known_.peers.size(); ++i) {
+    if (!known_.peers[i].request) continue;
     StartRequest({Subject::Kind::kChannel, i});
     asked = true;
   }
   // One request makes the server send here; without permissions no peer's data
   // can come.
-  for (uint32_t i = 0; i < permissions_.size() && !asked; ++i) {
-    if (!permissions_[i].granted) continue;
+  for (uint32_t i = 0; i < known_.permissions.size() && !asked; ++i) {
+    if (!known_.permissions[i].granted) continue;
     StartRequest({Subject::Kind::kPermission, i});
     asked = true;
   }
@@ -89,7 +89,10 @@ void Client::OnMoveRefused(Failure failure) {
   mobility_ = {};
   ++stats_.moves_refused;
   relayed_ = {};
+  const internal::TimerKey token{Timer::kToken, internal::kTheAllocation};
+  const absl::Time token_ends = timers_.deadline(token);
   ForgetPeers();
+  timers_.Set(token, token_ends);
   state_ = State::kAllocating;
   events_.push_back(MoveRefused{std::move(failure.status), failure.error});
   StartRequest(internal::kTheAllocation);

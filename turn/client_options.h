@@ -27,8 +27,20 @@ struct ClientOptions {
   // If not empty, a server of another realm is refused: the password was not
   // meant for it.
   std::string realm;
+  // kAsk: where the server takes tokens of an authorization server (RFC 7635),
+  // one is asked for (TokenWanted) and shown; elsewhere the password counts.
+  enum class Tokens : uint8_t { kIgnore, kAsk };
+  Tokens tokens = Tokens::kIgnore;
   // REQUESTED-ADDRESS-FAMILY; kUnspecified leaves it out, which means IPv4.
   IpFamily relayed_family = IpFamily::kUnspecified;
+  // REQUESTED-TRANSPORT. kTcp: peers are spoken to by turn::ClientConnections
+  // alone (RFC 6062); over a stream only.
+  Transport relayed_transport = Transport::kUdp;
+  // Connections of peers that are being made or wait to be bound, at one time;
+  // what comes beyond is left to end at the server.
+  size_t connections_max = 64;
+  // How long one of them waits to be bound: as the server does (section 5.2).
+  absl::Duration bind_within = absl::Seconds(30);
   // kAsk: asks for a ticket, with which the client may go on from another
   // address of its own: Move() (RFC 8016). A server that forbids it (405) is
   // asked for an allocation without.

@@ -42,11 +42,11 @@ std::optional<Client::Request>& Client::RequestOf(Subject subject) {
     case Subject::Kind::kAllocation:
       return allocation_request_;
     case Subject::Kind::kPermission:
-      return permissions_[subject.index].request;
+      return known_.permissions[subject.index].request;
     case Subject::Kind::kChannel:
       break;
   }
-  return peers_[subject.index].request;
+  return known_.peers[subject.index].request;
 }
 
 // Makes a request of the subject due, in the place of one that is under way.
@@ -63,11 +63,13 @@ void Client::EndRequest(Subject subject) {
   if (!request.has_value()) return;
   transactions_.erase(request->id);
   due_.erase(subject);
+  want_token_.erase(subject);
   timers_.Stop({Timer::kRto, subject});
   request.reset();
 }
 
 void Client::HandleTimeout(absl::Time now) {
+  connections_.HandleTimeout(now);
   while (const std::optional<internal::TimerKey> due = timers_.PopDue(now)) {
     switch (due->timer) {
       case Timer::kRto:
@@ -78,6 +80,9 @@ void Client::HandleTimeout(absl::Time now) {
         break;
       case Timer::kLifetime:
         OnLifetime(due->subject);
+        break;
+      case Timer::kToken:
+        WantToken(TokenWanted::Why::kRunsOut);
         break;
     }
   }
@@ -133,7 +138,7 @@ void Client::OnLifetime(Subject subject) {
   }
   // RFC 8656 section 12: the number stays this peer's, and may be bound again
   // once there is something to send.
-  Peer& peer = peers_[subject.index];
+  Peer& peer = known_.peers[subject.index];
   EndRequest(subject);
   timers_.Stop({Timer::kRefresh, subject});
   peer.bound = false;
@@ -147,8 +152,7 @@ absl::Span<const uint8_t> Client::Finished(MessageWriter& writer,
   if (!options_.software.empty()) {
     writer.Add(stun::Software{options_.software});
   }
-  credential_.Authenticate(writer);
-  request.authenticated = credential_.ready();
+  credential_.Authenticate(writer, request);
   return writer.Finish();
 }
 
@@ -163,14 +167,14 @@ absl::Span<const uint8_t> Client::WriteRequest(Subject subject,
       MessageWriter writer(out, MessageClass::kRequest,
                            Method::kCreatePermission, request.id);
       writer.Add(stun::XorPeerAddress{
-          TransportAddress{permissions_[subject.index].ip, 0}});
+          TransportAddress{known_.permissions[subject.index].ip, 0}});
       return Finished(writer, request);
     }
     case Subject::Kind::kChannel:
       break;
   }
   // RFC 8656 section 12.1.
-  const Peer& peer = peers_[subject.index];
+  const Peer& peer = known_.peers[subject.index];
   MessageWriter writer(out, MessageClass::kRequest, Method::kChannelBind,
                        request.id);
   writer.Add(stun::ChannelNumber{peer.channel});
@@ -188,7 +192,10 @@ absl::Span<const uint8_t> Client::WriteAllocation(
   const absl::Duration lifetime =
       state_ == State::kClosing ? absl::ZeroDuration() : options_.lifetime;
   if (allocating) {
-    writer.Add(stun::RequestedTransport{stun::RequestedTransport::kUdp});
+    writer.Add(
+        stun::RequestedTransport{options_.relayed_transport == Transport::kTcp
+                                     ? stun::RequestedTransport::kTcp
+                                     : stun::RequestedTransport::kUdp});
     if (options_.mobility == Options::Mobility::kAsk) {
       writer.Add(stun::MobilityTicket{});
     }
@@ -226,6 +233,7 @@ std::optional<Client::Packet> Client::PollTransmit(absl::Time now,
     const absl::Span<const uint8_t> bytes = WriteRequest(subject, out);
     if (Send(now, subject, bytes)) return Datagram{path(), bytes};
   }
+  if (const auto packet = connections_.PollTransmit(now, out)) return packet;
   return PollHeld(out);
 }
 

@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "stun/attributes.h"
 #include "turn/client.h"
-#include "turn/internal/understood.h"
 
 namespace kyuu::turn {
 namespace {
@@ -32,35 +30,12 @@ constexpr absl::Duration kAllocationRefreshMin = absl::Seconds(1);
 constexpr absl::Duration kAllocationRefreshMax = absl::Hours(1);
 constexpr absl::Duration kTransactionMax = absl::Seconds(40);
 
-absl::Status StatusOf(Error error) {
-  const std::string text =
-      absl::StrCat("server answered ", static_cast<int>(error), " ",
-                   stun::ReasonPhrase(error));
-  switch (error) {
-    case Error::kUnauthenticated:
-    case Error::kWrongCredentials:
-      return absl::UnauthenticatedError(text);
-    case Error::kForbidden:
-      return absl::PermissionDeniedError(text);
-    case Error::kAllocationQuotaReached:
-    case Error::kInsufficientCapacity:
-      return absl::ResourceExhaustedError(text);
-    case Error::kAddressFamilyNotSupported:
-    case Error::kUnsupportedTransport:
-    case Error::kPeerAddressFamilyMismatch:
-      return absl::UnimplementedError(text);
-    case Error::kAllocationMismatch:
-      return absl::AbortedError(text);
-    default:
-      return absl::UnavailableError(text);
-  }
-}
-
 }  // namespace
 
 void Client::HandlePacket(absl::Time now, Packet in) {
   if (state_ == State::kIdle || state_ == State::kClosed) return;
-  if (!IsOurs(in.path)) {
+  const bool binds = connections_.Binds(in.path);
+  if (!binds && !IsOurs(in.path)) {
     ++stats_.wrong_path;
     return;
   }
@@ -73,13 +48,18 @@ void Client::HandlePacket(absl::Time now, Packet in) {
     return;
   }
   if (response->Is(MessageClass::kIndication, Method::kData)) return;
+  if (response->Is(MessageClass::kIndication, Method::kConnectionAttempt) &&
+      !binds && state_ == State::kAllocated) {
+    return OnAttempt(now, *response);
+  }
   if (response->cls() != MessageClass::kSuccess &&
       response->cls() != MessageClass::kError) {
     ++stats_.unexpected;
     return;
   }
+  if (connections_.HandleResponse(now, in.path, *response)) return;
   const auto transaction = transactions_.find(response->transaction_id());
-  if (transaction == transactions_.end()) {
+  if (binds || transaction == transactions_.end()) {
     ++stats_.unexpected;
     return;
   }
@@ -94,66 +74,38 @@ void Client::HandlePacket(absl::Time now, Packet in) {
   }
 }
 
-// Judge decides what a response with the request's transaction id is worth,
-// and answers challenges (RFC 8489 section 9.2.5).
+// RFC 6062 section 4.4: a peer has connected; only those whom we let in.
+void Client::OnAttempt(absl::Time now, const MessageView& attempt) {
+  const auto peer = attempt.Get<stun::XorPeerAddress>();
+  const auto id = attempt.Get<stun::ConnectionId>();
+  if (!peer || !id) {
+    ++stats_.malformed;
+    return;
+  }
+  const Permission* permission = FindPermission(peer->address.ip);
+  if (permission == nullptr || !permission->live()) {
+    ++stats_.unpermitted;
+    return;
+  }
+  connections_.Attempted(now, ClientConnectionId{id->value}, peer->address);
+}
+
+// What a response to the subject's request is worth. A challenge is answered.
 Client::Verdict Client::Judge(const MessageView& response, Subject subject,
                               Failure& failure) {
   Request& request = *RequestOf(subject);
-  std::optional<Error> error;
-  if (response.cls() == MessageClass::kError) {
-    const auto code = response.Get<stun::ErrorCode>();
-    if (!code) {
-      ++stats_.malformed;
-      return Verdict::kDrop;
-    }
-    error = code->code;
-  }
-  const bool challenge =
-      error == Error::kUnauthenticated || error == Error::kStaleNonce;
-  // The server cannot sign a challenge if it does not know who asks. All else
-  // must carry our integrity if the request did, or counts as never received.
-  const bool may_be_bare =
-      challenge && !response.HasIntegrity() && !response.HasIntegritySha256();
-  if (request.authenticated && !may_be_bare && !credential_.Check(response)) {
-    ++stats_.unauthenticated;
-    request.unverified = error;
-    return Verdict::kDrop;
-  }
-  if (challenge) return Challenge(response, subject, failure);
-  if (error) {
-    failure = {StatusOf(*error), error, {}};
-    return Verdict::kError;
-  }
-  if (!response.UnknownComprehensionRequired(internal::kTurnAttributes)
-           .empty()) {
-    failure = {absl::InternalError("response with unknown attributes"), {}, {}};
-    return Verdict::kError;
-  }
-  return Verdict::kSuccess;
-}
-
-Client::Verdict Client::Challenge(const MessageView& response, Subject subject,
-                                  Failure& failure) {
-  const Request& request = *RequestOf(subject);
-  const Error error = response.Get<stun::ErrorCode>()->code;
-  failure = {StatusOf(error), error, {}};
-  // 401 to a request with our credential: it is wrong, and stays so.
-  if (error == Error::kUnauthenticated && request.authenticated) {
-    return Verdict::kError;
-  }
-  if (request.challenges >= options_.challenges_max) return Verdict::kError;
-  const auto realm = response.Get<stun::Realm>();
-  if (!options_.realm.empty() && realm && realm->value != options_.realm) {
-    failure.status = absl::UnauthenticatedError("server of another realm");
-    return Verdict::kError;
-  }
-  if (absl::Status status = credential_.HandleChallenge(response);
-      !status.ok()) {
-    failure.status = std::move(status);
-    return Verdict::kError;
-  }
-  StartRequest(subject, request.challenges + 1);
-  return Verdict::kRetry;
+  const Verdict verdict = credential_.Judge(response, request, failure, stats_);
+  if (verdict == Verdict::kRetry) StartRequest(subject, request.challenges + 1);
+  if (verdict != Verdict::kTokenWanted) return verdict;
+  // Who leaves fetches none for it.
+  if (state_ == State::kClosing) return Verdict::kError;
+  transactions_.erase(request.id);
+  timers_.Stop({Timer::kRto, subject});
+  due_.erase(subject);
+  want_token_.insert(subject);
+  WantToken(request.token_number == 0 ? TokenWanted::Why::kMissing
+                                      : TokenWanted::Why::kRefused);
+  return Verdict::kDrop;
 }
 
 void Client::OnAllocation(absl::Time now, const MessageView& response) {
@@ -167,6 +119,7 @@ void Client::OnAllocation(absl::Time now, const MessageView& response) {
   switch (Judge(response, internal::kTheAllocation, failure)) {
     case Verdict::kDrop:
     case Verdict::kRetry:
+    case Verdict::kTokenWanted:
       return;
     case Verdict::kError:
       if (failure.error == Error::kTryAlternate) {
@@ -249,6 +202,7 @@ void Client::FollowAlternate(const TransportAddress& to) {
   redirected_ = true;
   server_ = to;
   credential_.Reset();
+  token_wanted_ = false;
   StartRequest(internal::kTheAllocation);
 }
 
@@ -262,6 +216,7 @@ void Client::OnPermission(absl::Time now, Subject subject,
   switch (Judge(response, subject, failure)) {
     case Verdict::kDrop:
     case Verdict::kRetry:
+    case Verdict::kTokenWanted:
       return;
     case Verdict::kError:
       return FailPermission(subject, std::move(failure));
@@ -271,7 +226,7 @@ void Client::OnPermission(absl::Time now, Subject subject,
   EndRequest(subject);
   timers_.Set({Timer::kRefresh, subject}, now + kPermissionRefresh);
   timers_.Set({Timer::kLifetime, subject}, now + kPermissionLifetime);
-  Permission& permission = permissions_[subject.index];
+  Permission& permission = known_.permissions[subject.index];
   if (!std::exchange(permission.granted, true)) {
     events_.push_back(PermissionGranted{permission.ip});
   }
@@ -281,7 +236,7 @@ void Client::FailPermission(Subject subject, Failure failure) {
   EndRequest(subject);
   timers_.Stop({Timer::kRefresh, subject});
   timers_.Stop({Timer::kLifetime, subject});
-  Permission& permission = permissions_[subject.index];
+  Permission& permission = known_.permissions[subject.index];
   permission.granted = false;
   events_.push_back(PermissionFailed{permission.ip, std::move(failure.status),
                                      failure.error});
@@ -297,6 +252,7 @@ void Client::OnChannel(absl::Time now, Subject subject,
   switch (Judge(response, subject, failure)) {
     case Verdict::kDrop:
     case Verdict::kRetry:
+    case Verdict::kTokenWanted:
       return;
     case Verdict::kError:
       return RefuseChannel(subject);
@@ -306,7 +262,7 @@ void Client::OnChannel(absl::Time now, Subject subject,
   EndRequest(subject);
   timers_.Set({Timer::kRefresh, subject}, now + kChannelRefresh);
   timers_.Set({Timer::kLifetime, subject}, now + kChannelLifetime);
-  Peer& peer = peers_[subject.index];
+  Peer& peer = known_.peers[subject.index];
   if (!std::exchange(peer.bound, true)) {
     events_.push_back(ChannelBound{peer.address, peer.channel});
   }

@@ -30,6 +30,11 @@ struct ClientStats {
   uint64_t moves = 0;             // Move() that the server has let happen.
   uint64_t moves_refused = 0;
   uint64_t tickets_ignored = 0;  // Longer than ticket_bytes_max.
+  uint64_t tokens_used = 0;      // Taken from the application.
+  uint64_t peers_connected = 0;  // Connections: made for us, and come to us;
+  uint64_t peers_joined = 0;     // bound to a stream,
+  uint64_t peers_failed = 0;     // or come to nothing.
+  uint64_t peers_ignored = 0;    // Come beyond connections_max.
 
   static constexpr Counter<ClientStats> kCounters[] = {
       KYUU_COUNTER(ClientStats, requests_sent),
@@ -50,7 +55,12 @@ struct ClientStats {
       KYUU_COUNTER(ClientStats, held_dropped),
       KYUU_COUNTER(ClientStats, moves),
       KYUU_COUNTER(ClientStats, moves_refused),
-      KYUU_COUNTER(ClientStats, tickets_ignored)};
+      KYUU_COUNTER(ClientStats, tickets_ignored),
+      KYUU_COUNTER(ClientStats, tokens_used),
+      KYUU_COUNTER(ClientStats, peers_connected),
+      KYUU_COUNTER(ClientStats, peers_joined),
+      KYUU_COUNTER(ClientStats, peers_failed),
+      KYUU_COUNTER(ClientStats, peers_ignored)};
 };
 static_assert(Countable<ClientStats>);
 

@@ -39,6 +39,12 @@ std::optional<MessageStream::Packet> MessageStream::PollTransmit(
 }
 
 std::optional<MessageStream::Event> MessageStream::PollEvent() {
+  if (joined_ && in_.held_bytes() > 0) {
+    const absl::Span<const uint8_t> bytes = in_.rest();
+    in_.Clear();
+    ++stats_.messages_received;
+    return Message{bytes};
+  }
   // The formats bound a message; the server is one that we have chosen.
   const auto message = in_.Next(std::numeric_limits<size_t>::max());
   if (!message.ok()) {

@@ -67,6 +67,10 @@ class MessageStream {
   void Send(absl::Span<const uint8_t> message);
   // Ends our side once what is queued has left.
   void Close();
+  // The stream is a peer's connection from now on (RFC 6062, the client's event
+  // PeerJoined): each Message is whatever bytes have come, the ones that stand
+  // behind the last message being the first; and Send() takes bytes.
+  void Join() { joined_ = true; }
 
   void HandlePacket(absl::Time now, Packet in);
   void HandleTimeout(absl::Time) {}
@@ -89,6 +93,7 @@ class MessageStream {
   IncomingMessages in_;
   OutgoingMessages out_;
   std::optional<Closed> end_;  // Not told yet.
+  bool joined_ = false;
   bool closed_ = false;
   MessageStreamStats stats_;
 };

@@ -111,5 +111,30 @@ TEST(MessageStreamTest, AStreamThatFailsTellsWhyAndHoldsNothing) {
   EXPECT_EQ(stream.held_bytes(), 0);
 }
 
+// RFC 6062: the server's answer, and a peer's bytes right behind it.
+TEST(MessageStreamTest, AStreamThatIsJoinedCarriesBytes) {
+  MessageStream stream({});
+  std::vector<uint8_t> came = FromHex(kBinding);
+  came.insert(came.end(), {0xff, 0x00, 0x01});
+  stream.HandlePacket(kNow, came);
+  auto event = stream.PollEvent();
+  ASSERT_TRUE(event);
+  EXPECT_EQ(std::get<MessageStream::Message>(*event).bytes.size(), 20u);
+  stream.Join();
+  event = stream.PollEvent();
+  ASSERT_TRUE(event);
+  EXPECT_EQ(ToHex(std::get<MessageStream::Message>(*event).bytes), "ff0001");
+  EXPECT_FALSE(stream.PollEvent());
+  stream.HandlePacket(kNow, FromHex("42"));
+  event = stream.PollEvent();
+  ASSERT_TRUE(event);
+  EXPECT_EQ(ToHex(std::get<MessageStream::Message>(*event).bytes), "42");
+  EXPECT_EQ(stream.held_bytes(), 0);
+  stream.Send(FromHex("010203"));
+  EXPECT_EQ(Sent(stream), std::vector<size_t>{3});
+  stream.HandleStreamEnd(kNow, absl::OkStatus());
+  EXPECT_EQ(Heard(stream), "! ");
+}
+
 }  // namespace
 }  // namespace kyuu::turn

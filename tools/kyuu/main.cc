@@ -193,10 +193,41 @@ struct ToolOptions {
   kyuu::tools::EchoOptions echo;
   kyuu::tools::PartsOptions parts;
   kyuu::tools::FindOptions find;
-  bool turn_moves = false;
+  kyuu::tools::TurnCommand turn;
 };
 
+void AddTurn(CLI::App& app, kyuu::tools::TurnCommand& options) {
+  CLI::App* turn = app.add_subcommand(
+      "turn", "Send a datagram through a TURN relay and back");
+  using Moves = kyuu::tools::TurnQuestion::Moves;
+  using Ways = kyuu::tools::TurnQuestion::Ways;
+  CLI::Option* tcp = turn->add_flag_callback(
+      "--tcp", [&options] { options.ways = Ways::kTcp; },
+      "TCP to peers (RFC 6062): one end connects to the other");
+  turn->add_flag_callback(
+          "--move", [&options] { options.moves = Moves::kOnce; },
+          "And again, once one end has gone on from another port or stream "
+          "(RFC 8016)")
+      ->excludes(tcp);
+  turn->add_option("--hold", options.hold_seconds,
+                   "And again after so many seconds")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1, 86'400))
+      ->excludes(tcp);
+  turn->add_option("--token-file", options.token_file,
+                   "Instead of a password the token of an authorization server "
+                   "(RFC 7635), as that has answered: JSON with access_token, "
+                   "kid, key and expires_in; read again when it runs out")
+      ->type_name("FILE");
+  turn->add_option("url", options.url,
+                   "turn:USER@HOST[:PORT][?transport=tcp] or "
+                   "turns:USER@HOST[:PORT]; the password is asked for, or "
+                   "that of KYUU_TURN_PASSWORD")
+      ->required();
+}
+
 void AddTools(CLI::App& app, ToolOptions& options) {
+  AddTurn(app, options.turn);
   AddNetcheck(app, options.netcheck);
   AddDoctor(app, options.doctor);
   AddSdp(app, options.sdp);
@@ -232,16 +263,16 @@ absl::Status TrustAuthorities(const std::string& file) {
   return usable;
 }
 
-int Turn(const std::string& url, bool moves) {
-  const auto known = kyuu::tools::WithPassword(url);
+int Turn(kyuu::tools::TurnCommand command) {
+  const auto known = kyuu::tools::WithPassword(command.url);
   if (!known.ok()) return Fail(known.status());
-  if (*known == url && url.find('@') != std::string::npos) {
+  if (*known == command.url && command.url.find('@') != std::string::npos) {
     std::fprintf(stderr,
                  "kyuu: a password on the command line is seen by everybody "
                  "on this machine; USER@HOST asks for it\n");
   }
-  return moves ? kyuu::tools::RunTurnAndMove(*known)
-               : kyuu::tools::RunTurn(*known);
+  command.url = *known;
+  return kyuu::tools::RunTurn(command);
 }
 
 // The commands that look at servers; nullopt if it is another one.
@@ -252,7 +283,7 @@ std::optional<int> RunProbe(const CLI::App& app, const ToolOptions& tools,
   }
   if (app.got_subcommand("find")) return kyuu::tools::RunFind(tools.find);
   if (app.got_subcommand("stun")) return kyuu::tools::RunStun(url);
-  if (app.got_subcommand("turn")) return Turn(url, tools.turn_moves);
+  if (app.got_subcommand("turn")) return Turn(tools.turn);
   if (app.got_subcommand("netcheck")) {
     return kyuu::tools::RunNetcheck(tools.netcheck);
   }
@@ -313,17 +344,7 @@ int main(int argc, char** argv) {
       ->add_option("url", url,
                    "stun:HOST[:PORT][?transport=tcp] or stuns:HOST[:PORT]")
       ->required();
-  CLI::App* turn = app.add_subcommand(
-      "turn", "Send a datagram through a TURN relay and back");
   ToolOptions tools;
-  turn->add_flag("--move", tools.turn_moves,
-                 "And again, once one end has gone on from another port or "
-                 "stream (RFC 8016)");
-  turn->add_option("url", url,
-                   "turn:USER@HOST[:PORT][?transport=tcp] or "
-                   "turns:USER@HOST[:PORT]; the password is asked for, or "
-                   "that of KYUU_TURN_PASSWORD")
-      ->required();
   AddTools(app, tools);
   std::string shell;
   AddCompletion(app, shell);

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "stun/protocol.h"
@@ -28,7 +30,8 @@ struct Subject {
 };
 inline constexpr Subject kTheAllocation{Subject::Kind::kAllocation, 0};
 
-// The timers of a client. Each subject has one of each.
+// The timers of a client. Each subject has one of each,
+// but for the last.
 enum class ClientTimer : uint8_t {
   // The request goes unanswered: RTO, doubled Rc - 1 times, then Rm times the
   // first RTO (RFC 8489 section 6.2.1).
@@ -39,6 +42,9 @@ enum class ClientTimer : uint8_t {
   kRefresh,
   // The end of the lifetime: no refresh has come through.
   kLifetime,
+  // Some time before the end of the token's lifetime, to ask for another one;
+  // the allocation's alone.
+  kToken,
 };
 
 // A timer of a subject, as the key of a DeadlineQueue.
@@ -55,20 +61,30 @@ struct TimerKey {
 };
 
 // A request that waits for its answer.
-struct Request {
+struct ClientRequest {
   stun::TransactionId id;
   stun::Retransmission retransmission;
   int challenges = 0;
   bool authenticated = false;  // As it was last sent.
+  uint32_t token_number = 0;   // Likewise: which token it showed; 0: none.
   // The code of an error response that was dropped for lack of integrity: a
   // hint, should nothing better come.
   std::optional<stun::Error> unverified;
 
   bool has_left() const { return retransmission.sends() > 0; }
 };
+// What a response is worth. kTokenWanted: the request can be made again once
+// there is a token for it.
+enum class Verdict : uint8_t { kDrop, kRetry, kTokenWanted, kSuccess, kError };
+// Why a request, or all of them, came to nothing.
+struct Failure {
+  absl::Status status;
+  std::optional<stun::Error> error;
+  std::optional<TransportAddress> alternate;
+};
 struct Permission {
   IpAddress ip;
-  std::optional<Request> request;  // CreatePermission.
+  std::optional<ClientRequest> request;  // CreatePermission.
   bool granted = false;
 
   bool live() const { return granted || request.has_value(); }
@@ -77,8 +93,8 @@ struct Permission {
 };
 struct Peer {
   TransportAddress address;
-  size_t permission = 0;           // Index.
-  std::optional<Request> request;  // ChannelBind.
+  size_t permission = 0;                 // Index.
+  std::optional<ClientRequest> request;  // ChannelBind.
   int datagrams = 0;
   uint16_t channel = 0;  // 0: none was asked for.
   bool bound = false;
@@ -86,6 +102,15 @@ struct Peer {
   // Whether the server may use the channel: its data may overtake the answer
   // that says so. The number is this peer's alone (RFC 8656 section 12).
   bool asked() const { return bound || (request && request->has_left()); }
+};
+// The peers of an allocation. Neither peer nor permission is ever removed, so
+// that indices and channel numbers stay true.
+struct ClientPeers {
+  std::vector<Permission> permissions;
+  std::vector<Peer> peers;
+  absl::flat_hash_map<IpAddress, size_t> permission_index;
+  absl::flat_hash_map<TransportAddress, size_t> peer_index;
+  std::vector<size_t> channel_peers;  // [channel - kChannelMin]: in `peers`.
 };
 // What lets the allocation go on from another address (RFC 8016).
 struct ClientMobility {

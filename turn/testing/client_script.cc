@@ -22,15 +22,27 @@ const Path kPath{.local = {IpAddress::V4(10, 0, 0, 1), 5000},
 
 class Run {
  public:
-  explicit Run(uint8_t start) {
-    server_.sha256 = (start & 1) != 0;
+  explicit Run(uint8_t start)
+      : path_{kPath.local, kPath.remote,
+              (start & 32) != 0 ? Transport::kTcp : Transport::kUdp},
+        client_(random_, Options(path_.transport)) {
+    server_.sha256 = (start & 1) != 0 && (start & 16) == 0;
+    if ((start & 16) != 0) {
+      server_.token_server = "authorization";
+      if ((start & 2) != 0) UseToken(1);
+    }
     if ((start & 8) != 0) server_.tickets = {"1", "2", "3", "4"};
     if ((start & 2) == 0) return;
     // Begin with an allocation, and a channel on it.
     KYUU_CHECK(client_.Allocate(now_).ok());
     while (Serve(0)) {
     }
-    KYUU_CHECK(client_.allocated() && client_.BindChannel(now_, Peer(0)).ok());
+    KYUU_CHECK(client_.allocated());
+    if (on_tcp()) {
+      KYUU_CHECK(client_.connections().Connect(now_, Peer(0)).ok());
+    } else {
+      KYUU_CHECK(client_.BindChannel(now_, Peer(0)).ok());
+    }
     while ((start & 4) != 0 && Serve(0)) {
     }
   }
@@ -38,9 +50,9 @@ class Run {
   void Step(Reader& r) {
     const uint8_t op = r.U8();
     const uint8_t arg = r.U8();
-    switch (op % 13) {
+    switch (op % 14) {
       case 0:
-        client_.HandlePacket(now_, {kPath, Noise(r)});
+        client_.HandlePacket(now_, {path_, Noise(r)});
         break;
       case 1:
         Serve(arg);
@@ -53,19 +65,23 @@ class Run {
         KYUU_CHECK(client_.Permit(now_, Peer(arg)).ok() <= Alive());
         break;
       case 4:
-        KYUU_CHECK(client_.BindChannel(now_, Peer(arg)).ok() <= Alive());
+        if (on_tcp()) {
+          Connections(arg);
+        } else {
+          KYUU_CHECK(client_.BindChannel(now_, Peer(arg)).ok() <= Alive());
+        }
         break;
       case 5:
         Wrap(arg, Noise(r));
         break;
       case 6: {
         const std::vector<uint8_t> data = server_.Data(Peer(arg), Noise(r));
-        client_.Unwrap({kPath, data});
-        client_.HandlePacket(now_, {kPath, data});
+        client_.Unwrap({path_, data});
+        client_.HandlePacket(now_, {path_, data});
         break;
       }
       case 7:
-        client_.Unwrap({kPath, Noise(r)});
+        client_.Unwrap({path_, Noise(r)});
         break;
       case 8:
         client_.PollTransmit(now_, absl::MakeSpan(buffer_).first(arg * 4));
@@ -86,8 +102,11 @@ class Run {
       case 11:
         TakeEvent();
         break;
-      default:
+      case 12:
         Move(arg);
+        break;
+      default:
+        UseToken(arg);
     }
   }
 
@@ -118,6 +137,67 @@ class Run {
     return r.Bytes(std::min(size, r.remaining()));
   }
   bool Alive() const { return client_.allocated(); }
+
+  bool on_tcp() const { return path_.transport == Transport::kTcp; }
+
+  // Connects, binds, drops, or lets a peer come.
+  void Connections(uint8_t arg) {
+    ClientConnections& connections = client_.connections();
+    const ClientConnectionId id{arg % 4u + (arg > 127 ? 1000u : 0u)};
+    switch (arg / 4 % 4) {
+      case 0:
+        KYUU_CHECK(connections.Connect(now_, Peer(arg)).ok() <= Alive());
+        break;
+      case 1:
+        KYUU_CHECK(connections.Bind(now_, id, Data(arg)).ok() <= Alive());
+        break;
+      case 2:
+        connections.Drop(id, absl::OkStatus());
+        break;
+      default: {
+        stun::MessageWriter w(
+            absl::MakeSpan(buffer_), stun::MessageClass::kIndication,
+            stun::Method::kConnectionAttempt, stun::TransactionId{});
+        w.Add(stun::XorPeerAddress{Peer(arg)});
+        w.Add(stun::ConnectionId{static_cast<uint32_t>(id)});
+        client_.HandlePacket(now_, {path_, w.Finish()});
+      }
+    }
+    KYUU_CHECK(connections.size() <= 3);
+  }
+  static TransportAddress Data(uint8_t arg) {
+    TransportAddress local = kPath.local;
+    local.port = static_cast<uint16_t>(local.port + 10 + arg % 3);
+    return local;
+  }
+  static ClientOptions Options(Transport transport) {
+    ClientOptions options{.local = kPath.local,
+                          .server = kPath.remote,
+                          .transport = transport,
+                          .username = "user",
+                          .password = "pass",
+                          .tokens = ClientOptions::Tokens::kAsk,
+                          .relayed_transport = transport,
+                          .connections_max = 3,
+                          .mobility = ClientOptions::Mobility::kAsk,
+                          .permissions_max = 6,
+                          .peers_max = 9};
+    return options;
+  }
+
+  // One that the server takes, unless it has changed its mind or `arg` says so.
+  void UseToken(uint8_t arg) {
+    if (arg < 100) server_.mac_key.assign(20, static_cast<char>(arg));
+    ClientToken token{.kid = "kid",
+                      .token = std::string(arg % 4, 't'),
+                      .mac_key = std::string(20, static_cast<char>(arg)),
+                      .lifetime = absl::Seconds(arg * 4)};
+    const bool valid = token.Validate().ok();
+    const bool used = client_.UseToken(now_, std::move(token)).ok();
+    KYUU_CHECK(used <= valid);
+    // It says no only when it is closing.
+    KYUU_CHECK(used || !valid || !client_.allocated());
+  }
 
   // To one of four addresses, one of which cannot be; and the server's next
   // tickets, of which some are too long.
@@ -180,14 +260,8 @@ class Run {
   SeededRandom random_{1};
   absl::Time now_ = absl::UnixEpoch();
   ScriptedServer server_;
-  Client client_{random_,
-                 {.local = kPath.local,
-                  .server = kPath.remote,
-                  .username = "user",
-                  .password = "pass",
-                  .mobility = ClientOptions::Mobility::kAsk,
-                  .permissions_max = 6,
-                  .peers_max = 9}};
+  const Path path_;
+  Client client_;
   std::array<uint8_t, 2000> buffer_;
   uint64_t held_ = 0;
   bool started_ = false;

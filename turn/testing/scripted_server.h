@@ -28,6 +28,9 @@ struct ScriptedServer {
   std::string realm = "realm";
   std::string nonce = "nonce1";
   bool sha256 = false;
+  // If not empty, tokens of it are wanted (RFC 7635), whose mac_key is this.
+  std::string token_server;
+  std::string mac_key;
   bool sign = true;  // Whether responses carry integrity.
   std::map<stun::Method, stun::Error> errors;
   std::optional<TransportAddress> alternate;  // Goes with 300.
@@ -37,6 +40,8 @@ struct ScriptedServer {
   // The next of these goes with each answer to a request that has one.
   std::deque<std::string> tickets;
 
+  uint32_t connections = 1000;  // The id of the next one.
+
   std::vector<stun::Method> methods;  // Of all requests, in order.
   std::optional<uint32_t> last_lifetime;
   std::optional<TransportAddress> last_peer;
@@ -45,6 +50,7 @@ struct ScriptedServer {
   std::optional<std::string> last_ticket;
 
   stun::IntegrityKey Key() const {
+    if (!token_server.empty()) return stun::IntegrityKey(AsBytes(mac_key));
     return stun::IntegrityKey::LongTerm(
         username, realm, password,
         sha256 ? stun::PasswordHash::kSha256 : stun::PasswordHash::kMd5);
@@ -100,6 +106,9 @@ struct ScriptedServer {
     w.Add(stun::Realm{realm});
     w.Add(stun::Nonce{Nonce()});
     if (sha256) w.Add(stun::PasswordAlgorithms::Sha256ThenMd5());
+    if (!token_server.empty()) {
+      w.Add(stun::ThirdPartyAuthorization{token_server});
+    }
     return Copy(w.Finish());
   }
 
@@ -120,6 +129,9 @@ struct ScriptedServer {
       w.Add(stun::Lifetime{lifetime});
     } else if (request.method() == stun::Method::kRefresh) {
       w.Add(stun::Lifetime{last_lifetime == 0 ? 0 : lifetime});
+    }
+    if (!error && request.method() == stun::Method::kConnect) {
+      w.Add(stun::ConnectionId{connections++});
     }
     if (!error && request.Has<stun::MobilityTicket>() && !tickets.empty()) {
       w.Add(stun::MobilityTicket{AsBytes(tickets.front())});

@@ -84,18 +84,50 @@ absl::Status Stun(const std::string& text) {
       });
 }
 
-absl::Status Turn(const std::string& text, TurnQuestion::Moves moves) {
+// Why the server wants a token, and whose.
+void TellToken(const turn::ClientTokenWanted& wanted) {
+  using Why = turn::ClientTokenWanted::Why;
+  std::printf("the server %s a token of %s (realm %s)\n",
+              wanted.why == Why::kMissing   ? "asks for"
+              : wanted.why == Why::kRunsOut ? "will soon ask for another"
+                                            : "refuses",
+              PrintableLine(wanted.authorization_server).c_str(),
+              PrintableLine(wanted.realm).c_str());
+}
+
+void Tell(const TurnAnswer& answer, const TurnCommand& command) {
+  const auto ms = absl::ToDoubleMilliseconds;
+  const bool tcp = command.ways == TurnQuestion::Ways::kTcp;
+  std::printf("%srelayed and back in %.1f ms\n",
+              tcp ? "connected, and accepted a connection; " : "",
+              ms(answer.round_trip));
+  if (answer.moved_round_trip) {
+    std::printf("moved; relayed and back in %.1f ms\n",
+                ms(*answer.moved_round_trip));
+  }
+  if (answer.held_round_trip) {
+    std::printf("held for %d s; relayed and back in %.1f ms\n",
+                command.hold_seconds, ms(*answer.held_round_trip));
+  }
+}
+
+absl::Status Turn(const TurnCommand& command) {
   KYUU_ASSIGN_OR_RETURN(const ServerUrl url,
-                        ServerUrl::Parse(text, ServerKind::kTurn));
-  if (url.username.empty()) {
+                        ServerUrl::Parse(command.url, ServerKind::kTurn));
+  if (url.username.empty() && command.token_file.empty()) {
     return absl::InvalidArgumentError(
-        "a TURN server needs USER:PASSWORD@HOST:PORT");
+        "a TURN server needs USER:PASSWORD@HOST:PORT, or a token");
   }
   return TryEach(
       url,
       [&](const TransportAddress& server,
           absl::Duration patience) -> absl::Status {
-        TurnQuestion question{.patience = patience, .moves = moves};
+        TurnQuestion question{.patience = patience,
+                              .ways = command.ways,
+                              .moves = command.moves,
+                              .hold = absl::Seconds(command.hold_seconds),
+                              .token_file = command.token_file};
+        question.on_token = TellToken;
         question.on_allocated = [&](const turn::ClientAllocated& got) {
           std::printf("allocated %s%s for %s; seen at %s\n",
                       got.relayed.ToString().c_str(), OverText(url).c_str(),
@@ -104,12 +136,7 @@ absl::Status Turn(const std::string& text, TurnQuestion::Moves moves) {
         };
         KYUU_ASSIGN_OR_RETURN(const TurnAnswer answer,
                               AskTurn(url, server, std::move(question)));
-        std::printf("relayed and back in %.1f ms\n",
-                    absl::ToDoubleMilliseconds(answer.round_trip));
-        if (answer.moved_round_trip) {
-          std::printf("moved; relayed and back in %.1f ms\n",
-                      absl::ToDoubleMilliseconds(*answer.moved_round_trip));
-        }
+        Tell(answer, command);
         return absl::OkStatus();
       });
 }
@@ -117,11 +144,6 @@ absl::Status Turn(const std::string& text, TurnQuestion::Moves moves) {
 }  // namespace
 
 int RunStun(const std::string& url) { return Report(Stun(url)); }
-int RunTurn(const std::string& url) {
-  return Report(Turn(url, TurnQuestion::Moves::kStay));
-}
-int RunTurnAndMove(const std::string& url) {
-  return Report(Turn(url, TurnQuestion::Moves::kOnce));
-}
+int RunTurn(const TurnCommand& command) { return Report(Turn(command)); }
 
 }  // namespace kyuu::tools

@@ -5,19 +5,27 @@
 
 #include <string>
 
+#include "tools/kyuu/turn_probe/turn_probe.h"
+
 namespace kyuu::tools {
 
 // RunStun asks the server for our address, prints it with the round-trip time,
 // and returns the exit status: 0, or 1 with a line on stderr.
 int RunStun(const std::string& url);
 
+// What `kyuu turn` is asked to do; each as in TurnQuestion.
+struct TurnCommand {
+  std::string url;
+  TurnQuestion::Ways ways = TurnQuestion::Ways::kPermissions;
+  TurnQuestion::Moves moves = TurnQuestion::Moves::kStay;
+  int hold_seconds = 0;
+  std::string token_file;
+};
+
 // RunTurn makes two allocations at the server, sends a datagram from the one
 // to the other through the relay and back, prints what it found and returns
-// the exit status: 0 only if both datagrams arrived intact.
-int RunTurn(const std::string& url);
-// The same, and again once the one allocation has gone on from another port or
-// stream of ours (RFC 8016).
-int RunTurnAndMove(const std::string& url);
+// the exit status: 0 only if both datagrams arrived intact, each time.
+int RunTurn(const TurnCommand& command);
 
 }  // namespace kyuu::tools
 

@@ -1,6 +1,7 @@
 #include "tools/kyuu/probe/server_commands.h"
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/address.h"
@@ -21,8 +22,12 @@ TEST(ServerCommandsTest, APortWhereNobodyListensIsToldAtOnce) {
     ASSERT_OK(gone);
     closed = gone->local().ToString();
   }
-  for (const auto& [run, url] :
-       {std::pair(&RunStun, closed), std::pair(&RunTurn, "a:1@" + closed)}) {
+  const auto turn = [](const std::string& url) {
+    return RunTurn({.url = url});
+  };
+  const std::pair<int (*)(const std::string&), std::string> runs[] = {
+      {&RunStun, closed}, {turn, "a:1@" + closed}};
+  for (const auto& [run, url] : runs) {
     const absl::Time began = net::Loop::Now();
     testing::internal::CaptureStderr();
     EXPECT_EQ(run(url), 1);

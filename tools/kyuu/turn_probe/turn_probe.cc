@@ -15,6 +15,8 @@
 #include "ice/candidate.h"
 #include "net/loop.h"
 #include "tools/kyuu/probe/server_link.h"
+#include "tools/kyuu/turn_probe/tcp_probe.h"
+#include "tools/kyuu/turn_probe/token_file.h"
 
 namespace kyuu::tools {
 namespace {
@@ -31,9 +33,14 @@ class TurnProbe {
         server_(server),
         url_(url),
         question_(std::move(question)),
-        deadline_(loop, [this] {
-          End(absl::DeadlineExceededError(absl::StrCat(
-              "nothing came back through ", NameOf(server_, url_))));
+        deadline_(loop,
+                  [this] {
+                    End(absl::DeadlineExceededError(absl::StrCat(
+                        "nothing came back through ", NameOf(server_, url_))));
+                  }),
+        held_(loop, [this] {
+          sent_at_ = net::Loop::Now();
+          Send(sides_[0]);
         }) {
     answer_.forbidden.resize(question_.forbidden.size(),
                              absl::DeadlineExceededError("no answer"));
@@ -41,7 +48,7 @@ class TurnProbe {
 
   absl::StatusOr<TurnAnswer> Run() {
     for (Side& side : sides_) KYUU_RETURN_IF_ERROR(Start(side));
-    deadline_.Set(net::Loop::Now() + question_.patience);
+    deadline_.Set(net::Loop::Now() + question_.patience + question_.hold);
     loop_.Run();
     if (!result_.ok()) return result_;
     return answer_;
@@ -110,6 +117,7 @@ class TurnProbe {
                                        .transport = path.transport,
                                        .username = url_.username,
                                        .password = url_.password,
+                                       .tokens = Tokens(),
                                        .relayed_family = question_.family,
                                        .mobility = Mobility()});
     const absl::Status status = side.client->Allocate(net::Loop::Now());
@@ -147,11 +155,18 @@ class TurnProbe {
       return;
     }
     const absl::Duration round_trip = net::Loop::Now() - sent_at_;
-    if (side.number > 1) {
+    if (holding_) {
+      answer_.held_round_trip = round_trip;
+    } else if (side.number > 1) {
       answer_.moved_round_trip = round_trip;
     } else {
       answer_.round_trip = round_trip;
       if (question_.moves == TurnQuestion::Moves::kOnce) return Leave(side);
+    }
+    if (question_.hold > absl::ZeroDuration() &&
+        !std::exchange(holding_, true)) {
+      held_.Set(net::Loop::Now() + question_.hold);
+      return;
     }
     looped_ = true;
     AskForForbidden();
@@ -173,6 +188,11 @@ class TurnProbe {
     return question_.moves == TurnQuestion::Moves::kOnce
                ? turn::ClientOptions::Mobility::kAsk
                : turn::ClientOptions::Mobility::kNone;
+  }
+
+  turn::ClientOptions::Tokens Tokens() const {
+    return question_.token_file.empty() ? turn::ClientOptions::Tokens::kIgnore
+                                        : turn::ClientOptions::Tokens::kAsk;
   }
 
   void Transmit(Side& side, const Datagram& datagram) {
@@ -260,6 +280,20 @@ class TurnProbe {
         no.status.code(),
         absl::StrCat("the allocation could not move: ", no.status.message())));
   }
+  // Of TCP to peers, which is not asked for here.
+  void On(Side&, const turn::ClientPeerConnected&) {}
+  void On(Side&, const turn::ClientPeerJoined&) {}
+  void On(Side&, const turn::ClientPeerFailed&) {}
+  // The file may hold another token by now.
+  void On(Side& side, const turn::ClientTokenWanted& wanted) {
+    absl::StatusOr<turn::ClientToken> token =
+        ReadTokenFile(question_.token_file);
+    if (!token.ok()) return End(token.status());
+    const absl::Status status =
+        side.client->UseToken(net::Loop::Now(), *std::move(token));
+    if (!status.ok()) return End(status);
+    if (question_.on_token) question_.on_token(wanted);
+  }
   void On(Side&, const turn::ClientClosed& closed) {
     End(absl::Status(
         closed.status.code(),
@@ -300,10 +334,12 @@ class TurnProbe {
   TurnQuestion question_;
   TurnAnswer answer_;
   net::Alarm deadline_;
+  net::Alarm held_;
   std::array<uint8_t, 2048> out_;
   absl::Time sent_at_;
   absl::Status result_;
   size_t unanswered_ = 0;  // Of the forbidden ones.
+  bool holding_ = false;
   bool looped_ = false;
   bool ended_ = false;
   // Last: watches and alarms go before what they use.
@@ -315,6 +351,9 @@ class TurnProbe {
 absl::StatusOr<TurnAnswer> AskTurn(const ServerUrl& url,
                                    const TransportAddress& server,
                                    TurnQuestion question) {
+  if (question.ways == TurnQuestion::Ways::kTcp) {
+    return AskTurnTcp(url, server, std::move(question));
+  }
   KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop, net::Loop::Create());
   SystemRandom random;
   TurnProbe probe(*loop, random, server, url, std::move(question));

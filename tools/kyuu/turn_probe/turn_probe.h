@@ -27,6 +27,7 @@ struct TurnQuestion {
   enum class Ways : uint8_t {
     kPermissions,  // Data by Send indications, or as the client likes.
     kChannels,     // A channel is bound on each side first.
+    kTcp,          // TCP to peers (RFC 6062): AskTurnTcp().
   };
   Ways ways = Ways::kPermissions;
   enum class Moves : uint8_t {
@@ -36,16 +37,26 @@ struct TurnQuestion {
     kOnce,
   };
   Moves moves = Moves::kStay;
+  // Stays so long after the first loop, all that must be refreshed being
+  // refreshed, and makes another one.
+  absl::Duration hold;
+  // Where a token is read from when the server wants one (RFC 7635), instead of
+  // a password; empty: nowhere.
+  std::string token_file;
   // Peers of the same family that nobody should be relayed to.
   std::vector<IpAddress> forbidden;
   // Told of each of the two allocations as it is made; may be empty.
   absl::AnyInvocable<void(const turn::ClientAllocated&)> on_allocated;
+  // Told whose token was wanted, once it was read; may be empty.
+  absl::AnyInvocable<void(const turn::ClientTokenWanted&)> on_token;
 };
 
 struct TurnAnswer {
   absl::Duration round_trip;  // Through the relay and back.
   // The same after the move, if one was asked for.
   std::optional<absl::Duration> moved_round_trip;
+  // And after TurnQuestion::hold.
+  std::optional<absl::Duration> held_round_trip;
   // What became of each of TurnQuestion::forbidden: PERMISSION_DENIED if the
   // server forbids it (403), OK if it allows it.
   std::vector<absl::Status> forbidden;
@@ -54,9 +65,10 @@ struct TurnAnswer {
 // AskTurn makes two allocations at `server`, an address of url.host, with the
 // credential of `url`, sends a datagram from the one to the other through the
 // relay and another one back, asks for what is forbidden, and gives the
-// allocations back. It blocks. Errors are the server's (UNAUTHENTICATED for
-// 401, UNIMPLEMENTED for a family that it does not have, FAILED_PRECONDITION if
-// it gives no ticket for a move), of the way to it, or DEADLINE_EXCEEDED.
+// allocations back. It blocks, `hold` beside its patience. Errors are the
+// server's (UNAUTHENTICATED for 401, UNIMPLEMENTED for a family that it does
+// not have, FAILED_PRECONDITION if it gives no ticket for a move), of the way
+// to it, or DEADLINE_EXCEEDED.
 absl::StatusOr<TurnAnswer> AskTurn(const ServerUrl& url,
                                    const TransportAddress& server,
                                    TurnQuestion question);
