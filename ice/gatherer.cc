@@ -176,6 +176,7 @@ void Gatherer::AskAgain(absl::Time now, Relay& relay) {
 // that fail, in the background.
 void Gatherer::LoseRelay(absl::Time now, Relay& relay, absl::Status status) {
   relay.kept.reset();
+  relay.moving.reset();
   events_.push_back(RelayLost{relay.relayed, std::move(status)});
   Forget(relay.relayed, relay.relayed);
   relay.hosts = HostsReaching(relay);
@@ -285,6 +286,8 @@ void Gatherer::Close(absl::Time now) {
       relay.connecting.reset();
     }
     for (Attempt& attempt : relay.attempts) attempt.client->Close(now);
+    // Nothing can be given back from an address that is gone.
+    if (IsCutOff(relay)) relay.attempts[*relay.kept].closed = true;
   }
   Drain(now);
 }
@@ -376,6 +379,7 @@ void Gatherer::HandleTimeout(absl::Time now) {
       StreamEnded(now, relay.connecting->id,
                   absl::DeadlineExceededError("no connection in time"));
     }
+    ReviewMove(now, relay);
     for (Attempt& attempt : relay.attempts) {
       attempt.client->HandleTimeout(now);
       if (state_ != State::kGathering || attempt.dead ||
@@ -431,6 +435,9 @@ absl::Time Gatherer::NextTimeout() const {
       next = std::min(next, std::max(relay.next_attempt, next_start_));
     }
     if (relay.connecting) next = std::min(next, relay.connecting->deadline);
+    if (gathering && relay.moving) {
+      next = std::min({next, relay.moving->next, relay.moving->until});
+    }
     for (const Attempt& attempt : relay.attempts) {
       next = std::min(next, attempt.client->NextTimeout());
       if (gathering && !attempt.dead && !attempt.client->allocated()) {

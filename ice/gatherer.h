@@ -20,6 +20,7 @@
 #include "base/queue.h"
 #include "base/random.h"
 #include "ice/candidate.h"
+#include "ice/gatherer_events.h"
 #include "ice/gatherer_types.h"
 #include "ice/internal/gatherer_records.h"
 #include "stun/client.h"
@@ -32,43 +33,22 @@ namespace kyuu::ice {
 // come at once, the others as servers answer, then Finished; relayed addresses
 // stay until Close(), and are asked for again when they are lost. Addresses of
 // ours may come and go, and everything may be gathered anew, at any time; each
-// time Finished is told once more. ice::IceTransport is the gatherer together
-// with an agent.
+// time Finished is told once more. An allocation whose address goes is moved to
+// another one if its server does that (RFC 8016): the relayed address stays.
+// ice::IceTransport is the gatherer together with an agent.
 //
 // `random` must outlive the gatherer.
 class Gatherer {
  public:
   using Packet = Datagram;
 
-  struct CandidateFound {
-    Candidate candidate;  // To be handed to the agent and told to the peer.
-  };
-  // No longer a way to us: its host address is gone, the relay was lost, or the
-  // NAT gave another address.
-  struct CandidateGone {
-    Candidate candidate;
-  };
-  // A server gave nothing. `code` is 0 unless it answered with an error.
-  struct ServerFailed {
-    TransportAddress server;
-    TransportAddress local;
-    absl::Status status;
-    uint16_t code = 0;
-    RelayProtocol protocol = RelayProtocol::kUdp;
-  };
-  // Gathering has begun, or begins again. Finished follows.
-  struct Started {};
-  // All servers have answered or failed, or have had `finish_after`; from now
-  // on candidates come only late or when something changes.
-  struct Finished {};
-  struct RelayLost {
-    TransportAddress relayed;  // No longer works.
-    absl::Status status;
-  };
-  // Close() is done: allocations are given back. The last event.
-  struct Closed {
-    absl::Status status;
-  };
+  using CandidateFound = GathererCandidateFound;
+  using CandidateGone = GathererCandidateGone;
+  using ServerFailed = GathererServerFailed;
+  using Started = GathererStarted;
+  using Finished = GathererFinished;
+  using RelayLost = GathererRelayLost;
+  using Closed = GathererClosed;
   using Event =
       std::variant<Started, CandidateFound, CandidateGone, ServerFailed,
                    Finished, RelayLost, StreamWanted, StreamUnwanted, Closed>;
@@ -84,7 +64,8 @@ class Gatherer {
   // known address is no error. RESOURCE_EXHAUSTED beyond max_hosts;
   // FAILED_PRECONDITION: closed.
   absl::Status AddHost(absl::Time now, const HostAddress& host);
-  // The socket is gone, and with it what was gathered from it. NOT_FOUND.
+  // The socket is gone, and with it what was gathered from it, but for relayed
+  // addresses that move. NOT_FOUND.
   absl::Status RemoveHost(absl::Time now, const TransportAddress& address);
   // Gathers anew (RFC 8445 section 9): asks every server again, and relays in
   // use whether they still are. Candidates found again are not told again.
@@ -216,6 +197,15 @@ class Gatherer {
   void DrainBindings(absl::Time now);
   void DrainAttempt(absl::Time now, Relay& relay, size_t index);
   void Drain(absl::Time now);
+  // gatherer_mobility.cc: allocations that go on from elsewhere.
+  bool StartMove(absl::Time now, Relay& relay);
+  void MoveOn(absl::Time now, Relay& relay);
+  void OfferToMove(absl::Time now, Relay& relay, const TransportAddress& host);
+  void MoveTo(absl::Time now, Relay& relay, const TransportAddress& local);
+  void ReviewMove(absl::Time now, Relay& relay);
+  void FailMove(absl::Time now, Relay& relay, absl::Status status);
+  void OnMoveRefused(absl::Time now, Relay& relay, absl::Status status);
+  bool IsCutOff(const Relay& relay) const;
   Attempt* FindAttempt(const Path& path);
   turn::Client* Kept(const TransportAddress& local) const;
 

@@ -175,12 +175,14 @@ absl::Status Gatherer::RemoveHost(absl::Time now,
   const absl::Status gone = absl::UnavailableError("the host address is gone");
   for (Relay& relay : relays_) {
     std::erase(relay.hosts, address);
+    if (relay.moving) std::erase(relay.moving->hosts, address);
     for (size_t i = 0; i < relay.attempts.size(); ++i) {
       Attempt& attempt = relay.attempts[i];
       if (!IsFrom(attempt, address) || attempt.closed) continue;
+      EndStream(attempt.stream);
+      if (relay.kept == i && StartMove(now, relay)) continue;
       // Nothing can be given back from an address that is gone.
       attempt.closed = true;
-      EndStream(attempt.stream);
       if (relay.kept == i) {
         attempt.dead = true;
         LoseRelay(now, relay, gone);
@@ -204,7 +206,12 @@ void Gatherer::StartHost(absl::Time now, const Host& host) {
     AddReflexiveJobs(host, server);
   }
   for (Relay& relay : relays_) {
-    if (relay.kept || !MayAsk(host, relay)) continue;
+    if (!MayAsk(host, relay)) continue;
+    if (relay.moving) {
+      OfferToMove(now, relay, local);
+      continue;
+    }
+    if (relay.kept) continue;
     if (OnStream(relay)) {
       if (IsSpared(relay) || relay.running()) continue;
       relay.hosts.assign(1, {});

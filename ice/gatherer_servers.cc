@@ -112,6 +112,7 @@ void Gatherer::Ask(absl::Time now, Relay& relay, const TransportAddress& server,
   client.password = told.password;
   if (server.ip.is_v6()) client.relayed_family = IpFamily::kV6;
   client.retransmit.rto_initial = options_.rto_initial;
+  client.mobility = options_.mobility;
   attempt.client = std::make_unique<turn::Client>(random_, std::move(client));
   attempt.deadline = now + options_.server_deadline;
   const absl::Status status = attempt.client->Allocate(now);
@@ -218,6 +219,12 @@ void Gatherer::DrainAttempt(absl::Time now, Relay& relay, size_t index) {
         // Peers of the other family are refused, which is as it should be.
         (void)attempt.client->Permit(now, peer);
       }
+    } else if (std::holds_alternative<turn::Client::Moved>(*event)) {
+      relay.moving.reset();
+      ++stats_.relays_moved;
+    } else if (auto* refused =
+                   std::get_if<turn::Client::MoveRefused>(&*event)) {
+      OnMoveRefused(now, relay, std::move(refused->status));
     } else if (const auto* closed =
                    std::get_if<turn::Client::Closed>(&*event)) {
       attempt.closed = true;

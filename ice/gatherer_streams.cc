@@ -25,7 +25,7 @@ bool Gatherer::IsSlower(const Relay& relay, const Relay& than) const {
 // Whether a faster protocol serves.
 bool Gatherer::IsSpared(const Relay& relay) const {
   for (const Relay& other : relays_) {
-    if (other.kept && IsSlower(relay, other)) return true;
+    if (other.kept && !other.moving && IsSlower(relay, other)) return true;
   }
   return false;
 }
@@ -85,6 +85,11 @@ void Gatherer::StreamConnected(absl::Time now, StreamId id,
     if (!relay.connecting || relay.connecting->id != id) continue;
     const TransportAddress server = relay.connecting->server;
     relay.connecting.reset();
+    if (relay.moving) {
+      relay.attempts[*relay.kept].stream = id;
+      MoveTo(now, relay, local);
+      break;
+    }
     Attempt attempt;
     attempt.local = local;
     attempt.stream = id;
@@ -101,12 +106,19 @@ void Gatherer::StreamEnded(absl::Time now, StreamId id,
       std::optional<StreamId> stream = id;
       EndStream(stream);
       relay.connecting.reset();
-      FailRelay(now, relay, {}, why, 0);
+      if (relay.moving) {
+        relay.moving->next = now + options_.relay_retry_initial;
+        AskSlower(now, &relay);
+      } else {
+        FailRelay(now, relay, {}, why, 0);
+      }
       break;
     }
-    for (Attempt& attempt : relay.attempts) {
+    for (size_t i = 0; i < relay.attempts.size(); ++i) {
+      Attempt& attempt = relay.attempts[i];
       if (attempt.stream != id) continue;
       attempt.stream.reset();
+      if (relay.kept == i && StartMove(now, relay)) continue;
       attempt.client->HandleStreamEnd(now, why);
     }
   }

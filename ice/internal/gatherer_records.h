@@ -54,6 +54,19 @@ struct Connecting {
   absl::Time deadline;
 };
 
+// An allocation whose address of ours is gone, or whose stream has ended (RFC
+// 8016).
+struct Moving {
+  // Not asked from yet in this round, in order, as Relay::hosts.
+  std::vector<TransportAddress> hosts;
+  absl::Time asked = absl::InfinitePast();  // From the last one.
+  // When there is something to do; InfiniteFuture() without any address.
+  absl::Time next = absl::InfiniteFuture();
+  absl::Time until = absl::InfiniteFuture();  // Lost then.
+
+  bool waits_for_address() const { return next == absl::InfiniteFuture(); }
+};
+
 // One TURN server: over UDP asked from one host address after the other, over a
 // stream from where the system connects it.
 struct Relay {
@@ -64,7 +77,8 @@ struct Relay {
   std::optional<Connecting> connecting;
   std::vector<Attempt> attempts;
   absl::Time next_attempt = absl::InfiniteFuture();
-  std::optional<size_t> kept;  // In `attempts`.
+  std::optional<size_t> kept;    // In `attempts`.
+  std::optional<Moving> moving;  // Of the one kept.
   TransportAddress relayed;
   absl::Status failure;
   uint16_t code = 0;
