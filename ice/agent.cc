@@ -202,7 +202,7 @@ void Agent::HandleTimeout(absl::Time now) {
       case Timer::kStreams:
         break;
       case Timer::kOldGeneration:
-        previous_.reset();
+        DropPrevious(now);
         break;
       case Timer::kNames:
         ExpireNames(now);

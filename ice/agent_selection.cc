@@ -61,8 +61,7 @@ void Agent::Update(absl::Time now) {
     const std::optional<size_t> old = previous_->InUse();
     previous_->Keep(in_use ? std::nullopt : old, 0);
     if (!old) {
-      previous_.reset();
-      timers_.Stop(Timer::kOldGeneration);
+      DropPrevious(now);
     } else if (in_use && !timers_.IsSet(Timer::kOldGeneration)) {
       timers_.Set(Timer::kOldGeneration, now + options_.old_generation_linger);
     }

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -79,17 +80,23 @@ class Gatherer {
   // in use stays, and when it is lost the new credentials ask for another one.
   void UpdateServers(std::vector<TransportAddress> stun_servers,
                      std::vector<TurnServer> turn_servers);
+  // From the next Start() or Restart() on these take the place of all that were
+  // told before (setConfiguration): what they do not give is unwanted then.
+  void Configure(std::vector<TransportAddress> stun_servers,
+                 std::vector<TurnServer> turn_servers, GatherPolicy policy);
+  // Nobody needs what is unwanted any more: its relays are given back.
+  void ReleaseUnwanted(absl::Time now);
+  // As if it had never been started: all that was found is gone.
+  void Discard(absl::Time now);
   // Servers are yet to come, from so many names that are being resolved:
   // Finished waits, `finish_after` at most, for as many ServersKnown(). Each
   // asks those that UpdateServers has added at once, if what waits is being
   // gathered or was since then, and they have as long; else Restart() does.
   void AwaitServers(size_t names);
   void ServersKnown(absl::Time now);
-  // Stops keeping server-reflexive addresses alive until the next Restart():
-  // a nominated path keeps itself.
+  // No server-reflexive address is kept alive until the next Restart().
   void StopKeepalives();
-  // FAILED_PRECONDITION if it was started before.
-  absl::Status Start(absl::Time now);
+  absl::Status Start(absl::Time now);  // FAILED_PRECONDITION: it was before.
   // Lets datagrams from a remote candidate reach our relayed addresses, those
   // that come later included.
   void Permit(absl::Time now, const TransportAddress& peer);
@@ -117,13 +124,7 @@ class Gatherer {
   // leaves first. NOT_FOUND: no such relay; else as turn::Client::Wrap.
   absl::StatusOr<Datagram> Wrap(absl::Time now, const Datagram& inner,
                                 absl::Span<uint8_t> out);
-  // What Take() made of a datagram.
-  struct Taken {
-    bool claimed = false;  // It came from a server of ours.
-    // The data it carried: its path goes from the peer to the relayed address.
-    // Views into the datagram.
-    std::optional<Datagram> relayed;
-  };
+  using Taken = GathererTaken;
   // Take is HandlePacket for a datagram that may be a server's or a peer's.
   // What is not claimed was not touched.
   Taken Take(absl::Time now, const Datagram& datagram);
@@ -137,6 +138,7 @@ class Gatherer {
   absl::Time NextTimeout() const;
 
   bool finished() const { return finished_; }
+  GatherPolicy policy() const { return policy_; }  // Of the last gathering.
   const Stats& stats() const { return stats_; }
   std::string DebugString() const;
 
@@ -169,18 +171,19 @@ class Gatherer {
   void Forget(const TransportAddress& base, const TransportAddress& address);
   void Forget(size_t index);
   void ForgetReflexive(const Binding& binding, const TransportAddress& mapped);
+  void ForgetUnwanted(absl::FunctionRef<bool(const Candidate&)> is_it);
   void Emit(Candidate candidate);
   void Begin(absl::Time now);
   // gatherer_servers.cc: the servers. Those that have no jobs yet, to be asked.
   std::vector<TransportAddress> AddServers();
-  bool OnStream(const Relay& relay) const;
-  bool IsSlower(const Relay& relay, const Relay& than) const;
   bool IsSpared(const Relay& relay) const;
   absl::Duration Patience(const Relay& relay) const;
   void SpareSlower(const Relay& kept);
   void AskSlower(absl::Time now, const Relay* than);
   void WantStream(absl::Time now, Relay& relay, const TransportAddress& server);
   void EndStream(std::optional<StreamId>& stream);
+  void EndConnecting(Relay& relay);
+  void FailConnecting(absl::Time now, Relay& relay, const absl::Status& why);
   void LoseRelay(absl::Time now, Relay& relay, absl::Status status);
   void AskAgain(absl::Time now, Relay& relay);
   void StartDue(absl::Time now);
@@ -197,6 +200,13 @@ class Gatherer {
   void DrainBindings(absl::Time now);
   void DrainAttempt(absl::Time now, Relay& relay, size_t index);
   void Drain(absl::Time now);
+  // gatherer_configuration.cc: what is wanted.
+  void ApplyConfiguration(absl::Time now);
+  void ApplyPolicy();
+  void Drop(absl::Time now, Relay& relay);
+  void TakeBack(absl::Time now, Relay& relay);
+  void DropReflector(const TransportAddress& server);
+  void Unwant(size_t index);
   // gatherer_mobility.cc: allocations that go on from elsewhere.
   bool StartMove(absl::Time now, Relay& relay);
   void MoveOn(absl::Time now, Relay& relay);
@@ -205,11 +215,11 @@ class Gatherer {
   void ReviewMove(absl::Time now, Relay& relay);
   void FailMove(absl::Time now, Relay& relay, absl::Status status);
   void OnMoveRefused(absl::Time now, Relay& relay, absl::Status status);
-  bool IsCutOff(const Relay& relay) const;
   Attempt* FindAttempt(const Path& path);
   turn::Client* Kept(const TransportAddress& local) const;
 
-  GathererOptions options_;
+  GathererOptions options_;  // Its servers and policy: of the next gathering.
+  GatherPolicy policy_;      // Of this one.
   Random& random_;
   State state_ = State::kNew;
   bool finished_ = false;
@@ -225,6 +235,7 @@ class Gatherer {
   std::vector<Binding> bindings_;
   std::vector<Relay> relays_;
   std::vector<Candidate> found_;
+  std::vector<Candidate> unwanted_;
   std::vector<TransportAddress> peers_;
   uint64_t streams_ = 0;  // That were wanted.
   absl::Time next_start_ = absl::InfinitePast();

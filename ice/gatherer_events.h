@@ -4,6 +4,7 @@
 #define KYUU_ICE_GATHERER_EVENTS_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "base/address.h"
@@ -18,6 +19,9 @@ struct GathererCandidateFound {
 // NAT gave another address.
 struct GathererCandidateGone {
   Candidate candidate;
+  // kUnwanted: Configure() has left it out. A path of before may go on by it
+  // until ReleaseUnwanted(); should it be lost by then, that is told, too.
+  enum class Why : uint8_t { kLost, kUnwanted } why = Why::kLost;
 };
 // A server gave nothing. `code` is 0 unless it answered with an error.
 struct GathererServerFailed {
@@ -39,6 +43,14 @@ struct GathererRelayLost {
 // Close() is done: allocations are given back. The last event.
 struct GathererClosed {
   absl::Status status;
+};
+
+// What Gatherer::Take() made of a datagram.
+struct GathererTaken {
+  bool claimed = false;  // It came from a server of ours.
+  // The data it carried: its path goes from the peer to the relayed address.
+  // Views into the datagram.
+  std::optional<Datagram> relayed;
 };
 
 }  // namespace kyuu::ice

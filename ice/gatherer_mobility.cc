@@ -38,7 +38,7 @@ void Gatherer::MoveOn(absl::Time now, Relay& relay) {
   moving.next = now + options_.next_host_after;
   const TransportAddress host = moving.hosts.front();
   moving.hosts.erase(moving.hosts.begin());
-  if (!OnStream(relay)) return MoveTo(now, relay, host);
+  if (!relay.on_stream()) return MoveTo(now, relay, host);
   if (!relay.attempts[*relay.kept].stream && !relay.connecting) {
     WantStream(now, relay, relay.attempts[*relay.kept].client->server());
   }
@@ -49,7 +49,7 @@ void Gatherer::OfferToMove(absl::Time now, Relay& relay,
                            const TransportAddress& host) {
   internal::Moving& moving = *relay.moving;
   if (moving.waits_for_address()) return MoveOn(now, relay);
-  if (OnStream(relay)) return;
+  if (relay.on_stream()) return;
   moving.hosts.push_back(host);
   moving.next = std::min(moving.next, moving.asked + options_.next_host_after);
 }
@@ -73,7 +73,7 @@ void Gatherer::ReviewMove(absl::Time now, Relay& relay) {
   // This network may let through other protocols than the last one did.
   AskSlower(now, &relay);
   const absl::Time patient = moving.asked + options_.server_deadline;
-  const bool under_way = relay.connecting.has_value() || !IsCutOff(relay);
+  const bool under_way = relay.connecting.has_value() || !relay.cut_off();
   if (under_way && moving.hosts.empty() && now < patient) {
     moving.next = patient;
   } else {
@@ -87,11 +87,7 @@ void Gatherer::FailMove(absl::Time now, Relay& relay, absl::Status status) {
   attempt.dead = true;
   attempt.closed = true;
   EndStream(attempt.stream);
-  if (relay.connecting) {
-    std::optional<StreamId> stream = relay.connecting->id;
-    EndStream(stream);
-    relay.connecting.reset();
-  }
+  EndConnecting(relay);
   LoseRelay(now, relay, std::move(status));
 }
 
@@ -103,20 +99,17 @@ void Gatherer::OnMoveRefused(absl::Time now, Relay& relay,
   Attempt& attempt = relay.attempts[*relay.kept];
   attempt.deadline = now + options_.server_deadline;
   LoseRelay(now, relay, std::move(status));
+  if (relay.dropped) {
+    attempt.dead = true;
+    return attempt.client->Close(now);
+  }
   relay.state = JobState::kRunning;
   relay.next_attempt = now + options_.next_host_after;
-  if (OnStream(relay)) {
+  if (relay.on_stream()) {
     relay.hosts.clear();
   } else {
     std::erase(relay.hosts, attempt.local);
   }
-}
-
-// Nothing of ours leads to the server.
-bool Gatherer::IsCutOff(const Relay& relay) const {
-  if (!relay.moving) return false;
-  return OnStream(relay) ? !relay.attempts[*relay.kept].stream.has_value()
-                         : relay.moving->waits_for_address();
 }
 
 }  // namespace kyuu::ice

@@ -58,6 +58,12 @@ struct TurnServer {
   // With kTls and kDtls the name that the server must prove to have; if empty,
   // its address.
   std::string host;
+
+  friend bool operator==(const TurnServer&, const TurnServer&) = default;
+  // Credentials aside.
+  bool IsSame(const TurnServer& other) const {
+    return address == other.address && protocol == other.protocol;
+  }
 };
 
 // Which candidates to tell (RFC 8828; kRelay is its mode 4).

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "peer/connection_types.h"
+#include "peer/connection_stats.h"
 
 namespace kyuu::peer {
 

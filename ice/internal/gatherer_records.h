@@ -70,7 +70,10 @@ struct Moving {
 // One TURN server: over UDP asked from one host address after the other, over a
 // stream from where the system connects it.
 struct Relay {
-  size_t server;
+  TurnServer server;
+  size_t place;  // Among the relays, for the order of their candidates.
+  // Wanted no more: it serves a path of before until it is released.
+  bool dropped = false;
   JobState state = JobState::kIdle;
   // Not asked from yet, in order. For a stream one of no family at most.
   std::vector<TransportAddress> hosts;
@@ -85,6 +88,18 @@ struct Relay {
   // How long to wait after the next failure; nullopt until one was lost.
   std::optional<absl::Duration> retry;
 
+  bool on_stream() const { return server.protocol != RelayProtocol::kUdp; }
+  // The same machine by a slower protocol.
+  bool IsSlowerThan(const Relay& other) const {
+    return server.address.ip == other.server.address.ip &&
+           server.protocol > other.server.protocol;
+  }
+  // An allocation to which nothing of ours leads.
+  bool cut_off() const {
+    if (!moving) return false;
+    return on_stream() ? !attempts[*kept].stream.has_value()
+                       : moving->waits_for_address();
+  }
   bool running() const {
     if (connecting) return true;
     for (const Attempt& attempt : attempts) {
@@ -93,6 +108,12 @@ struct Relay {
     return false;
   }
 };
+
+// The first that no relay has.
+size_t FreePlace(const std::vector<Relay>& relays);
+
+// Leaves out the servers beyond max_servers.
+void LimitServers(GathererOptions& options);
 
 }  // namespace kyuu::ice::internal
 
