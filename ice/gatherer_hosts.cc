@@ -311,6 +311,7 @@ void Gatherer::FindReflexive(const TransportAddress& base,
   candidate.address = mapped;
   candidate.base = base;
   candidate.related = Shown(base);
+  candidate.server = server;
   candidate.priority = Priority(candidate.type, LocalPreference(base));
   candidate.foundation =
       foundations_.Get(candidate.type, base.ip, server.ip, Transport::kUdp);
@@ -338,6 +339,7 @@ void Gatherer::FindRelayed(const Relay& relay, const TransportAddress& host,
       foundations_.Get(candidate.type, lease.relayed.ip, server.address.ip,
                        relay.on_stream() ? Transport::kTcp : Transport::kUdp);
   candidate.relay_protocol = server.protocol;
+  candidate.server = server.address;
   Emit(std::move(candidate));
 }
 

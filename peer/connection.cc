@@ -65,6 +65,7 @@ Connection::Connection(const dtls::Certificate& certificate,
       // Whoever offers controls; SetRemoteDescription with an offer changes it.
       ice_(ice::Role::kControlling, credentials_, random, IceOptions(options)),
       channels_(ChannelOptions(options), random) {
+  server_names_.Add(options.stun_servers, options.turn_servers);
   if (options.snap) {
     sctp_init_ = sctp::MakeInit(ChannelOptions(options).association, random);
   }

@@ -37,6 +37,7 @@
 #include "peer/connection_types.h"
 #include "peer/internal/ending.h"
 #include "peer/internal/pending_candidate.h"
+#include "peer/internal/server_names.h"
 #include "sctp/data_channel.h"
 #include "sdp/session.h"
 
@@ -73,10 +74,11 @@ class Connection {
   // INVALID_ARGUMENT: the pool may not change. FAILED_PRECONDITION: closed.
   absl::Status SetConfiguration(absl::Time now,
                                 const ConnectionConfiguration& wanted);
-  // More servers, or new credentials: an ICE restart asks them. AwaitServers()
-  // and ServersKnown() are the Gatherer's: servers whose names are resolved.
+  // More servers (of the name `host`), or new credentials: an ICE restart asks
+  // them. AwaitServers() and ServersKnown() are the Gatherer's.
   void UpdateServers(std::vector<TransportAddress> stun_servers,
-                     std::vector<ice::TurnServer> turn_servers);
+                     std::vector<ice::TurnServer> turn_servers,
+                     absl::string_view host = "");
   void AwaitServers(size_t names) { ice_.AwaitServers(names); }
   void ServersKnown(absl::Time now);
   // These write a description, and SetLocalDescription applies it: the text
@@ -114,7 +116,6 @@ class Connection {
   std::optional<ice::StreamId> StreamAccepted(absl::Time now, const Path& path);
   // With the candidates found so far. FAILED_PRECONDITION without one.
   absl::StatusOr<std::string> LocalDescription() const;
-  // What is negotiated: states, descriptions, sections.
   const sdp::Session& session() const { return session_; }
 
   // --- Data channels; errors are those of sctp::DataChannels. ---
@@ -154,9 +155,8 @@ class Connection {
   std::optional<Datagram> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
-  // Whether SCTP has to answer before the next packet: see net/drive_engine.h.
+  // SCTP has to answer before the next packet: see net/drive_engine.h.
   bool transmit_urgent() const { return channels_.transmit_urgent(); }
-  // For ice::Mux.
   ice::PathProof ProofOf(const Path& path) const { return ice_.ProofOf(path); }
   std::string local_ufrag() const { return ice_.local_ufrag(); }
 
@@ -200,7 +200,6 @@ class Connection {
   void StartDtls(absl::Time now);
   bool PeerAwaitsDtls() const;
   void EmbedDtls(absl::Time now);
-  // Its timer, to the round trip that ICE has measured.
   void HastenDtls(absl::Time now);
   std::string OwnSctpInit() const;
   std::optional<sctp::OutOfBandInits> AgreedInits() const;
@@ -225,6 +224,7 @@ class Connection {
   sctp::DataChannels channels_;
   std::vector<uint8_t> sctp_init_;  // Of Options::snap; else empty.
 
+  internal::ServerNames server_names_;
   internal::RemoteIce remote_ice_;
   // Of the generation that was gathered before SetConfiguration().
   std::optional<ice::Credentials> outdated_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/testing.h"
 #include "gtest/gtest.h"
@@ -224,6 +225,43 @@ TEST_F(ConnectionConfigurationTest, ClosedItIsRefused) {
   a().Close(network_.now());
   EXPECT_THAT(a().SetConfiguration(network_.now(), {}),
               StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+// webrtc-stats section 8.8: `url` of what servers have told.
+TEST_F(ConnectionConfigurationTest, EachCandidateIsToldWithItsServer) {
+  ice::TurnServer named = Turn(kFirst);
+  named.host = "turn.example.org";
+  CallOptions options;
+  options.a.turn_servers = {named};
+  call_.emplace(network_, options);
+  const sim::ZoneId home = network_.AddNat(
+      sim::kInternet,
+      sim::NatOptions::FullCone(IpAddress::V4(198, 51, 100, 1)));
+  const TransportAddress inside{IpAddress::V4(10, 0, 0, 2), 5001};
+  call_->Attach(network_.AddHost("inside", {home, {inside.ip}}), {inside},
+                host_b_, {kB});
+  const auto urls = [&] {
+    const ConnectionStats stats = a().stats();
+    std::vector<std::string> urls;
+    for (size_t i = 0; i < stats.local_candidates.size(); ++i) {
+      urls.push_back(absl::StrCat(ice::ToString(stats.local_candidates[i].type),
+                                  " ", stats.local_candidate_urls[i]));
+    }
+    std::sort(urls.begin(), urls.end());
+    return urls;
+  };
+  Connect();
+  EXPECT_EQ(urls(),
+            (std::vector<std::string>{
+                "host ", "relay turn:turn.example.org:3478?transport=udp",
+                "srflx turn:turn.example.org:3478?transport=udp"}));
+  // A STUN server whose name was resolved meanwhile.
+  ASSERT_OK(a().SetConfiguration(network_.now(), {.names = 1}));
+  a().UpdateServers({kSecond}, {}, "stun.example.org");
+  Negotiate();
+  network_.RunFor(absl::Seconds(15));
+  EXPECT_EQ(urls(), (std::vector<std::string>{
+                        "host ", "srflx stun:stun.example.org:3478"}));
 }
 
 TEST_F(ConnectionConfigurationTest, ThePoolIsFoundInAdvanceAndToldInTime) {

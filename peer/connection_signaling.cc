@@ -58,6 +58,7 @@ absl::Status Connection::SetConfiguration(
   options_.turn_servers = wanted.turn_servers;
   options_.policy = wanted.policy;
   options_.candidate_pool_size = wanted.candidate_pool_size;
+  server_names_.Add(wanted.stun_servers, wanted.turn_servers);
   ice_.AwaitServers(wanted.names);
   ice_.Configure(now, wanted.stun_servers, wanted.turn_servers, wanted.policy);
   if (wanted.candidate_pool_size > 0) {
@@ -70,7 +71,9 @@ absl::Status Connection::SetConfiguration(
 }
 
 void Connection::UpdateServers(std::vector<TransportAddress> stun_servers,
-                               std::vector<ice::TurnServer> turn_servers) {
+                               std::vector<ice::TurnServer> turn_servers,
+                               absl::string_view host) {
+  server_names_.Add(stun_servers, turn_servers, host);
   ice_.UpdateServers(std::move(stun_servers), std::move(turn_servers));
 }
 

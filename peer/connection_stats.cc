@@ -25,6 +25,9 @@ ConnectionStats Connection::stats() const {
                         .dtls_session = dtls_session_,
                         .sctp = channels_.association_stats(),
                         .channels = channels_.stats()};
+  for (const ice::Candidate& candidate : ice_.candidates()) {
+    stats.local_candidate_urls.push_back(server_names_.UrlOf(candidate));
+  }
   if (ice_.selected_path()) stats.selected = selected_;
   if (dtls_) stats.dtls = dtls_->stats();
   if (session_.remote()) stats.dtls_role = session_.remote()->local_setup;

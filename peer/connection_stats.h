@@ -52,6 +52,8 @@ struct ConnectionStats {
   std::optional<absl::Duration> rtt;            // ICE's, of that path.
   std::vector<ice::PairInfo> pairs;
   std::vector<ice::Candidate> local_candidates;
+  // Of the servers that told these, in their order; "" of host candidates.
+  std::vector<std::string> local_candidate_urls;
   ConnectionState connection_state = ConnectionState::kNew;
   ice::AgentState ice_state = ice::AgentState::kNew;
   ice::Role ice_role = ice::Role::kControlling;

@@ -409,7 +409,8 @@ void Core::Resolve(const ServerUrl& server, size_t configuration) {
         {
           const std::lock_guard lock(mutex_);
           if (configuration == configuration_) {
-            connection_.UpdateServers(std::move(stun), std::move(turn));
+            connection_.UpdateServers(std::move(stun), std::move(turn),
+                                      server.host);
           }
           connection_.ServersKnown(Now());
         }
