@@ -16,6 +16,7 @@
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "base/engine.h"
+#include "base/queue.h"
 #include "base/random.h"
 #include "base/timer.h"
 #include "ice/agent_stats.h"
@@ -123,11 +124,9 @@ class Agent {
   std::optional<Path> selected_path() const;  // For data; it has consent.
   // selected_path(), if it is nominated in this generation.
   std::optional<Path> nominated_path() const;
-  // Whether selected_path() has left checks or payload unanswered for so long
-  // that others are tried; see AgentOptions::suspect_after.
+  // selected_path() is silent, so that others are tried: see suspect_after.
   bool doubts_path() const;
-  // Whether an authenticated check came along `path`, in this generation or the
-  // last one, so that data from there may be looked at.
+  // An authenticated check came along it, in this generation or the last one.
   bool IsKnownPath(const Path& path) const;
   // The smoothed round-trip time of the path in use; nullopt when unknown.
   std::optional<absl::Duration> rtt() const;
@@ -205,11 +204,11 @@ class Agent {
   void Arm();
   void ConsiderNomination(absl::Time now);
   void ChooseUnchecked(absl::Time now);
-  absl::Time NominationTime(const Pair& best) const;
+  void Decide(Decision::Kind kind, const Generation& g, size_t index,
+              absl::string_view reason);
   bool IsRelayed(const Pair& pair) const;
   void Nominate(size_t index);
   void Select(absl::Time now, size_t index);
-  bool ShouldRenominate(absl::Time now, const Pair& best);
   void Suspect(absl::Time now, size_t index);
   void Hasten(absl::Time now, const Pair& valid);
   void ReviewConsent(absl::Time now, Generation& g);
@@ -242,6 +241,7 @@ class Agent {
   absl::Time next_slot_ = absl::InfinitePast();  // For checks that keep Ta.
   internal::PeerStreams streams_;
   EmbeddedDtls embedded_dtls_;
+  Queue<Decision> decisions_;
 };
 static_assert(Engine<Agent>);
 

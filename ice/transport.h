@@ -91,7 +91,7 @@ class IceTransport {
                    Gatherer::CandidateFound, Gatherer::CandidateGone,
                    GatheringStateChanged, Gatherer::ServerFailed,
                    Gatherer::RelayLost, StreamWanted, PeerStreamWanted,
-                   StreamUnwanted, Closed>;
+                   StreamUnwanted, Decision, Closed>;
 
   // `local` must be valid (Credentials::Validate).
   IceTransport(Role role, const Credentials& local, Random& random,

@@ -172,6 +172,9 @@ std::optional<Connection::Event> Connection::PollEvent() {
     events_.pop_front();
     return event;
   }
+  if (const std::optional<ice::Decision> decision = decisions_.Take()) {
+    return *decision;
+  }
   if (std::optional<Event> event = NextChannelEvent()) return event;
   // The end may have waited behind messages that nobody polled.
   if (channels_.ended() && !closing_) {
@@ -237,6 +240,8 @@ void Connection::On(absl::Time now, ice::IceTransport::Event& event) {
                             .relay_protocol = RelayProtocolOf(pair->path)};
     if (moved) events_.push_back(*selected_);
     HastenDtls(now);
+  } else if (const auto* decision = std::get_if<ice::Decision>(&event)) {
+    decisions_.Add(now, *decision, options_.ice.decisions_max);
   } else if (auto* name = std::get_if<ice::ResolveName>(&event)) {
     events_.push_back(
         ResolveName{.id = name->id, .name = std::move(name->name)});
@@ -444,6 +449,7 @@ void Connection::Hangup(absl::Time now, absl::Status status) {
   session_.Close();
   early_dtls_.clear();
   remote_ice_.pending.clear();
+  decisions_.Clear();
   // The channels' ends come before that of what carried them.
   while (std::optional<Event> event = NextChannelEvent()) {
     events_.push_back(*std::move(event));

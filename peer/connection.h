@@ -35,6 +35,7 @@
 #include "ice/transport.h"
 #include "peer/connection_stats.h"
 #include "peer/connection_types.h"
+#include "peer/internal/decision_log.h"
 #include "peer/internal/ending.h"
 #include "peer/internal/pending_candidate.h"
 #include "peer/internal/server_names.h"
@@ -169,7 +170,6 @@ class Connection {
 
  private:
   using PendingCandidate = internal::PendingCandidate;
-
   // connection_signaling.cc: descriptions and candidates.
   sdp::LocalTransport LocalTransport() const;
   absl::Status ApplyLocal(absl::Time now, const sdp::Change& change);
@@ -203,7 +203,6 @@ class Connection {
   void HastenDtls(absl::Time now);
   std::string OwnSctpInit() const;
   std::optional<sctp::OutOfBandInits> AgreedInits() const;
-  // Tells SCTP whether ICE has a path that works, or another one.
   void FollowPath(absl::Time now);
   size_t MaxPacket() const;
   void UpdateConnectionState();
@@ -225,6 +224,7 @@ class Connection {
   std::vector<uint8_t> sctp_init_;  // Of Options::snap; else empty.
 
   internal::ServerNames server_names_;
+  internal::DecisionLog decisions_;
   internal::RemoteIce remote_ice_;
   // Of the generation that was gathered before SetConfiguration().
   std::optional<ice::Credentials> outdated_;

@@ -227,6 +227,21 @@ TEST_F(ConnectionConfigurationTest, ClosedItIsRefused) {
               StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 
+TEST_F(ConnectionConfigurationTest, DecisionsAreToldAndTheLastOnesKept) {
+  Options options;
+  options.ice.decisions_max = 2;
+  Begin(options);
+  Connect();
+  ASSERT_GE(call_->a.decisions.size(), 2u);
+  EXPECT_EQ(a().stats().decisions.size(), 2u);
+  const PathDecision last = a().stats().decisions.back();
+  EXPECT_EQ(last.decision.reason, call_->a.decisions.back().reason);
+  EXPECT_EQ(last.decision.path.local, kA);
+  EXPECT_LT(last.at, network_.now());
+  EXPECT_TRUE(call_->b.decisions.empty()) << "who has not asked for them";
+  EXPECT_TRUE(b().stats().decisions.empty());
+}
+
 // webrtc-stats section 8.8: `url` of what servers have told.
 TEST_F(ConnectionConfigurationTest, EachCandidateIsToldWithItsServer) {
   ice::TurnServer named = Turn(kFirst);

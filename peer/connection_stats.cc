@@ -12,6 +12,7 @@ ConnectionStats Connection::stats() const {
                         .taken = last_now_,
                         .rtt = ice_.agent().rtt(),
                         .pairs = ice_.agent().pairs(),
+                        .decisions = decisions_.all(),
                         .local_candidates = ice_.candidates(),
                         .connection_state = connection_state_,
                         .ice_state = ice_.agent().state(),

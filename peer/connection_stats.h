@@ -14,6 +14,7 @@
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
 #include "ice/gatherer.h"
+#include "ice/policy.h"
 #include "ice/transport.h"
 #include "peer/connection_types.h"
 #include "sctp/data_channel.h"
@@ -44,6 +45,12 @@ struct ConnectionCounters {
 };
 static_assert(Countable<ConnectionCounters>);
 
+// A decision of ICE and the engine's time of it.
+struct PathDecision {
+  absl::Time at;
+  ice::Decision decision;
+};
+
 // A snapshot of the whole connection.
 struct ConnectionStats {
   ConnectionCounters counters;
@@ -51,6 +58,8 @@ struct ConnectionStats {
   std::optional<SelectedPathChanged> selected;  // The path in use.
   std::optional<absl::Duration> rtt;            // ICE's, of that path.
   std::vector<ice::PairInfo> pairs;
+  // The last ones, Options::ice.decisions_max of them, oldest first.
+  std::vector<PathDecision> decisions;
   std::vector<ice::Candidate> local_candidates;
   // Of the servers that told these, in their order; "" of host candidates.
   std::vector<std::string> local_candidate_urls;

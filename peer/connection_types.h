@@ -176,6 +176,9 @@ struct SelectedPathChanged {
            remote_type == ice::CandidateType::kRelayed;
   }
 };
+// Which way ICE nominates, uses and keeps, and why: told if
+// Options::ice.decisions_max is not 0.
+using ice::Decision;
 // The peer's candidate has an mDNS name. Answer with NameResolved(), or let it
 // lie.
 struct ResolveName {
@@ -201,14 +204,13 @@ struct Closed {
   absl::Status status;
 };
 
-using ConnectionEvent =
-    std::variant<SignalingStateChanged, GatheringStateChanged, CandidateFound,
-                 IceStateChanged, ConnectionStateChanged, SelectedPathChanged,
-                 ResolveName, ServerFailed, StreamWanted, PeerStreamWanted,
-                 StreamUnwanted, sctp::ChannelOpened, sctp::ChannelIncoming,
-                 sctp::ChannelMessage, sctp::ChannelMessagePart,
-                 sctp::ChannelBufferedAmountLow, sctp::ChannelClosing,
-                 sctp::ChannelClosed, sctp::WritableAgain, Closed>;
+using ConnectionEvent = std::variant<
+    SignalingStateChanged, GatheringStateChanged, CandidateFound,
+    IceStateChanged, ConnectionStateChanged, SelectedPathChanged, ResolveName,
+    ServerFailed, StreamWanted, PeerStreamWanted, StreamUnwanted, Decision,
+    sctp::ChannelOpened, sctp::ChannelIncoming, sctp::ChannelMessage,
+    sctp::ChannelMessagePart, sctp::ChannelBufferedAmountLow,
+    sctp::ChannelClosing, sctp::ChannelClosed, sctp::WritableAgain, Closed>;
 
 }  // namespace kyuu::peer
 

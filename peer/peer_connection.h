@@ -109,6 +109,9 @@ struct PeerConnectionHandlers {
   absl::AnyInvocable<void(ConnectionState)> on_connection_state_change;
   // The path that carries data, and whether it is relayed.
   absl::AnyInvocable<void(const SelectedPathChanged&)> on_selected_path_change;
+  // Why, and which others were nominated, or are no reserve any more; if
+  // `engine.ice.decisions_max` is not 0.
+  absl::AnyInvocable<void(const Decision&)> on_path_decision;
   // The peer opened a channel. Its own handlers are to be set here.
   absl::AnyInvocable<void(std::shared_ptr<DataChannel>)> on_data_channel;
   // The connection ended, and not by Close(): see peer::Closed for the reasons.

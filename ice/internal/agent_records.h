@@ -85,6 +85,7 @@ struct Told {
   AgentState state = AgentState::kNew;
   Role role;
   std::optional<SelectedPair> pair;
+  std::optional<Path> used;  // The last one that there was.
   bool closed = false;
 };
 

@@ -167,6 +167,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void On(IceStateChanged& event);
   void On(ConnectionStateChanged& event);
   void On(SelectedPathChanged& event);
+  void On(Decision& event);
   void On(ResolveName& event);
   void On(ServerFailed& event);
   void On(StreamWanted& event);
