@@ -96,6 +96,9 @@ class Run {
           }
           return gatherer_.ServersKnown(now_);
         }
+        if (arg >= 28 && arg < 36) return Configure(arg);
+        if (arg == 36) return gatherer_.ReleaseUnwanted(now_);
+        if (arg == 37) return gatherer_.Discard(now_);
         return (void)gatherer_.Start(now_);
       case 9:
         return TakeEvents();
@@ -135,6 +138,16 @@ class Run {
     return r.Bytes(std::min(size, r.remaining()));
   }
 
+  void Configure(uint8_t arg) {
+    std::vector<TransportAddress> stun;
+    if ((arg & 1) != 0) stun.push_back(kStun);
+    const TransportAddress turn{kTurn.ip,
+                                static_cast<uint16_t>(kTurn.port + (arg & 2))};
+    gatherer_.Configure(
+        std::move(stun), {{turn, "user", "pass"}},
+        (arg & 4) != 0 ? ice::GatherPolicy::kRelay : ice::GatherPolicy::kAll);
+  }
+
   // Lets the right server answer one request, with a bit flipped if `flip` says
   // so.
   void Serve(uint8_t flip) {
@@ -152,6 +165,8 @@ class Run {
       const absl::Span<const uint8_t> bytes = w.Finish();
       answer.assign(bytes.begin(), bytes.end());
     } else {
+      // Every other relay may move.
+      if (flip % 2 == 0) server_.tickets = {"ticket"};
       answer = server_.Answer(packet->bytes);
     }
     if (flip > 200 && !answer.empty()) {

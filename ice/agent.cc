@@ -20,6 +20,7 @@
 #include "ice/candidate.h"
 #include "ice/credentials.h"
 #include "ice/internal/generation.h"
+#include "ice/internal/policy_questions.h"
 #include "stun/message.h"
 
 namespace kyuu::ice {
@@ -142,6 +143,7 @@ void Agent::Close(absl::Time) {
   unbound_.clear();
   names_.clear();
   streams_.Review([](const internal::PeerStream&) { return false; });
+  decisions_.clear();
 }
 
 void Agent::HandlePacket(absl::Time now, const Datagram& datagram) {
@@ -202,7 +204,7 @@ void Agent::HandleTimeout(absl::Time now) {
       case Timer::kStreams:
         break;
       case Timer::kOldGeneration:
-        previous_.reset();
+        DropPrevious(now);
         break;
       case Timer::kNames:
         ExpireNames(now);
@@ -245,6 +247,11 @@ std::optional<AgentEvent> Agent::PollEvent() {
     if (std::exchange(told_.closed, true)) return std::nullopt;
     return Closed{absl::OkStatus()};
   }
+  if (!decisions_.empty()) {
+    const Decision decision = decisions_.front();
+    decisions_.pop_front();
+    return decision;
+  }
   if (told_.role != role_) {
     told_.role = role_;
     return RoleChanged{role_};
@@ -264,6 +271,10 @@ std::optional<AgentEvent> Agent::PollEvent() {
         told_.pair->nominated != selected.nominated) {
       if (!told_.pair || told_.pair->path != selected.path) {
         ++stats_.path_changes;
+        const size_t index = *g.InUse();
+        Decide(Decision::Kind::kUse, g, index,
+               internal::ReasonOfUse(g, index, told_.used));
+        told_.used = selected.path;
       }
       told_.pair = selected;
       return selected;

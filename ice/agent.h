@@ -16,6 +16,7 @@
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "base/engine.h"
+#include "base/queue.h"
 #include "base/random.h"
 #include "base/timer.h"
 #include "ice/agent_stats.h"
@@ -63,6 +64,8 @@ class Agent {
   // Takes back what AddLocalCandidate added; an unknown one is no error. Pairs
   // of a base without candidates are gone at once; another is in use, if any.
   void RemoveLocalCandidate(absl::Time now, const Candidate& candidate);
+  // The same, right after Restart(): the path of before may go on by it.
+  void RetireLocalCandidate(absl::Time now, const Candidate& candidate);
   // Sets what the peer's description says. INVALID_ARGUMENT: malformed.
   // FAILED_PRECONDITION: others are set already; the peer restarts, so
   // Restart() must come first. Setting the same again changes nothing.
@@ -83,8 +86,7 @@ class Agent {
   // use until a new one works. INVALID_ARGUMENT: malformed, or the same ufrag.
   // FAILED_PRECONDITION: closed.
   absl::Status Restart(absl::Time now, const Credentials& local);
-  // Payload was sent on the path in use and nothing has come back on it for
-  // AgentOptions::probe_after: asks at once whether it still works.
+  // Payload on the path in use is unanswered: asks at once if it still works.
   void Probe(absl::Time now);
   // Payload was sent, or came: false unless IsKnownPath(). Counts for pairs().
   void CountSent(absl::Time now, size_t bytes);
@@ -92,7 +94,7 @@ class Agent {
   // Payload came to the address in use along a path that no check came along:
   // the peer's NAT may have moved it. True if a check of that was made.
   bool CheckStranger(absl::Time now, const Path& path);
-  // Stops everything; streams are unwanted, and then Closed is the last event.
+  // Streams are unwanted then, and Closed is the last event.
   void Close(absl::Time now);
 
   // --- TCP connections to the peer: answers to PeerStreamWanted, any end ---
@@ -117,16 +119,14 @@ class Agent {
 
   AgentState state() const { return state_; }
   Role role() const { return role_; }
+  bool restarting() const { return previous_ != nullptr; }
   const Credentials& local_credentials() const { return current_->local; }
-  // Where to send data; nullopt without a path that has consent.
-  std::optional<Path> selected_path() const;
+  std::optional<Path> selected_path() const;  // For data; it has consent.
   // selected_path(), if it is nominated in this generation.
   std::optional<Path> nominated_path() const;
-  // Whether selected_path() has left checks or payload unanswered for so long
-  // that others are tried; see AgentOptions::suspect_after.
+  // selected_path() is silent, so that others are tried: see suspect_after.
   bool doubts_path() const;
-  // Whether an authenticated check came along `path` (in this generation or
-  // the last one), so that data from there may be looked at.
+  // An authenticated check came along it, in this generation or the last one.
   bool IsKnownPath(const Path& path) const;
   // The smoothed round-trip time of the path in use; nullopt when unknown.
   std::optional<absl::Duration> rtt() const;
@@ -146,15 +146,15 @@ class Agent {
   using Buffer = absl::Span<uint8_t>;
   using View = stun::MessageView;
 
-  // agent.cc: candidates and pairs.
+  // Candidates and pairs.
   void AdmitRemoteCandidate(absl::Time now, const Candidate& candidate);
   void RemoveBase(absl::Time now, size_t index);
+  void DropPrevious(absl::Time now);
   void Bereave(absl::Time now, Generation& g);
   void ExpireNames(absl::Time now);
   std::optional<size_t> AddRemote(internal::RemoteCandidate remote);
   void PairRemote(size_t index);
   uint16_t Intern(const std::string& foundation);
-  uint16_t NewFoundation() { return next_reflexive_foundation_++ | 0x8000; }
   std::optional<size_t> FindBase(std::optional<TcpType> tcp_type,
                                  const TransportAddress& address) const;
   std::optional<size_t> FindBase(const Path& path) const;
@@ -204,11 +204,11 @@ class Agent {
   void Arm();
   void ConsiderNomination(absl::Time now);
   void ChooseUnchecked(absl::Time now);
-  absl::Time NominationTime(const Pair& best) const;
+  void Decide(Decision::Kind kind, const Generation& g, size_t index,
+              absl::string_view reason);
   bool IsRelayed(const Pair& pair) const;
   void Nominate(size_t index);
   void Select(absl::Time now, size_t index);
-  bool ShouldRenominate(absl::Time now, const Pair& best);
   void Suspect(absl::Time now, size_t index);
   void Hasten(absl::Time now, const Pair& valid);
   void ReviewConsent(absl::Time now, Generation& g);
@@ -228,8 +228,7 @@ class Agent {
 
   std::vector<internal::LocalCandidate> locals_;
   std::vector<internal::Base> bases_;
-  std::vector<std::string> foundations_;
-  uint16_t next_reflexive_foundation_ = 0x8000;
+  internal::FoundationTable foundations_;
 
   std::unique_ptr<Generation> current_;
   std::unique_ptr<Generation> previous_;
@@ -242,6 +241,7 @@ class Agent {
   absl::Time next_slot_ = absl::InfinitePast();  // For checks that keep Ta.
   internal::PeerStreams streams_;
   EmbeddedDtls embedded_dtls_;
+  Queue<Decision> decisions_;
 };
 static_assert(Engine<Agent>);
 

@@ -66,10 +66,12 @@ absl::Status Agent::AddLocalCandidate(absl::Time now,
   const auto known = [&](const internal::LocalCandidate& local) {
     return local.Is(candidate);
   };
-  if (std::none_of(locals_.begin(), locals_.end(), known)) {
-    if (locals_.size() >= options_.max_local_candidates) {
-      return absl::ResourceExhaustedError("too many local candidates");
-    }
+  const auto local = std::find_if(locals_.begin(), locals_.end(), known);
+  if (local != locals_.end()) {
+    local->retired = false;
+  } else if (locals_.size() >= options_.max_local_candidates) {
+    return absl::ResourceExhaustedError("too many local candidates");
+  } else {
     locals_.push_back(
         {candidate.address, candidate.type, base, candidate.tcp_type});
   }
@@ -78,9 +80,13 @@ absl::Status Agent::AddLocalCandidate(absl::Time now,
   if (std::optional<size_t> index = FindBase(candidate.tcp_type, base)) {
     // Redundant, unless it tells the better label (RFC 8445 section 6.1.2.4).
     Base& old = bases_[*index];
-    if (candidate.priority <= old.priority) return absl::OkStatus();
+    const bool returns = old.retired;
+    if (candidate.priority <= old.priority && !returns) return absl::OkStatus();
     old = added;
     current_->Relabel(bases_, role_);
+    for (size_t i = 0; returns && i < current_->remotes().size(); ++i) {
+      PairRemote(i);
+    }
   } else {
     bases_.push_back(added);
     for (size_t i = 0; i < current_->remotes().size(); ++i) PairRemote(i);
@@ -106,6 +112,34 @@ void Agent::RemoveLocalCandidate(absl::Time now, const Candidate& candidate) {
   }
   RemoveBase(now, *index);
   Update(now);
+}
+
+void Agent::RetireLocalCandidate(absl::Time now, const Candidate& candidate) {
+  if (!previous_) return RemoveLocalCandidate(now, candidate);
+  const auto local = std::find_if(
+      locals_.begin(), locals_.end(),
+      [&](const internal::LocalCandidate& l) { return l.Is(candidate); });
+  if (local == locals_.end()) return;
+  local->retired = true;
+  const std::optional<size_t> index = FindBase(candidate.tcp_type, local->base);
+  if (!index) return;
+  bases_[*index].retired = std::all_of(
+      locals_.begin(), locals_.end(),
+      [&](const internal::LocalCandidate& other) {
+        return other.base != local->base ||
+               other.tcp_type != candidate.tcp_type || other.retired;
+      });
+}
+
+// The path of before the restart is given up, and with it what served it alone.
+void Agent::DropPrevious(absl::Time now) {
+  previous_.reset();
+  timers_.Stop(Timer::kOldGeneration);
+  std::erase_if(locals_,
+                [](const internal::LocalCandidate& l) { return l.retired; });
+  for (size_t i = bases_.size(); i-- > 0;) {
+    if (bases_[i].retired) RemoveBase(now, i);
+  }
 }
 
 void Agent::RemoveBase(absl::Time now, size_t index) {
@@ -225,7 +259,7 @@ void Agent::PairRemote(size_t index) {
   const RemoteCandidate& remote = g.remotes()[index];
   if (remote.type == CandidateType::kPeerReflexive) return;
   for (size_t i = 0; i < bases_.size(); ++i) {
-    if (!MayPair(bases_[i], remote) ||
+    if (bases_[i].retired || !MayPair(bases_[i], remote) ||
         !MayReachInside(bases_, bases_[i], remote) || g.pairs.Find(i, index)) {
       continue;
     }
@@ -236,17 +270,9 @@ void Agent::PairRemote(size_t index) {
 }
 
 uint16_t Agent::Intern(const std::string& foundation) {
-  auto it = std::find(foundations_.begin(), foundations_.end(), foundation);
-  if (it == foundations_.end()) {
-    // Each belongs to a candidate that was let in, or was looked at: restarts
-    // without end must not fill the table.
-    if (foundations_.size() >=
-        options_.max_local_candidates + 2 * options_.max_remote_candidates) {
-      return NewFoundation();
-    }
-    it = foundations_.insert(it, foundation);
-  }
-  return static_cast<uint16_t>(it - foundations_.begin());
+  return foundations_.Intern(
+      foundation,
+      options_.max_local_candidates + 2 * options_.max_remote_candidates);
 }
 
 std::optional<size_t> Agent::FindBase(std::optional<TcpType> tcp_type,

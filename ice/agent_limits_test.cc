@@ -551,6 +551,8 @@ TEST_F(SmallAgentTest, EveryCounterIsRaisedByWhatItsNameSays) {
   EXPECT_THAT(Counted(), ElementsAre("drop_closed"));
   // By agent_streams_test.cc.
   raised_.insert({"streams_wanted", "streams_failed"});
+  // By agent_policy_test.cc.
+  raised_.insert("decision_limit");
 
   for (const Counter<AgentStats>& counter : AgentStats::kCounters) {
     EXPECT_TRUE(raised_.count(std::string(counter.name))) << counter.name;

@@ -55,12 +55,17 @@ internal::Generation* Agent::Authenticate(const stun::MessageView& message) {
 
 void Agent::HandleRequest(absl::Time now, const Path& path,
                           const stun::MessageView& message) {
-  if (!FindBase(path)) {
+  const std::optional<size_t> base = FindBase(path);
+  if (!base) {
     ++stats_.drop_unknown_local;
     return;
   }
   Generation* g = Authenticate(message);
   if (g == nullptr) return;
+  if (g == current_.get() && bases_[*base].retired) {
+    ++stats_.drop_unknown_local;
+    return;
+  }
   ++stats_.requests_received;
   const stun::UnknownAttributes unknown =
       message.UnknownComprehensionRequired(internal::kIceAttributes);
@@ -149,7 +154,7 @@ void Agent::HandleCheck(absl::Time now, const Path& path, uint32_t priority,
     // Without PRIORITY, which the RFC requires, it is the last to be chosen.
     RemoteCandidate reflexive{path.remote, CandidateType::kPeerReflexive,
                               std::clamp(priority, 1u, 0x7fffffffu),
-                              NewFoundation()};
+                              foundations_.New()};
     if (IsStream(path.transport)) reflexive.tcp_type = TcpType::kActive;
     remote = AddRemote(reflexive);
     if (!remote) return;
@@ -216,7 +221,7 @@ bool Agent::CheckStranger(absl::Time now, const Path& path) {
         path.remote, CandidateType::kPeerReflexive,
         TypePreference(CandidateType::kPeerReflexive) << 24 |
             (g.remotes()[used.remote].priority & 0x00ffffff),
-        NewFoundation()};
+        foundations_.New()};
     remote = AddRemote(reflexive);
     if (!remote) return false;
   }

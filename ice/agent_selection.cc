@@ -13,6 +13,7 @@
 #include "ice/agent.h"
 #include "ice/candidate.h"
 #include "ice/internal/generation.h"
+#include "ice/internal/policy_questions.h"
 
 namespace kyuu::ice {
 namespace {
@@ -43,9 +44,20 @@ void Agent::Update(absl::Time now) {
   Generation& g = *current_;
   if (now >= g.patience_until) g.patience_until = absl::InfinitePast();
   ConsiderNomination(now);
+  internal::ChooseUse(now, options_, g);
 
   const std::optional<size_t> in_use = g.InUse();
-  g.Keep(in_use, options_.max_backup_pairs);
+  g.Keep(
+      in_use, options_.max_backup_pairs,
+      [&](size_t pair, size_t kept) {
+        return internal::AskReserve(options_, g, pair, in_use, kept).keep;
+      },
+      [&](size_t pair) {
+        const ReserveAnswer answer =
+            internal::AskReserve(options_, g, pair, in_use, 0);
+        Decide(Decision::Kind::kDrop, g, pair,
+               answer.keep ? reasons::kEnoughOthers : answer.reason);
+      });
   if (in_use) {
     const Pair& pair = g.pairs[*in_use];
     // A reserve that came into use needs consent's shorter interval.
@@ -59,10 +71,11 @@ void Agent::Update(absl::Time now) {
   }
   if (previous_) {
     const std::optional<size_t> old = previous_->InUse();
-    previous_->Keep(in_use ? std::nullopt : old, 0);
+    previous_->Keep(
+        in_use ? std::nullopt : old, 0, [](size_t, size_t) { return true; },
+        [](size_t) {});
     if (!old) {
-      previous_.reset();
-      timers_.Stop(Timer::kOldGeneration);
+      DropPrevious(now);
     } else if (in_use && !timers_.IsSet(Timer::kOldGeneration)) {
       timers_.Set(Timer::kOldGeneration, now + options_.old_generation_linger);
     }
@@ -81,20 +94,31 @@ void Agent::ConsiderNomination(absl::Time now) {
   if (nominating && !g.pairs[*nominating].suspect()) return;
   const std::optional<size_t> best =
       g.pairs.BestValid(Checklist::Among::kHealthy);
-  if (!best) return;
-  if (g.selected && !g.pairs[*g.selected].suspect()) {
-    if (ShouldRenominate(now, g.pairs[*best])) Nominate(*best);
-    return;
-  }
+  if (!best || best == g.selected) return;
   // The pair being nominated fell silent, and another one works.
-  if (nominating) g.pairs.Edit(*nominating).nomination = Nomination::kNone;
-  const absl::Time when =
-      g.selected ? now : NominationTime(g.pairs[*best]);  // Failover at once.
-  if (now >= when) {
-    Nominate(*best);
-  } else {
-    timers_.Set(Timer::kNominate, when);
+  if (nominating && !(g.selected && g.pairs[*g.selected].healthy())) {
+    g.pairs.Edit(*nominating).nomination = Nomination::kNone;
   }
+  const NominationAnswer answer =
+      internal::AskNomination(now, options_, g, *best);
+  if (now >= answer.when) {
+    Nominate(*best);
+    Decide(Decision::Kind::kNominate, g, *best, answer.reason);
+  } else {
+    timers_.Set(Timer::kNominate, answer.when);
+  }
+}
+
+void Agent::Decide(Decision::Kind kind, const Generation& g, size_t index,
+                   absl::string_view reason) {
+  if (options_.decisions_max == 0) return;
+  if (decisions_.size() >= options_.decisions_max) {
+    ++stats_.decision_limit;
+    decisions_.pop_front();
+  }
+  const Pair& pair = g.pairs[index];
+  decisions_.push_back({kind, pair.path, pair.local_type,
+                        g.remotes()[pair.remote].type, reason});
 }
 
 // Two lite agents (RFC 8445 section 8.2): nobody checks, and nobody asks for
@@ -112,55 +136,12 @@ void Agent::ChooseUnchecked(absl::Time now) {
   g.pairs.Edit(best).check = internal::Succeeded{};
   g.Validate(best, {.since = now, .last_response = absl::InfiniteFuture()});
   Select(now, best);
-}
-
-// A direct way that was found after a relayed one was nominated is nominated
-// anew (RFC 8445 section 8.1.1 ends there; the last nomination counts for all
-// peers known). It must work for a while first.
-bool Agent::ShouldRenominate(absl::Time now, const Pair& best) {
-  if (!IsRelayed(current_->pairs[*current_->selected]) || IsRelayed(best)) {
-    return false;
-  }
-  const absl::Time when = best.valid->since + options_.renomination_wait;
-  if (now >= when) return true;
-  timers_.Set(Timer::kNominate, when);
-  return false;
+  Decide(Decision::Kind::kNominate, g, best, reasons::kUnchecked);
 }
 
 bool Agent::IsRelayed(const Pair& pair) const {
   return bases_[pair.base].type == CandidateType::kRelayed ||
          current_->remotes()[pair.remote].type == CandidateType::kRelayed;
-}
-
-// When nothing better than `best` can be expected any more: at once if no pair
-// of higher priority is under way, else when each of these has had the time
-// that `best` needed (a direct pair next to a relayed one: two tries, for the
-// first may have died at a NAT not yet opened from inside), but never later
-// than the bounds of AgentOptions.
-absl::Time Agent::NominationTime(const Pair& best) const {
-  const Generation& g = *current_;
-  const bool relayed = IsRelayed(best);
-  const absl::Time latest =
-      best.valid->since + (relayed ? options_.nomination_wait_relayed
-                                   : options_.nomination_wait_direct);
-  absl::Time when = best.valid->since;
-  // Direct candidates may still be on their way to us.
-  if (relayed && !g.remote_done) {
-    when += options_.nomination_wait_relayed / 4;
-  }
-  for (const size_t index : g.pairs.PendingAbove(best.priority)) {
-    const Pair& pair = g.pairs[index];
-    // A direct way takes over from a relay later, too, and a connection may
-    // take its time.
-    if (pair.valid || pair.is_stream()) continue;
-    const bool patient = relayed && !IsRelayed(pair);
-    if (pair.checks_sent < (patient ? 2u : 1u)) return latest;
-    when = std::max(
-        when, patient
-                  ? pair.last_sent + std::max(best.rtt, absl::Milliseconds(50))
-                  : pair.first_sent + best.rtt * 5 / 4 + absl::Milliseconds(5));
-  }
-  return std::min(when, latest);
 }
 
 void Agent::Nominate(size_t index) {
@@ -179,8 +160,9 @@ void Agent::Select(absl::Time now, size_t index) {
     // A peer that nominates aggressively means the best of all pairs (RFC 5245
     // section 8.1.1.2); one that nominates anew means the one that works.
     const Pair& old = g.pairs[*g.selected];
-    if (old.healthy() && old.priority >= pair.priority) {
-      if (now < old.nominated_at + options_.aggressive_nomination) return;
+    if (old.healthy() && old.priority >= pair.priority &&
+        now < old.nominated_at + options_.aggressive_nomination) {
+      return Decide(Decision::Kind::kIgnore, g, index, reasons::kBestOfPeers);
     }
   }
   if (g.selected && role_ == Role::kControlling) {
@@ -188,6 +170,9 @@ void Agent::Select(absl::Time now, size_t index) {
   }
   g.selected = index;
   pair.nominated_at = now;
+  if (role_ == Role::kControlled && g.remote_mode == RemoteMode::kFull) {
+    Decide(Decision::Kind::kNominate, g, index, reasons::kPeerNominated);
+  }
 }
 
 // The round trip of a path that works is a fair guess for a better one: do not
@@ -229,6 +214,7 @@ absl::Duration Agent::ConsentInterval() {
 void Agent::ReviewConsent(absl::Time now, Generation& g) {
   const std::optional<size_t> in_use = g.InUse();
   while (const auto index = g.pairs.EditDue(PairTimer::kConsent, now)) {
+    Decide(Decision::Kind::kDrop, g, *index, reasons::kNoConsent);
     FailPair(g, *index);
   }
   while (const auto index = g.pairs.EditDue(PairTimer::kSuspect, now)) {

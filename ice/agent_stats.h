@@ -19,7 +19,8 @@ struct AgentStats {
   uint64_t consent_sent = 0;
   uint64_t responses_sent = 0;
   uint64_t role_conflicts = 0;
-  uint64_t path_changes = 0;  // The first path is one.
+  uint64_t path_changes = 0;    // The first path is one.
+  uint64_t decision_limit = 0;  // Not told: AgentOptions::decisions_max.
 
   uint64_t drop_not_stun = 0;
   uint64_t drop_wrong_method = 0;
@@ -63,6 +64,7 @@ struct AgentStats {
       KYUU_COUNTER(AgentStats, responses_sent),
       KYUU_COUNTER(AgentStats, role_conflicts),
       KYUU_COUNTER(AgentStats, path_changes),
+      KYUU_COUNTER(AgentStats, decision_limit),
       KYUU_COUNTER(AgentStats, drop_not_stun),
       KYUU_COUNTER(AgentStats, drop_wrong_method),
       KYUU_COUNTER(AgentStats, drop_bad_fingerprint),

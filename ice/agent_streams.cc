@@ -68,7 +68,7 @@ std::optional<StreamId> Agent::StreamAccepted(absl::Time now,
   const std::optional<size_t> base = FindBase(path);
   std::optional<StreamId> id;
   if (state_ != AgentState::kClosed && base &&
-      bases_[*base].tcp_type == TcpType::kPassive) {
+      bases_[*base].tcp_type == TcpType::kPassive && !bases_[*base].retired) {
     id = streams_.Accept(path, now + options_.stream_deadline);
   }
   ++(id ? stats_.streams_accepted : stats_.stream_limit);

@@ -16,6 +16,7 @@
 #include "base/address.h"
 #include "ice/candidate.h"
 #include "ice/embedded_dtls.h"
+#include "ice/policy.h"
 #include "ice/stream_types.h"
 
 namespace kyuu::ice {
@@ -116,6 +117,12 @@ struct AgentOptions {
   absl::Duration nomination_wait_direct = absl::Milliseconds(100);
   absl::Duration nomination_wait_relayed = absl::Seconds(1);
 
+  // What decides on nomination, use and reserves.
+  SelectionPolicy policy;
+  // Decisions that wait to be polled, at most: of more the oldest are not told.
+  // 0: none is.
+  size_t decisions_max = 0;
+
   // How long a name may take to be resolved; then it is ignored. Nothing waits
   // for names: not the nomination, not the verdict "failed".
   absl::Duration name_deadline = absl::Seconds(10);
@@ -174,7 +181,7 @@ struct Closed {
 
 using AgentEvent =
     std::variant<StateChanged, SelectedPair, RoleChanged, ResolveName,
-                 PeerStreamWanted, StreamUnwanted, Closed>;
+                 PeerStreamWanted, StreamUnwanted, Decision, Closed>;
 
 // The states of a pair (RFC 8445 section 6.1.2.6).
 enum class PairState : uint8_t {

@@ -85,6 +85,9 @@ struct Candidate {
   TransportAddress base;
   // Of our own relayed candidates only; never written to a line.
   std::optional<RelayProtocol> relay_protocol;
+  // The server that told it, as it was configured; of our own server-reflexive
+  // and relayed candidates only, and never written to a line.
+  TransportAddress server;
 
   // Parse reads a candidate line, with or without a leading "a=" and
   // "candidate:". It is the one reader of this grammar. What says how to reach

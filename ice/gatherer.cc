@@ -1,7 +1,6 @@
 #include "ice/gatherer.h"
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,20 +23,6 @@
 namespace kyuu::ice {
 namespace {
 
-template <typename T>
-void Truncate(std::vector<T>& list, size_t size) {
-  if (list.size() > size)
-    list.erase(list.begin() + static_cast<long>(size), list.end());
-}
-
-// The first of each protocol.
-void TruncateEach(std::vector<TurnServer>& servers, size_t size) {
-  std::map<RelayProtocol, size_t> count;
-  std::erase_if(servers, [&](const TurnServer& server) {
-    return ++count[server.protocol] > size;
-  });
-}
-
 stun::Client::Options StunOptions(const GathererOptions& options) {
   stun::Client::Options stun;
   stun.retransmit.rto_initial = options.rto_initial;
@@ -49,10 +34,10 @@ stun::Client::Options StunOptions(const GathererOptions& options) {
 
 Gatherer::Gatherer(GathererOptions options, Random& random)
     : options_(std::move(options)),
+      policy_(options_.policy),
       random_(random),
       stun_(random, StunOptions(options_)) {
-  Truncate(options_.stun_servers, options_.max_servers);
-  TruncateEach(options_.turn_servers, options_.max_servers);
+  internal::LimitServers(options_);
   // Those beyond max_hosts are the worst.
   std::stable_sort(options_.hosts.begin(), options_.hosts.end(),
                    [](const HostAddress& a, const HostAddress& b) {
@@ -73,6 +58,7 @@ absl::Status Gatherer::Start(absl::Time now) {
     return absl::FailedPreconditionError("gathering was started before");
   }
   state_ = State::kGathering;
+  policy_ = options_.policy;
   Begin(now);
   AddServers();
   for (const Host& host : hosts_) FindHost(host);
@@ -92,6 +78,7 @@ void Gatherer::Begin(absl::Time now) {
 void Gatherer::Restart(absl::Time now) {
   if (state_ != State::kGathering) return;
   Begin(now);
+  ApplyConfiguration(now);
   keepalives_ = true;
   for (const TransportAddress& server : AddServers()) {
     for (const Host& host : hosts_) AddReflexiveJobs(host, server);
@@ -135,7 +122,7 @@ void Gatherer::ServersKnown(absl::Time now) {
     for (const Host& host : hosts_) AddReflexiveJobs(host, server);
   }
   for (size_t i = known; i < relays_.size(); ++i) {
-    if (OnStream(relays_[i]) && IsSpared(relays_[i])) continue;
+    if (relays_[i].on_stream() && IsSpared(relays_[i])) continue;
     AskAgain(now, relays_[i]);
     relays_[i].next_attempt = now + Patience(relays_[i]);
   }
@@ -161,7 +148,7 @@ void Gatherer::AskAgain(absl::Time now, Relay& relay) {
   const bool running = relay.running();
   relay.hosts = HostsReaching(relay);
   std::erase_if(relay.hosts, [&](const TransportAddress& host) {
-    if (OnStream(relay)) return running;
+    if (relay.on_stream()) return running;
     return std::any_of(
         relay.attempts.begin(), relay.attempts.end(),
         [&](const Attempt& a) { return !a.dead && a.local == host; });
@@ -176,6 +163,7 @@ void Gatherer::AskAgain(absl::Time now, Relay& relay) {
 // that fail, in the background.
 void Gatherer::LoseRelay(absl::Time now, Relay& relay, absl::Status status) {
   relay.kept.reset();
+  relay.moving.reset();
   events_.push_back(RelayLost{relay.relayed, std::move(status)});
   Forget(relay.relayed, relay.relayed);
   relay.hosts = HostsReaching(relay);
@@ -191,6 +179,10 @@ void Gatherer::Emit(Candidate candidate) {
     ++stats_.candidate_limit;
     return;
   }
+  std::erase_if(unwanted_, [&](const Candidate& other) {
+    return other.address == candidate.address && other.base == candidate.base &&
+           other.tcp_type == candidate.tcp_type;
+  });
   found_.push_back(candidate);
   events_.push_back(CandidateFound{std::move(candidate)});
 }
@@ -229,6 +221,9 @@ void Gatherer::Drain(absl::Time now) {
                     [](const Attempt& a) { return a.dead && a.closed; });
     }
   }
+  std::erase_if(relays_, [](const Relay& relay) {
+    return relay.dropped && relay.attempts.empty();
+  });
   const auto open = [](const auto& job) {
     return job.state == JobState::kQueued || job.state == JobState::kRunning;
   };
@@ -280,11 +275,10 @@ void Gatherer::Close(absl::Time now) {
   stun_.Close();
   events_.clear();
   for (Relay& relay : relays_) {
-    if (relay.connecting) {
-      events_.push_back(StreamUnwanted{relay.connecting->id});
-      relay.connecting.reset();
-    }
+    EndConnecting(relay);
     for (Attempt& attempt : relay.attempts) attempt.client->Close(now);
+    // Nothing can be given back from an address that is gone.
+    if (relay.cut_off()) relay.attempts[*relay.kept].closed = true;
   }
   Drain(now);
 }
@@ -364,7 +358,7 @@ void Gatherer::HandlePacket(absl::Time now, const Datagram& datagram) {
 }
 
 void Gatherer::HandleTimeout(absl::Time now) {
-  if (state_ == State::kNew || state_ == State::kClosed) return;
+  if (state_ == State::kClosed) return;
   stun_.HandleTimeout(now);
   for (Binding& binding : bindings_) {
     if (now < binding.deadline) continue;
@@ -373,9 +367,10 @@ void Gatherer::HandleTimeout(absl::Time now) {
   }
   for (Relay& relay : relays_) {
     if (relay.connecting && now >= relay.connecting->deadline) {
-      StreamEnded(now, relay.connecting->id,
-                  absl::DeadlineExceededError("no connection in time"));
+      FailConnecting(now, relay,
+                     absl::DeadlineExceededError("no connection in time"));
     }
+    ReviewMove(now, relay);
     for (Attempt& attempt : relay.attempts) {
       attempt.client->HandleTimeout(now);
       if (state_ != State::kGathering || attempt.dead ||
@@ -413,9 +408,7 @@ std::optional<Gatherer::Event> Gatherer::PollEvent() {
 
 absl::Time Gatherer::NextTimeout() const {
   absl::Time next = stun_.NextTimeout();
-  if (state_ == State::kNew || state_ == State::kClosed) {
-    return absl::InfiniteFuture();
-  }
+  if (state_ == State::kClosed) return absl::InfiniteFuture();
   const bool gathering = state_ == State::kGathering;
   if (gathering) next = std::min(next, finish_at_);
   for (const Binding& binding : bindings_) {
@@ -431,6 +424,9 @@ absl::Time Gatherer::NextTimeout() const {
       next = std::min(next, std::max(relay.next_attempt, next_start_));
     }
     if (relay.connecting) next = std::min(next, relay.connecting->deadline);
+    if (gathering && relay.moving) {
+      next = std::min({next, relay.moving->next, relay.moving->until});
+    }
     for (const Attempt& attempt : relay.attempts) {
       next = std::min(next, attempt.client->NextTimeout());
       if (gathering && !attempt.dead && !attempt.client->allocated()) {

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -20,6 +21,7 @@
 #include "base/queue.h"
 #include "base/random.h"
 #include "ice/candidate.h"
+#include "ice/gatherer_events.h"
 #include "ice/gatherer_types.h"
 #include "ice/internal/gatherer_records.h"
 #include "stun/client.h"
@@ -32,43 +34,22 @@ namespace kyuu::ice {
 // come at once, the others as servers answer, then Finished; relayed addresses
 // stay until Close(), and are asked for again when they are lost. Addresses of
 // ours may come and go, and everything may be gathered anew, at any time; each
-// time Finished is told once more. ice::IceTransport is the gatherer together
-// with an agent.
+// time Finished is told once more. An allocation whose address goes is moved to
+// another one if its server does that (RFC 8016): the relayed address stays.
+// ice::IceTransport is the gatherer together with an agent.
 //
 // `random` must outlive the gatherer.
 class Gatherer {
  public:
   using Packet = Datagram;
 
-  struct CandidateFound {
-    Candidate candidate;  // To be handed to the agent and told to the peer.
-  };
-  // No longer a way to us: its host address is gone, the relay was lost, or the
-  // NAT gave another address.
-  struct CandidateGone {
-    Candidate candidate;
-  };
-  // A server gave nothing. `code` is 0 unless it answered with an error.
-  struct ServerFailed {
-    TransportAddress server;
-    TransportAddress local;
-    absl::Status status;
-    uint16_t code = 0;
-    RelayProtocol protocol = RelayProtocol::kUdp;
-  };
-  // Gathering has begun, or begins again. Finished follows.
-  struct Started {};
-  // All servers have answered or failed, or have had `finish_after`; from now
-  // on candidates come only late or when something changes.
-  struct Finished {};
-  struct RelayLost {
-    TransportAddress relayed;  // No longer works.
-    absl::Status status;
-  };
-  // Close() is done: allocations are given back. The last event.
-  struct Closed {
-    absl::Status status;
-  };
+  using CandidateFound = GathererCandidateFound;
+  using CandidateGone = GathererCandidateGone;
+  using ServerFailed = GathererServerFailed;
+  using Started = GathererStarted;
+  using Finished = GathererFinished;
+  using RelayLost = GathererRelayLost;
+  using Closed = GathererClosed;
   using Event =
       std::variant<Started, CandidateFound, CandidateGone, ServerFailed,
                    Finished, RelayLost, StreamWanted, StreamUnwanted, Closed>;
@@ -84,7 +65,8 @@ class Gatherer {
   // known address is no error. RESOURCE_EXHAUSTED beyond max_hosts;
   // FAILED_PRECONDITION: closed.
   absl::Status AddHost(absl::Time now, const HostAddress& host);
-  // The socket is gone, and with it what was gathered from it. NOT_FOUND.
+  // The socket is gone, and with it what was gathered from it, but for relayed
+  // addresses that move. NOT_FOUND.
   absl::Status RemoveHost(absl::Time now, const TransportAddress& address);
   // Gathers anew (RFC 8445 section 9): asks every server again, and relays in
   // use whether they still are. Candidates found again are not told again.
@@ -98,17 +80,23 @@ class Gatherer {
   // in use stays, and when it is lost the new credentials ask for another one.
   void UpdateServers(std::vector<TransportAddress> stun_servers,
                      std::vector<TurnServer> turn_servers);
+  // From the next Start() or Restart() on these take the place of all that were
+  // told before (setConfiguration): what they do not give is unwanted then.
+  void Configure(std::vector<TransportAddress> stun_servers,
+                 std::vector<TurnServer> turn_servers, GatherPolicy policy);
+  // Nobody needs what is unwanted any more: its relays are given back.
+  void ReleaseUnwanted(absl::Time now);
+  // As if it had never been started: all that was found is gone.
+  void Discard(absl::Time now);
   // Servers are yet to come, from so many names that are being resolved:
   // Finished waits, `finish_after` at most, for as many ServersKnown(). Each
   // asks those that UpdateServers has added at once, if what waits is being
   // gathered or was since then, and they have as long; else Restart() does.
   void AwaitServers(size_t names);
   void ServersKnown(absl::Time now);
-  // Stops keeping server-reflexive addresses alive until the next Restart():
-  // a nominated path keeps itself.
+  // No server-reflexive address is kept alive until the next Restart().
   void StopKeepalives();
-  // FAILED_PRECONDITION if it was started before.
-  absl::Status Start(absl::Time now);
+  absl::Status Start(absl::Time now);  // FAILED_PRECONDITION: it was before.
   // Lets datagrams from a remote candidate reach our relayed addresses, those
   // that come later included.
   void Permit(absl::Time now, const TransportAddress& peer);
@@ -136,13 +124,7 @@ class Gatherer {
   // leaves first. NOT_FOUND: no such relay; else as turn::Client::Wrap.
   absl::StatusOr<Datagram> Wrap(absl::Time now, const Datagram& inner,
                                 absl::Span<uint8_t> out);
-  // What Take() made of a datagram.
-  struct Taken {
-    bool claimed = false;  // It came from a server of ours.
-    // The data it carried: its path goes from the peer to the relayed address.
-    // Views into the datagram.
-    std::optional<Datagram> relayed;
-  };
+  using Taken = GathererTaken;
   // Take is HandlePacket for a datagram that may be a server's or a peer's.
   // What is not claimed was not touched.
   Taken Take(absl::Time now, const Datagram& datagram);
@@ -156,6 +138,7 @@ class Gatherer {
   absl::Time NextTimeout() const;
 
   bool finished() const { return finished_; }
+  GatherPolicy policy() const { return policy_; }  // Of the last gathering.
   const Stats& stats() const { return stats_; }
   std::string DebugString() const;
 
@@ -188,18 +171,19 @@ class Gatherer {
   void Forget(const TransportAddress& base, const TransportAddress& address);
   void Forget(size_t index);
   void ForgetReflexive(const Binding& binding, const TransportAddress& mapped);
+  void ForgetUnwanted(absl::FunctionRef<bool(const Candidate&)> is_it);
   void Emit(Candidate candidate);
   void Begin(absl::Time now);
   // gatherer_servers.cc: the servers. Those that have no jobs yet, to be asked.
   std::vector<TransportAddress> AddServers();
-  bool OnStream(const Relay& relay) const;
-  bool IsSlower(const Relay& relay, const Relay& than) const;
   bool IsSpared(const Relay& relay) const;
   absl::Duration Patience(const Relay& relay) const;
   void SpareSlower(const Relay& kept);
   void AskSlower(absl::Time now, const Relay* than);
   void WantStream(absl::Time now, Relay& relay, const TransportAddress& server);
   void EndStream(std::optional<StreamId>& stream);
+  void EndConnecting(Relay& relay);
+  void FailConnecting(absl::Time now, Relay& relay, const absl::Status& why);
   void LoseRelay(absl::Time now, Relay& relay, absl::Status status);
   void AskAgain(absl::Time now, Relay& relay);
   void StartDue(absl::Time now);
@@ -216,10 +200,26 @@ class Gatherer {
   void DrainBindings(absl::Time now);
   void DrainAttempt(absl::Time now, Relay& relay, size_t index);
   void Drain(absl::Time now);
+  // gatherer_configuration.cc: what is wanted.
+  void ApplyConfiguration(absl::Time now);
+  void ApplyPolicy();
+  void Drop(absl::Time now, Relay& relay);
+  void TakeBack(absl::Time now, Relay& relay);
+  void DropReflector(const TransportAddress& server);
+  void Unwant(size_t index);
+  // gatherer_mobility.cc: allocations that go on from elsewhere.
+  bool StartMove(absl::Time now, Relay& relay);
+  void MoveOn(absl::Time now, Relay& relay);
+  void OfferToMove(absl::Time now, Relay& relay, const TransportAddress& host);
+  void MoveTo(absl::Time now, Relay& relay, const TransportAddress& local);
+  void ReviewMove(absl::Time now, Relay& relay);
+  void FailMove(absl::Time now, Relay& relay, absl::Status status);
+  void OnMoveRefused(absl::Time now, Relay& relay, absl::Status status);
   Attempt* FindAttempt(const Path& path);
   turn::Client* Kept(const TransportAddress& local) const;
 
-  GathererOptions options_;
+  GathererOptions options_;  // Its servers and policy: of the next gathering.
+  GatherPolicy policy_;      // Of this one.
   Random& random_;
   State state_ = State::kNew;
   bool finished_ = false;
@@ -235,6 +235,7 @@ class Gatherer {
   std::vector<Binding> bindings_;
   std::vector<Relay> relays_;
   std::vector<Candidate> found_;
+  std::vector<Candidate> unwanted_;
   std::vector<TransportAddress> peers_;
   uint64_t streams_ = 0;  // That were wanted.
   absl::Time next_start_ = absl::InfinitePast();

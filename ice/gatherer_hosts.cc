@@ -106,9 +106,9 @@ bool Gatherer::MayReach(const TransportAddress& host,
 }
 
 bool Gatherer::MayAsk(const Host& host, const Relay& relay) const {
-  return MayReach(host.host.address,
-                  options_.turn_servers[relay.server].address) &&
-         (!host.host.shared || OnStream(relay));
+  return MayReach(host.host.address, relay.server.address) &&
+         (!host.host.shared || relay.on_stream()) &&
+         (!relay.dropped || relay.kept);
 }
 
 std::vector<TransportAddress> Gatherer::HostsReaching(
@@ -120,7 +120,7 @@ std::vector<TransportAddress> Gatherer::HostsReaching(
     }
   }
   // The system chooses where a stream is connected from.
-  if (OnStream(relay) && !reaching.empty()) reaching.assign(1, {});
+  if (relay.on_stream() && !reaching.empty()) reaching.assign(1, {});
   return reaching;
 }
 
@@ -175,12 +175,14 @@ absl::Status Gatherer::RemoveHost(absl::Time now,
   const absl::Status gone = absl::UnavailableError("the host address is gone");
   for (Relay& relay : relays_) {
     std::erase(relay.hosts, address);
+    if (relay.moving) std::erase(relay.moving->hosts, address);
     for (size_t i = 0; i < relay.attempts.size(); ++i) {
       Attempt& attempt = relay.attempts[i];
       if (!IsFrom(attempt, address) || attempt.closed) continue;
+      EndStream(attempt.stream);
+      if (relay.kept == i && StartMove(now, relay)) continue;
       // Nothing can be given back from an address that is gone.
       attempt.closed = true;
-      EndStream(attempt.stream);
       if (relay.kept == i) {
         attempt.dead = true;
         LoseRelay(now, relay, gone);
@@ -192,6 +194,7 @@ absl::Status Gatherer::RemoveHost(absl::Time now,
   for (size_t i = found_.size(); i-- > 0;) {
     if (IsOf(found_[i], removed)) Forget(i);
   }
+  ForgetUnwanted([&](const Candidate& c) { return IsOf(c, removed); });
   if (state_ == State::kGathering) StartDue(now);
   Drain(now);
   return absl::OkStatus();
@@ -204,8 +207,13 @@ void Gatherer::StartHost(absl::Time now, const Host& host) {
     AddReflexiveJobs(host, server);
   }
   for (Relay& relay : relays_) {
-    if (relay.kept || !MayAsk(host, relay)) continue;
-    if (OnStream(relay)) {
+    if (!MayAsk(host, relay)) continue;
+    if (relay.moving) {
+      OfferToMove(now, relay, local);
+      continue;
+    }
+    if (relay.kept) continue;
+    if (relay.on_stream()) {
       if (IsSpared(relay) || relay.running()) continue;
       relay.hosts.assign(1, {});
     } else {
@@ -220,14 +228,13 @@ void Gatherer::StartHost(absl::Time now, const Host& host) {
 
 void Gatherer::AddReflexiveJobs(const Host& host,
                                 const TransportAddress& server) {
-  if (options_.policy == GatherPolicy::kAll &&
-      MayReach(host.host.address, server)) {
+  if (policy_ == GatherPolicy::kAll && MayReach(host.host.address, server)) {
     bindings_.push_back({host.host.address, server});
   }
 }
 
 void Gatherer::FindHost(const Host& host) {
-  if (options_.policy != GatherPolicy::kAll) return;
+  if (policy_ != GatherPolicy::kAll) return;
   Candidate candidate;
   candidate.type = CandidateType::kHost;
   candidate.address = host.host.address;
@@ -290,7 +297,7 @@ void Gatherer::FindTcpHost(const Host& host, TcpType tcp_type, uint16_t port) {
 void Gatherer::FindReflexive(const TransportAddress& base,
                              const TransportAddress& server,
                              const TransportAddress& mapped) {
-  if (options_.policy != GatherPolicy::kAll || mapped.port == 0 ||
+  if (policy_ != GatherPolicy::kAll || mapped.port == 0 ||
       mapped.ip.family() != base.ip.family()) {
     return;
   }
@@ -304,6 +311,7 @@ void Gatherer::FindReflexive(const TransportAddress& base,
   candidate.address = mapped;
   candidate.base = base;
   candidate.related = Shown(base);
+  candidate.server = server;
   candidate.priority = Priority(candidate.type, LocalPreference(base));
   candidate.foundation =
       foundations_.Get(candidate.type, base.ip, server.ip, Transport::kUdp);
@@ -312,34 +320,36 @@ void Gatherer::FindReflexive(const TransportAddress& base,
 
 void Gatherer::FindRelayed(const Relay& relay, const TransportAddress& host,
                            const turn::Client::Allocated& lease) {
-  const TurnServer& server = options_.turn_servers[relay.server];
+  const TurnServer& server = relay.server;
   // That of a stream is no address of our sockets.
-  if (!OnStream(relay)) FindReflexive(host, server.address, lease.mapped);
+  if (!relay.on_stream()) FindReflexive(host, server.address, lease.mapped);
   Candidate candidate;
   candidate.type = CandidateType::kRelayed;
   candidate.address = lease.relayed;
   candidate.base = lease.relayed;
   // The related address would tell what the policy hides (RFC 8828 section
   // 5.2).
-  candidate.related = options_.policy == GatherPolicy::kRelay
+  candidate.related = policy_ == GatherPolicy::kRelay
                           ? Nothing(lease.relayed.ip)
                           : Shown(lease.mapped);
-  candidate.priority = RelayPriority(
-      server.protocol,
-      static_cast<uint16_t>(LocalPreference(host) - relay.server));
+  candidate.priority =
+      RelayPriority(server.protocol,
+                    static_cast<uint16_t>(LocalPreference(host) - relay.place));
   candidate.foundation =
       foundations_.Get(candidate.type, lease.relayed.ip, server.address.ip,
-                       OnStream(relay) ? Transport::kTcp : Transport::kUdp);
+                       relay.on_stream() ? Transport::kTcp : Transport::kUdp);
   candidate.relay_protocol = server.protocol;
+  candidate.server = server.address;
   Emit(std::move(candidate));
 }
 
 void Gatherer::Forget(const TransportAddress& base,
                       const TransportAddress& address) {
-  const auto it =
-      std::find_if(found_.begin(), found_.end(), [&](const Candidate& c) {
-        return c.base == base && c.address == address && !c.tcp_type;
-      });
+  const auto is_it = [&](const Candidate& c) {
+    return c.base == base && c.address == address && !c.tcp_type;
+  };
+  ForgetUnwanted(is_it);
+  const auto it = std::find_if(found_.begin(), found_.end(), is_it);
   if (it != found_.end()) Forget(static_cast<size_t>(it - found_.begin()));
 }
 

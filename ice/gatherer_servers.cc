@@ -18,21 +18,15 @@
 
 namespace kyuu::ice {
 
-namespace {
-
-bool IsSame(const TurnServer& a, const TurnServer& b) {
-  return a.address == b.address && a.protocol == b.protocol;
-}
-
-}  // namespace
-
 void Gatherer::UpdateServers(std::vector<TransportAddress> stun_servers,
                              std::vector<TurnServer> turn_servers) {
-  // Relays know their server by its index: what is known stays where it is.
   for (TurnServer& server : turn_servers) {
-    const auto known =
-        std::find_if(options_.turn_servers.begin(), options_.turn_servers.end(),
-                     [&](const TurnServer& s) { return IsSame(s, server); });
+    const auto is_it = [&](const TurnServer& s) { return s.IsSame(server); };
+    const auto known = std::find_if(options_.turn_servers.begin(),
+                                    options_.turn_servers.end(), is_it);
+    for (Relay& relay : relays_) {
+      if (is_it(relay.server)) relay.server = server;
+    }
     const auto same_kind = std::count_if(
         options_.turn_servers.begin(), options_.turn_servers.end(),
         [&](const TurnServer& s) { return s.protocol == server.protocol; });
@@ -61,13 +55,13 @@ std::vector<TransportAddress> Gatherer::AddServers() {
     reflectors_.push_back(server);
     added.push_back(server);
   };
-  for (size_t i = 0; i < options_.turn_servers.size(); ++i) {
-    const TurnServer& server = options_.turn_servers[i];
-    const bool known =
-        std::any_of(relays_.begin(), relays_.end(), [&](const Relay& relay) {
-          return IsSame(options_.turn_servers[relay.server], server);
-        });
-    if (!known) relays_.emplace_back().server = i;
+  for (const TurnServer& server : options_.turn_servers) {
+    const bool known = std::any_of(
+        relays_.begin(), relays_.end(),
+        [&](const Relay& relay) { return relay.server.IsSame(server); });
+    if (!known)
+      relays_.push_back(
+          {.server = server, .place = internal::FreePlace(relays_)});
     if (server.protocol == RelayProtocol::kUdp) add(server.address);
   }
   for (const TransportAddress& server : options_.stun_servers) add(server);
@@ -90,20 +84,19 @@ void Gatherer::StartBinding(absl::Time now, Binding& binding) {
 }
 
 void Gatherer::StartAttempt(absl::Time now, Relay& relay) {
-  const TurnServer& server = options_.turn_servers[relay.server];
   const TransportAddress host = relay.hosts.front();
   relay.hosts.erase(relay.hosts.begin());
   if (relay.state == JobState::kQueued) relay.state = JobState::kRunning;
   relay.next_attempt = now + options_.next_host_after;
-  if (OnStream(relay)) return WantStream(now, relay, server.address);
+  if (relay.on_stream()) return WantStream(now, relay, relay.server.address);
   Attempt attempt;
   attempt.local = host;
-  Ask(now, relay, server.address, std::move(attempt));
+  Ask(now, relay, relay.server.address, std::move(attempt));
 }
 
 void Gatherer::Ask(absl::Time now, Relay& relay, const TransportAddress& server,
                    Attempt attempt) {
-  const TurnServer& told = options_.turn_servers[relay.server];
+  const TurnServer& told = relay.server;
   turn::Client::Options client;
   client.local = attempt.local;
   client.server = server;
@@ -112,6 +105,7 @@ void Gatherer::Ask(absl::Time now, Relay& relay, const TransportAddress& server,
   client.password = told.password;
   if (server.ip.is_v6()) client.relayed_family = IpFamily::kV6;
   client.retransmit.rto_initial = options_.rto_initial;
+  client.mobility = options_.mobility;
   attempt.client = std::make_unique<turn::Client>(random_, std::move(client));
   attempt.deadline = now + options_.server_deadline;
   const absl::Status status = attempt.client->Allocate(now);
@@ -137,11 +131,10 @@ void Gatherer::FailRelay(absl::Time now, Relay& relay,
   if (code != 0) relay.hosts.clear();
   relay.next_attempt = now;
   if (relay.running() || !relay.hosts.empty()) return;
-  const TurnServer& server = options_.turn_servers[relay.server];
   if (relay.state == JobState::kRunning) {
     relay.state = JobState::kFailed;
-    events_.push_back(ServerFailed{server.address, local, relay.failure,
-                                   relay.code, server.protocol});
+    events_.push_back(ServerFailed{relay.server.address, local, relay.failure,
+                                   relay.code, relay.server.protocol});
   }
   if (relay.retry) {
     relay.hosts = HostsReaching(relay);
@@ -198,7 +191,8 @@ void Gatherer::DrainAttempt(absl::Time now, Relay& relay, size_t index) {
   while (std::optional<turn::Client::Event> event =
              attempt.client->PollEvent()) {
     if (const auto* lease = std::get_if<turn::Client::Allocated>(&*event)) {
-      if (relay.kept || attempt.dead || state_ != State::kGathering) {
+      if (relay.kept || attempt.dead || relay.dropped ||
+          state_ != State::kGathering) {
         attempt.client->Close(now);
         continue;
       }
@@ -218,14 +212,19 @@ void Gatherer::DrainAttempt(absl::Time now, Relay& relay, size_t index) {
         // Peers of the other family are refused, which is as it should be.
         (void)attempt.client->Permit(now, peer);
       }
+    } else if (std::holds_alternative<turn::Client::Moved>(*event)) {
+      relay.moving.reset();
+      ++stats_.relays_moved;
+    } else if (auto* refused =
+                   std::get_if<turn::Client::MoveRefused>(&*event)) {
+      OnMoveRefused(now, relay, std::move(refused->status));
     } else if (const auto* closed =
                    std::get_if<turn::Client::Closed>(&*event)) {
       attempt.closed = true;
       // Who is sent elsewhere goes there, once.
       if (attempt.stream && closed->alternate && !attempt.dead &&
           state_ == State::kGathering &&
-          attempt.client->server() ==
-              options_.turn_servers[relay.server].address) {
+          attempt.client->server() == relay.server.address) {
         attempt.dead = true;
         WantStream(now, relay, *closed->alternate);
       }

@@ -12,20 +12,13 @@
 
 namespace kyuu::ice {
 
-bool Gatherer::OnStream(const Relay& relay) const {
-  return options_.turn_servers[relay.server].protocol != RelayProtocol::kUdp;
-}
-
-bool Gatherer::IsSlower(const Relay& relay, const Relay& than) const {
-  const TurnServer& a = options_.turn_servers[relay.server];
-  const TurnServer& b = options_.turn_servers[than.server];
-  return a.address.ip == b.address.ip && a.protocol > b.protocol;
-}
-
 // Whether a faster protocol serves.
 bool Gatherer::IsSpared(const Relay& relay) const {
   for (const Relay& other : relays_) {
-    if (other.kept && IsSlower(relay, other)) return true;
+    if (other.kept && !other.moving && !other.dropped &&
+        relay.IsSlowerThan(other)) {
+      return true;
+    }
   }
   return false;
 }
@@ -34,16 +27,15 @@ bool Gatherer::IsSpared(const Relay& relay) const {
 absl::Duration Gatherer::Patience(const Relay& relay) const {
   bool faster[3] = {};  // UDP, DTLS, TCP.
   for (const Relay& other : relays_) {
-    if (!IsSlower(relay, other)) continue;
-    faster[static_cast<size_t>(options_.turn_servers[other.server].protocol)] =
-        true;
+    if (other.dropped || !relay.IsSlowerThan(other)) continue;
+    faster[static_cast<size_t>(other.server.protocol)] = true;
   }
   return options_.slower_after * (faster[0] + faster[1] + faster[2]);
 }
 
 void Gatherer::SpareSlower(const Relay& kept) {
   for (Relay& relay : relays_) {
-    if (relay.state != JobState::kQueued || !IsSlower(relay, kept)) continue;
+    if (relay.state != JobState::kQueued || !relay.IsSlowerThan(kept)) continue;
     relay.hosts.clear();
     relay.state = JobState::kDone;
   }
@@ -54,8 +46,9 @@ void Gatherer::SpareSlower(const Relay& kept) {
 void Gatherer::AskSlower(absl::Time now, const Relay* than) {
   bool asked = false;
   for (Relay& relay : relays_) {
-    if (!OnStream(relay) || relay.kept || relay.running() || relay.retry ||
-        !relay.hosts.empty() || (than != nullptr && !IsSlower(relay, *than))) {
+    if (!relay.on_stream() || relay.kept || relay.dropped || relay.running() ||
+        relay.retry || !relay.hosts.empty() ||
+        (than != nullptr && !relay.IsSlowerThan(*than))) {
       continue;
     }
     AskAgain(now, relay);
@@ -66,7 +59,7 @@ void Gatherer::AskSlower(absl::Time now, const Relay* than) {
 
 void Gatherer::WantStream(absl::Time now, Relay& relay,
                           const TransportAddress& server) {
-  const TurnServer& told = options_.turn_servers[relay.server];
+  const TurnServer& told = relay.server;
   relay.connecting.emplace(internal::Connecting{
       StreamId{++streams_}, server, now + options_.stream_deadline});
   events_.push_back(
@@ -79,12 +72,32 @@ void Gatherer::EndStream(std::optional<StreamId>& stream) {
   stream.reset();
 }
 
+// The driver drops what it has of it.
+void Gatherer::EndConnecting(Relay& relay) {
+  if (!relay.connecting) return;
+  events_.push_back(StreamUnwanted{relay.connecting->id});
+  relay.connecting.reset();
+}
+
+void Gatherer::FailConnecting(absl::Time now, Relay& relay,
+                              const absl::Status& why) {
+  EndConnecting(relay);
+  if (!relay.moving) return FailRelay(now, relay, {}, why, 0);
+  relay.moving->next = now + options_.relay_retry_initial;
+  AskSlower(now, &relay);
+}
+
 void Gatherer::StreamConnected(absl::Time now, StreamId id,
                                const TransportAddress& local) {
   for (Relay& relay : relays_) {
     if (!relay.connecting || relay.connecting->id != id) continue;
     const TransportAddress server = relay.connecting->server;
     relay.connecting.reset();
+    if (relay.moving) {
+      relay.attempts[*relay.kept].stream = id;
+      MoveTo(now, relay, local);
+      break;
+    }
     Attempt attempt;
     attempt.local = local;
     attempt.stream = id;
@@ -98,15 +111,14 @@ void Gatherer::StreamEnded(absl::Time now, StreamId id,
                            const absl::Status& why) {
   for (Relay& relay : relays_) {
     if (relay.connecting && relay.connecting->id == id) {
-      std::optional<StreamId> stream = id;
-      EndStream(stream);
-      relay.connecting.reset();
-      FailRelay(now, relay, {}, why, 0);
+      FailConnecting(now, relay, why);
       break;
     }
-    for (Attempt& attempt : relay.attempts) {
+    for (size_t i = 0; i < relay.attempts.size(); ++i) {
+      Attempt& attempt = relay.attempts[i];
       if (attempt.stream != id) continue;
       attempt.stream.reset();
+      if (relay.kept == i && StartMove(now, relay)) continue;
       attempt.client->HandleStreamEnd(now, why);
     }
   }

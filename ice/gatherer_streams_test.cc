@@ -133,6 +133,7 @@ class GathererStreamsTest : public ::testing::Test {
 const auto kUdp = RelayProtocol::kUdp;
 const auto kTcp = RelayProtocol::kTcp;
 const auto kTls = RelayProtocol::kTls;
+const auto kStays = turn::ClientOptions::Mobility::kNone;
 
 TEST_F(GathererStreamsTest, AServerOverTcpGivesARelay) {
   Begin({.turn_servers = {Server(kTcp)}});
@@ -231,7 +232,7 @@ TEST_F(GathererStreamsTest, RelaysOfFasterProtocolsComeFirst) {
 }
 
 TEST_F(GathererStreamsTest, ALostStreamLosesTheRelayWhichIsAskedForAgain) {
-  Begin({.turn_servers = {Server(kTcp)}});
+  Begin({.turn_servers = {Server(kTcp)}, .mobility = kStays});
   network_.RunFor(absl::Seconds(1));
   ASSERT_EQ(relays_.size(), 1u);
   EndStream(wanted_[0].id);
@@ -252,7 +253,8 @@ TEST_F(GathererStreamsTest, ALostStreamLosesTheRelayWhichIsAskedForAgain) {
 
 // The way out may have become one for TCP alone.
 TEST_F(GathererStreamsTest, DoubtsAndRestartsAskTheSparedOnes) {
-  Begin({.turn_servers = {Server(kUdp), Server(kTcp), Server(kTls)}});
+  Begin({.turn_servers = {Server(kUdp), Server(kTcp), Server(kTls)},
+         .mobility = kStays});
   network_.RunFor(absl::Seconds(1));
   EXPECT_TRUE(wanted_.empty());
   gatherer_->ReviewRelays(network_.now());
@@ -279,7 +281,7 @@ TEST_F(GathererStreamsTest, ALostRelayOverUdpHasTheOthersAsked) {
 }
 
 TEST_F(GathererStreamsTest, AHostAddressThatGoesTakesItsStreamsAlong) {
-  Begin({.turn_servers = {Server(kTcp)}});
+  Begin({.turn_servers = {Server(kTcp)}, .mobility = kStays});
   network_.RunFor(absl::Seconds(1));
   ASSERT_OK(gatherer_->RemoveHost(network_.now(), kHost));
   network_.RunFor(absl::Seconds(1));

@@ -399,7 +399,9 @@ TEST_F(GathererTest, ReflexiveAddressIsKeptAlive) {
 }
 
 TEST_F(GathererTest, AnAddressThatComesLaterIsGatheredFrom) {
-  Begin({.stun_servers = {kServer}, .turn_servers = {{kServer, "u", "p"}}});
+  Begin({.stun_servers = {kServer},
+         .turn_servers = {{kServer, "u", "p"}},
+         .mobility = turn::ClientOptions::Mobility::kNone});
   network_.RunFor(absl::Seconds(1));
   ASSERT_EQ(candidates_.size(), 3u);
   ASSERT_OK(gatherer_->RemoveHost(network_.now(), kInside));
@@ -597,6 +599,7 @@ TEST_F(GathererTest, StrangersAreCountedAndIgnored) {
 TEST(Gatherer, EveryCounterIsRaisedByWhatItsNameSays) {
   const TransportAddress peer{IpAddress::V4(203, 0, 113, 1), 7000};
   turn::ScriptedServer server;
+  server.tickets = {"first", "second"};
   SeededRandom random(1);
   absl::Time now = absl::FromUnixSeconds(1'700'000'000);
   std::array<uint8_t, 1500> out;
@@ -646,6 +649,7 @@ TEST(Gatherer, EveryCounterIsRaisedByWhatItsNameSays) {
   gatherer.Permit(now, {IpAddress::V4(203, 0, 113, 2), 7000});
   EXPECT_THAT(counted(), testing::ElementsAre("peer_limit"));
   ASSERT_OK(gatherer.AddHost(now, {{IpAddress::V4(192, 0, 2, 9), 5000}}));
+  serve();
   EXPECT_THAT(counted(), testing::ElementsAre("candidate_limit"));
 
   EXPECT_OK(gatherer.Wrap(now, {{server.relayed, peer}, AsBytes("data")},
@@ -661,6 +665,14 @@ TEST(Gatherer, EveryCounterIsRaisedByWhatItsNameSays) {
   EXPECT_THAT(counted(), testing::ElementsAre("unwrapped"));
   gatherer.HandlePacket(now, {{kPublic, kDead}, AsBytes("noise")});
   EXPECT_THAT(counted(), testing::ElementsAre("drop_unknown_path"));
+  ASSERT_OK(gatherer.RemoveHost(now, kPublic));
+  serve();
+  EXPECT_THAT(counted(), testing::ElementsAre("relays_moved"));
+  server.errors = {{stun::Method::kRefresh, stun::Error::kAllocationMismatch}};
+  ASSERT_OK(gatherer.AddHost(now, {kPublic}));
+  ASSERT_OK(gatherer.RemoveHost(now, {IpAddress::V4(192, 0, 2, 9), 5000}));
+  serve();
+  EXPECT_THAT(counted(), testing::Contains("moves_failed"));
   for (const Counter<Gatherer::Stats>& counter : Gatherer::Stats::kCounters) {
     EXPECT_TRUE(raised.count(std::string(counter.name))) << counter.name;
   }

@@ -14,6 +14,7 @@
 #include "base/counters.h"
 #include "ice/candidate.h"
 #include "ice/stream_types.h"
+#include "turn/client_options.h"
 
 namespace kyuu::ice {
 
@@ -57,6 +58,12 @@ struct TurnServer {
   // With kTls and kDtls the name that the server must prove to have; if empty,
   // its address.
   std::string host;
+
+  friend bool operator==(const TurnServer&, const TurnServer&) = default;
+  // Credentials aside.
+  bool IsSame(const TurnServer& other) const {
+    return address == other.address && protocol == other.protocol;
+  }
 };
 
 // Which candidates to tell (RFC 8828; kRelay is its mode 4).
@@ -102,6 +109,14 @@ struct GathererOptions {
   // asked for again at once, then after this long, doubled each time.
   absl::Duration relay_retry_initial = absl::Seconds(1);
   absl::Duration relay_retry_max = absl::Minutes(1);
+  // Allocations are asked for so that they may go on from another address of
+  // ours (RFC 8016). A server that forbids it is asked twice: a round trip
+  // more.
+  turn::ClientOptions::Mobility mobility = turn::ClientOptions::Mobility::kAsk;
+  // How long the server of one whose address went is asked from the others,
+  // over and over, before it is lost: as long as a peer waits for a sign of
+  // ours (RFC 7675 section 5.1). Without any address, all its lifetime.
+  absl::Duration move_deadline = absl::Seconds(30);
   // Keeps server-reflexive addresses alive (RFC 8445 section 11: Tr).
   absl::Duration keepalive_interval = absl::Seconds(15);
 
@@ -120,6 +135,8 @@ struct GathererStats {
   uint64_t drop_unwrappable = 0;   // No such relay, or it refused.
   uint64_t candidate_limit = 0;
   uint64_t peer_limit = 0;
+  uint64_t relays_moved = 0;  // Went on from another address of ours.
+  uint64_t moves_failed = 0;  // Were lost after all.
 
   static constexpr Counter<GathererStats> kCounters[] = {
       KYUU_COUNTER(GathererStats, wrapped),
@@ -127,7 +144,9 @@ struct GathererStats {
       KYUU_COUNTER(GathererStats, drop_unknown_path),
       KYUU_COUNTER(GathererStats, drop_unwrappable),
       KYUU_COUNTER(GathererStats, candidate_limit),
-      KYUU_COUNTER(GathererStats, peer_limit)};
+      KYUU_COUNTER(GathererStats, peer_limit),
+      KYUU_COUNTER(GathererStats, relays_moved),
+      KYUU_COUNTER(GathererStats, moves_failed)};
 };
 static_assert(Countable<GathererStats>);
 

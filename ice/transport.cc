@@ -59,6 +59,32 @@ GathererOptions OfAgent(const IceTransportOptions& options) {
   return gatherer;
 }
 
+bool IsSame(const Candidate& a, const Candidate& b) {
+  return a.address == b.address && a.type == b.type && a.tcp_type == b.tcp_type;
+}
+
+void HideRelated(Candidate& relayed) {
+  const bool v4 = relayed.address.ip.is_v4();
+  relayed.related =
+      TransportAddress{v4 ? IpAddress::V4(0) : IpAddress::V6({}), 0};
+}
+
+// Whether `event` says only what `found` in advance tells when it is wanted.
+bool Prefetched(const Gatherer::Event& event, std::vector<Candidate>& found) {
+  if (const auto* it = std::get_if<Gatherer::CandidateFound>(&event)) {
+    found.push_back(it->candidate);
+    return true;
+  }
+  if (const auto* gone = std::get_if<Gatherer::CandidateGone>(&event)) {
+    std::erase_if(found, [&](const Candidate& candidate) {
+      return IsSame(candidate, gone->candidate);
+    });
+    return true;
+  }
+  return std::holds_alternative<Gatherer::Started>(event) ||
+         std::holds_alternative<Gatherer::Finished>(event);
+}
+
 }  // namespace
 
 absl::string_view ToString(GatheringState state) {
@@ -93,8 +119,50 @@ absl::Status IceTransport::RemoveHost(absl::Time now,
 }
 
 void IceTransport::Gather(absl::Time now) {
-  if (!gatherer_.Start(now).ok()) return;
+  if (!prefetched_) {
+    if (!gatherer_.Start(now).ok()) return;
+    return TakeGathered(now);
+  }
+  const std::vector<Candidate> found = *std::exchange(prefetched_, {});
+  Gatherer::Event started = Gatherer::Started{};
+  On(now, started);
+  for (const Candidate& candidate : found) {
+    Gatherer::Event event = Gatherer::CandidateFound{candidate};
+    On(now, event);
+  }
+  if (!gatherer_.finished()) return;
+  Gatherer::Event finished = Gatherer::Finished{};
+  On(now, finished);
+}
+
+void IceTransport::Prefetch(absl::Time now) {
+  if (prefetched_ || gathering_state_ != GatheringState::kNew) return;
+  prefetched_.emplace();
+  // Refused when it is closed.
+  if (!gatherer_.Start(now).ok()) prefetched_.reset();
   TakeGathered(now);
+}
+
+void IceTransport::DiscardPrefetched(absl::Time now) {
+  if (!prefetched_) return;
+  gatherer_.Discard(now);
+  TakeGathered(now);
+  prefetched_.reset();
+}
+
+void IceTransport::Configure(absl::Time now,
+                             std::vector<TransportAddress> stun_servers,
+                             std::vector<TurnServer> turn_servers,
+                             GatherPolicy policy) {
+  if (options_.lite) {
+    stun_servers.clear();
+    turn_servers.clear();
+  }
+  gatherer_.Configure(std::move(stun_servers), std::move(turn_servers), policy);
+  if (!prefetched_) return;
+  gatherer_.Restart(now);
+  TakeGathered(now);
+  gatherer_.ReleaseUnwanted(now);
 }
 
 void IceTransport::UpdateServers(std::vector<TransportAddress> stun_servers,
@@ -168,6 +236,10 @@ absl::Status IceTransport::Restart(absl::Time now, const Credentials& local) {
   const absl::Status status = agent_.Restart(now, local);
   if (!status.ok()) return status;
   gatherer_.Restart(now);
+  if (gatherer_.policy() == GatherPolicy::kRelay) {
+    // It tells what the policy hides (RFC 8828 section 5.2).
+    for (Candidate& candidate : candidates_) HideRelated(candidate);
+  }
   TakeGathered(now);
   return absl::OkStatus();
 }
@@ -253,11 +325,13 @@ void IceTransport::HandleTimeout(absl::Time now) {
     TakeGathered(now);
   }
   doubts_ = doubts;
+  ReleaseUnwanted(now);
 }
 
 std::optional<Datagram> IceTransport::PollTransmit(absl::Time now,
                                                    absl::Span<uint8_t> out) {
   FollowSelection(now);
+  ReleaseUnwanted(now);
   // Requests first: what comes after depends on them.
   if (auto request = gatherer_.PollTransmit(now, out)) return request;
   while (const auto check = agent_.PollTransmit(now, out)) {
@@ -341,6 +415,7 @@ void IceTransport::TakeGathered(absl::Time now) {
 }
 
 void IceTransport::On(absl::Time now, Gatherer::Event& event) {
+  if (prefetched_ && Prefetched(event, *prefetched_)) return;
   if (std::holds_alternative<Gatherer::Started>(event)) {
     if (gathering_state_ == GatheringState::kGathering) return;
     gathering_state_ = GatheringState::kGathering;
@@ -353,13 +428,7 @@ void IceTransport::On(absl::Time now, Gatherer::Event& event) {
     candidates_.push_back(found->candidate);
     events_.push_back(std::move(*found));
   } else if (auto* gone = std::get_if<Gatherer::CandidateGone>(&event)) {
-    agent_.RemoveLocalCandidate(now, gone->candidate);
-    std::erase_if(candidates_, [&](const Candidate& candidate) {
-      return candidate.address == gone->candidate.address &&
-             candidate.type == gone->candidate.type &&
-             candidate.tcp_type == gone->candidate.tcp_type;
-    });
-    events_.push_back(std::move(*gone));
+    OnGone(now, *gone);
   } else if (std::holds_alternative<Gatherer::Finished>(event)) {
     gathering_state_ = GatheringState::kComplete;
     events_.push_back(GatheringStateChanged{gathering_state_});
@@ -374,6 +443,29 @@ void IceTransport::On(absl::Time now, Gatherer::Event& event) {
   } else {
     events_.push_back(Closed{std::get<Gatherer::Closed>(event).status});
   }
+}
+
+void IceTransport::OnGone(absl::Time now, Gatherer::CandidateGone& gone) {
+  const bool unwanted = gone.why == Gatherer::CandidateGone::Why::kUnwanted;
+  if (unwanted) {
+    agent_.RetireLocalCandidate(now, gone.candidate);
+    unwanted_ = true;
+  } else {
+    agent_.RemoveLocalCandidate(now, gone.candidate);
+  }
+  const size_t erased = std::erase_if(candidates_, [&](const Candidate& other) {
+    return IsSame(other, gone.candidate);
+  });
+  // What is lost after all was told when it was not wanted any more.
+  if (erased > 0) events_.push_back(std::move(gone));
+}
+
+// The path of before the restart is no more, and needs nothing.
+void IceTransport::ReleaseUnwanted(absl::Time now) {
+  if (!unwanted_ || agent_.restarting()) return;
+  unwanted_ = false;
+  gatherer_.ReleaseUnwanted(now);
+  TakeGathered(now);
 }
 
 // A channel costs less than indications, and nothing to bind; a nominated pair

@@ -91,7 +91,7 @@ class IceTransport {
                    Gatherer::CandidateFound, Gatherer::CandidateGone,
                    GatheringStateChanged, Gatherer::ServerFailed,
                    Gatherer::RelayLost, StreamWanted, PeerStreamWanted,
-                   StreamUnwanted, Closed>;
+                   StreamUnwanted, Decision, Closed>;
 
   // `local` must be valid (Credentials::Validate).
   IceTransport(Role role, const Credentials& local, Random& random,
@@ -107,6 +107,15 @@ class IceTransport {
   absl::Status RemoveHost(absl::Time now, const TransportAddress& address);
   // Begins to gather; once begun it does nothing.
   void Gather(absl::Time now);
+  // Gathers in advance (iceCandidatePoolSize), until Gather(): what is found is
+  // told by then, neither paired nor told before. Discard takes that back.
+  void Prefetch(absl::Time now);
+  void DiscardPrefetched(absl::Time now);
+  // As the Gatherer's, for the next Gather() or Restart(); what was prefetched
+  // is so anew. After a restart the path of before goes on by what is unwanted
+  // until another one works. A lite agent asks no servers.
+  void Configure(absl::Time now, std::vector<TransportAddress> stun_servers,
+                 std::vector<TurnServer> turn_servers, GatherPolicy policy);
   // As the Gatherer's: they are asked by Gather(), the next Restart() or
   // ServersKnown(), and not at all by a lite agent.
   void UpdateServers(std::vector<TransportAddress> stun_servers,
@@ -187,8 +196,10 @@ class IceTransport {
 
   absl::Time ProbeTime() const;
   void FollowSelection(absl::Time now);
+  void ReleaseUnwanted(absl::Time now);
   void TakeGathered(absl::Time now);
   void On(absl::Time now, Gatherer::Event& event);
+  void OnGone(absl::Time now, Gatherer::CandidateGone& gone);
 
   // Ours, beside those of the parts.
   AgentOptions options_;
@@ -196,7 +207,10 @@ class IceTransport {
   Gatherer gatherer_;
   std::vector<Candidate> candidates_;
   GatheringState gathering_state_ = GatheringState::kNew;
-  Queue<Event> events_;  // Of the gatherer.
+  // Found in advance.
+  std::optional<std::vector<Candidate>> prefetched_;
+  bool unwanted_ = false;  // There is something that the old path may need.
+  Queue<Event> events_;    // Of the gatherer.
   // When the first payload left after which none came back.
   absl::Time unanswered_since_ = absl::InfiniteFuture();
   absl::Time next_probe_ = absl::InfinitePast();

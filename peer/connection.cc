@@ -5,8 +5,6 @@
 #include <utility>
 #include <variant>
 
-#include "absl/strings/str_cat.h"
-
 namespace kyuu::peer {
 
 absl::string_view ToString(ConnectionState state) {
@@ -67,6 +65,7 @@ Connection::Connection(const dtls::Certificate& certificate,
       // Whoever offers controls; SetRemoteDescription with an offer changes it.
       ice_(ice::Role::kControlling, credentials_, random, IceOptions(options)),
       channels_(ChannelOptions(options), random) {
+  server_names_.Add(options.stun_servers, options.turn_servers);
   if (options.snap) {
     sctp_init_ = sctp::MakeInit(ChannelOptions(options).association, random);
   }
@@ -173,6 +172,9 @@ std::optional<Connection::Event> Connection::PollEvent() {
     events_.pop_front();
     return event;
   }
+  if (const std::optional<ice::Decision> decision = decisions_.Take()) {
+    return *decision;
+  }
   if (std::optional<Event> event = NextChannelEvent()) return event;
   // The end may have waited behind messages that nobody polled.
   if (channels_.ended() && !closing_) {
@@ -238,6 +240,8 @@ void Connection::On(absl::Time now, ice::IceTransport::Event& event) {
                             .relay_protocol = RelayProtocolOf(pair->path)};
     if (moved) events_.push_back(*selected_);
     HastenDtls(now);
+  } else if (const auto* decision = std::get_if<ice::Decision>(&event)) {
+    decisions_.Add(now, *decision, options_.ice.decisions_max);
   } else if (auto* name = std::get_if<ice::ResolveName>(&event)) {
     events_.push_back(
         ResolveName{.id = name->id, .name = std::move(name->name)});
@@ -444,7 +448,8 @@ void Connection::Hangup(absl::Time now, absl::Status status) {
   if (dtls_) dtls_->Close(now);
   session_.Close();
   early_dtls_.clear();
-  pending_candidates_.clear();
+  remote_ice_.pending.clear();
+  decisions_.Clear();
   // The channels' ends come before that of what carried them.
   while (std::optional<Event> event = NextChannelEvent()) {
     events_.push_back(*std::move(event));
@@ -462,38 +467,6 @@ void Connection::ReviewClosing(absl::Time now) {
   }
   closing_->step = internal::Closing::Step::kGivingBack;
   ice_.Close(now);
-}
-
-ConnectionStats Connection::stats() const {
-  ConnectionStats stats{.counters = counters_,
-                        .taken = last_now_,
-                        .rtt = ice_.agent().rtt(),
-                        .pairs = ice_.agent().pairs(),
-                        .local_candidates = ice_.candidates(),
-                        .connection_state = connection_state_,
-                        .ice_state = ice_.agent().state(),
-                        .ice_role = ice_.agent().role(),
-                        .ice_ufrag = ice_.agent().local_credentials().ufrag,
-                        .fingerprint = certificate_.fingerprint(),
-                        .ice = ice_.agent().stats(),
-                        .embedded_dtls = ice_.agent().embedded_dtls().stats(),
-                        .gatherer = ice_.gatherer().stats(),
-                        .transport = ice_.stats(),
-                        .dtls_session = dtls_session_,
-                        .sctp = channels_.association_stats(),
-                        .channels = channels_.stats()};
-  if (ice_.selected_path()) stats.selected = selected_;
-  if (dtls_) stats.dtls = dtls_->stats();
-  if (session_.remote()) stats.dtls_role = session_.remote()->local_setup;
-  return stats;
-}
-
-std::string Connection::DebugString() const {
-  return absl::StrCat(
-      "connection ", ToString(connection_state_), ", signaling ",
-      sdp::SignalingStateName(session_.state()), ", gathering ",
-      ToString(gathering_state()), "\n", ice_.DebugString(), "\n",
-      dtls_ ? dtls_->DebugString() : "no dtls", "\n", channels_.DebugString());
 }
 
 }  // namespace kyuu::peer

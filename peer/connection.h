@@ -33,9 +33,12 @@
 #include "ice/credentials.h"
 #include "ice/gatherer.h"
 #include "ice/transport.h"
+#include "peer/connection_stats.h"
 #include "peer/connection_types.h"
+#include "peer/internal/decision_log.h"
 #include "peer/internal/ending.h"
 #include "peer/internal/pending_candidate.h"
+#include "peer/internal/server_names.h"
 #include "sctp/data_channel.h"
 #include "sdp/session.h"
 
@@ -67,16 +70,20 @@ class Connection {
   absl::Status AddLocalAddress(absl::Time now, const ice::HostAddress& host);
   absl::Status RemoveLocalAddress(absl::Time now,
                                   const TransportAddress& address);
-  // New servers, or new credentials (setConfiguration): an ICE restart asks
-  // them. AwaitServers() and ServersKnown() are the Gatherer's: for servers
-  // whose names are being resolved, which the first gathering waits for, too.
+  // RFC 9429 section 4.1.18: for the next gathering, which the next offer
+  // begins by a restart if need be, and at once for what is found in advance.
+  // INVALID_ARGUMENT: the pool may not change. FAILED_PRECONDITION: closed.
+  absl::Status SetConfiguration(absl::Time now,
+                                const ConnectionConfiguration& wanted);
+  // More servers (of the name `host`), or new credentials: an ICE restart asks
+  // them. AwaitServers() and ServersKnown() are the Gatherer's.
   void UpdateServers(std::vector<TransportAddress> stun_servers,
-                     std::vector<ice::TurnServer> turn_servers);
+                     std::vector<ice::TurnServer> turn_servers,
+                     absl::string_view host = "");
   void AwaitServers(size_t names) { ice_.AwaitServers(names); }
   void ServersKnown(absl::Time now);
-  // CreateOffer and CreateAnswer write a description, SetLocalDescription
-  // applies it: the text that was returned last, or `sdp` if it is the same.
-  // Errors are those of sdp::Session.
+  // These write a description, and SetLocalDescription applies it: the text
+  // that was returned last, or `sdp` if it is the same. Errors: sdp::Session's.
   absl::StatusOr<std::string> CreateOffer(IceRestart restart = IceRestart::kNo);
   absl::StatusOr<std::string> CreateAnswer();
   absl::Status SetLocalDescription(absl::Time now, SdpType type,
@@ -103,16 +110,13 @@ class Connection {
   absl::Status AddIceCandidate(absl::Time now, absl::string_view candidate,
                                absl::string_view mid, size_t mline_index);
   // Answer ResolveName (nullopt: no address), StreamWanted, PeerStreamWanted.
-  void NameResolved(absl::Time now, ice::NameId id,
-                    std::optional<IpAddress> ip);
+  void NameResolved(absl::Time now, ice::NameId, std::optional<IpAddress> ip);
   void StreamConnected(absl::Time now, ice::StreamId id,
                        const TransportAddress& local);
   void StreamEnded(absl::Time now, ice::StreamId id, const absl::Status& why);
   std::optional<ice::StreamId> StreamAccepted(absl::Time now, const Path& path);
-  // The local description with the candidates found so far, for peers that do
-  // not trickle. FAILED_PRECONDITION without one.
+  // With the candidates found so far. FAILED_PRECONDITION without one.
   absl::StatusOr<std::string> LocalDescription() const;
-  // What is negotiated: states, descriptions, sections.
   const sdp::Session& session() const { return session_; }
 
   // --- Data channels; errors are those of sctp::DataChannels. ---
@@ -124,8 +128,7 @@ class Connection {
                             std::optional<size_t> size = std::nullopt);
   absl::Status SendPart(absl::Time now, ChannelId channel,
                         std::vector<uint8_t>&& bytes, Part part);
-  // Half a second after the peer has acknowledged what was sent, unless it
-  // closes too: see Options::channels.
+  // Half a second after all is acknowledged: see Options::channels.
   absl::Status CloseChannel(absl::Time now, ChannelId channel);
   absl::Status SetBufferedAmountLowThreshold(ChannelId channel, size_t bytes);
   size_t buffered_amount(ChannelId channel) const;
@@ -153,9 +156,8 @@ class Connection {
   std::optional<Datagram> PollTransmit(absl::Time now, absl::Span<uint8_t> out);
   std::optional<Event> PollEvent();
   absl::Time NextTimeout() const;
-  // Whether SCTP has to answer before the next packet: see net/drive_engine.h.
+  // SCTP has to answer before the next packet: see net/drive_engine.h.
   bool transmit_urgent() const { return channels_.transmit_urgent(); }
-  // For ice::Mux.
   ice::PathProof ProofOf(const Path& path) const { return ice_.ProofOf(path); }
   std::string local_ufrag() const { return ice_.local_ufrag(); }
 
@@ -168,7 +170,6 @@ class Connection {
 
  private:
   using PendingCandidate = internal::PendingCandidate;
-
   // connection_signaling.cc: descriptions and candidates.
   sdp::LocalTransport LocalTransport() const;
   absl::Status ApplyLocal(absl::Time now, const sdp::Change& change);
@@ -199,11 +200,9 @@ class Connection {
   void StartDtls(absl::Time now);
   bool PeerAwaitsDtls() const;
   void EmbedDtls(absl::Time now);
-  // Its timer, to the round trip that ICE has measured.
   void HastenDtls(absl::Time now);
   std::string OwnSctpInit() const;
   std::optional<sctp::OutOfBandInits> AgreedInits() const;
-  // Tells SCTP whether ICE has a path that works, or another one.
   void FollowPath(absl::Time now);
   size_t MaxPacket() const;
   void UpdateConnectionState();
@@ -224,10 +223,11 @@ class Connection {
   sctp::DataChannels channels_;
   std::vector<uint8_t> sctp_init_;  // Of Options::snap; else empty.
 
-  std::vector<PendingCandidate> pending_candidates_;
-  // The peer's credentials wait for our restart.
-  bool remote_ice_waits_ = false;
-  bool remote_ice_known_ = false;
+  internal::ServerNames server_names_;
+  internal::DecisionLog decisions_;
+  internal::RemoteIce remote_ice_;
+  // Of the generation that was gathered before SetConfiguration().
+  std::optional<ice::Credentials> outdated_;
   Queue<std::vector<uint8_t>> early_dtls_;
 
   ConnectionState connection_state_ = ConnectionState::kNew;

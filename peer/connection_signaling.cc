@@ -27,6 +27,7 @@ absl::Status Connection::AddLocalAddress(absl::Time now,
                                          const ice::HostAddress& host) {
   if (closing_) return absl::FailedPreconditionError("closed");
   const absl::Status status = ice_.AddHost(now, host);
+  if (options_.candidate_pool_size > 0) ice_.Prefetch(now);
   React(now);
   return status;
 }
@@ -39,8 +40,40 @@ absl::Status Connection::RemoveLocalAddress(absl::Time now,
   return status;
 }
 
+absl::Status Connection::SetConfiguration(
+    absl::Time now, const ConnectionConfiguration& wanted) {
+  if (closing_) return absl::FailedPreconditionError("closed");
+  const bool gathered = gathering_state() != GatheringState::kNew;
+  if (gathered && wanted.candidate_pool_size != options_.candidate_pool_size) {
+    return absl::InvalidArgumentError(
+        "the size of the candidate pool may not change once there is a local "
+        "description");
+  }
+  if (gathered && (wanted.names > 0 || wanted.policy != options_.policy ||
+                   wanted.stun_servers != options_.stun_servers ||
+                   wanted.turn_servers != options_.turn_servers)) {
+    outdated_ = ice_.agent().local_credentials();
+  }
+  options_.stun_servers = wanted.stun_servers;
+  options_.turn_servers = wanted.turn_servers;
+  options_.policy = wanted.policy;
+  options_.candidate_pool_size = wanted.candidate_pool_size;
+  server_names_.Add(wanted.stun_servers, wanted.turn_servers);
+  ice_.AwaitServers(wanted.names);
+  ice_.Configure(now, wanted.stun_servers, wanted.turn_servers, wanted.policy);
+  if (wanted.candidate_pool_size > 0) {
+    ice_.Prefetch(now);
+  } else {
+    ice_.DiscardPrefetched(now);
+  }
+  React(now);
+  return absl::OkStatus();
+}
+
 void Connection::UpdateServers(std::vector<TransportAddress> stun_servers,
-                               std::vector<ice::TurnServer> turn_servers) {
+                               std::vector<ice::TurnServer> turn_servers,
+                               absl::string_view host) {
+  server_names_.Add(stun_servers, turn_servers, host);
   ice_.UpdateServers(std::move(stun_servers), std::move(turn_servers));
 }
 
@@ -87,7 +120,8 @@ std::optional<sctp::OutOfBandInits> Connection::AgreedInits() const {
 
 absl::StatusOr<std::string> Connection::CreateOffer(IceRestart restart) {
   // Before the first description there is nothing to restart.
-  if ((restart == IceRestart::kYes || session_.restart_wanted()) &&
+  if ((restart == IceRestart::kYes || session_.restart_wanted() ||
+       outdated_ == ice_.agent().local_credentials()) &&
       gathering_state() != GatheringState::kNew &&
       credentials_ == ice_.agent().local_credentials()) {
     credentials_ = ice::Credentials::Generate(random_);
@@ -98,7 +132,7 @@ absl::StatusOr<std::string> Connection::CreateOffer(IceRestart restart) {
 absl::StatusOr<std::string> Connection::CreateAnswer() {
   // RFC 8839 section 4.4.1.1.1: a restart is answered by one, and by nothing
   // else.
-  if (!remote_ice_waits_) {
+  if (!remote_ice_.waits) {
     credentials_ = ice_.agent().local_credentials();
   } else if (credentials_ == ice_.agent().local_credentials()) {
     credentials_ = ice::Credentials::Generate(random_);
@@ -140,12 +174,12 @@ absl::Status Connection::Rollback(absl::Time now) {
   if (!change.ok()) return change.status();
   events_.push_back(SignalingStateChanged{change->state});
   // Candidates of the offer that is taken back go with it.
-  pending_candidates_.erase(
-      std::remove_if(pending_candidates_.begin(), pending_candidates_.end(),
+  remote_ice_.pending.erase(
+      std::remove_if(remote_ice_.pending.begin(), remote_ice_.pending.end(),
                      [&](const PendingCandidate& pending) {
                        return pending.ufrag.empty() || pending.ufrag == ufrag;
                      }),
-      pending_candidates_.end());
+      remote_ice_.pending.end());
   const absl::Status status = UndoIce(now);
   React(now);
   return status;
@@ -163,7 +197,7 @@ absl::Status Connection::ApplyLocal(absl::Time now, const sdp::Change& change) {
   }
   KYUU_RETURN_IF_ERROR(RestartIce(now));
   ice_.Gather(now);
-  if (remote_ice_waits_) KYUU_RETURN_IF_ERROR(ApplyRemoteIce(now));
+  if (remote_ice_.waits) KYUU_RETURN_IF_ERROR(ApplyRemoteIce(now));
   Applied(now, change);
   return absl::OkStatus();
 }
@@ -181,11 +215,11 @@ absl::Status Connection::ApplyRemote(absl::Time now,
     return absl::OkStatus();
   }
   if (change.rolled_back) KYUU_RETURN_IF_ERROR(UndoIce(now));
-  if (data.remote_ice && data.ice_restart && remote_ice_known_ &&
+  if (data.remote_ice && data.ice_restart && remote_ice_.known &&
       change.state == SignalingState::kHaveRemoteOffer) {
     // Checks with the new credentials begin with our answer's.
-    remote_ice_waits_ = true;
-  } else if (!remote_ice_waits_ &&
+    remote_ice_.waits = true;
+  } else if (!remote_ice_.waits &&
              (data.remote_ice || data.remote_candidates)) {
     KYUU_RETURN_IF_ERROR(ApplyRemoteIce(now));
   }
@@ -217,18 +251,25 @@ void Connection::EndData(absl::Time now) {
 // and tells our candidates anew under it.
 absl::Status Connection::RestartIce(absl::Time now) {
   if (credentials_ == ice_.agent().local_credentials()) return absl::OkStatus();
+  const std::vector<ice::Candidate> known = ice_.candidates();
   KYUU_RETURN_IF_ERROR(ice_.Restart(now, credentials_));
   for (const ice::Candidate& candidate : ice_.candidates()) {
-    Announce(candidate);
+    // Those that the restart has found, and its end, are told as ever.
+    if (std::any_of(known.begin(), known.end(), [&](const auto& before) {
+          return before.address == candidate.address &&
+                 before.type == candidate.type &&
+                 before.tcp_type == candidate.tcp_type;
+        })) {
+      Announce(candidate);
+    }
   }
-  if (gathering_state() == GatheringState::kComplete) AnnounceEnd();
   return absl::OkStatus();
 }
 
 // A pending offer was taken back, and ICE with it: to the credentials of the
 // last complete exchange, else to those of nobody.
 absl::Status Connection::UndoIce(absl::Time now) {
-  remote_ice_waits_ = false;
+  remote_ice_.waits = false;
   if (stable_credentials_) {
     credentials_ = *stable_credentials_;
     if (credentials_ == ice_.agent().local_credentials()) {
@@ -238,8 +279,8 @@ absl::Status Connection::UndoIce(absl::Time now) {
     KYUU_RETURN_IF_ERROR(ice_.Restart(now, credentials_));
     return ApplyRemoteIce(now);
   }
-  if (!remote_ice_known_) return absl::OkStatus();
-  remote_ice_known_ = false;
+  if (!remote_ice_.known) return absl::OkStatus();
+  remote_ice_.known = false;
   if (dtls_session_) {
     Hangup(now, absl::FailedPreconditionError(
                     "the offer that the connection stands on was taken back"));
@@ -259,14 +300,14 @@ std::string Connection::RemoteUfrag() const {
 absl::Status Connection::ApplyRemoteIce(absl::Time now) {
   const std::optional<sdp::TransportParameters>& remote = session_.remote();
   if (!remote) return absl::OkStatus();
-  remote_ice_waits_ = false;
-  if (!remote_ice_known_) {
+  remote_ice_.waits = false;
+  if (!remote_ice_.known) {
     // RFC 8445 section 6.1.1; a conflict found by checks may change it later.
     ice_.SetRole(now, session_.offerer() || (remote->ice_lite && !options_.lite)
                           ? ice::Role::kControlling
                           : ice::Role::kControlled);
   }
-  remote_ice_known_ = true;
+  remote_ice_.known = true;
   const ice::Credentials credentials{.ufrag = remote->ice_ufrag,
                                      .password = remote->ice_pwd};
   const ice::RemoteMode mode =
@@ -289,9 +330,9 @@ absl::Status Connection::ApplyRemoteIce(absl::Time now) {
     ice_.AddRemoteCandidate(now, candidate);
   }
   if (remote->end_of_candidates) ice_.EndOfRemoteCandidates(now);
-  for (PendingCandidate& pending : std::exchange(pending_candidates_, {})) {
+  for (PendingCandidate& pending : std::exchange(remote_ice_.pending, {})) {
     if (IsOfAnotherGeneration(pending)) {
-      pending_candidates_.push_back(std::move(pending));
+      remote_ice_.pending.push_back(std::move(pending));
     } else {
       ApplyCandidate(now, pending);
     }
@@ -314,14 +355,14 @@ absl::Status Connection::AddIceCandidate(absl::Time now,
   if (const auto parsed = ice::Candidate::Parse(candidate); parsed.ok()) {
     pending.ufrag = std::string(parsed->ufrag().value_or(""));
   }
-  const bool undescribed = !session_.remote() || remote_ice_waits_;
+  const bool undescribed = !session_.remote() || remote_ice_.waits;
   if (!undescribed && !IsOfAnotherGeneration(pending)) {
     ApplyCandidate(now, pending);
     React(now);
     return absl::OkStatus();
   }
-  if (pending_candidates_.size() < options_.pending_candidates_max) {
-    pending_candidates_.push_back(std::move(pending));
+  if (remote_ice_.pending.size() < options_.pending_candidates_max) {
+    remote_ice_.pending.push_back(std::move(pending));
     return absl::OkStatus();
   }
   if (undescribed) {

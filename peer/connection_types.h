@@ -1,5 +1,4 @@
-// What goes into a peer connection and comes out of it: options, events,
-// counters.
+// What goes into a peer connection and comes out of it: options and events.
 
 #ifndef KYUU_PEER_CONNECTION_TYPES_H_
 #define KYUU_PEER_CONNECTION_TYPES_H_
@@ -15,7 +14,6 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
-#include "base/counters.h"
 #include "dtls/session.h"
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
@@ -60,6 +58,10 @@ struct Options {
   std::vector<ice::TurnServer> turn_servers;
   // kRelay: only the relay's addresses are told and used.
   ice::GatherPolicy policy = ice::GatherPolicy::kAll;
+  // iceCandidatePoolSize: unless 0, candidates are gathered from the first
+  // address of ours on, and told with the first local description. There is
+  // one transport, so that more than 1 is like 1.
+  size_t candidate_pool_size = 0;
 
   // The largest message that we take, in bytes, at least 1: what is told the
   // peer (RFC 8841 section 6), and what it may send without being aborted. What
@@ -132,6 +134,16 @@ struct Options {
   absl::Duration linger = absl::Seconds(1);
 };
 
+// What Connection::SetConfiguration() may change: as in Options.
+struct ConnectionConfiguration {
+  std::vector<TransportAddress> stun_servers;
+  std::vector<ice::TurnServer> turn_servers;
+  // Servers that are yet to come, from so many names: see AwaitServers().
+  size_t names = 0;
+  ice::GatherPolicy policy = ice::GatherPolicy::kAll;
+  size_t candidate_pool_size = 0;
+};
+
 // --- Events; those of channels are sctp's. ---
 
 struct SignalingStateChanged {
@@ -164,6 +176,9 @@ struct SelectedPathChanged {
            remote_type == ice::CandidateType::kRelayed;
   }
 };
+// Which way ICE nominates, uses and keeps, and why: told if
+// Options::ice.decisions_max is not 0.
+using ice::Decision;
 // The peer's candidate has an mDNS name. Answer with NameResolved(), or let it
 // lie.
 struct ResolveName {
@@ -189,61 +204,13 @@ struct Closed {
   absl::Status status;
 };
 
-using ConnectionEvent =
-    std::variant<SignalingStateChanged, GatheringStateChanged, CandidateFound,
-                 IceStateChanged, ConnectionStateChanged, SelectedPathChanged,
-                 ResolveName, ServerFailed, StreamWanted, PeerStreamWanted,
-                 StreamUnwanted, sctp::ChannelOpened, sctp::ChannelIncoming,
-                 sctp::ChannelMessage, sctp::ChannelMessagePart,
-                 sctp::ChannelBufferedAmountLow, sctp::ChannelClosing,
-                 sctp::ChannelClosed, sctp::WritableAgain, Closed>;
-
-// Counters; everything that arrives is in one of them or in a part's.
-struct ConnectionCounters {
-  uint64_t datagrams_received = 0;
-  uint64_t bytes_received = 0;
-  uint64_t datagrams_sent = 0;
-  uint64_t bytes_sent = 0;
-  uint64_t discarded_unknown = 0;     // SRTP, on a path of the peer.
-  uint64_t discarded_early_dtls = 0;  // Beyond early_dtls_datagrams_max.
-  uint64_t discarded_closed = 0;
-  uint64_t ignored_candidates = 0;  // Unknown transports, foreign sections.
-
-  static constexpr Counter<ConnectionCounters> kCounters[] = {
-      KYUU_COUNTER(ConnectionCounters, datagrams_received),
-      KYUU_COUNTER(ConnectionCounters, bytes_received),
-      KYUU_COUNTER(ConnectionCounters, datagrams_sent),
-      KYUU_COUNTER(ConnectionCounters, bytes_sent),
-      KYUU_COUNTER(ConnectionCounters, discarded_unknown),
-      KYUU_COUNTER(ConnectionCounters, discarded_early_dtls),
-      KYUU_COUNTER(ConnectionCounters, discarded_closed),
-      KYUU_COUNTER(ConnectionCounters, ignored_candidates)};
-};
-static_assert(Countable<ConnectionCounters>);
-
-// A snapshot of the whole connection.
-struct ConnectionStats {
-  ConnectionCounters counters;
-  absl::Time taken;                             // The engine's time.
-  std::optional<SelectedPathChanged> selected;  // The path in use.
-  std::optional<absl::Duration> rtt;            // ICE's, of that path.
-  std::vector<ice::PairInfo> pairs;
-  std::vector<ice::Candidate> local_candidates;
-  ConnectionState connection_state = ConnectionState::kNew;
-  ice::AgentState ice_state = ice::AgentState::kNew;
-  ice::Role ice_role = ice::Role::kControlling;
-  std::string ice_ufrag;  // Ours.
-  std::optional<sdp::Setup> dtls_role;
-  dtls::Fingerprint fingerprint;  // Of our certificate.
-  ice::AgentStats ice;
-  ice::EmbeddedDtlsStats embedded_dtls;
-  ice::Gatherer::Stats gatherer;
-  ice::IceTransportStats transport;
-  std::optional<dtls::Connected> dtls_session;  // Version, cipher, peer.
-  dtls::Stats dtls;
-  sctp::Stats sctp;
-  sctp::DataChannelStats channels;
-};
+using ConnectionEvent = std::variant<
+    SignalingStateChanged, GatheringStateChanged, CandidateFound,
+    IceStateChanged, ConnectionStateChanged, SelectedPathChanged, ResolveName,
+    ServerFailed, StreamWanted, PeerStreamWanted, StreamUnwanted, Decision,
+    sctp::ChannelOpened, sctp::ChannelIncoming, sctp::ChannelMessage,
+    sctp::ChannelMessagePart, sctp::ChannelBufferedAmountLow,
+    sctp::ChannelClosing, sctp::ChannelClosed, sctp::WritableAgain, Closed>;
 
 }  // namespace kyuu::peer
 

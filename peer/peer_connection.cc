@@ -56,6 +56,31 @@ absl::StatusOr<dtls::Certificate> DefaultCertificate() {
   return (*made)->certificate;
 }
 
+// W3C's InvalidModificationError: what cannot be changed any more.
+absl::Status CheckChange(const Configuration& now, const Thread* thread,
+                         const Configuration& next) {
+  const auto refuse = [](absl::string_view what) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, " may not change within a connection"));
+  };
+  if (next.certificate &&
+      next.certificate->fingerprint() != now.certificate->fingerprint()) {
+    return refuse("the certificate");
+  }
+  if (next.thread != nullptr && next.thread.get() != thread) {
+    return refuse("the thread");
+  }
+  if (next.loopback != now.loopback || next.sockets_max != now.sockets_max ||
+      next.ice_tcp != now.ice_tcp) {
+    return refuse("which sockets are opened");
+  }
+  if (next.hide_addresses != now.hide_addresses ||
+      next.nat_mappings != now.nat_mappings) {
+    return refuse("how addresses are told");
+  }
+  return absl::OkStatus();
+}
+
 // Those of `servers` whose address is known are added to `stun` and `turn`; the
 // others are returned.
 std::vector<ServerUrl> TakeAddresses(std::vector<ServerUrl> servers,
@@ -105,24 +130,29 @@ absl::StatusOr<std::unique_ptr<PeerConnection>> PeerConnection::Create(
   }
   KYUU_ASSIGN_OR_RETURN(std::optional<HostSockets> sockets,
                         OpenSockets(configuration));
-  Options& options = configuration.engine;
-  options.stun_servers = std::move(configuration.stun_servers);
-  options.turn_servers = std::move(configuration.turn_servers);
+  Options options = configuration.engine;
+  options.stun_servers = configuration.stun_servers;
+  options.turn_servers = configuration.turn_servers;
   options.policy = configuration.ice_transport_policy;
+  options.candidate_pool_size = configuration.ice_candidate_pool_size;
   servers = TakeAddresses(std::move(servers), options.stun_servers,
                           options.turn_servers);
   auto core = std::make_shared<Core>(
       configuration.thread->workplace_, *configuration.certificate, options,
-      std::move(configuration.streams), configuration.peer_streams,
-      std::move(sockets), std::move(servers), std::move(handlers));
+      configuration.streams, configuration.peer_streams, std::move(sockets),
+      std::move(servers), std::move(handlers));
   core->Start();
   return std::unique_ptr<PeerConnection>(
-      new PeerConnection(std::move(configuration.thread), std::move(core)));
+      new PeerConnection(std::move(configuration), std::move(core)));
 }
 
-PeerConnection::PeerConnection(std::shared_ptr<Thread> thread,
+PeerConnection::PeerConnection(Configuration configuration,
                                std::shared_ptr<Core> core)
-    : thread_(std::move(thread)), core_(std::move(core)) {}
+    : thread_(configuration.thread),
+      core_(std::move(core)),
+      configuration_(std::move(configuration)) {
+  configuration_.thread.reset();  // Nobody's copy shall keep it.
+}
 
 PeerConnection::~PeerConnection() { Close(); }
 
@@ -222,6 +252,35 @@ void PeerConnection::RestartIce() {
     connection.RestartIce();
     return true;
   });
+}
+
+absl::Status PeerConnection::SetConfiguration(
+    const Configuration& configuration) {
+  KYUU_ASSIGN_OR_RETURN(std::vector<ServerUrl> servers,
+                        ParseIceServers(configuration.ice_servers));
+  const std::lock_guard<std::mutex> lock(configuration_mutex_);
+  KYUU_RETURN_IF_ERROR(
+      CheckChange(configuration_, thread_.get(), configuration));
+  ConnectionConfiguration wanted{
+      .stun_servers = configuration.stun_servers,
+      .turn_servers = configuration.turn_servers,
+      .policy = configuration.ice_transport_policy,
+      .candidate_pool_size = configuration.ice_candidate_pool_size};
+  servers = TakeAddresses(std::move(servers), wanted.stun_servers,
+                          wanted.turn_servers);
+  KYUU_RETURN_IF_ERROR(core_->Configure(std::move(wanted), std::move(servers)));
+  configuration_.ice_servers = configuration.ice_servers;
+  configuration_.stun_servers = configuration.stun_servers;
+  configuration_.turn_servers = configuration.turn_servers;
+  configuration_.ice_transport_policy = configuration.ice_transport_policy;
+  configuration_.ice_candidate_pool_size =
+      configuration.ice_candidate_pool_size;
+  return absl::OkStatus();
+}
+
+Configuration PeerConnection::GetConfiguration() const {
+  const std::lock_guard<std::mutex> lock(configuration_mutex_);
+  return configuration_;
 }
 
 absl::Status PeerConnection::UpdateIceServers(

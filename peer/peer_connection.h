@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -69,6 +70,9 @@ struct Configuration {
   std::vector<TransportAddress> stun_servers;
   std::vector<ice::TurnServer> turn_servers;
   ice::GatherPolicy ice_transport_policy = ice::GatherPolicy::kAll;
+  // Unless 0, gathering begins at once, and what it has found is told with the
+  // first local description.
+  uint8_t ice_candidate_pool_size = 0;
   // If unset, one that all such connections of the process share, and that is
   // made anew each day. Whoever must not be known again gives its own.
   std::optional<dtls::Certificate> certificate;
@@ -105,6 +109,9 @@ struct PeerConnectionHandlers {
   absl::AnyInvocable<void(ConnectionState)> on_connection_state_change;
   // The path that carries data, and whether it is relayed.
   absl::AnyInvocable<void(const SelectedPathChanged&)> on_selected_path_change;
+  // Why, and which others were nominated, or are no reserve any more; if
+  // `engine.ice.decisions_max` is not 0.
+  absl::AnyInvocable<void(const Decision&)> on_path_decision;
   // The peer opened a channel. Its own handlers are to be set here.
   absl::AnyInvocable<void(std::shared_ptr<DataChannel>)> on_data_channel;
   // The connection ended, and not by Close(): see peer::Closed for the reasons.
@@ -161,9 +168,20 @@ class PeerConnection {
   absl::Status AddIceCandidate(const IceCandidate& candidate);
   // The next offer restarts ICE; on_negotiation_needed asks for it.
   void RestartIce();
-  // setConfiguration's iceServers: new ones, and new credentials of known ones.
-  // The next ICE restart asks them, and waits for their names; relays in use,
-  // and servers that are not named again, stay. INVALID_ARGUMENT as Create().
+  // Other servers, another policy, another size of the pool: for the next
+  // gathering, which the next offer begins, by an ICE restart if it is not the
+  // first; and at once for what is found in advance. A path of before goes on
+  // until there is another one. INVALID_ARGUMENT: as Create(), or it would
+  // change what may not be changed: the size of the pool once there is a local
+  // description; `certificate` and `thread`, if they are set; what is said of
+  // sockets. `streams`, `peer_streams` and `engine` are not looked at.
+  // FAILED_PRECONDITION: closed.
+  absl::Status SetConfiguration(const Configuration& configuration);
+  // The one in force, to be changed and set; without `thread`.
+  Configuration GetConfiguration() const;
+  // More servers, and new credentials of known ones. The next ICE restart asks
+  // them, and waits for their names; relays in use, and servers that are not
+  // named again, stay. INVALID_ARGUMENT as Create().
   absl::Status UpdateIceServers(const std::vector<IceServer>& servers);
 
   // --- Data channels ---
@@ -204,13 +222,15 @@ class PeerConnection {
   const std::shared_ptr<Thread>& thread() const { return thread_; }
 
  private:
-  PeerConnection(std::shared_ptr<Thread> thread,
+  PeerConnection(Configuration configuration,
                  std::shared_ptr<internal::Core> core);
   static absl::StatusOr<std::optional<HostSockets>> OpenSockets(
       const Configuration& configuration);
 
   const std::shared_ptr<Thread> thread_;
   const std::shared_ptr<internal::Core> core_;
+  mutable std::mutex configuration_mutex_;
+  Configuration configuration_;  // Guarded by it.
 };
 
 }  // namespace kyuu::peer

@@ -9,7 +9,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/testing.h"
+#include "dtls/certificate.h"
 #include "net/loop.h"
 #include "net/testing/loop.h"
 #include "net/train.h"
@@ -126,6 +128,94 @@ TEST(PeerConnectionConfig, NewServersAreAskedByARestart) {
   second.Await(1);
   third.Await(1);  // Whose name the gathering waited for.
   EXPECT_TRUE(pair.a.board().Wait("gathering complete", 2));
+}
+
+TEST(PeerConnectionConfig, AConfigurationIsReplacedWhole) {
+  Server first, second, third;
+  Pair pair;
+  pair.a.Create(With("stun:127.0.0.1:" + first.port()), pair.b);
+  pair.b.Create({}, pair.a);
+  pair.Connect();
+  ASSERT_TRUE(pair.a.board().Wait("open"));
+  ASSERT_TRUE(pair.a.board().Wait("gathering complete"));
+  const size_t asked = first.requests();
+  Configuration configuration = pair.a->GetConfiguration();
+  configuration.ice_servers = {{.urls = {"stun:127.0.0.1:" + second.port(),
+                                         "stun:localhost:" + third.port()}}};
+  ASSERT_OK(pair.a->SetConfiguration(configuration));
+  EXPECT_EQ(second.requests(), 0u);
+  pair.Negotiate();  // Which restarts ICE.
+  second.Await(1);
+  third.Await(1);
+  EXPECT_TRUE(pair.a.board().Wait("gathering complete", 2));
+  EXPECT_EQ(first.requests(), asked);
+  EXPECT_EQ(pair.a->GetConfiguration().ice_servers[0].urls,
+            configuration.ice_servers[0].urls);
+}
+
+// Names of a configuration that is replaced before they are known.
+TEST(PeerConnectionConfig, NamesOfAnEarlierConfigurationAreForgotten) {
+  Server first, second;
+  auto connection =
+      PeerConnection::Create(With("stun:localhost:" + first.port()), {});
+  ASSERT_OK(connection);
+  Configuration configuration = (*connection)->GetConfiguration();
+  configuration.ice_servers = {{.urls = {"stun:127.0.0.1:" + second.port()}}};
+  ASSERT_OK((*connection)->SetConfiguration(configuration));
+  ASSERT_OK((*connection)->CreateDataChannel({.label = "x"}));
+  ASSERT_OK((*connection)->SetLocalDescription());
+  second.Await(1);
+  EXPECT_EQ(first.requests(), 0u);
+}
+
+TEST(PeerConnectionConfig, APoolAsksBeforeThereIsADescription) {
+  Server address, name;
+  Configuration configuration = With("stun:127.0.0.1:" + address.port());
+  configuration.ice_servers[0].urls.push_back("stun:localhost:" + name.port());
+  configuration.ice_candidate_pool_size = 1;
+  auto connection = PeerConnection::Create(configuration, {});
+  ASSERT_OK(connection);
+  address.Await(1);
+  name.Await(1);
+  EXPECT_EQ((*connection)->ice_gathering_state(), GatheringState::kNew);
+}
+
+TEST(PeerConnectionConfig, WhatMayNotChangeIsRefusedWithItsReason) {
+  auto connection = PeerConnection::Create({}, {});
+  ASSERT_OK(connection);
+  const Configuration before = (*connection)->GetConfiguration();
+  const auto refused = [&](auto change) {
+    Configuration configuration = before;
+    change(configuration);
+    const absl::Status status = (*connection)->SetConfiguration(configuration);
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument));
+    return std::string(status.message());
+  };
+  EXPECT_OK((*connection)->SetConfiguration(before));
+  EXPECT_OK((*connection)->SetConfiguration({}));
+  EXPECT_THAT(refused([](Configuration& c) {
+                c.certificate = *dtls::Certificate::Generate(absl::Now());
+              }),
+              HasSubstr("certificate"));
+  EXPECT_THAT(refused([](Configuration& c) { c.thread = *Thread::Start(); }),
+              HasSubstr("thread"));
+  EXPECT_THAT(refused([](Configuration& c) { c.sockets_max = 1; }),
+              HasSubstr("sockets"));
+  EXPECT_THAT(refused([](Configuration& c) { c.ice_tcp = TcpUse::kNone; }),
+              HasSubstr("sockets"));
+  EXPECT_THAT(refused([](Configuration& c) { c.hide_addresses = true; }),
+              HasSubstr("addresses"));
+  EXPECT_THAT(refused([](Configuration& c) {
+                c.ice_servers = {{.urls = {"turn:127.0.0.1"}}};
+              }),
+              HasSubstr("turn"));
+  ASSERT_OK((*connection)->CreateDataChannel({.label = "x"}));
+  ASSERT_OK((*connection)->SetLocalDescription());
+  EXPECT_THAT(refused([](Configuration& c) { c.ice_candidate_pool_size = 3; }),
+              HasSubstr("pool"));
+  (*connection)->Close();
+  EXPECT_THAT((*connection)->SetConfiguration(before),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 
 TEST(PeerConnectionConfig, TellsWhatThePeerTakes) {

@@ -53,7 +53,7 @@ class Candidates {
   Candidates(StatsReport& report, absl::Time timestamp, absl::string_view ufrag)
       : report_(report), timestamp_(timestamp), ufrag_(ufrag) {}
 
-  void AddLocal(const ice::Candidate& candidate) {
+  void AddLocal(const ice::Candidate& candidate, const std::string& url) {
     IceCandidateStats& stats =
         Get(false, candidate.type, candidate.transport, candidate.address);
     stats.priority = candidate.priority;
@@ -63,6 +63,7 @@ class Candidates {
       stats.related_port = candidate.related->port;
     }
     stats.username_fragment = ufrag_;
+    stats.url = url;
     if (candidate.relay_protocol) {
       stats.relay_protocol =
           std::string(ice::ToString(*candidate.relay_protocol));
@@ -209,7 +210,8 @@ void Put(json& report, const IceCandidateStats& candidate) {
                   {"relatedAddress", OfText(candidate.related_address)},
                   {"usernameFragment", OfText(candidate.username_fragment)},
                   {"relayProtocol", OfText(candidate.relay_protocol)},
-                  {"tcpType", OfText(candidate.tcp_type)}};
+                  {"tcpType", OfText(candidate.tcp_type)},
+                  {"url", OfText(candidate.url)}};
   if (!candidate.related_address.empty()) {
     members["relatedPort"] = candidate.related_port;
   }
@@ -273,8 +275,9 @@ StatsReport MakeStatsReport(absl::Time timestamp, const ConnectionStats& stats,
       stats.channels.channels_closed};
 
   Candidates candidates(report, timestamp, stats.ice_ufrag);
-  for (const ice::Candidate& candidate : stats.local_candidates) {
-    candidates.AddLocal(candidate);
+  for (size_t i = 0; i < stats.local_candidates.size(); ++i) {
+    candidates.AddLocal(stats.local_candidates[i],
+                        stats.local_candidate_urls[i]);
   }
   TransportStats& transport = report.transport;
   for (const ice::PairInfo& pair : stats.pairs) {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "peer/connection_types.h"
+#include "peer/connection_stats.h"
 
 namespace kyuu::peer {
 
@@ -73,7 +73,10 @@ struct IceCandidateStats : StatsHeader {
   uint32_t priority = 0;
   std::string foundation;
   std::string relay_protocol;  // "udp", "dtls", "tcp" or "tls"; of relays.
-  std::string tcp_type;        // "active", "passive" or "so"; of TCP.
+  // The server that told it, "turns:example.org:5349?transport=tcp"; of "srflx"
+  // and "relay".
+  std::string url;
+  std::string tcp_type;  // "active", "passive" or "so"; of TCP.
 };
 
 // RTCIceCandidatePairStats (section 8.9).

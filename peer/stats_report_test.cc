@@ -27,7 +27,13 @@ ConnectionStats Connected() {
   reflexive.foundation = "2";
   reflexive.type = ice::CandidateType::kServerReflexive;
   reflexive.address = At("198.51.100.7:6000");
-  stats.local_candidates = {host, reflexive};
+  ice::Candidate relayed = host;
+  relayed.type = ice::CandidateType::kRelayed;
+  relayed.address = relayed.base = At("203.0.113.9:8000");
+  relayed.relay_protocol = ice::RelayProtocol::kTls;
+  stats.local_candidates = {host, reflexive, relayed};
+  stats.local_candidate_urls = {"", "stun:stun.example.org:3478",
+                                "turns:turn.example.org:443?transport=tcp"};
   ice::PairInfo pair{};
   pair.path = {host.base, At("203.0.113.5:7000"), Transport::kUdp};
   pair.local_type = ice::CandidateType::kServerReflexive;
@@ -61,12 +67,12 @@ ConnectionStats Connected() {
 
 TEST(StatsReport, NamesThePathThatIsUsed) {
   const StatsReport report = MakeStatsReport(kNow, Connected(), {});
-  ASSERT_EQ(report.candidates.size(), 3u);
+  ASSERT_EQ(report.candidates.size(), 4u);
   ASSERT_EQ(report.candidate_pairs.size(), 1u);
   const IceCandidatePairStats& pair = report.candidate_pairs[0];
   EXPECT_EQ(report.transport.selected_candidate_pair_id, pair.id);
   EXPECT_EQ(pair.local_candidate_id, report.candidates[1].id);
-  EXPECT_EQ(pair.remote_candidate_id, report.candidates[2].id);
+  EXPECT_EQ(pair.remote_candidate_id, report.candidates[3].id);
   EXPECT_EQ(pair.current_round_trip_time, absl::Milliseconds(25));
   EXPECT_EQ(pair.total_round_trip_time, absl::Milliseconds(50));
   EXPECT_EQ(pair.bytes_sent, 700u);
@@ -77,8 +83,15 @@ TEST(StatsReport, NamesThePathThatIsUsed) {
   EXPECT_EQ(report.candidates[1].candidate_type, "srflx");
   EXPECT_EQ(report.candidates[1].address, "198.51.100.7");
   EXPECT_EQ(report.candidates[1].port, 6000);
-  EXPECT_TRUE(report.candidates[2].is_remote);
-  EXPECT_EQ(report.candidates[2].address, "203.0.113.5");
+  EXPECT_TRUE(report.candidates[3].is_remote);
+  EXPECT_EQ(report.candidates[3].address, "203.0.113.5");
+  // Which server told what.
+  EXPECT_EQ(report.candidates[0].url, "");
+  EXPECT_EQ(report.candidates[1].url, "stun:stun.example.org:3478");
+  EXPECT_EQ(report.candidates[1].relay_protocol, "");
+  EXPECT_EQ(report.candidates[2].url,
+            "turns:turn.example.org:443?transport=tcp");
+  EXPECT_EQ(report.candidates[2].relay_protocol, "tls");
   EXPECT_EQ(report.transport.dtls_state, "connected");
   EXPECT_EQ(report.transport.dtls_role, "server");
 }
@@ -134,6 +147,11 @@ TEST(StatsReport, ItsJsonIsThatOfABrowser) {
   EXPECT_EQ(all[pair["localCandidateId"]]["type"], "local-candidate");
   EXPECT_EQ(all[pair["remoteCandidateId"]]["type"], "remote-candidate");
   EXPECT_FALSE(all[pair["remoteCandidateId"]].contains("priority"));
+  const json& relay = all["CL_relay_udp_203.0.113.9:8000"];
+  EXPECT_EQ(relay["url"], "turns:turn.example.org:443?transport=tcp");
+  EXPECT_EQ(relay["relayProtocol"], "tls");
+  const json& host = all["CL_host_udp_192.168.1.2:5000"];
+  EXPECT_FALSE(host.contains("url") || host.contains("relayProtocol"));
   EXPECT_EQ(all["D7"]["type"], "data-channel");
   EXPECT_EQ(all["D7"]["label"], "a \"label\" with \xef\xbf\xbd");
   EXPECT_EQ(all["D7"]["protocol"], "");

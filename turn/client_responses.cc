@@ -138,6 +138,12 @@ void Client::OnAllocation(absl::Time now, const MessageView& response) {
       if (mobility_.moving && state_ == State::kAllocated) {
         return OnMoveRefused(std::move(failure));
       }
+      // There is none for where the request came from: a NAT in front has
+      // changed, and the ticket finds it (RFC 8016 section 3.2.1).
+      if (failure.error == Error::kAllocationMismatch &&
+          Move(now, options_.local).ok()) {
+        return;
+      }
       return Finish(std::move(failure));
     case Verdict::kSuccess:
       break;

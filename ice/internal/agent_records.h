@@ -3,7 +3,12 @@
 #ifndef KYUU_ICE_INTERNAL_AGENT_RECORDS_H_
 #define KYUU_ICE_INTERNAL_AGENT_RECORDS_H_
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "base/address.h"
@@ -42,6 +47,7 @@ struct LocalCandidate {
   CandidateType type;
   TransportAddress base;
   std::optional<TcpType> tcp_type;
+  bool retired = false;  // As its base, if that has no others.
 
   bool Is(const Candidate& candidate) const {
     return address == candidate.address && type == candidate.type &&
@@ -54,11 +60,32 @@ struct PendingName {
   absl::Time deadline;
   bool asked;
 };
+// Numbers for foundations: the same for the same text.
+class FoundationTable {
+ public:
+  // Each belongs to a candidate that was let in, or was looked at: restarts
+  // without end must not fill the table with more than `max`.
+  uint16_t Intern(const std::string& foundation, size_t max) {
+    auto it = std::find(known_.begin(), known_.end(), foundation);
+    if (it == known_.end()) {
+      if (known_.size() >= max) return New();
+      it = known_.insert(it, foundation);
+    }
+    return static_cast<uint16_t>(it - known_.begin());
+  }
+  // Like no other.
+  uint16_t New() { return next_++ | 0x8000; }
+
+ private:
+  std::vector<std::string> known_;
+  uint16_t next_ = 0x8000;
+};
 // What PollEvent() has told last.
 struct Told {
   AgentState state = AgentState::kNew;
   Role role;
   std::optional<SelectedPair> pair;
+  std::optional<Path> used;  // The last one that there was.
   bool closed = false;
 };
 

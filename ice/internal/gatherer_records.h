@@ -54,23 +54,52 @@ struct Connecting {
   absl::Time deadline;
 };
 
+// An allocation whose address of ours is gone, or whose stream has ended (RFC
+// 8016).
+struct Moving {
+  // Not asked from yet in this round, in order, as Relay::hosts.
+  std::vector<TransportAddress> hosts;
+  absl::Time asked = absl::InfinitePast();  // From the last one.
+  // When there is something to do; InfiniteFuture() without any address.
+  absl::Time next = absl::InfiniteFuture();
+  absl::Time until = absl::InfiniteFuture();  // Lost then.
+
+  bool waits_for_address() const { return next == absl::InfiniteFuture(); }
+};
+
 // One TURN server: over UDP asked from one host address after the other, over a
 // stream from where the system connects it.
 struct Relay {
-  size_t server;
+  TurnServer server;
+  size_t place;  // Among the relays, for the order of their candidates.
+  // Wanted no more: it serves a path of before until it is released.
+  bool dropped = false;
   JobState state = JobState::kIdle;
   // Not asked from yet, in order. For a stream one of no family at most.
   std::vector<TransportAddress> hosts;
   std::optional<Connecting> connecting;
   std::vector<Attempt> attempts;
   absl::Time next_attempt = absl::InfiniteFuture();
-  std::optional<size_t> kept;  // In `attempts`.
+  std::optional<size_t> kept;    // In `attempts`.
+  std::optional<Moving> moving;  // Of the one kept.
   TransportAddress relayed;
   absl::Status failure;
   uint16_t code = 0;
   // How long to wait after the next failure; nullopt until one was lost.
   std::optional<absl::Duration> retry;
 
+  bool on_stream() const { return server.protocol != RelayProtocol::kUdp; }
+  // The same machine by a slower protocol.
+  bool IsSlowerThan(const Relay& other) const {
+    return server.address.ip == other.server.address.ip &&
+           server.protocol > other.server.protocol;
+  }
+  // An allocation to which nothing of ours leads.
+  bool cut_off() const {
+    if (!moving) return false;
+    return on_stream() ? !attempts[*kept].stream.has_value()
+                       : moving->waits_for_address();
+  }
   bool running() const {
     if (connecting) return true;
     for (const Attempt& attempt : attempts) {
@@ -79,6 +108,12 @@ struct Relay {
     return false;
   }
 };
+
+// The first that no relay has.
+size_t FreePlace(const std::vector<Relay>& relays);
+
+// Leaves out the servers beyond max_servers.
+void LimitServers(GathererOptions& options);
 
 }  // namespace kyuu::ice::internal
 

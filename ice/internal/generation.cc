@@ -128,6 +128,10 @@ void Generation::Follow(const std::vector<size_t>& place) {
     const size_t to = place[*selected];
     selected = to == Checklist::kGone ? std::nullopt : std::optional(to);
   }
+  if (stand_in) {
+    stand_in->pair = place[stand_in->pair];
+    if (stand_in->pair == Checklist::kGone) stand_in.reset();
+  }
   std::erase_if(transactions_, [&](const Transaction& t) {
     return place[t.pair] == Checklist::kGone;
   });
@@ -148,12 +152,15 @@ std::optional<size_t> Generation::InUse() const {
   const std::optional<Validity>& alive =
       selected ? pairs[*selected].valid : none;
   if (alive && !alive->suspect) return selected;
+  if (stand_in && pairs[stand_in->pair].healthy()) return stand_in->pair;
   if (auto best = pairs.BestValid(Checklist::Among::kHealthy)) return best;
   if (alive) return selected;
   return pairs.BestValid(Checklist::Among::kAll);
 }
 
-void Generation::Keep(std::optional<size_t> in_use, size_t max_backups) {
+void Generation::Keep(std::optional<size_t> in_use, size_t max_backups,
+                      absl::FunctionRef<bool(size_t, size_t)> may_keep,
+                      absl::FunctionRef<void(size_t)> dropped) {
   const Kept wanted{pairs.valid_changes(), in_use, max_backups};
   if (kept_ == wanted) return;
   kept_ = wanted;
@@ -165,21 +172,26 @@ void Generation::Keep(std::optional<size_t> in_use, size_t max_backups) {
   if (in_use) {
     chosen.push_back(*in_use);
     // One from another address of ours first: what dies is mostly an interface.
-    const auto elsewhere = std::find_if(
-        valid.begin(), valid.end(),
-        [&](size_t pair) { return pairs[pair].base != pairs[*in_use].base; });
+    const auto elsewhere =
+        std::find_if(valid.begin(), valid.end(), [&](size_t pair) {
+          return pairs[pair].base != pairs[*in_use].base && may_keep(pair, 0);
+        });
     if (elsewhere != valid.end() && max_backups > 0) {
       chosen.push_back(*elsewhere);
     }
   }
   const size_t most = max_backups + (in_use ? 1 : 0);
   for (const size_t pair : valid) {
-    if (chosen.size() < most && !is_chosen(pair)) chosen.push_back(pair);
+    if (chosen.size() < most && !is_chosen(pair) &&
+        may_keep(pair, chosen.size() - (in_use ? 1 : 0))) {
+      chosen.push_back(pair);
+    }
   }
   for (const size_t pair : valid) {
-    if (pairs[pair].valid->kept != is_chosen(pair)) {
-      pairs.Edit(pair).valid->kept = is_chosen(pair);
-    }
+    const bool kept = is_chosen(pair);
+    if (pairs[pair].valid->kept == kept) continue;
+    pairs.Edit(pair).valid->kept = kept;
+    if (!kept) dropped(pair);
   }
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
@@ -21,6 +22,7 @@
 #include "ice/credentials.h"
 #include "ice/internal/checklist.h"
 #include "ice/internal/pair.h"
+#include "ice/policy.h"
 #include "stun/integrity.h"
 #include "stun/protocol.h"
 
@@ -66,6 +68,12 @@ class Generation {
   std::vector<EarlyCheck> early;
   // The nominated pair in force.
   std::optional<size_t> selected;
+  // What a policy has chosen for while that does not answer.
+  struct StandIn {
+    size_t pair;
+    absl::string_view reason;
+  };
+  std::optional<StandIn> stand_in;
   bool remote_done = false;  // End of candidates.
   bool ever_valid = false;
   // The address that was in use went away, and nothing has worked since.
@@ -106,8 +114,16 @@ class Generation {
   void Relabel(const std::vector<Base>& bases, Role role);
   // The pair to send data on: the selected one while it answers.
   std::optional<size_t> InUse() const;
-  // Chooses the pairs that get keepalives: `in_use` and the best others.
-  void Keep(std::optional<size_t> in_use, size_t max_backups);
+  // Chooses the pairs that get keepalives: `in_use` and the best others that
+  // `may_keep`(pair, how many are kept) lets in. `dropped` is told the others
+  // that had been kept.
+  void Keep(std::optional<size_t> in_use, size_t max_backups,
+            absl::FunctionRef<bool(size_t, size_t)> may_keep,
+            absl::FunctionRef<void(size_t)> dropped);
+  PairView ViewOf(size_t index) const {
+    const Pair& pair = pairs[index];
+    return PairView(pair, remotes_[pair.remote].type);
+  }
 
   // --- Transactions ---
   void AddTransaction(const Transaction& transaction, size_t limit);

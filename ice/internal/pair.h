@@ -27,6 +27,8 @@ struct Base {
   uint32_t priority = 0;
   uint16_t foundation = 0;
   std::optional<TcpType> tcp_type = std::nullopt;
+  // Of the generation before the restart alone.
+  bool retired = false;
 
   Transport transport() const {
     return tcp_type ? Transport::kTcp : Transport::kUdp;

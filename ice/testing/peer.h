@@ -74,6 +74,9 @@ class Peer {
     if (auto* state = std::get_if<StateChanged>(&*event)) {
       states.push_back(state->state);
     }
+    if (auto* decision = std::get_if<Decision>(&*event)) {
+      decisions.push_back(*decision);
+    }
     if (auto* selected = std::get_if<SelectedPair>(&*event)) {
       selections.push_back(*selected);
     }
@@ -100,6 +103,7 @@ class Peer {
   IceTransport ice;
   std::vector<AgentState> states;
   std::vector<SelectedPair> selections;
+  std::vector<Decision> decisions;
   std::vector<Gatherer::ServerFailed> failures;
   std::vector<Gatherer::RelayLost> lost;
   // Payloads that came on a path known to the agent.

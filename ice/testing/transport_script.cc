@@ -164,11 +164,24 @@ void TransportScript::Command(uint8_t op, uint8_t arg) {
         transport_.SetRole(
             now_, (arg & 1) != 0 ? Role::kControlling : Role::kControlled);
       }
+      if (arg >= 16 && arg < 24) return Configure(arg);
+      if (arg == 24) return transport_.Prefetch(now_);
+      if (arg == 25) return transport_.DiscardPrefetched(now_);
       return transport_.Gather(now_);
     default:
       TakeEvents();
       if ((arg & 128) != 0) Stream(arg);
   }
+}
+
+void TransportScript::Configure(uint8_t arg) {
+  std::vector<TransportAddress> stun;
+  if ((arg & 1) != 0) stun.push_back(kStun);
+  std::vector<TurnServer> turn;
+  if ((arg & 2) != 0) turn.push_back({kTurn, "user", "pass"});
+  transport_.Configure(
+      now_, std::move(stun), std::move(turn),
+      (arg & 4) != 0 ? GatherPolicy::kRelay : GatherPolicy::kAll);
 }
 
 void TransportScript::Stream(uint8_t arg) {

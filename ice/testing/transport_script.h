@@ -56,6 +56,7 @@ class TransportScript {
   void AddRemote(uint8_t arg);
   void Restart();
   // A stream of the peer comes, is connected, or ends.
+  void Configure(uint8_t arg);
   void Stream(uint8_t arg);
 
   // One datagram of the transport, answered if it is for a server, with a bit

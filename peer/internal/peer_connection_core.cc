@@ -40,11 +40,11 @@ Core::Core(std::shared_ptr<Workplace> workplace,
   } else {
     hosts = workplace_->port->addresses();
   }
+  connection_.AwaitServers(named_servers_.size());
   for (const ice::HostAddress& host : hosts) {
     // There is room for as many as were opened; if not, ICE does without.
     (void)connection_.AddLocalAddress(net::Loop::Now(), host);
   }
-  connection_.AwaitServers(named_servers_.size());
 }
 
 Core::~Core() = default;
@@ -359,25 +359,45 @@ void Core::Arrive() {
   workplace_->cores.insert(shared_from_this());
   drive_ = std::make_unique<Drive>(*this);
   for (const ServerUrl& server : std::exchange(named_servers_, {})) {
-    Resolve(server);
+    Resolve(server, /*configuration=*/0);
   }
   drive_->driver.Flush();
 }
 
 void Core::AddServers(std::vector<ServerUrl> named) {
-  workplace_->loop->Post([weak = weak_from_this(), named = std::move(named)] {
-    const std::shared_ptr<Core> core = weak.lock();
-    if (core == nullptr || core->drive_ == nullptr) return;
-    for (const ServerUrl& server : named) core->Resolve(server);
-  });
+  const size_t configuration =
+      Ask([](const Core& core) { return core.configuration_; });
+  workplace_->loop->Post(
+      [weak = weak_from_this(), named = std::move(named), configuration] {
+        const std::shared_ptr<Core> core = weak.lock();
+        if (core == nullptr || core->drive_ == nullptr) return;
+        for (const ServerUrl& server : named) {
+          core->Resolve(server, configuration);
+        }
+      });
 }
 
-void Core::Resolve(const ServerUrl& server) {
+absl::Status Core::Configure(ConnectionConfiguration wanted,
+                             std::vector<ServerUrl> named) {
+  wanted.names = named.size();
+  const absl::Status status = Do([&](Connection& connection, absl::Time now) {
+    const absl::Status result = connection.SetConfiguration(now, wanted);
+    if (result.ok()) ++configuration_;
+    return result;
+  });
+  if (status.ok()) AddServers(std::move(named));
+  return status;
+}
+
+void Core::Resolve(const ServerUrl& server, size_t configuration) {
   // The drive drops the question when it goes.
   drive_->resolver.Resolve(
       server.host, server.port,
-      [this, server](net::Resolver::Addresses addresses) {
-        if (!addresses.ok()) {
+      [this, server, configuration](net::Resolver::Addresses addresses) {
+        const bool wanted = configuration == Ask([](const Core& core) {
+                              return core.configuration_;
+                            });
+        if (!addresses.ok() && wanted) {
           ServerFailed failed{
               .server = {}, .status = addresses.status(), .code = 0};
           failed.protocol = server.protocol;
@@ -388,7 +408,10 @@ void Core::Resolve(const ServerUrl& server) {
         if (addresses.ok()) AddResolved(server, *addresses, stun, turn);
         {
           const std::lock_guard lock(mutex_);
-          connection_.UpdateServers(std::move(stun), std::move(turn));
+          if (configuration == configuration_) {
+            connection_.UpdateServers(std::move(stun), std::move(turn),
+                                      server.host);
+          }
           connection_.ServersKnown(Now());
         }
         // Last: it may depart.

@@ -87,6 +87,9 @@ class Core : public std::enable_shared_from_this<Core> {
   void SetBufferedAmountLowThreshold(DataChannel& channel, size_t bytes);
   // Resolves the names of servers that the connection awaits.
   void AddServers(std::vector<ServerUrl> named);
+  // Connection::SetConfiguration() with those, too, for which it waits.
+  absl::Status Configure(ConnectionConfiguration wanted,
+                         std::vector<ServerUrl> named);
   // See PeerConnection::Shutdown and Close.
   void Shutdown();
   void Close();
@@ -137,7 +140,7 @@ class Core : public std::enable_shared_from_this<Core> {
   // On the workplace.
   void Arrive();
   void FollowAddresses();
-  void Resolve(const ServerUrl& server);
+  void Resolve(const ServerUrl& server, size_t configuration);
   void Flush();
   void Depart();
   // Runs `update()` with the mutex held, unless the connection was closed by
@@ -164,6 +167,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void On(IceStateChanged& event);
   void On(ConnectionStateChanged& event);
   void On(SelectedPathChanged& event);
+  void On(Decision& event);
   void On(ResolveName& event);
   void On(ServerFailed& event);
   void On(StreamWanted& event);
@@ -203,8 +207,9 @@ class Core : public std::enable_shared_from_this<Core> {
   GatheringState gathering_state_ = GatheringState::kNew;
   ice::AgentState ice_state_ = ice::AgentState::kNew;
   ConnectionState connection_state_ = ConnectionState::kNew;
-  bool closed_ = false;    // By the application.
-  bool departed_ = false;  // Nobody drives it any more.
+  size_t configuration_ = 0;  // How often it was replaced.
+  bool closed_ = false;       // By the application.
+  bool departed_ = false;     // Nobody drives it any more.
   bool wake_posted_ = false;
   size_t events_in_turn_ = 0;  // Since the loop did something else.
   bool handler_runs_ = false;

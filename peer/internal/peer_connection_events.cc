@@ -131,6 +131,10 @@ void Core::On(SelectedPathChanged& event) {
   Tell(&PeerConnectionHandlers::on_selected_path_change, event);
 }
 
+void Core::On(Decision& event) {
+  Tell(&PeerConnectionHandlers::on_path_decision, event);
+}
+
 // A peer whose name nobody answers for finds us, and shows itself by its
 // checks.
 void Core::On(ResolveName& event) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 namespace kyuu::peer::internal {
 
@@ -13,6 +14,14 @@ struct PendingCandidate {
   std::string mid;
   size_t mline_index = 0;
   std::string ufrag;  // Which generation it is of, if it says so.
+};
+
+// How far ICE is with what the peer has described.
+struct RemoteIce {
+  // Came before their description.
+  std::vector<PendingCandidate> pending;
+  bool waits = false;  // The peer's credentials wait for our restart.
+  bool known = false;
 };
 
 }  // namespace kyuu::peer::internal

@@ -46,6 +46,7 @@ struct Side {
     if (auto* e = std::get_if<SelectedPathChanged>(&event)) {
       paths.push_back(*e);
     }
+    if (auto* e = std::get_if<Decision>(&event)) decisions.push_back(*e);
     if (auto* e = std::get_if<sctp::ChannelOpened>(&event)) {
       opened.push_back(e->channel);
     }
@@ -73,6 +74,7 @@ struct Side {
   Connection connection;
   std::vector<ConnectionState> states;
   std::vector<SelectedPathChanged> paths;
+  std::vector<Decision> decisions;
   std::vector<ChannelId> opened;
   std::vector<sctp::ChannelIncoming> incoming;
   std::vector<sctp::ChannelMessage> messages;

@@ -41,6 +41,7 @@ absl::StatusOr<int> PeerSession::Run() {
   options.connection.lite = options_.lite;
   options.connection.snap = options_.snap;
   options.connection.sped = options_.sped;
+  options.connection.ice.decisions_max = kDecisionsMax;
   if (options_.max_datagram) {
     options.connection.max_datagram_bytes = *options_.max_datagram;
   }
@@ -269,6 +270,11 @@ void PeerSession::OnEvent(peer::ConnectionEvent event) {
               line["relay_protocol"] =
                   std::string(ice::ToString(*changed.relay_protocol));
             }
+            Write(line);
+          },
+          [&](peer::Decision& decision) {
+            json line = DecisionLine(decision);
+            line["event"] = "decision";
             Write(line);
           },
           [&](peer::ServerFailed& failed) {

@@ -96,6 +96,8 @@ class PeerSession {
   void Close();
   void Finish(const absl::Status& status);
   nlohmann::json Result(bool ok);
+  // {"what":"use","local":{...},"remote":{...},"reason":"..."}
+  static nlohmann::json DecisionLine(const peer::Decision& decision);
 
   // Writes one line, in ASCII: labels are the other side's.
   static void Write(const nlohmann::json& line) {
@@ -114,6 +116,8 @@ class PeerSession {
     damaged_ = true;
     Close();
   }
+
+  static constexpr size_t kDecisionsMax = 64;  // That statistics have.
 
   const PeerOptions options_;
   const size_t size_;

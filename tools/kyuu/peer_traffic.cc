@@ -252,9 +252,30 @@ void PeerSession::WriteStats() {
     // A channel that has ended here a moment ago has none.
     report.counters = engine().channel_stats(id).value_or(peer::ChannelStats{});
   }
+  const peer::ConnectionStats stats = engine().stats();
+  json decisions = json::array();
+  for (const peer::PathDecision& decision : stats.decisions) {
+    json line = DecisionLine(decision.decision);
+    line["ms_ago"] = Milliseconds(stats.taken - decision.at);
+    decisions.push_back(std::move(line));
+  }
   const peer::StatsReport report =
-      peer::MakeStatsReport(absl::Now(), engine().stats(), std::move(reports));
-  Write({{"event", "stats"}, {"report", json::parse(report.ToJson())}});
+      peer::MakeStatsReport(absl::Now(), stats, std::move(reports));
+  Write({{"event", "stats"},
+         {"report", json::parse(report.ToJson())},
+         {"decisions", std::move(decisions)}});
+}
+
+json PeerSession::DecisionLine(const peer::Decision& decision) {
+  return {{"what", std::string(ice::ToString(decision.kind))},
+          {"transport", std::string(ToText(decision.path.transport))},
+          {"local",
+           {{"type", std::string(ice::ToString(decision.local_type))},
+            {"address", decision.path.local.ToString()}}},
+          {"remote",
+           {{"type", std::string(ice::ToString(decision.remote_type))},
+            {"address", decision.path.remote.ToString()}}},
+          {"reason", std::string(decision.reason)}};
 }
 
 json PeerSession::Result(bool ok) {

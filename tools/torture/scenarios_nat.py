@@ -15,15 +15,9 @@ NO_UDP = ("filter forward", "meta l4proto udp drop")
 PORTS = {"nat postrouting": 100, "filter forward": 0}
 
 
-class Nat(scenarios_fallback.Meeting):
+class Homes(scenarios_fallback.Meeting):
     """`client` and `far` are routers, each with a home behind it. They reach
     each other through the server, which knows nothing of the homes' nets."""
-
-    def between(self, here, there):
-        """The two results of a call between homes behind routers like these."""
-        self.build(here, there)
-        self.start(*WILDCARD, USER)
-        return self.pair("u:p@SERVER:3478", "turn:u:p@SERVER:9000?transport=tcp")
 
     def build(self, here, there):
         ends = []
@@ -50,6 +44,14 @@ class Nat(scenarios_fallback.Meeting):
                            *rule.split())
             ends.append((home, server))
         self.ends = tuple(ends)
+
+
+class Nat(Homes):
+    def between(self, here, there):
+        """The two results of a call between homes behind routers like these."""
+        self.build(here, there)
+        self.start(*WILDCARD, USER)
+        return self.pair("u:p@SERVER:3478", "turn:u:p@SERVER:9000?transport=tcp")
 
     def assert_direct(self, results):
         for result in results:

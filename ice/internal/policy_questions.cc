@@ -1,0 +1,77 @@
+#include "ice/internal/policy_questions.h"
+
+#include <optional>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/address.h"
+#include "ice/agent_types.h"
+#include "ice/internal/generation.h"
+#include "ice/policy.h"
+
+namespace kyuu::ice::internal {
+
+NominationAnswer AskNomination(absl::Time now, const AgentOptions& options,
+                               const Generation& g, size_t best) {
+  absl::InlinedVector<PairView, 16> pending;
+  NominationQuestion question{.now = now,
+                              .best = g.ViewOf(best),
+                              .nominated = std::nullopt,
+                              .pending = {},
+                              .remote_done = g.remote_done,
+                              .wait_direct = options.nomination_wait_direct,
+                              .wait_relayed = options.nomination_wait_relayed,
+                              .renomination_wait = options.renomination_wait};
+  if (g.selected) {
+    question.nominated = g.ViewOf(*g.selected);
+  } else {
+    for (const size_t index : g.pairs.PendingAbove(g.pairs[best].priority)) {
+      pending.push_back(g.ViewOf(index));
+    }
+    question.pending = pending;
+  }
+  const SelectionPolicy& policy = options.policy;
+  return policy.nominate == nullptr ? DefaultNomination(question)
+                                    : policy.nominate(policy.context, question);
+}
+
+void ChooseUse(absl::Time now, const AgentOptions& options, Generation& g) {
+  const SelectionPolicy& policy = options.policy;
+  if (policy.use == nullptr) return;
+  g.stand_in.reset();
+  if (g.selected && g.pairs[*g.selected].healthy()) return;
+  std::vector<size_t> indices;
+  std::vector<PairView> views;
+  for (const size_t index : g.pairs.Valid()) {
+    if (g.pairs[index].suspect()) continue;
+    indices.push_back(index);
+    views.push_back(g.ViewOf(index));
+  }
+  if (indices.size() < 2) return;
+  const UseAnswer answer = policy.use(policy.context, {now, views});
+  if (answer.pair >= indices.size()) return;
+  g.stand_in = {indices[answer.pair], answer.reason};
+}
+
+ReserveAnswer AskReserve(const AgentOptions& options, const Generation& g,
+                         size_t pair, std::optional<size_t> in_use,
+                         size_t kept) {
+  const SelectionPolicy& policy = options.policy;
+  if (policy.reserve == nullptr || !in_use) return {true, {}};
+  return policy.reserve(policy.context, {g.ViewOf(pair), g.ViewOf(*in_use),
+                                         kept, options.max_backup_pairs});
+}
+
+absl::string_view ReasonOfUse(const Generation& g, size_t index,
+                              const std::optional<Path>& before) {
+  if (g.stand_in && g.stand_in->pair == index) return g.stand_in->reason;
+  if (!before) return reasons::kFirst;
+  const std::optional<size_t> old = g.pairs.FindPath(*before);
+  if (!old || !g.pairs[*old].valid) return reasons::kUsedIsGone;
+  if (g.pairs[*old].suspect()) return reasons::kUsedIsSilent;
+  return g.selected == index ? reasons::kNominated : reasons::kBest;
+}
+
+}  // namespace kyuu::ice::internal
