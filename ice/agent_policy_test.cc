@@ -56,6 +56,7 @@ class PolicyTest : public ::testing::Test {
   sim::HostId AddHost(const char* name,
                       const std::vector<TransportAddress>& locals) {
     std::vector<IpAddress> ips;
+    ips.reserve(locals.size());
     for (const TransportAddress& local : locals) ips.push_back(local.ip);
     const sim::HostId host = network_.AddHost(name, {sim::kInternet, ips});
     network_.SetLinks(host, {.delay = absl::Microseconds(6250)});
