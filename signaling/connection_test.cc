@@ -31,8 +31,8 @@ std::string Sent(Connection& connection, absl::Time now = kStart) {
 }
 
 struct ServerEnd {
-  explicit ServerEnd(ServerConnectionOptions options = {})
-      : connection(options, random, kStart) {}
+  explicit ServerEnd(ServerConnectionOptions o = {})
+      : options(std::move(o)), connection(options, random, kStart) {}
   void Receive(absl::string_view text, absl::Time now = kStart) {
     connection.HandlePacket(now, AsBytes(text));
   }
@@ -47,6 +47,7 @@ struct ServerEnd {
     return std::get<T>(*std::move(event));
   }
   SeededRandom random{1};
+  const ServerConnectionOptions options;
   ServerConnection connection;
 };
 

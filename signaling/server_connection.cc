@@ -14,19 +14,13 @@
 
 namespace kyuu::signaling {
 
-ServerConnection::ServerConnection(
-    std::shared_ptr<const ServerConnectionOptions> options, Random& random,
-    absl::Time now)
-    : options_(std::move(options)),
+ServerConnection::ServerConnection(const ServerConnectionOptions& options,
+                                   Random& random, absl::Time now)
+    : options_(&options),
       random_(&random),
       http_(std::make_unique<Http>(options_->http)) {
   http_->timers.Set(Timer::kRequest, now + options_->request_timeout);
 }
-
-ServerConnection::ServerConnection(const ServerConnectionOptions& options,
-                                   Random& random, absl::Time now)
-    : ServerConnection(std::make_shared<const ServerConnectionOptions>(options),
-                       random, now) {}
 
 void ServerConnection::HandlePacket(absl::Time now, Packet in) {
   if (state_ == State::kWebSocket) {

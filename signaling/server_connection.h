@@ -72,12 +72,12 @@ class ServerConnection {
       std::variant<HttpRequestReceived, UpgradeRequested, WebSocketMessage,
                    WebSocketClosed, EventStreamClosed, HttpClosed>;
 
-  // The stream was accepted at `now`. `random` must outlive the connection.
-  // Thousands may have the same options.
-  ServerConnection(std::shared_ptr<const ServerConnectionOptions> options,
-                   Random& random, absl::Time now);
+  // The stream was accepted at `now`. `options`, which thousands may have in
+  // common, and `random` must outlive the connection.
   ServerConnection(const ServerConnectionOptions& options, Random& random,
                    absl::Time now);
+  ServerConnection(ServerConnectionOptions&& options, Random& random,
+                   absl::Time now) = delete;
 
   void HandlePacket(absl::Time now, Packet in);
   void HandleTimeout(absl::Time now);
@@ -175,7 +175,7 @@ class ServerConnection {
   // Ends what was HTTP; returns what the client has sent behind it.
   std::string LeaveHttp();
 
-  const std::shared_ptr<const ServerConnectionOptions> options_;
+  const ServerConnectionOptions* options_;
   Random* random_;
   State state_ = State::kReading;
   std::unique_ptr<Http> http_;  // Null once it has become something else.

@@ -130,7 +130,7 @@ TEST(EventStreamTest, ASlowReaderIsCut) {
 // --- As a response ----------------------------------------------------------
 
 struct ServerEnd {
-  ServerEnd() : connection(ServerConnectionOptions(), random, kStart) {
+  ServerEnd() : connection(options, random, kStart) {
     connection.HandlePacket(
         kStart, AsBytes("GET /v1/events HTTP/1.1\r\nHost: a\r\n\r\nGET /"));
     const auto event = connection.PollEvent();
@@ -146,6 +146,7 @@ struct ServerEnd {
     }
     return std::get<EventStreamClosed>(*event).status;
   }
+  const ServerConnectionOptions options;
   SeededRandom random{1};
   ServerConnection connection;
 };

@@ -37,9 +37,8 @@ class Client {
  public:
   Client(Posts& posts, Random& random, ConnectionId id, absl::Time now)
       : posts_(posts), id_(id), name_(posts.Open(id)) {
-    ServerConnectionOptions options;
-    options.events.max_queued_bytes = kMaxQueuedBytes;
-    connection_.emplace(options, random, now);
+    options_.events.max_queued_bytes = kMaxQueuedBytes;
+    connection_.emplace(options_, random, now);
     connection_->HandlePacket(
         now, AsBytes("GET /v1/events HTTP/1.1\r\nHost: a\r\n\r\n"));
     KYUU_CHECK(connection_->PollEvent().has_value());
@@ -142,6 +141,7 @@ class Client {
   Posts& posts_;
   const ConnectionId id_;
   const std::string name_;
+  ServerConnectionOptions options_;
   std::optional<ServerConnection> connection_;
   uint64_t taken_ = 0;
   std::deque<std::string> owed_;

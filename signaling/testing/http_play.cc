@@ -23,7 +23,8 @@ std::string Answers(absl::Span<const uint8_t> bytes, size_t step,
                     Upgrade upgrade) {
   SeededRandom random(1);
   const absl::Time now = absl::FromUnixSeconds(1000);
-  ServerConnection connection(ServerConnectionOptions(), random, now);
+  const ServerConnectionOptions options;
+  ServerConnection connection(options, random, now);
   std::string all;
   std::array<uint8_t, 512> out;
   while (!bytes.empty()) {

@@ -56,8 +56,6 @@ FrontDoor::FrontDoor(net::Loop& loop, Random& random,
       pages_(pages),
       ice_(ice),
       options_(std::move(options)),
-      connection_(std::make_shared<const signaling::ServerConnectionOptions>(
-          options_.connection)),
       routes_(options_.routes),
       admission_(options_.admission),
       server_(options_.signaling, random, &admission_),
@@ -99,7 +97,7 @@ void FrontDoor::Admit(net::AcceptedStream accepted) {
   // in plain text, which clients of TLS show as a wrong version.
   const ConnectionId id{next_id_++};
   auto owned = std::make_unique<Guest>(id, std::move(accepted.permit),
-                                       connection_, random_);
+                                       options_.connection, random_);
   Guest& guest = *owned;
   guest.in_clear = options_.port.tls && !accepted.stream.is_tls();
   guests_[static_cast<uint64_t>(id)] = std::move(owned);

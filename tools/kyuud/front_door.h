@@ -157,8 +157,6 @@ class FrontDoor {
   const StaticPages& pages_;
   IceProvider& ice_;
   const FrontDoorOptions options_;
-  // Its `connection`, which all have.
-  const std::shared_ptr<const signaling::ServerConnectionOptions> connection_;
   Routes routes_;
   signaling::Admission admission_;
   signaling::Server server_;

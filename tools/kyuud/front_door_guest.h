@@ -3,7 +3,6 @@
 #ifndef KYUU_TOOLS_KYUUD_FRONT_DOOR_GUEST_H_
 #define KYUU_TOOLS_KYUUD_FRONT_DOOR_GUEST_H_
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -25,11 +24,10 @@ struct FrontDoor::Guest {
   using Driver = net::StreamDriver<signaling::ServerConnection>;
 
   Guest(signaling::ConnectionId i, net::StreamPermit p,
-        std::shared_ptr<const signaling::ServerConnectionOptions> options,
-        Random& random)
+        const signaling::ServerConnectionOptions& options, Random& random)
       : id(i),
         permit(std::move(p)),
-        connection(std::move(options), random, net::Loop::Now()) {}
+        connection(options, random, net::Loop::Now()) {}
 
   // For logs. Of a request that a proxy has passed on, both are told.
   std::string who() const {
