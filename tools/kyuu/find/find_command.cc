@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "base/system_random.h"
 #include "net/loop.h"
@@ -52,6 +53,8 @@ class Finder {
   absl::Status status_;
   std::unique_ptr<net::Loop> loop_;
   std::optional<net::Alarm> again_;
+  // Whatever the server answers, pages without end or "later" for ever.
+  std::optional<net::Alarm> deadline_;
   std::optional<ServerLine> server_;
 };
 
@@ -64,6 +67,12 @@ absl::Status Finder::Run() {
     Ask(after_);
     server_->Flush();
   });
+  deadline_.emplace(*loop_, [this] {
+    End(absl::DeadlineExceededError(
+        absl::StrCat("the server has not said who is there within ",
+                     options_.timeout_s, " s (--timeout)")));
+  });
+  deadline_->Set(net::Loop::Now() + absl::Seconds(options_.timeout_s));
   server_.emplace(
       *loop_, random_, page_.url, options_.token_file,
       [this](signaling::Client::Event event) { OnEvent(std::move(event)); });
@@ -181,6 +190,11 @@ void AddFind(CLI::App& app, FindOptions& options) {
   command->add_option("--name", options.name,
                       "Our name while we look; the user's by default");
   command->add_flag("--json", options.json, "A JSON object for each");
+  command
+      ->add_option("--timeout", options.timeout_s,
+                   "Seconds that the server may take")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1, 3600));
 }
 
 int RunFind(const FindOptions& options) {
