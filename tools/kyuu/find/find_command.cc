@@ -38,10 +38,7 @@ class Finder {
   void Print(const std::vector<signaling::Peer>& peers);
   // Asks again when the server lets us.
   void Wait(const signaling::Error& error);
-  void End(absl::Status status) {
-    status_ = std::move(status);
-    loop_->Stop();
-  }
+  void End(absl::Status status);
 
   const FindOptions& options_;
   SystemRandom random_;
@@ -51,6 +48,7 @@ class Finder {
   std::string after_;  // Where we are.
   size_t found_ = 0;
   absl::Status status_;
+  bool ended_ = false;
   std::unique_ptr<net::Loop> loop_;
   std::optional<net::Alarm> again_;
   // Whatever the server answers, pages without end or "later" for ever.
@@ -78,7 +76,6 @@ absl::Status Finder::Run() {
       [this](signaling::Client::Event event) { OnEvent(std::move(event)); });
   KYUU_RETURN_IF_ERROR(server_->Connect());
   loop_->Run();
-  server_->Close();
   if (status_.ok() && found_ == 0) {
     return absl::NotFoundError("nobody of that kind is there");
   }
@@ -101,6 +98,17 @@ void Finder::OnEvent(signaling::Client::Event event) {
           [](auto&) {},
       },
       event);
+}
+
+void Finder::End(absl::Status status) {
+  if (std::exchange(ended_, true)) return;
+  status_ = std::move(status);
+  // Behind the event that it is told by.
+  loop_->Post([this] {
+    again_->Stop();
+    deadline_->Stop();
+    server_->Close([this] { loop_->Stop(); });
+  });
 }
 
 void Finder::Join() {
