@@ -253,6 +253,33 @@ test('a full disk and a folder that is gone are told to both', MINUTES, async ()
   await goodbye([ada, bob], /storing|receive/);
 });
 
+test('as many parts are remembered as elsewhere, and as many names are tried as is sensible', MINUTES, async () => {
+  const [ada, bob] = await people();
+  const names = await bob.page.evaluate(async () => {
+    const { store } = await import('./store.js');
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('chosen', { create: true });
+    const opening = indexedDB.open('kyuu-folders', 1);
+    await new Promise((resolve) => { opening.onsuccess = resolve; });
+    const parts = opening.result.transaction('parts', 'readwrite').objectStore('parts');
+    for (let i = 0; i < 66; i++) parts.put({ key: `key${i}`, folder, data: `kyuu-${i}.part`, name: `n${i}`, size: 9, mime: '', bytes: 5, changedAt: i, prefixes: [] });
+    await new Promise((resolve) => { parts.transaction.oncomplete = resolve; });
+    for (const i of [0, 65]) await folder.getFileHandle(`kyuu-${i}.part`, { create: true });
+    await store.sweep();
+    for (let i = 0; i < 1000; i++) await folder.getFileHandle(i === 0 ? 'many.bin' : `many (${i}).bin`, { create: true });
+    return (await store.list()).map(({ name }) => name).sort();
+  });
+  assert.equal(names.length, 64);
+  assert.ok(!names.includes('n0') && !names.includes('n1') && names.includes('n65'), names.join(', '));
+  await talking(ada, bob);
+  const file = makeFile('many.bin', 2 * MiB);
+  await ada.offer(file);
+  await into(bob, file).click();
+  await bob.card(file, 'in').and(bob.page.locator('[data-state=failed]')).waitFor();
+  const there = Object.keys(await folder(bob));
+  assert.ok(!there.includes('kyuu-0.part') && there.includes('kyuu-65.part'), 'the part of what is forgotten goes, too');
+  await goodbye([ada, bob], /no name is free/);
+});
+
 test('where a browser has no such choice, none is offered', MINUTES, async () => {
   const [ada, bob] = await people(0, { prepare: (page) => page.addInitScript(() => { delete globalThis.showDirectoryPicker; }) });
   await talking(ada, bob);
