@@ -1,5 +1,6 @@
 #include "signaling/client.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/cord.h"
@@ -61,7 +62,7 @@ void Client::HandlePacket(absl::Time now, Packet in) {
                      message.status().message())));
   }
   std::visit([&](auto& body) { On(now, message->id, body); }, message->body);
-  ArmRequests();
+  Arm();
 }
 
 void Client::CountReceived() {
@@ -82,19 +83,41 @@ void Client::HandleTimeout(absl::Time now) {
         LoseConnection(
             absl::DeadlineExceededError("the server does not answer"));
         break;
+      case Timer::kRing:
+        EndRinging(now);
+        break;
       case Timer::kCount:
         break;
     }
+  }
+  if (state_ == State::kReady) Arm();
+}
+
+void Client::EndRinging(absl::Time now) {
+  std::vector<std::string> late;
+  for (const auto& [call, record] : calls_) {
+    if (record.deadline <= now) late.push_back(call);
+  }
+  for (const std::string& call : late) {
+    // Refused only beyond max_queued, and then the connection is stuck as well.
+    (void)Post(WriteMessage(ClientMessage{"", Hangup{call, "timeout"}}));
+    FinishCall(call, "timeout");
   }
 }
 
 absl::Time Client::NextTimeout() const { return timers_.NextTimeout(); }
 
-void Client::ArmRequests() {
-  if (state_ != State::kReady || requests_.empty()) {
-    return timers_.Stop(Timer::kRequest);
+void Client::Arm() {
+  absl::Time request = absl::InfiniteFuture();
+  absl::Time ring = absl::InfiniteFuture();
+  if (state_ == State::kReady) {
+    if (!requests_.empty()) request = requests_.begin()->second.deadline;
+    for (const auto& [call, record] : calls_) {
+      ring = std::min(ring, record.deadline);
+    }
   }
-  timers_.Set(Timer::kRequest, requests_.begin()->second.deadline);
+  timers_.Set(Timer::kRequest, request);
+  timers_.Set(Timer::kRing, ring);
 }
 
 std::optional<Client::Packet> Client::PollTransmit(absl::Time /*now*/,
@@ -195,7 +218,7 @@ absl::Status Client::JoinRoom(absl::Time now, absl::string_view name,
 
 absl::Status Client::LeaveRoom(absl::Time now) {
   if (!joined_) return absl::FailedPreconditionError("not in a room");
-  KYUU_RETURN_IF_ERROR(SendRequest(now, RequestKind::kOther, {"", Leave{}}));
+  KYUU_RETURN_IF_ERROR(SendRequest(now, RequestKind::kLeave, {"", Leave{}}));
   joined_ = false;
   room_.clear();
   name_.clear();
@@ -210,7 +233,7 @@ absl::Status Client::SetMeta(absl::Time now, absl::string_view meta) {
   if (!IsValidMeta(meta, limits_)) {
     return absl::InvalidArgumentError("metadata must be a small JSON object");
   }
-  return SendRequest(now, RequestKind::kOther, {"", Update{meta}});
+  return SendRequest(now, RequestKind::kUpdate, {"", Update{meta}});
 }
 
 absl::Status Client::Find(absl::Time now, absl::string_view prefix,
@@ -224,7 +247,7 @@ absl::Status Client::Find(absl::Time now, absl::string_view prefix,
     return absl::InvalidArgumentError("metadata must be a small JSON object");
   }
   return SendRequest(
-      now, RequestKind::kOther,
+      now, RequestKind::kFind,
       {"", signaling::Find{std::string(prefix), meta, std::string(after)}});
 }
 
@@ -232,7 +255,7 @@ absl::Status Client::Block(absl::Time now, absl::string_view name) {
   if (!joined_) return absl::FailedPreconditionError("not in a room");
   KYUU_RETURN_IF_ERROR(
       internal::PrepareName(name, limits_.max_name_bytes).status());
-  return SendRequest(now, RequestKind::kOther,
+  return SendRequest(now, RequestKind::kBlock,
                      {"", signaling::Block{std::string(name)}});
 }
 
@@ -240,7 +263,7 @@ absl::Status Client::Unblock(absl::Time now, absl::string_view name) {
   if (!joined_) return absl::FailedPreconditionError("not in a room");
   KYUU_RETURN_IF_ERROR(
       internal::PrepareName(name, limits_.max_name_bytes).status());
-  return SendRequest(now, RequestKind::kOther,
+  return SendRequest(now, RequestKind::kUnblock,
                      {"", signaling::Unblock{std::string(name)}});
 }
 
@@ -345,7 +368,7 @@ absl::Status Client::RequestCredentials(absl::Time now) {
   if (state_ != State::kReady) {
     return absl::FailedPreconditionError("not connected to the server");
   }
-  return SendRequest(now, RequestKind::kOther, {"", Credentials{token_}});
+  return SendRequest(now, RequestKind::kCredentials, {"", Credentials{token_}});
 }
 
 absl::Status Client::SendRequest(absl::Time now, RequestKind kind,
@@ -357,7 +380,7 @@ absl::Status Client::SendRequest(absl::Time now, RequestKind kind,
   KYUU_RETURN_IF_ERROR(Post(WriteMessage(message)));
   requests_[next_request_++] = {kind, std::move(to),
                                 now + options_.request_timeout};
-  ArmRequests();
+  Arm();
   return absl::OkStatus();
 }
 
@@ -377,6 +400,18 @@ std::optional<Client::Request> Client::TakeRequest(const std::string& id) {
   Request request = std::move(it->second);
   requests_.erase(it);
   return request;
+}
+
+bool Client::Settle(const std::string& id, RequestKind kind) {
+  uint64_t number = 0;
+  const auto it =
+      absl::SimpleAtoi(id, &number) ? requests_.find(number) : requests_.end();
+  if (it == requests_.end() || it->second.kind != kind) {
+    ++stats_.stale;
+    return false;
+  }
+  requests_.erase(it);
+  return true;
 }
 
 void Client::Finish(absl::Status status) {

@@ -120,16 +120,29 @@ class Client {
   enum class Timer : uint8_t {
     kHello,    // `welcome` does not come.
     kRequest,  // An answer does not come.
+    kRing,     // A call of ours is not answered.
     kCount,
   };
   enum class CallState : uint8_t { kRinging, kIncoming, kAccepted };
   struct CallRecord {
     std::string peer;
     CallState state = CallState::kRinging;
+    // Of kRinging.
+    absl::Time deadline = absl::InfiniteFuture();
   };
-  enum class RequestKind : uint8_t { kJoin, kList, kCall, kOther };
+  enum class RequestKind : uint8_t {
+    kJoin,
+    kLeave,
+    kUpdate,
+    kList,
+    kFind,
+    kBlock,
+    kUnblock,
+    kCall,
+    kCredentials,
+  };
   struct Request {
-    RequestKind kind = RequestKind::kOther;
+    RequestKind kind{};
     std::string to;  // kCall.
     absl::Time deadline;
   };
@@ -162,7 +175,9 @@ class Client {
   // One more message behind `welcome` has come.
   void CountReceived();
   void Acknowledge(uint64_t received);
-  void ArmRequests();
+  void Arm();
+  // Hangs up what has rung for too long.
+  void EndRinging(absl::Time now);
   // Asks for the peers behind the name `after`.
   void ListOn(absl::Time now, const std::string& after);
   void AddPeer(Peer peer);
@@ -174,6 +189,9 @@ class Client {
   // Sends a message. RESOURCE_EXHAUSTED at max_queued.
   absl::Status Post(std::string text);
   std::optional<Request> TakeRequest(const std::string& id);
+  // The request with this id is answered, if it is of this kind. Else it still
+  // waits, the answer is counted as stale, and false returned.
+  bool Settle(const std::string& id, RequestKind kind);
   void Finish(absl::Status status);
 
   const ClientOptions options_;

@@ -130,6 +130,7 @@ void ClientConnection::HandlePacket(absl::Time now, Packet in) {
 void ClientConnection::HandleResponse(absl::Time now,
                                       const HttpResponse& response) {
   timers_.StopAll();
+  http_status_ = response.status;
   const absl::Status status = CheckResponse(response);
   if (!status.ok()) return Finish(status);
   state_ = State::kOpen;

@@ -79,6 +79,9 @@ class ClientConnection {
   // The byte stream has ended (OK) or failed.
   void HandleStreamEnd(absl::Time now, const absl::Status& why);
 
+  // That of the answer to the handshake, 101 if it succeeded; 0 before, and
+  // without an answer.
+  int http_status() const { return http_status_; }
   // Closed and nothing left to transmit.
   bool finished() const;
   // As WebSocket's.
@@ -99,6 +102,7 @@ class ClientConnection {
   TimerTable<Timer> timers_;
   HttpResponseParser parser_;
   std::string key_;
+  int http_status_ = 0;
   internal::UpgradedStream<Event> stream_;
 };
 

@@ -38,8 +38,12 @@ struct ClientOptions {
   // Messages kept until the server has acknowledged them, with kKeep: what may
   // have to be said again. The server acknowledges every 16th.
   size_t max_kept_bytes = 256 * 1024;
-  // For an answer to hello, join, call and list.
+  // For an answer to hello and to each request.
   absl::Duration request_timeout = absl::Seconds(10);
+  // For a call of ours to be answered. The server ends one after 60 s
+  // (docs/signaling_protocol.md, "Limits"); one that does not is not waited
+  // for.
+  absl::Duration ring_timeout = absl::Seconds(90);
 };
 
 // RTCIceCandidateInit. An empty `candidate` ends the candidates of this

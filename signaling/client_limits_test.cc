@@ -124,6 +124,69 @@ TEST(ClientLimitsTest, MaxKeptBytes) {
   }
 }
 
+TEST(ClientLimitsTest, RingTimeout) {
+  Told ada({.ring_timeout = absl::Seconds(70)});
+  ada.Hear({"", Incoming{"c1", "eve", true, "{}"}});
+  Expect<IncomingCall>(ada.client);
+  for (const char* call : {"c2", "c3"}) {
+    ASSERT_OK(ada.client.StartCall(kStart, "bob"));
+    ada.Hear({call[1] == '2' ? "2" : "3", Calling{call, "bob", false}});
+    Expect<CallStarted>(ada.client);
+  }
+  ada.Hear({"", Accepted{"c3"}});
+  Expect<CallAccepted>(ada.client);
+  (void)ada.Said();
+  EXPECT_EQ(ada.client.NextTimeout(), kStart + absl::Seconds(70));
+  ada.client.HandleTimeout(ada.client.NextTimeout() - absl::Nanoseconds(1));
+  EXPECT_FALSE(ada.client.PollEvent().has_value());
+  // One that was answered, or is for us to answer, is not ours to end.
+  ada.client.HandleTimeout(ada.client.NextTimeout());
+  const auto ended = Expect<CallEnded>(ada.client);
+  EXPECT_EQ(ended.call, "c2");
+  EXPECT_EQ(ended.text, "bob did not answer");
+  EXPECT_FALSE(ada.client.PollEvent().has_value());
+  EXPECT_THAT(ada.Said(), HasSubstr(R"("call":"c2")"));
+  EXPECT_EQ(ada.client.NextTimeout(), absl::InfiniteFuture());
+}
+
+// A server that answers something else has not answered: whoever asked is not
+// left to wait for ever.
+TEST(ClientLimitsTest, AnAnswerOfAnotherKindIsNone) {
+  const auto found = [] { return ServerMessage{"2", Found{}}; };
+  const auto other = [] { return ServerMessage{"2", Updated{}}; };
+  const struct {
+    const char* name;
+    absl::Status (*ask)(Client&);
+    ServerMessage answer;
+  } rows[] = {
+      {"find", [](Client& c) { return c.Find(kStart, ""); }, other()},
+      {"block", [](Client& c) { return c.Block(kStart, "b"); }, other()},
+      {"unblock", [](Client& c) { return c.Unblock(kStart, "b"); }, other()},
+      {"call", [](Client& c) { return c.StartCall(kStart, "b"); }, other()},
+      {"leave", [](Client& c) { return c.LeaveRoom(kStart); }, other()},
+      {"update", [](Client& c) { return c.SetMeta(kStart, "{}"); }, found()},
+      {"credentials", [](Client& c) { return c.RequestCredentials(kStart); },
+       found()},
+      {"wrong credentials", [](Client& c) { return c.SetMeta(kStart, "{}"); },
+       ServerMessage{"2", IceServers{}}},
+      {"unblocked", [](Client& c) { return c.Block(kStart, "b"); },
+       ServerMessage{"2", Unblocked{"b"}}},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.name);
+    Told ada(ClientOptions{});
+    ASSERT_OK(row.ask(ada.client));
+    ada.Hear(row.answer);
+    EXPECT_FALSE(ada.client.PollEvent().has_value());
+    EXPECT_EQ(ada.client.stats().stale, 1u);
+    EXPECT_EQ(ada.client.NextTimeout(),
+              kStart + ClientOptions().request_timeout);
+    ada.client.HandleTimeout(ada.client.NextTimeout());
+    EXPECT_THAT(Expect<ClientClosed>(ada.client).status,
+                StatusIs(absl::StatusCode::kDeadlineExceeded));
+  }
+}
+
 TEST(ClientTest, FindsPeersPageByPage) {
   ServerOptions options;
   options.rooms.max_looked_at = 1;

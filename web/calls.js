@@ -260,6 +260,7 @@ export class Calls {
       this.conversation.file(transfer, {
         accept: () => call.transfers.accept(transfer),
         acceptAll: () => call.transfers.acceptAll(transfer),
+        acceptInto: (which) => call.transfers.acceptInto(transfer, which),
         decline: () => call.transfers.decline(transfer),
         declineAll: () => call.transfers.declineAll(transfer),
         cancel: () => call.transfers.cancel(transfer),

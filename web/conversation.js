@@ -1,6 +1,7 @@
 // What is seen of a call: messages, files, and how the two are connected.
 
 import { byId, icon, ICONS, make } from "./elements.js";
+import { canChoose } from "./folder_choice.js";
 import { bytesText, durationText, rateText, rttText, savedName, timeText, visible, visibleLines } from "./format.js";
 import { History } from "./history.js";
 import { store } from "./store.js";
@@ -59,8 +60,8 @@ export class Conversation {
     );
   }
 
-  // A card that follows `transfer`. `actions`: {accept, acceptAll, decline,
-  // declineAll, cancel}.
+  // A card that follows `transfer`. `actions`: {accept, acceptAll, acceptInto,
+  // decline, declineAll, cancel}.
   file(transfer, actions) {
     const mine = transfer.direction === "out";
     const bar = make("div", { class: "fill" });
@@ -108,6 +109,9 @@ export class Conversation {
             button(text("accept_all", { count: all.files, size: () => bytesText(all.bytes) }), "file-accept-all", "primary", actions.acceptAll),
           );
         }
+        if (canChoose()) {
+          buttons.append(button(text(all ? "accept_all_into" : "accept_into"), "file-accept-folder", "plain", () => actions.acceptInto({ all: Boolean(all) })));
+        }
       } else if (!transfer.over) {
         buttons.append(button(text("cancel"), "file-cancel", "plain", actions.cancel));
       } else if (transfer.state === "done") {
@@ -124,14 +128,15 @@ export class Conversation {
   showReceived(transfer, card, buttons) {
     const url = URL.createObjectURL(transfer.blob);
     this.links.push(url);
-    const link = make("a", { class: "button primary", href: url, download: savedName(transfer.name), testid: "file-save", text: text("save") });
-    if (transfer.storedAs) link.addEventListener("click", () => store.saved(transfer.storedAs));
-    buttons.append(link);
     if (transfer.blob.type.startsWith("image/")) {
       const image = make("img", { class: "preview", src: url, alt: visible(transfer.name) });
       image.onload = () => this.atEnd && this.scrollToEnd();
       card.prepend(image);
     }
+    if (transfer.saved) return; // It is where it was wanted.
+    const link = make("a", { class: "button primary", href: url, download: savedName(transfer.name), testid: "file-save", text: text("save") });
+    if (transfer.storedAs) link.addEventListener("click", () => store.saved(transfer.storedAs));
+    buttons.append(link);
     // It was accepted: save it. Whoever missed it has the button.
     link.click();
   }
@@ -184,6 +189,10 @@ function statusText(transfer) {
       return perSecond > 0 ? text("file_moving", { ...sizes, rate: () => rateText(perSecond), time: () => durationText(secondsLeft) }) : text("file_moved", sizes);
     }
     case "done":
+      if (transfer.saved) {
+        const { folder, name } = transfer.saved;
+        return text("file_saved", { folder: new Name(visible(folder)), name: new Name(visible(name)) });
+      }
       if (transfer.resumedAt > 0) return text(out ? "file_arrived_rest" : "file_received_rest", before);
       return text(out ? "file_arrived" : "file_received");
     case "declined":

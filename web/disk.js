@@ -17,8 +17,8 @@ const HELD_PAUSE = 50;
 
 export class NoSpace extends Error {}
 
-const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-const keyOf = (source) => new Sha256().update(new TextEncoder().encode(source)).hex().slice(0, 32);
+export const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+export const keyOf = (source) => new Sha256().update(new TextEncoder().encode(source)).hex().slice(0, 32);
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 // Does what writes; a full disk or quota is a NoSpace.

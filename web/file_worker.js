@@ -2,6 +2,7 @@
 // thread never waits for them. store.js is the page's side.
 
 import { Disk, NoSpace } from "./disk.js";
+import { Folders } from "./folders.js";
 import { checkPart, chunkBytes } from "./parts.js";
 import { commonPart } from "./resume.js";
 import { Sha256 } from "./sha256.js";
@@ -13,6 +14,7 @@ const TOLD_BYTES = 256 * 1024; // The page hears of what is stored after so much
 const TOLD_EVERY = 50; // or so many milliseconds.
 
 const disk = Disk.open();
+const folders = Folders.open();
 const coming = new Map(); // id -> Sink
 const going = new Map(); // id -> Source
 
@@ -63,6 +65,17 @@ class Memory {
 class Sink {
   constructor(id, size, place) {
     Object.assign(this, { id, size, place, told: 0, toldAt: 0, places: [], prefixes: [] });
+    this.work = Promise.resolve();
+  }
+
+  // What is ordered is done one after the other: some places take their time.
+  later(action) {
+    this.work = this.work.then(action).catch((error) => {
+      if (this.failure) return;
+      this.failure = error; // What is on its way is dropped.
+      if (!(error instanceof NoSpace)) console.warn("storing", error);
+      postMessage({ failed: this.id, reason: reasonOf(error) });
+    });
   }
 
   // Compares what is there with what the journal says of it.
@@ -73,29 +86,24 @@ class Sink {
     Object.assign(this, checked);
   }
 
-  begin(offset) {
+  async begin(offset) {
     const at = this.places.find((place) => place.offset === offset);
     this.hash = at ? at.hash : new Sha256();
     this.prefixes.length = Math.floor(offset / chunkBytes(this.size));
     this.told = offset;
     this.places = [];
-    this.place.begin(offset, this.prefixes);
+    await this.place.begin(offset, this.prefixes);
   }
 
-  chunk(bytes) {
-    if (this.failed) return; // What was on its way when it did.
-    try {
-      this.place.write(bytes);
-    } catch (error) {
-      this.failed = true;
-      throw error;
-    }
+  async chunk(bytes) {
+    if (this.failure) return;
+    await this.place.write(bytes);
     // Each end of a chunk has its line.
     const chunk = chunkBytes(this.size);
     const end = (Math.floor(this.hash.size / chunk) + 1) * chunk - this.hash.size;
     this.hash.update(bytes.subarray(0, end));
     if (bytes.length >= end) {
-      this.place.line(this.hash.clone().hex());
+      await this.place.line(this.hash.clone().hex());
       this.hash.update(bytes.subarray(end));
     }
     const now = performance.now();
@@ -110,6 +118,8 @@ class Sink {
   }
 
   async end({ size, sha256 }) {
+    await this.work;
+    if (this.failure) throw this.failure;
     const stored = this.hash.size;
     const own = this.hash.hex();
     if (size !== stored || stored !== this.size || sha256 !== own) {
@@ -121,6 +131,7 @@ class Sink {
 }
 
 async function placeFor(offer) {
+  if (offer.folder) return (await folders).part(offer);
   const there = await disk;
   if (!there || offer.size < KEEP_FROM) return new Memory();
   try {
@@ -171,7 +182,7 @@ const answers = {
     try {
       return await sink.end({ size, sha256 });
     } catch (error) {
-      sink.place.close(); // What is there stays.
+      await sink.place.close(); // What is there stays.
       throw error;
     }
   },
@@ -179,10 +190,15 @@ const answers = {
   async leave({ id, discard }) {
     const sink = coming.get(id);
     coming.delete(id);
-    const kept = sink.hash?.size ?? sink.place.have;
-    if (discard || !sink.place.lasts || kept === 0) await sink.place.discard();
-    else sink.place.close();
-    return { kept: discard || !sink.place.lasts ? 0 : kept };
+    await sink.work;
+    const { place } = sink;
+    const there = sink.hash?.size ?? place.have;
+    if (discard || !place.lasts || there === 0) {
+      await place.discard();
+      return { kept: 0 };
+    }
+    await place.close();
+    return { kept: place.kept ?? there };
   },
   async source({ id, file, checkpoints }) {
     const source = new Source(file);
@@ -193,7 +209,10 @@ const answers = {
     return going.get(id)?.read() ?? {};
   },
   async list() {
-    return (await disk)?.list() ?? [];
+    return [...((await (await disk)?.list()) ?? []), ...((await (await folders)?.list()) ?? [])];
+  },
+  async folderOf({ version }) {
+    return (await folders)?.folderOf(version);
   },
   async file({ id }) {
     const there = await disk;
@@ -201,20 +220,29 @@ const answers = {
     return entry && { file: await there.file(entry.data) };
   },
   async discard({ id }) {
-    return (await disk)?.discard(id) ?? true;
+    const chosen = await folders;
+    if (chosen?.has(id)) return chosen.discard(id);
+    return { done: (await (await disk)?.discard(id)) ?? true };
   },
   async saved({ id }) {
     return (await disk)?.saved(id, Date.now());
   },
   async sweep() {
+    await (await folders)?.sweep();
     return (await disk)?.sweep(Date.now());
   },
 };
 
 // What needs no answer, and is done in the order in which it comes.
 const orders = {
-  begin: ({ id, offset }) => coming.get(id)?.begin(offset),
-  chunk: ({ id, bytes }) => coming.get(id)?.chunk(new Uint8Array(bytes)),
+  begin({ id, offset }) {
+    const sink = coming.get(id);
+    sink?.later(() => sink.begin(offset));
+  },
+  chunk({ id, bytes }) {
+    const sink = coming.get(id);
+    sink?.later(() => sink.chunk(new Uint8Array(bytes)));
+  },
   drop({ id }) {
     const source = going.get(id);
     if (source) source.over = true;
@@ -226,12 +254,7 @@ const reasonOf = (error) => (error instanceof NoSpace ? "no_space" : "io_error")
 
 onmessage = async ({ data }) => {
   if (data.order) {
-    try {
-      orders[data.order](data);
-    } catch (error) {
-      if (!(error instanceof NoSpace)) console.warn("storing", error);
-      postMessage({ failed: data.id, reason: reasonOf(error) });
-    }
+    orders[data.order](data);
     return;
   }
   const { request, ask } = data;

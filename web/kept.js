@@ -2,6 +2,7 @@
 // complete until they were saved. Each can be discarded.
 
 import { byId, make } from "./elements.js";
+import { mayWrite } from "./folder_choice.js";
 import { bytesText, savedName, visible } from "./format.js";
 import { notice } from "./notices.js";
 import { store } from "./store.js";
@@ -34,10 +35,11 @@ export class Kept {
   }
 
   row(entry) {
-    const { id, name, size, bytes, complete } = entry;
+    const { id, name, size, bytes, complete, folder } = entry;
     const button = (what, label, testid, onclick) =>
       make("button", { class: "plain", type: "button", testid, text: text(what), "aria-label": text(label, { name: new Name(visible(name)) }), onclick });
-    const sizes = { bytes: () => bytesText(bytes), size: () => bytesText(size) };
+    const sizes = { bytes: () => bytesText(bytes), size: () => bytesText(size), folder: folder && new Name(visible(folder.name)) };
+    const what = complete ? "kept_complete" : folder ? "kept_part_in" : "kept_part";
     return make(
       "li",
       { testid: "kept-file", "data-kept": id, "data-name": name },
@@ -45,7 +47,7 @@ export class Kept {
         "div",
         { class: "person-name" },
         make("b", { title: visible(name) }, make("bdi", { text: visible(name) })),
-        make("small", { testid: "kept-bytes", "data-bytes": bytes, text: text(complete ? "kept_complete" : "kept_part", sizes) }),
+        make("small", { testid: "kept-bytes", "data-bytes": bytes, text: text(what, sizes) }),
       ),
       complete && button("save", "kept_save", "kept-save", () => this.save(entry)),
       button("discard", "kept_discard", "kept-discard", () => this.discard(entry)),
@@ -64,8 +66,11 @@ export class Kept {
     setTimeout(() => URL.revokeObjectURL(url), 60_000); // The browser has begun to copy it.
   }
 
-  async discard({ id, name }) {
-    if (!(await store.discard(id))) notice(text("kept_in_use", { name: new Name(visible(name)) }));
+  async discard({ id, name, folder }) {
+    if (folder) await mayWrite(folder); // If not, the outcome says so.
+    const { done, left } = await store.discard(id);
+    if (!done) notice(text("kept_in_use", { name: new Name(visible(name)) }));
+    if (left) notice(text("kept_left", { name: new Name(visible(name)), folder: new Name(visible(folder.name)) }));
     // The button that was pressed goes.
     await this.drawn;
     if (byId("kept").hidden) byId("leave").focus();

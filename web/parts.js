@@ -102,8 +102,8 @@ export function planCheckpoints(have, chunk) {
 
 // How far a part is what its journal says: {intact, places, prefixes}. `places`
 // are [{offset, sha256, hash}], the last one at `intact`; `prefixes` those of its
-// whole chunks. `read(offset, bytes)` returns up to that many bytes; `pause()` is
-// awaited between two reads.
+// whole chunks. `read(offset, bytes)` returns up to that many bytes, or promises
+// them; `pause()` is awaited between two reads.
 export async function checkPart({ have, size, expected, read, pause }) {
   const chunk = chunkBytes(size);
   const plan = planCheckpoints(have, chunk);
@@ -115,7 +115,7 @@ export async function checkPart({ have, size, expected, read, pause }) {
   while (intact < have) {
     const end = Math.min(have, (prefixes.length + 1) * chunk);
     while (hash.size < end) {
-      const piece = read(hash.size, end - hash.size);
+      const piece = await read(hash.size, end - hash.size);
       if (piece.length === 0) return { intact, places, prefixes };
       hash.update(piece);
       await pause();

@@ -2,6 +2,9 @@
 // What comes is stored by the worker; what is broken off is kept there, and goes
 // on when the same file is offered again.
 
+import { chooseFolder, folderBefore } from "./folder_choice.js";
+import { savedName } from "./format.js";
+import { notice } from "./notices.js";
 import { versionIn } from "./parts.js";
 import { CANCEL_REASONS } from "./sending.js";
 import { store } from "./store.js";
@@ -61,7 +64,7 @@ export class Receiving {
     this.transfers.set(id, transfer);
     const known = this.joinBatch(transfer, batch);
     this.announce(transfer);
-    if (known?.answer === "accept") this.accept(transfer);
+    if (known?.answer === "accept") this.accept(transfer, known.folder);
     else if (known?.answer === "decline") this.decline(transfer);
   }
 
@@ -82,7 +85,9 @@ export class Receiving {
     return batch;
   }
 
-  async accept(transfer) {
+  // Into `folder`, if one was chosen; what is in one already goes on there, if the
+  // page may write to it.
+  async accept(transfer, chosen) {
     if (transfer.state !== "offered") return;
     transfer.key = nextKey++;
     transfer.posted = 0;
@@ -90,7 +95,9 @@ export class Receiving {
     transfer.set("queued");
     try {
       const { id, name, size, mime, version: file } = transfer;
-      const { lasts, places } = await store.receive(transfer.key, { name, size, mime, file }, {
+      const folder = chosen ?? (await folderBefore(file));
+      const place = folder && { folder, savedName: savedName(name) };
+      const { lasts, places } = await store.receive(transfer.key, { name, size, mime, file, ...place }, {
         stored: (bytes) => this.stored(transfer, bytes),
         failed: (reason) => this.cancel(transfer, reason),
       });
@@ -115,13 +122,27 @@ export class Receiving {
 
   // The same answer for this one and all that come with it, as far as they are
   // what the other side has announced.
-  answerAll(transfer, answer) {
+  answerAll(transfer, answer, folder) {
     const batch = this.batches.get(transfer.batch?.id);
-    if (batch) batch.answer = answer;
+    if (batch) Object.assign(batch, { answer, folder });
     for (const other of this.transfers.values()) {
-      if (other.batch && other.batch.id === transfer.batch?.id) this[answer](other);
+      if (other.batch && other.batch.id === transfer.batch?.id) this[answer](other, folder);
     }
-    this[answer](transfer);
+    this[answer](transfer, folder);
+  }
+
+  // Into the folder where it was, or else into one that is chosen: this one alone,
+  // or all that come with it.
+  async acceptInto(transfer, { all }) {
+    try {
+      const folder = (await folderBefore(transfer.version)) ?? (await chooseFolder());
+      if (!folder) return;
+      if (all) this.answerAll(transfer, "accept", folder);
+      else this.accept(transfer, folder);
+    } catch (error) {
+      console.info("choosing a folder", error);
+      notice(text("folder_refused"));
+    }
   }
 
   decline(transfer) {
@@ -205,12 +226,13 @@ export class Receiving {
     }
     transfer.ended = true; // Nothing can be cancelled from here on.
     try {
-      const { ok, sha256: own, file, id } = await store.end(transfer.key, { size, sha256 });
+      const { ok, sha256: own, file, id, saved } = await store.end(transfer.key, { size, sha256 });
       transfer.sha256 = own;
       this.peer.send({ type: "file-result", id: transfer.id, ok, sha256: own });
       if (ok) {
         transfer.blob = file.slice(0, file.size, safeType(transfer.mime));
         transfer.storedAs = id;
+        transfer.saved = saved;
         transfer.moved = transfer.size;
         transfer.set("done");
       } else {

@@ -59,7 +59,8 @@ class Store extends EventTarget {
   }
 
   // A file that comes in. `offer`: {name, size, mime, file}, the last one as
-  // versionIn() has it. `stored(bytes)` is called as it is stored, `failed(reason)`
+  // versionIn() has it; and {folder, savedName} if it goes into a folder that was
+  // chosen, under that name if it is free. `stored(bytes)` is called as it is stored, `failed(reason)`
   // if it cannot be. Resolves to {found, lasts, places}: bytes that were there,
   // whether what comes is kept for another time, and [[offset, sha256], ...] from
   // where it may go on. Rejects with a StoreError.
@@ -74,8 +75,9 @@ class Store extends EventTarget {
   chunk(id, bytes) {
     this.order("chunk", { id, bytes }, [bytes]);
   }
-  // Resolves to {ok, sha256, id, file}: whether it is what the sender has; if so,
-  // `file` is it, and `id` the name of what stays, if something does.
+  // Resolves to {ok, sha256, id, file, saved}: whether it is what the sender has;
+  // if so, `file` is it, and `id` the name of what stays, if something does, or
+  // `saved` where it is in the folder that was chosen, {folder, name}.
   async end(id, { size, sha256 }) {
     try {
       return await this.ask("end", { id, size, sha256 });
@@ -113,11 +115,16 @@ class Store extends EventTarget {
   async file(id) {
     return (await this.ask("file", { id }))?.file;
   }
-  // Resolves to false if another tab is at it.
+  // Resolves to {done, left}: false if another tab is at it; whether a part stays
+  // in the folder where it lies.
   async discard(id) {
-    const done = await this.ask("discard", { id });
+    const outcome = await this.ask("discard", { id });
     this.changed();
-    return done;
+    return outcome;
+  }
+  // The folder in which a part of this version of a file lies, or undefined.
+  folderOf(version) {
+    return this.ask("folderOf", { version });
   }
   // Removes what is beyond the bounds.
   async sweep() {

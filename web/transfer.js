@@ -5,6 +5,8 @@ import { Rate } from "./format.js";
 
 export const CHUNK = 65536; // Bytes; the most that the protocol allows.
 
+const DRAW_EVERY = 100; // Milliseconds.
+
 // One file, either direction. `state`: "waiting", "offered", "queued", "active",
 // "checking", "done", "declined", "cancelled", "failed". "change" tells of
 // every change.
@@ -41,13 +43,16 @@ export class Transfer extends EventTarget {
   moveTo(bytes) {
     this.moved = Math.max(this.moved, bytes);
     this.rate.add(this.moved);
-    // Redrawing more often than ten times a second only costs.
+    // Redrawing more often than ten times a second only costs. What is the last for
+    // a while is drawn all the same.
     const now = performance.now();
-    if (now - (this.drawn ?? 0) < 100) return;
-    this.drawn = now;
-    this.changed();
+    if (now - (this.drawn ?? 0) >= DRAW_EVERY) this.changed();
+    else this.timer ??= setTimeout(() => this.changed(), DRAW_EVERY);
   }
   changed() {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.drawn = performance.now();
     this.dispatchEvent(new Event("change"));
   }
 }

@@ -35,6 +35,9 @@ export class Transfers extends EventTarget {
   acceptAll(transfer) {
     this.receiving.answerAll(transfer, "accept");
   }
+  acceptInto(transfer, which) {
+    this.receiving.acceptInto(transfer, which);
+  }
   decline(transfer) {
     this.receiving.decline(transfer);
   }

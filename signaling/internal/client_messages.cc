@@ -163,7 +163,8 @@ void Client::LoseSession() {
 }
 
 void Client::On(absl::Time, const std::string& id, IceServers& message) {
-  TakeRequest(id);
+  // Told unasked, too.
+  if (!id.empty() && !Settle(id, RequestKind::kCredentials)) return;
   ice_servers_ = message.ice_servers;
   events_.push_back(IceServersChanged{std::move(message.ice_servers)});
 }
@@ -173,38 +174,25 @@ void Client::On(absl::Time, const std::string&, Ack& message) {
 }
 
 void Client::On(absl::Time, const std::string& id, Found& message) {
-  if (!TakeRequest(id).has_value()) {
-    ++stats_.stale;
-    return;
-  }
+  if (!Settle(id, RequestKind::kFind)) return;
   events_.push_back(
       PeersFound{std::move(message.peers), std::move(message.after)});
 }
 
 void Client::On(absl::Time, const std::string& id, Blocked& message) {
-  if (!TakeRequest(id).has_value()) {
-    ++stats_.stale;
-    return;
-  }
+  if (!Settle(id, RequestKind::kBlock)) return;
   blocked_.insert(message.name);
   events_.push_back(BlockChanged{std::move(message.name), true});
 }
 
 void Client::On(absl::Time, const std::string& id, Unblocked& message) {
-  if (!TakeRequest(id).has_value()) {
-    ++stats_.stale;
-    return;
-  }
+  if (!Settle(id, RequestKind::kUnblock)) return;
   blocked_.erase(message.name);
   events_.push_back(BlockChanged{std::move(message.name), false});
 }
 
 void Client::On(absl::Time now, const std::string& id, Joined& message) {
-  const std::optional<Request> request = TakeRequest(id);
-  if (!request.has_value() || request->kind != RequestKind::kJoin) {
-    ++stats_.stale;
-    return;
-  }
+  if (!Settle(id, RequestKind::kJoin)) return;
   joining_ = false;
   joined_ = true;
   room_ = std::move(message.room);
@@ -223,7 +211,7 @@ void Client::On(absl::Time now, const std::string& id, Joined& message) {
 }
 
 void Client::On(absl::Time now, const std::string& id, Peers& message) {
-  TakeRequest(id);
+  if (!Settle(id, RequestKind::kList)) return;
   if (!joined_ || message.room != room_) {
     ++stats_.stale;
     return;
@@ -270,21 +258,24 @@ void Client::On(absl::Time, const std::string&, Presence& message) {
 }
 
 void Client::On(absl::Time, const std::string& id, Updated&) {
-  TakeRequest(id);
+  Settle(id, RequestKind::kUpdate);
 }
 
-void Client::On(absl::Time, const std::string& id, Left&) { TakeRequest(id); }
+void Client::On(absl::Time, const std::string& id, Left&) {
+  Settle(id, RequestKind::kLeave);
+}
 
 void Client::On(absl::Time, const std::string&, Pong&) {}
 
-void Client::On(absl::Time, const std::string& id, Calling& message) {
-  const std::optional<Request> request = TakeRequest(id);
-  if (!request.has_value() || request->kind != RequestKind::kCall || !joined_) {
+void Client::On(absl::Time now, const std::string& id, Calling& message) {
+  if (!Settle(id, RequestKind::kCall)) return;
+  if (!joined_) {
     ++stats_.stale;
     return;
   }
   // In glare the call is known already, as an incoming one.
-  calls_.try_emplace(message.call, CallRecord{message.to, CallState::kRinging});
+  calls_.try_emplace(message.call, CallRecord{message.to, CallState::kRinging,
+                                              now + options_.ring_timeout});
   events_.push_back(CallStarted{std::move(message.call), std::move(message.to),
                                 message.polite});
 }
@@ -312,6 +303,7 @@ void Client::On(absl::Time, const std::string&, Accepted& message) {
     return;
   }
   it->second.state = CallState::kAccepted;
+  it->second.deadline = absl::InfiniteFuture();
   events_.push_back(CallAccepted{std::move(message.call), it->second.peer});
 }
 
@@ -376,21 +368,15 @@ void Client::On(absl::Time, const std::string& id, Error& message) {
                      absl::StrCat("the server refuses: ", message.message)));
   }
   const std::optional<Request> request = TakeRequest(id);
-  const RequestKind kind =
-      request.has_value() ? request->kind : RequestKind::kOther;
-  switch (kind) {
-    case RequestKind::kJoin:
-      joining_ = false;
-      events_.push_back(
-          JoinFailed{RefusalStatus(message, std::exchange(name_, ""))});
-      return;
-    case RequestKind::kCall:
-      events_.push_back(
-          CallFailed{request->to, RefusalStatus(message, request->to)});
-      return;
-    case RequestKind::kList:
-    case RequestKind::kOther:
-      events_.push_back(ErrorReceived{std::move(message)});
+  if (request.has_value() && request->kind == RequestKind::kJoin) {
+    joining_ = false;
+    events_.push_back(
+        JoinFailed{RefusalStatus(message, std::exchange(name_, ""))});
+  } else if (request.has_value() && request->kind == RequestKind::kCall) {
+    events_.push_back(
+        CallFailed{request->to, RefusalStatus(message, request->to)});
+  } else {
+    events_.push_back(ErrorReceived{std::move(message)});
   }
 }
 

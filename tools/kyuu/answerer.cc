@@ -1,6 +1,8 @@
 #include "tools/kyuu/answerer.h"
 
+#include <cstdint>
 #include <variant>
+#include <vector>
 
 namespace kyuu::tools {
 
@@ -15,7 +17,8 @@ void Answerer::HandleAside(Call& call, const Aside& aside) {
       return;
     }
     // Without room for it, it is lost.
-    (void)call.SendAside(message->channel, message->type, message->payload);
+    (void)call.SendAside(message->channel, message->type,
+                         std::vector<uint8_t>(message->payload));
     call.Flush();
   } else if (const auto* said = std::get_if<AsideSaid>(&aside)) {
     const auto type = said->message.find("type");

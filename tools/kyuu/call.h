@@ -119,12 +119,12 @@ class Call {
   // What a call carries besides (call_aside.cc): channels of other labels, and
   // control messages of a pipe, are told by Aside, as is the peer's hello,
   // before which it takes no channels; what comes on a channel of the peer only
-  // once that is taken. Errors are those of peer::Connection; Flush() sends
-  // what was given.
+  // once that is taken. Errors are those of peer::Connection, and a payload is
+  // moved from only on success; Flush() sends what was given.
   absl::StatusOr<peer::ChannelId> OpenAside(const peer::ChannelConfig& config);
   void TakeAside(peer::ChannelId channel);
   absl::Status SendAside(peer::ChannelId channel, peer::PayloadType type,
-                         std::vector<uint8_t> payload);
+                         std::vector<uint8_t>&& payload);
   size_t AsideBuffered(peer::ChannelId channel) const;
   void SayAside(const nlohmann::json& message) { SendControl(message); }
   void Flush() { connection_->Flush(); }

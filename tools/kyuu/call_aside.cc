@@ -26,7 +26,7 @@ void Call::TakeAside(peer::ChannelId channel) {
 }
 
 absl::Status Call::SendAside(peer::ChannelId channel, peer::PayloadType type,
-                             std::vector<uint8_t> payload) {
+                             std::vector<uint8_t>&& payload) {
   return engine().Send(net::Loop::Now(), channel, type, std::move(payload));
 }
 

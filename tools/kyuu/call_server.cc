@@ -138,6 +138,9 @@ void CallSession::OnJoined() {
     ContinueCall();
     return meeting_ ? OnMeetingJoined() : CallAgain();
   }
+  if (server_->without_socket()) {
+    terminal_.Say("no WebSocket gets through to the server; going on without");
+  }
   if (meeting_) {
     TellMeeting();
     return OnMeetingJoined();

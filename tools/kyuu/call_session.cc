@@ -133,8 +133,7 @@ absl::StatusOr<int> CallSession::Run() {
   KYUU_ASSIGN_OR_RETURN(certificate_, dtls::Certificate::Generate(absl::Now()));
   leaving_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] {
     EndSignalingCall(code_ == 0 ? "done" : "failed");
-    server_->Close();
-    loop_->Stop();
+    server_->Close([this] { loop_->Stop(); });
   });
   gone_alarm_ = std::make_unique<net::Alarm>(*loop_, [this] {
     if (call_) call_->End(gone_status_);

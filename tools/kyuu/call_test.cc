@@ -147,6 +147,35 @@ TEST_F(CallTest, AnswersPingsOnOneChannel) {
                                             std::pair(true, size_t{7})));
 }
 
+// Whoever tries again later does so with the same bytes, not with a copy.
+TEST_F(CallTest, WhatFindsNoRoomStaysWithItsOwner) {
+  size_t sent = 0;
+  Run([&](const CallEvent& event, bool caller) {
+    const auto* aside = std::get_if<Aside>(&event);
+    if (aside == nullptr || !caller) return;
+    if (std::holds_alternative<AsideSaid>(*aside)) {
+      ASSERT_OK(caller_->OpenAside({.label = kPingLabel}).status());
+    } else if (const auto* opened = std::get_if<AsideOpened>(aside)) {
+      std::vector<uint8_t> piece;
+      const uint8_t* bytes = nullptr;
+      absl::Status status;
+      do {
+        piece.assign(65536, 1);
+        bytes = piece.data();
+        status = caller_->SendAside(opened->channel, peer::PayloadType::kBinary,
+                                    std::move(piece));
+        ++sent;
+      } while (status.ok());
+      EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted));
+      EXPECT_EQ(piece.data(), bytes);
+      EXPECT_EQ(piece.size(), 65536u);
+      loop_->Stop();
+    }
+    caller_->Flush();
+  });
+  EXPECT_GT(sent, 1u);
+}
+
 TEST_F(CallTest, APipeIsRefusedWhereNoneIs) {
   Answerer answerer;
   Run([&](const CallEvent& event, bool caller) {

@@ -68,10 +68,11 @@ absl::Status ServerLine::Connect() {
   }
   link_.reset();
   KYUU_ASSIGN_OR_RETURN(
-      link_, SignalingLink::Connect(loop_, random_, url_,
-                                    [this](SignalingLink::Event event) {
-                                      OnLink(std::move(event));
-                                    }));
+      link_,
+      SignalingLink::Connect(
+          loop_, random_, url_,
+          without_socket_ ? SignalingWays::kEvents : SignalingWays::kBoth,
+          [this](SignalingLink::Event event) { OnLink(std::move(event)); }));
   link_->Flush();
   return absl::OkStatus();
 }
@@ -93,6 +94,7 @@ void ServerLine::OnLink(SignalingLink::Event event) {
       Overload{
           [&](signaling::WebSocketOpened&) {
             opened_ = true;
+            without_socket_ = link_->without_socket();
             if (client_) {
               client_->SetToken(token_);
               // It waits for just this.
@@ -120,6 +122,8 @@ void ServerLine::OnConnectionClosed(const signaling::WebSocketClosed& closed) {
     return client_->HandleConnectionClosed(net::Loop::Now(), closed.code,
                                            closed.status);
   }
+  // Whichever way it was: the next attempt begins with a WebSocket.
+  without_socket_ = false;
   // The client knows of no connection that could be lost.
   handler_(signaling::ConnectionLost{closed.status});
 }
@@ -161,11 +165,11 @@ void ServerLine::Exchange() {
   if (!closed_) client_alarm_.Set(client_->NextTimeout());
 }
 
-void ServerLine::Close() {
+void ServerLine::Close(absl::AnyInvocable<void()> done) {
   closed_ = true;
   retry_.Stop();
   client_alarm_.Stop();
-  if (link_) link_->Close();
+  link_ ? link_->Close(std::move(done)) : done();
 }
 
 }  // namespace kyuu::tools

@@ -1,4 +1,5 @@
-// The line to a kyuud that is made again when it breaks.
+// The line to a kyuud that is made again when it breaks, by a WebSocket, or
+// without one where none gets through.
 
 #ifndef KYUU_TOOLS_KYUU_SERVER_LINE_H_
 #define KYUU_TOOLS_KYUU_SERVER_LINE_H_
@@ -54,8 +55,10 @@ class ServerLine {
   // Sends what commands to client() have made. It does nothing from within the
   // handler, after which it happens anyway.
   void Flush();
-  // Says goodbye; nothing follows.
-  void Close();
+  // The line goes, or last went, without a WebSocket.
+  bool without_socket() const { return without_socket_; }
+  // Says goodbye; nothing follows but `done`, as SignalingLink::Close has it.
+  void Close(absl::AnyInvocable<void()> done = [] {});
 
  private:
   // "" without a file.
@@ -75,7 +78,8 @@ class ServerLine {
   std::optional<signaling::Client> client_;
   net::Alarm client_alarm_;
   net::Alarm retry_;
-  bool opened_ = false;  // The client has a WebSocket.
+  bool opened_ = false;  // The client has a WebSocket, or what stands for it.
+  bool without_socket_ = false;
   bool up_ = false;
   bool welcomed_ = false;     // client_ was, once at least.
   bool client_over_ = false;  // It has said ClientClosed.

@@ -48,7 +48,8 @@ absl::string_view SchemeHint(const signaling::WebSocketUrl& url,
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SignalingLink>> SignalingLink::Connect(
-    net::Loop& loop, Random& random, const std::string& url, Handler handler) {
+    net::Loop& loop, Random& random, const std::string& url, SignalingWays ways,
+    Handler handler) {
   KYUU_ASSIGN_OR_RETURN(signaling::WebSocketUrl parsed,
                         signaling::WebSocketUrl::Parse(url));
   if (parsed.target == "/") parsed.target = signaling::kSignalingPath;
@@ -60,7 +61,7 @@ absl::StatusOr<std::unique_ptr<SignalingLink>> SignalingLink::Connect(
         tls, net::TlsContext::Client({.server_name = parsed.host}));
   }
   std::unique_ptr<SignalingLink> link(new SignalingLink(
-      loop, random, parsed, std::move(tls), std::move(handler)));
+      loop, random, parsed, ways, std::move(tls), std::move(handler)));
   link->connector_.emplace(
       loop, addresses, [l = link.get()](absl::StatusOr<net::TcpStream> tcp) {
         l->OnConnected(std::move(tcp));
@@ -70,11 +71,13 @@ absl::StatusOr<std::unique_ptr<SignalingLink>> SignalingLink::Connect(
 
 SignalingLink::SignalingLink(net::Loop& loop, Random& random,
                              const signaling::WebSocketUrl& url,
+                             SignalingWays ways,
                              std::optional<net::TlsContext> tls,
                              Handler handler)
     : loop_(loop),
       random_(random),
       url_(url),
+      ways_(ways),
       tls_(std::move(tls)),
       handler_(std::move(handler)) {}
 
@@ -83,6 +86,11 @@ SignalingLink::~SignalingLink() = default;
 void SignalingLink::OnConnected(absl::StatusOr<net::TcpStream> tcp) {
   connector_.reset();
   if (!tcp.ok()) return Lost(tcp.status());
+  server_ = tcp->path().remote;
+  // The stream has served to find out which of the addresses answers.
+  if (ways_ == SignalingWays::kEvents && GoWithoutSocket(absl::OkStatus())) {
+    return;
+  }
   net::Stream stream = tls_
                            ? net::Stream(net::TlsStream(*tls_, *std::move(tcp)))
                            : net::Stream(*std::move(tcp));
@@ -100,14 +108,40 @@ void SignalingLink::OnConnected(absl::StatusOr<net::TcpStream> tcp) {
 void SignalingLink::OnEvent(Event event) {
   if (closed_) return;
   if (auto* closed = std::get_if<signaling::WebSocketClosed>(&event)) {
-    if (!opened_) return Lost(closed->status);
+    if (!opened_) {
+      if (events_) {
+        const absl::Status& why =
+            socket_failure_.ok() ? closed->status : socket_failure_;
+        return Lost(why);
+      }
+      if (!GoWithoutSocket(closed->status)) Lost(closed->status);
+      return;
+    }
     closed_ = true;
   }
   opened_ = true;
   handler_(std::move(event));
 }
 
+bool SignalingLink::GoWithoutSocket(const absl::Status& why) {
+  std::optional<EventLink::Urls> urls = EventLink::UrlsBeside(url_);
+  const int answer = connection_ ? connection_->http_status() : 0;
+  // Redirections are for a person to follow, and a server that has too much to
+  // do is not to be asked once more.
+  if (ways_ == SignalingWays::kWebSocket || !urls || answer / 100 == 3 ||
+      answer == 429 || answer == 503) {
+    return false;
+  }
+  socket_failure_ = why;
+  driver_.reset();
+  connection_.reset();
+  events_.emplace(loop_, *std::move(urls), server_, tls_ ? &*tls_ : nullptr,
+                  [this](Event event) { OnEvent(std::move(event)); });
+  return true;
+}
+
 void SignalingLink::Send(std::string message) {
+  if (events_) return events_->Send(std::move(message));
   if (closed_ || !connection_) return;
   // A failure here shows as WebSocketClosed.
   (void)connection_->Send(net::Loop::Now(), signaling::MessageKind::kText,
@@ -115,12 +149,13 @@ void SignalingLink::Send(std::string message) {
 }
 
 void SignalingLink::Flush() {
+  if (events_) events_->Flush();
   if (driver_) driver_->Flush();
 }
 
 void SignalingLink::Lost(const absl::Status& status) {
   if (std::exchange(closed_, true)) return;
-  const bool reached = connection_.has_value() && !opened_;
+  const bool reached = (connection_.has_value() || events_) && !opened_;
   handler_(signaling::WebSocketClosed{
       absl::UnavailableError(absl::StrCat(
           "cannot reach the server at ", url_.HostHeader(), ": ",
@@ -128,19 +163,26 @@ void SignalingLink::Lost(const absl::Status& status) {
       signaling::kCloseAbnormal, ""});
 }
 
-void SignalingLink::Close() {
+void SignalingLink::Close(absl::AnyInvocable<void()> done) {
   connector_.reset();
+  if (events_) {
+    closed_ = true;
+    return events_->Close(signaling::kCloseNormal, std::move(done));
+  }
   if (connection_ && !closed_) {
     // Fails only before the handshake's end, when there is nobody to tell.
     (void)connection_->Close(net::Loop::Now(), signaling::kCloseNormal, "");
   }
   closed_ = true;
   Flush();
+  done();
 }
 
 void SignalingLink::Drop() {
   connector_.reset();
-  if (!std::exchange(closed_, true) && driver_) driver_->Cut();
+  if (std::exchange(closed_, true)) return;
+  if (events_) events_->Drop();
+  if (driver_) driver_->Cut();
 }
 
 }  // namespace kyuu::tools

@@ -1,16 +1,74 @@
 #!/usr/bin/env python3
 """`kyuu find` against kyuud: who is in a room, by name and by metadata."""
 
+import base64
+import hashlib
 import json
 import os
+import re
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 KYUU = os.path.abspath(sys.argv.pop(1))
 
 from testing.kyuud import KyuudTestCase, WAIT, WebSocket  # noqa: E402 (it takes the last argument)
+
+
+class Evasive:
+    """A server that lets everybody in, and answers `find` by `answer` for ever."""
+
+    def __init__(self, answer):
+        self.answer, self.asked = answer, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    @property
+    def page(self):
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}/"
+
+    def close(self):
+        self.thread.join(WAIT)
+        self.listener.close()
+
+    def serve(self):
+        connection, _ = self.listener.accept()
+        with connection, connection.makefile("rb") as read:
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += read.readline()
+            key = re.search(rb"(?im)^sec-websocket-key: (\S+)", head)[1]
+            accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+            connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                               b"Sec-WebSocket-Protocol: kyuu.v1\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+            while start := read.read(2):
+                size = start[1] & 127
+                if size == 126:
+                    size, = struct.unpack("!H", read.read(2))
+                mask = read.read(4)
+                text = bytes(b ^ mask[i % 4] for i, b in enumerate(read.read(size)))
+                if start[0] != 0x81:
+                    return  # A goodbye.
+                message = json.loads(text)
+                answer = {"hello": {"type": "welcome", "version": 1, "session": "s", "server": "evasive",
+                                    "ice_servers": [], "limits": {"message_bytes": 65536, "name_bytes": 64, "meta_bytes": 2048,
+                                                                   "depth": 16, "members": 64}},
+                          "join": {"type": "joined", "room": "lobby", "name": message.get("name"), "peers": []},
+                          }.get(message["type"])
+                if answer is None:
+                    self.asked += 1
+                    answer = self.answer(self.asked)
+                answer = json.dumps({**answer, "id": message.get("id")}).encode()
+                try:
+                    connection.sendall(b"\x81" + (bytes([len(answer)]) if len(answer) < 126
+                                                  else struct.pack("!BH", 126, len(answer))) + answer)
+                except OSError:
+                    return
 
 
 class KyuudFindTest(KyuudTestCase):
@@ -75,6 +133,20 @@ class KyuudFindTest(KyuudTestCase):
             self.assertEqual(self.find("--room", "red").returncode, 1)
             run = self.find("--room", "red", "--room-secret-file", file.name)
             self.assertEqual((run.returncode, run.stdout), (0, "Eve  {}\n"))
+
+    def test_a_server_that_answers_for_ever_is_left(self):
+        later = lambda _: {"type": "error", "code": "rate_limited", "message": "later", "retry_after_ms": 50}
+        much_later = lambda _: {"type": "error", "code": "rate_limited", "message": "later", "retry_after_ms": 86400000}
+        empty = lambda n: {"type": "found", "room": "lobby", "peers": [], "after": f"n{n:09}"}
+        for answer, least in ((later, 2), (much_later, 1), (empty, 2)):
+            server = Evasive(answer)
+            self.addCleanup(server.close)
+            run = self.find("--timeout", "1", page=server.page)
+            self.assertEqual((run.returncode, run.stdout), (1, ""))
+            self.assertEqual(run.stderr, "kyuu: the server has not said who is there within 1 s (--timeout)\n")
+            self.assertGreaterEqual(server.asked, least)
+        for value in ("0", "3601", "soon"):
+            self.assertEqual(self.find("--timeout", value).returncode, 2)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,7 @@ class SessionProbe {
               loop_, random_,
               absl::StrCat(question_.site.Origin(), question_.site.path,
                            signaling::kSignalingPath),
+              SignalingWays::kWebSocket,
               [this, &side](SignalingLink::Event event) {
                 std::visit([&](const auto& e) { On(side, e); }, event);
               });

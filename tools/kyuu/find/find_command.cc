@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "base/system_random.h"
 #include "net/loop.h"
@@ -37,10 +38,7 @@ class Finder {
   void Print(const std::vector<signaling::Peer>& peers);
   // Asks again when the server lets us.
   void Wait(const signaling::Error& error);
-  void End(absl::Status status) {
-    status_ = std::move(status);
-    loop_->Stop();
-  }
+  void End(absl::Status status);
 
   const FindOptions& options_;
   SystemRandom random_;
@@ -50,8 +48,11 @@ class Finder {
   std::string after_;  // Where we are.
   size_t found_ = 0;
   absl::Status status_;
+  bool ended_ = false;
   std::unique_ptr<net::Loop> loop_;
   std::optional<net::Alarm> again_;
+  // Whatever the server answers, pages without end or "later" for ever.
+  std::optional<net::Alarm> deadline_;
   std::optional<ServerLine> server_;
 };
 
@@ -64,12 +65,17 @@ absl::Status Finder::Run() {
     Ask(after_);
     server_->Flush();
   });
+  deadline_.emplace(*loop_, [this] {
+    End(absl::DeadlineExceededError(
+        absl::StrCat("the server has not said who is there within ",
+                     options_.timeout_s, " s (--timeout)")));
+  });
+  deadline_->Set(net::Loop::Now() + absl::Seconds(options_.timeout_s));
   server_.emplace(
       *loop_, random_, page_.url, options_.token_file,
       [this](signaling::Client::Event event) { OnEvent(std::move(event)); });
   KYUU_RETURN_IF_ERROR(server_->Connect());
   loop_->Run();
-  server_->Close();
   if (status_.ok() && found_ == 0) {
     return absl::NotFoundError("nobody of that kind is there");
   }
@@ -92,6 +98,17 @@ void Finder::OnEvent(signaling::Client::Event event) {
           [](auto&) {},
       },
       event);
+}
+
+void Finder::End(absl::Status status) {
+  if (std::exchange(ended_, true)) return;
+  status_ = std::move(status);
+  // Behind the event that it is told by.
+  loop_->Post([this] {
+    again_->Stop();
+    deadline_->Stop();
+    server_->Close([this] { loop_->Stop(); });
+  });
 }
 
 void Finder::Join() {
@@ -181,6 +198,11 @@ void AddFind(CLI::App& app, FindOptions& options) {
   command->add_option("--name", options.name,
                       "Our name while we look; the user's by default");
   command->add_flag("--json", options.json, "A JSON object for each");
+  command
+      ->add_option("--timeout", options.timeout_s,
+                   "Seconds that the server may take")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1, 3600));
 }
 
 int RunFind(const FindOptions& options) {

@@ -20,6 +20,7 @@ struct FindOptions {
   std::string prefix;              // Of names; "" for all.
   std::vector<std::string> where;  // "MEMBER=VALUE" of metadata.
   bool json = false;
+  int timeout_s = 60;  // For all of it, 1 to 3600.
 };
 
 // Adds the command to `app`; what is asked for is put into `options`, whose
@@ -33,7 +34,8 @@ absl::StatusOr<std::string> MetaOf(const std::vector<std::string>& where);
 
 // RunFind joins the room, prints a line for each peer that is found ("NAME" and
 // its metadata, or both as JSON), leaves, and returns the exit status: 0, or 1
-// with a line on stderr, also if nobody is found.
+// with a line on stderr, also if nobody is found, or if the server has not told
+// all of them in time; those that it told were printed.
 int RunFind(const FindOptions& options);
 
 }  // namespace kyuu::tools

@@ -121,9 +121,10 @@ void PipeErrand::OnOutput(absl::Status status, size_t bytes) {
 void PipeErrand::ReadOn() {
   if (call_ == nullptr || !channel_) return;
   if (!unsent_.empty()) {
-    const absl::Status sent =
-        call_->SendAside(*channel_, peer::PayloadType::kBinary, unsent_);
-    // AsideWritable follows; any other reason ends the call as well.
+    const absl::Status sent = call_->SendAside(
+        *channel_, peer::PayloadType::kBinary, std::move(unsent_));
+    // It is as it was, and AsideWritable follows; any other reason ends the
+    // call as well.
     if (!sent.ok()) return;
     unsent_.clear();
   }
