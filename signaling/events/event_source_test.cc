@@ -141,7 +141,8 @@ TEST(EventSourceTest, HearsTheServersEvents) {
 
 TEST(EventSourceTest, TalksToTheServersConnection) {
   SeededRandom random(1);
-  ServerConnection server({}, random, kStart);
+  const ServerConnectionOptions options;
+  ServerConnection server(options, random, kStart);
   Told told;
   server.HandlePacket(kStart, AsBytes(Sent(told.source)));
   ASSERT_TRUE(std::holds_alternative<HttpRequestReceived>(*server.PollEvent()));
