@@ -4,20 +4,17 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { freePort, killLeftovers, kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
+import { here, inNetwork, killLeftovers, kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
+import { clientsIn, kinds, startProxy } from './stream_proxy.mjs';
 
 const MINUTE = { timeout: 60_000 };
 const folder = temporaryFolder();
-chmodSync(folder, 0o777);  // For the user whom proxies run as.
 const [certificate, key] = ['c.pem', 'k.pem'].map((name) => join(folder, name));
-const ordinary = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
 const peerPort = 36800 + (process.pid % 1000);
 let peer;
-let places = 0;
 
 before(() => {
   execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
@@ -29,55 +26,15 @@ after(async () => {
   killLeftovers();
 });
 
-// What starts each, from `port` to `backend`; `tell` is its line for the header.
-const kinds = {
-  'nginx, version 1': { tell: 'proxy_protocol on;', start: nginx },
-  'HAProxy, version 1': { tell: 'send-proxy', start: haproxy },
-  'HAProxy, version 2': { tell: 'send-proxy-v2', start: haproxy },
-};
-function nginx(place, port, backend, tell) {
-  writeFileSync(join(place, 'nginx.conf'), `load_module /usr/lib/nginx/modules/ngx_stream_module.so;
-daemon off; master_process off; pid ${place}/pid; error_log stderr;
-events {}
-stream { server { listen 127.0.0.1:${port}; proxy_pass 127.0.0.1:${backend}; ${tell} } }`);
-  return ['nginx', '-p', place, '-e', 'stderr', '-c', join(place, 'nginx.conf')];
-}
-function haproxy(place, port, backend, tell) {
-  writeFileSync(join(place, 'haproxy.cfg'), `global
-    maxconn 200
-defaults
-    mode tcp
-    timeout connect 5s
-    timeout client 1m
-    timeout server 1m
-listen kyuud
-    bind 127.0.0.1:${port}
-    server kyuud 127.0.0.1:${backend} ${tell}
-`);
-  return ['haproxy', '-db', '-f', join(place, 'haproxy.cfg')];
-}
-
 // A kyuud behind such a proxy. Its one port tells TURN over TCP and TLS apart.
-async function behind(t, { start, tell }, ...flags) {
+async function behind(t, kind, ...flags) {
   const trust = flags.some((flag) => flag.startsWith('--proxy-protocol-from')) ? [] : ['--proxy-protocol-from=127.0.0.1/32'];
   const server = await startKyuud('--user', 'alice:secret', '--realm', 'example.org', '--log-format', 'json',
     '--tls-certificate', certificate, '--tls-key', key, ...trust, ...flags);
   const backend = server.transcript().match(/https:\/\/127\.0\.0\.1:(\d+)/)[1];
-  const port = await freePort();
-  const place = join(folder, String(places++));
-  mkdirSync(place);
-  chmodSync(place, 0o777);
-  const [command, ...args] = start(place, port, backend, tell);
-  const proxy = new Program(command, args, { ...ordinary, env: { ...process.env, HOME: place, PATH: `${process.env.PATH}:/usr/sbin` } });
+  const proxy = await startProxy(kind, backend);
   t.after(() => Promise.all([proxy.stop('SIGKILL'), server.stop('SIGKILL')]));
-  for (const deadline = Date.now() + 15_000; ; await sleep(30)) {
-    const socket = connect(port, '127.0.0.1');
-    const open = await Promise.race([once(socket, 'connect').then(() => true), once(socket, 'close').then(() => false)]).catch(() => false);
-    socket.destroy();
-    if (open) break;
-    assert.ok(Date.now() < deadline && proxy.code === undefined, proxy.transcript());
-  }
-  return { port, server, proxy };
+  return { port: proxy.port, server };
 }
 
 // coturn's client at `local`, with so many allocations.
@@ -89,10 +46,6 @@ async function uclient(local, port, allocations, ...mode) {
   const [, sent, received] = (text.match(/tot_send_msgs=\d+, tot_recv_msgs=\d+/g)?.pop().match(/=(\d+).*=(\d+)/) ?? []).map(Number);
   return { text, sent, received, transcript: client.transcript() };
 }
-
-// Of whom the log tells that, by the words of its events.
-const clientsIn = (server, event) => server.errors.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line))
-  .filter((line) => line.event === event).map((line) => ({ client: line.client?.replace(/:\d+$/, ''), server: line.server }));
 
 // One of ours that has no allocation and says nothing; whether it is open a while
 // later.
@@ -129,19 +82,15 @@ for (const [name, kind] of Object.entries(kinds)) {
       for (const { server: reached } of told) assert.equal(reached, `127.0.0.1:${port}`);
     });
 
-    it('quotas are of each client', MINUTE, async (t) => {
-      const { port, server } = await behind(t, kind, '--allocations-per-source', '4');
-      // Each makes two, of which it keeps one; of one address they would be too many.
-      const within = await Promise.all(['127.0.0.5', '127.0.0.6', '127.0.0.7'].map((local) => uclient(local, port, 1)));
-      for (const { sent, received, transcript } of within) {
-        assert.ok(sent >= 20, transcript);
-        assert.equal(received, sent, transcript);
-      }
-      assert.deepEqual(clientsIn(server, 'allocation_refused'), []);
-      const beyond = await uclient('127.0.0.8', port, 5);
-      assert.match(beyond.text, /486|Quota/i, beyond.transcript);
-      const refused = clientsIn(server, 'allocation_refused');
-      assert.ok(refused.length > 0 && refused.every(({ client }) => client === '127.0.0.8'), server.transcript());
+    // To kyuud all of a machine's own programs are one source, so this is off loopback.
+    it('quotas are of each client', MINUTE, async () => {
+      const addresses = [1, 5, 6, 7, 8].map((last) => `ip addr add 11.1.1.${last}/24 dev lo`).join(' && ');
+      const run = inNetwork(addresses, 'node', join(here, 'peers/proxied_quota.mjs'), name);
+      assert.equal(await run.finish(50), 0, run.transcript());
+      const { made, refusedWithin, refusedBeyond } = JSON.parse(run.lines.at(-1));
+      assert.deepEqual(made, ['11.1.1.5', '11.1.1.6', '11.1.1.7']);
+      assert.deepEqual(refusedWithin, []);
+      assert.deepEqual(refusedBeyond, ['11.1.1.8']);
     });
 
     it('connections are counted for each client', MINUTE, async (t) => {
