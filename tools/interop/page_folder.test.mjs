@@ -171,9 +171,11 @@ test('a page that is reloaded goes on where it last made an end', MINUTES, async
   const from = await goOn(ada, bob, file, 'file-accept-folder');
   assert.ok(from >= 16 * MiB, `from ${from}`);
   t.diagnostic(`went on from ${from} of ${file.size}`);
-  // The browser itself removes what it had beside the file for the page that is gone.
-  await until(async () => Object.keys(await folder(bob)).length === 1, 'something else is in the folder');
-  assert.deepEqual(await folder(bob), { 'reload.bin': as(file) });
+  // What Chromium had beside the file for the page that is gone it removes at a time
+  // of its own.
+  const there = await folder(bob);
+  for (const name of Object.keys(there)) if (name.endsWith('.crswap')) delete there[name];
+  assert.deepEqual(there, { 'reload.bin': as(file) });
   // It was asked whether the page may, not where.
   assert.deepEqual(await asked(bob), ['may chosen']);
   await goodbye([ada, bob]);
