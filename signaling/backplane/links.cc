@@ -176,7 +176,14 @@ void Links::HandleData(absl::Time now, NodeId from, Reader& r) {
     events_.push_back(NodeUp{from});
   }
   Acknowledge(now, from, *link, acknowledged);
-  if (!messages.empty()) link->owes_packet = true;
+  // The other one may not be up yet, as our answer was lost, and say its first
+  // word again. One that is up and has said nothing looks the same: a pause
+  // keeps two of these from answering each other for ever.
+  const bool may_be_first_word = acknowledged == 0 && number == 1;
+  if (!messages.empty() || (may_be_first_word && now >= link->answer_at)) {
+    link->owes_packet = true;
+    link->answer_at = now + options_.resend_after;
+  }
   if (number > link->received + 1) {
     ++stats_.gaps;
     return;

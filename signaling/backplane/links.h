@@ -148,6 +148,8 @@ class Links {
     size_t in_flight = 0;       // Bytes of those sent and kept.
     uint64_t received = 0;
     bool owes_packet = false;  // An acknowledgement, or a first word.
+    // First words that are repeated are answered from then on.
+    absl::Time answer_at = absl::InfinitePast();
     absl::Time resend_at = absl::InfiniteFuture();
     absl::Duration backoff;
   };

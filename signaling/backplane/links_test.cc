@@ -45,6 +45,7 @@ class World {
     }
   }
   void Carry(uint64_t from, uint64_t to, const std::string& bytes) {
+    ++carried;
     if (is_down || cut == std::make_pair(from, to)) return;
     if (random_.Fraction() < loss) return;
     const int copies = random_.Fraction() < loss ? 2 : 1;
@@ -84,6 +85,7 @@ class World {
   // By sender and receiver.
   std::map<uint64_t, std::map<uint64_t, uint64_t>> arrived;
   double loss = 0;
+  uint64_t carried = 0;  // Packets, one for each receiver.
   bool is_down = false;
   std::optional<std::pair<uint64_t, uint64_t>> cut;  // One way only.
 
@@ -106,6 +108,34 @@ TEST(LinksTest, NodesFindEachOther) {
   EXPECT_EQ(world.got[2][1], std::vector<std::string>{"hello"});
   EXPECT_TRUE(world.got[3].empty());
   EXPECT_EQ(world.arrived[1][2], 1u);
+}
+
+// Whoever is up has nothing to repeat, so the other one's repeated first word
+// has to be answered again; and two that are up do not answer each other for
+// ever.
+TEST(LinksTest, TheAnswerToAFirstWordMayBeLost) {
+  World world(1);
+  for (uint64_t id : {1, 2}) world.Start(id);
+  const auto is_up = [&](uint64_t id) {
+    return world.nodes.at(id).IsUp(NodeId{3 - id});
+  };
+  // Their first words are on the way; what the first says to the other's is
+  // lost.
+  world.Run(absl::Milliseconds(20));
+  world.cut = {1, 2};
+  world.Run(absl::Seconds(2));
+  world.cut.reset();
+  ASSERT_TRUE(is_up(1));
+  ASSERT_FALSE(is_up(2));
+  world.Run(absl::Seconds(3));
+  EXPECT_TRUE(is_up(1));
+  EXPECT_TRUE(is_up(2));
+  EXPECT_EQ(world.log[1], "+2 ");
+  EXPECT_EQ(world.log[2], "+1 ");
+
+  const uint64_t before = world.carried;
+  world.Run(absl::Seconds(10));
+  EXPECT_LE(world.carried - before, 2u * 2u * 11u);  // Signs of life, to all.
 }
 
 TEST(LinksTest, WhatIsSentArrivesOnceAndInOrder) {
