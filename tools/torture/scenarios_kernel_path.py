@@ -1,7 +1,5 @@
 """Data of channels relayed by a program in the kernel (--kernel-path): peers see
 the same as without it, and nothing passes that the server would not let pass.
-
-Needs root of the machine: nobody else may load such a program.
 """
 
 import os
@@ -12,97 +10,10 @@ import tempfile
 import time
 
 import scenario
-from kyuud import Kyuud
-from manager import Manager
-from scenario import Scenario, SERVER, USER
+from kernel_relayed import CHANNEL, PEER, PEER_SERVER, Relayed, V6_PEER, V6_SERVER
+from scenario import SERVER
 
-PEER_NET, PEER, PEER_SERVER = "12.2.2.0/24", "12.2.2.2", "12.2.2.1"
-V6_SERVER, V6_CLIENT = "2a00:1::1", "2a00:1::2"
-V6_PEER_SERVER, V6_PEER = "2a00:2::1", "2a00:2::2"
-RELAYS = (f"--relay-address={PEER_SERVER}", f"--relay-address={V6_PEER_SERVER}")
-CHANNEL = 0x4001
-FAMILY_V6 = (0x17, b"\x02\0\0\0")
 IP_TOS, IP_RECVTOS, IP_TTL, IP_RECVTTL = 1, 13, 2, 12
-
-
-class Relayed(Scenario):
-    """Client and peer are on cables of their own. What leaves a host has its
-    checksum, as on a wire."""
-
-    mode = "required"
-
-    def setUp(self):
-        super().setUp()
-        self.peer = self.network.host("peer")
-        self.peer_cables = self.network.cable(
-            self.server, f"{PEER_SERVER}/24", self.peer, f"{PEER}/24")
-        for host, name, address in (
-                (self.server, self.cables[0], V6_SERVER), (self.client, self.cables[1], V6_CLIENT),
-                (self.server, self.peer_cables[0], V6_PEER_SERVER),
-                (self.peer, self.peer_cables[1], V6_PEER)):
-            host.ip("addr", "add", f"{address}/64", "dev", name, "nodad")
-        self.peer.ip("route", "add", "default", "via", PEER_SERVER)
-        self.peer.ip("-6", "route", "add", "default", "via", V6_PEER_SERVER)
-        for host, name in ((self.client, self.cables[1]), (self.peer, self.peer_cables[1])):
-            host.run("ethtool", "-K", name, "tx", "off", "gro", "on")
-
-    def serve(self, *flags, relays=RELAYS, wildcard=False, user=(USER,), manager=None):
-        where = ("--turn-listen=0.0.0.0:3478",) if wildcard else (
-            f"--turn-listen={SERVER}:3478", f"--turn-listen=[{V6_SERVER}]:3478", *relays)
-        self.kyuud = self.start("--http-listen=0.0.0.0:9000", *where,
-                                "--metrics-from=0.0.0.0/0", *user,
-                                f"--kernel-path={self.mode}", *flags, manager=manager)
-
-    def peer_socket(self, address=PEER, port=7000):
-        with self.peer:
-            s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET,
-                              socket.SOCK_DGRAM)
-            s.bind((address, port))
-        s.settimeout(scenario.PROMPT)
-        self.addCleanup(s.close)
-        return s
-
-    def metric(self, name):
-        with self.client, scenario.connect(scenario.HTTP) as s:
-            s.sendall(b"GET /metrics HTTP/1.1\r\nHost: 11.1.1.1:9000\r\nConnection: close\r\n\r\n")
-            text = b""
-            while part := s.recv(65536):
-                text += part
-        for line in text.decode().splitlines():
-            if line.startswith(name + " "):
-                return float(line.split()[1])
-        raise AssertionError(f"no {name} in /metrics")
-
-    def in_kernel(self):
-        return self.metric("kyuu_flows_datagrams_total")
-
-    def channel(self, server=scenario.TURN, peer=(PEER, 7000), number=CHANNEL, client=None):
-        """A client with a channel to a peer that it has exchanged data with, so
-        that everybody's neighbors are known."""
-        client = client or self.turn(server, wait=scenario.PROMPT)
-        fields = (FAMILY_V6,) if ":" in peer[0] else ()
-        if client.relayed is None:
-            self.assertEqual(client.allocate(*fields), 0)
-        self.assertEqual(client.bind_channel(number, peer), 0)
-        return client
-
-    def exchange(self, client, peer, data, number=CHANNEL, address=None):
-        client.send_channel(number, data)
-        got, source = peer.recvfrom(65536)
-        self.assertEqual((got, source[:2]), (data, client.relayed))
-        peer.sendto(data + b"!", source)
-        self.assertEqual(client.receive(), struct.pack("!HH", number, len(data) + 1) + data + b"!")
-
-    def settled(self, client, peer, **channel):
-        """Goes on when both directions are the kernel's: it has to know the
-        neighbors, whom the first packets find."""
-        for _ in range(50):
-            before = self.metric("kyuu_kernel_no_way_total")
-            self.exchange(client, peer, b"hello", **channel)
-            if self.metric("kyuu_kernel_no_way_total") == before:
-                return
-            time.sleep(0.1)
-        self.fail("the neighbors stay unknown")
 
 
 class KernelPath(Relayed):
@@ -390,99 +301,6 @@ class KernelPath(Relayed):
         else:
             self.fail("the peer is not found again")
 
-    def test_three_capabilities_are_enough(self):
-        self.kyuud = self.stack.enter_context(Kyuud(
-            Nobody(self.server, "-all,+bpf,+net_admin,+perfmon"), "--http-listen=0.0.0.0:9000",
-            f"--turn-listen={SERVER}:3478", *RELAYS, "--metrics-from=0.0.0.0/0", USER,
-            "--kernel-path=required"))
-        peer = self.peer_socket()
-        client = self.channel()
-        self.settled(client, peer)
-        time.sleep(1.2)
-        self.assertGreaterEqual(self.in_kernel(), 2)
-
-    def restarted(self, mode):
-        """How long it takes a server that is started anew to relay for a client
-        that comes back as soon as it is answered; seconds."""
-        self.mode = mode
-        self.serve()
-        peer = self.peer_socket()
-        client = self.channel()
-        self.settled(client, peer)
-        self.kyuud.process.send_signal(signal.SIGTERM)
-        self.kyuud.process.wait(scenario.PROMPT)
-        began = time.monotonic()
-        self.serve()
-        client = self.turn(wait=0.02)
-        while client.allocate() != 0:
-            self.assertLess(time.monotonic(), began + scenario.PROMPT)
-        self.channel(client=client)
-        client.wait = scenario.PROMPT
-        self.exchange(client, peer, b"again")
-        gap = time.monotonic() - began
-        peer.close()
-        self.kyuud.process.send_signal(signal.SIGTERM)
-        self.kyuud.process.wait(scenario.PROMPT)
-        return gap
-
-    def test_started_anew_it_is_there_as_soon(self):
-        # As much as a program and two interfaces take is not waited for.
-        gaps = {mode: min(self.restarted(mode) for _ in range(8)) for mode in ("off", "auto")}
-        self.assertLess(gaps["auto"], gaps["off"] * 1.5 + 0.02, gaps)
-
-    def stopped(self, mode, manager):
-        """How long a server takes to end that relays for a client."""
-        self.mode = mode
-        self.serve(manager=manager)
-        peer = self.peer_socket()
-        client = self.channel()
-        self.settled(client, peer)
-        deadline = time.monotonic() + scenario.PROMPT  # It serves before the program is there.
-        while mode == "auto" and self.in_kernel() == 0:
-            self.assertLess(time.monotonic(), deadline)
-            self.exchange(client, peer, b"again")
-            time.sleep(0.1)
-        began = time.monotonic()
-        self.kyuud.process.send_signal(signal.SIGTERM)
-        self.assertEqual(self.kyuud.process.wait(scenario.PROMPT), 0)
-        took = time.monotonic() - began
-        # Its program is where it was, and relays nothing.
-        self.assertEqual(manager.names(), ["kernel-path"] * 2 if mode == "auto" else [])
-        peer.settimeout(0.05)
-        client.send_channel(CHANNEL, b"to nobody")
-        with self.assertRaises(TimeoutError):
-            peer.recv(100)
-        peer.close()
-        return took
-
-    def test_whoever_starts_it_anew_need_not_wait_for_its_end(self):
-        manager = Manager()
-        self.addCleanup(manager.close)
-        took = {mode: min(self.stopped(mode, manager) for _ in range(4))
-                for mode in ("off", "auto")}
-        self.assertIn("xdp", self.server.ip("link", "show", self.cables[0]))
-        self.assertLess(took["auto"], took["off"] * 1.5 + 0.02, took)
-
-        # The next one relays by it, and has it alone: killed, it leaves nothing.
-        self.mode = "required"
-        self.serve(manager=manager)
-        self.assertEqual(manager.names(), [])
-        peer = self.peer_socket()
-        client = self.channel()
-        self.settled(client, peer)
-        time.sleep(1.2)
-        self.assertGreaterEqual(self.in_kernel(), 2)
-        self.kyuud.process.kill()
-        self.kyuud.process.wait()
-        self.assertNotIn("xdp", self.server.ip("link", "show", self.cables[0]))
-
-    def test_killed_it_leaves_nothing_behind(self):
-        self.serve()
-        self.assertIn("xdp", self.server.ip("link", "show", self.cables[0]))
-        self.kyuud.process.kill()
-        self.kyuud.process.wait()
-        self.assertNotIn("xdp", self.server.ip("link", "show", self.cables[0]))
-
     def test_binding_requests_are_answered_there(self):
         self.serve("--kernel-stun=on", "--kernel-stun-rate=5")
         for server in (scenario.TURN, (V6_SERVER, 3478)):
@@ -493,51 +311,3 @@ class KernelPath(Relayed):
         answered = sum(client.binding() for _ in range(80))
         self.assertLess(answered, 60)
         self.assertGreater(self.metric("kyuu_kernel_bindings_limited_total"), 20)
-
-
-class WhereItCannotBe(Relayed):
-    """Another end of the cable that does not listen to what a driver is given."""
-
-    mode = "auto"
-
-    def setUp(self):
-        super().setUp()
-        for host, name in ((self.client, self.cables[1]), (self.peer, self.peer_cables[1])):
-            host.run("ethtool", "-K", name, "gro", "off")
-
-    def test_it_is_behind_the_drivers(self):
-        self.serve()
-        deadline = time.monotonic() + scenario.PROMPT  # It serves before that.
-        while "xdpgeneric" not in self.server.ip("link", "show", self.cables[0]):
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)
-        peer = self.peer_socket()
-        client = self.channel()
-        self.settled(client, peer)
-        for size in (1, 10, 1000):
-            self.exchange(client, peer, b"z" * size)
-        time.sleep(1.2)
-        self.assertGreater(self.in_kernel(), 3)
-
-    def test_without_the_right_to_it_relaying_goes_on(self):
-        self.kyuud = self.stack.enter_context(Kyuud(
-            Nobody(self.server, "-all"), f"--turn-listen={SERVER}:3478", "--http-listen=none",
-            f"--relay-address={PEER_SERVER}", USER, "--kernel-path=auto"))
-        peer = self.peer_socket()
-        client = self.channel()
-        self.exchange(client, peer, b"by the process")
-        self.assertNotIn("xdp", self.server.ip("link", "show", self.cables[0]))
-
-
-class Nobody:
-    """A host whose programs are an ordinary user's, with these capabilities."""
-
-    def __init__(self, host, capabilities):
-        self._host = host
-        kept = capabilities.removeprefix("-all").removeprefix(",")
-        self._flags = ["--reuid=65534", "--regid=65534", "--clear-groups",
-                       f"--inh-caps={capabilities}", f"--bounding-set={capabilities}",
-                       *([f"--ambient-caps={kept}"] if kept else [])]
-
-    def command(self, *command):
-        return self._host.command("setpriv", *self._flags, *command)
