@@ -191,11 +191,8 @@ class TcpProbe {
         "the server does not relay to itself: ", no.status.message())));
   }
   void On(Side& side, const turn::ClientTokenWanted& wanted) {
-    absl::StatusOr<turn::ClientToken> token =
-        ReadTokenFile(question_.token_file);
-    if (!token.ok()) return End(token.status());
     const absl::Status status =
-        side.client->UseToken(net::Loop::Now(), *std::move(token));
+        UseTokenFile(question_.token_file, *side.client, net::Loop::Now());
     if (!status.ok()) return End(status);
     if (question_.on_token) question_.on_token(wanted);
   }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <fstream>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
@@ -86,6 +87,12 @@ absl::StatusOr<turn::ClientToken> ReadTokenFile(const std::string& path) {
         absl::StrCat(path, ": ", token.status().message()));
   }
   return token;
+}
+
+absl::Status UseTokenFile(const std::string& path, turn::Client& client,
+                          absl::Time now) {
+  KYUU_ASSIGN_OR_RETURN(turn::ClientToken token, ReadTokenFile(path));
+  return client.UseToken(now, std::move(token));
 }
 
 }  // namespace kyuu::tools

@@ -7,8 +7,11 @@
 #include <cstddef>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "turn/client.h"
 #include "turn/client_token.h"
 
 namespace kyuu::tools {
@@ -29,6 +32,9 @@ absl::StatusOr<turn::ClientToken> ParseToken(absl::string_view text);
 // be read.
 inline constexpr size_t kTokenFileMax = 16 * 1024;
 absl::StatusOr<turn::ClientToken> ReadTokenFile(const std::string& path);
+// Gives `client` what stands in the file by now; errors of both.
+absl::Status UseTokenFile(const std::string& path, turn::Client& client,
+                          absl::Time now);
 
 }  // namespace kyuu::tools
 
