@@ -85,6 +85,15 @@ class Relayed(Scenario):
         peer.sendto(data + b"!", source)
         self.assertEqual(client.receive(), struct.pack("!HH", number, len(data) + 1) + data + b"!")
 
+    def there(self, client, peer):
+        """Goes on when the program relays: a server with mode "auto" serves before
+        it does."""
+        deadline = time.monotonic() + scenario.PROMPT
+        while self.in_kernel() == 0:
+            self.assertLess(time.monotonic(), deadline)
+            self.exchange(client, peer, b"again")
+            time.sleep(0.1)
+
     def settled(self, client, peer, **channel):
         """Goes on when both directions are the kernel's: it has to know the
         neighbors, whom the first packets find."""
