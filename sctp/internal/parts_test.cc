@@ -2,8 +2,11 @@
 // windows, cookies and the rules of SACK.
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <iterator>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -15,6 +18,7 @@
 #include "base/testing.h"
 #include "gtest/gtest.h"
 #include "sctp/internal/data_tracker.h"
+#include "sctp/internal/message_pool.h"
 #include "sctp/internal/receive_window.h"
 #include "sctp/internal/recent_map.h"
 #include "sctp/internal/ring_queue.h"
@@ -114,6 +118,44 @@ TEST(RingQueue, ANewPlaceIsEmptyHoweverOftenItWasUsed) {
     }
   }
   EXPECT_EQ(queue.size(), 1000u - 333);
+}
+
+// A place is one message's at a time, empty when it is taken, and stays where
+// it is; what is allocated follows the last one that is taken.
+TEST(MessagePool, IsAsLargeAsTheLastPlaceThatIsTaken) {
+  SeededRandom random(5);
+  MessagePool pool;
+  std::map<MessageId, const OutMessage*> taken;
+  for (int i = 0; i < 40'000; ++i) {
+    if (random.Below(5) < (i / 4000 % 2 == 0 ? 3u : 2u)) {
+      const MessageId id = pool.Take();
+      ASSERT_TRUE(pool[id].payload.empty());
+      ASSERT_TRUE(taken.emplace(id, &pool[id]).second);
+      pool[id].payload.assign(3, 1);
+    } else if (!taken.empty()) {
+      auto it = taken.begin();
+      std::advance(it, random.Below(taken.size()));
+      ASSERT_EQ(&pool[it->first], it->second);
+      pool.Return(it->first);
+      taken.erase(it);
+    }
+    const size_t last =
+        taken.empty() ? 0 : static_cast<size_t>(taken.rbegin()->first) + 1;
+    ASSERT_EQ(pool.places(), last);
+    ASSERT_LT(pool.capacity(), last + 2 * pool.kPage);
+  }
+}
+
+TEST(MessagePool, GivesBackWhatABurstTook) {
+  MessagePool pool;
+  const MessageId lasting = pool.Take();
+  std::vector<MessageId> burst;
+  for (int i = 0; i < 100'000; ++i) burst.push_back(pool.Take());
+  EXPECT_GE(pool.bytes(), 100'000 * sizeof(OutMessage));
+  for (const MessageId id : burst) pool.Return(id);
+  EXPECT_LE(pool.bytes(), 8192u);
+  pool.Return(lasting);
+  EXPECT_LE(pool.bytes(), 8192u);
 }
 
 // What it remembers ends with the value, however that ends.

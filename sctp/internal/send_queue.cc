@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <utility>
 #include <vector>
 
@@ -37,37 +36,8 @@ const SendQueue::Stream* SendQueue::FindStream(StreamId stream) const {
   return streams_.Find(stream);
 }
 
-// The lowest free place: those at the end are given back.
-MessageId SendQueue::TakePlace() {
-  while (!free_.empty()) {
-    std::pop_heap(free_.begin(), free_.end(), std::greater<>());
-    const MessageId id = free_.back();
-    free_.pop_back();
-    if (static_cast<size_t>(id) >= pool_.size()) continue;
-    Get(id).free = false;
-    return id;
-  }
-  pool_.emplace_back();
-  return static_cast<MessageId>(pool_.size() - 1);
-}
-
-void SendQueue::ReturnPlace(MessageId id) {
-  Get(id) = OutMessage();
-  Get(id).free = true;
-  free_.push_back(id);
-  std::push_heap(free_.begin(), free_.end(), std::greater<>());
-  while (!pool_.empty() && pool_.back().free) pool_.pop_back();
-  if (free_.size() > 2 * pool_.size() + 64) {
-    std::erase_if(free_, [this](MessageId place) {
-      return static_cast<size_t>(place) >= pool_.size();
-    });
-    GiveBack(free_);
-    std::make_heap(free_.begin(), free_.end(), std::greater<>());
-  }
-}
-
 void SendQueue::Add(absl::Time now, Message&& message, const SendOptions& how) {
-  const MessageId id = TakePlace();
+  const MessageId id = pool_.Take();
   OutMessage& out = Get(id);
   out.stream = message.stream;
   out.ppid = message.ppid;
@@ -255,7 +225,7 @@ void SendQueue::Release(MessageId id) {
   occupied_bytes_ -= size;
   stream.occupied -= size;
   --stream.alive;
-  ReturnPlace(id);
+  pool_.Return(id);
   Settle(stream_id, stream);
   TellWritable(stream_id, stream);
   if (was_above && occupied_bytes_ <= half) TellAllWritable();
@@ -425,8 +395,7 @@ void SendQueue::LimitStreams(uint16_t count) {
 }
 
 void SendQueue::Clear() {
-  pool_.clear();
-  free_ = {};
+  pool_.Clear();
   streams_.Clear();
   numbers_.Clear();
   resting_ = 0;

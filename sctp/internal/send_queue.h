@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "absl/time/time.h"
 #include "sctp/internal/event_queue.h"
 #include "sctp/internal/importance_index.h"
+#include "sctp/internal/message_pool.h"
 #include "sctp/internal/out_message.h"
 #include "sctp/internal/out_stream.h"
 #include "sctp/internal/recent_map.h"
@@ -96,10 +96,8 @@ class SendQueue {
   // did not have to wait goes out whatever its lifetime is.
   bool IsExpired(absl::Time now, const OutMessage& message) const;
 
-  OutMessage& Get(MessageId id) { return pool_[static_cast<size_t>(id)]; }
-  const OutMessage& Get(MessageId id) const {
-    return pool_[static_cast<size_t>(id)];
-  }
+  OutMessage& Get(MessageId id) { return pool_[id]; }
+  const OutMessage& Get(MessageId id) const { return pool_[id]; }
   // The part, from `id` on, that the message goes on with, or its last one.
   MessageId LastBegun(MessageId id);
   // Abandon gives a message up that was begun, from LastBegun on: the rest of
@@ -154,7 +152,7 @@ class SendQueue {
   }
 
   // What is kept: places for messages, and streams with a state of their own.
-  size_t message_places() const { return pool_.size(); }
+  size_t message_places() const { return pool_.places(); }
   size_t stream_states() const { return streams_.size(); }
 
  private:
@@ -178,9 +176,8 @@ class SendQueue {
   bool mixes() const { return mix_limit_ > 0; }
   // Without mixing, all wait for the message that was begun.
   bool waits_for_part() const {
-    return !mixes() && current_ != kNoMessage &&
-           pool_[static_cast<size_t>(current_)].started &&
-           !pool_[static_cast<size_t>(current_)].ready();
+    return !mixes() && current_ != kNoMessage && pool_[current_].started &&
+           !pool_[current_].ready();
   }
   OutMessage::Room RoomOf(const OutMessage& message) const;
   void TakeRoomToMix(OutMessage& message);
@@ -204,18 +201,13 @@ class SendQueue {
   void Clear();
   // Takes note that nothing is under way on a stream any more.
   void Rest(Stream& stream);
-  MessageId TakePlace();
-  void ReturnPlace(MessageId id);
 
   const Options& options_;
   EventQueue& events_;
   Stats& stats_;
   PartialReliability partial_reliability_ = PartialReliability::kOff;
 
-  std::deque<OutMessage> pool_;  // Its last place is never free.
-  // The free places, a heap with the lowest on top, and places that the pool
-  // does not have any more.
-  std::vector<MessageId> free_;
+  MessagePool pool_;
   RecentMap<StreamId, Stream> streams_;
   StreamTable<Numbers> numbers_;
   size_t resting_ = 0;  // Of the streams_.

@@ -29,7 +29,7 @@ void SendQueue::Append(StreamId id, std::vector<uint8_t>&& bytes, Part part) {
   OpenMessage& message = open_.at(id);
   if (!bytes.empty()) {
     message.taken += bytes.size();
-    const MessageId place = TakePlace();
+    const MessageId place = pool_.Take();
     OutMessage& out = Get(place);
     out.stream = id;
     out.ppid = message.ppid;
