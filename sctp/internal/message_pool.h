@@ -5,8 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
-#include <functional>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -39,56 +40,56 @@ class MessagePool {
   size_t bytes() const {
     return pages_.size() * sizeof(Page) +
            pages_.capacity() * sizeof(pages_.front()) +
-           free_.capacity() * sizeof(MessageId);
+           free_.capacity() * sizeof(uint64_t);
   }
 
   // A place with OutMessage() in it.
   MessageId Take() {
-    while (!free_.empty()) {
-      std::pop_heap(free_.begin(), free_.end(), std::greater<>());
-      const MessageId id = free_.back();
-      free_.pop_back();
-      if (static_cast<size_t>(id) >= places_) continue;
-      (*this)[id].free = false;
-      return id;
-    }
-    if (places_ == capacity()) pages_.push_back(std::make_unique<Page>());
-    const MessageId id{static_cast<uint32_t>(places_++)};
-    (*this)[id].free = false;
-    return id;
+    while (first_ < free_.size() && free_[first_] == 0) ++first_;
+    if (first_ == free_.size()) return TakeNext();
+    const size_t place =
+        first_ * kBits + static_cast<size_t>(std::countr_zero(free_[first_]));
+    free_[first_] &= free_[first_] - 1;
+    return MessageId(place);
   }
   void Return(MessageId id) {
     (*this)[id] = OutMessage();
-    (*this)[id].free = true;
-    free_.push_back(id);
-    std::push_heap(free_.begin(), free_.end(), std::greater<>());
-    while (places_ > 0 && (*this)[MessageId(places_ - 1)].free) --places_;
-    if (places_ + 2 * kPage <= capacity()) ReturnPages();
-    if (free_.size() > 2 * places_ + 64) ForgetFree();
+    const auto place = static_cast<size_t>(id);
+    free_[place / kBits] |= BitOf(place);
+    first_ = std::min(first_, place / kBits);
+    if (place + 1 == places_) DropLast();
   }
   void Clear() { *this = MessagePool(); }
 
  private:
+  static constexpr size_t kBits = 64;
+  static uint64_t BitOf(size_t place) { return uint64_t{1} << place % kBits; }
+
+  MessageId TakeNext() {
+    if (places_ == capacity()) pages_.push_back(std::make_unique<Page>());
+    if (places_ % kBits == 0) free_.push_back(0);
+    first_ = places_ / kBits;
+    return MessageId(places_++);
+  }
   // One page beyond the last place stays, so that a message at a time costs no
   // allocation.
-  void ReturnPages() {
+  void DropLast() {
+    while (places_ > 0 && (free_.back() & BitOf(places_ - 1)) != 0) {
+      --places_;
+      free_.back() &= ~BitOf(places_);
+      if (places_ % kBits == 0) free_.pop_back();
+    }
+    if (places_ + 2 * kPage > capacity()) return;
     pages_.resize(places_ / kPage + 1);
     GiveBack(pages_);
-  }
-  // Places beyond the last one are found again by counting.
-  void ForgetFree() {
-    std::erase_if(free_, [this](MessageId place) {
-      return static_cast<size_t>(place) >= places_;
-    });
     GiveBack(free_);
-    std::make_heap(free_.begin(), free_.end(), std::greater<>());
   }
 
   std::vector<std::unique_ptr<Page>> pages_;
   size_t places_ = 0;
-  // The free places, a heap with the lowest on top, and places that there are
-  // not any more.
-  std::vector<MessageId> free_;
+  // A bit for each place, set where it is free. Before word first_ none is.
+  std::vector<uint64_t> free_;
+  size_t first_ = 0;
 };
 
 }  // namespace kyuu::sctp::internal

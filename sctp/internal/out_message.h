@@ -54,7 +54,6 @@ struct OutMessage {
   uint32_t outstanding = 0;  // Fragments neither acknowledged nor skipped.
   bool abandoned = false;
   bool displaced = false;  // Abandoned for another one, before it was begun.
-  bool free = false;       // The place in the pool is.
 
   void SetHow(const SendOptions& how) {
     ordering = how.ordering;
