@@ -257,13 +257,14 @@ TEST_F(ConnectionConfigurationTest, EachCandidateIsToldWithItsServer) {
                 host_b_, {kB});
   const auto urls = [&] {
     const ConnectionStats stats = a().stats();
-    std::vector<std::string> urls;
+    std::vector<std::string> lines;
     for (size_t i = 0; i < stats.local_candidates.size(); ++i) {
-      urls.push_back(absl::StrCat(ice::ToString(stats.local_candidates[i].type),
-                                  " ", stats.local_candidate_urls[i]));
+      lines.push_back(
+          absl::StrCat(ice::ToString(stats.local_candidates[i].type), " ",
+                       stats.local_candidate_urls[i]));
     }
-    std::sort(urls.begin(), urls.end());
-    return urls;
+    std::sort(lines.begin(), lines.end());
+    return lines;
   };
   Connect();
   EXPECT_EQ(urls(),

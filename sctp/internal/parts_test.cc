@@ -150,6 +150,7 @@ TEST(MessagePool, GivesBackWhatABurstTook) {
   MessagePool pool;
   const MessageId lasting = pool.Take();
   std::vector<MessageId> burst;
+  burst.reserve(100'000);
   for (int i = 0; i < 100'000; ++i) burst.push_back(pool.Take());
   EXPECT_GE(pool.bytes(), 100'000 * sizeof(OutMessage));
   for (const MessageId id : burst) pool.Return(id);
