@@ -1,5 +1,7 @@
 // The `kyuu` command: a WebRTC peer and toolbox (docs/kyuu.md).
 
+#include <malloc.h>
+
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -322,6 +324,10 @@ int Misused(const CLI::App& app, int argc, char** argv,
 }  // namespace
 
 int main(int argc, char** argv) {
+  // What messages took is taken again at once: the C library would give it back
+  // to the kernel, and be given fresh pages for the next ones.
+  mallopt(M_TRIM_THRESHOLD, 32 << 20);
+  mallopt(M_MMAP_THRESHOLD, 4 << 20);
   CLI::App app("kyuu: talk to WebRTC peers from the command line", "kyuu");
   app.require_subcommand(1);
   app.set_version_flag("--version",

@@ -19,7 +19,7 @@ TEST(Pattern, NoticesEveryDamage) {
     EXPECT_TRUE(IsPatternMessage(kind, 300, message));
     EXPECT_FALSE(IsPatternMessage(kind, 301, message));
     EXPECT_TRUE(IsSomePatternMessage(kind, message));
-    for (const size_t at : {0, 1, 500, 999}) {
+    for (size_t at = 0; at < message.size(); ++at) {
       auto damaged = message;
       damaged[at] ^= 1;
       EXPECT_FALSE(IsSomePatternMessage(kind, damaged)) << at;
