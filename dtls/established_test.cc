@@ -324,7 +324,7 @@ TEST(Established, SealInPlaceNeedsRoomAroundThePlaintext) {
 
 // One key, two record layers: neither a sequence number nor a nonce comes twice
 // (RFC 5288 section 3), however often OpenSSL has repeated its flight.
-TEST(Established, NumbersGoOnWhereOpensslStopped) {
+TEST(Established, H31NumbersGoOnWhereOpensslStopped) {
   for (const int lost : {0, 1, 3}) {
     Two two(1, {.retransmission_timeout = absl::Milliseconds(50)});
     two.Trust();

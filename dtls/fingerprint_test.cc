@@ -45,7 +45,7 @@ TEST(Fingerprint, AcceptsLongerHashes) {
   EXPECT_OK(Fingerprint::Parse(Repeated("sha-512", 64)));
 }
 
-TEST(Fingerprint, RefusesWeakHashesByAnErrorOfTheirOwn) {
+TEST(Fingerprint, H34RefusesWeakHashesByAnErrorOfTheirOwn) {
   for (const std::string& text :
        {Repeated("sha-1", 20), Repeated("md5", 16), Repeated("md2", 16),
         Repeated("sha-224", 28), Repeated("whirlpool", 64)}) {

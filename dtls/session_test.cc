@@ -240,7 +240,8 @@ TEST(Session, ClientHelloInTwoDatagramsOfAnyOrder) {
   }
 }
 
-TEST(Session, WrongFingerprintEndsBothSides) {
+// H34 is the next ones, and those of weak and broken ones in fingerprint_test.
+TEST(Session, H34WrongFingerprintEndsBothSides) {
   for (bool client_is_wrong : {false, true}) {
     Two two;
     const Fingerprint wrong = CertificateOf(2).fingerprint();
@@ -260,7 +261,7 @@ TEST(Session, WrongFingerprintEndsBothSides) {
   }
 }
 
-TEST(Session, StrongestHashAloneDecides) {
+TEST(Session, H34StrongestHashAloneDecides) {
   // A matching SHA-256 beside a SHA-512 that does not match is a mismatch.
   Two two;
   std::string text = "sha-512 00";
@@ -318,7 +319,7 @@ TEST(Session, LateWrongFingerprintDropsWhatWasKept) {
   EXPECT_OK(*two.log_a.closed);
 }
 
-TEST(Session, MissingFingerprintRunsIntoTheDeadline) {
+TEST(Session, H34MissingFingerprintRunsIntoTheDeadline) {
   Two two(1, {.handshake_timeout = absl::Seconds(7)});
   const absl::Time start = two.pair.now();
   EXPECT_FALSE(two.Connect(absl::Seconds(20)));
@@ -335,12 +336,11 @@ TEST(Session, SilentPeerRunsIntoTheDeadline) {
   EXPECT_FALSE(two.Connect(absl::Seconds(31)));
   EXPECT_THAT(*two.log_a.closed, StatusIs(absl::StatusCode::kDeadlineExceeded));
   // After 1 s, 3 s, and then every 3 s.
-  // After 1 s, 3 s, and then every 3 s.
   EXPECT_EQ(two.a.stats().retransmissions, 11u);
   EXPECT_EQ(two.a.NextTimeout(), absl::InfiniteFuture());
 }
 
-TEST(Session, RefusesAnotherIdentityOnceConnected) {
+TEST(Session, H34RefusesAnotherIdentityOnceConnected) {
   Two two;
   two.Trust();
   ASSERT_TRUE(two.Connect());

@@ -82,7 +82,7 @@ void RunWith(const std::string& event, Threads threads,
   thread_b = nullptr;
 }
 
-TEST(PeerConnectionThreads, MayBeDestroyedInEveryHandler) {
+TEST(PeerConnectionThreads, H23MayBeDestroyedInEveryHandler) {
   for (const char* event : kEvents) {
     for (const Threads threads : {Threads::kOne, Threads::kTwo}) {
       RunWith(event, threads, [](Side& side) {
@@ -93,7 +93,7 @@ TEST(PeerConnectionThreads, MayBeDestroyedInEveryHandler) {
   }
 }
 
-TEST(PeerConnectionThreads, MayBeClosedInEveryHandler) {
+TEST(PeerConnectionThreads, H23MayBeClosedInEveryHandler) {
   for (const char* event : kEvents) {
     RunWith(event, Threads::kTwo, [](Side& side) { side.get()->Close(); });
   }

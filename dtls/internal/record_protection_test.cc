@@ -89,7 +89,7 @@ TEST(RecordProtection, HeaderIsTheRfcs) {
 
 // The nonces of one key never repeat (RFC 5288 section 3): they count on from
 // where the other record layer stopped, around the end of their 64 bits.
-TEST(RecordProtection, NoncesCountOn) {
+TEST(RecordProtection, H31NoncesCountOn) {
   Ends ends(Aead::kAes256Gcm, {.nonce = ~uint64_t{0} - 1});
   std::vector<uint64_t> nonces;
   for (int i = 0; i < 4; ++i) {
@@ -102,7 +102,7 @@ TEST(RecordProtection, NoncesCountOn) {
             (std::vector<uint64_t>{~uint64_t{0} - 1, ~uint64_t{0}, 0, 1}));
 }
 
-TEST(RecordProtection, SequenceNumbersEnd) {
+TEST(RecordProtection, H31SequenceNumbersEnd) {
   Ends ends(Aead::kAes128Gcm,
             {.sequence = kSequenceEnd - Sealer::kReserved - 1});
   EXPECT_EQ(ends.Open(ends.Seal("last")), Outcome::kOpened);
