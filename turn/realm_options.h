@@ -87,6 +87,11 @@ struct RealmOptions {
   size_t allocations_max = 16'384;
   // Of one of its users, instead of that of the server; beyond: 486.
   size_t allocations_per_user_max = 256;
+  // Bytes of payload per second and direction, as BandwidthLimits has them, and
+  // with its burst: of one allocation, instead of that of the server unless 0;
+  // of all of the realm together, on all servers of one Ledger, 0 for no limit.
+  double allocation_bytes_per_s = 0;
+  double total_bytes_per_s = 0;
   // Instead of those of the server, if there are any.
   std::vector<TransportAddress> alternate_servers;
 

@@ -83,6 +83,9 @@ absl::Status ValidateRealms(const ServerOptions& options) {
     }
     KYUU_RETURN_IF_ERROR(ValidateUsers(realm.users, realm.rest_secrets));
     KYUU_RETURN_IF_ERROR(ValidateAlternates(realm.alternate_servers));
+    if (!(realm.allocation_bytes_per_s >= 0 && realm.total_bytes_per_s >= 0)) {
+      return Invalid("a bandwidth is 0 at least");
+    }
   }
   return absl::OkStatus();
 }

@@ -241,8 +241,9 @@ void Server::ToPeer(absl::Time now, Allocation& from, const Way& way,
     stats_.forbidden += forward.segments;
     return;
   }
-  if (throttle_.on() && !throttle_.Pass(now, ledger_, Direction::kToPeers, from,
-                                        forward, stats_)) {
+  if (throttle_.Bounds(from) &&
+      !throttle_.Pass(now, ledger_, Direction::kToPeers, from, forward,
+                      stats_)) {
     return;
   }
   const size_t payload_bytes = (forward.segments - 1) * forward.payload_bytes +
@@ -302,8 +303,9 @@ void Server::ToClient(absl::Time now, RelayId relay,
     stats_.malformed += forward.segments;
     return;
   }
-  if (throttle_.on() && !throttle_.Pass(now, ledger_, Direction::kToClients,
-                                        *allocation, forward, stats_)) {
+  if (throttle_.Bounds(*allocation) &&
+      !throttle_.Pass(now, ledger_, Direction::kToClients, *allocation, forward,
+                      stats_)) {
     return;
   }
   const size_t segments = forward.segments;

@@ -70,6 +70,14 @@ constexpr Setting kRealmSettings[] = {
     RealmRow<&Realm::options, &Options::allocations_per_user_max>(
         "allocations-per-user", "N",
         "Allocations of one of its users, instead of what [limits] says"),
+    RealmRow<&Realm::options, &Options::allocation_bytes_per_s>(
+        "bytes-per-second", "BYTES",
+        "Of payload that one of its allocations may relay in each direction, "
+        "instead of what [limits] says; 0 for that"),
+    RealmRow<&Realm::options, &Options::total_bytes_per_s>(
+        "bytes-per-second-in-all", "BYTES",
+        "That all its allocations may, besides the bounds of [limits]; 0 for "
+        "no limit. bytes-burst is that of [limits]"),
     RealmRow<&Realm::options, &Options::alternate_servers>(
         "alternate-servers", "ADDR:PORT",
         "Instead of those of [turn], if there are any"),

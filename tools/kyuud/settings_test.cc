@@ -228,6 +228,8 @@ secrets = ["s"]
 secret-hash = "either"
 allocations = 3
 allocations-per-user = 2
+bytes-per-second = 8000
+bytes-per-second-in-all = 9000.5
 alternate-servers = ["192.0.2.9:3478"]
 [[realm]]
 name = "b.test"
@@ -245,6 +247,8 @@ TEST(SettingsTest, RealmsAreTablesAsManyAsThereAre) {
   a.rest_hash = turn::RestHash::kEither;
   a.allocations_max = 3;
   a.allocations_per_user_max = 2;
+  a.allocation_bytes_per_s = 8000;
+  a.total_bytes_per_s = 9000.5;
   a.alternate_servers = {*TransportAddress::Parse("192.0.2.9:3478")};
   EXPECT_EQ(config.turn.realms[0], a);
   turn::RealmOptions b;

@@ -1,5 +1,7 @@
 #include "turn/internal/realms.h"
 
+#include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -99,6 +101,13 @@ std::vector<Realms::Gone> Realms::Set(const ServerOptions& options) {
     }
   }
   return gone;
+}
+
+bool Realms::Any(absl::FunctionRef<bool(const RealmOptions&)> judge) const {
+  return std::any_of(realms_.begin(), realms_.end(),
+                     [&](const std::unique_ptr<Realm>& realm) {
+                       return judge(realm->options);
+                     });
 }
 
 RealmId Realms::Of(const Path& path, const stun::MessageView& message,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "base/address.h"
 #include "stun/message.h"
@@ -44,6 +45,8 @@ class Realms {
     return *realms_[static_cast<size_t>(id)];
   }
   Credentials& main() { return realms_[0]->credentials; }
+  // Whether `judge` says so of any realm's options.
+  bool Any(absl::FunctionRef<bool(const RealmOptions&)> judge) const;
 
   // That of a request from `path`, of whom has an allocation in realm `own`, or
   // none. REALM counts if ORIGIN says nothing: the nonce proves that we have
