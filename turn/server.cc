@@ -74,6 +74,24 @@ std::optional<stun::Error> CheckTicket(const ServerOptions& options,
   return std::nullopt;
 }
 
+// A name that was granted anew carries its allocations on. Of tokens (RFC 7635)
+// the latest end counts that was shown, in whatever order they come; without
+// one a client signs by the newest.
+void Renew(internal::Allocation& allocation,
+           const internal::ServerRequest& request,
+           const internal::Credential& credential) {
+  const bool tokens = allocation.token && credential.token;
+  allocation.credential_expires =
+      tokens ? std::max(allocation.credential_expires, credential.expires)
+             : credential.expires;
+  if (tokens && credential.token_made < allocation.token_made) return;
+  allocation.username = request.username;
+  allocation.key = *request.key;
+  allocation.integrity = request.integrity;
+  allocation.token = credential.token;
+  allocation.token_made = credential.token_made;
+}
+
 }  // namespace
 
 Server::Server(Random& random, Options options)
@@ -235,12 +253,7 @@ void Server::OnAllocation(const Request& request,
   } else {
     Settle(*allocation, request.path);
   }
-  // A name that was granted anew carries its allocations on.
-  if (renewed) allocation->username = request.username;
-  allocation->key = *request.key;
-  allocation->integrity = request.integrity;
-  allocation->credential_expires = credential.expires;
-  allocation->token = credential.token;
+  Renew(*allocation, request, credential);
   flows_.Touch(*allocation);
   switch (request.message.method()) {
     case stun::Method::kRefresh:

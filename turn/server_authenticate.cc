@@ -270,6 +270,7 @@ std::optional<Server::Credential> Server::CheckCredential(
   Credential own{allocation->key, allocation->credential_expires,
                  allocation->quota_user};
   own.token = allocation->token;
+  own.token_made = allocation->token_made;
   return own;
 }
 
