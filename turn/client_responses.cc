@@ -57,7 +57,17 @@ void Client::HandlePacket(absl::Time now, Packet in) {
     ++stats_.unexpected;
     return;
   }
-  if (connections_.HandleResponse(now, in.path, *response)) return;
+  using Heard = ClientConnections::Heard;
+  switch (connections_.HandleResponse(now, in.path, *response)) {
+    case Heard::kNotOurs:
+      break;
+    case Heard::kOurs:
+      return;
+    case Heard::kWantsToken:
+      return WantToken(TokenWanted::Why::kMissing);
+    case Heard::kWantsAnother:
+      return WantToken(TokenWanted::Why::kRefused);
+  }
   const auto transaction = transactions_.find(response->transaction_id());
   if (binds || transaction == transactions_.end()) {
     ++stats_.unexpected;
@@ -156,6 +166,7 @@ void Client::OnAllocation(absl::Time now, const MessageView& response) {
       lifetime ? absl::Seconds(lifetime->seconds) : options_.lifetime;
   SetAllocationLifetime(now, granted);
   KeepTicket(response);
+  connections_.Refreshed();
   if (mobility_.moving) return OnMoved(granted);
   mobility_.former.reset();
 }
