@@ -206,7 +206,7 @@ void Server::HandleRequest(absl::Time now, const Path& path,
   request.allocation = ByClient(now, path);
   const auto choose_realm = [&] {
     const Allocation* own = request.allocation;
-    request.realm = realms_.Of(path, message,
+    request.realm = realms_.Of(path, arrival_.host, message,
                                own ? std::optional(own->realm) : std::nullopt);
   };
   choose_realm();

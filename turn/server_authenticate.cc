@@ -238,6 +238,7 @@ void Server::Authorize(absl::Time now, const Authorization& answer) {
   } else if (answer.verdict == Verdict::kDenied) {
     authorizations_.Deny(authorizing, name, answer.until);
   }
+  arrival_ = {};
   for (const auto& held : authorizations_.Take(name)) {
     HandleStun(now, held.path, held.bytes);
   }

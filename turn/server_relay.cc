@@ -69,10 +69,11 @@ void Server::HandlePacket(absl::Time now, Packet in) {
 
 absl::Span<const Forward> Server::FromClient(absl::Time now, const Path& path,
                                              absl::Span<const uint8_t> bytes,
-                                             size_t segment_size, Reach reach) {
+                                             size_t segment_size,
+                                             Arrival arrival) {
   forwards_.clear();
   prefixes_.clear();
-  reach_ = reach;
+  arrival_ = arrival;
   if (closed_) return {};
   // Nobody listens at port 0: an answer could only hit somebody else.
   if (path.remote.port == 0) {

@@ -54,9 +54,13 @@ constexpr Setting kRealmSettings[] = {
         "origins", "ORIGIN",
         "Pages whose clients get it, by the ORIGIN of their requests "
         "(https://example.org)"),
+    RealmRow<&Realm::options, &Options::hosts>(
+        "hosts", "NAME",
+        "Names by which clients on TLS get it (SNI) whose ORIGIN says nothing "
+        "(turn.example.org)"),
     RealmRow<&Realm::options, &Options::listeners>(
         "listeners", "ADDR:PORT",
-        "Addresses at which clients get it whose ORIGIN says nothing; what "
+        "Addresses at which clients get it of whom neither says anything; what "
         "they have reached, not \"0.0.0.0\""),
     RealmRow<&Realm::options, &Options::users>("users", "NAME:PASSWORD",
                                                "As in [auth]"),

@@ -222,6 +222,7 @@ constexpr absl::string_view kTwoRealms = R"(
 [[realm]]
 name = "a.test"
 origins = ["https://a.test"]
+hosts = ["turn.a.test"]
 listeners = ["192.0.2.1:3480"]
 users = ["a:b"]
 secrets = ["s"]
@@ -241,6 +242,7 @@ TEST(SettingsTest, RealmsAreTablesAsManyAsThereAre) {
   turn::RealmOptions a;
   a.name = "a.test";
   a.origins = {"https://a.test"};
+  a.hosts = {"turn.a.test"};
   a.listeners = {*TransportAddress::Parse("192.0.2.1:3480")};
   a.users = {{"a", "b", ""}};
   a.rest_secrets = {"s"};

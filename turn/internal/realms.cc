@@ -4,10 +4,7 @@
 #include <memory>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 
 namespace kyuu::turn::internal {
 namespace {
@@ -40,16 +37,6 @@ std::string QuotaPrefix(absl::string_view realm) {
 
 }  // namespace
 
-std::string CanonicOrigin(absl::string_view origin) {
-  std::string text = absl::AsciiStrToLower(origin);
-  absl::string_view rest = absl::StripSuffix(text, "/");
-  if (absl::StartsWith(rest, "http://")) rest = absl::StripSuffix(rest, ":80");
-  if (absl::StartsWith(rest, "https://")) {
-    rest = absl::StripSuffix(rest, ":443");
-  }
-  return std::string(rest);
-}
-
 Realm::Realm(RealmOptions made, std::string quota_prefix)
     : options(std::move(made)),
       credentials(UsersOf(options), std::move(quota_prefix)) {}
@@ -77,6 +64,7 @@ std::vector<Realms::Gone> Realms::Set(const ServerOptions& options) {
   next[0].name = realms_[0]->options.name;
   names_.clear();
   origins_.clear();
+  hosts_.clear();
   listeners_.clear();
   for (const RealmOptions& realm : options.realms) {
     const RealmId id = Find(realm.name);
@@ -85,6 +73,9 @@ std::vector<Realms::Gone> Realms::Set(const ServerOptions& options) {
     names_.emplace(realm.name, id);
     for (const std::string& origin : realm.origins) {
       origins_.emplace(CanonicOrigin(origin), id);
+    }
+    for (const std::string& host : realm.hosts) {
+      hosts_.emplace(CanonicHost(host), id);
     }
     for (const TransportAddress& listener : realm.listeners) {
       listeners_.emplace(listener, id);
@@ -110,7 +101,8 @@ bool Realms::Any(absl::FunctionRef<bool(const RealmOptions&)> judge) const {
                      });
 }
 
-RealmId Realms::Of(const Path& path, const stun::MessageView& message,
+RealmId Realms::Of(const Path& path, absl::string_view host,
+                   const stun::MessageView& message,
                    std::optional<RealmId> own) const {
   if (own.has_value()) return *own;
   if (names_.empty()) return kMainRealm;
@@ -129,6 +121,10 @@ RealmId Realms::Of(const Path& path, const stun::MessageView& message,
     const auto it = names_.find(realm->value);
     if (it != names_.end()) return it->second;
     if (realm->value == realms_[0]->options.name) return kMainRealm;
+  }
+  if (!host.empty()) {
+    const auto it = hosts_.find(CanonicHost(host));
+    if (it != hosts_.end()) return it->second;
   }
   const auto it = listeners_.find(path.local);
   return it == listeners_.end() ? kMainRealm : it->second;
