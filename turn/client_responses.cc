@@ -179,8 +179,10 @@ void Client::OnAllocated(absl::Time now, const MessageView& response) {
   const IpFamily asked = options_.relayed_family == IpFamily::kUnspecified
                              ? IpFamily::kV4
                              : options_.relayed_family;
+  const bool even = options_.ports != Options::Ports::kAny;
   if (!relayed || !mapped || !lifetime || lifetime->seconds == 0 ||
-      relayed->address.ip.family() != asked || relayed->address.port == 0) {
+      (relayed->address.ip.family() != asked && !options_.reservation) ||
+      relayed->address.port == 0 || (even && relayed->address.port % 2 != 0)) {
     return Finish({absl::InternalError("useless Allocate response"), {}, {}});
   }
   state_ = State::kAllocated;
@@ -188,7 +190,10 @@ void Client::OnAllocated(absl::Time now, const MessageView& response) {
   const absl::Duration granted = absl::Seconds(lifetime->seconds);
   SetAllocationLifetime(now, granted);
   KeepTicket(response);
-  events_.push_back(Allocated{relayed_, mapped->address, granted});
+  const auto reserved = response.Get<stun::ReservationToken>();
+  events_.push_back(Allocated{
+      relayed_, mapped->address, granted,
+      reserved ? std::optional<ReservationId>(reserved->value) : std::nullopt});
 }
 
 void Client::SetAllocationLifetime(absl::Time now, absl::Duration lifetime) {
