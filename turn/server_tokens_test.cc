@@ -1,5 +1,6 @@
 // Third-party authorization: clients that show tokens (RFC 7635).
 
+#include <optional>
 #include <string>
 
 #include "base/testing.h"
@@ -223,6 +224,24 @@ TEST_F(TurnTokens, QuotasAreOfEachToken) {
   EXPECT_EQ(allocate(1000, "first key of session"), 0);
   EXPECT_EQ(allocate(1001, "first key of session"), 486);
   EXPECT_EQ(allocate(1002, "other key of session"), 0);
+}
+
+// An operator sees and ends what was made by the tokens of a key.
+TEST_F(TurnTokens, SessionsAreKnownByTheirKey) {
+  ASSERT_TRUE(
+      Call(Challenged(1000), Method::kAllocate, Token(absl::Hours(1))).ok());
+  ASSERT_TRUE(Call(Challenged(1001), Method::kAllocate,
+                   TokenOfUnion(absl::Hours(1)), "union")
+                  .ok());
+  std::optional<size_t> next = 0;
+  while (next.has_value()) {
+    next = harness_.server().ListSessions(
+        harness_.now(), *next, 1, [](const SessionInfo& info) {
+          return info.username == "union" ? SessionVerdict::kEnd
+                                          : SessionVerdict::kKeep;
+        });
+  }
+  EXPECT_EQ(harness_.server().allocations(), 1u);
 }
 
 TEST_F(TurnTokens, KeysChangeByReload) {
