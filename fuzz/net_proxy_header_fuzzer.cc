@@ -39,7 +39,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Outcome whole = Read(stream, size), cut = Read(stream, data[0] / 8 + 1);
   KYUU_CHECK(whole.header.state() == cut.header.state());
   KYUU_CHECK(whole.header.ends() == cut.header.ends());
+  using Beginning = ProxyHeader::Beginning;
+  const Beginning beginning = ProxyHeader::Recognize(stream);
+  if (beginning == Beginning::kNone) {
+    KYUU_CHECK(whole.header.state() != ProxyHeader::State::kDone);
+  }
   if (whole.header.state() != ProxyHeader::State::kDone) return 0;
+  KYUU_CHECK(beginning == Beginning::kHeader);
   KYUU_CHECK(whole.taken == cut.taken);
   // Of what is done no part was done.
   KYUU_CHECK(Read(stream.first(whole.taken - 1), size).header.state() ==

@@ -54,6 +54,18 @@ bool ReadAddress(absl::string_view family, absl::string_view text,
 
 }  // namespace
 
+ProxyHeader::Beginning ProxyHeader::Recognize(absl::Span<const uint8_t> bytes) {
+  static_assert(kBeginningBytes == kSignature.size());
+  const absl::Span<const uint8_t> word = AsBytes(kWord);
+  for (const absl::Span<const uint8_t> mark :
+       {word, absl::MakeConstSpan(kSignature)}) {
+    const size_t size = std::min(bytes.size(), mark.size());
+    if (bytes.first(size) != mark.first(size)) continue;
+    return size == mark.size() ? Beginning::kHeader : Beginning::kPerhaps;
+  }
+  return Beginning::kNone;
+}
+
 size_t ProxyHeader::Take(absl::Span<const uint8_t> bytes) {
   if (state_ != State::kReading || bytes.empty()) return 0;
   const uint8_t first = bytes_.empty() ? bytes[0] : bytes_[0];

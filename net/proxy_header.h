@@ -29,6 +29,12 @@ class ProxyHeader {
 
   enum class State : uint8_t { kReading, kDone, kRefused };
 
+  // Whether a connection that begins with `bytes` begins with a header, of
+  // whichever version: perhaps, as long as more of them would tell.
+  enum class Beginning : uint8_t { kNone, kPerhaps, kHeader };
+  static constexpr size_t kBeginningBytes = 12;
+  static Beginning Recognize(absl::Span<const uint8_t> bytes);
+
   // Takes those of `bytes` that belong to the header, from their beginning;
   // returns how many they are. What it has taken is not to be shown again.
   size_t Take(absl::Span<const uint8_t> bytes);

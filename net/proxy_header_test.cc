@@ -197,5 +197,22 @@ TEST(ProxyHeader, EveryFlippedBitShowsInTheChecksum) {
   }
 }
 
+TEST(ProxyHeaderTest, ItsBeginningIsRecognizedAsSoonAsItTells) {
+  using Beginning = ProxyHeader::Beginning;
+  EXPECT_EQ(ProxyHeader::Recognize({}), Beginning::kPerhaps);
+  for (const std::string& mark : {std::string("PROXY "), kSignature}) {
+    for (size_t size = 1; size <= mark.size(); ++size) {
+      std::string text = mark.substr(0, size);
+      EXPECT_EQ(ProxyHeader::Recognize(AsBytes(text)),
+                size < mark.size() ? Beginning::kPerhaps : Beginning::kHeader);
+      text += "and more";
+      EXPECT_EQ(ProxyHeader::Recognize(AsBytes(text)),
+                size < mark.size() ? Beginning::kNone : Beginning::kHeader);
+      text[size - 1] = static_cast<char>(text[size - 1] ^ 0x20);
+      EXPECT_EQ(ProxyHeader::Recognize(AsBytes(text)), Beginning::kNone);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace kyuu::net

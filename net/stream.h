@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -32,11 +33,21 @@ class Stream {
     std::get<TcpStream>(stream_).SetEnds(local, remote);
   }
 
+  // The same.
+  void SetReadMark(size_t bytes) {
+    std::get<TcpStream>(stream_).SetReadMark(bytes);
+  }
+
   bool is_tls() const { return std::holds_alternative<TlsStream>(stream_); }
 
   // Of TLS only.
   bool handshake_done() const {
     return std::get<TlsStream>(stream_).handshake_done();
+  }
+  // As TlsStream's; "" without TLS.
+  std::string server_name() const {
+    const auto* tls = std::get_if<TlsStream>(&stream_);
+    return tls == nullptr ? std::string() : tls->server_name();
   }
 
   int fd() const {

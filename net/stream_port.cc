@@ -38,7 +38,8 @@ struct StreamPort::Newcomer {
 
   Stream stream;
   StreamPermit permit;
-  std::optional<ProxyHeader> header;          // Until it has come.
+  std::optional<ProxyHeader> header;  // Until it has come.
+  size_t seen_bytes = 0;  // That may be a stranger's header; 0 otherwise.
   std::optional<absl::Time> handshake_began;  // While it is under way.
   std::optional<Watch> watch;
   std::optional<Alarm> alarm;
@@ -171,20 +172,50 @@ bool StreamPort::HearProxy(Newcomer& newcomer) {
 
 void StreamPort::Listen(Newcomer& newcomer) {
   if (newcomer.header && !HearProxy(newcomer)) return;
-  uint8_t first_byte = 0;
+  std::array<uint8_t, ProxyHeader::kBeginningBytes> beginning;
   newcomer.stream.Flush();
-  const ReadResult got = newcomer.stream.Peek({&first_byte, 1});
+  const ReadResult got = newcomer.stream.Peek(absl::MakeSpan(beginning));
   if (newcomer.handshake_began && newcomer.stream.handshake_done()) {
     handshake_times_.Observe(
         absl::ToDoubleSeconds(Loop::Now() - *newcomer.handshake_began));
     newcomer.handshake_began.reset();
   }
-  if (got.state == ReadState::kData) return HandOut(newcomer, first_byte);
+  if (got.state == ReadState::kData) {
+    if (MayPass(newcomer, absl::MakeConstSpan(beginning).first(got.bytes))) {
+      HandOut(newcomer, beginning[0]);
+    }
+    return;
+  }
   if (got.state == ReadState::kWouldBlock) {
     return newcomer.watch->SetInterest(newcomer.stream.interest());
   }
   ++stats_.silent;
   newcomers_.erase(&newcomer);
+}
+
+bool StreamPort::MayPass(Newcomer& newcomer,
+                         absl::Span<const uint8_t> beginning) {
+  // Proxies speak before all else, so it is none inside TLS.
+  if (newcomer.stream.is_tls()) return true;
+  switch (ProxyHeader::Recognize(beginning)) {
+    case ProxyHeader::Beginning::kHeader:
+      ++stats_.unasked_header;
+      Refuse(StreamRefusal::kUnaskedHeader, newcomer);
+      return false;
+    case ProxyHeader::Beginning::kPerhaps:
+      // With as many bytes as before, its end has come: whoever speaks what
+      // the first one says hears of that.
+      if (beginning.size() > newcomer.seen_bytes) {
+        newcomer.seen_bytes = beginning.size();
+        newcomer.stream.SetReadMark(beginning.size() + 1);
+        return false;
+      }
+      break;
+    case ProxyHeader::Beginning::kNone:
+      break;
+  }
+  if (newcomer.seen_bytes > 0) newcomer.stream.SetReadMark(1);
+  return true;
 }
 
 void StreamPort::HandOut(Newcomer& newcomer, uint8_t first_byte) {

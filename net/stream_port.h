@@ -15,6 +15,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/address.h"
 #include "base/counters.h"
 #include "base/histogram.h"
@@ -48,6 +49,7 @@ struct StreamPortOptions {
   // the PROXY protocol (net/proxy_header.h). One of them that does not, or not
   // in first_byte_timeout, is refused. Whoever is told counts for its own
   // source. The stream's path is between the client and what it has reached.
+  // Such a header of anybody else is refused at its first bytes.
   std::vector<IpPrefix> header_sources;
   // From the accept to the first byte, and again to the first byte inside TLS.
   absl::Duration first_byte_timeout = absl::Seconds(10);
@@ -67,6 +69,7 @@ struct StreamPortStats {
   uint64_t refused_full = 0;    // At max_streams; reset.
   uint64_t refused_source = 0;  // At max_streams_per_source; reset.
   uint64_t refused_header = 0;  // A proxy's header that is none; reset.
+  uint64_t unasked_header = 0;  // A header of whom none is asked of; reset.
   uint64_t proxied = 0;         // Whose proxy has sent one.
   uint64_t unwatched = 0;       // The kernel watches no more; reset.
   uint64_t silent = 0;          // Said nothing in time, or left.
@@ -77,6 +80,7 @@ struct StreamPortStats {
       KYUU_COUNTER(StreamPortStats, refused_full),
       KYUU_COUNTER(StreamPortStats, refused_source),
       KYUU_COUNTER(StreamPortStats, refused_header),
+      KYUU_COUNTER(StreamPortStats, unasked_header),
       KYUU_COUNTER(StreamPortStats, proxied),
       KYUU_COUNTER(StreamPortStats, unwatched),
       KYUU_COUNTER(StreamPortStats, silent),
@@ -88,7 +92,8 @@ static_assert(Countable<StreamPortStats>);
 enum class StreamRefusal : uint8_t {
   kTotal,
   kSource,
-  kHeader,  // Its proxy has not said whose it is.
+  kHeader,         // Its proxy has not said whose it is.
+  kUnaskedHeader,  // It says whose it is, and is no proxy of ours.
   kUnwatched,
   kExhausted,
 };
@@ -163,6 +168,9 @@ class StreamPort {
   // Reads the proxy's header. False if the newcomer is still to send a part of
   // it, or is gone.
   bool HearProxy(Newcomer& newcomer);
+  // Whether a stream of that beginning may be handed out. If not, more of it is
+  // waited for, or it is gone: it has begun with a proxy's header.
+  bool MayPass(Newcomer& newcomer, absl::Span<const uint8_t> beginning);
   void HandOut(Newcomer& newcomer, uint8_t first_byte);
   void WrapInTls(Newcomer& newcomer);
   void Pause();

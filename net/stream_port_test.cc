@@ -269,14 +269,73 @@ TEST_F(StreamPortTest, AProxysHeaderComesBeforeTls) {
   EXPECT_EQ(ReadAll(accepted_[0].stream), "GET /");
 }
 
-TEST_F(StreamPortTest, OnlyAProxyIsBelieved) {
-  Open({.header_sources = {kProxies}});
-  const auto other = Client(absl::StrCat(kLine, "GET /"), 1);
-  RunUntilAccepted(1);
-  EXPECT_EQ(accepted_[0].stream.path().remote, other->stream.path().local);
-  // Which HTTP refuses, as it is no request.
-  EXPECT_EQ(ReadAll(accepted_[0].stream), absl::StrCat(kLine, "GET /"));
-  EXPECT_EQ(port_->stats().proxied, 0u);
+// Nobody else is believed, and nobody waits for what will not come: at the
+// first bytes, in however many pieces they come, it is refused.
+TEST_F(StreamPortTest, AHeaderOfWhomIsNoProxyIsRefusedAtOnce) {
+  Open({.header_sources = {kProxies}, .first_byte_timeout = absl::Hours(1)});
+  uint64_t refused = 0;
+  const std::string signature("\r\n\r\n\0\r\nQUIT\n", 12);
+  for (const std::string& begins : {std::string("PROXY "), std::string(kLine),
+                                    signature, signature + "\x21\x11"}) {
+    for (const size_t piece : {begins.size(), size_t{1}, size_t{4}}) {
+      const auto client = Client("", 1);
+      for (size_t at = 0; at < begins.size() && !client->over; at += piece) {
+        // It may be over before it has said all.
+        (void)client->Write(begins.substr(at, piece));
+        loop_->Post([this] { loop_->Stop(); });
+        loop_->Run();
+      }
+      loop_.RunUntil([&] { return client->over; });
+      EXPECT_EQ(port_->stats().unasked_header, ++refused) << begins;
+      EXPECT_EQ(refusals_.back(), StreamRefusal::kUnaskedHeader);
+    }
+  }
+  // A proxy passes on what another one, which is not trusted, has said.
+  const auto two = Client(absl::StrCat(kLine, kLine, "GET /"));
+  loop_.RunUntil([&] { return two->over; });
+  EXPECT_EQ(port_->stats().unasked_header, ++refused);
+  EXPECT_EQ(port_->stats().accepted, 0u);
+  EXPECT_EQ(port_->open_streams(), 0u);
+}
+
+TEST_F(StreamPortTest, WhatOnlyBeginsLikeAHeaderIsHandedOut) {
+  Open();
+  size_t count = 0;
+  for (const absl::string_view says : {"P", "POST / HTTP/1.1", "PRI * HTTP/2.0",
+                                       "PROPFIND /", "PROXY\n", "\r\nGET /"}) {
+    for (const size_t piece : {says.size(), size_t{1}}) {
+      const auto client = Client("");
+      for (size_t at = 0; at < says.size(); at += piece) {
+        ASSERT_OK(client->Write(says.substr(at, piece)));
+        loop_->Post([this] { loop_->Stop(); });
+        loop_->Run();
+      }
+      // Of one that says no more, the end tells.
+      if (says == "P") client->stream.ShutdownWrite();
+      RunUntilAccepted(++count);
+      std::string got;
+      loop_.RunUntil([&] {
+        got += ReadAll(accepted_.back().stream);
+        loop_->Post([this] { loop_->Stop(); });
+        return got == says;
+      });
+      EXPECT_EQ(accepted_.back().kind,
+                says[0] == 'P' ? StreamKind::kHttp : StreamKind::kOther);
+    }
+  }
+  EXPECT_TRUE(refusals_.empty());
+}
+
+// Meanwhile it makes no work: its bytes stay unread.
+TEST_F(StreamPortTest, WhoStopsWithinAHeaderHasItsTimeAndNoMore) {
+  Open({.first_byte_timeout = absl::Milliseconds(50)});
+  const auto client = Client("PROX");
+  const absl::Time begin = Loop::Now();
+  loop_.RunUntil([&] { return client->over; });
+  EXPECT_GE(Loop::Now() - begin, absl::Milliseconds(50));
+  EXPECT_EQ(port_->stats().silent, 1u);
+  EXPECT_EQ(port_->stats().unasked_header + port_->stats().accepted, 0u);
+  EXPECT_EQ(port_->open_streams(), 0u);
 }
 
 TEST_F(StreamPortTest, AProxyThatDoesNotTellIsRefused) {

@@ -114,6 +114,10 @@ void TcpStream::Fail(int error) {
 
 ReadResult TcpStream::Read(absl::Span<uint8_t> out) { return Receive(out, 0); }
 
+void TcpStream::SetReadMark(size_t bytes) {
+  SetOption(fd_.get(), SOL_SOCKET, SO_RCVLOWAT, static_cast<int>(bytes));
+}
+
 ReadResult TcpStream::Peek(absl::Span<uint8_t> out) {
   return Receive(out, MSG_PEEK);
 }

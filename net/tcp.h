@@ -67,6 +67,11 @@ class TcpStream {
   // As Read(), but what is read stays to be read again.
   ReadResult Peek(absl::Span<uint8_t> out);
 
+  // The descriptor is readable from now on once so many bytes are there to be
+  // read, or nothing more comes (SO_RCVLOWAT): for whoever has peeked at fewer
+  // and needs more. 1 at first.
+  void SetReadMark(size_t bytes);
+
   // Takes all of `bytes` (sends what it can now, keeps the rest) or nothing:
   // RESOURCE_EXHAUSTED when the write buffer would overflow,
   // FAILED_PRECONDITION after ShutdownWrite(), the stream's status() if it has

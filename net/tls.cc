@@ -386,6 +386,11 @@ const absl::Status& TlsStream::status() const {
 bool TlsStream::handshake_done() const {
   return SSL_is_init_finished(state_->ssl.get()) == 1;
 }
+std::string TlsStream::server_name() const {
+  const char* name =
+      SSL_get_servername(state_->ssl.get(), TLSEXT_NAMETYPE_host_name);
+  return name == nullptr ? std::string() : std::string(name);
+}
 std::string TlsStream::alpn() const {
   const uint8_t* name = nullptr;
   unsigned size = 0;

@@ -95,6 +95,10 @@ class TlsStream {
   const absl::Status& status() const;
 
   bool handshake_done() const;
+  // Of a server's: the name that the client has asked for (SNI, RFC 6066
+  // section 3), or "" if it has named none; at most 255 bytes, of which nothing
+  // is proven. There once the handshake is done.
+  std::string server_name() const;
   // The protocol agreed on by ALPN, or "".
   std::string alpn() const;
 

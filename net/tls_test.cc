@@ -67,6 +67,18 @@ TEST_F(TlsTest, BytesTravelBothWays) {
   loop_.RunUntil([&] { return client_->received == "answer"; });
 }
 
+TEST_F(TlsTest, AServerIsToldTheNameThatIsAskedFor) {
+  Start(Trusting("kyuu.test"));
+  ASSERT_OK(client_->Write("x"));
+  loop_.RunUntil([&] { return server_->received == "x"; });
+  EXPECT_EQ(server_->stream.server_name(), "kyuu.test");
+  // For an address none is.
+  Start({.server_name = "127.0.0.1", .verify = false});
+  ASSERT_OK(client_->Write("x"));
+  loop_.RunUntil([&] { return server_->received == "x"; });
+  EXPECT_EQ(server_->stream.server_name(), "");
+}
+
 TEST_F(TlsTest, AnAddressIsVerifiedToo) {
   Start(Trusting("127.0.0.1"));
   ASSERT_OK(client_->Write("x"));

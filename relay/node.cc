@@ -109,12 +109,13 @@ void Node::Deliver(const Handover& handover) {
   for (const Handover::Item& item : handover.items) {
     const auto bytes =
         absl::MakeConstSpan(handover.bytes).subspan(item.begin, item.size);
-    Execute(item.client.has_value()
-                ? server_.FromClient(now, *item.client, bytes,
-                                     item.segment_size, turn::Reach::kHere)
-                : server_.FromPeer(now, item.relay, item.source, bytes,
-                                   item.segment_size),
-            item.marks);
+    Execute(
+        item.client.has_value()
+            ? server_.FromClient(now, *item.client, bytes, item.segment_size,
+                                 {.reach = turn::Reach::kHere})
+            : server_.FromPeer(now, item.relay, item.source, bytes,
+                               item.segment_size),
+        item.marks);
     // As in Read(): before the data that depends on them.
     if (item.client.has_value()) SendAnswers();
   }

@@ -65,6 +65,7 @@ class Node {
   // with the message that says so.
   struct Departure {
     Path path;
+    std::string host;
     net::Stream stream;
     std::shared_ptr<void> place;
     StreamClient client;
@@ -163,8 +164,9 @@ class Node {
   void SendSealed(const turn::Forward& forward);
   // Sends what dtls_ has to say, and tells the server who has gone.
   void ServeDtls();
-  Guest& Seat(const Path& path, net::Stream stream, std::shared_ptr<void> place,
-              StreamClient client, turn::Reach reach);
+  Guest& Seat(const Path& path, std::string host, net::Stream stream,
+              std::shared_ptr<void> place, StreamClient client,
+              turn::Reach reach);
   // Takes a whole message of a stream to the server. The guest may be gone
   // then.
   void Hear(Guest& guest, const StreamClient::Message& message);

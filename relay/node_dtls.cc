@@ -42,7 +42,8 @@ bool Node::HearDtls(absl::Time now, const net::Train& train) {
       dtls_->used += message->size();
       // Its session is here and nowhere else.
       Execute(server_.FromClient(now, internal::OverDtls(train.path), *message,
-                                 message->size(), turn::Reach::kHere));
+                                 message->size(),
+                                 {.reach = turn::Reach::kHere}));
     }
   }
   return true;

@@ -18,28 +18,29 @@ void Node::Admit(net::Stream stream, std::shared_ptr<void> place) {
     options.pieces = StreamClientOptions::Pieces::kMessages;
   }
   ++stats_.streams;
-  Seat(path, std::move(stream), std::move(place),
+  std::string host = stream.server_name();
+  Seat(path, std::move(host), std::move(stream), std::move(place),
        StreamClient(options, net::Loop::Now()), turn::Reach::kEverywhere);
 }
 
 void Node::Arrive(Departure departure) {
   const Path path = departure.path;
-  Guest& guest =
-      Seat(path, std::move(departure.stream), std::move(departure.place),
-           std::move(departure.client), turn::Reach::kHere);
+  Guest& guest = Seat(path, std::move(departure.host),
+                      std::move(departure.stream), std::move(departure.place),
+                      std::move(departure.client), turn::Reach::kHere);
   Hear(guest, {departure.message});
   // What has come behind it.
   if (Guest* there = FindGuest(path)) there->driver->Flush();
 }
 
-Node::Guest& Node::Seat(const Path& path, net::Stream stream,
+Node::Guest& Node::Seat(const Path& path, std::string host, net::Stream stream,
                         std::shared_ptr<void> place, StreamClient client,
                         turn::Reach reach) {
   // A proxy may tell the same address twice: of two connections by which one
   // client cannot be, the older one is dead.
   if (Guest* old = FindGuest(path)) old->driver->Cut();
-  auto owned =
-      std::make_unique<Guest>(path, std::move(place), std::move(client), reach);
+  auto owned = std::make_unique<Guest>(path, std::move(host), std::move(place),
+                                       std::move(client), reach);
   Guest& guest = *owned;
   guests_[path] = std::move(owned);
   guest.driver.emplace(
@@ -65,7 +66,7 @@ void Node::Hear(Guest& guest, const StreamClient::Message& message) {
   server_.SetUtcOffset(internal::UtcOffset());
   const absl::Span<const turn::Forward> forwards =
       server_.FromClient(net::Loop::Now(), guest.path, message.bytes,
-                         message.bytes.size(), guest.reach);
+                         message.bytes.size(), {guest.reach, guest.host});
   if (!forwards.empty() && forwards[0].exit == turn::Forward::Exit::kServer) {
     return Depart(guest, forwards[0].instance, message);
   }
@@ -84,8 +85,11 @@ void Node::Depart(Guest& guest, int instance,
                   const StreamClient::Message& message) {
   ++stats_.streams_moved;
   std::vector<uint8_t> bytes(message.bytes.begin(), message.bytes.end());
-  Departure departure{guest.path, guest.driver->Release(),
-                      std::move(guest.place), std::move(guest.client),
+  Departure departure{guest.path,
+                      guest.host,
+                      guest.driver->Release(),
+                      std::move(guest.place),
+                      std::move(guest.client),
                       std::move(bytes)};
   guests_.erase(departure.path);
   handlers_.move(instance, std::move(departure));

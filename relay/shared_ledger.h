@@ -51,7 +51,7 @@ class SharedLedger final : public turn::Ledger {
     for (const std::unique_ptr<Part>& part : parts_) {
       const std::lock_guard<std::mutex> lock(part->mutex);
       part->strangers.SetLimits(limits);
-      part->users.SetLimits(options.bandwidth);
+      part->bandwidth.SetLimits(options.bandwidth);
     }
     {
       const std::lock_guard<std::mutex> lock(total_.mutex);
@@ -136,7 +136,14 @@ class SharedLedger final : public turn::Ledger {
                        absl::string_view user, double wanted) override {
     Part& part = *parts_[absl::HashOf(user) % kParts];
     const std::lock_guard<std::mutex> lock(part.mutex);
-    return part.users.TakeUser(now, direction, user, wanted);
+    return part.bandwidth.TakeUser(now, direction, user, wanted);
+  }
+  double TakeRealmBytes(absl::Time now, turn::Direction direction,
+                        turn::RealmId realm, double bytes_per_s,
+                        double wanted) override {
+    Part& part = *parts_[static_cast<size_t>(realm) % kParts];
+    const std::lock_guard<std::mutex> lock(part.mutex);
+    return part.bandwidth.TakeRealm(now, direction, realm, bytes_per_s, wanted);
   }
   double TakeTotalBytes(absl::Time now, turn::Direction direction,
                         double wanted) override {
@@ -146,15 +153,16 @@ class SharedLedger final : public turn::Ledger {
 
  private:
   static constexpr size_t kParts = 16;
-  // The sources, and the users, that fall into it. Each on its own cache lines.
+  // The sources, users and realms that fall into it. Each on its own cache
+  // lines.
   struct alignas(128) Part {
     Part(const turn::Strangers::Limits& limits,
-         const turn::BandwidthLimits& bandwidth, Random& random)
-        : strangers(limits, random), users(bandwidth) {}
+         const turn::BandwidthLimits& bytes, Random& random)
+        : strangers(limits, random), bandwidth(bytes) {}
 
     std::mutex mutex;
     turn::Strangers strangers;  // Guarded by mutex, like the other.
-    turn::Bandwidth users;
+    turn::Bandwidth bandwidth;
   };
   struct alignas(128) Total {
     explicit Total(const turn::BandwidthLimits& limits) : bandwidth(limits) {}

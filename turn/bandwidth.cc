@@ -46,6 +46,13 @@ double Bandwidth::TakeUser(absl::Time now, Direction direction,
                   limits_.user_bytes_per_s, limits_.burst, wanted);
 }
 
+double Bandwidth::TakeRealm(absl::Time now, Direction direction, RealmId realm,
+                            double bytes_per_s, double wanted) {
+  if (bytes_per_s <= 0) return wanted;
+  return TakeFrom(realms_[realm][static_cast<size_t>(direction)], now,
+                  bytes_per_s, limits_.burst, wanted);
+}
+
 double Bandwidth::TakeTotal(absl::Time now, Direction direction,
                             double wanted) {
   return TakeFrom(total_[static_cast<size_t>(direction)], now,

@@ -1,5 +1,5 @@
 // What relaying may take of the network: token buckets for an allocation, a
-// user and the whole server.
+// user, a realm and the whole server.
 
 #ifndef KYUU_TURN_BANDWIDTH_H_
 #define KYUU_TURN_BANDWIDTH_H_
@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "turn/realm_options.h"
 
 namespace kyuu::turn {
 
@@ -67,10 +68,13 @@ class Bandwidth {
   // What has been used up stays used up.
   void SetLimits(const BandwidthLimits& limits) { limits_ = limits; }
 
-  // Takes up to `wanted` bytes of a user's budget, or of that of all; 0 if
-  // there is nothing. All of it if there is no limit.
+  // Takes up to `wanted` bytes of a user's budget, of that of a realm at its
+  // own rate, or of that of all; 0 if there is nothing. All of it if there is
+  // no limit.
   double TakeUser(absl::Time now, Direction direction, absl::string_view user,
                   double wanted);
+  double TakeRealm(absl::Time now, Direction direction, RealmId realm,
+                   double bytes_per_s, double wanted);
   double TakeTotal(absl::Time now, Direction direction, double wanted);
 
   // Buckets of users.
@@ -84,6 +88,8 @@ class Bandwidth {
 
   BandwidthLimits limits_;
   Both total_;
+  // One for each that has ever had a rate: a server tells 65,535 apart.
+  absl::flat_hash_map<RealmId, Both> realms_;
   absl::flat_hash_map<std::string, Both> users_;
   size_t forget_at_ = 1024;
 };

@@ -19,6 +19,26 @@ size_t PeerAttributeSize(const TransportAddress& peer) {
   return peer.ip.is_v4() ? 4 + 8 : 4 + 20;
 }
 
+// RFC 8656 section 7.1, and RFC 6062 section 4.1: a TCP allocation has none of
+// these.
+absl::Status ValidatePorts(const ClientOptions& options) {
+  using Ports = ClientOptions::Ports;
+  if (options.reservation.has_value() &&
+      (options.ports != Ports::kAny ||
+       options.relayed_family != IpFamily::kUnspecified)) {
+    return absl::InvalidArgumentError(
+        "a reserved port is what it is: no even one, and of no other family");
+  }
+  const bool datagrams_only =
+      options.ports != Ports::kAny || options.reservation.has_value() ||
+      options.fragments == ClientOptions::Fragments::kForbid;
+  if (datagrams_only && options.relayed_transport == Transport::kTcp) {
+    return absl::InvalidArgumentError(
+        "EVEN-PORT, RESERVATION-TOKEN and DONT-FRAGMENT are of UDP");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 Client::Client(Random& random, Options options)
@@ -39,6 +59,9 @@ absl::Status Client::Allocate(absl::Time) {
   }
   if (options_.relayed_transport == Transport::kTcp && !on_stream()) {
     return absl::InvalidArgumentError("TCP is relayed to streams alone");
+  }
+  if (absl::Status status = ValidatePorts(options_); !status.ok()) {
+    return status;
   }
   if (options_.username.size() > stun::Username::kSizeMax ||
       options_.software.size() > stun::Software::kSizeMax) {
@@ -174,7 +197,8 @@ absl::StatusOr<Datagram> Client::Wrap(absl::Time now,
       return absl::UnavailableError("the allocation is moving");
     return Hold(now, peer, payload, out);
   }
-  if (peer.datagrams < options_.channel_after_datagrams &&
+  if (options_.fragments == Options::Fragments::kAllow &&
+      peer.datagrams < options_.channel_after_datagrams &&
       ++peer.datagrams == options_.channel_after_datagrams) {
     StartChannel(peer);
   }
@@ -242,9 +266,11 @@ std::optional<Client::Packet> Client::PollHeld(absl::Span<uint8_t> out) {
 
 Datagram Client::WriteData(const Peer& peer, absl::Span<const uint8_t> payload,
                            absl::Span<uint8_t> out) {
-  const size_t header_size =
-      peer.bound ? kChannelHeaderSize
-                 : stun::kHeaderSize + PeerAttributeSize(peer.address) + 4;
+  const bool whole = options_.fragments == Options::Fragments::kForbid;
+  const size_t header_size = peer.bound ? kChannelHeaderSize
+                                        : stun::kHeaderSize +
+                                              PeerAttributeSize(peer.address) +
+                                              (whole ? 4 : 0) + 4;
   // First the payload to its place, for it may lie where the header goes.
   const absl::Span<uint8_t> place = out.subspan(header_size, payload.size());
   if (!payload.empty() && payload.data() != place.data()) {
@@ -260,6 +286,7 @@ Datagram Client::WriteData(const Peer& peer, absl::Span<const uint8_t> payload,
   MessageWriter writer(out, MessageClass::kIndication, Method::kSend,
                        stun::TransactionId::Generate(random_));
   writer.Add(stun::XorPeerAddress{peer.address});
+  if (whole) writer.Add(stun::DontFragment{});
   writer.Reserve(stun::Data::kType, payload.size());
   return Datagram{data_path(), writer.Finish()};
 }

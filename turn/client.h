@@ -69,8 +69,8 @@ class Client {
   using Received = ClientReceived;
 
   // Longest prefix that Wrap() puts in front of a payload (a Send indication to
-  // an IPv6 peer); up to 3 bytes of padding may follow.
-  static constexpr size_t kOverheadMax = 20 + 24 + 4;
+  // an IPv6 peer, DONT-FRAGMENT in it); up to 3 bytes of padding may follow.
+  static constexpr size_t kOverheadMax = 20 + 24 + 4 + 4;
 
   // `random` must outlive the client.
   Client(Random& random, Options options);

@@ -13,6 +13,8 @@
 
 #include "turn/client_connections.h"
 
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -111,11 +113,36 @@ bool ClientConnections::Binds(const Path& path) const {
 
 void ClientConnections::Ask(Key key, int challenges) {
   Connection& connection = connections_.at(key);
+  connection.awaits = Awaits::kNothing;
   connection.request.emplace(ClientRequest{
       .id = stun::TransactionId::Generate(parts_.random),
       .retransmission = stun::Retransmission(stun::kReliableTransport),
       .challenges = challenges});
   due_.insert(key);
+}
+
+void ClientConnections::AskAgain(Awaits what) {
+  for (auto& [key, connection] : connections_) {
+    if (connection.awaits == what) Ask(key, connection.request->challenges + 1);
+  }
+}
+
+// Its deadline is what it was.
+ClientConnections::Heard ClientConnections::Await(Connection& connection,
+                                                  Awaits what) {
+  connection.awaits = what;
+  if (what == Awaits::kRefresh) return Heard::kOurs;
+  return connection.request->token_number == 0 ? Heard::kWantsToken
+                                               : Heard::kWantsAnother;
+}
+
+void ClientConnections::UseToken(const ClientToken& token) {
+  for (auto& [key, connection] : connections_) {
+    if (connection.credential.has_value()) {
+      connection.credential->UseToken(token);
+    }
+  }
+  AskAgain(Awaits::kToken);
 }
 
 ClientCredential& ClientConnections::CredentialOf(Connection& connection) {
@@ -163,11 +190,12 @@ std::optional<Datagram> ClientConnections::PollTransmit(
   return std::nullopt;
 }
 
-bool ClientConnections::HandleResponse(absl::Time now, const Path& path,
-                                       const stun::MessageView& response) {
+ClientConnections::Heard ClientConnections::HandleResponse(
+    absl::Time now, const Path& path, const stun::MessageView& response) {
   for (auto& [key, connection] : connections_) {
     std::optional<ClientRequest>& request = connection.request;
-    if (!request || request->id != response.transaction_id() ||
+    if (!request || connection.awaits != Awaits::kNothing ||
+        request->id != response.transaction_id() ||
         connection.local.value_or(parts_.options.local) != path.local ||
         response.method() !=
             (connection.local ? Method::kConnectionBind : Method::kConnect)) {
@@ -184,15 +212,22 @@ bool ClientConnections::HandleResponse(absl::Time now, const Path& path,
       case Verdict::kSuccess:
         OnSuccess(now, key, response);
         break;
-      // A token that is over is replaced by the allocation's next refresh.
       case Verdict::kTokenWanted:
+        return Await(connection, Awaits::kToken);
       case Verdict::kError:
+        // A token of another key, of which the server hears first by a request
+        // of this stream: the allocation's refresh says that it is ours.
+        if (failure.error == stun::Error::kWrongCredentials &&
+            request->token_number > 0 &&
+            request->challenges < parts_.options.challenges_max) {
+          return Await(connection, Awaits::kRefresh);
+        }
         Fail(key, std::move(failure));
         break;
     }
-    return true;
+    return Heard::kOurs;
   }
-  return false;
+  return Heard::kNotOurs;
 }
 
 void ClientConnections::OnSuccess(absl::Time now, Key key,
@@ -220,14 +255,18 @@ void ClientConnections::OnSuccess(absl::Time now, Key key,
 void ClientConnections::HandleTimeout(absl::Time now) {
   while (const std::optional<Key> due = deadlines_.PopDue(now)) {
     const Connection& connection = connections_.at(*due);
-    const std::optional<stun::Error> hint =
+    std::optional<stun::Error> hint =
         connection.request ? connection.request->unverified : std::nullopt;
-    Fail(*due, {absl::DeadlineExceededError(
-                    connection.id ? "the connection was not bound in time"
-                                  : absl::StrCat("no answer from ",
-                                                 parts_.server.ToString())),
-                hint,
-                {}});
+    std::string why = connection.id ? "the connection was not bound in time"
+                                    : absl::StrCat("no answer from ",
+                                                   parts_.server.ToString());
+    if (connection.awaits != Awaits::kNothing) {
+      hint = connection.awaits == Awaits::kToken
+                 ? stun::Error::kUnauthenticated
+                 : stun::Error::kWrongCredentials;
+      why = "no token came in time that the server takes";
+    }
+    Fail(*due, {absl::DeadlineExceededError(why), hint, {}});
   }
 }
 

@@ -77,9 +77,15 @@ class ClientConnections {
 
   // Whether the path is of a stream that is being bound.
   bool Binds(const Path& path) const;
-  // False unless the response is to a request of ours.
-  bool HandleResponse(absl::Time now, const Path& path,
-                      const stun::MessageView& response);
+  // What a response has come to: not to a request of ours; to one; to one that
+  // waits for a token, or for one in the place of that which it has shown.
+  enum class Heard : uint8_t { kNotOurs, kOurs, kWantsToken, kWantsAnother };
+  Heard HandleResponse(absl::Time now, const Path& path,
+                       const stun::MessageView& response);
+  // The client has another token, and its allocation has been refreshed: what
+  // has waited for that is asked for again.
+  void UseToken(const ClientToken& token);
+  void Refreshed() { AskAgain(Awaits::kRefresh); }
   void Attempted(absl::Time now, ClientConnectionId id,
                  const TransportAddress& peer);
   void HandleTimeout(absl::Time now);
@@ -91,6 +97,8 @@ class ClientConnections {
  private:
   // In the order in which they came.
   enum class Key : uint64_t {};
+  // What an answer has to be asked for again after (RFC 7635).
+  enum class Awaits : uint8_t { kNothing, kToken, kRefresh };
   struct Connection {
     TransportAddress peer;
     std::optional<ClientConnectionId> id;   // Once the server has told.
@@ -99,11 +107,15 @@ class ClientConnections {
     std::optional<internal::ClientCredential> credential;
     // Connect, then ConnectionBind; over a stream it leaves once.
     std::optional<internal::ClientRequest> request;
+    // Until then, but no longer than its deadline.
+    Awaits awaits = Awaits::kNothing;
   };
 
   Key Add(Connection connection);
   std::optional<Key> Find(ClientConnectionId id) const;
   void Ask(Key key, int challenges);
+  void AskAgain(Awaits what);
+  Heard Await(Connection& connection, Awaits what);
   internal::ClientCredential& CredentialOf(Connection& connection);
   absl::Span<const uint8_t> Write(Connection& connection,
                                   absl::Span<uint8_t> out);

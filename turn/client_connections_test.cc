@@ -7,9 +7,11 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/bytes.h"
 #include "base/testing.h"
 #include "gtest/gtest.h"
+#include "stun/access_token.h"
 #include "turn/client.h"
 #include "turn/testing/server_harness.h"
 
@@ -35,6 +37,10 @@ Client::Options Options() {
 
 class ClientTcp : public testing::Test {
  protected:
+  explicit ClientTcp(ServerOptions server = ServerHarness::Options(),
+                     Client::Options client = Options())
+      : harness_(std::move(server)), client_(random_, std::move(client)) {}
+
   // Hands all requests to the server and its answers back, until silence.
   void Run() {
     while (const auto packet =
@@ -108,7 +114,7 @@ class ClientTcp : public testing::Test {
 
   SeededRandom random_{1};
   ServerHarness harness_;
-  Client client_{random_, Options()};
+  Client client_;
   std::vector<uint8_t> out_ = std::vector<uint8_t>(2048);
   RelayId relay_{};
   int joined_ = 0;
@@ -347,6 +353,138 @@ TEST_F(ClientTcp, OnDatagramsThereIsNone) {
   Client udp(random_, options);
   EXPECT_EQ(udp.connections().Connect(harness_.now(), kTestPeer).code(),
             absl::StatusCode::kFailedPrecondition);
+}
+
+// The same with tokens (RFC 7635) of two keys, of which the server may take
+// either.
+class ClientTcpTokens : public ClientTcp {
+ protected:
+  static constexpr absl::string_view kName = "turn.example.org";
+
+  static ServerOptions WithKeys(std::vector<std::string> kids) {
+    ServerOptions options = ServerHarness::Options();
+    options.tokens.server_name = std::string(kName);
+    for (const std::string& kid : kids) {
+      options.tokens.keys.push_back(
+          {kid, stun::TokenKey::Algorithm::kA128Gcm, KeyOf(kid)});
+    }
+    return options;
+  }
+  static std::string KeyOf(absl::string_view kid) {
+    return std::string(16, kid[0]);
+  }
+  static Client::Options Asking() {
+    Client::Options options = Options();
+    options.tokens = Client::Options::Tokens::kAsk;
+    return options;
+  }
+  ClientTcpTokens() : ClientTcp(WithKeys({"north"}), Asking()) {}
+
+  ClientToken Token(const std::string& kid) {
+    stun::TokenContent content;
+    content.mac_key = absl::StrCat("key of twenty bytes ", kid);
+    content.timestamp = harness_.now();
+    content.lifetime = absl::Hours(1);
+    return {.kid = kid,
+            .token = stun::TokenKey::Make(stun::TokenKey::Algorithm::kA128Gcm,
+                                          AsBytes(KeyOf(kid)))
+                         ->Seal(content, kName, stun::TokenKey::Nonce{1}),
+            .mac_key = content.mac_key};
+  }
+  void AllocateByToken() {
+    ASSERT_OK(client_.UseToken(harness_.now(), Token("north")));
+    Allocate();
+  }
+};
+
+// A token may be over by the server's clock, or its key withdrawn.
+TEST_F(ClientTcpTokens, AConnectWaitsForATokenThatIsTaken) {
+  AllocateByToken();
+  harness_.SetOptions(WithKeys({"south"}));
+  ASSERT_OK(connections().Connect(harness_.now(), kTestPeer));
+  Run();
+  EXPECT_EQ(Take<Client::TokenWanted>().why, ClientTokenWanted::Why::kRefused);
+  EXPECT_EQ(connections().size(), 1u);
+  Advance(absl::Seconds(29));
+  EXPECT_FALSE(client_.PollEvent());
+  ASSERT_OK(client_.UseToken(harness_.now(), Token("south")));
+  Run();
+  harness_.server().connections().Connected(
+      harness_.now(), TakeFromServer<Server::ConnectPeer>().connection);
+  Hear(kControl);
+  EXPECT_EQ(Take<Client::PeerConnected>().peer, kTestPeer);
+}
+
+TEST_F(ClientTcpTokens, AStreamIsBoundOnceThereIsATokenThatIsTaken) {
+  AllocateByToken();
+  const auto connected = Connected(kTestPeer);
+  harness_.SetOptions(WithKeys({"south"}));
+  ASSERT_OK(connections().Bind(harness_.now(), connected.id, kData));
+  Run();
+  EXPECT_EQ(Take<Client::TokenWanted>().why, ClientTokenWanted::Why::kRefused);
+  ASSERT_OK(client_.UseToken(harness_.now(), Token("south")));
+  Run();
+  EXPECT_EQ(Take<Client::PeerJoined>().id, connected.id);
+  EXPECT_EQ(joined_, 1);
+}
+
+TEST_F(ClientTcpTokens, NobodyWaitsForATokenForEver) {
+  AllocateByToken();
+  const auto connected = Connected(kTestPeer);
+  harness_.SetOptions(WithKeys({"south"}));
+  ASSERT_OK(connections().Bind(harness_.now(), connected.id, kData));
+  ASSERT_OK(connections().Connect(harness_.now(), kOther));
+  Run();
+  Take<Client::TokenWanted>();
+  Advance(absl::Seconds(30));
+  const auto failed = Take<Client::PeerFailed>();
+  EXPECT_EQ(failed.id, connected.id);
+  EXPECT_EQ(failed.status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(failed.error, stun::Error::kUnauthenticated);
+  // A Connect has as long as any answer on a stream.
+  Advance(absl::Seconds(10));
+  EXPECT_EQ(Take<Client::PeerFailed>().peer, kOther);
+  EXPECT_EQ(connections().size(), 0u);
+  EXPECT_EQ(stats().peers_failed, 2u);
+}
+
+// A token that is refused again and again ends it: three challenges.
+TEST_F(ClientTcpTokens, ATokenThatIsNeverTakenEndsAConnect) {
+  AllocateByToken();
+  harness_.SetOptions(WithKeys({"west"}));
+  ASSERT_OK(connections().Connect(harness_.now(), kTestPeer));
+  for (int i = 0; i < 3; ++i) {
+    Run();
+    Take<Client::TokenWanted>();
+    ASSERT_OK(client_.UseToken(harness_.now(), Token("south")));
+  }
+  Run();
+  // The allocation's own refresh began behind it.
+  Take<Client::TokenWanted>();
+  EXPECT_EQ(Take<Client::PeerFailed>().error, stun::Error::kUnauthenticated);
+}
+
+// The server knows us by the key of before until the refresh has come, which
+// goes by another stream.
+TEST_F(ClientTcpTokens, AStreamThatOvertakesTheRefreshIsBoundBehindIt) {
+  AllocateByToken();
+  const auto connected = Connected(kTestPeer);
+  harness_.SetOptions(WithKeys({"north", "south"}));
+  ASSERT_OK(client_.UseToken(harness_.now(), Token("south")));
+  const auto late = client_.PollTransmit(harness_.now(), absl::MakeSpan(out_));
+  ASSERT_TRUE(late);
+  EXPECT_EQ(late->path.local, kControl);
+  const std::vector<uint8_t> refresh(late->bytes.begin(), late->bytes.end());
+  ASSERT_OK(connections().Bind(harness_.now(), connected.id, kData));
+  Run();
+  EXPECT_FALSE(client_.PollEvent());
+  EXPECT_EQ(joined_, 0);
+  harness_.server().FromClient(harness_.now(), At(kControl).path, refresh,
+                               refresh.size());
+  Hear(kControl);
+  Run();
+  EXPECT_EQ(Take<Client::PeerJoined>().id, connected.id);
+  EXPECT_EQ(joined_, 1);
 }
 
 }  // namespace

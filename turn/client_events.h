@@ -13,6 +13,7 @@
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "stun/protocol.h"
+#include "turn/client_options.h"
 
 namespace kyuu::turn {
 
@@ -21,6 +22,8 @@ struct ClientAllocated {
   TransportAddress relayed;
   TransportAddress mapped;  // The TCP one over a stream.
   absl::Duration lifetime;
+  // With ClientOptions::Ports::kEvenAndNext: of the port above.
+  std::optional<ReservationId> reservation = std::nullopt;
 };
 // The server lets datagrams of this address pass.
 struct ClientPermissionGranted {

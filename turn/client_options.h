@@ -3,8 +3,10 @@
 #ifndef KYUU_TURN_CLIENT_OPTIONS_H_
 #define KYUU_TURN_CLIENT_OPTIONS_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/time/time.h"
@@ -12,6 +14,9 @@
 #include "stun/retransmit.h"
 
 namespace kyuu::turn {
+
+// RESERVATION-TOKEN (RFC 8656 section 18.10).
+using ReservationId = std::array<uint8_t, 8>;
 
 struct ClientOptions {
   // The bound address of our socket, and the server's.
@@ -36,6 +41,20 @@ struct ClientOptions {
   // REQUESTED-TRANSPORT. kTcp: peers are spoken to by turn::ClientConnections
   // alone (RFC 6062); over a stream only.
   Transport relayed_transport = Transport::kUdp;
+  // EVEN-PORT: the relayed port is even, and with kEvenAndNext the one above is
+  // kept for another allocation of ours, within 30 s, by
+  // ClientAllocated::reservation. Of UDP only, like the two below.
+  enum class Ports : uint8_t { kAny, kEven, kEvenAndNext };
+  Ports ports = Ports::kAny;
+  // RESERVATION-TOKEN: the port that was kept so for another one, with its
+  // address. It goes with neither `ports` nor `relayed_family`.
+  std::optional<ReservationId> reservation;
+  // kForbid: no datagram is cut into fragments on its way to a peer, but lost
+  // if it is too long (DONT-FRAGMENT). Only Send indications can say so: a
+  // channel is bound by BindChannel() alone, and what goes by it is cut as
+  // ever. A server that cannot do it answers 420.
+  enum class Fragments : uint8_t { kAllow, kForbid };
+  Fragments fragments = Fragments::kAllow;
   // Connections of peers that are being made or wait to be bound, at one time;
   // what comes beyond is left to end at the server.
   size_t connections_max = 64;

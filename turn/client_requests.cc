@@ -199,6 +199,16 @@ absl::Span<const uint8_t> Client::WriteAllocation(
     if (options_.mobility == Options::Mobility::kAsk) {
       writer.Add(stun::MobilityTicket{});
     }
+    if (options_.ports != Options::Ports::kAny) {
+      writer.Add(stun::EvenPort{.reserve_next = options_.ports ==
+                                                Options::Ports::kEvenAndNext});
+    }
+    if (options_.fragments == Options::Fragments::kForbid) {
+      writer.Add(stun::DontFragment{});
+    }
+    if (options_.reservation.has_value()) {
+      writer.Add(stun::ReservationToken{*options_.reservation});
+    }
     if (options_.relayed_family != IpFamily::kUnspecified) {
       writer.Add(stun::RequestedAddressFamily{options_.relayed_family});
     }

@@ -57,7 +57,17 @@ void Client::HandlePacket(absl::Time now, Packet in) {
     ++stats_.unexpected;
     return;
   }
-  if (connections_.HandleResponse(now, in.path, *response)) return;
+  using Heard = ClientConnections::Heard;
+  switch (connections_.HandleResponse(now, in.path, *response)) {
+    case Heard::kNotOurs:
+      break;
+    case Heard::kOurs:
+      return;
+    case Heard::kWantsToken:
+      return WantToken(TokenWanted::Why::kMissing);
+    case Heard::kWantsAnother:
+      return WantToken(TokenWanted::Why::kRefused);
+  }
   const auto transaction = transactions_.find(response->transaction_id());
   if (binds || transaction == transactions_.end()) {
     ++stats_.unexpected;
@@ -156,6 +166,7 @@ void Client::OnAllocation(absl::Time now, const MessageView& response) {
       lifetime ? absl::Seconds(lifetime->seconds) : options_.lifetime;
   SetAllocationLifetime(now, granted);
   KeepTicket(response);
+  connections_.Refreshed();
   if (mobility_.moving) return OnMoved(granted);
   mobility_.former.reset();
 }
@@ -168,8 +179,10 @@ void Client::OnAllocated(absl::Time now, const MessageView& response) {
   const IpFamily asked = options_.relayed_family == IpFamily::kUnspecified
                              ? IpFamily::kV4
                              : options_.relayed_family;
+  const bool even = options_.ports != Options::Ports::kAny;
   if (!relayed || !mapped || !lifetime || lifetime->seconds == 0 ||
-      relayed->address.ip.family() != asked || relayed->address.port == 0) {
+      (relayed->address.ip.family() != asked && !options_.reservation) ||
+      relayed->address.port == 0 || (even && relayed->address.port % 2 != 0)) {
     return Finish({absl::InternalError("useless Allocate response"), {}, {}});
   }
   state_ = State::kAllocated;
@@ -177,7 +190,10 @@ void Client::OnAllocated(absl::Time now, const MessageView& response) {
   const absl::Duration granted = absl::Seconds(lifetime->seconds);
   SetAllocationLifetime(now, granted);
   KeepTicket(response);
-  events_.push_back(Allocated{relayed_, mapped->address, granted});
+  const auto reserved = response.Get<stun::ReservationToken>();
+  events_.push_back(Allocated{
+      relayed_, mapped->address, granted,
+      reserved ? std::optional<ReservationId>(reserved->value) : std::nullopt});
 }
 
 void Client::SetAllocationLifetime(absl::Time now, absl::Duration lifetime) {

@@ -39,6 +39,7 @@ absl::Status Client::UseToken(absl::Time now, ClientToken token) {
   const absl::Duration wait =
       std::max(token.lifetime - kTokenMargin, token.lifetime / 2);
   timers_.Set({Timer::kToken, internal::kTheAllocation}, now + wait);
+  connections_.UseToken(token);
   credential_.UseToken(std::move(token));
   ++stats_.tokens_used;
   token_wanted_ = false;

@@ -85,7 +85,7 @@ std::optional<Flow> Flows::Wanted(absl::Time now, const Allocation& allocation,
   // peers send needs.
   flow.to_client_until = std::min(
       flow.to_peer_until, allocation.peers.PermittedUntil(channel.peer.ip));
-  flow.metered = owner_.throttle.on();
+  flow.metered = owner_.throttle.Bounds(allocation);
   return flow;
 }
 

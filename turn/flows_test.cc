@@ -152,6 +152,42 @@ TEST_F(FlowsTest, BudgetsOfUsersAndOfAllAreFlowsToo) {
   EXPECT_GT(drawn, 500);
 }
 
+// A realm's budget makes flows of that realm metered, and no others.
+TEST_F(FlowsTest, BudgetsOfARealmAreThoseOfItsFlows) {
+  const TransportAddress listener{kTestServer.ip, 3480};
+  ServerOptions options = ServerHarness::Options();
+  options.listeners.push_back(listener);
+  RealmOptions realm;
+  realm.name = "a.test";
+  realm.listeners = {listener};
+  realm.users = options.users;
+  realm.total_bytes_per_s = 600;
+  options.realms = {realm};
+  harness_.SetOptions(options);
+  Bind();
+  EXPECT_FALSE(TheFlow().metered);
+  const RelayId main = TheFlow().allocation;
+  flows_.clear();
+  client_ = TestClient(1001);
+  client_.path.local = listener;
+  Bind();
+  EXPECT_TRUE(TheFlow().metered);
+  Flows& flows = harness_.server().flows();
+  double drawn = 0;
+  for (int i = 0; i < 100; ++i) {
+    drawn += flows.Fund(harness_.now(), TheFlow().allocation,
+                        Direction::kToPeers, 50);
+  }
+  EXPECT_LE(drawn, 600);
+  EXPECT_GT(drawn, 500);
+  EXPECT_EQ(flows.Fund(harness_.now(), main, Direction::kToPeers, 900), 900);
+  // As it goes, the flow is metered no more; the allocation stays.
+  options.realms[0].total_bytes_per_s = 0;
+  harness_.SetOptions(options);
+  Poll();
+  EXPECT_FALSE(TheFlow().metered);
+}
+
 TEST_F(FlowsTest, WhatWasRelayedCountsAsTheServersOwn) {
   Bind();
   Flows& flows = harness_.server().flows();

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/address.h"
 
@@ -28,6 +29,14 @@ constexpr int InstanceOf(ConnectionId id) {
 // says who has moved (RFC 8016) or binds a connection (RFC 6062) is handed to
 // the server that has what it means. With kHere it is refused instead.
 enum class Reach : uint8_t { kEverywhere, kHere };
+
+// What else is known of a packet of a client.
+struct Arrival {
+  Reach reach = Reach::kEverywhere;
+  // The name that it has asked for by TLS (SNI), if any; of nothing but the
+  // realm. It need not live longer than the call.
+  absl::string_view host = {};
+};
 
 // Forward is a decision about one datagram or a train of them: through which
 // socket to send, whereto, and which parts of the received bytes. It does not

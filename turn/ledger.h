@@ -127,6 +127,9 @@ class Ledger {
   // slice at a time, and only if there are such limits.
   virtual double TakeUserBytes(absl::Time now, Direction direction,
                                absl::string_view user, double wanted) = 0;
+  virtual double TakeRealmBytes(absl::Time now, Direction direction,
+                                RealmId realm, double bytes_per_s,
+                                double wanted) = 0;
   virtual double TakeTotalBytes(absl::Time now, Direction direction,
                                 double wanted) = 0;
 };

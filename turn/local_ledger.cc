@@ -403,6 +403,12 @@ double LocalLedger::TakeUserBytes(absl::Time now, Direction direction,
   return bandwidth_.TakeUser(now, direction, user, wanted);
 }
 
+double LocalLedger::TakeRealmBytes(absl::Time now, Direction direction,
+                                   RealmId realm, double bytes_per_s,
+                                   double wanted) {
+  return bandwidth_.TakeRealm(now, direction, realm, bytes_per_s, wanted);
+}
+
 double LocalLedger::TakeTotalBytes(absl::Time now, Direction direction,
                                    double wanted) {
   return bandwidth_.TakeTotal(now, direction, wanted);

@@ -55,6 +55,8 @@ class LocalLedger final : public Ledger {
   void Proven(absl::Time now, const IpAddress& ip) override;
   double TakeUserBytes(absl::Time now, Direction direction,
                        absl::string_view user, double wanted) override;
+  double TakeRealmBytes(absl::Time now, Direction direction, RealmId realm,
+                        double bytes_per_s, double wanted) override;
   double TakeTotalBytes(absl::Time now, Direction direction,
                         double wanted) override;
 

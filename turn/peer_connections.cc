@@ -159,7 +159,7 @@ absl::Duration PeerConnections::Passed(absl::Time now, ConnectionId id,
   }
   size_t& owed = it->second.owed[static_cast<size_t>(direction)];
   owed += bytes;
-  if (owed > 0 && parts_.throttle.on() &&
+  if (owed > 0 && parts_.throttle.Bounds(allocation) &&
       !parts_.throttle.Spend(now, parts_.ledger, direction, allocation, owed)) {
     return kBandwidthSlice;
   }

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "stun/access_token.h"
@@ -70,13 +72,17 @@ struct Authorizing {
 
 // A realm beside the main one, with users and quotas of its own. A client gets
 // it if an ORIGIN of its request (draft-ietf-tram-stun-origin) is one of
-// `origins`, or else if it came to one of `listeners`; whoever fits no realm
-// gets the main one. Then nonce and allocation are of that realm.
+// `origins`, or else if the name that it has asked for by TLS (SNI) is one of
+// `hosts`, or else if it came to one of `listeners`; whoever fits no realm gets
+// the main one. Then nonce and allocation are of that realm.
 struct RealmOptions {
   std::string name;  // 1 to 127 characters.
   // Like "https://example.org"; the case of letters, a default port and a slash
   // at the end do not matter.
   std::vector<std::string> origins;
+  // Like "turn.example.org"; neither the case of letters nor a dot at the end
+  // matters.
+  std::vector<std::string> hosts;
   std::vector<TransportAddress> listeners;
 
   std::vector<User> users;
@@ -87,11 +93,25 @@ struct RealmOptions {
   size_t allocations_max = 16'384;
   // Of one of its users, instead of that of the server; beyond: 486.
   size_t allocations_per_user_max = 256;
+  // Bytes of payload per second and direction, as BandwidthLimits has them, and
+  // with its burst: of one allocation, instead of that of the server unless 0;
+  // of all of the realm together, on all servers of one Ledger, 0 for no limit.
+  double allocation_bytes_per_s = 0;
+  double total_bytes_per_s = 0;
   // Instead of those of the server, if there are any.
   std::vector<TransportAddress> alternate_servers;
 
   friend bool operator==(const RealmOptions&, const RealmOptions&) = default;
 };
+
+// Both in small letters; an origin without a default port and a slash at its
+// end, a host without the dot that ends it.
+std::string CanonicOrigin(absl::string_view origin);
+std::string CanonicHost(absl::string_view host);
+
+// INVALID_ARGUMENT with the reason if it is not what a client asks for by TLS:
+// a name, and no address, port or pattern.
+absl::Status ValidateHost(absl::string_view host);
 
 }  // namespace kyuu::turn
 

@@ -74,6 +74,24 @@ std::optional<stun::Error> CheckTicket(const ServerOptions& options,
   return std::nullopt;
 }
 
+// A name that was granted anew carries its allocations on. Of tokens (RFC 7635)
+// the latest end counts that was shown, in whatever order they come; without
+// one a client signs by the newest.
+void Renew(internal::Allocation& allocation,
+           const internal::ServerRequest& request,
+           const internal::Credential& credential) {
+  const bool tokens = allocation.token && credential.token;
+  allocation.credential_expires =
+      tokens ? std::max(allocation.credential_expires, credential.expires)
+             : credential.expires;
+  if (tokens && credential.token_made < allocation.token_made) return;
+  allocation.username = request.username;
+  allocation.key = *request.key;
+  allocation.integrity = request.integrity;
+  allocation.token = credential.token;
+  allocation.token_made = credential.token_made;
+}
+
 }  // namespace
 
 Server::Server(Random& random, Options options)
@@ -91,7 +109,7 @@ Server::Server(Random& random, Options options,
       nonces_(options_.nonce_secret, options_.nonce_lifetime),
       tickets_(options_.nonce_secret),
       policy_(options_),
-      throttle_(options_.bandwidth),
+      throttle_(options_.bandwidth, realms_),
       own_ledger_(std::move(own)),
       ledger_(shared == nullptr ? *own_ledger_ : *shared),
       answers_(options_, stats_),
@@ -188,7 +206,7 @@ void Server::HandleRequest(absl::Time now, const Path& path,
   request.allocation = ByClient(now, path);
   const auto choose_realm = [&] {
     const Allocation* own = request.allocation;
-    request.realm = realms_.Of(path, message,
+    request.realm = realms_.Of(path, arrival_.host, message,
                                own ? std::optional(own->realm) : std::nullopt);
   };
   choose_realm();
@@ -235,12 +253,7 @@ void Server::OnAllocation(const Request& request,
   } else {
     Settle(*allocation, request.path);
   }
-  // A name that was granted anew carries its allocations on.
-  if (renewed) allocation->username = request.username;
-  allocation->key = *request.key;
-  allocation->integrity = request.integrity;
-  allocation->credential_expires = credential.expires;
-  allocation->token = credential.token;
+  Renew(*allocation, request, credential);
   flows_.Touch(*allocation);
   switch (request.message.method()) {
     case stun::Method::kRefresh:

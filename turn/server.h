@@ -77,7 +77,7 @@ class Server : public ServerEvents {
   absl::Span<const Forward> FromClient(absl::Time now, const Path& path,
                                        absl::Span<const uint8_t> bytes,
                                        size_t segment_size,
-                                       Reach reach = Reach::kEverywhere);
+                                       Arrival arrival = {});
   // Takes what a relay socket received from `source`, or what another server
   // of the ledger has for `relay` (Forward::Exit::kRelay).
   absl::Span<const Forward> FromPeer(absl::Time now, RelayId relay,
@@ -241,7 +241,7 @@ class Server : public ServerEvents {
   PeerConnections connections_;
   Flows flows_;
   internal::Visitors visitors_;
-  Reach reach_ = Reach::kEverywhere;  // Of the packet in hand.
+  Arrival arrival_;  // Of the packet in hand.
 };
 static_assert(Engine<Server>);
 

@@ -173,6 +173,7 @@ void Server::Allocate(const Request& request, const Credential& credential) {
   allocation->integrity = request.integrity;
   allocation->credential_expires = credential.expires;
   allocation->token = credential.token;
+  allocation->token_made = credential.token_made;
   allocation->prove_again = ProveAgain(request.now);
   allocation->request_id = request.message.transaction_id();
   allocation->whole = request.message.Has<stun::DontFragment>();

@@ -238,6 +238,7 @@ void Server::Authorize(absl::Time now, const Authorization& answer) {
   } else if (answer.verdict == Verdict::kDenied) {
     authorizations_.Deny(authorizing, name, answer.until);
   }
+  arrival_ = {};
   for (const auto& held : authorizations_.Take(name)) {
     HandleStun(now, held.path, held.bytes);
   }
@@ -270,6 +271,7 @@ std::optional<Server::Credential> Server::CheckCredential(
   Credential own{allocation->key, allocation->credential_expires,
                  allocation->quota_user};
   own.token = allocation->token;
+  own.token_made = allocation->token_made;
   return own;
 }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -167,6 +168,79 @@ TEST(TurnBandwidth, TotalIsOfAllUsers) {
   EXPECT_EQ(harness.server().stats().over_total_bandwidth, 8 * 3334 - passed);
 }
 
+// Beside the main realm "a.test", whose clients come to that listener.
+const TransportAddress kListenerOfA{IpAddress::V4(192, 0, 2, 1), 3480};
+
+ServerOptions WithRealm(double allocation_bytes_per_s, double total_bytes_per_s,
+                        const BandwidthLimits& limits) {
+  ServerOptions options = With(limits);
+  options.listeners.push_back(kListenerOfA);
+  RealmOptions a;
+  a.name = "a.test";
+  a.listeners = {kListenerOfA};
+  a.users = options.users;
+  a.allocation_bytes_per_s = allocation_bytes_per_s;
+  a.total_bytes_per_s = total_bytes_per_s;
+  options.realms = {a};
+  return options;
+}
+
+TestClient OfA(uint16_t port, std::string name = "u", std::string word = "p") {
+  TestClient client(port, std::move(name), std::move(word));
+  client.path.local = kListenerOfA;
+  return client;
+}
+
+TEST(TurnBandwidth, RealmIsAllOfItsAllocations) {
+  ServerHarness harness(
+      WithRealm(0, 100'000, {.burst = absl::Milliseconds(200)}));
+  TestClient first = OfA(1000), second = OfA(1001, "other", "q"), main(1002);
+  for (TestClient* client : {&first, &second, &main}) Join(harness, *client);
+  const size_t up = Flood(
+      harness, absl::Seconds(10), absl::Milliseconds(3),
+      [&] { return SendUp(harness, first, 4) + SendUp(harness, second, 4); });
+  EXPECT_NEAR(static_cast<double>(up), 1018, 1);
+  EXPECT_EQ(SendDown(harness, first, 30), 18);
+  const ServerStats& stats = harness.server().stats();
+  EXPECT_EQ(stats.over_realm_bandwidth, 8 * 3334 - up + 12);
+  EXPECT_EQ(stats.over_allocation_bandwidth + stats.over_user_bandwidth +
+                stats.over_total_bandwidth,
+            0);
+  // Others are not of it.
+  EXPECT_EQ(SendUp(harness, main, 50), 50);
+}
+
+TEST(TurnBandwidth, RealmHasItsOwnForAnAllocation) {
+  ServerHarness harness(
+      WithRealm(30'000, 0, {.allocation_bytes_per_s = 10'000}));
+  TestClient first = OfA(1000), second = OfA(1001), main(1002);
+  for (TestClient* client : {&first, &second, &main}) Join(harness, *client);
+  EXPECT_EQ(SendUp(harness, first, 50), 30);
+  EXPECT_EQ(SendUp(harness, second, 50), 30);
+  EXPECT_EQ(SendUp(harness, main, 50), 10);
+  // As none is said, that of the server.
+  harness.SetOptions(WithRealm(0, 0, {.allocation_bytes_per_s = 10'000}));
+  harness.Advance(absl::Seconds(5));
+  EXPECT_EQ(SendUp(harness, first, 50), 10);
+  EXPECT_EQ(harness.server().stats().over_realm_bandwidth, 0);
+}
+
+TEST(TurnBandwidth, RealmsRateChangesByReloadUnderItsAllocations) {
+  ServerHarness harness(WithRealm(0, 0, {.burst = absl::Milliseconds(200)}));
+  TestClient client = OfA(1000);
+  Join(harness, client);
+  EXPECT_EQ(SendUp(harness, client, 50), 50);
+  for (const auto& [rate, passing] :
+       std::vector<std::pair<double, size_t>>{{100'000, 18}, {50'000, 9}}) {
+    harness.SetOptions(WithRealm(0, rate, {.burst = absl::Milliseconds(200)}));
+    harness.Advance(absl::Seconds(5));
+    EXPECT_EQ(SendUp(harness, client, 50), passing) << rate;
+  }
+  harness.SetOptions(WithRealm(0, 0, {}));
+  EXPECT_EQ(SendUp(harness, client, 50), 50);
+  EXPECT_EQ(harness.server().allocations(), 1);
+}
+
 // What one bound drops costs the others nothing.
 TEST(TurnBandwidth, WhatIsDroppedIsTakenFromNoBucket) {
   ServerHarness harness(With({.allocation_bytes_per_s = 10'000,
@@ -181,14 +255,18 @@ TEST(TurnBandwidth, WhatIsDroppedIsTakenFromNoBucket) {
   EXPECT_EQ(harness.server().stats().over_user_bandwidth, 0);
 }
 
-// Loops share the buckets of users and of all: beyond the rate they send at
-// most what is for a slice each.
+// Loops share the buckets of users, of realms and of all: beyond the rate they
+// send at most what is for a slice each.
 TEST(TurnBandwidth, ServersOfALedgerShare) {
-  for (const bool total : {false, true}) {
-    ServerOptions options =
-        With({.user_bytes_per_s = total ? 0.0 : 1'000'000.0,
-              .total_bytes_per_s = total ? 1'000'000.0 : 0.0,
-              .burst = absl::Milliseconds(100)});
+  const absl::Duration burst = absl::Milliseconds(100);
+  for (ServerOptions options :
+       {With({.user_bytes_per_s = 1e6, .burst = burst}),
+        WithRealm(0, 1e6, {.burst = burst}),
+        With({.total_bytes_per_s = 1e6, .burst = burst})}) {
+    const std::string bound = !options.realms.empty() ? "realm"
+                              : options.bandwidth.user_bytes_per_s > 0
+                                  ? "user"
+                                  : "total";
     options.nonce_secret = "group";
     SeededRandom random(7);
     LocalLedger ledger(options, random);
@@ -198,7 +276,8 @@ TEST(TurnBandwidth, ServersOfALedgerShare) {
       options.instance = i;
       nodes.push_back(std::make_unique<ServerHarness>(
           options, static_cast<uint64_t>(i + 1), &ledger));
-      clients.emplace_back(static_cast<uint16_t>(1000 + i));
+      const auto port = static_cast<uint16_t>(1000 + i);
+      clients.push_back(bound == "realm" ? OfA(port) : TestClient(port));
       Join(*nodes[static_cast<size_t>(i)], clients.back());
     }
     std::vector<size_t> passed(nodes.size());
@@ -212,11 +291,11 @@ TEST(TurnBandwidth, ServersOfALedgerShare) {
     for (const size_t one : passed) {
       sum += one;
       // Whoever asks first, none starves.
-      EXPECT_GT(one, 1000) << total;
+      EXPECT_GT(one, 1000) << bound;
     }
     // 10 s, the burst, and 4 slices of 5 datagrams.
-    EXPECT_GE(sum, 10'080) << total;
-    EXPECT_LE(sum, 10'120) << total;
+    EXPECT_GE(sum, 10'080) << bound;
+    EXPECT_LE(sum, 10'120) << bound;
   }
 }
 
@@ -267,6 +346,9 @@ TEST(TurnBandwidth, SenselessLimitsAreRefused) {
   EXPECT_OK(With({.total_bytes_per_s = 1}).Validate());
   EXPECT_FALSE(With({.total_bytes_per_s = -1}).Validate().ok());
   EXPECT_FALSE(With({.burst = absl::Milliseconds(19)}).Validate().ok());
+  EXPECT_OK(WithRealm(1, 1, {}).Validate());
+  EXPECT_FALSE(WithRealm(-1, 0, {}).Validate().ok());
+  EXPECT_FALSE(WithRealm(0, -1, {}).Validate().ok());
 }
 
 }  // namespace

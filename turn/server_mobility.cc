@@ -90,7 +90,7 @@ bool Server::FindElsewhere(Request& request) {
   }
   // The nonce shows that the source is no forged one: others' packets would go
   // astray.
-  if (reach_ == Reach::kHere || holder.instance >= options_.instances ||
+  if (arrival_.reach == Reach::kHere || holder.instance >= options_.instances ||
       !NonceHolds(request)) {
     return false;
   }
@@ -109,7 +109,7 @@ bool Server::FindElsewhere(Request& request) {
 bool Server::HandVisitorOn(absl::Time now, const Path& path,
                            absl::Span<const uint8_t> bytes,
                            size_t segment_size) {
-  if (visitors_.empty() || reach_ == Reach::kHere) return false;
+  if (visitors_.empty() || arrival_.reach == Reach::kHere) return false;
   const std::optional<int> instance = visitors_.Find(now, path);
   if (!instance.has_value()) return false;
   forwards_.push_back(ToServer(*instance, path, bytes, segment_size));

@@ -63,7 +63,7 @@ absl::Status ValidateRealmName(absl::string_view name) {
 
 absl::Status ValidateRealms(const ServerOptions& options) {
   if (options.realms.size() > 255) return Invalid("more than 255 realms");
-  absl::flat_hash_set<std::string> names = {options.realm}, origins;
+  absl::flat_hash_set<std::string> names = {options.realm}, origins, hosts;
   absl::flat_hash_set<TransportAddress> listeners;
   for (const RealmOptions& realm : options.realms) {
     KYUU_RETURN_IF_ERROR(ValidateRealmName(realm.name));
@@ -71,8 +71,14 @@ absl::Status ValidateRealms(const ServerOptions& options) {
       return Invalid("two realms are \"", realm.name, "\"");
     }
     for (const std::string& origin : realm.origins) {
-      if (!origins.insert(origin).second) {
+      if (!origins.insert(CanonicOrigin(origin)).second) {
         return Invalid("the origin ", origin, " is of two realms");
+      }
+    }
+    for (const std::string& host : realm.hosts) {
+      KYUU_RETURN_IF_ERROR(ValidateHost(host));
+      if (!hosts.insert(CanonicHost(host)).second) {
+        return Invalid("the host ", host, " is of two realms");
       }
     }
     for (const TransportAddress& listener : realm.listeners) {
@@ -83,6 +89,9 @@ absl::Status ValidateRealms(const ServerOptions& options) {
     }
     KYUU_RETURN_IF_ERROR(ValidateUsers(realm.users, realm.rest_secrets));
     KYUU_RETURN_IF_ERROR(ValidateAlternates(realm.alternate_servers));
+    if (!(realm.allocation_bytes_per_s >= 0 && realm.total_bytes_per_s >= 0)) {
+      return Invalid("a bandwidth is 0 at least");
+    }
   }
   return absl::OkStatus();
 }

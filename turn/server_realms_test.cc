@@ -1,6 +1,7 @@
 // Several realms in one server: who gets which, and that nobody mixes.
 
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -114,6 +115,76 @@ TEST(TurnRealms, OfSeveralOriginsTheFirstThatIsKnownCounts) {
   EXPECT_EQ(realm(1), "a.test");
   EXPECT_EQ(realm(7), "a.test");
   EXPECT_EQ(realm(8), "main") << "no more are looked at";
+}
+
+// By TLS a client names the host that it means (SNI).
+TEST(TurnRealms, TheHostThatIsAskedForChooses) {
+  ServerOptions options = TwoRealms();
+  options.realms[0].hosts = {"Turn.A.test", "stun.a.test."};
+  options.realms[1].hosts = {"turn.b.test"};
+  ASSERT_OK(options.Validate());
+  ServerHarness harness(options);
+  const auto realm = [&](absl::string_view host, absl::string_view origin,
+                         absl::string_view in_request,
+                         const TransportAddress& listener = kTestServer) {
+    TestClient client(1000);
+    client.path.local = listener;
+    client.path.transport = Transport::kTls;
+    const auto request =
+        harness.Build(client, Method::kAllocate, [&](MessageWriter& w) {
+          w.Add(stun::RequestedTransport{});
+          if (!origin.empty()) w.Add(stun::Origin{origin});
+          if (!in_request.empty()) w.Add(stun::Realm{in_request});
+        });
+    harness.server().FromClient(harness.now(), client.path, request,
+                                request.size(), {.host = host});
+    return RealmIn(harness.Poll(client));
+  };
+  EXPECT_EQ(realm("turn.a.test", "", ""), "a.test");
+  EXPECT_EQ(realm("TURN.a.TEST.", "", ""), "a.test");
+  EXPECT_EQ(realm("stun.a.test", "", ""), "a.test");
+  EXPECT_EQ(realm("turn.b.test", "", ""), "b.test");
+  EXPECT_EQ(realm("", "", ""), "main");
+  EXPECT_EQ(realm("a.test", "", ""), "main");
+  EXPECT_EQ(realm(".", "", ""), "main");
+  EXPECT_EQ(realm(std::string(255, 'x'), "", ""), "main");
+  // It says more than the listener, and less than ORIGIN, and than the realm
+  // that the client was told before, perhaps at another host.
+  EXPECT_EQ(realm("turn.a.test", "", "", kSecondListener), "a.test");
+  EXPECT_EQ(realm("turn.b.test", "https://a.test", ""), "a.test");
+  EXPECT_EQ(realm("turn.b.test", "", "a.test"), "a.test");
+  EXPECT_EQ(realm("turn.b.test", "", "main"), "main");
+  // By a reload it is another's, or nobody's.
+  std::swap(options.realms[0].hosts, options.realms[1].hosts);
+  options.realms[0].hosts.clear();
+  harness.SetOptions(options);
+  EXPECT_EQ(realm("turn.a.test", "", ""), "b.test");
+  EXPECT_EQ(realm("turn.b.test", "", ""), "main");
+  // What the next packet is of, whose sender has named none.
+  TestClient plain(1001);
+  harness.Challenge(plain);
+  EXPECT_EQ(plain.realm, "main");
+}
+
+TEST(TurnRealms, SenselessHostsAreRefused) {
+  const auto valid = [](std::vector<std::string> a,
+                        std::vector<std::string> b) {
+    ServerOptions options = TwoRealms();
+    options.realms[0].hosts = std::move(a);
+    options.realms[1].hosts = std::move(b);
+    return options.Validate().ok();
+  };
+  EXPECT_TRUE(valid({"turn.a.test", "_x.a.test"}, {"turn.b.test"}));
+  EXPECT_FALSE(valid({"turn.a.test"}, {"TURN.a.test."}));
+  for (const char* host : {"", ".", "turn.a.test:5349", "https://turn.a.test",
+                           "*.a.test", "192.0.2.1", "2001:db8::1", "a b"}) {
+    EXPECT_FALSE(valid({host}, {})) << host;
+  }
+  EXPECT_FALSE(valid({std::string(254, 'x')}, {}));
+  // The same origin in other letters is one, too.
+  ServerOptions options = TwoRealms();
+  options.realms[1].origins = {"HTTPS://a.test:443"};
+  EXPECT_FALSE(options.Validate().ok());
 }
 
 TEST(TurnRealms, EachHasItsOwnUsers) {

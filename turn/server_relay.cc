@@ -69,10 +69,11 @@ void Server::HandlePacket(absl::Time now, Packet in) {
 
 absl::Span<const Forward> Server::FromClient(absl::Time now, const Path& path,
                                              absl::Span<const uint8_t> bytes,
-                                             size_t segment_size, Reach reach) {
+                                             size_t segment_size,
+                                             Arrival arrival) {
   forwards_.clear();
   prefixes_.clear();
-  reach_ = reach;
+  arrival_ = arrival;
   if (closed_) return {};
   // Nobody listens at port 0: an answer could only hit somebody else.
   if (path.remote.port == 0) {
@@ -241,8 +242,9 @@ void Server::ToPeer(absl::Time now, Allocation& from, const Way& way,
     stats_.forbidden += forward.segments;
     return;
   }
-  if (throttle_.on() && !throttle_.Pass(now, ledger_, Direction::kToPeers, from,
-                                        forward, stats_)) {
+  if (throttle_.Bounds(from) &&
+      !throttle_.Pass(now, ledger_, Direction::kToPeers, from, forward,
+                      stats_)) {
     return;
   }
   const size_t payload_bytes = (forward.segments - 1) * forward.payload_bytes +
@@ -302,8 +304,9 @@ void Server::ToClient(absl::Time now, RelayId relay,
     stats_.malformed += forward.segments;
     return;
   }
-  if (throttle_.on() && !throttle_.Pass(now, ledger_, Direction::kToClients,
-                                        *allocation, forward, stats_)) {
+  if (throttle_.Bounds(*allocation) &&
+      !throttle_.Pass(now, ledger_, Direction::kToClients, *allocation, forward,
+                      stats_)) {
     return;
   }
   const size_t segments = forward.segments;

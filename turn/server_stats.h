@@ -49,6 +49,7 @@ struct ServerStats {
   // Beyond the limits of ServerOptions::bandwidth, by the one that was met.
   uint64_t over_allocation_bandwidth = 0;
   uint64_t over_user_bandwidth = 0;
+  uint64_t over_realm_bandwidth = 0;
   uint64_t over_total_bandwidth = 0;
   // Connections of peers: beyond a bound; without a permission; that could not
   // be made in time; that no client has bound in time.
@@ -91,6 +92,7 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, sent_away),
       KYUU_COUNTER(ServerStats, over_allocation_bandwidth),
       KYUU_COUNTER(ServerStats, over_user_bandwidth),
+      KYUU_COUNTER(ServerStats, over_realm_bandwidth),
       KYUU_COUNTER(ServerStats, over_total_bandwidth),
       KYUU_COUNTER(ServerStats, peers_refused),
       KYUU_COUNTER(ServerStats, peers_unpermitted),

@@ -1,5 +1,6 @@
 // Third-party authorization: clients that show tokens (RFC 7635).
 
+#include <optional>
 #include <string>
 
 #include "base/testing.h"
@@ -97,6 +98,49 @@ TEST_F(TurnTokens, AnAllocationGoesOnWithATokenOfAnotherKey) {
   EXPECT_TRUE(Call(client, Method::kRefresh, Token(absl::Minutes(10))).ok());
 }
 
+// Requests overtake each other: one that shows the token of before takes away
+// neither time nor key.
+TEST_F(TurnTokens, AnOlderTokenThatComesLateChangesNothing) {
+  TestClient client = Challenged(1000);
+  const std::string old = Token(absl::Minutes(10));
+  ASSERT_TRUE(Call(client, Method::kAllocate, old).ok());
+  harness_.Advance(absl::Minutes(5));
+  const absl::string_view key = "another key of twenty";
+  stun::TokenContent content;
+  content.mac_key = std::string(key);
+  content.timestamp = harness_.now();
+  content.lifetime = absl::Minutes(30);
+  const std::string renewed =
+      TokenKey::Make(TokenKey::Algorithm::kA256Gcm,
+                     AsBytes(std::string(32, 'u')))
+          ->Seal(content, "turn.example.org", TokenKey::Nonce{3});
+  ASSERT_TRUE(Call(client, Method::kRefresh, renewed, "union", key).ok());
+  const Reply late = Call(client, Method::kRefresh, old);
+  ASSERT_TRUE(late.ok());
+  EXPECT_EQ(late.Get<stun::Lifetime>()->seconds, 30 * 60 + 5u);
+  EXPECT_TRUE(late.view().CheckIntegrity(stun::IntegrityKey(AsBytes(kMacKey))));
+  // By the newest key and name, without a token.
+  EXPECT_TRUE(Call(client, Method::kRefresh, "", "union", key).ok());
+  EXPECT_EQ(Call(client, Method::kRefresh, "").error(), 401);
+  harness_.Advance(absl::Minutes(30));
+  EXPECT_EQ(harness_.server().allocations(), 1u);
+  harness_.Advance(absl::Seconds(5));
+  EXPECT_EQ(harness_.server().allocations(), 0u);
+}
+
+// What was proven stands, though the newest token ends before it; and that is
+// the one to sign by.
+TEST_F(TurnTokens, ANewerTokenThatEndsSoonerTakesNothingAway) {
+  TestClient client = Challenged(1000);
+  ASSERT_TRUE(Call(client, Method::kAllocate, Token(absl::Minutes(30))).ok());
+  harness_.Advance(absl::Minutes(1));
+  const Reply reply =
+      Call(client, Method::kRefresh, TokenOfUnion(absl::Minutes(10)), "union");
+  ASSERT_TRUE(reply.ok());
+  EXPECT_EQ(reply.Get<stun::Lifetime>()->seconds, 29 * 60 + 5u);
+  EXPECT_TRUE(Call(client, Method::kRefresh, "", "union").ok());
+}
+
 TEST_F(TurnTokens, ChallengeNamesTheServer) {
   TestClient client(1000);
   const Reply reply = harness_.Call(
@@ -180,6 +224,24 @@ TEST_F(TurnTokens, QuotasAreOfEachToken) {
   EXPECT_EQ(allocate(1000, "first key of session"), 0);
   EXPECT_EQ(allocate(1001, "first key of session"), 486);
   EXPECT_EQ(allocate(1002, "other key of session"), 0);
+}
+
+// An operator sees and ends what was made by the tokens of a key.
+TEST_F(TurnTokens, SessionsAreKnownByTheirKey) {
+  ASSERT_TRUE(
+      Call(Challenged(1000), Method::kAllocate, Token(absl::Hours(1))).ok());
+  ASSERT_TRUE(Call(Challenged(1001), Method::kAllocate,
+                   TokenOfUnion(absl::Hours(1)), "union")
+                  .ok());
+  std::optional<size_t> next = 0;
+  while (next.has_value()) {
+    next = harness_.server().ListSessions(
+        harness_.now(), *next, 1, [](const SessionInfo& info) {
+          return info.username == "union" ? SessionVerdict::kEnd
+                                          : SessionVerdict::kKeep;
+        });
+  }
+  EXPECT_EQ(harness_.server().allocations(), 1u);
 }
 
 TEST_F(TurnTokens, KeysChangeByReload) {

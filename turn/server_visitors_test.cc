@@ -70,7 +70,7 @@ class TurnVisitors : public testing::Test {
     }
     EXPECT_EQ(all, bytes);
     home_->server().FromClient(home_->now(), client.path, all,
-                               forward.payload_bytes, Reach::kHere);
+                               forward.payload_bytes, {.reach = Reach::kHere});
     return home_->Poll(client);
   }
   void Advance(absl::Duration duration) {
@@ -180,7 +180,7 @@ TEST_F(TurnVisitors, WhatHasBeenHandedOnGoesNoFurther) {
   const Bytes refresh = Refresh(new_, ticket);
   EXPECT_TRUE(away_->server()
                   .FromClient(away_->now(), new_.path, refresh, refresh.size(),
-                              Reach::kHere)
+                              {.reach = Reach::kHere})
                   .empty());
   EXPECT_EQ(away_->Poll(new_).error(), 437);
 }

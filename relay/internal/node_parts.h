@@ -16,10 +16,16 @@
 namespace kyuu::relay {
 
 struct Node::Guest {
-  Guest(const Path& by, std::shared_ptr<void> p, StreamClient c, turn::Reach r)
-      : path(by), place(std::move(p)), client(std::move(c)), reach(r) {}
+  Guest(const Path& by, std::string name, std::shared_ptr<void> p,
+        StreamClient c, turn::Reach r)
+      : path(by),
+        host(std::move(name)),
+        place(std::move(p)),
+        client(std::move(c)),
+        reach(r) {}
 
-  const Path path;  // Its transport tells TLS from TCP.
+  const Path path;         // Its transport tells TLS from TCP.
+  const std::string host;  // That it has asked for by TLS, if any.
   std::shared_ptr<void> place;
   StreamClient client;
   const turn::Reach reach;  // A stream moves once.

@@ -57,6 +57,13 @@ for (const [protocol, url] of Object.entries(ways)) {
     assert.match(run.lines.join('\n'), /relayed and back/, run.transcript());
   });
 
+  test(`kyuu turn has two ports side by side at coturn over ${protocol}, and forbids fragments`, async () => {
+    const run = new Program(kyuu, ['--ca-file', certificate, 'turn', '--port-pair', '--dont-fragment', url]);
+    assert.equal(await run.finish(60), 0, run.transcript());
+    const [first, second] = run.lines.join('\n').match(/(?<=^allocated 127\.0\.0\.1:)\d+/gm).map(Number);
+    assert.deepEqual([first % 2, second], [0, first + 1], run.transcript());
+  });
+
   // On a stream coturn 4.6.1 answers a move with the last bytes of its answer alone.
   const moves = !['tcp', 'tls'].includes(protocol);
   if (moves) test(`kyuu turn goes on from another port at coturn over ${protocol}`, async () => {

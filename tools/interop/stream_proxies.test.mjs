@@ -107,11 +107,16 @@ for (const [name, kind] of Object.entries(kinds)) {
 
     it('one who is not trusted is no proxy', MINUTE, async (t) => {
       const { port, server } = await behind(t, kind, '--proxy-protocol-from=192.0.2.0/24');
+      const began = Date.now();
       const run = new Program(kyuu, ['turn', `turn:alice:secret@127.0.0.1:${port}?transport=tcp`]);
       assert.equal(await run.finish(30), 1, run.transcript());
       const tls = new Program(kyuu, ['--ca-file', certificate, 'turn', `turns:alice:secret@127.0.0.1:${port}`]);
       assert.equal(await tls.finish(30), 1, tls.transcript());
+      // At the first bytes, and not once an HTTP request has not come in time (10 s).
+      assert.ok(Date.now() - began < 8000, server.transcript());
       assert.deepEqual(clientsIn(server, 'allocation_made'), []);
+      assert.equal(await server.stop(), 0, server.transcript());
+      assert.match(server.errors.join('\n'), /begins with the PROXY protocol, and is no proxy that is trusted/);
     });
 
     it('one who is trusted and does not tell is refused', MINUTE, async (t) => {

@@ -211,6 +211,22 @@ void AddTurn(CLI::App& app, kyuu::tools::TurnCommand& options) {
           "And again, once one end has gone on from another port or stream "
           "(RFC 8016)")
       ->excludes(tcp);
+  turn->add_flag_callback(
+          "--port-pair",
+          [&options] {
+            options.ports = kyuu::tools::TurnQuestion::Ports::kPair;
+          },
+          "The ends have an even port and the one above, which the server "
+          "keeps meanwhile (EVEN-PORT, RESERVATION-TOKEN)")
+      ->excludes(tcp);
+  turn->add_flag_callback(
+          "--dont-fragment",
+          [&options] {
+            options.fragments = kyuu::turn::ClientOptions::Fragments::kForbid;
+          },
+          "What goes to the other end is not to be cut on its way "
+          "(DONT-FRAGMENT)")
+      ->excludes(tcp);
   turn->add_option("--hold", options.hold_seconds,
                    "And again after so many seconds")
       ->type_name("SECONDS")

@@ -27,6 +27,9 @@ absl::string_view ToText(net::StreamRefusal why) {
     case net::StreamRefusal::kHeader:
       return "its proxy does not say by the PROXY protocol whose it is "
              "(--proxy-protocol-from)";
+    case net::StreamRefusal::kUnaskedHeader:
+      return "it begins with the PROXY protocol, and is no proxy that is "
+             "trusted (--proxy-protocol-from)";
     case net::StreamRefusal::kUnwatched:
       return "the system watches no more descriptors";
     case net::StreamRefusal::kExhausted:

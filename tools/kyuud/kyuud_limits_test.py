@@ -49,7 +49,7 @@ class KyuudLimitsTest(KyuudTestCase):
     def flood(self, server, clients, peer, count):
         """Sends `count` datagrams of 1000 bytes; returns those that passed, and the seconds."""
         names = ["turn_to_peers", "turn_over_allocation_bandwidth", "turn_over_user_bandwidth",
-                 "turn_over_total_bandwidth"]
+                 "turn_over_realm_bandwidth", "turn_over_total_bandwidth"]
         before = sum(self.counter(server, name) for name in names)
         begin, got = time.monotonic(), 0
 
@@ -103,6 +103,43 @@ class KyuudLimitsTest(KyuudTestCase):
             self.assertEqual(sum(line["over_bandwidth_to_peers"] for line in ended),
                              sum(over.values()))
             self.assertEqual(sum(line["over_bandwidth_to_client"] for line in ended), 0)
+
+    def test_the_bandwidth_of_a_realm_is_of_all_its_allocations(self):
+        def write(rate):
+            self.write("[turn]\nrealm = 'main'\n[auth]\nusers = ['a:1']\n[limits]\n"
+                       "bytes-burst = '500ms'\n[[realm]]\nname = 'a.test'\n"
+                       f"listeners = ['127.0.0.1:{server.http_port}']\nusers = ['a:2', 'b:2']\n"
+                       f"bytes-per-second-in-all = {rate}\n")
+            server.process.send_signal(signal.SIGHUP)
+        for threads in (1, 2):
+            self.write("[auth]\nusers = ['a:1']\n")
+            server = self.start(f"--config={self.path}", f"--threads={threads}")
+            write(0)
+            peer = self.peer()
+            main = Turn(server.turn_port, "a", "1")
+
+            def join(user):
+                client = TcpTurn(server.http_port, user, "2")
+                return client.allocate() == 0 and client.bind(peer.getsockname()) == 0 and client
+            # The listener's realm is there once the file has been read.
+            until(lambda: join("a"))
+            clients = [join("a"), join("b")]
+            self.assertEqual((main.allocate(), main.bind(peer.getsockname())), (0, 0))
+            self.assertEqual(self.flood(server, clients, peer, 100)[0], 100)
+            name = "turn_over_realm_bandwidth"
+            self.assertEqual(self.counter(server, name), 0)
+            write(20_000)
+            # It is taken over once there is one.
+            until(lambda: self.flood(server, clients, peer, 100)[0] < 100)
+            before = self.counter(server, name)
+            passed, seconds = self.flood(server, clients, peer, 200)
+            self.assertLessEqual(passed, 11 + 20 * seconds + 2 * threads)
+            self.assertEqual(self.counter(server, name) - before, 200 - passed)
+            self.assertEqual(self.flood(server, [main], peer, 100)[0], 100, "the main realm's")
+            write(0)
+            until(lambda: self.flood(server, clients, peer, 100)[0] == 100)
+            self.assertEqual([client.release() for client in clients], [0, 0])
+            self.assertEqual(server.stop(), 0)
 
     REALMS = ("[turn]\nrealm = 'main'\n[auth]\nusers = ['a:1']\n"
               "[[realm]]\nname = 'a.test'\norigins = ['https://a.test']\nusers = ['a:2']\n"

@@ -10,9 +10,10 @@ import ssl
 import struct
 import subprocess
 import tempfile
+import time
 import unittest
 
-from testing.kyuud import COOKIE, KyuudTestCase, TcpTurn, WAIT
+from testing.kyuud import COOKIE, KyuudTestCase, TcpTurn, WAIT, get
 
 ONE = "PROXY TCP4 198.51.100.1 192.0.2.1 40000 443\r\n".encode()
 
@@ -134,23 +135,45 @@ class KyuudProxyTest(KyuudTestCase):
                      (b"PROXY TCP4 198.51.100.1 192.0.2.1 40000\r\n", binding),
                      (binary(more=b"\3\0\4sums"), binding)):
             self.assertTrue(self.refused(server.http_port, *said), said)
-        # A second header is no protocol that is spoken here.
-        with socket.create_connection(("127.0.0.1", server.http_port), WAIT) as s:
-            s.sendall(ONE + ONE + b"\r\n")
-            self.assertIn(b" 400 ", s.recv(1000))
+        # A second header is another's, whom nobody trusts.
+        self.assertTrue(self.refused(server.http_port, ONE + ONE))
         self.assertEqual(server.stop(), 0)
         self.assertIn("does not say by the PROXY protocol whose it is", server.errors)
 
     def test_others_are_not_believed(self):
         server = self.start("--user=a:1", "--proxy-protocol-from=192.0.2.0/24")
-        with socket.create_connection(("127.0.0.1", server.http_port), WAIT) as s:
-            s.sendall(ONE + b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            self.assertIn(b" 400 ", s.recv(1000))
-        with socket.create_connection(("127.0.0.1", server.http_port), WAIT) as s:
-            s.sendall(binary() + struct.pack("!HHI", 1, 0, COOKIE) + bytes(12))
-            self.assertIn(b" 400 ", s.recv(1000))
+        began = time.monotonic()
+        said = (ONE, b"PROXY ", ONE + b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                ONE + struct.pack("!HHI", 1, 0, COOKIE) + bytes(12), binary())
+        for words in said:
+            self.assertTrue(self.refused(server.http_port, words), words)
+        # At the first bytes, and not when a request has not come in time (10 s).
+        self.assertLess(time.monotonic() - began, 5)
+        text = get(server.http_port, "/metrics")[2].decode()
+        self.assertIn(f"\nkyuu_port_unasked_header_total {len(said)}\n", text)
         client = TcpTurn(server.http_port, "a", "1")
         self.assertEqual(client.allocate(), 0)
+        self.assertEqual(server.stop(), 0)
+        self.assertIn("is no proxy that is trusted (--proxy-protocol-from)", server.errors)
+
+    def test_half_a_header_has_its_time(self):
+        server = self.start("--user=a:1", "--first-byte-timeout=1s")
+        began, cpu = time.monotonic(), self.cpu(server)
+        with socket.create_connection(("127.0.0.1", server.http_port), WAIT) as s:
+            s.sendall(b"PROX")
+            try:
+                self.assertEqual(s.recv(1), b"")
+            except ConnectionResetError:
+                pass
+        self.assertGreater(time.monotonic() - began, 0.9)
+        # It waits for more without work.
+        self.assertLess(self.cpu(server) - cpu, 0.3)
+
+    @staticmethod
+    def cpu(server):
+        with open(f"/proc/{server.process.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

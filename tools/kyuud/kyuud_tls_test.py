@@ -11,6 +11,7 @@ import ssl
 import struct
 import subprocess
 import tempfile
+import time
 import unittest
 
 from testing.kyuud import COOKIE, KYUUD, DtlsTurn, KyuudTestCase, TcpTurn, Turn, WAIT, get
@@ -127,6 +128,56 @@ class KyuudTlsTest(KyuudTestCase):
                     peer.sendto(data, client.relayed)
                     self.assertEqual(client.receive(), message)
                 client.socket.close()
+
+    def test_the_host_that_is_asked_for_has_its_realm(self):
+        path = os.path.join(self.folder.name, "kyuud.toml")
+
+        def write(a, b):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("[turn]\nrealm = 'main'\n[auth]\nusers = ['u:main']\n[limits]\n"
+                           "allocations-per-user = 9\n"
+                           f"[[realm]]\nname = 'a.test'\nhosts = {a}\nusers = ['u:a']\n"
+                           "allocations-per-user = 1\n"
+                           f"[[realm]]\nname = 'b.test'\nhosts = {b}\nusers = ['u:b']\n")
+        write(["turn.a.test"], ["turn.b.test"])
+        blind = self.context()
+        blind.check_hostname = False
+        for threads in (1, 3):
+            server = self.start_tls(f"--config={path}", f"--threads={threads}")
+
+            def allocate(name, password, tls=blind):
+                client = TcpTurn(server.http_port, "u", password, tls=tls, name=name)
+                udp = client.attribute(0x0019, b"\x11\0\0\0")
+                answer = client.ask(0x0003, udp)
+                client.realm, client.nonce = answer[1][0x0014].decode(), answer[1][0x0015]
+                return client.realm, client.error(client.ask(0x0003, udp)), client
+            for _ in range(2 * threads):
+                self.assertEqual(allocate("turn.b.test", "b")[:2], ("b.test", 0))
+            for name in ("Turn.A.Test", "turn.a.test"):
+                # Its one allocation, and no other's user.
+                realm, code, client = allocate(name, "a")
+                self.assertEqual((realm, code), ("a.test", 0))
+                self.assertEqual(allocate(name, "a")[:2], ("a.test", 486))
+                self.assertEqual(allocate(name, "main")[:2], ("a.test", 401))
+                self.assertEqual(client.release(), 0)
+            for name in ("b.test", None):
+                self.assertEqual(allocate(name, "main")[:2], ("main", 0), name)
+            self.assertEqual(allocate("turn.a.test", "main", None)[:2], ("main", 0))
+            udp = Turn(server.turn_port, "u", "main")
+            self.assertEqual((udp.allocate(), udp.realm), (0, "main"))
+            # As a file says that is read again.
+            write(["turn.b.test"], ["turn.a.test"])
+            server.process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + WAIT
+            while allocate("turn.a.test", "b")[:2] != ("b.test", 0):
+                self.assertLess(time.monotonic(), deadline)
+            write(["turn.a.test"], ["turn.b.test"])
+            self.assertEqual(server.stop(), 0)
+        write(["turn.a.test"], ["TURN.A.test."])
+        run = subprocess.run([KYUUD, "check-config", path], capture_output=True, text=True,
+                             timeout=WAIT, check=False)
+        self.assertEqual(run.returncode, 2, run.stderr)
+        self.assertIn("the host TURN.A.test. is of two realms", run.stdout + run.stderr)
 
     def test_plain_http_is_told_so(self):
         server = self.start_tls()

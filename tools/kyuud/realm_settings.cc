@@ -54,9 +54,13 @@ constexpr Setting kRealmSettings[] = {
         "origins", "ORIGIN",
         "Pages whose clients get it, by the ORIGIN of their requests "
         "(https://example.org)"),
+    RealmRow<&Realm::options, &Options::hosts>(
+        "hosts", "NAME",
+        "Names by which clients on TLS get it (SNI) whose ORIGIN says nothing "
+        "(turn.example.org)"),
     RealmRow<&Realm::options, &Options::listeners>(
         "listeners", "ADDR:PORT",
-        "Addresses at which clients get it whose ORIGIN says nothing; what "
+        "Addresses at which clients get it of whom neither says anything; what "
         "they have reached, not \"0.0.0.0\""),
     RealmRow<&Realm::options, &Options::users>("users", "NAME:PASSWORD",
                                                "As in [auth]"),
@@ -70,6 +74,14 @@ constexpr Setting kRealmSettings[] = {
     RealmRow<&Realm::options, &Options::allocations_per_user_max>(
         "allocations-per-user", "N",
         "Allocations of one of its users, instead of what [limits] says"),
+    RealmRow<&Realm::options, &Options::allocation_bytes_per_s>(
+        "bytes-per-second", "BYTES",
+        "Of payload that one of its allocations may relay in each direction, "
+        "instead of what [limits] says; 0 for that"),
+    RealmRow<&Realm::options, &Options::total_bytes_per_s>(
+        "bytes-per-second-in-all", "BYTES",
+        "That all its allocations may, besides the bounds of [limits]; 0 for "
+        "no limit. bytes-burst is that of [limits]"),
     RealmRow<&Realm::options, &Options::alternate_servers>(
         "alternate-servers", "ADDR:PORT",
         "Instead of those of [turn], if there are any"),

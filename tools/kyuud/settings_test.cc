@@ -222,12 +222,15 @@ constexpr absl::string_view kTwoRealms = R"(
 [[realm]]
 name = "a.test"
 origins = ["https://a.test"]
+hosts = ["turn.a.test"]
 listeners = ["192.0.2.1:3480"]
 users = ["a:b"]
 secrets = ["s"]
 secret-hash = "either"
 allocations = 3
 allocations-per-user = 2
+bytes-per-second = 8000
+bytes-per-second-in-all = 9000.5
 alternate-servers = ["192.0.2.9:3478"]
 [[realm]]
 name = "b.test"
@@ -239,12 +242,15 @@ TEST(SettingsTest, RealmsAreTablesAsManyAsThereAre) {
   turn::RealmOptions a;
   a.name = "a.test";
   a.origins = {"https://a.test"};
+  a.hosts = {"turn.a.test"};
   a.listeners = {*TransportAddress::Parse("192.0.2.1:3480")};
   a.users = {{"a", "b", ""}};
   a.rest_secrets = {"s"};
   a.rest_hash = turn::RestHash::kEither;
   a.allocations_max = 3;
   a.allocations_per_user_max = 2;
+  a.allocation_bytes_per_s = 8000;
+  a.total_bytes_per_s = 9000.5;
   a.alternate_servers = {*TransportAddress::Parse("192.0.2.9:3478")};
   EXPECT_EQ(config.turn.realms[0], a);
   turn::RealmOptions b;

@@ -115,7 +115,10 @@ struct Allocation {
   stun::IntegrityKey key;
   Integrity integrity = Integrity::kSha1;
   absl::Time credential_expires = absl::InfiniteFuture();
-  bool token = false;  // Made with one: there is no grace.
+  // Made with one (RFC 7635), the newest of which was made then: there is no
+  // grace.
+  bool token = false;
+  absl::Time token_made = absl::InfinitePast();
   // Until then its client's source counts as proven (Ledger::Proven).
   absl::Time prove_again = absl::InfinitePast();
 

@@ -238,6 +238,7 @@ Credentials::Candidates Credentials::OfToken(
   credential.quota_user = Counted(absl::StrCat(
       kid, ":", absl::BytesToHexString(AsText(mark).substr(0, 8))));
   credential.token = true;
+  credential.token_made = content->timestamp;
   Candidates candidates = {credential};
   constexpr size_t kCoturns = 16;
   if (mac_key.size() > kCoturns) {

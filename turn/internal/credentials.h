@@ -33,8 +33,9 @@ struct Credential {
   bool granted = false;
   // Of allocations at one time, if another than all have.
   std::optional<size_t> allocations_max;
-  // A token (RFC 7635): its allocations have no grace.
+  // A token (RFC 7635), and when it was made: its allocations have no grace.
   bool token = false;
+  absl::Time token_made = absl::InfinitePast();
 };
 
 class Credentials {

@@ -1,11 +1,10 @@
 #include "turn/internal/realms.h"
 
+#include <algorithm>
+#include <memory>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 
 namespace kyuu::turn::internal {
 namespace {
@@ -38,16 +37,6 @@ std::string QuotaPrefix(absl::string_view realm) {
 
 }  // namespace
 
-std::string CanonicOrigin(absl::string_view origin) {
-  std::string text = absl::AsciiStrToLower(origin);
-  absl::string_view rest = absl::StripSuffix(text, "/");
-  if (absl::StartsWith(rest, "http://")) rest = absl::StripSuffix(rest, ":80");
-  if (absl::StartsWith(rest, "https://")) {
-    rest = absl::StripSuffix(rest, ":443");
-  }
-  return std::string(rest);
-}
-
 Realm::Realm(RealmOptions made, std::string quota_prefix)
     : options(std::move(made)),
       credentials(UsersOf(options), std::move(quota_prefix)) {}
@@ -75,6 +64,7 @@ std::vector<Realms::Gone> Realms::Set(const ServerOptions& options) {
   next[0].name = realms_[0]->options.name;
   names_.clear();
   origins_.clear();
+  hosts_.clear();
   listeners_.clear();
   for (const RealmOptions& realm : options.realms) {
     const RealmId id = Find(realm.name);
@@ -83,6 +73,9 @@ std::vector<Realms::Gone> Realms::Set(const ServerOptions& options) {
     names_.emplace(realm.name, id);
     for (const std::string& origin : realm.origins) {
       origins_.emplace(CanonicOrigin(origin), id);
+    }
+    for (const std::string& host : realm.hosts) {
+      hosts_.emplace(CanonicHost(host), id);
     }
     for (const TransportAddress& listener : realm.listeners) {
       listeners_.emplace(listener, id);
@@ -101,7 +94,15 @@ std::vector<Realms::Gone> Realms::Set(const ServerOptions& options) {
   return gone;
 }
 
-RealmId Realms::Of(const Path& path, const stun::MessageView& message,
+bool Realms::Any(absl::FunctionRef<bool(const RealmOptions&)> judge) const {
+  return std::any_of(realms_.begin(), realms_.end(),
+                     [&](const std::unique_ptr<Realm>& realm) {
+                       return judge(realm->options);
+                     });
+}
+
+RealmId Realms::Of(const Path& path, absl::string_view host,
+                   const stun::MessageView& message,
                    std::optional<RealmId> own) const {
   if (own.has_value()) return *own;
   if (names_.empty()) return kMainRealm;
@@ -120,6 +121,10 @@ RealmId Realms::Of(const Path& path, const stun::MessageView& message,
     const auto it = names_.find(realm->value);
     if (it != names_.end()) return it->second;
     if (realm->value == realms_[0]->options.name) return kMainRealm;
+  }
+  if (!host.empty()) {
+    const auto it = hosts_.find(CanonicHost(host));
+    if (it != hosts_.end()) return it->second;
   }
   const auto it = listeners_.find(path.local);
   return it == listeners_.end() ? kMainRealm : it->second;

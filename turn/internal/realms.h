@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "base/address.h"
 #include "stun/message.h"
@@ -44,11 +45,14 @@ class Realms {
     return *realms_[static_cast<size_t>(id)];
   }
   Credentials& main() { return realms_[0]->credentials; }
+  // Whether `judge` says so of any realm's options.
+  bool Any(absl::FunctionRef<bool(const RealmOptions&)> judge) const;
 
-  // That of a request from `path`, of whom has an allocation in realm `own`, or
-  // none. REALM counts if ORIGIN says nothing: the nonce proves that we have
-  // said it.
-  RealmId Of(const Path& path, const stun::MessageView& message,
+  // That of a request from `path`, of whom has asked for `host`, if any, and
+  // has an allocation in realm `own`, or none. REALM counts if ORIGIN says
+  // nothing: the nonce proves that we have said it.
+  RealmId Of(const Path& path, absl::string_view host,
+             const stun::MessageView& message,
              std::optional<RealmId> own) const;
 
  private:
@@ -58,12 +62,9 @@ class Realms {
   // Of those beside the main one that are there.
   absl::flat_hash_map<std::string, RealmId> names_;
   absl::flat_hash_map<std::string, RealmId> origins_;
+  absl::flat_hash_map<std::string, RealmId> hosts_;
   absl::flat_hash_map<TransportAddress, RealmId> listeners_;
 };
-
-// CanonicOrigin is an ORIGIN in small letters, without a default port and a
-// slash at its end.
-std::string CanonicOrigin(absl::string_view origin);
 
 }  // namespace kyuu::turn::internal
 

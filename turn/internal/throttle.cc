@@ -26,11 +26,16 @@ double PayloadOf(const Forward& forward) {
 
 void Throttle::SetLimits(const BandwidthLimits& limits) {
   limits_ = limits;
-  on_ = limits.any();
-  if (on()) return;
+  on_ = AnyLimit();
+  if (on_) return;
   entries_.clear();
   users_.clear();
+  of_realms_.clear();
   total_ = {};
+}
+
+bool Throttle::AnyLimit() const {
+  return limits_.any() || realms_.Any(RealmHasLimit);
 }
 
 Throttle::Entry& Throttle::EntryOf(const Allocation& allocation) {
@@ -71,9 +76,9 @@ void Throttle::ForEachBudget(absl::Time now, Ledger& ledger,
                              double bytes, Bound bound) {
   const auto way = static_cast<size_t>(direction);
   Entry& entry = EntryOf(allocation);
-  if (limits_.allocation_bytes_per_s > 0 &&
-      !bound(entry.buckets[way].Fill(now, limits_.allocation_bytes_per_s,
-                                     limits_.burst),
+  const double of_allocation = AllocationRate(allocation);
+  if (of_allocation > 0 &&
+      !bound(entry.buckets[way].Fill(now, of_allocation, limits_.burst),
              &ServerStats::over_allocation_bandwidth)) {
     return;
   }
@@ -85,6 +90,16 @@ void Throttle::ForEachBudget(absl::Time now, Ledger& ledger,
                                                allocation.quota_user, wanted);
                  }),
           &ServerStats::over_user_bandwidth)) {
+    return;
+  }
+  const double of_realm = RealmOf(allocation).total_bytes_per_s;
+  if (of_realm > 0 &&
+      !bound(Refill(now, of_realms_[allocation.realm][way], bytes, of_realm,
+                    [&](double wanted) {
+                      return ledger.TakeRealmBytes(
+                          now, direction, allocation.realm, of_realm, wanted);
+                    }),
+             &ServerStats::over_realm_bandwidth)) {
     return;
   }
   if (limits_.total_bytes_per_s > 0) {
@@ -116,8 +131,11 @@ void Throttle::Charge(Direction direction, const Allocation& allocation,
                       double bytes) {
   const auto way = static_cast<size_t>(direction);
   Entry& entry = EntryOf(allocation);
-  if (limits_.allocation_bytes_per_s > 0) entry.buckets[way].Take(bytes);
+  if (AllocationRate(allocation) > 0) entry.buckets[way].Take(bytes);
   if (limits_.user_bytes_per_s > 0) entry.user->slices[way].bytes -= bytes;
+  if (RealmOf(allocation).total_bytes_per_s > 0) {
+    of_realms_[allocation.realm][way].bytes -= bytes;
+  }
   if (limits_.total_bytes_per_s > 0) total_[way].bytes -= bytes;
 }
 

@@ -14,6 +14,7 @@
 #include "turn/bandwidth.h"
 #include "turn/forward.h"
 #include "turn/internal/allocation.h"
+#include "turn/internal/realms.h"
 #include "turn/ledger.h"
 #include "turn/server_stats.h"
 
@@ -29,12 +30,16 @@ namespace kyuu::turn::internal {
 // long.
 class Throttle {
  public:
-  explicit Throttle(const BandwidthLimits& limits)
-      : limits_(limits), on_(limits.any()) {}
+  // `realms`, whose limits hold beside these, must outlive it.
+  Throttle(const BandwidthLimits& limits, const Realms& realms)
+      : limits_(limits), realms_(realms), on_(AnyLimit()) {}
 
+  // These are the limits; those of realms may have changed, too.
   void SetLimits(const BandwidthLimits& limits);
-  // Whether there is any limit.
-  bool on() const { return on_; }
+  // Whether there is a limit for that allocation.
+  bool Bounds(const Allocation& allocation) const {
+    return on_ && (limits_.any() || RealmHasLimit(RealmOf(allocation)));
+  }
 
   // Cuts from the end of `forward`, of payload in that direction, what is over,
   // and counts it. False if nothing is left.
@@ -57,8 +62,9 @@ class Throttle {
     double bytes = 0;
     absl::Time ask_again = absl::InfinitePast();
   };
+  using Slices = std::array<Slice, 2>;  // By direction, like the others.
   struct User {
-    std::array<Slice, 2> slices;  // By direction, like the others.
+    Slices slices;
     size_t allocations = 0;
   };
   struct Entry {
@@ -66,6 +72,17 @@ class Throttle {
     User* user = nullptr;  // Of users_.
   };
   Entry& EntryOf(const Allocation& allocation);
+  const RealmOptions& RealmOf(const Allocation& allocation) const {
+    return realms_[allocation.realm].options;
+  }
+  static bool RealmHasLimit(const RealmOptions& realm) {
+    return realm.allocation_bytes_per_s > 0 || realm.total_bytes_per_s > 0;
+  }
+  bool AnyLimit() const;
+  double AllocationRate(const Allocation& allocation) const {
+    const double own = RealmOf(allocation).allocation_bytes_per_s;
+    return own > 0 ? own : limits_.allocation_bytes_per_s;
+  }
   // Calls `bound` with what is left of each budget that there is, after asking
   // the ledger for what a train of `bytes` needs, and with the counter of what
   // is over it; no further once that returns false.
@@ -84,8 +101,10 @@ class Throttle {
                        double bytes_per_s, Take take);
 
   BandwidthLimits limits_;
+  const Realms& realms_;
   bool on_;
-  std::array<Slice, 2> total_;
+  Slices total_;
+  absl::flat_hash_map<RealmId, Slices> of_realms_;
   absl::flat_hash_map<RelayId, Entry> entries_;
   absl::node_hash_map<std::string, User> users_;  // By quota_user.
 };

@@ -125,6 +125,8 @@ absl::Status Turn(const TurnCommand& command) {
         TurnQuestion question{.patience = patience,
                               .ways = command.ways,
                               .moves = command.moves,
+                              .ports = command.ports,
+                              .fragments = command.fragments,
                               .hold = absl::Seconds(command.hold_seconds),
                               .token_file = command.token_file};
         question.on_token = TellToken;

@@ -18,6 +18,9 @@ struct TurnCommand {
   std::string url;
   TurnQuestion::Ways ways = TurnQuestion::Ways::kPermissions;
   TurnQuestion::Moves moves = TurnQuestion::Moves::kStay;
+  TurnQuestion::Ports ports = TurnQuestion::Ports::kAny;
+  turn::ClientOptions::Fragments fragments =
+      turn::ClientOptions::Fragments::kAllow;
   int hold_seconds = 0;
   std::string token_file;
 };

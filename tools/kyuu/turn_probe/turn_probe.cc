@@ -62,6 +62,7 @@ class TurnProbe {
     std::unique_ptr<ServerLink> former;
     int number = 0;                      // Of `link`, from 1 on.
     TransportAddress local;              // Its end of ours.
+    std::optional<Path> waiting;         // For the other one's reservation.
     std::optional<turn::Client> client;  // Once the link is ready.
     std::unique_ptr<net::Alarm> alarm;
     bool open = false;  // Towards the other one.
@@ -111,15 +112,34 @@ class TurnProbe {
       if (!status.ok()) End(status);
       return;
     }
+    const bool pair = question_.ports == TurnQuestion::Ports::kPair;
+    const bool second = pair && &side == &sides_[1];
+    if (second && !reserved_.has_value()) {
+      side.waiting = path;
+      return;
+    }
+    Allocate(side, path, second);
+  }
+
+  void Allocate(Side& side, const Path& path, bool by_reservation) {
+    const bool reserves =
+        question_.ports == TurnQuestion::Ports::kPair && !by_reservation;
     side.client.emplace(
-        random_, turn::Client::Options{.local = path.local,
-                                       .server = path.remote,
-                                       .transport = path.transport,
-                                       .username = url_.username,
-                                       .password = url_.password,
-                                       .tokens = Tokens(),
-                                       .relayed_family = question_.family,
-                                       .mobility = Mobility()});
+        random_,
+        turn::Client::Options{
+            .local = path.local,
+            .server = path.remote,
+            .transport = path.transport,
+            .username = url_.username,
+            .password = url_.password,
+            .tokens = Tokens(),
+            .relayed_family =
+                by_reservation ? IpFamily::kUnspecified : question_.family,
+            .ports = reserves ? turn::ClientOptions::Ports::kEvenAndNext
+                              : turn::ClientOptions::Ports::kAny,
+            .reservation = by_reservation ? reserved_ : std::nullopt,
+            .fragments = question_.fragments,
+            .mobility = Mobility()});
     const absl::Status status = side.client->Allocate(net::Loop::Now());
     if (!status.ok()) End(status);
   }
@@ -246,8 +266,31 @@ class TurnProbe {
     side.alarm->Set(side.client->NextTimeout());
   }
 
+  // The second one is asked for once the first has reserved its port.
+  void TakePair(Side& side, const turn::ClientAllocated& got) {
+    if (&side == &sides_[0] && !got.reservation.has_value()) {
+      return End(absl::FailedPreconditionError(
+          absl::StrCat(NameOf(server_, url_), " keeps no port")));
+    }
+    if (&side == &sides_[0]) {
+      reserved_ = got.reservation;
+      Side& next = sides_[1];
+      if (!next.waiting.has_value()) return;
+      Allocate(next, *next.waiting, true);
+      return Flush(next);
+    }
+    TransportAddress above = sides_[0].client->relayed();
+    ++above.port;
+    if (got.relayed != above) {
+      End(absl::InternalError(absl::StrCat("the port that was kept is ",
+                                           got.relayed.ToString(), " and not ",
+                                           above.ToString())));
+    }
+  }
+
   void On(Side& side, const turn::ClientAllocated& got) {
     if (question_.on_allocated) question_.on_allocated(got);
+    if (question_.ports == TurnQuestion::Ports::kPair) TakePair(side, got);
     if (!Other(side).client || !Other(side).client->allocated()) return;
     for (Side& each : sides_) {
       const TransportAddress& peer = Other(each).client->relayed();
@@ -336,6 +379,7 @@ class TurnProbe {
   absl::Time sent_at_;
   absl::Status result_;
   size_t unanswered_ = 0;  // Of the forbidden ones.
+  std::optional<turn::ReservationId> reserved_;
   bool holding_ = false;
   bool looped_ = false;
   bool ended_ = false;

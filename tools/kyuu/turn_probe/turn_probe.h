@@ -37,6 +37,16 @@ struct TurnQuestion {
     kOnce,
   };
   Moves moves = Moves::kStay;
+  enum class Ports : uint8_t {
+    kAny,
+    // The second allocation has the port above the even one of the first, which
+    // the server has kept for it (RFC 8656 section 7).
+    kPair,
+  };
+  Ports ports = Ports::kAny;
+  // Of what is sent to peers (DONT-FRAGMENT); kForbid not by channels.
+  turn::ClientOptions::Fragments fragments =
+      turn::ClientOptions::Fragments::kAllow;
   // Stays so long after the first loop, all that must be refreshed being
   // refreshed, and makes another one.
   absl::Duration hold;
@@ -67,7 +77,8 @@ struct TurnAnswer {
 // relay and another one back, asks for what is forbidden, and gives the
 // allocations back. It blocks, `hold` beside its patience. Errors are the
 // server's (UNAUTHENTICATED for 401, UNIMPLEMENTED for a family that it does
-// not have, FAILED_PRECONDITION if it gives no ticket for a move), of the way
+// not have, FAILED_PRECONDITION if it gives no ticket for a move, or keeps no
+// port, INTERNAL if that is not the one above), of the way
 // to it, or DEADLINE_EXCEEDED.
 absl::StatusOr<TurnAnswer> AskTurn(const ServerUrl& url,
                                    const TransportAddress& server,

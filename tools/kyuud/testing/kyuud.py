@@ -227,11 +227,11 @@ class Turn:
 class TcpTurn(Turn):
     """The same over TCP (RFC 8656 section 12.5), to the HTTP port."""
 
-    def __init__(self, port, user="", password="", piece=None, tls=None):
+    def __init__(self, port, user="", password="", piece=None, tls=None, name="127.0.0.1"):
         self.socket = socket.create_connection(("127.0.0.1", port), WAIT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
-            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
+            self.socket = tls.wrap_socket(self.socket, server_hostname=name)
         self.server = ("127.0.0.1", port)
         self.user, self.password = user, password
         self.realm, self.nonce = "", b""
