@@ -33,14 +33,19 @@ const counted = (pace) => (page) => page.addInitScript((perMillisecond) => {
     return send.call(this, data);
   };
   if (!perMillisecond) return;
+  const isHeld = (channel) => began.has(channel) && sentFiles.at(-1).offset + sentFiles.at(-1).bytes >= holdAt;
   // A queue that looks full is waited for.
   const amount = Object.getOwnPropertyDescriptor(RTCDataChannel.prototype, 'bufferedAmount').get;
   Object.defineProperty(RTCDataChannel.prototype, 'bufferedAmount', { get() {
-    if (began.has(this) && sentFiles.at(-1).offset + sentFiles.at(-1).bytes >= holdAt) return 1e9;
+    if (isHeld(this)) return 1e9;
     const { at, bytes } = began.get(this) ?? { at: 0, bytes: 0 };
     const ahead = bytes / perMillisecond - (performance.now() - at);
     if (ahead <= 0) return amount.call(this);
-    setTimeout(() => this.dispatchEvent(new Event('bufferedamountlow')), ahead);
+    setTimeout(() => {
+      // What the network has not taken yet has an event of its own.
+      if (isHeld(this) || amount.call(this) > this.bufferedAmountLowThreshold) return;
+      this.dispatchEvent(new Event('bufferedamountlow'));
+    }, ahead);
     return 1e9;
   } });
 }, pace);
