@@ -52,7 +52,7 @@ class StreamDriver {
       : stream_(std::move(stream)),
         engine_(engine),
         buffer_(buffer),
-        options_(options),
+        reads_per_turn_(options.reads_per_turn),
         deadlines_(options.write_timeout, options.linger),
         on_event_(std::move(on_event)),
         on_end_(std::move(on_end)),
@@ -126,7 +126,7 @@ class StreamDriver {
 
   // False if we were destroyed.
   bool Read() {
-    for (size_t i = 0; i < options_.reads_per_turn; ++i) {
+    for (size_t i = 0; i < reads_per_turn_; ++i) {
       if (peer_ended_ || !WantsInput()) return true;
       const ReadResult got = stream_.Read(buffer_.bytes());
       if (got.state == ReadState::kEnd) {
@@ -233,7 +233,7 @@ class StreamDriver {
   Stream stream_;
   E& engine_;
   StreamBuffer& buffer_;
-  const StreamDriverOptions options_;
+  const size_t reads_per_turn_;
   internal::StreamDeadlines deadlines_;
   EventHandler on_event_;
   EndHandler on_end_;

@@ -1,6 +1,9 @@
 // The two ends of a stream together: ServerConnection and ClientConnection on
 // pipes in memory, and the server's end against requests of others.
 
+#include <malloc.h>
+
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,8 +34,8 @@ std::string Sent(Connection& connection, absl::Time now = kStart) {
 }
 
 struct ServerEnd {
-  explicit ServerEnd(ServerConnectionOptions o = {})
-      : options(std::move(o)), connection(options, random, kStart) {}
+  explicit ServerEnd(const ServerConnectionOptions& o = {})
+      : options(o), connection(options, random, kStart) {}
   void Receive(absl::string_view text, absl::Time now = kStart) {
     connection.HandlePacket(now, AsBytes(text));
   }
@@ -95,6 +98,31 @@ TEST(ServerConnectionTest, ConnectionCloseEndsAfterTheAnswer) {
   EXPECT_TRUE(server.connection.finished());
   EXPECT_OK(server.Expect<HttpClosed>().status);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// Thousands are idle at a time.
+TEST(ServerConnectionTest, AnIdleWebSocketHoldsNothingOfItsHandshake) {
+  constexpr size_t kConnections = 100;
+  const ServerConnectionOptions options;
+  SeededRandom random(1);
+  const auto upgraded = [&] {
+    auto connection =
+        std::make_unique<ServerConnection>(options, random, kStart);
+    connection->HandlePacket(kStart, AsBytes(kHandshake));
+    EXPECT_TRUE(connection->PollEvent().has_value());
+    EXPECT_OK(connection->AcceptUpgrade(kStart, kSubprotocol));
+    EXPECT_THAT(Sent(*connection), StartsWith("HTTP/1.1 101 "));
+    return connection;
+  };
+  const auto warm_up = upgraded();
+  std::vector<std::unique_ptr<ServerConnection>> connections(kConnections);
+  const size_t before = mallinfo2().uordblks;
+  for (auto& connection : connections) connection = upgraded();
+  const size_t bytes = (mallinfo2().uordblks - before) / kConnections;
+  EXPECT_LT(bytes, sizeof(ServerConnection) + 64);
+  EXPECT_GE(bytes, sizeof(ServerConnection)) << "nothing was measured";
+}
+#endif
 
 TEST(ServerConnectionTest, UpgradesAsInRfc6455Section1_2) {
   ServerEnd server;

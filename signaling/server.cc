@@ -96,7 +96,7 @@ absl::Status Server::SetIceServers(absl::Time now, absl::string_view id,
   Session* session = sessions_.Find(id);
   if (session == nullptr) return absl::NotFoundError("no such session");
   if (options_.credentials_lifetime != absl::InfiniteDuration() &&
-      session->grant.until > now) {
+      session->grant().until > now) {
     sessions_.Set(internal::Sessions::Timer::kCredentials, *session,
                   now + options_.credentials_lifetime * kCredentialsRenewal);
   }
@@ -121,7 +121,7 @@ void Server::SendWelcome(absl::Time now, Session& session,
   Welcome welcome;
   welcome.server = options_.server_name;
   welcome.session = session.id;
-  welcome.user = session.grant.user;
+  welcome.user = session.grant().user;
   welcome.ice_servers = std::move(ice_servers);
   welcome.limits = options_.limits;
   welcome.ping_interval = options_.ping_interval;
@@ -136,9 +136,8 @@ void Server::SendWelcome(absl::Time now, Session& session,
   for (const absl::Cord& text : session.outbox.messages()) {
     Enqueue(*session.connection, text);
   }
-  if (session.begun.has_value()) {
-    std::string begun = *std::exchange(session.begun, std::nullopt);
-    HandleText(now, session, std::move(begun), Arrival::kCounted);
+  if (const auto begun = std::exchange(session.begun, nullptr)) {
+    HandleText(now, session, std::move(*begun), Arrival::kCounted);
   }
 }
 
@@ -158,7 +157,7 @@ void Server::HandlePacket(absl::Time now, Packet in) {
           Departure::kLost);
     return Settle(now);
   }
-  if (session.unfinished.has_value()) {
+  if (session.unfinished != nullptr) {
     session.waiting_bytes += in.text.size() + internal::kQueuedMessageBytes;
     if (session.waiting_bytes > options_.federation.max_waiting_bytes) {
       ++stats_.overloaded;

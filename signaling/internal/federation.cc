@@ -33,7 +33,7 @@ void Federation::Join(const Server::Context& context, JoinRequest request) {
   Claim& claim = claims_[place];
   claim.member = session.member;
   claim.pending = Claim::Pending{context.request_id, std::move(request)};
-  session.unfinished = std::string(context.text);
+  session.unfinished = std::make_unique<std::string>(context.text);
   if (!is_connected_) return FinishJoin(context.now, place, {place, true, 0});
   claim_times_.Set(place, context.now + options_.claim_timeout);
   commands_.push_back(ClaimPlace{place, 0, NodeId{}});
@@ -150,7 +150,7 @@ void Federation::HandleEnd(absl::Time now, Session& session) {
   HandleLeft(now, member);
   on_the_way_.erase(member);
   // One that waits for its `join` has a claim without a place.
-  if (session.unfinished.has_value()) {
+  if (session.unfinished != nullptr) {
     for (auto it = claims_.begin(); it != claims_.end(); ++it) {
       if (it->second.member != member) continue;
       claim_times_.Stop(it->first);
@@ -180,7 +180,7 @@ void Federation::HandleEnd(absl::Time now, Session& session) {
 void Federation::Continue(absl::Time now, Member member) {
   while (true) {
     Session* session = server_.sessions_.Find(member);
-    if (session == nullptr || session->unfinished.has_value() ||
+    if (session == nullptr || session->unfinished != nullptr ||
         session->waiting.empty() || !session->connection.has_value()) {
       return;
     }

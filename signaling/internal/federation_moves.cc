@@ -40,7 +40,7 @@ bool Federation::Want(const Server::Context& context,
                        grant, nodes_};
   wanting_times_.Set(request, context.now + options_.want_timeout);
   server_.sessions_.Stop(Sessions::Timer::kHello, session);
-  session.unfinished = std::string(context.text);
+  session.unfinished = std::make_unique<std::string>(context.text);
   TellAll(node::Wanted{request, resume.session, resume.secret, resume.received,
                        static_cast<uint8_t>(grant.by), grant.user});
   return true;
@@ -168,7 +168,9 @@ Session* Federation::Unpack(absl::Time now, NodeId from, node::Moved& moved,
   moved.homes.push_back(from);
   if (moved.homes.size() > kMaxHomes) moved.homes.erase(moved.homes.begin());
   homes_[member] = moved.homes;
-  if (!moved.unfinished.empty()) session.begun = moved.unfinished.front();
+  if (!moved.unfinished.empty()) {
+    session.begun = std::make_unique<std::string>(moved.unfinished.front());
+  }
   for (const node::Moved::Call& call : moved.calls) {
     if (call.is_over) continue;  // Its client is told so by a message kept.
     const std::optional<Member> other = MemberOf(call.other);
@@ -234,8 +236,8 @@ void Federation::On(absl::Time now, NodeId from, node::Wanted& wanted) {
       {wanted.session, wanted.secret, wanted.received});
   const bool is_his = session != nullptr &&
                       !leaving_.contains(session->member) &&
-                      static_cast<uint8_t>(session->grant.by) == wanted.by &&
-                      session->grant.user == wanted.user;
+                      static_cast<uint8_t>(session->grant().by) == wanted.by &&
+                      session->grant().user == wanted.user;
   if (!is_his) return NoteHere(from, wanted.request);
   const Member member = session->member;
   if (session->connection.has_value()) {
@@ -354,8 +356,8 @@ node::Moved Federation::Pack(absl::Time now, Session& session,
   for (const absl::Cord& text : session.outbox.messages()) {
     moved.kept.emplace_back(text);
   }
-  if (session.begun.has_value()) moved.unfinished.push_back(*session.begun);
-  if (session.unfinished.has_value()) {
+  if (session.begun != nullptr) moved.unfinished.push_back(*session.begun);
+  if (session.unfinished != nullptr) {
     // A `join` that waits for its name: it begins anew where the session goes.
     moved.unfinished.push_back(*session.unfinished);
     for (auto it = claims_.begin(); it != claims_.end(); ++it) {

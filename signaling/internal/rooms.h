@@ -122,7 +122,7 @@ class Rooms {
   Shares founded_;  // Rooms, by the source that made them.
   // By source and room.
   RateTable<std::pair<Source, std::string>> wrong_secrets_;
-  absl::flat_hash_map<Member, Place> places_;
+  absl::node_hash_map<Member, Place> places_;
   // Rooms with something untold, until they may tell it.
   DeadlineQueue<std::string> windows_;
   std::deque<effect::PeersChanged> changes_;

@@ -28,7 +28,7 @@ void Server::On(const Context& context, const Hello& hello) {
       hello.resume.has_value() && options_.grace > absl::ZeroDuration();
   if (resumable && !hello.resume->session.empty()) {
     Session* old = sessions_.FindResumable(*hello.resume);
-    if (old != nullptr && old->grant.IsSameUser(*grant)) {
+    if (old != nullptr && old->grant().IsSameUser(*grant)) {
       SetGrant(*old, *std::move(grant));
       return Resume(context, *old, hello.resume->received);
     }
@@ -68,12 +68,14 @@ std::optional<Grant> Server::Admit(const Context& context,
 }
 
 void Server::SetGrant(Session& session, Grant grant) {
-  session.grant = std::move(grant);
-  if (session.grant.until == absl::InfiniteFuture()) {
+  session.granted = grant.IsNobodys()
+                        ? nullptr
+                        : std::make_unique<const Grant>(std::move(grant));
+  const absl::Time until = session.grant().until;
+  if (until == absl::InfiniteFuture()) {
     return sessions_.Stop(internal::Sessions::Timer::kToken, session);
   }
-  sessions_.Set(internal::Sessions::Timer::kToken, session,
-                session.grant.until);
+  sessions_.Set(internal::Sessions::Timer::kToken, session, until);
 }
 
 void Server::Resume(const Context& context, Session& resumed,
@@ -111,7 +113,7 @@ void Server::On(const Context& context, const Join& join) {
                   "say hello and wait for welcome first");
   }
   if (!TakeRate(context, session.presence_rate, "changes")) return;
-  const Grant& grant = session.grant;
+  const Grant& grant = session.grant();
   if (!grant.rooms.AllowsRoom(join.room.empty() ? options_.rooms.default_room
                                                 : join.room)) {
     if (admission_ != nullptr) admission_->CountRefusedRoom();
@@ -230,13 +232,13 @@ void Server::On(const Context& context, const Credentials& credentials) {
   if (!credentials.token.empty()) {
     std::optional<Grant> grant = Admit(context, credentials.token);
     if (!grant) return;
-    if (!session.grant.IsSameUser(*grant)) {
+    if (!session.grant().IsSameUser(*grant)) {
       return Refuse(context, ErrorCode::kForbidden,
                     "the token is of another user than the session");
     }
     SetGrant(session, *std::move(grant));
   }
-  if (session.grant.until <= context.now) {
+  if (session.grant().until <= context.now) {
     return Refuse(context, ErrorCode::kTokenExpired,
                   "the token has expired; another one is needed");
   }

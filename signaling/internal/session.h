@@ -68,19 +68,24 @@ struct Session {
   uint32_t dropped = 0;   // By `message_rate`, since it was full.
   uint16_t refused_tokens = 0;
   uint16_t refused_secrets = 0;  // Of rooms.
-  Grant grant;                   // What its client may.
+  // What its client may, if not what everybody may who shows nothing.
+  std::unique_ptr<const Grant> granted;
   // Whom it does not want to hear of, by Directory::LooksOf(); null for nobody.
   std::unique_ptr<absl::btree_set<std::string>> blocked;
   Queue<std::string> credential_requests;  // Their ids.
   // The message whose answer has to come from elsewhere first (federation.h),
   // and those that wait behind it, which nobody counts as received yet.
-  std::optional<std::string> unfinished;
+  std::unique_ptr<std::string> unfinished;
   // The same, of a session that has moved here: it begins anew once its client
   // is welcomed.
-  std::optional<std::string> begun;
+  std::unique_ptr<std::string> begun;
   Queue<std::string> waiting;
   size_t waiting_bytes = 0;
 
+  const Grant& grant() const {
+    static const Grant kNobodys;
+    return granted == nullptr ? kNobodys : *granted;
+  }
   bool resumable() const { return !secret.empty(); }
   bool is_open() const { return std::holds_alternative<Open>(stage); }
   bool is_new() const { return std::holds_alternative<New>(stage); }
@@ -160,7 +165,7 @@ class Sessions {
   const ServerOptions* options_;
   Random* random_;
   absl::node_hash_map<Member, Session> sessions_;
-  absl::flat_hash_map<std::string, Member> by_id_;
+  absl::flat_hash_map<absl::string_view, Member> by_id_;  // Theirs.
   DeadlineQueue<std::pair<Timer, Member>> deadlines_;
   uint64_t next_member_ = 1;
   size_t in_grace_ = 0;

@@ -101,7 +101,7 @@ std::optional<absl::Span<const uint8_t>> UpgradedStream<Event>::PollTransmit(
   http_sent_ += size;
   // An idle connection keeps no memory of its last answer.
   if (unsent_bytes() == 0) {
-    http_ = std::string();
+    std::string().swap(http_);
     http_sent_ = 0;
   }
   if (size == 0) return std::nullopt;
@@ -113,6 +113,8 @@ std::optional<Event> UpgradedStream<Event>::PollEvent() {
   if (!events_.empty()) {
     Event event = std::move(events_.front());
     events_.pop_front();
+    // One comes with each request, and none once it is a WebSocket.
+    if (events_.empty()) events_ = {};
     return event;
   }
   if (!websocket_) return std::nullopt;

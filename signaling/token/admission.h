@@ -45,6 +45,11 @@ struct Grant {
   RoomPatterns rooms;  // Which he may join.
   absl::Time until = absl::InfiniteFuture();  // By the driver's clock.
 
+  // Whether it is that of everybody who shows nothing.
+  bool IsNobodys() const {
+    return by == By::kNobody && user.empty() && name.empty() &&
+           rooms.allows_all() && until == absl::InfiniteFuture();
+  }
   // Whether both are of the same user; nameless ones are alike.
   bool IsSameUser(const Grant& other) const {
     return by == other.by && user == other.user;

@@ -29,6 +29,21 @@ async function fails(program, pattern, seconds = 60) {
   assert.equal(program.errors.at(-1), complaints[0]);
 }
 
+test('kyuu ping does not wait for ever for a page that never says hello', MINUTES, async () => {
+  const room = newRoom();
+  const mute = (page) => page.addInitScript(() => {
+    const { send } = RTCDataChannel.prototype;
+    RTCDataChannel.prototype.send = function (data) {
+      if (!`${data}`.startsWith('{"type":"hello"')) send.call(this, data);
+    };
+  });
+  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room, prepare: mute });
+  const ping = command('ping', stage.server.url, 'Ada', '--name', 'Kim', '--room', room);
+  await ada.accept('Kim');
+  await fails(ping, /the other side is connected and does not say hello/);
+  await ada.leave();
+});
+
 for (const [way, relay] of [['direct', []], ['relayed', ['--relay']]]) {
   const page = { relay: way === 'relayed' };
 

@@ -160,6 +160,21 @@ test('nginx without the lines for the upgrade', MINUTE, async (t) => {
   assert.match(what, /426/);
   assert.match(fix, /proxy_set_header Upgrade \$http_upgrade;/);
   assert.match(fix, /location \/talk\/ \{/);
+  const events = found.of('without-websockets');
+  assert.equal(events.verdict, 'pass', found.transcript);
+  assert.match(events.what, /the page and kyuu go on by them/);
+});
+
+test('nginx that holds events back', MINUTE, async (t) => {
+  const { site } = await behind(t, 'nginx', 'http', '/talk',
+    { change: (lines) => lines.replace('proxy_http_version 1.1;', '$& proxy_ignore_headers X-Accel-Buffering;') });
+  const found = await doctor(site);
+  // Who comes by WebSocket does not notice.
+  assert.equal(found.status, 0, found.transcript);
+  const { verdict, what, fix } = found.of('without-websockets');
+  assert.equal(verdict, 'warn', found.transcript);
+  assert.match(what, /a proxy holds server-sent events back/);
+  assert.match(fix, /proxy_buffering off;/);
 });
 
 test('HAProxy and Caddy that drop the upgrade', MINUTE, async (t) => {

@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, test } from 'node:test';
 import { here, inNetwork, killLeftovers, kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
 import { clientsIn, kinds, startProxy } from './stream_proxy.mjs';
 
@@ -58,6 +58,21 @@ async function idle(t, local, port) {
   await once(socket, 'connect');
   return { ended, open: () => Promise.race([ended, sleep(1000).then(() => 'open')]) };
 }
+
+test('doctor names the end of the PROXY protocol that was not told of it', MINUTE, async (t) => {
+  const said = async (url) => {
+    const run = new Program(kyuu, ['--ca-file', certificate, 'doctor', '--json', url]);
+    assert.equal(await run.finish(30), 5, run.transcript());
+    return JSON.parse(run.lines.join('\n')).findings.find(({ name }) => name === 'healthz');
+  };
+  const [kind] = Object.values(kinds);
+  const untold = await behind(t, kind, '--proxy-protocol-from=10.9.9.9/32');
+  assert.match((await said(`https://127.0.0.1:${untold.port}/`)).fix, /proxy-protocol-from = \[/);
+  // Who comes to kyuud itself is a proxy that sends none.
+  const awaited = await behind(t, kind);
+  const at = awaited.server.transcript().match(/https:\/\/127\.0\.0\.1:\d+/)[0];
+  assert.match((await said(at)).fix, /send-proxy-v2/);
+});
 
 for (const [name, kind] of Object.entries(kinds)) {
   describe(name, () => {

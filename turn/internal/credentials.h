@@ -11,6 +11,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
+#include "absl/container/node_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -135,8 +136,8 @@ class Credentials {
   std::string token_server_;
   absl::Duration token_delta_;
   absl::flat_hash_map<std::string, Static> static_;
-  absl::flat_hash_map<std::string, Granted> granted_;
-  absl::flat_hash_map<Hash, std::string> names_;  // Of both.
+  absl::node_hash_map<std::string, Granted> granted_;  // Thousands, each large.
+  absl::flat_hash_map<Hash, std::string> names_;       // Of both.
 };
 
 }  // namespace kyuu::turn::internal

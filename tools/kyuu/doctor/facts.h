@@ -88,6 +88,9 @@ struct IceFacts {
   absl::Status ipv6 = NotAsked();
 };
 
+// What the first event begins with (docs/signaling_protocol.md).
+inline constexpr char kEventsBegin[] = "event: stream";
+
 struct ServerFacts {
   using Answer = absl::StatusOr<signaling::HttpResponse>;
 
@@ -102,10 +105,14 @@ struct ServerFacts {
   Answer page = NotAsked();
   Answer whoami = NotAsked();
   Answer upgrade = NotAsked();  // As a page of the site asks for it.
+  // The same for server-sent events: with the beginning of the first one, as
+  // far as it came in time.
+  Answer events = NotAsked();
   Answer peerjs = NotAsked();
   Answer y_webrtc = NotAsked();
   absl::Time answered;  // Wall clock, when `health` was.
   SessionFacts session;
+  SessionFacts event_session;  // By events and posts.
   std::vector<IceFacts> ice;
 };
 

@@ -33,6 +33,7 @@ using peer::ServerKind;
 // A list of servers that is longer is a mistake, or meant to keep us busy.
 constexpr size_t kIceServersMax = 16;
 constexpr size_t kAddressesMax = 8;
+constexpr size_t kEventsBytes = 48;
 
 net::Resolver::Addresses AddressesOf(const std::string& host, uint16_t port,
                                      absl::Duration patience) {
@@ -95,6 +96,16 @@ class Asker {
         absl::Base64Escape(absl::string_view(
             reinterpret_cast<const char*>(key.data()), key.size())));
     question.headers.Add("Sec-WebSocket-Protocol", signaling::kSubprotocol);
+    return Begin([question] { return AskHttp(question); });
+  }
+
+  // No more of it is waited for than most of the first event, which has room
+  // for what chunks put in front.
+  std::future<ServerFacts::Answer> Events() const {
+    HttpQuestion question = QuestionFor(signaling::kEventsPath);
+    question.headers.Add("Accept", "text/event-stream");
+    question.headers.Add("Origin", options_.site.Origin());
+    question.body_bytes_max = kEventsBytes;
     return Begin([question] { return AskHttp(question); });
   }
 
@@ -203,6 +214,7 @@ void GatherHttp(const GatherOptions& options, const TransportAddress& server,
   auto page = asker.Ask("/");
   auto whoami = asker.Ask("/v1/whoami");
   auto upgrade = asker.Upgrade();
+  auto events = asker.Events();
   std::future<TlsFacts> tls;
   if (options.site.secure) {
     tls = Begin(
@@ -210,6 +222,7 @@ void GatherHttp(const GatherOptions& options, const TransportAddress& server,
   }
   auto session = Begin([&] {
     return ProbeSession({.site = options.site,
+                         .ways = SignalingWays::kWebSocket,
                          .token = options.token,
                          .patience = options.patience * 2,
                          .while_open =
@@ -219,12 +232,21 @@ void GatherHttp(const GatherOptions& options, const TransportAddress& server,
                              },
                          .idle = options.idle});
   });
+  auto event_session = Begin([&] {
+    return ProbeSession({.site = options.site,
+                         .ways = SignalingWays::kEvents,
+                         .token = options.token,
+                         .patience = options.patience * 2,
+                         .while_open = {},
+                         .idle = std::nullopt});
+  });
   facts.health = health.get();
   facts.answered = absl::Now();
   facts.ready = ready.get();
   facts.page = page.get();
   facts.whoami = whoami.get();
   facts.upgrade = upgrade.get();
+  facts.events = events.get();
   if (tls.valid()) facts.tls = tls.get();
   if (facts.whoami.ok()) {
     const auto told = WhoamiFacts::Parse(facts.whoami->body);
@@ -237,6 +259,7 @@ void GatherHttp(const GatherOptions& options, const TransportAddress& server,
     if (y_webrtc.valid()) facts.y_webrtc = y_webrtc.get();
   }
   facts.session = session.get();
+  facts.event_session = event_session.get();
 }
 
 }  // namespace

@@ -15,7 +15,6 @@
 #include "nlohmann/json.hpp"
 #include "signaling/client_connection.h"
 #include "signaling/endpoint.h"
-#include "tools/kyuu/signaling_link.h"
 
 namespace kyuu::tools {
 namespace {
@@ -85,8 +84,7 @@ class SessionProbe {
               loop_, random_,
               absl::StrCat(question_.site.Origin(), question_.site.path,
                            signaling::kSignalingPath),
-              SignalingWays::kWebSocket,
-              [this, &side](SignalingLink::Event event) {
+              question_.ways, [this, &side](SignalingLink::Event event) {
                 std::visit([&](const auto& e) { On(side, e); }, event);
               });
       if (!link.ok()) {

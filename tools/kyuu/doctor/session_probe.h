@@ -11,11 +11,13 @@
 #include "absl/time/time.h"
 #include "tools/kyuu/doctor/facts.h"
 #include "tools/kyuu/doctor/site.h"
+#include "tools/kyuu/signaling_link.h"
 
 namespace kyuu::tools {
 
 struct SessionQuestion {
   Site site;
+  SignalingWays ways = SignalingWays::kWebSocket;
   std::string token;                           // Shown if it is not empty.
   absl::Duration patience = absl::Seconds(6);  // For welcome and echo.
   // Called once there has been a welcome, while the sessions last, as their

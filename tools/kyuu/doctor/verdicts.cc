@@ -18,6 +18,18 @@ constexpr absl::Duration kSkewWarned = absl::Seconds(30);
 // Tokens are taken with 60 s of leeway, and short-lived credentials not at all.
 constexpr absl::Duration kSkewFailed = absl::Minutes(1);
 
+// Of the two ends of the PROXY protocol only one was told of it. Who waits for
+// its header resets whoever comes without; who does not takes it for HTTP.
+constexpr char kHeaderMissing[] =
+    "\n# behind a proxy for TCP that [http] proxy-protocol-from names, which "
+    "has "
+    "to send the header:\n#   send-proxy-v2 (HAProxy), proxy_protocol on; "
+    "(nginx)";
+constexpr char kHeaderUntold[] =
+    "\n# if a proxy for TCP in front sends the PROXY protocol, in "
+    "/etc/kyuud/kyuud.toml:\n[http]\nproxy-protocol-from = [\"ADDRESS OF THE "
+    "PROXY\"]";
+
 bool IsInside(const IpAddress& ip) {
   return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocal();
 }
@@ -68,9 +80,10 @@ Finding JudgeStatus(const ServerFacts& facts, const std::string& name,
           "");
     case 400:
       return say(absl::StrCat("the request was mangled on its way, as by a "
-                              "proxy that speaks HTTP/1.0; it says \"",
+                              "proxy that speaks HTTP/1.0, or sends the PROXY "
+                              "protocol unasked; it says \"",
                               body, "\""),
-                 LinesFor(facts, answer));
+                 absl::StrCat(LinesFor(facts, answer), kHeaderUntold));
     case 401:
       return say(
           "the proxy asks for a password, which WebSockets of pages do "
@@ -127,8 +140,9 @@ Finding Unanswered(const ServerFacts& facts, const std::string& name,
       other_scheme
           ? absl::StrCat("kyuu doctor ", facts.site.secure ? "http" : "https",
                          "://", facts.site.Authority(), facts.site.path,
-                         "/   # the other scheme?")
-          : "systemctl status kyuud; ss -ltn"};
+                         "/   # the other scheme?", kHeaderUntold)
+          : absl::StrCat("systemctl status kyuud; ss -ltn",
+                         absl::IsUnavailable(status) ? kHeaderMissing : "")};
 }
 
 // /healthz and /readyz, whose body tells kyuud from whatever else answers 200.
@@ -312,6 +326,7 @@ std::vector<Finding> JudgeHttp(const ServerFacts& facts) {
     findings.push_back({Verdict::kPass, "page", "is there"});
   }
   findings.push_back(JudgeUpgrade(facts));
+  findings.push_back(JudgeEvents(facts));
   const bool told = facts.whoami.ok() && facts.whoami->status == 200;
   const auto whoami = told ? WhoamiFacts::Parse(facts.whoami->body)
                            : absl::StatusOr<WhoamiFacts>(NotAsked());

@@ -20,6 +20,8 @@ std::vector<Finding> JudgeHttp(const ServerFacts& facts);
 Finding JudgeClock(const ServerFacts& facts);
 // Whom the server takes this machine for.
 Finding JudgeAddress(const ServerFacts& facts);
+// Signaling for clients that no WebSocket gets through from.
+Finding JudgeEvents(const ServerFacts& facts);
 // What went through the WebSocket.
 std::vector<Finding> JudgeSession(const ServerFacts& facts);
 // STUN and TURN: each server that was handed out, then all of them together.

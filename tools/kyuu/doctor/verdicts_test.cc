@@ -77,6 +77,10 @@ ServerFacts Sound() {
   facts.y_webrtc = Response(200, "okay");
   facts.session.welcomed = absl::OkStatus();
   facts.session.echoed = absl::OkStatus();
+  facts.events =
+      Response(200, kEventsBegin, {{"Content-Type", "text/event-stream"}});
+  facts.event_session.welcomed = absl::OkStatus();
+  facts.event_session.echoed = absl::OkStatus();
   facts.session.idled = absl::OkStatus();
   facts.session.idle = absl::Seconds(65);
   facts.ice = {Relay("turn:kyuu.example:3478?transport=udp"),
@@ -174,6 +178,20 @@ TEST(VerdictsTest, Http) {
       {"draining",
        [](ServerFacts& f) { f.health = Response(503, "draining\n"); },
        "WARN healthz", "draining"},
+      {"the PROXY protocol is awaited and not sent",
+       [](ServerFacts& f) {
+         f.health = absl::UnavailableError("Connection reset by peer");
+       },
+       "FAIL healthz", "send-proxy-v2"},
+      {"the PROXY protocol is sent and not awaited",
+       [](ServerFacts& f) { f.health = Response(400, "HTTP: bad method\n"); },
+       "FAIL healthz", "proxy-protocol-from = ["},
+      {"the same in front of TLS",
+       [](ServerFacts& f) {
+         f.tls = {};
+         f.tls.handshake = absl::UnavailableError("wrong version number");
+       },
+       "FAIL tls", "proxy-protocol-from = ["},
       {"a dead backend",
        [](ServerFacts& f) {
          f.health = Response(502, "<html>", {{"Server", "nginx"}});
@@ -225,6 +243,64 @@ TEST(VerdictsTest, Http) {
        "502"},
   };
   ExpectRows(rows);
+}
+
+TEST(VerdictsTest, WithoutWebSockets) {
+  const Row rows[] = {
+      {"nothing answers", [](ServerFacts& f) { f.events = NotAsked(); },
+       "NOT SEEN without-websockets", "nothing answers"},
+      {"the header is held back",
+       [](ServerFacts& f) { f.events = absl::DeadlineExceededError("late"); },
+       "WARN without-websockets", "proxy_buffering off;"},
+      {"the first event is held back",
+       [](ServerFacts& f) { f.events->body = ""; }, "WARN without-websockets",
+       "it buffers answers"},
+      {"and no WebSocket gets through either",
+       [](ServerFacts& f) {
+         f.events->body = "event";
+         f.session.welcomed = absl::UnavailableError("no");
+       },
+       "FAIL without-websockets", "flush_interval -1"},
+      {"it is slow altogether",
+       [](ServerFacts& f) {
+         f.events = absl::DeadlineExceededError("late");
+         f.health = absl::DeadlineExceededError("late");
+       },
+       "WARN without-websockets", "no answer at /v1/events: late"},
+      {"not passed on",
+       [](ServerFacts& f) {
+         f.events = Response(404, "", {{"Server", "nginx"}});
+       },
+       "WARN without-websockets: /v1/events answers 404", "location /talk/"},
+      {"a page instead",
+       [](ServerFacts& f) {
+         f.events = Response(200, "<html>", {{"Content-Type", "text/html"}});
+       },
+       "WARN without-websockets", "text/html instead of events"},
+      {"rewritten", [](ServerFacts& f) { f.events->body = "event:  strea"; },
+       "WARN without-websockets", "rewrites them"},
+      {"a token is needed",
+       [](ServerFacts& f) {
+         f.event_session.welcomed = absl::UnauthenticatedError("unauthorized");
+       },
+       "NOT SEEN without-websockets", "--token-file"},
+      {"posts are lost",
+       [](ServerFacts& f) {
+         f.event_session.welcomed = absl::DeadlineExceededError("no welcome");
+       },
+       "WARN without-websockets", "/v1/messages does not get through: no wel"},
+      {"answers are lost",
+       [](ServerFacts& f) {
+         f.event_session.echoed = absl::DataLossError("otherwise");
+       },
+       "WARN without-websockets", "otherwise"},
+  };
+  ExpectRows(rows);
+  // What works says what it is good for where a WebSocket does not.
+  ServerFacts facts = Sound();
+  facts.session.welcomed = absl::UnavailableError("no");
+  EXPECT_EQ(JudgeEvents(facts).verdict, Verdict::kPass);
+  EXPECT_THAT(JudgeEvents(facts).what, HasSubstr("go on by them"));
 }
 
 TEST(VerdictsTest, WhomTheServerSees) {

@@ -12,6 +12,10 @@ namespace {
 
 using nlohmann::json;
 
+// From the connection to an open channel, which takes two round trips with a
+// program that knows of pings. As long as a server has for an answer.
+constexpr absl::Duration kOpeningPatience = absl::Seconds(10);
+
 double Ms(absl::Duration time) { return absl::ToDoubleMilliseconds(time); }
 
 json EndOf(const std::string& type, const std::string& address) {
@@ -27,7 +31,11 @@ PingErrand::PingErrand(Surroundings surroundings, const PingOptions& options,
       series_(random),
       alarm_(surroundings_.loop, [this] { OnAlarm(); }) {}
 
-void PingErrand::HandleConnected(Call& call, CallRole) { call_ = &call; }
+void PingErrand::HandleConnected(Call& call, CallRole) {
+  call_ = &call;
+  open_by_ = net::Loop::Now() + kOpeningPatience;
+  alarm_.Set(open_by_);
+}
 
 // Unordered and never sent again: what is lost shows as lost. Not before the
 // other side has said hello: what comes too early is lost there.
@@ -47,6 +55,7 @@ void PingErrand::HandleAside(Aside& aside) {
   const absl::Time now = net::Loop::Now();
   if (const auto* opened = std::get_if<AsideOpened>(&aside)) {
     if (opened->channel != channel_) return;
+    open_by_ = absl::InfiniteFuture();
     next_send_ = now;
     return OnAlarm();
   }
@@ -66,6 +75,12 @@ void PingErrand::HandleAside(Aside& aside) {
 
 void PingErrand::OnAlarm() {
   const absl::Time now = net::Loop::Now();
+  if (now >= open_by_) {
+    return Finish(absl::DeadlineExceededError(
+        channel_ ? "the other side does not open the channel of the pings"
+                 : "the other side is connected and does not say hello: its "
+                   "program may know nothing of pings"));
+  }
   while (const auto number = series_.PollLost(now)) TellLost(*number);
   if (now >= next_send_ && wants_more()) Send(now);
   GoOn();

@@ -53,6 +53,8 @@ class PingErrand : public Errand {
   net::Alarm alarm_;
   Call* call_ = nullptr;  // While there is one.
   std::optional<peer::ChannelId> channel_;
+  // From the connection on, until the channel is open.
+  absl::Time open_by_ = absl::InfiniteFuture();
   absl::Time next_send_ = absl::InfiniteFuture();
   PathFound path_;
   bool finished_ = false;
