@@ -69,6 +69,40 @@ TEST_P(SpuriousTimeout, SendsNothingAgainButWhatItHad) {
   EXPECT_GE(change.cwnd_bytes, 100'000u);
 }
 
+// A path that has become shorter answers sooner than any did before. That the
+// answer to what is sent again must be about what was sent first is a guess
+// then, and the next probe shows that it was wrong: what is missing is found by
+// the answers, not by a probe for each packet.
+TEST_P(SpuriousTimeout, AShorterPathIsNoProofThatNothingWasLost) {
+  TestPair p({.seed = 5,
+              .a_to_b = {.delay = absl::Milliseconds(20),
+                         .rate_bits_per_s = 200'000'000},
+              .b_to_a = {.delay = absl::Milliseconds(20)}},
+             {.congestion_control = GetParam()}, {});
+  p.Connect();
+  size_t sent = 0;
+  const auto fill = [&] {
+    while (p.a.buffered_amount(StreamId{0}) < 400'000) {
+      EXPECT_OK(p.SendText(p.a, 0, std::string(20'000, 'x')));
+      ++sent;
+    }
+  };
+  for (int i = 0; i < 400; ++i) {
+    fill();
+    p.pair.RunFor(absl::Milliseconds(5));
+  }
+  // All that is on its way is lost.
+  p.pair.a_to_b.options().loss = p.pair.b_to_a.options().loss = 1;
+  p.pair.RunFor(absl::Milliseconds(50));
+  p.pair.a_to_b.options().delay = p.pair.b_to_a.options().delay =
+      absl::Milliseconds(1);
+  p.pair.a_to_b.options().loss = p.pair.b_to_a.options().loss = 0;
+  ASSERT_LT(p.at_b.messages.size(), sent);
+  EXPECT_TRUE(p.pair.RunUntil([&] { return p.at_b.messages.size() == sent; },
+                              absl::Seconds(1)));
+  EXPECT_LE(p.a.stats().tail_loss_probes, 4u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Controls, SpuriousTimeout,
                          ::testing::Values(Options::CongestionControl::kCubic,
                                            Options::CongestionControl::kRfc9260,

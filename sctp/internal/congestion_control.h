@@ -54,6 +54,8 @@ struct AckSample {
   size_t bytes_proven = 0;
   size_t flight_before = 0;  // In flight before the SACK.
   size_t flight_after = 0;
+  // kPacer: there was more to send, and room in the window.
+  enum class HeldBy : uint8_t { kNothing, kPacer } held_by = HeldBy::kNothing;
   // kTimeout: what was in flight when T3 expired is not all acknowledged yet.
   enum class Recovery : uint8_t {
     kNone,

@@ -96,7 +96,8 @@ void CubicControl::OnAcked(const AckSample& acked) {
     return Pace(acked.round_trip);
   }
   // It doubles in a round trip, so that half of it in use is all of it before.
-  if (2 * used + mtu_ > cwnd_) {
+  // What the round trip was once, while a queue stood, may hold it back.
+  if (2 * used + mtu_ > cwnd_ || acked.held_by == AckSample::HeldBy::kPacer) {
     size_t growth = acked.bytes_proven;
     if (hystart_.verdict() == HyStart::Verdict::kConservative) {
       growth /= HyStart::kDivisor;
@@ -209,7 +210,10 @@ void CubicControl::Pace(const RoundTrip& round_trip) {
     pacing_rate_ = std::numeric_limits<double>::infinity();
     return;
   }
-  pacing_rate_ = (in_slow_start() ? kGainSlowStart : kGain) * Bytes(cwnd_) /
+  // During recovery what arrives lets as much leave, and the window is that and
+  // what is in flight.
+  const size_t window = reducing_ ? std::max(cwnd_, epoch_.ssthresh) : cwnd_;
+  pacing_rate_ = (in_slow_start() ? kGainSlowStart : kGain) * Bytes(window) /
                  absl::ToDoubleSeconds(round_trip.smoothed);
 }
 

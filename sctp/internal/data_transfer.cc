@@ -229,6 +229,11 @@ void Core::ApplySack(Tcb& tcb, const SackChunk& sack) {
   AckSample acked;
   acked.now = now_;
   acked.flight_before = outstanding.flight_bytes();
+  if (tcb.pacer.release() > now_ &&
+      (outstanding.has_lost() || !queue_.empty()) &&
+      acked.flight_before < tcb.congestion.cwnd()) {
+    acked.held_by = AckSample::HeldBy::kPacer;
+  }
   const SackResult result =
       outstanding.HandleSack(now_, sack, tcb.rto.round_trip());
   if (result.kind == SackResult::Kind::kInvalid) {
@@ -248,6 +253,7 @@ void Core::ApplySack(Tcb& tcb, const SackChunk& sack) {
     tcb.rto.Measured(*result.rtt);
     timers_.ResetBackoff(Timer::kT3Rtx);
   }
+  if (result.shorter_rtt) tcb.rto.Restart(*result.shorter_rtt);
   acked.bytes_acked = result.bytes_acked;
   acked.bytes_proven = result.bytes_proven;
   acked.rate = result.rate;

@@ -228,9 +228,10 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
     UndoTimeout();
     result.timeout_was_spurious = true;
   }
-  judged_until_ = sack.gap_ack_blocks.size() < kBlocksOfSomePeers
-                      ? next_tsn()
-                      : cumulative + sack.gap_ack_blocks.back().end;
+  judged_until_.reset();
+  if (sack.gap_ack_blocks.size() >= kBlocksOfSomePeers) {
+    judged_until_ = cumulative + sack.gap_ack_blocks.back().end;
+  }
   if (newly_acked_) result.bytes_lost = DetectLoss(now, round_trip);
   if (result.rtt) rtt_tsn_ = next_tsn();
   if (limited_ && static_cast<int32_t>(delivered_ - limited_until_) > 0) {
@@ -319,7 +320,9 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
   silent_ = false;
   if (before == State::kLost || before == State::kTimedOut) {
     // It was on its way all the time, or only its SACK was lost, and it is not
-    // sent again. How long ago it left says nothing about the round trip now.
+    // sent again. How long ago it left says nothing about the round trip now;
+    // and nothing says when it arrived if there was no room for it so far.
+    if (judged_until_ && tsn > *judged_until_) return;
     if (before == State::kLost) {
       loss_.OnReordering();
     } else if (!late_packet_ ||
@@ -340,13 +343,19 @@ void OutstandingData::Acknowledge(absl::Time now, Tsn tsn,
   const absl::Duration elapsed =
       absl::Nanoseconds(absl::ToUnixNanos(now) - entry.sent_ns);
   if (sent_once && tsn >= rtt_tsn_) result.rtt = elapsed;
-  if (!sent_once && elapsed < min_rtt) {
+  if (!sent_once && elapsed < min_rtt && !min_rtt_doubted_) {
     // The answer came too soon to be about the last transmission (RFC 3522
     // section 3.2, told by time): what was repeated was on its way.
     if (min_rtt == absl::InfiniteDuration()) return;
     OnRepeatedInVain(tsn, result);
-    answered_too_soon_ = true;
+    answered_too_soon_ = too_soon_guessed_ = true;
     return;
+  }
+  too_soon_guessed_ = false;
+  if (sent_once) {
+    min_rtt_doubted_ = false;
+  } else if (elapsed < min_rtt) {
+    result.shorter_rtt = elapsed;
   }
   if (!newest_acked_ ||
       static_cast<int32_t>(entry.packet - newest_acked_->packet) > 0) {

@@ -17,35 +17,11 @@
 #include "sctp/internal/congestion_control.h"
 #include "sctp/internal/loss_detection.h"
 #include "sctp/internal/ring_queue.h"
+#include "sctp/internal/sack_result.h"
 #include "sctp/internal/send_queue.h"
 #include "sctp/internal/serial.h"
 
 namespace kyuu::sctp::internal {
-
-// What a SACK changed.
-struct SackResult {
-  enum class Kind : uint8_t {
-    kApplied,
-    kStale,    // Older than one seen before; nothing was changed.
-    kInvalid,  // Speaks of TSNs that were never sent; nothing was changed.
-  };
-  Kind kind = Kind::kApplied;
-  bool cumulative_advanced = false;
-  // All that was found lost since the last reduction was on its way.
-  bool reduction_was_spurious = false;
-  // T3 had expired for what was on its way, and is in flight again (RFC 5682).
-  bool timeout_was_spurious = false;
-  size_t bytes_acked = 0;
-  size_t bytes_proven = 0;  // AckSample::bytes_proven.
-  size_t bytes_lost = 0;    // Now to be sent again.
-  // The round trip of the newest chunk that was sent once (Karn: the answer
-  // to a chunk that was sent twice says nothing, section 6.3.1 rule C5).
-  std::optional<absl::Duration> rtt;
-  RateSample rate;  // By the newest packet that it acknowledges.
-  AckSample::Round round = AckSample::Round::kSame;
-  // The round trip of that packet if it was sent once; else zero.
-  absl::Duration newest_rtt = absl::ZeroDuration();
-};
 
 // OutstandingData keeps one entry per TSN from the lowest unacknowledged one
 // on, in a ring: what a SACK costs depends on what it changes, and on how many
@@ -181,6 +157,7 @@ class OutstandingData {
                SackResult& result);
   void HandleDuplicates(const SackChunk& sack, SackResult& result);
   void OnRepeatedInVain(Tsn tsn, SackResult& result);
+  void DoubtGuess();
   void UndoReneged();
   void UndoTimeout();
   size_t DetectLoss(absl::Time now, const RoundTrip& round_trip,
@@ -224,7 +201,7 @@ class OutstandingData {
   bool newly_acked_ = false;
   bool silent_ = false;  // Nothing was acknowledged since T3 expired.
   // What lies beyond, the last SACK may have had no room for.
-  Tsn judged_until_;
+  std::optional<Tsn> judged_until_;
   uint64_t chunks_examined_ = 0;
   uint32_t delivered_ = 0;  // Bytes acknowledged so far, modulo 2^32.
   // The last packet of which the SACK at hand acknowledged a chunk that was
@@ -239,6 +216,8 @@ class OutstandingData {
   // The last packet of which the SACK at hand acknowledged a kTimedOut chunk.
   std::optional<uint32_t> late_packet_;
   bool answered_too_soon_ = false;  // It told of what was just sent again.
+  bool too_soon_guessed_ = false;   // And nothing has confirmed that since.
+  bool min_rtt_doubted_ = false;    // It was a wrong guess.
   uint32_t round_end_ = 0;  // The packet whose arrival begins the next round.
   uint32_t limited_until_ = 0;  // Of `delivered_`.
   bool limited_ = false;        // Until then.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "sctp/internal/chunk/sack_chunk.h"
@@ -75,7 +76,7 @@ size_t OutstandingData::DetectLoss(absl::Time now, const RoundTrip& round_trip,
   while (list.count > 0) {
     ++chunks_examined_;
     const Tsn tsn = list.oldest;
-    if (tsn > judged_until_) break;
+    if (judged_until_ && tsn > *judged_until_) break;
     const Entry& entry = at(tsn);
     const absl::Time lost_at = loss_.LostAt(
         entry.packet, absl::FromUnixNanos(entry.sent_ns), round_trip);
@@ -114,9 +115,17 @@ void OutstandingData::MarkLost(Tsn tsn, State state) {
   }
 }
 
+// A timer has waited in vain. If what was on its way, as it seemed, has not
+// been answered either, then it was not: the path has become shorter, and its
+// answers come sooner than any did before.
+void OutstandingData::DoubtGuess() {
+  if (std::exchange(too_soon_guessed_, false)) min_rtt_doubted_ = true;
+}
+
 std::optional<Tsn> OutstandingData::RepeatLastPacket(absl::Time now) {
   std::optional<Tsn> first;
   if (flight_bytes_ == 0) return first;
+  DoubtGuess();
   const uint32_t packet = at(Newest()).packet;
   while (flight_bytes_ > 0 && at(Newest()).packet == packet) {
     const Tsn tsn = Newest();
@@ -138,6 +147,7 @@ std::optional<Tsn> OutstandingData::RepeatLastPacket(absl::Time now) {
 void OutstandingData::OnTimeout() {
   just_lost_.clear();
   loss_due_ = absl::InfiniteFuture();
+  DoubtGuess();
   // In the order of departure.
   while (flight_bytes_ > 0) {
     const bool once =

@@ -16,6 +16,11 @@ class Rto {
 
   // Measured takes a round trip, rules C2 and C3.
   void Measured(absl::Duration rtt);
+  // The path has become another one, with this round trip.
+  void Restart(absl::Duration rtt) {
+    srtt_ = absl::ZeroDuration();
+    Measured(rtt);
+  }
 
   absl::Duration rto() const { return rto_; }
   // Zero before the first measurement.
