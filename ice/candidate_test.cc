@@ -134,7 +134,7 @@ TEST(CandidateLine, RefusesMalformedOnes) {
         << bad.name;
   }
   EXPECT_FALSE(
-      Candidate::Parse(std::string("1 1 udp 7 192.0.2.1 1 typ host x a\0b", 37))
+      Candidate::Parse(std::string("1 1 udp 7 192.0.2.1 1 typ host x a\0b", 36))
           .ok());
 }
 
