@@ -34,23 +34,21 @@ bool ParseNumber(absl::string_view text, uint32_t max, uint32_t& value) {
 
 std::optional<uint32_t> ParseV4(absl::string_view text) {
   uint32_t address = 0;
-  size_t at = 0;
+  const char* at = text.data();
+  const char* const end = at + text.size();
   for (int part = 0; part < 4; ++part) {
-    if (part > 0 && (at == text.size() || text[at++] != '.')) {
-      return std::nullopt;
-    }
-    const size_t begin = at;
+    if (part > 0 && (at == end || *at++ != '.')) return std::nullopt;
+    const char* const begin = at;
     uint32_t byte = 0;
-    while (at < text.size() && at - begin < 3 && text[at] >= '0' &&
-           text[at] <= '9') {
-      byte = byte * 10 + static_cast<uint32_t>(text[at++] - '0');
+    while (at != end && at - begin < 3 && *at >= '0' && *at <= '9') {
+      byte = byte * 10 + static_cast<uint32_t>(*at++ - '0');
     }
     if (at == begin || byte > 255) return std::nullopt;
     // A leading zero may mean octal elsewhere (RFC 6943 section 3.1.1).
-    if (at - begin > 1 && text[begin] == '0') return std::nullopt;
+    if (at - begin > 1 && *begin == '0') return std::nullopt;
     address = address << 8 | byte;
   }
-  if (at != text.size()) return std::nullopt;
+  if (at != end) return std::nullopt;
   return address;
 }
 
@@ -150,9 +148,10 @@ std::string FormatV6(absl::Span<const uint8_t> bytes) {
 IpAddress IpAddress::V4(uint32_t host_order) {
   IpAddress a;
   a.family_ = IpFamily::kV4;
-  for (size_t i = 0; i < 4; ++i) {
-    a.bytes_[i] = static_cast<uint8_t>(host_order >> (24 - 8 * i));
-  }
+  a.bytes_[0] = static_cast<uint8_t>(host_order >> 24);
+  a.bytes_[1] = static_cast<uint8_t>(host_order >> 16);
+  a.bytes_[2] = static_cast<uint8_t>(host_order >> 8);
+  a.bytes_[3] = static_cast<uint8_t>(host_order);
   return a;
 }
 
@@ -181,8 +180,8 @@ IpAddress IpAddress::FromBytes(absl::Span<const uint8_t> bytes) {
 }
 
 absl::StatusOr<IpAddress> IpAddress::Parse(absl::string_view text) {
+  if (const std::optional<uint32_t> v4 = ParseV4(text)) return V4(*v4);
   if (text.find(':') == absl::string_view::npos) {
-    if (const std::optional<uint32_t> v4 = ParseV4(text)) return V4(*v4);
     return absl::InvalidArgumentError(
         absl::StrCat("not an IP address: \"", text, "\""));
   }

@@ -99,13 +99,15 @@ BENCHMARK(Judge)->DenseRange(0, 3);
 
 // One candidate line, as browsers trickle them.
 void ParseCandidate(benchmark::State& state) {
-  constexpr std::array<absl::string_view, 3> kLines = {
+  constexpr std::array<absl::string_view, 4> kLines = {
       "candidate:1467250027 1 udp 2122260223 192.0.2.196 46243 typ host "
       "generation 0 ufrag Wdcg network-id 1 network-cost 10",
       "candidate:842163049 1 udp 1677729535 198.51.100.7 46243 typ srflx raddr "
       "192.0.2.196 rport 46243 generation 0 ufrag Wdcg network-cost 999",
       "candidate:1 1 udp 2113937151 ae7f1dd1-5a94-4a03-8f8d-2f0b2c8d2f6b.local "
       "54111 typ host",
+      "candidate:4 1 tcp 1518280447 2001:db8::1 9 typ host tcptype active "
+      "generation 0",
   };
   const absl::string_view line = kLines[static_cast<size_t>(state.range(0))];
   bench::AllocationCounter allocations(state);
@@ -116,7 +118,7 @@ void ParseCandidate(benchmark::State& state) {
   }
   SetBytes(state, line.size());
 }
-BENCHMARK(ParseCandidate)->DenseRange(0, 2);
+BENCHMARK(ParseCandidate)->DenseRange(0, 3);
 
 void Write(benchmark::State& state) {
   const std::string text = Offer(state);

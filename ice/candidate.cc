@@ -10,7 +10,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -38,66 +37,101 @@ class Words {
  public:
   // `line` has at most Candidate::kMaxLineSize characters.
   explicit Words(absl::string_view line) : line_(line) {
-    for (size_t at = 0; at < line.size(); at += 64) {
-      blanks_[at / 64] = Look(line.substr(at, 64));
+    size_t at = 0;
+    for (; at + kBlock <= line.size(); at += kBlock) {
+      blanks_[at / kBlock] = Look(at) | Look(at + 16) << 16 |
+                             Look(at + 32) << 32 | Look(at + 48) << 48;
     }
+    if (at < line.size()) blanks_[at / kBlock] = LookAtRest(at);
+    if (!line.empty()) MoveTo(0);
   }
 
   // False if a character is neither blank nor visible ASCII.
-  bool printable() const { return printable_; }
+  bool printable() const { return odd_ == 0; }
   // The next word; "" at the end.
   absl::string_view Next() {
-    // Mostly one blank stands between two words.
-    while (at_ < line_.size() && line_[at_] == ' ') ++at_;
-    const size_t begin = at_;
-    at_ = NextBlank(begin);
-    return line_.substr(begin, at_ - begin);
+    // Mostly one blank stands between two words, and one turn is enough.
+    while (true) {
+      const size_t begin = at_;
+      const size_t end = NextBlank();
+      at_ = std::min(end + 1, line_.size());
+      if (end > begin) return {line_.data() + begin, end - begin};
+      if (end == line_.size()) return {};
+    }
   }
   // Where the next word is looked for.
   size_t position() const { return at_; }
-  void MoveTo(size_t position) { at_ = position; }
+  void MoveTo(size_t position) {
+    at_ = position;
+    if (position == line_.size()) return;
+    block_ = position / kBlock;
+    rest_ = blanks_[block_] >> position % kBlock << position % kBlock;
+  }
 
  private:
-  // The blanks of up to 64 characters, the first one in the lowest bit.
-  uint64_t Look(absl::string_view text) {
-    uint64_t blanks = 0;
-    size_t at = 0;
+  static constexpr size_t kBlock = 64;  // Characters.
+
+  // The blanks of the sixteen characters at `from`, the first one in the lowest
+  // bit.
+  uint64_t Look(size_t from) {
 #if defined(__SSE2__)
-    for (; at + 16 <= text.size(); at += 16) {
-      const __m128i block =
-          _mm_loadu_si128(reinterpret_cast<const __m128i*>(&text[at]));
-      const auto mask = [](__m128i bytes) {
-        return static_cast<uint32_t>(_mm_movemask_epi8(bytes));
-      };
-      // Compared as signed numbers: those from 0x80 on are less than a blank.
-      const uint32_t odd =
-          mask(_mm_or_si128(_mm_cmplt_epi8(block, _mm_set1_epi8(0x20)),
-                            _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7f))));
-      printable_ = printable_ && odd == 0;
-      blanks |= uint64_t{mask(_mm_cmpeq_epi8(block, _mm_set1_epi8(' ')))} << at;
-    }
+    const __m128i bytes =
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(line_.data() + from));
+    const auto mask = [](__m128i found) {
+      return static_cast<uint32_t>(_mm_movemask_epi8(found));
+    };
+    // Compared as signed numbers: those from 0x80 on are less than a blank.
+    odd_ |= mask(_mm_or_si128(_mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)),
+                              _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f))));
+    return mask(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(' ')));
+#else
+    return LookAtEach(from, from + 16);
 #endif
-    for (; at < text.size(); ++at) {
-      const char c = text[at];
-      printable_ = printable_ && (c == ' ' || IsVisible(c));
-      blanks |= uint64_t{c == ' '} << at;
+  }
+
+  // Those of the less than 64 characters from `at` to the end of the line.
+  uint64_t LookAtRest(size_t at) {
+    if (line_.size() < 16) return LookAtEach(at, line_.size());
+    uint64_t blanks = 0;
+    size_t bit = 0;
+    for (; at + 16 <= line_.size(); at += 16, bit += 16) {
+      blanks |= Look(at) << bit;
+    }
+    if (at == line_.size()) return blanks;
+    // The last sixteen, of which the first ones have been looked at.
+    const size_t last = line_.size() - 16;
+    return blanks | Look(last) >> (at - last) << bit;
+  }
+
+  uint64_t LookAtEach(size_t begin, size_t end) {
+    uint64_t blanks = 0;
+    for (size_t i = begin; i < end; ++i) {
+      const bool blank = line_[i] == ' ';
+      odd_ |= !blank && !IsVisible(line_[i]) ? 1 : 0;
+      blanks |= uint64_t{blank} << (i - begin);
     }
     return blanks;
   }
 
-  size_t NextBlank(size_t at) const {
-    while (at < line_.size()) {
-      const uint64_t rest = blanks_[at / 64] >> at % 64;
-      if (rest != 0) return at + static_cast<size_t>(std::countr_zero(rest));
-      at = (at / 64 + 1) * 64;
+  // Where the next blank stands; the end of the line without one.
+  size_t NextBlank() {
+    if (at_ == line_.size()) return at_;
+    while (rest_ == 0) {
+      if ((block_ + 1) * kBlock >= line_.size()) return line_.size();
+      rest_ = blanks_[++block_];
     }
-    return line_.size();
+    const auto blank = static_cast<size_t>(std::countr_zero(rest_));
+    rest_ &= rest_ - 1;
+    return block_ * kBlock + blank;
   }
 
   absl::string_view line_;
-  std::array<uint64_t, Candidate::kMaxLineSize / 64> blanks_;
-  bool printable_ = true;
+  std::array<uint64_t, Candidate::kMaxLineSize / kBlock> blanks_;
+  uint32_t odd_ = 0;  // Not 0 once there was a character of neither kind.
   size_t at_ = 0;
+  // The blanks from there on in that block.
+  size_t block_ = 0;
+  uint64_t rest_ = 0;
 };
 
 // Reads 1 to `max_digits` digits, as the grammar counts them.
@@ -106,39 +140,49 @@ bool ParseNumber(absl::string_view text, size_t max_digits, uint32_t min,
   if (text.empty() || text.size() > max_digits) return false;
   uint64_t sum = 0;
   for (char c : text) {
-    if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) return false;
-    sum = sum * 10 + static_cast<uint64_t>(c - '0');
+    const auto digit = static_cast<unsigned char>(c - '0');
+    if (digit > 9) return false;
+    sum = sum * 10 + digit;
   }
   value = static_cast<uint32_t>(sum);
   return sum >= min && sum <= max;
 }
 
-bool IsHostName(absl::string_view text) {
-  return !text.empty() && text.size() <= Candidate::kMaxNameSize &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
-                  c == '-' || c == '.' || c == '_';
-         });
+// What a character may stand in, one bit each.
+constexpr uint8_t kInName = 1;
+constexpr uint8_t kInIp = 2;
+
+constexpr std::array<uint8_t, 256> kCharacters = [] {
+  std::array<uint8_t, 256> bits{};
+  const auto add = [&bits](absl::string_view characters, uint8_t bit) {
+    for (const char c : characters) bits[static_cast<unsigned char>(c)] |= bit;
+  };
+  add("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._",
+      kInName);
+  add("abcdefABCDEF0123456789.:", kInIp);
+  return bits;
+}();
+
+bool MayBeIn(uint8_t what, char c) {
+  return (kCharacters[static_cast<unsigned char>(c)] & what) != 0;
 }
 
-// nullopt for what is no address, such as a name, and without the cost of an
+bool IsHostName(absl::string_view text) {
+  return !text.empty() && text.size() <= Candidate::kMaxNameSize &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return MayBeIn(kInName, c); });
+}
+
+// False for what is no address, such as a name, and without the cost of an
 // error for that.
-std::optional<IpAddress> ParseIp(absl::string_view text) {
-  bool dotted = true;
-  bool colons = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c == '%') {
-      text = text.substr(0, i);
-      break;
-    }
-    colons = colons || c == ':';
-    dotted = dotted && (c == '.' || (c >= '0' && c <= '9'));
-  }
-  if (!dotted && !colons) return std::nullopt;
+bool ParseIp(absl::string_view text, IpAddress& out) {
+  const auto* const stop = std::find_if_not(
+      text.begin(), text.end(), [](char c) { return MayBeIn(kInIp, c); });
+  if (stop != text.end() && *stop != '%') return false;
+  text = text.substr(0, static_cast<size_t>(stop - text.begin()));
   absl::StatusOr<IpAddress> ip = IpAddress::Parse(text);
-  if (!ip.ok()) return std::nullopt;
-  return *ip;
+  if (ip.ok()) out = *ip;
+  return ip.ok();
 }
 
 // Our scope is of no use to the peer: written without it.
@@ -175,30 +219,73 @@ std::optional<TcpType> ParseTcpType(absl::string_view text) {
 
 // raddr and rport serve diagnostics only: another form of them is kept as any
 // extension is.
-std::optional<TransportAddress> ParseRelated(absl::string_view address,
-                                             Words& words) {
+bool ParseRelated(absl::string_view address, Words& words,
+                  std::optional<TransportAddress>& related) {
   const size_t before = words.position();
-  const std::optional<IpAddress> ip = ParseIp(address);
+  TransportAddress& out = related.emplace();
   uint32_t port = 0;
-  if (!ip || words.Next() != "rport" ||
+  if (!ParseIp(address, out.ip) || words.Next() != "rport" ||
       !ParseNumber(words.Next(), 5, 0, 65535, port)) {
     words.MoveTo(before);
-    return std::nullopt;
+    related.reset();
+    return false;
   }
-  return TransportAddress{*ip, static_cast<uint16_t>(port)};
+  out.port = static_cast<uint16_t>(port);
+  return true;
 }
 
-// Reads what follows the type: the related address, then name-value pairs.
-void ParseExtensions(Words& words, Candidate& candidate) {
+// Kept copies words of a line, in as few pieces as they stand there.
+class Kept {
+ public:
+  explicit Kept(absl::string_view line) : line_(line) {}
+
+  // `word` is of the line, behind those that were added.
+  void Add(absl::string_view word) {
+    const auto begin = static_cast<size_t>(word.data() - line_.data());
+    if (begin != end_ + 1) {
+      Copy();
+      begin_ = begin;
+    }
+    end_ = begin + word.size();
+  }
+  std::string Take() {
+    Copy();
+    return std::move(text_);
+  }
+
+ private:
+  void Copy() {
+    if (end_ == 0) return;
+    if (text_.empty()) {
+      text_.reserve(line_.size() - begin_);
+    } else {
+      text_ += ' ';
+    }
+    text_.append(&line_[begin_], end_ - begin_);
+  }
+
+  absl::string_view line_;
+  std::string text_;
+  // The words that were not copied; none at first.
+  size_t begin_ = 0;
+  size_t end_ = 0;
+};
+
+// Reads what follows the type: the related address, then name-value pairs, of
+// which it returns those that are kept.
+std::string ParseExtensions(absl::string_view line, Words& words,
+                            Candidate& candidate) {
+  Kept kept(line);
+  size_t count = 0;
   bool first = true;
   while (true) {
     const absl::string_view name = words.Next();
     const absl::string_view value = words.Next();
-    if (value.empty()) return;
+    if (value.empty()) return kept.Take();
     const bool leading = std::exchange(first, false);
-    if (leading && name == "raddr") {
-      candidate.related = ParseRelated(value, words);
-      if (candidate.related) continue;
+    if (leading && name == "raddr" &&
+        ParseRelated(value, words, candidate.related)) {
+      continue;
     }
     if (name == "tcptype") {
       if (candidate.transport == Transport::kTcp && !candidate.tcp_type) {
@@ -206,10 +293,10 @@ void ParseExtensions(Words& words, Candidate& candidate) {
       }
       // What is dropped does not stand before anything.
       if (!candidate.tcp_type) first = leading;
-    } else if (candidate.extensions.size() < Candidate::kMaxExtensions) {
-      // As many as browsers write.
-      if (candidate.extensions.empty()) candidate.extensions.reserve(4);
-      candidate.extensions.push_back({std::string(name), std::string(value)});
+    } else if (count < Candidate::kMaxExtensions) {
+      ++count;
+      kept.Add(name);
+      kept.Add(value);
     }
   }
 }
@@ -261,7 +348,41 @@ absl::string_view ToString(TcpType type) {
   return "";
 }
 
+void CandidateExtensions::Add(absl::string_view name, absl::string_view value) {
+  absl::StrAppend(&text_, empty() ? "" : " ", Safe(name), " ", Safe(value));
+}
+
+std::optional<absl::string_view> CandidateExtensions::Get(
+    absl::string_view name) const {
+  absl::string_view rest = text_;
+  const auto next = [&rest] {
+    const absl::string_view word = rest.substr(0, rest.find(' '));
+    rest.remove_prefix(std::min(word.size() + 1, rest.size()));
+    return word;
+  };
+  while (!rest.empty()) {
+    const bool found = next() == name;
+    const absl::string_view value = next();
+    if (found) return value;
+  }
+  return std::nullopt;
+}
+
+size_t CandidateExtensions::size() const {
+  const auto blanks = std::count(text_.begin(), text_.end(), ' ');
+  return (static_cast<size_t>(blanks) + 1) / 2;
+}
+
 absl::StatusOr<Candidate> Candidate::Parse(absl::string_view line) {
+  // Made where it is returned: it is too large to be moved about.
+  absl::StatusOr<Candidate> parsed(absl::in_place);
+  if (absl::Status status = parsed->Read(line); !status.ok()) {
+    parsed = std::move(status);
+  }
+  return parsed;
+}
+
+absl::Status Candidate::Read(absl::string_view line) {
   if (line.size() > kMaxLineSize) return Malformed("length");
   Words words(line);
   if (!words.printable()) return Malformed("character");
@@ -270,56 +391,50 @@ absl::StatusOr<Candidate> Candidate::Parse(absl::string_view line) {
   absl::ConsumePrefix(&rest, "candidate:");
   words.MoveTo(line.size() - rest.size());
 
-  // Made where it is returned: it is too large to be moved about.
-  absl::StatusOr<Candidate> parsed(absl::in_place);
-  Candidate& candidate = *parsed;
   uint32_t number = 0;
-  const absl::string_view foundation = words.Next();
-  if (foundation.empty()) return Malformed("foundation");
-  candidate.foundation = std::string(foundation);
+  const absl::string_view first = words.Next();
+  if (first.empty()) return Malformed("foundation");
+  foundation.assign(first.data(), first.size());
   if (!ParseNumber(words.Next(), 3, 1, 256, number)) {
     return Malformed("component");
   }
-  candidate.component = static_cast<uint16_t>(number);
-  const absl::string_view transport = words.Next();
+  component = static_cast<uint16_t>(number);
+  const absl::string_view protocol = words.Next();
   if (!ParseNumber(words.Next(), 10, 0, UINT32_MAX, number)) {
     return Malformed("priority");
   }
-  candidate.priority = std::clamp<uint32_t>(number, 1, kMaxPriority);
-  const absl::string_view address = words.Next();
-  if (const std::optional<IpAddress> ip = ParseIp(address)) {
-    candidate.address.ip = *ip;
-  } else if (IsHostName(address)) {
-    candidate.name = std::string(address);
-  } else {
-    return Malformed("address");
+  priority = std::clamp<uint32_t>(number, 1, kMaxPriority);
+  const absl::string_view place = words.Next();
+  if (!ParseIp(place, address.ip)) {
+    if (!IsHostName(place)) return Malformed("address");
+    name.assign(place.data(), place.size());
   }
   if (!ParseNumber(words.Next(), 5, 0, 65535, number)) return Malformed("port");
-  candidate.address.port = static_cast<uint16_t>(number);
+  address.port = static_cast<uint16_t>(number);
   if (words.Next() != "typ") return Malformed("typ");
-  const absl::string_view type = words.Next();
-  if (type.empty()) return Malformed("type");
+  const absl::string_view kind = words.Next();
+  if (kind.empty()) return Malformed("type");
 
-  const std::optional<CandidateType> known_type = ParseType(type);
+  const std::optional<CandidateType> known_type = ParseType(kind);
   if (!known_type) {
     return absl::UnimplementedError(
-        absl::StrCat("candidate line: unknown type ", type));
+        absl::StrCat("candidate line: unknown type ", kind));
   }
-  candidate.type = *known_type;
-  if (SameWord(transport, "udp")) {
-    candidate.transport = Transport::kUdp;
-  } else if (SameWord(transport, "tcp")) {
-    candidate.transport = Transport::kTcp;
+  type = *known_type;
+  if (SameWord(protocol, "udp")) {
+    transport = Transport::kUdp;
+  } else if (SameWord(protocol, "tcp")) {
+    transport = Transport::kTcp;
   } else {
     return absl::UnimplementedError(
-        absl::StrCat("candidate line: unknown transport ", transport));
+        absl::StrCat("candidate line: unknown transport ", protocol));
   }
-  ParseExtensions(words, candidate);
-  if (candidate.transport == Transport::kTcp && !candidate.tcp_type) {
+  extensions.text_ = ParseExtensions(line, words, *this);
+  if (transport == Transport::kTcp && !tcp_type) {
     return absl::UnimplementedError(
         "candidate line: TCP without a known tcptype");
   }
-  return parsed;
+  return absl::OkStatus();
 }
 
 std::string Candidate::ToString() const {
@@ -333,19 +448,8 @@ std::string Candidate::ToString() const {
                     related->port);
   }
   if (tcp_type) absl::StrAppend(&line, " tcptype ", ice::ToString(*tcp_type));
-  for (const CandidateExtension& extension : extensions) {
-    absl::StrAppend(&line, " ", Safe(extension.name), " ",
-                    Safe(extension.value));
-  }
+  if (!extensions.empty()) absl::StrAppend(&line, " ", extensions.text());
   return line;
-}
-
-std::optional<absl::string_view> Candidate::Extension(
-    absl::string_view extension_name) const {
-  for (const CandidateExtension& extension : extensions) {
-    if (extension.name == extension_name) return extension.value;
-  }
-  return std::nullopt;
 }
 
 bool Candidate::is_mdns() const {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/address.h"
@@ -40,14 +41,30 @@ absl::string_view ToString(TcpType type);
 // "udp", "dtls", "tcp" or "tls".
 absl::string_view ToString(RelayProtocol protocol);
 
-// CandidateExtension is one name and value from the end of a candidate line,
-// for example {"generation", "0"} or {"network-cost", "10"}.
-struct CandidateExtension {
-  std::string name;
-  std::string value;
+struct Candidate;
 
-  friend bool operator==(const CandidateExtension&,
-                         const CandidateExtension&) = default;
+// CandidateExtensions are the names and values at the end of a candidate line:
+// one text, "generation 0 network-cost 10", as hardly anyone asks for them.
+class CandidateExtensions {
+ public:
+  // What is no word of visible ASCII, and would break the line, becomes "-".
+  void Add(absl::string_view name, absl::string_view value);
+  // The value of the first one of that name; nullopt when absent. A view into
+  // this object.
+  std::optional<absl::string_view> Get(absl::string_view name) const;
+
+  bool empty() const { return text_.empty(); }
+  // How many there are: counted.
+  size_t size() const;
+  // As they stand in a line, with one blank between two words.
+  absl::string_view text() const { return text_; }
+
+  friend bool operator==(const CandidateExtensions&,
+                         const CandidateExtensions&) = default;
+
+ private:
+  friend struct Candidate;
+  std::string text_;
 };
 
 // Candidate is one transport address of an agent. A plain value: the agent
@@ -77,7 +94,7 @@ struct Candidate {
   // Present on every TCP candidate, absent on UDP ones.
   std::optional<TcpType> tcp_type;
   // All other name-value pairs, in the order of the line.
-  std::vector<CandidateExtension> extensions;
+  CandidateExtensions extensions;
 
   // The address to send from: the `Path.local` that reaches the wire (RFC 8445
   // section 5.1.1.1, "base"). For host and relayed candidates it equals
@@ -105,18 +122,20 @@ struct Candidate {
   // (only a caller can put one there) is written as "-".
   std::string ToString() const;
 
-  // The value of the first extension of that name; nullopt when absent. A view
-  // into this object.
-  std::optional<absl::string_view> Extension(absl::string_view name) const;
   // The user name fragment that says which generation the candidate belongs to
   // (RFC 8838 section 4.1, written by browsers); nullopt when absent.
-  std::optional<absl::string_view> ufrag() const { return Extension("ufrag"); }
+  std::optional<absl::string_view> ufrag() const {
+    return extensions.Get("ufrag");
+  }
 
   bool is_name() const { return !name.empty(); }
   // True for a name that only multicast DNS may resolve (RFC 6762 section 3).
   bool is_mdns() const;
 
   friend bool operator==(const Candidate&, const Candidate&) = default;
+
+ private:
+  absl::Status Read(absl::string_view line);
 };
 
 // Type preferences, as RFC 8445 section 5.1.2.2 recommends them.

@@ -52,8 +52,8 @@ TEST(CandidateLine, FieldsOfAServerReflexiveOne) {
   ASSERT_TRUE(c->related);
   EXPECT_EQ(c->related->ToString(), "192.168.0.196:46243");
   EXPECT_EQ(c->ufrag(), "Wdcg");
-  EXPECT_EQ(c->Extension("network-cost"), "999");
-  EXPECT_EQ(c->Extension("network-id"), std::nullopt);
+  EXPECT_EQ(c->extensions.Get("network-cost"), "999");
+  EXPECT_EQ(c->extensions.Get("network-id"), std::nullopt);
   EXPECT_FALSE(c->is_name());
 }
 
@@ -134,7 +134,7 @@ TEST(CandidateLine, RefusesMalformedOnes) {
         << bad.name;
   }
   EXPECT_FALSE(
-      Candidate::Parse(std::string("1 1 udp 7 192.0.2.1 1 typ host x a\0b", 37))
+      Candidate::Parse(std::string("1 1 udp 7 192.0.2.1 1 typ host x a\0b", 36))
           .ok());
 }
 
@@ -195,10 +195,46 @@ TEST(CandidateLine, LengthAndExtensionsAreBounded) {
       Candidate::Parse("1 1 udp 7 192.0.2.1 1 typ host x " + long_value).ok());
 }
 
+TEST(CandidateLine, ExtensionsAreWordsInPairs) {
+  const auto c = Candidate::Parse(
+      "1 1 tcp 7 192.0.2.1 1 typ host  generation  0 a-long-name   "
+      "a-long-value tcptype so x y ufrag generation ufrag 2 alone");
+  ASSERT_OK(c);
+  EXPECT_EQ(c->extensions.text(),
+            "generation 0 a-long-name a-long-value x y ufrag generation ufrag "
+            "2");
+  EXPECT_EQ(c->extensions.size(), 5u);
+  EXPECT_EQ(c->extensions.Get("generation"), "0");
+  EXPECT_EQ(c->extensions.Get("a-long-name"), "a-long-value");
+  // The first one counts, and a value is no name.
+  EXPECT_EQ(c->ufrag(), "generation");
+  EXPECT_EQ(c->extensions.Get("y"), std::nullopt);
+  EXPECT_EQ(c->extensions.Get("tcptype"), std::nullopt);
+  EXPECT_EQ(Candidate().extensions.size(), 0u);
+}
+
+// The table of blanks has an end at each sixteenth and each 64th character.
+TEST(CandidateLine, WordsAreFoundWhereverTheyStand) {
+  for (size_t size = 1; size < 200; ++size) {
+    const std::string foundation(size, 'f');
+    for (const char* blanks : {" ", "  ", "                 "}) {
+      const std::string line = absl::StrCat(
+          foundation, blanks, "1 udp 7 192.0.2.1 1 typ", blanks, "host x y");
+      const auto c = Candidate::Parse(line);
+      ASSERT_OK(c) << line;
+      EXPECT_EQ(c->foundation, foundation);
+      EXPECT_EQ(c->extensions.text(), "x y") << line;
+      EXPECT_FALSE(Candidate::Parse(absl::StrCat(line, "\x7f")).ok());
+      EXPECT_FALSE(Candidate::Parse(absl::StrCat("\t", line)).ok());
+    }
+  }
+}
+
 TEST(CandidateLine, WriterNeverBreaksTheLine) {
   Candidate c = Candidate::Parse(kLines[0]).value();
   c.foundation = "1\r\na=evil";
-  c.extensions = {{"x", "two words"}, {std::string("n\0", 2), ""}};
+  c.extensions.Add("x", "two words");
+  c.extensions.Add(std::string("n\0", 2), "");
   const std::string line = c.ToString();
   EXPECT_EQ(line.find_first_of(std::string("\r\n\0", 3)), std::string::npos);
   EXPECT_OK(Candidate::Parse(line));

@@ -101,7 +101,8 @@ absl::string_view ToString(GatheringState state) {
 
 IceTransport::IceTransport(Role role, const Credentials& local, Random& random,
                            const IceTransportOptions& options)
-    : options_(options.agent),
+    : lite_(options.agent.lite),
+      probe_after_(options.agent.probe_after),
       agent_(role, local, random, options.agent),
       gatherer_(OfAgent(options), random) {}
 
@@ -154,7 +155,7 @@ void IceTransport::Configure(absl::Time now,
                              std::vector<TransportAddress> stun_servers,
                              std::vector<TurnServer> turn_servers,
                              GatherPolicy policy) {
-  if (options_.lite) {
+  if (lite_) {
     stun_servers.clear();
     turn_servers.clear();
   }
@@ -167,12 +168,12 @@ void IceTransport::Configure(absl::Time now,
 
 void IceTransport::UpdateServers(std::vector<TransportAddress> stun_servers,
                                  std::vector<TurnServer> turn_servers) {
-  if (options_.lite) return;
+  if (lite_) return;
   gatherer_.UpdateServers(std::move(stun_servers), std::move(turn_servers));
 }
 
 void IceTransport::AwaitServers(size_t names) {
-  if (!options_.lite) gatherer_.AwaitServers(names);
+  if (!lite_) gatherer_.AwaitServers(names);
 }
 
 void IceTransport::ServersKnown(absl::Time now) {
@@ -342,7 +343,7 @@ std::optional<Datagram> IceTransport::PollTransmit(absl::Time now,
 
 PathProof IceTransport::ProofOf(const Path& path) const {
   if (!agent_.IsKnownPath(path)) return PathProof::kNone;
-  if (options_.lite) return PathProof::kProven;
+  if (lite_) return PathProof::kProven;
   for (const PairInfo& pair : agent_.pairs()) {
     if (pair.path == path && pair.responses_received > 0) {
       return PathProof::kProven;
@@ -481,11 +482,10 @@ void IceTransport::FollowSelection(absl::Time now) {
 
 // When the silence after our payload has lasted too long.
 absl::Time IceTransport::ProbeTime() const {
-  if (unanswered_since_ == absl::InfiniteFuture() || !selected_path()) {
-    return absl::InfiniteFuture();
-  }
-  const absl::Duration wait = std::max(
-      options_.probe_after, 2 * agent_.rtt().value_or(absl::ZeroDuration()));
+  const absl::Time never = absl::InfiniteFuture();
+  if (unanswered_since_ == never || !selected_path()) return never;
+  const absl::Duration wait =
+      std::max(probe_after_, 2 * agent_.rtt().value_or(absl::ZeroDuration()));
   return std::max(unanswered_since_ + wait, next_probe_);
 }
 

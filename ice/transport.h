@@ -201,8 +201,9 @@ class IceTransport {
   void On(absl::Time now, Gatherer::Event& event);
   void OnGone(absl::Time now, Gatherer::CandidateGone& gone);
 
-  // Ours, beside those of the parts.
-  AgentOptions options_;
+  // Of the agent's options.
+  bool lite_;
+  absl::Duration probe_after_;
   Agent agent_;
   Gatherer gatherer_;
   std::vector<Candidate> candidates_;

@@ -431,7 +431,7 @@ std::optional<ice::StreamId> Connection::StreamAccepted(absl::Time now,
 void Connection::Announce(const ice::Candidate& candidate) {
   ice::Candidate told = candidate;
   const std::string& ufrag = ice_.agent().local_credentials().ufrag;
-  told.extensions.push_back({"ufrag", ufrag});
+  told.extensions.Add("ufrag", ufrag);
   events_.push_back(CandidateFound{.candidate = told.ToString(),
                                    .mid = session_.tag_mid(),
                                    .mline_index = session_.tag_mline_index(),

@@ -1,8 +1,9 @@
 #include "sdp/attribute.h"
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <type_traits>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
@@ -77,19 +78,23 @@ Error CheckSimulcast(absl::string_view value) {
   return SyntaxError{"has the form of a draft", "RFC 8853 section 5.1"};
 }
 
-// The attributes whose values are types of their own.
+using Check = Error (*)(absl::string_view value);
+
+// The attributes whose values are types of their own, each with its reader.
 template <typename... Ts>
-Error CheckTyped(AttributeType attribute, absl::string_view value) {
-  Error error;
-  const auto check = [&]<typename T>(std::type_identity<T>) {
-    if (T::kType != attribute) return false;
-    error = T::Parse(value).error();
-    return true;
-  };
-  // The result is in `error`; the expression only stops at the first match.
-  static_cast<void>((check(std::type_identity<Ts>()) || ...));
-  return error;
+constexpr auto ChecksOf() {
+  std::array<Check, static_cast<size_t>(AttributeType::kTlsId) + 1> checks{};
+  ((checks[static_cast<size_t>(Ts::kType)] =
+        [](absl::string_view value) { return Ts::Parse(value).error(); }),
+   ...);
+  return checks;
 }
+
+constexpr auto kTypedChecks =
+    ChecksOf<Extmap, FingerprintText, Fmtp, Framerate, Group, IceOptions,
+             Identity, ImageAttribute, Maxptime, Msid, MsidSemantic, Ptime,
+             RemoteCandidates, Rid, Rtcp, RtcpFeedback, Rtpmap, Sctpmap, Ssrc,
+             SsrcGroup>();
 
 Error CheckValue(AttributeType attribute, absl::string_view value) {
   switch (attribute) {
@@ -122,12 +127,10 @@ Error CheckValue(AttributeType attribute, absl::string_view value) {
       return CheckSimulcast(value);
     case AttributeType::kTlsId:
       return CheckTlsId(value);
-    default:
-      return CheckTyped<Extmap, FingerprintText, Fmtp, Framerate, Group,
-                        IceOptions, Identity, ImageAttribute, Maxptime, Msid,
-                        MsidSemantic, Ptime, RemoteCandidates, Rid, Rtcp,
-                        RtcpFeedback, Rtpmap, Sctpmap, Ssrc, SsrcGroup>(
-          attribute, value);
+    default: {
+      const Check check = kTypedChecks[static_cast<size_t>(attribute)];
+      return check == nullptr ? std::nullopt : check(value);
+    }
   }
 }
 

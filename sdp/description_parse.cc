@@ -56,6 +56,7 @@ class Description::Parser {
 
  private:
   bool Split();
+  bool AddUsual(size_t begin, size_t end, size_t colon);
   bool AddLine(size_t begin, size_t end, size_t colon);
   bool AddMedia(absl::string_view value);
   bool AddAttribute(absl::string_view value, size_t colon,
@@ -128,9 +129,33 @@ bool Description::Parser::Split() {
       }
       return Error(1, "empty line", "RFC 8866 section 5");
     }
-    if (!AddLine(begin, stop, colon)) return false;
+    if (!AddUsual(begin, stop, colon) && !AddLine(begin, stop, colon)) {
+      return false;
+    }
     begin = next;
   }
+  return true;
+}
+
+// Adds a line as nearly all are: an attribute where attributes may stand, with
+// nothing wrong. False for any other, which is AddLine's to judge.
+bool Description::Parser::AddUsual(size_t begin, size_t end, size_t colon) {
+  const size_t size = end - begin;
+  const char* const line = text_.data() + begin;
+  if ((previous_ != 'm' && previous_ != 'a') || size < 2 || line[0] != 'a' ||
+      line[1] != '=' || size > line_bytes_max_ || count_ == lines_.size() ||
+      count_ == limits_.lines_max) {
+    return false;
+  }
+  const size_t name_end = colon == absl::string_view::npos ? end : colon;
+  const AttributeType attribute =
+      FindAttribute({line + 2, name_end - begin - 2});
+  if (IsEssential(attribute) && !rejected_) {
+    if (colon == absl::string_view::npos) return false;
+    const absl::string_view value(text_.data() + colon + 1, end - colon - 1);
+    if (CheckAttribute(attribute, value)) return false;
+  }
+  lines_[count_++] = LineTable::Pack(begin, size, attribute);
   return true;
 }
 

@@ -57,6 +57,29 @@ TEST(DescriptionTest, RoundTripIsByteExact) {
   }
 }
 
+// More lines than the parser keeps beside itself, which are counted sixteen
+// bytes at a time: ends of lines at every place of a block.
+TEST(DescriptionTest, LinesAndSectionsAreFoundWhereverTheyStand) {
+  for (const absl::string_view end : {"\r\n", "\n"}) {
+    std::string text = absl::StrReplaceAll(kSession, {{"\r\n", end}});
+    size_t lines = 4;
+    for (size_t size = 1; size < 400; ++size) {
+      absl::StrAppend(&text, "m=audio 9 RTP/AVP 0", end,
+                      "a=", std::string(size % 50 + 1, 'x'), end);
+      lines += 2;
+    }
+    const auto description = Description::Parse(text);
+    ASSERT_OK(description);
+    EXPECT_EQ(description->line_count(), lines);
+    ASSERT_EQ(description->media_count(), 399u);
+    for (size_t i = 0; i < 399; ++i) {
+      const MediaSection section = description->media(i);
+      ASSERT_EQ(section.line_count(), 2u);
+      EXPECT_EQ(section.line(1).attribute_name.size(), (i + 1) % 50 + 1);
+    }
+  }
+}
+
 TEST(DescriptionTest, ReadsChromiumsOffer) {
   const auto offer =
       Description::Parse(ReadTestdata("chromium-156-offer-audio-video-data"));

@@ -70,10 +70,11 @@ Parsed<Rid> Rid::Parse(absl::string_view value) {
   rid.id = words.Take();
   if (!IsRidId(rid.id)) return words.Wrong("id must be letters and digits");
   const absl::string_view direction = words.Take();
-  if (direction != "send" && direction != "recv") {
+  rid.send = direction == "send";
+  if (!rid.send && direction != "recv") {
     return words.Wrong("send or recv expected");
   }
-  rid.send = direction == "send";
+  if (words.done()) return rid;
   rid.restrictions = Parameters(words.TakeRest());
   for (const Parameters::Parameter restriction : rid.restrictions) {
     if (!IsToken(restriction.name)) {

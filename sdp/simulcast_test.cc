@@ -33,6 +33,18 @@ TEST(SimulcastTest, Rid) {
   }
 }
 
+TEST(SimulcastTest, IdsOfAnyLength) {
+  for (size_t size = 1; size < 40; ++size) {
+    const std::string id(size, 'i');
+    const std::string value = id + " recv max-fps=30";
+    const auto rid = Rid::Parse(value);
+    ASSERT_TRUE(rid.ok()) << size;
+    EXPECT_EQ(rid->id, id);
+    EXPECT_EQ(rid->restrictions.Get("max-fps"), "30");
+    EXPECT_FALSE(Rid::Parse(id).ok());
+  }
+}
+
 // The example of RFC 8853 section 5.1, with alternatives and a paused stream.
 TEST(SimulcastTest, StreamsAlternativesAndPauses) {
   const auto simulcast = Simulcast::Parse("send 1,~4;2;3 recv c");

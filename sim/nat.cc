@@ -74,8 +74,14 @@ bool Nat::Expired(absl::Time used, absl::Time now) const {
   return now - used >= options_.mapping_lifetime;
 }
 
-bool Nat::Blocked(const TransportAddress& destination) const {
-  if (options_.block_udp) return true;
+bool Nat::Blocked(const TransportAddress& destination,
+                  Transport transport) const {
+  if (options_.block_udp && !IsStream(transport)) return true;
+  const std::vector<uint16_t>& ports = options_.allowed_ports;
+  if (!ports.empty() &&
+      std::find(ports.begin(), ports.end(), destination.port) == ports.end()) {
+    return true;
+  }
   if (options_.allowed.empty()) return false;
   return std::none_of(options_.allowed.begin(), options_.allowed.end(),
                       [&destination](const IpPrefix& prefix) {
@@ -129,8 +135,8 @@ std::optional<TransportAddress> Nat::NewOutside(
 
 std::optional<TransportAddress> Nat::Outbound(
     absl::Time now, const TransportAddress& inside,
-    const TransportAddress& destination) {
-  if (Blocked(destination)) {
+    const TransportAddress& destination, Transport transport) {
+  if (Blocked(destination, transport)) {
     ++stats_.blocked;
     return std::nullopt;
   }
@@ -165,10 +171,16 @@ std::optional<TransportAddress> Nat::Outbound(
 
 std::optional<TransportAddress> Nat::Inbound(absl::Time now,
                                              const TransportAddress& source,
-                                             const TransportAddress& outside) {
-  if (options_.block_udp) {
+                                             const TransportAddress& outside,
+                                             Transport transport) {
+  if (options_.block_udp && !IsStream(transport)) {
     ++stats_.blocked;
     return std::nullopt;
+  }
+  if (options_.accept_streams && IsStream(transport) &&
+      !Translates(outside.ip.family())) {
+    ++stats_.inbound;
+    return outside;
   }
   auto it = mappings_.find(outside);
   if (it == mappings_.end() || Expired(it->second.used, now)) {

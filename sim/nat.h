@@ -45,10 +45,15 @@ struct NatOptions {
   // pass unchanged, behind the same filter (an IPv6 router with a firewall).
   std::vector<IpAddress> outside;
 
-  // The firewall. `block_udp` closes everything. If `allowed` is not empty,
-  // only destinations in one of its blocks can be reached from inside.
+  // The firewall. `block_udp` leaves streams only. If `allowed` is not empty,
+  // only destinations in one of its blocks can be reached from inside, and if
+  // `allowed_ports` is not, only those ports.
   bool block_udp = false;
   std::vector<IpPrefix> allowed;
+  std::vector<uint16_t> allowed_ports;
+  // Whether connections may be made to addresses inside that are not
+  // translated, with nobody there having sent something first.
+  bool accept_streams = false;
 
   // The four types by their traditional names (RFC 3489 section 5).
   static NatOptions FullCone(IpAddress outside);
@@ -78,14 +83,15 @@ class Nat {
 
   // Outbound returns the source address that `destination` sees of a packet
   // from `inside`, making or refreshing the mapping; nullopt if it is dropped.
-  std::optional<TransportAddress> Outbound(absl::Time now,
-                                           const TransportAddress& inside,
-                                           const TransportAddress& destination);
+  std::optional<TransportAddress> Outbound(
+      absl::Time now, const TransportAddress& inside,
+      const TransportAddress& destination,
+      Transport transport = Transport::kUdp);
   // Inbound returns the inside address that gets a packet from `source` to
   // `outside`; nullopt if it is dropped.
-  std::optional<TransportAddress> Inbound(absl::Time now,
-                                          const TransportAddress& source,
-                                          const TransportAddress& outside);
+  std::optional<TransportAddress> Inbound(
+      absl::Time now, const TransportAddress& source,
+      const TransportAddress& outside, Transport transport = Transport::kUdp);
 
   // Whether `ip` is one of the outside addresses.
   bool Owns(const IpAddress& ip) const;
@@ -111,7 +117,7 @@ class Nat {
   };
 
   bool Expired(absl::Time used, absl::Time now) const;
-  bool Blocked(const TransportAddress& destination) const;
+  bool Blocked(const TransportAddress& destination, Transport transport) const;
   std::optional<TransportAddress> NewOutside(absl::Time now,
                                              const TransportAddress& inside);
   void Purge(absl::Time now);

@@ -165,6 +165,9 @@ TEST(Nat, FirewallBlocksUdpOrAllButSomeDestinations) {
   NatOptions closed = NatOptions::Firewall();
   closed.block_udp = true;
   EXPECT_FALSE(Nat(closed, random).Outbound(kStart, kInside, kA1).has_value());
+  EXPECT_TRUE(Nat(closed, random)
+                  .Outbound(kStart, kInside, kA1, Transport::kTcp)
+                  .has_value());
 
   NatOptions narrow = NatOptions::FullCone(kOutside);
   narrow.allowed = {*IpPrefix::Parse("203.0.113.1/32")};
@@ -172,6 +175,26 @@ TEST(Nat, FirewallBlocksUdpOrAllButSomeDestinations) {
   EXPECT_TRUE(nat.Outbound(kStart, kInside, kA1).has_value());
   EXPECT_FALSE(nat.Outbound(kStart, kInside, kB1).has_value());
   EXPECT_EQ(nat.stats().blocked, 1u);
+  narrow.allowed_ports = {443};
+  EXPECT_FALSE(Nat(narrow, random).Outbound(kStart, kInside, kA1).has_value());
+  EXPECT_TRUE(
+      Nat(narrow, random).Outbound(kStart, kInside, {kA1.ip, 443}).has_value());
+}
+
+TEST(Nat, ConnectionsToAddressesInsideComeInWhereTheyMay) {
+  SeededRandom random(1);
+  NatOptions options = NatOptions::Firewall();
+  const auto comes_in = [&](Transport transport) {
+    return Nat(options, random)
+        .Inbound(kStart, kA1, kInside, transport)
+        .has_value();
+  };
+  EXPECT_FALSE(comes_in(Transport::kTcp));
+  options.accept_streams = true;
+  EXPECT_TRUE(comes_in(Transport::kTcp));
+  EXPECT_FALSE(comes_in(Transport::kUdp));
+  options.outside = {kOutside};  // Nobody inside has that address.
+  EXPECT_FALSE(comes_in(Transport::kTcp));
 }
 
 }  // namespace

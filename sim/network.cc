@@ -41,6 +41,11 @@ struct Network::Host {
   std::vector<std::unique_ptr<Card>> cards;
   std::map<IpAddress, Card*> addresses;
   std::map<TransportAddress, int> bound;  // To an index into ports_.
+  std::map<TransportAddress, std::function<void(const Path&)>> listeners;
+  // By our address and the other end's.
+  std::map<std::pair<TransportAddress, TransportAddress>,
+           std::function<void(const absl::Status&)>>
+      connecting;
 };
 
 struct Network::Zone {
@@ -304,20 +309,23 @@ void Network::Transmit(int index, const Datagram& datagram) {
     ++stats_.dropped;
     return;
   }
-  Host& host = *hosts_[index];
   const Path& path = datagram.path;
-  const auto card = host.addresses.find(path.local.ip);
+  Emit(index, Packet{path.local, path.remote, path.transport,
+                     std::vector<uint8_t>(datagram.bytes.begin(),
+                                          datagram.bytes.end())});
+}
+
+void Network::Emit(int index, const Packet& packet) {
+  Host& host = *hosts_[index];
+  const auto card = host.addresses.find(packet.source.ip);
   if (card == host.addresses.end() ||
-      path.local.ip.family() != path.remote.ip.family()) {
+      packet.source.ip.family() != packet.destination.ip.family()) {
     ++stats_.bad_source;
     return;
   }
-  Packet packet = {
-      path.local, path.remote, path.transport,
-      std::vector<uint8_t>(datagram.bytes.begin(), datagram.bytes.end())};
-  if (host.addresses.contains(path.remote.ip)) {
+  if (host.addresses.contains(packet.destination.ip)) {
     // To oneself: no link is crossed.
-    Schedule(now(), Event{Stage::kAtHost, index, std::move(packet), nullptr});
+    Schedule(now(), Event{Stage::kAtHost, index, packet, nullptr});
     return;
   }
   Cross(card->second->up, Stage::kInZone, card->second->zone, packet);
@@ -368,30 +376,33 @@ void Network::Leave(int index, const Packet& packet) {
     ++stats_.dropped;
     return;
   }
-  const std::optional<TransportAddress> source =
-      zone.nat.Outbound(now(), packet.source, packet.destination);
+  const std::optional<TransportAddress> source = zone.nat.Outbound(
+      now(), packet.source, packet.destination, packet.transport);
   if (!source.has_value()) {
     ++stats_.dropped;
     return;
   }
-  const Packet translated = {*source, packet.destination, packet.transport,
-                             packet.bytes};
+  Packet translated = packet;
+  translated.source = *source;
   if (hairpin) return Enter(index, translated);
   Cross(zone.up, Stage::kInZone, zone.parent, translated);
 }
 
 // Into a zone through its NAT.
 void Network::Enter(int index, const Packet& packet) {
-  const std::optional<TransportAddress> inside =
-      zones_[index]->nat.Inbound(now(), packet.source, packet.destination);
+  const std::optional<TransportAddress> inside = zones_[index]->nat.Inbound(
+      now(), packet.source, packet.destination, packet.transport);
   if (!inside.has_value()) {
     ++stats_.dropped;
     return;
   }
-  Route(index, Packet{packet.source, *inside, packet.transport, packet.bytes});
+  Packet translated = packet;
+  translated.destination = *inside;
+  Route(index, translated);
 }
 
 void Network::Deliver(int index, const Packet& packet) {
+  if (packet.kind != Kind::kData) return DeliverStream(index, packet);
   Host& host = *hosts_[index];
   const auto bound = host.bound.find(packet.destination);
   // The address may have left the host while the packet was under way.
@@ -409,6 +420,45 @@ void Network::Deliver(int index, const Packet& packet) {
       now(), Datagram{{packet.destination, packet.source, packet.transport},
                       packet.bytes});
   if (Pump(port)) PumpAll();
+}
+
+// --- Connections ------------------------------------------------------------
+
+void Network::ListenStreams(HostId host, const TransportAddress& local,
+                            std::function<void(const Path&)> accept) {
+  hosts_.at(static_cast<size_t>(host))->listeners[local] = std::move(accept);
+}
+
+void Network::ConnectStream(HostId id, const Path& path,
+                            std::function<void(const absl::Status&)> done) {
+  const int index = static_cast<int>(id);
+  hosts_.at(index)->connecting[{path.local, path.remote}] = std::move(done);
+  Emit(index, Packet{path.local, path.remote, Transport::kTcp, {}, Kind::kSyn});
+}
+
+void Network::DeliverStream(int index, const Packet& packet) {
+  Host& host = *hosts_[index];
+  ++stats_.delivered;
+  if (packet.kind == Kind::kSyn) {
+    const auto listener = host.listeners.find(packet.destination);
+    const bool listens = listener != host.listeners.end();
+    Emit(index, Packet{packet.destination,
+                       packet.source,
+                       Transport::kTcp,
+                       {},
+                       listens ? Kind::kSynAck : Kind::kReset});
+    if (listens) {
+      listener->second({packet.destination, packet.source, Transport::kTcp});
+    }
+  } else {
+    auto node = host.connecting.extract({packet.destination, packet.source});
+    if (!node.empty()) {
+      node.mapped()(packet.kind == Kind::kSynAck
+                        ? absl::OkStatus()
+                        : absl::UnavailableError("nobody listens"));
+    }
+  }
+  PumpAll();
 }
 
 }  // namespace kyuu::sim

@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
@@ -123,6 +124,19 @@ class Network {
   // Sends a test's own datagram from `path.local` of `host`, bound or not.
   void Send(HostId host, const Datagram& datagram);
 
+  // --- Connections over TCP, which engines see as datagrams of a Path ---
+  //
+  // Only making them is simulated: a packet each way, through links and NATs.
+  // What a link loses is not sent again, so that lossy ones are no use here.
+
+  // `accept` gets what is connected to `local`, as a path from there.
+  void ListenStreams(HostId host, const TransportAddress& local,
+                     std::function<void(const Path&)> accept);
+  // `done` gets UNAVAILABLE if nobody listens, and is not called if nothing
+  // comes back.
+  void ConnectStream(HostId host, const Path& path,
+                     std::function<void(const absl::Status&)> done);
+
   // `keep` sees every datagram as it leaves its sender, path as the sender
   // wrote it; false drops it. For losses a test wants exactly there.
   void set_filter(std::function<bool(const Datagram&)> keep) {
@@ -154,12 +168,15 @@ class Network {
   struct Port;
   struct Host;
   struct Zone;
+  // Data, or of a connection that is made.
+  enum class Kind { kData, kSyn, kSynAck, kReset };
   // A datagram under way; its addresses change as NATs translate them.
   struct Packet {
     TransportAddress source;
     TransportAddress destination;
     Transport transport;
     std::vector<uint8_t> bytes;
+    Kind kind = Kind::kData;
   };
   // Where a packet that crossed a link arrives; `index` is a host or a zone.
   enum class Stage { kAction, kInZone, kAtNat, kAtHost };
@@ -178,11 +195,13 @@ class Network {
   bool Pump(Port& port);
   void PumpAll();
   void Transmit(int host, const Datagram& datagram);
+  void Emit(int host, const Packet& packet);
   void Cross(Link& link, Stage stage, int index, const Packet& packet);
   void Route(int zone, const Packet& packet);
   void Leave(int zone, const Packet& packet);
   void Enter(int zone, const Packet& packet);
   void Deliver(int host, const Packet& packet);
+  void DeliverStream(int host, const Packet& packet);
   void Schedule(absl::Time time, Event event);
   bool Reaches(int zone, const IpAddress& ip) const;
 

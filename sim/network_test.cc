@@ -313,5 +313,52 @@ TEST(Network, FilterActionsAddressesAndDetachTakeEffectAtOnce) {
   EXPECT_EQ(network.stats().unroutable, 1u);
 }
 
+// Over TCP a NAT lets out whatever it lets out, and in what somebody inside
+// asked for.
+TEST(NetworkTest, ConnectionsAreMadeThroughNats) {
+  Network network;
+  const IpAddress server = Ip("192.0.2.1");
+  const IpAddress inside = Ip("10.0.0.2");
+  const HostId open = network.AddHost("open", {kInternet, {server}});
+  const HostId hidden = network.AddHost(
+      "hidden",
+      {network.AddNat(kInternet, NatOptions::Symmetric(Ip("203.0.113.1"))),
+       {inside}});
+  std::vector<Path> accepted;
+  network.ListenStreams(open, {server, 80},
+                        [&](const Path& path) { accepted.push_back(path); });
+  network.ListenStreams(hidden, {inside, 80},
+                        [&](const Path& path) { accepted.push_back(path); });
+  std::vector<std::pair<uint16_t, absl::Status>> told;
+  const auto connect = [&](HostId host, TransportAddress local,
+                           TransportAddress remote) {
+    network.ConnectStream(host, {local, remote, Transport::kTcp},
+                          [&told, remote](const absl::Status& status) {
+                            told.emplace_back(remote.port, status);
+                          });
+  };
+  const absl::Time start = network.now();
+  connect(hidden, {inside, 1000}, {server, 80});
+  EXPECT_TRUE(
+      network.RunUntil([&] { return !told.empty(); }, absl::Seconds(1)));
+  EXPECT_EQ(network.now() - start, absl::Milliseconds(30));
+  EXPECT_OK(told[0].second);
+  ASSERT_EQ(accepted.size(), 1u);
+  EXPECT_EQ(accepted[0].local, (TransportAddress{server, 80}));
+  EXPECT_EQ(accepted[0].remote.ip, Ip("203.0.113.1"));
+  EXPECT_EQ(accepted[0].transport, Transport::kTcp);
+
+  connect(hidden, {inside, 1001}, {server, 81});
+  network.RunFor(absl::Seconds(1));
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_THAT(told[1].second, StatusIs(absl::StatusCode::kUnavailable));
+
+  // Silence: nobody inside has sent anything to there.
+  connect(open, {server, 1002}, {Ip("203.0.113.1"), 80});
+  network.RunFor(absl::Seconds(1));
+  EXPECT_EQ(told.size(), 2u);
+  EXPECT_EQ(accepted.size(), 1u);
+}
+
 }  // namespace
 }  // namespace kyuu::sim

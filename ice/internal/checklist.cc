@@ -53,7 +53,7 @@ void Checklist::Settle(uint16_t number) const {
     if (pair.valid) index_.valid.emplace(rank, number);
     ++index_.valid_changes;
   }
-  place = {place.edited, rank, state, pair.valid.has_value()};
+  place = {rank, state, pair.valid.has_value(), place.edited};
   if (pair.nomination == Nomination::kNominating) {
     index_.nominating = number;
   } else if (index_.nominating == number) {
@@ -85,15 +85,11 @@ void Checklist::Commit() {
 }
 
 std::optional<size_t> Checklist::Find(size_t base, size_t remote) const {
-  const auto it = index_.by_ends.find(Ends(base, remote));
-  if (it == index_.by_ends.end()) return std::nullopt;
-  return it->second;
+  return index_.by_ends.Find(Ends(base, remote), EndsOf());
 }
 
 std::optional<size_t> Checklist::FindPath(const Path& path) const {
-  const auto it = index_.by_path.find(path);
-  if (it == index_.by_path.end()) return std::nullopt;
-  return it->second;
+  return index_.by_path.Find(path, PathOf());
 }
 
 std::optional<size_t> Checklist::Add(Pair pair, size_t max_pairs) {
@@ -112,14 +108,15 @@ std::optional<size_t> Checklist::Add(Pair pair, size_t max_pairs) {
   }
   size_t number = pairs_.size();
   if (number < max_pairs) {
-    pairs_.push_back(pair);
-    index_.places.emplace_back();
+    Append(pairs_, pair);
+    Append(index_.places, Place{});
   } else {
     const std::optional<size_t> worst = WorstForgettable();
     if (!worst || pairs_[*worst].priority >= pair.priority) return std::nullopt;
     number = *worst;
-    index_.by_ends.erase(Ends(pairs_[number].base, pairs_[number].remote));
-    index_.by_path.erase(pairs_[number].path);
+    const auto gone = static_cast<uint16_t>(number);
+    index_.by_ends.Remove(gone, EndsOf());
+    index_.by_path.Remove(gone, PathOf());
     pairs_[number] = pair;
   }
   Insert(number);
@@ -127,10 +124,10 @@ std::optional<size_t> Checklist::Add(Pair pair, size_t max_pairs) {
 }
 
 void Checklist::Insert(size_t index) {
-  const Pair& pair = Edit(index);
+  Edit(index);
   const auto number = static_cast<uint16_t>(index);
-  index_.by_ends[Ends(pair.base, pair.remote)] = number;
-  index_.by_path.emplace(pair.path, number);
+  index_.by_ends.Add(number, EndsOf());
+  index_.by_path.Add(number, PathOf());
 }
 
 std::optional<size_t> Checklist::WorstForgettable() const {
@@ -173,11 +170,13 @@ std::vector<size_t> Checklist::Remove(
 std::vector<size_t> Checklist::RemoveBase(size_t base) {
   std::vector<size_t> place =
       Remove([&](const Pair& pair) { return pair.base == base; });
-  index_.by_ends.clear();
+  index_.by_ends.Clear();
   for (size_t i = 0; i < pairs_.size(); ++i) {
     Pair& pair = Edit(i);
     if (pair.base > base) --pair.base;
-    index_.by_ends[Ends(pair.base, pair.remote)] = static_cast<uint16_t>(i);
+  }
+  for (size_t i = 0; i < pairs_.size(); ++i) {
+    index_.by_ends.Add(static_cast<uint16_t>(i), EndsOf());
   }
   return place;
 }
@@ -188,12 +187,10 @@ std::vector<size_t> Checklist::RemoveAt(size_t index) {
 }
 
 void Checklist::SetPath(size_t index, const Path& path) {
-  const auto known = index_.by_path.find(pairs_[index].path);
-  if (known != index_.by_path.end() && known->second == index) {
-    index_.by_path.erase(known);
-  }
+  const auto number = static_cast<uint16_t>(index);
+  index_.by_path.Remove(number, PathOf());
   Edit(index).path = path;
-  index_.by_path.emplace(path, static_cast<uint16_t>(index));
+  index_.by_path.Add(number, PathOf());
 }
 
 std::optional<size_t> Checklist::NextOrdinary() const {
@@ -273,7 +270,7 @@ absl::Time Checklist::NextTimeout(PairTimer timer) const {
 
 std::optional<size_t> Checklist::EditDue(PairTimer timer, absl::Time now) {
   const std::optional<uint16_t> due =
-      index().deadlines[static_cast<size_t>(timer)].PopDue(now);
+      index().deadlines[static_cast<size_t>(timer)].FirstDue(now);
   if (!due) return std::nullopt;
   Edit(*due);
   return *due;

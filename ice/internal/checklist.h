@@ -12,13 +12,12 @@
 #include <vector>
 
 #include "absl/container/btree_set.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
-#include "base/deadline_queue.h"
 #include "ice/agent_types.h"
+#include "ice/internal/compact.h"
 #include "ice/internal/pair.h"
 
 namespace kyuu::ice::internal {
@@ -127,10 +126,10 @@ class Checklist {
   using Ranked = absl::btree_set<std::pair<uint64_t, uint16_t>>;
   // Under what a pair can be found at present.
   struct Place {
-    bool edited = false;
     uint64_t rank = 0;
     PairState state = PairState::kFailed;
     bool valid = false;
+    bool edited = false;
   };
   struct Index {
     std::vector<Place> places;
@@ -139,14 +138,23 @@ class Checklist {
     Ranked valid;
     uint64_t valid_changes = 0;
     std::optional<size_t> nominating;
-    std::array<DeadlineQueue<uint16_t>, static_cast<size_t>(PairTimer::kCount)>
-        deadlines;
-    absl::flat_hash_map<uint32_t, uint16_t> by_ends;
-    absl::flat_hash_map<Path, uint16_t> by_path;
+    std::array<DeadlineHeap, static_cast<size_t>(PairTimer::kCount)> deadlines;
+    NumberTable by_ends;
+    NumberTable by_path;
   };
 
   static uint32_t Ends(size_t base, size_t remote) {
     return static_cast<uint32_t>(base << 16 | remote);
+  }
+  // The keys of the index. It looks at one pair or two, which are not counted.
+  auto EndsOf() const {
+    return [this](uint16_t number) {
+      return Ends(pairs_[number].base, pairs_[number].remote);
+    };
+  }
+  auto PathOf() const {
+    return
+        [this](uint16_t number) -> const Path& { return pairs_[number].path; };
   }
   std::optional<size_t> WorstForgettable() const;
   void Insert(size_t index);

@@ -47,24 +47,23 @@ bool Generation::AcceptsUsername(absl::string_view name) const {
 
 std::optional<size_t> Generation::FindRemote(
     Transport transport, const TransportAddress& address) const {
-  const auto it = by_address_.find({transport, WithoutScope(address)});
-  if (it == by_address_.end()) return std::nullopt;
-  return it->second;
+  return by_address_.Find(std::pair(transport, WithoutScope(address)),
+                          AddressOf());
 }
 
 size_t Generation::AddRemote(const RemoteCandidate& candidate) {
-  by_address_[{candidate.transport(), candidate.address}] =
-      static_cast<uint16_t>(remotes_.size());
-  remotes_.push_back(candidate);
-  return remotes_.size() - 1;
+  Append(remotes_, candidate);
+  const size_t index = remotes_.size() - 1;
+  by_address_.Add(static_cast<uint16_t>(index), AddressOf());
+  return index;
 }
 
 void Generation::ReplaceRemote(size_t index, const RemoteCandidate& candidate) {
   Follow(pairs.Remove([&](const Pair& pair) { return pair.remote == index; }));
-  by_address_.erase({remotes_[index].transport(), remotes_[index].address});
-  by_address_[{candidate.transport(), candidate.address}] =
-      static_cast<uint16_t>(index);
+  const auto number = static_cast<uint16_t>(index);
+  by_address_.Remove(number, AddressOf());
   remotes_[index] = candidate;
+  by_address_.Add(number, AddressOf());
 }
 
 void Generation::LabelRemote(size_t index, CandidateType type,
@@ -207,7 +206,7 @@ void Generation::AddTransaction(const Transaction& transaction, size_t limit) {
   } else if (transactions_.size() >= limit) {
     transactions_.erase(transactions_.begin());
   }
-  transactions_.push_back(transaction);
+  Append(transactions_, transaction);
 }
 
 const Transaction* Generation::FindTransaction(

@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -21,6 +20,7 @@
 #include "ice/candidate.h"
 #include "ice/credentials.h"
 #include "ice/internal/checklist.h"
+#include "ice/internal/compact.h"
 #include "ice/internal/pair.h"
 #include "ice/policy.h"
 #include "stun/integrity.h"
@@ -140,12 +140,18 @@ class Generation {
     friend bool operator==(const Kept&, const Kept&) = default;
   };
 
+  // The key of by_address_.
+  auto AddressOf() const {
+    return [this](uint16_t number) {
+      const RemoteCandidate& candidate = remotes_[number];
+      return std::pair(candidate.transport(), candidate.address);
+    };
+  }
   // Pairs were removed: what refers to them follows.
   void Follow(const std::vector<size_t>& place);
 
   std::vector<RemoteCandidate> remotes_;
-  absl::flat_hash_map<std::pair<Transport, TransportAddress>, uint16_t>
-      by_address_;
+  NumberTable by_address_;
   std::optional<Kept> kept_;
   std::vector<Transaction> transactions_;
 };

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
@@ -143,6 +145,14 @@ class Session {
           network_.now(), b_.ice.agent().local_credentials(), b_.mode));
     });
   }
+  // From now on connections cross the network, those to the peers too. The peer
+  // on `host` listens at `passive`, its address of that kind.
+  void UseStreams(sim::HostId host_a, const TransportAddress& passive_a,
+                  sim::HostId host_b, const TransportAddress& passive_b) {
+    Listen(host_a, passive_a, a_, endpoint_a_);
+    Listen(host_b, passive_b, b_, endpoint_b_);
+    hosts_ = {{&a_, host_a}, {&b_, host_b}};
+  }
   bool RunUntil(AgentState state, absl::Duration limit) {
     return network_.RunUntil([&] { return a_.Is(state) && b_.Is(state); },
                              limit);
@@ -158,9 +168,13 @@ class Session {
     return [this, &self, &endpoint, local, &other](Peer::Event event) {
       auto* signal = std::get_if<Signal>(&event);
       if (signal == nullptr) {
-        const auto* wanted =
-            std::get_if<StreamWanted>(&std::get<IceTransport::Event>(event));
-        if (wanted != nullptr) Connect(self, endpoint, local.ip, wanted->id);
+        const auto& told = std::get<IceTransport::Event>(event);
+        if (const auto* server = std::get_if<StreamWanted>(&told)) {
+          Connect(self, endpoint, {local.ip, 0}, server->server, server->id);
+        } else if (const auto* peer = std::get_if<PeerStreamWanted>(&told);
+                   peer != nullptr && !hosts_.empty()) {
+          Connect(self, endpoint, {peer->local, 0}, peer->remote, peer->id);
+        }
         return;
       }
       network_.After(delay_, [this, &other, line = signal->candidate] {
@@ -169,16 +183,42 @@ class Session {
     };
   }
 
-  // A stream to a TURN server is there after a while; nothing on it is lost.
-  void Connect(Peer& peer, const sim::EndpointId& endpoint, const IpAddress& ip,
+  // Without UseStreams() one to a TURN server is there after a while, and none
+  // to a peer.
+  void Connect(Peer& peer, const sim::EndpointId& endpoint,
+               TransportAddress local, const TransportAddress& remote,
                StreamId id) {
-    network_.After(absl::Milliseconds(50), [this, &peer, &endpoint, ip, id] {
-      const TransportAddress local{ip, next_stream_port_++};
-      network_.Bind(endpoint, local);
+    local.port = next_stream_port_++;
+    const auto connected = [this, &peer, local, id] {
       peer.ice.StreamConnected(network_.now(), id, local);
+    };
+    if (hosts_.empty()) {
+      network_.After(absl::Milliseconds(50),
+                     [this, &endpoint, local, connected] {
+                       network_.Bind(endpoint, local);
+                       connected();
+                     });
+      return;
+    }
+    network_.Bind(endpoint, local);
+    network_.ConnectStream(
+        hosts_.at(&peer), {local, remote, Transport::kTcp},
+        [this, &peer, id, connected](const absl::Status& status) {
+          if (status.ok()) return connected();
+          peer.ice.StreamEnded(network_.now(), id, status);
+        });
+  }
+
+  void Listen(sim::HostId host, const TransportAddress& passive, Peer& peer,
+              sim::EndpointId endpoint) {
+    network_.Bind(endpoint, passive);
+    network_.ListenStreams(host, passive, [this, &peer](const Path& path) {
+      // Who is one too many is not answered.
+      peer.ice.StreamAccepted(network_.now(), path);
     });
   }
 
+  std::map<Peer*, sim::HostId> hosts_;  // Once connections cross the network.
   uint16_t next_stream_port_ = 40000;
   sim::EndpointId endpoint_a_{};
   sim::EndpointId endpoint_b_{};

@@ -15,7 +15,13 @@ inline Line LineAt(LineTable table, size_t index) {
   const absl::string_view text = table.line(index);
   Line line{text[0], text.substr(2), table.attribute(index), {}, {}, index + 1};
   if (line.type == 'a') {
-    const size_t colon = line.value.find(':');
+    // A known name ends where its letters do.
+    size_t colon = AttributeName(line.attribute).size();
+    if (colon == 0) {
+      colon = line.value.find(':');
+    } else if (colon == line.value.size()) {
+      colon = absl::string_view::npos;
+    }
     line.attribute_name = line.value.substr(0, colon);
     if (colon != absl::string_view::npos) {
       line.attribute_value = line.value.substr(colon + 1);

@@ -39,10 +39,6 @@ Error CheckTiming(absl::string_view rest) {
 
 }  // namespace
 
-bool IsSessionOnly(char type) {
-  return absl::string_view("vosuepztr").find(type) != absl::string_view::npos;
-}
-
 std::optional<SyntaxError> ParseMediaLine(absl::string_view rest,
                                           MediaLine& out) {
   constexpr absl::string_view kRule = "RFC 8866 section 5.14";

@@ -41,7 +41,11 @@ inline bool MayRepeat(char type) {
 }
 
 // IsSessionOnly is true for the types that no media section may have.
-bool IsSessionOnly(char type);
+inline bool IsSessionOnly(char type) {
+  return type == 'v' || type == 'o' || type == 's' || type == 'u' ||
+         type == 'e' || type == 'p' || type == 'z' || type == 't' ||
+         type == 'r';
+}
 
 // m=<media> <port>[/<count>] <proto> <fmt> ... A count that is none reads as 1.
 struct MediaLine {

@@ -3,6 +3,7 @@
 #ifndef KYUU_SDP_INTERNAL_SCAN_H_
 #define KYUU_SDP_INTERNAL_SCAN_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -36,10 +37,14 @@ inline std::optional<uint64_t> ParseDigits(
 // TakeToken cuts what stands before the next blank off `rest`, and the blank
 // with it. Empty at the end, or where two blanks stand side by side.
 inline absl::string_view TakeToken(absl::string_view& rest) {
-  const size_t blank = rest.find(' ');
+  // Most tokens are shorter than what a search for their end costs to begin.
+  constexpr size_t kShort = 16;
+  const size_t near = std::min(kShort, rest.size());
+  size_t blank = 0;
+  while (blank < near && rest[blank] != ' ') ++blank;
+  if (blank == kShort) blank = std::min(rest.find(' ', blank), rest.size());
   const absl::string_view token = rest.substr(0, blank);
-  rest.remove_prefix(blank == absl::string_view::npos ? rest.size()
-                                                      : blank + 1);
+  rest.remove_prefix(std::min(blank + 1, rest.size()));
   return token;
 }
 

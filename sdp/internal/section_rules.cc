@@ -29,8 +29,7 @@ class Rules {
   void JudgeRtp(bool leads) {
     ReadFormats();
     for (size_t i = 1; i < section_.line_count(); ++i) {
-      const Line line = section_.line(i);
-      JudgeRtpLine(line);
+      if (IsOfRtp(section_.attribute(i))) JudgeRtpLine(section_.line(i));
     }
     JudgeUnmapped();
     if (!leads) return;
@@ -43,16 +42,16 @@ class Rules {
 
   void JudgeSimulcast() {
     for (size_t i = 1; i < section_.line_count(); ++i) {
+      if (section_.attribute(i) != AttributeType::kRid) continue;
       const Line line = section_.line(i);
-      if (line.attribute != AttributeType::kRid) continue;
       const auto rid = Rid::Parse(line.attribute_value);
       if (!rid.ok() || rids_.emplace(rid->id, rid->send).second) continue;
       At(line, rid->id, Finding::Code::kRepeated, "id is declared twice",
          "RFC 8851 section 5");
     }
     for (size_t i = 1; i < section_.line_count(); ++i) {
+      if (section_.attribute(i) != AttributeType::kSimulcast) continue;
       const Line line = section_.line(i);
-      if (line.attribute != AttributeType::kSimulcast) continue;
       const auto simulcast = Simulcast::Parse(line.attribute_value);
       if (!simulcast.ok()) continue;
       JudgeStreams(line, simulcast->send, true);
@@ -111,6 +110,14 @@ class Rules {
     At(line, text, Finding::Code::kReference, "m= does not have this format",
        rule);
     return false;
+  }
+
+  // Those that JudgeRtpLine has a rule for.
+  static bool IsOfRtp(AttributeType attribute) {
+    return attribute == AttributeType::kRtpmap ||
+           attribute == AttributeType::kFmtp ||
+           attribute == AttributeType::kRtcpFb ||
+           attribute == AttributeType::kExtmap;
   }
 
   void JudgeRtpLine(const Line& line) {
