@@ -103,6 +103,40 @@ TEST_P(SpuriousTimeout, AShorterPathIsNoProofThatNothingWasLost) {
   EXPECT_LE(p.a.stats().tail_loss_probes, 4u);
 }
 
+// While a queue stood, a round trip took half a second. What is sent again
+// after the outage says nothing of round trips (Karn), and goes by those of
+// now.
+TEST_P(SpuriousTimeout, AQueueThatIsGoneDoesNotSlowDownWhatIsSentAgain) {
+  TestPair p({.seed = 5,
+              .a_to_b = {.delay = absl::Milliseconds(10)},
+              .b_to_a = {.delay = absl::Milliseconds(10)}},
+             {.congestion_control = GetParam()}, {});
+  p.Connect();
+  size_t sent = 0;
+  const auto run = [&](absl::Duration duration) {
+    for (const absl::Time end = p.pair.now() + duration; p.pair.now() < end;) {
+      while (p.a.buffered_amount(StreamId{0}) < 400'000 &&
+             p.SendText(p.a, 0, std::string(20'000, 'x')).ok()) {
+        ++sent;
+      }
+      p.pair.RunFor(absl::Milliseconds(5));
+    }
+  };
+  const auto set_delay = [&](absl::Duration delay) {
+    p.pair.a_to_b.options().delay = p.pair.b_to_a.options().delay = delay;
+  };
+  run(absl::Milliseconds(200));
+  set_delay(absl::Milliseconds(250));
+  run(absl::Seconds(10));
+  p.pair.a_to_b.options().loss = p.pair.b_to_a.options().loss = 1;
+  run(absl::Milliseconds(600));
+  set_delay(absl::Milliseconds(10));
+  p.pair.a_to_b.options().loss = p.pair.b_to_a.options().loss = 0;
+  ASSERT_LT(p.at_b.messages.size(), sent);
+  EXPECT_TRUE(p.pair.RunUntil([&] { return p.at_b.messages.size() == sent; },
+                              absl::Seconds(4)));
+}
+
 INSTANTIATE_TEST_SUITE_P(Controls, SpuriousTimeout,
                          ::testing::Values(Options::CongestionControl::kCubic,
                                            Options::CongestionControl::kRfc9260,

@@ -257,6 +257,38 @@ TEST(OutstandingData, ATimeoutIsNotUndoneForWhatHadArrivedBefore) {
   }
 }
 
+// A SACK has room for so many blocks. What the peer has had all the time comes
+// up as those in front of it are filled: a timeout that was none, it seemed,
+// each time, and what was lost waited for the next one.
+TEST(OutstandingData, ATimeoutIsNotUndoneForWhatTheSacksHadNoRoomFor) {
+  Stage stage;
+  for (int i = 0; i < 90; ++i) stage.Send(StreamId{1}, 1000);
+  stage.outstanding.HandleSack(kNow, EverySecond(3, 30), {});
+  stage.outstanding.OnTimeout();
+  // Told so far: up to the 61st. The third and the fifth of these bring up the
+  // 63rd and the 65th, which had no room.
+  for (uint32_t filled = 1; filled <= 5; ++filled) {
+    stage.outstanding.BeginPacket();
+    ASSERT_GT(stage.outstanding.NextLostSize(kNow), 0u);
+    stage.outstanding.Resend(kNow);
+    SackChunk sack = EverySecond(filled == 1 ? 2 : 3, 30);
+    const uint32_t cumulative = filled == 1 ? 1 : 2 * filled - 1;
+    sack.cumulative_tsn_ack = kFirst + cumulative - 1;
+    if (filled > 1) sack.gap_ack_blocks = EverySecond(2, 30).gap_ack_blocks;
+    EXPECT_FALSE(
+        stage.outstanding.HandleSack(kNow, sack, {}).timeout_was_spurious)
+        << filled;
+    EXPECT_TRUE(stage.outstanding.has_lost());
+  }
+  // The 68th, which they had room for and did not tell of, was on its way.
+  SackChunk sack = EverySecond(2, 30);
+  sack.cumulative_tsn_ack = kFirst + 8;
+  sack.gap_ack_blocks[28].end += 2;
+  sack.gap_ack_blocks.pop_back();
+  EXPECT_TRUE(
+      stage.outstanding.HandleSack(kNow, sack, {}).timeout_was_spurious);
+}
+
 TEST(OutstandingData, ATimeoutIsUndoneIfWhatWasSentAgainIsAnsweredTooSoon) {
   const RoundTrip path{.min = absl::Milliseconds(10),
                        .smoothed = absl::Milliseconds(10)};
