@@ -249,6 +249,8 @@ SackResult OutstandingData::HandleSack(absl::Time now, const SackChunk& sack,
     }
   }
   if (newly_acked_) delivered_us_ = Micros(now);
+  // A guess about the rest, and there is none.
+  if (entries_.empty()) too_soon_guessed_ = false;
   return result;
 }
 
