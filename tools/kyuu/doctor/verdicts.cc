@@ -18,8 +18,10 @@ constexpr absl::Duration kSkewWarned = absl::Seconds(30);
 // Tokens are taken with 60 s of leeway, and short-lived credentials not at all.
 constexpr absl::Duration kSkewFailed = absl::Minutes(1);
 
-// Of the two ends of the PROXY protocol only one was told of it. Who waits for
-// its header resets whoever comes without; who does not takes it for HTTP.
+// Of the two ends of the PROXY protocol only one was told of it. kyuud resets
+// who comes without the header that it waits for, and who sends one unasked;
+// another server may take that for HTTP. A proxy in between makes an orderly
+// end of it.
 constexpr char kHeaderMissing[] =
     "\n# behind a proxy for TCP that [http] proxy-protocol-from names, which "
     "has "
@@ -132,6 +134,7 @@ Finding Unanswered(const ServerFacts& facts, const std::string& name,
   if (!WasAsked(status)) {
     return {Verdict::kNotSeen, name, "not asked, as nothing answers there"};
   }
+  const bool was_cut = absl::IsUnavailable(status) || absl::IsDataLoss(status);
   const bool other_scheme =
       absl::IsInvalidArgument(status) ||
       absl::StrContains(status.message(), "wrong version number");
@@ -142,7 +145,8 @@ Finding Unanswered(const ServerFacts& facts, const std::string& name,
                          "://", facts.site.Authority(), facts.site.path,
                          "/   # the other scheme?", kHeaderUntold)
           : absl::StrCat("systemctl status kyuud; ss -ltn",
-                         absl::IsUnavailable(status) ? kHeaderMissing : "")};
+                         was_cut ? kHeaderMissing : "",
+                         was_cut ? kHeaderUntold : "")};
 }
 
 // /healthz and /readyz, whose body tells kyuud from whatever else answers 200.

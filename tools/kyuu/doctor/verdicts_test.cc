@@ -184,6 +184,16 @@ TEST(VerdictsTest, Http) {
        },
        "FAIL healthz", "send-proxy-v2"},
       {"the PROXY protocol is sent and not awaited",
+       [](ServerFacts& f) {
+         f.health = absl::UnavailableError("Connection reset by peer");
+       },
+       "FAIL healthz", "proxy-protocol-from = ["},
+      {"the same through a proxy",
+       [](ServerFacts& f) {
+         f.health = absl::DataLossError("cut off without close_notify");
+       },
+       "FAIL healthz", "proxy-protocol-from = ["},
+      {"the same of another server",
        [](ServerFacts& f) { f.health = Response(400, "HTTP: bad method\n"); },
        "FAIL healthz", "proxy-protocol-from = ["},
       {"the same in front of TLS",
