@@ -240,9 +240,12 @@ export async function goodbye(people, allowed) {
   for (const person of people) await person.leave();
 }
 
-// What both see of a connection whose way is `way`.
+// What both see of a connection whose way is `way`, or comes to be: ICE may have
+// the relay first, and leave it for a direct way that was checked later. The page
+// looks each second.
 export async function expectWay(way, ...people) {
   for (const person of people) {
+    await person.page.locator(`[data-testid=connection-state][data-state=connected][data-way=${way}]`).waitFor();
     assert.equal(await person.connected(), way);
     const panel = await person.panel();
     if (way === 'relayed') {
