@@ -57,6 +57,10 @@ absl::Status Association::ResetStreams(absl::Time now,
   return core_->ResetStreams(now, streams, timing);
 }
 
+absl::Status Association::ResetAssociation(absl::Time now) {
+  return core_->ResetAssociation(now);
+}
+
 absl::Status Association::AddStreams(absl::Time now, uint16_t outgoing,
                                      uint16_t incoming) {
   return core_->AddStreams(now, outgoing, incoming);

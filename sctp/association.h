@@ -100,9 +100,17 @@ class Association {
   // after all that is queued on them was delivered. StreamsReset{kOutgoing}
   // tells when the peer agreed; what is sent meanwhile belongs to the time
   // after. Streams that are being reset already are left alone.
-  //   FAILED_PRECONDITION: the peer does not speak RFC 6525, or not connected.
+  //   FAILED_PRECONDITION: the peer does not speak RFC 6525, not connected, or
+  //     the association is being reset.
   absl::Status ResetStreams(absl::Time now, absl::Span<const StreamId> streams,
                             ResetTiming timing = ResetTiming::kSoon);
+  // ResetAssociation makes all streams of both sides and the TSNs start over
+  // (RFC 6525 section 5.1.4), after all that is queued was delivered; messages
+  // that are open are waited for as well. AssociationReset tells when the peer
+  // agreed; what is sent meanwhile belongs to the time after.
+  //   FAILED_PRECONDITION: the peer does not speak RFC 6525, not connected, or
+  //     a reset is under way.
+  absl::Status ResetAssociation(absl::Time now);
   // AddStreams asks the peer for `outgoing` more streams to send on, and that
   // it add `incoming` ones of its own (RFC 6525 sections 5.1.5 and 5.1.6). What
   // there is afterwards StreamsAdded tells, for each direction that was asked

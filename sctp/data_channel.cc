@@ -46,6 +46,7 @@ void DataChannels::Start(absl::Time now, StreamParity parity,
   if (association_ || ended_) return;
   sctp::Options association = options_.association;
   association.remote_port = remote_port;
+  association.grant_association_reset = false;
   association_.emplace(association, random_);
   SetMaxMessageSize(max_message_size_);
   parity_ = parity;

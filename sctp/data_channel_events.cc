@@ -2,6 +2,7 @@
 // messages and resets.
 
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -15,7 +16,12 @@ void DataChannels::Process(absl::Time now) {
          event_bytes_ < options_.event_bytes_max) {
     std::optional<sctp::Event> event = association_->PollEvent();
     if (!event) break;
-    std::visit([&](auto& e) { On(now, e); }, *event);
+    std::visit(
+        [&]<typename E>(E& e) {
+          // A channel ends by its own reset: all at once is not granted.
+          if constexpr (!std::is_same_v<E, AssociationReset>) On(now, e);
+        },
+        *event);
   }
   AdvanceShutdown(now);
 }

@@ -46,6 +46,15 @@ struct StreamsReset {
   absl::Status status;
 };
 
+// AssociationReset: all streams of both directions start over at sequence
+// number 0, and so do the TSNs (RFC 6525 section 4.3), because of
+// ResetAssociation or because the peer asked. All that was sent before was
+// delivered before this event.
+struct AssociationReset {
+  // UNAVAILABLE if the peer refused; all goes on as before then.
+  absl::Status status;
+};
+
 // StreamsAdded: there are more streams in `direction`, because of AddStreams or
 // because the peer asked (RFC 6525 sections 5.1.5 to 5.2.6); or there are not,
 // and AddStreams came to nothing.
@@ -77,9 +86,9 @@ struct Closed {
 };
 
 // The events of an association; a message is one of them.
-using Event =
-    std::variant<Message, MessagePart, Connected, Restarted, StreamsReset,
-                 StreamsAdded, WritableAgain, BufferedAmountLow, Closed>;
+using Event = std::variant<Message, MessagePart, Connected, Restarted,
+                           StreamsReset, AssociationReset, StreamsAdded,
+                           WritableAgain, BufferedAmountLow, Closed>;
 
 }  // namespace kyuu::sctp
 

@@ -124,6 +124,11 @@ struct Options {
   // streams, 2 bytes each.
   size_t max_waiting_resets = 64;
 
+  // Whether a peer may make all streams and TSNs start over (RFC 6525 section
+  // 5.2.4). Denied, a channel or whatever else a stream stands for ends by what
+  // both sides know of it.
+  bool grant_association_reset = false;
+
   // RFC 9260 section 16 has 1 s, 1 s and 60 s. A round trip over the internet
   // is below 500 ms nearly always, and a handshake that lost its first packet
   // is waited for by a person. The floor of 220 ms lies above the 200 ms for

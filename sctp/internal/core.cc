@@ -39,6 +39,10 @@ absl::Status MayReconfigure(const Tcb* tcb) {
   return absl::OkStatus();
 }
 
+absl::Status BeingReset() {
+  return absl::FailedPreconditionError("the association is being reset");
+}
+
 }  // namespace
 
 Core::Core(const Options& options, Random& random)
@@ -231,7 +235,20 @@ absl::Status Core::ResetStreams(absl::Time now,
       return absl::InvalidArgumentError("no such stream");
     }
   }
+  if (tcb->reset.resets_all()) return BeingReset();
   tcb->reset.Request(streams, timing);
+  return absl::OkStatus();
+}
+
+absl::Status Core::ResetAssociation(absl::Time now) {
+  Clamp(now);
+  Tcb* tcb = FindTcb();
+  if (absl::Status s = MayReconfigure(tcb); !s.ok()) return s;
+  if (tcb->reset.resets_all()) return BeingReset();
+  if (tcb->reset.resets_streams()) {
+    return absl::FailedPreconditionError("streams are being reset");
+  }
+  tcb->reset.RequestAll();
   return absl::OkStatus();
 }
 

@@ -39,16 +39,6 @@
 
 namespace kyuu::sctp::internal {
 
-// What a COOKIE ECHO means beside the association that is there already
-// (RFC 9260 section 5.2.4, table 12).
-enum class CookieAction : uint8_t {
-  kEstablish,  // There is none: the ordinary handshake.
-  kRestart,    // A: the peer began anew.
-  kCollision,  // B: both sides sent an INIT.
-  kDuplicate,  // D: it was sent twice, or crossed ours.
-  kDiscard,    // C, and everything else.
-};
-
 class Core {
  public:
   Core(const Options& options, Random& random);
@@ -62,6 +52,7 @@ class Core {
                         std::vector<uint8_t>&& bytes, Part part);
   absl::Status ResetStreams(absl::Time now, absl::Span<const StreamId> streams,
                             ResetTiming timing);
+  absl::Status ResetAssociation(absl::Time now);
   absl::Status AddStreams(absl::Time now, uint16_t outgoing, uint16_t incoming);
   void HurryReset(absl::Time now, StreamId stream);
   void Shutdown(absl::Time now);
@@ -150,6 +141,8 @@ class Core {
   void HandleHeartbeat(Tcb& tcb, const ChunkView& chunk);
   void HandleHeartbeatAck(Tcb& tcb, const ChunkView& chunk);
   void HandleReconfig(Tcb& tcb, const ChunkView& chunk);
+  ResetGround GroundOf(const Tcb& tcb) const;
+  void ApplyReset(Tcb& tcb);
   void ReportError(Tcb& tcb, ErrorCause cause, Bytes information);
 
   // handshake.cc
@@ -191,6 +184,7 @@ class Core {
   void WriteSack(Tcb& tcb, Writer& writer);
   std::vector<uint8_t> LastControl(Tcb& tcb);
   void WriteReport(Tcb& tcb, Writer& writer);
+  void WriteGrant(Tcb& tcb, Writer& writer);
   void WriteForwardTsn(Tcb& tcb, Writer& writer);
   void WriteReconfig(Tcb& tcb, Writer& writer);
   void WriteHeartbeat(Tcb& tcb, Writer& writer);

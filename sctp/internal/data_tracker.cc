@@ -67,6 +67,12 @@ bool DataTracker::ForwardTo(Tsn tsn) {
   return true;
 }
 
+void DataTracker::RestartAt(Tsn next) {
+  cumulative_tsn_ = next - 1;
+  gaps_ = {};
+  duplicates_.clear();
+}
+
 void DataTracker::OnDataPacket() {
   ++packets_since_sack_;
   if (due_ == Due::kNow) return;

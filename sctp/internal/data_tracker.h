@@ -38,6 +38,9 @@ class DataTracker {
   // 3.6); false if it is there already.
   bool ForwardTo(Tsn tsn);
 
+  // The peer goes on with `next`, whatever has arrived (RFC 6525 section 4.3).
+  void RestartAt(Tsn next);
+
   // When the SACK is due. A packet that carried DATA asks for one at once if
   // it told of a loss, or is the second since the last; else later.
   enum class Due { kNot, kLater, kNow };

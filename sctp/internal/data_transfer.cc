@@ -355,6 +355,10 @@ void Core::AfterPacket(Tcb& tcb) {
       timers_.Set(Timer::kSack, now_ + options_.sack_delay);
     }
   }
+  if (tcb.reset.awaits_quiet()) {
+    tcb.reset.OnQuiet(GroundOf(tcb));
+    ApplyReset(tcb);
+  }
   AdvanceShutdown(tcb);
 }
 

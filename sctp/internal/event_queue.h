@@ -93,6 +93,7 @@ class EventQueue {
  private:
   static bool IsAboutStreams(const Event& event) {
     return std::holds_alternative<StreamsReset>(event) ||
+           std::holds_alternative<AssociationReset>(event) ||
            std::holds_alternative<StreamsAdded>(event);
   }
 

@@ -50,6 +50,19 @@ class Inbox {
   void ResetStreams(absl::Span<const StreamId> streams) {
     std::visit([&](auto& parts) { parts.ResetStreams(streams); }, parts_);
   }
+  // Restart begins anew, as if constructed; what is not complete is forgotten.
+  void Restart(ChunkType type, const Options& options, Tsn next_tsn,
+               EventQueue& events, Stats& stats) {
+    if (type == ChunkType::kIData) {
+      parts_.emplace<InterleavedReassembly>(options, events, stats);
+    } else {
+      parts_.emplace<Reassembly>(options, next_tsn, events, stats);
+    }
+  }
+  // Whether nothing that is not complete is here.
+  bool idle() const {
+    return std::visit([](const auto& parts) { return parts.idle(); }, parts_);
+  }
   size_t held_bytes() const {
     return std::visit([](const auto& parts) { return parts.held_bytes(); },
                       parts_);

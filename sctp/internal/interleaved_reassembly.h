@@ -50,6 +50,8 @@ class InterleavedReassembly {
   // ResetStreams starts streams over, in both kinds; none means all.
   void ResetStreams(absl::Span<const StreamId> streams);
 
+  // Whether nothing is here that is not delivered.
+  bool idle() const { return messages_.empty(); }
   // What counts against the window: early fragments, whole messages that wait
   // for their stream, and the overhead of each message.
   size_t held_bytes() const { return held_bytes_; }

@@ -45,6 +45,9 @@ class LossDetection {
   // nothing that was sent since has.
   void OnSpuriousTimeout(uint32_t packet) { newest_ = before_ack_ = packet; }
 
+  // Numbers go on with `next` (RFC 6525 section 4.3).
+  void RestartAt(Tsn next) { window_round_ = next; }
+
   // When a packet that was sent at `sent` counts as lost: InfinitePast() if it
   // does already, InfiniteFuture() if nothing that left later has arrived.
   absl::Time LostAt(uint32_t packet, absl::Time sent,

@@ -6,10 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/time/time.h"
 #include "sctp/internal/out_message.h"
 #include "sctp/internal/ring_queue.h"
 #include "sctp/internal/serial.h"
 #include "sctp/internal/stream_scheduler.h"
+#include "sctp/message.h"
 
 namespace kyuu::sctp::internal {
 
@@ -33,6 +35,12 @@ struct OutNumbers {
   Mid next_unordered_mid;
   bool used = false;  // Since its last reset.
   enum class Pause : uint8_t { kNo, kSoon, kPatient } pause = Pause::kNo;
+};
+
+// A stream whose reset waits.
+struct DelayedReset {
+  StreamId stream{};
+  absl::Time at;
 };
 
 }  // namespace kyuu::sctp::internal

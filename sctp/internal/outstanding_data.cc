@@ -299,6 +299,14 @@ Tsn OutstandingData::FirstUnreported(Tsn tsn) {
   return tsn;
 }
 
+void OutstandingData::RestartAt(Tsn next) {
+  KYUU_CHECK(entries_.empty());
+  first_tsn_ = rtt_tsn_ = lost_from_ = next;
+  loss_.RestartAt(next);
+  episode_.End();
+  judged_until_.reset();
+}
+
 void OutstandingData::PopUpTo(absl::Time now, Tsn tsn, absl::Duration min_rtt,
                               SackResult& result) {
   while (!entries_.empty() && first_tsn_ <= tsn) {

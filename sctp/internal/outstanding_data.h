@@ -37,6 +37,9 @@ class OutstandingData {
     return first_tsn_ + static_cast<uint32_t>(entries_.size());
   }
   Tsn cumulative_tsn_ack() const { return first_tsn_ - 1; }
+  // RestartAt goes on with `next`; nothing is outstanding (RFC 6525 section
+  // 4.3).
+  void RestartAt(Tsn next);
   // On the wire and neither acknowledged nor found lost, chunk headers
   // included.
   size_t flight_bytes() const { return flight_bytes_; }

@@ -67,6 +67,9 @@ class Reassembly {
   // that wait for their stream. The assembly is not in it; it is bounded by
   // max_message_in, beyond which it is handed over as it arrives.
   size_t held_bytes() const { return held_bytes_; }
+  bool idle() const {
+    return !assembly_.active && held_bytes_ == 0 && waiting_.empty();
+  }
   const HeldChunks& held() const { return held_; }
 
  private:

@@ -272,12 +272,37 @@ void Core::HandleReconfig(Tcb& tcb, const ChunkView& chunk) {
     ++stats_.drop_invalid_reconfig;
     return;
   }
-  tcb.reset.Handle(*reconfig, tcb.tracker.cumulative_tsn());
+  tcb.reset.Handle(*reconfig, GroundOf(tcb));
+  ApplyReset(tcb);
   if (tcb.reset.TakeAnswered()) {
     tcb.PeerAnswered();
     timers_.ResetBackoff(Timer::kReconfig);
   }
   if (!tcb.reset.awaits_response()) timers_.Stop(Timer::kReconfig);
+}
+
+ResetGround Core::GroundOf(const Tcb& tcb) const {
+  return {.cumulative_tsn = tcb.tracker.cumulative_tsn(),
+          .next_tsn = tcb.outstanding.next_tsn(),
+          .grants_all = options_.grant_association_reset &&
+                        tcb.In<state::Established>() &&
+                        !tcb.tracker.has_gaps() && tcb.reassembly.idle()};
+}
+
+// A reset of the association has come about: what both sides sent before counts
+// as arrived (RFC 6525 sections 5.2.4 and 5.2.7).
+void Core::ApplyReset(Tcb& tcb) {
+  const std::optional<Renumbering> next = tcb.reset.TakeRenumbering();
+  if (!next) return;
+  tcb.tracker.RestartAt(next->peer);
+  tcb.reassembly.Restart(tcb.data_type, options_, next->peer, events_, stats_);
+  events_.ForgetDeliveries();
+  if (!next->own) return;
+  tcb.outstanding.RestartAt(*next->own);
+  tcb.forwarded_to = *next->own - 1;
+  tcb.recovery_exit.reset();
+  tcb.timeout_exit.reset();
+  tcb.tail_probe.reset();
 }
 
 }  // namespace kyuu::sctp::internal

@@ -57,6 +57,7 @@ void SendQueue::Enqueue(MessageId id, Place place) {
   Stream& stream = stream_state(out.stream);
   stream.messages.push_back(id);
   ++stream.alive;
+  ++alive_;
   stream.buffered += out.payload.size();
   buffered_bytes_ += out.payload.size();
   stream.occupied += out.payload.size() + options_.send_overhead_bytes;
@@ -64,9 +65,10 @@ void SendQueue::Enqueue(MessageId id, Place place) {
   Numbers& numbers = numbers_[out.stream];
   numbers.used = true;
   // A part goes with those before it, in spite of a pause that came later.
-  if (place == Place::kNew ? numbers.pause != Numbers::Pause::kNo
+  if (place == Place::kNew ? all_paused_ || numbers.pause != Numbers::Pause::kNo
                            : stream.held > 0) {
     ++stream.held;
+    ++held_;
   } else {
     Activate(out.stream, stream);
   }
@@ -225,6 +227,7 @@ void SendQueue::Release(MessageId id) {
   occupied_bytes_ -= size;
   stream.occupied -= size;
   --stream.alive;
+  --alive_;
   pool_.Return(id);
   Settle(stream_id, stream);
   TellWritable(stream_id, stream);
@@ -284,6 +287,7 @@ void SendQueue::Pause(StreamId id, Numbers& numbers, ResetTiming timing) {
   }
   numbers.pause = timing == ResetTiming::kSoon ? Numbers::Pause::kSoon
                                                : Numbers::Pause::kPatient;
+  ++paused_;
   if (IsSettled(id)) {
     AddSettled(id, numbers);
   } else {
@@ -343,15 +347,32 @@ std::vector<StreamId> SendQueue::TakeSettled(size_t max) {
 
 void SendQueue::Restart(StreamId id, Numbering numbering) {
   Numbers& numbers = numbers_[id];
+  if (numbers.pause != Numbers::Pause::kNo) --paused_;
   numbers.pause = Numbers::Pause::kNo;
   // A stream that starts over is as good as one that was never used.
   if (numbering == Numbering::kFromZero) numbers = Numbers();
   Stream* stream = streams_.Find(id);
   if (stream == nullptr) return;
-  if (stream->alive > 0) numbers.used = true;
-  stream->held = 0;
-  Activate(id, *stream);
+  Resume(id, *stream, numbers);
   Rest(*stream);
+}
+
+void SendQueue::Resume(StreamId id, Stream& stream, Numbers& numbers) {
+  if (stream.alive > 0) numbers.used = true;
+  held_ -= stream.held;
+  stream.held = 0;
+  Activate(id, stream);
+}
+
+void SendQueue::ResumeAll(Numbering numbering) {
+  all_paused_ = false;
+  if (numbering == Numbering::kFromZero) numbers_.Clear();
+  std::vector<StreamId> waiting;
+  for (const auto& [id, stream] : streams_) {
+    if (stream->alive > 0) waiting.push_back(id);
+  }
+  std::sort(waiting.begin(), waiting.end());
+  for (StreamId id : waiting) Resume(id, stream_state(id), numbers_[id]);
 }
 
 void SendQueue::RestartAll() {
@@ -409,6 +430,10 @@ void SendQueue::Clear() {
   settled_.clear();
   delayed_.clear();
   settling_ = 0;
+  paused_ = 0;
+  all_paused_ = false;
+  alive_ = 0;
+  held_ = 0;
   refused_.clear();
   buffered_bytes_ = 0;
   occupied_bytes_ = 0;

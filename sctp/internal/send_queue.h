@@ -129,10 +129,21 @@ class SendQueue {
   bool has_settled() const { return !settled_.empty(); }
   std::vector<StreamId> TakeSettled(size_t max);
   // Whether a paused stream waits for the acknowledgement of what was sent.
-  bool is_settling() const { return settling_ > 0; }
+  bool is_settling() const {
+    return settling_ > 0 || (all_paused_ && alive_ > held_);
+  }
+  // Whether any stream is paused alone, or waits for Restart.
+  bool any_paused() const { return paused_ > 0; }
   // Restart lets a stream go on, from SSN 0 or as it was.
   enum class Numbering { kContinue, kFromZero };
   void Restart(StreamId stream, Numbering numbering);
+  // PauseAll makes ready for a reset of all streams, as Pause does for one;
+  // none is paused alone, or is until ResumeAll.
+  void PauseAll() { all_paused_ = true; }
+  bool all_paused() const { return all_paused_; }
+  // Everything from before PauseAll was acknowledged or given up.
+  bool all_settled() const { return all_paused_ && alive_ == held_; }
+  void ResumeAll(Numbering numbering);
   // After a restart of the association: what was queued or begun was meant
   // for the peer of before and is dropped, counted; all streams begin anew.
   void RestartAll();
@@ -158,10 +169,6 @@ class SendQueue {
  private:
   using Stream = OutStream;
   using Numbers = OutNumbers;
-  struct Delayed {
-    StreamId stream{};
-    absl::Time at;
-  };
 
   Stream& stream_state(StreamId stream);
   const Stream* FindStream(StreamId stream) const;
@@ -192,6 +199,7 @@ class SendQueue {
   void PassOn(const OutMessage& part);
   void Pause(StreamId id, Numbers& numbers, ResetTiming timing);
   void Hurry(StreamId id, Numbers& numbers);
+  void Resume(StreamId id, Stream& stream, Numbers& numbers);
   bool IsSettled(StreamId id) const;
   void AddSettled(StreamId id, const Numbers& numbers);
   void Settle(StreamId id, const Stream& stream);
@@ -224,9 +232,13 @@ class SendQueue {
   uint32_t pauses_ = 0;
   std::vector<StreamId> settled_;
   // Settled ones, and some that have not waited or are paused anew.
-  RingQueue<Delayed> delayed_;
+  RingQueue<DelayedReset> delayed_;
   absl::Time acknowledged_at_ = absl::InfinitePast();
   size_t settling_ = 0;
+  size_t paused_ = 0;  // Streams.
+  bool all_paused_ = false;
+  size_t alive_ = 0;  // Of all streams, as in OutStream.
+  size_t held_ = 0;
   std::vector<StreamId> refused_;
   size_t buffered_bytes_ = 0;
   size_t occupied_bytes_ = 0;

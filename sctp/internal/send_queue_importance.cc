@@ -105,7 +105,9 @@ void SendQueue::RemoveDisplaced(Stream& stream) {
       continue;
     }
     removed.push_back(id);
-    if (i >= held_from) --stream.held;
+    if (i < held_from) continue;
+    --stream.held;
+    --held_;
   }
   stream.messages = std::move(kept);
   for (MessageId id : removed) Release(id);

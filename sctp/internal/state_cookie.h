@@ -57,6 +57,16 @@ class CookieKey {
   std::array<uint8_t, 32> key_{};
 };
 
+// What a COOKIE ECHO means beside the association that is there already
+// (RFC 9260 section 5.2.4, table 12).
+enum class CookieAction : uint8_t {
+  kEstablish,  // There is none: the ordinary handshake.
+  kRestart,    // A: the peer began anew.
+  kCollision,  // B: both sides sent an INIT.
+  kDuplicate,  // D: it was sent twice, or crossed ours.
+  kDiscard,    // C, and everything else.
+};
+
 }  // namespace kyuu::sctp::internal
 
 #endif  // KYUU_SCTP_INTERNAL_STATE_COOKIE_H_

@@ -34,6 +34,8 @@ constexpr size_t kSmallWindowPackets = 10;
 // A SACK with a few gaps and the answer to a reset, in front of an ABORT whose
 // reason has 128 bytes, in the smallest packet that Options allows.
 constexpr size_t kMaxLastControl = 128;
+// A RE-CONFIG with the answer that grants a reset of the association.
+constexpr size_t kGrantSize = 4 + 20;
 
 // Whether the duty was due; it is done now.
 bool Take(Duty& duty) { return std::exchange(duty, Duty::kDone) == Duty::kDue; }
@@ -151,11 +153,22 @@ void Core::WriteChunks(Tcb& tcb, Writer& writer) {
     WriteData(tcb, writer);
     return;
   }
+  const Writer empty = writer;
+  // A grant alone would be for nothing.
+  const auto drop_lone_grant = [&] {
+    if (writer.size() == CommonHeader::kSize + kGrantSize &&
+        tcb.reset.TakeGrantWritten()) {
+      writer = empty;
+    }
+  };
   WriteControl(tcb, writer);
   WriteData(tcb, writer);
+  drop_lone_grant();
   // The last message may just have been given up.
   AdvanceShutdown(tcb);
-  if (writer.size() == CommonHeader::kSize) WriteControl(tcb, writer);
+  if (writer.size() > CommonHeader::kSize) return;
+  WriteControl(tcb, writer);
+  drop_lone_grant();
 }
 
 // Control chunks go in front of data (section 6.10).
@@ -164,6 +177,7 @@ void Core::WriteControl(Tcb& tcb, Writer& writer) {
   WriteSack(tcb, writer);
   WriteHeartbeat(tcb, writer);
   WriteReport(tcb, writer);
+  WriteGrant(tcb, writer);
   WriteForwardTsn(tcb, writer);
   WriteReconfig(tcb, writer);
   auto* sent = std::get_if<state::ShutdownSent>(&tcb.phase);
@@ -233,9 +247,26 @@ void Core::WriteHeartbeat(Tcb& tcb, Writer& writer) {
   }
 }
 
+// Where there is no room for it, what it must come before waits as well: the
+// next packet has both.
+void Core::WriteGrant(Tcb& tcb, Writer& writer) {
+  const OutstandingData& outstanding = tcb.outstanding;
+  tcb.reset.TakeGrantWritten();
+  if (!outstanding.ShouldForward() && !HasSendableData(tcb)) return;
+  Writer whole(writer);
+  if (const auto grant =
+          tcb.reset.OfferGrant(outstanding.cumulative_tsn_ack())) {
+    grant->Write(whole);
+    if (!whole.ok()) return;
+    writer = whole;
+    tcb.reset.OnGrantWritten();
+  }
+}
+
 // RFC 3758 section 3.5: about what is new, and again when there is a reason.
 void Core::WriteForwardTsn(Tcb& tcb, Writer& writer) {
   const OutstandingData& outstanding = tcb.outstanding;
+  if (tcb.reset.grant_due()) return;
   if (tcb.forward_version == outstanding.forward_version() &&
       !tcb.forward_again) {
     return;
@@ -263,7 +294,7 @@ void Core::WriteForwardTsn(Tcb& tcb, Writer& writer) {
 
 void Core::WriteReconfig(Tcb& tcb, Writer& writer) {
   // The fixed parts of a RE-CONFIG with a request and an answer.
-  constexpr size_t kFixedSize = 4 + 16 + 12;
+  constexpr size_t kFixedSize = 4 + 16 + 20;
   tcb.reset.Ripen(now_);
   timers_.Set(Timer::kResetDelay, tcb.reset.next_begin());
   if (!tcb.reset.HasOutput() || writer.remaining() < kFixedSize + 4) return;
@@ -324,6 +355,7 @@ bool Core::HasSendableData(const Tcb& tcb) const {
 }
 
 void Core::WriteData(Tcb& tcb, Writer& writer) {
+  if (tcb.reset.grant_due()) return;
   tcb.outstanding.BeginPacket();
   const bool was_idle = tcb.outstanding.flight_bytes() == 0;
   if (queue_.buffered_bytes() > tcb.path_mtu.size()) {
@@ -429,7 +461,11 @@ void Core::OnSent(Tcb& tcb, size_t size, SentSample::Before before) {
 // nothing now.
 size_t Core::NextFragment(const OutMessage& message, size_t header,
                           size_t space) const {
-  const size_t largest = mtu_ - CommonHeader::kSize - header;
+  const Tcb* tcb = FindTcb();
+  const size_t in_front =
+      CommonHeader::kSize +
+      (tcb != nullptr && tcb->reset.grants() ? kGrantSize : 0);
+  const size_t largest = mtu_ - in_front - header;
   space = std::min(space - header, largest);
   const size_t rest = message.sendable();
   if (rest <= space) return rest;

@@ -36,6 +36,7 @@ Options ScriptOptions() {
   options.max_outgoing_streams = 500;
   options.max_incoming_streams = 500;
   options.max_waiting_resets = 8;
+  options.grant_association_reset = true;
   return options;
 }
 
@@ -60,6 +61,7 @@ class Script {
 
  private:
   static constexpr int kEnded = 10;
+  static constexpr uint32_t kHalf = uint32_t{1} << 31;
 
   void Begin(int state) {
     if (state == 0) return;  // CLOSED
@@ -110,7 +112,7 @@ class Script {
 
   void SendForwardTsn() {
     ForwardTsnChunk forward;
-    forward.new_cumulative_tsn = Puppet::kInitialTsn + reader_.U8();
+    forward.new_cumulative_tsn = TheirTsn(reader_.U8());
     for (int i = reader_.Peek() % 4; i > 0; --i) {
       const uint8_t place = reader_.U8();
       const uint8_t number = reader_.U8() & 7;
@@ -133,11 +135,12 @@ class Script {
         const std::string text(reader_.U8(), 'd');
         if (mixed_) {
           const bool first = (flags & DataChunk::kBegin) != 0;
-          return puppet_.SendIData(tsn, flags & 0xf, place & 3, place >> 2 & 7,
-                                   first ? 0 : place >> 5, text);
+          return puppet_.SendIData(ahead_ + tsn, flags & 0xf, place & 3,
+                                   place >> 2 & 7, first ? 0 : place >> 5,
+                                   text);
         }
-        return puppet_.SendData(tsn, flags & 0xf, place & 3, place >> 2 & 7,
-                                text);
+        return puppet_.SendData(ahead_ + tsn, flags & 0xf, place & 3,
+                                place >> 2 & 7, text);
       }
       case 3:
       case 4:
@@ -217,6 +220,8 @@ class Script {
                                    std::vector<uint8_t>(reader_.U8() * 16, 'p'),
                                    parts[what >> 2 & 7]));
       }
+      case 3:
+        return Asked(peer.ResetAssociation(puppet_.now));
       case 7:
         return peer.SetDelivery(stream,
                                 what & 4 ? Delivery::kParts : Delivery::kWhole);
@@ -260,7 +265,7 @@ class Script {
     switch (kind % 4) {
       case 0:
         chunk.parameters.push_back(OutgoingResetRequest{
-            sn, ReconfigSn(0), Puppet::kInitialTsn + reader_.U8(), streams});
+            sn, ReconfigSn(0), TheirTsn(reader_.U8()), streams});
         break;
       case 1:
         chunk.parameters.push_back(IncomingResetRequest{sn, streams});
@@ -275,10 +280,17 @@ class Script {
         }
         if (kind & 8) chunk.parameters.push_back(SsnTsnResetRequest{sn + 1});
         break;
-      default:
-        chunk.parameters.push_back(ReconfigResponse{
+      default: {
+        ReconfigResponse response{
             ReconfigSn(puppet_.peer_initial_tsn.value() + (kind >> 4 & 3)),
-            static_cast<ReconfigResult>(reader_.U8() % 8)});
+            static_cast<ReconfigResult>(reader_.U8() % 8),
+            {}};
+        if (kind & 4) {
+          const Tsn theirs = TheirTsn(reader_.U8()) + kHalf;
+          response.next_tsns = {theirs, OurTsn(reader_.U8())};
+        }
+        chunk.parameters.push_back(response);
+      }
     }
     puppet_.SendChunk(chunk);
   }
@@ -288,6 +300,9 @@ class Script {
   }
   Tsn OurTsn(uint8_t offset) const {
     return puppet_.peer_initial_tsn + offset - 1;
+  }
+  Tsn TheirTsn(uint8_t offset) const {
+    return Puppet::kInitialTsn + ahead_ + offset;
   }
   void LearnFrom(const InitChunk& init) {
     puppet_.peer_tag = init.initiate_tag;
@@ -306,6 +321,9 @@ class Script {
   void TakeEvents() {
     for (const Event& event : puppet_.Events()) {
       KYUU_CHECK(!closed_);
+      // The puppet's TSNs go on half the range away.
+      const auto* reset = std::get_if<AssociationReset>(&event);
+      if (reset != nullptr && reset->status.ok()) ahead_ ^= kHalf;
       closed_ = std::holds_alternative<Closed>(event);
     }
   }
@@ -328,6 +346,7 @@ class Script {
   Puppet puppet_;
   std::vector<std::vector<uint8_t>> cookies_;
   bool mixed_ = false;  // The peer speaks RFC 8260.
+  uint32_t ahead_ = 0;  // Of the puppet's initial TSN, by resets.
   bool closed_ = false;
 };
 

@@ -30,6 +30,7 @@ struct Report {
   std::optional<Connected> connected;
   std::optional<absl::Status> closed;
   std::vector<StreamsReset> resets;
+  std::vector<AssociationReset> whole_resets;
   std::vector<StreamsAdded> added;
   std::vector<StreamId> low;
   int writable = 0;
@@ -51,6 +52,8 @@ struct Report {
       ++restarts;
     } else if (auto* r = std::get_if<StreamsReset>(&event)) {
       resets.push_back(std::move(*r));
+    } else if (auto* whole = std::get_if<AssociationReset>(&event)) {
+      whole_resets.push_back(std::move(*whole));
     } else if (auto* more = std::get_if<StreamsAdded>(&event)) {
       added.push_back(std::move(*more));
     } else if (std::get_if<WritableAgain>(&event)) {

@@ -64,6 +64,11 @@ std::optional<ReconfigParameter> ReadParameter(const ParameterView& view) {
       ReconfigResponse response;
       response.response_sn = ReconfigSn(reader.U32());
       response.result = static_cast<ReconfigResult>(reader.U32());
+      if (!reader.empty()) {
+        ReconfigResponse::NextTsns& next = response.next_tsns.emplace();
+        next.sender = Tsn(reader.U32());
+        next.receiver = Tsn(reader.U32());
+      }
       parameter = response;
       break;
     }
@@ -103,6 +108,10 @@ struct WriteParameter {
     ParameterWriter parameter(writer, ReconfigResponse::kType);
     writer.U32(response.response_sn.value());
     writer.U32(static_cast<uint32_t>(response.result));
+    if (response.next_tsns) {
+      writer.U32(response.next_tsns->sender.value());
+      writer.U32(response.next_tsns->receiver.value());
+    }
   }
   template <typename Addition>
   void WriteAddition(const Addition& addition) const {

@@ -102,7 +102,8 @@ enum class ReconfigResult : uint32_t {
   kInProgress = 6,
 };
 
-// Re-configuration Response (section 4.4).
+// Re-configuration Response (section 4.4); the last two fields are in that to
+// an SSN/TSN Reset Request that was performed.
 //
 //   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //   |     Parameter Type = 16       |      Parameter Length         |
@@ -111,10 +112,20 @@ enum class ReconfigResult : uint32_t {
 //   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //   |                            Result                             |
 //   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |                   Sender's Next TSN (optional)                |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |                  Receiver's Next TSN (optional)               |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 struct ReconfigResponse {
   static constexpr uint16_t kType = 16;
+  // The next that each is to assign; the sender is that of the response.
+  struct NextTsns {
+    Tsn sender;
+    Tsn receiver;
+  };
   ReconfigSn response_sn;
   ReconfigResult result{};
+  std::optional<NextTsns> next_tsns;
 };
 
 using ReconfigParameter =
