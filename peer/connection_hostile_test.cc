@@ -30,11 +30,11 @@ const TransportAddress kB{IpAddress::V4(192, 0, 2, 2), 5002};
 const TransportAddress kStranger{IpAddress::V4(192, 0, 2, 66), 666};
 
 struct Attacked {
-  Attacked()
+  explicit Attacked(const testing::CallOptions& options = {})
       : clock(network.clock()),
         host_a(network.AddHost("a", {sim::kInternet, {kA.ip}})),
         host_b(network.AddHost("b", {sim::kInternet, {kB.ip}})),
-        call(network),
+        call(network, options),
         a(call.a),
         b(call.b) {
     call.Attach(host_a, {kA}, host_b, {kB});
@@ -155,6 +155,34 @@ TEST(ConnectionHostile, DtlsOfAStrangerNeverReachesTheSession) {
   EXPECT_EQ(t.b.connection.stats().dtls.datagrams_received, before);
   EXPECT_NE(t.a.connection.stats().channels.channels_opened, 0u);
   (void)c;
+}
+
+// What DTLS carries is SCTP, whatever it begins with: here the port, with a
+// first byte of each kind that RFC 7983 section 7 tells apart. (RTP and STUN
+// were once looked for in there.)
+TEST(ConnectionHostile, H33WhatDtlsCarriesIsNotLookedAtAgain) {
+  for (const uint8_t first :
+       Bytes{0, 1, 3, 16, 20, 22, 23, 63, 64, 79, 128, 191}) {
+    SCOPED_TRACE(int{first});
+    const auto port = static_cast<uint16_t>(first << 8 | 7);
+    testing::CallOptions options;
+    for (Options* side : {&options.a, &options.b}) {
+      side->sdp.sctp_port = port;
+      side->channels.association.local_port = port;
+    }
+    Attacked t(options);
+    const ChannelId c = *t.a.connection.CreateDataChannel(t.now(), {});
+    t.call.Negotiate(t.a);
+    ASSERT_TRUE(t.call.Connected()) << t.call.DebugString();
+    t.network.RunFor(absl::Seconds(1));
+    const uint64_t before = Discarded(t.b.connection);
+    ASSERT_OK(t.a.connection.Send(t.now(), c, PayloadType::kBinary,
+                                  Bytes(3000, first)));
+    t.network.RunFor(absl::Seconds(1));
+    ASSERT_EQ(t.b.messages.size(), 1u);
+    EXPECT_EQ(t.b.messages[0].payload, Bytes(3000, first));
+    EXPECT_EQ(Discarded(t.b.connection), before);
+  }
 }
 
 TEST(ConnectionHostile, EarlyDtlsIsBounded) {
