@@ -19,16 +19,13 @@ namespace kyuu {
 // heap, which thousands of idle connections pay for each of their queues; an
 // empty Queue has at most kKeptBytes, and none before its first element. What a
 // queue needs for the few that wait at a time is kept, so that it allocates
-// nothing as they come and go.
+// nothing as they come and go; with 0 nothing is, where most are idle.
 //
 // Unlike with std::deque, whatever adds an element moves the others: references
 // and iterators do not last.
-template <typename T>
+template <typename T, size_t kKeptBytes = 512>
 class Queue {
  public:
-  // What an empty queue keeps of what it had.
-  static constexpr size_t kKeptBytes = 512;
-
   template <bool kConst>
   class Iterator {
    public:

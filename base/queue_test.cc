@@ -89,6 +89,14 @@ TEST(QueueTest, KeepsLittleWhenItIsEmpty) {
   EXPECT_EQ(queue.heap_bytes(), 0u);
 }
 
+TEST(QueueTest, KeepsNothingWhereThatIsAskedFor) {
+  Queue<std::array<char, 100>, 0> queue;
+  for (int i = 0; i < 3; ++i) queue.emplace_back();
+  EXPECT_EQ(queue.heap_bytes(), 400u);
+  queue.clear();
+  EXPECT_EQ(queue.heap_bytes(), 0u);
+}
+
 TEST(QueueTest, TakesElementsOfItsOwn) {
   Queue<std::string> queue;
   queue.push_back("a string that is on the heap");

@@ -94,15 +94,14 @@ BENCHMARK(BM_RelayOffer);
 // The server's whole work on one message: unmask, validate, route, frame.
 void BM_RelayOfferOverWebSocket(benchmark::State& state) {
   World world;
-  WebSocketOptions options;
-  WebSocket from(options, world.random, world.now);
-  WebSocket to(options, world.random, world.now);
+  const WebSocketOptions options;
+  WebSocket from(options, WebSocketRole::kServer, world.random, world.now);
+  WebSocket to(options, WebSocketRole::kServer, world.random, world.now);
   // What a client's WebSocket sends, made once.
-  options.role = WebSocketRole::kClient;
   std::vector<std::string> frames;
   std::array<uint8_t, 4096> out;
   for (const std::string& offer : world.offers) {
-    WebSocket client(options, world.random, world.now);
+    WebSocket client(options, WebSocketRole::kClient, world.random, world.now);
     KYUU_CHECK(client.Send(world.now, MessageKind::kText, offer).ok());
     frames.emplace_back(
         AsText(*client.PollTransmit(world.now, absl::MakeSpan(out))));

@@ -45,7 +45,7 @@ struct ClientConnectionOptions {
   std::string subprotocol = kSubprotocol;  // Empty: none is asked for.
   std::string origin;                      // Empty: no Origin header.
   HttpLimits http;
-  WebSocketOptions websocket;  // The role is set by the connection.
+  WebSocketOptions websocket;
   // From the start to the end of the handshake.
   absl::Duration handshake_timeout = absl::Seconds(10);
 };
@@ -66,6 +66,9 @@ class ClientConnection {
   // The stream is connected at `now`. `random` must outlive the connection.
   ClientConnection(const ClientConnectionOptions& options, Random& random,
                    absl::Time now);
+  // Its parts refer to its options.
+  ClientConnection(const ClientConnection&) = delete;
+  ClientConnection& operator=(const ClientConnection&) = delete;
 
   void HandlePacket(absl::Time now, Packet in);
   void HandleTimeout(absl::Time now);

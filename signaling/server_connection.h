@@ -29,7 +29,7 @@ namespace kyuu::signaling {
 
 struct ServerConnectionOptions {
   HttpLimits http;
-  WebSocketOptions websocket;  // The role is set by the connection.
+  WebSocketOptions websocket;
   EventStreamOptions events;
   // From the first byte (or the accept) to the end of a request's header: the
   // answer to clients that dribble (slow-loris).

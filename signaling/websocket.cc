@@ -29,10 +29,10 @@ absl::Status Broken(absl::string_view what) {
 
 }  // namespace
 
-WebSocket::WebSocket(const WebSocketOptions& options, Random& random,
-                     absl::Time now)
-    : options_(options), random_(&random) {
-  timers_.Set(Timer::kPing, now + options_.ping_interval);
+WebSocket::WebSocket(const WebSocketOptions& options, WebSocketRole role,
+                     Random& random, absl::Time now)
+    : options_(&options), random_(&random), role_(role) {
+  timers_.Set(Timer::kPing, now + options_->ping_interval);
 }
 
 void WebSocket::HandlePacket(absl::Time now, Packet in) {
@@ -44,7 +44,7 @@ void WebSocket::HandlePacket(absl::Time now, Packet in) {
   // Whatever arrives shows that the peer lives.
   if (!in.empty() && state_ == State::kOpen) {
     timers_.Stop(Timer::kPong);
-    timers_.Set(Timer::kPing, now + options_.ping_interval);
+    timers_.Set(Timer::kPing, now + options_->ping_interval);
   }
   while (!in.empty() && state_ != State::kClosed) {
     const size_t taken = in_payload_ ? ConsumePayload(in) : ConsumeHeader(in);
@@ -72,7 +72,7 @@ size_t WebSocket::ConsumeHeader(Packet in) {
 void WebSocket::BeginFrame() {
   const FrameHeader& header = reader_.header();
   // RFC 6455 section 5.1: clients mask, servers do not.
-  if (header.masked != (options_.role == WebSocketRole::kServer)) {
+  if (header.masked != (role_ == WebSocketRole::kServer)) {
     return Fail(Broken("masked on the wrong side"), kCloseProtocolError);
   }
   if (!IsControl(header.opcode)) {
@@ -80,9 +80,9 @@ void WebSocket::BeginFrame() {
     if ((header.opcode == Opcode::kContinuation) != assembling_.has_value()) {
       return Fail(Broken("fragments out of order"), kCloseProtocolError);
     }
-    if (header.payload_size > options_.max_message_bytes - message_.size()) {
+    if (header.payload_size > options_->max_message_bytes - message_.size()) {
       return Fail(Broken(absl::StrCat("message above ",
-                                      options_.max_message_bytes, " bytes")),
+                                      options_->max_message_bytes, " bytes")),
                   kCloseMessageTooBig);
     }
     if (header.opcode != Opcode::kContinuation) {
@@ -149,7 +149,7 @@ void WebSocket::Deliver() {
   // While our Close is on its way the caller wants no more messages.
   if (state_ == State::kOpen) {
     unread_bytes_ += message_.size() + kMessageBytes;
-    if (unread_bytes_ > options_.max_unread_bytes) {
+    if (unread_bytes_ > options_->max_unread_bytes) {
       return Fail(
           absl::ResourceExhaustedError("WebSocket: too many messages at once"),
           kClosePolicyViolation);
@@ -191,7 +191,7 @@ void WebSocket::HandleTimeout(absl::Time now) {
     switch (*due) {
       case Timer::kPing:
         ping_due_ = true;
-        timers_.Set(Timer::kPong, now + options_.pong_timeout);
+        timers_.Set(Timer::kPong, now + options_->pong_timeout);
         break;
       case Timer::kPong:
         abandoned_ = true;
@@ -254,9 +254,10 @@ absl::Status WebSocket::Send(absl::Time /*now*/, MessageKind kind,
   if (kind == MessageKind::kText && !internal::IsUtf8(data)) {
     return absl::InvalidArgumentError("text is not UTF-8");
   }
-  if (data.size() + kMessageBytes > options_.max_queued_bytes - queued_bytes_) {
+  if (data.size() + kMessageBytes >
+      options_->max_queued_bytes - queued_bytes_) {
     absl::Status status = absl::ResourceExhaustedError(absl::StrCat(
-        "slow reader: more than ", options_.max_queued_bytes, " bytes wait"));
+        "slow reader: more than ", options_->max_queued_bytes, " bytes wait"));
     abandoned_ = true;
     Cut(status);
     return status;
@@ -278,7 +279,7 @@ absl::Status WebSocket::Close(absl::Time now, uint16_t code,
   if (state_ != State::kOpen) return absl::OkStatus();
   state_ = State::kClosing;
   timers_.StopAll();
-  timers_.Set(Timer::kClose, now + options_.close_timeout);
+  timers_.Set(Timer::kClose, now + options_->close_timeout);
   QueueClose(code, reason);
   return absl::OkStatus();
 }
@@ -296,7 +297,7 @@ WebSocket::OutFrame WebSocket::MakeFrame(Opcode opcode, std::string payload) {
   FrameHeader header;
   header.opcode = opcode;
   header.payload_size = payload.size();
-  header.masked = options_.role == WebSocketRole::kClient;
+  header.masked = role_ == WebSocketRole::kClient;
   if (header.masked) {
     random_->Fill(absl::MakeSpan(header.mask));
     internal::ApplyMask(MutableBytes(payload, 0), header.mask, 0);

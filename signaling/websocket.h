@@ -31,7 +31,6 @@ enum class WebSocketRole : uint8_t { kServer, kClient };
 enum class MessageKind : uint8_t { kText, kBinary };
 
 struct WebSocketOptions {
-  WebSocketRole role = WebSocketRole::kServer;
   // A longer message is refused with 1009 as soon as a frame header announces
   // it. An offer with many candidates is some 10 KiB.
   size_t max_message_bytes = 64 * 1024;
@@ -98,9 +97,13 @@ class WebSocket {
   using Packet = absl::Span<const uint8_t>;
   using Event = std::variant<WebSocketMessage, WebSocketClosed>;
 
-  // The opening handshake is done at `now`. `random` (masking keys of the
-  // client, RFC 6455 section 5.3) must outlive the engine.
-  WebSocket(const WebSocketOptions& options, Random& random, absl::Time now);
+  // The opening handshake is done at `now`. `options`, which thousands may have
+  // in common, and `random` (masking keys of the client, RFC 6455 section 5.3)
+  // must outlive the engine.
+  WebSocket(const WebSocketOptions& options, WebSocketRole role, Random& random,
+            absl::Time now);
+  WebSocket(WebSocketOptions&& options, WebSocketRole role, Random& random,
+            absl::Time now) = delete;
 
   // HandlePacket takes the next bytes of the stream, cut anywhere.
   void HandlePacket(absl::Time now, Packet in);
@@ -166,8 +169,9 @@ class WebSocket {
   void Cut(absl::Status status);
   void Finish(absl::Status status, uint16_t code, std::string reason);
 
-  const WebSocketOptions options_;
+  const WebSocketOptions* options_;
   Random* random_;
+  const WebSocketRole role_;
   State state_ = State::kOpen;
   TimerTable<Timer> timers_;
 
@@ -183,14 +187,15 @@ class WebSocket {
   std::string message_;
   internal::Utf8Validator utf8_;
 
-  Queue<OutFrame> out_;
+  // Most of thousands are idle.
+  Queue<OutFrame, 0> out_;
   size_t queued_bytes_ = 0;
   // Made into frames, ahead of waiting messages, when they are polled. Only
   // the latest ping is answered (RFC 6455 section 5.5.3), so that a flood of
   // them queues one pong.
   bool ping_due_ = false;
   std::optional<std::string> pong_due_;
-  Queue<Event> events_;
+  Queue<Event, 0> events_;
   size_t unread_bytes_ = 0;
   uint16_t sent_close_code_ = kCloseNoStatus;
   bool abandoned_ = false;

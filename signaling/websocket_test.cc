@@ -61,17 +61,14 @@ std::string Frame(uint8_t first, absl::string_view payload, bool masked) {
 }
 
 struct Fixture {
-  explicit Fixture(WebSocketOptions options = {})
-      : socket(options, random, kStart) {}
+  explicit Fixture(const WebSocketOptions& with = {},
+                   WebSocketRole role = WebSocketRole::kServer)
+      : options(with), socket(options, role, random, kStart) {}
+  explicit Fixture(WebSocketRole role) : Fixture(WebSocketOptions{}, role) {}
+  const WebSocketOptions options;
   SeededRandom random{1};
   WebSocket socket;
 };
-
-WebSocketOptions ClientRole() {
-  WebSocketOptions options;
-  options.role = WebSocketRole::kClient;
-  return options;
-}
 
 TEST(WebSocketFrameTest, AcceptKeyOfRfc6455Section1_3) {
   EXPECT_EQ(internal::AcceptKey("dGhlIHNhbXBsZSBub25jZQ=="),
@@ -80,7 +77,7 @@ TEST(WebSocketFrameTest, AcceptKeyOfRfc6455Section1_3) {
 
 // RFC 6455 section 5.7, "Examples".
 TEST(WebSocketTest, ExamplesOfRfc6455Section5_7) {
-  Fixture client(ClientRole());
+  Fixture client(WebSocketRole::kClient);
   // A single-frame unmasked text message; then the same in two fragments.
   client.socket.HandlePacket(kStart, FromHex("81 05 48 65 6c 6c 6f"));
   client.socket.HandlePacket(kStart, FromHex("01 03 48 65 6c 80 02 6c 6f"));
@@ -115,7 +112,7 @@ TEST(WebSocketTest, WhatOneRoleSendsTheOtherReads) {
     for (const size_t step : {1, 3, 4096, 100000}) {
       if (size > 1000 && step < 4096) continue;
       Fixture server;
-      Fixture client(ClientRole());
+      Fixture client(WebSocketRole::kClient);
       const std::string data(size, 'x');
       ASSERT_OK(server.socket.Send(kStart, MessageKind::kText, data));
       ASSERT_OK(client.socket.Send(kStart, MessageKind::kBinary, data));
@@ -212,9 +209,7 @@ std::vector<Violation> Violations() {
 TEST(WebSocketTest, EachViolationClosesWithItsCode) {
   for (const Violation& v : Violations()) {
     SCOPED_TRACE(v.name);
-    WebSocketOptions options;
-    options.role = v.role;
-    Fixture f(options);
+    Fixture f(v.role);
     f.socket.HandlePacket(kStart, AsBytes(v.bytes));
     const auto events = Events(f.socket);
     ASSERT_EQ(events.size(), 1u);
@@ -222,10 +217,8 @@ TEST(WebSocketTest, EachViolationClosesWithItsCode) {
     EXPECT_THAT(closed.status, StatusIs(absl::StatusCode::kInvalidArgument));
     EXPECT_EQ(closed.code, v.code);
     // The peer is told, with a valid Close frame.
-    WebSocketOptions other;
-    other.role = v.role == WebSocketRole::kServer ? WebSocketRole::kClient
-                                                  : WebSocketRole::kServer;
-    Fixture peer(other);
+    Fixture peer(v.role == WebSocketRole::kServer ? WebSocketRole::kClient
+                                                  : WebSocketRole::kServer);
     peer.socket.HandlePacket(kStart, AsBytes(Sent(f.socket)));
     const auto told = Events(peer.socket);
     ASSERT_EQ(told.size(), 1u);
@@ -458,7 +451,7 @@ TEST(Utf8Test, AllCharactersPassAndNothingElse) {
 
 // Empty messages cost memory, too, until they are taken.
 TEST(WebSocketTest, WhatIsNotTakenIsBounded) {
-  Fixture f({.max_unread_bytes = 3 * 64});
+  Fixture f(WebSocketOptions{.max_unread_bytes = 3 * 64});
   const std::string frame = Frame(0x81, "", true);
   for (int i = 0; i < 3; ++i) f.socket.HandlePacket(kStart, AsBytes(frame));
   EXPECT_EQ(Events(f.socket).size(), 3u);

@@ -33,11 +33,11 @@ class UpgradedStream {
   // To be sent before anything of the WebSocket.
   void Write(absl::string_view http);
   void Emit(Event event) { events_.push_back(std::move(event)); }
-  // Both sides have agreed at `now`; `random` must outlive the stream.
-  void Upgrade(WebSocketOptions options, WebSocketRole role, Random& random,
-               absl::Time now) {
-    options.role = role;
-    websocket_.emplace(options, random, now);
+  // Both sides have agreed at `now`; `options` and `random` must outlive the
+  // stream.
+  void Upgrade(const WebSocketOptions& options, WebSocketRole role,
+               Random& random, absl::Time now) {
+    websocket_.emplace(options, role, random, now);
   }
   // Null before the upgrade.
   WebSocket* websocket() { return websocket_ ? &*websocket_ : nullptr; }
@@ -79,7 +79,7 @@ class UpgradedStream {
 
   std::string http_;
   size_t http_sent_ = 0;
-  Queue<Event> events_;  // The owner's.
+  Queue<Event, 0> events_;  // The owner's, few once it is a WebSocket.
   std::optional<WebSocket> websocket_;
 };
 
@@ -113,8 +113,6 @@ std::optional<Event> UpgradedStream<Event>::PollEvent() {
   if (!events_.empty()) {
     Event event = std::move(events_.front());
     events_.pop_front();
-    // One comes with each request, and none once it is a WebSocket.
-    if (events_.empty()) events_ = {};
     return event;
   }
   if (!websocket_) return std::nullopt;

@@ -180,18 +180,21 @@ TEST(SignalingCountersTest, OfTheClient) {
 }
 
 TEST(SignalingCountersTest, OfTheWebSocket) {
+  static const WebSocketOptions options;
   // What a server's end has counted behind frames of its client.
   const auto heard = [](std::string bytes) {
     return [bytes] {
       SeededRandom random(1);
-      WebSocket socket({}, random, absl::FromUnixSeconds(1000));
+      WebSocket socket(options, WebSocketRole::kServer, random,
+                       absl::FromUnixSeconds(1000));
       socket.HandlePacket(absl::FromUnixSeconds(1000), AsBytes(bytes));
       return socket.stats();
     };
   };
   const auto sends = [] {
     SeededRandom random(1);
-    WebSocket socket({}, random, absl::FromUnixSeconds(1000));
+    WebSocket socket(options, WebSocketRole::kServer, random,
+                     absl::FromUnixSeconds(1000));
     EXPECT_OK(
         socket.Send(absl::FromUnixSeconds(1000), MessageKind::kText, "x"));
     return socket.stats();

@@ -14,9 +14,8 @@
 namespace kyuu::signaling {
 namespace {
 
-WebSocketOptions Small(WebSocketRole role) {
+WebSocketOptions Small() {
   WebSocketOptions options;
-  options.role = role;
   options.max_message_bytes = 1000;
   options.max_queued_bytes = 4000;
   options.max_unread_bytes = 4000;
@@ -30,12 +29,13 @@ void PlayWebSocket(absl::Span<const uint8_t> input) {
   SeededRandom random(1);
   absl::Time now = absl::FromUnixSeconds(1000);
   const bool server = (r.U8() & 1) != 0;
-  WebSocket socket(
-      Small(server ? WebSocketRole::kServer : WebSocketRole::kClient), random,
-      now);
-  WebSocket peer(
-      Small(server ? WebSocketRole::kClient : WebSocketRole::kServer), random,
-      now);
+  const WebSocketOptions options = Small();
+  WebSocket socket(options,
+                   server ? WebSocketRole::kServer : WebSocketRole::kClient,
+                   random, now);
+  WebSocket peer(options,
+                 server ? WebSocketRole::kClient : WebSocketRole::kServer,
+                 random, now);
   std::array<uint8_t, 64> out;
   bool closed = false;
   while (!r.empty()) {
