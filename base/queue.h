@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <compare>
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <memory>
 #include <type_traits>
@@ -122,7 +123,7 @@ class Queue {
   void push_back(T value) { emplace_back(std::move(value)); }
   void push_front(T value) {
     if (size_ == capacity_) Grow();
-    const size_t place = (head_ + capacity_ - 1) & (capacity_ - 1);
+    const uint32_t place = (head_ + capacity_ - 1) & (capacity_ - 1);
     std::construct_at(ring_ + place, std::move(value));
     head_ = place;
     ++size_;
@@ -170,7 +171,8 @@ class Queue {
   }
 
   void Grow() {
-    const size_t capacity = capacity_ == 0 ? 1 : 2 * capacity_;
+    KYUU_CHECK(capacity_ < uint32_t{1} << 31);
+    const uint32_t capacity = capacity_ == 0 ? 1 : 2 * capacity_;
     T* ring = std::allocator<T>().allocate(capacity);
     for (size_t i = 0; i < size_; ++i) {
       T& element = ring_[Place(i)];
@@ -203,9 +205,9 @@ class Queue {
   }
 
   T* ring_ = nullptr;
-  size_t capacity_ = 0;  // A power of two, or 0.
-  size_t head_ = 0;
-  size_t size_ = 0;
+  uint32_t capacity_ = 0;  // A power of two, or 0.
+  uint32_t head_ = 0;
+  uint32_t size_ = 0;
 };
 
 }  // namespace kyuu

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -72,8 +73,7 @@ void Server::Disconnect(absl::Time now, ConnectionId connection,
   if (departure == Departure::kLost && session.is_numbered()) {
     session.stage = Session::Open();
     // They were not counted: the client says them again.
-    session.waiting.clear();
-    session.waiting_bytes = 0;
+    session.waiting.reset();
     if (sessions_.BeginGrace(now, session)) {
       ++stats_.sessions_kept;
       return;
@@ -116,7 +116,8 @@ absl::Status Server::SetIceServers(absl::Time now, absl::string_view id,
 
 void Server::SendWelcome(absl::Time now, Session& session,
                          std::vector<IceServer> ice_servers) {
-  auto welcoming = std::get<Session::Welcoming>(std::move(session.stage));
+  const Session::Welcoming welcoming =
+      std::move(*std::get<std::unique_ptr<Session::Welcoming>>(session.stage));
   session.stage = Session::Open();
   Welcome welcome;
   welcome.server = options_.server_name;
@@ -158,14 +159,18 @@ void Server::HandlePacket(absl::Time now, Packet in) {
     return Settle(now);
   }
   if (session.unfinished != nullptr) {
-    session.waiting_bytes += in.text.size() + internal::kQueuedMessageBytes;
-    if (session.waiting_bytes > options_.federation.max_waiting_bytes) {
+    if (session.waiting == nullptr) {
+      session.waiting = std::make_unique<Session::Waiting>();
+    }
+    Session::Waiting& waiting = *session.waiting;
+    waiting.bytes += in.text.size() + internal::kQueuedMessageBytes;
+    if (waiting.bytes > options_.federation.max_waiting_bytes) {
       ++stats_.overloaded;
       Close(now, session, kCloseTryAgainLater, "too much is waiting",
             Departure::kLost);
       return Settle(now);
     }
-    session.waiting.push_back(std::move(in.text));
+    waiting.messages.push_back(std::move(in.text));
     return;
   }
   HandleText(now, session, std::move(in.text), Arrival::kNew);

@@ -32,7 +32,7 @@ absl::Status Broken(absl::string_view what) {
 WebSocket::WebSocket(const WebSocketOptions& options, WebSocketRole role,
                      Random& random, absl::Time now)
     : options_(&options), random_(&random), role_(role) {
-  timers_.Set(Timer::kPing, now + options_->ping_interval);
+  Await(Timer::kPing, now + options_->ping_interval);
 }
 
 void WebSocket::HandlePacket(absl::Time now, Packet in) {
@@ -43,8 +43,7 @@ void WebSocket::HandlePacket(absl::Time now, Packet in) {
   stats_.bytes_received += in.size();
   // Whatever arrives shows that the peer lives.
   if (!in.empty() && state_ == State::kOpen) {
-    timers_.Stop(Timer::kPong);
-    timers_.Set(Timer::kPing, now + options_->ping_interval);
+    Await(Timer::kPing, now + options_->ping_interval);
   }
   while (!in.empty() && state_ != State::kClosed) {
     const size_t taken = in_payload_ ? ConsumePayload(in) : ConsumeHeader(in);
@@ -187,22 +186,16 @@ void WebSocket::HandleClose() {
 }
 
 void WebSocket::HandleTimeout(absl::Time now) {
-  while (std::optional<Timer> due = timers_.PopDue(now)) {
-    switch (*due) {
-      case Timer::kPing:
-        ping_due_ = true;
-        timers_.Set(Timer::kPong, now + options_->pong_timeout);
-        break;
-      case Timer::kPong:
-        abandoned_ = true;
-        Cut(absl::DeadlineExceededError("WebSocket: no answer to a ping"));
-        break;
-      case Timer::kClose:
-        Cut(absl::DeadlineExceededError("WebSocket: no answer to Close"));
-        break;
-      case Timer::kCount:
-        break;
-    }
+  if (now < due_ || state_ == State::kClosed) return;
+  switch (timer_) {
+    case Timer::kPing:
+      ping_due_ = true;
+      return Await(Timer::kPong, now + options_->pong_timeout);
+    case Timer::kPong:
+      abandoned_ = true;
+      return Cut(absl::DeadlineExceededError("WebSocket: no answer to a ping"));
+    case Timer::kClose:
+      return Cut(absl::DeadlineExceededError("WebSocket: no answer to Close"));
   }
 }
 
@@ -244,7 +237,7 @@ std::optional<WebSocket::Event> WebSocket::PollEvent() {
   return event;
 }
 
-absl::Time WebSocket::NextTimeout() const { return timers_.NextTimeout(); }
+absl::Time WebSocket::NextTimeout() const { return due_; }
 
 absl::Status WebSocket::Send(absl::Time /*now*/, MessageKind kind,
                              std::string data) {
@@ -278,8 +271,7 @@ absl::Status WebSocket::Close(absl::Time now, uint16_t code,
   }
   if (state_ != State::kOpen) return absl::OkStatus();
   state_ = State::kClosing;
-  timers_.StopAll();
-  timers_.Set(Timer::kClose, now + options_->close_timeout);
+  Await(Timer::kClose, now + options_->close_timeout);
   QueueClose(code, reason);
   return absl::OkStatus();
 }
@@ -358,7 +350,7 @@ void WebSocket::Cut(absl::Status status) {
 
 void WebSocket::Finish(absl::Status status, uint16_t code, std::string reason) {
   state_ = State::kClosed;
-  timers_.StopAll();
+  due_ = absl::InfiniteFuture();
   message_.clear();
   control_.clear();
   events_.push_back(
@@ -369,13 +361,13 @@ std::string WebSocket::DebugString() const {
   const char* state = state_ == State::kOpen      ? "open"
                       : state_ == State::kClosing ? "closing"
                                                   : "closed";
-  return absl::StrCat(
-      "WebSocket ", state, ", ", queued_bytes_, " bytes queued, ",
-      unread_bytes_, " unread, received ", stats_.messages_received, ", sent ",
-      stats_.messages_sent, ", ping ",
-      absl::FormatTime(timers_.deadline(Timer::kPing)), ", pong ",
-      absl::FormatTime(timers_.deadline(Timer::kPong)), ", close ",
-      absl::FormatTime(timers_.deadline(Timer::kClose)));
+  return absl::StrCat("WebSocket ", state, ", ", queued_bytes_,
+                      " bytes queued, ", unread_bytes_, " unread, received ",
+                      stats_.messages_received, ", sent ", stats_.messages_sent,
+                      timer_ == Timer::kPing   ? ", ping "
+                      : timer_ == Timer::kPong ? ", pong "
+                                               : ", close ",
+                      absl::FormatTime(due_));
 }
 
 }  // namespace kyuu::signaling

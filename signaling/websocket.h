@@ -20,7 +20,6 @@
 #include "base/engine.h"
 #include "base/queue.h"
 #include "base/random.h"
-#include "base/timer.h"
 #include "signaling/close_code.h"
 #include "signaling/internal/utf8.h"
 #include "signaling/internal/websocket_frame.h"
@@ -142,7 +141,8 @@ class WebSocket {
 
  private:
   enum class State : uint8_t { kOpen, kClosing, kClosed };
-  enum class Timer { kPing, kPong, kClose, kCount };
+  // What is to be done, or was not done, when the time has come.
+  enum class Timer : uint8_t { kPing, kPong, kClose };
   // A frame on its way out, header included.
   struct OutFrame {
     std::array<uint8_t, internal::kMaxFrameHeaderSize> header{};
@@ -152,6 +152,7 @@ class WebSocket {
     size_t cost = 0;      // In queued_bytes_; 0 for control frames.
   };
 
+  void Await(Timer timer, absl::Time due) { timer_ = timer, due_ = due; }
   // Return how many bytes they took.
   size_t ConsumeHeader(Packet in);
   size_t ConsumePayload(Packet in);
@@ -173,7 +174,8 @@ class WebSocket {
   Random* random_;
   const WebSocketRole role_;
   State state_ = State::kOpen;
-  TimerTable<Timer> timers_;
+  Timer timer_ = Timer::kPing;
+  absl::Time due_;
 
   // Receiving: the header of the current frame as far as it has arrived, then
   // its payload.

@@ -3,8 +3,10 @@
 #ifndef KYUU_NET_INTERNAL_STREAM_DEADLINES_H_
 #define KYUU_NET_INTERNAL_STREAM_DEADLINES_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "absl/time/time.h"
 #include "base/timer.h"
@@ -30,21 +32,30 @@ class StreamDeadlines {
   // What the deadlines that are due mean: kStalled, the peer has got stuck;
   // kOver, all that was sent has arrived and there is nothing to wait for.
   Verdict Judge(absl::Time now, const Stream& stream);
-  absl::Time NextTimeout() const { return timers_.NextTimeout(); }
+  absl::Time NextTimeout() const {
+    return std::min(write_due_, lingering_ == nullptr
+                                    ? absl::InfiniteFuture()
+                                    : lingering_->timers.NextTimeout());
+  }
 
  private:
-  enum class Timer : uint8_t {
-    kWrite,      // Since something waits and nothing of it was taken.
-    kLinger,     // Since nothing more was acknowledged.
-    kLingerEnd,  // Since our direction has ended.
-    kCount
+  // What few of thousands have at a time.
+  struct Lingering {
+    enum class Timer : uint8_t {
+      kStep,  // Since nothing more was acknowledged.
+      kEnd,   // Since our direction has ended.
+      kCount
+    };
+    TimerTable<Timer> timers;
+    size_t unacknowledged = 0;
   };
 
   const absl::Duration write_timeout_;
   const absl::Duration linger_;
-  TimerTable<Timer> timers_;
+  // Since something waits and nothing of it was taken.
+  absl::Time write_due_ = absl::InfiniteFuture();
   uint64_t taken_bytes_ = 0;
-  size_t unacknowledged_ = 0;  // While lingering.
+  std::unique_ptr<Lingering> lingering_;
 };
 
 }  // namespace kyuu::net::internal

@@ -181,12 +181,14 @@ void Federation::Continue(absl::Time now, Member member) {
   while (true) {
     Session* session = server_.sessions_.Find(member);
     if (session == nullptr || session->unfinished != nullptr ||
-        session->waiting.empty() || !session->connection.has_value()) {
+        session->waiting == nullptr || !session->connection.has_value()) {
       return;
     }
-    std::string text = std::move(session->waiting.front());
-    session->waiting.pop_front();
-    session->waiting_bytes -= text.size() + kQueuedMessageBytes;
+    Session::Waiting& waiting = *session->waiting;
+    std::string text = std::move(waiting.messages.front());
+    waiting.messages.pop_front();
+    waiting.bytes -= text.size() + kQueuedMessageBytes;
+    if (waiting.messages.empty()) session->waiting.reset();
     server_.HandleText(now, *session, std::move(text), Server::Arrival::kNew);
   }
 }

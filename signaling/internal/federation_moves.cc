@@ -248,8 +248,7 @@ void Federation::On(absl::Time now, NodeId from, node::Wanted& wanted) {
         CloseConnection{dead, kCloseResumedElsewhere,
                         "another connection resumed the session"});
     session->stage = Session::Open();
-    session->waiting.clear();
-    session->waiting_bytes = 0;
+    session->waiting.reset();
     if (!server_.sessions_.BeginGrace(now, *session)) {
       ++server_.stats_.sessions_given_up;
       server_.End(now, *session);

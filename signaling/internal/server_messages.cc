@@ -1,6 +1,7 @@
 // What the signaling server makes of each message of a client, and of each
 // effect of the directory.
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
@@ -47,8 +48,8 @@ void Server::Begin(Session& session, std::string request_id,
   sessions_.Stop(internal::Sessions::Timer::kHello, session);
   sessions_.Name(session, resumable == Resumable::kYes);
   SetGrant(session, std::move(grant));
-  session.stage =
-      Session::Welcoming{std::move(request_id), SessionOrigin::kNew};
+  session.stage = std::make_unique<Session::Welcoming>(
+      Session::Welcoming{std::move(request_id), SessionOrigin::kNew});
   events_.push_back(SessionOpened{*session.connection, session.id});
 }
 
@@ -98,8 +99,8 @@ void Server::Resume(const Context& context, Session& resumed,
   connections_.at(connection).member = resumed.member;
   resumed.connection = connection;
   resumed.source = context.session.source;
-  resumed.stage =
-      Session::Welcoming{context.request_id, SessionOrigin::kResumed};
+  resumed.stage = std::make_unique<Session::Welcoming>(
+      Session::Welcoming{context.request_id, SessionOrigin::kResumed});
   sessions_.Acknowledge(resumed, received);
   events_.push_back(CredentialsWanted{connection, resumed.id});
   // The session that began with this connection has become the old one.

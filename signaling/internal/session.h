@@ -39,6 +39,11 @@ struct Session {
     SessionOrigin origin = SessionOrigin::kNew;
   };
   struct Open {};
+  // Messages that wait behind one that is unfinished.
+  struct Waiting {
+    Queue<std::string> messages;
+    size_t bytes = 0;
+  };
 
   Session(Member number, Source from, const ServerOptions& options,
           absl::Time now)
@@ -51,7 +56,7 @@ struct Session {
 
   const Member member;
   Source source;
-  std::variant<New, Welcoming, Open> stage;
+  std::variant<New, std::unique_ptr<Welcoming>, Open> stage;
   std::string id;
   // Of a session that can be resumed: who shows it is its client.
   std::string secret;
@@ -72,15 +77,14 @@ struct Session {
   std::unique_ptr<const Grant> granted;
   // Whom it does not want to hear of, by Directory::LooksOf(); null for nobody.
   std::unique_ptr<absl::btree_set<std::string>> blocked;
-  Queue<std::string> credential_requests;  // Their ids.
+  Queue<std::string, 0> credential_requests;  // Their ids.
   // The message whose answer has to come from elsewhere first (federation.h),
   // and those that wait behind it, which nobody counts as received yet.
   std::unique_ptr<std::string> unfinished;
   // The same, of a session that has moved here: it begins anew once its client
   // is welcomed.
   std::unique_ptr<std::string> begun;
-  Queue<std::string> waiting;
-  size_t waiting_bytes = 0;
+  std::unique_ptr<Waiting> waiting;
 
   const Grant& grant() const {
     static const Grant kNobodys;
@@ -92,10 +96,10 @@ struct Session {
   // Whether what is sent to it now has a number: all behind `welcome`, which
   // a session that is resumed has had.
   bool is_numbered() const {
-    const auto* welcoming = std::get_if<Welcoming>(&stage);
+    const auto* welcoming = std::get_if<std::unique_ptr<Welcoming>>(&stage);
     return resumable() &&
            (is_open() || (welcoming != nullptr &&
-                          welcoming->origin == SessionOrigin::kResumed));
+                          (*welcoming)->origin == SessionOrigin::kResumed));
   }
 };
 

@@ -16,29 +16,30 @@ namespace kyuu::signaling::internal {
 
 class TokenBucket {
  public:
-  // Full at `now`.
-  TokenBucket(Rate rate, absl::Time now)
-      : rate_(rate), tokens_(rate.burst), at_(now) {}
+  // Full at `now`. `rate`, which thousands have in common, must outlive it.
+  TokenBucket(const Rate& rate, absl::Time now)
+      : rate_(&rate), tokens_(rate.burst), at_ns_(absl::ToUnixNanos(now)) {}
+  TokenBucket(Rate&& rate, absl::Time now) = delete;
 
   // Take takes `count` tokens and returns zero; or, if there are not so many,
   // returns how long it takes until there are. More than the burst can be taken
   // of a full bucket only, and leaves a debt.
   absl::Duration Take(absl::Time now, double count = 1) {
     Refill(now);
-    const double needed = std::min(count, rate_.burst);
+    const double needed = std::min(count, rate_->burst);
     if (tokens_ < needed) {
-      return absl::Ceil(absl::Seconds((needed - tokens_) / rate_.per_second),
+      return absl::Ceil(absl::Seconds((needed - tokens_) / rate_->per_second),
                         absl::Milliseconds(1));
     }
     tokens_ -= count;
     return absl::ZeroDuration();
   }
   // Gives back what the last Take took.
-  void Return() { tokens_ = std::min(rate_.burst, tokens_ + 1); }
+  void Return() { tokens_ = std::min(rate_->burst, tokens_ + 1); }
 
   bool IsFull(absl::Time now) {
     Refill(now);
-    return tokens_ >= rate_.burst;
+    return tokens_ >= rate_->burst;
   }
   // What could be taken, in thousandths; less than none is none.
   uint64_t MillisLeft(absl::Time now) {
@@ -46,25 +47,26 @@ class TokenBucket {
     return static_cast<uint64_t>(std::max(tokens_, 0.0) * 1000);
   }
   void SetMillisLeft(uint64_t millis) {
-    tokens_ = std::min(rate_.burst, static_cast<double>(millis) / 1000);
+    tokens_ = std::min(rate_->burst, static_cast<double>(millis) / 1000);
   }
   // When it is full again if nothing is taken.
   absl::Time FullAt(absl::Time now) {
     Refill(now);
-    return now + absl::Seconds((rate_.burst - tokens_) / rate_.per_second);
+    return now + absl::Seconds((rate_->burst - tokens_) / rate_->per_second);
   }
 
  private:
   void Refill(absl::Time now) {
-    const absl::Duration elapsed = std::max(now - at_, absl::ZeroDuration());
-    tokens_ = std::min(rate_.burst, tokens_ + absl::ToDoubleSeconds(elapsed) *
-                                                  rate_.per_second);
-    at_ = std::max(now, at_);
+    const int64_t now_ns = absl::ToUnixNanos(now);
+    if (now_ns <= at_ns_) return;
+    const double elapsed = static_cast<double>(now_ns - at_ns_) * 1e-9;
+    tokens_ = std::min(rate_->burst, tokens_ + elapsed * rate_->per_second);
+    at_ns_ = now_ns;
   }
 
-  Rate rate_;
+  const Rate* rate_;
   double tokens_;
-  absl::Time at_;
+  int64_t at_ns_;  // When they were so many.
 };
 
 // RateTable holds a bucket for each key that has taken from it lately. A full
@@ -74,6 +76,8 @@ template <typename Key>
 class RateTable {
  public:
   explicit RateTable(Rate rate) : rate_(rate) {}
+  RateTable(const RateTable&) = delete;
+  RateTable& operator=(const RateTable&) = delete;
 
   // As TokenBucket::Take.
   absl::Duration Take(absl::Time now, const Key& key) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -57,13 +58,12 @@ class UpgradedStream {
     return websocket_->Close(now, code, reason);
   }
   // Nothing can be sent any more.
-  void DropUnsent() {
-    http_.clear();
-    http_sent_ = 0;
-  }
+  void DropUnsent() { unsent_.reset(); }
 
   // Of HTTP.
-  size_t unsent_bytes() const { return http_.size() - http_sent_; }
+  size_t unsent_bytes() const {
+    return unsent_ == nullptr ? 0 : unsent_->text.size() - unsent_->sent;
+  }
   size_t queued_bytes() const {
     return unsent_bytes() + (websocket_ ? websocket_->queued_bytes() : 0);
   }
@@ -77,16 +77,22 @@ class UpgradedStream {
     return absl::FailedPreconditionError("the WebSocket is not open");
   }
 
-  std::string http_;
-  size_t http_sent_ = 0;
+  // An idle connection keeps no memory of its last answer.
+  struct Unsent {
+    std::string text;
+    size_t sent = 0;
+  };
+
+  std::unique_ptr<Unsent> unsent_;
   Queue<Event, 0> events_;  // The owner's, few once it is a WebSocket.
   std::optional<WebSocket> websocket_;
 };
 
 template <typename Event>
 void UpgradedStream<Event>::Write(absl::string_view http) {
-  http_.erase(0, std::exchange(http_sent_, 0));
-  http_.append(http.data(), http.size());
+  if (unsent_ == nullptr) unsent_ = std::make_unique<Unsent>();
+  unsent_->text.erase(0, std::exchange(unsent_->sent, 0));
+  unsent_->text.append(http.data(), http.size());
 }
 
 template <typename Event>
@@ -97,13 +103,9 @@ std::optional<absl::Span<const uint8_t>> UpgradedStream<Event>::PollTransmit(
   }
   Writer w(out);
   const size_t size = std::min(out.size(), unsent_bytes());
-  w.Bytes(AsBytes(http_).subspan(http_sent_, size));
-  http_sent_ += size;
-  // An idle connection keeps no memory of its last answer.
-  if (unsent_bytes() == 0) {
-    std::string().swap(http_);
-    http_sent_ = 0;
-  }
+  w.Bytes(AsBytes(unsent_->text).subspan(unsent_->sent, size));
+  unsent_->sent += size;
+  if (unsent_bytes() == 0) unsent_.reset();
   if (size == 0) return std::nullopt;
   return w.written();
 }
