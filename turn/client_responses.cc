@@ -190,7 +190,7 @@ void Client::OnAllocated(absl::Time now, const MessageView& response) {
   if (const auto reserved = response.Get<stun::ReservationToken>()) {
     told.reservation = reserved->value;
   }
-  events_.push_back(std::move(told));
+  events_.push_back(told);
 }
 
 void Client::SetAllocationLifetime(absl::Time now, absl::Duration lifetime) {
