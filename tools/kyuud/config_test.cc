@@ -283,7 +283,8 @@ TEST(ConfigTest, ARealmAsksTheAuthorizerThatThereIs) {
   EXPECT_THAT(
       Problem({"--config",
                WriteFile("[[realm]]\nname = 'a'\nauthorizer = 'on'\n")}),
-      HasSubstr("realm.authorizer: there is no auth.authorizer to ask"));
+      testing::HasSubstr(
+          "realm.authorizer: there is no auth.authorizer to ask"));
 }
 
 TEST(ConfigTest, UnknownVariablesAreTold) {

@@ -303,6 +303,8 @@ class TurnProbe {
     if (question_.on_allocated) question_.on_allocated(got);
     if (question_.ports == TurnQuestion::Ports::kPair) TakePair(side, got);
     if (!Other(side).client || !Other(side).client->allocated()) return;
+    // Both may be allocated before either has said so.
+    if (!families_.empty()) return;
     for (const IpFamily family : {IpFamily::kV4, IpFamily::kV6}) {
       if (side.client->relayed(family) == nullptr ||
           Other(side).client->relayed(family) == nullptr) {
