@@ -165,6 +165,12 @@ TEST(AcceptorNames, TheNameOfAClientHelloIsRead) {
   EXPECT_EQ(Acceptor::ServerName(HelloWith(0, ListOf(0, ""))), "");
   EXPECT_EQ(Acceptor::ServerName(HelloWith(0, {})), "");
   EXPECT_EQ(Acceptor::ServerName(AsBytes("noise")), "");
+  // Two names, and something behind the one.
+  const Bytes two = {0, 12, 0, 0, 3, 'a', '.', 'b', 0, 0, 3, 'c', '.', 'd'};
+  EXPECT_EQ(Acceptor::ServerName(HelloWith(0, two)), "");
+  Bytes more = ListOf(0, "a.b");
+  more.push_back(0);
+  EXPECT_EQ(Acceptor::ServerName(HelloWith(0, more)), "");
   const std::string with_nul("turn\0.test", 10);
   EXPECT_EQ(Acceptor::ServerName(HelloWith(0, ListOf(0, with_nul))), "");
   // More than 255 bytes, which the list's length says in two.
