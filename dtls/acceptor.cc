@@ -144,6 +144,11 @@ bool Acceptor::IsClientHello(absl::Span<const uint8_t> datagram) {
   return internal::ReadClientHello(datagram).has_value();
 }
 
+absl::string_view Acceptor::ServerName(absl::Span<const uint8_t> datagram) {
+  const auto hello = internal::ReadClientHello(datagram);
+  return hello ? hello->server_name : absl::string_view();
+}
+
 Acceptor::Cookie Acceptor::CookieOf(int64_t period,
                                     const TransportAddress& client) const {
   std::array<uint8_t, 8 + 2 + 16> said;

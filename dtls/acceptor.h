@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
@@ -84,6 +85,8 @@ class Acceptor {
 
   // Whether `datagram` is a whole ClientHello, the first or the second.
   static bool IsClientHello(absl::Span<const uint8_t> datagram);
+  // The name that it asks for (SNI), in `datagram`; empty if none.
+  static absl::string_view ServerName(absl::Span<const uint8_t> datagram);
 
   // New sessions show another certificate.
   void SetContext(const ServerContext& context) { context_ = context; }

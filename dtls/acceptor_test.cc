@@ -114,6 +114,90 @@ TEST_F(AcceptorTest, WhatIsNoWholeClientHelloIsNothing) {
   }
 }
 
+// ClientHello up to its extensions, with one extension of that type.
+Bytes HelloWith(uint16_t type, const Bytes& extension) {
+  Bytes bytes(400);
+  Writer w(absl::MakeSpan(bytes));
+  const size_t value = extension.size();
+  const size_t body = 2 + 32 + 1 + 1 + 2 + 2 + 2 + 2 + 4 + value;
+  w.U8(22);
+  w.U16(0xfefd);
+  w.U16(0);
+  w.U48(7);
+  w.U16(static_cast<uint16_t>(12 + body));
+  w.U8(1);
+  w.U24(static_cast<uint32_t>(body));
+  w.U16(0);
+  w.U24(0);
+  w.U24(static_cast<uint32_t>(body));
+  w.U16(0xfefd);
+  w.Bytes(Bytes(32, 9));  // random
+  w.U8(0);                // session_id
+  w.U8(0);                // cookie
+  w.U16(2);
+  w.U16(0xc02b);  // cipher_suites
+  w.U8(1);
+  w.U8(0);  // compression_methods
+  w.U16(static_cast<uint16_t>(4 + value));
+  w.U16(type);
+  w.U16(static_cast<uint16_t>(value));
+  w.Bytes(extension);
+  bytes.resize(w.size());
+  return bytes;
+}
+
+// RFC 6066 section 3: a list of one name, of type 0.
+Bytes ListOf(uint8_t type, absl::string_view name) {
+  Bytes list = {0, static_cast<uint8_t>(name.size() + 3), type, 0,
+                static_cast<uint8_t>(name.size())};
+  list.insert(list.end(), name.begin(), name.end());
+  return list;
+}
+
+TEST(AcceptorNames, TheNameOfAClientHelloIsRead) {
+  EXPECT_EQ(Acceptor::ServerName(HelloWith(0, ListOf(0, "turn.a.test"))),
+            "turn.a.test");
+  const std::string longest(252, 'x');
+  EXPECT_EQ(Acceptor::ServerName(HelloWith(0, ListOf(0, longest))), longest);
+  // Another extension, another type of name, and no name.
+  EXPECT_EQ(Acceptor::ServerName(HelloWith(1, ListOf(0, "turn.a.test"))), "");
+  EXPECT_EQ(Acceptor::ServerName(HelloWith(0, ListOf(1, "turn.a.test"))), "");
+  EXPECT_EQ(Acceptor::ServerName(HelloWith(0, ListOf(0, ""))), "");
+  EXPECT_EQ(Acceptor::ServerName(HelloWith(0, {})), "");
+  EXPECT_EQ(Acceptor::ServerName(AsBytes("noise")), "");
+  // Two names, and something behind the one.
+  const Bytes two = {0, 12, 0, 0, 3, 'a', '.', 'b', 0, 0, 3, 'c', '.', 'd'};
+  EXPECT_EQ(Acceptor::ServerName(HelloWith(0, two)), "");
+  Bytes more = ListOf(0, "a.b");
+  more.push_back(0);
+  EXPECT_EQ(Acceptor::ServerName(HelloWith(0, more)), "");
+  const std::string with_nul("turn\0.test", 10);
+  EXPECT_EQ(Acceptor::ServerName(HelloWith(0, ListOf(0, with_nul))), "");
+  // More than 255 bytes, which the list's length says in two.
+  Bytes too_long = {1, 3, 0, 1, 0};
+  too_long.resize(5 + 256, 'x');
+  EXPECT_EQ(Acceptor::ServerName(HelloWith(0, too_long)), "");
+  too_long = {1, 2, 0, 0, 255};
+  too_long.resize(5 + 255, 'x');
+  EXPECT_EQ(Acceptor::ServerName(HelloWith(0, too_long)).size(), 255u);
+}
+
+// A length that lies, anywhere behind the cookie, costs the name and nothing
+// else.
+TEST(AcceptorNames, LiesCostTheName) {
+  const Bytes hello = HelloWith(0, ListOf(0, "turn.a.test"));
+  const size_t cookie_ends = 13 + 12 + 2 + 32 + 1 + 1;
+  for (const size_t at :
+       {cookie_ends, cookie_ends + 1, cookie_ends + 4, cookie_ends + 6,
+        cookie_ends + 7, cookie_ends + 10, cookie_ends + 11, cookie_ends + 12,
+        cookie_ends + 13, cookie_ends + 15, cookie_ends + 16}) {
+    Bytes changed = hello;
+    changed[at] ^= 0x21;
+    EXPECT_TRUE(Acceptor::IsClientHello(changed)) << at;
+    EXPECT_EQ(Acceptor::ServerName(changed), "") << at;
+  }
+}
+
 TEST_F(AcceptorTest, FilesAreNamedThatCannotBeUsed) {
   const auto context = ServerContext::FromFiles("/nowhere.pem", "/key.pem");
   EXPECT_THAT(context, StatusIs(absl::StatusCode::kInvalidArgument));

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
+#include "base/bytes.h"
 #include "base/check.h"
 #include "dtls/internal/client_hello.h"
 
@@ -17,6 +18,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   KYUU_CHECK(hello->cookie.empty() ||
              (hello->cookie.begin() > datagram.begin() &&
               hello->cookie.end() <= datagram.end()));
+  const auto name = kyuu::AsBytes(hello->server_name);
+  KYUU_CHECK(name.size() <= 255);
+  KYUU_CHECK(name.empty() || (name.begin() > hello->cookie.end() &&
+                              name.end() <= datagram.end()));
   std::array<uint8_t, 300> out;
   const std::array<uint8_t, 32> cookie{};
   const auto answer =

@@ -33,16 +33,18 @@ void DtlsClients::Meet(absl::Time now, const Datagram& in) {
     return Send(in.path, reply->bytes);
   }
   if (auto* session = std::get_if<dtls::Session>(&heard)) {
-    return Admit(now, in.path, std::move(*session));
+    return Admit(now, in.path, std::move(*session),
+                 dtls::Acceptor::ServerName(in.bytes));
   }
   ++stats_.drop_noise;
 }
 
-void DtlsClients::Admit(absl::Time now, const Path& path,
-                        dtls::Session session) {
+void DtlsClients::Admit(absl::Time now, const Path& path, dtls::Session session,
+                        absl::string_view host) {
   if (const auto it = clients_.find(path); it != clients_.end()) {
     events_.push_back(Gone{path});
     it->second.session = std::move(session);
+    it->second.host = std::string(host);
     it->second.idle_deadline = now + options_.idle_timeout;
     ++stats_.sessions;
     return Settle(now, path);
@@ -57,8 +59,8 @@ void DtlsClients::Admit(absl::Time now, const Path& path,
     return;
   }
   ++stats_.sessions;
-  clients_.try_emplace(
-      path, Client{std::move(session), source, now + options_.idle_timeout});
+  clients_.try_emplace(path, Client{std::move(session), std::string(host),
+                                    source, now + options_.idle_timeout});
   Settle(now, path);
 }
 
@@ -96,6 +98,11 @@ std::optional<absl::Span<const uint8_t>> DtlsClients::ReadPlaintext(
   const auto it = heard_ ? clients_.find(*heard_) : clients_.end();
   if (it == clients_.end()) return std::nullopt;
   return it->second.session.ReadPlaintext(out);
+}
+
+absl::string_view DtlsClients::host() const {
+  const auto it = heard_ ? clients_.find(*heard_) : clients_.end();
+  return it == clients_.end() ? absl::string_view() : it->second.host;
 }
 
 std::optional<absl::Span<const uint8_t>> DtlsClients::Seal(

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/container/node_hash_map.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
@@ -94,6 +95,9 @@ class DtlsClients {
   // which should have room for dtls::kPlaintextMax; nullopt if there is none.
   std::optional<absl::Span<const uint8_t>> ReadPlaintext(
       absl::Span<uint8_t> out);
+  // What the client of the last HandlePacket() has asked for by SNI; empty if
+  // nothing. Valid until it is gone.
+  absl::string_view host() const;
   // Makes the datagram that brings `prefix`, `payload` and as many zeros as
   // `padding` says to a client, inside `out`; nullopt, and counted, if it
   // cannot.
@@ -124,6 +128,7 @@ class DtlsClients {
  private:
   struct Client {
     dtls::Session session;
+    std::string host;  // That it has asked for.
     Source source;
     absl::Time idle_deadline;
   };
@@ -133,7 +138,8 @@ class DtlsClients {
   };
 
   void Meet(absl::Time now, const Datagram& in);
-  void Admit(absl::Time now, const Path& path, dtls::Session session);
+  void Admit(absl::Time now, const Path& path, dtls::Session session,
+             absl::string_view host);
   // Takes what the session of `path` has to say, and notes when it is due. It
   // may be gone afterwards.
   void Settle(absl::Time now, const Path& path);

@@ -17,6 +17,7 @@
 #include "base/random.h"
 #include "base/testing.h"
 #include "dtls/acceptor.h"
+#include "dtls/authorities.h"
 #include "dtls/certificate.h"
 #include "dtls/session.h"
 
@@ -118,6 +119,63 @@ TEST_F(DtlsClientsTest, MessagesTravelBothWays) {
   EXPECT_EQ(server_->stats().drop_unsealed, 1u);
   EXPECT_EQ(server_->stats().cookies, 1u);
   EXPECT_EQ(server_->stats().sessions, 1u);
+}
+
+// SNI (RFC 6066 section 3), of each for itself.
+TEST_F(DtlsClientsTest, TheNameThatAClientAsksForIsKnown) {
+  Open();
+  const std::string file = absl::StrCat(testing::TempDir(), "/relay.pem");
+  const auto authorities = dtls::Authorities::Load(file);
+  ASSERT_TRUE(authorities.ok());
+  EXPECT_EQ(server_->host(), "");
+  // They do not believe it; that comes behind their ClientHello.
+  Client named{PathOf(1000), authorities->Connect("Turn.A.test", {})};
+  named.session.Start(now_);
+  Client silent = NewClient(PathOf(1001));
+  std::array<uint8_t, 2048> buffer;
+  for (int i = 0; i < 2; ++i) {
+    for (Client* client : {&named, &silent}) {
+      const auto hello =
+          client->session.PollTransmit(now_, absl::MakeSpan(buffer));
+      ASSERT_TRUE(hello);
+      server_->HandlePacket(now_, {client->path, *hello});
+      const auto answer = server_->PollTransmit(now_, absl::MakeSpan(buffer));
+      if (i == 0) client->session.HandlePacket(now_, answer->bytes);
+    }
+  }
+  ASSERT_EQ(server_->sessions(), 2u);
+  // Whatever comes next tells whose it is.
+  server_->HandlePacket(now_, {named.path, AsBytes("x")});
+  EXPECT_EQ(server_->host(), "Turn.A.test");
+  server_->HandlePacket(now_, {silent.path, AsBytes("x")});
+  EXPECT_EQ(server_->host(), "");
+  // What comes from a stranger is nobody's.
+  server_->HandlePacket(now_, {PathOf(1002), AsBytes("x")});
+  EXPECT_EQ(server_->host(), "");
+}
+
+TEST_F(DtlsClientsTest, WhoBeginsAnewMayAskForAnotherName) {
+  Open();
+  Client client = Connected(PathOf(1000));
+  Say(client, "x");
+  EXPECT_EQ(server_->host(), "");
+  const std::string file = absl::StrCat(testing::TempDir(), "/relay.pem");
+  const auto authorities = dtls::Authorities::Load(file);
+  ASSERT_TRUE(authorities.ok());
+  Client again{PathOf(1000), authorities->Connect("b.test", {})};
+  again.session.Start(now_);
+  std::array<uint8_t, 2048> buffer;
+  for (int i = 0; i < 2; ++i) {
+    const auto hello = again.session.PollTransmit(now_, absl::MakeSpan(buffer));
+    ASSERT_TRUE(hello);
+    server_->HandlePacket(now_, {again.path, *hello});
+    while (const auto p = server_->PollTransmit(now_, absl::MakeSpan(buffer))) {
+      if (i == 0) again.session.HandlePacket(now_, p->bytes);
+    }
+  }
+  EXPECT_EQ(server_->stats().sessions, 2u);
+  server_->HandlePacket(now_, {again.path, AsBytes("x")});
+  EXPECT_EQ(server_->host(), "b.test");
 }
 
 TEST_F(DtlsClientsTest, NothingIsKeptOfStrangers) {

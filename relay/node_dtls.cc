@@ -41,9 +41,9 @@ bool Node::HearDtls(absl::Time now, const net::Train& train) {
       if (!message) break;
       dtls_->used += message->size();
       // Its session is here and nowhere else.
-      Execute(server_.FromClient(now, internal::OverDtls(train.path), *message,
-                                 message->size(),
-                                 {.reach = turn::Reach::kHere}));
+      Execute(server_.FromClient(
+          now, internal::OverDtls(train.path), *message, message->size(),
+          {.reach = turn::Reach::kHere, .host = dtls_->clients.host()}));
     }
   }
   return true;

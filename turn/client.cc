@@ -19,6 +19,20 @@ size_t PeerAttributeSize(const TransportAddress& peer) {
   return peer.ip.is_v4() ? 4 + 8 : 4 + 20;
 }
 
+// RFC 8656 section 7.1: two families have no two tokens, and one of them is not
+// chosen.
+absl::Status ValidateFamilies(const ClientOptions& options) {
+  if (options.families == ClientOptions::Families::kBoth &&
+      (options.relayed_family != IpFamily::kUnspecified ||
+       options.reservation.has_value() ||
+       options.ports == ClientOptions::Ports::kEvenAndNext)) {
+    return absl::InvalidArgumentError(
+        "ADDITIONAL-ADDRESS-FAMILY goes with no REQUESTED-ADDRESS-FAMILY, no "
+        "RESERVATION-TOKEN, and no port that is kept");
+  }
+  return absl::OkStatus();
+}
+
 // RFC 8656 section 7.1, and RFC 6062 section 4.1: a TCP allocation has none of
 // these.
 absl::Status ValidatePorts(const ClientOptions& options) {
@@ -46,8 +60,8 @@ Client::Client(Random& random, Options options)
       options_(std::move(options)),
       server_(options_.server),
       credential_(options_),
-      connections_({random, options_, server_, relayed_, credential_, events_,
-                    stats_}) {}
+      connections_(
+          {random, options_, server_, relays_, credential_, events_, stats_}) {}
 
 absl::Status Client::Allocate(absl::Time) {
   if (state_ != State::kIdle) {
@@ -59,6 +73,9 @@ absl::Status Client::Allocate(absl::Time) {
   }
   if (options_.relayed_transport == Transport::kTcp && !on_stream()) {
     return absl::InvalidArgumentError("TCP is relayed to streams alone");
+  }
+  if (absl::Status status = ValidateFamilies(options_); !status.ok()) {
+    return status;
   }
   if (absl::Status status = ValidatePorts(options_); !status.ok()) {
     return status;
@@ -83,7 +100,7 @@ absl::StatusOr<Client::Peer*> Client::AddPeer(const TransportAddress& address) {
   if (state_ != State::kAllocated) {
     return absl::FailedPreconditionError("no allocation");
   }
-  if (address.ip.family() != relayed_.ip.family() || address.port == 0) {
+  if (relays_.Live(address.ip.family()) == nullptr || address.port == 0) {
     return absl::InvalidArgumentError("peer cannot be reached");
   }
   const auto it = known_.peer_index.find(address);
@@ -154,7 +171,7 @@ void Client::Close(absl::Time) {
       (state_ == State::kAllocating && allocation_request_->authenticated);
   if (!maybe_allocated) return Finish({});
   state_ = State::kClosing;
-  relayed_ = {};
+  relays_ = {};
   ForgetPeers();
   StartRequest(internal::kTheAllocation);
 }
@@ -164,9 +181,7 @@ void Client::ForgetPeers() {
   allocation_request_.reset();
   known_ = {};
   connections_.Clear();
-  transactions_.clear();
-  due_.clear();
-  want_token_.clear();
+  waits_ = {};
   timers_.Clear();
   stats_.held_dropped += held_.size();
   held_.clear();
@@ -352,11 +367,14 @@ std::optional<uint16_t> Client::ChannelOf(const TransportAddress& peer) const {
 std::string Client::DebugString() const {
   constexpr absl::string_view kStates[] = {"idle", "allocating", "allocated",
                                            "closing", "closed"};
-  return absl::StrCat("turn::Client ", kStates[static_cast<size_t>(state_)],
-                      " at ", server_.ToString(), " relayed ",
-                      relayed_.ToString(), "; ", known_.permissions.size(),
-                      " permissions, ", known_.peers.size(), " peers, ",
-                      known_.channel_peers.size(), " channels");
+  const internal::ClientRelay* const v6 = relays_.Live(IpFamily::kV6);
+  const bool both = v6 != nullptr && v6->address != relayed();
+  return absl::StrCat(
+      "turn::Client ", kStates[static_cast<size_t>(state_)], " at ",
+      server_.ToString(), " relayed ", relayed().ToString(),
+      both ? " and " : "", both ? v6->address.ToString() : "", "; ",
+      known_.permissions.size(), " permissions, ", known_.peers.size(),
+      " peers, ", known_.channel_peers.size(), " channels");
 }
 
 }  // namespace kyuu::turn

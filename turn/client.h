@@ -8,8 +8,6 @@
 #include <optional>
 #include <string>
 
-#include "absl/container/btree_set.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -20,7 +18,6 @@
 #include "base/queue.h"
 #include "base/random.h"
 #include "stun/message.h"
-#include "stun/protocol.h"
 #include "turn/channel_data.h"
 #include "turn/client_connections.h"
 #include "turn/client_events.h"
@@ -60,6 +57,7 @@ class Client {
   using ChannelBound = ClientChannelBound;
   using Moved = ClientMoved;
   using MoveRefused = ClientMoveRefused;
+  using FamilyEnded = ClientFamilyEnded;
   using Closed = ClientClosed;
   using TokenWanted = ClientTokenWanted;
   using PeerConnected = ClientPeerConnected;
@@ -80,13 +78,16 @@ class Client {
   absl::Status Allocate(absl::Time now);
   // Asks the server to let datagrams from and to peer.ip pass; again does no
   // harm. FAILED_PRECONDITION unless allocated, INVALID_ARGUMENT if the peer is
-  // not of the relayed family, RESOURCE_EXHAUSTED beyond permissions/peers_max.
+  // of no relayed family, RESOURCE_EXHAUSTED beyond permissions/peers_max.
   absl::Status Permit(absl::Time now, const TransportAddress& peer);
   // Binds a channel to the peer, which permits it as well. Errors as Permit().
   absl::Status BindChannel(absl::Time now, const TransportAddress& peer);
-  // Refreshes it now: Closed if it is lost. FAILED_PRECONDITION unless
-  // allocated.
+  // Refreshes it: Closed if it is lost. FAILED_PRECONDITION unless allocated.
   absl::Status Refresh(absl::Time now);
+  // Refreshes one family, or gives one of two back (RFC 8656 section 8.1);
+  // FamilyEnded if it is gone. FAILED_PRECONDITION: there is none, or no other.
+  absl::Status RefreshFamily(absl::Time now, IpFamily family);
+  absl::Status ReleaseFamily(absl::Time now, IpFamily family);
   // Goes on from `local`, another address or stream of ours, or the same one
   // behind a NAT that has changed (RFC 8016). Moved or MoveRefused follows, or
   // Closed if nothing is answered until the lifetime's end (on a stream: in
@@ -111,11 +112,10 @@ class Client {
   // if `out` is shorter than payload.size() + kOverheadMax + 3, or than the
   // request below, or beyond held_bytes_max.
   //
-  // Data never leaves before the request that it depends on, in whatever order
-  // the caller drains this client and what it carries: while CreatePermission
-  // has not left, Wrap() keeps a copy of the payload and returns the *request*;
-  // the payload follows from PollTransmit(), or from the next Wrap(), which
-  // keeps its own in turn. So: send what Wrap() returns, then drain.
+  // Data never leaves before the request that it depends on: while
+  // CreatePermission has not left, Wrap() keeps a copy of the payload and
+  // returns the *request*; the payload follows from PollTransmit(), or from the
+  // next Wrap(), which keeps its own. So: send what Wrap() returns, then drain.
   absl::StatusOr<Datagram> Wrap(absl::Time now, const TransportAddress& peer,
                                 absl::Span<const uint8_t> payload,
                                 absl::Span<uint8_t> out);
@@ -123,10 +123,9 @@ class Client {
   // all others: give those to HandlePacket().
   std::optional<Received> Unwrap(const Datagram& in);
 
-  // The host of `remote` has said that nobody listens there. While there is no
-  // allocation yet that is the end: Closed with `why` (RFC 8489 section 6.2.1).
-  // Afterwards it is counted only, as ICMP proves nothing (RFC 5927): a refresh
-  // will tell.
+  // The host of `remote` has said that nobody listens there. Without allocation
+  // yet that is the end: Closed with `why` (RFC 8489 section 6.2.1). Afterwards
+  // it is counted only, as ICMP proves nothing (RFC 5927): a refresh will tell.
   void HandleRefusal(absl::Time now, const TransportAddress& remote,
                      const absl::Status& why);
   // The stream to the server has ended, or `why` it failed: the server has
@@ -139,8 +138,10 @@ class Client {
   absl::Time NextTimeout() const;
 
   bool allocated() const { return state_ == State::kAllocated; }
-  // The relayed address; nothing unless allocated.
-  const TransportAddress& relayed() const { return relayed_; }
+  // The relayed address, of two the IPv4 one; nothing unless allocated.
+  const TransportAddress& relayed() const { return relays_.First(); }
+  // That of one family; nullptr if there is none.
+  const TransportAddress* relayed(IpFamily family) const;
   // Whether Move() can be asked for: allocated, and the server gave a ticket.
   bool movable() const { return allocated() && !mobility_.ticket.empty(); }
   // The server in use: another than Options::server after ALTERNATE-SERVER.
@@ -155,6 +156,7 @@ class Client {
  private:
   enum class State { kIdle, kAllocating, kAllocated, kClosing, kClosed };
 
+  using MessageView = stun::MessageView;
   using Request = internal::ClientRequest;
   using Failure = internal::Failure;
   using Verdict = internal::Verdict;
@@ -168,10 +170,9 @@ class Client {
   std::optional<Request>& RequestOf(Subject subject);
   void StartRequest(Subject subject, int challenges = 0);
   void EndRequest(Subject subject);
+  void EndSubject(Subject subject);
   void OnRto(absl::Time now, Subject subject);
-  void OnLifetime(Subject subject);
-  absl::Span<const uint8_t> Finished(stun::MessageWriter& writer,
-                                     Request& request) const;
+  void OnLifetime(absl::Time now, Subject subject);
   absl::Span<const uint8_t> WriteRequest(Subject subject,
                                          absl::Span<uint8_t> out);
   absl::Span<const uint8_t> WriteAllocation(Request& request,
@@ -192,27 +193,30 @@ class Client {
   bool on_stream() const { return options_.transport == Transport::kTcp; }
 
   // What responses do: client_responses.cc.
-  Verdict Judge(const stun::MessageView& response, Subject subject,
-                Failure& failure);
-  void OnAttempt(absl::Time now, const stun::MessageView& attempt);
-  void OnAllocation(absl::Time now, const stun::MessageView& response);
-  void OnAllocated(absl::Time now, const stun::MessageView& response);
+  Verdict Judge(const MessageView& response, Subject subject, Failure& failure);
+  void OnAttempt(absl::Time now, const MessageView& attempt);
+  void OnAllocation(absl::Time now, const MessageView& response);
+  void OnAllocated(absl::Time now, const MessageView& response);
   void OnPermission(absl::Time now, Subject subject,
-                    const stun::MessageView& response);
-  void OnChannel(absl::Time now, Subject subject,
-                 const stun::MessageView& response);
-  std::optional<TransportAddress> Alternate(
-      const stun::MessageView& response) const;
+                    const MessageView& response);
+  void OnChannel(absl::Time now, Subject subject, const MessageView& response);
+  std::optional<TransportAddress> Alternate(const MessageView& response) const;
   void FollowAlternate(const TransportAddress& to);
   void SetAllocationLifetime(absl::Time now, absl::Duration lifetime);
-  void FailPermission(Subject subject, Failure failure);
+  void FailPermission(absl::Time now, Subject subject, Failure failure);
   void RefuseChannel(Subject subject);
   void Finish(Failure failure);
+
+  // client_families.cc
+  bool TakeRelays(const MessageView& response, Allocated& told);
+  void OnFamily(absl::Time now, Subject subject, const MessageView& response);
+  void EndFamily(Subject subject, Failure failure);
+  void ForgetPeersOf(IpFamily family);
 
   // client_mobility.cc
   Path data_path() const;
   bool IsOurs(const Path& path) const;
-  void KeepTicket(const stun::MessageView& response);
+  void KeepTicket(const MessageView& response);
   void OnMoved(absl::Duration lifetime);
   void OnMoveRefused(Failure failure);
 
@@ -225,16 +229,12 @@ class Client {
   internal::ClientCredential credential_;
   State state_ = State::kIdle;
   bool redirected_ = false;
-  TransportAddress relayed_;
+  internal::ClientRelays relays_;
   internal::ClientMobility mobility_;
-  // Allocate while there is no allocation, then Refresh.
-  std::optional<Request> allocation_request_;
+  std::optional<Request> allocation_request_;  // Allocate, then Refresh.
   internal::ClientPeers known_;
-  // Whose request waits for which answer, and whose is due to be sent.
-  absl::flat_hash_map<stun::TransactionId, Subject> transactions_;
-  absl::btree_set<Subject> due_;
-  absl::btree_set<Subject> want_token_;  // Whose request waits for a token.
-  bool token_wanted_ = false;            // And the application knows.
+  internal::ClientWaits waits_;
+  bool token_wanted_ = false;  // The application knows that one is.
   DeadlineQueue<internal::TimerKey> timers_;
   Queue<internal::Held> held_;
   size_t held_bytes_ = 0;

@@ -32,10 +32,10 @@ using stun::Method;
 absl::Status ClientConnections::Connect(absl::Time,
                                         const TransportAddress& peer) {
   if (parts_.options.relayed_transport != Transport::kTcp ||
-      parts_.relayed.port == 0) {
+      parts_.relays.First().port == 0) {
     return absl::FailedPreconditionError("no allocation of TCP");
   }
-  if (peer.ip.family() != parts_.relayed.ip.family() || peer.port == 0) {
+  if (parts_.relays.Live(peer.ip.family()) == nullptr || peer.port == 0) {
     return absl::InvalidArgumentError("peer cannot be reached");
   }
   if (connections_.size() >= parts_.options.connections_max) {

@@ -46,7 +46,7 @@ class ClientConnections {
     Random& random;
     const ClientOptions& options;
     const TransportAddress& server;
-    const TransportAddress& relayed;
+    const internal::ClientRelays& relays;
     internal::ClientCredential& credential;
     Queue<ClientEvent>& events;
     ClientStats& stats;
@@ -59,7 +59,7 @@ class ClientConnections {
 
   // Has the server connect to `peer`, which needs no permission.
   // FAILED_PRECONDITION unless there is an allocation of TCP, INVALID_ARGUMENT
-  // if the peer is not of its family, RESOURCE_EXHAUSTED beyond
+  // if the peer is of no family of it, RESOURCE_EXHAUSTED beyond
   // connections_max.
   absl::Status Connect(absl::Time now, const TransportAddress& peer);
   // Makes the stream at `local` the connection's. NOT_FOUND if there is none of

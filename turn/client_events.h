@@ -17,6 +17,12 @@
 
 namespace kyuu::turn {
 
+// A family that the server did not give (RFC 8656 section 7.3): with 440 it has
+// none of it, with 486 or 508 ask for it later.
+struct ClientFamilyRefused {
+  IpFamily family = IpFamily::kUnspecified;
+  stun::Error error{};
+};
 // The allocation is there; `lifetime` is what the server granted.
 struct ClientAllocated {
   TransportAddress relayed;
@@ -24,6 +30,18 @@ struct ClientAllocated {
   absl::Duration lifetime;
   // With ClientOptions::Ports::kEvenAndNext: of the port above.
   std::optional<ReservationId> reservation = std::nullopt;
+  // With ClientOptions::Families::kBoth: the IPv6 address, if `relayed` is the
+  // IPv4 one; else what the server says of the family that is missing. Neither
+  // from a server that knows of one family an allocation only.
+  std::optional<TransportAddress> additional = std::nullopt;
+  std::optional<ClientFamilyRefused> refused = std::nullopt;
+};
+// One family of an allocation has ended, and the other goes on: OK after
+// Release(), else why. Its permissions and channels are gone with it.
+struct ClientFamilyEnded {
+  TransportAddress relayed;
+  absl::Status status;
+  std::optional<stun::Error> error;
 };
 // The server lets datagrams of this address pass.
 struct ClientPermissionGranted {
@@ -112,8 +130,9 @@ struct ClientPeerFailed {
 using ClientEvent =
     std::variant<ClientAllocated, ClientPermissionGranted,
                  ClientPermissionFailed, ClientChannelBound, ClientMoved,
-                 ClientMoveRefused, ClientTokenWanted, ClientPeerConnected,
-                 ClientPeerJoined, ClientPeerFailed, ClientClosed>;
+                 ClientMoveRefused, ClientFamilyEnded, ClientTokenWanted,
+                 ClientPeerConnected, ClientPeerJoined, ClientPeerFailed,
+                 ClientClosed>;
 
 // A relayed datagram as it came out of turn::Client::Unwrap().
 struct ClientReceived {

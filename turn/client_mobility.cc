@@ -65,6 +65,12 @@ void Client::OnMoved(absl::Duration lifetime) {
   ++stats_.moves;
   // What was asked by the former address may be answered there, or never.
   bool asked = false;
+  for (const IpFamily family : {IpFamily::kV4, IpFamily::kV6}) {
+    const uint32_t i = internal::ClientRelays::IndexOf(family);
+    if (!relays_.at(i).request) continue;
+    StartRequest({Subject::Kind::kFamily, i});
+    asked = true;
+  }
   for (uint32_t i = 0; i < known_.permissions.size(); ++i) {
     if (!known_.permissions[i].request) continue;
     StartRequest({Subject::Kind::kPermission, i});
@@ -88,7 +94,7 @@ void Client::OnMoved(absl::Duration lifetime) {
 void Client::OnMoveRefused(Failure failure) {
   mobility_ = {};
   ++stats_.moves_refused;
-  relayed_ = {};
+  relays_ = {};
   const internal::TimerKey token{Timer::kToken, internal::kTheAllocation};
   const absl::Time token_ends = timers_.deadline(token);
   ForgetPeers();

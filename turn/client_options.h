@@ -38,6 +38,12 @@ struct ClientOptions {
   Tokens tokens = Tokens::kIgnore;
   // REQUESTED-ADDRESS-FAMILY; kUnspecified leaves it out, which means IPv4.
   IpFamily relayed_family = IpFamily::kUnspecified;
+  // kBoth: ADDITIONAL-ADDRESS-FAMILY, an IPv4 and an IPv6 address of the one
+  // allocation, for peers of both. The server may give one of them, and counts
+  // each against its quotas. It goes with none of `relayed_family`,
+  // `reservation` and Ports::kEvenAndNext (RFC 8656 section 7.1).
+  enum class Families : uint8_t { kOne, kBoth };
+  Families families = Families::kOne;
   // REQUESTED-TRANSPORT. kTcp: peers are spoken to by turn::ClientConnections
   // alone (RFC 6062); over a stream only.
   Transport relayed_transport = Transport::kUdp;

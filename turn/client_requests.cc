@@ -21,6 +21,20 @@ constexpr int kClosingSendsMax = 3;
 constexpr int kClosingLastWaitFactor = 4;
 constexpr absl::Duration kClosingOnStream = absl::Milliseconds(3500);
 
+// Adds what all requests have, and finishes the message.
+absl::Span<const uint8_t> Finished(const ClientOptions& options,
+                                   const internal::ClientCredential& credential,
+                                   internal::ClientRequest& request,
+                                   MessageWriter& writer) {
+  if (!options.software.empty()) writer.Add(stun::Software{options.software});
+  credential.Authenticate(writer, request);
+  return writer.Finish();
+}
+
+stun::Lifetime LifetimeOf(absl::Duration lifetime) {
+  return {static_cast<uint32_t>(absl::ToInt64Seconds(lifetime))};
+}
+
 }  // namespace
 
 Client::Request Client::NewRequest() const {
@@ -41,6 +55,8 @@ std::optional<Client::Request>& Client::RequestOf(Subject subject) {
   switch (subject.kind) {
     case Subject::Kind::kAllocation:
       return allocation_request_;
+    case Subject::Kind::kFamily:
+      return relays_.at(subject.index).request;
     case Subject::Kind::kPermission:
       return known_.permissions[subject.index].request;
     case Subject::Kind::kChannel:
@@ -54,18 +70,25 @@ void Client::StartRequest(Subject subject, int challenges) {
   EndRequest(subject);
   Request& request = RequestOf(subject).emplace(NewRequest());
   request.challenges = challenges;
-  transactions_.emplace(request.id, subject);
-  due_.insert(subject);
+  waits_.answers.emplace(request.id, subject);
+  waits_.due.insert(subject);
 }
 
 void Client::EndRequest(Subject subject) {
   std::optional<Request>& request = RequestOf(subject);
   if (!request.has_value()) return;
-  transactions_.erase(request->id);
-  due_.erase(subject);
-  want_token_.erase(subject);
+  waits_.answers.erase(request->id);
+  waits_.due.erase(subject);
+  waits_.want_token.erase(subject);
   timers_.Stop({Timer::kRto, subject});
   request.reset();
+}
+
+// Ends its request, and whatever would make another.
+void Client::EndSubject(Subject subject) {
+  EndRequest(subject);
+  timers_.Stop({Timer::kRefresh, subject});
+  timers_.Stop({Timer::kLifetime, subject});
 }
 
 void Client::HandleTimeout(absl::Time now) {
@@ -79,7 +102,7 @@ void Client::HandleTimeout(absl::Time now) {
         StartRequest(due->subject);
         break;
       case Timer::kLifetime:
-        OnLifetime(due->subject);
+        OnLifetime(now, due->subject);
         break;
       case Timer::kToken:
         WantToken(TokenWanted::Why::kRunsOut);
@@ -92,7 +115,7 @@ void Client::OnRto(absl::Time now, Subject subject) {
   Request& request = *RequestOf(subject);
   request.retransmission.HandleTimeout(now);
   if (!request.retransmission.failed()) {
-    due_.insert(subject);
+    waits_.due.insert(subject);
     return;
   }
   // What is refreshed lives on until its end, and so long it is worth asking
@@ -112,15 +135,19 @@ void Client::OnRto(absl::Time now, Subject subject) {
   switch (subject.kind) {
     case Subject::Kind::kAllocation:
       return Finish(std::move(failure));
+    case Subject::Kind::kFamily:
+      // The refresh of the whole allocation tells.
+      if (!relays_.at(subject.index).ending) return EndRequest(subject);
+      return EndFamily(subject, std::move(failure));
     case Subject::Kind::kPermission:
-      return FailPermission(subject, std::move(failure));
+      return FailPermission(now, subject, std::move(failure));
     case Subject::Kind::kChannel:
       return RefuseChannel(subject);
   }
 }
 
 // No refresh came through in time.
-void Client::OnLifetime(Subject subject) {
+void Client::OnLifetime(absl::Time now, Subject subject) {
   const std::optional<Request>& request = RequestOf(subject);
   const std::optional<stun::Error> hint =
       request ? request->unverified : std::nullopt;
@@ -131,29 +158,20 @@ void Client::OnLifetime(Subject subject) {
   switch (subject.kind) {
     case Subject::Kind::kAllocation:
       return Finish(std::move(failure));
+    case Subject::Kind::kFamily:
+      return;  // It has the allocation's.
     case Subject::Kind::kPermission:
-      return FailPermission(subject, std::move(failure));
+      return FailPermission(now, subject, std::move(failure));
     case Subject::Kind::kChannel:
       break;
   }
   // RFC 8656 section 12: the number stays this peer's, and may be bound again
   // once there is something to send.
   Peer& peer = known_.peers[subject.index];
-  EndRequest(subject);
-  timers_.Stop({Timer::kRefresh, subject});
+  EndSubject(subject);
   peer.bound = false;
   peer.datagrams = 0;
   ++stats_.channels_expired;
-}
-
-// Adds what all requests have, and finishes the message.
-absl::Span<const uint8_t> Client::Finished(MessageWriter& writer,
-                                           Request& request) const {
-  if (!options_.software.empty()) {
-    writer.Add(stun::Software{options_.software});
-  }
-  credential_.Authenticate(writer, request);
-  return writer.Finish();
 }
 
 absl::Span<const uint8_t> Client::WriteRequest(Subject subject,
@@ -162,13 +180,23 @@ absl::Span<const uint8_t> Client::WriteRequest(Subject subject,
   switch (subject.kind) {
     case Subject::Kind::kAllocation:
       return WriteAllocation(request, out);
+    case Subject::Kind::kFamily: {
+      // RFC 8656 section 8.1.
+      const internal::ClientRelay& relay = relays_.at(subject.index);
+      MessageWriter writer(out, MessageClass::kRequest, Method::kRefresh,
+                           request.id);
+      writer.Add(stun::RequestedAddressFamily{relay.address.ip.family()});
+      writer.Add(
+          LifetimeOf(relay.ending ? absl::ZeroDuration() : options_.lifetime));
+      return Finished(options_, credential_, request, writer);
+    }
     case Subject::Kind::kPermission: {
       // RFC 8656 section 10.1.
       MessageWriter writer(out, MessageClass::kRequest,
                            Method::kCreatePermission, request.id);
       writer.Add(stun::XorPeerAddress{
           TransportAddress{known_.permissions[subject.index].ip, 0}});
-      return Finished(writer, request);
+      return Finished(options_, credential_, request, writer);
     }
     case Subject::Kind::kChannel:
       break;
@@ -179,7 +207,7 @@ absl::Span<const uint8_t> Client::WriteRequest(Subject subject,
                        request.id);
   writer.Add(stun::ChannelNumber{peer.channel});
   writer.Add(stun::XorPeerAddress{peer.address});
-  return Finished(writer, request);
+  return Finished(options_, credential_, request, writer);
 }
 
 // RFC 8656 sections 7.1 and 8.1.
@@ -212,11 +240,15 @@ absl::Span<const uint8_t> Client::WriteAllocation(
     if (options_.relayed_family != IpFamily::kUnspecified) {
       writer.Add(stun::RequestedAddressFamily{options_.relayed_family});
     }
+    if (options_.families == Options::Families::kBoth) {
+      writer.Add(stun::AdditionalAddressFamily{IpFamily::kV6});
+      // For servers that know it from its draft; others pass over it.
+      writer.Add(stun::SsodaAddressFamily{IpFamily::kV6});
+    }
   }
   if (mobility_.moving) writer.Add(stun::MobilityTicket{mobility_.ticket});
-  writer.Add(
-      stun::Lifetime{static_cast<uint32_t>(absl::ToInt64Seconds(lifetime))});
-  return Finished(writer, request);
+  writer.Add(LifetimeOf(lifetime));
+  return Finished(options_, credential_, request, writer);
 }
 
 // Notes that the request left. A buffer too small for it counts as a datagram
@@ -224,7 +256,7 @@ absl::Span<const uint8_t> Client::WriteAllocation(
 bool Client::Send(absl::Time now, Subject subject,
                   absl::Span<const uint8_t> bytes) {
   Request& request = *RequestOf(subject);
-  due_.erase(subject);
+  waits_.due.erase(subject);
   request.retransmission.OnSent(now);
   timers_.Set({Timer::kRto, subject}, request.retransmission.deadline());
   if (bytes.empty()) return false;
@@ -235,8 +267,8 @@ bool Client::Send(absl::Time now, Subject subject,
 
 std::optional<Client::Packet> Client::PollTransmit(absl::Time now,
                                                    absl::Span<uint8_t> out) {
-  while (!due_.empty()) {
-    const Subject subject = *due_.begin();
+  while (!waits_.due.empty()) {
+    const Subject subject = *waits_.due.begin();
     // All others depend on the move, and are asked from where it leads.
     if (mobility_.moving && subject != internal::kTheAllocation)
       return std::nullopt;

@@ -68,8 +68,8 @@ void Client::HandlePacket(absl::Time now, Packet in) {
     case Heard::kWantsAnother:
       return WantToken(TokenWanted::Why::kRefused);
   }
-  const auto transaction = transactions_.find(response->transaction_id());
-  if (binds || transaction == transactions_.end()) {
+  const auto transaction = waits_.answers.find(response->transaction_id());
+  if (binds || transaction == waits_.answers.end()) {
     ++stats_.unexpected;
     return;
   }
@@ -77,6 +77,8 @@ void Client::HandlePacket(absl::Time now, Packet in) {
   switch (subject.kind) {
     case Subject::Kind::kAllocation:
       return OnAllocation(now, *response);
+    case Subject::Kind::kFamily:
+      return OnFamily(now, subject, *response);
     case Subject::Kind::kPermission:
       return OnPermission(now, subject, *response);
     case Subject::Kind::kChannel:
@@ -109,10 +111,10 @@ Client::Verdict Client::Judge(const MessageView& response, Subject subject,
   if (verdict != Verdict::kTokenWanted) return verdict;
   // Who leaves fetches none for it.
   if (state_ == State::kClosing) return Verdict::kError;
-  transactions_.erase(request.id);
+  waits_.answers.erase(request.id);
   timers_.Stop({Timer::kRto, subject});
-  due_.erase(subject);
-  want_token_.insert(subject);
+  waits_.due.erase(subject);
+  waits_.want_token.insert(subject);
   WantToken(request.token_number == 0 ? TokenWanted::Why::kMissing
                                       : TokenWanted::Why::kRefused);
   return Verdict::kDrop;
@@ -173,27 +175,22 @@ void Client::OnAllocation(absl::Time now, const MessageView& response) {
 
 // RFC 8656 section 7.3.
 void Client::OnAllocated(absl::Time now, const MessageView& response) {
-  const auto relayed = response.Get<stun::XorRelayedAddress>();
   const auto mapped = response.Get<stun::XorMappedAddress>();
   const auto lifetime = response.Get<stun::Lifetime>();
-  const IpFamily asked = options_.relayed_family == IpFamily::kUnspecified
-                             ? IpFamily::kV4
-                             : options_.relayed_family;
-  const bool even = options_.ports != Options::Ports::kAny;
-  if (!relayed || !mapped || !lifetime || lifetime->seconds == 0 ||
-      (relayed->address.ip.family() != asked && !options_.reservation) ||
-      relayed->address.port == 0 || (even && relayed->address.port % 2 != 0)) {
+  Allocated told;
+  if (!mapped || !lifetime || lifetime->seconds == 0 ||
+      !TakeRelays(response, told)) {
     return Finish({absl::InternalError("useless Allocate response"), {}, {}});
   }
   state_ = State::kAllocated;
-  relayed_ = relayed->address;
-  const absl::Duration granted = absl::Seconds(lifetime->seconds);
-  SetAllocationLifetime(now, granted);
+  told.mapped = mapped->address;
+  told.lifetime = absl::Seconds(lifetime->seconds);
+  SetAllocationLifetime(now, told.lifetime);
   KeepTicket(response);
-  const auto reserved = response.Get<stun::ReservationToken>();
-  events_.push_back(Allocated{
-      relayed_, mapped->address, granted,
-      reserved ? std::optional<ReservationId>(reserved->value) : std::nullopt});
+  if (const auto reserved = response.Get<stun::ReservationToken>()) {
+    told.reservation = reserved->value;
+  }
+  events_.push_back(told);
 }
 
 void Client::SetAllocationLifetime(absl::Time now, absl::Duration lifetime) {
@@ -241,7 +238,7 @@ void Client::OnPermission(absl::Time now, Subject subject,
     case Verdict::kTokenWanted:
       return;
     case Verdict::kError:
-      return FailPermission(subject, std::move(failure));
+      return FailPermission(now, subject, std::move(failure));
     case Verdict::kSuccess:
       break;
   }
@@ -254,12 +251,16 @@ void Client::OnPermission(absl::Time now, Subject subject,
   }
 }
 
-void Client::FailPermission(Subject subject, Failure failure) {
-  EndRequest(subject);
-  timers_.Stop({Timer::kRefresh, subject});
-  timers_.Stop({Timer::kLifetime, subject});
+void Client::FailPermission(absl::Time now, Subject subject, Failure failure) {
+  EndSubject(subject);
   Permission& permission = known_.permissions[subject.index];
   permission.granted = false;
+  // It was of the family when it was asked for: has that ended since?
+  if (failure.error == Error::kPeerAddressFamilyMismatch &&
+      options_.families == Options::Families::kBoth) {
+    // Refused if it is known already.
+    (void)RefreshFamily(now, permission.ip.family());
+  }
   events_.push_back(PermissionFailed{permission.ip, std::move(failure.status),
                                      failure.error});
 }
@@ -318,7 +319,7 @@ void Client::Finish(Failure failure) {
   // Who asked for the end gets it, however the server took it.
   if (state_ == State::kClosing) failure = {};
   state_ = State::kClosed;
-  relayed_ = {};
+  relays_ = {};
   mobility_ = {};
   ForgetPeers();
   events_.push_back(

@@ -48,7 +48,7 @@ absl::Status Client::UseToken(absl::Time now, ClientToken token) {
     timers_.Stop({Timer::kRefresh, internal::kTheAllocation});
     if (!allocation_request_) StartRequest(internal::kTheAllocation);
   }
-  for (const Subject subject : std::exchange(want_token_, {})) {
+  for (const Subject subject : std::exchange(waits_.want_token, {})) {
     StartRequest(subject, RequestOf(subject)->challenges + 1);
   }
   return absl::OkStatus();

@@ -33,8 +33,8 @@ enum class Reach : uint8_t { kEverywhere, kHere };
 // What else is known of a packet of a client.
 struct Arrival {
   Reach reach = Reach::kEverywhere;
-  // The name that it has asked for by TLS (SNI), if any; of nothing but the
-  // realm. It need not live longer than the call.
+  // The name that it has asked for by TLS or DTLS (SNI), if any; of nothing but
+  // the realm. It need not live longer than the call.
   absl::string_view host = {};
 };
 

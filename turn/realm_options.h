@@ -59,9 +59,10 @@ struct AccessTokens {
 // (AuthorizationWanted, Server::Authorize), and what may wait meanwhile.
 struct Authorizing {
   enum class By : uint8_t { kNobody, kDriver };
-  By by = By::kNobody;
-  // Names that are asked about at one time, and requests of each: beyond,
-  // requests are dropped, and repeated if they came over UDP.
+  By by = By::kNobody;  // In the main realm; others have their own.
+  // Of all realms together: names that are asked about at one time, and
+  // requests of each. Beyond, requests are dropped, and repeated if they came
+  // over UDP.
   size_t questions_max = 256;
   size_t held_per_user_max = 8;
   // Names that are known to be nobody's, and those that nothing was known of.
@@ -72,9 +73,9 @@ struct Authorizing {
 
 // A realm beside the main one, with users and quotas of its own. A client gets
 // it if an ORIGIN of its request (draft-ietf-tram-stun-origin) is one of
-// `origins`, or else if the name that it has asked for by TLS (SNI) is one of
-// `hosts`, or else if it came to one of `listeners`; whoever fits no realm gets
-// the main one. Then nonce and allocation are of that realm.
+// `origins`, or else if the name that it has asked for by TLS or DTLS (SNI) is
+// one of `hosts`, or else if it came to one of `listeners`; whoever fits no
+// realm gets the main one. Then nonce and allocation are of that realm.
 struct RealmOptions {
   std::string name;  // 1 to 127 characters.
   // Like "https://example.org"; the case of letters, a default port and a slash
@@ -88,6 +89,9 @@ struct RealmOptions {
   std::vector<User> users;
   std::vector<std::string> rest_secrets;  // As ServerOptions::rest_secrets.
   RestHash rest_hash = RestHash::kSha1;
+  // Who is asked about names that nobody has in it. What was said of one of
+  // another realm's says nothing here.
+  Authorizing::By authorizing = Authorizing::By::kNobody;
 
   // Of the realm, besides those of the server; beyond: 508.
   size_t allocations_max = 16'384;
@@ -109,7 +113,7 @@ struct RealmOptions {
 std::string CanonicOrigin(absl::string_view origin);
 std::string CanonicHost(absl::string_view host);
 
-// INVALID_ARGUMENT with the reason if it is not what a client asks for by TLS:
+// INVALID_ARGUMENT with the reason if it is not what a client asks for by SNI:
 // a name, and no address, port or pattern.
 absl::Status ValidateHost(absl::string_view host);
 

@@ -66,10 +66,8 @@ internal::Integrity IntegrityOf(const stun::MessageView& message) {
                                 : internal::Integrity::kSha256;
 }
 
-// Users of the main realm: others have those that they name.
-bool AsksAbout(const ServerOptions& options, RealmId realm) {
-  return realm == kMainRealm &&
-         options.authorizing.by != ServerOptions::Authorizing::By::kNobody;
+bool AsksAbout(const internal::Realm& realm) {
+  return realm.options.authorizing != Authorizing::By::kNobody;
 }
 
 // USERNAME, or the name that USERHASH is of; one that is nobody's is empty.
@@ -105,7 +103,7 @@ std::string Server::Cookie(RealmId realm, const Path& path) const {
   return stun::NonceCookie(
       {.password_algorithms = true,
        .username_anonymity = realms_[realm].options.rest_secrets.empty() &&
-                             !AsksAbout(options_, realm)});
+                             !AsksAbout(realms_[realm])});
 }
 
 bool Server::NonceHolds(const Request& request) const {
@@ -192,24 +190,24 @@ internal::Authorizations::Standing Server::AskAbout(
     const Request& request, absl::string_view username,
     const std::optional<Credential>& credential) {
   using Standing = internal::Authorizations::Standing;
-  if (!AsksAbout(options_, request.realm) || username.empty() ||
+  const internal::Realm& realm = realms_[request.realm];
+  if (!AsksAbout(realm) || username.empty() ||
       (credential.has_value() && credential->expires > request.now) ||
-      realms_[request.realm].credentials.Knows(request.now, options_.utc_offset,
-                                               username)) {
+      realm.credentials.Knows(request.now, options_.utc_offset, username)) {
     return Standing::kUnknown;
   }
   if (events_.size() >= options_.events_max) {
     ++stats_.auth_overload;
     return Standing::kFull;
   }
-  const Standing standing =
-      authorizations_.Hold(request.now, options_.authorizing, username,
-                           request.path, request.message.bytes());
+  const Standing standing = authorizations_.Hold(
+      request.now, options_.authorizing, {request.realm, std::string(username)},
+      request.path, request.message.bytes(), arrival_);
   switch (standing) {
     case Standing::kAsk:
       ++stats_.auth_asked;
       events_.push_back(AuthorizationWanted{
-          std::string(username), options_.realm, request.path.remote});
+          std::string(username), realm.options.name, request.path.remote});
       [[fallthrough]];
     case Standing::kAsked:
       ++stats_.auth_held;
@@ -227,21 +225,24 @@ internal::Authorizations::Standing Server::AskAbout(
 
 void Server::Authorize(absl::Time now, const Authorization& answer) {
   using Verdict = Authorization::Verdict;
-  const std::string& name = answer.user.name;
+  const std::optional<RealmId> realm = realms_.Named(answer.realm);
+  if (!realm.has_value()) return;  // Nobody was asked about there.
+  const internal::Authorizations::Who who{*realm, answer.user.name};
   const Options::Authorizing& authorizing = options_.authorizing;
   // Whatever is said, it is not asked again at once.
-  authorizations_.Fail(authorizing, name, now + authorizing.failed_for);
+  authorizations_.Fail(authorizing, who, now + authorizing.failed_for);
   if (answer.verdict == Verdict::kGranted) {
     // Without room, or a key, nothing is known of him.
-    (void)realms_.main().Grant(now, answer.user, answer.until,
-                               answer.allocations_max);
+    (void)realms_.CredentialsOf(*realm).Grant(now, answer.user, answer.until,
+                                              answer.allocations_max);
   } else if (answer.verdict == Verdict::kDenied) {
-    authorizations_.Deny(authorizing, name, answer.until);
+    authorizations_.Deny(authorizing, who, answer.until);
   }
-  arrival_ = {};
-  for (const auto& held : authorizations_.Take(name)) {
+  for (const auto& held : authorizations_.Take(who)) {
+    arrival_ = {held.reach, held.host};
     HandleStun(now, held.path, held.bytes);
   }
+  arrival_ = {};
 }
 
 // The credential that the request was made with: that of the name, or what the

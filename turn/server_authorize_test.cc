@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -229,6 +230,121 @@ TEST_F(TurnServerAuthorize, WhatWaitsIsBounded) {
   EXPECT_EQ(harness_->Allocate(two).error(), 401);
   EXPECT_TRUE(harness_->Allocate(zero).empty());
   EXPECT_EQ(Asked(), Names{"user0"});
+}
+
+// Three realms, told by their listeners: of one of them nobody is asked about.
+class TurnServerAuthorizeRealms : public TurnServerAuthorize {
+ protected:
+  static constexpr uint16_t kAsked = 3480, kNotAsked = 3481;
+
+  TurnServerAuthorizeRealms() {
+    ServerOptions options = ServerHarness::Options();
+    for (const uint16_t port : {kAsked, kNotAsked}) {
+      RealmOptions realm;
+      realm.name = absl::StrCat("realm", port);
+      realm.listeners = {{kTestServer.ip, port}};
+      realm.users = {{"u", "p"}};
+      if (port == kAsked) realm.authorizing = By::kDriver;
+      options.realms.push_back(realm);
+      options.listeners.push_back(realm.listeners[0]);
+    }
+    options.granted_max = 2;
+    Open(std::move(options));
+  }
+  static TestClient At(uint16_t listener, uint16_t port,
+                       const std::string& name) {
+    TestClient client(port, name, "secret");
+    client.path.local.port = listener;
+    return client;
+  }
+  // Realms and names.
+  std::vector<std::pair<std::string, std::string>> Questions() {
+    std::vector<std::pair<std::string, std::string>> questions;
+    for (const Server::Event& event : harness_->events()) {
+      if (const auto* e = std::get_if<Server::AuthorizationWanted>(&event)) {
+        questions.emplace_back(e->realm, e->username);
+      }
+    }
+    harness_->events().clear();
+    return questions;
+  }
+  using Asked = std::vector<std::pair<std::string, std::string>>;
+  void GrantIn(const std::string& realm, const std::string& name) {
+    Answer({.verdict = Verdict::kGranted,
+            .user = {name, "secret"},
+            .realm = realm});
+  }
+};
+
+TEST_F(TurnServerAuthorizeRealms, EachIsAskedAboutForItself) {
+  TestClient main = At(kTestServer.port, 1000, "ann");
+  TestClient other = At(kAsked, 1001, "ann");
+  TestClient not_asked = At(kNotAsked, 1002, "ann");
+  EXPECT_TRUE(harness_->Allocate(main).empty());
+  EXPECT_TRUE(harness_->Allocate(other).empty());
+  EXPECT_EQ(other.realm, "realm3480");
+  EXPECT_EQ(harness_->Allocate(not_asked).error(), 401);
+  EXPECT_EQ(Questions(), (Asked{{"kyuu", "ann"}, {"realm3480", "ann"}}));
+  // What is known of one says nothing of the other of that name.
+  Answer({.verdict = Verdict::kDenied, .user = {"ann"}, .realm = "kyuu"});
+  EXPECT_EQ(harness_->Poll(main).error(), 401);
+  EXPECT_TRUE(harness_->Poll(other).empty());
+  GrantIn("realm3480", "ann");
+  EXPECT_TRUE(harness_->Poll(other).ok());
+  EXPECT_EQ(harness_->Allocate(main).error(), 401);
+  EXPECT_EQ(harness_->Allocate(not_asked).error(), 401);
+  TestClient again = At(kAsked, 1003, "ann");
+  EXPECT_TRUE(harness_->Allocate(again).ok());
+  EXPECT_EQ(Questions(), Asked());
+  // Those that it names itself need nobody's word.
+  TestClient named = At(kAsked, 1004, "u");
+  named.password = "p";
+  EXPECT_TRUE(harness_->Allocate(named).ok());
+}
+
+TEST_F(TurnServerAuthorizeRealms, AFailureIsOfItsRealmAlone) {
+  TestClient main = At(kTestServer.port, 1000, "ann");
+  TestClient other = At(kAsked, 1001, "ann");
+  harness_->Allocate(main);
+  Answer({.verdict = Verdict::kFailed, .user = {"ann"}});
+  EXPECT_EQ(harness_->Poll(main).error(), 500);
+  EXPECT_TRUE(harness_->Allocate(other).empty());
+  EXPECT_EQ(Questions(), (Asked{{"kyuu", "ann"}, {"realm3480", "ann"}}));
+  // Of a realm that there is not, nothing comes.
+  GrantIn("nowhere", "ann");
+  EXPECT_TRUE(harness_->Poll(other).empty());
+}
+
+TEST_F(TurnServerAuthorizeRealms, EachKnowsAsManyAsMayBeGranted) {
+  for (uint16_t i = 0; i < 3; ++i) {
+    for (const uint16_t listener : {kTestServer.port, kAsked}) {
+      const std::string name = absl::StrCat("user", i);
+      TestClient client = At(listener, 1000 + i, name);
+      EXPECT_TRUE(harness_->Allocate(client).empty());
+      GrantIn(listener == kAsked ? "realm3480" : "kyuu", name);
+      EXPECT_EQ(harness_->Poll(client).error(), i < 2 ? 0 : 500);
+    }
+  }
+}
+
+// Who hides his name by USERHASH could not be asked about.
+TEST_F(TurnServerAuthorizeRealms, NamesAreNotHiddenWhereTheyAreAskedAbout) {
+  ServerOptions options = ServerHarness::Options();
+  RealmOptions realm;
+  realm.name = "a.test";
+  realm.listeners = {{kTestServer.ip, kAsked}};
+  options.listeners.push_back(realm.listeners[0]);
+  options.sha256 = ServerOptions::Sha256::kEverywhere;
+  for (const By by : {By::kNobody, By::kDriver}) {
+    realm.authorizing = by;
+    options.realms = {realm};
+    harness_.emplace(options);
+    TestClient client = At(kAsked, 1000, "ann");
+    harness_->Challenge(client);
+    const auto features = stun::ReadNonceCookie(client.nonce);
+    ASSERT_TRUE(features.has_value());
+    EXPECT_EQ(features->username_anonymity, by == By::kNobody);
+  }
 }
 
 TEST_F(TurnServerAuthorize, AUserMayHaveAQuotaOfHisOwn) {

@@ -157,6 +157,7 @@ struct Authorization {
   };
   Verdict verdict = Verdict::kFailed;
   ServerOptions::User user;  // Its name always; the rest with kGranted.
+  std::string realm;         // As it was asked; the main one if empty.
   // How long what was said holds, but kFailed: on the driver's clock. A user is
   // asked about again behind it; if he is nobody then, his allocations go on
   // for ServerOptions::revoked_grace.

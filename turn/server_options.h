@@ -194,7 +194,7 @@ struct ServerOptions {
   size_t permissions_max = 128;    // Per allocation; beyond: 508.
   size_t channels_max = 256;       // Per allocation; beyond: 508.
   size_t reservations_max = 1024;  // Beyond: 508.
-  size_t granted_max = 65'536;     // Credentials by Grant().
+  size_t granted_max = 65'536;     // Credentials by Grant(), of a realm.
   // Connections with peers (RFC 6062). Each is two descriptors, and a second
   // one of the client. Per allocation, beyond: 508; per user, beyond: 486; and
   // of all servers of one Ledger, beyond: 508. Peers that come are reset.

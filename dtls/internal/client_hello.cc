@@ -11,6 +11,46 @@ constexpr uint8_t kHelloVerifyRequestType = 3;  // RFC 6347 section 4.3.2.
 // Of every HelloVerifyRequest, whatever is agreed on later (section 4.2.1).
 constexpr uint16_t kDtls10 = 0xfeff;
 constexpr size_t kRandomBytes = 32;
+constexpr uint16_t kServerName = 0;  // ExtensionType, RFC 6066 section 1.1.
+constexpr uint8_t kHostName = 0;     // NameType, section 3.
+constexpr size_t kHostNameMax = 255;
+
+// The host_name in the value of a server_name extension:
+//
+//   struct {
+//     NameType name_type;  // 1 byte
+//     opaque HostName<1..2^16-1>;
+//   } ServerName;
+//   ServerName server_name_list<1..2^16-1>;
+//
+// There is one type of names, and no two names of a type.
+absl::string_view HostNameIn(absl::Span<const uint8_t> extension) {
+  Reader r(extension);
+  Reader list(r.Bytes(r.U16()));
+  const uint8_t type = list.U8();
+  const absl::string_view name = AsText(list.Bytes(list.U16()));
+  const bool whole = r.ok() && r.empty() && list.ok() && list.empty();
+  if (!whole || type != kHostName || name.size() > kHostNameMax ||
+      name.find('\0') != absl::string_view::npos) {
+    return {};
+  }
+  return name;
+}
+
+// What stands behind the cookie.
+absl::string_view ServerNameIn(Reader& r) {
+  r.Skip(r.U16());  // cipher_suites
+  r.Skip(r.U8());   // compression_methods
+  Reader extensions(r.Bytes(r.U16()));
+  if (!r.ok()) return {};
+  while (!extensions.empty()) {
+    const uint16_t type = extensions.U16();
+    const absl::Span<const uint8_t> value = extensions.Bytes(extensions.U16());
+    if (!extensions.ok()) return {};
+    if (type == kServerName) return HostNameIn(value);
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -36,6 +76,7 @@ std::optional<ClientHello> ReadClientHello(absl::Span<const uint8_t> datagram) {
       fragment_length != length) {
     return std::nullopt;
   }
+  hello.server_name = ServerNameIn(r);
   return hello;
 }
 

@@ -1,4 +1,5 @@
-// The cookie exchange of RFC 6347 section 4.2.1, as far as it needs no state.
+// The cookie exchange of RFC 6347 section 4.2.1, as far as it needs no state,
+// and the name that a client asks for.
 
 #ifndef KYUU_DTLS_INTERNAL_CLIENT_HELLO_H_
 #define KYUU_DTLS_INTERNAL_CLIENT_HELLO_H_
@@ -7,14 +8,19 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
 namespace kyuu::dtls::internal {
 
-// What a cookie exchange needs of a ClientHello.
+// What a server looks at in a ClientHello before there is a session; all of it
+// lies in the datagram.
 struct ClientHello {
   uint64_t record_sequence = 0;  // 48 bits; the answer has the same one.
   absl::Span<const uint8_t> cookie;
+  // The host_name of server_name (RFC 6066 section 3), as it was sent; empty if
+  // there is none, or it is malformed: then no handshake comes of it.
+  absl::string_view server_name;
 };
 
 // The ClientHello that `datagram` begins with; nullopt if it is none, or not a

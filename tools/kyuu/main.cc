@@ -211,6 +211,15 @@ void AddTurn(CLI::App& app, kyuu::tools::TurnCommand& options) {
           "And again, once one end has gone on from another port or stream "
           "(RFC 8016)")
       ->excludes(tcp);
+  CLI::Option* dual =
+      turn->add_flag_callback(
+              "--dual",
+              [&options] {
+                options.families = kyuu::turn::ClientOptions::Families::kBoth;
+              },
+              "Each end has an IPv4 and an IPv6 address of one allocation, and "
+              "the datagram goes by both (ADDITIONAL-ADDRESS-FAMILY)")
+          ->excludes(tcp);
   turn->add_flag_callback(
           "--port-pair",
           [&options] {
@@ -218,7 +227,8 @@ void AddTurn(CLI::App& app, kyuu::tools::TurnCommand& options) {
           },
           "The ends have an even port and the one above, which the server "
           "keeps meanwhile (EVEN-PORT, RESERVATION-TOKEN)")
-      ->excludes(tcp);
+      ->excludes(tcp)
+      ->excludes(dual);
   turn->add_flag_callback(
           "--dont-fragment",
           [&options] {

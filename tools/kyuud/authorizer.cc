@@ -42,7 +42,8 @@ absl::StatusOr<net::Stream> Authorizer::Connect() const {
 }
 
 void Authorizer::Ask(AuthorizerQuestion question) {
-  if (pending_.contains(question.username)) return;
+  const Who who{question.realm, question.username};
+  if (pending_.contains(who)) return;
   if (pending_.size() >= options_.questions_max) {
     ++stats_.overload;
     return FinishSoon(std::move(question), "too much is asked at once");
@@ -56,8 +57,7 @@ void Authorizer::Ask(AuthorizerQuestion question) {
   }
   auto owned = std::make_unique<Pending>(std::move(question), options_);
   Pending& pending = *owned;
-  const std::string& name = pending.question.username;
-  pending_[name] = std::move(owned);
+  pending_[who] = std::move(owned);
   pending.driver.emplace(
       loop_, *std::move(stream), pending.exchange, buffer_,
       [&pending](AuthorizerExchange::Event event) {
@@ -65,12 +65,13 @@ void Authorizer::Ask(AuthorizerQuestion question) {
           pending.answer = std::move(e->answer);
         }
       },
-      [this, &pending](net::StreamEnd, const absl::Status& why) {
+      [this, &pending, who](net::StreamEnd, const absl::Status& why) {
         AuthorizerAnswer answer;
         answer.problem = std::string(why.message());
         if (pending.answer) answer = *std::move(pending.answer);
         Count(answer);
-        Finish(std::string(pending.question.username), std::move(answer));
+        // `who` goes with the driver.
+        Finish(Who(who), std::move(answer));
       });
   pending.driver->Flush();
 }
@@ -89,8 +90,8 @@ void Authorizer::Count(const AuthorizerAnswer& answer) {
   }
 }
 
-void Authorizer::Finish(const std::string& username, AuthorizerAnswer answer) {
-  const auto it = pending_.find(username);
+void Authorizer::Finish(const Who& who, AuthorizerAnswer answer) {
+  const auto it = pending_.find(who);
   const AuthorizerQuestion question = it->second->question;
   pending_.erase(it);
   Tell(question, answer);
@@ -110,9 +111,10 @@ void Authorizer::Tell(const AuthorizerQuestion& question,
   if (answer.verdict == Verdict::kFailed) {
     if (const auto others = failures_.Pass(net::Loop::Now())) {
       spdlog::warn(
-          "auth: nothing is known of {}: {} ({} others since the last)",
-          absl::CHexEscape(question.username), absl::CHexEscape(answer.problem),
-          *others);
+          "auth: nothing is known of {} in realm {}: {} ({} others since the "
+          "last)",
+          absl::CHexEscape(question.username), absl::CHexEscape(question.realm),
+          absl::CHexEscape(answer.problem), *others);
     }
   }
   handler_(question, answer);

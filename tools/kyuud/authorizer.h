@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
@@ -47,7 +48,8 @@ struct AuthorizerStats {
 static_assert(Countable<AuthorizerStats>);
 
 // Authorizer lives on one loop. Each question is answered once, whatever
-// becomes of it; a name that is asked about already is not asked about again.
+// becomes of it; a name of a realm that is asked about already is not asked
+// about again.
 class Authorizer {
  public:
   // Called on the loop, never before Ask() returns.
@@ -69,11 +71,12 @@ class Authorizer {
 
  private:
   struct Pending;
+  using Who = std::pair<std::string, std::string>;  // Realm and name.
 
   absl::StatusOr<net::Stream> Connect() const;
   void Count(const AuthorizerAnswer& answer);
   // Answers, and forgets the question.
-  void Finish(const std::string& username, AuthorizerAnswer answer);
+  void Finish(const Who& who, AuthorizerAnswer answer);
   void FinishSoon(AuthorizerQuestion question, std::string problem);
   void Tell(const AuthorizerQuestion& question, const AuthorizerAnswer& answer);
 
@@ -81,7 +84,7 @@ class Authorizer {
   AuthorizerOptions options_;
   Handler handler_;
   net::StreamBuffer buffer_;
-  absl::flat_hash_map<std::string, std::unique_ptr<Pending>> pending_;
+  absl::flat_hash_map<Who, std::unique_ptr<Pending>> pending_;
   LogLimiter failures_{1, absl::Seconds(1)};
   AuthorizerStats stats_;
   // Expires with it, for what was posted.

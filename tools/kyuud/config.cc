@@ -161,6 +161,10 @@ absl::Status ReadSecrets(absl::string_view where,
 absl::Status ReadRealms(Config& config) {
   for (const Config::Realm& realm : config.realms) {
     turn::RealmOptions options = realm.options;
+    if (options.authorizing != turn::Authorizing::By::kNobody &&
+        !config.authorizer) {
+      return Invalid("realm.authorizer", "there is no auth.authorizer to ask");
+    }
     KYUU_RETURN_IF_ERROR(ReadSecrets(
         "realm.secret-files", realm.rest_secret_files, options.rest_secrets));
     config.turn.realms.push_back(std::move(options));

@@ -279,6 +279,14 @@ TEST(ConfigTest, WhatIsWrongInTheFileIsFound) {
   Read({"--config", WriteFile("")});
 }
 
+TEST(ConfigTest, ARealmAsksTheAuthorizerThatThereIs) {
+  EXPECT_THAT(
+      Problem({"--config",
+               WriteFile("[[realm]]\nname = 'a'\nauthorizer = 'on'\n")}),
+      testing::HasSubstr(
+          "realm.authorizer: there is no auth.authorizer to ask"));
+}
+
 TEST(ConfigTest, UnknownVariablesAreTold) {
   EXPECT_EQ(Read({}, {{"KYUU_COLOUR", "red"}}).unknown_variables,
             std::vector<std::string>{"KYUU_COLOUR"});

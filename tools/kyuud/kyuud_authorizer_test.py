@@ -56,6 +56,17 @@ class Page(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class OfPage(Turn):
+    """A client whose requests name the page that it is of."""
+
+    def __init__(self, origin, *args):
+        super().__init__(*args)
+        self.origin = self.attribute(0x802F, origin.encode())
+
+    def ask(self, kind, *attributes, **how):
+        return super().ask(kind, *attributes, self.origin, **how)
+
+
 class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     request_queue_size = 64
@@ -118,6 +129,38 @@ class KyuudAuthorizerTest(KyuudTestCase):
                 for question in authorizer.asked:
                     self.assertRegex(question["client"], r"^127\.0\.0\.1:\d+$")
                 self.assertEqual(server.stop(), 0)
+
+    def test_realms_that_say_so_have_it_asked_about_their_users(self):
+        authorizer, flag = self.by_socket()
+        path = os.path.join(self.folder, "realms.toml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"[auth]\nauthorizer = '{flag.partition('=')[2]}'\n")
+            for name, asked in (("a.test", "on"), ("b.test", "off")):
+                file.write(f"[[realm]]\nname = '{name}'\norigins = ['https://{name}']\nauthorizer = '{asked}'\n")
+        # Both at one time: neither is taken for the other.
+        together = threading.Barrier(2, timeout=WAIT)
+
+        def answer(question):
+            together.wait()
+            return {"ok": question["realm"] == "a.test", "password": "secret"}
+        authorizer.answers["ann"] = answer
+        server = self.start(f"--config={path}", "--threads=1")
+        results = {}
+
+        def allocate(name):
+            results[name] = OfPage(f"https://{name}", server.turn_port, "ann", "secret").allocate()
+        threads = [threading.Thread(target=allocate, args=(name,)) for name in ("a.test", "main.test")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(WAIT)
+        self.assertEqual(results, {"a.test": 0, "main.test": 401})
+        self.assertEqual(sorted(q["realm"] for q in authorizer.asked), ["a.test", "kyuu"])
+        allocate("b.test")
+        self.assertEqual(results["b.test"], 401)
+        allocate("a.test")
+        self.assertEqual(results["a.test"], 0)
+        self.assertEqual(len(authorizer.asked), 2)
 
     def test_nobody_is_asked_about_who_has_not_shown_where_he_is(self):
         authorizer, flag = self.by_socket()

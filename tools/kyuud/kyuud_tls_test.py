@@ -165,6 +165,12 @@ class KyuudTlsTest(KyuudTestCase):
             self.assertEqual(allocate("turn.a.test", "main", None)[:2], ("main", 0))
             udp = Turn(server.turn_port, "u", "main")
             self.assertEqual((udp.allocate(), udp.realm), (0, "main"))
+            for name, realm, password in (("turn.b.test", "b.test", "b"), ("Turn.A.test", "a.test", "a"),
+                                          ("b.test", "main", "main"), ("127.0.0.1", "main", "main")):
+                dtls = DtlsTurn(server.turn_port, "u", password, name)
+                self.assertEqual((dtls.allocate(), dtls.realm), (0, realm), name)
+                self.assertEqual(dtls.release(), 0)
+                dtls.close()
             # As a file says that is read again.
             write(["turn.b.test"], ["turn.a.test"])
             server.process.send_signal(signal.SIGHUP)

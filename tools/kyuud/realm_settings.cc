@@ -56,8 +56,8 @@ constexpr Setting kRealmSettings[] = {
         "(https://example.org)"),
     RealmRow<&Realm::options, &Options::hosts>(
         "hosts", "NAME",
-        "Names by which clients on TLS get it (SNI) whose ORIGIN says nothing "
-        "(turn.example.org)"),
+        "Names by which clients on TLS and DTLS get it (SNI) whose ORIGIN says "
+        "nothing (turn.example.org)"),
     RealmRow<&Realm::options, &Options::listeners>(
         "listeners", "ADDR:PORT",
         "Addresses at which clients get it of whom neither says anything; what "
@@ -69,6 +69,9 @@ constexpr Setting kRealmSettings[] = {
     RealmRow<&Realm::rest_secret_files>("secret-files", "FILE", "As in [auth]"),
     RealmRow<&Realm::options, &Options::rest_hash>(
         "secret-hash", "sha1|sha256|either", "As in [auth]"),
+    RealmRow<&Realm::options, &Options::authorizing>(
+        "authorizer", "off|on",
+        "Whether the authorizer of [auth] is asked about its users, too"),
     RealmRow<&Realm::options, &Options::allocations_max>(
         "allocations", "N", "Allocations of it, besides the bound of [limits]"),
     RealmRow<&Realm::options, &Options::allocations_per_user_max>(

@@ -50,6 +50,10 @@ inline absl::Span<const absl::string_view> Words(
   return kWords;
 }
 
+inline absl::Span<const absl::string_view> Words(turn::Authorizing::By) {
+  static constexpr absl::string_view kWords[] = {"off", "on"};
+  return kWords;
+}
 inline absl::Span<const absl::string_view> Words(turn::ServerOptions::Sha256) {
   static constexpr absl::string_view kWords[] = {"nowhere", "streams",
                                                  "everywhere"};

@@ -218,6 +218,8 @@ TEST(SettingsTest, KernelStunSurvivesPrintingAndReading) {
   EXPECT_EQ(setting->print(Config()), std::vector<std::string>{"off"});
 }
 
+constexpr absl::string_view kAuthorizer =
+    "[auth]\nauthorizer = \"unix:/run/auth.sock\"";
 constexpr absl::string_view kTwoRealms = R"(
 [[realm]]
 name = "a.test"
@@ -227,6 +229,7 @@ listeners = ["192.0.2.1:3480"]
 users = ["a:b"]
 secrets = ["s"]
 secret-hash = "either"
+authorizer = "on"
 allocations = 3
 allocations-per-user = 2
 bytes-per-second = 8000
@@ -237,7 +240,7 @@ name = "b.test"
 )";
 
 TEST(SettingsTest, RealmsAreTablesAsManyAsThereAre) {
-  const Config config = Read(std::string(kTwoRealms));
+  const Config config = Read(absl::StrCat(kAuthorizer, kTwoRealms));
   ASSERT_EQ(config.turn.realms.size(), 2u);
   turn::RealmOptions a;
   a.name = "a.test";
@@ -247,6 +250,7 @@ TEST(SettingsTest, RealmsAreTablesAsManyAsThereAre) {
   a.users = {{"a", "b", ""}};
   a.rest_secrets = {"s"};
   a.rest_hash = turn::RestHash::kEither;
+  a.authorizing = turn::Authorizing::By::kDriver;
   a.allocations_max = 3;
   a.allocations_per_user_max = 2;
   a.allocation_bytes_per_s = 8000;
@@ -259,8 +263,8 @@ TEST(SettingsTest, RealmsAreTablesAsManyAsThereAre) {
 }
 
 TEST(SettingsTest, AReloadTakesRealms) {
-  const Config old = Read("");
-  const Config next = Read(std::string(kTwoRealms));
+  const Config old = Read(std::string(kAuthorizer));
+  const Config next = Read(absl::StrCat(kAuthorizer, kTwoRealms));
   for (const auto& [from, to] : {std::pair(old, next), std::pair(next, old)}) {
     const Reloaded reloaded = Reload(from, to);
     ASSERT_EQ(reloaded.changed.size(), 1u);

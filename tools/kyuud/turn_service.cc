@@ -190,6 +190,7 @@ void TurnService::OnAnswer(const AuthorizerQuestion& question,
   if (closed_) return;
   turn::Authorization told;
   told.user = {question.username, answer.password, answer.key};
+  told.realm = question.realm;
   told.allocations_max = answer.allocations;
   absl::Duration lifetime = config_.authorizer_lifetime;
   if (answer.verdict == Verdict::kGranted) {

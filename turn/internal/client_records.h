@@ -4,6 +4,7 @@
 #ifndef KYUU_TURN_INTERNAL_CLIENT_RECORDS_H_
 #define KYUU_TURN_INTERNAL_CLIENT_RECORDS_H_
 
+#include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -20,18 +22,23 @@
 
 namespace kyuu::turn::internal {
 
-// What a request is about: the allocation, the permission or the peer of that
-// index. In the order in which requests leave.
+// What a request is about: the allocation, or the family, the permission or the
+// peer of that index. In the order in which requests leave.
 struct Subject {
-  enum class Kind : uint8_t { kAllocation, kPermission, kChannel } kind;
+  enum class Kind : uint8_t {
+    kAllocation,
+    kFamily,
+    kPermission,
+    kChannel,
+  } kind;
   uint32_t index = 0;
 
   friend auto operator<=>(const Subject&, const Subject&) = default;
 };
 inline constexpr Subject kTheAllocation{Subject::Kind::kAllocation, 0};
 
-// The timers of a client. Each subject has one of each,
-// but for the last.
+// The timers of a client. Each subject has one of each, but for the last; a
+// family has the first alone, as it lives as long as the allocation.
 enum class ClientTimer : uint8_t {
   // The request goes unanswered: RTO, doubled Rc - 1 times, then Rm times the
   // first RTO (RFC 8489 section 6.2.1).
@@ -81,6 +88,45 @@ struct Failure {
   absl::Status status;
   std::optional<stun::Error> error;
   std::optional<TransportAddress> alternate;
+};
+// Whose requests wait for what.
+struct ClientWaits {
+  absl::flat_hash_map<stun::TransactionId, Subject> answers;
+  absl::btree_set<Subject> due;         // To be sent.
+  absl::btree_set<Subject> want_token;  // For a token.
+};
+// A relayed address of the allocation.
+struct ClientRelay {
+  TransportAddress address;              // Port 0: there is none.
+  std::optional<ClientRequest> request;  // Refresh of this family alone.
+  bool ending = false;                   // The server is asked to end it.
+
+  bool live() const { return address.port != 0 && !ending; }
+};
+// Those of an allocation, one of a family.
+class ClientRelays {
+ public:
+  static uint32_t IndexOf(IpFamily family) {
+    return family == IpFamily::kV6 ? 1 : 0;
+  }
+  ClientRelay& at(uint32_t index) { return relays_[index]; }
+  // The live one of that family; nullptr if there is none.
+  const ClientRelay* Live(IpFamily family) const {
+    if (family == IpFamily::kUnspecified) return nullptr;
+    const ClientRelay& relay = relays_[IndexOf(family)];
+    return relay.live() ? &relay : nullptr;
+  }
+  // The address of the first that is live, IPv4 before IPv6; none if none is.
+  const TransportAddress& First() const {
+    for (const ClientRelay& relay : relays_) {
+      if (relay.live()) return relay.address;
+    }
+    return none_;
+  }
+
+ private:
+  std::array<ClientRelay, 2> relays_;  // IPv4, IPv6.
+  TransportAddress none_;
 };
 struct Permission {
   IpAddress ip;

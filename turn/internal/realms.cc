@@ -11,14 +11,16 @@ namespace {
 
 constexpr int kOriginsMax = 8;
 
-// Users and secrets of a realm, as Credentials takes them.
-ServerOptions UsersOf(const RealmOptions& realm) {
+// Users and secrets of a realm, as Credentials takes them; of names that are
+// asked about as many as the main one may have.
+ServerOptions UsersOf(const RealmOptions& realm, size_t granted_max) {
   ServerOptions options;
   options.realm = realm.name;
   options.users = realm.users;
   options.rest_secrets = realm.rest_secrets;
   options.rest_hash = realm.rest_hash;
-  options.granted_max = 0;  // Grant() is for the main one.
+  options.granted_max =
+      realm.authorizing == Authorizing::By::kNobody ? 0 : granted_max;
   return options;
 }
 
@@ -27,6 +29,7 @@ RealmOptions MainOf(const ServerOptions& options) {
   main.name = options.realm;
   main.rest_secrets = options.rest_secrets;
   main.rest_hash = options.rest_hash;
+  main.authorizing = options.authorizing.by;
   return main;
 }
 
@@ -39,19 +42,24 @@ std::string QuotaPrefix(absl::string_view realm) {
 
 Realm::Realm(RealmOptions made, std::string quota_prefix)
     : options(std::move(made)),
-      credentials(UsersOf(options), std::move(quota_prefix)) {}
+      credentials(UsersOf(options, 0), std::move(quota_prefix)) {}
 
 Realms::Realms(const ServerOptions& options) {
   realms_.push_back(std::make_unique<Realm>(MainOf(options), ""));
   Set(options);
 }
 
-RealmId Realms::Find(absl::string_view name) {
-  // The main realm's name is in no other's way: they differ.
-  for (size_t i = 1; i < realms_.size(); ++i) {
+std::optional<RealmId> Realms::Named(absl::string_view name) const {
+  if (name.empty()) return kMainRealm;
+  for (size_t i = 0; i < realms_.size(); ++i) {
     if (realms_[i]->options.name == name)
       return RealmId{static_cast<uint16_t>(i)};
   }
+  return std::nullopt;
+}
+
+RealmId Realms::Find(absl::string_view name) {
+  if (const std::optional<RealmId> known = Named(name)) return *known;
   RealmOptions options;
   options.name = std::string(name);
   realms_.push_back(std::make_unique<Realm>(options, QuotaPrefix(name)));
@@ -86,7 +94,8 @@ std::vector<Realms::Gone> Realms::Set(const ServerOptions& options) {
     Realm& realm = *realms_[i];
     next[i].name = realm.options.name;
     realm.options = std::move(next[i]);
-    const ServerOptions users = i == 0 ? options : UsersOf(realm.options);
+    const ServerOptions users =
+        i == 0 ? options : UsersOf(realm.options, options.granted_max);
     for (std::string& name : realm.credentials.SetUsers(users)) {
       gone.push_back({RealmId{static_cast<uint16_t>(i)}, std::move(name)});
     }

@@ -45,6 +45,11 @@ class Realms {
     return *realms_[static_cast<size_t>(id)];
   }
   Credentials& main() { return realms_[0]->credentials; }
+  Credentials& CredentialsOf(RealmId id) {
+    return realms_[static_cast<size_t>(id)]->credentials;
+  }
+  // That of the name; the main one if it is empty.
+  std::optional<RealmId> Named(absl::string_view name) const;
   // Whether `judge` says so of any realm's options.
   bool Any(absl::FunctionRef<bool(const RealmOptions&)> judge) const;
 

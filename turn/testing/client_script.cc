@@ -25,7 +25,13 @@ class Run {
   explicit Run(uint8_t start)
       : path_{kPath.local, kPath.remote,
               (start & 32) != 0 ? Transport::kTcp : Transport::kUdp},
-        client_(random_, Options(path_.transport)) {
+        both_((start & 64) != 0),
+        client_(random_, Options(path_.transport, both_)) {
+    if (both_ && (start & 128) == 0) {
+      server_.additional = {*IpAddress::Parse("2001:db8::1"), 50001};
+    } else if (both_) {
+      server_.refused = {IpFamily::kV6, stun::Error::kInsufficientCapacity, ""};
+    }
     server_.sha256 = (start & 1) != 0 && (start & 16) == 0;
     if ((start & 16) != 0) {
       server_.token_server = "authorization";
@@ -98,6 +104,7 @@ class Run {
       case 10:
         if (arg < 16) client_.Close(now_);
         if (arg > 240 && !started_) started_ = client_.Allocate(now_).ok();
+        if (arg >= 100 && arg < 108) Families(arg);
         break;
       case 11:
         TakeEvent();
@@ -128,9 +135,12 @@ class Run {
   }
 
  private:
-  static TransportAddress Peer(uint8_t arg) {
-    return {IpAddress::V4(203, 0, 113, arg % 8),
-            static_cast<uint16_t>(arg + 1)};
+  TransportAddress Peer(uint8_t arg) const {
+    const auto port = static_cast<uint16_t>(arg + 1);
+    if (both_ && (arg & 64) != 0) {
+      return {*IpAddress::Parse("2001:db8::2"), port};
+    }
+    return {IpAddress::V4(203, 0, 113, arg % 8), port};
   }
   static absl::Span<const uint8_t> Noise(Reader& r) {
     const size_t size = r.U8();
@@ -170,19 +180,36 @@ class Run {
     local.port = static_cast<uint16_t>(local.port + 10 + arg % 3);
     return local;
   }
-  static ClientOptions Options(Transport transport) {
+  static ClientOptions Options(Transport transport, bool both) {
     ClientOptions options{.local = kPath.local,
                           .server = kPath.remote,
                           .transport = transport,
                           .username = "user",
                           .password = "pass",
                           .tokens = ClientOptions::Tokens::kAsk,
+                          .families = both ? ClientOptions::Families::kBoth
+                                           : ClientOptions::Families::kOne,
                           .relayed_transport = transport,
                           .connections_max = 3,
                           .mobility = ClientOptions::Mobility::kAsk,
                           .permissions_max = 6,
                           .peers_max = 9};
     return options;
+  }
+
+  // Gives a family back or asks whether it is there; and the server's mind
+  // about which one has ended.
+  void Families(uint8_t arg) {
+    const IpFamily family = (arg & 1) != 0 ? IpFamily::kV6 : IpFamily::kV4;
+    const bool there = client_.relayed(family) != nullptr;
+    if ((arg & 4) != 0) {
+      server_.gone = family;
+    } else if ((arg & 2) != 0) {
+      KYUU_CHECK(client_.RefreshFamily(now_, family).ok() == there);
+    } else {
+      KYUU_CHECK(client_.ReleaseFamily(now_, family).ok() <= (there && both_));
+      KYUU_CHECK(client_.relayed().port != 0 || !client_.allocated());
+    }
   }
 
   // One that the server takes, unless it has changed its mind or `arg` says so.
@@ -261,6 +288,7 @@ class Run {
   absl::Time now_ = absl::UnixEpoch();
   ScriptedServer server_;
   const Path path_;
+  const bool both_;
   Client client_;
   std::array<uint8_t, 2000> buffer_;
   uint64_t held_ = 0;

@@ -20,6 +20,11 @@
 
 namespace kyuu::turn {
 
+// ADDRESS-ERROR-CODE as servers before RFC 8656 have it.
+struct DraftAddressErrorCode : stun::AddressErrorCode {
+  static constexpr uint16_t kType = 0x8033;
+};
+
 // ScriptedServer answers requests correctly, except where `errors` tells it to
 // refuse a method. It remembers what it was asked, and keeps no other state.
 struct ScriptedServer {
@@ -35,6 +40,13 @@ struct ScriptedServer {
   std::map<stun::Method, stun::Error> errors;
   std::optional<TransportAddress> alternate;  // Goes with 300.
   TransportAddress relayed{IpAddress::V4(198, 51, 100, 1), 50000};
+  // A second one, and what is said of a family that is missing: in the
+  // attribute of the draft, if it says so.
+  std::optional<TransportAddress> additional;
+  std::optional<stun::AddressErrorCode> refused;
+  bool draft = false;
+  // What is about this family alone gets 443.
+  std::optional<IpFamily> gone;
   TransportAddress mapped{IpAddress::V4(203, 0, 113, 7), 41000};
   uint32_t lifetime = 600;
   // The next of these goes with each answer to a request that has one.
@@ -94,7 +106,19 @@ struct ScriptedServer {
     }
     if (!valid) return Challenge(*request, stun::Error::kUnauthenticated);
     if (error != errors.end()) return Finish(*request, error->second, valid);
+    if (gone && FamilyOf(*request) == *gone) {
+      return Finish(*request, stun::Error::kPeerAddressFamilyMismatch, valid);
+    }
     return Finish(*request, std::nullopt, valid);
+  }
+
+  // What the request is about; unspecified if it is about none alone.
+  static IpFamily FamilyOf(const stun::MessageView& request) {
+    if (const auto a = request.Get<stun::RequestedAddressFamily>()) {
+      return a->family;
+    }
+    const auto peer = request.Get<stun::XorPeerAddress>();
+    return peer ? peer->address.ip.family() : IpFamily::kUnspecified;
   }
 
   std::vector<uint8_t> Challenge(const stun::MessageView& request,
@@ -125,6 +149,9 @@ struct ScriptedServer {
       if (alternate) w.Add(stun::AlternateServer{*alternate});
     } else if (request.method() == stun::Method::kAllocate) {
       w.Add(stun::XorRelayedAddress{relayed});
+      if (additional) w.Add(stun::XorRelayedAddress{*additional});
+      if (refused && draft) w.Add(DraftAddressErrorCode{*refused});
+      if (refused && !draft) w.Add(*refused);
       w.Add(stun::XorMappedAddress{mapped});
       w.Add(stun::Lifetime{lifetime});
     } else if (request.method() == stun::Method::kRefresh) {

@@ -16,6 +16,7 @@
 #include "net/connect.h"
 #include "net/resolve.h"
 #include "peer/server_url.h"
+#include "stun/protocol.h"
 #include "tools/kyuu/printable.h"
 #include "tools/kyuu/probe/stun_probe.h"
 #include "tools/kyuu/turn_probe/turn_probe.h"
@@ -24,6 +25,7 @@ namespace kyuu::tools {
 
 using peer::ServerKind;
 using peer::ServerUrl;
+using Families = turn::ClientOptions::Families;
 namespace {
 
 int Report(const absl::Status& status) {
@@ -95,20 +97,42 @@ void TellToken(const turn::ClientTokenWanted& wanted) {
               PrintableLine(wanted.realm).c_str());
 }
 
+std::string WhenText(TurnLoop::When when, const TurnCommand& command) {
+  switch (when) {
+    case TurnLoop::When::kMoved:
+      return "moved; ";
+    case TurnLoop::When::kHeld:
+      return absl::StrCat("held for ", command.hold_seconds, " s; ");
+    case TurnLoop::When::kAtFirst:
+      break;
+  }
+  return command.ways == TurnQuestion::Ways::kTcp
+             ? "connected, and accepted a connection; "
+             : "";
+}
+
+absl::string_view FamilyText(IpFamily family) {
+  return family == IpFamily::kV6 ? "IPv6" : "IPv4";
+}
+
 void Tell(const TurnAnswer& answer, const TurnCommand& command) {
-  const auto ms = absl::ToDoubleMilliseconds;
-  const bool tcp = command.ways == TurnQuestion::Ways::kTcp;
-  std::printf("%srelayed and back in %.1f ms\n",
-              tcp ? "connected, and accepted a connection; " : "",
-              ms(answer.round_trip));
-  if (answer.moved_round_trip) {
-    std::printf("moved; relayed and back in %.1f ms\n",
-                ms(*answer.moved_round_trip));
+  for (const TurnLoop& loop : answer.loops) {
+    const std::string family =
+        command.families == Families::kBoth
+            ? absl::StrCat(" by ", FamilyText(loop.family))
+            : "";
+    std::printf("%srelayed and back%s in %.1f ms\n",
+                WhenText(loop.when, command).c_str(), family.c_str(),
+                absl::ToDoubleMilliseconds(loop.round_trip));
   }
-  if (answer.held_round_trip) {
-    std::printf("held for %d s; relayed and back in %.1f ms\n",
-                command.hold_seconds, ms(*answer.held_round_trip));
-  }
+}
+
+// What there is instead of a second address, if one was asked for.
+std::string Missing(const turn::ClientAllocated& got) {
+  if (!got.refused) return "the server gives one family only";
+  return absl::StrCat("no ", FamilyText(got.refused->family), ": ",
+                      static_cast<int>(got.refused->error), " ",
+                      stun::ReasonPhrase(got.refused->error));
 }
 
 absl::Status Turn(const TurnCommand& command) {
@@ -126,20 +150,31 @@ absl::Status Turn(const TurnCommand& command) {
                               .ways = command.ways,
                               .moves = command.moves,
                               .ports = command.ports,
+                              .families = command.families,
                               .fragments = command.fragments,
                               .hold = absl::Seconds(command.hold_seconds),
                               .token_file = command.token_file};
         question.on_token = TellToken;
+        std::string missing;
         question.on_allocated = [&](const turn::ClientAllocated& got) {
-          std::printf("allocated %s%s for %s; seen at %s\n",
-                      got.relayed.ToString().c_str(), OverText(url).c_str(),
+          const std::string additional =
+              got.additional ? absl::StrCat(" and ", got.additional->ToString())
+                             : "";
+          std::printf("allocated %s%s%s for %s; seen at %s\n",
+                      got.relayed.ToString().c_str(), additional.c_str(),
+                      OverText(url).c_str(),
                       absl::FormatDuration(got.lifetime).c_str(),
                       got.mapped.ToString().c_str());
+          if (command.families == Families::kBoth && !got.additional) {
+            missing = Missing(got);
+          }
         };
         KYUU_ASSIGN_OR_RETURN(const TurnAnswer answer,
                               AskTurn(url, server, std::move(question)));
         Tell(answer, command);
-        return absl::OkStatus();
+        if (missing.empty()) return absl::OkStatus();
+        return absl::FailedPreconditionError(
+            absl::StrCat(NameOf(server, url), ": ", missing));
       });
 }
 

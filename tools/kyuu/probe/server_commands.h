@@ -19,6 +19,7 @@ struct TurnCommand {
   TurnQuestion::Ways ways = TurnQuestion::Ways::kPermissions;
   TurnQuestion::Moves moves = TurnQuestion::Moves::kStay;
   TurnQuestion::Ports ports = TurnQuestion::Ports::kAny;
+  turn::ClientOptions::Families families = turn::ClientOptions::Families::kOne;
   turn::ClientOptions::Fragments fragments =
       turn::ClientOptions::Fragments::kAllow;
   int hold_seconds = 0;
@@ -27,7 +28,8 @@ struct TurnCommand {
 
 // RunTurn makes two allocations at the server, sends a datagram from the one
 // to the other through the relay and back, prints what it found and returns
-// the exit status: 0 only if both datagrams arrived intact, each time.
+// the exit status: 0 only if both datagrams arrived intact, each time, and by
+// both families if those were asked for.
 int RunTurn(const TurnCommand& command);
 
 }  // namespace kyuu::tools

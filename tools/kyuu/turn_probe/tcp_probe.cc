@@ -199,7 +199,8 @@ class TcpProbe {
   void On(Side&, const turn::ClientClosed& closed) {
     End(Named(closed.status));
   }
-  // Nothing moves, and there are no channels.
+  // Nothing moves, there is one family, and there are no channels.
+  void On(Side&, const turn::ClientFamilyEnded&) {}
   void On(Side&, const turn::ClientMoved&) {}
   void On(Side&, const turn::ClientMoveRefused&) {}
   void On(Side&, const turn::ClientChannelBound&) {}
@@ -209,6 +210,8 @@ class TcpProbe {
     absl::StrAppend(&came_back_, AsText(bytes));
     if (came_back_.size() < sent_.size()) return;
     answer_.round_trip = net::Loop::Now() - sent_at_;
+    answer_.loops.push_back({.family = connects().client->relayed().ip.family(),
+                             .round_trip = answer_.round_trip});
     End(came_back_ == sent_
             ? absl::OkStatus()
             : absl::DataLossError("other bytes came back than were sent"));

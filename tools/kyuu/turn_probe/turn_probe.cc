@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
@@ -38,10 +39,7 @@ class TurnProbe {
                     End(absl::DeadlineExceededError(absl::StrCat(
                         "nothing came back through ", NameOf(server_, url_))));
                   }),
-        held_(loop, [this] {
-          sent_at_ = net::Loop::Now();
-          Send(sides_[0]);
-        }) {
+        held_(loop, [this] { StartLoop(); }) {
     answer_.forbidden.resize(question_.forbidden.size(),
                              absl::DeadlineExceededError("no answer"));
   }
@@ -65,7 +63,7 @@ class TurnProbe {
     std::optional<Path> waiting;         // For the other one's reservation.
     std::optional<turn::Client> client;  // Once the link is ready.
     std::unique_ptr<net::Alarm> alarm;
-    bool open = false;  // Towards the other one.
+    size_t unopened = 0;  // Families, towards the other one.
   };
 
   absl::Status Start(Side& side) {
@@ -135,6 +133,7 @@ class TurnProbe {
             .tokens = Tokens(),
             .relayed_family =
                 by_reservation ? IpFamily::kUnspecified : question_.family,
+            .families = question_.families,
             .ports = reserves ? turn::ClientOptions::Ports::kEvenAndNext
                               : turn::ClientOptions::Ports::kAny,
             .reservation = by_reservation ? reserved_ : std::nullopt,
@@ -169,18 +168,24 @@ class TurnProbe {
   }
 
   void Relayed(Side& side, const turn::Client::Received& in) {
-    if (AsText(in.payload) != kProbe) return;
+    if (AsText(in.payload) != kProbe ||
+        in.peer.ip.family() != families_[family_]) {
+      return;
+    }
     if (&side == &sides_[1]) {
       Send(side);
       return;
     }
-    const absl::Duration round_trip = net::Loop::Now() - sent_at_;
-    if (holding_) {
-      answer_.held_round_trip = round_trip;
-    } else if (side.number > 1) {
-      answer_.moved_round_trip = round_trip;
-    } else {
-      answer_.round_trip = round_trip;
+    using When = TurnLoop::When;
+    const When when = holding_          ? When::kHeld
+                      : side.number > 1 ? When::kMoved
+                                        : When::kAtFirst;
+    answer_.loops.push_back(
+        {when, families_[family_], net::Loop::Now() - sent_at_});
+    if (++family_ < families_.size()) return StartLoop();
+    family_ = 0;
+    if (when == When::kAtFirst) {
+      answer_.round_trip = answer_.loops.front().round_trip;
       if (question_.moves == TurnQuestion::Moves::kOnce) return Leave(side);
     }
     if (question_.hold > absl::ZeroDuration() &&
@@ -243,10 +248,16 @@ class TurnProbe {
     return true;
   }
 
+  void StartLoop() {
+    sent_at_ = net::Loop::Now();
+    Send(sides_[0]);
+  }
+
+  // To the other one's address of the family whose turn it is.
   void Send(Side& side) {
-    const absl::StatusOr<Datagram> datagram =
-        side.client->Wrap(net::Loop::Now(), Other(side).client->relayed(),
-                          AsBytes(kProbe), absl::MakeSpan(out_));
+    const absl::StatusOr<Datagram> datagram = side.client->Wrap(
+        net::Loop::Now(), *Other(side).client->relayed(families_[family_]),
+        AsBytes(kProbe), absl::MakeSpan(out_));
     if (!datagram.ok()) return End(datagram.status());
     Transmit(side, *datagram);
   }
@@ -292,15 +303,31 @@ class TurnProbe {
     if (question_.on_allocated) question_.on_allocated(got);
     if (question_.ports == TurnQuestion::Ports::kPair) TakePair(side, got);
     if (!Other(side).client || !Other(side).client->allocated()) return;
-    for (Side& each : sides_) {
-      const TransportAddress& peer = Other(each).client->relayed();
-      const absl::Status status =
-          question_.ways == TurnQuestion::Ways::kChannels
-              ? each.client->BindChannel(net::Loop::Now(), peer)
-              : each.client->Permit(net::Loop::Now(), peer);
-      if (!status.ok()) return End(status);
+    // Both may be allocated before either has said so.
+    if (!families_.empty()) return;
+    for (const IpFamily family : {IpFamily::kV4, IpFamily::kV6}) {
+      if (side.client->relayed(family) == nullptr ||
+          Other(side).client->relayed(family) == nullptr) {
+        continue;
+      }
+      families_.push_back(family);
+      for (Side& each : sides_) Meet(each, family);
+    }
+    if (families_.empty()) {
+      return End(absl::FailedPreconditionError(
+          "the two allocations are of different families"));
     }
     Flush(Other(side));
+  }
+  // Lets the other one's address of that family in.
+  void Meet(Side& side, IpFamily family) {
+    const TransportAddress& peer = *Other(side).client->relayed(family);
+    ++side.unopened;
+    const absl::Status status =
+        question_.ways == TurnQuestion::Ways::kChannels
+            ? side.client->BindChannel(net::Loop::Now(), peer)
+            : side.client->Permit(net::Loop::Now(), peer);
+    if (!status.ok()) End(status);
   }
   void On(Side& side, const turn::ClientPermissionGranted& granted) {
     if (Note(granted.peer, absl::OkStatus())) return;
@@ -314,14 +341,16 @@ class TurnProbe {
     End(absl::PermissionDeniedError(absl::StrCat(
         "the server does not relay to itself: ", no.status.message())));
   }
-  void On(Side& side, const turn::ClientMoved&) {
-    sent_at_ = net::Loop::Now();
-    Send(side);
-  }
+  void On(Side&, const turn::ClientMoved&) { StartLoop(); }
   void On(Side&, const turn::ClientMoveRefused& no) {
     End(absl::Status(
         no.status.code(),
         absl::StrCat("the allocation could not move: ", no.status.message())));
+  }
+  void On(Side&, const turn::ClientFamilyEnded& no) {
+    End(absl::Status(no.status.code(), absl::StrCat("the server has ended ",
+                                                    no.relayed.ToString(), ": ",
+                                                    no.status.message())));
   }
   // Of TCP to peers, which is not asked for here.
   void On(Side&, const turn::ClientPeerConnected&) {}
@@ -344,9 +373,9 @@ class TurnProbe {
   }
 
   void Opened(Side& side) {
-    if (std::exchange(side.open, true) || !Other(side).open) return;
-    sent_at_ = net::Loop::Now();
-    Send(sides_[0]);
+    if (side.unopened > 0) --side.unopened;
+    if (side.unopened > 0 || Other(side).unopened > 0) return;
+    StartLoop();
   }
 
   // Gives the allocations back and leaves the loop.
@@ -378,7 +407,9 @@ class TurnProbe {
   std::array<uint8_t, 2048> out_;
   absl::Time sent_at_;
   absl::Status result_;
-  size_t unanswered_ = 0;  // Of the forbidden ones.
+  size_t unanswered_ = 0;           // Of the forbidden ones.
+  std::vector<IpFamily> families_;  // That both sides have.
+  size_t family_ = 0;               // Of these: by which the loop goes.
   std::optional<turn::ReservationId> reserved_;
   bool holding_ = false;
   bool looped_ = false;

@@ -44,6 +44,9 @@ struct TurnQuestion {
     kPair,
   };
   Ports ports = Ports::kAny;
+  // kBoth: IPv4 and IPv6 relayed addresses of one allocation (RFC 8656). The
+  // loops go by each of the families that were given; without Ports::kPair.
+  turn::ClientOptions::Families families = turn::ClientOptions::Families::kOne;
   // Of what is sent to peers (DONT-FRAGMENT); kForbid not by channels.
   turn::ClientOptions::Fragments fragments =
       turn::ClientOptions::Fragments::kAllow;
@@ -61,12 +64,18 @@ struct TurnQuestion {
   absl::AnyInvocable<void(const turn::ClientTokenWanted&)> on_token;
 };
 
+// Once through the relay and back.
+struct TurnLoop {
+  // At first, after the move if one was asked for, after TurnQuestion::hold.
+  enum class When : uint8_t { kAtFirst, kMoved, kHeld };
+  When when = When::kAtFirst;
+  IpFamily family = IpFamily::kUnspecified;  // Of the relayed addresses.
+  absl::Duration round_trip;
+};
+
 struct TurnAnswer {
-  absl::Duration round_trip;  // Through the relay and back.
-  // The same after the move, if one was asked for.
-  std::optional<absl::Duration> moved_round_trip;
-  // And after TurnQuestion::hold.
-  std::optional<absl::Duration> held_round_trip;
+  absl::Duration round_trip;  // Of the first loop.
+  std::vector<TurnLoop> loops;
   // What became of each of TurnQuestion::forbidden: PERMISSION_DENIED if the
   // server forbids it (403), OK if it allows it.
   std::vector<absl::Status> forbidden;
