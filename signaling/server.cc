@@ -116,7 +116,7 @@ absl::Status Server::SetIceServers(absl::Time now, absl::string_view id,
 
 void Server::SendWelcome(absl::Time now, Session& session,
                          std::vector<IceServer> ice_servers) {
-  const Session::Welcoming welcoming =
+  Session::Welcoming welcoming =
       std::move(*std::get<std::unique_ptr<Session::Welcoming>>(session.stage));
   session.stage = Session::Open();
   Welcome welcome;

@@ -231,7 +231,7 @@ void Server::Authorize(absl::Time now, const Authorization& answer) {
   const Options::Authorizing& authorizing = options_.authorizing;
   // Whatever is said, it is not asked again at once.
   authorizations_.Fail(authorizing, who, now + authorizing.failed_for);
-  if (answer.verdict == Verdict::kGranted) {
+  if (answer.verdict == Verdict::kGranted && AsksAbout(realms_[*realm])) {
     // Without room, or a key, nothing is known of him.
     (void)realms_.CredentialsOf(*realm).Grant(now, answer.user, answer.until,
                                               answer.allocations_max);

@@ -302,6 +302,25 @@ TEST_F(TurnServerAuthorizeRealms, EachIsAskedAboutForItself) {
   EXPECT_TRUE(harness_->Allocate(named).ok());
 }
 
+// The answer comes when nobody is asked any more.
+TEST_F(TurnServerAuthorizeRealms, WhatIsAskedNoMoreIsNotGranted) {
+  TestClient main = At(kTestServer.port, 1000, "ann");
+  TestClient other = At(kAsked, 1001, "ann");
+  harness_->Allocate(main);
+  harness_->Allocate(other);
+  ServerOptions options = ServerHarness::Options();
+  options.authorizing.by = By::kDriver;
+  RealmOptions realm;
+  realm.name = "realm3480";
+  realm.listeners = {{kTestServer.ip, kAsked}};
+  options.realms = {realm};
+  harness_->server().SetOptions(harness_->now(), options);
+  GrantIn("realm3480", "ann");
+  EXPECT_EQ(harness_->Poll(other).error(), 401);
+  GrantIn("kyuu", "ann");
+  EXPECT_TRUE(harness_->Poll(main).ok());
+}
+
 TEST_F(TurnServerAuthorizeRealms, AFailureIsOfItsRealmAlone) {
   TestClient main = At(kTestServer.port, 1000, "ann");
   TestClient other = At(kAsked, 1001, "ann");
