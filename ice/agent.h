@@ -58,7 +58,7 @@ class Agent {
   // conflict with the peer may change it later.
   void SetRole(absl::Time now, Role role);
   // Adds an address of ours. A known one is no error. INVALID_ARGUMENT: not of
-  // UDP, nor active or passive TCP, not component 1, no IP address, port 0.
+  // UDP, nor TCP with its type, not component 1, no IP address, port 0.
   // RESOURCE_EXHAUSTED: see AgentOptions. FAILED_PRECONDITION: closed.
   absl::Status AddLocalCandidate(absl::Time now, const Candidate& candidate);
   // Takes back what AddLocalCandidate added; an unknown one is no error. Pairs
@@ -73,7 +73,7 @@ class Agent {
                                     RemoteMode mode = RemoteMode::kFull);
   // Adds a candidate of the peer, even before its credentials. One that is of
   // no use (another generation's `ufrag`, a forbidden address, one too many, of
-  // TCP but not passive) is counted and ignored.
+  // TCP and active) is counted and ignored.
   void AddRemoteCandidate(absl::Time now, const Candidate& candidate);
   // Ta, as both sides agreed on (AgreedPacing), at least kPacingMin.
   void SetPacing(absl::Time now, absl::Duration ta);
@@ -102,7 +102,7 @@ class Agent {
   void StreamConnected(absl::Time now, StreamId id,
                        const TransportAddress& local);
   void StreamEnded(absl::Time now, StreamId id);
-  // Somebody has connected to a passive candidate. nullopt: close it at once.
+  // Somebody has connected to a candidate that listens. nullopt: close it.
   std::optional<StreamId> StreamAccepted(absl::Time now, const Path& path);
 
   // --- Engine ---

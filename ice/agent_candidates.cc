@@ -22,11 +22,9 @@ using internal::RemoteCandidate;
 
 namespace {
 
-// RFC 6544's simultaneous opening is offered by nobody.
 bool IsOfUse(Transport transport, std::optional<TcpType> tcp_type) {
   if (transport == Transport::kUdp) return !tcp_type;
-  return transport == Transport::kTcp &&
-         (tcp_type == TcpType::kActive || tcp_type == TcpType::kPassive);
+  return transport == Transport::kTcp && tcp_type;
 }
 
 // Ports to which a peer may make us connect. Below 1024 are services that might
@@ -60,8 +58,8 @@ absl::Status Agent::AddLocalCandidate(absl::Time now,
       candidate.address.port == 0 ||
       base.ip.family() != candidate.address.ip.family() || base.port == 0) {
     return absl::InvalidArgumentError(
-        "a local candidate is UDP, or TCP and active or passive, of component "
-        "1, with addresses");
+        "a local candidate is UDP, or TCP with its type, of component 1, with "
+        "addresses");
   }
   const auto known = [&](const internal::LocalCandidate& local) {
     return local.Is(candidate);
@@ -209,22 +207,23 @@ void Agent::AdmitRemoteCandidate(absl::Time now, const Candidate& candidate) {
     ++stats_.candidate_ignored_address;
     return;
   }
-  const uint16_t foundation = Intern(candidate.foundation);
+  const RemoteCandidate told{candidate.address, candidate.type,
+                             candidate.priority, Intern(candidate.foundation),
+                             candidate.tcp_type};
   if (std::optional<size_t> known =
-          g.FindRemote(candidate.transport, candidate.address)) {
+          g.FindRemote(candidate.tcp_type, candidate.address)) {
     // A peer-reflexive candidate learned from a check gets its true labels; of
     // two signalled ones the better counts.
     const RemoteCandidate& remote = g.remotes()[*known];
     if (remote.type == CandidateType::kPeerReflexive ||
         remote.priority < candidate.priority) {
-      g.LabelRemote(*known, candidate.type, candidate.priority, foundation);
+      g.LabelRemote(*known, told);
       g.Relabel(bases_, role_);
       PairRemote(*known);
     }
     return;
   }
-  AddRemote({candidate.address, candidate.type, candidate.priority, foundation,
-             candidate.tcp_type});
+  AddRemote(told);
 }
 
 std::optional<size_t> Agent::AddRemote(RemoteCandidate remote) {
@@ -294,7 +293,8 @@ std::optional<size_t> Agent::FindBase(const Path& path) const {
     if (g == nullptr) continue;
     if (auto index = g->pairs.FindPath(path)) return g->pairs[*index].base;
   }
-  return FindBase(TcpType::kPassive, path.local);
+  const auto passive = FindBase(TcpType::kPassive, path.local);
+  return passive ? passive : FindBase(TcpType::kSimultaneousOpen, path.local);
 }
 
 void Agent::EndOfRemoteCandidates(absl::Time now) {

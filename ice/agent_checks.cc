@@ -318,7 +318,8 @@ std::optional<Datagram> Agent::StartCheck(absl::Time now, size_t index,
                                           absl::Span<uint8_t> out) {
   Generation& g = *current_;
   g.pairs.Untrigger(index);
-  if (NeedsStream(g.pairs[index], bases_[g.pairs[index].base])) {
+  if (NeedsStream(g.pairs[index], bases_[g.pairs[index].base]) &&
+      !streams_.Carries(g.pairs[index].path)) {
     WantStream(now, index);
     return std::nullopt;
   }
@@ -340,6 +341,7 @@ std::optional<Datagram> Agent::StartCheck(absl::Time now, size_t index,
 std::optional<Datagram> Agent::RepeatCheck(absl::Time now, size_t index,
                                            absl::Span<uint8_t> out) {
   Pair& pair = current_->pairs.Edit(index);
+  if (NeedsStream(pair, bases_[pair.base])) return StartCheck(now, index, out);
   if (pair.in_progress()->transmissions <=
       QuickChecks(*current_, options_, pair)) {
     BeginTransaction(now, index);

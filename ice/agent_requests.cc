@@ -149,14 +149,17 @@ void Agent::HandleCheck(absl::Time now, const Path& path, uint32_t priority,
   Generation& g = *current_;
   const std::optional<size_t> base = FindBase(path);
   if (!base) return;
-  std::optional<size_t> remote = g.FindRemote(path.transport, path.remote);
+  // Who opens simultaneously does so with its like only (RFC 6544 section 6.2).
+  std::optional<TcpType> tcp_type = bases_[*base].tcp_type;
+  if (tcp_type && tcp_type != TcpType::kSimultaneousOpen) {
+    tcp_type = TcpType::kActive;
+  }
+  std::optional<size_t> remote = g.FindRemote(tcp_type, path.remote);
   if (!remote) {
     // Without PRIORITY, which the RFC requires, it is the last to be chosen.
-    RemoteCandidate reflexive{path.remote, CandidateType::kPeerReflexive,
-                              std::clamp(priority, 1u, 0x7fffffffu),
-                              foundations_.New()};
-    if (IsStream(path.transport)) reflexive.tcp_type = TcpType::kActive;
-    remote = AddRemote(reflexive);
+    remote = AddRemote({path.remote, CandidateType::kPeerReflexive,
+                        std::clamp(priority, 1u, 0x7fffffffu),
+                        foundations_.New(), tcp_type});
     if (!remote) return;
   }
   std::optional<size_t> index = g.pairs.Find(*base, *remote);
@@ -215,7 +218,7 @@ bool Agent::CheckStranger(absl::Time now, const Path& path) {
   }
   if (now < g.next_stranger) return false;
   const Pair used = g.pairs[*in_use];
-  std::optional<size_t> remote = g.FindRemote(path.transport, path.remote);
+  std::optional<size_t> remote = g.FindRemote(std::nullopt, path.remote);
   if (!remote) {
     RemoteCandidate reflexive{
         path.remote, CandidateType::kPeerReflexive,

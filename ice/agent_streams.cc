@@ -15,21 +15,65 @@
 namespace kyuu::ice {
 
 using internal::Base;
+using internal::Generation;
+using internal::InProgress;
+using internal::Pair;
 using internal::PeerStream;
+using internal::RemoteCandidate;
 
-// The check begins with the connection, and has as long as that may take.
+namespace {
+
+// Checks the pair of a connection that is there.
+void BeginCheck(Generation& g, const Path& path) {
+  const std::optional<size_t> index = g.pairs.FindPath(path);
+  if (!index) return;
+  Pair& pair = g.pairs.Edit(*index);
+  pair.check = internal::Waiting{};
+  // Who has accepted it takes a packet, too.
+  pair.immediate = true;
+  g.pairs.Trigger(*index);
+}
+
+// An opening that is refused may only have come before the peer's: it is made
+// again, as a check that is lost. False if it is none, or has no time left.
+bool OpenLater(absl::Time now, const std::vector<Base>& bases, Generation& g,
+               const Path& path) {
+  const std::optional<size_t> index = g.pairs.FindPath(path);
+  if (!index ||
+      bases[g.pairs[*index].base].tcp_type != TcpType::kSimultaneousOpen) {
+    return false;
+  }
+  InProgress* check = g.pairs.Edit(*index).in_progress();
+  if (check == nullptr || now + check->rto >= check->connected_by) return false;
+  check->transmissions = 0;
+  check->deadline = now + check->rto;
+  check->rto *= 2;
+  return true;
+}
+
+}  // namespace
+
+// The check begins with the connection, and has as long as that may take; with
+// all attempts of a simultaneous opening, if there are several.
 void Agent::WantStream(absl::Time now, size_t index) {
   Generation& g = *current_;
-  if (!streams_.Want(g.pairs[index].path)) {
+  const Base& base = bases_[g.pairs[index].base];
+  if (!streams_.Want(g.pairs[index].path,
+                     /*from_any_port=*/base.tcp_type == TcpType::kActive)) {
     ++stats_.stream_limit;
     return FailPair(g, index);
   }
   ++stats_.streams_wanted;
   Pair& pair = g.pairs.Edit(index);
   ++pair.checks_sent;  // See Resume(): it is one of those that may be made.
-  internal::InProgress& check = pair.check.emplace<internal::InProgress>();
-  check.transmissions = 1;
-  check.deadline = now + options_.stream_deadline;
+  if (!pair.in_progress() ||
+      pair.in_progress()->connected_by == absl::InfinitePast()) {
+    InProgress& check = pair.check.emplace<InProgress>();
+    check.connected_by = now + options_.stream_deadline;
+    check.rto = options_.rto_initial;
+  }
+  pair.in_progress()->transmissions = 1;
+  pair.in_progress()->deadline = pair.in_progress()->connected_by;
 }
 
 void Agent::StreamConnected(absl::Time now, StreamId id,
@@ -42,14 +86,8 @@ void Agent::StreamConnected(absl::Time now, StreamId id,
   const std::optional<size_t> index = g.pairs.FindPath(stream->path);
   stream->state = PeerStream::State::kOpen;
   stream->path.local = local;
-  if (index) {
-    g.pairs.SetPath(*index, stream->path);
-    Pair& pair = g.pairs.Edit(*index);
-    pair.check = internal::Waiting{};
-    // Who has accepted it takes a packet, too.
-    pair.immediate = true;
-    g.pairs.Trigger(*index);
-  }
+  if (index) g.pairs.SetPath(*index, stream->path);
+  BeginCheck(g, stream->path);
   Update(now);
 }
 
@@ -58,8 +96,11 @@ void Agent::StreamEnded(absl::Time now, StreamId id) {
   if (found == nullptr) return;
   const PeerStream stream = *found;
   streams_.Remove(id);
-  if (stream.state == PeerStream::State::kConnecting) ++stats_.streams_failed;
-  LoseStream(now, stream.path);
+  const bool connecting = stream.state == PeerStream::State::kConnecting;
+  if (connecting) ++stats_.streams_failed;
+  if (!connecting || !OpenLater(now, bases_, *current_, stream.path)) {
+    LoseStream(now, stream.path);
+  }
   Update(now);
 }
 
@@ -68,9 +109,12 @@ std::optional<StreamId> Agent::StreamAccepted(absl::Time now,
   const std::optional<size_t> base = FindBase(path);
   std::optional<StreamId> id;
   if (state_ != AgentState::kClosed && base &&
-      bases_[*base].tcp_type == TcpType::kPassive && !bases_[*base].retired) {
+      bases_[*base].tcp_type != TcpType::kActive && !bases_[*base].retired) {
     id = streams_.Accept(path, now + options_.stream_deadline);
   }
+  // Of a pair that opens simultaneously: the peer was first, and there is no
+  // other connection between the same two ports.
+  if (id && streams_.GiveUp(path)) BeginCheck(*current_, path);
   ++(id ? stats_.streams_accepted : stats_.stream_limit);
   Update(now);
   return id;
@@ -85,7 +129,10 @@ void Agent::LoseStream(absl::Time now, const Path& path) {
     if (!index) continue;
     const bool worked = g->InUse().has_value();
     const Base& base = bases_[g->pairs[*index].base];
-    if (base.tcp_type == TcpType::kActive) {
+    const RemoteCandidate& remote = g->remotes()[g->pairs[*index].remote];
+    if (base.tcp_type == TcpType::kActive ||
+        (base.tcp_type == TcpType::kSimultaneousOpen &&
+         remote.type != CandidateType::kPeerReflexive)) {
       FailPair(*g, *index);
       g->pairs.SetPath(*index, {base.address, path.remote, path.transport});
     } else {

@@ -56,10 +56,12 @@ struct Side {
 struct Use {
   bool active;
   uint16_t passive_port;
+  uint16_t so_port = 0;
 };
 constexpr Use kBoth{true, 3000};
 constexpr Use kActiveOnly{true, 0};
 constexpr Use kPassiveOnly{false, 3000};
+constexpr Use kSimultaneous{false, 0, 4000};
 
 // Two sides and what lies between them.
 class World : public ::testing::Test {
@@ -67,10 +69,16 @@ class World : public ::testing::Test {
   World() : a_(Role::kControlling, 1), b_(Role::kControlled, 2) {}
 
   void Begin(Use a, Use b) {
-    EXPECT_OK(a_.ice.AddHost(now_, {At("192.0.2.1:1"), InterfaceKind::kEthernet,
-                                    a.active, a.passive_port}));
-    EXPECT_OK(b_.ice.AddHost(now_, {At("192.0.2.2:2"), InterfaceKind::kEthernet,
-                                    b.active, b.passive_port}));
+    EXPECT_OK(a_.ice.AddHost(now_, {.address = At("192.0.2.1:1"),
+                                    .kind = InterfaceKind::kEthernet,
+                                    .tcp_active = a.active,
+                                    .tcp_port = a.passive_port,
+                                    .tcp_so_port = a.so_port}));
+    EXPECT_OK(b_.ice.AddHost(now_, {.address = At("192.0.2.2:2"),
+                                    .kind = InterfaceKind::kEthernet,
+                                    .tcp_active = b.active,
+                                    .tcp_port = b.passive_port,
+                                    .tcp_so_port = b.so_port}));
     EXPECT_OK(
         a_.ice.SetRemoteCredentials(now_, b_.ice.agent().local_credentials()));
     EXPECT_OK(
@@ -159,6 +167,7 @@ class World : public ::testing::Test {
   // A round trip for the one who connects, and half of it for the other.
   void Connect(Side& side, const PeerStreamWanted& wanted) {
     ++connects_;
+    if (wanted.local_port != 0) return ConnectFrom(side, wanted);
     const Path path{
         {wanted.local, side.next_port++}, wanted.remote, Transport::kTcp};
     if (tcp_blocked_) return;
@@ -183,6 +192,38 @@ class World : public ::testing::Test {
           side.ice.StreamConnected(now_, wanted.id, path.local);
         },
         2 * kDelay);
+  }
+  // Simultaneous opening: who connects waits for what the other does, which is
+  // to connect too, or (`so_accepts_early_`) to accept.
+  void ConnectFrom(Side& side, const PeerStreamWanted& wanted) {
+    if (so_refusals_ > 0) {
+      --so_refusals_;
+      return Later([this, &side, id = wanted.id] {
+        side.ice.StreamEnded(now_, id, absl::UnavailableError("refused"));
+      });
+    }
+    const Path path{
+        {wanted.local, wanted.local_port}, wanted.remote, Transport::kTcp};
+    connecting_[&side] = {wanted.id, path};
+    Later([this, &side, id = wanted.id, path] {
+      Side& other = Other(side);
+      const Path back{path.remote, path.local, path.transport};
+      if (so_accepts_early_ && connecting_.contains(&other)) {
+        so_accepts_early_ = false;
+        connecting_.erase(&other);
+        if (auto theirs = other.ice.StreamAccepted(now_, back)) {
+          other.streams[*theirs] = back;
+        }
+      }
+      const auto theirs = connecting_.find(&other);
+      if (theirs == connecting_.end() && !IsConnected(other, back)) return;
+      Later([this, &side, id, path] {
+        if (side.unwanted.contains(id)) return;
+        side.streams[id] = path;
+        connecting_.erase(&side);
+        side.ice.StreamConnected(now_, id, path.local);
+      });
+    });
   }
   // One side has closed; the other learns of it.
   void End(Side& side, StreamId id) {
@@ -236,6 +277,10 @@ class World : public ::testing::Test {
   bool udp_hidden_ = false;  // UDP candidates are not told.
   bool tcp_blocked_ = false;
   bool tcp_refused_ = false;
+  bool so_accepts_early_ = false;
+  int so_refusals_ = 0;  // To come.
+  // What is being opened from a port that is named, by side.
+  std::map<const Side*, std::pair<StreamId, Path>> connecting_;
   int connects_ = 0;
   int sent_to_nobody_ = 0;
   Side a_, b_;
@@ -273,6 +318,84 @@ TEST_F(World, TheControlledSideMayConnect) {
   EXPECT_EQ(Uses(a_), Transport::kTcp);
   EXPECT_EQ(Uses(b_), Transport::kTcp);
   ExpectData();
+}
+
+// Both connect, from the ports that they have named to each other.
+TEST_F(World, BothSidesMayOpenAtOnce) {
+  udp_blocked_ = true;
+  Begin(kSimultaneous, kSimultaneous);
+  Run(absl::Seconds(2));
+  ASSERT_EQ(
+      a_.ice.selected_path(),
+      (Path{At("192.0.2.1:4000"), At("192.0.2.2:4000"), Transport::kTcp}));
+  EXPECT_EQ(Uses(b_), Transport::kTcp);
+  EXPECT_THAT(a_.streams, SizeIs(1));
+  EXPECT_THAT(b_.streams, SizeIs(1));
+  ExpectData();
+  EXPECT_EQ(connects_, 2);
+  EXPECT_EQ(sent_to_nobody_, 0);
+  // And do so anew when the network takes it from them.
+  Reset();
+  EXPECT_EQ(a_.ice.selected_path(), std::nullopt);
+  Run(absl::Minutes(1));
+  EXPECT_EQ(Uses(a_), Transport::kTcp);
+  ExpectData();
+}
+
+// The connection of the side that was first is accepted by the other, whose own
+// attempt between the same ports is given up.
+TEST_F(World, WhoWasLateToOpenAccepts) {
+  udp_blocked_ = true;
+  so_accepts_early_ = true;
+  Begin(kSimultaneous, kSimultaneous);
+  Run(absl::Seconds(2));
+  EXPECT_FALSE(so_accepts_early_);
+  EXPECT_EQ(Uses(a_), Transport::kTcp);
+  EXPECT_EQ(Uses(b_), Transport::kTcp);
+  EXPECT_EQ(a_.unwanted.size() + b_.unwanted.size(), 1u);
+  EXPECT_THAT(a_.streams, SizeIs(1));
+  EXPECT_THAT(b_.streams, SizeIs(1));
+  ExpectData();
+}
+
+// Both seldom begin in the same moment: who is refused tries again.
+TEST_F(World, ARefusalOfASimultaneousOpeningIsNotTheEnd) {
+  udp_blocked_ = true;
+  so_refusals_ = 4;
+  Begin(kSimultaneous, kSimultaneous);
+  Run(absl::Seconds(3));
+  EXPECT_EQ(connects_, 6);
+  EXPECT_EQ(Uses(a_), Transport::kTcp);
+  EXPECT_EQ(Uses(b_), Transport::kTcp);
+  ExpectData();
+}
+
+// Half a second after a refusal, then twice as long each time, for the ten
+// seconds that one connection may take.
+TEST_F(World, ASimultaneousOpeningIsTriedABoundedNumberOfTimes) {
+  udp_hidden_ = true;
+  so_refusals_ = 1000;
+  Begin(kSimultaneous, kSimultaneous);
+  Run(absl::Milliseconds(400));
+  EXPECT_EQ(connects_, 2);
+  Run(absl::Milliseconds(9'500));
+  EXPECT_EQ(connects_, 10);
+  EXPECT_EQ(a_.ice.agent().stats().streams_wanted, 5u);
+  EXPECT_EQ(a_.ice.agent().stats().streams_failed, 5u);
+  Run(absl::Minutes(5));
+  EXPECT_EQ(connects_, 10);
+  EXPECT_EQ(a_.ice.agent().state(), AgentState::kFailed);
+}
+
+// RFC 6544 section 6.2: only with each other.
+TEST_F(World, SimultaneousOpeningIsPairedWithItselfOnly) {
+  udp_hidden_ = true;
+  udp_blocked_ = true;
+  Begin(kSimultaneous, kBoth);
+  Run(absl::Minutes(1));
+  EXPECT_EQ(connects_, 0);
+  EXPECT_THAT(a_.ice.agent().pairs(), IsEmpty());
+  EXPECT_EQ(a_.ice.agent().state(), AgentState::kFailed);
 }
 
 // Two active sides have nobody to connect to.
@@ -466,9 +589,19 @@ TEST_F(AgentTest, TcpAndUdpOfOneAddressAreTwo) {
   EXPECT_EQ(agent_.pairs()[1].path.transport, Transport::kTcp);
 }
 
+TEST_F(AgentTest, TwoTypesOfTcpOnOnePortOfThePeerAreTwo) {
+  ASSERT_OK(
+      agent_.AddLocalCandidate(now_, Tcp("192.0.2.1:9", TcpType::kActive)));
+  ASSERT_OK(agent_.AddLocalCandidate(
+      now_, Tcp("192.0.2.1:3000", TcpType::kSimultaneousOpen)));
+  ASSERT_OK(agent_.SetRemoteCredentials(now_, testing::kTheirs));
+  AddRemote("1 1 tcp 1000 192.0.2.2 2000 typ host tcptype passive");
+  AddRemote("2 1 tcp 900 192.0.2.2 2000 typ host tcptype so");
+  EXPECT_THAT(agent_.pairs(), SizeIs(2));
+}
+
 TEST_F(AgentTest, WhatIsNoCandidateOfTcpIsRefused) {
   Candidate candidate = Tcp("192.0.2.1:9", TcpType::kSimultaneousOpen);
-  EXPECT_FALSE(agent_.AddLocalCandidate(now_, candidate).ok());
   candidate.tcp_type.reset();
   EXPECT_FALSE(agent_.AddLocalCandidate(now_, candidate).ok());
   candidate.transport = Transport::kUdp;
@@ -551,6 +684,70 @@ TEST_F(PassiveAgentTest, NothingIsSentAgainOnAStream) {
   EXPECT_THAT(Unwanted(), IsEmpty());
   Pass(absl::Seconds(1));
   EXPECT_THAT(Unwanted(), SizeIs(1));
+}
+
+// The peer opened simultaneously, and we have accepted.
+class SimultaneousAgentTest : public AgentTest {
+ protected:
+  SimultaneousAgentTest() {
+    EXPECT_OK(agent_.AddLocalCandidate(
+        now_, Tcp("192.0.2.1:3000", TcpType::kSimultaneousOpen)));
+    EXPECT_OK(agent_.SetRemoteCredentials(now_, testing::kTheirs));
+  }
+  StreamId Accept(uint16_t port) {
+    const Path path{At("192.0.2.1:3000"),
+                    {IpAddress::V4(198, 51, 100, 1), port},
+                    Transport::kTcp};
+    const std::optional<StreamId> id = agent_.StreamAccepted(now_, path);
+    EXPECT_TRUE(id);
+    agent_.HandlePacket(now_, {path, Make({.controlling = 1})});
+    return *id;
+  }
+  std::vector<PeerStreamWanted> Wanted() {
+    std::vector<PeerStreamWanted> all;
+    while (auto event = agent_.PollEvent()) {
+      if (auto* wanted = std::get_if<PeerStreamWanted>(&*event)) {
+        all.push_back(*wanted);
+      }
+    }
+    return all;
+  }
+};
+
+TEST_F(SimultaneousAgentTest, ACheckMayComeBeforeTheCandidateItIsFrom) {
+  const StreamId id = Accept(4000);
+  AddRemote("1 1 tcp 1000 198.51.100.1 4000 typ host tcptype so");
+  ASSERT_THAT(agent_.pairs(), SizeIs(1));
+  // The pair of what was told outlives its connection.
+  agent_.StreamEnded(now_, id);
+  EXPECT_THAT(agent_.pairs(), SizeIs(1));
+}
+
+// The connection of a port that nobody told is the whole of its pair, and what
+// is lost leaves room, however often.
+TEST_F(SimultaneousAgentTest, WhatNobodyToldIsNotConnectedTo) {
+  for (uint16_t i = 0; i < 300; ++i) {
+    agent_.StreamEnded(now_, Accept(4000 + i));
+    ASSERT_THAT(agent_.pairs(), IsEmpty()) << i;
+    Pass(absl::Seconds(1));
+  }
+  EXPECT_EQ(agent_.stats().candidate_limit, 0u);
+  EXPECT_THAT(Wanted(), IsEmpty());
+}
+
+// While a further attempt of ours waits for its time, the peer's is taken.
+TEST_F(SimultaneousAgentTest, WhoIsConnectedToTriesNoMore) {
+  AddRemote("1 1 tcp 1000 198.51.100.1 4000 typ host tcptype so");
+  Pass(absl::Milliseconds(100));
+  const std::vector<PeerStreamWanted> wanted = Wanted();
+  ASSERT_THAT(wanted, SizeIs(1));
+  EXPECT_EQ(wanted[0].local_port, 3000);
+  EXPECT_EQ(wanted[0].remote, At("198.51.100.1:4000"));
+  agent_.StreamEnded(now_, wanted[0].id);
+  Accept(4000);
+  // An answer, and a check of our own.
+  EXPECT_EQ(Pass(absl::Seconds(9)), 2);
+  EXPECT_THAT(Wanted(), IsEmpty());
 }
 
 TEST_F(ControllingAgentTest, NoMoreThanSixteenConnectionsAreMade) {

@@ -26,10 +26,16 @@ bool IsFrom(const internal::Attempt& attempt, const TransportAddress& host) {
 // Whether it was gathered from that socket, or from those beside it.
 bool IsOf(const Candidate& candidate, const HostAddress& host) {
   if (!candidate.tcp_type) return candidate.base == host.address;
-  return candidate.base.ip == host.address.ip &&
-         (candidate.tcp_type == TcpType::kActive
-              ? host.tcp_active
-              : candidate.base.port == host.tcp_port);
+  if (candidate.base.ip != host.address.ip) return false;
+  switch (*candidate.tcp_type) {
+    case TcpType::kActive:
+      return host.tcp_active;
+    case TcpType::kPassive:
+      return candidate.base.port == host.tcp_port;
+    case TcpType::kSimultaneousOpen:
+      return candidate.base.port == host.tcp_so_port;
+  }
+  return false;
 }
 
 bool IsIpv6LinkLocal(const IpAddress& ip) {
@@ -247,6 +253,9 @@ void Gatherer::FindHost(const Host& host) {
   if (host.host.tcp_active) FindTcpHost(host, TcpType::kActive, kDiscard);
   if (host.host.tcp_port != 0) {
     FindTcpHost(host, TcpType::kPassive, host.host.tcp_port);
+  }
+  if (host.host.tcp_so_port != 0) {
+    FindTcpHost(host, TcpType::kSimultaneousOpen, host.host.tcp_so_port);
   }
   if (host.host.mapped) FindMapped(host);
 }

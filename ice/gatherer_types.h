@@ -48,6 +48,9 @@ struct HostAddress {
   // Where a 1:1 NAT in front of us, which is known and need not be asked for,
   // shows this address, with the same ports; of the same family.
   std::optional<IpAddress> mapped = std::nullopt;
+  // Where it listens and connects from, too, a candidate for simultaneous
+  // opening; another port than `tcp_port`, or 0: there is none.
+  uint16_t tcp_so_port = 0;
 };
 
 struct TurnServer {

@@ -24,14 +24,16 @@ struct StreamWanted {
   RelayProtocol protocol = RelayProtocol::kTcp;  // Not kUdp.
   std::string host;
 };
-// A TCP connection to a passive candidate of the peer is wanted (RFC 6544
-// section 7.1), from any port of `local`. Answer as StreamWanted. Packets go
-// both ways as datagrams of its Path, on the wire behind their length (RFC
-// 4571; ice::PacketStream).
+// A TCP connection to a passive or simultaneous-open candidate of the peer is
+// wanted (RFC 6544 section 7.1). Answer as StreamWanted. Packets go both ways
+// as datagrams of its Path, on the wire behind their length (RFC 4571;
+// ice::PacketStream).
 struct PeerStreamWanted {
   StreamId id;
   IpAddress local;
   TransportAddress remote;
+  // From this port of `local`, beside whoever listens there; 0: from any.
+  uint16_t local_port = 0;
 };
 // The stream is of no more use, connected or not: it may end when what was sent
 // on it has left. It is not told of again.

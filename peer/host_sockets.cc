@@ -127,9 +127,13 @@ constexpr uint32_t kUnsentBytes = 16 * 1024;
 // at once.
 constexpr int kSharedBacklog = 1024;
 
-absl::StatusOr<net::TcpListener> Listen(const TransportAddress& at,
-                                        int backlog) {
+// Connections that wait where one peer is expected.
+constexpr int kBacklog = 16;
+
+absl::StatusOr<net::TcpListener> Listen(const TransportAddress& at, int backlog,
+                                        bool lend_address = false) {
   return net::TcpListener::Open({.bind = at,
+                                 .lend_address = lend_address,
                                  .backlog = backlog,
                                  .stream = {.unsent_bytes = kUnsentBytes}});
 }
@@ -138,12 +142,21 @@ absl::StatusOr<net::TcpListener> Listen(const TransportAddress& at,
 // or another one. Null: UDP has to do.
 std::unique_ptr<net::TcpListener> ListenBeside(const TransportAddress& udp) {
   for (const uint16_t port : {udp.port, uint16_t{0}}) {
-    absl::StatusOr<net::TcpListener> listener = Listen({udp.ip, port}, 16);
+    absl::StatusOr<net::TcpListener> listener =
+        Listen({udp.ip, port}, kBacklog);
     if (listener.ok()) {
       return std::make_unique<net::TcpListener>(*std::move(listener));
     }
   }
   return nullptr;
+}
+
+// Null: the others have to do.
+std::unique_ptr<net::TcpListener> ListenAndConnect(const IpAddress& ip) {
+  absl::StatusOr<net::TcpListener> listener =
+      Listen({ip, 0}, kBacklog, /*lend_address=*/true);
+  if (!listener.ok()) return nullptr;
+  return std::make_unique<net::TcpListener>(*std::move(listener));
 }
 
 // Without a list: the addresses that the system would send to the internet
@@ -215,6 +228,7 @@ absl::StatusOr<HostSocket> HostSockets::OpenOne(
       net::UdpSocket::Open({.bind = {interface.address, ports.udp}}));
   HostSocket host{std::make_unique<net::UdpSocket>(std::move(socket)),
                   nullptr,
+                  nullptr,
                   KindOf(interface),
                   interface.address,
                   options_.tcp,
@@ -222,19 +236,32 @@ absl::StatusOr<HostSocket> HostSockets::OpenOne(
                   "",
                   options_.ports.has_value(),
                   MappedOf(interface.address)};
-  if (options_.tcp == TcpUse::kBoth && host.shared) {
+  const bool listens =
+      options_.tcp == TcpUse::kBoth || options_.tcp == TcpUse::kSimultaneous;
+  if (listens && host.shared) {
     KYUU_ASSIGN_OR_RETURN(
         net::TcpListener listener,
         Listen({interface.address, ports.tcp}, kSharedBacklog));
     host.listener = std::make_unique<net::TcpListener>(std::move(listener));
-  } else if (options_.tcp == TcpUse::kBoth) {
+  } else if (listens) {
     host.listener = ListenBeside(host.socket->local());
+    if (options_.tcp == TcpUse::kSimultaneous) {
+      host.so_listener = ListenAndConnect(interface.address);
+    }
   }
   if (options_.hide_addresses && !interface.address.IsLoopback()) {
     SystemRandom random;
     host.name = mdns::MakeName(random);
   }
   return host;
+}
+
+std::vector<net::TcpListener*> HostSocket::listeners() const {
+  std::vector<net::TcpListener*> all;
+  for (const auto* one : {&listener, &so_listener}) {
+    if (*one) all.push_back(one->get());
+  }
+  return all;
 }
 
 size_t HostSockets::OpenNew(const std::vector<net::Interface>& chosen) {

@@ -38,13 +38,17 @@ enum class TcpUse : uint8_t {
   kNone,
   kActive,  // Connects to a peer that listens.
   kBoth,    // And listens itself, on a port of each address.
+  // And opens connections together with a peer that does so, too, from another
+  // port of each address: where both are behind firewalls that let connections
+  // out only. Of shared ports (HostSocketsOptions::ports) as kBoth.
+  kSimultaneous,
 };
 
 // Port numbers that all addresses have in common; 0: one that the system
 // chooses for the first address.
 struct PortNumbers {
   uint16_t udp = 0;
-  uint16_t tcp = 0;  // With TcpUse::kBoth.
+  uint16_t tcp = 0;  // Where TcpUse says that it listens.
 };
 
 // A 1:1 NAT in front of the machine, as clouds have it: what comes to `told`
@@ -82,6 +86,8 @@ struct HostSocket {
   std::unique_ptr<net::UdpSocket> socket;
   // On the same port if it is free; null if it does not listen.
   std::unique_ptr<net::TcpListener> listener;
+  // Where connections are opened simultaneously; null if none are.
+  std::unique_ptr<net::TcpListener> so_listener;
   ice::InterfaceKind kind = ice::InterfaceKind::kUnknown;
   IpAddress ip;
   TcpUse tcp = TcpUse::kNone;
@@ -97,8 +103,11 @@ struct HostSocket {
             listener ? listener->local().port : uint16_t{0},
             name,
             shared,
-            mapped};
+            mapped,
+            so_listener ? so_listener->local().port : uint16_t{0}};
   }
+  // Those that there are.
+  std::vector<net::TcpListener*> listeners() const;
 };
 
 // The addresses to use, in the order of `interfaces`. Of these kinds only the

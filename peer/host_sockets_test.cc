@@ -123,6 +123,28 @@ TEST(HostSockets, NothingChangesWhileTheMachineStays) {
   EXPECT_EQ(sockets->sockets().size(), count);
 }
 
+TEST(HostSockets, SimultaneousOpeningHasAPortOfItsOwnWhereTheyAreNotShared) {
+  HostSocketsOptions options{.loopback = LoopbackUse::kAlways,
+                             .tcp = TcpUse::kSimultaneous};
+  auto sockets = HostSockets::Open(options);
+  ASSERT_OK(sockets);
+  for (const HostSocket& host : sockets->sockets()) {
+    ASSERT_EQ(host.listeners().size(), 2u);
+    EXPECT_EQ(host.address().tcp_port, host.listeners()[0]->local().port);
+    EXPECT_EQ(host.address().tcp_so_port, host.listeners()[1]->local().port);
+    EXPECT_NE(host.address().tcp_port, host.address().tcp_so_port);
+    EXPECT_TRUE(host.address().tcp_active);
+  }
+  options.ports = PortNumbers{};
+  sockets = HostSockets::Open(options);
+  ASSERT_OK(sockets);
+  for (const HostSocket& host : sockets->sockets()) {
+    EXPECT_EQ(host.listeners().size(), 1u);
+    EXPECT_NE(host.address().tcp_port, 0);
+    EXPECT_EQ(host.address().tcp_so_port, 0);
+  }
+}
+
 // Where nobody lists the machine's addresses, as where netlink is forbidden,
 // its routes still tell which ones work.
 TEST(HostSockets, WithoutAListTheRoutesTell) {

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/status_macros.h"
+#include "net/tcp.h"
 
 namespace kyuu::peer {
 
@@ -60,7 +61,9 @@ LoopConnection::LoopConnection(net::Loop& loop,
 
 void LoopConnection::Add(const HostSocket& host) {
   driver_.AddSocket(*host.socket);
-  if (host.listener) peer_streams_.AddListener(*host.listener);
+  for (net::TcpListener* listener : host.listeners()) {
+    peer_streams_.AddListener(*listener);
+  }
   if (!host.name.empty()) {
     // Too many for one: the peer finds us by our checks.
     (void)names_.Publish(host.name, host.ip, host.interface);
@@ -71,7 +74,9 @@ void LoopConnection::Add(const HostSocket& host) {
 
 void LoopConnection::Remove(const HostSocket& host) {
   driver_.RemoveSocket(*host.socket);
-  if (host.listener) peer_streams_.RemoveListener(*host.listener);
+  for (net::TcpListener* listener : host.listeners()) {
+    peer_streams_.RemoveListener(*listener);
+  }
   if (!host.name.empty()) names_.Withdraw(host.name);
   // Refused once closed, and then nobody needs it.
   (void)connection_.RemoveLocalAddress(net::Loop::Now(),

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "base/system_random.h"
 #include "base/testing.h"
@@ -46,42 +48,57 @@ class LoopConnectionTest : public testing::Test {
 struct Meeting {
   Transport transport;
   TcpUse tcp;  // Of the one that answers.
+  // What lines of candidates have that the other is told.
+  absl::string_view told;
+  TcpUse offerer_tcp = TcpUse::kBoth;
 };
 class LoopConnectionsMeet : public LoopConnectionTest,
                             public testing::WithParamInterface<Meeting> {};
 INSTANTIATE_TEST_SUITE_P(
     Transports, LoopConnectionsMeet,
-    testing::Values(Meeting{Transport::kUdp, TcpUse::kNone},
-                    Meeting{Transport::kTcp, TcpUse::kBoth},
-                    Meeting{Transport::kTcp, TcpUse::kActive}));
+    testing::Values(Meeting{Transport::kUdp, TcpUse::kNone, " udp "},
+                    Meeting{Transport::kTcp, TcpUse::kBoth, " tcp "},
+                    Meeting{Transport::kTcp, TcpUse::kActive, " tcp "},
+                    Meeting{Transport::kTcp, TcpUse::kSimultaneous,
+                            " tcptype so", TcpUse::kSimultaneous}));
 
-// Of candidates that the other is told only those of one transport are left.
+// Of candidates that the other is told only some are left.
 TEST_P(LoopConnectionsMeet, CarriesMessagesBetweenSockets) {
   std::unique_ptr<LoopConnection> a, b;
   std::vector<std::string> received;
+  std::string told;  // All lines.
   constexpr int kMessages = 100;
   const std::string payload(20000, 'x');
-  const auto pass = [](LoopConnection& to, const CandidateFound& found) {
-    const bool udp = absl::StrContains(found.candidate, " udp ");
-    if (udp != (GetParam().transport == Transport::kUdp)) return;
+  const auto pass = [&](LoopConnection& to, const CandidateFound& found) {
+    if (!absl::StrContains(found.candidate, GetParam().told)) return;
+    absl::StrAppend(&told, found.candidate, "\n");
     EXPECT_OK(to.engine().AddIceCandidate(net::Loop::Now(), found.candidate,
                                           found.mid, found.mline_index));
     to.Flush();
   };
-  a = Make([&](ConnectionEvent event) {
-    if (auto* found = std::get_if<CandidateFound>(&event)) pass(*b, *found);
-    if (auto* opened = std::get_if<sctp::ChannelOpened>(&event)) {
-      for (int i = 0; i < kMessages; ++i) {
-        EXPECT_OK(a->engine().Send(
-            net::Loop::Now(), opened->channel, PayloadType::kText,
-            std::vector<uint8_t>(payload.begin(), payload.end())));
-      }
-    }
-    if (auto* path = std::get_if<SelectedPathChanged>(&event)) {
-      EXPECT_EQ(path->path.transport, GetParam().transport);
-    }
-    if (std::holds_alternative<Closed>(event)) loop_->Stop();
-  });
+  a = Make(
+      [&](ConnectionEvent event) {
+        if (auto* found = std::get_if<CandidateFound>(&event)) pass(*b, *found);
+        if (auto* opened = std::get_if<sctp::ChannelOpened>(&event)) {
+          for (int i = 0; i < kMessages; ++i) {
+            EXPECT_OK(a->engine().Send(
+                net::Loop::Now(), opened->channel, PayloadType::kText,
+                std::vector<uint8_t>(payload.begin(), payload.end())));
+          }
+        }
+        if (auto* path = std::get_if<SelectedPathChanged>(&event)) {
+          EXPECT_EQ(path->path.transport, GetParam().transport);
+          // Who opens simultaneously connects from where it listens.
+          if (GetParam().tcp == TcpUse::kSimultaneous) {
+            for (const auto& end : {path->path.local, path->path.remote}) {
+              EXPECT_THAT(told, testing::HasSubstr(
+                                    absl::StrCat(" ", end.port, " typ host")));
+            }
+          }
+        }
+        if (std::holds_alternative<Closed>(event)) loop_->Stop();
+      },
+      {.loopback = LoopbackUse::kAlways, .tcp = GetParam().offerer_tcp});
   b = Make(
       [&](ConnectionEvent event) {
         if (auto* found = std::get_if<CandidateFound>(&event)) pass(*a, *found);

@@ -96,7 +96,7 @@ void PeerStreams::Open(const ice::PeerStreamWanted& wanted) {
   Link& link = *it->second;
   link.path.remote = wanted.remote;
   net::ConnectOptions connect;
-  connect.from = TransportAddress{wanted.local, 0};
+  connect.from = TransportAddress{wanted.local, wanted.local_port};
   connect.stream.unsent_bytes = options_.unsent_bytes;
   // It tells from the loop, so that the caller may be an engine's driver.
   link.connector.emplace(

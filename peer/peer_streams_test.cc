@@ -104,6 +104,23 @@ TEST_F(PeerStreamsTest, PacketsGoBothWays) {
   EXPECT_EQ(a_.streams.stats().packets_received, 1u);
 }
 
+// As it is done for a simultaneous opening, where somebody listens, too.
+TEST_F(PeerStreamsTest, AConnectionMayBeFromAPortThatIsNamed) {
+  auto beside = net::TcpListener::Open(
+      {.bind = {IpAddress::V4(127, 0, 0, 1), 0}, .lend_address = true});
+  ASSERT_OK(beside);
+  a_.streams.AddListener(*beside);
+  a_.path.remote = listener_.local();
+  a_.streams.Open({StreamId{7}, beside->local().ip, listener_.local(),
+                   beside->local().port});
+  loop_.RunUntil([&] { return a_.connected && b_.accepted; });
+  EXPECT_EQ(a_.path.local, beside->local());
+  EXPECT_EQ(b_.path.remote, beside->local());
+  EXPECT_TRUE(a_.streams.Send({a_.path, FromHex("0102")}));
+  loop_.RunUntil([&] { return b_.heard.size() == 1; });
+  a_.streams.RemoveListener(*beside);
+}
+
 TEST_F(PeerStreamsTest, WhatHasNoStreamIsSomebodyElses) {
   Connect();
   Path other = a_.path;

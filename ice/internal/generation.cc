@@ -46,8 +46,8 @@ bool Generation::AcceptsUsername(absl::string_view name) const {
 }
 
 std::optional<size_t> Generation::FindRemote(
-    Transport transport, const TransportAddress& address) const {
-  return by_address_.Find(std::pair(transport, WithoutScope(address)),
+    std::optional<TcpType> tcp_type, const TransportAddress& address) const {
+  return by_address_.Find(PlaceOf(tcp_type, WithoutScope(address)),
                           AddressOf());
 }
 
@@ -66,11 +66,12 @@ void Generation::ReplaceRemote(size_t index, const RemoteCandidate& candidate) {
   by_address_.Add(number, AddressOf());
 }
 
-void Generation::LabelRemote(size_t index, CandidateType type,
-                             uint32_t priority, uint16_t foundation) {
-  remotes_[index].type = type;
-  remotes_[index].priority = priority;
-  remotes_[index].foundation = foundation;
+void Generation::LabelRemote(size_t index, const RemoteCandidate& candidate) {
+  RemoteCandidate& known = remotes_[index];
+  known.type = candidate.type;
+  known.priority = candidate.priority;
+  known.foundation = candidate.foundation;
+  known.tcp_type = candidate.tcp_type;
 }
 
 std::optional<size_t> Generation::UselessReflexive() const {
@@ -89,7 +90,8 @@ std::optional<size_t> Generation::UselessReflexive() const {
 std::optional<size_t> Generation::LostStreamEnd() const {
   std::vector<bool> lost(remotes_.size());
   for (size_t i = 0; i < remotes_.size(); ++i) {
-    lost[i] = remotes_[i].tcp_type == TcpType::kActive;
+    lost[i] = remotes_[i].tcp_type &&
+              remotes_[i].type == CandidateType::kPeerReflexive;
   }
   for (const Pair& pair : pairs.all()) lost[pair.remote] = false;
   const auto it = std::find(lost.begin(), lost.end(), true);

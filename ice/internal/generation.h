@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -88,14 +88,15 @@ class Generation {
   absl::Time patience_until = absl::InfiniteFuture();
 
   const std::vector<RemoteCandidate>& remotes() const { return remotes_; }
-  std::optional<size_t> FindRemote(Transport transport,
+  // The one at an address, of UDP if `tcp_type` is unset. On one port of TCP
+  // there may be two: one for simultaneous opening, and one of the other types.
+  std::optional<size_t> FindRemote(std::optional<TcpType> tcp_type,
                                    const TransportAddress& address) const;
   size_t AddRemote(const RemoteCandidate& candidate);
   // Puts another in the place of remotes()[index], whose pairs are removed.
   void ReplaceRemote(size_t index, const RemoteCandidate& candidate);
-  // Gives a candidate its true labels.
-  void LabelRemote(size_t index, CandidateType type, uint32_t priority,
-                   uint16_t foundation);
+  // Gives a candidate the true labels, which are those of `candidate`.
+  void LabelRemote(size_t index, const RemoteCandidate& candidate);
   // A peer-reflexive candidate of which no pair ever worked; nullopt if none.
   std::optional<size_t> UselessReflexive() const;
   // The end of a connection that is no more; nullopt if none.
@@ -141,10 +142,15 @@ class Generation {
   };
 
   // The key of by_address_.
+  using Place = std::tuple<bool, bool, TransportAddress>;
+  static Place PlaceOf(std::optional<TcpType> tcp_type,
+                       const TransportAddress& address) {
+    return {tcp_type.has_value(), tcp_type == TcpType::kSimultaneousOpen,
+            address};
+  }
   auto AddressOf() const {
     return [this](uint16_t number) {
-      const RemoteCandidate& candidate = remotes_[number];
-      return std::pair(candidate.transport(), candidate.address);
+      return PlaceOf(remotes_[number].tcp_type, remotes_[number].address);
     };
   }
   // Pairs were removed: what refers to them follows.

@@ -76,7 +76,9 @@ void Label(Pair& pair, const Base& base, const RemoteCandidate& remote,
 }
 
 bool NeedsStream(const Pair& pair, const Base& base) {
-  return base.tcp_type == TcpType::kActive && pair.path.local == base.address;
+  return (base.tcp_type == TcpType::kActive ||
+          base.tcp_type == TcpType::kSimultaneousOpen) &&
+         pair.path.local == base.address;
 }
 
 TransportAddress WithoutScope(TransportAddress address) {
@@ -97,7 +99,10 @@ bool MayPair(const Base& base, const RemoteCandidate& remote) {
   const IpAddress& to = remote.address.ip;
   if (base.transport() != remote.transport() ||
       base.tcp_type == TcpType::kPassive ||
-      remote.tcp_type == TcpType::kActive || from.family() != to.family()) {
+      remote.tcp_type == TcpType::kActive ||
+      (base.tcp_type == TcpType::kSimultaneousOpen) !=
+          (remote.tcp_type == TcpType::kSimultaneousOpen) ||
+      from.family() != to.family()) {
     return false;
   }
   if (IsIpv6LinkLocal(from) != IsIpv6LinkLocal(to)) return false;

@@ -58,6 +58,9 @@ struct InProgress {
   absl::Time deadline = absl::InfiniteFuture();
   // The deadline has passed, and Ta has not: the next slot is for a repetition.
   bool due = false;
+  // Of a connection that is to be made: as long as that may take, with all
+  // attempts.
+  absl::Time connected_by = absl::InfinitePast();
 };
 struct Succeeded {};
 struct Failed {};
@@ -168,8 +171,9 @@ Pair MakePair(const Base& base, size_t base_index,
 void Label(Pair& pair, const Base& base, const RemoteCandidate& remote,
            Role role);
 
-// Whether the connection of a TCP pair is still to be made (RFC 6544 section
-// 7.1). The pair has its path then, from a port of its own.
+// Whether a TCP pair needs a connection of ours (RFC 6544 section 7.1) unless
+// there is one along its path. That of an active candidate has its path then,
+// from a port of its own; one that opens simultaneously keeps its own.
 bool NeedsStream(const Pair& pair, const Base& base);
 
 TransportAddress WithoutScope(TransportAddress address);
@@ -180,7 +184,8 @@ bool SameAddress(const TransportAddress& a, const TransportAddress& b);
 // Whether a packet from `base` could reach `remote` (RFC 8445 section 6.1.2.2:
 // same family, IPv6 link-local only with link-local; loopback only with
 // loopback, unless it is a relay's; RFC 6544 section 6.2: same transport, from
-// active to passive, since only that side connects).
+// active to passive, since only that side connects, and between two that open
+// simultaneously).
 bool MayPair(const Base& base, const RemoteCandidate& remote);
 
 }  // namespace kyuu::ice::internal

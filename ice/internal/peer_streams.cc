@@ -1,6 +1,7 @@
 #include "ice/internal/peer_streams.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -18,11 +19,30 @@ size_t PeerStreams::Count(bool accepted) const {
       [&](const PeerStream& s) { return s.accepted == accepted; }));
 }
 
-bool PeerStreams::Want(const Path& path) {
+bool PeerStreams::Want(const Path& path, bool from_any_port) {
   if (Count(/*accepted=*/false) >= max_) return false;
   const StreamId id{last_++};
   streams_.push_back({id, path, PeerStream::State::kConnecting});
-  events_.push_back(PeerStreamWanted{id, path.local.ip, path.remote});
+  const uint16_t port = from_any_port ? uint16_t{0} : path.local.port;
+  events_.push_back(PeerStreamWanted{id, path.local.ip, path.remote, port});
+  return true;
+}
+
+bool PeerStreams::Carries(const Path& path) const {
+  return std::any_of(
+      streams_.begin(), streams_.end(), [&](const PeerStream& s) {
+        return s.path == path && s.state != PeerStream::State::kConnecting;
+      });
+}
+
+bool PeerStreams::GiveUp(const Path& path) {
+  const auto it =
+      std::find_if(streams_.begin(), streams_.end(), [&](const PeerStream& s) {
+        return s.path == path && s.state == PeerStream::State::kConnecting;
+      });
+  if (it == streams_.end()) return false;
+  events_.push_back(StreamUnwanted{it->id});
+  streams_.erase(it);
   return true;
 }
 

@@ -44,8 +44,14 @@ class PeerStreams {
   // `max` of those that we make, and as many of those that are made to us.
   explicit PeerStreams(size_t max) : max_(max) {}
 
-  // Asks for one; false if there are too many.
-  bool Want(const Path& path);
+  // Asks for one, from the port of `path` or from any; false if there are too
+  // many.
+  bool Want(const Path& path, bool from_any_port);
+  // Whether there is one, connected, along `path`.
+  bool Carries(const Path& path) const;
+  // The one along `path` that is being made is of no more use; false if there
+  // is none.
+  bool GiveUp(const Path& path);
   // One came. When there are too many, the oldest that is unproven makes room;
   // nullopt if none is.
   std::optional<StreamId> Accept(const Path& path, absl::Time deadline);

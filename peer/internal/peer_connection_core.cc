@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "net/resolver.h"
+#include "net/tcp.h"
 #include "net/udp_socket.h"
 #include "peer/ice_servers.h"
 #include "peer/internal/peer_connection_drive.h"
@@ -335,7 +336,9 @@ Core::Drive::Drive(Core& c)
 
 void Core::Drive::Add(const HostSocket& host) {
   driver.AddSocket(*host.socket);
-  if (host.listener) peer_streams.AddListener(*host.listener);
+  for (net::TcpListener* listener : host.listeners()) {
+    peer_streams.AddListener(*listener);
+  }
   if (!host.name.empty()) {
     // Too many on this thread: the peer finds us by our checks.
     (void)core.workplace_->Names().Publish(host.name, host.ip, host.interface);
@@ -344,7 +347,9 @@ void Core::Drive::Add(const HostSocket& host) {
 
 void Core::Drive::Remove(const HostSocket& host) {
   driver.RemoveSocket(*host.socket);
-  if (host.listener) peer_streams.RemoveListener(*host.listener);
+  for (net::TcpListener* listener : host.listeners()) {
+    peer_streams.RemoveListener(*listener);
+  }
   if (!host.name.empty()) core.workplace_->Names().Withdraw(host.name);
 }
 
