@@ -58,6 +58,18 @@ TEST_F(PeerConnectionTest, CarriesTextBinaryAndEmptyMessages) {
   EXPECT_TRUE(a_.board().Wait("message text:back"));
 }
 
+// Of all ways they know that of opening TCP together only.
+TEST_F(PeerConnectionTest, MeetsWhoOpensSimultaneously) {
+  a_.TellOnly(" tcptype so");
+  b_.TellOnly(" tcptype so");
+  Create({.ice_tcp = TcpUse::kSimultaneous});
+  pair_.Connect();
+  ASSERT_TRUE(a_.board().Wait("open"));
+  ASSERT_TRUE(b_.board().Wait("open"));
+  EXPECT_OK(a_.channel()->Send("hello"));
+  EXPECT_TRUE(b_.board().Wait("message text:hello"));
+}
+
 TEST_F(PeerConnectionTest, TellsEventsInTheOrderOfW3c) {
   Create();
   EXPECT_EQ(a_->signaling_state(), SignalingState::kStable);

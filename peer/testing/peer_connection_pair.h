@@ -14,7 +14,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "base/testing.h"
 #include "gtest/gtest.h"
@@ -76,6 +79,20 @@ class Side {
  public:
   using Hook = std::function<void(const std::string& name)>;
 
+  // Of its candidates the other is told those alone whose lines have `part`.
+  // Before Create().
+  void TellOnly(std::string part) { tells_ = std::move(part); }
+  // Its description, with these candidates.
+  SessionDescription Told() const {
+    SessionDescription told = *get()->local_description();
+    std::vector<std::string> lines = absl::StrSplit(told.sdp, '\n');
+    std::erase_if(lines, [this](const std::string& line) {
+      return absl::StartsWith(line, "a=candidate:") &&
+             !absl::StrContains(line, tells_);
+    });
+    told.sdp = absl::StrJoin(lines, "\n");
+    return told;
+  }
   void Create(Configuration configuration, Side& other, Hook hook = {}) {
     other_ = &other;
     hook_ = std::move(hook);
@@ -147,7 +164,9 @@ class Side {
     PeerConnectionHandlers handlers;
     handlers.on_negotiation_needed = [this] { Note("negotiationneeded"); };
     handlers.on_ice_candidate = [this](const IceCandidate& candidate) {
-      if (const auto other = other_->get()) {
+      const bool told = candidate.candidate.empty() ||
+                        absl::StrContains(candidate.candidate, tells_);
+      if (const auto other = other_->get(); other && told) {
         EXPECT_OK(IgnoreClosed(other->AddIceCandidate(candidate)));
       }
       Note("candidate", candidate.candidate.empty() ? "end" : "");
@@ -187,6 +206,7 @@ class Side {
 
   Side* other_ = nullptr;
   Hook hook_;
+  std::string tells_;
   Board board_;
   mutable std::mutex mutex_;
   std::shared_ptr<PeerConnection> connection_;
@@ -225,9 +245,9 @@ struct Pair {
       return status.ok();
     };
     if (!x || !y || !check(x->SetLocalDescription())) return;
-    if (!check(y->SetRemoteDescription(*x->local_description()))) return;
+    if (!check(y->SetRemoteDescription(a.Told()))) return;
     if (!check(y->SetLocalDescription())) return;
-    check(x->SetRemoteDescription(*y->local_description()));
+    check(x->SetRemoteDescription(b.Told()));
   }
 
   Side a, b;
