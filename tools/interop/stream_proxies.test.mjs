@@ -8,6 +8,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it, test } from 'node:test';
 import { here, inNetwork, killLeftovers, kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
+import { eventually } from './nodes.mjs';
 import { clientsIn, kinds, startProxy } from './stream_proxy.mjs';
 
 const MINUTE = { timeout: 60_000 };
@@ -89,6 +90,8 @@ for (const [name, kind] of Object.entries(kinds)) {
           assert.equal(await run.finish(30), 0, run.transcript());
         }
       }
+      // What it has logged may still be on its way to us.
+      await eventually(() => clientsIn(server, 'allocation_made').length >= 16);
       const told = clientsIn(server, 'allocation_made');
       // coturn's client makes each allocation twice.
       assert.equal(told.filter(({ client }) => client === '127.0.0.5').length, 8, server.transcript());
