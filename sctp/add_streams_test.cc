@@ -392,6 +392,24 @@ TEST_F(Asked, ForBothInOneChunkAnswersBoth) {
   EXPECT_EQ(p.peer.stats().drop_invalid_reconfig, 0u);
 }
 
+// A reset that waits for data is not forgotten for another request, which may
+// come in the same chunk (RFC 6525 section 3.1).
+TEST_F(Asked, AResetThatWaitsOutlivesOtherRequests) {
+  Send(OutgoingResetRequest{Theirs(0), ReconfigSn(0), Puppet::kInitialTsn, {}},
+       internal::IncomingResetRequest{Theirs(1), {StreamId{3}}});
+  EXPECT_THAT(Results(), ElementsAre(ReconfigResult::kInProgress,
+                                     ReconfigResult::kNothingToDo));
+  Send(AddOutgoingStreamsRequest{Theirs(2), 1});
+  EXPECT_THAT(Results(), ElementsAre(ReconfigResult::kPerformed));
+  p.SendData(0, internal::DataChunk::kBegin | internal::DataChunk::kEnd, 1, 0,
+             "x");
+  size_t resets = 0;
+  for (const Event& event : p.Events()) {
+    if (std::holds_alternative<StreamsReset>(event)) ++resets;
+  }
+  EXPECT_EQ(resets, 1u);
+}
+
 TEST_F(Asked, ForNoneThereIsNothingToDo) {
   Send(AddOutgoingStreamsRequest{Theirs(0), 0},
        AddIncomingStreamsRequest{Theirs(1), 0});

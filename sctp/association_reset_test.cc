@@ -144,7 +144,9 @@ TEST(AssociationReset, LosesAndMixesNothing) {
       Association& asker = round % 3 == 1 ? p.b : p.a;
       // Refused while one is under way, and then another round asks.
       const absl::Status asked = asker.ResetAssociation(p.pair.now());
-      if (!asked.ok()) EXPECT_THAT(asked, StatusIs(kPrecondition));
+      if (!asked.ok()) {
+        EXPECT_THAT(asked, StatusIs(kPrecondition));
+      }
       send();
       // Sometimes the next is asked for as soon as this one is through.
       p.pair.RunFor(absl::Milliseconds(400) * (1 + round % 2));
@@ -392,6 +394,30 @@ TEST_F(ResetByHand, IsDeniedWhileWhatCameIsIncomplete) {
   p.SendData(2, kWhole, 1, 1, "z");
   Send(SsnTsnResetRequest{Theirs(2)});
   EXPECT_THAT(Results(), ElementsAre(ReconfigResult::kPerformed));
+}
+
+// A reset of streams that waits for data says that data is under way, too.
+TEST_F(ResetByHand, IsDeniedWhileAResetWaitsForData) {
+  Send(OutgoingResetRequest{Theirs(0), ReconfigSn(0), Puppet::kInitialTsn, {}});
+  Send(SsnTsnResetRequest{Theirs(1)});
+  EXPECT_THAT(Results(), ElementsAre(ReconfigResult::kInProgress,
+                                     ReconfigResult::kDenied));
+  p.SendData(0, kWhole, 1, 0, "x");
+  EXPECT_THAT(Results(), ElementsAre(ReconfigResult::kPerformed));
+}
+
+// Of a peer that does not wait for its data: what a reset waited for counts as
+// arrived once the association was reset.
+TEST_F(ResetByHand, AResetThatWaitsIsPerformedWithThatOfTheAssociation) {
+  Send(OutgoingResetRequest{Theirs(0), ReconfigSn(0), Puppet::kInitialTsn, {}});
+  EXPECT_THAT(Results(), ElementsAre(ReconfigResult::kInProgress));
+  const auto request = Ask();
+  ASSERT_TRUE(request);
+  Send(ReconfigResponse{
+      *request, ReconfigResult::kPerformed,
+      ReconfigResponse::NextTsns{Puppet::kInitialTsn + 1, Tsn(77)}});
+  EXPECT_THAT(Results(), ElementsAre(ReconfigResult::kPerformed));
+  EXPECT_THAT(Resets(), SizeIs(1));
 }
 
 // What the association has sent arrives first; another request ends the wait.

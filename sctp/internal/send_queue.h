@@ -140,7 +140,6 @@ class SendQueue {
   // PauseAll makes ready for a reset of all streams, as Pause does for one;
   // none is paused alone, or is until ResumeAll.
   void PauseAll() { all_paused_ = true; }
-  bool all_paused() const { return all_paused_; }
   // Everything from before PauseAll was acknowledged or given up.
   bool all_settled() const { return all_paused_ && alive_ == held_; }
   void ResumeAll(Numbering numbering);

@@ -129,9 +129,6 @@ bool StreamReset::IsNew(ReconfigSn sn) {
 
 void StreamReset::Expect() {
   ++expected_request_sn_;
-  // The peer may answer an incoming reset request of ours by an outgoing one,
-  // and the next request supersedes one whose data never came.
-  deferred_.reset();
   if (std::exchange(owed_, std::nullopt)) {
     queue_.ResumeAll(SendQueue::Numbering::kContinue);
   }
@@ -172,6 +169,9 @@ void StreamReset::HandleOutgoing(const OutgoingResetRequest& request,
     return;
   }
   Expect();
+  // The peer may answer an incoming reset request of ours this way, and the
+  // next request supersedes one whose data never came.
+  deferred_.reset();
   if (request.last_assigned_tsn > cumulative_tsn) {
     // Section 5.2.2 rule E2: not before all data until there has arrived.
     deferred_ = request;
@@ -229,7 +229,7 @@ void StreamReset::HandleAll(const SsnTsnResetRequest& request,
   ReconfigResponse answer{
       sn, ReconfigResult::kDenied,
       ReconfigResponse::NextTsns{ground.next_tsn, ground.cumulative_tsn + 1}};
-  if (!ground.grants_all) {
+  if (!ground.grants_all || deferred_) {
     Expect();
     Answer(answer);
   } else if (all_wanted_ || in_flight_ || queue_.any_paused()) {
@@ -341,6 +341,8 @@ void StreamReset::OnAnswerAboutAll(const ReconfigResponse& response) {
         absl::UnavailableError("the peer refused to reset the association")});
     return;
   }
+  // What it waited for counts as arrived.
+  if (deferred_) Perform(*std::exchange(deferred_, std::nullopt));
   renumbering_ =
       Renumbering{response.next_tsns->receiver, response.next_tsns->sender};
   queue_.ResumeAll(SendQueue::Numbering::kFromZero);

@@ -78,11 +78,7 @@ class StreamReset {
             std::holds_alternative<SsnTsnResetRequest>(*in_flight_));
   }
   // Whether any streams are being reset, by our requests.
-  bool resets_streams() const {
-    return queue_.any_paused() ||
-           (in_flight_ &&
-            std::holds_alternative<OutgoingResetRequest>(*in_flight_));
-  }
+  bool resets_streams() const { return queue_.any_paused(); }
   // Takes note of those whose delay is over.
   void Ripen(absl::Time now) { queue_.Ripen(now); }
   // When there are more of them that can be asked for.
@@ -146,7 +142,8 @@ class StreamReset {
   RequestClass Classify(ReconfigSn sn) const;
   // True for a request to be looked at. Answers any other.
   bool IsNew(ReconfigSn sn);
-  // Counts a request as looked at; it supersedes what waited.
+  // Counts a request as looked at; it supersedes a reset of the association
+  // that waits.
   void Expect();
   bool HasRoomForEvent(ReconfigSn sn);
   void HandleOutgoing(const OutgoingResetRequest& request, Tsn cumulative_tsn);
