@@ -82,9 +82,10 @@ class Side {
   // Of its candidates the other is told those alone whose lines have `part`.
   // Before Create().
   void TellOnly(std::string part) { tells_ = std::move(part); }
-  // Its description, with these candidates.
-  SessionDescription Told() const {
-    SessionDescription told = *get()->local_description();
+  // The description of `connection`, which this side had or has: a hook may
+  // have dropped it. With these candidates.
+  SessionDescription Told(const PeerConnection& connection) const {
+    SessionDescription told = *connection.local_description();
     std::vector<std::string> lines = absl::StrSplit(told.sdp, '\n');
     std::erase_if(lines, [this](const std::string& line) {
       return absl::StartsWith(line, "a=candidate:") &&
@@ -245,9 +246,9 @@ struct Pair {
       return status.ok();
     };
     if (!x || !y || !check(x->SetLocalDescription())) return;
-    if (!check(y->SetRemoteDescription(a.Told()))) return;
+    if (!check(y->SetRemoteDescription(a.Told(*x)))) return;
     if (!check(y->SetLocalDescription())) return;
-    check(x->SetRemoteDescription(b.Told()));
+    check(x->SetRemoteDescription(b.Told(*y)));
   }
 
   Side a, b;
