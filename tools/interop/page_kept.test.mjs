@@ -91,8 +91,8 @@ async function until(condition, what) {
 const progress = async (person, file) => Number(await person.card(file, 'in').getByTestId('file-progress').getAttribute('aria-valuenow'));
 
 test('a page that is reloaded again and again in the middle of a file has it in the end, and no byte comes twice', MINUTES, async (t) => {
-  const file = makeFile('big.bin', 60 * MiB);
-  const [ada, bob] = await stage.people(['Ada', 'Bob'], {}, [{ prepare: counted(10_000) }, {}]);
+  const file = makeFile('big.bin', 40 * MiB);
+  const [ada, bob] = await stage.people(['Ada', 'Bob'], {}, [{ prepare: counted(8_000) }, {}]);
   let stored = 0;
   for (const share of [10, 30, 50, 75]) {
     await talking(ada, bob);
@@ -151,7 +151,7 @@ async function goOn(ada, bob, file) {
 }
 
 test('a tab that crashes in the middle of a file goes on when it is opened again', MINUTES, async () => {
-  const file = makeFile('crash.bin', 30 * MiB);
+  const file = makeFile('crash.bin', 16 * MiB);
   const [ada, bob] = await slowly();
   await breakOff(ada, bob, file, 40, async () => {
     const session = await bob.context.newCDPSession(bob.page);
@@ -164,7 +164,7 @@ test('a tab that crashes in the middle of a file goes on when it is opened again
   bob.page = again;
   await bob.joinAs('Bob 2');
   const stored = await partBytes(bob);
-  assert.ok(stored >= 12 * MiB, `${stored} bytes`);
+  assert.ok(stored >= 6 * MiB, `${stored} bytes`);
   await ada.at('hangup').click();
   await ada.call('Bob 2');
   await bob.accept('Ada');
@@ -177,7 +177,7 @@ test('a tab that crashes in the middle of a file goes on when it is opened again
 });
 
 test('what is kept is listed with its size, and can be discarded', MINUTES, async () => {
-  const file = makeFile('listed.bin', 30 * MiB);
+  const file = makeFile('listed.bin', 16 * MiB);
   const [ada, bob] = await slowly();
   assert.equal(await bob.at('kept').isVisible(), false);
   // A person who cancels loses nothing either.
@@ -189,7 +189,7 @@ test('what is kept is listed with its size, and can be discarded', MINUTES, asyn
   await bob.at('hangup').click();
   await bob.at('kept').locator('summary').click();
   const row = bob.at('kept-file');
-  assert.match(await row.textContent(), /listed\.bin[\d.]+ MB of 31\.5 MB/);
+  assert.match(await row.textContent(), /listed\.bin[\d.]+ MB of 16\.8 MB/);
   const stored = await partBytes(bob);
   assert.equal(Number(await bob.at('kept-bytes').getAttribute('data-bytes')), stored);
   await row.getByTestId('kept-discard').click();
@@ -202,7 +202,7 @@ test('what is kept is listed with its size, and can be discarded', MINUTES, asyn
   // Complete, it stays until it was saved and some minutes are over.
   await bob.page.reload();
   await bob.at('kept').locator('summary').click();
-  assert.match(await bob.at('kept-file').textContent(), /31\.5 MB, complete/);
+  assert.match(await bob.at('kept-file').textContent(), /16\.8 MB, complete/);
   const download = bob.page.waitForEvent('download');
   await bob.at('kept-save').click();
   assert.equal(await sha256(await (await download).path()), file.sha256);
@@ -240,7 +240,7 @@ for (const [what, end, change, expected] of [
   ['a journal that is torn', '.journal', (bytes) => bytes.subarray(0, bytes.length - 3), undefined],
 ]) {
   test(`${what} costs no more than itself`, MINUTES, async () => {
-    const file = makeFile('altered.bin', 16 * MiB);
+    const file = makeFile('altered.bin', (expected ? 4 : 2) * CHUNK);
     const [ada, bob] = await slowly();
     await breakOff(ada, bob, file, 80, reload(bob));
     const stored = await partBytes(bob);
@@ -251,7 +251,7 @@ for (const [what, end, change, expected] of [
 }
 
 test('a file that has changed goes on as far as it is the same', MINUTES, async () => {
-  const file = makeFile('changed.bin', 30 * MiB);
+  const file = makeFile('changed.bin', 16 * MiB);
   const [ada, bob] = await slowly();
   await breakOff(ada, bob, file, 60, reload(bob));
   const content = readFileSync(file.path);
@@ -263,7 +263,7 @@ test('a file that has changed goes on as far as it is the same', MINUTES, async 
 });
 
 test('a file for which there is no room is not begun, and both sides read why', MINUTES, async (t) => {
-  const file = makeFile('quota.bin', 30 * MiB);
+  const file = makeFile('quota.bin', 16 * MiB);
   // What is in memory alone has no quota.
   const profile = await startProfile();
   t.after(() => profile.close());
@@ -273,7 +273,7 @@ test('a file for which there is no room is not begun, and both sides read why', 
   const session = await bob.context.newCDPSession(bob.page);
   const { origin } = new URL(bob.page.url());
   const quota = (bytes) => session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: bytes });
-  await quota(20 * MiB);
+  await quota(12 * MiB);
   await talking(ada, bob);
   await ada.offer(file);
   await bob.card(file, 'in').getByTestId('file-accept').click();
@@ -288,13 +288,13 @@ test('a file for which there is no room is not begun, and both sides read why', 
 });
 
 test('a disk that is full in the middle of a file is said on both sides, and nothing is lost', MINUTES, async () => {
-  const file = makeFile('full.bin', 30 * MiB);
+  const file = makeFile('full.bin', 16 * MiB);
   const [ada, bob] = await slowly();
   await bob.page.route('**/disk.js', async (route) => {
     const answer = await route.fetch();
     const full = (await answer.text()).replace('writing(() => access.write(bytes, { at }))',
       `writing(() => {
-        if (at > ${16 * MiB}) throw new DOMException('', 'QuotaExceededError');
+        if (at > ${9 * MiB}) throw new DOMException('', 'QuotaExceededError');
         return access.write(bytes, { at });
       })`);
     await route.fulfill({ response: answer, body: full });
@@ -308,14 +308,14 @@ test('a disk that is full in the middle of a file is said on both sides, and not
   await bob.page.unroute('**/disk.js');
   await reload(bob)();
   const stored = await partBytes(bob);
-  assert.ok(stored >= 16 * MiB && stored < 17 * MiB, `${stored} bytes`);
+  assert.ok(stored >= 9 * MiB && stored < 10 * MiB, `${stored} bytes`);
   await ada.at('hangup').click();
   assert.equal(await goOn(ada, bob, file), stored);
   await goodbye([ada, bob]);
 });
 
 test('a sender that goes on where it was not told to is stopped, and what was kept stays', MINUTES, async () => {
-  const file = makeFile('elsewhere.bin', 30 * MiB);
+  const file = makeFile('elsewhere.bin', 16 * MiB);
   const [ada, bob] = await slowly();
   await breakOff(ada, bob, file, 40, reload(bob));
   const stored = await partBytes(bob);
@@ -372,7 +372,7 @@ test('nothing of a file keeps the main thread for long', MINUTES, async (t) => {
 });
 
 test('a page that is reloaded in the middle of a file of kyuu send goes on where it was', MINUTES, async () => {
-  const file = makeFile('from a terminal.bin', 200 * MiB);
+  const file = makeFile('from a terminal.bin', 120 * MiB);
   const [bob] = await stage.people(['Bob']);
   const room = new URL(bob.page.url()).searchParams.get('room');
   const send = () => new Program(kyuu, ['send', stage.server.url, file.path, '--to', 'Bob', '--name', 'Kim', '--room', room]);
@@ -383,7 +383,7 @@ test('a page that is reloaded in the middle of a file of kyuu send goes on where
   await reload(bob)();
   assert.equal(await sender.finish(60), 1, sender.transcript());
   const stored = await partBytes(bob);
-  assert.ok(stored > 40 * MiB, `${stored} bytes`);
+  assert.ok(stored > 24 * MiB, `${stored} bytes`);
   sender = send();
   await bob.accept('Kim');
   await bob.receives(file);
@@ -394,7 +394,7 @@ test('a page that is reloaded in the middle of a file of kyuu send goes on where
 });
 
 test('Firefox keeps what it receives, too', MINUTES, async (t) => {
-  const file = makeFile('to Firefox.bin', 30 * MiB);
+  const file = makeFile('to Firefox.bin', 16 * MiB);
   const firefox = await startFirefox();
   t.after(() => firefox.close());
   const room = stage.newRoom();

@@ -177,3 +177,26 @@ test('German fits on a phone, in every view', MINUTES, async () => {
   }
   await goodbye([ada, bob, open]);
 });
+
+test('what is said of a connection moves no button, in any language and on any screen', MINUTES, async () => {
+  const { viewport } = PHONE;
+  const widths = [viewport.width, 800, 1200]; // The one column of a phone, two narrow ones, two.
+  for (const [tag, { texts }] of Object.entries(LANGUAGES)) {
+    const [ada, bob] = await stage.people(['Ada', 'Bob'], { locale: tag });
+    await ada.call('Bob');
+    await bob.accept('Ada');
+    await ada.connected();
+    for (const width of widths) {
+      await ada.page.setViewportSize({ ...viewport, width });
+      const places = new Set();
+      for (const key of ['connecting', 'connected', 'connected_directly', 'connected_directly_rtt', 'connected_relayed', 'connected_relayed_rtt']) {
+        places.add(await ada.page.evaluate((said) => {
+          document.getElementById('state').textContent = said;
+          return document.getElementById('camera').getBoundingClientRect().y;
+        }, texts[key].replace('{rtt}', '234 ms')));
+      }
+      assert.equal(places.size, 1, `${tag}, ${width} px: ${[...places]}`);
+    }
+    await goodbye([ada, bob]);
+  }
+});
