@@ -17,7 +17,9 @@ struct kyuu_card_head {
 
 struct kyuu_card_config {
   __u32 flows;
-  __u32 drop; /* Nothing gets further: what the card alone costs. */
+  /* An interface that takes nothing: all goes there, and what it costs is the
+   * card's alone. */
+  __u32 sink;
 };
 
 #endif /* KYUU_BENCH_CARD_H_ */

@@ -11,8 +11,10 @@
 #include <optional>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/status_macros.h"
 #include "net/interfaces.h"
 
@@ -23,6 +25,19 @@ namespace {
 constexpr uint32_t kTrialFrames = 8;
 constexpr std::array<uint8_t, 2> kTrialType = {0x88, 0xb5};
 constexpr size_t kTrialSize = 60;
+
+// What the drivers of interfaces that stand on others, or on a tunnel, call
+// themselves. The program at the one below would see their frames first,
+// without the tag of a VLAN that the card has taken off, and with which they
+// would leave.
+constexpr absl::string_view kAbove[] = {
+    "802.1Q VLAN Support", "bridge", "geneve",  "gretap", "ip6gretap", "ipvlan",
+    "ip6erspan",           "erspan", "macvlan", "vxlan",
+};
+
+bool IsAbove(const Link& link) {
+  return absl::c_linear_search(kAbove, link.driver);
+}
 
 // Datagrams that an interface has sent.
 uint64_t SentBy(const std::string& name) {
@@ -39,7 +54,8 @@ uint64_t SentBy(const std::string& name) {
   return sent;
 }
 
-// The interfaces of Ethernet that have one of the addresses.
+// The interfaces of Ethernet that have one of the addresses, and stand on no
+// other.
 absl::StatusOr<std::vector<Link>> LinksOf(
     absl::Span<const IpAddress> addresses) {
   KYUU_ASSIGN_OR_RETURN(const std::vector<net::Interface> interfaces,
@@ -54,7 +70,9 @@ absl::StatusOr<std::vector<Link>> LinksOf(
         });
     if (!wanted || !seen.insert(interface.name).second) continue;
     std::optional<Link> link = FindLink(interface.name);
-    if (link.has_value()) links.push_back(*std::move(link));
+    if (link.has_value() && !IsAbove(*link)) {
+      links.push_back(*std::move(link));
+    }
   }
   return links;
 }
@@ -78,7 +96,8 @@ absl::StatusOr<Places> Places::Open(Program program,
   places.kept_.clear();
   if (places.places_.empty()) {
     return absl::FailedPreconditionError(
-        "no interface of Ethernet has an address that data comes to");
+        "no interface of Ethernet, but of bridges, VLANs and tunnels, has an "
+        "address that data comes to");
   }
   return places;
 }

@@ -74,6 +74,29 @@ class KernelPath(Relayed):
         time.sleep(1.2)
         self.assertEqual(self.in_kernel() - before, 2)
 
+    def behind(self, kind, *build):
+        """Peers at an interface that stands on another one: what is tagged, or
+        told apart by its address, is the kernel's own business."""
+        name = self.peer_cables[0]
+        self.server.ip("addr", "flush", "dev", name)
+        for command in build:
+            self.server.ip(*command.format(cable=name).split())
+        self.server.ip("addr", "add", f"{PEER_SERVER}/24", "dev", "above")
+        self.server.ip("link", "set", "above", "up")
+        self.serve(relays=(f"--relay-address={PEER_SERVER}",))
+        peer = self.peer_socket()
+        client = self.channel()
+        for _ in range(3):
+            self.exchange(client, peer, kind.encode())
+            time.sleep(0.5)
+        self.assertEqual(self.in_kernel(), 0)
+
+    def test_a_bridge_is_left_to_the_process(self):
+        self.behind("bridge", "link add above type bridge", "link set {cable} master above")
+
+    def test_an_interface_on_another_is_left_to_the_process(self):
+        self.behind("macvlan", "link add above link {cable} type macvlan mode bridge")
+
     def test_from_ipv4_to_ipv6(self):
         self.check(scenario.TURN, V6_PEER, [1, 2, 3, 10, 100, 999, 1400])
 
