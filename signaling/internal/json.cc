@@ -1,6 +1,8 @@
 #include "signaling/internal/json.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -61,10 +63,10 @@ std::string Unescape(absl::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\\') {
-      out.push_back(text[i]);
-      continue;
-    }
+    const size_t plain = std::min(text.find('\\', i), text.size());
+    out.append(text.data() + i, plain - i);
+    i = plain;
+    if (i == text.size()) break;
     switch (const char c = text[++i]) {
       case 'b':
         out.push_back('\b');
@@ -235,15 +237,37 @@ class Scanner {
     return true;
   }
 
+  // Goes on to the next byte that a string does not just contain, eight at a
+  // time; it may stop before.
+  void SkipPlain() {
+    constexpr uint64_t kEach = 0x0101010101010101u;
+    // Sets the high bits of the bytes that are less than `n`, up to 128. Behind
+    // the first of them others may be set, too.
+    const auto less = [](uint64_t word, uint64_t n) {
+      return (word - kEach * n) & ~word & kEach * 0x80;
+    };
+    if (std::endian::native != std::endian::little) return;
+    uint64_t word;
+    for (; text_.size() - at_ >= sizeof word; at_ += sizeof word) {
+      std::memcpy(&word, text_.data() + at_, sizeof word);
+      const uint64_t found = less(word, 0x20) | less(word ^ kEach * '"', 1) |
+                             less(word ^ kEach * '\\', 1);
+      if (found == 0) continue;
+      at_ += static_cast<size_t>(std::countr_zero(found)) / 8;
+      return;
+    }
+  }
+
   bool String() {
     if (!Take('"')) return false;
-    while (at_ < text_.size()) {
+    while (true) {
+      SkipPlain();
+      if (at_end()) return false;
       const char c = text_[at_++];
       if (c == '"') return true;
       if (static_cast<unsigned char>(c) < 0x20) return false;
       if (c == '\\' && !Escape()) return false;
     }
-    return false;
   }
 
   bool Escape() {

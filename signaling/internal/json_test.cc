@@ -27,6 +27,25 @@ const std::vector<std::string>& Samples() {
   return *samples;
 }
 
+// What ends a string, or does not belong into one, at each place of the eight
+// bytes that are looked at together, among others that look nearly like it.
+TEST(JsonTest, AgreesWithAnotherParserWhereverInAStringAByteIs) {
+  for (size_t size = 0; size < 20; ++size) {
+    for (size_t at = 0; at < size; ++at) {
+      for (int byte = 0; byte < 256; ++byte) {
+        for (const char* filling : {"a", "!", "#", "[", "]", "\x20", "\x7f"}) {
+          std::string text = "\"";
+          for (size_t i = 0; i < size; ++i) text += filling;
+          text[1 + at] = static_cast<char>(byte);
+          text += '"';
+          ASSERT_EQ(CheckJson(text, {}).ok(), Accepted(text))
+              << at << " of " << size << ", " << byte << " in " << filling;
+        }
+      }
+    }
+  }
+}
+
 TEST(JsonTest, AgreesWithAnotherParserOnHandPickedTexts) {
   for (const char* text : {"{}",
                            "[]",
