@@ -34,6 +34,7 @@ int kyuu_card(struct xdp_md* ctx) {
   if (!head || data + sizeof head->bytes > end) return XDP_ABORTED;
   __builtin_memcpy(data, head->bytes, sizeof head->bytes);
   next = flow + 1 < config.flows ? flow + 1 : 0;
+  if (config.drop) return XDP_DROP;
   if (config.sink) return bpf_redirect(config.sink, 0);
   bpf_tail_call(ctx, &behind, 0);
   return XDP_PASS; /* Nobody is there. */

@@ -17,8 +17,8 @@ struct kyuu_card_head {
 
 struct kyuu_card_config {
   __u32 flows;
-  /* An interface that takes nothing: all goes there, and what it costs is the
-   * card's alone. */
+  __u32 drop; /* Nothing gets further: what the card alone costs. */
+  /* The same, but that all goes to an interface that takes nothing. */
   __u32 sink;
 };
 

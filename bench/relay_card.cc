@@ -20,7 +20,9 @@
 // the thread that is the card, in which the kernel's receiving is; and what the
 // card alone takes of that. It is measured with the same frames, which go to an
 // interface that takes none: as with those that arrive, each has a page of its
-// own that is filled and freed, which a driver's ring would use again.
+// own that is filled and freed, which a driver's ring would use again. With
+// --pps they are dropped at once: pages that are given back before the batch is
+// over, as small ones are, cost more than such as are still on their way.
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -154,12 +156,10 @@ std::vector<uint8_t> FrameOf(const Options& options, RelayClients& clients,
 class Card {
  public:
   Card(const Options& options, std::vector<std::vector<uint8_t>> frames,
-       uint32_t ifindex, uint32_t sink)
+       uint32_t ifindex, const kyuu_card_config& config)
       : frame_(frames.front()),
         object_(bpf_object__open(options.program.c_str())) {
     KYUU_CHECK(object_ != nullptr);
-    const kyuu_card_config config = {static_cast<uint32_t>(frames.size()),
-                                     sink};
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object_) {
       if (strstr(bpf_map__name(map), ".rodata") == nullptr) continue;
@@ -265,7 +265,7 @@ class Source {
     const uint32_t ifindex = if_nametoindex(options_.interface.c_str());
     KYUU_CHECK(ifindex != 0);
     alone_ = MeasureAlone(ifindex);
-    Card card(options_, frames_, ifindex, /*sink=*/0);
+    Card card(options_, frames_, ifindex, {Flows(), 0, 0});
     ready_.release();
     const absl::Duration before = ThreadTime();
     while (true) {
@@ -277,14 +277,18 @@ class Source {
   }
 
   absl::Duration MeasureAlone(uint32_t ifindex) const {
-    Card card(options_, frames_, ifindex,
-              if_nametoindex(options_.idle.c_str()));
+    const kyuu_card_config paced = {Flows(), 1, 0};
+    const kyuu_card_config full = {Flows(), 0,
+                                   if_nametoindex(options_.idle.c_str())};
+    Card card(options_, frames_, ifindex, options_.pps > 0 ? paced : full);
     const absl::Duration before = ThreadTime();
     for (size_t i = 0; i < options_.packets / options_.batch; ++i) {
       card.Take(options_.batch);
     }
     return ThreadTime() - before;
   }
+
+  uint32_t Flows() const { return static_cast<uint32_t>(frames_.size()); }
 
   const Options& options_;
   std::vector<std::vector<uint8_t>> frames_;

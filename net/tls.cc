@@ -145,6 +145,9 @@ absl::StatusOr<TlsContext> TlsContext::Server(const ServerOptions& options) {
     KYUU_CHECK(context != nullptr);
     KYUU_RETURN_IF_ERROR(Prepare(context.get(), options.alpn, shared->alpn));
     KYUU_RETURN_IF_ERROR(Load(context.get(), files));
+    // Who comes back shows a ticket, of which one is enough: nothing is kept.
+    SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(context.get(), 1);
     if (!shared->alpn.empty()) {
       SSL_CTX_set_alpn_select_cb(context.get(), &Shared::SelectAlpn,
                                  shared.get());
