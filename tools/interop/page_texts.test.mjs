@@ -192,7 +192,7 @@ test('what is said of a connection moves no button, in any language and on any s
       for (const key of ['connecting', 'connected', 'connected_directly', 'connected_directly_rtt', 'connected_relayed', 'connected_relayed_rtt']) {
         places.add(await ada.page.evaluate((said) => {
           document.getElementById('state').textContent = said;
-          return document.getElementById('camera').getBoundingClientRect().y;
+          return Math.round(document.getElementById('camera').getBoundingClientRect().y);
         }, texts[key].replace('{rtt}', '234 ms')));
       }
       assert.equal(places.size, 1, `${tag}, ${width} px: ${[...places]}`);
