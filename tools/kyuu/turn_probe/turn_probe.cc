@@ -163,8 +163,6 @@ class TurnProbe {
   }
 
   void Refused(Side& side, const absl::Status& why) {
-    // What was too large for a router says so.
-    if (measuring_) return;
     if (!side.client) {
       End(absl::Status(why.code(),
                        absl::StrCat("no allocation at ", NameOf(server_, url_),
