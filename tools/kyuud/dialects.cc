@@ -51,11 +51,18 @@ void AllowReading(const HttpRequest& request, HttpResponse& response) {
   }
 }
 
-// The question that a browser asks before a request that is not a simple one.
-HttpResponse Preflight() {
+// The answer to what a browser asks before a request that is not a simple one:
+// one to which something in the page (a tracer) adds headers of its own.
+// Nothing here reads them.
+HttpResponse Preflight(const HttpRequest& request) {
   HttpResponse response;
   response.status = 204;
   response.headers.Add("Access-Control-Allow-Methods", "GET, HEAD");
+  response.headers.Add("Vary", "Access-Control-Request-Headers");
+  if (const auto names =
+          request.headers.Find("Access-Control-Request-Headers")) {
+    response.headers.Add("Access-Control-Allow-Headers", *names);
+  }
   return response;
 }
 
@@ -127,7 +134,7 @@ HttpResponse Dialects::Answer(const HttpRequest& request) {
   HttpResponse response;
   const PeerJsRequest meant = Meant(request);
   if (request.method == "OPTIONS") {
-    response = Preflight();
+    response = Preflight(request);
   } else if (request.method != "GET" && request.method != "HEAD") {
     response = MethodNotAllowed();
   } else if (GreetsYWebrtc(request)) {

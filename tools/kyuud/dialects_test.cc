@@ -157,6 +157,12 @@ TEST(DialectsTest, PagesOfOtherOriginsMayReadTheAnswers) {
   EXPECT_EQ(allowed(response), "https://app.test");
   EXPECT_EQ(response.headers.Find("Access-Control-Allow-Methods").value_or(""),
             "GET, HEAD");
+  EXPECT_FALSE(response.headers.Find("Access-Control-Allow-Headers"));
+  request.headers.Add("Access-Control-Request-Headers", "traceparent,x-own");
+  EXPECT_EQ(w.dialects.Answer(request)
+                .headers.Find("Access-Control-Allow-Headers")
+                .value_or(""),
+            "traceparent,x-own");
   request.method = "POST";
   EXPECT_EQ(w.dialects.Answer(request).status, 405);
 }

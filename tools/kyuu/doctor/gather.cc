@@ -24,6 +24,7 @@
 #include "tools/http_probe/http_probe.h"
 #include "tools/kyuu/doctor/session_probe.h"
 #include "tools/kyuu/doctor/tls_probe.h"
+#include "tools/kyuu/turn_probe/size_probe.h"
 
 namespace kyuu::tools {
 namespace {
@@ -171,6 +172,7 @@ IceFacts GatherIce(const IceServerFacts& server, Depth depth,
     ice.forbidden = ForbiddenFor(at);
     TurnQuestion question;
     question.ways = TurnQuestion::Ways::kChannels;
+    question.payloads = UsualPayloads(at.ip.family());
     question.forbidden = ice.forbidden;
     turn = ask(*ice.url, std::move(question));
   }

@@ -185,6 +185,48 @@ bool IsHidden(const ServerFacts& facts, const IceFacts& ice) {
                      [](const TransportAddress& a) { return IsInside(a.ip); });
 }
 
+// Payloads that DTLS, and SCTP in it, count on: those of browsers, too.
+constexpr size_t kPayloadNeeded = 1200;
+
+// Of the first relay over UDP that works.
+Finding JudgeMtu(const ServerFacts& facts) {
+  const auto ice = std::find_if(
+      facts.ice.begin(), facts.ice.end(), [](const IceFacts& each) {
+        return each.url.ok() && each.turn.ok() &&
+               each.url->protocol == RelayProtocol::kUdp;
+      });
+  if (ice == facts.ice.end()) {
+    return {Verdict::kNotSeen, "mtu",
+            "how large datagrams may be: no relay over UDP works"};
+  }
+  const size_t bytes = ice->turn->payload_max.value_or(0);
+  if (bytes >= kPayloadNeeded) {
+    return {Verdict::kPass, "mtu",
+            absl::StrCat("datagrams with ", bytes,
+                         " bytes go to the relay in one packet each, and come "
+                         "back")};
+  }
+  return {
+      Verdict::kWarn, "mtu",
+      absl::StrCat(
+          bytes == 0
+              ? "no datagram of a usual size"
+              : absl::StrCat("no datagram with more than ", bytes, " bytes"),
+          " goes to the relay in one packet and comes back, and browsers send "
+          "up to ",
+          kPayloadNeeded,
+          ": connections stall where those are dropped. A tunnel, such as a "
+          "VPN or PPPoE, or a link with a small MTU is on the way from this "
+          "machine"),
+      "tracepath -n SERVER   # names the link where packets get smaller\n"
+      "ip link set dev TUNNEL mtu 1280   # at both of its ends; no less\n"
+      "# routers and firewalls have to say that a packet is too large, and to "
+      "let in what says so:\n"
+      "nft add rule inet filter input icmp type destination-unreachable "
+      "accept\n"
+      "nft add rule inet filter input icmpv6 type packet-too-big accept"};
+}
+
 Finding JudgeTogether(const ServerFacts& facts) {
   const auto works = [&](auto fits) {
     return std::any_of(
@@ -307,6 +349,7 @@ std::vector<Finding> JudgeIce(const ServerFacts& facts) {
     findings.push_back(JudgePassword(*relay));
     findings.push_back(JudgeIpv6(facts, *relay));
   }
+  findings.push_back(JudgeMtu(facts));
   findings.push_back(JudgeTogether(facts));
   return findings;
 }

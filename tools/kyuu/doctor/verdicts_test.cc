@@ -36,6 +36,7 @@ IceFacts Relay(const char* text) {
   ice.stun = StunAnswer{{kUs, 4711}, absl::Milliseconds(3)};
   ice.forbidden = {IpAddress::V4(127, 0, 0, 1)};
   ice.turn = TurnAnswer{.round_trip = absl::Milliseconds(5),
+                        .payload_max = 1200,
                         .forbidden = {absl::PermissionDeniedError("403")}};
   ice.wrong_password = absl::UnauthenticatedError("401");
   ice.ipv6 = absl::UnimplementedError("440");
@@ -398,6 +399,14 @@ TEST(VerdictsTest, SignalingAndRelay) {
                               absl::OkStatus()});
        },
        "WARN relay-ipv6", "[::]:3478"},
+      {"packets with too little in them",
+       [](ServerFacts& f) { f.ice[0].turn->payload_max = 1199; },
+       "WARN mtu: no datagram with more than 1199 bytes", "mtu 1280"},
+      {"packets with nothing in them",
+       [](ServerFacts& f) { f.ice[0].turn->payload_max.reset(); },
+       "WARN mtu: no datagram of a usual size", "tracepath"},
+      {"no relay over UDP", [](ServerFacts& f) { f.ice.erase(f.ice.begin()); },
+       "NOT SEEN mtu", "no relay over UDP works"},
       {"no TLS for a page with it", [](ServerFacts& f) { f.ice.pop_back(); },
        "WARN relay-ways", "[tls]"},
       {"an address inside",

@@ -11,10 +11,10 @@ namespace kyuu::tools {
 
 absl::StatusOr<std::unique_ptr<ServerLink>> ServerLink::Open(
     net::Loop& loop, const ServerUrl& url, const TransportAddress& server,
-    Handlers handlers) {
+    Handlers handlers, Fragments fragments) {
   std::unique_ptr<ServerLink> link(new ServerLink(loop, std::move(handlers)));
   if (url.protocol == ice::RelayProtocol::kUdp) {
-    KYUU_RETURN_IF_ERROR(link->OpenSocket(server));
+    KYUU_RETURN_IF_ERROR(link->OpenSocket(server, fragments));
   } else {
     link->OpenStream(url, server);
   }
@@ -28,10 +28,13 @@ ServerLink::ServerLink(net::Loop& loop, Handlers handlers)
       }) {}
 
 // Bound to the address that the kernel would send from.
-absl::Status ServerLink::OpenSocket(const TransportAddress& server) {
+absl::Status ServerLink::OpenSocket(const TransportAddress& server,
+                                    Fragments fragments) {
   KYUU_ASSIGN_OR_RETURN(const IpAddress source, net::SourceAddress(server));
-  KYUU_ASSIGN_OR_RETURN(net::UdpSocket udp,
-                        net::UdpSocket::Open({.bind = {source, 0}}));
+  KYUU_ASSIGN_OR_RETURN(
+      net::UdpSocket udp,
+      net::UdpSocket::Open({.bind = {source, 0},
+                            .dont_fragment = fragments == Fragments::kForbid}));
   KYUU_RETURN_IF_ERROR(udp.Connect(server));
   socket_.emplace(Socket{std::move(udp), nullptr});
   socket_->watch = std::make_unique<net::Watch>(

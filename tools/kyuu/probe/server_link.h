@@ -4,6 +4,7 @@
 #ifndef KYUU_TOOLS_KYUU_PROBE_SERVER_LINK_H_
 #define KYUU_TOOLS_KYUU_PROBE_SERVER_LINK_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 
@@ -33,10 +34,13 @@ class ServerLink {
     absl::AnyInvocable<void()> on_turn;
   };
 
+  // Whether what is sent over UDP may come in parts.
+  enum class Fragments : uint8_t { kAllow, kForbid };
+
   // `loop` must outlive it. Errors of net::UdpSocket.
   static absl::StatusOr<std::unique_ptr<ServerLink>> Open(
       net::Loop& loop, const ServerUrl& url, const TransportAddress& server,
-      Handlers handlers);
+      Handlers handlers, Fragments fragments = Fragments::kAllow);
   ServerLink(const ServerLink&) = delete;
   ServerLink& operator=(const ServerLink&) = delete;
 
@@ -52,7 +56,7 @@ class ServerLink {
   };
 
   ServerLink(net::Loop& loop, Handlers handlers);
-  absl::Status OpenSocket(const TransportAddress& server);
+  absl::Status OpenSocket(const TransportAddress& server, Fragments fragments);
   void OpenStream(const ServerUrl& url, const TransportAddress& server);
   void Receive();
 

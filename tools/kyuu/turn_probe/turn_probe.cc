@@ -16,6 +16,7 @@
 #include "ice/candidate.h"
 #include "net/loop.h"
 #include "tools/kyuu/probe/server_link.h"
+#include "tools/kyuu/turn_probe/size_probe.h"
 #include "tools/kyuu/turn_probe/tcp_probe.h"
 #include "tools/kyuu/turn_probe/token_file.h"
 
@@ -39,7 +40,11 @@ class TurnProbe {
                     End(absl::DeadlineExceededError(absl::StrCat(
                         "nothing came back through ", NameOf(server_, url_))));
                   }),
-        held_(loop, [this] { StartLoop(); }) {
+        held_(loop, [this] { StartLoop(); }),
+        sizes_(url.protocol == ice::RelayProtocol::kUdp
+                   ? question_.payloads
+                   : std::vector<size_t>()),
+        measured_(loop, [this] { Measure(); }) {
     answer_.forbidden.resize(question_.forbidden.size(),
                              absl::DeadlineExceededError("no answer"));
   }
@@ -92,7 +97,9 @@ class TurnProbe {
          .on_turn =
              [this, &side] {
                if (side.client) Flush(side);
-             }});
+             }},
+        sizes_.is_complete() ? ServerLink::Fragments::kAllow
+                             : ServerLink::Fragments::kForbid);
   }
 
   Side& Other(const Side& side) {
@@ -168,6 +175,7 @@ class TurnProbe {
   }
 
   void Relayed(Side& side, const turn::Client::Received& in) {
+    if (measuring_) return Measured(side, in.payload);
     if (AsText(in.payload) != kProbe ||
         in.peer.ip.family() != families_[family_]) {
       return;
@@ -194,7 +202,27 @@ class TurnProbe {
       return;
     }
     looped_ = true;
-    AskForForbidden();
+    measuring_ = true;
+    Measure();
+  }
+
+  // Sends what has not come back, until it has or has been sent often enough.
+  void Measure() {
+    const std::vector<size_t> sizes =
+        sizes_.is_complete() ? std::vector<size_t>() : sizes_.NextRound();
+    if (sizes.empty()) {
+      measuring_ = false;
+      answer_.payload_max = sizes_.largest();
+      return AskForForbidden();
+    }
+    for (const size_t size : sizes) SendPadded(sides_[0], size);
+    measured_.Set(net::Loop::Now() + kRound);
+  }
+
+  void Measured(Side& side, absl::Span<const uint8_t> payload) {
+    if (&side == &sides_[1]) return SendPadded(side, payload.size());
+    sizes_.HandleReturn(payload.size());
+    if (sizes_.is_complete()) measured_.Set(absl::InfinitePast());
   }
 
   // Opens the way to move to; Ask() goes on.
@@ -253,11 +281,16 @@ class TurnProbe {
     Send(sides_[0]);
   }
 
+  void Send(Side& side) { Send(side, AsBytes(kProbe)); }
+  void SendPadded(Side& side, size_t bytes) {
+    Send(side,
+         absl::MakeConstSpan(padding_).first(std::min(bytes, padding_.size())));
+  }
   // To the other one's address of the family whose turn it is.
-  void Send(Side& side) {
+  void Send(Side& side, absl::Span<const uint8_t> payload) {
     const absl::StatusOr<Datagram> datagram = side.client->Wrap(
         net::Loop::Now(), *Other(side).client->relayed(families_[family_]),
-        AsBytes(kProbe), absl::MakeSpan(out_));
+        payload, absl::MakeSpan(out_));
     if (!datagram.ok()) return End(datagram.status());
     Transmit(side, *datagram);
   }
@@ -395,6 +428,8 @@ class TurnProbe {
   }
 
   static constexpr uint16_t kForbiddenPort = 9;  // Discard; nothing is sent.
+  // How long datagrams of all sizes are waited for, before they are sent again.
+  static constexpr absl::Duration kRound = absl::Milliseconds(250);
 
   net::Loop& loop_;
   Random& random_;
@@ -404,7 +439,10 @@ class TurnProbe {
   TurnAnswer answer_;
   net::Alarm deadline_;
   net::Alarm held_;
+  SizeProbe sizes_;
+  net::Alarm measured_;
   std::array<uint8_t, 2048> out_;
+  const std::array<uint8_t, 2000> padding_{};
   absl::Time sent_at_;
   absl::Status result_;
   size_t unanswered_ = 0;           // Of the forbidden ones.
@@ -413,6 +451,7 @@ class TurnProbe {
   std::optional<turn::ReservationId> reserved_;
   bool holding_ = false;
   bool looped_ = false;
+  bool measuring_ = false;
   bool ended_ = false;
   // Last: watches and alarms go before what they use.
   std::array<Side, 2> sides_;

@@ -3,6 +3,7 @@
 #ifndef KYUU_TOOLS_KYUU_TURN_PROBE_TURN_PROBE_H_
 #define KYUU_TOOLS_KYUU_TURN_PROBE_TURN_PROBE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -56,6 +57,10 @@ struct TurnQuestion {
   // Where a token is read from when the server wants one (RFC 7635), instead of
   // a password; empty: nowhere.
   std::string token_file;
+  // After the loops, over UDP: payloads in bytes, of 2000 at most, that are
+  // sent to the server in one packet each, or not at all, and through the relay
+  // and back.
+  std::vector<size_t> payloads;
   // Peers of the same family that nobody should be relayed to.
   std::vector<IpAddress> forbidden;
   // Told of each of the two allocations as it is made; may be empty.
@@ -76,6 +81,8 @@ struct TurnLoop {
 struct TurnAnswer {
   absl::Duration round_trip;  // Of the first loop.
   std::vector<TurnLoop> loops;
+  // The largest of TurnQuestion::payloads that came back, if one did.
+  std::optional<size_t> payload_max;
   // What became of each of TurnQuestion::forbidden: PERMISSION_DENIED if the
   // server forbids it (403), OK if it allows it.
   std::vector<absl::Status> forbidden;
