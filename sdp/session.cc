@@ -36,6 +36,14 @@ const Description* Pointer(const std::optional<Description>& description) {
   return description ? &*description : nullptr;
 }
 
+// That of the data section; empty without one.
+std::string UfragOf(const Description* local) {
+  if (local == nullptr) return {};
+  const auto data = internal::FindData(*local);
+  return data ? std::string(local->media(*data).ice_ufrag().value_or(""))
+              : std::string();
+}
+
 }  // namespace
 
 // RFC 9429 section 5.2.1: 64 bits with the highest one zero, so that it fits
@@ -247,6 +255,12 @@ absl::StatusOr<Change> Session::SetRemote(SdpType type, absl::string_view sdp) {
   }
   Change change = Finish(before, *next, type);
   change.rolled_back = implicit_rollback;
+  if (implicit_rollback) {
+    // Credentials of ours that fell back restart nothing.
+    for (TransportChange& data : change.transports) {
+      data.ice_restart &= data.remote_ice;
+    }
+  }
   return change;
 }
 
@@ -283,7 +297,11 @@ Change Session::Finish(const Snapshot& before, SignalingState next,
     // W3C webrtc-pc section 4.4.1.5: what is needed is asked anew.
     created_.reset();
     negotiation_needed_told_ = false;
-    if (local_ufrag() != ufrag_to_replace_) ufrag_to_replace_.clear();
+    // An offer that is taken back leaves the wish.
+    if (applied && std::count(ufrags_to_replace_.begin(),
+                              ufrags_to_replace_.end(), local_ufrag()) == 0) {
+      ufrags_to_replace_.clear();
+    }
   }
   Change change{.state = next, .rolled_back = !applied, .transports = {}};
   TransportChange data = Compare(before);
@@ -330,12 +348,13 @@ const Description* Session::newest_local() const {
   return Pointer(pending_.local ? pending_.local : current_.local);
 }
 
-std::string Session::local_ufrag() const {
-  const Description* local = newest_local();
-  if (local == nullptr) return {};
-  const auto data = internal::FindData(*local);
-  return data ? std::string(local->media(*data).ice_ufrag().value_or(""))
-              : std::string();
+std::string Session::local_ufrag() const { return UfragOf(newest_local()); }
+
+// W3C webrtc-pc section 4.4.1.6, [[LocalIceCredentialsToReplace]].
+void Session::WantRestart() {
+  ufrags_to_replace_ = {UfragOf(Pointer(current_.local)),
+                        UfragOf(Pointer(pending_.local))};
+  std::erase(ufrags_to_replace_, "");
 }
 
 const Description* Session::newest_remote() const {

@@ -129,8 +129,8 @@ class Session {
   // are wanted and no data section was negotiated, or ICE is to restart. True
   // once for each need, and only in kStable.
   void WantData() { data_wanted_ = true; }
-  void WantRestart() { ufrag_to_replace_ = local_ufrag(); }
-  bool restart_wanted() const { return !ufrag_to_replace_.empty(); }
+  void WantRestart();
+  bool restart_wanted() const { return !ufrags_to_replace_.empty(); }
   bool TakeNegotiationNeeded();
   // Whether both sides have told their a=sctp-init, the peer's being
   // remote()->sctp_init, so that SCTP needs no handshake.
@@ -216,8 +216,8 @@ class Session {
   std::optional<Created> created_;
   std::optional<bool> first_offerer_;
   bool data_wanted_ = false;
-  std::string ufrag_to_replace_;          // By a restart; empty for none.
-  bool negotiation_needed_told_ = false;  // Of the present need.
+  std::vector<std::string> ufrags_to_replace_;  // By a restart; then empty.
+  bool negotiation_needed_told_ = false;        // Of the present need.
   Stats stats_;
 };
 
