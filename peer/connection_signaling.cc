@@ -207,6 +207,11 @@ absl::Status Connection::ApplyLocal(absl::Time now, const sdp::Change& change) {
     EndData(now);
     if (closing_) return absl::OkStatus();
   }
+  // An offer may be older than what ICE did since.
+  if (const ice::Credentials said = session_.local_credentials();
+      !said.ufrag.empty()) {
+    credentials_ = said;
+  }
   KYUU_RETURN_IF_ERROR(RestartIce(now));
   ice_.Gather(now);
   if (remote_ice_.waits) KYUU_RETURN_IF_ERROR(ApplyRemoteIce(now));

@@ -165,6 +165,7 @@ struct Situation {
 const std::vector<Situation> kFirst = {
     {"S", {}},
     {"S made", {"create offer"}},
+    {"S back", {"create offer", "remote offer", "rollback"}},
     {"L", {"create offer", "local offer"}},
     {"R", {"remote offer"}},
     {"R made", {"remote offer", "create answer"}},
@@ -179,6 +180,7 @@ const std::vector<Situation> kLater = {
     {"S", {}},
     {"S want", {"want restart"}},
     {"S made", {"want restart", "create offer 2"}},
+    {"S back", {"create offer 2", "local offer", "rollback"}},
     {"L", {"want restart", "create offer 2", "local offer"}},
     {"L want", {"create offer 2", "local offer", "want restart"}},
     {"R", {"remote offer 2"}},
@@ -279,63 +281,63 @@ std::string Describe(const Session& session) {
 // of DTLS, c candidates, a answered, e ended; and n, an offer is due. "want": a
 // restart is; "made": a description was created and not set.
 constexpr char kFirstTable[] = R"(
-operation       | S      | S made | L      | R      | R made | P      | Q      | C
-create offer    | S      | S      | L      | -      | -      | -      | -      | -
-create offer 2  | S      | S      | L      | -      | -      | -      | -      | -
-create half one | S      | S      | L      | -      | -      | -      | -      | -
-create answer   | -      | -      | -      | R      | R      | P      | -      | -
-create answer 2 | -      | -      | -      | R      | R      | P      | -      | -
-local offer     | -      | L l    | L      | -      | -      | -      | -      | -
-local pranswer  | -      | -      | -      | -      | P la   | P a    | -      | -
-local answer    | -      | -      | -      | -      | S la   | S a    | -      | -
-other as offer  | -      | !      | !      | -      | -      | -      | -      | -
-other as answer | -      | -      | -      | -      | !      | !      | -      | -
-remote offer    | R r    | R r    | R br   | R      | R      | -      | -      | -
-remote offer 2  | R r    | R r    | R br   | R ri   | R ri   | -      | -      | -
-other key       | R r    | R r    | R br   | R rid  | R rid  | -      | -      | -
-audio added     | R r    | R r    | R br   | R      | R      | -      | -      | -
-data stopped    | R      | R      | R b    | R      | R      | -      | -      | -
-no description  | !      | !      | !      | !      | !      | -      | -      | -
-remote pranswer | -      | -      | Q ra   | -      | -      | -      | Q a    | -
-remote pransw 2 | -      | -      | Q ra   | -      | -      | -      | Q ria  | -
-remote answer   | -      | -      | S ra   | -      | -      | -      | S a    | -
-remote answer 2 | -      | -      | S ra   | -      | -      | -      | S ria  | -
-answer refuses  | -      | -      | S e    | -      | -      | -      | S e    | -
-more than asked | -      | -      | !      | -      | -      | -      | !      | -
-rollback        | -      | -      | S be   | S be   | S be   | S be   | S be   | -
-want data       | S n    | S n    | L      | R      | R      | P      | Q      | C
-want restart    | S      | S      | L      | R      | R      | P      | Q      | C
-close           | C      | C      | C      | C      | C      | C      | C      | C
+operation       | S      | S made | S back | L      | R      | R made | P      | Q      | C
+create offer    | S      | S      | S      | L      | -      | -      | -      | -      | -
+create offer 2  | S      | S      | S      | L      | -      | -      | -      | -      | -
+create half one | S      | S      | S      | L      | -      | -      | -      | -      | -
+create answer   | -      | -      | -      | -      | R      | R      | P      | -      | -
+create answer 2 | -      | -      | -      | -      | R      | R      | P      | -      | -
+local offer     | -      | L l    | L l    | L      | -      | -      | -      | -      | -
+local pranswer  | -      | -      | -      | -      | -      | P la   | P a    | -      | -
+local answer    | -      | -      | -      | -      | -      | S la   | S a    | -      | -
+other as offer  | -      | !      | !      | !      | -      | -      | -      | -      | -
+other as answer | -      | -      | -      | -      | -      | !      | !      | -      | -
+remote offer    | R r    | R r    | R r    | R br   | R      | R      | -      | -      | -
+remote offer 2  | R r    | R r    | R r    | R br   | R ri   | R ri   | -      | -      | -
+other key       | R r    | R r    | R r    | R br   | R rid  | R rid  | -      | -      | -
+audio added     | R r    | R r    | R r    | R br   | R      | R      | -      | -      | -
+data stopped    | R      | R      | R      | R b    | R      | R      | -      | -      | -
+no description  | !      | !      | !      | !      | !      | !      | -      | -      | -
+remote pranswer | -      | -      | -      | Q ra   | -      | -      | -      | Q a    | -
+remote pransw 2 | -      | -      | -      | Q ra   | -      | -      | -      | Q ria  | -
+remote answer   | -      | -      | -      | S ra   | -      | -      | -      | S a    | -
+remote answer 2 | -      | -      | -      | S ra   | -      | -      | -      | S ria  | -
+answer refuses  | -      | -      | -      | S e    | -      | -      | -      | S e    | -
+more than asked | -      | -      | -      | !      | -      | -      | -      | !      | -
+rollback        | -      | -      | -      | S be   | S be   | S be   | S be   | S be   | -
+want data       | S n    | S n    | S n    | L      | R      | R      | P      | Q      | C
+want restart    | S      | S      | S      | L      | R      | R      | P      | Q      | C
+close           | C      | C      | C      | C      | C      | C      | C      | C      | C
 )";
 
 constexpr char kLaterTable[] = R"(
-operation       | S       | S want  | S made  | L       | L want  | R       | R made  | P       | Q       | C
-create offer    | S       | S       | S       | L       | L       | -       | -       | -       | -       | -
-create offer 2  | S       | S       | S       | L       | L       | -       | -       | -       | -       | -
-create half one | !       | !       | !       | !       | !       | -       | -       | -       | -       | -
-create answer   | -       | -       | -       | -       | -       | -       | -       | -       | -       | -
-create answer 2 | -       | -       | -       | -       | -       | R       | R       | P       | -       | -
-local offer     | -       | -       | L li    | L       | L       | -       | -       | -       | -       | -
-local pranswer  | -       | -       | -       | -       | -       | -       | P lia   | P a     | -       | -
-local answer    | -       | -       | -       | -       | -       | -       | S lia   | S a     | -       | -
-other as offer  | -       | -       | !       | !       | !       | -       | -       | -       | -       | -
-other as answer | -       | -       | -       | -       | -       | -       | !       | !       | -       | -
-remote offer    | R       | R       | R       | R bl    | R bl    | R ri    | R ri    | -       | -       | -
-remote offer 2  | R ri    | R ri    | R ri    | R blri  | R blri  | R       | R       | -       | -       | -
-other key       | R rid   | R rid   | R rid   | R blrid | R blrid | R d     | R d     | -       | -       | -
-audio added     | R       | R       | R       | R bl    | R bl    | R ri    | R ri    | -       | -       | -
-data stopped    | R       | R       | R       | R bl    | R bl    | R       | R       | -       | -       | -
-no description  | !       | !       | !       | !       | !       | !       | !       | -       | -       | -
-remote pranswer | -       | -       | -       | !       | !       | -       | -       | -       | !       | -
-remote pransw 2 | -       | -       | -       | Q ria   | Q ria   | -       | -       | -       | Q a     | -
-remote answer   | -       | -       | -       | !       | !       | -       | -       | -       | !       | -
-remote answer 2 | -       | -       | -       | S ria   | S rian  | -       | -       | -       | S a     | -
-answer refuses  | -       | -       | -       | S e     | S en    | -       | -       | -       | S e     | -
-more than asked | -       | -       | -       | !       | !       | -       | -       | -       | !       | -
-rollback        | -       | -       | -       | S bln   | S bln   | S br    | S br    | S blr   | S blr   | -
-want data       | S       | S       | S       | L       | L       | R       | R       | P       | Q       | C
-want restart    | S n     | S       | S       | L       | L       | R       | R       | P       | Q       | C
-close           | C       | C       | C       | C       | C       | C       | C       | C       | C       | C
+operation       | S       | S want  | S made  | S back  | L       | L want  | R       | R made  | P       | Q       | C
+create offer    | S       | S       | S       | S       | L       | L       | -       | -       | -       | -       | -
+create offer 2  | S       | S       | S       | S       | L       | L       | -       | -       | -       | -       | -
+create half one | !       | !       | !       | !       | !       | !       | -       | -       | -       | -       | -
+create answer   | -       | -       | -       | -       | -       | -       | -       | -       | -       | -       | -
+create answer 2 | -       | -       | -       | -       | -       | -       | R       | R       | P       | -       | -
+local offer     | -       | -       | L li    | L li    | L       | L       | -       | -       | -       | -       | -
+local pranswer  | -       | -       | -       | -       | -       | -       | -       | P lia   | P a     | -       | -
+local answer    | -       | -       | -       | -       | -       | -       | -       | S lia   | S a     | -       | -
+other as offer  | -       | -       | !       | !       | !       | !       | -       | -       | -       | -       | -
+other as answer | -       | -       | -       | -       | -       | -       | -       | !       | !       | -       | -
+remote offer    | R       | R       | R       | R       | R bl    | R bl    | R ri    | R ri    | -       | -       | -
+remote offer 2  | R ri    | R ri    | R ri    | R ri    | R blri  | R blri  | R       | R       | -       | -       | -
+other key       | R rid   | R rid   | R rid   | R rid   | R blrid | R blrid | R d     | R d     | -       | -       | -
+audio added     | R       | R       | R       | R       | R bl    | R bl    | R ri    | R ri    | -       | -       | -
+data stopped    | R       | R       | R       | R       | R bl    | R bl    | R       | R       | -       | -       | -
+no description  | !       | !       | !       | !       | !       | !       | !       | !       | -       | -       | -
+remote pranswer | -       | -       | -       | -       | !       | !       | -       | -       | -       | !       | -
+remote pransw 2 | -       | -       | -       | -       | Q ria   | Q ria   | -       | -       | -       | Q a     | -
+remote answer   | -       | -       | -       | -       | !       | !       | -       | -       | -       | !       | -
+remote answer 2 | -       | -       | -       | -       | S ria   | S rian  | -       | -       | -       | S a     | -
+answer refuses  | -       | -       | -       | -       | S e     | S en    | -       | -       | -       | S e     | -
+more than asked | -       | -       | -       | -       | !       | !       | -       | -       | -       | !       | -
+rollback        | -       | -       | -       | -       | S bln   | S bln   | S br    | S br    | S blr   | S blr   | -
+want data       | S       | S       | S       | S       | L       | L       | R       | R       | P       | Q       | C
+want restart    | S n     | S       | S       | S n     | L       | L       | R       | R       | P       | Q       | C
+close           | C       | C       | C       | C       | C       | C       | C       | C       | C       | C       | C
 )";
 
 const Table kTables[] = {
