@@ -29,6 +29,10 @@ absl::Status Validate(const ChannelConfig& config) {
     return absl::InvalidArgumentError(
         "max_retransmits and max_packet_life_time exclude each other");
   }
+  if (config.max_packet_life_time.value_or(absl::ZeroDuration()) <
+      absl::ZeroDuration()) {
+    return absl::InvalidArgumentError("max_packet_life_time is negative");
+  }
   if (config.negotiated_id && Number(*config.negotiated_id) >= kStreams) {
     return absl::InvalidArgumentError("65535 is no channel id");
   }

@@ -301,6 +301,9 @@ TEST(DataChannels, RefusesTheCallersMistakes) {
       two.a.Create(two.now(), {.max_retransmits = 1,
                                .max_packet_life_time = absl::Seconds(1)}),
       StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(
+      two.a.Create(two.now(), {.max_packet_life_time = -absl::Seconds(1)}),
+      StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_THAT(two.a.Create(two.now(), {.negotiated_id = StreamId{65535}}),
               StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_THAT(two.a.CloseChannel(two.now(), ChannelId{99}),
