@@ -359,7 +359,8 @@ absl::Status Connection::ApplyRemoteIce(absl::Time now) {
 absl::Status Connection::AddIceCandidate(absl::Time now,
                                          absl::string_view candidate,
                                          absl::string_view mid,
-                                         size_t mline_index) {
+                                         size_t mline_index,
+                                         absl::string_view ufrag) {
   if (closing_) return absl::FailedPreconditionError("closed");
   if (!candidate.empty()) {
     const absl::Status status = ice::Candidate::Parse(candidate).status();
@@ -367,9 +368,10 @@ absl::Status Connection::AddIceCandidate(absl::Time now,
   }
   PendingCandidate pending{.line = std::string(candidate),
                            .mid = std::string(mid),
-                           .mline_index = mline_index};
+                           .mline_index = mline_index,
+                           .ufrag = std::string(ufrag)};
   if (const auto parsed = ice::Candidate::Parse(candidate); parsed.ok()) {
-    pending.ufrag = std::string(parsed->ufrag().value_or(""));
+    pending.ufrag = std::string(parsed->ufrag().value_or(ufrag));
   }
   const bool undescribed = !session_.remote() || remote_ice_.waits;
   if (!undescribed && !IsOfAnotherGeneration(pending)) {

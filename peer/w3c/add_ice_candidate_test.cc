@@ -95,6 +95,8 @@ TEST_F(W3cAddIceCandidateTest, AnothersIsNotChecked) {
   Offered();
   EXPECT_OK(a_->AddIceCandidate(
       {.candidate = kLine, .sdp_mid = "0", .username_fragment = "nobody"}));
+  EXPECT_OK(a_->AddIceCandidate(
+      {.candidate = "", .sdp_mid = "0", .username_fragment = "nobody"}));
   EXPECT_EQ(Ignored(), 0u);
   EXPECT_OK(a_->AddIceCandidate({.candidate = kLine, .sdp_mid = "invalid"}));
   EXPECT_EQ(Ignored(), 1u);

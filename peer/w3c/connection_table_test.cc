@@ -114,6 +114,18 @@ const Step kOperations[] = {
      [](Connection& c) { return c.AddIceCandidate(kNow, "", "0", 0); }},
     {"end of another's",
      [](Connection& c) { return c.AddIceCandidate(kNow, "", "x", 7); }},
+    {"end of 1",
+     [](Connection& c) { return c.AddIceCandidate(kNow, "", "0", 0, "rem1"); }},
+    {"end of 2",
+     [](Connection& c) { return c.AddIceCandidate(kNow, "", "0", 0, "rem2"); }},
+    {"told as of 1",
+     [](Connection& c) {
+       return c.AddIceCandidate(kNow, kCandidate, "0", 0, "rem1");
+     }},
+    {"told as of 2",
+     [](Connection& c) {
+       return c.AddIceCandidate(kNow, kCandidate, "0", 0, "rem2");
+     }},
     {"channel added",
      [](Connection& c) {
        return c.CreateDataChannel(kNow, {.label = "x"}).status();
@@ -260,6 +272,10 @@ unknown transport | w | w | R x | P x | Q x | S x | L x | w  | P x | Q x | -
 malformed         | ! | ! | !   | !   | !   | !   | !   | !  | !   | !   | -
 end of them       | w | w | R   | P   | Q   | S   | L   | w  | P   | Q   | -
 end of another's  | w | w | R x | P x | Q x | S x | L x | w  | P x | Q x | -
+end of 1          | w | w | R   | P   | Q   | S   | L   | w  | P x | Q x | -
+end of 2          | w | w | R x | P x | Q x | S x | L x | w  | P   | Q   | -
+told as of 1      | w | w | R   | P t | Q t | S t | L   | w  | P x | Q x | -
+told as of 2      | w | w | R x | P x | Q x | S x | L x | w  | P t | Q t | -
 channel added     | S | L | R   | P   | Q   | S   | L   | R  | P   | Q   | -
 other servers     | S | L | R   | P   | Q   | S   | L   | R  | P   | Q   | -
 other pool        | S | ! | R   | !   | !   | !   | !   | !  | !   | !   | -

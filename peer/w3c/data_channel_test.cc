@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/testing.h"
@@ -270,6 +271,39 @@ TEST_F(W3cDataChannelTest, ThePeersIsAsItWasMade) {
   }
 }
 
+TEST_F(W3cDataChannelTest, OneThatIsNegotiatedIsNotTold) {
+  Create();
+  const ChannelConfig config{.label = "n", .negotiated_id = sctp::StreamId{0}};
+  const Channel at_a = Make(a_, config), at_b = Make(b_, config);
+  pair_.Negotiate();
+  ASSERT_TRUE(a_.board().Wait("open"));
+  ASSERT_TRUE(b_.board().Wait("open"));
+  EXPECT_OK(at_a->Send("there"));
+  EXPECT_TRUE(b_.board().Wait("message text:there"));
+  EXPECT_OK(at_b->Send("back"));
+  EXPECT_TRUE(a_.board().Wait("message text:back"));
+  EXPECT_EQ(a_.board().Count("datachannel n"), 0u);
+  EXPECT_EQ(b_.board().Count("datachannel n"), 0u);
+}
+
+TEST_F(W3cDataChannelTest, TextAndBytesArriveAsWhatTheyAreInOrder) {
+  CreateConnected();
+  EXPECT_OK(a_.channel()->Send("hello"));
+  EXPECT_OK(a_.channel()->Send("\xe4\xb8\x96\xe7\x95\x8c"));
+  EXPECT_OK(a_.channel()->Send(std::vector<uint8_t>{'b'}));
+  EXPECT_OK(a_.channel()->Send(std::vector<uint8_t>{}));
+  EXPECT_OK(a_.channel()->Send(""));
+  ASSERT_TRUE(b_.board().Wait("message text:"));
+  std::vector<std::string> messages;
+  for (const std::string& line : b_.board().lines()) {
+    if (absl::StartsWith(line, "message")) messages.push_back(line);
+  }
+  EXPECT_EQ(messages,
+            (std::vector<std::string>{
+                "message text:hello", "message text:\xe4\xb8\x96\xe7\x95\x8c",
+                "message binary:b", "message binary:", "message text:"}));
+}
+
 TEST_F(W3cDataChannelTest, WhileConnectingNothingIsSent) {
   Create();
   EXPECT_THAT(Make(a_, {})->Send("hello"),
@@ -334,6 +368,21 @@ TEST_F(W3cDataChannelTest, BufferedAmountLowIsToldOncePerFall) {
   EXPECT_EQ(rounds, 2);
   EXPECT_EQ(a_.board().Count("low"), 2u);
   EXPECT_EQ(amounts, (std::vector<size_t>{0, 0}));
+}
+
+TEST_F(W3cDataChannelTest, TheOthersCloseIsClosingAndThenClose) {
+  CreateConnected({}, [&](const std::string& name) {
+    if (name == "closing") {
+      EXPECT_EQ(b_.channel()->ready_state(), DataChannelState::kClosing);
+    }
+  });
+  a_.channel()->Close();
+  EXPECT_EQ(a_.channel()->ready_state(), DataChannelState::kClosing);
+  ASSERT_TRUE(b_.board().Wait("close OK"));
+  ASSERT_TRUE(a_.board().Wait("close OK"));
+  EXPECT_LT(b_.board().At("closing"), b_.board().At("close OK"));
+  EXPECT_EQ(b_.channel()->ready_state(), DataChannelState::kClosed);
+  EXPECT_EQ(a_.board().Count("closing"), 0u);
 }
 
 TEST_F(W3cDataChannelTest, OpenedUsedAndClosedAgainAndAgain) {

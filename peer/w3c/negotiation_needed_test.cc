@@ -73,7 +73,8 @@ TEST_F(W3cNegotiationNeededTest, TheFirstChannelNeedsItAndNoOther) {
   EXPECT_EQ(a_.board().Count(kNeeded), 1u);
 }
 
-TEST_F(W3cNegotiationNeededTest, NotBeforeTheStateIsStableAgainAfterOurOffer) {
+TEST_F(W3cNegotiationNeededTest,
+       NotBeforeTheStateIsStableAgainAfterThePeersOffer) {
   ASSERT_OK(a_->SetRemoteDescription({SdpType::kOffer, kAudio}));
   ASSERT_OK(a_->CreateDataChannel({.label = "one"}));
   ASSERT_OK(a_->SetLocalDescription());
@@ -237,9 +238,12 @@ TEST_F(W3cNegotiationNeededTest, AWishToRestartOutlivesARollback) {
     if (again) a_->RestartIce();  // Of the offer that is pending, too.
     ASSERT_OK(a_->Rollback());
     ASSERT_TRUE(a_.board().Wait(kNeeded, before_ + 2));
+    Exchange(b_, a_);  // Under the credentials that shall go.
+    EXPECT_EQ(Ufrag(a_->local_description()), a);
+    ASSERT_TRUE(a_.board().Wait(kNeeded, before_ + 3));
     Exchange(a_, b_);
     EXPECT_NE(Ufrag(a_->local_description()), a);
-    EXPECT_EQ(NeededSince(), 2u);
+    EXPECT_EQ(NeededSince(), 3u);
   }
 }
 
