@@ -238,7 +238,7 @@ TEST(DataChannels, MessageLimitOfThePeerIsKept) {
   EXPECT_THAT(two.a.Send(two.now(), c, PayloadType::kBinary, std::move(big)),
               StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_EQ(big.size(), 65537u);  // NOLINT: moved from only on success.
-  two.a.SetMaxMessageSize(0);  // Any size.
+  two.a.SetMaxMessageSize(0);     // Any size.
   EXPECT_OK(two.a.Send(two.now(), c, PayloadType::kBinary, std::move(big)));
   two.a.SetMaxMessageSize(10);
   EXPECT_THAT(two.a.Send(two.now(), c, PayloadType::kBinary, Bytes(11)),
