@@ -47,8 +47,7 @@ namespace kyuu::peer {
 // Connection composes ice, dtls, sctp and sdp. How a datagram travels through
 // it is HandlePacket and PollTransmit in connection_data.cc, and nowhere else.
 //
-// Not thread-safe. `random` must outlive it. It stays where it is: OpenSSL and
-// its parts hold pointers.
+// Not thread-safe. `random` must outlive it. It stays: its parts hold pointers.
 class Connection {
  public:
   using Packet = Datagram;
@@ -102,13 +101,14 @@ class Connection {
   // or of RestartIce(). True once for each need; ask when PollEvent is empty.
   bool TakeNegotiationNeeded() { return session_.TakeNegotiationNeeded(); }
   // AddIceCandidate takes a candidate of the peer, before its description too.
-  // `candidate` is "candidate:..." with or without "a="; empty for the end of
-  // candidates. It is taken under any section that shares data's transport;
-  // other transports' are counted and ignored. One whose `ufrag` no description
-  // has named yet waits for it. INVALID_ARGUMENT: malformed.
+  // `candidate` is "candidate:..." with or without "a="; empty for their end.
+  // It is taken under any section that shares data's transport; others are
+  // counted and ignored. One with a `ufrag`, its own or this, that no
+  // description has named yet waits for it. INVALID_ARGUMENT: malformed.
   // RESOURCE_EXHAUSTED: pending_candidates_max. FAILED_PRECONDITION: closed.
   absl::Status AddIceCandidate(absl::Time now, absl::string_view candidate,
-                               absl::string_view mid, size_t mline_index);
+                               absl::string_view mid, size_t mline_index,
+                               absl::string_view ufrag = "");
   // Answer ResolveName (nullopt: no address), StreamWanted, PeerStreamWanted.
   void NameResolved(absl::Time now, ice::NameId, std::optional<IpAddress> ip);
   void StreamConnected(absl::Time now, ice::StreamId id,

@@ -135,6 +135,27 @@ TEST(ConnectionNegotiation, AnAnswerMayComeFromAnotherThanTheProvisionalOne) {
   EXPECT_TRUE(t.call.Connected(absl::Seconds(5))) << t.call.DebugString();
 }
 
+// The peer offers a restart, thinks better of it, and offers without one.
+TEST(ConnectionNegotiation, AnOfferOfARestartMayBeReplacedByOneWithoutIt) {
+  Direct direct;
+  Side &a = direct.a, &b = direct.b;
+  ASSERT_OK(a.connection.CreateDataChannel(direct.now(), {.label = "x"}));
+  direct.call.Negotiate(a);
+  ASSERT_TRUE(direct.call.Connected()) << direct.call.DebugString();
+  const std::string before = b.connection.local_ufrag();
+  const auto restart = a.connection.CreateOffer(IceRestart::kYes);
+  ASSERT_OK(restart);
+  ASSERT_OK(a.connection.SetLocalDescription(direct.now(), SdpType::kOffer));
+  ASSERT_OK(direct.SetRemote(b, SdpType::kOffer, *restart));
+  ASSERT_OK(b.connection.CreateAnswer());
+  ASSERT_OK(a.connection.Rollback(direct.now()));
+
+  ASSERT_OK(direct.SetRemote(b, SdpType::kOffer, direct.Offer(a)));
+  ASSERT_OK(direct.SetRemote(a, SdpType::kAnswer, direct.Answer(b)));
+  EXPECT_EQ(b.connection.local_ufrag(), before);
+  ASSERT_TRUE(direct.call.Connected()) << direct.call.DebugString();
+}
+
 TEST(ConnectionNegotiation, CandidatesWaitForTheDescriptionTheyName) {
   Direct t;
   t.call.trickle = false;

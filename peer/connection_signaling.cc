@@ -21,6 +21,15 @@ std::optional<std::vector<uint8_t>> FromBase64(absl::string_view text) {
   return std::vector<uint8_t>(bytes.begin(), bytes.end());
 }
 
+// Whether the peer's offer has other credentials than ICE has of it: not if one
+// that had is replaced by one with those of before.
+bool OffersRestart(const std::optional<sdp::TransportParameters>& remote,
+                   const std::optional<ice::Credentials>& known) {
+  return remote && known &&
+         *known != ice::Credentials{.ufrag = remote->ice_ufrag,
+                                    .password = remote->ice_pwd};
+}
+
 }  // namespace
 
 absl::Status Connection::AddLocalAddress(absl::Time now,
@@ -159,6 +168,9 @@ absl::Status Connection::SetRemoteDescription(absl::Time now, SdpType type,
   const SignalingState before = session_.state();
   absl::StatusOr<sdp::Change> change = session_.SetRemote(type, sdp);
   if (!change.ok()) return change.status();
+  if (change->rolled_back) {
+    events_.push_back(SignalingStateChanged{SignalingState::kStable});
+  }
   if (before != change->state) {
     events_.push_back(SignalingStateChanged{change->state});
   }
@@ -195,6 +207,11 @@ absl::Status Connection::ApplyLocal(absl::Time now, const sdp::Change& change) {
     EndData(now);
     if (closing_) return absl::OkStatus();
   }
+  // An offer may be older than what ICE did since.
+  if (const ice::Credentials said = session_.local_credentials();
+      !said.ufrag.empty()) {
+    credentials_ = said;
+  }
   KYUU_RETURN_IF_ERROR(RestartIce(now));
   ice_.Gather(now);
   if (remote_ice_.waits) KYUU_RETURN_IF_ERROR(ApplyRemoteIce(now));
@@ -215,12 +232,11 @@ absl::Status Connection::ApplyRemote(absl::Time now,
     return absl::OkStatus();
   }
   if (change.rolled_back) KYUU_RETURN_IF_ERROR(UndoIce(now));
-  if (data.remote_ice && data.ice_restart && remote_ice_.known &&
-      change.state == SignalingState::kHaveRemoteOffer) {
+  if (change.state == SignalingState::kHaveRemoteOffer) {
     // Checks with the new credentials begin with our answer's.
-    remote_ice_.waits = true;
-  } else if (!remote_ice_.waits &&
-             (data.remote_ice || data.remote_candidates)) {
+    remote_ice_.waits = OffersRestart(session_.remote(), remote_ice_.known);
+  }
+  if (!remote_ice_.waits && (data.remote_ice || data.remote_candidates)) {
     KYUU_RETURN_IF_ERROR(ApplyRemoteIce(now));
   }
   Applied(now, change);
@@ -280,7 +296,7 @@ absl::Status Connection::UndoIce(absl::Time now) {
     return ApplyRemoteIce(now);
   }
   if (!remote_ice_.known) return absl::OkStatus();
-  remote_ice_.known = false;
+  remote_ice_.known.reset();
   if (dtls_session_) {
     Hangup(now, absl::FailedPreconditionError(
                     "the offer that the connection stands on was taken back"));
@@ -307,9 +323,9 @@ absl::Status Connection::ApplyRemoteIce(absl::Time now) {
                           ? ice::Role::kControlling
                           : ice::Role::kControlled);
   }
-  remote_ice_.known = true;
   const ice::Credentials credentials{.ufrag = remote->ice_ufrag,
                                      .password = remote->ice_pwd};
+  remote_ice_.known = credentials;
   const ice::RemoteMode mode =
       remote->ice_lite ? ice::RemoteMode::kLite : ice::RemoteMode::kFull;
   absl::Status status = ice_.SetRemoteCredentials(now, credentials, mode);
@@ -343,7 +359,8 @@ absl::Status Connection::ApplyRemoteIce(absl::Time now) {
 absl::Status Connection::AddIceCandidate(absl::Time now,
                                          absl::string_view candidate,
                                          absl::string_view mid,
-                                         size_t mline_index) {
+                                         size_t mline_index,
+                                         absl::string_view ufrag) {
   if (closing_) return absl::FailedPreconditionError("closed");
   if (!candidate.empty()) {
     const absl::Status status = ice::Candidate::Parse(candidate).status();
@@ -351,9 +368,10 @@ absl::Status Connection::AddIceCandidate(absl::Time now,
   }
   PendingCandidate pending{.line = std::string(candidate),
                            .mid = std::string(mid),
-                           .mline_index = mline_index};
+                           .mline_index = mline_index,
+                           .ufrag = std::string(ufrag)};
   if (const auto parsed = ice::Candidate::Parse(candidate); parsed.ok()) {
-    pending.ufrag = std::string(parsed->ufrag().value_or(""));
+    pending.ufrag = std::string(parsed->ufrag().value_or(ufrag));
   }
   const bool undescribed = !session_.remote() || remote_ice_.waits;
   if (!undescribed && !IsOfAnotherGeneration(pending)) {

@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
@@ -235,15 +234,10 @@ std::optional<bool> PeerConnection::can_trickle_ice_candidates() const {
 }
 
 absl::Status PeerConnection::AddIceCandidate(const IceCandidate& candidate) {
-  std::string line = candidate.candidate;
-  // Where it says another one, that counts.
-  if (!line.empty() && !candidate.username_fragment.empty() &&
-      !absl::StrContains(line, " ufrag ")) {
-    absl::StrAppend(&line, " ufrag ", candidate.username_fragment);
-  }
   return core_->Do([&](Connection& connection, absl::Time now) {
-    return connection.AddIceCandidate(now, line, candidate.sdp_mid,
-                                      candidate.sdp_mline_index);
+    return connection.AddIceCandidate(
+        now, candidate.candidate, candidate.sdp_mid, candidate.sdp_mline_index,
+        candidate.username_fragment);
   });
 }
 

@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 
 namespace kyuu::sctp {
-
 namespace {
 
 // RFC 8831 section 6.2: 65535 is no stream id.
@@ -25,9 +24,10 @@ absl::Status Validate(const ChannelConfig& config) {
     return absl::InvalidArgumentError(
         "label and protocol have at most 65535 bytes");
   }
-  if (config.max_retransmits && config.max_packet_life_time) {
-    return absl::InvalidArgumentError(
-        "max_retransmits and max_packet_life_time exclude each other");
+  if (config.max_packet_life_time &&
+      (config.max_retransmits ||
+       *config.max_packet_life_time < absl::ZeroDuration())) {
+    return absl::InvalidArgumentError("a second limit, or a negative one");
   }
   if (config.negotiated_id && Number(*config.negotiated_id) >= kStreams) {
     return absl::InvalidArgumentError("65535 is no channel id");

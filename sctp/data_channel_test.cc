@@ -237,8 +237,8 @@ TEST(DataChannels, MessageLimitOfThePeerIsKept) {
   Bytes big(65537);
   EXPECT_THAT(two.a.Send(two.now(), c, PayloadType::kBinary, std::move(big)),
               StatusIs(absl::StatusCode::kInvalidArgument));
-  EXPECT_EQ(big.size(), 65537u) << "not moved from";
-  two.a.SetMaxMessageSize(0);  // Any size.
+  EXPECT_EQ(big.size(), 65537u);  // NOLINT: moved from only on success.
+  two.a.SetMaxMessageSize(0);     // Any size.
   EXPECT_OK(two.a.Send(two.now(), c, PayloadType::kBinary, std::move(big)));
   two.a.SetMaxMessageSize(10);
   EXPECT_THAT(two.a.Send(two.now(), c, PayloadType::kBinary, Bytes(11)),
@@ -300,6 +300,9 @@ TEST(DataChannels, RefusesTheCallersMistakes) {
   EXPECT_THAT(
       two.a.Create(two.now(), {.max_retransmits = 1,
                                .max_packet_life_time = absl::Seconds(1)}),
+      StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(
+      two.a.Create(two.now(), {.max_packet_life_time = -absl::Seconds(1)}),
       StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_THAT(two.a.Create(two.now(), {.negotiated_id = StreamId{65535}}),
               StatusIs(absl::StatusCode::kInvalidArgument));
@@ -488,7 +491,7 @@ TEST(DataChannels, FullSendBufferPushesBackAndRecovers) {
     payload.assign(10'000, 1);
     ASSERT_LT(sent, 100u);
   }
-  EXPECT_EQ(payload.size(), 10'000u) << "not moved from";
+  EXPECT_EQ(payload.size(), 10'000u);  // NOLINT: moved from only on success.
   // A channel that is made now has to wait for its OPEN too.
   const ChannelId late = *two.a.Create(two.now(), {.label = "late"});
   EXPECT_THAT(two.a.Send(two.now(), late, PayloadType::kText, Text("x")),

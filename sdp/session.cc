@@ -36,6 +36,16 @@ const Description* Pointer(const std::optional<Description>& description) {
   return description ? &*description : nullptr;
 }
 
+// Those of the data section; empty without one.
+ice::Credentials CredentialsOf(const Description* local) {
+  if (local == nullptr) return {};
+  const auto data = internal::FindData(*local);
+  if (!data) return {};
+  const MediaSection media = local->media(*data);
+  return {.ufrag = std::string(media.ice_ufrag().value_or("")),
+          .password = std::string(media.ice_pwd().value_or(""))};
+}
+
 }  // namespace
 
 // RFC 9429 section 5.2.1: 64 bits with the highest one zero, so that it fits
@@ -227,7 +237,7 @@ absl::StatusOr<Change> Session::SetRemote(SdpType type, absl::string_view sdp) {
   const bool implicit_rollback =
       type == SdpType::kOffer && state_ == SignalingState::kHaveLocalOffer;
   if (implicit_rollback) pending_ = Negotiation{};
-  created_.reset();
+  DropAnswer();
   pending_.remote = std::move(remote_description);
   pending_.remote_type = type;
   pending_.transport = std::move(reading.transport);
@@ -247,6 +257,12 @@ absl::StatusOr<Change> Session::SetRemote(SdpType type, absl::string_view sdp) {
   }
   Change change = Finish(before, *next, type);
   change.rolled_back = implicit_rollback;
+  if (implicit_rollback) {
+    // Credentials of ours that fell back restart nothing.
+    for (TransportChange& data : change.transports) {
+      data.ice_restart &= data.remote_ice;
+    }
+  }
   return change;
 }
 
@@ -255,8 +271,13 @@ absl::StatusOr<Change> Session::Rollback() {
   if (!next) return WrongState("rollback", state_);
   const Snapshot before = TakeSnapshot();
   pending_ = Negotiation{};
-  created_.reset();
+  DropAnswer();
   return Finish(before, *next, std::nullopt);
+}
+
+// What it answers is about to go.
+void Session::DropAnswer() {
+  if (created_ && created_->type == SdpType::kAnswer) created_.reset();
 }
 
 void Session::Close() {
@@ -272,7 +293,7 @@ void Session::Promote() {
 }
 
 Session::Snapshot Session::TakeSnapshot() const {
-  return Snapshot{remote(), local_ufrag(), tag_mid()};
+  return Snapshot{remote(), local_credentials().ufrag, tag_mid()};
 }
 
 // `applied` is what the description was for; nullopt for a rollback.
@@ -281,9 +302,14 @@ Change Session::Finish(const Snapshot& before, SignalingState next,
   state_ = next;
   if (next == SignalingState::kStable) {
     // W3C webrtc-pc section 4.4.1.5: what is needed is asked anew.
-    created_.reset();
     negotiation_needed_told_ = false;
-    if (local_ufrag() != ufrag_to_replace_) ufrag_to_replace_.clear();
+    if (applied) created_.reset();
+    // An offer that is taken back leaves the wish.
+    if (applied &&
+        std::count(ufrags_to_replace_.begin(), ufrags_to_replace_.end(),
+                   local_credentials().ufrag) == 0) {
+      ufrags_to_replace_.clear();
+    }
   }
   Change change{.state = next, .rolled_back = !applied, .transports = {}};
   TransportChange data = Compare(before);
@@ -299,7 +325,7 @@ Change Session::Finish(const Snapshot& before, SignalingState next,
 TransportChange Session::Compare(const Snapshot& before) const {
   TransportChange change{.tag = remote() ? remote()->tag : tag_mid()};
   if (change.tag.empty()) change.tag = before.tag;
-  const std::string ufrag = local_ufrag();
+  const std::string ufrag = local_credentials().ufrag;
   change.local_ice = !ufrag.empty() && ufrag != before.local_ufrag;
   change.ice_restart = change.local_ice && !before.local_ufrag.empty();
   const std::optional<TransportParameters>& now = remote();
@@ -330,12 +356,15 @@ const Description* Session::newest_local() const {
   return Pointer(pending_.local ? pending_.local : current_.local);
 }
 
-std::string Session::local_ufrag() const {
-  const Description* local = newest_local();
-  if (local == nullptr) return {};
-  const auto data = internal::FindData(*local);
-  return data ? std::string(local->media(*data).ice_ufrag().value_or(""))
-              : std::string();
+ice::Credentials Session::local_credentials() const {
+  return CredentialsOf(newest_local());
+}
+
+// W3C webrtc-pc section 4.4.1.6, [[LocalIceCredentialsToReplace]].
+void Session::WantRestart() {
+  ufrags_to_replace_ = {CredentialsOf(Pointer(current_.local)).ufrag,
+                        CredentialsOf(Pointer(pending_.local)).ufrag};
+  std::erase(ufrags_to_replace_, "");
 }
 
 const Description* Session::newest_remote() const {

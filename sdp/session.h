@@ -31,6 +31,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/random.h"
+#include "ice/credentials.h"
 #include "sdp/change.h"
 #include "sdp/description.h"
 #include "sdp/finding.h"
@@ -88,8 +89,9 @@ class Session {
   // last; with `sdp`, it must be that one unaltered (RFC 9429 section 5.4),
   // else INVALID_ARGUMENT. As W3C's [[LastCreatedOffer]] and
   // [[LastCreatedAnswer]] it may be set again, an answer first as a provisional
-  // one, until the peer's next description, a rollback or the end of the
-  // exchange. FAILED_PRECONDITION in a wrong state, or if nothing was created.
+  // one, until the end of the exchange; an answer also not after the peer's
+  // next description or a rollback, which an offer outlives.
+  // FAILED_PRECONDITION in a wrong state, or if nothing was created.
   absl::StatusOr<Change> SetLocal(SdpType type);
   absl::StatusOr<Change> SetLocal(SdpType type, absl::string_view sdp);
 
@@ -129,9 +131,11 @@ class Session {
   // are wanted and no data section was negotiated, or ICE is to restart. True
   // once for each need, and only in kStable.
   void WantData() { data_wanted_ = true; }
-  void WantRestart() { ufrag_to_replace_ = local_ufrag(); }
-  bool restart_wanted() const { return !ufrag_to_replace_.empty(); }
+  void WantRestart();
+  bool restart_wanted() const { return !ufrags_to_replace_.empty(); }
   bool TakeNegotiationNeeded();
+  // Ours in the newest local description; empty without a data section.
+  ice::Credentials local_credentials() const;
   // Whether both sides have told their a=sctp-init, the peer's being
   // remote()->sctp_init, so that SCTP needs no handshake.
   bool sctp_init_agreed() const;
@@ -199,12 +203,12 @@ class Session {
   Change Finish(const Snapshot& before, SignalingState next,
                 std::optional<SdpType> applied);
   TransportChange Compare(const Snapshot& before) const;
+  void DropAnswer();
   void Promote();
   const Description* newest_local() const;
   const Description* newest_remote() const;
   size_t remote_data() const;
   std::optional<size_t> Tag() const;
-  std::string local_ufrag() const;
 
   Options options_;
   uint64_t session_id_;
@@ -216,8 +220,8 @@ class Session {
   std::optional<Created> created_;
   std::optional<bool> first_offerer_;
   bool data_wanted_ = false;
-  std::string ufrag_to_replace_;          // By a restart; empty for none.
-  bool negotiation_needed_told_ = false;  // Of the present need.
+  std::vector<std::string> ufrags_to_replace_;  // By a restart; then empty.
+  bool negotiation_needed_told_ = false;        // Of the present need.
   Stats stats_;
 };
 

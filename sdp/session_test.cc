@@ -462,8 +462,17 @@ TEST(SessionTest, OnlyTheCreatedDescriptionCanBeSet) {
   // Again, and no other.
   EXPECT_OK(session.SetLocal(SdpType::kOffer, offer));
   EXPECT_THAT(session.SetLocal(SdpType::kOffer, offer + "a=x\r\n"), kInvalid);
+  // W3C: an offer outlives a rollback, and the peer's that is taken back.
+  ASSERT_OK(session.Rollback());
+  ASSERT_OK(session.SetRemote(SdpType::kOffer, ForeignOffer()));
+  ASSERT_OK(session.Rollback());
+  EXPECT_OK(session.SetLocal(SdpType::kOffer, offer));
+  ASSERT_OK(session.SetRemote(SdpType::kOffer, ForeignOffer()));
+  const std::string answer = session.CreateAnswer(TransportOf('a')).value();
   ASSERT_OK(session.Rollback());
   EXPECT_THAT(session.SetLocal(SdpType::kOffer, offer), kWrongState);
+  ASSERT_OK(session.SetRemote(SdpType::kOffer, ForeignOffer()));
+  EXPECT_THAT(session.SetLocal(SdpType::kAnswer, answer), kWrongState);
 }
 
 TEST(SessionTest, LocalDescriptionGathersItsCandidates) {

@@ -4,8 +4,11 @@
 #define KYUU_PEER_INTERNAL_PENDING_CANDIDATE_H_
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "ice/credentials.h"
 
 namespace kyuu::peer::internal {
 
@@ -21,7 +24,8 @@ struct RemoteIce {
   // Came before their description.
   std::vector<PendingCandidate> pending;
   bool waits = false;  // The peer's credentials wait for our restart.
-  bool known = false;
+  // Those of the peer that ICE has.
+  std::optional<ice::Credentials> known;
 };
 
 }  // namespace kyuu::peer::internal

@@ -147,7 +147,8 @@ void Call::HandleCandidate(const signaling::CandidateInit& candidate) {
   // One that cannot be used must not end a call that others may save.
   (void)engine().AddIceCandidate(
       net::Loop::Now(), candidate.candidate, candidate.sdp_mid.value_or("0"),
-      static_cast<size_t>(candidate.sdp_m_line_index.value_or(0)));
+      static_cast<size_t>(candidate.sdp_m_line_index.value_or(0)),
+      candidate.username_fragment.value_or(""));
   connection_->Flush();
 }
 

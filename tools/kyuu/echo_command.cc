@@ -152,7 +152,8 @@ absl::Status EchoSession::OnMessage(const std::string& id,
         net::Loop::Now(), Text(message, "candidate"), Text(message, "sdpMid"),
         index != message.end() && index->is_number_unsigned()
             ? index->get<size_t>()
-            : 0));
+            : 0,
+        Text(message, "usernameFragment")));
   } else {
     return absl::InvalidArgumentError("unknown type " + type);
   }

@@ -135,7 +135,8 @@ void PeerSession::OnMessage(const json& message) {
         Now(), text("candidate"), text("sdpMid"),
         index != message.end() && index->is_number_unsigned()
             ? index->get<size_t>()
-            : 0));
+            : 0,
+        text("usernameFragment")));
   }
 }
 
