@@ -288,9 +288,15 @@ test('kyuu takes no media and no harm: the page says so and lets the devices go'
     await expectWay('direct', ada);
     await ada.hangUp();
   }
-  // From its first offer on, too.
-  await ada.page.evaluate(() => { document.querySelector('[data-name=Kim] [data-testid=call-video]').hidden = false; });
-  await ada.sees('Kim').getByTestId('call-video').click();
+  // From its first offer on, too: by a button that is hidden, again with each
+  // word of Kim's presence.
+  await ada.page.waitForFunction(() => {
+    const button = document.querySelector('[data-name=Kim] [data-testid=call-video]');
+    if (!document.querySelector('[data-name=Kim] [data-testid=call]:enabled')) return false;
+    button.hidden = false;
+    button.click();
+    return true;
+  });
   await ada.connected();
   await said(ada, 'media-status', 'Kim cannot take audio or video.');
   await expectLights(ada.page, []);
