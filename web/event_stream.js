@@ -43,8 +43,18 @@ export class EventStream {
     if (!this.posting) this.post();
   }
 
+  // The page may be gone before a post that is under way has arrived, and the
+  // goodbye behind it would come too early: it is said in that one's place, too.
   close(code) {
-    if (this.readyState === WebSocket.OPEN) this.ask(this.posts + 1, this.batch(), code).catch(() => {});
+    if (this.readyState === WebSocket.OPEN) {
+      const rest = this.batch();
+      if (this.underWay) {
+        const { number, body, abort } = this.underWay;
+        abort.abort();
+        this.ask(number, [body, rest].filter(Boolean).join("\n"), code).catch(() => {});
+      }
+      this.ask(this.posts + 1, rest, code).catch(() => {});
+    }
     this.end();
   }
 
@@ -86,20 +96,26 @@ export class EventStream {
     for (let i = 0; i < TRIES && this.readyState === WebSocket.OPEN; i++) {
       if (i > 0) await sleep(250 * 2 ** i);
       try {
-        const { status } = await this.ask(number, body);
+        this.underWay = { number, body, abort: new AbortController() };
+        const { status } = await this.ask(number, body, undefined, this.underWay.abort);
         if (status < 500) return status < 300;
       } catch {
         // Nobody answers.
+      } finally {
+        this.underWay = undefined;
       }
     }
     return false;
   }
 
-  ask(number, body, close) {
+  async ask(number, body, close, abort = new AbortController()) {
     const headers = { "Content-Type": "application/x-ndjson", "Kyuu-Stream": this.name, "Kyuu-Post": String(number) };
     if (close) headers["Kyuu-Close"] = String(close);
-    return fetch(this.address, {
-      method: "POST", headers, body, keepalive: body.length < KEEPALIVE_MAX, signal: AbortSignal.timeout(ANSWER_WITHIN),
-    });
+    const timer = setTimeout(() => abort.abort(), ANSWER_WITHIN);
+    try {
+      return await fetch(this.address, { method: "POST", headers, body, keepalive: body.length < KEEPALIVE_MAX, signal: abort.signal });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }

@@ -48,7 +48,8 @@ export class Proxy {
 // that off. `host`: what it tells the server that it was asked for, if not
 // what the client said; `upgrades: false` does not pass WebSockets on. `instead`,
 // a Map of file names to functions that change their text, may be filled later; while
-// `down` is set it answers as one whose server is away.
+// `down` is set it answers as one whose server is away. Requests of which `holds()`
+// says so get no further.
 export class PathProxy {
   static async to(url, path, { host, upgrades = true } = {}) {
     const proxy = new PathProxy();
@@ -75,6 +76,7 @@ export class PathProxy {
         response.writeHead(502).end();
         return;
       }
+      if (proxy.holds?.(incoming)) return;
       const change = proxy.instead.get(incoming.url.slice(path.length + 1));
       if (change) {
         changed(change, incoming.url.slice(path.length), response);
