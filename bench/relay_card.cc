@@ -21,8 +21,9 @@
 // card alone takes of that. It is measured with the same frames, which go to an
 // interface that takes none: as with those that arrive, each has a page of its
 // own that is filled and freed, which a driver's ring would use again. With
-// --pps they are dropped at once: pages that are given back before the batch is
-// over, as small ones are, cost more than such as are still on their way.
+// --pps, at which most of it is to wake up for each batch, they come as slowly
+// and are dropped at once: pages that are given back before the batch is over,
+// as small ones are, cost more than such as are still on their way.
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -50,6 +51,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/bytes.h"
@@ -282,7 +284,13 @@ class Source {
                                    if_nametoindex(options_.idle.c_str())};
     Card card(options_, frames_, ifindex, options_.pps > 0 ? paced : full);
     const absl::Duration before = ThreadTime();
+    const absl::Time start = net::Loop::Now();
     for (size_t i = 0; i < options_.packets / options_.batch; ++i) {
+      if (options_.pps > 0) {
+        const auto due = static_cast<double>(i * options_.batch) /
+                         static_cast<double>(options_.pps);
+        absl::SleepFor(start + absl::Seconds(due) - net::Loop::Now());
+      }
       card.Take(options_.batch);
     }
     return ThreadTime() - before;
