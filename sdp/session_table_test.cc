@@ -191,7 +191,7 @@ const std::vector<Situation> kLater = {
 };
 
 struct Table {
-  const std::vector<Situation>& situations;
+  std::vector<Situation> situations;
   std::vector<const char*> prelude;
   const char* text;
 };
