@@ -65,7 +65,7 @@ def frame(text):
     return b"\x81" + size + b"\0\0\0\0" + data
 
 
-class Client:
+class Client(helper.WebSocket):
     """A WebSocket from an address of its own, as people have."""
 
     def __init__(self, port, path, number, tls=None, protocol=None):
@@ -81,20 +81,6 @@ class Client:
         extra = f"Sec-WebSocket-Protocol: {protocol}\n" if protocol else ""
         self.socket.sendall(helper.upgrade(port, path, extra).replace(
             "\n", "\r\n").replace(f"Origin: http://127.0.0.1:{port}\r\n", "").encode())
-
-    def opened(self):
-        self.buffer = b""
-        while b"\r\n\r\n" not in self.buffer:
-            self.fill()
-        head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
-        if b" 101 " not in head.split(b"\r\n")[0]:
-            raise AssertionError(head)
-
-    def fill(self):
-        part = self.socket.recv(65536)
-        if not part:
-            raise EOFError
-        self.buffer += part
 
     def texts(self):
         """The whole messages that are there."""
@@ -118,7 +104,7 @@ class Client:
                     return message
             self.fill()
 
-    def say(self, **message):
+    def send(self, **message):
         self.socket.sendall(frame(json.dumps(message)))
 
     def reset(self):
@@ -149,15 +135,15 @@ def native_clients(port, tls):
     clients = []
     for number in range(PEERS):
         client = Client(port, "/v1/ws", number, tls, "kyuu.v1")
-        client.say(type="hello", version=1)
+        client.send(type="hello", version=1)
         client.until("welcome")
-        client.say(type="join", name=f"peer{number:04}", room="bench")
+        client.send(type="join", name=f"peer{number:04}", room="bench")
         client.until("joined")
         clients.append(client)
     for caller, callee in zip(clients[::2], clients[1::2]):
-        caller.say(type="call", to=f"peer{clients.index(callee):04}")
+        caller.send(type="call", to=f"peer{clients.index(callee):04}")
         call = callee.until("incoming")["call"]
-        callee.say(type="accept", call=call)
+        callee.send(type="accept", call=call)
         for client in (caller, callee):
             client.until("accepted")
             message = {"type": "signal", "call": call, "kind": "offer"}

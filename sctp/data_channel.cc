@@ -27,7 +27,8 @@ absl::Status Validate(const ChannelConfig& config) {
   if (config.max_packet_life_time &&
       (config.max_retransmits ||
        *config.max_packet_life_time < absl::ZeroDuration())) {
-    return absl::InvalidArgumentError("a second limit, or a negative one");
+    return absl::InvalidArgumentError(
+        "max_packet_life_time excludes max_retransmits and is not negative");
   }
   if (config.negotiated_id && Number(*config.negotiated_id) >= kStreams) {
     return absl::InvalidArgumentError("65535 is no channel id");
@@ -274,8 +275,7 @@ absl::Status DataChannels::ResetOutgoing(absl::Time now, StreamId stream,
   if (use.resets.size() > 1) return absl::OkStatus();
   absl::Status status = ResetFront(now, stream, use);
   if (!status.ok()) {
-    // The peer knows no resets: the stream keeps its numbers, and with them
-    // whatever the peer takes for the channel. Nobody else may have it.
+    // The peer knows no resets: the stream keeps its numbers, for nobody else.
     use.resets.clear();
     use.unusable = true;
   }

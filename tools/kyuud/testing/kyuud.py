@@ -99,6 +99,9 @@ class WebSocket:
     def __init__(self, port, path="/v1/ws", extra="Sec-WebSocket-Protocol: kyuu.v1\n", origin=None):
         self.socket = socket.create_connection(("127.0.0.1", port), WAIT)
         self.socket.sendall(upgrade(port, path, extra, origin).replace("\n", "\r\n").encode())
+        self.opened()
+
+    def opened(self):
         self.buffer = b""
         while b"\r\n\r\n" not in self.buffer:
             self.fill()
