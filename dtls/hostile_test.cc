@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/bytes.h"
@@ -17,12 +18,15 @@
 #include "dtls/internal/record.h"
 #include "dtls/session.h"
 #include "dtls/testing/two.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace kyuu::dtls {
 namespace {
 
 using internal::ContentType;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr uint8_t kClientHello = 1;
 constexpr uint8_t kCertificate = 11;
@@ -104,6 +108,10 @@ void EndsInOrder(const std::vector<Bytes>& strange) {
     EXPECT_EQ(Read(two.b), std::nullopt);
     EXPECT_NE(two.a.connected(), two.log_a.closed.has_value());
     EXPECT_NE(two.b.connected(), two.log_b.closed.has_value());
+    for (const Log* log : {&two.log_a, &two.log_b}) {
+      if (!log->closed) continue;
+      EXPECT_THAT(log->closed->message(), Not(HasSubstr("unknown error")));
+    }
     // One that connects may yet hear of the other's end.
     EXPECT_LE(two.a.connected(), two.log_a.connected.has_value());
     EXPECT_LE(two.b.connected(), two.log_b.connected.has_value());
@@ -136,6 +144,18 @@ TEST(DtlsHostile, H30DataInTheClearIsNeverDelivered) {
         Clear(ContentType::kApplicationData, 1000 + i, {'h', 'i'}));
   }
   EndsInOrder(strange);
+}
+
+TEST(DtlsHostile, H30AGoodbyeInTheHandshakeIsCalledOne) {
+  EndsInOrder({Clear(ContentType::kAlert, 1000, {1, 0})});
+  Two two;
+  two.Trust();
+  two.b.Start(two.pair.now());
+  two.b.HandlePacket(two.pair.now(), Clear(ContentType::kAlert, 0, {1, 0}));
+  two.pair.RunFor(absl::Milliseconds(1));
+  ASSERT_TRUE(two.log_b.closed.has_value());
+  EXPECT_EQ(*two.log_b.closed,
+            absl::UnavailableError("DTLS: the peer's alert: close notify"));
 }
 
 TEST(DtlsHostile, H30ACertificateThatIsNotProvenIsNotBelieved) {

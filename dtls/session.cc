@@ -77,6 +77,9 @@ void Session::ContinueHandshake(absl::Time now) {
     case Progress::kWaits:
       break;
     case Progress::kClosed:
+      Finish(absl::UnavailableError(absl::StrCat(
+          "DTLS: the peer's alert: ", internal::AlertName(kCloseNotify))));
+      break;
     case Progress::kFailed:
       Fail();
       break;
@@ -456,8 +459,10 @@ void Session::Fail() {
     Finish(absl::UnauthenticatedError(
         "the peer's certificate has none of its fingerprints"));
   } else {
-    Finish(
-        absl::UnavailableError(absl::StrCat("DTLS: ", internal::TakeError())));
+    // OpenSSL gives no reason where fragments contradict each other.
+    Finish(absl::UnavailableError(absl::StrCat(
+        "DTLS: ",
+        internal::TakeError("a message of the handshake makes no sense"))));
   }
 }
 

@@ -43,12 +43,12 @@ inline void ClearErrors() {
 }
 
 // TakeError returns the reason of the oldest error of this thread's queue, or
-// "unknown error", and empties the queue.
-inline std::string TakeError() {
+// `otherwise` if there is none, and empties the queue.
+inline std::string TakeError(const char* otherwise = "unknown error") {
   const unsigned long code = ERR_get_error();
   ERR_clear_error();
   const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
-  return reason == nullptr ? "unknown error" : reason;
+  return reason == nullptr ? otherwise : reason;
 }
 
 // AlertName is OpenSSL's name of an alert's description (RFC 5246 section 7.2).
