@@ -48,13 +48,13 @@ std::optional<Refusal> Directory::Update(absl::Time now, Member member,
 }
 
 std::variant<Page, Refusal> Directory::List(Member member,
-                                            absl::string_view after) const {
+                                            absl::string_view after) {
   if (!IsInRoom(member)) return NotJoined();
   return rooms_.List(member, after);
 }
 
 std::variant<Findings, Refusal> Directory::Find(Member member,
-                                                const Query& query) const {
+                                                const Query& query) {
   if (!IsInRoom(member)) return NotJoined();
   return rooms_.Find(member, query);
 }

@@ -46,11 +46,10 @@ class Directory {
   std::optional<Refusal> Update(absl::Time now, Member member,
                                 absl::string_view meta);
   // The peers of the member's room behind the name `after`.
-  std::variant<Page, Refusal> List(Member member,
-                                   absl::string_view after) const;
+  std::variant<Page, Refusal> List(Member member, absl::string_view after);
   // Those of them to whom the query applies: nobody finds whom List() does not
   // show.
-  std::variant<Findings, Refusal> Find(Member member, const Query& query) const;
+  std::variant<Findings, Refusal> Find(Member member, const Query& query);
   // The member's calls end with it, for that reason ("peer_left").
   std::optional<Refusal> Leave(absl::Time now, Member member,
                                absl::string_view reason);

@@ -241,6 +241,34 @@ TEST(DirectoryTest, WhoComesAndGoesWithinAWindowIsNotSeen) {
   EXPECT_THAT(f.Told(), ElementsAre("=eve"));
 }
 
+TEST(DirectoryTest, WhoWasInAListDoesNotGoUntold) {
+  const auto seen = [](const std::string& how) {
+    Fixture f;
+    f.Join(1, "ada");
+    f.Join(2, "eve");
+    if (how == "joined") {
+      EXPECT_EQ(f.Join(3, "bob"), "");
+    } else if (how == "list") {
+      EXPECT_TRUE(
+          std::holds_alternative<Page>(f.directory.List(Member(1), "")));
+    } else if (how == "find") {
+      EXPECT_TRUE(
+          std::holds_alternative<Findings>(f.directory.Find(Member(1), {})));
+    } else {  // A page that she is not on.
+      EXPECT_TRUE(
+          std::holds_alternative<Page>(f.directory.List(Member(1), "eve")));
+    }
+    EXPECT_FALSE(f.directory.Leave(f.now, Member(2), "peer_left").has_value());
+    f.Told();
+    f.Pass(absl::Seconds(1));
+    return f.Told();
+  };
+  EXPECT_THAT(seen("joined"), ElementsAre("+bob-eve"));
+  EXPECT_THAT(seen("list"), ElementsAre("-eve"));
+  EXPECT_THAT(seen("find"), ElementsAre("-eve"));
+  EXPECT_THAT(seen("another page"), IsEmpty());
+}
+
 // 100 peers of which four change 2 kB of metadata as often as they like: what
 // the room is told costs what the option says.
 TEST(DirectoryTest, WhatARoomIsToldHasABudget) {

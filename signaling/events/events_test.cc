@@ -321,5 +321,32 @@ TEST_F(PostsTest, AClientMayCloseItsStream) {
   EXPECT_EQ(last.close, 4000);
 }
 
+TEST_F(PostsTest, AGoodbyeIsHeardBehindTheEndOfItsStream) {
+  EXPECT_EQ(posts_.NextTimeout(), absl::InfiniteFuture());
+  posts_.Linger(kStart, ConnectionId{7});
+  posts_.Linger(kStart + absl::Seconds(1), ConnectionId{7});
+  const absl::Time over = kStart + kPostLinger;
+  EXPECT_EQ(posts_.NextTimeout(), over);
+  EXPECT_EQ(posts_.PopGone(over - absl::Milliseconds(1)), std::nullopt);
+  const Posted last = Take({name_, "1", "1001"}, "a");
+  EXPECT_EQ(last.connection, ConnectionId{7});
+  EXPECT_THAT(last.messages, ElementsAre("a"));
+  EXPECT_EQ(last.close, 1001);
+  posts_.Close(ConnectionId{7});
+  EXPECT_EQ(posts_.NextTimeout(), absl::InfiniteFuture());
+  EXPECT_EQ(Refused({name_, "2"}), 404);
+}
+
+TEST_F(PostsTest, AStreamThatHasEndedIsForgottenInTime) {
+  posts_.Linger(kStart, ConnectionId{8});  // Has none.
+  posts_.Linger(kStart, ConnectionId{7});
+  const absl::Time over = kStart + kPostLinger;
+  EXPECT_EQ(posts_.PopGone(over), ConnectionId{7});
+  EXPECT_EQ(posts_.PopGone(over), std::nullopt);
+  EXPECT_EQ(posts_.size(), 0);
+  EXPECT_EQ(posts_.NextTimeout(), absl::InfiniteFuture());
+  EXPECT_EQ(Refused({name_}), 404);
+}
+
 }  // namespace
 }  // namespace kyuu::signaling

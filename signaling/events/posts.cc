@@ -69,6 +69,19 @@ void Posts::Close(ConnectionId connection) {
   if (it == names_.end()) return;
   streams_.erase(it->second);
   names_.erase(it);
+  lingering_.Stop(connection);
+}
+
+void Posts::Linger(absl::Time now, ConnectionId connection) {
+  if (names_.contains(connection) && !lingering_.IsSet(connection)) {
+    lingering_.Set(connection, now + kPostLinger);
+  }
+}
+
+std::optional<ConnectionId> Posts::PopGone(absl::Time now) {
+  const std::optional<ConnectionId> gone = lingering_.PopDue(now);
+  if (gone.has_value()) Close(*gone);
+  return gone;
 }
 
 Posts::Stream* Posts::Find(absl::string_view name) {

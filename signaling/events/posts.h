@@ -13,6 +13,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/deadline_queue.h"
 #include "base/random.h"
 #include "signaling/envelope.h"
 #include "signaling/http.h"
@@ -27,6 +29,12 @@ inline constexpr char kCloseHeader[] = "Kyuu-Close";
 // As many as the default message rate lets through at once
 // (ServerOptions::messages).
 inline constexpr size_t kMaxMessagesPerPost = 200;
+
+// How long a stream takes posts behind its end. Its client's last one, a
+// goodbye most likely, comes by another connection and may be later than the
+// end: as much later as it takes to connect, and to be heard at the second try
+// (RFC 6298 section 2: after 1 s).
+inline constexpr absl::Duration kPostLinger = absl::Seconds(3);
 
 // What a post brings: all of its messages, or none if it was taken before.
 struct Posted {
@@ -43,9 +51,9 @@ struct PostRefused {
   std::string text;
 };
 
-// Posts knows the open streams by secrets that only those who read them have.
-// A value; it holds some 150 bytes for each stream, whose number is the
-// caller's to bound.
+// Posts knows the streams by secrets that only those who read them have. A
+// value; it holds some 150 bytes for each stream, whose number is the caller's
+// to bound: one that lingers counts as an open one.
 class Posts {
  public:
   // `random` must outlive it.
@@ -54,6 +62,14 @@ class Posts {
   // The name of a stream that is open, 64 hexadecimal digits: 128 bits by which
   // it is found, and 128 that prove it. `connection` has none yet.
   std::string Open(ConnectionId connection);
+  // Its reader has gone, and may have posted something before. The stream takes
+  // posts until PopGone() tells it; nothing happens if there is none.
+  void Linger(absl::Time now, ConnectionId connection);
+  // A stream whose time to linger is over, and which is closed by this; nullopt
+  // if there is none.
+  std::optional<ConnectionId> PopGone(absl::Time now);
+  // When to call PopGone() next; absl::InfiniteFuture() for never.
+  absl::Time NextTimeout() const { return lingering_.NextTimeout(); }
   // Its stream is no more; nothing happens if there was none.
   void Close(ConnectionId connection);
 
@@ -76,6 +92,7 @@ class Posts {
   Random& random_;
   absl::flat_hash_map<std::string, Stream> streams_;  // By what finds them.
   absl::flat_hash_map<ConnectionId, std::string> names_;
+  DeadlineQueue<ConnectionId> lingering_;
 };
 
 }  // namespace kyuu::signaling

@@ -181,13 +181,13 @@ void Rooms::Update(absl::Time now, Member member, absl::string_view meta) {
   Change(now, room, place.name, {.known = true, .about = member});
 }
 
-Page Rooms::List(Member member, absl::string_view after) const {
+Page Rooms::List(Member member, absl::string_view after) {
   const Place& place = places_.at(member);
   return ListRoom(rooms_.at(place.room), place.name, after);
 }
 
-Page Rooms::ListRoom(const Room& room, absl::string_view self,
-                     absl::string_view after) const {
+Page Rooms::ListRoom(Room& room, absl::string_view self,
+                     absl::string_view after) {
   Page page;
   size_t bytes = 0;
   for (auto it = after.empty() ? room.people.begin()
@@ -202,16 +202,25 @@ Page Rooms::ListRoom(const Room& room, absl::string_view self,
     }
     page.peers.push_back({it->first, it->second.meta});
   }
+  NoteListed(room, self, after, page.more ? page.peers.back().name : "");
   return page;
 }
 
-std::variant<Findings, Refusal> Rooms::Find(Member member,
-                                            const Query& query) const {
+void Rooms::NoteListed(Room& room, absl::string_view self,
+                       absl::string_view after, absl::string_view last) {
+  const auto end =
+      last.empty() ? room.untold.end() : room.untold.upper_bound(last);
+  for (auto it = room.untold.upper_bound(after); it != end; ++it) {
+    if (it->first != self) it->second.listed = true;
+  }
+}
+
+std::variant<Findings, Refusal> Rooms::Find(Member member, const Query& query) {
   auto read = PeerQuery::Make(query, options_.max_name_bytes);
   if (auto* refusal = std::get_if<Refusal>(&read)) return std::move(*refusal);
   const PeerQuery& wanted = std::get<PeerQuery>(read);
   const Place& place = places_.at(member);
-  const Room& room = rooms_.at(place.room);
+  Room& room = rooms_.at(place.room);
   Findings found;
   size_t looked_at = 0;
   size_t bytes = 0;
@@ -234,6 +243,7 @@ std::variant<Findings, Refusal> Rooms::Find(Member member,
     }
     last = it->first;
   }
+  NoteListed(room, place.name, query.after, found.after);
   return found;
 }
 
@@ -321,7 +331,8 @@ void Rooms::Tell(absl::Time now, Room& room) {
   for (const auto& [name, untold] : room.untold) {
     const auto person = room.people.find(name);
     const bool is_here = person != room.people.end();
-    if (!is_here && !untold.known) continue;  // Came and went unseen.
+    // Came and went unseen.
+    if (!is_here && !untold.known && !untold.listed) continue;
     effect::PeersChanged::Change change;
     change.about = untold.about;
     change.change = !is_here       ? PresenceChange::kLeft

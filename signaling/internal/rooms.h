@@ -46,8 +46,8 @@ class Rooms {
                                       const JoinRequest& request);
   // The member is in a room (PlaceOf() is not nullptr) for all of these.
   void Update(absl::Time now, Member member, absl::string_view meta);
-  Page List(Member member, absl::string_view after) const;
-  std::variant<Findings, Refusal> Find(Member member, const Query& query) const;
+  Page List(Member member, absl::string_view after);
+  std::variant<Findings, Refusal> Find(Member member, const Query& query);
   void Leave(absl::Time now, Member member);
   // Whoever has this name in the member's room.
   std::optional<Member> Find(Member member, absl::string_view name) const;
@@ -84,7 +84,9 @@ class Rooms {
   // What has happened to a name since the others were last told.
   struct Untold {
     bool known = false;  // The others know somebody of this name.
-    Member about{};      // Who is not told, being it himself.
+    // Somebody has seen the name in a list meanwhile: its end is told.
+    bool listed = false;
+    Member about{};  // Who is not told, being it himself.
   };
   struct Room {
     std::string shown;
@@ -110,8 +112,11 @@ class Rooms {
   std::optional<Refusal> CheckPlace(const Room& room, const PreparedName& name,
                                     const std::string& look_alike,
                                     const Source& source) const;
-  Page ListRoom(const Room& room, absl::string_view self,
-                absl::string_view after) const;
+  Page ListRoom(Room& room, absl::string_view self, absl::string_view after);
+  // Peers of the room were shown to `self`: those behind `after` up to `last`,
+  // or all if that is empty.
+  static void NoteListed(Room& room, absl::string_view self,
+                         absl::string_view after, absl::string_view last);
   void Change(absl::Time now, RoomMap::iterator room, const std::string& name,
               Untold untold);
   void Tell(absl::Time now, Room& room);

@@ -70,11 +70,24 @@ class Client {
       text_.erase(0, end + 2);
     }
     while (const auto event = connection_->PollEvent()) {
-      KYUU_CHECK(!closed_ && std::holds_alternative<EventStreamClosed>(*event));
+      const auto* closed = std::get_if<EventStreamClosed>(&*event);
+      KYUU_CHECK(!closed_ && closed != nullptr);
       closed_ = true;
-      posts_.Close(id_);
+      if (closed->status.code() != absl::StatusCode::kUnavailable) {
+        return Forget();
+      }
+      posts_.Linger(now, id_);
+      gone_after_ = now + kPostLinger;
     }
   }
+
+  // Its stream takes no posts from now on.
+  void Forget() {
+    posts_.Close(id_);
+    gone_after_ = absl::InfinitePast();
+  }
+  ConnectionId id() const { return id_; }
+  absl::Time gone_after() const { return gone_after_; }
 
   // A request of the client, or of somebody who knows only the half of it.
   void Post(absl::Time now, uint8_t how, absl::string_view number,
@@ -95,7 +108,7 @@ class Client {
       KYUU_CHECK(!absl::StrContains(refused->text, name_.substr(32)));
       return;
     }
-    KYUU_CHECK(name == name_ && !closed_);
+    KYUU_CHECK(name == name_ && now < gone_after_);
     const Posted& posted = std::get<Posted>(result);
     KYUU_CHECK(posted.connection == id_);
     connection_->HandlePosted(now);
@@ -148,6 +161,7 @@ class Client {
   std::string text_;
   bool over_ = false;
   bool closed_ = false;
+  absl::Time gone_after_ = absl::InfiniteFuture();
 };
 
 }  // namespace
@@ -174,6 +188,14 @@ void PlayEvents(absl::Span<const uint8_t> input) {
       case 0:
         now += absl::Seconds(r.U8() % 32);
         client->connection().HandleTimeout(now);
+        while (const auto gone = posts.PopGone(now)) {
+          const auto whose = std::find_if(
+              clients.begin(), clients.end(),
+              [&](const auto& c) { return c && c->id() == *gone; });
+          KYUU_CHECK(whose != clients.end() && (*whose)->gone_after() <= now);
+          (*whose)->Forget();
+        }
+        KYUU_CHECK(posts.NextTimeout() > now);
         break;
       case 1:
         client->Send(now, text());

@@ -133,8 +133,7 @@ void FrontDoor::Depart(Guest& guest, signaling::Departure departure) {
     return;
   }
   if (guest.dialect == Dialect::kNone) {
-    posts_.Close(guest.id);
-    server_.Disconnect(net::Loop::Now(), guest.id, departure);
+    CloseEvents(guest.id, departure);
   } else {
     dialects_.Disconnect(guest.dialect, guest.id);
   }
@@ -149,6 +148,7 @@ FrontDoor::Guest* FrontDoor::Find(ConnectionId id) {
 void FrontDoor::RunSoon() { alarm_.Set(absl::InfinitePast()); }
 
 void FrontDoor::Run() {
+  EndLingering();
   server_.HandleTimeout(net::Loop::Now());
   dialects_.HandleTimeout(net::Loop::Now());
   do {
@@ -161,7 +161,8 @@ void FrontDoor::Run() {
     if (memory_.over()) ShedMemory();
     PumpServers();
   } while (!dirty_.empty());
-  alarm_.Set(std::min(server_.NextTimeout(), dialects_.NextTimeout()));
+  alarm_.Set(std::min(
+      {server_.NextTimeout(), dialects_.NextTimeout(), posts_.NextTimeout()}));
 }
 
 void FrontDoor::PumpServers() {
@@ -314,11 +315,11 @@ void FrontDoor::On(const signaling::SessionClosed& closed) {
 }
 
 void FrontDoor::On(const signaling::CloseConnection& close) {
+  // The server has forgotten it already.
+  posts_.Close(close.connection);
   Guest* guest = Find(close.connection);
   if (guest == nullptr) return;
-  // The server has forgotten it already.
   guest->session = Guest::Session::kNone;
-  posts_.Close(guest->id);
   // Who has left, or has connected anew, was not turned away.
   if (close.code != signaling::kCloseNormal) {
     LogRefusal(guest->who(), close.reason);

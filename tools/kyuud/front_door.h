@@ -127,6 +127,10 @@ class FrontDoor {
   // As Refuse, for a page that may read why.
   void RefuseFetch(Guest& guest, const signaling::HttpRequest& request,
                    const Refusal& refusal);
+  // A stream is no more, for the server.
+  void CloseEvents(signaling::ConnectionId id, signaling::Departure departure);
+  // Those whose clients have gone, and have not posted anything since.
+  void EndLingering();
   // The WebSocket or stream of `guest` is no more, for whoever served it.
   void Depart(Guest& guest, signaling::Departure departure);
   void Welcome(Guest& guest, const signaling::HttpRequest& request,
@@ -160,7 +164,7 @@ class FrontDoor {
   Routes routes_;
   signaling::Admission admission_;
   signaling::Server server_;
-  signaling::Posts posts_;  // Of guests with sessions.
+  signaling::Posts posts_;  // Of guests with sessions, and some who have gone.
   Dialects dialects_;
   std::unique_ptr<Backplane> backplane_;  // Or null.
   net::StreamBuffer buffer_;

@@ -121,23 +121,27 @@ void FrontDoor::TakePost(Guest& guest, const HttpRequest& request) {
   }
   auto& posted = std::get<signaling::Posted>(taken);
   ++stats_.posts;
-  // There is one for each stream that takes posts.
-  Guest& stream = *Find(posted.connection);
-  stream.connection.HandlePosted(now);
+  // nullptr if its reader has gone.
+  Guest* stream = Find(posted.connection);
+  if (stream != nullptr) stream->connection.HandlePosted(now);
   TellUtc();
   for (std::string& message : posted.messages) {
     const absl::Time began = net::Loop::Now();
-    server_.HandlePacket(began, {stream.id, std::move(message)});
+    server_.HandlePacket(began, {posted.connection, std::move(message)});
     message_times_.Observe(absl::ToDoubleSeconds(net::Loop::Now() - began));
   }
   if (posted.close.has_value()) {
-    Depart(stream, *posted.close == signaling::kCloseNormal ||
-                           *posted.close == signaling::kCloseGoingAway
-                       ? signaling::Departure::kGoodbye
-                       : signaling::Departure::kLost);
-    // Fails only before there is a stream.
-    (void)stream.connection.Close(now, *posted.close, "");
-    dirty_.push_back(static_cast<uint64_t>(stream.id));
+    CloseEvents(posted.connection,
+                *posted.close == signaling::kCloseNormal ||
+                        *posted.close == signaling::kCloseGoingAway
+                    ? signaling::Departure::kGoodbye
+                    : signaling::Departure::kLost);
+    if (stream != nullptr) {
+      stream->session = Guest::Session::kNone;
+      // Fails only before there is a stream.
+      (void)stream->connection.Close(now, *posted.close, "");
+      dirty_.push_back(static_cast<uint64_t>(stream->id));
+    }
   }
   // Fails only without an open request, and this one is.
   (void)guest.connection.Respond(now, Answer(request, 204, ""));
@@ -151,7 +155,26 @@ void FrontDoor::On(Guest& guest, signaling::EventStreamClosed closed) {
     spdlog::debug("signaling: {} closed: {}", guest.who(),
                   closed.status.ToString());
   }
+  // What its client has posted may be on its way yet.
+  if (closed.status.code() == absl::StatusCode::kUnavailable &&
+      std::exchange(guest.session, Guest::Session::kNone) ==
+          Guest::Session::kOpen) {
+    posts_.Linger(net::Loop::Now(), guest.id);
+    return RunSoon();
+  }
   Depart(guest, signaling::Departure::kLost);
+}
+
+void FrontDoor::CloseEvents(signaling::ConnectionId id,
+                            signaling::Departure departure) {
+  posts_.Close(id);
+  server_.Disconnect(net::Loop::Now(), id, departure);
+}
+
+void FrontDoor::EndLingering() {
+  while (const auto gone = posts_.PopGone(net::Loop::Now())) {
+    CloseEvents(*gone, signaling::Departure::kLost);
+  }
 }
 
 }  // namespace kyuu::tools

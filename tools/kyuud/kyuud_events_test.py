@@ -158,6 +158,51 @@ class KyuudEventsTest(KyuudTestCase):
         self.assertTrue(ada.is_over())
         self.assertEqual(ada.post("{}")[0], 404)
 
+    def test_a_goodbye_is_heard_behind_the_end_of_its_stream(self):
+        server = self.start()
+        ada, bob = self.events(server), self.websocket(server)
+        ada.hello(resume={})
+        ada.send({"type": "join", "name": "ada"})
+        ada.receive()
+        bob.send(type="hello", version=1)
+        bob.receive()
+        bob.send(type="join", name="bob")
+        bob.receive()
+        bob.send(type="call", to="ada")
+        call = bob.receive()["call"]
+        ada.socket.shutdown(socket.SHUT_WR)
+        self.assertTrue(ada.is_over())
+        bye = json.dumps({"type": "reject", "call": call, "reason": "page"})
+        self.assertEqual(ada.post(bye, Kyuu_Close="1001")[0], 204)
+        heard = next(m for m in iter(bob.receive, None) if m["type"] == "rejected")
+        self.assertEqual(heard["reason"], "page")
+        self.assertEqual(ada.post("")[0], 404)
+        eve = self.websocket(server)
+        eve.send(type="hello", version=1)
+        eve.receive()
+        eve.send(type="join", name="ada")
+        self.assertEqual(eve.receive()["type"], "joined")
+        self.assertEqual(self.counter(server, "signaling_waiting_sessions"), 0)
+
+    def test_who_goes_without_a_word_is_waited_for(self):
+        server = self.start()
+        ada = self.events(server)
+        welcome = ada.hello(resume={})
+        ada.send({"type": "ping"})
+        ada.socket.shutdown(socket.SHUT_WR)
+        self.assertTrue(ada.is_over())
+        # What comes then is heard, and what is to say of it waits.
+        ada.send({"type": "ping", "id": 2})
+        deadline = time.monotonic() + WAIT
+        while self.counter(server, "signaling_waiting_sessions") == 0:
+            self.assertLess(time.monotonic(), deadline)
+        self.assertEqual(self.counter(server, "signaling_connections"), 0)
+        self.assertEqual(ada.post("", Kyuu_Close="1001")[0], 404)
+        again = self.events(server)
+        resume = again.hello(resume=ticket(welcome, 1))["resume"]
+        self.assertEqual((resume["resumed"], resume["received"]), (True, 2))
+        self.assertEqual(again.receive(), {"type": "pong", "id": 2})
+
     def test_a_session_goes_from_a_websocket_to_events_and_back(self):
         server = self.start()
         first = self.websocket(server)
@@ -293,7 +338,7 @@ class KyuudEventsTest(KyuudTestCase):
         bob = self.events(server, extra=extra.replace("2.1", "2.2"))
         bob.hello()
         ada.close()
-        # Its share is free again as soon as it has gone.
+        # Its share is free again as soon as it has gone, with what it may have posted.
         deadline = time.monotonic() + WAIT
         while get(server.http_port, "/v1/whoami")[0] == 200:
             try:

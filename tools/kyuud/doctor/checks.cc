@@ -303,6 +303,7 @@ std::vector<Finding> Check(const Config& config, const MachineFacts& facts,
   Append(findings, CheckSecrets(facts));
   Append(findings, CheckResources(config, facts));
   Append(findings, CheckServices(config, facts));
+  Append(findings, CheckHairpin(config, facts));
   findings.push_back(FirewallHint(config));
   return findings;
 }

@@ -22,6 +22,10 @@ std::vector<Finding> CheckResources(const Config& config,
                                     const MachineFacts& facts);
 std::vector<Finding> CheckServices(const Config& config,
                                    const MachineFacts& facts);
+// Whether clients on the server's side of a router reach it by its public
+// address, as the router sends back what comes from there.
+std::vector<Finding> CheckHairpin(const Config& config,
+                                  const MachineFacts& facts);
 // Which ports have to be open. Whether they are is not to be seen from inside.
 Finding FirewallHint(const Config& config);
 

@@ -77,6 +77,36 @@ TEST(ChecksTest, WhereAllIsWellOnlyTheFirewallIsNotSeen) {
   EXPECT_EQ(NotPassed(Config(), Sound()), "");
 }
 
+TEST(ChecksTest, ARouterThatSendsNothingBackIsToldWithItsRules) {
+  Config config = OnTheNetwork();
+  config.relay_addresses = {
+      {IpAddress::V4(203, 0, 113, 5), IpAddress::V4(192, 168, 1, 5)}};
+  MachineFacts facts = Sound();
+  facts.hairpins = {{HairpinFacts::Source::kRelayAddress,
+                     {IpAddress::V4(203, 0, 113, 5), 3478},
+                     IpAddress::V4(192, 168, 1, 5),
+                     std::nullopt}};
+  HairpinFacts& hairpin = facts.hairpins[0];
+  const auto judged = [&] { return CheckHairpin(config, facts).at(0); };
+  EXPECT_EQ(judged().verdict, Verdict::kNotSeen);
+  hairpin.answered = absl::OkStatus();
+  EXPECT_EQ(judged().verdict, Verdict::kPass);
+  hairpin.answered = absl::DeadlineExceededError("it does not answer");
+  EXPECT_EQ(judged().verdict, Verdict::kWarn);
+  EXPECT_THAT(judged().what, HasSubstr("203.0.113.5:3478"));
+  EXPECT_THAT(judged().what, HasSubstr("it does not answer"));
+  EXPECT_THAT(judged().fix,
+              HasSubstr("ip daddr 203.0.113.5 udp dport '{ 3478, 49152-65535 "
+                        "}' dnat to 192.168.1.5\n"));
+  EXPECT_THAT(judged().fix, HasSubstr("tcp dport '{ 443 }' dnat to"));
+  EXPECT_THAT(judged().fix, HasSubstr("ip daddr 192.168.1.5 ip saddr"));
+  // What has another address may as well be a proxy.
+  hairpin.source = HairpinFacts::Source::kPublicUrl;
+  EXPECT_EQ(judged().verdict, Verdict::kNotSeen);
+  EXPECT_THAT(judged().fix,
+              HasSubstr("addresses = [\"203.0.113.5/192.168.1.5\"]"));
+}
+
 struct Row {
   const char* name;
   void (*change)(MachineFacts& facts);

@@ -47,6 +47,18 @@ struct SecretFileFacts {
   std::optional<mode_t> mode;  // nullopt if it is not there, or not to be seen.
 };
 
+// An address by which the server is told to clients, and which is none of this
+// machine's: a router's in front of it, or a proxy's.
+struct HairpinFacts {
+  enum class Source : uint8_t { kRelayAddress, kPublicUrl };
+  Source source = Source::kRelayAddress;
+  TransportAddress asked;  // Told to clients, at a port that speaks STUN.
+  IpAddress here;          // Of this machine, behind it.
+  // Whether a Binding request from here to it was answered; nullopt if nobody
+  // is there who could.
+  std::optional<absl::Status> answered;
+};
+
 struct MachineFacts {
   absl::Status configuration;  // What check-config says.
   Machine machine;
@@ -54,6 +66,7 @@ struct MachineFacts {
   std::vector<PortFacts> ports;
   std::vector<CertificatePairFacts> certificates;
   std::vector<SecretFileFacts> secrets;
+  std::vector<HairpinFacts> hairpins;
   // How the running server is; nullopt if no port of HTTP is held by one.
   std::optional<absl::Status> health;
   std::optional<absl::Status> kernel;     // If the settings want that path.

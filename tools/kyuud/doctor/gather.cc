@@ -22,6 +22,7 @@
 #include "relay/kernel/program.h"
 #include "tools/kyuud/backplane/redis_connection.h"
 #include "tools/kyuud/daemon.h"
+#include "tools/kyuud/doctor/hairpins.h"
 #include "tools/kyuud/doctor/ports.h"
 #include "tools/kyuud/healthcheck/healthcheck.h"
 #include "tools/kyuud/kernel/open.h"
@@ -175,6 +176,9 @@ MachineFacts GatherMachine(const Config& config, absl::Duration patience) {
   facts.machine = GatherRelays(config);
   facts.descriptors = net::RaiseDescriptorLimit();
   facts.ports = GatherPorts(config);
+  auto hairpins = std::async(std::launch::async, [&, ports = facts.ports] {
+    return GatherHairpins(config, ports, patience);
+  });
   facts.certificates = GatherCertificates(config);
   facts.secrets = GatherSecrets(config);
   if (HeldByKyuud(facts)) facts.health = CheckHealth(config, patience);
@@ -187,6 +191,7 @@ MachineFacts GatherMachine(const Config& config, absl::Duration patience) {
   facts.clock_synchronized = ReadClock();
   facts.memory_bytes = ReadMemory();
   if (redis.valid()) facts.backplane = redis.get();
+  facts.hairpins = hairpins.get();
   return facts;
 }
 
