@@ -97,7 +97,13 @@ def signaling(server):
                             {"type": "join", "name": "soak", "room": "lobby", "meta": {}}):
                 s.sendall(frame(json.dumps(message)))
             while b'"joined"' not in came:
-                came += s.recv(65536)
+                try:
+                    part = s.recv(65536)
+                except TimeoutError:
+                    part = b""
+                if not part:
+                    raise AssertionError(f"nobody has joined: {came}")
+                came += part
             s.sendall(b"\x88\x82\0\0\0\0\x03\xe8")  # Goodbye.
             while s.recv(65536):  # Until it is gone, and its name is free.
                 pass
