@@ -2,10 +2,11 @@
 """What requests and allocations cost kyuud, and coturn: CPU time of the server
 for each, and memory.
 
-  bench/turn_requests.py KYUUD [ROUNDS]
+  bench/turn_requests.py KYUUD [ROUNDS [FLOOR]]
 
-Both servers run at once, pinned to one core, in turn; medians after one round
-that does not count. Binding and 401 are asked for by 64 sockets at once; an
+All servers run at once, pinned to one core, in turn; medians after one round that
+does not count. With FLOOR, the program turn_floor, a column says what the system
+calls alone take: no server that makes them is cheaper. Binding and 401 are asked for by 64 sockets at once; an
 allocation is all that a new client says: an Allocate that gets 401, one with
 credentials, and a Refresh with lifetime 0. Memory is what RSS grows by for each of
 4000 allocations with one channel; the kernel's part is not in it.
@@ -25,6 +26,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "tools", part) for part in ("torture", "kyuud", "soak")]
 KYUUD = os.path.abspath(sys.argv[1])
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 7
+FLOOR = os.path.abspath(sys.argv[3]) if len(sys.argv) > 3 else None
+FLOOR_PORT = 23480
 sys.argv = [sys.argv[0], KYUUD]  # As the tests' helper wants it.
 import common  # noqa: E402
 import honest  # noqa: E402
@@ -126,6 +129,17 @@ def held(port, pid):
     return grown
 
 
+def await_answer(port):
+    for _ in range(100):
+        probe = sockets(port, 1)[0]
+        probe.settimeout(0.1)
+        with contextlib.suppress(OSError):
+            probe.send(wire.Signing.bare(wire.BINDING))
+            if probe.recv(100):
+                break
+        time.sleep(0.1)
+
+
 def main():
     with contextlib.ExitStack() as stack:
         kyuud = Kyuud("--realm=bench", "--user=a:b", "--threads=1", "--log-level=off",
@@ -142,32 +156,34 @@ def main():
         stack.callback(rival.wait)
         stack.callback(rival.kill)
         servers = {"kyuud": (kyuud.turn_port, kyuud.process.pid), "coturn": (23479, rival.pid)}
-        for _ in range(100):
-            probe = sockets(23479, 1)[0]
-            probe.settimeout(0.1)
-            with contextlib.suppress(OSError):
-                probe.send(wire.Signing.bare(wire.BINDING))
-                if probe.recv(100):
-                    break
-            time.sleep(0.1)
+        await_answer(23479)
+        others = {}
+        if FLOOR is not None:
+            floor = subprocess.Popen([FLOOR, str(FLOOR_PORT)], stdin=subprocess.PIPE)
+            stack.callback(floor.wait)
+            stack.callback(floor.kill)
+            await_answer(FLOOR_PORT)
+            others = {"system calls alone": (FLOOR_PORT, floor.pid)}
         if os.cpu_count() > 1:
             os.sched_setaffinity(0, {os.cpu_count() - 1})
-        print("| | kyuud | coturn | ratio |\n|---|---|---|---|", flush=True)
+        print("| | kyuud | coturn | ratio |" + "".join(f" {of} |" for of in others)
+              + "\n|---|---|---|---|" + "---|" * len(others), flush=True)
         # First, before there is memory to be used again.
         ours, theirs = (held(*servers[of]) / 1000 for of in servers)
-        print(f"| memory (RSS) of an allocation | {ours:.2f} kB | {theirs:.2f} kB | {theirs / ours:.1f} |",
-              flush=True)
+        print(f"| memory (RSS) of an allocation | {ours:.2f} kB | {theirs:.2f} kB | {theirs / ours:.1f} |"
+              + " |" * len(others), flush=True)
         for name, work in ROWS:
-            cost = {of: [] for of in servers}
+            cost = {of: [] for of in servers | others}
             for number in range(ROUNDS + 1):
-                for of, (port, pid) in servers.items():
+                for of, (port, pid) in (servers | others).items():
                     honest.pin(pid, {0})
                     before = honest.cpu_s(pid)
                     done = work(port)
                     if number > 0:
                         cost[of].append((honest.cpu_s(pid) - before) / done * 1e6)
-            ours, theirs = (statistics.median(cost[of]) for of in servers)
-            print(f"| {name} | {ours:.1f} us | {theirs:.1f} us | {theirs / ours:.1f} |", flush=True)
+            ours, theirs, *rest = (statistics.median(of) for of in cost.values())
+            print(f"| {name} | {ours:.1f} us | {theirs:.1f} us | {theirs / ours:.1f} |" + "".join(
+                f" {floor:.1f} us ({theirs / floor:.1f}) |" for floor in rest), flush=True)
 
 
 if __name__ == "__main__":

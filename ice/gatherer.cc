@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/check.h"
 #include "base/random.h"
 #include "ice/candidate.h"
 #include "stun/client.h"
@@ -36,7 +37,8 @@ Gatherer::Gatherer(GathererOptions options, Random& random)
     : options_(std::move(options)),
       policy_(options_.policy),
       random_(random),
-      stun_(random, StunOptions(options_)) {
+      stun_(random, StunOptions(options_)),
+      told_(options_.max_candidates, events_, stats_) {
   internal::LimitServers(options_);
   // Those beyond max_hosts are the worst.
   std::stable_sort(options_.hosts.begin(), options_.hosts.end(),
@@ -161,11 +163,13 @@ void Gatherer::AskAgain(absl::Time now, Relay& relay) {
 
 // The allocation is gone, and another one is asked for: at once, and should
 // that fail, in the background.
-void Gatherer::LoseRelay(absl::Time now, Relay& relay, absl::Status status) {
+void Gatherer::LoseRelay(absl::Time now, Relay& relay,
+                         const absl::Status& status) {
   relay.kept.reset();
   relay.moving.reset();
-  events_.push_back(RelayLost{relay.relayed, std::move(status)});
-  Forget(relay.relayed, relay.relayed);
+  while (!relay.relayed.empty()) {
+    LoseAddress(relay, relay.relayed.front(), status);
+  }
   relay.hosts = HostsReaching(relay);
   relay.next_attempt = now;
   relay.retry = options_.relay_retry_initial;
@@ -174,17 +178,11 @@ void Gatherer::LoseRelay(absl::Time now, Relay& relay, absl::Status status) {
   AskSlower(now, &relay);
 }
 
-void Gatherer::Emit(Candidate candidate) {
-  if (found_.size() >= options_.max_candidates) {
-    ++stats_.candidate_limit;
-    return;
-  }
-  std::erase_if(unwanted_, [&](const Candidate& other) {
-    return other.address == candidate.address && other.base == candidate.base &&
-           other.tcp_type == candidate.tcp_type;
-  });
-  found_.push_back(candidate);
-  events_.push_back(CandidateFound{std::move(candidate)});
+void Gatherer::LoseAddress(Relay& relay, TransportAddress relayed,
+                           const absl::Status& status) {
+  std::erase(relay.relayed, relayed);
+  events_.push_back(RelayLost{relayed, status});
+  told_.Lose(relayed, relayed);
 }
 
 // Starts what is due, one transaction for each interval of `pace`.
@@ -285,7 +283,7 @@ void Gatherer::Close(absl::Time now) {
 
 turn::Client* Gatherer::Kept(const TransportAddress& local) const {
   for (const Relay& relay : relays_) {
-    if (!relay.kept || relay.relayed != local) continue;
+    if (!relay.kept || !relay.Has(local)) continue;
     turn::Client* client = relay.attempts[*relay.kept].client.get();
     if (client->allocated()) return client;
   }
@@ -343,10 +341,13 @@ Gatherer::Taken Gatherer::Take(absl::Time now, const Datagram& datagram) {
   if (const std::optional<turn::Client::Received> received =
           client.Unwrap(datagram)) {
     ++stats_.unwrapped;
-    return {
-        .claimed = true,
-        .relayed = Datagram{{client.relayed(), received->peer, Transport::kUdp},
-                            received->payload}};
+    // A peer is permitted to reach the address of its own family.
+    const TransportAddress* const at =
+        client.relayed(received->peer.ip.family());
+    KYUU_CHECK(at != nullptr);
+    return {.claimed = true,
+            .relayed = Datagram{{*at, received->peer, Transport::kUdp},
+                                received->payload}};
   }
   client.HandlePacket(now, datagram);
   Drain(now);
@@ -440,7 +441,7 @@ absl::Time Gatherer::NextTimeout() const {
 std::string Gatherer::DebugString() const {
   std::string text =
       absl::StrCat("ice::Gatherer", finished_ ? " finished" : "", "\n");
-  for (const Candidate& candidate : found_) {
+  for (const Candidate& candidate : told_.found()) {
     absl::StrAppend(&text, "  ", candidate.ToString(), "\n");
   }
   return text;

@@ -8,10 +8,8 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -24,6 +22,7 @@
 #include "ice/gatherer_events.h"
 #include "ice/gatherer_types.h"
 #include "ice/internal/gatherer_records.h"
+#include "ice/internal/told_candidates.h"
 #include "stun/client.h"
 #include "stun/protocol.h"
 #include "turn/client.h"
@@ -50,9 +49,7 @@ class Gatherer {
   using Finished = GathererFinished;
   using RelayLost = GathererRelayLost;
   using Closed = GathererClosed;
-  using Event =
-      std::variant<Started, CandidateFound, CandidateGone, ServerFailed,
-                   Finished, RelayLost, StreamWanted, StreamUnwanted, Closed>;
+  using Event = GathererEvent;
 
   using Stats = GathererStats;
 
@@ -167,12 +164,9 @@ class Gatherer {
                      const TransportAddress& server,
                      const TransportAddress& mapped);
   void FindRelayed(const Relay& relay, const TransportAddress& host,
-                   const turn::Client::Allocated& lease);
-  void Forget(const TransportAddress& base, const TransportAddress& address);
-  void Forget(size_t index);
+                   const TransportAddress& relayed,
+                   const TransportAddress& mapped);
   void ForgetReflexive(const Binding& binding, const TransportAddress& mapped);
-  void ForgetUnwanted(absl::FunctionRef<bool(const Candidate&)> is_it);
-  void Emit(Candidate candidate);
   void Begin(absl::Time now);
   // gatherer_servers.cc: the servers. Those that have no jobs yet, to be asked.
   std::vector<TransportAddress> AddServers();
@@ -184,7 +178,9 @@ class Gatherer {
   void EndStream(std::optional<StreamId>& stream);
   void EndConnecting(Relay& relay);
   void FailConnecting(absl::Time now, Relay& relay, const absl::Status& why);
-  void LoseRelay(absl::Time now, Relay& relay, absl::Status status);
+  void LoseRelay(absl::Time now, Relay& relay, const absl::Status& status);
+  void LoseAddress(Relay& relay, TransportAddress relayed,
+                   const absl::Status& status);
   void AskAgain(absl::Time now, Relay& relay);
   void StartDue(absl::Time now);
   void StartBinding(absl::Time now, Binding& binding);
@@ -199,6 +195,8 @@ class Gatherer {
                    uint16_t code);
   void DrainBindings(absl::Time now);
   void DrainAttempt(absl::Time now, Relay& relay, size_t index);
+  void KeepAttempt(absl::Time now, Relay& relay, size_t index,
+                   const turn::Client::Allocated& lease);
   void Drain(absl::Time now);
   // gatherer_configuration.cc: what is wanted.
   void ApplyConfiguration(absl::Time now);
@@ -206,15 +204,14 @@ class Gatherer {
   void Drop(absl::Time now, Relay& relay);
   void TakeBack(absl::Time now, Relay& relay);
   void DropReflector(const TransportAddress& server);
-  void Unwant(size_t index);
   // gatherer_mobility.cc: allocations that go on from elsewhere.
   bool StartMove(absl::Time now, Relay& relay);
   void MoveOn(absl::Time now, Relay& relay);
   void OfferToMove(absl::Time now, Relay& relay, const TransportAddress& host);
   void MoveTo(absl::Time now, Relay& relay, const TransportAddress& local);
   void ReviewMove(absl::Time now, Relay& relay);
-  void FailMove(absl::Time now, Relay& relay, absl::Status status);
-  void OnMoveRefused(absl::Time now, Relay& relay, absl::Status status);
+  void FailMove(absl::Time now, Relay& relay, const absl::Status& status);
+  void OnMoveRefused(absl::Time now, Relay& relay, const absl::Status& status);
   Attempt* FindAttempt(const Path& path);
   turn::Client* Kept(const TransportAddress& local) const;
 
@@ -234,13 +231,12 @@ class Gatherer {
   bool keepalives_ = true;
   std::vector<Binding> bindings_;
   std::vector<Relay> relays_;
-  std::vector<Candidate> found_;
-  std::vector<Candidate> unwanted_;
   std::vector<TransportAddress> peers_;
   uint64_t streams_ = 0;  // That were wanted.
   absl::Time next_start_ = absl::InfinitePast();
   Queue<Event> events_;
   Stats stats_;
+  internal::ToldCandidates told_;
 };
 
 static_assert(Engine<Gatherer>);

@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "ice/candidate.h"
@@ -79,9 +78,8 @@ void Gatherer::ApplyPolicy() {
     if (binding.id) stun_.Cancel(*binding.id);
   }
   bindings_.clear();
-  for (size_t i = found_.size(); i-- > 0;) {
-    if (found_[i].type != CandidateType::kRelayed) Unwant(i);
-  }
+  told_.Unwant(
+      [](const Candidate& c) { return c.type != CandidateType::kRelayed; });
 }
 
 // Nothing is asked of its server any more. The relay that it gave stays until
@@ -99,9 +97,7 @@ void Gatherer::Drop(absl::Time now, Relay& relay) {
     relay.attempts[i].client->Close(now);
   }
   if (!relay.kept) return;
-  for (size_t i = found_.size(); i-- > 0;) {
-    if (found_[i].address == relay.relayed) Unwant(i);
-  }
+  told_.Unwant([&](const Candidate& c) { return relay.Has(c.address); });
   const auto held = std::count_if(
       relays_.begin(), relays_.end(),
       [](const Relay& other) { return other.dropped && other.kept; });
@@ -116,10 +112,7 @@ void Gatherer::Drop(absl::Time now, Relay& relay) {
 void Gatherer::TakeBack(absl::Time now, Relay& relay) {
   if (!std::exchange(relay.dropped, false)) return;
   if (!relay.kept) return AskAgain(now, relay);
-  for (size_t i = unwanted_.size(); i-- > 0;) {
-    if (unwanted_[i].address != relay.relayed) continue;
-    return Emit(Candidate(unwanted_[i]));
-  }
+  told_.WantAgain([&](const Candidate& c) { return relay.Has(c.address); });
 }
 
 void Gatherer::DropReflector(const TransportAddress& server) {
@@ -150,27 +143,9 @@ void Gatherer::DropReflector(const TransportAddress& server) {
   }
 }
 
-void Gatherer::Unwant(size_t index) {
-  events_.push_back(
-      CandidateGone{found_[index], CandidateGone::Why::kUnwanted});
-  // Beyond this they are lost when their address is, or the agent's path.
-  if (unwanted_.size() < options_.max_candidates) {
-    unwanted_.push_back(std::move(found_[index]));
-  }
-  found_.erase(found_.begin() + static_cast<long>(index));
-}
-
-void Gatherer::ForgetUnwanted(absl::FunctionRef<bool(const Candidate&)> is_it) {
-  for (size_t i = unwanted_.size(); i-- > 0;) {
-    if (!is_it(unwanted_[i])) continue;
-    events_.push_back(CandidateGone{std::move(unwanted_[i])});
-    unwanted_.erase(unwanted_.begin() + static_cast<long>(i));
-  }
-}
-
 void Gatherer::ReleaseUnwanted(absl::Time now) {
   if (state_ == State::kClosing || state_ == State::kClosed) return;
-  unwanted_.clear();
+  told_.ReleaseUnwanted();
   for (Relay& relay : relays_) {
     if (!relay.dropped || !relay.kept) continue;
     const bool cut_off = relay.cut_off();
@@ -195,7 +170,7 @@ void Gatherer::Discard(absl::Time now) {
   }
   bindings_.clear();
   reflectors_.clear();
-  while (!found_.empty()) Forget(found_.size() - 1);
+  told_.Lose([](const Candidate&) { return true; });
   state_ = State::kNew;
   finished_ = false;
   finish_at_ = absl::InfiniteFuture();

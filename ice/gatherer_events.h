@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "base/address.h"
 #include "ice/candidate.h"
+#include "ice/stream_types.h"
 
 namespace kyuu::ice {
 
@@ -36,6 +38,8 @@ struct GathererStarted {};
 // All servers have answered or failed, or have had `finish_after`; from now
 // on candidates come only late or when something changes.
 struct GathererFinished {};
+// One of the two of an allocation may go alone: its server has ended that
+// family, and is not asked for another one while the other serves.
 struct GathererRelayLost {
   TransportAddress relayed;  // No longer works.
   absl::Status status;
@@ -44,6 +48,11 @@ struct GathererRelayLost {
 struct GathererClosed {
   absl::Status status;
 };
+
+using GathererEvent =
+    std::variant<GathererStarted, GathererCandidateFound, GathererCandidateGone,
+                 GathererServerFailed, GathererFinished, GathererRelayLost,
+                 StreamWanted, StreamUnwanted, GathererClosed>;
 
 // What Gatherer::Take() made of a datagram.
 struct GathererTaken {

@@ -10,7 +10,6 @@
 #include "base/address.h"
 #include "ice/candidate.h"
 #include "ice/gatherer.h"
-#include "turn/client.h"
 
 namespace kyuu::ice {
 namespace {
@@ -197,10 +196,7 @@ absl::Status Gatherer::RemoveHost(absl::Time now,
       }
     }
   }
-  for (size_t i = found_.size(); i-- > 0;) {
-    if (IsOf(found_[i], removed)) Forget(i);
-  }
-  ForgetUnwanted([&](const Candidate& c) { return IsOf(c, removed); });
+  told_.Lose([&](const Candidate& c) { return IsOf(c, removed); });
   if (state_ == State::kGathering) StartDue(now);
   Drain(now);
   return absl::OkStatus();
@@ -249,7 +245,7 @@ void Gatherer::FindHost(const Host& host) {
   candidate.priority = Priority(candidate.type, host.preference);
   candidate.foundation = foundations_.Get(candidate.type, candidate.base.ip,
                                           IpAddress(), Transport::kUdp);
-  Emit(std::move(candidate));
+  told_.Tell(std::move(candidate));
   if (host.host.tcp_active) FindTcpHost(host, TcpType::kActive, kDiscard);
   if (host.host.tcp_port != 0) {
     FindTcpHost(host, TcpType::kPassive, host.host.tcp_port);
@@ -275,7 +271,7 @@ void Gatherer::FindMapped(const Host& host) {
       candidate.type, udp.ip, candidate.address.ip, Transport::kUdp);
   const bool is_host = candidate.type == CandidateType::kHost;
   if (!is_host) candidate.related = Shown(udp);
-  Emit(candidate);
+  told_.Tell(candidate);
   if (host.host.tcp_port == 0) return;
   candidate.transport = Transport::kTcp;
   candidate.tcp_type = TcpType::kPassive;
@@ -286,7 +282,7 @@ void Gatherer::FindMapped(const Host& host) {
   candidate.foundation = foundations_.Get(
       candidate.type, udp.ip, candidate.address.ip, Transport::kTcp);
   if (!is_host) candidate.related = Shown(candidate.base);
-  Emit(std::move(candidate));
+  told_.Tell(std::move(candidate));
 }
 
 void Gatherer::FindTcpHost(const Host& host, TcpType tcp_type, uint16_t port) {
@@ -300,7 +296,7 @@ void Gatherer::FindTcpHost(const Host& host, TcpType tcp_type, uint16_t port) {
   candidate.priority = TcpPriority(candidate.type, tcp_type, host.preference);
   candidate.foundation = foundations_.Get(candidate.type, candidate.base.ip,
                                           IpAddress(), Transport::kTcp);
-  Emit(std::move(candidate));
+  told_.Tell(std::move(candidate));
 }
 
 void Gatherer::FindReflexive(const TransportAddress& base,
@@ -312,9 +308,7 @@ void Gatherer::FindReflexive(const TransportAddress& base,
   }
   // Redundant if there is no NAT, or if another server said the same (RFC 8445
   // section 5.1.3).
-  for (const Candidate& other : found_) {
-    if (other.address == mapped && other.base == base) return;
-  }
+  if (told_.Has(base, mapped)) return;
   Candidate candidate;
   candidate.type = CandidateType::kServerReflexive;
   candidate.address = mapped;
@@ -324,47 +318,31 @@ void Gatherer::FindReflexive(const TransportAddress& base,
   candidate.priority = Priority(candidate.type, LocalPreference(base));
   candidate.foundation =
       foundations_.Get(candidate.type, base.ip, server.ip, Transport::kUdp);
-  Emit(std::move(candidate));
+  told_.Tell(std::move(candidate));
 }
 
+// Of one allocation IPv6 comes first, as it does among hosts.
 void Gatherer::FindRelayed(const Relay& relay, const TransportAddress& host,
-                           const turn::Client::Allocated& lease) {
+                           const TransportAddress& relayed,
+                           const TransportAddress& mapped) {
   const TurnServer& server = relay.server;
-  // That of a stream is no address of our sockets.
-  if (!relay.on_stream()) FindReflexive(host, server.address, lease.mapped);
   Candidate candidate;
   candidate.type = CandidateType::kRelayed;
-  candidate.address = lease.relayed;
-  candidate.base = lease.relayed;
+  candidate.address = relayed;
+  candidate.base = relayed;
   // The related address would tell what the policy hides (RFC 8828 section
   // 5.2).
-  candidate.related = policy_ == GatherPolicy::kRelay
-                          ? Nothing(lease.relayed.ip)
-                          : Shown(lease.mapped);
-  candidate.priority =
-      RelayPriority(server.protocol,
-                    static_cast<uint16_t>(LocalPreference(host) - relay.place));
+  candidate.related =
+      policy_ == GatherPolicy::kRelay ? Nothing(relayed.ip) : Shown(mapped);
+  const size_t behind = 2 * relay.place + (relayed.ip.is_v4() ? 1 : 0);
+  candidate.priority = RelayPriority(
+      server.protocol, static_cast<uint16_t>(LocalPreference(host) - behind));
   candidate.foundation =
-      foundations_.Get(candidate.type, lease.relayed.ip, server.address.ip,
+      foundations_.Get(candidate.type, relayed.ip, server.address.ip,
                        relay.on_stream() ? Transport::kTcp : Transport::kUdp);
   candidate.relay_protocol = server.protocol;
   candidate.server = server.address;
-  Emit(std::move(candidate));
-}
-
-void Gatherer::Forget(const TransportAddress& base,
-                      const TransportAddress& address) {
-  const auto is_it = [&](const Candidate& c) {
-    return c.base == base && c.address == address && !c.tcp_type;
-  };
-  ForgetUnwanted(is_it);
-  const auto it = std::find_if(found_.begin(), found_.end(), is_it);
-  if (it != found_.end()) Forget(static_cast<size_t>(it - found_.begin()));
-}
-
-void Gatherer::Forget(size_t index) {
-  events_.push_back(CandidateGone{std::move(found_[index])});
-  found_.erase(found_.begin() + static_cast<long>(index));
+  told_.Tell(std::move(candidate));
 }
 
 // The NAT gave `binding` another address than `mapped`. Unless another server
@@ -381,7 +359,7 @@ void Gatherer::ForgetReflexive(const Binding& binding,
       bindings_.begin(), bindings_.end(), [&](const Binding& other) {
         return other.local == binding.local && other.mapped == mapped;
       });
-  if (!seen) Forget(binding.local, mapped);
+  if (!seen) told_.Lose(binding.local, mapped);
 }
 
 }  // namespace kyuu::ice

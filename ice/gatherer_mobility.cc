@@ -81,24 +81,25 @@ void Gatherer::ReviewMove(absl::Time now, Relay& relay) {
   }
 }
 
-void Gatherer::FailMove(absl::Time now, Relay& relay, absl::Status status) {
+void Gatherer::FailMove(absl::Time now, Relay& relay,
+                        const absl::Status& status) {
   ++stats_.moves_failed;
   Attempt& attempt = relay.attempts[*relay.kept];
   attempt.dead = true;
   attempt.closed = true;
   EndStream(attempt.stream);
   EndConnecting(relay);
-  LoseRelay(now, relay, std::move(status));
+  LoseRelay(now, relay, status);
 }
 
 // The server has said so, and is asked for another allocation by the same
 // client; from the other addresses, too, should it not answer.
 void Gatherer::OnMoveRefused(absl::Time now, Relay& relay,
-                             absl::Status status) {
+                             const absl::Status& status) {
   ++stats_.moves_failed;
   Attempt& attempt = relay.attempts[*relay.kept];
   attempt.deadline = now + options_.server_deadline;
-  LoseRelay(now, relay, std::move(status));
+  LoseRelay(now, relay, status);
   if (relay.dropped) {
     attempt.dead = true;
     return attempt.client->Close(now);

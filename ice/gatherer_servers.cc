@@ -103,7 +103,11 @@ void Gatherer::Ask(absl::Time now, Relay& relay, const TransportAddress& server,
   client.transport = TransportTo(told.protocol);
   client.username = told.username;
   client.password = told.password;
-  if (server.ip.is_v6()) client.relayed_family = IpFamily::kV6;
+  client.families = options_.relay_families;
+  if (client.families == turn::ClientOptions::Families::kOne &&
+      server.ip.is_v6()) {
+    client.relayed_family = IpFamily::kV6;
+  }
   client.retransmit.rto_initial = options_.rto_initial;
   client.mobility = options_.mobility;
   attempt.client = std::make_unique<turn::Client>(random_, std::move(client));
@@ -186,6 +190,34 @@ void Gatherer::FailBinding(absl::Time now, Binding& binding,
   events_.push_back(ServerFailed{binding.server, binding.local, status, code});
 }
 
+void Gatherer::KeepAttempt(absl::Time now, Relay& relay, size_t index,
+                           const turn::Client::Allocated& lease) {
+  Attempt& attempt = relay.attempts[index];
+  relay.kept = index;
+  relay.relayed = {lease.relayed};
+  if (lease.additional) relay.relayed.push_back(*lease.additional);
+  relay.state = JobState::kDone;
+  relay.hosts.clear();
+  relay.retry.reset();
+  SpareSlower(relay);
+  for (size_t i = 0; i < relay.attempts.size(); ++i) {
+    if (i == index) continue;
+    relay.attempts[i].dead = true;
+    relay.attempts[i].client->Close(now);
+  }
+  // That of a stream is no address of our sockets.
+  if (!relay.on_stream()) {
+    FindReflexive(attempt.local, relay.server.address, lease.mapped);
+  }
+  for (const TransportAddress& relayed : relay.relayed) {
+    FindRelayed(relay, attempt.local, relayed, lease.mapped);
+  }
+  for (const TransportAddress& peer : peers_) {
+    // Peers of a family that it has not are refused, which is as it should be.
+    (void)attempt.client->Permit(now, peer);
+  }
+}
+
 void Gatherer::DrainAttempt(absl::Time now, Relay& relay, size_t index) {
   Attempt& attempt = relay.attempts[index];
   while (std::optional<turn::Client::Event> event =
@@ -194,30 +226,20 @@ void Gatherer::DrainAttempt(absl::Time now, Relay& relay, size_t index) {
       if (relay.kept || attempt.dead || relay.dropped ||
           state_ != State::kGathering) {
         attempt.client->Close(now);
-        continue;
+      } else {
+        KeepAttempt(now, relay, index, *lease);
       }
-      relay.kept = index;
-      relay.relayed = lease->relayed;
-      relay.state = JobState::kDone;
-      relay.hosts.clear();
-      relay.retry.reset();
-      SpareSlower(relay);
-      for (size_t i = 0; i < relay.attempts.size(); ++i) {
-        if (i == index) continue;
-        relay.attempts[i].dead = true;
-        relay.attempts[i].client->Close(now);
-      }
-      FindRelayed(relay, attempt.local, *lease);
-      for (const TransportAddress& peer : peers_) {
-        // Peers of the other family are refused, which is as it should be.
-        (void)attempt.client->Permit(now, peer);
+    } else if (const auto* ended =
+                   std::get_if<turn::Client::FamilyEnded>(&*event)) {
+      if (relay.kept == index && state_ == State::kGathering) {
+        LoseAddress(relay, ended->relayed, ended->status);
       }
     } else if (std::holds_alternative<turn::Client::Moved>(*event)) {
       relay.moving.reset();
       ++stats_.relays_moved;
-    } else if (auto* refused =
+    } else if (const auto* refused =
                    std::get_if<turn::Client::MoveRefused>(&*event)) {
-      OnMoveRefused(now, relay, std::move(refused->status));
+      OnMoveRefused(now, relay, refused->status);
     } else if (const auto* closed =
                    std::get_if<turn::Client::Closed>(&*event)) {
       attempt.closed = true;

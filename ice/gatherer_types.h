@@ -77,11 +77,16 @@ struct GathererOptions {
   // come and go: Gatherer::AddHost, RemoveHost.
   std::vector<HostAddress> hosts;
   std::vector<TransportAddress> stun_servers;
-  // These are asked as STUN servers too. Each gives one relayed address, of its
-  // own address's family. Of two with one address and protocol the first
-  // counts. Those over TCP and TLS are asked as TURN servers only.
+  // These are asked as STUN servers too. Of two with one address and protocol
+  // the first counts. Those over TCP and TLS are asked as TURN servers only.
   std::vector<TurnServer> turn_servers;
   GatherPolicy policy = GatherPolicy::kAll;
+  // kBoth: each TURN server is asked for an IPv4 and an IPv6 address of one
+  // allocation (RFC 8656 section 7.1), whatever its own is, so that peers of
+  // both families are reached by it; which of them it gives is a candidate. It
+  // counts two against its quotas. kOne: for one of its own address's family.
+  turn::ClientOptions::Families relay_families =
+      turn::ClientOptions::Families::kBoth;
   // As what HostAddress::mapped is told: server-reflexive, or host by a lite
   // agent, which has no others (RFC 8445 section 2.5).
   CandidateType mapped_type = CandidateType::kServerReflexive;

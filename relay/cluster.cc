@@ -231,10 +231,10 @@ bool Cluster::HandOver(int instance, Node::Handover handover) {
     return false;
   }
   LoopOf(index).Post([this, index, alive = std::weak_ptr<bool>(alive_),
-                      handover = std::move(handover)] {
+                      handover = std::move(handover)]() mutable {
     if (alive.expired()) return;
     waiting_[index].bytes.fetch_sub(handover.bytes.size());
-    NodeOf(index).Deliver(handover);
+    NodeOf(index).Deliver(std::move(handover));
   });
   return true;
 }

@@ -1,17 +1,23 @@
 // Clients of a cluster that move (RFC 8016): the kernel, or Cluster::Admit(),
 // gives their new address to another loop than the one that has what they mean.
 
+#include <fstream>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/system_random.h"
 #include "base/testing.h"
+#include "dtls/acceptor.h"
+#include "dtls/certificate.h"
+#include "dtls/session.h"
 #include "net/loop.h"
 #include "net/stream_port.h"
 #include "net/tcp.h"
@@ -92,6 +98,77 @@ class Stream final : public Wire {
   net::Endpoint<net::TcpStream> tcp_;
 };
 
+class Sealed final : public Wire {
+ public:
+  Sealed(net::TestLoop& loop, const TransportAddress& server,
+         const dtls::Certificate& certificate)
+      : wire_(loop, server), alarm_(*loop, [this, &loop] {
+          session_->HandleTimeout(net::Loop::Now());
+          Flush();
+          loop->Stop();
+        }) {
+    BeginAnew(certificate);
+  }
+  // A new session from the same address; nothing is said of the one before.
+  void BeginAnew(const dtls::Certificate& certificate) {
+    session_.emplace(dtls::Role::kClient, certificate, dtls::Options());
+    EXPECT_OK(session_->SetRemoteFingerprints(net::Loop::Now(),
+                                              {certificate.fingerprint()}));
+    session_->Start(net::Loop::Now());
+    Flush();
+  }
+  void Send(absl::Span<const uint8_t> bytes) override {
+    waiting_.emplace_back(AsText(bytes));
+    Flush();
+  }
+  void Read() override {
+    wire_.Read();
+    for (const std::string& datagram : std::exchange(wire_.heard, {})) {
+      session_->HandlePacket(net::Loop::Now(), AsBytes(datagram));
+      std::vector<uint8_t> out(dtls::kPlaintextMax);
+      while (const auto text = session_->ReadPlaintext(absl::MakeSpan(out))) {
+        heard.emplace_back(AsText(*text));
+      }
+    }
+    Flush();
+  }
+  // Two messages in one datagram.
+  void SendTogether(absl::Span<const uint8_t> first,
+                    absl::Span<const uint8_t> second) {
+    std::vector<uint8_t> datagram;
+    for (const auto& bytes : {first, second}) {
+      const std::vector<uint8_t> record = Seal(bytes);
+      datagram.insert(datagram.end(), record.begin(), record.end());
+    }
+    wire_.Send(datagram);
+  }
+
+ private:
+  std::vector<uint8_t> Seal(absl::Span<const uint8_t> bytes) {
+    std::vector<uint8_t> out(bytes.size() + dtls::kRecordOverheadMax);
+    out.resize(session_->Seal(bytes, absl::MakeSpan(out)).value());
+    return out;
+  }
+  void Flush() {
+    std::vector<uint8_t> out(2048);
+    while (const auto packet =
+               session_->PollTransmit(net::Loop::Now(), absl::MakeSpan(out))) {
+      wire_.Send(*packet);
+    }
+    // A loop may hear of the certificate after the first ClientHello.
+    alarm_.Set(session_->NextTimeout());
+    if (!session_->connected()) return;
+    for (const std::string& message : std::exchange(waiting_, {})) {
+      wire_.Send(Seal(AsBytes(message)));
+    }
+  }
+
+  Datagrams wire_;
+  std::optional<dtls::Session> session_;
+  net::Alarm alarm_;
+  std::vector<std::string> waiting_;  // For the end of the handshake.
+};
+
 class ClusterMobilityTest : public testing::TestWithParam<Transport> {
  protected:
   ClusterMobilityTest() {
@@ -114,11 +191,20 @@ class ClusterMobilityTest : public testing::TestWithParam<Transport> {
           cluster_->Admit(std::move(stream));
         },
         [](net::StreamRefusal, const TransportAddress&) {});
+    if (GetParam() != Transport::kDtls) return;
+    const std::string file =
+        absl::StrCat(testing::TempDir(), "/cluster_mobility.pem");
+    std::ofstream(file) << certificate_.ToPem();
+    cluster_->SetDtls(dtls::ServerContext::FromFiles(file, file).value());
   }
 
   std::unique_ptr<Wire> Open() {
     if (GetParam() == Transport::kUdp) {
       return std::make_unique<Datagrams>(loop_, cluster_->listeners()[0]);
+    }
+    if (GetParam() == Transport::kDtls) {
+      return std::make_unique<Sealed>(loop_, cluster_->listeners()[0],
+                                      certificate_);
     }
     return std::make_unique<Stream>(loop_, streams_);
   }
@@ -132,8 +218,8 @@ class ClusterMobilityTest : public testing::TestWithParam<Transport> {
     return message;
   }
   template <typename Fill>
-  void Ask(Wire& wire, stun::Method method, absl::string_view nonce,
-           Fill fill) {
+  std::vector<uint8_t> Build(stun::Method method, absl::string_view nonce,
+                             Fill fill) {
     std::vector<uint8_t> out(2048);
     stun::MessageWriter w(absl::MakeSpan(out), stun::MessageClass::kRequest,
                           method, stun::TransactionId::Generate(random_));
@@ -144,15 +230,22 @@ class ClusterMobilityTest : public testing::TestWithParam<Transport> {
       w.Add(stun::Nonce{nonce});
       w.AddIntegrity(stun::IntegrityKey::LongTerm("u", "kyuu", "p"));
     }
-    wire.Send(w.Finish());
+    const absl::Span<const uint8_t> message = w.Finish();
+    return {message.begin(), message.end()};
+  }
+  template <typename Fill>
+  std::string NonceFor(Wire& wire, stun::Method method, Fill fill) {
+    wire.Send(Build(method, "", fill));
+    message_ = Hear(wire);
+    return std::string(
+        stun::MessageView::Parse(AsBytes(message_))->Get<stun::Nonce>()->value);
   }
   template <typename Fill>
   stun::MessageView Call(Wire& wire, stun::Method method, Fill fill) {
-    Ask(wire, method, "", fill);
-    message_ = Hear(wire);
-    const std::string nonce(
-        stun::MessageView::Parse(AsBytes(message_))->Get<stun::Nonce>()->value);
-    Ask(wire, method, nonce, fill);
+    wire.Send(Build(method, NonceFor(wire, method, fill), fill));
+    return Succeed(wire);
+  }
+  stun::MessageView Succeed(Wire& wire) {
     message_ = Hear(wire);
     const auto answer = *stun::MessageView::Parse(AsBytes(message_));
     EXPECT_EQ(answer.cls(), stun::MessageClass::kSuccess);
@@ -162,8 +255,39 @@ class ClusterMobilityTest : public testing::TestWithParam<Transport> {
     return answer;
   }
 
+  // Allocates, with a ticket and a channel to `peer`.
+  void AllocateTo(Wire& wire, const TransportAddress& peer) {
+    Call(wire, stun::Method::kAllocate, [](stun::MessageWriter& w) {
+      w.Add(stun::RequestedTransport{});
+      w.Add(stun::MobilityTicket{});
+    });
+    Call(wire, stun::Method::kChannelBind, [&](stun::MessageWriter& w) {
+      w.Add(stun::ChannelNumber{kChannel});
+      w.Add(stun::XorPeerAddress{peer});
+    });
+  }
+  static std::vector<uint8_t> InChannel(absl::string_view text) {
+    std::vector<uint8_t> data(turn::kChannelHeaderSize);
+    turn::WriteChannelHeader(kChannel, text.size(), absl::MakeSpan(data));
+    data.insert(data.end(), text.begin(), text.end());
+    return data;
+  }
+  Stats Collected() {
+    Stats sum;
+    bool told = false;
+    cluster_->CollectStats([&](const Stats& stats) {
+      sum = stats;
+      told = true;
+      loop_->Stop();
+    });
+    loop_.RunUntil([&] { return told; });
+    return sum;
+  }
+
   net::TestLoop loop_;
   SystemRandom random_;
+  const dtls::Certificate certificate_ =
+      dtls::Certificate::Generate(absl::FromUnixSeconds(1'700'000'000)).value();
   TransportAddress streams_;
   std::optional<net::StreamPort> port_;  // Outlives the cluster's streams.
   std::unique_ptr<Cluster> cluster_;
@@ -172,26 +296,33 @@ class ClusterMobilityTest : public testing::TestWithParam<Transport> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Transports, ClusterMobilityTest,
-                         testing::Values(Transport::kUdp, Transport::kTcp));
+                         testing::Values(Transport::kUdp, Transport::kTcp,
+                                         Transport::kDtls));
+
+// Sends everything back.
+class Echo {
+ public:
+  explicit Echo(net::TestLoop& loop)
+      : watch_(*loop, socket_.fd(), net::Interest::kRead,
+               [this](net::Readiness) {
+                 for (const net::Train& train : socket_.Receive(buffer_)) {
+                   socket_.SendOne(train.path, train.segment(0));
+                 }
+               }) {}
+  const TransportAddress& address() const { return socket_.local(); }
+
+ private:
+  net::UdpSocket socket_ =
+      net::UdpSocket::Open({.bind = {kLoopback, 0}}).value();
+  net::ReceiveBuffer buffer_;
+  net::Watch watch_;
+};
 
 TEST_P(ClusterMobilityTest, WhicheverLoopAClientMovesToItGoesOn) {
-  net::UdpSocket peer = net::UdpSocket::Open({.bind = {kLoopback, 0}}).value();
-  net::ReceiveBuffer buffer;
-  net::Watch echo(*loop_, peer.fd(), net::Interest::kRead, [&](net::Readiness) {
-    for (const net::Train& train : peer.Receive(buffer)) {
-      peer.SendOne(train.path, train.segment(0));
-    }
-  });
+  Echo peer(loop_);
   std::vector<std::unique_ptr<Wire>> wires;
   wires.push_back(Open());
-  Call(*wires[0], stun::Method::kAllocate, [](stun::MessageWriter& w) {
-    w.Add(stun::RequestedTransport{});
-    w.Add(stun::MobilityTicket{});
-  });
-  Call(*wires[0], stun::Method::kChannelBind, [&](stun::MessageWriter& w) {
-    w.Add(stun::ChannelNumber{kChannel});
-    w.Add(stun::XorPeerAddress{peer.local()});
-  });
+  AllocateTo(*wires[0], peer.address());
   constexpr size_t kMoves = 12;
   for (size_t i = 1; i <= kMoves; ++i) {
     // Streams are given to the loop that has the fewest: all have some.
@@ -200,26 +331,68 @@ TEST_P(ClusterMobilityTest, WhicheverLoopAClientMovesToItGoesOn) {
       w.Add(stun::Lifetime{600});
       w.Add(stun::MobilityTicket{ticket_});
     });
-    std::vector<uint8_t> data(turn::kChannelHeaderSize);
-    const std::string text = i % 2 == 0 ? "even" : "odd.";
-    turn::WriteChannelHeader(kChannel, text.size(), absl::MakeSpan(data));
-    data.insert(data.end(), text.begin(), text.end());
+    const std::vector<uint8_t> data = InChannel(i % 2 == 0 ? "even" : "odd.");
     wires[i]->Send(data);
     EXPECT_EQ(Hear(*wires[i]), AsText(data));
   }
-  Stats sum;
-  bool told = false;
-  cluster_->CollectStats([&](const Stats& stats) {
-    sum = stats;
-    told = true;
-    loop_->Stop();
-  });
-  loop_.RunUntil([&] { return told; });
+  const Stats sum = Collected();
   EXPECT_EQ(sum.server.moves, kMoves);
   EXPECT_GT(sum.server.handed_on, 0u);
   EXPECT_EQ(sum.node.handover_drops, 0u);
   EXPECT_EQ(sum.node.streams_moved > 0, GetParam() == Transport::kTcp);
+  EXPECT_EQ(sum.dtls.moved > 0, GetParam() == Transport::kDtls);
   EXPECT_EQ(cluster_->allocations(), 1u);
+}
+
+class ClusterDtlsMobilityTest : public ClusterMobilityTest {
+ protected:
+  Sealed& OpenSealed() {
+    wires_.push_back(std::make_unique<Sealed>(loop_, cluster_->listeners()[0],
+                                              certificate_));
+    return *wires_.back();
+  }
+  const std::function<void(stun::MessageWriter&)> moves_ =
+      [this](stun::MessageWriter& w) {
+        w.Add(stun::Lifetime{600});
+        w.Add(stun::MobilityTicket{ticket_});
+      };
+
+  std::vector<std::unique_ptr<Sealed>> wires_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Dtls, ClusterDtlsMobilityTest,
+                         testing::Values(Transport::kDtls));
+
+TEST_P(ClusterDtlsMobilityTest, WhatIsBehindTheTicketInTheSameDatagramIsHeard) {
+  Echo peer(loop_);
+  AllocateTo(OpenSealed(), peer.address());
+  for (int i = 0; i < 12; ++i) {
+    Sealed& wire = OpenSealed();
+    const std::string nonce = NonceFor(wire, stun::Method::kRefresh, moves_);
+    const std::vector<uint8_t> data = InChannel("behind");
+    wire.SendTogether(Build(stun::Method::kRefresh, nonce, moves_), data);
+    Succeed(wire);
+    EXPECT_EQ(Hear(wire), AsText(data));
+  }
+  EXPECT_GT(Collected().dtls.moved, 0u);
+}
+
+// A moved client may begin anew from its address, as an application that was
+// started again at the same port.
+TEST_P(ClusterDtlsMobilityTest, WhoBeginsAnewHasNothingLeftElsewhere) {
+  Echo peer(loop_);
+  AllocateTo(OpenSealed(), peer.address());
+  for (int i = 0; i < 12; ++i) {
+    Sealed& wire = OpenSealed();
+    Call(wire, stun::Method::kRefresh, moves_);
+    const std::vector<uint8_t> data = InChannel("here");
+    wire.Send(data);
+    EXPECT_EQ(Hear(wire), AsText(data));
+    wire.BeginAnew(certificate_);
+    AllocateTo(wire, peer.address());
+  }
+  EXPECT_GT(Collected().dtls.moved, 0u);
+  loop_.RunUntil([&] { return cluster_->allocations() == 1; });
 }
 
 }  // namespace

@@ -33,35 +33,63 @@ void DtlsClients::Meet(absl::Time now, const Datagram& in) {
     return Send(in.path, reply->bytes);
   }
   if (auto* session = std::get_if<dtls::Session>(&heard)) {
-    return Admit(now, in.path, std::move(*session),
-                 dtls::Acceptor::ServerName(in.bytes));
+    if (Admit(now, in.path, std::move(*session),
+              dtls::Acceptor::ServerName(in.bytes))) {
+      ++stats_.sessions;
+    }
+    return;
   }
   ++stats_.drop_noise;
 }
 
-void DtlsClients::Admit(absl::Time now, const Path& path, dtls::Session session,
-                        absl::string_view host) {
+bool DtlsClients::Admit(absl::Time now, const Path& path,
+                        dtls::Session&& session, absl::string_view host) {
   if (const auto it = clients_.find(path); it != clients_.end()) {
     events_.push_back(Gone{path});
     it->second.session = std::move(session);
     it->second.host = std::string(host);
     it->second.idle_deadline = now + options_.idle_timeout;
-    ++stats_.sessions;
-    return Settle(now, path);
+    Settle(now, path);
+    return true;
   }
   if (clients_.size() >= options_.sessions_max) {
     ++stats_.refused_full;
-    return;
+    return false;
   }
   const Source source = SourceOf(path.remote.ip);
   if (!shares_.Take(source, options_.sessions_per_source_max)) {
     ++stats_.refused_source;
-    return;
+    return false;
   }
-  ++stats_.sessions;
   clients_.try_emplace(path, Client{std::move(session), std::string(host),
                                     source, now + options_.idle_timeout});
   Settle(now, path);
+  return true;
+}
+
+std::unique_ptr<DtlsClients::Client> DtlsClients::Release() {
+  const auto it = heard_ ? clients_.find(*heard_) : clients_.end();
+  heard_.reset();
+  if (it == clients_.end()) return nullptr;
+  auto client = std::make_unique<Client>(std::move(it->second));
+  Erase(it);
+  ++stats_.moved;
+  return client;
+}
+
+bool DtlsClients::Arrive(absl::Time now, const Path& path, Client client) {
+  heard_.reset();
+  if (!Admit(now, path, std::move(client.session), client.host)) {
+    client.session.Close(now);
+    std::array<uint8_t, 2048> buffer;
+    while (const auto bytes =
+               client.session.PollTransmit(now, absl::MakeSpan(buffer))) {
+      Send(path, *bytes);
+    }
+    return false;
+  }
+  heard_ = path;
+  return true;
 }
 
 void DtlsClients::Settle(absl::Time now, const Path& path) {
@@ -75,11 +103,7 @@ void DtlsClients::Settle(absl::Time now, const Path& path) {
     const auto* closed = std::get_if<dtls::Closed>(&*event);
     if (closed == nullptr) continue;
     if (!closed->status.ok()) ++stats_.failed;
-    shares_.Return(it->second.source);
-    deadlines_.Stop(path);
-    clients_.erase(it);
-    events_.push_back(Gone{path});
-    return;
+    return Erase(it);
   }
   deadlines_.Set(path,
                  std::min(session.NextTimeout(), it->second.idle_deadline));
@@ -150,6 +174,19 @@ void DtlsClients::HandleTimeout(absl::Time now) {
     if (client.idle_deadline <= now) client.session.Close(now);
     Settle(now, *due);
   }
+}
+
+void DtlsClients::Drop(const Path& path) {
+  const auto it = clients_.find(path);
+  if (it != clients_.end()) Erase(it);
+}
+
+void DtlsClients::Erase(absl::node_hash_map<Path, Client>::iterator it) {
+  const Path path = it->first;
+  shares_.Return(it->second.source);
+  deadlines_.Stop(path);
+  clients_.erase(it);
+  events_.push_back(Gone{path});
 }
 
 std::optional<Datagram> DtlsClients::PollTransmit(absl::Time,

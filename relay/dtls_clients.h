@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -47,6 +48,7 @@ struct DtlsClientsStats {
   uint64_t refused_full = 0;    // At sessions_max.
   uint64_t refused_source = 0;  // At sessions_per_source_max.
   uint64_t failed = 0;          // Sessions that ended but by a goodbye.
+  uint64_t moved = 0;           // Sessions that went on to another node.
   uint64_t drop_noise = 0;      // No ClientHello, and of no session.
   uint64_t drop_outgoing = 0;   // Beyond outgoing_max.
   uint64_t drop_unsealed = 0;   // Data for whom is not connected, or too long.
@@ -57,6 +59,7 @@ struct DtlsClientsStats {
       KYUU_COUNTER(DtlsClientsStats, refused_full),
       KYUU_COUNTER(DtlsClientsStats, refused_source),
       KYUU_COUNTER(DtlsClientsStats, failed),
+      KYUU_COUNTER(DtlsClientsStats, moved),
       KYUU_COUNTER(DtlsClientsStats, drop_noise),
       KYUU_COUNTER(DtlsClientsStats, drop_outgoing),
       KYUU_COUNTER(DtlsClientsStats, drop_unsealed)};
@@ -69,11 +72,17 @@ static_assert(Countable<DtlsClientsStats>);
 class DtlsClients {
  public:
   using Packet = Datagram;
-  // The session of `path` is over, and with it the client.
+  // The session of `path` is over or another node's, and with it the client.
   struct Gone {
     Path path;
   };
   using Event = std::variant<Gone>;
+  struct Client {
+    dtls::Session session;
+    std::string host;  // That it has asked for.
+    Source source;
+    absl::Time idle_deadline;
+  };
 
   // `random` makes the secret of the cookies, once.
   DtlsClients(const DtlsClientsOptions& options,
@@ -106,6 +115,15 @@ class DtlsClients {
       absl::Span<const uint8_t> payload, size_t padding,
       absl::Span<uint8_t> out);
 
+  // Gives away the client of the last HandlePacket(), with what is unread of
+  // it, to be taken in by Arrive() at another node; null if it is gone.
+  std::unique_ptr<Client> Release();
+  // Takes in such a client, as if HandlePacket() had just brought what is
+  // unread of it. False if there is no room: it is told goodbye.
+  bool Arrive(absl::Time now, const Path& path, Client client);
+  // The client has begun anew at another node: there is nobody to be told.
+  void Drop(const Path& path);
+
   // The client has an allocation now, or no more. Harmless for others.
   void Allocated(const Path& path);
   void Released(absl::Time now, const Path& path);
@@ -126,23 +144,19 @@ class DtlsClients {
   std::string DebugString() const;
 
  private:
-  struct Client {
-    dtls::Session session;
-    std::string host;  // That it has asked for.
-    Source source;
-    absl::Time idle_deadline;
-  };
   struct Outgoing {
     Path path;
     std::vector<uint8_t> bytes;
   };
 
   void Meet(absl::Time now, const Datagram& in);
-  void Admit(absl::Time now, const Path& path, dtls::Session session,
+  // False if there is no room; `session` is as it was then.
+  bool Admit(absl::Time now, const Path& path, dtls::Session&& session,
              absl::string_view host);
   // Takes what the session of `path` has to say, and notes when it is due. It
   // may be gone afterwards.
   void Settle(absl::Time now, const Path& path);
+  void Erase(absl::node_hash_map<Path, Client>::iterator it);
   void Send(const Path& path, absl::Span<const uint8_t> bytes);
 
   const DtlsClientsOptions options_;

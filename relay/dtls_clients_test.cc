@@ -292,6 +292,88 @@ TEST_F(DtlsClientsTest, AClientMayBeginAnew) {
   EXPECT_EQ(Heard(), "");
 }
 
+// Another node has what a client means (RFC 8016): its session goes there.
+class DtlsClientsMoveTest : public DtlsClientsTest {
+ protected:
+  // The node that a client comes to first, beside `server_`.
+  std::unique_ptr<DtlsClients> first_;
+
+  Client ConnectedAtFirst(const DtlsClientsOptions& options = {}) {
+    Open();
+    Client client = Connected(PathOf(1000));
+    Bytes datagram;
+    for (const absl::string_view text : {"ticket", "data"}) {
+      Bytes out(text.size() + dtls::kRecordOverheadMax);
+      out.resize(
+          client.session.Seal(AsBytes(text), absl::MakeSpan(out)).value());
+      datagram.insert(datagram.end(), out.begin(), out.end());
+    }
+    server_->HandlePacket(now_, {client.path, datagram});
+    EXPECT_EQ(Heard(), "ticket");
+    first_ = std::make_unique<DtlsClients>(*std::move(server_));
+    Open(options);
+    return client;
+  }
+};
+
+TEST_F(DtlsClientsMoveTest, AClientGoesOnAtAnotherNodeWithWhatIsUnread) {
+  Client client = ConnectedAtFirst();
+  const auto released = first_->Release();
+  ASSERT_NE(released, nullptr);
+  EXPECT_EQ(first_->sessions(), 0u);
+  EXPECT_FALSE(first_->Has(client.path));
+  EXPECT_EQ(first_->NextTimeout(), absl::InfiniteFuture());
+  EXPECT_EQ(first_->stats().moved, 1u);
+  EXPECT_EQ(std::get<DtlsClients::Gone>(*first_->PollEvent()).path,
+            client.path);
+  EXPECT_EQ(first_->Release(), nullptr);
+
+  ASSERT_TRUE(server_->Arrive(now_, client.path, std::move(*released)));
+  EXPECT_EQ(Heard(), "data");
+  EXPECT_EQ(Heard(), "");
+  Say(client, "more");
+  EXPECT_EQ(Heard(), "more");
+  Bytes out(2048);
+  const auto sealed =
+      server_->Seal(client.path, {}, AsBytes("back"), 0, absl::MakeSpan(out));
+  ASSERT_TRUE(sealed);
+  client.session.HandlePacket(now_, *sealed);
+  Bytes buffer(dtls::kPlaintextMax);
+  EXPECT_EQ(AsText(*client.session.ReadPlaintext(absl::MakeSpan(buffer))),
+            "back");
+  EXPECT_EQ(server_->stats().sessions, 0u) << "it began elsewhere";
+  // It is idle like any other.
+  EXPECT_EQ(server_->NextTimeout(), now_ + absl::Seconds(30));
+  server_->Close(now_);
+  EXPECT_THAT(Gone(), testing::ElementsAre(client.path));
+}
+
+TEST_F(DtlsClientsMoveTest, WhoHasBegunAnewElsewhereIsDropped) {
+  Open();
+  Client client = Connected(PathOf(1000));
+  server_->Drop(PathOf(1001));
+  EXPECT_TRUE(Gone().empty());
+  server_->Drop(client.path);
+  EXPECT_THAT(Gone(), testing::ElementsAre(client.path));
+  EXPECT_EQ(server_->sessions(), 0u);
+  std::array<uint8_t, 2048> buffer;
+  EXPECT_FALSE(server_->PollTransmit(now_, absl::MakeSpan(buffer)));
+  EXPECT_EQ(server_->NextTimeout(), absl::InfiniteFuture());
+}
+
+TEST_F(DtlsClientsMoveTest, WhoFindsNoRoomThereIsToldGoodbye) {
+  DtlsClientsOptions options;
+  options.sessions_max = 0;
+  Client client = ConnectedAtFirst(options);
+  EXPECT_FALSE(
+      server_->Arrive(now_, client.path, std::move(*first_->Release())));
+  EXPECT_EQ(Heard(), "");
+  EXPECT_EQ(server_->sessions(), 0u);
+  EXPECT_EQ(server_->stats().refused_full, 1u);
+  Talk(client);
+  EXPECT_TRUE(client.session.closed());
+}
+
 // outgoing_max.
 TEST_F(DtlsClientsTest, RepliesThatNobodyTakesAreBounded) {
   DtlsClientsOptions options;

@@ -102,13 +102,18 @@ void Node::EndAllocations(absl::string_view username) {
   Service();
 }
 
-void Node::Deliver(const Handover& handover) {
+void Node::Deliver(Handover handover) {
   const absl::Time now = net::Loop::Now();
   stats_.taken_over += handover.datagrams;
   server_.SetUtcOffset(internal::UtcOffset());
-  for (const Handover::Item& item : handover.items) {
+  for (Handover::Item& item : handover.items) {
     const auto bytes =
         absl::MakeConstSpan(handover.bytes).subspan(item.begin, item.size);
+    if (item.client && item.client->transport == Transport::kDtls) {
+      DeliverSealed(now, item, bytes);
+      SendAnswers();
+      continue;
+    }
     Execute(
         item.client.has_value()
             ? server_.FromClient(now, *item.client, bytes, item.segment_size,
@@ -120,6 +125,7 @@ void Node::Deliver(const Handover& handover) {
     if (item.client.has_value()) SendAnswers();
   }
   Flush();
+  if (dtls_ != nullptr) dtls_->used = 0;
   Service();
 }
 
@@ -264,7 +270,7 @@ void Node::Collect(const turn::Forward& forward, const net::IpMarks& marks) {
                             forward.exit == turn::Forward::Exit::kServer
                                 ? std::optional(forward.path)
                                 : std::nullopt,
-                            begin, handover.bytes.size() - begin,
+                            nullptr, begin, handover.bytes.size() - begin,
                             forward.payload_bytes, marks});
 }
 

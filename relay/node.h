@@ -27,6 +27,7 @@
 #include "relay/dtls_clients.h"
 #include "relay/flow_driver.h"
 #include "relay/flow_path.h"
+#include "relay/internal/handover.h"
 #include "relay/options.h"
 #include "relay/outbox.h"
 #include "relay/peer_streams.h"
@@ -43,34 +44,8 @@ namespace kyuu::relay {
 // sockets at its word. Everything happens on the loop's thread.
 class Node {
  public:
-  // Datagrams on their way from one node to another, whose relayed address or
-  // whose client's they are for; copied because receive buffers are each loop's
-  // own.
-  struct Handover {
-    struct Item {
-      turn::RelayId relay;      // From another relay, at `source`; or else
-      TransportAddress source;  // from a client who has moved.
-      std::optional<Path> client;
-      size_t begin = 0;
-      size_t size = 0;
-      size_t segment_size = 0;
-      net::IpMarks marks;
-    };
-    std::vector<Item> items;
-    std::vector<uint8_t> bytes;
-    size_t datagrams = 0;
-  };
-
-  // A client's stream on its way to the node that has what the client means,
-  // with the message that says so.
-  struct Departure {
-    Path path;
-    std::string host;
-    net::Stream stream;
-    std::shared_ptr<void> place;
-    StreamClient client;
-    std::vector<uint8_t> message;
-  };
+  using Handover = internal::Handover;
+  using Departure = internal::Departure;
 
   // What a node says to others, on its loop.
   struct Handlers {
@@ -110,7 +85,7 @@ class Node {
   // cursor has this place of the next step only.
   SessionPage ListSessions(size_t place, const SessionFilter& filter);
   // Takes what another node had for relays and clients of this one.
-  void Deliver(const Handover& handover);
+  void Deliver(Handover handover);
   // Serves a client that has come to another node first.
   void Arrive(Departure departure);
   // As turn::Server::SetAddresses.
@@ -161,6 +136,10 @@ class Node {
                 judge);
   // Whether a train of a listener is for dtls_, and was given to it.
   bool HearDtls(absl::Time now, const net::Train& train);
+  bool HandSealedOn(absl::Time now, const net::Train& train, size_t first);
+  void DeliverSealed(absl::Time now, Handover::Item& item,
+                     absl::Span<const uint8_t> bytes);
+  void Unpack(absl::Time now, const Path& path, turn::Reach reach);
   void SendSealed(const turn::Forward& forward);
   // Sends what dtls_ has to say, and tells the server who has gone.
   void ServeDtls();

@@ -4,8 +4,10 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <variant>
 
+#include "dtls/acceptor.h"
 #include "dtls/record.h"
 #include "relay/internal/node_parts.h"
 #include "relay/node.h"
@@ -24,29 +26,89 @@ void Node::SetDtls(const dtls::ServerContext& context) {
   dtls_->plaintext.resize(kPlaintextBytes);
 }
 
+// Whether the client has moved to another node: what it says from segment
+// `first` on goes there as it is, for its session is there. Who begins anew
+// does so here, and keeps what it has there until it has returned a cookie.
+bool Node::HandSealedOn(absl::Time now, const net::Train& train, size_t first) {
+  if (train.bytes.empty() || dtls_->clients.Has(train.path) ||
+      dtls::Acceptor::IsClientHello(train.segment(first))) {
+    return false;
+  }
+  const absl::Span<const turn::Forward> forwards = server_.FromClient(
+      now, internal::OverDtls(train.path),
+      train.bytes.subspan(first * train.segment_size), train.segment_size,
+      {.reach = turn::Reach::kElsewhere});
+  Execute(forwards);
+  return !forwards.empty();
+}
+
 bool Node::HearDtls(absl::Time now, const net::Train& train) {
+  if (HandSealedOn(now, train, 0)) return true;
   if (!dtls_->clients.Claims(
           train.path, train.bytes.empty() ? uint8_t{0} : train.bytes[0])) {
     return false;
   }
   for (size_t i = 0; i < train.segments(); ++i) {
+    // The one before may have moved it.
+    if (i > 0 && HandSealedOn(now, train, i)) break;
+    const bool known = dtls_->clients.Has(train.path);
     dtls_->clients.HandlePacket(now, {train.path, train.segment(i)});
-    while (true) {
-      if (kPlaintextBytes - dtls_->used < dtls::kPlaintextMax) {
-        outbox_.Flush();
-        dtls_->used = 0;
-      }
-      const auto message = dtls_->clients.ReadPlaintext(
-          absl::MakeSpan(dtls_->plaintext).subspan(dtls_->used));
-      if (!message) break;
-      dtls_->used += message->size();
-      // Its session is here and nowhere else.
-      Execute(server_.FromClient(
-          now, internal::OverDtls(train.path), *message, message->size(),
-          {.reach = turn::Reach::kHere, .host = dtls_->clients.host()}));
+    if (!known && dtls_->clients.Has(train.path)) {
+      // Nothing sealed is what says so to the node that it had moved to.
+      Execute(server_.FromClient(now, internal::OverDtls(train.path), {}, 1,
+                                 {.reach = turn::Reach::kElsewhere}));
     }
+    Unpack(now, train.path, turn::Reach::kEverywhere);
   }
   return true;
+}
+
+// Takes what another node had from a client on DTLS: its session and the
+// message that means something of this node's, then what it has sealed, and at
+// last nothing.
+void Node::DeliverSealed(absl::Time now, Handover::Item& item,
+                         absl::Span<const uint8_t> bytes) {
+  if (dtls_ == nullptr) return;
+  const Path path = internal::OverUdp(*item.client);
+  if (item.session != nullptr) {
+    if (!dtls_->clients.Arrive(now, path, std::move(*item.session))) return;
+    Execute(server_.FromClient(
+        now, *item.client, bytes, bytes.size(),
+        {.reach = turn::Reach::kHere, .host = dtls_->clients.host()}));
+    return Unpack(now, path, turn::Reach::kHere);
+  }
+  if (bytes.empty()) return dtls_->clients.Drop(path);
+  while (!bytes.empty()) {
+    const size_t size = std::min(item.segment_size, bytes.size());
+    dtls_->clients.HandlePacket(now, {path, bytes.first(size)});
+    bytes.remove_prefix(size);
+    Unpack(now, path, turn::Reach::kHere);
+  }
+}
+
+// Takes the messages of the last datagram to the server. A client that means
+// another node's allocation goes there, with those behind.
+void Node::Unpack(absl::Time now, const Path& path, turn::Reach reach) {
+  while (true) {
+    if (kPlaintextBytes - dtls_->used < dtls::kPlaintextMax) {
+      outbox_.Flush();
+      dtls_->used = 0;
+    }
+    const auto message = dtls_->clients.ReadPlaintext(
+        absl::MakeSpan(dtls_->plaintext).subspan(dtls_->used));
+    if (!message) return;
+    dtls_->used += message->size();
+    const absl::Span<const turn::Forward> forwards = server_.FromClient(
+        now, internal::OverDtls(path), *message, message->size(),
+        {.reach = reach, .host = dtls_->clients.host()});
+    Execute(forwards);
+    if (!forwards.empty() && forwards[0].exit == turn::Forward::Exit::kServer) {
+      handovers_[static_cast<size_t>(forwards[0].instance)]
+          .items.back()
+          .session = dtls_->clients.Release();
+      return;
+    }
+  }
 }
 
 void Node::SendSealed(const turn::Forward& forward) {

@@ -27,8 +27,11 @@ constexpr int InstanceOf(ConnectionId id) {
 
 // Whether a packet may be another server's of the same ledger: what a client
 // says who has moved (RFC 8016) or binds a connection (RFC 6062) is handed to
-// the server that has what it means. With kHere it is refused instead.
-enum class Reach : uint8_t { kEverywhere, kHere };
+// the server that has what it means. With kHere it is refused instead. Of
+// kElsewhere is what only the driver could read, if the client were its own (a
+// record of DTLS): it is handed on if the client has moved, and else nothing is
+// made of it.
+enum class Reach : uint8_t { kEverywhere, kHere, kElsewhere };
 
 // What else is known of a packet of a client.
 struct Arrival {

@@ -75,6 +75,10 @@ absl::Span<const Forward> Server::FromClient(absl::Time now, const Path& path,
   prefixes_.clear();
   arrival_ = arrival;
   if (closed_) return {};
+  if (arrival.reach == Reach::kElsewhere) {
+    HandVisitorOn(now, path, bytes, segment_size);
+    return forwards_;
+  }
   // Nobody listens at port 0: an answer could only hit somebody else.
   if (path.remote.port == 0) {
     ++stats_.bad_source;

@@ -3,6 +3,7 @@
 #ifndef KYUU_ICE_INTERNAL_GATHERER_RECORDS_H_
 #define KYUU_ICE_INTERNAL_GATHERER_RECORDS_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -82,7 +83,8 @@ struct Relay {
   absl::Time next_attempt = absl::InfiniteFuture();
   std::optional<size_t> kept;    // In `attempts`.
   std::optional<Moving> moving;  // Of the one kept.
-  TransportAddress relayed;
+  // Of the one kept: of one family, or one of each.
+  std::vector<TransportAddress> relayed;
   absl::Status failure;
   uint16_t code = 0;
   // How long to wait after the next failure; nullopt until one was lost.
@@ -93,6 +95,9 @@ struct Relay {
   bool IsSlowerThan(const Relay& other) const {
     return server.address.ip == other.server.address.ip &&
            server.protocol > other.server.protocol;
+  }
+  bool Has(const TransportAddress& address) const {
+    return std::find(relayed.begin(), relayed.end(), address) != relayed.end();
   }
   // An allocation to which nothing of ours leads.
   bool cut_off() const {

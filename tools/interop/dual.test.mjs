@@ -1,11 +1,12 @@
-// IPv4 and IPv6 of one allocation (RFC 8656): `kyuu turn --dual` at kyuud and at coturn.
+// IPv4 and IPv6 of one allocation (RFC 8656) at kyuud and at coturn: `kyuu turn --dual`, and peers, to which it is two
+// candidates.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { kyuu, Program, startKyuud, temporaryFolder } from './lib.mjs';
+import { kyuu, Program, runPair, startKyuud, temporaryFolder } from './lib.mjs';
 
 const MINUTE = { timeout: 120_000 };
 const BOTH = /^allocated 127\.0\.0\.1:\d+ and \[::1\]:\d+( over \w+)? for/;
@@ -27,6 +28,28 @@ function seesBoth(run, when = '') {
   }
 }
 
+// The relayed candidates of a peer, by family.
+function relaysOf(peer) {
+  const relays = peer.lines.map((line) => line.match(/ (\S+) \d+ typ relay/)?.[1]).filter(Boolean);
+  return { v4: relays.filter((ip) => ip === '127.0.0.1').length, v6: relays.filter((ip) => ip === '::1').length };
+}
+
+// Two peers that have relays only, and then each hears of one family of the other.
+async function peersRelayByBoth(url, protocol, ...before) {
+  for (const family of ['any', 'v4', 'v6']) {
+    const peer = (role, ...args) => new Program(kyuu, [...before, 'peer', '--role', role, '--relay', '--turn', url,
+      '--size', '1000', ...args]);
+    const [offer, answer] = [peer('offer', '--send', '100'), peer('answer', '--expect', '100')];
+    const leave = (line) => {
+      const ip = line.match(/ (\S+) \d+ typ relay/)?.[1];
+      return ip && family !== 'any' && (family === 'v6') !== ip.includes(':') ? null : line;
+    };
+    const { a, b } = await runPair(offer, answer, 60, { ofA: leave, ofB: leave });
+    for (const result of [a, b]) assert.deepEqual([result.path, result.relay_protocol], ['relay-relay', protocol]);
+    for (const end of [offer, answer]) assert.deepEqual(relaysOf(end), { v4: 1, v6: 1 }, end.transcript());
+  }
+}
+
 for (const threads of [1, 2]) {
   test(`kyuu turn relays by both families at kyuud with ${threads} threads`, MINUTE, async (t) => {
     const server = await startKyuud('--user', 'alice:secret', '--threads', String(threads), '--relay-address', '127.0.0.1',
@@ -42,6 +65,26 @@ for (const threads of [1, 2]) {
     }
   });
 }
+
+test('a relay of both families is two candidates of a peer', MINUTE, async (t) => {
+  const server = await startKyuud('--user', 'alice:secret', '--relay-address', '127.0.0.1', '--relay-address', '::1');
+  t.after(() => server.stop('SIGKILL'));
+  await peersRelayByBoth(`turn:alice:secret@${server.turn}`, 'udp');
+  await peersRelayByBoth(`turn:alice:secret@${new URL(server.url).host}?transport=tcp`, 'tcp');
+});
+
+test('of a relay that gives one family a peer has one candidate', MINUTE, async (t) => {
+  for (const flags of [['--relay-address', '127.0.0.1'],
+    ['--relay-address', '127.0.0.1', '--relay-address', '::1', '--allocations-per-user', '1']]) {
+    const server = await startKyuud('--user', 'alice:secret', '--user', 'bob:secret', ...flags);
+    t.after(() => server.stop('SIGKILL'));
+    const peer = (role, user, ...args) => new Program(kyuu, ['peer', '--role', role, '--relay', '--turn',
+      `${user}:secret@${server.turn}`, '--size', '1000', ...args]);
+    const ends = [peer('offer', 'alice', '--send', '10'), peer('answer', 'bob', '--expect', '10')];
+    await runPair(...ends);
+    for (const end of ends) assert.deepEqual(relaysOf(end), { v4: 1, v6: 0 }, end.transcript());
+  }
+});
 
 test('what kyuud does not give is told with its code, and the other family works', MINUTE, async (t) => {
   for (const [flags, refused] of [
@@ -111,6 +154,11 @@ test('kyuu turn relays by both families at coturn', MINUTE, async (t) => {
     run.text = run.lines.join('\n');
     seesBoth(run);
   }
+});
+
+test('a relay of both families at coturn is two candidates of a peer', MINUTE, async (t) => {
+  const { certificate, ways } = await startCoturn(t, '127.0.0.1', '::1');
+  for (const protocol of ['udp', 'tls']) await peersRelayByBoth(ways[protocol], protocol, '--ca-file', certificate);
 });
 
 test('kyuu turn says which family coturn has not, and why', MINUTE, async (t) => {

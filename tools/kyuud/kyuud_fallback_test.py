@@ -64,6 +64,15 @@ class KyuudFallbackTest(KyuudTestCase):
         self.assertEqual(run.returncode, 1, run)
         self.assertIn("gives no ticket to move with", run.stderr)
 
+    def test_a_client_on_dtls_moves_to_whichever_thread(self):
+        server = self.start(f"--tls-certificate={self.certificate}", f"--tls-key={self.key}",
+                            "--user=a:1", "--threads=4")
+        # Each time it is another thread three times in four.
+        for _ in range(8):
+            run = self.kyuu("turn", "--move", f"turns:a:1@localhost:{server.turn_port}?transport=udp")
+            self.assertEqual(run.returncode, 0, run)
+            self.assertRegex(run.stdout, r"(?m)^moved; relayed and back in")
+
     def test_a_server_that_nobody_vouches_for_gets_nothing(self):
         for command, url in (("turn", self.ways()["tls"]),
                              ("stun", f"stuns:localhost:{self.server.http_port}")):

@@ -10,8 +10,9 @@ shown elsewhere, in full or better:
        here; the wire is looked at with buffers that held other bytes before
   S6   misaligned reads: `tools/dev sanitize ubsan`, the fuzz targets turn_*,
        stun_* and relay_*; here only that odd offsets give the right bytes
-  S11  comparing secrets takes the time of their size: stun/integrity.h,
-       EqualInConstantTime, and the whole of CheckIntegrity goes through it
+  S5   ports of 10^5 allocations: `tools/dev soak ports`
+  S11  how long a wrong MESSAGE-INTEGRITY is looked at does not tell how much of
+       it is right: `bazel run --config=opt //bench:integrity_timing`
   S14  a million requests, ClientHellos and connections: `tools/dev soak flood`
   S18  a million cycles: `tools/dev soak cycles`
   S24  that strangers on TCP are cut in time, 400 at once: tools/torture

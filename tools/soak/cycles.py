@@ -115,6 +115,21 @@ def connections(make, rounds):
     return run
 
 
+def moving_sessions(server, count):
+    """Clients on DTLS who show the ticket of another one, and so go with their
+    session to the loop that has the allocation, where it ends."""
+    for _ in range(max(1, count // AT_ONCE)):
+        first, second = ([common.dtls(server) for _ in range(AT_ONCE)] for _ in range(2))
+        expect(every(first, wire.ALLOCATE, common.Quick.UDP + MOBILE), "allocate")
+        for old, new in zip(first, second):
+            new.twin = old
+        expect(every(second, wire.REFRESH, lambda c: attribute(
+            wire.TICKET, c.twin.get(wire.TICKET))), "move")
+        expect(every(second, wire.REFRESH, common.Quick.RELEASE), "release")
+        for client in first + second:
+            client.close()
+
+
 FLAVOURS = {
     "udp": plain(),
     "even-port": plain(EVEN),
@@ -125,6 +140,7 @@ FLAVOURS = {
     "tcp": connections(common.tcp, 16),
     "tls": connections(common.tls, 64),
     "dtls": connections(common.dtls, 64),
+    "dtls-mobility": moving_sessions,
 }
 
 

@@ -93,11 +93,19 @@ def signaling(server):
             came = b""
             while b"\r\n\r\n" not in came:
                 came += s.recv(65536)
-            for message in ({"type": "hello", "version": 1},
-                            {"type": "join", "name": "soak", "room": "lobby", "meta": {}}):
+            # The welcome waits for every loop to know the session's credential.
+            for message, answer in (
+                    ({"type": "hello", "version": 1}, b'"welcome"'),
+                    ({"type": "join", "name": "soak", "room": "lobby", "meta": {}}, b'"joined"')):
                 s.sendall(frame(json.dumps(message)))
-            while b'"joined"' not in came:
-                came += s.recv(65536)
+                while answer not in came:
+                    try:
+                        part = s.recv(65536)
+                    except TimeoutError:
+                        part = b""
+                    if not part:
+                        raise AssertionError(f"no {answer}: {came}")
+                    came += part
             s.sendall(b"\x88\x82\0\0\0\0\x03\xe8")  # Goodbye.
             while s.recv(65536):  # Until it is gone, and its name is free.
                 pass

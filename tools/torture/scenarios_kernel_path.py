@@ -10,8 +10,9 @@ import tempfile
 import time
 
 import scenario
-from kernel_relayed import CHANNEL, PEER, PEER_SERVER, Relayed, V6_PEER, V6_SERVER
-from scenario import SERVER
+from kernel_relayed import (CHANNEL, PEER, PEER_SERVER, RELAYS, Relayed, V6_PEER,
+                            V6_SERVER)
+from scenario import OTHER, SERVER
 
 IP_TOS, IP_RECVTOS, IP_TTL, IP_RECVTTL = 1, 13, 2, 12
 
@@ -268,30 +269,81 @@ class KernelPath(Relayed):
                 if line.startswith("Udp:")]
         return int(rows[1][rows[0].index("InDatagrams")])
 
-    def test_bandwidth_is_kept_to(self):
-        self.serve("--allocation-bytes-per-second=50000")
-        peer = self.peer_socket()
-        client = self.channel()
-        self.settled(client, peer)
-        # Well below the limit it is the kernel's.
-        before = self.in_kernel()
-        for _ in range(60):
+    def below(self, exchanges):
+        """Exchanges far below a limit of 50 000 bytes a second are the kernel's."""
+        before, count = self.in_kernel(), 0
+        for client, peer in 60 // len(exchanges) * exchanges:
             self.exchange(client, peer, b"x" * 600)
+            count += 2
             time.sleep(0.02)
         time.sleep(1.2)
-        self.assertGreater(self.in_kernel() - before, 90)
-        got, end = 0, time.monotonic() + 4
+        self.assertGreater(self.in_kernel() - before, 0.75 * count)
+
+    def flood(self, clients, peer, seconds=4):
+        """Bytes that reach the peer of more than it may get."""
+        got, end = 0, time.monotonic() + seconds
         peer.settimeout(0.001)
         while time.monotonic() < end:
-            client.send_channel(CHANNEL, b"x" * 1000)
+            for client in clients:
+                client.send_channel(CHANNEL, b"x" * 1000)
             try:
                 while True:
                     got += len(peer.recv(2000))
             except TimeoutError:
                 pass
+        peer.settimeout(scenario.PROMPT)
+        return got
+
+    def test_bandwidth_is_kept_to(self):
+        self.serve("--allocation-bytes-per-second=50000")
+        peer = self.peer_socket()
+        client = self.channel()
+        self.settled(client, peer)
+        self.below([(client, peer)])
+        got = self.flood([client], peer)
         # Four seconds' worth, and one that it had saved.
         self.assertLess(got, 5.3 * 50_000)
         self.assertGreater(got, 3.5 * 50_000)
+
+    def test_the_bandwidth_of_a_realm_is_its_clients_together(self):
+        realm = (f"[[realm]]\nname = 'other'\nlisteners = ['{OTHER}:3478']\nusers = ['r:1', 's:2']\n"
+                 "bytes-per-second-in-all = {}\n")
+        for threads in (1, 2):
+            with self.subTest(threads=threads):
+                self.of_a_realm(realm, threads)
+                self.assertEqual(self.kyuud.stop(), 0)
+
+    def of_a_realm(self, realm, threads):
+        reload = self.configured(realm.format(50_000), relays=(
+            *RELAYS, f"--turn-listen={OTHER}:3478", f"--threads={threads}"))
+        peer = self.peer_socket()
+        clients = [self.channel(client=self.turn((OTHER, 3478), *user, wait=scenario.PROMPT))
+                   for user in (("r", "1"), ("s", "2"))]
+        main = self.channel()
+        for client in (*clients, main):
+            self.settled(client, peer)
+        self.below([(client, peer) for client in clients])
+        over = "kyuu_turn_over_realm_bandwidth_total"
+        self.assertEqual(self.metric(over), 0)
+        got = self.flood(clients, peer)
+        self.assertLess(got, 5.3 * 50_000)
+        self.assertGreater(got, 3.5 * 50_000)
+        self.assertGreater(self.metric(over), 100)
+        # Who is not of that realm has nothing to do with it.
+        before = self.metric(over)
+        self.assertGreater(self.flood([main], peer, 1), 2 * 50_000)
+        self.assertEqual(self.metric(over), before)
+        # Without the limit they have what they send, by the kernel.
+        reload(realm.format(0))
+        for client in clients:
+            self.channel(client=client)
+            self.settled(client, peer)
+        time.sleep(1.2)
+        kernel = self.in_kernel()
+        self.assertGreater(self.flood(clients, peer, 1), 3 * 50_000)
+        time.sleep(1.2)
+        self.assertGreater(self.in_kernel() - kernel, 150)
+        peer.close()
 
     def test_accounts_have_all_of_it(self):
         self.serve()

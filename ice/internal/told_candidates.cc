@@ -1,0 +1,80 @@
+#include "ice/internal/told_candidates.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "base/address.h"
+#include "ice/candidate.h"
+#include "ice/gatherer_events.h"
+
+namespace kyuu::ice::internal {
+namespace {
+
+// Takes those out, the last first.
+std::vector<Candidate> TakeOut(std::vector<Candidate>& all,
+                               ToldCandidates::Predicate is_it) {
+  const auto kept = std::stable_partition(
+      all.begin(), all.end(), [&](const Candidate& c) { return !is_it(c); });
+  std::vector<Candidate> taken(std::make_move_iterator(kept),
+                               std::make_move_iterator(all.end()));
+  all.erase(kept, all.end());
+  std::reverse(taken.begin(), taken.end());
+  return taken;
+}
+
+}  // namespace
+
+bool ToldCandidates::Has(const TransportAddress& base,
+                         const TransportAddress& address) const {
+  return std::any_of(found_.begin(), found_.end(), [&](const Candidate& c) {
+    return c.address == address && c.base == base && !c.tcp_type;
+  });
+}
+
+void ToldCandidates::Tell(Candidate candidate) {
+  if (found_.size() >= max_) {
+    ++stats_.candidate_limit;
+    return;
+  }
+  std::erase_if(unwanted_, [&](const Candidate& other) {
+    return other.address == candidate.address && other.base == candidate.base &&
+           other.tcp_type == candidate.tcp_type;
+  });
+  found_.push_back(candidate);
+  events_.push_back(GathererCandidateFound{std::move(candidate)});
+}
+
+void ToldCandidates::Lose(Predicate is_it) {
+  for (std::vector<Candidate>* all : {&found_, &unwanted_}) {
+    for (Candidate& lost : TakeOut(*all, is_it)) {
+      events_.push_back(GathererCandidateGone{std::move(lost)});
+    }
+  }
+}
+
+void ToldCandidates::Lose(const TransportAddress& base,
+                          const TransportAddress& address) {
+  Lose([&](const Candidate& c) {
+    return c.base == base && c.address == address && !c.tcp_type;
+  });
+}
+
+void ToldCandidates::Unwant(Predicate is_it) {
+  for (Candidate& unwanted : TakeOut(found_, is_it)) {
+    events_.push_back(
+        GathererCandidateGone{unwanted, GathererCandidateGone::Why::kUnwanted});
+    // Beyond this they are lost when their address is, or the agent's path.
+    if (unwanted_.size() < max_) unwanted_.push_back(std::move(unwanted));
+  }
+}
+
+void ToldCandidates::WantAgain(Predicate is_it) {
+  // In the order of before: Unwant() has turned it round as this does.
+  for (Candidate& again : TakeOut(unwanted_, is_it)) {
+    if (found_.size() >= max_) unwanted_.push_back(again);
+    Tell(std::move(again));
+  }
+}
+
+}  // namespace kyuu::ice::internal
