@@ -30,9 +30,9 @@ void internal::LimitServers(GathererOptions& options) {
 void Gatherer::Configure(std::vector<TransportAddress> stun_servers,
                          std::vector<TurnServer> turn_servers,
                          GatherPolicy policy) {
-  options_.stun_servers.clear();
-  options_.turn_servers.clear();
-  options_.policy = policy;
+  wanted_.stun_servers.clear();
+  wanted_.turn_servers.clear();
+  wanted_.policy = policy;
   UpdateServers(std::move(stun_servers), std::move(turn_servers));
 }
 
@@ -49,7 +49,7 @@ size_t internal::FreePlace(const std::vector<Relay>& relays) {
 void Gatherer::ApplyConfiguration(absl::Time now) {
   for (Relay& relay : relays_) {
     const bool wanted = std::any_of(
-        options_.turn_servers.begin(), options_.turn_servers.end(),
+        wanted_.turn_servers.begin(), wanted_.turn_servers.end(),
         [&](const TurnServer& server) { return server.IsSame(relay.server); });
     if (wanted) {
       TakeBack(now, relay);
@@ -61,11 +61,11 @@ void Gatherer::ApplyConfiguration(absl::Time now) {
        std::vector<TransportAddress>(reflectors_)) {
     DropReflector(server);
   }
-  if (policy_ != options_.policy) ApplyPolicy();
+  if (policy_ != wanted_.policy) ApplyPolicy();
 }
 
 void Gatherer::ApplyPolicy() {
-  policy_ = options_.policy;
+  policy_ = wanted_.policy;
   if (policy_ == GatherPolicy::kAll) {
     for (const Host& host : hosts_) {
       FindHost(host);
@@ -76,7 +76,7 @@ void Gatherer::ApplyPolicy() {
     return;
   }
   for (const Binding& binding : bindings_) {
-    if (binding.id) stun_.Cancel(*binding.id);
+    if (binding.id) stun_->Cancel(*binding.id);
   }
   bindings_.clear();
   for (size_t i = found_.size(); i-- > 0;) {
@@ -105,7 +105,7 @@ void Gatherer::Drop(absl::Time now, Relay& relay) {
   const auto held = std::count_if(
       relays_.begin(), relays_.end(),
       [](const Relay& other) { return other.dropped && other.kept; });
-  if (static_cast<size_t>(held) <= options_.max_servers) return;
+  if (static_cast<size_t>(held) <= options_->max_servers) return;
   Attempt& attempt = relay.attempts[*relay.kept];
   attempt.dead = true;
   attempt.client->Close(now);
@@ -126,9 +126,9 @@ void Gatherer::DropReflector(const TransportAddress& server) {
   const auto is_wanted = [&](const TransportAddress& wanted) {
     return wanted == server;
   };
-  if (std::any_of(options_.stun_servers.begin(), options_.stun_servers.end(),
+  if (std::any_of(wanted_.stun_servers.begin(), wanted_.stun_servers.end(),
                   is_wanted) ||
-      std::any_of(options_.turn_servers.begin(), options_.turn_servers.end(),
+      std::any_of(wanted_.turn_servers.begin(), wanted_.turn_servers.end(),
                   [&](const TurnServer& wanted) {
                     return wanted.protocol == RelayProtocol::kUdp &&
                            is_wanted(wanted.address);
@@ -139,7 +139,7 @@ void Gatherer::DropReflector(const TransportAddress& server) {
   std::vector<Binding> dropped;
   for (size_t i = bindings_.size(); i-- > 0;) {
     if (bindings_[i].server != server) continue;
-    if (bindings_[i].id) stun_.Cancel(*bindings_[i].id);
+    if (bindings_[i].id) stun_->Cancel(*bindings_[i].id);
     dropped.push_back(bindings_[i]);
     bindings_.erase(bindings_.begin() + static_cast<long>(i));
   }
@@ -154,7 +154,7 @@ void Gatherer::Unwant(size_t index) {
   events_.push_back(
       CandidateGone{found_[index], CandidateGone::Why::kUnwanted});
   // Beyond this they are lost when their address is, or the agent's path.
-  if (unwanted_.size() < options_.max_candidates) {
+  if (unwanted_.size() < options_->max_candidates) {
     unwanted_.push_back(std::move(found_[index]));
   }
   found_.erase(found_.begin() + static_cast<long>(index));
@@ -191,7 +191,7 @@ void Gatherer::Discard(absl::Time now) {
   for (Relay& relay : relays_) Drop(now, relay);
   ReleaseUnwanted(now);
   for (const Binding& binding : bindings_) {
-    if (binding.id) stun_.Cancel(*binding.id);
+    if (binding.id) stun_->Cancel(*binding.id);
   }
   bindings_.clear();
   reflectors_.clear();
