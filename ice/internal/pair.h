@@ -145,9 +145,9 @@ struct Pair {
 
 // How long a valid pair may be silent.
 struct Liveness {
-  // `options` must outlive this.
-  Liveness(const AgentOptions& options, bool asks)
-      : options(&options), asks(asks) {}
+  // `of_agent` must outlive this.
+  Liveness(const AgentOptions& of_agent, bool asks_peer)
+      : options(&of_agent), asks(asks_peer) {}
 
   absl::Duration ProbeInterval(const Pair& pair) const;
   // When it becomes suspect, and when its consent ends; InfiniteFuture() if
