@@ -101,9 +101,8 @@ double ResidentBytes() {
 
 struct Server {
   struct Member {
-    Member(Server& server, uint64_t n, bool lite)
-        : secrets(n),
-          agent(ice::Role::kControlled, secrets.ours, server.random,
+    Member(Server& server, const Secrets& secrets, bool lite)
+        : agent(ice::Role::kControlled, secrets.ours, server.random,
                 {.agent = {.lite = lite}}),
           driver(*server.loop, agent, server.loop->Shared<net::ReceiveBuffer>(),
                  [&server](const Agent::Event& event) {
@@ -119,7 +118,6 @@ struct Server {
       agent.ice.Gather(now);
       driver.Flush();
     }
-    Secrets secrets;
     Agent agent;
     net::Driver<Agent> driver;
     std::optional<peer::PortSeat<Agent>> seat;
@@ -197,7 +195,8 @@ int Run(uint64_t agents, double rate, double seconds, bool lite) {
   const absl::Time start = net::Loop::Now();
   server.members.reserve(agents);
   for (uint64_t n = 0; n < agents; ++n) {
-    server.members.push_back(std::make_unique<Server::Member>(server, n, lite));
+    server.members.push_back(
+        std::make_unique<Server::Member>(server, Secrets(n), lite));
   }
   const pid_t child = fork();
   KYUU_CHECK(child >= 0);

@@ -27,9 +27,22 @@ namespace kyuu::ice {
 
 namespace {
 
-// USERNAME carries both fragments and a colon (RFC 8489 section 14.3: fewer
-// than 509 bytes).
-constexpr size_t kMaxUsername = 508;
+// Without what an agent keeps beside them, so that nearly all have them in
+// common.
+AgentOptions Shareable(AgentOptions options) {
+  const AgentOptions defaults;
+  options.lite = defaults.lite;
+  options.ta = defaults.ta;
+  options.embedded_dtls = defaults.embedded_dtls;
+  return options;
+}
+
+std::unique_ptr<internal::Generation> NewGeneration(const Credentials& local,
+                                                    const AgentOptions& options,
+                                                    bool lite) {
+  return std::make_unique<internal::Generation>(
+      local, internal::Liveness(options, /*asks=*/!lite));
+}
 
 }  // namespace
 
@@ -43,11 +56,13 @@ absl::Duration AgreedPacing(std::optional<absl::Duration> ours,
 
 Agent::Agent(Role role, const Credentials& local, Random& random,
              const AgentOptions& options)
-    : options_(options),
+    : options_(Shareable(options)),
+      lite_(options.lite),
+      ta_(options.ta),
       random_(&random),
       role_(role),
       tie_breaker_(random.U64()),
-      current_(std::make_unique<Generation>(local, options)),
+      current_(NewGeneration(local, *options_, lite_)),
       streams_(options.max_streams),
       embedded_dtls_(options.embedded_dtls) {
   KYUU_CHECK(local.Validate().ok());
@@ -73,8 +88,8 @@ void Agent::SwitchRole(Role role) {
 }
 
 void Agent::SetPacing(absl::Time now, absl::Duration ta) {
-  options_.ta = std::max(ta, kPacingMin);
-  next_slot_ = std::min(next_slot_, now + options_.ta);
+  ta_ = std::max(ta, kPacingMin);
+  next_slot_ = std::min(next_slot_, now + ta_);
   Update(now);
 }
 
@@ -91,14 +106,15 @@ absl::Status Agent::SetRemoteCredentials(absl::Time now,
     return absl::FailedPreconditionError(
         "the peer has other credentials already: restart first");
   }
-  if (remote.ufrag.size() + g.local.ufrag.size() + 1 > kMaxUsername) {
+  if (remote.ufrag.size() + g.local.ufrag.size() + 1 >
+      Generation::kMaxUsername) {
     return absl::InvalidArgumentError("the two ice-ufrags are too long");
   }
   g.SetRemote(remote, mode);
-  g.patience_until = now + options_.patience;
+  g.patience_until = now + options_->patience;
   // A lite agent does not control a full one (RFC 8445 section 6.1.1).
-  if (options_.lite != (mode == RemoteMode::kLite)) {
-    SwitchRole(options_.lite ? Role::kControlled : Role::kControlling);
+  if (lite_ != (mode == RemoteMode::kLite)) {
+    SwitchRole(lite_ ? Role::kControlled : Role::kControlling);
   }
   for (const Candidate& candidate : std::exchange(unbound_, {})) {
     AdmitRemoteCandidate(now, candidate);
@@ -122,10 +138,9 @@ absl::Status Agent::Restart(absl::Time now, const Credentials& local) {
   }
   // Of two restarts in a row, the path that works comes from the first.
   if (current_->InUse()) previous_ = std::move(current_);
-  current_ = std::make_unique<Generation>(local, options_);
+  current_ = NewGeneration(local, *options_, lite_);
   timers_.StopAll();
   responses_.clear();
-  responses_taken_ = 0;
   unbound_.clear();
   names_.clear();
   Update(now);
@@ -136,10 +151,9 @@ void Agent::Close(absl::Time) {
   if (state_ == AgentState::kClosed) return;
   state_ = AgentState::kClosed;
   timers_.StopAll();
-  current_ = std::make_unique<Generation>(current_->local, options_);
+  current_ = NewGeneration(current_->local, *options_, lite_);
   previous_.reset();
   responses_.clear();
-  responses_taken_ = 0;
   unbound_.clear();
   names_.clear();
   streams_.Review([](const internal::PeerStream&) { return false; });
@@ -148,25 +162,25 @@ void Agent::Close(absl::Time) {
 
 void Agent::HandlePacket(absl::Time now, const Datagram& datagram) {
   if (state_ == AgentState::kClosed) {
-    ++stats_.drop_closed;
+    ++stats_.at<&AgentStats::drop_closed>();
     return;
   }
   if (!stun::IsStun(datagram.bytes)) {
-    ++stats_.drop_not_stun;
+    ++stats_.at<&AgentStats::drop_not_stun>();
     return;
   }
   const absl::StatusOr<stun::MessageView> message =
       stun::MessageView::Parse(datagram.bytes);
   if (!message.ok()) {
-    ++stats_.drop_not_stun;
+    ++stats_.at<&AgentStats::drop_not_stun>();
     return;
   }
   if (message->method() != stun::Method::kBinding) {
-    ++stats_.drop_wrong_method;
+    ++stats_.at<&AgentStats::drop_wrong_method>();
     return;
   }
   if (message->HasFingerprint() && !message->CheckFingerprint()) {
-    ++stats_.drop_bad_fingerprint;
+    ++stats_.at<&AgentStats::drop_bad_fingerprint>();
     return;
   }
   switch (message->cls()) {
@@ -176,7 +190,7 @@ void Agent::HandlePacket(absl::Time now, const Datagram& datagram) {
     case stun::MessageClass::kIndication:
       // Keepalives are not authenticated and mean nothing more than that the
       // NAT saw them (RFC 8445 section 11).
-      ++stats_.indications_received;
+      ++stats_.at<&AgentStats::indications_received>();
       return;
     case stun::MessageClass::kSuccess:
     case stun::MessageClass::kError:
@@ -218,7 +232,7 @@ void Agent::HandleTimeout(absl::Time now) {
 
 std::optional<Datagram> Agent::PollTransmit(absl::Time now,
                                             absl::Span<uint8_t> out) {
-  while (responses_taken_ < responses_.size()) {
+  while (!responses_.empty()) {
     if (auto datagram = NextResponse(out)) return datagram;
   }
   if (state_ == AgentState::kClosed) return std::nullopt;
@@ -265,22 +279,21 @@ std::optional<AgentEvent> Agent::PollEvent() {
     const SelectedPair selected{pair->path, pair->local_type,
                                 g.remotes()[pair->remote].type,
                                 pair->nominated()};
-    if (!told_.pair || told_.pair->path != selected.path ||
-        told_.pair->local_type != selected.local_type ||
-        told_.pair->remote_type != selected.remote_type ||
-        told_.pair->nominated != selected.nominated) {
-      if (!told_.pair || told_.pair->path != selected.path) {
-        ++stats_.path_changes;
+    if (!told_.selected || told_.pair != selected) {
+      if (!told_.selected || told_.pair->path != selected.path) {
+        ++stats_.at<&AgentStats::path_changes>();
         const size_t index = *g.InUse();
+        const std::optional<Path> before =
+            told_.pair ? std::optional(told_.pair->path) : std::nullopt;
         Decide(Decision::Kind::kUse, g, index,
-               internal::ReasonOfUse(g, index, told_.used));
-        told_.used = selected.path;
+               internal::ReasonOfUse(g, index, before));
       }
+      told_.selected = true;
       told_.pair = selected;
       return selected;
     }
   } else {
-    told_.pair.reset();
+    told_.selected = false;
   }
   if (told_.state != state_) {
     // A pair may be nominated before it is seen to work; who waits for

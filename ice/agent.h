@@ -15,9 +15,11 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/defaulted.h"
 #include "base/engine.h"
 #include "base/queue.h"
 #include "base/random.h"
+#include "base/sparse_counters.h"
 #include "base/timer.h"
 #include "ice/agent_stats.h"
 #include "ice/agent_types.h"
@@ -28,19 +30,17 @@
 #include "ice/internal/generation.h"
 #include "ice/internal/peer_streams.h"
 #include "stun/message.h"
-#include "stun/protocol.h"
 
 namespace kyuu::ice {
 
 // Agent is an ICE agent, full or lite, for one component over UDP and TCP.
 //
-// It neither gathers nor relays: local candidates are handed in, and to it a
-// relayed address is one more local address to send from. Checks start when
-// the peer's credentials and one candidate of each side are known; more may
-// come at any time. What is not authenticated changes only a counter. Data may
-// be sent on selected_path() as soon as there is one, after one round trip, and
-// received on any path for which IsKnownPath() holds. Not thread-safe. `random`
-// must outlive the agent.
+// It neither gathers nor relays: local candidates are handed in, relayed ones
+// like any other. Checks start when the peer's credentials and one candidate of
+// each side are known; more may come at any time. What is not authenticated
+// changes only a counter. Data may be sent on selected_path() as soon as there
+// is one, after one round trip, and received on any path for which
+// IsKnownPath() holds. Not thread-safe. `random` must outlive the agent.
 class Agent {
  public:
   using Packet = Datagram;
@@ -81,10 +81,10 @@ class Agent {
   void EndOfRemoteCandidates(absl::Time now);
   // Answers ResolveName; nullopt if the name has no address.
   void NameResolved(absl::Time now, NameId id, std::optional<IpAddress> ip);
-  // Begins a new generation with new credentials (RFC 8445 section 9). Local
-  // candidates stay; the peer's must be told anew. The path in use stays in
-  // use until a new one works. INVALID_ARGUMENT: malformed, or the same ufrag.
-  // FAILED_PRECONDITION: closed.
+  // Begins a new generation (RFC 8445 section 9). Local candidates stay; the
+  // peer's must be told anew. The path in use stays so until a new one works.
+  // INVALID_ARGUMENT: malformed, or the same ufrag. FAILED_PRECONDITION:
+  // closed.
   absl::Status Restart(absl::Time now, const Credentials& local);
   // Payload on the path in use is unanswered: asks at once if it still works.
   void Probe(absl::Time now);
@@ -131,7 +131,7 @@ class Agent {
   // The smoothed round-trip time of the path in use; nullopt when unknown.
   std::optional<absl::Duration> rtt() const;
   std::vector<PairInfo> pairs() const;
-  const AgentStats& stats() const { return stats_; }
+  AgentStats stats() const { return stats_.Get(); }
   // Pairs looked at so far: for a datagram not more if there are more of them.
   uint64_t pair_visits() const;
   EmbeddedDtls& embedded_dtls() { return embedded_dtls_; }
@@ -213,35 +213,35 @@ class Agent {
   void Hasten(absl::Time now, const Pair& valid);
   void ReviewConsent(absl::Time now, Generation& g);
   void Resume();
-  absl::Duration ConsentInterval();
+  absl::Time NextConsent(absl::Time now);
   AgentState ComputeState(absl::Time now) const;
   const Pair* PairInUse() const;
 
-  AgentOptions options_;
+  Defaulted<AgentOptions> options_;  // Beside what is named here.
+  bool lite_;
+  absl::Duration ta_;
   Random* random_;
   Role role_;
   uint64_t tie_breaker_;
   AgentState state_ = AgentState::kNew;
   internal::Told told_;
-  AgentStats stats_;
+  SparseCounters<AgentStats> stats_;
   TimerTable<Timer> timers_;
 
   std::vector<internal::LocalCandidate> locals_;
   std::vector<internal::Base> bases_;
   internal::FoundationTable foundations_;
 
-  std::unique_ptr<Generation> current_;
-  std::unique_ptr<Generation> previous_;
+  std::unique_ptr<Generation> current_, previous_;
   std::vector<Candidate> unbound_;  // Came before the peer's credentials.
   std::vector<internal::PendingName> names_;
   uint32_t next_name_ = 0;
 
-  std::vector<internal::Response> responses_;
-  size_t responses_taken_ = 0;
+  Queue<internal::Response, sizeof(internal::Response)> responses_;
   absl::Time next_slot_ = absl::InfinitePast();  // For checks that keep Ta.
   internal::PeerStreams streams_;
   EmbeddedDtls embedded_dtls_;
-  Queue<Decision> decisions_;
+  Queue<Decision, 0> decisions_;
 };
 static_assert(Engine<Agent>);
 

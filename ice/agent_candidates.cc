@@ -67,7 +67,7 @@ absl::Status Agent::AddLocalCandidate(absl::Time now,
   const auto local = std::find_if(locals_.begin(), locals_.end(), known);
   if (local != locals_.end()) {
     local->retired = false;
-  } else if (locals_.size() >= options_.max_local_candidates) {
+  } else if (locals_.size() >= options_->max_local_candidates) {
     return absl::ResourceExhaustedError("too many local candidates");
   } else {
     locals_.push_back(
@@ -157,7 +157,7 @@ void Agent::Bereave(absl::Time now, Generation& g) {
   if (&g != current_.get() || g.InUse()) return;
   g.ever_valid = false;
   g.moved = true;
-  g.patience_until = now + options_.patience;
+  g.patience_until = now + options_->patience;
   Resume();
 }
 
@@ -166,10 +166,10 @@ void Agent::AddRemoteCandidate(absl::Time now, const Candidate& candidate) {
   if (current_->remote) {
     AdmitRemoteCandidate(now, candidate);
     Update(now);
-  } else if (unbound_.size() < options_.max_remote_candidates) {
+  } else if (unbound_.size() < options_->max_remote_candidates) {
     unbound_.push_back(candidate);
   } else {
-    ++stats_.candidate_limit;
+    ++stats_.at<&AgentStats::candidate_limit>();
   }
 }
 
@@ -179,23 +179,23 @@ void Agent::AdmitRemoteCandidate(absl::Time now, const Candidate& candidate) {
   // 6544 section 6.2).
   if (!IsOfUse(candidate.transport, candidate.tcp_type) ||
       candidate.tcp_type == TcpType::kActive || candidate.component != 1) {
-    ++stats_.candidate_ignored_transport;
+    ++stats_.at<&AgentStats::candidate_ignored_transport>();
     return;
   }
   if (candidate.ufrag() && *candidate.ufrag() != g.remote->ufrag) {
-    ++stats_.candidate_ignored_generation;
+    ++stats_.at<&AgentStats::candidate_ignored_generation>();
     return;
   }
   if (candidate.is_name()) {
     // Other names than mDNS ones would let the peer make us ask a server of
     // its choice.
     if (!candidate.is_mdns()) {
-      ++stats_.candidate_ignored_name;
-    } else if (names_.size() >= options_.max_pending_names) {
-      ++stats_.candidate_limit;
+      ++stats_.at<&AgentStats::candidate_ignored_name>();
+    } else if (names_.size() >= options_->max_pending_names) {
+      ++stats_.at<&AgentStats::candidate_limit>();
     } else {
       names_.push_back({NameId{next_name_++}, candidate,
-                        now + options_.name_deadline, false});
+                        now + options_->name_deadline, false});
       timers_.Set(Timer::kNames, names_.front().deadline);
     }
     return;
@@ -204,7 +204,7 @@ void Agent::AdmitRemoteCandidate(absl::Time now, const Candidate& candidate) {
   if (ip == IpAddress() || candidate.address.port == 0 || ip.IsAny() ||
       ip.IsMulticast() || ip == IpAddress::V4(0xffffffff) ||
       (candidate.tcp_type && !IsOpenPort(candidate.address.port))) {
-    ++stats_.candidate_ignored_address;
+    ++stats_.at<&AgentStats::candidate_ignored_address>();
     return;
   }
   const RemoteCandidate told{candidate.address, candidate.type,
@@ -230,7 +230,7 @@ std::optional<size_t> Agent::AddRemote(RemoteCandidate remote) {
   Generation& g = *current_;
   remote.address.ip = IpAddress::FromBytes(remote.address.ip.bytes());
   size_t index = g.remotes().size();
-  if (index < options_.max_remote_candidates) {
+  if (index < options_->max_remote_candidates) {
     g.AddRemote(remote);
   } else {
     // What the peer told counts more than where a check once came from: a
@@ -240,10 +240,10 @@ std::optional<size_t> Agent::AddRemote(RemoteCandidate remote) {
       useless = g.UselessReflexive();
     }
     if (!useless) {
-      ++stats_.candidate_limit;
+      ++stats_.at<&AgentStats::candidate_limit>();
       return std::nullopt;
     }
-    ++stats_.candidate_evicted;
+    ++stats_.at<&AgentStats::candidate_evicted>();
     index = *useless;
     g.ReplaceRemote(index, remote);
   }
@@ -262,8 +262,8 @@ void Agent::PairRemote(size_t index) {
         !MayReachInside(bases_, bases_[i], remote) || g.pairs.Find(i, index)) {
       continue;
     }
-    if (!g.AddPair(bases_[i], i, index, role_, options_.max_pairs)) {
-      ++stats_.pair_limit;
+    if (!g.AddPair(bases_[i], i, index, role_, options_->max_pairs)) {
+      ++stats_.at<&AgentStats::pair_limit>();
     }
   }
 }
@@ -271,7 +271,7 @@ void Agent::PairRemote(size_t index) {
 uint16_t Agent::Intern(const std::string& foundation) {
   return foundations_.Intern(
       foundation,
-      options_.max_local_candidates + 2 * options_.max_remote_candidates);
+      options_->max_local_candidates + 2 * options_->max_remote_candidates);
 }
 
 std::optional<size_t> Agent::FindBase(std::optional<TcpType> tcp_type,
@@ -315,7 +315,7 @@ void Agent::NameResolved(absl::Time now, NameId id,
     candidate.address.ip = *ip;
     AdmitRemoteCandidate(now, candidate);
   } else {
-    ++stats_.candidate_ignored_name;
+    ++stats_.at<&AgentStats::candidate_ignored_name>();
   }
   Update(now);
 }
@@ -323,7 +323,7 @@ void Agent::NameResolved(absl::Time now, NameId id,
 void Agent::ExpireNames(absl::Time now) {
   while (!names_.empty() && now >= names_.front().deadline) {
     names_.erase(names_.begin());
-    ++stats_.candidate_ignored_name;
+    ++stats_.at<&AgentStats::candidate_ignored_name>();
   }
   if (!names_.empty()) timers_.Set(Timer::kNames, names_.front().deadline);
 }

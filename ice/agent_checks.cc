@@ -2,6 +2,7 @@
 // sections 6.1.4.2 and 7.2).
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -94,15 +95,15 @@ void Agent::HandleResponse(absl::Time now, const Path& path,
     found = g->FindTransaction(message.transaction_id());
   }
   if (found == nullptr) {
-    ++stats_.drop_unknown_transaction;
+    ++stats_.at<&AgentStats::drop_unknown_transaction>();
     return;
   }
   if (!message.HasIntegrity()) {
-    ++stats_.drop_no_integrity;
+    ++stats_.at<&AgentStats::drop_no_integrity>();
     return;
   }
   if (!message.CheckIntegrity(g->remote_key)) {
-    ++stats_.drop_wrong_integrity;
+    ++stats_.at<&AgentStats::drop_wrong_integrity>();
     return;
   }
   const Path& sent = g->pairs[found->pair].path;
@@ -111,7 +112,7 @@ void Agent::HandleResponse(absl::Time now, const Path& path,
   if (!internal::SameAddress(path.remote, sent.remote) ||
       !internal::SameAddress(path.local, sent.local) ||
       path.transport != sent.transport) {
-    ++stats_.drop_asymmetric;
+    ++stats_.at<&AgentStats::drop_asymmetric>();
     return;
   }
   const bool success = message.cls() == stun::MessageClass::kSuccess;
@@ -120,10 +121,10 @@ void Agent::HandleResponse(absl::Time now, const Path& path,
   // Unknown comprehension-required attributes: RFC 8489 sections 6.3.3, 6.3.4.
   if ((success && !mapped) || (!success && !error) ||
       !message.UnknownComprehensionRequired(internal::kIceAttributes).empty()) {
-    ++stats_.drop_malformed;
+    ++stats_.at<&AgentStats::drop_malformed>();
     return;
   }
-  ++stats_.responses_received;
+  ++stats_.at<&AgentStats::responses_received>();
   const Transaction transaction = *found;
   g->RemoveTransaction(transaction.id);
   if (success) {
@@ -153,7 +154,7 @@ void Agent::HandleSuccess(absl::Time now, Generation& g,
     pair.valid->unanswered_since = absl::InfiniteFuture();
     pair.valid->suspect = false;
     if (std::exchange(pair.valid->probes, 0) > 0) {
-      pair.valid->next_keepalive = now + ConsentInterval();
+      pair.valid->next_keepalive = NextConsent(now);
     }
   }
   if (&g != current_.get()) return;
@@ -172,7 +173,7 @@ void Agent::HandleSuccess(absl::Time now, Generation& g,
   if (!pair.valid) {
     g.Validate(transaction.pair, {.since = now,
                                   .last_response = now,
-                                  .next_keepalive = now + ConsentInterval()});
+                                  .next_keepalive = NextConsent(now)});
     g.pairs.Unfreeze(pair.foundation);
     Hasten(now, pair);
   }
@@ -204,7 +205,7 @@ void Agent::HandleError(Generation& g, const Transaction& transaction,
   if (error == stun::Error::kRoleConflict) {
     // RFC 8445 section 7.2.5.1. If the role has changed since, this conflict is
     // settled already.
-    ++stats_.role_conflicts;
+    ++stats_.at<&AgentStats::role_conflicts>();
     if (transaction.role == role_) {
       SwitchRole(role_ == Role::kControlling ? Role::kControlled
                                              : Role::kControlling);
@@ -238,7 +239,7 @@ void Agent::ExpireChecks(absl::Time now) {
   while (const auto index = g.pairs.EditDue(PairTimer::kCheck, now)) {
     Pair& pair = g.pairs.Edit(*index);
     if (pair.in_progress()->transmissions >=
-        TransmissionsMax(g, options_, pair)) {
+        TransmissionsMax(g, *options_, pair)) {
       FailPair(g, *index);
     } else if (pair.nomination != Nomination::kNone || ChecksRunning()) {
       pair.in_progress()->due = true;
@@ -262,7 +263,7 @@ bool Agent::ChecksRunning() const {
 
 absl::Time Agent::NextCheckTime() const {
   const Generation& g = *current_;
-  if (!g.remote || options_.lite) return absl::InfiniteFuture();
+  if (!g.remote || lite_) return absl::InfiniteFuture();
   if (g.pairs.NextImmediate()) return absl::InfinitePast();
   const bool waits =
       g.pairs.NextTriggered() ||
@@ -275,7 +276,7 @@ absl::Time Agent::NextCheckTime() const {
 std::optional<Datagram> Agent::NextCheck(absl::Time now,
                                          absl::Span<uint8_t> out) {
   Generation& g = *current_;
-  if (!g.remote || options_.lite) return std::nullopt;
+  if (!g.remote || lite_) return std::nullopt;
   // Pacing protects addresses that nobody answers for. The first check that an
   // authenticated packet from the very address calls for is as harmless as the
   // response to it, and waiting would cost every connection up to Ta. The same
@@ -289,13 +290,13 @@ std::optional<Datagram> Agent::NextCheck(absl::Time now,
   if (!next) {
     // Repetitions that are due go before new checks.
     if (const std::optional<size_t> due = NextRepeat(now)) {
-      next_slot_ = now + options_.ta;
+      next_slot_ = now + ta_;
       return RepeatCheck(now, *due, out);
     }
     if (ChecksRunning()) next = g.pairs.NextOrdinary();
   }
   if (!next) return std::nullopt;
-  next_slot_ = now + options_.ta;
+  next_slot_ = now + ta_;
   return StartCheck(now, *next, out);
 }
 
@@ -306,7 +307,7 @@ std::optional<size_t> Agent::NextRepeat(absl::Time now) {
     Pair& pair = g.pairs.Edit(*index);
     pair.in_progress()->due = false;
     if (pair.in_progress()->transmissions <
-            TransmissionsMax(g, options_, pair) &&
+            TransmissionsMax(g, *options_, pair) &&
         (pair.nomination != Nomination::kNone || ChecksRunning())) {
       return index;
     }
@@ -325,15 +326,14 @@ std::optional<Datagram> Agent::StartCheck(absl::Time now, size_t index,
   }
   Pair& pair = g.pairs.Edit(index);
   // What had all its packets and never answered gets one more, not as many.
-  const int most = TransmissionsMax(g, options_, pair);
+  const int most = TransmissionsMax(g, *options_, pair);
   const bool hopeless = pair.responses_received == 0 &&
                         pair.checks_sent >= static_cast<uint64_t>(most);
   InProgress& check = pair.check.emplace<InProgress>();
   check.transmissions = hopeless ? most - 1 : 0;
   // RFC 8445 section 14.3.
-  check.rto =
-      std::max(options_.rto_initial,
-               options_.ta * static_cast<int64_t>(g.pairs.CountActive()));
+  check.rto = std::max(options_->rto_initial,
+                       ta_ * static_cast<int64_t>(g.pairs.CountActive()));
   BeginTransaction(now, index);
   return Transmit(now, pair, out);
 }
@@ -343,7 +343,7 @@ std::optional<Datagram> Agent::RepeatCheck(absl::Time now, size_t index,
   Pair& pair = current_->pairs.Edit(index);
   if (NeedsStream(pair, bases_[pair.base])) return StartCheck(now, index, out);
   if (pair.in_progress()->transmissions <=
-      QuickChecks(*current_, options_, pair)) {
+      QuickChecks(*current_, *options_, pair)) {
     BeginTransaction(now, index);
   } else {
     current_->MarkRetransmitted(pair.in_progress()->transaction);
@@ -360,18 +360,18 @@ void Agent::BeginTransaction(absl::Time now, size_t index) {
   current_->AddTransaction({id, static_cast<uint16_t>(index), role_,
                             pair.nomination == Nomination::kNominating,
                             /*retransmitted=*/false, now},
-                           options_.max_transactions);
+                           options_->max_transactions);
 }
 
 std::optional<Datagram> Agent::Transmit(absl::Time now, Pair& pair,
                                         absl::Span<uint8_t> out) {
   InProgress& check = *pair.in_progress();
   ++check.transmissions;
-  check.deadline = now + CheckTimeout(*current_, options_, pair, check);
+  check.deadline = now + CheckTimeout(*current_, *options_, pair, check);
   ++pair.checks_sent;
-  pair.first_sent = std::min(pair.first_sent, now);
+  pair.first_sent = std::min<absl::Time>(pair.first_sent, now);
   pair.last_sent = now;
-  ++stats_.checks_sent;
+  ++stats_.at<&AgentStats::checks_sent>();
   return WriteCheck(*current_, pair, check.transaction,
                     pair.nomination == Nomination::kNominating, out);
 }
@@ -387,24 +387,24 @@ std::optional<Datagram> Agent::NextKeepalive(absl::Time now, Generation& g,
   const stun::TransactionId id = stun::TransactionId::Generate(*random_);
   g.AddTransaction({id, static_cast<uint16_t>(*index), role_,
                     /*use_candidate=*/false, /*retransmitted=*/false, now},
-                   options_.max_transactions);
+                   options_->max_transactions);
   if (valid.probes > 0) {
-    valid.probes = std::min(valid.probes + 1, options_.probes);
+    valid.probes = std::min(valid.probes + 1, options_->probes);
   }
   const bool missing = valid.unanswered_since != absl::InfiniteFuture();
   if (!missing) valid.unanswered_since = now;
   if (g.InUse() == index) {
-    valid.next_keepalive =
-        now + (valid.probes > 0 ? g.pairs.liveness().ProbeInterval(pair)
-               : valid.suspect  ? options_.suspect_after
-                                : ConsentInterval());
+    valid.next_keepalive = valid.probes > 0
+                               ? now + g.pairs.liveness().ProbeInterval(pair)
+                           : valid.suspect ? now + options_->suspect_after
+                                           : NextConsent(now);
   } else {
     valid.next_keepalive =
-        now + (missing ? ConsentInterval() : options_.keepalive_interval);
+        missing ? NextConsent(now) : now + options_->keepalive_interval;
   }
   ++pair.checks_sent;
   ++pair.consent_sent;
-  ++stats_.consent_sent;
+  ++stats_.at<&AgentStats::consent_sent>();
   // Says again what is nominated, for a peer that has lost it.
   const bool use_candidate = &g == current_.get() && g.selected == *index &&
                              role_ == Role::kControlling;
@@ -417,7 +417,8 @@ std::optional<Datagram> Agent::WriteCheck(const Generation& g, const Pair& pair,
                                           absl::Span<uint8_t> out) {
   stun::MessageWriter w(out, stun::MessageClass::kRequest,
                         stun::Method::kBinding, id);
-  w.Add(stun::Username{g.username});
+  std::array<char, Generation::kMaxUsername> username;
+  w.Add(stun::Username{g.WriteUsername(username)});
   if (role_ == Role::kControlling) {
     w.Add(stun::IceControlling{tie_breaker_});
     if (use_candidate) w.Add(stun::UseCandidate{});
@@ -430,7 +431,7 @@ std::optional<Datagram> Agent::WriteCheck(const Generation& g, const Pair& pair,
   w.AddFingerprint();
   const absl::Span<const uint8_t> bytes = w.Finish();
   if (bytes.empty()) {
-    ++stats_.drop_too_big;
+    ++stats_.at<&AgentStats::drop_too_big>();
     return std::nullopt;
   }
   return Datagram{pair.path, bytes};

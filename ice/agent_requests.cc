@@ -2,8 +2,10 @@
 // and triggered checks (RFC 8445 section 7.3).
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -40,16 +42,16 @@ void TakeConsent(absl::Time now, const AgentOptions& options,
 internal::Generation* Agent::Authenticate(const stun::MessageView& message) {
   const auto username = message.Get<stun::Username>();
   if (!username || !message.HasIntegrity()) {
-    ++stats_.drop_no_integrity;
+    ++stats_.at<&AgentStats::drop_no_integrity>();
     return nullptr;
   }
   for (Generation* g : {current_.get(), previous_.get()}) {
     if (g == nullptr || !g->AcceptsUsername(username->value)) continue;
     if (message.CheckIntegrity(g->local_key)) return g;
-    ++stats_.drop_wrong_integrity;
+    ++stats_.at<&AgentStats::drop_wrong_integrity>();
     return nullptr;
   }
-  ++stats_.drop_wrong_username;
+  ++stats_.at<&AgentStats::drop_wrong_username>();
   return nullptr;
 }
 
@@ -57,16 +59,16 @@ void Agent::HandleRequest(absl::Time now, const Path& path,
                           const stun::MessageView& message) {
   const std::optional<size_t> base = FindBase(path);
   if (!base) {
-    ++stats_.drop_unknown_local;
+    ++stats_.at<&AgentStats::drop_unknown_local>();
     return;
   }
   Generation* g = Authenticate(message);
   if (g == nullptr) return;
   if (g == current_.get() && bases_[*base].retired) {
-    ++stats_.drop_unknown_local;
+    ++stats_.at<&AgentStats::drop_unknown_local>();
     return;
   }
-  ++stats_.requests_received;
+  ++stats_.at<&AgentStats::requests_received>();
   const stun::UnknownAttributes unknown =
       message.UnknownComprehensionRequired(internal::kIceAttributes);
   if (!unknown.empty()) {
@@ -78,8 +80,8 @@ void Agent::HandleRequest(absl::Time now, const Path& path,
     // The old generation keeps its consent and nothing else.
     Respond(path, message.transaction_id(), std::nullopt, {}, *g);
     const std::optional<size_t> index = g->pairs.FindPath(path);
-    if (options_.lite && index && g->pairs[*index].valid) {
-      TakeConsent(now, options_, *g->pairs.Edit(*index).valid);
+    if (lite_ && index && g->pairs[*index].valid) {
+      TakeConsent(now, *options_, *g->pairs.Edit(*index).valid);
       Update(now);
     }
     return;
@@ -112,8 +114,8 @@ bool Agent::ResolveRoleConflict(const stun::MessageView& message) {
     theirs = controlled->value;
   }
   if (!theirs) return false;
-  ++stats_.role_conflicts;
-  if (options_.lite) return true;  // The peer has to control.
+  ++stats_.at<&AgentStats::role_conflicts>();
+  if (lite_) return true;  // The peer has to control.
   const bool we_control = tie_breaker_ >= *theirs;
   const Role ours = we_control ? Role::kControlling : Role::kControlled;
   if (ours == role_) return true;
@@ -133,8 +135,8 @@ void Agent::KeepEarlyCheck(const Path& path, const stun::MessageView& message) {
       return;
     }
   }
-  if (g.early.size() >= options_.max_early_checks) {
-    ++stats_.early_check_limit;
+  if (g.early.size() >= options_->max_early_checks) {
+    ++stats_.at<&AgentStats::early_check_limit>();
     return;
   }
   g.early.push_back({path, priority ? priority->value : 0, use_candidate,
@@ -164,15 +166,16 @@ void Agent::HandleCheck(absl::Time now, const Path& path, uint32_t priority,
   }
   std::optional<size_t> index = g.pairs.Find(*base, *remote);
   if (!index) {
-    index = g.AddPair(bases_[*base], *base, *remote, role_, options_.max_pairs);
+    index =
+        g.AddPair(bases_[*base], *base, *remote, role_, options_->max_pairs);
     if (!index) {
-      ++stats_.pair_limit;
+      ++stats_.at<&AgentStats::pair_limit>();
       return;
     }
   }
   Pair& pair = g.pairs.Edit(*index);
   ++pair.requests_received;
-  if (options_.lite) return Serve(now, *index, use_candidate);
+  if (lite_) return Serve(now, *index, use_candidate);
   if (use_candidate && role_ == Role::kControlled) {
     if (pair.valid) {
       Select(now, *index);
@@ -199,12 +202,12 @@ void Agent::Serve(absl::Time now, size_t index, bool use_candidate) {
     pair.check = internal::Succeeded{};
     g.Validate(index, {.since = now});
   }
-  TakeConsent(now, options_, *pair.valid);
+  TakeConsent(now, *options_, *pair.valid);
   if (use_candidate) Select(now, index);
 }
 
 bool Agent::CheckStranger(absl::Time now, const Path& path) {
-  if (options_.lite) return false;  // The peer's next check will tell.
+  if (lite_) return false;  // The peer's next check will tell.
   Generation& g = *current_;
   const std::optional<size_t> in_use = g.InUse();
   if (!in_use || IsStream(path.transport) ||
@@ -212,8 +215,8 @@ bool Agent::CheckStranger(absl::Time now, const Path& path) {
     return false;
   }
   // A forged source gets a few checks of ours, and nothing more.
-  if (g.strangers >= options_.max_strangers) {
-    ++stats_.stranger_limit;
+  if (g.strangers >= options_->max_strangers) {
+    ++stats_.at<&AgentStats::stranger_limit>();
     return false;
   }
   if (now < g.next_stranger) return false;
@@ -231,15 +234,16 @@ bool Agent::CheckStranger(absl::Time now, const Path& path) {
   std::optional<size_t> index = g.pairs.Find(used.base, *remote);
   if (!index) {
     index = g.AddPair(bases_[used.base], used.base, *remote, role_,
-                      options_.max_pairs);
+                      options_->max_pairs);
     if (!index) {
-      ++stats_.pair_limit;
+      ++stats_.at<&AgentStats::pair_limit>();
       return false;
     }
   }
   ++g.strangers;
-  ++stats_.strangers_checked;
-  g.next_stranger = now + std::max(used.rtt, absl::Milliseconds(50));
+  ++stats_.at<&AgentStats::strangers_checked>();
+  g.next_stranger =
+      now + std::max<absl::Duration>(used.rtt, absl::Milliseconds(50));
   Pair& pair = g.pairs.Edit(*index);
   pair.rebound = true;
   pair.immediate = true;
@@ -252,19 +256,20 @@ void Agent::Respond(const Path& path, const stun::TransactionId& id,
                     std::optional<stun::Error> error,
                     const stun::UnknownAttributes& unknown,
                     const Generation& g) {
-  if (responses_.size() - responses_taken_ >= options_.max_pending_responses) {
-    ++stats_.drop_response_queue_full;
+  if (responses_.size() >= options_->max_pending_responses) {
+    ++stats_.at<&AgentStats::drop_response_queue_full>();
     return;
   }
-  responses_.push_back({path, id, error, unknown, &g != current_.get()});
+  responses_.push_back(
+      {path, id, error,
+       unknown.empty() ? nullptr
+                       : std::make_unique<stun::UnknownAttributes>(unknown),
+       &g != current_.get()});
 }
 
 std::optional<Datagram> Agent::NextResponse(absl::Span<uint8_t> out) {
-  const internal::Response response = responses_[responses_taken_++];
-  if (responses_taken_ == responses_.size()) {
-    responses_.clear();
-    responses_taken_ = 0;
-  }
+  const internal::Response response = std::move(responses_.front());
+  responses_.pop_front();
   Generation* g = response.old_generation ? previous_.get() : current_.get();
   if (g == nullptr) return std::nullopt;
   stun::MessageWriter w(out,
@@ -274,7 +279,7 @@ std::optional<Datagram> Agent::NextResponse(absl::Span<uint8_t> out) {
   if (response.error) {
     w.Add(
         stun::ErrorCode{*response.error, stun::ReasonPhrase(*response.error)});
-    if (!response.unknown.empty()) w.Add(response.unknown);
+    if (response.unknown) w.Add(*response.unknown);
   } else {
     w.Add(stun::XorMappedAddress{response.path.remote});
     if (!response.old_generation) embedded_dtls_.Write(w);
@@ -283,10 +288,10 @@ std::optional<Datagram> Agent::NextResponse(absl::Span<uint8_t> out) {
   w.AddFingerprint();
   const absl::Span<const uint8_t> bytes = w.Finish();
   if (bytes.empty()) {
-    ++stats_.drop_too_big;
+    ++stats_.at<&AgentStats::drop_too_big>();
     return std::nullopt;
   }
-  ++stats_.responses_sent;
+  ++stats_.at<&AgentStats::responses_sent>();
   if (const std::optional<size_t> index = g->pairs.FindPath(response.path)) {
     ++g->pairs.Traffic(*index).responses_sent;
   }

@@ -44,26 +44,26 @@ void Agent::Update(absl::Time now) {
   Generation& g = *current_;
   if (now >= g.patience_until) g.patience_until = absl::InfinitePast();
   ConsiderNomination(now);
-  internal::ChooseUse(now, options_, g);
+  internal::ChooseUse(now, *options_, g);
 
   const std::optional<size_t> in_use = g.InUse();
   g.Keep(
-      in_use, options_.max_backup_pairs,
+      in_use, options_->max_backup_pairs,
       [&](size_t pair, size_t kept) {
-        return internal::AskReserve(options_, g, pair, in_use, kept).keep;
+        return internal::AskReserve(*options_, g, pair, in_use, kept).keep;
       },
       [&](size_t pair) {
         const ReserveAnswer answer =
-            internal::AskReserve(options_, g, pair, in_use, 0);
+            internal::AskReserve(*options_, g, pair, in_use, 0);
         Decide(Decision::Kind::kDrop, g, pair,
                answer.keep ? reasons::kEnoughOthers : answer.reason);
       });
   if (in_use) {
     const Pair& pair = g.pairs[*in_use];
     // A reserve that came into use needs consent's shorter interval.
-    const absl::Duration longest = options_.consent_interval * 1.2;
+    const absl::Duration longest = options_->consent_interval * 1.2;
     if (pair.valid->next_keepalive > now + longest) {
-      g.pairs.Edit(*in_use).valid->next_keepalive = now + ConsentInterval();
+      g.pairs.Edit(*in_use).valid->next_keepalive = NextConsent(now);
     }
     // Nothing that works is left: others may.
     if (pair.suspect() && !g.resumed) Resume();
@@ -77,7 +77,7 @@ void Agent::Update(absl::Time now) {
     if (!old) {
       DropPrevious(now);
     } else if (in_use && !timers_.IsSet(Timer::kOldGeneration)) {
-      timers_.Set(Timer::kOldGeneration, now + options_.old_generation_linger);
+      timers_.Set(Timer::kOldGeneration, now + options_->old_generation_linger);
     }
   }
   ReviewStreams(now);
@@ -88,7 +88,7 @@ void Agent::Update(absl::Time now) {
 void Agent::ConsiderNomination(absl::Time now) {
   Generation& g = *current_;
   timers_.Stop(Timer::kNominate);
-  if (options_.lite) return ChooseUnchecked(now);
+  if (lite_) return ChooseUnchecked(now);
   if (role_ != Role::kControlling || !g.remote) return;
   const std::optional<size_t> nominating = g.pairs.Nominating();
   if (nominating && !g.pairs[*nominating].suspect()) return;
@@ -100,7 +100,7 @@ void Agent::ConsiderNomination(absl::Time now) {
     g.pairs.Edit(*nominating).nomination = Nomination::kNone;
   }
   const NominationAnswer answer =
-      internal::AskNomination(now, options_, g, *best);
+      internal::AskNomination(now, *options_, g, *best);
   if (now >= answer.when) {
     Nominate(*best);
     Decide(Decision::Kind::kNominate, g, *best, answer.reason);
@@ -111,9 +111,9 @@ void Agent::ConsiderNomination(absl::Time now) {
 
 void Agent::Decide(Decision::Kind kind, const Generation& g, size_t index,
                    absl::string_view reason) {
-  if (options_.decisions_max == 0) return;
-  if (decisions_.size() >= options_.decisions_max) {
-    ++stats_.decision_limit;
+  if (options_->decisions_max == 0) return;
+  if (decisions_.size() >= options_->decisions_max) {
+    ++stats_.at<&AgentStats::decision_limit>();
     decisions_.pop_front();
   }
   const Pair& pair = g.pairs[index];
@@ -161,7 +161,7 @@ void Agent::Select(absl::Time now, size_t index) {
     // section 8.1.1.2); one that nominates anew means the one that works.
     const Pair& old = g.pairs[*g.selected];
     if (old.healthy() && old.priority >= pair.priority &&
-        now < old.nominated_at + options_.aggressive_nomination) {
+        now < old.nominated_at + options_->aggressive_nomination) {
       return Decide(Decision::Kind::kIgnore, g, index, reasons::kBestOfPeers);
     }
   }
@@ -187,8 +187,8 @@ void Agent::Hasten(absl::Time now, const Pair& valid) {
       continue;
     }
     Pair& pair = pairs.Edit(index);
-    pair.in_progress()->deadline =
-        std::min(check->deadline, std::max(now, pair.last_sent + wait));
+    pair.in_progress()->deadline = std::min<absl::Time>(
+        check->deadline, std::max(now, pair.last_sent + wait));
   }
 }
 
@@ -198,17 +198,23 @@ void Agent::Probe(absl::Time now) {
   if (!in_use) return;
   Validity& valid = *current_->pairs.Edit(*in_use).valid;
   if (valid.suspect || valid.probes > 0) return;
-  ++stats_.probes_started;
+  ++stats_.at<&AgentStats::probes_started>();
   valid.probes = 1;
   valid.unanswered_since = absl::InfiniteFuture();
   valid.next_keepalive = now;
   Update(now);
 }
 
-// RFC 7675 section 5.1: 0.8 to 1.2 of the interval, so that agents do not fall
-// into step.
-absl::Duration Agent::ConsentInterval() {
-  return options_.consent_interval * (0.8 + 0.4 * random_->Fraction());
+// RFC 7675 section 5.1: after 0.8 to 1.2 of the interval, so that agents do not
+// fall into step, and on the grid.
+absl::Time Agent::NextConsent(absl::Time now) {
+  const absl::Duration grid = options_->consent_grid;
+  const absl::Duration least = options_->consent_interval * 0.8;
+  const absl::Duration spread =
+      std::max(absl::ZeroDuration(), options_->consent_interval * 0.4 - grid);
+  const absl::Time next = now + least + spread * random_->Fraction();
+  if (grid <= absl::ZeroDuration()) return next;
+  return absl::UnixEpoch() + absl::Ceil(next - absl::UnixEpoch(), grid);
 }
 
 void Agent::ReviewConsent(absl::Time now, Generation& g) {
@@ -240,7 +246,7 @@ void Agent::Suspect(absl::Time now, size_t index) {
     if (pair.base != base || now == valid.last_response) continue;
     valid.suspect = true;
     valid.probes = 0;
-    valid.unanswered_since = std::min(valid.unanswered_since, now);
+    valid.unanswered_since = std::min<absl::Time>(valid.unanswered_since, now);
   }
 }
 
@@ -254,7 +260,7 @@ void Agent::Resume() {
     // A peer that comes and goes must not make us ask for ever where nobody is.
     if (pair.responses_received == 0 &&
         pair.checks_sent >=
-            2 * static_cast<uint64_t>(options_.max_transmissions)) {
+            2 * static_cast<uint64_t>(options_->max_transmissions)) {
       continue;
     }
     g.pairs.Edit(i).check = internal::Waiting{};
@@ -265,7 +271,7 @@ AgentState Agent::ComputeState(absl::Time now) const {
   const Generation& g = *current_;
   if (const Pair* pair = PairInUse()) {
     if (pair->suspect() &&
-        now >= pair->valid->unanswered_since + options_.disconnected_after) {
+        now >= pair->valid->unanswered_since + options_->disconnected_after) {
       return AgentState::kDisconnected;
     }
     return g.selected ? AgentState::kCompleted : AgentState::kConnected;
@@ -274,7 +280,7 @@ AgentState Agent::ComputeState(absl::Time now) const {
   if (g.ever_valid) return AgentState::kFailed;
   // Even with no pair left, the peer may still reach us from an address that
   // nobody told (RFC 8863 section 4).
-  if ((options_.lite || !g.pairs.AnyPending()) &&
+  if ((lite_ || !g.pairs.AnyPending()) &&
       g.patience_until == absl::InfinitePast()) {
     return AgentState::kFailed;
   }
@@ -300,7 +306,7 @@ void Agent::Arm() {
   const bool silent = in_use != nullptr && in_use->suspect() &&
                       state_ != AgentState::kDisconnected;
   timers_.Set(Timer::kDisconnected, silent ? in_use->valid->unanswered_since +
-                                                 options_.disconnected_after
+                                                 options_->disconnected_after
                                            : absl::InfiniteFuture());
   current_->pairs.Commit();
   if (previous_) previous_->pairs.Commit();
@@ -335,8 +341,7 @@ bool Agent::doubts_path() const {
 
 bool Agent::IsKnownPath(const Path& path) const {
   for (const Generation* g : {current_.get(), previous_.get()}) {
-    if (g != nullptr &&
-        Knows(*g, g->pairs.FindPath(path), path, options_.lite)) {
+    if (g != nullptr && Knows(*g, g->pairs.FindPath(path), path, lite_)) {
       return true;
     }
   }
@@ -360,7 +365,7 @@ bool Agent::TakePayload(absl::Time now, const Path& path, size_t bytes) {
   for (Generation* g : {current_.get(), previous_.get()}) {
     if (g == nullptr) continue;
     const std::optional<size_t> index = g->pairs.FindPath(path);
-    if (!Knows(*g, index, path, options_.lite)) continue;
+    if (!Knows(*g, index, path, lite_)) continue;
     if (index) {
       PairTraffic& traffic = g->pairs.Traffic(*index);
       ++traffic.packets_received;

@@ -47,7 +47,7 @@ bool OpenLater(absl::Time now, const std::vector<Base>& bases, Generation& g,
   if (check == nullptr || now + check->rto >= check->connected_by) return false;
   check->transmissions = 0;
   check->deadline = now + check->rto;
-  check->rto *= 2;
+  check->rto = 2 * check->rto;
   return true;
 }
 
@@ -60,17 +60,17 @@ void Agent::WantStream(absl::Time now, size_t index) {
   const Base& base = bases_[g.pairs[index].base];
   if (!streams_.Want(g.pairs[index].path,
                      /*from_any_port=*/base.tcp_type == TcpType::kActive)) {
-    ++stats_.stream_limit;
+    ++stats_.at<&AgentStats::stream_limit>();
     return FailPair(g, index);
   }
-  ++stats_.streams_wanted;
+  ++stats_.at<&AgentStats::streams_wanted>();
   Pair& pair = g.pairs.Edit(index);
   ++pair.checks_sent;  // See Resume(): it is one of those that may be made.
   if (!pair.in_progress() ||
       pair.in_progress()->connected_by == absl::InfinitePast()) {
     InProgress& check = pair.check.emplace<InProgress>();
-    check.connected_by = now + options_.stream_deadline;
-    check.rto = options_.rto_initial;
+    check.connected_by = now + options_->stream_deadline;
+    check.rto = options_->rto_initial;
   }
   pair.in_progress()->transmissions = 1;
   pair.in_progress()->deadline = pair.in_progress()->connected_by;
@@ -97,7 +97,7 @@ void Agent::StreamEnded(absl::Time now, StreamId id) {
   const PeerStream stream = *found;
   streams_.Remove(id);
   const bool connecting = stream.state == PeerStream::State::kConnecting;
-  if (connecting) ++stats_.streams_failed;
+  if (connecting) ++stats_.at<&AgentStats::streams_failed>();
   if (!connecting || !OpenLater(now, bases_, *current_, stream.path)) {
     LoseStream(now, stream.path);
   }
@@ -110,12 +110,13 @@ std::optional<StreamId> Agent::StreamAccepted(absl::Time now,
   std::optional<StreamId> id;
   if (state_ != AgentState::kClosed && base &&
       bases_[*base].tcp_type != TcpType::kActive && !bases_[*base].retired) {
-    id = streams_.Accept(path, now + options_.stream_deadline);
+    id = streams_.Accept(path, now + options_->stream_deadline);
   }
   // Of a pair that opens simultaneously: the peer was first, and there is no
   // other connection between the same two ports.
   if (id && streams_.GiveUp(path)) BeginCheck(*current_, path);
-  ++(id ? stats_.streams_accepted : stats_.stream_limit);
+  ++(id ? stats_.at<&AgentStats::streams_accepted>()
+        : stats_.at<&AgentStats::stream_limit>());
   Update(now);
   return id;
 }

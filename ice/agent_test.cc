@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -257,6 +258,29 @@ TEST_F(AgentTest, ForgedAnswersDoNotRenewConsent) {
   EXPECT_EQ(now_, start + absl::Seconds(30));
   EXPECT_EQ(agent_.state(), AgentState::kFailed);
   EXPECT_EQ(Pass(absl::Minutes(10)), 0);
+}
+
+// RFC 7675 section 5.1 wants them apart from each other; the grid lets many
+// agents share a wake-up.
+TEST_F(AgentTest, ConsentIsAskedForAfterFourToSixSecondsAtMultiplesOfTheGrid) {
+  Connect();
+  std::set<absl::Duration> intervals;
+  absl::Time last = now_;
+  for (int i = 0; i < 50; ++i) {
+    now_ = agent_.NextTimeout();
+    agent_.HandleTimeout(now_);
+    const auto request = Poll();
+    ASSERT_TRUE(request);
+    Receive(Answer(*request, kTheirs.password));
+    EXPECT_EQ((now_ - absl::UnixEpoch()) % absl::Milliseconds(20),
+              absl::ZeroDuration());
+    EXPECT_GE(now_ - last, absl::Seconds(4));
+    EXPECT_LE(now_ - last, absl::Seconds(6));
+    intervals.insert(now_ - last);
+    last = now_;
+  }
+  EXPECT_GT(intervals.size(), 25u) << "they are random";
+  EXPECT_EQ(agent_.stats().consent_sent, 50u);
 }
 
 TEST_F(AgentTest, RebindingDoesNotMoveTheSelectedPair) {

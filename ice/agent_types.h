@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
+#include "base/compact_time.h"
 #include "ice/candidate.h"
 #include "ice/embedded_dtls.h"
 #include "ice/policy.h"
@@ -88,6 +89,9 @@ struct AgentOptions {
   // no more data after `consent_expiry` without an answer.
   absl::Duration consent_interval = absl::Seconds(5);
   absl::Duration consent_expiry = absl::Seconds(30);
+  // These checks leave at multiples of it, on the caller's clock: thousands of
+  // idle agents wake their machine up fifty times a second, not thousands.
+  absl::Duration consent_grid = absl::Milliseconds(20);
   // Tr, for valid pairs kept as a reserve (RFC 8445 section 11).
   absl::Duration keepalive_interval = absl::Seconds(15);
   size_t max_backup_pairs = 2;
@@ -148,6 +152,8 @@ struct AgentOptions {
   size_t max_early_checks = 10;
   size_t max_pending_names = 16;
   size_t max_streams = 16;  // That we make, and as many that are made to us.
+
+  friend bool operator==(const AgentOptions&, const AgentOptions&) = default;
 };
 
 // --- Events ---
@@ -162,6 +168,7 @@ struct SelectedPair {
   CandidateType local_type;
   CandidateType remote_type;
   bool nominated;
+  friend bool operator==(const SelectedPair&, const SelectedPair&) = default;
 };
 struct RoleChanged {
   Role role;
@@ -203,8 +210,8 @@ struct PairTraffic {
   uint64_t bytes_sent = 0;
   uint64_t packets_received = 0;
   uint64_t bytes_received = 0;
-  absl::Time last_sent = absl::InfinitePast();
-  absl::Time last_received = absl::InfinitePast();
+  CompactTime last_sent = absl::InfinitePast();
+  CompactTime last_received = absl::InfinitePast();
   uint64_t responses_sent = 0;
 };
 

@@ -176,10 +176,16 @@ bool IsHostName(absl::string_view text) {
 // False for what is no address, such as a name, and without the cost of an
 // error for that.
 bool ParseIp(absl::string_view text, IpAddress& out) {
-  const auto* const stop = std::find_if_not(
-      text.begin(), text.end(), [](char c) { return MayBeIn(kInIp, c); });
-  if (stop != text.end() && *stop != '%') return false;
-  text = text.substr(0, static_cast<size_t>(stop - text.begin()));
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  // Of IPv4: names as good as never begin and end so.
+  const bool dotted = text.size() >= 7 && text.size() <= 15 &&
+                      is_digit(text.front()) && is_digit(text.back());
+  if (!dotted) {
+    const auto* const stop = std::find_if_not(
+        text.begin(), text.end(), [](char c) { return MayBeIn(kInIp, c); });
+    if (stop != text.end() && *stop != '%') return false;
+    text = text.substr(0, static_cast<size_t>(stop - text.begin()));
+  }
   absl::StatusOr<IpAddress> ip = IpAddress::Parse(text);
   if (ip.ok()) out = *ip;
   return ip.ok();

@@ -25,18 +25,19 @@ bool IsDtls(absl::Span<const uint8_t> datagram) {
 }  // namespace
 
 void EmbeddedDtls::SetFlight(std::vector<std::vector<uint8_t>> datagrams) {
-  flight_.clear();
+  if (!parts_) return;
+  parts_->flight.clear();
   for (std::vector<uint8_t>& bytes : datagrams) {
-    if (flight_.size() == kDatagramsMax) break;
+    if (parts_->flight.size() == kDatagramsMax) break;
     const uint32_t crc = Crc32(bytes);
-    flight_.push_back({crc, std::move(bytes)});
+    parts_->flight.push_back({crc, std::move(bytes)});
   }
 }
 
 std::optional<std::vector<uint8_t>> EmbeddedDtls::TakeUnacknowledged() {
-  if (flight_.empty()) return std::nullopt;
-  std::vector<uint8_t> bytes = std::move(flight_.front().bytes);
-  flight_.pop_front();
+  if (!parts_ || parts_->flight.empty()) return std::nullopt;
+  std::vector<uint8_t> bytes = std::move(parts_->flight.front().bytes);
+  parts_->flight.pop_front();
   EndIfAllIsTold();
   return bytes;
 }
@@ -49,13 +50,14 @@ void EmbeddedDtls::Finish() {
 
 void EmbeddedDtls::EndIfAllIsTold() {
   if (state_ != State::kFinishing) return;
-  if (flight_.empty() && !acknowledgement_due_) state_ = State::kOff;
+  if (parts_->flight.empty() && !parts_->acknowledgement_due)
+    state_ = State::kOff;
 }
 
 std::optional<std::vector<uint8_t>> EmbeddedDtls::PollReceived() {
-  if (received_.empty()) return std::nullopt;
-  std::vector<uint8_t> bytes = std::move(received_.front());
-  received_.pop_front();
+  if (!parts_ || parts_->received.empty()) return std::nullopt;
+  std::vector<uint8_t> bytes = std::move(parts_->received.front());
+  parts_->received.pop_front();
   return bytes;
 }
 
@@ -63,20 +65,20 @@ void EmbeddedDtls::Write(stun::MessageWriter& message) {
   if (state_ == State::kOff) return;
   std::array<uint8_t, 4 * kAcknowledgementsMax> crcs{};
   Writer writer(absl::MakeSpan(crcs));
-  for (const uint32_t crc : acknowledgements_) writer.U32(crc);
+  for (const uint32_t crc : parts_->acknowledgements) writer.U32(crc);
   message.Add(stun::MetaDtlsInStunAcknowledgement{writer.written()});
-  acknowledgement_due_ = false;
+  parts_->acknowledgement_due = false;
   // One at a time, in turns; one that is too large has to wait for a path. An
   // empty one says that we speak SPED.
   const auto next = std::find_if(
-      flight_.begin(), flight_.end(),
+      parts_->flight.begin(), parts_->flight.end(),
       [](const Datagram& d) { return d.bytes.size() <= kDatagramMax; });
-  if (next == flight_.end()) {
+  if (next == parts_->flight.end()) {
     message.Add(stun::MetaDtlsInStun{});
   } else {
     message.Add(stun::MetaDtlsInStun{next->bytes});
-    ++stats_.sent;
-    std::rotate(flight_.begin(), next + 1, flight_.end());
+    ++parts_->stats.sent;
+    std::rotate(parts_->flight.begin(), next + 1, parts_->flight.end());
   }
   EndIfAllIsTold();
 }
@@ -88,42 +90,43 @@ void EmbeddedDtls::Read(const stun::MessageView& message) {
       message.Get<stun::MetaDtlsInStunAcknowledgement>();
   if (!data && !acknowledgements) {
     // It does not know it, or it is done with it.
-    if (state_ == State::kTentative || flight_.empty()) state_ = State::kOff;
+    if (state_ == State::kTentative || parts_->flight.empty())
+      state_ = State::kOff;
     return;
   }
   if (state_ == State::kTentative) state_ = State::kConfirmed;
   if (acknowledgements) ReadAcknowledgements(acknowledgements->value);
   if (!data || data->value.empty()) return;
   if (!IsDtls(data->value)) {
-    ++stats_.drop_unusable;
+    ++parts_->stats.drop_unusable;
     return;
   }
-  if (received_.size() == kDatagramsMax) {
-    ++stats_.drop_queue_full;
+  if (parts_->received.size() == kDatagramsMax) {
+    ++parts_->stats.drop_queue_full;
     return;
   }
-  ++stats_.received;
+  ++parts_->stats.received;
   Acknowledge(Crc32(data->value));
-  received_.emplace_back(data->value.begin(), data->value.end());
+  parts_->received.emplace_back(data->value.begin(), data->value.end());
 }
 
 void EmbeddedDtls::ReadAcknowledgements(absl::Span<const uint8_t> crcs) {
   Reader reader(crcs);
   while (reader.remaining() >= 4) {
     const uint32_t crc = reader.U32();
-    stats_.acknowledged +=
-        flight_.EraseIf([&](const Datagram& d) { return d.crc == crc; });
+    parts_->stats.acknowledged +=
+        parts_->flight.EraseIf([&](const Datagram& d) { return d.crc == crc; });
   }
   EndIfAllIsTold();
 }
 
 void EmbeddedDtls::Acknowledge(uint32_t crc) {
-  acknowledgement_due_ = true;
-  acknowledgements_.EraseIf([crc](uint32_t old) { return old == crc; });
-  if (acknowledgements_.size() == kAcknowledgementsMax) {
-    acknowledgements_.pop_front();
+  parts_->acknowledgement_due = true;
+  parts_->acknowledgements.EraseIf([crc](uint32_t old) { return old == crc; });
+  if (parts_->acknowledgements.size() == kAcknowledgementsMax) {
+    parts_->acknowledgements.pop_front();
   }
-  acknowledgements_.push_back(crc);
+  parts_->acknowledgements.push_back(crc);
 }
 
 }  // namespace kyuu::ice

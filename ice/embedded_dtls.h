@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -55,14 +56,15 @@ class EmbeddedDtls {
 
   enum class Use : uint8_t { kOff, kOn };
   explicit EmbeddedDtls(Use use)
-      : state_(use == Use::kOn ? State::kTentative : State::kOff) {}
+      : state_(use == Use::kOn ? State::kTentative : State::kOff),
+        parts_(use == Use::kOn ? std::make_unique<Parts>() : nullptr) {}
 
   // Whether flights are to be given to SetFlight.
   bool active() const {
     return state_ == State::kTentative || state_ == State::kConfirmed;
   }
 
-  // Embeds these from now on, in turns, and no earlier ones.
+  // Embeds these from now on, in turns, and no earlier ones. Only if active().
   void SetFlight(std::vector<std::vector<uint8_t>> datagrams);
   // The next one that the peer has not acknowledged, which is not embedded any
   // more; nullopt when none is left.
@@ -78,7 +80,9 @@ class EmbeddedDtls {
   // Takes the peer's part of one that is authenticated.
   void Read(const stun::MessageView& message);
 
-  const EmbeddedDtlsStats& stats() const { return stats_; }
+  EmbeddedDtlsStats stats() const {
+    return parts_ ? parts_->stats : EmbeddedDtlsStats{};
+  }
 
  private:
   enum class State : uint8_t {
@@ -91,17 +95,20 @@ class EmbeddedDtls {
     uint32_t crc;
     std::vector<uint8_t> bytes;
   };
+  struct Parts {
+    Queue<Datagram> flight;  // The next one to be embedded is in front.
+    Queue<std::vector<uint8_t>> received;
+    Queue<uint32_t> acknowledgements;  // The newest are behind.
+    bool acknowledgement_due = false;  // One was not told yet.
+    EmbeddedDtlsStats stats;
+  };
 
   void ReadAcknowledgements(absl::Span<const uint8_t> crcs);
   void Acknowledge(uint32_t crc);
   void EndIfAllIsTold();
 
   State state_;
-  Queue<Datagram> flight_;  // The next one to be embedded is in front.
-  Queue<std::vector<uint8_t>> received_;
-  Queue<uint32_t> acknowledgements_;  // The newest are behind.
-  bool acknowledgement_due_ = false;  // One was not told yet.
-  EmbeddedDtlsStats stats_;
+  std::unique_ptr<Parts> parts_;  // Null where it was never wanted.
 };
 
 }  // namespace kyuu::ice

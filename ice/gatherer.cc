@@ -22,33 +22,26 @@
 #include "turn/client.h"
 
 namespace kyuu::ice {
-namespace {
-
-stun::Client::Options StunOptions(const GathererOptions& options) {
-  stun::Client::Options stun;
-  stun.retransmit.rto_initial = options.rto_initial;
-  stun.transactions_max = options.max_hosts * 2 * options.max_servers;
-  return stun;
-}
-
-}  // namespace
 
 Gatherer::Gatherer(GathererOptions options, Random& random)
-    : options_(std::move(options)),
-      policy_(options_.policy),
-      random_(random),
-      stun_(random, StunOptions(options_)),
-      told_(options_.max_candidates, events_, stats_) {
-  internal::LimitServers(options_);
+    : random_(random), told_(options.max_candidates, events_, stats_) {
+  internal::LimitServers(options);
+  wanted_ = {std::exchange(options.stun_servers, {}),
+             std::exchange(options.turn_servers, {}),
+             std::exchange(options.policy, GatherPolicy::kAll),
+             std::exchange(options.mapped_type, GathererOptions().mapped_type)};
+  policy_ = wanted_.policy;
+  std::vector<HostAddress> hosts = std::exchange(options.hosts, {});
+  options_ = Defaulted<GathererOptions>(std::move(options));
   // Those beyond max_hosts are the worst.
-  std::stable_sort(options_.hosts.begin(), options_.hosts.end(),
+  std::stable_sort(hosts.begin(), hosts.end(),
                    [](const HostAddress& a, const HostAddress& b) {
                      const bool a_local = a.address.ip.IsLinkLocal();
                      const bool b_local = b.address.ip.IsLinkLocal();
                      return std::pair(a.kind, a_local) <
                             std::pair(b.kind, b_local);
                    });
-  for (const HostAddress& host : options_.hosts) {
+  for (const HostAddress& host : hosts) {
     if (!AddHost(absl::InfinitePast(), host).ok()) break;
   }
 }
@@ -60,7 +53,7 @@ absl::Status Gatherer::Start(absl::Time now) {
     return absl::FailedPreconditionError("gathering was started before");
   }
   state_ = State::kGathering;
-  policy_ = options_.policy;
+  policy_ = wanted_.policy;
   Begin(now);
   AddServers();
   for (const Host& host : hosts_) FindHost(host);
@@ -72,7 +65,7 @@ absl::Status Gatherer::Start(absl::Time now) {
 
 void Gatherer::Begin(absl::Time now) {
   finished_ = false;
-  finish_at_ = now + options_.finish_after;
+  finish_at_ = now + options_->finish_after;
   if (names_awaited_ > 0) servers_due_ = true;
   events_.push_back(Started{});
 }
@@ -86,7 +79,7 @@ void Gatherer::Restart(absl::Time now) {
     for (const Host& host : hosts_) AddReflexiveJobs(host, server);
   }
   for (Binding& binding : bindings_) {
-    if (binding.id) stun_.Cancel(*binding.id);
+    if (binding.id) stun_->Cancel(*binding.id);
     binding.id.reset();
     binding.state = JobState::kQueued;
     binding.deadline = absl::InfiniteFuture();
@@ -118,7 +111,7 @@ void Gatherer::ServersKnown(absl::Time now) {
   const std::vector<TransportAddress> added = AddServers();
   if (!added.empty() || relays_.size() > known) {
     if (finished_) Begin(now);
-    finish_at_ = now + options_.finish_after;
+    finish_at_ = now + options_->finish_after;
   }
   for (const TransportAddress& server : added) {
     for (const Host& host : hosts_) AddReflexiveJobs(host, server);
@@ -172,7 +165,7 @@ void Gatherer::LoseRelay(absl::Time now, Relay& relay,
   }
   relay.hosts = HostsReaching(relay);
   relay.next_attempt = now;
-  relay.retry = options_.relay_retry_initial;
+  relay.retry = options_->relay_retry_initial;
   relay.state = relay.hosts.empty() ? JobState::kIdle : JobState::kQueued;
   if (!relay.hosts.empty()) Begin(now);
   AskSlower(now, &relay);
@@ -192,7 +185,7 @@ void Gatherer::StartDue(absl::Time now) {
     if (now < next_start_) return;
     if (relay.hosts.empty() || relay.kept || now < relay.next_attempt) continue;
     StartAttempt(now, relay);
-    next_start_ = now + options_.pace;
+    next_start_ = now + options_->pace;
   }
   for (Binding& binding : bindings_) {
     if (now < next_start_) return;
@@ -200,7 +193,7 @@ void Gatherer::StartDue(absl::Time now) {
                      (keepalives_ && now >= binding.keepalive);
     if (!due) continue;
     StartBinding(now, binding);
-    next_start_ = now + options_.pace;
+    next_start_ = now + options_->pace;
   }
 }
 
@@ -246,8 +239,8 @@ void Gatherer::Permit(absl::Time now, const TransportAddress& peer) {
     return p.ip == peer.ip;
   };
   if (std::none_of(peers_.begin(), peers_.end(), same_ip)) {
-    if (peers_.size() >= options_.max_peers) {
-      ++stats_.peer_limit;
+    if (peers_.size() >= options_->max_peers) {
+      ++stats_.at<&Stats::peer_limit>();
       return;
     }
     peers_.push_back(peer);
@@ -270,7 +263,7 @@ void Gatherer::BindChannel(absl::Time now, const Path& path) {
 void Gatherer::Close(absl::Time now) {
   if (state_ == State::kClosing || state_ == State::kClosed) return;
   state_ = State::kClosing;
-  stun_.Close();
+  if (stun_) stun_->Close();
   events_.clear();
   for (Relay& relay : relays_) {
     EndConnecting(relay);
@@ -298,7 +291,7 @@ absl::StatusOr<Datagram> Gatherer::Wrap(absl::Time now, const Datagram& inner,
                                         absl::Span<uint8_t> out) {
   turn::Client* client = Kept(inner.path.local);
   if (client == nullptr) {
-    ++stats_.drop_unwrappable;
+    ++stats_.at<&Stats::drop_unwrappable>();
     return absl::NotFoundError("no such relayed address");
   }
   absl::StatusOr<Datagram> outer =
@@ -309,9 +302,9 @@ absl::StatusOr<Datagram> Gatherer::Wrap(absl::Time now, const Datagram& inner,
     outer = client->Wrap(now, inner.path.remote, inner.bytes, out);
   }
   if (outer.ok()) {
-    ++stats_.wrapped;
+    ++stats_.at<&Stats::wrapped>();
   } else {
-    ++stats_.drop_unwrappable;
+    ++stats_.at<&Stats::drop_unwrappable>();
   }
   return outer;
 }
@@ -330,8 +323,8 @@ Gatherer::Attempt* Gatherer::FindAttempt(const Path& path) {
 }
 
 Gatherer::Taken Gatherer::Take(absl::Time now, const Datagram& datagram) {
-  if (stun_.Expects(datagram.bytes)) {
-    stun_.HandlePacket(now, datagram);
+  if (stun_ && stun_->Expects(datagram.bytes)) {
+    stun_->HandlePacket(now, datagram);
     Drain(now);
     return {.claimed = true, .relayed = std::nullopt};
   }
@@ -340,7 +333,7 @@ Gatherer::Taken Gatherer::Take(absl::Time now, const Datagram& datagram) {
   turn::Client& client = *attempt->client;
   if (const std::optional<turn::Client::Received> received =
           client.Unwrap(datagram)) {
-    ++stats_.unwrapped;
+    ++stats_.at<&Stats::unwrapped>();
     // A peer is permitted to reach the address of its own family.
     const TransportAddress* const at =
         client.relayed(received->peer.ip.family());
@@ -355,15 +348,15 @@ Gatherer::Taken Gatherer::Take(absl::Time now, const Datagram& datagram) {
 }
 
 void Gatherer::HandlePacket(absl::Time now, const Datagram& datagram) {
-  if (!Take(now, datagram).claimed) ++stats_.drop_unknown_path;
+  if (!Take(now, datagram).claimed) ++stats_.at<&Stats::drop_unknown_path>();
 }
 
 void Gatherer::HandleTimeout(absl::Time now) {
   if (state_ == State::kClosed) return;
-  stun_.HandleTimeout(now);
+  if (stun_) stun_->HandleTimeout(now);
   for (Binding& binding : bindings_) {
     if (now < binding.deadline) continue;
-    if (binding.id) stun_.Cancel(*binding.id);
+    if (binding.id) stun_->Cancel(*binding.id);
     FailBinding(now, binding, absl::DeadlineExceededError("no answer"), 0);
   }
   for (Relay& relay : relays_) {
@@ -389,7 +382,9 @@ void Gatherer::HandleTimeout(absl::Time now) {
 
 std::optional<Datagram> Gatherer::PollTransmit(absl::Time now,
                                                absl::Span<uint8_t> out) {
-  if (auto datagram = stun_.PollTransmit(now, out)) return datagram;
+  if (stun_) {
+    if (auto datagram = stun_->PollTransmit(now, out)) return datagram;
+  }
   for (Relay& relay : relays_) {
     for (Attempt& attempt : relay.attempts) {
       if (auto datagram = attempt.client->PollTransmit(now, out)) {
@@ -408,7 +403,7 @@ std::optional<Gatherer::Event> Gatherer::PollEvent() {
 }
 
 absl::Time Gatherer::NextTimeout() const {
-  absl::Time next = stun_.NextTimeout();
+  absl::Time next = stun_ ? stun_->NextTimeout() : absl::InfiniteFuture();
   if (state_ == State::kClosed) return absl::InfiniteFuture();
   const bool gathering = state_ == State::kGathering;
   if (gathering) next = std::min(next, finish_at_);

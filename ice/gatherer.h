@@ -15,16 +15,17 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/defaulted.h"
 #include "base/engine.h"
 #include "base/queue.h"
 #include "base/random.h"
+#include "base/sparse_counters.h"
 #include "ice/candidate.h"
 #include "ice/gatherer_events.h"
 #include "ice/gatherer_types.h"
 #include "ice/internal/gatherer_records.h"
 #include "ice/internal/told_candidates.h"
 #include "stun/client.h"
-#include "stun/protocol.h"
 #include "turn/client.h"
 
 namespace kyuu::ice {
@@ -136,7 +137,7 @@ class Gatherer {
 
   bool finished() const { return finished_; }
   GatherPolicy policy() const { return policy_; }  // Of the last gathering.
-  const Stats& stats() const { return stats_; }
+  Stats stats() const { return stats_.Get(); }
   std::string DebugString() const;
 
  private:
@@ -215,16 +216,16 @@ class Gatherer {
   Attempt* FindAttempt(const Path& path);
   turn::Client* Kept(const TransportAddress& local) const;
 
-  GathererOptions options_;  // Its servers and policy: of the next gathering.
-  GatherPolicy policy_;      // Of this one.
+  Defaulted<GathererOptions> options_;  // Beside what is in `wanted_`.
+  internal::Wanted wanted_;             // Of the next gathering.
+  GatherPolicy policy_;                 // Of this one.
   Random& random_;
   State state_ = State::kNew;
   bool finished_ = false;
   size_t names_awaited_ = 0;
   bool servers_due_ = false;  // Of these: to be asked when they come.
-  // When Finished is told at the latest.
-  absl::Time finish_at_ = absl::InfiniteFuture();
-  stun::Client stun_;
+  absl::Time finish_at_ = absl::InfiniteFuture();  // Tells Finished then.
+  std::unique_ptr<stun::Client> stun_;             // Once a server was asked.
   Foundations foundations_;
   std::vector<Host> hosts_;                   // Best first.
   std::vector<TransportAddress> reflectors_;  // All servers, for Bindings.
@@ -234,11 +235,10 @@ class Gatherer {
   std::vector<TransportAddress> peers_;
   uint64_t streams_ = 0;  // That were wanted.
   absl::Time next_start_ = absl::InfinitePast();
-  Queue<Event> events_;
-  Stats stats_;
+  Queue<Event, 0> events_;
+  SparseCounters<Stats> stats_;
   internal::ToldCandidates told_;
 };
-
 static_assert(Engine<Gatherer>);
 
 }  // namespace kyuu::ice

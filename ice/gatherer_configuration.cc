@@ -29,9 +29,9 @@ void internal::LimitServers(GathererOptions& options) {
 void Gatherer::Configure(std::vector<TransportAddress> stun_servers,
                          std::vector<TurnServer> turn_servers,
                          GatherPolicy policy) {
-  options_.stun_servers.clear();
-  options_.turn_servers.clear();
-  options_.policy = policy;
+  wanted_.stun_servers.clear();
+  wanted_.turn_servers.clear();
+  wanted_.policy = policy;
   UpdateServers(std::move(stun_servers), std::move(turn_servers));
 }
 
@@ -48,7 +48,7 @@ size_t internal::FreePlace(const std::vector<Relay>& relays) {
 void Gatherer::ApplyConfiguration(absl::Time now) {
   for (Relay& relay : relays_) {
     const bool wanted = std::any_of(
-        options_.turn_servers.begin(), options_.turn_servers.end(),
+        wanted_.turn_servers.begin(), wanted_.turn_servers.end(),
         [&](const TurnServer& server) { return server.IsSame(relay.server); });
     if (wanted) {
       TakeBack(now, relay);
@@ -60,11 +60,11 @@ void Gatherer::ApplyConfiguration(absl::Time now) {
        std::vector<TransportAddress>(reflectors_)) {
     DropReflector(server);
   }
-  if (policy_ != options_.policy) ApplyPolicy();
+  if (policy_ != wanted_.policy) ApplyPolicy();
 }
 
 void Gatherer::ApplyPolicy() {
-  policy_ = options_.policy;
+  policy_ = wanted_.policy;
   if (policy_ == GatherPolicy::kAll) {
     for (const Host& host : hosts_) {
       FindHost(host);
@@ -75,7 +75,7 @@ void Gatherer::ApplyPolicy() {
     return;
   }
   for (const Binding& binding : bindings_) {
-    if (binding.id) stun_.Cancel(*binding.id);
+    if (binding.id) stun_->Cancel(*binding.id);
   }
   bindings_.clear();
   told_.Unwant(
@@ -101,7 +101,7 @@ void Gatherer::Drop(absl::Time now, Relay& relay) {
   const auto held = std::count_if(
       relays_.begin(), relays_.end(),
       [](const Relay& other) { return other.dropped && other.kept; });
-  if (static_cast<size_t>(held) <= options_.max_servers) return;
+  if (static_cast<size_t>(held) <= options_->max_servers) return;
   Attempt& attempt = relay.attempts[*relay.kept];
   attempt.dead = true;
   attempt.client->Close(now);
@@ -119,9 +119,9 @@ void Gatherer::DropReflector(const TransportAddress& server) {
   const auto is_wanted = [&](const TransportAddress& wanted) {
     return wanted == server;
   };
-  if (std::any_of(options_.stun_servers.begin(), options_.stun_servers.end(),
+  if (std::any_of(wanted_.stun_servers.begin(), wanted_.stun_servers.end(),
                   is_wanted) ||
-      std::any_of(options_.turn_servers.begin(), options_.turn_servers.end(),
+      std::any_of(wanted_.turn_servers.begin(), wanted_.turn_servers.end(),
                   [&](const TurnServer& wanted) {
                     return wanted.protocol == RelayProtocol::kUdp &&
                            is_wanted(wanted.address);
@@ -132,7 +132,7 @@ void Gatherer::DropReflector(const TransportAddress& server) {
   std::vector<Binding> dropped;
   for (size_t i = bindings_.size(); i-- > 0;) {
     if (bindings_[i].server != server) continue;
-    if (bindings_[i].id) stun_.Cancel(*bindings_[i].id);
+    if (bindings_[i].id) stun_->Cancel(*bindings_[i].id);
     dropped.push_back(bindings_[i]);
     bindings_.erase(bindings_.begin() + static_cast<long>(i));
   }
@@ -166,7 +166,7 @@ void Gatherer::Discard(absl::Time now) {
   for (Relay& relay : relays_) Drop(now, relay);
   ReleaseUnwanted(now);
   for (const Binding& binding : bindings_) {
-    if (binding.id) stun_.Cancel(*binding.id);
+    if (binding.id) stun_->Cancel(*binding.id);
   }
   bindings_.clear();
   reflectors_.clear();

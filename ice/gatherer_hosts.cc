@@ -136,7 +136,7 @@ absl::Status Gatherer::AddHost(absl::Time now, const HostAddress& host) {
   for (const Host& known : hosts_) {
     if (known.host.address == host.address) return absl::OkStatus();
   }
-  if (hosts_.size() >= options_.max_hosts) {
+  if (hosts_.size() >= options_->max_hosts) {
     return absl::ResourceExhaustedError("too many host addresses");
   }
   const Host added{host, NewPreference(host)};
@@ -173,7 +173,7 @@ absl::Status Gatherer::RemoveHost(absl::Time now,
     return absl::OkStatus();
   }
   for (const Binding& binding : bindings_) {
-    if (binding.local == address && binding.id) stun_.Cancel(*binding.id);
+    if (binding.local == address && binding.id) stun_->Cancel(*binding.id);
   }
   std::erase_if(bindings_,
                 [&](const Binding& b) { return b.local == address; });
@@ -261,7 +261,7 @@ void Gatherer::FindHost(const Host& host) {
 void Gatherer::FindMapped(const Host& host) {
   const TransportAddress& udp = host.host.address;
   Candidate candidate;
-  candidate.type = options_.mapped_type;
+  candidate.type = wanted_.mapped_type;
   candidate.base = udp;
   candidate.address = {*host.host.mapped, udp.port};
   // Behind the host candidate itself, if that is of the same type.

@@ -33,9 +33,9 @@ void Gatherer::MoveOn(absl::Time now, Relay& relay) {
     moving.next = moving.until = absl::InfiniteFuture();
     return;
   }
-  moving.until = std::min(moving.until, now + options_.move_deadline);
+  moving.until = std::min(moving.until, now + options_->move_deadline);
   moving.asked = now;
-  moving.next = now + options_.next_host_after;
+  moving.next = now + options_->next_host_after;
   const TransportAddress host = moving.hosts.front();
   moving.hosts.erase(moving.hosts.begin());
   if (!relay.on_stream()) return MoveTo(now, relay, host);
@@ -51,7 +51,7 @@ void Gatherer::OfferToMove(absl::Time now, Relay& relay,
   if (moving.waits_for_address()) return MoveOn(now, relay);
   if (relay.on_stream()) return;
   moving.hosts.push_back(host);
-  moving.next = std::min(moving.next, moving.asked + options_.next_host_after);
+  moving.next = std::min(moving.next, moving.asked + options_->next_host_after);
 }
 
 void Gatherer::MoveTo(absl::Time now, Relay& relay,
@@ -72,7 +72,7 @@ void Gatherer::ReviewMove(absl::Time now, Relay& relay) {
   if (now < moving.next) return;
   // This network may let through other protocols than the last one did.
   AskSlower(now, &relay);
-  const absl::Time patient = moving.asked + options_.server_deadline;
+  const absl::Time patient = moving.asked + options_->server_deadline;
   const bool under_way = relay.connecting.has_value() || !relay.cut_off();
   if (under_way && moving.hosts.empty() && now < patient) {
     moving.next = patient;
@@ -83,7 +83,7 @@ void Gatherer::ReviewMove(absl::Time now, Relay& relay) {
 
 void Gatherer::FailMove(absl::Time now, Relay& relay,
                         const absl::Status& status) {
-  ++stats_.moves_failed;
+  ++stats_.at<&Stats::moves_failed>();
   Attempt& attempt = relay.attempts[*relay.kept];
   attempt.dead = true;
   attempt.closed = true;
@@ -96,16 +96,16 @@ void Gatherer::FailMove(absl::Time now, Relay& relay,
 // client; from the other addresses, too, should it not answer.
 void Gatherer::OnMoveRefused(absl::Time now, Relay& relay,
                              const absl::Status& status) {
-  ++stats_.moves_failed;
+  ++stats_.at<&Stats::moves_failed>();
   Attempt& attempt = relay.attempts[*relay.kept];
-  attempt.deadline = now + options_.server_deadline;
+  attempt.deadline = now + options_->server_deadline;
   LoseRelay(now, relay, status);
   if (relay.dropped) {
     attempt.dead = true;
     return attempt.client->Close(now);
   }
   relay.state = JobState::kRunning;
-  relay.next_attempt = now + options_.next_host_after;
+  relay.next_attempt = now + options_->next_host_after;
   if (relay.on_stream()) {
     relay.hosts.clear();
   } else {

@@ -17,30 +17,40 @@
 #include "turn/client.h"
 
 namespace kyuu::ice {
+namespace {
+
+stun::Client::Options StunOptions(const GathererOptions& options) {
+  stun::Client::Options stun;
+  stun.retransmit.rto_initial = options.rto_initial;
+  stun.transactions_max = options.max_hosts * 2 * options.max_servers;
+  return stun;
+}
+
+}  // namespace
 
 void Gatherer::UpdateServers(std::vector<TransportAddress> stun_servers,
                              std::vector<TurnServer> turn_servers) {
   for (TurnServer& server : turn_servers) {
     const auto is_it = [&](const TurnServer& s) { return s.IsSame(server); };
-    const auto known = std::find_if(options_.turn_servers.begin(),
-                                    options_.turn_servers.end(), is_it);
+    const auto known = std::find_if(wanted_.turn_servers.begin(),
+                                    wanted_.turn_servers.end(), is_it);
     for (Relay& relay : relays_) {
       if (is_it(relay.server)) relay.server = server;
     }
     const auto same_kind = std::count_if(
-        options_.turn_servers.begin(), options_.turn_servers.end(),
+        wanted_.turn_servers.begin(), wanted_.turn_servers.end(),
         [&](const TurnServer& s) { return s.protocol == server.protocol; });
-    if (known != options_.turn_servers.end()) {
+    if (known != wanted_.turn_servers.end()) {
       *known = std::move(server);
-    } else if (static_cast<size_t>(same_kind) < options_.max_servers) {
-      options_.turn_servers.push_back(std::move(server));
+    } else if (static_cast<size_t>(same_kind) < options_->max_servers) {
+      wanted_.turn_servers.push_back(std::move(server));
     }
   }
   for (const TransportAddress& server : stun_servers) {
-    if (options_.stun_servers.size() >= options_.max_servers) break;
-    if (std::find(options_.stun_servers.begin(), options_.stun_servers.end(),
-                  server) == options_.stun_servers.end()) {
-      options_.stun_servers.push_back(server);
+    if (wanted_.stun_servers.size() >= options_->max_servers) break;
+    if (std::find(wanted_.stun_servers.begin(), wanted_.stun_servers.end(),
+                  server) == wanted_.stun_servers.end()) {
+      wanted_.stun_servers.push_back(server);
     }
   }
 }
@@ -55,7 +65,7 @@ std::vector<TransportAddress> Gatherer::AddServers() {
     reflectors_.push_back(server);
     added.push_back(server);
   };
-  for (const TurnServer& server : options_.turn_servers) {
+  for (const TurnServer& server : wanted_.turn_servers) {
     const bool known = std::any_of(
         relays_.begin(), relays_.end(),
         [&](const Relay& relay) { return relay.server.IsSame(server); });
@@ -64,13 +74,16 @@ std::vector<TransportAddress> Gatherer::AddServers() {
           {.server = server, .place = internal::FreePlace(relays_)});
     if (server.protocol == RelayProtocol::kUdp) add(server.address);
   }
-  for (const TransportAddress& server : options_.stun_servers) add(server);
+  for (const TransportAddress& server : wanted_.stun_servers) add(server);
   return added;
 }
 
 void Gatherer::StartBinding(absl::Time now, Binding& binding) {
   const Path path{binding.local, binding.server, Transport::kUdp};
-  absl::StatusOr<stun::TransactionId> id = stun_.Bind(now, path);
+  if (!stun_) {
+    stun_ = std::make_unique<stun::Client>(random_, StunOptions(*options_));
+  }
+  absl::StatusOr<stun::TransactionId> id = stun_->Bind(now, path);
   binding.keepalive = absl::InfiniteFuture();
   if (!id.ok()) {
     // The deadline, at once: HandleTimeout tells it like any other failure.
@@ -80,14 +93,14 @@ void Gatherer::StartBinding(absl::Time now, Binding& binding) {
   }
   if (binding.state == JobState::kQueued) binding.state = JobState::kRunning;
   binding.id = *id;
-  binding.deadline = now + options_.server_deadline;
+  binding.deadline = now + options_->server_deadline;
 }
 
 void Gatherer::StartAttempt(absl::Time now, Relay& relay) {
   const TransportAddress host = relay.hosts.front();
   relay.hosts.erase(relay.hosts.begin());
   if (relay.state == JobState::kQueued) relay.state = JobState::kRunning;
-  relay.next_attempt = now + options_.next_host_after;
+  relay.next_attempt = now + options_->next_host_after;
   if (relay.on_stream()) return WantStream(now, relay, relay.server.address);
   Attempt attempt;
   attempt.local = host;
@@ -103,15 +116,15 @@ void Gatherer::Ask(absl::Time now, Relay& relay, const TransportAddress& server,
   client.transport = TransportTo(told.protocol);
   client.username = told.username;
   client.password = told.password;
-  client.families = options_.relay_families;
+  client.families = options_->relay_families;
   if (client.families == turn::ClientOptions::Families::kOne &&
       server.ip.is_v6()) {
     client.relayed_family = IpFamily::kV6;
   }
-  client.retransmit.rto_initial = options_.rto_initial;
-  client.mobility = options_.mobility;
+  client.retransmit.rto_initial = options_->rto_initial;
+  client.mobility = options_->mobility;
   attempt.client = std::make_unique<turn::Client>(random_, std::move(client));
-  attempt.deadline = now + options_.server_deadline;
+  attempt.deadline = now + options_->server_deadline;
   const absl::Status status = attempt.client->Allocate(now);
   relay.attempts.push_back(std::move(attempt));
   if (!status.ok()) FailAttempt(now, relay, relay.attempts.back(), status, 0);
@@ -143,7 +156,7 @@ void Gatherer::FailRelay(absl::Time now, Relay& relay,
   if (relay.retry) {
     relay.hosts = HostsReaching(relay);
     relay.next_attempt = now + *relay.retry;
-    relay.retry = std::min(2 * *relay.retry, options_.relay_retry_max);
+    relay.retry = std::min(2 * *relay.retry, options_->relay_retry_max);
     relay.code = 0;
   }
 }
@@ -153,14 +166,15 @@ void Gatherer::DrainBindings(absl::Time now) {
     return std::find_if(bindings_.begin(), bindings_.end(),
                         [&](const Binding& b) { return b.id == id; });
   };
-  while (std::optional<stun::Client::Event> event = stun_.PollEvent()) {
+  while (std::optional<stun::Client::Event> event =
+             stun_ ? stun_->PollEvent() : std::nullopt) {
     if (const auto* mapped = std::get_if<stun::Client::Mapped>(&*event)) {
       const auto binding = find(mapped->id);
       if (binding == bindings_.end()) continue;
       binding->state = JobState::kDone;
       binding->id.reset();
       binding->deadline = absl::InfiniteFuture();
-      binding->keepalive = now + options_.keepalive_interval;
+      binding->keepalive = now + options_->keepalive_interval;
       const TransportAddress old =
           std::exchange(binding->mapped, mapped->mapped);
       if (old != mapped->mapped) {
@@ -183,7 +197,7 @@ void Gatherer::FailBinding(absl::Time now, Binding& binding,
   binding.deadline = absl::InfiniteFuture();
   if (binding.state == JobState::kDone) {
     // Only a keepalive was lost.
-    binding.keepalive = now + options_.keepalive_interval;
+    binding.keepalive = now + options_->keepalive_interval;
     return;
   }
   binding.state = JobState::kFailed;
@@ -236,7 +250,7 @@ void Gatherer::DrainAttempt(absl::Time now, Relay& relay, size_t index) {
       }
     } else if (std::holds_alternative<turn::Client::Moved>(*event)) {
       relay.moving.reset();
-      ++stats_.relays_moved;
+      ++stats_.at<&Stats::relays_moved>();
     } else if (const auto* refused =
                    std::get_if<turn::Client::MoveRefused>(&*event)) {
       OnMoveRefused(now, relay, refused->status);

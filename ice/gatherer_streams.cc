@@ -30,7 +30,7 @@ absl::Duration Gatherer::Patience(const Relay& relay) const {
     if (other.dropped || !relay.IsSlowerThan(other)) continue;
     faster[static_cast<size_t>(other.server.protocol)] = true;
   }
-  return options_.slower_after * (faster[0] + faster[1] + faster[2]);
+  return options_->slower_after * (faster[0] + faster[1] + faster[2]);
 }
 
 void Gatherer::SpareSlower(const Relay& kept) {
@@ -61,7 +61,7 @@ void Gatherer::WantStream(absl::Time now, Relay& relay,
                           const TransportAddress& server) {
   const TurnServer& told = relay.server;
   relay.connecting.emplace(internal::Connecting{
-      StreamId{++streams_}, server, now + options_.stream_deadline});
+      StreamId{++streams_}, server, now + options_->stream_deadline});
   events_.push_back(
       StreamWanted{relay.connecting->id, server, told.protocol, told.host});
 }
@@ -83,7 +83,7 @@ void Gatherer::FailConnecting(absl::Time now, Relay& relay,
                               const absl::Status& why) {
   EndConnecting(relay);
   if (!relay.moving) return FailRelay(now, relay, {}, why, 0);
-  relay.moving->next = now + options_.relay_retry_initial;
+  relay.moving->next = now + options_->relay_retry_initial;
   AskSlower(now, &relay);
 }
 

@@ -51,6 +51,8 @@ struct HostAddress {
   // Where it listens and connects from, too, a candidate for simultaneous
   // opening; another port than `tcp_port`, or 0: there is none.
   uint16_t tcp_so_port = 0;
+
+  friend bool operator==(const HostAddress&, const HostAddress&) = default;
 };
 
 struct TurnServer {
@@ -133,6 +135,9 @@ struct GathererOptions {
   size_t max_servers = 8;  // Of each kind, and of each protocol.
   size_t max_candidates = 64;
   size_t max_peers = 100;  // Remembered for relays that come later.
+
+  friend bool operator==(const GathererOptions&,
+                         const GathererOptions&) = default;
 };
 
 // What a gatherer counts.

@@ -19,7 +19,8 @@ uint64_t PairView::priority() const { return pair_->priority; }
 absl::Duration PairView::rtt() const { return pair_->rtt; }
 
 absl::Time PairView::works_since() const {
-  return pair_->valid ? pair_->valid->since : absl::InfiniteFuture();
+  if (!pair_->valid) return absl::InfiniteFuture();
+  return pair_->valid->since;
 }
 
 bool PairView::answers() const { return pair_->healthy(); }

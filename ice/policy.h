@@ -145,6 +145,9 @@ struct SelectionPolicy {
   UseAnswer (*use)(const void* context, const UseQuestion&) = nullptr;
   ReserveAnswer (*reserve)(const void* context,
                            const ReserveQuestion&) = nullptr;
+
+  friend bool operator==(const SelectionPolicy&,
+                         const SelectionPolicy&) = default;
 };
 
 // What was decided, and why. Told as an event.

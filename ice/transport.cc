@@ -59,45 +59,13 @@ GathererOptions OfAgent(const IceTransportOptions& options) {
   return gatherer;
 }
 
-bool IsSame(const Candidate& a, const Candidate& b) {
-  return a.address == b.address && a.type == b.type && a.tcp_type == b.tcp_type;
-}
-
 void HideRelated(Candidate& relayed) {
   const bool v4 = relayed.address.ip.is_v4();
   relayed.related =
       TransportAddress{v4 ? IpAddress::V4(0) : IpAddress::V6({}), 0};
 }
 
-// Whether `event` says only what `found` in advance tells when it is wanted.
-bool Prefetched(const Gatherer::Event& event, std::vector<Candidate>& found) {
-  if (const auto* it = std::get_if<Gatherer::CandidateFound>(&event)) {
-    found.push_back(it->candidate);
-    return true;
-  }
-  if (const auto* gone = std::get_if<Gatherer::CandidateGone>(&event)) {
-    std::erase_if(found, [&](const Candidate& candidate) {
-      return IsSame(candidate, gone->candidate);
-    });
-    return true;
-  }
-  return std::holds_alternative<Gatherer::Started>(event) ||
-         std::holds_alternative<Gatherer::Finished>(event);
-}
-
 }  // namespace
-
-absl::string_view ToString(GatheringState state) {
-  switch (state) {
-    case GatheringState::kNew:
-      return "new";
-    case GatheringState::kGathering:
-      return "gathering";
-    case GatheringState::kComplete:
-      return "complete";
-  }
-  return "";
-}
 
 IceTransport::IceTransport(Role role, const Credentials& local, Random& random,
                            const IceTransportOptions& options)
@@ -105,81 +73,6 @@ IceTransport::IceTransport(Role role, const Credentials& local, Random& random,
       probe_after_(options.agent.probe_after),
       agent_(role, local, random, options.agent),
       gatherer_(OfAgent(options), random) {}
-
-absl::Status IceTransport::AddHost(absl::Time now, const HostAddress& host) {
-  const absl::Status status = gatherer_.AddHost(now, host);
-  TakeGathered(now);
-  return status;
-}
-
-absl::Status IceTransport::RemoveHost(absl::Time now,
-                                      const TransportAddress& address) {
-  const absl::Status status = gatherer_.RemoveHost(now, address);
-  TakeGathered(now);
-  return status;
-}
-
-void IceTransport::Gather(absl::Time now) {
-  if (!prefetched_) {
-    if (!gatherer_.Start(now).ok()) return;
-    return TakeGathered(now);
-  }
-  const std::vector<Candidate> found = *std::exchange(prefetched_, {});
-  Gatherer::Event started = Gatherer::Started{};
-  On(now, started);
-  for (const Candidate& candidate : found) {
-    Gatherer::Event event = Gatherer::CandidateFound{candidate};
-    On(now, event);
-  }
-  if (!gatherer_.finished()) return;
-  Gatherer::Event finished = Gatherer::Finished{};
-  On(now, finished);
-}
-
-void IceTransport::Prefetch(absl::Time now) {
-  if (prefetched_ || gathering_state_ != GatheringState::kNew) return;
-  prefetched_.emplace();
-  // Refused when it is closed.
-  if (!gatherer_.Start(now).ok()) prefetched_.reset();
-  TakeGathered(now);
-}
-
-void IceTransport::DiscardPrefetched(absl::Time now) {
-  if (!prefetched_) return;
-  gatherer_.Discard(now);
-  TakeGathered(now);
-  prefetched_.reset();
-}
-
-void IceTransport::Configure(absl::Time now,
-                             std::vector<TransportAddress> stun_servers,
-                             std::vector<TurnServer> turn_servers,
-                             GatherPolicy policy) {
-  if (lite_) {
-    stun_servers.clear();
-    turn_servers.clear();
-  }
-  gatherer_.Configure(std::move(stun_servers), std::move(turn_servers), policy);
-  if (!prefetched_) return;
-  gatherer_.Restart(now);
-  TakeGathered(now);
-  gatherer_.ReleaseUnwanted(now);
-}
-
-void IceTransport::UpdateServers(std::vector<TransportAddress> stun_servers,
-                                 std::vector<TurnServer> turn_servers) {
-  if (lite_) return;
-  gatherer_.UpdateServers(std::move(stun_servers), std::move(turn_servers));
-}
-
-void IceTransport::AwaitServers(size_t names) {
-  if (!lite_) gatherer_.AwaitServers(names);
-}
-
-void IceTransport::ServersKnown(absl::Time now) {
-  gatherer_.ServersKnown(now);
-  TakeGathered(now);
-}
 
 void IceTransport::StreamConnected(absl::Time now, StreamId id,
                                    const TransportAddress& local) {
@@ -245,6 +138,11 @@ absl::Status IceTransport::Restart(absl::Time now, const Credentials& local) {
   return absl::OkStatus();
 }
 
+absl::Status IceTransport::UndoRestart(absl::Time now,
+                                       const Credentials& local) {
+  return agent_.Restart(now, local);
+}
+
 void IceTransport::Close(absl::Time now) {
   // Again: Closed may be waiting to be told.
   if (agent_.state() == AgentState::kClosed) return;
@@ -274,7 +172,7 @@ std::optional<Datagram> IceTransport::HandlePacket(absl::Time now,
   // TLS and DTLS lead to servers, and to nobody else.
   if (datagram.path.transport != Transport::kUdp &&
       datagram.path.transport != Transport::kTcp) {
-    ++stats_.drop_unknown_path;
+    ++stats_.at<&IceTransportStats::drop_unknown_path>();
     return std::nullopt;
   }
   return HandleInner(now, datagram);
@@ -289,7 +187,7 @@ std::optional<Datagram> IceTransport::HandleInner(absl::Time now,
       return std::nullopt;
     case Protocol::kPayload:
       if (!agent_.TakePayload(now, inner.path, inner.bytes.size())) {
-        ++stats_.drop_unknown_path;
+        ++stats_.at<&IceTransportStats::drop_unknown_path>();
         // An application record: the peer's own, from behind a NAT that gave
         // it another address, or nobody's.
         if (inner.bytes[0] == kDtlsApplicationData) {
@@ -297,14 +195,14 @@ std::optional<Datagram> IceTransport::HandleInner(absl::Time now,
         }
         return std::nullopt;
       }
-      ++stats_.payloads_received;
+      ++stats_.at<&IceTransportStats::payloads_received>();
       if (inner.path == selected_path()) {
         unanswered_since_ = absl::InfiniteFuture();
       }
       return inner;
     case Protocol::kTurnChannel:
     case Protocol::kUnknown:
-      ++stats_.drop_unknown_protocol;
+      ++stats_.at<&IceTransportStats::drop_unknown_protocol>();
       return std::nullopt;
   }
   return std::nullopt;
@@ -362,12 +260,12 @@ std::optional<Datagram> IceTransport::Send(absl::Time now,
                                            absl::Span<uint8_t> out) {
   const std::optional<Path> path = selected_path();
   if (!path || payload.size() > out.size()) {
-    ++stats_.drop_no_path;
+    ++stats_.at<&IceTransportStats::drop_no_path>();
     return std::nullopt;
   }
   std::optional<Datagram> datagram = Wrap(now, {*path, payload}, out);
   if (datagram) {
-    ++stats_.payloads_sent;
+    ++stats_.at<&IceTransportStats::payloads_sent>();
     agent_.CountSent(now, payload.size());
     unanswered_since_ = std::min(unanswered_since_, now);
   }
@@ -390,7 +288,7 @@ std::optional<Datagram> IceTransport::Wrap(absl::Time now,
   }
   const absl::StatusOr<Datagram> outer = gatherer_.Wrap(now, inner, out);
   if (outer.ok()) return *outer;
-  ++stats_.drop_unwrappable;
+  ++stats_.at<&IceTransportStats::drop_unwrappable>();
   return std::nullopt;
 }
 
@@ -405,60 +303,6 @@ std::optional<IceTransport::Event> IceTransport::PollEvent() {
     return std::visit([](auto& e) { return Event(std::move(e)); }, *event);
   }
   return std::nullopt;
-}
-
-// What gathering found or lost is the agent's at once, whoever polls events
-// when: an address that is gone is not sent from again.
-void IceTransport::TakeGathered(absl::Time now) {
-  while (std::optional<Gatherer::Event> event = gatherer_.PollEvent()) {
-    On(now, *event);
-  }
-}
-
-void IceTransport::On(absl::Time now, Gatherer::Event& event) {
-  if (prefetched_ && Prefetched(event, *prefetched_)) return;
-  if (std::holds_alternative<Gatherer::Started>(event)) {
-    if (gathering_state_ == GatheringState::kGathering) return;
-    gathering_state_ = GatheringState::kGathering;
-    events_.push_back(GatheringStateChanged{gathering_state_});
-  } else if (auto* found = std::get_if<Gatherer::CandidateFound>(&event)) {
-    if (!agent_.AddLocalCandidate(now, found->candidate).ok()) {
-      ++stats_.drop_candidate;
-      return;
-    }
-    candidates_.push_back(found->candidate);
-    events_.push_back(std::move(*found));
-  } else if (auto* gone = std::get_if<Gatherer::CandidateGone>(&event)) {
-    OnGone(now, *gone);
-  } else if (std::holds_alternative<Gatherer::Finished>(event)) {
-    gathering_state_ = GatheringState::kComplete;
-    events_.push_back(GatheringStateChanged{gathering_state_});
-  } else if (auto* failed = std::get_if<Gatherer::ServerFailed>(&event)) {
-    events_.push_back(std::move(*failed));
-  } else if (auto* lost = std::get_if<Gatherer::RelayLost>(&event)) {
-    events_.push_back(std::move(*lost));
-  } else if (auto* wanted = std::get_if<StreamWanted>(&event)) {
-    events_.push_back(std::move(*wanted));
-  } else if (auto* unwanted = std::get_if<StreamUnwanted>(&event)) {
-    events_.push_back(*unwanted);
-  } else {
-    events_.push_back(Closed{std::get<Gatherer::Closed>(event).status});
-  }
-}
-
-void IceTransport::OnGone(absl::Time now, Gatherer::CandidateGone& gone) {
-  const bool unwanted = gone.why == Gatherer::CandidateGone::Why::kUnwanted;
-  if (unwanted) {
-    agent_.RetireLocalCandidate(now, gone.candidate);
-    unwanted_ = true;
-  } else {
-    agent_.RemoveLocalCandidate(now, gone.candidate);
-  }
-  const size_t erased = std::erase_if(candidates_, [&](const Candidate& other) {
-    return IsSame(other, gone.candidate);
-  });
-  // What is lost after all was told when it was not wanted any more.
-  if (erased > 0) events_.push_back(std::move(gone));
 }
 
 // The path of before the restart is no more, and needs nothing.

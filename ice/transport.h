@@ -19,6 +19,7 @@
 #include "base/engine.h"
 #include "base/queue.h"
 #include "base/random.h"
+#include "base/sparse_counters.h"
 #include "ice/agent.h"
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
@@ -139,6 +140,12 @@ class IceTransport {
   // Agent::Restart, and gathers anew. The old path stays in use until a new one
   // works. Candidates known already are not told again: see candidates().
   absl::Status Restart(absl::Time now, const Credentials& local);
+  // The description that they were gathered for was taken back (RFC 9429
+  // section 4.1.10.2). Ungather: as if Gather() had not been called, and what
+  // is found were found in advance. UndoRestart: as Restart(), with the
+  // credentials of before; nothing is gathered for it.
+  void Ungather(absl::Time now);
+  absl::Status UndoRestart(absl::Time now, const Credentials& local);
   // Stops checks at once and gives the relays' allocations back; Closed is told
   // when that is done.
   void Close(absl::Time now);
@@ -186,7 +193,7 @@ class IceTransport {
   GatheringState gathering_state() const { return gathering_state_; }
   const Agent& agent() const { return agent_; }
   const Gatherer& gatherer() const { return gatherer_; }
-  const IceTransportStats& stats() const { return stats_; }
+  IceTransportStats stats() const { return stats_.Get(); }
   std::string DebugString() const;
 
  private:
@@ -210,14 +217,14 @@ class IceTransport {
   GatheringState gathering_state_ = GatheringState::kNew;
   // Found in advance.
   std::optional<std::vector<Candidate>> prefetched_;
-  bool unwanted_ = false;  // There is something that the old path may need.
-  Queue<Event> events_;    // Of the gatherer.
+  bool unwanted_ = false;   // There is something that the old path may need.
+  Queue<Event, 0> events_;  // Of the gatherer.
   // When the first payload left after which none came back.
   absl::Time unanswered_since_ = absl::InfiniteFuture();
   absl::Time next_probe_ = absl::InfinitePast();
   std::optional<Path> nominated_;  // As last seen by FollowSelection().
   bool doubts_ = false;            // Of the path, at the last timeout.
-  IceTransportStats stats_;
+  SparseCounters<IceTransportStats> stats_;
 };
 
 static_assert(Engine<IceTransport>);

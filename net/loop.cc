@@ -134,7 +134,24 @@ int Loop::WaitFor(absl::Time next, epoll_event* events, int size) {
   return epoll_wait(epoll_.get(), events, size, milliseconds);
 }
 
+// Alarms that were set to later meanwhile move to their place, even those that
+// are due by now, so that alarms run in the order of their deadlines and the
+// loop does not wake up for the former ones.
+void Loop::SettleAlarms() {
+  while (!heap_.empty() &&
+         heap_.front().alarm->deadline_ > heap_.front().deadline) {
+    const absl::Time deadline = heap_.front().alarm->deadline_;
+    if (deadline == absl::InfiniteFuture()) {
+      Remove(0);
+    } else {
+      heap_.front().deadline = deadline;
+      SiftDown(0);
+    }
+  }
+}
+
 void Loop::Wait() {
+  SettleAlarms();
   absl::Time next =
       heap_.empty() ? absl::InfiniteFuture() : heap_.front().deadline;
   if (!refused_.empty()) next = std::min(next, retry_at_);
@@ -184,19 +201,9 @@ void Loop::RunAlarms() {
   // Alarms set anew by handlers, even to the past, wait for the next turn when
   // they would keep the loop here.
   for (size_t left = heap_.size(); left > 0; --left) {
+    SettleAlarms();
     if (heap_.empty() || heap_.front().deadline > now) return;
     Alarm* alarm = heap_.front().alarm;
-    // It was set to later meanwhile: to its place, even if it is due by now, so
-    // that alarms run in the order of their deadlines.
-    if (alarm->deadline_ > heap_.front().deadline) {
-      if (alarm->deadline_ == absl::InfiniteFuture()) {
-        Remove(0);
-      } else {
-        heap_.front().deadline = alarm->deadline_;
-        SiftDown(0);
-      }
-      continue;
-    }
     Remove(0);
     alarm->deadline_ = absl::InfiniteFuture();
     running_alarm_ = alarm;

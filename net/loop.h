@@ -103,6 +103,7 @@ class Loop {
   void RunTasks();
 
   // The heap of alarms, smallest deadline first.
+  void SettleAlarms();
   void Place(size_t index, Due due);
   void SiftUp(size_t index);
   void SiftDown(size_t index);

@@ -98,6 +98,21 @@ TEST(LoopTest, AnAlarmSetLaterFiresLater) {
   EXPECT_EQ(order, (std::vector<int>{2, 1}));
 }
 
+TEST(LoopTest, ALoopDoesNotWakeUpForAnAlarmThatWasSetLater) {
+  TestLoop loop;
+  Alarm alarm(*loop, [&] { loop->Stop(); });
+  const absl::Time now = Loop::Now();
+  alarm.Set(now + absl::Milliseconds(5));
+  alarm.Set(now + absl::Milliseconds(40));
+  loop->Run();
+  EXPECT_GE(Loop::Now(), now + absl::Milliseconds(40));
+  // Turns are counted when the next one begins: there was one.
+  const Histogram& turns = loop->turn_times();
+  uint64_t earlier = 0;
+  for (size_t i = 0; i <= turns.bounds().size(); ++i) earlier += turns.count(i);
+  EXPECT_EQ(earlier, 0u);
+}
+
 TEST(LoopTest, AlarmsThatAreOverdueFireInTheOrderOfTheirDeadlines) {
   TestLoop loop;
   std::vector<int> order;

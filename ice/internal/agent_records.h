@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,7 +40,7 @@ struct Response {
   Path path;
   stun::TransactionId id;
   std::optional<stun::Error> error;
-  stun::UnknownAttributes unknown;
+  std::unique_ptr<stun::UnknownAttributes> unknown;  // Null: none.
   bool old_generation;
 };
 struct LocalCandidate {
@@ -84,9 +85,9 @@ class FoundationTable {
 struct Told {
   AgentState state = AgentState::kNew;
   Role role;
-  std::optional<SelectedPair> pair;
-  std::optional<Path> used;  // The last one that there was.
   bool closed = false;
+  bool selected = false;             // There is a pair in use: `pair`.
+  std::optional<SelectedPair> pair;  // The last one that there was.
 };
 
 }  // namespace kyuu::ice::internal

@@ -60,18 +60,18 @@ void Checklist::Settle(uint16_t number) const {
     index_.nominating.reset();
   }
 
-  const auto set = [&](PairTimer timer, absl::Time deadline) {
+  const CompactTime never = absl::InfiniteFuture();
+  const auto set = [&](PairTimer timer, CompactTime deadline) {
     index_.deadlines[static_cast<size_t>(timer)].Set(number, deadline);
   };
   const InProgress* check = pair.in_progress();
-  const absl::Time repeat =
-      check == nullptr ? absl::InfiniteFuture() : check->deadline;
+  const CompactTime repeat = check == nullptr ? never : check->deadline;
   const bool due = check != nullptr && check->due;
-  set(PairTimer::kCheck, due ? absl::InfiniteFuture() : repeat);
-  set(PairTimer::kRepeat, due ? repeat : absl::InfiniteFuture());
+  set(PairTimer::kCheck, due ? never : repeat);
+  set(PairTimer::kRepeat, due ? repeat : never);
   set(PairTimer::kKeepalive, liveness_.asks && pair.valid && pair.valid->kept
                                  ? pair.valid->next_keepalive
-                                 : absl::InfiniteFuture());
+                                 : never);
   set(PairTimer::kSuspect, liveness_.SuspectAt(pair));
   set(PairTimer::kConsent, liveness_.ConsentUntil(pair));
 }

@@ -39,7 +39,7 @@ enum class PairTimer : uint8_t {
 // No question but all() looks at every pair; visits() tells the truth of it.
 class Checklist {
  public:
-  explicit Checklist(const AgentOptions& options) : liveness_(options) {}
+  explicit Checklist(const Liveness& liveness) : liveness_(liveness) {}
 
   // --- Pairs ---
 

@@ -10,8 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/hash/hash.h"
 #include "absl/time/time.h"
+#include "base/compact_time.h"
 
 namespace kyuu::ice::internal {
 
@@ -61,6 +63,8 @@ class NumberTable {
 
  private:
   static constexpr uint16_t kEmpty = 0xffff;  // No number: limits are below.
+  // Eight take no more room than the pointer and size of more.
+  using Slots = absl::InlinedVector<uint16_t, 8>;
 
   template <typename Key>
   size_t SlotOf(const Key& key) const {
@@ -75,15 +79,14 @@ class NumberTable {
   }
   template <typename KeyOf>
   void Grow(const KeyOf& key_of) {
-    const std::vector<uint16_t> old = std::exchange(
-        slots_,
-        std::vector<uint16_t>(std::max<size_t>(4, 2 * slots_.size()), kEmpty));
+    const Slots old = std::exchange(
+        slots_, Slots(std::max<size_t>(8, 2 * slots_.size()), kEmpty));
     for (const uint16_t number : old) {
       if (number != kEmpty) Put(number, key_of);
     }
   }
 
-  std::vector<uint16_t> slots_;  // A power of two of them.
+  Slots slots_;  // A power of two of them.
   size_t size_ = 0;
 };
 
@@ -96,7 +99,7 @@ void Append(std::vector<T>& list, const T& value) {
   list.push_back(value);
 }
 
-// DeadlineHeap is a DeadlineQueue (base/deadline_queue.h) of small numbers: 24
+// DeadlineHeap is a DeadlineQueue (base/deadline_queue.h) of small numbers: 16
 // bytes for each deadline, and two for each number below the greatest. Equal
 // deadlines come in the order of their numbers.
 class DeadlineHeap {
@@ -106,16 +109,16 @@ class DeadlineHeap {
     const bool wanted = deadline != absl::InfiniteFuture();
     if (number >= places_.size()) {
       if (!wanted) return;
-      while (places_.size() <= number) Append(places_, kNone);
+      places_.resize(number + size_t{1}, kNone);
     }
     size_t at = places_[number];
     if (at == kNone) {
       if (!wanted) return;
       at = entries_.size();
-      Append(entries_, Entry{deadline, number});
+      entries_.push_back({deadline, number});
       places_[number] = static_cast<uint16_t>(at);
     } else if (wanted) {
-      if (entries_[at].deadline == deadline) return;
+      if (absl::Time(entries_[at].deadline) == deadline) return;
       entries_[at].deadline = deadline;
     } else {
       places_[number] = kNone;
@@ -128,7 +131,8 @@ class DeadlineHeap {
     Sift(at);
   }
   absl::Time NextTimeout() const {
-    return entries_.empty() ? absl::InfiniteFuture() : entries_[0].deadline;
+    return entries_.empty() ? absl::InfiniteFuture()
+                            : absl::Time(entries_[0].deadline);
   }
   // The number of that deadline, if it has passed; nullopt else.
   std::optional<uint16_t> FirstDue(absl::Time now) const {
@@ -139,13 +143,15 @@ class DeadlineHeap {
  private:
   static constexpr uint16_t kNone = 0xffff;
   struct Entry {
-    absl::Time deadline;
+    CompactTime deadline;
     uint16_t number;
   };
 
   bool Earlier(size_t a, size_t b) const {
-    return std::pair(entries_[a].deadline, entries_[a].number) <
-           std::pair(entries_[b].deadline, entries_[b].number);
+    return std::pair<absl::Time, uint16_t>(entries_[a].deadline,
+                                           entries_[a].number) <
+           std::pair<absl::Time, uint16_t>(entries_[b].deadline,
+                                           entries_[b].number);
   }
   void Swap(size_t a, size_t b) {
     std::swap(entries_[a], entries_[b]);
@@ -167,8 +173,10 @@ class DeadlineHeap {
     }
   }
 
-  std::vector<Entry> entries_;    // A binary heap, the earliest first.
-  std::vector<uint16_t> places_;  // By number: where it stands there.
+  // A binary heap, the earliest first.
+  absl::InlinedVector<Entry, 1> entries_;
+  // By number: where it stands there.
+  absl::InlinedVector<uint16_t, 8> places_;
 };
 
 }  // namespace kyuu::ice::internal

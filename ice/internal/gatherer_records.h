@@ -19,6 +19,14 @@
 
 namespace kyuu::ice::internal {
 
+// The servers to be asked, and what is told of what is found.
+struct Wanted {
+  std::vector<TransportAddress> stun_servers;
+  std::vector<TurnServer> turn_servers;
+  GatherPolicy policy = GatherPolicy::kAll;
+  CandidateType mapped_type = GathererOptions().mapped_type;
+};
+
 enum class JobState : uint8_t { kIdle, kQueued, kRunning, kDone, kFailed };
 
 struct Host {

@@ -1,11 +1,11 @@
 #include "ice/internal/generation.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
@@ -24,16 +24,24 @@ constexpr size_t kTransactionsPerPair = 8;
 }  // namespace
 
 Generation::Generation(const Credentials& local_credentials,
-                       const AgentOptions& options)
+                       const Liveness& liveness)
     : local(local_credentials),
       local_key(stun::IntegrityKey::ShortTerm(local_credentials.password)),
-      pairs(options) {}
+      pairs(liveness) {}
 
 void Generation::SetRemote(const Credentials& credentials, RemoteMode mode) {
   remote = credentials;
   remote_key = stun::IntegrityKey::ShortTerm(credentials.password);
   remote_mode = mode;
-  username = absl::StrCat(credentials.ufrag, ":", local.ufrag);
+}
+
+absl::string_view Generation::WriteUsername(
+    std::array<char, kMaxUsername>& out) const {
+  const size_t size = remote->ufrag.size() + 1 + local.ufrag.size();
+  auto end = std::copy(remote->ufrag.begin(), remote->ufrag.end(), out.begin());
+  *end++ = ':';
+  std::copy(local.ufrag.begin(), local.ufrag.end(), end);
+  return {out.data(), size};
 }
 
 bool Generation::AcceptsUsername(absl::string_view name) const {

@@ -5,6 +5,7 @@
 #ifndef KYUU_ICE_INTERNAL_GENERATION_H_
 #define KYUU_ICE_INTERNAL_GENERATION_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -48,7 +49,7 @@ struct EarlyCheck {
 
 class Generation {
  public:
-  Generation(const Credentials& local_credentials, const AgentOptions& options);
+  Generation(const Credentials& local_credentials, const Liveness& liveness);
 
   // --- Credentials ---
   Credentials local;
@@ -56,12 +57,16 @@ class Generation {
   std::optional<Credentials> remote;
   stun::IntegrityKey remote_key;
   RemoteMode remote_mode = RemoteMode::kFull;
-  std::string username;  // Of our requests, "remote:local".
 
   void SetRemote(const Credentials& credentials, RemoteMode mode);
   // True if `name` is "local:remote" (or "local:" and anything while the
   // peer's is unknown).
   bool AcceptsUsername(absl::string_view name) const;
+  // USERNAME carries both fragments and a colon (RFC 8489 section 14.3: fewer
+  // than 509 bytes).
+  static constexpr size_t kMaxUsername = 508;
+  // "remote:local", of our requests, in `out`; `remote` is known.
+  absl::string_view WriteUsername(std::array<char, kMaxUsername>& out) const;
 
   // --- Candidates and pairs ---
   Checklist pairs;

@@ -41,18 +41,19 @@ TransportAddress WithScope(const TransportAddress& address, uint32_t scope) {
 }  // namespace
 
 absl::Duration Liveness::ProbeInterval(const Pair& pair) const {
-  return std::max(probe_interval, pair.rtt * 3 / 2);
+  return std::max(options->probe_interval, pair.rtt * 3 / 2);
 }
 
 absl::Time Liveness::SuspectAt(const Pair& pair) const {
   if (!pair.healthy()) return absl::InfiniteFuture();
   return pair.valid->unanswered_since +
-         (pair.valid->probes > 0 ? probes * ProbeInterval(pair)
-                                 : std::max(suspect_after, 3 * pair.rtt));
+         (pair.valid->probes > 0
+              ? options->probes * ProbeInterval(pair)
+              : std::max(options->suspect_after, 3 * pair.rtt));
 }
 
 absl::Time Liveness::ConsentUntil(const Pair& pair) const {
-  return pair.valid ? pair.valid->last_response + consent_expiry
+  return pair.valid ? pair.valid->last_response + options->consent_expiry
                     : absl::InfiniteFuture();
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/time/time.h"
 #include "base/address.h"
+#include "base/compact_time.h"
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
 #include "stun/protocol.h"
@@ -53,14 +54,14 @@ struct Waiting {};
 struct InProgress {
   stun::TransactionId transaction;
   int transmissions = 0;
-  absl::Duration rto;
+  CompactDuration rto;
   // When to send again, or to give up.
-  absl::Time deadline = absl::InfiniteFuture();
+  CompactTime deadline = absl::InfiniteFuture();
   // The deadline has passed, and Ta has not: the next slot is for a repetition.
   bool due = false;
   // Of a connection that is to be made: as long as that may take, with all
   // attempts.
-  absl::Time connected_by = absl::InfinitePast();
+  CompactTime connected_by = absl::InfinitePast();
 };
 struct Succeeded {};
 struct Failed {};
@@ -69,11 +70,11 @@ using CheckState = std::variant<Frozen, Waiting, InProgress, Succeeded, Failed>;
 // What is known of a pair in the valid list: a check succeeded (RFC 8445
 // section 7.2.5.3.2) and consent has not expired (RFC 7675 section 5.1).
 struct Validity {
-  absl::Time since;
-  absl::Time last_response;
+  CompactTime since;
+  CompactTime last_response;
   // When the first check after `last_response` was sent.
-  absl::Time unanswered_since = absl::InfiniteFuture();
-  absl::Time next_keepalive = absl::InfiniteFuture();
+  CompactTime unanswered_since = absl::InfiniteFuture();
+  CompactTime next_keepalive = absl::InfiniteFuture();
   // Gets keepalives: it is in use, or a reserve.
   bool kept = false;
   // Does not answer.
@@ -112,11 +113,11 @@ struct Pair {
   // forgotten by its NAT if this one answers.
   bool rebound = false;
 
-  absl::Duration rtt;  // Smoothed; zero when unknown.
-  absl::Duration rtt_sum;
-  absl::Time first_sent = absl::InfiniteFuture();
-  absl::Time last_sent = absl::InfinitePast();
-  absl::Time nominated_at = absl::InfinitePast();
+  CompactDuration rtt;  // Smoothed; zero when unknown.
+  CompactDuration rtt_sum;
+  CompactTime first_sent = absl::InfiniteFuture();
+  CompactTime last_sent = absl::InfinitePast();
+  CompactTime nominated_at = absl::InfinitePast();
 
   uint64_t checks_sent = 0;
   uint64_t responses_received = 0;
@@ -144,12 +145,9 @@ struct Pair {
 
 // How long a valid pair may be silent.
 struct Liveness {
-  explicit Liveness(const AgentOptions& options)
-      : asks(!options.lite),
-        consent_expiry(options.consent_expiry),
-        suspect_after(options.suspect_after),
-        probe_interval(options.probe_interval),
-        probes(options.probes) {}
+  // `of_agent` must outlive this.
+  Liveness(const AgentOptions& of_agent, bool asks_peer)
+      : options(&of_agent), asks(asks_peer) {}
 
   absl::Duration ProbeInterval(const Pair& pair) const;
   // When it becomes suspect, and when its consent ends; InfiniteFuture() if
@@ -157,11 +155,8 @@ struct Liveness {
   absl::Time SuspectAt(const Pair& pair) const;
   absl::Time ConsentUntil(const Pair& pair) const;
 
+  const AgentOptions* options;
   bool asks;  // Else only the peer's checks tell.
-  absl::Duration consent_expiry;
-  absl::Duration suspect_after;
-  absl::Duration probe_interval;
-  int probes;
 };
 
 // The pair of `base` and `remote`, as yet unchecked.

@@ -71,7 +71,7 @@ class PeerStreams {
   const size_t max_;
   uint64_t last_ = kFirstPeerStream;
   std::vector<PeerStream> streams_;  // Oldest first.
-  Queue<Event> events_;
+  Queue<Event, 0> events_;
 };
 
 }  // namespace kyuu::ice::internal

@@ -34,7 +34,7 @@ bool ToldCandidates::Has(const TransportAddress& base,
 
 void ToldCandidates::Tell(Candidate candidate) {
   if (found_.size() >= max_) {
-    ++stats_.candidate_limit;
+    ++stats_.at<&GathererStats::candidate_limit>();
     return;
   }
   std::erase_if(unwanted_, [&](const Candidate& other) {

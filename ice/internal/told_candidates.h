@@ -10,6 +10,7 @@
 #include "absl/functional/function_ref.h"
 #include "base/address.h"
 #include "base/queue.h"
+#include "base/sparse_counters.h"
 #include "ice/candidate.h"
 #include "ice/gatherer_events.h"
 #include "ice/gatherer_types.h"
@@ -23,7 +24,8 @@ class ToldCandidates {
  public:
   using Predicate = absl::FunctionRef<bool(const Candidate&)>;
 
-  ToldCandidates(size_t max, Queue<GathererEvent>& events, GathererStats& stats)
+  ToldCandidates(size_t max, Queue<GathererEvent, 0>& events,
+                 SparseCounters<GathererStats>& stats)
       : max_(max), events_(events), stats_(stats) {}
   ToldCandidates(const ToldCandidates&) = delete;
   ToldCandidates& operator=(const ToldCandidates&) = delete;
@@ -47,8 +49,8 @@ class ToldCandidates {
 
  private:
   const size_t max_;
-  Queue<GathererEvent>& events_;
-  GathererStats& stats_;
+  Queue<GathererEvent, 0>& events_;
+  SparseCounters<GathererStats>& stats_;
   std::vector<Candidate> found_;
   std::vector<Candidate> unwanted_;
 };

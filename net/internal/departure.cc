@@ -20,7 +20,7 @@ Departure::Departure(SlabPool& slabs, size_t datagram_bytes)
 Departure::~Departure() { ReturnSlab(); }
 
 void Departure::ReturnSlab() {
-  if (slab_.bytes != nullptr) slabs_.Return(std::exchange(slab_, {}));
+  if (slab_) slabs_.Return(std::move(slab_));
 }
 
 void Departure::RemoveSocket(UdpSocket& socket) {
@@ -28,33 +28,35 @@ void Departure::RemoveSocket(UdpSocket& socket) {
   if (blocked_ == &socket) blocked_ = nullptr;
   if (socket_ == &socket) {
     socket_ = nullptr;
-    train_.Clear();
-    used_ = 0;
+    slab_->train.Clear();
+    slab_->used = 0;
   }
 }
 
 absl::Span<uint8_t> Departure::Space() {
-  KYUU_CHECK(!next_);
-  if (slab_.bytes == nullptr) {
+  KYUU_CHECK(!slab_ || !slab_->next);
+  if (!slab_) {
     // The largest train, the datagram that ends it, and the one after.
     slab_ = slabs_.Take(UdpSocket::kMaxTrainBytes + 2 * datagram_bytes_);
   }
-  return absl::MakeSpan(slab_.bytes.get() + used_, datagram_bytes_);
+  return absl::MakeSpan(slab_->bytes.get() + slab_->used, datagram_bytes_);
 }
 
 UdpSocket* Departure::SocketFor(const Path& path) const {
   if (path.transport != Transport::kUdp) return nullptr;
-  if (socket_ != nullptr && path.local == train_.path().local) return socket_;
+  if (socket_ != nullptr && path.local == slab_->train.path().local) {
+    return socket_;
+  }
   return sockets_.Find(path.local);
 }
 
 void Departure::Start(UdpSocket* socket, const Datagram& datagram) {
   const size_t size = datagram.bytes.size();
-  std::memmove(slab_.bytes.get(), datagram.bytes.data(), size);
+  std::memmove(slab_->bytes.get(), datagram.bytes.data(), size);
   socket_ = socket;
-  train_.Begin(datagram.path, size, MarksOf(datagram));
-  train_.Add(absl::MakeConstSpan(slab_.bytes.get(), size));
-  used_ = size;
+  slab_->train.Begin(datagram.path, size, MarksOf(datagram));
+  slab_->train.Add(absl::MakeConstSpan(slab_->bytes.get(), size));
+  slab_->used = size;
 }
 
 bool Departure::Add(const Datagram& datagram) {
@@ -65,15 +67,15 @@ bool Departure::Add(const Datagram& datagram) {
   }
   const size_t size = datagram.bytes.size();
   if (socket == socket_ &&
-      train_.Accepts(datagram.path, size, MarksOf(datagram))) {
-    train_.Continue(size);
-    train_.Add(datagram.bytes);
-    used_ =
-        static_cast<size_t>(datagram.bytes.data() - slab_.bytes.get()) + size;
+      slab_->train.Accepts(datagram.path, size, MarksOf(datagram))) {
+    slab_->train.Continue(size);
+    slab_->train.Add(datagram.bytes);
+    slab_->used =
+        static_cast<size_t>(datagram.bytes.data() - slab_->bytes.get()) + size;
     return true;
   }
   if (!SendTrain()) {
-    next_ = datagram;
+    slab_->next = datagram;
     return false;
   }
   Start(socket, datagram);
@@ -82,25 +84,25 @@ bool Departure::Add(const Datagram& datagram) {
 
 bool Departure::SendTrain() {
   if (socket_ == nullptr) return true;
-  const OutTrain train = train_.train();
+  const OutTrain train = slab_->train.train();
   const Sent sent = socket_->Send(absl::MakeConstSpan(&train, 1));
   if (sent.trains == 0) {
     // Some of it may have left datagram by datagram.
-    train_.DropFront(sent.segments);
+    slab_->train.DropFront(sent.segments);
     blocked_ = socket_;
     return false;
   }
   blocked_ = nullptr;
   socket_ = nullptr;
-  train_.Clear();
-  used_ = 0;
+  slab_->train.Clear();
+  slab_->used = 0;
   return true;
 }
 
 bool Departure::Resume() {
   if (!SendTrain()) return false;
-  if (next_) {
-    const Datagram datagram = *std::exchange(next_, std::nullopt);
+  if (slab_ && slab_->next) {
+    const Datagram datagram = *std::exchange(slab_->next, std::nullopt);
     if (UdpSocket* socket = SocketFor(datagram.path)) Start(socket, datagram);
     if (!SendTrain()) return false;
   }

@@ -5,13 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <memory>
 
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "net/internal/slab_pool.h"
 #include "net/socket_table.h"
-#include "net/train_builder.h"
 #include "net/udp_socket.h"
 
 namespace kyuu::net::internal {
@@ -53,15 +52,9 @@ class Departure {
   SlabPool& slabs_;
   const size_t datagram_bytes_;
   SocketTable sockets_;
-  SlabPool::Slab slab_;  // Empty until Space() is asked for.
-  size_t used_ = 0;
-
-  // The train in hand; `socket_` is null when there is none.
+  std::unique_ptr<SlabPool::Slab> slab_;  // Null until Space() is asked for.
+  // Of the train in hand; null when there is none.
   UdpSocket* socket_ = nullptr;
-  TrainBuilder train_;
-
-  // The datagram that could not join a train that could not leave.
-  std::optional<Datagram> next_;
   UdpSocket* blocked_ = nullptr;
   uint64_t unroutable_ = 0;
 };

@@ -3,7 +3,7 @@
 // leave TCP only. Prints for each pair what was expected, what was got, and
 // what it took:
 //
-//   bazel run //ice:network_matrix_test
+//   bazel run //ice/matrix:network_matrix_test
 
 #include <array>
 #include <cstdint>
