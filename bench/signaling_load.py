@@ -6,7 +6,8 @@
 
 200 peers in pairs send each other offers of 1.2 kB, as fast as they come and, as
 "9000/s", at that rate; CPU time is the server's, which is alone on its core. Each
-server is started anew for each row and round, in turn; printed are medians. `peer`
+server is started anew for each row and round, in turn; printed are medians. "floor"
+is a program that does nothing but the system calls of an upgrade. `peer`
 is that of tools/interop (npm ci).
 """
 
@@ -26,6 +27,7 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tools", "kyuud"))
 KYUUD = os.path.abspath(sys.argv[1])
+FLOOR = os.path.join(os.path.dirname(KYUUD), "..", "..", "bench", "upgrade_floor")
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 5
 sys.argv = [sys.argv[0], KYUUD]  # As the tests' helper wants it.
 from testing import kyuud as helper  # noqa: E402
@@ -230,6 +232,17 @@ def kyuud(tls):
 
 
 @contextlib.contextmanager
+def floor(_tls):
+    """What the kernel takes for it (upgrade_floor.cc)."""
+    process = subprocess.Popen([FLOOR], stdout=subprocess.PIPE, text=True)
+    try:
+        yield process.pid, int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
 def peer(tls):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -333,7 +346,10 @@ def main():
                     "kyuud for PeerJS": lambda: of_offers(kyuud, peerjs_clients, tls, how),
                     "peer": lambda: of_offers(peer, peerjs_clients, tls, how)})
         for tls in (None, pair):
+            least = {} if tls or not os.path.exists(FLOOR) else {
+                "floor": lambda: of_upgrades(floor, "/v1/ws", None)}
             row(f"upgrades{', TLS' if tls else ''}", {
+                **least,
                 "kyuud": lambda: of_upgrades(kyuud, "/v1/ws", tls),
                 "kyuud for PeerJS": lambda: of_upgrades(kyuud, "/peerjs", tls),
                 "peer": lambda: of_upgrades(peer, "/peerjs", tls)})

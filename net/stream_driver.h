@@ -124,7 +124,7 @@ class StreamDriver {
     Flush();
   }
 
-  // False if we were destroyed.
+  // False if we were destroyed. After a short read of TCP there is no more.
   bool Read() {
     for (size_t i = 0; i < reads_per_turn_; ++i) {
       if (peer_ended_ || !WantsInput()) return true;
@@ -137,10 +137,10 @@ class StreamDriver {
       }
       if (got.state != ReadState::kData) return true;
       if (phase_ == Phase::kLingering) continue;  // Too late to be heard.
-      engine_.HandlePacket(
-          Loop::Now(), absl::MakeConstSpan(buffer_.bytes()).first(got.bytes));
+      engine_.HandlePacket(Loop::Now(), buffer_.bytes().first(got.bytes));
       if (!DeliverAndTransmit()) return false;
       if (phase_ == Phase::kOver) return true;
+      if (got.bytes < buffer_.bytes().size() && !stream_.is_tls()) return true;
     }
     return true;
   }

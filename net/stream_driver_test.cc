@@ -18,6 +18,7 @@
 #include "net/tcp.h"
 #include "net/testing/endpoint.h"
 #include "net/testing/loop.h"
+#include "net/testing/syscall_faults.h"
 
 namespace kyuu::net {
 namespace {
@@ -160,6 +161,18 @@ TEST_F(StreamDriverTest, BytesTravelBothWaysAndTheEndIsInOrder) {
   client_->Shutdown();
   RunUntilEnd();
   EXPECT_EQ(end_, StreamEnd::kClosed);
+}
+
+TEST_F(StreamDriverTest, AMessageCostsOneCallOfRecv) {
+  Start();
+  SyscallFaults faults;
+  for (const char* said : {"one", "two", "three"}) {
+    const size_t before = faults.calls(Syscall::kRecv);
+    heard_.clear();
+    ASSERT_OK(client_->Write(said));
+    loop_.RunUntil([&] { return heard_ == said; });
+    EXPECT_EQ(faults.calls(Syscall::kRecv), before + 1);
+  }
 }
 
 TEST_F(StreamDriverTest, ItsTimersRun) {

@@ -36,6 +36,14 @@ TransportAddress PeerOf(int fd) {
   return internal::FromSockaddr(&address.any);
 }
 
+// Of a stream, or of a listener for all its streams.
+void SetStreamOptions(int fd, const StreamOptions& options) {
+  // Messages are written whole; waiting to merge them only adds delay.
+  const int on = 1;
+  SetOption(fd, IPPROTO_TCP, TCP_NODELAY, on);
+  SetOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, options.unsent_bytes);
+}
+
 // A socket of the family of `address`.
 absl::StatusOr<Fd> OpenSocket(const TransportAddress& address,
                               absl::string_view purpose) {
@@ -98,10 +106,16 @@ absl::StatusOr<TcpStream> TcpStream::Begin(Fd fd,
 
 TcpStream::TcpStream(Fd fd, const Path& path, const StreamOptions& options)
     : fd_(std::move(fd)), path_(path), options_(options) {
-  // Messages are written whole; waiting to merge them only adds delay.
-  const int on = 1;
-  SetOption(fd_.get(), IPPROTO_TCP, TCP_NODELAY, on);
-  SetOption(fd_.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, options_.unsent_bytes);
+  SetStreamOptions(fd_.get(), options_);
+}
+
+TcpStream TcpStream::Accepted(Fd fd, const Path& path,
+                              const StreamOptions& options) {
+  TcpStream stream;
+  stream.fd_ = std::move(fd);
+  stream.path_ = path;
+  stream.options_ = options;
+  return stream;
 }
 
 void TcpStream::Fail(int error) {
@@ -255,7 +269,9 @@ TcpListener::TcpListener(Fd fd, const TransportAddress& local,
     : fd_(std::move(fd)),
       spare_(open("/dev/null", O_RDONLY | O_CLOEXEC)),
       local_(local),
-      stream_options_(options.stream) {}
+      stream_options_(options.stream) {
+  SetStreamOptions(fd_.get(), stream_options_);
+}
 
 TcpListener::Outcome TcpListener::Classify(int error) {
   switch (error) {
@@ -294,9 +310,11 @@ std::optional<TcpStream> TcpListener::Accept() {
         accept4(fd_.get(), &address.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd.valid()) {
       ++stats_.accepted;
-      const Path path{internal::LocalAddressOf(fd.get()),
+      const Path path{local_.port == 0 || local_.ip.IsAny()
+                          ? internal::LocalAddressOf(fd.get())
+                          : local_,
                       internal::FromSockaddr(&address.any), Transport::kTcp};
-      return TcpStream(std::move(fd), path, stream_options_);
+      return TcpStream::Accepted(std::move(fd), path, stream_options_);
     }
     const Outcome outcome = Classify(errno);
     if (outcome == Outcome::kEmpty) return std::nullopt;

@@ -52,6 +52,9 @@ class TcpStream {
       const TransportAddress& local, const TransportAddress& remote,
       const StreamOptions& options = {});
   TcpStream(Fd fd, const Path& path, const StreamOptions& options = {});
+  // One that was accepted: the kernel has given it the listener's options.
+  static TcpStream Accepted(Fd fd, const Path& path,
+                            const StreamOptions& options);
   TcpStream(TcpStream&&) = default;
   TcpStream& operator=(TcpStream&&) = default;
 
@@ -106,6 +109,7 @@ class TcpStream {
   const absl::Status& status() const { return status_; }
 
  private:
+  TcpStream() = default;
   static absl::StatusOr<TcpStream> Begin(Fd fd, const TransportAddress& remote,
                                          const StreamOptions& options);
   void Fail(int error);

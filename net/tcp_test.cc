@@ -1,6 +1,8 @@
 #include "net/tcp.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -237,6 +239,7 @@ class Exhausted {
 
 TEST_F(TcpTest, OutOfDescriptorsWhatWaitsIsShedAndTheLoopIsLeft) {
   std::vector<std::unique_ptr<TcpEndpoint>> clients;
+  clients.reserve(3);
   for (int i = 0; i < 3; ++i) {
     clients.push_back(std::make_unique<TcpEndpoint>(
         *loop_, TcpStream::Connect(listener_.local()).value()));
@@ -368,6 +371,31 @@ TEST_F(TcpTest, TheKernelTakesLittleAheadOfTheNetwork) {
   ASSERT_OK(client->Write(std::string(16 << 20, 'x')));
   EXPECT_LT(client->stream.unacknowledged(), 1u << 20);
   EXPECT_GT(client->stream.buffered(), 14u << 20);
+}
+
+TEST_F(TcpTest, AcceptedStreamsHaveTheirOptionsOfTheListener) {
+  const TcpEndpoint client(*loop_,
+                           TcpStream::Connect(listener_.local()).value());
+  SyscallFaults faults;
+  const TcpStream server = Accept();
+  EXPECT_EQ(faults.calls(Syscall::kSetsockopt), 0u);
+  for (const auto& [option, value] :
+       {std::pair{TCP_NODELAY, 1}, {TCP_NOTSENT_LOWAT, 64 * 1024}}) {
+    int set = 0;
+    socklen_t size = sizeof set;
+    ASSERT_EQ(getsockopt(server.fd(), IPPROTO_TCP, option, &set, &size), 0);
+    EXPECT_EQ(set, value);
+  }
+  EXPECT_EQ(server.path().local, listener_.local());
+  // Which address it is of several, only the connection knows.
+  TcpListener any =
+      TcpListener::Open({.bind = {IpAddress::V4(0, 0, 0, 0), 0}}).value();
+  const TransportAddress address = {IpAddress::V4(127, 0, 0, 1),
+                                    any.local().port};
+  const TcpEndpoint other(*loop_, TcpStream::Connect(address).value());
+  const std::optional<TcpStream> accepted = any.Accept();
+  ASSERT_TRUE(accepted.has_value());
+  EXPECT_EQ(accepted->path().local, address);
 }
 
 class Tcp6Test : public TcpTest {

@@ -269,6 +269,60 @@ TEST(DirectoryTest, WhoWasInAListDoesNotGoUntold) {
   EXPECT_THAT(seen("another page"), IsEmpty());
 }
 
+TEST(DirectoryTest, ALargeRoomIsToldInSteps) {
+  RoomOptions options;
+  options.presence_messages_per_step = 4;
+  Fixture f(options);
+  for (uint64_t i = 0; i < 10; ++i) {
+    f.Join(i, absl::StrCat("p", i));
+    for (int step = 0; step < 5; ++step) f.Pass(absl::Milliseconds(100));
+  }
+  f.Told();
+  const auto told = [&] {
+    std::vector<std::string> steps = f.Told();
+    return steps.size() == 1 ? absl::StrCat(steps[0], " ", f.receivers)
+                             : absl::StrCat(steps.size(), " steps");
+  };
+  EXPECT_FALSE(f.directory.Update(f.now, Member(3), "{}").has_value());
+  EXPECT_EQ(told(), "=p3 4");
+  EXPECT_EQ(f.directory.NextTimeout(), absl::InfinitePast());
+  // Who has gone before it was his turn is not told, nor is what happens
+  // meanwhile, though there is time for it.
+  EXPECT_FALSE(f.directory.Leave(f.now, Member(0), "peer_left").has_value());
+  EXPECT_EQ(f.Join(0, "p0", "another"), "");
+  EXPECT_EQ(told(), "+p0 1");
+  f.Pass(absl::Seconds(1));
+  EXPECT_EQ(told(), "=p3 4");
+  f.Pass(absl::ZeroDuration());
+  // The last one, and the first ones of the next change, of who has gone.
+  EXPECT_EQ(f.Told(), (std::vector<std::string>{"=p3", "-p0"}));
+  EXPECT_EQ(f.receivers, 4u);
+  f.Pass(absl::ZeroDuration());
+  EXPECT_EQ(told(), "-p0 4");
+  f.Pass(absl::ZeroDuration());
+  EXPECT_EQ(told(), "-p0 1");
+  EXPECT_EQ(f.directory.NextTimeout(), absl::InfiniteFuture());
+}
+
+TEST(DirectoryTest, ARoomThatEndsWhileItIsToldIsForgotten) {
+  RoomOptions options;
+  options.presence_messages_per_step = 1;
+  Fixture f(options);
+  for (uint64_t i = 0; i < 3; ++i) {
+    f.Pass(absl::Seconds(1));
+    f.Join(i, absl::StrCat("p", i), "r");
+  }
+  EXPECT_EQ(f.directory.NextTimeout(), absl::InfinitePast());
+  for (uint64_t i = 0; i < 3; ++i) {
+    EXPECT_FALSE(f.directory.Leave(f.now, Member(i), "peer_left").has_value());
+  }
+  EXPECT_EQ(f.Join(7, "new", "r"), "");
+  f.Told();
+  for (int step = 0; step < 9; ++step) f.Pass(absl::Milliseconds(100));
+  EXPECT_THAT(f.Told(), IsEmpty());
+  EXPECT_EQ(f.directory.NextTimeout(), absl::InfiniteFuture());
+}
+
 // 100 peers of which four change 2 kB of metadata as often as they like: what
 // the room is told costs what the option says.
 TEST(DirectoryTest, WhatARoomIsToldHasABudget) {

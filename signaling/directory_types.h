@@ -47,6 +47,9 @@ struct RoomOptions {
   // become one) while more than this would be sent. 500 peers with 2 kB of
   // metadata each are 1 MB for one change.
   double presence_bytes_per_second = 4e6;
+  // Of that, what is told at one time, in messages to one peer each: what
+  // others want is done between two such steps. 128 are half a millisecond.
+  size_t presence_messages_per_step = 128;
   // Of the hashes of rooms' secrets, of which nothing else is kept. Several
   // servers that are one have the same.
   std::string secret_key;
@@ -133,7 +136,7 @@ struct CallStart {
 namespace effect {
 
 // What has changed in a room, for each of its peers but the one whom a change
-// is about.
+// is about. Large rooms are told in several steps, of some receivers each.
 struct PeersChanged {
   struct Change {
     Member about{};

@@ -127,6 +127,14 @@ void Links::HandlePacket(absl::Time now, Packet in) {
   ++stats_.malformed;
 }
 
+bool Links::IsLate(absl::Time now, NodeId from, Link& link) {
+  ++stats_.stale;
+  link.stale_since = std::min(link.stale_since, now);
+  if (now < link.stale_since + options_.lifetime) return true;
+  Restart(from, link);
+  return false;
+}
+
 void Links::HandleData(absl::Time now, NodeId from, Reader& r) {
   const NodeId to{r.U64()};
   const uint64_t epoch = r.U64();
@@ -151,10 +159,7 @@ void Links::HandleData(absl::Time now, NodeId from, Reader& r) {
   if (to != self_) return;
   Link* link = Find(now, from);
   if (link == nullptr) return;
-  if (epoch < link->other) {
-    ++stats_.stale;
-    return;
-  }
+  if (epoch < link->other && IsLate(now, from, *link)) return;
   link->heard = now;
   if (epoch > link->other) {
     // Theirs began anew, so what ours had said is lost. One that was not up has
@@ -169,6 +174,7 @@ void Links::HandleData(absl::Time now, NodeId from, Reader& r) {
     link->owes_packet = true;
     return;
   }
+  link->stale_since = absl::InfiniteFuture();
   if (!link->up) {
     link->up = true;
     link->owes_packet = true;

@@ -14,7 +14,8 @@
 // ends, for both, when one has not heard the other for `lifetime`, has too much
 // for it, or hears that it leaves. Then it begins anew under greater epochs:
 // what was sent on the old one and not acknowledged is lost, and NodeLost says
-// so to both. Whatever names an epoch that is over does nothing.
+// so to both. Whatever names an epoch that is over does nothing, unless nothing
+// else is said for `lifetime`: then the greater one was a stranger's.
 
 #ifndef KYUU_SIGNALING_BACKPLANE_LINKS_H_
 #define KYUU_SIGNALING_BACKPLANE_LINKS_H_
@@ -150,6 +151,8 @@ class Links {
     bool owes_packet = false;  // An acknowledgement, or a first word.
     // First words that are repeated are answered from then on.
     absl::Time answer_at = absl::InfinitePast();
+    // Since when all that was said is of an older epoch than `other`.
+    absl::Time stale_since = absl::InfiniteFuture();
     absl::Time resend_at = absl::InfiniteFuture();
     absl::Duration backoff;
   };
@@ -162,6 +165,10 @@ class Links {
   // Ends the link for good; returns the next one.
   Map::iterator Lose(Map::iterator it);
   void HandleData(absl::Time now, NodeId from, Reader& r);
+  // Of a packet with a lesser epoch than the other's. It may be late, but not
+  // for so long: who repeats it then is the node itself, the greater epoch was
+  // made up by a stranger, and the link begins anew.
+  bool IsLate(absl::Time now, NodeId from, Link& link);
   void Acknowledge(absl::Time now, NodeId node, Link& link, uint64_t number);
   std::string BuildData(absl::Time now, NodeId to, Link& link);
   bool FitsWindow(const Link& link, size_t bytes) const;

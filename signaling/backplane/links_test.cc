@@ -335,6 +335,88 @@ TEST(LinksTest, PlacesAreBounded) {
   EXPECT_EQ(world.nodes.at(1).node_count(), 1u);
 }
 
+// What somebody may write who reaches the pub/sub, and is no node.
+std::string Forged(uint64_t from, uint64_t to, uint64_t epoch, uint64_t ours,
+                   const std::vector<std::string>& messages) {
+  std::string bytes(1000, '\0');
+  Writer w(
+      absl::MakeSpan(reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()));
+  w.Text(absl::string_view("kl\x01\x03", 4));
+  for (const uint64_t field : {from, to, epoch, ours}) w.U64(field);
+  w.U64(0);
+  w.U64(1);
+  w.U16(static_cast<uint16_t>(messages.size()));
+  for (const std::string& message : messages) {
+    w.U32(static_cast<uint32_t>(message.size()));
+    w.Text(message);
+  }
+  bytes.resize(w.size());
+  return bytes;
+}
+
+TEST(LinksTest, AStrangerWhoKnowsNoEpochIsNotHeard) {
+  World world(1);
+  for (uint64_t id : {1, 2}) world.Start(id);
+  world.Run(absl::Seconds(1));
+  ASSERT_TRUE(world.nodes.at(1).IsUp(NodeId{2}));
+  Links& victim = world.nodes.at(1);
+  for (const uint64_t ours : {0, 7}) {
+    victim.HandlePacket(world.now, {{}, Forged(2, 1, 1, ours, {"forged"})});
+  }
+  // Of a node that there is not.
+  victim.HandlePacket(world.now, {{}, Forged(9, 1, 1, 1, {"forged"})});
+  world.Run(absl::Seconds(1));
+  EXPECT_TRUE(world.got[1].empty());
+  EXPECT_EQ(world.log[1], "+2 ");
+  // And who says that a node leaves ends a link, but it begins anew.
+  victim.HandlePacket(world.now,
+                      {{}, std::string("kl\x01\x02\0\0\0\0\0\0\0\x02", 12)});
+  world.Run(absl::Seconds(3));
+  EXPECT_EQ(world.log[1], "+2 -2 +2 ");
+  EXPECT_EQ(world.log[2], "+1 -1 +1 ");
+}
+
+TEST(LinksTest, AForgedEpochCutsNobodyOffForEver) {
+  // Of one who knows nothing, and of one who reads along: `ours` is then right.
+  for (const uint64_t ours : {0, 1}) {
+    World world(1);
+    for (uint64_t id : {1, 2}) world.Start(id);
+    world.Run(absl::Seconds(1));
+    ASSERT_TRUE(world.nodes.at(1).IsUp(NodeId{2}));
+    const uint64_t last = uint64_t{1} << 63;
+    // The second one is of the link that the first one has begun.
+    for (const uint64_t own : {ours, ours + 1}) {
+      world.nodes.at(1).HandlePacket(world.now,
+                                     {{}, Forged(2, 1, last, own, {})});
+    }
+    world.Run(absl::Seconds(20));
+    ASSERT_TRUE(world.nodes.at(1).IsUp(NodeId{2})) << ours;
+    ASSERT_TRUE(world.nodes.at(2).IsUp(NodeId{1})) << ours;
+    EXPECT_TRUE(world.nodes.at(1).Send(world.now, NodeId{2}, "hello"));
+    EXPECT_TRUE(world.nodes.at(2).Send(world.now, NodeId{1}, "and back"));
+    world.Run(absl::Seconds(1));
+    EXPECT_EQ(world.got[2][1].back(), "hello");
+    EXPECT_EQ(world.got[1][2].back(), "and back");
+  }
+}
+
+TEST(LinksTest, NodesThatAreMadeUpKeepARealOneOutForATimeOnly) {
+  LinksOptions options;
+  options.max_nodes = 4;
+  World world(1, options);
+  world.Start(1);
+  for (uint64_t id = 100; id < 1100; ++id) {
+    world.nodes.at(1).HandlePacket(world.now, {{}, Forged(id, 1, 1, 0, {})});
+  }
+  EXPECT_EQ(world.nodes.at(1).stats().too_many_nodes, 996u);
+  world.Start(2);
+  world.Run(absl::Seconds(5));
+  EXPECT_FALSE(world.nodes.at(1).IsUp(NodeId{2}));
+  world.Run(absl::Seconds(5));
+  EXPECT_TRUE(world.nodes.at(1).IsUp(NodeId{2}));
+  EXPECT_TRUE(world.nodes.at(2).IsUp(NodeId{1}));
+}
+
 TEST(LinksTest, WhatIsNoPacketIsCounted) {
   Links links({}, NodeId{1});
   const absl::Time now = absl::FromUnixSeconds(1000);

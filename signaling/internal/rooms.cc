@@ -1,6 +1,7 @@
 #include "signaling/internal/rooms.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -312,21 +313,32 @@ void Rooms::Change(absl::Time now, RoomMap::iterator room,
   // Only the first change since the others were told says what they know.
   const auto [it, inserted] = room->second.untold.try_emplace(name, untold);
   if (!inserted) it->second.about = untold.about;
-  if (now >= room->second.tell_after) {
-    windows_.Stop(room->first);
-    return Tell(now, room->second);
-  }
-  windows_.Set(room->first, room->second.tell_after);
+  Tell(now, room);
 }
 
 void Rooms::HandleTimeout(absl::Time now) {
   while (const std::optional<std::string> room = windows_.PopDue(now)) {
-    Tell(now, rooms_.at(*room));
+    Tell(now, rooms_.find(*room));
+  }
+  if (telling_.empty()) return;
+  const std::string key = std::move(telling_.front());
+  telling_.pop_front();
+  const auto room = rooms_.find(key);
+  if (room == rooms_.end()) return;
+  if (TellSome(room)) {
+    telling_.push_back(key);
+  } else if (!room->second.untold.empty()) {
+    Tell(now, room);
   }
 }
 
-void Rooms::Tell(absl::Time now, Room& room) {
-  effect::PeersChanged told;
+void Rooms::Tell(absl::Time now, RoomMap::iterator it) {
+  Room& room = it->second;
+  if (!room.telling.receivers.empty()) return;
+  if (now < room.tell_after) return windows_.Set(it->first, room.tell_after);
+  windows_.Stop(it->first);
+  effect::PeersChanged& told = room.telling;
+  told.changes.clear();
   size_t bytes = 0;
   for (const auto& [name, untold] : room.untold) {
     const auto person = room.people.find(name);
@@ -352,7 +364,39 @@ void Rooms::Tell(absl::Time now, Room& room) {
   room.tell_after =
       now + std::max(options_.presence_window,
                      absl::Seconds(cost / options_.presence_bytes_per_second));
-  changes_.push_back(std::move(told));
+  if (TellSome(it)) telling_.push_back(it->first);
+}
+
+bool Rooms::TellSome(RoomMap::iterator it) {
+  effect::PeersChanged& telling = it->second.telling;
+  // Nobody, if the room is one that has been made anew.
+  if (telling.receivers.empty()) return false;
+  const size_t count = std::clamp<size_t>(
+      options_.presence_messages_per_step / telling.changes.size(), 1,
+      telling.receivers.size());
+  if (count == telling.receivers.size()) {
+    effect::PeersChanged last = std::exchange(telling, {});
+    KeepThere(it->first, last.receivers);
+    changes_.push_back(std::move(last));
+    return false;
+  }
+  const auto first =
+      telling.receivers.end() - static_cast<std::ptrdiff_t>(count);
+  effect::PeersChanged some{{first, telling.receivers.end()}, telling.changes};
+  telling.receivers.erase(first, telling.receivers.end());
+  KeepThere(it->first, some.receivers);
+  changes_.push_back(std::move(some));
+  return true;
+}
+
+void Rooms::KeepThere(const std::string& room,
+                      std::vector<Member>& members) const {
+  members.erase(std::remove_if(members.begin(), members.end(),
+                               [&](Member member) {
+                                 const Place* place = PlaceOf(member);
+                                 return place == nullptr || place->room != room;
+                               }),
+                members.end());
 }
 
 std::optional<effect::PeersChanged> Rooms::PollChanges() {

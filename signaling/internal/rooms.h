@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
@@ -68,8 +69,11 @@ class Rooms {
   std::variant<std::string, Refusal> LooksOf(absl::string_view name) const;
   Peer PeerOf(Member member) const;
 
+  // Does one step of what is being told, too.
   void HandleTimeout(absl::Time now);
-  absl::Time NextTimeout() const { return windows_.NextTimeout(); }
+  absl::Time NextTimeout() const {
+    return telling_.empty() ? windows_.NextTimeout() : absl::InfinitePast();
+  }
   std::optional<effect::PeersChanged> PollChanges();
 
   size_t room_count() const { return rooms_.size(); }
@@ -98,6 +102,9 @@ class Rooms {
     Shares places;  // By source.
     absl::btree_map<std::string, Untold> untold;
     absl::Time tell_after = absl::InfinitePast();
+    // What is being told, and those who have not been, the next one last; or
+    // nobody. Who has gone meanwhile may still be there.
+    effect::PeersChanged telling;
   };
   // By names folded for comparison.
   using RoomMap = absl::node_hash_map<std::string, Room>;
@@ -119,7 +126,13 @@ class Rooms {
                          absl::string_view after, absl::string_view last);
   void Change(absl::Time now, RoomMap::iterator room, const std::string& name,
               Untold untold);
-  void Tell(absl::Time now, Room& room);
+  // Begins to tell the room, if it is time and all others have been told what
+  // was before.
+  void Tell(absl::Time now, RoomMap::iterator room);
+  // Takes out those who have gone to another room, or to none.
+  void KeepThere(const std::string& room, std::vector<Member>& members) const;
+  // Does a step of it. True if there are more.
+  bool TellSome(RoomMap::iterator room);
 
   const RoomOptions options_;
   const PreparedName default_room_;
@@ -130,6 +143,7 @@ class Rooms {
   absl::node_hash_map<Member, Place> places_;
   // Rooms with something untold, until they may tell it.
   DeadlineQueue<std::string> windows_;
+  std::deque<std::string> telling_;  // Rooms, in whose turn.
   std::deque<effect::PeersChanged> changes_;
 };
 

@@ -16,6 +16,7 @@
 #include "net/stream_options.h"
 #include "net/stream_port.h"
 #include "relay/options.h"
+#include "signaling/directory_types.h"
 #include "tools/kyuud/admission/settings.h"
 #include "tools/kyuud/authorizer_exchange.h"
 #include "tools/kyuud/backplane/address.h"
@@ -96,6 +97,10 @@ struct Config {
 
   size_t connections_max = net::StreamPortOptions().max_streams;
   size_t connections_per_address = 2'500;
+  size_t peers_per_room = signaling::RoomOptions().max_peers_per_room;
+  size_t peers_per_room_per_address =
+      signaling::RoomOptions().max_peers_per_source;
+  size_t presence_bytes_per_s = 4'000'000;
   absl::Duration first_byte_timeout =
       net::StreamPortOptions().first_byte_timeout;
   absl::Duration write_timeout = net::StreamDriverOptions().write_timeout;

@@ -159,7 +159,14 @@ FrontDoorOptions DoorOptions(const Config& config,
   options.port.header_sources = config.proxy_protocol_from;
   options.port.first_byte_timeout = config.first_byte_timeout;
   options.driver.write_timeout = config.write_timeout;
+  // Five of six connections may be signaling's: pages are to be served still.
+  options.signaling.max_connections = (budget.connections * 5 + 5) / 6;
   options.signaling.max_connections_per_source = share;
+  options.signaling.rooms.max_peers_per_room = config.peers_per_room;
+  options.signaling.rooms.max_peers_per_source =
+      config.peers_per_room_per_address;
+  options.signaling.rooms.presence_bytes_per_second =
+      static_cast<double>(config.presence_bytes_per_s);
   options.signaling.server_name = absl::StrCat("kyuud ", kVersion);
   options.dialects.settings = config.dialects;
   options.dialects.peerjs.max_peers_per_source = share;

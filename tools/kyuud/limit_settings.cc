@@ -33,6 +33,17 @@ constexpr Setting kLimitSettings[] = {
         Change::kRestart,
         "TCP connections of one IPv4 address or IPv6 /64, and a quarter of "
         "all at most"),
+    Bounded<2, 100'000, &Config::peers_per_room>(
+        "limits", "peers-per-room", "peers-per-room", "N", Change::kRestart,
+        "Peers of one room of signaling, each of whom is told of all others"),
+    Bounded<1, 100'000, &Config::peers_per_room_per_address>(
+        "limits", "peers-per-room-per-address", "peers-per-room-per-address",
+        "N", Change::kRestart, "Those of one IPv4 address or IPv6 /64"),
+    Bounded<10'000, 1'000'000'000, &Config::presence_bytes_per_s>(
+        "limits", "presence-bytes-per-second", "presence-bytes-per-second",
+        "BYTES", Change::kRestart,
+        "What a room may cost to be told who is there, all its peers together; "
+        "changes wait, and become one, while it would be more"),
     Row<&Config::turn, &Turn::allocations_max>(
         "limits", "allocations", "max-allocations", "N", Change::kReload,
         "Allocations; less if descriptors or ports do not suffice"),

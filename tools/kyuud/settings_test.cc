@@ -138,6 +138,9 @@ nonce-lifetime = "30m"
 [limits]
 connections = 11
 connections-per-address = 12
+peers-per-room = 26
+peers-per-room-per-address = 27
+presence-bytes-per-second = 28000
 allocations = 13
 allocations-per-user = 14
 allocations-per-source = 15
