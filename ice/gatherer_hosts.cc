@@ -272,17 +272,20 @@ void Gatherer::FindMapped(const Host& host) {
   const bool is_host = candidate.type == CandidateType::kHost;
   if (!is_host) candidate.related = Shown(udp);
   told_.Tell(candidate);
-  if (host.host.tcp_port == 0) return;
   candidate.transport = Transport::kTcp;
-  candidate.tcp_type = TcpType::kPassive;
-  candidate.base.port = host.host.tcp_port;
-  candidate.address.port = host.host.tcp_port;
-  candidate.priority =
-      TcpPriority(candidate.type, TcpType::kPassive, preference);
   candidate.foundation = foundations_.Get(
       candidate.type, udp.ip, candidate.address.ip, Transport::kTcp);
-  if (!is_host) candidate.related = Shown(candidate.base);
-  told_.Tell(std::move(candidate));
+  for (const auto& [tcp_type, port] :
+       {std::pair(TcpType::kPassive, host.host.tcp_port),
+        std::pair(TcpType::kSimultaneousOpen, host.host.tcp_so_port)}) {
+    if (port == 0) continue;
+    candidate.tcp_type = tcp_type;
+    candidate.base.port = port;
+    candidate.address.port = port;
+    candidate.priority = TcpPriority(candidate.type, tcp_type, preference);
+    if (!is_host) candidate.related = Shown(candidate.base);
+    told_.Tell(candidate);
+  }
 }
 
 void Gatherer::FindTcpHost(const Host& host, TcpType tcp_type, uint16_t port) {

@@ -199,11 +199,12 @@ TEST_F(GathererTest, AMappingThatIsKnownIsToldWithoutServers) {
   Begin({.hosts = {{.address = kInside,
                     .tcp_active = true,
                     .tcp_port = 5001,
-                    .mapped = kOutside}}});
+                    .mapped = kOutside,
+                    .tcp_so_port = 5002}}});
   network_.RunFor(absl::ZeroDuration());
   EXPECT_EQ(finished_at_, absl::ZeroDuration());
   const auto mapped = Of(CandidateType::kServerReflexive);
-  ASSERT_EQ(mapped.size(), 2u) << "none for the active one";
+  ASSERT_EQ(mapped.size(), 3u) << "none for the active one";
   EXPECT_EQ(mapped[0].address, (TransportAddress{kOutside, 5000}));
   EXPECT_EQ(mapped[0].base, kInside);
   EXPECT_EQ(mapped[0].related, kInside);
@@ -211,6 +212,9 @@ TEST_F(GathererTest, AMappingThatIsKnownIsToldWithoutServers) {
   EXPECT_EQ(mapped[1].address, (TransportAddress{kOutside, 5001}));
   EXPECT_EQ(mapped[1].tcp_type, TcpType::kPassive);
   EXPECT_EQ(mapped[1].related, (TransportAddress{kInside.ip, 5001}));
+  EXPECT_EQ(mapped[2].address, (TransportAddress{kOutside, 5002}));
+  EXPECT_EQ(mapped[2].tcp_type, TcpType::kSimultaneousOpen);
+  EXPECT_EQ(mapped[2].base, (TransportAddress{kInside.ip, 5002}));
   for (const Candidate& host : Of(CandidateType::kHost)) {
     if (host.transport == Transport::kUdp) {
       EXPECT_GT(host.priority, mapped[0].priority);

@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "base/testing.h"
 #include "gtest/gtest.h"
 #include "peer/connection.h"
@@ -171,6 +172,84 @@ TEST(ConnectionNegotiation, CandidatesWaitForTheDescriptionTheyName) {
         0));
   }
   EXPECT_EQ(t.b.connection.stats().counters.ignored_candidates, 51u);
+}
+
+// Candidates that say no generation come between our restart's offer and its
+// answer: late ones of before, or such as have overtaken the answer.
+class ConnectionRestartTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK(t_.a.connection.CreateDataChannel(t_.now(), {}));
+    t_.call.Negotiate(t_.a);
+    ASSERT_TRUE(t_.call.Connected());
+    t_.network.RunFor(absl::Seconds(1));
+    t_.call.trickle = false;
+    offer_ = *t_.a.connection.CreateOffer(IceRestart::kYes);
+    ASSERT_OK(t_.a.connection.SetLocalDescription(t_.now(), SdpType::kOffer));
+    ASSERT_OK(t_.SetRemote(t_.b, SdpType::kOffer, offer_));
+    answer_ = Without(t_.Answer(t_.b));
+    asked_.clear();
+  }
+  // Candidates and their end.
+  static std::string Without(const std::string& sdp) {
+    std::string rest;
+    for (const absl::string_view line : absl::StrSplit(sdp, "\r\n")) {
+      if (line.empty() || absl::StartsWith(line, "a=candidate") ||
+          line == "a=end-of-candidates") {
+        continue;
+      }
+      absl::StrAppend(&rest, line, "\r\n");
+    }
+    return rest;
+  }
+  absl::Status Tell(absl::string_view candidate) {
+    return t_.a.connection.AddIceCandidate(t_.now(), candidate, "0", 0);
+  }
+  // Whether the peer had told all, each time that our agent thought about a
+  // nomination.
+  static ice::NominationAnswer Ask(const void* asked,
+                                   const ice::NominationQuestion& question) {
+    auto* const* vector = static_cast<std::vector<bool>* const*>(asked);
+    (*vector)->push_back(question.remote_done);
+    return ice::DefaultNomination(question);
+  }
+
+  std::vector<bool> asked_;
+  std::vector<bool>* const asked_of_ = &asked_;
+  Direct t_{
+      {.a = {.ice = {.policy = {.context = &asked_of_, .nominate = &Ask}}}}};
+  std::string offer_;
+  std::string answer_;
+};
+
+TEST_F(ConnectionRestartTest, AnEndBeforeTheAnswerIsNotThatOfTheNewCandidates) {
+  ASSERT_OK(Tell(""));
+  ASSERT_OK(t_.SetRemote(t_.a, SdpType::kAnswer, answer_));
+  ASSERT_TRUE(
+      t_.network.RunUntil([&] { return !asked_.empty(); }, absl::Seconds(5)));
+  EXPECT_FALSE(asked_[0]);
+  ASSERT_OK(Tell(""));
+  t_.network.RunFor(absl::Seconds(1));
+  EXPECT_TRUE(t_.a.connected());
+}
+
+TEST_F(ConnectionRestartTest, ACandidateBeforeTheAnswerIsCheckedAfterIt) {
+  const uint64_t before = t_.a.connection.stats().ice.checks_sent;
+  ASSERT_OK(Tell("candidate:9 1 udp 7 192.0.2.77 9 typ host"));
+  t_.network.RunFor(absl::Milliseconds(500));
+  EXPECT_EQ(t_.a.connection.stats().ice.checks_sent, before)
+      << "the generation of before does not ask it";
+  ASSERT_OK(t_.SetRemote(t_.a, SdpType::kAnswer, answer_));
+  const auto asked = [&] {
+    for (const ice::PairInfo& pair : t_.a.connection.stats().pairs) {
+      if (pair.path.remote.ip == IpAddress::V4(192, 0, 2, 77)) {
+        return pair.checks_sent > 0;
+      }
+    }
+    return false;
+  };
+  EXPECT_TRUE(t_.network.RunUntil(asked, absl::Seconds(5)));
+  EXPECT_TRUE(t_.call.Connected());
 }
 
 TEST(ConnectionNegotiation, MediaThatSharesTheTransportIsParkedAndDataFlows) {

@@ -269,6 +269,7 @@ absl::Status Connection::RestartIce(absl::Time now) {
   if (credentials_ == ice_.agent().local_credentials()) return absl::OkStatus();
   const std::vector<ice::Candidate> known = ice_.candidates();
   KYUU_RETURN_IF_ERROR(ice_.Restart(now, credentials_));
+  remote_ice_.overdue = true;
   for (const ice::Candidate& candidate : ice_.candidates()) {
     // Those that the restart has found, and its end, are told as ever.
     if (std::any_of(known.begin(), known.end(), [&](const auto& before) {
@@ -292,9 +293,10 @@ absl::Status Connection::UndoIce(absl::Time now) {
       return absl::OkStatus();
     }
     // The peer has our candidates under these.
-    KYUU_RETURN_IF_ERROR(ice_.Restart(now, credentials_));
+    KYUU_RETURN_IF_ERROR(ice_.UndoRestart(now, credentials_));
     return ApplyRemoteIce(now);
   }
+  ice_.Ungather(now);
   if (!remote_ice_.known) return absl::OkStatus();
   remote_ice_.known.reset();
   if (dtls_session_) {
@@ -306,7 +308,7 @@ absl::Status Connection::UndoIce(absl::Time now) {
   ice_.embedded_dtls().SetFlight({});
   early_dtls_.clear();
   credentials_ = ice::Credentials::Generate(random_);
-  return RestartIce(now);
+  return ice_.UndoRestart(now, credentials_);
 }
 
 std::string Connection::RemoteUfrag() const {
@@ -317,6 +319,7 @@ absl::Status Connection::ApplyRemoteIce(absl::Time now) {
   const std::optional<sdp::TransportParameters>& remote = session_.remote();
   if (!remote) return absl::OkStatus();
   remote_ice_.waits = false;
+  remote_ice_.overdue = false;
   if (!remote_ice_.known) {
     // RFC 8445 section 6.1.1; a conflict found by checks may change it later.
     ice_.SetRole(now, session_.offerer() || (remote->ice_lite && !options_.lite)
@@ -406,6 +409,11 @@ void Connection::ApplyCandidate(absl::Time now,
     return;
   }
   if (pending.line.empty()) {
+    // Between our restart's offer and its answer it belongs to the description
+    // in force (RFC 9429 section 4.1.19), whose generation needs it no more.
+    // A candidate without ufrag, which does harm to neither generation, may
+    // have overtaken the answer, and waits for that in the agent.
+    if (remote_ice_.overdue) return;
     const std::string& tag = session_.remote()->tag;  // Empty: it has no mids.
     if (pending.mid.empty() || tag.empty() || pending.mid == tag) {
       ice_.EndOfRemoteCandidates(now);

@@ -23,7 +23,8 @@ struct PendingCandidate {
 struct RemoteIce {
   // Came before their description.
   std::vector<PendingCandidate> pending;
-  bool waits = false;  // The peer's credentials wait for our restart.
+  bool waits = false;    // The peer's credentials wait for our restart.
+  bool overdue = false;  // Our restart waits for the peer's credentials.
   // Those of the peer that ICE has.
   std::optional<ice::Credentials> known;
 };

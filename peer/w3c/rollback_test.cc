@@ -167,22 +167,41 @@ TEST_F(W3cRollbackTest, AnImplicitOneVisitsStableAndAsksOnlyAtTheEnd) {
 
 // W3C would have no event of a restart that is taken back, and "new" where the
 // first offer is: ours gathers under the credentials of before.
-TEST_F(W3cRollbackTest, GatheringIsCompleteAfterIt) {
+TEST_F(W3cRollbackTest, AfterTheOriginalOffersGatheringIsNew) {
+  // In "complete", and in whatever state it is right after the offer.
   ASSERT_OK(a_->SetLocalDescription());
   ASSERT_TRUE(a_.board().Wait("gathering complete"));
   ASSERT_OK(a_->Rollback());
-  ASSERT_TRUE(a_.board().Wait("signaling stable"));
-  EXPECT_EQ(a_->ice_gathering_state(), GatheringState::kComplete);
+  ASSERT_TRUE(a_.board().Wait("gathering new"));
+  EXPECT_EQ(a_->ice_gathering_state(), GatheringState::kNew);
+  ASSERT_OK(a_->SetLocalDescription());
+  ASSERT_OK(a_->Rollback());
+  ASSERT_TRUE(a_.board().Wait("gathering new", 2));
+  EXPECT_EQ(a_->ice_gathering_state(), GatheringState::kNew);
+  // What was found is told again with the next offer.
   pair_.Connect();
   ASSERT_TRUE(a_.board().Wait("open"));
+  ASSERT_OK(a_.channel()->Send("here"));
+  EXPECT_TRUE(b_.board().Wait("message text:here"));
+  EXPECT_EQ(a_->ice_gathering_state(), GatheringState::kComplete);
+}
+
+TEST_F(W3cRollbackTest, AfterARestartsGatheringStaysComplete) {
+  pair_.Connect();
+  ASSERT_TRUE(a_.board().Wait("open"));
+  ASSERT_TRUE(a_.board().Wait("gathering complete"));
   const auto restart = a_->CreateOffer(IceRestart::kYes);
   ASSERT_OK(restart);
   ASSERT_OK(a_->SetLocalDescription(*restart));
   ASSERT_TRUE(a_.board().Wait("gathering complete", 2));
   ASSERT_OK(a_->Rollback());
-  ASSERT_TRUE(a_.board().Wait("gathering complete", 3));
   ASSERT_OK(a_.channel()->Send("still here"));
   EXPECT_TRUE(b_.board().Wait("message text:still here"));
+  EXPECT_EQ(a_->ice_gathering_state(), GatheringState::kComplete);
+  // Events come in order: there was none of gathering.
+  EXPECT_EQ(a_.board().Count("gathering gathering"), 2u);
+  EXPECT_EQ(a_.board().Count("gathering complete"), 2u);
+  EXPECT_EQ(a_.board().Count("gathering new"), 0u);
 }
 
 TEST_F(W3cRollbackTest, WithoutAnArgumentTheDescriptionThatIsDueIsSet) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -31,7 +32,21 @@
 
 namespace {
 
+using kyuu::peer::TcpUse;
 using kyuu::tools::PeerOptions;
+
+void AddTcpUse(CLI::App& command, TcpUse& use) {
+  const std::map<std::string, TcpUse> uses = {
+      {"none", TcpUse::kNone},
+      {"active", TcpUse::kActive},
+      {"both", TcpUse::kBoth},
+      {"simultaneous", TcpUse::kSimultaneous}};
+  command
+      .add_option("--tcp", use,
+                  "TCP beside UDP: none, active, both or simultaneous")
+      ->transform(CLI::CheckedTransformer(uses))
+      ->type_name("USE");
+}
 
 void AddNatAddresses(CLI::App& command,
                      std::vector<kyuu::peer::NatMapping>& mappings) {
@@ -82,6 +97,7 @@ void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
   AddNatAddresses(*peer, options.nat_mappings);
   peer->add_flag("--lite", options.lite,
                  "Be an ICE lite agent: answer checks and make none");
+  AddTcpUse(*peer, options.tcp);
   peer->add_flag("--snap", options.snap,
                  "Tell SCTP's INIT in the description (a=sctp-init)");
   peer->add_flag("--sped", options.sped,

@@ -39,6 +39,7 @@ absl::StatusOr<int> PeerSession::Run() {
   options.hide_addresses = options_.hide_addresses;
   options.nat_mappings = options_.nat_mappings;
   options.connection.lite = options_.lite;
+  options.tcp = options_.tcp;
   options.connection.snap = options_.snap;
   options.connection.sped = options_.sped;
   options.connection.ice.decisions_max = kDecisionsMax;

@@ -33,6 +33,7 @@ struct PeerOptions {
   bool hide_addresses = false;
   std::vector<peer::NatMapping> nat_mappings;
   bool lite = false;
+  peer::TcpUse tcp = peer::TcpUse::kBoth;
   bool snap = false;
   bool sped = false;
   std::optional<size_t> max_datagram;

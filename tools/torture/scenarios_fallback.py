@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 from kyuud import BINARY
-from scenario import Scenario, SERVER, USER
+from scenario import CLIENT, Scenario, SERVER, USER
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "kyuud"))
 from testing.peers import join  # noqa: E402
@@ -111,6 +111,22 @@ class Fallback(Meeting):
             self.assert_tcp(self.pair())
             host.run("nft", "delete", "table", "inet", "wall")
             other.run("nft", "delete", "table", "inet", "mute")
+
+    def test_without_udp_two_who_may_only_connect_do_so_at_once(self):
+        """Firewalls at both ends that let TCP connections out and nothing in; no
+        server helps (RFC 6544 section 7.1, simultaneous opening)."""
+        self.route()
+        for host in (self.client, self.far):
+            host.run("nft", "add", "table", "inet", "wall")
+            for hook, rule in (("input", "ct state established"), ("output", "meta l4proto tcp")):
+                host.run("nft", "add", "chain", "inet", "wall", hook,
+                         f"{{ type filter hook {hook} priority 0; policy drop; }}")
+                host.run("nft", "add", "rule", "inet", "wall", hook, *rule.split(), "accept")
+        results = self.pair(flags=(("--tcp=simultaneous",), ("--tcp=simultaneous",)))
+        self.assert_tcp(results)
+        for result, end in zip(results, (FAR, CLIENT)):
+            self.assertEqual(result["path"], "host-host")
+            self.assertEqual(result["remote"]["address"].split(":")[0], end)
 
     def test_with_port_443_alone_peers_meet_over_tls(self):
         self.firewall("tcp dport 443", "tcp sport 443")

@@ -12,7 +12,7 @@ from scenario import CLIENT, SERVER, USER, WILDCARD
 CONE = ("nat postrouting", "masquerade")
 SYMMETRIC = ("nat postrouting", "masquerade fully-random")
 NO_UDP = ("filter forward", "meta l4proto udp drop")
-PORTS = {"nat postrouting": 100, "filter forward": 0}
+PRIORITIES = {"nat prerouting": -100, "nat postrouting": 100, "filter forward": 0}
 
 
 class Homes(scenarios_fallback.Meeting):
@@ -20,30 +20,40 @@ class Homes(scenarios_fallback.Meeting):
     each other through the server, which knows nothing of the homes' nets."""
 
     def build(self, here, there):
+        self.wire()
+        self.behave(1, self.client, here)
+        self.behave(2, self.far, there)
+
+    def wire(self):
         ends = []
         self.server.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
-        for number, (router, server, behaviors) in enumerate(
-                ((self.client, SERVER, here), (self.far, scenarios_fallback.FAR_SERVER, there)), 1):
+        for number, (router, server) in enumerate(
+                ((self.client, SERVER), (self.far, scenarios_fallback.FAR_SERVER)), 1):
             net = f"10.{number}.0"
             home = self.network.host(f"home{number}")
             self.network.cable(home, f"{net}.2/24", router, f"{net}.1/24")
             home.ip("route", "add", "default", "via", f"{net}.1")
             router.ip("route", "add", "default", "via", server)
             router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
-            router.run("nft", "add", "table", "ip", "home")
-            # What nobody asked for is dropped before it is tracked as a flow of
-            # the router's own, whose port the home could then not have.
-            router.run("nft", "add", "chain", "ip", "home", "input",
-                       "{ type filter hook input priority 0; }")
-            router.run("nft", "add", "rule", "ip", "home", "input", "meta", "l4proto", "udp", "drop")
-            for chain, rule in behaviors:
-                kind, hook = chain.split()
-                router.run("nft", "add", "chain", "ip", "home", hook,
-                           f"{{ type {kind} hook {hook} priority {PORTS[chain]}; }}")
-                router.run("nft", "add", "rule", "ip", "home", hook, "ip", "saddr", f"{net}.2",
-                           *rule.split())
             ends.append((home, server))
         self.ends = tuple(ends)
+
+    def behave(self, number, router, behaviors):
+        """Rules without "ip" are about what the home sends."""
+        router.run("nft", "add", "table", "ip", "home")
+        # What nobody asked for is dropped before it is tracked as a flow of
+        # the router's own, whose port the home could then not have.
+        router.run("nft", "add", "chain", "ip", "home", "input",
+                   "{ type filter hook input priority 0; }")
+        router.run("nft", "add", "rule", "ip", "home", "input", "meta", "l4proto", "udp", "drop")
+        home = f"10.{number}.0.2"
+        for chain, rule in behaviors:
+            kind, hook = chain.split()
+            router.run("nft", "add", "chain", "ip", "home", hook,
+                       f"{{ type {kind} hook {hook} priority {PRIORITIES[chain]}; }}")
+            words = rule.replace("HOME", home).split()
+            whose = [] if words[0] == "ip" else ["ip", "saddr", home]
+            router.run("nft", "add", "rule", "ip", "home", hook, *whose, *words)
 
 
 class Nat(Homes):
@@ -83,6 +93,19 @@ class Nat(Homes):
                 self.assertEqual((cloud["transport"], home["transport"]), ("udp", "udp"))
                 self.assertEqual(home["remote"]["address"].split(":")[0], CLIENT)
                 self.assertEqual(home["remote"]["type"], "host" if role == "lite" else "srflx")
+
+    def test_without_udp_two_routers_whose_mappings_are_known_are_passed_by_tcp(self):
+        """Each side knows its NAT, which keeps ports and lets connections out
+        only: both open one at once (RFC 6544), and nobody is asked for anything."""
+        self.build([CONE, NO_UDP], [CONE, NO_UDP])
+        for router in (self.client, self.far):
+            router.run("nft", "add", "rule", "ip", "home", "input", "meta", "l4proto", "tcp", "drop")
+        addresses = (CLIENT, scenarios_fallback.FAR)
+        results = self.pair(flags=tuple(
+            (f"--nat-address={address}", "--tcp=simultaneous") for address in addresses))
+        for result, remote in zip(results, reversed(addresses)):
+            self.assertEqual((result["transport"], result["path"]), ("tcp", "srflx-srflx"))
+            self.assertEqual(result["remote"]["address"].split(":")[0], remote)
 
     def test_two_symmetric_routers_need_the_relay(self):
         self.assert_relayed(self.between([SYMMETRIC], [SYMMETRIC]), "udp", "udp")
