@@ -33,12 +33,16 @@ class CompactDuration {
   friend absl::Duration operator*(int64_t n, CompactDuration d) {
     return d * n;
   }
+  // The order of durations, without making any.
+  int64_t nanoseconds() const { return nanoseconds_; }
 
  private:
   static constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
   static constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
 
   static int64_t RoundUp(absl::Duration d) {
+    // Deadlines are often infinite, and dividing that is slow.
+    if (d == absl::InfiniteDuration()) return kMax;
     const int64_t cut = absl::ToInt64Nanoseconds(d);  // Saturates.
     const bool whole =
         cut == kMax || cut == kMin || absl::Nanoseconds(cut) >= d;
@@ -59,6 +63,11 @@ class CompactTime {
   operator absl::Time() const {
     return absl::UnixEpoch() + absl::Duration(since_epoch_);
   }
+  bool is_infinite_future() const {
+    return nanoseconds() == std::numeric_limits<int64_t>::max();
+  }
+  // The order of times, without making any.
+  int64_t nanoseconds() const { return since_epoch_.nanoseconds(); }
 
  private:
   CompactDuration since_epoch_;

@@ -37,12 +37,24 @@ TEST(CompactTimeTest, PartsOfANanosecondAreRoundedUp) {
 TEST(CompactTimeTest, TheInfiniteStaysSo) {
   EXPECT_EQ(absl::Time(CompactTime(absl::InfiniteFuture())),
             absl::InfiniteFuture());
+  EXPECT_TRUE(CompactTime(absl::InfiniteFuture()).is_infinite_future());
+  EXPECT_FALSE(CompactTime(absl::InfinitePast()).is_infinite_future());
   EXPECT_EQ(absl::Time(CompactTime(absl::InfinitePast())),
             absl::InfinitePast());
   EXPECT_EQ(absl::Duration(CompactDuration(absl::InfiniteDuration())),
             absl::InfiniteDuration());
   EXPECT_EQ(absl::Duration(CompactDuration(-absl::InfiniteDuration())),
             -absl::InfiniteDuration());
+}
+
+TEST(CompactTimeTest, NanosecondsAreInTheOrderOfTimes) {
+  const absl::Time t = absl::FromUnixSeconds(1'700'000'000);
+  int64_t last = CompactTime(absl::InfinitePast()).nanoseconds();
+  for (const absl::Time later : {absl::UnixEpoch() - absl::Seconds(1), t,
+                                 t + kQuarter, absl::InfiniteFuture()}) {
+    EXPECT_LT(last, CompactTime(later).nanoseconds());
+    last = CompactTime(later).nanoseconds();
+  }
 }
 
 TEST(CompactTimeTest, WhatIsTooFarIsInfinite) {

@@ -105,8 +105,8 @@ void Append(std::vector<T>& list, const T& value) {
 class DeadlineHeap {
  public:
   // InfiniteFuture() takes it away.
-  void Set(uint16_t number, absl::Time deadline) {
-    const bool wanted = deadline != absl::InfiniteFuture();
+  void Set(uint16_t number, CompactTime deadline) {
+    const bool wanted = !deadline.is_infinite_future();
     if (number >= places_.size()) {
       if (!wanted) return;
       places_.resize(number + size_t{1}, kNone);
@@ -118,7 +118,7 @@ class DeadlineHeap {
       entries_.push_back({deadline, number});
       places_[number] = static_cast<uint16_t>(at);
     } else if (wanted) {
-      if (absl::Time(entries_[at].deadline) == deadline) return;
+      if (entries_[at].deadline.nanoseconds() == deadline.nanoseconds()) return;
       entries_[at].deadline = deadline;
     } else {
       places_[number] = kNone;
@@ -148,10 +148,8 @@ class DeadlineHeap {
   };
 
   bool Earlier(size_t a, size_t b) const {
-    return std::pair<absl::Time, uint16_t>(entries_[a].deadline,
-                                           entries_[a].number) <
-           std::pair<absl::Time, uint16_t>(entries_[b].deadline,
-                                           entries_[b].number);
+    return std::pair(entries_[a].deadline.nanoseconds(), entries_[a].number) <
+           std::pair(entries_[b].deadline.nanoseconds(), entries_[b].number);
   }
   void Swap(size_t a, size_t b) {
     std::swap(entries_[a], entries_[b]);

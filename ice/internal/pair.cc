@@ -45,7 +45,9 @@ absl::Duration Liveness::ProbeInterval(const Pair& pair) const {
 }
 
 absl::Time Liveness::SuspectAt(const Pair& pair) const {
-  if (!pair.healthy()) return absl::InfiniteFuture();
+  if (!pair.healthy() || pair.valid->unanswered_since.is_infinite_future()) {
+    return absl::InfiniteFuture();
+  }
   return pair.valid->unanswered_since +
          (pair.valid->probes > 0
               ? options->probes * ProbeInterval(pair)
