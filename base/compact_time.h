@@ -58,19 +58,30 @@ class CompactTime {
  public:
   constexpr CompactTime() = default;
   // NOLINTNEXTLINE(google-explicit-constructor): it is a time.
-  CompactTime(absl::Time t) : since_epoch_(t - absl::UnixEpoch()) {}
+  CompactTime(absl::Time t) : nanoseconds_(RoundUp(t)) {}
   // NOLINTNEXTLINE(google-explicit-constructor)
   operator absl::Time() const {
-    return absl::UnixEpoch() + absl::Duration(since_epoch_);
+    if (nanoseconds_ == kMax) return absl::InfiniteFuture();
+    if (nanoseconds_ == kMin) return absl::InfinitePast();
+    return absl::FromUnixNanos(nanoseconds_);
   }
-  bool is_infinite_future() const {
-    return nanoseconds() == std::numeric_limits<int64_t>::max();
-  }
+  bool is_infinite_future() const { return nanoseconds_ == kMax; }
   // The order of times, without making any.
-  int64_t nanoseconds() const { return since_epoch_.nanoseconds(); }
+  int64_t nanoseconds() const { return nanoseconds_; }
 
  private:
-  CompactDuration since_epoch_;
+  static constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  static constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
+
+  static int64_t RoundUp(absl::Time t) {
+    if (t == absl::InfiniteFuture()) return kMax;
+    const int64_t cut = absl::ToUnixNanos(t);  // Saturates, and rounds down.
+    const bool whole =
+        cut == kMax || cut == kMin || absl::FromUnixNanos(cut) >= t;
+    return whole ? cut : cut + 1;
+  }
+
+  int64_t nanoseconds_ = 0;  // Since the Unix epoch.
 };
 
 }  // namespace kyuu
