@@ -41,7 +41,7 @@ std::unique_ptr<internal::Generation> NewGeneration(const Credentials& local,
                                                     const AgentOptions& options,
                                                     bool lite) {
   return std::make_unique<internal::Generation>(
-      local, internal::Liveness(options, /*asks=*/!lite));
+      local, internal::Liveness(options, /*asks_peer=*/!lite));
 }
 
 }  // namespace
