@@ -377,7 +377,8 @@ void SpikeRows(const sctp::Options& options) {
   }
 }
 
-// Two flows over one bottleneck, the second from 5 s on.
+// Two flows over one bottleneck, the second from 5 s on: how they share it,
+// soon and in the long run.
 void FairRows(const sctp::Options& options) {
   std::printf("fair: two flows over 100 Mbit/s, the second 5 s later\n");
   for (int rtt : {20, 50}) {
@@ -385,16 +386,20 @@ void FairRows(const sctp::Options& options) {
                    options);
     flows.Run(absl::Seconds(5));
     flows.started[1] = true;
-    flows.Run(absl::Seconds(10));
-    const size_t before[] = {flows.received[0], flows.received[1]};
-    flows.Run(absl::Seconds(30));
-    const double x = static_cast<double>(flows.received[0] - before[0]);
-    const double y = static_cast<double>(flows.received[1] - before[1]);
-    std::printf("%4d ms | %5.1f and %5.1f Mbit/s, Jain %.3f, srtt %3.0f ms\n",
-                rtt, x * 8 / 30e6, y * 8 / 30e6,
-                (x + y) * (x + y) / (2 * (x * x + y * y)),
-                absl::ToDoubleMilliseconds(flows.a[0].stats().srtt));
-    std::fflush(stdout);
+    for (int after : {10, 70}) {
+      flows.Run(absl::Seconds(after == 10 ? 10 : 30));
+      const size_t before[] = {flows.received[0], flows.received[1]};
+      flows.Run(absl::Seconds(30));
+      const double x = static_cast<double>(flows.received[0] - before[0]);
+      const double y = static_cast<double>(flows.received[1] - before[1]);
+      std::printf(
+          "%4d ms, %3d s later | %5.1f and %5.1f Mbit/s, Jain %.3f, srtt %3.0f "
+          "ms\n",
+          rtt, after, x * 8 / 30e6, y * 8 / 30e6,
+          (x + y) * (x + y) / (2 * (x * x + y * y)),
+          absl::ToDoubleMilliseconds(flows.a[0].stats().srtt));
+      std::fflush(stdout);
+    }
   }
 }
 

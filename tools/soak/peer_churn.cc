@@ -235,6 +235,9 @@ struct Sample {
 
 Sample Now() {
   Sample sample;
+  // What is free between what is in use is malloc's affair: at the same use it
+  // grows for hours.
+  malloc_trim(0);
   std::ifstream statm("/proc/self/statm");
   double pages = 0;
   statm >> pages >> pages;
@@ -371,9 +374,6 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr, "usage: peer_churn SECONDS [SEED]\n");
     return 2;
   }
-  // Each arena keeps what it ever had at once, and sixteen of them take hours
-  // until none has a new record.
-  mallopt(M_ARENA_MAX, 1);
   const absl::Duration length = absl::Seconds(std::atof(argv[1]));
   // Of a short run enough samples for quarters.
   const absl::Duration every = std::min(kSample, length / 12);
