@@ -67,10 +67,11 @@ class Call {
           {.loopback = LoopbackUse::kAlways, .thread = thread},
           {.on_ice_candidate =
                [this, side](const IceCandidate& candidate) {
-                 // Too late only: the other end is gone.
-                 connections_[1 - side]
-                     ->AddIceCandidate(candidate)
-                     .IgnoreError();
+                 const absl::Status added =
+                     connections_[1 - side]->AddIceCandidate(candidate);
+                 // Too late: the other end is gone.
+                 if (absl::IsFailedPrecondition(added)) return;
+                 if (!added.ok()) TheVerdict().Wrong(added.ToString());
                },
            .on_data_channel =
                [this](std::shared_ptr<DataChannel> channel) {
@@ -161,7 +162,6 @@ class Call {
   }
   // At once.
   void CutOff() {
-    for (Sender& sender : channels_) sender.flow->OnCutOff();
     const std::lock_guard<std::mutex> lock(mutex_);
     for (auto& [label, flow] : flows_) flow->OnCutOff();
   }
