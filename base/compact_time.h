@@ -33,8 +33,6 @@ class CompactDuration {
   friend absl::Duration operator*(int64_t n, CompactDuration d) {
     return d * n;
   }
-  // The order of durations, without making any.
-  int64_t nanoseconds() const { return nanoseconds_; }
 
  private:
   static constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
