@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
 #include "peer/peer_connection.h"
@@ -100,11 +101,13 @@ class Flow {
     const std::lock_guard<std::mutex> lock(mutex_);
     cut_off_ = true;
   }
-  void OnReceiverClosed() {
+  void OnReceiverClosed(const absl::Status& status) {
     const std::lock_guard<std::mutex> lock(mutex_);
     closed_ = true;
-    if (!ending_ || cut_off_ || !reliable()) return;
-    if (received_ != sent_) {
+    if (!ending_ || cut_off_) return;
+    if (!status.ok()) {
+      Wrong(absl::StrCat("closed in order, and told ", status.ToString()));
+    } else if (reliable() && received_ != sent_) {
       Wrong(absl::StrCat("closed in order with ", received_, " of ", sent_));
     }
   }
