@@ -7,7 +7,6 @@ nothing may grow; it says so itself.
 
 import os
 import subprocess
-import sys
 
 from common import say
 from hosts import Network
@@ -16,7 +15,7 @@ from hosts import Network
 def run(arguments):
     minutes = float(arguments[0]) if arguments else 60
     loss = float(arguments[1]) if len(arguments) > 1 else 2
-    program = os.path.join(os.path.dirname(os.path.dirname(sys.argv[1])), "soak", "peer_churn")
+    program = os.path.join(os.path.dirname(os.path.dirname(os.environ["KYUUD"])), "soak", "peer_churn")
     with Network() as network:
         host = network.host("churn")
         host.run("nft", "add table inet loss; add chain inet loss out "
