@@ -65,6 +65,22 @@ class KyuudTlsTest(KyuudTestCase):
         self.addCleanup(client.close)
         self.assertEqual(client.allocate(), 0)
 
+    def test_one_connection_goes_to_one_thread_after_another(self):
+        """It shows the tickets (RFC 8016) of allocations all over them."""
+        server = self.start_tls("--user=a:1", "--threads=4")
+        ten_minutes = Turn.attribute(0x000D, struct.pack("!I", 600))
+        for make in (lambda: TcpTurn(server.http_port, "a", "1"),
+                     lambda: DtlsTurn(server.turn_port, "a", "1")):
+            client = make()
+            self.addCleanup(client.close)
+            self.assertEqual((client.allocate(), client.release()), (0, 0))
+            for _ in range(12):
+                other = Turn(server.turn_port, "a", "1")
+                self.addCleanup(other.socket.close)
+                self.assertEqual(other.allocate(Turn.attribute(0x8030, b"")), 0)
+                moved = client.ask(0x0004, ten_minutes, Turn.attribute(0x8030, other.ticket))
+                self.assertEqual((client.error(moved), client.release()), (0, 0))
+
     def test_logs_tell_what_carries_a_client(self):
         for threads in (1, 2):
             server = self.start_tls("--user=a:1", "--log-format=json", f"--threads={threads}")
