@@ -28,15 +28,21 @@ using ice::Gatherer;
 
 const TransportAddress kStun{IpAddress::V4(192, 0, 2, 1), 3478};
 const TransportAddress kTurn{IpAddress::V4(192, 0, 2, 2), 3478};
+const TransportAddress kRelayed6{IpAddress::Parse("2001:db8::1").value(),
+                                 50002};
 
 TransportAddress Host(uint8_t i) { return {IpAddress::V4(10, 0, 0, i), 5000}; }
+// Every fourth one is on IPv6.
 TransportAddress Peer(uint8_t i) {
-  return {IpAddress::V4(203, 0, 113, i % 8), static_cast<uint16_t>(i + 1)};
+  IpAddress ip = IpAddress::V4(203, 0, 113, i % 8);
+  if (i % 4 == 3) ip = IpAddress::Parse("2001:db8:1::1").value();
+  return {ip, static_cast<uint16_t>(i + 1)};
 }
 
 class Run {
  public:
   explicit Run(uint8_t start) : gatherer_(Options(start), random_) {
+    if ((start & 2) != 0) server_.additional = kRelayed6;
     if ((start & 4) != 0) KYUU_CHECK(gatherer_.Start(now_).ok());
     for (int i = start >> 3; i > 0; --i) Serve(0);
   }
@@ -99,6 +105,7 @@ class Run {
         if (arg >= 28 && arg < 36) return Configure(arg);
         if (arg == 36) return gatherer_.ReleaseUnwanted(now_);
         if (arg == 37) return gatherer_.Discard(now_);
+        if (arg >= 40 && arg < 48) return Give(arg);
         return (void)gatherer_.Start(now_);
       case 9:
         return TakeEvents();
@@ -148,6 +155,19 @@ class Run {
         (arg & 4) != 0 ? ice::GatherPolicy::kRelay : ice::GatherPolicy::kAll);
   }
 
+  // What the TURN server gives of the second family, and says of it.
+  void Give(uint8_t arg) {
+    server_.additional.reset();
+    server_.refused.reset();
+    server_.gone.reset();
+    if ((arg & 1) != 0) server_.additional = kRelayed6;
+    if ((arg & 2) != 0) {
+      server_.refused = stun::AddressErrorCode{
+          IpFamily::kV6, stun::Error::kInsufficientCapacity};
+    }
+    if ((arg & 4) != 0) server_.gone = IpFamily::kV6;
+  }
+
   // Lets the right server answer one request, with a bit flipped if `flip` says
   // so.
   void Serve(uint8_t flip) {
@@ -177,10 +197,13 @@ class Run {
   }
 
   void Wrap(uint8_t arg, absl::Span<const uint8_t> payload) {
-    const Path path{server_.relayed, Peer(arg), Transport::kUdp};
+    const TransportAddress peer = Peer(arg);
+    const TransportAddress local =
+        peer.ip.is_v4() ? server_.relayed : kRelayed6;
+    const Path path{local, peer, Transport::kUdp};
     const auto outer =
         gatherer_.Wrap(now_, {path, payload}, absl::MakeSpan(buffer_));
-    KYUU_CHECK(outer.ok() <= gatherer_.IsRelayed(server_.relayed));
+    KYUU_CHECK(outer.ok() <= gatherer_.IsRelayed(local));
     gatherer_.BindChannel(now_, path);
   }
 

@@ -344,6 +344,34 @@ TEST_P(ClusterMobilityTest, WhicheverLoopAClientMovesToItGoesOn) {
   EXPECT_EQ(cluster_->allocations(), 1u);
 }
 
+// One address after another is the address of allocations all over the cluster.
+TEST_P(ClusterMobilityTest, AnAddressMayHaveOneAllocationAfterAnother) {
+  Echo peer(loop_);
+  std::vector<std::unique_ptr<Wire>> wires;
+  std::vector<std::vector<uint8_t>> tickets;
+  for (size_t i = 0; i < 12; ++i) {
+    wires.push_back(Open());
+    AllocateTo(*wires.back(), peer.address());
+    tickets.push_back(ticket_);
+  }
+  wires.push_back(Open());
+  Wire& wire = *wires.back();
+  for (const std::vector<uint8_t>& ticket : tickets) {
+    Call(wire, stun::Method::kRefresh, [&](stun::MessageWriter& w) {
+      w.Add(stun::Lifetime{600});
+      w.Add(stun::MobilityTicket{ticket});
+    });
+    const std::vector<uint8_t> data = InChannel("here");
+    wire.Send(data);
+    EXPECT_EQ(Hear(wire), AsText(data));
+    Call(wire, stun::Method::kRefresh,
+         [](stun::MessageWriter& w) { w.Add(stun::Lifetime{0}); });
+  }
+  const Stats sum = Collected();
+  EXPECT_EQ(sum.server.moves, tickets.size());
+  EXPECT_EQ(sum.node.handover_drops, 0u);
+}
+
 class ClusterDtlsMobilityTest : public ClusterMobilityTest {
  protected:
   Sealed& OpenSealed() {

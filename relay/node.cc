@@ -34,6 +34,7 @@ Node::Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
            ReservedSockets& reserved, Handlers handlers,
            const StreamSettings& streams, const DtlsClientsOptions& dtls)
     : loop_(loop),
+      instance_(options.instance),
       server_(random_, WithUtc(std::move(options)), ledger),
       reserved_(reserved),
       reserved_alarm_(loop, [this] { reserved_.Expire(net::Loop::Now()); }),
@@ -110,14 +111,14 @@ void Node::Deliver(Handover handover) {
     const auto bytes =
         absl::MakeConstSpan(handover.bytes).subspan(item.begin, item.size);
     if (item.client && item.client->transport == Transport::kDtls) {
-      DeliverSealed(now, item, bytes);
+      DeliverSealed(now, item, handover.from, bytes);
       SendAnswers();
       continue;
     }
     Execute(
         item.client.has_value()
             ? server_.FromClient(now, *item.client, bytes, item.segment_size,
-                                 {.reach = turn::Reach::kHere})
+                                 {.reach = item.reach, .from = handover.from})
             : server_.FromPeer(now, item.relay, item.source, bytes,
                                item.segment_size),
         item.marks);
@@ -266,12 +267,11 @@ void Node::Collect(const turn::Forward& forward, const net::IpMarks& marks) {
     handover.bytes.insert(handover.bytes.end(), payload.begin(), payload.end());
   }
   handover.datagrams += forward.segments;
-  handover.items.push_back({forward.relay, forward.path.local,
-                            forward.exit == turn::Forward::Exit::kServer
-                                ? std::optional(forward.path)
-                                : std::nullopt,
-                            nullptr, begin, handover.bytes.size() - begin,
-                            forward.payload_bytes, marks});
+  std::optional<Path> client;
+  if (forward.exit == turn::Forward::Exit::kServer) client = forward.path;
+  handover.items.push_back(
+      {forward.relay, forward.path.local, client, forward.reach, nullptr, begin,
+       handover.bytes.size() - begin, forward.payload_bytes, marks});
 }
 
 void Node::Flush() {
@@ -280,6 +280,7 @@ void Node::Flush() {
   for (size_t i = 0; i < handovers_.size(); ++i) {
     if (handovers_[i].items.empty()) continue;
     const size_t datagrams = handovers_[i].datagrams;
+    handovers_[i].from = instance_;
     const bool taken = handlers_.hand_over(static_cast<int>(i),
                                            std::exchange(handovers_[i], {}));
     (taken ? stats_.handed_over : stats_.handover_drops) += datagrams;

@@ -137,9 +137,12 @@ class Node {
   // Whether a train of a listener is for dtls_, and was given to it.
   bool HearDtls(absl::Time now, const net::Train& train);
   bool HandSealedOn(absl::Time now, const net::Train& train, size_t first);
-  void DeliverSealed(absl::Time now, Handover::Item& item,
+  void DeliverSealed(absl::Time now, Handover::Item& item, int from,
                      absl::Span<const uint8_t> bytes);
-  void Unpack(absl::Time now, const Path& path, turn::Reach reach);
+  // False if the message has taken the client's session to another node.
+  bool HearUnsealed(absl::Time now, const Path& path,
+                    absl::Span<const uint8_t> message, turn::Arrival arrival);
+  void Unpack(absl::Time now, const Path& path, turn::Arrival arrival);
   void SendSealed(const turn::Forward& forward);
   // Sends what dtls_ has to say, and tells the server who has gone.
   void ServeDtls();
@@ -191,6 +194,7 @@ class Node {
 
   net::Loop& loop_;
   SystemRandom random_;
+  const int instance_;
   turn::Server server_;
   ReservedSockets& reserved_;
   net::Alarm reserved_alarm_;

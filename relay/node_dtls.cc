@@ -58,37 +58,56 @@ bool Node::HearDtls(absl::Time now, const net::Train& train) {
       Execute(server_.FromClient(now, internal::OverDtls(train.path), {}, 1,
                                  {.reach = turn::Reach::kElsewhere}));
     }
-    Unpack(now, train.path, turn::Reach::kEverywhere);
+    Unpack(now, train.path, {});
   }
   return true;
 }
 
 // Takes what another node had from a client on DTLS: its session and the
-// message that means something of this node's, then what it has sealed, and at
-// last nothing.
-void Node::DeliverSealed(absl::Time now, Handover::Item& item,
+// message that means something of this node's, or is returned to it as meaning
+// nothing there; then what it has sealed, and at last nothing.
+void Node::DeliverSealed(absl::Time now, Handover::Item& item, int from,
                          absl::Span<const uint8_t> bytes) {
   if (dtls_ == nullptr) return;
   const Path path = internal::OverUdp(*item.client);
+  const turn::Arrival arrival{.reach = item.reach, .from = from};
   if (item.session != nullptr) {
-    if (!dtls_->clients.Arrive(now, path, std::move(*item.session))) return;
-    Execute(server_.FromClient(
-        now, *item.client, bytes, bytes.size(),
-        {.reach = turn::Reach::kHere, .host = dtls_->clients.host()}));
-    return Unpack(now, path, turn::Reach::kHere);
+    // Who has begun anew here has nothing to do with what is returned.
+    const bool late = item.reach == turn::Reach::kReturned;
+    if (late && dtls_->clients.Has(path)) return;
+    if (dtls_->clients.Arrive(now, path, std::move(*item.session)) &&
+        HearUnsealed(now, path, bytes, arrival)) {
+      Unpack(now, path, arrival);
+    }
+    return;
   }
   if (bytes.empty()) return dtls_->clients.Drop(path);
   while (!bytes.empty()) {
     const size_t size = std::min(item.segment_size, bytes.size());
     dtls_->clients.HandlePacket(now, {path, bytes.first(size)});
     bytes.remove_prefix(size);
-    Unpack(now, path, turn::Reach::kHere);
+    Unpack(now, path, arrival);
   }
+}
+
+bool Node::HearUnsealed(absl::Time now, const Path& path,
+                        absl::Span<const uint8_t> message,
+                        turn::Arrival arrival) {
+  arrival.host = dtls_->clients.host();
+  const absl::Span<const turn::Forward> forwards = server_.FromClient(
+      now, internal::OverDtls(path), message, message.size(), arrival);
+  Execute(forwards);
+  if (forwards.empty() || forwards[0].exit != turn::Forward::Exit::kServer) {
+    return true;
+  }
+  handovers_[static_cast<size_t>(forwards[0].instance)].items.back().session =
+      dtls_->clients.Release();
+  return false;
 }
 
 // Takes the messages of the last datagram to the server. A client that means
 // another node's allocation goes there, with those behind.
-void Node::Unpack(absl::Time now, const Path& path, turn::Reach reach) {
+void Node::Unpack(absl::Time now, const Path& path, turn::Arrival arrival) {
   while (true) {
     if (kPlaintextBytes - dtls_->used < dtls::kPlaintextMax) {
       outbox_.Flush();
@@ -98,16 +117,7 @@ void Node::Unpack(absl::Time now, const Path& path, turn::Reach reach) {
         absl::MakeSpan(dtls_->plaintext).subspan(dtls_->used));
     if (!message) return;
     dtls_->used += message->size();
-    const absl::Span<const turn::Forward> forwards = server_.FromClient(
-        now, internal::OverDtls(path), *message, message->size(),
-        {.reach = reach, .host = dtls_->clients.host()});
-    Execute(forwards);
-    if (!forwards.empty() && forwards[0].exit == turn::Forward::Exit::kServer) {
-      handovers_[static_cast<size_t>(forwards[0].instance)]
-          .items.back()
-          .session = dtls_->clients.Release();
-      return;
-    }
+    if (!HearUnsealed(now, path, *message, arrival)) return;
   }
 }
 

@@ -30,7 +30,10 @@ void Node::Arrive(Departure departure) {
                       std::move(departure.client), turn::Reach::kHere);
   Hear(guest, {departure.message});
   // What has come behind it.
-  if (Guest* there = FindGuest(path)) there->driver->Flush();
+  if (Guest* there = FindGuest(path)) {
+    there->reach = turn::Reach::kEverywhere;
+    there->driver->Flush();
+  }
 }
 
 Node::Guest& Node::Seat(const Path& path, std::string host, net::Stream stream,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -30,8 +31,9 @@ constexpr int InstanceOf(ConnectionId id) {
 // the server that has what it means. With kHere it is refused instead. Of
 // kElsewhere is what only the driver could read, if the client were its own (a
 // record of DTLS): it is handed on if the client has moved, and else nothing is
-// made of it.
-enum class Reach : uint8_t { kEverywhere, kHere, kElsewhere };
+// made of it. kReturned is what another server was handed and has nothing for:
+// the client, if it had moved, is there no more, and is heard as anybody.
+enum class Reach : uint8_t { kEverywhere, kHere, kElsewhere, kReturned };
 
 // What else is known of a packet of a client.
 struct Arrival {
@@ -39,6 +41,9 @@ struct Arrival {
   // The name that it has asked for by TLS or DTLS (SNI), if any; of nothing but
   // the realm. It need not live longer than the call.
   absl::string_view host = {};
+  // With kHere and kReturned the server that has handed it on, if requests may
+  // be returned to it.
+  std::optional<int> from = std::nullopt;
 };
 
 // Forward is a decision about one datagram or a train of them: through which
@@ -55,7 +60,7 @@ struct Forward {
   // ledger, as FromPeer(relay, path.local, payloads) there: from one relayed
   // address of ours to another, and never through a socket. kServer: to the
   // server `instance` of the same ledger, as FromClient(path, payloads,
-  // Reach::kHere) there; of a stream all that comes goes there from now on.
+  // {reach}) there; of a stream all that comes goes there from now on.
   // kJoin: the stream of the client is no more one of messages. When our
   // answers to it have left, what comes by it behind this one goes to the peer
   // of `connection` as it is, and the other way round.
@@ -63,8 +68,9 @@ struct Forward {
 
   Exit exit = Exit::kPeer;
   RelayId relay{};
-  int instance = 0;           // With kRelay and kServer.
-  ConnectionId connection{};  // With kJoin.
+  int instance = 0;            // With kRelay and kServer.
+  Reach reach = Reach::kHere;  // With kServer; or kReturned.
+  ConnectionId connection{};   // With kJoin.
   // From our bound address to the destination.
   Path path;
   size_t segments = 0;

@@ -17,10 +17,12 @@ using internal::Ticket;
 namespace {
 
 Forward ToServer(int instance, const Path& path,
-                 absl::Span<const uint8_t> bytes, size_t segment_size) {
+                 absl::Span<const uint8_t> bytes, size_t segment_size,
+                 Reach reach = Reach::kHere) {
   Forward forward;
   forward.exit = Forward::Exit::kServer;
   forward.instance = instance;
+  forward.reach = reach;
   forward.path = path;
   forward.SetWhole(bytes, segment_size);
   return forward;
@@ -68,7 +70,7 @@ std::optional<ConnectionId> ConnectionIn(const Path& path,
 
 // Sees whether what a request means is not its 5-tuple's: the allocation of a
 // ticket or of a connection. True if it is another server's, and is on its way
-// there.
+// there, or back to the one that it has come from.
 bool Server::FindElsewhere(Request& request) {
   const Path& path = request.path;
   const absl::Span<const uint8_t> bytes = request.message.bytes();
@@ -76,30 +78,38 @@ bool Server::FindElsewhere(Request& request) {
   const auto ticket = options_.mobility == Options::Mobility::kAllow
                           ? TicketIn(tickets_, request.message)
                           : std::nullopt;
-  if (!connection.has_value() && !ticket.has_value()) {
-    return HandVisitorOn(request.now, path, bytes, bytes.size());
-  }
-  const Ledger::Holder holder =
-      ticket.has_value() ? ticket->holder
-                         : Ledger::Holder{InstanceOf(*connection), {}};
-  if (holder.instance == options_.instance) {
+  std::optional<Ledger::Holder> holder;
+  if (ticket.has_value()) holder = ticket->holder;
+  if (connection.has_value()) holder = {InstanceOf(*connection), {}};
+  if (holder.has_value() && holder->instance == options_.instance) {
     request.allocation = ticket.has_value()
                              ? ByTicket(request.now, allocations_, *ticket)
                              : connections_.OwnerOf(*connection);
     return false;
   }
+  // Who had moved here has no allocation any more. Another server may have what
+  // it means now, and the one that hands on what it says must know.
+  if (arrival_.reach == Reach::kHere && arrival_.from.has_value()) {
+    forwards_.push_back(
+        ToServer(*arrival_.from, path, bytes, bytes.size(), Reach::kReturned));
+    ++stats_.handed_on;
+    return true;
+  }
+  if (!holder.has_value()) {
+    return HandVisitorOn(request.now, path, bytes, bytes.size());
+  }
   // The nonce shows that the source is no forged one: others' packets would go
   // astray.
-  if (arrival_.reach == Reach::kHere || holder.instance >= options_.instances ||
-      !NonceHolds(request)) {
+  if (arrival_.reach == Reach::kHere || arrival_.from == holder->instance ||
+      holder->instance >= options_.instances || !NonceHolds(request)) {
     return false;
   }
   if (!IsStream(path.transport) &&
-      !visitors_.Add(request.now, path, holder, options_.lifetime_max)) {
+      !visitors_.Add(request.now, path, *holder, options_.lifetime_max)) {
     ++stats_.visitors_refused;
     return false;
   }
-  forwards_.push_back(ToServer(holder.instance, path, bytes, bytes.size()));
+  forwards_.push_back(ToServer(holder->instance, path, bytes, bytes.size()));
   ++stats_.handed_on;
   return true;
 }
@@ -113,6 +123,8 @@ bool Server::HandVisitorOn(absl::Time now, const Path& path,
   const std::optional<int> instance = visitors_.Find(now, path);
   if (!instance.has_value()) return false;
   forwards_.push_back(ToServer(*instance, path, bytes, segment_size));
+  // It has begun anew, and this is what tells that server.
+  if (bytes.empty()) visitors_.Remove(path);
   stats_.handed_on += forwards_.back().segments;
   return true;
 }

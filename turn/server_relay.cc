@@ -79,6 +79,10 @@ absl::Span<const Forward> Server::FromClient(absl::Time now, const Path& path,
     HandVisitorOn(now, path, bytes, segment_size);
     return forwards_;
   }
+  if (arrival.reach == Reach::kReturned) {
+    visitors_.Remove(path);
+    arrival_.reach = Reach::kEverywhere;
+  }
   // Nobody listens at port 0: an answer could only hit somebody else.
   if (path.remote.port == 0) {
     ++stats_.bad_source;

@@ -73,6 +73,29 @@ class TurnVisitors : public testing::Test {
                                forward.payload_bytes, {.reach = Reach::kHere});
     return home_->Poll(client);
   }
+  // The same, where the server at home has nothing for it and gives it back.
+  Reply ComeBack(const TestClient& client, const Bytes& bytes) {
+    const auto there = away_->server().FromClient(away_->now(), client.path,
+                                                  bytes, bytes.size());
+    if (there.empty()) return away_->Poll(client);
+    EXPECT_EQ(there[0].reach, Reach::kHere);
+    const auto back = home_->server().FromClient(
+        home_->now(), client.path, bytes, bytes.size(),
+        {.reach = there[0].reach, .from = 1});
+    if (back.empty()) return home_->Poll(client);
+    EXPECT_EQ(back[0].exit, Forward::Exit::kServer);
+    EXPECT_EQ(back[0].instance, 1);
+    EXPECT_EQ(back[0].path, client.path);
+    EXPECT_EQ(back[0].reach, Reach::kReturned);
+    EXPECT_EQ(Bytes(back[0].payload(0).begin(), back[0].payload(0).end()),
+              bytes);
+    EXPECT_TRUE(away_->server()
+                    .FromClient(away_->now(), client.path, bytes, bytes.size(),
+                                {.reach = Reach::kReturned, .from = 0})
+                    .empty());
+    Advance(absl::ZeroDuration());  // Its socket is opened.
+    return away_->Poll(client);
+  }
   void Advance(absl::Duration duration) {
     home_->Advance(duration);
     away_->Advance(duration);
@@ -181,6 +204,49 @@ TEST_F(TurnVisitors, WhatHasBeenHandedOnGoesNoFurther) {
   EXPECT_TRUE(away_->server()
                   .FromClient(away_->now(), new_.path, refresh, refresh.size(),
                               {.reach = Reach::kHere})
+                  .empty());
+  EXPECT_EQ(away_->Poll(new_).error(), 437);
+}
+
+// A NAT gives the address and port of a client that has moved away to another
+// client, whose allocation would be lost when the first one moves on.
+TEST_F(TurnVisitors, WhoComesFromWhereAVisitorWasIsNoVisitor) {
+  Bytes ticket = Allocate(old_);
+  const auto move = [&](const TestClient& to) {
+    const auto moved = Come(to, Refresh(to, ticket));
+    ASSERT_TRUE(moved.has_value());
+    ticket = TicketOf(*moved);
+    // It has heard the answer there.
+    ASSERT_TRUE(Come(to, ServerHarness::ChannelMessage(0x4000, "here")));
+  };
+  TestClient second(3000), third(4000);
+  for (TestClient* client : {&new_, &second, &third}) away_->Challenge(*client);
+  move(new_);
+  move(second);
+  const auto allocate = away_->Build(new_, Method::kAllocate, [](auto& w) {
+    w.Add(stun::RequestedTransport{});
+  });
+  EXPECT_TRUE(ComeBack(new_, allocate).ok());
+  EXPECT_EQ(away_->server().allocations(), 1u);
+  EXPECT_EQ(home_->server().allocations(), 1u);
+  move(third);
+  const auto refresh = away_->Build(
+      new_, Method::kRefresh, [](auto& w) { w.Add(stun::Lifetime{600}); });
+  EXPECT_TRUE(ComeBack(new_, refresh).ok());
+  EXPECT_EQ(stats().visitors_refused, 0u);
+}
+
+// A client that has an allocation at home is not sent away by a ticket that is
+// not good any more, and neither is what it says sent round and round.
+TEST_F(TurnVisitors, AnOldTicketIsRefusedWhereItsAllocationWas) {
+  const Bytes ticket = Allocate(old_);
+  home_->server().EndAllocations(old_.username);
+  away_->Challenge(new_);
+  EXPECT_EQ(ComeBack(new_, Refresh(new_, ticket)).error(), 437);
+  const Bytes refresh = Refresh(new_, ticket);
+  EXPECT_TRUE(away_->server()
+                  .FromClient(away_->now(), new_.path, refresh, refresh.size(),
+                              {.reach = Reach::kReturned, .from = 0})
                   .empty());
   EXPECT_EQ(away_->Poll(new_).error(), 437);
 }

@@ -28,6 +28,7 @@ struct Handover {
     turn::RelayId relay;      // From another relay, at `source`; or else
     TransportAddress source;  // from a client who has moved.
     std::optional<Path> client;
+    turn::Reach reach = turn::Reach::kHere;  // Of a client's.
     // Who is on DTLS comes with the session; what follows is sealed.
     std::unique_ptr<DtlsClients::Client> session;
     size_t begin = 0;
@@ -36,6 +37,7 @@ struct Handover {
     net::IpMarks marks;
   };
   std::vector<Item> items;
+  int from = 0;  // The node that it is of.
   std::vector<uint8_t> bytes;
   size_t datagrams = 0;
 };

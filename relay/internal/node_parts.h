@@ -28,7 +28,7 @@ struct Node::Guest {
   const std::string host;  // That it has asked for by TLS, if any.
   std::shared_ptr<void> place;
   StreamClient client;
-  const turn::Reach reach;  // A stream moves once.
+  turn::Reach reach;  // kHere for the message that it has moved for.
   std::optional<net::StreamDriver<StreamClient>> driver;
   bool dirty = false;  // Its path is in dirty_guests_.
 };

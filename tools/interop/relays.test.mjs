@@ -1,5 +1,5 @@
-// Foreign TURN clients at kyuud, over each transport that they have: pion's and
-// aioice's, libjuice's, and browsers that may only relay where UDP
+// Foreign TURN clients at kyuud, over each transport that they have: pion's,
+// aioice's, libnice's and libjuice's, and browsers that may only relay where UDP
 // is blocked. All but UDP and DTLS is on the port of HTTP.
 
 import assert from 'node:assert/strict';
@@ -50,6 +50,17 @@ for (const [name, { transports, start }] of Object.entries(clients)) {
       assert.equal(run.event('result').echoed, 50, run.transcript());
     });
   }
+}
+
+for (const transport of ['udp', 'tcp']) {
+  test(`libnice relays over ${transport}`, { timeout: 120_000 }, async () => {
+    const port = transport === 'udp' ? server.turnPort : new URL(server.url).port;
+    const run = new Program('/usr/bin/python3', [join(here, 'peers/libnice_turn.py'), '--transport', transport,
+      '--server', `127.0.0.1:${port}`, '--user', 'alice', '--password', 'secret', '--send', '50']);
+    assert.equal(await run.finish(90), 0, run.transcript());
+    const { echoed, relayed } = run.event('result');
+    assert.deepEqual([echoed, relayed], [50, true], run.transcript());
+  });
 }
 
 // libjuice 1.x hides its name behind a hash (RFC 8489 section 9.2.4) where that is

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""kyuu against kyuud by whatever way TURN is reached: UDP, TCP and TLS."""
+"""kyuu against kyuud by whatever way TURN is reached: UDP, TCP, TLS and DTLS."""
 
 import os
 import re
@@ -34,7 +34,8 @@ class KyuudFallbackTest(KyuudTestCase):
         http, turn = self.server.http_port, self.server.turn_port
         return {"udp": f"turn:a:1@127.0.0.1:{turn}",
                 "tcp": f"turn:a:1@127.0.0.1:{http}?transport=tcp",
-                "tls": f"turns:a:1@localhost:{http}"}
+                "tls": f"turns:a:1@localhost:{http}",
+                "dtls": f"turns:a:1@localhost:{turn}?transport=udp"}
 
     def kyuu(self, *arguments, trust=True):
         flags = ("--ca-file", self.certificate) if trust else ()

@@ -24,6 +24,16 @@ class KyuudRelayTest(KyuudTestCase):
         self.assertEqual(port ^ COOKIE >> 16, client.socket.getsockname()[1])
         self.assertEqual(ip ^ COOKIE, 0x7F000001)
 
+    def test_a_client_of_rfc_3489_hears_where_it_comes_from(self):
+        """Its transaction id has 128 bits, and its address is as it is."""
+        for threads in (1, 2):
+            client, transaction = Turn(self.start(f"--threads={threads}").turn_port), os.urandom(16)
+            self.addCleanup(client.close)
+            client.send(struct.pack("!HH", 0x0001, 0) + transaction)
+            port = client.socket.getsockname()[1]
+            self.assertEqual(client.receive(), struct.pack("!HH", 0x0101, 12) + transaction + struct.pack(
+                "!HHBBH4s", 0x0001, 8, 0, 1, port, socket.inet_aton("127.0.0.1")))
+
     def test_static_users_relay_and_others_do_not(self):
         server = self.start("--user=alice:secret", "--realm=example.org",
                             "--relay-ports=50000-50099")

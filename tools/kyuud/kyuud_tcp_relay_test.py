@@ -113,6 +113,11 @@ class TcpRelay(Rows):
         self.assertEqual(self.bind(connection)[0], 400)
         del data
 
+    def test_a_peer_has_one_connection_with_an_allocation(self):
+        control, listener = self.control(), self.listener()
+        answers = [control.peers(CONNECT, [listener.getsockname()]) for _ in range(2)]
+        self.assertEqual(answers, [0, 446])
+
     def test_s3_peers_that_nobody_may_reach(self):
         control = self.control()
         for peer in (("127.0.0.1", self.server.turn_port), ("127.0.0.1", self.server.http_port),

@@ -65,6 +65,22 @@ class KyuudTlsTest(KyuudTestCase):
         self.addCleanup(client.close)
         self.assertEqual(client.allocate(), 0)
 
+    def test_one_connection_goes_to_one_thread_after_another(self):
+        """It shows the tickets (RFC 8016) of allocations all over them."""
+        server = self.start_tls("--user=a:1", "--threads=4")
+        ten_minutes = Turn.attribute(0x000D, struct.pack("!I", 600))
+        for make in (lambda: TcpTurn(server.http_port, "a", "1"),
+                     lambda: DtlsTurn(server.turn_port, "a", "1")):
+            client = make()
+            self.addCleanup(client.close)
+            self.assertEqual((client.allocate(), client.release()), (0, 0))
+            for _ in range(12):
+                other = Turn(server.turn_port, "a", "1")
+                self.addCleanup(other.socket.close)
+                self.assertEqual(other.allocate(Turn.attribute(0x8030, b"")), 0)
+                moved = client.ask(0x0004, ten_minutes, Turn.attribute(0x8030, other.ticket))
+                self.assertEqual((client.error(moved), client.release()), (0, 0))
+
     def test_logs_tell_what_carries_a_client(self):
         for threads in (1, 2):
             server = self.start_tls("--user=a:1", "--log-format=json", f"--threads={threads}")
@@ -128,6 +144,26 @@ class KyuudTlsTest(KyuudTestCase):
                     peer.sendto(data, client.relayed)
                     self.assertEqual(client.receive(), message)
                 client.socket.close()
+
+    def test_bursts_into_a_narrow_tls_client_are_whole(self):
+        """What 40 ms of way hold back: 100 datagrams come at once, as of a key frame, and
+        few fit the client's window before it reads."""
+        peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(peer.close)
+        peer.bind(("127.0.0.1", 0))
+        peer.setsockopt(socket.IPPROTO_UDP, 103, 1200)  # UDP_SEGMENT: as one train.
+        for threads in (1, 2):
+            server = self.start_tls("--user=a:1", f"--threads={threads}")
+            client = TcpTurn(server.http_port, "a", "1", tls=self.context())
+            self.addCleanup(client.close)
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+            self.assertEqual((client.allocate(), client.bind(peer.getsockname())), (0, 0))
+            for _ in range(10):
+                burst = [os.urandom(1200) for _ in range(100)]
+                for at in range(0, 100, 50):
+                    peer.sendto(b"".join(burst[at:at + 50]), client.relayed)
+                for one in burst:
+                    self.assertEqual(client.receive(), struct.pack("!HH", 0x4001, 1200) + one)
 
     def test_the_host_that_is_asked_for_has_its_realm(self):
         path = os.path.join(self.folder.name, "kyuud.toml")

@@ -66,6 +66,19 @@ class KyuudTurnTest(KyuudTestCase):
             client.send(struct.pack("!HH", 0x4001, 4) + b"more")
             self.assertEqual(peer.recvfrom(100), (b"more", client.relayed))
 
+    def test_of_both_families_one_may_be_missing(self):
+        """RFC 8656 section 7.2: IPv4, and why there is no IPv6."""
+        for threads in (1, 2):
+            server = self.start("--user=a:1", f"--threads={threads}")
+            client = Turn(server.turn_port, "a", "1")
+            self.addCleanup(client.close)
+            self.assertEqual(client.allocate(), 0)
+            self.assertEqual(client.release(), 0)
+            kind, found = client.ask(0x0003, attribute(0x0019, b"\x11\0\0\0"),
+                                     attribute(0x8000, b"\2\0\0\0"))
+            self.assertEqual((kind, found[0x0016][:2]), (0x0103, b"\0\1"))
+            self.assertEqual(found[0x8001][:4], b"\2\0\4\x28")  # IPv6: 440.
+
     def test_logs_name_both_addresses_of_an_allocation(self):
         server = self.start("--turn-listen=[::1]:0", "--user=a:1", "--log-format=json")
         both, one = Turn(server.turn_port, "a", "1"), Turn(server.turn_port, "a", "1")

@@ -117,16 +117,12 @@ def connections(make, rounds):
 
 def moving_sessions(server, count):
     """Clients on DTLS who show the ticket of another one, and so go with their
-    session to the loop that has the allocation, where it ends. Each has an address
-    of its own: who comes from where one has moved is not moved again for an hour."""
-    sources = iter(range(max(1, count // AT_ONCE) * 2 * AT_ONCE))
-
-    def connect():
-        place = next(sources)
-        source = f"127.{64 + (place >> 16)}.{place >> 8 & 255}.{place & 255}"
-        return common.Quick(common.DtlsProbe(server.turn_port, source=source))
+    session to the loop that has the allocation, where it ends. Their addresses are
+    used again and again, and in the end their ports, too."""
+    def connect(place):
+        return common.Quick(common.DtlsProbe(server.turn_port, source=f"127.64.0.{place}"))
     for _ in range(max(1, count // AT_ONCE)):
-        first, second = ([connect() for _ in range(AT_ONCE)] for _ in range(2))
+        first, second = ([connect(i + 1 + half) for i in range(AT_ONCE)] for half in (0, AT_ONCE))
         expect(every(first, wire.ALLOCATE, common.Quick.UDP + MOBILE), "allocate")
         for old, new in zip(first, second):
             new.twin = old

@@ -9,12 +9,8 @@ bool Visitors::Add(absl::Time now, const Path& path,
   const Key key{holder.instance, static_cast<uint64_t>(holder.relay)};
   const auto known = by_path_.find(path);
   if (known == by_path_.end() && by_path_.size() >= max_) return false;
-  if (known != by_path_.end() && known->second != key) {
-    // The 5-tuple has another allocation now.
-    auto& paths = hosts_.at(known->second).paths;
-    paths.erase(std::find(paths.begin(), paths.end(), path));
-    if (paths.empty()) Drop(Key(known->second));
-  }
+  // The 5-tuple may have another allocation now.
+  if (known != by_path_.end() && known->second != key) Remove(path);
   Host& host = hosts_[key];
   host.used = now;
   host.lifetime = lifetime;
@@ -36,6 +32,16 @@ std::optional<int> Visitors::Find(absl::Time now, const Path& path) {
   if (it == by_path_.end()) return std::nullopt;
   hosts_.at(it->second).used = now;
   return it->second.first;
+}
+
+void Visitors::Remove(const Path& path) {
+  const auto it = by_path_.find(path);
+  if (it == by_path_.end()) return;
+  const Key key = it->second;
+  by_path_.erase(it);
+  auto& paths = hosts_.at(key).paths;
+  paths.erase(std::find(paths.begin(), paths.end(), path));
+  if (paths.empty()) Drop(key);
 }
 
 void Visitors::HandleTimeout(absl::Time now) {

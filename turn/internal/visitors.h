@@ -34,6 +34,8 @@ class Visitors {
            absl::Duration lifetime);
   // Whose they are, or nullopt.
   std::optional<int> Find(absl::Time now, const Path& path);
+  // They are nobody's any more.
+  void Remove(const Path& path);
   void HandleTimeout(absl::Time now);
   absl::Time NextTimeout() const { return deadlines_.NextTimeout(); }
 

@@ -214,13 +214,16 @@ class Turn:
             self.realm, self.nonce = answer[1][0x0014].decode(), answer[1][0x0015]
         answer = self.ask(0x0003, udp, *attributes)
         if self.error(answer) == 0:
-            self.token = answer[1].get(0x0022)
+            self.token, self.ticket = answer[1].get(0x0022), answer[1].get(0x8030)
             port, ip = struct.unpack("!HI", answer[1][0x0016][2:8])
             self.relayed = (socket.inet_ntoa(struct.pack("!I", ip ^ COOKIE)), port ^ COOKIE >> 16)
         return self.error(answer)
 
     def release(self):
         return self.error(self.ask(0x0004, self.attribute(0x000D, bytes(4))))
+
+    def close(self):
+        self.socket.close()
 
     def bind(self, peer, channel=0x4001):
         return self.error(self.ask(0x0009, self.attribute(0x000C, struct.pack("!HH", channel, 0)),
