@@ -51,6 +51,14 @@ std::optional<std::string> AlpnList(const std::vector<std::string>& names) {
   return list;
 }
 
+// What is wrong with the other side's certificate, behind the reason that says
+// only that something is; "" if that is all well.
+std::string CertificateFault(const SSL& ssl) {
+  const long verdict = SSL_get_verify_result(&ssl);
+  if (verdict == X509_V_OK) return "";
+  return absl::StrCat(": ", X509_verify_cert_error_string(verdict));
+}
+
 const uint8_t* Raw(const std::string& text) {
   return reinterpret_cast<const uint8_t*>(text.data());
 }
@@ -188,6 +196,9 @@ absl::StatusOr<TlsContext> TlsContext::Client(const ClientOptions& options) {
           absl::StrCat(options.ca_file, ": ", TakeReason()));
     }
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  }
+  if (options.certificate.has_value()) {
+    KYUU_RETURN_IF_ERROR(Load(context, *options.certificate));
   }
   if (!shared->alpn.empty()) {
     SSL_CTX_set_alpn_protos(context, Raw(shared->alpn),
@@ -337,7 +348,8 @@ ReadResult TlsStream::ReadOrPeek(Take take, absl::Span<uint8_t> out) {
     if (error == SSL_ERROR_ZERO_RETURN) return {ReadState::kEnd, 0};
     if (error != SSL_ERROR_WANT_READ) {
       s.Fail(absl::UnavailableError(
-          absl::StrCat("tls ", s.tcp.path().remote.ToString(), ": ", reason)));
+          absl::StrCat("tls ", s.tcp.path().remote.ToString(), ": ", reason,
+                       s.shared->verify ? CertificateFault(*s.ssl) : "")));
       break;
     }
     if (const std::optional<ReadResult> ended = s.MoveIn()) return *ended;

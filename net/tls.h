@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,6 +47,8 @@ class TlsContext {
     std::vector<std::string> alpn;
     // False accepts any certificate: only for talking to oneself.
     bool verify = true;
+    // Ours, for a server that asks for one.
+    std::optional<Certificate> certificate;
   };
 
   // INVALID_ARGUMENT, with the file's name, if a file cannot be used. The files

@@ -3,10 +3,14 @@
 
 #include "signaling/directory.h"
 
+#include <algorithm>
+#include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "base/random.h"
 #include "base/testing.h"
@@ -18,6 +22,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 
 const IpAddress kGreedy = IpAddress::V4(192, 0, 2, 1);
 const IpAddress kHonest = IpAddress::V4(192, 0, 2, 2);
@@ -347,6 +352,73 @@ TEST(DirectoryTest, WhatARoomIsToldHasABudget) {
   }
   EXPECT_LE(bytes, 11'000'000u);
   EXPECT_GE(bytes, 8'000'000u);
+}
+
+// 1000 come at once. What has changed of those whom the others know is told
+// between them, and no receiver gets much at one time, behind which a message
+// to him would wait.
+TEST(DirectoryTest, ACrowdIsToldBitByBitAndHoldsUpNobody) {
+  RoomOptions options;
+  options.max_peers_per_room = options.max_peers_per_source = 1100;
+  Fixture f(options);
+  f.Join(0, "ada");
+  f.Pass(absl::Seconds(1));
+  f.Told();
+  for (uint64_t i = 1; i <= 1000; ++i) f.Join(i, absl::StrCat("p", 1000 + i));
+  size_t most = 0;
+  std::optional<absl::Time> updated;
+  absl::flat_hash_set<std::string> came;
+  const absl::Time began = f.now;
+  // 35 MB, as each is told of those behind him, are 9 s.
+  while (f.now < began + absl::Seconds(25)) {
+    if (f.now == began + absl::Seconds(2)) {
+      f.directory.Update(f.now, Member(0), "{\"x\":1}");
+    }
+    for (int step = 0; step < 100; ++step) f.directory.HandleTimeout(f.now);
+    while (const auto next = f.directory.PollEffect()) {
+      const auto& changed = std::get<effect::PeersChanged>(*next);
+      most = std::max(most, changed.changes.size());
+      for (const auto& change : changed.changes) {
+        if (change.change == PresenceChange::kJoined) {
+          came.insert(change.peer.name);
+        } else if (!updated) {
+          updated = f.now;
+        }
+      }
+    }
+    f.Pass(absl::Milliseconds(50));
+  }
+  EXPECT_EQ(came.size(), 1000u);
+  EXPECT_LE(most, 80u);  // The first ones, who know few.
+  ASSERT_TRUE(updated.has_value());
+  EXPECT_LE(*updated - began, absl::Seconds(3));
+}
+
+// Who comes gets a list, in which those are who came before him: he is not told
+// of them again, however long the others have to wait.
+TEST(DirectoryTest, WhoComesIsNotToldWhatHisListHas) {
+  RoomOptions options;
+  options.presence_bytes_per_second = 1000;
+  Fixture f(options);
+  f.Join(1, "ada");
+  f.Join(2, "bob");
+  f.Pass(absl::Seconds(1));
+  f.Told();
+  f.Pass(absl::Seconds(1));
+  f.directory.Update(f.now, Member(2), "{}");
+  EXPECT_THAT(f.Told(), ElementsAre("=bob"));
+  f.directory.Update(f.now, Member(1), "{\"x\":1}");
+  f.Join(3, "eve");
+  EXPECT_THAT(f.Told(), IsEmpty());
+  f.Join(4, "joe");
+  std::map<std::string, size_t> receivers;
+  for (int i = 0; i < 100; ++i) {
+    f.Pass(absl::Milliseconds(100));
+    for (const std::string& told : f.Told()) receivers[told] = f.receivers;
+  }
+  // Those who know her, those and eve, and all: each is told of himself, too.
+  EXPECT_THAT(receivers,
+              ElementsAre(Pair("+eve", 3), Pair("+joe", 4), Pair("=ada", 2)));
 }
 
 TEST(DirectoryTest, NamesThatLookAlikeAreTheSame) {

@@ -18,6 +18,12 @@ namespace {
 // What a peer costs in a list or a presence message beside name and metadata.
 constexpr size_t kPeerBytes = 24;
 constexpr size_t kPresenceBytes = 60;
+// What one receiver is told at one time: 130 ms at 1 Mbit/s.
+constexpr size_t kMaxToldBytes = 16 * 1024;
+
+size_t BytesOf(const effect::PeersChanged::Change& change) {
+  return change.peer.name.size() + change.peer.meta.size() + kPresenceBytes;
+}
 
 Refusal Refused(ErrorCode code, absl::string_view message) {
   Refusal refusal;
@@ -169,7 +175,8 @@ std::variant<Joining, Refusal> Rooms::Join(absl::Time now, Member member,
   KYUU_CHECK(room.places.Take(source, options_.max_peers_per_source));
   room.look_alikes.insert(look_alike);
   room.lock = request.lock;
-  room.people[name->shown] = {member, request.meta, std::move(look_alike)};
+  room.people[name->shown] = {member, request.meta, std::move(look_alike),
+                              room.changes + 1};
   places_[member] = {place.folded, name->shown, source};
   Change(now, it, name->shown, {.known = false, .about = member});
   return Joining{room.shown, name->shown, ListRoom(room, name->shown, "")};
@@ -311,8 +318,14 @@ Peer Rooms::PeerOf(Member member) const {
 void Rooms::Change(absl::Time now, RoomMap::iterator room,
                    const std::string& name, Untold untold) {
   // Only the first change since the others were told says what they know.
-  const auto [it, inserted] = room->second.untold.try_emplace(name, untold);
-  if (!inserted) it->second.about = untold.about;
+  Room& changed = room->second;
+  const auto [it, inserted] = changed.untold.try_emplace(name, untold);
+  it->second.about = untold.about;
+  it->second.last = ++changed.changes;
+  if (inserted) {
+    Waiting& waiting = changed.waiting;
+    (untold.known ? waiting.known : waiting.newcomers).push_back(name);
+  }
   Tell(now, room);
 }
 
@@ -337,34 +350,86 @@ void Rooms::Tell(absl::Time now, RoomMap::iterator it) {
   if (!room.telling.receivers.empty()) return;
   if (now < room.tell_after) return windows_.Set(it->first, room.tell_after);
   windows_.Stop(it->first);
-  effect::PeersChanged& told = room.telling;
-  told.changes.clear();
+  room.telling = TakeUntold(room);
+  if (room.telling.changes.empty()) return;
   size_t bytes = 0;
-  for (const auto& [name, untold] : room.untold) {
-    const auto person = room.people.find(name);
-    const bool is_here = person != room.people.end();
-    // Came and went unseen.
-    if (!is_here && !untold.known && !untold.listed) continue;
-    effect::PeersChanged::Change change;
-    change.about = untold.about;
-    change.change = !is_here       ? PresenceChange::kLeft
-                    : untold.known ? PresenceChange::kUpdated
-                                   : PresenceChange::kJoined;
-    change.peer.name = name;
-    if (is_here) change.peer.meta = person->second.meta;
-    bytes += name.size() + change.peer.meta.size() + kPresenceBytes;
-    told.changes.push_back(std::move(change));
-  }
-  room.untold.clear();
-  if (told.changes.empty()) return;
-  for (const auto& [name, person] : room.people) {
-    told.receivers.push_back(person.member);
-  }
-  const double cost = static_cast<double>(bytes * told.receivers.size());
+  for (const auto& change : room.telling.changes) bytes += BytesOf(change);
+  const double cost =
+      static_cast<double>(bytes * room.telling.receivers.size());
   room.tell_after =
       now + std::max(options_.presence_window,
                      absl::Seconds(cost / options_.presence_bytes_per_second));
-  if (TellSome(it)) telling_.push_back(it->first);
+  if (TellSome(it)) {
+    telling_.push_back(it->first);
+  } else if (!room.untold.empty()) {
+    windows_.Set(it->first, room.tell_after);
+  }
+}
+
+std::optional<effect::PeersChanged::Change> Rooms::ChangeOf(
+    const Room& room, const std::string& name, const Untold& untold) {
+  const auto person = room.people.find(name);
+  const bool is_here = person != room.people.end();
+  // Came and went unseen.
+  if (!is_here && !untold.known && !untold.listed) return std::nullopt;
+  effect::PeersChanged::Change change;
+  change.about = untold.about;
+  change.change = !is_here       ? PresenceChange::kLeft
+                  : untold.known ? PresenceChange::kUpdated
+                                 : PresenceChange::kJoined;
+  change.peer.name = name;
+  if (is_here) change.peer.meta = person->second.meta;
+  return change;
+}
+
+effect::PeersChanged Rooms::TakeUntold(Room& room) const {
+  effect::PeersChanged told;
+  Waiting& waiting = room.waiting;
+  const bool is_for_new =
+      std::exchange(waiting.is_for_new, !waiting.is_for_new);
+  const double window_bytes = options_.presence_bytes_per_second *
+                              absl::ToDoubleSeconds(options_.presence_window);
+  // Who has come behind the last of these changes has them from his list.
+  uint64_t newest = 0;
+  size_t bytes = 0, receivers = 0;
+  while (!waiting.empty()) {
+    std::deque<std::string>& from =
+        waiting.known.empty() || (is_for_new && !waiting.newcomers.empty())
+            ? waiting.newcomers
+            : waiting.known;
+    const auto untold = room.untold.find(from.front());
+    const uint64_t last = std::max(newest, untold->second.last);
+    if (auto change = ChangeOf(room, from.front(), untold->second)) {
+      // With each change one has come at most.
+      receivers = told.changes.empty()
+                      ? CountUntil(room, last)
+                      : std::min<size_t>(receivers + (last - newest),
+                                         room.people.size());
+      bytes += BytesOf(*change);
+      const bool fits = bytes <= kMaxToldBytes &&
+                        static_cast<double>(bytes * receivers) <= window_bytes;
+      if (!fits && !told.changes.empty()) break;
+      told.changes.push_back(*std::move(change));
+      newest = last;
+    }
+    room.untold.erase(untold);
+    from.pop_front();
+  }
+  if (told.changes.empty()) return told;
+  // As lists are.
+  std::sort(
+      told.changes.begin(), told.changes.end(),
+      [](const auto& a, const auto& b) { return a.peer.name < b.peer.name; });
+  for (const auto& [name, person] : room.people) {
+    if (person.joined <= newest) told.receivers.push_back(person.member);
+  }
+  return told;
+}
+
+size_t Rooms::CountUntil(const Room& room, uint64_t change) {
+  return static_cast<size_t>(std::count_if(
+      room.people.begin(), room.people.end(),
+      [&](const auto& entry) { return entry.second.joined <= change; }));
 }
 
 bool Rooms::TellSome(RoomMap::iterator it) {

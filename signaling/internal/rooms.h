@@ -5,6 +5,7 @@
 #define KYUU_SIGNALING_INTERNAL_ROOMS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <string>
@@ -84,13 +85,25 @@ class Rooms {
     Member member{};
     std::string meta;
     std::string look_alike;
+    uint64_t joined = 0;  // Which change of the room that was.
   };
   // What has happened to a name since the others were last told.
   struct Untold {
     bool known = false;  // The others know somebody of this name.
     // Somebody has seen the name in a list meanwhile: its end is told.
     bool listed = false;
-    Member about{};  // Who is not told, being it himself.
+    Member about{};     // Who is not told, being it himself.
+    uint64_t last = 0;  // The number of the last change.
+  };
+  // The names of `untold`, oldest first: of people whom the others know, and of
+  // newcomers. They take turns, so that what has changed of those who are known
+  // does not wait until a crowd of others is told.
+  struct Waiting {
+    std::deque<std::string> known;
+    std::deque<std::string> newcomers;
+    bool is_for_new = false;  // Whose turn it is.
+
+    bool empty() const { return known.empty() && newcomers.empty(); }
   };
   struct Room {
     std::string shown;
@@ -99,8 +112,10 @@ class Rooms {
     absl::btree_map<std::string, Person> people;  // In the order of lists.
     // No two names in a room look alike: a person could not tell who calls.
     absl::flat_hash_set<std::string> look_alikes;
-    Shares places;  // By source.
+    Shares places;         // By source.
+    uint64_t changes = 0;  // So far.
     absl::btree_map<std::string, Untold> untold;
+    Waiting waiting;
     absl::Time tell_after = absl::InfinitePast();
     // What is being told, and those who have not been, the next one last; or
     // nobody. Who has gone meanwhile may still be there.
@@ -129,6 +144,13 @@ class Rooms {
   // Begins to tell the room, if it is time and all others have been told what
   // was before.
   void Tell(absl::Time now, RoomMap::iterator room);
+  // What is to be told next, taken out of what is untold, and to whom.
+  effect::PeersChanged TakeUntold(Room& room) const;
+  // How many had come when that change happened.
+  static size_t CountUntil(const Room& room, uint64_t change);
+  // Nothing if the others have nothing to be told of `name`.
+  static std::optional<effect::PeersChanged::Change> ChangeOf(
+      const Room& room, const std::string& name, const Untold& untold);
   // Takes out those who have gone to another room, or to none.
   void KeepThere(const std::string& room, std::vector<Member>& members) const;
   // Does a step of it. True if there are more.

@@ -8,7 +8,7 @@ import { after, test } from 'node:test';
 import WebSocket from 'ws';
 import { execFileSync } from 'node:child_process';
 import { freePort, killLeftovers, startKyuud } from './lib.mjs';
-import { eventually, metric, startNodes, startRedis, text } from './nodes.mjs';
+import { doctor, eventually, metric, startNodes, startRedis, text } from './nodes.mjs';
 
 const MINUTES = { timeout: 2 * 60_000 };
 const PASSWORD = 's%c:r@t/';
@@ -24,8 +24,9 @@ const documented = () => {
 // As redis-server takes them: nobody is let in but these two.
 const users = (rights) => ['--user', 'default', 'off', '--user', 'admin', 'on', '>admin', '~*', '&*', '+@all',
   '--user', 'kyuu', 'on', `>${PASSWORD}`, 'resetchannels', '-@all', ...rights];
-const refusals = (port) => execFileSync('redis-cli', ['-p', String(port), '--user', 'admin', '--pass', 'admin',
-  '--no-auth-warning', 'acl', 'log'], { encoding: 'utf8' });
+const say = (port, ...words) => execFileSync('redis-cli', ['-p', String(port), '--user', 'admin', '--pass', 'admin',
+  '--no-auth-warning', ...words], { encoding: 'utf8' });
+const refusals = (port) => say(port, 'acl', 'log');
 
 async function join(node, name) {
   const socket = new WebSocket(new URL('/v1/ws', node.url.replace('http', 'ws')), 'kyuu.v1');
@@ -68,15 +69,48 @@ test('a password that is wrong is told, and not written down', MINUTES, async (t
   assert.ok(!node.lines.join().includes('sesame'));
 });
 
-for (const right of ['subscribe', 'set', 'select']) {
-  test(`a user of Redis without ${right} is told to have no permission`, MINUTES, async (t) => {
+// Until all is there, a server is not what it is meant to be: the reason is told
+// where it is asked for, and what mends it in the log.
+for (const right of ['publish', 'subscribe', 'set', 'get', 'del', 'exists', 'eval', 'time', 'select']) {
+  test(`a user of Redis without ${right} is told which right it lacks, and how to give it`, MINUTES, async (t) => {
     const port = await freePort();
     const redis = await startRedis(port, ...users(documented().filter((name) => name !== `+${right}`)));
     t.after(() => redis.stop('SIGKILL'));
     const node = await startKyuud('--backplane', `redis://${CREDENTIALS}127.0.0.1:${port}/2?prefix=test`);
     t.after(() => node.stop('SIGKILL'));
-    await node.waitFor(/is away: .*(NOPERM|can't run this command)/);
-    assert.equal((await fetch(new URL('/readyz', node.url))).status, 503);
+    const [, mend] = await node.waitFor(/is away: .*what mends it: (.*);/);
+    assert.equal(mend, `ACL SETUSER kyuu +${right}`);
+    const ready = await fetch(new URL('/readyz', node.url));
+    assert.equal(ready.status, 503);
+    assert.match(await ready.text(), new RegExp(`refuses us the rights \\+${right}$`, 'm'));
     assert.equal(await metric(node, 'kyuu_backplane_up'), 0);
+    say(port, ...mend.split(' '));
+    await eventually(async () => (await fetch(new URL('/readyz', node.url))).status === 200);
   });
 }
+
+test('keys and channels that are not allowed are told with all else that is missing', MINUTES, async (t) => {
+  const port = await freePort();
+  const redis = await startRedis(port, ...users(['~other:*', '&other:*', ...documented().slice(2).filter((name) => name !== '+time')]));
+  t.after(() => redis.stop('SIGKILL'));
+  const url = `redis://${CREDENTIALS}127.0.0.1:${port}/2?prefix=test`;
+  const { findings, code } = await doctor('--backplane', url);
+  assert.equal(code, 5);
+  const [{ what: found }] = findings.filter((f) => f.name === 'backplane');
+  assert.match(found, /what mends it: ACL SETUSER kyuu ~test:\* \+time &test:\*$/);
+  const node = await startKyuud('--backplane', url);
+  t.after(() => node.stop('SIGKILL'));
+  const [, mend] = await node.waitFor(/is away: .*what mends it: (.*);/);
+  assert.deepEqual(mend.split(' ').slice(3).sort(), ['&test:*', '+time', '~test:*']);
+});
+
+test('a right that is taken away meanwhile is told, and its return seen', MINUTES, async (t) => {
+  const { nodes, port } = await startNodes(t, 2, { args: users(documented()), credentials: CREDENTIALS });
+  say(port, 'ACL', 'SETUSER', 'kyuu', '-publish');
+  await nodes[0].waitFor(/what mends it: ACL SETUSER kyuu \+publish;/);
+  // All servers miss it: they go on alone.
+  assert.equal(await text(nodes[0], '/readyz'), 'ok, but the backplane is away: its Redis refuses us the rights +publish\n');
+  say(port, 'ACL', 'SETUSER', 'kyuu', '+publish');
+  await eventually(async () => (await text(nodes[0], '/readyz')) === 'ok\n');
+  assert.equal(await metric(nodes[0], 'kyuu_backplane_nodes'), 1);
+});

@@ -193,6 +193,21 @@ absl::Status CheckDialects(const DialectSettings& dialects) {
   return absl::OkStatus();
 }
 
+absl::Status CheckBackplane(const Config& config) {
+  const BackplaneTls& tls = config.backplane_tls;
+  if (tls.certificate_file.empty() != tls.key_file.empty()) {
+    return Invalid("--backplane-key",
+                   "goes with --backplane-certificate, and the reverse");
+  }
+  const bool over_tls = config.backplane.has_value() && config.backplane->tls;
+  if (tls != BackplaneTls() && !over_tls) {
+    return Invalid(
+        tls.ca_file.empty() ? "--backplane-certificate" : "--backplane-ca",
+        "goes with a --backplane of rediss://");
+  }
+  return absl::OkStatus();
+}
+
 // What settings mean together.
 absl::Status Finish(const std::vector<const Setting*>& set, Config& config) {
   if (config.tls_certificates.size() != config.tls_keys.size()) {
@@ -215,6 +230,7 @@ absl::Status Finish(const std::vector<const Setting*>& set, Config& config) {
       config.turn.alternate_servers.empty()) {
     return Invalid("--alternate-when", "needs --alternate-server");
   }
+  KYUU_RETURN_IF_ERROR(CheckBackplane(config));
   KYUU_RETURN_IF_ERROR(CheckDialects(config.dialects));
   KYUU_RETURN_IF_ERROR(CheckKernel(config.kernel, config.turn));
   if (config.threads == 0) {

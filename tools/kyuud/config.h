@@ -49,6 +49,7 @@ struct Config {
   int threads = 0;  // As read, never 0: the machine's processors.
   // What it shares with others that are one server with it, if any.
   std::optional<BackplaneAddress> backplane;
+  BackplaneTls backplane_tls;
 
   std::vector<TransportAddress> http_listen = {
       {IpAddress::V4(127, 0, 0, 1), 9000}};

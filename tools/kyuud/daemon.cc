@@ -20,6 +20,8 @@
 #include "net/tcp.h"
 #include "net/tls.h"
 #include "spdlog/spdlog.h"
+#include "tools/kyuud/announcement.h"
+#include "tools/kyuud/backplane/backplane.h"
 #include "tools/kyuud/log.h"
 #include "tools/kyuud/process_stats.h"
 #include "tools/kyuud/settings.h"
@@ -53,22 +55,10 @@ net::DescriptorBudget BudgetDescriptors(const Config& config) {
   return budget;
 }
 
-bool ServesPages(const Config& config) {
-  return config.mode == Mode::kAll || config.mode == Mode::kHttp;
-}
-
 // A drain by hand has no end of its own unless the settings give it one.
 absl::Duration DrainByHand(const Config& config) {
   return config.drain_timeout > absl::ZeroDuration() ? config.drain_timeout
                                                      : absl::InfiniteDuration();
-}
-
-// What a person types into a browser: a wildcard address is no destination.
-std::string Url(const TransportAddress& listen, const Config& config) {
-  const absl::string_view scheme =
-      config.tls_certificates.empty() ? "http://" : "https://";
-  if (!listen.ip.IsAny()) return absl::StrCat(scheme, listen.ToString(), "/");
-  return absl::StrCat(scheme, "localhost:", listen.port, "/");
 }
 
 // What places of the program in the kernel are called while no server runs.
@@ -80,37 +70,6 @@ std::vector<relay::kernel::Attachment> KernelPlaces(Supervisor& supervisor) {
     if (kept.name == kKernelPlace) places.push_back(std::move(kept.fd));
   }
   return places;
-}
-
-std::vector<std::string> RelaysOf(const relay::Cluster& turn) {
-  std::vector<std::string> relays;
-  for (const auto& relay : turn.relay_addresses()) {
-    relays.push_back(relay.told().ToString());
-  }
-  return relays;
-}
-
-void Announce(const std::vector<TransportAddress>& http,
-              const relay::Cluster& turn, const Config& config) {
-  for (const TransportAddress& listen : http) {
-    std::printf("kyuud: %s at %s (listening on tcp %s)\n",
-                ServesPages(config) ? "page and signaling" : "health",
-                Url(listen, config).c_str(), listen.ToString().c_str());
-  }
-  const std::vector<std::string> relays = RelaysOf(turn);
-  for (const TransportAddress& listener : turn.listeners()) {
-    if (config.mode == Mode::kStun) {
-      std::printf("kyuud: STUN on udp %s\n", listener.ToString().c_str());
-      continue;
-    }
-    std::printf(
-        "kyuud: STUN and TURN on udp %s, relaying from %s ports %d-%d\n",
-        listener.ToString().c_str(),
-        relays.empty() ? "no address yet,"
-                       : absl::StrJoin(relays, " and ").c_str(),
-        config.turn.relay_port_low, config.turn.relay_port_high);
-  }
-  std::fflush(stdout);
 }
 
 std::vector<Page> EmbeddedPages() {
@@ -175,6 +134,7 @@ FrontDoorOptions DoorOptions(const Config& config,
   options.connection.utc_offset = absl::Now() - net::Loop::Now();
   options.routes = RoutesOf(config);
   options.backplane = config.backplane;
+  options.backplane_tls = config.backplane_tls;
   if (config.backplane.has_value()) {
     // What the servers have in common, and others do not know.
     options.signaling.rooms.secret_key = absl::StrCat(
@@ -236,9 +196,15 @@ std::vector<std::string> TextsOf(
   return texts;
 }
 
+absl::Status CheckBackplane(const Config& config) {
+  if (!config.backplane.has_value()) return absl::OkStatus();
+  return ClientTls(*config.backplane, config.backplane_tls).status();
+}
+
 }  // namespace
 
 absl::Status CheckConfig(const Config& config) {
+  KYUU_RETURN_IF_ERROR(CheckBackplane(config));
   KYUU_RETURN_IF_ERROR(LoadAdmission(config.admission).status());
   if (!config.tls_certificates.empty()) {
     KYUU_RETURN_IF_ERROR(net::TlsContext::Server(TlsOptions(config)).status());
@@ -285,6 +251,7 @@ absl::Status Daemon::Open() {
     http_.push_back(listener.local());
   }
   WarnOfAbsentAddresses(config_);
+  KYUU_RETURN_IF_ERROR(CheckBackplane(config_));
   FrontDoorOptions door_options = DoorOptions(config_, budget_);
   KYUU_ASSIGN_OR_RETURN(door_options.admission,
                         LoadAdmission(config_.admission));

@@ -76,8 +76,8 @@ FrontDoor::FrontDoor(net::Loop& loop, Random& random,
   if (options_.backplane.has_value() &&
       options_.sockets == FrontDoorOptions::Signaling::kServed) {
     backplane_ = std::make_unique<Backplane>(
-        loop, random, *options_.backplane, server_, dialects_.peerjs(),
-        [this] { RunSoon(); },
+        loop, random, *options_.backplane, options_.backplane_tls, server_,
+        dialects_.peerjs(), [this] { RunSoon(); },
         [this](absl::string_view text) { dialects_.HandlePublished(text); });
   }
 }

@@ -48,6 +48,7 @@ struct FrontDoorOptions {
   RouteOptions routes;
   // What several servers share, if any.
   std::optional<BackplaneAddress> backplane;
+  BackplaneTls backplane_tls;
   // Whether there is any, by WebSockets or without.
   enum class Signaling : uint8_t { kServed, kNone };
   Signaling sockets = Signaling::kServed;

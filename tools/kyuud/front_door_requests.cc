@@ -95,9 +95,15 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
 }
 
 signaling::HttpResponse FrontDoor::Readiness() const {
+  const std::string& missing = backplane_->missing_rights();
+  const std::string why =
+      missing.empty()
+          ? ""
+          : absl::StrCat(": its Redis refuses us the rights ", missing);
   switch (backplane_->state()) {
     case Backplane::State::kNeverThere:
-      return TextResponse(503, "the backplane was not reached yet");
+      return TextResponse(
+          503, absl::StrCat("the backplane was not reached yet", why));
     case Backplane::State::kThere:
       return TextResponse(200, "ok");
     case Backplane::State::kAway:
@@ -105,7 +111,7 @@ signaling::HttpResponse FrontDoor::Readiness() const {
   }
   // All servers miss it at the same time: if none were ready, nobody was
   // served.
-  return TextResponse(200, "ok, but the backplane is away");
+  return TextResponse(200, absl::StrCat("ok, but the backplane is away", why));
 }
 
 void FrontDoor::AnswerDialect(Guest& guest,

@@ -112,8 +112,20 @@ constexpr Setting kSettings[] = {
     Row<&Config::backplane>(
         "", "backplane", "backplane", "URL", Change::kRestart,
         "A Redis that this server shares with others, which are one to their "
-        "clients then: "
-        "redis://[USER:PASSWORD@]HOST:PORT[/DATABASE][?prefix=PREFIX]"),
+        "clients then: redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]"
+        "[?prefix=PREFIX], or rediss:// for TLS"),
+    Row<&Config::backplane_tls, &BackplaneTls::ca_file>(
+        "", "backplane-ca", "backplane-ca", "FILE", Change::kRestart,
+        "PEM file of the authorities that may vouch for it over TLS; unless "
+        "set, those of the system"),
+    Row<&Config::backplane_tls, &BackplaneTls::certificate_file>(
+        "", "backplane-certificate", "backplane-certificate", "FILE",
+        Change::kRestart,
+        "PEM file with this server's certificate, for a Redis that asks its "
+        "clients for one"),
+    Row<&Config::backplane_tls, &BackplaneTls::key_file>(
+        "", "backplane-key", "backplane-key", "FILE", Change::kRestart,
+        "Its key, a PEM file"),
 
     Row<&Config::http_listen>(
         "http", "listen", "http-listen", "ADDR:PORT", Change::kRestart,

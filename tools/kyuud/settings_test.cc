@@ -68,7 +68,10 @@ TEST(SettingsTest, EveryValueSurvivesPrintingAndReading) {
   const Config config = Read(R"(
 mode = "turn"
 threads = 3
-backplane = "redis://u:p%40@[::1]:1/2?prefix=x"
+backplane = "rediss://u:p%40@[::1]:1/2?prefix=x"
+backplane-ca = "/etc/ca.pem"
+backplane-certificate = "/etc/redis.pem"
+backplane-key = "/etc/redis.key"
 [http]
 listen = ["[::1]:80", "0.0.0.0:80"]
 public-url = "https://a.test/b"

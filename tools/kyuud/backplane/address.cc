@@ -18,7 +18,7 @@ absl::Status Wrong(absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(
       what,
       "; a backplane is redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]"
-      "[?prefix=PREFIX]"));
+      "[?prefix=PREFIX], or rediss:// for TLS"));
 }
 
 bool IsWord(absl::string_view text, absl::string_view others) {
@@ -115,11 +115,9 @@ bool ReadHost(absl::string_view text, BackplaneAddress& address) {
 absl::StatusOr<BackplaneAddress> BackplaneAddress::Parse(
     absl::string_view text) {
   BackplaneAddress address;
-  if (absl::StartsWith(text, "rediss://")) {
-    return Wrong("Redis over TLS (rediss://) is not spoken here");
-  }
-  if (!absl::ConsumePrefix(&text, "redis://")) {
-    return Wrong("it does not begin with redis://");
+  address.tls = absl::ConsumePrefix(&text, "rediss://");
+  if (!address.tls && !absl::ConsumePrefix(&text, "redis://")) {
+    return Wrong("it does not begin with redis:// or rediss://");
   }
   absl::string_view rest = text;
   if (const auto before = TakeBefore(rest, '?')) {
@@ -158,7 +156,7 @@ std::string BackplaneAddress::Place() const {
 }
 
 std::string BackplaneAddress::ToString() const {
-  std::string text = "redis://";
+  std::string text = tls ? "rediss://" : "redis://";
   if (!password.empty()) {
     absl::StrAppend(&text, Escape(user), ":", Escape(password), "@");
   }

@@ -23,6 +23,16 @@ TEST(BackplaneAddressTest, EachPartIsRead) {
   EXPECT_EQ(address->Place(), "[::1]:7000");
 }
 
+TEST(BackplaneAddressTest, OverTlsIsOneMoreLetter) {
+  const auto address =
+      BackplaneAddress::Parse("rediss://kyuu:word@redis.test:6380/1");
+  ASSERT_OK(address);
+  EXPECT_TRUE(address->tls);
+  EXPECT_EQ(address->host, "redis.test");
+  EXPECT_EQ(address->ToString(), "rediss://kyuu:word@redis.test:6380/1");
+  EXPECT_FALSE(BackplaneAddress::Parse("redis://h")->tls);
+}
+
 TEST(BackplaneAddressTest, MostPartsMayBeLeftOut) {
   for (const std::string text :
        {"redis://redis", "redis://redis:6379", "redis://redis/",
@@ -54,7 +64,7 @@ TEST(BackplaneAddressTest, EverythingElseIsRefusedWithoutThePassword) {
                                  "redis://sesame@h:1",
                                  "redis://user:@h:1",
                                  "redis://u:sesame%zz@h:1",
-                                 "rediss://u:sesame@h:1",
+                                 "redisss://u:sesame@h:1",
                                  "redis://u:sesame@h:+1"}) {
     const auto address = BackplaneAddress::Parse(text);
     ASSERT_FALSE(address.ok()) << text;

@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "hiredis/hiredis.h"
 #include "spdlog/spdlog.h"
 
@@ -78,19 +79,37 @@ std::string NameOf(NodeId node) {
   return absl::StrFormat("%016x", static_cast<uint64_t>(node));
 }
 
-absl::string_view TextOf(const redisReply& reply) {
-  return reply.str == nullptr ? absl::string_view()
-                              : absl::string_view(reply.str, reply.len);
-}
-
 }  // namespace
 
+absl::StatusOr<std::optional<net::TlsContext>> ClientTls(
+    const BackplaneAddress& address, const BackplaneTls& tls) {
+  if (!address.tls) return std::nullopt;
+  net::TlsContext::ClientOptions options{.server_name = address.host,
+                                         .ca_file = tls.ca_file};
+  if (!tls.certificate_file.empty()) {
+    options.certificate = {tls.certificate_file, tls.key_file};
+  }
+  KYUU_ASSIGN_OR_RETURN(net::TlsContext context,
+                        net::TlsContext::Client(options));
+  return context;
+}
+
+std::vector<std::string> AuthWords(const BackplaneAddress& address) {
+  if (address.password.empty()) return {};
+  std::vector<std::string> words = {"AUTH"};
+  if (!address.user.empty()) words.push_back(address.user);
+  words.push_back(address.password);
+  return words;
+}
+
 Backplane::Backplane(net::Loop& loop, Random& random, BackplaneAddress address,
-                     signaling::Server& server, signaling::PeerJsServer& peerjs,
+                     BackplaneTls tls, signaling::Server& server,
+                     signaling::PeerJsServer& peerjs,
                      absl::AnyInvocable<void()> run_soon,
                      absl::AnyInvocable<void(absl::string_view)> on_published)
     : loop_(loop),
       address_(std::move(address)),
+      tls_(std::move(tls)),
       server_(server),
       peerjs_(peerjs),
       run_soon_(std::move(run_soon)),
@@ -99,6 +118,7 @@ Backplane::Backplane(net::Loop& loop, Random& random, BackplaneAddress address,
       name_(NameOf(self_)),
       links_({}, self_),
       resolver_(loop),
+      rights_(address_),
       backoff_(kBackoffFirst),
       connect_at_(absl::InfiniteFuture()),
       alive_at_(absl::InfiniteFuture()),
@@ -133,49 +153,66 @@ void Backplane::Connect() {
 }
 
 void Backplane::ConnectTo(const TransportAddress& redis) {
+  // Its files may have changed since the last time.
+  const auto tls = ClientTls(address_, tls_);
+  if (!tls.ok()) return HandleLost(tls.status().message());
   const absl::Time now = net::Loop::Now();
-  is_greeted_ = false;
+  is_greeted_ = is_unheard_ = false;
   subscribed_ = 0;
+  rights_ = RedisRights(address_);
   heard_ = subscribed_heard_ = now;
   alive_at_ = now + kAliveInterval;
   const auto end = [this](absl::string_view why) { HandleLost(why); };
-  commands_ = std::make_unique<RedisConnection>(loop_, redis, end);
-  subscription_ = std::make_unique<RedisConnection>(loop_, redis, end);
+  commands_ = std::make_unique<RedisConnection>(loop_, redis, *tls, end);
+  subscription_ = std::make_unique<RedisConnection>(loop_, redis, *tls, end);
   Greet(*commands_);
   Greet(*subscription_);
   if (address_.database != 0) {
     // A refusal is the answer to what follows, too.
     commands_->Send({"SELECT", absl::StrCat(address_.database)},
-                    [this](const redisReply* reply) {
-                      if (reply->type == REDIS_REPLY_ERROR) {
-                        HandleLost(TextOf(*reply));
-                      }
+                    [this](const redisReply& reply) {
+                      if (rights_.NoteRefusal("SELECT", reply)) return;
+                      HandleError(reply);
                     });
   }
+  TryRights();
   StayAlive();
   subscription_->Subscribe(
       {Key("nodes", ""), Key("node", name_)},
-      [this](const redisReply* reply) { HandleSubscribed(*reply); });
+      [this](const redisReply& reply) { HandleSubscribed(reply); });
   alarm_.Set(now + kAliveInterval);
 }
 
 void Backplane::Greet(RedisConnection& connection) {
-  if (address_.password.empty()) return;
-  std::vector<std::string> auth = {"AUTH"};
-  if (!address_.user.empty()) auth.push_back(address_.user);
-  auth.push_back(address_.password);
-  connection.Send(auth, [this](const redisReply* reply) {
-    if (reply->type == REDIS_REPLY_ERROR) HandleLost(TextOf(*reply));
-  });
+  const std::vector<std::string> auth = AuthWords(address_);
+  if (auth.empty()) return;
+  connection.Send(auth,
+                  [this](const redisReply& reply) { HandleError(reply); });
+}
+
+void Backplane::HandleError(const redisReply& reply) {
+  if (reply.type == REDIS_REPLY_ERROR) HandleLost(TextOf(reply));
+}
+
+// Other errors of these commands are those of StayAlive(), too.
+void Backplane::TryRights() {
+  for (const std::vector<std::string>& words : rights_.Probes()) {
+    commands_->Send(words,
+                    [this, command = words.front()](const redisReply& reply) {
+                      // It is noted there; none is the good case.
+                      (void)rights_.NoteRefusal(command, reply);
+                    });
+  }
 }
 
 void Backplane::StayAlive() {
   if (commands_ == nullptr) return;
   commands_->Send({"SET", Key("alive", name_), "1", "PX",
                    absl::StrCat(absl::ToInt64Milliseconds(kAliveLifetime))},
-                  [this](const redisReply* reply) {
-                    if (reply->type == REDIS_REPLY_ERROR) {
-                      return HandleLost(TextOf(*reply));
+                  [this](const redisReply& reply) {
+                    if (!rights_.NoteRefusal("SET", reply) &&
+                        reply.type == REDIS_REPLY_ERROR) {
+                      return HandleLost(TextOf(reply));
                     }
                     heard_ = net::Loop::Now();
                     is_greeted_ = true;
@@ -185,6 +222,10 @@ void Backplane::StayAlive() {
 
 void Backplane::HandleSubscribed(const redisReply& reply) {
   subscribed_heard_ = net::Loop::Now();
+  if (rights_.NoteRefusal("SUBSCRIBE", reply)) {
+    is_unheard_ = true;
+    return HandleReady();
+  }
   if (reply.type == REDIS_REPLY_ERROR) return HandleLost(TextOf(reply));
   if (reply.type != REDIS_REPLY_ARRAY || reply.elements != 3) {
     ++stats_.malformed;
@@ -200,7 +241,7 @@ void Backplane::HandleSubscribed(const redisReply& reply) {
     ++stats_.malformed;
     return;
   }
-  if (payload.len > kMaxRedisAnswerBytes) {
+  if (payload.len > kMaxRedisReplyBytes) {
     ++stats_.too_large;
     return;
   }
@@ -211,9 +252,12 @@ void Backplane::HandleSubscribed(const redisReply& reply) {
 }
 
 void Backplane::HandleReady() {
-  if (state_ == State::kThere || !is_greeted_ || subscribed_ < 2) return;
+  if (!is_greeted_ || (subscribed_ < 2 && !is_unheard_)) return;
+  if (!rights_.complete()) return HandleRefused();
+  if (state_ == State::kThere) return;
   const absl::Time now = net::Loop::Now();
   state_ = State::kThere;
+  missing_rights_.clear();
   is_told_ = false;
   backoff_ = kBackoffFirst;
   ++stats_.connected;
@@ -222,6 +266,16 @@ void Backplane::HandleReady() {
   links_.HandleReconnected(now);
   HandleBackplane(now, BackplaneState::kThere);
   run_soon_();
+}
+
+// A right that is given meanwhile is seen by the next connections.
+void Backplane::HandleRefused() {
+  if (missing_rights_ != rights_.missing()) {
+    missing_rights_ = rights_.missing();
+    is_told_ = false;
+  }
+  HandleLost(absl::StrCat("this server's user may not do all it has to; ",
+                          "what mends it: ", rights_.Mend()));
 }
 
 void Backplane::HandleBackplane(absl::Time now, BackplaneState state) {
@@ -351,8 +405,9 @@ void Backplane::Do(signaling::NodeCommand command) {
   const FreePlace& free = std::get<FreePlace>(command);
   commands_->Send(
       {"EVAL", std::string(kFreeScript), "1", Key("name", free.place), name_},
-      [this](const redisReply* reply) {
-        if (reply->type == REDIS_REPLY_ERROR) ++stats_.malformed;
+      [this](const redisReply& reply) {
+        if (IsRefusal(reply)) return HandleError(reply);
+        if (reply.type == REDIS_REPLY_ERROR) ++stats_.malformed;
       });
 }
 
@@ -364,8 +419,9 @@ void Backplane::Claim(const ClaimPlace& claim) {
        absl::StrCat(claim.epoch),
        absl::StrCat(absl::ToInt64Milliseconds(kNameLifetime)),
        Key("alive", "") + ":"},
-      [this, place = claim.place](const redisReply* reply) {
-        HandleClaimed(place, *reply);
+      [this, place = claim.place](const redisReply& reply) {
+        if (IsRefusal(reply)) return HandleError(reply);
+        HandleClaimed(place, reply);
       });
 }
 
@@ -395,9 +451,10 @@ void Backplane::Publish(const NodePacket& packet) {
   const std::string channel =
       packet.to == NodeId{} ? Key("nodes", "") : Key("node", NameOf(packet.to));
   commands_->Send({"PUBLISH", channel, packet.bytes},
-                  [this](const redisReply* reply) {
+                  [this](const redisReply& reply) {
                     heard_ = net::Loop::Now();
-                    if (reply->type == REDIS_REPLY_ERROR) ++stats_.malformed;
+                    if (IsRefusal(reply)) return HandleError(reply);
+                    if (reply.type == REDIS_REPLY_ERROR) ++stats_.malformed;
                   });
 }
 
@@ -410,7 +467,7 @@ void Backplane::Leave() {
   while (const auto packet = links_.PollTransmit(net::Loop::Now(), {})) {
     Publish(*packet);
   }
-  commands_->Send({"DEL", Key("alive", name_)}, [](const redisReply*) {});
+  commands_->Send({"DEL", Key("alive", name_)}, [](const redisReply&) {});
   commands_->Flush();
 }
 

@@ -14,9 +14,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
@@ -24,11 +27,13 @@
 #include "base/random.h"
 #include "net/loop.h"
 #include "net/resolver.h"
+#include "net/tls.h"
 #include "signaling/backplane/links.h"
 #include "signaling/peerjs/peerjs.h"
 #include "signaling/server.h"
 #include "tools/kyuud/backplane/address.h"
 #include "tools/kyuud/backplane/redis_connection.h"
+#include "tools/kyuud/backplane/rights.h"
 
 namespace kyuu::tools {
 
@@ -57,6 +62,15 @@ struct BackplaneStats {
 };
 static_assert(Countable<BackplaneStats>);
 
+// How to connect to it: nullopt without TLS. INVALID_ARGUMENT, with the file's
+// name, if a file cannot be used.
+absl::StatusOr<std::optional<net::TlsContext>> ClientTls(
+    const BackplaneAddress& address, const BackplaneTls& tls);
+
+// What a connection begins with, so that Redis knows whose it is: nothing if
+// that takes no password.
+std::vector<std::string> AuthWords(const BackplaneAddress& address);
+
 // Backplane lives on the loop of its server. Its owner calls Pump() whenever it
 // has given the server something to do, and is called back when there is
 // something.
@@ -66,7 +80,8 @@ class Backplane {
   // several; `on_published` gets what other nodes' clients of other dialects
   // say.
   Backplane(net::Loop& loop, Random& random, BackplaneAddress address,
-            signaling::Server& server, signaling::PeerJsServer& peerjs,
+            BackplaneTls tls, signaling::Server& server,
+            signaling::PeerJsServer& peerjs,
             absl::AnyInvocable<void()> run_soon,
             absl::AnyInvocable<void(absl::string_view)> on_published);
   ~Backplane();
@@ -84,6 +99,9 @@ class Backplane {
     kAway,
   };
   State state() const { return state_; }
+  // The rights of an ACL that Redis refuses us, which is why it is not there;
+  // "" if that is not the reason.
+  const std::string& missing_rights() const { return missing_rights_; }
   size_t node_count() const { return links_.node_count(); }
   const BackplaneStats& stats() const { return stats_; }
   const signaling::LinksStats& link_stats() const { return links_.stats(); }
@@ -92,8 +110,11 @@ class Backplane {
   void Connect();
   void ConnectTo(const TransportAddress& redis);
   void Greet(RedisConnection& connection);
+  void TryRights();
   void HandleReady();
   void HandleLost(absl::string_view why);
+  void HandleRefused();
+  void HandleError(const redisReply& reply);
   void HandleSubscribed(const redisReply& reply);
   void StayAlive();
   void HandleAlarm();
@@ -108,6 +129,7 @@ class Backplane {
 
   net::Loop& loop_;
   const BackplaneAddress address_;
+  const BackplaneTls tls_;
   signaling::Server& server_;
   signaling::PeerJsServer& peerjs_;
   absl::AnyInvocable<void()> run_soon_;
@@ -118,12 +140,15 @@ class Backplane {
   net::Resolver resolver_;
   size_t attempts_ = 0;  // To connect.
   State state_ = State::kNeverThere;
-  bool is_told_ = false;  // Of why it is away, in the log.
+  bool is_told_ = false;        // Of why it is away, in the log.
+  RedisRights rights_;          // Of these connections;
+  std::string missing_rights_;  // and of the last ones that came so far.
   // Subscribers may send nothing else in RESP2: two connections.
   std::unique_ptr<RedisConnection> commands_;
   std::unique_ptr<RedisConnection> subscription_;
   bool is_leaving_ = false;
   bool is_greeted_ = false;
+  bool is_unheard_ = false;  // It may not subscribe.
   size_t subscribed_ = 0;
   absl::Duration backoff_;
   absl::Time connect_at_;

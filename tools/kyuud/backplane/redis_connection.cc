@@ -1,184 +1,88 @@
 #include "tools/kyuud/backplane/redis_connection.h"
 
-#include <memory>
 #include <utility>
+#include <variant>
 
-#include "hiredis/async.h"
 #include "hiredis/hiredis.h"
-#include "hiredis/sds.h"
+#include "net/tcp.h"
 
 namespace kyuu::tools {
-namespace {
-
-RedisConnection* OwnerOf(const redisAsyncContext* context) {
-  return static_cast<RedisConnection*>(context->data);
-}
-
-struct Arguments {
-  explicit Arguments(const std::vector<std::string>& texts) {
-    for (const std::string& text : texts) {
-      pointers.push_back(text.data());
-      sizes.push_back(text.size());
-    }
-  }
-  int count() const { return static_cast<int>(pointers.size()); }
-
-  std::vector<const char*> pointers;
-  std::vector<size_t> sizes;
-};
-
-}  // namespace
-
-// What hiredis wants of a loop. It belongs to the context, which says when it
-// is over, and may outlive the connection by the rest of a callback.
-struct RedisConnection::Adapter {
-  Adapter(net::Loop& loop, redisAsyncContext& owner)
-      : context(owner),
-        watch(loop, owner.c.fd, net::Interest::kNone,
-              [this](net::Readiness ready) { Handle(ready); }) {}
-
-  void Handle(net::Readiness ready) {
-    // hiredis may end the context, and this with it, in any of these.
-    const std::weak_ptr<bool> guard = alive;
-    if (ready.writable && wants_write) redisAsyncHandleWrite(&context);
-    if (guard.expired()) return;
-    if (!ready.readable || !wants_read) return;
-    redisAsyncHandleRead(&context);
-    if (guard.expired() ||
-        sdslen(context.c.reader->buf) <= kMaxRedisAnswerBytes + (64 << 10)) {
-      return;
-    }
-    RedisConnection* owner = OwnerOf(&context);
-    if (owner != nullptr) owner->HandleEnd("Redis sends more than it may");
-  }
-  void Apply() {
-    watch.SetInterest(wants_read && wants_write ? net::Interest::kReadWrite
-                      : wants_read              ? net::Interest::kRead
-                      : wants_write             ? net::Interest::kWrite
-                                                : net::Interest::kNone);
-  }
-  static Adapter* Of(void* data) { return static_cast<Adapter*>(data); }
-
-  redisAsyncContext& context;
-  bool wants_read = false;
-  bool wants_write = false;
-  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
-  net::Watch watch;
-};
 
 RedisConnection::RedisConnection(net::Loop& loop, const TransportAddress& redis,
+                                 const std::optional<net::TlsContext>& tls,
                                  End end)
-    : end_(std::move(end)), alarm_(loop, [this] { HandleEnd(failure_); }) {
-  redisAsyncContext* context =
-      redisAsyncConnect(redis.ip.ToString().c_str(), redis.port);
-  if (context == nullptr || context->err != 0) {
-    failure_ = context == nullptr ? "no memory" : context->errstr;
-    if (context != nullptr) redisAsyncFree(context);
+    : end_(std::move(end)), alarm_(loop, [this] { HandleAlarm(); }) {
+  absl::StatusOr<net::TcpStream> tcp = net::TcpStream::Connect(redis);
+  if (!tcp.ok()) {
+    failure_ = std::string(tcp.status().message());
     alarm_.Set(absl::InfinitePast());
     return;
   }
-  context_ = context;
-  context->data = this;
-  context->ev.data = new Adapter(loop, *context);
-  context->ev.addRead = [](void* data) {
-    Adapter::Of(data)->wants_read = true;
-    Adapter::Of(data)->Apply();
-  };
-  context->ev.delRead = [](void* data) {
-    Adapter::Of(data)->wants_read = false;
-    Adapter::Of(data)->Apply();
-  };
-  context->ev.addWrite = [](void* data) {
-    Adapter::Of(data)->wants_write = true;
-    Adapter::Of(data)->Apply();
-  };
-  context->ev.delWrite = [](void* data) {
-    Adapter::Of(data)->wants_write = false;
-    Adapter::Of(data)->Apply();
-  };
-  context->ev.cleanup = [](void* data) { delete Adapter::Of(data); };
-  redisAsyncSetConnectCallback(context,
-                               [](const redisAsyncContext* c, int status) {
-                                 RedisConnection* owner = OwnerOf(c);
-                                 if (owner == nullptr || status == REDIS_OK)
-                                   return;
-                                 // hiredis frees it behind this.
-                                 owner->context_ = nullptr;
-                                 owner->HandleEnd(c->errstr);
-                               });
-  redisAsyncSetDisconnectCallback(
-      context, [](const redisAsyncContext* c, int status) {
-        RedisConnection* owner = OwnerOf(c);
-        if (owner == nullptr) return;
-        owner->context_ = nullptr;
-        owner->HandleEnd(status == REDIS_OK ? "closed" : c->errstr);
+  driver_.emplace(
+      loop,
+      tls.has_value() ? net::Stream(net::TlsStream(*tls, *std::move(tcp)))
+                      : net::Stream(*std::move(tcp)),
+      client_, buffer_,
+      [this](RedisClient::Event event) { HandleEvent(std::move(event)); },
+      [this](net::StreamEnd, const absl::Status& why) {
+        if (failure_.empty()) failure_ = std::string(why.message());
+        HandleEnd();
       });
 }
 
-RedisConnection::~RedisConnection() {
-  if (context_ == nullptr) return;
-  context_->data = nullptr;
-  // Within a callback hiredis does it behind that.
-  redisAsyncFree(std::exchange(context_, nullptr));
-}
-
-void RedisConnection::HandleEnd(absl::string_view why) {
-  const std::string reason(why);
-  if (context_ != nullptr) {
-    context_->data = nullptr;
-    redisAsyncFree(std::exchange(context_, nullptr));
+void RedisConnection::HandleEvent(RedisClient::Event event) {
+  if (const auto* closed = std::get_if<RedisClient::Closed>(&event)) {
+    failure_ = std::string(closed->status.message());
+    return;  // The driver ends with it.
   }
-  if (!end_) return;
-  End end = std::exchange(end_, nullptr);
-  end(reason);
+  HandleReply(*std::get<RedisClient::Replied>(event).reply);
 }
 
-void RedisConnection::Send(const std::vector<std::string>& arguments,
+void RedisConnection::HandleReply(const redisReply& reply) {
+  if (!answers_.empty()) {
+    Answer answer = std::move(answers_.front());
+    answers_.pop_front();
+    return answer(reply);
+  }
+  if (on_message_ == nullptr) return;  // Nobody has asked.
+  // It may destroy the connection.
+  const std::shared_ptr<Answer> on_message = on_message_;
+  (*on_message)(reply);
+}
+
+void RedisConnection::HandleAlarm() {
+  if (!driver_.has_value()) return HandleEnd();
+  driver_->Flush();
+}
+
+void RedisConnection::HandleEnd() {
+  End end = std::exchange(end_, nullptr);
+  const std::string why = failure_;
+  // Last: it may destroy us.
+  if (end) end(why);
+}
+
+void RedisConnection::Send(const std::vector<std::string>& words,
                            Answer answer) {
-  if (context_ == nullptr) return;
-  Arguments a(arguments);
-  auto owned = std::make_unique<Answer>(std::move(answer));
-  const int sent = redisAsyncCommandArgv(
-      context_,
-      [](redisAsyncContext* c, void* reply, void* data) {
-        const std::unique_ptr<Answer> taken(static_cast<Answer*>(data));
-        if (OwnerOf(c) == nullptr || reply == nullptr) return;
-        (*taken)(static_cast<const redisReply*>(reply));
-      },
-      owned.get(), a.count(), a.pointers.data(), a.sizes.data());
-  // Refused only while the connection ends, which is told.
-  if (sent == REDIS_OK) (void)owned.release();
+  answers_.push_back(std::move(answer));
+  Queue(words);
 }
 
 void RedisConnection::Subscribe(const std::vector<std::string>& channels,
                                 Answer answer) {
-  if (context_ == nullptr) return;
   on_message_ = std::make_shared<Answer>(std::move(answer));
-  std::vector<std::string> arguments = {"SUBSCRIBE"};
-  arguments.insert(arguments.end(), channels.begin(), channels.end());
-  Arguments a(arguments);
-  // Refused only while the connection ends, which is told.
-  (void)redisAsyncCommandArgv(
-      context_,
-      [](redisAsyncContext* c, void* reply, void*) {
-        RedisConnection* owner = OwnerOf(c);
-        if (owner == nullptr || reply == nullptr) return;
-        // It may destroy the connection.
-        const std::shared_ptr<Answer> on_message = owner->on_message_;
-        (*on_message)(static_cast<const redisReply*>(reply));
-      },
-      nullptr, a.count(), a.pointers.data(), a.sizes.data());
+  std::vector<std::string> words = {"SUBSCRIBE"};
+  words.insert(words.end(), channels.begin(), channels.end());
+  Queue(words);
+}
+
+void RedisConnection::Queue(const std::vector<std::string>& words) {
+  if (client_.unsent_bytes() == 0) alarm_.Set(absl::InfinitePast());
+  client_.Send(words);
 }
 
 void RedisConnection::Flush() {
-  if (context_ == nullptr) return;
-  int is_done = 0;
-  // An error comes again with the next event.
-  (void)redisBufferWrite(&context_->c, &is_done);
-}
-
-size_t RedisConnection::unsent_bytes() const {
-  return context_ == nullptr ? 0 : sdslen(context_->c.obuf);
+  if (driver_.has_value()) driver_->Flush();
 }
 
 }  // namespace kyuu::tools

@@ -247,7 +247,8 @@ std::vector<Finding> CheckServices(const Config& config,
   } else if (facts.backplane) {
     findings.push_back({Verdict::kFail, "backplane",
                         std::string(facts.backplane->message()),
-                        "redis-cli -u redis://HOST:PORT ping"});
+                        "redis-cli -u redis://HOST:PORT ping (over TLS "
+                        "rediss://, and --cacert FILE)"});
   }
   return findings;
 }

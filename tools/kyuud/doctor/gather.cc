@@ -20,7 +20,9 @@
 #include "net/tls.h"
 #include "relay/addresses.h"
 #include "relay/kernel/program.h"
+#include "tools/kyuud/backplane/backplane.h"
 #include "tools/kyuud/backplane/redis_connection.h"
+#include "tools/kyuud/backplane/rights.h"
 #include "tools/kyuud/daemon.h"
 #include "tools/kyuud/doctor/hairpins.h"
 #include "tools/kyuud/doctor/ports.h"
@@ -68,6 +70,9 @@ std::vector<SecretFileFacts> GatherSecrets(const Config& config) {
     for (const std::string& file : files) secrets.push_back(LookAt(file));
   };
   add(config.tls_keys);
+  if (!config.backplane_tls.key_file.empty()) {
+    add({config.backplane_tls.key_file});
+  }
   add(config.rest_secret_files);
   for (const Config::Realm& realm : config.realms) add(realm.rest_secret_files);
   add(config.admission.api_key_files);
@@ -92,46 +97,81 @@ Machine GatherRelays(const Config& config) {
                          .relay);
 }
 
-absl::Status AskRedis(const BackplaneAddress& address,
-                      absl::Duration patience) {
-  KYUU_ASSIGN_OR_RETURN(
-      const std::vector<TransportAddress> addresses,
-      net::ResolveWithin(address.host, address.port, patience));
-  KYUU_ASSIGN_OR_RETURN(std::unique_ptr<net::Loop> loop, net::Loop::Create());
-  absl::Status status = absl::DeadlineExceededError(
-      absl::StrCat("Redis at ", address.Place(), " does not answer in time"));
-  net::Alarm deadline(*loop, [&] { loop->Stop(); });
-  deadline.Set(net::Loop::Now() + patience);
-  const auto end = [&](absl::Status result) {
-    status = std::move(result);
-    loop->Stop();
-  };
-  RedisConnection redis(*loop, addresses.front(), [&](absl::string_view why) {
-    end(absl::UnavailableError(
-        absl::StrCat("Redis at ", address.Place(), ": ", why)));
-  });
-  bool failed = false;
-  const auto judge = [&](const redisReply* reply, bool last) {
-    if (reply == nullptr || failed) return;
-    if (reply->type == REDIS_REPLY_ERROR) {
-      failed = true;
-      end(absl::PermissionDeniedError(
-          absl::StrCat("Redis at ", address.Place(), " says ",
-                       absl::string_view(reply->str, reply->len))));
-    } else if (last) {
-      end(absl::OkStatus());
-    }
-  };
-  if (!address.password.empty()) {
-    std::vector<std::string> words = {"AUTH"};
-    if (!address.user.empty()) words.push_back(address.user);
-    words.push_back(address.password);
-    redis.Send(words, [&](const redisReply* reply) { judge(reply, false); });
+// Connects as a server would, and tries all that it may not do without.
+class RedisCheck {
+ public:
+  RedisCheck(const BackplaneAddress& address, const BackplaneTls& tls)
+      : address_(address), tls_(tls), rights_(address) {}
+
+  absl::Status Run(absl::Duration patience) {
+    KYUU_ASSIGN_OR_RETURN(
+        const std::vector<TransportAddress> addresses,
+        net::ResolveWithin(address_.host, address_.port, patience));
+    KYUU_ASSIGN_OR_RETURN(const std::optional<net::TlsContext> tls,
+                          ClientTls(address_, tls_));
+    KYUU_ASSIGN_OR_RETURN(loop_, net::Loop::Create());
+    net::Alarm deadline(*loop_, [&] {
+      End(absl::DeadlineExceededError("does not answer in time"));
+    });
+    deadline.Set(net::Loop::Now() + patience);
+    RedisConnection redis(
+        *loop_, addresses.front(), tls,
+        [&](absl::string_view why) { End(absl::UnavailableError(why)); });
+    Ask(redis);
+    loop_->Run();
+    if (result_.ok()) return result_;
+    return absl::Status(
+        result_.code(),
+        absl::StrCat("Redis at ", address_.Place(), ": ", result_.message()));
   }
-  redis.Send({"PING"}, [&](const redisReply* reply) { judge(reply, true); });
-  loop->Run();
-  return status;
-}
+
+ private:
+  void Ask(RedisConnection& redis) {
+    const std::vector<std::string> auth = AuthWords(address_);
+    if (!auth.empty()) Try(redis, auth);
+    if (address_.database != 0) {
+      Try(redis, {"SELECT", absl::StrCat(address_.database)});
+    }
+    for (const std::vector<std::string>& words : rights_.Probes()) {
+      Try(redis, words);
+    }
+    // Its one answer is the last of all.
+    redis.Subscribe({rights_.ProbeChannel()}, [this](const redisReply& reply) {
+      Judge("SUBSCRIBE", reply);
+      End(rights_.complete() ? absl::OkStatus()
+                             : absl::PermissionDeniedError(absl::StrCat(
+                                   "its user may not do all that kyuud has "
+                                   "to; what mends it: ",
+                                   rights_.Mend())));
+    });
+  }
+
+  void Try(RedisConnection& redis, const std::vector<std::string>& words) {
+    redis.Send(words, [this, command = words[0]](const redisReply& reply) {
+      Judge(command, reply);
+    });
+  }
+
+  void Judge(absl::string_view command, const redisReply& reply) {
+    if (rights_.NoteRefusal(command, reply)) return;
+    if (reply.type == REDIS_REPLY_ERROR) {
+      End(absl::PermissionDeniedError(absl::StrCat("it says ", TextOf(reply))));
+    }
+  }
+
+  // The first counts.
+  void End(absl::Status result) {
+    if (!std::exchange(has_ended_, true)) result_ = std::move(result);
+    loop_->Stop();
+  }
+
+  const BackplaneAddress& address_;
+  const BackplaneTls& tls_;
+  RedisRights rights_;
+  std::unique_ptr<net::Loop> loop_;
+  bool has_ended_ = false;
+  absl::Status result_;
+};
 
 std::optional<bool> ReadClock() {
   timex clock = {};
@@ -169,8 +209,9 @@ MachineFacts GatherMachine(const Config& config, absl::Duration patience) {
   MachineFacts facts;
   std::future<absl::Status> redis;
   if (config.backplane) {
-    redis = std::async(std::launch::async,
-                       [&] { return AskRedis(*config.backplane, patience); });
+    redis = std::async(std::launch::async, [&] {
+      return RedisCheck(*config.backplane, config.backplane_tls).Run(patience);
+    });
   }
   facts.configuration = CheckConfig(config);
   facts.machine = GatherRelays(config);
