@@ -215,6 +215,7 @@ void Agent::HandleTimeout(absl::Time now) {
       case Timer::kDisconnected:  // Update() looks again.
       case Timer::kPac:
       case Timer::kNominate:
+      case Timer::kHold:
       case Timer::kStreams:
         break;
       case Timer::kOldGeneration:

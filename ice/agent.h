@@ -77,7 +77,7 @@ class Agent {
   void AddRemoteCandidate(absl::Time now, const Candidate& candidate);
   // Ta, as both sides agreed on (AgreedPacing), at least kPacingMin.
   void SetPacing(absl::Time now, absl::Duration ta);
-  // The peer will send no more candidates (RFC 8838 section 8.2).
+  // The peer will send no more candidates (RFC 8838 section 14).
   void EndOfRemoteCandidates(absl::Time now);
   // Answers ResolveName; nullopt if the name has no address.
   void NameResolved(absl::Time now, NameId id, std::optional<IpAddress> ip);

@@ -44,7 +44,7 @@ void Agent::Update(absl::Time now) {
   Generation& g = *current_;
   if (now >= g.patience_until) g.patience_until = absl::InfinitePast();
   ConsiderNomination(now);
-  internal::ChooseUse(now, *options_, g);
+  timers_.Set(Timer::kHold, internal::ChooseUse(now, *options_, g));
 
   const std::optional<size_t> in_use = g.InUse();
   g.Keep(
@@ -233,17 +233,19 @@ void Agent::ReviewConsent(absl::Time now, Generation& g) {
 }
 
 // The pair in use does not answer. It is asked again, and so are the reserves,
-// whether one of them still works; those that share our address with it
-// probably share its fate, and have to answer first.
+// whether one of them still works; those that share our address with it, over
+// TCP, too, probably share its fate, and have to answer first.
 void Agent::Suspect(absl::Time now, size_t index) {
   Generation& g = *current_;
-  const uint16_t base = g.pairs[index].base;
+  const IpAddress& ip = bases_[g.pairs[index].base].address.ip;
   for (const size_t i : g.pairs.Valid()) {
     if (i != index && !g.pairs[i].valid->kept) continue;
     Pair& pair = g.pairs.Edit(i);
     Validity& valid = *pair.valid;
     valid.next_keepalive = now;
-    if (pair.base != base || now == valid.last_response) continue;
+    if (bases_[pair.base].address.ip != ip || now == valid.last_response) {
+      continue;
+    }
     valid.suspect = true;
     valid.probes = 0;
     valid.unanswered_since = std::min<absl::Time>(valid.unanswered_since, now);

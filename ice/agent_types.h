@@ -105,6 +105,10 @@ struct AgentOptions {
   absl::Duration probe_after = absl::Milliseconds(250);
   absl::Duration probe_interval = absl::Milliseconds(100);
   int probes = 3;
+  // UDP and TCP between two addresses mostly fall silent together, and TCP's
+  // answer may be no more than the first: it takes over from UDP that has been
+  // silent for so long. Two peers whose machines stall for a while stay.
+  absl::Duration stream_after_silence = absl::Seconds(2);
   // A direct pair that works for this long takes over from a relayed one.
   absl::Duration renomination_wait = absl::Milliseconds(500);
   // A peer that nominates another pair so long after the first one does not

@@ -123,7 +123,7 @@ struct Candidate {
   std::string ToString() const;
 
   // The user name fragment that says which generation the candidate belongs to
-  // (RFC 8838 section 4.1, written by browsers); nullopt when absent.
+  // (RFC 8838 section 9, written by browsers); nullopt when absent.
   std::optional<absl::string_view> ufrag() const {
     return extensions.Get("ufrag");
   }

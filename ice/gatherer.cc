@@ -17,14 +17,15 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "ice/candidate.h"
-#include "stun/client.h"
 #include "stun/message.h"
 #include "turn/client.h"
 
 namespace kyuu::ice {
 
 Gatherer::Gatherer(GathererOptions options, Random& random)
-    : random_(random), told_(options.max_candidates, events_, stats_) {
+    : random_(random),
+      told_(options.max_candidates, events_, stats_),
+      bindings_(options_, random, events_) {
   internal::LimitServers(options);
   wanted_ = {std::exchange(options.stun_servers, {}),
              std::exchange(options.turn_servers, {}),
@@ -74,16 +75,10 @@ void Gatherer::Restart(absl::Time now) {
   if (state_ != State::kGathering) return;
   Begin(now);
   ApplyConfiguration(now);
-  keepalives_ = true;
   for (const TransportAddress& server : AddServers()) {
-    for (const Host& host : hosts_) AddReflexiveJobs(host, server);
+    for (const Host& host : hosts_) AddReflexiveJobs(now, host, server);
   }
-  for (Binding& binding : bindings_) {
-    if (binding.id) stun_->Cancel(*binding.id);
-    binding.id.reset();
-    binding.state = JobState::kQueued;
-    binding.deadline = absl::InfiniteFuture();
-  }
+  bindings_.Restart(now);
   for (Relay& relay : relays_) {
     if (relay.kept) {
       // A server that restarted knows nothing of it, and says so.
@@ -114,7 +109,7 @@ void Gatherer::ServersKnown(absl::Time now) {
     finish_at_ = now + options_->finish_after;
   }
   for (const TransportAddress& server : added) {
-    for (const Host& host : hosts_) AddReflexiveJobs(host, server);
+    for (const Host& host : hosts_) AddReflexiveJobs(now, host, server);
   }
   for (size_t i = known; i < relays_.size(); ++i) {
     if (relays_[i].on_stream() && IsSpared(relays_[i])) continue;
@@ -136,7 +131,7 @@ void Gatherer::ReviewRelays(absl::Time now) {
   Drain(now);
 }
 
-void Gatherer::StopKeepalives() { keepalives_ = false; }
+void Gatherer::StopKeepalives() { bindings_.StopKeepalives(); }
 
 // Asks the server of a relay from all host addresses, from now on.
 void Gatherer::AskAgain(absl::Time now, Relay& relay) {
@@ -175,7 +170,7 @@ void Gatherer::LoseAddress(Relay& relay, TransportAddress relayed,
                            const absl::Status& status) {
   std::erase(relay.relayed, relayed);
   events_.push_back(RelayLost{relayed, status});
-  told_.Lose(relayed, relayed);
+  told_.Lose(relayed, std::nullopt, relayed);
 }
 
 // Starts what is due, one transaction for each interval of `pace`.
@@ -187,12 +182,7 @@ void Gatherer::StartDue(absl::Time now) {
     StartAttempt(now, relay);
     next_start_ = now + options_->pace;
   }
-  for (Binding& binding : bindings_) {
-    if (now < next_start_) return;
-    const bool due = binding.state == JobState::kQueued ||
-                     (keepalives_ && now >= binding.keepalive);
-    if (!due) continue;
-    StartBinding(now, binding);
+  while (now >= next_start_ && bindings_.StartNext(now)) {
     next_start_ = now + options_->pace;
   }
 }
@@ -200,7 +190,7 @@ void Gatherer::StartDue(absl::Time now) {
 // Takes the events of all clients, and tells when everything is done.
 void Gatherer::Drain(absl::Time now) {
   if (state_ == State::kClosed) return;
-  DrainBindings(now);
+  TakeReflexive();
   bool all_closed = true;
   for (Relay& relay : relays_) {
     for (size_t i = 0; i < relay.attempts.size(); ++i) {
@@ -220,8 +210,7 @@ void Gatherer::Drain(absl::Time now) {
   };
   if (state_ == State::kGathering && !finished_ &&
       (now >= finish_at_ ||
-       (names_awaited_ == 0 &&
-        std::none_of(bindings_.begin(), bindings_.end(), open) &&
+       (names_awaited_ == 0 && !bindings_.open() &&
         std::none_of(relays_.begin(), relays_.end(), open)))) {
     finished_ = true;
     finish_at_ = absl::InfiniteFuture();
@@ -263,8 +252,8 @@ void Gatherer::BindChannel(absl::Time now, const Path& path) {
 void Gatherer::Close(absl::Time now) {
   if (state_ == State::kClosing || state_ == State::kClosed) return;
   state_ = State::kClosing;
-  if (stun_) stun_->Close();
   events_.clear();
+  bindings_.Close();
   for (Relay& relay : relays_) {
     EndConnecting(relay);
     for (Attempt& attempt : relay.attempts) attempt.client->Close(now);
@@ -323,8 +312,7 @@ Gatherer::Attempt* Gatherer::FindAttempt(const Path& path) {
 }
 
 Gatherer::Taken Gatherer::Take(absl::Time now, const Datagram& datagram) {
-  if (stun_ && stun_->Expects(datagram.bytes)) {
-    stun_->HandlePacket(now, datagram);
+  if (bindings_.Take(now, datagram)) {
     Drain(now);
     return {.claimed = true, .relayed = std::nullopt};
   }
@@ -353,12 +341,7 @@ void Gatherer::HandlePacket(absl::Time now, const Datagram& datagram) {
 
 void Gatherer::HandleTimeout(absl::Time now) {
   if (state_ == State::kClosed) return;
-  if (stun_) stun_->HandleTimeout(now);
-  for (Binding& binding : bindings_) {
-    if (now < binding.deadline) continue;
-    if (binding.id) stun_->Cancel(*binding.id);
-    FailBinding(now, binding, absl::DeadlineExceededError("no answer"), 0);
-  }
+  bindings_.HandleTimeout(now);
   for (Relay& relay : relays_) {
     if (relay.connecting && now >= relay.connecting->deadline) {
       FailConnecting(now, relay,
@@ -382,9 +365,7 @@ void Gatherer::HandleTimeout(absl::Time now) {
 
 std::optional<Datagram> Gatherer::PollTransmit(absl::Time now,
                                                absl::Span<uint8_t> out) {
-  if (stun_) {
-    if (auto datagram = stun_->PollTransmit(now, out)) return datagram;
-  }
+  if (auto datagram = bindings_.PollTransmit(now, out)) return datagram;
   for (Relay& relay : relays_) {
     for (Attempt& attempt : relay.attempts) {
       if (auto datagram = attempt.client->PollTransmit(now, out)) {
@@ -403,17 +384,12 @@ std::optional<Gatherer::Event> Gatherer::PollEvent() {
 }
 
 absl::Time Gatherer::NextTimeout() const {
-  absl::Time next = stun_ ? stun_->NextTimeout() : absl::InfiniteFuture();
   if (state_ == State::kClosed) return absl::InfiniteFuture();
   const bool gathering = state_ == State::kGathering;
-  if (gathering) next = std::min(next, finish_at_);
-  for (const Binding& binding : bindings_) {
-    if (!gathering) break;
-    next = std::min(next, binding.deadline);
-    if (binding.state == JobState::kQueued) next = std::min(next, next_start_);
-    if (keepalives_) {
-      next = std::min(next, std::max(binding.keepalive, next_start_));
-    }
+  absl::Time next = absl::InfiniteFuture();
+  if (gathering) {
+    next = std::min({finish_at_, bindings_.NextTimeout(),
+                     std::max(bindings_.NextStart(), next_start_)});
   }
   for (const Relay& relay : relays_) {
     if (gathering && !relay.hosts.empty() && !relay.kept) {

@@ -5,7 +5,6 @@
 #define KYUU_ICE_GATHERER_H_
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,9 +22,9 @@
 #include "ice/candidate.h"
 #include "ice/gatherer_events.h"
 #include "ice/gatherer_types.h"
+#include "ice/internal/bindings.h"
 #include "ice/internal/gatherer_records.h"
 #include "ice/internal/told_candidates.h"
-#include "stun/client.h"
 #include "turn/client.h"
 
 namespace kyuu::ice {
@@ -92,7 +91,8 @@ class Gatherer {
   // gathered or was since then, and they have as long; else Restart() does.
   void AwaitServers(size_t names);
   void ServersKnown(absl::Time now);
-  // No server-reflexive address is kept alive until the next Restart().
+  // No server-reflexive address is kept alive until the next Restart(), and no
+  // connection to a STUN server stays open.
   void StopKeepalives();
   absl::Status Start(absl::Time now);  // FAILED_PRECONDITION: it was before.
   // Lets datagrams from a remote candidate reach our relayed addresses, those
@@ -103,7 +103,7 @@ class Gatherer {
   // Gives all allocations back.
   void Close(absl::Time now);
 
-  // --- Streams to TURN servers ---
+  // --- Streams to servers ---
 
   // StreamWanted's stream is connected from `local`. Whole messages go both
   // ways as datagrams of Path{local, server, TransportTo(protocol)}: nothing of
@@ -144,7 +144,7 @@ class Gatherer {
   enum class State : uint8_t { kNew, kGathering, kClosing, kClosed };
   using JobState = internal::JobState;
   using Host = internal::Host;
-  using Binding = internal::Binding;
+  using Bindings = internal::Bindings;
   using Attempt = internal::Attempt;
   using Relay = internal::Relay;
 
@@ -157,17 +157,20 @@ class Gatherer {
   bool MayAsk(const Host& host, const Relay& relay) const;
   std::vector<TransportAddress> HostsReaching(const Relay& relay) const;
   void StartHost(absl::Time now, const Host& host);
-  void AddReflexiveJobs(const Host& host, const TransportAddress& server);
+  void AddReflexiveJobs(absl::Time now, const Host& host,
+                        const TransportAddress& server);
   void FindHost(const Host& host);
   void FindMapped(const Host& host);
   void FindTcpHost(const Host& host, TcpType tcp_type, uint16_t port);
   void FindReflexive(const TransportAddress& base,
+                     std::optional<TcpType> tcp_type,
                      const TransportAddress& server,
                      const TransportAddress& mapped);
   void FindRelayed(const Relay& relay, const TransportAddress& host,
                    const TransportAddress& relayed,
                    const TransportAddress& mapped);
-  void ForgetReflexive(const Binding& binding, const TransportAddress& mapped);
+  void ForgetReflexive(const Bindings::Change& change);
+  void TakeReflexive();
   void Begin(absl::Time now);
   // gatherer_servers.cc: the servers. Those that have no jobs yet, to be asked.
   std::vector<TransportAddress> AddServers();
@@ -184,7 +187,6 @@ class Gatherer {
                    const absl::Status& status);
   void AskAgain(absl::Time now, Relay& relay);
   void StartDue(absl::Time now);
-  void StartBinding(absl::Time now, Binding& binding);
   void StartAttempt(absl::Time now, Relay& relay);
   void Ask(absl::Time now, Relay& relay, const TransportAddress& server,
            Attempt attempt);
@@ -192,16 +194,13 @@ class Gatherer {
                    const absl::Status& status, uint16_t code);
   void FailRelay(absl::Time now, Relay& relay, const TransportAddress& local,
                  const absl::Status& status, uint16_t code);
-  void FailBinding(absl::Time now, Binding& binding, const absl::Status& status,
-                   uint16_t code);
-  void DrainBindings(absl::Time now);
   void DrainAttempt(absl::Time now, Relay& relay, size_t index);
   void KeepAttempt(absl::Time now, Relay& relay, size_t index,
                    const turn::Client::Allocated& lease);
   void Drain(absl::Time now);
   // gatherer_configuration.cc: what is wanted.
   void ApplyConfiguration(absl::Time now);
-  void ApplyPolicy();
+  void ApplyPolicy(absl::Time now);
   void Drop(absl::Time now, Relay& relay);
   void TakeBack(absl::Time now, Relay& relay);
   void DropReflector(const TransportAddress& server);
@@ -225,12 +224,9 @@ class Gatherer {
   size_t names_awaited_ = 0;
   bool servers_due_ = false;  // Of these: to be asked when they come.
   absl::Time finish_at_ = absl::InfiniteFuture();  // Tells Finished then.
-  std::unique_ptr<stun::Client> stun_;             // Once a server was asked.
   Foundations foundations_;
   std::vector<Host> hosts_;                   // Best first.
-  std::vector<TransportAddress> reflectors_;  // All servers, for Bindings.
-  bool keepalives_ = true;
-  std::vector<Binding> bindings_;
+  std::vector<TransportAddress> reflectors_;  // All servers, for bindings_.
   std::vector<Relay> relays_;
   std::vector<TransportAddress> peers_;
   uint64_t streams_ = 0;  // That were wanted.
@@ -238,6 +234,7 @@ class Gatherer {
   Queue<Event, 0> events_;
   SparseCounters<Stats> stats_;
   internal::ToldCandidates told_;
+  Bindings bindings_;
 };
 static_assert(Engine<Gatherer>);
 

@@ -12,7 +12,6 @@
 #include "base/address.h"
 #include "ice/candidate.h"
 #include "ice/gatherer.h"
-#include "stun/client.h"
 #include "turn/client.h"
 
 namespace kyuu::ice {
@@ -60,24 +59,21 @@ void Gatherer::ApplyConfiguration(absl::Time now) {
        std::vector<TransportAddress>(reflectors_)) {
     DropReflector(server);
   }
-  if (policy_ != wanted_.policy) ApplyPolicy();
+  if (policy_ != wanted_.policy) ApplyPolicy(now);
 }
 
-void Gatherer::ApplyPolicy() {
+void Gatherer::ApplyPolicy(absl::Time now) {
   policy_ = wanted_.policy;
   if (policy_ == GatherPolicy::kAll) {
     for (const Host& host : hosts_) {
       FindHost(host);
       for (const TransportAddress& server : reflectors_) {
-        AddReflexiveJobs(host, server);
+        AddReflexiveJobs(now, host, server);
       }
     }
     return;
   }
-  for (const Binding& binding : bindings_) {
-    if (binding.id) stun_->Cancel(*binding.id);
-  }
-  bindings_.clear();
+  bindings_.Drop([](const internal::Binding&) { return true; });
   told_.Unwant(
       [](const Candidate& c) { return c.type != CandidateType::kRelayed; });
 }
@@ -129,18 +125,14 @@ void Gatherer::DropReflector(const TransportAddress& server) {
     return;
   }
   std::erase(reflectors_, server);
-  std::vector<Binding> dropped;
-  for (size_t i = bindings_.size(); i-- > 0;) {
-    if (bindings_[i].server != server) continue;
-    if (bindings_[i].id) stun_->Cancel(*bindings_[i].id);
-    dropped.push_back(bindings_[i]);
-    bindings_.erase(bindings_.begin() + static_cast<long>(i));
-  }
   // The address of ours that it was seen from is there as before, so that a
   // path which goes by it stays.
-  for (const Binding& binding : dropped) {
-    if (binding.mapped.port != 0) ForgetReflexive(binding, binding.mapped);
-  }
+  bindings_.Drop(
+      [&](const internal::Binding& binding) {
+        return binding.server == server;
+      },
+      Bindings::Told::kYes);
+  TakeReflexive();
 }
 
 void Gatherer::ReleaseUnwanted(absl::Time now) {
@@ -165,10 +157,7 @@ void Gatherer::Discard(absl::Time now) {
   if (state_ != State::kGathering) return;
   for (Relay& relay : relays_) Drop(now, relay);
   ReleaseUnwanted(now);
-  for (const Binding& binding : bindings_) {
-    if (binding.id) stun_->Cancel(*binding.id);
-  }
-  bindings_.clear();
+  bindings_.Drop([](const internal::Binding&) { return true; });
   reflectors_.clear();
   told_.Lose([](const Candidate&) { return true; });
   state_ = State::kNew;

@@ -22,17 +22,18 @@ bool IsFrom(const internal::Attempt& attempt, const TransportAddress& host) {
   return attempt.stream ? attempt.local.ip == host.ip : attempt.local == host;
 }
 
-// Whether it was gathered from that socket, or from those beside it.
-bool IsOf(const Candidate& candidate, const HostAddress& host) {
-  if (!candidate.tcp_type) return candidate.base == host.address;
-  if (candidate.base.ip != host.address.ip) return false;
-  switch (*candidate.tcp_type) {
+// Whether it is that socket, or one of those beside it.
+bool IsOf(const TransportAddress& base, std::optional<TcpType> tcp_type,
+          const HostAddress& host) {
+  if (!tcp_type) return base == host.address;
+  if (base.ip != host.address.ip) return false;
+  switch (*tcp_type) {
     case TcpType::kActive:
       return host.tcp_active;
     case TcpType::kPassive:
-      return candidate.base.port == host.tcp_port;
+      return base.port == host.tcp_port;
     case TcpType::kSimultaneousOpen:
-      return candidate.base.port == host.tcp_so_port;
+      return base.port == host.tcp_so_port;
   }
   return false;
 }
@@ -172,11 +173,9 @@ absl::Status Gatherer::RemoveHost(absl::Time now,
     Drain(now);
     return absl::OkStatus();
   }
-  for (const Binding& binding : bindings_) {
-    if (binding.local == address && binding.id) stun_->Cancel(*binding.id);
-  }
-  std::erase_if(bindings_,
-                [&](const Binding& b) { return b.local == address; });
+  bindings_.Drop([&](const internal::Binding& b) {
+    return IsOf(b.local, b.tcp_type, removed);
+  });
   const absl::Status gone = absl::UnavailableError("the host address is gone");
   for (Relay& relay : relays_) {
     std::erase(relay.hosts, address);
@@ -196,7 +195,8 @@ absl::Status Gatherer::RemoveHost(absl::Time now,
       }
     }
   }
-  told_.Lose([&](const Candidate& c) { return IsOf(c, removed); });
+  told_.Lose(
+      [&](const Candidate& c) { return IsOf(c.base, c.tcp_type, removed); });
   if (state_ == State::kGathering) StartDue(now);
   Drain(now);
   return absl::OkStatus();
@@ -206,7 +206,7 @@ absl::Status Gatherer::RemoveHost(absl::Time now,
 void Gatherer::StartHost(absl::Time now, const Host& host) {
   const TransportAddress& local = host.host.address;
   for (const TransportAddress& server : reflectors_) {
-    AddReflexiveJobs(host, server);
+    AddReflexiveJobs(now, host, server);
   }
   for (Relay& relay : relays_) {
     if (!MayAsk(host, relay)) continue;
@@ -228,10 +228,17 @@ void Gatherer::StartHost(absl::Time now, const Host& host) {
   }
 }
 
-void Gatherer::AddReflexiveJobs(const Host& host,
+void Gatherer::AddReflexiveJobs(absl::Time now, const Host& host,
                                 const TransportAddress& server) {
-  if (policy_ == GatherPolicy::kAll && MayReach(host.host.address, server)) {
-    bindings_.push_back({host.host.address, server});
+  const HostAddress& from = host.host;
+  if (policy_ != GatherPolicy::kAll || !MayReach(from.address, server)) return;
+  bindings_.Add(from.address, server);
+  if (!from.tcp_lends_ports) return;
+  for (const auto& [tcp_type, port] :
+       {std::pair(TcpType::kPassive, from.tcp_port),
+        std::pair(TcpType::kSimultaneousOpen, from.tcp_so_port)}) {
+    if (port == 0) continue;
+    bindings_.AddTcp(now, {from.address.ip, port}, tcp_type, server);
   }
 }
 
@@ -303,6 +310,7 @@ void Gatherer::FindTcpHost(const Host& host, TcpType tcp_type, uint16_t port) {
 }
 
 void Gatherer::FindReflexive(const TransportAddress& base,
+                             std::optional<TcpType> tcp_type,
                              const TransportAddress& server,
                              const TransportAddress& mapped) {
   if (policy_ != GatherPolicy::kAll || mapped.port == 0 ||
@@ -311,16 +319,22 @@ void Gatherer::FindReflexive(const TransportAddress& base,
   }
   // Redundant if there is no NAT, or if another server said the same (RFC 8445
   // section 5.1.3).
-  if (told_.Has(base, mapped)) return;
+  if (told_.Has(base, tcp_type, mapped)) return;
+  const Transport transport = tcp_type ? Transport::kTcp : Transport::kUdp;
   Candidate candidate;
   candidate.type = CandidateType::kServerReflexive;
+  candidate.transport = transport;
+  candidate.tcp_type = tcp_type;
   candidate.address = mapped;
   candidate.base = base;
   candidate.related = Shown(base);
   candidate.server = server;
-  candidate.priority = Priority(candidate.type, LocalPreference(base));
+  const uint16_t preference = LocalPreference(base);
+  candidate.priority = tcp_type
+                           ? TcpPriority(candidate.type, *tcp_type, preference)
+                           : Priority(candidate.type, preference);
   candidate.foundation =
-      foundations_.Get(candidate.type, base.ip, server.ip, Transport::kUdp);
+      foundations_.Get(candidate.type, base.ip, server.ip, transport);
   told_.Tell(std::move(candidate));
 }
 
@@ -348,21 +362,30 @@ void Gatherer::FindRelayed(const Relay& relay, const TransportAddress& host,
   told_.Tell(std::move(candidate));
 }
 
-// The NAT gave `binding` another address than `mapped`. Unless another server
+// The NAT gave another address than before, or none. Unless another server
 // still sees it, or we know it without servers, nobody reaches us there.
-void Gatherer::ForgetReflexive(const Binding& binding,
-                               const TransportAddress& mapped) {
+void Gatherer::ForgetReflexive(const Bindings::Change& change) {
+  const TransportAddress& before = change.before;
   for (const Host& known : hosts_) {
-    if (known.host.address == binding.local && known.host.mapped == mapped.ip &&
-        mapped.port == binding.local.port) {
+    if (IsOf(change.local, change.tcp_type, known.host) &&
+        known.host.mapped == before.ip && before.port == change.local.port) {
       return;
     }
   }
-  const bool seen = std::any_of(
-      bindings_.begin(), bindings_.end(), [&](const Binding& other) {
-        return other.local == binding.local && other.mapped == mapped;
-      });
-  if (!seen) told_.Lose(binding.local, mapped);
+  if (!bindings_.Sees(change.local, change.tcp_type, before)) {
+    told_.Lose(change.local, change.tcp_type, before);
+  }
+}
+
+void Gatherer::TakeReflexive() {
+  while (const std::optional<Bindings::Change> change =
+             bindings_.PollChange()) {
+    if (change->mapped.port != 0) {
+      FindReflexive(change->local, change->tcp_type, change->server,
+                    change->mapped);
+    }
+    if (change->before.port != 0) ForgetReflexive(*change);
+  }
 }
 
 }  // namespace kyuu::ice

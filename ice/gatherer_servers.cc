@@ -12,22 +12,10 @@
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "ice/gatherer.h"
-#include "stun/client.h"
 #include "stun/protocol.h"
 #include "turn/client.h"
 
 namespace kyuu::ice {
-namespace {
-
-stun::Client::Options StunOptions(const GathererOptions& options) {
-  stun::Client::Options stun;
-  stun.retransmit.rto_initial = options.rto_initial;
-  stun.transactions_max = options.max_hosts * 2 * options.max_servers;
-  return stun;
-}
-
-}  // namespace
-
 void Gatherer::UpdateServers(std::vector<TransportAddress> stun_servers,
                              std::vector<TurnServer> turn_servers) {
   for (TurnServer& server : turn_servers) {
@@ -76,24 +64,6 @@ std::vector<TransportAddress> Gatherer::AddServers() {
   }
   for (const TransportAddress& server : wanted_.stun_servers) add(server);
   return added;
-}
-
-void Gatherer::StartBinding(absl::Time now, Binding& binding) {
-  const Path path{binding.local, binding.server, Transport::kUdp};
-  if (!stun_) {
-    stun_ = std::make_unique<stun::Client>(random_, StunOptions(*options_));
-  }
-  absl::StatusOr<stun::TransactionId> id = stun_->Bind(now, path);
-  binding.keepalive = absl::InfiniteFuture();
-  if (!id.ok()) {
-    // The deadline, at once: HandleTimeout tells it like any other failure.
-    binding.state = JobState::kRunning;
-    binding.deadline = now;
-    return;
-  }
-  if (binding.state == JobState::kQueued) binding.state = JobState::kRunning;
-  binding.id = *id;
-  binding.deadline = now + options_->server_deadline;
 }
 
 void Gatherer::StartAttempt(absl::Time now, Relay& relay) {
@@ -161,49 +131,6 @@ void Gatherer::FailRelay(absl::Time now, Relay& relay,
   }
 }
 
-void Gatherer::DrainBindings(absl::Time now) {
-  const auto find = [&](const stun::TransactionId& id) {
-    return std::find_if(bindings_.begin(), bindings_.end(),
-                        [&](const Binding& b) { return b.id == id; });
-  };
-  while (std::optional<stun::Client::Event> event =
-             stun_ ? stun_->PollEvent() : std::nullopt) {
-    if (const auto* mapped = std::get_if<stun::Client::Mapped>(&*event)) {
-      const auto binding = find(mapped->id);
-      if (binding == bindings_.end()) continue;
-      binding->state = JobState::kDone;
-      binding->id.reset();
-      binding->deadline = absl::InfiniteFuture();
-      binding->keepalive = now + options_->keepalive_interval;
-      const TransportAddress old =
-          std::exchange(binding->mapped, mapped->mapped);
-      if (old != mapped->mapped) {
-        FindReflexive(binding->local, binding->server, mapped->mapped);
-        if (old.port != 0) ForgetReflexive(*binding, old);
-      }
-    } else if (const auto* failed =
-                   std::get_if<stun::Client::Failed>(&*event)) {
-      const auto binding = find(failed->id);
-      if (binding == bindings_.end()) continue;
-      FailBinding(now, *binding, failed->status,
-                  static_cast<uint16_t>(failed->error.value_or(stun::Error{})));
-    }
-  }
-}
-
-void Gatherer::FailBinding(absl::Time now, Binding& binding,
-                           const absl::Status& status, uint16_t code) {
-  binding.id.reset();
-  binding.deadline = absl::InfiniteFuture();
-  if (binding.state == JobState::kDone) {
-    // Only a keepalive was lost.
-    binding.keepalive = now + options_->keepalive_interval;
-    return;
-  }
-  binding.state = JobState::kFailed;
-  events_.push_back(ServerFailed{binding.server, binding.local, status, code});
-}
-
 void Gatherer::KeepAttempt(absl::Time now, Relay& relay, size_t index,
                            const turn::Client::Allocated& lease) {
   Attempt& attempt = relay.attempts[index];
@@ -221,7 +148,8 @@ void Gatherer::KeepAttempt(absl::Time now, Relay& relay, size_t index,
   }
   // That of a stream is no address of our sockets.
   if (!relay.on_stream()) {
-    FindReflexive(attempt.local, relay.server.address, lease.mapped);
+    FindReflexive(attempt.local, std::nullopt, relay.server.address,
+                  lease.mapped);
   }
   for (const TransportAddress& relayed : relay.relayed) {
     FindRelayed(relay, attempt.local, relayed, lease.mapped);

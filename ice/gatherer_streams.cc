@@ -11,6 +11,13 @@
 #include "turn/client.h"
 
 namespace kyuu::ice {
+namespace {
+
+bool IsOfBindings(StreamId id) {
+  return static_cast<uint64_t>(id) >= internal::kFirstBindingStream;
+}
+
+}  // namespace
 
 // Whether a faster protocol serves.
 bool Gatherer::IsSpared(const Relay& relay) const {
@@ -89,6 +96,10 @@ void Gatherer::FailConnecting(absl::Time now, Relay& relay,
 
 void Gatherer::StreamConnected(absl::Time now, StreamId id,
                                const TransportAddress& local) {
+  if (IsOfBindings(id)) {
+    bindings_.StreamConnected(now, id);
+    return Drain(now);
+  }
   for (Relay& relay : relays_) {
     if (!relay.connecting || relay.connecting->id != id) continue;
     const TransportAddress server = relay.connecting->server;
@@ -109,6 +120,10 @@ void Gatherer::StreamConnected(absl::Time now, StreamId id,
 
 void Gatherer::StreamEnded(absl::Time now, StreamId id,
                            const absl::Status& why) {
+  if (IsOfBindings(id)) {
+    bindings_.StreamEnded(now, id, why);
+    return Drain(now);
+  }
   for (Relay& relay : relays_) {
     if (relay.connecting && relay.connecting->id == id) {
       FailConnecting(now, relay, why);

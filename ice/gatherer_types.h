@@ -51,6 +51,9 @@ struct HostAddress {
   // Where it listens and connects from, too, a candidate for simultaneous
   // opening; another port than `tcp_port`, or 0: there is none.
   uint16_t tcp_so_port = 0;
+  // The driver can connect from these two ports, too (StreamWanted::from):
+  // STUN servers are asked over TCP as what a NAT shows them.
+  bool tcp_lends_ports = false;
 
   friend bool operator==(const HostAddress&, const HostAddress&) = default;
 };

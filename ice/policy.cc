@@ -25,6 +25,11 @@ absl::Time PairView::works_since() const {
 
 bool PairView::answers() const { return pair_->healthy(); }
 
+absl::Time PairView::silent_since() const {
+  if (!pair_->valid) return absl::InfiniteFuture();
+  return pair_->valid->unanswered_since;
+}
+
 uint64_t PairView::checks_sent() const { return pair_->checks_sent; }
 
 absl::Time PairView::first_sent() const { return pair_->first_sent; }
@@ -78,10 +83,23 @@ NominationAnswer FirstNomination(const NominationQuestion& question) {
 
 }  // namespace
 
+absl::Time internal::HeldUntil(const PairView& silent, const PairView& other,
+                               absl::Duration stream_after_silence) {
+  const absl::Time since = silent.silent_since();
+  if (IsStream(silent.path().transport) || !IsStream(other.path().transport) ||
+      since == absl::InfiniteFuture()) {
+    return absl::InfinitePast();
+  }
+  return since + stream_after_silence;
+}
+
 NominationAnswer DefaultNomination(const NominationQuestion& question) {
   if (!question.nominated) return FirstNomination(question);
   if (!question.nominated->answers()) {
-    return {question.now, reasons::kNominatedIsSilent};
+    return {std::max(question.now,
+                     internal::HeldUntil(*question.nominated, question.best,
+                                         question.stream_after_silence)),
+            reasons::kNominatedIsSilent};
   }
   // A direct way that was found after a relayed one was nominated is nominated
   // anew (RFC 8445 section 8.1.1 ends there; the last nomination counts for all

@@ -67,6 +67,8 @@ class PairView {
   absl::Time works_since() const;
   // It works, and the last checks are answered.
   bool answers() const;
+  // Since when they are not; InfiniteFuture() if none waits for its answer.
+  absl::Time silent_since() const;
   // Checks that were made of it, the first and the last of them.
   uint64_t checks_sent() const;
   absl::Time first_sent() const;
@@ -95,6 +97,7 @@ struct NominationQuestion {
   absl::Duration wait_direct;
   absl::Duration wait_relayed;
   absl::Duration renomination_wait;
+  absl::Duration stream_after_silence;
 };
 struct NominationAnswer {
   // When, unless something changes by then; InfiniteFuture(): not as things
@@ -103,10 +106,17 @@ struct NominationAnswer {
   absl::string_view reason;
 };
 
+namespace internal {
+// How long `silent` is kept to although `other` answers; InfinitePast() if not
+// at all. See AgentOptions::stream_after_silence.
+absl::Time HeldUntil(const PairView& silent, const PairView& other,
+                     absl::Duration stream_after_silence);
+}  // namespace internal
+
 // Today's rules, for who wants to change only a part of them: at once if
 // nothing better is under way, else when that had its time; anew when the
-// nominated one does not answer, or is relayed and a direct one has worked for
-// a while.
+// nominated one does not answer (UDP for a while, if TCP is to take over), or
+// is relayed and a direct one has worked for a while.
 NominationAnswer DefaultNomination(const NominationQuestion& question);
 
 // Which of those that work is to carry data while none that is nominated

@@ -4,6 +4,7 @@
 #define KYUU_ICE_STREAM_TYPES_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/address.h"
@@ -22,7 +23,11 @@ struct StreamWanted {
   StreamId id;
   TransportAddress server;
   RelayProtocol protocol = RelayProtocol::kTcp;  // Not kUdp.
-  std::string host;
+  std::string host = {};
+  // From there, beside whoever listens there; nullopt: from any address and
+  // port. When it is unwanted it ends by a reset: the port is of use again for
+  // the same server, and at once (RFC 9293 section 3.6.1, TIME-WAIT).
+  std::optional<TransportAddress> from = std::nullopt;
 };
 // A TCP connection to a passive or simultaneous-open candidate of the peer is
 // wanted (RFC 6544 section 7.1). Answer as StreamWanted. Packets go both ways

@@ -409,10 +409,11 @@ void Connection::ApplyCandidate(absl::Time now,
     return;
   }
   if (pending.line.empty()) {
-    // Between our restart's offer and its answer it belongs to the description
-    // in force (RFC 9429 section 4.1.19), whose generation needs it no more.
-    // A candidate without ufrag, which does harm to neither generation, may
-    // have overtaken the answer, and waits for that in the agent.
+    // Its generation is to be told (RFC 8838 section 13). If it is not, then
+    // between our restart's offer and its answer it is that of the session in
+    // force, delayed, and ignored (section 9). A candidate without ufrag, which
+    // does harm to neither generation, may have overtaken the answer, and waits
+    // for that in the agent.
     if (remote_ice_.overdue) return;
     const std::string& tag = session_.remote()->tag;  // Empty: it has no mids.
     if (pending.mid.empty() || tag.empty() || pending.mid == tag) {

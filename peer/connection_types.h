@@ -150,7 +150,7 @@ struct SignalingStateChanged {
   SignalingState state;
 };
 // A candidate of ours to be told the peer; an empty `candidate` says that no
-// more will come (RFC 8838 section 8.2).
+// more will come (RFC 8838 section 13).
 struct CandidateFound {
   std::string candidate;  // "candidate:1 1 udp ...", without "a=".
   std::string mid;

@@ -130,11 +130,11 @@ constexpr int kSharedBacklog = 1024;
 // Connections that wait where one peer is expected.
 constexpr int kBacklog = 16;
 
-absl::StatusOr<net::TcpListener> Listen(const TransportAddress& at, int backlog,
-                                        bool lend_address = false) {
+// For us alone, so that connections can be made from there, too.
+absl::StatusOr<net::TcpListener> ListenAndLend(const TransportAddress& at) {
   return net::TcpListener::Open({.bind = at,
-                                 .lend_address = lend_address,
-                                 .backlog = backlog,
+                                 .lend_address = true,
+                                 .backlog = kBacklog,
                                  .stream = {.unsent_bytes = kUnsentBytes}});
 }
 
@@ -142,8 +142,7 @@ absl::StatusOr<net::TcpListener> Listen(const TransportAddress& at, int backlog,
 // or another one. Null: UDP has to do.
 std::unique_ptr<net::TcpListener> ListenBeside(const TransportAddress& udp) {
   for (const uint16_t port : {udp.port, uint16_t{0}}) {
-    absl::StatusOr<net::TcpListener> listener =
-        Listen({udp.ip, port}, kBacklog);
+    absl::StatusOr<net::TcpListener> listener = ListenAndLend({udp.ip, port});
     if (listener.ok()) {
       return std::make_unique<net::TcpListener>(*std::move(listener));
     }
@@ -153,8 +152,7 @@ std::unique_ptr<net::TcpListener> ListenBeside(const TransportAddress& udp) {
 
 // Null: the others have to do.
 std::unique_ptr<net::TcpListener> ListenAndConnect(const IpAddress& ip) {
-  absl::StatusOr<net::TcpListener> listener =
-      Listen({ip, 0}, kBacklog, /*lend_address=*/true);
+  absl::StatusOr<net::TcpListener> listener = ListenAndLend({ip, 0});
   if (!listener.ok()) return nullptr;
   return std::make_unique<net::TcpListener>(*std::move(listener));
 }
@@ -241,7 +239,9 @@ absl::StatusOr<HostSocket> HostSockets::OpenOne(
   if (listens && host.shared) {
     KYUU_ASSIGN_OR_RETURN(
         net::TcpListener listener,
-        Listen({interface.address, ports.tcp}, kSharedBacklog));
+        net::TcpListener::Open({.bind = {interface.address, ports.tcp},
+                                .backlog = kSharedBacklog,
+                                .stream = {.unsent_bytes = kUnsentBytes}}));
     host.listener = std::make_unique<net::TcpListener>(std::move(listener));
   } else if (listens) {
     host.listener = ListenBeside(host.socket->local());

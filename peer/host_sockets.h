@@ -104,7 +104,8 @@ struct HostSocket {
             name,
             shared,
             mapped,
-            so_listener ? so_listener->local().port : uint16_t{0}};
+            so_listener ? so_listener->local().port : uint16_t{0},
+            /*tcp_lends_ports=*/!shared};
   }
   // Those that there are.
   std::vector<net::TcpListener*> listeners() const;

@@ -123,6 +123,23 @@ TEST(HostSockets, NothingChangesWhileTheMachineStays) {
   EXPECT_EQ(sockets->sockets().size(), count);
 }
 
+TEST(HostSockets, ConnectionsCanBeMadeFromWhereItListens) {
+  const auto sockets = HostSockets::Open(
+      {.loopback = LoopbackUse::kAlways, .tcp = TcpUse::kSimultaneous});
+  ASSERT_OK(sockets);
+  for (const HostSocket& host : sockets->sockets()) {
+    EXPECT_TRUE(host.address().tcp_lends_ports);
+    const auto server = net::TcpListener::Open({.bind = {host.ip, 0}});
+    ASSERT_OK(server);
+    for (const net::TcpListener* ours : host.listeners()) {
+      const auto stream =
+          net::TcpStream::ConnectFrom(ours->local(), server->local());
+      ASSERT_OK(stream);
+      EXPECT_EQ(stream->path().local, ours->local());
+    }
+  }
+}
+
 TEST(HostSockets, SimultaneousOpeningHasAPortOfItsOwnWhereTheyAreNotShared) {
   HostSocketsOptions options{.loopback = LoopbackUse::kAlways,
                              .tcp = TcpUse::kSimultaneous};
@@ -139,6 +156,7 @@ TEST(HostSockets, SimultaneousOpeningHasAPortOfItsOwnWhereTheyAreNotShared) {
   sockets = HostSockets::Open(options);
   ASSERT_OK(sockets);
   for (const HostSocket& host : sockets->sockets()) {
+    EXPECT_FALSE(host.address().tcp_lends_ports) << "others listen there, too";
     EXPECT_EQ(host.listeners().size(), 1u);
     EXPECT_NE(host.address().tcp_port, 0);
     EXPECT_EQ(host.address().tcp_so_port, 0);

@@ -160,7 +160,7 @@ class PeerConnection {
   std::optional<SessionDescription> local_description() const;
   std::optional<SessionDescription> remote_description() const;
   // Whether the peer takes candidates after its description (RFC 8838 section
-  // 4.1); nullopt before that.
+  // 3); nullopt before that.
   std::optional<bool> can_trickle_ice_candidates() const;
 
   // A candidate of the peer, before its description too. INVALID_ARGUMENT:

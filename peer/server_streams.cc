@@ -59,6 +59,7 @@ void ServerStreams::Open(const ice::StreamWanted& wanted) {
   Link& link = *it->second;
   if (wanted.protocol == ice::RelayProtocol::kDtls) return OpenSession(link);
   net::ConnectOptions connect;
+  connect.from = wanted.from;
   connect.stream.unsent_bytes = options_.unsent_bytes;
   // It tells from the loop, so that the caller may be an engine's driver.
   link.connector.emplace(
@@ -181,6 +182,8 @@ void ServerStreams::Drop(ice::StreamId id) {
   } else if (!link.driver) {
     link.connector.reset();
     link.over = true;
+  } else if (link.wanted.from) {
+    link.driver->Cut();
   }
   link.messages.Close();
   waiting_.insert(id);

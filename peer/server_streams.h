@@ -62,7 +62,8 @@ class ServerStreams {
   ServerStreams& operator=(const ServerStreams&) = delete;
 
   void Open(const ice::StreamWanted& wanted);
-  // Ends the stream when what it was given has left, or its peer is too slow.
+  // Ends the stream when what it was given has left, or its peer is too slow;
+  // at once, by a reset, if it is from a port of ours (StreamWanted::from).
   void Drop(ice::StreamId id);
   // Queues a message for the stream of its path; it leaves in the loop's next
   // turn, by DTLS at once. Dropped, and counted, beyond `queue`, or if there is

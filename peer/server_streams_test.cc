@@ -248,6 +248,32 @@ TEST_F(ServerStreamsTest, WhatCannotBeConnectedIsTold) {
   EXPECT_EQ(local_.port, 0);
 }
 
+// As STUN servers are asked what a NAT shows a port where we listen.
+TEST_F(ServerStreamsTest, AStreamFromAPortOfOursLeavesItFreeForTheNextOne) {
+  Make();
+  const auto ours = net::TcpListener::Open(
+      {.bind = {IpAddress::V4(127, 0, 0, 1), 0}, .lend_address = true});
+  ASSERT_OK(ours);
+  for (const StreamId id : {StreamId{1}, StreamId{2}}) {
+    ice::StreamWanted wanted = Wanted(ice::RelayProtocol::kTcp);
+    wanted.id = id;
+    wanted.from = ours->local();
+    local_ = {};
+    streams_->Open(wanted);
+    loop_.RunUntil([&] { return ended_ || (local_.port != 0 && accepted_); });
+    ASSERT_FALSE(ended_) << *ended_;
+    EXPECT_EQ(local_, ours->local());
+    net::Endpoint<TcpStream> server(*loop_, *std::move(accepted_));
+    accepted_.reset();
+    EXPECT_EQ(server.stream.path().remote, ours->local());
+    Send(kBinding);
+    loop_.RunUntil([&] { return !server.received.empty(); });
+    streams_->Drop(id);
+    loop_.RunUntil([&] { return server.over; });
+    EXPECT_EQ(server.last, net::ReadState::kFailed) << "a reset";
+  }
+}
+
 TEST_F(ServerStreamsTest, TheEndIsToldAndThenNothingIsSent) {
   Make();
   OpenTcp();

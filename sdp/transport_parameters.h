@@ -27,7 +27,7 @@ struct LocalTransport {
   std::vector<ice::Candidate> candidates;
   // We are a lite agent (RFC 8445 section 2.5).
   bool ice_lite = false;
-  // No candidate follows (RFC 8838 section 8.2).
+  // No candidate follows (RFC 8838 section 13).
   bool end_of_candidates = false;
   // Our checks may carry DTLS (draft-hancke-webrtc-sped): told as ICE options,
   // which libwebrtc wants to see in an offer.
@@ -47,7 +47,7 @@ struct TransportParameters {
   std::string ice_ufrag;
   std::string ice_pwd;
   bool ice_lite = false;                        // RFC 8445 section 2.5.
-  bool trickle = false;                         // RFC 8838 section 4.1.
+  bool trickle = false;                         // RFC 8838 section 3.
   bool ice2 = false;                            // RFC 8445 section 10.
   bool sped = false;                            // draft-hancke-webrtc-sped.
   std::optional<absl::Duration> ice_pacing;     // RFC 8839 section 5.5.

@@ -29,6 +29,7 @@ enum class Timer {
   kDisconnected,   // The pair in use has been silent too long.
   kPac,            // The patience of RFC 8863 ends.
   kNominate,       // Nothing better is to be waited for.
+  kHold,           // UDP in use has been silent long enough for TCP.
   kOldGeneration,  // The generation before the restart is given up.
   kNames,          // A name was not resolved in time.
   kStreams,        // Who has connected to us has not said who he is.

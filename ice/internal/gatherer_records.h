@@ -14,7 +14,6 @@
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "ice/gatherer_types.h"
-#include "stun/protocol.h"
 #include "turn/client.h"
 
 namespace kyuu::ice::internal {
@@ -32,17 +31,6 @@ enum class JobState : uint8_t { kIdle, kQueued, kRunning, kDone, kFailed };
 struct Host {
   HostAddress host;
   uint16_t preference;  // RFC 8445 section 5.1.2.1.
-};
-
-// One Binding from one host address to one server.
-struct Binding {
-  TransportAddress local;
-  TransportAddress server;
-  JobState state = JobState::kQueued;
-  std::optional<stun::TransactionId> id;
-  TransportAddress mapped;
-  absl::Time deadline = absl::InfiniteFuture();
-  absl::Time keepalive = absl::InfiniteFuture();
 };
 
 // A TURN server that is asked from one address.

@@ -160,7 +160,7 @@ std::optional<size_t> Generation::InUse() const {
   const std::optional<Validity> none;
   const std::optional<Validity>& alive =
       selected ? pairs[*selected].valid : none;
-  if (alive && !alive->suspect) return selected;
+  if (alive && (!alive->suspect || held)) return selected;
   if (stand_in && pairs[stand_in->pair].healthy()) return stand_in->pair;
   if (auto best = pairs.BestValid(Checklist::Among::kHealthy)) return best;
   if (alive) return selected;

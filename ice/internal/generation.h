@@ -79,6 +79,8 @@ class Generation {
     absl::string_view reason;
   };
   std::optional<StandIn> stand_in;
+  // Data stays with `selected` although others answer, and it does not.
+  bool held = false;
   bool remote_done = false;  // End of candidates.
   bool ever_valid = false;
   // The address that was in use went away, and nothing has worked since.

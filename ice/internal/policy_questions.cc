@@ -12,18 +12,38 @@
 #include "ice/policy.h"
 
 namespace kyuu::ice::internal {
+namespace {
+
+// Whether data stays with the nominated pair although it is silent.
+absl::Time Hold(absl::Time now, const AgentOptions& options, Generation& g) {
+  g.held = false;
+  if (!g.selected || !g.pairs[*g.selected].suspect()) {
+    return absl::InfiniteFuture();
+  }
+  const std::optional<size_t> best =
+      g.pairs.BestValid(Checklist::Among::kHealthy);
+  if (!best) return absl::InfiniteFuture();
+  const absl::Time until = HeldUntil(g.ViewOf(*g.selected), g.ViewOf(*best),
+                                     options.stream_after_silence);
+  g.held = now < until;
+  return g.held ? until : absl::InfiniteFuture();
+}
+
+}  // namespace
 
 NominationAnswer AskNomination(absl::Time now, const AgentOptions& options,
                                const Generation& g, size_t best) {
   absl::InlinedVector<PairView, 16> pending;
-  NominationQuestion question{.now = now,
-                              .best = g.ViewOf(best),
-                              .nominated = std::nullopt,
-                              .pending = {},
-                              .remote_done = g.remote_done,
-                              .wait_direct = options.nomination_wait_direct,
-                              .wait_relayed = options.nomination_wait_relayed,
-                              .renomination_wait = options.renomination_wait};
+  NominationQuestion question{
+      .now = now,
+      .best = g.ViewOf(best),
+      .nominated = std::nullopt,
+      .pending = {},
+      .remote_done = g.remote_done,
+      .wait_direct = options.nomination_wait_direct,
+      .wait_relayed = options.nomination_wait_relayed,
+      .renomination_wait = options.renomination_wait,
+      .stream_after_silence = options.stream_after_silence};
   if (g.selected) {
     question.nominated = g.ViewOf(*g.selected);
   } else {
@@ -37,11 +57,14 @@ NominationAnswer AskNomination(absl::Time now, const AgentOptions& options,
                                     : policy.nominate(policy.context, question);
 }
 
-void ChooseUse(absl::Time now, const AgentOptions& options, Generation& g) {
+absl::Time ChooseUse(absl::Time now, const AgentOptions& options,
+                     Generation& g) {
   const SelectionPolicy& policy = options.policy;
-  if (policy.use == nullptr) return;
+  if (policy.use == nullptr) return Hold(now, options, g);
   g.stand_in.reset();
-  if (g.selected && g.pairs[*g.selected].healthy()) return;
+  if (g.selected && g.pairs[*g.selected].healthy()) {
+    return absl::InfiniteFuture();
+  }
   std::vector<size_t> indices;
   std::vector<PairView> views;
   for (const size_t index : g.pairs.Valid()) {
@@ -49,10 +72,12 @@ void ChooseUse(absl::Time now, const AgentOptions& options, Generation& g) {
     indices.push_back(index);
     views.push_back(g.ViewOf(index));
   }
-  if (indices.size() < 2) return;
+  if (indices.size() < 2) return absl::InfiniteFuture();
   const UseAnswer answer = policy.use(policy.context, {now, views});
-  if (answer.pair >= indices.size()) return;
-  g.stand_in = {indices[answer.pair], answer.reason};
+  if (answer.pair < indices.size()) {
+    g.stand_in = {indices[answer.pair], answer.reason};
+  }
+  return absl::InfiniteFuture();
 }
 
 ReserveAnswer AskReserve(const AgentOptions& options, const Generation& g,

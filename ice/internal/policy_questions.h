@@ -18,8 +18,10 @@ namespace kyuu::ice::internal {
 // Whether and when the pair `best` of `g` is to be nominated.
 NominationAnswer AskNomination(absl::Time now, const AgentOptions& options,
                                const Generation& g, size_t best);
-// Sets Generation::stand_in, while it is needed and the policy has a say in it.
-void ChooseUse(absl::Time now, const AgentOptions& options, Generation& g);
+// Sets Generation::stand_in, while it is needed and the policy has a say in it,
+// and else Generation::held. Returns when to ask again.
+absl::Time ChooseUse(absl::Time now, const AgentOptions& options,
+                     Generation& g);
 // Whether `pair` is to be a reserve of `in_use` beside `kept` others.
 ReserveAnswer AskReserve(const AgentOptions& options, const Generation& g,
                          size_t pair, std::optional<size_t> in_use,

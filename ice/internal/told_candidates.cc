@@ -1,6 +1,7 @@
 #include "ice/internal/told_candidates.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -26,9 +27,10 @@ std::vector<Candidate> TakeOut(std::vector<Candidate>& all,
 }  // namespace
 
 bool ToldCandidates::Has(const TransportAddress& base,
+                         std::optional<TcpType> tcp_type,
                          const TransportAddress& address) const {
   return std::any_of(found_.begin(), found_.end(), [&](const Candidate& c) {
-    return c.address == address && c.base == base && !c.tcp_type;
+    return c.address == address && c.base == base && c.tcp_type == tcp_type;
   });
 }
 
@@ -54,9 +56,10 @@ void ToldCandidates::Lose(Predicate is_it) {
 }
 
 void ToldCandidates::Lose(const TransportAddress& base,
+                          std::optional<TcpType> tcp_type,
                           const TransportAddress& address) {
   Lose([&](const Candidate& c) {
-    return c.base == base && c.address == address && !c.tcp_type;
+    return c.base == base && c.address == address && c.tcp_type == tcp_type;
   });
 }
 

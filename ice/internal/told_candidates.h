@@ -5,6 +5,7 @@
 #define KYUU_ICE_INTERNAL_TOLD_CANDIDATES_H_
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -32,14 +33,15 @@ class ToldCandidates {
 
   // In the order in which they were told. An unwanted one is not among them.
   const std::vector<Candidate>& found() const { return found_; }
-  // Over UDP.
-  bool Has(const TransportAddress& base, const TransportAddress& address) const;
+  bool Has(const TransportAddress& base, std::optional<TcpType> tcp_type,
+           const TransportAddress& address) const;
 
   // Counted only (candidate_limit) beyond `max`.
   void Tell(Candidate candidate);
   // They are no way to us any more, wanted or not.
   void Lose(Predicate is_it);
-  void Lose(const TransportAddress& base, const TransportAddress& address);
+  void Lose(const TransportAddress& base, std::optional<TcpType> tcp_type,
+            const TransportAddress& address);
   // The configuration leaves them out; a path of before may go on by them.
   void Unwant(Predicate is_it);
   // It has them again: they are told once more.

@@ -170,10 +170,13 @@ class Session {
       if (signal == nullptr) {
         const auto& told = std::get<IceTransport::Event>(event);
         if (const auto* server = std::get_if<StreamWanted>(&told)) {
-          Connect(self, endpoint, {local.ip, 0}, server->server, server->id);
+          Connect(self, endpoint,
+                  server->from.value_or(TransportAddress{local.ip, 0}),
+                  server->server, server->id);
         } else if (const auto* peer = std::get_if<PeerStreamWanted>(&told);
                    peer != nullptr && !hosts_.empty()) {
-          Connect(self, endpoint, {peer->local, 0}, peer->remote, peer->id);
+          Connect(self, endpoint, {peer->local, peer->local_port}, peer->remote,
+                  peer->id);
         }
         return;
       }
@@ -184,11 +187,12 @@ class Session {
   }
 
   // Without UseStreams() one to a TURN server is there after a while, and none
-  // to a peer.
+  // to a peer. A port that is given is bound, for somebody listens there.
   void Connect(Peer& peer, const sim::EndpointId& endpoint,
                TransportAddress local, const TransportAddress& remote,
                StreamId id) {
-    local.port = next_stream_port_++;
+    const bool any_port = local.port == 0;
+    if (any_port) local.port = next_stream_port_++;
     const auto connected = [this, &peer, local, id] {
       peer.ice.StreamConnected(network_.now(), id, local);
     };
@@ -200,7 +204,7 @@ class Session {
                      });
       return;
     }
-    network_.Bind(endpoint, local);
+    if (any_port) network_.Bind(endpoint, local);
     network_.ConnectStream(
         hosts_.at(&peer), {local, remote, Transport::kTcp},
         [this, &peer, id, connected](const absl::Status& status) {

@@ -6,14 +6,16 @@ kyuu is the one that was built beside the kyuud under test.
 
 import scenarios_fallback
 from scenario import SERVER, USER
-from scenarios_nat import CONE, Homes, SYMMETRIC
+from scenarios_nat import CONE, Homes, NO_UDP, SYMMETRIC, TCP_IN
 
 # NATs, by what they let in: whatever comes for the mapping; what comes from an
 # address that was sent to; what comes from where was sent to.
 FULL = [CONE, ("nat prerouting", "ip saddr != 10.0.0.0/8 meta l4proto udp dnat to HOME")]
 ADDRESS = [CONE, ("filter forward", "meta l4proto udp add @asked { ip daddr }"),
            ("nat prerouting", "ip saddr @asked meta l4proto udp dnat to HOME")]
-NATS = {"full": FULL, "address": ADDRESS, "port": [CONE], "symmetric": [SYMMETRIC]}
+NATS = {"full": FULL, "address": ADDRESS, "port": [CONE], "symmetric": [SYMMETRIC],
+        # Nothing by UDP; by TCP whatever comes for the mapping.
+        "full-tcp": [CONE, NO_UDP, TCP_IN]}
 # Hosts with public addresses: what may come in, and what may leave.
 HOSTS = {
     "open": (["meta l4proto { udp, tcp, icmp }"], ["meta l4proto { udp, tcp, icmp }"]),
@@ -42,6 +44,10 @@ EXPECTED = {
     ("tcp-out", "tcp-out"): "relay-relay", ("port", "tcp-out"): "srflx-relay",
     ("tcp-out", "symmetric"): "relay-prflx", ("443", "open"): "relay-host",
     ("port", "443"): "srflx-relay", ("443", "443"): "relay-relay",
+    ("full-tcp", "full-tcp"): "srflx-prflx over tcp or prflx-srflx over tcp",
+    ("full-tcp", "port"): "srflx-prflx over tcp", ("symmetric", "full-tcp"): "prflx-srflx over tcp",
+    ("full-tcp", "no-udp"): "prflx-host over tcp or srflx-prflx over tcp",
+    ("tcp-out", "full-tcp"): "host-srflx over tcp",
 }
 
 
@@ -76,8 +82,11 @@ class Matrix(Homes):
             with self.subTest(" and ".join(places)):
                 self.ends = tuple(self.settle(n, p) for n, p in enumerate(places, 1))
                 # Long enough for a better way to take over from the relay.
+                # Where connections get in, a server is asked what the NAT shows.
+                flags = [(f"--stun={server}:443",) if place == "full-tcp" else ()
+                         for place, (_, server) in zip(places, self.ends)]
                 here, _ = self.pair("u:p@SERVER:3478", TURN_TCP, TURN_TLS,
-                                    flags=(("--interval=10",), ()))
+                                    flags=(("--interval=10", *flags[0]), flags[1]))
                 over = " over tcp" if here["transport"] == "tcp" else ""
                 self.assertIn(here["path"] + over, EXPECTED[places].split(" or "))
 

@@ -12,6 +12,8 @@ from scenario import CLIENT, SERVER, USER, WILDCARD
 CONE = ("nat postrouting", "masquerade")
 SYMMETRIC = ("nat postrouting", "masquerade fully-random")
 NO_UDP = ("filter forward", "meta l4proto udp drop")
+# Whatever connects to it reaches the home, at the same port.
+TCP_IN = ("nat prerouting", "ip saddr != 10.0.0.0/8 meta l4proto tcp dnat to HOME")
 PRIORITIES = {"nat prerouting": -100, "nat postrouting": 100, "filter forward": 0}
 
 
@@ -106,6 +108,18 @@ class Nat(Homes):
         for result, remote in zip(results, reversed(addresses)):
             self.assertEqual((result["transport"], result["path"]), ("tcp", "srflx-srflx"))
             self.assertEqual(result["remote"]["address"].split(":")[0], remote)
+
+    def test_without_udp_two_full_cones_are_passed_by_tcp_that_a_stun_server_shows(self):
+        """A connection to it from the port where each listens (RFC 6544 section
+        5.2) shows what the other one connects to; there is no relay."""
+        self.build(*[[CONE, NO_UDP, TCP_IN]] * 2)
+        self.start("--http-listen=0.0.0.0:3478", "--turn-listen=0.0.0.0:3478", USER)
+        results = self.pair(flags=tuple((f"--stun={server}:3478",) for _, server in self.ends))
+        for result, remote in zip(results, (scenarios_fallback.FAR, CLIENT)):
+            self.assertEqual((result["transport"], result["relayed"]), ("tcp", False), result)
+            self.assertEqual(result["remote"]["address"].split(":")[0], remote)
+            # Whoever connects first: the other one sees a port that nobody has told.
+            self.assertIn(result["path"], ("srflx-prflx", "prflx-srflx"))
 
     def test_two_symmetric_routers_need_the_relay(self):
         self.assert_relayed(self.between([SYMMETRIC], [SYMMETRIC]), "udp", "udp")
