@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "turn/internal/lifetime.h"
 #include "turn/server.h"
 
 namespace kyuu::turn {
@@ -44,16 +45,6 @@ std::optional<absl::Time> ReservedUntil(const ServerOptions& options,
                                         absl::Time now) {
   if (!allocation.reservation.has_value()) return std::nullopt;
   return now + options.reservation_lifetime;
-}
-
-// RFC 8656 section 7.2: the larger of what is asked for and the default, up to
-// the maximum.
-absl::Duration GrantLifetime(const ServerOptions& options,
-                             const stun::MessageView& message) {
-  const auto lifetime = message.Get<stun::Lifetime>();
-  const absl::Duration wanted = absl::Seconds(lifetime ? lifetime->seconds : 0);
-  return std::max(std::min(wanted, options.lifetime_max),
-                  options.lifetime_default);
 }
 
 std::optional<stun::Error> ChooseFamilies(const stun::MessageView& message,
@@ -185,7 +176,7 @@ void Server::Allocate(const Request& request, const Credential& credential) {
   allocation->request_fingerprint = request.message.HasFingerprint();
   allocation->expires = allocation->Bounded(
       options_.revoked_grace,
-      request.now + GrantLifetime(options_, request.message));
+      request.now + internal::GrantLifetime(options_, request.message));
   const Allocation& made = allocations_.Insert(std::move(allocation));
   const auto reserved_until = ReservedUntil(options_, made, request.now);
   for (const auto& relay : made.relays) {
@@ -369,9 +360,9 @@ void Server::Refresh(const Request& request, Allocation& allocation) {
     return answers_.PushHeld(answer);
   }
   allocations_.SetExpiry(
-      allocation,
-      allocation.Bounded(options_.revoked_grace,
-                         request.now + GrantLifetime(options_, message)));
+      allocation, allocation.Bounded(options_.revoked_grace,
+                                     request.now + internal::GrantLifetime(
+                                                       options_, message)));
   answer.lifetime_seconds = SecondsLeft(allocation.expires, request.now);
   if (message.Has<stun::MobilityTicket>() && allocation.mobility != nullptr) {
     answer.ticket = TicketOf(tickets_, options_.instance, allocation);

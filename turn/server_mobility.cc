@@ -7,6 +7,7 @@
 
 #include <memory>
 
+#include "turn/internal/lifetime.h"
 #include "turn/server.h"
 
 namespace kyuu::turn {
@@ -15,6 +16,19 @@ using internal::Mobility;
 using internal::Ticket;
 
 namespace {
+
+// A client may say once more that its allocation ends, if no answer comes (RFC
+// 8489 section 6.2.1: Rc and Rm).
+constexpr absl::Duration kReleaseRepeated = absl::Seconds(40);
+
+// How long a client whose allocation is another server's may be silent there
+// after a Refresh. Of DTLS only the one that it has moved by can be read here.
+absl::Duration VisitLifetime(const ServerOptions& options, const Path& path,
+                             const stun::MessageView& refresh) {
+  if (path.transport == Transport::kDtls) return options.lifetime_max;
+  if (internal::IsRelease(refresh)) return kReleaseRepeated;
+  return internal::GrantLifetime(options, refresh);
+}
 
 Forward ToServer(int instance, const Path& path,
                  absl::Span<const uint8_t> bytes, size_t segment_size,
@@ -96,7 +110,13 @@ bool Server::FindElsewhere(Request& request) {
     return true;
   }
   if (!holder.has_value()) {
-    return HandVisitorOn(request.now, path, bytes, bytes.size());
+    if (!HandVisitorOn(request.now, path, bytes, bytes.size())) return false;
+    if (request.message.method() == stun::Method::kRefresh &&
+        NonceHolds(request)) {
+      visitors_.Expect(request.now, path,
+                       VisitLifetime(options_, path, request.message));
+    }
+    return true;
   }
   // The nonce shows that the source is no forged one: others' packets would go
   // astray.
@@ -105,7 +125,8 @@ bool Server::FindElsewhere(Request& request) {
     return false;
   }
   if (!IsStream(path.transport) &&
-      !visitors_.Add(request.now, path, *holder, options_.lifetime_max)) {
+      !visitors_.Add(request.now, path, *holder,
+                     VisitLifetime(options_, path, request.message))) {
     ++stats_.visitors_refused;
     return false;
   }

@@ -188,13 +188,56 @@ TEST_F(TurnVisitors, OneThatIsSilentForALifetimeIsForgotten) {
   ASSERT_TRUE(Come(new_, Refresh(new_, ticket)).has_value());
   const Bytes data = ServerHarness::ChannelMessage(0x4000, "four");
   for (int i = 0; i < 4; ++i) {
-    Advance(absl::Minutes(15));
+    Advance(absl::Minutes(9));
     EXPECT_TRUE(Come(new_, data).has_value());
   }
-  Advance(absl::Minutes(20));
+  Advance(absl::Minutes(10));
   EXPECT_FALSE(Come(new_, data).has_value());
   EXPECT_EQ(stats().no_allocation, 1u);
   EXPECT_EQ(away_->server().NextTimeout(), absl::InfiniteFuture());
+}
+
+TEST_F(TurnVisitors, OneMayBeSilentAsLongAsItsLastRefreshAskedFor) {
+  const Bytes ticket = Allocate(old_);
+  away_->Challenge(new_);
+  ASSERT_TRUE(Come(new_, Refresh(new_, ticket)).has_value());
+  ASSERT_TRUE(Come(new_, home_->Build(new_, Method::kRefresh, [](auto& w) {
+    w.Add(stun::Lifetime{1200});
+  })));
+  const Bytes data = ServerHarness::ChannelMessage(0x4000, "four");
+  Advance(absl::Minutes(20) - absl::Seconds(1));
+  EXPECT_TRUE(Come(new_, data).has_value());
+}
+
+// What is kept of clients that moved and have ended would fill the table.
+TEST_F(TurnVisitors, OneThatHasReleasedItsAllocationIsForgottenSoon) {
+  for (uint16_t port = 3000; port < 3020; ++port) {
+    TestClient owner(port), guest(static_cast<uint16_t>(port + 100));
+    const Bytes ticket = Allocate(owner);
+    away_->Challenge(guest);
+    ASSERT_TRUE(Come(guest, Refresh(guest, ticket)).has_value());
+    const auto release = home_->Build(
+        guest, Method::kRefresh, [](auto& w) { w.Add(stun::Lifetime{0}); });
+    ASSERT_TRUE(Come(guest, release).has_value());
+    Advance(absl::Seconds(41));
+  }
+  EXPECT_EQ(stats().visitors_refused, 0u);
+  EXPECT_EQ(home_->server().allocations(), 0u);
+  EXPECT_EQ(away_->server().NextTimeout(), absl::InfiniteFuture());
+}
+
+// Else somebody could cut off another one.
+TEST_F(TurnVisitors, AForgedReleaseForgetsNobody) {
+  const Bytes ticket = Allocate(old_);
+  away_->Challenge(new_);
+  ASSERT_TRUE(Come(new_, Refresh(new_, ticket)).has_value());
+  TestClient forged = new_;
+  forged.nonce = old_.nonce;
+  ASSERT_TRUE(Come(new_, home_->Build(forged, Method::kRefresh, [](auto& w) {
+    w.Add(stun::Lifetime{0});
+  })));
+  Advance(absl::Minutes(9));
+  EXPECT_TRUE(Come(new_, ServerHarness::ChannelMessage(0x4000, "four")));
 }
 
 TEST_F(TurnVisitors, WhatHasBeenHandedOnGoesNoFurther) {

@@ -34,6 +34,16 @@ std::optional<int> Visitors::Find(absl::Time now, const Path& path) {
   return it->second.first;
 }
 
+void Visitors::Expect(absl::Time now, const Path& path,
+                      absl::Duration lifetime) {
+  const auto it = by_path_.find(path);
+  if (it == by_path_.end()) return;
+  Host& host = hosts_.at(it->second);
+  host.used = now;
+  host.lifetime = lifetime;
+  deadlines_.Set(it->second, now + lifetime);
+}
+
 void Visitors::Remove(const Path& path) {
   const auto it = by_path_.find(path);
   if (it == by_path_.end()) return;

@@ -34,6 +34,8 @@ class Visitors {
            absl::Duration lifetime);
   // Whose they are, or nullopt.
   std::optional<int> Find(absl::Time now, const Path& path);
+  // Says anew for how long the client of `path` may be silent from now on.
+  void Expect(absl::Time now, const Path& path, absl::Duration lifetime);
   // They are nobody's any more.
   void Remove(const Path& path);
   void HandleTimeout(absl::Time now);
