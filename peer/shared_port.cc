@@ -7,6 +7,15 @@
 #include "base/status_macros.h"
 
 namespace kyuu::peer {
+namespace {
+
+// Without a port it cannot listen.
+TcpUse UseOf(const SharedPortOptions& options) {
+  return options.tcp_port || options.tcp == TcpUse::kNone ? options.tcp
+                                                          : TcpUse::kActive;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<SharedPort>> SharedPort::Open(
     net::Loop& loop, const SharedPortOptions& options) {
@@ -15,7 +24,7 @@ absl::StatusOr<std::unique_ptr<SharedPort>> SharedPort::Open(
       HostSockets::Open(
           {.loopback = options.loopback,
            .max = options.addresses_max,
-           .tcp = options.tcp_port ? TcpUse::kBoth : TcpUse::kActive,
+           .tcp = UseOf(options),
            .ports = PortNumbers{options.port, options.tcp_port.value_or(0)},
            .nat_mappings = options.nat_mappings}));
   return std::unique_ptr<SharedPort>(

@@ -40,6 +40,8 @@ struct SharedPortOptions {
   uint16_t port = 0;
   // Of TCP likewise, for peers that connect (RFC 6544); nullopt: none listens.
   std::optional<uint16_t> tcp_port;
+  // kNone: no connections are made, either. kActive: none listens.
+  TcpUse tcp = TcpUse::kBoth;
   LoopbackUse loopback = LoopbackUse::kIfAlone;
   // See HostSocketsOptions.
   std::vector<NatMapping> nat_mappings = {};

@@ -165,6 +165,17 @@ for (const lite of [[], ['--lite']]) {
 }
 
 describe('over TCP alone', MINUTE, () => {
+  test('it listens as --tcp says', MINUTE, async () => {
+    for (const use of ['none', 'active', 'both', 'simultaneous']) {
+      const echo = await new Echo('--tcp', use).ready();
+      const listens = use === 'both' || use === 'simultaneous';
+      assert.deepEqual(echo.ports('tcp'), listens ? [echo.tcp] : [], use);
+      await echo.program.stop();
+    }
+    const refused = new Program(kyuu, ['echo', '--tcp', 'active', '--tcp-port', '0']);
+    await refused.waitFor(/--tcp-port is for --tcp both/);
+  });
+
   test('Chromium, wrtc and kyuu at once on one port', MINUTE, async () => {
     const echo = await new Echo('--tcp-port', '0').ready();
     assert.deepEqual(echo.ports('tcp'), [echo.tcp]);

@@ -86,6 +86,17 @@ class EchoSession {
 };
 
 absl::Status EchoSession::Run() {
+  const peer::TcpUse tcp = options_.tcp.value_or(
+      options_.tcp_port ? peer::TcpUse::kBoth : peer::TcpUse::kActive);
+  std::optional<uint16_t> tcp_port = options_.tcp_port;
+  if (tcp == peer::TcpUse::kNone || tcp == peer::TcpUse::kActive) {
+    if (tcp_port) {
+      return absl::InvalidArgumentError(
+          "--tcp-port is for --tcp both and simultaneous, which listen");
+    }
+  } else if (!tcp_port) {
+    tcp_port = 0;
+  }
   KYUU_ASSIGN_OR_RETURN(loop_, net::Loop::Create());
   KYUU_ASSIGN_OR_RETURN(
       const std::unique_ptr<net::SignalWatch> signals,
@@ -95,7 +106,8 @@ absl::Status EchoSession::Run() {
   KYUU_ASSIGN_OR_RETURN(
       port_,
       peer::SharedPort::Open(*loop_, {.port = options_.port,
-                                      .tcp_port = options_.tcp_port,
+                                      .tcp_port = tcp_port,
+                                      .tcp = tcp,
                                       .nat_mappings = options_.nat_mappings}));
   const ice::HostAddress first = port_->addresses().front();
   json ready{{"event", "ready"}, {"udp", first.address.port}};

@@ -16,6 +16,8 @@ namespace kyuu::tools {
 struct EchoOptions {
   uint16_t port = 0;
   std::optional<uint16_t> tcp_port;
+  // Unset: it listens if there is a `tcp_port`, and connects in any case.
+  std::optional<peer::TcpUse> tcp;
   bool lite = false;
   std::vector<peer::NatMapping> nat_mappings = {};
 };

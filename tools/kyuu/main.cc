@@ -35,13 +35,15 @@ namespace {
 using kyuu::peer::TcpUse;
 using kyuu::tools::PeerOptions;
 
-void AddTcpUse(CLI::App& command, TcpUse& use) {
+// `use` is a TcpUse, or one that may be left open.
+template <typename T>
+CLI::Option* AddTcpUse(CLI::App& command, T& use) {
   const std::map<std::string, TcpUse> uses = {
       {"none", TcpUse::kNone},
       {"active", TcpUse::kActive},
       {"both", TcpUse::kBoth},
       {"simultaneous", TcpUse::kSimultaneous}};
-  command
+  return command
       .add_option("--tcp", use,
                   "TCP beside UDP: none, active, both or simultaneous")
       ->transform(CLI::CheckedTransformer(uses))
@@ -152,6 +154,7 @@ void AddEcho(CLI::App& app, kyuu::tools::EchoOptions& options) {
                       "UDP port of all connections; 0: any that is free");
   command->add_option("--tcp-port", options.tcp_port,
                       "TCP port for peers that connect; 0: any that is free");
+  AddTcpUse(*command, options.tcp);
   AddNatAddresses(*command, options.nat_mappings);
   command->add_flag("--lite", options.lite,
                     "Be an ICE lite agent: answer checks and make none");
