@@ -19,6 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 # The flags of .bazelrc and tools/copts.bzl that change what code means.
 FLAGS = ["-std=c++20", "-I.", "-Wall", "-Wextra", "-Wno-unknown-warning-option"]
 GROUP = 12
+BROKEN = "[clang-diagnostic-error"
 NOT_OURS = re.compile(r"^(third_party|examples)/|_test\.cc$|/testing/|^bench/|^fuzz/")
 
 
@@ -46,16 +47,20 @@ def run(paths):
             cwd=ROOT, capture_output=True, text=True, check=False)
     found = [line.replace(ROOT + "/", "") for line in result.stdout.split("\n")
              if re.search(r": (error|warning): ", line)]
-    broken = any("[clang-diagnostic-error" in line for line in found)
+    broken = any(BROKEN in line for line in found)
     return found, not broken and (result.returncode == 0 or bool(found))
 
 
 def lint(paths):
     """The findings of a group."""
     found, read = run(paths)
-    if not read and len(paths) > 1:  # Names of one file are those of another, perhaps.
-        half = len(paths) // 2
-        return lint(paths[:half]) + lint(paths[half:])
+    if not read and len(paths) > 1:
+        # Names of one file are those of another, perhaps: those where it shows go apart.
+        apart = {line.split(":")[0] for line in found if BROKEN in line}
+        parts = ([path for path in paths if path not in apart], [path for path in paths if path in apart])
+        if not all(parts):
+            parts = (paths[::2], paths[1::2])
+        return lint(parts[0]) + lint(parts[1])
     return found if found or read else [f"{paths[0]}:0:0: error: clang-tidy could not read it"]
 
 
