@@ -104,22 +104,17 @@ void Client::OnFamily(absl::Time now, Subject subject,
   }
   const bool ending = relays_.at(subject.index).ending;
   Failure failure;
-  switch (Judge(response, subject, failure)) {
-    case Verdict::kDrop:
-    case Verdict::kRetry:
-    case Verdict::kTokenWanted:
-      return;
-    case Verdict::kError:
-      if (ending || failure.error == stun::Error::kPeerAddressFamilyMismatch) {
-        return EndFamily(subject, std::move(failure));
-      }
-      EndRequest(subject);
-      // Nothing about the family: what is wrong is wrong with all of it.
-      (void)Refresh(now);
-      return;
-    case Verdict::kSuccess:
-      break;
+  const Verdict verdict = Judge(response, subject, failure);
+  if (verdict == Verdict::kError) {
+    if (ending || failure.error == stun::Error::kPeerAddressFamilyMismatch) {
+      return EndFamily(subject, std::move(failure));
+    }
+    EndRequest(subject);
+    // Nothing about the family: what is wrong is wrong with all of it.
+    (void)Refresh(now);
+    return;
   }
+  if (verdict != Verdict::kSuccess) return;
   EndRequest(subject);
   if (ending) EndFamily(subject, {});
 }

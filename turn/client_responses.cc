@@ -128,38 +128,33 @@ void Client::OnAllocation(absl::Time now, const MessageView& response) {
     return;
   }
   Failure failure;
-  switch (Judge(response, internal::kTheAllocation, failure)) {
-    case Verdict::kDrop:
-    case Verdict::kRetry:
-    case Verdict::kTokenWanted:
+  const Verdict verdict = Judge(response, internal::kTheAllocation, failure);
+  if (verdict == Verdict::kError) {
+    if (failure.error == Error::kTryAlternate) {
+      failure.alternate = Alternate(response);
+      if (failure.alternate && !on_stream()) {
+        return FollowAlternate(*failure.alternate);
+      }
+    }
+    // RFC 8016 section 3.1.4: without mobility then.
+    if (failure.error == Error::kMobilityForbidden &&
+        state_ == State::kAllocating &&
+        options_.mobility == Options::Mobility::kAsk) {
+      options_.mobility = Options::Mobility::kNone;
+      return StartRequest(internal::kTheAllocation);
+    }
+    if (mobility_.moving && state_ == State::kAllocated) {
+      return OnMoveRefused(std::move(failure));
+    }
+    // There is none for where the request came from: a NAT in front has
+    // changed, and the ticket finds it (RFC 8016 section 3.2.1).
+    if (failure.error == Error::kAllocationMismatch &&
+        Move(now, options_.local).ok()) {
       return;
-    case Verdict::kError:
-      if (failure.error == Error::kTryAlternate) {
-        failure.alternate = Alternate(response);
-        if (failure.alternate && !on_stream()) {
-          return FollowAlternate(*failure.alternate);
-        }
-      }
-      // RFC 8016 section 3.1.4: without mobility then.
-      if (failure.error == Error::kMobilityForbidden &&
-          state_ == State::kAllocating &&
-          options_.mobility == Options::Mobility::kAsk) {
-        options_.mobility = Options::Mobility::kNone;
-        return StartRequest(internal::kTheAllocation);
-      }
-      if (mobility_.moving && state_ == State::kAllocated) {
-        return OnMoveRefused(std::move(failure));
-      }
-      // There is none for where the request came from: a NAT in front has
-      // changed, and the ticket finds it (RFC 8016 section 3.2.1).
-      if (failure.error == Error::kAllocationMismatch &&
-          Move(now, options_.local).ok()) {
-        return;
-      }
-      return Finish(std::move(failure));
-    case Verdict::kSuccess:
-      break;
+    }
+    return Finish(std::move(failure));
   }
+  if (verdict != Verdict::kSuccess) return;
   EndRequest(internal::kTheAllocation);
   if (state_ == State::kClosing) return Finish({});
   if (state_ == State::kAllocating) return OnAllocated(now, response);
@@ -232,16 +227,11 @@ void Client::OnPermission(absl::Time now, Subject subject,
     return;
   }
   Failure failure;
-  switch (Judge(response, subject, failure)) {
-    case Verdict::kDrop:
-    case Verdict::kRetry:
-    case Verdict::kTokenWanted:
-      return;
-    case Verdict::kError:
-      return FailPermission(now, subject, std::move(failure));
-    case Verdict::kSuccess:
-      break;
+  const Verdict verdict = Judge(response, subject, failure);
+  if (verdict == Verdict::kError) {
+    return FailPermission(now, subject, std::move(failure));
   }
+  if (verdict != Verdict::kSuccess) return;
   EndRequest(subject);
   timers_.Set({Timer::kRefresh, subject}, now + kPermissionRefresh);
   timers_.Set({Timer::kLifetime, subject}, now + kPermissionLifetime);
@@ -272,16 +262,9 @@ void Client::OnChannel(absl::Time now, Subject subject,
     return;
   }
   Failure failure;
-  switch (Judge(response, subject, failure)) {
-    case Verdict::kDrop:
-    case Verdict::kRetry:
-    case Verdict::kTokenWanted:
-      return;
-    case Verdict::kError:
-      return RefuseChannel(subject);
-    case Verdict::kSuccess:
-      break;
-  }
+  const Verdict verdict = Judge(response, subject, failure);
+  if (verdict == Verdict::kError) return RefuseChannel(subject);
+  if (verdict != Verdict::kSuccess) return;
   EndRequest(subject);
   timers_.Set({Timer::kRefresh, subject}, now + kChannelRefresh);
   timers_.Set({Timer::kLifetime, subject}, now + kChannelLifetime);
