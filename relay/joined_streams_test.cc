@@ -135,7 +135,7 @@ TEST_F(JoinedStreamsTest, WhatIsHeldOfADirectionIsBounded) {
   for (int fd : {peer_->stream.fd(), client_->stream.fd()}) {
     ASSERT_EQ(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
   }
-  const std::string block(512 * 1024, 'x');
+  const std::string block(256 * 1024, 'x');
   EXPECT_OK(client_->Write(block));
   loop_.RunUntil([&] { return memory_.used_bytes() == 10'000; });
   EXPECT_EQ(joined_->held_bytes(), 10'000u);
