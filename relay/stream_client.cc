@@ -1,18 +1,37 @@
 #include "relay/stream_client.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/bytes.h"
+#include "stun/protocol.h"
 
 namespace kyuu::relay {
+namespace {
+
+bool IsBindingRequest(absl::Span<const uint8_t> message) {
+  return Reader(message).U16() == static_cast<uint16_t>(stun::Method::kBinding);
+}
+
+}  // namespace
+
 StreamClient::StreamClient(const StreamClientOptions& options, absl::Time now)
     : options_(options), out_(options.pieces, options.queued_bytes_max) {
+  BecomeStranger(now);
+}
+
+void StreamClient::BecomeStranger(absl::Time now) {
+  standing_ = Standing::kStranger;
+  stranger_to_ =
+      now + std::max(options_.idle_timeout, options_.binding_timeout);
   timers_.Set(Timer::kIdle, now + options_.idle_timeout);
 }
 
-void StreamClient::HandlePacket(absl::Time, Packet in) {
+void StreamClient::HandlePacket(absl::Time now, Packet in) {
   if (closed_) return;
+  heard_ = now;
   in_.Append(in);
 }
 
@@ -25,6 +44,11 @@ std::optional<StreamClient::Message> StreamClient::TakeMessage() {
     return std::nullopt;
   }
   if (!message->has_value()) return std::nullopt;
+  if (standing_ == Standing::kStranger && IsBindingRequest(**message)) {
+    timers_.Set(
+        Timer::kIdle,
+        std::min<absl::Time>(heard_ + options_.idle_timeout, stranger_to_));
+  }
   return Message{**message};
 }
 
@@ -92,8 +116,7 @@ void StreamClient::Allocated() {
 }
 
 void StreamClient::Released(absl::Time now) {
-  standing_ = Standing::kStranger;
-  if (!closed_) timers_.Set(Timer::kIdle, now + options_.idle_timeout);
+  if (!closed_) BecomeStranger(now);
 }
 
 void StreamClient::HandleStreamEnd(absl::Time, const absl::Status& why) {

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "base/compact_time.h"
 #include "base/engine.h"
 #include "base/timer.h"
 #include "relay/joined_streams.h"
@@ -24,6 +25,10 @@ struct StreamClientOptions {
   // How long a stream is there without an allocation, at first and again when
   // its allocation has ended. Two transactions over the slowest path fit.
   absl::Duration idle_timeout = absl::Seconds(30);
+  // Who asks only where he comes from, by a Binding in each idle_timeout, may
+  // stay so long: by this stream his NAT keeps the mapping of a port that
+  // others connect to (RFC 6544 section 5.2).
+  absl::Duration binding_timeout = absl::Hours(1);
   // The longest message of whom has no allocation: requests are some hundred
   // bytes, and thousands of strangers may begin one each.
   size_t stranger_message_bytes = 2048;
@@ -105,12 +110,15 @@ class StreamClient {
   enum class Standing : uint8_t { kStranger, kAllocated };
 
   std::optional<Message> TakeMessage();
+  void BecomeStranger(absl::Time now);
   // Close() gives the client up, and what it has said; End() is the end only.
   void Close(absl::Status status);
   void End(absl::Status status);
 
   const StreamClientOptions options_;
   Standing standing_ = Standing::kStranger;
+  CompactTime heard_;        // When the last bytes came.
+  CompactTime stranger_to_;  // Bindings or not.
   TimerTable<Timer> timers_;
   turn::IncomingMessages in_;
   turn::OutgoingMessages out_;

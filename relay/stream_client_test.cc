@@ -1,5 +1,6 @@
 #include "relay/stream_client.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -116,6 +117,29 @@ TEST(StreamClientTest, WithoutAnAllocationItEnds) {
   client.HandleTimeout(end);
   EXPECT_THAT(EndOf(client), StatusIs(absl::StatusCode::kDeadlineExceeded));
   EXPECT_TRUE(client.finished());
+}
+
+// RFC 6544 section 5.2: he listens at the port that he asks from.
+TEST(StreamClientTest, WhoAsksWhereHeComesFromMayStayForAWhile) {
+  const StreamClientOptions options;
+  StreamClient client(options, kNow);
+  const absl::Duration pause = options.idle_timeout / 2;
+  absl::Time now = kNow;
+  for (; now < kNow + options.binding_timeout; now += pause) {
+    client.HandlePacket(now, FromHex(kBinding));
+    EXPECT_EQ(Heard(client).size(), 41u);
+    EXPECT_EQ(client.NextTimeout(), std::min(now + options.idle_timeout,
+                                             kNow + options.binding_timeout));
+    client.HandleTimeout(now);
+    ASSERT_OK(EndOf(client));
+  }
+  client.HandleTimeout(now);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(EndOf(client)));
+  // Nothing else that is said without an allocation.
+  StreamClient other(options, kNow);
+  other.HandlePacket(kNow + pause, FromHex(kChannel));
+  (void)Heard(other);
+  EXPECT_EQ(other.NextTimeout(), kNow + options.idle_timeout);
 }
 
 // queued_bytes_max and answers_bytes_max, to the byte.

@@ -140,7 +140,7 @@ constexpr Setting kLimitSettings[] = {
     AtLeast<kSecond, &Config::streams, &Streams::client, &Client::idle_timeout>(
         "limits", "stream-idle", "stream-idle-timeout", Change::kRestart,
         "How long a TURN client on TCP or TLS may be there without an "
-        "allocation"),
+        "allocation; an hour, if it asks by Bindings where it comes from"),
     Bounded<512, 65'555, &Config::streams, &Streams::client,
             &Client::stranger_message_bytes>(
         "limits", "stream-message-bytes", "stream-message-bytes", "BYTES",
