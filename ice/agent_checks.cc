@@ -152,7 +152,7 @@ void Agent::HandleSuccess(absl::Time now, Generation& g,
   if (pair.valid) {
     pair.valid->last_response = now;
     pair.valid->unanswered_since = absl::InfiniteFuture();
-    pair.valid->suspect = false;
+    if (std::exchange(pair.valid->suspect, false)) pair.valid->since = now;
     if (std::exchange(pair.valid->probes, 0) > 0) {
       pair.valid->next_keepalive = NextConsent(now);
     }

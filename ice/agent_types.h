@@ -109,6 +109,9 @@ struct AgentOptions {
   // answer may be no more than the first: it takes over from UDP that has been
   // silent for so long. Two peers whose machines stall for a while stay.
   absl::Duration stream_after_silence = absl::Seconds(2);
+  // UDP that works for this long takes over from TCP: what is lost on the way
+  // then holds up nothing else.
+  absl::Duration stream_until = absl::Seconds(10);
   // A direct pair that works for this long takes over from a relayed one.
   absl::Duration renomination_wait = absl::Milliseconds(500);
   // A peer that nominates another pair so long after the first one does not

@@ -101,14 +101,20 @@ NominationAnswer DefaultNomination(const NominationQuestion& question) {
                                          question.stream_after_silence)),
             reasons::kNominatedIsSilent};
   }
-  // A direct way that was found after a relayed one was nominated is nominated
-  // anew (RFC 8445 section 8.1.1 ends there; the last nomination counts for all
-  // peers known). It must work for a while first.
-  if (!question.nominated->is_relayed() || question.best.is_relayed()) {
-    return {absl::InfiniteFuture(), reasons::kWait};
+  // A better kind of way that was found after another one was nominated is
+  // nominated anew (RFC 8445 section 8.1.1 ends there; the last nomination
+  // counts for all peers known). It must work for a while first.
+  const PairView& best = question.best;
+  if (!best.is_relayed() && question.nominated->is_relayed()) {
+    return {best.works_since() + question.renomination_wait,
+            reasons::kInsteadOfRelay};
   }
-  return {question.best.works_since() + question.renomination_wait,
-          reasons::kInsteadOfRelay};
+  if (!best.is_relayed() && !IsStream(best.path().transport) &&
+      IsStream(question.nominated->path().transport)) {
+    return {best.works_since() + question.stream_until,
+            reasons::kInsteadOfStream};
+  }
+  return {absl::InfiniteFuture(), reasons::kWait};
 }
 
 absl::string_view ToString(Decision::Kind kind) {

@@ -30,6 +30,8 @@ inline constexpr absl::string_view kBetterHadTheirTime =
     "better ones have had their time";
 inline constexpr absl::string_view kInsteadOfRelay =
     "it is direct, and a relay is in use";
+inline constexpr absl::string_view kInsteadOfStream =
+    "it is over UDP, and TCP is in use";
 inline constexpr absl::string_view kNominatedIsSilent =
     "the one nominated before does not answer";
 inline constexpr absl::string_view kPeerNominated = "the peer nominates it";
@@ -63,7 +65,7 @@ class PairView {
   uint64_t priority() const;  // RFC 8445 section 6.1.2.3.
   // Smoothed; zero when unknown.
   absl::Duration rtt() const;
-  // Since when it works; InfiniteFuture() if it does not.
+  // Since when it works, or works again; InfiniteFuture() if it does not.
   absl::Time works_since() const;
   // It works, and the last checks are answered.
   bool answers() const;
@@ -98,6 +100,7 @@ struct NominationQuestion {
   absl::Duration wait_relayed;
   absl::Duration renomination_wait;
   absl::Duration stream_after_silence;
+  absl::Duration stream_until;
 };
 struct NominationAnswer {
   // When, unless something changes by then; InfiniteFuture(): not as things
@@ -116,7 +119,7 @@ absl::Time HeldUntil(const PairView& silent, const PairView& other,
 // Today's rules, for who wants to change only a part of them: at once if
 // nothing better is under way, else when that had its time; anew when the
 // nominated one does not answer (UDP for a while, if TCP is to take over), or
-// is relayed and a direct one has worked for a while.
+// is relayed or over TCP and a direct one, over UDP, has worked for a while.
 NominationAnswer DefaultNomination(const NominationQuestion& question);
 
 // Which of those that work is to carry data while none that is nominated

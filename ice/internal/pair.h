@@ -70,7 +70,7 @@ using CheckState = std::variant<Frozen, Waiting, InProgress, Succeeded, Failed>;
 // What is known of a pair in the valid list: a check succeeded (RFC 8445
 // section 7.2.5.3.2) and consent has not expired (RFC 7675 section 5.1).
 struct Validity {
-  CompactTime since;
+  CompactTime since;  // Or since it was suspect last.
   CompactTime last_response;
   // When the first check after `last_response` was sent.
   CompactTime unanswered_since = absl::InfiniteFuture();

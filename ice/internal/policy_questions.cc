@@ -43,7 +43,8 @@ NominationAnswer AskNomination(absl::Time now, const AgentOptions& options,
       .wait_direct = options.nomination_wait_direct,
       .wait_relayed = options.nomination_wait_relayed,
       .renomination_wait = options.renomination_wait,
-      .stream_after_silence = options.stream_after_silence};
+      .stream_after_silence = options.stream_after_silence,
+      .stream_until = options.stream_until};
   if (g.selected) {
     question.nominated = g.ViewOf(*g.selected);
   } else {

@@ -59,6 +59,7 @@ class World {
     network_.set_filter(
         [](const Datagram& d) { return d.path.transport != Transport::kUdp; });
   }
+  void PassUdp() { network_.set_filter(nullptr); }
   // Nothing arrives for so long, and then all at once.
   void Stall(absl::Duration duration) {
     constexpr absl::Duration kStep = absl::Milliseconds(1);
@@ -131,6 +132,24 @@ TEST(TransportFlips, UdpThatPassesNoMoreGivesWayToTcp) {
   for (const Peer* peer : {&w.a(), &w.b()}) {
     EXPECT_EQ(World::transport(*peer), Transport::kTcp);
   }
+}
+
+TEST(TransportFlips, UdpThatPassesAgainIsGoneBackToWhenItHasWorkedForAWhile) {
+  World w;
+  ASSERT_TRUE(w.Connect());
+  w.BlockUdp();
+  w.Talk(absl::Seconds(4));
+  ASSERT_EQ(World::transport(w.a()), Transport::kTcp);
+  w.PassUdp();
+  const size_t before = w.moves();
+  w.Talk(AgentOptions().stream_until);
+  EXPECT_EQ(World::transport(w.a()), Transport::kTcp);
+  // It is asked again as any reserve is.
+  w.Talk(AgentOptions().keepalive_interval);
+  for (const Peer* peer : {&w.a(), &w.b()}) {
+    EXPECT_EQ(World::transport(*peer), Transport::kUdp);
+  }
+  EXPECT_EQ(w.moves(), before + 2);
 }
 
 }  // namespace
