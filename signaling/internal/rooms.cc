@@ -393,7 +393,7 @@ effect::PeersChanged Rooms::TakeUntold(Room& room) const {
   uint64_t newest = 0;
   size_t bytes = 0, receivers = 0;
   while (!waiting.empty()) {
-    std::deque<std::string>& from =
+    Queue<std::string>& from =
         waiting.known.empty() || (is_for_new && !waiting.newcomers.empty())
             ? waiting.newcomers
             : waiting.known;

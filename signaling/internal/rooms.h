@@ -20,6 +20,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/deadline_queue.h"
+#include "base/queue.h"
 #include "signaling/directory_types.h"
 #include "signaling/internal/name.h"
 #include "signaling/internal/shares.h"
@@ -99,8 +100,8 @@ class Rooms {
   // newcomers. They take turns, so that what has changed of those who are known
   // does not wait until a crowd of others is told.
   struct Waiting {
-    std::deque<std::string> known;
-    std::deque<std::string> newcomers;
+    Queue<std::string> known;
+    Queue<std::string> newcomers;
     bool is_for_new = false;  // Whose turn it is.
 
     bool empty() const { return known.empty() && newcomers.empty(); }
