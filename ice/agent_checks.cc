@@ -150,9 +150,8 @@ void Agent::HandleSuccess(absl::Time now, Generation& g,
                                                 : pair.rtt * 7 / 8 + sample / 8;
   }
   if (pair.valid) {
-    pair.valid->last_response = now;
+    pair.valid->Heard(now);
     pair.valid->unanswered_since = absl::InfiniteFuture();
-    if (std::exchange(pair.valid->suspect, false)) pair.valid->since = now;
     if (std::exchange(pair.valid->probes, 0) > 0) {
       pair.valid->next_keepalive = NextConsent(now);
     }

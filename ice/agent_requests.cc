@@ -27,10 +27,9 @@ namespace {
 // To a lite agent the peer's check is the peer's consent.
 void TakeConsent(absl::Time now, const AgentOptions& options,
                  internal::Validity& valid) {
-  valid.last_response = now;
+  valid.Heard(now);
   // When the next one should have come.
   valid.unanswered_since = now + options.consent_interval * 1.2;
-  valid.suspect = false;
 }
 
 }  // namespace

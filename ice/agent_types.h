@@ -111,7 +111,7 @@ struct AgentOptions {
   absl::Duration stream_after_silence = absl::Seconds(2);
   // UDP that works for this long takes over from TCP: what is lost on the way
   // then holds up nothing else.
-  absl::Duration stream_until = absl::Seconds(10);
+  absl::Duration renomination_wait_stream = absl::Seconds(10);
   // A direct pair that works for this long takes over from a relayed one.
   absl::Duration renomination_wait = absl::Milliseconds(500);
   // A peer that nominates another pair so long after the first one does not

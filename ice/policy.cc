@@ -111,7 +111,7 @@ NominationAnswer DefaultNomination(const NominationQuestion& question) {
   }
   if (!best.is_relayed() && !IsStream(best.path().transport) &&
       IsStream(question.nominated->path().transport)) {
-    return {best.works_since() + question.stream_until,
+    return {best.works_since() + question.renomination_wait_stream,
             reasons::kInsteadOfStream};
   }
   return {absl::InfiniteFuture(), reasons::kWait};

@@ -100,7 +100,7 @@ struct NominationQuestion {
   absl::Duration wait_relayed;
   absl::Duration renomination_wait;
   absl::Duration stream_after_silence;
-  absl::Duration stream_until;
+  absl::Duration renomination_wait_stream;
 };
 struct NominationAnswer {
   // When, unless something changes by then; InfiniteFuture(): not as things

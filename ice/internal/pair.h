@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <variant>
 
 #include "absl/time/time.h"
@@ -81,6 +82,12 @@ struct Validity {
   bool suspect = false;
   // Probes under way; 0 while nobody doubts that it works.
   int probes = 0;
+
+  // The peer has answered, or what it sent counts as that.
+  void Heard(absl::Time now) {
+    last_response = now;
+    if (std::exchange(suspect, false)) since = now;
+  }
 };
 
 // How far the nomination of a pair is (RFC 8445 section 8.1).

@@ -44,7 +44,7 @@ NominationAnswer AskNomination(absl::Time now, const AgentOptions& options,
       .wait_relayed = options.nomination_wait_relayed,
       .renomination_wait = options.renomination_wait,
       .stream_after_silence = options.stream_after_silence,
-      .stream_until = options.stream_until};
+      .renomination_wait_stream = options.renomination_wait_stream};
   if (g.selected) {
     question.nominated = g.ViewOf(*g.selected);
   } else {

@@ -142,7 +142,7 @@ TEST(TransportFlips, UdpThatPassesAgainIsGoneBackToWhenItHasWorkedForAWhile) {
   ASSERT_EQ(World::transport(w.a()), Transport::kTcp);
   w.PassUdp();
   const size_t before = w.moves();
-  w.Talk(AgentOptions().stream_until);
+  w.Talk(AgentOptions().renomination_wait_stream);
   EXPECT_EQ(World::transport(w.a()), Transport::kTcp);
   // It is asked again as any reserve is.
   w.Talk(AgentOptions().keepalive_interval);
