@@ -43,7 +43,7 @@ async function measure(sender, receiver, count, size) {
 
 // Loopback is the widest of paths: with jumbo frames, and with Ethernet's.
 const impls = { 'kyuu, 8192': (...args) => kyuuPeer('--max-datagram', '8192', ...args), kyuu: kyuuPeer, 'node-datachannel': foreignPeer['node-datachannel'], wrtc: foreignPeer.wrtc };
-for (const [size, count] of [[65536, 3000], [1024, 50000]]) {
+for (const [size, count] of [[65536, 3000], [1024, 50000], [64, 200000]]) {
   for (let round = 0; round < 3; round++) {
     for (const [name, peer] of Object.entries(impls)) {
       const args = ['--size', String(size)];
