@@ -236,7 +236,8 @@ for (const [what, end, change, expected] of [
   ['a part that is longer than the file', '.part', (bytes) => { const longer = new Uint8Array(40 * 1024 * 1024); longer.set(bytes); return longer; }, 3 * CHUNK],
   ['a journal that is none', '.journal', () => new TextEncoder().encode('{"kyuu":7}\n'), 0],
   ['a journal of megabytes', '.journal', () => new Uint8Array(5 * 1024 * 1024), 0],
-  ['a journal whose hash is another', '.journal', (bytes) => { bytes[bytes.indexOf(10) + 1] ^= 1; return bytes; }, 0],
+  // Another digit: what is no hash is a torn line.
+  ['a journal whose hash is another', '.journal', (bytes) => { const at = bytes.indexOf(10) + 1; bytes[at] = bytes[at] === 0x30 ? 0x31 : 0x30; return bytes; }, 0],
   ['a journal that is torn', '.journal', (bytes) => bytes.subarray(0, bytes.length - 3), undefined],
 ]) {
   test(`${what} costs no more than itself`, MINUTES, async () => {
