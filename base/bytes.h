@@ -9,6 +9,7 @@
 #ifndef KYUU_BASE_BYTES_H_
 #define KYUU_BASE_BYTES_H_
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -17,6 +18,15 @@
 #include "absl/types/span.h"
 
 namespace kyuu {
+namespace internal {
+
+// From this machine's order to the wire's, and back.
+constexpr uint64_t Swap(uint64_t value) {
+  return std::endian::native == std::endian::little ? __builtin_bswap64(value)
+                                                    : value;
+}
+
+}  // namespace internal
 
 // Reader walks over bytes that it does not own. A read past the end yields
 // zeros (or an empty span), moves nothing and makes the reader fail; a failed
@@ -72,10 +82,10 @@ class Reader {
   template <size_t kSize>
   uint64_t Number() {
     if (!Has(kSize)) return 0;
-    uint64_t value = 0;
-    for (size_t i = 0; i < kSize; ++i) value = value << 8 | rest_[i];
+    uint64_t wire = 0;
+    std::memcpy(&wire, rest_.data(), kSize);
     rest_.remove_prefix(kSize);
-    return value;
+    return internal::Swap(wire) >> (64 - 8 * kSize);
   }
 
   absl::Span<const uint8_t> rest_;
@@ -157,9 +167,8 @@ class Writer {
   template <size_t kSize>
   void Number(uint64_t value) {
     if (!Has(kSize)) return;
-    for (size_t i = 0; i < kSize; ++i) {
-      buffer_[size_ + i] = static_cast<uint8_t>(value >> 8 * (kSize - 1 - i));
-    }
+    const uint64_t wire = internal::Swap(value << (64 - 8 * kSize));
+    std::memcpy(buffer_.data() + size_, &wire, kSize);
     size_ += kSize;
   }
 
