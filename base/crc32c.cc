@@ -1,6 +1,7 @@
 #include "base/crc32c.h"
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -116,7 +117,8 @@ __attribute__((target("sse4.2,pclmul"))) uint32_t Crc32cStreams(
   return OneStream(bytes, state);
 }
 
-#define KYUU_FOLDING __attribute__((target("sse4.2,avx512f,vpclmulqdq")))
+#define KYUU_FOLDING \
+  __attribute__((target("sse4.2,avx512f,avx512bw,vpclmulqdq")))
 
 // What takes 16 bytes to a place `kBits` further on: their first half has 64
 // more to go, and a reflected product of 64 by 32 bits lacks 33 factors x.
@@ -151,20 +153,36 @@ KYUU_FOLDING __m128i Quarter(__m512i all) {
   return _mm512_maskz_extracti32x4_epi32(0xf, all, kIndex);
 }
 
-// Takes all whole blocks of 64 bytes, of which there is one at least.
-KYUU_FOLDING uint64_t FoldBlocks(absl::Span<const uint8_t>& bytes,
-                                 uint64_t state) {
-  const __m512i start =
-      _mm512_zextsi128_si512(_mm_cvtsi64_si128(static_cast<int64_t>(state)));
-  __m512i sum = _mm512_xor_si512(Load64(bytes.data()), start);
+// The first block of 64 bytes, or so many zeros in front of what there is
+// beyond whole blocks: zeros before the state change nothing.
+KYUU_FOLDING __m512i FirstBlock(absl::Span<const uint8_t>& bytes,
+                                uint32_t state) {
+  const size_t odd = bytes.size() % 64;
+  const size_t begin = (64 - odd) % 64;
+  // Of the four bytes of the state, each where the word is turned to.
+  const int turned = static_cast<int>(8 * (begin % 8));
+  const __m512i start = _mm512_maskz_mov_epi8(
+      uint64_t{0xf} << begin, _mm512_set1_epi64(static_cast<int64_t>(
+                                  std::rotl(uint64_t{state}, turned))));
+  // What is masked out is not read.
+  const __m512i block =
+      _mm512_maskz_loadu_epi8(~uint64_t{0} << begin, bytes.data() - begin);
+  bytes.remove_prefix(64 - begin);
+  return _mm512_xor_si512(block, start);
+}
+
+// Takes all bytes, of which there are four at least.
+KYUU_FOLDING uint32_t FoldBlocks(absl::Span<const uint8_t> bytes,
+                                 uint32_t state) {
+  __m512i sum = FirstBlock(bytes, state);
   const __m512i by_one = FoldFactors<512>();
-  if (bytes.size() >= 256) {
+  if (bytes.size() >= 192) {
     // Four side by side: a product takes several cycles.
     const __m512i by_four = FoldFactors<4 * 512>();
-    __m512i second = Load64(bytes.data() + 64);
-    __m512i third = Load64(bytes.data() + 128);
-    __m512i fourth = Load64(bytes.data() + 192);
-    for (bytes.remove_prefix(256); bytes.size() >= 256;
+    __m512i second = Load64(bytes.data());
+    __m512i third = Load64(bytes.data() + 64);
+    __m512i fourth = Load64(bytes.data() + 128);
+    for (bytes.remove_prefix(192); bytes.size() >= 256;
          bytes.remove_prefix(256)) {
       const uint8_t* p = bytes.data();
       sum = Fold(sum, by_four, Load64(p));
@@ -175,8 +193,6 @@ KYUU_FOLDING uint64_t FoldBlocks(absl::Span<const uint8_t>& bytes,
     sum = Fold(sum, by_one, second);
     sum = Fold(sum, by_one, third);
     sum = Fold(sum, by_one, fourth);
-  } else {
-    bytes.remove_prefix(64);
   }
   for (; bytes.size() >= 64; bytes.remove_prefix(64)) {
     sum = Fold(sum, by_one, Load64(bytes.data()));
@@ -190,15 +206,19 @@ KYUU_FOLDING uint64_t FoldBlocks(absl::Span<const uint8_t>& bytes,
   const __m128i all =
       _mm_xor_si128(_mm_xor_si128(Quarter<0>(moved), Quarter<1>(moved)),
                     _mm_xor_si128(Quarter<2>(moved), Quarter<3>(sum)));
-  state = _mm_crc32_u64(0, static_cast<uint64_t>(_mm_cvtsi128_si64(all)));
-  return _mm_crc32_u64(state, static_cast<uint64_t>(_mm_extract_epi64(all, 1)));
+  const uint64_t half =
+      _mm_crc32_u64(0, static_cast<uint64_t>(_mm_cvtsi128_si64(all)));
+  return static_cast<uint32_t>(
+      _mm_crc32_u64(half, static_cast<uint64_t>(_mm_extract_epi64(all, 1))));
 }
 
 KYUU_FOLDING uint32_t Crc32cFolding(absl::Span<const uint8_t> bytes,
                                     uint32_t crc) {
-  uint64_t state = static_cast<uint32_t>(~crc);
-  if (bytes.size() >= 64) state = FoldBlocks(bytes, state);
-  return OneStream(bytes, state);
+  if (bytes.size() < 64) return OneStream(bytes, static_cast<uint32_t>(~crc));
+  // The state has its four bytes in the first block.
+  const size_t few = bytes.size() % 64 < 4 ? bytes.size() % 64 : 0;
+  if (few > 0) crc = OneStream(bytes.first(few), static_cast<uint32_t>(~crc));
+  return ~FoldBlocks(bytes.subspan(few), ~crc);
 }
 #endif
 
@@ -229,6 +249,7 @@ absl::Span<const Crc32cMethod> Crc32cMethods() {
     const bool streams =
         __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
     if (streams && __builtin_cpu_supports("avx512f") &&
+        __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("vpclmulqdq")) {
       found.push_back(Crc32cFolding);
     }

@@ -40,7 +40,10 @@ void ConnectWith(Bytes init) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<uint8_t> packet(data, data + size);
-  if (size >= CommonHeader::kSize) FinishPacket(absl::MakeSpan(packet));
+  if (size >= CommonHeader::kSize) {
+    kyuu::Writer(absl::MakeSpan(packet).subspan(8, 4)).U32(0);
+    FinishPacket(absl::MakeSpan(packet));
+  }
   const PacketView view = ParsePacket(packet);
   KYUU_CHECK((view.error == PacketError::kNone) ==
              (size >= CommonHeader::kSize));

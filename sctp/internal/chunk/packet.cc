@@ -51,7 +51,7 @@ PacketView ParsePacket(Bytes packet, ZeroChecksum zero) {
 }
 
 void FinishPacket(absl::Span<uint8_t> packet) {
-  const uint32_t crc = PacketCrc(packet);
+  const uint32_t crc = Crc32c(packet);
   Writer(packet.subspan(kChecksumOffset, 4)).U32(Swapped(crc));
 }
 

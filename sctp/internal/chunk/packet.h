@@ -54,8 +54,9 @@ struct PacketView {
 PacketView ParsePacket(Bytes packet,
                        ZeroChecksum zero = ZeroChecksum::kRefused);
 
-// FinishPacket computes the CRC32c of a complete packet and stores it, least
-// significant byte first (RFC 9260 appendix A).
+// FinishPacket computes the CRC32c of a packet that is complete but for its
+// checksum, which is still zero, and stores it, least significant byte first
+// (RFC 9260 appendix A).
 void FinishPacket(absl::Span<uint8_t> packet);
 
 }  // namespace kyuu::sctp::internal
