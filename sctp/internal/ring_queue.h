@@ -5,6 +5,7 @@
 #define KYUU_SCTP_INTERNAL_RING_QUEUE_H_
 
 #include <cstddef>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -33,18 +34,14 @@ class RingQueue {
   const T& front() const { return (*this)[0]; }
   T& back() { return (*this)[size_ - 1]; }
 
-  void push_back(T value) { emplace_back() = std::move(value); }
+  void push_back(T value) { AddPlace() = std::move(value); }
   // The new last element, T() so far.
-  T& emplace_back() {
-    if (size_ == slots_.size()) Grow();
-    ++size_;
-    return back();
-  }
+  T& emplace_back() { return AddPlace() = T(); }
   T pop_front() {
     KYUU_CHECK(size_ > 0);
     T value(std::move(front()));
     // What the element owned goes with it, not when the slot is used again.
-    front() = T();
+    if constexpr (!std::is_trivially_destructible_v<T>) front() = T();
     head_ = (head_ + 1) & (slots_.size() - 1);
     --size_;
     if (slots_.size() > kSmall && size_ <= slots_.size() / 8) Shrink();
@@ -57,6 +54,11 @@ class RingQueue {
   }
 
  private:
+  T& AddPlace() {
+    if (size_ == slots_.size()) Grow();
+    ++size_;
+    return back();
+  }
   void Grow() { MoveTo(slots_.empty() ? 4 : 2 * slots_.size()); }
   // Far fewer than half of the places are used, so that it takes as many pushes
   // again as it took pops before the next move.

@@ -139,20 +139,22 @@ void SendQueue::Advance(size_t bytes) {
     ++next;
     TakeRoomToMix(message);
   }
+  message.offset += bytes;
+  ++message.fragments;
+  ++message.outstanding;
+  Unbuffer(message.stream, stream, bytes);
+  if (mixes() && !message.complete() && message.ready()) {
+    scheduler_.ServeAgain(bytes, message.priority);
+    return;
+  }
   // Without mixing, all of the message is its turn.
   if (mixes() || begins) {
     scheduler_.Serve(mixes() ? bytes : message.payload.size(),
                      message.priority);
   }
-  message.offset += bytes;
-  ++message.fragments;
-  ++message.outstanding;
-  Unbuffer(message.stream, stream, bytes);
   if (message.complete()) {
     if (message.is_end()) ++stats_.messages_sent;
     Finish(id);
-  } else if (mixes() && message.ready()) {
-    TakeTurn(message.stream, stream);
   } else if (mixes()) {
     stream.active = false;
     current_ = kNoMessage;

@@ -45,6 +45,17 @@ void StreamScheduler::Serve(size_t bytes, uint16_t weight) {
   Leave(share);
 }
 
+void StreamScheduler::ServeAgain(size_t bytes, uint16_t weight) {
+  Waiting waiting = heap_.front();
+  waiting.number = next_number_++;
+  if (policy_ == Scheduler::kWeightedFair) {
+    virtual_time_ = waiting.rank;
+    waiting.rank += Cost(bytes, weight);
+    waiting.share->finish = waiting.rank;
+  }
+  Settle(0, waiting);
+}
+
 void StreamScheduler::Charge(Share& share, size_t bytes, uint16_t weight) {
   if (policy_ != Scheduler::kWeightedFair) return;
   share.finish = std::max(share.finish, virtual_time_) + Cost(bytes, weight);

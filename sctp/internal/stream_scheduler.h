@@ -38,6 +38,9 @@ class StreamScheduler {
   void Enter(StreamId stream, Share& share, uint64_t arrival);
   // Serve ends the turn of the stream that is next, with `bytes` sent.
   void Serve(size_t bytes, uint16_t weight);
+  // ServeAgain is Serve, after which the same stream enters again to go on with
+  // the same message.
+  void ServeAgain(size_t bytes, uint16_t weight);
   // Charge counts `bytes` for a stream that is not here and sends all the same.
   void Charge(Share& share, size_t bytes, uint16_t weight);
   // Leave takes a stream out that has not had its turn.

@@ -178,5 +178,40 @@ TEST(StreamScheduler, AgreesWithASearch) {
   }
 }
 
+TEST(StreamScheduler, ServeAgainIsServeAndEnter) {
+  for (const Scheduler policy :
+       {Scheduler::kWeightedFair, Scheduler::kRoundRobin,
+        Scheduler::kFirstComeFirstServed}) {
+    SeededRandom random(6);
+    StreamScheduler again(policy);
+    StreamScheduler twin(policy);
+    std::array<StreamScheduler::Share, 20> shares;
+    std::array<StreamScheduler::Share, 20> twins;
+    std::array<uint64_t, 20> arrivals{};  // 0: not there.
+    for (uint64_t number = 1; number < 20'000; ++number) {
+      const size_t at = random.Below(20);
+      if (arrivals[at] == 0) {
+        arrivals[at] = number;
+        again.Enter(static_cast<StreamId>(at), shares[at], number);
+        twin.Enter(static_cast<StreamId>(at), twins[at], number);
+        continue;
+      }
+      const size_t next = static_cast<size_t>(again.next());
+      ASSERT_EQ(twin.next(), again.next());
+      const size_t bytes = 1 + random.Below(1200);
+      const auto weight = static_cast<uint16_t>(1 + random.Below(500));
+      twin.Serve(bytes, weight);
+      if (random.Below(3) == 0) {
+        again.Serve(bytes, weight);
+        arrivals[next] = 0;
+      } else {
+        again.ServeAgain(bytes, weight);
+        twin.Enter(static_cast<StreamId>(next), twins[next], arrivals[next]);
+      }
+      ASSERT_EQ(shares[next].finish, twins[next].finish);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace kyuu::sctp::internal
