@@ -1,5 +1,7 @@
 // Messages that give way to more important ones (RFC 7496 section 3.2).
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/random.h"
 #include "base/testing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -160,6 +163,165 @@ TEST(Importance, AResetPassesWhatGaveWay) {
   EXPECT_THAT(stage.Names(1), Contains("new39"));
   ASSERT_EQ(stage.p.at_a.resets.size(), 1u);
   EXPECT_EQ(stage.p.a.stats().send_occupied_bytes, 0u);
+}
+
+// Parts of a thousand bytes, on stream 1, so many of them; the message is open.
+void FillWithParts(Stage& stage, int count,
+                   std::optional<uint16_t> importance) {
+  ASSERT_OK(stage.p.a.BeginMessage(stage.p.pair.now(), StreamId{1}, Ppid{51},
+                                   std::nullopt, {.importance = importance}));
+  for (int i = 0; i < count; ++i) {
+    ASSERT_OK(stage.p.a.SendPart(stage.p.pair.now(), StreamId{1},
+                                 std::vector<uint8_t>(kSize, 'p'), Part::kMore))
+        << i;
+  }
+}
+
+absl::StatusCode SendLastPart(Stage& stage) {
+  return stage.p.a.SendPart(stage.p.pair.now(), StreamId{1}, {'z'}, Part::kLast)
+      .code();
+}
+
+TEST(Importance, AMessageInPartsThatWaitsGivesWayAsAWhole) {
+  Stage stage;
+  FillWithParts(stage, 10, 1);
+  stage.Fill(2, 0, 10, std::nullopt);
+  ASSERT_OK(stage.Send(3, "a", 2));
+  ASSERT_OK(stage.Send(3, "b", 2));
+  EXPECT_EQ(stage.p.a.stats().messages_displaced, 1u);
+  EXPECT_EQ(stage.p.a.stats().messages_abandoned, 1u);
+  EXPECT_EQ(SendLastPart(stage), absl::StatusCode::kFailedPrecondition);
+  // Its stream goes on.
+  ASSERT_OK(stage.Send(1, "after", std::nullopt));
+  EXPECT_THAT(stage.Names(1), ElementsAre("after"));
+  EXPECT_THAT(stage.Names(3), ElementsAre("a", "b"));
+  EXPECT_EQ(stage.Names(2).size(), 10u);
+  EXPECT_EQ(stage.p.a.stats().send_occupied_bytes, 0u);
+}
+
+TEST(Importance, OneByteThatWaitsForItsMessagesEndGivesWay) {
+  Stage stage;
+  ASSERT_OK(stage.p.a.BeginMessage(stage.p.pair.now(), StreamId{1}, Ppid{51},
+                                   std::nullopt, {.importance = 1}));
+  ASSERT_OK(
+      stage.p.a.SendPart(stage.p.pair.now(), StreamId{1}, {'p'}, Part::kMore));
+  stage.Fill(2, 0, 10, std::nullopt);
+  stage.Fill(3, 0, 9, std::nullopt);
+  ASSERT_OK(stage.p.SendText(
+      stage.p.a, 3,
+      std::string(kSize - 1 - SmallBuffer().send_overhead_bytes, '.')));
+  ASSERT_OK(stage.Send(4, "one too many", std::nullopt));
+  EXPECT_EQ(stage.p.a.stats().messages_displaced, 1u);
+  EXPECT_EQ(stage.Names(4).size(), 1u);
+  ASSERT_OK(stage.Send(1, "after", std::nullopt));
+  EXPECT_THAT(stage.Names(1), ElementsAre("after"));
+  EXPECT_EQ(stage.p.a.stats().send_occupied_bytes, 0u);
+}
+
+// The peer is told to go on without it.
+TEST(Importance, AMessageInPartsGivesWayInTheMiddle) {
+  Stage stage;
+  FillWithParts(stage, 10, 1);
+  stage.p.pair.RunFor(absl::Milliseconds(1));
+  ASSERT_GT(stage.p.a.stats().flight_bytes, kSize);
+  stage.Fill(2, 0, 10, std::nullopt);
+  ASSERT_OK(stage.Send(3, "a", std::nullopt));
+  EXPECT_EQ(stage.p.a.stats().messages_displaced, 1u);
+  EXPECT_EQ(SendLastPart(stage), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(stage.Names(3), ElementsAre("a"));
+  ASSERT_OK(stage.Send(1, "after", std::nullopt));
+  EXPECT_THAT(stage.Names(1), ElementsAre("after"));
+  EXPECT_EQ(stage.p.a.stats().send_occupied_bytes, 0u);
+}
+
+// What was given up by hand, or is more important, gives way to nothing.
+TEST(Importance, OnlyWhatIsThereGivesWay) {
+  Stage stage;
+  FillWithParts(stage, 5, 1);
+  ASSERT_OK(
+      stage.p.a.SendPart(stage.p.pair.now(), StreamId{1}, {}, Part::kGivenUp));
+  FillWithParts(stage, 4, 9);
+  stage.Fill(2, 0, 10, std::nullopt);
+  absl::Status status;
+  for (int i = 0; i < 100 && status.ok(); ++i) {
+    status = stage.p.SendText(stage.p.a, 3, "small", {.importance = 5});
+  }
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(stage.p.a.stats().messages_displaced, 0u);
+  EXPECT_EQ(SendLastPart(stage), absl::StatusCode::kOk);
+  EXPECT_EQ(stage.Names(1).size(), 1u);
+  EXPECT_EQ(stage.p.a.stats().send_occupied_bytes, 0u);
+}
+
+// Messages of all kinds on few streams, some loss: what arrives is whole, what
+// does not was displaced, and nothing is left.
+TEST(Importance, PartsAndMessagesGiveWayToEachOtherAtRandom) {
+  for (const bool interleaving : {false, true}) {
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+      SCOPED_TRACE(absl::StrCat(interleaving, " seed ", seed));
+      Options options = SmallBuffer();
+      options.interleaving = interleaving;
+      sim::PairOptions link;
+      link.seed = seed;
+      link.a_to_b.loss = link.b_to_a.loss = 0.05;
+      link.a_to_b.delay = link.b_to_a.delay = absl::Milliseconds(20);
+      TestPair p(link, options, options);
+      p.Connect();
+      SeededRandom random(seed);
+      uint64_t begun = 0;
+      std::array<size_t, 4> open{};  // Parts so far, of the open message.
+      for (int i = 0; i < 3000; ++i) {
+        const size_t at = random.Below(4);
+        const StreamId stream{static_cast<uint16_t>(at)};
+        const std::optional<uint16_t> importance =
+            random.Below(5) == 0
+                ? std::nullopt
+                : std::optional(static_cast<uint16_t>(random.Below(6)));
+        const char letter = static_cast<char>('a' + at);
+        if (open[at] > 0) {
+          const bool last = random.Below(6) == 0;
+          const absl::Status status =
+              p.a.SendPart(p.pair.now(), stream,
+                           std::vector<uint8_t>(1 + random.Below(2000), letter),
+                           last ? Part::kLast : Part::kMore);
+          if (status.ok()) ++open[at];
+          if (last ? status.ok() : absl::IsFailedPrecondition(status)) {
+            open[at] = 0;
+          }
+        } else if (random.Below(2) == 0) {
+          open[at] = p.a.BeginMessage(p.pair.now(), stream, Ppid{51},
+                                      std::nullopt, {.importance = importance})
+                         .ok();
+          begun += open[at];
+        } else {
+          begun += p.SendText(p.a, static_cast<int>(at),
+                              std::string(1 + random.Below(3000), letter),
+                              {.importance = importance})
+                       .ok();
+        }
+        if (random.Below(4) == 0) p.pair.RunFor(absl::Milliseconds(5));
+      }
+      for (size_t at = 0; at < open.size(); ++at) {
+        for (int tries = 0; open[at] > 0; ++tries) {
+          ASSERT_LT(tries, 1000) << p.a.DebugString();
+          const absl::Status status =
+              p.a.SendPart(p.pair.now(), StreamId{static_cast<uint16_t>(at)},
+                           {1}, Part::kLast);
+          if (!absl::IsResourceExhausted(status)) open[at] = 0;
+          p.pair.RunFor(absl::Milliseconds(100));
+        }
+      }
+      p.pair.RunFor(absl::Minutes(1));
+      const Stats& stats = p.a.stats();
+      EXPECT_GT(stats.messages_displaced, 20u);
+      EXPECT_EQ(stats.messages_displaced, stats.messages_abandoned);
+      // What was in flight may have arrived all the same.
+      EXPECT_GE(p.at_b.messages.size() + stats.messages_displaced, begun);
+      EXPECT_LE(p.at_b.messages.size(), begun);
+      EXPECT_EQ(stats.send_occupied_bytes, 0u);
+      EXPECT_EQ(stats.flight_bytes, 0u);
+    }
+  }
 }
 
 }  // namespace

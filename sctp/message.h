@@ -87,7 +87,7 @@ struct SendOptions {
   // Gives the message up, waiting or in flight, where the send buffer has no
   // room for one of higher importance or for one without (RFC 7496 section
   // 3.2): the least important first, of those one that still waits, of those
-  // the oldest. Not for messages that are sent in parts.
+  // the oldest. One in parts takes no more of them then.
   std::optional<uint16_t> importance;
   // The weight of the message's stream against others, in bytes sent (RFC 8831
   // section 6.4, RFC 8260 section 3.6). 0 counts as 1.

@@ -184,6 +184,37 @@ TEST(MessageParts, AMessageAboveTheWindowDoesNotHoldUpThoseOfSomePackets) {
   }
 }
 
+// What takes all the room waits for the end of the message that is begun, which
+// waits for its next part: that one is taken.
+TEST(MessageParts, AFullSendBufferDoesNotKeepAMessageFromItsEnd) {
+  const Options options{.interleaving = false,
+                        .stream_send_buffer_bytes = 10'000,
+                        .send_buffer_bytes = 20'000};
+  TestPair p({}, options, options);
+  p.Connect();
+  const auto send = [&](Part part) {
+    return p.a.SendPart(p.pair.now(), kStream, Bytes(Pattern(500)), part);
+  };
+  ASSERT_OK(p.a.BeginMessage(p.pair.now(), kStream, kPpid, std::nullopt));
+  ASSERT_OK(send(Part::kMore));
+  size_t others = 0;
+  for (int stream = 2; stream < 6; ++stream) {
+    while (p.SendText(p.a, stream, Pattern(4000)).ok()) ++others;
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(send(Part::kMore)));
+  p.pair.RunFor(absl::Seconds(1));
+  EXPECT_EQ(p.at_a.writable, 1);
+  ASSERT_OK(send(Part::kMore));
+  // One part at a time; who is refused hears when the next one is taken.
+  EXPECT_TRUE(absl::IsResourceExhausted(send(Part::kLast)));
+  p.pair.RunFor(absl::Seconds(1));
+  EXPECT_EQ(p.at_a.writable, 2);
+  ASSERT_OK(send(Part::kLast));
+  p.pair.RunFor(absl::Seconds(10));
+  EXPECT_EQ(p.at_b.messages.size(), others + 1);
+  EXPECT_EQ(p.a.stats().send_occupied_bytes, 0u);
+}
+
 TEST(MessageParts, WhatIsNotTakenHasAReason) {
   TestPair p({}, {.max_message_out = 1000});
   p.Connect();

@@ -32,7 +32,9 @@ struct OutMessage {
   // Transmissions of a chunk that are allowed.
   uint32_t max_transmissions = UINT32_MAX;
   absl::Time expires = absl::InfiniteFuture();
-  std::optional<uint16_t> importance;  // While it is in the ImportanceIndex.
+  // While it is in the ImportanceIndex; of parts the first that is not
+  // complete.
+  std::optional<uint16_t> importance;
   uint32_t pause = 0;     // Pauses of the transmission before it was queued.
   uint64_t arrival = 0;   // Messages that Send has taken before.
   size_t whole_size = 0;  // Of all parts, or the most that they may become.

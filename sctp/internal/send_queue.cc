@@ -155,10 +155,13 @@ void SendQueue::Advance(size_t bytes) {
   if (message.complete()) {
     if (message.is_end()) ++stats_.messages_sent;
     Finish(id);
-  } else if (mixes()) {
+    return;
+  }
+  if (mixes()) {
     stream.active = false;
     current_ = kNoMessage;
   }
+  if (!message.ready()) TellWritable(message.stream, stream);
 }
 
 void SendQueue::Unbuffer(StreamId id, Stream& stream, size_t bytes) {
@@ -186,7 +189,7 @@ void SendQueue::Finish(MessageId id) {
   }
   stream.active = false;
   if (message.started && message.next != kNoMessage) {
-    PassOn(message);
+    PassOn(id);
   } else {
     ReturnRoomToMix(message);
   }
@@ -200,8 +203,7 @@ void SendQueue::Abandon(MessageId id) {
   const bool waiting = !message.complete();
   KYUU_CHECK(message.outstanding > 0);
   message.abandoned = true;
-  if (message.importance) importance_.Remove(message);
-  message.importance.reset();
+  Forget(id);
   if (waiting) {
     KYUU_CHECK(mixes() || id == current_);
     DropFirst(id);
@@ -217,7 +219,7 @@ void SendQueue::Release(MessageId id) {
   const StreamId stream_id = message.stream;
   Stream& stream = stream_state(stream_id);
   KYUU_CHECK(!message.open);
-  if (message.importance) importance_.Remove(message);
+  Forget(id);
   size_t size = message.payload.size() + options_.send_overhead_bytes;
   if (message.displaced) {
     // Displace has counted it out.
@@ -240,7 +242,7 @@ void SendQueue::Release(MessageId id) {
 void SendQueue::TellWritable(StreamId id, Stream& stream) {
   if (!stream.refused ||
       stream.occupied > options_.stream_send_buffer_bytes / 2 ||
-      occupied_bytes_ > options_.send_buffer_bytes / 2) {
+      (occupied_bytes_ > options_.send_buffer_bytes / 2 && !Starves(id))) {
     return;
   }
   stream.refused = false;

@@ -56,8 +56,8 @@ class SendQueue {
   // its window.
   void set_mix_limit(size_t bytes);
 
-  // True if Add may be called: the bounds of Options::send_buffer_bytes and
-  // stream_send_buffer_bytes.
+  // True if Add or Append may be called: the bounds of
+  // Options::send_buffer_bytes and stream_send_buffer_bytes.
   bool HasRoom(StreamId stream, const SendOptions& how) const;
   // The messages to be given up so that there is room for one like `how`; none
   // if that would not be enough. Displace does it, or for one that was begun
@@ -100,8 +100,7 @@ class SendQueue {
   const OutMessage& Get(MessageId id) const { return pool_[id]; }
   // The part, from `id` on, that the message goes on with, or its last one.
   MessageId LastBegun(MessageId id);
-  // Abandon gives a message up that was begun, from LastBegun on: the rest of
-  // it is never sent.
+  // Abandon gives up a message that was begun, from LastBegun on.
   void Abandon(MessageId id);
   // Release frees a message that is complete and has nothing outstanding.
   void Release(MessageId id);
@@ -172,6 +171,8 @@ class SendQueue {
   Stream& stream_state(StreamId stream);
   const Stream* FindStream(StreamId stream) const;
   void Unbuffer(StreamId id, Stream& stream, size_t bytes);
+  void Forget(MessageId id);
+  bool Starves(StreamId id) const;
   void DropPayload(OutMessage& message);
   void RemoveDisplaced(Stream& stream);
   void Activate(StreamId id, Stream& stream);
@@ -195,7 +196,7 @@ class SendQueue {
   void Finish(MessageId id);
   // Drops the first message of its stream, all parts of it.
   void DropFirst(MessageId id);
-  void PassOn(const OutMessage& part);
+  void PassOn(MessageId part);
   void Pause(StreamId id, Numbers& numbers, ResetTiming timing);
   void Hurry(StreamId id, Numbers& numbers);
   void Resume(StreamId id, Stream& stream, Numbers& numbers);

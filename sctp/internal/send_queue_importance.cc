@@ -24,7 +24,7 @@ bool SendQueue::HasRoom(StreamId id, const SendOptions& how) const {
   const Stream* stream = FindStream(id);
   const size_t occupied = stream == nullptr ? 0 : stream->occupied;
   return occupied < options_.stream_send_buffer_bytes &&
-         occupied_bytes_ < options_.send_buffer_bytes;
+         (occupied_bytes_ < options_.send_buffer_bytes || Starves(id));
 }
 
 void SendQueue::Refuse(StreamId id) {
@@ -45,10 +45,13 @@ std::vector<MessageId> SendQueue::FindLessImportant(
                       : occupied_bytes_ - options_.send_buffer_bytes;
   ++excess;  // A full buffer is one without a single byte.
   const auto visit = [&](MessageId place) {
-    const OutMessage& message = Get(place);
-    size_t size = message.payload.size();
-    if (!message.started) size += options_.send_overhead_bytes;
-    excess -= std::min(excess, size);
+    for (MessageId part = place; part != kNoMessage && excess > 0;
+         part = Get(part).next) {
+      const OutMessage& message = Get(part);
+      size_t size = message.payload.size();
+      if (!message.started) size += options_.send_overhead_bytes;
+      excess -= std::min(excess, size);
+    }
     found.push_back(place);
     return excess > 0;
   };
@@ -65,21 +68,36 @@ std::vector<MessageId> SendQueue::FindLessImportant(
 // where it is, without what it carries, until its turn comes or most of the
 // others there are displaced, too.
 void SendQueue::Displace(MessageId id) {
-  OutMessage& message = Get(id);
-  KYUU_CHECK(!message.started);
-  importance_.Remove(message);
-  message.importance.reset();
+  KYUU_CHECK(!Get(id).started);
+  Forget(id);
   ++stats_.messages_abandoned;
-  Stream& stream = stream_state(message.stream);
-  DropPayload(message);
-  message.displaced = true;
-  occupied_bytes_ -= options_.send_overhead_bytes;
-  stream.occupied -= options_.send_overhead_bytes;
-  ++stream.displaced;
+  const StreamId stream_id = Get(id).stream;
+  Stream& stream = stream_state(stream_id);
+  while (id != kNoMessage) {
+    OutMessage& part = Get(id);
+    DropPayload(part);
+    part.displaced = true;
+    occupied_bytes_ -= options_.send_overhead_bytes;
+    stream.occupied -= options_.send_overhead_bytes;
+    ++stream.displaced;
+    if (std::exchange(part.open, false)) open_.erase(stream_id);
+    // Each goes by itself from here on.
+    id = std::exchange(part.next, kNoMessage);
+  }
+  // The last byte of what was open had no turn.
+  Activate(stream_id, stream);
   if (stream.displaced > kSpareDisplaced &&
       2 * stream.displaced > stream.messages.size()) {
     RemoveDisplaced(stream);
   }
+}
+
+// It gives way to none any more.
+void SendQueue::Forget(MessageId id) {
+  OutMessage& message = Get(id);
+  if (!message.importance) return;
+  importance_.Remove(message);
+  message.importance.reset();
 }
 
 void SendQueue::DropPayload(OutMessage& message) {

@@ -42,6 +42,8 @@ void SendQueue::Append(StreamId id, std::vector<uint8_t>&& bytes, Part part) {
     const bool first = message.tail == kNoMessage;
     if (first) {
       message.first = place;
+      out.importance = message.how.importance;
+      if (out.importance) importance_.Add(place, out);
     } else {
       OutMessage& before = Get(message.tail);
       before.open = false;
@@ -66,6 +68,7 @@ bool SendQueue::GiveUp(StreamId id) {
   }
   if (Get(message.first).started) return false;
   ++stats_.messages_abandoned;
+  Forget(message.first);
   open_.erase(id);
   // Others may be in front of it, and a scheduler holds its stream: the parts
   // stay where they are, without what they carry, until their turn comes.
@@ -78,6 +81,16 @@ bool SendQueue::GiveUp(StreamId id) {
   }
   Activate(id, stream);
   return true;
+}
+
+// Whether the open message of a stream was begun and waits for its next part.
+// That one is taken even if there is no room left: what takes the room may wait
+// for the end of this message.
+bool SendQueue::Starves(StreamId id) const {
+  const auto it = open_.find(id);
+  if (it == open_.end() || it->second.first == kNoMessage) return false;
+  const OutMessage& part = Get(it->second.first);
+  return part.started && !part.ready();
 }
 
 std::vector<StreamId> SendQueue::open_streams() const {
@@ -105,9 +118,15 @@ void SendQueue::DropFirst(MessageId id) {
 }
 
 // The message goes on in the part behind `part`, which is complete.
-void SendQueue::PassOn(const OutMessage& part) {
+void SendQueue::PassOn(MessageId id) {
+  OutMessage& part = Get(id);
   OutMessage& next = Get(part.next);
   next.started = true;
+  if (part.importance) {
+    next.importance = part.importance;
+    Forget(id);
+    importance_.Add(part.next, next);
+  }
   next.room = part.room;
   next.mid = part.mid;
   next.last_tsn = part.last_tsn;
