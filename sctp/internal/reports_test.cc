@@ -1,6 +1,7 @@
 // What the association tells the peer about its mistakes, and what it keeps to
 // itself.
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -9,9 +10,11 @@
 #include "absl/time/time.h"
 #include "base/bytes.h"
 #include "base/testing.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "sctp/internal/chunk/chunk.h"
 #include "sctp/internal/chunk/control_chunks.h"
+#include "sctp/internal/chunk/data_chunk.h"
 #include "sctp/internal/chunk/error_chunk.h"
 #include "sctp/internal/chunk/init_chunk.h"
 #include "sctp/internal/chunk/reconfig_chunk.h"
@@ -108,6 +111,52 @@ TEST(Acknowledgement, OfTheFirstPacketIsNotDelayed) {
 }
 
 // An owner that does not poll is not filled up by the peer.
+constexpr uint8_t kWhole = DataChunk::kBegin | DataChunk::kEnd;
+
+// RFC 7053 section 5.2.
+TEST(SackImmediately, IsNotDelayed) {
+  for (const uint8_t flag : {uint8_t{0}, DataChunk::kImmediate}) {
+    SCOPED_TRACE(int{flag});
+    Puppet p;
+    ASSERT_TRUE(p.Connect());
+    // The very first packet is answered at once anyway.
+    p.SendData(0, kWhole, 0, 0, "x");
+    ASSERT_TRUE(p.DrainFor(ChunkType::kSack));
+    p.SendData(1, kWhole | flag, 0, 1, "x");
+    EXPECT_EQ(p.DrainFor(ChunkType::kSack).has_value(), flag != 0);
+    p.Wait(Options().sack_delay);
+    EXPECT_EQ(p.DrainFor(ChunkType::kSack).has_value(), flag == 0);
+  }
+}
+
+// RFC 7053 section 4: where no second packet would call for the SACK, or a
+// delayed one would stop a small window.
+TEST(SackImmediately, IsAskedForWhereTheAnswerIsWaitedFor) {
+  Puppet p;
+  ASSERT_TRUE(p.Connect());
+  const auto asked = [&] {
+    std::vector<bool> asked;
+    for (const Received& chunk : p.Drain()) {
+      if (chunk.type() != ChunkType::kData) continue;
+      asked.push_back(DataChunk::Parse(chunk.view())->immediate());
+    }
+    return asked;
+  };
+  const auto send = [&](size_t size) {
+    const Message message{StreamId{1}, Ppid{53}, std::vector<uint8_t>(size)};
+    ASSERT_OK(p.peer.Send(p.now, Message(message)));
+  };
+  send(10);
+  EXPECT_EQ(asked(), std::vector<bool>({true}));
+  // The second packet has the first one's answer come.
+  send(3000);
+  EXPECT_EQ(asked(), std::vector<bool>({false, false, false}));
+  // After a timeout one packet is all that may be in flight.
+  p.Wait(absl::Seconds(10));
+  const std::vector<bool> again = asked();
+  EXPECT_THAT(again, ::testing::Contains(true));
+}
+
 TEST(Resets, ThatWaitToBePolledAreBounded) {
   Options options;
   options.max_waiting_resets = 3;
