@@ -269,9 +269,10 @@ void Node::Collect(const turn::Forward& forward, const net::IpMarks& marks) {
   handover.datagrams += forward.segments;
   std::optional<Path> client;
   if (forward.exit == turn::Forward::Exit::kServer) client = forward.path;
-  handover.items.push_back(
-      {forward.relay, forward.path.local, client, forward.reach, nullptr, begin,
-       handover.bytes.size() - begin, forward.payload_bytes, marks});
+  handover.items.push_back({forward.relay, forward.path.local, client,
+                            forward.reach, forward.visit, nullptr, begin,
+                            handover.bytes.size() - begin,
+                            forward.payload_bytes, marks});
 }
 
 void Node::Flush() {

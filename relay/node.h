@@ -137,6 +137,7 @@ class Node {
   // Whether a train of a listener is for dtls_, and was given to it.
   bool HearDtls(absl::Time now, const net::Train& train);
   bool HandSealedOn(absl::Time now, const net::Train& train, size_t first);
+  void EndVisit(const Path& client, const DtlsClients::Visit& visit);
   void DeliverSealed(absl::Time now, Handover::Item& item, int from,
                      absl::Span<const uint8_t> bytes);
   // False if the message has taken the client's session to another node.

@@ -79,6 +79,10 @@ absl::Span<const Forward> Server::FromClient(absl::Time now, const Path& path,
     HandVisitorOn(now, path, bytes, segment_size);
     return forwards_;
   }
+  if (arrival.reach == Reach::kOver) {
+    visitors_.End(path, arrival.visit);
+    return {};
+  }
   if (arrival.reach == Reach::kReturned) {
     visitors_.Remove(path);
     arrival_.reach = Reach::kEverywhere;
