@@ -119,7 +119,10 @@ ReceiveBuffer::ReceiveBuffer() : memory_(std::make_unique<Memory>()) {
 
 ReceiveBuffer::~ReceiveBuffer() = default;
 
-void UdpSocket::SetBufferBytes(int bytes) { SetBuffers(fd_.get(), bytes); }
+void UdpSocket::SetBufferBytes(int bytes) {
+  buffer_bytes_ = bytes;
+  SetBuffers(fd_.get(), bytes);
+}
 
 absl::StatusOr<UdpSocket> UdpSocket::Open(const UdpOptions& options) {
   const std::string what = absl::StrCat("udp ", options.bind.ToString());
@@ -139,38 +142,49 @@ absl::StatusOr<UdpSocket> UdpSocket::Open(const UdpOptions& options) {
   if (bind(fd.get(), &address.any, size) != 0) {
     return internal::ErrnoStatus(errno, what);
   }
-  SetBuffers(fd.get(), options.buffer_bytes);
-  SetOption(fd.get(), SOL_SOCKET, SO_RXQ_OVFL, on);
-  SetOption(fd.get(), v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVTOS : IPV6_RECVTCLASS,
-            on);
-  if (options.bind.ip.IsAny()) {
-    SetOption(fd.get(), v4 ? SOL_IP : SOL_IPV6,
-              v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, on);
-  }
-  if (options.errors == UdpOptions::Errors::kKeep) {
-    SetOption(fd.get(), v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR,
-              on);
-  }
-  if (options.offload) SetOption(fd.get(), SOL_UDP, UDP_GRO, on);
   const TransportAddress local = options.bind.port != 0
                                      ? options.bind
                                      : internal::LocalAddressOf(fd.get());
-  return UdpSocket(std::move(fd), local, options);
+  UdpSocket opened(std::move(fd), local, options);
+  if (options.setup == UdpOptions::Setup::kAtOnce) opened.SetUp();
+  return opened;
 }
 
-// A kernel that knows trains takes "no segments" as the socket's default.
+// What is told with a datagram, its marks and addresses, the kernel finds in
+// its header when it is taken: of one that has come before this nothing is
+// lost.
+void UdpSocket::SetUp() {
+  if (std::exchange(set_up_, true)) return;
+  const int fd = fd_.get();
+  const int on = 1;
+  const bool v4 = local_.ip.is_v4();
+  const int level = v4 ? SOL_IP : SOL_IPV6;
+  SetBuffers(fd, buffer_bytes_);
+  SetOption(fd, SOL_SOCKET, SO_RXQ_OVFL, on);
+  SetOption(fd, level, v4 ? IP_RECVTOS : IPV6_RECVTCLASS, on);
+  if (wildcard_) SetOption(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, on);
+  if (errors_ == UdpOptions::Errors::kKeep) {
+    SetOption(fd, level, v4 ? IP_RECVERR : IPV6_RECVERR, on);
+  }
+  if (offload_) {
+    SetOption(fd, SOL_UDP, UDP_GRO, on);
+    // A kernel that knows trains takes "no segments" as the socket's default.
+    gso_ = SetOption(fd, SOL_UDP, UDP_SEGMENT, 0);
+  }
+  SetDontFragment(always_whole_);
+}
+
 UdpSocket::UdpSocket(Fd fd, const TransportAddress& local,
                      const UdpOptions& options)
     : fd_(std::move(fd)),
       local_(local),
       wildcard_(local.ip.IsAny()),
-      gso_(options.offload && SetOption(fd_.get(), SOL_UDP, UDP_SEGMENT, 0)),
+      offload_(options.offload),
       errors_(options.errors),
+      buffer_bytes_(options.buffer_bytes),
       always_whole_(options.dont_fragment),
       whole_(!always_whole_),  // To be set now.
-      train_retry_(options.train_retry) {
-  SetDontFragment(always_whole_);
-}
+      train_retry_(options.train_retry) {}
 
 void UdpSocket::SetDontFragment(bool wanted) {
   if (wanted == whole_) return;
@@ -239,6 +253,7 @@ void UdpSocket::NoteRefusal(int error) {
 }
 
 absl::Span<const Train> UdpSocket::Receive(ReceiveBuffer& buffer) {
+  SetUp();
   ReceiveBuffer::Memory& m = *buffer.memory_;
   for (size_t i = 0; i < ReceiveBuffer::kTrains; ++i) {
     m.headers[i].msg_hdr.msg_namelen = sizeof m.remotes[i];
@@ -398,6 +413,7 @@ bool UdpSocket::AfterError(int error, const OutTrain& train, size_t segments,
 }
 
 Sent UdpSocket::Send(absl::Span<const OutTrain> trains) {
+  SetUp();
   Sent done;
   std::array<UdpMessage, kSendBatch> messages;
   std::array<mmsghdr, kSendBatch> headers;

@@ -70,6 +70,11 @@ struct UdpOptions {
   // Whether errors about what was sent wait for TakeErrors().
   enum class Errors : uint8_t { kCount, kKeep };
   Errors errors = Errors::kCount;
+  // When the kernel is told what is about datagrams only, in up to ten calls:
+  // at once, or before the first is sent or taken, for sockets of which many
+  // never have any. Until then buffers are the system's default.
+  enum class Setup : uint8_t { kAtOnce, kAtFirstUse };
+  Setup setup = Setup::kAtOnce;
 };
 
 // What a router or host has said by ICMP of a datagram that was sent, or our
@@ -175,6 +180,9 @@ class UdpSocket {
 
   enum class Outcome : uint8_t { kSent, kBlocked, kRefused, kAgain };
 
+  // Tells the kernel what is about datagrams, once.
+  void SetUp();
+
   // Notes an error that is about what was sent before.
   void NoteRefusal(int error);
   // `header` is a msghdr.
@@ -203,8 +211,11 @@ class UdpSocket {
   TransportAddress remote_;
   absl::Status refusal_;
   bool wildcard_;
-  bool gso_;  // The kernel can.
+  bool set_up_ = false;
+  bool offload_;
+  bool gso_ = false;  // The kernel can, and shall.
   UdpOptions::Errors errors_;
+  int buffer_bytes_;
   int earlier_error_ = 0;  // What IsEarlier() took for one since the last
                            // datagram that has left.
   bool always_whole_;      // UdpOptions::dont_fragment.

@@ -362,6 +362,7 @@ absl::StatusOr<net::UdpSocket> Node::OpenSocket(
     net::UdpOptions options;
     options.bind = bind;
     options.errors = net::UdpOptions::Errors::kKeep;
+    options.setup = net::UdpOptions::Setup::kAtFirstUse;
     return net::UdpSocket::Open(options);
   };
   if (open.next_reserved_until.has_value()) {
@@ -415,6 +416,7 @@ void Node::On(const turn::Server::CloseRelay& close) {
   const auto it = relays_.find(close.relay);
   if (it == relays_.end()) return;
   AddCounters(closed_relays_, it->second->socket.stats());
+  it->second->watch->Forsake();
   relays_.erase(it);
 }
 
