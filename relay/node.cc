@@ -391,15 +391,14 @@ void Node::On(const turn::Server::OpenRelay& open) {
         OpenFailed{open.bind, std::string(socket.status().message())});
     return server_.RelayFailed(now, open.relay);
   }
-  auto relay =
-      std::make_unique<Relay>(Relay{open.relay, *std::move(socket), nullptr});
-  relay->watch = std::make_unique<net::Watch>(
-      loop_, relay->socket.fd(), net::Interest::kRead,
-      [this, r = relay.get()](net::Readiness ready) {
-        // It waits for reading only: writable is what errors show as.
-        if (ready.writable) ReadErrors(*r);
-        ReadRelay(*r);
-      });
+  auto relay = std::make_unique<Relay>(open.relay, *std::move(socket));
+  relay->watch.emplace(loop_, relay->socket.fd(), net::Interest::kRead,
+                       [this, r = relay.get()](net::Readiness ready) {
+                         // It waits for reading only: writable is what errors
+                         // show as.
+                         if (ready.writable) ReadErrors(*r);
+                         ReadRelay(*r);
+                       });
   // The host has no room to watch it: a relay that hears nothing is none.
   if (const absl::Status watched = relay->watch->status(); !watched.ok()) {
     ++stats_.open_failures;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -106,9 +107,12 @@ class Node {
     std::unique_ptr<net::Watch> watch;
   };
   struct Relay {
-    turn::RelayId id;
+    Relay(turn::RelayId of, net::UdpSocket opened)
+        : id(of), socket(std::move(opened)) {}
+
+    const turn::RelayId id;
     net::UdpSocket socket;
-    std::unique_ptr<net::Watch> watch;
+    std::optional<net::Watch> watch;  // Always.
   };
 
   // A client on TCP or TLS.

@@ -82,7 +82,8 @@ void Renew(internal::Allocation& allocation,
            const internal::Credential& credential) {
   const bool tokens = allocation.token && credential.token;
   allocation.credential_expires =
-      tokens ? std::max(allocation.credential_expires, credential.expires)
+      tokens ? std::max<absl::Time>(allocation.credential_expires,
+                                    credential.expires)
              : credential.expires;
   if (tokens && credential.token_made < allocation.token_made) return;
   allocation.username = request.username;
@@ -399,7 +400,7 @@ void Server::LetGo(absl::Time now, RealmId realm, absl::string_view username) {
        allocations_.OfUser(realms_[realm].credentials.Counted(username))) {
     if (allocation->username != username) continue;
     allocation->credential_expires =
-        std::min(allocation->credential_expires, now);
+        std::min<absl::Time>(allocation->credential_expires, now);
     allocations_.SetExpiry(
         *allocation,
         allocation->Bounded(options_.revoked_grace, allocation->expires));

@@ -101,8 +101,10 @@ absl::Span<const Forward> Decided(absl::Span<Forward> forwards,
 }  // namespace
 
 void Server::HandlePacket(absl::Time now, Packet in) {
-  if (const auto relay = allocations_.ByBind(in.path.local)) {
-    FromPeer(now, *relay, in.path.remote, in.bytes, in.bytes.size());
+  const auto holder =
+      ledger_.Find(policy_.AsTold(in.path.local), Transport::kUdp);
+  if (holder.has_value() && holder->instance == options_.instance) {
+    FromPeer(now, holder->relay, in.path.remote, in.bytes, in.bytes.size());
   } else {
     FromClient(now, in.path, in.bytes, in.bytes.size());
   }
