@@ -58,14 +58,7 @@ Node::Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
         flows_->Tick(net::Loop::Now());
         flows_alarm_.Set(flows_->NextTick());
       }) {
-  for (net::UdpSocket& socket : listeners) {
-    auto listener = std::make_unique<Listener>(Listener{std::move(socket), {}});
-    listener->watch = std::make_unique<net::Watch>(
-        loop_, listener->socket.fd(), net::Interest::kRead,
-        [this, l = listener.get()](net::Readiness) { ReadListener(*l); });
-    listener_table_.Add(listener->socket);
-    listeners_.push_back(std::move(listener));
-  }
+  for (net::UdpSocket& socket : listeners) Listen(std::move(socket));
   Service();
 }
 
@@ -164,8 +157,9 @@ Stats Node::stats() const {
   if (flows_.has_value()) stats.flows = flows_->stats();
   stats.turns = loop_.turn_times();
   stats.node.trains_dropped = outbox_.dropped_trains();
+  stats.listeners = given_listeners_;
   for (const auto& listener : listeners_) {
-    AddCounters(stats.listeners, listener->socket.stats());
+    AddCounters(stats.listeners, listener->Counted());
   }
   if (dtls_ != nullptr) stats.dtls = dtls_->clients.stats();
   stats.relays = closed_relays_;
@@ -203,15 +197,6 @@ void Node::Read(net::UdpSocket& socket,
     if (trains.size() < net::ReceiveBuffer::kTrains) break;
   }
   Service();  // May close the socket.
-}
-
-void Node::ReadListener(Listener& listener) {
-  Read(listener.socket, [this](absl::Time now, const net::Train& train) {
-    if (dtls_ != nullptr && HearDtls(now, train)) {
-      return absl::Span<const turn::Forward>();
-    }
-    return server_.FromClient(now, train.path, train.bytes, train.segment_size);
-  });
 }
 
 void Node::ReadRelay(Relay& relay) {
@@ -406,7 +391,10 @@ void Node::On(const turn::Server::OpenRelay& open) {
     relay.reset();
     return server_.RelayFailed(now, open.relay);
   }
+  relay->by = reading_;
+  if (reading_ != nullptr) ++reading_->relays;
   relays_[open.relay] = std::move(relay);
+  CountClients();
   server_.RelayOpened(now, open.relay);
 }
 
@@ -416,7 +404,9 @@ void Node::On(const turn::Server::CloseRelay& close) {
   if (it == relays_.end()) return;
   AddCounters(closed_relays_, it->second->socket.stats());
   it->second->watch->Forsake();
+  if (it->second->by != nullptr) --it->second->by->relays;
   relays_.erase(it);
+  CountClients();
 }
 
 void Node::On(const turn::Server::ConnectPeer& connect) {
@@ -446,6 +436,7 @@ void Node::Lost(const Path& client) {
 
 void Node::On(const turn::Server::AllocationMade& made) {
   Gained(made.client);
+  GiveListeners();
   handlers_.on_event(made);
 }
 
@@ -468,6 +459,7 @@ void Node::On(const turn::Server::AllocationRefused& refused) {
 }
 
 void Node::On(const turn::Server::AuthorizationWanted& wanted) {
+  keeps_listeners_ = true;  // What is made then is of whoever asked here.
   handlers_.on_event(wanted);
 }
 

@@ -163,6 +163,7 @@ void Server::Move(Allocation& allocation, const Path& path) {
   if (path == allocation.client || path == mobility.next) return;
   // One at a time: whoever shows tickets from many addresses holds one more.
   ++mobility.number;
+  ++stats_.tickets_shown;
   allocations_.Offer(allocation, path);
 }
 
