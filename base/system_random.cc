@@ -11,6 +11,10 @@
 namespace kyuu {
 
 void SystemRandom::Fill(absl::Span<uint8_t> out) {
+  if (out.size() >= pool_.size()) {
+    KYUU_CHECK(RAND_bytes(out.data(), static_cast<int>(out.size())) == 1);
+    return;
+  }
   while (!out.empty()) {
     if (unused_ == 0) {
       KYUU_CHECK(RAND_bytes(pool_.data(), static_cast<int>(pool_.size())) == 1);

@@ -74,10 +74,11 @@ class Floor {
  private:
   struct Relay {
     explicit Relay(net::Loop& loop)
-        : socket(
-              net::UdpSocket::Open({.bind = {kLoopback, 0},
-                                    .errors = net::UdpOptions::Errors::kKeep})
-                  .value()),
+        : socket(net::UdpSocket::Open(
+                     {.bind = {kLoopback, 0},
+                      .errors = net::UdpOptions::Errors::kKeep,
+                      .setup = net::UdpOptions::Setup::kAtFirstUse})
+                     .value()),
           watch(loop, socket.fd(), net::Interest::kRead,
                 [](net::Readiness) {}) {}
     net::UdpSocket socket;

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """What a relayed message of a client on TCP or TLS costs kyuud, and coturn.
 
-  bench/turn_streams.py KYUUD [ROUNDS]
+  bench/turn_streams.py KYUUD [ROUNDS [FLOOR]]
 
 Both servers run at once on one core, the load on another, in turn: CPU time of
 the server (user and system, all threads) for each message that arrived. Up is
 client -> relay -> peer, in writes of 16 messages; down the way back. The peer
 speaks datagrams one by one, or trains of 16 as a sender of today does
 (UDP_SEGMENT, UDP_GRO). At most 32 messages are on their way; what has not come
-in 0.2 s was lost.
+in 0.2 s was lost. With FLOOR, the program stream_floor, it is told what the
+system calls alone take, and TLS: no server that makes them is cheaper.
 """
 
 import itertools
@@ -25,6 +26,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools", "kyuud"))
 KYUUD = os.path.abspath(sys.argv[1])
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 7
+FLOOR = os.path.abspath(sys.argv[3]) if len(sys.argv) > 3 else None
 sys.argv = [sys.argv[0], KYUUD]  # As the helper wants it.
 from testing.kyuud import TcpTurn  # noqa: E402
 
@@ -104,6 +106,11 @@ def main():
     }
     ports = {("kyuud", "tcp"): 23478, ("kyuud", "tls"): 23478,
              ("coturn", "tcp"): 23479, ("coturn", "tls"): 23480}
+    if FLOOR is not None:
+        for transport, port, files in (("tcp", 23481, []), ("tls", 23482, [certificate, key])):
+            servers[f"floor of {transport}"] = subprocess.Popen(
+                pin + [FLOOR, str(port), *files], stdin=subprocess.PIPE, **quiet)
+            ports[f"floor of {transport}", transport] = port
     try:
         for port in set(ports.values()):
             for _ in range(100):
@@ -114,18 +121,21 @@ def main():
                     time.sleep(0.1)
         for transport in ("tcp", "tls"):
             for direction, trains in itertools.product(("up", "down"), (True, False)):
-                costs = {name: [] for name in servers}
-                lost = dict.fromkeys(servers, 0)
+                asked = [name for name in servers if (name, transport) in ports]
+                costs = {name: [] for name in asked}
+                lost = dict.fromkeys(asked, 0)
                 for _ in range(ROUNDS):
-                    for name, process in servers.items():
+                    for name in asked:
+                        process = servers[name]
                         before = cpu_s(process.pid)
                         arrived = run(ports[name, transport],
                                       tls if transport == "tls" else None, direction, trains)
                         costs[name].append((cpu_s(process.pid) - before) / arrived * 1e6)
                         lost[name] += MESSAGES - arrived
-                kyuud, coturn = (statistics.median(costs[n]) for n in ("kyuud", "coturn"))
+                kyuud, coturn, *floor = (statistics.median(cost) for cost in costs.values())
+                alone = "".join(f", system calls alone {of:.2f} us (ratio {coturn / of:.2f})" for of in floor)
                 print(f"{transport} {direction}, {'trains' if trains else 'singles'}: kyuud {kyuud:.2f} us, coturn {coturn:.2f} us, "
-                      f"ratio {coturn / kyuud:.2f}; lost {lost['kyuud']}, {lost['coturn']}",
+                      f"ratio {coturn / kyuud:.2f}{alone}; lost {lost['kyuud']}, {lost['coturn']}",
                       flush=True)
     finally:
         for process in servers.values():

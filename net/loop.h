@@ -157,6 +157,9 @@ class Watch {
 
   // Cheap when nothing changes.
   void SetInterest(Interest interest);
+  // The descriptor, which has no copy, is closed next: the kernel forgets it
+  // then, and need not be asked to. Only destructors may follow.
+  void Forsake() { applied_ = interest_ = Interest::kNone; }
   Interest interest() const { return interest_; }
   // RESOURCE_EXHAUSTED while the kernel refuses what SetInterest() asked for.
   absl::Status status() const;

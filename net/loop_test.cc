@@ -270,6 +270,28 @@ TEST(LoopTest, AWatchDestroyedInTheSameTurnIsNotCalled) {
   EXPECT_EQ(calls, 1);
 }
 
+TEST(LoopFaultTest, AForsakenWatchGoesWithItsDescriptor) {
+  SyscallFaults faults;
+  TestLoop loop;
+  SocketPair gone, next;
+  std::optional<Watch> watch;
+  watch.emplace(*loop, gone.a.get(), Interest::kRead,
+                [](Readiness) { FAIL() << "is no more"; });
+  gone.Poke();
+  faults.Forget();
+  watch->Forsake();
+  watch.reset();
+  gone.a.Close();
+  EXPECT_EQ(faults.calls(Syscall::kEpollCtl), 0u);
+  bool readable = false;
+  watch.emplace(*loop, next.a.get(), Interest::kRead, [&](Readiness) {
+    readable = true;
+    loop->Stop();
+  });
+  next.Poke();
+  loop.RunUntil([&] { return readable; });
+}
+
 TEST(LoopTest, TasksFromOtherThreadsRunInOrder) {
   TestLoop loop;
   std::vector<int> seen;  // Only touched on the loop's thread.

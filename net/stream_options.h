@@ -5,7 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -13,8 +13,9 @@
 namespace kyuu::net {
 
 struct StreamDriverOptions {
-  // Read calls per wake-up: one sender must not hold up the others.
-  size_t reads_per_turn = 8;
+  // Read calls per wake-up, of StreamBuffer::kBytes each: one sender must not
+  // hold up the others.
+  size_t reads_per_turn = 2;
   // How long the peer may take nothing of what waits for it. As nginx's
   // send_timeout, and half of it.
   absl::Duration write_timeout = absl::Seconds(30);
@@ -35,12 +36,13 @@ enum class StreamEnd : uint8_t {
 // The memory that reads and writes of one loop go through.
 class StreamBuffer {
  public:
-  // A TLS record, and as much as one TCP read commonly brings.
-  static constexpr size_t kBytes = 16 * 1024;
-  absl::Span<uint8_t> bytes() { return absl::MakeSpan(bytes_); }
+  // Four TLS records, and as much as loopback or a network card hands up as
+  // one: what comes by one read is worked on, and answered, together.
+  static constexpr size_t kBytes = 64 * 1024;
+  absl::Span<uint8_t> bytes() { return {bytes_.get(), kBytes}; }
 
  private:
-  std::vector<uint8_t> bytes_ = std::vector<uint8_t>(kBytes);
+  std::unique_ptr<uint8_t[]> bytes_{new uint8_t[kBytes]};  // Untouched.
 };
 
 }  // namespace kyuu::net

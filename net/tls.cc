@@ -270,6 +270,34 @@ struct TlsStream::State {
     return status.ok();
   }
 
+  // One step of OpenSSL's: bytes that were read into `out`, or why there are
+  // none. A failure shows in `status` too.
+  ReadResult Step(Take take, absl::Span<uint8_t> to) {
+    size_t bytes = 0;
+    ERR_clear_error();
+    const int result =
+        take == Take::kBytes
+            ? SSL_read_ex(ssl.get(), to.data(), to.size(), &bytes)
+            : SSL_peek_ex(ssl.get(), to.data(), to.size(), &bytes);
+    const int error = SSL_get_error(ssl.get(), result);
+    const std::string reason =
+        error == SSL_ERROR_NONE || error == SSL_ERROR_WANT_READ ? ""
+                                                                : TakeReason();
+    MoveOut();  // The handshake's next flight, an alert, a key update.
+    AfterHandshake();
+    if (result == 1) return {ReadState::kData, bytes};
+    if (error == SSL_ERROR_ZERO_RETURN) return {ReadState::kEnd, 0};
+    if (error == SSL_ERROR_WANT_READ) return {};
+    Fail(absl::UnavailableError(
+        absl::StrCat("tls ", tcp.path().remote.ToString(), ": ", reason,
+                     shared->verify ? CertificateFault(*ssl) : "")));
+    return {ReadState::kFailed, 0};
+  }
+
+  bool has_pending() const {
+    return SSL_pending(ssl.get()) > 0 || BIO_ctrl_pending(in) > 0;
+  }
+
   // What was written during the handshake follows it, and the end after that.
   void AfterHandshake() {
     if (!SSL_is_init_finished(ssl.get())) return;
@@ -283,11 +311,15 @@ struct TlsStream::State {
     }
   }
 
-  // Moves bytes from the connection to TLS; nullopt if there were some.
+  // Moves bytes from the connection to TLS; nullopt if there were some. After
+  // fewer than there was room for there are no more: that is known without
+  // another call, once.
   std::optional<ReadResult> MoveIn() {
-    std::array<uint8_t, kRecordBytes> chunk;
+    if (std::exchange(drained, false)) return ReadResult{};
+    std::array<uint8_t, 2 * kRecordBytes> chunk;
     const ReadResult got = tcp.Read(absl::MakeSpan(chunk));
     if (got.state == ReadState::kData) {
+      drained = got.bytes < chunk.size();
       BIO_write(in, chunk.data(), static_cast<int>(got.bytes));
       return std::nullopt;
     }
@@ -305,7 +337,8 @@ struct TlsStream::State {
   std::unique_ptr<SSL, SslDeleter> ssl;
   BIO* in = nullptr;
   BIO* out = nullptr;
-  std::string early;  // Written before the handshake's end.
+  std::string early;     // Written before the handshake's end.
+  bool drained = false;  // MoveIn() has taken all that was there.
   bool ending = false;
   bool ended = false;
   absl::Status status;
@@ -327,31 +360,22 @@ ReadResult TlsStream::Peek(absl::Span<uint8_t> out) {
   return ReadOrPeek(Take::kLook, out);
 }
 bool TlsStream::has_pending() const {
-  return state_->status.ok() && (SSL_pending(state_->ssl.get()) > 0 ||
-                                 BIO_ctrl_pending(state_->in) > 0);
+  return state_->status.ok() && state_->has_pending();
 }
 
+// Takes as many records as are here and have room, so that they are worked on
+// together.
 ReadResult TlsStream::ReadOrPeek(Take take, absl::Span<uint8_t> out) {
   State& s = *state_;
   while (s.status.ok()) {
-    size_t bytes = 0;
-    ERR_clear_error();
-    const int result =
-        take == Take::kBytes
-            ? SSL_read_ex(s.ssl.get(), out.data(), out.size(), &bytes)
-            : SSL_peek_ex(s.ssl.get(), out.data(), out.size(), &bytes);
-    const int error = SSL_get_error(s.ssl.get(), result);
-    const std::string reason = TakeReason();
-    s.MoveOut();  // The handshake's next flight, an alert, a key update.
-    s.AfterHandshake();
-    if (result == 1) return {ReadState::kData, bytes};
-    if (error == SSL_ERROR_ZERO_RETURN) return {ReadState::kEnd, 0};
-    if (error != SSL_ERROR_WANT_READ) {
-      s.Fail(absl::UnavailableError(
-          absl::StrCat("tls ", s.tcp.path().remote.ToString(), ": ", reason,
-                       s.shared->verify ? CertificateFault(*s.ssl) : "")));
-      break;
+    ReadResult got = s.Step(take, out);
+    while (got.state == ReadState::kData && take == Take::kBytes &&
+           got.bytes < out.size() && s.has_pending()) {
+      const ReadResult more = s.Step(take, out.subspan(got.bytes));
+      if (more.state != ReadState::kData) return got;  // Told once more.
+      got.bytes += more.bytes;
     }
+    if (got.state != ReadState::kWouldBlock) return got;
     if (const std::optional<ReadResult> ended = s.MoveIn()) return *ended;
   }
   return {ReadState::kFailed, 0};

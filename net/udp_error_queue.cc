@@ -58,7 +58,7 @@ bool UdpSocket::IsEarlier(int error) {
     return false;
   }
   earlier_error_ = error;
-  ++stats_.receive_errors;
+  ++stats_.at<&UdpStats::receive_errors>();
   return true;
 }
 

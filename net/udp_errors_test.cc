@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -201,6 +202,22 @@ TEST_F(UdpErrorsTest, AKernelWithoutTrainsIsNotAskedForThem) {
   EXPECT_EQ(socket.Send({&train, 1}).trains, 1u);
   EXPECT_EQ(Arrived(b_).second, 10u);
   EXPECT_EQ(socket.stats().gso_refused, 0u);
+}
+
+// A relay opens thousands, of which many are never sent to.
+TEST_F(UdpErrorsTest, ASocketThatIsNotUsedCostsNoOptions) {
+  SyscallFaults faults;
+  UdpSocket socket = Open({.errors = UdpOptions::Errors::kKeep,
+                           .setup = UdpOptions::Setup::kAtFirstUse});
+  EXPECT_EQ(faults.calls(Syscall::kSetsockopt), 0u);
+  const OutTrain train = TrainTo(b_);
+  EXPECT_EQ(socket.Send({&train, 1}).trains, 1u);
+  EXPECT_GE(faults.calls(Syscall::kSetsockopt), 5u);
+  faults.Forget();
+  EXPECT_EQ(socket.Send({&train, 1}).trains, 1u);
+  EXPECT_TRUE(socket.Receive(buffer_).empty());
+  EXPECT_EQ(faults.calls(Syscall::kSetsockopt), 0u);
+  EXPECT_EQ(Arrived(b_), std::make_pair(size_t{20}, size_t{2}));
 }
 
 TEST_F(UdpErrorsTest, OpeningFailsWithItsReason) {

@@ -119,7 +119,10 @@ ReceiveBuffer::ReceiveBuffer() : memory_(std::make_unique<Memory>()) {
 
 ReceiveBuffer::~ReceiveBuffer() = default;
 
-void UdpSocket::SetBufferBytes(int bytes) { SetBuffers(fd_.get(), bytes); }
+void UdpSocket::SetBufferBytes(int bytes) {
+  buffer_bytes_ = bytes;
+  SetBuffers(fd_.get(), bytes);
+}
 
 absl::StatusOr<UdpSocket> UdpSocket::Open(const UdpOptions& options) {
   const std::string what = absl::StrCat("udp ", options.bind.ToString());
@@ -139,38 +142,49 @@ absl::StatusOr<UdpSocket> UdpSocket::Open(const UdpOptions& options) {
   if (bind(fd.get(), &address.any, size) != 0) {
     return internal::ErrnoStatus(errno, what);
   }
-  SetBuffers(fd.get(), options.buffer_bytes);
-  SetOption(fd.get(), SOL_SOCKET, SO_RXQ_OVFL, on);
-  SetOption(fd.get(), v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVTOS : IPV6_RECVTCLASS,
-            on);
-  if (options.bind.ip.IsAny()) {
-    SetOption(fd.get(), v4 ? SOL_IP : SOL_IPV6,
-              v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, on);
-  }
-  if (options.errors == UdpOptions::Errors::kKeep) {
-    SetOption(fd.get(), v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR,
-              on);
-  }
-  if (options.offload) SetOption(fd.get(), SOL_UDP, UDP_GRO, on);
   const TransportAddress local = options.bind.port != 0
                                      ? options.bind
                                      : internal::LocalAddressOf(fd.get());
-  return UdpSocket(std::move(fd), local, options);
+  UdpSocket opened(std::move(fd), local, options);
+  if (options.setup == UdpOptions::Setup::kAtOnce) opened.SetUp();
+  return opened;
 }
 
-// A kernel that knows trains takes "no segments" as the socket's default.
+// What is told with a datagram, its marks and addresses, the kernel finds in
+// its header when it is taken: of one that has come before this nothing is
+// lost.
+void UdpSocket::SetUp() {
+  if (std::exchange(set_up_, true)) return;
+  const int fd = fd_.get();
+  const int on = 1;
+  const bool v4 = local_.ip.is_v4();
+  const int level = v4 ? SOL_IP : SOL_IPV6;
+  SetBuffers(fd, buffer_bytes_);
+  SetOption(fd, SOL_SOCKET, SO_RXQ_OVFL, on);
+  SetOption(fd, level, v4 ? IP_RECVTOS : IPV6_RECVTCLASS, on);
+  if (wildcard_) SetOption(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, on);
+  if (errors_ == UdpOptions::Errors::kKeep) {
+    SetOption(fd, level, v4 ? IP_RECVERR : IPV6_RECVERR, on);
+  }
+  if (offload_) {
+    SetOption(fd, SOL_UDP, UDP_GRO, on);
+    // A kernel that knows trains takes "no segments" as the socket's default.
+    gso_ = SetOption(fd, SOL_UDP, UDP_SEGMENT, 0);
+  }
+  SetDontFragment(always_whole_);
+}
+
 UdpSocket::UdpSocket(Fd fd, const TransportAddress& local,
                      const UdpOptions& options)
     : fd_(std::move(fd)),
       local_(local),
       wildcard_(local.ip.IsAny()),
-      gso_(options.offload && SetOption(fd_.get(), SOL_UDP, UDP_SEGMENT, 0)),
+      offload_(options.offload),
       errors_(options.errors),
+      buffer_bytes_(options.buffer_bytes),
       always_whole_(options.dont_fragment),
       whole_(!always_whole_),  // To be set now.
-      train_retry_(options.train_retry) {
-  SetDontFragment(always_whole_);
-}
+      train_retry_(options.train_retry) {}
 
 void UdpSocket::SetDontFragment(bool wanted) {
   if (wanted == whole_) return;
@@ -210,7 +224,8 @@ void UdpSocket::ReadControl(const void* header, Train& train) {
     } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
       // The kernel's counter is a running total that wraps.
       const uint32_t total = ControlValue<uint32_t>(c);
-      stats_.kernel_drops += total - std::exchange(overflow_, total);
+      stats_.at<&UdpStats::kernel_drops>() +=
+          total - std::exchange(overflow_, total);
     }
   }
 }
@@ -226,19 +241,19 @@ absl::Status UdpSocket::Connect(const TransportAddress& remote) {
   if (connect(fd_.get(), &address.any, size) != 0) {
     return internal::ErrnoStatus(errno, what);
   }
-  remote_ = remote;
-  refusal_ = absl::OkStatus();
+  connected_ = std::make_unique<Connected>(Connected{remote, absl::Status()});
   return absl::OkStatus();
 }
 
 void UdpSocket::NoteRefusal(int error) {
-  ++stats_.receive_errors;
-  if (remote_ == TransportAddress()) return;
-  refusal_ =
-      internal::ErrnoStatus(error, absl::StrCat("udp ", remote_.ToString()));
+  ++stats_.at<&UdpStats::receive_errors>();
+  if (connected_ == nullptr) return;
+  connected_->refusal = internal::ErrnoStatus(
+      error, absl::StrCat("udp ", connected_->remote.ToString()));
 }
 
 absl::Span<const Train> UdpSocket::Receive(ReceiveBuffer& buffer) {
+  SetUp();
   ReceiveBuffer::Memory& m = *buffer.memory_;
   for (size_t i = 0; i < ReceiveBuffer::kTrains; ++i) {
     m.headers[i].msg_hdr.msg_namelen = sizeof m.remotes[i];
@@ -255,7 +270,7 @@ absl::Span<const Train> UdpSocket::Receive(ReceiveBuffer& buffer) {
   for (size_t i = 0; count > 0 && i < static_cast<size_t>(count); ++i) {
     const mmsghdr& message = m.headers[i];
     if ((message.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
-      ++stats_.received_truncated;
+      ++stats_.at<&UdpStats::received_truncated>();
       continue;
     }
     Train& train = m.trains[kept++];
@@ -264,8 +279,8 @@ absl::Span<const Train> UdpSocket::Receive(ReceiveBuffer& buffer) {
     train.segment_size = message.msg_len;
     train.marks = {};
     ReadControl(&message.msg_hdr, train);
-    stats_.received += train.segments();
-    ++stats_.received_trains;
+    stats_.at<&UdpStats::received>() += train.segments();
+    ++stats_.at<&UdpStats::received_trains>();
   }
   return absl::MakeConstSpan(m.trains).first(kept);
 }
@@ -273,7 +288,7 @@ absl::Span<const Train> UdpSocket::Receive(ReceiveBuffer& buffer) {
 UdpSocket::Outcome UdpSocket::Classify(int error) {
   switch (error) {
     case EAGAIN:
-      ++stats_.would_block;
+      ++stats_.at<&UdpStats::would_block>();
       return Outcome::kBlocked;
     case EINTR:
       return Outcome::kAgain;
@@ -290,31 +305,35 @@ UdpSocket::Outcome UdpSocket::Classify(int error) {
 // EINVAL, EMSGSIZE: a segment is larger than the route's MTU.
 bool UdpSocket::IsTrainRefusal(int error, const OutTrain& train) {
   if (error != EIO && error != EINVAL && error != EMSGSIZE) return false;
-  ++stats_.gso_refused;
+  ++stats_.at<&UdpStats::gso_refused>();
   const IpAddress& ip = train.path.remote.ip;
-  refusals_.erase(
-      std::remove_if(refusals_.begin(), refusals_.end(),
-                     [&ip](const Refusal& r) { return r.ip == ip; }),
-      refusals_.end());
-  if (refusals_.size() >= kRefusals) refusals_.erase(refusals_.begin());
-  refusals_.push_back(
+  if (!refusals_) refusals_ = std::make_unique<std::vector<Refusal>>();
+  std::vector<Refusal>& refusals = *refusals_;
+  refusals.erase(std::remove_if(refusals.begin(), refusals.end(),
+                                [&ip](const Refusal& r) { return r.ip == ip; }),
+                 refusals.end());
+  if (refusals.size() >= kRefusals) refusals.erase(refusals.begin());
+  refusals.push_back(
       {ip, error == EIO ? 0 : train.segment_size, CoarseNow() + train_retry_});
   return true;
 }
 
 bool UdpSocket::MayTrain(const OutTrain& train) {
   if (!gso_) return false;
-  if (refusals_.empty()) return true;
+  if (!refusals_) return true;
   const absl::Time now = CoarseNow();
-  refusals_.erase(
-      std::remove_if(refusals_.begin(), refusals_.end(),
+  std::vector<Refusal>& refusals = *refusals_;
+  refusals.erase(
+      std::remove_if(refusals.begin(), refusals.end(),
                      [now](const Refusal& r) { return r.until <= now; }),
-      refusals_.end());
-  return std::none_of(refusals_.begin(), refusals_.end(),
-                      [&train](const Refusal& r) {
-                        return r.ip == train.path.remote.ip &&
-                               r.segment_bytes <= train.segment_size;
-                      });
+      refusals.end());
+  const bool may = std::none_of(refusals.begin(), refusals.end(),
+                                [&train](const Refusal& r) {
+                                  return r.ip == train.path.remote.ip &&
+                                         r.segment_bytes <= train.segment_size;
+                                });
+  if (refusals.empty()) refusals_.reset();
+  return may;
 }
 
 UdpSocket::Outcome UdpSocket::SendParts(const OutTrain& train,
@@ -331,8 +350,8 @@ UdpSocket::Outcome UdpSocket::SendParts(const OutTrain& train,
     message.Fill(train.path, wildcard_, train.marks.traffic_class(),
                  segments > 1 ? train.segment_size : 0, pieces, header);
     if (sendmsg(fd_.get(), &header, MSG_NOSIGNAL) >= 0) {
-      stats_.sent += segments;
-      ++stats_.sent_trains;
+      stats_.at<&UdpStats::sent>() += segments;
+      ++stats_.at<&UdpStats::sent_trains>();
       offset += size;
       errors = 0;
       earlier_error_ = 0;
@@ -351,7 +370,7 @@ UdpSocket::Outcome UdpSocket::SendParts(const OutTrain& train,
     if (outcome == Outcome::kBlocked) return outcome;
     if (++errors >= kMaxErrors) outcome = Outcome::kRefused;
     if (outcome == Outcome::kRefused) {
-      stats_.send_errors += segments;
+      stats_.at<&UdpStats::send_errors>() += segments;
       offset += size;
       errors = 0;
     }
@@ -391,13 +410,14 @@ bool UdpSocket::AfterError(int error, const OutTrain& train, size_t segments,
   }
   const Outcome outcome = Classify(error);
   if (outcome == Outcome::kRefused) {
-    stats_.send_errors += segments;
+    stats_.at<&UdpStats::send_errors>() += segments;
     ++done.trains;
   }
   return outcome != Outcome::kBlocked;
 }
 
 Sent UdpSocket::Send(absl::Span<const OutTrain> trains) {
+  SetUp();
   Sent done;
   std::array<UdpMessage, kSendBatch> messages;
   std::array<mmsghdr, kSendBatch> headers;
@@ -406,7 +426,7 @@ Sent UdpSocket::Send(absl::Span<const OutTrain> trains) {
   while (done.trains < trains.size()) {
     const OutTrain& first = trains[done.trains];
     if (first.path.remote.ip.family() != local_.ip.family()) {
-      ++stats_.send_errors;
+      ++stats_.at<&UdpStats::send_errors>();
       ++done.trains;
       continue;
     }
@@ -447,9 +467,9 @@ Sent UdpSocket::Send(absl::Span<const OutTrain> trains) {
     errors = 0;
     earlier_error_ = 0;
     for (size_t i = 0; i < static_cast<size_t>(sent); ++i) {
-      stats_.sent += segments[i];
+      stats_.at<&UdpStats::sent>() += segments[i];
     }
-    stats_.sent_trains += static_cast<uint64_t>(sent);
+    stats_.at<&UdpStats::sent_trains>() += static_cast<uint64_t>(sent);
     done.trains += static_cast<size_t>(sent);
   }
   return done;

@@ -21,7 +21,9 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/compact_time.h"
 #include "base/counters.h"
+#include "base/sparse_counters.h"
 #include "net/fd.h"
 #include "net/train.h"
 
@@ -70,6 +72,11 @@ struct UdpOptions {
   // Whether errors about what was sent wait for TakeErrors().
   enum class Errors : uint8_t { kCount, kKeep };
   Errors errors = Errors::kCount;
+  // When the kernel is told what is about datagrams only, in up to ten calls:
+  // at once, or before the first is sent or taken, for sockets of which many
+  // never have any. Until then buffers are the system's default.
+  enum class Setup : uint8_t { kAtOnce, kAtFirstUse };
+  Setup setup = Setup::kAtOnce;
 };
 
 // What a router or host has said by ICMP of a datagram that was sent, or our
@@ -134,14 +141,16 @@ class UdpSocket {
   int fd() const { return fd_.get(); }
   // The bound address, with the real port.
   const TransportAddress& local() const { return local_; }
-  const UdpStats& stats() const { return stats_; }
+  UdpStats stats() const { return stats_.Get(); }
 
   // Hears of `remote` alone from now on (connect(2)), so that the kernel can
   // say when its host refuses what was sent. May be called again, for another.
   // INVALID_ARGUMENT for an address of another family.
   absl::Status Connect(const TransportAddress& remote);
   // The one that it is connected to; unspecified for others.
-  const TransportAddress& remote() const { return remote_; }
+  TransportAddress remote() const {
+    return connected_ ? connected_->remote : TransportAddress();
+  }
 
   // Replaces UdpOptions::buffer_bytes.
   void SetBufferBytes(int bytes);
@@ -154,7 +163,8 @@ class UdpSocket {
   // for a port where nobody listens. Always OK without a remote(), as nobody
   // knows whose datagram it was about.
   absl::Status TakeRefusal() {
-    return std::exchange(refusal_, absl::OkStatus());
+    return connected_ ? std::exchange(connected_->refusal, absl::OkStatus())
+                      : absl::OkStatus();
   }
 
   // Takes the oldest errors that Errors::kKeep has kept, as many as `out` has
@@ -175,6 +185,9 @@ class UdpSocket {
 
   enum class Outcome : uint8_t { kSent, kBlocked, kRefused, kAgain };
 
+  // Tells the kernel what is about datagrams, once.
+  void SetUp();
+
   // Notes an error that is about what was sent before.
   void NoteRefusal(int error);
   // `header` is a msghdr.
@@ -190,6 +203,11 @@ class UdpSocket {
     absl::Time until;
   };
   static constexpr size_t kRefusals = 8;
+  // Of one that hears one host alone.
+  struct Connected {
+    TransportAddress remote;
+    absl::Status refusal;
+  };
   // Whether `error` says so; notes it then.
   bool IsTrainRefusal(int error, const OutTrain& train);
   bool MayTrain(const OutTrain& train);
@@ -200,19 +218,22 @@ class UdpSocket {
 
   Fd fd_;
   TransportAddress local_;
-  TransportAddress remote_;
-  absl::Status refusal_;
+  std::unique_ptr<Connected> connected_;
   bool wildcard_;
-  bool gso_;  // The kernel can.
+  bool set_up_ = false;
+  bool offload_;
+  bool gso_ = false;  // The kernel can, and shall.
   UdpOptions::Errors errors_;
+  int buffer_bytes_;
   int earlier_error_ = 0;  // What IsEarlier() took for one since the last
                            // datagram that has left.
   bool always_whole_;      // UdpOptions::dont_fragment.
   bool whole_;             // The don't-fragment bit is set now.
-  absl::Duration train_retry_;
-  std::vector<Refusal> refusals_;  // At most kRefusals, the oldest first.
   uint32_t overflow_ = 0;
-  UdpStats stats_;
+  CompactDuration train_retry_;
+  // At most kRefusals, the oldest first; null while there are none.
+  std::unique_ptr<std::vector<Refusal>> refusals_;
+  SparseCounters<UdpStats> stats_;
 };
 
 }  // namespace kyuu::net

@@ -162,8 +162,13 @@ TEST_F(UdpSocketTest, TheLargestDatagramArrivesWhole) {
 TEST_F(UdpSocketTest, EcnAndDscpAreCarriedAlsoByTrains) {
   const std::string bytes(300, 't');
   const iovec piece = Piece(AsBytes(bytes));
+  // Also those of the first, which has come before the kernel is asked for
+  // them.
   for (absl::string_view bind : {"127.0.0.1:0", "[::1]:0"}) {
-    UdpSocket a = OpenAt(bind), b = OpenAt(bind);
+    UdpOptions options{.bind = At(bind),
+                       .setup = UdpOptions::Setup::kAtFirstUse};
+    UdpSocket a = UdpSocket::Open(options).value();
+    UdpSocket b = UdpSocket::Open(options).value();
     const Path path{a.local(), b.local()};
     for (const IpMarks& marks :
          {IpMarks{Ecn::kEct1}, IpMarks{Ecn::kEct0}, IpMarks{Ecn::kCe},
@@ -217,6 +222,7 @@ TEST_F(UdpSocketTest, TheDontFragmentBitIsThatOfEachDatagram) {
 TEST_F(UdpSocketTest, WhatHostsSayOfDatagramsIsKeptForWhoAsks) {
   UdpOptions options;
   options.errors = UdpOptions::Errors::kKeep;
+  options.setup = UdpOptions::Setup::kAtFirstUse;
   for (absl::string_view bind : {"127.0.0.1:0", "[::1]:0"}) {
     SCOPED_TRACE(bind);
     options.bind = At(bind);

@@ -13,7 +13,7 @@ namespace {
 // Opens the `count` sockets that share `address`. The first is opened alone:
 // with SO_REUSEPORT a second server of the same user would not be refused.
 absl::StatusOr<std::vector<net::UdpSocket>> OpenShared(TransportAddress address,
-                                                       int count) {
+                                                       size_t count) {
   std::vector<net::UdpSocket> sockets;
   KYUU_ASSIGN_OR_RETURN(
       net::UdpSocket alone,
@@ -24,7 +24,7 @@ absl::StatusOr<std::vector<net::UdpSocket>> OpenShared(TransportAddress address,
     return sockets;
   }
   { const net::UdpSocket closed = std::move(alone); }
-  for (int i = 0; i < count; ++i) {
+  for (size_t i = 0; i < count; ++i) {
     KYUU_ASSIGN_OR_RETURN(
         net::UdpSocket socket,
         net::UdpSocket::Open(
@@ -82,6 +82,7 @@ Cluster::Cluster(Options options, net::Loop& main, EventHandler on_event)
     : options_(std::move(options)),
       main_(main),
       on_event_(std::move(on_event)),
+      balance_(begin(), nodes(), Balance::SocketsEach(options_.threads)),
       waiting_(nodes()) {}
 
 absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Open(Options options,
@@ -112,12 +113,14 @@ absl::Status Cluster::Start() {
 
 absl::StatusOr<Cluster::Sockets> Cluster::OpenListeners() {
   Sockets sockets(nodes());
+  const size_t serving = nodes() - begin();
+  const size_t each = Balance::SocketsEach(options_.threads);
   for (const TransportAddress& listen : Listen(options_)) {
     KYUU_ASSIGN_OR_RETURN(std::vector<net::UdpSocket> shared,
-                          OpenShared(listen, options_.threads));
+                          OpenShared(listen, serving * each));
     listeners_.push_back(shared[0].local());
     for (size_t i = 0; i < shared.size(); ++i) {
-      sockets[begin() + i].push_back(std::move(shared[i]));
+      sockets[begin() + i % serving].push_back(std::move(shared[i]));
     }
   }
   return sockets;
@@ -136,25 +139,17 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
   server.own_addresses = addresses_.own;
   KYUU_RETURN_IF_ERROR(server.Validate());
   ledger_ = std::make_unique<SharedLedger>(server);
-  const auto hand_over = [this](int instance, Node::Handover handover) {
-    return HandOver(instance, std::move(handover));
-  };
   StreamSettings streams = options_.streams;
   const size_t serving = nodes() - begin();
   streams.bytes_max /= serving;
-  const auto move = [this](int instance, Node::Departure departure) {
-    Move(instance, std::move(departure));
-  };
   streams_.resize(sockets.size());
   DtlsClientsOptions dtls = options_.dtls;
   dtls.sessions_max = std::max<size_t>(1, dtls.sessions_max / serving);
   server.instance = 0;
   server.instances = static_cast<int>(nodes());
-  first_ = std::make_unique<Node>(
-      main_, std::move(sockets[0]), server, *ledger_, reserved_,
-      Node::Handlers{[this](const Event& event) { on_event_(event); },
-                     hand_over, move},
-      streams, dtls);
+  first_ =
+      std::make_unique<Node>(main_, std::move(sockets[0]), server, *ledger_,
+                             reserved_, HandlersOf(0), streams, dtls);
   KYUU_RETURN_IF_ERROR(CheckPolicy(options_, listeners_, addresses_,
                                    [this](const TransportAddress& peer) {
                                      return first_->server().AllowsPeer(peer);
@@ -163,11 +158,9 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
     auto worker = std::make_unique<Worker>();
     KYUU_ASSIGN_OR_RETURN(worker->loop, net::Loop::Create());
     server.instance = static_cast<int>(i);
-    worker->node = std::make_unique<Node>(
-        *worker->loop, std::move(sockets[i]), server, *ledger_, reserved_,
-        Node::Handlers{[this](const Event& event) { Queue(event); }, hand_over,
-                       move},
-        streams, dtls);
+    worker->node = std::make_unique<Node>(*worker->loop, std::move(sockets[i]),
+                                          server, *ledger_, reserved_,
+                                          HandlersOf(i), streams, dtls);
     workers_.push_back(std::move(worker));
   }
   // Only now, because they look at each other (HandOver).
@@ -175,6 +168,24 @@ absl::Status Cluster::MakeNodes(Sockets sockets) {
     worker->thread = std::thread([loop = worker->loop.get()] { loop->Run(); });
   }
   return absl::OkStatus();
+}
+
+Node::Handlers Cluster::HandlersOf(size_t instance) {
+  Node::Handlers handlers;
+  handlers.on_event = [this, instance](const Event& event) {
+    instance == 0 ? on_event_(event) : Queue(event);
+  };
+  handlers.hand_over = [this](int to, Node::Handover handover) {
+    return HandOver(to, std::move(handover));
+  };
+  handlers.move = [this](int to, Node::Departure departure) {
+    Move(to, std::move(departure));
+  };
+  if (options_.threads > 1) handlers.balance = &balance_;
+  handlers.give = [this](size_t to, net::UdpSocket listener) {
+    Give(to, std::move(listener));
+  };
+  return handlers;
 }
 
 // Allocations on an address that is gone stay: it may come back, and their
@@ -237,6 +248,14 @@ bool Cluster::HandOver(int instance, Node::Handover handover) {
     NodeOf(index).Deliver(std::move(handover));
   });
   return true;
+}
+
+// On any node's loop.
+void Cluster::Give(size_t instance, net::UdpSocket listener) {
+  LoopOf(instance).Post([this, instance, alive = std::weak_ptr<bool>(alive_),
+                         listener = std::move(listener)]() mutable {
+    if (!alive.expired()) NodeOf(instance).Listen(std::move(listener));
+  });
 }
 
 // On any node's loop. Who has how many streams is known on the main one.

@@ -22,6 +22,7 @@
 #include "net/stream_port.h"
 #include "net/udp_socket.h"
 #include "relay/addresses.h"
+#include "relay/balance.h"
 #include "relay/flow_path.h"
 #include "relay/node.h"
 #include "relay/options.h"
@@ -130,6 +131,8 @@ class Cluster {
   absl::Status Start();
   absl::StatusOr<Sockets> OpenListeners();
   absl::Status MakeNodes(Sockets sockets);
+  Node::Handlers HandlersOf(size_t instance);
+  void Give(size_t instance, net::UdpSocket listener);
   // All that no client may reach by relay.
   std::vector<TransportAddress> AllListeners() const;
   void FollowAddresses();
@@ -158,6 +161,7 @@ class Cluster {
   Addresses addresses_;
   std::unique_ptr<SharedLedger> ledger_;
   ReservedSockets reserved_;
+  Balance balance_;
   std::vector<Waiting> waiting_;  // By node.
   std::vector<size_t> streams_;   // By node: how many it serves.
   std::unique_ptr<Node> first_;

@@ -109,6 +109,11 @@ class Sealed final : public Wire {
         }) {
     BeginAnew(certificate);
   }
+  // Says goodbye.
+  void Close() {
+    session_->Close(net::Loop::Now());
+    Flush();
+  }
   // A new session from the same address; nothing is said of the one before.
   void BeginAnew(const dtls::Certificate& certificate) {
     session_.emplace(dtls::Role::kClient, certificate, dtls::Options());
@@ -171,9 +176,7 @@ class Sealed final : public Wire {
 
 class ClusterMobilityTest : public testing::TestWithParam<Transport> {
  protected:
-  ClusterMobilityTest() {
-    Options options;
-    options.threads = 4;
+  explicit ClusterMobilityTest(Options options = {.threads = 4}) {
     options.listen = {{kLoopback, 0}};
     options.server.users = {{"u", "p"}};
     options.server.relay_port_low = 54'000;
@@ -374,6 +377,8 @@ TEST_P(ClusterMobilityTest, AnAddressMayHaveOneAllocationAfterAnother) {
 
 class ClusterDtlsMobilityTest : public ClusterMobilityTest {
  protected:
+  using ClusterMobilityTest::ClusterMobilityTest;
+
   Sealed& OpenSealed() {
     wires_.push_back(std::make_unique<Sealed>(loop_, cluster_->listeners()[0],
                                               certificate_));
@@ -421,6 +426,35 @@ TEST_P(ClusterDtlsMobilityTest, WhoBeginsAnewHasNothingLeftElsewhere) {
   }
   EXPECT_GT(Collected().dtls.moved, 0u);
   loop_.RunUntil([&] { return cluster_->allocations() == 1; });
+}
+
+class ClusterDtlsVisitsTest : public ClusterDtlsMobilityTest {
+ protected:
+  ClusterDtlsVisitsTest()
+      : ClusterDtlsMobilityTest({.threads = 2, .server = {.visitors_max = 4}}) {
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Dtls, ClusterDtlsVisitsTest,
+                         testing::Values(Transport::kDtls));
+
+// What is kept of clients on DTLS that have moved and ended would fill the
+// table, for a lifetime of an hour.
+TEST_P(ClusterDtlsVisitsTest, WhoHasMovedAndEndedLeavesItsPlace) {
+  Echo peer(loop_);
+  for (int i = 0; i < 32; ++i) {
+    Sealed& first = OpenSealed();
+    AllocateTo(first, peer.address());
+    Sealed& second = OpenSealed();
+    Call(second, stun::Method::kRefresh, moves_);
+    Call(second, stun::Method::kRefresh,
+         [](stun::MessageWriter& w) { w.Add(stun::Lifetime{0}); });
+    first.Close();
+    second.Close();
+  }
+  const Stats sum = Collected();
+  EXPECT_GT(sum.dtls.moved, 0u);
+  EXPECT_EQ(sum.server.visitors_refused, 0u);
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ void DtlsClients::Meet(absl::Time now, const Datagram& in) {
   }
   if (auto* session = std::get_if<dtls::Session>(&heard)) {
     if (Admit(now, in.path, std::move(*session),
-              dtls::Acceptor::ServerName(in.bytes))) {
+              dtls::Acceptor::ServerName(in.bytes), std::nullopt)) {
       ++stats_.sessions;
     }
     return;
@@ -43,12 +43,14 @@ void DtlsClients::Meet(absl::Time now, const Datagram& in) {
 }
 
 bool DtlsClients::Admit(absl::Time now, const Path& path,
-                        dtls::Session&& session, absl::string_view host) {
+                        dtls::Session&& session, absl::string_view host,
+                        const std::optional<Visit>& visit) {
   if (const auto it = clients_.find(path); it != clients_.end()) {
-    events_.push_back(Gone{path});
+    events_.push_back(Gone{path, it->second.visit});
     it->second.session = std::move(session);
     it->second.host = std::string(host);
     it->second.idle_deadline = now + options_.idle_timeout;
+    it->second.visit = visit;
     Settle(now, path);
     return true;
   }
@@ -61,8 +63,9 @@ bool DtlsClients::Admit(absl::Time now, const Path& path,
     ++stats_.refused_source;
     return false;
   }
-  clients_.try_emplace(path, Client{std::move(session), std::string(host),
-                                    source, now + options_.idle_timeout});
+  clients_.try_emplace(path,
+                       Client{std::move(session), std::string(host), source,
+                              now + options_.idle_timeout, visit});
   Settle(now, path);
   return true;
 }
@@ -72,6 +75,7 @@ std::unique_ptr<DtlsClients::Client> DtlsClients::Release() {
   heard_.reset();
   if (it == clients_.end()) return nullptr;
   auto client = std::make_unique<Client>(std::move(it->second));
+  it->second.visit.reset();  // The session is its end, where it goes.
   Erase(it);
   ++stats_.moved;
   return client;
@@ -79,7 +83,8 @@ std::unique_ptr<DtlsClients::Client> DtlsClients::Release() {
 
 bool DtlsClients::Arrive(absl::Time now, const Path& path, Client client) {
   heard_.reset();
-  if (!Admit(now, path, std::move(client.session), client.host)) {
+  if (!Admit(now, path, std::move(client.session), client.host, client.visit)) {
+    events_.push_back(Gone{path, client.visit});
     client.session.Close(now);
     std::array<uint8_t, 2048> buffer;
     while (const auto bytes =
@@ -182,11 +187,11 @@ void DtlsClients::Drop(const Path& path) {
 }
 
 void DtlsClients::Erase(absl::node_hash_map<Path, Client>::iterator it) {
-  const Path path = it->first;
+  const Gone gone{it->first, it->second.visit};
   shares_.Return(it->second.source);
-  deadlines_.Stop(path);
+  deadlines_.Stop(gone.path);
   clients_.erase(it);
-  events_.push_back(Gone{path});
+  events_.push_back(gone);
 }
 
 std::optional<Datagram> DtlsClients::PollTransmit(absl::Time,

@@ -72,9 +72,16 @@ static_assert(Countable<DtlsClientsStats>);
 class DtlsClients {
  public:
   using Packet = Datagram;
+  // Which node a client has come to first, and its Forward::visit there.
+  struct Visit {
+    int from = 0;
+    uint64_t number = 0;
+  };
   // The session of `path` is over or another node's, and with it the client.
   struct Gone {
     Path path;
+    // It is over, and that node goes on handing over what comes by `path`.
+    std::optional<Visit> visit;
   };
   using Event = std::variant<Gone>;
   struct Client {
@@ -82,6 +89,7 @@ class DtlsClients {
     std::string host;  // That it has asked for.
     Source source;
     absl::Time idle_deadline;
+    std::optional<Visit> visit;  // If it has come to another node.
   };
 
   // `random` makes the secret of the cookies, once.
@@ -152,7 +160,7 @@ class DtlsClients {
   void Meet(absl::Time now, const Datagram& in);
   // False if there is no room; `session` is as it was then.
   bool Admit(absl::Time now, const Path& path, dtls::Session&& session,
-             absl::string_view host);
+             absl::string_view host, const std::optional<Visit>& visit);
   // Takes what the session of `path` has to say, and notes when it is due. It
   // may be gone afterwards.
   void Settle(absl::Time now, const Path& path);

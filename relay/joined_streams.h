@@ -25,7 +25,7 @@ struct JoinedStreamsOptions {
   // writer is not read either, so that it has to wait.
   size_t held_bytes_max = 64 * 1024;
   // Reads of each direction per wake-up: one pair must not hold up the others.
-  size_t reads_per_turn = 8;
+  size_t reads_per_turn = 2;
   // How long one direction may go on, when the other has ended, without a byte.
   absl::Duration half_open_timeout = absl::Minutes(1);
 };

@@ -58,14 +58,7 @@ Node::Node(net::Loop& loop, std::vector<net::UdpSocket> listeners,
         flows_->Tick(net::Loop::Now());
         flows_alarm_.Set(flows_->NextTick());
       }) {
-  for (net::UdpSocket& socket : listeners) {
-    auto listener = std::make_unique<Listener>(Listener{std::move(socket), {}});
-    listener->watch = std::make_unique<net::Watch>(
-        loop_, listener->socket.fd(), net::Interest::kRead,
-        [this, l = listener.get()](net::Readiness) { ReadListener(*l); });
-    listener_table_.Add(listener->socket);
-    listeners_.push_back(std::move(listener));
-  }
+  for (net::UdpSocket& socket : listeners) Listen(std::move(socket));
   Service();
 }
 
@@ -164,8 +157,9 @@ Stats Node::stats() const {
   if (flows_.has_value()) stats.flows = flows_->stats();
   stats.turns = loop_.turn_times();
   stats.node.trains_dropped = outbox_.dropped_trains();
+  stats.listeners = given_listeners_;
   for (const auto& listener : listeners_) {
-    AddCounters(stats.listeners, listener->socket.stats());
+    AddCounters(stats.listeners, listener->Counted());
   }
   if (dtls_ != nullptr) stats.dtls = dtls_->clients.stats();
   stats.relays = closed_relays_;
@@ -203,15 +197,6 @@ void Node::Read(net::UdpSocket& socket,
     if (trains.size() < net::ReceiveBuffer::kTrains) break;
   }
   Service();  // May close the socket.
-}
-
-void Node::ReadListener(Listener& listener) {
-  Read(listener.socket, [this](absl::Time now, const net::Train& train) {
-    if (dtls_ != nullptr && HearDtls(now, train)) {
-      return absl::Span<const turn::Forward>();
-    }
-    return server_.FromClient(now, train.path, train.bytes, train.segment_size);
-  });
 }
 
 void Node::ReadRelay(Relay& relay) {
@@ -269,9 +254,10 @@ void Node::Collect(const turn::Forward& forward, const net::IpMarks& marks) {
   handover.datagrams += forward.segments;
   std::optional<Path> client;
   if (forward.exit == turn::Forward::Exit::kServer) client = forward.path;
-  handover.items.push_back(
-      {forward.relay, forward.path.local, client, forward.reach, nullptr, begin,
-       handover.bytes.size() - begin, forward.payload_bytes, marks});
+  handover.items.push_back({forward.relay, forward.path.local, client,
+                            forward.reach, forward.visit, nullptr, begin,
+                            handover.bytes.size() - begin,
+                            forward.payload_bytes, marks});
 }
 
 void Node::Flush() {
@@ -361,6 +347,7 @@ absl::StatusOr<net::UdpSocket> Node::OpenSocket(
     net::UdpOptions options;
     options.bind = bind;
     options.errors = net::UdpOptions::Errors::kKeep;
+    options.setup = net::UdpOptions::Setup::kAtFirstUse;
     return net::UdpSocket::Open(options);
   };
   if (open.next_reserved_until.has_value()) {
@@ -389,15 +376,14 @@ void Node::On(const turn::Server::OpenRelay& open) {
         OpenFailed{open.bind, std::string(socket.status().message())});
     return server_.RelayFailed(now, open.relay);
   }
-  auto relay =
-      std::make_unique<Relay>(Relay{open.relay, *std::move(socket), nullptr});
-  relay->watch = std::make_unique<net::Watch>(
-      loop_, relay->socket.fd(), net::Interest::kRead,
-      [this, r = relay.get()](net::Readiness ready) {
-        // It waits for reading only: writable is what errors show as.
-        if (ready.writable) ReadErrors(*r);
-        ReadRelay(*r);
-      });
+  auto relay = std::make_unique<Relay>(open.relay, *std::move(socket));
+  relay->watch.emplace(loop_, relay->socket.fd(), net::Interest::kRead,
+                       [this, r = relay.get()](net::Readiness ready) {
+                         // It waits for reading only: writable is what errors
+                         // show as.
+                         if (ready.writable) ReadErrors(*r);
+                         ReadRelay(*r);
+                       });
   // The host has no room to watch it: a relay that hears nothing is none.
   if (const absl::Status watched = relay->watch->status(); !watched.ok()) {
     ++stats_.open_failures;
@@ -405,7 +391,10 @@ void Node::On(const turn::Server::OpenRelay& open) {
     relay.reset();
     return server_.RelayFailed(now, open.relay);
   }
+  relay->by = reading_;
+  if (reading_ != nullptr) ++reading_->relays;
   relays_[open.relay] = std::move(relay);
+  CountClients();
   server_.RelayOpened(now, open.relay);
 }
 
@@ -414,7 +403,10 @@ void Node::On(const turn::Server::CloseRelay& close) {
   const auto it = relays_.find(close.relay);
   if (it == relays_.end()) return;
   AddCounters(closed_relays_, it->second->socket.stats());
+  it->second->watch->Forsake();
+  if (it->second->by != nullptr) --it->second->by->relays;
   relays_.erase(it);
+  CountClients();
 }
 
 void Node::On(const turn::Server::ConnectPeer& connect) {
@@ -444,6 +436,7 @@ void Node::Lost(const Path& client) {
 
 void Node::On(const turn::Server::AllocationMade& made) {
   Gained(made.client);
+  GiveListeners();
   handlers_.on_event(made);
 }
 
@@ -466,6 +459,7 @@ void Node::On(const turn::Server::AllocationRefused& refused) {
 }
 
 void Node::On(const turn::Server::AuthorizationWanted& wanted) {
+  keeps_listeners_ = true;  // What is made then is of whoever asked here.
   handlers_.on_event(wanted);
 }
 

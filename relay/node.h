@@ -24,6 +24,7 @@
 #include "net/stream_memory.h"
 #include "net/stream_options.h"
 #include "net/udp_socket.h"
+#include "relay/balance.h"
 #include "relay/dtls_clients.h"
 #include "relay/flow_driver.h"
 #include "relay/flow_path.h"
@@ -55,6 +56,10 @@ class Node {
     absl::AnyInvocable<bool(int instance, Handover)> hand_over;
     // Takes a stream there, to be given to its Arrive(). The same.
     absl::AnyInvocable<void(int instance, Departure)> move;
+    // Null if nobody shares the listeners' addresses; else it outlives the
+    // node, and `give` takes a listener there, to be given to its Listen().
+    Balance* balance = nullptr;
+    absl::AnyInvocable<void(size_t instance, net::UdpSocket)> give;
   };
 
   // `loop`, and `ledger` and `reserved`, which all nodes of a machine share,
@@ -88,6 +93,8 @@ class Node {
   void Deliver(Handover handover);
   // Serves a client that has come to another node first.
   void Arrive(Departure departure);
+  // Has clients come by `socket`, which is bound as one of the first.
+  void Listen(net::UdpSocket socket);
   // As turn::Server::SetAddresses.
   void SetAddresses(std::vector<turn::ServerOptions::RelayAddress> relay,
                     std::vector<TransportAddress> listeners,
@@ -101,16 +108,8 @@ class Node {
   Stats stats() const;
 
  private:
-  struct Listener {
-    net::UdpSocket socket;
-    std::unique_ptr<net::Watch> watch;
-  };
-  struct Relay {
-    turn::RelayId id;
-    net::UdpSocket socket;
-    std::unique_ptr<net::Watch> watch;
-  };
-
+  struct Listener;
+  struct Relay;
   // A client on TCP or TLS.
   struct Guest;
   // Clients on DTLS, and what their messages are unpacked into: it stays until
@@ -126,6 +125,8 @@ class Node {
   };
 
   void ReadListener(Listener& listener);
+  void GiveListeners();
+  void CountClients();
   void ReadRelay(Relay& relay);
   // Takes what routers and hosts have said of what it sent.
   void ReadErrors(Relay& relay);
@@ -137,6 +138,7 @@ class Node {
   // Whether a train of a listener is for dtls_, and was given to it.
   bool HearDtls(absl::Time now, const net::Train& train);
   bool HandSealedOn(absl::Time now, const net::Train& train, size_t first);
+  void EndVisit(const Path& client, const DtlsClients::Visit& visit);
   void DeliverSealed(absl::Time now, Handover::Item& item, int from,
                      absl::Span<const uint8_t> bytes);
   // False if the message has taken the client's session to another node.
@@ -200,6 +202,9 @@ class Node {
   net::Alarm reserved_alarm_;
   Handlers handlers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  Listener* reading_ = nullptr;   // What is heard now has come by it.
+  bool keeps_listeners_ = false;  // Requests of some may wait here.
+  net::UdpStats given_listeners_;
   net::SocketTable listener_table_;
   absl::flat_hash_map<turn::RelayId, std::unique_ptr<Relay>> relays_;
   const DtlsClientsOptions dtls_options_;

@@ -70,11 +70,18 @@ void Node::DeliverSealed(absl::Time now, Handover::Item& item, int from,
                          absl::Span<const uint8_t> bytes) {
   if (dtls_ == nullptr) return;
   const Path path = internal::OverUdp(*item.client);
-  const turn::Arrival arrival{.reach = item.reach, .from = from};
+  const turn::Arrival arrival{
+      .reach = item.reach, .from = from, .visit = item.visit};
+  if (item.reach == turn::Reach::kOver) {
+    server_.FromClient(now, *item.client, {}, 1, arrival);
+    return;
+  }
+  const DtlsClients::Visit visit{from, item.visit};
   if (item.session != nullptr) {
     // Who has begun anew here has nothing to do with what is returned.
-    const bool late = item.reach == turn::Reach::kReturned;
-    if (late && dtls_->clients.Has(path)) return;
+    const bool returned = item.reach == turn::Reach::kReturned;
+    if (returned && dtls_->clients.Has(path)) return;
+    item.session->visit = returned ? std::nullopt : std::optional(visit);
     if (dtls_->clients.Arrive(now, path, std::move(*item.session)) &&
         HearUnsealed(now, path, bytes, arrival)) {
       Unpack(now, path, arrival);
@@ -88,6 +95,22 @@ void Node::DeliverSealed(absl::Time now, Handover::Item& item, int from,
     bytes.remove_prefix(size);
     Unpack(now, path, arrival);
   }
+  // Its end may have been told in vain, or the session was lost on its way.
+  if (!dtls_->clients.Has(path)) EndVisit(path, visit);
+}
+
+// Tells the node where a client on DTLS comes in that nothing is left here of
+// its visit. It goes by itself, before or behind what else is on its way: the
+// number says what it is about. Without room for it, it is told again when
+// more comes.
+void Node::EndVisit(const Path& client, const DtlsClients::Visit& visit) {
+  Handover word;
+  word.from = instance_;
+  Handover::Item& item = word.items.emplace_back();
+  item.client = internal::OverDtls(client);
+  item.reach = turn::Reach::kOver;
+  item.visit = visit.number;
+  handlers_.hand_over(visit.from, std::move(word));
 }
 
 bool Node::HearUnsealed(absl::Time now, const Path& path,
@@ -142,8 +165,9 @@ void Node::ServeDtls() {
     }
   }
   while (const auto event = dtls_->clients.PollEvent()) {
-    server_.ClientGone(
-        internal::OverDtls(std::get<DtlsClients::Gone>(*event).path));
+    const auto& gone = std::get<DtlsClients::Gone>(*event);
+    server_.ClientGone(internal::OverDtls(gone.path));
+    if (gone.visit.has_value()) EndVisit(gone.path, *gone.visit);
   }
 }
 

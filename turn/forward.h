@@ -32,8 +32,10 @@ constexpr int InstanceOf(ConnectionId id) {
 // kElsewhere is what only the driver could read, if the client were its own (a
 // record of DTLS): it is handed on if the client has moved, and else nothing is
 // made of it. kReturned is what another server was handed and has nothing for:
-// the client, if it had moved, is there no more, and is heard as anybody.
-enum class Reach : uint8_t { kEverywhere, kHere, kElsewhere, kReturned };
+// the client, if it had moved, is there no more, and is heard as anybody. kOver
+// is no packet, but the word of a server that nothing is left there of a
+// client's visit, Arrival::visit.
+enum class Reach : uint8_t { kEverywhere, kHere, kElsewhere, kReturned, kOver };
 
 // What else is known of a packet of a client.
 struct Arrival {
@@ -44,6 +46,8 @@ struct Arrival {
   // With kHere and kReturned the server that has handed it on, if requests may
   // be returned to it.
   std::optional<int> from = std::nullopt;
+  // With kOver: Forward::visit of what was handed on.
+  uint64_t visit = 0;
 };
 
 // Forward is a decision about one datagram or a train of them: through which
@@ -70,7 +74,10 @@ struct Forward {
   RelayId relay{};
   int instance = 0;            // With kRelay and kServer.
   Reach reach = Reach::kHere;  // With kServer; or kReturned.
-  ConnectionId connection{};   // With kJoin.
+  // With kServer, of a client on datagrams that has moved: which of its visits
+  // to this server it is, so that kOver ends no later one. 0 is none.
+  uint64_t visit = 0;
+  ConnectionId connection{};  // With kJoin.
   // From our bound address to the destination.
   Path path;
   size_t segments = 0;

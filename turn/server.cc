@@ -82,7 +82,8 @@ void Renew(internal::Allocation& allocation,
            const internal::Credential& credential) {
   const bool tokens = allocation.token && credential.token;
   allocation.credential_expires =
-      tokens ? std::max(allocation.credential_expires, credential.expires)
+      tokens ? std::max<absl::Time>(allocation.credential_expires,
+                                    credential.expires)
              : credential.expires;
   if (tokens && credential.token_made < allocation.token_made) return;
   allocation.username = request.username;
@@ -125,25 +126,33 @@ Server::~Server() { ledger_.ReturnAll(options_.instance); }
 
 // --- Packets ----------------------------------------------------------------
 
-void Server::HandleStun(absl::Time now, const Path& path,
-                        absl::Span<const uint8_t> bytes) {
-  if (!stun::IsStun(bytes)) return HandleClassic(path, bytes);
+// Takes what `train` begins with, and perhaps what follows and goes the same
+// way. Returns how many bytes that were.
+size_t Server::HandleStun(absl::Time now, const Path& path,
+                          absl::Span<const uint8_t> train,
+                          size_t segment_size) {
+  const absl::Span<const uint8_t> bytes = train.subspan(0, segment_size);
+  if (!stun::IsStun(bytes)) {
+    HandleClassic(path, bytes);
+    return bytes.size();
+  }
   const absl::StatusOr<stun::MessageView> message =
       stun::MessageView::Parse(bytes);
   if (!message.ok() ||
       (message->HasFingerprint() && !message->CheckFingerprint())) {
     ++stats_.malformed;
-    return;
+    return bytes.size();
   }
   if (message->cls() == stun::MessageClass::kRequest) {
     HandleRequest(now, path, *message);
   } else if (message->Is(stun::MessageClass::kIndication,
                          stun::Method::kSend)) {
-    RelaySend(now, path, *message);
+    return RelaySend(now, path, *message, train);
   } else if (!message->Is(stun::MessageClass::kIndication,
                           stun::Method::kBinding)) {
     ++stats_.unexpected;  // Binding indications only keep NATs open.
   }
+  return bytes.size();
 }
 
 // What has no magic cookie may be a Binding request of RFC 3489. Its answer is
@@ -391,7 +400,7 @@ void Server::LetGo(absl::Time now, RealmId realm, absl::string_view username) {
        allocations_.OfUser(realms_[realm].credentials.Counted(username))) {
     if (allocation->username != username) continue;
     allocation->credential_expires =
-        std::min(allocation->credential_expires, now);
+        std::min<absl::Time>(allocation->credential_expires, now);
     allocations_.SetExpiry(
         *allocation,
         allocation->Bounded(options_.revoked_grace, allocation->expires));

@@ -106,8 +106,7 @@ class Server : public ServerEvents {
   void RelayOpened(absl::Time now, RelayId relay);
   void RelayFailed(absl::Time now, RelayId relay);
   // The machine has other addresses: replaces relay_addresses, listeners and
-  // own_addresses of ServerOptions. The ledger, if shared, is told by its
-  // owner.
+  // own_addresses of ServerOptions. A shared ledger is told by its owner.
   void SetAddresses(std::vector<Options::RelayAddress> relay,
                     std::vector<TransportAddress> listeners,
                     std::vector<IpAddress> own);
@@ -158,8 +157,8 @@ class Server : public ServerEvents {
   // server.cc
   Server(Random& random, Options options, std::unique_ptr<LocalLedger> own,
          Ledger* shared);
-  void HandleStun(absl::Time now, const Path& path,
-                  absl::Span<const uint8_t> bytes);
+  size_t HandleStun(absl::Time now, const Path& path,
+                    absl::Span<const uint8_t> train, size_t segment_size);
   void HandleClassic(const Path& path, absl::Span<const uint8_t> bytes);
   void HandleRequest(absl::Time now, const Path& path,
                      const stun::MessageView& message);
@@ -217,8 +216,9 @@ class Server : public ServerEvents {
               const TransportAddress& peer, Forward forward);
   void ToClient(absl::Time now, RelayId relay, const TransportAddress& source,
                 Forward forward);
-  void RelaySend(absl::Time now, const Path& path,
-                 const stun::MessageView& message);
+  size_t RelaySend(absl::Time now, const Path& path,
+                   const stun::MessageView& message,
+                   absl::Span<const uint8_t> train);
 
   Options options_;
   Random& random_;

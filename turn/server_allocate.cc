@@ -266,19 +266,16 @@ void Server::RelayFailed(absl::Time now, RelayId id) {
   Allocation& allocation = *allocations_.ById(id);
   ++stats_.relays_failed;
   // Another program has the port; with luck it is the only one.
-  const TransportAddress old = relay->bind;
-  const Ledger::Result result = ledger_.Exchange(now, old, random_);
+  const Ledger::Result result = ledger_.Exchange(now, relay->bind, random_);
   if (const auto* lease = std::get_if<Ledger::Lease>(&result)) {
     relay->bind = lease->bind;
     relay->relayed = lease->relayed;
     allocation.reservation = lease->reservation;
-    allocations_.Rebind(old, *relay);
     events_.push_back(OpenRelay{id, relay->bind, allocation.transport,
                                 ReservedUntil(options_, allocation, now)});
     return;
   }
   allocation.refused = {relay->family(), stun::Error::kInsufficientCapacity};
-  allocations_.Unbind(*relay);
   allocation.relays.erase(relay);
   Decide(now, allocation);
 }
@@ -372,7 +369,6 @@ void Server::Refresh(const Request& request, Allocation& allocation) {
 
 // The port comes back when the driver has closed the socket (PollEvent).
 void Server::Close(const internal::Relay& relay) {
-  allocations_.Unbind(relay);
   events_.push_back(CloseRelay{relay.id, relay.bind});
 }
 

@@ -240,7 +240,7 @@ void Server::Authorize(absl::Time now, const Authorization& answer) {
   }
   for (const auto& held : authorizations_.Take(who)) {
     arrival_ = {held.reach, held.host};
-    HandleStun(now, held.path, held.bytes);
+    HandleStun(now, held.path, held.bytes, held.bytes.size());
   }
   arrival_ = {};
 }

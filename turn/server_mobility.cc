@@ -22,7 +22,8 @@ namespace {
 constexpr absl::Duration kReleaseRepeated = absl::Seconds(40);
 
 // How long a client whose allocation is another server's may be silent there
-// after a Refresh. Of DTLS only the one that it has moved by can be read here.
+// after a Refresh. Of DTLS only the one that it has moved by can be read here,
+// and its server says when it is over (Reach::kOver).
 absl::Duration VisitLifetime(const ServerOptions& options, const Path& path,
                              const stun::MessageView& refresh) {
   if (path.transport == Transport::kDtls) return options.lifetime_max;
@@ -32,11 +33,12 @@ absl::Duration VisitLifetime(const ServerOptions& options, const Path& path,
 
 Forward ToServer(int instance, const Path& path,
                  absl::Span<const uint8_t> bytes, size_t segment_size,
-                 Reach reach = Reach::kHere) {
+                 Reach reach, uint64_t visit) {
   Forward forward;
   forward.exit = Forward::Exit::kServer;
   forward.instance = instance;
   forward.reach = reach;
+  forward.visit = visit;
   forward.path = path;
   forward.SetWhole(bytes, segment_size);
   return forward;
@@ -104,8 +106,8 @@ bool Server::FindElsewhere(Request& request) {
   // Who had moved here has no allocation any more. Another server may have what
   // it means now, and the one that hands on what it says must know.
   if (arrival_.reach == Reach::kHere && arrival_.from.has_value()) {
-    forwards_.push_back(
-        ToServer(*arrival_.from, path, bytes, bytes.size(), Reach::kReturned));
+    forwards_.push_back(ToServer(*arrival_.from, path, bytes, bytes.size(),
+                                 Reach::kReturned, 0));
     ++stats_.handed_on;
     return true;
   }
@@ -124,13 +126,17 @@ bool Server::FindElsewhere(Request& request) {
       holder->instance >= options_.instances || !NonceHolds(request)) {
     return false;
   }
-  if (!IsStream(path.transport) &&
-      !visitors_.Add(request.now, path, *holder,
-                     VisitLifetime(options_, path, request.message))) {
+  std::optional<uint64_t> visit = 0;
+  if (!IsStream(path.transport)) {
+    visit = visitors_.Add(request.now, path, *holder,
+                          VisitLifetime(options_, path, request.message));
+  }
+  if (!visit.has_value()) {
     ++stats_.visitors_refused;
     return false;
   }
-  forwards_.push_back(ToServer(holder->instance, path, bytes, bytes.size()));
+  forwards_.push_back(ToServer(holder->instance, path, bytes, bytes.size(),
+                               Reach::kHere, *visit));
   ++stats_.handed_on;
   return true;
 }
@@ -141,9 +147,10 @@ bool Server::HandVisitorOn(absl::Time now, const Path& path,
                            absl::Span<const uint8_t> bytes,
                            size_t segment_size) {
   if (visitors_.empty() || arrival_.reach == Reach::kHere) return false;
-  const std::optional<int> instance = visitors_.Find(now, path);
-  if (!instance.has_value()) return false;
-  forwards_.push_back(ToServer(*instance, path, bytes, segment_size));
+  const auto visit = visitors_.Find(now, path);
+  if (!visit.has_value()) return false;
+  forwards_.push_back(ToServer(visit->instance, path, bytes, segment_size,
+                               Reach::kHere, visit->number));
   // It has begun anew, and this is what tells that server.
   if (bytes.empty()) visitors_.Remove(path);
   stats_.handed_on += forwards_.back().segments;
@@ -156,6 +163,7 @@ void Server::Move(Allocation& allocation, const Path& path) {
   if (path == allocation.client || path == mobility.next) return;
   // One at a time: whoever shows tickets from many addresses holds one more.
   ++mobility.number;
+  ++stats_.tickets_shown;
   allocations_.Offer(allocation, path);
 }
 

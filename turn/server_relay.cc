@@ -2,6 +2,8 @@
 // sections 11 and 12). Nothing here allocates once the buffers have grown.
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include "base/bytes.h"
 #include "turn/channel_data.h"
@@ -34,6 +36,45 @@ void WriteDataPrefix(const TransportAddress& peer, size_t payload_size,
   w.U16(static_cast<uint16_t>(payload_size));
 }
 
+// How many messages at the front of `train`, of `size` bytes each, say what the
+// first says but for transaction id and data. That is a Send indication to an
+// IPv4 address, which the transaction id is no part of, and ends with
+// `data_size` bytes of DATA behind `head`: what is equal in front of them means
+// the same.
+size_t Alike(absl::Span<const uint8_t> train, size_t size, size_t head,
+             size_t data_size) {
+  if (data_size == 0 || head + (data_size + 3) / 4 * 4 != size) return 1;
+  constexpr size_t kId = stun::kHeaderSize - sizeof(stun::TransactionId);
+  const uint8_t* first = train.data();
+  size_t count = 1;
+  for (; (count + 1) * size <= train.size(); ++count) {
+    const uint8_t* next = first + count * size;
+    if (std::memcmp(first, next, kId) != 0 ||
+        std::memcmp(first + stun::kHeaderSize, next + stun::kHeaderSize,
+                    head - stun::kHeaderSize) != 0) {
+      break;
+    }
+  }
+  return count;
+}
+
+// The fronts of a train of Data indications. Each has a transaction id of its
+// own; they are drawn many at a time.
+void WriteDataPrefixes(const TransportAddress& peer, const Forward& forward,
+                       Random& random, absl::Span<uint8_t> out) {
+  std::array<stun::TransactionId, 32> ids;
+  size_t unused = 0;
+  for (size_t i = 0; i < forward.segments; ++i) {
+    if (unused == 0) {
+      unused = std::min(forward.segments - i, ids.size());
+      random.Fill({ids[0].bytes.data(), unused * sizeof(ids[0])});
+    }
+    WriteDataPrefix(
+        peer, forward.payload(i).size(), ids[--unused],
+        out.subspan(i * forward.prefix_bytes, forward.prefix_bytes));
+  }
+}
+
 // Whether `ip` is not on loopback, or the allocation's relay of its family is.
 bool ReachesLoopback(const internal::Allocation& from, const IpAddress& ip) {
   if (!ip.IsLoopback()) return true;
@@ -60,8 +101,10 @@ absl::Span<const Forward> Decided(absl::Span<Forward> forwards,
 }  // namespace
 
 void Server::HandlePacket(absl::Time now, Packet in) {
-  if (const auto relay = allocations_.ByBind(in.path.local)) {
-    FromPeer(now, *relay, in.path.remote, in.bytes, in.bytes.size());
+  const auto holder =
+      ledger_.Find(policy_.AsTold(in.path.local), Transport::kUdp);
+  if (holder.has_value() && holder->instance == options_.instance) {
+    FromPeer(now, holder->relay, in.path.remote, in.bytes, in.bytes.size());
   } else {
     FromClient(now, in.path, in.bytes, in.bytes.size());
   }
@@ -78,6 +121,10 @@ absl::Span<const Forward> Server::FromClient(absl::Time now, const Path& path,
   if (arrival.reach == Reach::kElsewhere) {
     HandVisitorOn(now, path, bytes, segment_size);
     return forwards_;
+  }
+  if (arrival.reach == Reach::kOver) {
+    visitors_.End(path, arrival.visit);
+    return {};
   }
   if (arrival.reach == Reach::kReturned) {
     visitors_.Remove(path);
@@ -97,8 +144,7 @@ absl::Span<const Forward> Server::FromClient(absl::Time now, const Path& path,
     if (IsChannelData(segment)) {
       bytes.remove_prefix(RelayChannelData(now, path, bytes, segment_size));
     } else {
-      HandleStun(now, path, segment);
-      bytes.remove_prefix(segment.size());
+      bytes.remove_prefix(HandleStun(now, path, bytes, segment_size));
     }
   }
   return Decided(absl::MakeSpan(forwards_), prefixes_);
@@ -165,8 +211,11 @@ size_t Server::RelayChannelData(absl::Time now, const Path& path,
 }
 
 // A Send indication (section 11.2): no answer, whatever is wrong with it.
-void Server::RelaySend(absl::Time now, const Path& path,
-                       const stun::MessageView& message) {
+// `train` begins with it; returns how many bytes of that go the same way.
+size_t Server::RelaySend(absl::Time now, const Path& path,
+                         const stun::MessageView& message,
+                         absl::Span<const uint8_t> train) {
+  const size_t size = message.bytes().size();
   const auto peer = message.Get<stun::XorPeerAddress>();
   const auto data = message.Get<stun::Data>();
   if (!peer.has_value() || !data.has_value() ||
@@ -177,28 +226,30 @@ void Server::RelaySend(absl::Time now, const Path& path,
                internal::UnderstoodIn(stun::Method::kSend))
            .empty()) {
     ++stats_.malformed;
-    return;
+    return size;
   }
   Allocation* allocation = ByClient(now, path);
   if (allocation == nullptr &&
-      HandVisitorOn(now, path, message.bytes(), message.bytes().size())) {
-    return;
+      HandVisitorOn(now, path, message.bytes(), size)) {
+    return size;
   }
   if (allocation == nullptr || !allocation->open ||
       allocation->transport != Transport::kUdp) {
     ++stats_.no_allocation;
-    return;
+    return size;
   }
   Settle(*allocation, path);
   const TransportAddress to = policy_.AsTold(peer->address);
   if (!allocation->peers.Permits(now, to.ip)) {
     ++stats_.no_permission;
-    return;
+    return size;
   }
   Forward forward;
-  forward.segments = 1;
-  forward.received = data->value;
-  forward.stride = data->value.size();
+  forward.skip = static_cast<size_t>(data->value.data() - train.data());
+  forward.segments =
+      to.ip.is_v4() ? Alike(train, size, forward.skip, data->value.size()) : 1;
+  forward.received = train.first(forward.segments * size);
+  forward.stride = size;
   forward.payload_bytes = data->value.size();
   forward.last_payload_bytes = data->value.size();
   if (message.Has<stun::DontFragment>()) {
@@ -207,6 +258,7 @@ void Server::RelaySend(absl::Time now, const Path& path,
   }
   // A permission is for an address; which of its ports is judged here.
   ToPeer(now, *allocation, WayTo(*allocation, to), to, forward);
+  return forward.received.size();
 }
 
 // What is between one relayed address of ours and another is handed over
@@ -329,17 +381,13 @@ void Server::ToClient(absl::Time now, RelayId relay,
       channel == nullptr || IsStream(forward.path.transport) ? 4 : 1;
   const size_t begin = prefixes_.size();
   prefixes_.resize(begin + segments * forward.prefix_bytes);
-  for (size_t i = 0; i < segments; ++i) {
-    const absl::Span<uint8_t> prefix = absl::MakeSpan(prefixes_).subspan(
-        begin + i * forward.prefix_bytes, forward.prefix_bytes);
-    const size_t size =
-        i + 1 == segments ? forward.last_payload_bytes : forward.payload_bytes;
-    if (channel != nullptr) {
-      WriteChannelHeader(channel->number, size, prefix);
-    } else {
-      WriteDataPrefix(source, size, stun::TransactionId::Generate(random_),
-                      prefix);
-    }
+  const absl::Span<uint8_t> prefixes = absl::MakeSpan(prefixes_).subspan(begin);
+  if (channel == nullptr) {
+    WriteDataPrefixes(source, forward, random_, prefixes);
+  }
+  for (size_t i = 0; channel != nullptr && i < segments; ++i) {
+    WriteChannelHeader(channel->number, forward.payload(i).size(),
+                       prefixes.subspan(i * kChannelHeaderSize));
   }
   forwards_.push_back(forward);
 

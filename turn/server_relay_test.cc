@@ -159,6 +159,60 @@ TEST_F(TurnRelay, SendIndicationGoesToAPermittedPeer) {
   EXPECT_THAT(Sent(forwards[0]), ElementsAre("hello"));
 }
 
+TEST_F(TurnRelay, TrainOfSendIndicationsIsOneDecision) {
+  EXPECT_TRUE(harness_.Permit(client_, kTestPeer.ip).ok());
+  const TransportAddress other{kTestPeer.ip, 7001};
+  std::vector<uint8_t> train;
+  size_t size = 0;
+  const auto add = [&](const TransportAddress& to, const char* payload) {
+    const auto indication = harness_.SendIndication(to, payload);
+    if (train.empty()) size = indication.size();
+    train.insert(train.end(), indication.begin(), indication.end());
+  };
+  for (const char* payload : {"aaaaa", "bbbbb", "ccccc", "dddddd"}) {
+    add(kTestPeer, payload);
+  }
+  add(other, "eeeeee");
+  add(other, "ffffff");
+  add(other, "gg");
+  const auto forwards = FromClient(train, size);
+  ASSERT_THAT(forwards, SizeIs(4));
+  EXPECT_THAT(Sent(forwards[0]), ElementsAre("aaaaa", "bbbbb", "ccccc"));
+  EXPECT_EQ(forwards[0].path, (Path{client_.relayed, kTestPeer}));
+  EXPECT_EQ(forwards[0].payload(0).data(), train.data() + 36);
+  EXPECT_THAT(Sent(forwards[1]), ElementsAre("dddddd"));
+  EXPECT_THAT(Sent(forwards[2]), ElementsAre("eeeeee", "ffffff"));
+  EXPECT_EQ(forwards[2].path.remote, other);
+  EXPECT_THAT(Sent(forwards[3]), ElementsAre("gg"));
+  EXPECT_EQ(stats().to_peers, 7u);
+  EXPECT_EQ(stats().bytes_to_peers, 35u);
+}
+
+// A transaction id is part of how an IPv6 address is written (RFC 8489 section
+// 14.2): equal bytes behind another id are another address.
+TEST_F(TurnRelay, TrainOfSendIndicationsToIpv6IsReadOneByOne) {
+  ServerOptions options = ServerHarness::Options();
+  options.relay_addresses = {{*IpAddress::Parse("2a00::2"), {}}};
+  ServerHarness harness(options);
+  TestClient client(1000);
+  const auto for_v6 = [](stun::MessageWriter& w) {
+    w.Add(stun::RequestedAddressFamily{IpFamily::kV6});
+  };
+  ASSERT_TRUE(harness.Allocate(client, for_v6).ok());
+  const auto peer = *TransportAddress::Parse("[2a00::9]:99");
+  ASSERT_TRUE(harness.Permit(client, peer.ip).ok());
+  const auto first = harness.SendIndication(peer, "aaaa");
+  const auto second = harness.SendIndication(peer, "bbbb");
+  std::vector<uint8_t> train = first;
+  train.insert(train.end(), second.begin(), second.end());
+  train.insert(train.end(), first.begin(), first.end());
+  train[2 * first.size() + 19] ^= 1;  // Of the id.
+  EXPECT_THAT(harness.server().FromClient(harness.now(), client.path, train,
+                                          first.size()),
+              SizeIs(2));
+  EXPECT_EQ(harness.server().stats().no_permission, 1u);
+}
+
 TEST_F(TurnRelay, SendIndicationWithWhatIsNotUnderstoodIsDropped) {
   EXPECT_TRUE(harness_.Permit(client_, kTestPeer.ip).ok());
   std::vector<uint8_t> buffer(256);

@@ -20,6 +20,7 @@ struct ServerStats {
   uint64_t bytes_to_peers = 0;    // Payload.
   uint64_t bytes_to_clients = 0;  // Payload.
   uint64_t moves = 0;             // Clients that have come to another address.
+  uint64_t tickets_shown = 0;     // By which they may.
   uint64_t icmp_reports = 0;      // Clients were told what ICMP said.
   // Connections with peers (RFC 6062) that were made, and joined with clients.
   uint64_t peers_connected = 0;
@@ -69,6 +70,7 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, bytes_to_peers),
       KYUU_COUNTER(ServerStats, bytes_to_clients),
       KYUU_COUNTER(ServerStats, moves),
+      KYUU_COUNTER(ServerStats, tickets_shown),
       KYUU_COUNTER(ServerStats, icmp_reports),
       KYUU_COUNTER(ServerStats, peers_connected),
       KYUU_COUNTER(ServerStats, peers_joined),

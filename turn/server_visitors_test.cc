@@ -240,6 +240,50 @@ TEST_F(TurnVisitors, AForgedReleaseForgetsNobody) {
   EXPECT_TRUE(Come(new_, ServerHarness::ChannelMessage(0x4000, "four")));
 }
 
+// Where a client on DTLS is heard, its later Refreshes cannot be read: the
+// server that has its session says when that is over.
+TEST_F(TurnVisitors, OneOnDtlsIsForgottenWhenItsVisitIsOver) {
+  const Bytes ticket = Allocate(old_);
+  new_.path.transport = Transport::kDtls;
+  away_->Challenge(new_);
+  const Bytes sealed(40, 23);
+  const auto hear = [&](const Bytes& bytes) {
+    const auto forwards =
+        away_->server().FromClient(away_->now(), new_.path, bytes,
+                                   sealed.size(), {.reach = Reach::kElsewhere});
+    return forwards.empty() ? 0 : forwards[0].visit;
+  };
+  const auto over = [&](uint64_t visit) {
+    EXPECT_TRUE(
+        away_->server()
+            .FromClient(away_->now(), new_.path, {}, 1,
+                        {.reach = Reach::kOver, .from = 0, .visit = visit})
+            .empty());
+  };
+  const auto move = [&] {
+    const Bytes refresh = Refresh(new_, ticket);
+    const auto forwards = away_->server().FromClient(away_->now(), new_.path,
+                                                     refresh, refresh.size());
+    ASSERT_EQ(forwards.size(), 1u);
+    EXPECT_NE(forwards[0].visit, 0u);
+  };
+  move();
+  const uint64_t first = hear(sealed);
+  EXPECT_NE(first, 0u);
+  // It begins anew and moves again before the end of the first is told.
+  EXPECT_EQ(hear({}), first);
+  EXPECT_EQ(hear(sealed), 0u);
+  over(first);
+  move();
+  over(first);
+  const uint64_t second = hear(sealed);
+  EXPECT_NE(second, 0u);
+  EXPECT_NE(second, first);
+  over(second);
+  EXPECT_EQ(hear(sealed), 0u);
+  EXPECT_EQ(away_->server().NextTimeout(), absl::InfiniteFuture());
+}
+
 TEST_F(TurnVisitors, WhatHasBeenHandedOnGoesNoFurther) {
   const Bytes ticket = Allocate(old_);
   away_->Challenge(new_);

@@ -29,6 +29,7 @@ struct Handover {
     TransportAddress source;  // from a client who has moved.
     std::optional<Path> client;
     turn::Reach reach = turn::Reach::kHere;  // Of a client's.
+    uint64_t visit = 0;                      // The same: turn::Forward::visit.
     // Who is on DTLS comes with the session; what follows is sealed.
     std::unique_ptr<DtlsClients::Client> session;
     size_t begin = 0;

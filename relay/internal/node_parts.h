@@ -9,11 +9,37 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/counters.h"
 #include "net/loop.h"
 #include "net/stream_driver.h"
+#include "net/udp_socket.h"
 #include "relay/node.h"
 
 namespace kyuu::relay {
+
+struct Node::Listener {
+  explicit Listener(net::UdpSocket from)
+      : socket(std::move(from)), before(socket.stats()) {}
+  // Since it is here.
+  net::UdpStats Counted() const {
+    return CountersSince(before, socket.stats());
+  }
+
+  net::UdpSocket socket;
+  const net::UdpStats before;
+  std::unique_ptr<net::Watch> watch;
+  size_t relays = 0;   // Of clients who come by it.
+  bool stays = false;  // Whoever comes by it.
+};
+struct Node::Relay {
+  Relay(turn::RelayId of, net::UdpSocket opened)
+      : id(of), socket(std::move(opened)) {}
+
+  const turn::RelayId id;
+  net::UdpSocket socket;
+  std::optional<net::Watch> watch;  // Always.
+  Listener* by = nullptr;           // Its client comes by it, if known.
+};
 
 struct Node::Guest {
   Guest(const Path& by, std::string name, std::shared_ptr<void> p,

@@ -8,14 +8,14 @@ namespace {
 
 // Finds the first live entry that `matches`, trying the last one found first.
 template <typename List, typename Matches>
-auto Find(const List& list, size_t& last, absl::Time now, Matches matches) ->
+auto Find(const List& list, uint16_t& last, absl::Time now, Matches matches) ->
     typename List::const_pointer {
   if (last < list.size() && matches(list[last]) && list[last].expires > now) {
     return &list[last];
   }
   for (size_t i = 0; i < list.size(); ++i) {
     if (matches(list[i]) && list[i].expires > now) {
-      last = i;
+      last = static_cast<uint16_t>(i);
       return &list[i];
     }
   }

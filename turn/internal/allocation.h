@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/compact_time.h"
 #include "stun/integrity.h"
 #include "stun/protocol.h"
 #include "turn/forward.h"
@@ -76,9 +77,10 @@ class PeerTable {
 
   absl::InlinedVector<Permission, 1> permissions_;
   absl::InlinedVector<Channel, 1> channels_;
-  mutable size_t last_permission_ = 0;
-  mutable size_t last_number_ = 0;
-  mutable size_t last_peer_ = 0;
+  // Where to look first; of longer lists it is a guess like any other.
+  mutable uint16_t last_permission_ = 0;
+  mutable uint16_t last_number_ = 0;
+  mutable uint16_t last_peer_ = 0;
 };
 
 // A relayed address of an allocation, with the socket behind it. Its id is the
@@ -114,17 +116,17 @@ struct Allocation {
   // longer.
   stun::IntegrityKey key;
   Integrity integrity = Integrity::kSha1;
-  absl::Time credential_expires = absl::InfiniteFuture();
   // Made with one (RFC 7635), the newest of which was made then: there is no
   // grace.
   bool token = false;
-  absl::Time token_made = absl::InfinitePast();
+  CompactTime token_made = absl::InfinitePast();
+  CompactTime credential_expires = absl::InfiniteFuture();
   // Until then its client's source counts as proven (Ledger::Proven).
-  absl::Time prove_again = absl::InfinitePast();
+  CompactTime prove_again = absl::InfinitePast();
 
   // At least one once it is open; IPv4 comes first of a dual allocation.
   absl::InlinedVector<Relay, 1> relays;
-  absl::Time made;
+  CompactTime made;
   absl::Time expires;
 
   // The Allocate request, for its answer when the socket is open, and for the
@@ -138,11 +140,11 @@ struct Allocation {
   // The family of a dual allocation that there was no address for, and why.
   std::optional<FamilyRefusal> refused;
 
-  std::unique_ptr<Mobility> mobility;  // If it was asked for.
   // Its client has asked for DONT-FRAGMENT: it is one that hears of ICMP.
   bool whole = false;
+  std::unique_ptr<Mobility> mobility;  // If it was asked for.
   // Not before it is told of the next ICMP error.
-  absl::Time next_report = absl::InfinitePast();
+  CompactTime next_report = absl::InfinitePast();
 
   PeerTable peers;
   server_events::Traffic traffic;

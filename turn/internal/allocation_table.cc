@@ -25,9 +25,6 @@ Allocation& AllocationTable::Insert(std::unique_ptr<Allocation> made) {
   slots_[slot] = std::move(made);
   by_client_.insert({&allocation.client, &allocation});
   by_user_[allocation.quota_user].push_back(&allocation);
-  for (const Relay& relay : allocation.relays) {
-    by_bind_.emplace(relay.bind, relay.id);
-  }
   by_expiry_.emplace(allocation.expires, allocation.id);
   return allocation;
 }
@@ -36,7 +33,6 @@ void AllocationTable::Erase(Allocation& allocation) {
   by_expiry_.erase({allocation.expires, allocation.id});
   by_client_.erase(allocation.client);
   Withdraw(allocation);
-  for (const Relay& relay : allocation.relays) Unbind(relay);
   const auto user = by_user_.find(allocation.quota_user);
   List& list = user->second;
   list.erase(std::find(list.begin(), list.end(), &allocation));
@@ -67,22 +63,10 @@ void AllocationTable::Arrive(Allocation& allocation) {
   by_client_.insert({&allocation.client, &allocation});
 }
 
-std::optional<RelayId> AllocationTable::ByBind(
-    const TransportAddress& bind) const {
-  const auto it = by_bind_.find(bind);
-  if (it == by_bind_.end()) return std::nullopt;
-  return it->second;
-}
-
 AllocationTable::List AllocationTable::OfUser(
     absl::string_view quota_user) const {
   const auto it = by_user_.find(quota_user);
   return it == by_user_.end() ? List() : it->second;
-}
-
-void AllocationTable::Rebind(const TransportAddress& old, const Relay& relay) {
-  by_bind_.erase(old);
-  by_bind_.emplace(relay.bind, relay.id);
 }
 
 void AllocationTable::SetExpiry(Allocation& allocation, absl::Time expires) {

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,14 +23,14 @@
 
 namespace kyuu::turn::internal {
 
-// AllocationTable owns allocations, and finds them by id, 5-tuple, relay
-// address, user, and the end of their lifetimes. Pointers are good until
-// Erase().
+// AllocationTable owns allocations, and finds them by id, 5-tuple, user, and
+// the end of their lifetimes; by relay address the ledger does. Pointers are
+// good until Erase().
 class AllocationTable {
  public:
   // The id of the next one to Insert().
   RelayId NewId();
-  // Takes one in, with its client, user, relays and expiry as they are.
+  // Takes one in, with its client, user and expiry as they are.
   Allocation& Insert(std::unique_ptr<Allocation> made);
   void Erase(Allocation& allocation);
 
@@ -51,7 +50,6 @@ class AllocationTable {
     }
     return slots_[slot].get();
   }
-  std::optional<RelayId> ByBind(const TransportAddress& bind) const;
   using List = absl::InlinedVector<Allocation*, 1>;
   List OfUser(absl::string_view quota_user) const;
   // Calls `f` with each; it may erase that one.
@@ -72,9 +70,6 @@ class AllocationTable {
   void Withdraw(Allocation& allocation);
   // Its 5-tuple is that one from now on.
   void Arrive(Allocation& allocation);
-  // A relay has another socket: `old` is where it was bound.
-  void Rebind(const TransportAddress& old, const Relay& relay);
-  void Unbind(const Relay& relay) { by_bind_.erase(relay.bind); }
   void SetExpiry(Allocation& allocation, absl::Time expires);
   // The first that has expired, or null; it stays so until it is erased or set.
   Allocation* FirstDue(absl::Time now);
@@ -111,7 +106,6 @@ class AllocationTable {
   std::vector<uint32_t> free_slots_;
   uint32_t generation_ = 0;
   absl::flat_hash_set<ByPath, HashPath, EqualPath> by_client_;
-  absl::flat_hash_map<TransportAddress, RelayId> by_bind_;
   absl::flat_hash_map<std::string, List> by_user_;
   // By Allocation::expires (RFC 8656 section 3.2).
   absl::btree_set<std::pair<absl::Time, RelayId>> by_expiry_;
