@@ -295,8 +295,8 @@ void Agent::Arm() {
   const Pair* in_use = PairInUse();
   const bool patient = current_->remote && in_use == nullptr &&
                        current_->patience_until != absl::InfinitePast();
-  timers_.Set(Timer::kPac,
-              patient ? current_->patience_until : absl::InfiniteFuture());
+  timers_.Set(Timer::kPac, patient ? absl::Time(current_->patience_until)
+                                   : absl::InfiniteFuture());
   const auto earliest = [&](PairTimer timer) {
     const absl::Time next = current_->pairs.NextTimeout(timer);
     return previous_ ? std::min(next, previous_->pairs.NextTimeout(timer))

@@ -202,7 +202,7 @@ void Gatherer::Drain(absl::Time now) {
                     [](const Attempt& a) { return a.dead && a.closed; });
     }
   }
-  std::erase_if(relays_, [](const Relay& relay) {
+  relays_.EraseIf([](const Relay& relay) {
     return relay.dropped && relay.attempts.empty();
   });
   const auto open = [](const auto& job) {
@@ -388,12 +388,14 @@ absl::Time Gatherer::NextTimeout() const {
   const bool gathering = state_ == State::kGathering;
   absl::Time next = absl::InfiniteFuture();
   if (gathering) {
-    next = std::min({finish_at_, bindings_.NextTimeout(),
-                     std::max(bindings_.NextStart(), next_start_)});
+    next = std::min<absl::Time>(
+        {finish_at_, bindings_.NextTimeout(),
+         std::max<absl::Time>(bindings_.NextStart(), next_start_)});
   }
   for (const Relay& relay : relays_) {
     if (gathering && !relay.hosts.empty() && !relay.kept) {
-      next = std::min(next, std::max(relay.next_attempt, next_start_));
+      next =
+          std::min(next, std::max<absl::Time>(relay.next_attempt, next_start_));
     }
     if (relay.connecting) next = std::min(next, relay.connecting->deadline);
     if (gathering && relay.moving) {

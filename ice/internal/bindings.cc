@@ -41,7 +41,7 @@ void Bindings::Drop(Predicate is_it, Told told) {
     EndStream(binding);
     if (told == Told::kYes) Forget(binding);
   }
-  std::erase_if(all_, is_it);
+  all_.EraseIf(is_it);
 }
 
 void Bindings::Restart(absl::Time now) {

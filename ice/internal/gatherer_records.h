@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/address.h"
+#include "base/short_list.h"
 #include "ice/gatherer_types.h"
 #include "turn/client.h"
 
@@ -111,7 +112,7 @@ struct Relay {
 };
 
 // The first that no relay has.
-size_t FreePlace(const std::vector<Relay>& relays);
+size_t FreePlace(const ShortList<Relay>& relays);
 
 // Leaves out the servers beyond max_servers.
 void LimitServers(GathererOptions& options);
