@@ -316,14 +316,22 @@ void IceTransport::ReleaseUnwanted(absl::Time now) {
 }
 
 // A channel costs less than indications, and nothing to bind; a nominated pair
-// keeps itself, so that no server need be asked for addresses any more.
+// keeps itself, so that no server need be asked for addresses any more. Unless
+// it is relayed: a direct one is looked for then, to which they are a way.
 void IceTransport::FollowSelection(absl::Time now) {
   const std::optional<Path> nominated = agent_.nominated_path();
   if (nominated == nominated_) return;
   nominated_ = nominated;
   if (!nominated) return;
   gatherer_.BindChannel(now, *nominated);
-  gatherer_.StopKeepalives();
+  const std::vector<PairInfo> pairs = agent_.pairs();
+  const auto pair = std::find_if(
+      pairs.begin(), pairs.end(),
+      [&](const PairInfo& info) { return info.path == *nominated; });
+  if (pair == pairs.end() || (pair->local_type != CandidateType::kRelayed &&
+                              pair->remote_type != CandidateType::kRelayed)) {
+    gatherer_.StopKeepalives();
+  }
 }
 
 // When the silence after our payload has lasted too long.
