@@ -264,7 +264,7 @@ std::optional<AgentEvent> Agent::PollEvent() {
   }
   if (!decisions_.empty()) {
     const Decision decision = decisions_.front();
-    decisions_.pop_front();
+    decisions_.erase(decisions_.begin());
     return decision;
   }
   if (told_.role != role_) {

@@ -241,7 +241,7 @@ class Agent {
   CompactTime next_slot_ = absl::InfinitePast();  // For checks that keep Ta.
   internal::PeerStreams streams_;
   EmbeddedDtls embedded_dtls_;
-  Queue<Decision, 0> decisions_;
+  ShortList<Decision> decisions_;  // The oldest first.
 };
 static_assert(Engine<Agent>);
 

@@ -481,7 +481,7 @@ std::string Foundations::Get(CandidateType type, const IpAddress& base,
   int number = 1;
   absl::string_view rest = keys_;
   while (!rest.empty()) {
-    const auto size = static_cast<size_t>(rest[0]);
+    const size_t size = static_cast<uint8_t>(rest[0]);
     if (rest.substr(1, size) == key) return absl::StrCat(number);
     rest.remove_prefix(1 + size);
     ++number;

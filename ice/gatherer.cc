@@ -27,10 +27,16 @@ Gatherer::Gatherer(GathererOptions options, Random& random)
       told_(options.max_candidates, events_, stats_),
       bindings_(options_, random, events_) {
   internal::LimitServers(options);
-  wanted_ = {std::exchange(options.stun_servers, {}),
-             std::exchange(options.turn_servers, {}),
-             std::exchange(options.policy, GatherPolicy::kAll),
-             std::exchange(options.mapped_type, GathererOptions().mapped_type)};
+  for (const TransportAddress& server :
+       std::exchange(options.stun_servers, {})) {
+    wanted_.stun_servers.push_back(server);
+  }
+  for (TurnServer& server : std::exchange(options.turn_servers, {})) {
+    wanted_.turn_servers.push_back(std::move(server));
+  }
+  wanted_.policy = std::exchange(options.policy, GatherPolicy::kAll);
+  wanted_.mapped_type =
+      std::exchange(options.mapped_type, GathererOptions().mapped_type);
   policy_ = wanted_.policy;
   std::vector<HostAddress> hosts = std::exchange(options.hosts, {});
   options_ = Defaulted<GathererOptions>(std::move(options));

@@ -136,8 +136,8 @@ class Bindings {
   Queue<GathererEvent, 0>& events_;
   std::unique_ptr<stun::Client> stun_;  // Once a server was asked.
   ShortList<Binding> all_;
-  Queue<Change, 0> changes_;
-  uint64_t last_stream_ = kFirstBindingStream;
+  ShortList<Change> changes_;    // The oldest first.
+  uint32_t streams_wanted_ = 0;  // Names them.
   bool keepalives_ = true;
 };
 

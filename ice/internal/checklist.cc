@@ -38,6 +38,12 @@ Pair& Checklist::Edit(size_t index) {
   return pairs_[index];
 }
 
+PairTraffic& Checklist::Payload(size_t index) {
+  std::unique_ptr<PairTraffic>& payload = pairs_[index].payload;
+  if (!payload) payload = std::make_unique<PairTraffic>();
+  return *payload;
+}
+
 Checklist::Index& Checklist::index() const {
   for (const uint16_t number : index_->edited) Settle(number);
   return *index_;
@@ -177,7 +183,7 @@ std::optional<size_t> Checklist::Add(Pair pair, size_t max_pairs) {
   }
   size_t number = pairs_.size();
   if (number < max_pairs) {
-    pairs_.push_back(pair);
+    pairs_.push_back(std::move(pair));
     if (!index_ && pairs_.size() > kFew) {
       Reindex();
       return number;
@@ -192,7 +198,7 @@ std::optional<size_t> Checklist::Add(Pair pair, size_t max_pairs) {
       index_->by_ends.Remove(gone, EndsOf());
       index_->by_path.Remove(gone, PathOf());
     }
-    pairs_[number] = pair;
+    pairs_[number] = std::move(pair);
   }
   Insert(number);
   return number;
@@ -238,7 +244,7 @@ std::vector<size_t> Checklist::Remove(
   const absl::Span<const Pair> pairs = all();
   for (size_t i = 0; i < pairs.size(); ++i) {
     place[i] = unwanted(pairs[i]) ? kGone : left.size();
-    if (place[i] != kGone) left.push_back(pairs[i]);
+    if (place[i] != kGone) left.push_back(std::move(pairs_[i]));
   }
   for (size_t i = triggered_.size(); i-- > 0;) {
     const size_t to = place[triggered_[i]];

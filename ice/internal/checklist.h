@@ -78,7 +78,8 @@ class Checklist {
   std::vector<size_t> RemoveBase(size_t base);
   std::vector<size_t> RemoveAt(size_t index);
   // For counts, which nothing else depends on.
-  PairTraffic& Traffic(size_t index) { return pairs_[index].traffic; }
+  void CountResponse(size_t index) { ++pairs_[index].responses_sent; }
+  PairTraffic& Payload(size_t index);
   // Gives a pair another path: its connection's, or none any more.
   void SetPath(size_t index, const Path& path);
 

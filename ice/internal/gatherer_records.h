@@ -21,8 +21,8 @@ namespace kyuu::ice::internal {
 
 // The servers to be asked, and what is told of what is found.
 struct Wanted {
-  std::vector<TransportAddress> stun_servers;
-  std::vector<TurnServer> turn_servers;
+  ShortList<TransportAddress> stun_servers;
+  ShortList<TurnServer> turn_servers;
   GatherPolicy policy = GatherPolicy::kAll;
   CandidateType mapped_type = GathererOptions().mapped_type;
 };

@@ -183,7 +183,9 @@ std::optional<size_t> Generation::InUse() const {
 void Generation::Keep(std::optional<size_t> in_use, size_t max_backups,
                       absl::FunctionRef<bool(size_t, size_t)> may_keep,
                       absl::FunctionRef<void(size_t)> dropped) {
-  const Kept wanted{pairs.valid_changes(), in_use, max_backups};
+  const Kept wanted{pairs.valid_changes(),
+                    static_cast<uint32_t>(in_use ? *in_use + 1 : 0),
+                    static_cast<uint32_t>(max_backups)};
   if (kept_ == wanted) return;
   kept_ = wanted;
   const std::vector<size_t> valid = pairs.Valid();

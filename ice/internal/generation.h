@@ -87,7 +87,7 @@ class Generation {
     size_t pair;
     absl::string_view reason;
   };
-  std::optional<StandIn> stand_in;
+  std::unique_ptr<StandIn> stand_in;  // Null: none.
   // Data stays with `selected` although others answer, and it does not.
   bool held = false;
   bool remote_done = false;  // End of candidates.
@@ -99,7 +99,7 @@ class Generation {
   // When the next check of an address that nobody told may be made, and how
   // many were made since one answered.
   CompactTime next_stranger = absl::InfinitePast();
-  size_t strangers = 0;
+  uint32_t strangers = 0;
   // InfinitePast() once it has passed.
   CompactTime patience_until = absl::InfiniteFuture();
 
@@ -151,9 +151,9 @@ class Generation {
  private:
   // What Keep() has chosen from.
   struct Kept {
-    uint64_t valid_changes;
-    std::optional<size_t> in_use;
-    size_t max_backups;
+    uint64_t valid_changes = UINT64_MAX;
+    uint32_t in_use_plus_one = 0;  // 0: none is.
+    uint32_t max_backups = 0;
     friend bool operator==(const Kept&, const Kept&) = default;
   };
 
@@ -177,7 +177,7 @@ class Generation {
   ShortList<RemoteCandidate> remotes_;
   // Of more than a few; else they are looked through.
   std::unique_ptr<NumberTable> by_address_;
-  std::optional<Kept> kept_;
+  Kept kept_;
   ShortList<Transaction> transactions_;
 };
 
