@@ -167,7 +167,11 @@ IpAddress IpAddress::V6(const std::array<uint8_t, 16>& bytes,
   IpAddress a;
   a.family_ = IpFamily::kV6;
   a.bytes_ = bytes;
-  if (a.IsLinkLocal()) a.scope_id_ = scope_id;
+  if (a.IsLinkLocal()) {
+    for (int i = 0; i < 4; ++i) {
+      a.scope_id_[i] = static_cast<uint8_t>(scope_id >> 8 * (3 - i));
+    }
+  }
   return a;
 }
 
@@ -198,6 +202,11 @@ absl::StatusOr<IpAddress> IpAddress::Parse(absl::string_view text) {
   if (const auto v6 = ParseV6(address)) return V6(*v6, scope_id);
   return absl::InvalidArgumentError(
       absl::StrCat("not an IP address: \"", text, "\""));
+}
+
+uint32_t IpAddress::scope_id() const {
+  return uint32_t{scope_id_[0]} << 24 | uint32_t{scope_id_[1]} << 16 |
+         uint32_t{scope_id_[2]} << 8 | scope_id_[3];
 }
 
 absl::Span<const uint8_t> IpAddress::bytes() const {
@@ -249,7 +258,7 @@ std::string IpAddress::ToString() const {
   }
   if (!is_v6()) return "";
   std::string text = FormatV6(bytes());
-  if (scope_id_ != 0) absl::StrAppend(&text, "%", scope_id_);
+  if (scope_id() != 0) absl::StrAppend(&text, "%", scope_id());
   return text;
 }
 

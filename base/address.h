@@ -45,7 +45,7 @@ class IpAddress {
   IpFamily family() const { return family_; }
   bool is_v4() const { return family_ == IpFamily::kV4; }
   bool is_v6() const { return family_ == IpFamily::kV6; }
-  uint32_t scope_id() const { return scope_id_; }
+  uint32_t scope_id() const;
 
   // The 4 or 16 bytes in network order; empty for the unspecified family. The
   // view lives as long as this object.
@@ -74,9 +74,11 @@ class IpAddress {
   }
 
  private:
+  // Bytes alone, for tables have many of them: a Path has 50 so, and 60 with a
+  // number in it that has to be aligned.
   IpFamily family_ = IpFamily::kUnspecified;
-  std::array<uint8_t, 16> bytes_{};  // IPv4 uses the first four.
-  uint32_t scope_id_ = 0;
+  std::array<uint8_t, 16> bytes_{};    // IPv4 uses the first four.
+  std::array<uint8_t, 4> scope_id_{};  // In network order.
 };
 
 // IpPrefix is a CIDR block, for example 10.0.0.0/8.

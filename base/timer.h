@@ -12,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <optional>
+#include <type_traits>
 
 #include "absl/time/time.h"
 
@@ -19,8 +20,9 @@ namespace kyuu {
 
 // TimerTable holds one deadline for each enumerator of `E`, whose last
 // enumerator must be `kCount`. A timer that is not set has the deadline
-// absl::InfiniteFuture().
-template <typename E>
+// absl::InfiniteFuture(). Where there are thousands of tables, `T` may be
+// CompactTime (base/compact_time.h).
+template <typename E, typename T = absl::Time>
 class TimerTable {
  public:
   static constexpr size_t kSize = static_cast<size_t>(E::kCount);
@@ -28,7 +30,7 @@ class TimerTable {
   TimerTable() { deadlines_.fill(absl::InfiniteFuture()); }
 
   // Set arms `timer`, replacing an earlier deadline.
-  void Set(E timer, absl::Time deadline) { at(timer) = deadline; }
+  void Set(E timer, T deadline) { at(timer) = deadline; }
   void Stop(E timer) { at(timer) = absl::InfiniteFuture(); }
   void StopAll() { deadlines_.fill(absl::InfiniteFuture()); }
 
@@ -40,13 +42,15 @@ class TimerTable {
   }
   // The earliest deadline, or absl::InfiniteFuture().
   absl::Time NextTimeout() const {
-    return *std::min_element(deadlines_.begin(), deadlines_.end());
+    return *std::min_element(deadlines_.begin(), deadlines_.end(), Earlier);
   }
   // PopDue stops the due timer with the earliest deadline and returns it;
   // nullopt if none is due at `now`.
   std::optional<E> PopDue(absl::Time now) {
-    auto earliest = std::min_element(deadlines_.begin(), deadlines_.end());
-    if (*earliest > now || *earliest == absl::InfiniteFuture()) {
+    auto earliest =
+        std::min_element(deadlines_.begin(), deadlines_.end(), Earlier);
+    const absl::Time deadline = *earliest;
+    if (deadline > now || deadline == absl::InfiniteFuture()) {
       return std::nullopt;
     }
     *earliest = absl::InfiniteFuture();
@@ -54,9 +58,16 @@ class TimerTable {
   }
 
  private:
-  absl::Time& at(E timer) { return deadlines_[static_cast<size_t>(timer)]; }
+  static bool Earlier(const T& a, const T& b) {
+    if constexpr (std::is_same_v<T, absl::Time>) {
+      return a < b;
+    } else {
+      return a.nanoseconds() < b.nanoseconds();
+    }
+  }
+  T& at(E timer) { return deadlines_[static_cast<size_t>(timer)]; }
 
-  std::array<absl::Time, kSize> deadlines_;
+  std::array<T, kSize> deadlines_;
 };
 
 }  // namespace kyuu

@@ -58,9 +58,9 @@ Agent::Agent(Role role, const Credentials& local, Random& random,
              const AgentOptions& options)
     : options_(Shareable(options)),
       lite_(options.lite),
+      role_(role),
       ta_(options.ta),
       random_(&random),
-      role_(role),
       tie_breaker_(random.U64()),
       current_(NewGeneration(local, *options_, lite_)),
       streams_(options.max_streams),
@@ -89,7 +89,7 @@ void Agent::SwitchRole(Role role) {
 
 void Agent::SetPacing(absl::Time now, absl::Duration ta) {
   ta_ = std::max(ta, kPacingMin);
-  next_slot_ = std::min(next_slot_, now + ta_);
+  next_slot_ = std::min<absl::Time>(next_slot_, now + ta_);
   Update(now);
 }
 
@@ -102,7 +102,7 @@ absl::Status Agent::SetRemoteCredentials(absl::Time now,
   }
   Generation& g = *current_;
   if (g.remote) {
-    if (*g.remote == remote) return absl::OkStatus();
+    if (g.IsRemote(remote)) return absl::OkStatus();
     return absl::FailedPreconditionError(
         "the peer has other credentials already: restart first");
   }
@@ -264,7 +264,7 @@ std::optional<AgentEvent> Agent::PollEvent() {
   }
   if (!decisions_.empty()) {
     const Decision decision = decisions_.front();
-    decisions_.pop_front();
+    decisions_.erase(decisions_.begin());
     return decision;
   }
   if (told_.role != role_) {

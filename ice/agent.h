@@ -15,10 +15,12 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/compact_time.h"
 #include "base/defaulted.h"
 #include "base/engine.h"
 #include "base/queue.h"
 #include "base/random.h"
+#include "base/short_list.h"
 #include "base/sparse_counters.h"
 #include "base/timer.h"
 #include "ice/agent_stats.h"
@@ -154,7 +156,7 @@ class Agent {
   void ExpireNames(absl::Time now);
   std::optional<size_t> AddRemote(internal::RemoteCandidate remote);
   void PairRemote(size_t index);
-  uint16_t Intern(const std::string& foundation);
+  uint16_t Intern(absl::string_view foundation);
   std::optional<size_t> FindBase(std::optional<TcpType> tcp_type,
                                  const TransportAddress& address) const;
   std::optional<size_t> FindBase(const Path& path) const;
@@ -219,29 +221,27 @@ class Agent {
 
   Defaulted<AgentOptions> options_;  // Beside what is named here.
   bool lite_;
-  absl::Duration ta_;
-  Random* random_;
   Role role_;
-  uint64_t tie_breaker_;
   AgentState state_ = AgentState::kNew;
+  CompactDuration ta_;
+  Random* random_;
+  uint64_t tie_breaker_;
   internal::Told told_;
   SparseCounters<AgentStats> stats_;
-  TimerTable<Timer> timers_;
-
-  std::vector<internal::LocalCandidate> locals_;
-  std::vector<internal::Base> bases_;
+  TimerTable<Timer, CompactTime> timers_;
+  ShortList<internal::LocalCandidate> locals_;
+  ShortList<internal::Base> bases_;
   internal::FoundationTable foundations_;
-
   std::unique_ptr<Generation> current_, previous_;
-  std::vector<Candidate> unbound_;  // Came before the peer's credentials.
-  std::vector<internal::PendingName> names_;
+  ShortList<Candidate> unbound_;  // Came before the peer's credentials.
+  ShortList<internal::PendingName> names_;
   uint32_t next_name_ = 0;
 
   Queue<internal::Response, sizeof(internal::Response)> responses_;
-  absl::Time next_slot_ = absl::InfinitePast();  // For checks that keep Ta.
+  CompactTime next_slot_ = absl::InfinitePast();  // For checks that keep Ta.
   internal::PeerStreams streams_;
   EmbeddedDtls embedded_dtls_;
-  Queue<Decision, 0> decisions_;
+  ShortList<Decision> decisions_;  // The oldest first.
 };
 static_assert(Engine<Agent>);
 

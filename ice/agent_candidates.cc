@@ -36,7 +36,7 @@ bool IsOpenPort(uint16_t port) {
 // Only who is on this machine himself may send us to its inside. Judged for a
 // pair, and again with each address of ours: a candidate that came before our
 // own is not to be refused for that.
-bool MayReachInside(const std::vector<Base>& bases, const Base& base,
+bool MayReachInside(const ShortList<Base>& bases, const Base& base,
                     const RemoteCandidate& remote) {
   return !remote.address.ip.IsLoopback() || base.address.ip.IsLoopback() ||
          std::any_of(bases.begin(), bases.end(), [](const Base& other) {
@@ -133,15 +133,14 @@ void Agent::RetireLocalCandidate(absl::Time now, const Candidate& candidate) {
 void Agent::DropPrevious(absl::Time now) {
   previous_.reset();
   timers_.Stop(Timer::kOldGeneration);
-  std::erase_if(locals_,
-                [](const internal::LocalCandidate& l) { return l.retired; });
+  locals_.EraseIf([](const internal::LocalCandidate& l) { return l.retired; });
   for (size_t i = bases_.size(); i-- > 0;) {
     if (bases_[i].retired) RemoveBase(now, i);
   }
 }
 
 void Agent::RemoveBase(absl::Time now, size_t index) {
-  bases_.erase(bases_.begin() + static_cast<long>(index));
+  bases_.erase(bases_.begin() + index);
   for (Generation* g : {current_.get(), previous_.get()}) {
     if (g == nullptr) continue;
     const bool worked = g->InUse().has_value();
@@ -268,7 +267,7 @@ void Agent::PairRemote(size_t index) {
   }
 }
 
-uint16_t Agent::Intern(const std::string& foundation) {
+uint16_t Agent::Intern(absl::string_view foundation) {
   return foundations_.Intern(
       foundation,
       options_->max_local_candidates + 2 * options_->max_remote_candidates);

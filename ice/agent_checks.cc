@@ -102,7 +102,7 @@ void Agent::HandleResponse(absl::Time now, const Path& path,
     ++stats_.at<&AgentStats::drop_no_integrity>();
     return;
   }
-  if (!message.CheckIntegrity(g->remote_key)) {
+  if (!message.CheckIntegrity(g->remote->key)) {
     ++stats_.at<&AgentStats::drop_wrong_integrity>();
     return;
   }
@@ -269,7 +269,7 @@ absl::Time Agent::NextCheckTime() const {
       g.pairs.NextTimeout(PairTimer::kRepeat) != absl::InfiniteFuture() ||
       (ChecksRunning() && g.pairs.NextOrdinary());
   const absl::Time expiry = g.pairs.NextTimeout(PairTimer::kCheck);
-  return waits ? std::min(next_slot_, expiry) : expiry;
+  return waits ? std::min<absl::Time>(next_slot_, expiry) : expiry;
 }
 
 std::optional<Datagram> Agent::NextCheck(absl::Time now,
@@ -426,7 +426,7 @@ std::optional<Datagram> Agent::WriteCheck(const Generation& g, const Pair& pair,
   }
   w.Add(stun::Priority{PriorityAttribute(bases_[pair.base])});
   if (&g == current_.get()) embedded_dtls_.Write(w);
-  w.AddIntegrity(g.remote_key);
+  w.AddIntegrity(g.remote->key);
   w.AddFingerprint();
   const absl::Span<const uint8_t> bytes = w.Finish();
   if (bytes.empty()) {

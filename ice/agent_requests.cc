@@ -219,7 +219,9 @@ bool Agent::CheckStranger(absl::Time now, const Path& path) {
     return false;
   }
   if (now < g.next_stranger) return false;
-  const Pair used = g.pairs[*in_use];
+  const Pair& used = g.pairs[*in_use];
+  const uint16_t base = used.base;
+  const absl::Duration rtt = used.rtt;
   std::optional<size_t> remote = g.FindRemote(std::nullopt, path.remote);
   if (!remote) {
     RemoteCandidate reflexive{
@@ -230,10 +232,9 @@ bool Agent::CheckStranger(absl::Time now, const Path& path) {
     remote = AddRemote(reflexive);
     if (!remote) return false;
   }
-  std::optional<size_t> index = g.pairs.Find(used.base, *remote);
+  std::optional<size_t> index = g.pairs.Find(base, *remote);
   if (!index) {
-    index = g.AddPair(bases_[used.base], used.base, *remote, role_,
-                      options_->max_pairs);
+    index = g.AddPair(bases_[base], base, *remote, role_, options_->max_pairs);
     if (!index) {
       ++stats_.at<&AgentStats::pair_limit>();
       return false;
@@ -241,8 +242,7 @@ bool Agent::CheckStranger(absl::Time now, const Path& path) {
   }
   ++g.strangers;
   ++stats_.at<&AgentStats::strangers_checked>();
-  g.next_stranger =
-      now + std::max<absl::Duration>(used.rtt, absl::Milliseconds(50));
+  g.next_stranger = now + std::max(rtt, absl::Milliseconds(50));
   Pair& pair = g.pairs.Edit(*index);
   pair.rebound = true;
   pair.immediate = true;
@@ -292,7 +292,7 @@ std::optional<Datagram> Agent::NextResponse(absl::Span<uint8_t> out) {
   }
   ++stats_.at<&AgentStats::responses_sent>();
   if (const std::optional<size_t> index = g->pairs.FindPath(response.path)) {
-    ++g->pairs.Traffic(*index).responses_sent;
+    g->pairs.CountResponse(*index);
   }
   return Datagram{response.path, bytes};
 }

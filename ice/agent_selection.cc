@@ -114,7 +114,7 @@ void Agent::Decide(Decision::Kind kind, const Generation& g, size_t index,
   if (options_->decisions_max == 0) return;
   if (decisions_.size() >= options_->decisions_max) {
     ++stats_.at<&AgentStats::decision_limit>();
-    decisions_.pop_front();
+    decisions_.erase(decisions_.begin());
   }
   const Pair& pair = g.pairs[index];
   decisions_.push_back({kind, pair.path, pair.local_type,
@@ -295,8 +295,8 @@ void Agent::Arm() {
   const Pair* in_use = PairInUse();
   const bool patient = current_->remote && in_use == nullptr &&
                        current_->patience_until != absl::InfinitePast();
-  timers_.Set(Timer::kPac,
-              patient ? current_->patience_until : absl::InfiniteFuture());
+  timers_.Set(Timer::kPac, patient ? absl::Time(current_->patience_until)
+                                   : absl::InfiniteFuture());
   const auto earliest = [&](PairTimer timer) {
     const absl::Time next = current_->pairs.NextTimeout(timer);
     return previous_ ? std::min(next, previous_->pairs.NextTimeout(timer))
@@ -355,7 +355,7 @@ void Agent::CountSent(absl::Time now, size_t bytes) {
     const std::optional<size_t> index =
         g == nullptr ? std::nullopt : g->InUse();
     if (!index) continue;
-    PairTraffic& traffic = g->pairs.Traffic(*index);
+    PairTraffic& traffic = g->pairs.Payload(*index);
     ++traffic.packets_sent;
     traffic.bytes_sent += bytes;
     traffic.last_sent = now;
@@ -369,7 +369,7 @@ bool Agent::TakePayload(absl::Time now, const Path& path, size_t bytes) {
     const std::optional<size_t> index = g->pairs.FindPath(path);
     if (!Knows(*g, index, path, lite_)) continue;
     if (index) {
-      PairTraffic& traffic = g->pairs.Traffic(*index);
+      PairTraffic& traffic = g->pairs.Payload(*index);
       ++traffic.packets_received;
       traffic.bytes_received += bytes;
       traffic.last_received = now;
@@ -402,7 +402,7 @@ std::vector<PairInfo> Agent::pairs() const {
                      .consent_sent = pair.consent_sent,
                      .responses_received = pair.responses_received,
                      .requests_received = pair.requests_received,
-                     .traffic = pair.traffic});
+                     .traffic = pair.traffic()});
   }
   return infos;
 }

@@ -36,7 +36,7 @@ void BeginCheck(Generation& g, const Path& path) {
 
 // An opening that is refused may only have come before the peer's: it is made
 // again, as a check that is lost. False if it is none, or has no time left.
-bool OpenLater(absl::Time now, const std::vector<Base>& bases, Generation& g,
+bool OpenLater(absl::Time now, const ShortList<Base>& bases, Generation& g,
                const Path& path) {
   const std::optional<size_t> index = g.pairs.FindPath(path);
   if (!index ||

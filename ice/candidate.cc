@@ -465,10 +465,31 @@ bool Candidate::is_mdns() const {
 
 std::string Foundations::Get(CandidateType type, const IpAddress& base,
                              const IpAddress& server, Transport transport) {
-  const Key key{type, base, server, transport};
-  auto it = std::find(keys_.begin(), keys_.end(), key);
-  if (it == keys_.end()) it = keys_.insert(keys_.end(), key);
-  return absl::StrCat(it - keys_.begin() + 1);
+  // The sizes tell the two addresses apart, and whether there is a scope.
+  std::string key;
+  const auto add = [&key](const IpAddress& ip) {
+    key.push_back(static_cast<char>(ip.bytes().size()));
+    for (const uint8_t byte : ip.bytes()) {
+      key.push_back(static_cast<char>(byte));
+    }
+    if (ip.scope_id() != 0) absl::StrAppend(&key, ip.scope_id(), "%");
+  };
+  key.push_back(static_cast<char>(type));
+  key.push_back(static_cast<char>(transport));
+  add(base);
+  add(server);
+  int number = 1;
+  absl::string_view rest = keys_;
+  while (!rest.empty()) {
+    const size_t size = static_cast<uint8_t>(rest[0]);
+    if (rest.substr(1, size) == key) return absl::StrCat(number);
+    rest.remove_prefix(1 + size);
+    ++number;
+  }
+  keys_.reserve(keys_.size() + 1 + key.size());
+  keys_.push_back(static_cast<char>(key.size()));
+  keys_ += key;
+  return absl::StrCat(number);
 }
 
 }  // namespace kyuu::ice

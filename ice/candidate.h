@@ -9,7 +9,6 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -235,14 +234,8 @@ class Foundations {
                   const IpAddress& server, Transport transport);
 
  private:
-  struct Key {
-    CandidateType type;
-    IpAddress base;
-    IpAddress server;
-    Transport transport;
-    friend bool operator==(const Key&, const Key&) = default;
-  };
-  std::vector<Key> keys_;
+  // One behind the other, each behind its size: some ten bytes for IPv4.
+  std::string keys_;
 };
 
 }  // namespace kyuu::ice

@@ -27,10 +27,16 @@ Gatherer::Gatherer(GathererOptions options, Random& random)
       told_(options.max_candidates, events_, stats_),
       bindings_(options_, random, events_) {
   internal::LimitServers(options);
-  wanted_ = {std::exchange(options.stun_servers, {}),
-             std::exchange(options.turn_servers, {}),
-             std::exchange(options.policy, GatherPolicy::kAll),
-             std::exchange(options.mapped_type, GathererOptions().mapped_type)};
+  for (const TransportAddress& server :
+       std::exchange(options.stun_servers, {})) {
+    wanted_.stun_servers.push_back(server);
+  }
+  for (TurnServer& server : std::exchange(options.turn_servers, {})) {
+    wanted_.turn_servers.push_back(std::move(server));
+  }
+  wanted_.policy = std::exchange(options.policy, GatherPolicy::kAll);
+  wanted_.mapped_type =
+      std::exchange(options.mapped_type, GathererOptions().mapped_type);
   policy_ = wanted_.policy;
   std::vector<HostAddress> hosts = std::exchange(options.hosts, {});
   options_ = Defaulted<GathererOptions>(std::move(options));
@@ -202,7 +208,7 @@ void Gatherer::Drain(absl::Time now) {
                     [](const Attempt& a) { return a.dead && a.closed; });
     }
   }
-  std::erase_if(relays_, [](const Relay& relay) {
+  relays_.EraseIf([](const Relay& relay) {
     return relay.dropped && relay.attempts.empty();
   });
   const auto open = [](const auto& job) {
@@ -388,12 +394,14 @@ absl::Time Gatherer::NextTimeout() const {
   const bool gathering = state_ == State::kGathering;
   absl::Time next = absl::InfiniteFuture();
   if (gathering) {
-    next = std::min({finish_at_, bindings_.NextTimeout(),
-                     std::max(bindings_.NextStart(), next_start_)});
+    next = std::min<absl::Time>(
+        {finish_at_, bindings_.NextTimeout(),
+         std::max<absl::Time>(bindings_.NextStart(), next_start_)});
   }
   for (const Relay& relay : relays_) {
     if (gathering && !relay.hosts.empty() && !relay.kept) {
-      next = std::min(next, std::max(relay.next_attempt, next_start_));
+      next =
+          std::min(next, std::max<absl::Time>(relay.next_attempt, next_start_));
     }
     if (relay.connecting) next = std::min(next, relay.connecting->deadline);
     if (gathering && relay.moving) {

@@ -14,10 +14,12 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/compact_time.h"
 #include "base/defaulted.h"
 #include "base/engine.h"
 #include "base/queue.h"
 #include "base/random.h"
+#include "base/short_list.h"
 #include "base/sparse_counters.h"
 #include "ice/candidate.h"
 #include "ice/gatherer_events.h"
@@ -217,20 +219,20 @@ class Gatherer {
 
   Defaulted<GathererOptions> options_;  // Beside what is in `wanted_`.
   internal::Wanted wanted_;             // Of the next gathering.
-  GatherPolicy policy_;                 // Of this one.
   Random& random_;
+  GatherPolicy policy_;  // Of this one.
   State state_ = State::kNew;
   bool finished_ = false;
+  bool servers_due_ = false;  // Of names_awaited_: to be asked when they come.
   size_t names_awaited_ = 0;
-  bool servers_due_ = false;  // Of these: to be asked when they come.
-  absl::Time finish_at_ = absl::InfiniteFuture();  // Tells Finished then.
+  CompactTime finish_at_ = absl::InfiniteFuture();  // Tells Finished then.
   Foundations foundations_;
-  std::vector<Host> hosts_;                   // Best first.
-  std::vector<TransportAddress> reflectors_;  // All servers, for bindings_.
-  std::vector<Relay> relays_;
-  std::vector<TransportAddress> peers_;
+  ShortList<Host> hosts_;                   // Best first.
+  ShortList<TransportAddress> reflectors_;  // All servers, for bindings_.
+  ShortList<Relay> relays_;
+  ShortList<TransportAddress> peers_;
   uint64_t streams_ = 0;  // That were wanted.
-  absl::Time next_start_ = absl::InfinitePast();
+  CompactTime next_start_ = absl::InfinitePast();
   Queue<Event, 0> events_;
   SparseCounters<Stats> stats_;
   internal::ToldCandidates told_;

@@ -34,7 +34,7 @@ void Gatherer::Configure(std::vector<TransportAddress> stun_servers,
   UpdateServers(std::move(stun_servers), std::move(turn_servers));
 }
 
-size_t internal::FreePlace(const std::vector<Relay>& relays) {
+size_t internal::FreePlace(const ShortList<Relay>& relays) {
   size_t place = 0;
   while (std::any_of(relays.begin(), relays.end(), [&](const Relay& relay) {
     return relay.place == place;
@@ -56,7 +56,7 @@ void Gatherer::ApplyConfiguration(absl::Time now) {
     }
   }
   for (const TransportAddress& server :
-       std::vector<TransportAddress>(reflectors_)) {
+       ShortList<TransportAddress>(reflectors_)) {
     DropReflector(server);
   }
   if (policy_ != wanted_.policy) ApplyPolicy(now);
@@ -124,7 +124,8 @@ void Gatherer::DropReflector(const TransportAddress& server) {
                   })) {
     return;
   }
-  std::erase(reflectors_, server);
+  reflectors_.EraseIf(
+      [&](const TransportAddress& known) { return known == server; });
   // The address of ours that it was seen from is there as before, so that a
   // path which goes by it stays.
   bindings_.Drop(

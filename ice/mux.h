@@ -18,6 +18,7 @@
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "base/counters.h"
+#include "ice/compact/slot_table.h"
 #include "stun/protocol.h"
 
 namespace kyuu::ice {
@@ -36,7 +37,7 @@ enum class PathProof : uint8_t {
 };
 
 struct MuxOptions {
-  // Each has one ufrag, one path and some 400 bytes here, as a rule.
+  // Each has one ufrag, one path and some 150 bytes here, as a rule.
   size_t agents_max = 65'536;
   // Of one agent; the oldest makes room. A restart needs two ufrags at a time,
   // an offer that is rolled back a third.
@@ -120,6 +121,8 @@ class Mux {
   // own, for the generation before a restart. A known one is as if new. False,
   // and counted, if it is another agent's.
   bool AddUfrag(MuxId id, absl::string_view ufrag);
+  // Whether that is what AddUfrag() has named last.
+  bool KnowsUfrag(MuxId id, absl::string_view ufrag) const;
   // Takes note of what the agent sends.
   void NoteSent(absl::Time now, MuxId id, const Datagram& datagram);
 
@@ -130,7 +133,7 @@ class Mux {
   // What an agent that was given something along `path` says of it then.
   void Bind(MuxId id, const Path& path, PathProof proof);
 
-  size_t agents() const { return agents_.size(); }
+  size_t agents() const { return slots_.size() - free_slots_.size(); }
   size_t paths() const { return paths_.size(); }
   size_t transactions() const { return transactions_.size(); }
   const MuxStats& stats() const { return stats_; }
@@ -142,7 +145,9 @@ class Mux {
     Path path;
     bool lost = false;
   };
+  // Its place is the slot that its id names, and it is the next one's after it.
   struct Agent {
+    MuxId id{};                                  // 0: the slot is free.
     absl::InlinedVector<std::string, 1> ufrags;  // The newest last.
     absl::InlinedVector<OwnPath, 1> paths;       // The newest last.
   };
@@ -151,15 +156,24 @@ class Mux {
     absl::Time deadline;
   };
 
+  // Null if it is gone.
+  Agent* Find(MuxId id);
+  const Agent* Find(MuxId id) const;
+  std::optional<uint32_t> SlotOfUfrag(absl::string_view ufrag) const;
+  std::optional<uint32_t> SlotOfPath(const Path& path) const;
+  void ForgetUfrag(uint32_t slot, absl::string_view ufrag);
+  void ForgetPath(uint32_t slot, const Path& path);
   std::optional<MuxId> RouteRequest(const Datagram& datagram);
   void MakeRoom(absl::Time now);
-  void Lose(MuxId id, const Path& path);
+  void Lose(Agent& agent, const Path& path);
 
   const MuxOptions options_;
   uint64_t last_id_ = 0;
-  absl::flat_hash_map<MuxId, Agent> agents_;
-  absl::flat_hash_map<std::string, MuxId> ufrags_;
-  absl::flat_hash_map<Path, MuxId> paths_;
+  std::deque<Agent> slots_;
+  std::vector<uint32_t> free_slots_;
+  // Slots, by what their agents have.
+  internal::SlotTable ufrags_;
+  internal::SlotTable paths_;
   absl::flat_hash_map<stun::TransactionId, Transaction> transactions_;
   std::deque<stun::TransactionId> oldest_;  // Each of transactions_ once.
   MuxStats stats_;

@@ -132,7 +132,9 @@ absl::Status IceTransport::Restart(absl::Time now, const Credentials& local) {
   gatherer_.Restart(now);
   if (gatherer_.policy() == GatherPolicy::kRelay) {
     // It tells what the policy hides (RFC 8828 section 5.2).
-    for (Candidate& candidate : candidates_) HideRelated(candidate);
+    std::vector<Candidate> hidden = candidates();
+    for (Candidate& candidate : hidden) HideRelated(candidate);
+    candidates_.Assign(hidden);
   }
   TakeGathered(now);
   return absl::OkStatus();
@@ -267,7 +269,7 @@ std::optional<Datagram> IceTransport::Send(absl::Time now,
   if (datagram) {
     ++stats_.at<&IceTransportStats::payloads_sent>();
     agent_.CountSent(now, payload.size());
-    unanswered_since_ = std::min(unanswered_since_, now);
+    unanswered_since_ = std::min<absl::Time>(unanswered_since_, now);
   }
   return datagram;
 }
@@ -314,23 +316,31 @@ void IceTransport::ReleaseUnwanted(absl::Time now) {
 }
 
 // A channel costs less than indications, and nothing to bind; a nominated pair
-// keeps itself, so that no server need be asked for addresses any more.
+// keeps itself, so that no server need be asked for addresses any more. Unless
+// it is relayed: a direct one is looked for then, to which they are a way.
 void IceTransport::FollowSelection(absl::Time now) {
   const std::optional<Path> nominated = agent_.nominated_path();
   if (nominated == nominated_) return;
   nominated_ = nominated;
   if (!nominated) return;
   gatherer_.BindChannel(now, *nominated);
-  gatherer_.StopKeepalives();
+  const std::vector<PairInfo> pairs = agent_.pairs();
+  const auto pair = std::find_if(
+      pairs.begin(), pairs.end(),
+      [&](const PairInfo& info) { return info.path == *nominated; });
+  if (pair == pairs.end() || (pair->local_type != CandidateType::kRelayed &&
+                              pair->remote_type != CandidateType::kRelayed)) {
+    gatherer_.StopKeepalives();
+  }
 }
 
 // When the silence after our payload has lasted too long.
 absl::Time IceTransport::ProbeTime() const {
   const absl::Time never = absl::InfiniteFuture();
-  if (unanswered_since_ == never || !selected_path()) return never;
-  const absl::Duration wait =
-      std::max(probe_after_, 2 * agent_.rtt().value_or(absl::ZeroDuration()));
-  return std::max(unanswered_since_ + wait, next_probe_);
+  if (unanswered_since_.is_infinite_future() || !selected_path()) return never;
+  const absl::Duration wait = std::max<absl::Duration>(
+      probe_after_, 2 * agent_.rtt().value_or(absl::ZeroDuration()));
+  return std::max<absl::Time>(unanswered_since_ + wait, next_probe_);
 }
 
 absl::Time IceTransport::NextTimeout() const {

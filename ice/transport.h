@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -15,6 +16,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/compact_time.h"
 #include "base/counters.h"
 #include "base/engine.h"
 #include "base/queue.h"
@@ -23,6 +25,7 @@
 #include "ice/agent.h"
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
+#include "ice/compact/candidate_list.h"
 #include "ice/credentials.h"
 #include "ice/gatherer.h"
 #include "ice/mux.h"
@@ -188,8 +191,8 @@ class IceTransport {
   const std::string& local_ufrag() const {
     return agent_.local_credentials().ufrag;
   }
-  // Our candidates, in the order found.
-  const std::vector<Candidate>& candidates() const { return candidates_; }
+  // Our candidates, in the order found; made anew by each call.
+  std::vector<Candidate> candidates() const { return candidates_.Get(); }
   GatheringState gathering_state() const { return gathering_state_; }
   const Agent& agent() const { return agent_; }
   const Gatherer& gatherer() const { return gatherer_; }
@@ -210,20 +213,20 @@ class IceTransport {
 
   // Of the agent's options.
   bool lite_;
-  absl::Duration probe_after_;
+  bool unwanted_ = false;  // There is something that the old path may need.
+  bool doubts_ = false;    // Of the path, at the last timeout.
+  GatheringState gathering_state_ = GatheringState::kNew;
+  CompactDuration probe_after_;
   Agent agent_;
   Gatherer gatherer_;
-  std::vector<Candidate> candidates_;
-  GatheringState gathering_state_ = GatheringState::kNew;
+  internal::CandidateList candidates_;
   // Found in advance.
-  std::optional<std::vector<Candidate>> prefetched_;
-  bool unwanted_ = false;   // There is something that the old path may need.
+  std::unique_ptr<std::vector<Candidate>> prefetched_;
   Queue<Event, 0> events_;  // Of the gatherer.
   // When the first payload left after which none came back.
-  absl::Time unanswered_since_ = absl::InfiniteFuture();
-  absl::Time next_probe_ = absl::InfinitePast();
+  CompactTime unanswered_since_ = absl::InfiniteFuture();
+  CompactTime next_probe_ = absl::InfinitePast();
   std::optional<Path> nominated_;  // As last seen by FollowSelection().
-  bool doubts_ = false;            // Of the path, at the last timeout.
   SparseCounters<IceTransportStats> stats_;
 };
 

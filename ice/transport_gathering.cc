@@ -1,5 +1,6 @@
 // What an ice::IceTransport gathers, and what it makes of it.
 
+#include <memory>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -68,7 +69,8 @@ void IceTransport::Gather(absl::Time now) {
     if (!gatherer_.Start(now).ok()) return;
     return TakeGathered(now);
   }
-  const std::vector<Candidate> found = *std::exchange(prefetched_, {});
+  const std::vector<Candidate> found = std::move(*prefetched_);
+  prefetched_.reset();
   Gatherer::Event started = Gatherer::Started{};
   On(now, started);
   for (const Candidate& candidate : found) {
@@ -82,7 +84,7 @@ void IceTransport::Gather(absl::Time now) {
 
 void IceTransport::Prefetch(absl::Time now) {
   if (prefetched_ || gathering_state_ != GatheringState::kNew) return;
-  prefetched_.emplace();
+  prefetched_ = std::make_unique<std::vector<Candidate>>();
   // Refused when it is closed.
   if (!gatherer_.Start(now).ok()) prefetched_.reset();
   TakeGathered(now);
@@ -127,10 +129,11 @@ void IceTransport::ServersKnown(absl::Time now) {
 
 void IceTransport::Ungather(absl::Time now) {
   if (gathering_state_ == GatheringState::kNew) return;
-  for (const Candidate& candidate : candidates_) {
+  prefetched_ = std::make_unique<std::vector<Candidate>>(
+      std::exchange(candidates_, {}).Get());
+  for (const Candidate& candidate : *prefetched_) {
     agent_.RemoveLocalCandidate(now, candidate);
   }
-  prefetched_ = std::exchange(candidates_, {});
   gathering_state_ = GatheringState::kNew;
   events_.push_back(GatheringStateChanged{gathering_state_});
 }
@@ -154,7 +157,7 @@ void IceTransport::On(absl::Time now, Gatherer::Event& event) {
       ++stats_.at<&IceTransportStats::drop_candidate>();
       return;
     }
-    candidates_.push_back(found->candidate);
+    candidates_.Add(found->candidate);
     events_.push_back(std::move(*found));
   } else if (auto* gone = std::get_if<Gatherer::CandidateGone>(&event)) {
     OnGone(now, *gone);
@@ -182,11 +185,11 @@ void IceTransport::OnGone(absl::Time now, Gatherer::CandidateGone& gone) {
   } else {
     agent_.RemoveLocalCandidate(now, gone.candidate);
   }
-  const size_t erased = std::erase_if(candidates_, [&](const Candidate& other) {
+  const auto is_gone = [&](const Candidate& other) {
     return IsSame(other, gone.candidate);
-  });
+  };
   // What is lost after all was told when it was not wanted any more.
-  if (erased > 0) events_.push_back(std::move(gone));
+  if (!candidates_.TakeOut(is_gone).empty()) events_.push_back(std::move(gone));
 }
 
 }  // namespace kyuu::ice

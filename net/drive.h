@@ -21,7 +21,6 @@
 #include <memory>
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -29,6 +28,7 @@
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "base/engine.h"
+#include "base/short_list.h"
 #include "net/drive_engine.h"
 #include "net/internal/departure.h"
 #include "net/internal/slab_pool.h"
@@ -48,6 +48,7 @@ requires Engine<E> && std::same_as<typename E::Packet, Datagram>
 class Driver {
  public:
   using EventHandler = absl::AnyInvocable<void(typename E::Event)>;
+  using StreamSender = absl::AnyInvocable<void(const Datagram&)>;
 
   Driver(Loop& loop, E& engine, ReceiveBuffer& buffer, EventHandler on_event,
          const DriveOptions& options = {})
@@ -71,22 +72,20 @@ class Driver {
   // its port, for a wildcard bind) leave through `socket`.
   void AddSocket(UdpSocket& socket) {
     departure_.AddSocket(socket);
-    watches_.push_back(std::make_unique<Watch>(
-        loop_, socket.fd(), Interest::kRead,
-        [this, &socket](Readiness ready) { OnReady(socket, ready); }));
-    sockets_.push_back(&socket);
+    const auto on_ready = [this, &socket](Readiness r) { OnReady(socket, r); };
+    own_.push_back(
+        {&socket, std::make_unique<Watch>(loop_, socket.fd(), Interest::kRead,
+                                          on_ready)});
   }
   // Datagrams of streams (Path.transport is not kUdp) go to `send`, which
-  // copies or drops them. What comes by them is given to the engine, and then
-  // Flush().
-  void SendStreamsBy(absl::AnyInvocable<void(const Datagram&)> send) {
-    send_stream_ = std::move(send);
+  // copies or drops them. What comes by them is for the engine, then Flush().
+  void SendStreamsBy(StreamSender send) {
+    send_stream_ = std::make_unique<StreamSender>(std::move(send));
   }
-  // A socket that others send by, too. Who owns it has the hooks, and calls
-  // Receive(), and Flush() when what has come together was handed over.
-  void ShareSocketsBy(SharedSocketHooks hooks) {
-    hooks_ = std::make_unique<SharedSocketHooks>(std::move(hooks));
-  }
+  // A socket that others send by, too. Who owns it has the hooks, null when
+  // they end before this, and calls Receive(), and Flush() when what has come
+  // together was handed over.
+  void ShareSocketsBy(SharedSocketHooks* hooks) { hooks_ = hooks; }
   void AddSharedSocket(UdpSocket& socket) { departure_.AddSocket(socket); }
   // True: Flush() is urgent.
   bool Receive(absl::Time now, const Datagram& datagram) {
@@ -95,11 +94,8 @@ class Driver {
   }
   // Of either kind.
   void RemoveSocket(UdpSocket& socket) {
-    const auto it = std::find(sockets_.begin(), sockets_.end(), &socket);
     departure_.RemoveSocket(socket);
-    if (it == sockets_.end()) return;
-    watches_.erase(watches_.begin() + (it - sockets_.begin()));
-    sockets_.erase(it);
+    own_.EraseIf([&](const Own& own) { return own.socket == &socket; });
   }
 
   // Delivers events, sends what the engine has to send and arms the timer. Call
@@ -112,6 +108,10 @@ class Driver {
 
  private:
   enum class Alive : uint8_t { kNo, kYes };
+  struct Own {  // A socket that is nobody else's.
+    UdpSocket* socket;
+    std::unique_ptr<Watch> watch;
+  };
 
   Alive Settle() {
     if (destroyed_ != nullptr) return Alive::kYes;
@@ -133,7 +133,7 @@ class Driver {
     on_event_ = std::move(on_event);
     destroyed_ = nullptr;
     alarm_.Set(engine_.NextTimeout());
-    if (hooks_) hooks_->on_settled();
+    if (hooks_ != nullptr) hooks_->OnSettled();
     return Alive::kYes;
   }
 
@@ -151,10 +151,10 @@ class Driver {
   // They come up in receiving or in sending, whichever is next.
   void TellRefusals() {
     if constexpr (RefusableEngine<E>) {
-      for (UdpSocket* socket : sockets_) {
-        const absl::Status why = socket->TakeRefusal();
+      for (const Own& own : own_) {
+        const absl::Status why = own.socket->TakeRefusal();
         if (why.ok()) continue;
-        engine_.HandleRefusal(Loop::Now(), socket->remote(), why);
+        engine_.HandleRefusal(Loop::Now(), own.socket->remote(), why);
       }
     }
   }
@@ -182,20 +182,21 @@ class Driver {
   }
 
   bool Has(const UdpSocket& socket) const {
-    return std::find(sockets_.begin(), sockets_.end(), &socket) !=
-           sockets_.end();
+    return std::any_of(own_.begin(), own_.end(),
+                       [&](const Own& own) { return own.socket == &socket; });
   }
 
   void Build() {
     while (std::optional<Datagram> datagram =
                engine_.PollTransmit(Loop::Now(), departure_.Space())) {
       if (send_stream_ && datagram->path.transport != Transport::kUdp) {
-        send_stream_(*datagram);
+        (*send_stream_)(*datagram);
         continue;
       }
       // STUN alone (RFC 7983 section 7).
-      if (hooks_ && !datagram->bytes.empty() && datagram->bytes[0] <= 3) {
-        hooks_->on_stun(*datagram);
+      if (hooks_ != nullptr && !datagram->bytes.empty() &&
+          datagram->bytes[0] <= 3) {
+        hooks_->OnStun(*datagram);
       }
       if (!departure_.Add(*datagram)) break;
     }
@@ -208,13 +209,13 @@ class Driver {
     }
     if (UdpSocket* blocked = departure_.blocked()) {
       WatchWritable(*blocked, Interest::kReadWrite);
-      if (hooks_) hooks_->on_blocked(*blocked);
+      if (hooks_ != nullptr) hooks_->OnBlocked(*blocked);
     }
   }
 
   void WatchWritable(const UdpSocket& socket, Interest interest) {
-    for (size_t i = 0; i < sockets_.size(); ++i) {
-      if (sockets_[i] == &socket) watches_[i]->SetInterest(interest);
+    for (const Own& own : own_) {
+      if (own.socket == &socket) own.watch->SetInterest(interest);
     }
   }
 
@@ -224,10 +225,9 @@ class Driver {
   const DriveOptions options_;
   EventHandler on_event_;
   internal::Departure departure_;
-  absl::AnyInvocable<void(const Datagram&)> send_stream_;
-  std::unique_ptr<SharedSocketHooks> hooks_;  // Null: it shares none.
-  std::vector<UdpSocket*> sockets_;
-  std::vector<std::unique_ptr<Watch>> watches_;  // One for each of sockets_.
+  std::unique_ptr<StreamSender> send_stream_;  // Null: it has no streams.
+  SharedSocketHooks* hooks_ = nullptr;         // Null: it shares none.
+  ShortList<Own> own_;
   Alarm alarm_;
   bool* destroyed_ = nullptr;  // Set while flushing.
 };

@@ -7,7 +7,6 @@
 #include <concepts>
 #include <cstddef>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/address.h"
@@ -26,14 +25,17 @@ struct DriveOptions {
   size_t receives_per_turn = 8;
 };
 
-// Whoever owns sockets that several drivers share.
-struct SharedSocketHooks {
+// Whoever owns sockets that several drivers share. Thousands may, so that a
+// driver has a pointer to it and nothing more.
+class SharedSocketHooks {
+ public:
+  virtual ~SharedSocketHooks() = default;
   // Of what is about to leave: each STUN message.
-  absl::AnyInvocable<void(const Datagram&)> on_stun;
+  virtual void OnStun(const Datagram& datagram) = 0;
   // It takes no more: Flush() is to be called when it is writable.
-  absl::AnyInvocable<void(UdpSocket&)> on_blocked;
+  virtual void OnBlocked(UdpSocket& socket) = 0;
   // After each Flush(), unless the driver was destroyed in it.
-  absl::AnyInvocable<void()> on_settled;
+  virtual void OnSettled() = 0;
 };
 
 // UrgentEngine has something to say after a single packet, now and then: its

@@ -3,10 +3,8 @@
 #ifndef KYUU_NET_SOCKET_TABLE_H_
 #define KYUU_NET_SOCKET_TABLE_H_
 
-#include <algorithm>
-#include <vector>
-
 #include "base/address.h"
+#include "base/short_list.h"
 #include "net/udp_socket.h"
 
 namespace kyuu::net {
@@ -18,8 +16,7 @@ class SocketTable {
  public:
   void Add(UdpSocket& socket) { sockets_.push_back(&socket); }
   void Remove(const UdpSocket& socket) {
-    sockets_.erase(std::remove(sockets_.begin(), sockets_.end(), &socket),
-                   sockets_.end());
+    sockets_.EraseIf([&](const UdpSocket* other) { return other == &socket; });
   }
 
   // The socket bound to `local`, else the one bound to the "any" address of its
@@ -38,7 +35,7 @@ class SocketTable {
   }
 
  private:
-  std::vector<UdpSocket*> sockets_;
+  ShortList<UdpSocket*> sockets_;
 };
 
 }  // namespace kyuu::net

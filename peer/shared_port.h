@@ -166,21 +166,19 @@ class SharedPort {
 // The engine has AddLocalAddress, RemoveLocalAddress, ProofOf and local_ufrag
 // as peer::Connection has. `streams` may be null.
 template <typename E>
-class PortSeat final : public PortMember {
+class PortSeat final : public PortMember, public net::SharedSocketHooks {
  public:
   PortSeat(SharedPort& port, E& engine, net::Driver<E>& driver,
            PeerStreams* streams)
       : port_(port), engine_(engine), driver_(driver), streams_(streams) {
     id_ = port.Join(*this);
-    driver.ShareSocketsBy(
-        {.on_stun = [this](const Datagram& d) { port_.NoteSent(id_, d); },
-         .on_blocked = [this](net::UdpSocket& s) { port_.Await(id_, s); },
-         .on_settled = [this] { TellUfrag(); }});
+    driver.ShareSocketsBy(this);
     for (const HostSocket& host : port.sockets()) Add(host);
     TellUfrag();
   }
   ~PortSeat() override {
     port_.Leave(id_);
+    driver_.ShareSocketsBy(nullptr);
     for (const HostSocket& host : port_.sockets()) {
       driver_.RemoveSocket(*host.socket);
     }
@@ -188,6 +186,14 @@ class PortSeat final : public PortMember {
   PortSeat(const PortSeat&) = delete;
   PortSeat& operator=(const PortSeat&) = delete;
 
+  // SharedSocketHooks.
+  void OnStun(const Datagram& datagram) override {
+    port_.NoteSent(id_, datagram);
+  }
+  void OnBlocked(net::UdpSocket& socket) override { port_.Await(id_, socket); }
+  void OnSettled() override { TellUfrag(); }
+
+  // PortMember.
   bool Receive(absl::Time now, const Datagram& datagram) override {
     return driver_.Receive(now, datagram);
   }
@@ -216,10 +222,8 @@ class PortSeat final : public PortMember {
     (void)engine_.AddLocalAddress(net::Loop::Now(), host.address());
   }
   void TellUfrag() {
-    std::string ufrag = engine_.local_ufrag();
-    if (ufrag == told_) return;
-    port_.AddUfrag(id_, ufrag);
-    told_ = std::move(ufrag);
+    const std::string ufrag = engine_.local_ufrag();
+    if (!port_.mux().KnowsUfrag(id_, ufrag)) port_.AddUfrag(id_, ufrag);
   }
 
   SharedPort& port_;
@@ -227,7 +231,6 @@ class PortSeat final : public PortMember {
   net::Driver<E>& driver_;
   PeerStreams* const streams_;
   ice::MuxId id_;
-  std::string told_;  // The newest ufrag that the port knows.
 };
 
 }  // namespace kyuu::peer

@@ -83,13 +83,34 @@ Block KeyBlock(absl::Span<const uint8_t> key, const EVP_MD* md) {
 
 }  // namespace
 
+Sha1Key::Sha1Key(absl::Span<const uint8_t> key) {
+  Block block = KeyBlock(key, EVP_sha1());
+  inner_ = Sha1AfterBlock(Xor(block, kIpad));
+  outer_ = Sha1AfterBlock(Xor(block, kOpad));
+  OPENSSL_cleanse(block.data(), block.size());
+}
+
+Sha1Key Sha1Key::ShortTerm(absl::string_view password) {
+  return Sha1Key(AsBytes(password));
+}
+
+Sha1Key::Sha1Mac Sha1Key::HmacSha1(absl::Span<const uint8_t> head,
+                                   absl::Span<const uint8_t> body) const {
+  Sha1Mac mac;
+  SHA_CTX c = Restore(inner_);
+  SHA1_Update(&c, head.data(), head.size());
+  SHA1_Update(&c, body.data(), body.size());
+  SHA1_Final(mac.data(), &c);
+  c = Restore(outer_);
+  SHA1_Update(&c, mac.data(), mac.size());
+  SHA1_Final(mac.data(), &c);
+  return mac;
+}
+
 IntegrityKey::IntegrityKey() : IntegrityKey(absl::Span<const uint8_t>()) {}
 
-IntegrityKey::IntegrityKey(absl::Span<const uint8_t> key) {
-  Block block = KeyBlock(key, EVP_sha1());
-  sha1_inner_ = Sha1AfterBlock(Xor(block, kIpad));
-  sha1_outer_ = Sha1AfterBlock(Xor(block, kOpad));
-  if (key.size() > kBlockSize) block = KeyBlock(key, EVP_sha256());
+IntegrityKey::IntegrityKey(absl::Span<const uint8_t> key) : Sha1Key(key) {
+  Block block = KeyBlock(key, EVP_sha256());
   sha256_inner_ = Sha256AfterBlock(Xor(block, kIpad));
   sha256_outer_ = Sha256AfterBlock(Xor(block, kOpad));
   OPENSSL_cleanse(block.data(), block.size());
@@ -115,19 +136,6 @@ IntegrityKey IntegrityKey::LongTerm(absl::string_view username,
 
 IntegrityKey IntegrityKey::FromDigest(absl::Span<const uint8_t> digest) {
   return IntegrityKey(digest);
-}
-
-IntegrityKey::Sha1Mac IntegrityKey::HmacSha1(
-    absl::Span<const uint8_t> head, absl::Span<const uint8_t> body) const {
-  Sha1Mac mac;
-  SHA_CTX c = Restore(sha1_inner_);
-  SHA1_Update(&c, head.data(), head.size());
-  SHA1_Update(&c, body.data(), body.size());
-  SHA1_Final(mac.data(), &c);
-  c = Restore(sha1_outer_);
-  SHA1_Update(&c, mac.data(), mac.size());
-  SHA1_Final(mac.data(), &c);
-  return mac;
 }
 
 IntegrityKey::Sha256Mac IntegrityKey::HmacSha256(

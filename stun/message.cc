@@ -162,7 +162,7 @@ UnknownAttributes MessageView::UnknownComprehensionRequired(
   return unknown;
 }
 
-bool MessageView::CheckIntegrity(const IntegrityKey& key) const {
+bool MessageView::CheckIntegrity(const Sha1Key& key) const {
   if (integrity_ == 0) return false;
   const size_t end = integrity_ + kFrameSize + MessageIntegrity::kSize;
   const auto head = HeadWithLength(bytes_, end - kHeaderSize);
@@ -241,7 +241,7 @@ void MessageWriter::Advance(Stage next) {
   stage_ = next;
 }
 
-void MessageWriter::AddIntegrity(const IntegrityKey& key) {
+void MessageWriter::AddIntegrity(const Sha1Key& key) {
   Advance(Stage::kIntegrity);
   SetLength(kFrameSize + MessageIntegrity::kSize);
   if (!w_.ok()) return;

@@ -108,7 +108,7 @@ class MessageView {
   bool HasFingerprint() const { return fingerprint_ != 0; }
   // True if MESSAGE-INTEGRITY is there and was made with `key` (RFC 8489
   // section 14.5). Compares in constant time.
-  bool CheckIntegrity(const IntegrityKey& key) const;
+  bool CheckIntegrity(const Sha1Key& key) const;
   // The same for MESSAGE-INTEGRITY-SHA256 (section 14.6), of full length only:
   // no usage of STUN allows the truncated forms.
   bool CheckIntegritySha256(const IntegrityKey& key) const;
@@ -178,7 +178,7 @@ class MessageWriter {
   absl::Span<uint8_t> Reserve(uint16_t type, size_t size);
 
   // Appends MESSAGE-INTEGRITY (HMAC-SHA1) over all that is written so far.
-  void AddIntegrity(const IntegrityKey& key);
+  void AddIntegrity(const Sha1Key& key);
   // Appends MESSAGE-INTEGRITY-SHA256, 32 bytes. Goes behind AddIntegrity() if
   // both are used.
   void AddIntegritySha256(const IntegrityKey& key);

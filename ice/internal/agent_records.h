@@ -3,7 +3,6 @@
 #ifndef KYUU_ICE_INTERNAL_AGENT_RECORDS_H_
 #define KYUU_ICE_INTERNAL_AGENT_RECORDS_H_
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -11,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "ice/agent_types.h"
@@ -67,19 +67,29 @@ class FoundationTable {
  public:
   // Each belongs to a candidate that was let in, or was looked at: restarts
   // without end must not fill the table with more than `max`.
-  uint16_t Intern(const std::string& foundation, size_t max) {
-    auto it = std::find(known_.begin(), known_.end(), foundation);
-    if (it == known_.end()) {
-      if (known_.size() >= max) return New();
-      it = known_.insert(it, foundation);
+  uint16_t Intern(absl::string_view foundation, size_t max) {
+    uint16_t number = 0;
+    for (size_t at = 0; at < known_.size(); ++number) {
+      const absl::string_view rest = absl::string_view(known_).substr(at);
+      const absl::string_view text = rest.substr(0, rest.find(kEnd));
+      if (text == foundation) return number;
+      at += text.size() + 1;
     }
-    return static_cast<uint16_t>(it - known_.begin());
+    // One with that character in it, which is of no candidate line.
+    if (number >= max || foundation.find(kEnd) != absl::string_view::npos) {
+      return New();
+    }
+    known_.append(foundation.data(), foundation.size());
+    known_.push_back(kEnd);
+    return number;
   }
   // Like no other.
   uint16_t New() { return next_++ | 0x8000; }
 
  private:
-  std::vector<std::string> known_;
+  static constexpr char kEnd = '\n';
+
+  std::string known_;  // One behind the other: most agents have three.
   uint16_t next_ = 0x8000;
 };
 // What PollEvent() has told last.

@@ -41,7 +41,7 @@ void Bindings::Drop(Predicate is_it, Told told) {
     EndStream(binding);
     if (told == Told::kYes) Forget(binding);
   }
-  std::erase_if(all_, is_it);
+  all_.EraseIf(is_it);
 }
 
 void Bindings::Restart(absl::Time now) {
@@ -104,7 +104,7 @@ void Bindings::Begin(absl::Time now, Binding& binding) {
   binding.deadline = now + options_->server_deadline;
   if (!binding.tcp_type) return Ask(now, binding, Transport::kUdp);
   if (binding.connected) return Ask(now, binding, Transport::kTcp);
-  binding.stream = StreamId{++last_stream_};
+  binding.stream = StreamId{kFirstBindingStream + ++streams_wanted_};
   events_.push_back(StreamWanted{.id = *binding.stream,
                                  .server = binding.server,
                                  .protocol = RelayProtocol::kTcp,
@@ -299,7 +299,7 @@ std::optional<Datagram> Bindings::PollTransmit(absl::Time now,
 std::optional<Bindings::Change> Bindings::PollChange() {
   if (changes_.empty()) return std::nullopt;
   const Change change = changes_.front();
-  changes_.pop_front();
+  changes_.erase(changes_.begin());
   return change;
 }
 

@@ -18,6 +18,7 @@
 #include "base/defaulted.h"
 #include "base/queue.h"
 #include "base/random.h"
+#include "base/short_list.h"
 #include "ice/gatherer_events.h"
 #include "ice/gatherer_types.h"
 #include "ice/internal/gatherer_records.h"
@@ -134,9 +135,9 @@ class Bindings {
   Random& random_;
   Queue<GathererEvent, 0>& events_;
   std::unique_ptr<stun::Client> stun_;  // Once a server was asked.
-  std::vector<Binding> all_;
-  Queue<Change, 0> changes_;
-  uint64_t last_stream_ = kFirstBindingStream;
+  ShortList<Binding> all_;
+  ShortList<Change> changes_;    // The oldest first.
+  uint32_t streams_wanted_ = 0;  // Names them.
   bool keepalives_ = true;
 };
 

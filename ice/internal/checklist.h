@@ -7,15 +7,19 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/container/btree_set.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/compact_time.h"
+#include "base/short_list.h"
 #include "ice/agent_types.h"
 #include "ice/internal/compact.h"
 #include "ice/internal/pair.h"
@@ -36,7 +40,9 @@ enum class PairTimer : uint8_t {
 // only; ice::Agent decides. Pairs are named by their index, which Remove()
 // changes.
 //
-// No question but all() looks at every pair; visits() tells the truth of it.
+// A few pairs, which is what a server's agents have, are looked through. Of
+// more there is an index, and no question but all() looks at every pair;
+// visits() tells the truth of it.
 class Checklist {
  public:
   explicit Checklist(const Liveness& liveness) : liveness_(liveness) {}
@@ -72,7 +78,8 @@ class Checklist {
   std::vector<size_t> RemoveBase(size_t base);
   std::vector<size_t> RemoveAt(size_t index);
   // For counts, which nothing else depends on.
-  PairTraffic& Traffic(size_t index) { return pairs_[index].traffic; }
+  void CountResponse(size_t index) { ++pairs_[index].responses_sent; }
+  PairTraffic& Payload(size_t index);
   // Gives a pair another path: its connection's, or none any more.
   void SetPath(size_t index, const Path& path);
 
@@ -122,6 +129,9 @@ class Checklist {
   uint64_t visits() const { return visits_; }
 
  private:
+  // More pairs than these have an index.
+  static constexpr size_t kFew = 4;
+
   // Best priority first; of equals, the one added first.
   using Ranked = absl::btree_set<std::pair<uint64_t, uint16_t>>;
   // Under what a pair can be found at present.
@@ -136,11 +146,17 @@ class Checklist {
     std::vector<uint16_t> edited;
     std::array<Ranked, 3> by_state;  // Frozen, Waiting, InProgress.
     Ranked valid;
-    uint64_t valid_changes = 0;
     std::optional<size_t> nominating;
     std::array<DeadlineHeap, static_cast<size_t>(PairTimer::kCount)> deadlines;
     NumberTable by_ends;
     NumberTable by_path;
+  };
+  using Predicate = absl::FunctionRef<bool(const Pair&)>;
+  using Few = absl::InlinedVector<size_t, kFew>;
+  // Of a pair; InfiniteFuture(): of none.
+  struct Deadline {
+    CompactTime at = absl::InfiniteFuture();
+    size_t number = 0;
   };
 
   static uint32_t Ends(size_t base, size_t remote) {
@@ -158,15 +174,28 @@ class Checklist {
   }
   std::optional<size_t> WorstForgettable() const;
   void Insert(size_t index);
+  void Reindex();
+  CompactTime DeadlineOf(const Pair& pair, PairTimer timer) const;
+  // Of a few.
+  std::optional<size_t> FirstOfFew(Predicate is_it) const;
+  std::optional<size_t> BestOfFew(Predicate is_it) const;
+  Few RankedOfFew(Predicate is_it) const;
+  Deadline EarliestOfFew(PairTimer timer) const;
   // The index as the pairs are now.
   Index& index() const;
   void Settle(uint16_t number) const;
 
   Liveness liveness_;
-  std::vector<Pair> pairs_;
-  std::vector<size_t> triggered_;
-  size_t immediate_ = 0;  // So many of them, from the first on, need not wait.
-  mutable Index index_;   // A cache: see index().
+  ShortList<Pair> pairs_;
+  absl::InlinedVector<uint16_t, 8> triggered_;
+  // So many of them, from the first on, need not wait.
+  uint16_t immediate_ = 0;
+  // A few were edited since Valid() was looked at for valid_changes().
+  mutable bool edited_ = false;
+  // Valid() of a few, as it was then: four bits for each, and one before them.
+  mutable uint32_t valid_few_ = 1;
+  mutable uint64_t valid_changes_ = 0;
+  mutable std::unique_ptr<Index> index_;  // A cache; null for a few.
   mutable uint64_t visits_ = 0;
 };
 

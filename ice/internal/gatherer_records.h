@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/address.h"
+#include "base/short_list.h"
 #include "ice/gatherer_types.h"
 #include "turn/client.h"
 
@@ -20,8 +21,8 @@ namespace kyuu::ice::internal {
 
 // The servers to be asked, and what is told of what is found.
 struct Wanted {
-  std::vector<TransportAddress> stun_servers;
-  std::vector<TurnServer> turn_servers;
+  ShortList<TransportAddress> stun_servers;
+  ShortList<TurnServer> turn_servers;
   GatherPolicy policy = GatherPolicy::kAll;
   CandidateType mapped_type = GathererOptions().mapped_type;
 };
@@ -111,7 +112,7 @@ struct Relay {
 };
 
 // The first that no relay has.
-size_t FreePlace(const std::vector<Relay>& relays);
+size_t FreePlace(const ShortList<Relay>& relays);
 
 // Leaves out the servers beyond max_servers.
 void LimitServers(GathererOptions& options);

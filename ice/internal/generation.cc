@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,13 +27,17 @@ constexpr size_t kTransactionsPerPair = 8;
 Generation::Generation(const Credentials& local_credentials,
                        const Liveness& liveness)
     : local(local_credentials),
-      local_key(stun::IntegrityKey::ShortTerm(local_credentials.password)),
+      local_key(stun::Sha1Key::ShortTerm(local_credentials.password)),
       pairs(liveness) {}
 
 void Generation::SetRemote(const Credentials& credentials, RemoteMode mode) {
-  remote = credentials;
-  remote_key = stun::IntegrityKey::ShortTerm(credentials.password);
+  remote = {credentials.ufrag, stun::Sha1Key::ShortTerm(credentials.password)};
   remote_mode = mode;
+}
+
+bool Generation::IsRemote(const Credentials& credentials) const {
+  return remote->ufrag == credentials.ufrag &&
+         remote->key == stun::Sha1Key::ShortTerm(credentials.password);
 }
 
 absl::string_view Generation::WriteUsername(
@@ -55,23 +60,32 @@ bool Generation::AcceptsUsername(absl::string_view name) const {
 
 std::optional<size_t> Generation::FindRemote(
     std::optional<TcpType> tcp_type, const TransportAddress& address) const {
-  return by_address_.Find(PlaceOf(tcp_type, WithoutScope(address)),
-                          AddressOf());
+  const Place place = PlaceOf(tcp_type, WithoutScope(address));
+  if (by_address_) return by_address_->Find(place, AddressOf());
+  for (size_t i = 0; i < remotes_.size(); ++i) {
+    if (PlaceOf(remotes_[i].tcp_type, remotes_[i].address) == place) return i;
+  }
+  return std::nullopt;
 }
 
 size_t Generation::AddRemote(const RemoteCandidate& candidate) {
-  Append(remotes_, candidate);
+  remotes_.push_back(candidate);
   const size_t index = remotes_.size() - 1;
-  by_address_.Add(static_cast<uint16_t>(index), AddressOf());
+  if (by_address_) {
+    by_address_->Add(static_cast<uint16_t>(index), AddressOf());
+  } else if (remotes_.size() > kFewRemotes) {
+    by_address_ = std::make_unique<NumberTable>();
+    for (uint16_t i = 0; i <= index; ++i) by_address_->Add(i, AddressOf());
+  }
   return index;
 }
 
 void Generation::ReplaceRemote(size_t index, const RemoteCandidate& candidate) {
   Follow(pairs.Remove([&](const Pair& pair) { return pair.remote == index; }));
   const auto number = static_cast<uint16_t>(index);
-  by_address_.Remove(number, AddressOf());
+  if (by_address_) by_address_->Remove(number, AddressOf());
   remotes_[index] = candidate;
-  by_address_.Add(number, AddressOf());
+  if (by_address_) by_address_->Add(number, AddressOf());
 }
 
 void Generation::LabelRemote(size_t index, const RemoteCandidate& candidate) {
@@ -116,8 +130,8 @@ std::optional<size_t> Generation::AddPair(const Base& base, size_t base_index,
       max_pairs);
   if (index && *index < before) {
     // In another's place.
-    std::erase_if(transactions_,
-                  [&](const Transaction& t) { return t.pair == *index; });
+    transactions_.EraseIf(
+        [&](const Transaction& t) { return t.pair == *index; });
   }
   return index;
 }
@@ -141,15 +155,14 @@ void Generation::Follow(const std::vector<size_t>& place) {
     stand_in->pair = place[stand_in->pair];
     if (stand_in->pair == Checklist::kGone) stand_in.reset();
   }
-  std::erase_if(transactions_, [&](const Transaction& t) {
-    return place[t.pair] == Checklist::kGone;
-  });
+  transactions_.EraseIf(
+      [&](const Transaction& t) { return place[t.pair] == Checklist::kGone; });
   for (Transaction& transaction : transactions_) {
     transaction.pair = static_cast<uint16_t>(place[transaction.pair]);
   }
 }
 
-void Generation::Relabel(const std::vector<Base>& bases, Role role) {
+void Generation::Relabel(const ShortList<Base>& bases, Role role) {
   for (size_t i = 0; i < pairs.size(); ++i) {
     Pair& pair = pairs.Edit(i);
     Label(pair, bases[pair.base], remotes_[pair.remote], role);
@@ -170,7 +183,9 @@ std::optional<size_t> Generation::InUse() const {
 void Generation::Keep(std::optional<size_t> in_use, size_t max_backups,
                       absl::FunctionRef<bool(size_t, size_t)> may_keep,
                       absl::FunctionRef<void(size_t)> dropped) {
-  const Kept wanted{pairs.valid_changes(), in_use, max_backups};
+  const Kept wanted{pairs.valid_changes(),
+                    static_cast<uint32_t>(in_use ? *in_use + 1 : 0),
+                    static_cast<uint32_t>(max_backups)};
   if (kept_ == wanted) return;
   kept_ = wanted;
   const std::vector<size_t> valid = pairs.Valid();
@@ -216,7 +231,7 @@ void Generation::AddTransaction(const Transaction& transaction, size_t limit) {
   } else if (transactions_.size() >= limit) {
     transactions_.erase(transactions_.begin());
   }
-  Append(transactions_, transaction);
+  transactions_.push_back(transaction);
 }
 
 const Transaction* Generation::FindTransaction(
@@ -234,8 +249,7 @@ void Generation::MarkRetransmitted(const stun::TransactionId& id) {
 }
 
 void Generation::RemoveTransaction(const stun::TransactionId& id) {
-  std::erase_if(transactions_,
-                [&](const Transaction& t) { return t.id == id; });
+  transactions_.EraseIf([&](const Transaction& t) { return t.id == id; });
 }
 
 }  // namespace kyuu::ice::internal

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -17,6 +18,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
+#include "base/compact_time.h"
+#include "base/short_list.h"
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
 #include "ice/credentials.h"
@@ -36,7 +39,7 @@ struct Transaction {
   Role role;
   bool use_candidate;
   bool retransmitted;
-  absl::Time sent;
+  CompactTime sent;
 };
 
 // A check that came before the peer's credentials.
@@ -53,12 +56,18 @@ class Generation {
 
   // --- Credentials ---
   Credentials local;
-  stun::IntegrityKey local_key;
-  std::optional<Credentials> remote;
-  stun::IntegrityKey remote_key;
+  stun::Sha1Key local_key;
+  // What is kept of the peer's.
+  struct Remote {
+    std::string ufrag;
+    stun::Sha1Key key;
+  };
+  std::optional<Remote> remote;
   RemoteMode remote_mode = RemoteMode::kFull;
 
   void SetRemote(const Credentials& credentials, RemoteMode mode);
+  // Whether they are the peer's, which are known.
+  bool IsRemote(const Credentials& credentials) const;
   // True if `name` is "local:remote" (or "local:" and anything while the
   // peer's is unknown).
   bool AcceptsUsername(absl::string_view name) const;
@@ -70,7 +79,7 @@ class Generation {
 
   // --- Candidates and pairs ---
   Checklist pairs;
-  std::vector<EarlyCheck> early;
+  ShortList<EarlyCheck> early;
   // The nominated pair in force.
   std::optional<size_t> selected;
   // What a policy has chosen for while that does not answer.
@@ -78,7 +87,7 @@ class Generation {
     size_t pair;
     absl::string_view reason;
   };
-  std::optional<StandIn> stand_in;
+  std::unique_ptr<StandIn> stand_in;  // Null: none.
   // Data stays with `selected` although others answer, and it does not.
   bool held = false;
   bool remote_done = false;  // End of candidates.
@@ -89,12 +98,12 @@ class Generation {
   bool resumed = false;
   // When the next check of an address that nobody told may be made, and how
   // many were made since one answered.
-  absl::Time next_stranger = absl::InfinitePast();
-  size_t strangers = 0;
+  CompactTime next_stranger = absl::InfinitePast();
+  uint32_t strangers = 0;
   // InfinitePast() once it has passed.
-  absl::Time patience_until = absl::InfiniteFuture();
+  CompactTime patience_until = absl::InfiniteFuture();
 
-  const std::vector<RemoteCandidate>& remotes() const { return remotes_; }
+  const ShortList<RemoteCandidate>& remotes() const { return remotes_; }
   // The one at an address, of UDP if `tcp_type` is unset. On one port of TCP
   // there may be two: one for simultaneous opening, and one of the other types.
   std::optional<size_t> FindRemote(std::optional<TcpType> tcp_type,
@@ -119,7 +128,7 @@ class Generation {
   void RemoveBase(size_t base);
   void RemovePair(size_t index);
   // Recomputes priorities and foundations, after a change of role or labels.
-  void Relabel(const std::vector<Base>& bases, Role role);
+  void Relabel(const ShortList<Base>& bases, Role role);
   // The pair to send data on: the selected one while it answers.
   std::optional<size_t> InUse() const;
   // Chooses the pairs that get keepalives: `in_use` and the best others that
@@ -142,11 +151,13 @@ class Generation {
  private:
   // What Keep() has chosen from.
   struct Kept {
-    uint64_t valid_changes;
-    std::optional<size_t> in_use;
-    size_t max_backups;
+    uint64_t valid_changes = UINT64_MAX;
+    uint32_t in_use_plus_one = 0;  // 0: none is.
+    uint32_t max_backups = 0;
     friend bool operator==(const Kept&, const Kept&) = default;
   };
+
+  static constexpr size_t kFewRemotes = 4;
 
   // The key of by_address_.
   using Place = std::tuple<bool, bool, TransportAddress>;
@@ -163,10 +174,11 @@ class Generation {
   // Pairs were removed: what refers to them follows.
   void Follow(const std::vector<size_t>& place);
 
-  std::vector<RemoteCandidate> remotes_;
-  NumberTable by_address_;
-  std::optional<Kept> kept_;
-  std::vector<Transaction> transactions_;
+  ShortList<RemoteCandidate> remotes_;
+  // Of more than a few; else they are looked through.
+  std::unique_ptr<NumberTable> by_address_;
+  Kept kept_;
+  ShortList<Transaction> transactions_;
 };
 
 }  // namespace kyuu::ice::internal

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -126,12 +127,20 @@ struct Pair {
   CompactTime last_sent = absl::InfinitePast();
   CompactTime nominated_at = absl::InfinitePast();
 
-  uint64_t checks_sent = 0;
-  uint64_t responses_received = 0;
-  uint64_t requests_received = 0;
-  uint64_t consent_sent = 0;
-  PairTraffic traffic;
+  // A check a second wraps them after a hundred years.
+  uint32_t checks_sent = 0;
+  uint32_t responses_received = 0;
+  uint32_t requests_received = 0;
+  uint32_t consent_sent = 0;
+  uint32_t responses_sent = 0;
+  // Null until it carries payload; without the answers to checks.
+  std::unique_ptr<PairTraffic> payload;
 
+  PairTraffic traffic() const {
+    PairTraffic all = payload ? *payload : PairTraffic();
+    all.responses_sent = responses_sent;
+    return all;
+  }
   PairState state() const { return static_cast<PairState>(check.index()); }
   InProgress* in_progress() { return std::get_if<InProgress>(&check); }
   const InProgress* in_progress() const {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <variant>
 #include <vector>
@@ -62,16 +63,23 @@ class PeerStreams {
   std::vector<PeerStream> Review(absl::FunctionRef<bool(PeerStream&)> wanted);
   std::optional<Event> PollEvent();
 
-  bool empty() const { return streams_.empty(); }
+  bool empty() const { return parts_ == nullptr || parts_->streams.empty(); }
   absl::Time NextDeadline() const;
 
  private:
+  struct Parts {
+    uint64_t last = kFirstPeerStream;
+    std::vector<PeerStream> streams;  // Oldest first.
+    Queue<Event, 0> events;
+  };
+
   size_t Count(bool accepted) const;
 
+  // Made if there are none.
+  Parts& parts();
+
   const size_t max_;
-  uint64_t last_ = kFirstPeerStream;
-  std::vector<PeerStream> streams_;  // Oldest first.
-  Queue<Event, 0> events_;
+  std::unique_ptr<Parts> parts_;  // Null until there is the first one.
 };
 
 }  // namespace kyuu::ice::internal

@@ -1,5 +1,6 @@
 #include "ice/internal/policy_questions.h"
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -76,7 +77,8 @@ absl::Time ChooseUse(absl::Time now, const AgentOptions& options,
   if (indices.size() < 2) return absl::InfiniteFuture();
   const UseAnswer answer = policy.use(policy.context, {now, views});
   if (answer.pair < indices.size()) {
-    g.stand_in = {indices[answer.pair], answer.reason};
+    g.stand_in = std::make_unique<Generation::StandIn>(
+        Generation::StandIn{indices[answer.pair], answer.reason});
   }
   return absl::InfiniteFuture();
 }

@@ -13,13 +13,9 @@ namespace kyuu::ice::internal {
 namespace {
 
 // Takes those out, the last first.
-std::vector<Candidate> TakeOut(std::vector<Candidate>& all,
+std::vector<Candidate> TakeOut(CandidateList& all,
                                ToldCandidates::Predicate is_it) {
-  const auto kept = std::stable_partition(
-      all.begin(), all.end(), [&](const Candidate& c) { return !is_it(c); });
-  std::vector<Candidate> taken(std::make_move_iterator(kept),
-                               std::make_move_iterator(all.end()));
-  all.erase(kept, all.end());
+  std::vector<Candidate> taken = all.TakeOut(is_it);
   std::reverse(taken.begin(), taken.end());
   return taken;
 }
@@ -29,7 +25,7 @@ std::vector<Candidate> TakeOut(std::vector<Candidate>& all,
 bool ToldCandidates::Has(const TransportAddress& base,
                          std::optional<TcpType> tcp_type,
                          const TransportAddress& address) const {
-  return std::any_of(found_.begin(), found_.end(), [&](const Candidate& c) {
+  return found_.Any([&](const Candidate& c) {
     return c.address == address && c.base == base && c.tcp_type == tcp_type;
   });
 }
@@ -39,16 +35,16 @@ void ToldCandidates::Tell(Candidate candidate) {
     ++stats_.at<&GathererStats::candidate_limit>();
     return;
   }
-  std::erase_if(unwanted_, [&](const Candidate& other) {
+  unwanted_.TakeOut([&](const Candidate& other) {
     return other.address == candidate.address && other.base == candidate.base &&
            other.tcp_type == candidate.tcp_type;
   });
-  found_.push_back(candidate);
+  found_.Add(candidate);
   events_.push_back(GathererCandidateFound{std::move(candidate)});
 }
 
 void ToldCandidates::Lose(Predicate is_it) {
-  for (std::vector<Candidate>* all : {&found_, &unwanted_}) {
+  for (CandidateList* all : {&found_, &unwanted_}) {
     for (Candidate& lost : TakeOut(*all, is_it)) {
       events_.push_back(GathererCandidateGone{std::move(lost)});
     }
@@ -68,14 +64,14 @@ void ToldCandidates::Unwant(Predicate is_it) {
     events_.push_back(
         GathererCandidateGone{unwanted, GathererCandidateGone::Why::kUnwanted});
     // Beyond this they are lost when their address is, or the agent's path.
-    if (unwanted_.size() < max_) unwanted_.push_back(std::move(unwanted));
+    if (unwanted_.size() < max_) unwanted_.Add(unwanted);
   }
 }
 
 void ToldCandidates::WantAgain(Predicate is_it) {
   // In the order of before: Unwant() has turned it round as this does.
   for (Candidate& again : TakeOut(unwanted_, is_it)) {
-    if (found_.size() >= max_) unwanted_.push_back(again);
+    if (found_.size() >= max_) unwanted_.Add(again);
     Tell(std::move(again));
   }
 }

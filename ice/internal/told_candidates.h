@@ -13,6 +13,7 @@
 #include "base/queue.h"
 #include "base/sparse_counters.h"
 #include "ice/candidate.h"
+#include "ice/compact/candidate_list.h"
 #include "ice/gatherer_events.h"
 #include "ice/gatherer_types.h"
 
@@ -32,7 +33,7 @@ class ToldCandidates {
   ToldCandidates& operator=(const ToldCandidates&) = delete;
 
   // In the order in which they were told. An unwanted one is not among them.
-  const std::vector<Candidate>& found() const { return found_; }
+  std::vector<Candidate> found() const { return found_.Get(); }
   bool Has(const TransportAddress& base, std::optional<TcpType> tcp_type,
            const TransportAddress& address) const;
 
@@ -47,14 +48,14 @@ class ToldCandidates {
   // It has them again: they are told once more.
   void WantAgain(Predicate is_it);
   // No path goes by what is unwanted, and no more is told of it.
-  void ReleaseUnwanted() { unwanted_.clear(); }
+  void ReleaseUnwanted() { unwanted_ = CandidateList(); }
 
  private:
   const size_t max_;
   Queue<GathererEvent, 0>& events_;
   SparseCounters<GathererStats>& stats_;
-  std::vector<Candidate> found_;
-  std::vector<Candidate> unwanted_;
+  CandidateList found_;
+  CandidateList unwanted_;
 };
 
 }  // namespace kyuu::ice::internal

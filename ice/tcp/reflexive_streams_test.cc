@@ -333,13 +333,23 @@ TEST_F(ReflexiveStreamsTest, WithoutANatThereIsNothingToKeep) {
 // passes.
 class Homes {
  public:
-  explicit Homes(bool lends_ports, const NatOptions& like)
+  enum class Relays : uint8_t { kNo, kYes };
+
+  explicit Homes(bool lends_ports, const NatOptions& like,
+                 Relays relays = Relays::kNo)
       : network_({.seed = 1}),
         random_(1),
         server_(random_, turn::OpenServerOptions(kServer)),
-        a_(Role::kControlling, 2, Options(1, lends_ports)),
-        b_(Role::kControlled, 3, Options(2, lends_ports)),
+        a_(Role::kControlling, 2, Options(1, lends_ports, relays)),
+        b_(Role::kControlled, 3, Options(2, lends_ports, relays)),
         session_(network_, a_, b_) {
+    network_.set_filter([this](const Datagram& datagram) {
+      const Path& path = datagram.path;
+      if (path.local.port == kPassivePort && path.remote == kServer) {
+        ++keepalives_;
+      }
+      return true;
+    });
     const sim::HostId host =
         network_.AddHost("server", {sim::kInternet, {kServer.ip}});
     server_.Attach(network_, host, {kServer});
@@ -367,24 +377,34 @@ class Homes {
                         {Ip(2), kPassivePort});
     return session_.RunUntil(AgentState::kCompleted, absl::Seconds(30));
   }
+  // Requests to the server, of both, from where they listen.
+  int CountKeepalives(absl::Duration time) {
+    const int before = keepalives_;
+    network_.RunFor(time);
+    return keepalives_ - before;
+  }
   const Peer& a() const { return a_; }
   const Peer& b() const { return b_; }
 
  private:
   static IpAddress Ip(uint8_t net) { return IpAddress::V4(10, 0, net, 2); }
-  static GathererOptions Options(uint8_t net, bool lends_ports) {
+  static GathererOptions Options(uint8_t net, bool lends_ports, Relays relays) {
     GathererOptions options;
     options.hosts = {{.address = {Ip(net), 5000},
                       .tcp_active = true,
                       .tcp_port = kPassivePort,
                       .tcp_lends_ports = lends_ports}};
     options.stun_servers = {kServer};
+    if (relays == Relays::kYes) {
+      options.turn_servers = {{kServer, "u", "p", RelayProtocol::kTcp, {}}};
+    }
     return options;
   }
 
   sim::Network network_;
   SeededRandom random_;
   turn::SimServer server_;
+  int keepalives_ = 0;
   std::vector<sim::HostId> hosts_;
   Peer a_;
   Peer b_;
@@ -398,6 +418,23 @@ TEST(ReflexiveStreams, TwoBehindNatsWithoutUdpMeetByTheMappingOfAPort) {
     EXPECT_EQ(peer->selected().path.transport, Transport::kTcp);
     EXPECT_EQ(peer->selected().path.remote.ip.bytes()[0], 198);
   }
+}
+
+TEST(ReflexiveStreams, TheMappingIsNotKeptOnceADirectPairIsNominated) {
+  Homes homes(/*lends_ports=*/true, NatOptions::FullCone({}));
+  ASSERT_TRUE(homes.Connect()) << homes.a().ice.DebugString();
+  EXPECT_EQ(homes.CountKeepalives(absl::Minutes(1)), 0);
+}
+
+// A relayed pair is not the last word: what would reach the mapping yet must
+// find it.
+TEST(ReflexiveStreams, TheMappingIsKeptWhileARelayIsNominated) {
+  Homes homes(/*lends_ports=*/true, NatOptions::PortRestrictedCone({}),
+              Homes::Relays::kYes);
+  ASSERT_TRUE(homes.Connect()) << homes.a().ice.DebugString();
+  ASSERT_EQ(homes.a().selected().local_type, CandidateType::kRelayed);
+  // Every 15 s, by each.
+  EXPECT_GE(homes.CountKeepalives(absl::Minutes(1)), 6);
 }
 
 TEST(ReflexiveStreams, WithoutTheMappingTheyDoNot) {

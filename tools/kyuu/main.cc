@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -27,28 +26,13 @@
 #include "tools/kyuu/probe/netcheck.h"
 #include "tools/kyuu/probe/server_commands.h"
 #include "tools/kyuu/sdp/sdp_command.h"
+#include "tools/kyuu/tcp_use/tcp_use.h"
 #include "tools/kyuu/transfer/parts_command.h"
 #include "tools/version/version.h"
 
 namespace {
 
-using kyuu::peer::TcpUse;
 using kyuu::tools::PeerOptions;
-
-// `use` is a TcpUse, or one that may be left open.
-template <typename T>
-CLI::Option* AddTcpUse(CLI::App& command, T& use) {
-  const std::map<std::string, TcpUse> uses = {
-      {"none", TcpUse::kNone},
-      {"active", TcpUse::kActive},
-      {"both", TcpUse::kBoth},
-      {"simultaneous", TcpUse::kSimultaneous}};
-  return command
-      .add_option("--tcp", use,
-                  "TCP beside UDP: none, active, both or simultaneous")
-      ->transform(CLI::CheckedTransformer(uses))
-      ->type_name("USE");
-}
 
 void AddNatAddresses(CLI::App& command,
                      std::vector<kyuu::peer::NatMapping>& mappings) {
@@ -99,7 +83,7 @@ void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
   AddNatAddresses(*peer, options.nat_mappings);
   peer->add_flag("--lite", options.lite,
                  "Be an ICE lite agent: answer checks and make none");
-  AddTcpUse(*peer, options.tcp);
+  kyuu::tools::AddTcpUse(*peer, options.tcp);
   peer->add_flag("--snap", options.snap,
                  "Tell SCTP's INIT in the description (a=sctp-init)");
   peer->add_flag("--sped", options.sped,
@@ -154,7 +138,7 @@ void AddEcho(CLI::App& app, kyuu::tools::EchoOptions& options) {
                       "UDP port of all connections; 0: any that is free");
   command->add_option("--tcp-port", options.tcp_port,
                       "TCP port for peers that connect; 0: any that is free");
-  AddTcpUse(*command, options.tcp);
+  kyuu::tools::AddTcpUse(*command, options.tcp);
   AddNatAddresses(*command, options.nat_mappings);
   command->add_flag("--lite", options.lite,
                     "Be an ICE lite agent: answer checks and make none");

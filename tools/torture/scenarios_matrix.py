@@ -16,6 +16,10 @@ ADDRESS = [CONE, ("filter forward", "meta l4proto udp add @asked { ip daddr }"),
 NATS = {"full": FULL, "address": ADDRESS, "port": [CONE], "symmetric": [SYMMETRIC],
         # Nothing by UDP; by TCP whatever comes for the mapping.
         "full-tcp": [CONE, NO_UDP, TCP_IN]}
+# A router at home behind another one of its provider, whose net is 100.64/10 (RFC
+# 6598): what the outer one does, and the inner one.
+NESTED = {"cone-in-cone": ([CONE], [CONE]), "symmetric-in-cone": ([CONE], [SYMMETRIC]),
+          "cone-in-symmetric": ([SYMMETRIC], [CONE])}
 # Hosts with public addresses: what may come in, and what may leave.
 HOSTS = {
     "open": (["meta l4proto { udp, tcp, icmp }"], ["meta l4proto { udp, tcp, icmp }"]),
@@ -48,6 +52,16 @@ EXPECTED = {
     ("full-tcp", "port"): "srflx-prflx over tcp", ("symmetric", "full-tcp"): "prflx-srflx over tcp",
     ("full-tcp", "no-udp"): "prflx-host over tcp or srflx-prflx over tcp",
     ("tcp-out", "full-tcp"): "host-srflx over tcp",
+    # Of two NATs in a row the stricter one is what counts.
+    ("cone-in-cone", "cone-in-cone"): "srflx-srflx", ("full", "cone-in-cone"): "srflx-srflx",
+    ("cone-in-cone", "port"): "srflx-srflx", ("cone-in-cone", "symmetric"): "srflx-relay",
+    ("cone-in-cone", "open"): "srflx-host", ("open", "cone-in-cone"): "host-srflx",
+    ("cone-in-cone", "no-udp"): "prflx-host over tcp", ("tcp-out", "cone-in-cone"): "relay-srflx",
+    ("port", "symmetric-in-cone"): "srflx-relay", ("full", "symmetric-in-cone"): "srflx-prflx",
+    ("symmetric-in-cone", "open"): "prflx-host",
+    ("symmetric-in-cone", "symmetric-in-cone"): "prflx-relay",
+    ("cone-in-cone", "cone-in-symmetric"): "srflx-relay",
+    ("cone-in-symmetric", "open"): "prflx-host",
 }
 
 
@@ -55,9 +69,15 @@ class Matrix(Homes):
     def settle(self, number, place):
         """Makes the one end a host in that place."""
         router, server = ((self.client, SERVER), (self.far, scenarios_fallback.FAR_SERVER))[number - 1]
-        for family, table in (("ip", "home"), ("inet", "wall")):
-            router.run("nft", "add", "table", family, table)
-            router.run("nft", "delete", "table", family, table)
+        for machine in (router, self.inner[number - 1]):
+            for family, table in (("ip", "home"), ("inet", "wall")):
+                machine.run("nft", "add", "table", family, table)
+                machine.run("nft", "delete", "table", family, table)
+        if place in NESTED:
+            outer, inner = NESTED[place]
+            self.behave(number, router, outer, home=f"100.64.{number}.2")
+            self.behave(number, self.inner[number - 1], inner, home=f"10.{10 + number}.0.2")
+            return self.deep[number - 1], server
         if place in NATS:
             router.run("nft", "add", "table", "ip", "home")
             router.run("nft", "add", "set", "ip", "home", "asked",
@@ -72,8 +92,22 @@ class Matrix(Homes):
                 router.run("nft", "add", "rule", "inet", "wall", hook, *rule.split(), "accept")
         return router, server
 
+    def wire_nested(self):
+        """Behind each router another one, with a home behind that."""
+        self.inner, self.deep = [], []
+        for number, router in enumerate((self.client, self.far), 1):
+            inner, deep = (self.network.host(f"{kind}{number}") for kind in ("inner", "deep"))
+            self.network.cable(inner, f"100.64.{number}.2/24", router, f"100.64.{number}.1/24")
+            self.network.cable(deep, f"10.{10 + number}.0.2/24", inner, f"10.{10 + number}.0.1/24")
+            inner.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+            inner.ip("route", "add", "default", "via", f"100.64.{number}.1")
+            deep.ip("route", "add", "default", "via", f"10.{10 + number}.0.1")
+            self.inner.append(inner)
+            self.deep.append(deep)
+
     def assert_all(self, chosen):
         self.wire()
+        self.wire_nested()
         self.homes = self.ends
         self.start("--http-listen=0.0.0.0:443", "--turn-listen=0.0.0.0:3478", USER,
                    f"--tls-certificate={self.certificate}", f"--tls-key={self.key}")
@@ -99,3 +133,6 @@ class Matrix(Homes):
     def test_nats_with_hosts_of_public_addresses(self):
         self.assert_all([pair for pair in EXPECTED
                          if set(pair) & NATS.keys() and set(pair) & HOSTS.keys()])
+
+    def test_nats_behind_nats(self):
+        self.assert_all([pair for pair in EXPECTED if set(pair) & NESTED.keys()])

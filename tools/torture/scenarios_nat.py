@@ -40,15 +40,16 @@ class Homes(scenarios_fallback.Meeting):
             ends.append((home, server))
         self.ends = tuple(ends)
 
-    def behave(self, number, router, behaviors):
-        """Rules without "ip" are about what the home sends."""
+    def behave(self, number, router, behaviors, home=None):
+        """Rules without "ip" are about what the home sends: the host at that address
+        behind the router, or its own home."""
         router.run("nft", "add", "table", "ip", "home")
         # What nobody asked for is dropped before it is tracked as a flow of
         # the router's own, whose port the home could then not have.
         router.run("nft", "add", "chain", "ip", "home", "input",
                    "{ type filter hook input priority 0; }")
         router.run("nft", "add", "rule", "ip", "home", "input", "meta", "l4proto", "udp", "drop")
-        home = f"10.{number}.0.2"
+        home = home or f"10.{number}.0.2"
         for chain, rule in behaviors:
             kind, hook = chain.split()
             router.run("nft", "add", "chain", "ip", "home", hook,
