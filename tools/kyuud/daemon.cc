@@ -196,7 +196,8 @@ std::vector<std::string> TextsOf(
   return texts;
 }
 
-absl::Status CheckBackplane(const Config& config) {
+// Whether the files that they name can be used.
+absl::Status CheckBackplaneCertificates(const Config& config) {
   if (!config.backplane.has_value()) return absl::OkStatus();
   return ClientTls(*config.backplane, config.backplane_tls).status();
 }
@@ -204,7 +205,7 @@ absl::Status CheckBackplane(const Config& config) {
 }  // namespace
 
 absl::Status CheckConfig(const Config& config) {
-  KYUU_RETURN_IF_ERROR(CheckBackplane(config));
+  KYUU_RETURN_IF_ERROR(CheckBackplaneCertificates(config));
   KYUU_RETURN_IF_ERROR(LoadAdmission(config.admission).status());
   if (!config.tls_certificates.empty()) {
     KYUU_RETURN_IF_ERROR(net::TlsContext::Server(TlsOptions(config)).status());
@@ -251,7 +252,7 @@ absl::Status Daemon::Open() {
     http_.push_back(listener.local());
   }
   WarnOfAbsentAddresses(config_);
-  KYUU_RETURN_IF_ERROR(CheckBackplane(config_));
+  KYUU_RETURN_IF_ERROR(CheckBackplaneCertificates(config_));
   FrontDoorOptions door_options = DoorOptions(config_, budget_);
   KYUU_ASSIGN_OR_RETURN(door_options.admission,
                         LoadAdmission(config_.admission));
