@@ -263,6 +263,7 @@ void Call::OnState(peer::ConnectionState state) {
     mending_ = true;
     mend_alarm_.Set(net::Loop::Now() + kMendMax);
     Emit(WayLost{});
+    if (over_) return;
   }
   // An offer that is under way restarts it already.
   if (role_ != CallRole::kCaller ||
