@@ -19,8 +19,8 @@ bool HasWrittenCode(const dl_phdr_info& object) {
   for (size_t i = 0; i < object.dlpi_phnum; ++i) {
     const ElfW(Phdr)& segment = object.dlpi_phdr[i];
     if (segment.p_type != PT_DYNAMIC) continue;
-    // NOLINTNEXTLINE(performance-no-int-to-ptr): the linker gives numbers.
     const auto* entry =
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): the linker gives numbers.
         reinterpret_cast<const ElfW(Dyn)*>(object.dlpi_addr + segment.p_vaddr);
     for (; entry->d_tag != DT_NULL; ++entry) {
       if (entry->d_tag == DT_TEXTREL ||
