@@ -5,6 +5,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -16,6 +17,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/status_macros.h"
 #include "net/fd.h"
 #include "net/internal/sockaddr.h"
 
@@ -111,6 +113,18 @@ void ApplyFlags(const std::vector<Ipv6Flags>& rows,
   }
 }
 
+// A UDP socket that is connected to `remote`, of which the system can be asked
+// how it would send.
+absl::StatusOr<Fd> Towards(const TransportAddress& remote) {
+  internal::SocketAddress address;
+  const socklen_t size = internal::ToSockaddr(remote, address);
+  Fd fd(socket(internal::FamilyOf(remote.ip), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (fd.get() < 0 || connect(fd.get(), &address.any, size) != 0) {
+    return internal::ErrnoStatus(errno, "no route to " + remote.ToString());
+  }
+  return fd;
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<Interface>> Interfaces() {
@@ -147,14 +161,20 @@ bool IsHere(const std::vector<Interface>& interfaces, const IpAddress& ip) {
 }
 
 absl::StatusOr<IpAddress> SourceAddress(const TransportAddress& remote) {
-  internal::SocketAddress address;
-  const socklen_t size = internal::ToSockaddr(remote, address);
-  const Fd fd(
-      socket(internal::FamilyOf(remote.ip), SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (fd.get() < 0 || connect(fd.get(), &address.any, size) != 0) {
-    return internal::ErrnoStatus(errno, "no route to " + remote.ToString());
-  }
+  KYUU_ASSIGN_OR_RETURN(const Fd fd, Towards(remote));
   return internal::LocalAddressOf(fd.get()).ip;
+}
+
+absl::StatusOr<size_t> RouteMtu(const TransportAddress& remote) {
+  KYUU_ASSIGN_OR_RETURN(const Fd fd, Towards(remote));
+  const bool v4 = remote.ip.is_v4();
+  int mtu = 0;
+  socklen_t size = sizeof mtu;
+  if (getsockopt(fd.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6,
+                 v4 ? IP_MTU : IPV6_MTU, &mtu, &size) != 0) {
+    return internal::ErrnoStatus(errno, "no MTU to " + remote.ToString());
+  }
+  return static_cast<size_t>(mtu);
 }
 
 }  // namespace kyuu::net

@@ -3,6 +3,7 @@
 #ifndef KYUU_NET_INTERFACES_H_
 #define KYUU_NET_INTERFACES_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -39,6 +40,12 @@ bool IsHere(const std::vector<Interface>& interfaces, const IpAddress& ip);
 // SourceAddress is the address that the system would send from towards
 // `remote`; nothing is sent. UNAVAILABLE if there is no route.
 absl::StatusOr<IpAddress> SourceAddress(const TransportAddress& remote);
+
+// RouteMtu is the largest packet, in bytes with its IP header, that the system
+// would send towards `remote` in one piece: what the interface takes, or less
+// where it has heard so of the way. Nothing is sent. UNAVAILABLE if there is no
+// route.
+absl::StatusOr<size_t> RouteMtu(const TransportAddress& remote);
 
 }  // namespace kyuu::net
 

@@ -30,6 +30,13 @@ TEST(InterfacesTest, LoopbackIsAmongThem) {
   }
 }
 
+TEST(RouteMtuTest, LoopbackTakesMoreThanEthernet) {
+  const auto mtu = RouteMtu({IpAddress::V4(127, 0, 0, 1), 9});
+  ASSERT_OK(mtu);
+  EXPECT_GT(*mtu, 1500u);
+  EXPECT_FALSE(RouteMtu({}).ok());
+}
+
 TEST(ResolveTest, NumbersResolveToThemselves) {
   for (const char* text : {"192.0.2.7", "2001:db8::7"}) {
     const auto addresses = Resolve(text, 3478);

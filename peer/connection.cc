@@ -365,6 +365,14 @@ size_t Connection::MaxPacket() const {
              : 0;
 }
 
+void Connection::SetMaxDatagramBytes(absl::Time now, size_t bytes) {
+  const size_t before = MaxPacket();
+  options_.max_datagram_bytes = bytes;
+  if (sctp_path_ && !closing_ && MaxPacket() != before) {
+    channels_.PathReady(now, MaxPacket());
+  }
+}
+
 void Connection::UpdateConnectionState() {
   ConnectionState state = ConnectionState::kClosed;
   if (closing_) {

@@ -132,6 +132,8 @@ class Connection {
   absl::Status CloseChannel(absl::Time now, ChannelId channel);
   absl::Status SetBufferedAmountLowThreshold(ChannelId channel, size_t bytes);
   size_t buffered_amount(ChannelId channel) const;
+  // Another Options::max_datagram_bytes, on the path in use as well.
+  void SetMaxDatagramBytes(absl::Time now, size_t bytes);
   std::optional<ChannelStats> channel_stats(ChannelId channel) const;
 
   // Shutdown is the graceful end: what was sent is delivered, the channels are
@@ -229,16 +231,13 @@ class Connection {
   // Of the generation that was gathered before SetConfiguration().
   std::optional<ice::Credentials> outdated_;
   Queue<std::vector<uint8_t>> early_dtls_;
-
   ConnectionState connection_state_ = ConnectionState::kNew;
   std::optional<SelectedPathChanged> selected_;
   std::optional<Path> sctp_path_;  // That channels_ was told of.
   bool doubted_ = false;           // Since then, by ICE.
   std::optional<dtls::Connected> dtls_session_;
-
   std::optional<internal::ShuttingDown> shutdown_;  // From Shutdown to Hangup.
   std::optional<internal::Closing> closing_;        // From Hangup on.
-
   absl::Time last_now_ = absl::InfinitePast();
   Queue<Event> events_;
   ConnectionCounters counters_;

@@ -500,5 +500,41 @@ TEST(Connection, PacketsGrowToWhatTheDirectPathCarries) {
   }
 }
 
+// As two programs find out in the middle of a call that they know each other.
+TEST(Connection, PacketsGrowOnThePathInUseWhenMoreIsAllowed) {
+  Direct direct;
+  for (const sim::HostId host : {direct.host_a, direct.host_b}) {
+    direct.network.SetLinks(host,
+                            {.delay = absl::Milliseconds(5), .mtu = 9000});
+  }
+  size_t largest = 0;
+  direct.network.set_filter([&](const Datagram& datagram) {
+    largest = std::max(largest, datagram.bytes.size());
+    return true;
+  });
+  Side& a = direct.call.a;
+  const ChannelId channel = *a.connection.CreateDataChannel(direct.now(), {});
+  ASSERT_TRUE(direct.Connect());
+  direct.network.RunFor(absl::Seconds(1));
+  const auto send = [&] {
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_OK(a.connection.Send(direct.now(), channel, PayloadType::kBinary,
+                                  Bytes(40'000)));
+      direct.network.RunFor(absl::Milliseconds(500));
+    }
+  };
+  send();
+  EXPECT_LE(largest, Options().max_datagram_bytes);
+  a.connection.SetMaxDatagramBytes(direct.now(), 8192);
+  send();
+  EXPECT_GT(largest, 8100u);
+  a.connection.SetMaxDatagramBytes(direct.now(), 0);
+  direct.network.RunFor(absl::Seconds(1));
+  largest = 0;
+  send();
+  EXPECT_LE(largest, 1230u);
+  EXPECT_EQ(direct.call.b.messages.size(), 60u);
+}
+
 }  // namespace
 }  // namespace kyuu::peer

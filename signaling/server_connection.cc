@@ -281,6 +281,10 @@ absl::Status ServerConnection::Send(absl::Time now, MessageKind kind,
                  : stream_.Send(now, kind, std::move(data));
 }
 
+absl::Status ServerConnection::SendUtf8(absl::Time now, std::string text) {
+  return events_ ? events_->Send(text) : stream_.SendUtf8(now, std::move(text));
+}
+
 absl::Status ServerConnection::Close(absl::Time now, uint16_t code,
                                      absl::string_view reason) {
   if (!events_) return stream_.Close(now, code, reason);

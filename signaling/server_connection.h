@@ -105,6 +105,8 @@ class ServerConnection {
   // As WebSocket's or EventStream's, which has text only; FAILED_PRECONDITION
   // before there is one.
   absl::Status Send(absl::Time now, MessageKind kind, std::string data);
+  // As Send of text that is known to be UTF-8, as all is that Server says.
+  absl::Status SendUtf8(absl::Time now, std::string text);
   absl::Status Close(absl::Time now, uint16_t code, absl::string_view reason);
 
   // OK: the peer's side of the byte stream has ended in order; a client may do

@@ -239,13 +239,19 @@ std::optional<WebSocket::Event> WebSocket::PollEvent() {
 
 absl::Time WebSocket::NextTimeout() const { return due_; }
 
-absl::Status WebSocket::Send(absl::Time /*now*/, MessageKind kind,
+absl::Status WebSocket::Send(absl::Time now, MessageKind kind,
                              std::string data) {
+  if (state_ == State::kOpen && kind == MessageKind::kText &&
+      !internal::IsUtf8(data)) {
+    return absl::InvalidArgumentError("text is not UTF-8");
+  }
+  return Enqueue(now, kind, std::move(data));
+}
+
+absl::Status WebSocket::Enqueue(absl::Time /*now*/, MessageKind kind,
+                                std::string data) {
   if (state_ != State::kOpen) {
     return absl::FailedPreconditionError("WebSocket is not open");
-  }
-  if (kind == MessageKind::kText && !internal::IsUtf8(data)) {
-    return absl::InvalidArgumentError("text is not UTF-8");
   }
   if (data.size() + kMessageBytes >
       options_->max_queued_bytes - queued_bytes_) {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "absl/status/status.h"
@@ -118,6 +119,11 @@ class WebSocket {
   // queue would outgrow max_queued_bytes: the connection is then cut and
   // Closed follows.
   absl::Status Send(absl::Time now, MessageKind kind, std::string data);
+  // As Send of text that is known to be UTF-8, such as what has come by a
+  // WebSocket: it is not looked at again.
+  absl::Status SendUtf8(absl::Time now, std::string text) {
+    return Enqueue(now, MessageKind::kText, std::move(text));
+  }
   // Close starts the closing handshake behind what is queued. The code must be
   // one that may be sent (RFC 6455 section 7.4) and the reason at most 123
   // bytes, else INVALID_ARGUMENT. Closing twice does nothing.
@@ -162,6 +168,7 @@ class WebSocket {
   void Deliver();
   OutFrame MakeFrame(internal::Opcode opcode, std::string payload);
   void InsertControlFrames();
+  absl::Status Enqueue(absl::Time now, MessageKind kind, std::string data);
   void QueueClose(uint16_t code, absl::string_view reason);
   void DropUnsentData();
   // Ends the connection because the peer is at fault: a Close frame goes out.

@@ -101,6 +101,13 @@ export class Calls {
     const call = this.current;
     call.lostId = call.id ?? call.lostId;
     call.id = call.nextId = undefined;
+    call.peerLost = false;
+  }
+
+  // Both ways to them have been silent for as long as one may be, as if their
+  // program had been killed.
+  endAsGone() {
+    this.end(about(this.current.name, "connection_ended"), "failed");
   }
 
   // Has the server know again of a call that goes on.
@@ -227,6 +234,7 @@ export class Calls {
     if (call && call.nextId === id) {
       call.id = id;
       call.lostId = call.nextId = undefined;
+      call.peerLost = false;
       call.peer.signalingBack(this.signaling.iceServers);
       this.controls.draw();
       return;
@@ -272,7 +280,9 @@ export class Calls {
 
   onPeerState(state) {
     const call = this.current;
+    const gone = call.peerLost && call.peer?.lost && this.signaling.up && !this.people.has(call.name);
     if (state === "connected" && call.peer.usable) this.setPhase("connected");
+    else if (state === "unsteady" && gone) this.endAsGone();
     else if (state === "unsteady" && call.phase === "connected") this.setPhase("unsteady");
     else if (state === "failed") this.failed();
     else if (state === "closed") this.end(about(call.name, "connection_ended"), "failed");
@@ -320,7 +330,9 @@ export class Calls {
     if (call.id !== id) return;
     if (reason === "peer_lost" && call.peer?.usable) {
       this.suspend(); // They lost the server, not us.
-      this.continueCall();
+      call.peerLost = true;
+      if (call.peer.lost) this.endAsGone();
+      else this.continueCall();
       return;
     }
     const keys = { page: "page_closed", timeout: "no_answer", peer_left: "left", peer_lost: "lost_server", failed: "no_connection" };

@@ -131,6 +131,11 @@ export class Peer extends EventTarget {
     return true;
   }
 
+  // The way is lost, and looked for anew.
+  get lost() {
+    return this.failTimer !== undefined;
+  }
+
   get usable() {
     return this.control?.readyState === "open";
   }

@@ -53,6 +53,10 @@ class UpgradedStream {
     if (!websocket_) return NotOpen();
     return websocket_->Send(now, kind, std::move(data));
   }
+  absl::Status SendUtf8(absl::Time now, std::string text) {
+    if (!websocket_) return NotOpen();
+    return websocket_->SendUtf8(now, std::move(text));
+  }
   absl::Status Close(absl::Time now, uint16_t code, absl::string_view reason) {
     if (!websocket_) return NotOpen();
     return websocket_->Close(now, code, reason);

@@ -366,3 +366,20 @@ test('stdin at its end: nobody was reached, and that is a failure', MINUTES, asy
     assert.match(output(program), args.length ? /nobody/ : /stdin ended before anybody was connected/);
   }
 });
+
+test('who is killed in a call has gone when the server and the call have waited for him', MINUTES, async () => {
+  const room = newRoom();
+  const pairs = [];
+  for (const killed of ['caller', 'callee']) {
+    const kim = command('connect', server.url, `Kim-${killed}`, '--room', room, '--from', `Ada-${killed}`);
+    await kim.waitFor(/joined as Kim/);
+    const ada = command('connect', server.url, `Ada-${killed}`, '--call', `Kim-${killed}`, '--room', room);
+    for (const one of [kim, ada]) await one.waitFor(/^connected to/);
+    pairs.push(killed === 'caller' ? [ada, kim] : [kim, ada]);
+  }
+  for (const [killed] of pairs) killed.child.kill('SIGKILL');
+  // Either waits for 30 s; a way that is lost alone has a minute more.
+  await Promise.all(pairs.map(([, other]) => other.waitFor(/^kyuu: .*the other side has gone/, 55)));
+  await pairs[0][1].stop('SIGINT');
+  await finished(pairs[1][1], 1);
+});

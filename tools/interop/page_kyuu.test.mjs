@@ -318,6 +318,20 @@ test('a lost server is said, a call that is connected goes on, and all come back
   await own.stop();
 });
 
+test('who is killed in a call has gone when the server and the call have waited for him', MINUTES, async () => {
+  const room = newRoom();
+  const kim = command('connect', stage.server.url, 'Kim', '--from', 'Ada', '--room', room);
+  await kim.waitFor(/joined as Kim/);
+  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
+  await ada.call('Kim');
+  await ada.connected();
+  kim.child.kill('SIGKILL');
+  // The server waits for 30 s, as the browser does; a way that is lost alone has a
+  // minute more.
+  await ada.state('over').waitFor({ timeout: 55_000 });
+  await ada.leave();
+});
+
 test('a page that is closed in the middle of a file leaves nothing under its name', MINUTES, async () => {
   const room = newRoom();
   const folder = temporaryFolder();

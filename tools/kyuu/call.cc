@@ -207,6 +207,8 @@ void Call::OnEvent(peer::ConnectionEvent event) {
                  },
                  [&](peer::SelectedPathChanged& path) {
                    relayed_ = path.relayed();
+                   datagram_size_.HandlePath(path.path.remote);
+                   UseDatagramSize();
                    std::string local(ice::ToString(path.local_type));
                    if (path.relay_protocol &&
                        *path.relay_protocol != ice::RelayProtocol::kUdp) {
@@ -261,6 +263,7 @@ void Call::OnState(peer::ConnectionState state) {
     mending_ = true;
     mend_alarm_.Set(net::Loop::Now() + kMendMax);
     Emit(WayLost{});
+    if (over_) return;
   }
   // An offer that is under way restarts it already.
   if (role_ != CallRole::kCaller ||
@@ -294,7 +297,9 @@ void Call::UseControl(peer::ChannelId id) {
 
 void Call::BeginTalk() {
   connected_ = true;
-  SendControl({{"type", "hello"}, {"name", name_}, {"agent", "kyuu/0.1"}});
+  json hello{{"type", "hello"}, {"name", name_}, {"agent", "kyuu/0.1"}};
+  DatagramSize::Say(hello);
+  SendControl(hello);
   BeginNumber();
   Emit(Connected{});
 }

@@ -31,6 +31,7 @@
 #include "tools/kyuu/code/code.h"
 #include "tools/kyuu/code/code_exchange.h"
 #include "tools/kyuu/code/short_number.h"
+#include "tools/kyuu/datagram_size.h"
 
 namespace kyuu::tools {
 
@@ -161,6 +162,9 @@ class Call {
   absl::Status Answer();
   absl::Status RestartIce();
   void SendControl(const nlohmann::json& message);
+  void UseDatagramSize() {
+    engine().SetMaxDatagramBytes(net::Loop::Now(), datagram_size_.bytes());
+  }
   void Over(absl::Status status);
 
   // call_code.cc: who the other side is.
@@ -213,6 +217,7 @@ class Call {
   bool connected_ = false;
   bool relayed_ = false;  // The way goes through a relay.
   bool mending_ = false;  // It was lost.
+  DatagramSize datagram_size_;
   // Ends a call whose way was lost, at the end of kMendMax.
   net::Alarm mend_alarm_;
   bool goodbye_ = false;  // Either side said "bye".

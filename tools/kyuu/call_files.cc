@@ -202,6 +202,10 @@ void Call::OnControl(absl::string_view text) {
   } else if (type == "verify") {
     OnNumberMessage(message);
   } else if (absl::StartsWith(type, "pipe-") || type == "hello") {
+    if (type == "hello") {
+      datagram_size_.HandleHello(message);
+      UseDatagramSize();
+    }
     Emit(Aside(AsideSaid{message}));
   } else if (const std::string id = Text(message, "id"); IsFileId(id)) {
     OnFileAnswer(type, id, message);
@@ -300,7 +304,7 @@ void Call::Pump(const std::string& id, Sending& sending) {
     }
     const absl::Status sent =
         engine().Send(now, *sending.channel, peer::PayloadType::kBinary,
-                      {chunk->begin(), chunk->end()});
+                      std::move(sending.file.buffer()));
     if (absl::IsResourceExhausted(sent)) break;  // WritableAgain follows.
     if (!sent.ok()) return FinishSending(id, sent);
     sending.file.Advance();

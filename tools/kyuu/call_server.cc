@@ -398,8 +398,8 @@ void CallSession::OnEnded(const signaling::CallEnded& ended) {
   }
   if (call_ && call_->connected() && ended.reason == "peer_lost") {
     // Who has only lost the server is still there.
-    continuation_ = Continuation{std::exchange(call_id_, ""), ""};
-    return ContinueCall();
+    continuation_ = Continuation{std::exchange(call_id_, ""), "", true};
+    return path_text_.empty() ? EndAsGone() : ContinueCall();
   }
   call_id_.clear();
   if (call_ && call_->connected()) {
@@ -454,19 +454,6 @@ void CallSession::OnBack() {
   terminal_.Say(absl::StrCat("back as ", own_name_));
   UseServers();
   questions_.ShowAgain();
-}
-
-void CallSession::ContinueCall() {
-  signaling::Client* const client = server_->client();
-  if (!continuation_ || !continuation_->new_id.empty() || client == nullptr ||
-      role_ != CallRole::kCaller || !client->peers().contains(peer_name_)) {
-    return;
-  }
-  const std::string meta =
-      nlohmann::json{{"continues", continuation_->old_id}}.dump();
-  // Refused only before joining, after which this is tried again.
-  (void)client->StartCall(net::Loop::Now(), peer_name_, meta);
-  server_->Flush();
 }
 
 bool CallSession::IsContinuation(const signaling::IncomingCall& call) const {

@@ -198,11 +198,7 @@ void CallSession::OnCall(CallEvent event) {
             if (options_.verify) ShowNumber();
           },
           [&](PathFound& path) { OnPath(path); },
-          [&](WayLost&) {
-            path_text_.clear();
-            terminal_.Say(absl::StrCat("the way to ", peer_name_,
-                                       " is lost; looking for another one"));
-          },
+          [&](WayLost&) { OnWayLost(); },
           [&](ChatReceived& chat) {
             if (errand_) return;
             terminal_.Chat(peer_name_, chat.text);

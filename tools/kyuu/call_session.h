@@ -94,14 +94,18 @@ class CallSession {
   void OnSessionLost();
   void OnBack();
   void UseServers();
-  // Has the server know again of a call that goes on.
-  void ContinueCall();
   bool IsContinuation(const signaling::IncomingCall& call) const;
   peer::Options Servers();
   bool MakeCall();
   // What goes with our calls.
   std::string CallMeta() const;
   void EndSignalingCall(const std::string& reason);
+
+  // call_continuation.cc: a call goes on though signaling has ended it.
+  void OnWayLost();
+  void EndAsGone();
+  // Has the server know again of it.
+  void ContinueCall();
 
   // call_meeting.cc: who is met by a code, not by a name.
   void StartMeeting();
@@ -189,6 +193,7 @@ class CallSession {
   struct Continuation {
     std::string old_id;
     std::string new_id;
+    bool peer_lost = false;  // The server says that its session is over.
   };
   std::optional<Continuation> continuation_;
   std::string peer_name_;

@@ -298,6 +298,25 @@ TEST_F(CallTest, SendsFilesBothWays) {
   EXPECT_TRUE(std::filesystem::exists(folder_ + "/in/empty.bin"));
 }
 
+// Both say that they take them, and the way is loopback's.
+TEST_F(CallTest, AFileGoesInLargeDatagramsWhereTheWayTakesThem) {
+  constexpr size_t kBytes = 20'000'000;
+  const std::string large = Write("large.bin", kBytes);
+  Run([&](const CallEvent& event, bool caller) {
+    if (caller && std::holds_alternative<Connected>(event)) {
+      EXPECT_OK(caller_->OfferFiles({large}));
+    } else if (auto* offer = std::get_if<FileOffered>(&event)) {
+      EXPECT_OK(
+          callee_->AcceptFile(offer->id, folder_ + "/in", IfExists::kRename));
+    } else if (std::holds_alternative<FileFinished>(event) && caller) {
+      loop_->Stop();
+    }
+  });
+  EXPECT_EQ(Read(folder_ + "/in/large.bin"), Read(large));
+  // Ethernet's would be more than 13 000.
+  EXPECT_LT(caller_->stats().sctp.packets_sent, kBytes / 2800);
+}
+
 TEST_F(CallTest, TellsTheSenderOfARejectionAndOfAMissingFile) {
   const std::string file = Write("a.bin", 10);
   Run([&](const CallEvent& event, bool caller) {

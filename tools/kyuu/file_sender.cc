@@ -83,7 +83,6 @@ absl::StatusOr<FileSender> FileSender::Open(std::string id, std::string path) {
   sender.version_ = VersionOf(path, info);
   sender.path_ = std::move(path);
   sender.size_ = static_cast<uint64_t>(info.st_size);
-  sender.chunk_.resize(kChunkBytes);
   return sender;
 }
 
@@ -115,26 +114,28 @@ std::string FileSender::Start() const {
 }
 
 absl::StatusOr<absl::Span<const uint8_t>> FileSender::Chunk() {
-  if (offset_ == begin_ && chunk_size_ == 0 && begin_ > 0 &&
+  if (offset_ == begin_ && chunk_bytes_ == 0 && begin_ > 0 &&
       fseeko(file_.get(), static_cast<off_t>(begin_), SEEK_SET) != 0) {
     return absl::DataLossError(absl::StrCat("cannot read on in ", path_));
   }
-  if (chunk_size_ == 0) {
+  if (chunk_bytes_ == 0) {
     const size_t want =
         static_cast<size_t>(std::min<uint64_t>(kChunkBytes, size_ - offset_));
+    chunk_.resize(want);
     if (std::fread(chunk_.data(), 1, want, file_.get()) != want) {
       return absl::DataLossError(
           absl::StrCat(path_, " changed or failed while it was read"));
     }
-    chunk_size_ = want;
+    // While the processor has the bytes at hand.
+    hash_.Add(chunk_);
+    chunk_bytes_ = want;
   }
-  return absl::MakeConstSpan(chunk_).first(chunk_size_);
+  return absl::MakeConstSpan(chunk_);
 }
 
 void FileSender::Advance() {
-  hash_.Add(absl::MakeConstSpan(chunk_).first(chunk_size_));
-  offset_ += chunk_size_;
-  chunk_size_ = 0;
+  offset_ += chunk_bytes_;
+  chunk_bytes_ = 0;
 }
 
 std::string FileSender::End() {

@@ -72,6 +72,8 @@ class FileSender {
   // if the file became shorter than it was when offered, or cannot be read. Not
   // while checking().
   absl::StatusOr<absl::Span<const uint8_t>> Chunk();
+  // Its bytes, which may be moved from if Advance() is next.
+  std::vector<uint8_t>& buffer() { return chunk_; }
   // The chunk was sent.
   void Advance();
   bool at_end() const { return offset_ == size_; }
@@ -95,7 +97,7 @@ class FileSender {
   FileHandle file_;
   Sha256 hash_;
   std::vector<uint8_t> chunk_;
-  size_t chunk_size_ = 0;  // 0: none is read.
+  size_t chunk_bytes_ = 0;  // 0: none is read.
   std::string sha256_;
 };
 

@@ -193,7 +193,8 @@ absl::Status CheckDialects(const DialectSettings& dialects) {
   return absl::OkStatus();
 }
 
-absl::Status CheckBackplane(const Config& config) {
+// Whether the flags go together.
+absl::Status CheckBackplaneFlags(const Config& config) {
   const BackplaneTls& tls = config.backplane_tls;
   if (tls.certificate_file.empty() != tls.key_file.empty()) {
     return Invalid("--backplane-key",
@@ -230,7 +231,7 @@ absl::Status Finish(const std::vector<const Setting*>& set, Config& config) {
       config.turn.alternate_servers.empty()) {
     return Invalid("--alternate-when", "needs --alternate-server");
   }
-  KYUU_RETURN_IF_ERROR(CheckBackplane(config));
+  KYUU_RETURN_IF_ERROR(CheckBackplaneFlags(config));
   KYUU_RETURN_IF_ERROR(CheckDialects(config.dialects));
   KYUU_RETURN_IF_ERROR(CheckKernel(config.kernel, config.turn));
   if (config.threads == 0) {

@@ -25,6 +25,7 @@
 #include "tools/kyuud/log.h"
 #include "tools/kyuud/process_stats.h"
 #include "tools/kyuud/settings.h"
+#include "tools/kyuud/start_memory/start_memory.h"
 #include "tools/kyuud/start_warnings.h"
 #include "tools/version/version.h"
 #include "web/files.h"
@@ -34,6 +35,9 @@ namespace {
 
 // How often a drain looks whether the last allocation has ended.
 constexpr absl::Duration kDrainLook = absl::Milliseconds(100);
+
+// When whoever has waited for the start has been answered.
+constexpr absl::Duration kStartOver = absl::Seconds(2);
 
 // Raises the limit and divides it, and tells what came of it.
 net::DescriptorBudget BudgetDescriptors(const Config& config) {
@@ -196,7 +200,8 @@ std::vector<std::string> TextsOf(
   return texts;
 }
 
-absl::Status CheckBackplane(const Config& config) {
+// Whether the files that they name can be used.
+absl::Status CheckBackplaneCertificates(const Config& config) {
   if (!config.backplane.has_value()) return absl::OkStatus();
   return ClientTls(*config.backplane, config.backplane_tls).status();
 }
@@ -204,7 +209,7 @@ absl::Status CheckBackplane(const Config& config) {
 }  // namespace
 
 absl::Status CheckConfig(const Config& config) {
-  KYUU_RETURN_IF_ERROR(CheckBackplane(config));
+  KYUU_RETURN_IF_ERROR(CheckBackplaneCertificates(config));
   KYUU_RETURN_IF_ERROR(LoadAdmission(config.admission).status());
   if (!config.tls_certificates.empty()) {
     KYUU_RETURN_IF_ERROR(net::TlsContext::Server(TlsOptions(config)).status());
@@ -251,7 +256,7 @@ absl::Status Daemon::Open() {
     http_.push_back(listener.local());
   }
   WarnOfAbsentAddresses(config_);
-  KYUU_RETURN_IF_ERROR(CheckBackplane(config_));
+  KYUU_RETURN_IF_ERROR(CheckBackplaneCertificates(config_));
   FrontDoorOptions door_options = DoorOptions(config_, budget_);
   KYUU_ASSIGN_OR_RETURN(door_options.admission,
                         LoadAdmission(config_.admission));
@@ -286,6 +291,9 @@ absl::Status Daemon::Open() {
   // Last: who finds the socket finds a server behind it.
   KYUU_RETURN_IF_ERROR(OpenAdmin());
   Announce(http_, turn_->cluster(), config_);
+  start_alarm_ =
+      std::make_unique<net::Alarm>(*loop_, [] { ReleaseStartMemory(); });
+  start_alarm_->Set(started_ + kStartOver);
   // Alive is who has every loop's answer.
   supervisor_->Ready([this](absl::AnyInvocable<void()> alive) {
     turn_->CollectStats(

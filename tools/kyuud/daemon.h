@@ -94,6 +94,7 @@ class Daemon {
   std::unique_ptr<FrontDoor> door_;
   std::unique_ptr<Certificates> certificates_;
   std::unique_ptr<net::Alarm> drain_alarm_;
+  std::unique_ptr<net::Alarm> start_alarm_;
   std::unique_ptr<AdminService> admin_;
   absl::Time started_;
   // When a drain that has begun ends at the latest.

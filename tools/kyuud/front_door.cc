@@ -195,8 +195,7 @@ void FrontDoor::Deliver(signaling::Envelope envelope) {
   // A reader too slow for its queue is cut by its WebSocket or stream, which
   // says so by an event.
   const absl::Status sent =
-      guest->connection.Send(net::Loop::Now(), signaling::MessageKind::kText,
-                             std::move(envelope.text));
+      guest->connection.SendUtf8(net::Loop::Now(), std::move(envelope.text));
   if (!sent.ok()) spdlog::debug("signaling: {}", sent.ToString());
   if (dirty_.empty() || dirty_.back() != static_cast<uint64_t>(guest->id)) {
     dirty_.push_back(static_cast<uint64_t>(guest->id));

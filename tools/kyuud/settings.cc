@@ -236,7 +236,9 @@ constexpr Setting kSettings[] = {
         "relay", "addresses", "relay-address", "IP[/IP]", Change::kRestart,
         "The address that peers see relayed packets come from, unless it is "
         "the one that the client has reached; of this machine, or what a NAT "
-        "makes of ours (PUBLIC/PRIVATE tells of which)"),
+        "makes of ours (PUBLIC/PRIVATE tells of which). One of IPv4 says "
+        "nothing of IPv6, nor the other way round: a family of which none is "
+        "named relays from the addresses that are listened on"),
     {"relay", "ports", "relay-ports", "LOW-HIGH", Kind::kText, Change::kRestart,
      "The ports of relayed addresses", ReadPorts, PrintPorts},
     Bounded<1, 100, &Config::turn, &Turn::open_attempts>(
