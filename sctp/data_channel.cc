@@ -173,7 +173,8 @@ SendOptions DataChannels::HowToSend(const Channel& channel) const {
 }
 
 absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
-                                std::vector<uint8_t>&& payload) {
+                                std::vector<uint8_t>&& payload,
+                                std::optional<uint64_t> lifecycle) {
   Channel* channel = FindById(id);
   if (absl::Status s = MaySend(channel, payload.size()); !s.ok()) return s;
   if (channel->activity && channel->activity->sending) {
@@ -191,8 +192,9 @@ absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
     message.payload = std::move(payload);
   }
   const size_t size = message.payload.size();
-  const absl::Status status =
-      association_->Send(now, std::move(message), HowToSend(*channel));
+  SendOptions how = HowToSend(*channel);
+  how.lifecycle = lifecycle;
+  const absl::Status status = association_->Send(now, std::move(message), how);
   if (!status.ok()) {
     // A Send() that fails has taken nothing.
     // NOLINTNEXTLINE(bugprone-use-after-move)
@@ -203,15 +205,6 @@ absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
   ++channel->stats.messages_sent;
   ++stats_.messages_sent;
   return absl::OkStatus();
-}
-
-void DataChannels::CountSent(Channel& channel, size_t size, size_t counted) {
-  channel.MakeActivity().buffered.Add(size, counted);
-  if (buffered_amount(channel.id) > channel.low_threshold) {
-    channel.above_threshold = true;
-  }
-  channel.stats.bytes_sent += counted;
-  stats_.bytes_sent += counted;
 }
 
 absl::Status DataChannels::CloseChannel(absl::Time now, ChannelId id) {
@@ -255,6 +248,7 @@ void DataChannels::FollowClosing(absl::Time now, Channel& channel) {
   BeginClosing(now, channel);
 }
 
+// As ResetOutgoing, for whom `use.resets` has in front.
 absl::Status DataChannels::ResetFront(absl::Time now, StreamId stream,
                                       StreamUse& use) {
   const std::optional<ChannelId> owner = use.resets.front();
@@ -309,6 +303,8 @@ void DataChannels::FinishClosing(Channel& channel, absl::Status status) {
   channels_.erase(id);
 }
 
+// Something of the next channel has arrived, so the one before is over for the
+// peer.
 void DataChannels::FinishParting(StreamId stream) {
   const auto it = streams_.find(stream);
   if (it == streams_.end() || !it->second.parting) return;
@@ -348,6 +344,7 @@ void DataChannels::Shutdown(absl::Time now) {
   Process(now);
 }
 
+// Goes on with Shutdown once there are no channels any more.
 void DataChannels::AdvanceShutdown(absl::Time now) {
   if (!shutdown_by_ || ended_) return;
   if (!channels_.empty() && association_->stats().send_occupied_bytes > 0) {

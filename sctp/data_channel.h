@@ -44,7 +44,7 @@ class DataChannels {
   using Event =
       std::variant<Connected, ChannelOpened, ChannelIncoming, ChannelMessage,
                    ChannelMessagePart, ChannelBufferedAmountLow, ChannelClosing,
-                   ChannelClosed, WritableAgain, Closed>;
+                   ChannelClosed, WritableAgain, MessageSettled, Closed>;
 
   DataChannels(const Options& options, Random& random);
   // Start connects the association; the transport below must be ready.
@@ -69,15 +69,18 @@ class DataChannels {
   // INVALID_ARGUMENT: larger than what the peer takes.
   // RESOURCE_EXHAUSTED: the send buffer of the channel, or of all together, is
   //   full; WritableAgain with its stream will follow.
+  // With a `lifecycle` MessageSettled tells what becomes of it.
   absl::Status Send(absl::Time now, ChannelId channel, PayloadType type,
-                    std::vector<uint8_t>&& payload);
+                    std::vector<uint8_t>&& payload,
+                    std::optional<uint64_t> lifecycle = std::nullopt);
 
   // BeginMessage opens a message that is sent as its parts come; `size` is that
   // of the whole, if it is known. Nothing else can be sent on the channel until
   // its end, and what others send waits for that where Connected::interleaving
   // is false. Fails as Send does; FAILED_PRECONDITION if one is open.
   absl::Status BeginMessage(absl::Time now, ChannelId channel, PayloadType type,
-                            std::optional<size_t> size = std::nullopt);
+                            std::optional<size_t> size = std::nullopt,
+                            std::optional<uint64_t> lifecycle = std::nullopt);
   // SendPart adds to it; `bytes` is moved from only on success. The part that
   // completes a known size is the last. kGivenUp takes no bytes: the peer
   // forgets what it has, and a reliable channel, of which something is lost
@@ -162,6 +165,7 @@ class DataChannels {
   void OnOutgoingReset(absl::Time now, StreamId stream,
                        const absl::Status& status);
   void On(absl::Time now, const WritableAgain&);
+  void On(absl::Time now, const MessageSettled& settled);
   void On(absl::Time now, const BufferedAmountLow& low);
   void On(absl::Time now, const Closed& closed);
   void OnDcep(absl::Time now, StreamId stream, const Message& message);
@@ -186,16 +190,11 @@ class DataChannels {
   // that was refused. FAILED_PRECONDITION: the peer knows no resets.
   absl::Status ResetOutgoing(absl::Time now, StreamId stream,
                              std::optional<ChannelId> channel);
-  // The same for whom `use.resets` has in front.
   absl::Status ResetFront(absl::Time now, StreamId stream, StreamUse& use);
-  // When the association may end, all channels being closed.
   absl::Time shutdown_at() const {
     return patient_end_ + options_.association.reset_delay;
   }
-  // Something of the next channel has arrived, so the one before is over for
-  // the peer.
   void FinishParting(StreamId stream);
-  // Goes on with Shutdown once there are no channels any more.
   void AdvanceShutdown(absl::Time now);
   // Whether the peer is the one that our channels were opened with.
   bool is_current() const {

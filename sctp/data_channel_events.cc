@@ -93,6 +93,10 @@ void DataChannels::On(absl::Time, const WritableAgain& writable) {
   events_.push_back(writable);
 }
 
+void DataChannels::On(absl::Time, const MessageSettled& settled) {
+  events_.push_back(settled);
+}
+
 void DataChannels::On(absl::Time, const BufferedAmountLow& low) {
   Channel* channel = FindByStream(low.stream);
   if (const auto it = streams_.find(low.stream);

@@ -14,14 +14,15 @@ namespace kyuu::sctp {
 
 absl::Status DataChannels::BeginMessage(absl::Time, ChannelId id,
                                         PayloadType type,
-                                        std::optional<size_t> size) {
+                                        std::optional<size_t> size,
+                                        std::optional<uint64_t> lifecycle) {
   Channel* channel = FindById(id);
   if (absl::Status s = MaySend(channel, size.value_or(0)); !s.ok()) return s;
   internal::ChannelActivity& activity = channel->MakeActivity();
   if (activity.sending) {
     return absl::FailedPreconditionError("a message in parts is open already");
   }
-  activity.sending = {.type = type, .size = size};
+  activity.sending = {.type = type, .size = size, .lifecycle = lifecycle};
   return absl::OkStatus();
 }
 
@@ -55,15 +56,18 @@ absl::Status DataChannels::SendPart(absl::Time now, ChannelId id,
   if (whole == 0) {
     if (part == Part::kMore) return absl::OkStatus();
     const Sending unsent = *std::exchange(channel->activity->sending, {});
-    const absl::Status status = Send(now, id, unsent.type, {});
+    const absl::Status status =
+        Send(now, id, unsent.type, {}, unsent.lifecycle);
     if (!status.ok()) channel->activity->sending = unsent;
     return status;
   }
   if (sending.taken == 0) {
     const Ppid ppid =
         sending.type == PayloadType::kText ? kPpidString : kPpidBinary;
+    SendOptions how = HowToSend(*channel);
+    how.lifecycle = sending.lifecycle;
     const absl::Status begun = association_->BeginMessage(
-        now, *channel->stream, ppid, sending.size, HowToSend(*channel));
+        now, *channel->stream, ppid, sending.size, how);
     if (!begun.ok() && !absl::IsFailedPrecondition(begun)) return begun;
   }
   const absl::Status status =
@@ -81,6 +85,15 @@ absl::Status DataChannels::SendPart(absl::Time now, ChannelId id,
   }
   CountSent(*channel, size, size);
   return absl::OkStatus();
+}
+
+void DataChannels::CountSent(Channel& channel, size_t size, size_t counted) {
+  channel.MakeActivity().buffered.Add(size, counted);
+  if (buffered_amount(channel.id) > channel.low_threshold) {
+    channel.above_threshold = true;
+  }
+  channel.stats.bytes_sent += counted;
+  stats_.bytes_sent += counted;
 }
 
 void DataChannels::GiveUpMessage(absl::Time now, Channel& channel) {

@@ -159,6 +159,7 @@ struct ChannelActivity {
   struct Sending {
     PayloadType type = PayloadType::kBinary;
     std::optional<size_t> size;
+    std::optional<uint64_t> lifecycle;
     size_t taken = 0;  // Bytes given to the association.
   };
   std::optional<Sending> sending;

@@ -78,6 +78,15 @@ struct BufferedAmountLow {
   StreamId stream{};
 };
 
+// MessageSettled: a message that was sent with a SendOptions::lifecycle has
+// been delivered, or was given up. Once for each, but for those that Restarted
+// or Closed tells the end of.
+struct MessageSettled {
+  StreamId stream{};
+  uint64_t lifecycle = 0;
+  Fate fate = Fate::kDelivered;
+};
+
 // Closed: the end; no event follows. OK after a graceful shutdown and after
 // Close; ABORTED if the peer aborted or violated the protocol, CANCELLED after
 // Abort, DEADLINE_EXCEEDED if the peer went silent.
@@ -86,9 +95,10 @@ struct Closed {
 };
 
 // The events of an association; a message is one of them.
-using Event = std::variant<Message, MessagePart, Connected, Restarted,
-                           StreamsReset, AssociationReset, StreamsAdded,
-                           WritableAgain, BufferedAmountLow, Closed>;
+using Event =
+    std::variant<Message, MessagePart, Connected, Restarted, StreamsReset,
+                 AssociationReset, StreamsAdded, WritableAgain,
+                 BufferedAmountLow, MessageSettled, Closed>;
 
 }  // namespace kyuu::sctp
 

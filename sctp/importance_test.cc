@@ -1,5 +1,6 @@
 // Messages that give way to more important ones (RFC 7496 section 3.2).
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -289,14 +290,15 @@ TEST(Importance, PartsAndMessagesGiveWayToEachOtherAtRandom) {
             open[at] = 0;
           }
         } else if (random.Below(2) == 0) {
-          open[at] = p.a.BeginMessage(p.pair.now(), stream, Ppid{51},
-                                      std::nullopt, {.importance = importance})
-                         .ok();
+          open[at] =
+              p.a.BeginMessage(p.pair.now(), stream, Ppid{51}, std::nullopt,
+                               {.importance = importance, .lifecycle = begun})
+                  .ok();
           begun += open[at];
         } else {
           begun += p.SendText(p.a, static_cast<int>(at),
                               std::string(1 + random.Below(3000), letter),
-                              {.importance = importance})
+                              {.importance = importance, .lifecycle = begun})
                        .ok();
         }
         if (random.Below(4) == 0) p.pair.RunFor(absl::Milliseconds(5));
@@ -318,6 +320,12 @@ TEST(Importance, PartsAndMessagesGiveWayToEachOtherAtRandom) {
       // What was in flight may have arrived all the same.
       EXPECT_GE(p.at_b.messages.size() + stats.messages_displaced, begun);
       EXPECT_LE(p.at_b.messages.size(), begun);
+      EXPECT_EQ(p.at_a.fates.size(), begun);
+      EXPECT_EQ(std::count_if(p.at_a.fates.begin(), p.at_a.fates.end(),
+                              [](const auto& settled) {
+                                return settled.second == Fate::kGivenUp;
+                              }),
+                stats.messages_displaced);
       EXPECT_EQ(stats.send_occupied_bytes, 0u);
       EXPECT_EQ(stats.flight_bytes, 0u);
     }

@@ -93,6 +93,17 @@ struct SendOptions {
   // section 6.4, RFC 8260 section 3.6). 0 counts as 1.
   uint16_t priority = 256;
   Budget budget = Budget::kCounted;
+  // A number of the application's own, under which MessageSettled tells what
+  // became of the message. Unset, nothing is told.
+  std::optional<uint64_t> lifecycle;
+};
+
+// What became of a message that was sent.
+enum class Fate : uint8_t {
+  kDelivered,  // The peer's association has acknowledged all of it.
+  // By one of its limits, for a more important one, or by kGivenUp: the peer
+  // may have all of it, or a part, that it forgets.
+  kGivenUp,
 };
 
 }  // namespace kyuu::sctp

@@ -35,6 +35,7 @@ struct OutMessage {
   // While it is in the ImportanceIndex; of parts the first that is not
   // complete.
   std::optional<uint16_t> importance;
+  std::optional<uint64_t> lifecycle;  // Until its fate was told.
   uint32_t pause = 0;     // Pauses of the transmission before it was queued.
   uint64_t arrival = 0;   // Messages that Send has taken before.
   size_t whole_size = 0;  // Of all parts, or the most that they may become.
@@ -60,6 +61,7 @@ struct OutMessage {
   void SetHow(const SendOptions& how) {
     ordering = how.ordering;
     priority = std::max(how.priority, uint16_t{1});
+    lifecycle = how.lifecycle;
     if (how.max_retransmits) {
       max_transmissions = uint32_t{1} + *how.max_retransmits;
     }

@@ -110,6 +110,7 @@ OutMessage* SendQueue::Current(absl::Time now) {
       // RFC 3758 section 4: expired before its first transmission, so it takes
       // neither a TSN nor an SSN with it.
       ++stats_.messages_abandoned;
+      Tell(message, Fate::kGivenUp);
       DropFirst(current_);
     } else if (MayBegin(message)) {
       return &message;
@@ -203,6 +204,7 @@ void SendQueue::Abandon(MessageId id) {
   const bool waiting = !message.complete();
   KYUU_CHECK(message.outstanding > 0);
   message.abandoned = true;
+  Tell(message, Fate::kGivenUp);
   Forget(id);
   if (waiting) {
     KYUU_CHECK(mixes() || id == current_);
@@ -214,8 +216,16 @@ void SendQueue::Abandon(MessageId id) {
   message.payload = {};
 }
 
+// Of a message in parts by the part that is last, or was.
+void SendQueue::Tell(OutMessage& message, Fate fate) {
+  if (!message.lifecycle) return;
+  events_.Push(MessageSettled{message.stream, *message.lifecycle, fate});
+  message.lifecycle.reset();
+}
+
 void SendQueue::Release(MessageId id) {
   OutMessage& message = Get(id);
+  if (!message.abandoned && message.is_end()) Tell(message, Fate::kDelivered);
   const StreamId stream_id = message.stream;
   Stream& stream = stream_state(stream_id);
   KYUU_CHECK(!message.open);
@@ -395,6 +405,8 @@ void SendQueue::DropWaiting(StreamId id, Stream& stream) {
     Unbuffer(id, stream, Get(message).payload.size());
     // It is still active, and so stays where it is.
     Get(message).open = false;
+    if (Get(message).next == kNoMessage) Tell(Get(message), Fate::kGivenUp);
+    Get(message).lifecycle.reset();
     Release(message);
   }
   open_.erase(id);

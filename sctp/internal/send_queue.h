@@ -172,6 +172,7 @@ class SendQueue {
   const Stream* FindStream(StreamId stream) const;
   void Unbuffer(StreamId id, Stream& stream, size_t bytes);
   void Forget(MessageId id);
+  void Tell(OutMessage& message, Fate fate);
   bool Starves(StreamId id) const;
   void DropPayload(OutMessage& message);
   void RemoveDisplaced(Stream& stream);

@@ -69,6 +69,7 @@ std::vector<MessageId> SendQueue::FindLessImportant(
 // others there are displaced, too.
 void SendQueue::Displace(MessageId id) {
   KYUU_CHECK(!Get(id).started);
+  Tell(Get(id), Fate::kGivenUp);
   Forget(id);
   ++stats_.messages_abandoned;
   const StreamId stream_id = Get(id).stream;

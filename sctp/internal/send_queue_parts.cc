@@ -68,6 +68,7 @@ bool SendQueue::GiveUp(StreamId id) {
   }
   if (Get(message.first).started) return false;
   ++stats_.messages_abandoned;
+  Tell(Get(message.first), Fate::kGivenUp);
   Forget(message.first);
   open_.erase(id);
   // Others may be in front of it, and a scheduler holds its stream: the parts

@@ -5,6 +5,7 @@
 #define KYUU_SCTP_TESTING_TEST_PAIR_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -33,6 +34,7 @@ struct Report {
   std::vector<AssociationReset> whole_resets;
   std::vector<StreamsAdded> added;
   std::vector<StreamId> low;
+  std::map<uint64_t, Fate> fates;  // By the number of the message.
   int writable = 0;
   int restarts = 0;
   // False leaves the events in the association.
@@ -50,6 +52,9 @@ struct Report {
       connected = *c;
     } else if (std::get_if<Restarted>(&event)) {
       ++restarts;
+    } else if (auto* settled = std::get_if<MessageSettled>(&event)) {
+      EXPECT_TRUE(fates.emplace(settled->lifecycle, settled->fate).second)
+          << "twice: " << settled->lifecycle;
     } else if (auto* r = std::get_if<StreamsReset>(&event)) {
       resets.push_back(std::move(*r));
     } else if (auto* whole = std::get_if<AssociationReset>(&event)) {
