@@ -110,7 +110,7 @@ class Stream {
   }
 
  private:
-  static constexpr size_t kGatheredBytes = 32 * 1024;
+  static constexpr size_t kGatheredBytes = 64 * 1024;
 
   std::variant<TcpStream, TlsStream> stream_;
 };

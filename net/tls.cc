@@ -280,7 +280,9 @@ struct TlsStream::State {
             ? SSL_read_ex(ssl.get(), to.data(), to.size(), &bytes)
             : SSL_peek_ex(ssl.get(), to.data(), to.size(), &bytes);
     const int error = SSL_get_error(ssl.get(), result);
-    const std::string reason = TakeReason();
+    const std::string reason =
+        error == SSL_ERROR_NONE || error == SSL_ERROR_WANT_READ ? ""
+                                                                : TakeReason();
     MoveOut();  // The handshake's next flight, an alert, a key update.
     AfterHandshake();
     if (result == 1) return {ReadState::kData, bytes};

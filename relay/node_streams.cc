@@ -28,7 +28,7 @@ void Node::Arrive(Departure departure) {
   Guest& guest = Seat(path, std::move(departure.host),
                       std::move(departure.stream), std::move(departure.place),
                       std::move(departure.client), turn::Reach::kHere);
-  Hear(guest, {departure.message});
+  Hear(guest, {departure.message, departure.message.size()});
   // What has come behind it.
   if (Guest* there = FindGuest(path)) {
     there->reach = turn::Reach::kEverywhere;
@@ -69,7 +69,7 @@ void Node::Hear(Guest& guest, const StreamClient::Message& message) {
   server_.SetUtcOffset(internal::UtcOffset());
   const absl::Span<const turn::Forward> forwards =
       server_.FromClient(net::Loop::Now(), guest.path, message.bytes,
-                         message.bytes.size(), {guest.reach, guest.host});
+                         message.segment_size, {guest.reach, guest.host});
   if (!forwards.empty() && forwards[0].exit == turn::Forward::Exit::kServer) {
     return Depart(guest, forwards[0].instance, message);
   }

@@ -36,20 +36,21 @@ void StreamClient::HandlePacket(absl::Time now, Packet in) {
 }
 
 std::optional<StreamClient::Message> StreamClient::TakeMessage() {
-  const auto message = in_.Next(standing_ == Standing::kStranger
-                                    ? options_.stranger_message_bytes
-                                    : std::numeric_limits<size_t>::max());
+  const auto message = in_.NextAlike(standing_ == Standing::kStranger
+                                         ? options_.stranger_message_bytes
+                                         : std::numeric_limits<size_t>::max());
   if (!message.ok()) {
     Close(message.status());
     return std::nullopt;
   }
   if (!message->has_value()) return std::nullopt;
-  if (standing_ == Standing::kStranger && IsBindingRequest(**message)) {
+  const absl::Span<const uint8_t> bytes = (*message)->bytes;
+  if (standing_ == Standing::kStranger && IsBindingRequest(bytes)) {
     timers_.Set(
         Timer::kIdle,
         std::min<absl::Time>(heard_ + options_.idle_timeout, stranger_to_));
   }
-  return Message{**message};
+  return Message{bytes, (*message)->segment_size};
 }
 
 void StreamClient::Close(absl::Status status) {

@@ -58,10 +58,12 @@ struct StreamSettings {
 class StreamClient {
  public:
   using Packet = absl::Span<const uint8_t>;
-  // A STUN message, or ChannelData without its padding. It lives until the next
+  // A STUN message, or ChannelData without its padding; or several of the same
+  // channel and size, `segment_size` apart. They live until the next
   // HandlePacket() or PollTransmit().
   struct Message {
     absl::Span<const uint8_t> bytes;
+    size_t segment_size = 0;
   };
   // The end, always the last event. OK: the stream has ended, in whatever way.
   // Else we have given the client up. INVALID_ARGUMENT: what came is not TURN;

@@ -73,6 +73,35 @@ TEST(StreamClientTest, MessagesComeOutWholeAndWithoutPadding) {
   }
 }
 
+// As many of one channel and size as are here come as one, as from a socket of
+// datagrams; what is cut in the middle waits for its rest.
+TEST(StreamClientTest, ChannelDataOfOneSizeComesAsATrain) {
+  const std::string other = "4002 0005 776f726c64 000000";
+  const std::vector<uint8_t> all =
+      FromHex(absl::StrCat(kChannel, kChannel, kChannel, other, kChannel,
+                           "4001 0004 68656c6c", kBinding, kBinding));
+  for (const size_t first : {all.size(), size_t{30}}) {
+    StreamClient client({}, kNow);
+    std::vector<std::string> trains;
+    for (const auto& part : {absl::MakeConstSpan(all).first(first),
+                             absl::MakeConstSpan(all).subspan(first)}) {
+      client.HandlePacket(kNow, part);
+      while (const auto event = client.PollEvent()) {
+        const auto& message = std::get<StreamClient::Message>(*event);
+        trains.push_back(
+            absl::StrCat(message.bytes.size(), " of ", message.segment_size));
+      }
+    }
+    const std::vector<std::string> behind = {"9 of 12", "9 of 12", "8 of 8",
+                                             "20 of 20", "20 of 20"};
+    std::vector<std::string> expected = {"33 of 12"};
+    if (first == 30) expected = {"21 of 12", "9 of 12"};
+    expected.insert(expected.end(), behind.begin(), behind.end());
+    EXPECT_EQ(trains, expected);
+    EXPECT_EQ(client.held_bytes(), 0u);
+  }
+}
+
 TEST(StreamClientTest, WhatIsNoTurnEndsIt) {
   StreamClient client({}, kNow);
   Feed(client, absl::StrCat(kBinding, "ffff", kBinding));

@@ -1,10 +1,12 @@
 #include "turn/message_queues.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
 #include "base/status_macros.h"
+#include "turn/channel_data.h"
 #include "turn/framing.h"
 
 namespace kyuu::turn {
@@ -33,6 +35,25 @@ absl::StatusOr<std::optional<absl::Span<const uint8_t>>> IncomingMessages::Next(
   if (left.size() < frame->bytes()) return std::nullopt;
   at_ += frame->bytes();
   return left.first(frame->message_bytes);
+}
+
+absl::StatusOr<std::optional<IncomingMessages::Alike>>
+IncomingMessages::NextAlike(size_t bytes_max) {
+  const size_t begin = at_;
+  KYUU_ASSIGN_OR_RETURN(const auto first, Next(bytes_max));
+  if (!first) return std::nullopt;
+  const size_t size = at_ - begin;
+  Alike alike{*first, size};
+  if (!IsChannelData(*first)) return alike;
+  // An end in the middle of the padding waits for the rest of it.
+  while (in_.size() - at_ >= size &&
+         std::memcmp(in_.data() + begin, in_.data() + at_,
+                     kChannelHeaderSize) == 0) {
+    at_ += size;
+    alike.bytes = absl::MakeConstSpan(in_).subspan(
+        begin, at_ - size - begin + first->size());
+  }
+  return alike;
 }
 
 bool IncomingMessages::has_message() const {
@@ -65,7 +86,7 @@ std::optional<absl::Span<const uint8_t>> OutgoingMessages::Take(
     left -= size;
     if (left == 0) messages_.pop_front();
   }
-  std::copy_n(out_.begin() + static_cast<ptrdiff_t>(sent_), size, out.begin());
+  std::memcpy(out.data(), out_.data() + sent_, size);
   sent_ += size;
   if (sent_ == out_.size()) {
     out_.clear();

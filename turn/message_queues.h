@@ -28,6 +28,13 @@ class IncomingMessages {
   // be found.
   absl::StatusOr<std::optional<absl::Span<const uint8_t>>> Next(
       size_t bytes_max);
+  // The same with those that follow it and look like it, ChannelData of the
+  // same channel and size: a train, as a datagram socket receives it.
+  struct Alike {
+    absl::Span<const uint8_t> bytes;
+    size_t segment_size = 0;  // From one message to the next.
+  };
+  absl::StatusOr<std::optional<Alike>> NextAlike(size_t bytes_max);
   // Whether Next() would give a message, of whatever size.
   bool has_message() const;
   void Clear() { at_ = in_.size(); }
