@@ -25,9 +25,14 @@ std::string Hear(absl::Span<const uint8_t> stream, size_t step, bool known) {
     while (const auto event = client.PollEvent()) {
       const auto* message = std::get_if<StreamClient::Message>(&*event);
       if (message == nullptr) return heard + "!";
-      KYUU_CHECK((*kyuu::turn::ReadFrame(message->bytes))->message_bytes ==
-                 message->bytes.size());
-      heard.append(message->bytes.begin(), message->bytes.end());
+      for (auto left = message->bytes; !left.empty();) {
+        const auto one = left.subspan(0, message->segment_size);
+        const auto frame = *kyuu::turn::ReadFrame(one);
+        KYUU_CHECK(frame->bytes() == message->segment_size);
+        const auto message_bytes = one.first(frame->message_bytes);
+        heard.append(message_bytes.begin(), message_bytes.end());
+        left.remove_prefix(one.size());
+      }
     }
   }
   return heard;
