@@ -183,6 +183,17 @@ IpAddress IpAddress::FromBytes(absl::Span<const uint8_t> bytes) {
   return V6(copy);
 }
 
+bool IpAddress::Read(absl::string_view text, IpAddress& out) {
+  if (const std::optional<uint32_t> v4 = ParseV4(text)) {
+    out = V4(*v4);
+    return true;
+  }
+  if (text.find(':') == absl::string_view::npos) return false;
+  const absl::StatusOr<IpAddress> v6 = Parse(text);
+  if (v6.ok()) out = *v6;
+  return v6.ok();
+}
+
 absl::StatusOr<IpAddress> IpAddress::Parse(absl::string_view text) {
   if (const std::optional<uint32_t> v4 = ParseV4(text)) return V4(*v4);
   if (text.find(':') == absl::string_view::npos) {

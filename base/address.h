@@ -41,6 +41,9 @@ class IpAddress {
   // scope ("fe80::1%2") is accepted, a bracketed form is not.
   // INVALID_ARGUMENT for everything else, host names included.
   static absl::StatusOr<IpAddress> Parse(absl::string_view text);
+  // The same where nobody asks what is wrong, which costs half of it: false,
+  // and `out` stays as it was.
+  static bool Read(absl::string_view text, IpAddress& out);
 
   IpFamily family() const { return family_; }
   bool is_v4() const { return family_ == IpFamily::kV4; }

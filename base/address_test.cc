@@ -32,6 +32,9 @@ TEST(IpAddress, ParsesAndPrintsCanonically) {
     const absl::StatusOr<IpAddress> address = IpAddress::Parse(text);
     ASSERT_OK(address) << text;
     EXPECT_EQ(address->ToString(), canonical);
+    IpAddress read;
+    EXPECT_TRUE(IpAddress::Read(text, read)) << text;
+    EXPECT_EQ(read, *address);
   }
 }
 

@@ -39,7 +39,7 @@ using testing::kOurs;
 using testing::kTheirs;
 using ::testing::UnorderedElementsAre;
 
-TEST_F(AgentTest, ManyCandidatesOfOneVictimAreBounded) {
+TEST_F(AgentTest, S6ManyCandidatesOfOneVictimAreBounded) {
   AddLocal("192.0.2.1:1");
   ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
   for (int i = 1; i <= 1000; ++i) {
@@ -107,7 +107,7 @@ TEST_F(AgentTest, LoopbackIsReachedFromLoopbackOnly) {
   }
 }
 
-TEST_F(AgentTest, AnswersAreNoLargerThanRequests) {
+TEST_F(AgentTest, S7AnswersAreNoLargerThanRequests) {
   Begin();
   PollAll();
   const Check kChecks[] = {
@@ -195,7 +195,7 @@ TEST_F(AgentTest, BetterPairsReplaceTheWorstOnes) {
   EXPECT_GT(agent_.stats().pair_limit, 0u);
 }
 
-TEST_F(AgentTest, NamesAreBoundedAndOnlyLocalOnesAsked) {
+TEST_F(AgentTest, S12NamesAreBoundedAndOnlyLocalOnesAsked) {
   ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
   AddRemote("1 1 udp 7 evil.example 5 typ host");
   EXPECT_EQ(agent_.stats().candidate_ignored_name, 1u);

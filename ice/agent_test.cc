@@ -78,7 +78,7 @@ TEST_F(AgentTest, TellsConnectedEvenIfNominationCameFirst) {
                                            AgentState::kCompleted));
 }
 
-TEST_F(AgentTest, UnauthenticatedRequestsChangeNothing) {
+TEST_F(AgentTest, S1UnauthenticatedRequestsChangeNothing) {
   Begin();
   PollAll();
   const std::string before = agent_.DebugString();
@@ -170,7 +170,7 @@ TEST_F(AgentTest, EveryFlippedBitOfACheckIsRefused) {
   EXPECT_EQ(agent_.stats().requests_received, 0u);
 }
 
-TEST_F(AgentTest, ForgedRequestsDoNotDelayTheGoodPeer) {
+TEST_F(AgentTest, S2ForgedRequestsDoNotDelayTheGoodPeer) {
   Begin();
   Bytes forged = Make({.password = "guessguessguessguessgu",
                        .use_candidate = true,
@@ -187,7 +187,7 @@ TEST_F(AgentTest, ForgedRequestsDoNotDelayTheGoodPeer) {
   EXPECT_EQ(agent_.state(), AgentState::kCompleted);
 }
 
-TEST_F(AgentTest, UnauthenticatedErrorsChangeNothing) {
+TEST_F(AgentTest, S3UnauthenticatedErrorsChangeNothing) {
   Begin();
   auto request = Poll();
   ASSERT_TRUE(request);
@@ -206,7 +206,7 @@ TEST_F(AgentTest, UnauthenticatedErrorsChangeNothing) {
   EXPECT_EQ(agent_.state(), AgentState::kConnected);
 }
 
-TEST_F(AgentTest, AnswersFromElsewhereAreIgnored) {
+TEST_F(AgentTest, S4AnswersFromElsewhereAreIgnored) {
   Begin();
   AddLocal("192.0.2.7:7", 100);
   auto request = Poll();
@@ -242,7 +242,7 @@ TEST_F(AgentTest, PathsAreUnknownUntilAuthenticated) {
   EXPECT_FALSE(agent_.IsKnownPath(other));
 }
 
-TEST_F(AgentTest, ForgedAnswersDoNotRenewConsent) {
+TEST_F(AgentTest, S8ForgedAnswersDoNotRenewConsent) {
   Connect();
   const absl::Time start = now_;
   while (agent_.selected_path() && now_ < start + absl::Minutes(2)) {
@@ -283,7 +283,7 @@ TEST_F(AgentTest, ConsentIsAskedForAfterFourToSixSecondsAtMultiplesOfTheGrid) {
   EXPECT_EQ(agent_.stats().consent_sent, 50u);
 }
 
-TEST_F(AgentTest, RebindingDoesNotMoveTheSelectedPair) {
+TEST_F(AgentTest, S13RebindingDoesNotMoveTheSelectedPair) {
   Connect();
   const Path before = *agent_.selected_path();
   Receive(Make({.use_candidate = true, .controlling = 1}), "198.51.100.3:3");

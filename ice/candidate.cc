@@ -186,9 +186,7 @@ bool ParseIp(absl::string_view text, IpAddress& out) {
     if (stop != text.end() && *stop != '%') return false;
     text = text.substr(0, static_cast<size_t>(stop - text.begin()));
   }
-  absl::StatusOr<IpAddress> ip = IpAddress::Parse(text);
-  if (ip.ok()) out = *ip;
-  return ip.ok();
+  return IpAddress::Read(text, out);
 }
 
 // Our scope is of no use to the peer: written without it.

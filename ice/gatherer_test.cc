@@ -305,7 +305,7 @@ class HiddenHostTest : public GathererTest {
   }
 };
 
-TEST_F(HiddenHostTest, ShowsItsAddressNowhereBehindANat) {
+TEST_F(HiddenHostTest, S11ShowsItsAddressNowhereBehindANat) {
   Gather(kInside, true);
 }
 
@@ -343,6 +343,33 @@ TEST_F(GathererTest, DeadServersDelayNobodyElse) {
   }
   // Nobody who waits for the end waits for the dead.
   EXPECT_EQ(finished_at_, absl::Seconds(1));
+}
+
+// Eight STUN servers and seven TURN servers that are silent, one that is not,
+// and IPv6 that leads nowhere.
+TEST_F(GathererTest, ManyDeadServersAndABrokenIpv6HoldUpNothing) {
+  const IpAddress broken = *IpAddress::Parse("2001:db8::1");
+  GathererOptions options;
+  options.hosts = {{kPublic}, {{broken, 5000}}};
+  for (uint8_t i = 1; i <= 8; ++i) {
+    const IpAddress v4 =
+        IpAddress::V4(192, 0, 2, static_cast<uint8_t>(200 + i));
+    std::array<uint8_t, 16> v6{0x20, 0x01, 0x0d, 0xb8, 0, 1};
+    v6[15] = i;
+    options.stun_servers.push_back({i % 2 == 0 ? v4 : IpAddress::V6(v6), 3478});
+    if (i == 8) break;
+    options.turn_servers.push_back(
+        {{i % 2 == 0 ? IpAddress::V6(v6) : v4, 3479}, "u", "p"});
+  }
+  options.turn_servers.push_back({kServer, "u", "p"});
+  Begin(std::move(options), /*behind_nat=*/false);
+  network_.RunFor(absl::Seconds(10));
+  ASSERT_EQ(candidates_.size(), 3u);  // Two hosts, relayed.
+  EXPECT_EQ(found_at_[0], absl::ZeroDuration());
+  EXPECT_EQ(found_at_[1], absl::ZeroDuration());
+  EXPECT_EQ(candidates_[2].type, CandidateType::kRelayed);
+  EXPECT_LE(finished_at_, absl::Seconds(1));
+  EXPECT_LE(found_at_[2], finished_at_);
 }
 
 TEST_F(GathererTest, SurvivesLoss) {

@@ -58,7 +58,7 @@ TEST_F(PacketStreamTest, APacketStandsBehindItsLength) {
   EXPECT_EQ(stream_.stats().packets_queued, 2u);
 }
 
-TEST_F(PacketStreamTest, PacketsAreFoundHoweverTheyAreCut) {
+TEST_F(PacketStreamTest, S18PacketsAreFoundHoweverTheyAreCut) {
   const Bytes both = FromHex("0003aabbcc00000001dd");
   EXPECT_THAT(Receive(both), ElementsAre(FromHex("aabbcc"), FromHex("dd")));
   for (size_t cut = 0; cut <= both.size(); ++cut) {

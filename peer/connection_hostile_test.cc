@@ -133,7 +133,7 @@ TEST(ConnectionHostile, EveryFirstByteFromAStrangerIsCounted) {
   EXPECT_TRUE(t.b.connected());
 }
 
-TEST(ConnectionHostile, DtlsOfAStrangerNeverReachesTheSession) {
+TEST(ConnectionHostile, S5DtlsOfAStrangerNeverReachesTheSession) {
   Attacked t;
   t.call.Negotiate(t.a);
   ASSERT_TRUE(t.call.Connected());

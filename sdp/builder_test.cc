@@ -35,7 +35,7 @@ TEST(BuilderTest, CopiedLinesGiveTheSameBytes) {
 }
 
 // S17: the writer never emits a line it did not intend.
-TEST(BuilderTest, InjectionIsRefused) {
+TEST(BuilderTest, S17InjectionIsRefused) {
   for (const std::string& poison :
        {std::string("x\ra=y"), std::string("x\na=y"), std::string("x\r\na=y"),
         std::string("x\0y", 3), std::string("\n"), std::string("\r")}) {

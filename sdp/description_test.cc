@@ -320,7 +320,7 @@ TEST(DescriptionTest, NumbersAreCheckedAtTheirEdges) {
   }
 }
 
-TEST(DescriptionTest, KnownCrashersOfOthersAreHarmless) {
+TEST(DescriptionTest, S14KnownCrashersOfOthersAreHarmless) {
   // pjproject#2092, pjproject#2093, pion/sdp#13.
   EXPECT_FALSE(Description::Parse(WithLine(std::string("a=fmtp\0", 7))).ok());
   EXPECT_FALSE(
@@ -333,7 +333,7 @@ TEST(DescriptionTest, KnownCrashersOfOthersAreHarmless) {
 }
 
 // S15.
-TEST(DescriptionTest, LimitsAreReported) {
+TEST(DescriptionTest, S15LimitsAreReported) {
   const auto exhausted = StatusIs(absl::StatusCode::kResourceExhausted);
   const Limits limits;
   EXPECT_THAT(Description::Parse(std::string(limits.bytes_max + 1, 'a')),

@@ -34,7 +34,7 @@ struct Row {
   const char* message;  // Part of the error.
 };
 
-TEST(SessionRefusalsTest, Offers) {
+TEST(SessionRefusalsTest, S16AndOtherOffers) {
   const Row rows[] = {
       {"no ufrag", {{"a=ice-ufrag:rem1\r\n", ""}}, "ice-ufrag missing"},
       {"no password",
