@@ -198,8 +198,8 @@ void Loop::Dispatch(uint64_t token, uint32_t events) {
 void Loop::RunAlarms() {
   if (heap_.empty()) return;
   const absl::Time now = Now();
-  // Should the clock stand still, alarms that handlers set anew wait for the
-  // next turn when they would keep the loop here.
+  // Alarms set anew by handlers, even to the past, wait for the next turn when
+  // they would keep the loop here.
   for (size_t left = heap_.size(); left > 0; --left) {
     SettleAlarms();
     if (heap_.empty() || heap_.front().deadline > now) return;
@@ -338,11 +338,6 @@ Alarm::~Alarm() {
 }
 
 void Alarm::Set(absl::Time deadline) {
-  // What an alarm sets to the past is for the next turn: descriptors first, or
-  // one that goes on and on would run once for each other alarm there is.
-  if (loop_.running_alarm_ != nullptr && deadline <= loop_.awake_since_) {
-    deadline = Loop::Now();
-  }
   deadline_ = deadline;
   if (index_ == kNowhere) {
     if (deadline == absl::InfiniteFuture()) return;

@@ -185,28 +185,6 @@ TEST(LoopTest, AnAlarmThatSetsItselfToThePastDoesNotStarveTheRest) {
   loop.RunUntil([&] { return readable; });
 }
 
-// It ran as often in a turn as there were alarms, which are thousands where
-// each connection has one.
-TEST(LoopTest, AnAlarmThatSetsItselfToThePastRunsOnceInATurn) {
-  auto loop = *Loop::Create();
-  std::vector<std::unique_ptr<Alarm>> others;
-  for (int i = 0; i < 100; ++i) {
-    others.push_back(std::make_unique<Alarm>(*loop, [] {}));
-    others.back()->Set(Loop::Now() + absl::Hours(1));
-  }
-  int runs = 0;
-  Alarm again(*loop, [&] {
-    ++runs;
-    again.Set(absl::InfinitePast());
-  });
-  again.Set(absl::InfinitePast());
-  for (int turns = 1; turns <= 3; ++turns) {
-    loop->Stop();  // After one turn.
-    loop->Run();
-    EXPECT_EQ(runs, turns);
-  }
-}
-
 TEST(LoopTest, AnAlarmMayDestroyItselfAndOthers) {
   TestLoop loop;
   std::unique_ptr<Alarm> victim = std::make_unique<Alarm>(

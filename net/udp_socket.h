@@ -152,6 +152,9 @@ class UdpSocket {
     return connected_ ? connected_->remote : TransportAddress();
   }
 
+  // Has Setup::kAtFirstUse end here, for who does not send and receive by this.
+  void SetUp();
+
   // Replaces UdpOptions::buffer_bytes.
   void SetBufferBytes(int bytes);
 
@@ -184,9 +187,6 @@ class UdpSocket {
   UdpSocket(Fd fd, const TransportAddress& local, const UdpOptions& options);
 
   enum class Outcome : uint8_t { kSent, kBlocked, kRefused, kAgain };
-
-  // Tells the kernel what is about datagrams, once.
-  void SetUp();
 
   // Notes an error that is about what was sent before.
   void NoteRefusal(int error);

@@ -66,6 +66,7 @@ Node::~Node() = default;
 
 void Node::SetFlowPath(FlowPath& path) {
   flows_.emplace(server_.flows(), path);
+  for (const auto& [id, relay] : relays_) relay->socket.SetUp();
   ServeFlows();
 }
 
@@ -347,7 +348,9 @@ absl::StatusOr<net::UdpSocket> Node::OpenSocket(
     net::UdpOptions options;
     options.bind = bind;
     options.errors = net::UdpOptions::Errors::kKeep;
-    options.setup = net::UdpOptions::Setup::kAtFirstUse;
+    // What a flow path relays never comes by here, and the errors about it do.
+    options.setup = flows_.has_value() ? net::UdpOptions::Setup::kAtOnce
+                                       : net::UdpOptions::Setup::kAtFirstUse;
     return net::UdpSocket::Open(options);
   };
   if (open.next_reserved_until.has_value()) {

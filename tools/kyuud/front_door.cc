@@ -161,8 +161,12 @@ void FrontDoor::Run() {
     if (memory_.over()) ShedMemory();
     PumpServers();
   } while (!dirty_.empty());
-  alarm_.Set(std::min(
-      {server_.NextTimeout(), dialects_.NextTimeout(), posts_.NextTimeout()}));
+  // What is due at once, as the next step of telling a large room is, waits for
+  // the next turn of the loop: others come first. In the past it would run once
+  // for each alarm of the loop, and those are thousands.
+  alarm_.Set(std::max(net::Loop::Now(),
+                      std::min({server_.NextTimeout(), dialects_.NextTimeout(),
+                                posts_.NextTimeout()})));
 }
 
 void FrontDoor::PumpServers() {

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 from kyuud import BINARY
 from scenario import CLIENT, Scenario, SERVER, USER
@@ -53,7 +54,10 @@ class Meeting(Scenario):
             return self.kyuu(host, "peer", "--role", role, "--size=1000", *servers, *of_role)
         roles = (("offer", "--send=300"), ("answer", "--expect=300"))
         peers = [start(*end, *role, *own) for end, role, own in zip(self.ends, roles, flags)]
+        began = time.monotonic()
         results, said = join(peers, SECONDS)
+        # Whoever waits for a goodbye that was lost does so for 20 s.
+        self.assertLess(time.monotonic() - began, 15, said)
         self.assertEqual([peer.wait(5) for peer in peers], [0, 0], said)
         return results
 
