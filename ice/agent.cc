@@ -165,6 +165,10 @@ void Agent::HandlePacket(absl::Time now, const Datagram& datagram) {
     ++stats_.at<&AgentStats::drop_closed>();
     return;
   }
+  if (!options_->peers.Takes(datagram.path.remote.ip)) {
+    ++stats_.at<&AgentStats::drop_forbidden_peer>();
+    return;
+  }
   if (!stun::IsStun(datagram.bytes)) {
     ++stats_.at<&AgentStats::drop_not_stun>();
     return;

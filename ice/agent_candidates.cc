@@ -202,7 +202,8 @@ void Agent::AdmitRemoteCandidate(absl::Time now, const Candidate& candidate) {
   const IpAddress& ip = candidate.address.ip;
   if (ip == IpAddress() || candidate.address.port == 0 || ip.IsAny() ||
       ip.IsMulticast() || ip == IpAddress::V4(0xffffffff) ||
-      (candidate.tcp_type && !IsOpenPort(candidate.address.port))) {
+      (candidate.tcp_type && !IsOpenPort(candidate.address.port)) ||
+      !options_->peers.Takes(ip)) {
     ++stats_.at<&AgentStats::candidate_ignored_address>();
     return;
   }

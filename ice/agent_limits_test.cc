@@ -39,6 +39,9 @@ using testing::kOurs;
 using testing::kTheirs;
 using ::testing::UnorderedElementsAre;
 
+const AddressFilter kNot203{
+    .except = {IpPrefix::Parse("203.0.113.0/24").value()}};
+
 TEST_F(AgentTest, S6ManyCandidatesOfOneVictimAreBounded) {
   AddLocal("192.0.2.1:1");
   ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
@@ -65,6 +68,31 @@ TEST_F(AgentTest, S6ManyCandidatesOfOneVictimAreBounded) {
   EXPECT_EQ(packets, 700);  // 100 pairs, seven times each.
   EXPECT_LE(bytes, 700u * 120);
   EXPECT_EQ(agent_.state(), AgentState::kFailed);
+}
+
+class FilteringAgentTest : public AgentTest {
+ protected:
+  FilteringAgentTest() : AgentTest(Role::kControlled, {.peers = kNot203}) {}
+};
+
+TEST_F(FilteringAgentTest, PeersThatAreNotWantedGetNothing) {
+  AddLocal("192.0.2.1:1");
+  ASSERT_OK(agent_.SetRemoteCredentials(now_, kTheirs));
+  AddRemote("1 1 udp 7 203.0.113.7 9 typ host");
+  EXPECT_EQ(agent_.stats().candidate_ignored_address, 1u);
+  // Nor does a check of the peer's own.
+  Receive(Make({.controlling = 1}), "203.0.113.7:9");
+  EXPECT_EQ(agent_.stats().drop_forbidden_peer, 1u);
+  EXPECT_TRUE(agent_.pairs().empty());
+  EXPECT_EQ(Pass(absl::Seconds(5)), 0);
+  Receive(Make({.controlling = 1}), "192.0.2.7:9");
+  EXPECT_EQ(agent_.pairs().size(), 1u);
+  EXPECT_GT(Pass(absl::Seconds(5)), 0);
+  // Payload from there is no reason to look.
+  Receive(Make({.use_candidate = true, .controlling = 1}), "192.0.2.7:9");
+  PollAll();
+  EXPECT_FALSE(agent_.CheckStranger(
+      now_, {At("192.0.2.1:1"), At("203.0.113.7:9"), Transport::kUdp}));
 }
 
 TEST_F(AgentTest, ForbiddenAddressesGetNothing) {
@@ -405,6 +433,7 @@ class SmallAgentTest : public AgentTest {
  protected:
   SmallAgentTest()
       : AgentTest(Role::kControlled, {.max_strangers = 1,
+                                      .peers = kNot203,
                                       .max_remote_candidates = 3,
                                       .max_pairs = 3,
                                       .max_pending_responses = 1,
@@ -454,6 +483,8 @@ TEST_F(SmallAgentTest, EveryCounterIsRaisedByWhatItsNameSays) {
   EXPECT_THAT(Counted(), ElementsAre("checks_sent"));
 
   // Packets that change nothing.
+  Receive(good, "203.0.113.9:3");
+  EXPECT_THAT(Counted(), ElementsAre("drop_forbidden_peer"));
   Receive({});
   EXPECT_THAT(Counted(), ElementsAre("drop_not_stun"));
   Bytes bad = good;

@@ -210,7 +210,8 @@ bool Agent::CheckStranger(absl::Time now, const Path& path) {
   Generation& g = *current_;
   const std::optional<size_t> in_use = g.InUse();
   if (!in_use || IsStream(path.transport) ||
-      !internal::SameAddress(path.local, g.pairs[*in_use].path.local)) {
+      !internal::SameAddress(path.local, g.pairs[*in_use].path.local) ||
+      !options_->peers.Takes(path.remote.ip)) {
     return false;
   }
   // A forged source gets a few checks of ours, and nothing more.

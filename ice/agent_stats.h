@@ -28,7 +28,8 @@ struct AgentStats {
   uint64_t drop_no_integrity = 0;
   uint64_t drop_wrong_username = 0;
   uint64_t drop_wrong_integrity = 0;
-  uint64_t drop_unknown_local = 0;  // Came to an address that is not ours.
+  uint64_t drop_unknown_local = 0;   // Came to an address that is not ours.
+  uint64_t drop_forbidden_peer = 0;  // AgentOptions::peers.
   uint64_t drop_unknown_transaction = 0;
   uint64_t drop_asymmetric = 0;  // Answer from or to another address.
   uint64_t drop_malformed = 0;   // Authenticated, but senseless.
@@ -39,7 +40,8 @@ struct AgentStats {
 
   // TCP but for passive ones (the others connect to us), or another component.
   uint64_t candidate_ignored_transport = 0;
-  uint64_t candidate_ignored_address = 0;  // Port 0, multicast, ...
+  // Port 0, multicast, ..., or against AgentOptions::peers.
+  uint64_t candidate_ignored_address = 0;
   uint64_t candidate_ignored_generation = 0;
   uint64_t candidate_ignored_name = 0;  // Not .local, or unresolved.
   uint64_t candidate_limit = 0;
@@ -72,6 +74,7 @@ struct AgentStats {
       KYUU_COUNTER(AgentStats, drop_wrong_username),
       KYUU_COUNTER(AgentStats, drop_wrong_integrity),
       KYUU_COUNTER(AgentStats, drop_unknown_local),
+      KYUU_COUNTER(AgentStats, drop_forbidden_peer),
       KYUU_COUNTER(AgentStats, drop_unknown_transaction),
       KYUU_COUNTER(AgentStats, drop_asymmetric),
       KYUU_COUNTER(AgentStats, drop_malformed),

@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
+#include "base/address_filter.h"
 #include "base/compact_time.h"
 #include "ice/candidate.h"
 #include "ice/embedded_dtls.h"
@@ -148,6 +149,10 @@ struct AgentOptions {
   // How long a TCP connection to the peer may take to be made, and one that is
   // made to us to bring a check of the peer (RFC 6544 section 7).
   absl::Duration stream_deadline = absl::Seconds(10);
+
+  // Where the peer may be: others get nothing, and are not heard. Of relayed
+  // paths too.
+  AddressFilter peers;
 
   // Limits. RFC 8445 section 6.1.2.5 recommends 100 pairs; the rest bounds
   // what a peer, or a stranger, can make us hold.

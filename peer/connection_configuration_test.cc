@@ -303,6 +303,26 @@ TEST_F(ConnectionConfigurationTest, ThePoolIsFoundInAdvanceAndToldInTime) {
   EXPECT_EQ(told.back(), "");
 }
 
+// A path may begin there all the same, and the server's answer tells nothing.
+TEST_F(ConnectionConfigurationTest, AddressesThatAreNotAdvertisedAreNotTold) {
+  AddressFilter nobody;
+  nobody.except = {IpPrefix::Parse("0.0.0.0/0").value()};
+  Begin({.turn_servers = {Turn(kFirst)}, .advertise = nobody});
+  ASSERT_OK(a().CreateDataChannel(network_.now(), {}));
+  ASSERT_OK(a().CreateOffer());
+  ASSERT_OK(a().SetLocalDescription(network_.now(), SdpType::kOffer));
+  network_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(Candidates(), (std::vector<std::string>{"host", "relay"}));
+  const std::string description = *a().LocalDescription();
+  EXPECT_THAT(description, Not(HasSubstr("typ host")));
+  EXPECT_THAT(description, HasSubstr("typ relay raddr 0.0.0.0 rport 0"));
+  while (auto event = a().PollEvent()) {
+    if (auto* found = std::get_if<CandidateFound>(&*event)) {
+      EXPECT_THAT(found->candidate, Not(HasSubstr("typ host")));
+    }
+  }
+}
+
 // Who is called has said nothing before the answer.
 TEST_F(ConnectionConfigurationTest, NothingIsCheckedBeforeTheAnswer) {
   Begin({.candidate_pool_size = 1});

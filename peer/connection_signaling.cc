@@ -30,6 +30,24 @@ bool OffersRestart(const std::optional<sdp::TransportParameters>& remote,
                                     .password = remote->ice_pwd};
 }
 
+// Makes of a candidate of ours what the peer is told; false for nothing.
+bool MakeTold(ice::Candidate& candidate, const AddressFilter& advertise) {
+  if (candidate.related && !advertise.Takes(candidate.related->ip)) {
+    const bool v4 = candidate.related->ip.is_v4();
+    candidate.related = {v4 ? IpAddress::V4(0) : IpAddress::V6({}), 0};
+  }
+  return candidate.type != ice::CandidateType::kHost ||
+         advertise.Takes(candidate.address.ip);
+}
+
+std::vector<ice::Candidate> AllTold(std::vector<ice::Candidate> candidates,
+                                    const AddressFilter& advertise) {
+  std::erase_if(candidates, [&](ice::Candidate& candidate) {
+    return !MakeTold(candidate, advertise);
+  });
+  return candidates;
+}
+
 }  // namespace
 
 absl::Status Connection::AddLocalAddress(absl::Time now,
@@ -96,7 +114,7 @@ sdp::LocalTransport Connection::LocalTransport() const {
   return {.ice_ufrag = credentials_.ufrag,
           .ice_pwd = credentials_.password,
           .fingerprints = {certificate_.fingerprint()},
-          .candidates = ice_.candidates(),
+          .candidates = AllTold(ice_.candidates(), options_.advertise),
           .ice_lite = options_.lite,
           // A restart, which has other credentials, gathers anew.
           .end_of_candidates = gathering_state() == GatheringState::kComplete &&
@@ -199,7 +217,8 @@ absl::Status Connection::Rollback(absl::Time now) {
 
 absl::StatusOr<std::string> Connection::LocalDescription() const {
   return session_.LocalDescriptionWith(
-      ice_.candidates(), gathering_state() == GatheringState::kComplete);
+      AllTold(ice_.candidates(), options_.advertise),
+      gathering_state() == GatheringState::kComplete);
 }
 
 absl::Status Connection::ApplyLocal(absl::Time now, const sdp::Change& change) {
@@ -457,6 +476,7 @@ std::optional<ice::StreamId> Connection::StreamAccepted(absl::Time now,
 
 void Connection::Announce(const ice::Candidate& candidate) {
   ice::Candidate told = candidate;
+  if (!MakeTold(told, options_.advertise)) return;
   const std::string& ufrag = ice_.agent().local_credentials().ufrag;
   told.extensions.Add("ufrag", ufrag);
   events_.push_back(CandidateFound{.candidate = told.ToString(),

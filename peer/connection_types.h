@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/address.h"
+#include "base/address_filter.h"
 #include "dtls/session.h"
 #include "ice/agent_types.h"
 #include "ice/candidate.h"
@@ -83,6 +84,10 @@ struct Options {
   // max_message_size, it is what the peer is told; on any other channel, what
   // is above max_message_size ends the channel. 1 GiB is what Firefox tells.
   size_t max_message_size_in_parts = 0;
+
+  // Which of our addresses the peer is told. Paths may begin at the others,
+  // too, and what servers show of those is told without saying so.
+  AddressFilter advertise;
 
   // SNAP (draft-hancke-tsvwg-snap): SCTP's INITs travel in the descriptions, as
   // a=sctp-init, where the peer knows that too. Channels open two round trips

@@ -138,22 +138,37 @@ absl::StatusOr<net::TcpListener> ListenAndLend(const TransportAddress& at) {
                                  .stream = {.unsent_bytes = kUnsentBytes}});
 }
 
-// On the port of the UDP socket, which whoever opens a firewall knows already,
-// or another one. Null: UDP has to do.
-std::unique_ptr<net::TcpListener> ListenBeside(const TransportAddress& udp) {
-  for (const uint16_t port : {udp.port, uint16_t{0}}) {
-    absl::StatusOr<net::TcpListener> listener = ListenAndLend({udp.ip, port});
-    if (listener.ok()) {
-      return std::make_unique<net::TcpListener>(*std::move(listener));
-    }
+// What `open(port)` gives of the first port that is free, or of the last one
+// that is not. Without a range the system chooses.
+template <typename Open>
+auto OpenWithin(const std::optional<PortRange>& range, const Open& open) {
+  if (!range) return open(uint16_t{0});
+  const uint32_t count = uint32_t{range->high} - range->low + 1;
+  SystemRandom random;
+  const auto from = static_cast<uint32_t>(random.Below(count));
+  for (uint32_t i = 0;; ++i) {
+    auto opened = open(static_cast<uint16_t>(range->low + (from + i) % count));
+    if (opened.ok() || i + 1 == count) return opened;
   }
-  return nullptr;
 }
 
-// Null: the others have to do.
-std::unique_ptr<net::TcpListener> ListenAndConnect(const IpAddress& ip) {
-  absl::StatusOr<net::TcpListener> listener = ListenAndLend({ip, 0});
+// On a port for itself. Null: the others have to do.
+std::unique_ptr<net::TcpListener> ListenAndConnect(
+    const IpAddress& ip, const std::optional<PortRange>& range) {
+  absl::StatusOr<net::TcpListener> listener =
+      OpenWithin(range, [&ip](uint16_t port) {
+        return ListenAndLend({ip, port});
+      });
   if (!listener.ok()) return nullptr;
+  return std::make_unique<net::TcpListener>(*std::move(listener));
+}
+
+// On the port of the UDP socket, which whoever opens a firewall knows already,
+// or another one. Null: UDP has to do.
+std::unique_ptr<net::TcpListener> ListenBeside(
+    const TransportAddress& udp, const std::optional<PortRange>& range) {
+  absl::StatusOr<net::TcpListener> listener = ListenAndLend(udp);
+  if (!listener.ok()) return ListenAndConnect(udp.ip, range);
   return std::make_unique<net::TcpListener>(*std::move(listener));
 }
 
@@ -213,6 +228,14 @@ std::optional<IpAddress> HostSockets::MappedOf(const IpAddress& ip) const {
   return std::nullopt;
 }
 
+absl::StatusOr<net::UdpSocket> HostSockets::OpenUdp(
+    const TransportAddress& at) const {
+  if (options_.ports) return net::UdpSocket::Open({.bind = at});
+  return OpenWithin(options_.port_range, [&at](uint16_t port) {
+    return net::UdpSocket::Open({.bind = {at.ip, port}});
+  });
+}
+
 absl::StatusOr<HostSocket> HostSockets::OpenOne(
     const net::Interface& interface) const {
   PortNumbers ports = options_.ports.value_or(PortNumbers{});
@@ -221,9 +244,8 @@ absl::StatusOr<HostSocket> HostSockets::OpenOne(
     ports.udp = first.socket->local().port;
     if (first.listener) ports.tcp = first.listener->local().port;
   }
-  KYUU_ASSIGN_OR_RETURN(
-      net::UdpSocket socket,
-      net::UdpSocket::Open({.bind = {interface.address, ports.udp}}));
+  KYUU_ASSIGN_OR_RETURN(net::UdpSocket socket,
+                        OpenUdp({interface.address, ports.udp}));
   HostSocket host{std::make_unique<net::UdpSocket>(std::move(socket)),
                   nullptr,
                   nullptr,
@@ -244,9 +266,10 @@ absl::StatusOr<HostSocket> HostSockets::OpenOne(
                                 .stream = {.unsent_bytes = kUnsentBytes}}));
     host.listener = std::make_unique<net::TcpListener>(std::move(listener));
   } else if (listens) {
-    host.listener = ListenBeside(host.socket->local());
+    host.listener = ListenBeside(host.socket->local(), options_.port_range);
     if (options_.tcp == TcpUse::kSimultaneous) {
-      host.so_listener = ListenAndConnect(interface.address);
+      host.so_listener =
+          ListenAndConnect(interface.address, options_.port_range);
     }
   }
   if (options_.hide_addresses && !interface.address.IsLoopback()) {
@@ -293,7 +316,9 @@ absl::StatusOr<HostSockets> HostSockets::Open(const HostSocketsOptions& options,
   HostSockets sockets(options, std::move(list));
   sockets.Refresh();
   if (sockets.sockets_.empty()) {
-    if (options.ports && !sockets.refused_.ok()) return sockets.refused_;
+    if ((options.ports || options.port_range) && !sockets.refused_.ok()) {
+      return sockets.refused_;
+    }
     return absl::UnavailableError("this machine has no usable IP address");
   }
   return sockets;
@@ -305,8 +330,12 @@ HostSockets::Changes HostSockets::Refresh() {
   // A list that fails now and then (ENOBUFS) says nothing about the sockets.
   if (!listed.ok() && listed_) return changes;
   listed_ = listed.ok();
-  const std::vector<net::Interface> usable = UsableAddresses(
-      listed.ok() ? *listed : RoutedAddresses(), options_.loopback);
+  std::vector<net::Interface> known = listed.ok() ? *listed : RoutedAddresses();
+  std::erase_if(known, [&](const net::Interface& interface) {
+    return !options_.use.Takes(interface.address);
+  });
+  const std::vector<net::Interface> usable =
+      UsableAddresses(known, options_.loopback);
   if (usable.empty()) return changes;
   const auto gone = std::stable_partition(
       sockets_.begin(), sockets_.end(), [&](const HostSocket& host) {

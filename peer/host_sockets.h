@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/address_filter.h"
 #include "ice/gatherer_types.h"
 #include "net/interface_watch.h"
 #include "net/interfaces.h"
@@ -51,6 +52,14 @@ struct PortNumbers {
   uint16_t tcp = 0;  // Where TcpUse says that it listens.
 };
 
+// Ports that a firewall lets through: each socket has one of them for itself.
+struct PortRange {
+  uint16_t low = 0;
+  uint16_t high = 0;  // The last one; not below `low`.
+
+  friend bool operator==(const PortRange&, const PortRange&) = default;
+};
+
 // A 1:1 NAT in front of the machine, as clouds have it: what comes to `told`
 // arrives at `ours`, at the same port.
 struct NatMapping {
@@ -79,6 +88,12 @@ struct HostSocketsOptions {
   std::optional<PortNumbers> ports;
   // Told beside our own addresses, hidden or not.
   std::vector<NatMapping> nat_mappings;
+  // Which addresses are used at all, of those that there are.
+  AddressFilter use;
+  // Where UDP is bound and TCP listens, unless `ports` says so: from a random
+  // one on. An address for which none is free is left out, and Open() fails
+  // with the reason if there is no other.
+  std::optional<PortRange> port_range;
 };
 
 // A socket bound to one address of the machine.
@@ -158,6 +173,7 @@ class HostSockets {
   // Opens what is in `chosen` and not open; returns how many.
   size_t OpenNew(const std::vector<net::Interface>& chosen);
   absl::StatusOr<HostSocket> OpenOne(const net::Interface& interface) const;
+  absl::StatusOr<net::UdpSocket> OpenUdp(const TransportAddress& at) const;
   std::optional<IpAddress> MappedOf(const IpAddress& ip) const;
 
   HostSocketsOptions options_;

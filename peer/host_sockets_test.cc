@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -161,6 +163,58 @@ TEST(HostSockets, SimultaneousOpeningHasAPortOfItsOwnWhereTheyAreNotShared) {
     EXPECT_NE(host.address().tcp_port, 0);
     EXPECT_EQ(host.address().tcp_so_port, 0);
   }
+}
+
+TEST(HostSockets, AreWithinTheRangeOfPorts) {
+  // Four that nobody has: those above one that was free.
+  const auto free = net::UdpSocket::Open({.bind = {kLoopback.address, 0}});
+  ASSERT_OK(free);
+  const uint16_t low =
+      static_cast<uint16_t>(std::min<int>(free->local().port, 65'000));
+  HostSocketsOptions options{
+      .loopback = LoopbackUse::kAlways,
+      .tcp = TcpUse::kSimultaneous,
+      .use = {.only = {{kLoopback.address, 32}}},
+      .port_range = PortRange{low, static_cast<uint16_t>(low + 200)}};
+  std::vector<HostSockets> all;
+  std::set<uint16_t> udp;
+  for (int i = 0; i < 20; ++i) {
+    auto sockets = HostSockets::Open(options);
+    ASSERT_OK(sockets);
+    ASSERT_EQ(sockets->sockets().size(), 1u);
+    const ice::HostAddress address = sockets->sockets()[0].address();
+    EXPECT_TRUE(udp.insert(address.address.port).second);
+    for (const uint16_t port :
+         {address.address.port, address.tcp_port, address.tcp_so_port}) {
+      EXPECT_GE(port, low);
+      EXPECT_LE(port, low + 200);
+    }
+    all.push_back(*std::move(sockets));
+  }
+  // The one that is in use is left out, and one of one is the whole range.
+  EXPECT_FALSE(udp.contains(free->local().port));
+  options.port_range = PortRange{free->local().port, free->local().port};
+  EXPECT_EQ(HostSockets::Open(options).status().code(),
+            net::UdpSocket::Open({.bind = free->local()}).status().code());
+}
+
+TEST(HostSockets, AddressesThatAreNotWantedAreNotUsed) {
+  const auto list = []() -> absl::StatusOr<std::vector<net::Interface>> {
+    return std::vector<net::Interface>{
+        kLoopback, Make("lo", "127.0.0.2", net::InterfaceKind::kLoopback)};
+  };
+  const auto opened = [&](const AddressFilter& use) {
+    return HostSockets::Open({.loopback = LoopbackUse::kAlways, .use = use},
+                             list);
+  };
+  EXPECT_THAT(Addresses(*opened({})), ElementsAre("127.0.0.1", "127.0.0.2"));
+  EXPECT_THAT(Addresses(*opened({.except = {{kLoopback.address, 32}}})),
+              ElementsAre("127.0.0.2"));
+  EXPECT_THAT(Addresses(*opened({.only = {{kLoopback.address, 8}},
+                                 .except = {{kLoopback.address, 32}}})),
+              ElementsAre("127.0.0.2"));
+  EXPECT_TRUE(absl::IsUnavailable(
+      opened({.only = {IpPrefix::Parse("192.0.2.0/24").value()}}).status()));
 }
 
 // Where nobody lists the machine's addresses, as where netlink is forbidden,

@@ -22,7 +22,9 @@ absl::StatusOr<std::unique_ptr<LoopConnection>> LoopConnection::Create(
                                     .max = options.sockets_max,
                                     .tcp = options.tcp,
                                     .hide_addresses = options.hide_addresses,
-                                    .nat_mappings = options.nat_mappings}));
+                                    .nat_mappings = options.nat_mappings,
+                                    .use = options.use_addresses,
+                                    .port_range = options.port_range}));
   } else if (options.hide_addresses) {
     return absl::InvalidArgumentError("a shared port hides no addresses");
   } else {

@@ -45,6 +45,8 @@ struct LoopConnectionOptions {
   // See HostSocketsOptions.
   bool hide_addresses = false;
   std::vector<NatMapping> nat_mappings = {};
+  AddressFilter use_addresses = {};
+  std::optional<PortRange> port_range = {};
   // Streams to TURN servers over TCP and TLS.
   ServerStreamOptions streams;
   // TCP connections to the peer.

@@ -70,7 +70,8 @@ absl::Status CheckChange(const Configuration& now, const Thread* thread,
     return refuse("the thread");
   }
   if (next.loopback != now.loopback || next.sockets_max != now.sockets_max ||
-      next.ice_tcp != now.ice_tcp) {
+      next.ice_tcp != now.ice_tcp || next.use_addresses != now.use_addresses ||
+      next.port_range != now.port_range) {
     return refuse("which sockets are opened");
   }
   if (next.hide_addresses != now.hide_addresses ||
@@ -113,7 +114,9 @@ absl::StatusOr<std::optional<HostSockets>> PeerConnection::OpenSockets(
                          .max = configuration.sockets_max,
                          .tcp = configuration.ice_tcp,
                          .hide_addresses = configuration.hide_addresses,
-                         .nat_mappings = configuration.nat_mappings}));
+                         .nat_mappings = configuration.nat_mappings,
+                         .use = configuration.use_addresses,
+                         .port_range = configuration.port_range}));
   return std::optional<HostSockets>(std::move(sockets));
 }
 

@@ -83,6 +83,8 @@ struct Configuration {
   // See HostSocketsOptions.
   bool hide_addresses = false;
   std::vector<NatMapping> nat_mappings;
+  AddressFilter use_addresses;  // HostSocketsOptions::use.
+  std::optional<PortRange> port_range;
   // Streams to TURN servers over TCP and TLS, and TCP connections to the peer.
   ServerStreamOptions streams;
   PeerStreamOptions peer_streams;
