@@ -313,6 +313,12 @@ absl::StatusOr<HostSockets> HostSockets::Open(
 
 absl::StatusOr<HostSockets> HostSockets::Open(const HostSocketsOptions& options,
                                               Lister list) {
+  if (options.port_range &&
+      (options.port_range->low == 0 ||
+       options.port_range->high < options.port_range->low)) {
+    return absl::InvalidArgumentError(
+        "a range of ports begins at 1 at least, and ends no sooner");
+  }
   HostSockets sockets(options, std::move(list));
   sockets.Refresh();
   if (sockets.sockets_.empty()) {

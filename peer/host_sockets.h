@@ -54,7 +54,7 @@ struct PortNumbers {
 
 // Ports that a firewall lets through: each socket has one of them for itself.
 struct PortRange {
-  uint16_t low = 0;
+  uint16_t low = 0;   // At least 1.
   uint16_t high = 0;  // The last one; not below `low`.
 
   friend bool operator==(const PortRange&, const PortRange&) = default;
@@ -145,9 +145,10 @@ class HostSockets {
       absl::AnyInvocable<absl::StatusOr<std::vector<net::Interface>>()>;
 
   // Opens a socket on each address that ChooseAddresses() gives.
-  // UNAVAILABLE if there is none; with `ports` why none could be bound. Where
-  // the system does not list its addresses (no netlink for us), the two are
-  // used that it sends to the internet from.
+  // UNAVAILABLE if there is none; with `ports` or `port_range` why none could
+  // be bound. INVALID_ARGUMENT: a `port_range` that is none. Where the system
+  // does not list its addresses (no netlink for us), the two are used that it
+  // sends to the internet from.
   static absl::StatusOr<HostSockets> Open(const HostSocketsOptions& options);
   // The same with another source of addresses, which each Refresh() asks again.
   static absl::StatusOr<HostSockets> Open(const HostSocketsOptions& options,

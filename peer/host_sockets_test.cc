@@ -166,7 +166,7 @@ TEST(HostSockets, SimultaneousOpeningHasAPortOfItsOwnWhereTheyAreNotShared) {
 }
 
 TEST(HostSockets, AreWithinTheRangeOfPorts) {
-  // Four that nobody has: those above one that was free.
+  // Of which one is in use.
   const auto free = net::UdpSocket::Open({.bind = {kLoopback.address, 0}});
   ASSERT_OK(free);
   const uint16_t low =
@@ -196,6 +196,17 @@ TEST(HostSockets, AreWithinTheRangeOfPorts) {
   options.port_range = PortRange{free->local().port, free->local().port};
   EXPECT_EQ(HostSockets::Open(options).status().code(),
             net::UdpSocket::Open({.bind = free->local()}).status().code());
+}
+
+TEST(HostSockets, ARangeThatIsNoneIsRefused) {
+  for (const PortRange range :
+       {PortRange{0, 0}, PortRange{0, 9}, PortRange{9, 8}, PortRange{1, 0}}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(
+        HostSockets::Open(
+            {.loopback = LoopbackUse::kAlways, .port_range = range})
+            .status()))
+        << range.low << " " << range.high;
+  }
 }
 
 TEST(HostSockets, AddressesThatAreNotWantedAreNotUsed) {

@@ -67,7 +67,8 @@ class LoopConnection {
   // `loop` and `random` must outlive it. The handler may give commands to
   // engine(), and may destroy the LoopConnection. UNAVAILABLE if the machine
   // has no usable address. RESOURCE_EXHAUSTED: SharedPort::Reserve().
-  // INVALID_ARGUMENT: `port` with `hide_addresses`.
+  // INVALID_ARGUMENT: `port` with `hide_addresses`, or a port_range that is
+  // none.
   static absl::StatusOr<std::unique_ptr<LoopConnection>> Create(
       net::Loop& loop, const dtls::Certificate& certificate,
       const LoopConnectionOptions& options, Random& random,

@@ -133,9 +133,10 @@ struct PeerConnectionHandlers {
 // returned, never within a call.
 class PeerConnection {
  public:
-  // INVALID_ARGUMENT: an ICE server's URL or credentials (ParseIceServers).
-  // UNAVAILABLE: the machine has no usable address. RESOURCE_EXHAUSTED: no
-  // descriptor is left, or no room on a shared port. INTERNAL: OpenSSL failed.
+  // INVALID_ARGUMENT: an ICE server's URL or credentials (ParseIceServers), or
+  // a port_range that is none. UNAVAILABLE: the machine has no usable address.
+  // RESOURCE_EXHAUSTED: no descriptor is left, or no room on a shared port.
+  // INTERNAL: OpenSSL failed.
   static absl::StatusOr<std::unique_ptr<PeerConnection>> Create(
       Configuration configuration, PeerConnectionHandlers handlers);
   // Close(), and the end of a thread of its own (see ~Thread for how long that
