@@ -82,15 +82,16 @@ absl::StatusOr<ChannelId> Connection::CreateDataChannel(absl::Time now,
 }
 
 absl::Status Connection::Send(absl::Time now, ChannelId channel,
-                              PayloadType type,
-                              std::vector<uint8_t>&& payload) {
-  return channels_.Send(now, channel, type, std::move(payload));
+                              PayloadType type, std::vector<uint8_t>&& payload,
+                              std::optional<uint64_t> lifecycle) {
+  return channels_.Send(now, channel, type, std::move(payload), lifecycle);
 }
 
 absl::Status Connection::BeginMessage(absl::Time now, ChannelId channel,
                                       PayloadType type,
-                                      std::optional<size_t> size) {
-  return channels_.BeginMessage(now, channel, type, size);
+                                      std::optional<size_t> size,
+                                      std::optional<uint64_t> lifecycle) {
+  return channels_.BeginMessage(now, channel, type, size, lifecycle);
 }
 
 absl::Status Connection::SendPart(absl::Time now, ChannelId channel,

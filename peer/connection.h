@@ -123,9 +123,11 @@ class Connection {
   absl::StatusOr<ChannelId> CreateDataChannel(absl::Time now,
                                               ChannelConfig config);
   absl::Status Send(absl::Time now, ChannelId channel, PayloadType type,
-                    std::vector<uint8_t>&& payload);
+                    std::vector<uint8_t>&& payload,
+                    std::optional<uint64_t> lifecycle = std::nullopt);
   absl::Status BeginMessage(absl::Time now, ChannelId channel, PayloadType type,
-                            std::optional<size_t> size = std::nullopt);
+                            std::optional<size_t> size = std::nullopt,
+                            std::optional<uint64_t> lifecycle = std::nullopt);
   absl::Status SendPart(absl::Time now, ChannelId channel,
                         std::vector<uint8_t>&& bytes, Part part);
   // Half a second after all is acknowledged: see Options::channels.
@@ -149,7 +151,7 @@ class Connection {
   // back. All events of channels and Closed follow; drive it until then.
   void Close(absl::Time now);
 
-  // --- Engine ---
+  // Engine.
   void HandlePacket(absl::Time now, const Datagram& datagram);
   void HandleTimeout(absl::Time now);
   // `out` must hold kDatagramMax bytes. Bulk data comes as runs of datagrams
@@ -171,7 +173,6 @@ class Connection {
   std::string DebugString() const;
 
  private:
-  using PendingCandidate = internal::PendingCandidate;
   // connection_signaling.cc: descriptions and candidates.
   sdp::LocalTransport LocalTransport() const;
   absl::Status ApplyLocal(absl::Time now, const sdp::Change& change);
@@ -181,8 +182,8 @@ class Connection {
   absl::Status UndoIce(absl::Time now);
   void EndData(absl::Time now);
   std::string RemoteUfrag() const;
-  bool IsOfAnotherGeneration(const PendingCandidate& pending) const;
-  void ApplyCandidate(absl::Time now, const PendingCandidate& pending);
+  bool IsOfAnotherGeneration(const internal::PendingCandidate& pending) const;
+  void ApplyCandidate(absl::Time now, const internal::PendingCandidate&);
   void Announce(const ice::Candidate& candidate);
   void AnnounceEnd();
   void Applied(absl::Time now, const sdp::Change& change);

@@ -15,6 +15,8 @@
 namespace kyuu::peer {
 namespace {
 
+using internal::PendingCandidate;
+
 std::optional<std::vector<uint8_t>> FromBase64(absl::string_view text) {
   std::string bytes;
   if (!absl::Base64Unescape(text, &bytes)) return std::nullopt;

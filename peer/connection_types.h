@@ -33,6 +33,7 @@ using sctp::ChannelConfig;
 using sctp::ChannelId;
 using sctp::ChannelStats;
 using sctp::Delivery;
+using sctp::Fate;
 using sctp::Part;
 using sctp::PayloadType;
 using sdp::SdpType;
@@ -209,13 +210,15 @@ struct Closed {
   absl::Status status;
 };
 
-using ConnectionEvent = std::variant<
-    SignalingStateChanged, GatheringStateChanged, CandidateFound,
-    IceStateChanged, ConnectionStateChanged, SelectedPathChanged, ResolveName,
-    ServerFailed, StreamWanted, PeerStreamWanted, StreamUnwanted, Decision,
-    sctp::ChannelOpened, sctp::ChannelIncoming, sctp::ChannelMessage,
-    sctp::ChannelMessagePart, sctp::ChannelBufferedAmountLow,
-    sctp::ChannelClosing, sctp::ChannelClosed, sctp::WritableAgain, Closed>;
+using ConnectionEvent =
+    std::variant<SignalingStateChanged, GatheringStateChanged, CandidateFound,
+                 IceStateChanged, ConnectionStateChanged, SelectedPathChanged,
+                 ResolveName, ServerFailed, StreamWanted, PeerStreamWanted,
+                 StreamUnwanted, Decision, sctp::ChannelOpened,
+                 sctp::ChannelIncoming, sctp::ChannelMessage,
+                 sctp::ChannelMessagePart, sctp::ChannelBufferedAmountLow,
+                 sctp::ChannelMessageSettled, sctp::ChannelClosing,
+                 sctp::ChannelClosed, sctp::WritableAgain, Closed>;
 
 }  // namespace kyuu::peer
 

@@ -38,23 +38,28 @@ void DataChannel::SetHandlers(DataChannelHandlers handlers) {
   core_->SetHandlers(*this, std::move(handlers));
 }
 
-absl::Status DataChannel::Send(absl::string_view text) {
+absl::Status DataChannel::Send(absl::string_view text,
+                               std::optional<uint64_t> lifecycle) {
   return core_->Send(*this, PayloadType::kText,
-                     std::vector<uint8_t>(text.begin(), text.end()));
+                     std::vector<uint8_t>(text.begin(), text.end()), lifecycle);
 }
 
-absl::Status DataChannel::Send(absl::Span<const uint8_t> binary) {
+absl::Status DataChannel::Send(absl::Span<const uint8_t> binary,
+                               std::optional<uint64_t> lifecycle) {
   return core_->Send(*this, PayloadType::kBinary,
-                     std::vector<uint8_t>(binary.begin(), binary.end()));
+                     std::vector<uint8_t>(binary.begin(), binary.end()),
+                     lifecycle);
 }
 
-absl::Status DataChannel::Send(std::vector<uint8_t>&& binary) {
-  return core_->Send(*this, PayloadType::kBinary, std::move(binary));
+absl::Status DataChannel::Send(std::vector<uint8_t>&& binary,
+                               std::optional<uint64_t> lifecycle) {
+  return core_->Send(*this, PayloadType::kBinary, std::move(binary), lifecycle);
 }
 
 absl::Status DataChannel::BeginMessage(PayloadType type,
-                                       std::optional<size_t> size) {
-  return core_->BeginMessage(*this, type, size);
+                                       std::optional<size_t> size,
+                                       std::optional<uint64_t> lifecycle) {
+  return core_->BeginMessage(*this, type, size, lifecycle);
 }
 
 absl::Status DataChannel::SendPart(std::vector<uint8_t>&& bytes, Part part) {

@@ -62,6 +62,11 @@ struct DataChannelHandlers {
   absl::AnyInvocable<void(DataChannel&)> on_buffered_amount_low;
   // After Send() returned RESOURCE_EXHAUSTED: there is room again.
   absl::AnyInvocable<void(DataChannel&)> on_writable;
+  // What became of a message that was sent with a lifecycle id, once for each:
+  // the peer's stack has all of it, or it was given up. on_close tells the end
+  // of those that are left.
+  absl::AnyInvocable<void(DataChannel&, uint64_t lifecycle, Fate)>
+      on_message_settled;
   // The peer has closed the channel: nothing of it follows, what was sent is
   // still delivered, and on_close ends it. Not after Close().
   absl::AnyInvocable<void(DataChannel&)> on_closing;
@@ -89,17 +94,22 @@ class DataChannel {
   // error. A vector is not copied, and moved from only on success.
   // FAILED_PRECONDITION: not open. INVALID_ARGUMENT: larger than the peer takes
   // (`a=max-message-size`). RESOURCE_EXHAUSTED: the connection's send buffer is
-  // full (sctp::Options::send_buffer_bytes); on_writable follows.
-  absl::Status Send(absl::string_view text);
-  absl::Status Send(absl::Span<const uint8_t> binary);
-  absl::Status Send(std::vector<uint8_t>&& binary);
+  // full (sctp::Options::send_buffer_bytes); on_writable follows. `lifecycle`,
+  // if any, is a number of the application's for on_message_settled.
+  absl::Status Send(absl::string_view text,
+                    std::optional<uint64_t> lifecycle = std::nullopt);
+  absl::Status Send(absl::Span<const uint8_t> binary,
+                    std::optional<uint64_t> lifecycle = std::nullopt);
+  absl::Status Send(std::vector<uint8_t>&& binary,
+                    std::optional<uint64_t> lifecycle = std::nullopt);
 
   // A message that is sent as its parts come, so that all of it is in memory
   // nowhere: sctp::DataChannels::BeginMessage and SendPart say more. While
   // buffered_amount() is low, or from on_buffered_amount_low on, give parts;
   // the last one may be empty. The errors are theirs.
   absl::Status BeginMessage(PayloadType type,
-                            std::optional<size_t> size = std::nullopt);
+                            std::optional<size_t> size = std::nullopt,
+                            std::optional<uint64_t> lifecycle = std::nullopt);
   absl::Status SendPart(std::vector<uint8_t>&& bytes, Part part);
 
   // Sends what is queued, then closes both directions; on_close follows.
@@ -126,8 +136,6 @@ class DataChannel {
 
  private:
   friend class internal::Core;
-
-  absl::Status Send(PayloadType type, std::vector<uint8_t>&& payload);
 
   const std::shared_ptr<internal::Core> core_;
   const ChannelId channel_;

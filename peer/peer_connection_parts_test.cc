@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/testing.h"
 #include "peer/peer_connection.h"
 #include "peer/testing/peer_connection_pair.h"
@@ -94,6 +95,30 @@ TEST(PeerConnectionParts, AMessageThatIsGivenUpClosesItsChannel) {
   ASSERT_TRUE(pair.a.board().Wait("closing"));
   ASSERT_TRUE(pair.b.board().Wait("close OK"));
   ASSERT_TRUE(pair.a.board().Wait("close OK"));
+}
+
+TEST(PeerConnectionParts, AnApplicationIsToldWhatBecameOfItsMessages) {
+  Pair pair;
+  pair.a.Create({}, pair.b);
+  pair.b.Create({}, pair.a);
+  pair.Connect();
+  ASSERT_TRUE(pair.a.board().Wait("open"));
+  ASSERT_TRUE(pair.b.board().Wait("open"));
+  const std::shared_ptr<DataChannel> channel = pair.a.channel();
+  ASSERT_OK(channel->Send("text", 1));
+  const std::vector<uint8_t> binary = {2};
+  ASSERT_OK(channel->Send(binary, 2));
+  ASSERT_OK(channel->Send(std::vector<uint8_t>(100'000), 3));
+  ASSERT_OK(channel->Send("nobody asks"));
+  ASSERT_OK(channel->BeginMessage(PayloadType::kText, std::nullopt, 4));
+  ASSERT_OK(channel->SendPart({'x'}, Part::kLast));
+  ASSERT_OK(channel->BeginMessage(PayloadType::kText, std::nullopt, 5));
+  ASSERT_OK(channel->SendPart({}, Part::kGivenUp));
+  for (const char* id : {"1", "2", "3", "4"}) {
+    ASSERT_TRUE(
+        pair.a.board().Wait(absl::StrCat("settled ", id, " delivered")));
+  }
+  ASSERT_TRUE(pair.a.board().Wait("settled 5 given up"));
 }
 
 }  // namespace

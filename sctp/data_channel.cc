@@ -193,7 +193,7 @@ absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
   }
   const size_t size = message.payload.size();
   SendOptions how = HowToSend(*channel);
-  how.lifecycle = lifecycle;
+  how.lifecycle = lifecycles_.For(lifecycle);
   const absl::Status status = association_->Send(now, std::move(message), how);
   if (!status.ok()) {
     // A Send() that fails has taken nothing.
@@ -201,6 +201,7 @@ absl::Status DataChannels::Send(absl::Time now, ChannelId id, PayloadType type,
     if (counted > 0) payload = std::move(message.payload);
     return status;
   }
+  lifecycles_.Taken(id, lifecycle);
   CountSent(*channel, size, counted);
   ++channel->stats.messages_sent;
   ++stats_.messages_sent;

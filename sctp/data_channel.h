@@ -32,6 +32,7 @@
 #include "sctp/data_channel_options.h"
 #include "sctp/data_channel_state.h"
 #include "sctp/dcep.h"
+#include "sctp/internal/lifecycles.h"
 
 namespace kyuu::sctp {
 
@@ -44,7 +45,7 @@ class DataChannels {
   using Event =
       std::variant<Connected, ChannelOpened, ChannelIncoming, ChannelMessage,
                    ChannelMessagePart, ChannelBufferedAmountLow, ChannelClosing,
-                   ChannelClosed, WritableAgain, MessageSettled, Closed>;
+                   ChannelMessageSettled, ChannelClosed, WritableAgain, Closed>;
 
   DataChannels(const Options& options, Random& random);
   // Start connects the association; the transport below must be ready.
@@ -69,7 +70,7 @@ class DataChannels {
   // INVALID_ARGUMENT: larger than what the peer takes.
   // RESOURCE_EXHAUSTED: the send buffer of the channel, or of all together, is
   //   full; WritableAgain with its stream will follow.
-  // With a `lifecycle` MessageSettled tells what becomes of it.
+  // With a `lifecycle` ChannelMessageSettled tells what becomes of it.
   absl::Status Send(absl::Time now, ChannelId channel, PayloadType type,
                     std::vector<uint8_t>&& payload,
                     std::optional<uint64_t> lifecycle = std::nullopt);
@@ -186,8 +187,7 @@ class DataChannels {
   void Open(absl::Time now, Channel& channel, StreamId stream);
   void OpenWaiting(absl::Time now);
   void SendDcep(absl::Time now, Channel& channel);
-  // Asks for the reset of our direction of `stream`, for `channel` or for one
-  // that was refused. FAILED_PRECONDITION: the peer knows no resets.
+  // For nullopt if one was refused. FAILED_PRECONDITION: the peer knows none.
   absl::Status ResetOutgoing(absl::Time now, StreamId stream,
                              std::optional<ChannelId> channel);
   absl::Status ResetFront(absl::Time now, StreamId stream, StreamUse& use);
@@ -240,6 +240,7 @@ class DataChannels {
   uint32_t next_whole_ = 0;  // Of those that come whole where parts are told.
   Queue<Event> events_;
   size_t event_bytes_ = 0;
+  internal::Lifecycles lifecycles_;
   DataChannelStats stats_;
 };
 static_assert(Engine<DataChannels>);

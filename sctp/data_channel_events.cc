@@ -75,6 +75,7 @@ void DataChannels::On(absl::Time now, const Restarted& restarted) {
   for (const auto& [id, channel] : channels_) {
     if (channel.stream) incoming_[*channel.stream] = id;
   }
+  lifecycles_.Clear();
   connected_ = restarted.terms;
   ++restarts_;
   if (is_current()) OpenWaiting(now);
@@ -86,6 +87,7 @@ void DataChannels::On(absl::Time, const Closed& closed) {
   missed_ = {};
   early_bytes_ = early_messages_ = 0;
   CloseAll(closed.status);
+  lifecycles_.Clear();
   events_.push_back(closed);
 }
 
@@ -94,7 +96,9 @@ void DataChannels::On(absl::Time, const WritableAgain& writable) {
 }
 
 void DataChannels::On(absl::Time, const MessageSettled& settled) {
-  events_.push_back(settled);
+  if (const auto told = lifecycles_.Settle(settled)) {
+    if (FindById(told->channel) != nullptr) events_.push_back(*told);
+  }
 }
 
 void DataChannels::On(absl::Time, const BufferedAmountLow& low) {

@@ -65,10 +65,14 @@ absl::Status DataChannels::SendPart(absl::Time now, ChannelId id,
     const Ppid ppid =
         sending.type == PayloadType::kText ? kPpidString : kPpidBinary;
     SendOptions how = HowToSend(*channel);
-    how.lifecycle = sending.lifecycle;
+    how.lifecycle = lifecycles_.For(sending.lifecycle);
     const absl::Status begun = association_->BeginMessage(
         now, *channel->stream, ppid, sending.size, how);
-    if (!begun.ok() && !absl::IsFailedPrecondition(begun)) return begun;
+    if (begun.ok()) {
+      lifecycles_.Taken(id, std::exchange(sending.lifecycle, std::nullopt));
+    } else if (!absl::IsFailedPrecondition(begun)) {
+      return begun;
+    }
   }
   const absl::Status status =
       association_->SendPart(now, *channel->stream, std::move(bytes), part);
@@ -97,7 +101,11 @@ void DataChannels::CountSent(Channel& channel, size_t size, size_t counted) {
 }
 
 void DataChannels::GiveUpMessage(absl::Time now, Channel& channel) {
-  channel.activity->sending.reset();
+  const auto sending = *std::exchange(channel.activity->sending, {});
+  if (sending.lifecycle) {  // The association has never heard of it.
+    events_.push_back(
+        ChannelMessageSettled{channel.id, *sending.lifecycle, Fate::kGivenUp});
+  }
   // Refused where the association has none: it is over there, or not begun.
   association_->SendPart(now, *channel.stream, {}, Part::kGivenUp)
       .IgnoreError();

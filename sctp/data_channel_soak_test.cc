@@ -34,6 +34,7 @@ struct Life {
   bool closed_by[2] = {};
   int sent[2] = {};
   std::set<int> received[2];  // By the side that received them.
+  std::set<int> settled[2];   // By the side that sent them.
   int last[2] = {-1, -1};
 };
 
@@ -146,7 +147,8 @@ class Soak {
     text.resize(text.size() + random_.Below(random_.Below(4) == 0 ? 9000 : 99));
     if (engine(side)
             .Send(pair_.now(), life.id[side], PayloadType::kBinary,
-                  std::vector<uint8_t>(text.begin(), text.end()))
+                  std::vector<uint8_t>(text.begin(), text.end()),
+                  static_cast<uint64_t>(life.sent[side]))
             .ok()) {
       ++life.sent[side];
     }
@@ -178,6 +180,8 @@ class Soak {
         EXPECT_GT(number, life.last[side]) << parts[0];
       }
       life.last[side] = number;
+    } else if (auto* settled = std::get_if<ChannelMessageSettled>(&event)) {
+      Settled(side, *settled);
     } else if (auto* closed = std::get_if<ChannelClosed>(&event)) {
       EXPECT_OK(closed->status);
       for (const auto& [label, life] : lives_) {
@@ -190,8 +194,22 @@ class Soak {
     }
   }
 
+  void Settled(int side, const ChannelMessageSettled& settled) {
+    const int number = static_cast<int>(settled.lifecycle);
+    for (auto& [label, life] : lives_) {
+      if (!life.known[side] || life.id[side] != settled.channel) continue;
+      EXPECT_TRUE(life.settled[side].insert(number).second) << label;
+      EXPECT_LT(number, life.sent[side]) << label;
+      EXPECT_TRUE(settled.fate == Fate::kDelivered || !IsReliable(life.config));
+      if (settled.fate == Fate::kDelivered && !life.closed_by[1 - side]) {
+        EXPECT_TRUE(life.received[1 - side].contains(number)) << label;
+      }
+    }
+  }
+
   void Judge(const std::string& label, const Life& life) const {
     for (int side : {0, 1}) {
+      EXPECT_EQ(life.settled[side].size(), life.sent[side]) << label;
       // A side that closed has dropped what came afterwards.
       if (!IsReliable(life.config) || life.closed_by[side]) continue;
       EXPECT_EQ(life.received[side].size(), life.sent[1 - side])

@@ -95,6 +95,15 @@ struct ChannelBufferedAmountLow {
   ChannelId channel{};
 };
 
+// ChannelMessageSettled: a message that was sent with a lifecycle id has been
+// delivered, or was given up. Once for each; ChannelClosed tells the end of the
+// rest.
+struct ChannelMessageSettled {
+  ChannelId channel{};
+  uint64_t lifecycle = 0;
+  Fate fate = Fate::kDelivered;
+};
+
 // ChannelClosing: the peer has closed the channel, or lost the right to it by a
 // message that is too large, or SendPart gave up what a reliable channel must
 // not lose. All that the peer sent was told before; what we have sent is

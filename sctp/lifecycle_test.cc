@@ -113,9 +113,11 @@ TEST(Lifecycle, ChannelsTellOfTheirMessages) {
   DataChannels a({}, random);
   DataChannels b({}, random);
   sim::Pair<DataChannels> pair(a, b, {});
-  std::vector<MessageSettled> settled;
+  std::vector<ChannelMessageSettled> settled;
   pair.on_a = [&](DataChannels::Event event) {
-    if (auto* s = std::get_if<MessageSettled>(&event)) settled.push_back(*s);
+    if (auto* s = std::get_if<ChannelMessageSettled>(&event)) {
+      settled.push_back(*s);
+    }
   };
   pair.on_b = [](DataChannels::Event) {};
   a.Start(pair.now(), StreamParity::kEven);
@@ -137,8 +139,22 @@ TEST(Lifecycle, ChannelsTellOfTheirMessages) {
   pair.RunFor(absl::Seconds(5));
   ASSERT_EQ(settled.size(), 4u);
   for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(settled[i].channel, i < 3 ? reliable : once);
     EXPECT_EQ(settled[i].lifecycle, i + 1);
     EXPECT_EQ(settled[i].fate, i < 3 ? Fate::kDelivered : Fate::kGivenUp);
+  }
+  // Given up before its first part, once.
+  settled.clear();
+  ASSERT_OK(a.BeginMessage(pair.now(), reliable, binary, std::nullopt, 5));
+  ASSERT_OK(a.SendPart(pair.now(), reliable, {}, Part::kGivenUp));
+  ASSERT_OK(a.BeginMessage(pair.now(), reliable, binary, std::nullopt, 6));
+  ASSERT_OK(a.CloseChannel(pair.now(), reliable));
+  pair.RunFor(absl::Seconds(5));
+  ASSERT_EQ(settled.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(settled[i].channel, reliable);
+    EXPECT_EQ(settled[i].lifecycle, i + 5);
+    EXPECT_EQ(settled[i].fate, Fate::kGivenUp);
   }
 }
 

@@ -109,16 +109,20 @@ absl::Status Core::SendOn(const DataChannel& channel, F send) {
 }
 
 absl::Status Core::Send(DataChannel& channel, PayloadType type,
-                        std::vector<uint8_t>&& payload) {
+                        std::vector<uint8_t>&& payload,
+                        std::optional<uint64_t> lifecycle) {
   return SendOn(channel, [&] {
-    return connection_.Send(Now(), channel.channel_, type, std::move(payload));
+    return connection_.Send(Now(), channel.channel_, type, std::move(payload),
+                            lifecycle);
   });
 }
 
 absl::Status Core::BeginMessage(DataChannel& channel, PayloadType type,
-                                std::optional<size_t> size) {
+                                std::optional<size_t> size,
+                                std::optional<uint64_t> lifecycle) {
   return SendOn(channel, [&] {
-    return connection_.BeginMessage(Now(), channel.channel_, type, size);
+    return connection_.BeginMessage(Now(), channel.channel_, type, size,
+                                    lifecycle);
   });
 }
 
@@ -318,13 +322,10 @@ Core::Drive::Drive(Core& c)
              [this](Event event) {
                std::visit([this](auto& e) { core.On(e); }, event);
              }),
-      streams(*core.workplace_->loop, core.stream_options_,
-              JoinStreams(core, driver)),
       peer_streams(*core.workplace_->loop, core.peer_stream_options_,
-                   JoinPeerStreams(core, driver)),
-      resolver(*core.workplace_->loop) {
+                   JoinPeerStreams(core, driver)) {
   driver.SendStreamsBy([this](const Datagram& message) {
-    if (!peer_streams.Send(message)) streams.Send(message);
+    if (!peer_streams.Send(message) && streams) streams->Send(message);
   });
   if (core.sockets_) {
     for (const HostSocket& host : core.sockets_->sockets()) Add(host);
@@ -332,6 +333,22 @@ Core::Drive::Drive(Core& c)
   } else {
     seat.emplace(*core.workplace_->port, core, driver, &peer_streams);
   }
+}
+
+ServerStreams& Core::Drive::Streams() {
+  if (streams == nullptr) {
+    streams = std::make_unique<ServerStreams>(*core.workplace_->loop,
+                                              core.stream_options_,
+                                              JoinStreams(core, driver));
+  }
+  return *streams;
+}
+
+net::Resolver& Core::Drive::Resolver() {
+  if (resolver == nullptr) {
+    resolver = std::make_unique<net::Resolver>(*core.workplace_->loop);
+  }
+  return *resolver;
 }
 
 void Core::Drive::Add(const HostSocket& host) {
@@ -396,7 +413,7 @@ absl::Status Core::Configure(ConnectionConfiguration wanted,
 
 void Core::Resolve(const ServerUrl& server, size_t configuration) {
   // The drive drops the question when it goes.
-  drive_->resolver.Resolve(
+  drive_->Resolver().Resolve(
       server.host, server.port,
       [this, server, configuration](net::Resolver::Addresses addresses) {
         const bool wanted = configuration == Ask([](const Core& core) {

@@ -77,9 +77,11 @@ class Core : public std::enable_shared_from_this<Core> {
   absl::StatusOr<std::shared_ptr<DataChannel>> CreateDataChannel(
       ChannelConfig config, DataChannelHandlers handlers);
   absl::Status Send(DataChannel& channel, PayloadType type,
-                    std::vector<uint8_t>&& payload);
+                    std::vector<uint8_t>&& payload,
+                    std::optional<uint64_t> lifecycle);
   absl::Status BeginMessage(DataChannel& channel, PayloadType type,
-                            std::optional<size_t> size);
+                            std::optional<size_t> size,
+                            std::optional<uint64_t> lifecycle);
   absl::Status SendPart(DataChannel& channel, std::vector<uint8_t>&& bytes,
                         Part part);
   void CloseChannel(DataChannel& channel);
@@ -178,6 +180,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void On(sctp::ChannelMessage& event);
   void On(sctp::ChannelMessagePart& event);
   void On(sctp::ChannelBufferedAmountLow& event);
+  void On(sctp::ChannelMessageSettled& event);
   void On(sctp::ChannelClosing& event);
   void On(sctp::ChannelClosed& event);
   void On(sctp::WritableAgain& event);

@@ -3,6 +3,7 @@
 #ifndef KYUU_PEER_INTERNAL_PEER_CONNECTION_DRIVE_H_
 #define KYUU_PEER_INTERNAL_PEER_CONNECTION_DRIVE_H_
 
+#include <memory>
 #include <optional>
 
 #include "net/drive.h"
@@ -22,14 +23,17 @@ struct Core::Drive {
 
   void Add(const HostSocket& host);
   void Remove(const HostSocket& host);
+  // Most connections need neither.
+  ServerStreams& Streams();
+  net::Resolver& Resolver();
 
   Core& core;
   net::Driver<Core> driver;
-  ServerStreams streams;
+  std::unique_ptr<ServerStreams> streams;
   PeerStreams peer_streams;
   std::optional<PortSeat<Core>> seat;  // If the workplace has a port.
   std::optional<HostWatch> watch;      // Else.
-  net::Resolver resolver;
+  std::unique_ptr<net::Resolver> resolver;
 };
 
 }  // namespace kyuu::peer::internal

@@ -155,13 +155,13 @@ void Core::On(ServerFailed& event) {
   Tell(&PeerConnectionHandlers::on_ice_candidate_error, event);
 }
 
-void Core::On(StreamWanted& event) { drive_->streams.Open(event); }
+void Core::On(StreamWanted& event) { drive_->Streams().Open(event); }
 
 void Core::On(PeerStreamWanted& event) { drive_->peer_streams.Open(event); }
 
 void Core::On(StreamUnwanted& event) {
   drive_->peer_streams.Drop(event.id);  // Ids say whose they are.
-  drive_->streams.Drop(event.id);
+  if (drive_->streams) drive_->streams->Drop(event.id);
 }
 
 void Core::On(sctp::ChannelOpened& event) {
@@ -218,6 +218,11 @@ void Core::On(sctp::ChannelMessagePart& event) {
 
 void Core::On(sctp::ChannelBufferedAmountLow& event) {
   TellChannel(event.channel, &DataChannelHandlers::on_buffered_amount_low);
+}
+
+void Core::On(sctp::ChannelMessageSettled& event) {
+  TellChannel(event.channel, &DataChannelHandlers::on_message_settled,
+              event.lifecycle, event.fate);
 }
 
 void Core::On(sctp::ChannelClosing& event) {

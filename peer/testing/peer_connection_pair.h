@@ -153,6 +153,12 @@ class Side {
     };
     handlers.on_buffered_amount_low = [this](DataChannel&) { Note("low"); };
     handlers.on_writable = [this](DataChannel&) { Note("writable"); };
+    handlers.on_message_settled = [this](DataChannel&, uint64_t lifecycle,
+                                         Fate fate) {
+      Note("settled",
+           absl::StrCat(lifecycle,
+                        fate == Fate::kDelivered ? " delivered" : " given up"));
+    };
     handlers.on_closing = [this](DataChannel&) { Note("closing"); };
     handlers.on_close = [this](DataChannel&, absl::Status status) {
       Note("close", absl::StatusCodeToString(status.code()));
