@@ -132,8 +132,10 @@ export class Receiving {
   }
 
   // Into the folder where it was, or else into one that is chosen: this one alone,
-  // or all that come with it.
+  // or all that come with it. A browser asks one question at a time.
   async acceptInto(transfer, { all }) {
+    if (this.choosing) return;
+    this.choosing = true;
     try {
       const folder = (await folderBefore(transfer.version)) ?? (await chooseFolder());
       if (!folder) return;
@@ -142,6 +144,8 @@ export class Receiving {
     } catch (error) {
       console.info("choosing a folder", error);
       notice(text("folder_refused"));
+    } finally {
+      this.choosing = false;
     }
   }
 

@@ -205,11 +205,13 @@ test('who chooses nothing may still choose otherwise, and a browser that refuses
   const file = makeFile('later.bin', 2 * MiB);
   await ada.offer(file);
   await answer(bob, { choose: 'AbortError' });
-  await into(bob, file).click();
+  // A double click is one question. The page looks for a part of the file first.
+  await into(bob, file).evaluate((button) => { button.click(); button.click(); });
+  await until(async () => (await asked(bob)).join() === 'choose readwrite', 'no folder was asked for');
   await answer(bob, { choose: 'SecurityError' });
   await into(bob, file).click();
   await bob.at('notice-text').filter({ hasText: 'lets no folder be chosen' }).waitFor();
-  assert.deepEqual(await asked(bob), Array(2).fill('choose readwrite'));
+  assert.deepEqual(await asked(bob), ['choose readwrite']);
   assert.equal(await bob.card(file, 'in').getAttribute('data-state'), 'offered');
   await bob.receives(file);
   await goodbye([ada, bob]);
