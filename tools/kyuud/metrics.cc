@@ -156,6 +156,10 @@ void AddProcess(Families& out, const ProcessStats& process) {
            process.resident_bytes);
   AddGauge(out, "process_virtual_memory_bytes", "Virtual memory.",
            process.virtual_bytes);
+  AddGauge(out, "kyuu_heap_bytes",
+           "Memory that is allocated and not freed; what is resident beyond "
+           "it, and the program itself, is malloc's.",
+           std::optional(process.heap_bytes));
   AddGauge(out, "process_open_fds", "Descriptors open.",
            process.open_descriptors);
   AddGauge(out, "process_max_fds", "The limit of descriptors.",

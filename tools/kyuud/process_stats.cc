@@ -1,6 +1,7 @@
 #include "tools/kyuud/process_stats.h"
 
 #include <dirent.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -77,6 +78,8 @@ ProcessStats ReadProcessStats() {
     stats.virtual_bytes = size * page_bytes;
     stats.resident_bytes = resident * page_bytes;
   }
+  const struct mallinfo2 heap = mallinfo2();
+  stats.heap_bytes = heap.uordblks + heap.hblkhd;
   stats.open_descriptors = CountDescriptors();
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&

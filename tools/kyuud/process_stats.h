@@ -15,6 +15,7 @@ struct ProcessStats {
   absl::Duration cpu;  // User and system.
   std::optional<uint64_t> resident_bytes;
   std::optional<uint64_t> virtual_bytes;
+  uint64_t heap_bytes = 0;  // Allocated and not freed; 0 under sanitizers.
   std::optional<uint64_t> open_descriptors;
   std::optional<uint64_t> max_descriptors;  // None if there is no limit.
   std::optional<absl::Time> started;

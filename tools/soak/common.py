@@ -93,7 +93,8 @@ class Server:
             for command in (["ls", "-l", f"/proc/{self.pid}/fd"], ["ss", "-anpO"]):
                 say(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
         return {"ports": int(now["kyuu_turn_free_ports"]), "descriptors": min(least),
-                "kB": self.rss_kb()}
+                "heap kB": int(now["kyuu_heap_bytes"] / 1024),
+                "anonymous kB": memory_kb(self.pid, "RssAnon")}
 
     def close(self):
         status = self.kyuud.stop()

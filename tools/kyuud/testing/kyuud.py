@@ -25,13 +25,13 @@ COOKIE = 0x2112A442
 WAIT = 20  # Seconds until a test gives up; nothing waits for time to pass.
 
 
-def memory_kb(pid):
-    """That of a process; 0 under a sanitizer, which keeps books of memory and
-    what was freed: that is not the server's."""
+def memory_kb(pid, kind="VmRSS"):
+    """What is resident of a process, or of that RssAnon, which is not a file's; 0 under a
+    sanitizer, which keeps books of memory and what was freed: that is not the server's."""
     if {"ASAN_OPTIONS", "TSAN_OPTIONS"} & os.environ.keys():
         return 0
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
+        return int(re.search(rf"{kind}:\s+(\d+)", file.read())[1])
 
 
 class Kyuud:
