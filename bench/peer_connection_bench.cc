@@ -3,8 +3,11 @@
 //
 //   bazel run --config=opt //bench:peer_connection_bench
 
+#include <malloc.h>
+
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
@@ -151,6 +154,34 @@ void Setup(benchmark::State& state) {
   }
 }
 BENCHMARK(Setup)->Unit(benchmark::kMicrosecond);
+
+// What a connected engine with an open channel has allocated, itself and
+// OpenSSL's part included: at once (0), or after a full
+// send buffer was delivered in messages of so many bytes.
+void Memory(benchmark::State& state) {
+  constexpr int kCalls = 100;
+  const size_t bytes = static_cast<size_t>(state.range(0));
+  const auto allocated = [] {
+    const struct mallinfo2 heap = mallinfo2();
+    return static_cast<double>(heap.uordblks + heap.hblkhd);
+  };
+  for (auto _ : state) {
+    Two first;  // OpenSSL's beginning.
+    first.Connect();
+    std::vector<std::unique_ptr<Two>> calls(kCalls);
+    const double before = allocated();
+    for (std::unique_ptr<Two>& call : calls) {
+      call = std::make_unique<Two>();
+      call->Connect();
+      if (bytes > 0) call->Fill(bytes);
+      for (int i = 0; i < 10'000; ++i) call->Turn();  // A second.
+      KYUU_CHECK(bytes == 0 || call->received_bytes() > 0);
+    }
+    constexpr size_t kOurs = sizeof(Two) - 2 * sizeof(Connection);
+    state.counters["kB"] = ((allocated() - before) / kCalls - kOurs) / 2 / 1024;
+  }
+}
+BENCHMARK(Memory)->Arg(0)->Arg(16384)->Iterations(1);
 
 // A datagram that nobody asked for.
 void DropGarbage(benchmark::State& state) {
