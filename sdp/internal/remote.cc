@@ -304,6 +304,7 @@ void ReadCandidates(const Block& block, const RemoteContext& context,
       ++reading.candidates_ignored;
     }
   }
+  candidates.shrink_to_fit();  // They are kept as long as the description.
 }
 
 // The tagged section has the transport's candidates. Only where it has none are
