@@ -6,6 +6,7 @@
 #include <numeric>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -82,6 +83,41 @@ absl::Duration CheckTimeout(const Generation& g, const AgentOptions& options,
   const auto slow = static_cast<size_t>(check.transmissions -
                                         (IsTrusted(g, pair) ? quick : 0));
   return check.rto * waits[std::min(slow, waits.size()) - 1];
+}
+
+// Whether a pair worked once and does not any more, while another one does: a
+// check of it is a question that comes again, and not worth repeating.
+bool IsLost(const Generation& g, const Pair& pair) {
+  return pair.responses_received > 0 && !pair.valid && !g.resumed &&
+         g.InUse() && g.pairs[*g.InUse()].healthy();
+}
+
+// A way in use that is no more than a makeshift, a relay or a stream, has taken
+// over from better ones: they may work again, which is asked with each check
+// for consent, of no more than `most` of them. RFC 7675 section 5.1 forbids
+// data without consent, not to ask for it; the peer has answered there.
+void AskLost(Generation& g, size_t in_use, size_t most) {
+  const PairView used = g.ViewOf(in_use);
+  if (!g.any_lost || g.resumed || !used.answers() ||
+      !(used.is_relayed() || IsStream(used.path().transport))) {
+    return;
+  }
+  std::vector<size_t> lost;
+  for (size_t i = 0; i < g.pairs.size(); ++i) {
+    const Pair& pair = g.pairs[i];
+    if (IsLost(g, pair) && !pair.is_stream() && !g.ViewOf(i).is_relayed()) {
+      lost.push_back(i);
+    }
+  }
+  g.any_lost = !lost.empty();
+  std::sort(lost.begin(), lost.end(), [&g](size_t a, size_t b) {
+    return g.pairs[a].priority > g.pairs[b].priority;
+  });
+  lost.resize(std::min(lost.size(), most));
+  for (const size_t index : lost) {
+    g.pairs.Edit(index).immediate = false;
+    g.pairs.Trigger(index);
+  }
 }
 
 }  // namespace
@@ -229,6 +265,7 @@ void Agent::FailPair(Generation& g, size_t index) {
   pair.check = internal::Failed{};
   pair.valid.reset();
   pair.nomination = Nomination::kNone;
+  g.any_lost |= pair.responses_received > 0;
   g.pairs.Untrigger(index);
   if (g.selected == index) g.selected.reset();
 }
@@ -267,7 +304,8 @@ absl::Time Agent::NextCheckTime() const {
   const bool waits =
       g.pairs.NextTriggered() ||
       g.pairs.NextTimeout(PairTimer::kRepeat) != absl::InfiniteFuture() ||
-      (ChecksRunning() && g.pairs.NextOrdinary());
+      (ChecksRunning() ? g.pairs.NextOrdinary().has_value()
+                       : g.SeeksReserves());
   const absl::Time expiry = g.pairs.NextTimeout(PairTimer::kCheck);
   return waits ? std::min<absl::Time>(next_slot_, expiry) : expiry;
 }
@@ -292,7 +330,11 @@ std::optional<Datagram> Agent::NextCheck(absl::Time now,
       next_slot_ = now + ta_;
       return RepeatCheck(now, *due, out);
     }
-    if (ChecksRunning()) next = g.pairs.NextOrdinary();
+    if (ChecksRunning()) {
+      next = g.pairs.NextOrdinary();
+    } else if (g.SeeksReserves()) {
+      next = g.NextReserve(options_->max_backup_pairs);
+    }
   }
   if (!next) return std::nullopt;
   next_slot_ = now + ta_;
@@ -324,12 +366,14 @@ std::optional<Datagram> Agent::StartCheck(absl::Time now, size_t index,
     return std::nullopt;
   }
   Pair& pair = g.pairs.Edit(index);
-  // What had all its packets and never answered gets one more, not as many.
+  // What had all its packets and never answered gets one more, not as many, and
+  // so does what answers no more.
   const int most = TransmissionsMax(g, *options_, pair);
   const bool hopeless = pair.responses_received == 0 &&
                         pair.checks_sent >= static_cast<uint64_t>(most);
+  const bool once = hopeless || IsLost(g, pair);
   InProgress& check = pair.check.emplace<InProgress>();
-  check.transmissions = hopeless ? most - 1 : 0;
+  check.transmissions = once ? most - 1 : 0;
   // RFC 8445 section 14.3.
   check.rto = std::max(options_->rto_initial,
                        ta_ * static_cast<int64_t>(g.pairs.CountActive()));
@@ -393,6 +437,7 @@ std::optional<Datagram> Agent::NextKeepalive(absl::Time now, Generation& g,
   const bool missing = valid.unanswered_since != absl::InfiniteFuture();
   if (!missing) valid.unanswered_since = now;
   if (g.InUse() == index) {
+    if (&g == current_.get()) AskLost(g, *index, options_->max_backup_pairs);
     valid.next_keepalive = valid.probes > 0
                                ? now + g.pairs.liveness().ProbeInterval(pair)
                            : valid.suspect ? now + options_->suspect_after

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -139,6 +140,64 @@ TEST(AgentFailover, AnAddressThatFallsSilentIsLeftWithinASecond) {
   EXPECT_LE(w.Gap(), absl::Seconds(1));
 }
 
+// On a network without delay the first pair is nominated before another one was
+// checked, and there are reserves all the same: each of the others gets a
+// packet, if another address of ours is its end, until there are enough.
+TEST(AgentFailover, AFastNetworkHasReservesToo) {
+  sim::Network network({.seed = 1});
+  World w(kTwoA, kTwoB, sim::kInternet, network, Options(kTwoA));
+  for (const sim::HostId host : {w.host_a, w.host_b}) {
+    network.SetLinks(host, {.delay = absl::Microseconds(50)});
+  }
+  ASSERT_TRUE(w.Connect());
+  network.RunFor(absl::Seconds(1));
+  for (Peer* peer : {&w.a, &w.b}) {
+    const Path used = *peer->ice.selected_path();
+    size_t reserves = 0;
+    for (const PairInfo& pair : peer->ice.agent().pairs()) {
+      reserves += pair.valid && pair.path.local != used.local ? 1 : 0;
+    }
+    EXPECT_GE(reserves, 1u) << peer->ice.DebugString();
+    const TransportAddress dead = used.local;
+    network.RemoveAddress(peer == &w.a ? w.host_a : w.host_b, dead.ip);
+    ASSERT_OK(peer->ice.RemoveHost(network.now(), dead));
+    EXPECT_TRUE(peer->ice.selected_path());
+    EXPECT_LE(w.Gap(), absl::Milliseconds(50));  // What it takes at least.
+    break;
+  }
+}
+
+// The machine says that a link is down: nothing has to fall silent first, our
+// data leaves by another path at once. The peer's follows a round trip later if
+// we nominate, else when it hears that ours does not answer.
+TEST(AgentFailover, ALinkThatIsDownIsLeftWithinAHundredMilliseconds) {
+  for (const bool controlling : {true, false}) {
+    sim::Network network({.seed = 1});
+    World w(kTwoA, kTwoB, sim::kInternet, network, Options(kTwoA));
+    ASSERT_TRUE(w.Connect());
+    w.Talk(absl::Seconds(2));
+    Peer& peer = controlling ? w.a : w.b;
+    const TransportAddress dead = peer.ice.selected_path()->local;
+    network.RemoveAddress(controlling ? w.host_a : w.host_b, dead.ip);
+    ASSERT_OK(peer.ice.RemoveHost(network.now(), dead));
+    EXPECT_NE(peer.ice.selected_path()->local, dead);
+    // 50 ms are the round trip, and the measure has steps of 20 ms.
+    const Peer& other = controlling ? w.b : w.a;
+    const size_t heard = other.data.size();
+    const absl::Time start = network.now();
+    while (other.data.size() == heard) w.Talk(absl::Milliseconds(20));
+    const absl::Duration there = network.now() - start;
+    const absl::Duration back = there + w.Gap();
+    std::printf("link down at the %s side: its data goes on after %s, all %s\n",
+                controlling ? "controlling" : "controlled",
+                absl::FormatDuration(there).c_str(),
+                absl::FormatDuration(back).c_str());
+    EXPECT_LE(there, absl::Milliseconds(100));
+    // Whoever does not nominate is not believed before the silence has told.
+    EXPECT_LE(back, controlling ? absl::Milliseconds(150) : absl::Seconds(1));
+  }
+}
+
 // The peer's NAT forgets its mapping: what it sends comes from elsewhere.
 TEST(AgentFailover, ReboundPeerIsHeardAfterARoundTrip) {
   sim::Network network({.seed = 1});
@@ -185,38 +244,97 @@ TEST(AgentFailover, StrangersGetFewChecks) {
   EXPECT_TRUE(w.b.Is(AgentState::kCompleted));
 }
 
+// The first peer has a relay, and direct datagrams pass while `open`.
+struct RelayedWorld {
+  RelayedWorld()
+      : network({.seed = 1}),
+        random(1),
+        server(random, ServerOptions()),
+        locals_a({At("192.0.2.1:5000")}),
+        locals_b({At("192.0.2.2:6000")}) {
+    server.Attach(network,
+                  network.AddHost("server", {sim::kInternet, {kServerIp}}),
+                  {kServer});
+    GathererOptions options = Options(locals_a);
+    options.turn_servers = {{kServer, "u", "p"}};
+    w.emplace(locals_a, locals_b, sim::kInternet, network, options);
+    network.set_filter([this](const Datagram& d) {
+      return open || d.path.local.ip == kServerIp ||
+             d.path.remote.ip == kServerIp;
+    });
+  }
+  static turn::ServerOptions ServerOptions() {
+    turn::ServerOptions options;
+    options.users = {{"u", "p"}};
+    options.relay_addresses = {{kServerIp, {}}};
+    options.allow_peers = {*IpPrefix::Parse("0.0.0.0/0")};
+    options.listeners = {kServer};
+    return options;
+  }
+  // Both use, and have nominated, a pair of host candidates.
+  bool Direct() {
+    for (Peer* peer : {&w->a, &w->b}) {
+      if (peer->selected().local_type != CandidateType::kHost ||
+          peer->selected().remote_type != CandidateType::kHost ||
+          !peer->selected().nominated || !peer->Is(AgentState::kCompleted)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  sim::Network network;
+  SeededRandom random;
+  turn::SimServer server;
+  std::vector<TransportAddress> locals_a, locals_b;
+  bool open = true;
+  std::optional<World> w;
+};
+
 TEST(AgentFailover, ADirectWayFoundLaterIsTaken) {
-  sim::Network network({.seed = 1});
-  SeededRandom random(1);
-  turn::ServerOptions server_options;
-  server_options.users = {{"u", "p"}};
-  server_options.relay_addresses = {{kServerIp, {}}};
-  server_options.allow_peers = {*IpPrefix::Parse("0.0.0.0/0")};
-  server_options.listeners = {kServer};
-  turn::SimServer server(random, server_options);
-  server.Attach(network,
-                network.AddHost("server", {sim::kInternet, {kServerIp}}),
-                {kServer});
-  const std::vector<TransportAddress> locals_a = {At("192.0.2.1:5000")};
-  const std::vector<TransportAddress> locals_b = {At("192.0.2.2:6000")};
-  GathererOptions options = Options(locals_a);
-  options.turn_servers = {{kServer, "u", "p"}};
-  World w(locals_a, locals_b, sim::kInternet, network, options);
-  bool open = false;
-  network.set_filter([&](const Datagram& d) {
-    return open || d.path.local.ip == kServerIp ||
-           d.path.remote.ip == kServerIp;
-  });
-  ASSERT_TRUE(w.Connect());
-  EXPECT_EQ(w.a.selected().local_type, CandidateType::kRelayed);
-  network.RunFor(absl::Seconds(2));
-  open = true;
-  network.RunFor(absl::Seconds(10));
-  for (Peer* peer : {&w.a, &w.b}) {
-    EXPECT_EQ(peer->selected().local_type, CandidateType::kHost);
-    EXPECT_EQ(peer->selected().remote_type, CandidateType::kHost);
-    EXPECT_TRUE(peer->selected().nominated);
-    EXPECT_TRUE(peer->Is(AgentState::kCompleted));
+  RelayedWorld r;
+  r.open = false;
+  ASSERT_TRUE(r.w->Connect());
+  EXPECT_EQ(r.w->a.selected().local_type, CandidateType::kRelayed);
+  r.network.RunFor(absl::Seconds(2));
+  r.open = true;
+  r.network.RunFor(absl::Seconds(10));
+  EXPECT_TRUE(r.Direct());
+}
+
+// The direct way is lost, the relay takes over, and minutes later the direct
+// way works again: whoever has data to send or not, both go back to it.
+TEST(AgentFailover, ADirectWayThatWasLostIsTakenAgain) {
+  for (const bool talks : {true, false}) {
+    for (const absl::Duration away :
+         {absl::Seconds(3), absl::Seconds(50), absl::Minutes(10)}) {
+      RelayedWorld r;
+      ASSERT_TRUE(r.w->Connect());
+      r.network.RunFor(absl::Seconds(10));
+      ASSERT_TRUE(r.Direct());
+      const auto pass = [&](absl::Duration time) {
+        if (talks) {
+          r.w->Talk(time);
+        } else {
+          r.network.RunFor(time);
+        }
+      };
+      r.open = false;
+      pass(away);
+      if (talks) {
+        EXPECT_EQ(r.w->a.selected().local_type, CandidateType::kRelayed);
+      }
+      r.open = true;
+      const absl::Time back = r.network.now();
+      while (!r.Direct() && r.network.now() < back + absl::Minutes(5)) {
+        pass(absl::Milliseconds(100));
+      }
+      std::printf("%s, away %s: direct again after %s\n",
+                  talks ? "talking" : "silent",
+                  absl::FormatDuration(away).c_str(),
+                  absl::FormatDuration(r.network.now() - back).c_str());
+      EXPECT_LE(r.network.now() - back, absl::Seconds(10));
+    }
   }
 }
 

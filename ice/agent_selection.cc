@@ -81,6 +81,8 @@ void Agent::Update(absl::Time now) {
     }
   }
   ReviewStreams(now);
+  // So that nothing wakes up for one that is not there.
+  if (g.SeeksReserves()) g.NextReserve(options_->max_backup_pairs);
   state_ = ComputeState(now);
   Arm();
 }
@@ -169,6 +171,8 @@ void Agent::Select(absl::Time now, size_t index) {
     g.pairs.Edit(*g.selected).nomination = Nomination::kNone;
   }
   g.selected = index;
+  // On a fast network nothing else was checked yet.
+  g.seeks_reserves = true;
   pair.nominated_at = now;
   if (role_ == Role::kControlled && g.remote_mode == RemoteMode::kFull) {
     Decide(Decision::Kind::kNominate, g, index, reasons::kPeerNominated);

@@ -177,7 +177,8 @@ class Connection {
   sdp::LocalTransport LocalTransport() const;
   absl::Status ApplyLocal(absl::Time now, const sdp::Change& change);
   absl::Status ApplyRemote(absl::Time now, const sdp::Change& change);
-  absl::Status ApplyRemoteIce(absl::Time now);
+  absl::Status ApplyRemoteIce(
+      absl::Time now, const std::optional<sdp::TransportParameters>& remote);
   absl::Status RestartIce(absl::Time now);
   absl::Status UndoIce(absl::Time now);
   void EndData(absl::Time now);

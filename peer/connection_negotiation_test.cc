@@ -97,6 +97,52 @@ TEST(ConnectionNegotiation, CredentialsThatBrowsersTakeReachIce) {
   }
 }
 
+// Two offers cross each other, and each may restart ICE: who yields has taken
+// his own back when he looks whether the other one does.
+TEST(ConnectionNegotiation, OfTwoOffersThatCollideOneCounts) {
+  for (const IceRestart own : {IceRestart::kNo, IceRestart::kYes}) {
+    for (const IceRestart others : {IceRestart::kNo, IceRestart::kYes}) {
+      for (const bool a_yields : {true, false}) {
+        Direct t;
+        const auto channel = t.a.connection.CreateDataChannel(t.now(), {});
+        ASSERT_OK(channel);
+        t.call.Negotiate(t.a);
+        ASSERT_TRUE(t.call.Connected(absl::Seconds(5)));
+        t.network.RunFor(absl::Seconds(1));
+        Side& yields = a_yields ? t.a : t.b;
+        Side& stays = a_yields ? t.b : t.a;
+        ASSERT_OK(yields.connection.CreateOffer(own));
+        ASSERT_OK(
+            yields.connection.SetLocalDescription(t.now(), SdpType::kOffer));
+        const auto offer = stays.connection.CreateOffer(others);
+        ASSERT_OK(offer);
+        ASSERT_OK(
+            stays.connection.SetLocalDescription(t.now(), SdpType::kOffer));
+        t.network.RunFor(absl::Milliseconds(100));
+        ASSERT_OK(t.SetRemote(yields, SdpType::kOffer, *offer));
+        ASSERT_OK(t.SetRemote(stays, SdpType::kAnswer, t.Answer(yields)));
+        ASSERT_OK(t.a.connection.Send(t.now(), *channel, PayloadType::kText,
+                                      {'h', 'i'}));
+        t.network.RunFor(absl::Seconds(2));
+        EXPECT_EQ(t.b.messages.size(), 1u);
+        for (Side* side : {&t.a, &t.b}) {
+          EXPECT_EQ(side->connection.signaling_state(),
+                    SignalingState::kStable);
+          EXPECT_TRUE(side->connected());
+          EXPECT_TRUE(t.network.RunUntil(
+              [&] {
+                return side->connection.stats().ice_state ==
+                       ice::AgentState::kCompleted;
+              },
+              absl::Seconds(30)))
+              << (own == IceRestart::kYes) << (others == IceRestart::kYes)
+              << a_yields << (side == &t.a) << side->connection.DebugString();
+        }
+      }
+    }
+  }
+}
+
 // A page that was reloaded offers anew; what its former self said is undone.
 TEST(ConnectionNegotiation, AfterARollbackAnotherPeersOfferConnects) {
   for (const bool provisional : {false, true}) {

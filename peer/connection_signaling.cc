@@ -235,7 +235,9 @@ absl::Status Connection::ApplyLocal(absl::Time now, const sdp::Change& change) {
   }
   KYUU_RETURN_IF_ERROR(RestartIce(now));
   ice_.Gather(now);
-  if (remote_ice_.waits) KYUU_RETURN_IF_ERROR(ApplyRemoteIce(now));
+  if (remote_ice_.waits) {
+    KYUU_RETURN_IF_ERROR(ApplyRemoteIce(now, session_.remote()));
+  }
   Applied(now, change);
   return absl::OkStatus();
 }
@@ -258,7 +260,7 @@ absl::Status Connection::ApplyRemote(absl::Time now,
     remote_ice_.waits = OffersRestart(session_.remote(), remote_ice_.known);
   }
   if (!remote_ice_.waits && (data.remote_ice || data.remote_candidates)) {
-    KYUU_RETURN_IF_ERROR(ApplyRemoteIce(now));
+    KYUU_RETURN_IF_ERROR(ApplyRemoteIce(now, session_.remote()));
   }
   Applied(now, change);
   return absl::OkStatus();
@@ -315,7 +317,8 @@ absl::Status Connection::UndoIce(absl::Time now) {
     }
     // The peer has our candidates under these.
     KYUU_RETURN_IF_ERROR(ice_.UndoRestart(now, credentials_));
-    return ApplyRemoteIce(now);
+    // Not an offer's that has taken the place of ours, and may restart ICE too.
+    return ApplyRemoteIce(now, session_.agreed());
   }
   ice_.Ungather(now);
   if (!remote_ice_.known) return absl::OkStatus();
@@ -336,8 +339,8 @@ std::string Connection::RemoteUfrag() const {
   return session_.remote() ? session_.remote()->ice_ufrag : std::string();
 }
 
-absl::Status Connection::ApplyRemoteIce(absl::Time now) {
-  const std::optional<sdp::TransportParameters>& remote = session_.remote();
+absl::Status Connection::ApplyRemoteIce(
+    absl::Time now, const std::optional<sdp::TransportParameters>& remote) {
   if (!remote) return absl::OkStatus();
   remote_ice_.waits = false;
   remote_ice_.overdue = false;
@@ -371,7 +374,8 @@ absl::Status Connection::ApplyRemoteIce(absl::Time now) {
   }
   if (remote->end_of_candidates) ice_.EndOfRemoteCandidates(now);
   for (PendingCandidate& pending : std::exchange(remote_ice_.pending, {})) {
-    if (IsOfAnotherGeneration(pending)) {
+    // Without a name it is of the newest description.
+    if (IsOfAnotherGeneration(pending) || RemoteUfrag() != remote->ice_ufrag) {
       remote_ice_.pending.push_back(std::move(pending));
     } else {
       ApplyCandidate(now, pending);

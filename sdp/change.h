@@ -17,7 +17,7 @@ struct Section {
   enum class Use : uint8_t {
     kRejected,  // Port 0. Its place may be used again.
     kParked,    // Media that shares the transport of data: open, but inactive.
-    kAccepted,  // Data channels.
+    kAccepted,  // Data channels, and media with a direction.
   };
   std::string mid;  // Empty if it has none.
   std::string media;

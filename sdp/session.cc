@@ -176,7 +176,7 @@ absl::StatusOr<std::string> Session::CreateAnswer(const LocalTransport& local) {
     return internal::WriteAnswer(
         Identity(version, init), local, *pending_.remote,
         pending_.transport ? &*pending_.transport : nullptr, pending_.data,
-        AnswerSetup());
+        AnswerSetup(), options_.media);
   });
 }
 
@@ -429,7 +429,10 @@ std::vector<Section> Session::sections() const {
     section.media = std::string(media.media());
     section.direction = media.direction().value_or(Direction::kSendrecv);
     if (std::find(shared.begin(), shared.end(), i) == shared.end()) continue;
-    section.use = i == *data ? Section::Use::kAccepted : Section::Use::kParked;
+    const bool accepted =
+        i == *data ||
+        (said == newest_local() && section.direction != Direction::kInactive);
+    section.use = accepted ? Section::Use::kAccepted : Section::Use::kParked;
     section.transport = std::string(said->media(shared[0]).mid().value_or(""));
   }
   return sections;

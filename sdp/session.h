@@ -12,8 +12,9 @@
 //
 // The unit is the transport, named by the tagged section of its BUNDLE group
 // (RFC 9143), not the m= section. Audio and video that share the transport of
-// data are parked: answered as inactive, with the formats that were offered, so
-// that the transport lives. All other media is refused. Both keep their places.
+// data are answered as Options::media says, else parked: as inactive, with the
+// formats that were offered, so that the transport lives. All other media is
+// refused. All keep their places.
 
 #ifndef KYUU_SDP_SESSION_H_
 #define KYUU_SDP_SESSION_H_
@@ -35,6 +36,7 @@
 #include "sdp/change.h"
 #include "sdp/description.h"
 #include "sdp/finding.h"
+#include "sdp/media_capability.h"
 #include "sdp/signaling_state.h"
 #include "sdp/transport_parameters.h"
 
@@ -58,6 +60,9 @@ class Session {
     std::optional<absl::Duration> ice_pacing;
     // Write "a=msid-semantic: WMS", as browsers do. No one needs it.
     bool msid_semantic = false;
+    // How audio and video of the peer are answered, by kind: the first one
+    // counts.
+    std::vector<MediaCapability> media;
     // Candidates kept from one description (RFC 8839 sets no bound); further
     // ones are dropped and counted.
     size_t candidates_max = 100;
@@ -116,6 +121,10 @@ class Session {
   // The peer's parameters, pending ones first; nullopt before any description
   // of the peer, and after the data section was refused.
   const std::optional<TransportParameters>& remote() const;
+  // Those of the last complete exchange.
+  const std::optional<TransportParameters>& agreed() const {
+    return current_.transport;
+  }
   // The m= sections of the newest local description, else of the remote one.
   std::vector<Section> sections() const;
   // The mid and the index of the tagged section of data's transport, for

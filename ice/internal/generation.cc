@@ -128,6 +128,7 @@ std::optional<size_t> Generation::AddPair(const Base& base, size_t base_index,
   const std::optional<size_t> index = pairs.Add(
       MakePair(base, base_index, remotes_[remote_index], remote_index, role),
       max_pairs);
+  seeks_reserves |= index.has_value();
   if (index && *index < before) {
     // In another's place.
     transactions_.EraseIf(
@@ -178,6 +179,23 @@ std::optional<size_t> Generation::InUse() const {
   if (auto best = pairs.BestValid(Checklist::Among::kHealthy)) return best;
   if (alive) return selected;
   return pairs.BestValid(Checklist::Among::kAll);
+}
+
+std::optional<size_t> Generation::NextReserve(size_t max_backups) {
+  std::optional<size_t> best;
+  if (pairs.Valid().size() <= max_backups) {
+    for (size_t i = 0; i < pairs.size(); ++i) {
+      const Pair& pair = pairs[i];
+      if (pair.state() > PairState::kWaiting || pair.triggered ||
+          pair.checks_sent > 0 || pair.is_stream() ||
+          pair.base == pairs[*selected].base || ViewOf(i).is_relayed()) {
+        continue;
+      }
+      if (!best || pair.priority > pairs[*best].priority) best = i;
+    }
+  }
+  seeks_reserves = best.has_value();
+  return best;
 }
 
 void Generation::Keep(std::optional<size_t> in_use, size_t max_backups,

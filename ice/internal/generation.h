@@ -96,6 +96,10 @@ class Generation {
   bool moved = false;
   // All pairs are checked again because the one in use does not answer.
   bool resumed = false;
+  // A pair that had worked has failed.
+  bool any_lost = false;
+  // There may be pairs for NextReserve(), once one is selected.
+  bool seeks_reserves = false;
   // When the next check of an address that nobody told may be made, and how
   // many were made since one answered.
   CompactTime next_stranger = absl::InfinitePast();
@@ -131,6 +135,14 @@ class Generation {
   void Relabel(const ShortList<Base>& bases, Role role);
   // The pair to send data on: the selected one while it answers.
   std::optional<size_t> InUse() const;
+  // The best pair that was never checked and may be a reserve for the selected
+  // one if its local address goes: direct, of UDP, of another base. nullopt if
+  // there is none, or if more than `max_backups` pairs are valid already.
+  std::optional<size_t> NextReserve(size_t max_backups);
+  // Whether to ask for that: the selected pair is in use.
+  bool SeeksReserves() const {
+    return seeks_reserves && selected && InUse() == selected;
+  }
   // Chooses the pairs that get keepalives: `in_use` and the best others that
   // `may_keep`(pair, how many are kept) lets in. `dropped` is told the others
   // that had been kept.

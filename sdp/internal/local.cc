@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -11,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include "sdp/builder.h"
 #include "sdp/internal/bundle.h"
+#include "sdp/internal/media_answer.h"
 
 namespace kyuu::sdp::internal {
 namespace {
@@ -19,26 +21,31 @@ constexpr absl::string_view kNoAddress = "IN IP4 0.0.0.0";
 
 // One m= section to be written.
 struct Slot {
-  enum class Use : uint8_t { kRejected, kParked, kData };
+  enum class Use : uint8_t { kRejected, kMedia, kData };
   Use use = Use::kData;
   absl::string_view media = "application";
   absl::string_view protocol = "UDP/DTLS/SCTP";
   std::string formats = "webrtc-datachannel";
   std::string mid;  // Empty for none: only a peer without mids has it so.
   bool legacy = false;
-  // What a parked section says of its formats; unset for the other uses.
-  std::optional<MediaSection> parked;
+  // What kMedia says of its media, `formats` being the same; else empty.
+  MediaAnswer answer;
 };
 
 Slot SlotOf(const MediaSection& section, Slot::Use use) {
-  Slot slot{use,
-            section.media(),
-            section.protocol(),
-            std::string(section.formats()),
-            std::string(section.mid().value_or("")),
-            section.is_legacy_data_channel(),
-            std::nullopt};
-  if (use == Slot::Use::kParked) slot.parked = section;
+  return Slot{use,
+              section.media(),
+              section.protocol(),
+              std::string(section.formats()),
+              std::string(section.mid().value_or("")),
+              section.is_legacy_data_channel(),
+              {}};
+}
+
+Slot SlotOf(const MediaSection& section, MediaAnswer answer) {
+  Slot slot = SlotOf(section, Slot::Use::kMedia);
+  slot.formats = answer.formats;
+  slot.answer = std::move(answer);
   return slot;
 }
 
@@ -150,22 +157,11 @@ void WriteHead(Builder& out, const Slot& slot, const LocalTransport& local) {
   if (!slot.mid.empty()) out.Attribute(AttributeType::kMid, slot.mid);
 }
 
-// A media section that shares the transport of data is kept open, or the
-// transport would go with it (RFC 9143 section 7.3.3): both sides' formats, and
-// no media.
-void WriteParked(Builder& out, const Slot& slot, const LocalTransport& local,
-                 Setup setup) {
+void WriteMedia(Builder& out, const Slot& slot, const LocalTransport& local,
+                Setup setup) {
   WriteHead(out, slot, local);
-  out.Flag(AttributeType::kInactive);
-  const MediaSection& parked = *slot.parked;
-  for (size_t i = 1; i < parked.line_count(); ++i) {
-    const AttributeType attribute = parked.attribute(i);
-    if (attribute == AttributeType::kRtpmap ||
-        attribute == AttributeType::kFmtp ||
-        attribute == AttributeType::kRtcpMux) {
-      out.Copy(parked.line(i));
-    }
-  }
+  out.Add('a', DirectionName(slot.answer.direction));
+  for (const std::string& line : slot.answer.lines) out.Add('a', line);
   WriteTransport(out, local, setup);
   WriteCandidates(out, local.candidates, local.end_of_candidates);
 }
@@ -204,8 +200,8 @@ void WriteSlots(Builder& out, absl::Span<const Slot> slots, size_t tag,
       case Slot::Use::kRejected:
         WriteRejected(out, slots[i]);
         break;
-      case Slot::Use::kParked:
-        WriteParked(out, slots[i], told, setup);
+      case Slot::Use::kMedia:
+        WriteMedia(out, slots[i], told, setup);
         break;
       case Slot::Use::kData:
         WriteData(out, slots[i], identity, told, setup);
@@ -254,10 +250,9 @@ absl::StatusOr<std::string> WriteOffer(const LocalIdentity& identity,
     } else if (ours.is_data_channel()) {
       data = i;
     }
-    slots.push_back(SlotOf(ours, rejected ? Slot::Use::kRejected
-                                 : ours.is_data_channel()
-                                     ? Slot::Use::kData
-                                     : Slot::Use::kParked));
+    slots.push_back(rejected ? SlotOf(ours, Slot::Use::kRejected)
+                    : ours.is_data_channel() ? SlotOf(ours, Slot::Use::kData)
+                                             : SlotOf(ours, Keep(ours)));
   }
   std::vector<std::string> bundle;
   size_t tag;
@@ -280,9 +275,9 @@ absl::StatusOr<std::string> WriteOffer(const LocalIdentity& identity,
     slots[*data].mid = FreshMid(current_local, *data);
     tag = *data;
     bundle.push_back(slots[tag].mid);
-    // Parked sections were so for the sake of a data section that is gone.
+    // Media was kept for the sake of a data section that is gone.
     for (Slot& slot : slots) {
-      if (slot.use == Slot::Use::kParked) slot.use = Slot::Use::kRejected;
+      if (slot.use == Slot::Use::kMedia) slot.use = Slot::Use::kRejected;
     }
   }
   Builder out;
@@ -295,12 +290,12 @@ absl::StatusOr<std::string> WriteOffer(const LocalIdentity& identity,
   return out.Finish();
 }
 
-absl::StatusOr<std::string> WriteAnswer(const LocalIdentity& identity,
-                                        const LocalTransport& local,
-                                        const Description& offer,
-                                        const TransportParameters* accepted,
-                                        size_t data, Setup setup) {
+absl::StatusOr<std::string> WriteAnswer(
+    const LocalIdentity& identity, const LocalTransport& local,
+    const Description& offer, const TransportParameters* accepted, size_t data,
+    Setup setup, absl::Span<const MediaCapability> media) {
   if (auto status = CheckLocal(local); !status.ok()) return status;
+  if (auto status = CheckMedia(media); !status.ok()) return status;
   std::vector<Slot> slots;
   for (size_t i = 0; i < offer.media_count(); ++i) {
     slots.push_back(SlotOf(offer.media(i), Slot::Use::kRejected));
@@ -316,8 +311,16 @@ absl::StatusOr<std::string> WriteAnswer(const LocalIdentity& identity,
     const bool bundled =
         !GroupOf(offer, offer.media(data).mid().value_or("")).empty();
     for (const size_t i : shared) {
-      slots[i] = SlotOf(offer.media(i),
-                        i == data ? Slot::Use::kData : Slot::Use::kParked);
+      if (i == data) {
+        slots[i] = SlotOf(offer.media(i), Slot::Use::kData);
+      } else if (auto answer = AnswerMedia(offer.media(i), media)) {
+        slots[i] = SlotOf(offer.media(i), *std::move(answer));
+      } else if (i == tag) {
+        // The transport would go with it (RFC 9143 section 7.3.3).
+        slots[i] = SlotOf(offer.media(i), Park(offer.media(i)));
+      } else {
+        continue;
+      }
       if (bundled) bundle.push_back(slots[i].mid);
     }
     ice_options = IceOptions(*accepted, local);
@@ -342,8 +345,8 @@ absl::StatusOr<std::string> WithCandidates(
   for (size_t i = 0; i < description.line_count(); ++i) {
     const Line line = description.line(i);
     if (i == begin) {
-      out.Add('m', MediaValue(SlotOf(section, Slot::Use::kParked),
-                              destination.port));
+      out.Add('m',
+              MediaValue(SlotOf(section, Slot::Use::kMedia), destination.port));
     } else if (i > begin && i < end && line.type == 'c') {
       out.Add('c', destination.address);
     } else if (i <= begin || i >= end ||

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "sdp/description.h"
+#include "sdp/media_capability.h"
 #include "sdp/transport_parameters.h"
 
 namespace kyuu::sdp::internal {
@@ -38,13 +39,12 @@ absl::StatusOr<std::string> WriteOffer(const LocalIdentity& identity,
                                        const Description* current_remote);
 
 // WriteAnswer answers `offer`: the section `data` with the role `setup`, media
-// that shares its transport `accepted` parked, all others rejected. `accepted`
-// is null to reject everything.
-absl::StatusOr<std::string> WriteAnswer(const LocalIdentity& identity,
-                                        const LocalTransport& local,
-                                        const Description& offer,
-                                        const TransportParameters* accepted,
-                                        size_t data, Setup setup);
+// that shares its transport `accepted` as `media` says, else parked, all others
+// rejected. `accepted` is null to reject everything.
+absl::StatusOr<std::string> WriteAnswer(
+    const LocalIdentity& identity, const LocalTransport& local,
+    const Description& offer, const TransportParameters* accepted, size_t data,
+    Setup setup, absl::Span<const MediaCapability> media);
 
 // WithCandidates is `description` with the candidates, which must be ours,
 // added to its tagged section, and the default destination set accordingly. A

@@ -175,6 +175,7 @@ export function goProgram(name) {
 export const foreignPeer = {
   'node-datachannel': (...args) => new Program('node', [join(here, 'peers/w3c.mjs'), '--impl', 'node-datachannel', ...args]),
   wrtc: (...args) => new Program('node', [join(here, 'peers/w3c.mjs'), '--impl', 'wrtc', ...args]),
+  werift: (...args) => new Program('node', [join(here, 'peers/w3c.mjs'), '--impl', 'werift', ...args]),
   aiortc: (...args) => new Program('/usr/bin/python3', [join(here, 'peers/aiortc_peer.py'), ...args]),
   pion: (...args) => new Program(goProgram('pion'), args),
 };

@@ -29,13 +29,13 @@ constexpr char kFilePrefix[] = "file:";
 
 absl::StatusOr<std::unique_ptr<Call>> Call::Create(
     net::Loop& loop, const dtls::Certificate& certificate,
-    const peer::Options& options, Random& random, std::string name,
-    CallRole role, Handler handler) {
+    const peer::LoopConnectionOptions& options, Random& random,
+    std::string name, CallRole role, Handler handler) {
   std::unique_ptr<Call> call(new Call(
       loop, certificate, random, std::move(name), role, std::move(handler)));
   KYUU_ASSIGN_OR_RETURN(call->connection_,
                         peer::LoopConnection::Create(
-                            loop, certificate, {.connection = options}, random,
+                            loop, certificate, options, random,
                             [raw = call.get()](peer::ConnectionEvent event) {
                               raw->OnEvent(std::move(event));
                             }));

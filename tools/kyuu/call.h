@@ -70,8 +70,8 @@ class Call {
   // must not destroy the call.
   static absl::StatusOr<std::unique_ptr<Call>> Create(
       net::Loop& loop, const dtls::Certificate& certificate,
-      const peer::Options& options, Random& random, std::string name,
-      CallRole role, Handler handler);
+      const peer::LoopConnectionOptions& options, Random& random,
+      std::string name, CallRole role, Handler handler);
 
   // Before anything else is said the two prove `code` to each other: CodeEnded
   // comes before Connected, or in place of it. To be called before the first

@@ -62,6 +62,7 @@ CLI::App* CallArguments::AddCommand(CLI::App& app, const char* name,
                    "A file with the room's secret, without which nobody comes")
       ->type_name("FILE");
   command->add_flag("--relay", options_.relay, "Relayed candidates only");
+  AddNetworkUse(*command, options_.network);
   command->add_flag("--verify", options_.verify,
                     "Show the number by which two people find whether "
                     "somebody sits in the middle");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tools/kyuu/code/code.h"
+#include "tools/kyuu/network_use/network_use.h"
 #include "tools/kyuu/ping/ping_options.h"
 #include "tools/kyuu/qr/qr_code.h"
 
@@ -23,6 +24,7 @@ struct CallOptions {
   std::string room;              // Empty: the server's default.
   std::string room_secret_file;  // Empty: the room has none.
   bool relay = false;            // Relayed candidates only.
+  NetworkUse network;
   // All but connect: meets the other one by it instead of by names.
   std::optional<Code> code;
   // pipe, ping: is called by the other one, or has typed that one's code.

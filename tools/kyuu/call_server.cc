@@ -371,8 +371,10 @@ std::string CallSession::CallMeta() const {
 }
 
 bool CallSession::MakeCall() {
+  peer::LoopConnectionOptions options{.connection = Servers()};
+  options_.network.ApplyTo(options);
   absl::StatusOr<std::unique_ptr<Call>> made =
-      Call::Create(*loop_, *certificate_, Servers(), random_, own_name_, role_,
+      Call::Create(*loop_, *certificate_, options, random_, own_name_, role_,
                    [this](CallEvent event) { OnCall(std::move(event)); });
   if (!made.ok()) {
     FailWith(made.status());

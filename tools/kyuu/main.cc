@@ -20,6 +20,8 @@
 #include "tools/kyuu/doctor/doctor.h"
 #include "tools/kyuu/echo_command.h"
 #include "tools/kyuu/find/find_command.h"
+#include "tools/kyuu/media_use/media_use.h"
+#include "tools/kyuu/network_use/network_use.h"
 #include "tools/kyuu/password.h"
 #include "tools/kyuu/peer_command.h"
 #include "tools/kyuu/printable.h"
@@ -57,6 +59,8 @@ void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
       "peer", "One end of a connection; signaling on stdin and stdout");
   peer->add_option("--role", role, "offer or answer")
       ->check(CLI::IsMember({"offer", "answer"}));
+  peer->add_flag("--impolite", options.impolite,
+                 "Ignore an offer that comes while ours is unanswered");
   peer->add_flag("--wait", options.wait,
                  "Begin when stdin says {\"type\":\"start\"}");
   peer->add_option("--label", options.label, "Label of the channel");
@@ -78,6 +82,8 @@ void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
   peer->add_flag("--relay", options.relay, "Relayed candidates only");
   peer->add_flag("--no-trickle", options.no_trickle,
                  "Put all candidates into the description");
+  kyuu::tools::AddNetworkUse(*peer, options.network);
+  kyuu::tools::AddMediaUse(*peer, options.media);
   peer->add_flag("--hide-addresses", options.hide_addresses,
                  "Tell names of multicast DNS instead of addresses");
   AddNatAddresses(*peer, options.nat_mappings);

@@ -36,6 +36,8 @@ absl::StatusOr<int> PeerSession::Run() {
   if (options_.relay) {
     options.connection.policy = ice::GatherPolicy::kRelay;
   }
+  options_.network.ApplyTo(options);
+  options.connection.sdp.media = options_.media;
   options.hide_addresses = options_.hide_addresses;
   options.nat_mappings = options_.nat_mappings;
   options.connection.lite = options_.lite;
@@ -118,6 +120,7 @@ void PeerSession::OnMessage(const json& message) {
     if (!type) {
       return Complain(absl::InvalidArgumentError("unknown description type"));
     }
+    if (Collides(*type)) return;
     const absl::Status status =
         engine().SetRemoteDescription(Now(), *type, text("sdp"));
     if (!status.ok()) return Fail(status);
@@ -141,18 +144,32 @@ void PeerSession::OnMessage(const json& message) {
   }
 }
 
+// Perfect negotiation (W3C webrtc-pc section 10.7): of two offers that cross
+// each other the polite side takes its own back, which is what setting the
+// other one does.
+bool PeerSession::Collides(peer::SdpType type) {
+  if (type != peer::SdpType::kOffer || !options_.impolite ||
+      engine().signaling_state() != peer::SignalingState::kHaveLocalOffer) {
+    return false;
+  }
+  Write({{"event", "ignored"}});
+  return true;
+}
+
 // What another program asks of this one, beside signaling.
 void PeerSession::OnCommand(const std::string& type) {
   if (type == "start") return Start();
   if (type == "close") return CloseChannels();
   if (type == "stats") return WriteStats();
   if (type == "bye") return End();
-  if (type == "restart") {
+  if (type == "restart" || type == "negotiate") {
     if (engine().signaling_state() != peer::SignalingState::kStable) {
       return Complain(absl::FailedPreconditionError(
-          "no restart while a negotiation is under way"));
+          "no " + type + " while a negotiation is under way"));
     }
-    return Complain(Describe(peer::SdpType::kOffer, peer::IceRestart::kYes));
+    return Complain(Describe(
+        peer::SdpType::kOffer,
+        type == "restart" ? peer::IceRestart::kYes : peer::IceRestart::kNo));
   }
   Complain(absl::InvalidArgumentError("unknown type " + type));
 }

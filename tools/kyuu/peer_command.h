@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "peer/host_sockets.h"
+#include "sdp/media_capability.h"
+#include "tools/kyuu/network_use/network_use.h"
 #include "tools/kyuu/pattern.h"
 
 namespace kyuu::tools {
@@ -18,7 +20,8 @@ namespace kyuu::tools {
 // The options of the command line, as docs/kyuu.md lists them.
 struct PeerOptions {
   bool offer = true;
-  bool wait = false;  // Nothing of ours begins before {"type":"start"}.
+  bool impolite = false;  // An offer that collides with ours is ignored.
+  bool wait = false;      // Nothing of ours begins before {"type":"start"}.
   std::string label = "data";
   std::string protocol;
   bool unordered = false;
@@ -29,6 +32,8 @@ struct PeerOptions {
   std::vector<std::string> stun_servers;
   std::vector<std::string> turn_servers;
   bool relay = false;
+  NetworkUse network;
+  std::vector<sdp::MediaCapability> media;
   bool no_trickle = false;
   bool hide_addresses = false;
   std::vector<peer::NatMapping> nat_mappings;

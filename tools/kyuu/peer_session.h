@@ -64,6 +64,7 @@ class PeerSession {
   // Signaling.
   void OnLine(std::optional<std::string> line);
   void OnMessage(const nlohmann::json& message);
+  bool Collides(peer::SdpType type);
   void OnCommand(const std::string& type);
   void Start();
   absl::Status CreateChannels();

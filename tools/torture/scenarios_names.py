@@ -37,6 +37,25 @@ class Names(scenarios_fallback.Meeting):
         self.wire("fd00:1::1/64", "fd00:1::2/64")
         self.assert_found(self.pair(flags=(HIDDEN, ())))
 
+    def test_four_networks_each_of_which_may_be_the_only_way(self):
+        """Names are asked for, and answered, on every interface."""
+        ends = [self.network.host(f"many{n}") for n in (1, 2)]
+        cables = [self.network.cable(ends[0], f"10.{n}.0.1/24", ends[1], f"10.{n}.0.2/24")
+                  for n in range(1, 5)]
+        self.ends = tuple((end, "127.0.0.1") for end in ends)
+        for number, cable in enumerate(cables, 1):
+            for end, interface in zip(ends, cable):
+                end.run("nft", "flush", "ruleset")
+                end.run("nft", "add", "table", "inet", "wall")
+                end.run("nft", "add", "chain", "inet", "wall", "input",
+                        "{ type filter hook input priority 0; }")
+                end.run("nft", "add", "rule", "inet", "wall", "input", "iifname", "!=", interface,
+                        "udp", "dport", "!=", "5353", "drop")
+            flags = (*HIDDEN, "--tcp=none")
+            for result in self.pair(flags=(flags, flags)):
+                self.assertEqual(result["relayed"], False, result)
+                self.assertTrue(result["local"]["address"].startswith(f"10.{number}.0."), result)
+
     def test_link_local_addresses_alone_are_enough(self):
         self.wire()
         self.assert_found(self.pair(flags=(HIDDEN, HIDDEN)))

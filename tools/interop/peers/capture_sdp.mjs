@@ -1,14 +1,19 @@
 // Writes what the programs on this machine say in SDP, one file a kind, for
-// sdp/testdata: Chromium, Firefox, node-datachannel and @roamhq/wrtc. Addresses
-// of this machine are replaced by those for documentation.
+// sdp/testdata: Chromium and Firefox, node-datachannel, @roamhq/wrtc, werift,
+// aiortc and pion; all, or those that are named. Addresses of this machine are
+// replaced by those for documentation.
 //
-//   node peers/capture_sdp.mjs FOLDER
+//   node peers/capture_sdp.mjs FOLDER [browsers|node-datachannel|wrtc|werift|aiortc|pion]...
 
-import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import puppeteer from 'puppeteer-core';
 
-const folder = process.argv[2];
+const [folder, ...wanted] = process.argv.slice(2);
+const here = dirname(fileURLToPath(import.meta.url));
 
 function anonymous(sdp) {
   return sdp
@@ -115,11 +120,82 @@ async function inWrtc() {
   a.close();
 }
 
-const chromium = await inBrowser('chromium', {
-  executablePath: ['/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync),
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
-}, null);
-await inBrowser('firefox', { browser: 'firefox', executablePath: '/usr/bin/firefox-esr' }, chromium['offer-simulcast']);
-await inNodeDataChannel();
-await inWrtc();
+async function inWerift() {
+  const { RTCPeerConnection } = await import('werift');
+  const describe = async (pc, kind, options) => {
+    await pc.setLocalDescription(await (kind === 'offer' ? pc.createOffer(options) : pc.createAnswer()));
+    return pc.localDescription.sdp;
+  };
+  const exchange = async (a, b, kind, options) => {
+    const offer = await describe(a, 'offer', options);
+    keep(`werift-offer-${kind}`, offer);
+    await b.setRemoteDescription({ type: 'offer', sdp: offer });
+    const answer = await describe(b, 'answer');
+    keep(`werift-answer-${kind}`, answer);
+    await a.setRemoteDescription({ type: 'answer', sdp: answer });
+  };
+  // "balanced" is "max-compat" here; "disable" offers no BUNDLE.
+  for (const bundlePolicy of ['max-compat', 'max-bundle', 'disable']) {
+    const [a, b] = [1, 2].map(() => new RTCPeerConnection({ iceServers: [], bundlePolicy }));
+    a.addTransceiver('audio');
+    a.addTransceiver('video');
+    a.createDataChannel('x');
+    await exchange(a, b, bundlePolicy);
+    if (bundlePolicy === 'max-bundle') {
+      await exchange(a, b, 'ice-restart', { iceRestart: true });
+      const [, video] = a.getTransceivers();
+      video.setDirection('inactive'); // Alone, stop() is not told.
+      video.stop();
+      await exchange(a, b, 'stopped-video');
+      a.addTransceiver('audio', { direction: 'recvonly' });
+      // Its own answer to this ends in an exception.
+      keep('werift-offer-recycled', await describe(a, 'offer'));
+    }
+    await Promise.all([a.close(), b.close()]);
+  }
+  const [c, d] = [1, 2].map(() => new RTCPeerConnection({ iceServers: [] }));
+  c.addTransceiver('video', {
+    direction: 'recvonly', simulcast: ['h', 'm', 'l'].map((rid) => ({ rid, direction: 'recv' })),
+  });
+  c.createDataChannel('x');
+  await exchange(c, d, 'simulcast');
+  await Promise.all([c.close(), d.close()]);
+}
+
+// A program of peers/ that writes {kind: sdp}.
+function ofProgram(name, ...command) {
+  const said = JSON.parse(execFileSync(command[0], command.slice(1), { cwd: here, stdio: ['ignore', 'pipe', 'inherit'] }));
+  for (const [kind, sdp] of Object.entries(said)) keep(`${name}-${kind}`, sdp);
+}
+
+function inPion() {
+  const built = mkdtempSync(join(tmpdir(), 'kyuu-'));
+  try {
+    execFileSync('go', ['build', '-o', join(built, 'pion_sdp'), 'main.go'], {
+      cwd: join(here, 'pion_sdp'), stdio: 'inherit',
+      env: { ...process.env, GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '' },
+    });
+    ofProgram('pion', join(built, 'pion_sdp'));
+  } finally {
+    rmSync(built, { recursive: true });
+  }
+}
+
+async function inBrowsers() {
+  const chromium = await inBrowser('chromium', {
+    executablePath: ['/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync),
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
+  }, null);
+  await inBrowser('firefox', { browser: 'firefox', executablePath: '/usr/bin/firefox-esr' }, chromium['offer-simulcast']);
+}
+
+const stacks = {
+  browsers: inBrowsers,
+  'node-datachannel': inNodeDataChannel,
+  wrtc: inWrtc,
+  werift: inWerift,
+  aiortc: () => ofProgram('aiortc', '/usr/bin/python3', 'aiortc_sdp.py'),
+  pion: inPion,
+};
+for (const name of wanted.length ? wanted : Object.keys(stacks)) await stacks[name]();
 process.exit(0);

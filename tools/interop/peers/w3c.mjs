@@ -1,7 +1,7 @@
 // A foreign peer with the W3C interface, speaking the same lines on stdin and
 // stdout as `kyuu peer` (docs/kyuu.md), so that either can be either end.
 //
-//   node peers/w3c.mjs --impl node-datachannel|wrtc --role offer|answer
+//   node peers/w3c.mjs --impl node-datachannel|wrtc|werift --role offer|answer
 //     [--echo] [--send N --size BYTES [--text]] [--expect N] [--unordered]
 //     [--max-retransmits N] [--label L] [--protocol P] [--stun H:P]
 //     [--turn USER:PASSWORD@H:P] [--relay] [--channels N] [--negotiated ID]
@@ -36,6 +36,7 @@ const { values: o } = parseArgs({
 const { RTCPeerConnection } = await {
   'node-datachannel': () => import('node-datachannel/polyfill'),
   wrtc: async () => (await import('@roamhq/wrtc')).default,
+  werift: () => import('werift'),
 }[o.impl]();
 
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
@@ -149,7 +150,10 @@ const early = [];
 let described = false;
 async function take(line) {
   const message = JSON.parse(line);
-  if (message.type === 'offer' || message.type === 'answer') {
+  if (message.type === 'restart') {
+    await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+    write({ type: 'offer', sdp: pc.localDescription.sdp });
+  } else if (message.type === 'offer' || message.type === 'answer') {
     await pc.setRemoteDescription(message);
     described = true;
     if (message.type === 'offer') {

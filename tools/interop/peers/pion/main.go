@@ -117,11 +117,11 @@ type line struct {
 	SDPMLineIndex uint16  `json:"sdpMLineIndex"`
 }
 
-func describe(pc *webrtc.PeerConnection, kind string) {
+func describe(pc *webrtc.PeerConnection, kind string, options *webrtc.OfferOptions) {
 	var d webrtc.SessionDescription
 	var err error
 	if kind == "offer" {
-		d, err = pc.CreateOffer(nil)
+		d, err = pc.CreateOffer(options)
 	} else {
 		d, err = pc.CreateAnswer(nil)
 	}
@@ -144,7 +144,9 @@ func read(pc *webrtc.PeerConnection) {
 		if json.Unmarshal(scanner.Bytes(), &l) != nil {
 			continue
 		}
-		if l.Type == "offer" || l.Type == "answer" {
+		if l.Type == "restart" {
+			describe(pc, "offer", &webrtc.OfferOptions{ICERestart: true})
+		} else if l.Type == "offer" || l.Type == "answer" {
 			kind := webrtc.SDPTypeOffer
 			if l.Type == "answer" {
 				kind = webrtc.SDPTypeAnswer
@@ -154,7 +156,7 @@ func read(pc *webrtc.PeerConnection) {
 			}
 			described = true
 			if l.Type == "offer" {
-				describe(pc, "answer")
+				describe(pc, "answer", nil)
 			}
 		} else if l.Candidate != nil && *l.Candidate != "" {
 			early = append(early, webrtc.ICECandidateInit{
@@ -195,7 +197,7 @@ func main() {
 			panic(err)
 		}
 		use(channel)
-		describe(pc, "offer")
+		describe(pc, "offer", nil)
 	}
 	go read(pc)
 	<-done
