@@ -1,7 +1,7 @@
 // A foreign peer with the W3C interface, speaking the same lines on stdin and
 // stdout as `kyuu peer` (docs/kyuu.md), so that either can be either end.
 //
-//   node peers/w3c.mjs --impl node-datachannel|wrtc --role offer|answer
+//   node peers/w3c.mjs --impl node-datachannel|wrtc|werift --role offer|answer
 //     [--echo] [--send N --size BYTES [--text]] [--expect N] [--unordered]
 //     [--max-retransmits N] [--label L] [--protocol P] [--stun H:P]
 //     [--turn USER:PASSWORD@H:P] [--relay] [--channels N] [--negotiated ID]
@@ -36,6 +36,7 @@ const { values: o } = parseArgs({
 const { RTCPeerConnection } = await {
   'node-datachannel': () => import('node-datachannel/polyfill'),
   wrtc: async () => (await import('@roamhq/wrtc')).default,
+  werift: () => import('werift'),
 }[o.impl]();
 
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
@@ -59,7 +60,8 @@ const run = o.text
   : Buffer.from(Array.from({ length: size + 256 }, (_, j) => j & 255));
 function makeMessage(i) {
   if (o.text) return run.slice(i % 26, (i % 26) + size);
-  return new Uint8Array(run.subarray(i & 255, (i & 255) + size));
+  const bytes = run.subarray(i & 255, (i & 255) + size);
+  return o.impl === 'werift' ? Buffer.from(bytes) : new Uint8Array(bytes);
 }
 function isIntact(i, data) {
   if (typeof data === 'string') {
