@@ -51,7 +51,6 @@ void DataChannels::Start(absl::Time now, StreamParity parity,
   association_.emplace(association, random_);
   SetMaxMessageSize(max_message_size_);
   parity_ = parity;
-  next_stream_ = parity == StreamParity::kEven ? 0 : 1;
   last_now_ = std::max(last_now_, now);
   if (path_ == Path::kLost) association_->PathLost(now);
   if (!inits || !association_->ConnectWith(now, *inits).ok()) {
@@ -128,24 +127,6 @@ void DataChannels::SendDcep(absl::Time now, Channel& channel) {
     return;
   }
   channel.MakeActivity().buffered.Add(size, 0);
-}
-
-std::optional<StreamId> DataChannels::FreeStream() {
-  const uint32_t limit =
-      std::min({kStreams, uint32_t{connected_->outgoing_streams},
-                uint32_t{connected_->incoming_streams}});
-  const uint32_t first = parity_ == StreamParity::kEven ? 0 : 1;
-  // Goes round, so that an id rests for long before it is used again.
-  for (uint32_t tries = 0; tries <= limit / 2; ++tries) {
-    if (next_stream_ >= limit) next_stream_ = first;
-    const StreamId stream{static_cast<uint16_t>(next_stream_)};
-    next_stream_ += 2;
-    if (Number(stream) < limit && !incoming_.contains(stream) &&
-        !streams_.contains(stream)) {
-      return stream;
-    }
-  }
-  return std::nullopt;
 }
 
 absl::Status DataChannels::MaySend(const Channel* channel, size_t size) const {

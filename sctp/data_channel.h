@@ -231,7 +231,7 @@ class DataChannels {
   // When a channel was closed last whose peer was given time.
   absl::Time patient_end_ = absl::InfinitePast();
   uint32_t next_channel_ = 1;
-  uint32_t next_stream_ = 0;  // Where FreeStream looks next.
+  std::pair<uint32_t, uint32_t> next_stream_;  // Low ones, and those above.
   size_t peer_text_bytes_ = 0;
   std::map<StreamId, std::vector<Message>> early_;
   size_t early_bytes_ = 0;

@@ -1,6 +1,8 @@
 // What DataChannels makes of the association's events: the peer's channels,
 // messages and resets.
 
+#include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -9,6 +11,13 @@
 #include "sctp/data_channel.h"
 
 namespace kyuu::sctp {
+namespace {
+
+constexpr uint32_t kStreams = 65535;
+// Ids that all take, whatever they grant: libwebrtc has had 1024, Firefox 2048.
+constexpr uint32_t kLowStreams = 1024;
+
+}  // namespace
 
 void DataChannels::Process(absl::Time now) {
   if (!association_) return;
@@ -36,6 +45,29 @@ void DataChannels::On(absl::Time, const StreamsAdded& added) {
   if (!connected_) return;
   connected_->outgoing_streams = added.outgoing_streams;
   connected_->incoming_streams = added.incoming_streams;
+}
+
+std::optional<StreamId> DataChannels::FreeStream() {
+  const uint32_t limit = std::min<uint32_t>(
+      {kStreams, connected_->outgoing_streams, connected_->incoming_streams});
+  // A peer with so many channels has more streams than that.
+  const bool many = channels_.size() >= kLowStreams;
+  const uint32_t low = many ? 0 : std::min(limit, kLowStreams);
+  // Goes round, so that an id rests for long before it is used again.
+  const auto find = [&](uint32_t begin, uint32_t end, uint32_t& next) {
+    const uint32_t first = begin + (parity_ == StreamParity::kEven ? 0 : 1);
+    for (uint32_t tries = first; tries < end; tries += 2) {
+      if (next < first || next >= end) next = first;
+      const auto stream = static_cast<StreamId>(next);
+      next += 2;
+      if (!incoming_.contains(stream) && !streams_.contains(stream)) {
+        return std::optional(stream);
+      }
+    }
+    return std::optional<StreamId>();
+  };
+  const std::optional<StreamId> stream = find(0, low, next_stream_.first);
+  return stream ? stream : find(low, limit, next_stream_.second);
 }
 
 void DataChannels::OpenWaiting(absl::Time now) {

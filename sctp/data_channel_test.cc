@@ -184,6 +184,30 @@ TEST(DataChannels, IdsFollowTheRoleAndNeverMeet) {
   }
 }
 
+// Firefox grants 65535 streams and takes 2048, libwebrtc took 1024: a channel a
+// minute must not come to the end of them. More at once than that do.
+TEST(DataChannels, IdsStayLowHoweverManyChannelsThereHaveBeen) {
+  Two two;
+  ASSERT_TRUE(two.Connect());
+  std::vector<ChannelId> open;
+  for (int i = 0; i < 3000; ++i) {
+    open.push_back(*two.a.Create(two.now(), {}));
+    if (open.size() < 100) continue;
+    for (const ChannelId id : open)
+      ASSERT_OK(two.a.CloseChannel(two.now(), id));
+    open.clear();
+    ASSERT_TRUE(two.Until([&] { return two.a.channel_count() == 0; }));
+  }
+  std::map<StreamId, int> times;
+  for (const auto& [id, stream] : two.log_a.opened) {
+    EXPECT_LT(static_cast<uint16_t>(stream), 1024);
+    ++times[stream];
+  }
+  EXPECT_EQ(times.size(), 512u) << "each rests while the others are used";
+  for (int i = 0; i < 2000; ++i) ASSERT_OK(two.a.Create(two.now(), {}));
+  ASSERT_TRUE(two.Until([&] { return two.b.channel_count() == 2000; }));
+}
+
 TEST(DataChannels, EveryConfigurationReachesThePeer) {
   const ChannelConfig kRows[] = {
       {.label = "reliable"},

@@ -1,10 +1,10 @@
 // The end never outruns delivery: `kyuu peer` closes at once after its last
-// send, and the other stack's program has read everything. Chromium is a page
-// of its own here; KYUU_ENDINGS says how often each is tried.
+// send, and the other stack's program has read everything. Chromium and Firefox are
+// pages of their own here; KYUU_ENDINGS says how often each is tried.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { startBrowser, WAIT } from './browser.mjs';
+import { startBrowser, startFirefox, WAIT } from './browser.mjs';
 import { foreignPeer, killLeftovers, kyuuPeer, runPair, spacedFor } from './lib.mjs';
 
 const MINUTES = { timeout: 10 * 60_000 };
@@ -63,11 +63,11 @@ function install() {
   };
 }
 
-describe('Chromium', () => {
+for (const [name, start] of [['Chromium', startBrowser], ['Firefox', startFirefox]]) describe(name, () => {
   let browser;
   let page;
   before(async () => {
-    browser = await startBrowser();
+    browser = await start();
     page = await browser.newPage();
     await page.evaluate(install);
   }, { timeout: WAIT });
@@ -76,7 +76,7 @@ describe('Chromium', () => {
   }, { timeout: WAIT });
 
   for (const [what, { count, args }] of Object.entries(SENDINGS)) {
-    test(`${RUNS} times ${what} to a page, and then the end`, MINUTES, async () => {
+    test(`${RUNS} times ${what} to a page in ${name}, and then the end`, MINUTES, async () => {
       for (let run = 0; run < RUNS; ++run) {
         const peer = kyuuPeer('--role', 'offer', '--no-trickle', '--send', String(count), ...args);
         const [line] = await peer.waitFor(/^\{.*"type":"offer".*\}$/);

@@ -97,7 +97,10 @@ void AddPeer(CLI::App& app, PeerOptions& options, std::string& role,
   peer->add_option("--max-datagram", options.max_datagram,
                    "Bytes of the largest datagram to try")
       ->check(CLI::Range(size_t{0}, kyuu::net::DriveOptions().datagram_bytes));
-  peer->add_flag("--echo", options.echo, "Send back what comes");
+  auto* echo = peer->add_flag("--echo", options.echo, "Send back what comes");
+  peer->add_flag("--scripted", options.scripted,
+                 "Tell each message, and end when stdin says so")
+      ->excludes(echo);
   peer->add_option("--send", options.send, "Messages to send on each channel");
   peer->add_option("--size", options.size, "Bytes of a message")
       ->check(CLI::Range(size_t{0}, size_t{1} << 30));

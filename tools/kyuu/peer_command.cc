@@ -132,7 +132,7 @@ void PeerSession::OnMessage(const json& message) {
       }
     }
   } else if (const std::string type = text("type"); !type.empty()) {
-    OnCommand(type);
+    OnCommand(type, message);
   } else if (message.contains("candidate")) {
     const auto index = message.find("sdpMLineIndex");
     Complain(engine().AddIceCandidate(
@@ -157,9 +157,17 @@ bool PeerSession::Collides(peer::SdpType type) {
 }
 
 // What another program asks of this one, beside signaling.
-void PeerSession::OnCommand(const std::string& type) {
+void PeerSession::OnCommand(const std::string& type, const json& message) {
   if (type == "start") return Start();
-  if (type == "close") return CloseChannels();
+  if (type == "open") return Complain(OpenScripted(message));
+  if (type == "send") return Complain(SendScripted(message));
+  if (type == "close") {
+    const auto label = message.find("label");
+    if (label == message.end()) return CloseChannels();
+    return Complain(label->is_string()
+                        ? CloseScripted(label->get<std::string>())
+                        : absl::InvalidArgumentError("a label is a text"));
+  }
   if (type == "stats") return WriteStats();
   if (type == "bye") return End();
   if (type == "restart" || type == "negotiate") {
@@ -201,10 +209,9 @@ absl::Status PeerSession::CreateChannels() {
       config.negotiated_id =
           static_cast<sctp::StreamId>(*options_.negotiated_id + i);
     }
-    const std::string label = config.label;
     KYUU_ASSIGN_OR_RETURN(const peer::ChannelId id,
-                          engine().CreateDataChannel(Now(), std::move(config)));
-    labels_[id] = label;
+                          engine().CreateDataChannel(Now(), config));
+    configs_[id] = std::move(config);
   }
   return absl::OkStatus();
 }

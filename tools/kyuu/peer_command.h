@@ -43,6 +43,7 @@ struct PeerOptions {
   bool sped = false;
   std::optional<size_t> max_datagram;
   bool echo = false;
+  bool scripted = false;  // Tell each message, and end by "bye" alone.
   uint64_t send = 0;
   std::optional<size_t> size;  // 64 to send; unchecked on receipt.
   PatternKind kind = PatternKind::kBinary;

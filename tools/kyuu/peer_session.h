@@ -1,5 +1,6 @@
-// The state of one `kyuu peer`, shared by its two source files: signaling and
-// events (peer_command.cc), messages and the result (peer_traffic.cc).
+// The state of one `kyuu peer`, shared by its source files: signaling and
+// events (peer_command.cc), messages and the result (peer_traffic.cc), and what
+// stdin says of single channels (peer_script.cc).
 
 #ifndef KYUU_TOOLS_KYUU_PEER_SESSION_H_
 #define KYUU_TOOLS_KYUU_PEER_SESSION_H_
@@ -16,6 +17,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/queue.h"
 #include "base/system_random.h"
 #include "net/loop.h"
 #include "nlohmann/json.hpp"
@@ -36,12 +39,20 @@ class PeerSession {
   absl::StatusOr<int> Run();
 
  private:
+  // A message that stdin asked for: of the pattern, or this text.
+  struct Scripted {
+    PatternKind kind = PatternKind::kBinary;
+    size_t size = 0;
+    std::optional<std::string> said;
+  };
   struct Channel {
     uint64_t sent = 0;
     uint64_t received = 0;
     absl::Time next_send = absl::InfinitePast();
     bool closing = false;  // By either side.
     bool closed = false;
+    Queue<Scripted> script;          // What is still to be sent of it.
+    bool close_behind = false;       // Once that is sent.
     peer::DataChannelReport report;  // What does not change of it.
   };
   // How far this end is with ending.
@@ -65,7 +76,7 @@ class PeerSession {
   void OnLine(std::optional<std::string> line);
   void OnMessage(const nlohmann::json& message);
   bool Collides(peer::SdpType type);
-  void OnCommand(const std::string& type);
+  void OnCommand(const std::string& type, const nlohmann::json& message);
   void Start();
   absl::Status CreateChannels();
   absl::Status Describe(peer::SdpType type,
@@ -77,10 +88,19 @@ class PeerSession {
   // Events.
   void OnEvent(peer::ConnectionEvent event);
   void OnChannelEvent(peer::ConnectionEvent& event);
-  void OnChannel(peer::ChannelId id, uint16_t stream, const std::string& label,
-                 const std::string& protocol, bool incoming);
+  void OnChannel(peer::ChannelId id, uint16_t stream,
+                 const peer::ChannelConfig& config, bool incoming);
   void OnData(peer::ChannelId id, peer::PayloadType type,
               std::vector<uint8_t> payload);
+
+  // Single channels. A label means the newest channel that has it.
+  absl::Status OpenScripted(const nlohmann::json& message);
+  absl::Status SendScripted(const nlohmann::json& message);
+  absl::Status CloseScripted(const std::string& label);
+  std::optional<peer::ChannelId> FindOpen(const std::string& label) const;
+  void PumpScript(peer::ChannelId id, Channel& channel);
+  void WriteMessage(peer::ChannelId id, peer::PayloadType type, uint64_t index,
+                    absl::Span<const uint8_t> payload);
 
   // Data.
   void Pump();
@@ -119,6 +139,8 @@ class PeerSession {
   }
 
   static constexpr size_t kDecisionsMax = 64;  // That statistics have.
+  // What may wait in a channel's send queue before the next message is made.
+  static constexpr size_t kQueueBytes = size_t{1} << 20;
 
   const PeerOptions options_;
   const size_t size_;
@@ -132,9 +154,10 @@ class PeerSession {
   bool described_ = false;     // The peer's description was applied.
   std::optional<peer::SdpType> waiting_description_;  // For all candidates.
   std::map<peer::ChannelId, Channel> channels_;
-  std::map<peer::ChannelId, std::string> labels_;  // Of our own channels.
+  std::map<peer::ChannelId, peer::ChannelConfig> configs_;  // Of all channels.
   std::vector<Echo> echoes_;
-  uint64_t sent_ = 0, echoed_ = 0, received_ = 0, bytes_ = 0, opened_ = 0;
+  uint64_t sent_ = 0, scripted_ = 0, echoed_ = 0, received_ = 0, bytes_ = 0,
+           opened_ = 0;
   uint64_t bytes_sent_ = 0;
   bool damaged_ = false;
   Ending ending_ = Ending::kNot;

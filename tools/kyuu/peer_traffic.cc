@@ -17,9 +17,6 @@
 namespace kyuu::tools {
 namespace {
 
-// What may wait in a channel's send queue before the next message is made.
-constexpr size_t kQueueBytes = size_t{1} << 20;
-constexpr size_t kQueueLowBytes = kQueueBytes / 4;
 // How long a peer that has closed all channels may take to end the connection,
 // and how long our channels may take to close before the engine's own, patient
 // end takes over.
@@ -38,11 +35,12 @@ void PeerSession::OnChannelEvent(peer::ConnectionEvent& event) {
       Overload{
           [&](sctp::ChannelOpened& opened) {
             OnChannel(opened.channel, static_cast<uint16_t>(opened.stream),
-                      labels_[opened.channel], options_.protocol, false);
+                      configs_[opened.channel], false);
           },
           [&](sctp::ChannelIncoming& incoming) {
             OnChannel(incoming.channel, static_cast<uint16_t>(incoming.stream),
-                      incoming.config.label, incoming.config.protocol, true);
+                      configs_[incoming.channel] = std::move(incoming.config),
+                      true);
           },
           [&](sctp::ChannelMessage& message) {
             OnData(message.channel, message.type, std::move(message.payload));
@@ -56,22 +54,31 @@ void PeerSession::OnChannelEvent(peer::ConnectionEvent& event) {
 }
 
 void PeerSession::OnChannel(peer::ChannelId id, uint16_t stream,
-                            const std::string& label,
-                            const std::string& protocol, bool incoming) {
+                            const peer::ChannelConfig& config, bool incoming) {
   if (opened_++ == 0) {
     first_open_ = Now();
     KeepStats();  // The peer may end it.
   }
-  labels_[id] = label;
-  channels_[id].report = {
-      .label = label, .protocol = protocol, .data_channel_identifier = stream};
-  Write({{"event", "channel"},
-         {"id", stream},
-         {"label", label},
-         {"protocol", protocol},
-         {"incoming", incoming}});
+  channels_[id].report = {.label = config.label,
+                          .protocol = config.protocol,
+                          .data_channel_identifier = stream};
+  json line{{"event", "channel"},
+            {"id", stream},
+            {"label", config.label},
+            {"protocol", config.protocol},
+            {"ordered", config.ordering == sctp::Ordering::kOrdered},
+            {"priority", config.priority},
+            {"incoming", incoming}};
+  if (config.max_retransmits) {
+    line["maxRetransmits"] = *config.max_retransmits;
+  }
+  if (config.max_packet_life_time) {
+    line["maxPacketLifeTime"] =
+        absl::ToInt64Milliseconds(*config.max_packet_life_time);
+  }
+  Write(line);
   // Refused if it has closed again; its event follows.
-  (void)engine().SetBufferedAmountLowThreshold(id, kQueueLowBytes);
+  (void)engine().SetBufferedAmountLowThreshold(id, kQueueBytes / 4);
   Pump();
 }
 
@@ -87,6 +94,7 @@ void PeerSession::OnData(peer::ChannelId id, peer::PayloadType type,
     echoes_.push_back({id, type, std::move(payload)});
     return Pump();
   }
+  if (options_.scripted) WriteMessage(id, type, index, payload);
   if (options_.size && options_.expect > 0) {
     const PatternKind kind = type == peer::PayloadType::kText
                                  ? PatternKind::kText
@@ -98,7 +106,7 @@ void PeerSession::OnData(peer::ChannelId id, peer::PayloadType type,
     if (!intact) {
       damaged_ = true;
       Write({{"event", "damaged"},
-             {"label", labels_[id]},
+             {"label", configs_[id].label},
              {"index", index},
              {"size", payload.size()},
              {"first", payload.empty() ? 0 : payload[0]},
@@ -114,6 +122,7 @@ void PeerSession::Pump() {
   absl::Time next = absl::InfiniteFuture();
   for (auto& [id, channel] : channels_) {
     PumpChannel(id, channel);
+    PumpScript(id, channel);
     if (channel.sent < options_.send && channel.next_send > Now()) {
       next = std::min(next, channel.next_send);
     }
@@ -169,10 +178,12 @@ bool PeerSession::IsDone() const {
 }
 
 void PeerSession::OnChannelClosed(peer::ChannelId id) {
-  Write({{"event", "closed"}, {"id", labels_[id]}});
+  const std::string& label = configs_[id].label;
+  Write({{"event", "closed"}, {"id", label}, {"label", label}});
   channels_[id].closing = channels_[id].closed = true;
   all_sent_ = Now();
-  if (!AllClosed()) return;
+  // A script may open others.
+  if (!AllClosed() || (options_.scripted && ending_ == Ending::kNot)) return;
   // Who closed the last one ends the connection.
   if (ending_ == Ending::kChannels) {
     EndConnection();
@@ -261,8 +272,13 @@ void PeerSession::WriteStats() {
   }
   const peer::StatsReport report =
       peer::MakeStatsReport(absl::Now(), stats, std::move(reports));
+  json counters = json::object();
+  for (const auto& counter : sctp::Counters::kCounters) {
+    counters[std::string(counter.name)] = stats.sctp.*counter.field;
+  }
   Write({{"event", "stats"},
          {"report", json::parse(report.ToJson())},
+         {"sctp", std::move(counters)},
          {"decisions", std::move(decisions)}});
 }
 
@@ -279,7 +295,7 @@ json PeerSession::DecisionLine(const peer::Decision& decision) {
 }
 
 json PeerSession::Result(bool ok) {
-  json result{{"event", "result"},     {"sent", sent_ + echoed_},
+  json result{{"event", "result"},     {"sent", sent_ + scripted_ + echoed_},
               {"received", received_}, {"bytes", bytes_},
               {"opened", opened_},     {"ok", ok}};
   if (connected_ > started_) {

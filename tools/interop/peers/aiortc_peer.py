@@ -1,12 +1,14 @@
 """aiortc as a foreign peer, speaking the lines of `kyuu peer` on stdin and stdout.
 
 Options: --role offer|answer [--echo] [--send N --size BYTES [--text]] [--expect N]
+[--scripted]
 """
 
 import argparse
 import asyncio
 import json
 import sys
+import time
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
@@ -21,6 +23,7 @@ parser.add_argument("--expect", type=int, default=0)
 parser.add_argument("--label", default="data")
 parser.add_argument("--unordered", action="store_true")
 parser.add_argument("--max-retransmits", type=int, default=None)
+parser.add_argument("--scripted", action="store_true")
 o = parser.parse_args()
 
 
@@ -28,10 +31,79 @@ def write(line):
     print(json.dumps(line), flush=True)
 
 
-def make(i):
-    if o.text:
-        return "".join(chr(97 + (i + j) % 26) for j in range(o.size))
-    return bytes((i + j) & 255 for j in range(o.size))
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+BYTES = bytes(range(256))
+
+
+def make(i, size=o.size, text=o.text):
+    """Message `i`: byte j is i + j modulo 256, or a letter 'a' + (i + j) % 26."""
+    period = LETTERS if text else BYTES
+    first = i % len(period)
+    return (period * (size // len(period) + 2))[first:first + size]
+
+
+class Script:
+    """What stdin asks of single channels: peers/scripted.mjs in aiortc's terms."""
+
+    def __init__(self, pc):
+        self.pc = pc
+        self.channels = {}  # The newest of each label.
+        self.sent = {}
+
+    def use(self, channel, incoming):
+        label = channel.label
+        self.channels[label] = channel
+        self.sent[label] = 0
+        index = [0]
+
+        def opened():
+            write({"event": "channel", "label": label, "id": channel.id, "protocol": channel.protocol,
+                   "ordered": channel.ordered, "incoming": incoming, "maxRetransmits": channel.maxRetransmits,
+                   "maxPacketLifeTime": channel.maxPacketLifeTime})
+
+        @channel.on("message")
+        def message(data):
+            text = isinstance(data, str)
+            size = len(data.encode() if text else data)
+            first = None if size == 0 else ord(data[0]) - 97 if text else data[0]
+            line = {"event": "message", "label": label, "index": index[0], "size": size, "text": text,
+                    "number": first, "intact": size == 0 or data == make(first, size, text)}
+            if text and size <= 1024:
+                line["said"] = data
+            index[0] += 1
+            write(line)
+
+        @channel.on("close")
+        def closed():
+            write({"event": "closed", "label": label})
+
+        if channel.readyState == "open":
+            opened()
+        else:
+            channel.on("open", opened)
+
+    async def take(self, line):
+        kind, label = line["type"], line.get("label")
+        if kind == "open":
+            self.use(self.pc.createDataChannel(
+                label, protocol=line.get("protocol", ""), ordered=line.get("ordered", True),
+                maxRetransmits=line.get("maxRetransmits"), maxPacketLifeTime=line.get("maxPacketLifeTime"),
+                negotiated=line.get("negotiated", False), id=line.get("id")), False)
+        elif kind == "send":
+            channel = self.channels[label]
+            text = line.get("text", False)
+            for message in [*line.get("sizes", []), *line.get("say", [])]:
+                while channel.bufferedAmount > 1 << 20:
+                    await asyncio.sleep(0.002)
+                if isinstance(message, int):
+                    message = make(self.sent[label], message, text)
+                try:
+                    channel.send(message)
+                    self.sent[label] += 1
+                except Exception as error:
+                    write({"event": "refused", "label": label, "reason": repr(error)})
+        elif kind == "close":
+            self.channels[label].close()
 
 
 async def main():
@@ -39,6 +111,7 @@ async def main():
     done = asyncio.Event()
     count = {"sent": 0, "received": 0, "bytes": 0, "opened": 0}
     good = [True]
+    times = []  # When the first and the newest message came.
 
     def check():
         if not o.echo and count["sent"] == o.send and count["received"] >= o.expect:
@@ -56,6 +129,9 @@ async def main():
         @channel.on("message")
         def message(data):
             size = len(data)
+            times[1:] = [time.monotonic()]
+            if len(times) == 1:
+                times.append(times[0])
             if o.echo:
                 channel.send(data)
             elif data != make(count["received"]):
@@ -74,9 +150,14 @@ async def main():
         else:
             channel.on("open", opened)
 
+    script = Script(pc)
+
     @pc.on("datachannel")
     def incoming(channel):
-        use(channel)
+        if o.scripted:
+            script.use(channel, True)
+        else:
+            use(channel)
 
     @pc.on("connectionstatechange")
     def state():
@@ -104,6 +185,13 @@ async def main():
                 for candidate in early:
                     await pc.addIceCandidate(candidate)
                 early = None
+            elif message.get("type") == "bye":
+                done.set()
+            elif message.get("type"):
+                try:
+                    await script.take(message)
+                except Exception as error:
+                    write({"event": "error", "message": repr(error)})
             elif message.get("candidate"):
                 candidate = candidate_from_sdp(message["candidate"].split(":", 1)[1])
                 candidate.sdpMid = message["sdpMid"]
@@ -115,12 +203,17 @@ async def main():
 
     reading = asyncio.ensure_future(read())
     if o.role == "offer":
-        use(pc.createDataChannel(o.label, ordered=not o.unordered, maxRetransmits=o.max_retransmits))
+        channel = pc.createDataChannel(o.label, ordered=not o.unordered, maxRetransmits=o.max_retransmits)
+        if o.scripted:
+            script.use(channel, False)
+        else:
+            use(channel)
         await describe("offer")
     await done.wait()
     await asyncio.sleep(0.3)  # what was sent last must leave first
     ok = good[0] and count["opened"] > 0 and count["received"] >= o.expect
-    write({"event": "result", **count, "ok": ok})
+    took = {"transfer_ms": (times[-1] - times[0]) * 1000} if times else {}
+    write({"event": "result", **count, **took, "ok": ok})
     reading.cancel()
     await pc.close()
     return 0 if ok else 1

@@ -60,7 +60,8 @@ const run = o.text
   : Buffer.from(Array.from({ length: size + 256 }, (_, j) => j & 255));
 function makeMessage(i) {
   if (o.text) return run.slice(i % 26, (i % 26) + size);
-  return new Uint8Array(run.subarray(i & 255, (i & 255) + size));
+  const bytes = run.subarray(i & 255, (i & 255) + size);
+  return o.impl === 'werift' ? Buffer.from(bytes) : new Uint8Array(bytes);
 }
 function isIntact(i, data) {
   if (typeof data === 'string') {

@@ -1,7 +1,7 @@
 // pion as a foreign peer, speaking the lines of `kyuu peer` on stdin and
 // stdout. Built by lib.mjs with Debian's Go packages:
 //
-//	GO111MODULE=off GOPATH=/usr/share/gocode go build -o DIR/pion main.go
+//	GO111MODULE=off GOPATH=/usr/share/gocode go build -o DIR/pion .
 package main
 
 import (
@@ -24,12 +24,15 @@ var (
 	text     = flag.Bool("text", false, "text instead of binary")
 	expect   = flag.Int("expect", 0, "messages to receive")
 	label    = flag.String("label", "data", "of the channel")
+	script   = flag.Bool("scripted", false, "do with channels what stdin says: script.go")
 	lock     sync.Mutex
 	sent     int
 	received int
 	bytes    int
 	opened   int
 	good     = true
+	first    time.Time // When the first message came, and the newest.
+	last     time.Time
 	done     = make(chan struct{})
 	once     sync.Once
 )
@@ -102,6 +105,10 @@ func use(channel *webrtc.DataChannel) {
 			good = false
 			write(map[string]interface{}{"event": "damaged", "index": received, "size": len(m.Data)})
 		}
+		last = time.Now()
+		if received == 0 {
+			first = last
+		}
 		received++
 		bytes += len(m.Data)
 		check()
@@ -142,6 +149,13 @@ func read(pc *webrtc.PeerConnection) {
 	for scanner.Scan() {
 		var l line
 		if json.Unmarshal(scanner.Bytes(), &l) != nil {
+			continue
+		}
+		var c command
+		if json.Unmarshal(scanner.Bytes(), &c) == nil && c.Type == "bye" {
+			once.Do(func() { close(done) })
+		} else if c.Type == "open" || c.Type == "send" || c.Type == "close" {
+			follow(pc, c)
 			continue
 		}
 		if l.Type == "restart" {
@@ -190,13 +204,23 @@ func main() {
 			once.Do(func() { close(done) })
 		}
 	})
-	pc.OnDataChannel(use)
+	pc.OnDataChannel(func(channel *webrtc.DataChannel) {
+		if *script {
+			useScripted(channel, true)
+		} else {
+			use(channel)
+		}
+	})
 	if *role == "offer" {
 		channel, err := pc.CreateDataChannel(*label, nil)
 		if err != nil {
 			panic(err)
 		}
-		use(channel)
+		if *script {
+			useScripted(channel, false)
+		} else {
+			use(channel)
+		}
 		describe(pc, "offer", nil)
 	}
 	go read(pc)
@@ -204,7 +228,8 @@ func main() {
 	time.Sleep(300 * time.Millisecond) // what was sent last must leave first
 	lock.Lock()
 	ok := good && opened > 0 && received >= *expect
-	write(map[string]interface{}{"event": "result", "sent": sent, "received": received, "bytes": bytes, "ok": ok})
+	write(map[string]interface{}{"event": "result", "sent": sent, "received": received, "bytes": bytes,
+		"transfer_ms": float64(last.Sub(first).Microseconds()) / 1000, "ok": ok})
 	lock.Unlock()
 	pc.Close()
 	if !ok {
