@@ -14,11 +14,23 @@ struct KindName {
   SignalKind kind;
   absl::string_view name;
 };
-constexpr std::array<KindName, 4> kKindNames = {{
+constexpr std::array<KindName, 6> kKindNames = {{
     {SignalKind::kOffer, "offer"},
     {SignalKind::kAnswer, "answer"},
+    {SignalKind::kPranswer, "pranswer"},
+    {SignalKind::kRollback, "rollback"},
     {SignalKind::kCandidate, "candidate"},
     {SignalKind::kEndOfCandidates, "end-of-candidates"},
+}};
+
+struct OutcomeName {
+  CallOutcome outcome;
+  absl::string_view name;
+};
+constexpr std::array<OutcomeName, 3> kOutcomeNames = {{
+    {CallOutcome::kDirect, "direct"},
+    {CallOutcome::kRelayed, "relayed"},
+    {CallOutcome::kFailed, "failed"},
 }};
 
 std::string ReadReason(Fields& f) {
@@ -64,28 +76,53 @@ void Read(Fields& f, Signal& m) {
     switch (m.kind) {
       case SignalKind::kOffer:
       case SignalKind::kAnswer:
+      case SignalKind::kPranswer:
         m.payload = f.RawText("sdp");
         return;
       case SignalKind::kCandidate:
         m.payload = f.RawObject("candidate", Need::kRequired);
         return;
+      case SignalKind::kRollback:
       case SignalKind::kEndOfCandidates:
         return;
     }
   }
   f.Fail(ErrorCode::kBadMessage,
-         "\"kind\" must be offer, answer, candidate or end-of-candidates");
+         "\"kind\" must be offer, answer, pranswer, rollback, candidate or "
+         "end-of-candidates");
 }
 void Write(const Signal& m, ObjectWriter& w) {
   w.Type(m).Text("call", m.call);
   for (const KindName& entry : kKindNames) {
     if (entry.kind == m.kind) w.Text("kind", entry.name);
   }
-  if (m.kind == SignalKind::kOffer || m.kind == SignalKind::kAnswer) {
+  if (IsDescription(m.kind)) {
     w.Raw("sdp", m.payload);
   } else if (m.kind == SignalKind::kCandidate) {
     w.Raw("candidate", m.payload);
   }
+}
+
+void Read(Fields& f, Report& m) {
+  m.call = f.Text("call", Need::kRequired);
+  const std::string outcome = f.Text("outcome", Need::kRequired);
+  if (f.Has("round_trip_ms")) {
+    m.round_trip_ms = f.Count("round_trip_ms", Need::kRequired);
+  }
+  for (const OutcomeName& entry : kOutcomeNames) {
+    if (entry.name != outcome) continue;
+    m.outcome = entry.outcome;
+    return;
+  }
+  f.Fail(ErrorCode::kBadMessage,
+         "\"outcome\" must be direct, relayed or failed");
+}
+void Write(const Report& m, ObjectWriter& w) {
+  w.Type(m).Text("call", m.call);
+  for (const OutcomeName& entry : kOutcomeNames) {
+    if (entry.outcome == m.outcome) w.Text("outcome", entry.name);
+  }
+  if (m.round_trip_ms.has_value()) w.Count("round_trip_ms", *m.round_trip_ms);
 }
 
 void Read(Fields& f, Calling& m) {

@@ -5,6 +5,7 @@
 #define KYUU_SIGNALING_CALL_MESSAGE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -39,16 +40,33 @@ struct Hangup {
 enum class SignalKind : uint8_t {
   kOffer,
   kAnswer,
+  kPranswer,  // An answer that another one follows (RFC 9429 section 4.1.8).
+  kRollback,  // The offer is taken back.
   kCandidate,
   kEndOfCandidates,
 };
+// True for what comes with an SDP.
+constexpr bool IsDescription(SignalKind kind) {
+  return kind == SignalKind::kOffer || kind == SignalKind::kAnswer ||
+         kind == SignalKind::kPranswer;
+}
 struct Signal {
   static constexpr absl::string_view kType = "signal";
   std::string call;
   SignalKind kind = SignalKind::kOffer;
-  // kOffer, kAnswer: the SDP as a JSON string, quotes included. kCandidate: an
+  // Of a description: the SDP as a JSON string, quotes included. kCandidate: an
   // RTCIceCandidateInit object. Else empty.
   RawJson payload;
+};
+
+// What came of a call between the two, as one of them saw it.
+enum class CallOutcome : uint8_t { kDirect, kRelayed, kFailed };
+// From the client.
+struct Report {
+  static constexpr absl::string_view kType = "report";
+  std::string call;
+  CallOutcome outcome = CallOutcome::kFailed;
+  std::optional<uint64_t> round_trip_ms;
 };
 
 // From the server.
@@ -87,6 +105,8 @@ void Read(internal::Fields& f, Hangup& m);
 void Write(const Hangup& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Signal& m);
 void Write(const Signal& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Report& m);
+void Write(const Report& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Calling& m);
 void Write(const Calling& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Incoming& m);

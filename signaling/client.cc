@@ -20,6 +20,8 @@ constexpr absl::string_view kHelloId = "0";
 
 // As the server does.
 constexpr uint64_t kAcknowledgeEvery = 16;
+// And bytes: a server keeps 256 KiB.
+constexpr size_t kAcknowledgeBytes = 64 * 1024;
 
 absl::Status UnknownCall() { return absl::NotFoundError("no such call"); }
 
@@ -50,7 +52,7 @@ void Client::HandlePacket(absl::Time now, Packet in) {
   if (events_.size() + out_.size() > options_.max_queued) {
     return Finish(absl::ResourceExhaustedError("the server sends too much"));
   }
-  CountReceived();
+  CountReceived(in.size());
   absl::StatusOr<ServerMessage> message = ParseServerMessage(in, limits_);
   if (absl::IsUnimplemented(message.status())) {
     ++stats_.unknown_types;
@@ -65,10 +67,15 @@ void Client::HandlePacket(absl::Time now, Packet in) {
   Arm();
 }
 
-void Client::CountReceived() {
+void Client::CountReceived(size_t bytes) {
   if (state_ != State::kReady || secret_.empty()) return;
   ++received_;
-  if (received_ < received_acknowledged_ + kAcknowledgeEvery) return;
+  unacknowledged_bytes_ += bytes;
+  if (received_ < received_acknowledged_ + kAcknowledgeEvery &&
+      unacknowledged_bytes_ < kAcknowledgeBytes) {
+    return;
+  }
+  unacknowledged_bytes_ = 0;
   received_acknowledged_ = received_;
   out_.push_back(WriteMessage(ClientMessage{"", Ack{received_}}));
 }
@@ -320,12 +327,11 @@ absl::Status Client::EndCall(absl::Time /*now*/, absl::string_view call,
 
 absl::Status Client::SendDescription(absl::Time /*now*/, absl::string_view call,
                                      SignalKind kind, absl::string_view sdp) {
-  if ((kind != SignalKind::kOffer && kind != SignalKind::kAnswer) ||
-      !internal::IsUtf8(sdp)) {
+  const bool is_rollback = kind == SignalKind::kRollback && sdp.empty();
+  if ((!IsDescription(kind) && !is_rollback) || !internal::IsUtf8(sdp)) {
     return absl::InvalidArgumentError("not a description");
   }
-  const absl::Status status = RequireCall(call, CallState::kAccepted);
-  if (!status.ok()) return status;
+  KYUU_RETURN_IF_ERROR(RequireCall(call, CallState::kAccepted));
   std::string text;
   internal::AppendJsonText(sdp, text);
   text = WriteMessage(ClientMessage{"", Signal{std::string(call), kind, text}});
@@ -362,6 +368,33 @@ absl::Status Client::SendCandidate(absl::Time /*now*/, absl::string_view call,
   }
   return Post(WriteMessage(ClientMessage{
       "", Signal{std::string(call), SignalKind::kCandidate, text}}));
+}
+
+absl::Status Client::ReportCall(absl::Time /*now*/, absl::string_view call,
+                                CallOutcome outcome,
+                                std::optional<absl::Duration> round_trip) {
+  KYUU_RETURN_IF_ERROR(RequireCall(call, CallState::kAccepted));
+  Report report{std::string(call), outcome, std::nullopt};
+  if (round_trip.has_value()) {
+    report.round_trip_ms = static_cast<uint64_t>(
+        std::max<int64_t>(absl::ToInt64Milliseconds(*round_trip), 0));
+  }
+  return Post(WriteMessage(ClientMessage{"", std::move(report)}));
+}
+
+absl::Status Client::Say(absl::Time now, absl::string_view to,
+                         absl::string_view data) {
+  if (!joined_) return absl::FailedPreconditionError("not in a room");
+  if (!to.empty()) {
+    KYUU_RETURN_IF_ERROR(
+        internal::PrepareName(to, limits_.max_name_bytes).status());
+  }
+  if (!IsValidData(data, limits_)) {
+    return absl::InvalidArgumentError(
+        "what is said must be a JSON value of at most 16 KiB");
+  }
+  return SendRequest(now, RequestKind::kSay,
+                     {"", signaling::Say{std::string(to), to.empty(), data}});
 }
 
 absl::Status Client::RequestCredentials(absl::Time now) {

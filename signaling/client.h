@@ -31,12 +31,12 @@ namespace kyuu::signaling {
 class Client {
  public:
   using Packet = std::string;  // One text message.
-  using Event =
-      std::variant<Ready, Resumed, SessionLost, ConnectionLost,
-                   IceServersChanged, JoinedRoom, JoinFailed, PeersFound,
-                   BlockChanged, PeerChanged, CallStarted, CallFailed,
-                   IncomingCall, CallAccepted, CallEnded, DescriptionReceived,
-                   CandidateReceived, ErrorReceived, ClientClosed>;
+  using Event = std::variant<Ready, Resumed, SessionLost, ConnectionLost,
+                             IceServersChanged, JoinedRoom, JoinFailed,
+                             PeersFound, BlockChanged, PeerChanged, CallStarted,
+                             CallFailed, IncomingCall, CallAccepted, CallEnded,
+                             DescriptionReceived, CandidateReceived,
+                             MessageReceived, ErrorReceived, ClientClosed>;
 
   // The WebSocket is open at `now`; `hello` is the first message to transmit.
   Client(ClientOptions options, absl::Time now);
@@ -91,11 +91,21 @@ class Client {
                           absl::string_view reason = "declined");
   absl::Status EndCall(absl::Time now, absl::string_view call,
                        absl::string_view reason = "hangup");
-  // `kind` is kOffer or kAnswer. OUT_OF_RANGE if it is too large to send.
+  // `kind` is one with a description, or kRollback without. OUT_OF_RANGE if it
+  // is too large to send.
   absl::Status SendDescription(absl::Time now, absl::string_view call,
                                SignalKind kind, absl::string_view sdp);
   absl::Status SendCandidate(absl::Time now, absl::string_view call,
                              const CandidateInit& candidate);
+  // Says what came of an accepted call, once: for the server's metrics.
+  absl::Status ReportCall(absl::Time now, absl::string_view call,
+                          CallOutcome outcome,
+                          std::optional<absl::Duration> round_trip = {});
+  // Says a JSON value, of at most MessageLimits::max_data_bytes, to a peer of
+  // the room, or to all others if `to` is empty. What is refused is told by
+  // ErrorReceived.
+  absl::Status Say(absl::Time now, absl::string_view to,
+                   absl::string_view data);
   // The token to be shown from now on: when the connection has been lost, and
   // by RequestCredentials(), which so makes a session last that an earlier
   // token of the same user began.
@@ -140,6 +150,7 @@ class Client {
     kUnblock,
     kCall,
     kCredentials,
+    kSay,
   };
   struct Request {
     RequestKind kind{};
@@ -165,6 +176,8 @@ class Client {
   void On(absl::Time now, const std::string& id, Ack& message);
   void On(absl::Time now, const std::string& id, Blocked& message);
   void On(absl::Time now, const std::string& id, Unblocked& message);
+  void On(absl::Time now, const std::string& id, Sent& message);
+  void On(absl::Time now, const std::string& id, Said& message);
   void On(absl::Time now, const std::string& id, Error& message);
 
   void SayHello(absl::Time now);
@@ -173,7 +186,7 @@ class Client {
   // The connection is of no more use.
   void LoseConnection(absl::Status status);
   // One more message behind `welcome` has come.
-  void CountReceived();
+  void CountReceived(size_t bytes);
   void Acknowledge(uint64_t received);
   void Arm();
   // Hangs up what has rung for too long.
@@ -214,6 +227,7 @@ class Client {
   std::string secret_;     // Empty for a session that cannot be resumed.
   uint64_t received_ = 0;  // Messages behind `welcome`.
   uint64_t received_acknowledged_ = 0;
+  size_t unacknowledged_bytes_ = 0;
   internal::Outbox sent_;  // Handed out, and not acknowledged.
   size_t resent_ = 0;      // Of those, since the session went on.
   std::string hello_;      // To be sent before anything else.

@@ -145,12 +145,18 @@ struct CallEnded {
 };
 struct DescriptionReceived {
   std::string call;
-  SignalKind kind = SignalKind::kOffer;  // Or kAnswer.
-  std::string sdp;
+  SignalKind kind = SignalKind::kOffer;  // Or kAnswer, kPranswer, kRollback.
+  std::string sdp;                       // Empty with kRollback.
 };
 struct CandidateReceived {
   std::string call;
   CandidateInit candidate;
+};
+// What an application of the room says: `data` is JSON.
+struct MessageReceived {
+  std::string from;
+  bool is_for_all = false;
+  std::string data;
 };
 // An error that belongs to no join and no call request.
 struct ErrorReceived {

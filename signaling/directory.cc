@@ -59,6 +59,26 @@ std::variant<Findings, Refusal> Directory::Find(Member member,
   return rooms_.Find(member, query);
 }
 
+std::variant<Member, Refusal> Directory::PeerCalled(
+    Member member, absl::string_view name) const {
+  if (!IsInRoom(member)) return NotJoined();
+  const std::optional<Member> peer = rooms_.Find(member, name);
+  if (!peer.has_value()) {
+    return Refused(ErrorCode::kNotFound, "nobody of this name is in the room");
+  }
+  if (*peer == member) {
+    return Refused(ErrorCode::kNotFound, "this is your own name");
+  }
+  return *peer;
+}
+
+std::variant<std::vector<Member>, Refusal> Directory::AddressAll(absl::Time now,
+                                                                 Member member,
+                                                                 size_t bytes) {
+  if (!IsInRoom(member)) return NotJoined();
+  return rooms_.AddressAll(now, member, bytes);
+}
+
 std::optional<Refusal> Directory::Leave(absl::Time now, Member member,
                                         absl::string_view reason) {
   if (!IsInRoom(member)) return NotJoined();
@@ -74,15 +94,10 @@ std::variant<CallStart, Refusal> Directory::StartCall(absl::Time now,
                                                       Member caller,
                                                       absl::string_view to,
                                                       absl::string_view meta) {
+  auto found = PeerCalled(caller, to);
+  if (auto* refusal = std::get_if<Refusal>(&found)) return *refusal;
   const internal::Rooms::Place* place = rooms_.PlaceOf(caller);
-  if (place == nullptr) return NotJoined();
-  const std::optional<Member> callee = rooms_.Find(caller, to);
-  if (!callee.has_value()) {
-    return Refused(ErrorCode::kNotFound, "nobody of this name is in the room");
-  }
-  if (*callee == caller) {
-    return Refused(ErrorCode::kNotFound, "this is your own name");
-  }
+  const Member* callee = std::get_if<Member>(&found);
   if (const std::optional<std::string> call = calls_.Between(caller, *callee)) {
     const Calls::Record& record = *calls_.Find(*call);
     if (record.state == Calls::State::kAccepted || record.caller == caller) {
@@ -151,6 +166,17 @@ std::optional<Refusal> Directory::EndCall(Member member,
   auto found = FindCall(member, call);
   if (auto* refusal = std::get_if<Refusal>(&found)) return *refusal;
   Finish(call, Tell::kOther, member, reason);
+  return std::nullopt;
+}
+
+std::optional<Refusal> Directory::ReportCall(Member member,
+                                             const std::string& call) {
+  auto other = OtherSide(member, call);
+  if (auto* refusal = std::get_if<Refusal>(&other)) return *refusal;
+  if (!calls_.TakeReport(call, member)) {
+    return Refused(ErrorCode::kBadState, "this has been reported already",
+                   call);
+  }
   return std::nullopt;
 }
 

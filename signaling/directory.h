@@ -67,6 +67,18 @@ class Directory {
   std::variant<Member, Refusal> OtherSide(Member member,
                                           const std::string& call) const;
 
+  // Who else in the member's room has this name.
+  std::variant<Member, Refusal> PeerCalled(Member member,
+                                           absl::string_view name) const;
+  // All others of the room, for a message to them of `bytes`. kRateLimited
+  // while the room is told as much as it may cost (RoomOptions), kTooLarge for
+  // what is too much for so many.
+  std::variant<std::vector<Member>, Refusal> AddressAll(absl::Time now,
+                                                        Member member,
+                                                        size_t bytes);
+  // Once by each side of an accepted call.
+  std::optional<Refusal> ReportCall(Member member, const std::string& call);
+
   // For members of other servers, who are in rooms like all others.
 
   // Where in all rooms somebody of this name would be: equal for two who cannot
@@ -102,6 +114,10 @@ class Directory {
 
   bool IsInRoom(Member member) const {
     return rooms_.PlaceOf(member) != nullptr;
+  }
+  // Of a member who is in a room.
+  const std::string& NameOf(Member member) const {
+    return rooms_.PlaceOf(member)->name;
   }
   const std::string& RoomOf(Member member) const {
     return rooms_.RoomOf(member);

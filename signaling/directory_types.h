@@ -50,6 +50,12 @@ struct RoomOptions {
   // Of that, what is told at one time, in messages to one peer each: what
   // others want is done between two such steps. 128 are half a millisecond.
   size_t presence_messages_per_step = 128;
+  // What one message of an application may cost that is for all of a room:
+  // its bytes once for each of them.
+  size_t max_said_bytes = 16 * 1024 * 1024;
+  // And all of them together, but for what was not said in this time before.
+  double said_bytes_per_second = 4e6;
+  absl::Duration said_at_once = absl::Milliseconds(100);
   // Of the hashes of rooms' secrets, of which nothing else is kept. Several
   // servers that are one have the same.
   std::string secret_key;

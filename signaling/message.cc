@@ -59,6 +59,16 @@ std::string WriteAny(const Message& message) {
   return out;
 }
 
+// Of a text that is one JSON value, without space around it: it is put into
+// messages as it is. nullopt for any other.
+std::optional<JsonKind> KindOf(absl::string_view text,
+                               const MessageLimits& limits) {
+  const absl::StatusOr<JsonValue> value =
+      internal::CheckJson(text, internal::JsonLimitsOf(limits));
+  if (!value.ok() || value->raw.size() != text.size()) return std::nullopt;
+  return value->kind;
+}
+
 // The raw `id`, or nullopt if there is one that cannot be repeated.
 std::optional<std::string> ReadId(const JsonObject& object,
                                   const MessageLimits& limits) {
@@ -139,12 +149,14 @@ std::string WriteMessage(const ServerMessage& message) {
 }
 
 bool IsValidMeta(absl::string_view meta, const MessageLimits& limits) {
-  if (meta.size() > limits.max_meta_bytes) return false;
-  const absl::StatusOr<JsonValue> value =
-      internal::CheckJson(meta, internal::JsonLimitsOf(limits));
-  // No space around it: the text is put into messages as it is.
-  return value.ok() && value->kind == JsonKind::kObject &&
-         value->raw.size() == meta.size();
+  return meta.size() <= limits.max_meta_bytes &&
+         KindOf(meta, limits) == JsonKind::kObject;
+}
+
+bool IsValidData(absl::string_view data, const MessageLimits& limits) {
+  if (data.size() > limits.max_data_bytes) return false;
+  const std::optional<JsonKind> kind = KindOf(data, limits);
+  return kind.has_value() && *kind != JsonKind::kNull;
 }
 
 }  // namespace kyuu::signaling

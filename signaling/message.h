@@ -24,14 +24,15 @@ namespace kyuu::signaling {
 struct ClientMessage {
   std::string id;
   std::variant<Hello, Join, Update, List, Find, Leave, Call, Accept, Reject,
-               Hangup, Signal, Ping, Credentials, Ack, Block, Unblock>
+               Hangup, Signal, Ping, Credentials, Ack, Block, Unblock, Say,
+               Report>
       body;
 };
 struct ServerMessage {
   std::string id;
   std::variant<Welcome, IceServers, Joined, Peers, Found, Presence, Updated,
                Left, Calling, Incoming, Accepted, Rejected, Hangup, Signal,
-               Pong, Ack, Error, Blocked, Unblocked>
+               Pong, Ack, Error, Blocked, Unblocked, Sent, Said>
       body;
 };
 // Why a client's message was refused, with the id of that message where it

@@ -29,6 +29,8 @@ struct MessageLimits {
   size_t max_name_bytes = 64;
   // JSON bytes of a peer's metadata and of a call's.
   size_t max_meta_bytes = 2048;
+  // JSON bytes of what applications say to each other.
+  size_t max_data_bytes = 16 * 1024;
 };
 
 // A JSON value kept as its text. In a parsed message it is a view into the
@@ -37,6 +39,8 @@ using RawJson = absl::string_view;
 
 // True if `meta` is a JSON object within the limits.
 bool IsValidMeta(absl::string_view meta, const MessageLimits& limits);
+// True if `data` is a JSON value, and not null, within the limits.
+bool IsValidData(absl::string_view data, const MessageLimits& limits);
 
 }  // namespace kyuu::signaling
 

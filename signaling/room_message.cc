@@ -135,6 +135,35 @@ void Write(const Updated& m, ObjectWriter& w) { w.Type(m); }
 void Read(Fields&, Left&) {}
 void Write(const Left& m, ObjectWriter& w) { w.Type(m); }
 
+void Read(Fields& f, Say& m) {
+  m.to = f.Text("to", Need::kOptional, f.limits().max_name_bytes);
+  m.is_for_all = f.Bool("all", Need::kOptional);
+  m.data = f.RawValue("data", f.limits().max_data_bytes);
+  if (m.to.empty() != m.is_for_all) {
+    f.Fail(ErrorCode::kBadMessage,
+           "a message is \"to\" a peer, or for \"all\"");
+  }
+}
+void Write(const Say& m, ObjectWriter& w) {
+  w.Type(m).TextIfAny("to", m.to);
+  if (m.is_for_all) w.Bool("all", true);
+  w.Raw("data", m.data);
+}
+
+void Read(Fields&, Sent&) {}
+void Write(const Sent& m, ObjectWriter& w) { w.Type(m); }
+
+void Read(Fields& f, Said& m) {
+  m.from = f.Text("from", Need::kRequired);
+  m.is_for_all = f.Bool("all", Need::kOptional);
+  m.data = f.RawValue("data");
+}
+void Write(const Said& m, ObjectWriter& w) {
+  w.Type(m).Text("from", m.from);
+  if (m.is_for_all) w.Bool("all", true);
+  w.Raw("data", m.data);
+}
+
 void Read(Fields& f, Block& m) { m.name = f.Text("name", Need::kRequired); }
 void Write(const Block& m, ObjectWriter& w) { w.Type(m).Text("name", m.name); }
 

@@ -52,6 +52,14 @@ struct Unblock {
   std::string name;
 };
 
+// Something between applications: for one peer of the room, or for all others.
+struct Say {
+  static constexpr absl::string_view kType = "message";
+  std::string to;  // Unless it is for all.
+  bool is_for_all = false;
+  RawJson data;  // Any value but null.
+};
+
 // From the server.
 struct Joined {
   static constexpr absl::string_view kType = "joined";
@@ -85,6 +93,15 @@ struct Updated {
 struct Left {
   static constexpr absl::string_view kType = "left";
 };
+struct Sent {
+  static constexpr absl::string_view kType = "sent";
+};
+struct Said {
+  static constexpr absl::string_view kType = "message";
+  std::string from;
+  bool is_for_all = false;
+  RawJson data;
+};
 struct Blocked {
   static constexpr absl::string_view kType = "blocked";
   std::string name;
@@ -110,6 +127,8 @@ void Read(internal::Fields& f, Block& m);
 void Write(const Block& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Unblock& m);
 void Write(const Unblock& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Say& m);
+void Write(const Say& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Joined& m);
 void Write(const Joined& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Peers& m);
@@ -122,6 +141,10 @@ void Read(internal::Fields& f, Updated& m);
 void Write(const Updated& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Left& m);
 void Write(const Left& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Sent& m);
+void Write(const Sent& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Said& m);
+void Write(const Said& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Blocked& m);
 void Write(const Blocked& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Unblocked& m);

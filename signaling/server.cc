@@ -21,6 +21,9 @@ constexpr uint64_t kAcknowledgeEvery = 16;
 // The part of the credentials' lifetime after which new ones are asked for.
 constexpr double kCredentialsRenewal = 0.75;
 
+constexpr double kRoundTripSeconds[] = {0.001, 0.003, 0.01, 0.03, 0.1,
+                                        0.2,   0.3,   0.5,  1,    3};
+
 RoomOptions RoomsOf(const ServerOptions& options, Random& random) {
   RoomOptions rooms = options.rooms;
   rooms.max_name_bytes = options.limits.max_name_bytes;
@@ -39,7 +42,8 @@ Server::Server(ServerOptions options, Random& random, Admission* admission)
       admission_(admission),
       random_(random),
       sessions_(options_, random),
-      directory_(RoomsOf(options_, random), options_.calls, random) {}
+      directory_(RoomsOf(options_, random), options_.calls, random),
+      round_trips_(kRoundTripSeconds) {}
 
 Server::~Server() = default;
 
@@ -260,11 +264,13 @@ void Server::HandleTimeout(absl::Time now) {
     }
   }
   directory_.HandleTimeout(now);
+  SaySome();
   if (federation_ != nullptr) federation_->HandleTimeout(now);
   Settle(now);
 }
 
 absl::Time Server::NextTimeout() const {
+  if (!sayings_.empty()) return absl::InfinitePast();
   return std::min({sessions_.NextTimeout(), directory_.NextTimeout(),
                    federation_ == nullptr ? absl::InfiniteFuture()
                                           : federation_->NextTimeout()});
@@ -399,8 +405,8 @@ void Server::Refuse(const Context& context, const Refusal& refusal) {
 }
 
 bool Server::TakeRate(const Context& context, internal::TokenBucket& bucket,
-                      absl::string_view what) {
-  const absl::Duration wait = bucket.Take(context.now);
+                      absl::string_view what, double count) {
+  const absl::Duration wait = bucket.Take(context.now, count);
   if (wait == absl::ZeroDuration()) return true;
   ++stats_.rate_limited;
   Refusal refusal;

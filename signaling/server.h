@@ -24,11 +24,13 @@
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "base/engine.h"
+#include "base/histogram.h"
 #include "base/random.h"
 #include "signaling/backplane/links.h"
 #include "signaling/backplane/node.h"
 #include "signaling/directory.h"
 #include "signaling/envelope.h"
+#include "signaling/internal/saying.h"
 #include "signaling/internal/session.h"
 #include "signaling/internal/shares.h"
 #include "signaling/message.h"
@@ -117,6 +119,8 @@ class Server {
   // Of messages that clients have not acknowledged.
   size_t kept_bytes() const { return sessions_.kept_bytes(); }
   const ServerStats& stats() const { return stats_; }
+  // Of calls, in seconds, as clients report them.
+  const Histogram& round_trips() const { return round_trips_; }
   std::string DebugString() const;
 
  private:
@@ -163,6 +167,8 @@ class Server {
   void On(const Context& context, const Ack& ack);
   void On(const Context& context, const Block& block);
   void On(const Context& context, const Unblock& unblock);
+  void On(const Context& context, const Say& say);
+  void On(const Context& context, const Report& report);
 
   void On(const effect::PeersChanged& changed);
   void On(const effect::CallRings& rings);
@@ -182,6 +188,10 @@ class Server {
                                      absl::string_view name);
   bool IsBlocked(const Session& session, absl::string_view name) const;
   void EndCallsWithBlocked(Session& session);
+  // Passes what an application says on; false if too much waits for `to`.
+  bool Deliver(Member from, const std::string& name, Member to,
+               const absl::Cord& text);
+  void SaySome();
   // What opens the room (Directory::Unlock); nullopt if the client was refused
   // and told so, and the session may be gone then.
   std::optional<std::string> Unlock(const Context& context, const Join& join);
@@ -209,7 +219,7 @@ class Server {
               absl::string_view message);
   void Refuse(const Context& context, const Refusal& refusal);
   bool TakeRate(const Context& context, internal::TokenBucket& bucket,
-                absl::string_view what);
+                absl::string_view what, double count = 1);
   void Send(Session& session, const ServerMessage& message);
   void SendTo(Member member, const ServerMessage& message);
   void SendText(Session& session, const absl::Cord& text);
@@ -224,10 +234,12 @@ class Server {
   internal::Shares connections_per_source_;
   // Sessions beyond their bounds, to be ended when the step is done.
   std::vector<Member> doomed_;
+  std::deque<internal::Saying> sayings_;
   std::deque<Outgoing> out_;
   size_t queued_bytes_ = 0;
   std::deque<Event> events_;
   ServerStats stats_;
+  Histogram round_trips_;
   std::unique_ptr<internal::Federation> federation_;  // Of several nodes only.
 };
 

@@ -58,6 +58,9 @@ struct ServerOptions {
   size_t max_kept_bytes = 64 * 1024 * 1024;
   // Names that a session may block.
   size_t max_blocked = 100;
+  // Messages for all of a large room that some of it have yet to get; beyond it
+  // there are no more in rooms of that size.
+  size_t max_sayings = 64;
   // `credentials` messages of one session that wait for their answer.
   size_t max_credential_requests = 4;
   // How long the credentials last that SetIceServers() tells: after 3/4 of it
@@ -81,9 +84,15 @@ struct ServerStats {
   uint64_t secrets_refused = 0;   // Of rooms.
   uint64_t tokens_expired = 0;    // In a session, which went on without relay.
   uint64_t signals_relayed = 0;
+  uint64_t messages_passed_on = 0;  // Of applications, once for each receiver.
+  uint64_t messages_blocked = 0;    // By receivers who do not want to hear.
+  uint64_t messages_dropped = 0;    // For whom too much waits already.
   uint64_t calls_started = 0;
   uint64_t calls_accepted = 0;
-  uint64_t calls_blocked = 0;       // Of callers that are not to be heard.
+  uint64_t calls_blocked = 0;   // Of callers that are not to be heard.
+  uint64_t reports_direct = 0;  // Of what came of calls, by each side.
+  uint64_t reports_relayed = 0;
+  uint64_t reports_failed = 0;
   uint64_t unknown_connection = 0;  // Messages of connections not known.
   uint64_t sessions_kept = 0;       // Beyond their connections.
   uint64_t sessions_resumed = 0;
@@ -99,9 +108,15 @@ struct ServerStats {
       KYUU_COUNTER(ServerStats, secrets_refused),
       KYUU_COUNTER(ServerStats, tokens_expired),
       KYUU_COUNTER(ServerStats, signals_relayed),
+      KYUU_COUNTER(ServerStats, messages_passed_on),
+      KYUU_COUNTER(ServerStats, messages_blocked),
+      KYUU_COUNTER(ServerStats, messages_dropped),
       KYUU_COUNTER(ServerStats, calls_started),
       KYUU_COUNTER(ServerStats, calls_accepted),
       KYUU_COUNTER(ServerStats, calls_blocked),
+      KYUU_COUNTER(ServerStats, reports_direct),
+      KYUU_COUNTER(ServerStats, reports_relayed),
+      KYUU_COUNTER(ServerStats, reports_failed),
       KYUU_COUNTER(ServerStats, unknown_connection),
       KYUU_COUNTER(ServerStats, sessions_kept),
       KYUU_COUNTER(ServerStats, sessions_resumed),

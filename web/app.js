@@ -9,9 +9,11 @@ import { durationText } from "./format.js";
 import { keepPage, maybeKept } from "./installation.js";
 import { Kept } from "./kept.js";
 import { Membership } from "./join.js";
+import { NetworkCheck } from "./network_check.js";
 import { clearNotice, notice, serverStatus, stored } from "./notices.js";
 import { People } from "./people.js";
 import { Signaling, whyRefused } from "./signaling.js";
+import { showSnippets } from "./snippets.js";
 import { offerLanguages, put, text } from "./texts.js";
 
 offerLanguages(byId("language"));
@@ -27,6 +29,8 @@ const membership = new Membership({ signaling, people, room: parameters.get("roo
 const calls = new Calls({ signaling, membership, people, conversation, relayOnly });
 new Composer(calls, conversation);
 new Kept();
+new NetworkCheck(signaling);
+showSnippets();
 
 // For this tab when it is loaded anew; in another room the names are others'.
 const BLOCKED = `kyuu-blocked ${JSON.stringify([location.pathname, parameters.get("room") ?? ""])}`;

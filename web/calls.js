@@ -154,6 +154,7 @@ export class Calls {
     call.phase = phase;
     showState(phase, text(phase));
     this.people.setBusy(call.name, phase);
+    this.membership.show({ busy: true });
     const usable = phase === "connected" || phase === "unsteady";
     for (const id of ["attach", "message", "send"]) byId(id).disabled = !usable;
     put(byId("hangup-text"), text(phase === "calling" ? "cancel" : "hang_up"));
@@ -289,6 +290,7 @@ export class Calls {
   }
 
   failed() {
+    this.report(this.current, "failed");
     this.end(about(this.current.name, this.relayOnly ? "no_connection_relay" : "no_connection"), "failed");
   }
 
@@ -299,6 +301,7 @@ export class Calls {
       if (path) {
         this.conversation.showPath(path, call.number?.value);
         byId("state").dataset.way = path.relayed ? "relayed" : "direct";
+        this.report(call, path.relayed ? "relayed" : "direct", path.rtt);
         if (call.phase === "connected") {
           const key = `${path.relayed ? "connected_relayed" : "connected_directly"}${path.rtt === undefined ? "" : "_rtt"}`;
           const connected = text(key, { rtt: () => rttText(path.rtt) });
@@ -307,6 +310,13 @@ export class Calls {
       }
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
+  }
+
+  // For the server's metrics, once for each call.
+  report(call, outcome, rtt) {
+    if (!call.id || call.reported === call.id || !this.signaling.up) return;
+    call.reported = call.id;
+    this.signaling.send({ type: "report", call: call.id, outcome, ...(rtt !== undefined && { round_trip_ms: Math.round(rtt * 1000) }) });
   }
 
   onControl(message) {
@@ -351,6 +361,7 @@ export class Calls {
     ended.transfers?.fail();
     ended.peer?.close();
     this.people.setBusy(undefined);
+    this.membership.show({ busy: false });
     this.conversation.note(why);
     showState("over", why);
     delete byId("state").dataset.way;

@@ -9,6 +9,10 @@ import { Name, put, text } from "./texts.js";
 
 // An old connection of ours may hold the name until the server notices.
 const NAME_HELD = 40_000;
+// Who has not looked at the page for so long is shown as away.
+const AWAY_AFTER = 5 * 60_000;
+// The server takes an update a second in the long run.
+const UPDATE_PAUSE = 1000;
 
 const tooLong = (text) => new TextEncoder().encode(text ?? "").length > 64;
 
@@ -24,6 +28,7 @@ export class Membership extends EventTarget {
     this.name = undefined; // Under which we are here, or want to be again.
     this.whenUp = undefined; // That could not be joined: the server was away.
     this.tabs = new TabNames();
+    this.meta = { app: "kyuu", kind: "web" }; // What others know of us.
     // The default room has none.
     byId("secret-row").hidden = room === undefined;
     byId("secret").value = stored(sessionStorage, "kyuu-secret") ?? "";
@@ -37,6 +42,11 @@ export class Membership extends EventTarget {
       byId("name").focus();
     });
     byId("leave").addEventListener("click", () => this.leave());
+    document.addEventListener("visibilitychange", () => {
+      clearTimeout(this.leaving);
+      if (document.hidden) this.leaving = setTimeout(() => this.show({ away: true }), AWAY_AFTER);
+      else this.show({ away: false });
+    });
     byId("name").focus();
   }
 
@@ -65,7 +75,7 @@ export class Membership extends EventTarget {
   async join(name) {
     const secret = byId("secret").value;
     const joined = await this.signaling.request({
-      type: "join", name, room: this.room, meta: { app: "kyuu", kind: "web" }, secret: secret || undefined,
+      type: "join", name, room: this.room, meta: this.meta, secret: secret || undefined,
     });
     // For this tab when it is loaded anew; in no address.
     stored(sessionStorage, "kyuu-secret", secret || null);
@@ -87,6 +97,22 @@ export class Membership extends EventTarget {
       for (const peer of peers) this.people.apply({ change: "joined", peer });
     }
     this.dispatchEvent(new CustomEvent("joined"));
+  }
+
+  // `busy` and `away`, as others shall see us.
+  show(changed) {
+    const meta = { ...this.meta };
+    for (const [key, value] of Object.entries(changed)) {
+      if (value) meta[key] = true;
+      else delete meta[key];
+    }
+    if (JSON.stringify(meta) === JSON.stringify(this.meta)) return;
+    this.meta = meta;
+    this.telling ??= setTimeout(() => {
+      this.telling = undefined;
+      // Who is not here yet, or not now, says it when he joins.
+      if (this.name && this.signaling.up) this.signaling.send({ type: "update", meta: this.meta });
+    }, UPDATE_PAUSE);
   }
 
   async submit(name) {

@@ -125,8 +125,10 @@ export class Negotiation {
   async handle({ kind, sdp, candidate }) {
     const { pc } = this;
     if (pc.signalingState === "closed") return;
-    if (kind === "answer" && pc.signalingState !== "have-local-offer") return; // To an offer that was taken back.
-    if (kind === "offer" || kind === "answer") {
+    const answers = kind === "answer" || kind === "pranswer";
+    if (answers && !["have-local-offer", "have-remote-pranswer"].includes(pc.signalingState)) return; // To an offer that was taken back.
+    if (kind === "rollback") return; // An offer is answered at once.
+    if (kind === "offer" || answers) {
       const collision = kind === "offer" && (this.makingOffer || pc.signalingState !== "stable");
       this.ignoreOffer = !this.polite && collision;
       if (this.ignoreOffer) return;

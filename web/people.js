@@ -15,7 +15,11 @@ const RADAR = 16; // Blips on it.
 const FILTER_FROM = 8; // People from whom on a filter helps.
 
 const KINDS = { cli: "on_terminal", web: "in_browser" };
-const kindOf = (meta) => (Object.hasOwn(KINDS, meta?.kind) ? text(KINDS[meta.kind]) : "");
+const kindOf = (meta) => {
+  if (meta?.busy === true) return text("person_busy");
+  if (meta?.away === true) return text("person_away");
+  return Object.hasOwn(KINDS, meta?.kind) ? text(KINDS[meta.kind]) : "";
+};
 let collator = new Intl.Collator(language(), { numeric: true });
 const compare = (a, b) => collator.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
 

@@ -68,6 +68,8 @@ export const de = {
   block_person: "{name} blockieren",
   unblock_person: "{name} nicht mehr blockieren",
   in_browser: "im Browser",
+  person_busy: "in einem Gespräch",
+  person_away: "abwesend",
   call: "Anrufen",
   call_person: "{name} anrufen",
   call_person_audio: "{name} mit Ton anrufen",
@@ -261,4 +263,18 @@ export const de = {
   kept_discard: "{name} verwerfen",
   kept_in_use: "{name} wird gerade benutzt, vielleicht in einem anderen Tab.",
   discard: "Verwerfen",
+
+  // Das Netz, und Seiten anderer
+  check_title: "Dieses Netz prüfen",
+  check_running: "Der Server wird auf jedem Weg gefragt, den er anbietet.",
+  check_good: "UDP kommt durch: Gespräche gehen direkt, wo das andere Netz es zulässt, sonst über das Relais dieses Servers.",
+  check_tcp: "UDP kommt nicht bis zu diesem Server. Gespräche gehen über sein Relais mit TCP und sind darum langsamer.",
+  check_bad: "Nichts kommt bis zum Relais dieses Servers: Eine Firewall steht im Weg. Gespräche gehen nur innerhalb dieses Netzes.",
+  check_none: "Dieser Server bietet kein Relais an: Gespräche gehen, wo beide Netze einen direkten Weg zulassen.",
+  check_ok: "geht, {ms} ms",
+  check_failed: "geht nicht: {why}",
+  check_copy: "Bericht kopieren",
+  copied: "Kopiert",
+  snippets_title: "Diesen Server in der eigenen Seite verwenden",
+  snippets_text: "Seiten anderer Herkunft müssen beim Start des Servers genannt werden (--origin). Den Rest sagen die Dokumente migrating.md und signaling_protocol.md.",
 };

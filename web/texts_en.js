@@ -68,6 +68,8 @@ export const en = {
   block_person: "Block {name}",
   unblock_person: "Unblock {name}",
   in_browser: "in a browser",
+  person_busy: "in a call",
+  person_away: "away",
   call: "Call",
   call_person: "Call {name}",
   call_person_audio: "Call {name} with audio",
@@ -261,4 +263,18 @@ export const en = {
   kept_discard: "Discard {name}",
   kept_in_use: "{name} is in use, perhaps in another tab.",
   discard: "Discard",
+
+  // The network, and pages of others
+  check_title: "Check this network",
+  check_running: "Asking the server by each way that it offers.",
+  check_good: "UDP gets through: calls go directly where the other network allows it, else through this server's relay.",
+  check_tcp: "UDP does not get through to this server. Calls go through its relay over TCP, and are slower for it.",
+  check_bad: "Nothing gets through to this server's relay: a firewall is in the way. Calls work within this network only.",
+  check_none: "This server offers no relay: calls work where both networks allow a direct way.",
+  check_ok: "works, {ms} ms",
+  check_failed: "does not work: {why}",
+  check_copy: "Copy the report",
+  copied: "Copied",
+  snippets_title: "Use this server in your own page",
+  snippets_text: "Pages of other sites have to be named when the server starts (--origin). The documents migrating.md and signaling_protocol.md say the rest.",
 };

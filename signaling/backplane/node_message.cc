@@ -81,6 +81,11 @@ void Walk(F& f,
   f(m.text);
 }
 
+template <typename F, typename M>
+void Walk(F& f, M& m) requires std::is_same_v<std::remove_const_t<M>, Said> {
+  f(m.from, m.to, m.text);
+}
+
 absl::StatusOr<Message> Parse(absl::string_view bytes) {
   return internal::ParseFields<Message>(bytes);
 }

@@ -124,9 +124,16 @@ struct OfPeerJs {
   std::string text;
 };
 
+// A message of an application as JSON, as the receiver is to get it. The two
+// are in one room.
+struct Said {
+  PeerId from, to;
+  std::string text;
+};
+
 using Message = std::variant<Here, Gone, Rings, Accepted, Rejected, Ended,
                              Signalled, Wanted, NotHere, Moving, Held, Over,
-                             Published, Moved, OfPeerJs>;
+                             Published, Moved, OfPeerJs, Said>;
 
 // INVALID_ARGUMENT for what is not exactly one message.
 absl::StatusOr<Message> Parse(absl::string_view bytes);

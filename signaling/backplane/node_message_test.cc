@@ -33,6 +33,7 @@ std::vector<Message> OneOfEach() {
           Over{"session"},
           Published{"{}"},
           OfPeerJs{"text"},
+          Said{a, b, "{}"},
           moved};
 }
 

@@ -99,6 +99,13 @@ void Calls::Accept(const std::string& call) {
   record.state = State::kAccepted;
 }
 
+bool Calls::TakeReport(const std::string& call, Member member) {
+  Record& record = calls_.at(call);
+  bool& reported = record.caller == member ? record.has_caller_reported
+                                           : record.has_callee_reported;
+  return !std::exchange(reported, true);
+}
+
 Calls::Record Calls::End(const std::string& call) {
   const auto it = calls_.find(call);
   KYUU_CHECK(it != calls_.end());

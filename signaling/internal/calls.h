@@ -30,6 +30,9 @@ class Calls {
     Member callee{};
     Source source;  // The caller's.
     State state = State::kRinging;
+    // Which of them has told what came of it.
+    bool has_caller_reported = false;
+    bool has_callee_reported = false;
 
     bool Concerns(Member m) const { return caller == m || callee == m; }
     Member Other(Member m) const { return caller == m ? callee : caller; }
@@ -50,6 +53,8 @@ class Calls {
   std::vector<std::string> Of(Member member) const;
   // The call exists for these two.
   void Accept(const std::string& call);
+  // False if that side of it has reported before.
+  bool TakeReport(const std::string& call, Member member);
   Record End(const std::string& call);
 
   // A call that rings in vain until `now`; it still exists.

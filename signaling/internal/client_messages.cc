@@ -191,6 +191,19 @@ void Client::On(absl::Time, const std::string& id, Unblocked& message) {
   events_.push_back(BlockChanged{std::move(message.name), false});
 }
 
+void Client::On(absl::Time, const std::string& id, Sent&) {
+  Settle(id, RequestKind::kSay);
+}
+
+void Client::On(absl::Time, const std::string&, Said& message) {
+  if (!joined_) {
+    ++stats_.stale;
+    return;
+  }
+  events_.push_back(MessageReceived{std::move(message.from), message.is_for_all,
+                                    std::string(message.data)});
+}
+
 void Client::On(absl::Time now, const std::string& id, Joined& message) {
   if (!Settle(id, RequestKind::kJoin)) return;
   joining_ = false;
@@ -335,13 +348,18 @@ void Client::On(absl::Time, const std::string&, Signal& message) {
   CandidateReceived received;
   switch (message.kind) {
     case SignalKind::kOffer:
-    case SignalKind::kAnswer: {
+    case SignalKind::kAnswer:
+    case SignalKind::kPranswer: {
       std::optional<std::string> sdp =
           internal::JsonText({internal::JsonKind::kString, message.payload});
       events_.push_back(DescriptionReceived{std::move(message.call),
                                             message.kind, *std::move(sdp)});
       return;
     }
+    case SignalKind::kRollback:
+      events_.push_back(
+          DescriptionReceived{std::move(message.call), message.kind, ""});
+      return;
     case SignalKind::kCandidate: {
       std::optional<CandidateInit> init = ReadCandidate(message.payload);
       if (!init.has_value()) {

@@ -148,6 +148,7 @@ class Federation {
   void On(absl::Time now, NodeId from, node::Published& published);
   void On(absl::Time now, NodeId from, node::Moved& moved);
   void On(absl::Time now, NodeId from, node::OfPeerJs& of_peerjs);
+  void On(absl::Time now, NodeId from, node::Said& said);
   void HandleMessage(absl::Time now, NodeId from, const std::string& bytes);
   void HandleUp(NodeId node);
   void HandleLost(absl::Time now, NodeId node);

@@ -295,6 +295,27 @@ void Federation::On(absl::Time, NodeId from, node::OfPeerJs& of_peerjs) {
   commands_.push_back(PeerJsElsewhere{from, std::move(of_peerjs.text)});
 }
 
+void Federation::On(absl::Time, NodeId from, node::Said& said) {
+  const std::optional<Sides> sides = SidesOf(from, said.from, said.to);
+  if (!sides.has_value()) return;
+  const Directory& directory = server_.directory_;
+  const Member to = sides->to->member;
+  if (!directory.IsInRoom(sides->from) || !directory.IsInRoom(to) ||
+      directory.RoomOf(sides->from) != directory.RoomOf(to)) {
+    ++stats_.stale;
+    return;
+  }
+  const auto parsed = ParseServerMessage(said.text, server_.options_.limits);
+  const Said* message =
+      parsed.ok() ? std::get_if<Said>(&parsed->body) : nullptr;
+  if (message == nullptr || message->from != directory.NameOf(sides->from)) {
+    ++stats_.malformed;
+    return;
+  }
+  // Should it not be taken, nobody waits for it.
+  (void)server_.Deliver(sides->from, message->from, to, absl::Cord(said.text));
+}
+
 void Federation::Send(Member to, node::Message message) {
   Remote* remote = Find(to);
   if (remote == nullptr || (remote->home == NodeId{} && !remote->is_moving)) {

@@ -5,6 +5,11 @@
 #include <cstring>
 #include <utility>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -16,7 +21,27 @@
 namespace kyuu::signaling::internal {
 namespace {
 
+// Messages of ours have so many at most.
+constexpr size_t kUsualMembers = 8;
+
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// What may stand behind a backslash by itself.
+constexpr bool IsShortEscape(char c) {
+  switch (c) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+      return true;
+    default:
+      return false;
+  }
+}
 
 // The value of four hexadecimal digits; -1 if they are not.
 int Hex4(absl::string_view text) {
@@ -164,7 +189,8 @@ class Scanner {
 
   // Object scans an object and appends its members to `members` unless that
   // is nullptr; the names are raw, with their quotes.
-  using Members = std::vector<std::pair<absl::string_view, JsonValue>>;
+  using Members = absl::InlinedVector<std::pair<absl::string_view, JsonValue>,
+                                      kUsualMembers>;
   bool Object(size_t depth, Members* members) {
     if (!Take('{') || TooDeep(depth)) return false;
     SkipSpace();
@@ -237,8 +263,8 @@ class Scanner {
     return true;
   }
 
-  // Goes on to the next byte that a string does not just contain, eight at a
-  // time; it may stop before.
+  // Goes on to the next byte that a string does not just contain, sixteen or
+  // eight at a time; it may stop before.
   void SkipPlain() {
     constexpr uint64_t kEach = 0x0101010101010101u;
     // Sets the high bits of the bytes that are less than `n`, up to 128. Behind
@@ -246,6 +272,23 @@ class Scanner {
     const auto less = [](uint64_t word, uint64_t n) {
       return (word - kEach * n) & ~word & kEach * 0x80;
     };
+#ifdef __SSE2__
+    const __m128i quotes = _mm_set1_epi8('"');
+    const __m128i backslashes = _mm_set1_epi8('\\');
+    const __m128i last_control = _mm_set1_epi8(0x1f);
+    for (; text_.size() - at_ >= sizeof(__m128i); at_ += sizeof(__m128i)) {
+      const __m128i bytes =
+          _mm_loadu_si128(reinterpret_cast<const __m128i*>(text_.data() + at_));
+      const int found = _mm_movemask_epi8(_mm_or_si128(
+          _mm_or_si128(_mm_cmpeq_epi8(bytes, quotes),
+                       _mm_cmpeq_epi8(bytes, backslashes)),
+          _mm_cmpeq_epi8(_mm_max_epu8(bytes, last_control), last_control)));
+      if (found == 0) continue;
+      at_ +=
+          static_cast<size_t>(std::countr_zero(static_cast<unsigned>(found)));
+      return;
+    }
+#endif
     if (std::endian::native != std::endian::little) return;
     uint64_t word;
     for (; text_.size() - at_ >= sizeof word; at_ += sizeof word) {
@@ -273,7 +316,7 @@ class Scanner {
   bool Escape() {
     if (at_end()) return false;
     const char c = text_[at_++];
-    if (c != 'u') return absl::StrContains("\"\\/bfnrt", c);
+    if (c != 'u') return IsShortEscape(c);
     const int unit = Hex4(text_.substr(at_));
     if (unit < 0 || IsLowSurrogate(unit)) return false;
     at_ += 4;

@@ -112,6 +112,19 @@ RawJson Fields::RawText(absl::string_view name) {
   return value.has_value() ? value->raw : RawJson();
 }
 
+RawJson Fields::RawValue(absl::string_view name, size_t max_bytes) {
+  const std::optional<JsonValue> value = object_->Find(name);
+  if (!value.has_value() || value->kind == JsonKind::kNull) {
+    Fail(ErrorCode::kBadMessage, absl::StrCat("\"", name, "\" is missing"));
+    return "null";
+  }
+  if (value->raw.size() > max_bytes) {
+    Fail(ErrorCode::kTooLarge,
+         absl::StrCat("\"", name, "\" is above ", max_bytes, " bytes"));
+  }
+  return value->raw;
+}
+
 std::vector<std::string> Fields::Texts(absl::string_view name) {
   std::vector<std::string> texts;
   for (const JsonValue& element : Elements(name)) {

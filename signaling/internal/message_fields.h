@@ -53,6 +53,8 @@ class Fields {
   RawJson RawObject(absl::string_view name, Need need,
                     size_t max_bytes = kAnySize);
   RawJson RawText(absl::string_view name);
+  // Of any kind; one is required.
+  RawJson RawValue(absl::string_view name, size_t max_bytes = kAnySize);
   // An array of strings.
   std::vector<std::string> Texts(absl::string_view name);
   bool Has(absl::string_view name) const;

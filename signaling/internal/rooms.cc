@@ -276,6 +276,32 @@ void Rooms::Leave(absl::Time now, Member member) {
   Change(now, room, place.name, {.known = true, .about = member});
 }
 
+std::variant<std::vector<Member>, Refusal> Rooms::AddressAll(absl::Time now,
+                                                             Member member,
+                                                             size_t bytes) {
+  Room& room = rooms_.at(places_.at(member).room);
+  const size_t cost = bytes * (room.people.size() - 1);
+  if (cost > options_.max_said_bytes) {
+    return Refused(ErrorCode::kTooLarge,
+                   "this is too much for all who are in the room");
+  }
+  if (now < room.say_after) {
+    Refusal refusal =
+        Refused(ErrorCode::kRateLimited, "too much is said in the room");
+    refusal.retry_after = room.say_after - now;
+    return refusal;
+  }
+  // What was not said for a while may be said at once.
+  room.say_after =
+      std::max(room.say_after, now - options_.said_at_once) +
+      absl::Seconds(static_cast<double>(cost) / options_.said_bytes_per_second);
+  std::vector<Member> others;
+  for (const auto& [name, person] : room.people) {
+    if (person.member != member) others.push_back(person.member);
+  }
+  return others;
+}
+
 std::optional<Member> Rooms::Find(Member member, absl::string_view name) const {
   const Room& room = rooms_.at(places_.at(member).room);
   const auto prepared = PrepareName(name, options_.max_name_bytes);

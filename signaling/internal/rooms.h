@@ -52,6 +52,10 @@ class Rooms {
   Page List(Member member, absl::string_view after);
   std::variant<Findings, Refusal> Find(Member member, const Query& query);
   void Leave(absl::Time now, Member member);
+  // See Directory.
+  std::variant<std::vector<Member>, Refusal> AddressAll(absl::Time now,
+                                                        Member member,
+                                                        size_t bytes);
   // Whoever has this name in the member's room.
   std::optional<Member> Find(Member member, absl::string_view name) const;
 
@@ -118,6 +122,7 @@ class Rooms {
     absl::btree_map<std::string, Untold> untold;
     Waiting waiting;
     absl::Time tell_after = absl::InfinitePast();
+    absl::Time say_after = absl::InfinitePast();
     // What is being told, and those who have not been, the next one last; or
     // nobody. Who has gone meanwhile may still be there.
     effect::PeersChanged telling;

@@ -9,7 +9,14 @@ bool Utf8Validator::Feed(absl::string_view piece) {
   size_t i = 0;
   while (i < piece.size()) {
     if (pending_ == 0) {
-      // Signaling is nearly all ASCII: eight bytes at a time.
+      // Signaling is nearly all ASCII: 32 or eight bytes at a time.
+      uint64_t words[4];
+      while (piece.size() - i >= sizeof words) {
+        std::memcpy(words, piece.data() + i, sizeof words);
+        const uint64_t all = words[0] | words[1] | words[2] | words[3];
+        if ((all & 0x8080808080808080u) != 0) break;
+        i += sizeof words;
+      }
       uint64_t word;
       while (piece.size() - i >= sizeof word) {
         std::memcpy(&word, piece.data() + i, sizeof word);

@@ -57,6 +57,20 @@ std::function<ServerStats()> Told(std::function<void(ServerWorld&)> story,
   };
 }
 
+// "ada" says something to "bob", who has a session that can be resumed.
+void Talk(ServerWorld& w) {
+  w.Join(1, "ada");
+  w.KeptJoin(2, "bob");
+  w.Send(1, {{"type", "message"}, {"to", "bob"}, {"data", 1}});
+}
+
+// A call of which one side reports what has come of it.
+std::function<ServerStats()> Reported(const std::string& outcome) {
+  return Told([outcome](ServerWorld& w) {
+    w.Send(1, {{"type", "report"}, {"call", w.Call()}, {"outcome", outcome}});
+  });
+}
+
 TEST(SignalingCountersTest, OfTheServer) {
   const auto ping = [](ServerWorld& w) {
     w.Hello(1);
@@ -130,6 +144,24 @@ TEST(SignalingCountersTest, OfTheServer) {
       {"tokens_expired", outlives_its_token},
       {"signals_relayed", Told(call)},
       {"calls_started", Told(call)},
+      {"messages_passed_on", Told([](ServerWorld& w) { Talk(w); })},
+      {"messages_blocked", Told([](ServerWorld& w) {
+         Talk(w);
+         w.Send(2, {{"type", "block"}, {"name", "ada"}});
+         w.Send(1, {{"type", "message"}, {"to", "bob"}, {"data", 1}});
+       })},
+      {"messages_dropped", Told([](ServerWorld& w) {
+         Talk(w);
+         w.Lose(2);
+         for (int i = 0; i < 20; ++i) {
+           w.Send(1, {{"type", "message"},
+                      {"to", "bob"},
+                      {"data", std::string(10000, 'x')}});
+         }
+       })},
+      {"reports_direct", Reported("direct")},
+      {"reports_relayed", Reported("relayed")},
+      {"reports_failed", Reported("failed")},
       {"calls_accepted", Told(call)},
       {"unknown_connection", Told([](ServerWorld& w) { w.Say(9, "{}"); })},
       {"sessions_kept", Told(resume)},

@@ -115,6 +115,34 @@ test('names show what they hide', MINUTES, async () => {
   await goodbye([bob, eve]);
 });
 
+test('others see who is in a call, and who has looked away for long', MINUTES, async () => {
+  // Five minutes are over at once.
+  const prepare = (context) => context.addInitScript(() => {
+    const wait = globalThis.setTimeout;
+    globalThis.setTimeout = (act, ms, ...more) => wait(act, ms === 300_000 ? 0 : ms, ...more);
+  });
+  const [ada, bob, eve] = await stage.people(['Ada', 'Bob', 'Eve'], {}, [{}, {}, { prepare }]);
+  const shown = (person, words) => ada.sees(person).filter({ hasText: words }).waitFor();
+  await shown('Eve', 'in a browser');
+  await eve.call('Bob');
+  await bob.accept('Eve');
+  await eve.connected();
+  await shown('Eve', 'in a call');
+  await shown('Bob', 'in a call');
+  await bob.at('hangup').click();
+  await shown('Eve', 'in a browser');
+  await shown('Bob', 'in a browser');
+  const look = (hidden) => eve.page.evaluate((away) => {
+    Object.defineProperty(document, 'hidden', { value: away, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, hidden);
+  await look(true);
+  await shown('Eve', 'away');
+  await look(false);
+  await shown('Eve', 'in a browser');
+  await goodbye([ada, bob, eve]);
+});
+
 test('a call that comes while another rings waits, and a missed one is said', MINUTES, async () => {
   const [ada, bob, eve, kim] = await people('Ada', 'Bob', 'Eve', 'Kim');
   await bob.call('Ada');

@@ -117,6 +117,8 @@ absl::Status Call::Answer() {
 void Call::HandleDescription(signaling::SignalKind kind,
                              const std::string& sdp) {
   if (over_) return;
+  // An offer is answered at once: there is nothing that could be taken back.
+  if (kind == signaling::SignalKind::kRollback) return;
   const bool offer = kind == signaling::SignalKind::kOffer;
   // Perfect negotiation: the impolite side lets a colliding offer lie; the
   // polite one yields, which setting it does by itself.
@@ -125,12 +127,16 @@ void Call::HandleDescription(signaling::SignalKind kind,
     return;
   }
   // An answer to an offer that was taken back.
-  if (!offer &&
-      engine().signaling_state() != peer::SignalingState::kHaveLocalOffer) {
+  const peer::SignalingState state = engine().signaling_state();
+  if (!offer && state != peer::SignalingState::kHaveLocalOffer &&
+      state != peer::SignalingState::kHaveRemotePranswer) {
     return;
   }
   absl::Status status = engine().SetRemoteDescription(
-      net::Loop::Now(), offer ? peer::SdpType::kOffer : peer::SdpType::kAnswer,
+      net::Loop::Now(),
+      offer                                      ? peer::SdpType::kOffer
+      : kind == signaling::SignalKind::kPranswer ? peer::SdpType::kPranswer
+                                                 : peer::SdpType::kAnswer,
       sdp);
   if (status.ok() && offer) status = Answer();
   if (!status.ok()) {

@@ -94,6 +94,8 @@ void CallSession::OnSignaling(signaling::Client::Event event) {
           [&](signaling::ErrorReceived& error) {
             // What was said of a call may cross with its end.
             if (error.error.code == signaling::ErrorCode::kUnknownCall) return;
+            // An older server takes no reports.
+            if (error.error.code == signaling::ErrorCode::kUnknownType) return;
             terminal_.Say(error.error.message);
           },
           [&](signaling::BlockChanged& changed) {

@@ -242,16 +242,6 @@ void CallSession::OnConnected() {
   if (lines_ended_ && rules_.talks) Leave(0);
 }
 
-void CallSession::OnPath(const PathFound& path) {
-  if (errand_) errand_->HandlePath(path);
-  std::string text =
-      absl::StrCat(path.relayed ? "relayed" : "direct", " way to ", peer_name_,
-                   " (", path.local, " to ", path.remote, ")");
-  if (text == path_text_) return;
-  path_text_ = std::move(text);
-  terminal_.Say(path_text_);
-}
-
 // Files that were offered together are one question, as far as they are what
 // the sender announced; each other one is a question of its own.
 void CallSession::OnFileOffered(const FileOffered& offer) {
@@ -366,6 +356,9 @@ void CallSession::OnFinished(const FileFinished& finished) {
 void CallSession::OnOver(const absl::Status& status) {
   questions_.WithdrawAll("file:");
   offered_.clear();
+  if (!status.ok() && path_text_.empty()) {
+    ReportCall(signaling::CallOutcome::kFailed);
+  }
   path_text_.clear();
   continuation_.reset();
   if (leaving_) {

@@ -132,6 +132,7 @@ class CallSession {
   void OnConnected();
   void OnAside(Aside& aside);
   void OnPath(const PathFound& path);
+  void ReportCall(signaling::CallOutcome outcome);
   void OnFileOffered(const FileOffered& offer);
   void Decide(Offered& offered, const std::string& key);
   void AnswerFiles(Offered& offered, Verdict verdict);

@@ -18,7 +18,8 @@ bool ServesPages(const Config& config);
 // What clients are told as relayed addresses.
 std::vector<std::string> RelaysOf(const relay::Cluster& turn);
 
-// Prints a line for each address of `http` and each listener of `turn`.
+// Prints a line for each address of `http`, for those by which other machines
+// reach it (on a terminal with a QR code), and for each listener of `turn`.
 void Announce(const std::vector<TransportAddress>& http,
               const relay::Cluster& turn, const Config& config);
 

@@ -102,6 +102,8 @@ struct Config {
   size_t peers_per_room_per_address =
       signaling::RoomOptions().max_peers_per_source;
   size_t presence_bytes_per_s = 4'000'000;
+  size_t message_bytes_per_s = 4'000'000;
+  size_t calls_per_peer = signaling::CallOptions().max_calls_per_peer;
   absl::Duration first_byte_timeout =
       net::StreamPortOptions().first_byte_timeout;
   absl::Duration write_timeout = net::StreamDriverOptions().write_timeout;

@@ -111,6 +111,18 @@ RouteOptions RoutesOf(const Config& config) {
   return routes;
 }
 
+// So many calls of one peer at once, and what it takes to begin them all when
+// it joins.
+void AllowCalls(size_t calls, signaling::ServerOptions& options) {
+  options.calls.max_calls_per_peer = calls;
+  options.calls.max_ringing_per_source =
+      std::max(options.calls.max_ringing_per_source, calls);
+  options.calls.calls_per_source.burst = std::max(
+      options.calls.calls_per_source.burst, 3 * static_cast<double>(calls));
+  options.call_rate.burst =
+      std::max(options.call_rate.burst, 1.25 * static_cast<double>(calls));
+}
+
 FrontDoorOptions DoorOptions(const Config& config,
                              const net::DescriptorBudget& budget) {
   FrontDoorOptions options;
@@ -130,6 +142,9 @@ FrontDoorOptions DoorOptions(const Config& config,
       config.peers_per_room_per_address;
   options.signaling.rooms.presence_bytes_per_second =
       static_cast<double>(config.presence_bytes_per_s);
+  options.signaling.rooms.said_bytes_per_second =
+      static_cast<double>(config.message_bytes_per_s);
+  AllowCalls(config.calls_per_peer, options.signaling);
   options.signaling.server_name = absl::StrCat("kyuud ", kVersion);
   options.dialects.settings = config.dialects;
   options.dialects.peerjs.max_peers_per_source = share;

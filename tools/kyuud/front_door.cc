@@ -351,6 +351,7 @@ void FrontDoor::Tell(Metrics& metrics) const {
   metrics.admission = admission_.stats();
   metrics.handshakes = port_.handshake_times();
   metrics.messages = message_times_;
+  metrics.call_round_trips = server_.round_trips();
   metrics.now = {.connections = port_.open_streams(),
                  .held_bytes = memory_.used_bytes(),
                  .sessions = server_.connection_count(),

@@ -44,6 +44,16 @@ constexpr Setting kLimitSettings[] = {
         "BYTES", Change::kRestart,
         "What a room may cost to be told who is there, all its peers together; "
         "changes wait, and become one, while it would be more"),
+    Bounded<10'000, 1'000'000'000, &Config::message_bytes_per_s>(
+        "limits", "message-bytes-per-second", "message-bytes-per-second",
+        "BYTES", Change::kRestart,
+        "What messages of applications for all of a room may cost, all its "
+        "peers together; more are refused"),
+    Bounded<2, 1'000, &Config::calls_per_peer>(
+        "limits", "calls-per-peer", "calls-per-peer", "N", Change::kRestart,
+        "Calls of one peer at once: where everybody is in a call with "
+        "everybody, "
+        "a room has one more peer than that"),
     Row<&Config::turn, &Turn::allocations_max>(
         "limits", "allocations", "max-allocations", "N", Change::kReload,
         "Allocations; less if descriptors or ports do not suffice"),

@@ -106,6 +106,9 @@ void AddTimes(Families& out, const Metrics& metrics) {
   AddHistogram(out, "kyuu_signaling_message_seconds",
                "How long the handling of a client's message took.",
                metrics.messages);
+  AddHistogram(out, "kyuu_signaling_call_round_trip_seconds",
+               "Round trips of calls, as clients have reported them.",
+               metrics.call_round_trips);
 }
 
 void AddNow(Families& out, const Metrics& metrics) {

@@ -46,6 +46,7 @@ struct Metrics {
                                                3e-3, 0.01, 0.03, 0.1};
   std::optional<Histogram> handshakes;
   std::optional<Histogram> messages;
+  std::optional<Histogram> call_round_trips;
   std::optional<Histogram> allocation_seconds;
   std::optional<Histogram> allocation_bytes;
   uint64_t dropped_log_lines = 0;
