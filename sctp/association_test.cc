@@ -536,22 +536,55 @@ struct Batch {
   }
 };
 
+// Sends nine packets as one batch, of which the one at `lost` is, and returns
+// how many SACKs there were.
+int SacksOfNine(TestPair& p, int lost) {
+  for (int i = 0; i < 9; ++i) {
+    EXPECT_OK(p.SendText(p.a, 0, std::string(1100, 'x')));
+  }
+  Batch batch;
+  batch.Poll(p.a, p.pair.now());
+  EXPECT_THAT(batch.packets, SizeIs(9));
+  if (lost >= 0) batch.packets.erase(batch.packets.begin() + lost);
+  batch.Deliver(p.b, p.pair.now());
+  return batch.sacks;
+}
+// More packets than make a peer's window large.
+void SendMany(TestPair& p) {
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_OK(p.SendText(p.a, 0, std::string(100'000, 'x')));
+    p.pair.RunFor(absl::Seconds(1));
+  }
+}
+
 TEST(Acknowledgement, EachPacketOfABatchBehindAHoleHasItsSack) {
   for (int lost : {-1, 0, 3, 8}) {
     SCOPED_TRACE(lost);
     TestPair p;
     p.Connect();
-    for (int i = 0; i < 9; ++i) {
-      ASSERT_OK(p.SendText(p.a, 0, std::string(1100, 'x')));
-    }
-    Batch batch;
-    batch.Poll(p.a, p.pair.now());
-    ASSERT_THAT(batch.packets, SizeIs(9));
-    if (lost >= 0) batch.packets.erase(batch.packets.begin() + lost);
-    batch.Deliver(p.b, p.pair.now());
+    SendMany(p);
     // One for each packet behind the hole, one for all without.
-    EXPECT_EQ(batch.sacks, lost < 0 ? 1 : std::max(1, 8 - lost));
+    EXPECT_EQ(SacksOfNine(p, lost), lost < 0 ? 1 : std::max(1, 8 - lost));
   }
+}
+
+// A peer's window opens by a packet a SACK (RFC 9260 section 7.2.1), at first
+// and after a loss: 1.6 MB of libdatachannel or libwebrtc where 5 % is lost
+// took four and ten times as long to kyuu as to themselves.
+TEST(Acknowledgement, WhereThePeersWindowIsSmallEverySecondPacketHasItsSack) {
+  TestPair p;
+  p.Connect();
+  EXPECT_EQ(SacksOfNine(p, -1), 5);  // And the first alone.
+  p.pair.RunFor(absl::Seconds(10));
+  SendMany(p);
+  EXPECT_EQ(SacksOfNine(p, -1), 1);
+  p.pair.RunFor(absl::Seconds(10));
+  EXPECT_EQ(SacksOfNine(p, 0), 8);
+  p.pair.RunFor(absl::Seconds(10));
+  EXPECT_EQ(SacksOfNine(p, -1), 4);
+  p.pair.RunFor(absl::Seconds(10));
+  SendMany(p);
+  EXPECT_EQ(SacksOfNine(p, -1), 1);
 }
 
 TEST(Acknowledgement, AWindowThatArrivesInOneBatchIsAcknowledgedInParts) {

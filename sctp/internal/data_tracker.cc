@@ -9,13 +9,23 @@
 #include "sctp/options.h"
 
 namespace kyuu::sctp::internal {
+namespace {
+
+// A peer's window is 1400 packets when it has begun with so many...
+constexpr int kUrgentAtFirst = 4096;
+// ...and has grown out of what matters so long after a loss. Where less than
+// one packet in so many is lost, the SACKs are no burden.
+constexpr int kUrgentAfterGap = 512;
+
+}  // namespace
 
 DataTracker::DataTracker(const Options& options, Tsn peer_initial_tsn)
     : max_window_(options.max_tsn_window),
       max_intervals_(options.max_gap_intervals),
       max_blocks_(options.max_sack_gap_blocks),
       max_duplicates_(options.max_sack_duplicates),
-      cumulative_tsn_(peer_initial_tsn - 1) {}
+      cumulative_tsn_(peer_initial_tsn - 1),
+      urgent_packets_(kUrgentAtFirst) {}
 
 TsnClass DataTracker::Classify(Tsn tsn) const {
   if (tsn <= cumulative_tsn_) return TsnClass::kDuplicate;
@@ -33,6 +43,7 @@ void DataTracker::Record(Tsn tsn) {
   if (tsn != cumulative_tsn_ + 1) {
     gaps_.Add(tsn);
     tells_ = true;
+    urgent_packets_ = std::max(urgent_packets_, kUrgentAfterGap);
     // Section 6.7: an endpoint that finds a gap "SHOULD send a SACK
     // immediately", and goes on to do so while the gap is there.
     due_ = Due::kNow;
@@ -75,6 +86,7 @@ void DataTracker::RestartAt(Tsn next) {
 
 void DataTracker::OnDataPacket() {
   ++packets_since_sack_;
+  urgent_packets_ = std::max(urgent_packets_ - 1, 0);
   if (due_ == Due::kNow) return;
   // Section 6.2: "for at least every second packet (not every second DATA
   // chunk) received".

@@ -55,7 +55,7 @@ bool Core::transmit_urgent() const {
   // up, or both sides work in turns.
   const Tcb* tcb = FindTcb();
   if (tcb == nullptr) return false;
-  return tcb->tracker.sack_tells_of_gaps() ||
+  return tcb->tracker.is_sack_urgent() ||
          (tcb->tracker.sack_due() == DataTracker::Due::kNow &&
           tcb->received_since_sack >= tcb->window.size() / kSacksPerWindow);
 }

@@ -135,12 +135,12 @@ TEST(SackImmediately, IsAskedForWhereTheAnswerIsWaitedFor) {
   Puppet p;
   ASSERT_TRUE(p.Connect());
   const auto asked = [&] {
-    std::vector<bool> asked;
+    std::vector<bool> of_each;
     for (const Received& chunk : p.Drain()) {
       if (chunk.type() != ChunkType::kData) continue;
-      asked.push_back(DataChunk::Parse(chunk.view())->immediate());
+      of_each.push_back(DataChunk::Parse(chunk.view())->immediate());
     }
-    return asked;
+    return of_each;
   };
   const auto send = [&](size_t size) {
     const Message message{StreamId{1}, Ppid{53}, std::vector<uint8_t>(size)};
