@@ -9,8 +9,11 @@ import { PagePeer } from './page_peer.mjs';
 
 const GLARES = +(process.env.KYUU_GLARES ?? 16);
 const TIME = { timeout: 60_000 + 2000 * GLARES };
-// What each side asks for.
+// What each side asks for. Firefox 140 takes no restart of ICE in place of an offer of
+// its own, whether it has taken that one back or not ("Remote description indicates
+// ICE restart but offer did not request ICE restart").
 const KINDS = ['negotiate', 'restart'];
+const kindsFor = (yielding) => (yielding === 'Firefox' ? ['negotiate'] : KINDS);
 
 const isOffer = (line) => line.includes('"type":"offer"');
 const isSignaling = (line) => /"(type|candidate)"/.test(line) && !line.includes('"event"');
@@ -56,13 +59,14 @@ for (const [name, start] of [['Chromium', startBrowser], ['Firefox', startFirefo
       test(`${GLARES / 2} collisions in which ${kyuuYields ? 'kyuu' : 'the page'} yields`, TIME, async () => {
         const kyuu = kyuuPeer('--role', 'answer', '--echo', ...(kyuuYields ? [] : ['--impolite']));
         await kyuu.waitFor(/"event":"ready"/);
-        const page = await PagePeer.start(browser, { offers: true, polite: !kyuuYields, rollsBack: name === 'Firefox' });
+        const page = await PagePeer.start(browser, { offers: true, polite: !kyuuYields });
+        const kinds = kindsFor(kyuuYields ? 'kyuu' : name);
         const wires = [new Wire(page, kyuu), new Wire(kyuu, page)];
         await page.until(() => globalThis.channel.readyState === 'open');
         const [winner, loser] = kyuuYields ? [page, kyuu] : [kyuu, page];
         for (let i = 0; i < GLARES / 2; ++i) {
           for (const wire of wires) wire.hold();
-          kyuu.write(`{"type":"${KINDS[i % 2]}"}\n`);
+          kyuu.write(`{"type":"${kinds[i % kinds.length]}"}\n`);
           page.write(`{"type":"${KINDS[(i >> 1) % 2]}"}`);
           await until(`offers of both in round ${i}`, () => wires.every(({ held }) => held.some(isOffer)), kyuu, page);
           for (const wire of wires) wire.release();
@@ -74,7 +78,9 @@ for (const [name, start] of [['Chromium', startBrowser], ['Firefox', startFirefo
         }
         // Of each collision one offer was ignored, by the one that does not yield;
         // and kyuu was stable whenever it was asked for an offer.
-        assert.equal(winner.lines.filter((line) => line.includes('"event":"ignored"')).length, GLARES / 2);
+        const ignored = () => winner.lines.filter((line) => line.includes('"event":"ignored"')).length;
+        await until('an offer of each collision is ignored', () => ignored() >= GLARES / 2, kyuu, page);
+        assert.equal(ignored(), GLARES / 2);
         assert.deepEqual([page.errors, kyuu.errors], [[], []]);
         assert.equal(await page.page.evaluate(() => globalThis.pc.connectionState), 'connected');
         await page.page.close();

@@ -6,7 +6,7 @@ import { sleep } from './lib.mjs';
 
 // Runs in the page.
 function install() {
-  globalThis.start = ({ offers, polite, media = [], echo, rollsBack }) => {
+  globalThis.start = ({ offers, polite, media = [], echo }) => {
     const pc = globalThis.pc = new RTCPeerConnection();
     const tell = (line) => globalThis.told(JSON.stringify(line));
     const heard = globalThis.heard = [];
@@ -40,7 +40,6 @@ function install() {
         const collides = message.type === 'offer' && (making || pc.signalingState !== 'stable');
         ignoring = !polite && collides;
         if (ignoring) return tell({ event: 'ignored' });
-        if (collides && rollsBack) await pc.setLocalDescription({ type: 'rollback' });
         await pc.setRemoteDescription(message);
         if (message.type === 'offer') await describe();
       } else if (message.candidate) {
@@ -57,10 +56,8 @@ function install() {
 }
 
 export class PagePeer {
-  // `options`: offers (else it answers), polite, echo, media to offer, as [kind,
-  // direction], and rollsBack: Firefox takes no restart of ICE in place of an offer
-  // that restarts nothing unless it is told to take that one back. A new page of
-  // `browser` for each.
+  // `options`: offers (else it answers), polite, echo, and media to offer, as [kind,
+  // direction]. A new page of `browser` for each.
   static async start(browser, options) {
     const peer = new PagePeer();
     Object.assign(peer, { lines: [], errors: [] });
