@@ -151,7 +151,6 @@ class Connection {
   // back. All events of channels and Closed follow; drive it until then.
   void Close(absl::Time now);
 
-  // Engine.
   void HandlePacket(absl::Time now, const Datagram& datagram);
   void HandleTimeout(absl::Time now);
   // `out` must hold kDatagramMax bytes. Bulk data comes as runs of datagrams

@@ -390,17 +390,16 @@ absl::Status Connection::AddIceCandidate(absl::Time now,
                                          size_t mline_index,
                                          absl::string_view ufrag) {
   if (closing_) return absl::FailedPreconditionError("closed");
-  if (!candidate.empty()) {
-    const absl::Status status = ice::Candidate::Parse(candidate).status();
-    if (!status.ok() && !absl::IsUnimplemented(status)) return status;
+  const auto parsed = ice::Candidate::Parse(candidate);
+  if (!candidate.empty() && !parsed.ok() &&
+      !absl::IsUnimplemented(parsed.status())) {
+    return parsed.status();
   }
   PendingCandidate pending{.line = std::string(candidate),
                            .mid = std::string(mid),
                            .mline_index = mline_index,
                            .ufrag = std::string(ufrag)};
-  if (const auto parsed = ice::Candidate::Parse(candidate); parsed.ok()) {
-    pending.ufrag = std::string(parsed->ufrag().value_or(ufrag));
-  }
+  if (parsed.ok()) pending.ufrag = std::string(parsed->ufrag().value_or(ufrag));
   const bool undescribed = !session_.remote() || remote_ice_.waits;
   if (!undescribed && !IsOfAnotherGeneration(pending)) {
     ApplyCandidate(now, pending);
@@ -412,8 +411,7 @@ absl::Status Connection::AddIceCandidate(absl::Time now,
     return absl::OkStatus();
   }
   if (undescribed) {
-    return absl::ResourceExhaustedError(
-        "too many candidates before their description");
+    return absl::ResourceExhaustedError("too many candidates wait for it");
   }
   // As likely of a generation gone by as of one to come.
   ++counters_.ignored_candidates;

@@ -11,11 +11,10 @@
 namespace kyuu::sctp::internal {
 namespace {
 
-// A peer's window is 1400 packets when it has begun with so many...
-constexpr int kUrgentAtFirst = 4096;
-// ...and has grown out of what matters so long after a loss. Where less than
-// one packet in so many is lost, the SACKs are no burden.
-constexpr int kUrgentAfterGap = 512;
+// A peer's window is 1400 packets when it has begun with so many.
+constexpr int kTwoByTwoAtFirst = 4096;
+// Where less than one packet in so many is lost, the SACKs are no burden.
+constexpr int kEachAfterGap = 512;
 
 }  // namespace
 
@@ -25,7 +24,7 @@ DataTracker::DataTracker(const Options& options, Tsn peer_initial_tsn)
       max_blocks_(options.max_sack_gap_blocks),
       max_duplicates_(options.max_sack_duplicates),
       cumulative_tsn_(peer_initial_tsn - 1),
-      urgent_packets_(kUrgentAtFirst) {}
+      two_by_two_(kTwoByTwoAtFirst) {}
 
 TsnClass DataTracker::Classify(Tsn tsn) const {
   if (tsn <= cumulative_tsn_) return TsnClass::kDuplicate;
@@ -43,7 +42,7 @@ void DataTracker::Record(Tsn tsn) {
   if (tsn != cumulative_tsn_ + 1) {
     gaps_.Add(tsn);
     tells_ = true;
-    urgent_packets_ = std::max(urgent_packets_, kUrgentAfterGap);
+    each_ = kEachAfterGap;
     // Section 6.7: an endpoint that finds a gap "SHOULD send a SACK
     // immediately", and goes on to do so while the gap is there.
     due_ = Due::kNow;
@@ -86,11 +85,12 @@ void DataTracker::RestartAt(Tsn next) {
 
 void DataTracker::OnDataPacket() {
   ++packets_since_sack_;
-  urgent_packets_ = std::max(urgent_packets_ - 1, 0);
+  two_by_two_ = std::max(two_by_two_ - 1, 0);
+  each_ = std::max(each_ - 1, 0);
   if (due_ == Due::kNow) return;
   // Section 6.2: "for at least every second packet (not every second DATA
   // chunk) received".
-  due_ = packets_since_sack_ >= 2 ? Due::kNow : Due::kLater;
+  due_ = packets_since_sack_ >= 2 || each_ > 0 ? Due::kNow : Due::kLater;
 }
 
 SackChunk DataTracker::TakeSack(uint32_t a_rwnd, size_t space) {

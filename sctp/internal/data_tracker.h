@@ -53,7 +53,7 @@ class DataTracker {
   // for a while after a gap, when the peer's window is small and a SACK opens
   // it by a packet, whatever it acknowledges (section 7.2.1).
   bool is_sack_urgent() const {
-    return due_ == Due::kNow && (tells_ || urgent_packets_ > 0);
+    return due_ == Due::kNow && (tells_ || each_ > 0 || two_by_two_ > 0);
   }
 
   // TakeSack builds the SACK with as many blocks and duplicates as fit in
@@ -71,9 +71,11 @@ class DataTracker {
   absl::InlinedVector<Tsn, 8> duplicates_;
   Due due_ = Due::kNot;
   bool tells_ = false;  // Something that the peer counts came since the SACK.
-  // So many packets more are acknowledged two by two, even if they come as one
-  // train: without it half the senders that lose 5 % wait for a timeout.
-  int urgent_packets_;
+  // So many packets more are acknowledged two by two, or each for itself, even
+  // if they come as one train: without it foreign senders that lose 5 % wait
+  // for timeouts.
+  int two_by_two_;
+  int each_ = 0;
   // The very first packet is acknowledged at once: its sender's window is
   // small, and it has no round trip measured yet.
   int packets_since_sack_ = 1;
