@@ -219,6 +219,8 @@ def check_text(path, lines):
     for number, line in enumerate(lines, 1):
         if re.search(r"(?<![\w./~])/(work|root|home)/\w", line) and path != "tools/tidy.py":
             report(path, number, "no absolute path of a machine")
+    if lines and lines[0].startswith("#!") and not os.access(os.path.join(ROOT, path), os.X_OK):
+        report(path, 1, "a script is executable")
 
 
 def check_fuzz():
