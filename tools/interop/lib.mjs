@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -20,14 +21,21 @@ export const kyuud = join(bin, 'kyuud/kyuud');
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-// A port of 127.0.0.1 that nobody has at the moment.
+// A port that nobody has at the moment, and that the system gives to no connection.
 export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const server = createServer();
+    const port = randomInt(20_000, 32_000);
+    try {
+      await once(server.listen(port, '0.0.0.0'), 'listening');
+    } catch (error) {
+      if (error.code === 'EADDRINUSE') continue;
+      throw error;
+    }
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 // A temporary folder that goes away with the process.
