@@ -89,6 +89,9 @@ async function inside(t) {
     return program;
   };
   const send = () => command('send', server.url, file, '--to', `Kim${receivers}`);
+  // What is said of the server, and that all of it was mended.
+  const times = (words) => said(receiver).split(words).length - 1;
+  const isHere = () => times('back as Kim') === times('the connection to the server is lost');
   let receiver = await receive();
   let sender;
   let begin = 0; // What was there when the sender began,
@@ -131,10 +134,11 @@ async function inside(t) {
     async server() {
       // The file would be through before the server is back.
       sender.child.kill('SIGSTOP');
+      const lost = times('the connection to the server is lost');
       server.child.kill('SIGKILL');
       await once(server.child, 'close');
       server = await startKyuud('--http-listen', new URL(server.url).host, '--turn-listen', server.turn);
-      await receiver.waitFor(/back as Kim/, 60);
+      await until(() => times('the connection to the server is lost') > lost && isHere(), 'the receiver is not back', receiver);
       sender.child.kill('SIGCONT');
     },
     async disk() {
@@ -156,12 +160,14 @@ async function inside(t) {
   for (const [i, kind] of shuffled([...KINDS, ...KINDS]).entries()) {
     const there = Math.max(partSize(folder), begin);
     const stop = Math.floor(there + (0.3 + Math.random()) * (SIZE - there) / (12 - i));
+    if (!sender) await until(isHere, 'the receiver is not back', receiver);
     sender ??= send();
     await until(() => partSize(folder) >= stop, `${kind}: never at ${stop}`, sender, receiver);
     await acts[kind]();
     assert.ok(!readdirSync(folder).includes('big.bin'), 'nothing incomplete has the name');
     t.diagnostic(`${kind} at ${stop}: ${partSize(folder)} are there`);
   }
+  if (!sender) await until(isHere, 'the receiver is not back', receiver);
   sender ??= send();
   assert.equal(await sender.finish(SECONDS), 0, sender.transcript());
   sent += SIZE - begin;
