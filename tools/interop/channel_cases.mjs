@@ -102,11 +102,13 @@ export const STACKS = {
   aiortc: {
     start: (role) => foreignPeer.aiortc('--role', role, '--scripted'),
     hasty: 'always',
+    repairsSlowly: true,
     cannotOpen: { [SCRIPTS]: 'it writes how many characters there are where the OPEN has a number of bytes' },
   },
   pion: {
     start: (role) => foreignPeer.pion('--role', role, '--scripted'),
     largest: 65535,
+    repairsSlowly: true,
     cannot: { 'the largest message that is announced': 'it announces nothing, which is 65536, and takes 65535' },
   },
   werift: {
