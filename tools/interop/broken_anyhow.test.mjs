@@ -8,15 +8,16 @@
 // disk of its own: the test runs itself in new namespaces.
 
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { execFileSync } from 'node:child_process';
-import { closeSync, createReadStream, openSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, createReadStream, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { after, test } from 'node:test';
-import { killLeftovers, kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
+import { command, makeFile, partSize, readUpTo, said, until } from './broken.mjs';
+import { killLeftovers, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
 
 const MiB = 1024 * 1024;
 const SIZE = +(process.env.KYUU_BROKEN_MIB ?? 200) * MiB;
@@ -25,49 +26,12 @@ const KINDS = ['receiver', 'sender', 'network', 'server', 'disk'];
 const INSIDE = 'KYUU_BROKEN_INSIDE';
 after(killLeftovers);
 
-const command = (...args) => new Program(kyuu, args);
-const said = (program) => [...program.lines, ...program.errors].join('\n');
 const shell = (...line) => execFileSync(line[0], line.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
 
 async function hashOf(path) {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);
   return hash.digest('hex');
-}
-
-function makeFile() {
-  const path = join(temporaryFolder(), 'big.bin');
-  const file = openSync(path, 'w');
-  const part = randomBytes(8 * MiB);
-  for (let at = 0; at < SIZE; at += part.length) {
-    part.writeUInt32LE(at / MiB, 0); // No two parts are alike.
-    writeSync(file, part, 0, Math.min(part.length, SIZE - at));
-  }
-  closeSync(file);
-  return path;
-}
-
-function partSize(folder) {
-  const name = readdirSync(folder).find((entry) => entry.endsWith('.part'));
-  try { return name ? statSync(join(folder, name)).size : -1; } catch { return -1; }
-}
-
-// How far a running sender has read its file.
-function readUpTo(sender, path) {
-  const proc = `/proc/${sender.child.pid}`;
-  for (const fd of readdirSync(`${proc}/fd`)) {
-    try {
-      if (readlinkSync(`${proc}/fd/${fd}`) === path) return +readFileSync(`${proc}/fdinfo/${fd}`, 'utf8').match(/pos:\s*(\d+)/)[1];
-    } catch { /* It was closed meanwhile. */ }
-  }
-  return 0;
-}
-
-async function until(condition, what, ...programs) {
-  for (const deadline = Date.now() + 90_000; !condition();) {
-    assert.ok(Date.now() < deadline && programs.every((p) => p.code === undefined), `${what}\n${programs.map((p) => p.transcript()).join('\n')}`);
-    await sleep(1);
-  }
 }
 
 const shuffled = (list) => list.map((value) => [Math.random(), value]).sort(([a], [b]) => a - b).map(([, value]) => value);
@@ -77,7 +41,7 @@ async function inside(t) {
   const folder = temporaryFolder();
   shell('mount', '-t', 'tmpfs', '-o', `size=${SIZE / MiB + 64}m`, 'none', folder);
   t.after(() => shell('umount', '--lazy', folder));
-  const file = makeFile();
+  const file = makeFile(SIZE);
   const hash = await hashOf(file);
   let server = await startKyuud();
   t.after(() => server.stop());

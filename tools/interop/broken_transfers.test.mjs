@@ -3,56 +3,19 @@
 // typed again, and it goes on where it was.
 
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { command, makeFile, partSize, readUpTo, said, until } from './broken.mjs';
 import { killLeftovers, kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
 
 const MINUTES = { timeout: 3 * 60_000 };
 const MiB = 1024 * 1024;
 after(killLeftovers);
 
-const command = (...args) => new Program(kyuu, args);
 const hashOf = (path) => createHash('sha256').update(readFileSync(path)).digest('hex');
-const said = (program) => [...program.lines, ...program.errors].join('\n');
-
-function makeFile(bytes) {
-  const path = join(temporaryFolder(), 'big.bin');
-  const part = randomBytes(Math.min(bytes, 10 * MiB));
-  const file = openSync(path, 'w');
-  for (let at = 0; at < bytes; at += part.length) {
-    part.writeUInt32LE(at / MiB, 0); // No two parts are alike.
-    writeSync(file, part, 0, Math.min(part.length, bytes - at));
-  }
-  closeSync(file);
-  return path;
-}
-
-// Bytes of the part in a folder, or -1.
-function partSize(folder) {
-  const name = readdirSync(folder).find((entry) => entry.endsWith('.part'));
-  try { return name ? statSync(join(folder, name)).size : -1; } catch { return -1; }
-}
-
-// How far a running sender has read its file.
-function readUpTo(sender, path) {
-  const proc = `/proc/${sender.child.pid}`;
-  for (const fd of readdirSync(`${proc}/fd`)) {
-    try {
-      if (readlinkSync(`${proc}/fd/${fd}`) === path) return +readFileSync(`${proc}/fdinfo/${fd}`, 'utf8').match(/pos:\s*(\d+)/)[1];
-    } catch { /* It was closed meanwhile. */ }
-  }
-  return 0;
-}
-
-async function until(condition, what, ...programs) {
-  for (const deadline = Date.now() + 60_000; !condition();) {
-    assert.ok(Date.now() < deadline && programs.every((p) => p.code === undefined), `${what}\n${programs.map((p) => p.transcript()).join('\n')}`);
-    await sleep(1);
-  }
-}
 
 // The bytes that a program says a file goes on at; 0 without such a line.
 function goesOnAt(program) {
