@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """What a relayed packet costs kyuud, and coturn, in CPU time of the server.
 
-  bench/relay.py KYUUD RELAY_LOAD loopback|wire [ROUNDS] [ROW...]
+  bench/relay.py [--floor TURN_FLOOR] KYUUD RELAY_LOAD loopback|wire [ROUNDS] [ROW...]
 
-Both servers run at once, pinned to one core; the load (bench/relay_load.cc) runs
+All servers run at once, pinned to one core; the load (bench/relay_load.cc) runs
 on another, at one and then the other, for so many rounds after one that does not
 count. Printed are medians of the server's CPU time per packet that arrived, of
 that and the load's together ("box": on a wire the kernel's part of either end may
-be done in the other's name), what was lost, and the kernel's share of kyuud's time:
-what no program in its place could save that makes the same system calls.
+be done in the other's name), what was lost, and the kernel's share of kyuud's time.
+With TURN_FLOOR (bench/turn_floor.cc) a column says what the system calls alone
+take, and its ratio to coturn: no server that makes them is cheaper. It passes no
+indications on.
 
 `loopback` hands trains on whole. `wire` is a veth cable between two network
 namespaces without segmentation offload (no GSO, TSO, GRO): each packet goes alone.
@@ -24,6 +26,9 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "tools", part) for part in ("torture", "kyuud", "soak")]
+FLOOR = os.path.abspath(sys.argv[2]) if sys.argv[1] == "--floor" else None
+if FLOOR:
+    del sys.argv[1:3]
 KYUUD, LOAD, BED = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]), sys.argv[3]
 ROUNDS = int(sys.argv[4]) if len(sys.argv) > 4 else 7
 WANTED = sys.argv[5:]
@@ -99,6 +104,13 @@ def coturn(stack, host, address, port):
     return process.pid
 
 
+def floor(stack, host, port):
+    process = subprocess.Popen(host.command(FLOOR, str(port)), stdin=subprocess.PIPE)
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    return process.pid
+
+
 def times(pid):
     """Ticks in user and in system mode."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
@@ -127,8 +139,11 @@ def main():
             "--user=a:b", "--threads=1", "--log-level=off"))
         servers = {"kyuud": (f"{server}:23478", kyuud.process.pid),
                    "coturn": (f"{server}:23479", coturn(stack, server_host, server, 23479))}
-        print("| " + BED + " | kyuud us (box) | lost % | coturn us (box) | lost % | ratio (box) "
-              "| kernel's share of kyuud, % |\n|---|---|---|---|---|---|---|", flush=True)
+        if FLOOR:
+            servers["floor"] = (f"{server}:23480", floor(stack, server_host, 23480))
+        head = ["kyuud us (box)", "lost %", "coturn us (box)", "lost %", "ratio (box)",
+                "kernel's share of kyuud, %"] + ["system calls alone (ratio)"] * bool(FLOOR)
+        print(f"| {BED} | " + " | ".join(head) + " |\n|---" + "|---" * len(head) + "|", flush=True)
         for name, row in ROWS[BED]:
             if WANTED and not any(part in name for part in WANTED):
                 continue
@@ -136,21 +151,31 @@ def main():
             before = times(kyuud.process.pid)
             for number in range(ROUNDS + 1):
                 for of, (address, pid) in servers.items():
+                    if of == "floor" and "indications" in row:
+                        continue
                     honest.pin(pid, {0})
                     result = measure(client_host, pid, address, client, peer, row)
                     if number > 0:
                         results[of].append(result)
             cells, cost = [], {}
             for of, runs in results.items():
+                if not runs:
+                    continue
                 cost[of] = [statistics.median(r["server_cpu_us_per_packet"] for r in runs),
                             statistics.median(r["server_cpu_us_per_packet"] +
                                               r["load_cpu_us_per_packet"] for r in runs)]
                 lost = 100 * (1 - sum(r["received"] for r in runs) / sum(r["sent"] for r in runs))
-                cells += [f"{cost[of][0]:.2f} ({cost[of][1]:.2f})", f"{lost:.1f}"]
+                if of != "floor":
+                    cells += [f"{cost[of][0]:.2f} ({cost[of][1]:.2f})", f"{lost:.1f}"]
             ratios = [theirs / ours for ours, theirs in zip(cost["kyuud"], cost["coturn"])]
             user, system = (b - a for a, b in zip(before, times(kyuud.process.pid)))
-            print(f"| {name} | " + " | ".join(cells) + f" | {ratios[0]:.1f} ({ratios[1]:.1f}) "
-                  f"| {100 * system / max(1, user + system):.0f} |", flush=True)
+            cells += [f"{ratios[0]:.1f} ({ratios[1]:.1f})",
+                      f"{100 * system / max(1, user + system):.0f}"]
+            if "floor" in cost:
+                cells.append(f"{cost['floor'][0]:.2f} ({cost['coturn'][0] / cost['floor'][0]:.1f})")
+            elif FLOOR:
+                cells.append("")
+            print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":

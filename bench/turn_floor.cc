@@ -1,7 +1,9 @@
 // The system calls of a TURN server that thinks nothing: what turn_requests.py
 // asks is answered in as many bytes as kyuud has for it, an Allocate opens a
 // relay socket as relay::Node does, a Refresh closes it, and nobody is asked
-// for a password. What kyuud needs beyond that is its own.
+// for a password. For relay.py it passes ChannelData on, in both directions: a
+// client has one channel, and what of a Receive goes to the same place leaves
+// as one train. What kyuud needs beyond that is its own.
 //
 //   turn_floor PORT
 //
@@ -20,10 +22,13 @@
 #include "absl/types/span.h"
 #include "base/address.h"
 #include "net/loop.h"
+#include "net/train.h"
+#include "net/train_builder.h"
 #include "net/udp_socket.h"
 #include "stun/attributes.h"
 #include "stun/message.h"
 #include "stun/protocol.h"
+#include "turn/channel_data.h"
 
 namespace kyuu {
 namespace {
@@ -31,11 +36,13 @@ namespace {
 constexpr size_t kAnswers = net::ReceiveBuffer::kTrains;
 constexpr size_t kAnswerBytes = 256;
 constexpr int kReceivesPerTurn = 4;  // As relay::Node.
+constexpr uint16_t kChannel = turn::kChannelMin;
 const IpAddress kLoopback = IpAddress::V4(127, 0, 0, 1);
 
 // As long as kyuud's.
 absl::Span<const uint8_t> Answer(const stun::MessageView& request,
                                  const TransportAddress& client,
+                                 const TransportAddress& relayed,
                                  const stun::IntegrityKey& key,
                                  absl::Span<uint8_t> out) {
   const bool binding = request.method() == stun::Method::kBinding;
@@ -50,13 +57,15 @@ absl::Span<const uint8_t> Answer(const stun::MessageView& request,
     return w.Finish();
   }
   if (request.method() == stun::Method::kAllocate) {
-    w.Add(stun::XorRelayedAddress{client});
+    w.Add(stun::XorRelayedAddress{relayed});
   }
-  if (request.method() != stun::Method::kRefresh) {
+  if (binding || request.method() == stun::Method::kAllocate) {
     w.Add(stun::XorMappedAddress{client});
   }
   if (binding) return w.Finish();
-  w.Add(stun::Lifetime{600});
+  if (request.method() != stun::Method::kChannelBind) {
+    w.Add(stun::Lifetime{600});
+  }
   w.AddIntegrity(key);
   return w.Finish();
 }
@@ -73,14 +82,17 @@ class Floor {
 
  private:
   struct Relay {
-    explicit Relay(net::Loop& loop)
-        : socket(net::UdpSocket::Open(
+    Relay(Floor& floor, const Path& path)
+        : client(path),
+          socket(net::UdpSocket::Open(
                      {.bind = {kLoopback, 0},
                       .errors = net::UdpOptions::Errors::kKeep,
                       .setup = net::UdpOptions::Setup::kAtFirstUse})
                      .value()),
-          watch(loop, socket.fd(), net::Interest::kRead,
-                [](net::Readiness) {}) {}
+          watch(floor.loop_, socket.fd(), net::Interest::kRead,
+                [this, &floor](net::Readiness) { floor.ReadRelay(*this); }) {}
+    Path client;
+    TransportAddress peer;  // Of the channel.
     net::UdpSocket socket;
     net::Watch watch;
   };
@@ -90,28 +102,87 @@ class Floor {
       const absl::Span<const net::Train> trains = listener_.Receive(buffer_);
       size_t count = 0;
       for (const net::Train& train : trains) {
+        if (turn::IsChannelData(train.segment(0))) {
+          ForwardUp(train);
+          continue;
+        }
         for (size_t j = 0; j < train.segments(); ++j) {
           count = Serve(train.path, train.segment(j), count);
         }
       }
       if (count > 0) listener_.Send(absl::MakeConstSpan(out_).first(count));
+      SendTrain();
       if (trains.size() < net::ReceiveBuffer::kTrains) break;
     }
+  }
+
+  void ForwardUp(const net::Train& train) {
+    const auto it = relays_.find(train.path.remote);
+    if (it == relays_.end()) return;
+    Relay& relay = *it->second;
+    const Path path{relay.socket.local(), relay.peer};
+    for (size_t i = 0; i < train.segments(); ++i) {
+      const absl::Span<const uint8_t> payload =
+          train.segment(i).subspan(turn::kChannelHeaderSize);
+      Begin(relay.socket, path, payload.size());
+      train_.Add(payload);
+    }
+  }
+
+  // Every datagram of a peer has the same size, and so one header serves all.
+  void ReadRelay(Relay& relay) {
+    for (int i = 0; i < kReceivesPerTurn; ++i) {
+      const absl::Span<const net::Train> trains = relay.socket.Receive(buffer_);
+      for (const net::Train& train : trains) {
+        turn::WriteChannelHeader(kChannel, train.segment(0).size(),
+                                 absl::MakeSpan(header_));
+        for (size_t j = 0; j < train.segments(); ++j) {
+          const absl::Span<const uint8_t> payload = train.segment(j);
+          Begin(listener_, relay.client, sizeof(header_) + payload.size());
+          train_.Add(header_);
+          train_.Add(payload);
+        }
+      }
+      SendTrain();
+      if (trains.size() < net::ReceiveBuffer::kTrains) break;
+    }
+  }
+
+  // The next datagram of the train, or the first of a new one.
+  void Begin(net::UdpSocket& socket, const Path& path, size_t bytes) {
+    if (train_.Accepts(path, bytes)) return train_.Continue(bytes);
+    SendTrain();
+    socket_ = &socket;
+    train_.Begin(path, bytes);
+  }
+
+  void SendTrain() {
+    if (train_.empty()) return;
+    const net::OutTrain train = train_.train();
+    socket_->Send({&train, 1});
+    train_.Clear();
   }
 
   size_t Serve(const Path& path, absl::Span<const uint8_t> bytes,
                size_t count) {
     const auto request = stun::MessageView::Parse(bytes);
     if (!request.ok()) return count;
+    TransportAddress relayed = path.remote;
     if (request->HasIntegrity()) {
       if (request->method() == stun::Method::kAllocate) {
-        relays_[path.remote] = std::make_unique<Relay>(loop_);
-      } else {
+        auto& relay = relays_[path.remote];
+        if (relay == nullptr) relay = std::make_unique<Relay>(*this, path);
+        relayed = relay->socket.local();
+      } else if (request->method() == stun::Method::kRefresh) {
         relays_.erase(path.remote);
+      } else if (const auto peer = request->Get<stun::XorPeerAddress>()) {
+        if (const auto it = relays_.find(path.remote); it != relays_.end()) {
+          it->second->peer = peer->address;
+        }
       }
     }
     const absl::Span<const uint8_t> answer = Answer(
-        *request, path.remote, key_,
+        *request, path.remote, relayed, key_,
         absl::MakeSpan(bytes_).subspan(count * kAnswerBytes, kAnswerBytes));
     pieces_[count] = net::Piece(answer);
     out_[count] = {path, absl::MakeConstSpan(&pieces_[count], 1)};
@@ -128,6 +199,9 @@ class Floor {
   std::array<uint8_t, kAnswers * kAnswerBytes> bytes_;
   std::array<iovec, kAnswers> pieces_;
   std::array<net::OutTrain, kAnswers> out_;
+  std::array<uint8_t, turn::kChannelHeaderSize> header_{};
+  net::UdpSocket* socket_ = nullptr;  // That of train_.
+  net::TrainBuilder train_;
   absl::flat_hash_map<TransportAddress, std::unique_ptr<Relay>> relays_;
   net::Watch watch_;
 };
