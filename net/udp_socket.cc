@@ -1,5 +1,6 @@
 #include "net/udp_socket.h"
 
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
@@ -122,6 +123,18 @@ ReceiveBuffer::~ReceiveBuffer() = default;
 void UdpSocket::SetBufferBytes(int bytes) {
   buffer_bytes_ = bytes;
   SetBuffers(fd_.get(), bytes);
+}
+
+double UdpSocket::Fullness() const {
+  std::array<uint32_t, SK_MEMINFO_VARS> memory{};
+  socklen_t size = sizeof(memory);
+  if (getsockopt(fd_.get(), SOL_SOCKET, SO_MEMINFO, memory.data(), &size) !=
+          0 ||
+      memory[SK_MEMINFO_RCVBUF] == 0) {
+    return 0;
+  }
+  return static_cast<double>(memory[SK_MEMINFO_RMEM_ALLOC]) /
+         memory[SK_MEMINFO_RCVBUF];
 }
 
 absl::StatusOr<UdpSocket> UdpSocket::Open(const UdpOptions& options) {

@@ -158,6 +158,10 @@ class UdpSocket {
   // Replaces UdpOptions::buffer_bytes.
   void SetBufferBytes(int bytes);
 
+  // How much of the room for what waits to be received is taken, from 0 to 1:
+  // beyond that the kernel drops. 0 if it does not say.
+  double Fullness() const;
+
   // Receives up to ReceiveBuffer::kTrains trains; empty when nothing is there.
   // The views live in `buffer` until its next use.
   absl::Span<const Train> Receive(ReceiveBuffer& buffer);

@@ -366,6 +366,21 @@ TEST_F(UdpSocketTest, ASocketThatOverflowsCountsWhatWasLost) {
   EXPECT_EQ(b.stats().kernel_drops + b.stats().received, kSent + 1);
 }
 
+TEST_F(UdpSocketTest, WhatWaitsTakesRoomUntilItIsReceived) {
+  UdpSocket receiver = OpenAt("127.0.0.1:0");
+  UdpSocket sender = OpenAt("127.0.0.1:0");
+  EXPECT_EQ(receiver.Fullness(), 0);
+  const std::vector<uint8_t> bytes(1000);
+  for (int i = 0; i < 50; ++i) {
+    sender.SendOne({sender.local(), receiver.local()}, bytes);
+  }
+  const double full = receiver.Fullness();
+  EXPECT_GT(full, 0);
+  EXPECT_LT(full, 1);
+  Collect(receiver, 50);
+  EXPECT_LT(receiver.Fullness(), full);
+}
+
 TEST_F(UdpSocketTest, ManyTrainsLeaveInOneCallInOrder) {
   UdpSocket a = OpenAt("127.0.0.1:0"), b = OpenAt("127.0.0.1:0");
   std::vector<std::string> texts;

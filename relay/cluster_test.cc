@@ -2,6 +2,8 @@
 
 #include "relay/cluster.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <functional>
@@ -12,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/system_random.h"
@@ -239,6 +242,59 @@ TEST_F(ClusterTest, HandoversThatFindNoRoomAreDroppedAndCounted) {
     }
     return counted == 64;
   });
+}
+
+// All clients of a loop wait in one queue of the kernel, whose room is asked of
+// a socket like it. A small datagram takes 768 bytes of that.
+size_t DatagramsThatFit() {
+  const net::UdpSocket socket =
+      net::UdpSocket::Open({.bind = {kLoopback, 0}}).value();
+  int bytes = 0;
+  socklen_t size = sizeof bytes;
+  EXPECT_EQ(getsockopt(socket.fd(), SOL_SOCKET, SO_RCVBUF, &bytes, &size), 0);
+  return static_cast<size_t>(bytes) / 768;
+}
+
+TEST_F(ClusterTest, WhoSendsLittleLosesNothingBesideThoseWhoFlood) {
+  const auto cluster = Open(TestOptions(1));  // On the loop of this test.
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 10; ++i) clients.push_back(Connect(*cluster));
+  for (const auto& client : clients) {
+    loop_.RunUntil([&] { return client->allocated(); });
+  }
+  Client& peer = *clients[0];
+  Client& honest = *clients[1];
+  for (const auto& client : clients) {
+    client->Permit(peer.turn().relayed());
+    loop_.RunUntil([&] { return client->granted() > 0; });
+  }
+  const size_t each = DatagramsThatFit() * 3 / 4 / 8;
+  Stats stats;
+  for (size_t round = 1; round <= 3; ++round) {
+    // Nobody reads meanwhile.
+    for (size_t n = 0; n < each; ++n) {
+      for (size_t i = 2; i < clients.size(); ++i) {
+        clients[i]->Send(peer.turn().relayed(), "f");
+      }
+    }
+    for (int n = 0; n < 5; ++n) honest.Send(peer.turn().relayed(), "honest");
+    bool collected = false;
+    loop_.RunUntil([&] {
+      const auto heard = absl::c_count_if(
+          peer.received(), [](const auto& r) { return r.second == "honest"; });
+      return heard == static_cast<ptrdiff_t>(5 * round);
+    });
+    cluster->CollectStats([&](const Stats& sum) {
+      stats = sum;
+      collected = true;
+      loop_->Stop();
+    });
+    loop_.RunUntil([&] { return collected; });
+  }
+  EXPECT_EQ(stats.listeners.kernel_drops, 0u);
+  EXPECT_GT(stats.node.crowd_drops, 0u);
+  EXPECT_EQ(stats.server.to_clients + stats.node.crowd_drops,
+            3 * (8 * each + 5));
 }
 
 // T7 and T6: whichever loops the clients meet.

@@ -18,10 +18,6 @@ namespace {
 // Answers sent by one system call.
 constexpr size_t kAnswers = 16;
 constexpr size_t kAnswerBytes = 2048;
-// Receive calls per socket and wake-up, so that one flow cannot keep the others
-// waiting.
-constexpr int kReceivesPerTurn = 4;
-
 turn::ServerOptions WithUtc(turn::ServerOptions options) {
   options.utc_offset = internal::UtcOffset();
   return options;
@@ -177,13 +173,14 @@ void Node::Close() {
   guests_.clear();
 }
 
-void Node::Read(net::UdpSocket& socket,
+bool Node::Read(net::UdpSocket& socket, int receives,
                 absl::FunctionRef<absl::Span<const turn::Forward>(
                     absl::Time now, const net::Train& train)>
                     judge) {
   // The wall clock may have been set, or the machine slept: it is read anew.
   server_.SetUtcOffset(internal::UtcOffset());
-  for (int i = 0; i < kReceivesPerTurn; ++i) {
+  bool empty = false;
+  for (int i = 0; i < receives && !empty; ++i) {
     const absl::Span<const net::Train> trains = socket.Receive(buffer_);
     const absl::Time now = net::Loop::Now();
     for (const net::Train& train : trains) {
@@ -195,16 +192,18 @@ void Node::Read(net::UdpSocket& socket,
     SendAnswers();
     Flush();
     if (dtls_ != nullptr) dtls_->used = 0;
-    if (trains.size() < net::ReceiveBuffer::kTrains) break;
+    empty = trains.size() < net::ReceiveBuffer::kTrains;
   }
   Service();  // May close the socket.
+  return empty;
 }
 
 void Node::ReadRelay(Relay& relay) {
-  Read(relay.socket, [this, &relay](absl::Time now, const net::Train& train) {
-    return server_.FromPeer(now, relay.id, train.path.remote, train.bytes,
-                            train.segment_size);
-  });
+  Read(relay.socket, internal::kReceivesPerTurn,
+       [this, &relay](absl::Time now, const net::Train& train) {
+         return server_.FromPeer(now, relay.id, train.path.remote, train.bytes,
+                                 train.segment_size);
+       });
 }
 
 void Node::ReadErrors(Relay& relay) {

@@ -25,6 +25,7 @@
 #include "net/stream_options.h"
 #include "net/udp_socket.h"
 #include "relay/balance.h"
+#include "relay/crowd.h"
 #include "relay/dtls_clients.h"
 #include "relay/flow_driver.h"
 #include "relay/flow_path.h"
@@ -130,8 +131,9 @@ class Node {
   void ReadRelay(Relay& relay);
   // Takes what routers and hosts have said of what it sent.
   void ReadErrors(Relay& relay);
-  // Receives from `socket`, has each train judged and sends what came of it.
-  void Read(net::UdpSocket& socket,
+  // Receives from `socket`, so many times at most, has each train judged and
+  // sends what came of it. False if there may be more.
+  bool Read(net::UdpSocket& socket, int receives,
             absl::FunctionRef<absl::Span<const turn::Forward>(
                 absl::Time now, const net::Train& train)>
                 judge);
@@ -218,6 +220,7 @@ class Node {
   std::vector<Path> dirty_guests_;
   std::vector<Path> flushed_guests_;  // Empty; its memory is used again.
   net::ReceiveBuffer buffer_;
+  Crowd crowd_;
   Outbox outbox_;
   NodeStats stats_;
   net::UdpStats closed_relays_;

@@ -10,6 +10,16 @@
 #include "relay/node.h"
 
 namespace kyuu::relay {
+namespace {
+
+// How much of its queue may wait before those who send too much are not waited
+// for: a burst of 1 MB has its place.
+constexpr double kCrowded = 1.0 / 8;
+// As many as empty a queue of small datagrams, and no more than a loop may take
+// from what else it has to do.
+constexpr int kReceivesInCrowd = 64;
+
+}  // namespace
 
 // What is sent leaves by the first of an address, which therefore stays.
 void Node::Listen(net::UdpSocket socket) {
@@ -27,15 +37,26 @@ void Node::Listen(net::UdpSocket socket) {
 void Node::ReadListener(Listener& listener) {
   const uint64_t tickets = server_.stats().tickets_shown;
   const uint64_t handed_on = server_.stats().handed_on;
+  // Asked only where it can be, for that is a call of its own.
+  const bool crowded = listener.behind && listener.socket.Fullness() > kCrowded;
+  if (crowded) crowd_.Begin();
+  const int receives = crowded ? kReceivesInCrowd : internal::kReceivesPerTurn;
   reading_ = &listener;
-  Read(listener.socket, [&](absl::Time now, const net::Train& train) {
-    if (dtls_ != nullptr && HearDtls(now, train)) {
-      listener.stays = true;
-      return absl::Span<const turn::Forward>();
-    }
-    return server_.FromClient(now, train.path, train.bytes, train.segment_size);
-  });
+  const bool empty = Read(
+      listener.socket, receives, [&](absl::Time now, const net::Train& train) {
+        if (crowded && !crowd_.Admits(train.path.remote, train.bytes.size())) {
+          stats_.crowd_drops += train.segments();
+          return absl::Span<const turn::Forward>();
+        }
+        if (dtls_ != nullptr && HearDtls(now, train)) {
+          listener.stays = true;
+          return absl::Span<const turn::Forward>();
+        }
+        return server_.FromClient(now, train.path, train.bytes,
+                                  train.segment_size);
+      });
   reading_ = nullptr;
+  listener.behind = !empty;
   // A client that has moved here, or whose words go to another node.
   if (tickets != server_.stats().tickets_shown ||
       handed_on != server_.stats().handed_on) {

@@ -22,6 +22,7 @@ struct NodeStats {
   uint64_t handed_over = 0;     // To relays of other loops.
   uint64_t taken_over = 0;      // From other loops.
   uint64_t handover_drops = 0;  // Beyond handover_bytes_max.
+  uint64_t crowd_drops = 0;     // Beyond the share of their client, see Crowd.
   uint64_t trains_dropped = 0;  // Trains that a socket did not take at once.
   uint64_t no_socket = 0;       // Decided for a socket that is gone.
   uint64_t open_failures = 0;   // Relay sockets that could not be opened.
@@ -34,6 +35,7 @@ struct NodeStats {
       KYUU_COUNTER(NodeStats, handed_over),
       KYUU_COUNTER(NodeStats, taken_over),
       KYUU_COUNTER(NodeStats, handover_drops),
+      KYUU_COUNTER(NodeStats, crowd_drops),
       KYUU_COUNTER(NodeStats, trains_dropped),
       KYUU_COUNTER(NodeStats, no_socket),
       KYUU_COUNTER(NodeStats, open_failures),

@@ -28,8 +28,9 @@ struct Node::Listener {
   net::UdpSocket socket;
   const net::UdpStats before;
   std::unique_ptr<net::Watch> watch;
-  size_t relays = 0;   // Of clients who come by it.
-  bool stays = false;  // Whoever comes by it.
+  size_t relays = 0;    // Of clients who come by it.
+  bool stays = false;   // Whoever comes by it.
+  bool behind = false;  // More waited when it was read last.
 };
 struct Node::Relay {
   Relay(turn::RelayId of, net::UdpSocket opened)
@@ -60,6 +61,10 @@ struct Node::Guest {
 };
 
 namespace internal {
+
+// Receive calls per socket and wake-up, so that one flow cannot keep the others
+// waiting.
+inline constexpr int kReceivesPerTurn = 4;
 
 // The server knows a client on DTLS by the one, and DtlsClients by the other.
 inline Path OverDtls(Path path) {
