@@ -82,7 +82,7 @@ struct SendOptions {
   std::optional<uint16_t> max_retransmits;
   // Gives the message up when this long has passed since Send, whether it
   // still waits in the send queue or is in flight (RFC 3758 section 4).
-  // One that can be sent at once is, even with a lifetime of 0.
+  // One that can be sent within 10 ms is, even with a lifetime of 0.
   std::optional<absl::Duration> lifetime;
   // Gives the message up, waiting or in flight, where the send buffer has no
   // room for one of higher importance or for one without (RFC 7496 section

@@ -101,6 +101,18 @@ TEST(PartialReliability, WhatCanGoAtOnceGoesWithALifetimeOfZero) {
   EXPECT_EQ(p.a.stats().send_occupied_bytes, 0u);
 }
 
+TEST(PartialReliability, ABurstWithALifetimeOfZeroArrivesWhereWindowsAreShort) {
+  const sim::LinkOptions link{.delay = absl::Microseconds(200)};
+  TestPair p({.a_to_b = link, .b_to_a = link});
+  p.Connect();
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_OK(p.SendText(p.a, 0, std::string(1000, 'x'),
+                         {.lifetime = absl::ZeroDuration()}));
+  }
+  p.pair.RunFor(absl::Seconds(1));
+  EXPECT_THAT(p.at_b.messages, SizeIs(100));
+}
+
 // ... and nobody asked for a packet: what is out of date is not sent late.
 TEST(PartialReliability, ALifetimeEndsWhileNobodyAsksForPackets) {
   TestPair p;

@@ -36,8 +36,7 @@ struct OutMessage {
   // complete.
   std::optional<uint16_t> importance;
   std::optional<uint64_t> lifecycle;  // Until its fate was told.
-  uint32_t pause = 0;     // Pauses of the transmission before it was queued.
-  uint64_t arrival = 0;   // Messages that Send has taken before.
+  uint64_t arrival = 0;               // Messages that Send has taken before.
   size_t whole_size = 0;  // Of all parts, or the most that they may become.
 
   MessageId next = kNoMessage;  // The part that follows.

@@ -90,10 +90,8 @@ class SendQueue {
   MessageId current_id() const { return current_; }
   // Advance tells that `bytes` of the current message became a fragment.
   void Advance(size_t bytes);
-  // OnWindowFull tells that what is queued has to wait.
-  void OnWindowFull() { ++pauses_; }
-  // Whether the time of a message that could have been sent is up. One that
-  // did not have to wait goes out whatever its lifetime is.
+  // Whether the time of a message is up. One that can go at once goes out
+  // whatever its lifetime is.
   bool IsExpired(absl::Time now, const OutMessage& message) const;
 
   OutMessage& Get(MessageId id) { return pool_[id]; }
@@ -230,7 +228,6 @@ class SendQueue {
   bool mixes_beyond_ = false;
   RingQueue<StreamId> parked_;  // Whose next message may not begin now.
   uint64_t next_arrival_ = 0;
-  uint32_t pauses_ = 0;
   std::vector<StreamId> settled_;
   // Settled ones, and some that have not waited or are paused anew.
   RingQueue<DelayedReset> delayed_;

@@ -427,11 +427,7 @@ void Core::WriteNew(Tcb& tcb, Writer& writer, size_t& last_chunk) {
     // A message that was begun could not be put off to another handshake.
     if (tcb.In<state::CookieEchoed>() && !message->ends_with(size)) return;
     const size_t wire = header + PaddedSize(size);
-    if (!MayTransmit(tcb, Payload::kNew, wire)) {
-      // What is only spread over time did not have to wait.
-      if (!WindowAllows(tcb, Payload::kNew, wire)) queue_.OnWindowFull();
-      return;
-    }
+    if (!MayTransmit(tcb, Payload::kNew, wire)) return;
     if (wire > tcb.peer_a_rwnd && outstanding.flight_bytes() == 0) {
       tcb.window_probe_at =
           now_ + std::min(tcb.rto.rto() * (2 << std::min(tcb.window_probes, 8)),

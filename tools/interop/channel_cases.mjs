@@ -76,7 +76,8 @@ const w3c = (impl) => (role) => new Program('node', [join(here, 'peers/scripted.
 // `cannot` names what a stack does not do with itself either, and why, `cannotOpen`
 // what it does not do with channels that it opens; both are tried with itself, so that
 // the lists stay true. `largest` bounds what else is sent to it and by it; who is `hasty`
-// loses what it sent just before it closes, to itself as well; `silent` are members of
+// loses what it sent just before it closes, to itself as well; `inBrief`: BRIEFLY is what
+// is tried by default, and `slow`: nothing is; `silent` are members of
 // its channels that say nothing of the peer's, and `none` is a number that means none.
 export const STACKS = {
   kyuu: {
@@ -96,26 +97,28 @@ export const STACKS = {
   wrtc: {
     start: w3c('wrtc'),
     none: 65535,
-    hasty: 'where packets are lost',
+    hasty: true,
     cannot: { [MANY]: 'it uses 1024 streams, and each side has half of them' },
   },
   aiortc: {
     start: (role) => foreignPeer.aiortc('--role', role, '--scripted'),
-    hasty: 'always',
-    repairsSlowly: true,
+    hasty: true,
+    inBrief: true,
     cannotOpen: { [SCRIPTS]: 'it writes how many characters there are where the OPEN has a number of bytes' },
   },
   pion: {
     start: (role) => foreignPeer.pion('--role', role, '--scripted'),
     largest: 65535,
-    repairsSlowly: true,
+    inBrief: true,
     cannot: { 'the largest message that is announced': 'it announces nothing, which is 65536, and takes 65535' },
   },
   werift: {
     start: w3c('werift'),
     slow: true,
     largest: 65536,
-    // A packet with a chunk that it does not know, PAD, ends its process.
+    // A chunk that it does not know, PAD, ends its process, against RFC 9260 section 3.2. None of werift, aiortc
+    // and pion lists PAD among its extensions, so that waiting for that would end the probing of others; and a peer may
+    // answer a long HEARTBEAT, in its place, only up to a packet of its own, as kyuu does.
     probes: false,
     cannot: {
       'empty messages': 'one of no bytes ends its association',
@@ -169,7 +172,7 @@ class End {
 // A connection of two stacks, the first of which has offered it.
 export class Call {
   // `lossy`: the network loses packets, `ms`: how long anything may take.
-  static async open(offerer, answerer, { lossy = false, ms = 8000 } = {}) {
+  static async open(offerer, answerer, { lossy = false, ms = 20_000 } = {}) {
     const call = new Call();
     Object.assign(call, { lossy, ms, labels: 0 });
     // The answerer first: an offer must find somebody.
@@ -249,8 +252,6 @@ export class Call {
     closer.tell({ type: 'close', label });
     for (const end of this.ends) await this.until(end, 'closed', label);
   }
-  // No end has told of an error.
-  noErrors() { for (const end of this.ends) assert.deepEqual(end.errors, [], end.stack); }
 }
 
 // W3C's names of RFC 8831's numbers (section 6.4).
@@ -268,6 +269,20 @@ async function oneByOne(call, opener) {
   const label = call.newLabel('one by one');
   await call.channel(opener, label, { maxPacketLifeTime: 0 });
   for (let i = 0; i < 20; ++i) await call.both(label, { sizes: [1000] });
+}
+
+// More than a packet or a first window at once. On a busy machine an end may be asleep for longer than they live.
+async function burst(call, opener) {
+  for (let tries = 1; ; ++tries) {
+    const label = call.newLabel('burst');
+    await call.channel(opener, label, { maxPacketLifeTime: 0 });
+    const to = call.other(opener);
+    opener.tell({ type: 'send', label, sizes: repeat(100, 100) });
+    await call.closed(opener, label);
+    const { length } = to.all('message', label);
+    if (length === 100) return;
+    assert.ok(tries < 3, `${length} of 100`);
+  }
 }
 
 function withInit(init, messages) {
@@ -288,7 +303,8 @@ function withInit(init, messages) {
       return number;
     });
     assert.equal(new Set(heard).size, heard.length, 'none twice');
-    assert.ok(heard.length >= expected.length / 2, `${heard.length} of ${expected.length}`);
+    // Who is hasty closes before the last ones have left.
+    assert.ok(STACKS[opener.stack].hasty || heard.length >= expected.length / 2, `${heard.length} of ${expected.length}`);
     if (ordered) assert.deepEqual(heard, [...heard].sort((a, b) => a - b));
   };
 }
@@ -314,6 +330,7 @@ export const CASES = {
   'unordered and no retransmissions': withInit({ ordered: false, maxRetransmits: 0 }, some),
   'three retransmissions': withInit({ maxRetransmits: 3 }, some),
   'a lifetime of 0': oneByOne,
+  'a burst with a lifetime of 0': burst,
   'unordered and a lifetime of 500 ms': withInit({ ordered: false, maxPacketLifeTime: 500 }, some),
   priorities: async (call, opener) => {
     for (const priority of [128, 256, 512, 1024]) {
@@ -354,9 +371,18 @@ export const CASES = {
     }
   },
   // Last, since these stay open: libdatachannel loses some of many resets.
-  [MANY]: (call, opener) => many(call, [opener], CHANNELS),
+  [MANY]: (call, opener) => (opener === call.ends[0] ? many(call, [opener], CHANNELS) : undefined),
   [HALVES]: (call, opener) => (opener === call.ends[0] ? many(call, call.ends, FEWER) : undefined),
 };
+
+// Which wait most of their time: for the delay of a reset, and for its answer.
+const CLOSED = ['closed behind the last message, by who opened it', 'closed behind the last message, by the other side'];
+const WAITING = [...CLOSED, 'ids used again at once', 'negotiated ids used again at once'];
+
+// What says most about a stack in little time.
+export const BRIEFLY = [
+  ...WAITING, 'binary messages', 'text messages', 'empty messages', 'unordered and no retransmissions', 'a lifetime of 0', 'negotiated',
+];
 
 async function many(call, openers, count) {
   const labels = Array.from({ length: count }, () => call.newLabel('one of many'));
@@ -369,7 +395,7 @@ async function many(call, openers, count) {
 
 async function closing(call, opener, closer) {
   const { hasty } = STACKS[closer.stack];
-  if (hasty && (call.lossy || hasty === 'always')) return;
+  if (hasty) return;
   for (let round = 1; round < ROUNDS; ++round) {
     const label = call.newLabel('closed');
     await call.channel(opener, label);
@@ -386,25 +412,35 @@ function canDo(call, name, opener) {
 export const declared = (stack) => ({ ...STACKS[stack].cannot, ...STACKS[stack].cannotOpen });
 
 // Plays `names` on one call, with `expectable` only what both can do; returns what went wrong, by "case, opener".
+// What waits for ends of channels goes together, unless packets are lost: libdatachannel loses some of
+// several resets then.
 export async function play(offerer, answerer, names, options = {}) {
   const failures = new Map();
   const seconds = new Map();
   const call = await Call.open(offerer, answerer, options);
+  const playCase = async ({ name, opener }) => {
+    const began = performance.now();
+    const key = `${name}, opened by ${opener === call.ends[0] ? `${offerer}, the offerer` : `${answerer}, the answerer`}`;
+    try {
+      await CASES[name](call, opener);
+    } catch (error) {
+      failures.set(key, error.message);
+    }
+    seconds.set(key, (performance.now() - began) / 1000);
+  };
   try {
-    for (const name of names) {
-      for (const opener of call.ends) {
-        if (options.expectable && !canDo(call, name, opener)) continue;
-        const key = `${name}, opened by ${opener === call.ends[0] ? `${offerer}, the offerer` : `${answerer}, the answerer`}`;
-        const began = performance.now();
-        try {
-          await CASES[name](call, opener);
-          call.noErrors();
-        } catch (error) {
-          failures.set(key, error.message);
-          for (const end of call.ends) end.errors = [];
-        }
-        seconds.set(key, (performance.now() - began) / 1000);
-      }
+    const all = names.flatMap((name) => call.ends.map((opener) => ({ name, opener })))
+      .filter(({ name, opener }) => !options.expectable || canDo(call, name, opener));
+    const together = all.filter(({ name }) => !call.lossy && WAITING.includes(name));
+    const inTurn = async (ones) => { for (const one of ones) await playCase(one); };
+    await Promise.all([
+      inTurn(together.filter(({ name }) => CLOSED.includes(name))),
+      ...together.filter(({ name }) => !CLOSED.includes(name)).map(playCase),
+    ]);
+    await inTurn(all.filter((one) => !together.includes(one)));
+    // An error tells the label of its channel, which begins as its case says.
+    for (const end of call.ends) {
+      if (end.errors.length) failures.set(`errors of ${end.stack}`, end.errors.map((error) => JSON.stringify(error)).join('\n'));
     }
     if (failures.size) failures.set('transcript', call.transcript());
   } finally {
