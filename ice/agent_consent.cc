@@ -75,13 +75,13 @@ void Agent::Suspect(absl::Time now, size_t index) {
   }
 }
 
-// The peer has begun to send payload by another pair than the one that we have
-// nominated: its address there may be gone, of which only it can know. Two
-// checks tell.
+// The peer has begun to send payload by another pair than the nominated one:
+// its address there may be gone, of which only it can know. Two checks tell.
+// (If it nominates, its word may have been lost, or taken for an aggressive
+// one.)
 void Agent::HearElsewhere(absl::Time now, size_t index) {
   Generation& g = *current_;
-  if (lite_ || role_ != Role::kControlling || !g.selected ||
-      g.selected == index || g.InUse() != g.selected ||
+  if (lite_ || !g.selected || g.selected == index || g.InUse() != g.selected ||
       !g.pairs[index].healthy()) {
     return;
   }

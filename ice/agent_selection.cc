@@ -20,7 +20,7 @@ namespace {
 
 // Payload that comes along a pair after so long without is no straggler of the
 // time before another one was nominated.
-constexpr absl::Duration kPayloadPause = absl::Seconds(1);
+constexpr absl::Duration kPayloadPause = absl::Milliseconds(250);
 
 // Whether an authenticated check came along `path`, whose pair is that of the
 // index, if there is one.
