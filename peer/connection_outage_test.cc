@@ -193,6 +193,7 @@ TEST(ConnectionShutdown, RightAfterTheLastSendLosesNothing) {
     SCOPED_TRACE(loss);
     Direct d;
     std::vector<ChannelId> channels;
+    channels.reserve(3);
     for (int i = 0; i < 3; ++i) {
       channels.push_back(*d.call.a.connection.CreateDataChannel(
           d.network.now(), {.label = absl::StrCat(i)}));
