@@ -123,9 +123,8 @@ class Agent {
   Role role() const { return role_; }
   bool restarting() const { return previous_ != nullptr; }
   const Credentials& local_credentials() const { return current_->local; }
-  std::optional<Path> selected_path() const;  // For data; it has consent.
-  // selected_path(), if it is nominated in this generation.
-  std::optional<Path> nominated_path() const;
+  std::optional<Path> selected_path() const;   // For data; it has consent.
+  std::optional<Path> nominated_path() const;  // That, if it is nominated.
   // selected_path() is silent, so that others are tried: see suspect_after.
   bool doubts_path() const;
   // An authenticated check came along it, in this generation or the last one.
@@ -152,7 +151,7 @@ class Agent {
   void AdmitRemoteCandidate(absl::Time now, const Candidate& candidate);
   void RemoveBase(absl::Time now, size_t index);
   void DropPrevious(absl::Time now);
-  void Bereave(absl::Time now, Generation& g);
+  void Bereave(absl::Time now, Generation& g, const IpAddress& far);
   void ExpireNames(absl::Time now);
   std::optional<size_t> AddRemote(internal::RemoteCandidate remote);
   void PairRemote(size_t index);
@@ -201,7 +200,7 @@ class Agent {
   void LoseStream(absl::Time now, const Path& path);
   void ReviewStreams(absl::Time now);
 
-  // agent_selection.cc: nomination, consent, state (RFC 8445 section 8).
+  // agent_selection.cc, agent_consent.cc: RFC 8445 section 8, RFC 7675.
   void Update(absl::Time now);
   void Arm();
   void ConsiderNomination(absl::Time now);
@@ -212,6 +211,7 @@ class Agent {
   void Nominate(size_t index);
   void Select(absl::Time now, size_t index);
   void Suspect(absl::Time now, size_t index);
+  void HearElsewhere(absl::Time now, size_t index);
   void Hasten(absl::Time now, const Pair& valid);
   void ReviewConsent(absl::Time now, Generation& g);
   void Resume();

@@ -143,17 +143,28 @@ void Agent::RemoveBase(absl::Time now, size_t index) {
   bases_.erase(bases_.begin() + index);
   for (Generation* g : {current_.get(), previous_.get()}) {
     if (g == nullptr) continue;
-    const bool worked = g->InUse().has_value();
+    const std::optional<size_t> used = g->InUse();
+    const bool lost = used && g->pairs[*used].base == index;
+    const IpAddress far = lost ? g->pairs[*used].path.remote.ip : IpAddress();
     g->RemoveBase(index);
-    if (worked) Bereave(now, *g);
+    if (lost) Bereave(now, *g, far);
   }
 }
 
-// What was in use went with our address, or with a connection, and not for want
-// of the peer's consent: an address that comes, another connection, or a pair
-// that failed before, may still reach it.
-void Agent::Bereave(absl::Time now, Generation& g) {
-  if (&g != current_.get() || g.InUse()) return;
+// What was in use, with its far end at `far`, went with our address, or with a
+// connection, and not for want of the peer's consent: an address that comes,
+// another connection, or a pair that failed before, may still reach it.
+void Agent::Bereave(absl::Time now, Generation& g, const IpAddress& far) {
+  if (&g != current_.get()) return;
+  // Which network it was of nobody says, but who was reached by it at `far` may
+  // be so by that network alone: where there is a way to another address of the
+  // peer, that is used first. All reserves are asked at once.
+  for (const size_t i : g.pairs.Valid()) {
+    Pair& pair = g.pairs.Edit(i);
+    pair.valid->next_keepalive = now;
+    if (pair.path.remote.ip == far) pair.valid->Doubt(now);
+  }
+  if (g.InUse()) return;
   g.ever_valid = false;
   g.moved = true;
   g.patience_until = now + options_->patience;

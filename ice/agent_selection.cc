@@ -1,5 +1,5 @@
-// Which pair is used: nomination, consent, failover, and the agent's state (RFC
-// 8445 section 8, RFC 7675, RFC 8863).
+// Which pair is used: nomination and the agent's state (RFC 8445 section 8, RFC
+// 8863).
 
 #include <algorithm>
 #include <optional>
@@ -17,6 +17,10 @@
 
 namespace kyuu::ice {
 namespace {
+
+// Payload that comes along a pair after so long without is no straggler of the
+// time before another one was nominated.
+constexpr absl::Duration kPayloadPause = absl::Milliseconds(250);
 
 // Whether an authenticated check came along `path`, whose pair is that of the
 // index, if there is one.
@@ -196,83 +200,6 @@ void Agent::Hasten(absl::Time now, const Pair& valid) {
   }
 }
 
-void Agent::Probe(absl::Time now) {
-  if (state_ == AgentState::kClosed) return;
-  const std::optional<size_t> in_use = current_->InUse();
-  if (!in_use) return;
-  Validity& valid = *current_->pairs.Edit(*in_use).valid;
-  if (valid.suspect || valid.probes > 0) return;
-  ++stats_.at<&AgentStats::probes_started>();
-  valid.probes = 1;
-  valid.unanswered_since = absl::InfiniteFuture();
-  valid.next_keepalive = now;
-  Update(now);
-}
-
-// RFC 7675 section 5.1: after 0.8 to 1.2 of the interval, so that agents do not
-// fall into step, and on the grid.
-absl::Time Agent::NextConsent(absl::Time now) {
-  const absl::Duration grid = options_->consent_grid;
-  const absl::Duration least = options_->consent_interval * 0.8;
-  const absl::Duration spread =
-      std::max(absl::ZeroDuration(), options_->consent_interval * 0.4 - grid);
-  const absl::Time next = now + least + spread * random_->Fraction();
-  if (grid <= absl::ZeroDuration()) return next;
-  return absl::UnixEpoch() + absl::Ceil(next - absl::UnixEpoch(), grid);
-}
-
-void Agent::ReviewConsent(absl::Time now, Generation& g) {
-  const std::optional<size_t> in_use = g.InUse();
-  while (const auto index = g.pairs.EditDue(PairTimer::kConsent, now)) {
-    Decide(Decision::Kind::kDrop, g, *index, reasons::kNoConsent);
-    FailPair(g, *index);
-  }
-  while (const auto index = g.pairs.EditDue(PairTimer::kSuspect, now)) {
-    if (in_use == index && &g == current_.get()) {
-      Suspect(now, *index);
-    } else {
-      g.pairs.Edit(*index).valid->suspect = true;
-    }
-  }
-}
-
-// The pair in use does not answer. It is asked again, and so are the reserves,
-// whether one of them still works; those that share our address with it, over
-// TCP, too, probably share its fate, and have to answer first.
-void Agent::Suspect(absl::Time now, size_t index) {
-  Generation& g = *current_;
-  const IpAddress& ip = bases_[g.pairs[index].base].address.ip;
-  for (const size_t i : g.pairs.Valid()) {
-    if (i != index && !g.pairs[i].valid->kept) continue;
-    Pair& pair = g.pairs.Edit(i);
-    Validity& valid = *pair.valid;
-    valid.next_keepalive = now;
-    if (bases_[pair.base].address.ip != ip || now == valid.last_response) {
-      continue;
-    }
-    valid.suspect = true;
-    valid.probes = 0;
-    valid.unanswered_since = std::min<absl::Time>(valid.unanswered_since, now);
-  }
-}
-
-// The pair in use is silent: give all others a new chance.
-void Agent::Resume() {
-  Generation& g = *current_;
-  g.resumed = true;
-  for (size_t i = 0; i < g.pairs.size(); ++i) {
-    const Pair& pair = g.pairs[i];
-    if (pair.valid || pair.in_progress()) continue;
-    // A peer that comes and goes must not make us ask for ever where nobody is.
-    if (pair.responses_received == 0 &&
-        pair.checks_sent >=
-            2 * static_cast<uint64_t>(options_->max_transmissions)) {
-      continue;
-    }
-    g.pairs.Edit(i).check = internal::Waiting{};
-  }
-}
-
 AgentState Agent::ComputeState(absl::Time now) const {
   const Generation& g = *current_;
   if (const Pair* pair = PairInUse()) {
@@ -376,7 +303,9 @@ bool Agent::TakePayload(absl::Time now, const Path& path, size_t bytes) {
       PairTraffic& traffic = g->pairs.Payload(*index);
       ++traffic.packets_received;
       traffic.bytes_received += bytes;
+      const bool begins = now > traffic.last_received + kPayloadPause;
       traffic.last_received = now;
+      if (begins && g == current_.get()) HearElsewhere(now, *index);
     }
     return true;
   }

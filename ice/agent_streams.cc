@@ -128,7 +128,7 @@ void Agent::LoseStream(absl::Time now, const Path& path) {
     if (g == nullptr) continue;
     const std::optional<size_t> index = g->pairs.FindPath(path);
     if (!index) continue;
-    const bool worked = g->InUse().has_value();
+    const bool in_use = g->InUse() == index;
     const Base& base = bases_[g->pairs[*index].base];
     const RemoteCandidate& remote = g->remotes()[g->pairs[*index].remote];
     if (base.tcp_type == TcpType::kActive ||
@@ -139,7 +139,7 @@ void Agent::LoseStream(absl::Time now, const Path& path) {
     } else {
       g->RemovePair(*index);
     }
-    if (worked) Bereave(now, *g);
+    if (in_use) Bereave(now, *g, IpAddress());
   }
 }
 

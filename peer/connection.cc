@@ -53,6 +53,19 @@ sctp::DataChannels::Options ChannelOptions(const Options& options) {
   return channels;
 }
 
+// Whether what is under way on the path `before`, from which `agent` has moved,
+// is lost with it: it is gone, or was nominated and does not answer.
+bool IsLost(const ice::Agent& agent, const Path& before) {
+  if (agent.restarting()) return false;  // It may go on meanwhile.
+  const std::vector<ice::PairInfo> pairs = agent.pairs();
+  const bool works = std::any_of(pairs.begin(), pairs.end(),
+                                 [&before](const ice::PairInfo& pair) {
+                                   return pair.valid && pair.path == before;
+                                 });
+  return !works || (agent.state() == ice::AgentState::kCompleted &&
+                    !agent.nominated_path());
+}
+
 }  // namespace
 
 Connection::Connection(const dtls::Certificate& certificate,
@@ -350,6 +363,9 @@ void Connection::FollowPath(absl::Time now) {
   // The first answer after a silence: SCTP's timers have backed off.
   const bool answers = std::exchange(doubted_, doubted) && !doubted;
   if (closing_ || (path == sctp_path_ && !(path && answers))) return;
+  if (path && sctp_path_ && IsLost(ice_.agent(), *sctp_path_)) {
+    channels_.PathLost(now);
+  }
   sctp_path_ = path;
   path ? channels_.PathReady(now, MaxPacket()) : channels_.PathLost(now);
 }

@@ -103,8 +103,8 @@ class Connection {
   // AddIceCandidate takes a candidate of the peer, before its description too.
   // `candidate` is "candidate:..." with or without "a="; empty for their end.
   // It is taken under any section that shares data's transport; others are
-  // counted and ignored. One with a `ufrag`, its own or this, that no
-  // description has named yet waits for it. INVALID_ARGUMENT: malformed.
+  // counted and ignored, and all of a description whose sections were refused.
+  // One whose `ufrag` no description has named waits. INVALID_ARGUMENT: syntax.
   // RESOURCE_EXHAUSTED: pending_candidates_max. FAILED_PRECONDITION: closed.
   absl::Status AddIceCandidate(absl::Time now, absl::string_view candidate,
                                absl::string_view mid, size_t mline_index,

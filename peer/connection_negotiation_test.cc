@@ -10,6 +10,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "base/testing.h"
@@ -201,6 +202,40 @@ TEST(ConnectionNegotiation, AnOfferOfARestartMayBeReplacedByOneWithoutIt) {
   ASSERT_OK(direct.SetRemote(a, SdpType::kAnswer, direct.Answer(b)));
   EXPECT_EQ(b.connection.local_ufrag(), before);
   ASSERT_TRUE(direct.call.Connected()) << direct.call.DebugString();
+}
+
+// Nothing of the offer is accepted: its candidates, whether they came before it
+// or after the answer, are counted and gone, and keep no room from those of a
+// later one, which has data.
+TEST(ConnectionNegotiation, CandidatesOfARefusedDescriptionAreIgnored) {
+  Direct t({.b = {.pending_candidates_max = 3}});
+  t.call.trickle = false;
+  Connection& b = t.b.connection;
+  const auto add = [&](const std::string& ufrag) {
+    return b.AddIceCandidate(
+        t.now(), "candidate:1 1 udp 7 192.0.2.9 9 typ host", "0", 0, ufrag);
+  };
+  ASSERT_OK(add("gone"));
+  ASSERT_OK(add(""));
+  ASSERT_OK(add("next"));
+  ASSERT_OK(t.SetRemote(
+      t.b, SdpType::kOffer,
+      "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+      "m=application 9 TCP/TLS/BFCP *\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\n"
+      "a=ice-ufrag:gone\r\na=ice-pwd:0123456789abcdefghijklmn\r\n"
+      "a=setup:actpass\r\na=fingerprint:sha-256 " +
+          absl::StrCat(absl::StrJoin(std::vector<std::string>(32, "AA"), ":"),
+                       "\r\n")));
+  EXPECT_EQ(b.stats().counters.ignored_candidates, 0u);
+  EXPECT_TRUE(absl::StrContains(t.Answer(t.b), "m=application 0 "));
+  EXPECT_EQ(b.signaling_state(), SignalingState::kStable);
+  EXPECT_EQ(b.stats().counters.ignored_candidates, 2u);  // "next" waits.
+  for (int i = 0; i < 10; ++i) EXPECT_OK(add(i % 2 ? "gone" : ""));
+  EXPECT_EQ(b.stats().counters.ignored_candidates, 12u);
+  // What waits for ever has its bound.
+  EXPECT_OK(add("never"));
+  EXPECT_OK(add("never"));
+  EXPECT_TRUE(absl::IsResourceExhausted(add("never")));
 }
 
 TEST(ConnectionNegotiation, CandidatesWaitForTheDescriptionTheyName) {

@@ -1,5 +1,6 @@
 // Outages: the connection outlives those that ICE may mend.
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <vector>
@@ -135,11 +136,64 @@ TEST(ConnectionOutage, DataFollowsTheFirstAnswerOfADoubtedPath) {
 }
 
 // Everything arrives, each channel ends in good order, and so do both sides.
+// Two cables, and the one in use is pulled while `a` sends as much as it may:
+// whoever's link it is, and whoever nominates, no timer has to run out.
+TEST(ConnectionOutage, ALinkThatIsDownHoldsUpDataForFiveRoundTrips) {
+  for (const bool sender_offers : {true, false}) {
+    for (const bool senders_link : {true, false}) {
+      SCOPED_TRACE(absl::StrCat(sender_offers, senders_link));
+      sim::Network network({.seed = 1});
+      sim::ScopedClockOverride clock(network.clock());
+      const std::vector<TransportAddress> at_a = {
+          kA, {IpAddress::V4(198, 51, 100, 1), 5011}};
+      const std::vector<TransportAddress> at_b = {
+          kB, {IpAddress::V4(198, 51, 100, 2), 5012}};
+      const sim::HostId host_a =
+          network.AddHost("a", {sim::kInternet, {at_a[0].ip, at_a[1].ip}});
+      const sim::HostId host_b =
+          network.AddHost("b", {sim::kInternet, {at_b[0].ip, at_b[1].ip}});
+      for (const sim::HostId host : {host_a, host_b}) {
+        network.SetLinks(host, {.delay = absl::Milliseconds(5)});
+      }
+      Call call(network, {});
+      call.Attach(host_a, at_a, host_b, at_b);
+      const ChannelId channel =
+          *call.a.connection.CreateDataChannel(network.now(), {.label = "x"});
+      ASSERT_OK(call.b.connection.CreateDataChannel(network.now(), {}));
+      call.Negotiate(sender_offers ? call.a : call.b);
+      ASSERT_TRUE(call.Connected());
+      network.RunFor(absl::Seconds(1));
+      const auto talk = [&](absl::Duration duration) {
+        const absl::Time end = network.now() + duration;
+        while (network.now() < end) {
+          ASSERT_OK(call.a.connection.Send(network.now(), channel,
+                                           PayloadType::kBinary, Bytes(1000)));
+          network.RunFor(absl::Milliseconds(2));
+        }
+      };
+      talk(absl::Seconds(2));
+      testing::Side& loser = senders_link ? call.a : call.b;
+      const TransportAddress gone = loser.paths.back().path.local;
+      const size_t cable = gone == at_a[0] || gone == at_b[0] ? 0 : 1;
+      network.set_filter([&](const Datagram& d) {
+        return d.path.remote != at_a[cable] && d.path.remote != at_b[cable];
+      });
+      network.RemoveAddress(senders_link ? host_a : host_b, gone.ip);
+      ASSERT_OK(loser.connection.RemoveLocalAddress(network.now(), gone));
+      talk(absl::Milliseconds(15));  // What was under way.
+      const size_t before = call.b.messages.size();
+      talk(absl::Milliseconds(85));
+      EXPECT_GT(call.b.messages.size(), before) << call.DebugString();
+    }
+  }
+}
+
 TEST(ConnectionShutdown, RightAfterTheLastSendLosesNothing) {
   for (double loss : {0.0, 0.05}) {
     SCOPED_TRACE(loss);
     Direct d;
     std::vector<ChannelId> channels;
+    channels.reserve(3);
     for (int i = 0; i < 3; ++i) {
       channels.push_back(*d.call.a.connection.CreateDataChannel(
           d.network.now(), {.label = absl::StrCat(i)}));

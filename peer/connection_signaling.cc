@@ -206,12 +206,9 @@ absl::Status Connection::Rollback(absl::Time now) {
   if (!change.ok()) return change.status();
   events_.push_back(SignalingStateChanged{change->state});
   // Candidates of the offer that is taken back go with it.
-  remote_ice_.pending.erase(
-      std::remove_if(remote_ice_.pending.begin(), remote_ice_.pending.end(),
-                     [&](const PendingCandidate& pending) {
-                       return pending.ufrag.empty() || pending.ufrag == ufrag;
-                     }),
-      remote_ice_.pending.end());
+  std::erase_if(remote_ice_.pending, [&](const PendingCandidate& pending) {
+    return pending.ufrag.empty() || pending.ufrag == ufrag;
+  });
   const absl::Status status = UndoIce(now);
   React(now);
   return status;
@@ -270,6 +267,7 @@ absl::Status Connection::ApplyRemote(absl::Time now,
 void Connection::Applied(absl::Time now, const sdp::Change& change) {
   if (change.state == SignalingState::kStable) {
     stable_credentials_ = ice_.agent().local_credentials();
+    counters_.ignored_candidates += remote_ice_.DropRefused(session_);
   }
   if (session_.remote()) {
     channels_.SetMaxMessageSize(session_.remote()->max_message_size);
@@ -408,6 +406,7 @@ absl::Status Connection::AddIceCandidate(absl::Time now,
   }
   if (remote_ice_.pending.size() < options_.pending_candidates_max) {
     remote_ice_.pending.push_back(std::move(pending));
+    counters_.ignored_candidates += remote_ice_.DropRefused(session_);
     return absl::OkStatus();
   }
   if (undescribed) {

@@ -230,7 +230,7 @@ std::optional<IpAddress> HostSockets::MappedOf(const IpAddress& ip) const {
 
 absl::StatusOr<net::UdpSocket> HostSockets::OpenUdp(
     const TransportAddress& at) const {
-  if (options_.ports) return net::UdpSocket::Open({.bind = at});
+  if (at.port != 0) return net::UdpSocket::Open({.bind = at});
   return OpenWithin(options_.port_range, [&at](uint16_t port) {
     return net::UdpSocket::Open({.bind = {at.ip, port}});
   });
@@ -259,11 +259,15 @@ absl::StatusOr<HostSocket> HostSockets::OpenOne(
   const bool listens =
       options_.tcp == TcpUse::kBoth || options_.tcp == TcpUse::kSimultaneous;
   if (listens && host.shared) {
-    KYUU_ASSIGN_OR_RETURN(
-        net::TcpListener listener,
-        net::TcpListener::Open({.bind = {interface.address, ports.tcp},
-                                .backlog = kSharedBacklog,
-                                .stream = {.unsent_bytes = kUnsentBytes}}));
+    const auto open = [&](uint16_t port) {
+      return net::TcpListener::Open({.bind = {interface.address, port},
+                                     .backlog = kSharedBacklog,
+                                     .stream = {.unsent_bytes = kUnsentBytes}});
+    };
+    KYUU_ASSIGN_OR_RETURN(net::TcpListener listener,
+                          ports.tcp != 0
+                              ? open(ports.tcp)
+                              : OpenWithin(options_.port_range, open));
     host.listener = std::make_unique<net::TcpListener>(std::move(listener));
   } else if (listens) {
     host.listener = ListenBeside(host.socket->local(), options_.port_range);

@@ -90,7 +90,7 @@ struct HostSocketsOptions {
   std::vector<NatMapping> nat_mappings;
   // Which addresses are used at all, of those that there are.
   AddressFilter use;
-  // Where UDP is bound and TCP listens, unless `ports` says so: from a random
+  // Where UDP is bound and TCP listens, unless `ports` names one: from a random
   // one on. An address for which none is free is left out, and Open() fails
   // with the reason if there is no other.
   std::optional<PortRange> port_range;

@@ -26,7 +26,9 @@ absl::StatusOr<std::unique_ptr<SharedPort>> SharedPort::Open(
            .max = options.addresses_max,
            .tcp = UseOf(options),
            .ports = PortNumbers{options.port, options.tcp_port.value_or(0)},
-           .nat_mappings = options.nat_mappings}));
+           .nat_mappings = options.nat_mappings,
+           .use = options.use,
+           .port_range = options.port_range}));
   return std::unique_ptr<SharedPort>(
       new SharedPort(loop, options, std::move(sockets)));
 }

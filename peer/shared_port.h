@@ -24,6 +24,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/address.h"
+#include "base/address_filter.h"
 #include "ice/gatherer_types.h"
 #include "ice/mux.h"
 #include "net/drive.h"
@@ -43,8 +44,10 @@ struct SharedPortOptions {
   // kNone: no connections are made, either. kActive: none listens.
   TcpUse tcp = TcpUse::kBoth;
   LoopbackUse loopback = LoopbackUse::kIfAlone;
-  // See HostSocketsOptions.
+  // See HostSocketsOptions; the range is for ports that are 0.
   std::vector<NatMapping> nat_mappings = {};
+  AddressFilter use = {};
+  std::optional<PortRange> port_range = {};
   // Addresses used at most.
   size_t addresses_max = 16;
   // Of the sockets, in each direction: room for what thousands of peers send

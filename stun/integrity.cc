@@ -9,6 +9,7 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -49,23 +50,83 @@ std::array<uint32_t, 8> Sha256AfterBlock(const Block& block) {
   return state;
 }
 
-SHA_CTX Restore(const std::array<uint32_t, 5>& state) {
-  SHA_CTX c{};
+// Takes whole blocks into the state.
+void Take(std::array<uint32_t, 5>& state, absl::Span<const uint8_t> blocks) {
+  SHA_CTX c;
   c.h0 = state[0];
   c.h1 = state[1];
   c.h2 = state[2];
   c.h3 = state[3];
   c.h4 = state[4];
-  c.Nl = kBlockSize * 8;
-  return c;
+  for (; !blocks.empty(); blocks.remove_prefix(kBlockSize)) {
+    SHA1_Transform(&c, blocks.data());
+  }
+  state = {c.h0, c.h1, c.h2, c.h3, c.h4};
 }
 
-SHA256_CTX Restore(const std::array<uint32_t, 8>& state) {
-  SHA256_CTX c{};
+void Take(std::array<uint32_t, 8>& state, absl::Span<const uint8_t> blocks) {
+  SHA256_CTX c;
   std::copy(state.begin(), state.end(), std::begin(c.h));
-  c.Nl = kBlockSize * 8;
-  c.md_len = SHA256_DIGEST_LENGTH;
-  return c;
+  for (; !blocks.empty(); blocks.remove_prefix(kBlockSize)) {
+    SHA256_Transform(&c, blocks.data());
+  }
+  std::copy(std::begin(c.h), std::end(c.h), state.begin());
+}
+
+// Big-endian, as all numbers of both hashes.
+template <typename Integer>
+void Store(Integer value, uint8_t* to) {
+  for (size_t i = 0; i < sizeof(value); ++i) {
+    to[i] = static_cast<uint8_t>(value >> 8 * (sizeof(value) - 1 - i));
+  }
+}
+
+// Ends a hash (RFC 3174 section 4, RFC 6234 section 4.1): what is left of its
+// text, `used` bytes at `end`, is padded there, for which there is room for up
+// to a block more; `bytes` is the size of the whole text.
+template <size_t kWords>
+std::array<uint8_t, 4 * kWords> Finish(std::array<uint32_t, kWords>& state,
+                                       uint8_t* end, size_t used,
+                                       uint64_t bytes) {
+  constexpr size_t kLengthSize = sizeof(bytes);
+  const size_t padded =
+      (used + 1 + kLengthSize + kBlockSize - 1) / kBlockSize * kBlockSize;
+  end[used] = 0x80;
+  std::memset(end + used + 1, 0, padded - kLengthSize - used - 1);
+  Store(bytes * 8, end + padded - kLengthSize);
+  Take(state, absl::MakeConstSpan(end, padded));
+  std::array<uint8_t, 4 * kWords> digest;
+  for (size_t i = 0; i < kWords; ++i) Store(state[i], &digest[4 * i]);
+  return digest;
+}
+
+// OpenSSL's Update() and Final() would cost an eighth more, for messages of few
+// blocks.
+template <size_t kWords>
+std::array<uint8_t, 4 * kWords> Hmac(std::array<uint32_t, kWords> inner,
+                                     std::array<uint32_t, kWords> outer,
+                                     absl::Span<const uint8_t> head,
+                                     absl::Span<const uint8_t> body) {
+  constexpr size_t kAtOnce = 3 * kBlockSize;  // Nearly all are shorter.
+  std::array<uint8_t, kAtOnce + kBlockSize> buffer;
+  size_t used = 0;
+  for (absl::Span<const uint8_t> part : {head, body}) {
+    while (!part.empty()) {
+      const size_t n = std::min(part.size(), kAtOnce - used);
+      std::memcpy(&buffer[used], part.data(), n);
+      part.remove_prefix(n);
+      used += n;
+      if (used == kAtOnce) {
+        Take(inner, absl::MakeConstSpan(buffer).first(used));
+        used = 0;
+      }
+    }
+  }
+  const auto digest = Finish(inner, buffer.data(), used,
+                             kBlockSize + head.size() + body.size());
+  std::copy(digest.begin(), digest.end(), buffer.begin());
+  return Finish(outer, buffer.data(), digest.size(),
+                kBlockSize + digest.size());
 }
 
 // RFC 2104: a key longer than a block is replaced by its hash, then padded
@@ -96,15 +157,7 @@ Sha1Key Sha1Key::ShortTerm(absl::string_view password) {
 
 Sha1Key::Sha1Mac Sha1Key::HmacSha1(absl::Span<const uint8_t> head,
                                    absl::Span<const uint8_t> body) const {
-  Sha1Mac mac;
-  SHA_CTX c = Restore(inner_);
-  SHA1_Update(&c, head.data(), head.size());
-  SHA1_Update(&c, body.data(), body.size());
-  SHA1_Final(mac.data(), &c);
-  c = Restore(outer_);
-  SHA1_Update(&c, mac.data(), mac.size());
-  SHA1_Final(mac.data(), &c);
-  return mac;
+  return Hmac(inner_, outer_, head, body);
 }
 
 IntegrityKey::IntegrityKey() : IntegrityKey(absl::Span<const uint8_t>()) {}
@@ -140,15 +193,7 @@ IntegrityKey IntegrityKey::FromDigest(absl::Span<const uint8_t> digest) {
 
 IntegrityKey::Sha256Mac IntegrityKey::HmacSha256(
     absl::Span<const uint8_t> head, absl::Span<const uint8_t> body) const {
-  Sha256Mac mac;
-  SHA256_CTX c = Restore(sha256_inner_);
-  SHA256_Update(&c, head.data(), head.size());
-  SHA256_Update(&c, body.data(), body.size());
-  SHA256_Final(mac.data(), &c);
-  c = Restore(sha256_outer_);
-  SHA256_Update(&c, mac.data(), mac.size());
-  SHA256_Final(mac.data(), &c);
-  return mac;
+  return Hmac(sha256_inner_, sha256_outer_, head, body);
 }
 
 bool EqualInConstantTime(absl::Span<const uint8_t> a,

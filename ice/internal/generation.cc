@@ -184,6 +184,14 @@ std::optional<size_t> Generation::InUse() const {
 std::optional<size_t> Generation::NextReserve(size_t max_backups) {
   std::optional<size_t> best;
   if (pairs.Valid().size() <= max_backups) {
+    // To another address of the peer, too, first: see Keep().
+    const auto apart = [&](size_t i) {
+      return pairs[i].remote != pairs[*selected].remote;
+    };
+    const auto better = [&](size_t a, size_t b) {
+      return apart(a) != apart(b) ? apart(a)
+                                  : pairs[a].priority > pairs[b].priority;
+    };
     for (size_t i = 0; i < pairs.size(); ++i) {
       const Pair& pair = pairs[i];
       if (pair.state() > PairState::kWaiting || pair.triggered ||
@@ -191,7 +199,7 @@ std::optional<size_t> Generation::NextReserve(size_t max_backups) {
           pair.base == pairs[*selected].base || ViewOf(i).is_relayed()) {
         continue;
       }
-      if (!best || pair.priority > pairs[*best].priority) best = i;
+      if (!best || better(i, *best)) best = i;
     }
   }
   seeks_reserves = best.has_value();
@@ -213,14 +221,18 @@ void Generation::Keep(std::optional<size_t> in_use, size_t max_backups,
   };
   if (in_use) {
     chosen.push_back(*in_use);
-    // One from another address of ours first: what dies is mostly an interface.
-    const auto elsewhere =
-        std::find_if(valid.begin(), valid.end(), [&](size_t pair) {
-          return pairs[pair].base != pairs[*in_use].base && may_keep(pair, 0);
-        });
-    if (elsewhere != valid.end() && max_backups > 0) {
-      chosen.push_back(*elsewhere);
-    }
+    // One from another address of ours first: what dies is mostly an interface,
+    // and with it the way to the peer's address there, whatever ours is.
+    const auto elsewhere = [&](bool apart) {
+      return std::find_if(valid.begin(), valid.end(), [&](size_t pair) {
+        return pairs[pair].base != pairs[*in_use].base &&
+               (!apart || pairs[pair].remote != pairs[*in_use].remote) &&
+               may_keep(pair, 0);
+      });
+    };
+    auto first = elsewhere(/*apart=*/true);
+    if (first == valid.end()) first = elsewhere(/*apart=*/false);
+    if (first != valid.end() && max_backups > 0) chosen.push_back(*first);
   }
   const size_t most = max_backups + (in_use ? 1 : 0);
   for (const size_t pair : valid) {

@@ -14,6 +14,10 @@
 namespace kyuu::ice::internal {
 namespace {
 
+// Validity::hasty. What takes a peer longer to answer is a busy machine.
+constexpr absl::Duration kHastyInterval = absl::Milliseconds(20);
+constexpr int kHastyProbes = 2;
+
 uint32_t PairFoundation(uint16_t base, uint16_t remote) {
   return uint32_t{base} << 16 | remote;
 }
@@ -41,7 +45,9 @@ TransportAddress WithScope(const TransportAddress& address, uint32_t scope) {
 }  // namespace
 
 absl::Duration Liveness::ProbeInterval(const Pair& pair) const {
-  return std::max(options->probe_interval, pair.rtt * 3 / 2);
+  const bool hasty = pair.valid && pair.valid->hasty;
+  return hasty ? std::max(kHastyInterval, pair.rtt * 5 / 4)
+               : std::max(options->probe_interval, pair.rtt * 3 / 2);
 }
 
 absl::Time Liveness::SuspectAt(const Pair& pair) const {
@@ -50,7 +56,8 @@ absl::Time Liveness::SuspectAt(const Pair& pair) const {
   }
   return pair.valid->unanswered_since +
          (pair.valid->probes > 0
-              ? options->probes * ProbeInterval(pair)
+              ? (pair.valid->hasty ? kHastyProbes : options->probes) *
+                    ProbeInterval(pair)
               : std::max(options->suspect_after, 3 * pair.rtt));
 }
 

@@ -4,6 +4,7 @@
 #ifndef KYUU_ICE_INTERNAL_PAIR_H_
 #define KYUU_ICE_INTERNAL_PAIR_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -81,13 +82,25 @@ struct Validity {
   bool kept = false;
   // Does not answer.
   bool suspect = false;
+  // The peer seems to know that it does not work: fewer probes, and closer
+  // together, decide.
+  bool hasty = false;
   // Probes under way; 0 while nobody doubts that it works.
   int probes = 0;
 
   // The peer has answered, or what it sent counts as that.
   void Heard(absl::Time now) {
     last_response = now;
+    hasty = false;
     if (std::exchange(suspect, false)) since = now;
+  }
+  // It has to answer, and is asked at once.
+  void Doubt(absl::Time now) {
+    suspect = true;
+    hasty = false;
+    probes = 0;
+    next_keepalive = now;
+    unanswered_since = std::min<absl::Time>(unanswered_since, now);
   }
 };
 
@@ -151,6 +164,12 @@ struct Pair {
   // The peer was heard on it: its check came, or its answer.
   bool heard() const { return requests_received + responses_received > 0; }
   bool nominated() const { return nomination == Nomination::kNominated; }
+  // When the peer answered or sent payload last; it is valid.
+  absl::Time heard_at() const {
+    const absl::Time answered = valid->last_response;
+    return payload ? std::max<absl::Time>(answered, payload->last_received)
+                   : answered;
+  }
   bool suspect() const { return valid && valid->suspect; }
   bool healthy() const { return valid && !valid->suspect; }
   // A check of it is under way, or may be.

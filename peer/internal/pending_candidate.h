@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ice/credentials.h"
+#include "sdp/session.h"
 
 namespace kyuu::peer::internal {
 
@@ -27,6 +28,11 @@ struct RemoteIce {
   bool overdue = false;  // Our restart waits for the peer's credentials.
   // Those of the peer that ICE has.
   std::optional<ice::Credentials> known;
+
+  // Drops what waits and is of a description in force of which no section was
+  // accepted: nothing will ever come of it. Without a ufrag it is of the newest
+  // one; what names another has overtaken that. Returns how many those were.
+  size_t DropRefused(const sdp::Session& session);
 };
 
 }  // namespace kyuu::peer::internal

@@ -108,7 +108,9 @@ absl::Status EchoSession::Run() {
       peer::SharedPort::Open(*loop_, {.port = options_.port,
                                       .tcp_port = tcp_port,
                                       .tcp = tcp,
-                                      .nat_mappings = options_.nat_mappings}));
+                                      .nat_mappings = options_.nat_mappings,
+                                      .use = options_.network.use,
+                                      .port_range = options_.network.ports}));
   const ice::HostAddress first = port_->addresses().front();
   json ready{{"event", "ready"}, {"udp", first.address.port}};
   if (first.tcp_port != 0) ready["tcp"] = first.tcp_port;
@@ -178,6 +180,7 @@ absl::Status EchoSession::Answer(const std::string& id,
   Caller& caller = callers_[id];
   if (caller.connection == nullptr) {
     peer::LoopConnectionOptions options{.port = port_.get()};
+    options_.network.ApplyTo(options);
     options.connection.lite = options_.lite;
     auto connection = peer::LoopConnection::Create(
         *loop_, *certificate_, options, random_,

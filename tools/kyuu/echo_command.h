@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "peer/host_sockets.h"
+#include "tools/kyuu/network_use/network_use.h"
 
 namespace kyuu::tools {
 
@@ -20,6 +21,7 @@ struct EchoOptions {
   std::optional<peer::TcpUse> tcp;
   bool lite = false;
   std::vector<peer::NatMapping> nat_mappings = {};
+  NetworkUse network = {};
 };
 
 // Runs until stdin ends or a signal comes. Returns the exit status.

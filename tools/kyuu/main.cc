@@ -148,6 +148,7 @@ void AddEcho(CLI::App& app, kyuu::tools::EchoOptions& options) {
   command->add_option("--tcp-port", options.tcp_port,
                       "TCP port for peers that connect; 0: any that is free");
   kyuu::tools::AddTcpUse(*command, options.tcp);
+  kyuu::tools::AddNetworkUse(*command, options.network);
   AddNatAddresses(*command, options.nat_mappings);
   command->add_flag("--lite", options.lite,
                     "Be an ICE lite agent: answer checks and make none");

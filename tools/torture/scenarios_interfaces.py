@@ -33,18 +33,18 @@ class Interfaces(scenarios_fallback.Meeting):
         self.links = [self.network.cable(self.two[0], f"10.{n}.0.1/24", self.two[1], f"10.{n}.0.2/24")
                        for n in (1, 2)]
 
-    def unplug(self, end):
-        """Takes down the interface of `end` that data goes by; seconds until data
-        arrives at the other end by the other cable."""
-        far = self.two[1 - end]
-        before = [received(far, cable[1 - end]) for cable in self.links]
+    def unplug(self, end, sender):
+        """Takes down the interface of `end` that data of `sender` goes by; seconds
+        until data arrives by the other cable."""
+        far = self.two[1 - sender]
+        before = [received(far, cable[1 - sender]) for cable in self.links]
 
         def used():
-            grown = [received(far, cable[1 - end]) - b for cable, b in zip(self.links, before)]
+            grown = [received(far, cable[1 - sender]) - b for cable, b in zip(self.links, before)]
             return grown.index(max(grown)) if max(grown) > 100 * SIZE else None
         self.assertTrue(until(lambda: used() is not None, 30))
         dead = used()
-        other = self.links[1 - dead][1 - end]
+        other = self.links[1 - dead][1 - sender]
         count = received(far, other)
         self.two[end].ip("link", "set", self.links[dead][end], "down")
         began = time.monotonic()
@@ -53,19 +53,19 @@ class Interfaces(scenarios_fallback.Meeting):
         self.dead = dead
         return time.monotonic() - began
 
-    def assert_moves(self, end):
-        """`end` sends all the while, and its cable is pulled."""
+    def assert_moves(self, end, sender):
+        """`sender` sends all the while, and the cable of `end` is pulled."""
         flags = (f"--send={MESSAGES}", f"--interval={INTERVAL_MS}", f"--size={SIZE}")
         role_flags = [("--role=offer",), ("--role=answer",)]
-        peers = [self.kyuu(host, "peer", *role, "--tcp=none", *(flags if n == end else (f"--expect={MESSAGES}", f"--size={SIZE}")))
+        peers = [self.kyuu(host, "peer", *role, "--tcp=none", *(flags if n == sender else (f"--expect={MESSAGES}", f"--size={SIZE}")))
                  for n, (host, role) in enumerate(zip(self.two, role_flags))]
         took = []
-        pulling = threading.Thread(target=lambda: took.append(self.unplug(end)))
+        pulling = threading.Thread(target=lambda: took.append(self.unplug(end, sender)))
         pulling.start()
         results, said = join(peers, scenarios_fallback.SECONDS)
         pulling.join()
         self.assertEqual([peer.wait(5) for peer in peers], [0, 0], said)
-        self.assertEqual(results[1 - end]["received"], MESSAGES, said)
+        self.assertEqual(results[1 - sender]["received"], MESSAGES, said)
         self.assertTrue(took, said)
         print(f"figure: link down, data by the other cable after {took[0] * 1000:.1f} ms")
         for result, lines in zip(results, said):
@@ -75,7 +75,13 @@ class Interfaces(scenarios_fallback.Meeting):
             self.assertEqual(sum("sdp" in line for line in told), 1)
 
     def test_link_of_the_controlling_side(self):
-        self.assert_moves(0)
+        self.assert_moves(0, 0)
 
     def test_link_of_the_controlled_side(self):
-        self.assert_moves(1)
+        self.assert_moves(1, 1)
+
+    def test_link_of_the_controlling_side_that_receives(self):
+        self.assert_moves(0, 1)
+
+    def test_link_of_the_controlled_side_that_receives(self):
+        self.assert_moves(1, 0)
