@@ -332,18 +332,6 @@ void FrontDoor::On(const signaling::CloseConnection& close) {
   dirty_.push_back(static_cast<uint64_t>(guest->id));
 }
 
-void FrontDoor::CloseAll() {
-  for (const auto& [id, guest] : guests_) {
-    if (!guest->connection.upgraded()) continue;
-    // Fails only before the upgrade.
-    (void)guest->connection.Close(net::Loop::Now(), signaling::kCloseGoingAway,
-                                  "the server is shutting down");
-    dirty_.push_back(id);
-  }
-  Run();
-  if (backplane_ != nullptr) backplane_->Leave();
-}
-
 void FrontDoor::Tell(Metrics& metrics) const {
   metrics.port = port_.stats();
   metrics.door = stats_;
