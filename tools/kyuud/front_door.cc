@@ -64,6 +64,7 @@ FrontDoor::FrontDoor(net::Loop& loop, Random& random,
       server_(options_.signaling, random, &admission_),
       posts_(random),
       dialects_(options_.dialects, random, admission_),
+      codes_({}, random),
       memory_(options_.max_memory_bytes, [this] { RunSoon(); }),
       alarm_(loop, [this] { Run(); }),
       port_(
@@ -337,6 +338,7 @@ void FrontDoor::Tell(Metrics& metrics) const {
   metrics.door = stats_;
   metrics.signaling = server_.stats();
   metrics.admission = admission_.stats();
+  metrics.codes = codes_.stats();
   metrics.handshakes = port_.handshake_times();
   metrics.messages = message_times_;
   metrics.call_round_trips = server_.round_trips();

@@ -21,6 +21,7 @@
 #include "net/stream_port.h"
 #include "net/tcp.h"
 #include "net/tls.h"
+#include "signaling/codes/join_codes.h"
 #include "signaling/events/posts.h"
 #include "signaling/server.h"
 #include "signaling/server_connection.h"
@@ -119,12 +120,12 @@ class FrontDoor {
   Guest* Find(signaling::ConnectionId id);
   void AskForServers(signaling::ConnectionId id, const std::string& session);
   void Refuse(Guest& guest, const Refusal& refusal);
-  // Finds out whose request it is and remembers it for shares and logs.
   // Tells a client of HTTP when to try again, if it is refused for a drain.
   void AddRetryAfter(signaling::HttpResponse& response);
   // Spreads the clients of our own protocol over that time from `first` on, and
   // asks each to come back at its own.
   void TellReturn(absl::Duration first, absl::Duration spread);
+  // Finds out whose request it is and remembers it for shares and logs.
   ClientAddress Recognize(Guest& guest, const signaling::HttpRequest& request);
   // Whose share of sessions, rooms and calls a client has: its own, if a proxy
   // that is trusted tells whose request it has passed on.
@@ -138,6 +139,11 @@ class FrontDoor {
   // As Refuse, for a page that may read why.
   void RefuseFetch(Guest& guest, const signaling::HttpRequest& request,
                    const Refusal& refusal);
+  // Whether it is about a code or the picture of an address.
+  bool ServesCodes(const signaling::HttpRequest& request) const;
+  void AnswerCodes(Guest& guest, const signaling::HttpRequest& request);
+  signaling::HttpResponse AnswerCode(const Guest& guest,
+                                     const signaling::HttpRequest& request);
   // A stream is no more, for the server.
   void CloseEvents(signaling::ConnectionId id, signaling::Departure departure);
   // Those whose clients have gone, and have not posted anything since.
@@ -177,6 +183,7 @@ class FrontDoor {
   signaling::Server server_;
   signaling::Posts posts_;  // Of guests with sessions, and some who have gone.
   Dialects dialects_;
+  signaling::JoinCodes codes_;
   std::unique_ptr<Backplane> backplane_;  // Or null.
   net::StreamBuffer buffer_;
   net::StreamMemory memory_;

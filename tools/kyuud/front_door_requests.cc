@@ -70,12 +70,13 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   if (ServesWithoutSockets(request)) {
     return AnswerWithoutSockets(guest, request);
   }
+  if (ServesCodes(request)) return AnswerCodes(guest, request);
   const bool signaling = serves && request.path == signaling::kSignalingPath;
   if (drained_by_ &&
       (request.path == "/healthz" || request.path == "/readyz" || signaling)) {
-    // Fails only without an open request, and this one is.
     signaling::HttpResponse response = TextResponse(503, "draining");
     AddRetryAfter(response);
+    // Fails only without an open request, and this one is.
     (void)guest.connection.Respond(net::Loop::Now(), std::move(response));
     return;
   }
