@@ -67,7 +67,11 @@ class PackageTest(unittest.TestCase):
         self.assertEqual(found, {
             "etc/kyuud/kyuud.toml", "lib/systemd/system/kyuud.service", "usr/bin/kyuu",
             "usr/bin/kyuud", "usr/share/bash-completion/completions/kyuu",
-            "usr/share/bash-completion/completions/kyuud", "usr/share/doc/kyuu/changelog.Debian.gz",
+            "usr/share/bash-completion/completions/kyuud",
+            "usr/share/zsh/vendor-completions/_kyuu", "usr/share/zsh/vendor-completions/_kyuud",
+            "usr/share/fish/vendor_completions.d/kyuu.fish",
+            "usr/share/fish/vendor_completions.d/kyuud.fish",
+            "usr/share/doc/kyuu/changelog.Debian.gz",
             "usr/share/doc/kyuu/changelog.gz", "usr/share/doc/kyuu/copyright",
             "usr/share/man/man1/kyuu.1.gz", "usr/share/man/man5/kyuud.toml.5.gz",
             "usr/share/man/man8/kyuud.8.gz", "usr/share/lintian/overrides/kyuu"})
