@@ -210,7 +210,7 @@ void TcpStream::Flush() {
   }
   if (!TrySend(rest, sent_)) return;
   if (buffered() > 0) return;
-  pending_.clear();
+  pending_ = std::string();  // An idle stream keeps nothing.
   sent_ = 0;
   if (ending_ && !shut_) {
     shut_ = true;

@@ -212,13 +212,11 @@ struct TlsStream::State {
       : shared(std::move(context)),
         tcp(std::move(stream)),
         ssl(SSL_new(shared->context.get())) {
-    KYUU_CHECK(ssl != nullptr);
-    // OpenSSL owns the two ends; bytes move between them and the stream.
-    in = BIO_new(BIO_s_mem());
-    out = BIO_new(BIO_s_mem());
-    KYUU_CHECK(in != nullptr && out != nullptr);
-    BIO_set_mem_eof_return(in, -1);
-    SSL_set_bio(ssl.get(), in, out);
+    BIO* end = BIO_new(EndMethod());
+    KYUU_CHECK(ssl != nullptr && end != nullptr);
+    BIO_set_data(end, this);
+    BIO_set_init(end, 1);
+    SSL_set_bio(ssl.get(), end, end);  // Which OpenSSL owns.
     if (shared->is_server) {
       SSL_set_accept_state(ssl.get());
       return;
@@ -238,24 +236,55 @@ struct TlsStream::State {
       }
     }
     SSL_do_handshake(ssl.get());  // The ClientHello.
-    MoveOut();
+  }
+
+  // OpenSSL's end of the stream: it takes what has arrived, and hands what it
+  // has made to the connection. Its own memory BIOs keep for ever what they
+  // once needed, kilobytes of each idle stream.
+  static const BIO_METHOD* EndMethod() {
+    static const BIO_METHOD* const method = [] {
+      BIO_METHOD* made =
+          BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "kyuu");
+      KYUU_CHECK(made != nullptr);
+      BIO_meth_set_read_ex(made, &TakeArrived);
+      BIO_meth_set_write_ex(made, &HandOut);
+      BIO_meth_set_ctrl(made, [](BIO*, int command, long, void*) {
+        return command == BIO_CTRL_FLUSH ? 1L : 0L;
+      });
+      return made;
+    }();
+    return method;
+  }
+  static int TakeArrived(BIO* end, char* to, size_t size, size_t* taken) {
+    State& s = *static_cast<State*>(BIO_get_data(end));
+    BIO_clear_retry_flags(end);
+    *taken = s.arrived.copy(to, size, s.taken);
+    s.taken += *taken;
+    if (*taken == 0 && size > 0) {
+      BIO_set_retry_read(end);
+      return 0;
+    }
+    // An idle stream keeps nothing.
+    if (s.taken == s.arrived.size()) {
+      s.arrived = std::string();
+      s.taken = 0;
+    }
+    return 1;
+  }
+  static int HandOut(BIO* end, const char* from, size_t size, size_t* written) {
+    State& s = *static_cast<State*>(BIO_get_data(end));
+    BIO_clear_retry_flags(end);
+    *written = size;
+    const absl::Status status =
+        s.tcp.Write(AsBytes(absl::string_view(from, size)));
+    if (status.ok()) return 1;
+    s.Fail(status);
+    return 0;
   }
 
   void Fail(absl::Status why) {
     if (status.ok()) status = std::move(why);
     early.clear();
-  }
-
-  // Hands what TLS has produced to the connection.
-  void MoveOut() {
-    std::array<uint8_t, kRecordBytes> chunk;
-    while (BIO_ctrl_pending(out) > 0) {
-      const int n = BIO_read(out, chunk.data(), static_cast<int>(chunk.size()));
-      if (n <= 0) return;
-      const absl::Status written =
-          tcp.Write(absl::MakeConstSpan(chunk).first(static_cast<size_t>(n)));
-      if (!written.ok()) return Fail(written);
-    }
   }
 
   bool Encrypt(absl::Span<const uint8_t> bytes) {
@@ -266,7 +295,6 @@ struct TlsStream::State {
       Fail(absl::InternalError(absl::StrCat("tls: ", TakeReason())));
       return false;
     }
-    MoveOut();
     return status.ok();
   }
 
@@ -283,7 +311,6 @@ struct TlsStream::State {
     const std::string reason =
         error == SSL_ERROR_NONE || error == SSL_ERROR_WANT_READ ? ""
                                                                 : TakeReason();
-    MoveOut();  // The handshake's next flight, an alert, a key update.
     AfterHandshake();
     if (result == 1) return {ReadState::kData, bytes};
     if (error == SSL_ERROR_ZERO_RETURN) return {ReadState::kEnd, 0};
@@ -295,7 +322,7 @@ struct TlsStream::State {
   }
 
   bool has_pending() const {
-    return SSL_pending(ssl.get()) > 0 || BIO_ctrl_pending(in) > 0;
+    return SSL_pending(ssl.get()) > 0 || !arrived.empty();
   }
 
   // What was written during the handshake follows it, and the end after that.
@@ -306,7 +333,6 @@ struct TlsStream::State {
     if (ending && !ended) {
       ended = true;
       SSL_shutdown(ssl.get());
-      MoveOut();
       tcp.ShutdownWrite();
     }
   }
@@ -320,7 +346,9 @@ struct TlsStream::State {
     const ReadResult got = tcp.Read(absl::MakeSpan(chunk));
     if (got.state == ReadState::kData) {
       drained = got.bytes < chunk.size();
-      BIO_write(in, chunk.data(), static_cast<int>(got.bytes));
+      arrived.erase(0, std::exchange(taken, 0));
+      absl::StrAppend(&arrived,
+                      AsText(absl::MakeConstSpan(chunk).first(got.bytes)));
       return std::nullopt;
     }
     if (got.state == ReadState::kEnd) {
@@ -334,9 +362,9 @@ struct TlsStream::State {
 
   std::shared_ptr<const TlsContext::Shared> shared;
   TcpStream tcp;
+  std::string arrived;  // Of which OpenSSL has taken so many.
+  size_t taken = 0;
   std::unique_ptr<SSL, SslDeleter> ssl;
-  BIO* in = nullptr;
-  BIO* out = nullptr;
   std::string early;     // Written before the handshake's end.
   bool drained = false;  // MoveIn() has taken all that was there.
   bool ending = false;

@@ -44,20 +44,30 @@ def packed(content):
     return gzip.compress(content, 9, mtime=0)
 
 
+def completions(kyuu, kyuud):
+    """What shells complete behind the two, where each shell looks for it."""
+    files = {}
+    for shell, path in (("bash", "bash-completion/completions/{}"),
+                        ("zsh", "zsh/vendor-completions/_{}"),
+                        ("fish", "fish/vendor_completions.d/{}.fish")):
+        for name, program in (("kyuu", kyuu), ("kyuud", kyuud)):
+            files["usr/share/" + path.format(name)] = (
+                0o644, manual.ask(program, "completion", shell).encode())
+    return files
+
+
 def contents(options, version, date):
     """What is installed: path to (mode, bytes)."""
     kyuu, kyuud = (os.path.abspath(p) for p in (options.kyuu, options.kyuud))
     unit = text(options.unit).replace("/usr/local/bin/", "/usr/bin/")
     day = email.utils.formatdate(date, usegmt=True)[5:16]
     doc = "usr/share/doc/kyuu/"
-    completions = "usr/share/bash-completion/completions/"
     return {
         "usr/bin/kyuu": (0o755, stripped(kyuu)),
         "usr/bin/kyuud": (0o755, stripped(kyuud)),
         "lib/systemd/system/kyuud.service": (0o644, unit.encode()),
         "etc/kyuud/kyuud.toml": (0o644, manual.ask(kyuud, "config", "default").encode()),
-        completions + "kyuu": (0o644, manual.ask(kyuu, "completion", "bash").encode()),
-        completions + "kyuud": (0o644, manual.ask(kyuud, "completion", "bash").encode()),
+        **completions(kyuu, kyuud),
         "usr/share/man/man1/kyuu.1.gz":
             (0o644, packed(manual.kyuu(kyuu, version, day).encode())),
         "usr/share/man/man8/kyuud.8.gz":

@@ -52,8 +52,8 @@ def kyuu(program, version, date):
                 "\\fBkyuu\\fR [\\fIOPTION\\fR]... \\fICOMMAND\\fR [\\fIARGUMENT\\fR]...")
     page += (".SH DESCRIPTION\nResults go to standard output, the log to standard error.\n"
              ".SH OPTIONS\n" + options(found["Options"]) + ".SH COMMANDS\n")
-    for name, meaning in found["Subcommands"]:
-        _, of_command = parts(ask(program, name, "--help"))
+    for name, meaning in found["Subcommands"]:  # "connect, chat" has two names.
+        _, of_command = parts(ask(program, name.split(",")[0], "--help"))
         page += f".SS kyuu {roff(name)}\n{roff(meaning)}.\n"
         for part in ("Positionals", "Options"):
             page += options(row for row in of_command.get(part, []) if "--help" not in row[0])

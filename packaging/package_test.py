@@ -67,7 +67,11 @@ class PackageTest(unittest.TestCase):
         self.assertEqual(found, {
             "etc/kyuud/kyuud.toml", "lib/systemd/system/kyuud.service", "usr/bin/kyuu",
             "usr/bin/kyuud", "usr/share/bash-completion/completions/kyuu",
-            "usr/share/bash-completion/completions/kyuud", "usr/share/doc/kyuu/changelog.Debian.gz",
+            "usr/share/bash-completion/completions/kyuud",
+            "usr/share/zsh/vendor-completions/_kyuu", "usr/share/zsh/vendor-completions/_kyuud",
+            "usr/share/fish/vendor_completions.d/kyuu.fish",
+            "usr/share/fish/vendor_completions.d/kyuud.fish",
+            "usr/share/doc/kyuu/changelog.Debian.gz",
             "usr/share/doc/kyuu/changelog.gz", "usr/share/doc/kyuu/copyright",
             "usr/share/man/man1/kyuu.1.gz", "usr/share/man/man5/kyuud.toml.5.gz",
             "usr/share/man/man8/kyuud.8.gz", "usr/share/lintian/overrides/kyuu"})
@@ -119,10 +123,10 @@ class PackageTest(unittest.TestCase):
         self.assertGreater(len(keys), 50)
         for key in keys:
             self.assertRegex(pages["kyuud.toml.5"], rf"\.TP\n\\fB{key}\\fR = ")
-        commands = re.findall(r"(?m)^  ([a-z]+) ", run(kyuu, "--help").split("Subcommands:")[1])
-        self.assertIn("send", commands)
+        commands = re.findall(r"(?m)^  ([a-z]+)[ ,]", run(kyuu, "--help").split("Subcommands:")[1])
+        self.assertLessEqual({"connect", "send"}, set(commands))
         for command in commands:
-            page = re.search(rf"\.SS kyuu {command}\n((?:.|\n)*?)(?=\n\.S)", pages["kyuu.1"])[1]
+            page = re.search(rf"\.SS kyuu {command}(?:, chat)?\n((?:.|\n)*?)(?=\n\.S)", pages["kyuu.1"])[1]
             for flag in re.findall(r"(?m)^  (--[\w-]+)", run(kyuu, command, "--help")):
                 self.assertIn(flag, page)
 

@@ -43,6 +43,7 @@ void Client::SayHello(absl::Time now) {
   state_ = State::kHello;
   hello_ = WriteMessage(ClientMessage{std::string(kHelloId), hello});
   timers_.StopAll();
+  return_at_.reset();
   timers_.Set(Timer::kHello, now + options_.request_timeout);
 }
 
@@ -88,10 +89,13 @@ void Client::HandleTimeout(absl::Time now) {
         // An answer takes a round trip; without one the server is gone or
         // stuck.
         LoseConnection(
-            absl::DeadlineExceededError("the server does not answer"));
+            now, absl::DeadlineExceededError("the server does not answer"));
         break;
       case Timer::kRing:
         EndRinging(now);
+        break;
+      case Timer::kDrain:
+        LoseConnection(now, absl::UnavailableError("the server is going away"));
         break;
       case Timer::kCount:
         break;
@@ -155,35 +159,42 @@ std::optional<Client::Event> Client::PollEvent() {
   return event;
 }
 
-void Client::HandleConnectionClosed(absl::Time /*now*/, uint16_t code,
+void Client::HandleConnectionClosed(absl::Time now, uint16_t code,
                                     const absl::Status& status) {
   switch (code) {
     case kCloseGoingAway:
     case kCloseServiceRestart:
       return LoseConnection(
-          absl::UnavailableError("the server is shutting down"));
+          now, absl::UnavailableError("the server is shutting down"));
     case kClosePolicyViolation:
-      return LoseConnection(absl::UnavailableError(
-          "the server closed the connection: policy violation"));
+      return LoseConnection(
+          now, absl::UnavailableError(
+                   "the server closed the connection: policy violation"));
     case kCloseTryAgainLater:
-      return LoseConnection(absl::UnavailableError("the server is full"));
+      return LoseConnection(now, absl::UnavailableError("the server is full"));
     case kCloseResumedElsewhere:
       return Finish(absl::UnavailableError(
           "another connection has taken over this session"));
     default:
-      return LoseConnection(absl::UnavailableError(absl::StrCat(
-          "the connection to the server is lost",
-          status.ok() ? "" : absl::StrCat(" (", status.message(), ")"))));
+      return LoseConnection(
+          now,
+          absl::UnavailableError(absl::StrCat(
+              "the connection to the server is lost",
+              status.ok() ? "" : absl::StrCat(" (", status.message(), ")"))));
   }
 }
 
-void Client::LoseConnection(absl::Status status) {
+void Client::LoseConnection(absl::Time now, absl::Status status) {
   if (state_ == State::kClosed || state_ == State::kAway) return;
   if (options_.on_loss == OnLoss::kEnd) return Finish(std::move(status));
   state_ = State::kAway;
   hello_.clear();
   timers_.StopAll();
-  events_.push_back(ConnectionLost{std::move(status)});
+  std::optional<absl::Duration> retry_after;
+  if (return_at_.has_value()) {
+    retry_after = std::max(*return_at_ - now, absl::ZeroDuration());
+  }
+  events_.push_back(ConnectionLost{std::move(status), retry_after});
 }
 
 absl::Status Client::HandleConnectionOpened(absl::Time now) {

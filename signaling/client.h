@@ -131,6 +131,7 @@ class Client {
     kHello,    // `welcome` does not come.
     kRequest,  // An answer does not come.
     kRing,     // A call of ours is not answered.
+    kDrain,    // The server wants to have been left.
     kCount,
   };
   enum class CallState : uint8_t { kRinging, kIncoming, kAccepted };
@@ -179,12 +180,13 @@ class Client {
   void On(absl::Time now, const std::string& id, Sent& message);
   void On(absl::Time now, const std::string& id, Said& message);
   void On(absl::Time now, const std::string& id, Error& message);
+  void On(absl::Time now, const std::string& id, Drain& message);
 
   void SayHello(absl::Time now);
   void Resume(absl::Time now, const ResumeGrant& grant);
   void LoseSession();
   // The connection is of no more use.
-  void LoseConnection(absl::Status status);
+  void LoseConnection(absl::Time now, absl::Status status);
   // One more message behind `welcome` has come.
   void CountReceived(size_t bytes);
   void Acknowledge(uint64_t received);
@@ -228,9 +230,10 @@ class Client {
   uint64_t received_ = 0;  // Messages behind `welcome`.
   uint64_t received_acknowledged_ = 0;
   size_t unacknowledged_bytes_ = 0;
-  internal::Outbox sent_;  // Handed out, and not acknowledged.
-  size_t resent_ = 0;      // Of those, since the session went on.
-  std::string hello_;      // To be sent before anything else.
+  std::optional<absl::Time> return_at_;  // As the server has asked.
+  internal::Outbox sent_;                // Handed out, and not acknowledged.
+  size_t resent_ = 0;                    // Of those, since the session went on.
+  std::string hello_;                    // To be sent before anything else.
   Queue<std::string> out_;
   Queue<Event> events_;
   ClientStats stats_;

@@ -67,9 +67,11 @@ struct IceServersChanged {
 // With OnLoss::kKeep. The connection is lost, or does not answer: close it, and
 // open a new WebSocket and call HandleConnectionOpened() after 1, 2, 4, ... at
 // most 30 s, with some jitter. Meanwhile commands about a room and its calls
-// are taken and kept. UNAVAILABLE or DEADLINE_EXCEEDED.
+// are taken and kept. UNAVAILABLE or DEADLINE_EXCEEDED. A server that goes away
+// on purpose may have said when to come back: after `retry_after`, then.
 struct ConnectionLost {
   absl::Status status;
+  std::optional<absl::Duration> retry_after = std::nullopt;
 };
 // The session goes on as if nothing had happened: what either side has said
 // meanwhile arrives, once and in order. Credentials of `ice_servers` are good

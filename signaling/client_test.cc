@@ -295,6 +295,58 @@ TEST(ClientTest, ACallGoesOnOverALostConnection) {
   EXPECT_EQ(ada.client.stats().resumed, 1u);
 }
 
+TEST(ClientTest, AServerThatGoesAwayIsLeftWhenItHasAskedTo) {
+  ClientWorld world;
+  Keeper ada(world);
+  EXPECT_THAT(world.server.TellDrain(ada.id, absl::Seconds(5)),
+              StatusIs(absl::StatusCode::kNotFound));
+  ada.Run();
+  Expect<Ready>(ada.client);
+  EXPECT_THAT(world.server.TellDrain(ConnectionId{9}, absl::Seconds(5)),
+              StatusIs(absl::StatusCode::kNotFound));
+
+  const absl::Time told = world.now;
+  ASSERT_OK(world.server.TellDrain(ada.id, absl::Seconds(5)));
+  ada.Run();
+  const absl::Time left = ada.client.NextTimeout();
+  EXPECT_GE(left, told + absl::Seconds(5));
+  EXPECT_LE(left, world.now + absl::Seconds(5));
+  ada.client.HandleTimeout(left - absl::Milliseconds(1));
+  EXPECT_FALSE(ada.client.PollEvent().has_value());
+  world.now = left;
+  ada.client.HandleTimeout(world.now);
+  EXPECT_EQ(Expect<ConnectionLost>(ada.client).retry_after,
+            absl::ZeroDuration());
+  world.server.Disconnect(world.now, ada.id, Departure::kLost);
+  ada.Return();
+  Expect<Resumed>(ada.client);
+
+  // Closed before, it is not come back to any sooner.
+  ASSERT_OK(world.server.TellDrain(ada.id, absl::Seconds(5)));
+  ada.Run();
+  world.now = ada.client.NextTimeout() - absl::Seconds(3);
+  ada.Lose();
+  EXPECT_EQ(Expect<ConnectionLost>(ada.client).retry_after, absl::Seconds(3));
+  EXPECT_EQ(ada.client.NextTimeout(), absl::InfiniteFuture());
+  ada.Return();
+  Expect<Resumed>(ada.client);
+  // What was asked is over with the connection that it was asked on.
+  ada.Lose();
+  EXPECT_EQ(Expect<ConnectionLost>(ada.client).retry_after, std::nullopt);
+  ada.Return();
+  Expect<Resumed>(ada.client);
+  ASSERT_OK(world.server.TellDrain(ada.id, absl::InfiniteDuration()));
+  ada.Run();
+  ada.Lose();
+  EXPECT_LE(Expect<ConnectionLost>(ada.client).retry_after, absl::Hours(1));
+
+  // Who ends with its connection has no reason to end earlier.
+  Client& bob = world.Join("bob");
+  ASSERT_OK(world.server.TellDrain(ConnectionId{0}, absl::Seconds(5)));
+  world.Run();
+  EXPECT_EQ(bob.NextTimeout(), absl::InfiniteFuture());
+}
+
 // What was under way when the connection broke is said again, and only that.
 TEST(ClientTest, ARequestLostWithTheConnectionIsAnsweredOnce) {
   for (const bool arrived : {false, true}) {

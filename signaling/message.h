@@ -32,7 +32,7 @@ struct ServerMessage {
   std::string id;
   std::variant<Welcome, IceServers, Joined, Peers, Found, Presence, Updated,
                Left, Calling, Incoming, Accepted, Rejected, Hangup, Signal,
-               Pong, Ack, Error, Blocked, Unblocked, Sent, Said>
+               Pong, Ack, Error, Blocked, Unblocked, Sent, Said, Drain>
       body;
 };
 // Why a client's message was refused, with the id of that message where it

@@ -76,6 +76,7 @@ const std::vector<std::string>& ServerTexts() {
       R"({"type":"message","from":"ada","all":true,"data":[]})",
       R"({"type":"sent","id":7})",
       R"({"type":"pong","id":7})",
+      R"({"type":"drain","retry_after_ms":2500})",
       R"({"type":"error","code":"name_taken","message":"m","id":2})",
       R"({"type":"error","code":"bad_state","message":"m","call":"c1","retry_after_ms":20})",
   };

@@ -146,6 +146,18 @@ void Server::SendWelcome(absl::Time now, Session& session,
   }
 }
 
+absl::Status Server::TellDrain(ConnectionId connection,
+                               absl::Duration retry_after) {
+  const auto it = connections_.find(connection);
+  Session* session =
+      it == connections_.end() ? nullptr : sessions_.Find(it->second.member);
+  if (session == nullptr || !session->is_open()) {
+    return absl::NotFoundError("no session is open there");
+  }
+  Send(*session, {"", Drain{retry_after}});
+  return absl::OkStatus();
+}
+
 void Server::HandlePacket(absl::Time now, Packet in) {
   const auto it = connections_.find(in.connection);
   if (it == connections_.end()) {

@@ -46,10 +46,6 @@ class Federation;
 
 }  // namespace internal
 
-// How a connection ended: kGoodbye if the client has said so (it closed the
-// WebSocket, with 1000, 1001 or no code), kLost in all other cases.
-enum class Departure : uint8_t { kLost, kGoodbye };
-
 class Server {
  public:
   using Packet = Envelope;
@@ -77,6 +73,10 @@ class Server {
   // it sends the new list as `ice_servers`. NOT_FOUND if the session is over.
   absl::Status SetIceServers(absl::Time now, absl::string_view session,
                              std::vector<IceServer> ice_servers);
+
+  // Asks a client to come back by another connection then, as Drain says.
+  // NOT_FOUND for a connection without a session.
+  absl::Status TellDrain(ConnectionId connection, absl::Duration retry_after);
 
   // HandlePacket takes one text message of a client.
   void HandlePacket(absl::Time now, Packet in);

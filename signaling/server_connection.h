@@ -101,6 +101,9 @@ class ServerConnection {
   void HandlePosted(absl::Time now) {
     if (events_) events_->HandlePosted(now);
   }
+  void SetRetry(absl::Duration retry_after) {
+    if (events_) events_->SetRetry(retry_after);
+  }
 
   // As WebSocket's or EventStream's, which has text only; FAILED_PRECONDITION
   // before there is one.

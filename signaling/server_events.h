@@ -3,12 +3,17 @@
 #ifndef KYUU_SIGNALING_SERVER_EVENTS_H_
 #define KYUU_SIGNALING_SERVER_EVENTS_H_
 
+#include <cstdint>
 #include <string>
 #include <variant>
 
 #include "signaling/envelope.h"
 
 namespace kyuu::signaling {
+
+// How a connection ended: kGoodbye if the client has said so (it closed the
+// WebSocket, with 1000, 1001 or no code), kLost in all other cases.
+enum class Departure : uint8_t { kLost, kGoodbye };
 
 // A client has said hello. `session` is unique and unguessable, fit as a TURN
 // username. Answer with SetIceServers(): `welcome` waits for it.

@@ -157,4 +157,12 @@ void Write(const Error& m, ObjectWriter& w) {
   }
 }
 
+void Read(Fields& f, Drain& m) {
+  m.retry_after =
+      absl::Milliseconds(f.Count("retry_after_ms", Need::kRequired));
+}
+void Write(const Drain& m, ObjectWriter& w) {
+  w.Type(m).Number("retry_after_ms", absl::ToInt64Milliseconds(m.retry_after));
+}
+
 }  // namespace kyuu::signaling

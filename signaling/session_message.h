@@ -98,6 +98,13 @@ struct Error {
   absl::Duration retry_after;
 };
 
+// The server goes away. After this time the client comes back by another
+// connection, for which it leaves this one if it still has it.
+struct Drain {
+  static constexpr absl::string_view kType = "drain";
+  absl::Duration retry_after;
+};
+
 // Each message's JSON form: `kType`, and how its members are read and written.
 // Read leaves what is wrong in Fields::error().
 void Read(internal::Fields& f, Hello& m);
@@ -116,6 +123,8 @@ void Read(internal::Fields& f, Pong& m);
 void Write(const Pong& m, internal::ObjectWriter& w);
 void Read(internal::Fields& f, Error& m);
 void Write(const Error& m, internal::ObjectWriter& w);
+void Read(internal::Fields& f, Drain& m);
+void Write(const Drain& m, internal::ObjectWriter& w);
 
 }  // namespace kyuu::signaling
 

@@ -7,6 +7,7 @@ import { Conversation } from "./conversation.js";
 import { byId } from "./elements.js";
 import { durationText } from "./format.js";
 import { keepPage, maybeKept } from "./installation.js";
+import { Invitation } from "./invitation.js";
 import { Kept } from "./kept.js";
 import { Membership } from "./join.js";
 import { NetworkCheck } from "./network_check.js";
@@ -30,6 +31,7 @@ const calls = new Calls({ signaling, membership, people, conversation, relayOnly
 new Composer(calls, conversation);
 new Kept();
 new NetworkCheck(signaling);
+new Invitation();
 showSnippets();
 
 // For this tab when it is loaded anew; in another room the names are others'.

@@ -7,6 +7,7 @@ import { text as textOf } from "./texts.js";
 const PING_EVERY = 15_000; // Browsers cannot send WebSocket pings.
 const ANSWER_WITHIN = 10_000;
 const RETRY_MAX = 30_000;
+const RETURN_MAX = 3_600_000; // Nobody is sent away for longer.
 const ACKNOWLEDGE_EVERY = 16;
 const KEPT_MAX = 1000; // Messages that the server has not acknowledged.
 const SUBPROTOCOL = "kyuu.v1";
@@ -154,15 +155,36 @@ export class Signaling extends EventTarget {
 
   lost() {
     clearTimeout(this.pingTimer);
+    clearTimeout(this.leaveTimer);
     this.socket = undefined;
     const wasUp = this.up;
     this.up = false;
     const kept = this.secret !== undefined;
     if (!kept) this.rejectAll();
     else if (wasUp) this.graceTimer = setTimeout(() => this.gone(), this.grace);
-    const delay = Math.min(RETRY_MAX, 1000 * 2 ** this.failures++) * (0.75 + Math.random() / 2);
+    const delay = this.returnAt === undefined
+      ? Math.min(RETRY_MAX, 1000 * 2 ** this.failures++) * (0.75 + Math.random() / 2)
+      : Math.max(0, this.returnAt - Date.now());
+    this.returnAt = undefined;
     this.retryTimer = setTimeout(() => this.open(), delay);
     this.emit("down", { retryAt: Date.now() + delay, kept, refusal: this.refusal });
+  }
+
+  // The server goes away: from then on we are at another one, or at it again.
+  leaveIn(ms) {
+    const delay = Math.min(Math.max(0, Number(ms) || 0), RETURN_MAX);
+    this.returnAt = Date.now() + delay;
+    clearTimeout(this.leaveTimer);
+    this.leaveTimer = setTimeout(() => this.giveUp(), delay);
+  }
+
+  // A socket that is not there any more may take minutes to close.
+  giveUp() {
+    const socket = this.socket;
+    if (!socket) return;
+    socket.onclose = null;
+    socket.close(CLOSE_RETURNING);
+    this.lost();
   }
 
   retryNow() {
@@ -177,12 +199,7 @@ export class Signaling extends EventTarget {
         await this.request({ type: "ping" });
         this.schedulePing();
       } catch {
-        // A socket that is not there any more may take minutes to close.
-        if (socket && this.socket === socket) {
-          socket.onclose = null;
-          socket.close(CLOSE_RETURNING);
-          this.lost();
-        }
+        if (this.socket === socket) this.giveUp();
       }
     }, PING_EVERY);
   }
@@ -201,6 +218,10 @@ export class Signaling extends EventTarget {
       return;
     }
     if (message.type === "ice_servers") this.iceServers = message.ice_servers;
+    if (message.type === "drain") {
+      this.leaveIn(message.retry_after_ms);
+      return;
+    }
     const waiting = this.pending.get(message.id);
     if (!waiting) {
       this.emit(message.type, message);

@@ -277,4 +277,18 @@ export const de = {
   copied: "Kopiert",
   snippets_title: "Diesen Server in der eigenen Seite verwenden",
   snippets_text: "Seiten anderer Herkunft müssen beim Start des Servers genannt werden (--origin). Den Rest sagen die Dokumente migrating.md und signaling_protocol.md.",
+
+  // Andere einladen
+  invite_title: "Andere hierher bitten",
+  invite_text: "Sie öffnen diese Adresse, halten eine Kamera vor das Bild oder tippen sechs Ziffern in die Seite dieses Servers. Ein Geheimnis des Raums sagst du ihnen selbst.",
+  invite_copy: "Adresse kopieren",
+  invite_qr: "Die Adresse als QR-Code",
+  invite_code: "Sechs Ziffern zeigen",
+  invite_code_for: "Gut für {minutes} Minuten und fünf Leute.",
+  invite_code_over: "Die Ziffern gelten nicht mehr.",
+  code_label: "Oder sechs Ziffern, die dir jemand sagt",
+  code_go: "Dorthin",
+  code_six: "Es sind sechs Ziffern.",
+  code_unknown: "Diese Ziffern hat niemand, oder nicht mehr. Lass dir andere sagen.",
+  code_too_many: "Zu viele Ziffern in kurzer Zeit. Versuch es in einer Minute noch einmal.",
 };

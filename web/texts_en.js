@@ -277,4 +277,18 @@ export const en = {
   copied: "Copied",
   snippets_title: "Use this server in your own page",
   snippets_text: "Pages of other sites have to be named when the server starts (--origin). The documents migrating.md and signaling_protocol.md say the rest.",
+
+  // Asking others to come
+  invite_title: "Ask others to come here",
+  invite_text: "They open this address, hold a camera before the picture, or type six digits at this server's page. A secret of the room you tell them yourself.",
+  invite_copy: "Copy the address",
+  invite_qr: "The address as a QR code",
+  invite_code: "Show six digits",
+  invite_code_for: "Good for {minutes} minutes, and five people.",
+  invite_code_over: "The digits are not good any more.",
+  code_label: "Or six digits that somebody tells you",
+  code_go: "Go there",
+  code_six: "It takes six digits.",
+  code_unknown: "Nobody has these digits, or not any more. Ask for others.",
+  code_too_many: "Too many digits in a short time. Try again in a minute.",
 };

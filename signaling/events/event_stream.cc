@@ -105,6 +105,12 @@ absl::Status EventStream::Send(absl::string_view message) {
   return absl::OkStatus();
 }
 
+void EventStream::SetRetry(absl::Duration retry_after) {
+  if (closed_) return;
+  Enqueue(
+      absl::StrCat("retry: ", absl::ToInt64Milliseconds(retry_after), "\n\n"));
+}
+
 void EventStream::Close(uint16_t code, absl::string_view reason) {
   if (closed_) return;
   Enqueue(absl::StrCat("event: close\n",

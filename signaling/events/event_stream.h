@@ -56,6 +56,8 @@ struct EventStreamClosed {
 //                      there, it has several lines of data.
 //   :                  The heartbeat.
 //
+//   retry: 2500        When to come back, in ms, from a server that goes away.
+//
 //   event: ping        Wants a post, which may be empty.
 //   data:
 //
@@ -83,6 +85,9 @@ class EventStream {
   // Queues a message. FAILED_PRECONDITION once closed; RESOURCE_EXHAUSTED if
   // the queue would outgrow max_queued_bytes: the stream is then cut.
   absl::Status Send(absl::string_view message);
+  // Tells who reconnects by itself, as EventSource does, how long to wait
+  // before that (the field `retry`). Nothing happens once closed.
+  void SetRetry(absl::Duration retry_after);
   // Queues the farewell and ends the stream behind it; `reason` has to be UTF-8
   // without quotes, backslashes and controls. Closing twice does nothing.
   void Close(uint16_t code, absl::string_view reason);

@@ -53,6 +53,16 @@ TEST(EventStreamTest, MessagesAreEventsWhateverEndsTheirLines) {
   EXPECT_EQ(stream.queued_bytes(), 0);
 }
 
+TEST(EventStreamTest, TheTimeToComeBackIsAFieldOfItsOwn) {
+  EventStream stream = Opened();
+  stream.SetRetry(absl::Milliseconds(2500));
+  stream.Close(1001, "bye");
+  stream.SetRetry(absl::Seconds(1));
+  EXPECT_EQ(Sent(stream),
+            "retry: 2500\n\nevent: close\n"
+            "data: {\"code\":1001,\"reason\":\"bye\"}\n\n");
+}
+
 TEST(EventStreamTest, AFarewellIsTheLastEvent) {
   EventStream stream = Opened();
   ASSERT_OK(stream.Send("{}"));

@@ -12,6 +12,9 @@
 namespace kyuu::signaling {
 namespace {
 
+// Nobody is to be sent away for longer.
+constexpr absl::Duration kReturnMax = absl::Hours(1);
+
 // What to tell a person about a call that ended.
 std::string EndText(absl::string_view peer, absl::string_view reason) {
   if (reason == "hangup") return absl::StrCat(peer, " hung up");
@@ -396,6 +399,13 @@ void Client::On(absl::Time, const std::string& id, Error& message) {
   } else {
     events_.push_back(ErrorReceived{std::move(message)});
   }
+}
+
+void Client::On(absl::Time now, const std::string&, Drain& message) {
+  // Without a session that goes on there is nothing to leave early for.
+  if (state_ != State::kReady || options_.on_loss == OnLoss::kEnd) return;
+  return_at_ = now + std::min(message.retry_after, kReturnMax);
+  timers_.Set(Timer::kDrain, *return_at_);
 }
 
 }  // namespace kyuu::signaling

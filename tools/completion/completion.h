@@ -3,6 +3,7 @@
 #ifndef KYUU_TOOLS_COMPLETION_COMPLETION_H_
 #define KYUU_TOOLS_COMPLETION_COMPLETION_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,22 @@ struct CommandWords {
 std::string BashCompletion(absl::string_view program,
                            absl::Span<const CommandWords> commands);
 
-// The words of `app` and of each of its commands, with the flags of `app` that
-// its commands take, too.
+// As BashCompletion, for zsh: to be sourced, or a file _PROGRAM in a folder of
+// $fpath.
+std::string ZshCompletion(absl::string_view program,
+                          absl::Span<const CommandWords> commands);
+// For fish: to be sourced, or PROGRAM.fish in a folder of its completions.
+std::string FishCompletion(absl::string_view program,
+                           absl::Span<const CommandWords> commands);
+
+// That of `shell`, one of kShells; nullopt for another one.
+inline constexpr absl::string_view kShells[] = {"bash", "zsh", "fish"};
+std::optional<std::string> Completion(absl::string_view shell,
+                                      absl::string_view program,
+                                      absl::Span<const CommandWords> commands);
+
+// The words of `app` and of each of its commands, by each of its names, with
+// the flags of `app` that its commands take, too.
 std::vector<CommandWords> WordsOf(const CLI::App& app);
 
 }  // namespace kyuu::tools

@@ -137,6 +137,31 @@ test('a session goes on at another server, and its kyuu notices nothing', MINUTE
   assert.ok(!bob.lines.some((line) => /Ada left/.test(line)), bob.transcript());
 });
 
+test('a server that drains sends its clients to another one, and ends when they have left', MINUTES, async (t) => {
+  const { nodes } = await startNodes(t, 2, { flags: ['--drain-timeout', '5s'] });
+  const proxy = await Proxy.to(nodes[0].url);
+  t.after(() => proxy.close());
+  const bob = await Client.open(nodes[1], 'Bob');
+  const ada = new Program(kyuu, ['connect', proxy.url, 'Ada', '--yes']);
+  await ada.waitFor(/joined as Ada/);
+  const eve = await Client.open(nodes[0], 'Eve');
+  await eventually(async () => (await bob.peers()).length === 2);
+  // Whoever balances the load sees that this one takes no more.
+  proxy.mend(nodes[1].url);
+  nodes[0].child.kill('SIGTERM');
+  const { retry_after_ms: told } = await eve.next('drain');
+  assert.ok(told >= 0 && told <= 5000, String(told));
+  // She goes at once; kyuu when it was asked to. Nobody else is told anything.
+  const moved = await eve.moveTo(nodes[1]);
+  assert.equal(moved.welcome.resume.resumed, true);
+  await ada.waitFor(/going away; trying again/);
+  await ada.waitFor(/back as Ada/);
+  assert.equal(await nodes[0].finish(20), 0);
+  assert.equal(await metric(nodes[1], 'kyuu_federation_sessions_taken_total'), 2);
+  assert.deepEqual((await bob.peers()).sort(), ['Ada', 'Eve']);
+  assert.ok(!bob.messages.some(({ change }) => change === 'left'), JSON.stringify(bob.messages));
+});
+
 test('who moves between servers loses nothing and hears nothing twice', MINUTES, async (t) => {
   const { nodes } = await startNodes(t, 3);
   let ada = await Client.open(nodes[0], 'Ada');

@@ -213,11 +213,10 @@ export function sharedStage(browserOptions) {
     // Joins `names` to a new room; `each` has options for single ones.
     async people(names, options = {}, each = []) {
       const room = stage.newRoom();
-      const joined = [];
-      for (const [i, name] of names.entries()) {
-        joined.push(await Person.join(stage.browser, stage.server.url, name, { room, ...options, ...each[i] }));
-      }
-      return joined;
+      // Their pages load at the same time; they come in one after the other.
+      const opened = await Promise.all(names.map((_, i) => Person.open(stage.browser, stage.server.url, { room, ...options, ...each[i] })));
+      for (const [i, person] of opened.entries()) await person.joinAs(names[i]);
+      return opened;
     },
   };
   before(async () => {

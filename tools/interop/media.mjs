@@ -90,33 +90,35 @@ export async function expectPictures(page, source) {
 export const noPicture = (page, source) =>
   until(page, (name) => !document.querySelector(`video[data-from=peer][data-source=${name}]`), source, `no picture of ${source}`);
 
-// The energy of the sound that arrives within `ms` (W3C WebRTC Statistics,
+// The energy of the sound that has arrived (W3C WebRTC Statistics,
 // totalAudioEnergy).
-export function energy(page, ms = 2500) {
-  return page.evaluate(async (time) => {
-    const sum = async () => {
-      let all = 0;
-      for (const report of (await globalThis.seen.pcs.at(-1).getStats()).values()) {
-        if (report.type === 'inbound-rtp' && report.kind === 'audio') all += report.totalAudioEnergy ?? 0;
-      }
-      return all;
-    };
-    const before = await sum();
-    await new Promise((resolve) => setTimeout(resolve, time));
-    return (await sum()) - before;
-  }, ms);
-}
+const energy = (page) => page.evaluate(async () => {
+  let all = 0;
+  for (const report of (await globalThis.seen.pcs.at(-1).getStats()).values()) {
+    if (report.type === 'inbound-rtp' && report.kind === 'audio') all += report.totalAudioEnergy ?? 0;
+  }
+  return all;
+});
 
 // Sound arrives, and is played.
 export async function expectSound(page) {
   await until(page, () => [...document.querySelectorAll('audio')].some((audio) => !audio.paused && audio.currentTime > 0), undefined, 'sound that is played');
-  for (let i = 0; i < 8; ++i) if (await energy(page) > 1e-5) return;
-  assert.fail('no sound arrives');
+  const before = await energy(page);
+  for (const deadline = Date.now() + WAIT; await energy(page) <= before + 1e-5;) {
+    assert.ok(Date.now() < deadline, 'no sound arrives');
+    await sleep(100);
+  }
 }
 
-// `times` tell of different pages, which need not see the same moment.
+// Nothing is heard for longer than the fake microphone is silent between two
+// beeps. What was under way may arrive first.
+const SILENCE = 2500;
 export async function expectSilence(page) {
-  for (let i = 0; i < 8; ++i) if (await energy(page) < 1e-7) return;
+  for (let i = 0; i < 8; ++i) {
+    const before = await energy(page);
+    await sleep(SILENCE);
+    if (await energy(page) < before + 1e-7) return;
+  }
   assert.fail('sound still arrives');
 }
 

@@ -4,18 +4,14 @@
 // it took: commands, what he does with the mouse, and seconds, of which most are ours.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { chmodSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { makeFile, Person, startBrowser } from './browser.mjs';
-import { killLeftovers, kyuud, Program, temporaryFolder } from './lib.mjs';
+import { certificate, inOwnNetwork, otherMachine } from './cable.mjs';
+import { killLeftovers, kyuud, Program } from './lib.mjs';
 
 const MINUTES = { timeout: 3 * 60_000 };
-const INSIDE = 'KYUU_NEWCOMER_INSIDE';
 const MiB = 1024 * 1024;
-const shell = (...line) => execFileSync(line[0], line.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] }).toString();
 after(killLeftovers);
 
 // Two who have their pages before them take the names that these propose.
@@ -58,35 +54,14 @@ test('on one machine', MINUTES, async (t) => {
 // This process is the machine of the server and of Ada; Bob's is another one, behind a
 // cable. What `tools/dev serve --lan` does but for the building is done here.
 async function onTwo(t) {
-  shell('ip', 'link', 'set', 'lo', 'up');
-  const other = new Program('unshare', ['--net', 'sleep', '600']);
-  t.after(() => other.child.kill('SIGKILL'));
-  const pid = other.child.pid;
-  const own = shell('readlink', '/proc/self/ns/net');
-  for (const deadline = Date.now() + 10_000; shell('readlink', `/proc/${pid}/ns/net`) === own;) assert.ok(Date.now() < deadline);
-  const there = (...line) => shell('nsenter', `--net=/proc/${pid}/ns/net`, ...line);
-  shell('ip', 'link', 'add', 'cable', 'type', 'veth', 'peer', 'name', 'end', 'netns', `${pid}`);
-  shell('ip', 'addr', 'add', '192.168.77.1/24', 'dev', 'cable');
-  shell('ip', 'link', 'set', 'cable', 'up');
-  shell('ip', 'route', 'add', 'default', 'via', '192.168.77.254');
-  there('ip', 'link', 'set', 'lo', 'up');
-  there('ip', 'addr', 'add', '192.168.77.2/24', 'dev', 'end');
-  there('ip', 'link', 'set', 'end', 'up');
-  there('ip', 'route', 'add', 'default', 'via', '192.168.77.254');
-
-  const folder = temporaryFolder();
-  const [certificate, key] = ['c.pem', 'k.pem'].map((name) => join(folder, name));
-  shell('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=kyuu',
-    '-addext', 'subjectAltName=IP:192.168.77.1', '-out', certificate, '-keyout', key);
+  const { chromium } = await otherMachine(t);
+  const [file, key] = certificate();
   const began = Date.now();
   const server = new Program(kyuud, ['--http-listen=0.0.0.0:9000', '--turn-listen=0.0.0.0:3478',
-    `--tls-certificate=${certificate}`, `--tls-key=${key}`]);
+    `--tls-certificate=${file}`, `--tls-key=${key}`]);
   t.after(() => server.stop());
   const [, url] = await server.waitFor(/from other machines (https:\S+)\//);
   assert.equal(url, 'https://192.168.77.1:9000');
-  const chromium = join(folder, 'chromium');
-  writeFileSync(chromium, `#!/bin/sh\nexec nsenter --net=/proc/${pid}/ns/net "${process.env.KYUU_CHROMIUM ?? '/usr/bin/chromium'}" "$@"\n`);
-  chmodSync(chromium, 0o755);
   const near = await startBrowser({ loopback: false });
   t.after(() => near.close());
   process.env.KYUU_CHROMIUM = chromium;
@@ -102,13 +77,7 @@ async function onTwo(t) {
 }
 
 test('on two machines', MINUTES, async (t) => {
-  if (process.env[INSIDE]) return onTwo(t);
-  const root = process.getuid() === 0 ? [] : ['--map-root-user'];
-  // Without the marks by which node's test runner knows its children.
-  const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
-  const run = new Program('unshare', [...root, '--net', 'node', '--test-name-pattern=on two machines', fileURLToPath(import.meta.url)], {
-    env: { ...environment, [INSIDE]: '1' },
-  });
-  assert.equal(await run.finish(170), 0, run.transcript());
-  for (const line of run.lines) if (line.includes('newcomer:')) t.diagnostic(line.trim());
+  const lines = await inOwnNetwork(fileURLToPath(import.meta.url), 'on two machines');
+  if (!lines) return onTwo(t);
+  for (const line of lines) if (line.includes('newcomer:')) t.diagnostic(line.trim());
 });

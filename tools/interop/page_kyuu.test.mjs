@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { expectWay, makeFile, Person, sha256, sharedStage, TRANSFER } from './browser.mjs';
 import { kyuu, Program, sleep, startKyuud, temporaryFolder } from './lib.mjs';
 
@@ -81,10 +81,10 @@ for (const [way, relay] of [['direct', []], ['relayed', ['--relay']]]) {
     await ada.leave();
   });
 
-  test(`kyuu send gives the page 50 MB, ${way}`, MINUTES, async () => {
+  test(`kyuu send gives the page 20 MB, ${way}`, MINUTES, async () => {
     const room = newRoom();
     const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room, ...page });
-    const file = makeFile(`from the terminal ${way}.bin`);
+    const file = makeFile(`from the terminal ${way}.bin`, 20_000_000);
     const sender = command('send', stage.server.url, file.path, '--to', 'Ada', '--name', 'Kim', '--room', room, ...relay);
     await ada.accept('Kim');
     await ada.receives(file);
@@ -96,7 +96,7 @@ for (const [way, relay] of [['direct', []], ['relayed', ['--relay']]]) {
     await ada.leave();
   });
 
-  test(`the page gives kyuu recv 50 MB, ${way}`, MINUTES, async () => {
+  test(`the page gives kyuu recv 20 MB, ${way}`, MINUTES, async () => {
     const room = newRoom();
     const folder = temporaryFolder();
     const receiver = command('recv', stage.server.url, 'Kim', '--yes', '--dir', folder, '--room', room, ...relay);
@@ -104,7 +104,7 @@ for (const [way, relay] of [['direct', []], ['relayed', ['--relay']]]) {
     const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room, ...page });
     await ada.call('Kim');
     await expectWay(way, ada);
-    const file = makeFile(`from the page ${way}.bin`);
+    const file = makeFile(`from the page ${way}.bin`, 20_000_000);
     await ada.offer(file);
     await ada.sent(file);
     await receiver.waitFor(new RegExp(`received .*sha256 ${file.sha256}`));
@@ -288,101 +288,104 @@ test('a file that is not there is said before anybody is called', MINUTES, async
   await ada.leave();
 });
 
-test('a lost server is said, a call that is connected goes on, and all come back', MINUTES, async () => {
-  let own = await startKyuud();
-  const idle = command('connect', own.url, 'Idle');
-  await idle.waitFor(/joined as Idle/);
-  const kim = command('connect', own.url, 'Kim', '--from', 'Ada');
-  await kim.waitFor(/joined as Kim/);
-  const ada = await Person.join(stage.browser, own.url, 'Ada');
-  await ada.call('Kim');
-  await ada.connected();
-  own.child.kill('SIGKILL');
-  await own.finish();
-  await idle.waitFor(/server.*trying again in \d+ s/);
-  await kim.waitFor(/trying again.*goes on without/);
-  await ada.say('still there?');
-  await kim.waitFor(/^Ada: still there\?$/);
-  kim.write('yes\n');
-  await ada.hears('yes');
-  own = await startKyuud('--http-listen', new URL(own.url).host);
-  await idle.waitFor(/back as Idle/, 60);
-  await kim.waitFor(/back as Kim/, 60);
-  await ada.say('and now?');
-  await kim.waitFor(/^Ada: and now\?$/);
-  kim.write('/quit\n');
-  await finished(kim, 0);
-  await ada.state('over').waitFor();
-  await ada.leave();
-  await idle.stop('SIGINT');
-  await own.stop();
-});
+// The first is waiting, nearly all of it: the others go on beside it.
+describe('ends', { concurrency: 2 }, () => {
+  test('who is killed in a call has gone when the server and the call have waited for him', MINUTES, async () => {
+    const room = newRoom();
+    const kim = command('connect', stage.server.url, 'Kim', '--from', 'Ada', '--room', room);
+    await kim.waitFor(/joined as Kim/);
+    const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
+    await ada.call('Kim');
+    await ada.connected();
+    kim.child.kill('SIGKILL');
+    // The server waits for 30 s, as the browser does; a way that is lost alone has a
+    // minute more.
+    await ada.state('over').waitFor({ timeout: 55_000 });
+    await ada.leave();
+  });
 
-test('who is killed in a call has gone when the server and the call have waited for him', MINUTES, async () => {
-  const room = newRoom();
-  const kim = command('connect', stage.server.url, 'Kim', '--from', 'Ada', '--room', room);
-  await kim.waitFor(/joined as Kim/);
-  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
-  await ada.call('Kim');
-  await ada.connected();
-  kim.child.kill('SIGKILL');
-  // The server waits for 30 s, as the browser does; a way that is lost alone has a
-  // minute more.
-  await ada.state('over').waitFor({ timeout: 55_000 });
-  await ada.leave();
-});
+  test('a lost server is said, a call that is connected goes on, and all come back', MINUTES, async () => {
+    let own = await startKyuud();
+    const idle = command('connect', own.url, 'Idle');
+    await idle.waitFor(/joined as Idle/);
+    const kim = command('connect', own.url, 'Kim', '--from', 'Ada');
+    await kim.waitFor(/joined as Kim/);
+    const ada = await Person.join(stage.browser, own.url, 'Ada');
+    await ada.call('Kim');
+    await ada.connected();
+    own.child.kill('SIGKILL');
+    await own.finish();
+    await idle.waitFor(/server.*trying again in \d+ s/);
+    await kim.waitFor(/trying again.*goes on without/);
+    await ada.say('still there?');
+    await kim.waitFor(/^Ada: still there\?$/);
+    kim.write('yes\n');
+    await ada.hears('yes');
+    own = await startKyuud('--http-listen', new URL(own.url).host);
+    await idle.waitFor(/back as Idle/, 60);
+    await kim.waitFor(/back as Kim/, 60);
+    await ada.say('and now?');
+    await kim.waitFor(/^Ada: and now\?$/);
+    kim.write('/quit\n');
+    await finished(kim, 0);
+    await ada.state('over').waitFor();
+    await ada.leave();
+    await idle.stop('SIGINT');
+    await own.stop();
+  });
 
-test('a page that is closed in the middle of a file leaves nothing under its name', MINUTES, async () => {
-  const room = newRoom();
-  const folder = temporaryFolder();
-  const receiver = command('recv', stage.server.url, 'Kim', '--yes', '--dir', folder, '--once', '--room', room);
-  await receiver.waitFor(/joined as Kim/);
-  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
-  await ada.call('Kim');
-  await ada.connected();
-  const file = makeFile('half.bin');
-  await ada.offer(file);
-  await ada.card(file, 'out').and(ada.page.locator('[data-state=active]')).waitFor();
-  await ada.leave();
-  await finished(receiver, 1);
-  assert.match(lines(receiver), /half\.bin: /);
-  assert.ok(!readdirSync(folder).includes(file.name));
-});
+  test('a page that is closed in the middle of a file leaves nothing under its name', MINUTES, async () => {
+    const room = newRoom();
+    const folder = temporaryFolder();
+    const receiver = command('recv', stage.server.url, 'Kim', '--yes', '--dir', folder, '--once', '--room', room);
+    await receiver.waitFor(/joined as Kim/);
+    const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
+    await ada.call('Kim');
+    await ada.connected();
+    const file = makeFile('half.bin');
+    await ada.offer(file);
+    await ada.card(file, 'out').and(ada.page.locator('[data-state=active]')).waitFor();
+    await ada.leave();
+    await finished(receiver, 1);
+    assert.match(lines(receiver), /half\.bin: /);
+    assert.ok(!readdirSync(folder).includes(file.name));
+  });
 
-test('a page that is reloaded in the middle of a file goes on where it was, once the file is chosen again', MINUTES, async () => {
-  const room = newRoom();
-  const folder = temporaryFolder();
-  const receiver = command('recv', stage.server.url, 'Kim', '--yes', '--dir', folder, '--room', room);
-  await receiver.waitFor(/joined as Kim/);
-  const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
-  const file = makeFile('half.bin', 100 * 1024 * 1024);
-  await ada.call('Kim');
-  await ada.connected();
-  await ada.offer(file);
-  const part = () => readdirSync(folder).filter((name) => name.endsWith('.part')).map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size)[0] ?? 0;
-  for (const deadline = Date.now() + TRANSFER; part() < 20e6;) {
-    assert.ok(Date.now() < deadline, receiver.transcript());
-    await sleep(5);
-  }
-  await ada.page.reload();
-  await receiver.waitFor(/half\.bin: .* of it are kept for when it is sent again/);
-  const kept = part();
-  assert.deepEqual(readdirSync(folder).filter((name) => name === file.name), []);
-  await ada.sees('Kim').waitFor();
-  await ada.call('Kim');
-  await ada.connected();
-  await ada.offer(file);
-  await ada.sent(file);
-  const [, at] = await receiver.waitFor(/half\.bin goes on at ([\d.]+) MB of 105 MB$/);
-  assert.ok(Math.abs(at * 1e6 - kept) < 1e6, `at ${at} MB of ${kept} bytes`);
-  assert.match(await ada.card(file, 'out').getByTestId('file-status').textContent(), /Arrived intact \(.* of it were there before\)/);
-  await receiver.waitFor(new RegExp(`received .*sha256 ${file.sha256}`));
-  assert.deepEqual(readdirSync(folder), [file.name]);
-  assert.equal(await sha256(join(folder, file.name)), file.sha256);
-  ada.noProblems();
-  await ada.leave();
-  receiver.child.kill('SIGINT');
-  await finished(receiver, 0);
+  test('a page that is reloaded in the middle of a file goes on where it was, once the file is chosen again', MINUTES, async () => {
+    const room = newRoom();
+    const folder = temporaryFolder();
+    const receiver = command('recv', stage.server.url, 'Kim', '--yes', '--dir', folder, '--room', room);
+    await receiver.waitFor(/joined as Kim/);
+    const ada = await Person.join(stage.browser, stage.server.url, 'Ada', { room });
+    const file = makeFile('half.bin', 100 * 1024 * 1024);
+    await ada.call('Kim');
+    await ada.connected();
+    await ada.offer(file);
+    const part = () => readdirSync(folder).filter((name) => name.endsWith('.part')).map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size)[0] ?? 0;
+    for (const deadline = Date.now() + TRANSFER; part() < 20e6;) {
+      assert.ok(Date.now() < deadline, receiver.transcript());
+      await sleep(5);
+    }
+    await ada.page.reload();
+    await receiver.waitFor(/half\.bin: .* of it are kept for when it is sent again/);
+    const kept = part();
+    assert.deepEqual(readdirSync(folder).filter((name) => name === file.name), []);
+    await ada.sees('Kim').waitFor();
+    await ada.call('Kim');
+    await ada.connected();
+    await ada.offer(file);
+    await ada.sent(file);
+    const [, at] = await receiver.waitFor(/half\.bin goes on at ([\d.]+) MB of 105 MB$/);
+    assert.ok(Math.abs(at * 1e6 - kept) < 1e6, `at ${at} MB of ${kept} bytes`);
+    assert.match(await ada.card(file, 'out').getByTestId('file-status').textContent(), /Arrived intact \(.* of it were there before\)/);
+    await receiver.waitFor(new RegExp(`received .*sha256 ${file.sha256}`));
+    assert.deepEqual(readdirSync(folder), [file.name]);
+    assert.equal(await sha256(join(folder, file.name)), file.sha256);
+    ada.noProblems();
+    await ada.leave();
+    receiver.child.kill('SIGINT');
+    await finished(receiver, 0);
+  });
 });
 
 test('the page takes no pipe, and nobody is asked', MINUTES, async () => {

@@ -3,7 +3,7 @@
 // another browser.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { expectWay, goodbye, makeFile, Person, PHONE, sharedStage, startBrowser, startFirefox, TRANSFER, WAIT } from './browser.mjs';
 import { kyuu, Program, startKyuud } from './lib.mjs';
 import {
@@ -205,55 +205,58 @@ test('a call that comes while a permission is asked for rings when that fails', 
 
 // ------------------------------------------------------------- when one goes
 
-test('a page that is reloaded, and one that crashes, leave no light on at the other', MINUTES, async () => {
-  for (const crash of [false, true]) {
-    const [ada, bob] = await talking();
-    await ada.at('camera').click();
-    await ada.at('microphone').click();
-    await bob.at('camera').click();
-    await expectPictures(bob.page, 'camera');
-    await expectPictures(ada.page, 'camera');
-    if (crash) {
-      bob.page.goto('chrome://crash').catch(() => {});
-      // Once the connection could not be mended.
-      await ada.state('over').waitFor({ timeout: TRANSFER });
-    } else {
-      await bob.page.reload();
-      await ada.state('over').waitFor();
-      await said(ada, 'connection-state', 'closed or reloaded the page');
+// Most of the first is waiting: the other one goes on beside it.
+describe('ends', { concurrency: 2 }, () => {
+  test('a page that is reloaded, and one that crashes, leave no light on at the other', MINUTES, async () => {
+    for (const crash of [false, true]) {
+      const [ada, bob] = await talking();
+      await ada.at('camera').click();
+      await ada.at('microphone').click();
+      await bob.at('camera').click();
+      await expectPictures(bob.page, 'camera');
+      await expectPictures(ada.page, 'camera');
+      if (crash) {
+        bob.page.goto('chrome://crash').catch(() => {});
+        // Once the connection could not be mended.
+        await ada.state('over').waitFor({ timeout: TRANSFER });
+      } else {
+        await bob.page.reload();
+        await ada.state('over').waitFor();
+        await said(ada, 'connection-state', 'closed or reloaded the page');
+      }
+      await expectLights(ada.page, []);
+      assert.equal(await ada.page.locator('video, audio').count(), 0);
+      assert.equal(await ada.at('stage').isVisible(), false);
+      await goodbye([ada]);
+      await bob.leave();
     }
-    await expectLights(ada.page, []);
-    assert.equal(await ada.page.locator('video, audio').count(), 0);
-    assert.equal(await ada.at('stage').isVisible(), false);
-    await goodbye([ada]);
-    await bob.leave();
-  }
-});
+  });
 
-test('what is switched on while the server is away is sent when it is back', MINUTES, async () => {
-  let own = await startKyuud();
-  const [ada, bob] = [await Person.join(stage.browser, own.url, 'Ada', { prepare }), await Person.join(stage.browser, own.url, 'Bob', { prepare })];
-  await ada.call('Bob');
-  await bob.accept('Ada');
-  await Promise.all([ada.connected(), bob.connected()]);
-  await ada.at('microphone').click();
-  await expectSound(bob.page);
-  own.child.kill('SIGKILL');
-  await own.finish();
-  for (const person of [ada, bob]) await person.page.locator('[data-testid=server-status][data-state=offline]').waitFor();
-  await bob.at('camera').click();
-  await said(bob, 'media-status', 'The server is away: your camera will be sent when it is back.');
-  await ada.at('camera').click();
-  await said(ada, 'media-status', 'The server is away');
-  await expectSound(bob.page);
-  own = await startKyuud('--http-listen', new URL(own.url).host);
-  await expectPictures(ada.page, 'camera');
-  await expectPictures(bob.page, 'camera');
-  for (const { page } of [ada, bob]) await expectStable(page);
-  await bob.at('screen').click();
-  await expectPictures(ada.page, 'screen');
-  await goodbye([ada, bob], /WebSocket connection to 'ws:.*failed|net::ERR_CONNECTION_REFUSED/);
-  await own.stop();
+  test('what is switched on while the server is away is sent when it is back', MINUTES, async () => {
+    let own = await startKyuud();
+    const [ada, bob] = [await Person.join(stage.browser, own.url, 'Ada', { prepare }), await Person.join(stage.browser, own.url, 'Bob', { prepare })];
+    await ada.call('Bob');
+    await bob.accept('Ada');
+    await Promise.all([ada.connected(), bob.connected()]);
+    await ada.at('microphone').click();
+    await expectSound(bob.page);
+    own.child.kill('SIGKILL');
+    await own.finish();
+    for (const person of [ada, bob]) await person.page.locator('[data-testid=server-status][data-state=offline]').waitFor();
+    await bob.at('camera').click();
+    await said(bob, 'media-status', 'The server is away: your camera will be sent when it is back.');
+    await ada.at('camera').click();
+    await said(ada, 'media-status', 'The server is away');
+    await expectSound(bob.page);
+    own = await startKyuud('--http-listen', new URL(own.url).host);
+    await expectPictures(ada.page, 'camera');
+    await expectPictures(bob.page, 'camera');
+    for (const { page } of [ada, bob]) await expectStable(page);
+    await bob.at('screen').click();
+    await expectPictures(ada.page, 'screen');
+    await goodbye([ada, bob], /WebSocket connection to 'ws:.*failed|net::ERR_CONNECTION_REFUSED/);
+    await own.stop();
+  });
 });
 
 // -------------------------------------------------------------- other peers

@@ -35,6 +35,51 @@ test('the page works below a path, and its address is good for kyuu', MINUTES, a
   await goodbye([ada]);
 });
 
+test('a server that goes away is left, and come back to, when it has said', MINUTES, async () => {
+  const ada = await Person.open(stage.browser, stage.server.url, { room: stage.newRoom() });
+  // The page's own part, at a server that is played: what it does with each time.
+  const seen = await ada.page.evaluate(async () => {
+    const { Signaling } = await import('./signaling.js');
+    const sockets = [];
+    globalThis.WebSocket = class {
+      static OPEN = 1;
+      readyState = 1;
+      constructor() {
+        sockets.push(this);
+        setTimeout(() => {
+          this.onopen();
+          this.say({ type: 'welcome', ice_servers: [], session: 's', resume: { secret: 'x', grace_s: 30, resumed: sockets.length > 1, received: 0 } });
+        });
+      }
+      say(message) { this.onmessage({ data: JSON.stringify(message) }); }
+      send() {}
+      close(code) { this.closed = code; }
+    };
+    const signaling = new Signaling();
+    const next = (type) => new Promise((resolve) => signaling.addEventListener(type, ({ detail }) => resolve(detail), { once: true }));
+    signaling.open();
+    await next('up');
+    // It leaves by itself, and is back at once.
+    sockets[0].say({ type: 'drain', retry_after_ms: 300 });
+    const left = await next('down');
+    const back = await next('up');
+    // Closed before, it waits for the rest of the time.
+    const told = Date.now();
+    sockets[1].say({ type: 'drain', retry_after_ms: 3_000_000 });
+    sockets[1].onclose();
+    const later = signaling.retryTimer !== undefined;
+    const closed = new Promise((resolve) => signaling.addEventListener('down', ({ detail }) => resolve(detail), { once: true }));
+    signaling.open();
+    await next('up');
+    sockets[2].say({ type: 'drain', retry_after_ms: 3_000_000 });
+    sockets[2].onclose();
+    return { code: sockets[0].closed, kept: left.kept, resumed: back.resume.resumed, later, waits: (await closed).retryAt - told };
+  });
+  assert.deepEqual([seen.code, seen.kept, seen.resumed, seen.later], [4000, true, true, true]);
+  assert.ok(seen.waits >= 2_990_000, JSON.stringify(seen));
+  await goodbye([ada]);
+});
+
 // Opens the page of a server that will not take it; returns what it says.
 async function refusal(t, ...how) {
   const proxy = await PathProxy.to(stage.server.url, ...how);

@@ -71,7 +71,8 @@ CLI::App* CallArguments::AddCommand(CLI::App& app, const char* name,
 
 void CallArguments::AddConnect(CLI::App& app) {
   CLI::App* connect =
-      AddCommand(app, "connect", "Join, be called or call, and chat");
+      AddCommand(app, "connect", "Join, be called or call, and chat")
+          ->alias("chat");
   connect->add_option("name", options_.name, "Our name")->required();
   connect->add_option("--call", options_.call, "Whom to call");
   AddTaking(*connect);

@@ -311,7 +311,15 @@ void CallSession::AnswerFiles(Offered& offered, Verdict verdict) {
         options_.overwrite ? IfExists::kOverwrite : IfExists::kRename);
     if (status.ok()) continue;
     terminal_.Complain(offer.name, status);
+    BreakOff(offer.name);
+  }
+}
+
+void CallSession::BreakOff(const std::string& name) {
+  if (broken_off_.size() >= kBrokenOffMax) {
     ++files_failed_;
+  } else {
+    broken_off_.insert(name);
   }
 }
 
@@ -342,10 +350,10 @@ void CallSession::OnFinished(const FileFinished& finished) {
     broken_off_.erase(finished.name);
   } else {
     terminal_.Complain(finished.name, finished.status);
-    if (out || broken_off_.size() >= kBrokenOffMax) {
+    if (out) {
       ++files_failed_;
     } else {
-      broken_off_.insert(finished.name);
+      BreakOff(finished.name);
     }
   }
   questions_.ShowAgain();

@@ -138,6 +138,8 @@ class CallSession {
   void AnswerFiles(Offered& offered, Verdict verdict);
   void OnWithdrawn(const std::string& id);
   void OnFinished(const FileFinished& finished);
+  // A file that comes has failed, and may be sent again.
+  void BreakOff(const std::string& name);
   void OnOver(const absl::Status& status);
 
   // The person.

@@ -333,15 +333,16 @@ std::optional<int> RunProbe(const CLI::App& app, const ToolOptions& tools,
 
 void AddCompletion(CLI::App& app, std::string& shell) {
   app.add_subcommand("completion", "A script that completes our words")
-      ->add_option("shell", shell, "bash")
-      ->check(CLI::IsMember({"bash"}))
+      ->add_option("shell", shell, "bash, zsh or fish")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
       ->required();
 }
 
-int Complete(const CLI::App& app) {
-  const std::string script =
-      kyuu::tools::BashCompletion("kyuu", kyuu::tools::WordsOf(app));
-  std::fputs(script.c_str(), stdout);
+int Complete(const CLI::App& app, const std::string& shell) {
+  // It is one of them.
+  const auto script =
+      kyuu::tools::Completion(shell, "kyuu", kyuu::tools::WordsOf(app));
+  std::fputs(script->c_str(), stdout);
   return 0;
 }
 
@@ -402,7 +403,7 @@ int main(int argc, char** argv) {
     return Misused(app, argc, argv, error);
   }
   if (const auto code = RunAlone(app, tools)) return *code;
-  if (app.got_subcommand("completion")) return Complete(app);
+  if (app.got_subcommand("completion")) return Complete(app, shell);
   if (const absl::Status status = TrustAuthorities(ca_file); !status.ok()) {
     return Fail(status);
   }

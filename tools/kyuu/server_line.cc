@@ -78,7 +78,10 @@ absl::Status ServerLine::Connect() {
 }
 
 absl::Duration ServerLine::Retry() {
-  const absl::Duration delay = RetryDelay(failures_++, random_);
+  const std::optional<absl::Duration> asked =
+      std::exchange(retry_after_, std::nullopt);
+  const absl::Duration delay =
+      asked.has_value() ? *asked : RetryDelay(failures_++, random_);
   retry_.Set(net::Loop::Now() + delay);
   return delay;
 }
@@ -148,8 +151,9 @@ void ServerLine::Exchange() {
         failures_ = 0;
       }
       client_over_ = std::holds_alternative<signaling::ClientClosed>(*event);
-      if (client_over_ ||
-          std::holds_alternative<signaling::ConnectionLost>(*event)) {
+      const auto* lost = std::get_if<signaling::ConnectionLost>(&*event);
+      if (lost != nullptr) retry_after_ = lost->retry_after;
+      if (client_over_ || lost != nullptr) {
         up_ = false;
         opened_ = false;
         link_->Drop();

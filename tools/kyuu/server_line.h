@@ -44,7 +44,8 @@ class ServerLine {
   // INVALID_ARGUMENT for a URL that is none, or a file without a token, else
   // what SignalingLink says.
   absl::Status Connect();
-  // Connects again after RetryDelay, which it returns.
+  // Connects again after RetryDelay, or when the server has asked to, and
+  // returns how long that is.
   absl::Duration Retry();
 
   // Null before the first Ready and behind ClientClosed. While the connection
@@ -85,6 +86,8 @@ class ServerLine {
   bool client_over_ = false;  // It has said ClientClosed.
   bool exchanging_ = false;
   bool closed_ = false;
+  // As the server that was lost last has asked, for the first attempt.
+  std::optional<absl::Duration> retry_after_;
   int failures_ = 0;
 };
 

@@ -67,7 +67,7 @@ absl::StatusOr<CommandLine> ReadCommandLine(
       "kyuud token COMMAND         makes and verifies tokens\n"
       "kyuud config default        prints a file of all settings\n"
       "kyuud config doc            describes them in Markdown\n"
-      "kyuud completion bash       prints what bash completes",
+      "kyuud completion SHELL      prints what bash, zsh or fish completes",
       "kyuud"};
   CommandLine line;
   app.set_version_flag("--version", absl::StrCat("kyuud ", kVersion));

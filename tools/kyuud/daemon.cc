@@ -424,7 +424,7 @@ absl::Status Daemon::StartDraining(absl::Duration timeout) {
       "are made; SIGTERM ends it at once",
       absl::FormatDuration(timeout), turn_->cluster().allocations());
   supervisor_->Stopping();
-  door_->Drain();
+  door_->Drain(timeout);
   turn_->Drain();
   LookAtDrain();
   return absl::OkStatus();
@@ -433,7 +433,7 @@ absl::Status Daemon::StartDraining(absl::Duration timeout) {
 void Daemon::LookAtDrain() {
   const size_t left = turn_->cluster().allocations();
   const absl::Time now = net::Loop::Now();
-  if (left > 0 && now < *drained_by_) {
+  if ((left > 0 || door_->leaving() > 0) && now < *drained_by_) {
     return drain_alarm_->Set(std::min(now + kDrainLook, *drained_by_));
   }
   spdlog::info("kyuud: drained; {} allocations are left", left);

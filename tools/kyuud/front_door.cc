@@ -64,6 +64,7 @@ FrontDoor::FrontDoor(net::Loop& loop, Random& random,
       server_(options_.signaling, random, &admission_),
       posts_(random),
       dialects_(options_.dialects, random, admission_),
+      codes_({}, random),
       memory_(options_.max_memory_bytes, [this] { RunSoon(); }),
       alarm_(loop, [this] { Run(); }),
       port_(
@@ -332,23 +333,12 @@ void FrontDoor::On(const signaling::CloseConnection& close) {
   dirty_.push_back(static_cast<uint64_t>(guest->id));
 }
 
-void FrontDoor::CloseAll() {
-  for (const auto& [id, guest] : guests_) {
-    if (!guest->connection.upgraded()) continue;
-    // Fails only before the upgrade.
-    (void)guest->connection.Close(net::Loop::Now(), signaling::kCloseGoingAway,
-                                  "the server is shutting down");
-    dirty_.push_back(id);
-  }
-  Run();
-  if (backplane_ != nullptr) backplane_->Leave();
-}
-
 void FrontDoor::Tell(Metrics& metrics) const {
   metrics.port = port_.stats();
   metrics.door = stats_;
   metrics.signaling = server_.stats();
   metrics.admission = admission_.stats();
+  metrics.codes = codes_.stats();
   metrics.handshakes = port_.handshake_times();
   metrics.messages = message_times_;
   metrics.call_round_trips = server_.round_trips();

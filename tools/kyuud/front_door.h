@@ -21,6 +21,7 @@
 #include "net/stream_port.h"
 #include "net/tcp.h"
 #include "net/tls.h"
+#include "signaling/codes/join_codes.h"
 #include "signaling/events/posts.h"
 #include "signaling/server.h"
 #include "signaling/server_connection.h"
@@ -72,7 +73,8 @@ class FrontDoor {
   FrontDoor& operator=(const FrontDoor&) = delete;
 
   // Tells all WebSockets and streams of events that we are going away (1001),
-  // as far as they can be told without waiting.
+  // and clients of our own protocol when to come back: one after the other, the
+  // later the more there are. As far as they can be told without waiting.
   void CloseAll();
   // Who makes the text of /metrics: it hands it to its argument, on the loop,
   // now or later. Without one there is no such page.
@@ -89,9 +91,13 @@ class FrontDoor {
   void SetAdmission(signaling::AdmissionOptions options) {
     admission_.SetOptions(std::move(options));
   }
-  // From now on /healthz says 503 and new WebSockets are refused, so that who
-  // balances the load sends people elsewhere. Those that there are go on.
-  void Drain() { draining_ = true; }
+  // From now on, and for `within`, /healthz says 503 and new WebSockets are
+  // refused, so that who balances the load sends people elsewhere. Those that
+  // there are go on; of several servers they are asked to leave one after the
+  // other, and find their sessions at another one.
+  void Drain(absl::Duration within);
+  // Clients that are asked to leave, and have not yet.
+  size_t leaving() const;
   // As net::StreamPort::SetTls().
   void SetTls(net::TlsContext tls) { port_.SetTls(std::move(tls)); }
   // Writes down what the door knows of them.
@@ -114,6 +120,11 @@ class FrontDoor {
   Guest* Find(signaling::ConnectionId id);
   void AskForServers(signaling::ConnectionId id, const std::string& session);
   void Refuse(Guest& guest, const Refusal& refusal);
+  // Tells a client of HTTP when to try again, if it is refused for a drain.
+  void AddRetryAfter(signaling::HttpResponse& response);
+  // Spreads the clients of our own protocol over that time from `first` on, and
+  // asks each to come back at its own.
+  void TellReturn(absl::Duration first, absl::Duration spread);
   // Finds out whose request it is and remembers it for shares and logs.
   ClientAddress Recognize(Guest& guest, const signaling::HttpRequest& request);
   // Whose share of sessions, rooms and calls a client has: its own, if a proxy
@@ -128,6 +139,11 @@ class FrontDoor {
   // As Refuse, for a page that may read why.
   void RefuseFetch(Guest& guest, const signaling::HttpRequest& request,
                    const Refusal& refusal);
+  // Whether it is about a code or the picture of an address.
+  bool ServesCodes(const signaling::HttpRequest& request) const;
+  void AnswerCodes(Guest& guest, const signaling::HttpRequest& request);
+  signaling::HttpResponse AnswerCode(const Guest& guest,
+                                     const signaling::HttpRequest& request);
   // A stream is no more, for the server.
   void CloseEvents(signaling::ConnectionId id, signaling::Departure departure);
   // Those whose clients have gone, and have not posted anything since.
@@ -167,6 +183,7 @@ class FrontDoor {
   signaling::Server server_;
   signaling::Posts posts_;  // Of guests with sessions, and some who have gone.
   Dialects dialects_;
+  signaling::JoinCodes codes_;
   std::unique_ptr<Backplane> backplane_;  // Or null.
   net::StreamBuffer buffer_;
   net::StreamMemory memory_;
@@ -175,7 +192,10 @@ class FrontDoor {
   Histogram message_times_{Metrics::kMessageSeconds};
   MetricsSource metrics_;
   TurnHandler turn_;
-  bool draining_ = false;
+  // Of a drain that has begun: its end at the latest.
+  std::optional<absl::Time> drained_by_;
+  // When those that are asked to leave have been given time enough.
+  absl::Time left_by_ = absl::InfinitePast();
   uint64_t next_id_ = 1;
   std::deque<uint64_t> dirty_;
   net::Alarm alarm_;

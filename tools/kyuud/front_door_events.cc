@@ -84,9 +84,10 @@ void FrontDoor::RefuseFetch(Guest& guest, const HttpRequest& request,
                             const Refusal& refusal) {
   ++stats_.refused;
   LogRefusal(guest.who(), absl::StrCat(refusal.status, " ", refusal.text));
+  HttpResponse response = Answer(request, refusal.status, refusal.text);
+  AddRetryAfter(response);
   // Fails only without an open request, and this one is.
-  (void)guest.connection.Respond(net::Loop::Now(),
-                                 Answer(request, refusal.status, refusal.text));
+  (void)guest.connection.Respond(net::Loop::Now(), std::move(response));
 }
 
 void FrontDoor::OpenEvents(Guest& guest, const HttpRequest& request) {
@@ -97,7 +98,7 @@ void FrontDoor::OpenEvents(Guest& guest, const HttpRequest& request) {
                         "Events are here, for who accepts "
                         "text/event-stream."});
   }
-  if (draining_) return RefuseFetch(guest, request, {503, "draining"});
+  if (drained_by_) return RefuseFetch(guest, request, {503, "draining"});
   guest.name = routes_.NameOf(request);
   const absl::Status connected = server_.Connect(now, guest.id, ShareOf(guest));
   if (!connected.ok()) {

@@ -39,9 +39,10 @@ void FrontDoor::Refuse(Guest& guest, const Refusal& refusal) {
   // What comes from clients is escaped.
   LogRefusal(guest.who(),
              absl::StrCat(refusal.status, " ", absl::CHexEscape(refusal.text)));
+  signaling::HttpResponse response = TextResponse(refusal.status, refusal.text);
+  AddRetryAfter(response);
   // Fails only without an open request, and this one is.
-  (void)guest.connection.Respond(net::Loop::Now(),
-                                 TextResponse(refusal.status, refusal.text));
+  (void)guest.connection.Respond(net::Loop::Now(), std::move(response));
 }
 
 void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
@@ -69,12 +70,14 @@ void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   if (ServesWithoutSockets(request)) {
     return AnswerWithoutSockets(guest, request);
   }
+  if (ServesCodes(request)) return AnswerCodes(guest, request);
   const bool signaling = serves && request.path == signaling::kSignalingPath;
-  if (draining_ &&
+  if (drained_by_ &&
       (request.path == "/healthz" || request.path == "/readyz" || signaling)) {
+    signaling::HttpResponse response = TextResponse(503, "draining");
+    AddRetryAfter(response);
     // Fails only without an open request, and this one is.
-    (void)guest.connection.Respond(net::Loop::Now(),
-                                   TextResponse(503, "draining"));
+    (void)guest.connection.Respond(net::Loop::Now(), std::move(response));
     return;
   }
   if (request.path == "/readyz" && backplane_ != nullptr &&
@@ -169,7 +172,7 @@ void FrontDoor::On(Guest& guest, signaling::UpgradeRequested requested) {
   if (options_.sockets == FrontDoorOptions::Signaling::kNone) {
     return Refuse(guest, {404, "There is nothing here."});
   }
-  if (draining_) return Refuse(guest, {503, "draining"});
+  if (drained_by_) return Refuse(guest, {503, "draining"});
   guest.name = routes_.NameOf(request);
   const absl::Status connected = server_.Connect(now, guest.id, ShareOf(guest));
   if (!connected.ok()) {
@@ -192,7 +195,7 @@ void FrontDoor::Welcome(Guest& guest, const signaling::HttpRequest& request,
           routes_.RefuseOrigin(request, Routes::Audience::kDialects)) {
     return Refuse(guest, *refusal);
   }
-  if (draining_) return Refuse(guest, {503, "draining"});
+  if (drained_by_) return Refuse(guest, {503, "draining"});
   TellUtc();
   const absl::Status connected =
       dialects_.Connect(now, dialect, guest.id, ShareOf(guest), request);

@@ -414,6 +414,7 @@ class KyuudEventsTest(KyuudTestCase):
         ada.send({"type": "ping", "id": 1})
         self.assertEqual(ada.receive(), {"type": "pong", "id": 1})
         self.assertEqual(server.stop(), 0)
+        self.assertEqual(ada.receive()["type"], "drain")
         kind, data = ada.event()
         self.assertEqual((kind, json.loads(data)["code"]), ("close", 1001))
         self.assertTrue(ada.is_over())

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <variant>
@@ -93,7 +94,7 @@ int CheckHealthOf(const Config& config) {
   return 1;
 }
 
-int Complete() {
+std::vector<CommandWords> CompletedWords() {
   std::vector<std::string> flags = {"--config"};
   for (const Setting& setting : Settings()) {
     flags.push_back(absl::StrCat("--", setting.flag));
@@ -104,24 +105,25 @@ int Complete() {
   all.insert(all.end(), flags.begin(), flags.end());
   std::vector<std::string> of_doctor = flags;
   of_doctor.push_back("--json");
-  const std::string script = BashCompletion(
-      "kyuud", {{"", all},
-                {"admin",
-                 {"--config", "--socket", "--json", "--user", "sessions", "end",
-                  "reload", "drain", "status"}},
-                {"config", {"default", "doc"}},
-                {"completion", {"bash"}},
-                {"check-config", flags},
-                {"doctor", of_doctor},
-                {"healthcheck", flags}});
-  std::fputs(script.c_str(), stdout);
-  return 0;
+  return {{"", all},
+          {"admin",
+           {"--config", "--socket", "--json", "--user", "sessions", "end",
+            "reload", "drain", "status"}},
+          {"config", {"default", "doc"}},
+          {"completion", {std::begin(kShells), std::end(kShells)}},
+          {"check-config", flags},
+          {"doctor", of_doctor},
+          {"healthcheck", flags}};
 }
 
 int Main(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
-  if (arguments == std::vector<std::string>{"completion", "bash"}) {
-    return Complete();
+  if (arguments.size() == 2 && arguments[0] == "completion") {
+    if (const auto script =
+            Completion(arguments[1], "kyuud", CompletedWords())) {
+      std::fputs(script->c_str(), stdout);
+      return 0;
+    }
   }
   const bool asks = !arguments.empty() && arguments[0] == "healthcheck";
   if (asks) arguments.erase(arguments.begin());

@@ -199,6 +199,8 @@ std::string ToPrometheus(const Metrics& metrics) {
                                    {{metrics.signaling, ""}});
   AddTable<signaling::AdmissionStats>(out, "admission", "Who may come",
                                       {{metrics.admission, ""}});
+  AddTable<signaling::JoinCodeStats>(out, "codes", "Six digits for a room",
+                                     {{metrics.codes, ""}});
   AddTable<signaling::PeerJsStats>(out, "peerjs", "Clients of PeerJS",
                                    {{metrics.peerjs, ""}});
   AddTable<signaling::YWebrtcStats>(out, "ywebrtc", "Clients of y-webrtc",

@@ -12,6 +12,7 @@
 #include "net/stream_port.h"
 #include "relay/kernel/stats.h"
 #include "relay/stats.h"
+#include "signaling/codes/join_codes.h"
 #include "signaling/peerjs/peerjs_options.h"
 #include "signaling/server_options.h"
 #include "signaling/token/admission.h"
@@ -34,6 +35,7 @@ struct Metrics {
   DoorStats door;
   signaling::ServerStats signaling;
   signaling::AdmissionStats admission;
+  signaling::JoinCodeStats codes;
   signaling::PeerJsStats peerjs;
   signaling::YWebrtcStats ywebrtc;
   signaling::FederationStats federation;

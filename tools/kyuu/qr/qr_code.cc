@@ -60,6 +60,28 @@ std::string QrCode::Draw() const {
   return text;
 }
 
+std::string QrCode::Svg() const {
+  constexpr int kQuiet = 4;
+  const int side = width_ + 2 * kQuiet;
+  std::string svg = absl::StrCat(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ", side, " ",
+      side, "\" shape-rendering=\"crispEdges\"><path fill=\"#fff\" d=\"M0 0h",
+      side, "v", side, "H0z\"/><path d=\"");
+  for (int row = 0; row < width_; ++row) {
+    for (int column = 0; column < width_;) {
+      int end = column;
+      while (IsDark(row, end)) ++end;
+      if (end > column) {
+        absl::StrAppend(&svg, "M", column + kQuiet, " ", row + kQuiet, "h",
+                        end - column, "v1h-", end - column, "z");
+      }
+      column = end + 1;
+    }
+  }
+  absl::StrAppend(&svg, "\"/></svg>\n");
+  return svg;
+}
+
 bool ShowsUtf8(absl::string_view lc_all, absl::string_view lc_ctype,
                absl::string_view lang) {
   const std::string name = absl::AsciiStrToLower(!lc_all.empty()     ? lc_all

@@ -1,4 +1,4 @@
-// QR codes on a terminal.
+// QR codes, on a terminal and for pages.
 
 #ifndef KYUU_TOOLS_KYUU_QR_QR_CODE_H_
 #define KYUU_TOOLS_KYUU_QR_QR_CODE_H_
@@ -32,6 +32,9 @@ class QrCode {
   // Lines of UTF-8, two rows of modules in each, white on black whatever the
   // colours of the terminal are.
   std::string Draw() const;
+  // An SVG image, dark on light, a unit for each module and a margin of four
+  // (ISO/IEC 18004, 6.3.8).
+  std::string Svg() const;
 
  private:
   int width_ = 0;

@@ -1,10 +1,12 @@
 #include "tools/kyuu/qr/qr_code.h"
 
+#include <cstdio>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/testing.h"
 
@@ -87,6 +89,42 @@ TEST(QrCode, ATerminalSaysByItsLocaleWhetherItShowsUtf8) {
   EXPECT_FALSE(ShowsUtf8("C", "C.UTF-8", "en_GB.UTF-8"));
   EXPECT_FALSE(ShowsUtf8("", "", ""));
   EXPECT_FALSE(ShowsUtf8("", "", "de_DE@euro"));
+}
+
+TEST(QrCode, AnImageHasTheSameModulesInsideAMarginOfFour) {
+  const auto code = QrCode::Make("https://kyuu.example/?room=garden");
+  ASSERT_TRUE(code);
+  const std::string svg = code->Svg();
+  const int side = code->width() + 8;
+  EXPECT_TRUE(absl::StartsWith(
+      svg, absl::StrCat("<svg xmlns=\"http://www.w3.org/2000/svg\" "
+                        "viewBox=\"0 0 ",
+                        side, " ", side, "\" ")));
+  // The second path: rows of modules, "M5 4h7v1h-7z".
+  const std::vector<std::string> paths = absl::StrSplit(svg, "d=\"");
+  ASSERT_EQ(paths.size(), 3u);
+  std::vector<std::vector<bool>> dark(
+      static_cast<size_t>(side), std::vector<bool>(static_cast<size_t>(side)));
+  const std::string path = paths[2].substr(0, paths[2].find('"'));
+  for (const absl::string_view part :
+       absl::StrSplit(path, 'M', absl::SkipEmpty())) {
+    int x = 0, y = 0, length = 0, back = 0;
+    ASSERT_EQ(std::sscanf(std::string(part).c_str(), "%d %dh%dv1h-%dz", &x, &y,
+                          &length, &back),
+              4)
+        << part;
+    EXPECT_EQ(length, back);
+    for (int i = x; i < x + length; ++i) {
+      dark.at(static_cast<size_t>(y)).at(static_cast<size_t>(i)) = true;
+    }
+  }
+  for (int row = 0; row < side; ++row) {
+    for (int column = 0; column < side; ++column) {
+      EXPECT_EQ(dark[static_cast<size_t>(row)][static_cast<size_t>(column)],
+                code->IsDark(row - 4, column - 4))
+          << row << " " << column;
+    }
+  }
 }
 
 }  // namespace
