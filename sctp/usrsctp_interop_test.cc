@@ -274,7 +274,10 @@ class Interop {
         reinterpret_cast<const sctp_stream_change_event*>(bytes);
     if (reset->strreset_type == SCTP_STREAM_RESET_EVENT &&
         (reset->strreset_flags & SCTP_STREAM_RESET_INCOMING_SSN) != 0) {
-      usrsctp_resets.push_back(reset->strreset_stream_list[0]);
+      const size_t count =
+          (reset->strreset_length - sizeof(sctp_stream_reset_event)) / 2;
+      usrsctp_resets.insert(usrsctp_resets.end(), reset->strreset_stream_list,
+                            reset->strreset_stream_list + count);
     } else if (whole->assocreset_type == SCTP_ASSOC_RESET_EVENT) {
       usrsctp_whole_resets.push_back(whole->assocreset_flags);
     } else if (change->strchange_type == SCTP_STREAM_CHANGE_EVENT) {
@@ -403,6 +406,20 @@ TEST_P(UsrsctpInterop, StreamResetsBothWays) {
 
 // RFC 6525 section 4.3, again and again. Messages on several streams before and
 // after tell whether both count alike.
+// It does not read a request that names more than 248, and answers it not.
+TEST_P(UsrsctpInterop, ManyStreamsAreResetAtOnce) {
+  Interop i(0, 5, GetParam());
+  i.Connect(Interop::Opener::kBoth);
+  std::vector<StreamId> streams;
+  for (uint16_t stream = 0; stream < 450; ++stream) {
+    ASSERT_OK(i.SendFromKyuu(stream, "before"));
+    streams.push_back(StreamId{stream});
+  }
+  ASSERT_OK(i.kyuu.ResetStreams(i.now(), streams));
+  ASSERT_TRUE(i.RunUntil([&] { return i.usrsctp_resets.size() == 450; }))
+      << i.usrsctp_resets.size() << i.kyuu.DebugString();
+}
+
 TEST_P(UsrsctpInterop, AssociationResetByKyuu) {
   for (double loss : {0.0, 0.1}) {
     SCOPED_TRACE(loss);
