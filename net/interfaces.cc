@@ -146,6 +146,7 @@ absl::StatusOr<std::vector<Interface>> Interfaces() {
                                    : InterfaceKind::kOther;
     interfaces.push_back(
         {entry->ifa_name, if_nametoindex(entry->ifa_name), ip, kind});
+    interfaces.back().running = (entry->ifa_flags & IFF_RUNNING) != 0;
   }
   if (std::any_of(interfaces.begin(), interfaces.end(),
                   [](const Interface& i) { return i.address.is_v6(); })) {

@@ -27,6 +27,9 @@ struct Interface {
   bool deprecated = false;
   // Made to hinder tracking, and replaced daily (RFC 8981).
   bool temporary = false;
+  // False where no cable is plugged in, or no network was joined (IFF_RUNNING):
+  // the address is there all the same, and nothing goes out.
+  bool running = true;
 };
 
 // Interfaces lists the addresses of all interfaces that are up, in the system's

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -94,6 +95,12 @@ std::vector<net::Interface> UsableAddresses(
   std::vector<net::Interface> usable = !network.empty()      ? network
                                        : !link_local.empty() ? link_local
                                                              : bridges;
+  // A cable that is pulled leaves its address. Where it is the only one, it may
+  // be plugged in again a moment later, and nothing is to be gained.
+  const auto running = [](const net::Interface& i) { return i.running; };
+  if (std::any_of(usable.begin(), usable.end(), running)) {
+    std::erase_if(usable, std::not_fn(running));
+  }
   if (loopback == LoopbackUse::kAlways ||
       (loopback == LoopbackUse::kIfAlone && usable.empty())) {
     usable.insert(usable.end(), inside.begin(), inside.end());

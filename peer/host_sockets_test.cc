@@ -110,6 +110,15 @@ TEST(ChooseAddresses, DeprecatedOnlyIfThereIsNoOther) {
             "2001:db8::1 ::1");
 }
 
+// A cable that was pulled: what else there is is used, and it, if it is alone.
+TEST(ChooseAddresses, WithoutALinkOnlyIfNoneHasOne) {
+  net::Interface pulled = kEthernet;
+  pulled.running = false;
+  const net::Interface wireless = Make("wlan0", "192.0.2.7");
+  EXPECT_EQ(Chosen({kLoopback, pulled, wireless}), "192.0.2.7");
+  EXPECT_EQ(Chosen({kLoopback, pulled}), "192.0.2.1");
+}
+
 TEST(ChooseAddresses, ObsoleteOnesNever) {
   EXPECT_EQ(
       Chosen({Make("eth0", "fec0::1"), Make("eth0", "::192.0.2.9"), kEthernet}),

@@ -14,9 +14,8 @@ namespace kyuu::relay {
 // All clients of a loop wait in one queue of the kernel. Where some send more
 // than the loop can relay it stays full, and whoever sends fifty packets a
 // second waits behind them all and loses as large a part as they do. So once
-// the queue is longer than it should be, it is read to its end, and of each
-// client only a share is served: those who send little lose nothing and hardly
-// wait.
+// the queue has been nearly full it is read to its end, and of each client only
+// a share is served: those who send little lose nothing and hardly wait.
 //
 // One Begin() for each such reading, and an Admits() for whatever is read.
 class Crowd {

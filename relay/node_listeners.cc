@@ -5,16 +5,22 @@
 #include <optional>
 #include <utility>
 
+#include "absl/time/time.h"
 #include "base/counters.h"
+#include "net/loop.h"
 #include "relay/internal/node_parts.h"
 #include "relay/node.h"
 
 namespace kyuu::relay {
 namespace {
 
-// How much of its queue may wait before those who send too much are not waited
-// for: a burst of 1 MB has its place.
+// A queue that is nearly full is about to lose what anybody sends. Bursts, and
+// senders that wait for answers, have their place below.
+constexpr double kFull = 3.0 / 4;
+// From then on so much of it may wait before those who send too much are not
+// waited for, until none of them was for this long.
 constexpr double kCrowded = 1.0 / 8;
+constexpr absl::Duration kCalm = absl::Seconds(1);
 // As many as empty a queue of small datagrams, and no more than a loop may take
 // from what else it has to do.
 constexpr int kReceivesInCrowd = 64;
@@ -38,7 +44,11 @@ void Node::ReadListener(Listener& listener) {
   const uint64_t tickets = server_.stats().tickets_shown;
   const uint64_t handed_on = server_.stats().handed_on;
   // Asked only where it can be, for that is a call of its own.
-  const bool crowded = listener.behind && listener.socket.Fullness() > kCrowded;
+  const double fullness = listener.behind ? listener.socket.Fullness() : 0;
+  const absl::Time begin = net::Loop::Now();
+  const uint64_t dropped = stats_.crowd_drops;
+  if (fullness > kFull) listener.crowded_until = begin + kCalm;
+  const bool crowded = fullness > kCrowded && begin < listener.crowded_until;
   if (crowded) crowd_.Begin();
   const int receives = crowded ? kReceivesInCrowd : internal::kReceivesPerTurn;
   reading_ = &listener;
@@ -57,6 +67,7 @@ void Node::ReadListener(Listener& listener) {
       });
   reading_ = nullptr;
   listener.behind = !empty;
+  if (dropped != stats_.crowd_drops) listener.crowded_until = begin + kCalm;
   // A client that has moved here, or whose words go to another node.
   if (tickets != server_.stats().tickets_shown ||
       handed_on != server_.stats().handed_on) {

@@ -31,6 +31,7 @@ struct Node::Listener {
   size_t relays = 0;    // Of clients who come by it.
   bool stays = false;   // Whoever comes by it.
   bool behind = false;  // More waited when it was read last.
+  absl::Time crowded_until = absl::InfinitePast();
 };
 struct Node::Relay {
   Relay(turn::RelayId of, net::UdpSocket opened)

@@ -298,8 +298,8 @@ void Core::WriteReconfig(Tcb& tcb, Writer& writer) {
   tcb.reset.Ripen(now_);
   timers_.Set(Timer::kResetDelay, tcb.reset.next_begin());
   if (!tcb.reset.HasOutput() || writer.remaining() < kFixedSize + 4) return;
-  // usrsctp, and with it libdatachannel, reads no parameter beyond 512 bytes, and
-  // asks for as many itself.
+  // usrsctp, and with it libdatachannel, reads no parameter beyond 512 bytes,
+  // and asks for as many itself.
   constexpr size_t kStreamsMax = 200;
   // A request that does not fit beside other chunks goes alone.
   const size_t most =

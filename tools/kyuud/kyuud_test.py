@@ -40,6 +40,7 @@ class KyuudTest(KyuudTestCase):
             server = self.start("--threads=3")
             session, _, _ = minted(server)
             self.assertEqual(server.stop(number), 0, server.process)
+            self.assertIn(b'"drain"', session.frame()[1])
             self.assertEqual(session.frame()[0], 8)  # Told by a Close frame.
 
     def test_a_second_server_on_the_same_port_says_which(self):
