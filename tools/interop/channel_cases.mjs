@@ -14,8 +14,8 @@ const CHANNELS = 1000;
 const FEWER = 900; // For who cannot open so many.
 const ROUNDS = +(process.env.KYUU_CHANNELS_ROUNDS ?? 2);
 
-const MANY = `${CHANNELS} channels`;
-const HALVES = `${FEWER} channels, half of them by each side`;
+const MANY = `${CHANNELS} channels, closed at once`;
+const HALVES = `${FEWER} channels, half of them by each side, closed at once`;
 const SCRIPTS = 'label and protocol in other scripts';
 
 // A page of a browser as the other kinds of end are: lines in and out.
@@ -391,6 +391,8 @@ async function many(call, openers, count) {
   await each('channel');
   for (const label of labels) for (const end of call.ends) end.tell({ type: 'send', label, sizes: [100], text: true });
   await each('message');
+  for (const [i, label] of labels.entries()) openers[i % openers.length].tell({ type: 'close', label });
+  await each('closed');
 }
 
 async function closing(call, opener, closer) {
