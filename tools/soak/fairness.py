@@ -5,6 +5,8 @@ The flooding clients have credentials, a relay and a channel each, and send 1200
 bytes as quickly as one process can, as trains of 16 or as single datagrams, to a
 peer that does not read. What the call of 50 packets a second loses, and its
 round trips. The bar: nothing lost, and a p99 of at most a quarter of coturn's.
+"the bed" is the call at kyuud while the same flood goes to a socket of the server's
+host that nobody reads: what it costs that the call and the flood share a core.
 """
 
 import contextlib
@@ -58,14 +60,15 @@ class Coturn:
         self.folder.cleanup()
 
 
-def flood(port, trains, ready):
+def flood(port, relays, trains, ready):
+    """Floods `port`, by relays unless nobody `relays` there."""
     sink = wire.datagrams("11.1.1.8")
     probes = []
     while len(probes) < FLOODERS:
         probe = wire.Probe(port, source=f"11.1.1.{len(probes) + 32}", server=SERVER)
         # Else the port is one of the round before, whose allocation lives on.
-        if probe.make() == 0:
-            if probe.channel(sink.getsockname()) != 0:
+        if not relays or probe.make() == 0:
+            if relays and probe.channel(sink.getsockname()) != 0:
                 raise AssertionError("no channel for the flood")
             probe.socket.connect(probe.server)
             probes.append(probe)
@@ -82,11 +85,13 @@ def flood(port, trains, ready):
                         probe.socket.send(one)
 
 
-def one_round(port, pid, trains, cores):
-    """(part lost, p50, p99, part of a core) of the honest call meanwhile."""
+def one_round(port, pid, trains, cores, nobody=None):
+    """(part lost, p50, p99, part of a core) of the honest call, while `port` is flooded,
+    or `nobody`."""
     context = multiprocessing.get_context("fork")
     ready = context.Event()
-    flooding = context.Process(target=flood, args=(port, trains, ready), daemon=True)
+    flooding = context.Process(target=flood, daemon=True,
+                               args=(nobody or port, nobody is None, trains, ready))
     flooding.start()
     honest.pin(flooding.pid, cores)
     calls = honest.Calls(1, port=port)
@@ -112,6 +117,8 @@ def run(arguments):
             bed.server, "--http-listen=none", f"--turn-listen={SERVER}:{PORT}", "--user=a:1",
             "--threads=1", "--log-level=error"))
         rival = stack.enter_context(Coturn(bed.server))
+        with bed.server:
+            unread = stack.enter_context(wire.datagrams(SERVER))
         with bed.client:
             if not rival.ready():
                 raise AssertionError("coturn does not start")
@@ -119,10 +126,12 @@ def run(arguments):
             for _, pid in servers.values():
                 honest.pin(pid, {0})
             for trains in (True, False):
-                results = {name: [] for name in servers}
+                results = {name: [] for name in (*servers, "the bed")}
                 for _ in range(rounds):
                     for name, (port, pid) in servers.items():
                         results[name].append(one_round(port, pid, trains, others))
+                    results["the bed"].append(one_round(*servers["kyuud"], trains, others,
+                                                        unread.getsockname()[1]))
                 p99 = {}
                 for name, rows in results.items():
                     lost, p50, p99[name], share = (statistics.median(row[i] for row in rows)
