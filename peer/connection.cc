@@ -54,16 +54,18 @@ sctp::DataChannels::Options ChannelOptions(const Options& options) {
 }
 
 // Whether what is under way on the path `before`, from which `agent` has moved,
-// is lost with it: it is gone, or was nominated and does not answer.
+// is lost with it: its address of ours is gone, or it does not answer. A path
+// that a restart has replaced still delivers.
 bool IsLost(const ice::Agent& agent, const Path& before) {
   if (agent.restarting()) return false;  // It may go on meanwhile.
-  const std::vector<ice::PairInfo> pairs = agent.pairs();
-  const bool works = std::any_of(pairs.begin(), pairs.end(),
-                                 [&before](const ice::PairInfo& pair) {
-                                   return pair.valid && pair.path == before;
-                                 });
-  return !works || (agent.state() == ice::AgentState::kCompleted &&
-                    !agent.nominated_path());
+  bool address = false;
+  for (const ice::PairInfo& pair : agent.pairs()) {
+    address |= pair.path.local == before.local;
+    if (pair.path != before) continue;
+    return !pair.valid || (agent.state() == ice::AgentState::kCompleted &&
+                           !agent.nominated_path());
+  }
+  return !address;
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ import { foreignPeer, join2, killLeftovers, kyuuPeer, sleep } from './lib.mjs';
 import { PagePeer } from './page_peer.mjs';
 
 const RESTARTS = +(process.env.KYUU_RESTARTS ?? 8);
-const MESSAGES = 100 * RESTARTS + 100; // 5 ms each: more than the restarts take, on a busy machine, too.
+const MESSAGES = 200 * RESTARTS + 100; // 5 ms each: more than the restarts take, on a busy machine, too.
 const TIME = { timeout: 60_000 + 3000 * RESTARTS };
 
 after(killLeftovers);
