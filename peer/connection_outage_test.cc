@@ -135,7 +135,6 @@ TEST(ConnectionOutage, DataFollowsTheFirstAnswerOfADoubtedPath) {
   }
 }
 
-// Everything arrives, each channel ends in good order, and so do both sides.
 // Two cables, and the one in use is pulled while `a` sends as much as it may:
 // whoever's link it is, and whoever nominates, no timer has to run out.
 TEST(ConnectionOutage, ALinkThatIsDownHoldsUpDataForFiveRoundTrips) {
@@ -188,6 +187,7 @@ TEST(ConnectionOutage, ALinkThatIsDownHoldsUpDataForFiveRoundTrips) {
   }
 }
 
+// Everything arrives, each channel ends in good order, and so do both sides.
 TEST(ConnectionShutdown, RightAfterTheLastSendLosesNothing) {
   for (double loss : {0.0, 0.05}) {
     SCOPED_TRACE(loss);
