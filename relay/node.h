@@ -25,7 +25,6 @@
 #include "net/stream_options.h"
 #include "net/udp_socket.h"
 #include "relay/balance.h"
-#include "relay/crowd.h"
 #include "relay/dtls_clients.h"
 #include "relay/flow_driver.h"
 #include "relay/flow_path.h"
@@ -220,7 +219,6 @@ class Node {
   std::vector<Path> dirty_guests_;
   std::vector<Path> flushed_guests_;  // Empty; its memory is used again.
   net::ReceiveBuffer buffer_;
-  Crowd crowd_;
   Outbox outbox_;
   NodeStats stats_;
   net::UdpStats closed_relays_;

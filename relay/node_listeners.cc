@@ -49,12 +49,13 @@ void Node::ReadListener(Listener& listener) {
   const uint64_t dropped = stats_.crowd_drops;
   if (fullness > kFull) listener.crowded_until = begin + kCalm;
   const bool crowded = fullness > kCrowded && begin < listener.crowded_until;
-  if (crowded) crowd_.Begin();
+  if (crowded) listener.crowd.Begin();
   const int receives = crowded ? kReceivesInCrowd : internal::kReceivesPerTurn;
   reading_ = &listener;
   const bool empty = Read(
       listener.socket, receives, [&](absl::Time now, const net::Train& train) {
-        if (crowded && !crowd_.Admits(train.path.remote, train.bytes.size())) {
+        if (crowded &&
+            !listener.crowd.Admits(train.path.remote, train.bytes.size())) {
           stats_.crowd_drops += train.segments();
           return absl::Span<const turn::Forward>();
         }

@@ -13,6 +13,7 @@
 #include "net/loop.h"
 #include "net/stream_driver.h"
 #include "net/udp_socket.h"
+#include "relay/crowd.h"
 #include "relay/node.h"
 
 namespace kyuu::relay {
@@ -32,6 +33,7 @@ struct Node::Listener {
   bool stays = false;   // Whoever comes by it.
   bool behind = false;  // More waited when it was read last.
   absl::Time crowded_until = absl::InfinitePast();
+  Crowd crowd;  // Its clients.
 };
 struct Node::Relay {
   Relay(turn::RelayId of, net::UdpSocket opened)
