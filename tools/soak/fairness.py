@@ -92,9 +92,9 @@ def one_round(port, pid, trains, cores, nobody=None):
     ready = context.Event()
     flooding = context.Process(target=flood, daemon=True,
                                args=(nobody or port, nobody is None, trains, ready))
+    calls = honest.Calls(1, port=port)  # While its requests are not lost.
     flooding.start()
     honest.pin(flooding.pid, cores)
-    calls = honest.Calls(1, port=port)
     try:
         if not ready.wait(20):
             raise AssertionError("no flood")

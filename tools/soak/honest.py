@@ -2,6 +2,7 @@
 second each way, and what becomes of them.
 """
 
+import contextlib
 import os
 import select
 import socket
@@ -103,8 +104,12 @@ class Calls:
 
     def close(self):
         for probe in self.clients:
-            probe.socket.setblocking(True)
-            probe.refresh(0)
+            # Said again, as clients do: a flood may be in the server's queue still.
+            probe.socket.settimeout(0.25)
+            for _ in range(20):
+                with contextlib.suppress(TimeoutError):
+                    probe.refresh(0)
+                    break
             probe.socket.close()
         self.peer.close()
 
