@@ -79,23 +79,29 @@ TEST(LoopTest, AlarmsFireInOrderOfTheirDeadlines) {
   EXPECT_GE(Loop::Now(), start + absl::Milliseconds(4));
 }
 
-TEST(LoopTest, AnAlarmSetLaterFiresLater) {
+// Which of an alarm that is set twice and one that is set between these fires
+// first, by what they are set to in milliseconds from now.
+std::vector<int> OrderOf(int first, int moved_to, int between) {
   TestLoop loop;
   std::vector<int> order;
   Alarm moved(*loop, [&] {
-    order.push_back(1);
+    order.push_back(moved_to);
     loop->Stop();
   });
   Alarm other(*loop, [&] {
-    order.push_back(2);
+    order.push_back(between);
     loop->Stop();
   });
   const absl::Time now = Loop::Now();
-  moved.Set(now + absl::Milliseconds(1));
-  moved.Set(now + absl::Milliseconds(6));
-  other.Set(now + absl::Milliseconds(3));
+  moved.Set(now + absl::Milliseconds(first));
+  moved.Set(now + absl::Milliseconds(moved_to));
+  other.Set(now + absl::Milliseconds(between));
   loop.RunUntil([&] { return order.size() == 2; });
-  EXPECT_EQ(order, (std::vector<int>{2, 1}));
+  return order;
+}
+
+TEST(LoopTest, AnAlarmSetLaterFiresLater) {
+  EXPECT_EQ(OrderOf(1, 6, 3), (std::vector<int>{3, 6}));
 }
 
 TEST(LoopTest, ALoopDoesNotWakeUpForAnAlarmThatWasSetLater) {
@@ -114,22 +120,7 @@ TEST(LoopTest, ALoopDoesNotWakeUpForAnAlarmThatWasSetLater) {
 }
 
 TEST(LoopTest, AlarmsThatAreOverdueFireInTheOrderOfTheirDeadlines) {
-  TestLoop loop;
-  std::vector<int> order;
-  Alarm moved(*loop, [&] {
-    order.push_back(1);
-    loop->Stop();
-  });
-  Alarm other(*loop, [&] {
-    order.push_back(2);
-    loop->Stop();
-  });
-  const absl::Time now = Loop::Now();
-  moved.Set(now - absl::Milliseconds(5));
-  moved.Set(now - absl::Milliseconds(1));
-  other.Set(now - absl::Milliseconds(3));
-  loop.RunUntil([&] { return order.size() == 2; });
-  EXPECT_EQ(order, (std::vector<int>{2, 1}));
+  EXPECT_EQ(OrderOf(-5, -1, -3), (std::vector<int>{-3, -1}));
 }
 
 TEST(LoopTest, AStoppedAlarmIsSilentAndCanBeSetAgain) {

@@ -8,27 +8,24 @@
 #include <utility>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/system_random.h"
 #include "base/testing.h"
 #include "net/loop.h"
-#include "net/stream_port.h"
 #include "net/tcp.h"
 #include "net/testing/endpoint.h"
 #include "net/testing/loop.h"
 #include "net/udp_socket.h"
 #include "relay/cluster.h"
 #include "relay/options.h"
+#include "relay/testing/cluster_bed.h"
 #include "turn/client.h"
 #include "turn/framing.h"
 
 namespace kyuu::relay {
 namespace {
-
-const IpAddress kLoopback = IpAddress::V4(127, 0, 0, 1);
 
 // A TURN client on TCP.
 class Client {
@@ -104,37 +101,12 @@ class Client {
   size_t datagrams_ = 0;
 };
 
-class ClusterStreamsTest : public testing::Test {
+class ClusterStreamsTest : public testing::Test, protected ClusterBed {
  protected:
   void Open(Options options) {
-    options.listen = {{kLoopback, 0}};
-    options.server.users = {{"u", "p"}};
     options.server.relay_port_low = 52'000;
     options.server.relay_port_high = 52'999;
-    options.server.allow_peers = {IpPrefix::Parse("127.0.0.0/8").value()};
-    auto cluster =
-        Cluster::Open(std::move(options), *loop_, [](const Event&) {});
-    ASSERT_OK(cluster);
-    cluster_ = *std::move(cluster);
-    std::vector<net::TcpListener> listeners;
-    listeners.push_back(
-        net::TcpListener::Open({.bind = {kLoopback, 0}}).value());
-    server_ = listeners[0].local();
-    port_.emplace(
-        *loop_, std::move(listeners), net::StreamPortOptions(),
-        [this](net::AcceptedStream stream) {
-          cluster_->Admit(std::move(stream));
-        },
-        [](net::StreamRefusal, const TransportAddress&) {});
-  }
-  // For what nothing on our loop tells of.
-  void Wait(absl::FunctionRef<bool()> until) {
-    net::Alarm tick(*loop_, [&] {
-      tick.Set(net::Loop::Now() + absl::Milliseconds(1));
-      loop_->Stop();
-    });
-    tick.Set(net::Loop::Now());
-    loop_.RunUntil(until);
+    ClusterBed::Open(std::move(options));
   }
   NodeStats Stats() {
     NodeStats found;  // At once, of one loop.
@@ -148,18 +120,13 @@ class ClusterStreamsTest : public testing::Test {
       peer.SendOne({.local = peer.local(), .remote = to}, AsBytes(text));
     }
   }
-
-  net::TestLoop loop_;
-  TransportAddress server_;
-  std::optional<net::StreamPort> port_;  // Outlives the cluster's streams.
-  std::unique_ptr<Cluster> cluster_;
 };
 
 TEST_F(ClusterStreamsTest, LoopsHaveEquallyManyAndPlacesComeBack) {
   Options options;
   options.threads = 3;
   Open(std::move(options));
-  net::UdpSocket peer = net::UdpSocket::Open({.bind = {kLoopback, 0}}).value();
+  net::UdpSocket peer = net::UdpSocket::Open({.bind = kAnyPort}).value();
   std::vector<std::unique_ptr<Client>> clients;
   for (int i = 0; i < 6; ++i) {
     clients.push_back(std::make_unique<Client>(loop_, server_));
@@ -172,7 +139,7 @@ TEST_F(ClusterStreamsTest, LoopsHaveEquallyManyAndPlacesComeBack) {
   // Those of one loop leave: their places are the next ones to be taken.
   clients[4].reset();
   clients[1].reset();
-  Wait([&] { return port_->open_streams() == 4; });
+  loop_.PollUntil([&] { return port_->open_streams() == 4; });
   EXPECT_EQ(cluster_->streams(), std::vector<size_t>({2, 0, 2}));
   clients.push_back(std::make_unique<Client>(loop_, server_));
   EXPECT_EQ(cluster_->streams(), std::vector<size_t>({2, 1, 2}));
@@ -187,12 +154,12 @@ TEST_F(ClusterStreamsTest, WhoReadsLosesNothingByWhoDoesNot) {
   options.streams.bytes_max = 128 * 1024;
   options.streams.client.queued_bytes_max = 1 << 20;
   Open(std::move(options));
-  net::UdpSocket peer = net::UdpSocket::Open({.bind = {kLoopback, 0}}).value();
+  net::UdpSocket peer = net::UdpSocket::Open({.bind = kAnyPort}).value();
   Client stalled(loop_, server_), reading(loop_, server_);
   stalled.Bind(peer.local());
   reading.Bind(peer.local());
   stalled.StopReading();
-  Wait([&] {
+  loop_.PollUntil([&] {
     Send(peer, stalled.relayed(), 50);
     return Stats().stream_drops > 0;
   });

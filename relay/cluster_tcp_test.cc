@@ -9,19 +9,18 @@
 #include <utility>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/system_random.h"
 #include "base/testing.h"
 #include "net/loop.h"
-#include "net/stream_port.h"
 #include "net/tcp.h"
 #include "net/testing/endpoint.h"
 #include "net/testing/loop.h"
 #include "relay/cluster.h"
 #include "relay/options.h"
+#include "relay/testing/cluster_bed.h"
 #include "stun/message.h"
 #include "turn/framing.h"
 
@@ -123,42 +122,15 @@ class User {
   std::string password_, nonce_, realm_, message_;
 };
 
-class ClusterTcpTest : public testing::TestWithParam<int> {
+class ClusterTcpTest : public testing::TestWithParam<int>,
+                       protected ClusterBed {
  protected:
   void Open(Options options = {}) {
     options.threads = GetParam();
-    options.listen = {{kLoopback, 0}};
-    options.server.users = {{"u", "p"}};
     options.server.relay_port_low = 53'000;
     options.server.relay_port_high = 53'999;
-    options.server.allow_peers = {IpPrefix::Parse("127.0.0.0/8").value()};
-    auto cluster =
-        Cluster::Open(std::move(options), *loop_, [this](const Event& event) {
-          events_.push_back(event);
-          loop_->Stop();
-        });
-    ASSERT_OK(cluster);
-    cluster_ = *std::move(cluster);
-    std::vector<net::TcpListener> listeners;
-    listeners.push_back(
-        net::TcpListener::Open({.bind = {kLoopback, 0}}).value());
-    server_ = listeners[0].local();
-    port_.emplace(
-        *loop_, std::move(listeners), net::StreamPortOptions(),
-        [this](net::AcceptedStream stream) {
-          cluster_->Admit(std::move(stream));
-        },
-        [](net::StreamRefusal, const TransportAddress&) {});
-    peer_.emplace(net::TcpListener::Open({.bind = {kLoopback, 0}}).value());
-  }
-  // For what nothing on our loop tells of.
-  void Wait(absl::FunctionRef<bool()> until) {
-    net::Alarm tick(*loop_, [&] {
-      tick.Set(net::Loop::Now() + absl::Milliseconds(1));
-      loop_->Stop();
-    });
-    tick.Set(net::Loop::Now());
-    loop_.RunUntil(until);
+    ClusterBed::Open(std::move(options));
+    peer_.emplace(net::TcpListener::Open({.bind = kAnyPort}).value());
   }
   relay::Stats Stats() {
     std::optional<relay::Stats> found;
@@ -175,7 +147,7 @@ class ClusterTcpTest : public testing::TestWithParam<int> {
   // The peer's end of a connection that has come to it.
   std::unique_ptr<TcpEndpoint> Accept() {
     std::optional<net::TcpStream> stream;
-    Wait([&] {
+    loop_.PollUntil([&] {
       stream = peer_->Accept();
       return stream.has_value();
     });
@@ -192,17 +164,12 @@ class ClusterTcpTest : public testing::TestWithParam<int> {
   }
   // All that was lent has come back.
   void ExpectNothingLeft() {
-    Wait([&] {
+    loop_.PollUntil([&] {
       return cluster_->allocations() == 0 && port_->open_streams() == 0;
     });
   }
 
-  net::TestLoop loop_;
-  std::vector<Event> events_;
-  TransportAddress server_;
-  std::optional<net::StreamPort> port_;  // Outlives the cluster's streams.
   std::optional<net::TcpListener> peer_;
-  std::unique_ptr<Cluster> cluster_;
 };
 
 // With several loops the control stream is at one, and the data's, of which
@@ -225,7 +192,7 @@ TEST_P(ClusterTcpTest, AClientConnectsAndBytesPassBothWays) {
     loop_.RunUntil([&] { return far->received == "ping"; });
     EXPECT_OK(far->Write("pong"));
     loop_.RunUntil([&] { return near->tcp.received == "pong"; });
-    peer_.emplace(net::TcpListener::Open({.bind = {kLoopback, 0}}).value());
+    peer_.emplace(net::TcpListener::Open({.bind = kAnyPort}).value());
   }
   EXPECT_GE(Stats().node.streams_moved, GetParam() == 1 ? 0u : 3u);
   EXPECT_EQ(Stats().server.bytes_to_peers, 20u);
@@ -300,7 +267,7 @@ TEST_P(ClusterTcpTest, TheEndOfOneDirectionLeavesTheOther) {
   loop_.RunUntil([&] { return near->tcp.over; });
   EXPECT_EQ(near->tcp.last, net::ReadState::kEnd);
   // The peer may be called again, once the control stream knows.
-  Wait([&] { return port_->open_streams() == 1; });
+  loop_.PollUntil([&] { return port_->open_streams() == 1; });
 }
 
 TEST_P(ClusterTcpTest, AnErrorOfOneIsAResetOfTheOther) {
@@ -330,7 +297,7 @@ TEST_P(ClusterTcpTest, WhoDoesNotReadMakesTheOtherWait) {
   size_t sent = 0;
   // Until nothing goes for a while: the kernel's buffers are all that there is.
   absl::Time last = net::Loop::Now();
-  Wait([&] {
+  loop_.PollUntil([&] {
     near->tcp.stream.Flush();
     if (near->tcp.stream.buffered() == 0) {
       sent += block.size();
@@ -355,7 +322,7 @@ TEST_P(ClusterTcpTest, ErrorsAreToldWhereverTheyAreFound) {
   auto control = Stream();
   control->Allocate();
   TransportAddress nobody;
-  { nobody = net::TcpListener::Open({.bind = {kLoopback, 0}}).value().local(); }
+  { nobody = net::TcpListener::Open({.bind = kAnyPort}).value().local(); }
   EXPECT_EQ(control->Connect(nobody), 447u);
   EXPECT_EQ(control->Connect(cluster_->listeners()[0]), 403u);
   // One that is no more is not there at any loop; those of servers that there
@@ -386,7 +353,7 @@ TEST_P(ClusterTcpTest, CyclesGiveEverythingBack) {
     if (i % 2 == 0) pair.first.reset();
     control.reset();
     loop_.RunUntil([&] { return pair.second->over && waiting.over; });
-    Wait([&] { return cluster_->allocations() == 0; });
+    loop_.PollUntil([&] { return cluster_->allocations() == 0; });
   }
   ExpectNothingLeft();
   EXPECT_EQ(cluster_->free_ports(), ports);
@@ -402,7 +369,7 @@ TEST_P(ClusterTcpTest, ClosingLeavesNoStreamBehind) {
   std::vector<std::unique_ptr<User>> streams;
   const uint32_t id = control->Connect(joined.second->stream.path().local);
   EXPECT_EQ(id, 446u);
-  peer_.emplace(net::TcpListener::Open({.bind = {kLoopback, 0}}).value());
+  peer_.emplace(net::TcpListener::Open({.bind = kAnyPort}).value());
   const uint32_t second = control->Connect(peer_->local());
   for (int i = 0; i < 8; ++i) {
     streams.push_back(Stream());

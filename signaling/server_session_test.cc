@@ -77,18 +77,24 @@ TEST(ServerSessionTest, ALostConnectionEndsNeitherPresenceNorCalls) {
   EXPECT_EQ(f.server.stats().sessions_resumed, 1u);
 }
 
-TEST(ServerSessionTest, WhoComesBackGetsFreshCredentials) {
-  ServerWorld f;
-  const json ada = f.KeptJoin(1, "ada");
+// Loses connection 1 and comes back on 2, where the credentials for `welcome`
+// are waited for.
+void LoseAndComeBack(ServerWorld& f, const json& welcome) {
   f.Lose(1);
   f.answer_credentials = false;
   f.Connect(2);
   f.Send(2, {{"type", "hello"},
              {"version", 1},
              {"resume",
-              {{"session", ada["session"]},
-               {"secret", ada["resume"]["secret"]},
+              {{"session", welcome["session"]},
+               {"secret", welcome["resume"]["secret"]},
                {"received", 1}}}});
+}
+
+TEST(ServerSessionTest, WhoComesBackGetsFreshCredentials) {
+  ServerWorld f;
+  const json ada = f.KeptJoin(1, "ada");
+  LoseAndComeBack(f, ada);
   // It waits for them, as the first `welcome` does.
   EXPECT_EQ(f.credentials_wanted, 1);
   EXPECT_THAT(f.sent[2], IsEmpty());
@@ -182,15 +188,7 @@ TEST(ServerSessionTest, ANewConnectionTakesOverFromOneThatDiedUnnoticed) {
 TEST(ServerSessionTest, ALossDuringResumptionIsOneMore) {
   ServerWorld f;
   const json ada = f.KeptJoin(1, "ada");
-  f.Lose(1);
-  f.answer_credentials = false;
-  f.Connect(2);
-  f.Send(2, {{"type", "hello"},
-             {"version", 1},
-             {"resume",
-              {{"session", ada["session"]},
-               {"secret", ada["resume"]["secret"]},
-               {"received", 1}}}});
+  LoseAndComeBack(f, ada);
   f.Lose(2);
   EXPECT_EQ(f.server.waiting_session_count(), 1u);
   f.answer_credentials = true;

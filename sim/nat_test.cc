@@ -25,23 +25,26 @@ NatOptions Options(Behavior mapping, Behavior filtering) {
   return options;
 }
 
+// What depends on which part of a remote address (RFC 4787 sections 4.1 and 5).
+struct Row {
+  const char* name;
+  Behavior behavior;
+  bool same_for_other_port;
+  bool same_for_other_address;
+};
+constexpr Row kRows[] = {
+    {"endpoint-independent", Behavior::kEndpointIndependent, true, true},
+    {"address-dependent", Behavior::kAddressDependent, true, false},
+    {"address-and-port-dependent", Behavior::kAddressAndPortDependent, false,
+     false},
+};
+
 // RFC 4787 section 4.1: X1':x1' = X2':x2' for which pairs of destinations.
 TEST(Nat, MappingBehaviors) {
-  const struct {
-    std::string name;
-    Behavior mapping;
-    bool same_for_other_port;
-    bool same_for_other_address;
-  } kRows[] = {
-      {"endpoint-independent", Behavior::kEndpointIndependent, true, true},
-      {"address-dependent", Behavior::kAddressDependent, true, false},
-      {"address-and-port-dependent", Behavior::kAddressAndPortDependent, false,
-       false},
-  };
-  for (const auto& row : kRows) {
+  for (const Row& row : kRows) {
     SCOPED_TRACE(row.name);
     SeededRandom random(1);
-    Nat nat(Options(row.mapping, Behavior::kEndpointIndependent), random);
+    Nat nat(Options(row.behavior, Behavior::kEndpointIndependent), random);
     const TransportAddress to_a1 = *nat.Outbound(kStart, kInside, kA1);
     EXPECT_EQ(to_a1.ip, kOutside);
     EXPECT_EQ(nat.Outbound(kStart, kInside, kA1), to_a1);
@@ -54,27 +57,16 @@ TEST(Nat, MappingBehaviors) {
 
 // RFC 4787 section 5: who may answer to a mapping that has only sent to A:1.
 TEST(Nat, FilteringBehaviors) {
-  const struct {
-    std::string name;
-    Behavior filtering;
-    bool other_port_passes;
-    bool other_address_passes;
-  } kRows[] = {
-      {"endpoint-independent", Behavior::kEndpointIndependent, true, true},
-      {"address-dependent", Behavior::kAddressDependent, true, false},
-      {"address-and-port-dependent", Behavior::kAddressAndPortDependent, false,
-       false},
-  };
-  for (const auto& row : kRows) {
+  for (const Row& row : kRows) {
     SCOPED_TRACE(row.name);
     SeededRandom random(1);
-    Nat nat(Options(Behavior::kEndpointIndependent, row.filtering), random);
+    Nat nat(Options(Behavior::kEndpointIndependent, row.behavior), random);
     const TransportAddress outside = *nat.Outbound(kStart, kInside, kA1);
     EXPECT_EQ(nat.Inbound(kStart, kA1, outside), kInside);
     EXPECT_EQ(nat.Inbound(kStart, kA2, outside).has_value(),
-              row.other_port_passes);
+              row.same_for_other_port);
     EXPECT_EQ(nat.Inbound(kStart, kB1, outside).has_value(),
-              row.other_address_passes);
+              row.same_for_other_address);
     EXPECT_FALSE(nat.Inbound(kStart, kA1, {kOutside, 1}).has_value());
     EXPECT_EQ(nat.stats().no_mapping, 1u);
   }

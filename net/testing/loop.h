@@ -30,6 +30,15 @@ class TestLoop {
     guard_.Stop();
     ASSERT_FALSE(expired_) << "nothing happened for 20 seconds";
   }
+  // The same for what no handler on this loop tells of: asks each millisecond.
+  void PollUntil(absl::FunctionRef<bool()> done) {
+    Alarm tick(*loop_, [&] {
+      tick.Set(Loop::Now() + absl::Milliseconds(1));
+      loop_->Stop();
+    });
+    tick.Set(Loop::Now());
+    RunUntil(done);
+  }
 
  private:
   std::unique_ptr<Loop> loop_;
