@@ -1,8 +1,6 @@
 // A session after its handshake, without OpenSSL: what a peer that holds the
 // keys may say, and what one that does not.
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -17,6 +15,7 @@
 #include "absl/time/time.h"
 #include "base/bytes.h"
 #include "base/counters.h"
+#include "base/heap_testing.h"
 #include "base/testing.h"
 #include "dtls/internal/record.h"
 #include "dtls/session.h"
@@ -385,7 +384,7 @@ TEST(Established, RecordsThatAThousandHaveOvertakenAreTaken) {
   EXPECT_EQ(Read(two.b), "late");
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifdef KYUU_HEAP_IS_TOLD
 // OpenSSL's SSL alone has 72 kB.
 TEST(Established, AnIdleSessionHasThreeKilobytes) {
   constexpr size_t kPairs = 20;
@@ -409,10 +408,10 @@ TEST(Established, AnIdleSessionHasThreeKilobytes) {
     return std::pair(std::move(a), std::move(b));
   };
   const auto warm_up = connected();
-  const size_t before = mallinfo2().uordblks;
+  const size_t before = HeapBytes();
   std::vector<decltype(connected())> sessions;
   for (size_t i = 0; i < kPairs; ++i) sessions.push_back(connected());
-  const size_t bytes = (mallinfo2().uordblks - before) / (2 * kPairs);
+  const size_t bytes = (HeapBytes() - before) / (2 * kPairs);
   RecordProperty("bytes", static_cast<int>(bytes));
   EXPECT_LT(bytes, 4000u);
   EXPECT_GT(bytes, 1000u) << "nothing was measured";

@@ -1,13 +1,12 @@
 // The two ends of a stream together: ServerConnection and ClientConnection on
 // pipes in memory, and the server's end against requests of others.
 
-#include <malloc.h>
-
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/heap_testing.h"
 #include "base/random.h"
 #include "base/testing.h"
 #include "gmock/gmock.h"
@@ -99,7 +98,7 @@ TEST(ServerConnectionTest, ConnectionCloseEndsAfterTheAnswer) {
   EXPECT_OK(server.Expect<HttpClosed>().status);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifdef KYUU_HEAP_IS_TOLD
 // Thousands are idle at a time.
 TEST(ServerConnectionTest, AnIdleWebSocketHoldsNothingOfItsHandshake) {
   constexpr size_t kConnections = 100;
@@ -116,9 +115,9 @@ TEST(ServerConnectionTest, AnIdleWebSocketHoldsNothingOfItsHandshake) {
   };
   const auto warm_up = upgraded();
   std::vector<std::unique_ptr<ServerConnection>> connections(kConnections);
-  const size_t before = mallinfo2().uordblks;
+  const size_t before = HeapBytes();
   for (auto& connection : connections) connection = upgraded();
-  const size_t bytes = (mallinfo2().uordblks - before) / kConnections;
+  const size_t bytes = (HeapBytes() - before) / kConnections;
   EXPECT_LT(bytes, sizeof(ServerConnection) + 64);
   EXPECT_GE(bytes, sizeof(ServerConnection)) << "nothing was measured";
 }

@@ -5,10 +5,12 @@ load("//tools:copts.bzl", "COPTS")
 load("//tools/pch:pch.bzl", "pch_copts", "pch_deps")
 
 def kyuu_cc_library(name, copts = [], deps = [], **kwargs):
+    # What no sanitizer may touch cannot take headers compiled for one.
+    pch = "-fno-sanitize=all" not in copts
     cc_library(
         name = name,
-        copts = COPTS + copts + pch_copts(),
-        deps = deps + pch_deps(),
+        copts = COPTS + copts + (pch_copts() if pch else []),
+        deps = deps + (pch_deps() if pch else []),
         **kwargs
     )
 
