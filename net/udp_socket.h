@@ -161,6 +161,8 @@ class UdpSocket {
   // How much of the room for what waits to be received is taken, from 0 to 1:
   // beyond that the kernel drops. 0 if it does not say.
   double Fullness() const;
+  // How many it has dropped, as far as what was received tells; wraps.
+  uint32_t dropped() const { return overflow_; }
 
   // Receives up to ReceiveBuffer::kTrains trains; empty when nothing is there.
   // The views live in `buffer` until its next use.

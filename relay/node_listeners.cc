@@ -14,8 +14,9 @@
 namespace kyuu::relay {
 namespace {
 
-// A queue that is nearly full is about to lose what anybody sends. Bursts, and
-// senders that wait for answers, have their place below.
+// A queue that is nearly full is about to lose what anybody sends, as one does
+// that was full while this loop had no processor. Bursts, and senders that wait
+// for answers, have their place below.
 constexpr double kFull = 3.0 / 4;
 // From then on so much of it may wait before those who send too much are not
 // waited for, until none of them was for this long.
@@ -43,10 +44,12 @@ void Node::Listen(net::UdpSocket socket) {
 void Node::ReadListener(Listener& listener) {
   const uint64_t tickets = server_.stats().tickets_shown;
   const uint64_t handed_on = server_.stats().handed_on;
-  // Asked only where it can be, for that is a call of its own.
-  const double fullness = listener.behind ? listener.socket.Fullness() : 0;
   const absl::Time begin = net::Loop::Now();
+  // Asked only where it can be, for that is a call of its own.
+  const bool asks = listener.behind || begin < listener.crowded_until;
+  const double fullness = asks ? listener.socket.Fullness() : 0;
   const uint64_t dropped = stats_.crowd_drops;
+  const uint32_t dropped_before = listener.socket.dropped();
   if (fullness > kFull) listener.crowded_until = begin + kCalm;
   const bool crowded = fullness > kCrowded && begin < listener.crowded_until;
   if (crowded) listener.crowd.Begin();
@@ -68,7 +71,10 @@ void Node::ReadListener(Listener& listener) {
       });
   reading_ = nullptr;
   listener.behind = !empty;
-  if (dropped != stats_.crowd_drops) listener.crowded_until = begin + kCalm;
+  if (dropped != stats_.crowd_drops ||
+      dropped_before != listener.socket.dropped()) {
+    listener.crowded_until = begin + kCalm;
+  }
   // A client that has moved here, or whose words go to another node.
   if (tickets != server_.stats().tickets_shown ||
       handed_on != server_.stats().handed_on) {
