@@ -283,3 +283,15 @@ test('a description that is none: an error with its place, and the status is 1',
   assert.equal(await peer.finish(10), 1);
   assert.match(peer.errors.join('\n'), /line 2/);
 });
+
+test('a certificate that is not the one of the description: the handshake is refused, and that is said', async () => {
+  const exchanged = (line) => line.replace(/(a=fingerprint:sha-256 )([0-9A-F:]+)/g, (_, name, hash) => name + hash.split(':').reverse().join(':'));
+  const offerer = kyuuPeer('--role', 'offer', '--expect', '1');
+  const answerer = kyuuPeer('--role', 'answer', '--expect', '1');
+  join2(offerer, answerer, { ofA: exchanged });
+  assert.deepEqual([await offerer.finish(30), await answerer.finish(30)], [1, 1]);
+  for (const peer of [offerer, answerer]) {
+    assert.match(peer.errors.join('\n'), /handshake/, peer.transcript());
+    assert.doesNotMatch(peer.errors.join('\n'), /no way/, peer.transcript());
+  }
+});

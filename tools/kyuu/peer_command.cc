@@ -278,9 +278,12 @@ void PeerSession::OnEvent(peer::ConnectionEvent event) {
             Write({{"event", "state"},
                    {"connection", std::string(peer::ToString(changed.state))}});
             if (changed.state == peer::ConnectionState::kFailed) {
-              Fail(
-                  absl::UnavailableError("no way to the other side was found, "
-                                         "or it was lost"));
+              Fail(engine().stats().ice_state == ice::AgentState::kFailed
+                       ? absl::UnavailableError(
+                             "no way to the other side was found, or it was "
+                             "lost")
+                       : absl::UnauthenticatedError(
+                             "the handshake with the other side failed"));
             }
           },
           [&](peer::SelectedPathChanged& changed) {
