@@ -1,5 +1,6 @@
 // The client's end of a WebSocket over a TCP or TLS stream, the opening
-// handshake included (RFC 6455 section 4.1).
+// handshake included (RFC 6455 section 4.1). It offers no extension: what a
+// client says in its life, some kilobytes, is not worth compressing.
 
 #ifndef KYUU_SIGNALING_CLIENT_CONNECTION_H_
 #define KYUU_SIGNALING_CLIENT_CONNECTION_H_

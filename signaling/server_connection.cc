@@ -106,6 +106,9 @@ void ServerConnection::HandleHandshake(absl::Time now, HttpRequest request) {
       !absl::Base64Unescape(key, &nonce) || nonce.size() != 16) {
     return Refuse(now, 400, "WebSocket: Sec-WebSocket-Key", malformed);
   }
+  if (!JudgeExtensions(headers)) {
+    return Refuse(now, 400, "WebSocket: Sec-WebSocket-Extensions", malformed);
+  }
   http_->websocket_key = std::string(key);
   http_->offered_subprotocols.clear();
   for (const HttpHeader& field : headers.fields()) {
@@ -118,6 +121,22 @@ void ServerConnection::HandleHandshake(absl::Time now, HttpRequest request) {
   state_ = State::kUpgrading;
   const bool offers_kyuu = Offers(kSubprotocol);
   stream_.Emit(UpgradeRequested{std::move(request), offers_kyuu});
+}
+
+bool ServerConnection::JudgeExtensions(const HttpHeaders& headers) {
+  http_->deflate.reset();
+  if (options_->deflate == nullptr) return true;
+  // Several fields are one list (RFC 6455 section 9.1).
+  std::string offers;
+  for (const HttpHeader& field : headers.fields()) {
+    if (absl::EqualsIgnoreCase(field.name, "Sec-WebSocket-Extensions")) {
+      absl::StrAppend(&offers, field.value, ",");
+    }
+  }
+  const auto grant = AnswerDeflateOffers(offers);
+  if (!grant.ok()) return false;
+  http_->deflate = *grant;
+  return true;
 }
 
 bool ServerConnection::Offers(absl::string_view subprotocol) const {
@@ -195,9 +214,18 @@ absl::Status ServerConnection::AcceptUpgrade(absl::Time now,
   if (!subprotocol.empty()) {
     response.headers.Add("Sec-WebSocket-Protocol", subprotocol);
   }
+  if (http_->deflate) {
+    response.headers.Add("Sec-WebSocket-Extensions",
+                         http_->deflate->ToString());
+  }
   stream_.Write(WriteResponse(response));
   state_ = State::kWebSocket;
-  stream_.Upgrade(options_->websocket, WebSocketRole::kServer, *random_, now);
+  WebSocket& websocket = stream_.Upgrade(options_->websocket,
+                                         WebSocketRole::kServer, *random_, now);
+  if (http_->deflate) {
+    websocket.Compress(*options_->deflate,
+                       http_->deflate->server_max_window_bits.value_or(15));
+  }
   // A client may send frames right behind its handshake.
   const std::string early = LeaveHttp();
   stream_.websocket()->HandlePacket(now, AsBytes(early));

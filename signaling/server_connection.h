@@ -19,6 +19,8 @@
 #include "base/engine.h"
 #include "base/random.h"
 #include "base/timer.h"
+#include "signaling/deflate/deflate.h"
+#include "signaling/deflate/offer.h"
 #include "signaling/endpoint.h"
 #include "signaling/events/event_stream.h"
 #include "signaling/http.h"
@@ -31,6 +33,10 @@ struct ServerConnectionOptions {
   HttpLimits http;
   WebSocketOptions websocket;
   EventStreamOptions events;
+  // By what the WebSockets of clients that offer it are compressed (RFC 7692),
+  // no context taken over; it must outlive the connections. Null: all offers
+  // are declined.
+  Deflate* deflate = nullptr;
   // From the first byte (or the accept) to the end of a request's header: the
   // answer to clients that dribble (slow-loris).
   absl::Duration request_timeout = absl::Seconds(10);
@@ -161,6 +167,7 @@ class ServerConnection {
     bool head = false;
     std::string websocket_key;
     std::vector<std::string> offered_subprotocols;
+    std::optional<DeflateGrant> deflate;
   };
 
   void ParseInput(absl::Time now);
@@ -175,6 +182,8 @@ class ServerConnection {
   // Unless it has one, or the wall clock is not known.
   void AddDate(absl::Time now, HttpResponse& response) const;
   bool Offers(absl::string_view subprotocol) const;
+  // Sees what is granted of offered extensions; false if they are malformed.
+  bool JudgeExtensions(const HttpHeaders& headers);
   void Finish(absl::Status status);
 
   // Ends what was HTTP; returns what the client has sent behind it.

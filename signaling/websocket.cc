@@ -12,6 +12,7 @@ using internal::FrameHeader;
 using internal::FrameReader;
 using internal::IsControl;
 using internal::Opcode;
+using internal::Rsv1;
 
 namespace {
 
@@ -53,8 +54,9 @@ void WebSocket::HandlePacket(absl::Time now, Packet in) {
 }
 
 size_t WebSocket::ConsumeHeader(Packet in) {
+  const Rsv1 rsv1 = deflate_ != nullptr ? Rsv1::kCompressed : Rsv1::kReserved;
   for (size_t i = 0; i < in.size(); ++i) {
-    switch (reader_.Feed(in[i])) {
+    switch (reader_.Feed(in[i], rsv1)) {
       case FrameReader::Result::kNeedMore:
         continue;
       case FrameReader::Result::kDone:
@@ -79,7 +81,11 @@ void WebSocket::BeginFrame() {
     if ((header.opcode == Opcode::kContinuation) != assembling_.has_value()) {
       return Fail(Broken("fragments out of order"), kCloseProtocolError);
     }
-    if (header.payload_size > options_->max_message_bytes - message_.size()) {
+    if (header.opcode != Opcode::kContinuation) compressed_ = header.compressed;
+    const size_t max_bytes =
+        compressed_ ? Deflate::MaxCompressedBytes(options_->max_message_bytes)
+                    : options_->max_message_bytes;
+    if (header.payload_size > max_bytes - message_.size()) {
       return Fail(Broken(absl::StrCat("message above ",
                                       options_->max_message_bytes, " bytes")),
                   kCloseMessageTooBig);
@@ -109,8 +115,9 @@ size_t WebSocket::ConsumePayload(Packet in) {
   mask_offset_ += size;
   payload_left_ -= size;
   // Text is validated as it comes, so that it fails at the offending byte
-  // (RFC 6455 section 8.1).
-  if (!IsControl(header.opcode) && assembling_ == MessageKind::kText &&
+  // (RFC 6455 section 8.1); what is compressed once it is whole.
+  if (!IsControl(header.opcode) && !compressed_ &&
+      assembling_ == MessageKind::kText &&
       !utf8_.Feed(absl::string_view(target).substr(before))) {
     Fail(Broken("text is not UTF-8"), kCloseInvalidPayload);
   } else if (payload_left_ == 0) {
@@ -141,7 +148,26 @@ void WebSocket::EndFrame() {
   }
 }
 
+bool WebSocket::InflateMessage() {
+  auto inflated =
+      deflate_->Inflate(std::move(message_), options_->max_message_bytes);
+  message_.clear();
+  if (!inflated.ok()) {
+    Fail(Broken(inflated.status().message()),
+         absl::IsOutOfRange(inflated.status()) ? kCloseMessageTooBig
+                                               : kCloseInvalidPayload);
+    return false;
+  }
+  message_ = *std::move(inflated);
+  if (assembling_ == MessageKind::kText && !utf8_.Feed(message_)) {
+    Fail(Broken("text is not UTF-8"), kCloseInvalidPayload);
+    return false;
+  }
+  return true;
+}
+
 void WebSocket::Deliver() {
+  if (compressed_ && state_ == State::kOpen && !InflateMessage()) return;
   if (assembling_ == MessageKind::kText && !utf8_.complete()) {
     return Fail(Broken("text ends inside a character"), kCloseInvalidPayload);
   }
@@ -262,9 +288,16 @@ absl::Status WebSocket::Enqueue(absl::Time /*now*/, MessageKind kind,
     return status;
   }
   ++stats_.messages_sent;
-  out_.push_back(
-      MakeFrame(kind == MessageKind::kText ? Opcode::kText : Opcode::kBinary,
-                std::move(data)));
+  FrameHeader header;
+  header.opcode = kind == MessageKind::kText ? Opcode::kText : Opcode::kBinary;
+  if (deflate_ != nullptr) {
+    if (const auto less = deflate_->Compress(data, window_bits_)) {
+      header.compressed = true;
+      data.assign(less->data(), less->size());
+      data.shrink_to_fit();
+    }
+  }
+  out_.push_back(MakeFrame(header, std::move(data)));
   queued_bytes_ += out_.back().cost;
   return absl::OkStatus();
 }
@@ -290,10 +323,9 @@ void WebSocket::HandleStreamEnd(absl::Time /*now*/) {
   Cut(absl::UnavailableError("WebSocket: connection lost"));
 }
 
-WebSocket::OutFrame WebSocket::MakeFrame(Opcode opcode, std::string payload) {
+WebSocket::OutFrame WebSocket::MakeFrame(FrameHeader header,
+                                         std::string payload) {
   OutFrame frame;
-  FrameHeader header;
-  header.opcode = opcode;
   header.payload_size = payload.size();
   header.masked = role_ == WebSocketRole::kClient;
   if (header.masked) {
@@ -301,7 +333,7 @@ WebSocket::OutFrame WebSocket::MakeFrame(Opcode opcode, std::string payload) {
     internal::ApplyMask(MutableBytes(payload, 0), header.mask, 0);
   }
   frame.header_size = internal::WriteFrameHeader(header, frame.header);
-  if (!IsControl(opcode)) frame.cost = payload.size() + kMessageBytes;
+  if (!IsControl(header.opcode)) frame.cost = payload.size() + kMessageBytes;
   frame.payload = std::move(payload);
   return frame;
 }
@@ -313,10 +345,11 @@ void WebSocket::InsertControlFrames() {
   }
   if (ping_due_) {
     ping_due_ = false;
-    out_.push_front(MakeFrame(Opcode::kPing, ""));
+    out_.push_front(MakeFrame({.opcode = Opcode::kPing}, ""));
   }
   if (pong_due_.has_value()) {
-    out_.push_front(MakeFrame(Opcode::kPong, *std::move(pong_due_)));
+    out_.push_front(
+        MakeFrame({.opcode = Opcode::kPong}, *std::move(pong_due_)));
     pong_due_.reset();
   }
 }
@@ -329,7 +362,7 @@ void WebSocket::QueueClose(uint16_t code, absl::string_view reason) {
     payload.push_back(static_cast<char>(code & 0xff));
     absl::StrAppend(&payload, reason);
   }
-  out_.push_back(MakeFrame(Opcode::kClose, std::move(payload)));
+  out_.push_back(MakeFrame({.opcode = Opcode::kClose}, std::move(payload)));
 }
 
 void WebSocket::DropUnsentData() {

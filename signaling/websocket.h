@@ -1,4 +1,5 @@
-// The WebSocket protocol (RFC 6455) behind its opening handshake: an engine
+// The WebSocket protocol (RFC 6455) behind its opening handshake, with messages
+// that are compressed (RFC 7692) if both ends have agreed on it: an engine
 // for either role over a byte stream. server_connection.h and
 // client_connection.h put the handshake in front of it.
 
@@ -22,6 +23,7 @@
 #include "base/queue.h"
 #include "base/random.h"
 #include "signaling/close_code.h"
+#include "signaling/deflate/deflate.h"
 #include "signaling/internal/utf8.h"
 #include "signaling/internal/websocket_frame.h"
 
@@ -32,7 +34,8 @@ enum class MessageKind : uint8_t { kText, kBinary };
 
 struct WebSocketOptions {
   // A longer message is refused with 1009 as soon as a frame header announces
-  // it. An offer with many candidates is some 10 KiB.
+  // it, or its inflation shows it. An offer with many candidates is some 10
+  // KiB.
   size_t max_message_bytes = 64 * 1024;
   // Messages sent by the caller and not yet polled, each counted as its
   // payload and 64 bytes. A reader so slow that they pile up beyond this is
@@ -104,6 +107,13 @@ class WebSocket {
             absl::Time now);
   WebSocket(WebSocketOptions&& options, WebSocketRole role, Random& random,
             absl::Time now) = delete;
+  // Messages are compressed, as both sides have agreed, ours for a window of
+  // 2^`window_bits` bytes (8 to 15). Comes before all else; `deflate` must
+  // outlive the engine.
+  void Compress(Deflate& deflate, int window_bits) {
+    deflate_ = &deflate;
+    window_bits_ = static_cast<uint8_t>(window_bits);
+  }
 
   // HandlePacket takes the next bytes of the stream, cut anywhere.
   void HandlePacket(absl::Time now, Packet in);
@@ -166,7 +176,10 @@ class WebSocket {
   void EndFrame();
   void HandleClose();
   void Deliver();
-  OutFrame MakeFrame(internal::Opcode opcode, std::string payload);
+  // Puts what message_ is compressed of in its place; false if it has failed.
+  bool InflateMessage();
+  // Of a message (`compressed`: its payload is), or a control frame.
+  OutFrame MakeFrame(internal::FrameHeader header, std::string payload);
   void InsertControlFrames();
   absl::Status Enqueue(absl::Time now, MessageKind kind, std::string data);
   void QueueClose(uint16_t code, absl::string_view reason);
@@ -179,7 +192,9 @@ class WebSocket {
 
   const WebSocketOptions* options_;
   Random* random_;
+  Deflate* deflate_ = nullptr;  // Null where nothing is compressed.
   const WebSocketRole role_;
+  uint8_t window_bits_ = 0;
   State state_ = State::kOpen;
   Timer timer_ = Timer::kPing;
   absl::Time due_;
@@ -188,6 +203,7 @@ class WebSocket {
   // its payload.
   internal::FrameReader reader_;
   bool in_payload_ = false;
+  bool compressed_ = false;  // The message being assembled.
   uint64_t payload_left_ = 0;
   size_t mask_offset_ = 0;
   std::string control_;  // Payload of the current control frame.

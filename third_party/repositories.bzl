@@ -16,6 +16,7 @@ _OVERLAYS = {
     "hiredis": "hiredis",
     "libsodium": "libsodium",
     "qrencode": "qrencode",
+    "zlib": "zlib",
     "boost.beast": "boost.beast",
     "usrsctp": "usrsctp",
     "rules_cc": "rules_cc",

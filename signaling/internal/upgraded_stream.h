@@ -36,9 +36,9 @@ class UpgradedStream {
   void Emit(Event event) { events_.push_back(std::move(event)); }
   // Both sides have agreed at `now`; `options` and `random` must outlive the
   // stream.
-  void Upgrade(const WebSocketOptions& options, WebSocketRole role,
-               Random& random, absl::Time now) {
-    websocket_.emplace(options, role, random, now);
+  WebSocket& Upgrade(const WebSocketOptions& options, WebSocketRole role,
+                     Random& random, absl::Time now) {
+    return websocket_.emplace(options, role, random, now);
   }
   // Null before the upgrade.
   WebSocket* websocket() { return websocket_ ? &*websocket_ : nullptr; }

@@ -8,11 +8,17 @@
 #include "openssl/sha.h"
 
 namespace kyuu::signaling::internal {
+namespace {
+
+constexpr uint8_t kRsv1 = 0x40;
+
+}  // namespace
 
 size_t WriteFrameHeader(const FrameHeader& header,
                         std::array<uint8_t, kMaxFrameHeaderSize>& out) {
   Writer w(absl::MakeSpan(out));
   w.U8(static_cast<uint8_t>((header.fin ? 0x80 : 0) |
+                            (header.compressed ? kRsv1 : 0) |
                             static_cast<uint8_t>(header.opcode)));
   const uint8_t mask_bit = header.masked ? 0x80 : 0;
   if (header.payload_size < 126) {
@@ -28,10 +34,10 @@ size_t WriteFrameHeader(const FrameHeader& header,
   return w.size();
 }
 
-FrameReader::Result FrameReader::Feed(uint8_t byte) {
+FrameReader::Result FrameReader::Feed(uint8_t byte, Rsv1 rsv1) {
   const size_t at = size_++;
   if (at == 0) {
-    return AcceptFirst(byte) ? Result::kNeedMore : Result::kMalformed;
+    return AcceptFirst(byte, rsv1) ? Result::kNeedMore : Result::kMalformed;
   }
   if (at == 1) {
     if (!AcceptSecond(byte)) return Result::kMalformed;
@@ -50,16 +56,21 @@ FrameReader::Result FrameReader::Feed(uint8_t byte) {
   return size_ == total ? Result::kDone : Result::kNeedMore;
 }
 
-bool FrameReader::AcceptFirst(uint8_t byte) {
+bool FrameReader::AcceptFirst(uint8_t byte, Rsv1 rsv1) {
   header_.fin = (byte & 0x80) != 0;
-  // No extension is negotiated, so RSV1-3 must be 0.
-  if ((byte & 0x70) != 0) return false;
+  header_.compressed = (byte & kRsv1) != 0;
+  // RSV2 and RSV3 are of no extension that is spoken here.
+  if ((byte & 0x30) != 0) return false;
   const uint8_t opcode = byte & 0x0f;
+  if (header_.compressed && (rsv1 == Rsv1::kReserved || opcode == 0)) {
+    return false;
+  }
   if (opcode > 0x2 && opcode < 0x8) return false;
   if (opcode > 0xa) return false;
   header_.opcode = static_cast<Opcode>(opcode);
-  // Control frames are never fragmented (RFC 6455 section 5.5).
-  return header_.fin || !IsControl(header_.opcode);
+  // Control frames are never fragmented (RFC 6455 section 5.5), nor compressed
+  // (RFC 7692 section 6.1).
+  return !IsControl(header_.opcode) || (header_.fin && !header_.compressed);
 }
 
 bool FrameReader::AcceptSecond(uint8_t byte) {

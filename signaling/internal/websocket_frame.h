@@ -41,8 +41,13 @@ constexpr bool IsControl(Opcode opcode) {
 inline constexpr size_t kMaxFrameHeaderSize = 14;
 inline constexpr size_t kMaxControlPayload = 125;
 
+// What RSV1 may be: set in no frame, or in the first one of a message that is
+// compressed (RFC 7692 section 6).
+enum class Rsv1 : uint8_t { kReserved, kCompressed };
+
 struct FrameHeader {
   bool fin = true;
+  bool compressed = false;
   Opcode opcode = Opcode::kText;
   bool masked = false;
   std::array<uint8_t, 4> mask{};
@@ -62,14 +67,14 @@ class FrameReader {
   // Feed takes at most one byte: what is malformed is known at the earliest
   // byte that shows it. kMalformed: reserved bits or opcode, a fragmented or
   // long control frame, a length not in the shortest form or above 2^63.
-  Result Feed(uint8_t byte);
+  Result Feed(uint8_t byte, Rsv1 rsv1);
   // Valid after kDone, until Reset().
   const FrameHeader& header() const { return header_; }
   bool empty() const { return size_ == 0; }
   void Reset() { *this = FrameReader(); }
 
  private:
-  bool AcceptFirst(uint8_t byte);
+  bool AcceptFirst(uint8_t byte, Rsv1 rsv1);
   bool AcceptSecond(uint8_t byte);
 
   FrameHeader header_;

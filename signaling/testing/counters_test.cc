@@ -15,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "signaling/close_code.h"
+#include "signaling/deflate/deflate.h"
 #include "signaling/testing/client_world.h"
 #include "signaling/testing/server_world.h"
 #include "signaling/token/signing_key.h"
@@ -25,6 +26,7 @@ namespace kyuu::signaling {
 namespace {
 
 using nlohmann::json;
+using std::string_literals::operator""s;
 using ::testing::Contains;
 
 // A story returns the counters behind it.
@@ -240,6 +242,34 @@ TEST(SignalingCountersTest, OfTheWebSocket) {
       {"pings_received", heard("\x89\x80" + mask)},
       {"pongs_received", heard("\x8a\x80" + mask)},
       {"bytes_after_close", heard("\x88\x80" + mask + "late")},
+  });
+}
+
+TEST(SignalingCountersTest, OfCompression) {
+  const auto said = [](size_t size) {
+    return [size] {
+      Deflate deflate;
+      (void)deflate.Compress(std::string(size, 'x'), 15);
+      return deflate.stats();
+    };
+  };
+  // Of at most four bytes.
+  const auto heard = [](std::string payload) {
+    return [payload] {
+      Deflate deflate;
+      (void)deflate.Inflate(payload, 4);
+      return deflate.stats();
+    };
+  };
+  // "Hello", of RFC 7692 section 7.2.3.1, and half of it.
+  const std::string hello = "\xf2\x48\xcd\xc9\xc9\x07\0"s;
+  ExpectEachRaised<DeflateStats>({
+      {"messages_deflated", said(1000)},
+      {"bytes_deflated", said(1000)},
+      {"bytes_saved", said(1000)},
+      {"messages_inflated", heard("\0"s)},
+      {"inflated_too_long", heard(hello)},
+      {"inflated_malformed", heard(hello.substr(0, 3))},
   });
 }
 

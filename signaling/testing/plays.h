@@ -42,6 +42,10 @@ void PlayYWebrtc(absl::Span<const uint8_t> input);
 // timeouts: bounds hold, Closed comes once and last, and what it sends is
 // understood by the other role.
 void PlayWebSocket(absl::Span<const uint8_t> input);
+// Extensions that are offered, a payload that is compressed, or a message that
+// is compressed into a frame, and then changed: what inflates is bounded and is
+// what was said, or the WebSocket is closed.
+void PlayDeflate(absl::Span<const uint8_t> input);
 
 }  // namespace kyuu::signaling
 

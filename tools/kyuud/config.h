@@ -56,6 +56,9 @@ struct Config {
   std::optional<PublicUrl> public_url;
   std::vector<WebOrigin> origins;
   bool any_origin = false;
+  // Whether clients of WebSockets that offer it get messages compressed.
+  enum class Compression : uint8_t { kOff, kOn };
+  Compression compression = Compression::kOff;
   std::vector<IpPrefix> proxies;
   std::vector<IpPrefix> proxy_protocol_from;
   // Loopback unless told otherwise, and then only while nothing says that a

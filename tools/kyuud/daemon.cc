@@ -151,6 +151,9 @@ FrontDoorOptions DoorOptions(const Config& config,
   options.dialects.ywebrtc.max_connections_per_source = share;
   // Read once: connections that want a Date live for a minute.
   options.connection.utc_offset = absl::Now() - net::Loop::Now();
+  if (config.compression == Config::Compression::kOn) {
+    options.deflate = signaling::DeflateOptions();
+  }
   options.routes = RoutesOf(config);
   options.backplane = config.backplane;
   options.backplane_tls = config.backplane_tls;

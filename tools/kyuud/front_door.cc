@@ -48,6 +48,12 @@ signaling::Departure DepartureOf(const signaling::WebSocketClosed& closed) {
                     : signaling::Departure::kLost;
 }
 
+FrontDoorOptions WithDeflate(FrontDoorOptions options,
+                             signaling::Deflate* deflate) {
+  options.connection.deflate = deflate;
+  return options;
+}
+
 }  // namespace
 
 FrontDoor::FrontDoor(net::Loop& loop, Random& random,
@@ -58,7 +64,10 @@ FrontDoor::FrontDoor(net::Loop& loop, Random& random,
       random_(random),
       pages_(pages),
       ice_(ice),
-      options_(std::move(options)),
+      deflate_(options.deflate.has_value()
+                   ? std::make_unique<signaling::Deflate>(*options.deflate)
+                   : nullptr),
+      options_(WithDeflate(std::move(options), deflate_.get())),
       routes_(options_.routes),
       admission_(options_.admission),
       server_(options_.signaling, random, &admission_),
@@ -339,6 +348,7 @@ void FrontDoor::Tell(Metrics& metrics) const {
   metrics.signaling = server_.stats();
   metrics.admission = admission_.stats();
   metrics.codes = codes_.stats();
+  if (deflate_ != nullptr) metrics.deflate = deflate_->stats();
   metrics.handshakes = port_.handshake_times();
   metrics.messages = message_times_;
   metrics.call_round_trips = server_.round_trips();

@@ -22,6 +22,7 @@
 #include "net/tcp.h"
 #include "net/tls.h"
 #include "signaling/codes/join_codes.h"
+#include "signaling/deflate/deflate.h"
 #include "signaling/events/posts.h"
 #include "signaling/server.h"
 #include "signaling/server_connection.h"
@@ -44,6 +45,9 @@ struct FrontDoorOptions {
   signaling::AdmissionOptions admission;
   DialectsOptions dialects;
   signaling::ServerConnectionOptions connection;
+  // By it the door compresses for WebSockets of all kinds; unless set, it does
+  // not.
+  std::optional<signaling::DeflateOptions> deflate;
   net::StreamPortOptions port;
   net::StreamDriverOptions driver;
   RouteOptions routes;
@@ -177,6 +181,7 @@ class FrontDoor {
   Random& random_;
   const StaticPages& pages_;
   IceProvider& ice_;
+  std::unique_ptr<signaling::Deflate> deflate_;  // Or null.
   const FrontDoorOptions options_;
   Routes routes_;
   signaling::Admission admission_;

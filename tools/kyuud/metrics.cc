@@ -201,6 +201,8 @@ std::string ToPrometheus(const Metrics& metrics) {
                                       {{metrics.admission, ""}});
   AddTable<signaling::JoinCodeStats>(out, "codes", "Six digits for a room",
                                      {{metrics.codes, ""}});
+  AddTable<signaling::DeflateStats>(out, "deflate", "Compressed messages",
+                                    {{metrics.deflate, ""}});
   AddTable<signaling::PeerJsStats>(out, "peerjs", "Clients of PeerJS",
                                    {{metrics.peerjs, ""}});
   AddTable<signaling::YWebrtcStats>(out, "ywebrtc", "Clients of y-webrtc",

@@ -13,6 +13,7 @@
 #include "relay/kernel/stats.h"
 #include "relay/stats.h"
 #include "signaling/codes/join_codes.h"
+#include "signaling/deflate/deflate.h"
 #include "signaling/peerjs/peerjs_options.h"
 #include "signaling/server_options.h"
 #include "signaling/token/admission.h"
@@ -36,6 +37,7 @@ struct Metrics {
   signaling::ServerStats signaling;
   signaling::AdmissionStats admission;
   signaling::JoinCodeStats codes;
+  signaling::DeflateStats deflate;
   signaling::PeerJsStats peerjs;
   signaling::YWebrtcStats ywebrtc;
   signaling::FederationStats federation;

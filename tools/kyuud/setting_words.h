@@ -23,6 +23,10 @@ inline absl::Span<const absl::string_view> Words(LogFormat) {
   static constexpr absl::string_view kWords[] = {"text", "json"};
   return kWords;
 }
+inline absl::Span<const absl::string_view> Words(Config::Compression) {
+  static constexpr absl::string_view kWords[] = {"off", "on"};
+  return kWords;
+}
 inline absl::Span<const absl::string_view> Words(DialectSettings::Service) {
   static constexpr absl::string_view kWords[] = {"off", "on"};
   return kWords;

@@ -138,6 +138,11 @@ constexpr Setting kSettings[] = {
     {"http", "origins", "origin", "ORIGIN", Kind::kTexts, Change::kReload,
      "Other sites whose pages may connect (https://app.example), or \"*\"",
      ReadOrigins, PrintOrigins},
+    Row<&Config::compression>(
+        "http", "compression", "compression", "off|on", Change::kRestart,
+        "Whether messages to and from clients of WebSockets that offer it "
+        "(browsers do) are compressed, by permessage-deflate (RFC 7692): fewer "
+        "bytes for more work"),
     Row<&Config::proxies>("http", "proxies", "proxy", "CIDR", Change::kRestart,
                           "Proxies in front, whose connections are many "
                           "people's: X-Forwarded-For of "

@@ -76,6 +76,7 @@ backplane-key = "/etc/redis.key"
 listen = ["[::1]:80", "0.0.0.0:80"]
 public-url = "https://a.test/b"
 origins = ["https://c.test", "*"]
+compression = "on"
 proxies = ["10.0.0.0/8"]
 proxy-protocol-from = ["10.1.0.0/16"]
 metrics-from = ["192.0.2.1"]

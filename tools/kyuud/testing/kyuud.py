@@ -105,9 +105,9 @@ class WebSocket:
         self.buffer = b""
         while b"\r\n\r\n" not in self.buffer:
             self.fill()
-        head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
-        if b" 101 " not in head.split(b"\r\n")[0]:
-            raise AssertionError(head)
+        self.head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
+        if b" 101 " not in self.head.split(b"\r\n")[0]:
+            raise AssertionError(self.head)
 
     def fill(self):
         part = self.socket.recv(65536)

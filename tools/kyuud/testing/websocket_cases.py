@@ -3,8 +3,8 @@ of RFC 6455, for either end: what is said to it, and what it has to answer.
 
 kyuu's ends are no echo servers, so that `End` says by which text they show that a
 message has arrived ("answer"). Binary messages are none of the protocol.
-Not here: 12 and 13, compression, which neither end offers or accepts (`extensions`
-in kyuud_websocket_test.py), and 9.1 to 9.8 above 64 KiB, which are refused.
+Not here: 12 and 13, compression (deflate_cases.py; the client offers none), and 9.1
+to 9.8 above 64 KiB, which are refused.
 """
 
 import os
