@@ -436,7 +436,13 @@ absl::Status Daemon::StartDraining(absl::Duration timeout) {
 void Daemon::LookAtDrain() {
   const size_t left = turn_->cluster().allocations();
   const absl::Time now = net::Loop::Now();
-  if ((left > 0 || door_->leaving() > 0) && now < *drained_by_) {
+  // What is to be said before the end takes time, which the rest has not.
+  const absl::Time last = *drained_by_ - door_->farewell();
+  if ((left > 0 || door_->leaving() > 0) && now < last) {
+    return drain_alarm_->Set(std::min(now + kDrainLook, last));
+  }
+  door_->BeginFarewell();
+  if (door_->leaving() > 0 && now < *drained_by_) {
     return drain_alarm_->Set(std::min(now + kDrainLook, *drained_by_));
   }
   spdlog::info("kyuud: drained; {} allocations are left", left);

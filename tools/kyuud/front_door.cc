@@ -75,6 +75,7 @@ FrontDoor::FrontDoor(net::Loop& loop, Random& random,
       dialects_(options_.dialects, random, admission_),
       codes_({}, random),
       memory_(options_.max_memory_bytes, [this] { RunSoon(); }),
+      farewell_alarm_(loop, [this] { SayFarewells(); }),
       alarm_(loop, [this] { Run(); }),
       port_(
           loop, std::move(listeners), options_.port,

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -100,8 +101,14 @@ class FrontDoor {
   // there are go on; of several servers they are asked to leave one after the
   // other, and find their sessions at another one.
   void Drain(absl::Duration within);
-  // Clients that are asked to leave, and have not yet.
+  // Clients that are asked to leave, or are to be, and have not yet.
   size_t leaving() const;
+  // How long BeginFarewell() takes.
+  absl::Duration farewell() const;
+  // Clients of PeerJS and y-webrtc cannot be told when to come back, and do so
+  // at once: they are closed (1001) one after the other, so that they do not
+  // come all at once. The last part of a drain.
+  void BeginFarewell() { SpreadFarewells(farewell()); }
   // As net::StreamPort::SetTls().
   void SetTls(net::TlsContext tls) { port_.SetTls(std::move(tls)); }
   // Writes down what the door knows of them.
@@ -129,6 +136,13 @@ class FrontDoor {
   // Spreads the clients of our own protocol over that time from `first` on, and
   // asks each to come back at its own.
   void TellReturn(absl::Duration first, absl::Duration spread);
+  // Those of other protocols that are to be closed in a drain and have no time
+  // for it yet.
+  std::vector<uint64_t> Unspread() const;
+  void SpreadFarewells(absl::Duration spread);
+  void SayFarewells();
+  // Closes its WebSocket or stream, as the server goes away.
+  void Part(Guest& guest);
   // Finds out whose request it is and remembers it for shares and logs.
   ClientAddress Recognize(Guest& guest, const signaling::HttpRequest& request);
   // Whose share of sessions, rooms and calls a client has: its own, if a proxy
@@ -201,6 +215,9 @@ class FrontDoor {
   std::optional<absl::Time> drained_by_;
   // When those that are asked to leave have been given time enough.
   absl::Time left_by_ = absl::InfinitePast();
+  // Whom to close, and when, by time.
+  std::deque<std::pair<absl::Time, uint64_t>> farewells_;
+  net::Alarm farewell_alarm_;
   uint64_t next_id_ = 1;
   std::deque<uint64_t> dirty_;
   net::Alarm alarm_;

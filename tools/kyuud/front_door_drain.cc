@@ -32,11 +32,63 @@ void FrontDoor::Drain(absl::Duration within) {
   const absl::Duration spread = std::min(within, kSpreadMax);
   left_by_ = net::Loop::Now() + spread + kLeaveGrace;
   TellReturn(absl::ZeroDuration(), spread);
+  SpreadFarewells(spread);
   RunSoon();
 }
 
 size_t FrontDoor::leaving() const {
-  return net::Loop::Now() < left_by_ ? server_.connection_count() : 0;
+  return farewells_.size() +
+         (net::Loop::Now() < left_by_ ? server_.connection_count() : 0);
+}
+
+std::vector<uint64_t> FrontDoor::Unspread() const {
+  std::vector<uint64_t> ids;
+  for (const auto& [id, guest] : guests_) {
+    if (guest->session == Guest::Session::kOpen &&
+        guest->dialect != Dialect::kNone && !guest->parting) {
+      ids.push_back(id);
+    }
+  }
+  return ids;
+}
+
+absl::Duration FrontDoor::farewell() const {
+  const auto clients = static_cast<int64_t>(Unspread().size());
+  return std::min(absl::Seconds(clients) / kReturnsPerSecond, kSpreadMax);
+}
+
+void FrontDoor::SpreadFarewells(absl::Duration spread) {
+  std::vector<uint64_t> ids = Unspread();
+  const absl::Time now = net::Loop::Now();
+  const double part = 1.0 / static_cast<double>(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    // In no order that anybody knows.
+    std::swap(ids[i], ids[i + random_.Below(ids.size() - i)]);
+    guests_[ids[i]]->parting = true;
+    farewells_.emplace_back(
+        now + spread * (part * (static_cast<double>(i) + random_.Fraction())),
+        ids[i]);
+  }
+  if (!farewells_.empty()) farewell_alarm_.Set(farewells_.front().first);
+}
+
+void FrontDoor::SayFarewells() {
+  const absl::Time now = net::Loop::Now();
+  while (!farewells_.empty() && farewells_.front().first <= now) {
+    Guest* guest = Find(signaling::ConnectionId{farewells_.front().second});
+    farewells_.pop_front();
+    if (guest == nullptr) continue;  // It has gone by itself.
+    Part(*guest);
+  }
+  if (!farewells_.empty()) farewell_alarm_.Set(farewells_.front().first);
+  RunSoon();
+}
+
+void FrontDoor::Part(Guest& guest) {
+  // Fails only before the upgrade.
+  (void)guest.connection.Close(net::Loop::Now(), signaling::kCloseGoingAway,
+                               "the server is shutting down");
+  dirty_.push_back(static_cast<uint64_t>(guest.id));
 }
 
 void FrontDoor::TellReturn(absl::Duration first, absl::Duration spread) {
@@ -80,11 +132,7 @@ void FrontDoor::CloseAll() {
                         kSpreadMax));
   PumpServers();
   for (const auto& [id, guest] : guests_) {
-    if (!guest->connection.upgraded()) continue;
-    // Fails only before the upgrade.
-    (void)guest->connection.Close(net::Loop::Now(), signaling::kCloseGoingAway,
-                                  "the server is shutting down");
-    dirty_.push_back(id);
+    if (guest->connection.upgraded()) Part(*guest);
   }
   Run();
   if (backplane_ != nullptr) backplane_->Leave();

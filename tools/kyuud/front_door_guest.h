@@ -50,6 +50,8 @@ struct FrontDoor::Guest {
   // Whether that one knows it.
   enum class Session : uint8_t { kNone, kOpen };
   Session session = Session::kNone;
+  // In a drain it has been given a time to be closed at.
+  bool parting = false;
   std::optional<Driver> driver;
 };
 

@@ -2,6 +2,7 @@
 """How kyuud goes away: its clients are told when to come back, each at another time."""
 
 import json
+import selectors
 import signal
 import socket
 import time
@@ -72,6 +73,43 @@ class KyuudDrainTest(KyuudTestCase):
         self.assertEqual(client.receive(), {"type": "pong", "id": 1})
         self.assertEqual(relayed.release(), 0)
         self.assertEqual(len(self.told([client])), 1)
+        _, server.errors = server.process.communicate(timeout=WAIT)
+        self.assertEqual(server.process.returncode, 0)
+
+    def test_clients_of_other_protocols_are_closed_one_after_the_other(self):
+        # They come back at once, as nothing in their protocols could tell them when.
+        server = self.start("--drain-timeout=10m")
+        clients = [WebSocket(server.http_port, "/y-webrtc", "") for _ in range(CLIENTS)]
+        for i in range(CLIENTS):
+            clients.append(WebSocket(server.http_port, f"/peerjs?key=peerjs&id={i}&token=t", ""))
+            self.assertEqual(clients[-1].receive(), {"type": "OPEN"})
+        server.process.send_signal(signal.SIGTERM)
+        poll = selectors.DefaultSelector()
+        for i, client in enumerate(clients):
+            poll.register(client.socket, selectors.EVENT_READ, i)
+        order, served = [], 0
+
+        def closed(i, frame):
+            self.assertEqual((frame[0], int.from_bytes(frame[1][:2], "big")), (8, 1001))
+            poll.unregister(clients[i].socket)
+            order.append(i)
+        while len(order) < len(clients):
+            for key, _ in poll.select():
+                closed(key.data, clients[key.data].frame())
+            # The others are served still: 400 take two seconds.
+            other = next((i for i in range(CLIENTS) if i not in order), None)
+            if other is None:
+                continue
+            clients[other].send(type="ping")
+            frame = clients[other].frame()
+            if frame[0] == 1:
+                self.assertEqual(frame[1], b'{"type":"pong"}')
+                served += 1
+                frame = clients[other].frame() if clients[other].buffer else None
+            if frame:
+                closed(other, frame)
+        self.assertGreater(served, 0)
+        self.assertNotEqual(order, sorted(order), "in the order that they came in")
         _, server.errors = server.process.communicate(timeout=WAIT)
         self.assertEqual(server.process.returncode, 0)
 
