@@ -65,7 +65,7 @@ uwsgi_temp_path ${place}/u; scgi_temp_path ${place}/s; include ${place}/kyuu.con
 async function behind(t, kind, scheme, path, { change = (lines) => lines, flags } = {}) {
   const port = await freePort();
   const site = `${scheme}://127.0.0.1:${port}${path}`;
-  const server = await startKyuud(...(flags ?? ['--public-url', site, '--proxy', '127.0.0.1', '--connections-per-address', '6']));
+  const server = await startKyuud(...(flags ?? ['--public-url', site, '--proxy', '127.0.0.1', '--connections-per-address', '6', '--compression', 'on']));
   const tls = scheme === 'https' ? ['--tls-certificate', certificate, '--tls-key', `${certificate}.key`] : [];
   const lines = execFileSync(kyuu, ['doctor', '--proxy', kind, '--public-url', site, ...tls, server.url],
     { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
@@ -129,7 +129,12 @@ for (const kind of ['nginx', 'haproxy', 'caddy']) {
       for (let i = 0; i < 7; ++i) sockets.push(await socketFrom(site, '127.0.0.5'));
       assert.deepEqual(sockets.map((s) => s.status), [...Array(6).fill(undefined), 503]);
       sockets.push(await socketFrom(site, '127.0.0.6'));
-      assert.ok(sockets[7].socket);
+      // Proxies pass compression (RFC 7692) on, and what is compressed.
+      const { socket } = sockets[7];
+      assert.equal(socket.extensions, 'permessage-deflate');
+      socket.send(JSON.stringify({ type: 'hello', version: 1, unknown: 'x'.repeat(3000) }));
+      const [welcome] = await once(socket, 'message');
+      assert.equal(JSON.parse(welcome).type, 'welcome');
       // What doctor says. A proxy of HTTP passes on no TURN over TCP and TLS, and that is said.
       const found = await doctor(site);
       assert.equal(found.status, 0, found.transcript);
