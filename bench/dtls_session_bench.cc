@@ -153,6 +153,92 @@ void DropForgery(benchmark::State& state) {
 }
 BENCHMARK(DropForgery);
 
+// Datagrams of a peer that means ill, beside one of a record of 1191 bytes.
+struct Datagrams {
+  const char* name;
+  // The next one, of up to 1220 bytes.
+  std::vector<uint8_t> (*make)(Two& two);
+};
+
+std::vector<uint8_t> Record(Two& two, size_t size) {
+  std::vector<uint8_t> record(size + kRecordOverheadMax);
+  record.resize(
+      *two.a.Seal(std::vector<uint8_t>(size, 7), absl::MakeSpan(record)));
+  return record;
+}
+
+// As many copies of what `make` returns as fit.
+template <typename Make>
+std::vector<uint8_t> Full(Make make) {
+  std::vector<uint8_t> datagram;
+  for (std::vector<uint8_t> record = make();
+       datagram.size() + record.size() <= 1220; record = make()) {
+    datagram.insert(datagram.end(), record.begin(), record.end());
+  }
+  return datagram;
+}
+
+void OpenHostile(benchmark::State& state) {
+  static constexpr Datagrams kKinds[] = {
+      {"ordinary", [](Two& two) { return Record(two, 1191); }},
+      {"records of a byte",
+       [](Two& two) { return Full([&] { return Record(two, 1); }); }},
+      {"forged",
+       [](Two& two) {
+         std::vector<uint8_t> record = Record(two, 1191);
+         record.back() ^= 1;
+         return record;
+       }},
+      {"forged, of a byte",
+       [](Two& two) {
+         return Full([&] {
+           std::vector<uint8_t> record = Record(two, 1);
+           record.back() ^= 1;
+           return record;
+         });
+       }},
+      {"replayed",
+       [](Two& two) {
+         static const std::vector<uint8_t> record = Record(two, 1);
+         return Full([] { return record; });
+       }},
+      {"alerts in the clear",
+       [](Two&) {
+         return Full([] {
+           return std::vector<uint8_t>{21, 254, 253, 0, 0, 0, 0, 0,
+                                       0,  0,   9,   0, 2, 2, 40};
+         });
+       }},
+      {"ChangeCipherSpec",
+       [](Two&) {
+         return Full([] {
+           return std::vector<uint8_t>{20, 254, 253, 0, 0, 0, 0,
+                                       0,  0,   0,   9, 0, 1, 1};
+         });
+       }},
+      {"cut short",
+       [](Two&) {
+         return std::vector<uint8_t>{23, 254, 253, 0, 1};
+       }},
+  };
+  const Datagrams& kind = kKinds[state.range(0)];
+  state.SetLabel(kind.name);
+  Two two;
+  two.Connect();
+  std::vector<std::vector<uint8_t>> datagrams;
+  for (benchmark::IterationCount i = 0; i < state.max_iterations; ++i) {
+    datagrams.push_back(kind.make(two));
+  }
+  std::vector<uint8_t> out(1500);
+  auto next = datagrams.begin();
+  for (auto _ : state) {
+    Session::Packet datagram = *next++;
+    while (two.b.Open(kNow, datagram, absl::MakeSpan(out))) {
+    }
+  }
+}
+BENCHMARK(OpenHostile)->DenseRange(0, 7)->Iterations(10'000);
+
 // Both sides of a handshake, P-256 certificates that exist already.
 void Handshake(benchmark::State& state) {
   Identity();

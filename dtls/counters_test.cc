@@ -82,6 +82,20 @@ TEST(Counters, EachIsRaisedByWhatItIsNamedAfter) {
          return By(
              [](Two& two) { two.b.HandlePacket(two.pair.now(), Bytes{23}); });
        }},
+      {"discarded_excess",
+       [] {
+         return By([](Two& two) {
+           Bytes datagram;
+           for (int i = 0; i < 9; ++i) {
+             const Bytes record = Seal(two.a, "x");
+             datagram.insert(datagram.end(), record.begin(), record.end());
+           }
+           Session::Packet rest = datagram;
+           Bytes out(datagram.size());
+           while (two.b.Open(two.pair.now(), rest, absl::MakeSpan(out))) {
+           }
+         });
+       }},
       {"discarded_epoch",
        [] {
          return By([](Two& two) {

@@ -273,6 +273,26 @@ TEST(Established, OpenTakesADatagramRecordByRecord) {
   EXPECT_EQ(stage.Count("records_opened"), 2u);
 }
 
+// Forty fit, each of which took the work of a datagram, and SCTP's behind it.
+TEST(Established, OpenTakesAsManyRecordsAsAFlightHas) {
+  Stage stage;
+  for (int round = 0; round < 2; ++round) {
+    Bytes datagram;
+    for (int i = 0; i < 40; ++i) {
+      const Bytes record = stage.peer.Seal(ContentType::kApplicationData, {1});
+      datagram.insert(datagram.end(), record.begin(), record.end());
+    }
+    Session::Packet rest = datagram;
+    Bytes out(datagram.size());
+    int opened = 0;
+    while (stage.session.Open(kNow, rest, absl::MakeSpan(out))) ++opened;
+    EXPECT_EQ(opened, 8);
+    EXPECT_TRUE(rest.empty());
+  }
+  EXPECT_EQ(stage.Count("discarded_excess"), 2u);
+  EXPECT_TRUE(stage.Works());
+}
+
 TEST(Established, OpenDropsWhatItHasNoRoomForAndWhatFollowsAGoodbye) {
   Stage stage;
   const Bytes record = stage.peer.Seal(ContentType::kApplicationData, {1});

@@ -186,6 +186,7 @@ class Session {
   size_t kept_bytes_ = 0;
   std::list<std::vector<uint8_t>> outgoing_;
   std::list<Event> events_;
+  int records_ = 0;  // Of the datagram that Open is going through.
   Stats stats_;
 };
 static_assert(Engine<Session>);

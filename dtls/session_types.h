@@ -76,6 +76,8 @@ struct Stats {
   uint64_t flights_repeated = 0;  // Sent again for a peer that repeats its own.
   // Datagrams, or the rest of one, that are no well-formed DTLS record.
   uint64_t discarded_malformed = 0;
+  // Rests of datagrams with more records than any peer sends.
+  uint64_t discarded_excess = 0;
   uint64_t discarded_after_close = 0;
   // Records after the handshake, or data before its end: in the clear, or of
   // an epoch that there is not.
@@ -101,6 +103,7 @@ struct Stats {
       KYUU_COUNTER(Stats, retransmissions),
       KYUU_COUNTER(Stats, flights_repeated),
       KYUU_COUNTER(Stats, discarded_malformed),
+      KYUU_COUNTER(Stats, discarded_excess),
       KYUU_COUNTER(Stats, discarded_after_close),
       KYUU_COUNTER(Stats, discarded_epoch),
       KYUU_COUNTER(Stats, discarded_forged),

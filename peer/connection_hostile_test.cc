@@ -64,7 +64,7 @@ uint64_t Discarded(const Connection& connection) {
          i.drop_unknown_transaction + i.drop_malformed + i.drop_unknown_local +
          i.drop_asymmetric + s.dtls.discarded_malformed +
          s.dtls.discarded_epoch + s.dtls.discarded_forged +
-         s.dtls.discarded_replayed;
+         s.dtls.discarded_replayed + s.dtls.discarded_excess;
 }
 
 // Each datagram to b is followed by a copy with one bit flipped, a copy cut

@@ -206,6 +206,16 @@ std::vector<Row> PacketRows() {
        [] { return By([](Puppet& p) { p.SendRaw(0xbf, 0, {}); }); }},
       {"drop_unexpected_chunk",
        [] { return By([](Puppet& p) { p.SendRaw(11, 0, {}); }); }},
+      {"drop_excess_chunks",
+       [] {
+         return By([](Puppet& p) {
+           p.Send([](Writer& writer) {
+             for (int i = 0; i < 9; ++i) {
+               WriteEmptyChunk(writer, ChunkType::kPad);
+             }
+           });
+         });
+       }},
       {"drop_bad_cookie",
        [] {
          return By([](Puppet& p) {

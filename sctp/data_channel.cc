@@ -36,6 +36,14 @@ absl::Status Validate(const ChannelConfig& config) {
   return absl::OkStatus();
 }
 
+// What many channels have left is given back.
+template <typename Table>
+void ShrinkIfSparse(Table& table) {
+  if (table.capacity() > 128 && table.size() < table.capacity() / 8) {
+    table.rehash(0);
+  }
+}
+
 }  // namespace
 
 DataChannels::DataChannels(const Options& options, Random& random)
@@ -86,12 +94,12 @@ absl::StatusOr<ChannelId> DataChannels::Create(absl::Time now,
     return absl::ResourceExhaustedError("the peer grants fewer streams");
   }
   const ChannelId id{next_channel_++};
-  Channel& channel = channels_[id];
+  Channel& channel = *(channels_[id] = std::make_unique<Channel>());
   channel.id = id;
   channel.config = std::move(config);
   if (channel.config.negotiated_id) {
     channel.stream = stream;
-    incoming_[*stream] = id;
+    incoming_[*stream] = &channel;
   }
   if (current) Open(now, channel, *stream);
   return id;
@@ -100,7 +108,7 @@ absl::StatusOr<ChannelId> DataChannels::Create(absl::Time now,
 void DataChannels::Open(absl::Time now, Channel& channel, StreamId stream) {
   channel.stream = stream;
   channel.state = Channel::State::kOpen;
-  incoming_[stream] = channel.id;
+  incoming_[stream] = &channel;
   association_->SetBufferedAmountLowThreshold(stream, channel.low_threshold);
   association_->SetDelivery(stream, channel.config.delivery);
   ++stats_.channels_opened;
@@ -263,8 +271,8 @@ void DataChannels::FinishClosing(Channel& channel, absl::Status status) {
   // Of a channel that ends in good order everything is sent.
   const size_t unsent = ended_ ? buffered_amount(id) : 0;
   if (const std::optional<StreamId> stream = channel.stream) {
-    if (IncomingOf(*stream) == id) {
-      incoming_.erase(*stream);
+    if (FindByStream(*stream) == &channel) {
+      ForgetIncoming(*stream);
       ForgetEarly(*stream);
     }
     const auto it = streams_.find(*stream);
@@ -293,33 +301,27 @@ void DataChannels::FinishParting(StreamId stream) {
   FinishClosing(*FindById(*it->second.parting), absl::OkStatus());
 }
 
-std::optional<ChannelId> DataChannels::IncomingOf(StreamId stream) const {
-  const auto it = incoming_.find(stream);
-  if (it == incoming_.end()) return std::nullopt;
-  return it->second;
+void DataChannels::ForgetIncoming(StreamId stream) {
+  incoming_.erase(stream);
+  ShrinkIfSparse(incoming_);
 }
 
 void DataChannels::Tidy(StreamId stream) {
   const auto it = streams_.find(stream);
   if (it == streams_.end() || !it->second.idle()) return;
   streams_.erase(it);
-  // What many channels have left is given back.
-  if (streams_.capacity() > 128 && streams_.size() < streams_.capacity() / 8) {
-    streams_.rehash(0);
-  }
+  ShrinkIfSparse(streams_);
 }
 
 void DataChannels::CloseAll(const absl::Status& status) {
-  while (!channels_.empty()) FinishClosing(channels_.begin()->second, status);
+  while (!channels_.empty()) FinishClosing(*channels_.begin()->second, status);
 }
 
 void DataChannels::Shutdown(absl::Time now) {
   if (!association_) return Close(now);
   if (ended_ || shutdown_by_) return;
   shutdown_by_ = now + options_.close_channels_timeout;
-  std::vector<ChannelId> ids;
-  for (const auto& [id, channel] : channels_) ids.push_back(id);
-  for (const ChannelId id : ids) {
+  for (const ChannelId id : Ids()) {
     // Others may have gone with it.
     if (FindById(id) != nullptr) BeginClosing(now, *FindById(id));
   }
@@ -373,14 +375,15 @@ size_t DataChannels::buffered_amount(ChannelId id) const {
     const ChannelClosed* closed = FindClosed(id, events_);
     return closed == nullptr ? 0 : closed->buffered_amount;
   }
-  if (it->second.activity == nullptr) return 0;
-  return it->second.activity->buffered.Counted(
-      association_->buffered_amount(*it->second.stream));
+  const Channel& channel = *it->second;
+  if (channel.activity == nullptr) return 0;
+  return channel.activity->buffered.Counted(
+      association_->buffered_amount(*channel.stream));
 }
 
 std::optional<ChannelStats> DataChannels::channel_stats(ChannelId id) const {
   if (const auto it = channels_.find(id); it != channels_.end()) {
-    return it->second.stats;
+    return it->second->stats;
   }
   const ChannelClosed* closed = FindClosed(id, events_);
   return closed == nullptr ? std::nullopt : std::optional(closed->stats);
@@ -400,17 +403,24 @@ absl::Status DataChannels::SetBufferedAmountLowThreshold(ChannelId id,
 
 const ChannelConfig* DataChannels::Find(ChannelId id) const {
   const auto it = channels_.find(id);
-  return it == channels_.end() ? nullptr : &it->second.config;
+  return it == channels_.end() ? nullptr : &it->second->config;
 }
 
 DataChannels::Channel* DataChannels::FindByStream(StreamId stream) {
-  const std::optional<ChannelId> id = IncomingOf(stream);
-  return id ? FindById(*id) : nullptr;
+  const auto it = incoming_.find(stream);
+  return it == incoming_.end() ? nullptr : it->second;
 }
 
 DataChannels::Channel* DataChannels::FindById(ChannelId id) {
   const auto it = channels_.find(id);
-  return it == channels_.end() ? nullptr : &it->second;
+  return it == channels_.end() ? nullptr : it->second.get();
+}
+
+std::vector<ChannelId> DataChannels::Ids() const {
+  std::vector<ChannelId> ids;
+  ids.reserve(channels_.size());
+  for (const auto& [id, channel] : channels_) ids.push_back(id);
+  return ids;
 }
 
 void DataChannels::HandlePacket(absl::Time now, Packet packet) {

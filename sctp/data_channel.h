@@ -11,7 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -206,11 +206,11 @@ class DataChannels {
   void FollowClosing(absl::Time now, Channel& channel);
   void FinishClosing(Channel& channel, absl::Status status);
   void CloseAll(const absl::Status& status);
-  // The channel that takes what arrives on `stream`.
-  Channel* FindByStream(StreamId stream);
-  std::optional<ChannelId> IncomingOf(StreamId stream) const;
+  Channel* FindByStream(StreamId stream);  // That takes what arrives.
+  void ForgetIncoming(StreamId stream);
   void Tidy(StreamId stream);
   Channel* FindById(ChannelId id);
+  std::vector<ChannelId> Ids() const;  // Of all channels.
   Options options_;
   Random& random_;
   std::optional<Association> association_;  // From Start on.
@@ -221,10 +221,10 @@ class DataChannels {
   std::optional<Connected> connected_;
   std::optional<absl::Status> ended_;
   size_t max_message_size_ = 65536;
-  // In the order of creation. Nodes stay where they are.
-  std::map<ChannelId, Channel> channels_;
-  absl::btree_map<StreamId, ChannelId> incoming_;  // Takes what arrives.
+  absl::btree_map<ChannelId, std::unique_ptr<Channel>> channels_;
+  absl::flat_hash_map<StreamId, Channel*> incoming_;  // Takes what arrives.
   absl::flat_hash_map<StreamId, StreamUse> streams_;
+  size_t refused_ = 0;     // Of `streams_`.
   uint64_t restarts_ = 0;  // Those that Restarted told of.
   // From Shutdown on, until when the channels' end is waited for.
   std::optional<absl::Time> shutdown_by_;
@@ -233,7 +233,7 @@ class DataChannels {
   uint32_t next_channel_ = 1;
   std::pair<uint32_t, uint32_t> next_stream_;  // Low ones, and those above.
   size_t peer_text_bytes_ = 0;
-  std::map<StreamId, std::vector<Message>> early_;
+  absl::btree_map<StreamId, std::vector<Message>> early_;
   size_t early_bytes_ = 0;
   size_t early_messages_ = 0;
   absl::flat_hash_set<uint32_t> missed_;  // Parts of what had no channel.

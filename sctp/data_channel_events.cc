@@ -16,6 +16,10 @@ namespace {
 constexpr uint32_t kStreams = 65535;
 // Ids that all take, whatever they grant: libwebrtc has had 1024, Firefox 2048.
 constexpr uint32_t kLowStreams = 1024;
+// Refused channels of which the peer is told at one time, by resets that it
+// answers. One that opens more at once than it may has not heard yet, or does
+// not listen.
+constexpr size_t kRefusedMax = 64;
 
 }  // namespace
 
@@ -71,9 +75,9 @@ std::optional<StreamId> DataChannels::FreeStream() {
 }
 
 void DataChannels::OpenWaiting(absl::Time now) {
-  for (auto it = channels_.begin(); it != channels_.end();) {
-    Channel& channel = it->second;
-    ++it;  // Opening may fail, and takes the channel away.
+  // Opening may fail, and takes the channel away.
+  for (const ChannelId id : Ids()) {
+    Channel& channel = *FindById(id);
     if (channel.state != Channel::State::kWaiting) continue;
     const std::optional<StreamId> stream =
         channel.stream ? channel.stream : FreeStream();
@@ -95,17 +99,17 @@ void DataChannels::On(absl::Time now, const Restarted& restarted) {
   early_bytes_ = early_messages_ = 0;
   const absl::Status status =
       absl::AbortedError("the peer restarted the association");
-  for (auto it = channels_.begin(); it != channels_.end();) {
-    Channel& channel = it->second;
-    ++it;
+  for (const ChannelId id : Ids()) {
+    Channel& channel = *FindById(id);
     if (channel.state != Channel::State::kWaiting) {
       FinishClosing(channel, status);
     }
   }
   streams_.clear();
+  refused_ = 0;
   incoming_.clear();
   for (const auto& [id, channel] : channels_) {
-    if (channel.stream) incoming_[*channel.stream] = id;
+    if (channel->stream) incoming_[*channel->stream] = channel.get();
   }
   lifecycles_.Clear();
   connected_ = restarted.terms;
@@ -275,14 +279,14 @@ void DataChannels::OnOpen(absl::Time now, StreamId stream, DcepOpen open) {
   }
   peer_text_bytes_ += text;
   const ChannelId id{next_channel_++};
-  Channel& channel = channels_[id];
+  Channel& channel = *(channels_[id] = std::make_unique<Channel>());
   channel.id = id;
   channel.config = std::move(config);
   channel.stream = stream;
   channel.incoming = true;
   channel.acknowledged = true;
   channel.state = Channel::State::kOpen;
-  incoming_[stream] = id;
+  incoming_[stream] = &channel;
   association_->SetBufferedAmountLowThreshold(stream, 0);
   channel.config.delivery = options_.incoming_delivery;
   association_->SetDelivery(stream, channel.config.delivery);
@@ -295,7 +299,17 @@ void DataChannels::OnOpen(absl::Time now, StreamId stream, DcepOpen open) {
 
 void DataChannels::Refuse(absl::Time now, StreamId stream) {
   ForgetEarly(stream);
-  if (std::exchange(streams_[stream].refused, true)) return;
+  if (const auto use = streams_.find(stream);
+      use != streams_.end() && use->second.refused) {
+    return;
+  }
+  if (refused_ >= kRefusedMax) {
+    // It has enough to answer. What comes on the stream finds no channel.
+    ++stats_.ignored_refusals;
+    return;
+  }
+  ++refused_;
+  streams_[stream].refused = true;
   // A peer without resets learns nothing, and its data is dropped.
   ResetOutgoing(now, stream, std::nullopt).IgnoreError();
 }
@@ -338,7 +352,8 @@ void DataChannels::On(absl::Time now, const StreamsReset& reset) {
   std::vector<StreamId> streams = reset.streams;
   // Not those whose end the peer has told of before: it may go on to do so.
   if (streams.empty()) {
-    for (const auto& [stream, id] : incoming_) streams.push_back(stream);
+    for (const auto& [stream, channel] : incoming_) streams.push_back(stream);
+    std::sort(streams.begin(), streams.end());
   }
   for (const StreamId stream : streams) {
     if (reset.direction == StreamDirection::kIncoming) {
@@ -357,7 +372,7 @@ void DataChannels::OnIncomingReset(absl::Time now, StreamId stream) {
     // Everything that the peer sent on the channel was delivered before.
     FinishParting(stream);
     streams_[stream].parting = channel->id;
-    incoming_.erase(stream);
+    ForgetIncoming(stream);
     channel->incoming_reset = true;
     const ChannelId id = channel->id;
     FollowClosing(now, *channel);
@@ -370,7 +385,7 @@ void DataChannels::OnIncomingReset(absl::Time now, StreamId stream) {
   ForgetEarly(stream);
   if (const auto it = streams_.find(stream); it != streams_.end()) {
     // The end of what we refused, or something that no peer has a reason for.
-    it->second.refused = false;
+    if (std::exchange(it->second.refused, false)) --refused_;
     return;
   }
   // A channel of the peer alone. It ends when our direction was reset too.
@@ -385,7 +400,8 @@ void DataChannels::OnIncomingReset(absl::Time now, StreamId stream) {
 void DataChannels::OnOutgoingReset(absl::Time now, StreamId stream,
                                    const absl::Status& status) {
   const auto it = streams_.find(stream);
-  std::optional<ChannelId> owner = IncomingOf(stream);
+  std::optional<ChannelId> owner;
+  if (const Channel* taker = FindByStream(stream)) owner = taker->id;
   if (it == streams_.end() && !owner) return;
   if (it != streams_.end() && !it->second.resets.empty()) {
     StreamUse& use = it->second;

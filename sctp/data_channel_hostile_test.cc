@@ -271,6 +271,29 @@ TEST(DataChannelsHostile, OpeningEveryStreamIsBounded) {
   EXPECT_FALSE(h.ended);
 }
 
+// A reset for each of 42 OPENs in a packet was twenty times the work of an
+// ordinary one. Who listens has all of its channels closed in the end.
+TEST(DataChannelsHostile, RefusalsWaitForThePeerToAnswer) {
+  Hostile h;
+  const auto open = [&](uint16_t from, uint16_t count) {
+    for (uint16_t i = from; i < from + count; ++i) {
+      h.Send(static_cast<uint16_t>(2 * i + 1), kPpidDcep, Open());
+    }
+    h.Run();
+  };
+  open(0, 200);
+  EXPECT_EQ(h.victim.stats().refused_parity, 200u);
+  EXPECT_EQ(h.victim.stats().ignored_refusals, 136u);
+  const std::vector<StreamId> told = std::exchange(h.resets, {});
+  EXPECT_EQ(told.size(), 64u);
+  open(300, 1);
+  EXPECT_TRUE(h.resets.empty());
+  EXPECT_OK(h.peer.ResetStreams(h.pair.now(), told));
+  h.Run();
+  open(400, 1);
+  EXPECT_EQ(h.resets, std::vector<StreamId>{StreamId{801}});
+}
+
 // H24: an OPEN that cannot be sent while ids are being assigned.
 TEST(DataChannelsHostile, MoreChannelsThanStreamsFailCleanly) {
   SeededRandom random_a(1);
@@ -391,6 +414,12 @@ std::vector<CounterRow> CounterRows() {
        [](Hostile& h) {
          for (uint16_t i = 0; i < 20; ++i) {
            h.Send(static_cast<uint16_t>(2 * i), kPpidDcep, Open());
+         }
+       }},
+      {"ignored_refusals",
+       [](Hostile& h) {
+         for (uint16_t i = 0; i < 70; ++i) {
+           h.Send(static_cast<uint16_t>(2 * i + 1), kPpidDcep, Open());
          }
        }},
       {"drop_early_data",

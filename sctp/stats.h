@@ -51,6 +51,7 @@ struct Counters {
   uint64_t drop_malformed_chunk = 0;
   uint64_t drop_unknown_chunk = 0;
   uint64_t drop_unexpected_chunk = 0;  // Well-formed, wrong state.
+  uint64_t drop_excess_chunks = 0;     // Rests of packets, too many in them.
   uint64_t drop_bad_cookie = 0;        // Forged, expired or stale.
   uint64_t drop_invalid_init = 0;
   uint64_t drop_duplicate_data = 0;
@@ -99,6 +100,7 @@ struct Counters {
       KYUU_COUNTER(Counters, drop_malformed_chunk),
       KYUU_COUNTER(Counters, drop_unknown_chunk),
       KYUU_COUNTER(Counters, drop_unexpected_chunk),
+      KYUU_COUNTER(Counters, drop_excess_chunks),
       KYUU_COUNTER(Counters, drop_bad_cookie),
       KYUU_COUNTER(Counters, drop_invalid_init),
       KYUU_COUNTER(Counters, drop_duplicate_data),

@@ -83,7 +83,7 @@ class EventQueue {
     if (delivery == Delivery::kParts) {
       in_parts_.insert(stream);
     } else {
-      in_parts_.erase(stream);
+      if (!in_parts_.empty()) in_parts_.erase(stream);
     }
   }
   void ForgetDeliveries() { in_parts_ = {}; }

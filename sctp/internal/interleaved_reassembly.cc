@@ -281,10 +281,11 @@ void InterleavedReassembly::ResetStreams(absl::Span<const StreamId> streams) {
     return;
   }
   for (StreamId stream : streams) {
+    if (Mid* const next = next_mids_.Find(stream)) *next = Mid(0);
+    if (messages_.empty()) continue;
     const uint32_t number = static_cast<uint16_t>(stream);
     drop(messages_.lower_bound(BeginOf(number)),
          messages_.lower_bound(BeginOf(number + 1)));
-    next_mids_[stream] = Mid(0);
   }
 }
 

@@ -60,6 +60,8 @@ class InterleavedReassembly {
   size_t unfinished_bytes() const { return unfinished_bytes_; }
   // Messages that are not delivered yet.
   size_t messages() const { return messages_.size(); }
+  // Streams that there is a place for.
+  size_t streams_known() const { return next_mids_.places(); }
 
  private:
   // Stream, kind and message identifier, in this order from the top.

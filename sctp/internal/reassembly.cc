@@ -39,6 +39,14 @@ Reassembly::Reassembly(const Options& options, Tsn peer_initial_tsn,
 
 Reassembly::Outcome Reassembly::Add(const DataChunk& chunk, Tsn cumulative) {
   if (chunk.tsn != next_tsn_) {
+    if (chunk.begin() && chunk.end() &&
+        chunk.payload.size() <= options_.max_message_in) {
+      Deliver(Message{chunk.stream,
+                      chunk.ppid,
+                      {chunk.payload.begin(), chunk.payload.end()}},
+              chunk.unordered(), chunk.ssn, Arrival::kBeyondHole);
+      return Outcome::kOk;
+    }
     held_bytes_ += chunk.payload.size() + options_.held_overhead_bytes;
     const std::optional<TsnInterval> run = held_.Insert(chunk, next_tsn_);
     if (run) TakeRun(*run);
@@ -324,9 +332,13 @@ void Reassembly::ResetStreams(absl::Span<const StreamId> streams) {
     return;
   }
   for (StreamId stream : streams) {
+    // Of one that nothing has come on there is nothing.
+    Ssn* const next = next_ssns_.Find(stream);
+    if (next == nullptr) continue;
+    *next = Ssn(0);
+    if (waiting_.empty()) continue;
     drop(waiting_.lower_bound(WaitingKey(stream, Ssn(0))),
          waiting_.upper_bound(WaitingKey(stream, Ssn(0xffff))));
-    next_ssns_[stream] = Ssn(0);
   }
 }
 

@@ -6,9 +6,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/types/span.h"
 #include "sctp/internal/chunk/data_chunk.h"
 #include "sctp/internal/chunk/forward_tsn_chunk.h"
@@ -71,6 +71,8 @@ class Reassembly {
     return !assembly_.active && held_bytes_ == 0 && waiting_.empty();
   }
   const HeldChunks& held() const { return held_; }
+  // Streams that there is a place for.
+  size_t streams_known() const { return next_ssns_.places(); }
 
  private:
   struct Assembly {
@@ -111,7 +113,7 @@ class Reassembly {
 
   HeldChunks held_;
   // Complete ordered messages that wait, by stream and SSN.
-  std::map<uint32_t, Message> waiting_;
+  absl::btree_map<uint32_t, Message> waiting_;
   StreamTable<Ssn> next_ssns_;
   size_t held_bytes_ = 0;
 };

@@ -118,6 +118,21 @@ TEST(Reassembly, AFragmentCostsTheSameHoweverManyAreThere) {
   }
 }
 
+// Each took a page and gave it back, which made a packet of them cost a hundred
+// times an ordinary one.
+TEST(Reassembly, AWholeMessageBeyondAHoleIsNotHeldByItsTsn) {
+  Stage stage;
+  for (uint16_t i = 1; i <= 1000; ++i) {
+    stage.Hold(i, kB | kE | kU, i, "u");
+    stage.Hold(i + 5000u, kB | kE, i, "o", /*stream=*/7);
+  }
+  EXPECT_EQ(stage.reassembly.held().visited(), 0u);
+  EXPECT_EQ(stage.Delivered().size(), 1000u);
+  // The others wait for number 0 of their stream, and are accounted for.
+  EXPECT_EQ(stage.reassembly.held_bytes(),
+            1000 * (1 + stage.options.held_overhead_bytes));
+}
+
 // A packet with one byte at the end of the window used to cost 1.5 MB of
 // slots, which a FORWARD TSN over them let go again.
 TEST(Reassembly, AChunkFarAwayCostsAPageAndNotTheDistance) {

@@ -13,11 +13,27 @@
 #include "base/bytes.h"
 #include "sctp/internal/chunk/chunk.h"
 #include "sctp/internal/chunk/control_chunks.h"
+#include "sctp/internal/chunk/data_chunk.h"
 #include "sctp/internal/chunk/packet.h"
 #include "sctp/internal/chunk/reconfig_chunk.h"
 #include "sctp/internal/core.h"
 
 namespace kyuu::sctp::internal {
+namespace {
+
+// Chunks of a packet that carry no data, after which the rest of it is dropped.
+// A peer has five kinds to bundle, and no reason for many of one kind; but 290
+// fit, each of which may ask for some work. What was lost with them is asked
+// for, or told, again.
+constexpr int kMaxControlChunks = 8;
+
+// Whether the chunk pays for what it asks for, with its size.
+bool CarriesData(const ChunkView& chunk) {
+  return (chunk.type == ChunkType::kData || chunk.type == ChunkType::kIData) &&
+         chunk.whole.size() >= DataChunk::HeaderSize(chunk.type);
+}
+
+}  // namespace
 
 void Core::HandlePacket(absl::Time now, Bytes packet) {
   Clamp(now);
@@ -63,7 +79,12 @@ void Core::HandlePacket(absl::Time now, Bytes packet) {
   if (!AcceptTag(view.header, *chunk)) return;
   if (Tcb* tcb = FindTcb()) tcb->last_heard = now_;
   bool first = true;
+  int control_chunks = 0;
   for (; chunk; chunk = NextChunk(reader)) {
+    if (!CarriesData(*chunk) && ++control_chunks > kMaxControlChunks) {
+      ++stats_.drop_excess_chunks;
+      break;
+    }
     if (chunk->type == ChunkType::kCookieEcho) {
       // Section 5.1: it comes first. Each further one would cost an HMAC.
       if (!std::exchange(first, false)) {

@@ -30,6 +30,8 @@ class StreamTable {
     Page* page = pages_.Find(High(stream));
     return page == nullptr ? nullptr : &(*page)[Low(stream)];
   }
+  // Streams that there is a place for.
+  size_t places() const { return pages_.size() * kPageSize; }
   // All values are T() again.
   void Clear() { pages_.Clear(); }
 

@@ -42,11 +42,13 @@ class TsnIntervals {
   auto end() const { return intervals_.end(); }
 
   bool Contains(Tsn tsn) const {
+    if (intervals_.empty() || tsn > back().last) return false;
     auto it = intervals_.upper_bound(tsn);
     return it != intervals_.begin() && tsn <= std::prev(it)->second;
   }
   // True if adding `tsn` would make the list longer.
   bool WouldGrow(Tsn tsn) const {
+    if (!intervals_.empty() && tsn > back().last) return back().last + 1 < tsn;
     auto it = intervals_.upper_bound(tsn);
     if (it != intervals_.end() && it->first == tsn + 1) return false;
     return it == intervals_.begin() || std::prev(it)->second + 1 < tsn;
@@ -79,6 +81,16 @@ class TsnIntervals {
     }
   }
   void Add(Tsn tsn) {
+    // Most come in order.
+    if (!intervals_.empty() && tsn > back().last) {
+      const auto last = std::prev(intervals_.end());
+      if (last->second + 1 == tsn) {
+        last->second = tsn;
+      } else {
+        intervals_.insert(intervals_.end(), {tsn, tsn});
+      }
+      return;
+    }
     Add(tsn, tsn, [](Tsn, Tsn) {});
   }
 
