@@ -69,6 +69,8 @@ void FrontDoor::SpreadFarewells(absl::Duration spread) {
         now + spread * (part * (static_cast<double>(i) + random_.Fraction())),
         ids[i]);
   }
+  // Who came later may have to leave earlier.
+  std::sort(farewells_.begin(), farewells_.end());
   if (!farewells_.empty()) farewell_alarm_.Set(farewells_.front().first);
 }
 
