@@ -150,13 +150,14 @@ void ServerLine::Exchange() {
         welcomed_ = true;
         failures_ = 0;
       }
-      client_over_ = std::holds_alternative<signaling::ClientClosed>(*event);
+      const auto* over = std::get_if<signaling::ClientClosed>(&*event);
+      client_over_ = over != nullptr;
       const auto* lost = std::get_if<signaling::ConnectionLost>(&*event);
       if (lost != nullptr) retry_after_ = lost->retry_after;
       if (client_over_ || lost != nullptr) {
         up_ = false;
         opened_ = false;
-        link_->Drop();
+        over != nullptr ? link_->Leave(over->status) : link_->Drop();
       }
       handler_(*std::move(event));
     }

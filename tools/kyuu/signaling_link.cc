@@ -22,6 +22,9 @@
 namespace kyuu::tools {
 namespace {
 
+// How long a server has for its part of a closing handshake.
+constexpr absl::Duration kGoodbye = absl::Seconds(2);
+
 // What may be wrong if the server was reached and then spoke otherwise than by
 // `scheme`; "" if it is something else.
 absl::string_view SchemeHint(const signaling::WebSocketUrl& url,
@@ -79,7 +82,8 @@ SignalingLink::SignalingLink(net::Loop& loop, Random& random,
       url_(url),
       ways_(ways),
       tls_(std::move(tls)),
-      handler_(std::move(handler)) {}
+      handler_(std::move(handler)),
+      done_alarm_(loop, [this] { Over(); }) {}
 
 SignalingLink::~SignalingLink() = default;
 
@@ -101,12 +105,17 @@ void SignalingLink::OnConnected(absl::StatusOr<net::TcpStream> tcp) {
       [this](Event event) { OnEvent(std::move(event)); },
       [this](net::StreamEnd, const absl::Status& why) {
         Lost(why.ok() ? absl::UnavailableError("the connection is over") : why);
+        Over();
       });
   driver_->Flush();
 }
 
 void SignalingLink::OnEvent(Event event) {
-  if (closed_) return;
+  if (closed_) {
+    // The server has answered our Close, or said its own.
+    if (std::holds_alternative<signaling::WebSocketClosed>(event)) Over();
+    return;
+  }
   if (auto* closed = std::get_if<signaling::WebSocketClosed>(&event)) {
     if (!opened_) {
       if (events_) {
@@ -118,6 +127,8 @@ void SignalingLink::OnEvent(Event event) {
       return;
     }
     closed_ = true;
+    // If the server broke the rules it is to hear so first.
+    driver_over_ = closed->status.ok();
   }
   opened_ = true;
   handler_(std::move(event));
@@ -174,8 +185,29 @@ void SignalingLink::Close(absl::AnyInvocable<void()> done) {
     (void)connection_->Close(net::Loop::Now(), signaling::kCloseNormal, "");
   }
   closed_ = true;
+  done_ = std::move(done);
+  if (!driver_ || driver_over_) return Over();
+  done_alarm_.Set(net::Loop::Now() + kGoodbye);
   Flush();
-  done();
+}
+
+void SignalingLink::Leave(const absl::Status& why) {
+  if (events_ || !connection_) return Drop();
+  if (std::exchange(closed_, true)) return;
+  const uint16_t code = absl::IsInvalidArgument(why)
+                            ? signaling::kCloseProtocolError
+                            : signaling::kClosePolicyViolation;
+  // The reason is for people who look at the wire; its text may be too long, or
+  // the server's own. Fails only before the handshake's end.
+  (void)connection_->Close(net::Loop::Now(), code, "");
+  Flush();
+}
+
+void SignalingLink::Over() {
+  driver_over_ = true;
+  done_alarm_.Stop();
+  // It may do what it likes but destroy us.
+  if (auto done = std::exchange(done_, nullptr)) done();
 }
 
 void SignalingLink::Drop() {

@@ -54,9 +54,12 @@ class SignalingLink {
   bool without_socket() const { return events_.has_value(); }
 
   // Says goodbye to the server, behind all that was sent, and tells nothing
-  // more but `done`, once, within 2 s: at once by a WebSocket. `done` must not
-  // destroy the link.
+  // more but `done`, once: when the server has heard it, or in 2 s. `done` must
+  // not destroy the link.
   void Close(absl::AnyInvocable<void()> done = [] {});
+  // Leaves a server with which there is no talking, for this reason, and tells
+  // nothing more. Close() may follow.
+  void Leave(const absl::Status& why);
   // Gives the connection up without a word, and tells nothing more.
   void Drop();
 
@@ -73,6 +76,8 @@ class SignalingLink {
   // way, or a person has to see to it.
   bool GoWithoutSocket(const absl::Status& why);
   void Lost(const absl::Status& status);
+  // Nothing more can be said by this connection.
+  void Over();
 
   net::Loop& loop_;
   Random& random_;
@@ -89,6 +94,10 @@ class SignalingLink {
   absl::Status socket_failure_;      // Why, if one was tried.
   bool opened_ = false;
   bool closed_ = false;
+  bool driver_over_ = false;
+  // Of Close(), until it is called.
+  absl::AnyInvocable<void()> done_;
+  net::Alarm done_alarm_;
 };
 
 }  // namespace kyuu::tools

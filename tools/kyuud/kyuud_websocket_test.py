@@ -26,7 +26,7 @@ WELCOME = (b'{"type":"welcome","version":1,"server":"s","session":"a","ice_serve
            b'{"message_bytes":65536,"name_bytes":64,"meta_bytes":2048,"depth":16,"members":64},'
            b'"ping_interval_s":25,"id":1}')
 # It leaves a server that says what is no message, and ends.
-LEFT = [("close", "or the end")]
+LEFT = [("close", 1002)]
 CLIENT = End(False, WELCOME, b'{"type":"pong"}', LEFT, LEFT)
 LAST = b"last"  # Of a ping that is answered if the connection is still there.
 
@@ -97,7 +97,7 @@ class Peer:
                     self.say(self.end.frame(9, LAST))
         except (EOFError, OSError) as error:
             if not (ends and events and events[-1][0] == "close"):
-                events.append(LEFT[0] if expected is LEFT else type(error).__name__)
+                events.append(type(error).__name__)
         if ends:
             events = [event for event in events if event != "answer"]
         return None if same(events, expected) else events
@@ -120,7 +120,7 @@ def same(events, expected):
                 events.pop(0)
             continue
         got = events.pop(0) if events else None
-        if got != want and not (want == LEFT[0] and got and got[0] == "close"):
+        if got != want:
             return False
     return not events
 
@@ -136,9 +136,11 @@ class KyuudWebSocketTest(KyuudTestCase):
                         "-addext", "subjectAltName=IP:127.0.0.1", "-out", cls.certificate,
                         "-keyout", cls.key], check=True, capture_output=True)
 
-    def run_cases(self, end, open_one):
+    def run_cases(self, end, open_one, others=()):
+        """`others` come of some of the cases, by their names."""
         wrong, count = [], 0
         for name, writes, expected in cases(end):
+            expected = dict(others).get(name, expected)
             count += 1
             with open_one() as peer:
                 came = peer.play(writes, expected)
@@ -161,8 +163,8 @@ class KyuudWebSocketTest(KyuudTestCase):
                          "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\n")
                 stream.sendall(upgrade(port, "/v1/ws", extra, wrap.origin(port)).replace("\n", "\r\n").encode())
                 head = self.head()
-                # 12 and 13: offered, and not taken, so that RSV1 is 1002 (3.1).
-                if " 101 " not in head or "extensions" in head.lower():
+                # Offered, and not taken unless it is told, so that RSV1 is 1002 (3.1).
+                if " 101 " not in head or ("extensions" in head.lower()) != ("--compression=on" in flags):
                     raise AssertionError(head)
 
             def __enter__(self):
@@ -177,6 +179,14 @@ class KyuudWebSocketTest(KyuudTestCase):
             return stream
         plain.origin = lambda port: f"http://127.0.0.1:{port}"
         self.run_cases(SERVER, self.server(wrap=plain))
+
+    def test_the_server_that_compresses(self):
+        def plain(stream):
+            return stream
+        plain.origin = lambda port: f"http://127.0.0.1:{port}"
+        # It says that the text is compressed, which it is not.
+        others = {"3.1": [("close", 1007)]}
+        self.run_cases(SERVER, self.server("--compression=on", wrap=plain), others)
 
     def test_the_server_over_tls(self):
         context = ssl.create_default_context(cafile=self.certificate)
@@ -229,6 +239,17 @@ class KyuudWebSocketTest(KyuudTestCase):
 
     def test_the_client(self):
         self.run_cases(CLIENT, self.client("http"))
+
+    def test_the_client_says_a_word_before_it_goes(self):
+        for answers in (True, False):
+            with self.subTest(answers=answers), self.client("http")() as peer:
+                peer.say(CLIENT.frame(1, b"no JSON") + CLIENT.frame(1, CLIENT.message) * 100)
+                self.assertEqual(peer.event(), ("close", 1002))
+                if answers:
+                    peer.say(CLIENT.frame(8, struct.pack("!H", 1002)))
+                # In two seconds at most, whatever the server does.
+                self.assertEqual(peer.process.wait(WAIT), 1)
+                self.assertEqual(peer.stream.recv(1), b"")  # Not reset: the word has come.
 
     def test_the_client_over_tls(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
