@@ -14,7 +14,7 @@ import unittest
 FLAGS = [flag for flag in sys.argv[1:] if flag.startswith("--")]
 DEB = next(os.path.abspath(flag) for flag in sys.argv[1:] if flag.endswith(".deb"))
 HERE = "packaging"
-WAIT = 20
+WAIT = 90
 # Of whom dpkg believes that he may install: in a namespace if he is nobody.
 ROOT = [] if os.geteuid() == 0 else ["unshare", "--map-root-user"]
 
