@@ -257,7 +257,7 @@ void Connection::On(absl::Time now, ice::IceTransport::Event& event) {
     if (moved) events_.push_back(*selected_);
     HastenDtls(now);
   } else if (const auto* decision = std::get_if<ice::Decision>(&event)) {
-    decisions_.Add(now, *decision, options_.ice.decisions_max);
+    decisions_.Add(now, *decision, options_.decisions_max);
   } else if (auto* name = std::get_if<ice::ResolveName>(&event)) {
     events_.push_back(
         ResolveName{.id = name->id, .name = std::move(name->name)});

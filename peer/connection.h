@@ -37,6 +37,7 @@
 #include "peer/connection_types.h"
 #include "peer/internal/decision_log.h"
 #include "peer/internal/ending.h"
+#include "peer/internal/kept_options.h"
 #include "peer/internal/pending_candidate.h"
 #include "peer/internal/server_names.h"
 #include "sctp/data_channel.h"
@@ -214,7 +215,7 @@ class Connection {
   void ReviewShutdown(absl::Time now);
   void ReviewClosing(absl::Time now);
 
-  Options options_;
+  internal::KeptOptions options_;
   Random& random_;
   dtls::Certificate certificate_;
   sdp::Session session_;
@@ -229,8 +230,7 @@ class Connection {
   internal::ServerNames server_names_;
   internal::DecisionLog decisions_;
   internal::RemoteIce remote_ice_;
-  // Of the generation that was gathered before SetConfiguration().
-  std::optional<ice::Credentials> outdated_;
+  std::optional<ice::Credentials> outdated_;  // Before SetConfiguration().
   Queue<std::vector<uint8_t>> early_dtls_;
   ConnectionState connection_state_ = ConnectionState::kNew;
   std::optional<SelectedPathChanged> selected_;

@@ -365,8 +365,8 @@ absl::Status Connection::ApplyRemoteIce(
     status = ice_.SetRemoteCredentials(now, credentials, mode);
   }
   KYUU_RETURN_IF_ERROR(status);
-  ice_.SetPacing(
-      now, ice::AgreedPacing(options_.sdp.ice_pacing, remote->ice_pacing));
+  ice_.SetPacing(now,
+                 ice::AgreedPacing(options_.ice_pacing, remote->ice_pacing));
   for (const ice::Candidate& candidate : remote->candidates) {
     ice_.AddRemoteCandidate(now, candidate);
   }

@@ -36,14 +36,6 @@ absl::Status Validate(const ChannelConfig& config) {
   return absl::OkStatus();
 }
 
-// What many channels have left is given back.
-template <typename Table>
-void ShrinkIfSparse(Table& table) {
-  if (table.capacity() > 128 && table.size() < table.capacity() / 8) {
-    table.rehash(0);
-  }
-}
-
 }  // namespace
 
 DataChannels::DataChannels(const Options& options, Random& random)
@@ -272,7 +264,7 @@ void DataChannels::FinishClosing(Channel& channel, absl::Status status) {
   const size_t unsent = ended_ ? buffered_amount(id) : 0;
   if (const std::optional<StreamId> stream = channel.stream) {
     if (FindByStream(*stream) == &channel) {
-      ForgetIncoming(*stream);
+      incoming_.erase(*stream);
       ForgetEarly(*stream);
     }
     const auto it = streams_.find(*stream);
@@ -301,16 +293,14 @@ void DataChannels::FinishParting(StreamId stream) {
   FinishClosing(*FindById(*it->second.parting), absl::OkStatus());
 }
 
-void DataChannels::ForgetIncoming(StreamId stream) {
-  incoming_.erase(stream);
-  ShrinkIfSparse(incoming_);
-}
-
 void DataChannels::Tidy(StreamId stream) {
   const auto it = streams_.find(stream);
   if (it == streams_.end() || !it->second.idle()) return;
   streams_.erase(it);
-  ShrinkIfSparse(streams_);
+  // What many channels have left is given back.
+  if (streams_.capacity() > 128 && streams_.size() < streams_.capacity() / 8) {
+    streams_.rehash(0);
+  }
 }
 
 void DataChannels::CloseAll(const absl::Status& status) {

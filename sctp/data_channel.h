@@ -207,7 +207,6 @@ class DataChannels {
   void FinishClosing(Channel& channel, absl::Status status);
   void CloseAll(const absl::Status& status);
   Channel* FindByStream(StreamId stream);  // That takes what arrives.
-  void ForgetIncoming(StreamId stream);
   void Tidy(StreamId stream);
   Channel* FindById(ChannelId id);
   std::vector<ChannelId> Ids() const;  // Of all channels.
@@ -222,7 +221,7 @@ class DataChannels {
   std::optional<absl::Status> ended_;
   size_t max_message_size_ = 65536;
   absl::btree_map<ChannelId, std::unique_ptr<Channel>> channels_;
-  absl::flat_hash_map<StreamId, Channel*> incoming_;  // Takes what arrives.
+  absl::btree_map<StreamId, Channel*> incoming_;  // Takes what arrives.
   absl::flat_hash_map<StreamId, StreamUse> streams_;
   size_t refused_ = 0;     // Of `streams_`.
   uint64_t restarts_ = 0;  // Those that Restarted told of.

@@ -353,7 +353,6 @@ void DataChannels::On(absl::Time now, const StreamsReset& reset) {
   // Not those whose end the peer has told of before: it may go on to do so.
   if (streams.empty()) {
     for (const auto& [stream, channel] : incoming_) streams.push_back(stream);
-    std::sort(streams.begin(), streams.end());
   }
   for (const StreamId stream : streams) {
     if (reset.direction == StreamDirection::kIncoming) {
@@ -372,7 +371,7 @@ void DataChannels::OnIncomingReset(absl::Time now, StreamId stream) {
     // Everything that the peer sent on the channel was delivered before.
     FinishParting(stream);
     streams_[stream].parting = channel->id;
-    ForgetIncoming(stream);
+    incoming_.erase(stream);
     channel->incoming_reset = true;
     const ChannelId id = channel->id;
     FollowClosing(now, *channel);

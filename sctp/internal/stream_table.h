@@ -13,7 +13,7 @@
 namespace kyuu::sctp::internal {
 
 // StreamTable holds a T for each stream, T() until it is written to, in pages
-// of 64 that exist once they are. Unused, it owns nothing.
+// of 16 that exist once they are. Unused, it owns nothing.
 template <typename T>
 class StreamTable {
  public:
@@ -36,7 +36,7 @@ class StreamTable {
   void Clear() { pages_.Clear(); }
 
  private:
-  static constexpr size_t kPageSize = 64;
+  static constexpr size_t kPageSize = 16;
   using Page = std::array<T, kPageSize>;
   static uint16_t High(StreamId stream) {
     return static_cast<uint16_t>(static_cast<uint16_t>(stream) / kPageSize);
