@@ -71,7 +71,7 @@ absl::StatusOr<ChannelId> DataChannels::Create(absl::Time now,
   }
   std::optional<StreamId> stream = config.negotiated_id;
   if (const auto it = stream ? streams_.find(*stream) : streams_.end();
-      (stream && incoming_.contains(*stream)) ||
+      (stream && (incoming_.contains(*stream) || untold_.contains(*stream))) ||
       (it != streams_.end() &&
        (it->second.parting || it->second.refused || it->second.unusable))) {
     return absl::AlreadyExistsError("the negotiated id is in use");

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
@@ -223,8 +224,9 @@ class DataChannels {
   absl::btree_map<ChannelId, std::unique_ptr<Channel>> channels_;
   absl::btree_map<StreamId, Channel*> incoming_;  // Takes what arrives.
   absl::flat_hash_map<StreamId, StreamUse> streams_;
-  size_t refused_ = 0;     // Of `streams_`.
-  uint64_t restarts_ = 0;  // Those that Restarted told of.
+  size_t refused_ = 0;                // Of `streams_`.
+  absl::btree_set<StreamId> untold_;  // Refused as well: the peer will hear.
+  uint64_t restarts_ = 0;             // Those that Restarted told of.
   // From Shutdown on, until when the channels' end is waited for.
   std::optional<absl::Time> shutdown_by_;
   // When a channel was closed last whose peer was given time.
@@ -233,8 +235,7 @@ class DataChannels {
   std::pair<uint32_t, uint32_t> next_stream_;  // Low ones, and those above.
   size_t peer_text_bytes_ = 0;
   absl::btree_map<StreamId, std::vector<Message>> early_;
-  size_t early_bytes_ = 0;
-  size_t early_messages_ = 0;
+  size_t early_bytes_ = 0, early_messages_ = 0;
   absl::flat_hash_set<uint32_t> missed_;  // Parts of what had no channel.
   uint32_t next_whole_ = 0;  // Of those that come whole where parts are told.
   Queue<Event> events_;

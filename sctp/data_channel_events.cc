@@ -17,9 +17,10 @@ constexpr uint32_t kStreams = 65535;
 // Ids that all take, whatever they grant: libwebrtc has had 1024, Firefox 2048.
 constexpr uint32_t kLowStreams = 1024;
 // Refused channels of which the peer is told at one time, by resets that it
-// answers. One that opens more at once than it may has not heard yet, or does
-// not listen.
+// answers, and of how many more whenever it does. One that opens more at once
+// than it may has not heard yet, or does not listen.
 constexpr size_t kRefusedMax = 64;
+constexpr int kToldPerAnswer = 8;
 
 }  // namespace
 
@@ -64,7 +65,8 @@ std::optional<StreamId> DataChannels::FreeStream() {
       if (next < first || next >= end) next = first;
       const auto stream = static_cast<StreamId>(next);
       next += 2;
-      if (!incoming_.contains(stream) && !streams_.contains(stream)) {
+      if (!incoming_.contains(stream) && !streams_.contains(stream) &&
+          !untold_.contains(stream)) {
         return std::optional(stream);
       }
     }
@@ -107,6 +109,7 @@ void DataChannels::On(absl::Time now, const Restarted& restarted) {
   }
   streams_.clear();
   refused_ = 0;
+  untold_.clear();
   incoming_.clear();
   for (const auto& [id, channel] : channels_) {
     if (channel->stream) incoming_[*channel->stream] = channel.get();
@@ -304,8 +307,8 @@ void DataChannels::Refuse(absl::Time now, StreamId stream) {
     return;
   }
   if (refused_ >= kRefusedMax) {
-    // It has enough to answer. What comes on the stream finds no channel.
-    ++stats_.ignored_refusals;
+    // It has enough to answer. What comes on the stream is dropped meanwhile.
+    if (untold_.insert(stream).second) ++stats_.postponed_refusals;
     return;
   }
   ++refused_;
@@ -316,7 +319,8 @@ void DataChannels::Refuse(absl::Time now, StreamId stream) {
 
 void DataChannels::KeepEarly(Message& message) {
   const auto use = streams_.find(message.stream);
-  const bool refused = use != streams_.end() && use->second.refused;
+  const bool refused = (use != streams_.end() && use->second.refused) ||
+                       untold_.contains(message.stream);
   if (refused || early_messages_ >= options_.early_messages_max ||
       early_bytes_ + message.payload.size() > options_.early_bytes_max) {
     ++stats_.drop_early_data;
@@ -362,6 +366,11 @@ void DataChannels::On(absl::Time now, const StreamsReset& reset) {
     }
     Tidy(stream);
   }
+  if (reset.direction != StreamDirection::kIncoming) return;
+  for (int i = 0; i < kToldPerAnswer && refused_ < kRefusedMax; ++i) {
+    if (untold_.empty()) return;
+    Refuse(now, untold_.extract(untold_.begin()).value());
+  }
 }
 
 void DataChannels::OnIncomingReset(absl::Time now, StreamId stream) {
@@ -382,6 +391,7 @@ void DataChannels::OnIncomingReset(absl::Time now, StreamId stream) {
     return;
   }
   ForgetEarly(stream);
+  untold_.erase(stream);
   if (const auto it = streams_.find(stream); it != streams_.end()) {
     // The end of what we refused, or something that no peer has a reason for.
     if (std::exchange(it->second.refused, false)) --refused_;

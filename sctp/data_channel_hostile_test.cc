@@ -272,7 +272,8 @@ TEST(DataChannelsHostile, OpeningEveryStreamIsBounded) {
 }
 
 // A reset for each of 42 OPENs in a packet was twenty times the work of an
-// ordinary one. Who listens has all of its channels closed in the end.
+// ordinary one. Who listens has all of its channels closed in the end, and is
+// told of eight more whenever it answers.
 TEST(DataChannelsHostile, RefusalsWaitForThePeerToAnswer) {
   Hostile h;
   const auto open = [&](uint16_t from, uint16_t count) {
@@ -283,15 +284,43 @@ TEST(DataChannelsHostile, RefusalsWaitForThePeerToAnswer) {
   };
   open(0, 200);
   EXPECT_EQ(h.victim.stats().refused_parity, 200u);
-  EXPECT_EQ(h.victim.stats().ignored_refusals, 136u);
-  const std::vector<StreamId> told = std::exchange(h.resets, {});
+  EXPECT_EQ(h.victim.stats().postponed_refusals, 136u);
+  std::vector<StreamId> told = std::exchange(h.resets, {});
   EXPECT_EQ(told.size(), 64u);
-  open(300, 1);
-  EXPECT_TRUE(h.resets.empty());
-  EXPECT_OK(h.peer.ResetStreams(h.pair.now(), told));
+  // What is said on one that it has not heard of is lost, once.
+  open(199, 1);
+  h.Send(399, kPpidBinary, {1});
   h.Run();
+  EXPECT_EQ(h.victim.stats().drop_early_data, 1u);
+  EXPECT_EQ(h.victim.stats().postponed_refusals, 136u);
+  EXPECT_TRUE(h.resets.empty());
+  std::set<StreamId> heard;
+  for (int rounds = 0; !told.empty(); ++rounds) {
+    ASSERT_LT(rounds, 18);
+    for (const StreamId stream : told) EXPECT_TRUE(heard.insert(stream).second);
+    EXPECT_OK(h.peer.ResetStreams(h.pair.now(), told));
+    h.Run();
+    told = std::exchange(h.resets, {});
+    EXPECT_LE(told.size(), 8u);
+  }
+  EXPECT_EQ(heard.size(), 200u);
+  // And then it is as it was.
   open(400, 1);
   EXPECT_EQ(h.resets, std::vector<StreamId>{StreamId{801}});
+}
+
+// Who closes what it has not heard of is answered at once.
+TEST(DataChannelsHostile, AnUntoldRefusalMayBeClosedByThePeer) {
+  Hostile h;
+  for (uint16_t i = 0; i < 70; ++i) {
+    h.Send(static_cast<uint16_t>(2 * i + 1), kPpidDcep, Open());
+  }
+  h.Run();
+  const std::vector<StreamId> last{StreamId{2 * 69 + 1}};
+  EXPECT_EQ(std::exchange(h.resets, {}).size(), 64u);
+  EXPECT_OK(h.peer.ResetStreams(h.pair.now(), last));
+  h.Run();
+  EXPECT_EQ(h.resets, last);
 }
 
 // H24: an OPEN that cannot be sent while ids are being assigned.
@@ -416,7 +445,7 @@ std::vector<CounterRow> CounterRows() {
            h.Send(static_cast<uint16_t>(2 * i), kPpidDcep, Open());
          }
        }},
-      {"ignored_refusals",
+      {"postponed_refusals",
        [](Hostile& h) {
          for (uint16_t i = 0; i < 70; ++i) {
            h.Send(static_cast<uint16_t>(2 * i + 1), kPpidDcep, Open());

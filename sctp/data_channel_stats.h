@@ -43,7 +43,7 @@ struct DataChannelStats {
   uint64_t drop_duplicate_open = 0;   // The stream has a channel.
   uint64_t refused_parity = 0;        // OPEN on a stream of our parity.
   uint64_t refused_limit = 0;         // Too many channels, too much text.
-  uint64_t ignored_refusals = 0;      // Of refused ones: the peer is not told.
+  uint64_t postponed_refusals = 0;    // Of refused ones: told of later.
   uint64_t drop_early_data = 0;       // Beyond early_*_max.
   uint64_t drop_after_close = 0;      // On a channel that we closed.
   uint64_t drop_unknown_ppid = 0;     // Neither data nor DCEP.
@@ -65,7 +65,7 @@ struct DataChannelStats {
       KYUU_COUNTER(DataChannelStats, drop_duplicate_open),
       KYUU_COUNTER(DataChannelStats, refused_parity),
       KYUU_COUNTER(DataChannelStats, refused_limit),
-      KYUU_COUNTER(DataChannelStats, ignored_refusals),
+      KYUU_COUNTER(DataChannelStats, postponed_refusals),
       KYUU_COUNTER(DataChannelStats, drop_early_data),
       KYUU_COUNTER(DataChannelStats, drop_after_close),
       KYUU_COUNTER(DataChannelStats, drop_unknown_ppid),
