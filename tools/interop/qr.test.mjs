@@ -6,8 +6,8 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { goodbye, Person, PHONE, sharedStage } from './browser.mjs';
-import { kyuu, Program, temporaryFolder } from './lib.mjs';
+import { goodbye, Person, PHONE, sharedStage, WAIT } from './browser.mjs';
+import { kyuu, Program, sleep, temporaryFolder } from './lib.mjs';
 
 const MINUTES = { timeout: 3 * 60_000 };
 const stage = sharedStage();
@@ -53,14 +53,17 @@ test('the one of a terminal', MINUTES, async () => {
   const sender = new Program('script', ['-qefc', `stty cols 100; exec '${kyuu}' send '${stage.server.url}' '${file}'`, '/dev/null'],
     { env: { ...process.env, LC_ALL: 'C.UTF-8' } });
   const [, code] = await sender.waitFor(/the code is {2}(\d{4}-\w+-\w+)/);
-  await sender.waitFor(/waiting|kyuu recv/).catch(() => {});
-  const drawn = sender.lines.filter((line) => line.includes('\x1b[97;40m'))
-    .map((line) => line.replace(/^.*\x1b\[97;40m/, '').replace(/\x1b\[0m.*$/, '').trimEnd());
-  assert.ok(drawn.length > 10, sender.transcript());
   const image = join(folder, 'terminal.pgm');
-  // Blanks at the end are dark.
-  const width = Math.max(...drawn.map((line) => [...line].length));
-  writeFileSync(image, picture(drawn.map((line) => line + ' '.repeat(width - [...line].length))));
-  assert.ok(read(image).includes(code), `${read(image)}: no ${code}`);
+  let found = '';
+  for (const end = Date.now() + WAIT; !found.includes(code); await sleep(50)) {
+    assert.ok(Date.now() < end, `no ${code} in "${found}"\n${sender.transcript()}`);
+    const drawn = sender.lines.filter((line) => line.includes('\x1b[97;40m'))
+      .map((line) => line.replace(/^.*\x1b\[97;40m/, '').replace(/\x1b\[0m.*$/, '').trimEnd());
+    if (drawn.length < 10) continue;
+    // Blanks at the end are dark.
+    const width = Math.max(...drawn.map((line) => [...line].length));
+    writeFileSync(image, picture(drawn.map((line) => line + ' '.repeat(width - [...line].length))));
+    try { found = read(image); } catch { /* Not all of it is there. */ }
+  }
   await sender.stop('SIGINT');
 });
