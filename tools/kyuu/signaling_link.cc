@@ -128,7 +128,7 @@ void SignalingLink::OnEvent(Event event) {
     }
     closed_ = true;
     // If the server broke the rules it is to hear so first.
-    driver_over_ = closed->status.ok();
+    over_ = closed->status.ok();
   }
   opened_ = true;
   handler_(std::move(event));
@@ -186,7 +186,7 @@ void SignalingLink::Close(absl::AnyInvocable<void()> done) {
   }
   closed_ = true;
   done_ = std::move(done);
-  if (!driver_ || driver_over_) return Over();
+  if (!driver_ || over_) return Over();
   done_alarm_.Set(net::Loop::Now() + kGoodbye);
   Flush();
 }
@@ -204,7 +204,7 @@ void SignalingLink::Leave(const absl::Status& why) {
 }
 
 void SignalingLink::Over() {
-  driver_over_ = true;
+  over_ = true;
   done_alarm_.Stop();
   // It may do what it likes but destroy us.
   if (auto done = std::exchange(done_, nullptr)) done();

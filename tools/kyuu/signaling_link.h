@@ -94,7 +94,7 @@ class SignalingLink {
   absl::Status socket_failure_;      // Why, if one was tried.
   bool opened_ = false;
   bool closed_ = false;
-  bool driver_over_ = false;
+  bool over_ = false;
   // Of Close(), until it is called.
   absl::AnyInvocable<void()> done_;
   net::Alarm done_alarm_;
