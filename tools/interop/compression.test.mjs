@@ -58,7 +58,8 @@ for (const [name, start] of Object.entries({ chromium: startBrowser, firefox: st
     const browser = await start();
     t.after(() => browser.close());
     const page = await browser.newPage();
-    await page.goto(server.url);
+    // A page that opens no WebSocket of its own.
+    await page.goto(`${server.url}/healthz`);
     const earlier = await counters();
     const agreed = await page.evaluate(`(${echo})(new WebSocket(${JSON.stringify(url('/y-webrtc'))}), ${JSON.stringify(TEXTS)})`);
     assert.match(agreed, /^permessage-deflate/);
