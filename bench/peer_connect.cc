@@ -10,15 +10,17 @@
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -36,9 +38,11 @@ class Both {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (++count_ == 2) reached_.notify_all();
   }
+  // What takes half a minute is no connection.
   void Await() {
     std::unique_lock<std::mutex> lock(mutex_);
-    reached_.wait(lock, [&] { return count_ >= 2; });
+    KYUU_CHECK(reached_.wait_for(lock, std::chrono::seconds(30),
+                                 [&] { return count_ >= 2; }));
   }
 
  private:
@@ -71,12 +75,13 @@ struct Kind {
 // The milliseconds until a pair is connected; then it ends.
 double Connect(const Kind& kind) {
   Both open;
+  std::atomic<bool> over = false;
   std::unique_ptr<PeerConnection> a, b;
   const absl::Time start = absl::Now();
-  const auto to = [](std::unique_ptr<PeerConnection>& other) {
-    return [&other](const IceCandidate& candidate) {
-      // Too late only: an end is at hand.
-      other->AddIceCandidate(candidate).IgnoreError();
+  const auto to = [&over](std::unique_ptr<PeerConnection>& other) {
+    return [&](const IceCandidate& candidate) {
+      const absl::Status status = other->AddIceCandidate(candidate);
+      KYUU_CHECK(status.ok() || over);
     };
   };
   a = *PeerConnection::Create(kind.Make(), {.on_ice_candidate = to(b)});
@@ -94,6 +99,7 @@ double Connect(const Kind& kind) {
   KYUU_CHECK(a->SetRemoteDescription(*b->local_description()).ok());
   open.Await();
   const double took = absl::ToDoubleMilliseconds(absl::Now() - start);
+  over = true;
   a->Close();
   b->Close();
   return took;
