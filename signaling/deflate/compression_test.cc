@@ -1,8 +1,6 @@
 // Compressed messages (RFC 7692) from the handshake to the message: a server's
 // end against frames of a client, and two ends against each other.
 
-#include <malloc.h>
-
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
+#include "base/heap_testing.h"
 #include "base/random.h"
 #include "base/testing.h"
 #include "gmock/gmock.h"
@@ -329,8 +328,7 @@ TEST(CompressionTest, TheServerGrantsWhatIsOfferedIfItIsTold) {
   EXPECT_EQ(std::get<WebSocketClosed>(next->PollEvent().value()).code, 1002);
 }
 
-// Sanitizers have heaps of their own, which mallinfo2() does not know.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifdef KYUU_HEAP_IS_TOLD
 TEST(CompressionTest, AnIdleWebSocketHoldsNothingOfIt) {
   constexpr size_t kConnections = 200;
   Deflate deflate;
@@ -353,9 +351,9 @@ TEST(CompressionTest, AnIdleWebSocketHoldsNothingOfIt) {
   };
   const auto warm_up = used();
   std::vector<std::unique_ptr<ServerConnection>> connections(kConnections);
-  const size_t before = mallinfo2().uordblks;
+  const size_t before = HeapBytes();
   for (auto& connection : connections) connection = used();
-  const size_t bytes = (mallinfo2().uordblks - before) / kConnections;
+  const size_t bytes = (HeapBytes() - before) / kConnections;
   EXPECT_LT(bytes, sizeof(ServerConnection) + 64);
   EXPECT_GE(bytes, sizeof(ServerConnection)) << "nothing was measured";
   EXPECT_EQ(deflate.stats().messages_inflated, kConnections + 1);
