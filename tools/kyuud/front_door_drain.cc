@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/random.h"
 #include "tools/kyuud/front_door.h"
 #include "tools/kyuud/front_door_guest.h"
 
@@ -23,6 +25,19 @@ constexpr absl::Duration kSpreadMin = absl::Seconds(2);
 constexpr absl::Duration kSpreadMax = absl::Minutes(1);
 // Whoever is still there then does not know that it was asked to leave.
 constexpr absl::Duration kLeaveGrace = absl::Seconds(2);
+
+// Calls `tell` with each of `items` and a time of its own: each has a part of
+// `spread`, in no order that anybody knows, and comes somewhere in it.
+template <typename Item, typename F>
+void Spread(std::vector<Item> items, absl::Duration spread, Random& random,
+            F&& tell) {
+  const double part = 1.0 / static_cast<double>(items.size());
+  for (size_t i = 0; i < items.size(); ++i) {
+    std::swap(items[i], items[i + random.Below(items.size() - i)]);
+    tell(items[i],
+         spread * (part * (static_cast<double>(i) + random.Fraction())));
+  }
+}
 
 }  // namespace
 
@@ -58,17 +73,11 @@ absl::Duration FrontDoor::farewell() const {
 }
 
 void FrontDoor::SpreadFarewells(absl::Duration spread) {
-  std::vector<uint64_t> ids = Unspread();
   const absl::Time now = net::Loop::Now();
-  const double part = 1.0 / static_cast<double>(ids.size());
-  for (size_t i = 0; i < ids.size(); ++i) {
-    // In no order that anybody knows.
-    std::swap(ids[i], ids[i + random_.Below(ids.size() - i)]);
-    guests_[ids[i]]->parting = true;
-    farewells_.emplace_back(
-        now + spread * (part * (static_cast<double>(i) + random_.Fraction())),
-        ids[i]);
-  }
+  Spread(Unspread(), spread, random_, [&](uint64_t id, absl::Duration in) {
+    guests_[id]->parting = true;
+    farewells_.emplace_back(now + in, id);
+  });
   // Who came later may have to leave earlier.
   std::sort(farewells_.begin(), farewells_.end());
   if (!farewells_.empty()) farewell_alarm_.Set(farewells_.front().first);
@@ -101,20 +110,12 @@ void FrontDoor::TellReturn(absl::Duration first, absl::Duration spread) {
       guests.push_back(guest.get());
     }
   }
-  if (guests.empty()) return;
-  // Each has a part of the time of its own, in no order that anybody knows, and
-  // comes somewhere in it.
-  for (size_t i = guests.size(); i > 1; --i) {
-    std::swap(guests[i - 1], guests[random_.Below(i)]);
-  }
-  const double part = 1.0 / static_cast<double>(guests.size());
-  for (size_t i = 0; i < guests.size(); ++i) {
-    const absl::Duration retry_after =
-        first + spread * (part * (static_cast<double>(i) + random_.Fraction()));
-    // Who has not said hello yet has nothing to come back to.
-    if (!server_.TellDrain(guests[i]->id, retry_after).ok()) continue;
-    guests[i]->connection.SetRetry(retry_after);
-  }
+  Spread(std::move(guests), spread, random_,
+         [&](Guest* guest, absl::Duration in) {
+           // Who has not said hello yet has nothing to come back to.
+           if (!server_.TellDrain(guest->id, first + in).ok()) return;
+           guest->connection.SetRetry(first + in);
+         });
 }
 
 void FrontDoor::AddRetryAfter(signaling::HttpResponse& response) {
