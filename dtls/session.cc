@@ -29,9 +29,7 @@ constexpr uint8_t kWarning = 1, kFatal = 2, kCloseNotify = 0;
 // HandshakeType (RFC 5246 section 7.4).
 constexpr uint8_t kFinished = 20;
 
-// Records of a datagram after the handshake: a repeated flight has so many, and
-// data comes alone. Forty of one byte fit, and cost forty times the work.
-constexpr int kRecordsMax = 8;
+constexpr int kRecordsMax = 8;  // Of a datagram: as many as a flight has.
 
 constexpr absl::Duration kTimeoutMin = absl::Milliseconds(50);
 constexpr absl::Duration kFirstTimeoutMax = absl::Seconds(3);
@@ -250,7 +248,9 @@ std::optional<absl::Span<const uint8_t>> Session::Open(
     }
   }
   if (plaintext) ++stats_.records_opened;
-  if (datagram.empty()) ++stats_.datagrams_received, records_ = 0;
+  if (!datagram.empty()) return plaintext;
+  ++stats_.datagrams_received;
+  records_ = 0;
   return plaintext;
 }
 

@@ -82,8 +82,8 @@ class EventQueue {
   void SetDelivery(StreamId stream, Delivery delivery) {
     if (delivery == Delivery::kParts) {
       in_parts_.insert(stream);
-    } else {
-      if (!in_parts_.empty()) in_parts_.erase(stream);
+    } else if (!in_parts_.empty()) {
+      in_parts_.erase(stream);
     }
   }
   void ForgetDeliveries() { in_parts_ = {}; }
