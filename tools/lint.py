@@ -18,7 +18,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 # The flags of .bazelrc and tools/copts.bzl that change what code means.
 FLAGS = ["-std=c++20", "-I.", "-Wall", "-Wextra", "-Wno-unknown-warning-option"]
-GROUP = 12
+GROUP = 36
 BROKEN = "[clang-diagnostic-error"
 NOT_OURS = re.compile(r"^(third_party|examples)/|_test\.cc$|/testing/|^bench/|^fuzz/")
 
@@ -29,18 +29,29 @@ def files():
     return [path for path in listed if not NOT_OURS.search(path)]
 
 
-def groups(paths):
-    """The files, neighbours together: what they include is read once, which takes
-    longer than what they say themselves."""
-    return [paths[i:i + GROUP] for i in range(0, len(paths), GROUP)]
+def write_whole(whole, paths):
+    """Writes a file that is all of `paths`, the first in its first line."""
+    for path in paths:
+        whole.write(f'#include "{os.path.join(ROOT, path)}"  // NOLINT(bugprone-suspicious-include)\n')
+    whole.flush()
+
+
+def strangers(paths):
+    """Those of `paths` that the compiler cannot read behind the others, since names of
+    one are those of another."""
+    with tempfile.NamedTemporaryFile("w", suffix=".cc", encoding="utf-8") as whole:
+        write_whole(whole, paths)
+        result = subprocess.run(["clang++", "-fsyntax-only", "-w", "-ferror-limit=0", "-fno-caret-diagnostics",
+                                 *FLAGS, whole.name], cwd=ROOT, capture_output=True, text=True, check=False)
+        from_line = re.compile(rf"^In file included from {re.escape(whole.name)}:(\d+):")
+    found = {paths[int(line[1]) - 1] for line in map(from_line.match, result.stderr.split("\n")) if line}
+    return [path for path in paths if path in found]
 
 
 def run(paths):
     """(findings, whether clang read it all) of files, as if they were one."""
     with tempfile.NamedTemporaryFile("w", suffix=".cc", encoding="utf-8") as whole:
-        for path in paths:
-            whole.write(f'#include "{os.path.join(ROOT, path)}"  // NOLINT(bugprone-suspicious-include)\n')
-        whole.flush()
+        write_whole(whole, paths)
         result = subprocess.run(
             ["clang-tidy", "--quiet", f"--header-filter=^{re.escape(ROOT)}/",
              f"--config-file={ROOT}/.clang-tidy", whole.name, "--", *FLAGS],
@@ -55,25 +66,39 @@ def lint(paths):
     """The findings of a group."""
     found, read = run(paths)
     if not read and len(paths) > 1:
-        # Names of one file are those of another, perhaps: those where it shows go apart.
-        apart = {line.split(":")[0] for line in found if BROKEN in line}
-        parts = ([path for path in paths if path not in apart], [path for path in paths if path in apart])
-        if not all(parts):
-            parts = (paths[::2], paths[1::2])
-        return lint(parts[0]) + lint(parts[1])
+        return [line for path in paths for line in lint([path])]
     return found if found or read else [f"{paths[0]}:0:0: error: clang-tidy could not read it"]
+
+
+def lint_neighbours(paths):
+    """(the findings of those that clang reads as one file, the others). What they
+    include is read once, which takes longer than what they say themselves."""
+    together, apart = paths, []
+    # Without them others are the first to include something.
+    while len(together) > 1 and (strange := strangers(together)):
+        apart += strange
+        together = [path for path in together if path not in strange]
+    if not together:  # The first is broken by itself, perhaps.
+        together, apart = paths[:1], paths[1:]
+    return lint(together), apart
 
 
 def main():
     paths = sys.argv[1:] or files()
     findings = set()
+    left = paths
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for found in pool.map(lint, groups(paths)):
-            for line in found:
-                # A header is seen by many files; it is told once.
-                if line not in findings:
-                    print(line, flush=True)
-                findings.add(line)
+        while left:
+            # Neighbours include the same.
+            neighbours = [left[i:i + GROUP] for i in range(0, len(left), GROUP)]
+            left = []
+            for found, apart in pool.map(lint_neighbours, neighbours):
+                left += apart
+                for line in found:
+                    # A header is seen by many files; it is told once.
+                    if line not in findings:
+                        print(line, flush=True)
+                    findings.add(line)
     print(f"lint: {len(paths)} files, {len(findings)} findings")
     return 1 if findings or not paths else 0
 
