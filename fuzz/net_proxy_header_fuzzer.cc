@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "base/check.h"
-#include "net/proxy_header.h"
+#include "net/proxy/proxy_header.h"
 
 namespace {
 

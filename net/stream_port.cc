@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "net/proxy_header.h"
+#include "net/proxy/proxy_header.h"
 
 namespace kyuu::net {
 namespace {

@@ -46,10 +46,10 @@ struct StreamPortOptions {
   // Sources without such a share: proxies, behind which are many.
   std::vector<IpPrefix> shared_sources;
   // Proxies that say whose connection each is, before all else, by a header of
-  // the PROXY protocol (net/proxy_header.h). One of them that does not, or not
-  // in first_byte_timeout, is refused. Whoever is told counts for its own
-  // source. The stream's path is between the client and what it has reached.
-  // Such a header of anybody else is refused at its first bytes.
+  // the PROXY protocol (net/proxy/proxy_header.h). One of them that does not,
+  // or not in first_byte_timeout, is refused. Whoever is told counts for its
+  // own source. The stream's path is between the client and what it has
+  // reached. Such a header of anybody else is refused at its first bytes.
   std::vector<IpPrefix> header_sources;
   // From the accept to the first byte, and again to the first byte inside TLS.
   absl::Duration first_byte_timeout = absl::Seconds(10);

@@ -60,7 +60,7 @@ class TcpStream {
 
   int fd() const { return fd_.get(); }
   const Path& path() const { return path_; }
-  // Between whom a proxy has said that it is (net/proxy_header.h).
+  // Between whom a proxy has said that it is (net/proxy/proxy_header.h).
   void SetEnds(const TransportAddress& local, const TransportAddress& remote) {
     path_.local = local;
     path_.remote = remote;

@@ -2,8 +2,8 @@
 // (the PROXY protocol, versions 1 and 2, haproxy.org/download/2.8/doc/
 // proxy-protocol.txt).
 
-#ifndef KYUU_NET_PROXY_HEADER_H_
-#define KYUU_NET_PROXY_HEADER_H_
+#ifndef KYUU_NET_PROXY_PROXY_HEADER_H_
+#define KYUU_NET_PROXY_PROXY_HEADER_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -69,4 +69,4 @@ class ProxyHeader {
 
 }  // namespace kyuu::net
 
-#endif  // KYUU_NET_PROXY_HEADER_H_
+#endif  // KYUU_NET_PROXY_PROXY_HEADER_H_

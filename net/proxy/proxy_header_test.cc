@@ -1,4 +1,4 @@
-#include "net/proxy_header.h"
+#include "net/proxy/proxy_header.h"
 
 #include <string>
 #include <vector>
