@@ -183,15 +183,17 @@ void Loop::Dispatch(uint64_t token, uint32_t events) {
   const Slot& slot = slots_[static_cast<uint32_t>(token)];
   if (slot.watch == nullptr || slot.generation != token >> 32) return;
   Watch* watch = slot.watch;
+  if (!watch->handler_) return;  // Between two owners: it shows again.
   const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
   Readiness ready;
   ready.readable = broken || (events & EPOLLIN) != 0;
   ready.writable = broken || (events & EPOLLOUT) != 0;
-  // The handler is held here while it runs, so that it may destroy its watch.
+  // The handler is held here while it runs, so that it may destroy its watch,
+  // or move it.
   running_watch_ = watch;
   Watch::Handler handler = std::move(watch->handler_);
   handler(ready);
-  if (running_watch_ == watch) watch->handler_ = std::move(handler);
+  if (running_watch_ != nullptr) running_watch_->handler_ = std::move(handler);
   running_watch_ = nullptr;
 }
 
@@ -278,7 +280,34 @@ Watch::Watch(Loop& loop, int fd, Interest interest, Handler handler)
   Settle();
 }
 
+Watch::Watch(Watch&& from, Handler handler)
+    : Watch(std::move(from), std::move(handler), nullptr) {}
+
+Watch::Watch(Watch&& from) noexcept
+    : Watch(std::move(from), std::move(from.handler_), this) {}
+
+// The kernel's token stays: what it has reported already, in this turn, is of
+// the same descriptor, and therefore the new watch's.
+Watch::Watch(Watch&& from, Handler handler, Watch* runs)
+    : loop_(from.loop_),
+      fd_(from.fd_),
+      slot_(std::exchange(from.slot_, kHandedOn)),
+      interest_(std::exchange(from.interest_, Interest::kNone)),
+      applied_(std::exchange(from.applied_, Interest::kNone)),
+      handler_(std::move(handler)) {
+  loop_.slots_[slot_].watch = this;
+  std::replace(loop_.refused_.begin(), loop_.refused_.end(), &from, this);
+  if (loop_.running_watch_ == &from) loop_.running_watch_ = runs;
+}
+
+Watch Watch::Take(std::optional<Watch> from, Loop& loop, int fd,
+                  Interest interest, Handler handler) {
+  return from ? Watch(*std::move(from), std::move(handler))
+              : Watch(loop, fd, interest, std::move(handler));
+}
+
 Watch::~Watch() {
+  if (slot_ == kHandedOn) return;
   interest_ = Interest::kNone;
   Settle();
   Loop::Slot& slot = loop_.slots_[slot_];

@@ -14,6 +14,7 @@
 #include <initializer_list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <typeindex>
 #include <utility>
 #include <vector>
@@ -151,8 +152,17 @@ class Watch {
   using Handler = absl::AnyInvocable<void(Readiness)>;
 
   Watch(Loop& loop, int fd, Interest interest, Handler handler);
+  // Goes on with what `from` watches, of which only the destructor may follow
+  // and whose handler may be running: the descriptor changes hands without a
+  // word to the kernel. What is ready shows to the new handler. Without one
+  // (null) it shows again in every turn, so the next owner takes it on at once.
+  Watch(Watch&& from, Handler handler);
+  // The same watch in another place.
+  Watch(Watch&& from) noexcept;
+  // The first if there is something to go on with, a new one otherwise.
+  static Watch Take(std::optional<Watch> from, Loop& loop, int fd,
+                    Interest interest, Handler handler);
   ~Watch();
-  Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
 
   // Cheap when nothing changes.
@@ -166,14 +176,17 @@ class Watch {
 
  private:
   friend class Loop;
+  static constexpr uint32_t kHandedOn = UINT32_MAX;
 
+  // `runs` goes on with the handler of `from` once it returns, if it runs.
+  Watch(Watch&& from, Handler handler, Watch* runs);
   // Tells the kernel about `interest_`; false if it refuses for now.
   bool Apply();
   void Settle();
 
   Loop& loop_;
   const int fd_;
-  uint32_t slot_;
+  uint32_t slot_;  // Or kHandedOn.
   Interest interest_;
   Interest applied_ = Interest::kNone;  // What the kernel knows.
   Handler handler_;

@@ -283,6 +283,134 @@ TEST(LoopFaultTest, AForsakenWatchGoesWithItsDescriptor) {
   loop.RunUntil([&] { return readable; });
 }
 
+// With bytes that wait, and with a hang-up: neither is lost, and none is the
+// former owner's any more.
+TEST(LoopFaultTest, AWatchIsHandedOnWithinItsHandlerWithoutACall) {
+  for (const bool hangs_up : {false, true}) {
+    SyscallFaults faults;
+    TestLoop loop;
+    SocketPair pair;
+    int former = 0, calls = 0;
+    ssize_t got = -1;
+    std::optional<Watch> before, after;
+    before.emplace(*loop, pair.a.get(), Interest::kRead, [&](Readiness) {
+      ++former;
+      after.emplace(*std::move(before), [&](Readiness ready) {
+        loop->Stop();
+        if (calls++ > 0) return;
+        EXPECT_TRUE(ready.readable);
+        char c;
+        got = read(pair.a.get(), &c, 1);
+      });
+      before.reset();
+    });
+    if (hangs_up) {
+      pair.b.Close();
+    } else {
+      pair.Poke();
+    }
+    faults.Forget();
+    loop.RunUntil([&] { return calls == 1; });
+    EXPECT_EQ(former, 1);
+    EXPECT_EQ(got, hangs_up ? 0 : 1);
+    EXPECT_EQ(faults.calls(Syscall::kEpollCtl), 0u);
+    if (hangs_up) continue;
+    // And it is a watch like any other.
+    after->SetInterest(Interest::kReadWrite);
+    loop.RunUntil([&] { return calls == 2; });
+    EXPECT_EQ(faults.calls(Syscall::kEpollCtl), 1u);
+  }
+}
+
+TEST(LoopTest, AWatchThatIsHandedOnMayBeDestroyedAtOnce) {
+  TestLoop loop;
+  SocketPair pair, next;
+  int former = 0;
+  bool readable = false;
+  std::optional<Watch> before, heir;
+  before.emplace(*loop, pair.a.get(), Interest::kRead, [&](Readiness) {
+    ++former;
+    Watch(*std::move(before), [](Readiness) { FAIL() << "is no more"; });
+    before.reset();
+    // Its place in the loop is another's now.
+    heir.emplace(*loop, next.a.get(), Interest::kRead, [&](Readiness) {
+      readable = true;
+      loop->Stop();
+    });
+  });
+  pair.Poke();
+  next.Poke();
+  loop.RunUntil([&] { return readable; });
+  EXPECT_EQ(former, 1);
+}
+
+// Both are ready in one turn: whichever comes first hands the other one on,
+// whose readiness the loop has in its hands already.
+TEST(LoopTest, WhatTheKernelHasReportedGoesToTheNextOwner) {
+  for (const bool destroyed : {false, true}) {
+    TestLoop loop;
+    std::array<SocketPair, 2> pairs;
+    std::array<std::optional<Watch>, 2> watches;
+    std::optional<Watch> after;
+    int former = 0, latter = 0;
+    for (size_t i = 0; i < 2; ++i) {
+      watches[i].emplace(
+          *loop, pairs[i].a.get(), Interest::kRead, [&, i](Readiness) {
+            ++former;
+            pairs[i].Take();
+            loop->Stop();
+            const size_t other = 1 - i;
+            after.emplace(*std::move(watches[other]), [&, other](Readiness) {
+              ++latter;
+              pairs[other].Take();
+            });
+            watches[other].reset();
+            if (destroyed) after.reset();
+          });
+      pairs[i].Poke();
+    }
+    loop->Run();  // One turn.
+    EXPECT_EQ(former, 1);
+    EXPECT_EQ(latter, destroyed ? 0 : 1);
+  }
+}
+
+TEST(LoopTest, AWatchThatMovesWithinItsHandlerKeepsIt) {
+  TestLoop loop;
+  SocketPair pair;
+  int calls = 0;
+  std::optional<Watch> here, there;
+  here.emplace(*loop, pair.a.get(), Interest::kRead, [&](Readiness) {
+    loop->Stop();
+    if (++calls > 1) return pair.Take();
+    there.emplace(*std::move(here));
+    here.reset();
+  });
+  pair.Poke();
+  loop.RunUntil([&] { return calls == 2; });
+}
+
+TEST(LoopTest, BetweenTwoOwnersNobodyIsCalledAndNothingIsLost) {
+  TestLoop loop;
+  SocketPair pair;
+  bool readable = false;
+  std::optional<Watch> before;
+  before.emplace(*loop, pair.a.get(), Interest::kRead,
+                 [](Readiness) { FAIL() << "has handed it on"; });
+  std::optional<Watch> between;
+  between.emplace(*std::move(before), nullptr);
+  before.reset();
+  pair.Poke();
+  loop->Stop();
+  loop->Run();
+  const Watch after = Watch::Take(std::move(between), *loop, -1,
+                                  Interest::kRead, [&](Readiness) {
+                                    readable = true;
+                                    loop->Stop();
+                                  });
+  loop.RunUntil([&] { return readable; });
+}
+
 TEST(LoopTest, TasksFromOtherThreadsRunInOrder) {
   TestLoop loop;
   std::vector<int> seen;  // Only touched on the loop's thread.
@@ -403,6 +531,26 @@ TEST(LoopFaultTest, ARefusedChangeOfInterestIsTriedAgain) {
   EXPECT_THAT(watch.status(), StatusIs(absl::StatusCode::kResourceExhausted));
   loop.RunUntil([&] { return writable; });
   EXPECT_OK(watch.status());
+}
+
+TEST(LoopFaultTest, ARefusedWatchThatIsHandedOnIsTriedAgain) {
+  SyscallFaults faults;
+  TestLoop loop;
+  SocketPair pair;
+  bool readable = false;
+  faults.Fail(Syscall::kEpollCtl, ENOSPC, 1, pair.a.get());
+  std::optional<Watch> before, after;
+  before.emplace(*loop, pair.a.get(), Interest::kRead,
+                 [](Readiness) { FAIL() << "has handed it on"; });
+  after.emplace(*std::move(before), [&](Readiness) {
+    readable = true;
+    loop->Stop();
+  });
+  before.reset();
+  EXPECT_THAT(after->status(), StatusIs(absl::StatusCode::kResourceExhausted));
+  pair.Poke();
+  loop.RunUntil([&] { return readable; });
+  EXPECT_OK(after->status());
 }
 
 TEST(LoopFaultTest, ARefusedWatchMayBeDestroyed) {

@@ -82,6 +82,9 @@ class Stream {
   void ShutdownWrite() {
     std::visit([](auto& s) { s.ShutdownWrite(); }, stream_);
   }
+  void Close() {
+    std::visit([](auto& s) { s.Close(); }, stream_);
+  }
   void Cut() {
     std::visit([](auto& s) { s.Cut(); }, stream_);
   }

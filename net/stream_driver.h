@@ -35,10 +35,10 @@
 
 namespace kyuu::net {
 
-// StreamDriver owns the stream, but neither the engine nor the buffer nor the
-// memory; all must outlive it. Any handler may destroy it. The end handler is
-// called once, as the last thing; the engine's events come before. The engine
-// is polled when the kernel has taken what was polled before.
+// StreamDriver owns the stream (and goes on with its watch, if there is one),
+// but not engine, buffer and memory; all must outlive it. Any handler may
+// destroy it. The end handler is called once, as the last thing; the engine's
+// events come before. It is polled when the kernel has taken what was before.
 template <StreamEngine E>
 class StreamDriver {
  public:
@@ -48,7 +48,8 @@ class StreamDriver {
   StreamDriver(Loop& loop, Stream stream, E& engine, StreamBuffer& buffer,
                EventHandler on_event, EndHandler on_end,
                const StreamDriverOptions& options = {},
-               StreamMemory* memory = nullptr)
+               StreamMemory* memory = nullptr,
+               std::optional<Watch> watch = std::nullopt)
       : stream_(std::move(stream)),
         engine_(engine),
         buffer_(buffer),
@@ -57,13 +58,15 @@ class StreamDriver {
         on_event_(std::move(on_event)),
         on_end_(std::move(on_end)),
         share_(memory),
-        watch_(loop, stream_.fd(), stream_.interest(),
-               [this](Readiness ready) { OnReady(ready); }),
+        watch_(Watch::Take(std::move(watch), loop, stream_.fd(),
+                           stream_.interest(),
+                           [this](Readiness ready) { OnReady(ready); })),
         alarm_(loop, [this] { OnAlarm(); }) {
     Arm();
   }
   ~StreamDriver() {
     if (destroyed_ != nullptr) *destroyed_ = true;
+    watch_.Forsake();  // The stream goes next, or has been released.
   }
   StreamDriver(const StreamDriver&) = delete;
   StreamDriver& operator=(const StreamDriver&) = delete;
@@ -169,12 +172,8 @@ class StreamDriver {
 
   void Arm() {
     share_.Hold(stream_.buffered() + internal::HeldBytes(engine_));
-    Interest interest = stream_.interest();
-    if (peer_ended_ || !WantsInput()) {
-      interest =
-          interest == Interest::kReadWrite ? Interest::kWrite : Interest::kNone;
-    }
-    watch_.SetInterest(interest);
+    const bool reads = !peer_ended_ && WantsInput();
+    watch_.SetInterest(internal::InterestOf(stream_, reads));
     deadlines_.Observe(Loop::Now(), stream_);
     alarm_.Set(ReadsOn()
                    ? absl::InfinitePast()
@@ -223,8 +222,9 @@ class StreamDriver {
   }
 
   void Over(StreamEnd end, const absl::Status& why) {
+    watch_.Forsake();
     Stop();
-    if (end != StreamEnd::kClosed) stream_.Cut();
+    end == StreamEnd::kClosed ? stream_.Close() : stream_.Cut();
     // Last: it may destroy us.
     EndHandler on_end = std::move(on_end_);
     if (on_end) on_end(end, why);

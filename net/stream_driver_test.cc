@@ -175,6 +175,32 @@ TEST_F(StreamDriverTest, AMessageCostsOneCallOfRecv) {
   }
 }
 
+// The kernel forgets a descriptor as it is closed, whoever closes it.
+TEST_F(StreamDriverTest, NoEndIsToldToEpoll) {
+  for (const StreamEnd end :
+       {StreamEnd::kClosed, StreamEnd::kCut, StreamEnd::kFailed}) {
+    end_.reset();
+    talker_ = Talker();
+    Start();
+    client_->watch.SetInterest(Interest::kNone);
+    SyscallFaults faults;
+    switch (end) {
+      case StreamEnd::kClosed:
+        talker_.done = true;
+        client_->stream.ShutdownWrite();
+        break;
+      case StreamEnd::kCut:
+        driver_->Cut();
+        break;
+      default:
+        client_->stream.Cut();
+    }
+    RunUntilEnd();
+    EXPECT_EQ(end_, end);
+    EXPECT_EQ(faults.calls(Syscall::kEpollCtl), 0u);
+  }
+}
+
 TEST_F(StreamDriverTest, ItsTimersRun) {
   talker_.deadline = Loop::Now() + absl::Milliseconds(1);
   Start();

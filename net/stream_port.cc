@@ -35,6 +35,9 @@ struct StreamPort::Door {
 struct StreamPort::Newcomer {
   Newcomer(Stream s, StreamPermit p)
       : stream(std::move(s)), permit(std::move(p)) {}
+  ~Newcomer() {
+    if (watch) watch->Forsake();  // The stream goes next.
+  }
 
   Stream stream;
   StreamPermit permit;
@@ -123,7 +126,7 @@ void StreamPort::Refuse(StreamRefusal why, TcpStream tcp) {
 }
 
 void StreamPort::Refuse(StreamRefusal why, Newcomer& newcomer) {
-  newcomer.watch.reset();
+  newcomer.watch->Forsake();
   on_refusal_(why, newcomer.stream.path().remote);
   newcomer.stream.Cut();
   newcomers_.erase(&newcomer);
@@ -224,9 +227,9 @@ void StreamPort::HandOut(Newcomer& newcomer, uint8_t first_byte) {
     return WrapInTls(newcomer);
   }
   ++stats_.accepted;
-  newcomer.watch.reset();
   AcceptedStream accepted{std::move(newcomer.stream), kind,
-                          std::move(newcomer.permit)};
+                          std::move(newcomer.permit),
+                          Watch(*std::move(newcomer.watch), nullptr)};
   newcomers_.erase(&newcomer);
   on_stream_(std::move(accepted));
 }

@@ -123,6 +123,9 @@ struct AcceptedStream {
   Stream stream;
   StreamKind kind;
   StreamPermit permit;
+  // Of the stream: for whoever goes on with it on the port's loop (Watch::Take)
+  // and is to go before the handler returns.
+  std::optional<Watch> watch;
 };
 
 // StreamPort lives on one loop. Its handlers must not destroy it.

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/address.h"
@@ -41,6 +42,8 @@ class StreamPortTest : public testing::Test {
     port_.emplace(
         *loop_, std::move(listeners), std::move(options),
         [this](AcceptedStream accepted) {
+          if (on_accepted_) on_accepted_(accepted);
+          accepted.watch.reset();
           accepted_.push_back(std::move(accepted));
           loop_->Stop();
         },
@@ -67,6 +70,7 @@ class StreamPortTest : public testing::Test {
   std::vector<int> fds_;
   std::optional<StreamPort> port_;
   std::vector<StreamRefusal> refusals_;
+  absl::AnyInvocable<void(AcceptedStream&)> on_accepted_;
   std::vector<AcceptedStream> accepted_;  // Before the port, by permits.
 };
 
@@ -246,6 +250,26 @@ TEST_F(StreamPortTest, AProxyTellsWhoseConnectionItIs) {
   RunUntilAccepted(1);
   EXPECT_EQ(accepted_[0].stream.path().remote, check->stream.path().local);
   EXPECT_EQ(port_->stats().proxied, 4u);
+}
+
+TEST_F(StreamPortTest, WhatItHandsOutIsWatchedAlready) {
+  size_t said = 0;
+  std::optional<Watch> taken;
+  on_accepted_ = [&](AcceptedStream& accepted) {
+    taken.emplace(*std::move(accepted.watch), [&](Readiness) {
+      said += ReadAll(accepted_[0].stream).size();
+      loop_->Stop();
+    });
+  };
+  Open();
+  SyscallFaults faults;
+  TcpStream client = TcpStream::Connect(addresses_[0]).value();
+  ASSERT_OK(client.Write(AsBytes("GET /")));
+  loop_.RunUntil([&] { return said == 5; });
+  ASSERT_OK(client.Write(AsBytes(" HTTP")));
+  loop_.RunUntil([&] { return said == 10; });
+  // One: as it was accepted.
+  EXPECT_EQ(faults.calls(Syscall::kEpollCtl), 1u);
 }
 
 TEST_F(StreamPortTest, AProxysHeaderComesBeforeTls) {

@@ -87,6 +87,9 @@ class TcpStream {
   void Cork() { corked_ = true; }
   // Ends our direction once everything written has been sent; reading goes on.
   void ShutdownWrite();
+  // Gives the descriptor back; what the kernel has taken still leaves. Watches
+  // of fd() go first.
+  void Close() { fd_.Close(); }
   // Ends both directions at once by a reset (RFC 9293 section 3.10.7.4):
   // whatever is kept, here or in the kernel, is thrown away. Watches of fd() go
   // first.

@@ -437,6 +437,7 @@ void TlsStream::ShutdownWrite() {
   state_->AfterHandshake();
 }
 
+void TlsStream::Close() { state_->tcp.Close(); }
 void TlsStream::Cut() { state_->tcp.Cut(); }
 
 uint64_t TlsStream::taken_bytes() const { return state_->tcp.taken_bytes(); }

@@ -89,6 +89,7 @@ class TlsStream {
   // Sends close_notify, then ends our direction.
   void ShutdownWrite();
 
+  void Close();
   void Cut();
 
   size_t buffered() const;

@@ -315,8 +315,10 @@ void Cluster::Admit(net::AcceptedStream accepted) {
                                  delete p;
                                });
   if (instance == 0) {
-    return first_->Admit(std::move(accepted.stream), std::move(place));
+    return first_->Admit(std::move(accepted.stream), std::move(place),
+                         std::move(accepted.watch));
   }
+  accepted.watch.reset();  // It goes to another loop.
   LoopOf(instance).Post([node = &NodeOf(instance),
                          stream = std::move(accepted.stream),
                          place = std::move(place)]() mutable {

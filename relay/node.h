@@ -77,8 +77,9 @@ class Node {
   // Flows are relayed by `path` from now on; it must outlive the node.
   void SetFlowPath(FlowPath& path);
   // Serves a client on a stream, until Close() at the latest. `place` goes when
-  // the stream has gone.
-  void Admit(net::Stream stream, std::shared_ptr<void> place);
+  // the stream has gone; `watch` is the stream's, on this loop, if it has one.
+  void Admit(net::Stream stream, std::shared_ptr<void> place,
+             std::optional<net::Watch> watch = std::nullopt);
   // Makes a credential valid, and takes it back: for new allocations only, see
   // turn::Server::Revoke(). EndAllocations() ends those that there are.
   absl::Status Grant(absl::string_view username, absl::string_view password);
@@ -151,7 +152,8 @@ class Node {
   void ServeDtls();
   Guest& Seat(const Path& path, std::string host, net::Stream stream,
               std::shared_ptr<void> place, StreamClient client,
-              turn::Reach reach);
+              turn::Reach reach,
+              std::optional<net::Watch> watch = std::nullopt);
   // Takes a whole message of a stream to the server. The guest may be gone
   // then.
   void Hear(Guest& guest, const StreamClient::Message& message);

@@ -10,7 +10,8 @@
 
 namespace kyuu::relay {
 
-void Node::Admit(net::Stream stream, std::shared_ptr<void> place) {
+void Node::Admit(net::Stream stream, std::shared_ptr<void> place,
+                 std::optional<net::Watch> watch) {
   Path path = stream.path();
   StreamClientOptions options = stream_options_;
   if (stream.is_tls()) {
@@ -20,7 +21,8 @@ void Node::Admit(net::Stream stream, std::shared_ptr<void> place) {
   ++stats_.streams;
   std::string host = stream.server_name();
   Seat(path, std::move(host), std::move(stream), std::move(place),
-       StreamClient(options, net::Loop::Now()), turn::Reach::kEverywhere);
+       StreamClient(options, net::Loop::Now()), turn::Reach::kEverywhere,
+       std::move(watch));
 }
 
 void Node::Arrive(Departure departure) {
@@ -38,7 +40,7 @@ void Node::Arrive(Departure departure) {
 
 Node::Guest& Node::Seat(const Path& path, std::string host, net::Stream stream,
                         std::shared_ptr<void> place, StreamClient client,
-                        turn::Reach reach) {
+                        turn::Reach reach, std::optional<net::Watch> watch) {
   // A proxy may tell the same address twice: of two connections by which one
   // client cannot be, the older one is dead.
   if (Guest* old = FindGuest(path)) old->driver->Cut();
@@ -61,7 +63,7 @@ Node::Guest& Node::Seat(const Path& path, std::string host, net::Stream stream,
         guests_.erase(path);
         Service();
       },
-      net::StreamDriverOptions(), &stream_memory_);
+      net::StreamDriverOptions(), &stream_memory_, std::move(watch));
   return guest;
 }
 

@@ -1,4 +1,5 @@
-// Transmit: what an engine has to say, into a stream.
+// Transmit: what an engine has to say, into a stream. InterestOf: what to watch
+// that for.
 
 #ifndef KYUU_NET_INTERNAL_TRANSMIT_H_
 #define KYUU_NET_INTERNAL_TRANSMIT_H_
@@ -25,6 +26,13 @@ void Transmit(E& engine, Stream& stream, absl::Span<uint8_t> buffer) {
     } while (more && stream.gathers());
     stream.Uncork();
   }
+}
+
+// `reads` is whether anybody wants what arrives.
+inline Interest InterestOf(const Stream& stream, bool reads) {
+  const Interest interest = stream.interest();
+  if (reads) return interest;
+  return interest == Interest::kReadWrite ? Interest::kWrite : Interest::kNone;
 }
 
 }  // namespace kyuu::net::internal

@@ -100,6 +100,7 @@ void FrontDoor::Admit(net::AcceptedStream accepted) {
     if (turn_) return turn_(std::move(accepted));
     LogRefusal(accepted.stream.path().remote.ToString(),
                "STUN and TURN are not served here");
+    accepted.watch->Forsake();
     return accepted.stream.Cut();
   }
   if (accepted.kind == net::StreamKind::kTls) {
@@ -123,7 +124,7 @@ void FrontDoor::Admit(net::AcceptedStream accepted) {
       [this, &guest](net::StreamEnd end, const absl::Status& why) {
         OnEnd(guest, end, why);
       },
-      options_.driver, &memory_);
+      options_.driver, &memory_, std::move(accepted.watch));
 }
 
 void FrontDoor::OnEnd(Guest& guest, net::StreamEnd end,
