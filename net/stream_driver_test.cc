@@ -175,6 +175,16 @@ TEST_F(StreamDriverTest, AMessageCostsOneCallOfRecv) {
   }
 }
 
+// Writability is waited for when the kernel has not taken all, and not before.
+TEST_F(StreamDriverTest, AnAnswerThatTheKernelTakesAtOnceChangesNoWatch) {
+  Start();
+  SyscallFaults faults;
+  on_event_ = [this] { talker_.say = "answer"; };
+  ASSERT_OK(client_->Write("question"));
+  loop_.RunUntil([&] { return client_->received == "answer"; });
+  EXPECT_EQ(faults.calls(Syscall::kEpollCtl), 0u);
+}
+
 // The kernel forgets a descriptor as it is closed, whoever closes it.
 TEST_F(StreamDriverTest, NoEndIsToldToEpoll) {
   for (const StreamEnd end :
