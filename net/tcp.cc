@@ -120,6 +120,7 @@ TcpStream TcpStream::Accepted(Fd fd, const Path& path,
 
 void TcpStream::Fail(int error) {
   if (!status_.ok()) return;
+  reset_ = error == ECONNRESET;
   status_ = internal::ErrnoStatus(
       error, absl::StrCat("tcp ", path_.remote.ToString()));
   pending_.clear();
@@ -225,8 +226,11 @@ void TcpStream::ShutdownWrite() {
 
 void TcpStream::Cut() {
   if (!fd_.valid()) return;
-  const linger now{1, 0};
-  SetOption(fd_.get(), SOL_SOCKET, SO_LINGER, now);
+  // Whom the peer has reset is as far already.
+  if (!reset_) {
+    const linger now{1, 0};
+    SetOption(fd_.get(), SOL_SOCKET, SO_LINGER, now);
+  }
   fd_.Close();
   Fail(ECONNABORTED);
 }

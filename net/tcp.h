@@ -129,6 +129,7 @@ class TcpStream {
   bool corked_ = false;
   bool ending_ = false;  // ShutdownWrite() was called.
   bool shut_ = false;    // ... and done.
+  bool reset_ = false;   // By the peer.
   absl::Status status_;
 };
 

@@ -356,6 +356,27 @@ TEST_F(TcpTest, ACutThrowsAwayWhatThePeerHasNotRead) {
   EXPECT_EQ(server->last, ReadState::kFailed);
 }
 
+// Whom the peer has reset needs no reset: a call less for each client that goes
+// that way.
+TEST_F(TcpTest, WhatThePeerHasResetIsOnlyClosed) {
+  for (const bool reset : {false, true}) {
+    auto [client, server] = Pair();
+    if (reset) {
+      client->watch.SetInterest(Interest::kNone);
+      client->stream.Cut();
+      loop_.RunUntil([&, &s = *server] { return s.over; });
+    }
+    server->watch.SetInterest(Interest::kNone);
+    SyscallFaults faults;
+    server->stream.Cut();
+    EXPECT_EQ(faults.calls(Syscall::kSetsockopt), reset ? 0u : 1u);
+    EXPECT_EQ(server->stream.fd(), -1);
+    if (reset) continue;
+    loop_.RunUntil([&, &c = *client] { return c.over; });
+    EXPECT_EQ(client->last, ReadState::kFailed);
+  }
+}
+
 // What the kernel keeps for a peer that does not read counts as well.
 TEST_F(TcpTest, TheKernelTakesLittleAheadOfTheNetwork) {
   auto client = std::make_unique<TcpEndpoint>(
