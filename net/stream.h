@@ -34,12 +34,16 @@ class Stream {
   }
 
   // The same.
-  void SetReadMark(size_t bytes) {
-    std::get<TcpStream>(stream_).SetReadMark(bytes);
+  void Unread(absl::Span<const uint8_t> bytes) {
+    std::get<TcpStream>(stream_).Unread(bytes);
   }
 
   bool is_tls() const { return std::holds_alternative<TlsStream>(stream_); }
 
+  // Of TLS only. As Read(), but what is read stays to be read again.
+  ReadResult Peek(absl::Span<uint8_t> out) {
+    return std::get<TlsStream>(stream_).Peek(out);
+  }
   // Of TLS only.
   bool handshake_done() const {
     return std::get<TlsStream>(stream_).handshake_done();
@@ -59,9 +63,6 @@ class Stream {
   }
   ReadResult Read(absl::Span<uint8_t> out) {
     return std::visit([&](auto& s) { return s.Read(out); }, stream_);
-  }
-  ReadResult Peek(absl::Span<uint8_t> out) {
-    return std::visit([&](auto& s) { return s.Peek(out); }, stream_);
   }
   absl::Status Write(absl::Span<const uint8_t> bytes) {
     return std::visit([&](auto& s) { return s.Write(bytes); }, stream_);
@@ -88,10 +89,9 @@ class Stream {
   void Cut() {
     std::visit([](auto& s) { s.Cut(); }, stream_);
   }
-  // Bytes have arrived that the descriptor no longer shows (TLS only): read on.
+  // Bytes have arrived that the descriptor no longer shows: read on.
   bool has_pending() const {
-    const auto* tls = std::get_if<TlsStream>(&stream_);
-    return tls != nullptr && tls->has_pending();
+    return std::visit([](const auto& s) { return s.has_pending(); }, stream_);
   }
   size_t buffered() const {
     return std::visit([](const auto& s) { return s.buffered(); }, stream_);

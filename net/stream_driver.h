@@ -182,7 +182,7 @@ class StreamDriver {
                                                      : absl::InfiniteFuture()));
   }
 
-  // What TLS holds already is not shown by the descriptor.
+  // What was put back, or TLS holds, is not shown by the descriptor.
   bool ReadsOn() const {
     return stream_.has_pending() && !peer_ended_ && WantsInput();
   }

@@ -98,6 +98,7 @@ class StreamDriverTest : public testing::Test {
       loop_->Stop();
     });
     loop_.RunUntil([&] { return accepted.has_value(); });
+    accepted->Unread(AsBytes(unread_));
     driver_ = std::make_unique<StreamDriver<Talker>>(
         *loop_, Stream(*std::move(accepted)), talker_, buffer_,
         [this](Talker::Event event) {
@@ -137,6 +138,7 @@ class StreamDriverTest : public testing::Test {
   StreamBuffer buffer_;
   int overs_ = 0;
   StreamMemory memory_{1 << 20, [this] { ++overs_; }};
+  std::string unread_;  // Put back before the driver has the stream.
   std::string heard_;
   std::optional<absl::Status> ended_;
   absl::AnyInvocable<void()> on_event_;
@@ -209,6 +211,15 @@ TEST_F(StreamDriverTest, NoEndIsToldToEpoll) {
     EXPECT_EQ(end_, end);
     EXPECT_EQ(faults.calls(Syscall::kEpollCtl), 0u);
   }
+}
+
+// As by a port, that has looked at them; the descriptor does not show them.
+TEST_F(StreamDriverTest, WhatWasPutBackIsHeardFirst) {
+  unread_ = "first ";
+  Start();
+  loop_.RunUntil([&] { return heard_ == "first "; });
+  ASSERT_OK(client_->Write("then"));
+  loop_.RunUntil([&] { return heard_ == "first then"; });
 }
 
 TEST_F(StreamDriverTest, ItsTimersRun) {

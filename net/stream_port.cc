@@ -2,11 +2,18 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
+#include "absl/strings/str_cat.h"
+#include "base/bytes.h"
 #include "net/proxy/proxy_header.h"
 
 namespace kyuu::net {
 namespace {
+
+// Most requests of HTTP, a ClientHello and whatever TURN begins with; the rest
+// of a longer one is read by whom it is for.
+constexpr size_t kFirstReadBytes = 2048;
 
 bool IsListed(const std::vector<IpPrefix>& list, const IpAddress& ip) {
   return std::any_of(list.begin(), list.end(),
@@ -42,7 +49,7 @@ struct StreamPort::Newcomer {
   Stream stream;
   StreamPermit permit;
   std::optional<ProxyHeader> header;  // Until it has come.
-  size_t seen_bytes = 0;  // That may be a stranger's header; 0 otherwise.
+  std::string heard;                  // That may be a stranger's header.
   std::optional<absl::Time> handshake_began;  // While it is under way.
   std::optional<Watch> watch;
   std::optional<Alarm> alarm;
@@ -142,21 +149,10 @@ bool StreamPort::TakeShare(const IpAddress& ip, std::optional<Source>& source) {
   return true;
 }
 
-bool StreamPort::HearProxy(Newcomer& newcomer) {
-  std::array<uint8_t, 512> buffer;
-  while (newcomer.header->state() == ProxyHeader::State::kReading) {
-    ReadResult got = newcomer.stream.Peek(absl::MakeSpan(buffer));
-    if (got.state == ReadState::kWouldBlock) return false;
-    if (got.state != ReadState::kData) {
-      ++stats_.silent;
-      newcomers_.erase(&newcomer);
-      return false;
-    }
-    // What belongs to it is taken from the stream, and nothing else.
-    const size_t size =
-        newcomer.header->Take(absl::MakeConstSpan(buffer).first(got.bytes));
-    if (size > 0) newcomer.stream.Read(absl::MakeSpan(buffer).first(size));
-  }
+bool StreamPort::HearProxy(Newcomer& newcomer,
+                           absl::Span<const uint8_t>& bytes) {
+  bytes.remove_prefix(newcomer.header->Take(bytes));
+  if (newcomer.header->state() == ProxyHeader::State::kReading) return false;
   if (newcomer.header->state() == ProxyHeader::State::kRefused) {
     ++stats_.refused_header;
     Refuse(StreamRefusal::kHeader, newcomer);
@@ -173,21 +169,45 @@ bool StreamPort::HearProxy(Newcomer& newcomer) {
   return false;
 }
 
+// What is read goes with the stream to whoever it is for: to look at it first,
+// and then to read it, would be a call more for each.
 void StreamPort::Listen(Newcomer& newcomer) {
-  if (newcomer.header && !HearProxy(newcomer)) return;
-  std::array<uint8_t, ProxyHeader::kBeginningBytes> beginning;
+  if (newcomer.stream.is_tls()) return ListenInside(newcomer);
+  std::array<uint8_t, kFirstReadBytes> buffer;
+  const ReadResult got = newcomer.stream.Read(absl::MakeSpan(buffer));
+  if (got.state == ReadState::kWouldBlock) return;
+  // With its end come, whoever speaks what the first byte says hears of that.
+  const bool ended = got.state == ReadState::kEnd && !newcomer.heard.empty();
+  if (got.state != ReadState::kData && !ended) {
+    ++stats_.silent;
+    newcomers_.erase(&newcomer);
+    return;
+  }
+  absl::Span<const uint8_t> bytes =
+      absl::MakeConstSpan(buffer).first(got.bytes);
+  if (newcomer.header && !HearProxy(newcomer, bytes)) return;
+  if (!newcomer.heard.empty()) {
+    absl::StrAppend(&newcomer.heard, AsText(bytes));
+    bytes = AsBytes(newcomer.heard);
+  }
+  if (bytes.empty() || !(ended || MayPass(newcomer, bytes))) return;
+  const StreamKind kind = KindOf(bytes[0]);
+  newcomer.stream.Unread(bytes);
+  if (kind == StreamKind::kTls && options_.tls) return WrapInTls(newcomer);
+  HandOut(newcomer, kind);
+}
+
+void StreamPort::ListenInside(Newcomer& newcomer) {
+  uint8_t first_byte = 0;
   newcomer.stream.Flush();
-  const ReadResult got = newcomer.stream.Peek(absl::MakeSpan(beginning));
+  const ReadResult got = newcomer.stream.Peek({&first_byte, 1});
   if (newcomer.handshake_began && newcomer.stream.handshake_done()) {
     handshake_times_.Observe(
         absl::ToDoubleSeconds(Loop::Now() - *newcomer.handshake_began));
     newcomer.handshake_began.reset();
   }
   if (got.state == ReadState::kData) {
-    if (MayPass(newcomer, absl::MakeConstSpan(beginning).first(got.bytes))) {
-      HandOut(newcomer, beginning[0]);
-    }
-    return;
+    return HandOut(newcomer, KindOf(first_byte));
   }
   if (got.state == ReadState::kWouldBlock) {
     return newcomer.watch->SetInterest(newcomer.stream.interest());
@@ -196,36 +216,23 @@ void StreamPort::Listen(Newcomer& newcomer) {
   newcomers_.erase(&newcomer);
 }
 
-bool StreamPort::MayPass(Newcomer& newcomer,
-                         absl::Span<const uint8_t> beginning) {
-  // Proxies speak before all else, so it is none inside TLS.
-  if (newcomer.stream.is_tls()) return true;
-  switch (ProxyHeader::Recognize(beginning)) {
+bool StreamPort::MayPass(Newcomer& newcomer, absl::Span<const uint8_t> bytes) {
+  switch (ProxyHeader::Recognize(
+      bytes.first(std::min(bytes.size(), ProxyHeader::kBeginningBytes)))) {
     case ProxyHeader::Beginning::kHeader:
       ++stats_.unasked_header;
       Refuse(StreamRefusal::kUnaskedHeader, newcomer);
       return false;
     case ProxyHeader::Beginning::kPerhaps:
-      // With as many bytes as before, its end has come: whoever speaks what
-      // the first one says hears of that.
-      if (beginning.size() > newcomer.seen_bytes) {
-        newcomer.seen_bytes = beginning.size();
-        newcomer.stream.SetReadMark(beginning.size() + 1);
-        return false;
-      }
-      break;
+      newcomer.heard = std::string(AsText(bytes));
+      return false;
     case ProxyHeader::Beginning::kNone:
       break;
   }
-  if (newcomer.seen_bytes > 0) newcomer.stream.SetReadMark(1);
   return true;
 }
 
-void StreamPort::HandOut(Newcomer& newcomer, uint8_t first_byte) {
-  const StreamKind kind = KindOf(first_byte);
-  if (kind == StreamKind::kTls && options_.tls && !newcomer.stream.is_tls()) {
-    return WrapInTls(newcomer);
-  }
+void StreamPort::HandOut(Newcomer& newcomer, StreamKind kind) {
   ++stats_.accepted;
   AcceptedStream accepted{std::move(newcomer.stream), kind,
                           std::move(newcomer.permit),
@@ -239,7 +246,7 @@ void StreamPort::WrapInTls(Newcomer& newcomer) {
   newcomer.handshake_began = Loop::Now();
   newcomer.alarm->Set(*newcomer.handshake_began + options_.first_byte_timeout);
   // The handshake goes on by peeking.
-  Listen(newcomer);
+  ListenInside(newcomer);
 }
 
 // The listeners stay readable, so they are not watched meanwhile.

@@ -118,7 +118,8 @@ class StreamPermit {
   std::optional<Source> source_;  // Whose share it counts for.
 };
 
-// A stream that has said its first byte, which is still to be read.
+// A stream that has said its first byte, which is still to be read: all that
+// was read of it was put back (Stream::has_pending).
 struct AcceptedStream {
   Stream stream;
   StreamKind kind;
@@ -168,13 +169,16 @@ class StreamPort {
   // Takes a share of the source of `ip`; false if it has none left.
   bool TakeShare(const IpAddress& ip, std::optional<Source>& source);
   void Listen(Newcomer& newcomer);
-  // Reads the proxy's header. False if the newcomer is still to send a part of
-  // it, or is gone.
-  bool HearProxy(Newcomer& newcomer);
-  // Whether a stream of that beginning may be handed out. If not, more of it is
-  // waited for, or it is gone: it has begun with a proxy's header.
-  bool MayPass(Newcomer& newcomer, absl::Span<const uint8_t> beginning);
-  void HandOut(Newcomer& newcomer, uint8_t first_byte);
+  // The same, of one that speaks TLS.
+  void ListenInside(Newcomer& newcomer);
+  // Takes the proxy's header from the front of `bytes`. False if the newcomer
+  // is still to send a part of it, or is gone.
+  bool HearProxy(Newcomer& newcomer, absl::Span<const uint8_t>& bytes);
+  // Whether a stream that begins with `bytes` may be handed out. If not, they
+  // are kept and more is waited for, or it is gone: it has begun with a proxy's
+  // header.
+  bool MayPass(Newcomer& newcomer, absl::Span<const uint8_t> bytes);
+  void HandOut(Newcomer& newcomer, StreamKind kind);
   void WrapInTls(Newcomer& newcomer);
   void Pause();
   void Resume();

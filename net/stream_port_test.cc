@@ -256,6 +256,7 @@ TEST_F(StreamPortTest, WhatItHandsOutIsWatchedAlready) {
   size_t said = 0;
   std::optional<Watch> taken;
   on_accepted_ = [&](AcceptedStream& accepted) {
+    said = ReadAll(accepted.stream).size();
     taken.emplace(*std::move(accepted.watch), [&](Readiness) {
       said += ReadAll(accepted_[0].stream).size();
       loop_->Stop();
@@ -270,6 +271,29 @@ TEST_F(StreamPortTest, WhatItHandsOutIsWatchedAlready) {
   loop_.RunUntil([&] { return said == 10; });
   // One: as it was accepted.
   EXPECT_EQ(faults.calls(Syscall::kEpollCtl), 1u);
+}
+
+TEST_F(StreamPortTest, WhatWasHeardGoesWithTheStream) {
+  SyscallFaults faults;
+  Open();
+  TcpStream client = TcpStream::Connect(addresses_[0]).value();
+  ASSERT_OK(client.Write(AsBytes("GET / HTTP/1.1")));
+  RunUntilAccepted(1);
+  EXPECT_TRUE(accepted_[0].stream.has_pending());
+  EXPECT_EQ(ReadAll(accepted_[0].stream), "GET / HTTP/1.1");
+  EXPECT_FALSE(accepted_[0].stream.has_pending());
+  EXPECT_EQ(faults.calls(Syscall::kRecv), 1u);
+  // What goes beyond that follows.
+  accepted_.clear();
+  const std::string longer = "G" + std::string(5000, 'E');
+  ASSERT_OK(TcpStream::Connect(addresses_[0]).value().Write(AsBytes(longer)));
+  RunUntilAccepted(1);
+  std::string got;
+  loop_.PollUntil([&] {
+    got += ReadAll(accepted_[0].stream);
+    return got.size() >= longer.size();
+  });
+  EXPECT_EQ(got, longer);
 }
 
 TEST_F(StreamPortTest, AProxysHeaderComesBeforeTls) {
@@ -350,7 +374,6 @@ TEST_F(StreamPortTest, WhatOnlyBeginsLikeAHeaderIsHandedOut) {
   EXPECT_TRUE(refusals_.empty());
 }
 
-// Meanwhile it makes no work: its bytes stay unread.
 TEST_F(StreamPortTest, WhoStopsWithinAHeaderHasItsTimeAndNoMore) {
   Open({.first_byte_timeout = absl::Milliseconds(50)});
   const auto client = Client("PROX");

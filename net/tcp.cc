@@ -12,6 +12,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "base/bytes.h"
+#include "base/check.h"
 #include "base/status_macros.h"
 #include "net/internal/sockaddr.h"
 
@@ -127,19 +129,24 @@ void TcpStream::Fail(int error) {
   sent_ = 0;
 }
 
-ReadResult TcpStream::Read(absl::Span<uint8_t> out) { return Receive(out, 0); }
-
-void TcpStream::SetReadMark(size_t bytes) {
-  SetOption(fd_.get(), SOL_SOCKET, SO_RCVLOWAT, static_cast<int>(bytes));
+void TcpStream::Unread(absl::Span<const uint8_t> bytes) {
+  KYUU_CHECK(unread_ == nullptr);
+  if (bytes.empty()) return;
+  unread_ = std::make_unique<std::string>(AsText(bytes));
 }
 
-ReadResult TcpStream::Peek(absl::Span<uint8_t> out) {
-  return Receive(out, MSG_PEEK);
+ReadResult TcpStream::TakeUnread(absl::Span<uint8_t> out) {
+  const size_t bytes =
+      unread_->copy(reinterpret_cast<char*>(out.data()), out.size());
+  unread_->erase(0, bytes);
+  if (unread_->empty()) unread_.reset();
+  return {ReadState::kData, bytes};
 }
 
-ReadResult TcpStream::Receive(absl::Span<uint8_t> out, int flags) {
+ReadResult TcpStream::Read(absl::Span<uint8_t> out) {
+  if (unread_ != nullptr && status_.ok()) return TakeUnread(out);
   for (int i = 0; status_.ok() && i < kMaxInterruptions; ++i) {
-    const ssize_t n = recv(fd_.get(), out.data(), out.size(), flags);
+    const ssize_t n = recv(fd_.get(), out.data(), out.size(), 0);
     if (n > 0) return {ReadState::kData, static_cast<size_t>(n)};
     if (n == 0) return {ReadState::kEnd, 0};
     // A socket that is still connecting answers EAGAIN.

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -67,13 +68,11 @@ class TcpStream {
   }
 
   ReadResult Read(absl::Span<uint8_t> out);
-  // As Read(), but what is read stays to be read again.
-  ReadResult Peek(absl::Span<uint8_t> out);
-
-  // The descriptor is readable from now on once so many bytes are there to be
-  // read, or nothing more comes (SO_RCVLOWAT): for whoever has peeked at fewer
-  // and needs more. 1 at first.
-  void SetReadMark(size_t bytes);
+  // Puts back what was read, for the next owner to read again, before all else.
+  // Only once, until that is done.
+  void Unread(absl::Span<const uint8_t> bytes);
+  // Bytes were put back, which the descriptor does not show: read on.
+  bool has_pending() const { return unread_ != nullptr; }
 
   // Takes all of `bytes` (sends what it can now, keeps the rest) or nothing:
   // RESOURCE_EXHAUSTED when the write buffer would overflow,
@@ -116,13 +115,14 @@ class TcpStream {
   static absl::StatusOr<TcpStream> Begin(Fd fd, const TransportAddress& remote,
                                          const StreamOptions& options);
   void Fail(int error);
-  ReadResult Receive(absl::Span<uint8_t> out, int flags);
+  ReadResult TakeUnread(absl::Span<uint8_t> out);
   bool TrySend(absl::Span<const uint8_t> bytes, size_t& sent);
 
   Fd fd_;
   Path path_;
   StreamOptions options_;
-  std::string pending_;  // [sent_, size()) waits.
+  std::unique_ptr<std::string> unread_;  // Hardly anybody has some.
+  std::string pending_;                  // [sent_, size()) waits.
   size_t sent_ = 0;
   uint64_t taken_bytes_ = 0;
   bool connecting_ = false;

@@ -152,18 +152,28 @@ TEST_F(TcpTest, AResetShowsAsFailure) {
   EXPECT_EQ(server->last, ReadState::kFailed);
 }
 
-TEST_F(TcpTest, PeekLeavesTheByte) {
+TEST_F(TcpTest, WhatWasPutBackIsReadFirst) {
   auto [client, server] = Pair();
-  uint8_t byte = 0;
-  EXPECT_EQ(server->stream.Peek({&byte, 1}).state, ReadState::kWouldBlock);
-  server->reading = false;
-  ASSERT_OK(client->Write("GET"));
-  loop_.RunUntil([&, &s = *server] {
-    return s.stream.Peek({&byte, 1}).state == ReadState::kData;
-  });
-  EXPECT_EQ(byte, uint8_t{'G'});
-  server->reading = true;
-  loop_.RunUntil([&, &s = *server] { return s.received == "GET"; });
+  server->watch.SetInterest(Interest::kNone);
+  TcpStream& stream = server->stream;
+  ASSERT_OK(client->Write(" HTTP"));
+  EXPECT_FALSE(stream.has_pending());
+  stream.Unread(AsBytes("GET /"));
+  EXPECT_TRUE(stream.has_pending());
+  // Whoever owns it by then, with however little room, and without a call.
+  TcpStream moved = std::move(stream);
+  SyscallFaults faults;
+  std::array<uint8_t, 3> buffer;
+  std::string got;
+  while (moved.has_pending()) {
+    const ReadResult read = moved.Read(absl::MakeSpan(buffer));
+    ASSERT_EQ(read.state, ReadState::kData);
+    got += std::string(AsText(absl::MakeSpan(buffer).first(read.bytes)));
+  }
+  EXPECT_EQ(got, "GET /");
+  EXPECT_EQ(faults.calls(Syscall::kRecv), 0u);
+  EXPECT_EQ(moved.Read(absl::MakeSpan(buffer)).bytes, 3u);
+  EXPECT_EQ(AsText(buffer), " HT");
 }
 
 TEST_F(TcpTest, AnAddressThatIsNotThereYetCanBeAwaited) {

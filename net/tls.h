@@ -80,6 +80,7 @@ class TlsStream {
   // Call it until it would block: bytes may wait inside TLS that the descriptor
   // does not show.
   ReadResult Read(absl::Span<uint8_t> out);
+  // As Read(), but what is read stays to be read again.
   ReadResult Peek(absl::Span<uint8_t> out);
   // Bytes have arrived that the descriptor no longer shows: call Read().
   bool has_pending() const;
