@@ -27,6 +27,8 @@ struct HttpHeader {
 class HttpHeaders {
  public:
   void Add(absl::string_view name, absl::string_view value);
+  // So many fields will be added.
+  void Reserve(size_t fields) { fields_.reserve(fields); }
   // The value of the first field of that name; nullopt if there is none. The
   // view lives as long as this object is unchanged.
   std::optional<absl::string_view> Find(absl::string_view name) const;

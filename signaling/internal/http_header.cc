@@ -6,6 +6,7 @@
 #include "signaling/internal/http_header.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -78,6 +79,8 @@ absl::Status Parse(
 template <typename Message>
 HttpHeaders Headers(const Message& message) {
   HttpHeaders headers;
+  headers.Reserve(
+      static_cast<size_t>(std::distance(message.begin(), message.end())));
   for (const auto& field : message) {
     headers.Add(ToString(field.name_string()), ToString(field.value()));
   }
