@@ -132,7 +132,7 @@ void FrontDoor::OnEnd(Guest& guest, net::StreamEnd end,
   if (end == net::StreamEnd::kStalled) {
     ++stats_.stalled;
     LogRefusal(guest.who(), "it does not read what it has asked for");
-  } else if (!why.ok()) {
+  } else if (!why.ok() && LogsDetails()) {
     spdlog::debug("http: {}: {}", guest.who(), why.ToString());
   }
   Depart(guest, signaling::Departure::kLost);
@@ -212,7 +212,9 @@ void FrontDoor::Deliver(signaling::Envelope envelope) {
   // says so by an event.
   const absl::Status sent =
       guest->connection.SendUtf8(net::Loop::Now(), std::move(envelope.text));
-  if (!sent.ok()) spdlog::debug("signaling: {}", sent.ToString());
+  if (!sent.ok() && LogsDetails()) {
+    spdlog::debug("signaling: {}", sent.ToString());
+  }
   if (dirty_.empty() || dirty_.back() != static_cast<uint64_t>(guest->id)) {
     dirty_.push_back(static_cast<uint64_t>(guest->id));
   }
@@ -283,7 +285,7 @@ void FrontDoor::On(Guest& guest, signaling::WebSocketMessage message) {
 void FrontDoor::On(Guest& guest, signaling::WebSocketClosed closed) {
   if (closed.status.code() == absl::StatusCode::kResourceExhausted) {
     LogRefusal(guest.who(), closed.status.message());
-  } else {
+  } else if (LogsDetails()) {
     spdlog::debug("signaling: {} closed: {} {}", guest.who(), closed.code,
                   closed.status.ToString());
   }
@@ -296,7 +298,9 @@ void FrontDoor::On(Guest& guest, signaling::HttpClosed closed) {
     ++stats_.malformed;
     return LogRefusal(guest.who(), closed.status.message());
   }
-  spdlog::debug("http: {}: {}", guest.who(), closed.status.ToString());
+  if (LogsDetails()) {
+    spdlog::debug("http: {}: {}", guest.who(), closed.status.ToString());
+  }
 }
 
 void FrontDoor::On(const signaling::SessionOpened& opened) {

@@ -152,7 +152,7 @@ void FrontDoor::TakePost(Guest& guest, const HttpRequest& request) {
 void FrontDoor::On(Guest& guest, signaling::EventStreamClosed closed) {
   if (closed.status.code() == absl::StatusCode::kResourceExhausted) {
     LogRefusal(guest.who(), closed.status.message());
-  } else {
+  } else if (LogsDetails()) {
     spdlog::debug("signaling: {} closed: {}", guest.who(),
                   closed.status.ToString());
   }

@@ -14,10 +14,15 @@
 #include "net/stream_driver.h"
 #include "net/stream_port.h"
 #include "signaling/server_connection.h"
+#include "spdlog/spdlog.h"
 #include "tools/kyuud/dialects.h"
 #include "tools/kyuud/front_door.h"
 
 namespace kyuu::tools {
+
+// Whether the log shows what becomes of each guest. Texts for it, of which each
+// takes longer than much else of a connection, are only made then.
+inline bool LogsDetails() { return spdlog::should_log(spdlog::level::debug); }
 
 // Guest is one connection.
 struct FrontDoor::Guest {

@@ -48,7 +48,9 @@ void FrontDoor::Refuse(Guest& guest, const Refusal& refusal) {
 void FrontDoor::On(Guest& guest, signaling::HttpRequestReceived received) {
   signaling::HttpRequest& request = received.request;
   const ClientAddress client = Recognize(guest, request);
-  spdlog::debug("http: {} {}", guest.who(), request.method);
+  if (LogsDetails()) {
+    spdlog::debug("http: {} {}", guest.who(), request.method);
+  }
   ++stats_.requests;
   if (guest.in_clear) return Refuse(guest, kSpeakTls);
   if (const auto refusal = routes_.RefuseHost(request)) {
