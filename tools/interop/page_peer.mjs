@@ -11,6 +11,7 @@ function install() {
     const tell = (line) => globalThis.told(JSON.stringify(line));
     const heard = globalThis.heard = [];
     let making = false;
+    let answered = false;
     let ignoring = false;
     const use = (channel) => {
       globalThis.channel = channel;
@@ -37,10 +38,12 @@ function install() {
       if (message.type === 'restart') pc.restartIce();
       if (message.type === 'restart' || message.type === 'negotiate') return describe();
       if (message.sdp) {
-        const collides = message.type === 'offer' && (making || pc.signalingState !== 'stable');
-        ignoring = !polite && collides;
+        // An answer that is being set is as good as set, for the offer behind it.
+        const busy = making || !(pc.signalingState === 'stable' || answered);
+        ignoring = !polite && message.type === 'offer' && busy;
         if (ignoring) return tell({ event: 'ignored' });
-        await pc.setRemoteDescription(message);
+        answered = message.type === 'answer';
+        await pc.setRemoteDescription(message).finally(() => { answered = false; });
         if (message.type === 'offer') await describe();
       } else if (message.candidate) {
         await pc.addIceCandidate(message).catch((error) => { if (!ignoring) throw error; });
