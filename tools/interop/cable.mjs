@@ -35,6 +35,9 @@ export async function otherMachine(t) {
   for (const deadline = Date.now() + 10_000; shell('readlink', `/proc/${pid}/ns/net`) === own;) assert.ok(Date.now() < deadline);
   const there = (...line) => shell('nsenter', `--net=/proc/${pid}/ns/net`, ...line);
   shell('ip', 'link', 'add', 'cable', 'type', 'veth', 'peer', 'name', 'end', 'netns', `${pid}`);
+  // Without IPv6 of their own making: see inNetwork().
+  shell('ip', 'link', 'set', 'cable', 'addrgenmode', 'none');
+  there('ip', 'link', 'set', 'end', 'addrgenmode', 'none');
   shell('ip', 'addr', 'add', '192.168.77.1/24', 'dev', 'cable');
   shell('ip', 'link', 'set', 'cable', 'up');
   shell('ip', 'route', 'add', 'default', 'via', '192.168.77.254');

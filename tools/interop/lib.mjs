@@ -155,11 +155,14 @@ export function sharedServer(take) {
 
 // `command` in a network of its own with one interface, 11.1.1.2, after `setup`, a
 // line of shell. Firefox gathers nothing where no route leads out, so there is one
-// that ends at once.
+// that ends at once. Without IPv6 of the interface's own making, which is there some
+// seconds later: Chromium gives up what it is loading when an address comes
+// (ERR_NETWORK_CHANGED).
 export function inNetwork(setup, ...command) {
   const root = process.getuid() === 0 ? [] : ['--map-root-user'];
   const network = `ip link set lo up && ip link add v0 type veth peer name v1 && ip addr add 11.1.1.2/24 dev v0 &&
-    ip link set v0 up && ip link set v1 up && ip route add default via 11.1.1.1 && ${setup} && exec "$@"`;
+    ip link set v0 addrgenmode none && ip link set v1 addrgenmode none && ip link set v0 up && ip link set v1 up &&
+    ip route add default via 11.1.1.1 && ${setup} && exec "$@"`;
   return new Program('unshare', [...root, '--net', 'sh', '-c', network, 'sh', ...command]);
 }
 

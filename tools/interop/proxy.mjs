@@ -58,7 +58,8 @@ export class PathProxy {
     const forward = (incoming) => {
       const headers = { ...incoming.headers, ...(host && { host }) };
       if (!upgrades) delete headers.upgrade;
-      return request({ hostname, port, method: incoming.method, path: incoming.url.slice(path.length), headers });
+      // A connection each: of one that was kept, a busy process learns too late that it has ended.
+      return request({ hostname, port, method: incoming.method, path: incoming.url.slice(path.length), headers, agent: false });
     };
     const changed = async (change, name, response) => {
       const answer = await fetch(new URL(name, url));
