@@ -11,7 +11,7 @@ function install() {
     const tell = (line) => globalThis.told(JSON.stringify(line));
     const heard = globalThis.heard = [];
     let making = false;
-    let answered = false;
+    let settingAnswer = false;
     let ignoring = false;
     const use = (channel) => {
       globalThis.channel = channel;
@@ -39,11 +39,11 @@ function install() {
       if (message.type === 'restart' || message.type === 'negotiate') return describe();
       if (message.sdp) {
         // An answer that is being set is as good as set, for the offer behind it.
-        const busy = making || !(pc.signalingState === 'stable' || answered);
+        const busy = making || !(pc.signalingState === 'stable' || settingAnswer);
         ignoring = !polite && message.type === 'offer' && busy;
         if (ignoring) return tell({ event: 'ignored' });
-        answered = message.type === 'answer';
-        await pc.setRemoteDescription(message).finally(() => { answered = false; });
+        settingAnswer = message.type === 'answer';
+        await pc.setRemoteDescription(message).finally(() => { settingAnswer = false; });
         if (message.type === 'offer') await describe();
       } else if (message.candidate) {
         await pc.addIceCandidate(message).catch((error) => { if (!ignoring) throw error; });
