@@ -47,14 +47,17 @@ Options TestOptions(int threads) {
 // A TURN client with its socket on the loop.
 class Client {
  public:
+  using Ports = turn::ClientOptions::Ports;
+
   Client(net::TestLoop& loop, const TransportAddress& server,
-         std::function<void()> changed)
+         std::function<void()> changed, Ports ports)
       : changed_(std::move(changed)),
         socket_(net::UdpSocket::Open({.bind = {kLoopback, 0}}).value()),
         turn_(random_, {.local = socket_.local(),
                         .server = server,
                         .username = "u",
-                        .password = "p"}),
+                        .password = "p",
+                        .ports = ports}),
         watch_(*loop, socket_.fd(), net::Interest::kRead,
                [this](net::Readiness) { Read(); }),
         alarm_(*loop, [this] {
@@ -156,9 +159,10 @@ class ClusterTest : public testing::Test {
     EXPECT_OK(cluster);
     return *std::move(cluster);
   }
-  std::unique_ptr<Client> Connect(const Cluster& cluster) {
-    return std::make_unique<Client>(loop_, cluster.listeners()[0],
-                                    [this] { loop_->Stop(); });
+  std::unique_ptr<Client> Connect(const Cluster& cluster,
+                                  Client::Ports ports = Client::Ports::kAny) {
+    return std::make_unique<Client>(
+        loop_, cluster.listeners()[0], [this] { loop_->Stop(); }, ports);
   }
   template <typename E>
   size_t Count() const {
@@ -690,6 +694,26 @@ TEST_F(ClusterTest, ARelayThatCannotBeOpenedOrWatchedIsRefused) {
   EXPECT_TRUE(first->allocated());
   cluster->Close();
   EXPECT_EQ(cluster->stats().node.open_failures, Count<OpenFailed>());
+}
+
+// Of a pair whose even port another program has, the odd one does not stay in
+// nobody's hands for as long as a reservation is valid.
+TEST_F(ClusterTest, NothingStaysOfAReservationThatCouldNotBeMade) {
+  Options options = TestOptions(1);
+  options.server.relay_port_low = 51'100;
+  options.server.relay_port_high = 51'115;
+  const auto cluster = Open(options);
+  std::vector<net::UdpSocket> others;
+  for (uint16_t port = 51'100; port < 51'114; port += 2) {
+    others.push_back(net::UdpSocket::Open({.bind = {kLoopback, port}}).value());
+  }
+  const auto client = Connect(*cluster, Client::Ports::kEvenAndNext);
+  loop_.RunUntil([&] { return client->allocated(); });
+  EXPECT_EQ(client->turn().relayed().port, 51'114);
+  for (uint16_t port = 51'101; port < 51'115; port += 2) {
+    EXPECT_OK(net::UdpSocket::Open({.bind = {kLoopback, port}})) << port;
+  }
+  EXPECT_FALSE(net::UdpSocket::Open({.bind = {kLoopback, 51'115}}).ok());
 }
 
 // HTTP and signaling are on the main loop: while it is at work on them, or

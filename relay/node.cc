@@ -339,46 +339,26 @@ void Node::SendAnswers() {
   }
 }
 
-absl::StatusOr<net::UdpSocket> Node::OpenSocket(
-    const turn::Server::OpenRelay& open) {
-  const auto open_one =
-      [this](const TransportAddress& bind) -> absl::StatusOr<net::UdpSocket> {
-    if (auto reserved = reserved_.Take(bind)) return *std::move(reserved);
-    net::UdpOptions options;
-    options.bind = bind;
-    options.errors = net::UdpOptions::Errors::kKeep;
-    // What a flow path relays never comes by here, and the errors about it do.
-    options.setup = flows_.has_value() ? net::UdpOptions::Setup::kAtOnce
-                                       : net::UdpOptions::Setup::kAtFirstUse;
-    return net::UdpSocket::Open(options);
-  };
-  if (open.next_reserved_until.has_value()) {
-    KYUU_ASSIGN_OR_RETURN(
-        net::UdpSocket next,
-        open_one({open.bind.ip, static_cast<uint16_t>(open.bind.port + 1)}));
-    reserved_.Put(net::Loop::Now(), std::move(next), *open.next_reserved_until);
-    reserved_alarm_.Set(*open.next_reserved_until);
-  }
-  return open_one(open.bind);
+absl::StatusOr<net::UdpSocket> Node::OpenSocket(const TransportAddress& bind) {
+  if (auto reserved = reserved_.Take(bind)) return *std::move(reserved);
+  net::UdpOptions options;
+  options.bind = bind;
+  options.errors = net::UdpOptions::Errors::kKeep;
+  // What a flow path relays never comes by here, and the errors about it do.
+  options.setup = flows_.has_value() ? net::UdpOptions::Setup::kAtOnce
+                                     : net::UdpOptions::Setup::kAtFirstUse;
+  return net::UdpSocket::Open(options);
 }
 
-void Node::On(const turn::Server::OpenRelay& open) {
-  const absl::Time now = net::Loop::Now();
-  if (open.transport == Transport::kTcp) {
-    const absl::Status opened = peers_.Open(open.relay, open.bind);
-    if (opened.ok()) return server_.RelayOpened(now, open.relay);
-    ++stats_.open_failures;
-    handlers_.on_event(OpenFailed{open.bind, std::string(opened.message())});
-    return server_.RelayFailed(now, open.relay);
+absl::Status Node::OpenUdp(const turn::Server::OpenRelay& open) {
+  KYUU_ASSIGN_OR_RETURN(net::UdpSocket socket, OpenSocket(open.bind));
+  std::optional<net::UdpSocket> next;
+  if (open.next_reserved_until.has_value()) {
+    KYUU_ASSIGN_OR_RETURN(
+        next,
+        OpenSocket({open.bind.ip, static_cast<uint16_t>(open.bind.port + 1)}));
   }
-  absl::StatusOr<net::UdpSocket> socket = OpenSocket(open);
-  if (!socket.ok()) {
-    ++stats_.open_failures;
-    handlers_.on_event(
-        OpenFailed{open.bind, std::string(socket.status().message())});
-    return server_.RelayFailed(now, open.relay);
-  }
-  auto relay = std::make_unique<Relay>(open.relay, *std::move(socket));
+  auto relay = std::make_unique<Relay>(open.relay, std::move(socket));
   relay->watch.emplace(loop_, relay->socket.fd(), net::Interest::kRead,
                        [this, r = relay.get()](net::Readiness ready) {
                          // It waits for reading only: writable is what errors
@@ -387,17 +367,28 @@ void Node::On(const turn::Server::OpenRelay& open) {
                          ReadRelay(*r);
                        });
   // The host has no room to watch it: a relay that hears nothing is none.
-  if (const absl::Status watched = relay->watch->status(); !watched.ok()) {
-    ++stats_.open_failures;
-    handlers_.on_event(OpenFailed{open.bind, std::string(watched.message())});
-    relay.reset();
-    return server_.RelayFailed(now, open.relay);
+  KYUU_RETURN_IF_ERROR(relay->watch->status());
+  if (next.has_value()) {
+    reserved_.Put(net::Loop::Now(), *std::move(next),
+                  *open.next_reserved_until);
+    reserved_alarm_.Set(*open.next_reserved_until);
   }
   relay->by = reading_;
   if (reading_ != nullptr) ++reading_->relays;
   relays_[open.relay] = std::move(relay);
   CountClients();
-  server_.RelayOpened(now, open.relay);
+  return absl::OkStatus();
+}
+
+void Node::On(const turn::Server::OpenRelay& open) {
+  const absl::Status opened = open.transport == Transport::kTcp
+                                  ? peers_.Open(open.relay, open.bind)
+                                  : OpenUdp(open);
+  const absl::Time now = net::Loop::Now();
+  if (opened.ok()) return server_.RelayOpened(now, open.relay);
+  ++stats_.open_failures;
+  handlers_.on_event(OpenFailed{open.bind, std::string(opened.message())});
+  server_.RelayFailed(now, open.relay);
 }
 
 void Node::On(const turn::Server::CloseRelay& close) {

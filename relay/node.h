@@ -180,9 +180,11 @@ class Node {
   void SendAnswers();
   void ServeFlows();
 
-  // The socket of a relay, and of the port that is reserved with it.
-  absl::StatusOr<net::UdpSocket> OpenSocket(
-      const turn::Server::OpenRelay& open);
+  // The socket of a relayed port, or of one that is reserved.
+  absl::StatusOr<net::UdpSocket> OpenSocket(const TransportAddress& bind);
+  // Opens and watches a relay of UDP, and keeps the port that is reserved with
+  // it; of one that fails nothing stays.
+  absl::Status OpenUdp(const turn::Server::OpenRelay& open);
   // A client has an allocation now, or no more.
   void Gained(const Path& client);
   void Lost(const Path& client);

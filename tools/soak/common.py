@@ -38,8 +38,9 @@ def until(condition, wait=WAIT, every=0.02):
 
 
 # Where it listens for UDP and relays from: a reserved port that another program
-# has cannot be exchanged, and nobody else has these.
-ADDRESS = f"127.0.66.{os.getpid() % 250 + 1}"
+# has cannot be exchanged, and nobody else has these. By chance: in the sandboxes
+# of bazel, which run side by side, process ids are the same.
+ADDRESS = "127.66.{}.{}".format(*(1 + byte % 250 for byte in os.urandom(2)))
 
 
 class Server:
@@ -90,11 +91,21 @@ class Server:
         if not until(lambda: least.append(self.descriptors()) or least[-1] <= wanted,
                      1.0 if descriptors is None else WAIT) and descriptors is not None:
             say(f"more than {descriptors} descriptors stay open:")
-            for command in (["ls", "-l", f"/proc/{self.pid}/fd"], ["ss", "-anpO"]):
-                say(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+            self.say_descriptors()
         return {"ports": int(now["kyuu_turn_free_ports"]), "descriptors": min(least),
                 "heap kB": int(now["kyuu_heap_bytes"] / 1024),
                 "anonymous kB": memory_kb(self.pid, "RssAnon")}
+
+    def say_descriptors(self):
+        """What each is; of the machine's sockets only the server's, which are few."""
+        folder = f"/proc/{self.pid}/fd"
+        links = [os.readlink(f"{folder}/{number}") for number in os.listdir(folder)]
+        say(" ".join(sorted(links)))
+        inodes = {f"ino:{link[8:-1]}" for link in links if link.startswith("socket:")}
+        table = subprocess.run(["ss", "-aneO"], capture_output=True, text=True, check=False).stdout
+        for line in table.splitlines():
+            if inodes & set(line.split()):
+                say(line)
 
     def close(self):
         status = self.kyuud.stop()
