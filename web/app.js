@@ -112,5 +112,6 @@ byId("relay-only").hidden = !relayOnly;
 if (/^(localhost|127\.|\[::1\])/.test(location.hostname)) {
   put(byId("empty"), text("people_none_local"));
 }
+stored(sessionStorage, "kyuu-loads", null); // All scripts have come (index.html).
 if (!globalThis.RTCPeerConnection) notice(text("no_peer_connections"), { kind: "error" });
 signaling.open();

@@ -3,9 +3,12 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 
 namespace kyuu::web {
@@ -26,7 +29,8 @@ TEST(FilesTest, EmbeddedBytesAreTheFiles) {
 TEST(FilesTest, ThePageObeysItsOwnContentSecurityPolicy) {
   for (const File& file : Files()) {
     SCOPED_TRACE(file.path);
-    // Nothing from another host, and nothing inline.
+    // Nothing from another host, and nothing inline but the one script that is
+    // there when others do not come: the policy has its hash.
     EXPECT_FALSE(absl::StrContains(file.content, "https://"));
     EXPECT_FALSE(absl::StrContains(file.content, "innerHTML"));
     EXPECT_FALSE(absl::StrContains(file.content, "eval("));
@@ -34,7 +38,10 @@ TEST(FilesTest, ThePageObeysItsOwnContentSecurityPolicy) {
     EXPECT_EQ(file.content_type, "text/html; charset=utf-8");
     EXPECT_FALSE(absl::StrContains(file.content, " style=\""));
     EXPECT_FALSE(absl::StrContains(file.content, "<style"));
-    EXPECT_FALSE(absl::StrContains(file.content, "<script>"));
+    EXPECT_EQ(
+        std::vector<absl::string_view>(absl::StrSplit(file.content, "<script>"))
+            .size(),
+        1 + 1);
     EXPECT_FALSE(absl::StrContains(file.content, " onclick="));
   }
 }

@@ -3,6 +3,7 @@
 export const de = {
   // The bar, the notice, the server
   page_title: "kyuu",
+  page_incomplete: "Ein Teil dieser Seite ist nicht gekommen. Er wird noch einmal geholt.",
   page_title_with: "{text} · kyuu",
   page_description: "Chat, Anrufe und Dateien direkt von Browser zu Browser.",
   home: "kyuu, Startseite",

@@ -3,6 +3,7 @@
 export const en = {
   // The bar, the notice, the server
   page_title: "kyuu",
+  page_incomplete: "A part of this page has not come. It is asked for again.",
   page_title_with: "{text} · kyuu",
   page_description: "Chat, calls and files directly from browser to browser.",
   home: "kyuu, start",

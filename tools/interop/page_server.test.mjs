@@ -80,6 +80,48 @@ test('a server that goes away is left, and come back to, when it has said', MINU
   await goodbye([ada]);
 });
 
+// A network that changes ends whatever is under way (ERR_NETWORK_CHANGED).
+for (const file of ['app.js', 'memory.js']) {
+  test(`a page of which ${file} does not come says so, and is loaded anew when it does`, MINUTES, async (t) => {
+    const proxy = await without(t, file);
+    let told;
+    const ada = await Person.open(stage.browser, proxy.url, {
+      room: stage.newRoom(),
+      prepare: (page) => { told = page.getByTestId('incomplete').waitFor().then(() => { proxy.holds = undefined; }); },
+    });
+    await told;
+    assert.equal(await ada.at('incomplete').isVisible(), false);
+    assert.equal(await ada.page.evaluate(() => sessionStorage.getItem('kyuu-loads')), null);
+    await ada.joinAs('Ada');
+    await goodbye([ada], VAIN);
+  });
+}
+
+test('a style that does not come is asked for again, and the page stays', MINUTES, async (t) => {
+  const proxy = await without(t, 'media.css');
+  const ada = await Person.join(stage.browser, proxy.url, 'Ada', { room: stage.newRoom() });
+  // A sheet that has failed is in the list, too, and its rules may not be read.
+  const there = () => [...document.styleSheets].some((sheet) => {
+    try {
+      return sheet.href.endsWith('media.css') && sheet.cssRules.length > 0;
+    } catch {
+      return false;
+    }
+  });
+  assert.equal(await ada.page.evaluate(there), false);
+  proxy.holds = undefined;
+  await ada.page.waitForFunction(there);
+  await goodbye([ada], VAIN);
+});
+
+// A way to the server on which requests for `file` are broken off.
+async function without(t, file) {
+  const proxy = await PathProxy.to(stage.server.url, '/kyuu');
+  t.after(() => proxy.close());
+  proxy.holds = ({ url, socket }) => url === `/kyuu/${file}` && Boolean(socket.destroy());
+  return proxy;
+}
+
 // Opens the page of a server that will not take it; returns what it says.
 async function refusal(t, ...how) {
   const proxy = await PathProxy.to(stage.server.url, ...how);

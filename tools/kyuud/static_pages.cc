@@ -3,24 +3,30 @@
 #include <openssl/evp.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "absl/strings/substitute.h"
 #include "tools/kyuud/routes.h"
 
 namespace kyuu::tools {
 namespace {
 
 // The page needs its own files, its own WebSocket, and images of files that
-// people send (blob:). Nothing inline, nothing from elsewhere, no framing.
+// people send (blob:). Nothing inline but scripts ($0) of the document as it
+// was made, nothing from elsewhere, no framing.
 constexpr char kContentSecurityPolicy[] =
-    "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "default-src 'none'; script-src 'self'$0; style-src 'self'; "
     "img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; "
     "manifest-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'";
@@ -33,15 +39,35 @@ constexpr char kPermissionsPolicy[] =
     "magnetometer=(), midi=(), payment=(), serial=(), usb=(), "
     "xr-spatial-tracking=()";
 
-std::string TagOf(const std::string& content) {
+std::string Sha256(absl::string_view content) {
   std::array<uint8_t, EVP_MAX_MD_SIZE> digest;
   unsigned size = 0;
   EVP_Digest(content.data(), content.size(), digest.data(), &size, EVP_sha256(),
              nullptr);
-  return absl::StrCat("\"",
-                      absl::BytesToHexString(absl::string_view(
-                          reinterpret_cast<const char*>(digest.data()), 12)),
-                      "\"");
+  return std::string(reinterpret_cast<const char*>(digest.data()), size);
+}
+
+std::string TagOf(const std::string& content) {
+  return absl::StrCat(
+      "\"", absl::BytesToHexString(Sha256(content).substr(0, 12)), "\"");
+}
+
+// A script without a file may run if the policy has its hash (W3C CSP level 3,
+// section 6.7.3.3).
+std::string PolicyFor(const Page& page) {
+  constexpr absl::string_view kBegin = "<script>", kEnd = "</script>";
+  std::string hashes;
+  if (absl::StartsWith(page.content_type, "text/html")) {
+    absl::string_view left = page.content;
+    for (size_t at; (at = left.find(kBegin)) != left.npos;) {
+      left.remove_prefix(at + kBegin.size());
+      const absl::string_view script = left.substr(0, left.find(kEnd));
+      absl::StrAppend(&hashes, " 'sha256-", absl::Base64Escape(Sha256(script)),
+                      "'");
+      left.remove_prefix(script.size());
+    }
+  }
+  return absl::Substitute(kContentSecurityPolicy, hashes);
 }
 
 // RFC 9309: the page is one file, but calls and rooms in queries are nobody's
@@ -77,6 +103,7 @@ StaticPages::StaticPages(std::vector<Page> pages) {
                 {"/favicon.ico", "image/svg+xml", kIcon}});
   for (Page& page : pages) {
     Entry entry;
+    entry.policy = PolicyFor(page);
     entry.type = std::move(page.content_type);
     entry.tag = TagOf(page.content);
     entry.content = std::move(page.content);
@@ -107,7 +134,7 @@ signaling::HttpResponse StaticPages::Answer(
     return response;
   }
   response.headers.Add("Content-Type", entry.type);
-  response.headers.Add("Content-Security-Policy", kContentSecurityPolicy);
+  response.headers.Add("Content-Security-Policy", entry.policy);
   response.headers.Add("Permissions-Policy", kPermissionsPolicy);
   response.headers.Add("X-Content-Type-Options", "nosniff");
   response.headers.Add("Referrer-Policy", "no-referrer");

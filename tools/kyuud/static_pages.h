@@ -34,7 +34,8 @@ class StaticPages {
   struct Entry {
     std::string content;
     std::string type;
-    std::string tag;  // RFC 9110 section 8.8.3, quotes included.
+    std::string tag;     // RFC 9110 section 8.8.3, quotes included.
+    std::string policy;  // Content-Security-Policy.
   };
   absl::flat_hash_map<std::string, Entry> entries_;
 };

@@ -60,6 +60,27 @@ TEST(StaticPagesTest, ThePageIsServedWithItsTypeAndAStrictPolicy) {
             "text/javascript");
 }
 
+// The hash is what `printf x | openssl dgst -sha256 -binary | base64` says.
+TEST(StaticPagesTest, ScriptsInADocumentRunAsTheyWereWrittenOnly) {
+  const StaticPages pages(
+      {{"/index.html", "text/html; charset=utf-8",
+        "<script>x</script><script src=\"a.js\"></script>"},
+       {"/a.js", "text/javascript", "// <script>y</script>"},
+       {"/cut.html", "text/html", "<script>x"}});
+  const auto scripts_of = [&](const std::string& path) {
+    const HttpResponse response = pages.Answer(Get(path));
+    const std::vector<std::string> parts =
+        absl::StrSplit(*response.headers.Find("Content-Security-Policy"), "; ");
+    return parts.at(1);
+  };
+  const std::string one =
+      "script-src 'self' "
+      "'sha256-LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE='";
+  EXPECT_EQ(scripts_of("/"), one);
+  EXPECT_EQ(scripts_of("/cut.html"), one);
+  EXPECT_EQ(scripts_of("/a.js"), "script-src 'self'");
+}
+
 TEST(StaticPagesTest, WhatTheClientHasIsNotSentAgain) {
   const HttpResponse first = Pages().Answer(Get("/"));
   HttpRequest again = Get("/");
