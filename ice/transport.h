@@ -219,7 +219,7 @@ class IceTransport {
   CompactDuration probe_after_;
   Agent agent_;
   Gatherer gatherer_;
-  internal::CandidateList candidates_;
+  CandidateList candidates_;
   // Found in advance.
   std::unique_ptr<std::vector<Candidate>> prefetched_;
   Queue<Event, 0> events_;  // Of the gatherer.

@@ -367,7 +367,7 @@ absl::Status Connection::ApplyRemoteIce(
   KYUU_RETURN_IF_ERROR(status);
   ice_.SetPacing(now,
                  ice::AgreedPacing(options_.ice_pacing, remote->ice_pacing));
-  for (const ice::Candidate& candidate : remote->candidates) {
+  for (const ice::Candidate& candidate : remote->candidates.Get()) {
     ice_.AddRemoteCandidate(now, candidate);
   }
   if (remote->end_of_candidates) ice_.EndOfRemoteCandidates(now);

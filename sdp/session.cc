@@ -1,8 +1,12 @@
 #include "sdp/session.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "sdp/internal/bundle.h"
@@ -68,17 +72,15 @@ absl::StatusOr<std::string> Session::Keep(
     SdpType type,
     absl::FunctionRef<absl::StatusOr<std::string>(uint64_t version)> write) {
   // The version moves with the contents (RFC 3264 section 8).
-  std::string text;
-  if (!last_text_.empty()) {
-    KYUU_ASSIGN_OR_RETURN(text, write(version_));
-  }
-  if (text.empty() || text != last_text_) {
-    KYUU_ASSIGN_OR_RETURN(text, write(version_ + 1));
+  uint64_t version = std::max<uint64_t>(version_, 1);
+  KYUU_ASSIGN_OR_RETURN(std::string text, write(version));
+  if (version_ > 0 && absl::HashOf(text) != last_hash_) {
+    KYUU_ASSIGN_OR_RETURN(text, write(++version));
   }
   KYUU_ASSIGN_OR_RETURN(Description description,
                         Description::Parse(text, options_.limits));
-  if (text != last_text_) ++version_;
-  last_text_ = text;
+  version_ = version;
+  last_hash_ = absl::HashOf(text);
   created_ = Created{type, std::move(description)};
   return text;
 }

@@ -221,8 +221,8 @@ class Session {
 
   Options options_;
   uint64_t session_id_;
-  uint64_t version_ = 0;   // The newest one written.
-  std::string last_text_;  // Written under it.
+  uint64_t version_ = 0;  // The newest one written; 0: none.
+  size_t last_hash_ = 0;  // Of the text written under it.
   SignalingState state_ = SignalingState::kStable;
   Negotiation current_;
   Negotiation pending_;

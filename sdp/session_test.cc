@@ -220,7 +220,7 @@ TEST(SessionTest, ReadsBrowsersTransports) {
                                ReadTestdata("chromium-156-offer-data-mdns")));
   EXPECT_EQ(chromium.remote()->ice_ufrag, "c/Tc");
   ASSERT_EQ(chromium.remote()->candidates.size(), 2u);
-  EXPECT_TRUE(chromium.remote()->candidates[0].is_mdns());
+  EXPECT_TRUE(chromium.remote()->candidates.Get()[0].is_mdns());
   EXPECT_FALSE(chromium.remote()->end_of_candidates);
   EXPECT_EQ(chromium.remote()->max_message_size, 262144u);
 
@@ -308,7 +308,7 @@ TEST(SessionTest, EmbeddedCandidatesOfTheTaggedSectionAreTheTransports) {
     const Description offer = *Description::Parse(ReadTestdata(name));
     const uint16_t port = offer.media(0).port();
     ASSERT_FALSE(session.remote()->candidates.empty());
-    EXPECT_EQ(session.remote()->candidates[0].address.port, port) << name;
+    EXPECT_EQ(session.remote()->candidates.Get()[0].address.port, port) << name;
     EXPECT_EQ(session.remote()->tag, "0") << name;
   }
 }
@@ -504,7 +504,7 @@ TEST(SessionTest, LocalDescriptionGathersItsCandidates) {
           .value();
   EXPECT_TRUE(change.data().remote_candidates);
   EXPECT_FALSE(change.data().remote_ice);
-  EXPECT_EQ(late.b.remote()->candidates, candidates);
+  EXPECT_EQ(late.b.remote()->candidates.Get(), candidates);
 }
 
 TEST(SessionTest, WhatCannotBeWrittenIsRefused) {

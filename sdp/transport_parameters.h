@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "dtls/fingerprint.h"
 #include "ice/candidate.h"
+#include "ice/compact/candidate_list.h"
 #include "sdp/attribute.h"
 
 namespace kyuu::sdp {
@@ -63,9 +64,10 @@ struct TransportParameters {
   // a=sctp-init as it was written; else empty, also where an answer sends our
   // own back: libdatachannel does so with what it does not know.
   std::string sctp_init;
-  // Candidates inside the description. Those of a transport or a type unknown
-  // to ice::Candidate are left out (RFC 8839 section 5.1).
-  std::vector<ice::Candidate> candidates;
+  // Candidates inside the description, kept as long as it is. Those of a
+  // transport or a type unknown to ice::Candidate are left out (RFC 8839
+  // section 5.1).
+  ice::CandidateList candidates;
   bool end_of_candidates = false;
 };
 

@@ -34,7 +34,7 @@ ARROWS = {
 NARROW = [
     # (file pattern, included header pattern)
     (r"ice/(internal/)?(gatherer|relay|server|transport)", r"turn/"),
-    (r"sdp/", r"ice/(candidate|credentials)\.h"),
+    (r"sdp/", r"ice/(candidate|compact/candidate_list|credentials)\.h"),
     (r"sdp/", r"dtls/fingerprint\.h"),
     (r"peer/(internal/)?(peer_connection|loop_connection|host_sockets|name_resolver|server_streams|server_session|peer_streams|shared_port|stranger_streams)", r"net/"),
 ]

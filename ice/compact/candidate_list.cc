@@ -15,7 +15,7 @@
 #include "base/check.h"
 #include "ice/candidate.h"
 
-namespace kyuu::ice::internal {
+namespace kyuu::ice {
 namespace {
 
 // A candidate is
@@ -145,6 +145,25 @@ Candidate Read(Reader& r) {
 
 }  // namespace
 
+CandidateList::CandidateList(const CandidateList& other)
+    : bytes_(other.empty() ? nullptr : new uint8_t[other.size_]),
+      size_(other.size_),
+      count_(other.count_) {
+  std::copy_n(other.bytes_.get(), size_, bytes_.get());
+}
+
+CandidateList::CandidateList(CandidateList&& other) noexcept
+    : bytes_(std::move(other.bytes_)),
+      size_(std::exchange(other.size_, 0)),
+      count_(std::exchange(other.count_, 0)) {}
+
+CandidateList& CandidateList::operator=(CandidateList other) noexcept {
+  bytes_ = std::move(other.bytes_);
+  size_ = other.size_;
+  count_ = other.count_;
+  return *this;
+}
+
 std::vector<Candidate> CandidateList::Get() const {
   std::vector<Candidate> all;
   all.reserve(count_);
@@ -173,9 +192,15 @@ void CandidateList::Add(const Candidate& candidate) {
 }
 
 void CandidateList::Assign(const std::vector<Candidate>& all) {
-  bytes_.reset();
-  size_ = count_ = 0;
-  for (const Candidate& candidate : all) Add(candidate);
+  std::vector<uint8_t> bytes;
+  for (const Candidate& candidate : all) {
+    const std::vector<uint8_t> more = Write(candidate);
+    bytes.insert(bytes.end(), more.begin(), more.end());
+  }
+  bytes_.reset(all.empty() ? nullptr : new uint8_t[bytes.size()]);
+  std::copy(bytes.begin(), bytes.end(), bytes_.get());
+  size_ = static_cast<uint32_t>(bytes.size());
+  count_ = static_cast<uint32_t>(all.size());
 }
 
 std::vector<Candidate> CandidateList::TakeOut(Predicate is_it) {
@@ -188,4 +213,4 @@ std::vector<Candidate> CandidateList::TakeOut(Predicate is_it) {
   return taken;
 }
 
-}  // namespace kyuu::ice::internal
+}  // namespace kyuu::ice

@@ -12,7 +12,7 @@
 #include "base/bytes.h"
 #include "ice/candidate.h"
 
-namespace kyuu::ice::internal {
+namespace kyuu::ice {
 
 // CandidateList keeps candidates one behind the other as bytes: a host
 // candidate of IPv4 has 19, where a Candidate has some 230. Whoever asks gets
@@ -23,6 +23,9 @@ class CandidateList {
 
   CandidateList() = default;
   explicit CandidateList(const std::vector<Candidate>& all) { Assign(all); }
+  CandidateList(const CandidateList& other);
+  CandidateList(CandidateList&& other) noexcept;
+  CandidateList& operator=(CandidateList other) noexcept;
 
   bool empty() const { return count_ == 0; }
   size_t size() const { return count_; }
@@ -35,6 +38,11 @@ class CandidateList {
   // Takes those out, and returns them in their order.
   std::vector<Candidate> TakeOut(Predicate is_it);
 
+  // The same in the same order.
+  friend bool operator==(const CandidateList& a, const CandidateList& b) {
+    return a.bytes() == b.bytes();
+  }
+
  private:
   absl::Span<const uint8_t> bytes() const { return {bytes_.get(), size_}; }
 
@@ -43,6 +51,6 @@ class CandidateList {
   uint32_t count_ = 0;
 };
 
-}  // namespace kyuu::ice::internal
+}  // namespace kyuu::ice
 
 #endif  // KYUU_ICE_COMPACT_CANDIDATE_LIST_H_

@@ -3,13 +3,14 @@
 #include "ice/compact/candidate_list.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
 #include "base/testing.h"
 #include "ice/candidate.h"
 
-namespace kyuu::ice::internal {
+namespace kyuu::ice {
 namespace {
 
 // With something in each field.
@@ -60,6 +61,24 @@ TEST(CandidateList, GivesBackWhatWasAdded) {
   EXPECT_EQ(CandidateList(all).Get(), all);
 }
 
+TEST(CandidateList, CopiesAreEqualAndTheirOwn) {
+  const std::vector<Candidate> all = Examples();
+  CandidateList list(all);
+  CandidateList copy = list;
+  EXPECT_EQ(copy, list);
+  copy.Add(all[0]);
+  EXPECT_NE(copy, list);
+  EXPECT_EQ(list.Get(), all);
+  list = std::move(copy);
+  EXPECT_EQ(list.size(), all.size() + 1);
+  EXPECT_TRUE(copy.empty());  // NOLINT(bugprone-use-after-move): it says so.
+  EXPECT_TRUE(copy.Get().empty());
+  list = CandidateList();
+  EXPECT_EQ(list, CandidateList(std::vector<Candidate>()));
+  std::vector<Candidate> turned(all.rbegin(), all.rend());
+  EXPECT_NE(CandidateList(turned), CandidateList(all));
+}
+
 TEST(CandidateList, TakesOutInOrder) {
   const std::vector<Candidate> all = Examples();
   CandidateList list(all);
@@ -77,4 +96,4 @@ TEST(CandidateList, TakesOutInOrder) {
 }
 
 }  // namespace
-}  // namespace kyuu::ice::internal
+}  // namespace kyuu::ice

@@ -291,7 +291,7 @@ absl::Status ReadSctp(const MediaSection& section, const RemoteContext& context,
 // and the others are used (RFC 8839 section 5.1).
 void ReadCandidates(const Block& block, const RemoteContext& context,
                     RemoteReading& reading) {
-  std::vector<ice::Candidate>& candidates = reading.transport->candidates;
+  std::vector<ice::Candidate> candidates;
   for (const absl::string_view line : block.Values(AttributeType::kCandidate)) {
     if (candidates.size() == context.candidates_max) {
       ++reading.candidates_dropped;
@@ -304,7 +304,7 @@ void ReadCandidates(const Block& block, const RemoteContext& context,
       ++reading.candidates_ignored;
     }
   }
-  candidates.shrink_to_fit();  // They are kept as long as the description.
+  reading.transport->candidates.Assign(candidates);
 }
 
 // The tagged section has the transport's candidates. Only where it has none are
