@@ -1,4 +1,5 @@
-// Candidate lines: what parses is written as a line that parses to the same.
+// Candidate lines: what parses is written as a line that parses to the same,
+// and is the same in little memory.
 
 #include <cstddef>
 #include <cstdint>
@@ -8,12 +9,15 @@
 #include "absl/strings/string_view.h"
 #include "base/check.h"
 #include "ice/candidate.h"
+#include "ice/compact/candidate_list.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using kyuu::ice::Candidate;
   const absl::StatusOr<Candidate> candidate = Candidate::Parse(
       absl::string_view(reinterpret_cast<const char*>(data), size));
   if (!candidate.ok()) return 0;
+  const kyuu::ice::CandidateList compact({*candidate, *candidate});
+  KYUU_CHECK(compact.Get()[1] == *candidate);
   const std::string line = candidate->ToString();
   KYUU_CHECK(line.find_first_of(std::string("\r\n\0", 3)) == std::string::npos);
   // A prefix that was left out, and a group of zeros, may not fit any more.
