@@ -59,6 +59,7 @@ test('the picture is of the address that is shown, and of nothing else', MINUTES
   assert.equal(await ada.at('invite-qr').getAttribute('src'), null); // Nobody has looked.
   await ada.at('invite').locator('summary').click();
   const address = `${stage.server.url}/?room=${room}`;
+  await ada.at('invite-link').filter({ hasText: address }).waitFor(); // What is open is told a turn later.
   assert.equal(await ada.at('invite-link').textContent(), address);
   await ada.page.waitForFunction(() => { const image = document.getElementById('invite-qr'); return image.complete && image.naturalWidth > 0; });
   const source = new URL(await ada.at('invite-qr').getAttribute('src'));
