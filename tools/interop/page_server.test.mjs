@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { expectWay, goodbye, Person, sharedStage } from './browser.mjs';
+import { expectWay, goodbye, Person, sharedStage, startFirefox } from './browser.mjs';
 import { kyuu, kyuud, Program, startKyuud } from './lib.mjs';
 import { PathProxy, Proxy } from './proxy.mjs';
 
@@ -112,6 +112,17 @@ test('a style that does not come is asked for again, and the page stays', MINUTE
   proxy.holds = undefined;
   await ada.page.waitForFunction(there);
   await goodbye([ada], VAIN);
+});
+
+test('Firefox, too, loads a page anew of which a script has not come', MINUTES, async (t) => {
+  const browser = await startFirefox();
+  t.after(() => browser.close());
+  const proxy = await without(t, 'memory.js');
+  const page = await browser.newPage();
+  await page.goto(`${proxy.url}/`);
+  await page.waitForSelector('#incomplete:not([hidden])');
+  proxy.holds = undefined;
+  await page.waitForSelector('#server-status[data-state=online]');
 });
 
 // A way to the server on which requests for `file` are broken off.
