@@ -281,8 +281,8 @@ TEST(OutstandingData, ATimeoutIsNotUndoneForWhatTheSacksHadNoRoomFor) {
   // The 68th, which they had room for and did not tell of, was on its way.
   SackChunk sack = EverySecond(2, 30);
   sack.cumulative_tsn_ack = kFirst + 8;
-  sack.gap_ack_blocks[28].end += 2;
   sack.gap_ack_blocks.pop_back();
+  sack.gap_ack_blocks.back().end += 2;
   EXPECT_TRUE(
       stage.outstanding.HandleSack(kNow, sack, {}).timeout_was_spurious);
 }
