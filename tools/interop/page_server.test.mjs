@@ -114,6 +114,21 @@ test('a style that does not come is asked for again, and the page stays', MINUTE
   await goodbye([ada], VAIN);
 });
 
+test('a server that is silent meanwhile is asked again', MINUTES, async (t) => {
+  const proxy = await without(t, 'app.js');
+  let silent;
+  const ada = await Person.open(stage.browser, proxy.url, {
+    room: stage.newRoom(),
+    prepare: (page) => {
+      page.getByTestId('incomplete').waitFor().then(() => {
+        proxy.holds = ({ method }) => method === 'HEAD' && !silent && (silent = true);
+      });
+    },
+  });
+  assert.ok(silent);
+  await goodbye([ada], VAIN);
+});
+
 test('Firefox, too, loads a page anew of which a script has not come', MINUTES, async (t) => {
   const browser = await startFirefox();
   t.after(() => browser.close());
